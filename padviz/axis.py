@@ -1,0 +1,370 @@
+"""One axis of a spatial operation: what it reads, as a short sum of strided strips.
+
+Height and width never mix, so a layer is two `Op` values, one per axis. At a given input size an
+operation becomes an `AxisMap`: a sparse matrix of small integers, kept as strips that numpy can add
+with one strided slice each. Swapping the two ends of every strip transposes the matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property, lru_cache
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.errors import SizeError
+
+Same = Literal["same", "same_upper", "same_lower"]
+Mode = Literal["zero", "replicate", "reflect", "symmetric", "circular", "partial"]
+MODES: tuple[str, ...] = get_args(Mode)
+
+CACHED = 4096  # axis maps kept; a network has some tens of distinct ones per size
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A window that slides along an axis: convolution, pooling, and with kernel 1 also pad, crop and slice.
+
+    `padding` is the rows added (before, after), negative for a crop, or a rule that depends on the
+    input: "same" (PyTorch), "same_upper" (TensorFlow, ONNX) or "same_lower". `mode` says what the
+    padding reads. `ceil` rounds the output size up. `mean` weighs each tap by 1 / kernel.
+    """
+
+    kernel: int
+    stride: int = 1
+    dilation: int = 1
+    padding: tuple[int, int] | Same = (0, 0)
+    mode: Mode = "zero"
+    ceil: bool = False
+    mean: bool = False
+
+    @property
+    def extent(self) -> int:
+        """Rows from the first tap to the last, dilation included."""
+        return self.dilation * (self.kernel - 1) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Transposed:
+    """A transposed convolution: each input row adds to `kernel` output rows, `stride` apart."""
+
+    kernel: int
+    stride: int = 1
+    dilation: int = 1
+    padding: tuple[int, int] = (0, 0)
+    output_padding: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Adaptive:
+    """Pooling to a fixed number of outputs; `output` 1 is global pooling, which sees every row."""
+
+    output: int
+    mean: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """Interpolation to `size` rows, by `scale`, or, with neither, to the size of the layer it follows.
+
+    Nearest reads one row. Linear reads the two rows around the coordinate; a row whose weight is
+    zero is not read. Counting counts each row read once; with `mean` it counts by weight.
+    """
+
+    size: int | None = None
+    scale: Fraction | None = None
+    linear: bool = False
+    align_corners: bool = False
+    mean: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A centred crop, or zero padding, to the size of another layer (the skips of a U-Net)."""
+
+
+Op = Window | Transposed | Adaptive | Resize | Fit
+
+
+class Strip(NamedTuple):
+    """`out[dst + i * dst_step] += weight * in[src + i * src_step]` for i in 0 .. count - 1."""
+
+    dst: int
+    dst_step: int
+    src: int
+    src_step: int
+    count: int
+    weight: float = 1
+
+
+@dataclass(frozen=True, eq=False)
+class AxisMap:
+    """What one operation reads along one axis: an `n_out` x `n_in` matrix, as the sum of its strips.
+
+    Examples
+    --------
+    A padded 3-row window over 5 rows reads the outer rows twice and the others three times:
+
+    >>> axis_map(Window(3, padding=(1, 1)), 5).dense().sum(axis=0)
+    array([2, 3, 3, 3, 2])
+    """
+
+    n_in: int
+    n_out: int
+    strips: tuple[Strip, ...]
+
+    @cached_property
+    def transposed(self) -> AxisMap:
+        """The same reads seen from the input: out and in exchanged."""
+        flipped = tuple(Strip(s, ss, d, ds, c, w) for d, ds, s, ss, c, w in self.strips)
+        return AxisMap(self.n_out, self.n_in, flipped)
+
+    @cached_property
+    def gain(self) -> int:
+        """The largest row sum: applied to values up to v, the map gives values up to gain * v."""
+        sums = np.zeros(self.n_out, dtype=np.int64)
+        for dst, step, _, _, count, _ in self.strips:
+            if step:
+                far = dst + step * (count - 1)
+                sums[min(dst, far) : max(dst, far) + 1 : abs(step)] += 1
+            else:
+                sums[dst] += count
+        return int(sums.max(initial=0))
+
+    @cached_property
+    def exact(self) -> bool:
+        """Whether every read counts once, so that counts stay integers."""
+        return all(strip.weight == 1 for strip in self.strips)
+
+    def dense(self) -> NDArray[np.int64] | NDArray[np.float64]:
+        """The matrix itself, shape (n_out, n_in): for tests and small illustrations."""
+        matrix = np.zeros((self.n_out, self.n_in), dtype=np.int64 if self.exact else np.float64)
+        for dst, dst_step, src, src_step, count, weight in self.strips:
+            i = np.arange(count)
+            np.add.at(matrix, (dst + i * dst_step, src + i * src_step), weight)
+        return matrix
+
+
+class Placement(NamedTuple):
+    """A window laid over an input: rows of padding before and after, and the number of outputs."""
+
+    before: int
+    after: int
+    n_out: int
+
+
+def place(window: Window, n: int) -> Placement:
+    """Lay `window` over `n` rows.
+
+    Raises
+    ------
+    SizeError
+        If the padded input is shorter than the window.
+
+    Examples
+    --------
+    >>> place(Window(7, stride=2, padding=(3, 3)), 224)
+    Placement(before=3, after=3, n_out=112)
+    >>> place(Window(3, stride=2, padding="same_upper"), 224)
+    Placement(before=0, after=1, n_out=112)
+    """
+    before, after = _padding(window, n)
+    room = n + before + after - window.extent
+    if n < 1 or room < 0:
+        pads = f" with padding {before}+{after}" if before or after else ""
+        raise SizeError(f"its input has {n} {_rows(n)} and its window spans {window.extent}{pads}")
+    if not window.ceil:
+        return Placement(before, after, room // window.stride + 1)
+    n_out = -(-room // window.stride) + 1
+    if (n_out - 1) * window.stride >= n + before:  # PyTorch's rule: no window starts in the far padding
+        n_out -= 1
+    return Placement(before, after, n_out)
+
+
+def _padding(window: Window, n: int) -> tuple[int, int]:
+    if isinstance(window.padding, tuple):
+        return window.padding
+    if window.padding == "same":
+        total = window.extent - 1
+    else:
+        n_out = -(-n // window.stride)
+        total = max((n_out - 1) * window.stride + window.extent - n, 0)
+    small, large = total // 2, total - total // 2
+    return (large, small) if window.padding == "same_lower" else (small, large)
+
+
+def out_size(op: Op, n: int, like: int | None = None) -> int:
+    """The number of output rows of `op` on `n` input rows; `like` is the size of the layer it follows.
+
+    >>> out_size(Transposed(2, stride=2), 14)
+    28
+    """
+    if isinstance(op, Window):
+        return place(op, n).n_out
+    if isinstance(op, Adaptive):
+        return op.output
+    if isinstance(op, Transposed):
+        extent = op.dilation * (op.kernel - 1) + 1
+        n_out = (n - 1) * op.stride - sum(op.padding) + extent + op.output_padding
+    elif isinstance(op, Resize) and op.scale is not None:
+        n_out = int(n * op.scale)
+    else:
+        n_out = op.size if isinstance(op, Resize) and op.size is not None else like or 0
+    if n_out < 1:
+        raise SizeError(f"its input has {n} {_rows(n)} and its output would have {n_out}")
+    return n_out
+
+
+@lru_cache(CACHED)
+def axis_map(op: Op, n: int, like: int | None = None) -> AxisMap:
+    """What `op` reads of `n` input rows, as an `AxisMap`.
+
+    Raises
+    ------
+    SizeError
+        If the input is too small for the window, or for the padding mode.
+
+    Examples
+    --------
+    >>> axis_map(Window(3, padding=(1, 1), mode="reflect"), 4).dense()
+    array([[1, 2, 0, 0],
+           [1, 1, 1, 0],
+           [0, 1, 1, 1],
+           [0, 0, 2, 1]])
+    """
+    n_out = out_size(op, n, like)
+    if isinstance(op, Window):
+        strips = _window_strips(op, n, n_out)
+    elif isinstance(op, Transposed):
+        strips = _transposed_strips(op, n, n_out)
+    elif isinstance(op, Adaptive):
+        strips = _adaptive_strips(op, n)
+    elif isinstance(op, Resize):
+        strips = _resize_strips(op, n, n_out)
+    else:
+        before = (n_out - n) // 2
+        strips = _tap_strips(Window(1, padding=(before, n_out - n - before)), n, n_out, before)
+    return AxisMap(n, n_out, tuple(strips))
+
+
+def fold(mode: Mode, n: int, before: int, after: int) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Where padded rows read from: position p < 0 or p >= n of the padded axis reads row a * p + b.
+
+    Returns ((a, b) before the first row, (a, b) after the last), or None where padding reads nothing.
+
+    Raises
+    ------
+    SizeError
+        If the mode cannot pad that much: reflect needs pad < n, symmetric and circular pad <= n.
+
+    Examples
+    --------
+    >>> fold("reflect", 5, 1, 1)
+    ((-1, 0), (-1, 8))
+    """
+    if mode in ("zero", "partial"):
+        return None
+    if mode == "replicate":
+        return (0, 0), (0, n - 1)
+    most = n - 1 if mode == "reflect" else n
+    if max(before, after) > most:
+        raise SizeError(f"its input has {n} {_rows(n)}, too few for {mode} padding of {max(before, after)}")
+    if mode == "reflect":
+        return (-1, 0), (-1, 2 * (n - 1))
+    if mode == "symmetric":
+        return (-1, -1), (-1, 2 * n - 1)
+    return (1, n), (1, -n)
+
+
+def _window_strips(window: Window, n: int, n_out: int) -> list[Strip]:
+    before = place(window, n).before
+    strips = list(_tap_strips(window, n, n_out, before))
+    if window.mode == "partial" and window.kernel > 1:
+        hits = np.zeros(n_out, dtype=np.int64)
+        for strip in strips:
+            hits[strip.dst : strip.dst + strip.count] += 1
+        strips = list(_reweighed(strips, window.kernel / np.maximum(hits, 1)))
+    if window.mean:
+        strips = [strip._replace(weight=strip.weight / window.kernel) for strip in strips]
+    return strips
+
+
+def _tap_strips(window: Window, n: int, n_out: int, before: int) -> Iterator[Strip]:
+    """Each tap reads an arithmetic progression: its part inside, and what its ends in the padding fold onto."""
+    after = _padding(window, n)[1]
+    outside = fold(window.mode, n, before, after) if before > 0 or after > 0 else None
+    step = window.stride
+    for tap in range(window.kernel):
+        first = tap * window.dilation - before
+        enter = min(max(-(first // step), 0), n_out)  # the first output whose tap is inside
+        leave = min(max(-((first - n) // step), enter), n_out)  # the first whose tap is beyond
+        if outside and enter:
+            a, b = outside[0]
+            yield Strip(0, 1, a * first + b, a * step, enter)
+        if leave > enter:
+            yield Strip(enter, 1, first + enter * step, step, leave - enter)
+        if outside and n_out > leave:
+            a, b = outside[1]
+            yield Strip(leave, 1, a * (first + leave * step) + b, a * step, n_out - leave)
+
+
+def _reweighed(strips: list[Strip], weights: NDArray[np.float64]) -> Iterator[Strip]:
+    """Split strips so that each has one weight: `weights[dst]`."""
+    edges = np.flatnonzero(np.diff(weights)) + 1
+    for strip in strips:
+        inside = edges[(edges > strip.dst) & (edges < strip.dst + strip.count)]
+        starts = [strip.dst, *inside.tolist()]
+        for start, stop in zip(starts, [*starts[1:], strip.dst + strip.count], strict=True):
+            src = strip.src + (start - strip.dst) * strip.src_step
+            yield Strip(start, 1, src, strip.src_step, stop - start, float(weights[start]))
+
+
+def _transposed_strips(op: Transposed, n: int, n_out: int) -> Iterator[Strip]:
+    window = Window(op.kernel, op.stride, op.dilation)
+    for dst, dst_step, src, src_step, count, _ in _tap_strips(window, n_out, n, op.padding[0]):
+        yield Strip(src, src_step, dst, dst_step, count)
+
+
+def _adaptive_strips(op: Adaptive, n: int) -> Iterator[Strip]:
+    for j in range(op.output):
+        start, stop = j * n // op.output, -(-(j + 1) * n // op.output)
+        yield Strip(j, 0, start, 1, stop - start, 1 / (stop - start) if op.mean else 1)
+
+
+def _resize_strips(op: Resize, n: int, n_out: int) -> Iterator[Strip]:
+    ratio = 1 / op.scale if op.scale is not None else Fraction(n, n_out)
+    if op.linear and op.align_corners:
+        ratio = Fraction(n - 1, n_out - 1) if n_out > 1 else Fraction(0)
+    p, q = ratio.numerator, ratio.denominator
+    j = np.arange(n_out)
+    if not op.linear:
+        yield from _runs(j, np.minimum(j * p // q, n - 1), np.ones(n_out), q)
+        return
+    twice = 2 * j * p if op.align_corners else np.maximum((2 * j + 1) * p - q, 0)
+    low = np.minimum(twice // (2 * q), n - 1)
+    share = np.where(low + 1 < n, (twice - low * 2 * q) / (2 * q), 0.0)  # of the upper row
+    for rows, weights in ((low, 1 - share), (low + 1, share)):
+        read = weights > 0
+        yield from _runs(j[read], rows[read], weights[read] if op.mean else weights[read] ** 0, q)
+
+
+def _runs(dst: NDArray[np.int64], src: NDArray[np.int64], weight: NDArray[np.float64], period: int) -> Iterator[Strip]:
+    """Group reads into strips: rows of one phase of the period advance evenly, so they make long runs."""
+    for phase in range(min(period, int(dst[-1]) + 1) if dst.size else 0):
+        mine = dst % period == phase
+        d, s, w = dst[mine], src[mine], weight[mine]
+        start = 0
+        while start < d.size:
+            step = int(s[start + 1] - s[start]) if start + 1 < d.size else 0
+            even = (np.diff(s[start:]) == step) & (np.diff(d[start:]) == period) & (w[start + 1 :] == w[start])
+            count = int(np.argmin(even)) + 1 if not even.all() else d.size - start
+            yield Strip(int(d[start]), period, int(s[start]), step, count, float(w[start]))
+            start += count
+
+
+def _rows(n: int) -> str:
+    return "row" if n == 1 else "rows"

@@ -1,0 +1,69 @@
+"""The command line: one file per command, and the one place where an error becomes a message."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from padviz.errors import PadvizError
+
+COMMANDS = ("usage", "layers", "networks")
+
+
+class _Group(click.Group):
+    """Loads a command's module when it is asked for; says what went wrong in one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"padviz.cli.{name}").command
+        return command
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        kwargs["standalone_mode"] = False
+        try:
+            code = super().main(*args, **kwargs)
+        except PadvizError as error:
+            code = _say(str(error))
+        except click.UsageError as error:
+            path = error.ctx.command_path if error.ctx else "padviz"
+            code = _say(f"{_sentence(error)}; see {path} --help")
+        except click.ClickException as error:
+            code = _say(_sentence(error))
+        except MemoryError:
+            code = _say("there is not enough memory for a map of this size; use a smaller --size")
+        except (KeyboardInterrupt, click.Abort):
+            code = _say("interrupted", 130)
+        except BrokenPipeError:
+            sys.stderr.close()
+            code = 141
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(line: str, code: int = 2) -> int:
+    click.echo(f"padviz: {line}", err=True)
+    return code
+
+
+def _sentence(error: click.ClickException) -> str:
+    """The message on one line, in the style of padviz's own."""
+    line = " ".join(error.format_message().split()).rstrip(".")
+    return line[:1].lower() + line[1:]
+
+
+@click.group(cls=_Group, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="padviz")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Does a network treat the border of an image fairly, and what to change if it does not?
+
+    MODEL is a name from the zoo (see `padviz networks`) or the path of a TOML description.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())

@@ -1,0 +1,87 @@
+"""The option vocabulary: each option is spelled, read and explained in one place."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from padviz.errors import OptionError
+
+
+class SizeType(click.ParamType):
+    """N for a square, or HxW."""
+
+    name = "N|HxW"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"([1-9]\d{0,8})(?:[xX]([1-9]\d{0,8}))?", value, re.ASCII)
+        if not match:
+            raise OptionError(f"{value!r} is not a size", where="--size", hint="use pixels from 1, as 224 or 240x320")
+        return int(match[1]), int(match[2] or match[1])
+
+
+class UnitType(click.ParamType):
+    """ROW,COL of one unit, or R0:R1,C0:C1 of a box."""
+
+    name = "ROW,COL"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        part = r"(-?\d{1,9}|-?\d{0,9}:-?\d{0,9})"
+        match = re.fullmatch(f"{part},{part}", value.replace(" ", ""), re.ASCII) if isinstance(value, str) else value
+        if not match:
+            raise OptionError(f"{value!r} is not a unit", where="--unit", hint="use ROW,COL or R0:R1,C0:C1, from 0")
+        return tuple(_positions(text) for text in match.groups()) if isinstance(value, str) else value
+
+
+def _positions(text: str) -> int | slice:
+    if ":" not in text:
+        return int(text)
+    start, stop = (int(end) if end.strip("-") else None for end in text.split(":"))
+    return slice(start, stop)
+
+
+model = click.argument("model")
+size = click.option("--size", type=SizeType(), help="Input size in pixels; the network's own by default.")
+padding = click.option(
+    "--padding",
+    metavar="MODE",
+    help="Padding of every convolution: zero, replicate, reflect, symmetric, circular, partial, valid or full. "
+    "As declared by default.",
+)
+pooling = click.option(
+    "--pooling", type=click.Choice(["count", "mean"]), default="count", help="Count pooling taps, or weigh by 1/taps."
+)
+layers = click.option(
+    "--layer", "layers", multiple=True, metavar="NAME", help="Target layer; several add up. The last map by default."
+)
+unit = click.option("--unit", type=UnitType(), help="One unit of the target, or a box R0:R1,C0:C1. All by default.")
+cmap = click.option("--cmap", default="plasma", metavar="NAME", help="A colour map of matplotlib's.", show_default=True)
+overwrite = click.option("--overwrite", is_flag=True, help="Replace the file named with -o if it exists.")
+
+
+def output(help: str) -> Any:
+    """The option -o, a path."""
+    return click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help=help)
+
+
+def format_of(*names: str) -> Any:
+    """The option --format; the first name is the default."""
+    return click.option("--format", "format_", type=click.Choice(names), default=names[0], show_default=True)
+
+
+def checked_output(path: Path, suffixes: tuple[str, ...], overwrite: bool) -> Path:
+    """Refuse a file that cannot or should not be written, before any work is done."""
+    if path.suffix.lower() not in suffixes:
+        raise OptionError(f"{str(path)!r} has no suffix that says what to write", where="-o", hint=f"use {' '.join(suffixes)}")
+    if not path.parent.is_dir():
+        raise OptionError(f"folder {str(path.parent)!r} does not exist", where="-o", hint="create it, or choose another")
+    if path.is_dir():
+        raise OptionError(f"{str(path)!r} is a folder", where="-o", hint="name a file")
+    if path.exists() and not overwrite:
+        raise OptionError(f"{str(path)!r} exists", where="-o", hint="add --overwrite to replace it")
+    return path

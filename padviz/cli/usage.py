@@ -1,0 +1,108 @@
+"""`padviz usage`: the map of how often each pixel is used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from padviz.cli import options
+
+if TYPE_CHECKING:
+    from padviz.counts import CountMap, Summary
+
+
+@click.command(name="usage", short_help="How often each input pixel is used: a heat map and its figures.")
+@options.model
+@options.size
+@options.padding
+@options.pooling
+@options.layers
+@options.unit
+@options.output("Picture (.png .svg .pdf) or exact counts (.npy .npz .csv). Default: MODEL-SIZE[-MODE]-usage.png.")
+@options.format_of("table", "json")
+@options.cmap
+@options.overwrite
+def command(
+    model: str,
+    size: tuple[int, int] | None,
+    padding: str | None,
+    pooling: str,
+    layers: tuple[str, ...],
+    unit: Any,
+    output: Path | None,
+    format_: str,
+    cmap: str,
+    overwrite: bool,
+) -> None:
+    """Count the paths from every input pixel of MODEL to its last feature map, exactly, and draw them.
+
+    \b
+    Example:
+      padviz usage vgg19 --size 512
+      padviz usage resnet50 --size 300x400 --padding reflect -o counts.npz
+    """
+    from padviz.draw import PICTURE_SUFFIXES
+    from padviz.store import COUNT_SUFFIXES
+    from padviz.walk import usage
+
+    if output is not None:
+        options.checked_output(output, PICTURE_SUFFIXES + COUNT_SUFFIXES, overwrite)
+    counts = usage(model, size, padding, layers or None, pooling, unit)
+    path = output or Path(_default_name(counts))
+    _write(counts, path, cmap)
+    show(counts.summary(), path, format_)
+
+
+def show(summary: Summary, path: Path, format_: str) -> None:
+    """Print the figures of a map and the file they were drawn to."""
+    from msgspec import to_builtins
+
+    from padviz import tables
+
+    if format_ == "json":
+        click.echo(tables.to_json({**to_builtins(summary), "files": [str(path)]}))
+        return
+    corners = summary.corners
+    facts: list[tuple[str, Any]] = [
+        ("network", f"{summary.network}, {summary.size[0]} x {summary.size[1]} pixels"),
+        ("padding", summary.padding or "as declared"),
+        ("target", _target(summary)),
+        ("paths, max", summary.max),
+        ("paths, min", summary.min),
+        ("paths, mean", summary.mean),
+        ("paths, centre", summary.centre),
+        ("corners", f"{tables.readable(corners.top_left)}  {tables.readable(corners.top_right)}"),
+        ("", f"{tables.readable(corners.bottom_left)}  {tables.readable(corners.bottom_right)}"),
+        ("marginalised", f"{summary.marginalised:.1%} of the pixels are used less than half as much as the maximum"),
+        ("asymmetry", f"height {summary.asymmetry.height:.4g}, width {summary.asymmetry.width:.4g}"),
+        ("skew", f"height {summary.skew.height:+.4g}, width {summary.skew.width:+.4g}"),
+    ]
+    if summary.gates_left_out:
+        facts.append(("left out", f"the global vectors of {summary.gates_left_out} gates"))
+    tables.print_facts([*facts, ("file", str(path))])
+
+
+def _target(summary: Summary) -> str:
+    layer, shape = summary.target.layer, summary.target.shape
+    if isinstance(layer, list):
+        return ", ".join(f"{name} {h} x {w}" for name, (h, w) in zip(layer, shape, strict=True))  # type: ignore[misc]
+    units = "" if summary.unit is None else f", unit {summary.unit}"
+    return f"{layer}, {shape[0]} x {shape[1]} units{units}"
+
+
+def _default_name(counts: CountMap) -> str:
+    height, width = counts.shape
+    size = str(height) if height == width else f"{height}x{width}"
+    parts = [counts.network.name, size, *([counts.padding] if counts.padding else []), "usage"]
+    return "-".join(parts) + ".png"
+
+
+def _write(counts: CountMap, path: Path, cmap: str) -> None:
+    from padviz import draw, store
+
+    if path.suffix.lower() in store.COUNT_SUFFIXES:
+        store.write_counts(counts, path)
+    else:
+        draw.save(draw.heatmap(counts, cmap), path)

@@ -1,0 +1,182 @@
+"""Pictures: matplotlib's Figure and Agg canvas, without pyplot and its global state."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz import wide
+from padviz.counts import CountMap, Target
+from padviz.errors import OptionError, nearest
+from padviz.network import Size
+from padviz.store import aside
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
+CMAP = "plasma"
+NUMBERED = 16  # maps up to this many rows and columns have their counts written in the cells
+DPI = 130
+LONGEST, SHORTEST = 4.6, 0.8  # inches: the longer side of a heat map, and the least of the shorter
+PROFILE, GAP, BAR = 0.62, 0.1, 0.13
+LEFT, RIGHT, BOTTOM, TOP = 0.7, 0.9, 0.5, 0.72
+SMALL, MEDIUM, LARGE = 7, 8, 11  # points
+SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def heatmap(counts: CountMap, cmap: str = CMAP) -> Figure:
+    """Draw a map with a colour bar from 0 to the maximum, and the profiles along its centre lines.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Its unit is paths per pixel, over a power of ten that the colour bar names.
+
+    Raises
+    ------
+    OptionError
+        If matplotlib has no colour map of that name.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    box_w, box_h = _box(counts.shape)
+    bar_x = LEFT + box_w + GAP + PROFILE + 0.2
+    title, line = caption(counts)
+    total_w = max(bar_x + BAR + RIGHT, LEFT + 0.068 * max(len(line), 1.5 * len(title)))
+    total_h = BOTTOM + box_h + GAP + PROFILE + TOP
+    figure = Figure(figsize=(total_w, total_h), dpi=DPI)
+    FigureCanvasAgg(figure)
+
+    def axes(x: float, y: float, w: float, h: float, **shared: Any) -> Axes:
+        return figure.add_axes((x / total_w, y / total_h, w / total_w, h / total_h), **shared)
+
+    values, unit = scaled(counts)
+    main = axes(LEFT, BOTTOM, box_w, box_h)
+    image = _image(main, values, cmap)
+    above = axes(LEFT, BOTTOM + box_h + GAP, box_w, PROFILE, sharex=main)
+    beside = axes(LEFT + box_w + GAP, BOTTOM, PROFILE, box_h, sharey=main)
+    _profiles(above, beside, values)
+    colours = figure.colorbar(image, cax=axes(bar_x, BOTTOM, BAR, box_h))
+    colours.set_label(unit, fontsize=MEDIUM)
+    colours.ax.tick_params(labelsize=SMALL)
+    from_left, from_top = LEFT / total_w, 1 / total_h
+    figure.text(from_left, 1 - 0.28 * from_top, title, fontsize=LARGE, weight="bold")
+    figure.text(from_left, 1 - 0.5 * from_top, line, fontsize=MEDIUM)
+    return figure
+
+
+def plot(counts: CountMap, ax: Axes | None = None, cmap: str = CMAP) -> Axes:
+    """Draw the heat map alone into `ax`, with a title; without `ax`, the first axes of `heatmap`."""
+    if ax is None:
+        return heatmap(counts, cmap).axes[0]
+    _image(ax, scaled(counts)[0], cmap)
+    title, line = caption(counts)
+    ax.set_title(f"{title}\n{line}", fontsize=MEDIUM)
+    return ax
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write the figure to `path`, as its suffix says: .png, .svg or .pdf."""
+    with aside(path) as temporary:
+        figure.savefig(temporary)
+
+
+def scaled(counts: CountMap) -> tuple[NDArray[np.float64], str]:
+    """Counts over a power of ten that makes them readable, and the unit that says so."""
+    peak = counts.max
+    name = "paths" if counts.pooling == "count" and isinstance(peak, int) else "weighted paths"
+    if peak < 100_000:
+        return wide.shares(counts.tally) * float(peak), f"{name} per pixel"
+    power = len(str(int(peak))) - 1
+    exponent = str(power).translate(SUPERSCRIPT)
+    return wide.shares(counts.tally) * (int(peak) / 10**power), f"{name} per pixel (×10{exponent})"
+
+
+def caption(counts: CountMap) -> tuple[str, str]:
+    """A title line, and a line that says padding, target and pooling."""
+    height, width = counts.shape
+    padding = f"{counts.padding} padding" if counts.padding else "padding as declared"
+    line = f"{padding} · paths to {_of(counts.target)}"
+    if counts.unit is not None:
+        line += f", unit {counts.unit}".replace("[", "").replace("]", "")
+    if counts.pooling == "mean":
+        line += " · mean pooling"
+    return f"{counts.network.title}, {height} × {width}", line
+
+
+def _of(target: Target) -> str:
+    if isinstance(target.layer, list):
+        return f"{len(target.layer)} layers, {target.layer[0]} to {target.layer[-1]}"
+    return f"{target.layer} ({target.shape[0]} × {target.shape[1]})"
+
+
+def _box(shape: Size) -> tuple[float, float]:
+    """Inches of a heat map, (width, height), in the proportions of the image where it is not extreme."""
+    height, width = shape
+    longest = LONGEST if max(shape) < 2 * min(shape) else 1.3 * LONGEST
+    per_pixel = longest / max(shape)
+    return max(width * per_pixel, SHORTEST), max(height * per_pixel, SHORTEST)
+
+
+def _image(ax: Axes, values: NDArray[np.float64], cmap: str) -> Any:
+    from matplotlib import colormaps
+    from matplotlib.ticker import MaxNLocator
+
+    if cmap not in colormaps:
+        hint = nearest(cmap, list(colormaps)) or "matplotlib's colour maps are plasma, viridis, magma, ..."
+        raise OptionError(f"no colour map is called {cmap!r}", where="--cmap", hint=hint)
+    image = ax.imshow(values, cmap=cmap, vmin=0, vmax=values.max() or 1, aspect="auto")
+    ax.set_xlabel("column (pixels)", fontsize=MEDIUM)
+    ax.set_ylabel("row (pixels)", fontsize=MEDIUM)
+    ax.tick_params(labelsize=SMALL)
+    for axis, pixels in ((ax.xaxis, ax.bbox.width), (ax.yaxis, ax.bbox.height)):
+        axis.set_major_locator(MaxNLocator(max(2, int(pixels / DPI * 1.9)), integer=True))
+    if max(values.shape) <= NUMBERED:
+        _write_numbers(ax, values, image)
+    return image
+
+
+def _write_numbers(ax: Axes, values: NDArray[np.float64], image: Any) -> None:
+    whole = bool((values == np.round(values)).all())
+    texts = [[f"{v:.0f}" if whole else f"{v:.3g}" for v in row] for row in values]
+    longest = max(len(text) for row in texts for text in row)
+    cell = min(ax.bbox.width / values.shape[1], ax.bbox.height / values.shape[0]) * 72 / ax.figure.dpi
+    size = min(11.0, 1.45 * cell / longest, 0.6 * cell)
+    for (row, col), value in np.ndenumerate(values):
+        red, green, blue, _ = image.cmap(image.norm(value))
+        dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
+        ax.text(col, row, texts[row][col], ha="center", va="center", size=size, color="w" if dark else "k")
+
+
+def _profiles(above: Axes, beside: Axes, values: NDArray[np.float64]) -> None:
+    """The counts along the centre row, above the map, and along the centre column, beside it."""
+    height, width = values.shape
+    peak = float(values.max()) or 1.0
+    row, column = values[height // 2], values[:, width // 2]
+    above.stairs(row, np.arange(width + 1) - 0.5, fill=True, color="0.6")
+    beside.stairs(column, np.arange(height + 1) - 0.5, fill=True, color="0.6", orientation="horizontal")
+    above.set_ylim(0, 1.05 * peak)
+    beside.set_xlim(0, 1.05 * peak)
+    above.set_yticks([0, peak], ["0", f"{peak:.3g}"])
+    beside.set_xticks([0, peak], ["0", f"{peak:.3g}"])
+    above.tick_params(axis="x", bottom=False, labelbottom=False)
+    beside.tick_params(axis="y", left=False, labelleft=False)
+    for ax in (above, beside):
+        ax.tick_params(labelsize=SMALL, length=2)
+        ax.spines[["top", "right"]].set_visible(False)
+    above.set_ylabel(f"row {height // 2}", fontsize=SMALL)
+    beside.set_xlabel(f"column {width // 2}", fontsize=SMALL)

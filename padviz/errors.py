@@ -1,0 +1,62 @@
+"""The errors that padviz raises: one clear line each, saying where and what to do next."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PadvizError(Exception):
+    """Something about the input is wrong; the message is one line meant for a person.
+
+    Parameters
+    ----------
+    what : str
+        What is wrong, without a full stop.
+    where : str
+        The file, layer or option it is about.
+    hint : str
+        The next step.
+
+    Examples
+    --------
+    >>> str(PadvizError("input is 3 rows, the window needs 7", where="conv1", hint="use a larger size"))
+    'conv1: input is 3 rows, the window needs 7; use a larger size'
+    """
+
+    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
+        self.what = what
+        self.where = where
+        self.hint = hint
+        line = (f"{where}: " if where else "") + what + (f"; {hint}" if hint else "")
+        super().__init__(_printable(line))
+
+
+class DescriptionError(PadvizError):
+    """A network description that cannot be read or does not make sense."""
+
+
+class SizeError(PadvizError):
+    """A size that the network, or one of its layers, cannot take."""
+
+
+class OptionError(PadvizError):
+    """An option or argument with a value that cannot be used."""
+
+
+class UnknownName(PadvizError):
+    """A network or layer name that does not exist; the hint lists the nearest ones."""
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return a hint with the names closest to `name`, or an empty string.
+
+    >>> nearest("resnet5", ["resnet50", "vgg19"])
+    'did you mean resnet50?'
+    """
+    close = difflib.get_close_matches(name, list(names), n=3, cutoff=0.5)
+    return f"did you mean {', '.join(close)}?" if close else ""
+
+
+def _printable(line: str) -> str:
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)

@@ -1,0 +1,290 @@
+"""A network: layers in topological order, each two one-axis operations and the layers it reads.
+
+Channels are not modelled. Sizes and axis maps are worked out one axis at a time by `resolve`;
+padding schemes and pooling modes are rewrites of the network (`with_padding`, `with_mean_pooling`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Any, Literal, NamedTuple
+
+from padviz.axis import MODES, Adaptive, AxisMap, Op, Resize, Transposed, Window, axis_map, place
+from padviz.errors import OptionError, PadvizError, SizeError, UnknownName, nearest
+
+Kind = Literal[
+    "input", "conv", "convtranspose", "maxpool", "avgpool", "adaptive", "global", "pad", "crop", "resize",
+    "add", "concat", "multiply", "gate", "identity",
+]  # fmt: skip
+POOLS: frozenset[Kind] = frozenset({"maxpool", "avgpool", "adaptive", "global"})
+MERGES: frozenset[Kind] = frozenset({"add", "concat", "multiply"})
+SCHEMES = (*MODES, "valid", "full")  # what --padding takes
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One spatial operation; `inputs` and `like` are positions in `Network.layers`, always earlier ones.
+
+    `height` and `width` are None where a position reads only itself: merges, gates, activations.
+    A gate multiplies its input by a vector that global pooling made of it; paths leave that vector out.
+    `like` is the layer whose size a resize or a crop follows.
+    """
+
+    name: str
+    kind: Kind
+    inputs: tuple[int, ...]
+    height: Op | None = None
+    width: Op | None = None
+    like: int | None = None
+
+    @property
+    def ops(self) -> tuple[Op | None, Op | None]:
+        """The operation on each axis: (height, width)."""
+        return self.height, self.width
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A directed acyclic graph of layers; the first is the input image, `targets` are the last feature maps.
+
+    Examples
+    --------
+    >>> import padviz
+    >>> net = padviz.load("vgg19")
+    >>> net.targets, net.layers[1].name
+    (('features.36',), 'features.0')
+    """
+
+    name: str
+    layers: tuple[Layer, ...]
+    targets: tuple[str, ...]
+    title: str = ""
+    source: str = ""
+    size: Size = (224, 224)
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Position of each layer by name."""
+        return {layer.name: i for i, layer in enumerate(self.layers)}
+
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """Names of the gates, whose global vectors are left out of the paths."""
+        return tuple(layer.name for layer in self.layers if layer.kind == "gate")
+
+    def find(self, name: str) -> Layer:
+        """The layer called `name`.
+
+        Raises
+        ------
+        UnknownName
+            With the nearest names, if there is none.
+        """
+        try:
+            return self.layers[self.index[name]]
+        except KeyError:
+            hint = nearest(name, self.index) or f"padviz layers {self.name} lists them"
+            raise UnknownName(f"no layer is called {name!r}", where=self.name, hint=hint) from None
+
+
+class Resolved(NamedTuple):
+    """A network on one axis at one size: rows out of each layer, and its map (None: each row reads itself)."""
+
+    sizes: tuple[int, ...]
+    maps: tuple[AxisMap | None, ...]
+
+
+def as_size(size: int | Sequence[int]) -> Size:
+    """Read a size: n for a square, or (height, width).
+
+    >>> as_size(224), as_size((240, 320))
+    ((224, 224), (240, 320))
+    """
+    pair = (size, size) if isinstance(size, int) else tuple(size)
+    if len(pair) != 2 or not all(isinstance(n, int) and n > 0 for n in pair):
+        raise OptionError(f"size {size} is not one or two numbers from 1", hint="use 224 or (240, 320)")
+    return pair[0], pair[1]
+
+
+@lru_cache(256)
+def upto(network: Network, targets: tuple[str, ...]) -> Network:
+    """The part of the network that `targets` depend on; branches that end elsewhere are gone."""
+    wanted = {network.index[network.find(name).name] for name in targets} | {0}
+    for i in range(len(network.layers) - 1, 0, -1):
+        if i in wanted:
+            layer = network.layers[i]
+            wanted.update(layer.inputs, () if layer.like is None else (layer.like,))
+    kept = sorted(wanted)
+    position = {old: new for new, old in enumerate(kept)}
+
+    def moved(layer: Layer) -> Layer:
+        like = None if layer.like is None else position[layer.like]
+        return replace(layer, inputs=tuple(position[i] for i in layer.inputs), like=like)
+
+    return replace(network, layers=tuple(moved(network.layers[i]) for i in kept), targets=targets)
+
+
+def resolve(network: Network, axis: int, n: int) -> Resolved:
+    """Sizes and axis maps of every layer on axis 0 (height) or 1 (width) for `n` input rows.
+
+    Raises
+    ------
+    SizeError
+        Naming the layer where the size does not work.
+
+    Examples
+    --------
+    >>> import padviz
+    >>> resolve(padviz.load("vgg19"), 0, 512).sizes[-1]
+    16
+    """
+    sizes: list[int] = [n]
+    maps: list[AxisMap | None] = [None]
+    for layer in network.layers[1:]:
+        op = layer.ops[axis]
+        entering = sizes[layer.inputs[0]]
+        like = None if layer.like is None else sizes[layer.like]
+        try:
+            made = None if op is None else axis_map(op, entering, like)
+        except SizeError as error:
+            raise _located(error, network, layer, axis, n) from None
+        if len(layer.inputs) > 1:
+            _agree(network, layer, axis, sizes)
+        sizes.append(entering if made is None else made.n_out)
+        maps.append(made)
+    return Resolved(tuple(sizes), tuple(maps))
+
+
+def resolve_both(network: Network, size: Size) -> tuple[Resolved, Resolved]:
+    """`resolve` for height and width; the work is shared where both axes are the same."""
+    rows = resolve(network, 0, size[0])
+    if size[0] == size[1] and _square(network):
+        return rows, rows
+    return rows, resolve(network, 1, size[1])
+
+
+@lru_cache(64)
+def with_padding(network: Network, scheme: str | None) -> Network:
+    """The network with every convolution's padding done by `scheme`; None leaves it as declared.
+
+    The fold modes and "partial" change what the padding reads. "valid" removes all padding, of
+    pooling too; "full" pads every convolution by its extent - 1 on both sides. Pooling ignores its
+    padding whatever the scheme. Transposed convolutions and crops stay as they are.
+    """
+    if scheme is None:
+        return network
+    if scheme not in SCHEMES:
+        raise OptionError(f"{scheme!r} is not a padding scheme", where="--padding", hint=f"use {', '.join(SCHEMES)}")
+    if scheme == "partial" and any(layer.kind == "pad" for layer in network.layers):
+        pads = [layer.name for layer in network.layers if layer.kind == "pad"]
+        raise PadvizError(
+            f"partial convolution needs padding that belongs to a convolution, and {pads[0]} pads on its own",
+            where=network.name,
+            hint="give the padding to the convolution that follows it",
+        )
+
+    def rewrite(layer: Layer) -> Layer:
+        windowed = layer.kind in ("conv", "pad") or (scheme == "valid" and layer.kind in POOLS)
+        return _map_windows(layer, lambda w: _padded(w, layer.kind, scheme)) if windowed else layer
+
+    return replace(network, layers=tuple(rewrite(layer) for layer in network.layers))
+
+
+@lru_cache(64)
+def with_mean_pooling(network: Network) -> Network:
+    """The network with pooling and interpolation taps weighed, so that each output's weights sum to 1."""
+
+    def rewrite(layer: Layer) -> Layer:
+        if layer.kind in POOLS or layer.kind == "resize":
+            return replace(layer, height=_averaged(layer.height), width=_averaged(layer.width))
+        return layer
+
+    return replace(network, layers=tuple(rewrite(layer) for layer in network.layers))
+
+
+def _padded(window: Window, kind: Kind, scheme: str) -> Window:
+    if scheme == "valid" or (scheme == "full" and kind == "pad"):
+        return replace(window, padding=(0, 0))
+    if scheme == "full":
+        return replace(window, padding=(window.extent - 1, window.extent - 1), mode="zero")
+    return replace(window, mode=scheme)
+
+
+def _map_windows(layer: Layer, change: Callable[[Window], Window]) -> Layer:
+    def changed(op: Op | None) -> Op | None:
+        return change(op) if isinstance(op, Window) else op
+
+    return replace(layer, height=changed(layer.height), width=changed(layer.width))
+
+
+def _averaged(op: Op | None) -> Op | None:
+    return replace(op, mean=True) if isinstance(op, Window | Adaptive | Resize) else op
+
+
+@lru_cache(64)
+def _square(network: Network) -> bool:
+    return all(layer.height == layer.width for layer in network.layers)
+
+
+def _agree(network: Network, layer: Layer, axis: int, sizes: Sequence[int]) -> None:
+    first = layer.inputs[0]
+    for other in layer.inputs[1:]:
+        if sizes[other] != sizes[first]:
+            names = [network.layers[i].name for i in (first, other)]
+            what = ("height", "width")[axis]
+            raise SizeError(
+                f"its branches disagree in {what}: {names[0]} has {sizes[first]}, {names[1]} has {sizes[other]}",
+                where=f"{network.name}, {layer.name}",
+                hint="try another size or padding",
+            )
+
+
+def _located(error: SizeError, network: Network, layer: Layer, axis: int, n: int) -> SizeError:
+    where = f"{network.name}, {layer.name}"
+    hint = f"the input's {('height', 'width')[axis]} is {n}: use a larger --size or another --padding"
+    return SizeError(error.what, where=where, hint=hint)
+
+
+def names_of(layers: str | Iterable[str] | None, network: Network) -> tuple[str, ...]:
+    """The target layers asked for, checked; the network's own targets where none is named."""
+    if layers is None:
+        return network.targets
+    names = (layers,) if isinstance(layers, str) else tuple(dict.fromkeys(layers))
+    for name in names:
+        network.find(name)
+    return names or network.targets
+
+
+
+
+def layer_rows(network: Network, size: Size) -> list[tuple[Any, ...]]:
+    """Every layer as (name, kind, kernel, stride, dilation, padding, input, output); pairs are [height, width].
+
+    Padding is [[before, after], [before, after]] as resolved at `size`; what a kind lacks is None.
+
+    >>> import padviz
+    >>> layer_rows(padviz.load("resnet50"), (224, 224))[0]
+    ('conv1', 'conv', [7, 7], [2, 2], [1, 1], [[3, 3], [3, 3]], [224, 224], [112, 112])
+    """
+    axes = resolve_both(network, size)
+    rows = []
+    for i, layer in enumerate(network.layers[1:], start=1):
+        shapes = [[axis.sizes[at] for axis in axes] for at in (layer.inputs[0], i)]
+        both = [_geometry(op, n) for op, n in zip(layer.ops, shapes[0], strict=True)]
+        figures = [None if None in pair else list(pair) for pair in zip(*both, strict=True)]
+        rows.append((layer.name, layer.kind, *figures, *shapes))
+    return rows
+
+
+def _geometry(op: Op | None, n: int) -> tuple[Any, ...]:
+    """Kernel, stride, dilation and padding of an operation, as far as it has them."""
+    if isinstance(op, Window):
+        placed = place(op, n)
+        return op.kernel, op.stride, op.dilation, [placed.before, placed.after]
+    if isinstance(op, Transposed):
+        return op.kernel, op.stride, op.dilation, list(op.padding)
+    return None, None, None, None

@@ -1,0 +1,394 @@
+"""TOML descriptions of networks, and the zoo of them that is shipped.
+
+The format is the schema below: steps in order, blocks with `$parameters` to repeat, branches that
+merge. msgspec decodes and validates it; `_Builder` only lays the steps out as layers.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from padviz.axis import Adaptive, Fit, Mode, Op, Resize, Same, Transposed, Window
+from padviz.errors import DescriptionError, PadvizError, UnknownName, nearest
+from padviz.network import Kind, Layer, Network, as_size
+
+_HERE = Path(__file__).resolve().parent.parent
+CONFIGS = next((p for p in (_HERE / "configs", _HERE.parent / "configs") if p.is_dir()), _HERE / "configs")
+
+MOST_LAYERS = 100_000  # a description may repeat blocks; this bounds what it can ask for
+
+Positive = Annotated[int, Meta(ge=1, le=1_000_000)]
+Count = Annotated[int, Meta(ge=0, le=1_000_000)]
+Two = Meta(min_length=2, max_length=2)  # lists, since msgspec 0.22 crashes on a number or a fixed-length tuple
+Pair = Positive | Annotated[list[Positive], Two]
+Counts = Count | Annotated[list[Count], Two]
+Pads = Count | Annotated[list[Counts], Two]
+PadRule = Count | Annotated[list[Counts], Two] | Same
+Factor = Annotated[float, Meta(gt=0, le=1000)]
+Factors = Factor | Annotated[list[Factor], Two]
+
+
+class _Step(Struct, forbid_unknown_fields=True, tag_field="op", kw_only=True):
+    name: str = ""
+    from_: str | list[str] | None = field(default=None, name="from")
+
+
+class Conv(_Step, tag="conv"):
+    kernel: Pair = 1
+    stride: Pair = 1
+    dilation: Pair = 1
+    padding: PadRule = 0
+    mode: Mode = "zero"
+
+
+class ConvTranspose(_Step, tag="convtranspose"):
+    kernel: Pair
+    stride: Pair = 1
+    dilation: Pair = 1
+    padding: Pads = 0
+    output_padding: Counts = 0
+
+
+class _Pool(_Step):
+    kernel: Pair
+    stride: Pair | None = None
+    dilation: Pair = 1
+    padding: PadRule = 0
+    ceil: bool = False
+
+
+class MaxPool(_Pool, tag="maxpool"):
+    pass
+
+
+class AvgPool(_Pool, tag="avgpool"):
+    pass
+
+
+class AdaptivePool(_Step, tag="adaptive"):
+    output: Pair
+
+
+class GlobalPool(_Step, tag="global"):
+    pass
+
+
+class Pad(_Step, tag="pad"):
+    padding: Pads
+    mode: Mode = "zero"
+
+
+class Crop(_Step, tag="crop"):
+    padding: Pads | None = None
+    like: str | None = None
+
+
+class Interpolate(_Step, tag="resize"):
+    scale: Factors | None = None
+    size: Pair | None = None
+    like: str | None = None
+    mode: Literal["nearest", "linear"] = "nearest"
+    align_corners: bool = False
+
+
+class Gate(_Step, tag="gate"):
+    pass
+
+
+class Identity(_Step, tag="identity"):
+    pass
+
+
+class _Merge(_Step):
+    branches: list[list[Step]] = []
+
+
+class Add(_Merge, tag="add"):
+    pass
+
+
+class Concat(_Merge, tag="concat"):
+    pass
+
+
+class Multiply(_Merge, tag="multiply"):
+    pass
+
+
+class Block(_Step, tag="block"):
+    use: str
+    repeat: Positive = 1
+    first: Count = 0
+    with_: dict[str, Any] = field(default_factory=dict, name="with")
+
+
+Step = (
+    Conv | ConvTranspose | MaxPool | AvgPool | AdaptivePool | GlobalPool | Pad | Crop | Interpolate
+    | Gate | Identity | Add | Concat | Multiply | Block
+)  # fmt: skip
+
+
+class Description(Struct, forbid_unknown_fields=True):
+    """The whole TOML file."""
+
+    layers: list[Step]
+    title: str = ""
+    source: str = ""
+    size: Pair = 224
+    target: str | list[str] | None = None
+    blocks: dict[str, list[dict[str, Any]]] = {}
+
+
+def zoo() -> list[str]:
+    """The names of the shipped networks.
+
+    >>> "vgg19" in zoo()
+    True
+    """
+    return sorted(path.stem for path in (CONFIGS / "networks").glob("*.toml"))
+
+
+def load_config(name_or_path: str | Path) -> Network:
+    """Load a network of the zoo by name, or a TOML description by path.
+
+    Raises
+    ------
+    UnknownName
+        If it is neither.
+    DescriptionError
+        If the file cannot be read, or says something that makes no network.
+
+    Examples
+    --------
+    >>> load_config("resnet50").title
+    'ResNet-50'
+    """
+    text = str(name_or_path)
+    shipped = CONFIGS / "networks" / f"{text}.toml"
+    looks_like_path = isinstance(name_or_path, Path) or text.endswith(".toml") or "/" in text
+    if not looks_like_path and text and shipped.is_file():
+        return _read(shipped, text)
+    if looks_like_path:
+        return _read(Path(text), text)
+    hint = nearest(text, zoo()) or "padviz networks lists the zoo; a description of your own ends in .toml"
+    raise UnknownName(f"no network is called {text!r}", hint=hint)
+
+
+def _read(path: Path, where: str) -> Network:
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DescriptionError("no such file", where=where, hint="padviz networks lists the zoo") from None
+    except OSError as error:
+        raise DescriptionError(f"cannot be read ({error.strerror})", where=where) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DescriptionError(f"is not valid TOML: {_one_line(error)}", where=where) from None
+    return parse(raw, path.stem, where)
+
+
+def parse(raw: dict[str, Any], name: str, where: str = "") -> Network:
+    """Build the network that a decoded TOML document describes; `where` names the file in errors.
+
+    >>> parse({"layers": [{"op": "conv", "name": "c", "kernel": 3, "padding": 1}]}, "one").targets
+    ('c',)
+    """
+    where = where or name
+    description = _convert(raw, Description, "", where)
+    builder = _Builder(description.blocks, where)
+    builder.steps(description.layers, "")
+    if builder.last == 0:
+        raise DescriptionError("layers: has no layers", where=where)
+    target = description.target or builder.layers[builder.last].name
+    targets = (target,) if isinstance(target, str) else tuple(target)
+    network = Network(
+        name=name,
+        layers=tuple(builder.layers),
+        targets=targets,
+        title=description.title or name,
+        source=description.source,
+        size=as_size(description.size),
+    )
+    for each in targets:
+        if each not in network.index:
+            hint = nearest(each, network.index)
+            raise DescriptionError(f"target: no layer is called {each!r}", where=where, hint=hint)
+    return network
+
+
+class _Builder:
+    """Lays steps out as layers; `last` is the layer that the next step reads."""
+
+    def __init__(self, blocks: dict[str, list[dict[str, Any]]], where: str) -> None:
+        self.blocks = blocks
+        self.where = where
+        self.layers = [Layer("input", "input", ())]
+        self.index = {"input": 0}
+        self.last = 0
+        self.open: list[str] = []  # blocks being laid out, to catch one that uses itself
+
+    def steps(self, steps: list[Step], prefix: str) -> None:
+        for step in steps:
+            if isinstance(step, Block):
+                self._block(step, prefix)
+            elif isinstance(step, _Merge):
+                self._merge(step, prefix)
+            else:
+                self._layer(step, prefix)
+
+    def _layer(self, step: Step, prefix: str) -> None:
+        if isinstance(step.from_, list):
+            raise self._error(_join(prefix, step.name), "from: only a merge (add, concat, multiply) reads several layers")
+        entering = self.last if step.from_ is None else self._find(step.from_, prefix, "from")
+        height, width = _ops(step, self._error)
+        like = getattr(step, "like", None)
+        follows = None if like is None else self._find(like, prefix, "like")
+        self._append(step, prefix, Layer("", _kind(step), (entering,), height, width, follows))
+
+    def _merge(self, step: _Merge, prefix: str) -> None:
+        name = _join(prefix, step.name)
+        if bool(step.branches) == isinstance(step.from_, list):
+            raise self._error(name, "a merge takes either branches = [[...], ...] or from = [names]")
+        if isinstance(step.from_, list):
+            inputs = [self._find(each, prefix, "from") for each in step.from_]
+        else:
+            entering = self.last if step.from_ is None else self._find(step.from_, prefix, "from")
+            inputs = []
+            for branch in step.branches:
+                self.last = entering
+                self.steps(branch, prefix)
+                inputs.append(self.last)
+        if not inputs:
+            raise self._error(name, "from: is empty")
+        self._append(step, prefix, Layer("", _kind(step), tuple(inputs)))
+
+    def _block(self, block: Block, prefix: str) -> None:
+        name = _join(prefix, block.name)
+        if block.use not in self.blocks:
+            hint = nearest(block.use, self.blocks)
+            raise self._error(name, f"use: no block is called {block.use!r}", hint)
+        if block.use in self.open:
+            raise self._error(name, f"use: block {block.use!r} uses itself")
+        if block.repeat > 1 and "{}" not in block.name:
+            raise self._error(name, "name: a repeated block needs {} in its name for the number")
+        if block.from_ is not None:
+            if isinstance(block.from_, list):
+                raise self._error(name, "from: a block reads one layer")
+            self.last = self._find(block.from_, prefix, "from")
+        filled = _fill(self.blocks[block.use], block.with_, f"blocks.{block.use}", self.where)
+        steps = _convert(filled, list[Step], f"blocks.{block.use}", self.where)
+        self.open.append(block.use)
+        for number in range(block.first, block.first + block.repeat):
+            self.steps(steps, name.replace("{}", str(number)))
+        self.open.pop()
+
+    def _append(self, step: _Step, prefix: str, layer: Layer) -> None:
+        name = _join(prefix, step.name) or f"{layer.kind}_{len(self.layers)}"
+        if name in self.index:
+            raise self._error(name, "name: is used twice")
+        if len(self.layers) >= MOST_LAYERS:
+            raise self._error(name, f"the network has more than {MOST_LAYERS} layers")
+        self.index[name] = self.last = len(self.layers)
+        self.layers.append(replace(layer, name=name))
+
+    def _find(self, name: str, prefix: str, key: str) -> int:
+        for each in (_join(prefix, name), name):
+            if each in self.index:
+                return self.index[each]
+        raise self._error(prefix, f"{key}: no earlier layer is called {name!r}", nearest(name, self.index))
+
+    def _error(self, name: str, what: str, hint: str = "") -> DescriptionError:
+        return DescriptionError(f"layer {name!r}: {what}" if name else what, where=self.where, hint=hint)
+
+
+def _ops(step: Step, error: Any) -> tuple[Op | None, Op | None]:
+    """The operation of a step on each axis."""
+    if isinstance(step, Gate | Identity):
+        return None, None
+    if isinstance(step, GlobalPool):
+        return Adaptive(1), Adaptive(1)
+    if isinstance(step, Crop) and (step.padding is None) == (step.like is None):
+        raise error(step.name, "a crop takes either padding (rows to remove) or like (a layer)")
+    if isinstance(step, Interpolate) and sum(v is not None for v in (step.scale, step.size, step.like)) != 1:
+        raise error(step.name, "a resize takes one of scale, size and like")
+    height, width = (_axis_op(step, axis) for axis in (0, 1))
+    return height, width
+
+
+def _axis_op(step: Any, axis: int) -> Op:
+    def on_axis(value: Any) -> Any:
+        return value[axis] if isinstance(value, list) else value
+
+    if isinstance(step, Conv):
+        pads = _pads(step.padding, axis)
+        return Window(on_axis(step.kernel), on_axis(step.stride), on_axis(step.dilation), pads, step.mode)
+    if isinstance(step, _Pool):
+        stride = on_axis(step.kernel if step.stride is None else step.stride)
+        pads = _pads(step.padding, axis)
+        return Window(on_axis(step.kernel), stride, on_axis(step.dilation), pads, ceil=step.ceil)
+    if isinstance(step, ConvTranspose):
+        shape = on_axis(step.kernel), on_axis(step.stride), on_axis(step.dilation)
+        return Transposed(*shape, _pads(step.padding, axis), on_axis(step.output_padding))
+    if isinstance(step, AdaptivePool):
+        return Adaptive(on_axis(step.output))
+    if isinstance(step, Pad):
+        return Window(1, padding=_pads(step.padding, axis), mode=step.mode)
+    if isinstance(step, Crop):
+        if step.padding is None:
+            return Fit()
+        before, after = _pads(step.padding, axis)
+        return Window(1, padding=(-before, -after))
+    scale = None if step.scale is None else Fraction(on_axis(step.scale)).limit_denominator(10_000)
+    return Resize(on_axis(step.size), scale, step.mode == "linear", step.align_corners)
+
+
+def _pads(padding: Any, axis: int) -> Any:
+    """A rule stays a rule; n, (h, w) or ((top, bottom), (left, right)) becomes (before, after)."""
+    if isinstance(padding, str):
+        return padding
+    side = padding[axis] if isinstance(padding, list) else padding
+    return tuple(side) if isinstance(side, list) else (side, side)
+
+
+def _kind(step: Any) -> Kind:
+    kind: Kind = step.__struct_config__.tag
+    return kind
+
+
+def _join(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if prefix and name else prefix or name
+
+
+def _fill(value: Any, parameters: dict[str, Any], path: str, where: str) -> Any:
+    """Put the block's parameters in the place of its "$name" strings."""
+    if isinstance(value, dict):
+        return {key: _fill(each, parameters, f"{path}.{key}", where) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_fill(each, parameters, f"{path}[{i}]", where) for i, each in enumerate(value)]
+    if isinstance(value, str) and value.startswith("$"):
+        if value[1:] not in parameters:
+            hint = f"add with = {{{value[1:]} = ...}} where the block is used"
+            raise DescriptionError(f"{path}: parameter {value} has no value", where=where, hint=hint)
+        return parameters[value[1:]]
+    return value
+
+
+def _convert(raw: Any, kind: Any, path: str, where: str) -> Any:
+    try:
+        return msgspec.convert(raw, kind)
+    except msgspec.ValidationError as error:
+        what, _, at = _one_line(error).partition(" - at ")
+        key = path + at.strip("`").removeprefix("$")
+        raise DescriptionError(f"{key.lstrip('.') or 'top level'}: {what}", where=where) from None
+    except RecursionError:
+        raise DescriptionError("is nested too deeply", where=where) from None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,95 @@
+"""Rows as a terminal table, CSV or JSON. Columns keep their order; what does not apply is an empty cell."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+DIGITS = 21  # integers longer than this are rounded in terminal tables; json has them whole
+
+
+def to_json(value: Any) -> str:
+    """JSON, indented; integers are exact however long they are.
+
+    >>> to_json({"max": 9**25})
+    '{\\n  "max": 717897987691852588770249\\n}'
+    """
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """CSV with a header line."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(["" if cell is None else cell for cell in row] for row in rows)
+    return buffer.getvalue().rstrip("\n")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
+    """Print a table to stdout: fitted to a terminal, as wide as it needs in a pipe."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = [list(row) for row in rows]
+    table = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    for i, column in enumerate(columns):
+        numeric = all(isinstance(row[i], int | float | None) for row in rows)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(readable(cell)) for cell in row))
+    _print(table)
+
+
+def print_facts(facts: Sequence[tuple[str, Any]]) -> None:
+    """Print names and values in two columns."""
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in facts:
+        grid.add_row(Text(name, style="dim"), Text(readable(value)))
+    _print(grid)
+
+
+def readable(value: Any) -> str:
+    """One cell as a person reads it.
+
+    >>> readable(6998130578404), readable(0.118804), readable(9**40)
+    ('6,998,130,578,404', '0.1188', '1.478e+38')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}" if len(str(value)) <= DIGITS else rounded(value)
+    if isinstance(value, float):
+        return f"{value:,.1f}" if 1000 <= abs(value) < 10**DIGITS else f"{value:.4g}"
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))
+
+
+def rounded(value: int) -> str:
+    """An integer of any length to four digits."""
+    power = len(str(abs(value))) - 1
+    return f"{value / 10**power:.3f}e+{power}"
+
+
+def _print(renderable: Any) -> None:
+    """Through rich, without the blanks that it puts at the ends of lines."""
+    from rich.console import Console
+
+    piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    console = Console(width=10_000 if piped else None, highlight=False)
+    with console.capture() as captured:
+        console.print(renderable)
+    print("\n".join(line.rstrip() for line in captured.get().strip("\n").split("\n")))

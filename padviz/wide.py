@@ -1,0 +1,149 @@
+"""Which integers hold the counts: one int64 where a proven bound allows, else limbs; and exact figures of both.
+
+A tally is an array (limbs, height, width). One limb is int64 counts, or float64 for rational modes.
+More limbs are base 2**LIMB_BITS, least significant first, carried so that only the last may be negative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.kernels import LIMB_BITS, Array, carry
+
+HOLDS = 1 << 63  # int64 holds what is below
+
+
+def limbs_for(bound: int) -> int:
+    """How many limbs hold counts up to `bound`.
+
+    >>> limbs_for(9**16), limbs_for(2**165)
+    (1, 5)
+    """
+    return 1 if bound < HOLDS else -(-(bound.bit_length() + 1) // LIMB_BITS)
+
+
+def to_ints(tally: Array) -> NDArray[Any]:
+    """Counts of shape (height, width): int64 or float64 as they are, limbs as Python ints.
+
+    >>> to_ints(np.array([[[5]], [[1]]]))
+    array([[1099511627781]], dtype=object)
+    """
+    if len(tally) == 1:
+        only: NDArray[Any] = tally[0]
+        return only
+    value = tally[-1].astype(object)
+    for limb in tally[-2::-1]:
+        value = (value << LIMB_BITS) + limb
+    return value
+
+
+def to_bytes(tally: Array) -> NDArray[np.uint8]:
+    """Carried limbs as little-endian bytes, shape (height, width, bytes): exact, and free of objects."""
+    parts = [np.ascontiguousarray(limb, dtype="<i8").view(np.uint8) for limb in tally]
+    height, width = tally.shape[1:]
+    joined = [part.reshape(height, width, 8)[..., : LIMB_BITS // 8] for part in parts]
+    return np.concatenate(joined, axis=2)
+
+
+def from_bytes(digits: NDArray[np.uint8]) -> NDArray[Any]:
+    """Python ints from `to_bytes`.
+
+    >>> from_bytes(to_bytes(np.array([[[5]], [[1]]])))
+    array([[1099511627781]], dtype=object)
+    """
+    height, width, _ = digits.shape
+    values = np.empty((height, width), dtype=object)
+    for row in range(height):
+        values[row] = [int.from_bytes(cell.tobytes(), "little") for cell in digits[row]]
+    return values
+
+
+def total(tally: Array) -> int | float:
+    """The sum over all positions: exact for counts."""
+    if tally.dtype.kind == "f":
+        return float(tally.sum())
+    return sum(_exact_sum(limb) << (LIMB_BITS * i) for i, limb in enumerate(tally))
+
+
+def largest(tally: Array) -> int | float:
+    """The largest value."""
+    return _extreme(tally, np.max)
+
+
+def smallest(tally: Array) -> int | float:
+    """The smallest value."""
+    return _extreme(tally, np.min)
+
+
+def value_at(tally: Array, row: int, col: int) -> int | float:
+    """The value at one position, as a Python number."""
+    digits = tally[:, row, col].tolist()
+    if len(digits) == 1:
+        only: int | float = digits[0]
+        return only
+    return sum(digit << (LIMB_BITS * i) for i, digit in enumerate(digits))
+
+
+def count_below_half(tally: Array, peak: int | float) -> int:
+    """How many positions have twice their value below `peak`."""
+    if tally.dtype.kind == "f":
+        return int((2 * tally[0] < peak).sum())
+    half = (int(peak) + 1) // 2  # 2 v < peak exactly when v < half
+    below = np.zeros(tally.shape[1:], dtype=bool)
+    level = np.ones(tally.shape[1:], dtype=bool)
+    for limb, digit in reversed(list(zip(tally, _digits(half, len(tally)), strict=True))):
+        below |= level & (limb < digit)
+        level &= limb == digit
+    return int(below.sum())
+
+
+def largest_difference(a: Array, b: Array) -> int | float:
+    """The largest value of a - b."""
+    difference = a - b
+    if len(difference) > 1:
+        carry(difference)
+    return largest(difference)
+
+
+def shares(tally: Array) -> NDArray[np.float64]:
+    """Every value over the largest, rounded to float64, however large the counts are."""
+    peak = largest(tally)
+    if not peak:
+        return np.zeros(tally.shape[1:])
+    if len(tally) == 1:
+        return tally[0] / peak
+    bits = int(peak).bit_length()
+    scaled = sum(np.ldexp(limb.astype(np.float64), LIMB_BITS * i - bits) for i, limb in enumerate(tally))
+    return np.asarray(scaled / (int(peak) / (1 << bits)))
+
+
+def _extreme(tally: Array, pick: Any) -> int | float:
+    """Compare limb by limb from the most significant, keeping the positions still level."""
+    level: NDArray[Any] = tally.reshape(len(tally), -1)
+    digits = []
+    for i in reversed(range(len(tally))):
+        digit = pick(level[i])
+        digits.append(digit.item())
+        if i:
+            level = level[:, level[i] == digit]
+    value = digits[0]
+    for digit in digits[1:]:
+        value = (value << LIMB_BITS) + digit
+    return value
+
+
+def _digits(value: int, limbs: int) -> Iterator[int]:
+    for _ in range(limbs - 1):
+        yield value & ((1 << LIMB_BITS) - 1)
+        value >>= LIMB_BITS
+    yield value
+
+
+def _exact_sum(limb: Array) -> int:
+    """Sum int64 without wrapping: the two halves of each number apart."""
+    low = int((limb & 0xFFFFFFFF).sum())
+    return (int((limb >> 32).sum()) << 32) + low
