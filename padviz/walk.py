@@ -168,7 +168,7 @@ def _tally(
         carry(result.limbs)
         return result.limbs
 
-    if limbs == 1 and is_chain(network):  # every layer acts on each axis alone: an outer product
+    if limbs == 1 and len(targets) == 1 and is_chain(network):  # nothing adds up: an outer product of two vectors
         flat = Resolved((1,) * len(network.layers), (None,) * len(network.layers))
         whole = slice(None)
         return counted(rows, flat, (box[0], whole)) * counted(flat, cols, (whole, box[1]))
