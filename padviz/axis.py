@@ -307,9 +307,10 @@ def _tap_strips(window: Window, n: int, n_out: int, before: int) -> Iterator[Str
             yield Strip(0, 1, a * first + b, a * step, enter)
         if leave > enter:
             yield Strip(enter, 1, first + enter * step, step, leave - enter)
-        if outside and n_out > leave:
+        padded = min(max(-((first - n - after) // step), leave), n_out)  # the first past the padding: ceil overhangs
+        if outside and padded > leave:
             a, b = outside[1]
-            yield Strip(leave, 1, a * (first + leave * step) + b, a * step, n_out - leave)
+            yield Strip(leave, 1, a * (first + leave * step) + b, a * step, padded - leave)
 
 
 def _reweighed(strips: list[Strip], weights: NDArray[np.float64]) -> Iterator[Strip]:

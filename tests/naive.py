@@ -1,0 +1,210 @@
+"""The slow truth: plain Python loops over taps and paths, which import nothing from padviz.
+
+A network is a list of steps, dictionaries in the words of the TOML format without blocks or
+branches: {"op": "conv", "name": "a", "from": "input", "kernel": [3, 3], ...}. Merges have a list in "from".
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from fractions import Fraction
+from math import ceil, floor
+from typing import Any
+
+Step = dict[str, Any]
+Size = tuple[int, int]
+POOLS = ("maxpool", "avgpool", "adaptive", "global")
+MERGES = ("add", "concat", "multiply")
+
+
+def axis_of(value: Any, axis: int) -> Any:
+    """The height's or the width's part of a value that may be given for both at once."""
+    return value[axis] if isinstance(value, list) else value
+
+
+def padding_of(step: Step, axis: int, n: int) -> tuple[int, int]:
+    """Rows of padding before and after, as the step declares them at this size."""
+    declared = step.get("padding", 0)
+    if isinstance(declared, str):
+        kernel, dilation = axis_of(step["kernel"], axis), axis_of(step.get("dilation", 1), axis)
+        stride = axis_of(step.get("stride", 1), axis)
+        extent = dilation * (kernel - 1) + 1
+        total = extent - 1 if declared == "same" else max((ceil(n / stride) - 1) * stride + extent - n, 0)
+        half = total // 2
+        return (total - half, half) if declared == "same_lower" else (half, total - half)
+    side = axis_of(declared, axis)
+    return tuple(side) if isinstance(side, list) else (side, side)
+
+
+def padded_axis(n: int, before: int, after: int, mode: str) -> list[int | None]:
+    """The padded axis written out: at each place the row that it copies, or None for padding that reads nothing."""
+    rows = list(range(n))
+    if mode in ("zero", "partial"):
+        head, tail = [None] * before, [None] * after
+    elif mode == "replicate":
+        head, tail = [0] * before, [n - 1] * after
+    elif mode == "reflect":
+        assert before < n and after < n
+        head, tail = [rows[i] for i in range(before, 0, -1)], [rows[n - 2 - i] for i in range(after)]
+    elif mode == "symmetric":
+        assert before <= n and after <= n
+        head, tail = [rows[i] for i in range(before - 1, -1, -1)], [rows[n - 1 - i] for i in range(after)]
+    else:
+        assert before <= n and after <= n
+        head, tail = rows[n - before :] if before else [], rows[:after]
+    return [*head, *rows, *tail]
+
+
+def window_reads(n: int, kernel: int, stride: int, dilation: int, pads: tuple[int, int], mode: str, up: bool) -> Any:
+    """For each output, the list of rows that its taps read; None where a tap reads nothing."""
+    axis = padded_axis(n, *pads, mode)
+    extent = dilation * (kernel - 1) + 1
+    assert n >= 1 and len(axis) >= extent, "too small"
+    starts = list(range(0, len(axis) - extent + 1, stride))
+    if up:
+        if starts[-1] + extent < len(axis):
+            starts.append(starts[-1] + stride)  # one more window, which overhangs the end
+        if starts[-1] >= n + pads[0]:
+            starts.pop()
+    places = [[start + tap * dilation for tap in range(kernel)] for start in starts]
+    return [[axis[place] if place < len(axis) else None for place in each] for each in places]
+
+
+def reads(step: Step, axis: int, n: int, like: int | None = None) -> list[list[tuple[int | None, Fraction]]]:
+    """For each output of the step on one axis: (row read, weight of an average) for every tap."""
+    kind = step["op"]
+    if kind == "global" or kind == "adaptive":
+        m = 1 if kind == "global" else axis_of(step["output"], axis)
+        spans = [range(floor(Fraction(j * n, m)), ceil(Fraction((j + 1) * n, m))) for j in range(m)]
+        return [[(i, Fraction(1, len(span))) for i in span] for span in spans]
+    if kind == "convtranspose":
+        return transposed_reads(step, axis, n)
+    if kind == "resize":
+        return resize_reads(step, axis, n, like)
+    if kind == "crop":
+        if like is not None:
+            before = (like - n) // 2
+            return [[(j - before if 0 <= j - before < n else None, Fraction(1))] for j in range(like)]
+        before, after = padding_of(step, axis, n)
+        return [[(i, Fraction(1))] for i in range(before, n - after)]
+    kernel = 1 if kind == "pad" else axis_of(step.get("kernel", 1), axis)
+    stride = axis_of(step.get("stride", kernel if kind in POOLS else 1), axis)
+    dilation = axis_of(step.get("dilation", 1), axis)
+    pads = padding_of(step, axis, n)
+    mode = "zero" if kind in POOLS else step.get("mode", "zero")
+    rows = window_reads(n, kernel, stride, dilation, pads, mode, step.get("ceil", False))
+    return [[(row, Fraction(1, kernel)) for row in taps] for taps in rows]
+
+
+def transposed_reads(step: Step, axis: int, n: int) -> list[list[tuple[int | None, Fraction]]]:
+    kernel, stride = axis_of(step["kernel"], axis), axis_of(step.get("stride", 1), axis)
+    dilation, extra = axis_of(step.get("dilation", 1), axis), axis_of(step.get("output_padding", 0), axis)
+    before, after = padding_of(step, axis, n)
+    m = (n - 1) * stride - before - after + dilation * (kernel - 1) + 1 + extra
+    found: list[list[tuple[int | None, Fraction]]] = [[] for _ in range(m)]
+    for i in range(n):
+        for tap in range(kernel):
+            place = i * stride + tap * dilation - before
+            if 0 <= place < m:
+                found[place].append((i, Fraction(1)))
+    return found
+
+
+def resize_reads(step: Step, axis: int, n: int, like: int | None) -> list[list[tuple[int | None, Fraction]]]:
+    if "scale" in step:
+        scale = Fraction(axis_of(step["scale"], axis)).limit_denominator(1000)
+        m, ratio = floor(n * scale), 1 / scale
+    else:
+        m = axis_of(step["size"], axis) if "size" in step else like
+        ratio = Fraction(n, m)
+    if step.get("mode", "nearest") == "nearest":
+        return [[(min(floor(j * ratio), n - 1), Fraction(1))] for j in range(m)]
+    found: list[list[tuple[int | None, Fraction]]] = []
+    for j in range(m):
+        if step.get("align_corners"):
+            x = j * Fraction(n - 1, m - 1) if m > 1 else Fraction(0)
+        else:
+            x = max((j + Fraction(1, 2)) * ratio - Fraction(1, 2), Fraction(0))
+        low = min(floor(x), n - 1)
+        share = x - low if low + 1 < n else Fraction(0)
+        found.append([(low, 1 - share)] + ([(low + 1, share)] if share else []))
+    return found
+
+
+def sources(steps: list[Step]) -> list[list[str]]:
+    """The layers that each step reads."""
+    before = "input"
+    found = []
+    for step in steps:
+        given = step.get("from", before)
+        found.append(given if isinstance(given, list) else [given])
+        before = step["name"]
+    return found
+
+
+def all_reads(steps: list[Step], size: Size) -> tuple[dict[str, Any], dict[str, Size]]:
+    """Reads of every step on each axis (None for what acts on a position alone), and all sizes."""
+    sizes: dict[str, Size] = {"input": size}
+    found: dict[str, Any] = {}
+    for step, inputs in zip(steps, sources(steps), strict=True):
+        n = sizes[inputs[0]]
+        assert all(sizes[each] == n for each in inputs), "branches disagree"
+        if step["op"] in (*MERGES, "identity", "gate"):
+            found[step["name"]], sizes[step["name"]] = None, n
+            continue
+        like = sizes[step["like"]] if "like" in step else (None, None)
+        both = [reads(step, axis, n[axis], like[axis]) for axis in (0, 1)]
+        assert all(both), "no output"
+        found[step["name"]], sizes[step["name"]] = both, (len(both[0]), len(both[1]))
+    return found, sizes
+
+
+def usage(steps: list[Step], size: Size, targets: list[str], pooling: str = "count", units: Any = None) -> Any:
+    """Paths from each pixel to all units of the targets (or to `units`, (row, column) pairs): ints or Fractions."""
+    found, sizes = all_reads(steps, size)
+    value: dict[str, dict[tuple[int, int], Any]] = defaultdict(lambda: defaultdict(int))
+    for target in targets:
+        rows, cols = sizes[target]
+        for unit in units or [(y, x) for y in range(rows) for x in range(cols)]:
+            value[target][unit] += 1
+    for step, inputs in reversed(list(zip(steps, sources(steps), strict=True))):
+        here = value.pop(step["name"], {})
+        for unit, count in here.items():
+            for pixel, weight in taps(step, found[step["name"]], unit, pooling):
+                for source in inputs:
+                    value[source][pixel] += count * weight
+    return [[value["input"][y, x] for x in range(size[1])] for y in range(size[0])]
+
+
+def taps(step: Step, both: Any, unit: tuple[int, int], pooling: str) -> list[tuple[tuple[int, int], Any]]:
+    """The real positions that one unit reads, with their weights."""
+    if both is None:
+        return [(unit, 1)]
+    pairs = [(row, col) for row in both[0][unit[0]] for col in both[1][unit[1]]]
+    real = [((row, col), p * q) for (row, p), (col, q) in pairs if row is not None and col is not None]
+    if pooling == "mean" and step["op"] in (*POOLS, "resize"):
+        return real
+    partial = step["op"] == "conv" and step.get("mode") == "partial"
+    weight = Fraction(len(pairs), len(real)) if partial and real else 1
+    return [(place, weight) for place, _ in real]
+
+
+def every_path(steps: list[Step], size: Size, target: str) -> Counter[tuple[int, int]]:
+    """Follow every single path, one at a time, and count where it ends: for very small networks."""
+    found, sizes = all_reads(steps, size)
+    by_name = {step["name"]: (step, inputs) for step, inputs in zip(steps, sources(steps), strict=True)}
+    ends: Counter[tuple[int, int]] = Counter()
+
+    def follow(layer: str, unit: tuple[int, int]) -> None:
+        if layer == "input":
+            ends[unit] += 1
+            return
+        step, inputs = by_name[layer]
+        for place, _ in taps(step, found[layer], unit, "count"):
+            for source in inputs:
+                follow(source, place)
+
+    for y in range(sizes[target][0]):
+        for x in range(sizes[target][1]):
+            follow(target, (y, x))
+    return ends

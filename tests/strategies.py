@@ -1,0 +1,74 @@
+"""Random networks: TOML-like documents that both padviz and the naive twin can read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tests import naive
+
+MODES = ["zero", "replicate", "reflect", "symmetric", "circular"]
+LARGEST = 24  # rows of any layer
+
+
+def pair(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """One value for both axes, or one for each."""
+    return st.one_of(values, st.tuples(values, values).map(list))
+
+
+small = st.integers(1, 3)
+pads = st.one_of(pair(st.integers(0, 2)), st.lists(st.lists(st.integers(0, 2), min_size=2, max_size=2), min_size=2, max_size=2))
+rules = st.sampled_from(["same_upper", "same_lower"])
+
+
+@st.composite
+def steps(draw: Any, name: str, modes: list[str]) -> dict[str, Any]:
+    """One step of any kind but a merge."""
+    kinds = ["conv", "conv", "conv", "maxpool", "avgpool", "convtranspose", "pad", "crop", "resize", "adaptive", "gate"]
+    kind = draw(st.sampled_from(kinds))
+    step: dict[str, Any] = {"op": kind, "name": name}
+    if kind == "conv":
+        step |= {"kernel": draw(pair(st.integers(1, 4))), "stride": draw(pair(small)), "dilation": draw(pair(small))}
+        step |= {"padding": draw(st.one_of(pads, rules)), "mode": draw(st.sampled_from(modes))}
+    elif kind in ("maxpool", "avgpool"):
+        step |= {"kernel": draw(pair(small)), "stride": draw(pair(small)), "ceil": draw(st.booleans())}
+        step["padding"] = draw(pair(st.integers(0, 1)))
+    elif kind == "convtranspose":
+        step |= {"kernel": draw(pair(small)), "stride": draw(pair(st.integers(1, 2))), "padding": draw(pair(st.integers(0, 1)))}
+    elif kind == "pad":
+        step |= {"padding": draw(pads), "mode": draw(st.sampled_from(MODES))}
+    elif kind == "crop":
+        step["padding"] = draw(pads)
+    elif kind == "resize":
+        step |= {"mode": draw(st.sampled_from(["nearest", "linear"])), "align_corners": draw(st.booleans())}
+        step |= draw(st.one_of(st.builds(lambda n: {"size": n}, pair(st.integers(1, 12))), st.sampled_from([{"scale": 2}, {"scale": [1.5, 0.5]}])))
+    elif kind == "adaptive":
+        step["output"] = draw(pair(st.integers(1, 4)))
+    return step
+
+
+@st.composite
+def networks(draw: Any, most: int = 6, modes: list[str] | None = None) -> tuple[list[dict[str, Any]], tuple[int, int]]:
+    """A network of up to `most` steps that works at the size drawn with it: (steps, size)."""
+    size = draw(st.tuples(st.integers(3, 14), st.integers(3, 14)))
+    laid: list[dict[str, Any]] = []
+    sizes = {"input": size}
+    for i in range(draw(st.integers(1, most))):
+        same = [name for name in sizes if sizes[name] == sizes[laid[-1]["name"]]] if laid else []
+        if len(same) > 1 and draw(st.booleans()):
+            read = draw(st.lists(st.sampled_from(same), min_size=2, max_size=3))
+            step = {"op": draw(st.sampled_from(["add", "concat"])), "name": f"m{i}", "from": read}
+        else:
+            step = draw(steps(f"l{i}", modes or MODES))
+            step["from"] = draw(st.sampled_from(sorted(sizes)[-3:]))
+        try:
+            sizes_now = naive.all_reads([*laid, step], size)[1]
+        except (AssertionError, IndexError):
+            continue
+        if max(sizes_now[step["name"]]) <= LARGEST:
+            laid.append(step)
+            sizes = sizes_now
+    if not laid:
+        laid = [{"op": "conv", "name": "l0", "kernel": 3, "padding": 1}]
+    return laid, size

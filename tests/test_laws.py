@@ -1,0 +1,168 @@
+"""Laws that hold for every network, tried on random ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import padviz
+from padviz.axis import MODES, AxisMap, SizeError, Window, axis_map
+from padviz.kernels import apply
+from padviz.sources.config import parse
+from tests import naive
+from tests.strategies import networks
+
+ENGINES = ["numpy", "numba"]
+windows = st.builds(
+    Window,
+    kernel=st.integers(1, 5),
+    stride=st.integers(1, 4),
+    dilation=st.integers(1, 3),
+    padding=st.one_of(st.tuples(st.integers(0, 4), st.integers(0, 4)), st.sampled_from(["same", "same_upper", "same_lower"])),
+    mode=st.sampled_from(MODES),
+    ceil=st.booleans(),
+)
+
+
+def made(window: Window, n: int) -> AxisMap | None:
+    try:
+        return axis_map(window, n)
+    except SizeError:
+        return None
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@given(network=networks())
+def test_counts_are_the_naive_counts(engine: str, network: Any) -> None:
+    steps, size = network
+    net = parse({"layers": steps}, "random")
+    found = padviz.usage(net, size, engine=engine)
+    assert found.counts.dtype == np.int64
+    assert found.counts.tolist() == naive.usage(steps, size, list(net.targets))
+
+
+@given(network=networks(most=4))
+@settings(max_examples=25)
+def test_counts_are_the_paths_followed_one_by_one(network: Any) -> None:
+    steps, size = network
+    net = parse({"layers": steps}, "random")
+    found = padviz.usage(net, size)
+    if found.total > 20_000:
+        return
+    ends = naive.every_path(steps, size, net.targets[0])
+    assert found.counts.tolist() == [[ends[y, x] for x in range(size[1])] for y in range(size[0])]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@given(network=networks(modes=["partial"]))
+def test_rational_counts_are_the_naive_fractions(engine: str, network: Any) -> None:
+    steps, size = network
+    steps = [step for step in steps if step["op"] != "pad"] if not any("from" in step for step in steps) else steps
+    net = parse({"layers": steps}, "random")
+    found = padviz.usage(net, size, pooling="mean", engine=engine)
+    expected = naive.usage(steps, size, list(net.targets), pooling="mean")
+    np.testing.assert_allclose(found.counts, np.array(expected, dtype=np.float64), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@given(data=st.data(), network=networks())
+def test_units_add_up_to_the_whole_map(engine: str, data: Any, network: Any) -> None:
+    steps, size = network
+    net = parse({"layers": steps}, "random")
+    rows, cols = padviz.usage(net, size).target.shape
+    row, col = data.draw(st.integers(0, rows - 1)), data.draw(st.integers(0, cols - 1))
+    one = padviz.usage(net, size, unit=(row, col), engine=engine)
+    assert one.unit == [row, col]
+    assert one.counts.tolist() == naive.usage(steps, size, list(net.targets), units=[(row, col)])
+    boxes = [(slice(0, row), slice(None)), (slice(row, None), slice(None))]
+    whole = sum(padviz.usage(net, size, unit=box).counts for box in boxes if range(*box[0].indices(rows)))
+    assert (whole == padviz.usage(net, size).counts).all()
+
+
+@given(window=windows, n=st.integers(1, 16), data=st.data())
+def test_usage_is_the_adjoint_of_coverage(window: Window, n: int, data: Any) -> None:
+    made_map = made(window, n)
+    if made_map is None or not made_map.exact:
+        return
+    x = np.array(data.draw(st.lists(st.integers(-9, 9), min_size=n, max_size=n)), dtype=np.int64)
+    m = made_map.n_out
+    y = np.array(data.draw(st.lists(st.integers(-9, 9), min_size=m, max_size=m)), dtype=np.int64)
+    forward = apply(made_map.strips, x.reshape(1, n, 1), m, 1)[0, :, 0]
+    backward = apply(made_map.transposed.strips, y.reshape(1, m, 1), n, 1)[0, :, 0]
+    assert forward @ y == x @ backward
+    assert (forward == made_map.dense() @ x).all()
+    assert made_map.transposed.gain == made_map.dense().sum(axis=0).max(initial=0)
+
+
+@given(window=windows, n=st.integers(1, 16))
+def test_a_window_reads_what_numpy_pads(window: Window, n: int) -> None:
+    made_map = made(window, n)
+    if made_map is None or not isinstance(window.padding, tuple) or window.mode == "partial" or window.ceil:
+        return
+    named = {"zero": "constant", "replicate": "edge", "circular": "wrap"}
+    values = np.arange(1, n + 1)
+    padded = np.pad(values, window.padding, mode=named.get(window.mode, window.mode))  # type: ignore[call-overload]
+    starts = range(0, len(padded) - window.extent + 1, window.stride)
+    assert (made_map.dense() @ values).tolist() == [padded[s : s + window.extent : window.dilation].sum() for s in starts]
+
+
+@given(
+    layers=st.lists(st.tuples(st.integers(1, 4), st.integers(1, 2)), min_size=1, max_size=4),
+    mode=st.sampled_from(["replicate", "reflect", "symmetric", "circular"]),
+    size=st.integers(8, 20),
+)
+def test_folding_loses_nothing(layers: list[tuple[int, int]], mode: str, size: int) -> None:
+    steps = [
+        {"op": "conv", "name": f"c{i}", "kernel": k, "padding": [[(k - 1) // 2, k // 2]] * 2, "mode": mode, "stride": s}
+        for i, (k, s) in enumerate(layers)
+    ]
+    try:
+        found = padviz.usage(parse({"layers": steps}, "folds"), size)
+    except SizeError:
+        return
+    outputs = found.target.shape[0] * found.target.shape[1]
+    taps = np.prod([k * k for k, _ in layers], dtype=object)
+    assert found.total == taps * outputs
+
+
+@given(kernels=st.lists(st.integers(1, 5), min_size=1, max_size=5), size=st.tuples(st.integers(5, 15), st.integers(5, 15)))
+def test_circular_padding_at_stride_one_is_flat(kernels: list[int], size: tuple[int, int]) -> None:
+    steps = [{"op": "conv", "name": f"c{i}", "kernel": k, "padding": "same"} for i, k in enumerate(kernels)]
+    found = padviz.usage(parse({"layers": steps}, "circular"), size, padding="circular")
+    assert found.min == found.max == np.prod(kernels) ** 2
+
+
+@given(kernels=st.lists(st.sampled_from([1, 3, 5]), min_size=1, max_size=5), mode=st.sampled_from(MODES), n=st.integers(6, 15))
+def test_even_padding_mirrors(kernels: list[int], mode: str, n: int) -> None:
+    steps = [{"op": "conv", "name": f"c{i}", "kernel": k, "padding": k // 2} for i, k in enumerate(kernels)]
+    found = padviz.usage(parse({"layers": steps}, "even"), n, padding=mode)
+    summary = found.summary()
+    assert summary.asymmetry.height <= 1e-12
+    assert summary.asymmetry.width <= 1e-12
+    assert abs(summary.skew.height) <= 1e-12
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@given(depth=st.integers(15, 60), kernel=st.sampled_from([3, 5, 7]), mode=st.sampled_from(MODES[:-1]))
+@settings(max_examples=15)
+def test_deep_networks_stay_exact(engine: str, depth: int, kernel: int, mode: str) -> None:
+    """Residual stacks far beyond 64 bits, in limbs, against Python ints."""
+    steps: list[dict[str, Any]] = [{"op": "conv", "name": "s", "kernel": 3, "stride": 2, "padding": 1, "mode": mode}]
+    for i in range(depth):
+        before = steps[-1]["name"]
+        steps.append({"op": "conv", "name": f"c{i}", "kernel": kernel, "padding": kernel // 2, "mode": mode})
+        steps.append({"op": "add", "name": f"a{i}", "from": [before, f"c{i}"]})
+    size = (9, 8)
+    found = padviz.usage(parse({"layers": steps}, "deep"), size, engine=engine)
+    expected = naive.usage(steps, size, [steps[-1]["name"]])
+    assert found.counts.tolist() == expected
+    flat = [count for row in expected for count in row]
+    assert (found.max, found.min, found.total) == (max(flat), min(flat), sum(flat))
+    summary = found.summary()
+    assert summary.marginalised == sum(2 * count < max(flat) for count in flat) / len(flat)
+    mirrored = [count for row in reversed(expected) for count in row]
+    assert summary.asymmetry.height == max(abs(a - b) for a, b in zip(flat, mirrored, strict=True)) / max(flat)
