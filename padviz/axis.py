@@ -84,7 +84,7 @@ class Resize:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A centred crop, or zero padding, to the size of another layer (the skips of a U-Net)."""
+    """A centred crop, or zero padding, to the size of another layer (the skips of a U-Net); an odd row is at the end."""
 
 
 Op = Window | Transposed | Adaptive | Resize | Fit
@@ -246,7 +246,7 @@ def axis_map(op: Op, n: int, like: int | None = None) -> AxisMap:
     elif isinstance(op, Resize):
         strips = _resize_strips(op, n, n_out)
     else:
-        before = (n_out - n) // 2
+        before = (n_out - n) // 2 if n_out > n else -((n - n_out) // 2)  # an odd row goes to the end
         strips = _tap_strips(Window(1, padding=(before, n_out - n - before)), n, n_out, before)
     return AxisMap(n, n_out, tuple(strips))
 

@@ -83,8 +83,8 @@ def reads(step: Step, axis: int, n: int, like: int | None = None) -> list[list[t
         return resize_reads(step, axis, n, like)
     if kind == "crop":
         if like is not None:
-            before = (like - n) // 2
-            return [[(j - before if 0 <= j - before < n else None, Fraction(1))] for j in range(like)]
+            shift = (n - like) // 2 if like < n else -((like - n) // 2)
+            return [[(j + shift if 0 <= j + shift < n else None, Fraction(1))] for j in range(like)]
         before, after = padding_of(step, axis, n)
         return [[(i, Fraction(1))] for i in range(before, n - after)]
     kernel = 1 if kind == "pad" else axis_of(step.get("kernel", 1), axis)

@@ -13,7 +13,7 @@ from torch import nn
 import padviz
 from padviz.network import resolve_both, upto
 from padviz.sources.config import zoo
-from tests.torch_oracle import all_ones, paths
+from tests.torch_oracle import OnesConv, all_ones, paths
 
 OWN = {"mobilenet_v1", "unet", "unet_padded"}  # networks that torchvision does not have
 SIZES = [(224, 224), (225, 225), (240, 320)]
@@ -70,3 +70,17 @@ def test_ssd_refuses_the_small_sizes_that_torchvision_refuses(size: tuple[int, i
         paths(model, network.targets, size, model.backbone)
     with pytest.raises(padviz.PadvizError, match=r"backbone\.extra\.[34]\.2"):
         padviz.usage(network, size)
+
+
+@pytest.mark.parametrize("scheme", ["reflect", "replicate", "circular"])
+@pytest.mark.parametrize("name", ["vgg19", "resnet18", "mobilenet_v2"])
+def test_padding_schemes_are_pytorchs(name: str, scheme: str) -> None:
+    model = model_of(name)
+    for module in model.modules():
+        if isinstance(module, OnesConv) and any(module.pads):
+            module.mode = scheme
+    network = padviz.load(name)
+    for size in [(224, 224), (225, 240)]:
+        expected, _ = paths(model, network.targets, size)
+        found = padviz.usage(network, size, padding=scheme)
+        np.testing.assert_allclose(found.counts.astype(np.float64), expected, rtol=1e-12, atol=0)

@@ -30,11 +30,14 @@ class OnesConv(nn.Module):
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
-        self.options = {"stride": conv.stride, "padding": conv.padding, "dilation": conv.dilation}
+        self.options = {"stride": conv.stride, "dilation": conv.dilation}
+        self.mode = "constant" if conv.padding_mode == "zeros" else conv.padding_mode
+        self.pads = [side for side in reversed(conv.padding) for _ in range(2)]
         self.register_buffer("weight", torch.ones((1, 1, *conv.kernel_size), dtype=torch.float64))
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.conv2d(x.sum(1, keepdim=True), self.weight, **self.options)
+        x = functional.pad(x.sum(1, keepdim=True), self.pads, mode=self.mode)
+        return functional.conv2d(x, self.weight, **self.options)
 
 
 class SumPool(nn.Module):

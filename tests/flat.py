@@ -1,0 +1,44 @@
+"""A loaded network written back as the flat steps that the naive twin reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from padviz.axis import Adaptive, Op, Resize, Transposed, Window
+from padviz.network import Network
+
+
+def flat_steps(network: Network) -> list[dict[str, Any]]:
+    """Steps without blocks and branches, in the network's order."""
+    names = [layer.name for layer in network.layers]
+    steps = []
+    for layer in network.layers[1:]:
+        read = [names[i] for i in layer.inputs]
+        step: dict[str, Any] = {"op": layer.kind, "name": layer.name, "from": read if len(read) > 1 else read[0]}
+        if layer.like is not None:
+            step["like"] = names[layer.like]
+        both = [_fields(op) for op in layer.ops]
+        step |= {key: [both[0][key], both[1][key]] for key in both[0]}
+        for shared in ("mode", "ceil", "align_corners"):
+            if shared in step:
+                step[shared] = step[shared][0]
+        if isinstance(step.get("padding", [0])[0], str):
+            step["padding"] = step["padding"][0]
+        steps.append(step)
+    return steps
+
+
+def _fields(op: Op | None) -> dict[str, Any]:
+    if isinstance(op, Window):
+        pads = op.padding if isinstance(op.padding, str) else list(op.padding)
+        shape = {"kernel": op.kernel, "stride": op.stride, "dilation": op.dilation}
+        return shape | {"padding": pads, "mode": op.mode, "ceil": op.ceil}
+    if isinstance(op, Transposed):
+        shape = {"kernel": op.kernel, "stride": op.stride, "dilation": op.dilation}
+        return shape | {"padding": list(op.padding), "output_padding": op.output_padding}
+    if isinstance(op, Adaptive):
+        return {"output": op.output}
+    if isinstance(op, Resize):
+        chosen = {"scale": op.scale} if op.scale is not None else {"size": op.size} if op.size is not None else {}
+        return chosen | {"mode": "linear" if op.linear else "nearest", "align_corners": op.align_corners}
+    return {}
