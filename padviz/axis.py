@@ -7,11 +7,11 @@ with one strided slice each. Swapping the two ends of every strip transposes the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,20 +84,20 @@ class Resize:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A centred crop, or zero padding, to the size of another layer (the skips of a U-Net); an odd row is at the end."""
+    """A centred crop, or zero padding, to the size of another layer: the skips of a U-Net."""
 
 
 Op = Window | Transposed | Adaptive | Resize | Fit
 
 
 class Strip(NamedTuple):
-    """`out[dst + i * dst_step] += weight * in[src + i * src_step]` for i in 0 .. count - 1."""
+    """`out[dst + i * dst_step] += weight * in[src + i * src_step]` for i in 0 .. length - 1."""
 
     dst: int
     dst_step: int
     src: int
     src_step: int
-    count: int
+    length: int
     weight: float = 1
 
 
@@ -127,12 +127,12 @@ class AxisMap:
     def gain(self) -> int:
         """The largest row sum: applied to values up to v, the map gives values up to gain * v."""
         sums = np.zeros(self.n_out, dtype=np.int64)
-        for dst, step, _, _, count, _ in self.strips:
+        for dst, step, _, _, length, _ in self.strips:
             if step:
-                far = dst + step * (count - 1)
+                far = dst + step * (length - 1)
                 sums[min(dst, far) : max(dst, far) + 1 : abs(step)] += 1
             else:
-                sums[dst] += count
+                sums[dst] += length
         return int(sums.max(initial=0))
 
     @cached_property
@@ -140,11 +140,11 @@ class AxisMap:
         """Whether every read counts once, so that counts stay integers."""
         return all(strip.weight == 1 for strip in self.strips)
 
-    def dense(self) -> NDArray[np.int64] | NDArray[np.float64]:
+    def dense(self) -> NDArray[Any]:
         """The matrix itself, shape (n_out, n_in): for tests and small illustrations."""
-        matrix = np.zeros((self.n_out, self.n_in), dtype=np.int64 if self.exact else np.float64)
-        for dst, dst_step, src, src_step, count, weight in self.strips:
-            i = np.arange(count)
+        matrix: NDArray[Any] = np.zeros((self.n_out, self.n_in), dtype=np.int64 if self.exact else np.float64)
+        for dst, dst_step, src, src_step, length, weight in self.strips:
+            i = np.arange(length)
             np.add.at(matrix, (dst + i * dst_step, src + i * src_step), weight)
         return matrix
 
@@ -237,6 +237,7 @@ def axis_map(op: Op, n: int, like: int | None = None) -> AxisMap:
            [0, 0, 2, 1]])
     """
     n_out = out_size(op, n, like)
+    strips: Iterable[Strip]
     if isinstance(op, Window):
         strips = _window_strips(op, n, n_out)
     elif isinstance(op, Transposed):
@@ -286,7 +287,7 @@ def _window_strips(window: Window, n: int, n_out: int) -> list[Strip]:
     if window.mode == "partial" and window.kernel > 1:
         hits = np.zeros(n_out, dtype=np.int64)
         for strip in strips:
-            hits[strip.dst : strip.dst + strip.count] += 1
+            hits[strip.dst : strip.dst + strip.length] += 1
         strips = list(_reweighed(strips, window.kernel / np.maximum(hits, 1)))
     if window.mean:
         strips = [strip._replace(weight=strip.weight / window.kernel) for strip in strips]
@@ -317,17 +318,17 @@ def _reweighed(strips: list[Strip], weights: NDArray[np.float64]) -> Iterator[St
     """Split strips so that each has one weight: `weights[dst]`."""
     edges = np.flatnonzero(np.diff(weights)) + 1
     for strip in strips:
-        inside = edges[(edges > strip.dst) & (edges < strip.dst + strip.count)]
+        inside = edges[(edges > strip.dst) & (edges < strip.dst + strip.length)]
         starts = [strip.dst, *inside.tolist()]
-        for start, stop in zip(starts, [*starts[1:], strip.dst + strip.count], strict=True):
+        for start, stop in zip(starts, [*starts[1:], strip.dst + strip.length], strict=True):
             src = strip.src + (start - strip.dst) * strip.src_step
             yield Strip(start, 1, src, strip.src_step, stop - start, float(weights[start]))
 
 
 def _transposed_strips(op: Transposed, n: int, n_out: int) -> Iterator[Strip]:
     window = Window(op.kernel, op.stride, op.dilation)
-    for dst, dst_step, src, src_step, count, _ in _tap_strips(window, n_out, n, op.padding[0]):
-        yield Strip(src, src_step, dst, dst_step, count)
+    for dst, dst_step, src, src_step, length, _ in _tap_strips(window, n_out, n, op.padding[0]):
+        yield Strip(src, src_step, dst, dst_step, length)
 
 
 def _adaptive_strips(op: Adaptive, n: int) -> Iterator[Strip]:
@@ -362,9 +363,9 @@ def _runs(dst: NDArray[np.int64], src: NDArray[np.int64], weight: NDArray[np.flo
         while start < d.size:
             step = int(s[start + 1] - s[start]) if start + 1 < d.size else 0
             even = (np.diff(s[start:]) == step) & (np.diff(d[start:]) == period) & (w[start + 1 :] == w[start])
-            count = int(np.argmin(even)) + 1 if not even.all() else d.size - start
-            yield Strip(int(d[start]), period, int(s[start]), step, count, float(w[start]))
-            start += count
+            length = int(np.argmin(even)) + 1 if not even.all() else d.size - start
+            yield Strip(int(d[start]), period, int(s[start]), step, length, float(w[start]))
+            start += length
 
 
 def _rows(n: int) -> str:

@@ -40,7 +40,7 @@ class Target(msgspec.Struct, frozen=True):
     """The target layer and its shape; lists where several layers add up."""
 
     layer: str | list[str]
-    shape: list[int] | list[list[int]]
+    shape: list[Any]
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -118,7 +118,10 @@ class CountMap:
     def summary(self) -> Summary:
         """The figures that describe the map; see `Summary`."""
         height, width = self.size
-        at = lambda row, col: wide.value_at(self.tally, row, col)  # noqa: E731
+
+        def at(row: int, col: int) -> int | float:
+            return wide.value_at(self.tally, row, col)
+
         return Summary(
             schema_version=SCHEMA_VERSION,
             network=self.network.name,

@@ -1,6 +1,6 @@
 """The counting kernels, as numpy and numba twins: arrays in, arrays out, no checks.
 
-A strip is (dst, dst_step, src, src_step, count, weight) along one axis; see `padviz.axis.Strip`.
+A strip is (dst, dst_step, src, src_step, length, weight) along one axis; see `padviz.axis.Strip`.
 Arrays are (limbs, height, width). One limb holds int64 counts or float64 weights; more limbs hold
 wide integers in base 2**LIMB_BITS, least significant first, which only `carry` needs to know.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -44,28 +45,28 @@ def carry(limbs: Array) -> None:
 
     The last limb keeps the sign, so differences of counts normalise too.
     """
-    for low, high in zip(limbs[:-1], limbs[1:], strict=True):
+    for low, high in pairwise(limbs):
         high += low >> LIMB_BITS
         low &= (1 << LIMB_BITS) - 1
 
 
-def span(start: int, step: int, count: int) -> slice:
-    """The slice that visits start, start + step, ... `count` times, for any step but 0.
+def span(start: int, step: int, length: int) -> slice:
+    """The slice that visits start, start + step, ... `length` times, for any step but 0.
 
     >>> list(range(9))[span(4, -2, 3)]
     [4, 2, 0]
     """
-    stop = start + step * count
+    stop = start + step * length
     return slice(start, stop if stop >= 0 else None, step)
 
 
 def _add_numpy(strips: Strips, x: Array, out: Array) -> None:
-    for dst, dst_step, src, src_step, count, weight in strips:
-        rows = x[:, span(src, src_step, count)] if src_step else x[:, src : src + 1]
+    for dst, dst_step, src, src_step, length, weight in strips:
+        rows = x[:, span(src, src_step, length)] if src_step else x[:, src : src + 1]
         if weight != 1:
             rows = rows * weight
         if dst_step:
-            out[:, span(dst, dst_step, count)] += rows
+            out[:, span(dst, dst_step, length)] += rows
         else:
             out[:, dst] += rows.sum(axis=1)
 
@@ -89,8 +90,8 @@ def _numba_loop() -> Any:
 def _loop(steps: Array, weights: Array, x: Array, out: Array) -> None:
     for limb in range(x.shape[0]):
         for strip in range(steps.shape[0]):
-            dst, dst_step, src, src_step, count = steps[strip]
-            for i in range(count):
+            dst, dst_step, src, src_step, length = steps[strip]
+            for i in range(length):
                 row, into = x[limb, src + i * src_step], out[limb, dst + i * dst_step]
                 for j in range(x.shape[2]):
                     into[j] += weights[strip] * row[j]

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast, get_args
 
-from padviz.axis import MODES, Adaptive, AxisMap, Op, Resize, Transposed, Window, axis_map, place
+from padviz.axis import Adaptive, AxisMap, Mode, Op, Resize, Transposed, Window, axis_map, place
 from padviz.errors import OptionError, PadvizError, SizeError, UnknownName, nearest
 
 Kind = Literal[
@@ -20,9 +20,11 @@ Kind = Literal[
 ]  # fmt: skip
 POOLS: frozenset[Kind] = frozenset({"maxpool", "avgpool", "adaptive", "global"})
 MERGES: frozenset[Kind] = frozenset({"add", "concat", "multiply"})
-SCHEMES = (*MODES, "valid", "full")  # what --padding takes
+Scheme = Literal[Mode, "valid", "full"]  # what --padding takes
+SCHEMES: tuple[str, ...] = get_args(Scheme)
 
 Size = tuple[int, int]
+LARGEST = 1_000_000  # pixels of a side
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +107,9 @@ def as_size(size: int | Sequence[int]) -> Size:
     ((224, 224), (240, 320))
     """
     pair = (size, size) if isinstance(size, int) else tuple(size)
-    if len(pair) != 2 or not all(isinstance(n, int) and n > 0 for n in pair):
-        raise OptionError(f"size {size} is not one or two numbers from 1", hint="use 224 or (240, 320)")
+    if len(pair) != 2 or not all(isinstance(n, int) and 0 < n <= LARGEST for n in pair):
+        what = f"{size} is not one or two numbers of pixels from 1 to {LARGEST}"
+        raise OptionError(what, where="size", hint="use 224 or (240, 320)")
     return pair[0], pair[1]
 
 
@@ -211,7 +214,7 @@ def _padded(window: Window, kind: Kind, scheme: str) -> Window:
         return replace(window, padding=(0, 0))
     if scheme == "full":
         return replace(window, padding=(window.extent - 1, window.extent - 1), mode="zero")
-    return replace(window, mode=scheme)
+    return replace(window, mode=cast(Mode, scheme))
 
 
 def _map_windows(layer: Layer, change: Callable[[Window], Window]) -> Layer:
@@ -257,8 +260,6 @@ def names_of(layers: str | Iterable[str] | None, network: Network) -> tuple[str,
     for name in names:
         network.find(name)
     return names or network.targets
-
-
 
 
 def layer_rows(network: Network, size: Size) -> list[tuple[Any, ...]]:

@@ -79,8 +79,7 @@ def read_counts(path: str | Path) -> NDArray[Any]:
     True
     """
     try:
-        loaded = np.load(path, allow_pickle=False)
-        data = loaded["counts"] if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
+        data = _loaded(path)
     except FileNotFoundError:
         raise OptionError("no such file", where=str(path)) from None
     except (OSError, ValueError, KeyError, EOFError):
@@ -89,4 +88,13 @@ def read_counts(path: str | Path) -> NDArray[Any]:
         return wide.from_bytes(data)
     if data.ndim != 2 or data.dtype not in (np.int64, np.float64):
         raise OptionError("holds no counts that padviz wrote", where=str(path))
-    return data  # type: ignore[no-any-return]
+    return data
+
+
+def _loaded(path: str | Path) -> NDArray[Any]:
+    if Path(path).suffix.lower() == ".npz":
+        with np.load(path, allow_pickle=False) as archive:
+            counts: NDArray[Any] = archive["counts"]
+            return counts
+    loaded: NDArray[Any] = np.load(path, allow_pickle=False)
+    return loaded

@@ -12,7 +12,7 @@ import numpy as np
 
 from padviz.axis import AxisMap
 from padviz.counts import CountMap, Target
-from padviz.errors import OptionError, PadvizError
+from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.kernels import LIMB_BITS, Array, apply, carry
 from padviz.network import (
     Network,
@@ -29,6 +29,7 @@ from padviz.sources import load
 from padviz.wide import HOLDS, limbs_for
 
 Box = tuple[slice, slice]
+MOST_NUMBERS = 1 << 28  # in one layer's array: 2 GiB
 
 
 class _Adds(Protocol):
@@ -36,6 +37,7 @@ class _Adds(Protocol):
 
 
 T = TypeVar("T", bound=_Adds)
+
 
 def usage(
     network: str | Path | Network,
@@ -90,6 +92,8 @@ def usage(
     """
     net = load(network)
     pixels = as_size(net.size if size is None else size)
+    if engine not in ("auto", "numpy", "numba"):
+        raise OptionError(f"engine {engine!r} is not known", where="engine", hint="use auto, numpy or numba")
     if pooling not in ("count", "mean"):
         raise OptionError(f"pooling {pooling!r} is not known", where="--pooling", hint="use count or mean")
     targets = names_of(layer, net)
@@ -149,15 +153,17 @@ class _Tally:
         return _Tally(apply(back.strips, ready.limbs, back.n_out, axis, engine=engine), ready.bound * back.gain)
 
 
-def _tally(
-    network: Network, rows: Resolved, cols: Resolved, targets: Sequence[int], box: Box, engine: str
-) -> Array:
+def _tally(network: Network, rows: Resolved, cols: Resolved, targets: Sequence[int], box: Box, engine: str) -> Array:
     """Counts at the input, (limbs, height, width), carried."""
     exact = all(m is None or m.exact for m in (*rows.maps, *cols.maps))
     bound = backward(network, dict.fromkeys(targets, 1), lambda i, v: v * _gain(rows, i) * _gain(cols, i)) or 0
     if not exact and bound.bit_length() > 1000:
         raise PadvizError("counts pass what a float holds", where=network.name, hint="name an earlier --layer")
     limbs = limbs_for(bound) if exact else 1
+    for layer, height, width in zip(network.layers, rows.sizes, cols.sizes, strict=True):
+        if height * width * limbs > MOST_NUMBERS:
+            what = f"its map of {height} x {width} is larger than padviz counts"
+            raise SizeError(what, where=f"{network.name}, {layer.name}", hint="use a smaller --size")
     kind = np.int64 if exact else np.float64
 
     def counted(rows: Resolved, cols: Resolved, box: Box) -> Array:
@@ -193,7 +199,7 @@ def _gain(axis: Resolved, i: int) -> int:
 
 def _seed(shape: tuple[int, int, int], box: Box, kind: type) -> _Tally:
     """One path at each unit of the box: the unit itself."""
-    limbs = np.zeros(shape, dtype=kind)
+    limbs: Array = np.zeros(shape, dtype=kind)
     limbs[0][box] = 1
     return _Tally(limbs, 1)
 

@@ -35,7 +35,7 @@ def to_ints(tally: Array) -> NDArray[Any]:
     if len(tally) == 1:
         only: NDArray[Any] = tally[0]
         return only
-    value = tally[-1].astype(object)
+    value: NDArray[Any] = tally[-1].astype(object)
     for limb in tally[-2::-1]:
         value = (value << LIMB_BITS) + limb
     return value
@@ -85,7 +85,8 @@ def value_at(tally: Array, row: int, col: int) -> int | float:
     if len(digits) == 1:
         only: int | float = digits[0]
         return only
-    return sum(digit << (LIMB_BITS * i) for i, digit in enumerate(digits))
+    value: int = sum(digit << (LIMB_BITS * i) for i, digit in enumerate(digits))
+    return value
 
 
 def count_below_half(tally: Array, peak: int | float) -> int:
@@ -115,7 +116,7 @@ def shares(tally: Array) -> NDArray[np.float64]:
     if not peak:
         return np.zeros(tally.shape[1:])
     if len(tally) == 1:
-        return tally[0] / peak
+        return np.asarray(tally[0] / peak, dtype=np.float64)
     bits = int(peak).bit_length()
     scaled = sum(np.ldexp(limb.astype(np.float64), LIMB_BITS * i - bits) for i, limb in enumerate(tally))
     return np.asarray(scaled / (int(peak) / (1 << bits)))
@@ -130,9 +131,9 @@ def _extreme(tally: Array, pick: Any) -> int | float:
         digits.append(digit.item())
         if i:
             level = level[:, level[i] == digit]
-    value = digits[0]
+    value: int | float = digits[0]
     for digit in digits[1:]:
-        value = (value << LIMB_BITS) + digit
+        value = (int(value) << LIMB_BITS) + digit
     return value
 
 

@@ -18,7 +18,9 @@ def pair(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 small = st.integers(1, 3)
-pads = st.one_of(pair(st.integers(0, 2)), st.lists(st.lists(st.integers(0, 2), min_size=2, max_size=2), min_size=2, max_size=2))
+pads = st.one_of(
+    pair(st.integers(0, 2)), st.lists(st.lists(st.integers(0, 2), min_size=2, max_size=2), min_size=2, max_size=2)
+)
 rules = st.sampled_from(["same_upper", "same_lower"])
 
 
@@ -35,14 +37,23 @@ def steps(draw: Any, name: str, modes: list[str]) -> dict[str, Any]:
         step |= {"kernel": draw(pair(small)), "stride": draw(pair(small)), "ceil": draw(st.booleans())}
         step["padding"] = draw(pair(st.integers(0, 1)))
     elif kind == "convtranspose":
-        step |= {"kernel": draw(pair(small)), "stride": draw(pair(st.integers(1, 2))), "padding": draw(pair(st.integers(0, 1)))}
+        step |= {
+            "kernel": draw(pair(small)),
+            "stride": draw(pair(st.integers(1, 2))),
+            "padding": draw(pair(st.integers(0, 1))),
+        }
     elif kind == "pad":
         step |= {"padding": draw(pads), "mode": draw(st.sampled_from(MODES))}
     elif kind == "crop":
         step["padding"] = draw(pads)
     elif kind == "resize":
         step |= {"mode": draw(st.sampled_from(["nearest", "linear"])), "align_corners": draw(st.booleans())}
-        step |= draw(st.one_of(st.builds(lambda n: {"size": n}, pair(st.integers(1, 12))), st.sampled_from([{"scale": 2}, {"scale": [1.5, 0.5]}])))
+        step |= draw(
+            st.one_of(
+                st.builds(lambda n: {"size": n}, pair(st.integers(1, 12))),
+                st.sampled_from([{"scale": 2}, {"scale": [1.5, 0.5]}]),
+            )
+        )
     elif kind == "adaptive":
         step["output"] = draw(pair(st.integers(1, 4)))
     return step

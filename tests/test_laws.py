@@ -22,7 +22,9 @@ windows = st.builds(
     kernel=st.integers(1, 5),
     stride=st.integers(1, 4),
     dilation=st.integers(1, 3),
-    padding=st.one_of(st.tuples(st.integers(0, 4), st.integers(0, 4)), st.sampled_from(["same", "same_upper", "same_lower"])),
+    padding=st.one_of(
+        st.tuples(st.integers(0, 4), st.integers(0, 4)), st.sampled_from(["same", "same_upper", "same_lower"])
+    ),
     mode=st.sampled_from(MODES),
     ceil=st.booleans(),
 )
@@ -107,7 +109,9 @@ def test_a_window_reads_what_numpy_pads(window: Window, n: int) -> None:
     values = np.arange(1, n + 1)
     padded = np.pad(values, window.padding, mode=named.get(window.mode, window.mode))  # type: ignore[call-overload]
     starts = range(0, len(padded) - window.extent + 1, window.stride)
-    assert (made_map.dense() @ values).tolist() == [padded[s : s + window.extent : window.dilation].sum() for s in starts]
+    assert (made_map.dense() @ values).tolist() == [
+        padded[s : s + window.extent : window.dilation].sum() for s in starts
+    ]
 
 
 @given(
@@ -129,14 +133,20 @@ def test_folding_loses_nothing(layers: list[tuple[int, int]], mode: str, size: i
     assert found.total == taps * outputs
 
 
-@given(kernels=st.lists(st.integers(1, 5), min_size=1, max_size=5), size=st.tuples(st.integers(5, 15), st.integers(5, 15)))
+@given(
+    kernels=st.lists(st.integers(1, 5), min_size=1, max_size=5), size=st.tuples(st.integers(5, 15), st.integers(5, 15))
+)
 def test_circular_padding_at_stride_one_is_flat(kernels: list[int], size: tuple[int, int]) -> None:
     steps = [{"op": "conv", "name": f"c{i}", "kernel": k, "padding": "same"} for i, k in enumerate(kernels)]
     found = padviz.usage(parse({"layers": steps}, "circular"), size, padding="circular")
     assert found.min == found.max == np.prod(kernels) ** 2
 
 
-@given(kernels=st.lists(st.sampled_from([1, 3, 5]), min_size=1, max_size=5), mode=st.sampled_from(MODES), n=st.integers(6, 15))
+@given(
+    kernels=st.lists(st.sampled_from([1, 3, 5]), min_size=1, max_size=5),
+    mode=st.sampled_from(MODES),
+    n=st.integers(6, 15),
+)
 def test_even_padding_mirrors(kernels: list[int], mode: str, n: int) -> None:
     steps = [{"op": "conv", "name": f"c{i}", "kernel": k, "padding": k // 2} for i, k in enumerate(kernels)]
     found = padviz.usage(parse({"layers": steps}, "even"), n, padding=mode)

@@ -57,7 +57,11 @@ def _sentence(error: click.ClickException) -> str:
     return line[:1].lower() + line[1:]
 
 
-@click.group(cls=_Group, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_Group,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="padviz")
 @click.pass_context
 def cli(ctx: click.Context) -> None:

@@ -30,7 +30,9 @@ def command(model: str, size: tuple[int, int] | None, padding: str | None, forma
     rows = layer_rows(with_padding(network, padding), (height, width))
     if format_ == "json":
         listed = [dict(zip(columns, row, strict=True)) for row in rows]
-        click.echo(tables.to_json({"schema_version": 1, "network": network.name, "size": [height, width], "layers": listed}))
+        click.echo(
+            tables.to_json({"schema_version": 1, "network": network.name, "size": [height, width], "layers": listed})
+        )
         return
     flat = [[_text(cell) for cell in row] for row in rows]
     if format_ == "csv":

@@ -29,4 +29,6 @@ def command(format_: str) -> None:
     elif format_ == "csv":
         click.echo(tables.to_csv(columns, rows))
     else:
-        click.echo(tables.to_json({"schema_version": 1, "networks": [dict(zip(columns, r, strict=True)) for r in rows]}))
+        click.echo(
+            tables.to_json({"schema_version": 1, "networks": [dict(zip(columns, r, strict=True)) for r in rows]})
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import click
 
 from padviz.errors import OptionError
 
+Option = Callable[[Callable[..., None]], Callable[..., None]]
 
-class SizeType(click.ParamType):
+
+class SizeType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """N for a square, or HxW."""
 
     name = "N|HxW"
@@ -25,7 +28,7 @@ class SizeType(click.ParamType):
         return int(match[1]), int(match[2] or match[1])
 
 
-class UnitType(click.ParamType):
+class UnitType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """ROW,COL of one unit, or R0:R1,C0:C1 of a box."""
 
     name = "ROW,COL"
@@ -64,12 +67,12 @@ cmap = click.option("--cmap", default="plasma", metavar="NAME", help="A colour m
 overwrite = click.option("--overwrite", is_flag=True, help="Replace the file named with -o if it exists.")
 
 
-def output(help: str) -> Any:
+def output(help: str) -> Option:
     """The option -o, a path."""
     return click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help=help)
 
 
-def format_of(*names: str) -> Any:
+def format_of(*names: str) -> Option:
     """The option --format; the first name is the default."""
     return click.option("--format", "format_", type=click.Choice(names), default=names[0], show_default=True)
 
@@ -77,9 +80,13 @@ def format_of(*names: str) -> Any:
 def checked_output(path: Path, suffixes: tuple[str, ...], overwrite: bool) -> Path:
     """Refuse a file that cannot or should not be written, before any work is done."""
     if path.suffix.lower() not in suffixes:
-        raise OptionError(f"{str(path)!r} has no suffix that says what to write", where="-o", hint=f"use {' '.join(suffixes)}")
+        raise OptionError(
+            f"{str(path)!r} has no suffix that says what to write", where="-o", hint=f"use {' '.join(suffixes)}"
+        )
     if not path.parent.is_dir():
-        raise OptionError(f"folder {str(path.parent)!r} does not exist", where="-o", hint="create it, or choose another")
+        raise OptionError(
+            f"folder {str(path.parent)!r} does not exist", where="-o", hint="create it, or choose another"
+        )
     if path.is_dir():
         raise OptionError(f"{str(path)!r} is a folder", where="-o", hint="name a file")
     if path.exists() and not overwrite:

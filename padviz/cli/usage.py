@@ -85,11 +85,11 @@ def show(summary: Summary, path: Path, format_: str) -> None:
 
 
 def _target(summary: Summary) -> str:
-    layer, shape = summary.target.layer, summary.target.shape
-    if isinstance(layer, list):
-        return ", ".join(f"{name} {h} x {w}" for name, (h, w) in zip(layer, shape, strict=True))  # type: ignore[misc]
-    units = "" if summary.unit is None else f", unit {summary.unit}"
-    return f"{layer}, {shape[0]} x {shape[1]} units{units}"
+    layers, shapes = summary.target.layer, summary.target.shape
+    if isinstance(layers, str):
+        units = "" if summary.unit is None else f", unit {summary.unit}"
+        return f"{layers}, {shapes[0]} x {shapes[1]} units{units}"
+    return ", ".join(f"{layer} {shape[0]} x {shape[1]}" for layer, shape in zip(layers, shapes, strict=True))
 
 
 def _default_name(counts: CountMap) -> str:

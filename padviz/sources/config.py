@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from padviz.axis import Adaptive, Fit, Mode, Op, Resize, Same, Transposed, Window
-from padviz.errors import DescriptionError, PadvizError, UnknownName, nearest
+from padviz.errors import DescriptionError, UnknownName, nearest
 from padviz.network import Kind, Layer, Network, as_size
 
 _HERE = Path(__file__).resolve().parent.parent
@@ -24,8 +24,8 @@ CONFIGS = next((p for p in (_HERE / "configs", _HERE.parent / "configs") if p.is
 
 MOST_LAYERS = 100_000  # a description may repeat blocks; this bounds what it can ask for
 
-Positive = Annotated[int, Meta(ge=1, le=1_000_000)]
-Count = Annotated[int, Meta(ge=0, le=1_000_000)]
+Positive = Annotated[int, Meta(ge=1, le=100_000)]
+Count = Annotated[int, Meta(ge=0, le=100_000)]
 Two = Meta(min_length=2, max_length=2)  # lists, since msgspec 0.22 crashes on a number or a fixed-length tuple
 Pair = Positive | Annotated[list[Positive], Two]
 Counts = Count | Annotated[list[Count], Two]
@@ -243,12 +243,10 @@ class _Builder:
                 self._layer(step, prefix)
 
     def _layer(self, step: Step, prefix: str) -> None:
-        if isinstance(step.from_, list):
-            raise self._error(_join(prefix, step.name), "from: only a merge (add, concat, multiply) reads several layers")
-        entering = self.last if step.from_ is None else self._find(step.from_, prefix, "from")
+        entering = self._entering(step, prefix)
         height, width = _ops(step, self._error)
         like = getattr(step, "like", None)
-        follows = None if like is None else self._find(like, prefix, "like")
+        follows = None if like is None else self._find(step, like, prefix, "like")
         self._append(step, prefix, Layer("", _kind(step), (entering,), height, width, follows))
 
     def _merge(self, step: _Merge, prefix: str) -> None:
@@ -256,9 +254,9 @@ class _Builder:
         if bool(step.branches) == isinstance(step.from_, list):
             raise self._error(name, "a merge takes either branches = [[...], ...] or from = [names]")
         if isinstance(step.from_, list):
-            inputs = [self._find(each, prefix, "from") for each in step.from_]
+            inputs = [self._find(step, each, prefix, "from") for each in step.from_]
         else:
-            entering = self.last if step.from_ is None else self._find(step.from_, prefix, "from")
+            entering = self._entering(step, prefix)
             inputs = []
             for branch in step.branches:
                 self.last = entering
@@ -277,10 +275,7 @@ class _Builder:
             raise self._error(name, f"use: block {block.use!r} uses itself")
         if block.repeat > 1 and "{}" not in block.name:
             raise self._error(name, "name: a repeated block needs {} in its name for the number")
-        if block.from_ is not None:
-            if isinstance(block.from_, list):
-                raise self._error(name, "from: a block reads one layer")
-            self.last = self._find(block.from_, prefix, "from")
+        self.last = self._entering(block, prefix)
         filled = _fill(self.blocks[block.use], block.with_, f"blocks.{block.use}", self.where)
         steps = _convert(filled, list[Step], f"blocks.{block.use}", self.where)
         self.open.append(block.use)
@@ -297,11 +292,20 @@ class _Builder:
         self.index[name] = self.last = len(self.layers)
         self.layers.append(replace(layer, name=name))
 
-    def _find(self, name: str, prefix: str, key: str) -> int:
+    def _entering(self, step: _Step, prefix: str) -> int:
+        """The one layer that a step reads: the one before it, or the one that it names."""
+        if isinstance(step.from_, list):
+            raise self._error(
+                _join(prefix, step.name), "from: only a merge (add, concat, multiply) reads several layers"
+            )
+        return self.last if step.from_ is None else self._find(step, step.from_, prefix, "from")
+
+    def _find(self, step: _Step, name: str, prefix: str, key: str) -> int:
         for each in (_join(prefix, name), name):
             if each in self.index:
                 return self.index[each]
-        raise self._error(prefix, f"{key}: no earlier layer is called {name!r}", nearest(name, self.index))
+        what = f"{key}: no earlier layer is called {name!r}"
+        raise self._error(_join(prefix, step.name), what, nearest(name, self.index))
 
     def _error(self, name: str, what: str, hint: str = "") -> DescriptionError:
         return DescriptionError(f"layer {name!r}: {what}" if name else what, where=self.where, hint=hint)

@@ -1,0 +1,330 @@
+"""The commands as a person uses them: what they print, write and refuse."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+import padviz
+from padviz.cli import COMMANDS, cli
+from padviz.network import SCHEMES
+from padviz.sources.config import zoo
+
+ONE = '[[layers]]\nop = "conv"\nname = "c"\nkernel = 3\npadding = 1\n'
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*args: str) -> Result:
+    return CliRunner().invoke(cli, list(args), prog_name="padviz")
+
+
+def told(result: Result) -> str:
+    """The one line of an error, and nothing else anywhere."""
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert result.stderr.startswith("padviz: ")
+    assert result.stderr.count("\n") == 1
+    assert "Traceback" not in result.stderr
+    assert os.listdir() == [] or all(name.endswith((".toml", ".keep", ".npz", ".png")) for name in os.listdir())
+    return result.stderr
+
+
+# usage: success
+
+
+def test_usage_writes_a_picture_and_prints_its_figures() -> None:
+    result = run("usage", "vgg19", "--size", "512")
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    for text in ("vgg19, 512 x 512", "features.36, 16 x 16", "1,853,020,188,851,841", "vgg19-512-usage.png"):
+        assert text in result.stdout
+    with Image.open("vgg19-512-usage.png") as picture:
+        picture.verify()
+    assert run("usage", "vgg19", "--size", "512").exit_code == 0  # a default-named picture is redrawn
+
+
+def test_default_names_say_size_and_mode() -> None:
+    assert run("usage", "resnet18", "--size", "64x96", "--padding", "reflect").exit_code == 0
+    Path("net.toml").write_text(ONE)
+    assert run("usage", "net.toml", "--size", "9").exit_code == 0
+    assert sorted(os.listdir()) == ["net-9-usage.png", "net.toml", "resnet18-64x96-reflect-usage.png"]
+
+
+def test_usage_json_has_exact_integers() -> None:
+    result = run("usage", "resnet152", "--size", "96x64", "--format", "json", "-o", "counts.npz")
+    found = json.loads(result.stdout)
+    counts = padviz.usage("resnet152", (96, 64)).counts
+    assert list(found) == [
+        "schema_version", "network", "size", "padding", "pooling", "target", "unit", "min", "max", "mean", "centre",
+        "corners", "marginalised", "asymmetry", "skew", "gates_left_out", "files",
+    ]  # fmt: skip
+    assert found["schema_version"] == 1
+    assert (found["network"], found["size"], found["padding"]) == ("resnet152", [96, 64], None)
+    assert found["target"] == {"layer": "layer4.2", "shape": [3, 2]}
+    assert (found["max"], found["min"]) == (counts.max(), counts.min())
+    assert found["max"].bit_length() > 64
+    assert found["centre"] == counts[48, 32]
+    assert found["corners"] == {
+        "top_left": counts[0, 0],
+        "top_right": counts[0, -1],
+        "bottom_left": counts[-1, 0],
+        "bottom_right": counts[-1, -1],
+    }
+    assert found["mean"] == sum(counts.flat) / counts.size
+    assert found["marginalised"] == sum(2 * count < counts.max() for count in counts.flat) / counts.size
+    assert found["skew"]["height"] == (counts[48:].sum() - counts[:48].sum()) / counts.sum()
+    assert found["asymmetry"]["width"] == abs(counts - counts[:, ::-1]).max() / counts.max()
+    assert found["files"] == ["counts.npz"]
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+@pytest.mark.parametrize(("model", "padding"), [("vgg19", None), ("resnet152", None), ("resnet18", "partial")])
+def test_counts_are_read_back_exactly(suffix: str, model: str, padding: str | None) -> None:
+    options = ["--padding", padding] if padding else []
+    assert run("usage", model, "--size", "64x48", "-o", f"counts{suffix}", *options).exit_code == 0
+    back = padviz.read_counts(f"counts{suffix}")
+    counts = padviz.usage(model, (64, 48), padding=padding).counts
+    assert back.dtype == counts.dtype
+    assert (back == counts).all()
+    if suffix == ".npy":
+        assert np.load("counts.npy", allow_pickle=False).dtype != object
+
+
+@pytest.mark.parametrize("model", ["vgg19", "resnet152"])
+def test_csv_has_every_digit(model: str) -> None:
+    assert run("usage", model, "--size", "64", "-o", "counts.csv").exit_code == 0
+    rows = [[int(cell) for cell in row] for row in csv.reader(io.StringIO(Path("counts.csv").read_text()))]
+    assert rows == padviz.usage(model, 64).counts.tolist()
+
+
+@pytest.mark.parametrize(("suffix", "start"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")])
+def test_pictures_by_suffix(suffix: str, start: bytes) -> None:
+    assert run("usage", "alexnet", "--size", "100", "-o", f"map{suffix}").exit_code == 0
+    assert Path(f"map{suffix}").read_bytes().startswith(start)
+
+
+def test_several_layers_add_up_and_units_are_single() -> None:
+    heads = ("backbone.features.21", "backbone.extra.0.7.3")
+    both = run("usage", "ssd300_vgg16", "--layer", heads[0], "--layer", heads[1], "--format", "json", "-o", "a.npy")
+    assert json.loads(both.stdout)["target"] == {"layer": list(heads), "shape": [[38, 38], [19, 19]]}
+    alone = [padviz.usage("ssd300_vgg16", 300, layer=head).counts for head in heads]
+    assert (padviz.read_counts("a.npy") == sum(alone)).all()
+    unit = run("usage", "resnet18", "--unit", "3,-1", "--format", "json", "-o", "b.npy")
+    assert json.loads(unit.stdout)["unit"] == [3, 6]
+    assert (padviz.read_counts("b.npy") == padviz.usage("resnet18", 224, unit=(3, 6)).counts).all()
+    box = run("usage", "resnet18", "--unit", "0:2,5:", "--format", "json", "-o", "c.npy")
+    assert json.loads(box.stdout)["unit"] == [[0, 2], [5, 7]]
+
+
+def test_gates_left_out_are_said() -> None:
+    assert "global vectors of 16 gates" in run("usage", "efficientnet_b0", "-o", "a.npy").stdout
+
+
+def test_overwrite() -> None:
+    Path("map.npz").write_text("keep me")
+    assert "exists" in told(run("usage", "vgg11", "-o", "map.npz"))
+    assert Path("map.npz").read_text() == "keep me"
+    assert run("usage", "vgg11", "-o", "map.npz", "--overwrite").exit_code == 0
+    assert padviz.read_counts("map.npz").shape == (224, 224)
+
+
+# usage: refusals
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["resnt50"], ["'resnt50'", "did you mean resnet50"]),
+        (["zzzz"], ["'zzzz'", "padviz networks"]),
+        ([], ["missing argument 'MODEL'", "padviz usage --help"]),
+        (["vgg19", "--sise", "3"], ["--sise", "--size"]),
+        (["no.toml"], ["no.toml", "no such file"]),
+        (["vgg19", "--size", "0"], ["--size", "'0'"]),
+        (["vgg19", "--size", "-4"], ["--size", "'-4'"]),
+        (["vgg19", "--size", "12x"], ["--size", "'12x'"]),
+        (["vgg19", "--size", "2000000"], ["2000000", "1000000"]),
+        (["vgg19", "--size", "100000"], ["vgg19", "100000 x 100000", "--size"]),
+        (["vgg19", "--size", "8"], ["features.27", "1 row", "height is 8"]),
+        (["vgg19", "--size", "64x8"], ["features.27", "width is 8"]),
+        (["resnet50", "--padding", "valid"], ["layer1.0", "layer1.0.conv3 has", "layer1.0.downsample.0 has"]),
+        (["vgg19", "--size", "20", "--padding", "reflect"], ["features.28", "1 row", "reflect padding of 1"]),
+        (["vgg19", "--padding", "mirror"], ["--padding", "'mirror'", "reflect", "symmetric"]),
+        (["vgg19", "--layer", "feature.36"], ["'feature.36'", "features.36"]),
+        (["vgg19", "--unit", "1"], ["--unit", "'1'"]),
+        (["vgg19", "--unit", "7,0"], ["--unit", "7,0", "7 x 7"]),
+        (["ssd300_vgg16", "--unit", "0,0"], ["--unit", "--layer"]),
+        (["vgg19", "--pooling", "max"], ["--pooling", "count", "mean"]),
+        (["vgg19", "--cmap", "plasmo"], ["--cmap", "plasma"]),
+        (["vgg19", "-o", "no/such/map.png"], ["no/such", "does not exist"]),
+        (["vgg19", "-o", "map"], ["-o", ".png", ".csv"]),
+        (["vgg19", "-o", "map.jpeg"], ["-o", "'map.jpeg'", ".png"]),
+        (["vgg19", "--format", "xml"], ["--format", "json"]),
+    ],
+)
+def test_bad_input_is_one_line(args: list[str], says: list[str]) -> None:
+    line = told(run("usage", *args))
+    for text in says:
+        assert text in line
+    assert os.listdir() == []
+
+
+USE = '{op = "block", use = "b", name = "x"}'
+DISAGREE = '{op = "add", branches = [[{op = "conv", name = "a", kernel = 3}], [{op = "conv", name = "b"}]]}'
+
+
+def toml(step: str, rest: str = "") -> str:
+    return f"layers = [{step}]\n{rest}"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("layers = [", ["not valid TOML"]),
+        ("\udcff", ["not valid TOML"]),
+        ("title = 'x'", ["layers"]),
+        ("layers = []", ["layers"]),
+        (toml('{op = "conv", kernl = 3}'), ["layers[0]", "kernl"]),
+        (toml('{op = "conw"}'), ["layers[0].op", "conw"]),
+        (toml('{kernel = 3}'), ["layers[0]", "op"]),
+        (toml('{op = "conv", kernel = 0}'), ["layers[0].kernel", ">= 1"]),
+        (toml('{op = "conv", kernel = -3}'), ["layers[0].kernel", ">= 1"]),
+        (toml('{op = "conv", kernel = 3, stride = 0}'), ["layers[0].stride", ">= 1"]),
+        (toml('{op = "conv", kernel = 3, padding = -1}'), ["layers[0].padding", ">= 0"]),
+        (toml('{op = "conv", kernel = 3, padding = "some"}'), ["layers[0].padding", "some"]),
+        (toml('{op = "conv", kernel = [3, 3, 3]}'), ["layers[0].kernel"]),
+        (toml('{op = "conv", kernel = "3"}'), ["layers[0].kernel", "str"]),
+        (toml('{op = "conv", kernel = 3, mode = "mirror"}'), ["layers[0].mode", "mirror"]),
+        (toml('{op = "conv"}', "size = 0"), ["size", ">= 1"]),
+        (toml('{op = "conv"}', "colour = 1"), ["colour"]),
+        (toml('{op = "conv", name = "a"}', 'target = "b"'), ["target", "'b'"]),
+        (toml('{op = "conv", name = "a"}, {op = "conv", name = "a"}'), ["'a'", "twice"]),
+        (toml('{op = "conv", name = "a", from = "b"}'), ["from", "'b'"]),
+        (toml('{op = "conv", name = "a", from = ["input"]}'), ["from", "merge"]),
+        (toml('{op = "add", name = "a"}'), ["'a'", "branches", "from"]),
+        (toml('{op = "crop", name = "a"}'), ["'a'", "padding", "like"]),
+        (toml('{op = "resize", name = "a"}'), ["'a'", "scale", "size", "like"]),
+        (toml(USE), ["'x'", "'b'"]),
+        (toml(USE, '[blocks]\nb = [{op = "conv", kernel = "$k"}]'), ["$k", "with"]),
+        (toml(USE, '[blocks]\nb = [{op = "conv", kernel = 0}]'), ["blocks.b[0].kernel"]),
+        (toml(USE, f"[blocks]\nb = [{USE}]"), ["uses itself"]),
+        (toml(USE.replace("}", ", repeat = 2}"), '[blocks]\nb = [{op = "conv"}]'), ["{}"]),
+        (toml(DISAGREE), ["a has 222", "b has 224"]),
+        (toml('{op = "convtranspose", name = "a", kernel = 1, padding = 200}'), ["a", "224 rows"]),
+        (toml('{op = "conv", name = "a\\u001b[31m\\n", from = "x"}'), ["\\x1b", "'x'"]),
+    ],
+)  # fmt: skip
+def test_a_bad_description_is_one_line(text: str, says: list[str]) -> None:
+    Path("bad.toml").write_bytes(text.encode(errors="surrogateescape"))
+    line = told(run("usage", "bad.toml"))
+    assert "bad" in line
+    for part in says:
+        assert part in line
+    assert os.listdir() == ["bad.toml"]
+
+
+def test_a_failed_write_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*args: Any, **options: Any) -> None:
+        Path(args[0]).write_text("half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", fails)
+    Path("map.npy").write_text("keep me")
+    result = run("usage", "vgg11", "-o", "map.npy", "--overwrite")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "No space left" in result.stderr
+    assert os.listdir() == ["map.npy"]
+    assert Path("map.npy").read_text() == "keep me"
+
+
+def test_an_interrupted_write_leaves_nothing() -> None:
+    code = (
+        "import time, numpy\n"
+        "def slow(to, data, **options):\n"
+        "    open(to, 'w').write('half'); print('writing', flush=True); time.sleep(60)\n"
+        "numpy.save = slow\n"
+        "from padviz.cli import cli\n"
+        "cli(['usage', 'vgg11', '-o', 'map.npy'])\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "writing\n"
+    process.send_signal(signal.SIGINT)
+    _, words = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert words.strip() == "padviz: interrupted"
+    assert os.listdir() == []
+
+
+# networks, layers, help
+
+
+def test_networks_lists_the_zoo() -> None:
+    table = run("networks").stdout
+    assert all(name in table for name in zoo())
+    rows = list(csv.DictReader(io.StringIO(run("networks", "--format", "csv").stdout)))
+    assert [row["name"] for row in rows] == zoo()
+    assert len(rows) >= 27
+    listed = json.loads(run("networks", "--format", "json").stdout)
+    assert listed["schema_version"] == 1
+    assert listed["networks"][0] == {
+        "name": "alexnet", "title": "AlexNet", "size": "224x224", "layers": 8, "source": "torchvision.models.alexnet"
+    }  # fmt: skip
+
+
+def test_layers_lists_geometry() -> None:
+    rows = list(csv.DictReader(io.StringIO(run("layers", "resnet50", "--size", "240x320", "--format", "csv").stdout)))
+    assert rows[0] == {
+        "layer": "conv1", "kind": "conv", "kernel": "7", "stride": "2", "dilation": "1", "padding": "3+3",
+        "input": "240 x 320", "output": "120 x 160",
+    }  # fmt: skip
+    assert rows[-1]["layer"] == "layer4.2"
+    assert rows[-1]["kernel"] == ""
+    table = run("layers", "mobilenet_v1").stdout
+    assert "conv_dw_13" in table
+    listed = json.loads(run("layers", "inception_v3", "--format", "json").stdout)["layers"]
+    seven = next(layer for layer in listed if layer["layer"] == "Mixed_6b.branch7x7_2.conv")
+    assert (seven["kernel"], seven["padding"]) == ([1, 7], [[0, 0], [3, 3]])
+    assert "did you mean" in told(run("layers", "vgg20"))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_ends_with_an_example_that_runs(command: str) -> None:
+    text = run(command, "--help").stdout
+    examples = [line.strip() for line in text.splitlines() if line.strip().startswith("padviz ")]
+    assert examples
+    for example in examples:
+        result = run(*example.split()[1:])
+        assert result.exit_code == 0, result.output
+
+
+def test_help_names_every_padding_scheme() -> None:
+    text = run("usage", "--help").stdout
+    assert all(scheme in text for scheme in SCHEMES)
+    assert "usage" in run().stdout
+
+
+def test_module_runs() -> None:
+    done = subprocess.run([sys.executable, "-m", "padviz", "--version"], capture_output=True, text=True, check=True)
+    assert padviz.__version__ in done.stdout
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    command = f"{sys.executable} -m padviz layers densenet201 | head -n 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,103 @@
+"""Pictures: what they say, that nothing is clipped or written over, and that colours start at zero."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from PIL import Image
+
+import padviz
+from padviz import draw
+from padviz.sources.config import parse
+
+SHAPES = [(32, 32), (512, 512), (200, 1000), (1000, 200), (100, 1)]
+ONE = parse({"layers": [{"op": "conv", "name": "c", "kernel": 3, "padding": 1}], "title": "One 3x3"}, "one")
+
+
+def texts(figure: Figure) -> list[Text]:
+    figure.canvas.draw()
+    shown = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    return [text for text in shown if text.get_window_extent().width > 0]
+
+
+def clipped(figure: Figure) -> bool:
+    """Whether anything drawn reaches past the page."""
+    figure.canvas.draw()
+    drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    return bool(drawn.x0 < 0 or drawn.y0 < 0 or drawn.x1 > width or drawn.y1 > height)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_labels_are_whole_and_apart(shape: tuple[int, int]) -> None:
+    counts = padviz.usage(ONE if 1 in shape else "vgg19", shape)
+    figure = draw.heatmap(counts)
+    assert not clipped(figure)
+    main = figure.axes[0]
+    for axis in (main.xaxis, main.yaxis):
+        low, high = sorted(axis.get_view_interval())
+        shown = [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+        boxes = [label.get_window_extent() for label in shown]
+        assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i]), shape
+        assert shown
+
+
+def test_the_picture_says_what_it_is() -> None:
+    figure = draw.heatmap(padviz.usage("vgg19", (200, 300), padding="reflect"))
+    said = " ".join(text.get_text() for text in texts(figure))
+    for part in ("VGG-19, 200 × 300", "reflect padding", "features.36 (6 × 9)", "paths per pixel (×10¹⁵)"):
+        assert part in said
+    assert "row (pixels)" in said
+    assert "row 100" in said
+    assert "column 150" in said
+    image = figure.axes[0].images[0]
+    assert image.norm.vmin == 0
+    assert image.get_cmap().name == "plasma"
+    assert image.get_array().max() == pytest.approx(image.norm.vmax)
+    assert image.get_array()[0, 0] == pytest.approx(
+        padviz.usage("vgg19", (200, 300), padding="reflect").counts[0, 0] / 1e15
+    )
+
+
+def test_units_follow_the_mode() -> None:
+    said = [
+        draw.scaled(padviz.usage("resnet18", 64, **options))[1]
+        for options in ({"padding": "partial"}, {"pooling": "mean"})
+    ]
+    assert all(unit.startswith("weighted paths") for unit in said)
+    assert draw.scaled(padviz.usage(ONE, 9))[1] == "paths per pixel"
+    values, unit = draw.scaled(padviz.usage("densenet201", 64))
+    assert unit.startswith("paths per pixel (×10")
+    assert 1 <= values.max() < 10
+
+
+def test_small_maps_have_their_numbers_in_the_cells() -> None:
+    def written(counts: padviz.CountMap) -> list[str]:
+        return [text.get_text() for text in draw.heatmap(counts).axes[0].texts]
+
+    assert written(padviz.usage(ONE, 5)) == [str(n) for n in padviz.usage(ONE, 5).counts.flat]
+    assert written(padviz.usage(ONE, (3, 17))) == []
+    reflected = written(padviz.usage(ONE, 4, padding="partial"))
+    assert reflected[0] == "6.25"
+    assert len(written(padviz.usage("vgg11", 32, layer="features.0"))) == 0
+
+
+@pytest.mark.parametrize("engine", ["numpy"])
+def test_plot_and_notebook(engine: str) -> None:
+    counts = padviz.usage("resnet18", 64, engine=engine)
+    axes = Figure().subplots()
+    assert counts.plot(axes) is axes
+    assert "ResNet-18, 64 × 64" in axes.get_title()
+    assert counts.plot().figure is not None
+    with Image.open(io.BytesIO(counts._repr_png_())) as picture:
+        assert picture.format == "PNG"
+        assert min(picture.size) > 400
+
+
+def test_a_map_of_zeros_draws() -> None:
+    net = parse(
+        {"layers": [{"op": "pad", "name": "p", "padding": 3}, {"op": "crop", "name": "c", "padding": [[0, 9], 3]}]}, "x"
+    )
+    assert draw.heatmap(padviz.usage(net, 6)).axes
