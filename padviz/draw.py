@@ -23,9 +23,9 @@ PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
 CMAP = "plasma"
 NUMBERED = 16  # maps up to this many rows and columns have their counts written in the cells
 DPI = 130
-LONGEST, SHORTEST = 4.6, 0.8  # inches: the longer side of a heat map, and the least of the shorter
-PROFILE, GAP, BAR = 0.62, 0.1, 0.13
-LEFT, RIGHT, BOTTOM, TOP = 0.7, 0.9, 0.5, 0.72
+SIDE, LEAST = 600, 100  # screen pixels: the longer side of a heat map, about, and the least of the shorter
+PROFILE, GAP, BAR = 80, 13, 16
+LEFT, RIGHT, BOTTOM, TOP = 90, 115, 64, 92
 SMALL, MEDIUM, LARGE = 7, 8, 11  # points
 SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -46,15 +46,15 @@ def heatmap(counts: CountMap, cmap: str = CMAP) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    box_w, box_h = _box(counts.shape)
-    bar_x = LEFT + box_w + GAP + PROFILE + 0.2
     title, line = caption(counts)
-    total_w = max(bar_x + BAR + RIGHT, LEFT + 0.068 * max(len(line), 1.5 * len(title)))
+    box_w, box_h = _box(counts.shape)
+    bar_x = LEFT + box_w + GAP + PROFILE + 26
+    total_w = max(bar_x + BAR + RIGHT, LEFT + int(9 * max(len(line), 1.5 * len(title))))
     total_h = BOTTOM + box_h + GAP + PROFILE + TOP
-    figure = Figure(figsize=(total_w, total_h), dpi=DPI)
+    figure = Figure(figsize=(total_w / DPI, total_h / DPI), dpi=DPI)
     FigureCanvasAgg(figure)
 
-    def axes(x: float, y: float, w: float, h: float, **shared: Any) -> Axes:
+    def axes(x: int, y: int, w: int, h: int, **shared: Any) -> Axes:
         return figure.add_axes((x / total_w, y / total_h, w / total_w, h / total_h), **shared)
 
     values, unit = scaled(counts)
@@ -66,9 +66,8 @@ def heatmap(counts: CountMap, cmap: str = CMAP) -> Figure:
     colours = figure.colorbar(image, cax=axes(bar_x, BOTTOM, BAR, box_h))
     colours.set_label(unit, fontsize=MEDIUM)
     colours.ax.tick_params(labelsize=SMALL)
-    from_left, from_top = LEFT / total_w, 1 / total_h
-    figure.text(from_left, 1 - 0.28 * from_top, title, fontsize=LARGE, weight="bold")
-    figure.text(from_left, 1 - 0.5 * from_top, line, fontsize=MEDIUM)
+    figure.text(LEFT / total_w, 1 - 37 / total_h, title, fontsize=LARGE, weight="bold")
+    figure.text(LEFT / total_w, 1 - 66 / total_h, line, fontsize=MEDIUM)
     return figure
 
 
@@ -100,7 +99,7 @@ def scaled(counts: CountMap) -> tuple[NDArray[np.float64], str]:
     peak = counts.max
     name = "paths" if counts.pooling == "count" and isinstance(peak, int) else "weighted paths"
     if peak < 100_000:
-        return wide.shares(counts.tally) * float(peak), f"{name} per pixel"
+        return counts.tally[0].astype(np.float64), f"{name} per pixel"
     power = len(str(int(peak))) - 1
     exponent = str(power).translate(SUPERSCRIPT)
     return wide.shares(counts.tally) * (int(peak) / 10**power), f"{name} per pixel (×10{exponent})"
@@ -124,12 +123,17 @@ def _of(target: Target) -> str:
     return f"{target.layer} ({target.shape[0]} × {target.shape[1]})"
 
 
-def _box(shape: Size) -> tuple[float, float]:
-    """Inches of a heat map, (width, height), in the proportions of the image where it is not extreme."""
+def _box(shape: Size) -> tuple[int, int]:
+    """Screen pixels of a heat map, (width, height): whole ones per image pixel where the map is not too large.
+
+    >>> _box((224, 224)), _box((512, 512)), _box((1500, 1000))
+    ((672, 672), (512, 512), (400, 600))
+    """
     height, width = shape
-    longest = LONGEST if max(shape) < 2 * min(shape) else 1.3 * LONGEST
-    per_pixel = longest / max(shape)
-    return max(width * per_pixel, SHORTEST), max(height * per_pixel, SHORTEST)
+    longest = SIDE if max(shape) < 2 * min(shape) else 1.3 * SIDE
+    zoom = longest / max(shape)
+    zoom = round(zoom) if zoom > 0.8 else zoom
+    return max(round(width * zoom), LEAST), max(round(height * zoom), LEAST)
 
 
 def _image(ax: Axes, values: NDArray[np.float64], cmap: str) -> Any:
@@ -139,7 +143,9 @@ def _image(ax: Axes, values: NDArray[np.float64], cmap: str) -> Any:
     if cmap not in colormaps:
         hint = nearest(cmap, list(colormaps)) or "matplotlib's colour maps are plasma, viridis, magma, ..."
         raise OptionError(f"no colour map is called {cmap!r}", where="--cmap", hint=hint)
-    image = ax.imshow(values, cmap=cmap, vmin=0, vmax=values.max() or 1, aspect="auto")
+    fits = ax.bbox.width % values.shape[1] < 0.01 or ax.bbox.width > 3 * values.shape[1]
+    smooth = "nearest" if fits else "auto"
+    image = ax.imshow(values, cmap=cmap, vmin=0, vmax=values.max() or 1, aspect="auto", interpolation=smooth)
     ax.set_xlabel("column (pixels)", fontsize=MEDIUM)
     ax.set_ylabel("row (pixels)", fontsize=MEDIUM)
     ax.tick_params(labelsize=SMALL)
@@ -155,7 +161,7 @@ def _write_numbers(ax: Axes, values: NDArray[np.float64], image: Any) -> None:
     texts = [[f"{v:.0f}" if whole else f"{v:.3g}" for v in row] for row in values]
     longest = max(len(text) for row in texts for text in row)
     cell = min(ax.bbox.width / values.shape[1], ax.bbox.height / values.shape[0]) * 72 / ax.figure.dpi
-    size = min(11.0, 1.45 * cell / longest, 0.6 * cell)
+    size = min(11.0, 1.3 * cell / longest, 0.6 * cell)
     for (row, col), value in np.ndenumerate(values):
         red, green, blue, _ = image.cmap(image.norm(value))
         dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
@@ -171,12 +177,13 @@ def _profiles(above: Axes, beside: Axes, values: NDArray[np.float64]) -> None:
     beside.stairs(column, np.arange(height + 1) - 0.5, fill=True, color="0.6", orientation="horizontal")
     above.set_ylim(0, 1.05 * peak)
     beside.set_xlim(0, 1.05 * peak)
-    above.set_yticks([0, peak], ["0", f"{peak:.3g}"])
-    beside.set_xticks([0, peak], ["0", f"{peak:.3g}"])
+    most = f"{peak:,.0f}" if peak >= 1000 else f"{peak:.3g}"
+    above.set_yticks([0, peak], ["0", most])
+    beside.set_xticks([0, peak], ["0", most])
     above.tick_params(axis="x", bottom=False, labelbottom=False)
     beside.tick_params(axis="y", left=False, labelleft=False)
     for ax in (above, beside):
         ax.tick_params(labelsize=SMALL, length=2)
         ax.spines[["top", "right"]].set_visible(False)
-    above.set_ylabel(f"row {height // 2}", fontsize=SMALL)
+    above.set_title(f"row {height // 2}", fontsize=SMALL, loc="right", pad=2)
     beside.set_xlabel(f"column {width // 2}", fontsize=SMALL)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -54,6 +53,8 @@ def nearest(name: str, names: Iterable[str]) -> str:
     >>> nearest("resnet5", ["resnet50", "vgg19"])
     'did you mean resnet50?'
     """
+    import difflib
+
     close = difflib.get_close_matches(name, list(names), n=3, cutoff=0.5)
     return f"did you mean {', '.join(close)}?" if close else ""
 

@@ -7,6 +7,7 @@ wide integers in base 2**LIMB_BITS, least significant first, which only `carry` 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -19,16 +20,20 @@ Array = NDArray[Any]
 Strips = Sequence[tuple[int, int, int, int, int, float]]
 
 LIMB_BITS = 40  # whole bytes; leaves 23 bits for a layer to grow into before the next carry
+KEPT = 4 << 20  # numbers that a thread keeps memory for: 32 MiB
 NUMBA_FROM = 2_000_000_000  # additions from which a numba kernel repays its loading and compiling
 
+_memory = threading.local()
 
-def apply(strips: Strips, x: Array, n_out: int, axis: int, *, engine: str = "auto") -> Array:
-    """Sum the strips of `x` along `axis` (1 height, 2 width) into a new array of `n_out` there.
 
-    `engine` is "numpy", "numba" or "auto", which picks by the amount of work.
+def apply(strips: Strips, x: Array, n_out: int, axis: int, *, engine: str = "auto", passing: bool = False) -> Array:
+    """Sum the strips of `x` along `axis` (1 height, 2 width) into an array of `n_out` there.
+
+    `engine` is "numpy", "numba" or "auto", which picks by the amount of work. A `passing` result
+    is good until this thread's next one: it saves fresh memory, which costs more than the sums.
     """
     shape = (x.shape[0], n_out, x.shape[2]) if axis == 1 else (x.shape[0], x.shape[1], n_out)
-    out = np.zeros(shape, dtype=x.dtype)
+    out = _passing(shape, x.dtype) if passing else np.zeros(shape, dtype=x.dtype)
     if engine == "auto":
         additions = sum(strip[4] for strip in strips) * x.size // x.shape[axis]
         engine = "numba" if additions >= NUMBA_FROM else "numpy"
@@ -58,6 +63,19 @@ def span(start: int, step: int, length: int) -> slice:
     """
     stop = start + step * length
     return slice(start, stop if stop >= 0 else None, step)
+
+
+def _passing(shape: tuple[int, int, int], dtype: Any) -> Array:
+    """Zeros in memory that this thread keeps; large arrays get memory of their own."""
+    size = shape[0] * shape[1] * shape[2]
+    if size > KEPT:
+        return np.zeros(shape, dtype=dtype)
+    kept: Array | None = getattr(_memory, "kept", None)
+    if kept is None or kept.size < size:
+        kept = _memory.kept = np.empty(size, dtype=np.int64)
+    zeros: Array = kept[:size].view(dtype).reshape(shape)
+    zeros.fill(0)
+    return zeros
 
 
 def _add_numpy(strips: Strips, x: Array, out: Array) -> None:

@@ -49,16 +49,15 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
 
 
 def print_facts(facts: Sequence[tuple[str, Any]]) -> None:
-    """Print names and values in two columns."""
-    from rich.table import Table
-    from rich.text import Text
+    """Print names and values in two columns.
 
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
+    >>> print_facts([("max", 9), ("file", "map.png")])
+    max   9
+    file  map.png
+    """
+    indent = max(len(name) for name, _ in facts)
     for name, value in facts:
-        grid.add_row(Text(name, style="dim"), Text(readable(value)))
-    _print(grid)
+        print(f"{name:{indent}}  {readable(value)}")
 
 
 def readable(value: Any) -> str:

@@ -146,11 +146,12 @@ class _Tally:
         carry(self.limbs)
         return _Tally(self.limbs, 1 << LIMB_BITS)
 
-    def pulled(self, back: AxisMap | None, axis: int, engine: str) -> _Tally:
+    def pulled(self, back: AxisMap | None, axis: int, engine: str, passing: bool) -> _Tally:
         if back is None:
             return self
         ready = self.ready(back.gain)
-        return _Tally(apply(back.strips, ready.limbs, back.n_out, axis, engine=engine), ready.bound * back.gain)
+        limbs = apply(back.strips, ready.limbs, back.n_out, axis, engine=engine, passing=passing)
+        return _Tally(limbs, ready.bound * back.gain)
 
 
 def _tally(network: Network, rows: Resolved, cols: Resolved, targets: Sequence[int], box: Box, engine: str) -> Array:
@@ -188,8 +189,8 @@ def is_chain(network: Network) -> bool:
 
 def _pull(rows: AxisMap | None, cols: AxisMap | None, value: _Tally, engine: str) -> _Tally:
     """Through both axes, transposed; widths first, while there are fewer rows."""
-    across = value.pulled(cols and cols.transposed, 2, engine)
-    return across.pulled(rows and rows.transposed, 1, engine)
+    across = value.pulled(cols and cols.transposed, 2, engine, passing=rows is not None)
+    return across.pulled(rows and rows.transposed, 1, engine, passing=False)
 
 
 def _gain(axis: Resolved, i: int) -> int:

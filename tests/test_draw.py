@@ -77,7 +77,9 @@ def test_small_maps_have_their_numbers_in_the_cells() -> None:
     def written(counts: padviz.CountMap) -> list[str]:
         return [text.get_text() for text in draw.heatmap(counts).axes[0].texts]
 
-    assert written(padviz.usage(ONE, 5)) == [str(n) for n in padviz.usage(ONE, 5).counts.flat]
+    for counts in (padviz.usage(ONE, 5), padviz.usage("vgg19", 16, layer="features.9")):
+        assert written(counts) == [str(n) for n in counts.counts.flat]
+        assert not clipped(draw.heatmap(counts))
     assert written(padviz.usage(ONE, (3, 17))) == []
     reflected = written(padviz.usage(ONE, 4, padding="partial"))
     assert reflected[0] == "6.25"

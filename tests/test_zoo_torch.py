@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
-import torch
-import torchvision
-from torch import nn
 
 import padviz
 from padviz.network import resolve_both, upto
 from padviz.sources.config import zoo
-from tests.torch_oracle import OnesConv, all_ones, paths
+from tests.torch_oracle import OnesConv, model_of, paths
 
 OWN = {"mobilenet_v1", "unet", "unet_padded"}  # networks that torchvision does not have
 SIZES = [(224, 224), (225, 225), (240, 320)]
 FUNCTIONAL = {"max_pool", "avg_pool"}  # pools that Inception calls as functions, so that they have no module
-
-
-def model_of(name: str) -> nn.Module:
-    """torchvision's model, its weights unmade, as an all-ones copy."""
-    options: dict[str, Any] = {"weights": None}
-    home: Any = torchvision.models
-    if name in ("googlenet", "inception_v3"):
-        options["init_weights"] = False
-    if name == "ssd300_vgg16":
-        home, options["weights_backbone"] = torchvision.models.detection, None
-    if name == "deeplabv3_resnet50":
-        home, options["weights_backbone"] = torchvision.models.segmentation, None
-    with torch.device("meta"):
-        model = getattr(home, name)(**options)
-    ones = all_ones(model)
-    for module in ones.modules():  # the copy's own weights are real
-        for key, buffer in module.named_buffers(recurse=False):
-            module.register_buffer(key, torch.ones(buffer.shape, dtype=torch.float64))
-    return ones
 
 
 @pytest.mark.parametrize("name", [name for name in zoo() if name not in OWN])

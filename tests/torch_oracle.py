@@ -124,3 +124,22 @@ def _note(sizes: dict[str, Size], name: str, module: nn.Module, args: Any, outpu
 
 def _keep(reached: dict[str, Tensor], name: str, module: nn.Module, args: Any, output: Tensor) -> None:
     reached[name] = output
+
+
+def model_of(name: str) -> nn.Module:
+    """torchvision's model, its weights unmade, as an all-ones copy."""
+    options: dict[str, Any] = {"weights": None}
+    home: Any = torchvision.models
+    if name in ("googlenet", "inception_v3"):
+        options["init_weights"] = False
+    if name == "ssd300_vgg16":
+        home, options["weights_backbone"] = torchvision.models.detection, None
+    if name == "deeplabv3_resnet50":
+        home, options["weights_backbone"] = torchvision.models.segmentation, None
+    with torch.device("meta"):
+        model = getattr(home, name)(**options)
+    ones = all_ones(model)
+    for module in ones.modules():  # the copy's own weights are real
+        for key, buffer in module.named_buffers(recurse=False):
+            module.register_buffer(key, torch.ones(buffer.shape, dtype=torch.float64))
+    return ones

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from importlib import import_module
 from typing import Any
@@ -27,6 +28,7 @@ class _Group(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         kwargs["standalone_mode"] = False
+        gc.set_threshold(100_000)  # imports make many objects and little garbage
         try:
             code = super().main(*args, **kwargs)
         except PadvizError as error:
