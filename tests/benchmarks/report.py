@@ -1,4 +1,4 @@
-"""The ratios of one benchmark run, printed and put into the README: `python -m tests.benchmarks.report run.json README.md`."""
+"""The ratios of one benchmark run, printed and put into the README."""
 
 from __future__ import annotations
 
