@@ -22,9 +22,8 @@ from padviz.network import (
     names_of,
     resolve_both,
     upto,
-    with_mean_pooling,
-    with_padding,
 )
+from padviz.schemes import with_mean_pooling, with_padding
 from padviz.sources import load
 from padviz.wide import HOLDS, limbs_for
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 import padviz
 from padviz.cli import COMMANDS, cli
-from padviz.network import SCHEMES
+from padviz.schemes import SCHEMES
 from padviz.sources.config import zoo
 
 ONE = '[[layers]]\nop = "conv"\nname = "c"\nkernel = 3\npadding = 1\n'

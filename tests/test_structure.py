@@ -16,7 +16,7 @@ FLOORS = [
     {"kernels"},
     {"axis", "wide"},
     {"network"},
-    {"sources", "counts"},
+    {"sources", "counts", "schemes"},
     {"walk", "store"},
     {"draw"},
     {"tables"},

@@ -15,7 +15,8 @@ from padviz import wide
 from padviz.axis import Resize, SizeError, Transposed, Window, axis_map, fold, place
 from padviz.errors import PadvizError, nearest
 from padviz.kernels import LIMB_BITS, carry
-from padviz.network import as_size, layer_rows, resolve, upto, with_padding
+from padviz.network import as_size, layer_rows, resolve, upto
+from padviz.schemes import with_padding
 from padviz.sources.config import CONFIGS, parse, zoo
 from padviz.tables import readable
 

@@ -22,7 +22,8 @@ def command(model: str, size: tuple[int, int] | None, padding: str | None, forma
       padviz layers resnet50 --size 224
     """
     from padviz import load, tables
-    from padviz.network import layer_rows, with_padding
+    from padviz.network import layer_rows
+    from padviz.schemes import with_padding
 
     network = load(model)
     height, width = size or network.size
