@@ -1,7 +1,7 @@
 """TOML descriptions of networks, and the zoo of them that is shipped.
 
-The format is the schema below: steps in order, blocks with `$parameters` to repeat, branches that
-merge. msgspec decodes and validates it; `_Builder` only lays the steps out as layers.
+`padviz.sources.schema` says what a description may hold, and msgspec checks it; this module lays the
+steps out as layers: blocks with their `$parameters` filled in, branches that merge.
 """
 
 from __future__ import annotations
@@ -10,140 +10,35 @@ import tomllib
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import msgspec
-from msgspec import Meta, Struct, field
 
-from padviz.axis import Adaptive, Fit, Mode, Op, Resize, Same, Transposed, Window
+from padviz.axis import Adaptive, Fit, Op, Resize, Transposed, Window
 from padviz.errors import DescriptionError, UnknownName, nearest
 from padviz.network import Kind, Layer, Network, as_size
+from padviz.sources.schema import (
+    AdaptivePool,
+    AnyStep,
+    Block,
+    Conv,
+    ConvTranspose,
+    Crop,
+    Description,
+    Gate,
+    GlobalPool,
+    Identity,
+    Interpolate,
+    Merge,
+    Pad,
+    Pool,
+    Step,
+)
 
 _HERE = Path(__file__).resolve().parent.parent
 CONFIGS = next((p for p in (_HERE / "configs", _HERE.parent / "configs") if p.is_dir()), _HERE / "configs")
 
 MOST_LAYERS = 100_000  # a description may repeat blocks; this bounds what it can ask for
-
-Positive = Annotated[int, Meta(ge=1, le=100_000)]
-Count = Annotated[int, Meta(ge=0, le=100_000)]
-Two = Meta(min_length=2, max_length=2)  # lists, since msgspec 0.22 crashes on a number or a fixed-length tuple
-Pair = Positive | Annotated[list[Positive], Two]
-Counts = Count | Annotated[list[Count], Two]
-Pads = Count | Annotated[list[Counts], Two]
-PadRule = Count | Annotated[list[Counts], Two] | Same
-Factor = Annotated[float, Meta(gt=0, le=1000)]
-Factors = Factor | Annotated[list[Factor], Two]
-
-
-class _Step(Struct, forbid_unknown_fields=True, tag_field="op", kw_only=True):
-    name: str = ""
-    from_: str | list[str] | None = field(default=None, name="from")
-
-
-class Conv(_Step, tag="conv"):
-    kernel: Pair = 1
-    stride: Pair = 1
-    dilation: Pair = 1
-    padding: PadRule = 0
-    mode: Mode = "zero"
-
-
-class ConvTranspose(_Step, tag="convtranspose"):
-    kernel: Pair
-    stride: Pair = 1
-    dilation: Pair = 1
-    padding: Pads = 0
-    output_padding: Counts = 0
-
-
-class _Pool(_Step):
-    kernel: Pair
-    stride: Pair | None = None
-    dilation: Pair = 1
-    padding: PadRule = 0
-    ceil: bool = False
-
-
-class MaxPool(_Pool, tag="maxpool"):
-    pass
-
-
-class AvgPool(_Pool, tag="avgpool"):
-    pass
-
-
-class AdaptivePool(_Step, tag="adaptive"):
-    output: Pair
-
-
-class GlobalPool(_Step, tag="global"):
-    pass
-
-
-class Pad(_Step, tag="pad"):
-    padding: Pads
-    mode: Mode = "zero"
-
-
-class Crop(_Step, tag="crop"):
-    padding: Pads | None = None
-    like: str | None = None
-
-
-class Interpolate(_Step, tag="resize"):
-    scale: Factors | None = None
-    size: Pair | None = None
-    like: str | None = None
-    mode: Literal["nearest", "linear"] = "nearest"
-    align_corners: bool = False
-
-
-class Gate(_Step, tag="gate"):
-    pass
-
-
-class Identity(_Step, tag="identity"):
-    pass
-
-
-class _Merge(_Step):
-    branches: list[list[Step]] = []
-
-
-class Add(_Merge, tag="add"):
-    pass
-
-
-class Concat(_Merge, tag="concat"):
-    pass
-
-
-class Multiply(_Merge, tag="multiply"):
-    pass
-
-
-class Block(_Step, tag="block"):
-    use: str
-    repeat: Positive = 1
-    first: Count = 0
-    with_: dict[str, Any] = field(default_factory=dict, name="with")
-
-
-Step = (
-    Conv | ConvTranspose | MaxPool | AvgPool | AdaptivePool | GlobalPool | Pad | Crop | Interpolate
-    | Gate | Identity | Add | Concat | Multiply | Block
-)  # fmt: skip
-
-
-class Description(Struct, forbid_unknown_fields=True):
-    """The whole TOML file."""
-
-    layers: list[Step]
-    title: str = ""
-    source: str = ""
-    size: Pair = 224
-    target: str | list[str] | None = None
-    blocks: dict[str, list[dict[str, Any]]] = {}
 
 
 def zoo() -> list[str]:
@@ -237,7 +132,7 @@ class _Builder:
         for step in steps:
             if isinstance(step, Block):
                 self._block(step, prefix)
-            elif isinstance(step, _Merge):
+            elif isinstance(step, Merge):
                 self._merge(step, prefix)
             else:
                 self._layer(step, prefix)
@@ -249,7 +144,7 @@ class _Builder:
         follows = None if like is None else self._find(step, like, prefix, "like")
         self._append(step, prefix, Layer("", _kind(step), (entering,), height, width, follows))
 
-    def _merge(self, step: _Merge, prefix: str) -> None:
+    def _merge(self, step: Merge, prefix: str) -> None:
         name = _join(prefix, step.name)
         if bool(step.branches) == isinstance(step.from_, list):
             raise self._error(name, "a merge takes either branches = [[...], ...] or from = [names]")
@@ -283,7 +178,7 @@ class _Builder:
             self.steps(steps, name.replace("{}", str(number)))
         self.open.pop()
 
-    def _append(self, step: _Step, prefix: str, layer: Layer) -> None:
+    def _append(self, step: AnyStep, prefix: str, layer: Layer) -> None:
         name = _join(prefix, step.name) or f"{layer.kind}_{len(self.layers)}"
         if name in self.index:
             raise self._error(name, "name: is used twice")
@@ -292,7 +187,7 @@ class _Builder:
         self.index[name] = self.last = len(self.layers)
         self.layers.append(replace(layer, name=name))
 
-    def _entering(self, step: _Step, prefix: str) -> int:
+    def _entering(self, step: AnyStep, prefix: str) -> int:
         """The one layer that a step reads: the one before it, or the one that it names."""
         if isinstance(step.from_, list):
             raise self._error(
@@ -300,7 +195,7 @@ class _Builder:
             )
         return self.last if step.from_ is None else self._find(step, step.from_, prefix, "from")
 
-    def _find(self, step: _Step, name: str, prefix: str, key: str) -> int:
+    def _find(self, step: AnyStep, name: str, prefix: str, key: str) -> int:
         for each in (_join(prefix, name), name):
             if each in self.index:
                 return self.index[each]
@@ -332,7 +227,7 @@ def _axis_op(step: Any, axis: int) -> Op:
     if isinstance(step, Conv):
         pads = _pads(step.padding, axis)
         return Window(on_axis(step.kernel), on_axis(step.stride), on_axis(step.dilation), pads, step.mode)
-    if isinstance(step, _Pool):
+    if isinstance(step, Pool):
         stride = on_axis(step.kernel if step.stride is None else step.stride)
         pads = _pads(step.padding, axis)
         return Window(on_axis(step.kernel), stride, on_axis(step.dilation), pads, ceil=step.ceil)
