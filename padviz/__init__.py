@@ -12,22 +12,37 @@ from padviz.errors import PadvizError
 
 if TYPE_CHECKING:
     from padviz.counts import CountMap, Summary
+    from padviz.even import EvenSizes, even_sizes
+    from padviz.fields import ReceptiveField, receptive_fields
     from padviz.network import Layer, Network
+    from padviz.padding import Ledger, TapExposure, ledger, tap_exposure
+    from padviz.paths import coverage, usage
     from padviz.sources import load
     from padviz.store import read_counts
-    from padviz.walk import usage
 
 __version__ = "0.1.0"
-__all__ = ["CountMap", "Layer", "Network", "PadvizError", "Summary", "load", "read_counts", "usage"]
+__all__ = [
+    "CountMap", "EvenSizes", "Layer", "Ledger", "Network", "PadvizError", "ReceptiveField", "Summary", "TapExposure",
+    "coverage", "even_sizes", "ledger", "load", "read_counts", "receptive_fields", "tap_exposure", "usage",
+]  # fmt: skip
 
 _HOMES = {
     "CountMap": "padviz.counts",
+    "EvenSizes": "padviz.even",
     "Layer": "padviz.network",
+    "Ledger": "padviz.padding",
     "Network": "padviz.network",
+    "ReceptiveField": "padviz.fields",
     "Summary": "padviz.counts",
+    "TapExposure": "padviz.padding",
+    "coverage": "padviz.paths",
+    "even_sizes": "padviz.even",
+    "ledger": "padviz.padding",
     "load": "padviz.sources",
     "read_counts": "padviz.store",
-    "usage": "padviz.walk",
+    "receptive_fields": "padviz.fields",
+    "tap_exposure": "padviz.padding",
+    "usage": "padviz.paths",
 }
 
 

@@ -172,27 +172,34 @@ def place(window: Window, n: int) -> Placement:
     >>> place(Window(3, stride=2, padding="same_upper"), 224)
     Placement(before=0, after=1, n_out=112)
     """
-    before, after = _padding(window, n)
-    room = n + before + after - window.extent
-    if n < 1 or room < 0:
+    placed = placement(window, n)
+    before, after, _ = placed
+    if n < 1 or n + before + after < window.extent:
         pads = f" with padding {before}+{after}" if before or after else ""
         raise SizeError(f"its input has {n} {_rows(n)} and its window spans {window.extent}{pads}")
+    return placed
+
+
+def placement(window: Window, n: Any) -> Placement:
+    """The arithmetic of `place` without its check, for one size or for an array of sizes."""
+    before, after = _padding(window, n)
+    room = n + before + after - window.extent
     if not window.ceil:
         return Placement(before, after, room // window.stride + 1)
     n_out = -(-room // window.stride) + 1
-    if (n_out - 1) * window.stride >= n + before:  # PyTorch's rule: no window starts in the far padding
-        n_out -= 1
-    return Placement(before, after, n_out)
+    # PyTorch's rule: a window that would start in the far padding is left out.
+    return Placement(before, after, n_out - ((n_out - 1) * window.stride >= n + before))
 
 
-def _padding(window: Window, n: int) -> tuple[int, int]:
+def _padding(window: Window, n: Any) -> tuple[Any, Any]:
     if isinstance(window.padding, tuple):
         return window.padding
     if window.padding == "same":
         total = window.extent - 1
     else:
         n_out = -(-n // window.stride)
-        total = max((n_out - 1) * window.stride + window.extent - n, 0)
+        total = (n_out - 1) * window.stride + window.extent - n
+        total = total * (total > 0)
     small, large = total // 2, total - total // 2
     return (large, small) if window.padding == "same_lower" else (small, large)
 
@@ -205,18 +212,24 @@ def out_size(op: Op, n: int, like: int | None = None) -> int:
     """
     if isinstance(op, Window):
         return place(op, n).n_out
+    n_out: int = sized(op, n, like)
+    if n_out < 1:
+        raise SizeError(f"its input has {n} {_rows(n)} and its output would have {n_out}")
+    return n_out
+
+
+def sized(op: Op, n: Any, like: Any = None) -> Any:
+    """The arithmetic of `out_size` without its checks, for one size or for an array of sizes."""
+    if isinstance(op, Window):
+        return placement(op, n).n_out
     if isinstance(op, Adaptive):
         return op.output
     if isinstance(op, Transposed):
         extent = op.dilation * (op.kernel - 1) + 1
-        n_out = (n - 1) * op.stride - sum(op.padding) + extent + op.output_padding
-    elif isinstance(op, Resize) and op.scale is not None:
-        n_out = int(n * op.scale)
-    else:
-        n_out = op.size if isinstance(op, Resize) and op.size is not None else like or 0
-    if n_out < 1:
-        raise SizeError(f"its input has {n} {_rows(n)} and its output would have {n_out}")
-    return n_out
+        return (n - 1) * op.stride - sum(op.padding) + extent + op.output_padding
+    if isinstance(op, Resize) and op.scale is not None:
+        return n * op.scale.numerator // op.scale.denominator
+    return op.size if isinstance(op, Resize) and op.size is not None else like
 
 
 @lru_cache(CACHED)
@@ -271,14 +284,18 @@ def fold(mode: Mode, n: int, before: int, after: int) -> tuple[tuple[int, int], 
         return None
     if mode == "replicate":
         return (0, 0), (0, n - 1)
-    most = n - 1 if mode == "reflect" else n
-    if max(before, after) > most:
+    if max(before, after) > most_padding(mode, n):
         raise SizeError(f"its input has {n} {_rows(n)}, too few for {mode} padding of {max(before, after)}")
     if mode == "reflect":
         return (-1, 0), (-1, 2 * (n - 1))
     if mode == "symmetric":
         return (-1, -1), (-1, 2 * n - 1)
     return (1, n), (1, -n)
+
+
+def most_padding(mode: Mode, n: Any) -> Any:
+    """The most rows that a mode that copies can add on a side, where it has a limit."""
+    return n - 1 if mode == "reflect" else n
 
 
 def _window_strips(window: Window, n: int, n_out: int) -> list[Strip]:

@@ -1,4 +1,4 @@
-"""The map that a count gives, and the figures that sum it up."""
+"""The maps that counting gives, and the figures that sum them up."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz import wide
+from padviz.errors import OptionError
 from padviz.kernels import Array
 from padviz.network import Network, Size
 
@@ -71,9 +72,12 @@ class Summary(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CountMap:
-    """How many paths lead from each input pixel to the target: exact integers, or floats in rational modes.
+    """Paths counted at each position: exact integers, or floats in rational modes.
 
-    `tally` holds them as (limbs, height, width); see `padviz.wide`. Read `counts` instead.
+    In a usage map the positions are input pixels, and the paths lead from each to the target. In a
+    coverage map they are the target's units, the paths reach each from the input, and `full` is the
+    number that a unit far from all padding has. `tally` holds the counts as (limbs, height, width);
+    see `padviz.wide`. Read `counts` instead.
 
     Examples
     --------
@@ -89,6 +93,7 @@ class CountMap:
     target: Target
     unit: list[list[int]] | list[int] | None
     tally: Array
+    full: int | float | None = None
 
     @cached_property
     def counts(self) -> NDArray[Any]:
@@ -97,8 +102,8 @@ class CountMap:
 
     @property
     def shape(self) -> Size:
-        """(height, width) in pixels."""
-        return self.size
+        """(height, width) of the map: pixels, or units for coverage."""
+        return self.tally.shape[1], self.tally.shape[2]
 
     @cached_property
     def max(self) -> int | float:
@@ -112,20 +117,28 @@ class CountMap:
 
     @cached_property
     def total(self) -> int | float:
-        """The sum over all pixels, a Python int."""
+        """The sum over all positions, a Python int."""
         return wide.total(self.tally)
+
+    @property
+    def share(self) -> NDArray[np.float64]:
+        """Counts over `full`: of a unit's paths, the share that starts at real pixels (coverage maps)."""
+        if self.full is None:
+            raise OptionError("a usage map has no share; only coverage has", where=self.network.name)
+        return wide.shares(self.tally) * (self.max / self.full)
+
+    def at(self, row: int, col: int) -> int | float:
+        """The count at one position, a Python number."""
+        return wide.value_at(self.tally, row, col)
 
     def summary(self) -> Summary:
         """The figures that describe the map; see `Summary`."""
-        height, width = self.size
-
-        def at(row: int, col: int) -> int | float:
-            return wide.value_at(self.tally, row, col)
-
+        height, width = self.shape
+        at = self.at
         return Summary(
             schema_version=SCHEMA_VERSION,
             network=self.network.name,
-            size=[height, width],
+            size=[*self.size],
             padding=self.padding,
             pooling=self.pooling,
             target=self.target,
@@ -153,7 +166,7 @@ class CountMap:
         return draw.png(draw.heatmap(self))
 
     def __repr__(self) -> str:
-        height, width = self.size
+        height, width = self.shape
         return f"<CountMap {self.network.name} {height}x{width} {self.min}..{self.max} paths>"
 
     def _asymmetry(self, axis: int) -> float:

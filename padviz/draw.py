@@ -43,26 +43,26 @@ def heatmap(counts: CountMap, cmap: str = CMAP) -> Figure:
     OptionError
         If matplotlib has no colour map of that name.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     title, line = caption(counts)
     box_w, box_h = _box(counts.shape)
     bar_x = LEFT + box_w + GAP + PROFILE + 26
     total_w = max(bar_x + BAR + RIGHT, LEFT + int(9 * max(len(line), 1.5 * len(title))))
     total_h = BOTTOM + box_h + GAP + PROFILE + TOP
-    figure = Figure(figsize=(total_w / DPI, total_h / DPI), dpi=DPI)
-    FigureCanvasAgg(figure)
+    figure = new_figure(total_w, total_h)
 
     def axes(x: int, y: int, w: int, h: int, **shared: Any) -> Axes:
         return figure.add_axes((x / total_w, y / total_h, w / total_w, h / total_h), **shared)
 
     values, unit = scaled(counts)
     main = axes(LEFT, BOTTOM, box_w, box_h)
-    image = _image(main, values, cmap)
+    most = _top(counts, values)
+    image = _image(main, values, most, cmap)
+    place = "pixels" if counts.full is None else "units"
+    main.set_xlabel(f"column ({place})", fontsize=MEDIUM)
+    main.set_ylabel(f"row ({place})", fontsize=MEDIUM)
     above = axes(LEFT, BOTTOM + box_h + GAP, box_w, PROFILE, sharex=main)
     beside = axes(LEFT + box_w + GAP, BOTTOM, PROFILE, box_h, sharey=main)
-    _profiles(above, beside, values)
+    _profiles(above, beside, values, most)
     colours = figure.colorbar(image, cax=axes(bar_x, BOTTOM, BAR, box_h))
     colours.set_label(unit, fontsize=MEDIUM)
     colours.ax.tick_params(labelsize=SMALL)
@@ -71,11 +71,38 @@ def heatmap(counts: CountMap, cmap: str = CMAP) -> Figure:
     return figure
 
 
+def new_figure(width: int, height: int) -> Figure:
+    """An empty figure of that many screen pixels, outside of pyplot."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def colour_map(name: str) -> Any:
+    """matplotlib's colour map of that name.
+
+    Raises
+    ------
+    OptionError
+        With the nearest names, if there is none.
+    """
+    from matplotlib import colormaps
+
+    if name not in colormaps:
+        hint = nearest(name, list(colormaps)) or "matplotlib's colour maps are plasma, viridis, magma, ..."
+        raise OptionError(f"no colour map is called {name!r}", where="--cmap", hint=hint)
+    return colormaps[name]
+
+
 def plot(counts: CountMap, ax: Axes | None = None, cmap: str = CMAP) -> Axes:
     """Draw the heat map alone into `ax`, with a title; without `ax`, the first axes of `heatmap`."""
     if ax is None:
         return heatmap(counts, cmap).axes[0]
-    _image(ax, scaled(counts)[0], cmap)
+    values = scaled(counts)[0]
+    _image(ax, values, _top(counts, values), cmap)
     title, line = caption(counts)
     ax.set_title(f"{title}\n{line}", fontsize=MEDIUM)
     return ax
@@ -95,7 +122,9 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def scaled(counts: CountMap) -> tuple[NDArray[np.float64], str]:
-    """Counts over a power of ten that makes them readable, and the unit that says so."""
+    """Counts over a power of ten that makes them readable, and the unit that says so; coverage as a share."""
+    if counts.full is not None:
+        return counts.share, "share of the paths that starts at real pixels"
     peak = counts.max
     name = "paths" if counts.pooling == "count" and isinstance(peak, int) else "weighted paths"
     if peak < 100_000:
@@ -107,9 +136,9 @@ def scaled(counts: CountMap) -> tuple[NDArray[np.float64], str]:
 
 def caption(counts: CountMap) -> tuple[str, str]:
     """A title line, and a line that says padding, target and pooling."""
-    height, width = counts.shape
+    height, width = counts.size
     padding = f"{counts.padding} padding" if counts.padding else "padding as declared"
-    line = f"{padding} · paths to {_of(counts.target)}"
+    line = f"{padding} · {'paths' if counts.full is None else 'coverage of the paths'} to {_of(counts.target)}"
     if counts.unit is not None:
         line += f", unit {counts.unit}".replace("[", "").replace("]", "")
     if counts.pooling == "mean":
@@ -121,6 +150,11 @@ def _of(target: Target) -> str:
     if isinstance(target.layer, list):
         return f"{len(target.layer)} layers, {target.layer[0]} to {target.layer[-1]}"
     return f"{target.layer} ({target.shape[0]} × {target.shape[1]})"
+
+
+def _top(counts: CountMap, values: NDArray[np.float64]) -> float:
+    """The upper end of the colours: the maximum, or the whole for a share."""
+    return 1.0 if counts.full is not None else float(values.max()) or 1.0
 
 
 def _box(shape: Size) -> tuple[int, int]:
@@ -136,29 +170,25 @@ def _box(shape: Size) -> tuple[int, int]:
     return max(round(width * zoom), LEAST), max(round(height * zoom), LEAST)
 
 
-def _image(ax: Axes, values: NDArray[np.float64], cmap: str) -> Any:
-    from matplotlib import colormaps
+def _image(ax: Axes, values: NDArray[np.float64], most: float, cmap: str) -> Any:
     from matplotlib.ticker import MaxNLocator
 
-    if cmap not in colormaps:
-        hint = nearest(cmap, list(colormaps)) or "matplotlib's colour maps are plasma, viridis, magma, ..."
-        raise OptionError(f"no colour map is called {cmap!r}", where="--cmap", hint=hint)
+    colours = colour_map(cmap)
     fits = ax.bbox.width % values.shape[1] < 0.01 or ax.bbox.width > 3 * values.shape[1]
     smooth = "nearest" if fits else "auto"
-    image = ax.imshow(values, cmap=cmap, vmin=0, vmax=values.max() or 1, aspect="auto", interpolation=smooth)
-    ax.set_xlabel("column (pixels)", fontsize=MEDIUM)
-    ax.set_ylabel("row (pixels)", fontsize=MEDIUM)
+    image = ax.imshow(values, cmap=colours, vmin=0, vmax=most, aspect="auto", interpolation=smooth)
     ax.tick_params(labelsize=SMALL)
     for axis, pixels in ((ax.xaxis, ax.bbox.width), (ax.yaxis, ax.bbox.height)):
         axis.set_major_locator(MaxNLocator(max(2, int(pixels / DPI * 1.9)), integer=True))
     if max(values.shape) <= NUMBERED:
-        _write_numbers(ax, values, image)
+        _write_numbers(ax, values, image, share=most == 1)
     return image
 
 
-def _write_numbers(ax: Axes, values: NDArray[np.float64], image: Any) -> None:
+def _write_numbers(ax: Axes, values: NDArray[np.float64], image: Any, share: bool) -> None:
     whole = bool((values == np.round(values)).all())
-    texts = [[f"{v:.0f}" if whole else f"{v:.3g}" for v in row] for row in values]
+    digits = ".0f" if whole else ".2f" if share else ".3g"
+    texts = [[format(value, digits) for value in row] for row in values]
     longest = max(len(text) for row in texts for text in row)
     cell = min(ax.bbox.width / values.shape[1], ax.bbox.height / values.shape[0]) * 72 / ax.figure.dpi
     size = min(11.0, 1.3 * cell / longest, 0.6 * cell)
@@ -168,10 +198,9 @@ def _write_numbers(ax: Axes, values: NDArray[np.float64], image: Any) -> None:
         ax.text(col, row, texts[row][col], ha="center", va="center", size=size, color="w" if dark else "k")
 
 
-def _profiles(above: Axes, beside: Axes, values: NDArray[np.float64]) -> None:
+def _profiles(above: Axes, beside: Axes, values: NDArray[np.float64], peak: float) -> None:
     """The counts along the centre row, above the map, and along the centre column, beside it."""
     height, width = values.shape
-    peak = float(values.max()) or 1.0
     row, column = values[height // 2], values[:, width // 2]
     above.stairs(row, np.arange(width + 1) - 0.5, fill=True, color="0.6")
     beside.stairs(column, np.arange(height + 1) - 0.5, fill=True, color="0.6", orientation="horizontal")

@@ -19,6 +19,7 @@ Kind = Literal[
     "add", "concat", "multiply", "gate", "identity",
 ]  # fmt: skip
 POOLS: frozenset[Kind] = frozenset({"maxpool", "avgpool", "adaptive", "global"})
+WINDOWS: frozenset[Kind] = frozenset({"conv", "maxpool", "avgpool"})
 MERGES: frozenset[Kind] = frozenset({"add", "concat", "multiply"})
 
 Size = tuple[int, int]

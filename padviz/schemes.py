@@ -9,7 +9,7 @@ from typing import Literal, cast, get_args
 
 from padviz.axis import Adaptive, Mode, Op, Resize, Window
 from padviz.errors import OptionError, PadvizError
-from padviz.network import POOLS, Kind, Layer, Network
+from padviz.network import POOLS, WINDOWS, Kind, Layer, Network
 
 Scheme = Literal[Mode, "valid", "full"]  # what --padding takes
 SCHEMES: tuple[str, ...] = get_args(Scheme)
@@ -50,6 +50,24 @@ def with_mean_pooling(network: Network) -> Network:
         if layer.kind in POOLS or layer.kind == "resize":
             return replace(layer, height=_averaged(layer.height), width=_averaged(layer.width))
         return layer
+
+    return replace(network, layers=tuple(rewrite(layer) for layer in network.layers))
+
+
+@lru_cache(64)
+def with_same(network: Network) -> Network:
+    """The network as TensorFlow's and Keras's SAME would pad it: windows that pad put the odd row on the far side.
+
+    >>> import padviz
+    >>> with_same(padviz.load("resnet18")).find("conv1").height.padding
+    'same_upper'
+    """
+
+    def convention(window: Window) -> Window:
+        return window if window.padding == (0, 0) else replace(window, padding="same_upper")
+
+    def rewrite(layer: Layer) -> Layer:
+        return _map_windows(layer, convention) if layer.kind in WINDOWS else layer
 
     return replace(network, layers=tuple(rewrite(layer) for layer in network.layers))
 

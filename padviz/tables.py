@@ -32,32 +32,52 @@ def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return buffer.getvalue().rstrip("\n")
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
-    """Print a table to stdout: fitted to a terminal, as wide as it needs in a pipe."""
+def to_markdown(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A Markdown table.
+
+    >>> print(to_markdown(["layer", "rows"], [["a|b", 3]]))
+    | layer | rows |
+    |---|---|
+    | a\\|b | 3 |
+    """
+    lines = [columns, ["---"] * len(columns)]
+    lines += [[readable(cell).replace("|", "\\|") for cell in row] for row in rows]
+    return "\n".join(
+        "|" + "|".join(line) + "|" if line[0] == "---" else "| " + " | ".join(line) + " |" for line in lines
+    )
+
+
+def to_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> str:
+    """A table for the terminal: fitted to its width, as wide as it needs in a pipe or a file."""
     from rich.box import SIMPLE_HEAD
+    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     rows = [list(row) for row in rows]
-    table = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), collapse_padding=True)
     for i, column in enumerate(columns):
         numeric = all(isinstance(row[i], int | float | None) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(readable(cell)) for cell in row))
-    _print(table)
+    piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    console = Console(width=10_000 if piped else None, highlight=False)
+    with console.capture() as captured:
+        console.print(table)
+    lines = [line.rstrip() for line in captured.get().strip("\n").split("\n")]
+    return "\n".join(([title, ""] if title else []) + [line for line in lines if line])
 
 
-def print_facts(facts: Sequence[tuple[str, Any]]) -> None:
-    """Print names and values in two columns.
+def to_facts(facts: Sequence[tuple[str, Any]]) -> str:
+    """Names and values in two columns.
 
-    >>> print_facts([("max", 9), ("file", "map.png")])
+    >>> print(to_facts([("max", 9), ("file", "map.png")]))
     max   9
     file  map.png
     """
     indent = max(len(name) for name, _ in facts)
-    for name, value in facts:
-        print(f"{name:{indent}}  {readable(value)}")
+    return "\n".join(f"{name:{indent}}  {readable(value)}" for name, value in facts)
 
 
 def readable(value: Any) -> str:
@@ -81,14 +101,3 @@ def rounded(value: int) -> str:
     """An integer of any length to four digits."""
     power = len(str(abs(value))) - 1
     return f"{value / 10**power:.3f}e+{power}"
-
-
-def _print(renderable: Any) -> None:
-    """Through rich, without the blanks that it puts at the ends of lines."""
-    from rich.console import Console
-
-    piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    console = Console(width=10_000 if piped else None, highlight=False)
-    with console.capture() as captured:
-        console.print(renderable)
-    print("\n".join(line.rstrip() for line in captured.get().strip("\n").split("\n")))

@@ -6,8 +6,10 @@ branches: {"op": "conv", "name": "a", "from": "input", "kernel": [3, 3], ...}. M
 
 from __future__ import annotations
 
+from ast import literal_eval
 from collections import Counter, defaultdict
 from fractions import Fraction
+from functools import cache
 from math import ceil, floor
 from typing import Any
 
@@ -208,3 +210,83 @@ def every_path(steps: list[Step], size: Size, target: str) -> Counter[tuple[int,
         for x in range(sizes[target][1]):
             follow(target, (y, x))
     return ends
+
+
+@cache
+def ledger_of_window(
+    n: int, kernel: int, stride: int, dilation: int, pads: tuple[int, int], up: bool
+) -> tuple[int, int, tuple[int, int], int, int, int]:
+    """(input, output, consumed, dropped, skipped, overhang) of one window, by looking where each tap falls."""
+    outputs = window_reads(n, kernel, stride, dilation, pads, "zero", up)
+    touched = {j * stride + tap * dilation - pads[0] for j in range(len(outputs)) for tap in range(kernel)}
+    consumed = len([p for p in touched if p < 0]), len([p for p in touched if n <= p < n + pads[1]])
+    missed = [row for row in range(n) if row not in touched]
+    last = max([p for p in touched if 0 <= p < n], default=-1)
+    dropped = len([row for row in missed if row > last])
+    overhang = len([p for p in touched if p >= n + pads[1]])
+    return n, len(outputs), consumed, dropped, len(missed) - dropped, overhang
+
+
+@cache
+def outputs_of(frozen: tuple[tuple[str, Any], ...], axis: int, n: int, like: int | None) -> int:
+    """How many rows a step, given as its items, makes of n."""
+    return len(reads(thawed(frozen), axis, n, like))
+
+
+def frozen(step: Step) -> tuple[tuple[str, Any], ...]:
+    """The geometry of a step as something that can be looked up; names do not matter."""
+    return tuple((key, str(value)) for key, value in sorted(step.items()) if key not in ("name", "from", "like"))
+
+
+def thawed(items: tuple[tuple[str, Any], ...]) -> Step:
+    return {key: value if key in ("op", "mode") else literal(value) for key, value in items}
+
+
+def literal(text: str) -> Any:
+    try:
+        return literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def ledger(steps: list[Step], axis: int, n: int) -> dict[str, tuple[int, int, tuple[int, int], int, int, int]]:
+    """The ledger of every convolution and pool on one axis; raises AssertionError where the size does not work."""
+    sizes = {"input": n}
+    found = {}
+    for step, inputs in zip(steps, sources(steps), strict=True):
+        entering = sizes[inputs[0]]
+        assert all(sizes[each] == entering for each in inputs), "branches disagree"
+        if step["op"] in (*MERGES, "identity", "gate"):
+            sizes[step["name"]] = entering
+            continue
+        like = sizes[step["like"]] if "like" in step else None
+        sizes[step["name"]] = outputs_of(frozen(step), axis, entering, like)
+        assert sizes[step["name"]] > 0, "no output"
+        if step["op"] in ("conv", "maxpool", "avgpool"):
+            shape = [axis_of(step.get(key, 1), axis) for key in ("kernel", "stride", "dilation")]
+            pads = padding_of(step, axis, entering)
+            found[step["name"]] = ledger_of_window(entering, *shape, pads, step.get("ceil", False))
+    return found
+
+
+def is_even(rows: dict[str, tuple[int, int, tuple[int, int], int, int, int]]) -> bool:
+    """Whether every window reads as much padding before as after, overhang included."""
+    return all(before == after + overhang for _, _, (before, after), _, _, overhang in rows.values())
+
+
+def coverage(steps: list[Step], size: Size, target: str) -> list[list[int]]:
+    """Paths that reach each unit of the target from real pixels, from the input on."""
+    found, sizes = all_reads(steps, size)
+    value = {"input": {(y, x): 1 for y in range(size[0]) for x in range(size[1])}}
+    for step, inputs in zip(steps, sources(steps), strict=True):
+        rows, cols = sizes[step["name"]]
+        value[step["name"]] = {
+            (y, x): sum(
+                value[source][place] * weight
+                for place, weight in taps(step, found[step["name"]], (y, x), "count")
+                for source in inputs
+            )
+            for y in range(rows)
+            for x in range(cols)
+        }
+    return [[value[target][y, x] for x in range(sizes[target][1])] for y in range(sizes[target][0])]

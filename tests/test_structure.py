@@ -17,12 +17,14 @@ FLOORS = [
     {"axis", "wide"},
     {"network"},
     {"sources", "counts", "schemes"},
-    {"walk", "store"},
+    {"walk", "store", "padding", "fields"},
+    {"paths", "even", "compare"},
     {"draw"},
+    {"panels"},
     {"tables"},
     {"cli"},
 ]
-ROOMS = {"numba": {"kernels"}, "matplotlib": {"draw"}, "click": {"cli"}, "rich": {"tables"}, "torch": set()}
+ROOMS = {"numba": {"kernels"}, "matplotlib": {"draw", "panels"}, "click": {"cli"}, "rich": {"tables"}, "torch": set()}
 MODULES = sorted(
     path for path in PACKAGE.rglob("*.py") if path.name not in ("__init__.py", "__main__.py") or path.parent != PACKAGE
 )

@@ -11,7 +11,7 @@ import click
 
 from padviz.errors import PadvizError
 
-COMMANDS = ("usage", "layers", "networks")
+COMMANDS = ("usage", "uneven", "sizes", "taps", "coverage", "fields", "diff", "layers", "networks")
 
 
 class _Group(click.Group):

@@ -39,7 +39,7 @@ def command(model: str, size: tuple[int, int] | None, padding: str | None, forma
     if format_ == "csv":
         click.echo(tables.to_csv(columns, flat))
     else:
-        tables.print_table(columns, flat, f"{network.title}, {height} x {width}")
+        click.echo(tables.to_table(columns, flat, f"{network.title}, {height} x {width}"))
 
 
 def _text(cell: Any) -> Any:

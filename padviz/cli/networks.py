@@ -25,7 +25,7 @@ def command(format_: str) -> None:
         height, width = net.size
         rows.append((net.name, net.title, f"{height}x{width}", len(net.layers) - 1, net.source))
     if format_ == "table":
-        tables.print_table(columns, rows)
+        click.echo(tables.to_table(columns, rows))
     elif format_ == "csv":
         click.echo(tables.to_csv(columns, rows))
     else:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from padviz.errors import OptionError
+
+if TYPE_CHECKING:
+    from padviz.network import Network
 
 Option = Callable[[Callable[..., None]], Callable[..., None]]
 
@@ -63,6 +66,7 @@ layers = click.option(
     "--layer", "layers", multiple=True, metavar="NAME", help="Target layer; several add up. The last map by default."
 )
 unit = click.option("--unit", type=UnitType(), help="One unit of the target, or a box R0:R1,C0:C1. All by default.")
+same = click.option("--same", is_flag=True, help="Pad as TensorFlow's and Keras's SAME: the odd row on the far side.")
 cmap = click.option("--cmap", default="plasma", metavar="NAME", help="A colour map of matplotlib's.", show_default=True)
 overwrite = click.option("--overwrite", is_flag=True, help="Replace the file named with -o if it exists.")
 
@@ -77,9 +81,43 @@ def format_of(*names: str) -> Option:
     return click.option("--format", "format_", type=click.Choice(names), default=names[0], show_default=True)
 
 
-def checked_output(path: Path, suffixes: tuple[str, ...], overwrite: bool) -> Path:
+def load_as(model: str, same: bool) -> Network:
+    """The network that MODEL names, in the convention asked for."""
+    from padviz.schemes import with_same
+    from padviz.sources import load
+
+    return with_same(load(model)) if same else load(model)
+
+
+def known_layers(network: Network, layers: tuple[str, ...]) -> set[str]:
+    """The layers asked for, checked; all of them where none is named."""
+    return {network.find(name).name for name in layers} if layers else set(network.index)
+
+
+def pixels(size: tuple[int, int]) -> str:
+    """A size as people write it.
+
+    >>> pixels((224, 224)), pixels((240, 320))
+    ('224', '240x320')
+    """
+    height, width = size
+    return str(height) if height == width else f"{height}x{width}"
+
+
+def put(text: str, path: Path | None, overwrite: bool) -> None:
+    """Print a text, or write it to the file named with -o."""
+    if path is None:
+        click.echo(text)
+        return
+    from padviz.store import aside
+
+    with aside(checked_output(path, None, overwrite)) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def checked_output(path: Path, suffixes: tuple[str, ...] | None, overwrite: bool) -> Path:
     """Refuse a file that cannot or should not be written, before any work is done."""
-    if path.suffix.lower() not in suffixes:
+    if suffixes is not None and path.suffix.lower() not in suffixes:
         raise OptionError(
             f"{str(path)!r} has no suffix that says what to write", where="-o", hint=f"use {' '.join(suffixes)}"
         )

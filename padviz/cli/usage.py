@@ -44,8 +44,8 @@ def command(
       padviz usage resnet50 --size 300x400 --padding reflect -o counts.npz
     """
     from padviz.draw import PICTURE_SUFFIXES
+    from padviz.paths import usage
     from padviz.store import COUNT_SUFFIXES
-    from padviz.walk import usage
 
     if output is not None:
         options.checked_output(output, PICTURE_SUFFIXES + COUNT_SUFFIXES, overwrite)
@@ -81,7 +81,7 @@ def show(summary: Summary, path: Path, format_: str) -> None:
     ]
     if summary.gates_left_out:
         facts.append(("left out", f"the global vectors of {summary.gates_left_out} gates"))
-    tables.print_facts([*facts, ("file", str(path))])
+    click.echo(tables.to_facts([*facts, ("file", str(path))]))
 
 
 def _target(summary: Summary) -> str:

@@ -1,0 +1,124 @@
+"""`padviz coverage`: what share of each unit's paths starts at real pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from padviz.cli import options
+
+if TYPE_CHECKING:
+    from padviz.counts import CountMap
+    from padviz.fields import Margin
+
+
+@click.command(name="coverage", short_help="What share of each unit's paths starts at real pixels, not padding.")
+@options.model
+@options.size
+@options.padding
+@options.pooling
+@click.option("--layer", "layers", multiple=True, metavar="NAME", help="Layers to look at; the last map by default.")
+@click.option("--margin", is_flag=True, help="Instead: how many units next to each border padding touches.")
+@options.output("Picture (.png .svg .pdf) or exact counts (.npy .npz .csv). Default: MODEL-SIZE[-MODE]-coverage.png.")
+@options.format_of("table", "json", "csv")
+@options.cmap
+@options.overwrite
+def command(
+    model: str,
+    size: tuple[int, int] | None,
+    padding: str | None,
+    pooling: str,
+    layers: tuple[str, ...],
+    margin: bool,
+    output: Path | None,
+    format_: str,
+    cmap: str,
+    overwrite: bool,
+) -> None:
+    """Count the paths that reach each unit of a layer of MODEL from real pixels, exactly, and draw their share.
+
+    Where padding reads nothing, units near the border miss paths: the lines that padding draws into feature maps.
+    With several layers, the picture is a strip through the network. --margin tells a person who cuts images into
+    tiles how many pixels a tile needs around it.
+
+    \b
+    Example:
+      padviz coverage vgg19 --size 224 --layer features.9 --layer features.36
+      padviz coverage vgg19 --size 224 --margin
+    """
+    from padviz.sources import load
+
+    network = load(model)
+    pixels = size or network.size
+    if margin:
+        from padviz.fields import margins
+
+        wanted = options.known_layers(network, layers)
+        rows = [row for row in margins(network, pixels) if row.layer in wanted]
+        options.put(_margins(rows, network.name, pixels, format_), output, overwrite)
+        return
+    from padviz.draw import PICTURE_SUFFIXES
+    from padviz.paths import coverages
+    from padviz.store import COUNT_SUFFIXES
+
+    if output is not None:
+        suffixes = PICTURE_SUFFIXES + (COUNT_SUFFIXES if len(layers) < 2 else ())
+        options.checked_output(output, suffixes, overwrite)
+    found = coverages(network, pixels, padding, layers or network.targets, pooling)
+    name = "-".join([network.name, options.pixels(pixels), *([padding] if padding else []), "coverage.png"])
+    path = output or Path(name)
+    _write(found, path, cmap)
+    options.put(_shares(found, path, format_), None, overwrite)
+
+
+def _write(found: tuple[CountMap, ...], path: Path, cmap: str) -> None:
+    from padviz import draw, panels, store
+
+    if path.suffix.lower() in store.COUNT_SUFFIXES and len(found) == 1:
+        store.write_counts(found[0], path)
+    else:
+        draw.save(draw.heatmap(found[0], cmap) if len(found) == 1 else panels.strip(found, cmap), path)
+
+
+def _shares(found: tuple[CountMap, ...], path: Path, format_: str) -> str:
+    """The figures of coverage maps: counts are exact, shares are floats."""
+    from padviz import tables
+
+    columns = ("layer", "height", "width", "full", "max", "min", "share mean", "share centre", "share corner")
+    rows = []
+    for each in found:
+        (height, width), full = each.shape, each.full or 1
+        shares = each.total / full / (height * width), each.at(height // 2, width // 2) / full, each.at(0, 0) / full
+        rows.append((each.target.layer, height, width, each.full, each.max, each.min, *shares))
+    if format_ == "csv":
+        return tables.to_csv(columns, rows)
+    network, size = found[0].network, found[0].size
+    if format_ == "json":
+        listed = [dict(zip([column.replace(" ", "_") for column in columns], row, strict=True)) for row in rows]
+        head: dict[str, Any] = {"schema_version": 1, "network": network.name, "size": list(size)}
+        head |= {"padding": found[0].padding, "pooling": found[0].pooling, "layers": listed, "files": [str(path)]}
+        return tables.to_json(head)
+    title = f"{network.title}, {size[0]} x {size[1]}: paths from real pixels to each unit"
+    return tables.to_table(columns, rows, title) + f"\n\nfile  {path}"
+
+
+def _margins(rows: list[Margin], network: str, size: tuple[int, int], format_: str) -> str:
+    """Units and pixels at the top, bottom, left and right."""
+    from padviz import tables
+
+    sides = ("top", "bottom", "left", "right")
+    columns = ("layer", "kind", *(f"units {side}" for side in sides), *(f"pixels {side}" for side in sides))
+    cells = [(r.layer, r.kind, *r.height, *r.width, *r.halo_height, *r.halo_width) for r in rows]
+    if format_ == "csv":
+        return tables.to_csv(columns, cells)
+    if format_ == "json":
+        listed = [
+            {"layer": row[0], "kind": row[1]}
+            | {"units": dict(zip(sides, row[2:6], strict=True)), "pixels": dict(zip(sides, row[6:], strict=True))}
+            for row in cells
+        ]
+        return tables.to_json({"schema_version": 1, "network": network, "size": list(size), "layers": listed})
+    title = f"{network}, {size[0]} x {size[1]}: units that padding touches, and the input pixels they stand for"
+    return tables.to_table(columns, cells, title)

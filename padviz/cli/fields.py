@@ -1,0 +1,96 @@
+"""`padviz fields`: receptive fields."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from padviz.cli import options
+
+if TYPE_CHECKING:
+    from padviz.fields import AxisField, ReceptiveField
+    from padviz.network import Network, Size
+
+
+@click.command(name="fields", short_help="Receptive field size, stride, padding and centre of every layer.")
+@options.model
+@options.size
+@click.option("--layer", "layers", multiple=True, metavar="NAME", help="Only this layer; may be given several times.")
+@options.format_of("table", "json", "csv")
+@options.output("Draw the fields of the centre and corner units (.png .svg .pdf).")
+@options.overwrite
+def command(
+    model: str,
+    size: tuple[int, int] | None,
+    layers: tuple[str, ...],
+    format_: str,
+    output: Path | None,
+    overwrite: bool,
+) -> None:
+    """Work out the receptive field of every layer of MODEL: size, effective stride, effective padding, centre.
+
+    Sizes are the union over branches. Where branches are not centred alike, padding and centre are left empty and
+    the layer where they part is named.
+
+    \b
+    Example:
+      padviz fields vgg16 --size 224
+    """
+    from padviz.draw import PICTURE_SUFFIXES
+    from padviz.fields import fields_of_units, receptive_fields
+    from padviz.sources import load
+
+    if output is not None:
+        options.checked_output(output, PICTURE_SUFFIXES, overwrite)
+    network = load(model)
+    pixels = size or network.size
+    wanted = options.known_layers(network, layers)
+    rows = [row for row in receptive_fields(network, pixels) if row.layer in wanted]
+    if output is not None:
+        from padviz import draw, panels
+
+        shown = {name: fields_of_units(network, pixels, name) for name in layers or network.targets}
+        draw.save(panels.fields(shown, pixels, network.title), output)
+    click.echo(_text(rows, network, pixels, format_, output))
+
+
+def _text(rows: list[ReceptiveField], network: Network, size: Size, format_: str, output: Path | None) -> str:
+    from padviz import tables
+
+    if format_ == "json":
+        head = {"schema_version": 1, "network": network.name, "size": list(size)}
+        files = [str(output)] if output else []
+        return tables.to_json({**head, "layers": [_layer(row) for row in rows], "files": files})
+    columns = ("layer", "kind", "size", "stride", "padding", "centre", "branches part at")
+    cells = [_row(row) for row in rows]
+    if format_ == "csv":
+        return tables.to_csv(columns, cells)
+    return tables.to_table(columns, cells, f"{network.title}, {size[0]} x {size[1]}, in input pixels")
+
+
+def _layer(row: ReceptiveField) -> dict[str, Any]:
+    axes = {"height": _axis(row.height), "width": _axis(row.width)}
+    return {"layer": row.layer, "kind": row.kind, **axes, "parts_at": row.parts_at}
+
+
+def _row(row: ReceptiveField) -> tuple[Any, ...]:
+    pairs = [
+        ("whole input" if axis.whole else str(axis.size), *map(_figure, (axis.stride, axis.padding, axis.centre)))
+        for axis in (row.height, row.width)
+    ]
+    figures = [tall if tall == wide else f"{tall} x {wide}" for tall, wide in zip(*pairs, strict=True)]
+    return row.layer, row.kind, *figures, row.parts_at
+
+
+def _figure(value: Fraction | int | None) -> str:
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, int) or value.denominator == 1 else f"{float(value):g}"
+
+
+def _axis(axis: AxisField) -> dict[str, Any]:
+    stride, centre = (None if value is None else float(value) for value in (axis.stride, axis.centre))
+    return {"size": axis.size, "stride": stride, "padding": axis.padding, "centre": centre, "whole": axis.whole}

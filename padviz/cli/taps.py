@@ -1,0 +1,82 @@
+"""`padviz taps`: how often each tap of a window reads a real pixel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from padviz.cli import options
+
+if TYPE_CHECKING:
+    from padviz.network import Network, Size
+    from padviz.padding import TapExposure
+
+
+@click.command(name="taps", short_help="How often each tap of a window reads a real pixel instead of padding.")
+@options.model
+@options.size
+@click.option("--layer", "layers", multiple=True, metavar="NAME", help="Only this layer; may be given several times.")
+@options.same
+@options.format_of("table", "json", "csv")
+@options.output("Draw the grids to a picture (.png .svg .pdf).")
+@options.overwrite
+def command(
+    model: str,
+    size: tuple[int, int] | None,
+    layers: tuple[str, ...],
+    same: bool,
+    format_: str,
+    output: Path | None,
+    overwrite: bool,
+) -> None:
+    """Count, for each tap of each window of MODEL, the units that read a real pixel with it.
+
+    An uneven layer has a grid that leans: this is what skews the mean filters that training finds. Balance says how
+    much more the right (bottom) half of the taps reads than the left (top) half, in percent of both.
+
+    \b
+    Example:
+      padviz taps resnet50 --size 224
+    """
+    from padviz.draw import PICTURE_SUFFIXES
+    from padviz.padding import tap_exposure
+
+    if output is not None:
+        options.checked_output(output, PICTURE_SUFFIXES, overwrite)
+    network = options.load_as(model, same)
+    pixels = size or network.size
+    wanted = options.known_layers(network, layers)
+    rows = [row for row in tap_exposure(network, pixels) if row.layer in wanted and (layers or row.grid.size > 1)]
+    if output is not None:
+        from padviz import draw, panels
+
+        draw.save(panels.taps(rows, f"{network.title}, {pixels[0]} × {pixels[1]}"), output)
+    click.echo(_text(rows, network, pixels, format_, output))
+
+
+def _text(rows: list[TapExposure], network: Network, size: Size, format_: str, output: Path | None) -> str:
+    from padviz import tables
+
+    if format_ == "json":
+        head = {"schema_version": 1, "network": network.name, "size": list(size)}
+        files = [str(output)] if output else []
+        return tables.to_json({**head, "layers": [_layer(row) for row in rows], "files": files})
+    columns = ("layer", "kind", "taps", "units", "least read", "most read", "left-right", "top-bottom", "uneven")
+    cells = [(row.layer, row.kind, *_cells(row)) for row in rows]
+    if format_ == "csv":
+        return tables.to_csv(columns, cells)
+    return tables.to_table(columns, cells, f"{network.title}, {size[0]} x {size[1]}: units that read a real pixel")
+
+
+def _layer(row: TapExposure) -> dict[str, Any]:
+    imbalance = dict(zip(("height", "width"), row.imbalance, strict=True))
+    head = {"layer": row.layer, "kind": row.kind, "uneven": row.uneven, "units": row.units}
+    return {**head, "grid": row.grid.tolist(), "imbalance": imbalance}
+
+
+def _cells(row: TapExposure) -> tuple[Any, ...]:
+    tall, wide = (f"{share:+.2%}" if share else "0" for share in row.imbalance)
+    taps = f"{row.grid.shape[0]} x {row.grid.shape[1]}"
+    return taps, row.units, int(row.grid.min()), int(row.grid.max()), wide, tall, "uneven" if row.uneven else ""

@@ -1,0 +1,227 @@
+"""`padviz uneven`: the layers that read their padding on one side, and the sizes that cure it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from padviz.cli import options
+
+if TYPE_CHECKING:
+    from padviz.even import Suggestion
+    from padviz.network import Network, Size
+    from padviz.padding import AxisPadding, LayerPadding, Ledger
+
+SCHEMA_VERSION = 1
+SOURCE = "Alsallakh et al., ICLR 2021"
+REPORTED = {  # ImageNet top-1 accuracy in percent of networks trained and tested at 224 and at 225
+    "mobilenet_v1": (68.19, 68.80),
+    "resnet18": (69.93, 70.27),
+    "resnet34": (73.30, 73.72),
+    "resnet50": (75.65, 76.01),
+    "resnet101": (77.37, 77.67),
+}
+COLUMNS = ("layer", "kind", "k/s/d", "axis", "input", "padding", "read", "drop", "skip", "over", "how it shows")
+FLAT = (
+    "network", "height", "width", "layer", "kind", "axis", "uneven", "input", "output", "kernel", "stride", "dilation",
+    "declared_before", "declared_after", "consumed_before", "consumed_after", "dropped", "skipped", "overhang",
+)  # fmt: skip
+
+
+@click.command(name="uneven", short_help="Layers that read their padding on one side only, and the cure.")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.option("--size", "sizes", type=options.SizeType(), multiple=True, help="Input size; may be given several times.")
+@options.same
+@options.format_of("table", "json", "csv", "markdown", "github")
+@click.option("--all", "all_", is_flag=True, help="Every window with padding or a stride, not only the uneven ones.")
+@click.option("--check", is_flag=True, help="Exit with 1 if a layer is uneven, for CI.")
+@options.output("Write the result to a file instead of the terminal.")
+@options.overwrite
+def command(
+    models: tuple[str, ...],
+    sizes: tuple[tuple[int, int], ...],
+    same: bool,
+    format_: str,
+    all_: bool,
+    check: bool,
+    output: Path | None,
+    overwrite: bool,
+) -> None:
+    """List the layers of MODEL whose padding is read more on one side than on the other.
+
+    A strided window may stop short of its far padding. The filters that training finds under such padding are
+    skewed, and accuracy suffers; often one more pixel of input cures it.
+
+    \b
+    Example:
+      padviz uneven resnet50 --size 224
+      padviz uneven resnet50 mobilenet_v1 --size 224 --size 225 --format markdown
+    """
+    from padviz.padding import ledger
+
+    if output is not None:
+        options.checked_output(output, None, overwrite)
+    networks = [(model, options.load_as(model, same)) for model in models]
+    results = [(model, net, ledger(net, size)) for model, net in networks for size in sizes or (net.size,)]
+    text = {"json": _json, "csv": _csv, "markdown": _markdown, "github": _github(check), "table": _table}[format_]
+    options.put(text(results, all_), output, overwrite)
+    if check and not all(found.even for _, _, found in results):
+        raise SystemExit(1)
+
+
+Result = tuple[str, "Network", "Ledger"]
+
+
+def _table(results: list[Result], all_: bool) -> str:
+    from padviz import tables
+
+    parts = []
+    for _, network, found in results:
+        title = f"{network.title}, {_by(found.size)}"
+        rows = [row for layer in _listed(found, all_) for row in _rows(layer)]
+        verdict = "\n".join(_verdict(network, found))
+        parts.append(tables.to_table(COLUMNS, rows, title) + "\n\n" + verdict if rows else f"{title}\n\n{verdict}")
+    return "\n\n\n".join(parts)
+
+
+def _markdown(results: list[Result], all_: bool) -> str:
+    from padviz import tables
+
+    parts = []
+    for _, network, found in results:
+        rows = [row for layer in _listed(found, all_) for row in _rows(layer)]
+        table = [tables.to_markdown(COLUMNS, rows)] if rows else []
+        parts.append("\n\n".join([f"### {network.title}, {_by(found.size)}", *table, *_verdict(network, found)]))
+    return "\n\n".join(parts)
+
+
+def _csv(results: list[Result], all_: bool) -> str:
+    from padviz import tables
+
+    rows = []
+    for _, _, found in results:
+        for layer in _listed(found, all_):
+            for axis, row in (("height", layer.height), ("width", layer.width)):
+                shape = row.input, row.output, row.kernel, row.stride, row.dilation, *row.declared, *row.consumed
+                lost = row.dropped, row.skipped, row.overhang
+                rows.append((found.network, *found.size, layer.layer, layer.kind, axis, int(row.uneven), *shape, *lost))
+    return tables.to_csv(FLAT, rows)
+
+
+def _json(results: list[Result], all_: bool) -> str:
+    from padviz import tables
+    from padviz.even import nearest_even
+
+    listed: list[dict[str, Any]] = []
+    for _, network, found in results:
+        below, above = (_suggested(each) for each in nearest_even(network, found.size))
+        entry = {"network": found.network, "size": found.size, "even": found.even, "drops": found.drops}
+        entry |= {"layers": [_layer(layer) for layer in found.layers], "nearest_even": {"below": below, "above": above}}
+        if reported := _reported(network):
+            entry["reported"] = reported
+        listed.append(entry)
+    return tables.to_json({"schema_version": SCHEMA_VERSION, "results": listed})
+
+
+def _github(check: bool) -> Any:
+    level = "error" if check else "warning"
+
+    def annotations(results: list[Result], all_: bool) -> str:
+        lines = []
+        for model, network, found in results:
+            place = f"file={_escaped(model, property_=True)}," if model.endswith(".toml") else ""
+            for layer in found.uneven:
+                title = _escaped(f"Uneven padding in {found.network} at {_by(found.size)}", property_=True)
+                what = _escaped(f"{layer.layer} ({layer.kind}) {_shows(layer)}")
+                lines.append(f"::{level} {place}title={title}::{what}")
+            title = _escaped(f"{found.network} at {_by(found.size)}", property_=True)
+            lines.append(f"::notice {place}title={title}::{_escaped(' '.join(_verdict(network, found)))}")
+        return "\n".join(lines)
+
+    return annotations
+
+
+def _escaped(text: str, property_: bool = False) -> str:
+    """Escape what a workflow command would misread."""
+    pairs = [("%", "%25"), ("\r", "%0D"), ("\n", "%0A"), *([(":", "%3A"), (",", "%2C")] if property_ else [])]
+    for plain, escape in pairs:
+        text = text.replace(plain, escape)
+    return text
+
+
+def _listed(found: Ledger, all_: bool) -> tuple[LayerPadding, ...]:
+    return found.layers if all_ else found.uneven
+
+
+def _rows(layer: LayerPadding) -> list[tuple[Any, ...]]:
+    """One row for both axes where they agree, else one for each that matters."""
+    axes = [("height", layer.height, "top", "bottom"), ("width", layer.width, "left", "right")]
+    if layer.height == layer.width:
+        axes = [("both", layer.height, "top/left", "bottom/right")]
+    elif layer.uneven:
+        axes = [each for each in axes if each[1].uneven]
+    return [(layer.layer, layer.kind, *_cells(axis, row), _how(row, *sides)) for axis, row, *sides in axes]
+
+
+def _cells(axis: str, row: AxisPadding) -> tuple[Any, ...]:
+    shape = f"{row.kernel}/{row.stride}/{row.dilation}"
+    pads, reads = ("+".join(map(str, pair)) for pair in (row.declared, row.consumed))
+    return shape, axis, row.input, pads, reads, row.dropped or None, row.skipped or None, row.overhang or None
+
+
+def _how(row: AxisPadding, before: str, after: str) -> str:
+    first, second = row.consumed[0], row.consumed[1] + row.overhang
+    return f"reads {first} {before}, {second} {after}" if row.uneven else ""
+
+
+def _shows(layer: LayerPadding) -> str:
+    return "; ".join(row[-1] for row in _rows(layer) if row[-1])
+
+
+def _verdict(network: Network, found: Ledger) -> list[str]:
+    """Sentences: how many layers are uneven, what to do, what it costs, what it brought."""
+    from padviz.even import nearest_even
+
+    count, windows = len(found.uneven), len(found.layers)
+    lines = [f"Even: none of the {windows} windows that pad or stride reads its padding on one side only."]
+    if count:
+        lines = [f"Uneven: {count} of the {windows} windows that pad or stride read more padding on one side."]
+    if found.drops:
+        names = [layer.layer for layer in found.layers if layer.drops]
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        lines.append(f"Rows or columns at the far edge are dropped by {names[0]}{more}.")
+    near = [each for each in nearest_even(network, found.size) if each]
+    if near:
+        sizes = ", ".join(f"{options.pixels(each.size)} (work {each.work:.3g})" for each in near)
+        lines.append(f"Nearest even sizes: {sizes}; work is window positions relative to {options.pixels(found.size)}.")
+    else:
+        lines.append("No even size is near.")
+    if reported := _reported(network):
+        line = "Reported for training and testing at 224 and 225: ImageNet top-1 {at_224:.2f} % and {at_225:.2f} %"
+        lines.append(line.format(**reported) + f" ({SOURCE}).")
+    return lines
+
+
+def _reported(network: Network) -> dict[str, Any] | None:
+    if network.name not in REPORTED:
+        return None
+    before, after = REPORTED[network.name]
+    return {"metric": "ImageNet top-1, percent", "at_224": before, "at_225": after, "source": SOURCE}
+
+
+def _layer(layer: LayerPadding) -> dict[str, Any]:
+    """A layer of the ledger for JSON."""
+    from dataclasses import asdict
+
+    fields = asdict(layer)
+    return {"layer": fields.pop("layer"), "kind": fields.pop("kind"), "uneven": layer.uneven, **fields}
+
+
+def _suggested(suggestion: Suggestion | None) -> dict[str, Any] | None:
+    return None if suggestion is None else {"size": list(suggestion.size), "work": suggestion.work}
+
+
+def _by(size: Size) -> str:
+    return f"{size[0]} x {size[1]}"

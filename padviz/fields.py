@@ -1,0 +1,265 @@
+"""Receptive fields: size, effective stride and effective padding of every layer, exactly, branches and all.
+
+What unit j of a layer sees, on one axis, is an interval of input rows. In every layer those intervals
+repeat: unit j + period sees the same as unit j, `advance` rows further. `Reach` keeps one period.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, floor, gcd, lcm
+from pathlib import Path
+
+from padviz.axis import Adaptive, Fit, Op, Resize, Transposed, Window, place
+from padviz.network import Network, Size, as_size, resolve_both
+from padviz.sources import load
+
+Interval = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class AxisField:
+    """The receptive field of a layer on one axis, in input rows.
+
+    `padding` is how far the first unit's field starts before the first row, `centre` the input row at
+    its middle; both are None where the branches, or the phases of upsampled units, are not centred
+    alike. `stride` is None where the branches advance at different rates. A layer that sees the
+    whole input has the input's size and neither stride nor padding.
+    """
+
+    size: int
+    stride: Fraction | None
+    padding: int | None
+    centre: Fraction | None
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReceptiveField:
+    """The field of a layer on both axes; `parts_at` is the layer from which on its centres disagree."""
+
+    layer: str
+    kind: str
+    height: AxisField
+    width: AxisField
+    parts_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The input rows, first and last, that units 0 .. period - 1 see; unit j + period sees `advance` further on."""
+
+    seen: tuple[Interval, ...]
+    advance: int
+    parts_at: str | None = None
+    whole: bool = False
+    uneven_strides: bool = False
+
+    def of(self, first: int, last: int) -> Interval:
+        """The rows that units first .. last see together."""
+        ends = []
+        for unit in (first, last):
+            turns, phase = divmod(unit, len(self.seen))
+            low, high = self.seen[phase]
+            ends.append((low + turns * self.advance, high + turns * self.advance))
+        return ends[0][0], ends[1][1]
+
+
+def receptive_fields(
+    network: str | Path | Network, size: int | Sequence[int] | None = None
+) -> tuple[ReceptiveField, ...]:
+    """Work out the receptive field of every layer.
+
+    Parameters
+    ----------
+    network : str, Path or Network
+    size : int or (height, width), optional
+        Where padding depends on the input size (SAME), and for layers that see all of it.
+
+    Notes
+    -----
+    A size is the union over all branches: the extent of `usage` from a single inner unit.
+    Source: Araujo et al., "Computing Receptive Fields of Convolutional Neural Networks", Distill 2019.
+
+    Examples
+    --------
+    >>> last = receptive_fields("vgg16", 224)[-1]
+    >>> last.height.size, int(last.height.stride), last.height.padding
+    (212, 32, 90)
+    """
+    net = load(network)
+    pixels = as_size(net.size if size is None else size)
+    heights, widths = (_reaches(net, axis, pixels) for axis in (0, 1))
+    return tuple(
+        ReceptiveField(
+            layer.name,
+            layer.kind,
+            _field(heights[i], pixels[0]),
+            _field(widths[i], pixels[1]),
+            heights[i].parts_at or widths[i].parts_at,
+        )
+        for i, layer in enumerate(net.layers)
+        if i
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """Units next to each border of a layer that padding touches, and the input pixels that they stand for.
+
+    Pairs are (before, after) the image. An image cut into tiles keeps a layer's values if each tile
+    has `halo` more pixels on each side, and that many units are cut off after.
+    """
+
+    layer: str
+    kind: str
+    height: Interval
+    width: Interval
+    halo_height: Interval
+    halo_width: Interval
+
+
+def margins(network: str | Path | Network, size: int | Sequence[int] | None = None) -> tuple[Margin, ...]:
+    """Find how far padding reaches into every layer: its units that see past the image's border.
+
+    >>> last = margins("vgg16", 512)[-1]
+    >>> last.height, last.halo_height
+    ((3, 3), (96, 96))
+    """
+    net = load(network)
+    pixels = as_size(net.size if size is None else size)
+    axes = resolve_both(net, pixels)
+    touched = []
+    for axis, n in enumerate(pixels):
+        reaches = _reaches(net, axis, pixels)
+        touched.append([_margin(reach, m, n) for reach, m in zip(reaches, axes[axis].sizes, strict=True)])
+    return tuple(
+        Margin(layer.name, layer.kind, high[0], wide[0], high[1], wide[1])
+        for layer, high, wide in list(zip(net.layers, *touched, strict=True))[1:]
+    )
+
+
+def _margin(reach: Reach, m: int, n: int) -> tuple[Interval, Interval]:
+    """Of `m` units over `n` rows: how many see past either end, and the rows that these stand for."""
+    if reach.whole:
+        low, high = reach.seen[0]
+        units = (m, m) if low < 0 or high >= n else (0, 0)
+        return units, units
+    before = sum(1 for unit in range(m) if reach.of(unit, unit)[0] < 0)
+    after = sum(1 for unit in range(m) if reach.of(unit, unit)[1] >= n)
+    stride = Fraction(reach.advance, len(reach.seen))
+    return (before, after), (ceil(before * stride), ceil(after * stride))
+
+
+def fields_of_units(network: Network, size: Size, layer: str) -> dict[str, tuple[Interval, Interval]]:
+    """Rows and columns (first, last) that the centre and the corner units of a layer see, padding included.
+
+    >>> import padviz
+    >>> fields_of_units(padviz.load("vgg16"), (224, 224), "features.2")["top left"]
+    ((-2, 2), (-2, 2))
+    """
+    at = network.index[network.find(layer).name]
+    axes = resolve_both(network, size)
+    reaches = [_reaches(network, axis, size)[at] for axis in (0, 1)]
+    (rows, cols), (m, w) = reaches, (axes[0].sizes[at], axes[1].sizes[at])
+    units = {
+        "centre": (m // 2, w // 2),
+        "top left": (0, 0),
+        "top right": (0, w - 1),
+        "bottom left": (m - 1, 0),
+        "bottom right": (m - 1, w - 1),
+    }
+    return {name: (rows.of(row, row), cols.of(col, col)) for name, (row, col) in units.items()}
+
+
+def _reaches(network: Network, axis: int, size: tuple[int, int]) -> list[Reach]:
+    """The reach of every layer on one axis."""
+    sizes = resolve_both(network, size)[axis].sizes
+    found = [Reach(((0, 0),), 1)]
+    for i, layer in enumerate(network.layers[1:], start=1):
+        entering = found[layer.inputs[0]]
+        op = layer.ops[axis]
+        if len(layer.inputs) > 1:
+            found.append(_merged([found[j] for j in layer.inputs], layer.name))
+        elif op is None:
+            found.append(entering)
+        else:
+            n = sizes[layer.inputs[0]]
+            found.append(_through(op, entering, n, sizes[i], layer.name))
+    return found
+
+
+def _through(op: Op, entering: Reach, n: int, n_out: int, name: str) -> Reach:
+    """The reach of the units of `op`, from that of the layer it reads, of `n` rows."""
+    if entering.whole or isinstance(op, Adaptive):
+        return Reach((entering.of(0, n - 1),), 0, entering.parts_at, whole=True)
+    rows, step = _rows_read(op, n, n_out)
+    period = len(rows) * len(entering.seen) // gcd(step, len(entering.seen))
+    seen = []
+    for unit in range(period):
+        turns, phase = divmod(unit, len(rows))
+        first, last = rows[phase]
+        seen.append(entering.of(first + turns * step, last + turns * step))
+    advance = period // len(rows) * step * entering.advance // len(entering.seen)
+    reach = Reach(tuple(seen), advance, entering.parts_at, uneven_strides=entering.uneven_strides)
+    if reach.parts_at is None and not _centred_alike(reach):
+        return Reach(reach.seen, advance, name, uneven_strides=entering.uneven_strides)
+    return reach
+
+
+def _rows_read(op: Op, n: int, n_out: int) -> tuple[list[Interval], int]:
+    """Rows (first, last) that the units of one period read of the layer before, and how far the next period is."""
+    if isinstance(op, Window):
+        before = place(op, n).before
+        return [(-before, op.extent - 1 - before)], op.stride
+    if isinstance(op, Fit):
+        shift = (n_out - n) // 2 if n_out > n else -((n - n_out) // 2)
+        return [(-shift, -shift)], 1
+    if isinstance(op, Transposed):
+        extent = op.dilation * (op.kernel - 1) + 1
+        places = [unit + op.padding[0] for unit in range(op.stride)]
+        return [(min(-((extent - 1 - p) // op.stride), p // op.stride), p // op.stride) for p in places], 1
+    assert isinstance(op, Resize)
+    ratio = Fraction(1) / op.scale if op.scale is not None else Fraction(n, n_out)
+    if op.linear and op.align_corners:
+        ratio = Fraction(max(n - 1, 0), max(n_out - 1, 1))
+    units = range(ratio.denominator)
+    if not op.linear:
+        return [(int(unit * ratio), int(unit * ratio)) for unit in units], ratio.numerator
+    offset = Fraction(0) if op.align_corners else (ratio - 1) / 2
+    between = [offset + unit * ratio for unit in units]
+    return [(floor(x), ceil(x)) for x in between], ratio.numerator
+
+
+def _merged(reaches: Sequence[Reach], name: str) -> Reach:
+    """The union of branches."""
+    parted = next((reach.parts_at for reach in reaches if reach.parts_at), None)
+    if any(reach.whole for reach in reaches):
+        lows, highs = zip(*(reach.seen[0] for reach in reaches), strict=True)
+        return Reach(((min(lows), max(highs)),), 0, parted, whole=True)
+    period = lcm(*(len(reach.seen) for reach in reaches))
+    advances = {reach.advance * period // len(reach.seen) for reach in reaches}
+    both = [[reach.of(unit, unit) for reach in reaches] for unit in range(period)]
+    seen = tuple((min(low for low, _ in each), max(high for _, high in each)) for each in both)
+    uneven = len(advances) > 1 or any(reach.uneven_strides for reach in reaches)
+    centred = all(len({low + high for low, high in each}) == 1 for each in both)
+    return Reach(seen, max(advances), parted or (None if centred and not uneven else name), uneven_strides=uneven)
+
+
+def _centred_alike(reach: Reach) -> bool:
+    """Whether the centres of one period's units are evenly apart."""
+    period = len(reach.seen)
+    centres = [low + high for low, high in reach.seen]
+    return all((centre - centres[0]) * period == 2 * unit * reach.advance for unit, centre in enumerate(centres))
+
+
+def _field(reach: Reach, n: int) -> AxisField:
+    if reach.whole:
+        return AxisField(n, None, None, None, whole=True)
+    size = max(high - low + 1 for low, high in reach.seen)
+    stride = None if reach.uneven_strides else Fraction(reach.advance, len(reach.seen))
+    low, high = reach.seen[0]
+    centred = reach.parts_at is None
+    return AxisField(size, stride, -low if centred else None, Fraction(low + high, 2) if centred else None)

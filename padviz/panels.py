@@ -1,0 +1,142 @@
+"""Pictures of several parts: coverage through a network, tap exposure, receptive fields over the image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.counts import CountMap
+from padviz.draw import CMAP, DPI, LARGE, MEDIUM, SMALL, colour_map, new_figure
+from padviz.fields import Interval
+from padviz.network import Size
+from padviz.padding import TapExposure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMNS = 6  # panels in a row
+EDGE, BETWEEN, HEAD = 40, 26, 84  # screen pixels
+UNEVEN = "#c22f2f"
+
+
+def strip(maps: Sequence[CountMap], cmap: str = CMAP) -> Figure:
+    """Coverage of several layers of one network, on one scale: the share of paths that start at real pixels."""
+    first = maps[0]
+    title = f"{first.network.title}, {first.size[0]} × {first.size[1]}"
+    padding = f"{first.padding} padding" if first.padding else "padding as declared"
+    line = f"share of each unit's paths that starts at real pixels · {padding}"
+    panels = [(f"{each.target.layer}\n{each.shape[0]} × {each.shape[1]}", "black", each.share) for each in maps]
+    return _grid(panels, title, line, "share of the paths", 0.0, 170, cmap)
+
+
+def taps(exposures: Sequence[TapExposure], title: str, cmap: str = CMAP) -> Figure:
+    """Tap exposure in network order, on one scale: the share of units whose tap reads a real pixel."""
+    shares = [row.grid / row.units for row in exposures]
+    panels = []
+    for row, share in zip(exposures, shares, strict=True):
+        tall, wide = row.imbalance
+        label = f"{_short(row.layer)}\n↔ {wide:+.1%}  ↕ {tall:+.1%}".replace("+0.0%", "0%")
+        panels.append((label, UNEVEN if row.uneven else "black", share))
+    least = min((float(share.min()) for share in shares), default=0.0)
+    floor = min(np.floor(least * 20) / 20, 0.95)
+    line = "share of the units whose tap reads a real pixel · imbalance ↔ left-right, ↕ top-bottom · red: uneven"
+    return _grid(panels, title, line, "share of the units", float(floor), 130, cmap)
+
+
+def fields(units: Mapping[str, Mapping[str, tuple[Interval, Interval]]], size: Size, title: str) -> Figure:
+    """Receptive fields of the centre and corner units of some layers, over the image that they look at."""
+    from matplotlib.patches import Rectangle
+
+    boxes = [box for layer in units.values() for box in layer.values()]
+    rows = [end for box in boxes for end in box[0]] + [0, size[0] - 1]
+    cols = [end for box in boxes for end in box[1]] + [0, size[1] - 1]
+    tall, wide = max(rows) - min(rows) + 1, max(cols) - min(cols) + 1
+    zoom = 560 / max(tall, wide)
+    box_w, box_h = max(int(wide * zoom), 120), max(int(tall * zoom), 120)
+    names = max(len(name) for name in units)
+    legend = 60 + 8 * max(names, 12)
+    total_w, total_h = EDGE + 50 + box_w + BETWEEN + legend, HEAD + box_h + 64
+    figure = new_figure(total_w, total_h)
+    ax = figure.add_axes(((EDGE + 50) / total_w, 64 / total_h, box_w / total_w, box_h / total_h))
+    ax.add_patch(Rectangle((-0.5, -0.5), size[1], size[0], color="0.88", label="image", zorder=0))
+    for i, (name, each) in enumerate(units.items()):
+        for j, ((top, bottom), (left, right)) in enumerate(each.values()):
+            box = (left - 0.5, top - 0.5), right - left + 1, bottom - top + 1
+            ax.add_patch(Rectangle(*box, fill=False, edgecolor=f"C{i}", lw=1.2, label=None if j else name))
+    ax.set_xlim(min(cols) - 0.02 * wide, max(cols) + 0.02 * wide)
+    ax.set_ylim(max(rows) + 0.02 * tall, min(rows) - 0.02 * tall)
+    ax.set_xlabel("column (pixels)", fontsize=MEDIUM)
+    ax.set_ylabel("row (pixels)", fontsize=MEDIUM)
+    ax.tick_params(labelsize=SMALL)
+    ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1), fontsize=SMALL, frameon=False)
+    line = "receptive fields of the centre and the corner units; what is outside of the image is padding"
+    _headline(figure, f"{title}, {size[0]} × {size[1]}", line)
+    return figure
+
+
+def _grid(
+    panels: Sequence[tuple[str, str, NDArray[np.float64]]],
+    title: str,
+    line: str,
+    unit: str,
+    least: float,
+    side: int,
+    cmap: str,
+) -> Figure:
+    """Panels of (label, colour of the label, values from `least` to 1) in rows, with one colour bar."""
+    colours = colour_map(cmap)
+    per_row = min(COLUMNS, max(len(panels), 1))
+    lines = ceil(len(panels) / per_row)
+    pitch, label = side + BETWEEN + 20, 40
+    total_w = max(EDGE + per_row * pitch + 110, int(8.6 * len(line)) + EDGE)
+    total_h = HEAD + lines * (side + label) + 20
+    figure = new_figure(total_w, total_h)
+    image: Any = None
+    for i, (text, colour, values) in enumerate(panels):
+        row, col = divmod(i, per_row)
+        width, height = _within(values.shape, side)
+        x, y = EDGE + col * pitch, HEAD + row * (side + label) + label
+        ax = figure.add_axes((x / total_w, 1 - (y + height) / total_h, width / total_w, height / total_h))
+        image = ax.imshow(values, cmap=colours, vmin=least, vmax=1, aspect="auto", interpolation="nearest")
+        ax.set_xticks([])
+        ax.set_yticks([])
+        ax.set_title(text, fontsize=SMALL - 1, color=colour, loc="left", pad=3)
+        _percent(ax, values, image)
+    if image is not None:
+        x, y, tall = EDGE + per_row * pitch + 10, HEAD + label, side / total_h
+        bar = figure.add_axes((x / total_w, 1 - y / total_h - tall, 12 / total_w, tall))
+        figure.colorbar(image, cax=bar).set_label(unit, fontsize=SMALL)
+        bar.tick_params(labelsize=SMALL - 1)
+    _headline(figure, title, line)
+    return figure
+
+
+def _within(shape: tuple[int, ...], side: int) -> tuple[int, int]:
+    """Screen pixels (width, height) of a panel in the proportions of its values."""
+    zoom = side / max(shape)
+    return max(int(shape[1] * zoom), 8), max(int(shape[0] * zoom), 8)
+
+
+def _percent(ax: Axes, values: NDArray[np.float64], image: Any) -> None:
+    """Write small grids' shares into their cells."""
+    if max(values.shape) > 4:
+        return
+    for (row, col), value in np.ndenumerate(values):
+        red, green, blue, _ = image.cmap(image.norm(value))
+        dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
+        ax.text(col, row, f"{value:.1%}", ha="center", va="center", size=5, color="w" if dark else "k")
+
+
+def _headline(figure: Figure, title: str, line: str) -> None:
+    width, height = figure.get_size_inches() * DPI
+    figure.text(EDGE / width, 1 - 30 / height, title, fontsize=LARGE, weight="bold")
+    figure.text(EDGE / width, 1 - 56 / height, line, fontsize=MEDIUM)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 26 else "…" + name[-25:]

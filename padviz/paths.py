@@ -1,0 +1,198 @@
+"""Counting paths: usage, from the target back to each pixel, and coverage, from the pixels to each unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from operator import index
+from pathlib import Path
+
+from padviz.counts import CountMap, Target
+from padviz.errors import OptionError
+from padviz.network import Network, Size, as_size, names_of, resolve_both, upto
+from padviz.schemes import with_mean_pooling, with_padding
+from padviz.sources import load
+from padviz.walk import Box, Walk, count_backward, count_forward
+
+
+def usage(
+    network: str | Path | Network,
+    size: int | Sequence[int] | None = None,
+    padding: str | None = None,
+    layer: str | Sequence[str] | None = None,
+    pooling: str = "count",
+    unit: tuple[int | slice, int | slice] | None = None,
+    *,
+    engine: str = "auto",
+) -> CountMap:
+    """Count the paths from every input pixel to the units of the target layer.
+
+    Parameters
+    ----------
+    network : str, Path or Network
+        A name of the zoo, a TOML file, or a loaded network.
+    size : int or (height, width), optional
+        Input size in pixels; the network's own by default.
+    padding : str, optional
+        A scheme for every convolution: zero, replicate, reflect, symmetric, circular, partial,
+        valid or full. By default each pads as declared.
+    layer : str or sequence of str, optional
+        Target layers, whose counts add up; by default the last feature map.
+    pooling : "count" or "mean"
+        Count each pooling tap once, or weigh it by 1 / taps (then counts are floats).
+    unit : (row, column), optional
+        One unit of the target, or slices for a box of units; all units by default.
+    engine : "auto", "numpy" or "numba"
+        Which kernels count; "auto" picks by the amount of work.
+
+    Returns
+    -------
+    CountMap
+        With `.counts` of shape (height, width).
+
+    Raises
+    ------
+    PadvizError
+        For a name, size or option that cannot be used.
+
+    Notes
+    -----
+    Where every mode folds its padding, the counts sum to taps x outputs: nothing is lost.
+    Source: Alsallakh et al., "Mind the Pad - CNNs can Develop Blind Spots", ICLR 2021.
+
+    Examples
+    --------
+    >>> import padviz
+    >>> padviz.usage("resnet50", 224).counts[0, 0]
+    np.int64(59303702250160)
+    """
+    declared, walk = _ready(network, size, padding, layer, pooling, engine)
+    picked, box = _box(unit, walk.shapes)
+    tally = count_backward(walk, box)
+    return CountMap(declared, walk.size, padding, pooling, _target(walk.shapes), picked, tally)
+
+
+def coverage(
+    network: str | Path | Network,
+    size: int | Sequence[int] | None = None,
+    padding: str | None = None,
+    layer: str | None = None,
+    pooling: str = "count",
+    *,
+    engine: str = "auto",
+) -> CountMap:
+    """Count the paths that reach each unit of a layer from real pixels, not padding.
+
+    Parameters
+    ----------
+    network, size, padding, pooling, engine
+        As for `usage`.
+    layer : str, optional
+        The layer whose units are looked at; the last feature map by default.
+
+    Returns
+    -------
+    CountMap
+        With `.counts` of the layer's shape, `.full`, what a unit far from padding has, and `.share`.
+
+    Notes
+    -----
+    Coverage is the adjoint of usage: over the layer it sums to what usage sums to over the image.
+    Source: Alsallakh et al., ICLR 2021: the geometric side of its line artifacts in feature maps.
+
+    Examples
+    --------
+    >>> import padviz
+    >>> found = padviz.coverage("vgg19", 64, layer="features.2")
+    >>> found.full, int(found.counts[0, 0]), int(found.counts[9, 9])
+    (81, 25, 81)
+    """
+    (found,) = coverages(network, size, padding, layer and (layer,), pooling, engine=engine)
+    return found
+
+
+def coverages(
+    network: str | Path | Network,
+    size: int | Sequence[int] | None = None,
+    padding: str | None = None,
+    layers: Sequence[str] | None = None,
+    pooling: str = "count",
+    *,
+    engine: str = "auto",
+) -> tuple[CountMap, ...]:
+    """`coverage` of several layers, from one walk.
+
+    >>> [found.shape for found in coverages("vgg11", 64, layers=["features.0", "features.20"])]
+    [(64, 64), (2, 2)]
+    """
+    declared, walk = _ready(network, size, padding, layers, pooling, engine)
+    found = []
+    for (name, shape), (tally, full) in zip(walk.shapes.items(), count_forward(walk), strict=True):
+        found.append(CountMap(declared, walk.size, padding, pooling, _target({name: shape}), None, tally, full))
+    return tuple(found)
+
+
+def _ready(
+    network: str | Path | Network,
+    size: int | Sequence[int] | None,
+    padding: str | None,
+    layer: str | Sequence[str] | None,
+    pooling: str,
+    engine: str,
+) -> tuple[Network, Walk]:
+    """The network as declared, up to the target layers, and the walk through it that was asked for."""
+    if engine not in ("auto", "numpy", "numba"):
+        raise OptionError(f"engine {engine!r} is not known", where="engine", hint="use auto, numpy or numba")
+    if pooling not in ("count", "mean"):
+        raise OptionError(f"pooling {pooling!r} is not known", where="--pooling", hint="use count or mean")
+    net = load(network)
+    pixels = as_size(net.size if size is None else size)
+    targets = names_of(layer, net)
+    pruned = upto(net, targets)
+    walked = with_padding(pruned, padding)
+    if pooling == "mean":
+        walked = with_mean_pooling(walked)
+    at = tuple(walked.index[name] for name in targets)
+    return pruned, Walk(walked, pixels, *resolve_both(walked, pixels), at, engine)
+
+
+def _target(shapes: Mapping[str, Size]) -> Target:
+    if len(shapes) == 1:
+        ((name, shape),) = shapes.items()
+        return Target(name, [*shape])
+    return Target([*shapes], [[*shape] for shape in shapes.values()])
+
+
+def _box(
+    unit: tuple[int | slice, int | slice] | None, shapes: Mapping[str, Size]
+) -> tuple[list[int] | list[list[int]] | None, Box]:
+    """The unit, or box of units, that was asked for: as it is reported, and as slices of the target."""
+    if unit is None:
+        return None, (slice(None), slice(None))
+    if len(shapes) > 1:
+        raise OptionError("a unit needs one target layer", where="--unit", hint="name one --layer")
+    ((name, shape),) = shapes.items()
+    rows, cols = (_range(each, n) for each, n in zip(unit, shape, strict=True))
+    if not rows or not cols:
+        what = f"is outside layer {name}, which has {shape[0]} x {shape[1]} units"
+        raise OptionError(f"unit {_plain(unit)} {what}", where="--unit", hint="rows and columns count from 0")
+    single = not any(isinstance(each, slice) for each in unit)
+    report = [rows[0], cols[0]] if single else [[rows[0], rows[-1] + 1], [cols[0], cols[-1] + 1]]
+    return report, (slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1))
+
+
+def _range(which: int | slice, n: int) -> range:
+    """The positions meant, empty when they are outside; a negative one counts from the end."""
+    if isinstance(which, slice):
+        return range(*slice(which.start, which.stop).indices(n))
+    at = index(which)
+    at += n if at < 0 else 0
+    return range(at, at + 1) if 0 <= at < n else range(0)
+
+
+def _plain(unit: tuple[int | slice, int | slice]) -> str:
+    def text(each: int | slice) -> str:
+        if not isinstance(each, slice):
+            return str(each)
+        return ":".join("" if end is None else str(end) for end in (each.start, each.stop))
+
+    return ",".join(text(each) for each in unit)
