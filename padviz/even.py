@@ -189,11 +189,14 @@ def _judge(window: Window, n: NDArray[np.int64], even: Flags, whole: Flags) -> N
     before, after, m = placement(window, n)
     left_over = n + before + after - window.extent - (m - 1) * window.stride
     few = np.minimum(m, 4 + 3 * window.extent // window.stride + np.max(before) + np.max(after))
-    classes = np.stack(np.broadcast_arrays(before, after, left_over, few))
-    _, first, kind = np.unique(classes, axis=1, return_index=True, return_inverse=True)
+    classes = np.zeros(n.shape, dtype=np.int64)  # one number for each combination
+    for part in (before, after, left_over, few):
+        low = np.min(part)
+        classes = classes * (np.max(part) - low + 1) + part - low
+    _, first, kind = np.unique(classes, return_index=True, return_inverse=True)
     rows = [axis_padding(window, int(n[i])) for i in first]
-    even[taken] &= np.array([not row.uneven for row in rows])[kind.ravel()]
-    whole[taken] &= np.array([not row.dropped for row in rows])[kind.ravel()]
+    even[taken] &= np.array([not row.uneven for row in rows])[kind]
+    whole[taken] &= np.array([not row.dropped for row in rows])[kind]
 
 
 def _positions(network: Network, size: Size) -> int:
