@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from padviz.axis import Op, Window, most_padding, placement, sized
 from padviz.errors import OptionError
-from padviz.network import LARGEST, WINDOWS, Network, Size, as_size, resolve_both
+from padviz.network import LARGEST, WINDOWS, Network, Size, as_size, is_square, resolve_both
 from padviz.padding import axis_padding
 from padviz.sources import load
 
@@ -83,7 +83,7 @@ def even_sizes(network: str | Path | Network, lo: int = 64, hi: int = 1024, axis
     net = load(network)
     sizes = np.arange(lo, hi + 1)
     wanted = {"both": (0, 1), "height": (0,), "width": (1,)}[axis]
-    verdicts = [_verdict(net, each, sizes) for each in wanted]
+    verdicts = [_verdict(net, each, sizes) for each in wanted[: 1 if is_square(net) else 2]]
     runs, even, whole = (np.logical_and.reduce(flags) for flags in zip(*verdicts, strict=True))
     found = (runs & even, runs & even & whole)
     first = int(np.argmax(runs))  # a rule starts where the network does
@@ -143,6 +143,7 @@ def rule_of(even: Flags, lo: int) -> str | None:
 def _verdict(network: Network, axis: int, sizes: NDArray[np.int64]) -> _Verdict:
     """Walk all sizes through the network at once; layers alike in window and input are looked at once."""
     at: list[NDArray[np.int64]] = [sizes]
+    same = {sizes.tobytes(): sizes}  # equal arrays are one array, so that looking at one is enough
     runs, even, whole = (np.ones(sizes.shape, dtype=bool) for _ in range(3))
     known: dict[tuple[Any, ...], NDArray[np.int64]] = {}
     for layer in network.layers[1:]:
@@ -158,7 +159,7 @@ def _verdict(network: Network, axis: int, sizes: NDArray[np.int64]) -> _Verdict:
             runs &= fits
             if isinstance(op, Window) and layer.kind in WINDOWS:
                 _judge(op, entering, even, whole)
-            known[key] = leaving
+            known[key] = same.setdefault(leaving.tobytes(), leaving)
         at.append(entering if op is None else known[key])
     return _Verdict(runs, even, whole)
 

@@ -164,13 +164,14 @@ def resolve(network: Network, axis: int, n: int) -> Resolved:
 def resolve_both(network: Network, size: Size) -> tuple[Resolved, Resolved]:
     """`resolve` for height and width; the work is shared where both axes are the same."""
     rows = resolve(network, 0, size[0])
-    if size[0] == size[1] and _square(network):
+    if size[0] == size[1] and is_square(network):
         return rows, rows
     return rows, resolve(network, 1, size[1])
 
 
 @lru_cache(64)
-def _square(network: Network) -> bool:
+def is_square(network: Network) -> bool:
+    """Whether every layer does the same on both axes."""
     return all(layer.height == layer.width for layer in network.layers)
 
 
