@@ -22,6 +22,7 @@ Same = Literal["same", "same_upper", "same_lower"]
 Mode = Literal["zero", "replicate", "reflect", "symmetric", "circular", "partial"]
 MODES: tuple[str, ...] = get_args(Mode)
 
+MOST_ROWS = 1 << 22  # of any layer
 CACHED = 4096  # axis maps kept; a network has some tens of distinct ones per size
 
 
@@ -173,7 +174,11 @@ def place(window: Window, n: int) -> Placement:
     Placement(before=0, after=1, n_out=112)
     """
     placed = placement(window, n)
-    before, after, _ = placed
+    before, after, n_out = placed
+    if n_out > MOST_ROWS:
+        raise SizeError(f"its input has {n} {_rows(n)} and its output would have {n_out}")
+    if before < 0 and n + before + after < window.extent:
+        raise SizeError(f"its input has {n} {_rows(n)}, and it would remove {-before - after}")
     if n < 1 or n + before + after < window.extent:
         pads = f" with padding {before}+{after}" if before or after else ""
         raise SizeError(f"its input has {n} {_rows(n)} and its window spans {window.extent}{pads}")
@@ -213,7 +218,7 @@ def out_size(op: Op, n: int, like: int | None = None) -> int:
     if isinstance(op, Window):
         return place(op, n).n_out
     n_out: int = sized(op, n, like)
-    if n_out < 1:
+    if not 1 <= n_out <= MOST_ROWS:
         raise SizeError(f"its input has {n} {_rows(n)} and its output would have {n_out}")
     return n_out
 
@@ -373,16 +378,18 @@ def _resize_strips(op: Resize, n: int, n_out: int) -> Iterator[Strip]:
 
 def _runs(dst: NDArray[np.int64], src: NDArray[np.int64], weight: NDArray[np.float64], period: int) -> Iterator[Strip]:
     """Group reads into strips: rows of one phase of the period advance evenly, so they make long runs."""
-    for phase in range(min(period, int(dst[-1]) + 1) if dst.size else 0):
-        mine = dst % period == phase
-        d, s, w = dst[mine], src[mine], weight[mine]
-        start = 0
-        while start < d.size:
-            step = int(s[start + 1] - s[start]) if start + 1 < d.size else 0
-            even = (np.diff(s[start:]) == step) & (np.diff(d[start:]) == period) & (w[start + 1 :] == w[start])
-            length = int(np.argmin(even)) + 1 if not even.all() else d.size - start
-            yield Strip(int(d[start]), period, int(s[start]), step, length, float(w[start]))
-            start += length
+    order = np.argsort(dst % period, kind="stable")
+    d, s, w = (values[order].tolist() for values in (dst, src, weight))
+    start = 0
+    while start < len(d):
+        step = s[start + 1] - s[start] if start + 1 < len(s) else 0
+        stop = start + 1
+        while (
+            stop < len(d) and d[stop] - d[stop - 1] == period and s[stop] - s[stop - 1] == step and w[stop] == w[start]
+        ):
+            stop += 1
+        yield Strip(d[start], period, s[start], step if stop - start > 1 else 0, stop - start, w[start])
+        start = stop
 
 
 def _rows(n: int) -> str:

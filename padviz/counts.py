@@ -186,3 +186,12 @@ def _mean(total: int | float, n: int) -> float:
         return total / n
     except OverflowError:  # beyond what a float holds: the whole number, which loses nothing a person could see
         return total // n
+
+
+def unit_text(unit: list[int] | list[list[int]]) -> str:
+    """A unit or a box of units as people write it.
+
+    >>> unit_text([3, 4]), unit_text([[0, 3], [2, 5]])
+    ('3,4', '0:3,2:5')
+    """
+    return ",".join(str(each) if isinstance(each, int) else f"{each[0]}:{each[1]}" for each in unit)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padviz import wide
-from padviz.counts import CountMap, Target
+from padviz.counts import CountMap, Target, unit_text
 from padviz.errors import OptionError, nearest
 from padviz.network import Size
 from padviz.store import aside
@@ -54,15 +55,18 @@ def heatmap(counts: CountMap, cmap: str = CMAP) -> Figure:
         return figure.add_axes((x / total_w, y / total_h, w / total_w, h / total_h), **shared)
 
     values, unit = scaled(counts)
+    blocks = (_block(values.shape[0], box_h), _block(values.shape[1], box_w))
+    if blocks != (1, 1):
+        line += f" · drawn as means of {blocks[0]} × {blocks[1]}"
     main = axes(LEFT, BOTTOM, box_w, box_h)
     most = _top(counts, values)
-    image = _image(main, values, most, cmap)
+    image = _image(main, values, most, cmap, blocks)
     place = "pixels" if counts.full is None else "units"
     main.set_xlabel(f"column ({place})", fontsize=MEDIUM)
     main.set_ylabel(f"row ({place})", fontsize=MEDIUM)
     above = axes(LEFT, BOTTOM + box_h + GAP, box_w, PROFILE, sharex=main)
     beside = axes(LEFT + box_w + GAP, BOTTOM, PROFILE, box_h, sharey=main)
-    _profiles(above, beside, values, most)
+    _profiles(above, beside, values, most, blocks)
     colours = figure.colorbar(image, cax=axes(bar_x, BOTTOM, BAR, box_h))
     colours.set_label(unit, fontsize=MEDIUM)
     colours.ax.tick_params(labelsize=SMALL)
@@ -110,15 +114,26 @@ def plot(counts: CountMap, ax: Axes | None = None, cmap: str = CMAP) -> Axes:
 
 def png(figure: Figure) -> bytes:
     """The figure as the bytes of a PNG file."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+    return _rendered(figure, "png")
 
 
 def save(figure: Figure, path: Path) -> None:
     """Write the figure to `path`, as its suffix says: .png, .svg or .pdf."""
+    picture = _rendered(figure, path.suffix.lower().removeprefix("."))
     with aside(path) as temporary:
-        figure.savefig(temporary)
+        temporary.write_bytes(picture)
+
+
+def _rendered(figure: Figure, kind: str) -> bytes:
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # names are text, not formulas
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure.savefig(buffer, format=kind)
+    return buffer.getvalue()
 
 
 def scaled(counts: CountMap) -> tuple[NDArray[np.float64], str]:
@@ -140,16 +155,47 @@ def caption(counts: CountMap) -> tuple[str, str]:
     padding = f"{counts.padding} padding" if counts.padding else "padding as declared"
     line = f"{padding} · {'paths' if counts.full is None else 'coverage of the paths'} to {_of(counts.target)}"
     if counts.unit is not None:
-        line += f", unit {counts.unit}".replace("[", "").replace("]", "")
+        line += f", unit {unit_text(counts.unit)}"
     if counts.pooling == "mean":
         line += " · mean pooling"
-    return f"{counts.network.title}, {height} × {width}", line
+    return f"{shortened(counts.network.title)}, {height} × {width}", line
+
+
+def shortened(text: str, most: int = 60) -> str:
+    """A text that fits a heading; what cannot be printed is written out.
+
+    >>> shortened("x" * 100, 5)
+    'xxxx…'
+    """
+    plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return plain if len(plain) <= most else plain[: most - 1] + "…"
 
 
 def _of(target: Target) -> str:
     if isinstance(target.layer, list):
-        return f"{len(target.layer)} layers, {target.layer[0]} to {target.layer[-1]}"
-    return f"{target.layer} ({target.shape[0]} × {target.shape[1]})"
+        first, last = (shortened(name) for name in (target.layer[0], target.layer[-1]))
+        return f"{len(target.layer)} layers, {first} to {last}"
+    return f"{shortened(target.layer)} ({target.shape[0]} × {target.shape[1]})"
+
+
+def means(values: NDArray[np.float64], blocks: Size) -> NDArray[np.float64]:
+    """Means over blocks of rows and columns; the last ones may be smaller.
+
+    >>> means(np.arange(6.0).reshape(2, 3), (2, 2))
+    array([[2. , 3.5]])
+    """
+    for axis, block in enumerate(blocks):
+        if block > 1:
+            starts = np.arange(0, values.shape[axis], block)
+            lengths = np.diff(np.append(starts, values.shape[axis]))
+            sums = np.add.reduceat(values, starts, axis=axis)
+            values = sums / (lengths[:, None] if axis == 0 else lengths)
+    return values
+
+
+def _block(n: int, pixels: int) -> int:
+    """How many positions a screen pixel stands for, where there are more than matplotlib should resample."""
+    return -(-n // pixels) if n > 2 * pixels else 1
 
 
 def _top(counts: CountMap, values: NDArray[np.float64]) -> float:
@@ -170,16 +216,28 @@ def _box(shape: Size) -> tuple[int, int]:
     return max(round(width * zoom), LEAST), max(round(height * zoom), LEAST)
 
 
-def _image(ax: Axes, values: NDArray[np.float64], most: float, cmap: str) -> Any:
+def _image(ax: Axes, values: NDArray[np.float64], most: float, cmap: str, blocks: Size = (1, 1)) -> Any:
     from matplotlib.ticker import MaxNLocator
 
     colours = colour_map(cmap)
     fits = ax.bbox.width % values.shape[1] < 0.01 or ax.bbox.width > 3 * values.shape[1]
     smooth = "nearest" if fits else "auto"
-    image = ax.imshow(values, cmap=colours, vmin=0, vmax=most, aspect="auto", interpolation=smooth)
+    height, width = values.shape
+    image = ax.imshow(
+        means(values, blocks),
+        cmap=colours,
+        vmin=0,
+        vmax=most,
+        aspect="auto",
+        interpolation=smooth,
+        extent=(-0.5, width - 0.5, height - 0.5, -0.5),
+    )
     ax.tick_params(labelsize=SMALL)
     for axis, pixels in ((ax.xaxis, ax.bbox.width), (ax.yaxis, ax.bbox.height)):
         axis.set_major_locator(MaxNLocator(max(2, int(pixels / DPI * 1.9)), integer=True))
+    for axis, length in ((ax.xaxis, values.shape[1]), (ax.yaxis, values.shape[0])):
+        if length == 1:
+            axis.set_ticks([0])
     if max(values.shape) <= NUMBERED:
         _write_numbers(ax, values, image, share=most == 1)
     return image
@@ -198,12 +256,13 @@ def _write_numbers(ax: Axes, values: NDArray[np.float64], image: Any, share: boo
         ax.text(col, row, texts[row][col], ha="center", va="center", size=size, color="w" if dark else "k")
 
 
-def _profiles(above: Axes, beside: Axes, values: NDArray[np.float64], peak: float) -> None:
+def _profiles(above: Axes, beside: Axes, values: NDArray[np.float64], peak: float, blocks: Size) -> None:
     """The counts along the centre row, above the map, and along the centre column, beside it."""
     height, width = values.shape
-    row, column = values[height // 2], values[:, width // 2]
-    above.stairs(row, np.arange(width + 1) - 0.5, fill=True, color="0.6")
-    beside.stairs(column, np.arange(height + 1) - 0.5, fill=True, color="0.6", orientation="horizontal")
+    for ax, line, block in ((above, values[height // 2], blocks[1]), (beside, values[:, width // 2], blocks[0])):
+        edges = np.minimum(np.arange(0, len(line) + block, block), len(line)) - 0.5
+        orientation: Literal["vertical", "horizontal"] = "vertical" if ax is above else "horizontal"
+        ax.stairs(means(line[None], (1, block))[0], edges, fill=True, color="0.6", orientation=orientation)
     above.set_ylim(0, 1.05 * peak)
     beside.set_xlim(0, 1.05 * peak)
     most = f"{peak:,.0f}" if peak >= 1000 else f"{peak:.3g}"

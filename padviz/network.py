@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from operator import index
 from typing import Any, Literal, NamedTuple
 
 from padviz.axis import AxisMap, Op, Transposed, Window, axis_map, place
@@ -105,11 +106,12 @@ def as_size(size: int | Sequence[int]) -> Size:
     >>> as_size(224), as_size((240, 320))
     ((224, 224), (240, 320))
     """
-    pair = (size, size) if isinstance(size, int) else tuple(size)
-    if len(pair) != 2 or not all(isinstance(n, int) and 0 < n <= LARGEST for n in pair):
+    pair = tuple(size) if isinstance(size, tuple | list) else (size, size)
+    whole = all(hasattr(n, "__index__") and not isinstance(n, bool) for n in pair)
+    if not whole or len(pair) != 2 or not all(0 < n <= LARGEST for n in pair):
         what = f"{size} is not one or two numbers of pixels from 1 to {LARGEST}"
         raise OptionError(what, where="size", hint="use 224 or (240, 320)")
-    return pair[0], pair[1]
+    return index(pair[0]), index(pair[1])
 
 
 @lru_cache(256)
@@ -184,13 +186,13 @@ def _agree(network: Network, layer: Layer, axis: int, sizes: Sequence[int]) -> N
             raise SizeError(
                 f"its branches disagree in {what}: {names[0]} has {sizes[first]}, {names[1]} has {sizes[other]}",
                 where=f"{network.name}, {layer.name}",
-                hint="try another size or padding",
+                hint="its layers need the padding they declare, or another --size",
             )
 
 
 def _located(error: SizeError, network: Network, layer: Layer, axis: int, n: int) -> SizeError:
     where = f"{network.name}, {layer.name}"
-    hint = f"the input's {('height', 'width')[axis]} is {n}: use a larger --size or another --padding"
+    hint = f"the input's {('height', 'width')[axis]} is {n}: try another --size or --padding"
     return SizeError(error.what, where=where, hint=hint)
 
 
@@ -198,10 +200,12 @@ def names_of(layers: str | Iterable[str] | None, network: Network) -> tuple[str,
     """The target layers asked for, checked; the network's own targets where none is named."""
     if layers is None:
         return network.targets
-    names = (layers,) if isinstance(layers, str) else tuple(dict.fromkeys(layers))
+    names = (layers,) if isinstance(layers, str) else tuple(layers) if isinstance(layers, tuple | list) else ()
+    if not names or not all(isinstance(name, str) for name in names):
+        raise OptionError(f"{layers!r} names no layer", where="layer", hint=f"padviz layers {network.name} lists them")
     for name in names:
         network.find(name)
-    return names or network.targets
+    return tuple(dict.fromkeys(names))
 
 
 def layer_rows(network: Network, size: Size) -> list[tuple[Any, ...]]:

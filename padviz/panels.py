@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.counts import CountMap
-from padviz.draw import CMAP, DPI, LARGE, MEDIUM, SMALL, colour_map, new_figure
+from padviz.draw import CMAP, DPI, LARGE, MEDIUM, SMALL, colour_map, new_figure, shortened
 from padviz.fields import Interval
 from padviz.network import Size
 from padviz.padding import TapExposure
@@ -27,10 +27,12 @@ UNEVEN = "#c22f2f"
 def strip(maps: Sequence[CountMap], cmap: str = CMAP) -> Figure:
     """Coverage of several layers of one network, on one scale: the share of paths that start at real pixels."""
     first = maps[0]
-    title = f"{first.network.title}, {first.size[0]} × {first.size[1]}"
+    title = f"{shortened(first.network.title)}, {first.size[0]} × {first.size[1]}"
     padding = f"{first.padding} padding" if first.padding else "padding as declared"
     line = f"share of each unit's paths that starts at real pixels · {padding}"
-    panels = [(f"{each.target.layer}\n{each.shape[0]} × {each.shape[1]}", "black", each.share) for each in maps]
+    panels = [
+        (f"{_short(str(each.target.layer))}\n{each.shape[0]} × {each.shape[1]}", "black", each.share) for each in maps
+    ]
     return _grid(panels, title, line, "share of the paths", 0.0, 170, cmap)
 
 
@@ -67,7 +69,7 @@ def fields(units: Mapping[str, Mapping[str, tuple[Interval, Interval]]], size: S
     for i, (name, each) in enumerate(units.items()):
         for j, ((top, bottom), (left, right)) in enumerate(each.values()):
             box = (left - 0.5, top - 0.5), right - left + 1, bottom - top + 1
-            ax.add_patch(Rectangle(*box, fill=False, edgecolor=f"C{i}", lw=1.2, label=None if j else name))
+            ax.add_patch(Rectangle(*box, fill=False, edgecolor=f"C{i}", lw=1.2, label=None if j else _short(name)))
     ax.set_xlim(min(cols) - 0.02 * wide, max(cols) + 0.02 * wide)
     ax.set_ylim(max(rows) + 0.02 * tall, min(rows) - 0.02 * tall)
     ax.set_xlabel("column (pixels)", fontsize=MEDIUM)
@@ -75,7 +77,7 @@ def fields(units: Mapping[str, Mapping[str, tuple[Interval, Interval]]], size: S
     ax.tick_params(labelsize=SMALL)
     ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1), fontsize=SMALL, frameon=False)
     line = "receptive fields of the centre and the corner units; what is outside of the image is padding"
-    _headline(figure, f"{title}, {size[0]} × {size[1]}", line)
+    _headline(figure, f"{shortened(title)}, {size[0]} × {size[1]}", line)
     return figure
 
 
@@ -139,4 +141,5 @@ def _headline(figure: Figure, title: str, line: str) -> None:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 26 else "…" + name[-25:]
+    plain = shortened(name, 200)
+    return plain if len(plain) <= 26 else "…" + plain[-25:]

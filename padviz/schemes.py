@@ -25,7 +25,7 @@ def with_padding(network: Network, scheme: str | None) -> Network:
     """
     if scheme is None:
         return network
-    if scheme not in SCHEMES:
+    if not isinstance(scheme, str) or scheme not in SCHEMES:
         raise OptionError(f"{scheme!r} is not a padding scheme", where="--padding", hint=f"use {', '.join(SCHEMES)}")
     if scheme == "partial" and any(layer.kind == "pad" for layer in network.layers):
         pads = [layer.name for layer in network.layers if layer.kind == "pad"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from padviz.counts import CountMap
 from padviz.errors import OptionError
 
 COUNT_SUFFIXES = (".npy", ".npz", ".csv")
+DIGITS = "little_endian_digits"
 
 
 @contextmanager
@@ -27,31 +30,36 @@ def aside(path: Path) -> Iterator[Path]:
     OptionError
         If the folder cannot be written to.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    temporary = path.with_name(f".padviz-{os.getpid()}{path.suffix}")
     try:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
         raise OptionError(f"cannot be written ({error.strerror or error})", where=str(path)) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_counts(counts: CountMap, path: Path) -> None:
     """Write the counts to `path` as .npy, .npz or .csv, exactly; `read_counts` reads the first two back.
 
-    Counts beyond int64 become little-endian bytes, an array of shape (height, width, bytes) and
-    type uint8; CSV has decimal digits. No file holds pickled objects.
+    Counts beyond int64 become little-endian bytes: a structured array of shape (height, width) whose
+    one field, `DIGITS`, holds the bytes of each count. CSV has decimal digits. No file holds objects.
     """
-    writers: dict[str, Callable[[Path, NDArray[Any]], None]] = {
-        ".npy": lambda to, data: np.save(to, data, allow_pickle=False),
-        ".npz": lambda to, data: np.savez_compressed(to, counts=data),
-        ".csv": lambda to, data: np.savetxt(to, data, delimiter=",", fmt="%s" if exact else "%.17g"),
-    }
     exact = counts.tally.dtype.kind == "i"
-    plain = len(counts.tally) == 1 or path.suffix == ".csv"
-    with aside(path) as temporary:
-        writers[path.suffix](temporary, counts.counts if plain else wide.to_bytes(counts.tally))
+    suffix = path.suffix.lower()
+    data = counts.counts
+    if len(counts.tally) > 1 and suffix != ".csv":
+        digits = wide.to_bytes(counts.tally)
+        data = digits.view([(DIGITS, "u1", (digits.shape[2],))])[..., 0]
+    with aside(path) as temporary, temporary.open("wb") as file:
+        if suffix == ".npy":
+            np.save(file, data, allow_pickle=False)
+        elif suffix == ".npz":
+            np.savez_compressed(file, counts=data)
+        else:
+            np.savetxt(file, data, delimiter=",", fmt="%s" if exact else "%.17g")
 
 
 def read_counts(path: str | Path) -> NDArray[Any]:
@@ -79,22 +87,22 @@ def read_counts(path: str | Path) -> NDArray[Any]:
     True
     """
     try:
-        data = _loaded(path)
+        with Path(path).open("rb") as file:
+            data = np.load(file, allow_pickle=False)
+            if isinstance(data, np.lib.npyio.NpzFile):
+                data = data["counts"]
     except FileNotFoundError:
         raise OptionError("no such file", where=str(path)) from None
-    except (OSError, ValueError, KeyError, EOFError):
-        raise OptionError("holds no counts that padviz wrote", where=str(path)) from None
-    if data.ndim == 3 and data.dtype == np.uint8:
-        return wide.from_bytes(data)
-    if data.ndim != 2 or data.dtype not in (np.int64, np.float64):
-        raise OptionError("holds no counts that padviz wrote", where=str(path))
+    except (OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, BadZipFile, zlib.error):
+        raise _foreign(path) from None
+    if not isinstance(data, np.ndarray) or data.ndim != 2 or not data.size:
+        raise _foreign(path)
+    if data.dtype.names == (DIGITS,) and data.dtype[DIGITS].base == np.uint8:
+        return wide.from_bytes(data[DIGITS])
+    if data.dtype not in (np.int64, np.float64):
+        raise _foreign(path)
     return data
 
 
-def _loaded(path: str | Path) -> NDArray[Any]:
-    if Path(path).suffix.lower() == ".npz":
-        with np.load(path, allow_pickle=False) as archive:
-            counts: NDArray[Any] = archive["counts"]
-            return counts
-    loaded: NDArray[Any] = np.load(path, allow_pickle=False)
-    return loaded
+def _foreign(path: str | Path) -> OptionError:
+    return OptionError("holds no counts that padviz wrote", where=str(path), hint="give its .npy or .npz file")

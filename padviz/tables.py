@@ -61,12 +61,12 @@ def to_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str =
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(readable(cell)) for cell in row))
-    piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    piped = not (sys.stdout and sys.stdout.isatty()) and "COLUMNS" not in os.environ
     console = Console(width=10_000 if piped else None, highlight=False)
     with console.capture() as captured:
         console.print(table)
     lines = [line.rstrip() for line in captured.get().strip("\n").split("\n")]
-    return "\n".join(([title, ""] if title else []) + [line for line in lines if line])
+    return "\n".join(([readable(title), ""] if title else []) + [line for line in lines if line])
 
 
 def to_facts(facts: Sequence[tuple[str, Any]]) -> str:

@@ -19,7 +19,8 @@ from padviz.network import (
 from padviz.wide import HOLDS, limbs_for
 
 Box = tuple[slice, slice]
-MOST_NUMBERS = 1 << 28  # in one layer's array: 2 GiB
+MOST_NUMBERS = 1 << 27  # in one layer's array: 1 GiB
+MOST_BITS = 14_000  # of a count: what Python prints
 
 
 class _Adds(Protocol):
@@ -145,8 +146,9 @@ def count_forward(walk: Walk) -> list[tuple[Array, int | float]]:
 def _width(walk: Walk, bound: int) -> tuple[bool, int]:
     """Whether counts up to `bound` are exact integers here, and in how many limbs; refuses what does not fit."""
     exact = all(m is None or m.exact for m in (*walk.rows.maps, *walk.cols.maps))
-    if not exact and bound.bit_length() > 1000:
-        raise PadvizError("counts pass what a float holds", where=walk.network.name, hint="name an earlier --layer")
+    if bound.bit_length() > (MOST_BITS if exact else 1000):
+        what = "have more than 4000 digits" if exact else "pass what a float holds"
+        raise PadvizError(f"its counts {what}", where=walk.network.name, hint="name an earlier --layer")
     limbs = limbs_for(bound) if exact else 1
     for layer, height, width in zip(walk.network.layers, walk.rows.sizes, walk.cols.sizes, strict=True):
         if height * width * limbs > MOST_NUMBERS:

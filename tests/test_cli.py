@@ -167,8 +167,8 @@ def test_overwrite() -> None:
         (["vgg19", "--padding", "mirror"], ["--padding", "'mirror'", "reflect", "symmetric"]),
         (["vgg19", "--layer", "feature.36"], ["'feature.36'", "features.36"]),
         (["vgg19", "--unit", "1"], ["--unit", "'1'"]),
-        (["vgg19", "--unit", "7,0"], ["--unit", "7,0", "7 x 7"]),
-        (["ssd300_vgg16", "--unit", "0,0"], ["--unit", "--layer"]),
+        (["vgg19", "--unit", "7,0"], ["unit", "7,0", "7 x 7"]),
+        (["ssd300_vgg16", "--unit", "0,0"], ["unit", "--layer"]),
         (["vgg19", "--pooling", "max"], ["--pooling", "count", "mean"]),
         (["vgg19", "--cmap", "plasmo"], ["--cmap", "plasma"]),
         (["vgg19", "-o", "no/such/map.png"], ["no/such", "does not exist"]),
@@ -238,9 +238,149 @@ def test_a_bad_description_is_one_line(text: str, says: list[str]) -> None:
     assert os.listdir() == ["bad.toml"]
 
 
+HOSTILE = {
+    "empty nested blocks": (
+        toml('{op = "block", use = "a", name = "a{}", repeat = 100000}', "[blocks]\nb = []\n")
+        + 'a = [{op = "block", use = "b", name = "b{}", repeat = 100000}]\n',
+        "steps",
+    ),
+    "growing maps": (toml(", ".join(['{op = "resize", scale = 1000}'] * 9)), "its output would have"),
+    "huge steps": (toml(", ".join(['{op = "convtranspose", kernel = 2, stride = 100000}'] * 99)), "output would have"),
+    "wide padding": (
+        toml(", ".join(['{op = "conv", kernel = 4096, padding = 100000}'] * 60)),
+        "larger than padviz counts",
+    ),
+    "deep counts": (toml(", ".join(['{op = "conv", kernel = 3, padding = 1}'] * 5000), "size = 8"), "4000 digits"),
+    "deep blocks": (
+        toml('{op = "block", use = "b0", name = "x"}', "[blocks]\n")
+        + "".join(f'b{i} = [{{op = "block", use = "b{i + 1}", name = "y"}}]\n' for i in range(400))
+        + 'b400 = [{op = "conv"}]\n',
+        "nested",
+    ),
+    "long name": (toml('{op = "conv", name = "' + "n" * 300 + '"}'), "layers[0].name"),
+    "long title": (toml('{op = "conv"}', 'title = "' + "t" * 10**6 + '"'), "title"),
+    "no target": (toml('{op = "conv"}', "target = []"), "target"),
+    "unused parameter": (
+        toml(USE.replace("}", ", with = {k = 1}}"), '[blocks]\nb = [{op = "conv"}]'),
+        "no parameter $k",
+    ),
+    "same and stride": (toml('{op = "conv", kernel = 3, stride = 2, padding = "same"}'), "stride 1"),
+    "output padding": (toml('{op = "convtranspose", kernel = 3, stride = 2, output_padding = 7}'), "output_padding"),
+    "partial pad": (toml('{op = "pad", padding = 1, mode = "partial"}'), "layers[0].mode"),
+    "crop": (toml('{op = "crop", padding = 200}'), "would remove 400"),
+    "big file": ("#" * (5 << 20), "bytes"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("command", ["usage", "layers"])
+def test_hostile_descriptions_are_refused(command: str, name: str) -> None:
+    if command == "layers" and name in ("deep counts", "wide padding"):
+        return  # fine where nothing is counted
+    text, says = HOSTILE[name]
+    Path("bad.toml").write_text(text)
+    assert says in told(run(command, "bad.toml"))
+
+
+def test_hostile_paths_are_refused() -> None:
+    os.mkfifo("pipe.toml")
+    Path("folder.toml").mkdir()
+    for model in (
+        "pipe.toml",
+        "folder.toml",
+        "/dev/zero",
+        "a" * 300,
+        "b" * 300 + ".toml",
+        "a\0.toml",
+        "",
+        ".",
+        "\udcff.toml",
+    ):
+        result = run("usage", model)
+        assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1), model
+    for path in ("c" * 300 + ".png", "/dev/full.png/x.png", "folder.toml/x.jpg", "-", "x.png/y.npz"):
+        result = run("usage", "vgg11", "-o", path)
+        assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1), path
+    os.symlink("nowhere", "link.png")
+    assert "exists" in run("usage", "vgg11", "-o", "link.png").stderr
+    assert sorted(os.listdir()) == ["folder.toml", "link.png", "pipe.toml"]
+
+
+def test_names_as_long_as_the_file_system_takes() -> None:
+    name = "n" * 251 + ".npy"
+    assert run("usage", "vgg11", "-o", name).exit_code == 0
+    assert os.listdir() == [name]
+
+
+@pytest.mark.parametrize("suffix", [".NPY", ".Npz", ".CSV", ".PNG", ".Svg"])
+def test_suffixes_in_capitals(suffix: str) -> None:
+    assert run("usage", "vgg11", "-o", f"map{suffix}").exit_code == 0
+    assert os.listdir() == [f"map{suffix}"]
+
+
+def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = line.replace("padviz", f"{sys.executable} -m padviz", 1)
+    return subprocess.run(
+        command, shell=True, capture_output=True, text=True, env={**os.environ, **environment}, check=False
+    )
+
+
+def test_output_that_cannot_be_written_is_one_line() -> None:
+    full = shell("padviz layers vgg16 >/dev/full")
+    assert (full.returncode, full.stderr) == (2, "padviz: stdout: cannot be written (No space left on device)\n")
+    assert shell("padviz layers vgg16 >&-").stderr.count("\n") <= 1
+    Path("net.toml").write_text(ONE + "[blocks]\n", encoding="utf-8")
+    Path("titled.toml").write_text('title = "図"\n' + ONE, encoding="utf-8")
+    ascii_only = shell("padviz layers titled.toml", PYTHONIOENCODING="ascii")
+    assert (ascii_only.returncode, ascii_only.stderr) == (0, "")
+    assert "\\u56f3" in ascii_only.stdout
+
+
+def test_markup_in_titles_is_text() -> None:
+    Path("net.toml").write_text('title = "[/x] [red]A[/red]"\n' + ONE)
+    assert "[/x] [red]A[/red], 224 x 224" in run("layers", "net.toml").stdout
+
+
+def test_python_arguments_are_checked() -> None:
+    counts = padviz.usage("vgg11", np.int64(64))
+    assert counts.shape == padviz.usage("vgg11", (np.int32(64), np.uint8(64))).shape == (64, 64)
+    for size in (2.5, True, b"ab", {64}, "64", (64, 64.0), [64, True]):
+        with pytest.raises(padviz.PadvizError, match="size"):
+            padviz.usage("vgg11", size)  # type: ignore[arg-type]
+    for unit in (5, (1,), (1, 2, 3), "1,1", (1.0, 1), (slice(0, 2, 2), 0), (slice(0, 99), 0), (2, 0)):
+        with pytest.raises(padviz.PadvizError, match="unit"):
+            padviz.usage("vgg11", 64, unit=unit)  # type: ignore[arg-type]
+    for layer in (5, [None], b"x", [["a"]], []):
+        with pytest.raises(padviz.PadvizError, match="layer"):
+            padviz.usage("vgg11", 64, layer=layer)  # type: ignore[arg-type]
+    for network in (None, 5, b"vgg11"):
+        with pytest.raises(padviz.PadvizError, match="is no network"):
+            padviz.load(network)  # type: ignore[arg-type]
+    with pytest.raises(padviz.PadvizError, match="padding"):
+        padviz.usage("vgg11", 64, padding=[])  # type: ignore[arg-type]
+    assert padviz.usage("vgg11", 64, unit=(-1, slice(None))).unit == [[1, 2], [0, 2]]
+
+
+def test_a_polite_kill_leaves_nothing() -> None:
+    code = (
+        "import time, numpy\n"
+        "def slow(to, data, **options):\n"
+        "    to.write(b'half'); to.flush(); print('writing', flush=True); time.sleep(60)\n"
+        "numpy.save = slow\n"
+        "from padviz.cli import cli\n"
+        "cli(['usage', 'vgg11', '-o', 'map.npy'])\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "writing\n"
+        process.terminate()
+        assert process.wait(30) == 143
+    assert os.listdir() == []
+
+
 def test_a_failed_write_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*args: Any, **options: Any) -> None:
-        Path(args[0]).write_text("half")
+        args[0].write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "save", fails)
@@ -256,7 +396,7 @@ def test_an_interrupted_write_leaves_nothing() -> None:
     code = (
         "import time, numpy\n"
         "def slow(to, data, **options):\n"
-        "    open(to, 'w').write('half'); print('writing', flush=True); time.sleep(60)\n"
+        "    to.write(b'half'); to.flush(); print('writing', flush=True); time.sleep(60)\n"
         "numpy.save = slow\n"
         "from padviz.cli import cli\n"
         "cli(['usage', 'vgg11', '-o', 'map.npy'])\n"

@@ -98,6 +98,26 @@ def test_plot_and_notebook(engine: str) -> None:
         assert min(picture.size) > 400
 
 
+def test_large_maps_are_drawn_as_means() -> None:
+    counts = padviz.usage(ONE, (3000, 7))
+    figure = draw.heatmap(counts)
+    assert "drawn as means of 4 × 1" in " ".join(text.get_text() for text in texts(figure))
+    shown = figure.axes[0].images[0].get_array()
+    assert shown.shape == (750, 7)
+    assert shown[0, 1] == (6 + 3 * 9) / 4
+    assert shown.sum() * 4 == counts.total
+    assert figure.axes[0].get_ylim() == (2999.5, -0.5)
+
+
+def test_names_are_text_and_not_formulas() -> None:
+    net = parse(
+        {"layers": [{"op": "conv", "name": "a$x_$", "kernel": 3}], "title": "\x1b[31m$\\frac$ 図 " + "long " * 30}, "n"
+    )
+    picture = draw.png(draw.heatmap(padviz.usage(net, 9)))
+    with Image.open(io.BytesIO(picture)) as opened:
+        assert opened.size[0] < 1200
+
+
 def test_a_map_of_zeros_draws() -> None:
     net = parse(
         {"layers": [{"op": "pad", "name": "p", "padding": 3}, {"op": "crop", "name": "c", "padding": [[0, 9], 3]}]}, "x"

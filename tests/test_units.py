@@ -192,12 +192,22 @@ def test_schemes_rewrite_only_convolutions() -> None:
 
 def test_read_counts_refuses_other_files(tmp_path: Path) -> None:
     np.save(tmp_path / "cube.npy", np.zeros((2, 2, 2)))
+    np.save(tmp_path / "image.npy", np.zeros((2, 2, 3), dtype=np.uint8))
+    np.save(tmp_path / "none.npy", np.zeros((0, 2), dtype=np.int64))
     np.savez(tmp_path / "other.npz", x=np.zeros((2, 2)))
+    np.savez(tmp_path / "whole.npz", counts=np.zeros((2, 2)))
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "whole.npz").read_bytes()[:-30])
+    (tmp_path / "swapped.npz").write_bytes((tmp_path / "cube.npy").read_bytes())
     (tmp_path / "text.npy").write_text("hello")
-    (tmp_path / "objects.npy").write_bytes(b"")
-    for name in ("cube.npy", "other.npz", "text.npy", "objects.npy", "missing.npy"):
+    (tmp_path / "empty.npy").write_bytes(b"")
+    (tmp_path / "folder.npy").mkdir()
+    for name in ("cube", "image", "none", "text", "empty", "folder", "missing"):
         with pytest.raises(PadvizError, match=name):
-            padviz.read_counts(tmp_path / name)
+            padviz.read_counts(tmp_path / f"{name}.npy")
+    for name in ("other", "cut", "swapped"):
+        with pytest.raises(PadvizError, match=name):
+            padviz.read_counts(tmp_path / f"{name}.npz")
+    assert padviz.read_counts(tmp_path / "whole.npz").shape == (2, 2)
 
 
 def test_cells_are_readable_and_printable() -> None:

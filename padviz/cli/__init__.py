@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import gc
+import io
+import os
+import signal
 import sys
+import threading
 from importlib import import_module
 from typing import Any
 
@@ -29,8 +33,11 @@ class _Group(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         kwargs["standalone_mode"] = False
         gc.set_threshold(100_000)  # imports make many objects and little garbage
+        _robust_streams()
         try:
             code = super().main(*args, **kwargs)
+            if sys.stdout:
+                sys.stdout.flush()
         except PadvizError as error:
             code = _say(str(error))
         except click.UsageError as error:
@@ -42,10 +49,26 @@ class _Group(click.Group):
             code = _say("there is not enough memory for a map of this size; use a smaller --size")
         except (KeyboardInterrupt, click.Abort):
             code = _say("interrupted", 130)
-        except BrokenPipeError:
-            sys.stderr.close()
-            code = 141
+        except OSError as error:
+            code = _unwritable(error)
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _robust_streams() -> None:
+    """Names may hold what the terminal cannot show; a polite kill leaves no half-written file."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+def _unwritable(error: OSError) -> int:
+    """The output is gone or full; Python must not try again when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if isinstance(error, BrokenPipeError):
+        return 141
+    return _say(f"stdout: cannot be written ({error.strerror})")
 
 
 def _say(line: str, code: int = 2) -> int:

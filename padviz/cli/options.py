@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -37,10 +38,12 @@ class UnitType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     name = "ROW,COL"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        part = r"(-?\d{1,9}|-?\d{0,9}:-?\d{0,9})"
+        part = r"(-?\d{1,9}|(?:-?\d{1,9})?:(?:-?\d{1,9})?)"
         match = re.fullmatch(f"{part},{part}", value.replace(" ", ""), re.ASCII) if isinstance(value, str) else value
         if not match:
-            raise OptionError(f"{value!r} is not a unit", where="--unit", hint="use ROW,COL or R0:R1,C0:C1, from 0")
+            raise OptionError(
+                f"{value!r} is not a unit", where="--unit", hint="use ROW,COL or R0:R1,C0:C1, counted from 0"
+            )
         return tuple(_positions(text) for text in match.groups()) if isinstance(value, str) else value
 
 
@@ -121,12 +124,16 @@ def checked_output(path: Path, suffixes: tuple[str, ...] | None, overwrite: bool
         raise OptionError(
             f"{str(path)!r} has no suffix that says what to write", where="-o", hint=f"use {' '.join(suffixes)}"
         )
-    if not path.parent.is_dir():
+    try:
+        if not path.parent.is_dir():
+            what = f"folder {str(path.parent)!r} does not exist"
+            raise OptionError(what, where="-o", hint="create it, or choose another")
+        if path.is_dir():
+            raise OptionError(f"{str(path)!r} is a folder", where="-o", hint="name a file")
+        if os.path.lexists(path) and not overwrite:
+            raise OptionError(f"{str(path)!r} exists", where="-o", hint="add --overwrite to replace it")
+    except OSError as error:
         raise OptionError(
-            f"folder {str(path.parent)!r} does not exist", where="-o", hint="create it, or choose another"
-        )
-    if path.is_dir():
-        raise OptionError(f"{str(path)!r} is a folder", where="-o", hint="name a file")
-    if path.exists() and not overwrite:
-        raise OptionError(f"{str(path)!r} exists", where="-o", hint="add --overwrite to replace it")
+            f"{str(path)!r} cannot be used ({error.strerror})", where="-o", hint="choose another"
+        ) from None
     return path

@@ -85,9 +85,11 @@ def show(summary: Summary, path: Path, format_: str) -> None:
 
 
 def _target(summary: Summary) -> str:
+    from padviz.counts import unit_text
+
     layers, shapes = summary.target.layer, summary.target.shape
     if isinstance(layers, str):
-        units = "" if summary.unit is None else f", unit {summary.unit}"
+        units = "" if summary.unit is None else f", unit {unit_text(summary.unit)}"
         return f"{layers}, {shapes[0]} x {shapes[1]} units{units}"
     return ", ".join(f"{layer} {shape[0]} x {shape[1]}" for layer, shape in zip(layers, shapes, strict=True))
 

@@ -38,7 +38,9 @@ from padviz.sources.schema import (
 _HERE = Path(__file__).resolve().parent.parent
 CONFIGS = next((p for p in (_HERE / "configs", _HERE.parent / "configs") if p.is_dir()), _HERE / "configs")
 
-MOST_LAYERS = 100_000  # a description may repeat blocks; this bounds what it can ask for
+MOST_STEPS = 100_000  # a description may repeat blocks; this bounds what it can ask for
+DEEPEST = 50
+MOST_BYTES = 4 << 20  # of a description
 
 
 def zoo() -> list[str]:
@@ -65,25 +67,29 @@ def load_config(name_or_path: str | Path) -> Network:
     >>> load_config("resnet50").title
     'ResNet-50'
     """
+    if not isinstance(name_or_path, str | Path):
+        raise UnknownName(f"{name_or_path!r} is no network", hint="use a name of the zoo, or the path of a TOML file")
     text = str(name_or_path)
-    shipped = CONFIGS / "networks" / f"{text}.toml"
-    looks_like_path = isinstance(name_or_path, Path) or text.endswith(".toml") or "/" in text
-    if not looks_like_path and text and shipped.is_file():
-        return _read(shipped, text)
-    if looks_like_path:
+    if isinstance(name_or_path, Path) or text.lower().endswith(".toml") or "/" in text:
         return _read(Path(text), text)
+    if text in zoo():
+        return _read(CONFIGS / "networks" / f"{text}.toml", text)
     hint = nearest(text, zoo()) or "padviz networks lists the zoo; a description of your own ends in .toml"
     raise UnknownName(f"no network is called {text!r}", hint=hint)
 
 
 def _read(path: Path, where: str) -> Network:
     try:
+        if path.exists() and not path.is_file():
+            raise DescriptionError("is not a file", where=where, hint="give the path of a TOML description")
+        if path.stat().st_size > MOST_BYTES:
+            raise DescriptionError(f"has more than {MOST_BYTES} bytes", where=where, hint="use blocks that repeat")
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DescriptionError("no such file", where=where, hint="padviz networks lists the zoo") from None
     except OSError as error:
         raise DescriptionError(f"cannot be read ({error.strerror})", where=where) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # TOML and UTF-8 errors are ValueErrors, as are bad path names
         raise DescriptionError(f"is not valid TOML: {_one_line(error)}", where=where) from None
     return parse(raw, path.stem, where)
 
@@ -100,8 +106,10 @@ def parse(raw: dict[str, Any], name: str, where: str = "") -> Network:
     builder.steps(description.layers, "")
     if builder.last == 0:
         raise DescriptionError("layers: has no layers", where=where)
-    target = description.target or builder.layers[builder.last].name
-    targets = (target,) if isinstance(target, str) else tuple(target)
+    target = builder.layers[builder.last].name if description.target is None else description.target
+    targets = (target,) if isinstance(target, str) else tuple(dict.fromkeys(target))
+    if not targets:
+        raise DescriptionError("target: names no layer", where=where)
     network = Network(
         name=name,
         layers=tuple(builder.layers),
@@ -126,10 +134,16 @@ class _Builder:
         self.layers = [Layer("input", "input", ())]
         self.index = {"input": 0}
         self.last = 0
-        self.open: list[str] = []  # blocks being laid out, to catch one that uses itself
+        self.nested: list[str] = []  # blocks and branches being laid out, to catch a block that uses itself
+        self.laid = 0
 
     def steps(self, steps: list[Step], prefix: str) -> None:
+        if len(self.nested) > DEEPEST:
+            raise self._error(prefix, f"blocks and branches are nested more than {DEEPEST} deep")
         for step in steps:
+            self.laid += 1
+            if self.laid > MOST_STEPS:
+                raise self._error(prefix, f"the description asks for more than {MOST_STEPS} steps")
             if isinstance(step, Block):
                 self._block(step, prefix)
             elif isinstance(step, Merge):
@@ -153,10 +167,12 @@ class _Builder:
         else:
             entering = self._entering(step, prefix)
             inputs = []
+            self.nested.append("")
             for branch in step.branches:
                 self.last = entering
                 self.steps(branch, prefix)
                 inputs.append(self.last)
+            self.nested.pop()
         if not inputs:
             raise self._error(name, "from: is empty")
         self._append(step, prefix, Layer("", _kind(step), tuple(inputs)))
@@ -166,24 +182,26 @@ class _Builder:
         if block.use not in self.blocks:
             hint = nearest(block.use, self.blocks)
             raise self._error(name, f"use: no block is called {block.use!r}", hint)
-        if block.use in self.open:
+        if block.use in self.nested:
             raise self._error(name, f"use: block {block.use!r} uses itself")
         if block.repeat > 1 and "{}" not in block.name:
             raise self._error(name, "name: a repeated block needs {} in its name for the number")
         self.last = self._entering(block, prefix)
-        filled = _fill(self.blocks[block.use], block.with_, f"blocks.{block.use}", self.where)
+        used: set[str] = set()
+        filled = _fill(self.blocks[block.use], block.with_, used, f"blocks.{block.use}", self.where)
+        if unused := block.with_.keys() - used:
+            raise self._error(name, f"with: block {block.use!r} has no parameter ${min(unused)}")
         steps = _convert(filled, list[Step], f"blocks.{block.use}", self.where)
-        self.open.append(block.use)
+        self.nested.append(block.use)
         for number in range(block.first, block.first + block.repeat):
+            self.laid += 1
             self.steps(steps, name.replace("{}", str(number)))
-        self.open.pop()
+        self.nested.pop()
 
     def _append(self, step: AnyStep, prefix: str, layer: Layer) -> None:
         name = _join(prefix, step.name) or f"{layer.kind}_{len(self.layers)}"
         if name in self.index:
             raise self._error(name, "name: is used twice")
-        if len(self.layers) >= MOST_LAYERS:
-            raise self._error(name, f"the network has more than {MOST_LAYERS} layers")
         self.index[name] = self.last = len(self.layers)
         self.layers.append(replace(layer, name=name))
 
@@ -217,6 +235,11 @@ def _ops(step: Step, error: Any) -> tuple[Op | None, Op | None]:
     if isinstance(step, Interpolate) and sum(v is not None for v in (step.scale, step.size, step.like)) != 1:
         raise error(step.name, "a resize takes one of scale, size and like")
     height, width = (_axis_op(step, axis) for axis in (0, 1))
+    for op in (height, width):
+        if isinstance(op, Window) and op.padding == "same" and op.stride > 1:
+            raise error(step.name, 'padding: "same" needs stride 1', 'use "same_upper" or "same_lower"')
+        if isinstance(op, Transposed) and op.output_padding >= max(op.stride, op.dilation):
+            raise error(step.name, "output_padding: must be smaller than the stride or the dilation")
     return height, width
 
 
@@ -264,16 +287,17 @@ def _join(prefix: str, name: str) -> str:
     return f"{prefix}.{name}" if prefix and name else prefix or name
 
 
-def _fill(value: Any, parameters: dict[str, Any], path: str, where: str) -> Any:
+def _fill(value: Any, parameters: dict[str, Any], used: set[str], path: str, where: str) -> Any:
     """Put the block's parameters in the place of its "$name" strings."""
     if isinstance(value, dict):
-        return {key: _fill(each, parameters, f"{path}.{key}", where) for key, each in value.items()}
+        return {key: _fill(each, parameters, used, f"{path}.{key}", where) for key, each in value.items()}
     if isinstance(value, list):
-        return [_fill(each, parameters, f"{path}[{i}]", where) for i, each in enumerate(value)]
+        return [_fill(each, parameters, used, f"{path}[{i}]", where) for i, each in enumerate(value)]
     if isinstance(value, str) and value.startswith("$"):
         if value[1:] not in parameters:
             hint = f"add with = {{{value[1:]} = ...}} where the block is used"
             raise DescriptionError(f"{path}: parameter {value} has no value", where=where, hint=hint)
+        used.add(value[1:])
         return parameters[value[1:]]
     return value
 

@@ -9,9 +9,12 @@ from msgspec import Meta, Struct, field
 from padviz.axis import Mode, Same
 
 Positive = Annotated[int, Meta(ge=1, le=100_000)]
+Kernel = Annotated[int, Meta(ge=1, le=4096)]
+Text = Annotated[str, Meta(max_length=200)]
 Count = Annotated[int, Meta(ge=0, le=100_000)]
 Two = Meta(min_length=2, max_length=2)  # lists, since msgspec 0.22 crashes on a number or a fixed-length tuple
 Pair = Positive | Annotated[list[Positive], Two]
+Kernels = Kernel | Annotated[list[Kernel], Two]
 Counts = Count | Annotated[list[Count], Two]
 Pads = Count | Annotated[list[Counts], Two]
 PadRule = Count | Annotated[list[Counts], Two] | Same
@@ -20,12 +23,12 @@ Factors = Factor | Annotated[list[Factor], Two]
 
 
 class AnyStep(Struct, forbid_unknown_fields=True, tag_field="op", kw_only=True):
-    name: str = ""
+    name: Text = ""
     from_: str | list[str] | None = field(default=None, name="from")
 
 
 class Conv(AnyStep, tag="conv"):
-    kernel: Pair = 1
+    kernel: Kernels = 1
     stride: Pair = 1
     dilation: Pair = 1
     padding: PadRule = 0
@@ -33,7 +36,7 @@ class Conv(AnyStep, tag="conv"):
 
 
 class ConvTranspose(AnyStep, tag="convtranspose"):
-    kernel: Pair
+    kernel: Kernels
     stride: Pair = 1
     dilation: Pair = 1
     padding: Pads = 0
@@ -41,7 +44,7 @@ class ConvTranspose(AnyStep, tag="convtranspose"):
 
 
 class Pool(AnyStep):
-    kernel: Pair
+    kernel: Kernels
     stride: Pair | None = None
     dilation: Pair = 1
     padding: PadRule = 0
@@ -66,7 +69,7 @@ class GlobalPool(AnyStep, tag="global"):
 
 class Pad(AnyStep, tag="pad"):
     padding: Pads
-    mode: Mode = "zero"
+    mode: Literal["zero", "replicate", "reflect", "symmetric", "circular"] = "zero"
 
 
 class Crop(AnyStep, tag="crop"):
@@ -123,8 +126,8 @@ class Description(Struct, forbid_unknown_fields=True):
     """The whole TOML file."""
 
     layers: list[Step]
-    title: str = ""
-    source: str = ""
+    title: Text = ""
+    source: Text = ""
     size: Pair = 224
     target: str | list[str] | None = None
     blocks: dict[str, list[dict[str, Any]]] = {}
