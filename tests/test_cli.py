@@ -246,10 +246,7 @@ HOSTILE = {
     ),
     "growing maps": (toml(", ".join(['{op = "resize", scale = 1000}'] * 9)), "its output would have"),
     "huge steps": (toml(", ".join(['{op = "convtranspose", kernel = 2, stride = 100000}'] * 99)), "output would have"),
-    "wide padding": (
-        toml(", ".join(['{op = "conv", kernel = 4096, padding = 100000}'] * 60)),
-        "larger than padviz counts",
-    ),
+    "wide padding": (toml(", ".join(['{op = "conv", kernel = 4096, padding = 100000}'] * 60)), "output would have"),
     "deep counts": (toml(", ".join(['{op = "conv", kernel = 3, padding = 1}'] * 5000), "size = 8"), "4000 digits"),
     "deep blocks": (
         toml('{op = "block", use = "b0", name = "x"}', "[blocks]\n")
@@ -275,7 +272,7 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("command", ["usage", "layers"])
 def test_hostile_descriptions_are_refused(command: str, name: str) -> None:
-    if command == "layers" and name in ("deep counts", "wide padding"):
+    if command == "layers" and name == "deep counts":
         return  # fine where nothing is counted
     text, says = HOSTILE[name]
     Path("bad.toml").write_text(text)
@@ -329,11 +326,9 @@ def test_output_that_cannot_be_written_is_one_line() -> None:
     full = shell("padviz layers vgg16 >/dev/full")
     assert (full.returncode, full.stderr) == (2, "padviz: stdout: cannot be written (No space left on device)\n")
     assert shell("padviz layers vgg16 >&-").stderr.count("\n") <= 1
-    Path("net.toml").write_text(ONE + "[blocks]\n", encoding="utf-8")
     Path("titled.toml").write_text('title = "図"\n' + ONE, encoding="utf-8")
     ascii_only = shell("padviz layers titled.toml", PYTHONIOENCODING="ascii")
     assert (ascii_only.returncode, ascii_only.stderr) == (0, "")
-    assert "\\u56f3" in ascii_only.stdout
 
 
 def test_markup_in_titles_is_text() -> None:
