@@ -48,21 +48,26 @@ def to_markdown(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def to_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> str:
-    """A table for the terminal: fitted to its width, as wide as it needs in a pipe or a file."""
+    """A table for the terminal: fitted to its width, as wide as it needs in a pipe; empty columns are left out."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     rows = [list(row) for row in rows]
+    filled = [i for i in range(len(columns)) if not rows or any(row[i] not in (None, "") for row in rows)]
+    columns, rows = [columns[i] for i in filled], [[row[i] for i in filled] for row in rows]
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), collapse_padding=True)
-    for i, column in enumerate(columns):
-        numeric = all(isinstance(row[i], int | float | None) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(readable(cell)) for cell in row))
     piped = not (sys.stdout and sys.stdout.isatty()) and "COLUMNS" not in os.environ
     console = Console(width=10_000 if piped else None, highlight=False)
+    longest = max((len(readable(row[0])) for row in rows), default=0)
+    share = int(console.width * 0.45)  # of the line, for names
+    names: dict[str, Any] = {"no_wrap": True} if longest <= share else {"min_width": share}
+    for i, column in enumerate(columns):
+        numeric = all(isinstance(row[i], int | float | None) for row in rows)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold", **(names if not i else {}))
+    for row in rows:
+        table.add_row(*(Text(readable(cell)) for cell in row))
     with console.capture() as captured:
         console.print(table)
     lines = [line.rstrip() for line in captured.get().strip("\n").split("\n")]

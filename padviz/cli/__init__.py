@@ -33,6 +33,7 @@ class _Group(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         kwargs["standalone_mode"] = False
         gc.set_threshold(100_000)  # imports make many objects and little garbage
+        os.environ["MPLBACKEND"] = "agg"  # no command opens a window
         _robust_streams()
         try:
             code = super().main(*args, **kwargs)
@@ -51,6 +52,11 @@ class _Group(click.Group):
             code = _say("interrupted", 130)
         except OSError as error:
             code = _unwritable(error)
+        except Exception as error:
+            if os.environ.get("PADVIZ_TRACEBACK"):
+                raise
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            code = _say(f"unexpected {what}; PADVIZ_TRACEBACK=1 shows where", 70)
         sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -120,5 +120,9 @@ def _margins(rows: list[Margin], network: str, size: tuple[int, int], format_: s
             for row in cells
         ]
         return tables.to_json({"schema_version": 1, "network": network, "size": list(size), "layers": listed})
-    title = f"{network}, {size[0]} x {size[1]}: units that padding touches, and the input pixels they stand for"
-    return tables.to_table(columns, cells, title)
+    pairs = []
+    for row in rows:
+        sums = ["+".join(map(str, pair)) for pair in (row.height, row.width, row.halo_height, row.halo_width)]
+        pairs.append((row.layer, row.kind, *sums))
+    title = f"{network}, {size[0]} x {size[1]}: rows (top+bottom) and columns (left+right) that padding touches"
+    return tables.to_table(("layer", "kind", "unit rows", "columns", "pixel rows", "columns"), pairs, title)

@@ -63,11 +63,17 @@ def _text(rows: list[TapExposure], network: Network, size: Size, format_: str, o
         head = {"schema_version": 1, "network": network.name, "size": list(size)}
         files = [str(output)] if output else []
         return tables.to_json({**head, "layers": [_layer(row) for row in rows], "files": files})
-    columns = ("layer", "kind", "taps", "units", "least read", "most read", "left-right", "top-bottom", "uneven")
-    cells = [(row.layer, row.kind, *_cells(row)) for row in rows]
     if format_ == "csv":
-        return tables.to_csv(columns, cells)
-    return tables.to_table(columns, cells, f"{network.title}, {size[0]} x {size[1]}: units that read a real pixel")
+        columns = ("layer", "kind", "taps", "units", "least", "most", "left_right", "top_bottom", "uneven")
+        return tables.to_csv(columns, [(row.layer, row.kind, *_cells(row)) for row in rows])
+    columns = ("layer", "kind", "taps", "units", "least", "most", "imbalance", "")
+    cells = []
+    for row in rows:
+        *counts, wide, tall, uneven = _cells(row)
+        both = f"{wide:+.2%}" if wide == tall else f"{wide:+.2%} x {tall:+.2%}"
+        cells.append((row.layer, row.kind, *counts, both if wide or tall else "0", "uneven" if uneven else ""))
+    title = f"{network.title}, {size[0]} x {size[1]}: units that read a real pixel with their least- and most-read tap"
+    return tables.to_table(columns, cells, title)
 
 
 def _layer(row: TapExposure) -> dict[str, Any]:
@@ -77,6 +83,6 @@ def _layer(row: TapExposure) -> dict[str, Any]:
 
 
 def _cells(row: TapExposure) -> tuple[Any, ...]:
-    tall, wide = (f"{share:+.2%}" if share else "0" for share in row.imbalance)
+    tall, wide = row.imbalance
     taps = f"{row.grid.shape[0]} x {row.grid.shape[1]}"
-    return taps, row.units, int(row.grid.min()), int(row.grid.max()), wide, tall, "uneven" if row.uneven else ""
+    return taps, row.units, int(row.grid.min()), int(row.grid.max()), wide, tall, int(row.uneven)

@@ -23,7 +23,7 @@ REPORTED = {  # ImageNet top-1 accuracy in percent of networks trained and teste
     "resnet50": (75.65, 76.01),
     "resnet101": (77.37, 77.67),
 }
-COLUMNS = ("layer", "kind", "k/s/d", "axis", "input", "padding", "read", "drop", "skip", "over", "how it shows")
+COLUMNS = ("layer", "kind", "k/s/d", "axis", "input", "pads", "used", "drop", "skip", "over", "reads")
 FLAT = (
     "network", "height", "width", "layer", "kind", "axis", "uneven", "input", "output", "kernel", "stride", "dilation",
     "declared_before", "declared_after", "consumed_before", "consumed_after", "dropped", "skipped", "overhang",
@@ -159,7 +159,7 @@ def _rows(layer: LayerPadding) -> list[tuple[Any, ...]]:
     """One row for both axes where they agree, else one for each that matters."""
     axes = [("height", layer.height, "top", "bottom"), ("width", layer.width, "left", "right")]
     if layer.height == layer.width:
-        axes = [("both", layer.height, "top/left", "bottom/right")]
+        axes = [("", layer.height, "top/left", "bottom/right")]
     elif layer.uneven:
         axes = [each for each in axes if each[1].uneven]
     return [(layer.layer, layer.kind, *_cells(axis, row), _how(row, *sides)) for axis, row, *sides in axes]
@@ -173,11 +173,11 @@ def _cells(axis: str, row: AxisPadding) -> tuple[Any, ...]:
 
 def _how(row: AxisPadding, before: str, after: str) -> str:
     first, second = row.consumed[0], row.consumed[1] + row.overhang
-    return f"reads {first} {before}, {second} {after}" if row.uneven else ""
+    return f"{first} {before}, {second} {after}" if row.uneven else ""
 
 
 def _shows(layer: LayerPadding) -> str:
-    return "; ".join(row[-1] for row in _rows(layer) if row[-1])
+    return "reads " + "; ".join(row[-1] for row in _rows(layer) if row[-1])
 
 
 def _verdict(network: Network, found: Ledger) -> list[str]:
