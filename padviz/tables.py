@@ -61,8 +61,8 @@ def to_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str =
     piped = not (sys.stdout and sys.stdout.isatty()) and "COLUMNS" not in os.environ
     console = Console(width=10_000 if piped else None, highlight=False)
     longest = max((len(readable(row[0])) for row in rows), default=0)
-    share = int(console.width * 0.45)  # of the line, for names
-    names: dict[str, Any] = {"no_wrap": True} if longest <= share else {"min_width": share}
+    fits = longest <= console.width * 0.45
+    names: dict[str, Any] = {"no_wrap": True} if fits else {"min_width": int(console.width * 0.3)}
     for i, column in enumerate(columns):
         numeric = all(isinstance(row[i], int | float | None) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold", **(names if not i else {}))

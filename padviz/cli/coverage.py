@@ -100,8 +100,16 @@ def _shares(found: tuple[CountMap, ...], path: Path, format_: str) -> str:
         head: dict[str, Any] = {"schema_version": 1, "network": network.name, "size": list(size)}
         head |= {"padding": found[0].padding, "pooling": found[0].pooling, "layers": listed, "files": [str(path)]}
         return tables.to_json(head)
-    title = f"{network.title}, {size[0]} x {size[1]}: paths from real pixels to each unit"
-    return tables.to_table(columns, rows, title) + f"\n\nfile  {path}"
+    cells = [(row[0], f"{row[1]} x {row[2]}", _rounded(row[3]), row[5] / (row[3] or 1), *row[6:]) for row in rows]
+    title = f"{network.title}, {size[0]} x {size[1]}: share of each unit's paths that starts at real pixels"
+    table = tables.to_table(("layer", "units", "paths", "least", "mean", "centre", "corner"), cells, title)
+    return f"{table}\n\nfile  {path}"
+
+
+def _rounded(value: int | float) -> str:
+    from padviz import tables
+
+    return tables.rounded(value) if isinstance(value, int) and value >= 10**6 else f"{value:.4g}"
 
 
 def _margins(rows: list[Margin], network: str, size: tuple[int, int], format_: str) -> str:

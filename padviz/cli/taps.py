@@ -64,15 +64,15 @@ def _text(rows: list[TapExposure], network: Network, size: Size, format_: str, o
         files = [str(output)] if output else []
         return tables.to_json({**head, "layers": [_layer(row) for row in rows], "files": files})
     if format_ == "csv":
-        columns = ("layer", "kind", "taps", "units", "least", "most", "left_right", "top_bottom", "uneven")
-        return tables.to_csv(columns, [(row.layer, row.kind, *_cells(row)) for row in rows])
+        keys = ("layer", "kind", "taps", "units", "least", "most", "left_right", "top_bottom", "uneven")
+        return tables.to_csv(keys, [(row.layer, row.kind, *_cells(row)) for row in rows])
     columns = ("layer", "kind", "taps", "units", "least", "most", "imbalance", "")
     cells = []
     for row in rows:
         *counts, wide, tall, uneven = _cells(row)
         both = f"{wide:+.2%}" if wide == tall else f"{wide:+.2%} x {tall:+.2%}"
         cells.append((row.layer, row.kind, *counts, both if wide or tall else "0", "uneven" if uneven else ""))
-    title = f"{network.title}, {size[0]} x {size[1]}: units that read a real pixel with their least- and most-read tap"
+    title = f"{network.title}, {size[0]} x {size[1]}: units whose tap reads a real pixel"
     return tables.to_table(columns, cells, title)
 
 
