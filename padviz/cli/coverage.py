@@ -91,7 +91,7 @@ def _shares(found: tuple[CountMap, ...], path: Path, format_: str) -> str:
     for each in found:
         (height, width), full = each.shape, each.full or 1
         shares = each.total / full / (height * width), each.at(height // 2, width // 2) / full, each.at(0, 0) / full
-        rows.append((each.target.layer, height, width, each.full, each.max, each.min, *shares))
+        rows.append((each.target.layer, height, width, full, each.max, each.min, *shares))
     if format_ == "csv":
         return tables.to_csv(columns, rows)
     network, size = found[0].network, found[0].size

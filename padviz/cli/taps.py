@@ -66,12 +66,12 @@ def _text(rows: list[TapExposure], network: Network, size: Size, format_: str, o
     if format_ == "csv":
         keys = ("layer", "kind", "taps", "units", "least", "most", "left_right", "top_bottom", "uneven")
         return tables.to_csv(keys, [(row.layer, row.kind, *_cells(row)) for row in rows])
-    columns = ("layer", "kind", "taps", "units", "least", "most", "imbalance", "")
+    columns = ("layer", "kind", "taps", "units", "least", "most", "imbalance")
     cells = []
     for row in rows:
         *counts, wide, tall, uneven = _cells(row)
         both = f"{wide:+.2%}" if wide == tall else f"{wide:+.2%} x {tall:+.2%}"
-        cells.append((row.layer, row.kind, *counts, both if wide or tall else "0", "uneven" if uneven else ""))
+        cells.append((row.layer, row.kind, *counts, (f"{both} uneven" if uneven else both) if wide or tall else "0"))
     title = f"{network.title}, {size[0]} x {size[1]}: units whose tap reads a real pixel"
     return tables.to_table(columns, cells, title)
 
