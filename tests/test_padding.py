@@ -181,6 +181,16 @@ def test_even_sizes_of_every_shape(window: Window, stride: int) -> None:
     assert list(found.even) == expected
 
 
+def test_sizes_at_which_branches_disagree_are_not_even() -> None:
+    steps = [
+        {"op": "maxpool", "name": "down", "kernel": 2},
+        {"op": "resize", "name": "up", "scale": 2},
+        {"op": "add", "name": "sum", "from": ["up", "input"]},
+    ]
+    found = padviz.even_sizes(parse({"layers": steps}, "hourglass"), 2, 20)
+    assert (found.even, found.rule) == (tuple(range(2, 21, 2)), "2*i")
+
+
 def test_rules() -> None:
     assert padviz.even_sizes("resnet50").rule == "32*i + 1"
     assert padviz.even_sizes("vgg19").rule == "every size"
@@ -380,6 +390,8 @@ def test_same_puts_the_odd_row_on_the_far_side() -> None:
     assert {row.height.consumed for row in near} == {(1, 0)}
     assert {row.height.consumed for row in far} == {(0, 1)}
     assert padviz.ledger(with_same(net), 225).even
+    valid = with_same(padviz.load("inception_v3")).find("Conv2d_1a_3x3.conv").height
+    assert valid == padviz.load("inception_v3").find("Conv2d_1a_3x3.conv").height
 
 
 def test_differences_between_descriptions() -> None:

@@ -12,6 +12,7 @@ PLOT = "a script that saves a 512 x 512 heat map with a colour bar"
 RATIOS = [  # what, ours, compared with, theirs, the most that the ratio should be
     ("`usage` of VGG-19 at 512, in process", "padviz_counts[vgg19]", TORCH, "pytorch_counts[vgg19]", 1 / 10),
     ("`usage` of ResNet-50 at 512, in process", "padviz_counts[resnet50]", TORCH, "pytorch_counts[resnet50]", 1 / 5),
+    ("`even_sizes` of ResNet-152, 64 to 4096", "even_sizes", "`ledger` of ResNet-152 at one size", "ledger", 50),
     ("`padviz usage vgg19 --size 512`", "process_usage", PLOT, "process_plot", 1.3),
     ("the same, without numba's cache", "process_first_usage", PLOT, "process_plot", 1.3),
     ("`padviz --help`", "process_help", '`python -c "import click"`', "process_import_click", 2.5),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,16 @@ def test_pytorch_counts(benchmark: Any, name: str) -> None:
             body(image).sum().backward()
 
     benchmark(forward_and_backward)
+
+
+def test_even_sizes(benchmark: Any) -> None:
+    network = padviz.load("resnet152")
+    benchmark(padviz.even_sizes, network, 64, 4096)
+
+
+def test_ledger(benchmark: Any) -> None:
+    network, sizes = padviz.load("resnet152"), cycle(range(224, 1024))  # each call at a size of its own
+    benchmark(lambda: padviz.ledger(network, next(sizes)))
 
 
 def process(benchmark: Any, folder: Path, *command: str, fresh: bool = False) -> None:
