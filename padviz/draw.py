@@ -27,7 +27,7 @@ DPI = 130
 SIDE, LEAST = 600, 100  # screen pixels: the longer side of a heat map, about, and the least of the shorter
 PROFILE, GAP, BAR = 80, 13, 16
 LEFT, RIGHT, BOTTOM, TOP = 90, 115, 64, 92
-SMALL, MEDIUM, LARGE = 7, 8, 11  # points
+SMALL, MEDIUM, LARGE = 7, 8, 12  # points
 SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -51,8 +51,8 @@ def heatmap(counts: CountMap, cmap: str = CMAP) -> Figure:
     total_h = BOTTOM + box_h + GAP + PROFILE + TOP
     figure = new_figure(total_w, total_h)
 
-    def axes(x: int, y: int, w: int, h: int, **shared: Any) -> Axes:
-        return figure.add_axes((x / total_w, y / total_h, w / total_w, h / total_h), **shared)
+    def axes(x: int, y: int, w: int, h: int) -> Axes:
+        return figure.add_axes((x / total_w, y / total_h, w / total_w, h / total_h))
 
     values, unit = scaled(counts)
     blocks = (_block(values.shape[0], box_h), _block(values.shape[1], box_w))
@@ -64,13 +64,13 @@ def heatmap(counts: CountMap, cmap: str = CMAP) -> Figure:
     place = "pixels" if counts.full is None else "units"
     main.set_xlabel(f"column ({place})", fontsize=MEDIUM)
     main.set_ylabel(f"row ({place})", fontsize=MEDIUM)
-    above = axes(LEFT, BOTTOM + box_h + GAP, box_w, PROFILE, sharex=main)
-    beside = axes(LEFT + box_w + GAP, BOTTOM, PROFILE, box_h, sharey=main)
+    above = axes(LEFT, BOTTOM + box_h + GAP, box_w, PROFILE)
+    beside = axes(LEFT + box_w + GAP, BOTTOM, PROFILE, box_h)
     _profiles(above, beside, values, most, blocks)
     colours = figure.colorbar(image, cax=axes(bar_x, BOTTOM, BAR, box_h))
     colours.set_label(unit, fontsize=MEDIUM)
     colours.ax.tick_params(labelsize=SMALL)
-    figure.text(LEFT / total_w, 1 - 37 / total_h, title, fontsize=LARGE, weight="bold")
+    figure.text(LEFT / total_w, 1 - 37 / total_h, title, fontsize=LARGE)
     figure.text(LEFT / total_w, 1 - 66 / total_h, line, fontsize=MEDIUM)
     return figure
 
@@ -132,7 +132,8 @@ def _rendered(figure: Figure, kind: str) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        figure.savefig(buffer, format=kind)
+        options: dict[str, Any] = {"pil_kwargs": {"compress_level": 4}} if kind == "png" else {}
+        figure.savefig(buffer, format=kind, **options)
     return buffer.getvalue()
 
 
@@ -268,8 +269,10 @@ def _profiles(above: Axes, beside: Axes, values: NDArray[np.float64], peak: floa
     most = f"{peak:,.0f}" if peak >= 1000 else f"{peak:.3g}"
     above.set_yticks([0, peak], ["0", most])
     beside.set_xticks([0, peak], ["0", most])
-    above.tick_params(axis="x", bottom=False, labelbottom=False)
-    beside.tick_params(axis="y", left=False, labelleft=False)
+    above.set_xlim(-0.5, width - 0.5)
+    beside.set_ylim(height - 0.5, -0.5)
+    above.xaxis.set_visible(False)
+    beside.yaxis.set_visible(False)
     for ax in (above, beside):
         ax.tick_params(labelsize=SMALL, length=2)
         ax.spines[["top", "right"]].set_visible(False)

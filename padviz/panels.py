@@ -136,7 +136,7 @@ def _percent(ax: Axes, values: NDArray[np.float64], image: Any) -> None:
 
 def _headline(figure: Figure, title: str, line: str) -> None:
     width, height = figure.get_size_inches() * DPI
-    figure.text(EDGE / width, 1 - 30 / height, title, fontsize=LARGE, weight="bold")
+    figure.text(EDGE / width, 1 - 30 / height, title, fontsize=LARGE)
     figure.text(EDGE / width, 1 - 56 / height, line, fontsize=MEDIUM)
 
 

@@ -70,7 +70,7 @@ def test_ledger(benchmark: Any) -> None:
 
 def process(benchmark: Any, folder: Path, *command: str, fresh: bool = False) -> None:
     """Time a whole process; `fresh` gives each round an empty cache for numba."""
-    rounds = iter(range(100))
+    rounds = iter(range(1000))
 
     def prepare() -> tuple[tuple[()], dict[str, Any]]:
         environment = dict(os.environ)
@@ -81,7 +81,7 @@ def process(benchmark: Any, folder: Path, *command: str, fresh: bool = False) ->
     def whole(env: dict[str, str]) -> None:
         subprocess.run([sys.executable, *command], cwd=folder, env=env, check=True, stdout=subprocess.DEVNULL)
 
-    benchmark.pedantic(whole, setup=prepare, rounds=15, warmup_rounds=1)
+    benchmark.pedantic(whole, setup=prepare, rounds=25, warmup_rounds=1)
 
 
 def test_process_usage(benchmark: Any, tmp_path: Path) -> None:
