@@ -194,6 +194,12 @@ def means(values: NDArray[np.float64], blocks: Size) -> NDArray[np.float64]:
     return values
 
 
+def sampling(values: NDArray[np.float64], pixels: float) -> Literal["nearest", "auto"]:
+    """How matplotlib should draw values so wide on so many screen pixels: crisp, or smooth where cells would alias."""
+    wide = values.shape[1]
+    return "nearest" if pixels % wide < 0.01 or pixels > 3 * wide else "auto"
+
+
 def _block(n: int, pixels: int) -> int:
     """How many positions a screen pixel stands for, where there are more than matplotlib should resample."""
     return -(-n // pixels) if n > 2 * pixels else 1
@@ -221,8 +227,6 @@ def _image(ax: Axes, values: NDArray[np.float64], most: float, cmap: str, blocks
     from matplotlib.ticker import MaxNLocator
 
     colours = colour_map(cmap)
-    fits = ax.bbox.width % values.shape[1] < 0.01 or ax.bbox.width > 3 * values.shape[1]
-    smooth = "nearest" if fits else "auto"
     height, width = values.shape
     image = ax.imshow(
         means(values, blocks),
@@ -230,7 +234,7 @@ def _image(ax: Axes, values: NDArray[np.float64], most: float, cmap: str, blocks
         vmin=0,
         vmax=most,
         aspect="auto",
-        interpolation=smooth,
+        interpolation=sampling(values, ax.bbox.width),
         extent=(-0.5, width - 0.5, height - 0.5, -0.5),
     )
     ax.tick_params(labelsize=SMALL)

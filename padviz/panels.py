@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.counts import CountMap
-from padviz.draw import CMAP, DPI, LARGE, MEDIUM, SMALL, colour_map, new_figure, shortened
+from padviz.draw import CMAP, DPI, LARGE, MEDIUM, SMALL, colour_map, new_figure, sampling, shortened
 from padviz.fields import Interval
 from padviz.network import Size
 from padviz.padding import TapExposure
@@ -104,7 +104,9 @@ def _grid(
         width, height = _within(values.shape, side)
         x, y = EDGE + col * pitch, HEAD + row * (side + label) + label
         ax = figure.add_axes((x / total_w, 1 - (y + height) / total_h, width / total_w, height / total_h))
-        image = ax.imshow(values, cmap=colours, vmin=least, vmax=1, aspect="auto", interpolation="nearest")
+        image = ax.imshow(
+            values, cmap=colours, vmin=least, vmax=1, aspect="auto", interpolation=sampling(values, width)
+        )
         ax.set_xticks([])
         ax.set_yticks([])
         ax.set_title(text, fontsize=SMALL - 1, color=colour, loc="left", pad=3)

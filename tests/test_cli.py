@@ -357,20 +357,25 @@ def test_python_arguments_are_checked() -> None:
 
 
 def test_a_polite_kill_leaves_nothing() -> None:
-    code = (
-        "import time, numpy\n"
-        "def slow(to, data, **options):\n"
-        "    to.write(b'half'); to.flush(); print('writing', flush=True); time.sleep(60)\n"
-        "numpy.save = slow\n"
-        "from padviz.cli import cli\n"
-        "cli(['usage', 'vgg11', '-o', 'map.npy'])\n"
-    )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([sys.executable, "-c", SLOW_WRITE], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "writing\n"
         process.terminate()
         assert process.wait(30) == 143
     assert os.listdir() == []
+
+
+SLOW_WRITE = """
+import time, numpy
+def slow(to, data, **options):
+    to.write(b"half")
+    to.flush()
+    print("writing", flush=True)
+    time.sleep(60)
+numpy.save = slow
+from padviz.cli import cli
+cli(["usage", "vgg11", "-o", "map.npy"])
+"""
 
 
 def test_a_failed_write_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -388,15 +393,9 @@ def test_a_failed_write_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_interrupted_write_leaves_nothing() -> None:
-    code = (
-        "import time, numpy\n"
-        "def slow(to, data, **options):\n"
-        "    to.write(b'half'); to.flush(); print('writing', flush=True); time.sleep(60)\n"
-        "numpy.save = slow\n"
-        "from padviz.cli import cli\n"
-        "cli(['usage', 'vgg11', '-o', 'map.npy'])\n"
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW_WRITE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "writing\n"
     process.send_signal(signal.SIGINT)
