@@ -27,6 +27,8 @@ figures: .venv/.installed
 	mkdir -p docs
 	$(BIN)/padviz usage vgg19 --size 512 -o docs/vgg19-512.png --overwrite
 	$(BIN)/padviz usage resnet50 --size 224 -o docs/resnet50-224.png --overwrite
+	$(BIN)/padviz compare vgg19 --size 512 -o docs/vgg19-schemes.png --overwrite \
+		--padding zero,valid,full,reflect,symmetric,replicate,circular,partial
 	$(BIN)/padviz taps resnet18 --size 224 -o docs/resnet18-taps.png --overwrite
 	$(BIN)/padviz coverage vgg19 --size 224 --layer features.4 --layer features.9 --layer features.18 \
 		--layer features.27 --layer features.36 -o docs/vgg19-coverage.png --overwrite

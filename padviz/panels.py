@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import ceil
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padviz.counts import CountMap
-from padviz.draw import CMAP, DPI, LARGE, MEDIUM, SMALL, colour_map, new_figure, sampling, shortened
+from padviz.draw import CMAP, DPI, LARGE, MEDIUM, SMALL, SUPERSCRIPT, colour_map, new_figure, sampling, shortened
+from padviz.errors import PadvizError
 from padviz.fields import Interval
 from padviz.network import Size
 from padviz.padding import TapExposure
+from padviz.wide import shares
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 COLUMNS = 6  # panels in a row
 EDGE, BETWEEN, HEAD = 40, 26, 84  # screen pixels
 UNEVEN = "#c22f2f"
+Panel = tuple[str, str, "NDArray[np.float64] | str"]  # label, its colour, and values up to 1 or why there are none
 
 
 def strip(maps: Sequence[CountMap], cmap: str = CMAP) -> Figure:
@@ -36,15 +40,38 @@ def strip(maps: Sequence[CountMap], cmap: str = CMAP) -> Figure:
     return _grid(panels, title, line, "share of the paths", 0.0, 170, cmap)
 
 
+def compared(
+    items: Sequence[tuple[str, CountMap | PadvizError]], varies: str, shared: bool, cmap: str = CMAP
+) -> Figure:
+    """Usage maps side by side, on one scale of counts or each up to its own maximum; an error is written out."""
+    maps = [found for _, found in items if isinstance(found, CountMap)]
+    most = max(each.max for each in maps)
+    panels: list[Panel] = []
+    for name, found in items:
+        if isinstance(found, PadvizError):
+            panels.append((_short(name), "0.4", f"cannot run: {found.where}: {found.what}"))
+            continue
+        below = found.summary().marginalised
+        label = f"{_short(name)}\nmax {_scientific(found.max)} · {below:.0%} below half"
+        values = shares(found.tally)
+        panels.append((label, "black", values * (found.max / most) if shared and most else values))
+    first = maps[0]
+    same = {"network": first.network.title, "size": f"{first.size[0]} × {first.size[1]}"}
+    kept = [text for key, text in same.items() if not varies.startswith(key.replace("network", "model"))]
+    unit = f"share of {_scientific(most)} paths" if shared else "share of the panel's maximum"
+    line = f"paths from each pixel to {first.target.layer if varies != 'layer' else 'the layer'} · colours: {unit}"
+    return _grid(panels, ", ".join(map(shortened, kept)), line, unit, 0.0, 220, cmap, columns=4)
+
+
 def taps(exposures: Sequence[TapExposure], title: str, cmap: str = CMAP) -> Figure:
     """Tap exposure in network order, on one scale: the share of units whose tap reads a real pixel."""
-    shares = [row.grid / row.units for row in exposures]
+    parts = [row.grid / row.units for row in exposures]
     panels = []
-    for row, share in zip(exposures, shares, strict=True):
+    for row, share in zip(exposures, parts, strict=True):
         tall, wide = row.imbalance
         label = f"{_short(row.layer)}\n↔ {wide:+.1%}  ↕ {tall:+.1%}".replace("+0.0%", "0%")
         panels.append((label, UNEVEN if row.uneven else "black", share))
-    least = min((float(share.min()) for share in shares), default=0.0)
+    least = min((float(share.min()) for share in parts), default=0.0)
     floor = min(np.floor(least * 20) / 20, 0.95)
     line = "share of the units whose tap reads a real pixel · imbalance ↔ left-right, ↕ top-bottom · red: uneven"
     return _grid(panels, title, line, "share of the units", float(floor), 130, cmap)
@@ -82,17 +109,18 @@ def fields(units: Mapping[str, Mapping[str, tuple[Interval, Interval]]], size: S
 
 
 def _grid(
-    panels: Sequence[tuple[str, str, NDArray[np.float64]]],
+    panels: Sequence[Panel],
     title: str,
     line: str,
     unit: str,
     least: float,
     side: int,
     cmap: str,
+    columns: int = COLUMNS,
 ) -> Figure:
-    """Panels of (label, colour of the label, values from `least` to 1) in rows, with one colour bar."""
+    """Panels in rows, with one colour bar from `least` to 1."""
     colours = colour_map(cmap)
-    per_row = min(COLUMNS, max(len(panels), 1))
+    per_row = min(columns, max(len(panels), 1))
     lines = ceil(len(panels) / per_row)
     pitch, label = side + BETWEEN + 20, 40
     total_w = max(EDGE + per_row * pitch + 110, int(8.6 * len(line)) + EDGE)
@@ -101,16 +129,18 @@ def _grid(
     image: Any = None
     for i, (text, colour, values) in enumerate(panels):
         row, col = divmod(i, per_row)
-        width, height = _within(values.shape, side)
+        width, height = (side, side) if isinstance(values, str) else _within(values.shape, side)
         x, y = EDGE + col * pitch, HEAD + row * (side + label) + label
         ax = figure.add_axes((x / total_w, 1 - (y + height) / total_h, width / total_w, height / total_h))
-        image = ax.imshow(
-            values, cmap=colours, vmin=least, vmax=1, aspect="auto", interpolation=sampling(values, width)
-        )
+        if isinstance(values, str):
+            ax.text(0.5, 0.5, fill(values, 30), ha="center", va="center", size=SMALL, color="0.4", wrap=True)
+        else:
+            smooth = sampling(values, width)
+            image = ax.imshow(values, cmap=colours, vmin=least, vmax=1, aspect="auto", interpolation=smooth)
+            _percent(ax, values, image)
         ax.set_xticks([])
         ax.set_yticks([])
         ax.set_title(text, fontsize=SMALL - 1, color=colour, loc="left", pad=3)
-        _percent(ax, values, image)
     if image is not None:
         x, y, tall = EDGE + per_row * pitch + 10, HEAD + label, side / total_h
         bar = figure.add_axes((x / total_w, 1 - y / total_h - tall, 12 / total_w, tall))
@@ -140,6 +170,11 @@ def _headline(figure: Figure, title: str, line: str) -> None:
     width, height = figure.get_size_inches() * DPI
     figure.text(EDGE / width, 1 - 30 / height, title, fontsize=LARGE)
     figure.text(EDGE / width, 1 - 56 / height, line, fontsize=MEDIUM)
+
+
+def _scientific(value: int | float) -> str:
+    power = len(str(int(value))) - 1
+    return f"{value:g}" if power < 5 else f"{int(value) / 10**power:.2f}×10{str(power).translate(SUPERSCRIPT)}"
 
 
 def _short(name: str) -> str:

@@ -1,0 +1,124 @@
+"""`padviz compare`: usage maps side by side, under several paddings, sizes, depths or networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from padviz.cli import options
+from padviz.errors import OptionError, PadvizError
+
+if TYPE_CHECKING:
+    from padviz.counts import CountMap
+
+Item = tuple[str, "CountMap | PadvizError"]
+
+
+@click.command(name="compare", short_help="Usage maps side by side: paddings, sizes, depths or networks.")
+@click.argument("model", required=False)
+@click.option("--model", "models", metavar="MODEL,...", help="Compare networks.")
+@click.option("--size", metavar="N|HxW[,...]", help="Input size; several, to compare sizes.")
+@click.option("--padding", metavar="MODE[,...]", help="Padding of every convolution; several, to compare schemes.")
+@click.option("--layer", metavar="NAME[,...]", help="Target layer; several, to compare depths.")
+@click.option("--scale", type=click.Choice(["shared", "each"]), help="One colour scale, or one for each panel.")
+@options.output("Picture (.png .svg .pdf). Default: MODEL-compare.png.")
+@options.format_of("table", "json", "csv")
+@options.cmap
+@options.overwrite
+def command(
+    model: str | None,
+    models: str | None,
+    size: str | None,
+    padding: str | None,
+    layer: str | None,
+    scale: str | None,
+    output: Path | None,
+    format_: str,
+    cmap: str,
+    overwrite: bool,
+) -> None:
+    """Draw the usage maps of MODEL side by side. Exactly one of --padding, --size, --layer and --model is a list.
+
+    What cannot run gets an empty panel that says why. Paddings share one colour scale, counts of paths; other
+    lists have one for each panel, up to its own maximum, since their counts are not alike.
+
+    \b
+    Example:
+      padviz compare vgg19 --size 128 --padding zero,reflect,symmetric,partial
+      padviz compare resnet50 --size 64,128,224
+    """
+    from padviz.draw import PICTURE_SUFFIXES, save
+
+    if output is not None:
+        options.checked_output(output, PICTURE_SUFFIXES, overwrite)
+    if (model is None) == (models is None):
+        raise OptionError("needs one MODEL, or several with --model", where="MODEL", hint="as padviz compare vgg19 ...")
+    given = {"model": _list(model or models), "size": _list(size), "padding": _list(padding), "layer": _list(layer)}
+    lists = [name for name, values in given.items() if len(values) > 1]
+    if len(lists) != 1:
+        what = f"{len(lists)} lists are given ({', '.join(lists)})" if lists else "nothing is a list"
+        raise OptionError(what, where="compare", hint="give a list to one of --padding, --size, --layer and --model")
+    (varies,) = lists
+    items = _items(given, varies)
+    path = output or Path("-".join([Path(given["model"][0] or "").stem if model else "networks", "compare.png"]))
+    shared = scale == "shared" if scale else varies == "padding"
+    from padviz import panels
+
+    save(panels.compared(items, varies, shared, cmap), path)
+    click.echo(_text(items, varies, path, format_))
+
+
+def _list(text: str | None) -> list[str | None]:
+    """Values between commas, each once; one None where nothing is given."""
+    return [None] if text is None else [*dict.fromkeys(part.strip() for part in text.split(","))]
+
+
+def _items(given: dict[str, list[str | None]], varies: str) -> list[Item]:
+    """The maps, or the errors in their place; an error that all share is raised."""
+    from padviz.paths import usage
+
+    items: list[Item] = []
+    for value in given[varies]:
+        chosen = {name: values[0] for name, values in given.items()} | {varies: value}
+        size = None if chosen["size"] is None else options.SizeType().convert(chosen["size"], None, None)
+        try:
+            found: CountMap | PadvizError = usage(chosen["model"] or "", size, chosen["padding"], chosen["layer"])
+        except PadvizError as error:
+            found = error
+        items.append((value or "", found))
+    errors = [found for _, found in items if isinstance(found, PadvizError)]
+    if len(errors) == len(items):
+        raise errors[0]
+    return items
+
+
+def _text(items: list[Item], varies: str, path: Path, format_: str) -> str:
+    from msgspec import to_builtins
+
+    from padviz import tables
+
+    if format_ == "json":
+        results = [
+            {varies: label, "error": str(found)} if isinstance(found, PadvizError) else to_builtins(found.summary())
+            for label, found in items
+        ]
+        return tables.to_json({"schema_version": 1, "varies": varies, "results": results, "files": [str(path)]})
+    columns = (varies, "max", "corner/max", "below half", "asymmetry", "skew", "note")
+    rows = [(label, *_figures(found, rounded=format_ == "table")) for label, found in items]
+    if format_ == "csv":
+        return tables.to_csv(columns, rows)
+    return f"{tables.to_table(columns, rows)}\n\nfile  {path}"
+
+
+def _figures(found: CountMap | PadvizError, rounded: bool) -> tuple[Any, ...]:
+    from padviz import tables
+
+    if isinstance(found, PadvizError):
+        return None, None, None, None, None, f"cannot run: {found.where}: {found.what}"
+    summary = found.summary()
+    corner = summary.corners.top_left / summary.max if summary.max else 0.0
+    most = tables.rounded(int(summary.max)) if rounded and summary.max >= 10**6 else summary.max
+    lean = max(summary.skew.height, summary.skew.width, key=abs)
+    return most, corner, summary.marginalised, max(summary.asymmetry.height, summary.asymmetry.width), lean, None
