@@ -256,9 +256,13 @@ def _write_numbers(ax: Axes, values: NDArray[np.float64], image: Any, share: boo
     cell = min(ax.bbox.width / values.shape[1], ax.bbox.height / values.shape[0]) * 72 / ax.figure.dpi
     size = min(11.0, 1.3 * cell / longest, 0.6 * cell)
     for (row, col), value in np.ndenumerate(values):
-        red, green, blue, _ = image.cmap(image.norm(value))
-        dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
-        ax.text(col, row, texts[row][col], ha="center", va="center", size=size, color="w" if dark else "k")
+        ax.text(col, row, texts[row][col], ha="center", va="center", size=size, color=ink(image, value))
+
+
+def ink(image: Any, value: float) -> str:
+    """White on the dark colours of an image, black on the bright ones."""
+    red, green, blue, _ = image.cmap(image.norm(value))
+    return "w" if 0.3 * red + 0.59 * green + 0.11 * blue < 0.5 else "k"
 
 
 def _profiles(above: Axes, beside: Axes, values: NDArray[np.float64], peak: float, blocks: Size) -> None:

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.counts import CountMap
-from padviz.draw import CMAP, DPI, LARGE, MEDIUM, SMALL, SUPERSCRIPT, colour_map, new_figure, sampling, shortened
+from padviz.draw import CMAP, DPI, LARGE, MEDIUM, SMALL, SUPERSCRIPT, colour_map, ink, new_figure, sampling, shortened
 from padviz.errors import PadvizError
 from padviz.fields import Interval
+from padviz.illustrate import Illustration
 from padviz.network import Size
 from padviz.padding import TapExposure
 from padviz.wide import shares
@@ -108,6 +109,60 @@ def fields(units: Mapping[str, Mapping[str, tuple[Interval, Interval]]], size: S
     return figure
 
 
+def kernels(shown: Sequence[Illustration], pixel: tuple[int, int] | None, cmap: str = CMAP) -> Figure:
+    """Illustrations one below the other: the padded image in letters, the uses, and the taps that read `pixel`."""
+    cell, gap = 36, 40
+    names = ["padded image", "uses of each pixel"] + ([f"reads of pixel {pixel[0]},{pixel[1]}"] if pixel else [])
+    grids: list[list[Sequence[Sequence[Any]]]] = [
+        [each.padded, each.uses, *([each.taps(*pixel)] if pixel else [])] for each in shown
+    ]
+    wide = [max(170, *(len(row[i][0]) * cell for row in grids)) for i in range(len(names))]
+    tall = [max(len(grid) for grid in row) * cell + 56 for row in grids]
+    total_w, total_h = 2 * EDGE + sum(wide) + gap * (len(wide) - 1), HEAD + sum(tall)
+    figure = new_figure(max(total_w, 560), total_h)
+    total_w = max(total_w, 560)
+    colours = colour_map(cmap)
+    most = max(float(max(map(max, each.uses))) for each in shown)
+    for i, (each, row) in enumerate(zip(shown, grids, strict=True)):
+        for j, grid in enumerate(row):
+            x, y = EDGE + sum(wide[:j]) + gap * j, HEAD + sum(tall[:i]) + 30
+            w, h = len(grid[0]) * cell, len(grid) * cell
+            ax = figure.add_axes((x / total_w, 1 - (y + h) / total_h, w / total_w, h / total_h))
+            ax.set_title(f"{each.scheme}: {names[j]}", fontsize=SMALL, loc="left", pad=4)
+            ax.set_xticks([])
+            ax.set_yticks([])
+            if j:
+                _counted(ax, grid, most if j == 1 else None, colours)
+            else:
+                _lettered(ax, each)
+    window, (high, across) = shown[0].window, shown[0].size
+    line = f"stride {window.stride} · dilation {window.dilation} · {high} × {across} pixels · padding in grey"
+    _headline(figure, f"{window.kernel} × {window.kernel} kernel", line)
+    return figure
+
+
+def _counted(ax: Axes, grid: Sequence[Sequence[Any]], most: float | None, colours: Any) -> None:
+    """Counts in the colours of a heat map from 0 to `most`, each written in its cell."""
+    values = np.array([[float(value) for value in row] for row in grid])
+    image = ax.imshow(values, cmap=colours, vmin=0, vmax=most or values.max() or 1, aspect="auto")
+    texts = [[str(value) if len(str(value)) < 6 else f"{float(value):.2f}" for value in row] for row in grid]
+    longest = max(len(text) for row in texts for text in row)
+    for (row, col), value in np.ndenumerate(values):
+        size = min(9.0, 28 / longest)
+        ax.text(col, row, texts[row][col], ha="center", va="center", size=size, color=ink(image, value))
+
+
+def _lettered(ax: Axes, shown: Illustration) -> None:
+    """The padded image: letters, on grey where they are padding."""
+    rows, cols = len(shown.padded), len(shown.padded[0])
+    inside = np.zeros((rows, cols))
+    inside[shown.before[0] : shown.before[0] + shown.size[0], shown.before[1] : shown.before[1] + shown.size[1]] = 1
+    ax.imshow(inside, cmap="gray", vmin=-4, vmax=1, aspect="auto")
+    for row, letters in enumerate(shown.padded):
+        for col, letter in enumerate(letters):
+            ax.text(col, row, letter, ha="center", va="center", size=9 if len(letter) < 3 else 6)
+
+
 def _grid(
     panels: Sequence[Panel],
     title: str,
@@ -161,9 +216,7 @@ def _percent(ax: Axes, values: NDArray[np.float64], image: Any) -> None:
     if max(values.shape) > 4:
         return
     for (row, col), value in np.ndenumerate(values):
-        red, green, blue, _ = image.cmap(image.norm(value))
-        dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
-        ax.text(col, row, f"{value:.1%}", ha="center", va="center", size=5, color="w" if dark else "k")
+        ax.text(col, row, f"{value:.1%}", ha="center", va="center", size=5, color=ink(image, value))
 
 
 def _headline(figure: Figure, title: str, line: str) -> None:

@@ -35,11 +35,13 @@ def with_padding(network: Network, scheme: str | None) -> Network:
             hint="give the padding to the convolution that follows it",
         )
 
-    def rewrite(layer: Layer) -> Layer:
-        windowed = layer.kind in ("conv", "pad") or (scheme == "valid" and layer.kind in POOLS)
-        return _map_windows(layer, lambda w: _padded(w, layer.kind, scheme)) if windowed else layer
+    return replace(network, layers=tuple(padded_layer(layer, scheme) for layer in network.layers))
 
-    return replace(network, layers=tuple(rewrite(layer) for layer in network.layers))
+
+def padded_layer(layer: Layer, scheme: str) -> Layer:
+    """One layer as `with_padding` rewrites it."""
+    windowed = layer.kind in ("conv", "pad") or (scheme == "valid" and layer.kind in POOLS)
+    return _map_windows(layer, lambda w: _padded(w, layer.kind, scheme)) if windowed else layer
 
 
 @lru_cache(64)

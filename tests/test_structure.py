@@ -18,7 +18,7 @@ FLOORS = [
     {"network"},
     {"sources", "counts", "schemes"},
     {"walk", "store", "padding", "fields"},
-    {"paths", "even", "compare"},
+    {"paths", "even", "compare", "illustrate"},
     {"draw"},
     {"panels"},
     {"tables"},

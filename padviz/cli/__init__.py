@@ -15,7 +15,7 @@ import click
 
 from padviz.errors import PadvizError
 
-COMMANDS = ("usage", "compare", "uneven", "sizes", "taps", "coverage", "fields", "diff", "layers", "networks")
+COMMANDS = ("usage", "compare", "kernel", "uneven", "sizes", "taps", "coverage", "fields", "diff", "layers", "networks")
 
 
 class _Group(click.Group):
