@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from padviz.axis import Op, Window, most_padding, placement, sized
 from padviz.errors import OptionError
 from padviz.network import LARGEST, WINDOWS, Network, Size, as_size, is_square, resolve_both
-from padviz.padding import axis_padding
+from padviz.padding import axis_padding, with_pads_before
 from padviz.sources import load
 
 AXES = ("both", "height", "width")
@@ -110,7 +110,7 @@ def nearest_even(network: Network, size: Size) -> tuple[Suggestion | None, Sugge
         even = sizes[verdict.runs & verdict.even]
         sides.append((n in even, int(even[even < n].max(initial=0)), int(even[even > n].min(initial=LARGEST + 1))))
     move = all(stays for stays, _, _ in sides)
-    work = _positions(network, size)
+    work = _positions(network, size) or 1
     found: list[Suggestion | None] = []
     for which in (1, 2):
         pair = [side[which] if move or not side[0] else n for side, n in zip(sides, size, strict=True)]
@@ -153,12 +153,14 @@ def _verdict(network: Network, axis: int, sizes: NDArray[np.int64]) -> _Verdict:
                 runs &= at[other] == entering
         op = layer.ops[axis]
         like = None if layer.like is None else at[layer.like]
-        key = (op, id(entering), id(like))
+        judged = with_pads_before(network, layer) if layer.kind in WINDOWS else layer
+        key = (op, id(entering), id(like), judged.ops[axis], id(at[judged.inputs[0]]))
         if op is not None and key not in known:
             leaving, fits = _leaving(op, entering, like)
             runs &= fits
-            if isinstance(op, Window) and layer.kind in WINDOWS:
-                _judge(op, entering, even, whole)
+            window = judged.ops[axis]
+            if isinstance(window, Window) and layer.kind in WINDOWS:
+                _judge(window, at[judged.inputs[0]], even, whole)
             known[key] = same.setdefault(leaving.tobytes(), leaving)
         at.append(entering if op is None else known[key])
     return _Verdict(runs, even, whole)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from padviz.axis import CACHED, Window, place
 from padviz.network import WINDOWS, Kind, Layer, Network, Size, as_size, resolve_both
+from padviz.schemes import joined_to
 from padviz.sources import load
 
 Pads = tuple[int, int]
@@ -214,12 +215,21 @@ def _windows(network: Network, size: Size) -> list[tuple[Layer, list[tuple[Windo
     """The convolutions and pools, each with its window and input rows on both axes."""
     axes = resolve_both(network, size)
     found = []
-    for layer in network.layers:
-        if layer.kind in WINDOWS:
+    for declared in network.layers:
+        if declared.kind in WINDOWS:
+            layer = with_pads_before(network, declared)
             entering = [axis.sizes[layer.inputs[0]] for axis in axes]
             ops = [op for op in layer.ops if isinstance(op, Window)]
             found.append((layer, list(zip(ops, entering, strict=True))))
     return found
+
+
+def with_pads_before(network: Network, layer: Layer) -> Layer:
+    """A window that counts the rows of a `pad` layer before it as its own padding: Keras writes them apart."""
+    before = network.layers[layer.inputs[0]]
+    while before.kind == "pad" and (joined := joined_to(before, layer)):
+        layer, before = joined, network.layers[joined.inputs[0]]
+    return layer
 
 
 def _imbalance(reads: list[int]) -> float:

@@ -27,6 +27,7 @@ def with_padding(network: Network, scheme: str | None) -> Network:
         return network
     if not isinstance(scheme, str) or scheme not in SCHEMES:
         raise OptionError(f"{scheme!r} is not a padding scheme", where="--padding", hint=f"use {', '.join(SCHEMES)}")
+    network = with_pads_joined(network)
     if scheme == "partial" and any(layer.kind == "pad" for layer in network.layers):
         pads = [layer.name for layer in network.layers if layer.kind == "pad"]
         raise PadvizError(
@@ -36,6 +37,47 @@ def with_padding(network: Network, scheme: str | None) -> Network:
         )
 
     return replace(network, layers=tuple(padded_layer(layer, scheme) for layer in network.layers))
+
+
+def with_pads_joined(network: Network) -> Network:
+    """The network with each `pad` layer's rows given to the convolutions that follow it, where that changes nothing.
+
+    A pad stays as it is where something else reads it too, or where the convolution pads in another mode.
+    """
+    layers = list(network.layers)
+    for at, pad in enumerate(network.layers):
+        readers = [i for i, layer in enumerate(layers) if at in layer.inputs or layer.like == at]
+        if pad.kind != "pad" or pad.name in network.targets or any(layers[i].kind != "conv" for i in readers):
+            continue
+        joined = [joined_to(pad, layers[i]) for i in readers]
+        if all(joined) and all(_same_mode(pad, layers[i]) for i in readers):
+            layers[at] = replace(pad, kind="identity", height=None, width=None)
+            for i, layer in zip(readers, joined, strict=True):
+                layers[i] = layer or layers[i]
+    return replace(network, layers=tuple(layers))
+
+
+def joined_to(pad: Layer, reader: Layer) -> Layer | None:
+    """A window with the rows of the pad before it as its own, or None where they do not simply add up."""
+    ops = []
+    for rows, window in zip(pad.ops, reader.ops, strict=True):
+        if not isinstance(rows, Window) or not isinstance(window, Window) or window.ceil:
+            return None
+        if isinstance(window.padding, str) or isinstance(rows.padding, str):
+            return None
+        both = rows.padding[0] + window.padding[0], rows.padding[1] + window.padding[1]
+        ops.append(replace(window, padding=both, mode=rows.mode))
+    return replace(reader, inputs=pad.inputs, height=ops[0], width=ops[1])
+
+
+def _same_mode(pad: Layer, reader: Layer) -> bool:
+    pairs = zip(pad.ops, reader.ops, strict=True)
+    return all(
+        isinstance(rows, Window)
+        and isinstance(window, Window)
+        and (window.padding == (0, 0) or window.mode == rows.mode == "zero")
+        for rows, window in pairs
+    )
 
 
 def padded_layer(layer: Layer, scheme: str) -> Layer:

@@ -316,6 +316,7 @@ def test_diff() -> None:
         (["uneven", "vgg19", "--size", "x"], ["--size", "'x'"]),
         (["uneven", "vgg19", "--format", "xml"], ["--format"]),
         (["uneven", "vgg19", "-o", "no/report.md"], ["no", "does not exist"]),
+        (["uneven", "vgg19", "-o", "report.png"], ["report.png", ".csv"]),
         (["sizes", "vgg19", "--range", "9"], ["--range", "'9'"]),
         (["sizes", "vgg19", "--range", "9:3"], ["range", "9:3"]),
         (["sizes", "vgg19", "--range", "0:3"], ["range", "0:3"]),

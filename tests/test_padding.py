@@ -222,6 +222,13 @@ def test_the_nearest_even_sizes_are_even_and_nearest(size: tuple[int, int]) -> N
     assert below.work < 1 < above.work
 
 
+def test_a_network_without_windows_is_even() -> None:
+    net = parse({"layers": [{"op": "identity", "name": "i"}]}, "none")
+    assert padviz.ledger(net, 8).even
+    assert nearest_even(net, (8, 8))[1] is not None
+    assert padviz.even_sizes(net, 1, 9).rule == "every size"
+
+
 def test_no_even_size_is_said() -> None:
     steps = [{"op": "conv", "name": "c", "kernel": 2, "padding": [[1, 0], [1, 0]]}]
     assert nearest_even(parse({"layers": steps}, "never"), (9, 9)) == (None, None)
@@ -381,6 +388,33 @@ def test_margins_are_the_units_that_miss_paths(name: str) -> None:
 
 
 # conventions
+
+
+def test_a_pad_of_its_own_counts_as_the_padding_of_the_window_after_it() -> None:
+    """Keras writes a strided SAME convolution as a pad on the far side and a valid convolution."""
+    keras = [
+        {"op": "pad", "name": "pad", "padding": [[0, 1], [0, 1]]},
+        {"op": "conv", "name": "c", "kernel": 3, "stride": 2},
+        {"op": "conv", "name": "d", "kernel": 3, "padding": 1},
+    ]
+    joined = [{"op": "conv", "name": "c", "kernel": 3, "stride": 2, "padding": [[0, 1], [0, 1]]}, keras[2]]
+    apart, whole = parse({"layers": keras}, "keras"), parse({"layers": joined}, "keras")
+    assert padviz.ledger(apart, 8) == padviz.ledger(whole, 8)
+    assert [row.layer for row in padviz.ledger(apart, 8).uneven] == ["c"]
+    assert padviz.even_sizes(apart, 8, 40).even == padviz.even_sizes(whole, 8, 40).even
+    assert [row.grid.tolist() for row in padviz.tap_exposure(apart, 8)] == [
+        row.grid.tolist() for row in padviz.tap_exposure(whole, 8)
+    ]
+    for scheme in (None, "reflect", "partial", "valid", "full"):
+        assert (padviz.usage(apart, 8, scheme).counts == padviz.usage(whole, 8, scheme).counts).all()
+    shared = [
+        *keras,
+        {"op": "crop", "name": "e", "from": "pad", "like": "d"},
+        {"op": "add", "name": "s", "from": ["d", "e"]},
+    ]
+    both = parse({"layers": shared}, "shared")
+    assert [row.layer for row in padviz.ledger(both, 8).uneven] == ["c"]  # though the pad is not the window's alone
+    assert padviz.usage(both, 8).target.shape == [4, 4]
 
 
 def test_same_puts_the_odd_row_on_the_far_side() -> None:

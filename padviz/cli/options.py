@@ -15,6 +15,7 @@ from padviz.errors import OptionError
 if TYPE_CHECKING:
     from padviz.network import Network
 
+NO_TEXT = (".png", ".svg", ".pdf", ".npy", ".npz")
 Option = Callable[[Callable[..., None]], Callable[..., None]]
 
 
@@ -120,10 +121,12 @@ def put(text: str, path: Path | None, overwrite: bool) -> None:
 
 def checked_output(path: Path, suffixes: tuple[str, ...] | None, overwrite: bool) -> Path:
     """Refuse a file that cannot or should not be written, before any work is done."""
-    if suffixes is not None and path.suffix.lower() not in suffixes:
-        raise OptionError(
-            f"{str(path)!r} has no suffix that says what to write", where="-o", hint=f"use {' '.join(suffixes)}"
-        )
+    suffix = path.suffix.lower()
+    if suffixes is not None and suffix not in suffixes:
+        what = f"{str(path)!r} has no suffix that says what to write"
+        raise OptionError(what, where="-o", hint=f"use {' '.join(suffixes)}")
+    if suffixes is None and suffix in NO_TEXT:
+        raise OptionError(f"{str(path)!r} would hold text", where="-o", hint="use .txt, .csv, .json or .md")
     try:
         if not path.parent.is_dir():
             what = f"folder {str(path.parent)!r} does not exist"
