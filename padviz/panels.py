@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import ceil
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.counts import CountMap
-from padviz.draw import CMAP, DPI, LARGE, MEDIUM, SMALL, SUPERSCRIPT, colour_map, ink, new_figure, sampling, shortened
+from padviz.draw import (
+    CMAP,
+    DPI,
+    LARGE,
+    LEAST,
+    MEDIUM,
+    SMALL,
+    SUPERSCRIPT,
+    colour_map,
+    ink,
+    new_figure,
+    sampling,
+    shortened,
+)
 from padviz.errors import PadvizError
 from padviz.fields import Interval
 from padviz.illustrate import Illustration
@@ -176,16 +188,16 @@ def _grid(
     """Panels in rows, with one colour bar from `least` to 1."""
     colours = colour_map(cmap)
     per_row = min(columns, max(len(panels), 1))
-    lines = ceil(len(panels) / per_row)
     pitch, label = side + BETWEEN + 20, 40
+    boxes = [(side, side) if isinstance(values, str) else _within(values.shape, side) for _, _, values in panels]
+    tall = [label + max(high for _, high in boxes[i : i + per_row]) for i in range(0, len(boxes), per_row)]
     total_w = max(EDGE + per_row * pitch + 110, int(8.6 * len(line)) + EDGE)
-    total_h = HEAD + lines * (side + label) + 20
+    total_h = HEAD + max(sum(tall), label + LEAST) + 20
     figure = new_figure(total_w, total_h)
     image: Any = None
     for i, (text, colour, values) in enumerate(panels):
         row, col = divmod(i, per_row)
-        width, height = (side, side) if isinstance(values, str) else _within(values.shape, side)
-        x, y = EDGE + col * pitch, HEAD + row * (side + label) + label
+        (width, height), x, y = boxes[i], EDGE + col * pitch, HEAD + sum(tall[:row]) + label
         ax = figure.add_axes((x / total_w, 1 - (y + height) / total_h, width / total_w, height / total_h))
         if isinstance(values, str):
             ax.text(0.5, 0.5, fill(values, 30), ha="center", va="center", size=SMALL, color="0.4", wrap=True)
@@ -197,8 +209,8 @@ def _grid(
         ax.set_yticks([])
         ax.set_title(text, fontsize=SMALL - 1, color=colour, loc="left", pad=3)
     if image is not None:
-        x, y, tall = EDGE + per_row * pitch + 10, HEAD + label, side / total_h
-        bar = figure.add_axes((x / total_w, 1 - y / total_h - tall, 12 / total_w, tall))
+        x, y, high = EDGE + per_row * pitch + 10, HEAD + label, max(min(side, sum(tall) - label), LEAST)
+        bar = figure.add_axes((x / total_w, 1 - (y + high) / total_h, 12 / total_w, high / total_h))
         figure.colorbar(image, cax=bar).set_label(unit, fontsize=SMALL)
         bar.tick_params(labelsize=SMALL - 1)
     _headline(figure, title, line)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
 import padviz
-from padviz import draw
+from padviz import draw, panels
+from padviz.fields import fields_of_units
+from padviz.paths import coverages
 from padviz.sources.config import parse
 
 SHAPES = [(32, 32), (512, 512), (200, 1000), (1000, 200), (100, 1)]
@@ -123,3 +126,34 @@ def test_a_map_of_zeros_draws() -> None:
         {"layers": [{"op": "pad", "name": "p", "padding": 3}, {"op": "crop", "name": "c", "padding": [[0, 9], 3]}]}, "x"
     )
     assert draw.heatmap(padviz.usage(net, 6)).axes
+
+
+def titled(ax: Axes) -> Text:
+    """The title above the left edge of a panel."""
+    return next(text for text in ax.findobj(Text) if text.get_text() and text.get_text() == ax.get_title(loc="left"))
+
+
+SOME_LAYERS = [["features.2"], ["features.4", "features.36"], [f"features.{i}" for i in (0, 2, 4, 5, 7, 9, 10, 12)]]
+
+
+@pytest.mark.parametrize("size", [(224, 224), (200, 1000), (1000, 200)])
+@pytest.mark.parametrize("layers", SOME_LAYERS)
+def test_strips_are_whole(layers: list[str], size: tuple[int, int]) -> None:
+    figure = panels.strip(coverages("vgg19", size, layers=layers))
+    assert not clipped(figure)
+    assert len(figure.axes) == len(layers) + 1
+    titles = [titled(ax).get_window_extent() for ax in figure.axes[:-1]]
+    assert all(title.width > 20 for title in titles)
+    assert not any(a.overlaps(b) for i, a in enumerate(titles) for b in titles[:i])
+
+
+@pytest.mark.parametrize("name", ["resnet18", "googlenet"])
+def test_tap_grids_and_fields_are_whole(name: str) -> None:
+    net = padviz.load(name)
+    figure = panels.taps(padviz.tap_exposure(net, 224)[:8], net.title)
+    assert not clipped(figure)
+    assert titled(figure.axes[0]).get_color() == panels.UNEVEN
+    assert titled(figure.axes[2]).get_color() == "black"
+    targets = [net.layers[4].name, net.targets[0]]
+    shown = {layer: fields_of_units(net, (224, 160), layer) for layer in targets}
+    assert not clipped(panels.fields(shown, (224, 160), net.title))
