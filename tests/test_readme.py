@@ -1,0 +1,61 @@
+"""The README is true: its commands run, its outputs are what the commands print, its TOML and Python work."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import padviz
+from tests.test_cli import run
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+COMMANDS = re.findall(r"^    padviz (.*?)(?: +#.*)?$", README, re.MULTILINE)
+SHOWN = re.findall(r"^    \$ padviz (.*)\n((?:    .*\n|\n(?=    ))*)", README, re.MULTILINE)
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_run(command: str) -> None:
+    result = run(*shlex.split(command))
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize(("command", "shown"), SHOWN)
+def test_outputs_are_what_is_printed(command: str, shown: str) -> None:
+    expected = re.sub("^    ", "", shown, flags=re.MULTILINE).strip("\n")
+    assert run(*shlex.split(command)).stdout.strip("\n") == expected
+
+
+def test_enough_is_found() -> None:
+    assert len(COMMANDS) >= 8
+    assert len(SHOWN) == 3
+
+
+def test_the_toml_example_works() -> None:
+    (example,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    Path("net.toml").write_text(example)
+    assert padviz.load("net.toml").targets == ("stage.2",)
+    assert run("usage", "net.toml").exit_code == 0
+
+
+def test_the_python_example_works() -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert run("usage", "resnet18", "-o", "counts.npz").exit_code == 0
+    exec(compile(example, "README.md", "exec"), {})
+
+
+def test_pictures_and_commands_are_all_there() -> None:
+    root = Path(__file__).parent.parent
+    for name in re.findall(r"\]\((docs/[^)]*)\)", README):
+        assert (root / name).is_file()
+        assert name in (root / "Makefile").read_text()
+    for command in ("usage", "compare", "kernel", "uneven", "sizes", "taps", "coverage", "fields", "diff", "layers"):
+        assert f"**`padviz {command}" in README
