@@ -140,7 +140,7 @@ def _rendered(figure: Figure, kind: str) -> bytes:
 def scaled(counts: CountMap) -> tuple[NDArray[np.float64], str]:
     """Counts over a power of ten that makes them readable, and the unit that says so; coverage as a share."""
     if counts.full is not None:
-        return counts.share, "share of the paths that starts at real pixels"
+        return counts.share, "share of the paths"
     peak = counts.max
     name = "paths" if counts.pooling == "count" and isinstance(peak, int) else "weighted paths"
     if peak < 100_000:

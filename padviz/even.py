@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.axis import Op, Window, most_padding, placement, sized
-from padviz.errors import OptionError
+from padviz.errors import OptionError, SizeError
 from padviz.network import LARGEST, WINDOWS, Network, Size, as_size, is_square, resolve_both
 from padviz.padding import axis_padding, with_pads_before
 from padviz.sources import load
@@ -85,6 +85,8 @@ def even_sizes(network: str | Path | Network, lo: int = 64, hi: int = 1024, axis
     wanted = {"both": (0, 1), "height": (0,), "width": (1,)}[axis]
     verdicts = [_verdict(net, each, sizes) for each in wanted[: 1 if is_square(net) else 2]]
     runs, even, whole = (np.logical_and.reduce(flags) for flags in zip(*verdicts, strict=True))
+    if not runs.any():
+        raise SizeError(f"takes no size from {lo} to {hi}", where=net.name, hint="try another range")
     found = (runs & even, runs & even & whole)
     first = int(np.argmax(runs))  # a rule starts where the network does
     since = f", from {lo + first}" if first else ""

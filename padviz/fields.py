@@ -6,7 +6,7 @@ repeat: unit j + period sees the same as unit j, `advance` rows further. `Reach`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor, gcd, lcm
@@ -110,15 +110,16 @@ class Margin:
     """Units next to each border of a layer that padding touches, and the input pixels that they stand for.
 
     Pairs are (before, after) the image. An image cut into tiles keeps a layer's values if each tile
-    has `halo` more pixels on each side, and that many units are cut off after.
+    has `halo` more pixels on each side, and their units are cut off after. The halo does not depend
+    on the size, though a small map may have fewer units; it is None where a layer sees everything.
     """
 
     layer: str
     kind: str
     height: Interval
     width: Interval
-    halo_height: Interval
-    halo_width: Interval
+    halo_height: Interval | None
+    halo_width: Interval | None
 
 
 def margins(network: str | Path | Network, size: int | Sequence[int] | None = None) -> tuple[Margin, ...]:
@@ -141,16 +142,25 @@ def margins(network: str | Path | Network, size: int | Sequence[int] | None = No
     )
 
 
-def _margin(reach: Reach, m: int, n: int) -> tuple[Interval, Interval]:
-    """Of `m` units over `n` rows: how many see past either end, and the rows that these stand for."""
+def _margin(reach: Reach, m: int, n: int) -> tuple[Interval, Interval | None]:
+    """Of `m` units over `n` rows: how many see past either end, and the rows that so many stand for on a long axis."""
     if reach.whole:
         low, high = reach.seen[0]
-        units = (m, m) if low < 0 or high >= n else (0, 0)
-        return units, units
-    before = sum(1 for unit in range(m) if reach.of(unit, unit)[0] < 0)
-    after = sum(1 for unit in range(m) if reach.of(unit, unit)[1] >= n)
+        return ((m, m) if low < 0 or high >= n else (0, 0)), None
+    before = _touched(lambda unit: reach.of(unit, unit)[0] < 0, len(reach.seen))
+    after = _touched(lambda unit: reach.of(m - 1 - unit, m - 1 - unit)[1] >= n, len(reach.seen))
     stride = Fraction(reach.advance, len(reach.seen))
-    return (before, after), (ceil(before * stride), ceil(after * stride))
+    return (min(before, m), min(after, m)), (ceil(before * stride), ceil(after * stride))
+
+
+def _touched(sees_past: Callable[[int], bool], period: int) -> int:
+    """How many units, counted from a border, lie up to the last that sees past it."""
+    count = unit = 0
+    while unit < count + period:
+        unit += 1
+        if sees_past(unit - 1):
+            count = unit
+    return count
 
 
 def fields_of_units(network: Network, size: Size, layer: str) -> dict[str, tuple[Interval, Interval]]:

@@ -109,14 +109,17 @@ def fields(units: Mapping[str, Mapping[str, tuple[Interval, Interval]]], size: S
     for i, (name, each) in enumerate(units.items()):
         for j, ((top, bottom), (left, right)) in enumerate(each.values()):
             box = (left - 0.5, top - 0.5), right - left + 1, bottom - top + 1
-            ax.add_patch(Rectangle(*box, fill=False, edgecolor=f"C{i}", lw=1.2, label=None if j else _short(name)))
+            style: dict[str, Any] = (
+                {"lw": 0.9, "ls": "--"} if j else {"lw": 2, "label": _short(name)}
+            )  # the centre comes first
+            ax.add_patch(Rectangle(*box, fill=False, edgecolor=f"C{i}", **style))
     ax.set_xlim(min(cols) - 0.02 * wide, max(cols) + 0.02 * wide)
     ax.set_ylim(max(rows) + 0.02 * tall, min(rows) - 0.02 * tall)
     ax.set_xlabel("column (pixels)", fontsize=MEDIUM)
     ax.set_ylabel("row (pixels)", fontsize=MEDIUM)
     ax.tick_params(labelsize=SMALL)
     ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1), fontsize=SMALL, frameon=False)
-    line = "receptive fields of the centre and the corner units; what is outside of the image is padding"
+    line = "receptive fields of the centre unit (bold) and the corner units; what is outside of the image is padding"
     _headline(figure, f"{shortened(title)}, {size[0]} × {size[1]}", line)
     return figure
 
@@ -205,6 +208,7 @@ def _grid(
             smooth = sampling(values, width)
             image = ax.imshow(values, cmap=colours, vmin=least, vmax=1, aspect="auto", interpolation=smooth)
             _percent(ax, values, image)
+            ax.spines[:].set_visible(False)  # a frame would hide the outermost cells
         ax.set_xticks([])
         ax.set_yticks([])
         ax.set_title(text, fontsize=SMALL - 1, color=colour, loc="left", pad=3)
@@ -244,4 +248,4 @@ def _scientific(value: int | float) -> str:
 
 def _short(name: str) -> str:
     plain = shortened(name, 200)
-    return plain if len(plain) <= 26 else "…" + plain[-25:]
+    return plain if len(plain) <= 24 else "…" + plain[-23:]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
+FOLDED = 24  # characters from which a column may fold
 DIGITS = 21  # integers longer than this are rounded in terminal tables; json has them whole
 
 
@@ -48,7 +51,7 @@ def to_markdown(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def to_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> str:
-    """A table for the terminal: fitted to its width, as wide as it needs in a pipe; empty columns are left out."""
+    """A table for the terminal: names and sentences fold to its width, figures never do; empty columns are left out."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -56,22 +59,33 @@ def to_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str =
 
     rows = [list(row) for row in rows]
     filled = [i for i in range(len(columns)) if not rows or any(row[i] not in (None, "") for row in rows)]
-    columns, rows = [columns[i] for i in filled], [[row[i] for i in filled] for row in rows]
+    columns, cells = [columns[i] for i in filled], [[readable(row[i]) for i in filled] for row in rows]
+    longest = [max(len(text) for text in column) for column in zip(columns, *cells, strict=True)]
+    folds = [longest[i] > FOLDED for i in range(len(columns))]
+    least = [FOLDED if fold else width for fold, width in zip(folds, longest, strict=True)]
+    console = Console(width=max(terminal_width(), sum(least) + 2 * len(least)), highlight=False)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), collapse_padding=True)
-    piped = not (sys.stdout and sys.stdout.isatty()) and "COLUMNS" not in os.environ
-    console = Console(width=10_000 if piped else None, highlight=False)
-    longest = max((len(readable(row[0])) for row in rows), default=0)
-    fits = longest <= console.width * 0.45
-    names: dict[str, Any] = {"no_wrap": True} if fits else {"min_width": int(console.width * 0.3)}
     for i, column in enumerate(columns):
-        numeric = all(isinstance(row[i], int | float | None) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold", **(names if not i else {}))
-    for row in rows:
-        table.add_row(*(Text(readable(cell)) for cell in row))
+        numeric = all(isinstance(row[filled[i]], int | float | None) for row in rows)
+        justify: Literal["right", "left"] = "right" if numeric else "left"
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=not folds[i], min_width=least[i])
+    for texts in cells:
+        table.add_row(*map(Text, texts))
     with console.capture() as captured:
         console.print(table)
     lines = [line.rstrip() for line in captured.get().strip("\n").split("\n")]
-    return "\n".join(([readable(title), ""] if title else []) + [line for line in lines if line])
+    return "\n".join(([wrapped(readable(title)), ""] if title else []) + [line for line in lines if line])
+
+
+def terminal_width() -> int:
+    """Columns of the terminal; in a pipe, as many as are needed."""
+    piped = not (sys.stdout and sys.stdout.isatty()) and "COLUMNS" not in os.environ
+    return 10_000 if piped else shutil.get_terminal_size().columns
+
+
+def wrapped(text: str, indent: int = 0) -> str:
+    """A sentence folded to the terminal; lines after the first start with `indent` blanks."""
+    return textwrap.fill(text, terminal_width(), subsequent_indent=" " * indent, break_on_hyphens=False)
 
 
 def to_facts(facts: Sequence[tuple[str, Any]]) -> str:
@@ -82,7 +96,7 @@ def to_facts(facts: Sequence[tuple[str, Any]]) -> str:
     file  map.png
     """
     indent = max(len(name) for name, _ in facts)
-    return "\n".join(f"{name:{indent}}  {readable(value)}" for name, value in facts)
+    return "\n".join(wrapped(f"{name:{indent}}  {readable(value)}", indent + 2) for name, value in facts)
 
 
 def readable(value: Any) -> str:

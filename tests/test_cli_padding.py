@@ -265,7 +265,7 @@ def test_coverage() -> None:
     assert run("coverage", "vgg11", "--size", "96", "--padding", "reflect").exit_code == 0
     assert Path("vgg11-96-reflect-coverage.png").exists()
     assert Path("vgg11-32-full-coverage.png").exists()
-    assert ".npz" not in told(run("coverage", "vgg19", *options, "-o", "both.npz")).split("use")[1]
+    assert "one --layer" in run("coverage", "vgg19", *options, "-o", "both.npz").stderr
     assert rows_of(run("coverage", "vgg11", "--format", "csv").stdout)[0]["layer"] == "features.20"
 
 
@@ -281,6 +281,14 @@ def test_margins() -> None:
             "pixels": {"top": 224, "bottom": 192, "left": 224, "right": 192},
         }
     ]
+    valid = json.loads(run("coverage", "vgg16", "--margin", "--padding", "valid", "--format", "json").stdout)
+    assert all(set(layer["units"].values()) == {0} for layer in valid["layers"])
+    small, large = (
+        json.loads(run("coverage", "resnet50", "--margin", "--size", size, "--format", "json").stdout)["layers"][-1]
+        for size in ("64", "2048")
+    )
+    assert (small["units"]["top"], large["units"]["top"]) == (2, 7)
+    assert small["pixels"] == large["pixels"]  # the halo is what a large image needs
     assert run("coverage", "vgg16", "--margin", "--format", "csv", "-o", "margins.csv").exit_code == 0
     assert os.listdir() == ["margins.csv"]
     assert len(rows_of(Path("margins.csv").read_text())) == 18
@@ -322,6 +330,8 @@ def test_diff() -> None:
         (["sizes", "vgg19", "--range", "0:3"], ["range", "0:3"]),
         (["sizes", "vgg19", "--axis", "depth"], ["--axis"]),
         (["taps", "vgg19", "--layer", "features.99"], ["'features.99'"]),
+        (["taps", "resnet18", "--layer", "layer1.0"], ["resnet18", "layer1.0 has no taps"]),
+        (["sizes", "vgg19", "--range", "1:20"], ["vgg19", "takes no size from 1 to 20"]),
         (["taps", "vgg19", "-o", "grids.npz"], ["-o", ".png"]),
         (["fields", "vgg19", "--layer", "x"], ["'x'"]),
         (["fields", "vgg19", "--size", "3"], ["features"]),
@@ -369,6 +379,29 @@ def test_tables_fit_the_terminal(command: str, width: int) -> None:
     wide = [line for line in text.splitlines() if len(line) > width and not line.startswith(sentences)]
     assert not wide
     assert "layer4.0.conv2" in text  # names stay whole
+
+
+@pytest.mark.parametrize("command", [["layers"], ["taps"], ["uneven", "--all"], ["coverage", "--margin"]])
+def test_figures_are_never_cut(command: list[str]) -> None:
+    """Long names fold; where that is not enough, a table is wider than a narrow terminal."""
+    import re
+
+    def figures(width: int) -> list[str]:
+        text = terminal(width, command[0], "densenet201", *command[1:], "--size", "641x383")
+        return re.findall(r"[0-9]+ x [0-9]+|[0-9]+\+[0-9]+|[+-][0-9.]+%", re.sub(r"\x1b\[[0-9;]*m", "", text))
+
+    assert figures(60) == figures(200)
+    assert len(figures(60)) > 50
+
+
+def test_all_lists_both_axes() -> None:
+    Path("net.toml").write_text(
+        'layers = [{op = "conv", name = "c", kernel = 2, stride = 3, padding = [[0, 1], [1, 0]]}]\nsize = [20, 14]'
+    )
+    text = run("uneven", "net.toml", "--all").stdout
+    assert "height" in text
+    assert "width" in text
+    assert "height" not in run("uneven", "net.toml").stdout
 
 
 def test_no_colours_where_they_are_not_wanted() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from padviz.cli import options
+from padviz.errors import OptionError
 
 if TYPE_CHECKING:
     from padviz.counts import CountMap
@@ -54,9 +55,10 @@ def command(
     pixels = size or network.size
     if margin:
         from padviz.fields import margins
+        from padviz.schemes import with_padding
 
         wanted = options.known_layers(network, layers)
-        rows = [row for row in margins(network, pixels) if row.layer in wanted]
+        rows = [row for row in margins(with_padding(network, padding), pixels) if row.layer in wanted]
         options.put(_margins(rows, network.name, pixels, format_), output, overwrite)
         return
     from padviz.draw import PICTURE_SUFFIXES
@@ -64,7 +66,9 @@ def command(
     from padviz.store import COUNT_SUFFIXES
 
     if output is not None:
-        suffixes = PICTURE_SUFFIXES + (COUNT_SUFFIXES if len(layers) < 2 else ())
+        if len(layers) > 1 and output.suffix.lower() in COUNT_SUFFIXES:
+            raise OptionError(f"{str(output)!r} holds the counts of one layer", where="-o", hint="name one --layer")
+        suffixes = PICTURE_SUFFIXES + COUNT_SUFFIXES
         options.checked_output(output, suffixes, overwrite)
     found = coverages(network, pixels, padding, layers or network.targets, pooling)
     name = "-".join([network.name, options.pixels(pixels), *([padding] if padding else []), "coverage.png"])
@@ -109,17 +113,18 @@ def _shares(found: tuple[CountMap, ...], path: Path, format_: str) -> str:
 def _rounded(value: int | float) -> str:
     from padviz import tables
 
-    return tables.rounded(value) if isinstance(value, int) and value >= 10**6 else f"{value:.4g}"
+    return tables.rounded(int(value)) if value >= 10**6 else f"{value:,.4g}" if value % 1 else f"{int(value):,}"
 
 
 def _margins(rows: list[Margin], network: str, size: tuple[int, int], format_: str) -> str:
-    """Units and pixels at the top, bottom, left and right."""
+    """Units and pixels at the top, bottom, left and right; a layer that sees everything has no such pixels."""
     from padviz import tables
 
     sides = ("top", "bottom", "left", "right")
-    columns = ("layer", "kind", *(f"units {side}" for side in sides), *(f"pixels {side}" for side in sides))
-    cells = [(r.layer, r.kind, *r.height, *r.width, *r.halo_height, *r.halo_width) for r in rows]
+    none = (None, None)
+    cells = [(r.layer, r.kind, *r.height, *r.width, *(r.halo_height or none), *(r.halo_width or none)) for r in rows]
     if format_ == "csv":
+        columns = ("layer", "kind", *(f"units {side}" for side in sides), *(f"pixels {side}" for side in sides))
         return tables.to_csv(columns, cells)
     if format_ == "json":
         listed = [
@@ -130,7 +135,7 @@ def _margins(rows: list[Margin], network: str, size: tuple[int, int], format_: s
         return tables.to_json({"schema_version": 1, "network": network, "size": list(size), "layers": listed})
     pairs = []
     for row in rows:
-        sums = ["+".join(map(str, pair)) for pair in (row.height, row.width, row.halo_height, row.halo_width)]
-        pairs.append((row.layer, row.kind, *sums))
-    title = f"{network}, {size[0]} x {size[1]}: rows (top+bottom) and columns (left+right) that padding touches"
+        figures = (row.height, row.width, row.halo_height, row.halo_width)
+        pairs.append((row.layer, row.kind, *("+".join(map(str, pair)) if pair else "everything" for pair in figures)))
+    title = f"{network}, {size[0]} x {size[1]}: rows (top+bottom), columns (left+right) near padding"
     return tables.to_table(("layer", "kind", "unit rows", "columns", "pixel rows", "columns"), pairs, title)

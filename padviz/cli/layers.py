@@ -39,7 +39,8 @@ def command(model: str, size: tuple[int, int] | None, padding: str | None, forma
     if format_ == "csv":
         click.echo(tables.to_csv(columns, flat))
     else:
-        click.echo(tables.to_table(columns, flat, f"{network.title}, {height} x {width}"))
+        short = [column.replace("padding", "pads") for column in columns]
+        click.echo(tables.to_table(short, flat, f"{network.title}, {height} x {width}"))
 
 
 def _text(cell: Any) -> Any:

@@ -59,7 +59,7 @@ def command(model: str, range_: str, axis: str, same: bool, format_: str, output
 def _range(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,9}):(\d{1,9})", text, re.ASCII)
     if not match:
-        raise OptionError(f"{text!r} is not a range", where="--range", hint="use LO:HI, as 64:1024")
+        raise OptionError(f"{text!r} is not a range", where="--range", hint="use LO:HI within 1:1000000, as 64:1024")
     return int(match[1]), int(match[2])
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from padviz.cli import options
+from padviz.errors import OptionError
 
 if TYPE_CHECKING:
     from padviz.network import Network, Size
@@ -33,7 +34,7 @@ def command(
 ) -> None:
     """Count, for each tap of each window of MODEL, the units that read a real pixel with it.
 
-    An uneven layer has a grid that leans: this is what skews the mean filters that training finds. Balance says how
+    An uneven layer has a grid that leans: this is what skews the mean filters that training finds. Imbalance says how
     much more the right (bottom) half of the taps reads than the left (top) half, in percent of both.
 
     \b
@@ -49,6 +50,9 @@ def command(
     pixels = size or network.size
     wanted = options.known_layers(network, layers)
     rows = [row for row in tap_exposure(network, pixels) if row.layer in wanted and (layers or row.grid.size > 1)]
+    if not rows:
+        what = f"{', '.join(layers)} has no taps" if layers else "has no window with several taps"
+        raise OptionError(what, where=network.name, hint="convolutions and pools have; padviz layers lists them")
     if output is not None:
         from padviz import draw, panels
 

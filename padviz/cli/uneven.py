@@ -80,8 +80,8 @@ def _table(results: list[Result], all_: bool) -> str:
     parts = []
     for _, network, found in results:
         title = f"{network.title}, {_by(found.size)}"
-        rows = [row for layer in _listed(found, all_) for row in _rows(layer)]
-        verdict = "\n".join(_verdict(network, found))
+        rows = [row for layer in _listed(found, all_) for row in _rows(layer, all_)]
+        verdict = "\n".join(map(tables.wrapped, _verdict(network, found)))
         parts.append(tables.to_table(COLUMNS, rows, title) + "\n\n" + verdict if rows else f"{title}\n\n{verdict}")
     return "\n\n\n".join(parts)
 
@@ -91,7 +91,7 @@ def _markdown(results: list[Result], all_: bool) -> str:
 
     parts = []
     for _, network, found in results:
-        rows = [row for layer in _listed(found, all_) for row in _rows(layer)]
+        rows = [row for layer in _listed(found, all_) for row in _rows(layer, all_)]
         table = [tables.to_markdown(COLUMNS, rows)] if rows else []
         parts.append("\n\n".join([f"### {network.title}, {_by(found.size)}", *table, *_verdict(network, found)]))
     return "\n\n".join(parts)
@@ -155,12 +155,12 @@ def _listed(found: Ledger, all_: bool) -> tuple[LayerPadding, ...]:
     return found.layers if all_ else found.uneven
 
 
-def _rows(layer: LayerPadding) -> list[tuple[Any, ...]]:
+def _rows(layer: LayerPadding, all_: bool = False) -> list[tuple[Any, ...]]:
     """One row for both axes where they agree, else one for each that matters."""
     axes = [("height", layer.height, "top", "bottom"), ("width", layer.width, "left", "right")]
     if layer.height == layer.width:
         axes = [("", layer.height, "top/left", "bottom/right")]
-    elif layer.uneven:
+    elif layer.uneven and not all_:
         axes = [each for each in axes if each[1].uneven]
     return [(layer.layer, layer.kind, *_cells(axis, row), _how(row, *sides)) for axis, row, *sides in axes]
 
@@ -185,7 +185,7 @@ def _verdict(network: Network, found: Ledger) -> list[str]:
     from padviz.even import nearest_even
 
     count, windows = len(found.uneven), len(found.layers)
-    lines = [f"Even: none of the {windows} windows that pad or stride reads its padding on one side only."]
+    lines = [f"Even: none of the {windows} windows that pad or stride reads more padding on one side."]
     if count:
         lines = [f"Uneven: {count} of the {windows} windows that pad or stride read more padding on one side."]
     if found.drops:
