@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import padviz
@@ -39,6 +39,8 @@ def test_limbs_are_the_integers(values: list[int]) -> None:
 
 
 @given(values=st.lists(st.integers(0, 40), min_size=1, max_size=8), shift=st.sampled_from([0, 39, 60]))
+@example(values=[2, 5], shift=0)
+@example(values=[2, 4, 3], shift=0)
 def test_half_is_compared_exactly(values: list[int], shift: int) -> None:
     whole = [value << shift | (value & 1) for value in values]
     for limbs in (1, 3) if shift < 50 else (3,):
