@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from padviz.axis import Window
-from padviz.network import WINDOWS, Network, Size, resolve_both
-from padviz.padding import axis_padding
+from padviz.network import Network, Size
+from padviz.padding import axis_padding, windows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +53,19 @@ def _pairs(a: Network, b: Network, size: Size) -> Iterator[tuple[str | None, str
 
 def _windows(network: Network, size: Size) -> dict[str, Figures]:
     """Of each window its figures, each (height, width)."""
-    axes = resolve_both(network, size)
     found = {}
-    for layer in network.layers:
-        if layer.kind in WINDOWS:
-            ns = [axis.sizes[layer.inputs[0]] for axis in axes]
-            rows = [axis_padding(op, n) for op, n in zip(layer.ops, ns, strict=True) if isinstance(op, Window)]
-            found[layer.name] = {
-                "kind": (layer.kind,) * 2,
-                "kernel": tuple(row.kernel for row in rows),
-                "stride": tuple(row.stride for row in rows),
-                "dilation": tuple(row.dilation for row in rows),
-                "input": tuple(row.input for row in rows),
-                "padding": tuple("+".join(map(str, row.declared)) for row in rows),
-                "padding read": tuple(f"{row.consumed[0]}+{row.consumed[1] + row.overhang}" for row in rows),
-                "output": tuple(row.output for row in rows),
-            }
+    for layer, windows in windows_of(network, size):
+        rows = [axis_padding(op, n) for op, n in windows]
+        found[layer.name] = {
+            "kind": (layer.kind,) * 2,
+            "kernel": tuple(row.kernel for row in rows),
+            "stride": tuple(row.stride for row in rows),
+            "dilation": tuple(row.dilation for row in rows),
+            "input": tuple(row.input for row in rows),
+            "padding": tuple("+".join(map(str, row.declared)) for row in rows),
+            "padding read": tuple(f"{row.consumed[0]}+{row.consumed[1] + row.overhang}" for row in rows),
+            "output": tuple(row.output for row in rows),
+        }
     return found
 
 

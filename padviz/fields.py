@@ -13,8 +13,8 @@ from math import ceil, floor, gcd, lcm
 from pathlib import Path
 
 from padviz.axis import Adaptive, Fit, Op, Resize, Transposed, Window, place
-from padviz.network import Network, Size, as_size, resolve_both
-from padviz.sources import load
+from padviz.network import Network, Size, resolve, resolve_both
+from padviz.sources import load_at
 
 Interval = tuple[int, int]
 
@@ -89,8 +89,7 @@ def receptive_fields(
     >>> last.height.size, int(last.height.stride), last.height.padding
     (212, 32, 90)
     """
-    net = load(network)
-    pixels = as_size(net.size if size is None else size)
+    net, pixels = load_at(network, size)
     heights, widths = (_reaches(net, axis, pixels) for axis in (0, 1))
     return tuple(
         ReceptiveField(
@@ -129,8 +128,7 @@ def margins(network: str | Path | Network, size: int | Sequence[int] | None = No
     >>> last.height, last.halo_height
     ((3, 3), (96, 96))
     """
-    net = load(network)
-    pixels = as_size(net.size if size is None else size)
+    net, pixels = load_at(network, size)
     axes = resolve_both(net, pixels)
     touched = []
     for axis, n in enumerate(pixels):
@@ -186,7 +184,7 @@ def fields_of_units(network: Network, size: Size, layer: str) -> dict[str, tuple
 
 def _reaches(network: Network, axis: int, size: tuple[int, int]) -> list[Reach]:
     """The reach of every layer on one axis."""
-    sizes = resolve_both(network, size)[axis].sizes
+    sizes = resolve(network, axis, size[axis]).sizes
     found = [Reach(((0, 0),), 1)]
     for i, layer in enumerate(network.layers[1:], start=1):
         entering = found[layer.inputs[0]]

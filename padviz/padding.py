@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.axis import CACHED, Window, place
-from padviz.network import WINDOWS, Kind, Layer, Network, Size, as_size, resolve_both
+from padviz.network import WINDOWS, Kind, Layer, Network, Size, resolve_both
 from padviz.schemes import joined_to
-from padviz.sources import load
+from padviz.sources import load_at
 
 Pads = tuple[int, int]
 
@@ -130,11 +130,10 @@ def ledger(network: str | Path | Network, size: int | Sequence[int] | None = Non
     >>> ledger("resnet18", 225).even
     True
     """
-    net = load(network)
-    pixels = as_size(net.size if size is None else size)
+    net, pixels = load_at(network, size)
     rows = [
         LayerPadding(layer.name, layer.kind, *(axis_padding(op, n) for op, n in windows))
-        for layer, windows in _windows(net, pixels)
+        for layer, windows in windows_of(net, pixels)
         if any(op.stride > 1 or any(place(op, n)[:2]) for op, n in windows)
     ]
     return Ledger(net.name, pixels, tuple(rows))
@@ -162,10 +161,9 @@ def tap_exposure(network: str | Path | Network, size: int | Sequence[int] | None
            [42, 49, 49],
            [42, 49, 49]])
     """
-    net = load(network)
-    pixels = as_size(net.size if size is None else size)
+    net, pixels = load_at(network, size)
     found = []
-    for layer, windows in _windows(net, pixels):
+    for layer, windows in windows_of(net, pixels):
         height, width = (tap_reads(op, n) for op, n in windows)
         rows, cols = (axis_padding(op, n) for op, n in windows)
         units, uneven = rows.output * cols.output, rows.uneven or cols.uneven
@@ -211,7 +209,7 @@ def tap_reads(window: Window, n: int) -> list[int]:
     return reads
 
 
-def _windows(network: Network, size: Size) -> list[tuple[Layer, list[tuple[Window, int]]]]:
+def windows_of(network: Network, size: Size) -> list[tuple[Layer, list[tuple[Window, int]]]]:
     """The convolutions and pools, each with its window and input rows on both axes."""
     axes = resolve_both(network, size)
     found = []

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from padviz.counts import CountMap, Target
 from padviz.errors import OptionError
-from padviz.network import Network, Size, as_size, names_of, resolve_both, upto
+from padviz.network import Network, Size, names_of, resolve_both, upto
 from padviz.schemes import with_mean_pooling, with_padding
-from padviz.sources import load
+from padviz.sources import load_at
 from padviz.walk import Box, Walk, count_backward, count_forward
 
 
@@ -146,8 +146,7 @@ def _ready(
         raise OptionError(f"pooling {pooling!r} is not known", where="pooling", hint="use count or mean")
     if not isinstance(padding, str | None):
         raise OptionError(f"{padding!r} is not a padding scheme", where="padding", hint="use zero, reflect, ...")
-    net = load(network)
-    pixels = as_size(net.size if size is None else size)
+    net, pixels = load_at(network, size)
     targets = names_of(layer, net)
     pruned = upto(net, targets)
     walked = with_padding(pruned, padding)

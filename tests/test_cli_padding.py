@@ -266,6 +266,7 @@ def test_coverage() -> None:
     assert Path("vgg11-96-reflect-coverage.png").exists()
     assert Path("vgg11-32-full-coverage.png").exists()
     assert "one --layer" in run("coverage", "vgg19", *options, "-o", "both.npz").stderr
+    assert "one --layer" in run("coverage", "ssd300_vgg16", "-o", "heads.npz").stderr
     assert rows_of(run("coverage", "vgg11", "--format", "csv").stdout)[0]["layer"] == "features.20"
 
 

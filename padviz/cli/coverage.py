@@ -65,14 +65,14 @@ def command(
     from padviz.paths import coverages
     from padviz.store import COUNT_SUFFIXES
 
+    targets = layers or network.targets
     if output is not None:
-        if len(layers) > 1 and output.suffix.lower() in COUNT_SUFFIXES:
+        if len(targets) > 1 and output.suffix.lower() in COUNT_SUFFIXES:
             raise OptionError(f"{str(output)!r} holds the counts of one layer", where="-o", hint="name one --layer")
         suffixes = PICTURE_SUFFIXES + COUNT_SUFFIXES
         options.checked_output(output, suffixes, overwrite)
-    found = coverages(network, pixels, padding, layers or network.targets, pooling)
-    name = "-".join([network.name, options.pixels(pixels), *([padding] if padding else []), "coverage.png"])
-    path = output or Path(name)
+    found = coverages(network, pixels, padding, targets, pooling)
+    path = output or options.default_picture(network, pixels, padding, "coverage")
     _write(found, path, cmap)
     options.put(_shares(found, path, format_), None, overwrite)
 

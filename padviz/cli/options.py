@@ -108,6 +108,11 @@ def pixels(size: tuple[int, int]) -> str:
     return str(height) if height == width else f"{height}x{width}"
 
 
+def default_picture(network: Network, size: tuple[int, int], padding: str | None, what: str) -> Path:
+    """Where a picture goes that is not named: MODEL-SIZE[-MODE]-WHAT.png."""
+    return Path("-".join([network.name, pixels(size), *([padding] if padding else []), f"{what}.png"]))
+
+
 def put(text: str, path: Path | None, overwrite: bool) -> None:
     """Print a text, or write it to the file named with -o."""
     if path is None:

@@ -50,7 +50,7 @@ def command(
     if output is not None:
         options.checked_output(output, PICTURE_SUFFIXES + COUNT_SUFFIXES, overwrite)
     counts = usage(model, size, padding, layers or None, pooling, unit)
-    path = output or Path(_default_name(counts))
+    path = output or options.default_picture(counts.network, counts.size, padding, "usage")
     _write(counts, path, cmap)
     show(counts.summary(), path, format_)
 
@@ -92,13 +92,6 @@ def _target(summary: Summary) -> str:
         units = "" if summary.unit is None else f", unit {unit_text(summary.unit)}"
         return f"{layers}, {shapes[0]} x {shapes[1]} units{units}"
     return ", ".join(f"{layer} {shape[0]} x {shape[1]}" for layer, shape in zip(layers, shapes, strict=True))
-
-
-def _default_name(counts: CountMap) -> str:
-    height, width = counts.shape
-    size = str(height) if height == width else f"{height}x{width}"
-    parts = [counts.network.name, size, *([counts.padding] if counts.padding else []), "usage"]
-    return "-".join(parts) + ".png"
 
 
 def _write(counts: CountMap, path: Path, cmap: str) -> None:

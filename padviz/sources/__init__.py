@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from padviz.network import Network
+from padviz.network import Network, Size, as_size
 
 
 def load(source: str | Path | Network) -> Network:
@@ -25,3 +26,13 @@ def load(source: str | Path | Network) -> Network:
     from padviz.sources.config import load_config
 
     return load_config(source)
+
+
+def load_at(source: str | Path | Network, size: int | Sequence[int] | None) -> tuple[Network, Size]:
+    """Load a network, and read the size asked for: its own where none is.
+
+    >>> load_at("inception_v3", None)[1]
+    (299, 299)
+    """
+    network = load(source)
+    return network, as_size(network.size if size is None else size)
