@@ -64,9 +64,7 @@ def heatmap(counts: CountMap, cmap: str = CMAP) -> Figure:
     place = "pixels" if counts.full is None else "units"
     main.set_xlabel(f"column ({place})", fontsize=MEDIUM)
     main.set_ylabel(f"row ({place})", fontsize=MEDIUM)
-    above = axes(LEFT, BOTTOM + box_h + GAP, box_w, PROFILE)
-    beside = axes(LEFT + box_w + GAP, BOTTOM, PROFILE, box_h)
-    _profiles(above, beside, values, most, blocks)
+    _profiles(figure, values, most, blocks, (box_w, box_h))
     colours = figure.colorbar(image, cax=axes(bar_x, BOTTOM, BAR, box_h))
     colours.set_label(unit, fontsize=MEDIUM)
     colours.ax.tick_params(labelsize=SMALL)
@@ -125,15 +123,17 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def _rendered(figure: Figure, kind: str) -> bytes:
-    from matplotlib.text import Text
-
-    for text in figure.findobj(Text):
-        text.set_parse_math(False)  # names are text, not formulas
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        options: dict[str, Any] = {"pil_kwargs": {"compress_level": 4}} if kind == "png" else {}
-        figure.savefig(buffer, format=kind, **options)
+        if kind == "png":
+            from PIL.Image import fromarray
+
+            figure.canvas.draw()
+            pixels = np.asarray(figure.canvas.buffer_rgba())  # type: ignore[attr-defined]
+            fromarray(np.ascontiguousarray(pixels[..., :3])).save(buffer, "png", compress_level=4)
+        else:
+            figure.savefig(buffer, format=kind)
     return buffer.getvalue()
 
 
@@ -163,13 +163,13 @@ def caption(counts: CountMap) -> tuple[str, str]:
 
 
 def shortened(text: str, most: int = 60) -> str:
-    """A text that fits a heading; what cannot be printed is written out.
+    """A text that fits a heading; what cannot be printed is written out, and a $ starts no formula.
 
     >>> shortened("x" * 100, 5)
     'xxxx…'
     """
     plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-    return plain if len(plain) <= most else plain[: most - 1] + "…"
+    return (plain if len(plain) <= most else plain[: most - 1] + "…").replace("$", "\\$")
 
 
 def _of(target: Target) -> str:
@@ -239,7 +239,7 @@ def _image(ax: Axes, values: NDArray[np.float64], most: float, cmap: str, blocks
     )
     ax.tick_params(labelsize=SMALL)
     for axis, pixels in ((ax.xaxis, ax.bbox.width), (ax.yaxis, ax.bbox.height)):
-        axis.set_major_locator(MaxNLocator(max(2, int(pixels / DPI * 1.9)), integer=True))
+        axis.set_major_locator(MaxNLocator(max(2, int(pixels / DPI * 1.4)), integer=True))
     for axis, length in ((ax.xaxis, values.shape[1]), (ax.yaxis, values.shape[0])):
         if length == 1:
             axis.set_ticks([0])
@@ -265,24 +265,41 @@ def ink(image: Any, value: float) -> str:
     return "w" if 0.3 * red + 0.59 * green + 0.11 * blue < 0.5 else "k"
 
 
-def _profiles(above: Axes, beside: Axes, values: NDArray[np.float64], peak: float, blocks: Size) -> None:
-    """The counts along the centre row, above the map, and along the centre column, beside it."""
+def _profiles(figure: Figure, values: NDArray[np.float64], peak: float, blocks: Size, box: Size) -> None:
+    """The counts along the centre row, above the map, and along the centre column, beside it; `box` is the map's.
+
+    Drawn without axes, which cost more to make than all that they would hold here.
+    """
     height, width = values.shape
-    for ax, line, block in ((above, values[height // 2], blocks[1]), (beside, values[:, width // 2], blocks[0])):
-        edges = np.minimum(np.arange(0, len(line) + block, block), len(line)) - 0.5
-        orientation: Literal["vertical", "horizontal"] = "vertical" if ax is above else "horizontal"
-        ax.stairs(means(line[None], (1, block))[0], edges, fill=True, color="0.6", orientation=orientation)
-    above.set_ylim(0, 1.05 * peak)
-    beside.set_xlim(0, 1.05 * peak)
     most = f"{peak:,.0f}" if peak >= 1000 else f"{peak:.3g}"
-    above.set_yticks([0, peak], ["0", most])
-    beside.set_xticks([0, peak], ["0", most])
-    above.set_xlim(-0.5, width - 0.5)
-    beside.set_ylim(height - 0.5, -0.5)
-    above.xaxis.set_visible(False)
-    beside.yaxis.set_visible(False)
-    for ax in (above, beside):
-        ax.tick_params(labelsize=SMALL, length=2)
-        ax.spines[["top", "right"]].set_visible(False)
-    above.set_title(f"row {height // 2}", fontsize=SMALL, loc="right", pad=2)
-    beside.set_xlabel(f"column {width // 2}", fontsize=SMALL)
+    above, beside = BOTTOM + box[1] + GAP, LEFT + box[0] + GAP
+    along = means(values[height // 2][None], (1, blocks[1]))[0], means(values[:, width // 2][None], (1, blocks[0]))[0]
+    place, length = _edges(width, blocks[1]) * box[0] / width, PROFILE / (1.05 * peak)
+    _filled(figure, LEFT + place, above + length * along[0], above, upright=True)
+    place = box[1] - _edges(height, blocks[0]) * box[1] / height
+    _filled(figure, BOTTOM + place, beside + length * along[1], beside, upright=False)
+    _lettered(figure, LEFT + box[0], above + PROFILE + 2, f"row {height // 2}", "right", "bottom")
+    _lettered(figure, beside + PROFILE // 2, BOTTOM - 30, f"column {width // 2}", "center", "top")
+    for value, text in ((0.0, "0"), (peak, most)):
+        _lettered(figure, LEFT - 6, above + length * value, text, "right", "center")
+        _lettered(figure, beside + length * value, BOTTOM - 6, text, "center", "top")
+
+
+def _edges(n: int, block: int) -> NDArray[np.int64]:
+    """Where blocks of `n` positions begin, and where the last one ends."""
+    return np.minimum(np.arange(0, n + block, block), n)
+
+
+def _filled(figure: Figure, edges: NDArray[np.float64], ends: NDArray[np.float64], base: int, *, upright: bool) -> None:
+    """Steps from `base` to `ends`, between `edges`, all in screen pixels."""
+    from matplotlib.patches import Polygon
+
+    outline = np.column_stack([np.repeat(edges, 2), np.concatenate([[base], np.repeat(ends, 2), [base]])])
+    size = figure.get_size_inches() * DPI
+    corners = (outline if upright else outline[:, ::-1]) / size
+    figure.add_artist(Polygon(corners, closed=True, color="0.6", lw=0, transform=figure.transFigure))
+
+
+def _lettered(figure: Figure, x: float, y: float, text: str, across: str, along: str) -> None:
+    width, height = figure.get_size_inches() * DPI
+    figure.text(x / width, y / height, text, fontsize=SMALL, ha=across, va=along)

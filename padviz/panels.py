@@ -203,7 +203,16 @@ def _grid(
         (width, height), x, y = boxes[i], EDGE + col * pitch, HEAD + sum(tall[:row]) + label
         ax = figure.add_axes((x / total_w, 1 - (y + height) / total_h, width / total_w, height / total_h))
         if isinstance(values, str):
-            ax.text(0.5, 0.5, fill(values, 30), ha="center", va="center", size=SMALL, color="0.4", wrap=True)
+            ax.text(
+                0.5,
+                0.5,
+                fill(values, 30).replace("$", "\\$"),
+                ha="center",
+                va="center",
+                size=SMALL,
+                color="0.4",
+                wrap=True,
+            )
         else:
             smooth = sampling(values, width)
             image = ax.imshow(values, cmap=colours, vmin=least, vmax=1, aspect="auto", interpolation=smooth)
