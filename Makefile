@@ -8,7 +8,7 @@ demo: .venv/.installed
 	$(BIN)/padviz usage vgg19 --size 512
 	@echo "The picture is $(CURDIR)/vgg19-512-usage.png"
 
-test: .venv/.tools
+test: .venv/.tools .venv/.chromium
 	$(BIN)/python -m pytest
 
 check: .venv/.tools
@@ -24,17 +24,19 @@ bench: .venv/.tools
 	$(BIN)/python -m tests.benchmarks.report .bench/run.json README.md
 
 figures: .venv/.installed
+	$(BIN)/padviz export configs/exports/deck.toml -o figures
 	mkdir -p docs
-	$(BIN)/padviz usage vgg19 --size 512 -o docs/vgg19-512.png --overwrite
-	$(BIN)/padviz usage resnet50 --size 224 -o docs/resnet50-224.png --overwrite
-	$(BIN)/padviz compare vgg19 --size 512 -o docs/vgg19-schemes.png --overwrite \
-		--padding zero,valid,full,reflect,symmetric,replicate,circular,partial
-	$(BIN)/padviz taps resnet18 --size 224 -o docs/resnet18-taps.png --overwrite
+	cp figures/vgg19-512-zero-usage.png docs/vgg19-512.png
+	cp figures/resnet50-224-usage.png docs/resnet50-224.png
+	cp figures/vgg19-schemes.png docs/vgg19-schemes.png
+	cp figures/resnet50-224-uneven.png docs/resnet50-uneven.png
+	cp figures/resnet18-224-taps.png docs/resnet18-taps.png
+	cp figures/kernel-3x3-corner.png docs/kernel-corner.png
 	$(BIN)/padviz coverage vgg19 --size 224 --layer features.4 --layer features.9 --layer features.18 \
 		--layer features.27 --layer features.36 -o docs/vgg19-coverage.png --overwrite
 
 clean:
-	rm -rf .venv .bench .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .bench figures .hypothesis .pytest_cache .mypy_cache .ruff_cache
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "padviz needs Python 3.11 or newer: make PYTHON=python3.12"; exit 1; }
@@ -45,5 +47,10 @@ clean:
 	touch $@
 
 .venv/.tools: .venv/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,torch]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,torch,dask]'
+	touch $@
+
+.venv/.chromium: .venv/.tools
+	command -v chromium >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends chromium; } >/dev/null 2>&1 \
+		|| echo "Chromium could not be installed: the tests of the gallery are named as skipped (apt-get install chromium)"
 	touch $@

@@ -13,6 +13,7 @@ from padviz.errors import PadvizError
 if TYPE_CHECKING:
     from padviz.counts import CountMap, Summary
     from padviz.even import EvenSizes, even_sizes
+    from padviz.exporting import export
     from padviz.fields import ReceptiveField, receptive_fields
     from padviz.network import Layer, Network
     from padviz.padding import Ledger, TapExposure, ledger, tap_exposure
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "CountMap", "EvenSizes", "Layer", "Ledger", "Network", "PadvizError", "ReceptiveField", "Summary", "TapExposure",
-    "coverage", "even_sizes", "ledger", "load", "read_counts", "receptive_fields", "tap_exposure", "usage",
+    "coverage", "even_sizes", "export", "ledger", "load", "read_counts", "receptive_fields", "tap_exposure", "usage",
 ]  # fmt: skip
 
 _HOMES = {
@@ -37,6 +38,7 @@ _HOMES = {
     "TapExposure": "padviz.padding",
     "coverage": "padviz.paths",
     "even_sizes": "padviz.even",
+    "export": "padviz.exporting",
     "ledger": "padviz.padding",
     "load": "padviz.sources",
     "read_counts": "padviz.store",

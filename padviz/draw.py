@@ -44,6 +44,8 @@ def heatmap(counts: CountMap, cmap: str = CMAP) -> Figure:
     OptionError
         If matplotlib has no colour map of that name.
     """
+    from matplotlib.ticker import MaxNLocator
+
     title, line = caption(counts)
     box_w, box_h = _box(counts.shape)
     bar_x = LEFT + box_w + GAP + PROFILE + 26
@@ -65,7 +67,7 @@ def heatmap(counts: CountMap, cmap: str = CMAP) -> Figure:
     main.set_xlabel(f"column ({place})", fontsize=MEDIUM)
     main.set_ylabel(f"row ({place})", fontsize=MEDIUM)
     _profiles(figure, values, most, blocks, (box_w, box_h))
-    colours = figure.colorbar(image, cax=axes(bar_x, BOTTOM, BAR, box_h))
+    colours = figure.colorbar(image, cax=axes(bar_x, BOTTOM, BAR, box_h), ticks=MaxNLocator(6))
     colours.set_label(unit, fontsize=MEDIUM)
     colours.ax.tick_params(labelsize=SMALL)
     figure.text(LEFT / total_w, 1 - 37 / total_h, title, fontsize=LARGE)
@@ -122,6 +124,26 @@ def save(figure: Figure, path: Path) -> None:
         temporary.write_bytes(picture)
 
 
+def write_bare(counts: CountMap, path: Path, cmap: str = CMAP, most: int | None = None) -> None:
+    """Write the heat map alone as a PNG file, one image pixel per position; means where it has more than `most`."""
+    from PIL.Image import fromarray
+
+    values = counts.share if counts.full is not None else wide.shares(counts.tally)
+    block = -(-max(values.shape) // most) if most else 1
+    colours = colour_map(cmap)(means(values, (block, block)), bytes=True)
+    with aside(path) as temporary:
+        fromarray(np.ascontiguousarray(colours[..., :3])).save(temporary, "png", compress_level=2)
+
+
+def write_thumbnail(picture: Path, path: Path, most: int) -> None:
+    """Write a picture again as a PNG file of at most `most` screen pixels."""
+    from PIL import Image
+
+    with Image.open(picture) as opened, aside(path) as temporary:
+        opened.thumbnail((most, most))
+        opened.save(temporary, "png")
+
+
 def _rendered(figure: Figure, kind: str) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
@@ -131,7 +153,7 @@ def _rendered(figure: Figure, kind: str) -> bytes:
 
             figure.canvas.draw()
             pixels = np.asarray(figure.canvas.buffer_rgba())  # type: ignore[attr-defined]
-            fromarray(np.ascontiguousarray(pixels[..., :3])).save(buffer, "png", compress_level=4)
+            fromarray(np.ascontiguousarray(pixels[..., :3])).save(buffer, "png", compress_level=2)
         else:
             figure.savefig(buffer, format=kind)
     return buffer.getvalue()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,6 +171,31 @@ def tap_exposure(network: str | Path | Network, size: int | Sequence[int] | None
         imbalance = _imbalance(height), _imbalance(width)
         found.append(TapExposure(layer.name, layer.kind, uneven, units, np.outer(height, width), imbalance))
     return tuple(found)
+
+
+def ledger_facts(found: Ledger) -> dict[str, Any]:
+    """A ledger as plain lists and numbers, for JSON.
+
+    >>> ledger_facts(ledger("resnet18", 224))["layers"][0]["uneven"]
+    True
+    """
+    layers = []
+    for layer in found.layers:
+        fields = asdict(layer)
+        layers.append({"layer": fields.pop("layer"), "kind": fields.pop("kind"), "uneven": layer.uneven, **fields})
+    head = {"network": found.network, "size": [*found.size], "even": found.even, "drops": found.drops}
+    return {**head, "layers": layers}
+
+
+def tap_facts(row: TapExposure) -> dict[str, Any]:
+    """The taps of one layer as plain lists and numbers, for JSON.
+
+    >>> tap_facts(tap_exposure("resnet18", 224)[-5])["grid"][0]
+    [36, 42, 42]
+    """
+    imbalance = dict(zip(("height", "width"), row.imbalance, strict=True))
+    head = {"layer": row.layer, "kind": row.kind, "uneven": row.uneven, "units": row.units}
+    return {**head, "grid": row.grid.tolist(), "imbalance": imbalance}
 
 
 @lru_cache(CACHED)

@@ -28,7 +28,7 @@ from padviz.errors import PadvizError
 from padviz.fields import Interval
 from padviz.illustrate import Illustration
 from padviz.network import Size
-from padviz.padding import TapExposure
+from padviz.padding import AxisPadding, Ledger, TapExposure
 from padviz.wide import shares
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 COLUMNS = 6  # panels in a row
 EDGE, BETWEEN, HEAD = 40, 26, 84  # screen pixels
+LEDGER = 60  # windows listed in one picture
 UNEVEN = "#c22f2f"
 Panel = tuple[str, str, "NDArray[np.float64] | str"]  # label, its colour, and values up to 1 or why there are none
 
@@ -90,6 +91,55 @@ def taps(exposures: Sequence[TapExposure], title: str, cmap: str = CMAP) -> Figu
     return _grid(panels, title, line, "share of the units", float(floor), 130, cmap)
 
 
+def padding(found: Ledger, title: str) -> Figure:
+    """The padding ledger: rows of padding that each window declares (outlined) and reads (filled), on both sides."""
+    first = sorted(found.layers, key=lambda layer: not (layer.uneven or layer.drops))[:LEDGER]
+    shown = [layer for layer in found.layers if layer in first]
+    left_out = len(found.layers) - len(shown)
+    both = [("height and width", [layer.height for layer in shown])]
+    if any(layer.height != layer.width for layer in shown):
+        both = [("height", both[0][1]), ("width", [layer.width for layer in shown])]
+    more = f" · {left_out} more not shown" if left_out else ""
+    line = f"{len(found.uneven)} of {len(found.layers)} windows that pad or stride are uneven (red)"
+    line += f" · outlined: declared · filled: read by some unit{more}"
+    names, wide, tall = 170, 300, 15 * max(len(shown), 3)
+    total_w = max(EDGE + names + (wide + BETWEEN) * len(both) + EDGE, EDGE + int(8.6 * len(line)))
+    total_h = HEAD + 26 + tall + 50
+    figure = new_figure(total_w, total_h)
+    for i, (axis, rows) in enumerate(both):
+        x = EDGE + names + i * (wide + BETWEEN)
+        ax = figure.add_axes((x / total_w, 50 / total_h, wide / total_w, tall / total_h))
+        _sides(ax, rows)
+        ax.set_title(f"{axis}: before | after", fontsize=SMALL)
+        ax.set_yticks(range(len(shown)), [] if i else [_short(layer.layer) for layer in shown], fontsize=SMALL - 1)
+    _headline(figure, f"{shortened(title)}, {found.size[0]} × {found.size[1]}", line)
+    return figure
+
+
+def _sides(ax: Axes, rows: Sequence[AxisPadding]) -> None:
+    """A bar to the left for the padding before, one to the right for that after; what is dropped as a number."""
+    from matplotlib.ticker import MaxNLocator
+
+    reach = max([1, *(max(*row.declared, row.consumed[1] + row.overhang) for row in rows)]) + 0.5
+    for y, row in enumerate(rows):
+        colour = UNEVEN if row.uneven else "0.55"
+        reads = row.consumed[0], row.consumed[1] + row.overhang
+        for sign, declared, read in zip((-1, 1), row.declared, reads, strict=True):
+            ax.barh(y, sign * read, 0.7, color=colour)
+            ax.barh(y, sign * declared, 0.7, facecolor="none", edgecolor="0.2", lw=0.7)
+        if row.dropped:
+            ax.text(reach, y, f"drops {row.dropped} ", ha="right", va="center", fontsize=SMALL - 1, color="0.4")
+    ax.axvline(0, color="0.2", lw=0.7)
+    ax.set_xlim(-reach, reach)
+    ax.set_ylim(max(len(rows), 3) - 0.4, -0.6)
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    ax.xaxis.set_major_formatter(lambda value, _: f"{abs(value):.0f}")
+    ax.set_xlabel("rows or columns of padding", fontsize=SMALL)
+    ax.tick_params(labelsize=SMALL - 1)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+
+
 def fields(units: Mapping[str, Mapping[str, tuple[Interval, Interval]]], size: Size, title: str) -> Figure:
     """Receptive fields of the centre and corner units of some layers, over the image that they look at."""
     from matplotlib.patches import Rectangle
@@ -132,15 +182,18 @@ def kernels(shown: Sequence[Illustration], pixel: tuple[int, int] | None, cmap: 
         [each.padded, each.uses, *([each.taps(*pixel)] if pixel else [])] for each in shown
     ]
     wide = [max(170, *(len(row[i][0]) * cell for row in grids)) for i in range(len(names))]
-    tall = [max(len(grid) for grid in row) * cell + 56 for row in grids]
-    total_w, total_h = 2 * EDGE + sum(wide) + gap * (len(wide) - 1), HEAD + sum(tall)
-    figure = new_figure(max(total_w, 560), total_h)
-    total_w = max(total_w, 560)
+    group = sum(wide) + gap * len(wide)
+    per_row = 2 if len(shown) > 4 else 1
+    lines = [grids[i : i + per_row] for i in range(0, len(grids), per_row)]
+    tall = [max(len(grid) for row in line for grid in row) * cell + 56 for line in lines]
+    total_w, total_h = max(2 * EDGE + per_row * group - gap, 560), HEAD + sum(tall)
+    figure = new_figure(total_w, total_h)
     colours = colour_map(cmap)
     most = max(float(max(map(max, each.uses))) for each in shown)
     for i, (each, row) in enumerate(zip(shown, grids, strict=True)):
         for j, grid in enumerate(row):
-            x, y = EDGE + sum(wide[:j]) + gap * j, HEAD + sum(tall[:i]) + 30
+            x = EDGE + i % per_row * group + sum(wide[:j]) + gap * j
+            y = HEAD + sum(tall[: i // per_row]) + 30
             w, h = len(grid[0]) * cell, len(grid) * cell
             ax = figure.add_axes((x / total_w, 1 - (y + h) / total_h, w / total_w, h / total_h))
             ax.set_title(f"{each.scheme}: {names[j]}", fontsize=SMALL, loc="left", pad=4)

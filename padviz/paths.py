@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import index
 from pathlib import Path
+from typing import Any
 
 from padviz.counts import CountMap, Target
-from padviz.errors import OptionError
+from padviz.errors import OptionError, PadvizError
 from padviz.network import Network, Size, names_of, resolve_both, upto
 from padviz.schemes import with_mean_pooling, with_padding
 from padviz.sources import load_at
@@ -129,6 +130,23 @@ def coverages(
     for (name, shape), (tally, full) in zip(walk.shapes.items(), count_forward(walk), strict=True):
         found.append(CountMap(declared, walk.size, padding, pooling, _target({name: shape}), None, tally, full))
     return tuple(found)
+
+
+def usages(choices: Iterable[tuple[Any, ...]]) -> list[CountMap | PadvizError]:
+    """`usage` of each (network, size, padding, layer): a map, or the error in its place; one that all share is raised.
+
+    >>> [type(found).__name__ for found in usages([("vgg11", 64, None, None), ("vgg11", 64, "valid", None)])]
+    ['CountMap', 'SizeError']
+    """
+    found: list[CountMap | PadvizError] = []
+    for choice in choices:
+        try:
+            found.append(usage(*choice))
+        except PadvizError as error:
+            found.append(error)
+    if found and all(isinstance(each, PadvizError) for each in found):
+        raise found[0]  # type: ignore[misc]
+    return found
 
 
 def _ready(

@@ -15,7 +15,10 @@ import click
 
 from padviz.errors import PadvizError
 
-COMMANDS = ("usage", "compare", "kernel", "uneven", "sizes", "taps", "coverage", "fields", "diff", "layers", "networks")
+COMMANDS = (
+    "usage", "compare", "kernel", "uneven", "sizes", "taps", "coverage", "fields", "diff", "export",
+    "layers", "networks",
+)  # fmt: skip
 
 
 class _Group(click.Group):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,39 +73,24 @@ def command(
 
 def _list(text: str | None) -> list[str | None]:
     """Values between commas, each once; one None where nothing is given."""
-    return [None] if text is None else [*dict.fromkeys(part.strip() for part in text.split(","))]
+    return [None] if text is None else [*options.listed(text)]
 
 
 def _items(given: dict[str, list[str | None]], varies: str) -> list[Item]:
-    """The maps, or the errors in their place; an error that all share is raised."""
-    from padviz.paths import usage
+    """Each value of the list with its map, or with the error in its place."""
+    from padviz.paths import usages
 
-    items: list[Item] = []
-    for value in given[varies]:
-        chosen = {name: values[0] for name, values in given.items()} | {varies: value}
-        size = None if chosen["size"] is None else options.SizeType().convert(chosen["size"], None, None)
-        try:
-            found: CountMap | PadvizError = usage(chosen["model"] or "", size, chosen["padding"], chosen["layer"])
-        except PadvizError as error:
-            found = error
-        items.append((value or "", found))
-    errors = [found for _, found in items if isinstance(found, PadvizError)]
-    if len(errors) == len(items):
-        raise errors[0]
-    return items
+    sizes = [None if size is None else options.SizeType().convert(size, None, None) for size in given["size"]]
+    choices = product([name or "" for name in given["model"]], sizes, given["padding"], given["layer"])
+    return [*zip([value or "" for value in given[varies]], usages(choices), strict=True)]
 
 
 def _text(items: list[Item], varies: str, path: Path, format_: str) -> str:
-    from msgspec import to_builtins
-
     from padviz import tables
+    from padviz.render import comparison_facts
 
     if format_ == "json":
-        results = [
-            {varies: label, "error": str(found)} if isinstance(found, PadvizError) else to_builtins(found.summary())
-            for label, found in items
-        ]
-        return tables.to_json({"schema_version": 1, "varies": varies, "results": results, "files": [str(path)]})
+        return tables.to_json({"schema_version": 1, **comparison_facts(items, varies), "files": [str(path)]})
     columns = (varies, "max", "corner/max", "below half", "asymmetry", "skew", "note")
     rows = [(label, *_figures(found, rounded=format_ == "table")) for label, found in items]
     if format_ == "csv":

@@ -52,8 +52,7 @@ def command(
         options.checked_output(output, PICTURE_SUFFIXES, overwrite)
     if max(size) > MOST:
         raise OptionError(f"{options.pixels(size)} does not fit on a screen", where="--size", hint=f"use up to {MOST}")
-    schemes = list(dict.fromkeys(part.strip() for part in padding.split(",")))
-    shown = [illustrate(kernel, stride, dilation, size, scheme) for scheme in schemes]
+    shown = [illustrate(kernel, stride, dilation, size, scheme) for scheme in options.listed(padding)]
     at = _pixel(pixel)
     if at is not None:
         shown[0].taps(*at)

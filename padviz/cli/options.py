@@ -98,6 +98,15 @@ def known_layers(network: Network, layers: tuple[str, ...]) -> set[str]:
     return {network.find(name).name for name in layers} if layers else set(network.index)
 
 
+def listed(text: str) -> list[str]:
+    """Values between commas, each once.
+
+    >>> listed("224, 225,224")
+    ['224', '225']
+    """
+    return [*dict.fromkeys(part.strip() for part in text.split(","))]
+
+
 def pixels(size: tuple[int, int]) -> str:
     """A size as people write it.
 

@@ -62,11 +62,12 @@ def command(
 
 def _text(rows: list[TapExposure], network: Network, size: Size, format_: str, output: Path | None) -> str:
     from padviz import tables
+    from padviz.padding import tap_facts
 
     if format_ == "json":
         head = {"schema_version": 1, "network": network.name, "size": list(size)}
         files = [str(output)] if output else []
-        return tables.to_json({**head, "layers": [_layer(row) for row in rows], "files": files})
+        return tables.to_json({**head, "layers": [tap_facts(row) for row in rows], "files": files})
     if format_ == "csv":
         keys = ("layer", "kind", "taps", "units", "least", "most", "left_right", "top_bottom", "uneven")
         return tables.to_csv(keys, [(row.layer, row.kind, *_cells(row)) for row in rows])
@@ -78,12 +79,6 @@ def _text(rows: list[TapExposure], network: Network, size: Size, format_: str, o
         cells.append((row.layer, row.kind, *counts, (f"{both} uneven" if uneven else both) if wide or tall else "0"))
     title = f"{network.title}, {size[0]} x {size[1]}: units whose tap reads a real pixel"
     return tables.to_table(columns, cells, title)
-
-
-def _layer(row: TapExposure) -> dict[str, Any]:
-    imbalance = dict(zip(("height", "width"), row.imbalance, strict=True))
-    head = {"layer": row.layer, "kind": row.kind, "uneven": row.uneven, "units": row.units}
-    return {**head, "grid": row.grid.tolist(), "imbalance": imbalance}
 
 
 def _cells(row: TapExposure) -> tuple[Any, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from padviz.cli import options
+from padviz.errors import OptionError
 
 if TYPE_CHECKING:
     from padviz.even import Suggestion
@@ -37,7 +38,7 @@ FLAT = (
 @options.format_of("table", "json", "csv", "markdown", "github")
 @click.option("--all", "all_", is_flag=True, help="Every window with padding or a stride, not only the uneven ones.")
 @click.option("--check", is_flag=True, help="Exit with 1 if a layer is uneven, for CI.")
-@options.output("Write the result to a file instead of the terminal.")
+@options.output("Write the result to a file; or draw it (.png .svg .pdf) beside what is printed.")
 @options.overwrite
 def command(
     models: tuple[str, ...],
@@ -59,14 +60,23 @@ def command(
       padviz uneven resnet50 --size 224
       padviz uneven resnet50 mobilenet_v1 --size 224 --size 225 --format markdown
     """
+    from padviz.draw import PICTURE_SUFFIXES
     from padviz.padding import ledger
 
+    drawn = output is not None and output.suffix.lower() in PICTURE_SUFFIXES
     if output is not None:
-        options.checked_output(output, None, overwrite)
+        options.checked_output(output, PICTURE_SUFFIXES if drawn else None, overwrite)
+    if drawn and len(models) * len(sizes or (1,)) > 1:
+        what = "a picture holds one network at one size"
+        raise OptionError(what, where="-o", hint="padviz export MODEL... --what uneven makes one of each")
     networks = [(model, options.load_as(model, same)) for model in models]
     results = [(model, net, ledger(net, size)) for model, net in networks for size in sizes or (net.size,)]
     text = {"json": _json, "csv": _csv, "markdown": _markdown, "github": _github(check), "table": _table}[format_]
-    options.put(text(results, all_), output, overwrite)
+    if output is not None and drawn:
+        from padviz import draw, panels
+
+        draw.save(panels.padding(results[0][2], results[0][1].title), output)
+    options.put(text(results, all_), None if drawn else output, overwrite)
     if check and not all(found.even for _, _, found in results):
         raise SystemExit(1)
 
@@ -113,12 +123,12 @@ def _csv(results: list[Result], all_: bool) -> str:
 def _json(results: list[Result], all_: bool) -> str:
     from padviz import tables
     from padviz.even import nearest_even
+    from padviz.padding import ledger_facts
 
     listed: list[dict[str, Any]] = []
     for _, network, found in results:
         below, above = (_suggested(each) for each in nearest_even(network, found.size))
-        entry = {"network": found.network, "size": found.size, "even": found.even, "drops": found.drops}
-        entry |= {"layers": [_layer(layer) for layer in found.layers], "nearest_even": {"below": below, "above": above}}
+        entry = {**ledger_facts(found), "nearest_even": {"below": below, "above": above}}
         if reported := _reported(network):
             entry["reported"] = reported
         listed.append(entry)
@@ -209,14 +219,6 @@ def _reported(network: Network) -> dict[str, Any] | None:
         return None
     before, after = REPORTED[network.name]
     return {"metric": "ImageNet top-1, percent", "at_224": before, "at_225": after, "source": SOURCE}
-
-
-def _layer(layer: LayerPadding) -> dict[str, Any]:
-    """A layer of the ledger for JSON."""
-    from dataclasses import asdict
-
-    fields = asdict(layer)
-    return {"layer": fields.pop("layer"), "kind": fields.pop("kind"), "uneven": layer.uneven, **fields}
 
 
 def _suggested(suggestion: Suggestion | None) -> dict[str, Any] | None:

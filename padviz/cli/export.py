@@ -1,0 +1,101 @@
+"""`padviz export`: many maps in one go, with an index and a gallery."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from padviz.cli import options
+from padviz.errors import OptionError
+
+if TYPE_CHECKING:
+    from padviz.batch import Outcome
+
+SAID = 20  # errors written out at the end
+
+
+@click.command(name="export", short_help="Many maps in one go: pictures, counts, an index and a gallery.")
+@click.argument("models", nargs=-1, required=True, metavar="MANIFEST.toml|MODEL...")
+@click.option("--size", metavar="N|HxW|LO:HI:STEP[,...]", help="Input sizes; each network's own by default.")
+@click.option("--padding", metavar="MODE[,...]", help="Padding schemes, or declared (the default).")
+@click.option("--layer", metavar="NAME[,...]", help="Target layers; the last map by default.")
+@click.option("--what", metavar="WHAT[,...]", help="usage (the default), coverage, uneven and taps.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", required=True, help="The folder.")
+@click.option("--jobs", type=click.IntRange(1, 1024), metavar="N", help="Processes; one for each core by default.")
+@click.option("--format", "format_", default="png", show_default=True, help="png, npz and json; json is always there.")
+@click.option("--bare", is_flag=True, help="Heat maps alone, one image pixel for each input pixel.")
+@options.cmap
+def command(
+    models: tuple[str, ...],
+    size: str | None,
+    padding: str | None,
+    layer: str | None,
+    what: str | None,
+    output: Path,
+    jobs: int | None,
+    format_: str,
+    bare: bool,
+    cmap: str,
+) -> None:
+    """Make every combination of what is named, one file each, into DIR, with index.html to look at.
+
+    Instead of models, a manifest names what to draw. What an earlier run finished, from the same networks and
+    options, is kept. What fails is listed at the end, and the exit code is then 3.
+
+    \b
+    Example:
+      padviz export resnet18 vgg11 --size 64:128:32 --padding zero,reflect -o maps
+      padviz export resnet50 --size 224,225 --what usage,uneven,taps --format png,npz -o audit
+    """
+    from padviz.exporting import export
+
+    if output.exists() and not output.is_dir():
+        raise OptionError(f"{str(output)!r} is a file", where="-o", hint="name a folder")
+    lists = {"sizes": size, "paddings": padding, "layers": layer, "what": what}
+    given = {name: options.listed(value) for name, value in lists.items() if value is not None}
+    files = options.listed(format_)
+    with _progress() as told:
+        outcomes = export(models, output, formats=files, bare=bare, cmap=cmap, jobs=jobs or -1, told=told, **given)
+    _report(outcomes, output)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[Outcome, int], None] | None]:
+    """A bar with rate and time left on stderr; nothing where that is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    rate = TextColumn("{task.fields[rate]}")
+    columns = (BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn(elapsed_when_finished=True))
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=None, rate="")
+
+        def told(outcome: Outcome, total: int) -> None:
+            speed = bar.tasks[0].speed
+            bar.update(task, advance=1, total=total, rate=f"{speed:.1f} a second" if speed else "")
+
+        yield told
+
+
+def _report(outcomes: Sequence[Outcome], output: Path) -> None:
+    """Say what was done, and end with 3 if something failed."""
+    from padviz import tables
+
+    states = [outcome.state for outcome in outcomes]
+    facts: list[tuple[str, Any]] = [(state, states.count(state)) for state in ("made", "kept", "failed")]
+    click.echo(tables.to_facts([*facts, ("gallery", str(output / "index.html"))]))
+    failed = [outcome for outcome in outcomes if outcome.state == "failed"]
+    for outcome in failed[:SAID]:
+        click.echo(f"padviz: {outcome.name}: {tables.readable(outcome.error)}", err=True)
+    if len(failed) > SAID:
+        click.echo(f"padviz: and {len(failed) - SAID} more, all of them in {output / 'index.json'}", err=True)
+    if failed:
+        raise SystemExit(3)

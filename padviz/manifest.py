@@ -1,0 +1,238 @@
+"""What an export draws: a manifest in TOML, or the same from options, laid out as a list of items."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+from msgspec import Meta, Struct
+
+from padviz.errors import DescriptionError, OptionError
+from padviz.network import Network, Size, as_size
+from padviz.schemes import SCHEMES
+from padviz.sources import load
+
+What = Literal["usage", "coverage", "uneven", "taps"]
+WHATS: tuple[str, ...] = get_args(What)
+DECLARED = "declared"  # the padding of each layer as the network has it
+MOST_ITEMS = 100_000
+
+Text = Annotated[str, Meta(min_length=1, max_length=1000)]
+Texts = Annotated[list[Text], Meta(min_length=1)]
+Side = Annotated[int, Meta(ge=1, le=1_000_000)]
+Sides = Side | Annotated[list[Side], Meta(min_length=2, max_length=2)] | Text
+Few = Annotated[int, Meta(ge=1, le=31)]
+
+
+class Maps(Struct, forbid_unknown_fields=True):
+    """The product of what is named: one item for each network, size, padding, layer and kind of map.
+
+    Without sizes it is the network's own, without paddings the declared one, without `what` usage.
+    """
+
+    models: Texts
+    sizes: list[Sides] = []
+    paddings: list[Text] = []
+    layers: list[Text] = []
+    what: list[What] = []
+
+
+class Comparison(Struct, forbid_unknown_fields=True):
+    """Maps side by side in one picture; exactly one of the lists has several values."""
+
+    name: Text
+    models: Texts
+    sizes: list[Sides] = []
+    paddings: list[Text] = []
+    layers: list[Text] = []
+    scale: Literal["shared", "each"] | None = None
+
+
+class Illustrated(Struct, forbid_unknown_fields=True):
+    """One layer on a small image, under each padding."""
+
+    name: Text
+    kernel: Few = 3
+    stride: Few = 1
+    dilation: Few = 1
+    size: Annotated[int, Meta(ge=1, le=16)] = 7
+    paddings: list[Text] = []
+    pixel: Annotated[list[Annotated[int, Meta(ge=0, le=15)]], Meta(min_length=2, max_length=2)] | None = None
+
+
+class Manifest(Struct, forbid_unknown_fields=True):
+    """The whole TOML file."""
+
+    title: Annotated[str, Meta(max_length=200)] = ""
+    maps: list[Maps] = []
+    compare: list[Comparison] = []
+    kernel: list[Illustrated] = []
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One picture of an export. A map has one value in each tuple; None stands for what the network itself says."""
+
+    name: str
+    what: str
+    networks: tuple[Network, ...] = ()
+    sizes: tuple[Size | None, ...] = (None,)
+    paddings: tuple[str | None, ...] = (None,)
+    layers: tuple[str | None, ...] = (None,)
+    scale: str | None = None
+    illustrated: Illustrated | None = None
+
+
+def is_manifest(path: str) -> bool:
+    """Whether a TOML file is a manifest, and not the description of a network, which has `layers`."""
+    try:
+        return path.lower().endswith(".toml") and "layers" not in tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False  # who reads it as a network says what is wrong
+
+
+def read_manifest(path: str | Path) -> Manifest:
+    """Read an export manifest.
+
+    Raises
+    ------
+    DescriptionError
+        With the key that is wrong.
+    """
+    try:
+        raw = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        manifest = msgspec.convert(raw, Manifest)
+    except OSError as error:
+        raise DescriptionError(f"cannot be read ({error.strerror})", where=str(path)) from None
+    except msgspec.ValidationError as error:
+        what, _, at = str(error).partition(" - at ")
+        key = at.strip("`").removeprefix("$").lstrip(".") or "top level"
+        raise DescriptionError(f"{key}: {what}", where=str(path)) from None
+    except (ValueError, RecursionError) as error:
+        what = " ".join(str(error).split())
+        raise DescriptionError(f"is not valid TOML: {what}", where=str(path)) from None
+    if not (manifest.maps or manifest.compare or manifest.kernel):
+        raise DescriptionError("names nothing to draw", where=str(path), hint="add [[maps]], [[compare]] or [[kernel]]")
+    return manifest
+
+
+def expand(manifest: Manifest, folder: Path = Path()) -> list[Item]:
+    """The items that a manifest names, in its order; networks described in TOML are found from `folder`.
+
+    Raises
+    ------
+    PadvizError
+        For a network, padding or size that does not exist, and for two items that would share a name.
+
+    Examples
+    --------
+    >>> [item.name for item in expand(Manifest(maps=[Maps(["vgg11"], [64, "96:128:32"], ["zero"])]))]
+    ['vgg11-64-zero-usage', 'vgg11-96-zero-usage', 'vgg11-128-zero-usage']
+    """
+    loaded: dict[str, Network] = {}
+    items = [item for maps in manifest.maps for item in _maps(maps, folder, loaded)]
+    items += [_comparison(each, folder, loaded) for each in manifest.compare]
+    items += [_illustration(each) for each in manifest.kernel]
+    names: dict[str, Item] = {}
+    for item in items:
+        other = names.setdefault(item.name.casefold(), item)
+        if other is not item and _key(other) != _key(item):
+            sources = " and ".join(net.title for net in (*other.networks, *item.networks)) or item.what
+            raise OptionError(
+                f"two items would be called {item.name}: {sources}", where="export", hint="rename one of the two"
+            )
+    return list(names.values())
+
+
+def _key(item: Item) -> tuple[Any, ...]:
+    """What tells two items of one name apart; a network named twice is the same."""
+    return item.what, [id(net) for net in item.networks], item.sizes, item.paddings, item.layers
+
+
+def _maps(maps: Maps, folder: Path, loaded: dict[str, Network]) -> Iterator[Item]:
+    sizes, paddings, kinds = _sizes(maps.sizes), _paddings(maps.paddings), maps.what or ["usage"]
+    layers: list[str | None] = [*maps.layers] or [None]
+    if len(maps.models) * len(kinds) * len(sizes) * len(paddings) * len(layers) > MOST_ITEMS:
+        raise OptionError(f"asks for more than {MOST_ITEMS} items", where="export", hint="make several exports of it")
+    for model, what in product(maps.models, kinds):
+        network = _load(model, folder, loaded)
+        counted = what in ("usage", "coverage")  # the ledger and the taps are of the padding as declared
+        for size, padding, layer in product(
+            sizes, paddings if counted else [None], layers if what != "uneven" else [None]
+        ):
+            at = size or network.size
+            parts = [network.name, "x".join(map(str, at if at[0] != at[1] else at[:1])), padding, layer, what]
+            yield Item(_named(parts), what, (network,), (at,), (padding,), (layer,))
+
+
+def _comparison(wanted: Comparison, folder: Path, loaded: dict[str, Network]) -> Item:
+    networks = tuple(_load(model, folder, loaded) for model in wanted.models)
+    layers: tuple[str | None, ...] = tuple(wanted.layers) or (None,)
+    lists = networks, tuple(_sizes(wanted.sizes)), tuple(_paddings(wanted.paddings)), layers
+    if sum(len(each) > 1 for each in lists) != 1:
+        hint = "give several values to one of models, sizes, paddings and layers"
+        raise DescriptionError("compares along no list, or along several", where=f"compare {wanted.name!r}", hint=hint)
+    return Item(_named([wanted.name]), "compare", *lists, scale=wanted.scale)
+
+
+def _illustration(wanted: Illustrated) -> Item:
+    for scheme in wanted.paddings:
+        _known(scheme, SCHEMES, "paddings")
+    return Item(_named([wanted.name]), "kernel", illustrated=wanted)
+
+
+def _load(model: str, folder: Path, loaded: dict[str, Network]) -> Network:
+    """Each network is read once."""
+    if model not in loaded:
+        path = model.lower().endswith(".toml") or "/" in model
+        network = load(str(folder / model) if path else model)
+        loaded[model] = network if network.title else replace(network, title=network.name)
+    return loaded[model]
+
+
+def _sizes(sizes: Sequence[Any]) -> list[Size | None]:
+    """Pixels, [height, width], or "LO:HI:STEP" for all from LO to HI."""
+    found: list[Size | None] = []
+    for each in sizes:
+        if not isinstance(each, str):
+            found.append(as_size(each))
+            continue
+        match = re.fullmatch(r"(?:(\d{1,7}):(\d{1,7})(?::(\d{1,7}))?|(\d{1,7})(?:x(\d{1,7}))?)", each, re.ASCII)
+        if not match or "0" in (match[3], match[1], match[4], match[5]):
+            raise OptionError(f"{each!r} is not a size", where="size", hint="use 224, 240x320 or 64:448:16")
+        if match[4]:
+            found.append(as_size((int(match[4]), int(match[5] or match[4]))))
+        else:
+            found += [as_size(n) for n in range(int(match[1]), int(match[2]) + 1, int(match[3] or 1))]
+    if sizes and not found:
+        raise OptionError("the range of sizes is empty", where="size", hint="use LO:HI:STEP, with LO below HI")
+    return [*dict.fromkeys(found)] or [None]
+
+
+def _paddings(paddings: Sequence[str]) -> list[str | None]:
+    """Schemes; None is the padding as declared."""
+    return [
+        None if each == DECLARED else _known(each, (DECLARED, *SCHEMES), "padding")
+        for each in dict.fromkeys(paddings or [DECLARED])
+    ]
+
+
+def _known(value: str, values: Sequence[str], where: str) -> str:
+    if value not in values:
+        raise OptionError(f"{value!r} is not a padding scheme", where=where, hint=f"use {', '.join(values)}")
+    return value
+
+
+def _named(parts: Sequence[str | None]) -> str:
+    """A file name that a person can read, on any system.
+
+    >>> _named(["my net", "224", None, "/layer1/conv", "usage"])
+    'my_net-224-_layer1_conv-usage'
+    """
+    return "-".join(re.sub(r"[^\w.+=,@-]", "_", part)[:60] for part in parts if part).lstrip(".") or "_"
