@@ -325,7 +325,9 @@ def test_diff() -> None:
         (["uneven", "vgg19", "--size", "x"], ["--size", "'x'"]),
         (["uneven", "vgg19", "--format", "xml"], ["--format"]),
         (["uneven", "vgg19", "-o", "no/report.md"], ["no", "does not exist"]),
-        (["uneven", "vgg19", "-o", "report.png"], ["report.png", ".csv"]),
+        (["uneven", "vgg19", "-o", "report.npz"], ["report.npz", ".csv"]),
+        (["uneven", "vgg19", "vgg11", "-o", "report.png"], ["-o", "one network at one size", "padviz export"]),
+        (["uneven", "vgg19", "--size", "9", "--size", "8", "-o", "report.png"], ["-o", "one network at one size"]),
         (["sizes", "vgg19", "--range", "9"], ["--range", "'9'"]),
         (["sizes", "vgg19", "--range", "9:3"], ["range", "9:3"]),
         (["sizes", "vgg19", "--range", "0:3"], ["range", "0:3"]),
@@ -409,3 +411,11 @@ def test_no_colours_where_they_are_not_wanted() -> None:
     assert "\x1b[" not in run("uneven", "resnet50").stdout
     plain = terminal(100, "uneven", "resnet50", NO_COLOR="1").replace("\x1b[1m", "").replace("\x1b[0m", "")
     assert "\x1b[" not in plain
+
+
+def test_the_ledger_is_drawn_beside_what_is_printed() -> None:
+    result = run("uneven", "resnet18", "--size", "224", "-o", "ledger.png")
+    assert result.exit_code == 0
+    assert "Uneven: 5 of" in result.stdout
+    with Image.open("ledger.png") as picture:
+        picture.load()

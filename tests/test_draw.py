@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
@@ -157,3 +159,29 @@ def test_tap_grids_and_fields_are_whole(name: str) -> None:
     targets = [net.layers[4].name, net.targets[0]]
     shown = {layer: fields_of_units(net, (224, 160), layer) for layer in targets}
     assert not clipped(panels.fields(shown, (224, 160), net.title))
+
+
+@pytest.mark.parametrize(("name", "size"), [("resnet50", (224, 224)), ("densenet201", (224, 330)), ("vgg11", (64, 64))])
+def test_the_ledger_picture_shows_what_is_declared_and_read(name: str, size: tuple[int, int]) -> None:
+    net = padviz.load(name)
+    found = padviz.ledger(net, size)
+    figure = panels.padding(found, net.title)
+    assert not clipped(figure)
+    assert len(figure.axes) == (1 if size[0] == size[1] else 2)
+    assert len(figure.axes[0].get_yticks()) == min(len(found.layers), panels.LEDGER)
+    if name == "resnet50":
+        first = [round(bar.get_width()) for bar in figure.axes[0].patches[:4]]  # conv1: read and declared, both sides
+        assert first == [-3, -3, 2, 3]
+        red = {bar.get_facecolor() for bar in figure.axes[0].patches[:3:2]}
+        assert {to_hex(colour) for colour in red} == {panels.UNEVEN}
+
+
+def test_bare_maps_and_thumbnails_have_the_sizes_asked_for(tmp_path: Path) -> None:
+    counts = padviz.usage("vgg11", (90, 301))
+    for most, expected in ((None, (301, 90)), (200, (151, 45)), (1000, (301, 90))):
+        draw.write_bare(counts, tmp_path / "bare.png", most=most)
+        with Image.open(tmp_path / "bare.png") as picture:
+            assert picture.size == expected
+    draw.write_thumbnail(tmp_path / "bare.png", tmp_path / "thumb.png", 100)
+    with Image.open(tmp_path / "thumb.png") as picture:
+        assert picture.size == (100, 30)

@@ -47,9 +47,21 @@ def test_the_toml_example_works() -> None:
 
 
 def test_the_python_example_works() -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    _, example = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert run("usage", "resnet18", "-o", "counts.npz").exit_code == 0
     exec(compile(example, "README.md", "exec"), {})
+
+
+def test_the_cluster_example_works_on_a_small_cluster() -> None:
+    distributed = pytest.importorskip("dask.distributed", reason="the extra padviz[dask] is not installed")
+    example, _ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    Path("survey.toml").write_text('[[maps]]\nmodels = ["vgg11"]\nsizes = ["64:96:16"]\n')
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
+        here = example.replace("tcp://scheduler:8786", cluster.scheduler_address).replace("/shared/maps", "maps")
+        exec(compile(here, "README.md", "exec"), {})
+    assert len(list(Path("maps").glob("*-usage.png"))) == 3
 
 
 def test_pictures_and_commands_are_all_there() -> None:
@@ -57,5 +69,17 @@ def test_pictures_and_commands_are_all_there() -> None:
     for name in re.findall(r"\]\((docs/[^)]*)\)", README):
         assert (root / name).is_file()
         assert name in (root / "Makefile").read_text()
-    for command in ("usage", "compare", "kernel", "uneven", "sizes", "taps", "coverage", "fields", "diff", "layers"):
+    for command in (
+        "usage",
+        "compare",
+        "kernel",
+        "uneven",
+        "sizes",
+        "taps",
+        "coverage",
+        "fields",
+        "diff",
+        "export",
+        "layers",
+    ):
         assert f"**`padviz {command}" in README

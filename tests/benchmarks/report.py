@@ -9,12 +9,15 @@ from pathlib import Path
 
 TORCH = "PyTorch's forward + backward of the all-ones copy, 1 thread"
 PLOT = "a script that saves a 512 x 512 heat map with a colour bar"
+LOOP = "matplotlib saving the same arrays with colour bars in a loop, 640 x 480"
 RATIOS = [  # what, ours, compared with, theirs, the most that the ratio should be
     ("`usage` of VGG-19 at 512, in process", "padviz_counts[vgg19]", TORCH, "pytorch_counts[vgg19]", 1 / 10),
     ("`usage` of ResNet-50 at 512, in process", "padviz_counts[resnet50]", TORCH, "pytorch_counts[resnet50]", 1 / 5),
     ("`even_sizes` of ResNet-152, 64 to 4096", "even_sizes", "`ledger` of ResNet-152 at one size", "ledger", 50),
     ("`padviz usage vgg19 --size 512`", "process_usage", PLOT, "process_plot", 1.3),
     ("the same, without numba's cache", "process_first_usage", PLOT, "process_plot", 1.3),
+    ("an export of 300 maps, 2 jobs", "export[2]", "the same, 1 job", "export[1]", 0.6),
+    ("an export of 300 maps, 1 job", "export[1]", LOOP, "matplotlib_loop", 1.25),
     ("`padviz --help`", "process_help", '`python -c "import click"`', "process_import_click", 2.5),
 ]
 
@@ -31,7 +34,7 @@ def table(path: Path) -> str:
     lines = ["| what | ms | compared with | ms | ratio | at most |", "|---|--:|---|--:|--:|--:|"]
     for what, ours, than, theirs, most in RATIOS:
         a, b = median[ours], median[theirs]
-        ratio, goal = (f"1/{b / a:.0f}", f"1/{1 / most:.0f}") if most < 1 else (f"{a / b:.2f}", f"{most}")
+        ratio, goal = (f"1/{b / a:.0f}", f"1/{1 / most:.0f}") if most < 0.5 else (f"{a / b:.2f}", f"{most}")
         lines.append(
             f"| {what} | {a * 1e3:.1f} | {than} | {b * 1e3:.1f} | {ratio}{'' if a / b <= most else ' (!)'} | {goal} |"
         )
