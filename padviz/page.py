@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from padviz import __version__
 from padviz.batch import THUMBS, Outcome, Record, records
@@ -58,7 +57,7 @@ def gallery(title: str, found: Sequence[Record], failed: Sequence[Outcome] = ())
 
 def _card(record: Record) -> dict[str, Any]:
     """What the gallery shows of a record, and what its filters look at."""
-    files = [{"name": name, "href": quote(name), "suffix": name.rpartition(".")[2]} for name in record.files]
+    files = [name for name in record.files if not name.startswith(f"{THUMBS}/")]
     size = record.size and "×".join(map(str, record.size))
     return {
         "name": record.name,
@@ -68,10 +67,9 @@ def _card(record: Record) -> dict[str, Any]:
         "size": [size] if size else [],
         "padding": [record.padding or DECLARED] if record.what in MAPS else [],
         "is_map": record.what in MAPS,
-        "thumb": next((each["href"] for each in files if each["name"].startswith(f"{THUMBS}/")), ""),
-        "picture": next((each["href"] for each in files if each["name"] == f"{record.name}.png"), ""),
-        "files": [each for each in files if not each["name"].startswith(f"{THUMBS}/")]
-        + [{"name": f"{record.name}.json", "href": quote(f"{record.name}.json"), "suffix": "json"}],
+        "thumb": next((name for name in record.files if name not in files), ""),
+        "picture": next((name for name in files if name.endswith(".png")), ""),
+        "files": [(name, name.rpartition(".")[2]) for name in (*files, f"{record.name}.json")],
         "facts": _facts(record),
         "rank": _rank(record),
     }

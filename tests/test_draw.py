@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -182,6 +184,10 @@ def test_bare_maps_and_thumbnails_have_the_sizes_asked_for(tmp_path: Path) -> No
         draw.write_bare(counts, tmp_path / "bare.png", most=most)
         with Image.open(tmp_path / "bare.png") as picture:
             assert picture.size == expected
+    share = coverages("vgg11", 64, layers=["features.0"])[0]
+    draw.write_bare(share, tmp_path / "share.png")
+    with Image.open(tmp_path / "share.png") as picture:
+        assert (np.asarray(picture) == colormaps["plasma"](share.share, bytes=True)[..., :3]).all()
     draw.write_thumbnail(tmp_path / "bare.png", tmp_path / "thumb.png", 100)
     with Image.open(tmp_path / "thumb.png") as picture:
         assert picture.size == (100, 30)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,9 @@ def test_the_product_of_what_is_named_is_made_and_listed() -> None:
     assert (padviz.read_counts("out/vgg11-96x128-reflect-usage.npz") == counts.counts).all()
     (shown,) = (item["figures"] for item in index["items"] if item["name"] == "vgg11-96x128-reflect-usage")
     assert shown["max"] == counts.max
+    cover = padviz.coverage("vgg11", (96, 128), "reflect")
+    (shown,) = (item["figures"] for item in index["items"] if item["name"] == "vgg11-96x128-reflect-coverage")
+    assert (shown["max"], shown["full"], shown["least_share"]) == (cover.max, cover.full, cover.share.min())
     rows = list(csv.DictReader(Path("out/index.csv").read_text().splitlines()))
     assert [row["name"] for row in rows] == names
     (uneven,) = (row for row in rows if row["name"] == "resnet18-64-uneven")
@@ -108,6 +112,32 @@ def test_what_is_finished_is_kept_and_what_changed_is_made_again() -> None:
     Path("out/notes.json").write_text("[1]")  # somebody's own
     assert exported(*asked, "--format", "png,npz") == {"made": 1, "kept": 3, "failed": 0}
     assert len(json.loads(Path("out/index.json").read_text())["items"]) == 4
+
+
+def test_an_item_whose_picture_is_gone_is_not_listed() -> None:
+    exported("vgg11", "--size", "64")
+    Path("out/vgg11-64-usage.png").unlink()
+    exported("vgg11", "--size", "96")
+    assert [item["name"] for item in json.loads(Path("out/index.json").read_text())["items"]] == ["vgg11-96-usage"]
+
+
+def test_a_move_that_fails_half_way_leaves_the_item_unfinished(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("one.toml").write_text(ONE)
+    exported("one.toml", "--size", "9")
+    Path("one.toml").write_text(ONE.replace("kernel = 3", "kernel = 5"))
+    move = os.replace
+
+    def stuck(source: Path, to: Path) -> None:
+        if Path(to).name == "one-9-usage.png":
+            raise OSError(28, "No space left on device")
+        move(source, to)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", stuck)
+        result = run("export", "one.toml", "--size", "9", "-o", "out", "--jobs", "1")
+    assert result.exit_code == 3
+    assert result.stderr == "padviz: one-9-usage: cannot be written (No space left on device)\n"
+    assert exported("one.toml", "--size", "9") == {"made": 1, "kept": 0, "failed": 0}
 
 
 def test_a_fingerprint_depends_on_network_options_and_version(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,12 +321,16 @@ def test_a_terminal_gets_a_bar_and_a_pipe_nothing() -> None:
     assert result.stderr == ""
     master, slave = pty.openpty()
     command = whole_command("vgg11", "--size", "64:128:16", "--jobs", "1")
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=slave)
-    os.close(slave)
-    shown = os.read(master, 100_000).decode()
+    shown = b""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=slave) as process:
+        os.close(slave)
+        with suppress(OSError):  # the end of a terminal is an error
+            while chunk := os.read(master, 4096):
+                shown += chunk
     os.close(master)
-    assert "5/5" in shown
-    assert "a second" in shown
+    assert process.returncode == 0
+    assert b"5/5" in shown
+    assert b"a second" in shown
 
 
 def test_it_runs_on_a_dask_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
