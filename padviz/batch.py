@@ -99,7 +99,8 @@ def make(item: Item, of: str, folder: Path, look: Look) -> Outcome:
             for name in [*files, f"{item.name}.json"]:
                 os.replace(stage / name, folder / name)
     except PadvizError as error:
-        return Outcome(item.name, "failed", str(error))
+        aside = Path(error.where).is_relative_to(folder / PARTIAL)  # nobody has heard of that folder
+        return Outcome(item.name, "failed", error.what if aside else str(error))
     except MemoryError:
         return Outcome(item.name, "failed", "there is not enough memory for a map of this size")
     except OSError as error:
