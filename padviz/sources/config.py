@@ -265,7 +265,8 @@ def _axis_op(step: Any, axis: int) -> Op:
         before, after = _pads(step.padding, axis)
         return Window(1, padding=(-before, -after))
     scale = None if step.scale is None else Fraction(on_axis(step.scale)).limit_denominator(10_000)
-    return Resize(on_axis(step.size), scale, step.mode == "linear", step.align_corners)
+    mode = {"linear": step.mode == "linear", "cubic": step.mode == "cubic", "align_corners": step.align_corners}
+    return Resize(on_axis(step.size), scale, **mode, grid=step.grid, rounding=step.rounding)
 
 
 def _pads(padding: Any, axis: int) -> Any:
