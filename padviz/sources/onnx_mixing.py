@@ -106,12 +106,12 @@ def concat(plan: Plan, node: Node) -> Tensor | list[Tensor]:
     axis = int(node.attrs.get("axis", 1)) % rank
     if any(len(each.known) != rank for each in tensors):
         raise Stuck("joins tensors of different ranks")
-    if any(roles_of([each.known[axis]]) and size_of(each.known[axis]) for each in maps):
+    dims = list(_common([Tensor((*each.known[:axis], (), *each.known[axis + 1 :])) for each in tensors]))
+    if any(roles_of([each.known[axis]]) for each in maps):
         return _along_positions(plan, node, axis)
     maps = [plan.settled(node, each) for each in maps]
     layers = [each.layer for each in maps if each.layer is not None]
     layer = joined_layers(plan, node, "concat", _unpooled(plan, node, layers)) if len(layers) > 1 else layers[0]
-    dims = list(_common([Tensor((*each.known[:axis], (), *each.known[axis + 1 :])) for each in (*maps, *tensors)]))
     dims[axis] = plain(sum(size_of(each.known[axis]) for each in tensors))
     acted = len(layers) == 1 and maps[0].acted
     return Tensor(plan.sized(tuple(dims), layer), layer, acted=acted, cuts=maps[0].cuts if len(layers) == 1 else ())
