@@ -18,6 +18,7 @@ from onnx import helper, numpy_helper, parser
 import padviz
 from padviz.axis import Window
 from padviz.network import last_maps
+from padviz.padding import baked
 from tests.onnx_oracle import session_of
 
 
@@ -229,3 +230,13 @@ def test_a_reshape_that_is_built_in_fixes_the_size_but_a_head_does_not(tmp_path:
     model.graph.initializer.append(numpy_helper.from_array(np.ones((5, 24), dtype=np.float32), "f"))
     net = padviz.load(saved(model, tmp_path), size=(6, 8))
     assert (net.fixed, net.targets) == ((), ("a",))
+
+
+def test_padding_that_was_worked_out_for_one_size_shows(tmp_path: Path) -> None:
+    body = """a = Conv <strides = [2, 2], pads = [0, 0, 1, 1]> (x, w3x3)
+ p = Constant <value_ints = [0, 0, 0, 0, 0, 0, 1, 1]> ()\n b = Pad (a, p)
+ c = MaxPool <kernel_shape = [3, 3], strides = [2, 2]> (b)
+ d = Conv <strides = [2, 2], pads = [1, 1, 1, 1]> (c, w3x3)\n y = Conv <pads = [0, 0, 1, 1]> (d, w2x2)"""
+    assert baked(padviz.load(saved(model_of(body, 13), tmp_path))) == ("a", "c")
+    rule = model_of('y = Conv <auto_pad = "SAME_UPPER", strides = [2, 2]> (x, w3x3)', 13)
+    assert baked(padviz.load(saved(rule, tmp_path))) == ()
