@@ -17,7 +17,7 @@ from padviz.sources.onnx_fold import MOST, Array, fold
 from padviz.sources.onnx_ops import OPS, SPATIAL
 from padviz.sources.onnx_values import Node, Plan, Stuck, Tensor
 
-MOST_NODES = 50_000  # that are run, those of functions and branches included
+MOST_NODES = 30_000  # that are run, those of functions and branches included
 DEEPEST = 20  # functions and branches inside of one another
 EXTERNAL = 1  # TensorProto.DataLocation
 INTEGERS = (2, 3, 4, 5, 6, 7, 9, 12, 13)  # TensorProto.DataType: what shapes and pads are made of
