@@ -22,7 +22,16 @@ DEEPEST = 20  # functions and branches inside of one another
 EXTERNAL = 1  # TensorProto.DataLocation
 INTEGERS = (2, 3, 4, 5, 6, 7, 9, 12, 13)  # TensorProto.DataType: what shapes and pads are made of
 FEW = 16  # numbers of any other type: scales
-BROKEN = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+BROKEN = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 Scope = MutableMapping[str, Tensor]
 Proto = Any
 
@@ -77,7 +86,7 @@ class _Run:
                 outputs = run_node(self.plan, node) if made is None else made
             except PadvizError:
                 raise
-            except BROKEN as error:
+            except (Stuck, *BROKEN) as error:
                 what = f"node {title(proto)}: {proto.op_type} makes no sense ({' '.join(str(error).split())[:120]})"
                 raise DescriptionError(what, where=self.graph.where) from None
             scope.update(zip(proto.output, outputs, strict=False))
