@@ -1,4 +1,4 @@
-"""torchvision's models through both of PyTorch's exporters: the zoo's counts, onnxruntime's shapes, the oracle's paths."""
+"""torchvision's models through both of PyTorch's exporters: the zoo's counts, onnxruntime's shapes, all-ones paths."""
 
 from __future__ import annotations
 

@@ -139,13 +139,17 @@ NEUTRAL_TAILS = {
     "layer norm": "m = ReduceMean <axes = [1]> (a)\n b = Sub (a, m)\n c = Mul (b, b)\n d = Sqrt (c)\n y = Div (b, d)",
     "softmax over channels": "y = Softmax <axis = 1> (a)",
     "best channel": "y = ArgMax <axis = 1> (a)",
+    "a choice": "c = Constant <value = float {0}> ()\n g = Greater (a, c)\n b = Mul (a, c)\n y = Where (g, a, b)",
+    "local response": """b = Mul (a, a)\n u = Unsqueeze <axes = [1]> (b)
+ p = Pad <mode = "constant"> (u, k)\n k = Constant <value_ints = [0, 0, 1, 0, 0, 0, 0, 1, 0, 0]> ()
+ d = AveragePool <kernel_shape = [3, 1, 1], strides = [1, 1, 1]> (p)\n e = Squeeze <axes = [1]> (d)\n y = Div (a, e)""",
     "prelu": "c = Constant <value = float[1, 1, 1] {0.1}> ()\n y = PRelu (a, c)",
 }
 
 
 @pytest.mark.parametrize("name", NEUTRAL_TAILS)
 def test_activations_are_neutral_however_they_are_written(name: str, tmp_path: Path) -> None:
-    model = model_of("a = Conv (x, w3x3)\n " + NEUTRAL_TAILS[name], 13)
+    model = model_of("a = Conv (x, w3x3)\n " + NEUTRAL_TAILS[name], 12)
     net = padviz.load(saved(model, tmp_path))
     assert [layer.name for layer in net.layers] == ["input", "a"]
     assert net.targets == ("a",)

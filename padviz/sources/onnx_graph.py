@@ -148,7 +148,9 @@ def run_node(plan: Plan, node: Node) -> list[Tensor]:
     if any(each.behind for each in node.given) or (flat and not known):
         if flat and node.op not in SPATIAL:
             return [plan.head(node)] * node.outputs
-        return [_stuck(plan, node, "reads what was flattened as an image again")] * node.outputs
+        return [
+            _stuck(plan, node, "reads what was flattened, or picked position by position, as an image")
+        ] * node.outputs
     if not known:
         what = f"node {node.name}: the operation {node.op} (opset {node.version})"
         return [Tensor(None, plan.trace.unknown(node.name, layers, what, node.op))] * node.outputs

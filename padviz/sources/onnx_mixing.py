@@ -11,6 +11,7 @@ from padviz.sources.onnx_fold import axes_of
 from padviz.sources.onnx_values import Node, Plan, Stuck, Tensor, has_keys, has_positions, upper
 
 Letters = Sequence[object]
+AFFINE = ("Add", "Sub", "Sum", "Mean", "Mul", "Div")  # with constants these make no activation
 
 
 def merged(kind: Kind) -> Callable[[Plan, Node], Tensor]:
@@ -22,7 +23,7 @@ def merged(kind: Kind) -> Callable[[Plan, Node], Tensor]:
         if not maps:
             return Tensor(dims)
         if len(maps) == 1:
-            acts = maps[0].acted or node.op in ("Pow", "Mod", "Max", "Min", "Where")
+            acts = maps[0].acted or node.op not in AFFINE
             return _kept(replace(maps[0], acted=acts), dims)
         squared = kind == "multiply" and all(each is maps[0] for each in maps)
         maps = [plan.settled(node, each) for each in maps]
