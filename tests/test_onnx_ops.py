@@ -101,6 +101,30 @@ def test_channels_last_images_have_height_and_width_in_the_middle(tmp_path: Path
     np.testing.assert_array_equal(counts, bright_pixels(model, (6, 8), channels_last=True))
 
 
+def test_channels_last_shows_in_the_number_of_channels(tmp_path: Path) -> None:
+    body = "c = Cast <to = 1> (x)\n a = Transpose <perm = [0, 3, 1, 2]> (c)\n y = Conv <strides = [2, 1]> (a, w3x2)"
+    model = model_of(body, 13, channels_last=True)
+    counts = padviz.usage(saved(model, tmp_path), (6, 8)).counts
+    np.testing.assert_array_equal(counts, bright_pixels(model, (6, 8), channels_last=True))
+
+
+def test_a_size_in_the_file_comes_before_the_one_asked_for(tmp_path: Path) -> None:
+    model = model_of("y = Conv (x, w3x3)", 13)
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_value = 48
+    path = saved(model, tmp_path)
+    assert padviz.load(path).size == (48, 224)
+    assert padviz.load(path, size=(10, 20)).size == (48, 20)
+    assert padviz.usage(path, (10, 20)).size == (10, 20)
+
+
+def test_a_slice_that_is_read_twice_is_laid_once(tmp_path: Path) -> None:
+    body = """s = Constant <value_ints = [1]> ()\n e = Constant <value_ints = [-1]> ()
+ h = Constant <value_ints = [2]> ()
+ a = Slice (x, s, e, h)\n b = Conv <pads = [1, 1, 1, 1]> (a, w3x3)\n y = Add (a, b)"""
+    net = padviz.load(saved(model_of(body, 13), tmp_path))
+    assert [layer.kind for layer in net.layers] == ["input", "crop", "conv", "add"]
+
+
 PADS_OF_SAME = """n = Shape (x)
  r = Constant <value_ints = [2]> ()
  e = Constant <value_ints = [4]> ()
