@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "padviz"
 FLOORS = [
     {"errors"},
-    {"kernels"},
+    {"kernels", "resize"},
     {"axis", "wide"},
     {"network"},
     {"sources", "counts", "schemes"},
@@ -29,8 +29,17 @@ FLOORS = [
     {"exporting"},
     {"cli"},
 ]
-ROOMS = {"numba": {"kernels"}, "matplotlib": {"draw", "panels"}, "click": {"cli"}, "torch": set()}
-ROOMS |= {"rich": {"tables", "cli"}, "joblib": {"batch"}, "jinja2": {"page"}, "PIL": {"draw"}}
+ROOMS = {
+    "PIL": {"draw"},
+    "click": {"cli"},
+    "jinja2": {"page"},
+    "joblib": {"batch"},
+    "matplotlib": {"draw", "panels"},
+    "numba": {"kernels"},
+    "onnx": {"sources"},
+    "rich": {"tables", "cli"},
+    "torch": {"sources"},
+}
 MODULES = sorted(
     path for path in PACKAGE.rglob("*.py") if path.name not in ("__init__.py", "__main__.py") or path.parent != PACKAGE
 )
@@ -78,7 +87,7 @@ def loaded(code: str) -> set[str]:
     return {name.split(".")[0] for name in json.loads(run.stderr.splitlines()[-1])}
 
 
-HEAVY = {"numpy", "numba", "matplotlib", "torch", "rich", "msgspec"}
+HEAVY = {"numpy", "numba", "matplotlib", "torch", "onnx", "rich", "msgspec"}
 
 
 def test_importing_padviz_loads_nothing_heavy() -> None:
@@ -92,7 +101,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 def test_counting_at_ordinary_sizes_needs_no_numba_and_no_matplotlib() -> None:
     code = "import padviz\nfor name, n in (('resnet152', 512), ('resnet50', 2048)): padviz.usage(name, n).summary()"
-    assert not loaded(code) & {"numba", "matplotlib", "torch"}
+    assert not loaded(code) & {"numba", "matplotlib", "torch", "onnx"}
 
 
 def test_every_public_name_is_documented_with_an_example() -> None:

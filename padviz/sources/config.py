@@ -106,10 +106,8 @@ def parse(raw: dict[str, Any], name: str, where: str = "") -> Network:
     builder.steps(description.layers, "")
     if builder.last == 0:
         raise DescriptionError("layers: has no layers", where=where)
-    target = builder.layers[builder.last].name if description.target is None else description.target
+    target = builder.layers[builder.last].name if description.target is None else description.target  # []: choose
     targets = (target,) if isinstance(target, str) else tuple(dict.fromkeys(target))
-    if not targets:
-        raise DescriptionError("target: names no layer", where=where)
     network = Network(
         name=name,
         layers=tuple(builder.layers),
@@ -267,7 +265,8 @@ def _axis_op(step: Any, axis: int) -> Op:
         before, after = _pads(step.padding, axis)
         return Window(1, padding=(-before, -after))
     scale = None if step.scale is None else Fraction(on_axis(step.scale)).limit_denominator(10_000)
-    return Resize(on_axis(step.size), scale, step.mode == "linear", step.align_corners)
+    mode = {"linear": step.mode == "linear", "cubic": step.mode == "cubic", "align_corners": step.align_corners}
+    return Resize(on_axis(step.size), scale, **mode, grid=step.grid, rounding=step.rounding)
 
 
 def _pads(padding: Any, axis: int) -> Any:
