@@ -15,7 +15,20 @@ import click
 
 from padviz.errors import PadvizError
 
-COMMANDS = ("usage", "compare", "kernel", "uneven", "sizes", "taps", "coverage", "fields", "diff", "layers", "networks")
+COMMANDS = (
+    "usage",
+    "compare",
+    "kernel",
+    "uneven",
+    "sizes",
+    "taps",
+    "coverage",
+    "fields",
+    "diff",
+    "layers",
+    "networks",
+    "convert",
+)
 
 
 class _Group(click.Group):

@@ -108,8 +108,6 @@ def parse(raw: dict[str, Any], name: str, where: str = "") -> Network:
         raise DescriptionError("layers: has no layers", where=where)
     target = builder.layers[builder.last].name if description.target is None else description.target
     targets = (target,) if isinstance(target, str) else tuple(dict.fromkeys(target))
-    if not targets:
-        raise DescriptionError("target: names no layer", where=where)
     network = Network(
         name=name,
         layers=tuple(builder.layers),
@@ -232,6 +230,8 @@ def _ops(step: Step, error: Any) -> tuple[Op | None, Op | None]:
         return Adaptive(1), Adaptive(1)
     if isinstance(step, Crop) and (step.padding is None) == (step.like is None):
         raise error(step.name, "a crop takes either padding (rows to remove) or like (a layer)")
+    if isinstance(step, Crop) and step.like is not None and step.stride != 1:
+        raise error(step.name, "a crop to the size of a layer takes no stride")
     if isinstance(step, Interpolate) and sum(v is not None for v in (step.scale, step.size, step.like)) != 1:
         raise error(step.name, "a resize takes one of scale, size and like")
     height, width = (_axis_op(step, axis) for axis in (0, 1))
@@ -249,7 +249,7 @@ def _axis_op(step: Any, axis: int) -> Op:
 
     if isinstance(step, Conv):
         pads = _pads(step.padding, axis)
-        return Window(on_axis(step.kernel), on_axis(step.stride), on_axis(step.dilation), pads, step.mode)
+        return Window(on_axis(step.kernel), on_axis(step.stride), on_axis(step.dilation), pads, on_axis(step.mode))
     if isinstance(step, Pool):
         stride = on_axis(step.kernel if step.stride is None else step.stride)
         pads = _pads(step.padding, axis)
@@ -260,21 +260,27 @@ def _axis_op(step: Any, axis: int) -> Op:
     if isinstance(step, AdaptivePool):
         return Adaptive(on_axis(step.output))
     if isinstance(step, Pad):
-        return Window(1, padding=_pads(step.padding, axis), mode=step.mode)
+        return Window(1, padding=_pads(step.padding, axis), mode=on_axis(step.mode))
     if isinstance(step, Crop):
         if step.padding is None:
             return Fit()
         before, after = _pads(step.padding, axis)
-        return Window(1, padding=(-before, -after))
-    scale = None if step.scale is None else Fraction(on_axis(step.scale)).limit_denominator(10_000)
-    return Resize(on_axis(step.size), scale, step.mode == "linear", step.align_corners)
+        return Window(1, on_axis(step.stride), padding=(-before, -after))
+    return Resize(on_axis(step.size), _scale(on_axis(step.scale)), step.mode == "linear", step.align_corners)
+
+
+def _scale(scale: float | str | None) -> Fraction | None:
+    """A number is meant to four digits or so, a fraction like "4/3" exactly."""
+    if scale is None or isinstance(scale, str):
+        return Fraction(scale) if scale else None
+    return Fraction(scale).limit_denominator(10_000)
 
 
 def _pads(padding: Any, axis: int) -> Any:
     """A rule stays a rule; n, (h, w) or ((top, bottom), (left, right)) becomes (before, after)."""
-    if isinstance(padding, str):
-        return padding
     side = padding[axis] if isinstance(padding, list) else padding
+    if isinstance(side, str):
+        return side
     return tuple(side) if isinstance(side, list) else (side, side)
 
 
