@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from padviz.axis import Op, Window, most_padding, placement, sized
 from padviz.errors import OptionError, SizeError
-from padviz.network import LARGEST, WINDOWS, Network, Size, as_size, is_square, resolve_both
+from padviz.network import LARGEST, WINDOWS, Network, Size, as_size, check_known, is_square, resolve_both
 from padviz.padding import axis_padding, with_pads_before
 from padviz.sources import load
 
@@ -147,8 +147,11 @@ def _verdict(network: Network, axis: int, sizes: NDArray[np.int64]) -> _Verdict:
     at: list[NDArray[np.int64]] = [sizes]
     same = {sizes.tobytes(): sizes}  # equal arrays are one array, so that looking at one is enough
     runs, even, whole = (np.ones(sizes.shape, dtype=bool) for _ in range(3))
+    if network.fixed:
+        runs &= sizes == network.size[axis]
     known: dict[tuple[Any, ...], NDArray[np.int64]] = {}
     for layer in network.layers[1:]:
+        check_known(network, layer)
         entering = at[layer.inputs[0]]
         for other in layer.inputs[1:]:
             if at[other] is not entering:

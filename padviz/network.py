@@ -13,11 +13,11 @@ from operator import index
 from typing import Any, Literal, NamedTuple
 
 from padviz.axis import AxisMap, Op, Transposed, Window, axis_map, place
-from padviz.errors import OptionError, SizeError, UnknownName, nearest
+from padviz.errors import DescriptionError, OptionError, SizeError, UnknownName, nearest
 
 Kind = Literal[
     "input", "conv", "convtranspose", "maxpool", "avgpool", "adaptive", "global", "pad", "crop", "resize",
-    "add", "concat", "multiply", "gate", "identity",
+    "add", "concat", "multiply", "gate", "identity", "unknown",
 ]  # fmt: skip
 POOLS: frozenset[Kind] = frozenset({"maxpool", "avgpool", "adaptive", "global"})
 WINDOWS: frozenset[Kind] = frozenset({"conv", "maxpool", "avgpool"})
@@ -33,7 +33,8 @@ class Layer:
 
     `height` and `width` are None where a position reads only itself: merges, gates, activations.
     A gate multiplies its input by a vector that global pooling made of it; paths leave that vector out.
-    `like` is the layer whose size a resize or a crop follows.
+    `like` is the layer whose size a resize or a crop follows. An unknown layer's `note` is the error that it is
+    where anything depends on it.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Layer:
     height: Op | None = None
     width: Op | None = None
     like: int | None = None
+    note: str = ""
 
     @property
     def ops(self) -> tuple[Op | None, Op | None]:
@@ -52,6 +54,8 @@ class Layer:
 @dataclass(frozen=True, eq=False)
 class Network:
     """A directed acyclic graph of layers; the first is the input image, `targets` are the last feature maps.
+
+    Without targets there are several last maps, and one must be chosen. A `fixed` network works at its `size` only.
 
     Examples
     --------
@@ -67,6 +71,7 @@ class Network:
     title: str = ""
     source: str = ""
     size: Size = (224, 224)
+    fixed: bool = False
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -146,9 +151,11 @@ def resolve(network: Network, axis: int, n: int) -> Resolved:
     >>> resolve(padviz.load("vgg19"), 0, 512).sizes[-1]
     16
     """
+    check_size(network, axis, n)
     sizes: list[int] = [n]
     maps: list[AxisMap | None] = [None]
     for layer in network.layers[1:]:
+        check_known(network, layer)
         op = layer.ops[axis]
         entering = sizes[layer.inputs[0]]
         like = None if layer.like is None else sizes[layer.like]
@@ -161,6 +168,20 @@ def resolve(network: Network, axis: int, n: int) -> Resolved:
         sizes.append(entering if made is None else made.n_out)
         maps.append(made)
     return Resolved(tuple(sizes), tuple(maps))
+
+
+def check_size(network: Network, axis: int, n: int) -> None:
+    """Refuse a size that a fixed network does not take."""
+    if network.fixed and n != network.size[axis]:
+        height, width = network.size
+        what = f"its {('height', 'width')[axis]} cannot be {n}: its size is built in"
+        raise SizeError(what, where=network.name, hint=f"use --size {height}x{width}, or export it without fixed sizes")
+
+
+def check_known(network: Network, layer: Layer) -> None:
+    """Refuse a layer of which nobody knows what it does."""
+    if layer.kind == "unknown":
+        raise DescriptionError(layer.note, where=f"{network.name}, {layer.name}")
 
 
 def resolve_both(network: Network, size: Size) -> tuple[Resolved, Resolved]:
@@ -197,8 +218,17 @@ def _located(error: SizeError, network: Network, layer: Layer, axis: int, n: int
 
 
 def names_of(layers: str | Iterable[str] | None, network: Network) -> tuple[str, ...]:
-    """The target layers asked for, checked; the network's own targets where none is named."""
+    """The target layers asked for, checked; the network's own targets where none is named.
+
+    Raises
+    ------
+    OptionError
+        Where the network has several last feature maps and none is named: the message lists them.
+    """
     if layers is None:
+        if not network.targets:
+            what = f"has several last feature maps: {', '.join(last_maps(network))}"
+            raise OptionError(what, where=network.name, hint="name one or more with --layer")
         return network.targets
     names = (layers,) if isinstance(layers, str) else tuple(layers) if isinstance(layers, tuple | list) else ()
     if not names or not all(isinstance(name, str) for name in names):
@@ -206,6 +236,17 @@ def names_of(layers: str | Iterable[str] | None, network: Network) -> tuple[str,
     for name in names:
         network.find(name)
     return tuple(dict.fromkeys(names))
+
+
+def last_maps(network: Network) -> tuple[str, ...]:
+    """The layers that no other layer reads.
+
+    >>> import padviz
+    >>> last_maps(padviz.load("vgg19"))
+    ('features.36',)
+    """
+    read = {i for layer in network.layers for i in layer.inputs}
+    return tuple(layer.name for i, layer in enumerate(network.layers) if i not in read)
 
 
 def layer_rows(network: Network, size: Size) -> list[tuple[Any, ...]]:

@@ -106,7 +106,7 @@ def parse(raw: dict[str, Any], name: str, where: str = "") -> Network:
     builder.steps(description.layers, "")
     if builder.last == 0:
         raise DescriptionError("layers: has no layers", where=where)
-    target = builder.layers[builder.last].name if description.target is None else description.target
+    target = builder.layers[builder.last].name if description.target is None else description.target  # []: choose
     targets = (target,) if isinstance(target, str) else tuple(dict.fromkeys(target))
     network = Network(
         name=name,

@@ -1,0 +1,272 @@
+"""What sources that follow a foreign graph share: layers laid out at one size, and the network that holds for all.
+
+A *tracer* lays a foreign graph out at one concrete input size, as a `Trace`; `general` runs it at a few
+sizes and explains what differs between them, so that the `Network` holds for every size.
+
+A value on an edge of the graph is, for this module, the position of the layer that made it. What
+each position does to itself (activations, normalisations, casts) makes no layer: the position passes
+through. What global pooling left, and all that is made of it alone, is *pooled*: it has no positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from padviz.axis import Adaptive, Op, Resize, Transposed, Window, out_size
+from padviz.errors import DescriptionError, PadvizError, SizeError
+from padviz.network import MERGES, Kind, Layer, Network, Size
+from padviz.sources.unify import Traced, unified
+
+MOST_LAYERS = 20_000
+MOST_KERNEL = 4096  # taps on an axis
+MOST_STEP = 100_000  # rows of a stride, a dilation, or padding
+OTHERS = ((37, 22), (18, 45), (32, 64), (96, 32), (128, 256))  # added to the size, for the other traces
+WAYS_OUT = "--neutral {op} treats it as acting on each position alone, --layer {name} stops before it"
+
+
+class Trace:
+    """A graph laid out at one input size: `layers`, and in step with them `sizes` and `pooled`.
+
+    Every method that lays a layer returns its position, which is what flows along the edges. What
+    reads an unknown operation becomes unknown itself. `ends` collects the positions that the graph's
+    outputs are made of, heads and pooled ones too.
+
+    Examples
+    --------
+    >>> trace = Trace("tiny", (8, 9))
+    >>> conv = trace.add("conv", "conv", (0,), Window(3), Window(3))
+    >>> vector = trace.add("pool", "global", (conv,))
+    >>> gated = trace.merge("scale", "multiply", (conv, vector))
+    >>> trace.layers[gated].kind, trace.layers[gated].inputs, trace.sizes[gated]
+    ('gate', (1,), (6, 7))
+    """
+
+    def __init__(self, where: str, size: Size) -> None:
+        self.where = where
+        self.layers = [Layer("input", "input", ())]
+        self.sizes = [size]
+        self.pooled = [False]
+        self.ends: set[int] = set()
+        self._names: dict[str, int] = {"input": 1}
+
+    def add(
+        self,
+        name: str,
+        kind: Kind,
+        inputs: Sequence[int],
+        height: Op | None = None,
+        width: Op | None = None,
+        like: int | None = None,
+    ) -> int:
+        """Lay one layer, whose inputs are of one size; a "global" needs no operations.
+
+        Raises
+        ------
+        SizeError
+            Naming the file and the layer, where the size does not work.
+        """
+        if spoilt := [i for i in inputs if self.layers[i].kind == "unknown"]:
+            return self._unknown(name, inputs, self.layers[spoilt[0]].note)
+        if kind == "global":
+            height = width = Adaptive(1)
+        entering = self.sizes[inputs[0]]
+        for other in inputs[1:]:
+            if self.sizes[other] != entering:
+                raise self._disagree(name, inputs[0], other)
+        followed = (None, None) if like is None else self.sizes[like]
+        ops = zip((height, width), entering, followed, strict=True)
+        size = [n if op is None else self._out(name, op, n, m) for op, n, m in ops]
+        pooled = kind == "global" or (all(self.pooled[i] for i in inputs) and size == [1, 1])
+        return self._append(Layer(name, kind, tuple(inputs), height, width, like), (size[0], size[1]), pooled)
+
+    def merge(self, name: str, kind: Kind, inputs: Sequence[int]) -> int:
+        """Merge branches by "add", "multiply" or "concat"; one alone passes through.
+
+        A map multiplied by (or added to) something pooled is a gate: paths leave the vector out.
+        """
+        assert kind in MERGES
+        maps = [i for i in inputs if not self.pooled[i]]
+        if kind == "concat" or not maps or len(maps) == len(inputs):
+            return self.add(name, kind, inputs) if len(inputs) > 1 else inputs[0]
+        return self.add(name, "gate", (self.merge(f"{name}.maps", kind, maps),))
+
+    def mix(self, name: str, value: int, like: int) -> int:
+        """Attention and the like: every position of `like` sees every position of `value`."""
+        vector = self.add(f"{name}.global", "global", (value,))
+        return vector if self.pooled[like] else self.spread(name, vector, like)
+
+    def spread(self, name: str, vector: int, like: int) -> int:
+        """A vector, or a map one row or column large, copied to every position of `like`."""
+        return self.add(name, "resize", (vector,), Resize(), Resize(), like)
+
+    def unknown(self, name: str, inputs: Sequence[int], what: str, op: str) -> int:
+        """Lay an operation that is not known: it, and what reads it, is an error once a target depends on it.
+
+        `what` says which it is, with its opset or module path; `op` is what --neutral takes.
+        """
+        hint = WAYS_OUT.format(op=op, name=self.layers[inputs[0]].name)
+        return self._unknown(name, inputs, f"{what} is not known; {hint}")
+
+    def broken(self, name: str, inputs: Sequence[int], what: str) -> int:
+        """Lay something that cannot be followed, such as what reads a flattened map as an image again."""
+        return self._unknown(name, inputs, f"{what}; --layer {self.layers[inputs[0]].name} stops before it")
+
+    def _unknown(self, name: str, inputs: Sequence[int], note: str) -> int:
+        pooled = all(self.pooled[i] for i in inputs)
+        return self._append(Layer(name, "unknown", tuple(inputs), note=note), self.sizes[inputs[0]], pooled)
+
+    def _append(self, layer: Layer, size: Size, pooled: bool) -> int:
+        if len(self.layers) >= MOST_LAYERS:
+            raise DescriptionError(f"has more than {MOST_LAYERS} layers", where=self.where)
+        self.layers.append(replace(layer, name=self._unique(layer.name or f"{layer.kind}_{len(self.layers)}")))
+        self.sizes.append(size)
+        self.pooled.append(pooled)
+        return len(self.layers) - 1
+
+    def _unique(self, name: str) -> str:
+        count = self._names[name] = self._names.get(name, 0) + 1
+        return name if count == 1 else self._unique(f"{name}_{count}")
+
+    def _out(self, name: str, op: Op, n: int, like: int | None) -> int:
+        where = f"{self.where}, {name}"
+        _check(op, where)
+        try:
+            return out_size(op, n, like)
+        except SizeError as error:
+            height, width = self.sizes[0]
+            hint = f"the input is {height} x {width}: try another --size"
+            raise SizeError(error.what, where=where, hint=hint) from None
+
+    def _disagree(self, name: str, one: int, other: int) -> SizeError:
+        parts = [f"{self.layers[i].name} has {self.sizes[i][0]} x {self.sizes[i][1]}" for i in (one, other)]
+        height, width = self.sizes[0]
+        hint = f"the input is {height} x {width}: try another --size"
+        what = f"its branches disagree in size: {parts[0]}, {parts[1]}"
+        return SizeError(what, where=f"{self.where}, {name}", hint=hint)
+
+
+def _check(op: Op, where: str) -> None:
+    """Refuse figures that no network has, before anything is made of them."""
+    if isinstance(op, Window | Transposed):
+        if not 1 <= op.kernel <= MOST_KERNEL:
+            raise DescriptionError(f"its kernel of {op.kernel} is not from 1 to {MOST_KERNEL}", where=where)
+        for name, step in (("stride", op.stride), ("dilation", op.dilation)):
+            if not 1 <= step <= MOST_STEP:
+                raise DescriptionError(f"its {name} of {step} is not from 1 to {MOST_STEP}", where=where)
+        if isinstance(op.padding, tuple) and max(op.padding) > MOST_STEP:
+            raise DescriptionError(f"its padding of {max(op.padding)} is more than {MOST_STEP}", where=where)
+
+
+def finish(trace: Trace) -> Traced:
+    """The part of a trace that its last spatial feature maps are made of, and their names.
+
+    A last map is one that no later map is made of: outputs, heads and pooled vectors may read it. An
+    adaptive pool before a head, or a pool that reads its whole input, is not one: the map before it is.
+    """
+    readers: list[list[int]] = [[] for _ in trace.layers]
+    for i, layer in enumerate(trace.layers):
+        for j in {*layer.inputs}:
+            readers[j].append(i)
+    live = _ancestors(trace, trace.ends)
+    goes_on = [False] * len(trace.layers)
+    for i in reversed(range(len(trace.layers))):
+        goes_on[i] = any(r in live and (not trace.pooled[r] or goes_on[r]) for r in readers[i])
+    lasts = [i for i in sorted(live) if not trace.pooled[i] and not goes_on[i]]
+    stripped = list(dict.fromkeys(_before_pooling(trace, i) for i in lasts))
+    inner = _ancestors(trace, [j for i in stripped for j in trace.layers[i].inputs])
+    targets = [i for i in stripped if i not in inner and i > 0]
+    if not targets:
+        hint = "padviz looks for windows over an image"
+        raise DescriptionError("no output is made of a spatial layer", where=trace.where, hint=hint)
+    kept = sorted(_ancestors(trace, targets) | {0})
+    position = {old: new for new, old in enumerate(kept)}
+    layers = [trace.layers[i] for i in kept]
+    moved = [
+        replace(
+            layer,
+            inputs=tuple(position[i] for i in layer.inputs),
+            like=None if layer.like is None else position[layer.like],
+        )
+        for layer in layers
+    ]
+    return Traced(tuple(moved), tuple(trace.sizes[i] for i in kept), tuple(position[i] for i in targets))
+
+
+def _ancestors(trace: Trace, ends: Iterable[int]) -> set[int]:
+    found = set(ends)
+    for i in reversed(range(len(trace.layers))):
+        if i in found:
+            layer = trace.layers[i]
+            found.update(layer.inputs, () if layer.like is None else (layer.like,))
+    return found
+
+
+def _before_pooling(trace: Trace, at: int) -> int:
+    """The map before the pooling that a trace ends with, if it does."""
+    while trace.layers[at].kind in ("adaptive", "avgpool", "maxpool"):
+        before = trace.layers[at].inputs[0]
+        whole = trace.sizes[at] == (1, 1) != trace.sizes[before] and _reads_all(trace.layers[at], trace.sizes[before])
+        if trace.layers[at].kind != "adaptive" and not whole:
+            break
+        at = before
+    return at
+
+
+def _reads_all(layer: Layer, entering: Size) -> bool:
+    return all(isinstance(op, Window) and op.kernel >= n for op, n in zip(layer.ops, entering, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a network is called and where it came from."""
+
+    name: str
+    title: str = ""
+    source: str = ""
+
+
+def general(tracer: Callable[[Size], Trace], size: Size, about: About) -> Network:
+    """The network that a tracer follows, for every size where the traces at a few sizes can be explained together.
+
+    Where they cannot, or where the graph works at `size` only, the network is `fixed` to it. Several
+    last feature maps make a network without targets: one must be chosen.
+
+    >>> def tracer(size):
+    ...     trace = Trace("tiny", size)
+    ...     pads = (size[0] - 1) // 2 * 2 + 3 - size[0]
+    ...     trace.ends.add(trace.add("c", "conv", (0,), Window(3, 2, padding=(pads // 2, pads - pads // 2)), None))
+    ...     return trace
+    >>> general(tracer, (8, 8), About("tiny")).layers[1].height.padding
+    'same_upper'
+    """
+    traces = [finish(tracer(size))]
+    for more in OTHERS:
+        try:
+            other = finish(tracer((size[0] + more[0], size[1] + more[1])))
+        except PadvizError:
+            continue
+        if alike(traces[0], other):
+            traces.append(other)
+        if len(traces) == 3:
+            break
+    found = unified(traces) if len(traces) > 1 else None
+    layers, lasts = found or (traces[0].layers, traces[0].lasts)
+    targets = tuple(layers[i].name for i in lasts)
+    return Network(
+        name=about.name,
+        layers=layers,
+        targets=targets if len(targets) == 1 else (),
+        title=about.title or about.name,
+        source=about.source,
+        size=size,
+        fixed=found is None,
+    )
+
+
+def alike(one: Traced, other: Traced) -> bool:
+    """Whether two traces are of one graph: the same names, kinds and edges."""
+    if len(one.layers) != len(other.layers) or one.lasts != other.lasts:
+        return False
+    pairs = zip(one.layers, other.layers, strict=True)
+    return all((a.name, a.kind, a.inputs, a.like) == (b.name, b.kind, b.inputs, b.like) for a, b in pairs)
