@@ -80,8 +80,8 @@ def contract(call: Call, operands: Sequence[tuple[Any, str]], out: str) -> Resul
     Where the positions of two maps meet without being summed (queries and keys), those of the second are
     labelled "@" with its layer; summing over them later (values) is attention.
     """
-    found = [(value, dict(zip(letters, value.axes, strict=True))) for t, letters in operands if (value := call.of(t))]
-    maps = [(value, labels) for value, labels in found if not call.pooled(value)]
+    read = [(call.of(operand), letters) for operand, letters in operands]
+    maps = [(v, dict(zip(letters, v.axes, strict=True))) for v, letters in read if v and not call.pooled(v)]
     blocks = {k for _, labels in maps for k, label in labels.items() if label == "b"}
     places = [{k for k, label in labels.items() if label not in (None, "b")} for _, labels in maps]
     summed = {letter for place in places for letter in place} - set(out)
@@ -89,7 +89,7 @@ def contract(call: Call, operands: Sequence[tuple[Any, str]], out: str) -> Resul
     if blocks - set(out):  # the places in a block have met
         axes = tuple(None if label == "b" else label for label in axes)
     if not summed and all(place == places[0] for place in places):
-        return Map(merged(call, "multiply", [value for value, _ in found], maps[0][0]), axes)
+        return Map(merged(call, "multiply", call.maps, maps[0][0]), axes)
     if not summed and len(maps) == 2 and not places[0] & places[1]:
         met = [f"@{maps[1][0].at}" if k in places[1] else label for k, label in zip(out, axes, strict=True)]
         return Map(maps[0][0].at, tuple(met))
