@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property, lru_cache
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -17,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import SizeError
+from padviz.resize import Resize as Resize
+from padviz.resize import ratio_of, reads
 
 Same = Literal["same", "same_upper", "same_lower"]
 Mode = Literal["zero", "replicate", "reflect", "symmetric", "circular", "partial"]
@@ -65,21 +66,6 @@ class Adaptive:
     """Pooling to a fixed number of outputs; `output` 1 is global pooling, which sees every row."""
 
     output: int
-    mean: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Resize:
-    """Interpolation to `size` rows, by `scale`, or, with neither, to the size of the layer it follows.
-
-    Nearest reads one row. Linear reads the two rows around the coordinate; a row whose weight is
-    zero is not read. Counting counts each row read once; with `mean` it counts by weight.
-    """
-
-    size: int | None = None
-    scale: Fraction | None = None
-    linear: bool = False
-    align_corners: bool = False
     mean: bool = False
 
 
@@ -360,20 +346,9 @@ def _adaptive_strips(op: Adaptive, n: int) -> Iterator[Strip]:
 
 
 def _resize_strips(op: Resize, n: int, n_out: int) -> Iterator[Strip]:
-    ratio = 1 / op.scale if op.scale is not None else Fraction(n, n_out)
-    if op.linear and op.align_corners:
-        ratio = Fraction(n - 1, n_out - 1) if n_out > 1 else Fraction(0)
-    p, q = ratio.numerator, ratio.denominator
-    j = np.arange(n_out)
-    if not op.linear:
-        yield from _runs(j, np.minimum(j * p // q, n - 1), np.ones(n_out), q)
-        return
-    twice = 2 * j * p if op.align_corners else np.maximum((2 * j + 1) * p - q, 0)
-    low = np.minimum(twice // (2 * q), n - 1)
-    share = np.where(low + 1 < n, (twice - low * 2 * q) / (2 * q), 0.0)  # of the upper row
-    for rows, weights in ((low, 1 - share), (low + 1, share)):
-        read = weights > 0
-        yield from _runs(j[read], rows[read], weights[read] if op.mean else weights[read] ** 0, q)
+    period = ratio_of(op, n, n_out).denominator
+    for dst, src, weights in reads(op, n, n_out):
+        yield from _runs(dst, src, weights if op.mean else np.ones(weights.shape), period)
 
 
 def _runs(dst: NDArray[np.int64], src: NDArray[np.int64], weight: NDArray[np.float64], period: int) -> Iterator[Strip]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil, floor, gcd, lcm
+from math import ceil, gcd, lcm
 from pathlib import Path
 
 from padviz.axis import Adaptive, Fit, Op, Resize, Transposed, Window, place
 from padviz.network import Network, Size, resolve, resolve_both
+from padviz.resize import origin_of, ratio_of, span_of
 from padviz.sources import load_at
 
 Interval = tuple[int, int]
@@ -230,15 +231,9 @@ def _rows_read(op: Op, n: int, n_out: int) -> tuple[list[Interval], int]:
         places = [unit + op.padding[0] for unit in range(op.stride)]
         return [(min(-((extent - 1 - p) // op.stride), p // op.stride), p // op.stride) for p in places], 1
     assert isinstance(op, Resize)
-    ratio = Fraction(1) / op.scale if op.scale is not None else Fraction(n, n_out)
-    if op.linear and op.align_corners:
-        ratio = Fraction(max(n - 1, 0), max(n_out - 1, 1))
-    units = range(ratio.denominator)
-    if not op.linear:
-        return [(int(unit * ratio), int(unit * ratio)) for unit in units], ratio.numerator
-    offset = Fraction(0) if op.align_corners else (ratio - 1) / 2
-    between = [offset + unit * ratio for unit in units]
-    return [(floor(x), ceil(x)) for x in between], ratio.numerator
+    ratio, origin = ratio_of(op, n, n_out), origin_of(op, n, n_out)
+    around = [span_of(op, origin + unit * ratio) for unit in range(ratio.denominator)]
+    return around, ratio.numerator
 
 
 def _merged(reaches: Sequence[Reach], name: str) -> Reach:

@@ -19,7 +19,7 @@ def flat_steps(network: Network) -> list[dict[str, Any]]:
             step["like"] = names[layer.like]
         both = [_fields(op) for op in layer.ops]
         step |= {key: [both[0][key], both[1][key]] for key in both[0]}
-        for shared in ("mode", "ceil", "align_corners"):
+        for shared in ("mode", "ceil", "align_corners", "grid", "rounding"):
             if shared in step:
                 step[shared] = step[shared][0]
         if isinstance(step.get("padding", [0])[0], str):
@@ -40,5 +40,7 @@ def _fields(op: Op | None) -> dict[str, Any]:
         return {"output": op.output}
     if isinstance(op, Resize):
         chosen = {"scale": op.scale} if op.scale is not None else {"size": op.size} if op.size is not None else {}
-        return chosen | {"mode": "linear" if op.linear else "nearest", "align_corners": op.align_corners}
+        mode = "cubic" if op.cubic else "linear" if op.linear else "nearest"
+        chosen |= {"mode": mode, "align_corners": op.align_corners, "rounding": op.rounding}
+        return chosen if op.grid is None else chosen | {"grid": op.grid}
     return {}

@@ -119,18 +119,51 @@ def resize_reads(step: Step, axis: int, n: int, like: int | None) -> list[list[t
     else:
         m = axis_of(step["size"], axis) if "size" in step else like
         ratio = Fraction(n, m)
-    if step.get("mode", "nearest") == "nearest":
-        return [[(min(floor(j * ratio), n - 1), Fraction(1))] for j in range(m)]
-    found: list[list[tuple[int | None, Fraction]]] = []
-    for j in range(m):
-        if step.get("align_corners"):
-            x = j * Fraction(n - 1, m - 1) if m > 1 else Fraction(0)
+    return [resize_taps(step, coordinate(step, j, n, m, ratio), n) for j in range(m)]
+
+
+def coordinate(step: Step, j: int, n: int, m: int, ratio: Fraction) -> Fraction:
+    """Where output row j of m looks among n rows: ONNX's formulas, one by one."""
+    grid = step.get("grid")
+    if grid is None:
+        if step.get("mode", "nearest") == "nearest":
+            grid = "asymmetric"
         else:
-            x = max((j + Fraction(1, 2)) * ratio - Fraction(1, 2), Fraction(0))
-        low = min(floor(x), n - 1)
-        share = x - low if low + 1 < n else Fraction(0)
-        found.append([(low, 1 - share)] + ([(low + 1, share)] if share else []))
-    return found
+            grid = "align_corners" if step.get("align_corners") else "half_pixel"
+    if grid == "asymmetric":
+        return j * ratio
+    if grid == "align_corners":
+        return j * Fraction(n - 1, m - 1) if m > 1 else Fraction(0)
+    if grid == "tf_half_pixel_for_nn":
+        return (j + Fraction(1, 2)) * ratio
+    if grid == "pytorch_half_pixel" and m == 1:
+        return Fraction(0)
+    return (j + Fraction(1, 2)) * ratio - Fraction(1, 2)
+
+
+def resize_taps(step: Step, x: Fraction, n: int) -> list[tuple[int | None, Fraction]]:
+    """The rows that an output at coordinate x reads, each once, with their weights."""
+    mode = step.get("mode", "nearest")
+    if mode == "nearest":
+        low, high = floor(x), ceil(x)
+        middle = Fraction(low + high, 2)
+        rule = step.get("rounding", "floor")
+        up = {"floor": False, "ceil": True, "round_prefer_floor": x > middle, "round_prefer_ceil": x >= middle}[rule]
+        return [(min(max(high if up else low, 0), n - 1), Fraction(1))]
+    found: dict[int, Fraction] = defaultdict(Fraction)
+    if mode == "linear":
+        x = min(max(x, Fraction(0)), Fraction(n - 1))
+    for row in range(floor(x) - 1, floor(x) + 3):
+        away = abs(x - row)
+        found[min(max(row, 0), n - 1)] += max(1 - away, Fraction(0)) if mode == "linear" else cubic(away)
+    return [(row, weight) for row, weight in found.items() if weight]
+
+
+def cubic(away: Fraction) -> Fraction:
+    a = Fraction(-3, 4)
+    if away <= 1:
+        return (a + 2) * away**3 - (a + 3) * away**2 + 1
+    return a * away**3 - 5 * a * away**2 + 8 * a * away - 4 * a if away < 2 else Fraction(0)
 
 
 def sources(steps: list[Step]) -> list[list[str]]:
@@ -239,7 +272,7 @@ def frozen(step: Step) -> tuple[tuple[str, Any], ...]:
 
 
 def thawed(items: tuple[tuple[str, Any], ...]) -> Step:
-    return {key: value if key in ("op", "mode") else literal(value) for key, value in items}
+    return {key: value if key in ("op", "mode", "grid", "rounding") else literal(value) for key, value in items}
 
 
 def literal(text: str) -> Any:

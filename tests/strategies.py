@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from tests import naive
 
+GRIDS = ["asymmetric", "half_pixel", "pytorch_half_pixel", "tf_half_pixel_for_nn", "align_corners"]
+ROUNDINGS = ["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"]
 MODES = ["zero", "replicate", "reflect", "symmetric", "circular"]
 LARGEST = 24  # rows of any layer
 
@@ -47,7 +49,9 @@ def steps(draw: Any, name: str, modes: list[str]) -> dict[str, Any]:
     elif kind == "crop":
         step["padding"] = draw(pads)
     elif kind == "resize":
-        step |= {"mode": draw(st.sampled_from(["nearest", "linear"])), "align_corners": draw(st.booleans())}
+        step |= {"mode": draw(st.sampled_from(["nearest", "linear", "cubic"])), "align_corners": draw(st.booleans())}
+        step |= {"rounding": draw(st.sampled_from(ROUNDINGS))}
+        step |= draw(st.sampled_from([{}, *({"grid": grid} for grid in GRIDS)]))
         step |= draw(
             st.one_of(
                 st.builds(lambda n: {"size": n}, pair(st.integers(1, 12))),

@@ -62,6 +62,8 @@ def test_random_networks_round_trip(drawn: tuple[list[dict[str, Any]], tuple[int
         ("global", Adaptive(1), Adaptive(1)),
         ("resize", Resize(scale=Fraction(1, 3)), Resize(scale=Fraction(10_001, 20_000))),
         ("resize", Resize(7, linear=True, align_corners=True), Resize(9, linear=True, align_corners=True)),
+        ("resize", Resize(3, cubic=True, grid="asymmetric"), Resize(4, cubic=True, grid="asymmetric")),
+        ("resize", Resize(3, rounding="round_prefer_ceil"), Resize(4, rounding="round_prefer_ceil")),
         ("gate", None, None),
         ("identity", None, None),
     ],

@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "padviz"
 FLOORS = [
     {"errors"},
-    {"kernels"},
+    {"kernels", "resize"},
     {"axis", "wide"},
     {"network"},
     {"sources", "counts", "schemes"},

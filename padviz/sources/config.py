@@ -266,7 +266,8 @@ def _axis_op(step: Any, axis: int) -> Op:
             return Fit()
         before, after = _pads(step.padding, axis)
         return Window(1, on_axis(step.stride), padding=(-before, -after))
-    return Resize(on_axis(step.size), _scale(on_axis(step.scale)), step.mode == "linear", step.align_corners)
+    mode = {"linear": step.mode == "linear", "cubic": step.mode == "cubic", "align_corners": step.align_corners}
+    return Resize(on_axis(step.size), _scale(on_axis(step.scale)), **mode, grid=step.grid, rounding=step.rounding)
 
 
 def _scale(scale: float | str | None) -> Fraction | None:

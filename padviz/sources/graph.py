@@ -169,10 +169,7 @@ def finish(trace: Trace) -> Traced:
         for j in {*layer.inputs}:
             readers[j].append(i)
     live = _ancestors(trace, trace.ends)
-    goes_on = [False] * len(trace.layers)
-    for i in reversed(range(len(trace.layers))):
-        goes_on[i] = any(r in live and (not trace.pooled[r] or goes_on[r]) for r in readers[i])
-    lasts = [i for i in sorted(live) if not trace.pooled[i] and not goes_on[i]]
+    lasts = [i for i in sorted(live) if not trace.pooled[i] and all(trace.pooled[r] for r in readers[i] if r in live)]
     stripped = list(dict.fromkeys(_before_pooling(trace, i) for i in lasts))
     inner = _ancestors(trace, [j for i in stripped for j in trace.layers[i].inputs])
     targets = [i for i in stripped if i not in inner and i > 0]

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct, field
 
 from padviz.axis import Mode, Same
+from padviz.resize import Grid, Rounding
 
 Positive = Annotated[int, Meta(ge=1, le=100_000)]
 Kernel = Annotated[int, Meta(ge=1, le=4096)]
@@ -88,8 +89,10 @@ class Interpolate(AnyStep, tag="resize"):
     scale: Factors | None = None
     size: Pair | None = None
     like: str | None = None
-    mode: Literal["nearest", "linear"] = "nearest"
+    mode: Literal["nearest", "linear", "cubic"] = "nearest"
     align_corners: bool = False
+    grid: Grid | None = None
+    rounding: Rounding = "floor"
 
 
 class Gate(AnyStep, tag="gate"):

@@ -14,8 +14,8 @@ from padviz.sources.config import parse
 
 DEFAULTS: dict[str, Any] = {
     "kernel": 1, "stride": 1, "dilation": 1, "padding": 0, "mode": "zero", "ceil": False, "output_padding": 0,
-    "align_corners": False,
 }  # fmt: skip
+RESIZE = {("mode", "nearest"), ("align_corners", False), ("grid", None), ("rounding", "floor")}
 NEEDED = {
     "pad": {"padding"}, "crop": {"padding"}, "maxpool": {"kernel"}, "avgpool": {"kernel"}, "convtranspose": {"kernel"},
 }  # fmt: skip
@@ -90,7 +90,9 @@ def _fields(op: Op | None, layer: Layer) -> dict[str, Any]:
         return shape | {"padding": _side(op.padding), "output_padding": op.output_padding}
     if isinstance(op, Resize):
         chosen = {"size": op.size} if op.size is not None else {"scale": _scale(op.scale)} if op.scale else {}
-        return chosen | {"mode": "linear" if op.linear else "nearest", "align_corners": op.align_corners}
+        mode = "cubic" if op.cubic else "linear" if op.linear else "nearest"
+        chosen |= {"mode": mode, "align_corners": op.align_corners, "grid": op.grid, "rounding": op.rounding}
+        return {key: value for key, value in chosen.items() if (key, value) not in RESIZE}
     return {}
 
 

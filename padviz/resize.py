@@ -1,0 +1,130 @@
+"""Interpolation along one axis: where each output row looks, and the rows around that it reads.
+
+Coordinates are whole numbers of a common unit, so no row is read by a rounding error or missed by one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from math import ceil, floor, lcm
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+Grid = Literal["asymmetric", "half_pixel", "pytorch_half_pixel", "tf_half_pixel_for_nn", "align_corners"]
+Rounding = Literal["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"]
+GRIDS: tuple[str, ...] = get_args(Grid)
+ROUNDINGS: tuple[str, ...] = get_args(Rounding)
+Reads = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """Interpolation to `size` rows, by `scale`, or, with neither, to the size of the layer it follows.
+
+    Nearest reads one row, by `rounding`. Linear reads the two rows around the coordinate, cubic the four; what
+    lies outside is the outermost row, and a row whose weight is zero is not read. Counting counts each row read
+    once; with `mean` it counts by weight. `grid` says, in ONNX's words, where row j looks: without it nearest is
+    asymmetric, as PyTorch's, and the others half_pixel, or align_corners.
+    """
+
+    size: int | None = None
+    scale: Fraction | None = None
+    linear: bool = False
+    align_corners: bool = False
+    mean: bool = False
+    cubic: bool = False
+    grid: Grid | None = None
+    rounding: Rounding = "floor"
+
+    @property
+    def layout(self) -> Grid:
+        """The grid, worked out where it is not given."""
+        if self.grid is not None:
+            return self.grid
+        if not self.linear and not self.cubic:
+            return "asymmetric"
+        return "align_corners" if self.align_corners else "half_pixel"
+
+
+def ratio_of(op: Resize, n: int, n_out: int) -> Fraction:
+    """How far apart the coordinates of neighbouring outputs are, in rows of the input."""
+    if op.layout == "align_corners":
+        return Fraction(n - 1, n_out - 1) if n_out > 1 else Fraction(0)
+    return 1 / op.scale if op.scale is not None else Fraction(n, n_out)
+
+
+def origin_of(op: Resize, n: int, n_out: int) -> Fraction:
+    """The coordinate of the first output."""
+    if op.layout in ("asymmetric", "align_corners") or (op.layout == "pytorch_half_pixel" and n_out == 1):
+        return Fraction(0)
+    half = ratio_of(op, n, n_out) / 2
+    return half if op.layout == "tf_half_pixel_for_nn" else half - Fraction(1, 2)
+
+
+def reads(op: Resize, n: int, n_out: int) -> list[Reads]:
+    """What the outputs read, as arrays (outputs, rows, weights), one for each neighbour that is read.
+
+    >>> [(rows.tolist(), weights.tolist()) for _, rows, weights in reads(Resize(linear=True), 2, 4)]
+    [([0, 0, 0, 1], [1.0, 0.75, 0.25, 1.0]), ([1, 1], [0.25, 0.75])]
+    """
+    ratio, origin = ratio_of(op, n, n_out), origin_of(op, n, n_out)
+    unit = lcm(ratio.denominator, origin.denominator)  # coordinates are whole numbers of 1 / unit
+    j = np.arange(n_out)
+    x = j * int(ratio * unit) + int(origin * unit)
+    if op.cubic:
+        low = x // unit
+        rows = np.clip(low + np.arange(-1, 3)[:, None], 0, n - 1)
+        weights = _cubic((x - low * unit) / unit)
+    elif op.linear:
+        x = np.clip(x, 0, (n - 1) * unit)
+        low = x // unit
+        share = (x - low * unit) / unit
+        rows, weights = np.stack([low, low + 1]), np.stack([1 - share, share])
+    else:
+        rows = np.clip(rounded(x, unit, op.rounding), 0, n - 1)[None]
+        weights = np.ones((1, n_out))
+    for lower, upper in pairwise(range(len(rows))):  # one row is read once
+        again = rows[upper] == rows[lower]
+        weights[upper] += np.where(again, weights[lower], 0)
+        weights[lower] = np.where(again, 0, weights[lower])
+    return [(j[w != 0], row[w != 0], w[w != 0]) for row, w in zip(rows, weights, strict=True)]
+
+
+def span_of(op: Resize, x: Fraction) -> tuple[int, int]:
+    """The first and the last row that an output at coordinate `x` reads, far from any end.
+
+    >>> span_of(Resize(cubic=True), Fraction(1, 4)), span_of(Resize(linear=True), Fraction(1))
+    ((-1, 2), (1, 1))
+    """
+    if op.linear or op.cubic:
+        more = 1 if op.cubic and x.denominator > 1 else 0
+        return floor(x) - more, ceil(x) + more
+    row = rounded(x.numerator, x.denominator, op.rounding)
+    return row, row
+
+
+def rounded(x: Any, unit: int, rounding: Rounding) -> Any:
+    """The row that nearest interpolation takes for the coordinate `x / unit`.
+
+    >>> [rounded(3, 2, rule) for rule in ROUNDINGS]
+    [1, 2, 1, 2]
+    """
+    if rounding == "floor":
+        return x // unit
+    if rounding == "ceil":
+        return -(-x // unit)
+    return -((unit - 2 * x) // (2 * unit)) if rounding == "round_prefer_floor" else (2 * x + unit) // (2 * unit)
+
+
+def _cubic(t: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights of the rows at -1, 0, 1, 2 for coordinates `t` past row 0: the cubic kernel with a = -3/4."""
+    a = -0.75
+    near = [((a + 2) * each - (a + 3)) * each**2 + 1 for each in (t, 1 - t)]
+    far = [((a * each - 5 * a) * each + 8 * a) * each - 4 * a for each in (1 + t, 2 - t)]
+    weights = np.stack([far[0], near[0], near[1], far[1]])
+    weights[:, t == 0] = np.array([0, 1, 0, 0])[:, None]
+    return weights
