@@ -21,7 +21,8 @@ from padviz.sources.unify import Traced, unified
 MOST_LAYERS = 20_000
 MOST_KERNEL = 4096  # taps on an axis
 MOST_STEP = 100_000  # rows of a stride, a dilation, or padding
-OTHERS = ((37, 22), (18, 45), (32, 64), (96, 32), (128, 256))  # added to the size, for the other traces
+EVEN = 64  # a size that this divides stays even where strides halve it, and one row more stays odd
+OTHERS = ((1, EVEN + 1), (EVEN, 2 * EVEN), (37, 22), (18, 45), (2 * EVEN, 4 * EVEN))  # to trace at, beyond the size
 WAYS_OUT = "--neutral {op} treats it as acting on each position alone, --layer {name} stops before it"
 
 
@@ -240,7 +241,7 @@ def general(tracer: Callable[[Size], Trace], size: Size, about: About) -> Networ
     traces = [finish(tracer(size))]
     for more in OTHERS:
         try:
-            other = finish(tracer((size[0] + more[0], size[1] + more[1])))
+            other = finish(tracer((_beyond(size[0], more[0]), _beyond(size[1], more[1]))))
         except PadvizError:
             continue
         if alike(traces[0], other):
@@ -259,6 +260,15 @@ def general(tracer: Callable[[Size], Trace], size: Size, about: About) -> Networ
         size=size,
         fixed=found is None,
     )
+
+
+def _beyond(n: int, more: int) -> int:
+    """A size that is so much beyond the least whole number of `EVEN` rows.
+
+    >>> _beyond(224, 1), _beyond(256, 64)
+    (257, 320)
+    """
+    return -(-n // EVEN) * EVEN + more
 
 
 def alike(one: Traced, other: Traced) -> bool:
