@@ -22,17 +22,19 @@ from torch.overrides import TorchFunctionMode
 
 Size = tuple[int, int]
 
-PLAIN = set(
-    "view reshape flatten permute transpose chunk split split_with_sizes unbind squeeze unsqueeze contiguous clone "
-    "getitem unflatten select narrow expand channel_shuffle to float detach type_as movedim tensor_split".split()
-)  # whose own result is right
-ALONE = set(
-    "relu relu6 hardtanh leaky_relu prelu elu gelu silu mish sigmoid hardsigmoid hardswish tanh softplus clamp "
-    "batch_norm layer_norm group_norm instance_norm rms_norm local_response_norm dropout dropout2d pow sqrt rsqrt exp "
-    "softmax log_softmax normalize clamp_min square abs log neg".split()
-)  # each position alone
-SUMS = set("add iadd radd sub rsub isub mul imul rmul multiply div idiv rdiv truediv true_divide".split())
-PRODUCTS = set("mul imul rmul multiply".split())
+PLAIN = {
+    "channel_shuffle", "chunk", "clone", "contiguous", "detach", "expand", "flatten", "float", "getitem",
+    "movedim", "narrow", "permute", "select", "split", "split_with_sizes", "squeeze", "tensor_split", "to",
+    "transpose", "type_as", "unbind", "unflatten", "unsqueeze",
+}  # fmt: skip  # whose own result is right
+ALONE = {
+    "abs", "addcmul", "batch_norm", "clamp", "clamp_min", "conv1d", "dropout", "dropout2d", "elu", "exp", "gelu",
+    "group_norm", "hardsigmoid", "hardswish", "hardtanh", "instance_norm", "layer_norm", "leaky_relu", "log",
+    "log_softmax", "local_response_norm", "mish", "neg", "normalize", "pow", "prelu", "relu", "relu6", "rms_norm",
+    "rsqrt", "sigmoid", "silu", "softmax", "softplus", "sqrt", "square", "tanh",
+}  # fmt: skip  # each position alone, and those that act on what was pooled
+PRODUCTS = {"mul", "imul", "rmul", "multiply"}
+SUMS = PRODUCTS | {"add", "iadd", "radd", "sub", "rsub", "isub", "div", "idiv", "rdiv", "truediv", "true_divide"}
 
 
 class Counting(TorchFunctionMode):
@@ -48,15 +50,15 @@ class Counting(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         name = (func.__self__.__name__ if name == "__get__" else name).strip("_")
         if not any(t.requires_grad for t in _tensors((args, kwargs))):
-            return func(*args, **kwargs)
+            return func(*_shapes_only(args), **_shapes_only(kwargs))
         if handler := getattr(self, f"on_{name}", None):
             return handler(*args, **kwargs)
         if name in ALONE:
-            return args[0]
+            return next(t for t in _tensors(args) if t.requires_grad)
         if name in SUMS:
             return self._together(args[0], args[1], product=name in PRODUCTS)
         out = func(*args, **kwargs)
-        if name in ("flatten", "view", "reshape") and args[0].ndim == 4 and out.ndim == 2:
+        if name == "flatten" and args[0].ndim == 4 and out.ndim < 4:
             self._pool(args[0])
         if name not in PLAIN and any(t.requires_grad for t in _tensors(out)):
             raise NotImplementedError(f"{name} is not counted")
@@ -80,12 +82,16 @@ class Counting(TorchFunctionMode):
             return a
         return torch.add(a, b)
 
+    def _without_positions(self, query: Tensor, key: Tensor, value: Tensor, *args: Any, **options: Any) -> Tensor:
+        """Attention, in heads only: what is behind it is not asked for."""
+        return torch.zeros_like(query)
+
     def _wide(self, x: Tensor, constant: Any) -> Tensor:
         """A map and a constant that may have more channels."""
         return x if not isinstance(constant, Tensor) else x.expand(torch.broadcast_shapes(x.shape, constant.shape))
 
     def on_conv2d(
-        self, x: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, *rest: Any,
+        self, x: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
         groups: int = 1,
     ) -> Tensor:  # fmt: skip
         ones = torch.ones((1, 1, *weight.shape[-2:]), dtype=x.dtype)
@@ -104,8 +110,8 @@ class Counting(TorchFunctionMode):
         return x[..., :1].expand(*x.shape[:-1], weight.shape[0])
 
     def on_max_pool2d(
-        self, x: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False,
-        return_indices: bool = False,
+        self, x: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+        ceil_mode: bool = False, return_indices: bool = False,
     ) -> Tensor:  # fmt: skip
         assert dilation in (1, (1, 1))
         return self.on_avg_pool2d(x, kernel_size, stride, padding, ceil_mode)
@@ -117,7 +123,7 @@ class Counting(TorchFunctionMode):
         y = functional.avg_pool2d(x[:, :1], kernel_size, stride, padding, ceil_mode, True, 1)
         return y.expand(-1, x.shape[1], -1, -1)
 
-    def on_adaptive_avg_pool2d(self, x: Tensor, output_size: Any, *rest: Any) -> Tensor:
+    def on_adaptive_avg_pool2d(self, x: Tensor, output_size: Any, return_indices: bool = False) -> Tensor:
         self._pool(x)
         size = (output_size, output_size) if isinstance(output_size, int) else output_size
         n, m = (each or whole for each, whole in zip(size, x.shape[2:], strict=True))
@@ -134,17 +140,31 @@ class Counting(TorchFunctionMode):
     def on_mean(self, x: Tensor, dim: Any = None, keepdim: bool = False, **options: Any) -> Tensor:
         dims = [dim] if isinstance(dim, int) else list(dim)
         if len(dims) == 2:
-            self._pool(x)
+            self._pool(x if {d % 4 for d in dims} == {2, 3} else x.movedim(-1, 1))
             return x.sum(dims, keepdim=keepdim)
         return x.mean(dims, keepdim=keepdim)
 
     on_sum = on_amax = on_mean
 
+    def on_expand_as(self, x: Tensor, other: Tensor) -> Tensor:
+        return x  # a gate's vector; what reads it broadcasts it
+
+    def on_norm(self, x: Tensor, p: Any, dim: Any, keepdim: bool = False, dtype: Any = None) -> Tensor:
+        return self.on_mean(x, dim, keepdim)
+
+    def on_matmul(self, a: Tensor, b: Tensor) -> Tensor:
+        """A vector of a sum over all positions; attention is not counted here."""
+        out = torch.zeros((*torch.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1]))
+        if 1 not in out.shape[-2:]:
+            raise NotImplementedError("attention is not counted")
+        return out
+
+    on_scaled_dot_product_attention = _without_positions
+
     def on_max(self, x: Tensor, dim: int, keepdim: bool = False) -> tuple[Tensor, Tensor]:
         return x.mean(dim, keepdim=keepdim), torch.zeros(1)
 
     def on_cat(self, tensors: list[Tensor], dim: int = 0) -> Tensor:
-        assert all(tensor.shape[2:] == tensors[0].shape[2:] for tensor in tensors)
         axis = dim % tensors[0].ndim
         wide = list(tensors[0].shape)
         wide[axis] = sum(tensor.shape[axis] for tensor in tensors)
@@ -168,6 +188,15 @@ class Counting(TorchFunctionMode):
             y = _AsReads.apply(x[:, :1], lambda v: functional.interpolate(v, size, scale_factor, mode, align_corners))
         return y.expand(-1, x.shape[1], -1, -1)
 
+    def on_view(self, x: Tensor, *shape: Any) -> Tensor:
+        out = x.view(*shape)
+        if x.ndim == 4 and out.ndim < 4:
+            self._pool(x)
+        blocks = out.ndim == 6 and out.shape[3] == out.shape[5] == x.shape[2] // out.shape[2]
+        return out.sum((3, 5), keepdim=True).expand(out.shape) if blocks else out  # the places become channels
+
+    on_reshape = on_view
+
     def on_pixel_unshuffle(self, x: Tensor, factor: int) -> Tensor:
         y = functional.avg_pool2d(x[:, :1], factor, factor, divisor_override=1)
         return y.expand(-1, x.shape[1] * factor**2, -1, -1)
@@ -186,6 +215,15 @@ class _AsReads(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         return torch.einsum("ohw,iohw->i", grad[0], ctx.reads).view(ctx.shape), None
+
+
+def _shapes_only(value: Any) -> Any:
+    """Constants without their values, which nothing here needs."""
+    if isinstance(value, Tensor):
+        return value.to("meta") if value.ndim else value
+    if isinstance(value, dict):
+        return {key: _shapes_only(each) for key, each in value.items()}
+    return type(value)(map(_shapes_only, value)) if type(value) in (tuple, list) else value
 
 
 def _tensors(value: Any) -> list[Tensor]:

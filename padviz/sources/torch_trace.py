@@ -107,7 +107,7 @@ class Tracer(TorchFunctionMode):
         op = op_of(func)
         changed = args[0] if op == "setitem" else out
         if isinstance(changed, Tensor | tuple | list):
-            call = Call(self, op, (args, kwargs), changed)
+            call = Call(self, op, args[0] if op.endswith("_as") else (args, kwargs), changed)  # the other's shape alone
             if call.maps and any(True for _ in tensors_in(out)):
                 self._keep(call, self.lower(call, args, kwargs))
         return out
