@@ -147,7 +147,7 @@ def _verdict(network: Network, axis: int, sizes: NDArray[np.int64]) -> _Verdict:
     at: list[NDArray[np.int64]] = [sizes]
     same = {sizes.tobytes(): sizes}  # equal arrays are one array, so that looking at one is enough
     runs, even, whole = (np.ones(sizes.shape, dtype=bool) for _ in range(3))
-    if network.fixed:
+    if axis in network.fixed:
         runs &= sizes == network.size[axis]
     known: dict[tuple[Any, ...], NDArray[np.int64]] = {}
     for layer in network.layers[1:]:

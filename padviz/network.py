@@ -55,7 +55,8 @@ class Layer:
 class Network:
     """A directed acyclic graph of layers; the first is the input image, `targets` are the last feature maps.
 
-    Without targets there are several last maps, and one must be chosen. A `fixed` network works at its `size` only.
+    Without targets there are several last maps, and one must be chosen. On the axes in `fixed` (0: height, 1: width)
+    the network takes its own `size` only.
 
     Examples
     --------
@@ -71,7 +72,7 @@ class Network:
     title: str = ""
     source: str = ""
     size: Size = (224, 224)
-    fixed: bool = False
+    fixed: tuple[int, ...] = ()
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -171,8 +172,8 @@ def resolve(network: Network, axis: int, n: int) -> Resolved:
 
 
 def check_size(network: Network, axis: int, n: int) -> None:
-    """Refuse a size that a fixed network does not take."""
-    if network.fixed and n != network.size[axis]:
+    """Refuse a size that a network does not take, because its own is built in."""
+    if axis in network.fixed and n != network.size[axis]:
         height, width = network.size
         what = f"its {('height', 'width')[axis]} cannot be {n}: its size is built in"
         raise SizeError(what, where=network.name, hint=f"use --size {height}x{width}, or export it without fixed sizes")

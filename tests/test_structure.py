@@ -25,7 +25,14 @@ FLOORS = [
     {"tables"},
     {"cli"},
 ]
-ROOMS = {"numba": {"kernels"}, "matplotlib": {"draw", "panels"}, "click": {"cli"}, "rich": {"tables"}, "torch": set()}
+ROOMS = {
+    "numba": {"kernels"},
+    "matplotlib": {"draw", "panels"},
+    "click": {"cli"},
+    "rich": {"tables"},
+    "torch": {"sources"},
+    "onnx": {"sources"},
+}
 MODULES = sorted(
     path for path in PACKAGE.rglob("*.py") if path.name not in ("__init__.py", "__main__.py") or path.parent != PACKAGE
 )

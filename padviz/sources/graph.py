@@ -227,8 +227,8 @@ class About:
 def general(tracer: Callable[[Size], Trace], size: Size, about: About) -> Network:
     """The network that a tracer follows, for every size where the traces at a few sizes can be explained together.
 
-    Where they cannot, or where the graph works at `size` only, the network is `fixed` to it. Several
-    last feature maps make a network without targets: one must be chosen.
+    On an axis where they cannot, or where the graph works at one size only, the network is `fixed` to `size`.
+    Several last feature maps make a network without targets: one must be chosen.
 
     >>> def tracer(size):
     ...     trace = Trace("tiny", size)
@@ -238,18 +238,15 @@ def general(tracer: Callable[[Size], Trace], size: Size, about: About) -> Networ
     >>> general(tracer, (8, 8), About("tiny")).layers[1].height.padding
     'same_upper'
     """
-    traces = [finish(tracer(size))]
-    for more in OTHERS:
-        try:
-            other = finish(tracer((_beyond(size[0], more[0]), _beyond(size[1], more[1]))))
-        except PadvizError:
-            continue
-        if alike(traces[0], other):
-            traces.append(other)
-        if len(traces) == 3:
+    first = finish(tracer(size))
+    found = None
+    fixed: tuple[int, ...] = ()
+    for fixed in ((), (0,), (1,), (0, 1)):  # the axes that stay as they are
+        others = _others(tracer, first, fixed)
+        found = unified([first, *others]) if others or len(fixed) == 2 else None
+        if found:
             break
-    found = unified(traces) if len(traces) > 1 else None
-    layers, lasts = found or (traces[0].layers, traces[0].lasts)
+    layers, lasts = found or (first.layers, first.lasts)
     targets = tuple(layers[i].name for i in lasts)
     return Network(
         name=about.name,
@@ -258,8 +255,25 @@ def general(tracer: Callable[[Size], Trace], size: Size, about: About) -> Networ
         title=about.title or about.name,
         source=about.source,
         size=size,
-        fixed=found is None,
+        fixed=fixed,
     )
+
+
+def _others(tracer: Callable[[Size], Trace], first: Traced, fixed: tuple[int, ...]) -> list[Traced]:
+    """Traces at one or two other sizes, which differ on the axes that are not fixed; none where the graph differs."""
+    found: list[Traced] = []
+    for more in OTHERS[: (5, 3, 0)[len(fixed)]]:
+        height, width = (n if axis in fixed else _beyond(n, more[axis]) for axis, n in enumerate(first.sizes[0]))
+        try:
+            other = finish(tracer((height, width)))
+        except PadvizError:
+            continue
+        if not alike(first, other):
+            return []
+        found.append(other)
+        if len(found) == 2:
+            break
+    return found
 
 
 def _beyond(n: int, more: int) -> int:

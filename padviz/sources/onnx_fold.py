@@ -1,0 +1,176 @@
+"""Folding of constants: the small arrays that shapes, pads and slices are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import ceil, prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Attrs = dict[str, Any]
+Fold = Callable[..., Any]
+MOST = 4096  # numbers in an array that is folded
+TYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 5: np.int16, 6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float16,
+         11: np.float64, 12: np.uint32, 13: np.uint64}  # fmt: skip
+
+
+def fold(op: str, attrs: Attrs, arrays: Sequence[Array | None]) -> list[Array] | None:
+    """What an operation makes of small constant arrays, or None where it is not one for shapes, or too large.
+
+    >>> fold("Concat", {"axis": 0}, [np.array([1, 2]), np.array([3])])
+    [array([1, 2, 3])]
+    """
+    if op not in FOLDS or (op in GROWING and GROWING[op](*arrays) > MOST):
+        return None
+    with np.errstate(all="ignore"):
+        made = FOLDS[op](attrs, *arrays)
+    outputs = made if isinstance(made, list) else [made]
+    found = [np.asarray(each) for each in outputs]
+    return found if all(each.size <= MOST for each in found) else None
+
+
+def integers(array: Array | None) -> list[int]:
+    """A small constant as Python ints; nothing for one that is missing."""
+    return [] if array is None else [int(n) for n in np.asarray(array).reshape(-1)]
+
+
+def sliced(attrs: Attrs, rest: Sequence[Array | None], rank: int) -> dict[int, slice]:
+    """The slices that a Slice takes, by axis: from attributes (before opset 10) or inputs."""
+    if "starts" in attrs:
+        starts, ends = attrs["starts"], attrs["ends"]
+        axes, steps = attrs.get("axes"), None
+    else:
+        starts, ends = integers(rest[0]), integers(rest[1])
+        axes = integers(rest[2]) if len(rest) > 2 and rest[2] is not None else None
+        steps = integers(rest[3]) if len(rest) > 3 and rest[3] is not None else None
+    axes = range(len(starts)) if axes is None else axes
+    found = {}
+    for axis, start, end, step in zip(axes, starts, ends, steps or [1] * len(starts), strict=True):
+        low = None if step < 0 and end < -(1 << 31) else end  # a very negative end means: through the first
+        found[axis % rank] = slice(start, low, step)
+    return found
+
+
+def new_shape(shape: Sequence[int], wanted: Sequence[int], allow_zero: bool = False) -> list[int]:
+    """The shape that a Reshape makes: 0 copies a size, -1 is what is left.
+
+    >>> new_shape([2, 3, 4], [0, -1])
+    [2, 12]
+    """
+    out = [shape[i] if n == 0 and not allow_zero else n for i, n in enumerate(wanted)]
+    if -1 in out:
+        known = prod(n for n in out if n != -1)
+        out[out.index(-1)] = prod(shape) // known if known else 0
+    return out
+
+
+def axes_of(attrs: Attrs, rest: Sequence[Array | None], rank: int) -> list[int]:
+    """The axes of an operation, an attribute or an input, counted from the front; none given: an empty list."""
+    given = attrs.get("axes")
+    given = integers(rest[0]) if given is None and rest else given
+    return [axis % rank for axis in given or []]
+
+
+def _slice(attrs: Attrs, data: Array, *rest: Array) -> Array:
+    found = sliced(attrs, rest, data.ndim)
+    return data[tuple(found.get(axis, slice(None)) for axis in range(data.ndim))]
+
+
+def _squeeze(attrs: Attrs, data: Array, *rest: Array) -> Array:
+    axes = axes_of(attrs, rest, data.ndim)
+    return np.squeeze(data, tuple(axes) if axes else None)
+
+
+def _unsqueeze(attrs: Attrs, data: Array, *rest: Array) -> Array:
+    given = attrs.get("axes") or integers(rest[0])
+    return np.expand_dims(data, tuple(axis % (data.ndim + len(given)) for axis in given))
+
+
+def _cast(attrs: Attrs, data: Array) -> Array:
+    return data.astype(TYPES[attrs["to"]])
+
+
+def _filled(attrs: Attrs, shape: Array) -> Array:
+    return np.full(integers(shape), attrs.get("filled", np.float32(0)))
+
+
+def _reduced(how: Callable[..., Any]) -> Fold:
+    def run(attrs: Attrs, data: Array, *rest: Array) -> Any:
+        axes = axes_of(attrs, rest, max(data.ndim, 1))
+        return how(data, axis=tuple(axes) or None, keepdims=bool(attrs.get("keepdims", 1)))
+
+    return run
+
+
+def _div(attrs: Attrs, a: Array, b: Array) -> Any:
+    if a.dtype.kind in "iu":
+        whole = np.abs(a) // np.abs(np.where(b == 0, 1, b))  # ONNX rounds towards zero
+        return (whole * np.sign(a) * np.sign(b)).astype(a.dtype)
+    return a / b
+
+
+def _split(attrs: Attrs, data: Array, *rest: Array) -> list[Array]:
+    axis = attrs.get("axis", 0)
+    sizes = attrs.get("split") or integers(rest[0] if rest else None)
+    if not sizes:
+        parts = attrs.get("num_outputs") or attrs["outputs"]
+        each = ceil(data.shape[axis] / parts)
+        return np.split(data, [each * (i + 1) for i in range(parts - 1)], axis)
+    return np.split(data, np.cumsum(sizes)[:-1].tolist(), axis)
+
+
+def _same(attrs: Attrs, data: Array, *rest: Array) -> Array:
+    return data
+
+
+def _elementwise(how: Callable[..., Any]) -> Fold:
+    return lambda attrs, *arrays: how(*arrays)
+
+
+def _variadic(how: Callable[..., Any]) -> Fold:
+    def run(attrs: Attrs, first: Array, *rest: Array) -> Any:
+        for each in rest:
+            first = how(first, each)
+        return first
+
+    return run
+
+
+GROWING: dict[str, Callable[..., float]] = {
+    "ConstantOfShape": lambda shape: prod(integers(shape)),
+    "Expand": lambda data, shape: prod(integers(shape)) * max(data.size, 1),
+    "Tile": lambda data, repeats: prod(integers(repeats)) * data.size,
+    "Range": lambda start, stop, step: abs(float(stop) - float(start)) / max(abs(float(step)), 1e-9),
+}
+FOLDS: dict[str, Fold] = {
+    "Abs": _elementwise(np.abs), "Add": _elementwise(np.add), "And": _elementwise(np.logical_and), "Cast": _cast,
+    "Ceil": _elementwise(np.ceil), "Clip": lambda attrs, x, *ends: _clip(attrs, x, *ends),
+    "Concat": lambda attrs, *arrays: np.concatenate(arrays, attrs["axis"]),
+    "ConstantOfShape": _filled, "Div": _div, "Dropout": _same, "Equal": _elementwise(np.equal),
+    "Exp": _elementwise(np.exp), "Expand": lambda attrs, x, shape: x * np.ones(integers(shape), dtype=x.dtype),
+    "Flatten": lambda attrs, x: x.reshape(prod(x.shape[: attrs.get("axis", 1)]), -1),
+    "Floor": _elementwise(np.floor), "Gather": lambda attrs, x, at: np.take(x, at, attrs.get("axis", 0)),
+    "Greater": _elementwise(np.greater), "GreaterOrEqual": _elementwise(np.greater_equal), "Identity": _same,
+    "Less": _elementwise(np.less), "LessOrEqual": _elementwise(np.less_equal), "Log": _elementwise(np.log),
+    "Max": _variadic(np.maximum), "Min": _variadic(np.minimum), "Mul": _elementwise(np.multiply),
+    "Mod": lambda attrs, a, b: np.fmod(a, b) if attrs.get("fmod") else np.mod(a, np.where(b == 0, 1, b)),
+    "Neg": _elementwise(np.negative), "NonZero": lambda attrs, x: np.array(np.nonzero(x)),
+    "Not": _elementwise(np.logical_not), "Or": _elementwise(np.logical_or), "Pow": _elementwise(np.power),
+    "Range": lambda attrs, *ends: np.arange(*(end.item() for end in ends)).astype(ends[0].dtype),
+    "ReduceMax": _reduced(np.max), "ReduceMean": _reduced(np.mean), "ReduceMin": _reduced(np.min),
+    "ReduceProd": _reduced(np.prod), "ReduceSum": _reduced(np.sum),
+    "Reshape": lambda attrs, x, shape: x.reshape(new_shape(x.shape, integers(shape), attrs.get("allowzero", 0))),
+    "Round": _elementwise(np.round), "Sign": _elementwise(np.sign), "Slice": _slice, "Split": _split,
+    "Sqrt": _elementwise(np.sqrt), "Squeeze": _squeeze, "Sub": _elementwise(np.subtract),
+    "Tile": lambda attrs, x, repeats: np.tile(x, integers(repeats)),
+    "Transpose": lambda attrs, x: np.transpose(x, attrs.get("perm")), "Unsqueeze": _unsqueeze,
+    "Where": _elementwise(np.where), "Xor": _elementwise(np.logical_xor),
+}  # fmt: skip
+
+
+def _clip(attrs: Attrs, x: Array, low: Array | None = None, high: Array | None = None) -> Array:
+    ends = (attrs.get("min") if low is None else low, attrs.get("max") if high is None else high)
+    return x if ends == (None, None) else np.clip(x, *ends)
