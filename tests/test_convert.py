@@ -27,7 +27,7 @@ def read_back(network: Network) -> Network:
 
 def assert_same(network: Network, back: Network) -> None:
     assert back.layers == network.layers
-    for field in ("name", "targets", "title", "source", "size"):
+    for field in ("name", "targets", "title", "source", "size", "fixed"):
         assert getattr(back, field) == getattr(network, field)
 
 
@@ -84,6 +84,12 @@ def test_layers_that_follow_a_size_round_trip(kind: Kind, op: Op) -> None:
 def test_a_network_whose_target_must_be_chosen_round_trips() -> None:
     network = replace(padviz.load("vgg11"), targets=())
     assert "target = []" in to_toml(network)
+    assert_same(network, read_back(network))
+
+
+@pytest.mark.parametrize("fixed", [(0,), (1,), (0, 1)])
+def test_a_network_of_one_size_round_trips(fixed: tuple[int, ...]) -> None:
+    network = replace(padviz.load("vgg11"), fixed=fixed)
     assert_same(network, read_back(network))
 
 

@@ -38,6 +38,7 @@ from padviz.sources.schema import (
 _HERE = Path(__file__).resolve().parent.parent
 CONFIGS = next((p for p in (_HERE / "configs", _HERE.parent / "configs") if p.is_dir()), _HERE / "configs")
 
+AXES = ("height", "width")
 MOST_STEPS = 100_000  # a description may repeat blocks; this bounds what it can ask for
 DEEPEST = 50
 MOST_BYTES = 4 << 20  # of a description
@@ -67,8 +68,6 @@ def load_config(name_or_path: str | Path) -> Network:
     >>> load_config("resnet50").title
     'ResNet-50'
     """
-    if not isinstance(name_or_path, str | Path):
-        raise UnknownName(f"{name_or_path!r} is no network", hint="use a name of the zoo, or the path of a TOML file")
     text = str(name_or_path)
     if isinstance(name_or_path, Path) or text.lower().endswith(".toml") or "/" in text:
         return _read(Path(text), text)
@@ -115,6 +114,7 @@ def parse(raw: dict[str, Any], name: str, where: str = "") -> Network:
         title=description.title or name,
         source=description.source,
         size=as_size(description.size),
+        fixed=tuple(sorted({AXES.index(axis) for axis in description.fixed})),
     )
     for each in targets:
         if each not in network.index:

@@ -268,9 +268,10 @@ def _others(tracer: Callable[[Size], Trace], first: Traced, fixed: tuple[int, ..
             other = finish(tracer((height, width)))
         except PadvizError:
             continue
-        if not alike(first, other):
+        if alike(first, other):
+            found.append(other)
+        elif not any(layer.kind == "unknown" for layer in other.layers):  # it works at this size, in another way
             return []
-        found.append(other)
         if len(found) == 2:
             break
     return found

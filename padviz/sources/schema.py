@@ -140,4 +140,5 @@ class Description(Struct, forbid_unknown_fields=True):
     source: Text = ""
     size: Pair = 224
     target: str | list[str] | None = None
+    fixed: list[Literal["height", "width"]] = []
     blocks: dict[str, list[dict[str, Any]]] = {}

@@ -16,6 +16,11 @@ def add(call: Call, *args: Any, **options: Any) -> Result:
     return pointwise(call, "add")
 
 
+def pick(call: Call, *args: Any, **options: Any) -> Result:
+    """Each position from one of several maps, or between them; of one map alone it is an activation."""
+    return pointwise(call, "add", once=True)
+
+
 def pointwise(call: Call, *args: Any, **options: Any) -> Map:
     """Each position alone: one map passes through, several merge, a pooled one makes a gate of it."""
     kind: Merge = "add" if args[:1] == ("add",) else "multiply"
@@ -27,7 +32,11 @@ def pointwise(call: Call, *args: Any, **options: Any) -> Map:
     full = next((value for value, axes in lined if axes == labels and _fills(call, value, labels, out)), None)
     if full is None:
         return call.broken("makes a larger map of those that it reads")
-    return Map(merged(call, kind, call.maps, full), labels)
+    return Map(merged(call, kind, _once(call.maps) if options.get("once") else call.maps, full), labels)
+
+
+def _once(values: Sequence[Map]) -> list[Map]:
+    return list({value.at: value for value in values}.values())
 
 
 def aligned(axes: Axes, ndim: int) -> Axes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from padviz.sources.torch_merge import merged, pointwise
+from padviz.sources.torch_merge import merged, pick, pointwise
 from padviz.sources.torch_trace import Call, Map, Result, tensors_in
 from padviz.sources.torch_views import without
 
@@ -17,7 +17,7 @@ def reduce(call: Call, input: Any, *args: Any, **options: Any) -> Result:
     value = call.of(input)
     dim = options.get("dim", options.get("axis", next((each for each in args if not isinstance(each, str)), None)))
     if value is None or hasattr(dim, "shape"):
-        return pointwise(call)  # torch.max(a, b)
+        return pick(call)  # torch.max(a, b)
     if call.op in ("norm", "std", "var"):
         dim = options.get("dim", args[-1] if args and isinstance(args[-1], tuple | list) else dim)
     dims = range(input.ndim) if dim is None or dim == () else [dim] if isinstance(dim, int) else dim

@@ -12,7 +12,7 @@ import inspect
 import os
 import sys
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -32,7 +32,7 @@ UNTRAINED = {"weights": None, "weights_backbone": None, "pretrained": False, "pr
 UNTRAINED |= {"init_weights": False}
 
 
-def load_module(source: nn.Module | str, neutral: Collection[str] = (), size: Size | None = None) -> Network:
+def load_module(source: nn.Module | str, neutral: Iterable[str] = (), size: Size | None = None) -> Network:
     """Follow a module, or what "package.module:attribute" names: a module, or a class or factory of one.
 
     Parameters
@@ -40,7 +40,7 @@ def load_module(source: nn.Module | str, neutral: Collection[str] = (), size: Si
     source : torch.nn.Module or str
         A factory is called without weights; further attributes of what it makes may follow, as in
         "torchvision.models:resnet50.layer1".
-    neutral : collection of str
+    neutral : iterable of str
         Names of functions that act on each position alone.
     size : (height, width), optional
         Where the forward is followed; the network holds for others too, as far as the module does.
@@ -53,7 +53,7 @@ def load_module(source: nn.Module | str, neutral: Collection[str] = (), size: Si
     Examples
     --------
     >>> load_module(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(2))).targets
-    ('1',)
+    ('2',)
     """
     module = named(source) if isinstance(source, str) else source
     name = source.rsplit(":", 1)[-1] if isinstance(source, str) else type(source).__name__
@@ -61,13 +61,13 @@ def load_module(source: nn.Module | str, neutral: Collection[str] = (), size: Si
     if not isinstance(module, nn.Module) or isinstance(module, torch.jit.ScriptModule):
         what = f"is a {type(module).__name__}, and not a torch.nn.Module that can be followed"
         raise DescriptionError(what, where=where, hint="name a module, or a class or function that makes one")
-    empty = emptied(module, where)
+    empty, alone = emptied(module, where), frozenset(neutral)
     declared = _declared_size(module)
     failures = []
     for pixels in (size,) if size else (declared,) if declared else SIZES:
         for channels in _channels(module):
             try:
-                return general(partial(trace, empty, where, neutral, channels), pixels, About(name, source=where))
+                return general(partial(trace, empty, where, alone, channels), pixels, About(name, source=where))
             except PadvizError as error:
                 failures.append(error)
     raise failures[0]

@@ -26,11 +26,12 @@ NEUTRAL = (
     "requires_grad", "rms_norm", "round", "rrelu", "rsqrt", "selu", "sigmoid", "sign", "silu", "sin", "softplus",
     "softshrink", "softsign", "sqrt", "square", "tanh", "tanhshrink", "threshold", "to", "type", "type_as", "imul",
     "rmul", "div", "idiv", "rdiv", "itruediv", "rtruediv", "truediv", "true_divide", "divide", "floor_divide",
-    "masked_fill",
+
 )  # fmt: skip
-ADDS = (
-    "add", "iadd", "radd", "sub", "isub", "rsub", "subtract", "maximum", "minimum", "fmax", "fmin", "lerp", "where",
-    "addcmul", "addcdiv", "eq", "ne", "gt", "ge", "lt", "le",
+ADDS = ("add", "iadd", "radd", "sub", "isub", "rsub", "subtract")
+PICKS = (
+    "maximum", "minimum", "fmax", "fmin", "lerp", "where", "addcmul", "addcdiv", "eq", "ne", "gt", "ge", "lt", "le",
+    "masked_fill",
 )  # fmt: skip
 CONSTANTS = (
     "zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", "new_zeros", "new_ones",
@@ -44,6 +45,7 @@ REDUCTIONS = (
 TABLE: Mapping[str, Handler] = {
     **dict.fromkeys(NEUTRAL, merge.pointwise),
     **dict.fromkeys(ADDS, merge.add),
+    **dict.fromkeys(PICKS, merge.pick),
     **dict.fromkeys(REDUCTIONS, mixing.reduce),
     **dict.fromkeys(["softmax", "log_softmax", "softmin", "normalize", "glu", "gumbel_softmax"], mixing.along),
     **dict.fromkeys(["view", "reshape", "flatten", "unflatten", "view_as", "reshape_as"], views.view),
@@ -74,6 +76,7 @@ TABLE: Mapping[str, Handler] = {
     "permute": views.permute,
     "pixel_shuffle": windows.pixel_shuffle,
     "pixel_unshuffle": windows.pixel_unshuffle,
+    "repeat_interleave": windows.repeat_interleave,
     "select": views.select,
     "setitem": views.setitem,
     "squeeze": views.squeeze,

@@ -66,7 +66,7 @@ class Call:
 
     @property
     def short(self) -> str:
-        return self.op.removesuffix("2d")
+        return self.op.split("2d")[0]
 
     def lay(self, kind: Kind, value: Map, ops: Iterable[Op | None], name: str = "") -> Map:
         """Lay one layer that reads one map; the tensor's dimensions stay what they are."""

@@ -147,7 +147,7 @@ def getitem(call: Call, input: Any, index: Any) -> Result:
         label, n = next(labels)
         if isinstance(each, slice):
             axes.append(label)
-            if label and each.indices(n) != (0, n, 1):
+            if label and each not in (slice(None), slice(0, None)):
                 start, stop, step = each.indices(n)
                 crops[label] = Window(1, step, padding=(-start, max(stop, start) - n))
         elif label:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -17,6 +18,13 @@ IMAGE = ("H", "W")
 MODES: dict[str, Mode] = {
     "constant": "zero", "reflect": "reflect", "replicate": "replicate", "circular": "circular",
 }  # fmt: skip
+
+KINDS = {
+    "nearest": Resize(),
+    "nearest-exact": Resize(grid="tf_half_pixel_for_nn"),
+    "bilinear": Resize(linear=True),
+    "bicubic": Resize(cubic=True),
+}
 
 
 def image(call: Call, tensor: Tensor) -> Map:
@@ -55,7 +63,7 @@ def conv2d(
 
 def _with_pad(window: Window, pad: Any) -> Window:
     """A convolution whose own module padded its input before, for another mode than zero."""
-    return Window(window.kernel, window.stride, window.dilation, pad.padding, pad.mode)
+    return replace(window, padding=pad.padding, mode=pad.mode)
 
 
 def conv1d(
@@ -93,7 +101,7 @@ def avg_pool2d(
     count_include_pad: bool = True, divisor_override: Any = None,
 ) -> Result:  # fmt: skip
     value = image(call, input)
-    if isinstance(kernel_size, tuple) and kernel_size == call.trace.sizes[value.at] and len({*kernel_size}) > 1:
+    if isinstance(kernel_size, tuple) and kernel_size == call.trace.sizes[value.at]:
         return call.pool(value)  # F.avg_pool2d(x, x.shape[2:])
     return call.lay("avgpool", value, laid(kernel_size, stride or kernel_size, padding, 1, ceil_mode))
 
@@ -134,13 +142,13 @@ def interpolate(
     value, wanted = image(call, input), call.out.shape[-2:]
     if mode == "area":
         return call.lay("adaptive", value, map(Adaptive, wanted))
-    if antialias or mode not in ("nearest", "bilinear"):
+    if antialias or mode not in KINDS:
         return call.broken(f"in mode {mode!r}{' with antialias' if antialias else ''} is not known")
-    kind = mode == "bilinear", bool(align_corners)
+    kind = replace(KINDS[mode], align_corners=bool(align_corners))
     if scale_factor is None or recompute_scale_factor:
-        return call.lay("resize", value, [Resize(n, None, *kind) for n in wanted])
+        return call.lay("resize", value, [replace(kind, size=n) for n in wanted])
     scales = [scale_factor] * 2 if isinstance(scale_factor, int | float) else scale_factor
-    return call.lay("resize", value, [Resize(None, Fraction(n).limit_denominator(10_000), *kind) for n in scales])
+    return call.lay("resize", value, [replace(kind, scale=Fraction(n).limit_denominator(10_000)) for n in scales])
 
 
 def pixel_shuffle(call: Call, input: Any, upscale_factor: int) -> Result:
@@ -158,3 +166,11 @@ def unfold(call: Call, input: Any, kernel_size: Any, dilation: Any = 1, padding:
         return call.unknown()  # Tensor.unfold
     windows = call.lay("conv", image(call, input), laid(kernel_size, stride, padding, dilation))
     return Map(windows.at, (None, None, "HW"))
+
+
+def repeat_interleave(call: Call, input: Any, repeats: int, dim: int) -> Result:
+    value = call.of(input)
+    if value is None or value.axes[dim] not in (*IMAGE, None):
+        return call.broken("repeats what is not rows or columns")
+    rows, cols = (repeats if value.axes[dim] == label else 1 for label in IMAGE)
+    return value if rows == cols else Map(enlarged(call, value, rows, cols), value.axes)

@@ -10,7 +10,7 @@ from typing import Any
 from padviz.axis import Adaptive, Op, Resize, Transposed, Window
 from padviz.errors import DescriptionError
 from padviz.network import MERGES, POOLS, Layer, Network
-from padviz.sources.config import parse
+from padviz.sources.config import AXES, parse
 
 DEFAULTS: dict[str, Any] = {
     "kernel": 1, "stride": 1, "dilation": 1, "padding": 0, "mode": "zero", "ceil": False, "output_padding": 0,
@@ -39,9 +39,11 @@ def to_toml(network: Network) -> str:
     layers = [
         {op = "conv", name = "features.0", kernel = 3, padding = 1},
     """
-    head = {"title": network.title, "source": network.source, "size": _pair(network.size)}
+    head: dict[str, Any] = {"title": network.title, "source": network.source, "size": _pair(network.size)}
     if network.targets != (network.layers[-1].name,):
         head["target"] = network.targets[0] if len(network.targets) == 1 else list(network.targets)
+    if network.fixed:
+        head["fixed"] = [AXES[axis] for axis in network.fixed]
     steps = [_step(network, at) for at in range(1, len(network.layers))]
     lines = [f"{key} = {_text(value)}" for key, value in head.items() if value != ""]
     lines += ["layers = [", *(f"    {_text(step)}," for step in steps), "]"]
@@ -119,7 +121,7 @@ def _check(network: Network, text: str) -> None:
     for layer, read in zip(network.layers, back.layers, strict=True):
         if layer != read:
             raise DescriptionError(f"layer {layer.name!r} cannot be described", where=network.name)
-    assert (back.targets, back.size, back.source) == (network.targets, network.size, network.source)
+    assert (back.targets, back.size, back.fixed) == (network.targets, network.size, network.fixed)
 
 
 def _text(value: Any) -> str:
