@@ -13,7 +13,7 @@ import os
 import sys
 import warnings
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -101,16 +101,16 @@ def _imported(home: str, source: str) -> Any:
 
 
 def _made(factory: Any, source: str) -> Any:
-    """Call a class or a function that makes a module, without weights and, where that works, without memory."""
+    """Call a class or a function that makes a module, without weights and, where that works, memory for them."""
     try:
         taken = list(inspect.signature(factory).parameters)
     except (TypeError, ValueError):
         taken = []
     options = {key: value for key, value in UNTRAINED.items() if key in taken}
     failure = ""
-    for device in ("meta", "cpu"):
+    for context in (empty_parameters, nullcontext):
         try:
-            with torch.device(device), quiet():
+            with context(), quiet():
                 return factory(**options)
         except (Exception, SystemExit) as error:
             failure = _line(error)
@@ -126,8 +126,8 @@ def emptied(module: nn.Module, where: str) -> nn.Module:
     """A copy of a module in evaluation mode whose tensors have no data; the module itself is left alone."""
     tensors = [*module.parameters(), *module.buffers()]
     tensors += [value for each in module.modules() for value in vars(each).values() if isinstance(value, Tensor)]
-    memo: dict[int, Any] = {id(tensor): _empty(tensor) for tensor in tensors}
     try:
+        memo: dict[int, Any] = {id(tensor): _empty(tensor) for tensor in tensors}
         return copy.deepcopy(module, memo).eval()
     except Exception as error:
         raise DescriptionError(f"cannot be copied: {_line(error)}", where=where) from None
@@ -179,6 +179,21 @@ def _as_output(laid: Trace, at: int) -> int:
     if laid.pooled[at] or layer.kind in ("input", "unknown") or not any(at in each.inputs for each in laid.layers):
         return at
     return laid.add(f"{layer.name}.output", "identity", (at,))
+
+
+@contextmanager
+def empty_parameters() -> Iterator[None]:
+    """Within, parameters have no data from the moment that a module gets them."""
+    register = nn.Module.register_parameter
+
+    def emptied(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        register(module, name, None if parameter is None else nn.Parameter(_empty(parameter), requires_grad=False))
+
+    nn.Module.register_parameter = emptied  # type: ignore[assignment,method-assign]
+    try:
+        yield
+    finally:
+        nn.Module.register_parameter = register  # type: ignore[method-assign]
 
 
 @contextmanager
