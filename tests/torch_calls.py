@@ -259,7 +259,7 @@ def count(model: nn.Module, size: Size, channels: int = 3) -> tuple[NDArray[np.f
     finally:
         for hook in hooks:
             hook.remove()
-    maps = [each for each in _tensors(out) if each.ndim == 4 and each.shape[2:] != (1, 1)]
+    maps = [each for each in _tensors(out) if each.ndim == 4]
     maps = maps or [counting.pooled]
     sum(each[:, 0].sum() for each in maps).backward()
     assert image.grad is not None

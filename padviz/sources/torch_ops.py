@@ -115,5 +115,7 @@ def _without_positions(call: Call, handler: Handler | None) -> Result:
         height, width = (Resize(n) for n in call.out.shape[-2:])
         return Map(call.trace.add(call.name(), "resize", (at,), height, width), (None, None, "H", "W"))
     if handler in IMAGES and prod(shape[-2:]) > 1:
-        return call.broken("reads as an image what was flattened or pooled before")
+        image = call.broken("reads as an image what was flattened or pooled before")
+        call.trace.pooled[image.at] = False
+        return image
     return Map(at)
