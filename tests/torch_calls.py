@@ -208,7 +208,7 @@ class _AsReads(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
         basis = torch.eye(x[0, 0].numel(), dtype=x.dtype).view(-1, 1, *x.shape[2:])
-        ctx.reads = (function(basis) != 0).to(x.dtype)  # input position, 1, output rows and columns
+        ctx.reads = (function(basis) > 1e-9).to(x.dtype)  # input position, 1, output rows and columns
         ctx.shape = x.shape
         return torch.einsum("i,iohw->ohw", x.flatten(), ctx.reads)[None]
 
