@@ -17,7 +17,7 @@ from padviz.errors import PadvizError
 
 COMMANDS = (
     "usage", "compare", "kernel", "uneven", "sizes", "taps", "coverage", "fields", "diff", "export",
-    "layers", "networks",
+    "layers", "networks", "convert",
 )  # fmt: skip
 
 

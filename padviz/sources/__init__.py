@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from padviz.errors import DescriptionError, UnknownName
 from padviz.network import Network, Size, as_size
 
+if TYPE_CHECKING:
+    from torch import nn
 
-def load(source: str | Path | Network, neutral: Iterable[str] = (), size: Size | None = None) -> Network:
-    """Load a network: a name of the zoo, the path of a TOML description or an ONNX file, or a network as it is.
+MODULE = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*")  # package.module:attribute
+WEIGHTS = (".pt", ".pth", ".ckpt", ".safetensors")
+WAYS = "name the code that makes the module, as package.module:attribute, or export it to .onnx"
 
-    `neutral` names operations of a foreign file that padviz does not know, to treat as acting on each position alone;
-    `size` is what such a file is laid out at where it leaves its input open.
+
+def load(source: str | Path | Network | nn.Module, neutral: Iterable[str] = (), size: Size | None = None) -> Network:
+    """Load a network: a name of the zoo, a TOML or ONNX file, a PyTorch module, or a network as it is.
+
+    A PyTorch module may be named, as in "torchvision.models:resnet50". `neutral` names operations of foreign networks
+    that padviz does not know, to treat as acting on each position alone; `size` is what a foreign network is laid out
+    at where it leaves its input open.
 
     Raises
     ------
     UnknownName, DescriptionError
-        See `padviz.sources.config.load_config` and `padviz.sources.onnx_file.load_onnx`.
+        See `load_config`, `load_onnx` and `load_module` in `padviz.sources`.
 
     Examples
     --------
@@ -26,16 +38,38 @@ def load(source: str | Path | Network, neutral: Iterable[str] = (), size: Size |
     """
     if isinstance(source, Network):
         return source
+    if not isinstance(source, str | Path):
+        if _is_module(source):
+            return _from_torch(source, neutral, size)
+        raise UnknownName(f"{source!r} is no network", hint="use a name of the zoo, or the path of a TOML file")
     if str(source).lower().endswith(".onnx"):
         from padviz.sources.onnx_file import load_onnx
 
         return load_onnx(source, neutral, size)
+    if isinstance(source, str) and MODULE.fullmatch(source):
+        return _from_torch(source, neutral, size)
+    if str(source).lower().endswith(WEIGHTS):
+        raise DescriptionError("holds weights, or pickled code that padviz does not run", where=str(source), hint=WAYS)
     from padviz.sources.config import load_config
 
     return load_config(source)
 
 
-def load_at(source: str | Path | Network, size: int | Sequence[int] | None) -> tuple[Network, Size]:
+def _from_torch(source: nn.Module | str, neutral: Iterable[str], size: Size | None) -> Network:
+    try:
+        from padviz.sources.torch_module import load_module
+    except ImportError:
+        raise DescriptionError("needs PyTorch", where=str(source), hint="pip install padviz[torch]") from None
+    return load_module(source, neutral, size)
+
+
+def _is_module(source: object) -> bool:
+    """Whether it is a PyTorch module; where PyTorch is not loaded, nothing is."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(source, torch.nn.Module)
+
+
+def load_at(source: str | Path | Network | nn.Module, size: int | Sequence[int] | None) -> tuple[Network, Size]:
     """Load a network, and read the size asked for: its own where none is.
 
     >>> load_at("inception_v3", None)[1]

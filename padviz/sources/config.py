@@ -38,6 +38,7 @@ from padviz.sources.schema import (
 _HERE = Path(__file__).resolve().parent.parent
 CONFIGS = next((p for p in (_HERE / "configs", _HERE.parent / "configs") if p.is_dir()), _HERE / "configs")
 
+AXES = ("height", "width")
 MOST_STEPS = 100_000  # a description may repeat blocks; this bounds what it can ask for
 DEEPEST = 50
 MOST_BYTES = 4 << 20  # of a description
@@ -67,8 +68,6 @@ def load_config(name_or_path: str | Path) -> Network:
     >>> load_config("resnet50").title
     'ResNet-50'
     """
-    if not isinstance(name_or_path, str | Path):
-        raise UnknownName(f"{name_or_path!r} is no network", hint="use a name of the zoo, or the path of a TOML file")
     text = str(name_or_path)
     if isinstance(name_or_path, Path) or text.lower().endswith(".toml") or "/" in text:
         return _read(Path(text), text)
@@ -115,6 +114,7 @@ def parse(raw: dict[str, Any], name: str, where: str = "") -> Network:
         title=description.title or name,
         source=description.source,
         size=as_size(description.size),
+        fixed=tuple(sorted({AXES.index(axis) for axis in description.fixed})),
     )
     for each in targets:
         if each not in network.index:
@@ -230,6 +230,8 @@ def _ops(step: Step, error: Any) -> tuple[Op | None, Op | None]:
         return Adaptive(1), Adaptive(1)
     if isinstance(step, Crop) and (step.padding is None) == (step.like is None):
         raise error(step.name, "a crop takes either padding (rows to remove) or like (a layer)")
+    if isinstance(step, Crop) and step.like is not None and step.stride != 1:
+        raise error(step.name, "a crop to the size of a layer takes no stride")
     if isinstance(step, Interpolate) and sum(v is not None for v in (step.scale, step.size, step.like)) != 1:
         raise error(step.name, "a resize takes one of scale, size and like")
     height, width = (_axis_op(step, axis) for axis in (0, 1))
@@ -247,7 +249,7 @@ def _axis_op(step: Any, axis: int) -> Op:
 
     if isinstance(step, Conv):
         pads = _pads(step.padding, axis)
-        return Window(on_axis(step.kernel), on_axis(step.stride), on_axis(step.dilation), pads, step.mode)
+        return Window(on_axis(step.kernel), on_axis(step.stride), on_axis(step.dilation), pads, on_axis(step.mode))
     if isinstance(step, Pool):
         stride = on_axis(step.kernel if step.stride is None else step.stride)
         pads = _pads(step.padding, axis)
@@ -258,22 +260,28 @@ def _axis_op(step: Any, axis: int) -> Op:
     if isinstance(step, AdaptivePool):
         return Adaptive(on_axis(step.output))
     if isinstance(step, Pad):
-        return Window(1, padding=_pads(step.padding, axis), mode=step.mode)
+        return Window(1, padding=_pads(step.padding, axis), mode=on_axis(step.mode))
     if isinstance(step, Crop):
         if step.padding is None:
             return Fit()
         before, after = _pads(step.padding, axis)
-        return Window(1, padding=(-before, -after))
-    scale = None if step.scale is None else Fraction(on_axis(step.scale)).limit_denominator(10_000)
+        return Window(1, on_axis(step.stride), padding=(-before, -after))
     mode = {"linear": step.mode == "linear", "cubic": step.mode == "cubic", "align_corners": step.align_corners}
-    return Resize(on_axis(step.size), scale, **mode, grid=step.grid, rounding=step.rounding)
+    return Resize(on_axis(step.size), _scale(on_axis(step.scale)), **mode, grid=step.grid, rounding=step.rounding)
+
+
+def _scale(scale: float | str | None) -> Fraction | None:
+    """A number is meant to four digits or so, a fraction like "4/3" exactly."""
+    if scale is None or isinstance(scale, str):
+        return Fraction(scale) if scale else None
+    return Fraction(scale).limit_denominator(10_000)
 
 
 def _pads(padding: Any, axis: int) -> Any:
     """A rule stays a rule; n, (h, w) or ((top, bottom), (left, right)) becomes (before, after)."""
-    if isinstance(padding, str):
-        return padding
     side = padding[axis] if isinstance(padding, list) else padding
+    if isinstance(side, str):
+        return side
     return tuple(side) if isinstance(side, list) else (side, side)
 
 

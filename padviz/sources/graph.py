@@ -21,7 +21,8 @@ from padviz.sources.unify import Traced, unified
 MOST_LAYERS = 10_000
 MOST_KERNEL = 4096  # taps on an axis
 MOST_STEP = 100_000  # rows of a stride, a dilation, or padding
-OTHERS = ((37, 22), (18, 45), (32, 64), (96, 32), (128, 256))  # added to the size, for the other traces
+EVEN = 64  # a size that this divides stays even where strides halve it, and one row more stays odd
+OTHERS = ((1, EVEN + 1), (EVEN, 2 * EVEN), (37, 22), (18, 45), (2 * EVEN, 4 * EVEN))  # to trace at, beyond the size
 WAYS_OUT = "--neutral {op} treats it as acting on each position alone, --layer {name} stops before it"
 
 
@@ -241,8 +242,8 @@ def general(tracer: Callable[[Size], Trace], size: Size, about: About) -> Networ
     found = None
     fixed: tuple[int, ...] = ()
     for fixed in ((), (0,), (1,), (0, 1)):  # the axes that stay as they are
-        traces = [first, *_others(tracer, first, fixed)]
-        found = unified(traces) if len(traces) > 1 or len(fixed) == 2 else None
+        others = _others(tracer, first, fixed)
+        found = unified([first, *others]) if others or len(fixed) == 2 else None
         if found:
             break
     layers, lasts = found or (first.layers, first.lasts)
@@ -259,19 +260,30 @@ def general(tracer: Callable[[Size], Trace], size: Size, about: About) -> Networ
 
 
 def _others(tracer: Callable[[Size], Trace], first: Traced, fixed: tuple[int, ...]) -> list[Traced]:
-    """Traces of the same graph at one or two other sizes, which differ on the axes that are not fixed."""
+    """Traces at one or two other sizes, which differ on the axes that are not fixed; none where the graph differs."""
     found: list[Traced] = []
     for more in OTHERS[: (5, 3, 0)[len(fixed)]]:
-        height, width = (n if axis in fixed else n + more[axis] for axis, n in enumerate(first.sizes[0]))
+        height, width = (n if axis in fixed else _beyond(n, more[axis]) for axis, n in enumerate(first.sizes[0]))
         try:
             other = finish(tracer((height, width)))
         except PadvizError:
             continue
         if alike(first, other):
             found.append(other)
+        elif not any(layer.kind == "unknown" for layer in other.layers):  # it works at this size, in another way
+            return []
         if len(found) == 2:
             break
     return found
+
+
+def _beyond(n: int, more: int) -> int:
+    """A size that is so much beyond the least whole number of `EVEN` rows.
+
+    >>> _beyond(224, 1), _beyond(256, 64)
+    (257, 320)
+    """
+    return -(-n // EVEN) * EVEN + more
 
 
 def alike(one: Traced, other: Traced) -> bool:

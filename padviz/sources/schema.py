@@ -11,16 +11,19 @@ from padviz.resize import Grid, Rounding
 
 Positive = Annotated[int, Meta(ge=1, le=100_000)]
 Kernel = Annotated[int, Meta(ge=1, le=4096)]
-Text = Annotated[str, Meta(max_length=200)]
+Text = Annotated[str, Meta(max_length=1000)]
 Count = Annotated[int, Meta(ge=0, le=100_000)]
 Two = Meta(min_length=2, max_length=2)  # lists, since msgspec 0.22 crashes on a number or a fixed-length tuple
 Pair = Positive | Annotated[list[Positive], Two]
 Kernels = Kernel | Annotated[list[Kernel], Two]
 Counts = Count | Annotated[list[Count], Two]
 Pads = Count | Annotated[list[Counts], Two]
-PadRule = Count | Annotated[list[Counts], Two] | Same
-Factor = Annotated[float, Meta(gt=0, le=1000)]
+PadRule = Count | Annotated[list[Counts | Same], Two] | Same
+Signed = Annotated[int, Meta(ge=-100_000, le=100_000)]
+Sides = Signed | Annotated[list[Signed | Annotated[list[Signed], Two]], Two]
+Factor = Annotated[float, Meta(gt=0, le=1000)] | Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,8}(/[1-9][0-9]{0,8})?$")]
 Factors = Factor | Annotated[list[Factor], Two]
+Modes = Mode | Annotated[list[Mode], Two]
 
 
 class AnyStep(Struct, forbid_unknown_fields=True, tag_field="op", kw_only=True):
@@ -33,7 +36,7 @@ class Conv(AnyStep, tag="conv"):
     stride: Pair = 1
     dilation: Pair = 1
     padding: PadRule = 0
-    mode: Mode = "zero"
+    mode: Modes = "zero"
 
 
 class ConvTranspose(AnyStep, tag="convtranspose"):
@@ -68,13 +71,17 @@ class GlobalPool(AnyStep, tag="global"):
     pass
 
 
+Fold = Literal["zero", "replicate", "reflect", "symmetric", "circular"]
+
+
 class Pad(AnyStep, tag="pad"):
-    padding: Pads
-    mode: Literal["zero", "replicate", "reflect", "symmetric", "circular"] = "zero"
+    padding: Sides
+    mode: Fold | Annotated[list[Fold], Two] = "zero"
 
 
 class Crop(AnyStep, tag="crop"):
-    padding: Pads | None = None
+    padding: Sides | None = None
+    stride: Pair = 1
     like: str | None = None
 
 
@@ -133,4 +140,5 @@ class Description(Struct, forbid_unknown_fields=True):
     source: Text = ""
     size: Pair = 224
     target: str | list[str] | None = None
+    fixed: list[Literal["height", "width"]] = []
     blocks: dict[str, list[dict[str, Any]]] = {}

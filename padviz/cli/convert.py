@@ -1,0 +1,33 @@
+"""`padviz convert`: any network as a TOML description."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from padviz.cli import options
+
+
+@click.command(name="convert", short_help="Any network as a TOML description, to read, edit and load again.")
+@options.model
+@options.size
+@options.output("Description to write, as net.toml. Standard output by default.")
+@options.overwrite
+def command(model: str, size: tuple[int, int] | None, output: Path | None, overwrite: bool) -> None:
+    """Write MODEL as a TOML description that loads back to the same network, flat: one step per layer.
+
+    --size becomes the size that the description is used at by default.
+
+    \b
+    Example:
+      padviz convert resnet18 -o net.toml
+    """
+    from padviz.sources import load_at
+    from padviz.sources.writer import to_toml
+
+    if output is not None:
+        options.checked_output(output, (".toml",), overwrite)
+    network, pixels = load_at(model, size)
+    options.put(to_toml(replace(network, size=pixels)), output, overwrite)
