@@ -20,6 +20,7 @@ def export(
     bare: bool = False,
     cmap: str = "plasma",
     jobs: int | None = None,
+    neutral: Sequence[str] = (),
     told: Callable[[Outcome, int], None] | None = None,
     **lists: Sequence[Any],
 ) -> list[Outcome]:
@@ -37,6 +38,8 @@ def export(
         Heat maps alone, one image pixel for each input pixel.
     jobs : int, optional
         Processes; without it, what joblib is set to, such as a Dask or Ray cluster.
+    neutral : sequence of str
+        Operations of foreign networks to treat as acting on each position alone.
     told : callable, optional
         Called with each outcome and the number of all items, as they are done.
     sizes, paddings, layers, what : sequences, optional
@@ -59,7 +62,7 @@ def export(
     ...     export(["vgg11"], place, sizes=[64, 96], formats=["json"], jobs=1)[0]
     Outcome(name='vgg11-64-usage', state='made', error='')
     """
-    title, items = _named(source, lists)
+    title, items = _named(source, lists, neutral)
     outcomes = []
     for outcome in run(items, Path(folder), Look(tuple(formats), bare, cmap), jobs):
         outcomes.append(outcome)
@@ -69,7 +72,9 @@ def export(
     return outcomes
 
 
-def _named(source: str | Path | Sequence[str | Path], lists: dict[str, Sequence[Any]]) -> tuple[str, list[Item]]:
+def _named(
+    source: str | Path | Sequence[str | Path], lists: dict[str, Sequence[Any]], neutral: Sequence[str]
+) -> tuple[str, list[Item]]:
     """The title of the export, and its items."""
     models = [str(source)] if isinstance(source, str | Path) else [str(each) for each in source]
     if len(models) == 1 and is_manifest(models[0]):
@@ -77,11 +82,11 @@ def _named(source: str | Path | Sequence[str | Path], lists: dict[str, Sequence[
             what = f"the manifest says which {next(iter(lists))}"
             raise OptionError(what, where=models[0], hint="leave the option out, or name models")
         manifest = read_manifest(models[0])
-        return manifest.title or Path(models[0]).stem, expand(manifest, Path(models[0]).parent)
+        return manifest.title or Path(models[0]).stem, expand(manifest, Path(models[0]).parent, neutral)
     if unknown := [key for key in lists if key not in ("sizes", "paddings", "layers", "what")]:
         raise OptionError(f"{unknown[0]!r} is not known", where="export", hint="use sizes, paddings, layers, what")
     for each in lists.get("what", ()):
         if each not in WHATS:
             raise OptionError(f"{each!r} cannot be exported", where="what", hint=f"use {', '.join(WHATS)}")
     given: dict[str, Any] = {key: list(values) for key, values in lists.items()}
-    return "padviz export", expand(Manifest(maps=[Maps(models, **given)]))
+    return "padviz export", expand(Manifest(maps=[Maps(models, **given)]), neutral=neutral)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -27,6 +27,7 @@ Text = Annotated[str, Meta(min_length=1, max_length=1000)]
 Texts = Annotated[list[Text], Meta(min_length=1)]
 Side = Annotated[int, Meta(ge=1, le=1_000_000)]
 Sides = Side | Annotated[list[Side], Meta(min_length=2, max_length=2)] | Text
+Find = Callable[[str, Size | None], Network]
 Few = Annotated[int, Meta(ge=1, le=31)]
 
 
@@ -122,8 +123,10 @@ def read_manifest(path: str | Path) -> Manifest:
     return manifest
 
 
-def expand(manifest: Manifest, folder: Path = Path()) -> list[Item]:
-    """The items that a manifest names, in its order; networks described in TOML are found from `folder`.
+def expand(manifest: Manifest, folder: Path = Path(), neutral: Sequence[str] = ()) -> list[Item]:
+    """The items that a manifest names, in its order; files of networks are found from `folder`.
+
+    `neutral` names operations of foreign networks to treat as acting on each position alone.
 
     Raises
     ------
@@ -135,9 +138,9 @@ def expand(manifest: Manifest, folder: Path = Path()) -> list[Item]:
     >>> [item.name for item in expand(Manifest(maps=[Maps(["vgg11"], [64, "96:128:32"], ["zero"])]))]
     ['vgg11-64-zero-usage', 'vgg11-96-zero-usage', 'vgg11-128-zero-usage']
     """
-    loaded: dict[str, Network] = {}
-    items = [item for maps in manifest.maps for item in _maps(maps, folder, loaded)]
-    items += [_comparison(each, folder, loaded) for each in manifest.compare]
+    find = _finder(folder, neutral)
+    items = [item for maps in manifest.maps for item in _maps(maps, find)]
+    items += [_comparison(each, find) for each in manifest.compare]
     items += [_illustration(each) for each in manifest.kernel]
     names: dict[str, Item] = {}
     for item in items:
@@ -155,13 +158,13 @@ def _key(item: Item) -> tuple[Any, ...]:
     return item.what, [id(net) for net in item.networks], item.sizes, item.paddings, item.layers
 
 
-def _maps(maps: Maps, folder: Path, loaded: dict[str, Network]) -> Iterator[Item]:
+def _maps(maps: Maps, find: Find) -> Iterator[Item]:
     sizes, paddings, kinds = _sizes(maps.sizes), _paddings(maps.paddings), maps.what or ["usage"]
     layers: list[str | None] = [*maps.layers] or [None]
     if len(maps.models) * len(kinds) * len(sizes) * len(paddings) * len(layers) > MOST_ITEMS:
         raise OptionError(f"asks for more than {MOST_ITEMS} items", where="export", hint="make several exports of it")
     for model, what in product(maps.models, kinds):
-        network = _load(model, folder, loaded)
+        network = find(model, sizes[0])
         counted = what in ("usage", "coverage")  # the ledger and the taps are of the padding as declared
         for size, padding, layer in product(
             sizes, paddings if counted else [None], layers if what != "uneven" else [None]
@@ -171,10 +174,11 @@ def _maps(maps: Maps, folder: Path, loaded: dict[str, Network]) -> Iterator[Item
             yield Item(_named(parts), what, (network,), (at,), (padding,), (layer,))
 
 
-def _comparison(wanted: Comparison, folder: Path, loaded: dict[str, Network]) -> Item:
-    networks = tuple(_load(model, folder, loaded) for model in wanted.models)
+def _comparison(wanted: Comparison, find: Find) -> Item:
+    sizes = _sizes(wanted.sizes)
+    networks = tuple(find(model, sizes[0]) for model in wanted.models)
     layers: tuple[str | None, ...] = tuple(wanted.layers) or (None,)
-    lists = networks, tuple(_sizes(wanted.sizes)), tuple(_paddings(wanted.paddings)), layers
+    lists = networks, tuple(sizes), tuple(_paddings(wanted.paddings)), layers
     if sum(len(each) > 1 for each in lists) != 1:
         hint = "give several values to one of models, sizes, paddings and layers"
         raise DescriptionError("compares along no list, or along several", where=f"compare {wanted.name!r}", hint=hint)
@@ -187,13 +191,18 @@ def _illustration(wanted: Illustrated) -> Item:
     return Item(_named([wanted.name]), "kernel", illustrated=wanted)
 
 
-def _load(model: str, folder: Path, loaded: dict[str, Network]) -> Network:
-    """Each network is read once."""
-    if model not in loaded:
-        path = model.lower().endswith(".toml") or "/" in model
-        network = load(str(folder / model) if path else model)
-        loaded[model] = network if network.title else replace(network, title=network.name)
-    return loaded[model]
+def _finder(folder: Path, neutral: Sequence[str]) -> Find:
+    """Load networks, each once; one that leaves its size open is laid out at the first size asked for."""
+    loaded: dict[str, Network] = {}
+
+    def find(model: str, size: Size | None) -> Network:
+        if model not in loaded:
+            path = model.lower().endswith((".toml", ".onnx")) or "/" in model
+            network = load(str(folder / model) if path else model, neutral, size)
+            loaded[model] = network if network.title else replace(network, title=network.name)
+        return loaded[model]
+
+    return find
 
 
 def _sizes(sizes: Sequence[Any]) -> list[Size | None]:

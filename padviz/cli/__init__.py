@@ -101,7 +101,8 @@ def _sentence(error: click.ClickException) -> str:
 def cli(ctx: click.Context) -> None:
     """Does a network treat the border of an image fairly, and what to change if it does not?
 
-    MODEL is a name from the zoo (see `padviz networks`) or the path of a TOML description.
+    MODEL is a name from the zoo (see `padviz networks`), the path of an ONNX file or a TOML description, or a PyTorch
+    module as package.module:attribute.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

@@ -13,12 +13,14 @@ from padviz.errors import OptionError, PadvizError
 
 if TYPE_CHECKING:
     from padviz.counts import CountMap
+    from padviz.network import Network
 
 Item = tuple[str, "CountMap | PadvizError"]
 
 
 @click.command(name="compare", short_help="Usage maps side by side: paddings, sizes, depths or networks.")
 @click.argument("model", required=False)
+@options.neutral
 @click.option("--model", "models", metavar="MODEL,...", help="Compare networks.")
 @click.option("--size", metavar="N|HxW[,...]", help="Input size; several, to compare sizes.")
 @click.option("--padding", metavar="MODE[,...]", help="Padding of every convolution; several, to compare schemes.")
@@ -81,8 +83,19 @@ def _items(given: dict[str, list[str | None]], varies: str) -> list[Item]:
     from padviz.paths import usages
 
     sizes = [None if size is None else options.SizeType().convert(size, None, None) for size in given["size"]]
-    choices = product([name or "" for name in given["model"]], sizes, given["padding"], given["layer"])
+    networks = [_loaded(name or "", sizes[0]) for name in given["model"]]
+    if len(sizes) > 1:
+        options.warn_if_baked(*(each for each in networks if not isinstance(each, str)))
+    choices = product(networks, sizes, given["padding"], given["layer"])
     return [*zip([value or "" for value in given[varies]], usages(choices), strict=True)]
+
+
+def _loaded(name: str, size: tuple[int, int] | None) -> Network | str:
+    """The network, or a name that counting will say what is wrong with, in its place."""
+    try:
+        return options.load_as(name, size)
+    except PadvizError:
+        return name
 
 
 def _text(items: list[Item], varies: str, path: Path, format_: str) -> str:

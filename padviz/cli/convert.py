@@ -24,10 +24,9 @@ def command(model: str, size: tuple[int, int] | None, output: Path | None, overw
     Example:
       padviz convert resnet18 -o net.toml
     """
-    from padviz.sources import load_at
     from padviz.sources.writer import to_toml
 
     if output is not None:
         options.checked_output(output, (".toml",), overwrite)
-    network, pixels = load_at(model, size)
-    options.put(to_toml(replace(network, size=pixels)), output, overwrite)
+    network = options.load_as(model, size)
+    options.put(to_toml(replace(network, size=size or network.size)), output, overwrite)

@@ -49,9 +49,7 @@ def command(
       padviz coverage vgg19 --size 224 --layer features.9 --layer features.36
       padviz coverage vgg19 --size 224 --margin
     """
-    from padviz.sources import load
-
-    network = load(model)
+    network = options.load_as(model, size)
     pixels = size or network.size
     if margin:
         from padviz.fields import margins
@@ -62,10 +60,11 @@ def command(
         options.put(_margins(rows, network.name, pixels, format_), output, overwrite)
         return
     from padviz.draw import PICTURE_SUFFIXES
+    from padviz.network import names_of
     from padviz.paths import coverages
     from padviz.store import COUNT_SUFFIXES
 
-    targets = layers or network.targets
+    targets = names_of(layers or None, network)
     if output is not None:
         if len(targets) > 1 and output.suffix.lower() in COUNT_SUFFIXES:
             raise OptionError(f"{str(output)!r} holds the counts of one layer", where="-o", hint="name one --layer")

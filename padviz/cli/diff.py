@@ -14,6 +14,7 @@ from padviz.errors import OptionError
 @click.command(name="diff", short_help="Layers where two descriptions of a network part in size or padding.")
 @click.argument("model_a")
 @click.argument("model_b", required=False)
+@options.neutral
 @options.size
 @options.same
 @options.format_of("table", "json", "csv")
@@ -41,13 +42,12 @@ def command(
     """
     from padviz import tables
     from padviz.compare import differences
-    from padviz.sources import load
 
     if model_b is None and not same:
         raise OptionError("there is nothing to compare with", where="MODEL_B", hint="name one, or add --same")
     if output is not None:
         options.checked_output(output, None, overwrite)
-    first, second = load(model_a), options.load_as(model_b or model_a, same)
+    first, second = options.load_as(model_a, size), options.load_as(model_b or model_a, size, same)
     pixels = size or first.size
     found = differences(first, second, pixels)
     columns = ("layer", "layer of B", "axis", "what", "A", "B")

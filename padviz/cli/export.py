@@ -21,6 +21,7 @@ SAID = 20  # errors written out at the end
 
 @click.command(name="export", short_help="Many maps in one go: pictures, counts, an index and a gallery.")
 @click.argument("models", nargs=-1, required=True, metavar="MANIFEST.toml|MODEL...")
+@options.neutral
 @click.option("--size", metavar="N|HxW|LO:HI:STEP[,...]", help="Input sizes; each network's own by default.")
 @click.option("--padding", metavar="MODE[,...]", help="Padding schemes, or declared (the default).")
 @click.option("--layer", metavar="NAME[,...]", help="Target layers; the last map by default.")
@@ -57,10 +58,14 @@ def command(
     if output.exists() and not output.is_dir():
         raise OptionError(f"{str(output)!r} is a file", where="-o", hint="name a folder")
     lists = {"sizes": size, "paddings": padding, "layers": layer, "what": what}
-    given = {name: options.listed(value) for name, value in lists.items() if value is not None}
-    files = options.listed(format_)
+    given: dict[str, Any] = {name: options.listed(value) for name, value in lists.items() if value is not None}
+    for model in models:
+        if model.lower().endswith(".onnx") and size and ("," in size or ":" in size):
+            options.warn_if_baked(options.load_as(model))
+    look: dict[str, Any] = {"formats": options.listed(format_), "bare": bare, "cmap": cmap}
+    neutral = options.neutral_ops()
     with _progress() as told:
-        outcomes = export(models, output, formats=files, bare=bare, cmap=cmap, jobs=jobs or -1, told=told, **given)
+        outcomes = export(models, output, **look, jobs=jobs or -1, neutral=neutral, told=told, **given)
     _report(outcomes, output)
 
 

@@ -41,11 +41,10 @@ def command(
     """
     from padviz.draw import PICTURE_SUFFIXES
     from padviz.fields import fields_of_units, receptive_fields
-    from padviz.sources import load
 
     if output is not None:
         options.checked_output(output, PICTURE_SUFFIXES, overwrite)
-    network = load(model)
+    network = options.load_as(model, size)
     pixels = size or network.size
     wanted = options.known_layers(network, layers)
     rows = [row for row in receptive_fields(network, pixels) if row.layer in wanted]

@@ -21,11 +21,11 @@ def command(model: str, size: tuple[int, int] | None, padding: str | None, forma
     Example:
       padviz layers resnet50 --size 224
     """
-    from padviz import load, tables
+    from padviz import tables
     from padviz.network import as_size, layer_rows
     from padviz.schemes import with_padding
 
-    network = load(model)
+    network = options.load_as(model, size)
     height, width = as_size(size or network.size)
     columns = ("layer", "kind", "kernel", "stride", "dilation", "padding", "input", "output")
     rows = layer_rows(with_padding(network, padding), (height, width))

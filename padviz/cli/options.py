@@ -15,6 +15,7 @@ from padviz.errors import OptionError
 if TYPE_CHECKING:
     from padviz.network import Network
 
+NEUTRAL = "padviz.neutral"
 NO_TEXT = (".png", ".svg", ".pdf", ".npy", ".npz")
 Option = Callable[[Callable[..., None]], Callable[..., None]]
 
@@ -55,7 +56,25 @@ def _positions(text: str) -> int | slice:
     return slice(start, stop)
 
 
-model = click.argument("model")
+def _remember(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> None:
+    ctx.meta[NEUTRAL] = value
+
+
+neutral = click.option(
+    "--neutral",
+    multiple=True,
+    metavar="OP",
+    expose_value=False,
+    callback=_remember,
+    help="An operation that padviz does not know, to treat as acting on each position alone.",
+)
+
+
+def model(command: Callable[..., None]) -> Callable[..., None]:
+    """The argument MODEL, and how to read it."""
+    return click.argument("model")(neutral(command))
+
+
 size = click.option("--size", type=SizeType(), help="Input size in pixels; the network's own by default.")
 padding = click.option(
     "--padding",
@@ -85,12 +104,34 @@ def format_of(*names: str) -> Option:
     return click.option("--format", "format_", type=click.Choice(names), default=names[0], show_default=True)
 
 
-def load_as(model: str, same: bool) -> Network:
-    """The network that MODEL names, in the convention asked for."""
+def load_as(model: str, size: tuple[int, int] | None = None, same: bool = False) -> Network:
+    """The network that MODEL names, laid out at `size` where it leaves that open, in the convention asked for."""
     from padviz.schemes import with_same
     from padviz.sources import load
 
-    return with_same(load(model)) if same else load(model)
+    network = load(model, neutral_ops(), size)
+    return with_same(network) if same else network
+
+
+def neutral_ops() -> tuple[str, ...]:
+    """What --neutral names in the command that runs."""
+    found: tuple[str, ...] = click.get_current_context().meta.get(NEUTRAL, ())
+    return found
+
+
+def warn_if_baked(*networks: Network) -> None:
+    """Say on stderr where a sweep over sizes shows an exported file, rather than the network it was made from."""
+    from padviz.padding import baked
+
+    for network in networks:
+        if network.source.lower().endswith(".onnx") and (names := baked(network)):
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            line = (
+                f"padviz: {network.name}: {names[0]}{more} pad one side more than the other by fixed numbers, as SAME"
+            )
+            click.echo(
+                f"{line} does when it is exported at one size; at others the original may pad differently", err=True
+            )
 
 
 def known_layers(network: Network, layers: tuple[str, ...]) -> set[str]:

@@ -34,7 +34,8 @@ def command(model: str, range_: str, axis: str, same: bool, format_: str, output
     lo, hi = _range(range_)
     if output is not None:
         options.checked_output(output, None, overwrite)
-    network = options.load_as(model, same)
+    network = options.load_as(model, same=same)
+    options.warn_if_baked(network)
     found = even_sizes(network, lo, hi, axis)
     without = set(found.even_without_drops)
     if format_ == "json":

@@ -46,7 +46,7 @@ def command(
 
     if output is not None:
         options.checked_output(output, PICTURE_SUFFIXES, overwrite)
-    network = options.load_as(model, same)
+    network = options.load_as(model, size, same)
     pixels = size or network.size
     wanted = options.known_layers(network, layers)
     rows = [row for row in tap_exposure(network, pixels) if row.layer in wanted and (layers or row.grid.size > 1)]

@@ -33,6 +33,7 @@ FLAT = (
 
 @click.command(name="uneven", short_help="Layers that read their padding on one side only, and the cure.")
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@options.neutral
 @click.option("--size", "sizes", type=options.SizeType(), multiple=True, help="Input size; may be given several times.")
 @options.same
 @options.format_of("table", "json", "csv", "markdown", "github")
@@ -69,7 +70,9 @@ def command(
     if drawn and len(models) * len(sizes or (1,)) > 1:
         what = "a picture holds one network at one size"
         raise OptionError(what, where="-o", hint="padviz export MODEL... --what uneven makes one of each")
-    networks = [(model, options.load_as(model, same)) for model in models]
+    networks = [(model, options.load_as(model, sizes[0] if sizes else None, same)) for model in models]
+    if len(sizes) > 1:
+        options.warn_if_baked(*(network for _, network in networks))
     results = [(model, net, ledger(net, size)) for model, net in networks for size in sizes or (net.size,)]
     text = {"json": _json, "csv": _csv, "markdown": _markdown, "github": _github(check), "table": _table}[format_]
     if output is not None and drawn:

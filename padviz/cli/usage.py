@@ -49,7 +49,7 @@ def command(
 
     if output is not None:
         options.checked_output(output, PICTURE_SUFFIXES + COUNT_SUFFIXES, overwrite)
-    counts = usage(model, size, padding, layers or None, pooling, unit)
+    counts = usage(options.load_as(model, size), size, padding, layers or None, pooling, unit)
     path = output or options.default_picture(counts.network, counts.size, padding, "usage")
     _write(counts, path, cmap)
     show(counts.summary(), path, format_)
