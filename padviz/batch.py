@@ -19,7 +19,7 @@ import msgspec
 
 from padviz import __version__, draw
 from padviz.errors import OptionError, PadvizError
-from padviz.manifest import Item
+from padviz.manifest import DECLARED, Item
 from padviz.render import Rendered, rendered
 from padviz.store import write_counts
 
@@ -30,16 +30,20 @@ THUMB = 200  # screen pixels of the longer side
 
 
 class Record(msgspec.Struct, frozen=True):
-    """What is kept of an item beside its files, as NAME.json: its figures, and the fingerprint of what made it."""
+    """What is kept of an item beside its files, as NAME.json: its figures, and the fingerprint of what made it.
+
+    `lengths` are the bytes of each file: one that was cut off since is made again.
+    """
 
     schema_version: int
     name: str
     what: str
     networks: list[str]
-    size: list[int] | None
-    padding: str | None
+    sizes: list[list[int]]
+    paddings: list[str]
     fingerprint: str
     files: list[str]
+    lengths: list[int]
     figures: dict[str, Any]
 
 
@@ -60,7 +64,7 @@ class Look(NamedTuple):
 
 
 def run(items: Sequence[Item], folder: Path, look: Look, jobs: int | None = None) -> Iterator[Outcome]:
-    """Make what is not finished, in `jobs` processes of joblib, or on the backend that joblib is set to.
+    """Make what is not finished, in `jobs` processes of joblib (-1: one for each core), or as joblib is set to.
 
     Items that are finished come first. An item that fails does not stop the others.
 
@@ -75,14 +79,16 @@ def run(items: Sequence[Item], folder: Path, look: Look, jobs: int | None = None
         (folder / THUMBS).mkdir(exist_ok=True)
         _sweep(folder / PARTIAL)
     except OSError as error:
-        raise OptionError(f"cannot be written ({error.strerror})", where=str(folder), hint="choose another") from None
+        where = str(error.filename or folder)
+        raise OptionError(f"cannot be written ({error.strerror})", where=where, hint="name another folder") from None
     prints = [fingerprint(item, look) for item in items]
     done = [is_finished(item.name, of, folder) for item, of in zip(items, prints, strict=True)]
     yield from (Outcome(item.name, "kept") for item, finished in zip(items, done, strict=True) if finished)
     todo = [pair for pair, finished in zip(zip(items, prints, strict=True), done, strict=True) if not finished]
     if todo:
-        from joblib import Parallel, delayed
+        from joblib import Parallel, cpu_count, delayed
 
+        jobs = jobs and min(cpu_count() if jobs < 0 else jobs, len(todo))
         parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1 if len(todo) < 50 else "auto")
         yield from parallel(delayed(make)(item, of, folder.absolute(), look) for item, of in todo)
     with suppress(OSError):
@@ -95,9 +101,13 @@ def make(item: Item, of: str, folder: Path, look: Look) -> Outcome:
         with _staged(folder) as stage:
             made = rendered(item)
             files = _write(item, made, stage, look)
-            (stage / f"{item.name}.json").write_bytes(_record(item, made, of, files))
+            lengths = [(stage / name).stat().st_size for name in files]
+            (stage / f"{item.name}.json").write_bytes(_record(item, made, of, files, lengths))
+            earlier = _read(folder / f"{item.name}.json")
             for name in [*files, f"{item.name}.json"]:
                 os.replace(stage / name, folder / name)
+            for name in {*(earlier.files if earlier else ())} - {*files}:  # they would tell of another network
+                (folder / name).unlink(missing_ok=True)
     except PadvizError as error:
         aside = Path(error.where).is_relative_to(folder / PARTIAL)  # nobody has heard of that folder
         return Outcome(item.name, "failed", error.what if aside else str(error))
@@ -129,15 +139,33 @@ def records(folder: Path) -> list[Record]:
     found = []
     for path in sorted(folder.glob("*.json")):
         record = _read(path)
-        if record and record.name == path.stem and all((folder / name).is_file() for name in record.files):
+        if record and record.name == path.stem and _is_whole(record, folder):
             found.append(record)
     return found
+
+
+def facts_of(item: Item) -> tuple[list[str], list[list[int]], list[str]]:
+    """The networks, the sizes and the paddings of an item, for its record and for filters."""
+    networks = [net.name for net in item.networks]
+    if item.illustrated:
+        side = item.illustrated.size
+        return networks, [[side, side]], [*item.illustrated.paddings] or ["zero"]
+    at = [size or net.size for net in item.networks[:1] for size in item.sizes]
+    return networks, [[*size] for size in at], [padding or DECLARED for padding in item.paddings]
 
 
 def is_finished(name: str, of: str, folder: Path) -> bool:
     """Whether the item was made before, from the same, and its files are still there."""
     record = _read(folder / f"{name}.json")
-    return record is not None and record.fingerprint == of and all((folder / each).is_file() for each in record.files)
+    return record is not None and record.fingerprint == of and _is_whole(record, folder)
+
+
+def _is_whole(record: Record, folder: Path) -> bool:
+    """Whether its files are there, as long as they were."""
+    try:
+        return [(folder / name).stat().st_size for name in record.files] == record.lengths
+    except OSError:
+        return False
 
 
 def _read(path: Path) -> Record | None:
@@ -154,19 +182,9 @@ def _checked(look: Look) -> None:
     draw.colour_map(look.cmap)
 
 
-def _record(item: Item, made: Rendered, of: str, files: list[str]) -> bytes:
-    (size, *more_sizes), (padding, *more) = item.sizes, item.paddings
-    record = Record(
-        SCHEMA_VERSION,
-        item.name,
-        item.what,
-        [net.name for net in item.networks],
-        list(size) if size and not more_sizes else None,
-        None if more else padding,
-        of,
-        files,
-        made.figures,
-    )
+def _record(item: Item, made: Rendered, of: str, files: list[str], lengths: list[int]) -> bytes:
+    facts = SCHEMA_VERSION, item.name, item.what, *facts_of(item)
+    record = Record(*facts, of, files, lengths, made.figures)
     return msgspec.json.format(msgspec.json.encode(record), indent=2)
 
 

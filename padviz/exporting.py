@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from padviz.batch import Look, Outcome, run
-from padviz.errors import OptionError
+from padviz.errors import OptionError, PadvizError
 from padviz.manifest import WHATS, Item, Manifest, Maps, expand, is_manifest, read_manifest
-from padviz.page import write_index
+from padviz.page import MAPS, check_index, write_index
 
 
 def export(
@@ -63,13 +63,33 @@ def export(
     Outcome(name='vgg11-64-usage', state='made', error='')
     """
     title, items = _named(source, lists, neutral)
-    outcomes = []
-    for outcome in run(items, Path(folder), Look(tuple(formats), bare, cmap), jobs):
-        outcomes.append(outcome)
-        if told:
-            told(outcome, len(items))
-    write_index(Path(folder), title, outcomes)
+    look = Look(tuple(formats), bare, cmap)
+    _sensible(items, look)
+    check_index(Path(folder))
+    outcomes: list[Outcome] = []
+    try:
+        for outcome in run(items, Path(folder), look, jobs):
+            outcomes.append(outcome)
+            if told:
+                told(outcome, len(items))
+    except KeyboardInterrupt:
+        write_index(Path(folder), title, outcomes, items)  # of what there is
+        raise
+    try:
+        write_index(Path(folder), title, outcomes, items)
+    except PadvizError as error:  # the tally must not be lost
+        outcomes.append(Outcome("index", "failed", str(error)))
     return outcomes
+
+
+def _sensible(items: Sequence[Item], look: Look) -> None:
+    """Refuse what would be left out without a word."""
+    if any(item.what in MAPS for item in items):
+        if look.bare and "png" not in look.formats:
+            raise OptionError("bare maps are pictures", where="--bare", hint="add png to --format, or leave it out")
+    elif look.bare or "npz" in look.formats:
+        where = "--bare" if look.bare else "--format npz"
+        raise OptionError("only usage and coverage are maps", where=where, hint="leave it out, or ask for maps")
 
 
 def _named(
@@ -82,7 +102,10 @@ def _named(
             what = f"the manifest says which {next(iter(lists))}"
             raise OptionError(what, where=models[0], hint="leave the option out, or name models")
         manifest = read_manifest(models[0])
-        return manifest.title or Path(models[0]).stem, expand(manifest, Path(models[0]).parent, neutral)
+        try:
+            return manifest.title or Path(models[0]).stem, expand(manifest, Path(models[0]).parent, neutral)
+        except PadvizError as error:
+            raise OptionError(error.what, where=f"{models[0]}, {error.where}", hint=error.hint) from None
     if unknown := [key for key in lists if key not in ("sizes", "paddings", "layers", "what")]:
         raise OptionError(f"{unknown[0]!r} is not known", where="export", hint="use sizes, paddings, layers, what")
     for each in lists.get("what", ()):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -22,6 +24,7 @@ What = Literal["usage", "coverage", "uneven", "taps"]
 WHATS: tuple[str, ...] = get_args(What)
 DECLARED = "declared"  # the padding of each layer as the network has it
 MOST_ITEMS = 100_000
+LONG = 60  # characters of one part of a name
 
 Text = Annotated[str, Meta(min_length=1, max_length=1000)]
 Texts = Annotated[list[Text], Meta(min_length=1)]
@@ -86,6 +89,7 @@ class Item:
     sizes: tuple[Size | None, ...] = (None,)
     paddings: tuple[str | None, ...] = (None,)
     layers: tuple[str | None, ...] = (None,)
+    models: tuple[str, ...] = ()
     scale: str | None = None
     illustrated: Illustrated | None = None
 
@@ -114,7 +118,10 @@ def read_manifest(path: str | Path) -> Manifest:
     except msgspec.ValidationError as error:
         what, _, at = str(error).partition(" - at ")
         key = at.strip("`").removeprefix("$").lstrip(".") or "top level"
-        raise DescriptionError(f"{key}: {what}", where=str(path)) from None
+        part = {"maps": Maps, "compare": Comparison, "kernel": Illustrated}.get(key.partition("[")[0], Manifest)
+        hint = f"its keys are {', '.join(part.__struct_fields__)}"
+        hint += f"; what is {', '.join(WHATS)}" if part is Maps else ""
+        raise DescriptionError(f"{key}: {what}", where=str(path), hint=hint) from None
     except (ValueError, RecursionError) as error:
         what = " ".join(str(error).split())
         raise DescriptionError(f"is not valid TOML: {what}", where=str(path)) from None
@@ -146,11 +153,14 @@ def expand(manifest: Manifest, folder: Path = Path(), neutral: Sequence[str] = (
     for item in items:
         other = names.setdefault(item.name.casefold(), item)
         if other is not item and _key(other) != _key(item):
-            sources = " and ".join(net.title for net in (*other.networks, *item.networks)) or item.what
-            raise OptionError(
-                f"two items would be called {item.name}: {sources}", where="export", hint="rename one of the two"
-            )
+            what = f"two items would be called {item.name}: {_said(other)}, and {_said(item)}"
+            raise OptionError(what, where="export", hint="rename a file, or a name in the manifest")
     return list(names.values())
+
+
+def _said(item: Item) -> str:
+    """An item as a person named it."""
+    return " ".join([item.what, "of", *item.models]) if item.models else item.what
 
 
 def _key(item: Item) -> tuple[Any, ...]:
@@ -163,15 +173,20 @@ def _maps(maps: Maps, find: Find) -> Iterator[Item]:
     layers: list[str | None] = [*maps.layers] or [None]
     if len(maps.models) * len(kinds) * len(sizes) * len(paddings) * len(layers) > MOST_ITEMS:
         raise OptionError(f"asks for more than {MOST_ITEMS} items", where="export", hint="make several exports of it")
-    for model, what in product(maps.models, kinds):
-        network = find(model, sizes[0])
-        counted = what in ("usage", "coverage")  # the ledger and the taps are of the padding as declared
-        for size, padding, layer in product(
-            sizes, paddings if counted else [None], layers if what != "uneven" else [None]
-        ):
+    if maps.paddings and not {*kinds} & {"usage", "coverage"}:
+        what = f"{' and '.join(kinds)} are of the padding as declared"
+        raise OptionError(what, where="padding", hint="leave it out, or ask for usage or coverage")
+    networks = {model: find(model, sizes[0]) for model in maps.models}
+    for name in maps.layers:
+        if not any(name in network.index for network in networks.values()):
+            next(iter(networks.values())).find(name)
+    for (model, network), what in product(networks.items(), kinds):
+        counted = what in ("usage", "coverage")
+        own_layers = layers if what != "uneven" else [None]
+        for size, padding, layer in product(sizes, paddings if counted else [None], own_layers):
             at = size or network.size
             parts = [network.name, "x".join(map(str, at if at[0] != at[1] else at[:1])), padding, layer, what]
-            yield Item(_named(parts), what, (network,), (at,), (padding,), (layer,))
+            yield Item(_named(parts), what, (network,), (at,), (padding,), (layer,), (model,))
 
 
 def _comparison(wanted: Comparison, find: Find) -> Item:
@@ -182,7 +197,7 @@ def _comparison(wanted: Comparison, find: Find) -> Item:
     if sum(len(each) > 1 for each in lists) != 1:
         hint = "give several values to one of models, sizes, paddings and layers"
         raise DescriptionError("compares along no list, or along several", where=f"compare {wanted.name!r}", hint=hint)
-    return Item(_named([wanted.name]), "compare", *lists, scale=wanted.scale)
+    return Item(_named([wanted.name]), "compare", *lists, tuple(wanted.models), scale=wanted.scale)
 
 
 def _illustration(wanted: Illustrated) -> Item:
@@ -196,11 +211,13 @@ def _finder(folder: Path, neutral: Sequence[str]) -> Find:
     loaded: dict[str, Network] = {}
 
     def find(model: str, size: Size | None) -> Network:
-        if model not in loaded:
-            path = model.lower().endswith((".toml", ".onnx")) or "/" in model
-            network = load(str(folder / model) if path else model, neutral, size)
-            loaded[model] = network if network.title else replace(network, title=network.name)
-        return loaded[model]
+        path = model.lower().endswith((".toml", ".onnx")) or "/" in model
+        source = str(folder / model) if path else model
+        key = os.path.realpath(source) if path else model
+        if key not in loaded:
+            network = load(source, neutral, size)
+            loaded[key] = network if network.title else replace(network, title=network.name)
+        return loaded[key]
 
     return find
 
@@ -244,4 +261,8 @@ def _named(parts: Sequence[str | None]) -> str:
     >>> _named(["my net", "224", None, "/layer1/conv", "usage"])
     'my_net-224-_layer1_conv-usage'
     """
-    return "-".join(re.sub(r"[^\w.+=,@-]", "_", part)[:60] for part in parts if part).lstrip(".") or "_"
+    plain = [re.sub(r"[^\w.+=,@-]", "_", part) for part in parts if part]
+    short = [
+        part if len(part) <= LONG else f"{part[: LONG - 9]}~{sha256(part.encode()).hexdigest()[:8]}" for part in plain
+    ]
+    return "-".join(short).lstrip(".") or "_"

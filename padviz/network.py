@@ -95,7 +95,7 @@ class Network:
         try:
             return self.layers[self.index[name]]
         except KeyError:
-            hint = nearest(name, self.index) or f"padviz layers {self.name} lists them"
+            hint = nearest(name, self.index) or "padviz layers lists them"
             raise UnknownName(f"no layer is called {name!r}", where=self.name, hint=hint) from None
 
 
@@ -235,7 +235,7 @@ def names_of(layers: str | Iterable[str] | None, network: Network) -> tuple[str,
         return network.targets
     names = (layers,) if isinstance(layers, str) else tuple(layers) if isinstance(layers, tuple | list) else ()
     if not names or not all(isinstance(name, str) for name in names):
-        raise OptionError(f"{layers!r} names no layer", where="layer", hint=f"padviz layers {network.name} lists them")
+        raise OptionError(f"{layers!r} names no layer", where="layer", hint="padviz layers lists them")
     for name in names:
         network.find(name)
     return tuple(dict.fromkeys(names))

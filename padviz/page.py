@@ -7,13 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from padviz import __version__
-from padviz.batch import THUMBS, Outcome, Record, records
-from padviz.manifest import DECLARED, WHATS
+from padviz.batch import THUMBS, Outcome, Record, facts_of, records
+from padviz.errors import OptionError
+from padviz.manifest import WHATS, Item
 from padviz.store import aside
 from padviz.tables import readable, rounded, to_csv, to_json
 
 SCHEMA_VERSION = 1
+SUFFIXES = ("json", "csv", "html")
 MAPS = ("usage", "coverage")
 COLUMNS = (
     "name", "what", "network", "height", "width", "padding", "target", "min", "max", "mean", "marginalised",
@@ -22,16 +26,44 @@ COLUMNS = (
 LONG = 10**9  # counts from here on are rounded on a card
 
 
-def write_index(folder: Path, title: str, outcomes: Sequence[Outcome]) -> list[Record]:
+def check_index(folder: Path) -> None:
+    """Refuse a folder whose index somebody else wrote.
+
+    Raises
+    ------
+    OptionError
+        Naming the file that would be replaced.
+    """
+    there = [path for suffix in SUFFIXES if (path := folder / f"index.{suffix}").exists()]
+    try:
+        ours = isinstance(msgspec.json.decode((folder / "index.json").read_bytes(), type=_Index), _Index)
+    except (OSError, msgspec.DecodeError):
+        ours = False
+    if there and not ours:
+        raise OptionError("is there already, and not by padviz", where=str(there[0]), hint="name another folder")
+
+
+class _Index(msgspec.Struct):
+    schema_version: int
+    version: str
+    items: list[dict[str, Any]]
+    failed: list[dict[str, Any]]
+
+
+def write_index(folder: Path, title: str, outcomes: Sequence[Outcome], items: Sequence[Item]) -> list[Record]:
     """Write index.json, index.csv and index.html for all records in `folder`, and for what failed just now."""
-    found = sorted(records(folder), key=lambda record: _natural(record.name))
-    failed = sorted((each for each in outcomes if each.state == "failed"), key=lambda each: _natural(each.name))
-    errors = [{"name": each.name, "error": each.error} for each in failed]
+    found = sorted(records(folder), key=lambda record: natural(record.name))
+    failed = sorted((each for each in outcomes if each.state == "failed"), key=lambda each: natural(each.name))
+    named = {item.name: item for item in items}
+    heads = [(each.name, named[each.name].what, *facts_of(named[each.name])) for each in failed]
+    keys = ("name", "what", "networks", "sizes", "paddings", "error")
+    errors = [dict(zip(keys, (*head, each.error), strict=True)) for head, each in zip(heads, failed, strict=True)]
     whole = {"schema_version": SCHEMA_VERSION, "version": __version__, "title": title, "items": found, "failed": errors}
     rows = [_row(record) for record in found]
-    rows += [(each.name, *[None] * (len(COLUMNS) - 2), each.error) for each in failed]
-    texts = {"json": to_json(whole), "csv": to_csv(COLUMNS, rows), "html": gallery(title, found, failed)}
-    for suffix, text in texts.items():
+    blank = [None] * (len(COLUMNS) - 7)
+    rows += [(*_head(*head), *blank, each.error) for head, each in zip(heads, failed, strict=True)]
+    texts = to_json(whole), to_csv(COLUMNS, rows), gallery(title, found, failed)
+    for suffix, text in zip(SUFFIXES, texts, strict=True):
         with aside(folder / f"index.{suffix}") as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
     return found
@@ -48,7 +80,7 @@ def gallery(title: str, found: Sequence[Record], failed: Sequence[Outcome] = ())
     environment = Environment(loader=PackageLoader("padviz"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     cards = [_card(record) for record in found]
     filters = {
-        key: sorted({value for card in cards for value in card[key] if value}, key=_natural)
+        key: sorted({value for card in cards for value in card[key] if value}, key=natural)
         for key in ("what", "network", "size", "padding")
     }
     page = environment.get_template("gallery.html.j2")
@@ -58,14 +90,13 @@ def gallery(title: str, found: Sequence[Record], failed: Sequence[Outcome] = ())
 def _card(record: Record) -> dict[str, Any]:
     """What the gallery shows of a record, and what its filters look at."""
     files = [name for name in record.files if not name.startswith(f"{THUMBS}/")]
-    size = record.size and "×".join(map(str, record.size))
     return {
         "name": record.name,
         "title": record.networks[0] if len(record.networks) == 1 and record.what in WHATS else record.name,
         "what": [record.what],
         "network": record.networks,
-        "size": [size] if size else [],
-        "padding": [record.padding or DECLARED] if record.what in MAPS else [],
+        "size": ["×".join(map(str, size)) for size in record.sizes],
+        "padding": record.paddings,
         "is_map": record.what in MAPS,
         "thumb": next((name for name in record.files if name not in files), ""),
         "picture": next((name for name in files if name.endswith(".png")), ""),
@@ -106,25 +137,30 @@ def _rank(record: Record) -> dict[str, float]:
     """Numbers to sort cards by; what a record lacks comes last."""
     figures = record.figures
     skew = max(map(abs, figures["skew"].values())) if "skew" in figures else -1.0
-    pixels = record.size[0] * record.size[1] if record.size else 0
+    pixels = max((height * width for height, width in record.sizes), default=0)
     return {"marginalised": figures.get("marginalised", -1.0), "skew": skew, "pixels": pixels}
 
 
 def _row(record: Record) -> tuple[Any, ...]:
     figures = record.figures
-    size = record.size or (None, None)
     target = figures.get("target", {}).get("layer")
     pairs = [figures.get(name, {}).get(axis) for name in ("asymmetry", "skew") for axis in ("height", "width")]
     counts = [figures.get(name) for name in ("min", "max", "mean", "marginalised")]
     ledger = [figures.get("uneven"), figures.get("windows")]
-    head = record.name, record.what, " ".join(record.networks), *size, record.padding, target
-    return (*head, *counts, *pairs, *ledger, " ".join(record.files), None)
+    head = _head(record.name, record.what, record.networks, record.sizes, record.paddings)
+    return (*head, target, *counts, *pairs, *ledger, " ".join(record.files), None)
 
 
-def _natural(text: str) -> list[tuple[int, str]]:
+def _head(name: str, what: str, networks: list[str], sizes: list[list[int]], paddings: list[str]) -> tuple[str, ...]:
+    """The first cells of a row; several values are apart by blanks."""
+    heights, widths = (" ".join(str(size[axis]) for size in sizes) for axis in (0, 1))
+    return name, what, " ".join(networks), heights, widths, " ".join(paddings)
+
+
+def natural(text: str) -> list[tuple[int, str]]:
     """Numbers in a text sort as numbers.
 
-    >>> sorted(["a-100", "a-64"], key=_natural)
+    >>> sorted(["a-100", "a-64"], key=natural)
     ['a-64', 'a-100']
     """
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)]

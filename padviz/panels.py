@@ -73,7 +73,9 @@ def compared(
     same = {"network": first.network.title, "size": f"{first.size[0]} × {first.size[1]}"}
     kept = [text for key, text in same.items() if not varies.startswith(key.replace("network", "model"))]
     unit = f"share of {_scientific(most)} paths" if shared else "share of the panel's maximum"
-    line = f"paths from each pixel to {first.target.layer if varies != 'layer' else 'the layer'} · colours: {unit}"
+    targets = {str(each.target.layer) for each in maps}
+    target = first.target.layer if len(targets) == 1 else "the layer" if varies == "layer" else "each last feature map"
+    line = f"paths from each pixel to {target} · colours: {unit}"
     return _grid(panels, ", ".join(map(shortened, kept)), line, unit, 0.0, 220, cmap, columns=4)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from padviz.counts import CountMap, Target
-from padviz.errors import OptionError, PadvizError
+from padviz.errors import OptionError, PadvizError, UnknownName
 from padviz.network import Network, Size, names_of, resolve_both, upto
 from padviz.schemes import with_mean_pooling, with_padding
 from padviz.sources import load_at
@@ -133,7 +133,7 @@ def coverages(
 
 
 def usages(choices: Iterable[tuple[Any, ...]]) -> list[CountMap | PadvizError]:
-    """`usage` of each (network, size, padding, layer): a map, or the error in its place; one that all share is raised.
+    """`usage` of each (network, size, padding, layer): a map, or why it cannot run, which is raised if all cannot.
 
     >>> [type(found).__name__ for found in usages([("vgg11", 64, None, None), ("vgg11", 64, "valid", None)])]
     ['CountMap', 'SizeError']
@@ -142,6 +142,8 @@ def usages(choices: Iterable[tuple[Any, ...]]) -> list[CountMap | PadvizError]:
     for choice in choices:
         try:
             found.append(usage(*choice))
+        except (OptionError, UnknownName):
+            raise  # it was asked for by a name that does not exist
         except PadvizError as error:
             found.append(error)
     if found and all(isinstance(each, PadvizError) for each in found):

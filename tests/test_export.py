@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -140,6 +141,64 @@ def test_a_move_that_fails_half_way_leaves_the_item_unfinished(monkeypatch: pyte
     assert exported("one.toml", "--size", "9") == {"made": 1, "kept": 0, "failed": 0}
 
 
+def test_a_file_that_was_cut_off_is_made_again() -> None:
+    exported("vgg11", "--size", "64")
+    for name in ("out/vgg11-64-usage.png", "out/thumbs/vgg11-64-usage.png"):
+        Path(name).write_bytes(Path(name).read_bytes()[:100])
+        assert exported("vgg11", "--size", "64") == {"made": 1, "kept": 0, "failed": 0}
+    everything_is_whole(Path("out"))
+
+
+def test_files_of_an_earlier_network_do_not_stay_beside_new_ones() -> None:
+    Path("one.toml").write_text(ONE)
+    exported("one.toml", "--size", "9", "--format", "png,npz")
+    Path("one.toml").write_text(ONE.replace("kernel = 3", "kernel = 5"))
+    exported("one.toml", "--size", "9", "--format", "png")
+    assert Path("out/one-9-usage.png").exists()
+    assert not Path("out/one-9-usage.npz").exists()
+
+
+@pytest.mark.parametrize("name", ["index.html", "index.json", "index.csv"])
+def test_somebody_elses_index_is_not_replaced(name: str) -> None:
+    Path("out").mkdir()
+    (Path("out") / name).write_text("my own")
+    result = run("export", "vgg11", "--size", "64", "-o", "out")
+    assert result.exit_code == 2
+    assert result.stderr == f"padviz: out/{name}: is there already, and not by padviz; name another folder\n"
+    assert os.listdir("out") == [name]
+    assert (Path("out") / name).read_text() == "my own"
+
+
+def test_an_index_that_cannot_be_written_does_not_lose_the_tally(monkeypatch: pytest.MonkeyPatch) -> None:
+    move = os.replace
+
+    def stuck(source: Path, to: Path) -> None:
+        if Path(to).name == "index.csv":
+            raise OSError(28, "No space left on device")
+        move(source, to)
+
+    monkeypatch.setattr(os, "replace", stuck)
+    result = run("export", "vgg11", "--size", "64", "-o", "out", "--jobs", "1")
+    assert result.exit_code == 3
+    assert tally(result.stdout) == {"made": 1, "kept": 0, "failed": 1}
+    assert result.stderr == "padviz: index: out/index.csv: cannot be written (No space left on device)\n"
+
+
+def test_more_jobs_than_items_start_no_more_processes() -> None:
+    started = time.monotonic()
+    assert exported("vgg11", "--size", "64", jobs=1000)["made"] == 1
+    assert time.monotonic() - started < 60  # a thousand processes take minutes
+
+
+def test_closed_streams_are_no_error() -> None:
+    for closed in (">&-", "2>&-", ">&- 2>&-"):
+        command = (
+            f"{sys.executable} -m padviz export vgg11 --size 64,96 -o {shlex.quote('out' + closed)} --jobs 2 {closed}"
+        )
+        subprocess.run(["bash", "-c", command], check=True, timeout=120)
+        assert Path(f"out{closed}", "index.html").exists()
+
+
 def test_a_fingerprint_depends_on_network_options_and_version(monkeypatch: pytest.MonkeyPatch) -> None:
     def prints(**lists: list[str]) -> set[str]:
         items = expand(Manifest(maps=[Maps(["vgg11", "vgg13"], [64, 65], **lists)]))
@@ -162,7 +221,9 @@ def test_one_that_fails_is_told_and_the_rest_is_done() -> None:
     (line,) = result.stderr.splitlines()
     assert line.startswith("padviz: resnet18-224-valid-usage: resnet18, layer1.0: its branches disagree")
     index = json.loads(Path("out/index.json").read_text())
-    assert [each["name"] for each in index["failed"]] == ["resnet18-224-valid-usage"]
+    (failed,) = index["failed"]
+    assert (failed["name"], failed["what"], failed["networks"]) == ("resnet18-224-valid-usage", "usage", ["resnet18"])
+    assert (failed["sizes"], failed["paddings"]) == ([[224, 224]], ["valid"])
     assert len(index["items"]) == 3
     assert "branches disagree" in Path("out/index.html").read_text()
     assert [row["error"] != "" for row in csv.DictReader(Path("out/index.csv").read_text().splitlines())] == [
@@ -174,6 +235,7 @@ def test_many_failures_are_cut_short() -> None:
     result = run("export", "resnet18", "--size", "60:100:1", "--padding", "valid", "-o", "out", "--jobs", "1")
     assert result.exit_code == 3
     assert len(result.stderr.splitlines()) == 21
+    assert [line.split("-")[1] for line in result.stderr.splitlines()[:3]] == ["60", "61", "62"]
     assert result.stderr.splitlines()[-1] == "padviz: and 21 more, all of them in out/index.json"
 
 
@@ -213,8 +275,20 @@ def test_the_decks_manifest_expands() -> None:
 BAD = [
     (("nope", "-o", "out"), "no network is called 'nope'"),
     (("vgg11",), "missing option '-o'"),
-    (("vgg11", "-o", "one.toml"), "-o: 'one.toml' is a file"),
-    (("vgg11", "-o", "one.toml/x"), "one.toml/x: cannot be written"),
+    (("vgg11", "-o", "one.toml"), "-o: 'one.toml' is no folder"),
+    (("vgg11", "-o", "one.toml/x"), "one.toml/x/.partial: cannot be written"),
+    (("vgg11", "-o", ""), "-o: '' is no folder"),
+    (("vgg11", "-o", "d" * 300), "cannot be used (File name too long)"),
+    (
+        ("vgg11", "--what", "uneven,taps", "--padding", "zero", "-o", "out"),
+        "uneven and taps are of the padding as declared",
+    ),
+    (("vgg11", "--what", "uneven", "--bare", "-o", "out"), "--bare: only usage and coverage are maps"),
+    (("vgg11", "--what", "taps", "--format", "npz", "-o", "out"), "--format npz: only usage and coverage are maps"),
+    (("vgg11", "--bare", "--format", "npz", "-o", "out"), "--bare: bare maps are pictures"),
+    (("vgg11", "--layer", "features.99", "-o", "out"), "no layer is called 'features.99'"),
+    (("good.toml", "vgg11", "-o", "out"), "good.toml: is an export's manifest, not a network"),
+    (("lost.toml", "-o", "out"), "lost.toml"),
     (("vgg11", "--size", "x", "-o", "out"), "size: 'x' is not a size"),
     (("vgg11", "--size", "9:3", "-o", "out"), "size: the range of sizes is empty"),
     (("vgg11", "--size", "1:900000", "--padding", "zero", "-o", "out"), "export: asks for more than 100000 items"),
@@ -225,7 +299,10 @@ BAD = [
     (("vgg11", "--jobs", "0", "-o", "out"), "'--jobs'"),
     (("one.toml", "a/one.toml", "-o", "out"), "two items would be called one-224-usage"),
     (("empty.toml", "-o", "out"), "empty.toml: names nothing to draw"),
-    (("typo.toml", "-o", "out"), "typo.toml: maps[0]: Object contains unknown field `model`"),
+    (
+        ("typo.toml", "-o", "out"),
+        "typo.toml: maps[0]: Object contains unknown field `model`; its keys are models, sizes",
+    ),
     (("bad.toml", "-o", "out"), "bad.toml: is not valid TOML"),
     (("many.toml", "-o", "out"), "compare 'c': compares along no list, or along several"),
     (("lost.toml", "-o", "out"), "no network is called 'nope'"),
@@ -256,6 +333,12 @@ def test_bad_input_is_refused_before_anything_is_made(args: tuple[str, ...], mes
         (Path("out") / ".partial").rmdir()
         Path("out").rmdir()
     assert message in told(result)
+
+
+def test_long_names_that_differ_make_different_files() -> None:
+    for end in ("a", "b"):
+        Path("n" * 100 + end + ".toml").write_text(ONE)
+    assert exported("n" * 100 + "a.toml", "n" * 100 + "b.toml", "./" + "n" * 100 + "a.toml", "--size", "9")["made"] == 2
 
 
 def test_names_that_would_leave_the_folder_do_not() -> None:

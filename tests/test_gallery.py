@@ -34,6 +34,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "odd#net.toml").write_text('layers = [{op = "conv", name = "c%20", kernel = 3, padding = 1}]')
     source = [str(place / "odd#net.toml"), "resnet18", "vgg11"]
     lists: dict[str, Any] = {"sizes": [64, 96], "paddings": ["declared", "reflect", "valid"]}
+    (place / "more.toml").write_text(
+        '[[compare]]\nname = "schemes"\nmodels = ["vgg11"]\nsizes = [64]\npaddings = ["zero", "symmetric"]'
+    )
+    padviz.export(place / "more.toml", place / "out")
     padviz.export(source, place / "out", **lists, what=["usage", "uneven"], jobs=2, formats=["png", "npz"])
     return place / "out"
 
@@ -63,7 +67,7 @@ def reset(page: Any) -> None:
 
 def test_all_pictures_load_from_disk_and_nothing_else_is_fetched(page: Any, folder: Path) -> None:
     cards = page.locator("article").all()
-    assert len(cards) == len(list(folder.glob("*-usage.png"))) + len(list(folder.glob("*-uneven.png"))) > 10
+    assert len(cards) == len(list(folder.glob("*.png"))) > 10
     for card in cards:
         card.scroll_into_view_if_needed()
     page.wait_for_function("[...document.images].every(each => each.complete)", timeout=10_000)
@@ -94,6 +98,27 @@ def test_filters_narrow_and_reset(page: Any) -> None:
     assert shown(page) == [name for name in everything if name.endswith("uneven")]
     page.fill("#search", "VGG11-64")
     assert shown(page) == ["vgg11-64-uneven"]
+    reset(page)
+
+
+def test_what_is_shown_fits_the_filters_when_a_person_comes_back(page: Any) -> None:
+    again = page.context.browser.new_page()
+    again.goto(page.url)
+    everything = shown(again)
+    again.select_option("select[data-key=what]", "uneven")
+    chosen = shown(again)
+    assert 0 < len(chosen) < len(everything)
+    again.locator("article:visible a.picture").first.click()
+    again.wait_for_url("**/*.png")
+    again.go_back()
+    again.wait_for_selector("article", state="attached")
+    assert shown(again) == (chosen if again.input_value("select[data-key=what]") else everything)
+    again.close()
+
+
+def test_items_of_several_sizes_and_paddings_are_found_under_each(page: Any) -> None:
+    page.select_option("select[data-key=padding]", "symmetric")
+    assert shown(page) == ["schemes"]
     reset(page)
 
 

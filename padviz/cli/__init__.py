@@ -65,11 +65,21 @@ class _Group(click.Group):
 
 def _robust_streams() -> None:
     """Names may hold what the terminal cannot show; a polite kill leaves no half-written file."""
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+def _open_streams() -> None:
+    """Where the caller closed a stream, what is said goes nowhere, from processes that are started too."""
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, "w", closefd=False))  # noqa: SIM115
 
 
 def _unwritable(error: OSError) -> int:

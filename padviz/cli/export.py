@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ SAID = 20  # errors written out at the end
 @click.option("--padding", metavar="MODE[,...]", help="Padding schemes, or declared (the default).")
 @click.option("--layer", metavar="NAME[,...]", help="Target layers; the last map by default.")
 @click.option("--what", metavar="WHAT[,...]", help="usage (the default), coverage, uneven and taps.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", required=True, help="The folder.")
+@click.option("-o", "--output", metavar="DIR", required=True, help="The folder.")
 @click.option("--jobs", type=click.IntRange(1, 1024), metavar="N", help="Processes; one for each core by default.")
 @click.option("--format", "format_", default="png", show_default=True, help="png, npz and json; json is always there.")
 @click.option("--bare", is_flag=True, help="Heat maps alone, one image pixel for each input pixel.")
@@ -37,7 +38,7 @@ def command(
     padding: str | None,
     layer: str | None,
     what: str | None,
-    output: Path,
+    output: str,
     jobs: int | None,
     format_: str,
     bare: bool,
@@ -55,8 +56,7 @@ def command(
     """
     from padviz.exporting import export
 
-    if output.exists() and not output.is_dir():
-        raise OptionError(f"{str(output)!r} is a file", where="-o", hint="name a folder")
+    _checked_folder(output)
     lists = {"sizes": size, "paddings": padding, "layers": layer, "what": what}
     given: dict[str, Any] = {name: options.listed(value) for name, value in lists.items() if value is not None}
     for model in models:
@@ -66,7 +66,17 @@ def command(
     neutral = options.neutral_ops()
     with _progress() as told:
         outcomes = export(models, output, **look, jobs=jobs or -1, neutral=neutral, told=told, **given)
-    _report(outcomes, output)
+    _report(outcomes, Path(output))
+
+
+def _checked_folder(folder: str) -> None:
+    try:
+        if not folder or (os.path.lexists(folder) and not os.path.isdir(folder)):
+            raise OptionError(f"{folder!r} is no folder", where="-o", hint="name one; it is made if need be")
+        Path(folder, "index.html").exists()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OptionError(f"{folder[:60]!r} cannot be used ({reason})", where="-o", hint="name another") from None
 
 
 @contextmanager
@@ -90,17 +100,18 @@ def _progress() -> Iterator[Callable[[Outcome, int], None] | None]:
         yield told
 
 
-def _report(outcomes: Sequence[Outcome], output: Path) -> None:
+def _report(outcomes: Sequence[Outcome], folder: Path) -> None:
     """Say what was done, and end with 3 if something failed."""
     from padviz import tables
+    from padviz.page import natural
 
     states = [outcome.state for outcome in outcomes]
     facts: list[tuple[str, Any]] = [(state, states.count(state)) for state in ("made", "kept", "failed")]
-    click.echo(tables.to_facts([*facts, ("gallery", str(output / "index.html"))]))
-    failed = [outcome for outcome in outcomes if outcome.state == "failed"]
+    click.echo(tables.to_facts([*facts, ("gallery", str(folder / "index.html"))]))
+    failed = sorted((each for each in outcomes if each.state == "failed"), key=lambda each: natural(each.name))
     for outcome in failed[:SAID]:
         click.echo(f"padviz: {outcome.name}: {tables.readable(outcome.error)}", err=True)
     if len(failed) > SAID:
-        click.echo(f"padviz: and {len(failed) - SAID} more, all of them in {output / 'index.json'}", err=True)
+        click.echo(f"padviz: and {len(failed) - SAID} more, all of them in {folder / 'index.json'}", err=True)
     if failed:
         raise SystemExit(3)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from padviz.network import Network
 
 NEUTRAL = "padviz.neutral"
-NO_TEXT = (".png", ".svg", ".pdf", ".npy", ".npz")
+NO_TEXT = (".png", ".svg", ".pdf", ".npy", ".npz", ".gif", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 Option = Callable[[Callable[..., None]], Callable[..., None]]
 
 

@@ -84,6 +84,10 @@ def _read(path: Path, where: str) -> Network:
         if path.stat().st_size > MOST_BYTES:
             raise DescriptionError(f"has more than {MOST_BYTES} bytes", where=where, hint="use blocks that repeat")
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        if "layers" not in raw and not raw.keys().isdisjoint(("maps", "compare", "kernel")):
+            raise DescriptionError(
+                "is an export's manifest, not a network", where=where, hint="give it to padviz export"
+            )
     except FileNotFoundError:
         raise DescriptionError("no such file", where=where, hint="padviz networks lists the zoo") from None
     except OSError as error:
