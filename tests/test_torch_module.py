@@ -107,6 +107,11 @@ def test_torchvisions_backbones_of_detectors(name: str) -> None:
         assert_counts(network, named(source), size)
 
 
+def test_a_whole_detector_says_what_to_load_instead() -> None:
+    with pytest.raises(padviz.PadvizError, match=r"^[^\n]*its forward fails[^\n]*its attribute \.backbone may be[^\n]*$"):
+        padviz.load("torchvision.models.detection:fasterrcnn_mobilenet_v3_large_fpn")
+
+
 @pytest.mark.parametrize("name", TIMM)
 def test_timms_convolutional_models(name: str) -> None:
     timm = pytest.importorskip("timm")
