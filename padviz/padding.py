@@ -230,6 +230,25 @@ def with_pads_before(network: Network, layer: Layer) -> Layer:
     return layer
 
 
+def baked(network: Network) -> tuple[str, ...]:
+    """The strided windows that pad one side more than the other, by fixed numbers.
+
+    Exporters leave such numbers where a rule, SAME, was worked out for one input size: at another size the
+    rule may have asked for others, so a sweep over sizes shows the file, not the network it was made from.
+
+    >>> import padviz
+    >>> baked(padviz.load("resnet50"))
+    ()
+    """
+    found = []
+    for layer in network.layers:
+        judged = with_pads_before(network, layer) if layer.kind in WINDOWS else layer
+        pairs = [op.padding for op in judged.ops if isinstance(op, Window) and op.stride > 1]
+        if layer.kind in WINDOWS and any(not isinstance(each, str) and each[0] != each[1] for each in pairs):
+            found.append(layer.name)
+    return tuple(found)
+
+
 def _imbalance(reads: list[int]) -> float:
     half = len(reads) // 2
     first, second = sum(reads[:half]), sum(reads[len(reads) - half :])

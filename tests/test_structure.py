@@ -80,7 +80,7 @@ def loaded(code: str) -> set[str]:
     return {name.split(".")[0] for name in json.loads(run.stderr.splitlines()[-1])}
 
 
-HEAVY = {"numpy", "numba", "matplotlib", "torch", "rich", "msgspec"}
+HEAVY = {"numpy", "numba", "matplotlib", "torch", "onnx", "rich", "msgspec"}
 
 
 def test_importing_padviz_loads_nothing_heavy() -> None:
@@ -94,7 +94,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 def test_counting_at_ordinary_sizes_needs_no_numba_and_no_matplotlib() -> None:
     code = "import padviz\nfor name, n in (('resnet152', 512), ('resnet50', 2048)): padviz.usage(name, n).summary()"
-    assert not loaded(code) & {"numba", "matplotlib", "torch"}
+    assert not loaded(code) & {"numba", "matplotlib", "torch", "onnx"}
 
 
 def test_every_public_name_is_documented_with_an_example() -> None:

@@ -18,7 +18,7 @@ from padviz.errors import DescriptionError, PadvizError, SizeError
 from padviz.network import MERGES, Kind, Layer, Network, Size
 from padviz.sources.unify import Traced, unified
 
-MOST_LAYERS = 20_000
+MOST_LAYERS = 10_000
 MOST_KERNEL = 4096  # taps on an axis
 MOST_STEP = 100_000  # rows of a stride, a dilation, or padding
 EVEN = 64  # a size that this divides stays even where strides halve it, and one row more stays odd

@@ -49,8 +49,7 @@ def sliced(attrs: Attrs, rest: Sequence[Array | None], rank: int) -> dict[int, s
     axes = range(len(starts)) if axes is None else axes
     found = {}
     for axis, start, end, step in zip(axes, starts, ends, steps or [1] * len(starts), strict=True):
-        low = None if step < 0 and end < -(1 << 31) else end  # a very negative end means: through the first
-        found[axis % rank] = slice(start, low, step)
+        found[axis % rank] = slice(start, end, step)
     return found
 
 

@@ -17,12 +17,21 @@ from padviz.sources.onnx_fold import MOST, Array, fold
 from padviz.sources.onnx_ops import OPS, SPATIAL
 from padviz.sources.onnx_values import Node, Plan, Stuck, Tensor
 
-MOST_NODES = 50_000  # that are run, those of functions and branches included
+MOST_NODES = 30_000  # that are run, those of functions and branches included
 DEEPEST = 20  # functions and branches inside of one another
 EXTERNAL = 1  # TensorProto.DataLocation
 INTEGERS = (2, 3, 4, 5, 6, 7, 9, 12, 13)  # TensorProto.DataType: what shapes and pads are made of
 FEW = 16  # numbers of any other type: scales
-BROKEN = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+BROKEN = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 Scope = MutableMapping[str, Tensor]
 Proto = Any
 
@@ -77,7 +86,7 @@ class _Run:
                 outputs = run_node(self.plan, node) if made is None else made
             except PadvizError:
                 raise
-            except BROKEN as error:
+            except (Stuck, *BROKEN) as error:
                 what = f"node {title(proto)}: {proto.op_type} makes no sense ({' '.join(str(error).split())[:120]})"
                 raise DescriptionError(what, where=self.graph.where) from None
             scope.update(zip(proto.output, outputs, strict=False))
@@ -139,7 +148,9 @@ def run_node(plan: Plan, node: Node) -> list[Tensor]:
     if any(each.behind for each in node.given) or (flat and not known):
         if flat and node.op not in SPATIAL:
             return [plan.head(node)] * node.outputs
-        return [_stuck(plan, node, "reads what was flattened as an image again")] * node.outputs
+        return [
+            _stuck(plan, node, "reads what was flattened, or picked position by position, as an image")
+        ] * node.outputs
     if not known:
         what = f"node {node.name}: the operation {node.op} (opset {node.version})"
         return [Tensor(None, plan.trace.unknown(node.name, layers, what, node.op))] * node.outputs

@@ -11,6 +11,7 @@ from padviz.sources.onnx_fold import axes_of
 from padviz.sources.onnx_values import Node, Plan, Stuck, Tensor, has_keys, has_positions, upper
 
 Letters = Sequence[object]
+AFFINE = ("Add", "Sub", "Sum", "Mean", "Mul", "Div")  # with constants these make no activation
 
 
 def merged(kind: Kind) -> Callable[[Plan, Node], Tensor]:
@@ -19,8 +20,10 @@ def merged(kind: Kind) -> Callable[[Plan, Node], Tensor]:
     def run(plan: Plan, node: Node) -> Tensor:
         maps = [each for each in node.given if not each.is_constant]
         dims = _common(node.given)
+        if not maps:
+            return Tensor(dims)
         if len(maps) == 1:
-            acts = maps[0].acted or node.op in ("Pow", "Mod", "Max", "Min", "Where")
+            acts = maps[0].acted or node.op not in AFFINE
             return _kept(replace(maps[0], acted=acts), dims)
         squared = kind == "multiply" and all(each is maps[0] for each in maps)
         maps = [plan.settled(node, each) for each in maps]
@@ -102,17 +105,19 @@ def concat(plan: Plan, node: Node) -> Tensor | list[Tensor]:
     """Along channels a merge; along height or width only as padding written out."""
     tensors = node.given
     maps = [each for each in tensors if not each.is_constant]
-    rank = len(maps[0].known)
+    rank = len(tensors[0].known)
     axis = int(node.attrs.get("axis", 1)) % rank
     if any(len(each.known) != rank for each in tensors):
         raise Stuck("joins tensors of different ranks")
-    if any(roles_of([each.known[axis]]) and size_of(each.known[axis]) for each in maps):
+    dims = list(_common([Tensor((*each.known[:axis], (), *each.known[axis + 1 :])) for each in tensors]))
+    if any(roles_of([each.known[axis]]) for each in maps):
         return _along_positions(plan, node, axis)
+    dims[axis] = plain(sum(size_of(each.known[axis]) for each in tensors))
+    if not maps:
+        return Tensor(tuple(dims))
     maps = [plan.settled(node, each) for each in maps]
     layers = [each.layer for each in maps if each.layer is not None]
     layer = joined_layers(plan, node, "concat", _unpooled(plan, node, layers)) if len(layers) > 1 else layers[0]
-    dims = list(_common([Tensor((*each.known[:axis], (), *each.known[axis + 1 :])) for each in (*maps, *tensors)]))
-    dims[axis] = plain(sum(size_of(each.known[axis]) for each in tensors))
     acted = len(layers) == 1 and maps[0].acted
     return Tensor(plan.sized(tuple(dims), layer), layer, acted=acted, cuts=maps[0].cuts if len(layers) == 1 else ())
 

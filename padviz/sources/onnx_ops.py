@@ -7,13 +7,13 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from padviz.axis import Mode, Op, Same, Transposed, Window
+from padviz.axis import Mode, Op, Same, Transposed, Window, out_size
 from padviz.network import Kind
 from padviz.resize import GRIDS, ROUNDINGS, Resize
-from padviz.sources.onnx_dims import plain, shape_of, size_of
+from padviz.sources.onnx_dims import alone, plain, shape_of, size_of
 from padviz.sources.onnx_mixing import MIXING
 from padviz.sources.onnx_shapes import SHAPING
-from padviz.sources.onnx_values import Node, Plan, Stuck, Tensor
+from padviz.sources.onnx_values import Node, Plan, Stuck, Tensor, has_positions
 
 Made = Tensor | list[Tensor]
 Function = Callable[[Plan, Node], Made]
@@ -111,8 +111,10 @@ def _transposed_op(node: Node, kernel: Sequence[int], i: int, n: int) -> Transpo
 
 def pool(kind: Kind) -> Function:
     def run(plan: Plan, node: Node) -> Made:
-        x, roles = plan.spatial(node, node.tensor(0))
         kernel = node.numbers("kernel_shape", [])
+        if across := _across_channels(node, kernel):
+            return across
+        x, roles = plan.spatial(node, node.tensor(0))
         if len(kernel) != len(roles):
             raise Stuck(f"has a kernel of {len(kernel)} dimensions over {len(roles)}")
         ceil = bool(node.attrs.get("ceil_mode", 0))
@@ -123,6 +125,21 @@ def pool(kind: Kind) -> Function:
         return [made] * node.outputs if node.outputs > 1 else made
 
     return run
+
+
+def _across_channels(node: Node, kernel: Sequence[int]) -> Tensor | None:
+    """A pool that slides along channels only, as in a local response normalisation: neutral."""
+    x = node.tensor(0)
+    windows = [window_op(node, kernel, i) for i in range(len(kernel))]
+    dims = x.known[2:]
+    slides = [window != Window(1) for window in windows]
+    if len(dims) != len(windows) or not any(slides):
+        return None
+    if any(slid and (has_positions(dim) or alone(dim)) for slid, dim in zip(slides, dims, strict=True)):
+        return None
+    sizes = [out_size(window, size_of(dim)) for window, dim in zip(windows, dims, strict=True)]
+    slid = tuple(dim if alone(dim) else plain(n) for dim, n in zip(dims, sizes, strict=True))
+    return replace(x, dims=(*x.known[:2], *slid), acted=True)
 
 
 def pad(plan: Plan, node: Node) -> Made:
@@ -142,6 +159,8 @@ def pad(plan: Plan, node: Node) -> Made:
             ops[role] = Window(1, padding=(before, after), mode=mode)
         elif before or after:
             dims[axis % rank] = plain(max(size_of(dims[axis % rank]) + before + after, 0))
+    if tuple(dims) != x.known and all(op == Window(1, mode=mode) for op in ops.values()):
+        return replace(x, dims=tuple(dims))  # channels alone
     every = [n for op in ops.values() if isinstance(op, Window) for n in op.padding if isinstance(n, int)]
     kind: Kind = "crop" if max(every) <= 0 and min(every) < 0 else "pad"
     return plan.laid(node, kind, replace(x, dims=tuple(dims)), ops)

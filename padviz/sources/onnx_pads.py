@@ -21,14 +21,12 @@ def padded(plan: Plan, node: Node, axis: int) -> Tensor:
     bases = {(each.layer, tuple(cut for cut in each.cuts if cut[0] != role)) for each in maps}
     if role not in AXES or len(bases) > 1 or any(alone(each.known[axis]) != role for each in maps):
         raise Stuck("joins different maps along their height or width")
-    layer = maps[0].layer or 0
     rows: list[Row] = []
     for each in node.given:
         size = size_of(each.known[axis])
         if len(rows) + size > MOST_ROWS:
             raise SizeError(f"its output would have {len(rows) + size} rows")
-        whole = range(plan.trace.sizes[layer][AXES[role]])
-        rows += [None] * size if each.is_constant else dict(each.cuts).get(role, whole)
+        rows += [None] * size if each.is_constant else dict(each.cuts).get(role, range(size))
     return as_pad(plan, node, replace(maps[0], cuts=tuple(cut for cut in maps[0].cuts if cut[0] != role)), role, rows)
 
 

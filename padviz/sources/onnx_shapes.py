@@ -171,6 +171,11 @@ def gather(plan: Plan, node: Node) -> Tensor:
     return x if at.array.ndim else replace(x, dims=(*x.known[:axis], *x.known[axis + 1 :]))
 
 
+def gather_nd(plan: Plan, node: Node) -> Tensor:
+    """Positions picked one by one, as an adaptive pool before a head is written: no map any more."""
+    return plan.head(node)
+
+
 def shape(plan: Plan, node: Node) -> Tensor:
     found = shape_of(node.tensor(0).known)
     found = found[slice(node.attrs.get("start", 0), node.attrs.get("end"))]
@@ -191,6 +196,7 @@ SHAPING: dict[str, Callable[[Plan, Node], Tensor | list[Tensor]]] = {
     "Expand": expand,
     "Flatten": flatten,
     "Gather": gather,
+    "GatherND": gather_nd,
     "Reshape": reshape,
     "Shape": shape,
     "Size": size,

@@ -145,7 +145,7 @@ class Plan:
         """A map that a spatial operation can read, and the roles of its dimensions from the third on."""
         x = self.settled(node, x)
         if x.layer is None:
-            raise Stuck("reads what was flattened as an image again")
+            raise Stuck("reads what was flattened as an image")
         dims = x.known
         if not 3 <= len(dims) <= 4:
             raise Stuck(f"reads a tensor of {len(dims)} dimensions as an image")
