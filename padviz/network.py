@@ -228,7 +228,9 @@ def names_of(layers: str | Iterable[str] | None, network: Network) -> tuple[str,
     """
     if layers is None:
         if not network.targets:
-            what = f"has several last feature maps: {', '.join(last_maps(network))}"
+            found = last_maps(network)
+            opening = "has several last feature maps:" if len(found) > 1 else "leaves its target open; its last map is"
+            what = f"{opening} {', '.join(found)}"
             raise OptionError(what, where=network.name, hint="name one or more with --layer")
         return network.targets
     names = (layers,) if isinstance(layers, str) else tuple(layers) if isinstance(layers, tuple | list) else ()

@@ -56,3 +56,13 @@ def test_real_files_agree_with_onnxruntime_and_the_all_ones_copy(name: str, size
     counts = padviz.usage(net, size, layer=lasts).counts.astype(np.float64)
     np.testing.assert_allclose(counts, expected, rtol=1e-12)
     assert counts.max() > 0
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_question_can_be_asked_of_real_files(name: str) -> None:
+    size = SIZES[name][0]
+    net = padviz.load(real_file(name), size=size)
+    assert padviz.ledger(net, size).layers
+    assert len(padviz.receptive_fields(net, size)) == len(net.layers) - 1
+    assert padviz.even_sizes(net, size[1] - 16, size[1] + 16, axis="width").range == (size[1] - 16, size[1] + 16)
+    assert padviz.usage(net, size, layer=last_maps(net)).summary().max > 0
