@@ -226,3 +226,25 @@ def test_a_crop_fits_a_layer_and_idle_pads_and_crops_are_left_out() -> None:
 def test_finish_needs_a_map() -> None:
     with pytest.raises(DescriptionError, match="no output is made of a spatial layer"):
         finish(Trace("net", (4, 4)))
+
+
+def test_padding_that_differs_in_deep_layers_only_is_seen() -> None:
+    def lay(trace: Trace, size: Size) -> int:
+        at = 0
+        for i in range(5):
+            pads = [max((-(-n // 2) - 1) * 2 + 3 - n, 0) for n in trace.sizes[at]]
+            windows = [Window(3, 2, padding=(total // 2, total - total // 2)) for total in pads]
+            at = trace.add(f"c{i}", "conv", (at,), *windows)
+        return at
+
+    net = traced(lay, (224, 224))
+    assert not net.fixed
+    assert all(op.padding == "same_upper" for layer in net.layers[1:] for op in layer.ops if isinstance(op, Window))
+
+
+def test_a_graph_that_is_another_one_at_other_heights_is_fixed() -> None:
+    def lay(trace: Trace, size: Size) -> int:
+        conv = trace.add("c", "conv", (0,), Window(3), Window(3))
+        return conv if size[0] % 2 else trace.add("p", "maxpool", (conv,), Window(2, 2), Window(2, 2))
+
+    assert traced(lay, (32, 32)).fixed == (0,)

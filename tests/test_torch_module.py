@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
 import torchvision
 from torch import nn
@@ -107,9 +108,15 @@ def test_torchvisions_backbones_of_detectors(name: str) -> None:
         assert_counts(network, named(source), size)
 
 
+def test_a_whole_detector_says_what_to_load_instead() -> None:
+    with pytest.raises(
+        padviz.PadvizError, match=r"^[^\n]*its forward fails[^\n]*its attribute \.backbone may be[^\n]*$"
+    ):
+        padviz.load("torchvision.models.detection:fasterrcnn_mobilenet_v3_large_fpn")
+
+
 @pytest.mark.parametrize("name", TIMM)
 def test_timms_convolutional_models(name: str) -> None:
-    timm = pytest.importorskip("timm")
     with torch.device("meta"):
         module = timm.create_model(name)
     network = padviz.load(module)

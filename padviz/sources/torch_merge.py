@@ -13,17 +13,20 @@ Merge = Literal["add", "multiply", "concat"]
 
 
 def add(call: Call, *args: Any, **options: Any) -> Result:
-    return pointwise(call, "add")
+    return together(call, "add")
 
 
 def pick(call: Call, *args: Any, **options: Any) -> Result:
     """Each position from one of several maps, or between them; of one map alone it is an activation."""
-    return pointwise(call, "add", once=True)
+    return together(call, "add", once=True)
 
 
 def pointwise(call: Call, *args: Any, **options: Any) -> Map:
+    return together(call, "multiply")
+
+
+def together(call: Call, kind: Merge, once: bool = False) -> Map:
     """Each position alone: one map passes through, several merge, a pooled one makes a gate of it."""
-    kind: Merge = "add" if args[:1] == ("add",) else "multiply"
     out = next(tensors_in(call.out)).shape
     lined = [(value, aligned(value.axes, len(out))) for value in call.spatial]
     labels = tuple(next((axes[i] for _, axes in lined if axes[i]), None) for i in range(len(out)))
@@ -32,11 +35,8 @@ def pointwise(call: Call, *args: Any, **options: Any) -> Map:
     full = next((value for value, axes in lined if axes == labels and _fills(call, value, labels, out)), None)
     if full is None:
         return call.broken("makes a larger map of those that it reads")
-    return Map(merged(call, kind, _once(call.maps) if options.get("once") else call.maps, full), labels)
-
-
-def _once(values: Sequence[Map]) -> list[Map]:
-    return list({value.at: value for value in values}.values())
+    values = {value.at: value for value in call.maps}.values() if once else call.maps
+    return Map(merged(call, kind, values, full), labels)
 
 
 def aligned(axes: Axes, ndim: int) -> Axes:

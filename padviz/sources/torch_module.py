@@ -27,7 +27,7 @@ from padviz.sources.graph import About, Trace, general
 from padviz.sources.torch_ops import lower
 from padviz.sources.torch_trace import Map, Tracer, tensors_in
 
-SIZES = ((224, 224), (299, 299), (320, 320), (512, 512), (64, 64), (32, 32))  # tried where the module names none
+SIZES = ((224, 224), (320, 320), (512, 512), (32, 32))  # tried where the module names none
 UNTRAINED = {"weights": None, "weights_backbone": None, "pretrained": False, "pretrained_backbone": False}
 UNTRAINED |= {"init_weights": False}
 
