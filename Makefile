@@ -47,7 +47,7 @@ clean:
 	touch $@
 
 .venv/.tools: .venv/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,torch,dask]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,torch,onnx,dask]'
 	touch $@
 
 .venv/.chromium: .venv/.tools
