@@ -10,6 +10,7 @@ import pytest
 
 import padviz
 from tests.test_cli import run
+from tests.test_cli_foreign import plain as plain_file
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 COMMANDS = re.findall(r"^    padviz (.*?)(?: +#.*)?$", README, re.MULTILINE)
@@ -23,6 +24,8 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_run(command: str) -> None:
+    if "model.onnx" in command:
+        plain_file("model.onnx")
     result = run(*shlex.split(command))
     assert result.exit_code == 0, result.stderr
     assert result.stderr == ""

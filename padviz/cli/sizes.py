@@ -15,13 +15,23 @@ from padviz.errors import OptionError
 
 @click.command(name="sizes", short_help="Input sizes at which no padding is read unevenly, and their rule.")
 @options.model
+@click.option("--size", type=options.SizeType(), help="Size at which an ONNX file or a module is read, if it asks.")
 @click.option("--range", "range_", default="64:1024", metavar="LO:HI", show_default=True, help="Sizes to look at.")
 @click.option("--axis", type=click.Choice(["both", "height", "width"]), default="both", help="Squares, or one side.")
 @options.same
 @options.format_of("table", "json", "csv")
 @options.output("Write the result to a file instead of the terminal.")
 @options.overwrite
-def command(model: str, range_: str, axis: str, same: bool, format_: str, output: Path | None, overwrite: bool) -> None:
+def command(
+    model: str,
+    size: tuple[int, int] | None,
+    range_: str,
+    axis: str,
+    same: bool,
+    format_: str,
+    output: Path | None,
+    overwrite: bool,
+) -> None:
     """List the even sizes of MODEL: all, those that drop no row, and the rules they follow.
 
     \b
@@ -34,7 +44,7 @@ def command(model: str, range_: str, axis: str, same: bool, format_: str, output
     lo, hi = _range(range_)
     if output is not None:
         options.checked_output(output, None, overwrite)
-    network = options.load_as(model, same=same)
+    network = options.load_as(model, size, same)
     options.warn_if_baked(network)
     found = even_sizes(network, lo, hi, axis)
     without = set(found.even_without_drops)

@@ -7,6 +7,7 @@ which shapes, pads and scales are made of. Shapes that a file declares for what 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,21 @@ def load_onnx(path: str | Path, neutral: Iterable[str] = (), size: Size | None =
 
     try:
         graph = Graph(model, where, image, neutral)
-        return general(tracer, pixels, About(Path(path).stem, source=where))
+        network = general(tracer, pixels, About(Path(path).stem, source=where))
     except PadvizError:
         raise
     except BROKEN as error:
         raise DescriptionError(f"makes no sense ({' '.join(str(error).split())[:120]})", where=where) from None
+    assumed = size is None and 0 in (shape[i] for i in at)
+    return _with_size_doubted(network) if assumed else network
+
+
+def _with_size_doubted(network: Network) -> Network:
+    """Where the file leaves its size open, what cannot be followed may be due to the size that was taken."""
+    height, width = network.size
+    doubt = f", and --size may say another size than {height} x {width}, which the file leaves open"
+    layers = (replace(layer, note=layer.note + doubt) if layer.note else layer for layer in network.layers)
+    return replace(network, layers=tuple(layers))
 
 
 def read(path: Path, where: str) -> Proto:

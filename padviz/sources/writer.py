@@ -9,7 +9,7 @@ from typing import Any
 
 from padviz.axis import Adaptive, Op, Resize, Transposed, Window
 from padviz.errors import DescriptionError
-from padviz.network import MERGES, POOLS, Layer, Network
+from padviz.network import MERGES, POOLS, Layer, Network, check_known
 from padviz.sources.config import AXES, parse
 
 DEFAULTS: dict[str, Any] = {
@@ -39,6 +39,8 @@ def to_toml(network: Network) -> str:
     layers = [
         {op = "conv", name = "features.0", kernel = 3, padding = 1},
     """
+    for layer in network.layers:
+        check_known(network, layer)
     head: dict[str, Any] = {"title": network.title, "source": network.source, "size": _pair(network.size)}
     if network.targets != (network.layers[-1].name,):
         head["target"] = network.targets[0] if len(network.targets) == 1 else list(network.targets)

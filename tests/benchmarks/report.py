@@ -10,6 +10,7 @@ from pathlib import Path
 TORCH = "PyTorch's forward + backward of the all-ones copy, 1 thread"
 PLOT = "a script that saves a 512 x 512 heat map with a colour bar"
 LOOP = "matplotlib saving the same arrays with colour bars in a loop, 640 x 480"
+LOAD = '`python -c "import onnx; onnx.load(FILE)"`'
 RATIOS = [  # what, ours, compared with, theirs, the most that the ratio should be
     ("`usage` of VGG-19 at 512, in process", "padviz_counts[vgg19]", TORCH, "pytorch_counts[vgg19]", 1 / 10),
     ("`usage` of ResNet-50 at 512, in process", "padviz_counts[resnet50]", TORCH, "pytorch_counts[resnet50]", 1 / 5),
@@ -18,6 +19,7 @@ RATIOS = [  # what, ours, compared with, theirs, the most that the ratio should 
     ("the same, without numba's cache", "process_first_usage", PLOT, "process_plot", 1.3),
     ("an export of 300 maps, 2 jobs", "export[2]", "the same, 1 job", "export[1]", 0.6),
     ("an export of 300 maps, 1 job", "export[1]", LOOP, "matplotlib_loop", 1.25),
+    ("`padviz uneven resnet50.onnx`", "process_onnx_uneven", LOAD, "process_onnx_load", 2),
     ("`padviz --help`", "process_help", '`python -c "import click"`', "process_import_click", 2.5),
 ]
 
