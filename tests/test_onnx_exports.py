@@ -21,17 +21,25 @@ from tests.test_onnx_real import made_by
 
 SIZE = (96, 128)
 OTHER = (107, 150)
-MODELS = [
-    "alexnet", "convnext_tiny", "deeplabv3_resnet50", "densenet121", "efficientnet_b0", "googlenet", "inception_v3",
-    "lraspp_mobilenet_v3_large", "mobilenet_v3_large", "regnet_y_400mf", "resnet18", "shufflenet_v2_x1_0",
-    "squeezenet1_1", "vgg11_bn",
+MODELS = [  # all of the zoo that torchvision has but SSD, a detector, and more
+    "alexnet", "convnext_tiny", "deeplabv3_resnet50", "densenet121", "densenet201", "efficientnet_b0", "googlenet",
+    "inception_v3", "lraspp_mobilenet_v3_large", "mobilenet_v2", "mobilenet_v3_large", "regnet_y_400mf", "resnet18",
+    "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d", "shufflenet_v2_x1_0", "squeezenet1_0",
+    "squeezenet1_1", "vgg11", "vgg11_bn", "vgg13", "vgg16", "vgg19", "wide_resnet50_2",
 ]  # fmt: skip
 BAKED = {
     "shufflenet_v2_x1_0",
     "deeplabv3_resnet50",
     "lraspp_mobilenet_v3_large",
 }  # their reshapes and resizes hold sizes
-WHOLE = {"alexnet", "vgg11_bn"}  # the old exporter writes their adaptive pools at a fixed size only, which they divide
+WHOLE = {
+    "alexnet",
+    "vgg11",
+    "vgg11_bn",
+    "vgg13",
+    "vgg16",
+    "vgg19",
+}  # the old exporter writes their adaptive pools at a fixed size only, which they divide
 SEGMENTS = {"deeplabv3_resnet50", "lraspp_mobilenet_v3_large"}
 
 
@@ -42,7 +50,10 @@ def torch_model(name: str) -> torch.nn.Module:
         options["init_weights"] = False
     if name in SEGMENTS:
         home, options["weights_backbone"] = torchvision.models.segmentation, None
-    return getattr(home, name)(**options).eval()
+    model = getattr(home, name)(**options).eval()
+    if name.startswith("vgg"):
+        model.classifier = torch.nn.Linear(512 * 7 * 7, 1)  # the real one is most of the file, and past all maps
+    return model
 
 
 def exported(name: str, exporter: str, folder: Path) -> Path:
