@@ -176,7 +176,7 @@ def _maps(maps: Maps, find: Find) -> Iterator[Item]:
     if maps.paddings and not {*kinds} & {"usage", "coverage"}:
         what = f"{' and '.join(kinds)} are of the padding as declared"
         raise OptionError(what, where="padding", hint="leave it out, or ask for usage or coverage")
-    networks = {model: find(model, sizes[0]) for model in maps.models}
+    networks = {model: find(model, sizes[0]) for model in maps.models}  # a network that does not load stops all
     for name in maps.layers:
         if not any(name in network.index for network in networks.values()):
             next(iter(networks.values())).find(name)
@@ -185,6 +185,7 @@ def _maps(maps: Maps, find: Find) -> Iterator[Item]:
         own_layers = layers if what != "uneven" else [None]
         for size, padding, layer in product(sizes, paddings if counted else [None], own_layers):
             at = size or network.size
+            network = find(model, size)
             parts = [network.name, "x".join(map(str, at if at[0] != at[1] else at[:1])), padding, layer, what]
             yield Item(_named(parts), what, (network,), (at,), (padding,), (layer,), (model,))
 
@@ -208,12 +209,13 @@ def _illustration(wanted: Illustrated) -> Item:
 
 def _finder(folder: Path, neutral: Sequence[str]) -> Find:
     """Load networks, each once; one that leaves its size open is laid out at the first size asked for."""
-    loaded: dict[str, Network] = {}
+    loaded: dict[tuple[str, Size | None], Network] = {}
 
     def find(model: str, size: Size | None) -> Network:
         path = model.lower().endswith((".toml", ".onnx")) or "/" in model
         source = str(folder / model) if path else model
-        key = os.path.realpath(source) if path else model
+        own = (path and not model.lower().endswith(".toml")) or ":" in model
+        key = os.path.realpath(source) if path else model, size if own else None  # others are read anew at each size
         if key not in loaded:
             network = load(source, neutral, size)
             loaded[key] = network if network.title else replace(network, title=network.name)

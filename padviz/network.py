@@ -176,7 +176,7 @@ def check_size(network: Network, axis: int, n: int) -> None:
     if axis in network.fixed and n != network.size[axis]:
         height, width = network.size
         what = f"its {('height', 'width')[axis]} cannot be {n}: its size is built in"
-        raise SizeError(what, where=network.name, hint=f"use --size {height}x{width}, or export it without fixed sizes")
+        raise SizeError(what, where=network.name, hint=f"use --size {height}x{width}, or read it anew at that size")
 
 
 def check_known(network: Network, layer: Layer) -> None:
@@ -195,8 +195,8 @@ def resolve_both(network: Network, size: Size) -> tuple[Resolved, Resolved]:
 
 @lru_cache(64)
 def is_square(network: Network) -> bool:
-    """Whether every layer does the same on both axes."""
-    return all(layer.height == layer.width for layer in network.layers)
+    """Whether every layer does the same on both axes, and neither has a size of its own."""
+    return len(network.fixed) != 1 and all(layer.height == layer.width for layer in network.layers)
 
 
 def _agree(network: Network, layer: Layer, axis: int, sizes: Sequence[int]) -> None:

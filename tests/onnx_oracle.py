@@ -21,6 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
 MERGES = ("Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Mean", "Pow")
+ADDS = ("Add", "Sum")
 LINEAR = ("BatchNormalization", "Cast", "Identity", "Dropout", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Split")
 MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
 
@@ -164,12 +165,12 @@ def merged(op: str, maps: Sequence[Plane], out: str, same: bool) -> Plane:
         return replace(maps[0], acted=maps[0].acted or op == "Pow")
     if images and vectors and op != "Concat":
         plane = images[0].plane
-        for other in images[1:]:
+        for other in images[1:] + (vectors if op in ADDS else []):
             plane = plane + other.plane
         return replace(images[0], plane=plane, root=out, acted=False)
     if len({each.root for each in maps}) == 1 and op != "Concat":
         squared = same and op == "Mul"
-        if squared or any(each.acted for each in maps):
+        if squared or (op not in ADDS and any(each.acted for each in maps)):
             return replace(maps[0], acted=True)
     plane = maps[0].plane
     for other in maps[1:]:

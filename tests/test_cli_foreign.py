@@ -207,7 +207,7 @@ BAD = [
     (["uneven", "model.pt"], "model.pt: holds weights"),
     (["usage", "nosuch_package:net"], "no module is called 'nosuch_package'"),
     (["usage", "foreign_net:Nett"], "did you mean Net"),
-    (["usage", "foreign_net:number"], "foreign_net:number: is a int, and not a torch.nn.Module"),
+    (["usage", "foreign_net:number"], "foreign_net:number: is of type int, and not a torch.nn.Module"),
     (["usage", "broken_net:Net"], "broken_net:Net: cannot be imported: ZeroDivisionError"),
     (["usage", "foreign_net:Net", "--size", "2", "--padding", "valid"], "foreign_net:Net"),
 ]

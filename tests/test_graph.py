@@ -63,9 +63,12 @@ def test_a_map_with_a_pooled_vector_is_a_gate_and_two_maps_merge() -> None:
     assert not trace.pooled[first]
     gate = trace.layers[trace.merge("g", "multiply", (vector, first))]
     assert (gate.kind, gate.inputs) == ("gate", (first,))
-    both = trace.layers[trace.merge("h", "add", (first, vector, second))]
+    both = trace.layers[trace.merge("h", "multiply", (first, vector, second))]
     assert both.kind == "gate"
     assert trace.layers[both.inputs[0]].inputs == (first, second)
+    added = trace.layers[trace.merge("s", "add", (first, vector))]
+    assert added.kind == "add"
+    assert [trace.layers[i].kind for i in added.inputs] == ["conv", "resize"]
     twice = trace.layers[trace.merge("t", "add", (first, first))]
     assert (twice.kind, twice.inputs) == ("add", (first, first))
     assert trace.merge("alone", "concat", (first,)) == first

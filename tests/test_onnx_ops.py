@@ -16,6 +16,7 @@ import pytest
 from onnx import helper, numpy_helper, parser
 
 import padviz
+from padviz import PadvizError
 from padviz.axis import Window
 from padviz.network import last_maps
 from padviz.padding import baked
@@ -173,7 +174,7 @@ NEUTRAL_TAILS = {
 
 @pytest.mark.parametrize("name", NEUTRAL_TAILS)
 def test_activations_are_neutral_however_they_are_written(name: str, tmp_path: Path) -> None:
-    model = model_of("a = Conv (x, w3x3)\n " + NEUTRAL_TAILS[name], 12)
+    model = model_of("a = Conv (x, w3x3)\n " + NEUTRAL_TAILS[name], 13 if "softmax" in name else 12)
     net = padviz.load(saved(model, tmp_path))
     assert [layer.name for layer in net.layers] == ["input", "a"]
     assert net.targets == ("a",)
@@ -183,7 +184,7 @@ GATES = {
     "global average": "p = GlobalAveragePool (a)\n b = Conv (p, w1x1)\n c = Sigmoid (b)\n d = Mul (a, c)",
     "mean, dense": """p = ReduceMean <axes = [2, 3], keepdims = 0> (a)\n w = Constant <value = float[1, 1] {1}> ()
  b = MatMul (p, w)\n s = Constant <value_ints = [1, 1, 1, 1]> ()\n c = Reshape (b, s)\n d = Mul (c, a)""",
-    "added": "p = GlobalMaxPool (a)\n d = Add (a, p)",
+    "mean taken away": "p = GlobalAveragePool (a)\n d = Sub (a, p)",
 }
 
 
@@ -193,6 +194,54 @@ def test_squeeze_and_excitation_is_a_gate(name: str, tmp_path: Path) -> None:
     net = padviz.load(saved(model, tmp_path))
     assert [layer.kind for layer in net.layers] == ["input", "conv", "gate", "conv"]
     assert net.gates == ("d",)
+
+
+def test_a_vector_that_is_added_is_counted_everywhere(tmp_path: Path) -> None:
+    body = "a = Conv (x, w3x3)\n p = GlobalAveragePool (a)\n b = Conv (p, w1x1)\n y = Add (a, b)"
+    net = padviz.load(saved(model_of(body, 13), tmp_path))
+    once = padviz.usage(net, (6, 7), layer="a").counts
+    assert (padviz.usage(net, (6, 7)).counts == once * (1 + 4 * 5)).all()
+
+
+SOFTMAXES = {  # axis, and the units of a 4 x 5 map that one of them sees
+    -1: (1, 5),
+    2: (4, 1),
+    1: (1, 1),
+}
+
+
+@pytest.mark.parametrize("axis", SOFTMAXES)
+def test_softmax_over_rows_or_columns_sees_all_of_them(axis: int, tmp_path: Path) -> None:
+    model = model_of(f"a = Conv (x, w1x1)\n b = Softmax <axis = {axis}> (a)\n y = Conv (b, w1x1)", 13)
+    counts = padviz.usage(saved(model, tmp_path), (4, 5), unit=(2, 3)).counts
+    rows, cols = np.nonzero(counts)
+    assert (len({*rows}), len({*cols})) == SOFTMAXES[axis]
+    assert counts.max() == 1
+
+
+def test_what_is_added_to_its_own_activation_is_counted_twice(tmp_path: Path) -> None:
+    model = model_of("a = Conv (x, w3x3)\n b = Relu (a)\n y = Add (a, b)", 13)
+    np.testing.assert_array_equal(padviz.usage(saved(model, tmp_path), (6, 8)).counts, bright_pixels(model, (6, 8)))
+
+
+def test_rows_that_meet_columns_are_refused(tmp_path: Path) -> None:
+    for join in ("y = Add (a, t)", "y = Concat <axis = 1> (a, t)"):
+        model = model_of(f"a = Conv (x, w3x3)\n t = Transpose <perm = [0, 1, 3, 2]> (a)\n {join}", 13)
+        with pytest.raises(PadvizError, match="joins"):
+            padviz.usage(saved(model, tmp_path), (8, 8))
+
+
+def test_the_outer_part_of_rows_is_no_block_of_channels(tmp_path: Path) -> None:
+    body = """a = Conv (x, w1x1)\n s = Constant <value_ints = [1, 1, 2, 4, 2, 5]> ()\n b = Reshape (a, s)
+ c = Transpose <perm = [0, 1, 2, 4, 3, 5]> (b)\n t = Constant <value_ints = [1, 4, 4, 5]> ()\n d = Reshape (c, t)
+ e = ReduceMax <axes = [1], keepdims = 1> (d)\n y = Conv (e, w1x1)"""
+    with pytest.raises(PadvizError, match="outer part of split rows"):
+        padviz.usage(saved(model_of(body, 13), tmp_path), (8, 10))
+
+
+def test_old_opsets_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(PadvizError, match="is of opset 6; padviz reads opset 7 and newer"):
+        padviz.load(saved(model_of("y = Conv (x, w3x3)", 6), tmp_path))
 
 
 def test_attention_written_out_sees_everything(tmp_path: Path) -> None:

@@ -301,7 +301,7 @@ def sized(pretrained=True, weights="many"):
 @pytest.mark.parametrize(
     ("model", "says"),
     [
-        ("hostile:text", "hostile:text: is a str, and not a torch.nn.Module"),
+        ("hostile:text", "hostile:text: is of type str, and not a torch.nn.Module"),
         ("hostile:nets", "hostile:nets: hostile has no 'nets'; did you mean net?"),
         ("hostile:arguments", "hostile:arguments: cannot be made: TypeError"),
         ("hostile:fails", "hostile:fails: cannot be made: ValueError: two lines"),

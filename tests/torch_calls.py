@@ -33,6 +33,7 @@ ALONE = {
     "log_softmax", "local_response_norm", "mish", "neg", "normalize", "pow", "prelu", "relu", "relu6", "rms_norm",
     "rsqrt", "sigmoid", "silu", "softmax", "softplus", "sqrt", "square", "tanh",
 }  # fmt: skip  # each position alone, and those that act on what was pooled
+ADDED = {"add", "iadd", "radd"}
 PRODUCTS = {"mul", "imul", "rmul", "multiply"}
 SUMS = PRODUCTS | {"add", "iadd", "radd", "sub", "rsub", "isub", "div", "idiv", "rdiv", "truediv", "true_divide"}
 
@@ -56,7 +57,7 @@ class Counting(TorchFunctionMode):
         if name in ALONE:
             return next(t for t in _tensors(args) if t.requires_grad)
         if name in SUMS:
-            return self._together(args[0], args[1], product=name in PRODUCTS)
+            return self._together(args[0], args[1], product=name in PRODUCTS, added=name in ADDED)
         out = func(*args, **kwargs)
         if name == "flatten" and args[0].ndim == 4 and out.ndim < 4:
             self._pool(args[0])
@@ -68,13 +69,15 @@ class Counting(TorchFunctionMode):
         if not any(x is each for each in self.adaptive) and x.shape[-2:] != (1, 1):
             self.pooled = x
 
-    def _together(self, a: Any, b: Any, product: bool = False) -> Tensor:
+    def _together(self, a: Any, b: Any, product: bool = False, added: bool = False) -> Tensor:
         if not (isinstance(a, Tensor) and a.requires_grad):
             return self._wide(b, a)
         if not (isinstance(b, Tensor) and b.requires_grad):
             return self._wide(a, b)
         if product and a is b:
             return a  # a swish that is written out
+        if added:
+            return torch.add(a, b)  # a vector that is added is added everywhere
         one, other = ((1,) * (max(a.ndim, b.ndim) - each.ndim) + tuple(each.shape) for each in (a, b))
         if sum(n == 1 != m for n, m in zip(one, other, strict=True)) > 1:
             return b
@@ -157,7 +160,14 @@ class Counting(TorchFunctionMode):
         out = torch.zeros((*torch.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1]))
         if 1 not in out.shape[-2:]:
             raise NotImplementedError("attention is not counted")
-        return out
+        both = out.shape[-1] == 1 and a.requires_grad and b.requires_grad
+        return a.sum(-1, keepdim=True) + b.sum(-2, keepdim=True) if both else out
+
+    def on_softmax(self, x: Tensor, dim: int, *rest: Any, **options: Any) -> Tensor:
+        """Over channels each position alone; over the positions of a map without channels each sees them all."""
+        if x.ndim == 3 and x.shape[1] == 1 and dim % 3 == 2:
+            return x.sum(-1, keepdim=True).expand_as(x)
+        return x
 
     on_scaled_dot_product_attention = _without_positions
 

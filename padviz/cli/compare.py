@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,10 +82,10 @@ def _items(given: dict[str, list[str | None]], varies: str) -> list[Item]:
     from padviz.paths import usages
 
     sizes = [None if size is None else options.SizeType().convert(size, None, None) for size in given["size"]]
-    networks = [_loaded(name or "", sizes[0]) for name in given["model"]]
+    pairs = [(_loaded(name or "", size), size) for name in given["model"] for size in sizes]
     if len(sizes) > 1:
-        options.warn_if_baked(*(each for each in networks if not isinstance(each, str)))
-    choices = product(networks, sizes, given["padding"], given["layer"])
+        options.warn_if_baked(*(network for network, _ in pairs[:1] if not isinstance(network, str)))
+    choices = [(*pair, padding, layer) for pair in pairs for padding in given["padding"] for layer in given["layer"]]
     return [*zip([value or "" for value in given[varies]], usages(choices), strict=True)]
 
 

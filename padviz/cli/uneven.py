@@ -70,10 +70,10 @@ def command(
     if drawn and len(models) * len(sizes or (1,)) > 1:
         what = "a picture holds one network at one size"
         raise OptionError(what, where="-o", hint="padviz export MODEL... --what uneven makes one of each")
-    networks = [(model, options.load_as(model, sizes[0] if sizes else None, same)) for model in models]
+    read = [(model, size, options.load_as(model, size, same)) for model in models for size in sizes or (None,)]
     if len(sizes) > 1:
-        options.warn_if_baked(*(network for _, network in networks))
-    results = [(model, net, ledger(net, size)) for model, net in networks for size in sizes or (net.size,)]
+        options.warn_if_baked(*(network for _, _, network in read[:: len(sizes)]))
+    results = [(model, network, ledger(network, size)) for model, size, network in read]
     text = {"json": _json, "csv": _csv, "markdown": _markdown, "github": _github(check), "table": _table}[format_]
     if output is not None and drawn:
         from padviz import draw, panels

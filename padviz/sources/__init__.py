@@ -59,7 +59,9 @@ def _from_torch(source: nn.Module | str, neutral: Iterable[str], size: Size | No
     try:
         from padviz.sources.torch_module import load_module
     except ImportError:
-        raise DescriptionError("needs PyTorch", where=str(source), hint="install it: pip install 'padviz[torch]'") from None
+        raise DescriptionError(
+            "needs PyTorch", where=str(source), hint="install it: pip install 'padviz[torch]'"
+        ) from None
     return load_module(source, neutral, size)
 
 

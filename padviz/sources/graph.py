@@ -10,8 +10,10 @@ through. What global pooling left, and all that is made of it alone, is *pooled*
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import lcm
 
 from padviz.axis import Adaptive, Op, Resize, Transposed, Window, out_size
 from padviz.errors import DescriptionError, PadvizError, SizeError
@@ -22,7 +24,15 @@ MOST_LAYERS = 10_000
 MOST_KERNEL = 4096  # taps on an axis
 MOST_STEP = 100_000  # rows of a stride, a dilation, or padding
 EVEN = 64  # a size that this divides stays even where strides halve it, and one row more stays odd
-OTHERS = ((1, EVEN + 1), (EVEN, 2 * EVEN), (37, 22), (18, 45), (2 * EVEN, 4 * EVEN))  # to trace at, beyond the size
+LARGEST_STEP = 4096  # rows between the sizes that are traced
+OTHERS = (
+    (1, 65),
+    (64, 128),
+    (37, 22),
+    (18, 45),
+    (128, 256),
+)  # to trace at: whole steps, for each 64, and rows beyond the size
+TRACED = 3  # of them, where as many work
 WAYS_OUT = "--neutral {op} treats it as acting on each position alone, --layer {name} stops before it"
 
 
@@ -84,16 +94,23 @@ class Trace:
     def merge(self, name: str, kind: Kind, inputs: Sequence[int]) -> int:
         """Merge branches by "add", "multiply" or "concat"; one alone passes through.
 
-        A map multiplied by (or added to) something pooled is a gate: paths leave the vector out.
+        A map multiplied by something pooled is a gate: paths leave the vector out. What is added is spread.
         """
         assert kind in MERGES
         maps = [i for i in inputs if not self.pooled[i]]
-        if kind == "concat" or not maps or len(maps) == len(inputs):
+        if kind == "add" and maps:
+            inputs = [self.spread(f"{name}.spread", i, maps[0]) if self.pooled[i] else i for i in inputs]
+        if kind != "multiply" or not maps or len(maps) == len(inputs):
             return self.add(name, kind, inputs) if len(inputs) > 1 else inputs[0]
         return self.add(name, "gate", (self.merge(f"{name}.maps", kind, maps),))
 
-    def mix(self, name: str, value: int, like: int) -> int:
-        """Attention and the like: every position of `like` sees every position of `value`."""
+    def mix(self, name: str, value: int, like: int, axes: Collection[int] = (0, 1)) -> int:
+        """Attention and the like: every position of `like` sees every position of `value`, or of its row or column."""
+        if len(axes) == 1:
+            height, width = (Adaptive(1) if axis in axes else None for axis in (0, 1))
+            line = self.add(f"{name}.line", "adaptive", (value,), height, width)
+            back = [Resize() if axis in axes else None for axis in (0, 1)]
+            return self.add(name, "resize", (line,), back[0], back[1], like)
         vector = self.add(f"{name}.global", "global", (value,))
         return vector if self.pooled[like] else self.spread(name, vector, like)
 
@@ -260,10 +277,11 @@ def general(tracer: Callable[[Size], Trace], size: Size, about: About) -> Networ
 
 
 def _others(tracer: Callable[[Size], Trace], first: Traced, fixed: tuple[int, ...]) -> list[Traced]:
-    """Traces at one or two other sizes, which differ on the axes that are not fixed; none where the graph differs."""
+    """Traces at a few other sizes, which differ on the axes that are not fixed; none where the graph differs."""
     found: list[Traced] = []
-    for more in OTHERS[: (5, 3, 0)[len(fixed)]]:
-        height, width = (n if axis in fixed else _beyond(n, more[axis]) for axis, n in enumerate(first.sizes[0]))
+    step = _step(first)
+    for more in OTHERS[: (len(OTHERS), 4, 0)[len(fixed)]]:
+        height, width = (n if axis in fixed else _beyond(n, more[axis], step) for axis, n in enumerate(first.sizes[0]))
         try:
             other = finish(tracer((height, width)))
         except PadvizError:
@@ -272,18 +290,30 @@ def _others(tracer: Callable[[Size], Trace], first: Traced, fixed: tuple[int, ..
             found.append(other)
         elif not any(layer.kind == "unknown" for layer in other.layers):  # it works at this size, in another way
             return []
-        if len(found) == 2:
+        if len(found) == TRACED:
             break
     return found
 
 
-def _beyond(n: int, more: int) -> int:
-    """A size that is so much beyond the least whole number of `EVEN` rows.
+def _step(traced: Traced) -> int:
+    """Rows that every stride divides: sizes that are so far apart leave the same rests, all the way down."""
+    ratios = [Fraction(1)]
+    for layer in traced.layers[1:]:
+        ops = [op for op in layer.ops if isinstance(op, Window | Transposed)]
+        strides = [Fraction(1, op.stride) if isinstance(op, Window) else Fraction(op.stride) for op in ops]
+        ratios.append(ratios[layer.inputs[0]] * min(strides, default=Fraction(1)))
+    step = lcm(EVEN, *(ratio.denominator for ratio in ratios))
+    return step if step <= LARGEST_STEP else EVEN
 
-    >>> _beyond(224, 1), _beyond(256, 64)
-    (257, 320)
+
+def _beyond(n: int, more: int, step: int = EVEN) -> int:
+    """A size beyond the least whole number of steps: by so many 64ths of a step, and the rest of `more` in rows.
+
+    >>> _beyond(224, 1), _beyond(256, 64), _beyond(100, 65, 192)
+    (257, 320, 385)
     """
-    return -(-n // EVEN) * EVEN + more
+    steps, rows = divmod(more, EVEN)
+    return -(-n // step) * step + steps * step + rows
 
 
 def alike(one: Traced, other: Traced) -> bool:

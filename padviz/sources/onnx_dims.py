@@ -94,6 +94,9 @@ def broadcast(one: Dims, other: Dims) -> Dims | None:
     for a, b in zip(*padded, strict=True):
         if size_of(a) != size_of(b) and 1 not in (size_of(a), size_of(b)):
             return None
+        rows = [[role for role, n in dim if role and n > 1] for dim in (a, b)]
+        if all(rows) and rows[0] != rows[1]:
+            return None  # rows of one are columns of the other
         larger = a if (size_of(a), len(roles_of([a]))) >= (size_of(b), len(roles_of([b]))) else b
         out.append(larger)
     return tuple(out)

@@ -17,6 +17,8 @@ from padviz.sources.graph import About, Trace, general
 from padviz.sources.onnx_dims import Dims, plain
 from padviz.sources.onnx_graph import BROKEN, MOST_NODES, Graph
 
+MOST_BYTES = 1 << 31  # that protobuf takes
+OLDEST = 7  # opset
 USUAL = 224  # pixels of a side that the file leaves open
 CHANNELS = (1, 3, 4)  # of an image
 NHWC_TO_NCHW = [0, 3, 1, 2]
@@ -81,6 +83,8 @@ def read(path: Path, where: str) -> Proto:
     try:
         if path.exists() and not path.is_file():
             raise DescriptionError("is not a file", where=where, hint="give the path of an ONNX file")
+        if path.stat().st_size > MOST_BYTES:
+            raise DescriptionError("has more than 2 GB, which no ONNX file has", where=where, hint="is it one?")
         model = onnx.load_model_from_string(path.read_bytes())
     except FileNotFoundError:
         raise DescriptionError("no such file", where=where) from None
@@ -90,6 +94,10 @@ def read(path: Path, where: str) -> Proto:
         raise DescriptionError("is not an ONNX file, or only a part of one", where=where) from None
     if not model.graph.node:
         raise DescriptionError("is not an ONNX file, or has no nodes", where=where)
+    opset = next((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), 1)
+    if opset < OLDEST:
+        hint = f"padviz reads opset {OLDEST} and newer: export it anew"
+        raise DescriptionError(f"is of opset {opset}", where=where, hint=hint)
     if len(model.graph.node) > MOST_NODES:
         raise DescriptionError(f"has more than {MOST_NODES} nodes", where=where)
     return model

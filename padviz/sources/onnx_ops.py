@@ -10,10 +10,10 @@ from typing import Any
 from padviz.axis import Mode, Op, Same, Transposed, Window, out_size
 from padviz.network import Kind
 from padviz.resize import GRIDS, ROUNDINGS, Resize
-from padviz.sources.onnx_dims import alone, plain, shape_of, size_of
+from padviz.sources.onnx_dims import Dim, Dims, alone, plain, roles_of, shape_of, size_of
 from padviz.sources.onnx_mixing import MIXING
 from padviz.sources.onnx_shapes import SHAPING
-from padviz.sources.onnx_values import Node, Plan, Stuck, Tensor, has_positions
+from padviz.sources.onnx_values import AXES, Node, Plan, Stuck, Tensor, has_positions
 
 Made = Tensor | list[Tensor]
 Function = Callable[[Plan, Node], Made]
@@ -29,10 +29,10 @@ LINEAR = {
 NEUTRAL = LINEAR | {
     "Abs", "Acos", "Acosh", "ArgMax", "ArgMin", "Asin", "Asinh", "Atan", "Atanh", "BitShift", "BitwiseNot",
     "Bernoulli", "Ceil", "Celu", "Clip", "Cos", "Cosh", "Elu", "Erf", "Exp", "Floor", "Gelu",
-    "GroupNormalization", "HardSigmoid", "HardSwish", "Hardmax", "InstanceNormalization", "IsInf", "IsNaN", "LRN",
-    "LayerNormalization", "LeakyRelu", "Log", "LogSoftmax", "LpNormalization", "MeanVarianceNormalization",
+    "GroupNormalization", "HardSigmoid", "HardSwish", "InstanceNormalization", "IsInf", "IsNaN", "LRN",
+    "LayerNormalization", "LeakyRelu", "Log", "LpNormalization", "MeanVarianceNormalization",
     "Mish", "Not", "PRelu", "RMSNormalization", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid",
-    "Sign", "Sin", "Sinh", "Softmax", "Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu",
+    "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu",
     "com.microsoft.BiasGelu", "com.microsoft.FastGelu", "com.microsoft.Gelu", "com.microsoft.QuickGelu",
     "com.microsoft.GroupNorm",
 }  # fmt: skip
@@ -48,6 +48,23 @@ def neutral(plan: Plan, node: Node) -> Made:
         return _picked(plan, node, x)
     made = x if node.op in LINEAR else replace(x, acted=True, array=None)
     return [made] * node.outputs if node.outputs > 1 else made
+
+
+def softmax(plan: Plan, node: Node) -> Made:
+    """Over channels, or over positions that attention looks at, neutral; over rows or columns each sees them all."""
+    x = node.tensor(0)
+    dims = x.known
+    axis = int(node.attrs.get("axis", 1 if node.version < 13 else -1)) % len(dims)
+    over = dims[axis:] if node.version < 13 else dims[axis : axis + 1]
+    roles = [role for role in roles_of(over) if role in ("h", "w") and has_positions(_only(over, role))]
+    if not roles or x.layer is None:
+        return replace(x, acted=True, array=None)
+    x = plan.settled(node, x)
+    return replace(x, layer=plan.trace.mix(node.name, x.layer or 0, x.layer or 0, [AXES[role] for role in roles]))
+
+
+def _only(dims: Dims, role: str) -> Dim:
+    return tuple(atom for dim in dims for atom in dim if atom[0] == role)
 
 
 def _picked(plan: Plan, node: Node, x: Tensor) -> Tensor:
@@ -260,6 +277,7 @@ def _text(node: Node, key: str, default: str) -> str:
 
 OPS: dict[str, Function] = {
     **dict.fromkeys(NEUTRAL, neutral),
+    **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), softmax),
     **SHAPING,
     **MIXING,
     **dict.fromkeys(("Conv", "ConvInteger", "QLinearConv", "com.microsoft.FusedConv"), conv),

@@ -124,6 +124,8 @@ class Plan:
     def _unshuffled(self, node: Node, x: Tensor, inner: dict[str, int]) -> Tensor:
         """Height or width was split, and the inner part is among the channels: space to depth."""
         assert x.layer is not None
+        if len(x.known) == 4 and any(role.endswith(".") for role in roles_of(x.known[2:])):
+            raise Stuck("takes the outer part of split rows or columns as channels")
         high, across = inner.get("h", 1), inner.get("w", 1)
         layer = self.space_to_depth(node.name, x.layer, high, across)
         dims = tuple(tuple(("" if role.endswith(".") else role, n) for role, n in dim) for dim in x.known)

@@ -16,6 +16,12 @@ def add(call: Call, *args: Any, **options: Any) -> Result:
     return together(call, "add")
 
 
+def subtract(call: Call, *args: Any, **options: Any) -> Result:
+    """A mean over all positions that is taken away from each is a normalisation: like a gate, it is left out."""
+    same = len({value.at for value in call.maps}) == 1  # and so is what a map's mean over channels leaves
+    return together(call, "multiply" if same or len(call.spatial) < len(call.maps) else "add")
+
+
 def pick(call: Call, *args: Any, **options: Any) -> Result:
     """Each position from one of several maps, or between them; of one map alone it is an activation."""
     return together(call, "add", once=True)

@@ -37,12 +37,14 @@ def along(call: Call, input: Any, dim: Any = None, *args: Any, **options: Any) -
     dim = options.get("dim", dim)
     if value is None or not isinstance(dim, int):
         return call.broken("runs along what is not known")
-    return mixed(call, value, value) if value.axes[dim] in POSITIONS else pointwise(call)
+    label = value.axes[dim]
+    return mixed(call, value, value, label) if label in POSITIONS else pointwise(call)
 
 
-def mixed(call: Call, value: Map, like: Map) -> Map:
-    """A map of which every position saw every position of another."""
-    return Map(call.trace.mix(call.name(), value.at, like.at), like.axes)
+def mixed(call: Call, value: Map, like: Map, label: str = "HW") -> Map:
+    """A map of which every position saw every position of another, or of its row or column."""
+    axes = ["HW".index(axis) for axis in label if axis in "HW"] or [0, 1]
+    return Map(call.trace.mix(call.name(), value.at, like.at, axes), like.axes)
 
 
 def linear(call: Call, input: Any, weight: Any, bias: Any = None) -> Result:
@@ -51,8 +53,9 @@ def linear(call: Call, input: Any, weight: Any, bias: Any = None) -> Result:
         return call.broken("has weights that are made of a map")
     if value.axes[-1] not in POSITIONS:
         return Map(value.at, (*value.axes[:-1], None))
-    same = call.out.shape[-1] == input.shape[-1] and value.axes[-1] == "HW"
-    return mixed(call, value, value) if same else call.pool(value)
+    if call.out.shape[-1] == input.shape[-1]:
+        return mixed(call, value, value, str(value.axes[-1]))
+    return call.pool(value) if value.axes[-1] == "HW" else call.broken("makes other rows or columns of a map's")
 
 
 def matmul(call: Call, input: Any, other: Any) -> Result:

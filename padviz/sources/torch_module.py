@@ -9,11 +9,12 @@ from __future__ import annotations
 import copy
 import importlib
 import inspect
+import io
 import os
 import sys
 import warnings
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from functools import partial
 from typing import Any
 
@@ -56,10 +57,11 @@ def load_module(source: nn.Module | str, neutral: Iterable[str] = (), size: Size
     ('2',)
     """
     module = named(source) if isinstance(source, str) else source
+    module = getattr(module, "_orig_mod", module)  # as torch.compile wraps it
     name = source.rsplit(":", 1)[-1] if isinstance(source, str) else type(source).__name__
     where = source if isinstance(source, str) else name
     if not isinstance(module, nn.Module) or isinstance(module, torch.jit.ScriptModule):
-        what = f"is a {type(module).__name__}, and not a torch.nn.Module that can be followed"
+        what = f"is of type {type(module).__name__}, and not a torch.nn.Module whose code can be followed"
         raise DescriptionError(what, where=where, hint="name a module, or a class or function that makes one")
     empty, alone = emptied(module, where), frozenset(neutral)
     declared = _declared_size(module)
@@ -130,7 +132,8 @@ def emptied(module: nn.Module, where: str) -> nn.Module:
         memo: dict[int, Any] = {id(tensor): _empty(tensor) for tensor in tensors}
         return copy.deepcopy(module, memo).eval()
     except Exception as error:
-        raise DescriptionError(f"cannot be copied: {_line(error)}", where=where) from None
+        hint = "a module with lazy layers must have run once"
+        raise DescriptionError(f"cannot be copied: {_line(error)}", where=where, hint=hint) from None
 
 
 def _empty(tensor: Tensor) -> Tensor:
@@ -164,7 +167,9 @@ def trace(module: nn.Module, where: str, neutral: Collection[str], channels: int
             out = module(image)
     except PadvizError:
         raise
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         at = ", ".join(filter(None, (where, tracer.stack[-1][0])))
         what = f"its forward fails on {channels} x {size[0]} x {size[1]}: {_line(error)}"
         raise DescriptionError(what, where=at, hint=_way_out(module)) from None
@@ -198,8 +203,8 @@ def empty_parameters() -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within, other people's code warns nobody."""
-    with warnings.catch_warnings():
+    """Within, other people's code warns nobody, and prints nothing among our figures."""
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         yield
 

@@ -28,7 +28,8 @@ NEUTRAL = (
     "rmul", "div", "idiv", "rdiv", "itruediv", "rtruediv", "truediv", "true_divide", "divide", "floor_divide",
 
 )  # fmt: skip
-ADDS = ("add", "iadd", "radd", "sub", "isub", "rsub", "subtract")
+ADDS = ("add", "iadd", "radd")
+SUBTRACTS = ("sub", "isub", "rsub", "subtract")
 PICKS = (
     "maximum", "minimum", "fmax", "fmin", "lerp", "where", "addcmul", "addcdiv", "eq", "ne", "gt", "ge", "lt", "le",
     "masked_fill",
@@ -45,6 +46,7 @@ REDUCTIONS = (
 TABLE: Mapping[str, Handler] = {
     **dict.fromkeys(NEUTRAL, merge.pointwise),
     **dict.fromkeys(ADDS, merge.add),
+    **dict.fromkeys(SUBTRACTS, merge.subtract),
     **dict.fromkeys(PICKS, merge.pick),
     **dict.fromkeys(REDUCTIONS, mixing.reduce),
     **dict.fromkeys(["softmax", "log_softmax", "softmin", "normalize", "glu", "gumbel_softmax"], mixing.along),

@@ -113,7 +113,7 @@ class Tracer(TorchFunctionMode):
         changed = args[0] if op == "setitem" else out
         if isinstance(changed, Tensor | tuple | list):
             call = Call(self, op, args[0] if op.endswith("_as") else (args, kwargs), changed)  # the other's shape alone
-            if call.maps and any(True for _ in tensors_in(out)):
+            if call.maps and any(True for _ in tensors_in(changed)):
                 self._keep(call, self.lower(call, args, kwargs))
         return out
 
@@ -126,12 +126,12 @@ class Tracer(TorchFunctionMode):
                 continue
             before = self.values.get(id(tensor))
             self.values[id(tensor)] = tensor, value
-            if before and before[1].at != value.at and tensor._base is not None and (whole := call.of(tensor._base)):
-                note = f"{call.op} changes a part of a tensor in place"  # and what shares its data with it
-                self.values[id(tensor._base)] = (
-                    tensor._base,
-                    Map(self.trace.broken(call.name(), (whole.at, value.at), note)),
-                )
+            if before and tensor._base is not None and (whole := call.of(tensor._base)):
+                kind = self.trace.layers[value.at].kind
+                if before[1].at != value.at or kind == "unknown" or call.op in ("fill", "zero"):
+                    note = f"{call.op} changes a part of a tensor in place"  # and what shares its data with it
+                    broken = Map(self.trace.broken(call.name(), (whole.at, value.at), note))
+                    self.values[id(tensor._base)] = tensor._base, broken
 
     def entering(self, module: nn.Module, args: Any) -> None:
         """A hook: a module's forward begins."""
