@@ -170,7 +170,7 @@ def merged(op: str, maps: Sequence[Plane], out: str, same: bool) -> Plane:
         return replace(images[0], plane=plane, root=out, acted=False)
     if len({each.root for each in maps}) == 1 and op != "Concat":
         squared = same and op == "Mul"
-        if squared or (op not in ADDS and any(each.acted for each in maps)):
+        if squared or any(each.acted for each in maps):
             return replace(maps[0], acted=True)
     plane = maps[0].plane
     for other in maps[1:]:

@@ -219,11 +219,6 @@ def test_softmax_over_rows_or_columns_sees_all_of_them(axis: int, tmp_path: Path
     assert counts.max() == 1
 
 
-def test_what_is_added_to_its_own_activation_is_counted_twice(tmp_path: Path) -> None:
-    model = model_of("a = Conv (x, w3x3)\n b = Relu (a)\n y = Add (a, b)", 13)
-    np.testing.assert_array_equal(padviz.usage(saved(model, tmp_path), (6, 8)).counts, bright_pixels(model, (6, 8)))
-
-
 def test_rows_that_meet_columns_are_refused(tmp_path: Path) -> None:
     for join in ("y = Add (a, t)", "y = Concat <axis = 1> (a, t)"):
         model = model_of(f"a = Conv (x, w3x3)\n t = Transpose <perm = [0, 1, 3, 2]> (a)\n {join}", 13)
@@ -235,7 +230,7 @@ def test_the_outer_part_of_rows_is_no_block_of_channels(tmp_path: Path) -> None:
     body = """a = Conv (x, w1x1)\n s = Constant <value_ints = [1, 1, 2, 4, 2, 5]> ()\n b = Reshape (a, s)
  c = Transpose <perm = [0, 1, 2, 4, 3, 5]> (b)\n t = Constant <value_ints = [1, 4, 4, 5]> ()\n d = Reshape (c, t)
  e = ReduceMax <axes = [1], keepdims = 1> (d)\n y = Conv (e, w1x1)"""
-    with pytest.raises(PadvizError, match="outer part of split rows"):
+    with pytest.raises(PadvizError, match="--layer a stops before it"):
         padviz.usage(saved(model_of(body, 13), tmp_path), (8, 10))
 
 

@@ -184,6 +184,12 @@ def test_each_size_is_followed_anew(branching: str, sizes: str) -> None:
     assert [len(each["layers"]) for each in ledgers] == [2, 2]
 
 
+def test_sizes_says_that_an_axis_is_fixed(branching: str) -> None:
+    result = run("sizes", branching, "--size", "32", "--range", "20:70")
+    assert result.exit_code == 0
+    assert "cannot vary, so only 32 fits" in result.stderr
+
+
 @pytest.mark.parametrize("name", ["Leaving", "Failing"])
 def test_a_forward_that_leaves_is_one_line(branching: str, name: str) -> None:
     result = run("usage", f"branching_net:{name}", "--size", "32")

@@ -46,6 +46,11 @@ def command(
         options.checked_output(output, None, overwrite)
     network = options.load_as(model, size, same)
     options.warn_if_baked(network)
+    if network.fixed:
+        axes = " and ".join(("height", "width")[i] for i in network.fixed)
+        click.echo(
+            f"padviz: {network.name}: its {axes} cannot vary, so only {options.pixels(network.size)} fits", err=True
+        )
     found = even_sizes(network, lo, hi, axis)
     without = set(found.even_without_drops)
     if format_ == "json":

@@ -29,8 +29,7 @@ def merged(kind: Kind) -> Callable[[Plan, Node], Tensor]:
         maps = [plan.settled(node, each) for each in maps]
         layers = [each.layer for each in maps if each.layer is not None]
         how: Kind = "multiply" if node.op == "Sub" and any(plan.trace.pooled[each] for each in layers) else kind
-        adds = node.op in ("Add", "Sum")  # a map and what was made of it, as a residual block has it: two ways
-        if len({*layers}) == 1 and (squared or (not adds and any(each.acted for each in maps))):
+        if len({*layers}) == 1 and (squared or any(each.acted for each in maps)):
             return _kept(replace(maps[0], acted=True), dims)  # an activation written out, as x * sigmoid(x)
         layer = joined_layers(plan, node, how, layers)  # a mean that is taken away is a normalisation
         return Tensor(plan.sized(dims, layer), layer)
