@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 import os
+import textwrap
+from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("here"), derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+TABLED = ("test_torch_module.py", "test_onnx_exports.py", "test_onnx_real.py", "test_zoo_torch.py")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Which foreign networks were compared with an independent count: by name, so that none is left out unseen."""
+    found: dict[str, list[str]] = {}
+    for report in terminalreporter.stats.get("passed", []):
+        path, _, rest = report.nodeid.partition("::")
+        name, _, which = rest.partition("[")
+        if which and Path(path).name in TABLED:
+            found.setdefault(name.removeprefix("test_").replace("_", " "), []).append(which.rstrip("]"))
+    for name, which in found.items():
+        terminalreporter.section(f"{name}: {len(which)}", sep="-")
+        terminalreporter.write_line(textwrap.fill("  ".join(which), 118, break_on_hyphens=False))
