@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta, Struct
 
-from padviz.errors import DescriptionError, OptionError
+from padviz.errors import DescriptionError, OptionError, PadvizError
 from padviz.network import Network, Size, as_size
 from padviz.schemes import SCHEMES
 from padviz.sources import load
@@ -81,7 +81,10 @@ class Manifest(Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """One picture of an export. A map has one value in each tuple; None stands for what the network itself says."""
+    """One picture of an export. A map has one value in each tuple; None stands for what the network itself says.
+
+    `refused` is why a foreign network cannot be read at that size: the item fails, and the others are made.
+    """
 
     name: str
     what: str
@@ -92,6 +95,7 @@ class Item:
     models: tuple[str, ...] = ()
     scale: str | None = None
     illustrated: Illustrated | None = None
+    refused: PadvizError | None = None
 
 
 def is_manifest(path: str) -> bool:
@@ -176,7 +180,7 @@ def _maps(maps: Maps, find: Find) -> Iterator[Item]:
     if maps.paddings and not {*kinds} & {"usage", "coverage"}:
         what = f"{' and '.join(kinds)} are of the padding as declared"
         raise OptionError(what, where="padding", hint="leave it out, or ask for usage or coverage")
-    networks = {model: find(model, sizes[0]) for model in maps.models}  # a network that does not load stops all
+    networks = {model: _at_first(find, model, sizes) for model in maps.models}
     for name in maps.layers:
         if not any(name in network.index for network in networks.values()):
             next(iter(networks.values())).find(name)
@@ -185,9 +189,23 @@ def _maps(maps: Maps, find: Find) -> Iterator[Item]:
         own_layers = layers if what != "uneven" else [None]
         for size, padding, layer in product(sizes, paddings if counted else [None], own_layers):
             at = size or network.size
-            network = find(model, size)
             parts = [network.name, "x".join(map(str, at if at[0] != at[1] else at[:1])), padding, layer, what]
-            yield Item(_named(parts), what, (network,), (at,), (padding,), (layer,), (model,))
+            item = Item(_named(parts), what, (network,), (at,), (padding,), (layer,), (model,))
+            try:
+                yield replace(item, networks=(find(model, size),))
+            except PadvizError as error:
+                yield replace(item, refused=error)
+
+
+def _at_first(find: Find, model: str, sizes: Sequence[Size | None]) -> Network:
+    """The network at the first size that it takes; where it takes none, nothing of the export makes sense."""
+    errors = []
+    for size in sizes:
+        try:
+            return find(model, size)
+        except PadvizError as error:
+            errors.append(error)
+    raise errors[0]
 
 
 def _comparison(wanted: Comparison, find: Find) -> Item:

@@ -44,6 +44,8 @@ def rendered(item: Item) -> Rendered:
     >>> rendered(item).figures["uneven"]
     5
     """
+    if item.refused:
+        raise item.refused
     return _RENDERERS[item.what](item)
 
 

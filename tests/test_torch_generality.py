@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,7 @@ class Failing(Net):
 @pytest.fixture
 def branching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "branching_net", raising=False)
     Path("branching_net.py").write_text(BRANCHING)
     return "branching_net:Net"
 
@@ -182,6 +184,18 @@ def test_each_size_is_followed_anew(branching: str, sizes: str) -> None:
     asked = [option for size in sizes.split(",") for option in ("--size", size)]
     ledgers = json.loads(run("uneven", branching, *asked, "--format", "json").stdout)["results"]
     assert [len(each["layers"]) for each in ledgers] == [2, 2]
+
+
+def test_a_size_that_a_module_refuses_fails_alone(branching: str) -> None:
+    Path("branching_net.py").write_text(
+        BRANCHING.replace('print("noise on stdout")', "assert x.shape[-1] != 33, 'odd'")
+    )
+    for sizes in ("32,33,64", "33,32,64"):
+        result = run("export", "branching_net:Net", "--size", sizes, "-o", f"out{sizes}", "--jobs", "2")
+        assert result.exit_code == 3
+        assert result.stdout.split()[:6] == ["made", "2", "kept", "0", "failed", "1"]
+        assert result.stderr.startswith("padviz: Net-33-usage: branching_net:Net: its forward fails on 3 x 33 x 33")
+        assert result.stderr.count("\n") == 1
 
 
 def test_sizes_says_that_an_axis_is_fixed(branching: str) -> None:
