@@ -234,6 +234,38 @@ def test_the_outer_part_of_rows_is_no_block_of_channels(tmp_path: Path) -> None:
         padviz.usage(saved(model_of(body, 13), tmp_path), (8, 10))
 
 
+SPLIT = """a = Conv (x, w1x1)
+ s = Constant <value_ints = [1, 1, 2, 4, 2, 5]> ()
+ b = Reshape (a, s)"""
+JOINED = """z = Constant <value_ints = [1, 1, 8, 10]> ()
+ e = Reshape (d, z)
+ y = Conv (e, w1x1)"""
+SPLITS = {
+    "softmax over the inner part": f"{SPLIT}\n d = Softmax <axis = 3> (b)\n {JOINED}",
+    "softmax over the outer part": f"{SPLIT}\n d = Softmax <axis = 2> (b)\n {JOINED}",
+    "a window's mean added to it": f"""{SPLIT}\n t = Constant <value_ints = [3, 5]> ()
+ m = ReduceMean (b, t)\n d = Add (b, m)\n {JOINED}""",
+    "mean over the outer part": f"""{SPLIT}\n t = Constant <value_ints = [2, 4]> ()
+ d = ReduceMean <keepdims = 0> (b, t)\n y = Conv (d, w1x1)""",
+    "rows times columns": "a = Conv (x, w1x1)\n d = MatMul (a, a)\n y = Conv (d, w1x1)",
+}
+
+
+@pytest.mark.parametrize("name", SPLITS)
+def test_what_mixes_parts_of_rows_is_refused(name: str, tmp_path: Path) -> None:
+    size = (8, 8) if "times" in name else (8, 10)
+    with pytest.raises(PadvizError, match="--layer"):
+        padviz.usage(saved(model_of(SPLITS[name], 18), tmp_path), size)
+
+
+def test_a_window_is_averaged_over_the_inner_part(tmp_path: Path) -> None:
+    body = f"{SPLIT}\n t = Constant <value_ints = [3, 5]> ()\n y = ReduceMean <keepdims = 0> (b, t)"
+    counts = padviz.usage(saved(model_of(body, 18), tmp_path), (8, 10), unit=(0, 1)).counts
+    expected = np.zeros((8, 10))
+    expected[:4, 5:] = 1
+    np.testing.assert_array_equal(counts, expected)
+
+
 def test_old_opsets_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PadvizError, match="is of opset 6; padviz reads opset 7 and newer"):
         padviz.load(saved(model_of("y = Conv (x, w3x3)", 6), tmp_path))

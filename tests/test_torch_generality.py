@@ -218,6 +218,11 @@ def test_softmax_over_columns_sees_its_row() -> None:
     assert [len({*axis}) for axis in np.nonzero(counts)] == [1, 5]
 
 
+def test_one_half_of_the_columns_gating_the_other_is_refused() -> None:
+    with pytest.raises(PadvizError, match="one half of the rows or columns"):
+        padviz.usage(nn.Sequential(conv(1), nn.GLU(dim=3), conv(1)), 16)
+
+
 def test_a_vector_that_is_added_is_counted_everywhere() -> None:
     class Context(nn.Module):
         def __init__(self) -> None:

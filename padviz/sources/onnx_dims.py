@@ -40,6 +40,15 @@ def roles_of(dims: Iterable[Dim]) -> list[str]:
     return [role for dim in dims for role, _ in dim if role]
 
 
+def is_split(dims: Dims, role: str) -> bool:
+    """Whether the rows (or columns) that a role stands for are in two parts, an outer and an inner one.
+
+    >>> is_split(((("h", 2),), (("h.", 4),)), "h"), is_split(((("h", 8),),), "h")
+    (True, False)
+    """
+    return role.endswith(".") or any(each == f"{role}." and n > 1 for dim in dims for each, n in dim)
+
+
 def alone(dim: Dim) -> str:
     """The role that a dimension consists of, or ""."""
     return dim[0][0] if len(dim) == 1 else ""

@@ -26,7 +26,10 @@ def merged(kind: Kind) -> Callable[[Plan, Node], Tensor]:
             acts = maps[0].acted or node.op not in AFFINE
             return _kept(replace(maps[0], acted=acts), dims)
         squared = kind == "multiply" and all(each is maps[0] for each in maps)
+        if len(dims) > 4 and len({each.layer for each in maps}) > 1 and any(_has_split(each) for each in maps):
+            raise Stuck("joins maps whose rows or columns are split")
         maps = [plan.settled(node, each) for each in maps]
+        dims = _common([*maps, *(each for each in node.given if each.is_constant)])
         layers = [each.layer for each in maps if each.layer is not None]
         how: Kind = "multiply" if node.op == "Sub" and any(plan.trace.pooled[each] for each in layers) else kind
         if len({*layers}) == 1 and (squared or any(each.acted for each in maps)):
@@ -48,6 +51,10 @@ def joined_layers(plan: Plan, node: Node, kind: Kind, layers: Sequence[int]) -> 
         spread = {layer: plan.spread(f"{node.name}.spread", at, tallest) for layer, at in spread.items()}
         layers = [spread.get(layer, layer) for layer in layers]
     return trace.merge(node.name, kind, layers)
+
+
+def _has_split(x: Tensor) -> bool:
+    return any(role.endswith(".") and n > 1 for dim in x.known for role, n in dim)
 
 
 def _common(tensors: Sequence[Tensor]) -> Dims:
@@ -75,9 +82,13 @@ def _size(dims: Dims, role: str) -> int:
 
 def reduced(plan: Plan, node: Node) -> Tensor:
     """A mean, sum or extreme over some dimensions: over channels neutral, over height and width global."""
-    x = plan.settled(node, node.tensor(0))
-    dims = x.known
+    dims = node.tensor(0).known
     axes = axes_of(node.attrs, node.arrays(1), len(dims))
+    outer = [role for axis in axes for role, n in dims[axis] if role in ("h", "w") and n > 1]
+    inner = {role for i, dim in enumerate(dims) if i not in axes for role, _ in dim}
+    if any(f"{role}." in inner for role in outer):
+        raise Stuck("joins the outer part of split rows or columns")
+    x = plan.settled(node, node.tensor(0))
     if not axes and node.attrs.get("noop_with_empty_axes"):
         return x
     return over(plan, node, x, axes or list(range(len(dims))), bool(node.attrs.get("keepdims", 1)))
@@ -152,6 +163,9 @@ def contract(plan: Plan, node: Node, a: Tensor, b: Tensor, letters: tuple[Letter
     named = [dict(zip(own, x.known, strict=True)) for own, x in ((first, a), (second, b))]
     many = [{letter for letter, dim in each.items() if has_positions(dim)} for each in named]
     kept = [{letter for letter in each if letter in out} for each in many]
+    for letter in {*named[0]} & {*named[1]} - {*out}:
+        if len({tuple(role.lower() for role in roles_of([each[letter]])) for each in named}) > 1:
+            raise Stuck("multiplies rows with columns")
     if many[0] - kept[0] or many[1] - kept[1]:
         return _attended(plan, node, a, b, named, out)
     dims = tuple(named[0].get(letter) or named[1].get(letter, ()) for letter in out)

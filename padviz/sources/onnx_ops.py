@@ -10,7 +10,7 @@ from typing import Any
 from padviz.axis import Mode, Op, Same, Transposed, Window, out_size
 from padviz.network import Kind
 from padviz.resize import GRIDS, ROUNDINGS, Resize
-from padviz.sources.onnx_dims import Dim, Dims, alone, plain, roles_of, shape_of, size_of
+from padviz.sources.onnx_dims import Dim, Dims, alone, is_split, plain, roles_of, shape_of, size_of
 from padviz.sources.onnx_mixing import MIXING
 from padviz.sources.onnx_shapes import SHAPING
 from padviz.sources.onnx_values import AXES, Node, Plan, Stuck, Tensor, has_positions
@@ -56,7 +56,9 @@ def softmax(plan: Plan, node: Node) -> Made:
     dims = x.known
     axis = int(node.attrs.get("axis", 1 if node.version < 13 else -1)) % len(dims)
     over = dims[axis:] if node.version < 13 else dims[axis : axis + 1]
-    roles = [role for role in roles_of(over) if role in ("h", "w") and has_positions(_only(over, role))]
+    roles = [role for role in roles_of(over) if role[0] in AXES and has_positions(_only(over, role))]
+    if any(is_split(dims, role) for role in roles):
+        raise Stuck("runs over a part of the rows or columns")
     if not roles or x.layer is None:
         return replace(x, acted=True, array=None)
     x = plan.settled(node, x)

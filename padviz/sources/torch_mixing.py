@@ -38,6 +38,8 @@ def along(call: Call, input: Any, dim: Any = None, *args: Any, **options: Any) -
     if value is None or not isinstance(dim, int):
         return call.broken("runs along what is not known")
     label = value.axes[dim]
+    if call.op == "glu" and label:
+        return call.broken("joins one half of the rows or columns with the other")
     return mixed(call, value, value, label) if label in POSITIONS else pointwise(call)
 
 
