@@ -81,10 +81,13 @@ def run(items: Sequence[Item], folder: Path, look: Look, jobs: int | None = None
     except OSError as error:
         where = str(error.filename or folder)
         raise OptionError(f"cannot be written ({error.strerror})", where=where, hint="name another folder") from None
-    prints = [fingerprint(item, look) for item in items]
-    done = [is_finished(item.name, of, folder) for item, of in zip(items, prints, strict=True)]
-    yield from (Outcome(item.name, "kept") for item, finished in zip(items, done, strict=True) if finished)
-    todo = [pair for pair, finished in zip(zip(items, prints, strict=True), done, strict=True) if not finished]
+    todo = []
+    for item in items:
+        of = fingerprint(item, look)
+        if is_finished(item.name, of, folder):
+            yield Outcome(item.name, "kept")
+        else:
+            todo.append((item, of))
     if todo:
         from joblib import Parallel, cpu_count, delayed
 

@@ -123,19 +123,28 @@ def as_size(size: int | Sequence[int]) -> Size:
 @lru_cache(256)
 def upto(network: Network, targets: tuple[str, ...]) -> Network:
     """The part of the network that `targets` depend on; branches that end elsewhere are gone."""
-    wanted = {network.index[network.find(name).name] for name in targets} | {0}
-    for i in range(len(network.layers) - 1, 0, -1):
-        if i in wanted:
-            layer = network.layers[i]
-            wanted.update(layer.inputs, () if layer.like is None else (layer.like,))
-    kept = sorted(wanted)
+    wanted = ancestors(network.layers, [network.index[network.find(name).name] for name in targets]) | {0}
+    return replace(network, layers=only(network.layers, sorted(wanted)), targets=targets)
+
+
+def ancestors(layers: Sequence[Layer], ends: Iterable[int]) -> set[int]:
+    """The positions that `ends` depend on, themselves included."""
+    found = set(ends)
+    for i in reversed(range(len(layers))):
+        if i in found:
+            found.update(layers[i].inputs, () if (like := layers[i].like) is None else (like,))
+    return found
+
+
+def only(layers: Sequence[Layer], kept: Sequence[int]) -> tuple[Layer, ...]:
+    """The layers at those positions, which depend on no others; what they read is named by its new position."""
     position = {old: new for new, old in enumerate(kept)}
 
     def moved(layer: Layer) -> Layer:
         like = None if layer.like is None else position[layer.like]
         return replace(layer, inputs=tuple(position[i] for i in layer.inputs), like=like)
 
-    return replace(network, layers=tuple(moved(network.layers[i]) for i in kept), targets=targets)
+    return tuple(moved(layers[i]) for i in kept)
 
 
 def resolve(network: Network, axis: int, n: int) -> Resolved:

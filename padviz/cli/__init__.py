@@ -40,8 +40,7 @@ class _Group(click.Group):
         _robust_streams()
         try:
             code = super().main(*args, **kwargs)
-            if sys.stdout:
-                sys.stdout.flush()
+            sys.stdout.flush()
         except PadvizError as error:
             code = _say(str(error))
         except click.UsageError as error:

@@ -99,9 +99,10 @@ def _loaded(name: str, size: tuple[int, int] | None) -> Network | str:
 
 def _text(items: list[Item], varies: str, path: Path, format_: str) -> str:
     from padviz import tables
-    from padviz.render import comparison_facts
 
     if format_ == "json":
+        from padviz.render import comparison_facts
+
         return tables.to_json({"schema_version": 1, **comparison_facts(items, varies), "files": [str(path)]})
     columns = (varies, "max", "corner/max", "below half", "asymmetry", "skew", "note")
     rows = [(label, *_figures(found, rounded=format_ == "table")) for label, found in items]

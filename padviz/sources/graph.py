@@ -10,14 +10,14 @@ through. What global pooling left, and all that is made of it alone, is *pooled*
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import lcm
 
 from padviz.axis import Adaptive, Op, Resize, Transposed, Window, out_size
 from padviz.errors import DescriptionError, PadvizError, SizeError
-from padviz.network import MERGES, Kind, Layer, Network, Size
+from padviz.network import MERGES, Kind, Layer, Network, Size, ancestors, only
 from padviz.sources.unify import Traced, unified
 
 MOST_LAYERS = 10_000
@@ -186,35 +186,17 @@ def finish(trace: Trace) -> Traced:
     for i, layer in enumerate(trace.layers):
         for j in {*layer.inputs}:
             readers[j].append(i)
-    live = _ancestors(trace, trace.ends)
+    live = ancestors(trace.layers, trace.ends)
     lasts = [i for i in sorted(live) if not trace.pooled[i] and all(trace.pooled[r] for r in readers[i] if r in live)]
     stripped = list(dict.fromkeys(_before_pooling(trace, i) for i in lasts))
-    inner = _ancestors(trace, [j for i in stripped for j in trace.layers[i].inputs])
+    inner = ancestors(trace.layers, [j for i in stripped for j in trace.layers[i].inputs])
     targets = [i for i in stripped if i not in inner and i > 0]
     if not targets:
         hint = "padviz looks for windows over an image"
         raise DescriptionError("no output is made of a spatial layer", where=trace.where, hint=hint)
-    kept = sorted(_ancestors(trace, targets) | {0})
-    position = {old: new for new, old in enumerate(kept)}
-    layers = [trace.layers[i] for i in kept]
-    moved = [
-        replace(
-            layer,
-            inputs=tuple(position[i] for i in layer.inputs),
-            like=None if layer.like is None else position[layer.like],
-        )
-        for layer in layers
-    ]
-    return Traced(tuple(moved), tuple(trace.sizes[i] for i in kept), tuple(position[i] for i in targets))
-
-
-def _ancestors(trace: Trace, ends: Iterable[int]) -> set[int]:
-    found = set(ends)
-    for i in reversed(range(len(trace.layers))):
-        if i in found:
-            layer = trace.layers[i]
-            found.update(layer.inputs, () if layer.like is None else (layer.like,))
-    return found
+    kept = sorted(ancestors(trace.layers, targets) | {0})
+    sizes = tuple(trace.sizes[i] for i in kept)
+    return Traced(only(trace.layers, kept), sizes, tuple(kept.index(i) for i in targets))
 
 
 def _before_pooling(trace: Trace, at: int) -> int:
