@@ -142,6 +142,15 @@ def test_a_move_that_fails_half_way_leaves_the_item_unfinished(monkeypatch: pyte
     assert exported("one.toml", "--size", "9") == {"made": 1, "kept": 0, "failed": 0}
 
 
+def test_a_network_whose_own_size_changed_is_compared_again() -> None:
+    Path("one.toml").write_text(f"size = 9\n{ONE}")
+    Path("all.toml").write_text('[[compare]]\nname = "c"\nmodels = ["one.toml"]\npaddings = ["zero", "reflect"]')
+    exported("all.toml")
+    Path("one.toml").write_text(f"size = 12\n{ONE}")
+    assert exported("all.toml") == {"made": 1, "kept": 0, "failed": 0}
+    assert json.loads(Path("out/c.json").read_text())["sizes"] == [[12, 12]]
+
+
 def test_a_file_that_was_cut_off_is_made_again() -> None:
     exported("vgg11", "--size", "64")
     for name in ("out/vgg11-64-usage.png", "out/thumbs/vgg11-64-usage.png"):
