@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from padviz.axis import Fit, Op, Resize, Same, Window, placement
 from padviz.network import WINDOWS, Layer, Size
+from padviz.schemes import joined_to
 
 RULES: tuple[Same, ...] = ("same_upper", "same_lower")
 
@@ -119,15 +120,9 @@ def _join_pad(traces: Sequence[Traced], columns: list[Versions], at: int, idle: 
 
 
 def _with_pad(pad: Layer, reader: Layer) -> Layer | None:
-    ops = []
-    for rows, window in zip(pad.ops, reader.ops, strict=True):
-        if not isinstance(rows, Window) or not isinstance(window, Window) or window.ceil or rows.mode != "zero":
-            return None
-        if isinstance(window.padding, str) or isinstance(rows.padding, str) or window.mode != "zero":
-            return None
-        both = rows.padding[0] + window.padding[0], rows.padding[1] + window.padding[1]
-        ops.append(replace(window, padding=both))
-    return replace(reader, inputs=pad.inputs, height=ops[0], width=ops[1])
+    """A window with the zeros of a pad as its own, or None where it does not read zeros, or not only."""
+    zeros = all(isinstance(op, Window) and op.mode == "zero" for op in (*pad.ops, *reader.ops))
+    return joined_to(pad, reader) if zeros else None
 
 
 def _as_resize(traces: Sequence[Traced], versions: Versions, at: int) -> Layer | None:
