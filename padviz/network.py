@@ -6,13 +6,13 @@ padding schemes and pooling modes are rewrites of the network (`padviz.schemes`)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from operator import index
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol, Self, TypeVar
 
-from padviz.axis import AxisMap, Op, Transposed, Window, axis_map, place
+from padviz.axis import AxisMap, Op, Transposed, Window, axis_map, out_size, place
 from padviz.errors import DescriptionError, OptionError, SizeError, UnknownName, nearest
 
 Kind = Literal[
@@ -99,6 +99,14 @@ class Network:
             raise UnknownName(f"no layer is called {name!r}", where=self.name, hint=hint) from None
 
 
+class _Adds(Protocol):
+    def __add__(self, other: Self, /) -> Self: ...
+
+
+T = TypeVar("T")
+A = TypeVar("A", bound=_Adds)
+
+
 class Resolved(NamedTuple):
     """A network on one axis at one size: rows out of each layer, and its map (None: each row reads itself)."""
 
@@ -147,6 +155,7 @@ def only(layers: Sequence[Layer], kept: Sequence[int]) -> tuple[Layer, ...]:
     return tuple(moved(layers[i]) for i in kept)
 
 
+@lru_cache(1024)
 def resolve(network: Network, axis: int, n: int) -> Resolved:
     """Sizes and axis maps of every layer on axis 0 (height) or 1 (width) for `n` input rows.
 
@@ -161,23 +170,38 @@ def resolve(network: Network, axis: int, n: int) -> Resolved:
     >>> resolve(padviz.load("vgg19"), 0, 512).sizes[-1]
     16
     """
+    sizes = sizes_of(network, axis, n)
+    maps = [_asked(axis_map, network, layer, axis, sizes) for layer in network.layers[1:]]
+    return Resolved(sizes, (None, *maps))
+
+
+@lru_cache(1024)
+def sizes_of(network: Network, axis: int, n: int) -> tuple[int, ...]:
+    """The rows out of every layer on one axis: what `resolve` gives, without the maps."""
     check_size(network, axis, n)
-    sizes: list[int] = [n]
-    maps: list[AxisMap | None] = [None]
+    sizes = [n]
     for layer in network.layers[1:]:
         check_known(network, layer)
-        op = layer.ops[axis]
-        entering = sizes[layer.inputs[0]]
-        like = None if layer.like is None else sizes[layer.like]
-        try:
-            made = None if op is None else axis_map(op, entering, like)
-        except SizeError as error:
-            raise _located(error, network, layer, axis, n) from None
+        n_out = _asked(out_size, network, layer, axis, sizes)
         if len(layer.inputs) > 1:
             _agree(network, layer, axis, sizes)
-        sizes.append(entering if made is None else made.n_out)
-        maps.append(made)
-    return Resolved(tuple(sizes), tuple(maps))
+        sizes.append(sizes[layer.inputs[0]] if n_out is None else n_out)
+    return tuple(sizes)
+
+
+def _asked(
+    what: Callable[[Op, int, int | None], T], network: Network, layer: Layer, axis: int, sizes: Sequence[int]
+) -> T | None:
+    """`what` of a layer's operation at those sizes; None where each row reads itself. Errors name the layer."""
+    op = layer.ops[axis]
+    if op is None:
+        return None
+    try:
+        return what(op, sizes[layer.inputs[0]], None if layer.like is None else sizes[layer.like])
+    except SizeError as error:
+        where = f"{network.name}, {layer.name}"
+        hint = f"the input's {('height', 'width')[axis]} is {sizes[0]}: try another --size or --padding"
+        raise SizeError(error.what, where=where, hint=hint) from None
 
 
 def check_size(network: Network, axis: int, n: int) -> None:
@@ -221,10 +245,38 @@ def _agree(network: Network, layer: Layer, axis: int, sizes: Sequence[int]) -> N
             )
 
 
-def _located(error: SizeError, network: Network, layer: Layer, axis: int, n: int) -> SizeError:
-    where = f"{network.name}, {layer.name}"
-    hint = f"the input's {('height', 'width')[axis]} is {n}: try another --size or --padding"
-    return SizeError(error.what, where=where, hint=hint)
+def backward(network: Network, seeds: Mapping[int, A], pull: Callable[[int, A], A]) -> A | None:
+    """Walk from the seeded layers to the input: each layer hands its value, pulled through it, to all it reads.
+
+    The same walk serves arrays, and the plain ints that prove how wide the arrays must be.
+    Returns None where no seed reaches the input.
+    """
+    value: list[A | None] = [seeds.get(i) for i in range(len(network.layers))]
+    for i in range(len(value) - 1, 0, -1):
+        here, value[i] = value[i], None
+        if here is None:
+            continue
+        layer = network.layers[i]
+        pulled = here if layer.height is None and layer.width is None else pull(i, here)
+        for j in layer.inputs:
+            there = value[j]
+            value[j] = pulled if there is None else pulled + there
+    return value[0]
+
+
+def forward(network: Network, targets: Sequence[int], seed: A, push: Callable[[int, A], A]) -> list[A]:
+    """Walk from the input to the targets: each layer pushes on the sum of what it reads."""
+    last_use = {j: i for i, layer in enumerate(network.layers) for j in layer.inputs}
+    value: dict[int, A] = {0: seed}
+    for i, layer in enumerate(network.layers[1:], start=1):
+        first, *others = (value[j] for j in layer.inputs)
+        for other in others:
+            first = first + other
+        value[i] = first if layer.height is None and layer.width is None else push(i, first)
+        for j in set(layer.inputs):
+            if last_use[j] == i and j not in targets:
+                del value[j]
+    return [value[i] for i in targets]
 
 
 def names_of(layers: str | Iterable[str] | None, network: Network) -> tuple[str, ...]:

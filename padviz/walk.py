@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self, TypeVar
 
 import numpy as np
 
 from padviz.axis import AxisMap, Window
 from padviz.errors import PadvizError, SizeError
 from padviz.kernels import LIMB_BITS, Array, apply, carry
-from padviz.network import (
-    Network,
-    Resolved,
-    Size,
-)
+from padviz.network import Network, Resolved, Size, backward, forward
 from padviz.wide import HOLDS, limbs_for
 
 Box = tuple[slice, slice]
 MOST_NUMBERS = 1 << 27  # in one layer's array: 1 GiB
 MOST_BITS = 14_000  # of a count: what Python prints
-
-
-class _Adds(Protocol):
-    def __add__(self, other: Self, /) -> Self: ...
-
-
-T = TypeVar("T", bound=_Adds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,40 +33,6 @@ class Walk:
         """Shape of each target layer."""
         layers = self.network.layers
         return {layers[i].name: (self.rows.sizes[i], self.cols.sizes[i]) for i in self.targets}
-
-
-def backward(network: Network, seeds: Mapping[int, T], pull: Callable[[int, T], T]) -> T | None:
-    """Walk from the seeded layers to the input: each layer hands its value, pulled through it, to all it reads.
-
-    The same walk serves arrays, and the plain ints that prove how wide the arrays must be.
-    Returns None where no seed reaches the input.
-    """
-    value: list[T | None] = [seeds.get(i) for i in range(len(network.layers))]
-    for i in range(len(value) - 1, 0, -1):
-        here, value[i] = value[i], None
-        if here is None:
-            continue
-        layer = network.layers[i]
-        pulled = here if layer.height is None and layer.width is None else pull(i, here)
-        for j in layer.inputs:
-            there = value[j]
-            value[j] = pulled if there is None else pulled + there
-    return value[0]
-
-
-def forward(network: Network, targets: Sequence[int], seed: T, push: Callable[[int, T], T]) -> list[T]:
-    """Walk from the input to the targets: each layer pushes on the sum of what it reads."""
-    last_use = {j: i for i, layer in enumerate(network.layers) for j in layer.inputs}
-    value: dict[int, T] = {0: seed}
-    for i, layer in enumerate(network.layers[1:], start=1):
-        first, *others = (value[j] for j in layer.inputs)
-        for other in others:
-            first = first + other
-        value[i] = first if layer.height is None and layer.width is None else push(i, first)
-        for j in set(layer.inputs):
-            if last_use[j] == i and j not in targets:
-                del value[j]
-    return [value[i] for i in targets]
 
 
 @dataclass(frozen=True, slots=True)
