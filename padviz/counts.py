@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz import wide
-from padviz.errors import OptionError
+from padviz.errors import OptionError, SizeError
 from padviz.kernels import Array
 from padviz.network import Network, Size
+from padviz.tiling import Tiling
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +50,8 @@ class Summary(msgspec.Struct, frozen=True):
 
     `marginalised` is the share of pixels used less than half as much as the maximum; `asymmetry`
     the largest difference between a pixel and its mirror image, over the maximum; `skew` how much
-    more the second half is used than the first, over the sum.
+    more the second half is used than the first, over the sum. `method` is "tiled" where only a core
+    was counted, of which the map is made, and "dense" where every position was.
     """
 
     schema_version: int
@@ -68,6 +70,7 @@ class Summary(msgspec.Struct, frozen=True):
     asymmetry: PerAxis
     skew: PerAxis
     gates_left_out: int
+    method: str
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -76,14 +79,22 @@ class CountMap:
 
     In a usage map the positions are input pixels, and the paths lead from each to the target. In a
     coverage map they are the target's units, the paths reach each from the input, and `full` is the
-    number that a unit far from all padding has. `tally` holds the counts as (limbs, height, width);
-    see `padviz.wide`. Read `counts` instead.
+    number that a unit far from all padding has.
+
+    A map that repeats inside is kept as its core: `tally` holds the core's counts as (limbs, height,
+    width), see `padviz.wide`, and `rows` and `cols` say which of its rows and columns each position
+    has. All figures and pictures come from the core; `counts` is the whole map, made when it is read.
 
     Examples
     --------
     >>> import padviz
     >>> padviz.usage("vgg19", 512).max == 9**16
     True
+    >>> huge = padviz.usage("resnet50", 65536)
+    >>> huge, huge.tally.shape
+    (<CountMap resnet50 65536x65536 2397971307776..5625490089369600 paths>, (1, 448, 448))
+    >>> huge.counts_at([0, -1], [0, 30_000]).tolist()
+    [[59303702250160, 480057408321520], [11902225391184, 96434459193600]]
     """
 
     network: Network
@@ -93,17 +104,41 @@ class CountMap:
     target: Target
     unit: list[list[int]] | list[int] | None
     tally: Array
+    rows: Tiling
+    cols: Tiling
     full: int | float | None = None
 
     @cached_property
     def counts(self) -> NDArray[Any]:
-        """Shape (height, width): int64, or Python ints where int64 cannot hold them, or float64."""
-        return wide.to_ints(self.tally)
+        """Shape (height, width): int64, or Python ints where int64 cannot hold them, or float64.
+
+        Raises
+        ------
+        SizeError
+            If the map does not fit into memory; `counts_at` gives parts of it.
+        """
+        if not self.rows.copies and not self.cols.copies:
+            return wide.to_ints(self.tally)
+        try:
+            return self.counts_at(slice(None), slice(None))
+        except MemoryError:
+            what = f"the counts of all {self.shape[0]} x {self.shape[1]} positions do not fit into memory"
+            hint = "write them as .npz, which keeps what repeats once, or read parts with counts_at(rows, cols)"
+            raise SizeError(what, where=self.network.name, hint=hint) from None
+
+    def counts_at(self, rows: Any, cols: Any) -> NDArray[Any]:
+        """The counts where those rows and columns cross, exact: positions, ranges or slices.
+
+        >>> import padviz
+        >>> padviz.usage("vgg19", 4096).counts_at(range(2), slice(-2, None)).shape
+        (2, 2)
+        """
+        return wide.to_ints(self.tally[:, self.rows.index[rows][:, None], self.cols.index[cols]])
 
     @property
     def shape(self) -> Size:
         """(height, width) of the map: pixels, or units for coverage."""
-        return self.tally.shape[1], self.tally.shape[2]
+        return self.rows.n, self.cols.n
 
     @cached_property
     def max(self) -> int | float:
@@ -118,18 +153,28 @@ class CountMap:
     @cached_property
     def total(self) -> int | float:
         """The sum over all positions, a Python int."""
-        return wide.total(self.tally)
+        return wide.total(self.tally, *self._times())
 
     @property
     def share(self) -> NDArray[np.float64]:
         """Counts over `full`: of a unit's paths, the share that starts at real pixels (coverage maps)."""
         if self.full is None:
             raise OptionError("a usage map has no share; only coverage has", where=self.network.name)
-        return wide.shares(self.tally) * (self.max / self.full)
+        return self.relative() * (self.max / self.full)
+
+    def relative(self, blocks: Size = (1, 1)) -> NDArray[np.float64]:
+        """Counts over the largest one: means over blocks of so many rows and columns, rounded to float64.
+
+        >>> import padviz
+        >>> padviz.usage("vgg19", 65536).relative((4096, 65536)).round(3).ravel()[[0, 1, -1]]
+        array([0.995, 0.999, 0.995])
+        """
+        values = wide.shares(self.tally)
+        return self.cols.means(self.rows.means(values, blocks[0]).T, blocks[1]).T
 
     def at(self, row: int, col: int) -> int | float:
         """The count at one position, a Python number."""
-        return wide.value_at(self.tally, row, col)
+        return wide.value_at(self.tally, self.rows.of(row % self.rows.n), self.cols.of(col % self.cols.n))
 
     def summary(self) -> Summary:
         """The figures that describe the map; see `Summary`."""
@@ -148,10 +193,11 @@ class CountMap:
             mean=_mean(self.total, height * width),
             centre=at(height // 2, width // 2),
             corners=Corners(at(0, 0), at(0, -1), at(-1, 0), at(-1, -1)),
-            marginalised=wide.count_below_half(self.tally, self.max) / (height * width),
-            asymmetry=PerAxis(self._asymmetry(1), self._asymmetry(2)),
-            skew=PerAxis(self._skew(1), self._skew(2)),
+            marginalised=wide.count_below_half(self.tally, self.max, *self._times()) / (height * width),
+            asymmetry=PerAxis(self._asymmetry(0), self._asymmetry(1)),
+            skew=PerAxis(self._skew(0), self._skew(1)),
             gates_left_out=len(self.network.gates),
+            method="tiled" if self.rows.copies or self.cols.copies else "dense",
         )
 
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
@@ -169,16 +215,23 @@ class CountMap:
         height, width = self.shape
         return f"<CountMap {self.network.name} {height}x{width} {self.min}..{self.max} paths>"
 
+    def _times(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """How often the map has each row and each column of the core."""
+        return self.rows.times(), self.cols.times()
+
     def _asymmetry(self, axis: int) -> float:
         if not self.max:
             return 0.0
-        return wide.largest_difference(self.tally, np.flip(self.tally, axis)) / self.max
+        here, mirrored = (self.rows, self.cols)[axis].mirrored()
+        return wide.largest_difference(self.tally.take(here, axis + 1), self.tally.take(mirrored, axis + 1)) / self.max
 
     def _skew(self, axis: int) -> float:
-        n = self.tally.shape[axis]
-        first = wide.total(self.tally.take(range(n // 2), axis))
-        second = wide.total(self.tally.take(range(n - n // 2, n), axis))
-        return (second - first) / self.total if self.total else 0.0
+        n, times = self.shape[axis], [*self._times()]
+        halves = []
+        for half in (slice(n // 2), slice(n - n // 2, n)):
+            times[axis] = (self.rows, self.cols)[axis].times(half)
+            halves.append(wide.total(self.tally, *times))
+        return (halves[1] - halves[0]) / self.total if self.total else 0.0
 
 
 def _mean(total: int | float, n: int) -> float:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from operator import index
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from padviz.counts import CountMap, Target
 from padviz.errors import OptionError, PadvizError, UnknownName
-from padviz.network import Network, Size, names_of, resolve_both, upto
+from padviz.network import Network, Size, names_of, resolve_both, sizes_of, upto
 from padviz.schemes import with_mean_pooling, with_padding
 from padviz.sources import load_at
+from padviz.tiling import Tiling, coverage_tilings, usage_tiling
 from padviz.walk import Box, Walk, count_backward, count_forward
 
 
@@ -66,10 +67,15 @@ def usage(
     >>> padviz.usage("resnet50", 224).counts[0, 0]
     np.int64(59303702250160)
     """
-    declared, walk = _ready(network, size, padding, layer, pooling, engine)
-    picked, box = _box(unit, walk.shapes)
-    tally = count_backward(walk, box)
-    return CountMap(declared, walk.size, padding, pooling, _target(walk.shapes), picked, tally)
+    asked = _asked(network, size, padding, layer, pooling, engine)
+    picked, box = _box(unit, asked.shapes)
+    rows, cols = (
+        usage_tiling(asked.walked, axis, n, asked.at) if unit is None else Tiling(n)
+        for axis, n in enumerate(asked.size)
+    )
+    tally = count_backward(asked.walk((rows.kept, cols.kept), engine), box)
+    target = _target(asked.shapes)
+    return CountMap(asked.declared, asked.size, padding, pooling, target, picked, tally, rows, cols)
 
 
 def coverage(
@@ -125,10 +131,13 @@ def coverages(
     >>> [found.shape for found in coverages("vgg11", 64, layers=["features.0", "features.20"])]
     [(64, 64), (2, 2)]
     """
-    declared, walk = _ready(network, size, padding, layers, pooling, engine)
+    asked = _asked(network, size, padding, layers, pooling, engine)
+    rows, cols = (coverage_tilings(asked.walked, axis, n, asked.at) for axis, n in enumerate(asked.size))
+    counted = count_forward(asked.walk((rows[0].kept, cols[0].kept), engine))
     found = []
-    for (name, shape), (tally, full) in zip(walk.shapes.items(), count_forward(walk), strict=True):
-        found.append(CountMap(declared, walk.size, padding, pooling, _target({name: shape}), None, tally, full))
+    for (name, shape), (tally, full), *tiles in zip(asked.shapes.items(), counted, rows[1:], cols[1:], strict=True):
+        of = _target({name: shape})
+        found.append(CountMap(asked.declared, asked.size, padding, pooling, of, None, tally, tiles[0], tiles[1], full))
     return tuple(found)
 
 
@@ -151,15 +160,34 @@ def usages(choices: Iterable[tuple[Any, ...]]) -> list[CountMap | PadvizError]:
     return found
 
 
-def _ready(
+class _Asked(NamedTuple):
+    """What a count was asked for, checked: the network as declared and as it is walked, and where its targets are."""
+
+    declared: Network
+    walked: Network
+    size: Size
+    at: tuple[int, ...]
+
+    @property
+    def shapes(self) -> dict[str, Size]:
+        """Shape of each target layer."""
+        rows, cols = (sizes_of(self.walked, axis, n) for axis, n in enumerate(self.size))
+        return {self.walked.layers[i].name: (rows[i], cols[i]) for i in self.at}
+
+    def walk(self, core: Size, engine: str) -> Walk:
+        """The walk through the network at the size of a core."""
+        return Walk(self.walked, *resolve_both(self.walked, core), self.at, engine)
+
+
+def _asked(
     network: str | Path | Network,
     size: int | Sequence[int] | None,
     padding: str | None,
     layer: str | Sequence[str] | None,
     pooling: str,
     engine: str,
-) -> tuple[Network, Walk]:
-    """The network as declared, up to the target layers, and the walk through it that was asked for."""
+) -> _Asked:
+    """The network up to the target layers, with the padding and the pooling that were asked for."""
     if engine not in ("auto", "numpy", "numba"):
         raise OptionError(f"engine {engine!r} is not known", where="engine", hint="use auto, numpy or numba")
     if pooling not in ("count", "mean"):
@@ -172,8 +200,7 @@ def _ready(
     walked = with_padding(pruned, padding)
     if pooling == "mean":
         walked = with_mean_pooling(walked)
-    at = tuple(walked.index[name] for name in targets)
-    return pruned, Walk(walked, pixels, *resolve_both(walked, pixels), at, engine)
+    return _Asked(pruned, walked, pixels, tuple(walked.index[name] for name in targets))
 
 
 def _target(shapes: Mapping[str, Size]) -> Target:

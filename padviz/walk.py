@@ -9,30 +9,24 @@ import numpy as np
 from padviz.axis import AxisMap, Window
 from padviz.errors import PadvizError, SizeError
 from padviz.kernels import LIMB_BITS, Array, apply, carry
-from padviz.network import Network, Resolved, Size, backward, forward
+from padviz.network import Network, Resolved, backward, forward
 from padviz.wide import HOLDS, limbs_for
 
 Box = tuple[slice, slice]
+WHOLE: Box = slice(None), slice(None)
 MOST_NUMBERS = 1 << 27  # in one layer's array: 1 GiB
 MOST_BITS = 14_000  # of a count: what Python prints
 
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """What is walked: a network of which nothing is beside the way to its targets, and its axes at `size`."""
+    """What is walked: a network of which nothing is beside the way to its targets, and its axes at one size."""
 
     network: Network
-    size: Size
     rows: Resolved
     cols: Resolved
     targets: tuple[int, ...]
     engine: str
-
-    @property
-    def shapes(self) -> dict[str, Size]:
-        """Shape of each target layer."""
-        layers = self.network.layers
-        return {layers[i].name: (self.rows.sizes[i], self.cols.sizes[i]) for i in self.targets}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +73,7 @@ def count_backward(walk: Walk, box: Box) -> Array:
 
     if limbs == 1 and len(targets) == 1 and is_chain(network):  # nothing adds up: an outer product of two vectors
         flat = Resolved((1,) * len(network.layers), (None,) * len(network.layers))
-        whole = slice(None)
-        return counted(walk.rows, flat, (box[0], whole)) * counted(flat, walk.cols, (whole, box[1]))
+        return counted(walk.rows, flat, (box[0], WHOLE[1])) * counted(flat, walk.cols, (WHOLE[0], box[1]))
     return counted(walk.rows, walk.cols, box)
 
 
@@ -88,7 +81,7 @@ def count_forward(walk: Walk) -> list[tuple[Array, int | float]]:
     """Paths that reach the units of each target, (limbs, height, width), and how many a unit far from padding has."""
     full = forward(walk.network, walk.targets, 1, lambda i, v: v * _taps(walk, i))
     exact, limbs = _width(walk, max(full))
-    ones = _seed((limbs, *walk.size), (slice(None), slice(None)), np.int64 if exact else np.float64)
+    ones = _seed((limbs, walk.rows.sizes[0], walk.cols.sizes[0]), WHOLE, np.int64 if exact else np.float64)
     rows, cols = walk.rows.maps, walk.cols.maps
     tallies = forward(walk.network, walk.targets, ones, lambda i, v: _push(rows[i], cols[i], v, walk.engine))
     for tally in tallies:

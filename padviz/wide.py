@@ -62,11 +62,15 @@ def from_bytes(digits: NDArray[np.uint8]) -> NDArray[Any]:
     return values
 
 
-def total(tally: Array) -> int | float:
-    """The sum over all positions: exact for counts."""
+def total(tally: Array, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> int | float:
+    """The sum over all positions, with each row and each column taken so many times: exact for counts.
+
+    >>> total(np.array([[[1, 2]]]), np.array([3]), np.array([1, 10]))
+    63
+    """
     if tally.dtype.kind == "f":
-        return float(tally.sum())
-    return sum(_exact_sum(limb) << (LIMB_BITS * i) for i, limb in enumerate(tally))
+        return float(rows @ tally[0] @ cols)
+    return sum(_exact_sum(limb, rows, cols) << (LIMB_BITS * i) for i, limb in enumerate(tally))
 
 
 def largest(tally: Array) -> int | float:
@@ -89,17 +93,18 @@ def value_at(tally: Array, row: int, col: int) -> int | float:
     return value
 
 
-def count_below_half(tally: Array, peak: int | float) -> int:
-    """How many positions have twice their value below `peak`."""
+def count_below_half(tally: Array, peak: int | float, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> int:
+    """How many positions have twice their value below `peak`, with each row and column taken so many times."""
     if tally.dtype.kind == "f":
-        return int((2 * tally[0] < peak).sum())
-    half = (int(peak) + 1) // 2  # 2 v < peak exactly when v < half
-    below = np.zeros(tally.shape[1:], dtype=bool)
-    level = np.ones(tally.shape[1:], dtype=bool)
-    for limb, digit in reversed(list(zip(tally, _digits(half, len(tally)), strict=True))):
-        below |= level & (limb < digit)
-        level &= limb == digit
-    return int(below.sum())
+        below = 2 * tally[0] < peak
+    else:
+        half = (int(peak) + 1) // 2  # 2 v < peak exactly when v < half
+        below = np.zeros(tally.shape[1:], dtype=bool)
+        level = np.ones(tally.shape[1:], dtype=bool)
+        for limb, digit in reversed(list(zip(tally, _digits(half, len(tally)), strict=True))):
+            below |= level & (limb < digit)
+            level &= limb == digit
+    return int(rows @ (below @ cols))
 
 
 def largest_difference(a: Array, b: Array) -> int | float:
@@ -144,7 +149,10 @@ def _digits(value: int, limbs: int) -> Iterator[int]:
     yield value
 
 
-def _exact_sum(limb: Array) -> int:
-    """Sum int64 without wrapping: the two halves of each number apart."""
-    low = int((limb & 0xFFFFFFFF).sum())
-    return (int((limb >> 32).sum()) << 32) + low
+def _exact_sum(limb: Array, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> int:
+    """Sum int64 without wrapping: the two halves of each number apart, and the columns as Python ints.
+
+    A half has 32 bits, and the rows are at most 2**31 together.
+    """
+    low, high = (rows @ half for half in (limb & 0xFFFFFFFF, limb >> 32))
+    return sum(((int(h) << 32) + int(lo)) * int(times) for h, lo, times in zip(high, low, cols, strict=True))

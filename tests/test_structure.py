@@ -17,6 +17,7 @@ FLOORS = [
     {"axis", "wide"},
     {"network"},
     {"schemes"},
+    {"tiling"},
     {"sources", "counts"},
     {"walk", "store", "fields"},
     {"padding"},

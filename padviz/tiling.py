@@ -1,0 +1,271 @@
+"""Any size from a small core: what repeats inside a map, and how far the borders reach into it.
+
+When an input grows by one period, every layer grows by a whole number of rows. A row of a map then still holds
+what it held, either counted from the near end, where the far one does not reach it, or counted from the far end,
+where the near one does not. If all rows are of one kind or the other, the larger map follows from the smaller one:
+its middle repeats. So a core of the two borders and one period between them holds a map of any size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property, lru_cache
+from math import ceil, floor, lcm
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.axis import Adaptive, Fit, Op, Resize, Transposed, Window, place
+from padviz.network import Network, backward, forward, sizes_of
+from padviz.resize import origin_of, ratio_of, span_of
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """One axis of a map of `n` rows, kept as a core without `copies` of its periods; rows repeat from `start` on.
+
+    >>> tiling = Tiling(12, start=2, period=3, copies=2)
+    >>> tiling.kept, tiling.index.tolist()
+    (6, [0, 1, 2, 3, 4, 2, 3, 4, 2, 3, 4, 5])
+    """
+
+    n: int
+    start: int = 0
+    period: int = 1
+    copies: int = 0
+
+    @property
+    def kept(self) -> int:
+        """The number of rows in the core."""
+        return self.n - self.copies * self.period
+
+    @cached_property
+    def index(self) -> NDArray[np.int64]:
+        """Which row of the core each row of the map is: every row of the core occurs."""
+        index: NDArray[np.int64] = self.of(np.arange(self.n))
+        return index
+
+    def of(self, rows: Any) -> Any:
+        """The row of the core for one row of the map, or for an array of them."""
+        return rows - self.period * np.clip((rows - self.start) // self.period, 0, self.copies)
+
+    def times(self, rows: slice = slice(None)) -> NDArray[np.int64]:
+        """How often each row of the core occurs in the map, or in some of its rows."""
+        return np.bincount(self.index[rows], minlength=self.kept)
+
+    def mirrored(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The rows of the core that face each other in the map, first and last and so on: each pair once, both ways."""
+        index = self.index
+        pairs = np.unique(index * self.kept + index[::-1])
+        return pairs // self.kept, pairs % self.kept
+
+    def means(self, core: NDArray[np.float64], block: int) -> NDArray[np.float64]:
+        """Rows of the map, from those of its core: means over blocks of rows, of which the last may be smaller."""
+        if block == 1:
+            return core[self.index] if self.copies else core
+        starts = np.arange(0, self.n, block)
+        lengths = np.diff(np.append(starts, self.n))[:, None]
+        if not self.copies:
+            return np.add.reduceat(core, starts, axis=0) / lengths
+        weights = np.zeros((len(starts), self.kept))
+        np.add.at(weights, (np.arange(self.n) // block, self.index), 1)
+        return weights / lengths @ core
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """Rows that keep their numbers when the input grows by one period.
+
+    From `start` on they do if counted from the far end, before `stop` if counted from the near end.
+    """
+
+    start: int
+    stop: int
+
+    def __add__(self, other: Zone) -> Zone:
+        return Zone(max(self.start, other.start), min(self.stop, other.stop))
+
+
+NOWHERE = Zone(0, 0)
+
+
+class Reads(NamedTuple):
+    """What an operation reads: unit j reads rows between rate * j + low and rate * j + high.
+
+    Units outside of `alike` weigh their reads otherwise, and padding or clipping falls onto `edge` rows at each end.
+    """
+
+    rate: Any
+    low: Any
+    high: Any
+    edge: int
+    alike: Zone
+
+
+def usage_tiling(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Tiling:
+    """How the usage map of all units of the targets repeats along an axis of `n` input rows.
+
+    Examples
+    --------
+    >>> import padviz
+    >>> net = padviz.load("vgg19")
+    >>> tiling = usage_tiling(net, 0, 65536, (net.index["features.36"],))
+    >>> tiling.period, tiling.kept
+    (16, 288)
+    """
+    return _tilings(network, axis, n, targets, back=True)[0]
+
+
+def coverage_tilings(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> tuple[Tiling, ...]:
+    """How the input, and then the coverage map of each target, repeats along an axis of `n` input rows."""
+    return _tilings(network, axis, n, targets, back=False)
+
+
+@lru_cache(1024)
+def _tilings(network: Network, axis: int, n: int, targets: tuple[int, ...], *, back: bool) -> tuple[Tiling, ...]:
+    sizes, grows = sizes_of(network, axis, n), growth(network, axis)
+    places = (0,) if back else (0, *targets)
+    if grows is None or axis in network.fixed:
+        return tuple(Tiling(sizes[i]) for i in places)
+    axes = _Axis(network, axis, sizes, grows)
+    if back:
+        zones = [backward(network, {i: axes.whole(i) for i in targets}, axes.pulled) or axes.whole(0)]
+    else:
+        zones = [axes.whole(0), *forward(network, targets, axes.whole(0), axes.pushed)]
+    for i, zone in zip(places, zones, strict=True):
+        axes.need(i, zone)
+    copies = max(0, min(axes.copies))
+    return tuple(
+        Tiling(sizes[i], zone.start, grows[i], copies) if grows[i] else Tiling(sizes[i])
+        for i, zone in zip(places, zones, strict=True)
+    )
+
+
+@lru_cache(256)
+def growth(network: Network, axis: int) -> tuple[int, ...] | None:
+    """By how many rows each layer grows with the input: as few as leave no fractions. None where branches part.
+
+    >>> import padviz
+    >>> growth(padviz.load("vgg19"), 0)[:7]
+    (16, 16, 16, 16, 16, 8, 8)
+    """
+    rates = [Fraction(1)]
+    for layer in network.layers[1:]:
+        if len({rates[i] for i in layer.inputs}) > 1:
+            return None
+        like = Fraction(0) if layer.like is None else rates[layer.like]
+        rates.append(_rate(layer.ops[axis], rates[layer.inputs[0]], like))
+    period = lcm(*(rate.denominator for rate in rates))
+    return tuple(int(rate * period) for rate in rates)
+
+
+def _rate(op: Op | None, entering: Fraction, like: Fraction) -> Fraction:
+    """Rows out per row of the input, in the long run."""
+    if op is None:
+        return entering
+    if isinstance(op, Window):
+        return entering / op.stride
+    if isinstance(op, Transposed):
+        return entering * op.stride
+    if isinstance(op, Resize) and op.scale is not None:
+        return entering * op.scale
+    return like if isinstance(op, Fit) or (isinstance(op, Resize) and op.size is None) else Fraction(0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """An axis on which zones are followed; `copies` are the periods that each layer met can do without."""
+
+    network: Network
+    axis: int
+    sizes: tuple[int, ...]
+    grows: tuple[int, ...]
+    copies: list[int] = field(default_factory=list)
+
+    def whole(self, i: int) -> Zone:
+        return Zone(0, self.sizes[i])
+
+    def need(self, i: int, zone: Zone) -> None:
+        """Keep a period of layer `i` between the borders; a layer that does not grow must be the same throughout."""
+        if self.grows[i]:
+            self.copies.append((zone.stop - zone.start) // self.grows[i] - 1)
+        elif zone != self.whole(i):
+            self.copies.append(-1)
+
+    def pulled(self, i: int, zone: Zone) -> Zone:
+        """The zone of what layer `i` reads, seen from it: rows whose readers all keep their numbers."""
+        j = self.network.layers[i].inputs[0]
+        op = self.network.layers[i].ops[self.axis]
+        self.need(i, zone)
+        if op is None:
+            return zone
+        if not self.grows[i] and zone == self.whole(i) and (not self.grows[j] or op == Adaptive(1)):
+            return self.whole(j)
+        reads = self._reads(i, j, op)
+        if reads is None:
+            return NOWHERE
+        zone += reads.alike
+        start = floor(reads.rate * (zone.start - 1) + reads.high) + 1
+        stop = ceil(reads.rate * zone.stop + reads.low)
+        return Zone(start, stop) + self._inside(j, reads.edge)
+
+    def pushed(self, i: int, zone: Zone) -> Zone:
+        """The zone of layer `i`, from that of what it reads: units that read rows which keep their numbers."""
+        j = self.network.layers[i].inputs[0]
+        op = self.network.layers[i].ops[self.axis]
+        if op is None:
+            return zone
+        if not self.grows[i] and not self.grows[j] and zone == self.whole(j):
+            return self.whole(i)
+        reads = self._reads(i, j, op)
+        if reads is None:
+            self.copies.append(-1)
+            return NOWHERE
+        zone += self._inside(j, reads.edge)
+        self.need(j, zone)
+        start = floor((zone.start - 1 - reads.low) / reads.rate) + 1
+        stop = ceil((zone.stop - reads.high) / reads.rate)
+        return Zone(start, stop) + self.whole(i)
+
+    def _inside(self, i: int, edge: int) -> Zone:
+        return Zone(edge, self.sizes[i] - edge)
+
+    def _reads(self, i: int, j: int, op: Op) -> Reads | None:
+        """What layer `i` reads of layer `j`; None where that does not move along as the input grows."""
+        n, n_out = self.sizes[j], self.sizes[i]
+        reads = reads_of(op, n, n_out)
+        if reads is None or not self.grows[i] or reads.rate * self.grows[i] != self.grows[j]:
+            return None
+        self.need(i, Zone(0, n_out - 1))  # no core of a single unit, which some grids treat apart
+        return reads
+
+
+def reads_of(op: Op, n: int, n_out: int) -> Reads | None:
+    """Where the units of an operation read; None where that has no fixed rate.
+
+    >>> reads_of(Window(7, stride=2, padding=(3, 3)), 224, 112)[:4]
+    (2, -3, 3, 0)
+    """
+    alike = Zone(0, n_out)
+    if isinstance(op, Window):
+        before, after, _ = place(op, n)
+        pads, edge = max(before, after), 0
+        if op.mode == "partial":
+            alike = Zone(-(-before // op.stride), (n + before - op.extent) // op.stride + 1)
+        elif op.mode != "zero" and pads > 0:
+            edge = 1 if op.mode == "replicate" else pads + 1
+        return Reads(op.stride, -before, op.extent - 1 - before, edge, alike)
+    if isinstance(op, Transposed):
+        first, last = op.padding[0] - op.dilation * (op.kernel - 1), op.padding[0]
+        return Reads(Fraction(1, op.stride), Fraction(first, op.stride), Fraction(last, op.stride), 0, alike)
+    if isinstance(op, Fit):
+        before = (n_out - n) // 2 if n_out > n else -((n - n_out) // 2)
+        return Reads(1, -before, -before, 0, alike)
+    if isinstance(op, Resize) and n_out > 1:
+        rate, origin = ratio_of(op, n, n_out), origin_of(op, n, n_out)
+        spans = [(span_of(op, origin + unit * rate), unit * rate) for unit in range(rate.denominator)]
+        low, high = min(span[0] - at for span, at in spans), max(span[1] - at for span, at in spans)
+        return Reads(rate, low, high, 1, alike)
+    return None

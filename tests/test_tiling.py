@@ -1,0 +1,193 @@
+"""Maps made of a core equal maps counted whole, in every pixel and every figure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import to_builtins
+
+import padviz
+from padviz import CountMap, PadvizError, paths
+from padviz.schemes import SCHEMES
+from padviz.sources.config import parse, zoo
+from padviz.tiling import Tiling, growth
+from padviz.walk import WHOLE, count_backward, count_forward
+from tests.strategies import networks
+
+FAR = 100_000  # rows, more than any core
+SHORT = {
+    "ssd300_vgg16": 310,
+    "inception_v3": 160,
+    "convnext_tiny": 160,
+    "unet": 196,
+}  # the other axis, where 97 rows are too few
+MODES = ["zero", "replicate", "reflect", "symmetric", "circular", "partial"]
+
+
+def expanded(found: CountMap) -> np.ndarray:
+    """The limbs of every position."""
+    return found.tally[:, found.rows.index[:, None], found.cols.index]
+
+
+def assert_same(found: CountMap, tally: np.ndarray) -> None:
+    """Every count and every figure of a map, against those of the map that was counted whole."""
+    if tally.dtype.kind == "f":
+        np.testing.assert_allclose(found.counts, tally[0], rtol=1e-12, atol=0)
+        return
+    assert (expanded(found) == tally).all()
+    assert len(tally) > 1 or (found.counts == tally[0]).all()
+    height, width = tally.shape[1:]
+    whole = replace(found, tally=tally, rows=Tiling(height), cols=Tiling(width)).summary()
+    assert whole.method == "dense"
+    assert figures(found.summary()) == figures(whole)
+
+
+def figures(summary: padviz.Summary) -> dict[str, Any]:
+    """All figures of a map, whichever way it was counted."""
+    return {**to_builtins(summary), "method": None}
+
+
+def compare(network: padviz.Network, size: tuple[int, int], scheme: str | None, pooling: str = "count") -> set[str]:
+    """Usage and coverage against dense walks; which methods were used."""
+    asked = paths._asked(network, size, scheme, None, pooling, "auto")
+    usage = padviz.usage(network, size, scheme, pooling=pooling)
+    assert_same(usage, count_backward(asked.walk(size, "auto"), WHOLE))
+    coverages = paths.coverages(network, size, scheme, pooling=pooling)
+    for found, (tally, _) in zip(coverages, count_forward(asked.walk(size, "auto")), strict=True):
+        assert_same(found, tally)
+    return {usage.summary().method}
+
+
+@cache
+def core_of(name: str, scheme: str | None, axis: int = 0) -> tuple[int, int]:
+    """The core of a network of the zoo on an axis, and its period; (0, 0) where the scheme does not suit it."""
+    asked = paths._asked(name, (FAR, FAR), scheme, None, "count", "auto")
+    try:
+        tiling = paths.usage_tiling(asked.walked, axis, FAR, asked.at)
+    except PadvizError:
+        return 0, 0
+    assert tiling.copies > 0
+    return tiling.kept, tiling.period
+
+
+@pytest.mark.parametrize("scheme", [None, *SCHEMES])
+@pytest.mark.parametrize("name", zoo())
+@given(data=st.data())
+@settings(max_examples=3)
+def test_a_tiled_map_is_the_dense_one(name: str, scheme: str | None, data: Any) -> None:
+    core, period = core_of(name, scheme)
+    if not core:  # branches that valid and full take apart: refused, and tested as such
+        assert scheme in ("valid", "full")
+        return
+    most = 2 * core + period if core < 450 else core + 2 * period
+    long = data.draw(st.integers(core + period, most), "long")
+    short = SHORT.get(name, 97) if scheme != "valid" else 1100
+    other = data.draw(st.integers(core + period, most), "other") if core < 450 else short
+    size = (long, other) if data.draw(st.booleans(), "upright") else (other, long)
+    pooling = data.draw(st.sampled_from(["count", "mean"]), "pooling")
+    assert compare(padviz.load(name), size, scheme, pooling) == {"tiled"}
+
+
+@pytest.mark.parametrize("name", zoo())
+def test_sizes_of_every_remainder_are_tiled_alike(name: str) -> None:
+    core, period = core_of(name, None)
+    network = padviz.load(name)
+    for long in range(2 * core, 2 * core + period, 1 if core < 1000 else 5):
+        size = (long, SHORT.get(name, 64))
+        asked = paths._asked(network, size, None, None, "count", "auto")
+        found = padviz.usage(network, size)
+        assert found.rows.copies
+        assert (expanded(found) == count_backward(asked.walk(size, "auto"), WHOLE)).all()
+
+
+@given(
+    network=networks(most=8, modes=MODES),
+    size=st.tuples(st.integers(20, 120), st.integers(3, 60)),
+    pooling=st.sampled_from(["count", "mean"]),
+)
+@settings(max_examples=150)
+def test_random_networks_are_tiled_right(network: Any, size: tuple[int, int], pooling: str) -> None:
+    steps, _ = network
+    try:
+        compare(parse({"layers": steps}, "random"), size, None, pooling)
+    except PadvizError:
+        return
+
+
+@given(
+    start=st.integers(0, 9), period=st.integers(1, 7), copies=st.integers(0, 5), rest=st.integers(0, 9), data=st.data()
+)
+def test_an_index_visits_the_core_in_order_and_repeats_one_period(
+    start: int, period: int, copies: int, rest: int, data: Any
+) -> None:
+    tiling = Tiling(start + (copies + 1) * period + rest, start, period, copies)
+    index = tiling.index.tolist()
+    assert index[: start + period] == list(range(start + period))
+    assert index[len(index) - rest :] == list(range(tiling.kept - rest, tiling.kept))
+    assert index[start : start + (copies + 1) * period] == list(range(start, start + period)) * (copies + 1)
+    assert tiling.times().tolist() == [index.count(row) for row in range(tiling.kept)]
+    pairs = set(zip(*(each.tolist() for each in tiling.mirrored()), strict=True))
+    assert pairs == set(zip(index, index[::-1], strict=True))
+    values = np.arange(3.0 * tiling.kept).reshape(-1, 3) ** 2
+    block = data.draw(st.integers(1, tiling.n))
+    expected = [values[index[at : at + block]].mean(axis=0) for at in range(0, tiling.n, block)]
+    np.testing.assert_allclose(tiling.means(values, block), expected)
+
+
+def test_a_core_does_not_grow_with_the_input() -> None:
+    sizes = [padviz.usage("resnet50", n).tally.shape for n in (512, 2048, 65536)]
+    assert sizes == [(1, 448, 448)] * 3
+    assert padviz.usage("resnet50", (65537, 224)).tally.shape == (1, 417, 224)  # an even size has less of a border
+
+
+UNTILED = {
+    "a resize to a fixed size": [{"op": "resize", "size": 9}, {"op": "conv", "kernel": 3, "padding": 1}],
+    "an adaptive pool": [{"op": "adaptive", "output": 4}],
+    "the mean of the whole image": [{"op": "adaptive", "output": 1}, {"op": "resize", "size": 5}],
+    "corners that are aligned": [{"op": "resize", "scale": 2, "mode": "linear", "align_corners": True}],
+}
+
+
+@pytest.mark.parametrize("what", UNTILED)
+def test_what_does_not_repeat_is_counted_whole(what: str) -> None:
+    network = parse({"layers": UNTILED[what]}, what)
+    assert compare(network, (60, 55), None, "mean") == {"dense"}
+
+
+def test_single_units_are_counted_whole() -> None:
+    found = padviz.usage("vgg19", 512, unit=(3, 4))
+    assert (found.summary().method, found.tally.shape) == ("dense", (1, 512, 512))
+    assert padviz.usage("vgg19", 512).summary().method == "tiled"
+
+
+def test_branches_that_grow_apart_are_counted_whole() -> None:
+    branches = [[{"op": "conv", "kernel": 2, "stride": 2}], [{"op": "resize", "size": 15}]]
+    network = parse({"layers": [{"op": "add", "branches": branches}]}, "parted")
+    assert growth(network, 0) is None
+    assert compare(network, (30, 30), None) == {"dense"}
+
+
+def test_parts_of_a_map_are_read_without_the_rest() -> None:
+    found, whole = padviz.usage("resnet152", 1800), padviz.usage("resnet152", (1800, 64))
+    assert found.rows.copies
+    assert "counts" not in vars(found)
+    expected = whole.counts
+    assert (whole.counts_at(slice(3, 9), [0, -1]) == expected[3:9][:, [0, -1]]).all()
+    assert (whole.counts_at(range(2), slice(None)) == expected[:2]).all()
+    assert whole.at(-1, 5) == expected[-1, 5] == whole.counts_at([1799], [5])[0, 0]
+    assert "counts" not in vars(found)
+
+
+def test_a_map_that_does_not_fit_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_large(*_: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(CountMap, "counts_at", too_large)
+    with pytest.raises(PadvizError, match="1000000 x 1000000 positions do not fit into memory"):
+        _ = padviz.usage("vgg11", 1_000_000).counts
