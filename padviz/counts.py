@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -117,14 +119,8 @@ class CountMap:
         SizeError
             If the map does not fit into memory; `counts_at` gives parts of it.
         """
-        if not self.rows.copies and not self.cols.copies:
-            return wide.to_ints(self.tally)
-        try:
-            return self.counts_at(slice(None), slice(None))
-        except MemoryError:
-            what = f"the counts of all {self.shape[0]} x {self.shape[1]} positions do not fit into memory"
-            hint = "write them as .npz, which keeps what repeats once, or read parts with counts_at(rows, cols)"
-            raise SizeError(what, where=self.network.name, hint=hint) from None
+        with self._fitting():
+            return wide.to_ints(self.expanded())
 
     def counts_at(self, rows: Any, cols: Any) -> NDArray[Any]:
         """The counts where those rows and columns cross, exact: positions, ranges or slices.
@@ -133,7 +129,14 @@ class CountMap:
         >>> padviz.usage("vgg19", 4096).counts_at(range(2), slice(-2, None)).shape
         (2, 2)
         """
-        return wide.to_ints(self.tally[:, self.rows.index[rows][:, None], self.cols.index[cols]])
+        return wide.to_ints(self.expanded(rows, cols))
+
+    def expanded(self, rows: Any = slice(None), cols: Any = slice(None)) -> Array:
+        """The limbs of the counts where those rows and columns cross, shape (limbs, rows, columns)."""
+        if rows == cols == slice(None) and not self.rows.copies and not self.cols.copies:
+            return self.tally
+        with self._fitting():
+            return self.tally[:, self.rows.index[rows][:, None], self.cols.index[cols]]
 
     @property
     def shape(self) -> Size:
@@ -170,7 +173,8 @@ class CountMap:
         array([0.995, 0.999, 0.995])
         """
         values = wide.shares(self.tally)
-        return self.cols.means(self.rows.means(values, blocks[0]).T, blocks[1]).T
+        with self._fitting():
+            return self.cols.means(self.rows.means(values, blocks[0]).T, blocks[1]).T
 
     def at(self, row: int, col: int) -> int | float:
         """The count at one position, a Python number."""
@@ -214,6 +218,15 @@ class CountMap:
     def __repr__(self) -> str:
         height, width = self.shape
         return f"<CountMap {self.network.name} {height}x{width} {self.min}..{self.max} paths>"
+
+    @contextmanager
+    def _fitting(self) -> Iterator[None]:
+        try:
+            yield
+        except MemoryError:
+            what = f"the values of all {self.shape[0]} x {self.shape[1]} positions do not fit into memory"
+            hint = "write them as .npz, which keeps what repeats once, or read parts with counts_at(rows, cols)"
+            raise SizeError(what, where=self.network.name, hint=hint) from None
 
     def _times(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """How often the map has each row and each column of the core."""

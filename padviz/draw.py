@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz import wide
 from padviz.counts import CountMap, Target, unit_text
 from padviz.errors import OptionError, nearest
 from padviz.network import Size
 from padviz.store import aside
+from padviz.tiling import Tiling
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +25,7 @@ CMAP = "plasma"
 NUMBERED = 16  # maps up to this many rows and columns have their counts written in the cells
 DPI = 130
 SIDE, LEAST = 600, 100  # screen pixels: the longer side of a heat map, about, and the least of the shorter
+CRISP = 0.8  # of a screen pixel that a position has at least; where it would have less, means are drawn
 PROFILE, GAP, BAR = 80, 13, 16
 LEFT, RIGHT, BOTTOM, TOP = 90, 115, 64, 92
 SMALL, MEDIUM, LARGE = 7, 8, 12  # points
@@ -47,8 +48,12 @@ def heatmap(counts: CountMap, cmap: str = CMAP) -> Figure:
     from matplotlib.ticker import MaxNLocator
 
     title, line = caption(counts)
-    box_w, box_h = _box(counts.shape)
+    longest = _longest(counts.shape)
+    blocks = blocks_of(counts, int(longest / CRISP))
+    box_w, box_h = _box(counts.shape, blocks, longest)
     bar_x = LEFT + box_w + GAP + PROFILE + 26
+    if blocks != (1, 1):
+        line += f" · drawn as means of {blocks[0]} × {blocks[1]}"
     total_w = max(bar_x + BAR + RIGHT, LEFT + int(9 * max(len(line), 1.5 * len(title))))
     total_h = BOTTOM + box_h + GAP + PROFILE + TOP
     figure = new_figure(total_w, total_h)
@@ -56,17 +61,14 @@ def heatmap(counts: CountMap, cmap: str = CMAP) -> Figure:
     def axes(x: int, y: int, w: int, h: int) -> Axes:
         return figure.add_axes((x / total_w, y / total_h, w / total_w, h / total_h))
 
-    values, unit = scaled(counts)
-    blocks = (_block(values.shape[0], box_h), _block(values.shape[1], box_w))
-    if blocks != (1, 1):
-        line += f" · drawn as means of {blocks[0]} × {blocks[1]}"
+    values, unit = scaled(counts, blocks)
     main = axes(LEFT, BOTTOM, box_w, box_h)
     most = _top(counts, values)
-    image = _image(main, values, most, cmap, blocks)
+    image = _image(main, values, most, cmap, counts.shape)
     place = "pixels" if counts.full is None else "units"
     main.set_xlabel(f"column ({place})", fontsize=MEDIUM)
     main.set_ylabel(f"row ({place})", fontsize=MEDIUM)
-    _profiles(figure, values, most, blocks, (box_w, box_h))
+    _profiles(figure, values, most, counts.shape, blocks, (box_w, box_h))
     colours = figure.colorbar(image, cax=axes(bar_x, BOTTOM, BAR, box_h), ticks=MaxNLocator(6))
     colours.set_label(unit, fontsize=MEDIUM)
     colours.ax.tick_params(labelsize=SMALL)
@@ -105,8 +107,8 @@ def plot(counts: CountMap, ax: Axes | None = None, cmap: str = CMAP) -> Axes:
     """Draw the heat map alone into `ax`, with a title; without `ax`, the first axes of `heatmap`."""
     if ax is None:
         return heatmap(counts, cmap).axes[0]
-    values = scaled(counts)[0]
-    _image(ax, values, _top(counts, values), cmap)
+    values = scaled(counts, blocks_of(counts, 2 * SIDE))[0]
+    _image(ax, values, _top(counts, values), cmap, counts.shape)
     title, line = caption(counts)
     ax.set_title(f"{title}\n{line}", fontsize=MEDIUM)
     return ax
@@ -128,9 +130,9 @@ def write_bare(counts: CountMap, path: Path, cmap: str = CMAP, most: int | None 
     """Write the heat map alone as a PNG file, one image pixel per position; means where it has more than `most`."""
     from PIL.Image import fromarray
 
-    values = counts.share if counts.full is not None else wide.shares(counts.tally)
-    block = -(-max(values.shape) // most) if most else 1
-    colours = colour_map(cmap)(means(values, (block, block)), bytes=True)
+    block = -(-max(counts.shape) // most) if most else 1
+    values = scaled(counts, (block, block))[0]
+    colours = colour_map(cmap)(values / _top(counts, values), bytes=True)
     with aside(path) as temporary:
         fromarray(np.ascontiguousarray(colours[..., :3])).save(temporary, "png", compress_level=2)
 
@@ -159,17 +161,43 @@ def _rendered(figure: Figure, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def scaled(counts: CountMap) -> tuple[NDArray[np.float64], str]:
-    """Counts over a power of ten that makes them readable, and the unit that says so; coverage as a share."""
+def scaled(counts: CountMap, blocks: Size = (1, 1)) -> tuple[NDArray[np.float64], str]:
+    """Means over blocks of the counts over a power of ten that makes them readable, and the unit that says so.
+
+    Coverage is given as a share.
+    """
+    values, peak = counts.relative(blocks), counts.max
     if counts.full is not None:
-        return counts.share, "share of the paths"
-    peak = counts.max
+        return values * (peak / counts.full), "share of the paths"
     name = "paths" if counts.pooling == "count" and isinstance(peak, int) else "weighted paths"
     if peak < 100_000:
-        return counts.tally[0].astype(np.float64), f"{name} per pixel"
+        exact = counts.tally[0] if values.shape == counts.tally.shape[1:] else values * peak
+        return exact.astype(np.float64), f"{name} per pixel"
     power = len(str(int(peak))) - 1
     exponent = str(power).translate(SUPERSCRIPT)
-    return wide.shares(counts.tally) * (int(peak) / 10**power), f"{name} per pixel (×10{exponent})"
+    return values * (int(peak) / 10**power), f"{name} per pixel (×10{exponent})"
+
+
+def blocks_of(counts: CountMap, pixels: int) -> Size:
+    """The blocks (rows, columns) whose means draw a map on so many screen pixels.
+
+    Where the map repeats, blocks are whole periods or whole parts of one: others would beat with it and draw
+    stripes that are not there.
+
+    >>> import padviz
+    >>> blocks_of(padviz.usage("resnet50", 512), 600), blocks_of(padviz.usage("resnet50", 65536), 600)
+    ((1, 1), (128, 128))
+    """
+    least = -(-max(counts.shape) // pixels)
+    return _block(counts.rows, least), _block(counts.cols, least)
+
+
+def _block(tiling: Tiling, least: int) -> int:
+    least = min(least, max(1, tiling.n // LEAST))
+    if least >= tiling.period:
+        return -(-least // tiling.period) * tiling.period
+    part = next(part for part in range(least, tiling.period + 1) if tiling.period % part == 0)
+    return part if tiling.n >= LEAST * part else least
 
 
 def caption(counts: CountMap) -> tuple[str, str]:
@@ -201,30 +229,10 @@ def _of(target: Target) -> str:
     return f"{shortened(target.layer)} ({target.shape[0]} × {target.shape[1]})"
 
 
-def means(values: NDArray[np.float64], blocks: Size) -> NDArray[np.float64]:
-    """Means over blocks of rows and columns; the last ones may be smaller.
-
-    >>> means(np.arange(6.0).reshape(2, 3), (2, 2))
-    array([[2. , 3.5]])
-    """
-    for axis, block in enumerate(blocks):
-        if block > 1:
-            starts = np.arange(0, values.shape[axis], block)
-            lengths = np.diff(np.append(starts, values.shape[axis]))
-            sums = np.add.reduceat(values, starts, axis=axis)
-            values = sums / (lengths[:, None] if axis == 0 else lengths)
-    return values
-
-
 def sampling(values: NDArray[np.float64], pixels: float) -> Literal["nearest", "auto"]:
     """How matplotlib should draw values so wide on so many screen pixels: crisp, or smooth where cells would alias."""
-    wide = values.shape[1]
-    return "nearest" if pixels % wide < 0.01 or pixels > 3 * wide else "auto"
-
-
-def _block(n: int, pixels: int) -> int:
-    """How many positions a screen pixel stands for, where there are more than matplotlib should resample."""
-    return -(-n // pixels) if n > 2 * pixels else 1
+    cells = values.shape[1]
+    return "nearest" if pixels % cells < 0.01 or pixels > 3 * cells else "auto"
 
 
 def _top(counts: CountMap, values: NDArray[np.float64]) -> float:
@@ -232,26 +240,29 @@ def _top(counts: CountMap, values: NDArray[np.float64]) -> float:
     return 1.0 if counts.full is not None else float(values.max()) or 1.0
 
 
-def _box(shape: Size) -> tuple[int, int]:
-    """Screen pixels of a heat map, (width, height): whole ones per image pixel where the map is not too large.
+def _longest(shape: Size) -> int:
+    """About how many screen pixels the longer side of a heat map takes."""
+    return SIDE if max(shape) < 2 * min(shape) else int(1.3 * SIDE)
 
-    >>> _box((224, 224)), _box((512, 512)), _box((1500, 1000))
-    ((672, 672), (512, 512), (400, 600))
+
+def _box(shape: Size, blocks: Size, longest: int) -> tuple[int, int]:
+    """Screen pixels of a heat map, (width, height): whole ones for every block along the longer side.
+
+    >>> _box((224, 224), (1, 1), 600), _box((512, 512), (1, 1), 600), _box((1500, 1000), (4, 4), 600)
+    ((672, 672), (512, 512), (500, 750))
     """
-    height, width = shape
-    longest = SIDE if max(shape) < 2 * min(shape) else 1.3 * SIDE
-    zoom = longest / max(shape)
-    zoom = round(zoom) if zoom > 0.8 else zoom
-    return max(round(width * zoom), LEAST), max(round(height * zoom), LEAST)
+    block = blocks[0] if shape[0] >= shape[1] else blocks[1]
+    zoom = max(1, round(longest * block / max(shape))) / block
+    return max(round(shape[1] * zoom), LEAST), max(round(shape[0] * zoom), LEAST)
 
 
-def _image(ax: Axes, values: NDArray[np.float64], most: float, cmap: str, blocks: Size = (1, 1)) -> Any:
+def _image(ax: Axes, values: NDArray[np.float64], most: float, cmap: str, shape: Size) -> Any:
     from matplotlib.ticker import MaxNLocator
 
     colours = colour_map(cmap)
-    height, width = values.shape
+    height, width = shape
     image = ax.imshow(
-        means(values, blocks),
+        values,
         cmap=colours,
         vmin=0,
         vmax=most,
@@ -262,10 +273,10 @@ def _image(ax: Axes, values: NDArray[np.float64], most: float, cmap: str, blocks
     ax.tick_params(labelsize=SMALL)
     for axis, pixels in ((ax.xaxis, ax.bbox.width), (ax.yaxis, ax.bbox.height)):
         axis.set_major_locator(MaxNLocator(max(2, int(pixels / DPI * 1.4)), integer=True))
-    for axis, length in ((ax.xaxis, values.shape[1]), (ax.yaxis, values.shape[0])):
+    for axis, length in ((ax.xaxis, width), (ax.yaxis, height)):
         if length == 1:
             axis.set_ticks([0])
-    if max(values.shape) <= NUMBERED:
+    if max(shape) <= NUMBERED:
         _write_numbers(ax, values, image, share=most == 1)
     return image
 
@@ -287,24 +298,32 @@ def ink(image: Any, value: float) -> str:
     return "w" if 0.3 * red + 0.59 * green + 0.11 * blue < 0.5 else "k"
 
 
-def _profiles(figure: Figure, values: NDArray[np.float64], peak: float, blocks: Size, box: Size) -> None:
-    """The counts along the centre row, above the map, and along the centre column, beside it; `box` is the map's.
+def _profiles(figure: Figure, values: NDArray[np.float64], peak: float, shape: Size, blocks: Size, box: Size) -> None:
+    """The values along the centre row, above the map, and along the centre column, beside it; `box` is the map's.
 
     Drawn without axes, which cost more to make than all that they would hold here.
     """
-    height, width = values.shape
+    (height, width), (row, col) = shape, (shape[0] // 2 // blocks[0], shape[1] // 2 // blocks[1])
     most = f"{peak:,.0f}" if peak >= 1000 else f"{peak:.3g}"
     above, beside = BOTTOM + box[1] + GAP, LEFT + box[0] + GAP
-    along = means(values[height // 2][None], (1, blocks[1]))[0], means(values[:, width // 2][None], (1, blocks[0]))[0]
     place, length = _edges(width, blocks[1]) * box[0] / width, PROFILE / (1.05 * peak)
-    _filled(figure, LEFT + place, above + length * along[0], above, upright=True)
+    _filled(figure, LEFT + place, above + length * values[row], above, upright=True)
     place = box[1] - _edges(height, blocks[0]) * box[1] / height
-    _filled(figure, BOTTOM + place, beside + length * along[1], beside, upright=False)
-    _lettered(figure, LEFT + box[0], above + PROFILE + 2, f"row {height // 2}", "right", "bottom")
-    _lettered(figure, beside + PROFILE // 2, BOTTOM - 30, f"column {width // 2}", "center", "top")
+    _filled(figure, BOTTOM + place, beside + length * values[:, col], beside, upright=False)
+    _lettered(figure, LEFT + box[0], above + PROFILE + 2, _meant("row", row, blocks[0], height), "right", "bottom")
+    _lettered(figure, beside + PROFILE // 2, BOTTOM - 30, _meant("column", col, blocks[1], width), "center", "top")
     for value, text in ((0.0, "0"), (peak, most)):
         _lettered(figure, LEFT - 6, above + length * value, text, "right", "center")
         _lettered(figure, beside + length * value, BOTTOM - 6, text, "center", "top")
+
+
+def _meant(what: str, at: int, block: int, n: int) -> str:
+    """The positions of a block, in words.
+
+    >>> _meant("row", 3, 1, 7), _meant("row", 1, 4, 7)
+    ('row 3', 'rows 4 to 6')
+    """
+    return f"{what} {at}" if block == 1 else f"{what}s {at * block} to {min((at + 1) * block, n) - 1}"
 
 
 def _edges(n: int, block: int) -> NDArray[np.int64]:

@@ -18,10 +18,12 @@ from padviz.draw import (
     MEDIUM,
     SMALL,
     SUPERSCRIPT,
+    blocks_of,
     colour_map,
     ink,
     new_figure,
     sampling,
+    scaled,
     shortened,
 )
 from padviz.errors import PadvizError
@@ -29,13 +31,13 @@ from padviz.fields import Interval
 from padviz.illustrate import Illustration
 from padviz.network import Size
 from padviz.padding import AxisPadding, Ledger, TapExposure
-from padviz.wide import shares
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLUMNS = 6  # panels in a row
+COMPARED, THROUGH = 220, 170  # screen pixels of a panel: maps side by side, and layers of one network
 EDGE, BETWEEN, HEAD = 40, 26, 84  # screen pixels
 LEDGER = 60  # windows listed in one picture
 UNEVEN = "#c22f2f"
@@ -49,9 +51,14 @@ def strip(maps: Sequence[CountMap], cmap: str = CMAP) -> Figure:
     padding = f"{first.padding} padding" if first.padding else "padding as declared"
     line = f"share of each unit's paths that starts at real pixels · {padding}"
     panels = [
-        (f"{_short(str(each.target.layer))}\n{each.shape[0]} × {each.shape[1]}", "black", each.share) for each in maps
+        (
+            f"{_short(str(each.target.layer))}\n{each.shape[0]} × {each.shape[1]}",
+            "black",
+            scaled(each, blocks_of(each, 2 * THROUGH))[0],
+        )
+        for each in maps
     ]
-    return _grid(panels, title, line, "share of the paths", 0.0, 170, cmap)
+    return _grid(panels, title, line, "share of the paths", 0.0, THROUGH, cmap)
 
 
 def compared(
@@ -67,7 +74,7 @@ def compared(
             continue
         below = found.summary().marginalised
         label = f"{_short(name)}\nmax {_scientific(found.max)} · {below:.0%} below half"
-        values = shares(found.tally)
+        values = found.relative(blocks_of(found, 2 * COMPARED))
         panels.append((label, "black", values * (found.max / most) if shared and most else values))
     first = maps[0]
     same = {"network": first.network.title, "size": f"{first.size[0]} × {first.size[1]}"}
@@ -76,7 +83,7 @@ def compared(
     targets = {str(each.target.layer) for each in maps}
     target = first.target.layer if len(targets) == 1 else "the layer" if varies == "layer" else "each last feature map"
     line = f"paths from each pixel to {target} · colours: {unit}"
-    return _grid(panels, ", ".join(map(shortened, kept)), line, unit, 0.0, 220, cmap, columns=4)
+    return _grid(panels, ", ".join(map(shortened, kept)), line, unit, 0.0, COMPARED, cmap, columns=4)
 
 
 def taps(exposures: Sequence[TapExposure], title: str, cmap: str = CMAP) -> Figure:

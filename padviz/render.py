@@ -65,7 +65,7 @@ def _usage(item: Item) -> Rendered:
 
 def _coverage(item: Item) -> Rendered:
     counts = coverage(item.networks[0], item.sizes[0], item.paddings[0], item.layers[0])
-    figures = {**to_builtins(counts.summary()), "full": counts.full, "least_share": float(counts.share.min())}
+    figures = {**to_builtins(counts.summary()), "full": counts.full, "least_share": counts.min / (counts.full or 1)}
     return Rendered(figures, lambda cmap: draw.heatmap(counts, cmap), counts)
 
 

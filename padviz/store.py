@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from padviz import wide
 from padviz.counts import CountMap
 from padviz.errors import OptionError
+from padviz.kernels import Array
 
 COUNT_SUFFIXES = (".npy", ".npz", ".csv")
 DIGITS = "little_endian_digits"
@@ -44,36 +45,52 @@ def aside(path: Path) -> Iterator[Path]:
 def write_counts(counts: CountMap, path: Path) -> None:
     """Write the counts to `path` as .npy, .npz or .csv, exactly; `read_counts` reads the first two back.
 
-    Counts beyond int64 become little-endian bytes: a structured array of shape (height, width) whose
-    one field, `DIGITS`, holds the bytes of each count. CSV has decimal digits. No file holds objects.
+    An .npz file keeps what repeats once: `core` has the counts of some rows and columns, and `rows` and
+    `cols` say which of them each position of the map has, so that the map is `core[rows][:, cols]`.
+    Counts beyond int64 become little-endian bytes: a structured array whose one field, `DIGITS`, holds
+    the bytes of each count. CSV has decimal digits. No file holds objects.
     """
     exact = counts.tally.dtype.kind == "i"
     suffix = path.suffix.lower()
-    data = counts.counts
-    if len(counts.tally) > 1 and suffix != ".csv":
-        digits = wide.to_bytes(counts.tally)
-        data = digits.view([(DIGITS, "u1", (digits.shape[2],))])[..., 0]
+    if suffix == ".npz":
+        rows, cols = (tiling.index.astype(np.int32) for tiling in (counts.rows, counts.cols))
+        with aside(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, core=_plain(counts.tally), rows=rows, cols=cols)
+        return
+    data = counts.counts if suffix == ".csv" else _plain(counts.expanded())
     with aside(path) as temporary, temporary.open("wb") as file:
         if suffix == ".npy":
             np.save(file, data, allow_pickle=False)
-        elif suffix == ".npz":
-            np.savez_compressed(file, counts=data)
         else:
             np.savetxt(file, data, delimiter=",", fmt="%s" if exact else "%.17g")
 
 
-def read_counts(path: str | Path) -> NDArray[Any]:
-    """Read counts that padviz wrote as .npy or .npz.
+def _plain(tally: Array) -> NDArray[Any]:
+    """Counts as an array without objects."""
+    if len(tally) == 1:
+        return wide.to_ints(tally)
+    digits = wide.to_bytes(tally)
+    return digits.view([(DIGITS, "u1", (digits.shape[2],))])[..., 0]
+
+
+def read_counts(path: str | Path, rows: Any = slice(None), cols: Any = slice(None)) -> NDArray[Any]:
+    """Read counts that padviz wrote as .npy or .npz: all of them, or where some rows and columns cross.
+
+    Parameters
+    ----------
+    path : str or Path
+    rows, cols : slice, range or sequence of positions, optional
+        The part to read of a map that is too large to be read whole.
 
     Returns
     -------
-    ndarray of shape (height, width)
+    ndarray of shape (height, width), or of the part asked for
         int64, or Python ints where int64 cannot hold them, or float64 for rational modes.
 
     Raises
     ------
     OptionError
-        If the file is missing, or holds something else.
+        If the file is missing, or holds something else, or more than fits into memory.
 
     Examples
     --------
@@ -86,22 +103,35 @@ def read_counts(path: str | Path) -> NDArray[Any]:
     >>> bool((back == counts.counts).all())
     True
     """
+    core, *index = _arrays(path)
+    try:
+        part = core[index[0][rows][:, None], index[1][cols]]
+        return wide.from_bytes(part[DIGITS]) if part.dtype.names else part
+    except MemoryError:
+        what = f"its {len(index[0])} x {len(index[1])} counts do not fit into memory"
+        raise OptionError(what, where=str(path), hint="read parts of it: read_counts(path, rows, cols)") from None
+
+
+def _arrays(path: str | Path) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """The core in a file, and which of its rows and columns each position has; of an .npy file, all of them."""
     try:
         with Path(path).open("rb") as file:
             data = np.load(file, allow_pickle=False)
             if isinstance(data, np.lib.npyio.NpzFile):
-                data = data["counts"]
+                core, rows, cols = data["core"], data["rows"], data["cols"]
+            else:
+                core, (rows, cols) = data, map(np.arange, data.shape)
     except FileNotFoundError:
         raise OptionError("no such file", where=str(path)) from None
     except (OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, BadZipFile, zlib.error):
         raise _foreign(path) from None
-    if not isinstance(data, np.ndarray) or data.ndim != 2 or not data.size:
+    wide_ints = core.dtype.names == (DIGITS,) and core.dtype[DIGITS].base == np.uint8
+    if core.ndim != 2 or not core.size or not (wide_ints or core.dtype in (np.int64, np.float64)):
         raise _foreign(path)
-    if data.dtype.names == (DIGITS,) and data.dtype[DIGITS].base == np.uint8:
-        return wide.from_bytes(data[DIGITS])
-    if data.dtype not in (np.int64, np.float64):
-        raise _foreign(path)
-    return data
+    for index, n in zip((rows, cols), core.shape, strict=True):
+        if index.ndim != 1 or index.dtype.kind != "i" or not index.size or index.min() < 0 or index.max() >= n:
+            raise _foreign(path)
+    return core, rows, cols
 
 
 def _foreign(path: str | Path) -> OptionError:

@@ -113,7 +113,7 @@ def usage_tiling(network: Network, axis: int, n: int, targets: tuple[int, ...]) 
     >>> net = padviz.load("vgg19")
     >>> tiling = usage_tiling(net, 0, 65536, (net.index["features.36"],))
     >>> tiling.period, tiling.kept
-    (16, 288)
+    (32, 288)
     """
     return _tilings(network, axis, n, targets, back=True)[0]
 
@@ -149,7 +149,7 @@ def growth(network: Network, axis: int) -> tuple[int, ...] | None:
 
     >>> import padviz
     >>> growth(padviz.load("vgg19"), 0)[:7]
-    (16, 16, 16, 16, 16, 8, 8)
+    (32, 32, 32, 16, 16, 16, 8)
     """
     rates = [Fraction(1)]
     for layer in network.layers[1:]:

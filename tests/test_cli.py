@@ -72,7 +72,7 @@ def test_usage_json_has_exact_integers() -> None:
     counts = padviz.usage("resnet152", (96, 64)).counts
     assert list(found) == [
         "schema_version", "network", "size", "padding", "pooling", "target", "unit", "min", "max", "mean", "centre",
-        "corners", "marginalised", "asymmetry", "skew", "gates_left_out", "files",
+        "corners", "marginalised", "asymmetry", "skew", "gates_left_out", "method", "files",
     ]  # fmt: skip
     assert found["schema_version"] == 1
     assert (found["network"], found["size"], found["padding"]) == ("resnet152", [96, 64], None)
@@ -159,11 +159,15 @@ def test_overwrite() -> None:
         (["vgg19", "--size", "-4"], ["--size", "'-4'"]),
         (["vgg19", "--size", "12x"], ["--size", "'12x'"]),
         (["vgg19", "--size", "2000000"], ["2000000", "1000000"]),
-        (["vgg19", "--size", "100000"], ["vgg19", "100000 x 100000", "--size"]),
+        (["vgg19", "--size", "100000", "--unit", "0,0"], ["vgg19", "100000 x 100000", "--size"]),
+        (["vgg19", "--size", "1000000", "-o", "map.npy"], ["vgg19", "1000000 x 1000000", "memory", ".npz"]),
         (["vgg19", "--size", "8"], ["features.27", "1 row", "height is 8"]),
         (["vgg19", "--size", "64x8"], ["features.27", "width is 8"]),
         (["resnet50", "--padding", "valid"], ["layer1.0", "layer1.0.conv3 has", "layer1.0.downsample.0 has"]),
-        (["vgg19", "--size", "20", "--padding", "reflect"], ["features.28", "1 row", "reflect padding of 1"]),
+        (
+            ["vgg19", "--size", "20", "--padding", "reflect", "--layer", "features.34"],
+            ["features.28", "1 row", "reflect padding of 1"],
+        ),
         (["vgg19", "--padding", "mirror"], ["--padding", "'mirror'", "reflect", "symmetric"]),
         (["vgg19", "--layer", "feature.36"], ["'feature.36'", "features.36"]),
         (["vgg19", "--unit", "1"], ["--unit", "'1'"]),

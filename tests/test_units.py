@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,9 +34,23 @@ def test_limbs_are_the_integers(values: list[int]) -> None:
     tally = tally_of(values, 4)
     assert wide.to_ints(tally).tolist() == [values]
     assert wide.from_bytes(wide.to_bytes(tally)).tolist() == [values]
-    assert (wide.largest(tally), wide.smallest(tally), wide.total(tally)) == (max(values), min(values), sum(values))
+    assert (wide.largest(tally), wide.smallest(tally)) == (max(values), min(values))
     assert wide.value_at(tally, 0, -1) == values[-1]
     np.testing.assert_allclose(wide.shares(tally)[0], [v / max(values) if max(values) else 0 for v in values])
+
+
+@given(values=st.lists(counts, min_size=6, max_size=6), data=st.data())
+@example(values=[2**150] * 6, data=None)
+def test_sums_take_rows_and_columns_as_often_as_they_occur(values: list[int], data: Any) -> None:
+    often = st.integers(0, 10**6)
+    rows, cols = (
+        data.draw(st.tuples(st.tuples(often, often), st.tuples(often, often, often)))
+        if data
+        else ((10**6,) * 2, (10**6,) * 3)
+    )
+    total = sum(values[3 * i + j] * row * col for i, row in enumerate(rows) for j, col in enumerate(cols))
+    tally = tally_of(values, 4).reshape(4, 2, 3)
+    assert wide.total(tally, np.array(rows), np.array(cols)) == total
 
 
 @given(values=st.lists(st.integers(0, 40), min_size=1, max_size=8), shift=st.sampled_from([0, 39, 60]))
@@ -46,7 +61,8 @@ def test_half_is_compared_exactly(values: list[int], shift: int) -> None:
     for limbs in (1, 3) if shift < 50 else (3,):
         tally = tally_of(whole, limbs) if limbs > 1 else np.array([[whole]], dtype=np.int64)
         expected = sum(2 * value < max(whole) for value in whole)
-        assert wide.count_below_half(tally, max(whole)) == expected
+        times = np.ones(1, dtype=np.int64), np.full(len(values), 3)
+        assert wide.count_below_half(tally, max(whole), *times) == 3 * expected
 
 
 @given(a=st.lists(counts, min_size=4, max_size=4), b=st.lists(counts, min_size=4, max_size=4))
@@ -65,7 +81,7 @@ def test_carry_keeps_the_value(digits: list[int]) -> None:
 
 
 def test_total_of_large_counts_does_not_wrap() -> None:
-    assert wide.total(np.full((1, 4, 4), 2**62)) == 16 * 2**62
+    assert wide.total(np.full((1, 4, 4), 2**62), *np.ones((2, 4), dtype=np.int64)) == 16 * 2**62
 
 
 def test_limbs_hold_what_int64_cannot() -> None:

@@ -79,6 +79,8 @@ def show(summary: Summary, path: Path, format_: str) -> None:
         ("asymmetry", f"height {summary.asymmetry.height:.4g}, width {summary.asymmetry.width:.4g}"),
         ("skew", f"height {summary.skew.height:+.4g}, width {summary.skew.width:+.4g}"),
     ]
+    whole = {"tiled": "from a core, which the map repeats inside", "dense": "at every position"}
+    facts.append(("counted", f"{whole[summary.method]} ({summary.method})"))
     if summary.gates_left_out:
         facts.append(("left out", f"the global vectors of {summary.gates_left_out} gates"))
     click.echo(tables.to_facts([*facts, ("file", str(path))]))
