@@ -1,15 +1,14 @@
-"""One axis of a spatial operation: what it reads, as a short sum of strided strips.
+"""One axis of a spatial operation: how its window lies over the input, and what it reads.
 
 Height and width never mix, so a layer is two `Op` values, one per axis. At a given input size an
-operation becomes an `AxisMap`: a sparse matrix of small integers, kept as strips that numpy can add
-with one strided slice each. Swapping the two ends of every strip transposes the matrix.
+operation becomes an `AxisMap`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -18,6 +17,8 @@ from numpy.typing import NDArray
 from padviz.errors import SizeError
 from padviz.resize import Resize as Resize
 from padviz.resize import ratio_of, reads
+from padviz.strips import AxisMap as AxisMap
+from padviz.strips import Strip
 
 Same = Literal["same", "same_upper", "same_lower"]
 Mode = Literal["zero", "replicate", "reflect", "symmetric", "circular", "partial"]
@@ -75,65 +76,6 @@ class Fit:
 
 
 Op = Window | Transposed | Adaptive | Resize | Fit
-
-
-class Strip(NamedTuple):
-    """`out[dst + i * dst_step] += weight * in[src + i * src_step]` for i in 0 .. length - 1."""
-
-    dst: int
-    dst_step: int
-    src: int
-    src_step: int
-    length: int
-    weight: float = 1
-
-
-@dataclass(frozen=True, eq=False)
-class AxisMap:
-    """What one operation reads along one axis: an `n_out` x `n_in` matrix, as the sum of its strips.
-
-    Examples
-    --------
-    A padded 3-row window over 5 rows reads the outer rows twice and the others three times:
-
-    >>> axis_map(Window(3, padding=(1, 1)), 5).dense().sum(axis=0)
-    array([2, 3, 3, 3, 2])
-    """
-
-    n_in: int
-    n_out: int
-    strips: tuple[Strip, ...]
-
-    @cached_property
-    def transposed(self) -> AxisMap:
-        """The same reads seen from the input: out and in exchanged."""
-        flipped = tuple(Strip(s, ss, d, ds, c, w) for d, ds, s, ss, c, w in self.strips)
-        return AxisMap(self.n_out, self.n_in, flipped)
-
-    @cached_property
-    def gain(self) -> int:
-        """The largest row sum: applied to values up to v, the map gives values up to gain * v."""
-        sums = np.zeros(self.n_out, dtype=np.int64)
-        for dst, step, _, _, length, _ in self.strips:
-            if step:
-                far = dst + step * (length - 1)
-                sums[min(dst, far) : max(dst, far) + 1 : abs(step)] += 1
-            else:
-                sums[dst] += length
-        return int(sums.max(initial=0))
-
-    @cached_property
-    def exact(self) -> bool:
-        """Whether every read counts once, so that counts stay integers."""
-        return all(strip.weight == 1 for strip in self.strips)
-
-    def dense(self) -> NDArray[Any]:
-        """The matrix itself, shape (n_out, n_in): for tests and small illustrations."""
-        matrix: NDArray[Any] = np.zeros((self.n_out, self.n_in), dtype=np.int64 if self.exact else np.float64)
-        for dst, dst_step, src, src_step, length, weight in self.strips:
-            i = np.arange(length)
-            np.add.at(matrix, (dst + i * dst_step, src + i * src_step), weight)
-        return matrix
 
 
 class Placement(NamedTuple):

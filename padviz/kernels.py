@@ -1,6 +1,7 @@
 """The counting kernels, as numpy and numba twins: arrays in, arrays out, no checks.
 
-A strip is (dst, dst_step, src, src_step, length, weight) along one axis; see `padviz.axis.Strip`.
+A map has strips (dst, dst_step, src, src_step, length, weight) along one axis, see `padviz.axis.Strip`; numba follows
+them as they are, numpy by `padviz.plans`.
 Arrays are (limbs, height, width). One limb holds int64 counts or float64 weights; more limbs hold
 wide integers in base 2**LIMB_BITS, least significant first, which only `carry` needs to know.
 """
@@ -11,38 +12,63 @@ import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any
+from math import prod
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[Any]
-Strips = Sequence[tuple[int, int, int, int, int, float]]
+from padviz.plans import Plan, Strips
 
-LIMB_BITS = 40  # whole bytes; leaves 23 bits for a layer to grow into before the next carry
+Array = NDArray[Any]
+
+LIMB_BITS = 56  # whole bytes; leaves 7 bits for a layer to grow into before the next carry
+CACHED = 1 << 15  # numbers of which several arrays fit into a core's cache
 KEPT = 4 << 20  # numbers that a thread keeps memory for: 32 MiB
 NUMBA_FROM = 2_000_000_000  # additions from which a numba kernel repays its loading and compiling
 
 _memory = threading.local()
 
 
-def apply(strips: Strips, x: Array, n_out: int, axis: int, *, engine: str = "auto", passing: bool = False) -> Array:
-    """Sum the strips of `x` along `axis` (1 height, 2 width) into an array of `n_out` there.
+class Linear(Protocol):
+    """A sparse matrix: what each of `n_out` rows reads."""
+
+    @property
+    def n_out(self) -> int: ...
+    @property
+    def strips(self) -> Strips: ...
+    @property
+    def reads(self) -> int: ...
+    @property
+    def plan(self) -> Plan: ...
+
+
+def apply(made: Linear, x: Array, axis: int, *, engine: str = "auto", passing: bool = False) -> Array:
+    """Apply a map to `x` along `axis` (1 height, 2 width), which has the map's `n_out` rows after.
 
     `engine` is "numpy", "numba" or "auto", which picks by the amount of work. A `passing` result
     is good until this thread's next one: it saves fresh memory, which costs more than the sums.
     """
-    shape = (x.shape[0], n_out, x.shape[2]) if axis == 1 else (x.shape[0], x.shape[1], n_out)
-    out = _passing(shape, x.dtype) if passing else np.zeros(shape, dtype=x.dtype)
-    if engine == "auto":
-        additions = sum(strip[4] for strip in strips) * x.size // x.shape[axis]
-        engine = "numba" if additions >= NUMBA_FROM else "numpy"
-    add = _add_numba if engine == "numba" else _add_numpy
-    if axis == 1:
-        add(strips, x, out)
-    else:
-        add(strips, x.swapaxes(1, 2), out.swapaxes(1, 2))
+    shape = (x.shape[0], made.n_out, x.shape[2]) if axis == 1 else (x.shape[0], x.shape[1], made.n_out)
+    out = _kept("passing", shape, x.dtype) if passing else np.empty(shape, dtype=x.dtype)
+    additions = 0 if engine == "numpy" else made.reads * x.size // x.shape[axis]
+    if engine == "numba" or additions >= NUMBA_FROM:
+        _add_numba(made, *_upright(axis, x, out))
+        return out
+    limbs = 1 if x[0].size > CACHED else len(x)  # at a time, so that they stay in the cache
+    for i in range(0, len(x), limbs):
+        part = x[i : i + limbs]
+        pairs = part
+        if made.plan.paired:
+            low, high = (part[:, :-1], part[:, 1:]) if axis == 1 else (part[:, :, :-1], part[:, :, 1:])
+            pairs = np.add(low, high, out=_kept("pairs", low.shape, x.dtype))
+        _add_numpy(made, *_upright(axis, part, out[i : i + limbs], pairs))
     return out
+
+
+def _upright(axis: int, *arrays: Array) -> Sequence[Array]:
+    """The arrays with the rows along `axis` as their second axis."""
+    return arrays if axis == 1 else [array.swapaxes(1, 2) for array in arrays]
 
 
 def carry(limbs: Array) -> None:
@@ -50,48 +76,46 @@ def carry(limbs: Array) -> None:
 
     The last limb keeps the sign, so differences of counts normalise too.
     """
-    for low, high in pairwise(limbs):
-        high += low >> LIMB_BITS
-        low &= (1 << LIMB_BITS) - 1
+    rows = max(1, CACHED // limbs.shape[2])
+    for start in range(0, limbs.shape[1], rows):
+        for low, high in pairwise(limbs[:, start : start + rows]):
+            high += np.right_shift(low, LIMB_BITS, out=_kept("carried", low.shape, low.dtype))
+            low &= (1 << LIMB_BITS) - 1
 
 
-def span(start: int, step: int, length: int) -> slice:
-    """The slice that visits start, start + step, ... `length` times, for any step but 0.
-
-    >>> list(range(9))[span(4, -2, 3)]
-    [4, 2, 0]
-    """
-    stop = start + step * length
-    return slice(start, stop if stop >= 0 else None, step)
-
-
-def _passing(shape: tuple[int, int, int], dtype: Any) -> Array:
-    """Zeros in memory that this thread keeps; large arrays get memory of their own."""
-    size = shape[0] * shape[1] * shape[2]
+def _kept(what: str, shape: tuple[int, ...], dtype: Any) -> Array:
+    """An array in memory that this thread keeps for one purpose; large ones get memory of their own."""
+    size = prod(shape)
     if size > KEPT:
-        return np.zeros(shape, dtype=dtype)
-    kept: Array | None = getattr(_memory, "kept", None)
+        return np.empty(shape, dtype=dtype)
+    kept: Array | None = getattr(_memory, what, None)
     if kept is None or kept.size < size:
-        kept = _memory.kept = np.empty(size, dtype=np.int64)
-    zeros: Array = kept[:size].view(dtype).reshape(shape)
-    zeros.fill(0)
-    return zeros
+        kept = np.empty(size, dtype=np.int64)
+        setattr(_memory, what, kept)
+    array: Array = kept[:size].view(dtype).reshape(shape)
+    return array
 
 
-def _add_numpy(strips: Strips, x: Array, out: Array) -> None:
-    for dst, dst_step, src, src_step, length, weight in strips:
-        rows = x[:, span(src, src_step, length)] if src_step else x[:, src : src + 1]
-        if weight != 1:
-            rows = rows * weight
-        if dst_step:
-            out[:, span(dst, dst_step, length)] += rows
+def _add_numpy(made: Linear, x: Array, out: Array, pairs: Array) -> None:
+    todo, read = made.plan, (x, pairs)
+    for into, sources in todo.writes:
+        if len(sources) == 2:
+            (first, rows), (second, others) = sources
+            np.add(read[first][:, rows], read[second][:, others], out=out[:, into])
         else:
-            out[:, dst] += rows.sum(axis=1)
+            out[:, into] = read[sources[0][0]][:, sources[0][1]] if sources else 0
+    for into, (which, rows), weight in todo.adds:
+        added = read[which][:, rows]
+        out[:, into] += added if weight == 1 else added * weight
+    for row, rows, weight in todo.sums:
+        total = x[:, rows].sum(axis=1)
+        out[:, row] += total if weight == 1 else total * weight
 
 
-def _add_numba(strips: Strips, x: Array, out: Array) -> None:
-    steps = np.array([strip[:5] for strip in strips], dtype=np.int64).reshape(-1, 5)
-    weights = np.array([strip[5] for strip in strips], dtype=out.dtype)
+def _add_numba(made: Linear, x: Array, out: Array) -> None:
+    steps = np.array([strip[:5] for strip in made.strips], dtype=np.int64).reshape(-1, 5)
+    weights = np.array([strip[5] for strip in made.strips], dtype=out.dtype)
+    out.fill(0)
     _numba_loop()(steps, weights, x, out)
 
 

@@ -172,7 +172,7 @@ def resolve(network: Network, axis: int, n: int) -> Resolved:
     """
     sizes = sizes_of(network, axis, n)
     maps = [_asked(axis_map, network, layer, axis, sizes) for layer in network.layers[1:]]
-    return Resolved(sizes, (None, *maps))
+    return Resolved(sizes, (None, *(None if made and made.identity else made for made in maps)))
 
 
 @lru_cache(1024)

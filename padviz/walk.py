@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -10,12 +11,13 @@ from padviz.axis import AxisMap, Window
 from padviz.errors import PadvizError, SizeError
 from padviz.kernels import LIMB_BITS, Array, apply, carry
 from padviz.network import Network, Resolved, backward, forward
-from padviz.wide import HOLDS, limbs_for
+from padviz.wide import HOLDS
 
 Box = tuple[slice, slice]
 WHOLE: Box = slice(None), slice(None)
 MOST_NUMBERS = 1 << 27  # in one layer's array: 1 GiB
 MOST_BITS = 14_000  # of a count: what Python prints
+MOST_GAIN = (HOLDS - 1) >> LIMB_BITS  # of a map, for carried limbs to have room
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,93 +33,129 @@ class Walk:
 
 @dataclass(frozen=True, slots=True)
 class _Tally:
-    """Limbs, and a bound on every limb, so that carries happen only when the next step could overflow."""
+    """Counts as limbs, and what is proven of them: no limb passes `limb`, and no count passes `most`.
+
+    Several limbs are there just where int64 might not hold a count.
+    """
 
     limbs: Array
-    bound: int
+    limb: int
+    most: int
 
     def __add__(self, other: _Tally) -> _Tally:
-        a, b = self.ready(2), other.ready(2)
-        return _Tally(a.limbs + b.limbs, a.bound + b.bound)
+        a, b = self, other
+        if a.limb + b.limb >= HOLDS:
+            a, b = a.ready(2), b.ready(2)
+        if len(a.limbs) != len(b.limbs):
+            longest = max(len(a.limbs), len(b.limbs))
+            a, b = (replace(each, limbs=_extended(each.limbs, longest)) for each in (a, b))
+        return _Tally(a.limbs + b.limbs, a.limb + b.limb, a.most + b.most)
 
     def ready(self, gain: int) -> _Tally:
-        """The same value, with room to grow by `gain`."""
-        if len(self.limbs) == 1 or self.bound * gain < HOLDS:
+        """The same counts with room to grow by `gain`: carried, into more limbs where they need them."""
+        if self.limb * gain < HOLDS or self.limbs.dtype.kind == "f":
             return self
-        carry(self.limbs)
-        return _Tally(self.limbs, 1 << LIMB_BITS)
+        limbs = _extended(self.limbs, -(-self.most.bit_length() // LIMB_BITS))
+        carry(limbs)
+        return _Tally(limbs, (1 << LIMB_BITS) - 1, self.most)
 
-    def pulled(self, back: AxisMap | None, axis: int, engine: str, passing: bool) -> _Tally:
-        if back is None:
+    def through(self, made: AxisMap | None, axis: int, engine: str, passing: bool = False) -> _Tally:
+        """The counts that a map makes of these along an axis."""
+        if made is None:
             return self
-        ready = self.ready(back.gain)
-        limbs = apply(back.strips, ready.limbs, back.n_out, axis, engine=engine, passing=passing)
-        return _Tally(limbs, ready.bound * back.gain)
+        if made.gain > MOST_GAIN and self.limb * made.gain >= HOLDS and self.limbs.dtype.kind != "f":
+            first, *others = (self.through(part, axis, engine) for part in made.parts(MOST_GAIN))
+            return sum(others, start=first)
+        ready = self.ready(made.gain)
+        limbs = apply(made, ready.limbs, axis, engine=engine, passing=passing)
+        return _Tally(limbs, ready.limb * made.gain, ready.most * made.gain)
+
+    def settled(self) -> Array:
+        """The limbs, carried."""
+        carry(self.limbs)
+        return self.limbs
+
+
+def _extended(limbs: Array, n: int) -> Array:
+    """The same counts in at least `n` limbs."""
+    if len(limbs) >= n:
+        return limbs
+    longer = np.zeros((n, *limbs.shape[1:]), dtype=limbs.dtype)
+    longer[: len(limbs)] = limbs
+    return longer
 
 
 def count_backward(walk: Walk, box: Box) -> Array:
     """Paths from each pixel to the units of `box` in the targets: (limbs, height, width), carried."""
-    network, targets, engine = walk.network, walk.targets, walk.engine
-    ways = dict.fromkeys(targets, 1)
-    bound = backward(network, ways, lambda i, v: v * _gain(walk.rows, i) * _gain(walk.cols, i)) or 0
-    exact, limbs = _width(walk, bound)
-    kind = np.int64 if exact else np.float64
-
-    def counted(rows: Resolved, cols: Resolved, box: Box) -> Array:
-        seeds = {i: _seed((limbs, rows.sizes[i], cols.sizes[i]), box, kind) for i in targets}
-        result = backward(network, seeds, lambda i, v: _pull(rows.maps[i], cols.maps[i], v, engine))
-        if result is None:
-            return np.zeros((limbs, rows.sizes[0], cols.sizes[0]), kind)
-        carry(result.limbs)
-        return result.limbs
-
-    if limbs == 1 and len(targets) == 1 and is_chain(network):  # nothing adds up: an outer product of two vectors
+    network, targets, rows, cols = walk.network, walk.targets, walk.rows, walk.cols
+    if len(targets) == 1 and is_chain(network):  # nothing adds up: an outer product of two vectors
         flat = Resolved((1,) * len(network.layers), (None,) * len(network.layers))
-        return counted(walk.rows, flat, (box[0], WHOLE[1])) * counted(flat, walk.cols, (WHOLE[0], box[1]))
-    return counted(walk.rows, walk.cols, box)
+        tall = _backward(replace(walk, cols=flat), (box[0], WHOLE[1]))
+        if rows is cols and box == WHOLE:
+            wide = replace(tall, limbs=tall.limbs.swapaxes(1, 2))
+        else:
+            wide = _backward(replace(walk, rows=flat), (WHOLE[0], box[1]))
+        most = tall.most * wide.most
+        if most < HOLDS or tall.limbs.dtype.kind == "f":
+            _check_room(walk, 0, replace(tall, most=most))
+            return tall.limbs * wide.limbs
+    return _backward(walk, box).settled()
+
+
+def _backward(walk: Walk, box: Box) -> _Tally:
+    rows, cols = walk.rows.maps, walk.cols.maps
+
+    def pull(i: int, value: _Tally) -> _Tally:
+        """Through both axes, transposed; widths first, while there are fewer rows."""
+        if rows[i] is cols[i] is None:
+            return value
+        _check_room(walk, walk.network.layers[i].inputs[0], value)
+        tall, wide = rows[i], cols[i]
+        across = value.through(wide and wide.transposed, 2, walk.engine, passing=tall is not None)
+        return across.through(tall and tall.transposed, 1, walk.engine)
+
+    seeds = {i: _seed(walk, i, box) for i in walk.targets}
+    return backward(walk.network, seeds, pull) or _seed(walk, 0, (slice(0), slice(0)))
 
 
 def count_forward(walk: Walk) -> list[tuple[Array, int | float]]:
     """Paths that reach the units of each target, (limbs, height, width), and how many a unit far from padding has."""
-    full = forward(walk.network, walk.targets, 1, lambda i, v: v * _taps(walk, i))
-    exact, limbs = _width(walk, max(full))
-    ones = _seed((limbs, walk.rows.sizes[0], walk.cols.sizes[0]), WHOLE, np.int64 if exact else np.float64)
     rows, cols = walk.rows.maps, walk.cols.maps
-    tallies = forward(walk.network, walk.targets, ones, lambda i, v: _push(rows[i], cols[i], v, walk.engine))
-    for tally in tallies:
-        carry(tally.limbs)
-    return [(tally.limbs, most if exact else float(most)) for tally, most in zip(tallies, full, strict=True)]
+
+    def push(i: int, value: _Tally) -> _Tally:
+        """Through both axes, forward; heights first, which leaves fewer rows."""
+        if rows[i] is cols[i] is None:
+            return value
+        _check_room(walk, i, value)
+        down = value.through(rows[i], 1, walk.engine, passing=cols[i] is not None)
+        return down.through(cols[i], 2, walk.engine)
+
+    full = forward(walk.network, walk.targets, 1, lambda i, v: v * _taps(walk, i))
+    tallies = forward(walk.network, walk.targets, _seed(walk, 0, WHOLE), push)
+    exact = is_exact(walk)
+    return [(tally.settled(), most if exact else float(most)) for tally, most in zip(tallies, full, strict=True)]
 
 
-def _width(walk: Walk, bound: int) -> tuple[bool, int]:
-    """Whether counts up to `bound` are exact integers here, and in how many limbs; refuses what does not fit."""
-    exact = all(m is None or m.exact for m in (*walk.rows.maps, *walk.cols.maps))
-    if bound.bit_length() > (MOST_BITS if exact else 1000):
-        what = "have more than 4000 digits" if exact else "pass what a float holds"
+def is_exact(walk: Walk) -> bool:
+    """Whether every read counts once, so that counts are integers."""
+    return all(made is None or made.exact for made in (*walk.rows.maps, *walk.cols.maps))
+
+
+def _check_room(walk: Walk, i: int, value: _Tally) -> None:
+    """Refuse counts that are longer, or of a map that is larger, than padviz counts."""
+    layer, height, width = walk.network.layers[i], walk.rows.sizes[i], walk.cols.sizes[i]
+    if value.most.bit_length() > (1000 if value.limbs.dtype.kind == "f" else MOST_BITS):
+        what = "pass what a float holds" if value.limbs.dtype.kind == "f" else "have more than 4000 digits"
         raise PadvizError(f"its counts {what}", where=walk.network.name, hint="name an earlier --layer")
-    limbs = limbs_for(bound) if exact else 1
-    for layer, height, width in zip(walk.network.layers, walk.rows.sizes, walk.cols.sizes, strict=True):
-        if height * width * limbs > MOST_NUMBERS:
-            what = f"its map of {height} x {width} is larger than padviz counts"
-            raise SizeError(what, where=f"{walk.network.name}, {layer.name}", hint="use a smaller --size")
-    return exact, limbs
+    if height * width * len(value.limbs) > MOST_NUMBERS:
+        what = f"its map of {height} x {width} is larger than padviz counts"
+        raise SizeError(what, where=f"{walk.network.name}, {layer.name}", hint="use a smaller --size")
 
 
+@lru_cache(64)
 def is_chain(network: Network) -> bool:
     """Whether each layer reads just the one before it."""
     return all(layer.inputs == (i,) for i, layer in enumerate(network.layers[1:]))
-
-
-def _pull(rows: AxisMap | None, cols: AxisMap | None, value: _Tally, engine: str) -> _Tally:
-    """Through both axes, transposed; widths first, while there are fewer rows."""
-    across = value.pulled(cols and cols.transposed, 2, engine, passing=rows is not None)
-    return across.pulled(rows and rows.transposed, 1, engine, passing=False)
-
-
-def _push(rows: AxisMap | None, cols: AxisMap | None, value: _Tally, engine: str) -> _Tally:
-    """Through both axes, forward; heights first, which leaves fewer rows."""
-    down = value.pulled(rows, 1, engine, passing=cols is not None)
-    return down.pulled(cols, 2, engine, passing=False)
 
 
 def _taps(walk: Walk, i: int) -> int:
@@ -131,13 +169,10 @@ def _taps(walk: Walk, i: int) -> int:
     return taps
 
 
-def _gain(axis: Resolved, i: int) -> int:
-    back = axis.maps[i]
-    return 1 if back is None else back.transposed.gain
-
-
-def _seed(shape: tuple[int, int, int], box: Box, kind: type) -> _Tally:
-    """One path at each unit of the box: the unit itself."""
-    limbs: Array = np.zeros(shape, dtype=kind)
+def _seed(walk: Walk, i: int, box: Box) -> _Tally:
+    """One path at each unit of a box of layer `i`: the unit itself."""
+    _check_room(walk, i, _Tally(np.zeros((1, 1, 1)), 1, 1))
+    kind = np.int64 if is_exact(walk) else np.float64
+    limbs: Array = np.zeros((1, walk.rows.sizes[i], walk.cols.sizes[i]), dtype=kind)
     limbs[0][box] = 1
-    return _Tally(limbs, 1)
+    return _Tally(limbs, 1, 1)

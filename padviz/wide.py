@@ -17,20 +17,11 @@ from padviz.kernels import LIMB_BITS, Array, carry
 HOLDS = 1 << 63  # int64 holds what is below
 
 
-def limbs_for(bound: int) -> int:
-    """How many limbs hold counts up to `bound`.
-
-    >>> limbs_for(9**16), limbs_for(2**165)
-    (1, 5)
-    """
-    return 1 if bound < HOLDS else -(-(bound.bit_length() + 1) // LIMB_BITS)
-
-
 def to_ints(tally: Array) -> NDArray[Any]:
     """Counts of shape (height, width): int64 or float64 as they are, limbs as Python ints.
 
     >>> to_ints(np.array([[[5]], [[1]]]))
-    array([[1099511627781]], dtype=object)
+    array([[72057594037927941]], dtype=object)
     """
     if len(tally) == 1:
         only: NDArray[Any] = tally[0]
@@ -45,15 +36,15 @@ def to_bytes(tally: Array) -> NDArray[np.uint8]:
     """Carried limbs as little-endian bytes, shape (height, width, bytes): exact, and free of objects."""
     parts = [np.ascontiguousarray(limb, dtype="<i8").view(np.uint8) for limb in tally]
     height, width = tally.shape[1:]
-    joined = [part.reshape(height, width, 8)[..., : LIMB_BITS // 8] for part in parts]
-    return np.concatenate(joined, axis=2)
+    digits = [part.reshape(height, width, 8) for part in parts]
+    return np.concatenate([*(each[..., : LIMB_BITS // 8] for each in digits[:-1]), digits[-1]], axis=2)
 
 
 def from_bytes(digits: NDArray[np.uint8]) -> NDArray[Any]:
     """Python ints from `to_bytes`.
 
     >>> from_bytes(to_bytes(np.array([[[5]], [[1]]])))
-    array([[1099511627781]], dtype=object)
+    array([[72057594037927941]], dtype=object)
     """
     height, width, _ = digits.shape
     values = np.empty((height, width), dtype=object)

@@ -93,11 +93,23 @@ def test_usage_is_the_adjoint_of_coverage(window: Window, n: int, data: Any) -> 
     x = np.array(data.draw(st.lists(st.integers(-9, 9), min_size=n, max_size=n)), dtype=np.int64)
     m = made_map.n_out
     y = np.array(data.draw(st.lists(st.integers(-9, 9), min_size=m, max_size=m)), dtype=np.int64)
-    forward = apply(made_map.strips, x.reshape(1, n, 1), m, 1)[0, :, 0]
-    backward = apply(made_map.transposed.strips, y.reshape(1, m, 1), n, 1)[0, :, 0]
+    forward = apply(made_map, x.reshape(1, n, 1), 1)[0, :, 0]
+    backward = apply(made_map.transposed, y.reshape(1, m, 1), 1)[0, :, 0]
     assert forward @ y == x @ backward
     assert (forward == made_map.dense() @ x).all()
     assert made_map.transposed.gain == made_map.dense().sum(axis=0).max(initial=0)
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_large_arrays_of_limbs_are_added_alike(axis: int) -> None:
+    x = np.arange(3 * 300 * 310).reshape(3, 300, 310) ** 2
+    for window in (Window(7, 2, padding=(3, 3)), Window(3, padding=(1, 1)), Window(2, 2)):
+        made_map = axis_map(window, x.shape[axis])
+        expected = np.moveaxis(np.tensordot(made_map.dense(), x, (1, axis)), 0, axis)
+        for engine in ENGINES:
+            assert (apply(made_map, x, axis, engine=engine) == expected).all()
+        back = np.moveaxis(np.tensordot(made_map.dense().T, expected, (1, axis)), 0, axis)
+        assert (apply(made_map.transposed, expected, axis, engine="numpy") == back).all()
 
 
 @given(window=windows, n=st.integers(1, 16))

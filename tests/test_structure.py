@@ -13,7 +13,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "padviz"
 FLOORS = [
     {"errors"},
-    {"kernels", "resize"},
+    {"plans", "resize"},
+    {"kernels", "strips"},
     {"axis", "wide"},
     {"network"},
     {"schemes"},

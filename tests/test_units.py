@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import padviz
@@ -84,10 +84,43 @@ def test_total_of_large_counts_does_not_wrap() -> None:
     assert wide.total(np.full((1, 4, 4), 2**62), *np.ones((2, 4), dtype=np.int64)) == 16 * 2**62
 
 
-def test_limbs_hold_what_int64_cannot() -> None:
-    assert wide.limbs_for(2**63 - 1) == 1
-    assert wide.limbs_for(2**63) == 2
-    assert wide.limbs_for(2**79) == 3  # a bit for the sign of differences
+@pytest.mark.parametrize(("depth", "limbs"), [(19, 1), (20, 2), (35, 2), (36, 3)])
+def test_limbs_hold_what_int64_cannot(depth: int, limbs: int) -> None:
+    """A 3x3 layer grows counts by 9, and 9**20 passes 2**63."""
+    net = parse({"layers": [{"op": "conv", "kernel": 3, "padding": 1, "mode": "circular"}] * depth}, "deep")
+    found = padviz.usage(net, (3, 4))
+    assert len(found.tally) == limbs
+    assert found.counts.dtype == (np.int64 if limbs == 1 else object)
+    assert set(found.counts.flat) == {9**depth}
+    assert wide.from_bytes(wide.to_bytes(found.tally)).tolist() == found.counts.tolist()
+
+
+def test_a_sum_of_more_rows_than_limbs_hold_is_taken_in_parts() -> None:
+    layers = [*[{"op": "conv", "kernel": 3, "padding": 1, "mode": "circular"}] * 20, {"op": "adaptive", "output": 1}]
+    assert padviz.coverage(parse({"layers": layers}, "sums"), (700, 3)).counts.tolist() == [[9**20 * 2100]]
+
+
+@given(kernel=st.integers(128, 300), stride=st.integers(1, 2), depth=st.integers(1, 2))
+@settings(max_examples=20)
+def test_a_map_that_grows_counts_by_more_than_limbs_hold_is_taken_in_parts(
+    kernel: int, stride: int, depth: int
+) -> None:
+    """Windows that read more rows than a carried limb has room for, after counts that need limbs."""
+    wide_conv = {
+        "op": "conv",
+        "kernel": [kernel, 1],
+        "stride": [stride, 1],
+        "padding": [[5, 9], [0, 0]],
+        "mode": "circular",
+    }
+    fold = {"op": "conv", "kernel": 3, "padding": 1, "mode": "circular"}
+    net = parse({"layers": [*[wide_conv] * depth, {"op": "add", "branches": [[], []]}, *[fold] * 19]}, "large")
+    size = (kernel * (depth + 2) * stride**depth, 2)
+    for engine in ("numpy", "numba"):
+        counts = padviz.usage(net, size, engine=engine).counts
+        units = padviz.usage(net, size).target.shape
+        assert sum(counts.flat) == units[0] * units[1] * kernel**depth * 2 * 9**19
+    assert padviz.coverage(net, size).total == sum(counts.flat)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +246,8 @@ def test_read_counts_refuses_other_files(tmp_path: Path) -> None:
     np.save(tmp_path / "image.npy", np.zeros((2, 2, 3), dtype=np.uint8))
     np.save(tmp_path / "none.npy", np.zeros((0, 2), dtype=np.int64))
     np.savez(tmp_path / "other.npz", x=np.zeros((2, 2)))
-    np.savez(tmp_path / "whole.npz", counts=np.zeros((2, 2)))
+    np.savez(tmp_path / "whole.npz", core=np.eye(2), rows=np.array([0, 1, 0]), cols=np.array([1]))
+    np.savez(tmp_path / "far.npz", core=np.eye(2), rows=np.array([0, 2]), cols=np.array([1]))
     (tmp_path / "cut.npz").write_bytes((tmp_path / "whole.npz").read_bytes()[:-30])
     (tmp_path / "swapped.npz").write_bytes((tmp_path / "cube.npy").read_bytes())
     (tmp_path / "text.npy").write_text("hello")
@@ -222,10 +256,11 @@ def test_read_counts_refuses_other_files(tmp_path: Path) -> None:
     for name in ("cube", "image", "none", "text", "empty", "folder", "missing"):
         with pytest.raises(PadvizError, match=name):
             padviz.read_counts(tmp_path / f"{name}.npy")
-    for name in ("other", "cut", "swapped"):
+    for name in ("other", "cut", "swapped", "far"):
         with pytest.raises(PadvizError, match=name):
             padviz.read_counts(tmp_path / f"{name}.npz")
-    assert padviz.read_counts(tmp_path / "whole.npz").shape == (2, 2)
+    assert padviz.read_counts(tmp_path / "whole.npz").tolist() == [[0], [1], [0]]
+    assert padviz.read_counts(tmp_path / "whole.npz", [-2], slice(None)).tolist() == [[1]]
 
 
 def test_cells_are_readable_and_printable() -> None:

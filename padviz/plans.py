@@ -1,0 +1,136 @@
+"""Strips put in order for numpy: every row written once, then added to, in as few passes over memory as will do.
+
+Most strips of a window step alike. Those that write the same rows form a phase, and each is a run: row `i` of the
+phase takes row `offset + i * src_step` of the input. The first two runs of a phase are added straight into the output,
+and where many runs lie side by side, the sums of neighbouring rows are made once and shared.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+Strips = Sequence[tuple[int, int, int, int, int, float]]
+
+
+class Source(NamedTuple):
+    """Rows to read: of the input, or of the sums of each of its rows and the next."""
+
+    paired: bool
+    rows: slice
+
+
+class Plan(NamedTuple):
+    """What to do, in this order. `paired` says whether sums of neighbouring rows are needed.
+
+    `writes` are rows of the output and the sources, up to two, whose sum they become; `adds` are rows, a source and
+    its weight; `sums` are a row and the rows of the input that all add to it.
+    """
+
+    paired: bool
+    writes: list[tuple[slice, tuple[Source, ...]]]
+    adds: list[tuple[slice, Source, float]]
+    sums: list[tuple[int, slice, float]]
+
+
+class _Run(NamedTuple):
+    paired: bool
+    offset: int
+    start: int
+    stop: int
+
+    @property
+    def length(self) -> int:
+        return self.stop - self.start
+
+    def within(self, start: int, stop: int) -> _Run:
+        return self._replace(start=max(self.start, start), stop=min(self.stop, stop))
+
+    def without(self, other: _Run) -> list[_Run]:
+        """What is left of the run before and after another."""
+        parts = self.within(self.start, other.start), self.within(other.stop, self.stop)
+        return [part for part in parts if part.length > 0]
+
+
+def plan(strips: Strips, n_out: int) -> Plan:
+    """Order the strips of a map to `n_out` rows.
+
+    >>> made = plan([(1, 1, 0, 1, 2, 1), (0, 1, 0, 1, 3, 1)], 3)
+    >>> [(rows, [source.rows for source in sources]) for rows, sources in made.writes]
+    [(slice(1, 3, 1), [slice(1, 3, 1), slice(0, 2, 1)]), (slice(0, 1, 1), [slice(0, 1, 1)])]
+    """
+    steady = Counter((strip[1], strip[3]) for strip in strips if strip[1] > 0 and strip[3] > 0 and strip[5] == 1)
+    step, src_step = steady.most_common(1)[0][0] if steady else (1, 1)
+    phases: list[list[_Run]] = [[] for _ in range(min(step, n_out))]
+    found = Plan(False, [], [], [])
+    for dst, dst_step, src, each, length, weight in strips:
+        if (dst_step, each, weight) == (step, src_step, 1):
+            start, phase = divmod(dst, step)
+            phases[phase].append(_Run(False, src - src_step * start, start, start + length))
+        elif dst_step:
+            found.adds.append(
+                (span(dst, dst_step, length), Source(False, span(src, each or 1, length if each else 1)), weight)
+            )
+        else:
+            found.sums.append((dst, span(src, each, length), weight))
+    if src_step == 1 and sum(len(runs) // 2 for runs in phases) > len(phases):
+        found = found._replace(paired=True)
+        phases = [[*_paired(runs)] for runs in phases]
+
+    def rows(phase: int, start: int, stop: int) -> slice:
+        return span(phase + step * start, step, stop - start)
+
+    def source(run: _Run) -> Source:
+        return Source(run.paired, span(run.offset + src_step * run.start, src_step, run.length))
+
+    for phase, runs in enumerate(phases):
+        writes, adds = _ordered(runs, -(-(n_out - phase) // step))
+        found.writes.extend((rows(phase, start, stop), tuple(map(source, added))) for start, stop, added in writes)
+        found.adds.extend((rows(phase, run.start, run.stop), source(run), 1) for run in adds)
+    return found
+
+
+def span(start: int, step: int, length: int) -> slice:
+    """The slice that visits start, start + step, ... `length` times, for any step but 0.
+
+    >>> list(range(9))[span(4, -2, 3)]
+    [4, 2, 0]
+    """
+    stop = start + step * (length - 1) + (1 if step > 0 else -1)
+    return slice(start, stop if stop >= 0 else None, step)
+
+
+def _paired(runs: list[_Run]) -> Iterator[_Run]:
+    """Runs side by side as runs over sums of neighbours, with what sticks out at their ends."""
+    waiting: _Run | None = None
+    for run in sorted(runs, key=lambda run: run.offset):
+        if waiting is None or run.offset != waiting.offset + 1:
+            if waiting:
+                yield waiting
+            waiting = run
+            continue
+        both = waiting.within(run.start, run.stop)
+        yield from (both._replace(paired=True), *waiting.without(both), *run.without(both))
+        waiting = None
+    if waiting:
+        yield waiting
+
+
+def _ordered(runs: list[_Run], n: int) -> tuple[list[tuple[int, int, tuple[_Run, ...]]], list[_Run]]:
+    """What first fills the `n` rows of a phase, as (start, stop, runs to sum), and the runs that add to it later."""
+    if not runs:
+        return [(0, n, ())], []
+    first, *others = sorted(runs, key=lambda run: -run.length)
+    writes: list[tuple[int, int, tuple[_Run, ...]]] = []
+    both = first.within(first.start, first.start)
+    if others:
+        second = max(others, key=lambda run: first.within(run.start, run.stop).length)
+        here, there = first.within(second.start, second.stop), second.within(first.start, first.stop)
+        if here.length > 0:
+            both = here
+            writes.append((here.start, here.stop, (here, there)))
+            others = [*(run for run in others if run is not second), *second.without(here)]
+    writes += [(part.start, part.stop, (part,)) for part in first.without(both)]
+    writes += [(part.start, part.stop, ()) for part in _Run(False, 0, 0, n).without(first)]
+    return writes, others
