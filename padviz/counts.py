@@ -156,7 +156,7 @@ class CountMap:
     @cached_property
     def total(self) -> int | float:
         """The sum over all positions, a Python int."""
-        return wide.total(self.tally, *self._times())
+        return self._totals[0][0]
 
     @property
     def share(self) -> NDArray[np.float64]:
@@ -183,7 +183,7 @@ class CountMap:
     def summary(self) -> Summary:
         """The figures that describe the map; see `Summary`."""
         height, width = self.shape
-        at = self.at
+        at, times, mirror = self.at, (self.rows.times(), self.cols.times()), self.tally.swapaxes(1, 2)
         return Summary(
             schema_version=SCHEMA_VERSION,
             network=self.network.name,
@@ -197,9 +197,9 @@ class CountMap:
             mean=_mean(self.total, height * width),
             centre=at(height // 2, width // 2),
             corners=Corners(at(0, 0), at(0, -1), at(-1, 0), at(-1, -1)),
-            marginalised=wide.count_below_half(self.tally, self.max, *self._times()) / (height * width),
-            asymmetry=PerAxis(self._asymmetry(0), self._asymmetry(1)),
-            skew=PerAxis(self._skew(0), self._skew(1)),
+            marginalised=wide.count_below_half(self.tally, self.max, *times) / (height * width),
+            asymmetry=PerAxis(self._asymmetry(self.rows, self.tally), self._asymmetry(self.cols, mirror)),
+            skew=self._skews(),
             gates_left_out=len(self.network.gates),
             method="tiled" if self.rows.copies or self.cols.copies else "dense",
         )
@@ -228,23 +228,22 @@ class CountMap:
             hint = "write them as .npz, which keeps what repeats once, or read parts with counts_at(rows, cols)"
             raise SizeError(what, where=self.network.name, hint=hint) from None
 
-    def _times(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """How often the map has each row and each column of the core."""
-        return self.rows.times(), self.cols.times()
+    @cached_property
+    def _totals(self) -> list[list[int | float]]:
+        """Sums over all rows, the first and the second half of them, and the same of columns."""
+        ways = [
+            np.stack([tiling.times(part) for part in (slice(None), slice(n // 2), slice(n - n // 2, n))])
+            for tiling, n in zip((self.rows, self.cols), self.shape, strict=True)
+        ]
+        return wide.totals(self.tally, *ways)
 
-    def _asymmetry(self, axis: int) -> float:
-        if not self.max:
-            return 0.0
-        here, mirrored = (self.rows, self.cols)[axis].mirrored()
-        return wide.largest_difference(self.tally.take(here, axis + 1), self.tally.take(mirrored, axis + 1)) / self.max
+    def _skews(self) -> PerAxis:
+        sums = self._totals
+        halves = (sums[2][0] - sums[1][0], sums[0][2] - sums[0][1])
+        return PerAxis(*(half / self.total if self.total else 0.0 for half in halves))
 
-    def _skew(self, axis: int) -> float:
-        n, times = self.shape[axis], [*self._times()]
-        halves = []
-        for half in (slice(n // 2), slice(n - n // 2, n)):
-            times[axis] = (self.rows, self.cols)[axis].times(half)
-            halves.append(wide.total(self.tally, *times))
-        return (halves[1] - halves[0]) / self.total if self.total else 0.0
+    def _asymmetry(self, tiling: Tiling, tally: Array) -> float:
+        return wide.largest_difference(tally, *tiling.mirrored()) / self.max if self.max else 0.0
 
 
 def _mean(total: int | float, n: int) -> float:

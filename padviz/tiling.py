@@ -56,9 +56,9 @@ class Tiling:
         return np.bincount(self.index[rows], minlength=self.kept)
 
     def mirrored(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The rows of the core that face each other in the map, first and last and so on: each pair once, both ways."""
-        index = self.index
-        pairs = np.unique(index * self.kept + index[::-1])
+        """The rows of the core that face each other in the map, first and last and so on: each pair once."""
+        first, last = self.index[: self.n // 2], self.index[::-1][: self.n // 2]
+        pairs = np.unique(np.minimum(first, last) * self.kept + np.maximum(first, last))
         return pairs // self.kept, pairs % self.kept
 
     def means(self, core: NDArray[np.float64], block: int) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ More limbs are base 2**LIMB_BITS, least significant first, carried so that only 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from padviz.kernels import LIMB_BITS, Array, carry
 
 HOLDS = 1 << 63  # int64 holds what is below
+ROWS = 64  # compared at a time
 
 
 def to_ints(tally: Array) -> NDArray[Any]:
@@ -53,15 +55,27 @@ def from_bytes(digits: NDArray[np.uint8]) -> NDArray[Any]:
     return values
 
 
-def total(tally: Array, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> int | float:
-    """The sum over all positions, with each row and each column taken so many times: exact for counts.
+def totals(tally: Array, rows: Array, cols: Array) -> list[list[Any]]:
+    """The sums over all positions, for each way of taking every row so many times, and every column: exact for counts.
 
-    >>> total(np.array([[[1, 2]]]), np.array([3]), np.array([1, 10]))
-    63
+    `rows` is (ways, height) and `cols` (ways, width).
+
+    >>> totals(np.array([[[1, 2]]]), np.array([[3], [1]]), np.array([[1, 10]]))
+    [[63], [21]]
     """
     if tally.dtype.kind == "f":
-        return float(rows @ tally[0] @ cols)
-    return sum(_exact_sum(limb, rows, cols) << (LIMB_BITS * i) for i, limb in enumerate(tally))
+        sums: list[list[Any]] = (rows @ tally[0] @ cols.T).tolist()
+        return sums
+    found: list[list[Any]] = [[0] * len(cols) for _ in rows]
+    bits = 53 - int(rows.sum(axis=1).max()).bit_length()  # of a count at a time, so that floats stay exact
+    weights, columns = rows.astype(np.float64), cols.tolist()
+    for i, limb in enumerate(tally):
+        for shift in range(0, 63, bits):
+            part = (limb >> shift) & ((1 << bits) - 1)
+            for way, sums_below in zip(found, (weights @ part).astype(np.int64).tolist(), strict=True):
+                for j, times in enumerate(columns):
+                    way[j] += sum(map(mul, sums_below, times)) << (LIMB_BITS * i + shift)
+    return found
 
 
 def largest(tally: Array) -> int | float:
@@ -95,15 +109,19 @@ def count_below_half(tally: Array, peak: int | float, rows: NDArray[np.int64], c
         for limb, digit in reversed(list(zip(tally, _digits(half, len(tally)), strict=True))):
             below |= level & (limb < digit)
             level &= limb == digit
+            if not level.any():
+                break
     return int(rows @ (below @ cols))
 
 
-def largest_difference(a: Array, b: Array) -> int | float:
-    """The largest value of a - b."""
-    difference = a - b
-    if len(difference) > 1:
+def largest_difference(tally: Array, here: NDArray[np.int64], there: NDArray[np.int64]) -> int | float:
+    """The largest difference, either way, between rows `here` and rows `there`."""
+    most: int | float = 0
+    for at in range(0, len(here), ROWS):
+        difference = tally[:, here[at : at + ROWS]] - tally[:, there[at : at + ROWS]]
         carry(difference)
-    return largest(difference)
+        most = max(most, largest(difference), -smallest(difference))
+    return most
 
 
 def shares(tally: Array) -> NDArray[np.float64]:
@@ -114,7 +132,7 @@ def shares(tally: Array) -> NDArray[np.float64]:
     if len(tally) == 1:
         return np.asarray(tally[0] / peak, dtype=np.float64)
     bits = int(peak).bit_length()
-    scaled = sum(np.ldexp(limb.astype(np.float64), LIMB_BITS * i - bits) for i, limb in enumerate(tally))
+    scaled = sum(limb * 2.0 ** (LIMB_BITS * i - bits) for i, limb in enumerate(tally))
     return np.asarray(scaled / (int(peak) / (1 << bits)))
 
 
@@ -138,12 +156,3 @@ def _digits(value: int, limbs: int) -> Iterator[int]:
         yield value & ((1 << LIMB_BITS) - 1)
         value >>= LIMB_BITS
     yield value
-
-
-def _exact_sum(limb: Array, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> int:
-    """Sum int64 without wrapping: the two halves of each number apart, and the columns as Python ints.
-
-    A half has 32 bits, and the rows are at most 2**31 together.
-    """
-    low, high = (rows @ half for half in (limb & 0xFFFFFFFF, limb >> 32))
-    return sum(((int(h) << 32) + int(lo)) * int(times) for h, lo, times in zip(high, low, cols, strict=True))

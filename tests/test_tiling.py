@@ -128,7 +128,8 @@ def test_an_index_visits_the_core_in_order_and_repeats_one_period(
     assert index[start : start + (copies + 1) * period] == list(range(start, start + period)) * (copies + 1)
     assert tiling.times().tolist() == [index.count(row) for row in range(tiling.kept)]
     pairs = set(zip(*(each.tolist() for each in tiling.mirrored()), strict=True))
-    assert pairs == set(zip(index, index[::-1], strict=True))
+    facing = list(zip(index, index[::-1], strict=True))[: len(index) // 2]
+    assert pairs == {(min(pair), max(pair)) for pair in facing}
     values = np.arange(3.0 * tiling.kept).reshape(-1, 3) ** 2
     block = data.draw(st.integers(1, tiling.n))
     expected = [values[index[at : at + block]].mean(axis=0) for at in range(0, tiling.n, block)]
