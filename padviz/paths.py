@@ -113,7 +113,10 @@ def coverage(
     >>> found.full, int(found.counts[0, 0]), int(found.counts[9, 9])
     (81, 25, 81)
     """
-    (found,) = coverages(network, size, padding, layer and (layer,), pooling, engine=engine)
+    found, *others = coverages(network, size, padding, None if layer is None else [layer], pooling, engine=engine)
+    if others:
+        names = ", ".join(str(each.target.layer) for each in (found, *others))
+        raise OptionError(f"has several target layers: {names}", where=found.network.name, hint="name one layer")
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,38 @@ def test_large_maps_are_drawn_as_means() -> None:
     assert shown[0, 1] == (6 + 3 * 9) / 4
     assert shown.sum() * 4 == counts.total
     assert figure.axes[0].get_ylim() == (2999.5, -0.5)
+
+
+def test_blocks_fit_what_repeats_so_that_the_inside_of_a_huge_map_is_even() -> None:
+    counts = padviz.usage("resnet50", 65536)
+    figure = draw.heatmap(counts)
+    assert "drawn as means of 96 × 96" in " ".join(text.get_text() for text in texts(figure))
+    shown = figure.axes[0].images[0].get_array()
+    assert shown.shape == (683, 683)
+    inside = shown[4:-4, 4:-4]
+    assert inside.max() - inside.min() < 1e-12 * inside.max()
+    assert shown[0, 0] < shown[-4, 0] < inside.max()
+    assert shown.mean() * 1e15 == pytest.approx(counts.total / 65536**2, rel=1e-3)  # the last blocks are smaller
+    others = counts.relative((97, 97))[4:-4, 4:-4]
+    assert others.max() - others.min() > 0.005  # stripes that blocks of any other size would draw
+    assert not clipped(figure)
+
+
+@pytest.mark.parametrize(
+    ("size", "period", "blocks"),
+    [(700, 32, 1), (1024, 32, 2), (2048, 32, 4), (3000, 32, 4), (20_000, 32, 32), (30_000, 32, 64), (4000, 7, 7)],
+)
+def test_blocks_are_parts_or_multiples_of_a_period(size: int, period: int, blocks: int) -> None:
+    counts = padviz.usage(ONE, size)
+    tiling = replace(counts.rows, period=period)
+    assert draw.blocks_of(replace(counts, rows=tiling, cols=tiling), 750) == (blocks, blocks)
+
+
+def test_a_map_of_any_size_is_drawn_bare_and_plotted() -> None:
+    counts = padviz.usage("vgg19", (65536, 40_000))
+    axes = counts.plot(Figure().subplots())
+    assert max(axes.images[0].get_array().shape) < 1300
+    assert "65536 × 40000" in axes.get_title()
 
 
 def test_names_are_text_and_not_formulas() -> None:

@@ -348,6 +348,11 @@ def test_coverage_is_the_naive_coverage(engine: str, network: Any) -> None:
     assert found.max <= found.full
 
 
+def test_coverage_is_of_one_layer() -> None:
+    with pytest.raises(padviz.PadvizError, match=r"several target layers: backbone.features.21, .* name one layer"):
+        padviz.coverage("ssd300_vgg16", 300)
+
+
 def test_coverage_of_a_deep_network_is_exact() -> None:
     found = padviz.coverage("resnet152", (96, 64))
     net = found.network

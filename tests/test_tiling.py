@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import padviz
 from padviz import CountMap, PadvizError, paths
 from padviz.schemes import SCHEMES
 from padviz.sources.config import parse, zoo
+from padviz.store import write_counts
 from padviz.tiling import Tiling, growth
 from padviz.walk import WHOLE, count_backward, count_forward
 from tests.strategies import networks
@@ -178,6 +180,35 @@ def test_parts_of_a_map_are_read_without_the_rest() -> None:
     assert (whole.counts_at(range(2), slice(None)) == expected[:2]).all()
     assert whole.at(-1, 5) == expected[-1, 5] == whole.counts_at([1799], [5])[0, 0]
     assert "counts" not in vars(found)
+
+
+@pytest.mark.parametrize("name", ["resnet50", "resnet152"])
+def test_a_file_keeps_the_core_and_is_read_back_in_full_or_in_part(name: str, tmp_path: Path) -> None:
+    found = padviz.usage(name, (2500, 300))
+    write_counts(found, tmp_path / "map.npz")
+    assert (padviz.read_counts(tmp_path / "map.npz") == found.counts).all()
+    part = padviz.read_counts(tmp_path / "map.npz", range(1000, 1100), [-1, 0])
+    assert (part == found.counts_at(range(1000, 1100), [-1, 0])).all()
+    with np.load(tmp_path / "map.npz") as data:
+        assert data["core"].shape == found.tally.shape[1:]
+        assert (len(data["rows"]), len(data["cols"])) == (2500, 300)
+    write_counts(found, tmp_path / "map.npy")
+    assert (padviz.read_counts(tmp_path / "map.npy") == found.counts).all()
+
+
+def test_a_huge_map_is_written_small_and_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    huge = padviz.usage("resnet50", 65536)
+    write_counts(huge, tmp_path / "huge.npz")
+    assert (tmp_path / "huge.npz").stat().st_size < 2_000_000
+    assert padviz.read_counts(tmp_path / "huge.npz", [0], [0]) == [[59303702250160]]
+
+    def too_large(*_: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr("padviz.wide.from_bytes", too_large)
+    write_counts(padviz.usage("resnet152", 65536), tmp_path / "wide.npz")
+    with pytest.raises(PadvizError, match=r"wide.npz: its 65536 x 65536 counts .* read_counts\(path, rows, cols\)"):
+        padviz.read_counts(tmp_path / "wide.npz", [0], [0])
 
 
 def test_a_map_that_does_not_fit_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
