@@ -136,7 +136,13 @@ class CountMap:
         if rows == cols == slice(None) and not self.rows.copies and not self.cols.copies:
             return self.tally
         with self._fitting():
-            return self.tally[:, self.rows.index[rows][:, None], self.cols.index[cols]]
+            down, across = self.rows.index[rows], self.cols.index[cols]
+            limbs: Array = np.empty((len(self.tally), len(down), len(across)), dtype=self.tally.dtype)
+            if len(down) < self.rows.kept:
+                self.tally.take(down, 1).take(across, 2, out=limbs, mode="clip")
+            else:  # whole rows are copied fastest
+                self.tally.take(across, 2).take(down, 1, out=limbs, mode="clip")
+        return limbs
 
     @property
     def shape(self) -> Size:
@@ -240,7 +246,8 @@ class CountMap:
     def _skews(self) -> PerAxis:
         sums = self._totals
         halves = (sums[2][0] - sums[1][0], sums[0][2] - sums[0][1])
-        return PerAxis(*(half / self.total if self.total else 0.0 for half in halves))
+        skews = (half / self.total if self.total else 0.0 for half in halves)
+        return PerAxis(*(round(skew, 12) if isinstance(self.total, float) else skew for skew in skews))
 
     def _asymmetry(self, tiling: Tiling, tally: Array) -> float:
         return wide.largest_difference(tally, *tiling.mirrored()) / self.max if self.max else 0.0

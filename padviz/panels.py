@@ -68,13 +68,16 @@ def compared(
     maps = [found for _, found in items if isinstance(found, CountMap)]
     most = max(each.max for each in maps)
     panels: list[Panel] = []
+    meant = False
     for name, found in items:
         if isinstance(found, PadvizError):
             panels.append((_short(name), "0.4", f"cannot run: {found.where}: {found.what}"))
             continue
         below = found.summary().marginalised
         label = f"{_short(name)}\nmax {_scientific(found.max)} · {below:.0%} below half"
-        values = found.relative(blocks_of(found, 2 * COMPARED))
+        blocks = blocks_of(found, 2 * COMPARED)
+        meant |= blocks != (1, 1)
+        values = found.relative(blocks)
         panels.append((label, "black", values * (found.max / most) if shared and most else values))
     first = maps[0]
     same = {"network": first.network.title, "size": f"{first.size[0]} × {first.size[1]}"}
@@ -82,7 +85,7 @@ def compared(
     unit = f"share of {_scientific(most)} paths" if shared else "share of the panel's maximum"
     targets = {str(each.target.layer) for each in maps}
     target = first.target.layer if len(targets) == 1 else "the layer" if varies == "layer" else "each last feature map"
-    line = f"paths from each pixel to {target} · colours: {unit}"
+    line = f"paths from each pixel to {target} · colours: {unit}{' · drawn as means of blocks' if meant else ''}"
     return _grid(panels, ", ".join(map(shortened, kept)), line, unit, 0.0, COMPARED, cmap, columns=4)
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import padviz
 
 PACKAGE = Path(__file__).parent.parent / "padviz"
 FLOORS = [
@@ -103,13 +106,30 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 def test_counting_at_ordinary_sizes_needs_no_numba_and_no_matplotlib() -> None:
-    code = "import padviz\nfor name, n in (('resnet152', 512), ('resnet50', 2048)): padviz.usage(name, n).summary()"
+    code = """
+import padviz
+for name, n in (('resnet152', 512), ('resnet50', 2048), ('densenet201', 2048), ('resnet50', 65536)):
+    padviz.usage(name, n).summary()
+for name in ('resnet152', 'vgg19', 'convnext_tiny', 'unet_padded'):
+    padviz.usage(name, 2048, unit=(5, 5))
+    padviz.coverage(name, 2048)
+"""
     assert not loaded(code) & {"numba", "matplotlib", "torch", "onnx"}
 
 
-def test_every_public_name_is_documented_with_an_example() -> None:
-    import padviz
+NUMBA = "import padviz; print(padviz.usage('resnet18', 64, engine='numba').max)"
 
+
+@pytest.mark.parametrize("folder", ["cache", "/dev/null/none"])
+def test_compiled_kernels_are_kept_where_they_can_be_and_work_where_not(folder: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / folder)}
+    run = subprocess.run([sys.executable, "-c", NUMBA], capture_output=True, text=True, env=environment, check=True)
+    assert (run.stdout.strip(), run.stderr) == (str(padviz.usage("resnet18", 64).max), "")
+    kept = {path.name.split(".")[1].split("-")[0] for path in tmp_path.rglob("*.nbi")}
+    assert kept == ({"_across", "_down"} if folder == "cache" else set())
+
+
+def test_every_public_name_is_documented_with_an_example() -> None:
     for name in padviz.__all__:
         docstring = getattr(padviz, name).__doc__
         assert docstring, name

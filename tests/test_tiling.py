@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -209,6 +211,23 @@ def test_a_huge_map_is_written_small_and_read_in_parts(tmp_path: Path, monkeypat
     write_counts(padviz.usage("resnet152", 65536), tmp_path / "wide.npz")
     with pytest.raises(PadvizError, match=r"wide.npz: its 65536 x 65536 counts .* read_counts\(path, rows, cols\)"):
         padviz.read_counts(tmp_path / "wide.npz", [0], [0])
+
+
+def test_a_huge_map_takes_little_memory_with_its_picture(tmp_path: Path) -> None:
+    if not Path("/proc/self/status").exists():
+        pytest.skip("only Linux tells how much memory a process had")
+    code = """
+import re, sys
+from padviz.cli import cli
+try:
+    cli(sys.argv[1:])
+finally:
+    print(re.search("VmHWM:(.*)kB", open("/proc/self/status").read())[1], file=sys.stderr)
+"""
+    command = [sys.executable, "-c", code, "usage", "resnet50", "--size", "65536", "-o", str(tmp_path / "map.png")]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (tmp_path / "map.png").exists()
+    assert int(run.stderr) * 1024 < 300e6
 
 
 def test_a_map_that_does_not_fit_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,10 +8,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import matplotlib.image
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -29,7 +32,8 @@ axes = figure.subplots()
 figure.colorbar(axes.imshow(np.random.rand(512, 512), cmap="plasma"))
 figure.savefig("plot.png")
 """
-NETWORKS = ["vgg19", "resnet50"]
+CASES = [("vgg19", 512), ("vgg19", 2048), ("resnet50", 512), ("resnet50", 2048), ("resnet152", 512)]
+SWEEP = range(64, 1025)
 
 
 def features_of(model: nn.Module) -> nn.Module:
@@ -39,23 +43,62 @@ def features_of(model: nn.Module) -> nn.Module:
     return nn.Sequential(model.conv1, model.maxpool, model.layer1, model.layer2, model.layer3, model.layer4)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_padviz_counts(benchmark: Any, name: str) -> None:
+@pytest.mark.parametrize(("name", "size"), [*CASES, ("resnet50", 65536)])
+def test_padviz_counts(benchmark: Any, name: str, size: int) -> None:
     network = padviz.load(name)
-    benchmark(padviz.usage, network, 512)
+    benchmark(padviz.usage, network, size)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_pytorch_counts(benchmark: Any, name: str) -> None:
-    torch.set_num_threads(1)
+@pytest.mark.parametrize(("name", "size"), CASES)
+def test_padviz_array(benchmark: Any, name: str, size: int) -> None:
+    """The same with every count written out."""
+    network = padviz.load(name)
+    if name == "resnet152":  # Python ints: padviz keeps limbs, which numpy can count with
+        benchmark(lambda: padviz.usage(network, size).expanded())
+    else:
+        benchmark(lambda: padviz.usage(network, size).counts)
+
+
+def all_ones(name: str, threads: int) -> Callable[[int], None]:
+    """PyTorch's forward and backward of the all-ones copy, at a size."""
+    torch.set_num_threads(threads)
     body = features_of(model_of(name))
 
-    def forward_and_backward() -> None:
-        image = torch.zeros((1, 1, 512, 512), dtype=torch.float64, requires_grad=True)
+    def forward_and_backward(size: int) -> None:
+        image = torch.zeros((1, 1, size, size), dtype=torch.float64, requires_grad=True)
         with counting_functions():
             body(image).sum().backward()
 
-    benchmark(forward_and_backward)
+    return forward_and_backward
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("name", "size"), CASES)
+def test_pytorch_counts(benchmark: Any, name: str, size: int, threads: int) -> None:
+    benchmark(all_ones(name, threads), size)
+
+
+def test_padviz_sweep(benchmark: Any) -> None:
+    """Each round is a map of the next size: the median is of all sizes."""
+    network, sizes = padviz.load("resnet50"), iter(SWEEP)
+    benchmark.pedantic(padviz.usage, setup=lambda: ((network, next(sizes)), {}), rounds=len(SWEEP))
+
+
+def test_pytorch_sweep(benchmark: Any) -> None:
+    """Every 31st of the sizes."""
+    run, sizes = all_ones("resnet50", 1), iter(SWEEP[::31])
+    benchmark.pedantic(run, setup=lambda: ((next(sizes),), {}), rounds=len(SWEEP[::31]))
+
+
+@pytest.mark.parametrize("size", [512, 2048])
+def test_filling(benchmark: Any, size: int) -> None:
+    """What no map of that size can beat: writing an array of it."""
+    benchmark(lambda: np.full((size, size), 7))
+
+
+def test_saving(benchmark: Any, tmp_path: Path) -> None:
+    """What a picture of the map costs."""
+    benchmark(matplotlib.image.imsave, tmp_path / "map.png", padviz.usage("vgg19", 512).counts)
 
 
 def test_even_sizes(benchmark: Any) -> None:
@@ -90,6 +133,11 @@ def test_process_usage(benchmark: Any, tmp_path: Path) -> None:
 
 def test_process_first_usage(benchmark: Any, tmp_path: Path) -> None:
     process(benchmark, tmp_path, "-m", "padviz", "usage", "vgg19", "--size", "512", fresh=True)
+
+
+@pytest.mark.parametrize("size", [512, 65536])
+def test_process_resnet(benchmark: Any, tmp_path: Path, size: int) -> None:
+    process(benchmark, tmp_path, "-m", "padviz", "usage", "resnet50", "--size", str(size))
 
 
 def test_process_plot(benchmark: Any, tmp_path: Path) -> None:
