@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,8 +78,18 @@ def machine() -> str:
     """What the numbers were measured with."""
     from importlib.metadata import version
 
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "matplotlib", "torch"))
-    return f"Python {platform.python_version()}, {libraries}, {platform.machine()}; medians of one run of `make bench`."
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "matplotlib", "torch"))
+    return (
+        f"{_processor()}, {os.cpu_count()} cores; Python {platform.python_version()}, {libraries}; "
+        "medians of one run of `make bench`."
+    )
+
+
+def _processor() -> str:
+    """What the system calls its processor, as far as it does."""
+    facts = Path("/proc/cpuinfo")
+    names = re.findall("model name.*: (.*)", facts.read_text()) if facts.exists() else []
+    return names[0] if names else platform.machine()
 
 
 def into_readme(report: str, readme: Path) -> None:
