@@ -60,8 +60,8 @@ def plan(strips: Strips, n_out: int) -> Plan:
     >>> [(rows, [source.rows for source in sources]) for rows, sources in made.writes]
     [(slice(1, 3, 1), [slice(1, 3, 1), slice(0, 2, 1)]), (slice(0, 1, 1), [slice(0, 1, 1)])]
     """
-    steady = Counter((strip[1], strip[3]) for strip in strips if strip[1] > 0 and strip[3] > 0 and strip[5] == 1)
-    step, src_step = steady.most_common(1)[0][0] if steady else (1, 1)
+    steps = Counter((into, of) for _, into, _, of, _, weight in strips if into > 0 and of > 0 and weight == 1)
+    step, src_step = steps.most_common(1)[0][0] if steps else (1, 1)
     phases: list[list[_Run]] = [[] for _ in range(min(step, n_out))]
     found = Plan(False, [], [], [])
     for dst, dst_step, src, each, length, weight in strips:

@@ -235,8 +235,10 @@ class _Axis:
     def _reads(self, i: int, j: int, op: Op) -> Reads | None:
         """What layer `i` reads of layer `j`; None where that does not move along as the input grows."""
         n, n_out = self.sizes[j], self.sizes[i]
+        if not self.grows[i] or (isinstance(op, Resize) and ratio_of(op, n, n_out) * self.grows[i] != self.grows[j]):
+            return None
         reads = reads_of(op, n, n_out)
-        if reads is None or not self.grows[i] or reads.rate * self.grows[i] != self.grows[j]:
+        if reads is None or reads.rate * self.grows[i] != self.grows[j]:
             return None
         self.need(i, Zone(0, n_out - 1))  # no core of a single unit, which some grids treat apart
         return reads

@@ -114,8 +114,9 @@ def _backward(walk: Walk, box: Box) -> _Tally:
         across = value.through(wide and wide.transposed, 2, walk.engine, passing=tall is not None)
         return across.through(tall and tall.transposed, 1, walk.engine)
 
-    seeds = {i: _seed(walk, i, box) for i in walk.targets}
-    return backward(walk.network, seeds, pull) or _seed(walk, 0, (slice(0), slice(0)))
+    kind = np.int64 if is_exact(walk) else np.float64
+    seeds = {i: _seed(walk, i, box, kind) for i in walk.targets}
+    return backward(walk.network, seeds, pull) or _seed(walk, 0, (slice(0), slice(0)), kind)
 
 
 def count_forward(walk: Walk) -> list[tuple[Array, int | float]]:
@@ -131,8 +132,8 @@ def count_forward(walk: Walk) -> list[tuple[Array, int | float]]:
         return down.through(cols[i], 2, walk.engine)
 
     full = forward(walk.network, walk.targets, 1, lambda i, v: v * _taps(walk, i))
-    tallies = forward(walk.network, walk.targets, _seed(walk, 0, WHOLE), push)
     exact = is_exact(walk)
+    tallies = forward(walk.network, walk.targets, _seed(walk, 0, WHOLE, np.int64 if exact else np.float64), push)
     return [(tally.settled(), most if exact else float(most)) for tally, most in zip(tallies, full, strict=True)]
 
 
@@ -169,10 +170,10 @@ def _taps(walk: Walk, i: int) -> int:
     return taps
 
 
-def _seed(walk: Walk, i: int, box: Box) -> _Tally:
+def _seed(walk: Walk, i: int, box: Box, kind: type) -> _Tally:
     """One path at each unit of a box of layer `i`: the unit itself."""
-    _check_room(walk, i, _Tally(np.zeros((1, 1, 1)), 1, 1))
-    kind = np.int64 if is_exact(walk) else np.float64
+    seed = _Tally(np.ones((1, 1, 1), dtype=kind), 1, 1)
+    _check_room(walk, i, seed)
     limbs: Array = np.zeros((1, walk.rows.sizes[i], walk.cols.sizes[i]), dtype=kind)
     limbs[0][box] = 1
-    return _Tally(limbs, 1, 1)
+    return replace(seed, limbs=limbs)
