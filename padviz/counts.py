@@ -16,7 +16,7 @@ from padviz import wide
 from padviz.errors import OptionError, SizeError
 from padviz.kernels import Array
 from padviz.network import Network, Size
-from padviz.tiling import Tiling
+from padviz.tiling import Tiling, positions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -123,7 +123,7 @@ class CountMap:
             return wide.to_ints(self.expanded())
 
     def counts_at(self, rows: Any, cols: Any) -> NDArray[Any]:
-        """The counts where those rows and columns cross, exact: positions, ranges or slices.
+        """The counts where those rows and columns cross, exact: a position, several, a range or a slice of each.
 
         >>> import padviz
         >>> padviz.usage("vgg19", 4096).counts_at(range(2), slice(-2, None)).shape
@@ -133,10 +133,11 @@ class CountMap:
 
     def expanded(self, rows: Any = slice(None), cols: Any = slice(None)) -> Array:
         """The limbs of the counts where those rows and columns cross, shape (limbs, rows, columns)."""
-        if rows == cols == slice(None) and not self.rows.copies and not self.cols.copies:
+        whole = all(isinstance(which, slice) and which == slice(None) for which in (rows, cols))
+        if whole and not self.rows.copies and not self.cols.copies:
             return self.tally
+        down, across = positions(self.rows.index, rows, "rows"), positions(self.cols.index, cols, "columns")
         with self._fitting():
-            down, across = self.rows.index[rows], self.cols.index[cols]
             limbs: Array = np.empty((len(self.tally), len(down), len(across)), dtype=self.tally.dtype)
             if len(down) < self.rows.kept:
                 self.tally.take(down, 1).take(across, 2, out=limbs, mode="clip")
@@ -184,7 +185,8 @@ class CountMap:
 
     def at(self, row: int, col: int) -> int | float:
         """The count at one position, a Python number."""
-        return wide.value_at(self.tally, self.rows.of(row % self.rows.n), self.cols.of(col % self.cols.n))
+        (down,), (across,) = positions(self.rows.index, row, "rows"), positions(self.cols.index, col, "columns")
+        return wide.value_at(self.tally, down, across)
 
     def summary(self) -> Summary:
         """The figures that describe the map; see `Summary`."""

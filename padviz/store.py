@@ -17,6 +17,7 @@ from padviz import wide
 from padviz.counts import CountMap
 from padviz.errors import OptionError
 from padviz.kernels import Array
+from padviz.tiling import positions
 
 COUNT_SUFFIXES = (".npy", ".npz", ".csv")
 DIGITS = "little_endian_digits"
@@ -79,7 +80,7 @@ def read_counts(path: str | Path, rows: Any = slice(None), cols: Any = slice(Non
     Parameters
     ----------
     path : str or Path
-    rows, cols : slice, range or sequence of positions, optional
+    rows, cols : position, sequence of positions or slice, optional
         The part to read of a map that is too large to be read whole.
 
     Returns
@@ -104,8 +105,9 @@ def read_counts(path: str | Path, rows: Any = slice(None), cols: Any = slice(Non
     True
     """
     core, *index = _arrays(path)
+    down, across = positions(index[0], rows, "rows"), positions(index[1], cols, "columns")
     try:
-        part = core[index[0][rows][:, None], index[1][cols]]
+        part = core[down[:, None], across]
         return wide.from_bytes(part[DIGITS]) if part.dtype.names else part
     except MemoryError:
         what = f"its {len(index[0])} x {len(index[1])} counts do not fit into memory"

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.axis import Adaptive, Fit, Op, Resize, Transposed, Window, place
+from padviz.errors import OptionError
 from padviz.network import Network, backward, forward, sizes_of
 from padviz.resize import origin_of, ratio_of, span_of
 
@@ -72,6 +73,30 @@ class Tiling:
         weights = np.zeros((len(starts), self.kept))
         np.add.at(weights, (np.arange(self.n) // block, self.index), 1)
         return weights / lengths @ core
+
+
+def positions(index: NDArray[Any], which: Any, what: str) -> NDArray[Any]:
+    """Some positions of an index: one, several, a range or a slice of them.
+
+    Raises
+    ------
+    OptionError
+        If they are not positions, or outside.
+
+    Examples
+    --------
+    >>> index = Tiling(12, start=2, period=3, copies=2).index
+    >>> positions(index, -1, "rows"), positions(index, slice(3, 6), "rows")
+    (array([5]), array([3, 4, 2]))
+    """
+    try:
+        found = np.atleast_1d(index[which])
+    except (IndexError, TypeError, ValueError):
+        found = index[None]
+    if found.ndim != 1:
+        hint = f"use whole numbers from 0 to {len(index) - 1}, or a slice"
+        raise OptionError(f"{which!r} is outside of its {len(index)} {what}, or no position", where=what, hint=hint)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

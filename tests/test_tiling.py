@@ -184,6 +184,28 @@ def test_parts_of_a_map_are_read_without_the_rest() -> None:
     assert "counts" not in vars(found)
 
 
+@pytest.mark.parametrize(
+    "which", [3, -1, [0, 5, 5], range(2, 7), slice(None, None, 90), np.array([1, 299]), np.arange(300) < 4]
+)
+def test_positions_are_numpys(which: Any, tmp_path: Path) -> None:
+    found = padviz.usage("vgg11", 300)
+    expected = found.counts[np.atleast_1d(np.arange(300)[which])[:, None], np.atleast_1d(np.arange(300)[which])]
+    assert (found.counts_at(which, which) == expected).all()
+    write_counts(found, tmp_path / "map.npz")
+    assert (padviz.read_counts(tmp_path / "map.npz", which, which) == expected).all()
+
+
+@pytest.mark.parametrize("which", [300, -301, [0, 300], "a", 1.5, None, [[1, 2]], (0, 1)])
+def test_what_is_no_position_says_so(which: Any, tmp_path: Path) -> None:
+    found = padviz.usage("vgg11", 300)
+    write_counts(found, tmp_path / "map.npz")
+    for ask in (found.counts_at, lambda rows, cols: padviz.read_counts(tmp_path / "map.npz", rows, cols)):
+        with pytest.raises(PadvizError, match="of its 300 columns, or no position; use whole numbers from 0 to 299"):
+            ask(0, which)
+    with pytest.raises(PadvizError, match="rows"):
+        found.at(300, 0)
+
+
 @pytest.mark.parametrize("name", ["resnet50", "resnet152"])
 def test_a_file_keeps_the_core_and_is_read_back_in_full_or_in_part(name: str, tmp_path: Path) -> None:
     found = padviz.usage(name, (2500, 300))
