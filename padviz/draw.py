@@ -174,6 +174,8 @@ def scaled(counts: CountMap, blocks: Size = (1, 1)) -> tuple[NDArray[np.float64]
         exact = counts.tally[0] if values.shape == counts.tally.shape[1:] else values * peak
         return exact.astype(np.float64), f"{name} per pixel"
     power = len(str(int(peak))) - 1
+    if values.max() * (int(peak) / 10**power) < 1:  # means of a map are below its maximum
+        power -= 1
     exponent = str(power).translate(SUPERSCRIPT)
     return values * (int(peak) / 10**power), f"{name} per pixel (×10{exponent})"
 

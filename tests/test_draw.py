@@ -79,6 +79,9 @@ def test_units_follow_the_mode() -> None:
     values, unit = draw.scaled(padviz.usage("densenet201", 64))
     assert unit.startswith("paths per pixel (×10")
     assert 1 <= values.max() < 10
+    values, unit = draw.scaled(padviz.usage("resnet50", 65536, padding="partial"), (1344, 1344))
+    assert 1 <= values.max() < 10
+    assert "10¹⁵" in unit
 
 
 def test_small_maps_have_their_numbers_in_the_cells() -> None:
