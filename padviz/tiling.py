@@ -157,6 +157,8 @@ def _tilings(network: Network, axis: int, n: int, targets: tuple[int, ...], *, b
     axes = _Axis(network, axis, sizes, grows)
     if back:
         zones = [backward(network, {i: axes.whole(i) for i in targets}, axes.pulled) or axes.whole(0)]
+        for i in _followed(network, targets):
+            axes.fit(i)
     else:
         zones = [axes.whole(0), *forward(network, targets, axes.whole(0), axes.pushed)]
     for i, zone in zip(places, zones, strict=True):
@@ -166,6 +168,16 @@ def _tilings(network: Network, axis: int, n: int, targets: tuple[int, ...], *, b
         Tiling(sizes[i], zone.start, grows[i], copies) if grows[i] else Tiling(sizes[i])
         for i, zone in zip(places, zones, strict=True)
     )
+
+
+def _followed(network: Network, targets: tuple[int, ...]) -> list[int]:
+    """Layers that lead to no target: only their sizes matter, since resizes and crops follow them."""
+    if all(layer.like is None for layer in network.layers):
+        return []
+    walked = set(targets)
+    for i in reversed(range(len(network.layers))):
+        walked.update(network.layers[i].inputs if i in walked else ())
+    return [i for i in range(1, len(network.layers)) if i not in walked]
 
 
 @lru_cache(256)
@@ -219,6 +231,13 @@ class _Axis:
         elif zone != self.whole(i):
             self.copies.append(-1)
 
+    def fit(self, i: int) -> None:
+        """Keep as many rows as layer `i` needs to be laid over what it reads."""
+        j, op = self.network.layers[i].inputs[0], self.network.layers[i].ops[self.axis]
+        reads = self._reads(i, j, op) if op else None
+        if reads:
+            self.need(j, self._inside(j, reads.edge))
+
     def pulled(self, i: int, zone: Zone) -> Zone:
         """The zone of what layer `i` reads, seen from it: rows whose readers all keep their numbers."""
         j = self.network.layers[i].inputs[0]
@@ -260,7 +279,9 @@ class _Axis:
     def _reads(self, i: int, j: int, op: Op) -> Reads | None:
         """What layer `i` reads of layer `j`; None where that does not move along as the input grows."""
         n, n_out = self.sizes[j], self.sizes[i]
-        if not self.grows[i] or (isinstance(op, Resize) and ratio_of(op, n, n_out) * self.grows[i] != self.grows[j]):
+        if not self.grows[i] or not self.grows[j]:
+            return None
+        if isinstance(op, Resize) and ratio_of(op, n, n_out) * self.grows[i] != self.grows[j]:
             return None
         reads = reads_of(op, n, n_out)
         if reads is None or reads.rate * self.grows[i] != self.grows[j]:

@@ -77,6 +77,9 @@ def networks(draw: Any, most: int = 6, modes: list[str] | None = None) -> tuple[
         else:
             step = draw(steps(f"l{i}", modes or MODES))
             step["from"] = draw(st.sampled_from(sorted(sizes)[-3:]))
+            if step["op"] in ("resize", "crop") and draw(st.booleans()):
+                step = {key: value for key, value in step.items() if key not in ("size", "scale", "padding")}
+                step["like"] = draw(st.sampled_from(sorted(sizes)))
         try:
             sizes_now = naive.all_reads([*laid, step], size)[1]
         except (AssertionError, IndexError):

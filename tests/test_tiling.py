@@ -166,6 +166,32 @@ def test_single_units_are_counted_whole() -> None:
     assert padviz.usage("vgg19", 512).summary().method == "tiled"
 
 
+LIKE = {
+    "a wide window and its inverse": [
+        {"op": "conv", "kernel": 101, "from": "input"},
+        {"op": "convtranspose", "name": "b", "kernel": 101},
+        {"op": "conv", "kernel": 3, "padding": 1, "from": "input"},
+        {"op": "crop", "like": "b"},
+    ],
+    "a wide reflection": [
+        {"op": "pad", "padding": 50, "mode": "reflect", "from": "input"},
+        {"op": "crop", "name": "b", "padding": 50},
+        {"op": "conv", "kernel": 3, "padding": 1, "from": "input"},
+        {"op": "resize", "like": "b"},
+    ],
+}
+
+
+@pytest.mark.parametrize("what", LIKE)
+def test_a_core_holds_layers_of_which_only_the_size_is_followed(what: str) -> None:
+    assert compare(parse({"layers": LIKE[what]}, what), (300, 450), None) == {"tiled"}
+
+
+def test_a_global_mean_that_is_spread_out_again_is_counted_whole() -> None:
+    spread = {"op": "resize", "like": "input", "mode": "linear", "align_corners": True}
+    assert compare(parse({"layers": [{"op": "global"}, spread]}, "spread"), (64, 64), None) == {"dense"}
+
+
 def test_branches_that_grow_apart_are_counted_whole() -> None:
     branches = [[{"op": "conv", "kernel": 2, "stride": 2}], [{"op": "resize", "size": 15}]]
     network = parse({"layers": [{"op": "add", "branches": branches}]}, "parted")
