@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SCHEMA_VERSION = 1
+OBJECT = 56  # bytes of a large Python int and of what holds it, about
 
 
 class Corners(msgspec.Struct, frozen=True):
@@ -119,7 +122,8 @@ class CountMap:
         SizeError
             If the map does not fit into memory; `counts_at` gives parts of it.
         """
-        with self._fitting():
+        height, width = self.shape
+        with self._fitting(height * width * (8 if len(self.tally) == 1 else OBJECT + 8 * len(self.tally))):
             return wide.to_ints(self.expanded())
 
     def counts_at(self, rows: Any, cols: Any) -> NDArray[Any]:
@@ -137,7 +141,7 @@ class CountMap:
         if whole and not self.rows.copies and not self.cols.copies:
             return self.tally
         down, across = positions(self.rows.index, rows, "rows"), positions(self.cols.index, cols, "columns")
-        with self._fitting():
+        with self._fitting(8 * len(self.tally) * len(down) * len(across)):
             limbs: Array = np.empty((len(self.tally), len(down), len(across)), dtype=self.tally.dtype)
             if len(down) < self.rows.kept:
                 self.tally.take(down, 1).take(across, 2, out=limbs, mode="clip")
@@ -179,8 +183,8 @@ class CountMap:
         >>> padviz.usage("vgg19", 65536).relative((4096, 65536)).round(3).ravel()[[0, 1, -1]]
         array([0.995, 0.999, 0.995])
         """
-        values = wide.shares(self.tally)
-        with self._fitting():
+        values, (height, width) = wide.shares(self.tally), self.shape
+        with self._fitting(8 * -(-height // blocks[0]) * -(-width // blocks[1])):
             return self.cols.means(self.rows.means(values, blocks[0]).T, blocks[1]).T
 
     def at(self, row: int, col: int) -> int | float:
@@ -228,12 +232,15 @@ class CountMap:
         return f"<CountMap {self.network.name} {height}x{width} {self.min}..{self.max} paths>"
 
     @contextmanager
-    def _fitting(self) -> Iterator[None]:
+    def _fitting(self, needed: int) -> Iterator[None]:
+        """Refuse what takes more bytes than the machine has: it would not end well."""
         try:
+            if needed > _memory():
+                raise MemoryError
             yield
         except MemoryError:
-            what = f"the values of all {self.shape[0]} x {self.shape[1]} positions do not fit into memory"
-            hint = "write them as .npz, which keeps what repeats once, or read parts with counts_at(rows, cols)"
+            what = f"so many positions of {self.shape[0]} x {self.shape[1]} do not fit into memory"
+            hint = "counts_at(rows, cols) gives parts of them"
             raise SizeError(what, where=self.network.name, hint=hint) from None
 
     @cached_property
@@ -253,6 +260,14 @@ class CountMap:
 
     def _asymmetry(self, tiling: Tiling, tally: Array) -> float:
         return wide.largest_difference(tally, *tiling.mirrored()) / self.max if self.max else 0.0
+
+
+def _memory() -> float:
+    """The bytes of memory of the machine, where it tells."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return math.inf
 
 
 def _mean(total: int | float, n: int) -> float:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from padviz import wide
 from padviz.counts import CountMap, Target, unit_text
-from padviz.errors import OptionError, nearest
+from padviz.errors import OptionError, SizeError, nearest
 from padviz.network import Size
 from padviz.store import aside
 from padviz.tiling import Tiling
@@ -26,9 +27,10 @@ NUMBERED = 16  # maps up to this many rows and columns have their counts written
 DPI = 130
 SIDE, LEAST = 600, 100  # screen pixels: the longer side of a heat map, about, and the least of the shorter
 CRISP = 0.8  # of a screen pixel that a position has at least; where it would have less, means are drawn
-PROFILE, GAP, BAR = 80, 13, 16
+PROFILE, GAP, BAR = 80, 22, 16
 LEFT, RIGHT, BOTTOM, TOP = 90, 115, 64, 92
 SMALL, MEDIUM, LARGE = 7, 8, 12  # points
+MOST_PIXELS = 1 << 29  # of a bare picture
 SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -127,14 +129,30 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def write_bare(counts: CountMap, path: Path, cmap: str = CMAP, most: int | None = None) -> None:
-    """Write the heat map alone as a PNG file, one image pixel per position; means where it has more than `most`."""
+    """Write the heat map alone as a PNG file, one image pixel per position; means where it has more than `most`.
+
+    Raises
+    ------
+    SizeError
+        If that is more than `MOST_PIXELS`.
+    """
     from PIL.Image import fromarray
 
-    block = -(-max(counts.shape) // most) if most else 1
-    values = scaled(counts, (block, block))[0]
-    colours = colour_map(cmap)(values / _top(counts, values), bytes=True)
+    colours = colour_map(cmap)
+    if most is not None and max(counts.shape) > most:
+        block = -(-max(counts.shape) // most)
+        values = scaled(counts, (block, block))[0]
+        pixels = colours(values / _top(counts, values), bytes=True)[..., :3]
+    else:
+        height, width = counts.shape
+        if height * width > MOST_PIXELS:
+            what = f"a picture of {height} x {width} pixels is larger than padviz writes"
+            raise SizeError(what, where=counts.network.name, hint="leave --bare out, for one that fits a screen")
+        share = wide.shares(counts.tally) * (counts.max / counts.full if counts.full else 1)
+        core = colours(share, bytes=True)[..., :3]
+        pixels = core.take(counts.cols.index, 1).take(counts.rows.index, 0)
     with aside(path) as temporary:
-        fromarray(np.ascontiguousarray(colours[..., :3])).save(temporary, "png", compress_level=2)
+        fromarray(np.ascontiguousarray(pixels)).save(temporary, "png", compress_level=2)
 
 
 def write_thumbnail(picture: Path, path: Path, most: int) -> None:
@@ -198,8 +216,9 @@ def _block(tiling: Tiling, least: int) -> int:
     least = min(least, max(1, tiling.n // LEAST))
     if least >= tiling.period:
         return -(-least // tiling.period) * tiling.period
-    part = next(part for part in range(least, tiling.period + 1) if tiling.period % part == 0)
-    return part if tiling.n >= LEAST * part else least
+    parts = [part for part in range(1, tiling.period + 1) if tiling.period % part == 0]
+    larger = next(part for part in parts if part >= least)
+    return larger if tiling.n >= LEAST * larger else max(part for part in parts if part <= least)
 
 
 def caption(counts: CountMap) -> tuple[str, str]:
@@ -273,6 +292,7 @@ def _image(ax: Axes, values: NDArray[np.float64], most: float, cmap: str, shape:
         extent=(-0.5, width - 0.5, height - 0.5, -0.5),
     )
     ax.tick_params(labelsize=SMALL)
+    ax.spines[:].set_visible(False)  # a frame would hide the outermost cells
     for axis, pixels in ((ax.xaxis, ax.bbox.width), (ax.yaxis, ax.bbox.height)):
         axis.set_major_locator(MaxNLocator(max(2, int(pixels / DPI * 1.4)), integer=True))
     for axis, length in ((ax.xaxis, width), (ax.yaxis, height)):
@@ -313,7 +333,7 @@ def _profiles(figure: Figure, values: NDArray[np.float64], peak: float, shape: S
     place = box[1] - _edges(height, blocks[0]) * box[1] / height
     _filled(figure, BOTTOM + place, beside + length * values[:, col], beside, upright=False)
     _lettered(figure, LEFT + box[0], above + PROFILE + 2, _meant("row", row, blocks[0], height), "right", "bottom")
-    _lettered(figure, beside + PROFILE // 2, BOTTOM - 30, _meant("column", col, blocks[1], width), "center", "top")
+    _lettered(figure, beside, BOTTOM - 30, _meant("column", col, blocks[1], width), "left", "top")
     for value, text in ((0.0, "0"), (peak, most)):
         _lettered(figure, LEFT - 6, above + length * value, text, "right", "center")
         _lettered(figure, beside + length * value, BOTTOM - 6, text, "center", "top")

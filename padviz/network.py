@@ -121,9 +121,10 @@ def as_size(size: int | Sequence[int]) -> Size:
     ((224, 224), (240, 320))
     """
     pair = tuple(size) if isinstance(size, tuple | list) else (size, size)
-    whole = all(hasattr(n, "__index__") and not isinstance(n, bool) for n in pair)
+    whole = all(hasattr(n, "__index__") and not hasattr(n, "__len__") and not isinstance(n, bool) for n in pair)
     if not whole or len(pair) != 2 or not all(0 < n <= LARGEST for n in pair):
-        what = f"{size} is not one or two numbers of pixels from 1 to {LARGEST}"
+        shown = " x ".join(map(repr, dict.fromkeys(pair))) if len(pair) == 2 and whole else repr(size)
+        what = f"{shown} is not one or two numbers of pixels from 1 to {LARGEST}"
         raise OptionError(what, where="size", hint="use 224 or (240, 320)")
     return index(pair[0]), index(pair[1])
 

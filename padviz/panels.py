@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = 6  # panels in a row
+MEANT = " · drawn as means of blocks"
 COMPARED, THROUGH = 220, 170  # screen pixels of a panel: maps side by side, and layers of one network
 EDGE, BETWEEN, HEAD = 40, 26, 84  # screen pixels
 LEDGER = 60  # windows listed in one picture
@@ -50,14 +51,11 @@ def strip(maps: Sequence[CountMap], cmap: str = CMAP) -> Figure:
     title = f"{shortened(first.network.title)}, {first.size[0]} × {first.size[1]}"
     padding = f"{first.padding} padding" if first.padding else "padding as declared"
     line = f"share of each unit's paths that starts at real pixels · {padding}"
-    panels = [
-        (
-            f"{_short(str(each.target.layer))}\n{each.shape[0]} × {each.shape[1]}",
-            "black",
-            scaled(each, blocks_of(each, 2 * THROUGH))[0],
-        )
-        for each in maps
-    ]
+    panels, blocks = [], [blocks_of(each, 2 * THROUGH) for each in maps]
+    for each, block in zip(maps, blocks, strict=True):
+        label = f"{_short(str(each.target.layer))}\n{each.shape[0]} × {each.shape[1]}"
+        panels.append((label, "black", scaled(each, block)[0]))
+    line += MEANT if any(block != (1, 1) for block in blocks) else ""
     return _grid(panels, title, line, "share of the paths", 0.0, THROUGH, cmap)
 
 
@@ -85,7 +83,7 @@ def compared(
     unit = f"share of {_scientific(most)} paths" if shared else "share of the panel's maximum"
     targets = {str(each.target.layer) for each in maps}
     target = first.target.layer if len(targets) == 1 else "the layer" if varies == "layer" else "each last feature map"
-    line = f"paths from each pixel to {target} · colours: {unit}{' · drawn as means of blocks' if meant else ''}"
+    line = f"paths from each pixel to {target} · colours: {unit}{MEANT if meant else ''}"
     return _grid(panels, ", ".join(map(shortened, kept)), line, unit, 0.0, COMPARED, cmap, columns=4)
 
 

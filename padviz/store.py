@@ -21,6 +21,8 @@ from padviz.tiling import positions
 
 COUNT_SUFFIXES = (".npy", ".npz", ".csv")
 DIGITS = "little_endian_digits"
+MOST_WRITTEN = 1 << 31  # counts, one by one
+AT_A_TIME = 1 << 22
 
 
 @contextmanager
@@ -58,12 +60,25 @@ def write_counts(counts: CountMap, path: Path) -> None:
         with aside(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, core=_plain(counts.tally), rows=rows, cols=cols)
         return
-    data = counts.counts if suffix == ".csv" else _plain(counts.expanded())
+    height, width = counts.shape
+    if height * width > MOST_WRITTEN:
+        what = f"would hold {height} x {width} counts, one by one"
+        raise OptionError(what, where=str(path), hint="write an .npz file, which keeps what repeats once")
     with aside(path) as temporary, temporary.open("wb") as file:
-        if suffix == ".npy":
-            np.save(file, data, allow_pickle=False)
-        else:
-            np.savetxt(file, data, delimiter=",", fmt="%s" if exact else "%.17g")
+        for start in range(0, height, max(1, AT_A_TIME // width)):
+            tally = counts.expanded(slice(start, start + max(1, AT_A_TIME // width)))
+            if suffix == ".npy":
+                _write_rows(file, _plain(tally), counts.shape, first=start == 0)
+            else:
+                np.savetxt(file, wide.to_ints(tally), delimiter=",", fmt="%s" if exact else "%.17g")
+
+
+def _write_rows(file: Any, rows: NDArray[Any], shape: tuple[int, int], *, first: bool) -> None:
+    """Some rows of an .npy file of that shape, after its head."""
+    if first:
+        head = {"descr": np.lib.format.dtype_to_descr(rows.dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, head)
+    file.write(np.ascontiguousarray(rows).data)
 
 
 def _plain(tally: Array) -> NDArray[Any]:

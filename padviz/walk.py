@@ -114,6 +114,7 @@ def _backward(walk: Walk, box: Box) -> _Tally:
         across = value.through(wide and wide.transposed, 2, walk.engine, passing=tall is not None)
         return across.through(tall and tall.transposed, 1, walk.engine)
 
+    _check_sizes(walk)
     kind = np.int64 if is_exact(walk) else np.float64
     seeds = {i: _seed(walk, i, box, kind) for i in walk.targets}
     return backward(walk.network, seeds, pull) or _seed(walk, 0, (slice(0), slice(0)), kind)
@@ -131,6 +132,7 @@ def count_forward(walk: Walk) -> list[tuple[Array, int | float]]:
         down = value.through(rows[i], 1, walk.engine, passing=cols[i] is not None)
         return down.through(cols[i], 2, walk.engine)
 
+    _check_sizes(walk)
     full = forward(walk.network, walk.targets, 1, lambda i, v: v * _taps(walk, i))
     exact = is_exact(walk)
     tallies = forward(walk.network, walk.targets, _seed(walk, 0, WHOLE, np.int64 if exact else np.float64), push)
@@ -149,8 +151,15 @@ def _check_room(walk: Walk, i: int, value: _Tally) -> None:
         what = "pass what a float holds" if value.limbs.dtype.kind == "f" else "have more than 4000 digits"
         raise PadvizError(f"its counts {what}", where=walk.network.name, hint="name an earlier --layer")
     if height * width * len(value.limbs) > MOST_NUMBERS:
-        what = f"its map of {height} x {width} is larger than padviz counts"
+        what = f"its map of {height} x {width} repeats nothing, and is larger than padviz counts"
         raise SizeError(what, where=f"{walk.network.name}, {layer.name}", hint="use a smaller --size")
+
+
+def _check_sizes(walk: Walk) -> None:
+    """Refuse at once what a later layer would be too large for."""
+    if max(walk.rows.sizes) * max(walk.cols.sizes) > MOST_NUMBERS:
+        for i in range(len(walk.network.layers)):
+            _check_room(walk, i, _Tally(np.ones((1, 1, 1)), 1, 1))
 
 
 @lru_cache(64)
@@ -172,8 +181,6 @@ def _taps(walk: Walk, i: int) -> int:
 
 def _seed(walk: Walk, i: int, box: Box, kind: type) -> _Tally:
     """One path at each unit of a box of layer `i`: the unit itself."""
-    seed = _Tally(np.ones((1, 1, 1), dtype=kind), 1, 1)
-    _check_room(walk, i, seed)
     limbs: Array = np.zeros((1, walk.rows.sizes[i], walk.cols.sizes[i]), dtype=kind)
     limbs[0][box] = 1
-    return replace(seed, limbs=limbs)
+    return _Tally(limbs, 1, 1)

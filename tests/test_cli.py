@@ -158,9 +158,10 @@ def test_overwrite() -> None:
         (["vgg19", "--size", "0"], ["--size", "'0'"]),
         (["vgg19", "--size", "-4"], ["--size", "'-4'"]),
         (["vgg19", "--size", "12x"], ["--size", "'12x'"]),
-        (["vgg19", "--size", "2000000"], ["2000000", "1000000"]),
+        (["vgg19", "--size", "2000000"], ["size: 2000000 is not", "1000000"]),
+        (["vgg19", "--size", "300x2000000"], ["300 x 2000000 is not"]),
         (["vgg19", "--size", "100000", "--unit", "0,0"], ["vgg19", "100000 x 100000", "--size"]),
-        (["vgg19", "--size", "1000000", "-o", "map.npy"], ["vgg19", "1000000 x 1000000", "memory", ".npz"]),
+        (["vgg19", "--size", "1000000", "-o", "map.npy"], ["map.npy", "1000000 x 1000000", ".npz"]),
         (["vgg19", "--size", "8"], ["features.27", "1 row", "height is 8"]),
         (["vgg19", "--size", "64x8"], ["features.27", "width is 8"]),
         (["resnet50", "--padding", "valid"], ["layer1.0", "layer1.0.conv3 has", "layer1.0.downsample.0 has"]),
@@ -370,14 +371,14 @@ def test_a_polite_kill_leaves_nothing() -> None:
 
 SLOW_WRITE = """
 import time, numpy
-def slow(to, data, **options):
+def slow(to, **arrays):
     to.write(b"half")
     to.flush()
     print("writing", flush=True)
     time.sleep(60)
-numpy.save = slow
+numpy.savez_compressed = slow
 from padviz.cli import cli
-cli(["usage", "vgg11", "-o", "map.npy"])
+cli(["usage", "vgg11", "-o", "map.npz"])
 """
 
 
@@ -386,13 +387,13 @@ def test_a_failed_write_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         args[0].write(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "save", fails)
-    Path("map.npy").write_text("keep me")
-    result = run("usage", "vgg11", "-o", "map.npy", "--overwrite")
+    monkeypatch.setattr(np, "savez_compressed", fails)
+    Path("map.npz").write_text("keep me")
+    result = run("usage", "vgg11", "-o", "map.npz", "--overwrite")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "No space left" in result.stderr
-    assert os.listdir() == ["map.npy"]
-    assert Path("map.npy").read_text() == "keep me"
+    assert os.listdir() == ["map.npz"]
+    assert Path("map.npz").read_text() == "keep me"
 
 
 def test_an_interrupted_write_leaves_nothing() -> None:

@@ -137,12 +137,45 @@ def test_blocks_fit_what_repeats_so_that_the_inside_of_a_huge_map_is_even() -> N
 
 @pytest.mark.parametrize(
     ("size", "period", "blocks"),
-    [(700, 32, 1), (1024, 32, 2), (2048, 32, 4), (3000, 32, 4), (20_000, 32, 32), (30_000, 32, 64), (4000, 7, 7)],
+    [
+        (700, 32, 1),
+        (1024, 32, 2),
+        (2048, 32, 4),
+        (3000, 32, 4),
+        (20_000, 32, 32),
+        (30_000, 32, 64),
+        (4000, 7, 7),
+        (760, 11, 1),
+    ],
 )
 def test_blocks_are_parts_or_multiples_of_a_period(size: int, period: int, blocks: int) -> None:
     counts = padviz.usage(ONE, size)
     tiling = replace(counts.rows, period=period)
     assert draw.blocks_of(replace(counts, rows=tiling, cols=tiling), 750) == (blocks, blocks)
+
+
+def test_the_short_axis_of_a_long_map_has_blocks_that_fit_too() -> None:
+    counts = padviz.usage("efficientnet_b0", (300, 1_000_000))
+    assert draw.blocks_of(counts, 750) == (2, 1344)
+    assert "drawn as means of 2 × 1056" in " ".join(text.get_text() for text in texts(draw.heatmap(counts)))
+
+
+def test_the_outermost_cells_are_not_under_a_frame() -> None:
+    counts = padviz.usage("vgg19", 96 * 680, padding="valid")
+    figure = draw.heatmap(counts)
+    with Image.open(io.BytesIO(draw.png(figure))) as picture:
+        box = figure.axes[0].get_window_extent()
+        row = [picture.getpixel((round(box.x0) + x, picture.height // 2)) for x in range(round(box.width))]
+    values = figure.axes[0].images[0].get_array()[340]
+    colours = colormaps["plasma"](values / values.max(), bytes=True)[:, :3]
+    for at in (0, 1, -2, -1):
+        assert np.abs(np.subtract(row[at], colours[at].astype(int))).max() <= 1
+    assert row[0] != row[1] != row[5]
+
+
+def test_a_bare_picture_larger_than_a_file_should_be_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(padviz.PadvizError, match=r"65536 x 65536 pixels is larger .* --bare"):
+        draw.write_bare(padviz.usage("vgg11", 65536), tmp_path / "bare.png")
 
 
 def test_a_map_of_any_size_is_drawn_bare_and_plotted() -> None:

@@ -278,10 +278,31 @@ finally:
     assert int(run.stderr) * 1024 < 300e6
 
 
-def test_a_map_that_does_not_fit_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def too_large(*_: Any) -> Any:
-        raise MemoryError
+@pytest.mark.parametrize(("name", "pooling"), [("resnet50", "count"), ("resnet152", "count"), ("resnet50", "mean")])
+def test_files_are_written_some_rows_at_a_time(
+    name: str, pooling: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("padviz.store.AT_A_TIME", 1000)
+    found = padviz.usage(name, (650, 70), pooling=pooling)
+    write_counts(found, tmp_path / "map.npy")
+    assert (padviz.read_counts(tmp_path / "map.npy") == found.counts).all()
+    write_counts(found, tmp_path / "map.csv")
+    read = float if pooling == "mean" else int
+    rows = [[read(cell) for cell in line.split(",")] for line in (tmp_path / "map.csv").read_text().splitlines()]
+    assert rows == found.counts.tolist()
 
-    monkeypatch.setattr("padviz.wide.to_ints", too_large)
-    with pytest.raises(PadvizError, match="1000000 x 1000000 positions do not fit into memory"):
-        _ = padviz.usage("vgg11", 1_000_000).counts
+
+@pytest.mark.parametrize("name", ["vgg11", "resnet152"])
+def test_what_does_not_fit_into_memory_says_so(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("padviz.counts._memory", lambda: 10e6)
+    found = padviz.usage(name, 2000)
+    for ask in (lambda: found.counts, found.relative, lambda: found.counts_at(slice(None), slice(None))):
+        with pytest.raises(PadvizError, match="positions of 2000 x 2000 do not fit into memory; counts_at"):
+            ask()
+    assert found.counts_at([0, 1], range(5)).shape == (2, 5)
+    assert found.relative((50, 20)).shape == (40, 100)
+
+
+def test_a_million_pixels_a_side_do_not_fit() -> None:
+    with pytest.raises(PadvizError, match="do not fit into memory"):
+        padviz.usage("vgg11", 1_000_000).relative()
