@@ -24,6 +24,7 @@ bench: .venv/.tools
 	$(BIN)/python -m tests.benchmarks.report .bench/run.json README.md
 
 figures: .venv/.installed
+	rm -rf figures
 	$(BIN)/padviz export configs/exports/deck.toml -o figures
 	mkdir -p docs
 	cp figures/vgg19-512-zero-usage.png docs/vgg19-512.png
