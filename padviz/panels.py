@@ -40,6 +40,7 @@ COLUMNS = 6  # panels in a row
 MEANT = " · drawn as means of blocks"
 COMPARED, THROUGH = 220, 170  # screen pixels of a panel: maps side by side, and layers of one network
 EDGE, BETWEEN, HEAD = 40, 26, 84  # screen pixels
+LEAST_BOX = 5  # screen pixels of a receptive field
 LEDGER = 60  # windows listed in one picture
 UNEVEN = "#c22f2f"
 Panel = tuple[str, str, "NDArray[np.float64] | str"]  # label, its colour, and values up to 1 or why there are none
@@ -160,15 +161,19 @@ def fields(units: Mapping[str, Mapping[str, tuple[Interval, Interval]]], size: S
     tall, wide = max(rows) - min(rows) + 1, max(cols) - min(cols) + 1
     zoom = 560 / max(tall, wide)
     box_w, box_h = max(int(wide * zoom), 120), max(int(tall * zoom), 120)
-    names = max(len(name) for name in units)
+    names, left_edge = max(len(name) for name in units), EDGE + 64
     legend = 60 + 8 * max(names, 12)
-    total_w, total_h = EDGE + 50 + box_w + BETWEEN + legend, HEAD + box_h + 64
+    total_w, total_h = left_edge + box_w + BETWEEN + legend, HEAD + box_h + 64
     figure = new_figure(total_w, total_h)
-    ax = figure.add_axes(((EDGE + 50) / total_w, 64 / total_h, box_w / total_w, box_h / total_h))
+    ax = figure.add_axes(((left_edge) / total_w, 64 / total_h, box_w / total_w, box_h / total_h))
     ax.add_patch(Rectangle((-0.5, -0.5), size[1], size[0], color="0.88", label="image", zorder=0))
+    grown = False
     for i, (name, each) in enumerate(units.items()):
         for j, ((top, bottom), (left, right)) in enumerate(each.values()):
-            box = (left - 0.5, top - 0.5), right - left + 1, bottom - top + 1
+            more = [max(LEAST_BOX / zoom - (last - first + 1), 0) / 2 for first, last in ((left, right), (top, bottom))]
+            grown |= max(more) > 0
+            corner = left - 0.5 - more[0], top - 0.5 - more[1]
+            box = corner, right - left + 1 + 2 * more[0], bottom - top + 1 + 2 * more[1]
             style: dict[str, Any] = (
                 {"lw": 0.9, "ls": "--"} if j else {"lw": 2, "label": _short(name)}
             )  # the centre comes first
@@ -179,7 +184,9 @@ def fields(units: Mapping[str, Mapping[str, tuple[Interval, Interval]]], size: S
     ax.set_ylabel("row (pixels)", fontsize=MEDIUM)
     ax.tick_params(labelsize=SMALL)
     ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1), fontsize=SMALL, frameon=False)
-    line = "receptive fields of the centre unit (bold) and the corner units; what is outside of the image is padding"
+    ax.ticklabel_format(style="plain", useOffset=False)
+    enlarged = ", small ones enlarged" if grown else ""
+    line = f"receptive fields of the centre (bold) and the corner units{enlarged}; outside of the image is padding"
     _headline(figure, f"{shortened(title)}, {size[0]} × {size[1]}", line)
     return figure
 

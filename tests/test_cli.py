@@ -59,6 +59,22 @@ def test_usage_writes_a_picture_and_prints_its_figures() -> None:
     assert run("usage", "vgg19", "--size", "512").exit_code == 0  # a default-named picture is redrawn
 
 
+@pytest.mark.parametrize(
+    ("size", "says"),
+    [
+        ("65536", "from a core of 448 x 448, whose middle repeats every 32 x 32 (tiled)"),
+        ("300x65536", "from a core of 300 x 448, whose middle repeats every 32 columns (tiled)"),
+        ("65536x300", "from a core of 448 x 300, whose middle repeats every 32 rows (tiled)"),
+        ("224", "at every position (dense)"),
+    ],
+)
+def test_usage_says_how_it_counted(size: str, says: str) -> None:
+    result = run("usage", "resnet50", "--size", size)
+    assert says in result.stdout
+    found = json.loads(run("usage", "resnet50", "--size", size, "--format", "json").stdout)
+    assert found["method"] == says.split("(")[1][:-1]
+
+
 def test_default_names_say_size_and_mode() -> None:
     assert run("usage", "resnet18", "--size", "64x96", "--padding", "reflect").exit_code == 0
     Path("net.toml").write_text(ONE)

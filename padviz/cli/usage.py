@@ -52,15 +52,16 @@ def command(
     counts = usage(options.load_as(model, size), size, padding, layers or None, pooling, unit)
     path = output or options.default_picture(counts.network, counts.size, padding, "usage")
     _write(counts, path, cmap)
-    show(counts.summary(), path, format_)
+    _show(counts, path, format_)
 
 
-def show(summary: Summary, path: Path, format_: str) -> None:
+def _show(counts: CountMap, path: Path, format_: str) -> None:
     """Print the figures of a map and the file they were drawn to."""
     from msgspec import to_builtins
 
     from padviz import tables
 
+    summary = counts.summary()
     if format_ == "json":
         click.echo(tables.to_json({**to_builtins(summary), "files": [str(path)]}))
         return
@@ -79,11 +80,20 @@ def show(summary: Summary, path: Path, format_: str) -> None:
         ("asymmetry", f"height {summary.asymmetry.height:.4g}, width {summary.asymmetry.width:.4g}"),
         ("skew", f"height {summary.skew.height:+.4g}, width {summary.skew.width:+.4g}"),
     ]
-    whole = {"tiled": "from a core, which the map repeats inside", "dense": "at every position"}
-    facts.append(("counted", f"{whole[summary.method]} ({summary.method})"))
+    facts.append(("counted", f"{_counted(counts)} ({summary.method})"))
     if summary.gates_left_out:
         facts.append(("left out", f"the global vectors of {summary.gates_left_out} gates"))
     click.echo(tables.to_facts([*facts, ("file", str(path))]))
+
+
+def _counted(counts: CountMap) -> str:
+    rows, cols = counts.rows, counts.cols
+    if not rows.copies and not cols.copies:
+        return "at every position"
+    every = f"{rows.period} x {cols.period}" if rows.copies and cols.copies else f"{rows.period} rows"
+    if not rows.copies:
+        every = f"{cols.period} columns"
+    return f"from a core of {rows.kept} x {cols.kept}, whose middle repeats every {every}"
 
 
 def _target(summary: Summary) -> str:
