@@ -61,9 +61,13 @@ def strip(maps: Sequence[CountMap], cmap: str = CMAP) -> Figure:
 
 
 def compared(
-    items: Sequence[tuple[str, CountMap | PadvizError]], varies: str, shared: bool, cmap: str = CMAP
+    items: Sequence[tuple[str, CountMap | PadvizError]], varies: str, scale: str | None = None, cmap: str = CMAP
 ) -> Figure:
-    """Usage maps side by side, on one scale of counts or each up to its own maximum; an error is written out."""
+    """Usage maps side by side; an error is written out.
+
+    The `scale` is "shared", in counts, or "each" up to its own maximum; by default paddings share one.
+    """
+    shared = scale == "shared" if scale else varies == "padding"
     maps = [found for _, found in items if isinstance(found, CountMap)]
     most = max(each.max for each in maps)
     panels: list[Panel] = []

@@ -93,8 +93,7 @@ def _compare(item: Item) -> Rendered:
     varies = next(name for name, values in lists.items() if len(values) > 1)
     labels = [_label(value) for value in lists[varies]]
     found = [*zip(labels, usages(product(*lists.values())), strict=True)]
-    shared = item.scale == "shared" if item.scale else varies == "padding"
-    return Rendered(comparison_facts(found, varies), lambda cmap: panels.compared(found, varies, shared, cmap))
+    return Rendered(comparison_facts(found, varies), lambda cmap: panels.compared(found, varies, item.scale, cmap))
 
 
 def _label(value: Any) -> str:

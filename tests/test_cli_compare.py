@@ -80,18 +80,18 @@ def test_sizes_depths_and_networks() -> None:
 
 def test_a_caption_names_the_target_only_where_all_maps_share_it() -> None:
     def caption(models: list[str], varies: str) -> str:
-        figure = panels.compared([(model, padviz.usage(model, 64)) for model in models], varies, False)
+        figure = panels.compared([(model, padviz.usage(model, 64)) for model in models], varies)
         return " ".join(text.get_text() for text in figure.texts)
 
     assert "to each last feature map" in caption(["vgg11", "vgg19"], "model")
     assert "to features.36" in caption(["vgg19", "vgg19"], "size")
 
 
-@pytest.mark.parametrize("shared", [True, False])
-def test_one_scale_or_one_for_each_panel(shared: bool) -> None:
+@pytest.mark.parametrize(("scale", "shared"), [("shared", True), ("each", False), (None, True)])
+def test_one_scale_or_one_for_each_panel(scale: str | None, shared: bool) -> None:
     maps = [padviz.usage("vgg11", 96, padding=padding) for padding in ("zero", "reflect")]
     items = [("zero", maps[0]), ("reflect", maps[1]), ("valid", PadvizError("is too small", where="vgg11, x"))]
-    figure = panels.compared(items, "padding", shared)
+    figure = panels.compared(items, "padding", scale)
     zero, reflect = (ax.images[0].get_array() for ax in figure.axes[:2])
     assert reflect.max() == pytest.approx(1)
     assert zero.max() == pytest.approx(maps[0].max / maps[1].max if shared else 1)

@@ -65,10 +65,9 @@ def command(
     (varies,) = lists
     items = _items(given, varies)
     path = output or Path("-".join([Path(given["model"][0] or "").stem if model else "networks", "compare.png"]))
-    shared = scale == "shared" if scale else varies == "padding"
     from padviz import panels
 
-    save(panels.compared(items, varies, shared, cmap), path)
+    save(panels.compared(items, varies, scale, cmap), path)
     click.echo(_text(items, varies, path, format_))
 
 
