@@ -253,7 +253,8 @@ def _of(target: Target) -> str:
 def sampling(values: NDArray[np.float64], pixels: float) -> Literal["nearest", "auto"]:
     """How matplotlib should draw values so wide on so many screen pixels: crisp, or smooth where cells would alias."""
     cells = values.shape[1]
-    return "nearest" if pixels % cells < 0.01 or pixels > 3 * cells else "auto"
+    each = pixels / cells
+    return "nearest" if abs(each - round(each)) < 0.001 or each > 3 else "auto"
 
 
 def _top(counts: CountMap, values: NDArray[np.float64]) -> float:

@@ -194,6 +194,16 @@ def test_names_are_text_and_not_formulas() -> None:
         assert opened.size[0] < 1200
 
 
+@pytest.mark.parametrize("size", [64, 224, 300, 512, 700, 65536])
+def test_cells_of_whole_screen_pixels_are_drawn_crisp(size: int) -> None:
+    figure = draw.heatmap(padviz.usage("vgg11", size))
+    image = figure.axes[0].images[0]
+    assert figure.axes[0].bbox.width / image.get_array().shape[1] == pytest.approx(
+        round(figure.axes[0].bbox.width / image.get_array().shape[1])
+    )
+    assert image.get_interpolation() == "nearest"
+
+
 def test_a_map_of_zeros_draws() -> None:
     net = parse(
         {"layers": [{"op": "pad", "name": "p", "padding": 3}, {"op": "crop", "name": "c", "padding": [[0, 9], 3]}]}, "x"
