@@ -412,6 +412,28 @@ def test_a_failed_write_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Path("map.npz").read_text() == "keep me"
 
 
+def test_an_interrupt_that_python_would_only_print_is_one() -> None:
+    code = """
+import weakref, padviz.paths
+class Anything:
+    pass
+def interrupted(reference):
+    raise KeyboardInterrupt
+def usage(*args):
+    anything = Anything()
+    reference = weakref.ref(anything, interrupted)
+    del anything
+    for _ in range(1000):
+        pass
+    print("went on")
+padviz.paths.usage = usage
+from padviz.cli import cli
+cli(["usage", "vgg11"])
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", "padviz: interrupted\n")
+
+
 def test_an_interrupted_write_leaves_nothing() -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", SLOW_WRITE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
