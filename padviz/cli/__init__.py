@@ -76,9 +76,9 @@ def _robust_streams() -> None:
 
 
 def _unraisable(what: sys.UnraisableHookArgs) -> None:
-    """Ctrl-C where Python can only print it, as in the callback of a weak reference: once more, then."""
+    """Ctrl-C where Python can only print it, as in the callback of a weak reference: again, once that has ended."""
     if what.exc_type is KeyboardInterrupt:
-        _thread.interrupt_main()
+        threading.Timer(0.01, _thread.interrupt_main).start()
     else:
         sys.__unraisablehook__(what)
 
