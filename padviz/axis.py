@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from padviz.errors import SizeError
 from padviz.resize import Resize as Resize
-from padviz.resize import ratio_of, reads
+from padviz.resize import origin_of, ratio_of, reads, span_of
 from padviz.strips import AxisMap as AxisMap
 from padviz.strips import Strip
 
@@ -193,9 +193,42 @@ def axis_map(op: Op, n: int, like: int | None = None) -> AxisMap:
     elif isinstance(op, Resize):
         strips = _resize_strips(op, n, n_out)
     else:
-        before = (n_out - n) // 2 if n_out > n else -((n - n_out) // 2)  # an odd row goes to the end
+        before = fit_shift(n, n_out)
         strips = _tap_strips(Window(1, padding=(before, n_out - n - before)), n, n_out, before)
     return AxisMap(n, n_out, tuple(strips))
+
+
+def fit_shift(n: int, n_out: int) -> int:
+    """The rows that a fit of `n` rows to `n_out` adds in front, or takes off if negative; an odd one goes to the end.
+
+    >>> fit_shift(4, 7), fit_shift(7, 4)
+    (1, -1)
+    """
+    return (n_out - n) // 2 if n_out > n else -((n - n_out) // 2)
+
+
+def rows_read(op: Op, n: int, n_out: int) -> tuple[list[tuple[int, int]], int]:
+    """Rows (first, last) that the units of one period read of the layer before, and how far the next period is.
+
+    Far from any end, and not for adaptive pools, whose units read by no steady rate.
+
+    >>> rows_read(Window(7, stride=2, padding=(3, 3)), 224, 112)
+    ([(-3, 3)], 2)
+    """
+    if isinstance(op, Window):
+        before = place(op, n).before
+        return [(-before, op.extent - 1 - before)], op.stride
+    if isinstance(op, Fit):
+        shift = fit_shift(n, n_out)
+        return [(-shift, -shift)], 1
+    if isinstance(op, Transposed):
+        extent = op.dilation * (op.kernel - 1) + 1
+        places = [unit + op.padding[0] for unit in range(op.stride)]
+        return [(min(-((extent - 1 - p) // op.stride), p // op.stride), p // op.stride) for p in places], 1
+    assert isinstance(op, Resize)
+    ratio, origin = ratio_of(op, n, n_out), origin_of(op, n, n_out)
+    around = [span_of(op, origin + unit * ratio) for unit in range(ratio.denominator)]
+    return around, ratio.numerator
 
 
 def fold(mode: Mode, n: int, before: int, after: int) -> tuple[tuple[int, int], tuple[int, int]] | None:

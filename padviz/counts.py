@@ -122,9 +122,7 @@ class CountMap:
         SizeError
             If the map does not fit into memory; `counts_at` gives parts of it.
         """
-        height, width = self.shape
-        with self._fitting(height * width * (8 if len(self.tally) == 1 else OBJECT + 8 * len(self.tally))):
-            return wide.to_ints(self.expanded())
+        return self.counts_at(slice(None), slice(None))
 
     def counts_at(self, rows: Any, cols: Any) -> NDArray[Any]:
         """The counts where those rows and columns cross, exact: a position, several, a range or a slice of each.
@@ -133,12 +131,14 @@ class CountMap:
         >>> padviz.usage("vgg19", 4096).counts_at(range(2), slice(-2, None)).shape
         (2, 2)
         """
-        return wide.to_ints(self.expanded(rows, cols))
+        limbs = self.expanded(rows, cols)
+        with self._fitting(limbs[0].size * (8 if len(limbs) == 1 else OBJECT + 8 * len(limbs))):
+            return wide.to_ints(limbs)
 
     def expanded(self, rows: Any = slice(None), cols: Any = slice(None)) -> Array:
         """The limbs of the counts where those rows and columns cross, shape (limbs, rows, columns)."""
         whole = all(isinstance(which, slice) and which == slice(None) for which in (rows, cols))
-        if whole and not self.rows.copies and not self.cols.copies:
+        if whole and not self.tiled:
             return self.tally
         down, across = positions(self.rows.index, rows, "rows"), positions(self.cols.index, cols, "columns")
         with self._fitting(8 * len(self.tally) * len(down) * len(across)):
@@ -153,6 +153,11 @@ class CountMap:
     def shape(self) -> Size:
         """(height, width) of the map: pixels, or units for coverage."""
         return self.rows.n, self.cols.n
+
+    @property
+    def tiled(self) -> bool:
+        """Whether only a core was counted."""
+        return self.rows.copies > 0 or self.cols.copies > 0
 
     @cached_property
     def max(self) -> int | float:
@@ -195,7 +200,8 @@ class CountMap:
     def summary(self) -> Summary:
         """The figures that describe the map; see `Summary`."""
         height, width = self.shape
-        at, times, mirror = self.at, (self.rows.times(), self.cols.times()), self.tally.swapaxes(1, 2)
+        at, mirror = self.at, self.tally.swapaxes(1, 2)
+        rows, cols = (ways[0] for ways in self._times)
         return Summary(
             schema_version=SCHEMA_VERSION,
             network=self.network.name,
@@ -209,11 +215,11 @@ class CountMap:
             mean=_mean(self.total, height * width),
             centre=at(height // 2, width // 2),
             corners=Corners(at(0, 0), at(0, -1), at(-1, 0), at(-1, -1)),
-            marginalised=wide.count_below_half(self.tally, self.max, *times) / (height * width),
+            marginalised=wide.count_below_half(self.tally, self.max, rows, cols) / (height * width),
             asymmetry=PerAxis(self._asymmetry(self.rows, self.tally), self._asymmetry(self.cols, mirror)),
             skew=self._skews(),
             gates_left_out=len(self.network.gates),
-            method="tiled" if self.rows.copies or self.cols.copies else "dense",
+            method="tiled" if self.tiled else "dense",
         )
 
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
@@ -244,13 +250,17 @@ class CountMap:
             raise SizeError(what, where=self.network.name, hint=hint) from None
 
     @cached_property
-    def _totals(self) -> list[list[int | float]]:
-        """Sums over all rows, the first and the second half of them, and the same of columns."""
-        ways = [
+    def _times(self) -> list[NDArray[np.int64]]:
+        """How often the map has each row of the core, and the first and the second half of it; the same of columns."""
+        return [
             np.stack([tiling.times(part) for part in (slice(None), slice(n // 2), slice(n - n // 2, n))])
             for tiling, n in zip((self.rows, self.cols), self.shape, strict=True)
         ]
-        return wide.totals(self.tally, *ways)
+
+    @cached_property
+    def _totals(self) -> list[list[int | float]]:
+        """Sums over all rows, the first and the second half of them, and the same of columns."""
+        return wide.totals(self.tally, *self._times)
 
     def _skews(self) -> PerAxis:
         sums = self._totals

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz import wide
 from padviz.counts import CountMap, Target, unit_text
 from padviz.errors import OptionError, SizeError, nearest
 from padviz.network import Size
@@ -138,19 +138,18 @@ def write_bare(counts: CountMap, path: Path, cmap: str = CMAP, most: int | None 
     """
     from PIL.Image import fromarray
 
-    colours = colour_map(cmap)
-    if most is not None and max(counts.shape) > most:
-        block = -(-max(counts.shape) // most)
-        values = scaled(counts, (block, block))[0]
-        pixels = colours(values / _top(counts, values), bytes=True)[..., :3]
-    else:
+    block = -(-max(counts.shape) // most) if most else 1
+    shown = counts
+    if block == 1:
         height, width = counts.shape
         if height * width > MOST_PIXELS:
             what = f"a picture of {height} x {width} pixels is larger than padviz writes"
             raise SizeError(what, where=counts.network.name, hint="leave --bare out, for one that fits a screen")
-        share = wide.shares(counts.tally) * (counts.max / counts.full if counts.full else 1)
-        core = colours(share, bytes=True)[..., :3]
-        pixels = core.take(counts.cols.index, 1).take(counts.rows.index, 0)
+        shown = replace(counts, rows=Tiling(counts.rows.kept), cols=Tiling(counts.cols.kept))  # what repeats, once
+    values = scaled(shown, (block, block))[0]
+    pixels = colour_map(cmap)(values / _top(counts, values), bytes=True)[..., :3]
+    if block == 1:
+        pixels = pixels.take(counts.cols.index, 1).take(counts.rows.index, 0)
     with aside(path) as temporary:
         fromarray(np.ascontiguousarray(pixels)).save(temporary, "png", compress_level=2)
 

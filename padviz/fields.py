@@ -12,9 +12,8 @@ from fractions import Fraction
 from math import ceil, gcd, lcm
 from pathlib import Path
 
-from padviz.axis import Adaptive, Fit, Op, Resize, Transposed, Window, place
+from padviz.axis import Adaptive, Op, rows_read
 from padviz.network import Network, Size, resolve, resolve_both
-from padviz.resize import origin_of, ratio_of, span_of
 from padviz.sources import load_at
 
 Interval = tuple[int, int]
@@ -204,7 +203,7 @@ def _through(op: Op, entering: Reach, n: int, n_out: int, name: str) -> Reach:
     """The reach of the units of `op`, from that of the layer it reads, of `n` rows."""
     if entering.whole or isinstance(op, Adaptive):
         return Reach((entering.of(0, n - 1),), 0, entering.parts_at, whole=True)
-    rows, step = _rows_read(op, n, n_out)
+    rows, step = rows_read(op, n, n_out)
     period = len(rows) * len(entering.seen) // gcd(step, len(entering.seen))
     seen = []
     for unit in range(period):
@@ -216,24 +215,6 @@ def _through(op: Op, entering: Reach, n: int, n_out: int, name: str) -> Reach:
     if reach.parts_at is None and not _centred_alike(reach):
         return Reach(reach.seen, advance, name, uneven_strides=entering.uneven_strides)
     return reach
-
-
-def _rows_read(op: Op, n: int, n_out: int) -> tuple[list[Interval], int]:
-    """Rows (first, last) that the units of one period read of the layer before, and how far the next period is."""
-    if isinstance(op, Window):
-        before = place(op, n).before
-        return [(-before, op.extent - 1 - before)], op.stride
-    if isinstance(op, Fit):
-        shift = (n_out - n) // 2 if n_out > n else -((n - n_out) // 2)
-        return [(-shift, -shift)], 1
-    if isinstance(op, Transposed):
-        extent = op.dilation * (op.kernel - 1) + 1
-        places = [unit + op.padding[0] for unit in range(op.stride)]
-        return [(min(-((extent - 1 - p) // op.stride), p // op.stride), p // op.stride) for p in places], 1
-    assert isinstance(op, Resize)
-    ratio, origin = ratio_of(op, n, n_out), origin_of(op, n, n_out)
-    around = [span_of(op, origin + unit * ratio) for unit in range(ratio.denominator)]
-    return around, ratio.numerator
 
 
 def _merged(reaches: Sequence[Reach], name: str) -> Reach:

@@ -136,12 +136,13 @@ def upto(network: Network, targets: tuple[str, ...]) -> Network:
     return replace(network, layers=only(network.layers, sorted(wanted)), targets=targets)
 
 
-def ancestors(layers: Sequence[Layer], ends: Iterable[int]) -> set[int]:
-    """The positions that `ends` depend on, themselves included."""
+def ancestors(layers: Sequence[Layer], ends: Iterable[int], *, followed: bool = True) -> set[int]:
+    """The positions that `ends` depend on, themselves included; without the `followed`, on whose size alone they do."""
     found = set(ends)
     for i in reversed(range(len(layers))):
         if i in found:
-            found.update(layers[i].inputs, () if (like := layers[i].like) is None else (like,))
+            like = layers[i].like if followed else None
+            found.update(layers[i].inputs, () if like is None else (like,))
     return found
 
 

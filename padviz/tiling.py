@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis import Adaptive, Fit, Op, Resize, Transposed, Window, place
+from padviz.axis import Adaptive, Fit, Op, Resize, Transposed, Window, place, rows_read
 from padviz.errors import OptionError
-from padviz.network import Network, backward, forward, sizes_of
-from padviz.resize import origin_of, ratio_of, span_of
+from padviz.network import Network, ancestors, backward, forward, sizes_of
+from padviz.resize import ratio_of
 
 
 @dataclass(frozen=True)
@@ -172,11 +172,7 @@ def _tilings(network: Network, axis: int, n: int, targets: tuple[int, ...], *, b
 
 def _followed(network: Network, targets: tuple[int, ...]) -> list[int]:
     """Layers that lead to no target: only their sizes matter, since resizes and crops follow them."""
-    if all(layer.like is None for layer in network.layers):
-        return []
-    walked = set(targets)
-    for i in reversed(range(len(network.layers))):
-        walked.update(network.layers[i].inputs if i in walked else ())
+    walked = ancestors(network.layers, targets, followed=False)
     return [i for i in range(1, len(network.layers)) if i not in walked]
 
 
@@ -296,24 +292,19 @@ def reads_of(op: Op, n: int, n_out: int) -> Reads | None:
     >>> reads_of(Window(7, stride=2, padding=(3, 3)), 224, 112)[:4]
     (2, -3, 3, 0)
     """
-    alike = Zone(0, n_out)
-    if isinstance(op, Window):
+    if isinstance(op, Adaptive):
+        return None
+    rows, step = rows_read(op, n, n_out)
+    rate = Fraction(step, len(rows)) if len(rows) > 1 else step
+    low = min(first - unit * rate for unit, (first, _) in enumerate(rows))
+    high = max(last - unit * rate for unit, (_, last) in enumerate(rows))
+    alike, edge = Zone(0, n_out), 0
+    if isinstance(op, Resize):
+        edge = 1
+    elif isinstance(op, Window):
         before, after, _ = place(op, n)
-        pads, edge = max(before, after), 0
         if op.mode == "partial":
             alike = Zone(-(-before // op.stride), (n + before - op.extent) // op.stride + 1)
-        elif op.mode != "zero" and pads > 0:
-            edge = 1 if op.mode == "replicate" else pads + 1
-        return Reads(op.stride, -before, op.extent - 1 - before, edge, alike)
-    if isinstance(op, Transposed):
-        first, last = op.padding[0] - op.dilation * (op.kernel - 1), op.padding[0]
-        return Reads(Fraction(1, op.stride), Fraction(first, op.stride), Fraction(last, op.stride), 0, alike)
-    if isinstance(op, Fit):
-        before = (n_out - n) // 2 if n_out > n else -((n - n_out) // 2)
-        return Reads(1, -before, -before, 0, alike)
-    if isinstance(op, Resize) and n_out > 1:
-        rate, origin = ratio_of(op, n, n_out), origin_of(op, n, n_out)
-        spans = [(span_of(op, origin + unit * rate), unit * rate) for unit in range(rate.denominator)]
-        low, high = min(span[0] - at for span, at in spans), max(span[1] - at for span, at in spans)
-        return Reads(rate, low, high, 1, alike)
-    return None
+        elif op.mode != "zero" and max(before, after) > 0:
+            edge = 1 if op.mode == "replicate" else max(before, after) + 1
+    return Reads(rate, low, high, edge, alike)

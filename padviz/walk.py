@@ -146,11 +146,15 @@ def is_exact(walk: Walk) -> bool:
 
 def _check_room(walk: Walk, i: int, value: _Tally) -> None:
     """Refuse counts that are longer, or of a map that is larger, than padviz counts."""
-    layer, height, width = walk.network.layers[i], walk.rows.sizes[i], walk.cols.sizes[i]
     if value.most.bit_length() > (1000 if value.limbs.dtype.kind == "f" else MOST_BITS):
         what = "pass what a float holds" if value.limbs.dtype.kind == "f" else "have more than 4000 digits"
         raise PadvizError(f"its counts {what}", where=walk.network.name, hint="name an earlier --layer")
-    if height * width * len(value.limbs) > MOST_NUMBERS:
+    _check_size(walk, i, len(value.limbs))
+
+
+def _check_size(walk: Walk, i: int, limbs: int = 1) -> None:
+    layer, height, width = walk.network.layers[i], walk.rows.sizes[i], walk.cols.sizes[i]
+    if height * width * limbs > MOST_NUMBERS:
         what = f"its map of {height} x {width} repeats nothing, and is larger than padviz counts"
         raise SizeError(what, where=f"{walk.network.name}, {layer.name}", hint="use a smaller --size")
 
@@ -159,7 +163,7 @@ def _check_sizes(walk: Walk) -> None:
     """Refuse at once what a later layer would be too large for."""
     if max(walk.rows.sizes) * max(walk.cols.sizes) > MOST_NUMBERS:
         for i in range(len(walk.network.layers)):
-            _check_room(walk, i, _Tally(np.ones((1, 1, 1)), 1, 1))
+            _check_size(walk, i)
 
 
 @lru_cache(64)

@@ -88,11 +88,12 @@ def _show(counts: CountMap, path: Path, format_: str) -> None:
 
 def _counted(counts: CountMap) -> str:
     rows, cols = counts.rows, counts.cols
-    if not rows.copies and not cols.copies:
+    if not counts.tiled:
         return "at every position"
-    every = f"{rows.period} x {cols.period}" if rows.copies and cols.copies else f"{rows.period} rows"
-    if not rows.copies:
-        every = f"{cols.period} columns"
+    if rows.copies and cols.copies:
+        every = f"{rows.period} x {cols.period}"
+    else:
+        every = f"{rows.period} rows" if rows.copies else f"{cols.period} columns"
     return f"from a core of {rows.kept} x {cols.kept}, whose middle repeats every {every}"
 
 
