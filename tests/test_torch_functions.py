@@ -145,7 +145,7 @@ def test_sizes_that_decide_what_is_done_fix_the_network() -> None:
 
 
 UNKNOWN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
-    "roll": (lambda x: torch.roll(x, 1, 2), "roll: function roll is not known; --neutral roll treats it"),
+    "roll": (lambda x: torch.roll(x, 1, 2), "roll: function roll is not known, and moves positions or joins them; "),
     "flip": (lambda x: x.flip(3), "function flip is not known"),
     "grid_sample": (lambda x: functional.grid_sample(x, torch.zeros(1, 4, 4, 2)), "function grid_sample is not known"),
     "deform_conv2d": (
@@ -178,7 +178,7 @@ def test_what_is_not_known_is_an_error_with_ways_out(name: str) -> None:
 
 
 def test_an_unknown_function_can_be_called_neutral() -> None:
-    network = padviz.load(After(lambda x: torch.roll(x, 1, 2)), neutral=["roll"], size=(24, 32))
+    network = padviz.load(After(torch.lgamma), neutral=["lgamma"], size=(24, 32))
     assert network.targets == ("conv",)
 
 

@@ -57,6 +57,10 @@ def _positions(text: str) -> int | slice:
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> None:
+    if value:
+        from padviz.sources.moving import checked_neutral
+
+        checked_neutral(value)
     ctx.meta[NEUTRAL] = value
 
 
@@ -66,7 +70,7 @@ neutral = click.option(
     metavar="OP",
     expose_value=False,
     callback=_remember,
-    help="An operation that padviz does not know, to treat as acting on each position alone.",
+    help="An operation that padviz does not know, to treat as acting on each position alone; none that moves them.",
 )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from padviz.errors import DescriptionError, UnknownName
 from padviz.network import Network, Size, as_size
+from padviz.sources.moving import checked_neutral
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,12 +24,12 @@ def load(source: str | Path | Network | nn.Module, neutral: Iterable[str] = (), 
     """Load a network: a name of the zoo, a TOML or ONNX file, a PyTorch module, or a network as it is.
 
     A PyTorch module may be named, as in "torchvision.models:resnet50". `neutral` names operations of foreign networks
-    that padviz does not know, to treat as acting on each position alone; `size` is what a foreign network is laid out
-    at where it leaves its input open.
+    that padviz does not know, to treat as acting on each position alone; none that moves positions may be among them.
+    `size` is what a foreign network is laid out at where it leaves its input open.
 
     Raises
     ------
-    UnknownName, DescriptionError
+    UnknownName, DescriptionError, OptionError
         See `load_config`, `load_onnx` and `load_module` in `padviz.sources`.
 
     Examples
@@ -36,6 +37,7 @@ def load(source: str | Path | Network | nn.Module, neutral: Iterable[str] = (), 
     >>> load("resnet18").targets
     ('layer4.1',)
     """
+    neutral = checked_neutral(neutral)
     if isinstance(source, Network):
         return source
     if not isinstance(source, str | Path):

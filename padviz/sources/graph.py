@@ -18,6 +18,7 @@ from math import lcm
 from padviz.axis import Adaptive, Op, Resize, Transposed, Window, out_size
 from padviz.errors import DescriptionError, PadvizError, SizeError
 from padviz.network import MERGES, Kind, Layer, Network, Size, ancestors, only
+from padviz.sources.moving import moves
 from padviz.sources.unify import Traced, unified
 
 MOST_LAYERS = 10_000
@@ -33,7 +34,8 @@ OTHERS = (
     (128, 256),
 )  # to trace at: whole steps, for each 64, and rows beyond the size
 TRACED = 3  # of them, where as many work
-WAYS_OUT = "--neutral {op} treats it as acting on each position alone, --layer {name} stops before it"
+WAY_OUT = "--layer {name} stops before it"
+WAYS_OUT = f"--neutral {{op}} treats it as acting on each position alone, {WAY_OUT}"
 
 
 class Trace:
@@ -121,14 +123,15 @@ class Trace:
     def unknown(self, name: str, inputs: Sequence[int], what: str, op: str) -> int:
         """Lay an operation that is not known: it, and what reads it, is an error once a target depends on it.
 
-        `what` says which it is, with its opset or module path; `op` is what --neutral takes.
+        `what` says which it is, with its opset or module path; `op` is what --neutral takes, where that is an answer.
         """
-        hint = WAYS_OUT.format(op=op, name=self.layers[inputs[0]].name)
-        return self._unknown(name, inputs, f"{what} is not known; {hint}")
+        why, ways = (", and moves positions or joins them", WAY_OUT) if moves(op) else ("", WAYS_OUT)
+        hint = ways.format(op=op, name=self.layers[inputs[0]].name)
+        return self._unknown(name, inputs, f"{what} is not known{why}; {hint}")
 
     def broken(self, name: str, inputs: Sequence[int], what: str) -> int:
         """Lay something that cannot be followed, such as what reads a flattened map as an image again."""
-        return self._unknown(name, inputs, f"{what}; --layer {self.layers[inputs[0]].name} stops before it")
+        return self._unknown(name, inputs, f"{what}; {WAY_OUT.format(name=self.layers[inputs[0]].name)}")
 
     def _unknown(self, name: str, inputs: Sequence[int], note: str) -> int:
         pooled = all(self.pooled[i] for i in inputs)
