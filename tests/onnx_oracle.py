@@ -149,6 +149,8 @@ def follow(node: onnx.NodeProto, planes: dict[str, Plane], known: dict[str, Any]
         if any(each.scores for each in maps):
             return Plane(torch.ones_like(x.plane) * maps[1].plane.sum(), x.axes, out)
         return replace(x, scores=True, root=out)
+    if op in ("MatMul", "Gemm"):
+        return replace(x, root=out, acted=False)
     if op in MERGES or op == "Concat":
         return merged(op, maps, out, same=len(set(node.input)) == 1)
     if op == "Transpose":

@@ -25,14 +25,14 @@ def merged(kind: Kind) -> Callable[[Plan, Node], Tensor]:
         if len(maps) == 1:
             acts = maps[0].acted or node.op not in AFFINE
             return _kept(replace(maps[0], acted=acts), dims)
-        squared = kind == "multiply" and all(each is maps[0] for each in maps)
         if len(dims) > 4 and len({each.layer for each in maps}) > 1 and any(_has_split(each) for each in maps):
             raise Stuck("joins maps whose rows or columns are split")
-        maps = [plan.settled(node, each) for each in maps]
+        maps = [plan.settled(each) for each in maps]
         dims = _common([*maps, *(each for each in node.given if each.is_constant)])
         layers = [each.layer for each in maps if each.layer is not None]
         how: Kind = "multiply" if node.op == "Sub" and any(plan.trace.pooled[each] for each in layers) else kind
-        if len({*layers}) == 1 and (squared or any(each.acted for each in maps)):
+        alike = len({*layers}) == len({each.part for each in maps}) == 1
+        if alike and (kind == "multiply" or any(each.acted for each in maps)):
             return _kept(replace(maps[0], acted=True), dims)  # an activation written out, as x * sigmoid(x)
         layer = joined_layers(plan, node, how, layers)  # a mean that is taken away is a normalisation
         return Tensor(plan.sized(dims, layer), layer)
@@ -88,7 +88,7 @@ def reduced(plan: Plan, node: Node) -> Tensor:
     inner = {role for i, dim in enumerate(dims) if i not in axes for role, _ in dim}
     if any(f"{role}." in inner for role in outer):
         raise Stuck("joins the outer part of split rows or columns")
-    x = plan.settled(node, node.tensor(0))
+    x = plan.settled(node.tensor(0))
     if not axes and node.attrs.get("noop_with_empty_axes"):
         return x
     return over(plan, node, x, axes or list(range(len(dims))), bool(node.attrs.get("keepdims", 1)))
@@ -109,7 +109,7 @@ def over(plan: Plan, node: Node, x: Tensor, axes: Sequence[int], keep: bool) -> 
 
 
 def global_pool(plan: Plan, node: Node) -> Tensor:
-    x = plan.settled(node, node.tensor(0))
+    x = plan.settled(node.tensor(0))
     return over(plan, node, x, range(2, len(x.known)), keep=True)
 
 
@@ -127,11 +127,11 @@ def concat(plan: Plan, node: Node) -> Tensor | list[Tensor]:
     dims[axis] = plain(sum(size_of(each.known[axis]) for each in tensors))
     if not maps:
         return Tensor(tuple(dims))
-    maps = [plan.settled(node, each) for each in maps]
+    maps = [plan.settled(each) for each in maps]
     layers = [each.layer for each in maps if each.layer is not None]
     layer = joined_layers(plan, node, "concat", _unpooled(plan, node, layers)) if len(layers) > 1 else layers[0]
-    acted = len(layers) == 1 and maps[0].acted
-    return Tensor(plan.sized(tuple(dims), layer), layer, acted=acted, cuts=maps[0].cuts if len(layers) == 1 else ())
+    made = replace(maps[0], array=None) if len(layers) == 1 else Tensor(None, layer)
+    return replace(made, dims=plan.sized(tuple(dims), layer))
 
 
 def _unpooled(plan: Plan, node: Node, layers: Sequence[int]) -> list[int]:
@@ -158,8 +158,8 @@ def contract(plan: Plan, node: Node, a: Tensor, b: Tensor, letters: tuple[Letter
     (first, second, out) = letters
     if a.is_constant or b.is_constant:
         x, own, other, theirs = (a, first, b, second) if b.is_constant else (b, second, a, first)
-        return _linear(plan, node, plan.settled(node, x), own, other, theirs, out)
-    a, b = plan.settled(node, a), plan.settled(node, b)
+        return _linear(plan, node, x, own, other, theirs, out)
+    a, b = plan.settled(a), plan.settled(b)
     named = [dict(zip(own, x.known, strict=True)) for own, x in ((first, a), (second, b))]
     many = [{letter for letter, dim in each.items() if has_positions(dim)} for each in named]
     kept = [{letter for letter in each if letter in out} for each in many]
@@ -177,20 +177,20 @@ def contract(plan: Plan, node: Node, a: Tensor, b: Tensor, letters: tuple[Letter
 
 
 def _linear(plan: Plan, node: Node, x: Tensor, own: Letters, weight: Tensor, theirs: Letters, out: Letters) -> Tensor:
-    """A product with a constant: of channels neutral; of positions, each result sees them all."""
+    """A product with a constant: of channels other channels; of positions, each result sees them all."""
+    x = plan.settled(x) if _has_split(x) else x
     named = dict(zip(own, x.known, strict=True))
     sizes = dict(zip(theirs, shape_of(weight.dims), strict=True)) if weight.dims is not None else {}
     gone = [dim for letter, dim in named.items() if letter not in out]
     lost = {*roles_of(gone)}
     dims = tuple(named.get(letter) or plain(sizes.get(letter, 1)) for letter in out)
     if not lost or x.layer is None or plan.trace.pooled[x.layer]:
-        return replace(x, dims=dims, array=None)
-    layer = plan.pooled_over(node.name, x.layer, lost)
+        return replace(plan.settled(x), dims=dims, part=(*x.part, node.name), array=None)
     back = [i for i, letter in enumerate(out) if letter not in named and sizes.get(letter, 1) == size_of(gone[0])]
     if len(gone) == 1 and back and all(role for role, _ in gone[0]):  # positions are mixed into as many
-        layer = plan.trace.spread(f"{node.name}.spread", layer, x.layer)
-        return Tensor((*dims[: back[0]], gone[0], *dims[back[0] + 1 :]), layer)
-    return Tensor(dims, layer)
+        mixed = plan.mixed(node.name, plan.settled(x), lost)
+        return replace(mixed, dims=(*dims[: back[0]], gone[0], *dims[back[0] + 1 :]))
+    return Tensor(dims, plan.joined(node.name, x, lost))
 
 
 def _attended(plan: Plan, node: Node, a: Tensor, b: Tensor, named: Sequence[dict[object, Dim]], out: Letters) -> Tensor:
@@ -234,9 +234,9 @@ def einsum(plan: Plan, node: Node) -> Tensor:
 
 def attention(plan: Plan, node: Node) -> Tensor | list[Tensor]:
     """Attention in one node: the query's positions see all of the value's."""
-    looks = plan.settled(node, node.tensor(0))
+    looks = plan.settled(node.tensor(0))
     value = node.inputs[2] if len(node.inputs) > 2 and node.inputs[2] is not None else looks
-    seen = looks if value.layer is None else plan.settled(node, value)
+    seen = looks if value.layer is None else plan.settled(value)
     if looks.layer is None or seen.layer is None:
         raise Stuck("lacks a map")
     made = Tensor(looks.known, plan.trace.mix(node.name, seen.layer, looks.layer))
@@ -244,18 +244,18 @@ def attention(plan: Plan, node: Node) -> Tensor | list[Tensor]:
 
 
 def recurrent(plan: Plan, node: Node) -> list[Tensor]:
-    """A recurrence along the first dimension: every step sees every step."""
-    x = plan.settled(node, node.tensor(0))
-    if x.layer is None or len(x.known) != 3:
-        raise Stuck("runs along what is no sequence")
-    steps, batch, _ = x.known
+    """A recurrence: a step sees all rows that are among its features, and then every step sees every step."""
+    x = plan.settled(node.tensor(0))
+    if x.layer is None or len(x.known) != 3 or node.attrs.get("layout"):
+        raise Stuck("runs along what is no sequence, or not along its first dimension")
+    steps, batch, features = x.known
     hidden = plain(int(node.attrs.get("hidden_size", 1)))
     ways = plain(2 if node.attrs.get("direction") == "bidirectional" else 1)
-    roles = {*roles_of([steps])}
-    layer = plan.pooled_over(f"{node.name}.global", x.layer, roles) if roles else x.layer
-    spread = plan.spread(node.name, layer, x.layer)
+    rows, along = ({role for role, n in dim if role and n > 1} for dim in (features, steps))
+    lines = plan.pooled_over(f"{node.name}.line", x.layer, rows) if rows else x.layer
+    layer = plan.pooled_over(f"{node.name}.global", lines, along) if along else lines
     last = Tensor((ways, batch, hidden), layer)
-    return [Tensor((steps, ways, batch, hidden), spread), last, last][: node.outputs]
+    return [Tensor((steps, ways, batch, hidden), plan.spread(node.name, layer, lines)), last, last][: node.outputs]
 
 
 MIXING: dict[str, Callable[[Plan, Node], Tensor | list[Tensor]]] = {

@@ -61,8 +61,7 @@ def softmax(plan: Plan, node: Node) -> Made:
         raise Stuck("runs over a part of the rows or columns")
     if not roles or x.layer is None:
         return replace(x, acted=True, array=None)
-    x = plan.settled(node, x)
-    return replace(x, layer=plan.trace.mix(node.name, x.layer or 0, x.layer or 0, [AXES[role] for role in roles]))
+    return plan.mixed(node.name, plan.settled(x), {*roles})
 
 
 def _only(dims: Dims, role: str) -> Dim:
@@ -162,7 +161,7 @@ def _across_channels(node: Node, kernel: Sequence[int]) -> Tensor | None:
 
 
 def pad(plan: Plan, node: Node) -> Made:
-    x = plan.settled(node, node.tensor(0))
+    x = plan.settled(node.tensor(0))
     rank = len(x.known)
     amounts = node.attrs.get("pads") or node.attrs.get("paddings") or node.ints(1)
     axes = node.ints(3) if len(node.inputs) > 3 and node.inputs[3] is not None else range(rank)

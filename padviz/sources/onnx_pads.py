@@ -32,7 +32,7 @@ def padded(plan: Plan, node: Node, axis: int) -> Tensor:
 
 def as_pad(plan: Plan, node: Node, x: Tensor, role: str, rows: Sequence[Row]) -> Tensor:
     """The map `x` with its rows (or columns) being `rows` of it, which must be how some mode pads."""
-    x = plan.settled(node, x)
+    x = plan.settled(x)
     n = plan.trace.sizes[x.layer or 0][AXES[role]]
     before, mode = mode_of(rows, n)
     window = Window(1, padding=(before, len(rows) - n - before), mode=mode)

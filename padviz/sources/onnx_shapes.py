@@ -48,7 +48,8 @@ def arranged(plan: Plan, node: Node, x: Tensor, shape: Sequence[int]) -> Tensor:
     dims = reshaped(x.known, shape)
     if dims is None:
         return plan.head(node) if x.layer is not None else replace(x, dims=tuple(plain(n) for n in shape))
-    return _upsampled(plan, node, replace(x, dims=dims))
+    splits = any(role.endswith(".") for role in roles_of(dims))
+    return _upsampled(plan, node, replace(x, dims=dims, by=x.by or node.name if splits else x.by))
 
 
 def _upsampled(plan: Plan, node: Node, x: Tensor) -> Tensor:
@@ -57,7 +58,7 @@ def _upsampled(plan: Plan, node: Node, x: Tensor) -> Tensor:
     grown = {dim[0][0]: dim[1][1] for dim in dims if len(dim) == 2 and dim[0][0] in AXES and not dim[1][0]}
     if not grown or len(dims) != 4 or x.layer is None:
         return x
-    x = plan.settled(node, replace(x, dims=tuple(dim[:1] if dim and dim[0][0] in grown else dim for dim in dims)))
+    x = plan.settled(replace(x, dims=tuple(dim[:1] if dim and dim[0][0] in grown else dim for dim in dims)))
     ops: dict[str, Op] = {role: Resize(scale=Fraction(n)) for role, n in grown.items()}
     return plan.laid(node, "resize", x, ops)
 
@@ -108,30 +109,38 @@ def _copied(plan: Plan, node: Node, x: Tensor, dims: Dims | None) -> Tensor:
         return replace(x, dims=dims, array=None)
     kept = tuple(old if alone(old) else new for old, new in zip(before, dims, strict=True))
     ops: dict[str, Op] = {role: Resize(n) for role, n in grown.items()}
-    return plan.laid(node, "resize", plan.settled(node, replace(x, dims=kept)), ops)
+    return plan.laid(node, "resize", plan.settled(replace(x, dims=kept)), ops)
 
 
-def cut(plan: Plan, x: Tensor, axis: int, rows: slice) -> Tensor:
+def cut(node: Node, x: Tensor, axis: int, rows: slice) -> Tensor:
     """A slice of one dimension; of height or width it is pending, since it may be part of padding written out."""
     dim = x.known[axis]
     size = size_of(dim)
     if rows.start in (0, None) and rows.step in (1, None) and (rows.stop is None or rows.stop >= OPEN_END):
         return x
     taken = range(size)[rows]
+    if taken == range(size):
+        return x
     if not roles_of([dim]):
-        return replace(x, dims=(*x.known[:axis], plain(len(taken)), *x.known[axis + 1 :]), array=None)
+        return picked(x, axis, (plain(len(taken)),), tuple(taken))
     role = alone(dim)
     if role not in AXES:
         raise Stuck("takes a slice of mixed dimensions")
     before = dict(x.cuts).get(role, range(size))
     cuts = {**dict(x.cuts), role: before[rows]}
-    return replace(x, dims=(*x.known[:axis], ((role, len(taken)),), *x.known[axis + 1 :]), cuts=tuple(cuts.items()))
+    dims = (*x.known[:axis], ((role, len(taken)),), *x.known[axis + 1 :])
+    return replace(x, dims=dims, cuts=tuple(cuts.items()), by=node.name)
+
+
+def picked(x: Tensor, axis: int, dims: Dims, which: object) -> Tensor:
+    """Some of the channels, which `dims` take the place of."""
+    return replace(x, dims=(*x.known[:axis], *dims, *x.known[axis + 1 :]), part=(*x.part, (axis, which)), array=None)
 
 
 def slice_(plan: Plan, node: Node) -> Tensor:
     x = node.tensor(0)
     for axis, rows in sliced(node.attrs, node.arrays(1), len(x.known)).items():
-        x = cut(plan, x, axis, rows)
+        x = cut(node, x, axis, rows)
     if any(size_of(dim) == 0 for dim in x.known):
         raise Stuck("takes an empty slice")
     return x
@@ -148,7 +157,7 @@ def split(plan: Plan, node: Node) -> list[Tensor]:
     if sum(sizes) != size or min(sizes) < 1:
         raise Stuck(f"splits {size} into {', '.join(map(str, sizes))}")
     ends = np.cumsum(sizes).tolist()
-    return [cut(plan, x, axis, slice(end - n, end)) for n, end in zip(sizes, ends, strict=True)]
+    return [cut(node, x, axis, slice(end - n, end)) for n, end in zip(sizes, ends, strict=True)]
 
 
 def gather(plan: Plan, node: Node) -> Tensor:
@@ -157,15 +166,15 @@ def gather(plan: Plan, node: Node) -> Tensor:
     axis = int(node.attrs.get("axis", 0)) % len(x.known)
     dim = x.known[axis]
     if not roles_of([dim]) or x.layer is None:
-        dims = (*x.known[:axis], *at.known, *x.known[axis + 1 :])
-        return replace(x, dims=dims, array=None)
+        which = node.name if at.array is None else tuple(row % max(size_of(dim), 1) for row in node.ints(1))
+        return picked(x, axis, at.known, which)
     size = size_of(dim)
     rows = [row % size for row in node.ints(1)]
     if alone(dim) not in AXES or not rows or at.array is None or at.array.ndim > 1:
         raise Stuck("gathers from mixed dimensions")
     steps = {b - a for a, b in pairwise(rows)} or {1}
     if len(steps) == 1 and min(steps) > 0:
-        x = cut(plan, x, axis, slice(rows[0], rows[-1] + 1, steps.pop()))
+        x = cut(node, x, axis, slice(rows[0], rows[-1] + 1, steps.pop()))
     else:
         x = as_pad(plan, node, x, alone(dim), rows)
     return x if at.array.ndim else replace(x, dims=(*x.known[:axis], *x.known[axis + 1 :]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,7 +25,8 @@ class Tensor:
     """What a name stands for: a map (it has a `layer`), a head (made of the layers `behind`), or a constant.
 
     `dims` is None where the shape is not known. A map has `acted` once an activation was applied to it
-    since its layer, and `cuts` where slices of its rows or columns are not laid out yet.
+    since its layer; `part` says which of the layer's channels it has, where not all; `cuts` are slices of its rows or
+    columns that are not laid out yet, and `by` is the node that they, or a split of rows or columns, belong to.
     """
 
     dims: Dims | None
@@ -33,7 +34,9 @@ class Tensor:
     behind: frozenset[int] = frozenset()
     array: Array | None = None
     acted: bool = False
+    part: tuple[object, ...] = ()
     cuts: tuple[tuple[str, range], ...] = ()
+    by: str = ""
 
     @property
     def is_constant(self) -> bool:
@@ -101,12 +104,12 @@ class Plan:
     neutral: frozenset[str] = frozenset()
     crops: dict[Any, int] = field(default_factory=dict)
 
-    def settled(self, node: Node, x: Tensor) -> Tensor:
+    def settled(self, x: Tensor) -> Tensor:
         """The tensor with what is pending laid out: slices as crops, rows that became channels as several crops."""
         if x.layer is not None and x.cuts:
-            x = replace(x, layer=self.crop(node.name, x.layer, dict(x.cuts)), cuts=(), acted=False)
+            x = replace(x, layer=self.crop(x.by, x.layer, dict(x.cuts)), cuts=())
         inner = {role[0]: size for dim in x.dims or () for role, size in dim if role.endswith(".")}
-        return self._unshuffled(node, x, inner) if inner else x
+        return replace(self._unshuffled(x, inner) if inner else x, by="")
 
     def crop(self, name: str, layer: int, cuts: dict[str, range]) -> int:
         """Rows and columns of a layer, as a layer; laid once, however many read it."""
@@ -121,15 +124,15 @@ class Plan:
             self.crops[key] = self.trace.add(name, "crop", (layer,), ops[0], ops[1])
         return self.crops[key]
 
-    def _unshuffled(self, node: Node, x: Tensor, inner: dict[str, int]) -> Tensor:
+    def _unshuffled(self, x: Tensor, inner: dict[str, int]) -> Tensor:
         """Height or width was split, and the inner part is among the channels: space to depth."""
         assert x.layer is not None
         if len(x.known) == 4 and any(role.endswith(".") for role in roles_of(x.known[2:])):
             raise Stuck("takes the outer part of split rows or columns as channels")
         high, across = inner.get("h", 1), inner.get("w", 1)
-        layer = self.space_to_depth(node.name, x.layer, high, across)
+        layer = self.space_to_depth(x.by, x.layer, high, across)
         dims = tuple(tuple(("" if role.endswith(".") else role, n) for role, n in dim) for dim in x.known)
-        return replace(x, layer=layer, dims=dims, acted=False)
+        return replace(x, layer=layer, dims=dims)
 
     def space_to_depth(self, name: str, layer: int, high: int, across: int) -> int:
         """Every block of `high` x `across` positions becomes one: as many crops, joined."""
@@ -145,7 +148,7 @@ class Plan:
 
     def spatial(self, node: Node, x: Tensor) -> tuple[Tensor, list[str]]:
         """A map that a spatial operation can read, and the roles of its dimensions from the third on."""
-        x = self.settled(node, x)
+        x = self.settled(x)
         if x.layer is None:
             raise Stuck("reads what was flattened as an image")
         dims = x.known
@@ -206,6 +209,19 @@ class Plan:
             return self.trace.add(name, "global", (layer,))
         height, width = (Adaptive(1) if role in roles else None for role in "hw")
         return self.trace.add(name, "adaptive", (layer,), height, width)
+
+    def joined(self, name: str, x: Tensor, roles: set[str]) -> int:
+        """The same of a tensor; what is sliced along the other axis is cut out last, so that it stays a place."""
+        if x.layer is not None and x.cuts and roles.isdisjoint(role for role, _ in x.cuts):
+            return self.crop(name, self.pooled_over(f"{name}.line", x.layer, roles), dict(x.cuts))
+        return self.pooled_over(name, self.settled(x).layer or 0, roles)
+
+    def mixed(self, name: str, x: Tensor, roles: Iterable[str]) -> Tensor:
+        """A settled map of which each position saw all of its column, its row, or both."""
+        if not {*roles} <= {*AXES}:
+            raise Stuck("mixes positions inside of windows")
+        layer = x.layer or 0
+        return Tensor(x.dims, self.trace.mix(name, layer, layer, [AXES[role] for role in sorted(roles)]))
 
     def spread(self, name: str, small: int, like: int) -> int:
         """A map one row or one column large, copied along that axis to the size of another."""
