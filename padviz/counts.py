@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz import wide
+from padviz.baked import notes_at
 from padviz.errors import OptionError, SizeError
 from padviz.kernels import Array
 from padviz.network import Network, Size
@@ -56,7 +57,8 @@ class Summary(msgspec.Struct, frozen=True):
     `marginalised` is the share of pixels used less than half as much as the maximum; `asymmetry`
     the largest difference between a pixel and its mirror image, over the maximum; `skew` how much
     more the second half is used than the first, over the sum. `method` is "tiled" where only a core
-    was counted, of which the map is made, and "dense" where every position was.
+    was counted, of which the map is made, and "dense" where every position was. `notes` are sentences on what else
+    to know, as where an exported file is counted at another size than its own.
     """
 
     schema_version: int
@@ -76,6 +78,7 @@ class Summary(msgspec.Struct, frozen=True):
     skew: PerAxis
     gates_left_out: int
     method: str
+    notes: list[str]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -155,6 +158,11 @@ class CountMap:
         return self.rows.n, self.cols.n
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know of the map, in whole sentences: where an exported file holds numbers made for another size."""
+        return notes_at(self.network, self.size)
+
+    @property
     def tiled(self) -> bool:
         """Whether only a core was counted."""
         return self.rows.copies > 0 or self.cols.copies > 0
@@ -220,6 +228,7 @@ class CountMap:
             skew=self._skews(),
             gates_left_out=len(self.network.gates),
             method="tiled" if self.tiled else "dense",
+            notes=[*self.notes],
         )
 
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:

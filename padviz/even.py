@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from padviz.axis import Op, Window, most_padding, placement, sized
 from padviz.errors import OptionError, SizeError
 from padviz.network import LARGEST, WINDOWS, Network, Size, as_size, check_known, is_square, resolve_both
-from padviz.padding import axis_padding, with_pads_before
+from padviz.padding import axis_padding
+from padviz.schemes import with_pads_before
 from padviz.sources import load
 
 AXES = ("both", "height", "width")

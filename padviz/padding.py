@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from padviz.axis import CACHED, Window, place
 from padviz.network import WINDOWS, Kind, Layer, Network, Size, resolve_both
-from padviz.schemes import joined_to
+from padviz.schemes import with_pads_before
 from padviz.sources import load_at
 
 Pads = tuple[int, int]
@@ -246,33 +246,6 @@ def windows_of(network: Network, size: Size) -> list[tuple[Layer, list[tuple[Win
             ops = [op for op in layer.ops if isinstance(op, Window)]
             found.append((layer, list(zip(ops, entering, strict=True))))
     return found
-
-
-def with_pads_before(network: Network, layer: Layer) -> Layer:
-    """A window that counts the rows of a `pad` layer before it as its own padding: Keras writes them apart."""
-    before = network.layers[layer.inputs[0]]
-    while before.kind == "pad" and (joined := joined_to(before, layer)):
-        layer, before = joined, network.layers[joined.inputs[0]]
-    return layer
-
-
-def baked(network: Network) -> tuple[str, ...]:
-    """The strided windows that pad one side more than the other, by fixed numbers.
-
-    Exporters leave such numbers where a rule, SAME, was worked out for one input size: at another size the
-    rule may have asked for others, so a sweep over sizes shows the file, not the network it was made from.
-
-    >>> import padviz
-    >>> baked(padviz.load("resnet50"))
-    ()
-    """
-    found = []
-    for layer in network.layers:
-        judged = with_pads_before(network, layer) if layer.kind in WINDOWS else layer
-        pairs = [op.padding for op in judged.ops if isinstance(op, Window) and op.stride > 1]
-        if layer.kind in WINDOWS and any(not isinstance(each, str) and each[0] != each[1] for each in pairs):
-            found.append(layer.name)
-    return tuple(found)
 
 
 def _imbalance(reads: list[int]) -> float:

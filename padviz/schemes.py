@@ -70,6 +70,14 @@ def joined_to(pad: Layer, reader: Layer) -> Layer | None:
     return replace(reader, inputs=pad.inputs, height=ops[0], width=ops[1])
 
 
+def with_pads_before(network: Network, layer: Layer) -> Layer:
+    """A window that counts the rows of a `pad` layer before it as its own padding: Keras writes them apart."""
+    before = network.layers[layer.inputs[0]]
+    while before.kind == "pad" and (joined := joined_to(before, layer)):
+        layer, before = joined, network.layers[joined.inputs[0]]
+    return layer
+
+
 def _same_mode(pad: Layer, reader: Layer) -> bool:
     pairs = zip(pad.ops, reader.ops, strict=True)
     return all(

@@ -183,7 +183,7 @@ SWEEPS = [
 def test_sweeps_warn_where_padding_is_baked_in(command: list[str]) -> None:
     result = run(command[0], baked(), *command[1:])
     assert result.exit_code == 0, result.output
-    assert result.stderr.startswith("padviz: net: a and 1 more pad one side more than the other")
+    assert result.stderr.startswith("padviz: net: a and 1 more resize or pad by fixed numbers")
     assert result.stderr.count("\n") == 1
     assert run(command[0], plain(), *command[1:]).stderr == ""
 

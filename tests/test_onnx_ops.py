@@ -18,8 +18,8 @@ from onnx import helper, numpy_helper, parser
 import padviz
 from padviz import PadvizError
 from padviz.axis import Window
+from padviz.baked import baked
 from padviz.network import last_maps
-from padviz.padding import baked
 from tests.onnx_oracle import session_of
 
 

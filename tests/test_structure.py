@@ -21,7 +21,7 @@ FLOORS = [
     {"axis", "wide"},
     {"network"},
     {"schemes"},
-    {"tiling"},
+    {"tiling", "baked"},
     {"sources", "counts"},
     {"walk", "store", "fields"},
     {"padding"},

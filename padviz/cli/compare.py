@@ -83,7 +83,9 @@ def _items(given: dict[str, list[str | None]], varies: str) -> list[Item]:
     sizes = [None if size is None else options.SizeType().convert(size, None, None) for size in given["size"]]
     pairs = [(_loaded(name or "", size), size) for name in given["model"] for size in sizes]
     if len(sizes) > 1:
-        options.warn_if_baked(*(network for network, _ in pairs[:1] if not isinstance(network, str)))
+        for network, _ in pairs[:1]:
+            if not isinstance(network, str):
+                options.warn_if_baked(network)
     choices = [(*pair, padding, layer) for pair in pairs for padding in given["padding"] for layer in given["layer"]]
     return [*zip([value or "" for value in given[varies]], usages(choices), strict=True)]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from padviz.cli import options
-from padviz.errors import OptionError
+from padviz.errors import OptionError, PadvizError
 
 if TYPE_CHECKING:
     from padviz.batch import Outcome
@@ -60,13 +60,22 @@ def command(
     lists = {"sizes": size, "paddings": padding, "layers": layer, "what": what}
     given: dict[str, Any] = {name: options.listed(value) for name, value in lists.items() if value is not None}
     for model in models:
-        if model.lower().endswith(".onnx") and size and ("," in size or ":" in size):
-            options.warn_if_baked(options.load_as(model))
+        if model.lower().endswith(".onnx") and size:
+            _warn_if_baked(model, size)
     look: dict[str, Any] = {"formats": options.listed(format_), "bare": bare, "cmap": cmap}
     neutral = options.neutral_ops()
     with _progress() as told:
         outcomes = export(models, output, **look, jobs=jobs or -1, neutral=neutral, told=told, **given)
     _report(outcomes, Path(output))
+
+
+def _warn_if_baked(model: str, size: str) -> None:
+    """Warn of a sweep, or of one size; what cannot be loaded is told of when it is made."""
+    with suppress(PadvizError):
+        if "," in size or ":" in size:
+            options.warn_if_baked(options.load_as(model))
+        else:
+            options.load_as(model, options.SizeType().convert(size, None, None))
 
 
 def _checked_folder(folder: str) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from padviz.network import Network
 
 NEUTRAL = "padviz.neutral"
+BAKED = "padviz.baked"
 NO_TEXT = (".png", ".svg", ".pdf", ".npy", ".npz", ".gif", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 Option = Callable[[Callable[..., None]], Callable[..., None]]
 
@@ -114,7 +115,10 @@ def load_as(model: str, size: tuple[int, int] | None = None, same: bool = False)
     from padviz.sources import load
 
     network = load(model, neutral_ops(), size)
-    return with_same(network) if same else network
+    network = with_same(network) if same else network
+    if size is not None:
+        warn_if_baked(network, size)
+    return network
 
 
 def neutral_ops() -> tuple[str, ...]:
@@ -123,19 +127,15 @@ def neutral_ops() -> tuple[str, ...]:
     return found
 
 
-def warn_if_baked(*networks: Network) -> None:
-    """Say on stderr where a sweep over sizes shows an exported file, rather than the network it was made from."""
-    from padviz.padding import baked
+def warn_if_baked(network: Network, size: tuple[int, int] | None = None) -> None:
+    """Say on stderr, once, where another size, or a sweep over sizes, shows an exported file and not its original."""
+    from padviz.baked import notes_at
 
-    for network in networks:
-        if network.source.lower().endswith(".onnx") and (names := baked(network)):
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            line = (
-                f"padviz: {network.name}: {names[0]}{more} pad one side more than the other by fixed numbers, as SAME"
-            )
-            click.echo(
-                f"{line} does when it is exported at one size; at others the original may pad differently", err=True
-            )
+    told = click.get_current_context().meta.setdefault(BAKED, set())
+    for note in notes_at(network, size):
+        if (line := f"padviz: {network.name}: {note}") not in told:
+            told.add(line)
+            click.echo(line, err=True)
 
 
 def known_layers(network: Network, layers: tuple[str, ...]) -> set[str]:

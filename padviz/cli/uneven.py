@@ -72,7 +72,8 @@ def command(
         raise OptionError(what, where="-o", hint="padviz export MODEL... --what uneven makes one of each")
     read = [(model, size, options.load_as(model, size, same)) for model in models for size in sizes or (None,)]
     if len(sizes) > 1:
-        options.warn_if_baked(*(network for _, _, network in read[:: len(sizes)]))
+        for _, _, network in read[:: len(sizes)]:
+            options.warn_if_baked(network)
     results = [(model, network, ledger(network, size)) for model, size, network in read]
     text = {"json": _json, "csv": _csv, "markdown": _markdown, "github": _github(check), "table": _table}[format_]
     if output is not None and drawn:
