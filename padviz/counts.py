@@ -19,12 +19,14 @@ from padviz.baked import notes_at
 from padviz.errors import OptionError, SizeError
 from padviz.kernels import Array
 from padviz.network import Network, Size
+from padviz.tally import Core
 from padviz.tiling import Tiling, positions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SCHEMA_VERSION = 1
+ROWS = 64  # compared at a time
 OBJECT = 56  # bytes of a large Python int and of what holds it, about
 
 
@@ -89,9 +91,9 @@ class CountMap:
     coverage map they are the target's units, the paths reach each from the input, and `full` is the
     number that a unit far from all padding has.
 
-    A map that repeats inside is kept as its core: `tally` holds the core's counts as (limbs, height,
-    width), see `padviz.wide`, and `rows` and `cols` say which of its rows and columns each position
-    has. All figures and pictures come from the core; `counts` is the whole map, made when it is read.
+    A map that repeats inside is kept as its `core`, and `rows` and `cols` say which of its rows and
+    columns each position has; `tally` is the core's counts as (limbs, height, width), see `padviz.wide`.
+    All figures and pictures come from the core; `counts` is the whole map, made when it is read.
 
     Examples
     --------
@@ -111,7 +113,7 @@ class CountMap:
     pooling: str
     target: Target
     unit: list[list[int]] | list[int] | None
-    tally: Array
+    core: Core
     rows: Tiling
     cols: Tiling
     full: int | float | None = None
@@ -144,13 +146,13 @@ class CountMap:
         if whole and not self.tiled:
             return self.tally
         down, across = positions(self.rows.index, rows, "rows"), positions(self.cols.index, cols, "columns")
-        with self._fitting(8 * len(self.tally) * len(down) * len(across)):
-            limbs: Array = np.empty((len(self.tally), len(down), len(across)), dtype=self.tally.dtype)
-            if len(down) < self.rows.kept:
-                self.tally.take(down, 1).take(across, 2, out=limbs, mode="clip")
-            else:  # whole rows are copied fastest
-                self.tally.take(across, 2).take(down, 1, out=limbs, mode="clip")
-        return limbs
+        with self._fitting(8 * self.core.shape[0] * len(down) * len(across)):
+            return self.core.at(down, across)
+
+    @property
+    def tally(self) -> Array:
+        """The counts of the core."""
+        return self.core.whole
 
     @property
     def shape(self) -> Size:
@@ -167,15 +169,15 @@ class CountMap:
         """Whether only a core was counted."""
         return self.rows.copies > 0 or self.cols.copies > 0
 
-    @cached_property
+    @property
     def max(self) -> int | float:
         """The largest count, a Python int."""
-        return wide.largest(self.tally)
+        return self._extremes[1]
 
-    @cached_property
+    @property
     def min(self) -> int | float:
         """The smallest count, a Python int."""
-        return wide.smallest(self.tally)
+        return self._extremes[0]
 
     @cached_property
     def total(self) -> int | float:
@@ -196,20 +198,21 @@ class CountMap:
         >>> padviz.usage("vgg19", 65536).relative((4096, 65536)).round(3).ravel()[[0, 1, -1]]
         array([0.995, 0.999, 0.995])
         """
-        values, (height, width) = wide.shares(self.tally), self.shape
+        height, width = self.shape
         with self._fitting(8 * -(-height // blocks[0]) * -(-width // blocks[1])):
+            if self.tiled and min(blocks) > 1:
+                return self.core.means(self.rows.weights(blocks[0]), self.cols.weights(blocks[1]), self.max)
+            values = self.core.shares(self.max)
             return self.cols.means(self.rows.means(values, blocks[0]).T, blocks[1]).T
 
     def at(self, row: int, col: int) -> int | float:
         """The count at one position, a Python number."""
-        (down,), (across,) = positions(self.rows.index, row, "rows"), positions(self.cols.index, col, "columns")
-        return wide.value_at(self.tally, down, across)
+        return wide.value_at(self.expanded(row, col), 0, 0)
 
     def summary(self) -> Summary:
         """The figures that describe the map; see `Summary`."""
         height, width = self.shape
-        at, mirror = self.at, self.tally.swapaxes(1, 2)
-        rows, cols = (ways[0] for ways in self._times)
+        at = self.at
         return Summary(
             schema_version=SCHEMA_VERSION,
             network=self.network.name,
@@ -223,8 +226,8 @@ class CountMap:
             mean=_mean(self.total, height * width),
             centre=at(height // 2, width // 2),
             corners=Corners(at(0, 0), at(0, -1), at(-1, 0), at(-1, -1)),
-            marginalised=wide.count_below_half(self.tally, self.max, rows, cols) / (height * width),
-            asymmetry=PerAxis(self._asymmetry(self.rows, self.tally), self._asymmetry(self.cols, mirror)),
+            marginalised=self._below_half() / (height * width),
+            asymmetry=self._asymmetries(),
             skew=self._skews(),
             gates_left_out=len(self.network.gates),
             method="tiled" if self.tiled else "dense",
@@ -269,7 +272,7 @@ class CountMap:
     @cached_property
     def _totals(self) -> list[list[int | float]]:
         """Sums over all rows, the first and the second half of them, and the same of columns."""
-        return wide.totals(self.tally, *self._times)
+        return self.core.totals(*self._times)
 
     def _skews(self) -> PerAxis:
         sums = self._totals
@@ -277,8 +280,33 @@ class CountMap:
         skews = (half / self.total if self.total else 0.0 for half in halves)
         return PerAxis(*(round(skew, 12) if isinstance(self.total, float) else skew for skew in skews))
 
-    def _asymmetry(self, tiling: Tiling, tally: Array) -> float:
-        return wide.largest_difference(tally, *tiling.mirrored()) / self.max if self.max else 0.0
+    @cached_property
+    def _extremes(self) -> tuple[int | float, int | float]:
+        found = [(wide.smallest(part), wide.largest(part)) for part, *_ in self.core.parts()]
+        return min(low for low, _ in found), max(high for _, high in found)
+
+    def _below_half(self) -> int:
+        """How many positions have less than half of the largest count."""
+        (down, *_), (across, *_) = self._times
+        below = 0
+        for part, rows, cols in self.core.parts():
+            times = across[cols]
+            if self.core.symmetric:  # what lies after the diagonal stands for what lies before it
+                times = times * np.where(np.arange(len(times)) < part.shape[1], 1, 2)
+            below += wide.count_below_half(part, self.max, down[rows], times)
+        return below
+
+    def _asymmetries(self) -> PerAxis:
+        height = self._asymmetry(self.rows, 1)
+        return PerAxis(height, height if self.core.symmetric else self._asymmetry(self.cols, 2))
+
+    def _asymmetry(self, tiling: Tiling, axis: int) -> float:
+        here, there = tiling.mirrored()
+        most: int | float = 0
+        for at in range(0, len(here), ROWS):
+            facing = (self.core.take(which[at : at + ROWS], axis) for which in (here, there))
+            most = max(most, wide.largest_difference(*facing))
+        return most / self.max if self.max else 0.0
 
 
 def _memory() -> float:

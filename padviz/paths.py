@@ -73,9 +73,9 @@ def usage(
         usage_tiling(asked.walked, axis, n, asked.at) if unit is None else Tiling(n)
         for axis, n in enumerate(asked.size)
     )
-    tally = count_backward(asked.walk((rows.kept, cols.kept), engine), box)
+    core = count_backward(asked.walk((rows.kept, cols.kept), engine), box)
     target = _target(asked.shapes)
-    return CountMap(asked.declared, asked.size, padding, pooling, target, picked, tally, rows, cols)
+    return CountMap(asked.declared, asked.size, padding, pooling, target, picked, core, rows, cols)
 
 
 def coverage(
@@ -138,9 +138,9 @@ def coverages(
     rows, cols = (coverage_tilings(asked.walked, axis, n, asked.at) for axis, n in enumerate(asked.size))
     counted = count_forward(asked.walk((rows[0].kept, cols[0].kept), engine))
     found = []
-    for (name, shape), (tally, full), *tiles in zip(asked.shapes.items(), counted, rows[1:], cols[1:], strict=True):
+    for (name, shape), (core, full), *tiles in zip(asked.shapes.items(), counted, rows[1:], cols[1:], strict=True):
         of = _target({name: shape})
-        found.append(CountMap(asked.declared, asked.size, padding, pooling, of, None, tally, tiles[0], tiles[1], full))
+        found.append(CountMap(asked.declared, asked.size, padding, pooling, of, None, core, tiles[0], tiles[1], full))
     return tuple(found)
 
 

@@ -53,7 +53,6 @@ def write_counts(counts: CountMap, path: Path) -> None:
     Counts beyond int64 become little-endian bytes: a structured array whose one field, `DIGITS`, holds
     the bytes of each count. CSV has decimal digits. No file holds objects.
     """
-    exact = counts.tally.dtype.kind == "i"
     suffix = path.suffix.lower()
     if suffix == ".npz":
         rows, cols = (tiling.index.astype(np.int32) for tiling in (counts.rows, counts.cols))
@@ -70,7 +69,7 @@ def write_counts(counts: CountMap, path: Path) -> None:
             if suffix == ".npy":
                 _write_rows(file, _plain(tally), counts.shape, first=start == 0)
             else:
-                np.savetxt(file, wide.to_ints(tally), delimiter=",", fmt="%s" if exact else "%.17g")
+                np.savetxt(file, wide.to_ints(tally), delimiter=",", fmt="%s" if counts.core.exact else "%.17g")
 
 
 def _write_rows(file: Any, rows: NDArray[Any], shape: tuple[int, int], *, first: bool) -> None:

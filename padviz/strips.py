@@ -26,6 +26,21 @@ class Strip(NamedTuple):
     length: int
     weight: float = 1
 
+    def within(self, start: int, stop: int) -> Strip:
+        """The part of the strip that writes rows `start` to `stop`, with `dst` going up; its length may be 0.
+
+        >>> Strip(9, -2, 0, 1, 5).within(2, 6)
+        Strip(dst=3, dst_step=2, src=3, src_step=-1, length=2, weight=1)
+        """
+        dst, step, src, src_step, length, weight = self
+        if step < 0:
+            dst, step, src, src_step = dst + step * (length - 1), -step, src + src_step * (length - 1), -src_step
+        if step:
+            first, last = max(0, -((dst - start) // step)), min(length, -((dst - stop) // step))
+        else:
+            first, last = 0, length if start <= dst < stop else 0
+        return Strip(dst + first * step, step, src + first * src_step, src_step, max(0, last - first), weight)
+
 
 @dataclass(frozen=True, eq=False)
 class AxisMap:
@@ -49,6 +64,21 @@ class AxisMap:
         """The same reads seen from the input: out and in exchanged."""
         flipped = tuple(Strip(s, ss, d, ds, c, w) for d, ds, s, ss, c, w in self.strips)
         return AxisMap(self.n_out, self.n_in, flipped)
+
+    def only(self, rows: slice) -> tuple[AxisMap, slice]:
+        """The map to some of its rows alone, and the rows of the input that those read.
+
+        >>> taps = (Strip(1, 1, 0, 1, 4), Strip(0, 1, 0, 1, 5), Strip(0, 1, 1, 1, 4))
+        >>> part, read = AxisMap(5, 5, taps).only(slice(3, 5))
+        >>> part.dense().tolist(), read
+        ([[1, 1, 1], [0, 1, 1]], slice(2, 5, None))
+        """
+        start, stop, _ = rows.indices(self.n_out)
+        strips = [part for strip in self.strips if (part := strip.within(start, stop)).length]
+        ends = [end for _, _, src, step, length, _ in strips for end in (src, src + step * (length - 1))] or [0]
+        first, last = min(ends), max(ends) + 1
+        moved = tuple(strip._replace(dst=strip.dst - start, src=strip.src - first) for strip in strips)
+        return AxisMap(last - first, stop - start, moved), slice(first, last)
 
     @cached_property
     def reads(self) -> int:

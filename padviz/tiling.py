@@ -59,20 +59,29 @@ class Tiling:
     def mirrored(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The rows of the core that face each other in the map, first and last and so on: each pair once."""
         first, last = self.index[: self.n // 2], self.index[::-1][: self.n // 2]
-        pairs = np.unique(np.minimum(first, last) * self.kept + np.maximum(first, last))
+        facing = np.minimum(first, last) * self.kept + np.maximum(first, last)
+        pairs = facing[np.sort(np.unique(facing, return_index=True)[1])]  # in order, so that next ones lie close
         return pairs // self.kept, pairs % self.kept
 
     def means(self, core: NDArray[np.float64], block: int) -> NDArray[np.float64]:
         """Rows of the map, from those of its core: means over blocks of rows, of which the last may be smaller."""
         if block == 1:
             return core[self.index] if self.copies else core
+        if self.copies:
+            return self.weights(block) @ core
         starts = np.arange(0, self.n, block)
-        lengths = np.diff(np.append(starts, self.n))[:, None]
-        if not self.copies:
-            return np.add.reduceat(core, starts, axis=0) / lengths
-        weights = np.zeros((len(starts), self.kept))
-        np.add.at(weights, (np.arange(self.n) // block, self.index), 1)
-        return weights / lengths @ core
+        return np.add.reduceat(core, starts, axis=0) / np.diff(np.append(starts, self.n))[:, None]
+
+    def weights(self, block: int) -> NDArray[np.float64]:
+        """What share each row of the core has in each block of rows: the matrix that makes `means`.
+
+        >>> Tiling(12, start=2, period=3, copies=2).weights(6) * 6
+        array([[1., 1., 2., 1., 1., 0.],
+               [0., 0., 1., 2., 2., 1.]])
+        """
+        of = np.arange(self.n) // block
+        times = np.bincount(of * self.kept + self.index, minlength=(of[-1] + 1) * self.kept).reshape(-1, self.kept)
+        return times / np.bincount(of)[:, None]
 
 
 def positions(index: NDArray[Any], which: Any, what: str) -> NDArray[Any]:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 
-from padviz.axis import AxisMap, Window
+from padviz.axis import Window
 from padviz.errors import PadvizError, SizeError
-from padviz.kernels import LIMB_BITS, Array, apply, carry
+from padviz.kernels import Array
 from padviz.network import Network, Resolved, backward, forward
+from padviz.tally import Core, Pull, Tally
 from padviz.wide import HOLDS
 
 Box = tuple[slice, slice]
 WHOLE: Box = slice(None), slice(None)
 MOST_NUMBERS = 1 << 27  # in one layer's array: 1 GiB
 MOST_BITS = 14_000  # of a count: what Python prints
-MOST_GAIN = (HOLDS - 1) >> LIMB_BITS  # of a map, for carried limbs to have room
+MOST_STEM = 256  # the gain of maps that are followed in parts, which bounds how far these overlap
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,100 +33,73 @@ class Walk:
     engine: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Tally:
-    """Counts as limbs, and what is proven of them: no limb passes `limb`, and no count passes `most`.
-
-    Several limbs are there just where int64 might not hold a count.
-    """
-
-    limbs: Array
-    limb: int
-    most: int
-
-    def __add__(self, other: _Tally) -> _Tally:
-        a, b = self, other
-        if a.limb + b.limb >= HOLDS:
-            a, b = a.ready(2), b.ready(2)
-        if len(a.limbs) != len(b.limbs):
-            longest = max(len(a.limbs), len(b.limbs))
-            a, b = (replace(each, limbs=_extended(each.limbs, longest)) for each in (a, b))
-        return _Tally(a.limbs + b.limbs, a.limb + b.limb, a.most + b.most)
-
-    def ready(self, gain: int) -> _Tally:
-        """The same counts with room to grow by `gain`: carried, into more limbs where they need them."""
-        if self.limb * gain < HOLDS or self.limbs.dtype.kind == "f":
-            return self
-        limbs = _extended(self.limbs, -(-self.most.bit_length() // LIMB_BITS))
-        carry(limbs)
-        return _Tally(limbs, (1 << LIMB_BITS) - 1, self.most)
-
-    def through(self, made: AxisMap | None, axis: int, engine: str, passing: bool = False) -> _Tally:
-        """The counts that a map makes of these along an axis."""
-        if made is None:
-            return self
-        if made.gain > MOST_GAIN and self.limb * made.gain >= HOLDS and self.limbs.dtype.kind != "f":
-            first, *others = (self.through(part, axis, engine) for part in made.parts(MOST_GAIN))
-            return sum(others, start=first)
-        ready = self.ready(made.gain)
-        limbs = apply(made, ready.limbs, axis, engine=engine, passing=passing)
-        return _Tally(limbs, ready.limb * made.gain, ready.most * made.gain)
-
-    def settled(self) -> Array:
-        """The limbs, carried."""
-        carry(self.limbs)
-        return self.limbs
-
-
-def _extended(limbs: Array, n: int) -> Array:
-    """The same counts in at least `n` limbs."""
-    if len(limbs) >= n:
-        return limbs
-    longer = np.zeros((n, *limbs.shape[1:]), dtype=limbs.dtype)
-    longer[: len(limbs)] = limbs
-    return longer
-
-
-def count_backward(walk: Walk, box: Box) -> Array:
-    """Paths from each pixel to the units of `box` in the targets: (limbs, height, width), carried."""
+def count_backward(walk: Walk, box: Box) -> Core:
+    """Paths from each pixel to the units of `box` in the targets."""
     network, targets, rows, cols = walk.network, walk.targets, walk.rows, walk.cols
+    symmetric = rows is cols and box == WHOLE
     if len(targets) == 1 and is_chain(network):  # nothing adds up: an outer product of two vectors
         flat = Resolved((1,) * len(network.layers), (None,) * len(network.layers))
         tall = _backward(replace(walk, cols=flat), (box[0], WHOLE[1]))
-        if rows is cols and box == WHOLE:
+        if symmetric:
             wide = replace(tall, limbs=tall.limbs.swapaxes(1, 2))
         else:
             wide = _backward(replace(walk, rows=flat), (WHOLE[0], box[1]))
         most = tall.most * wide.most
         if most < HOLDS or tall.limbs.dtype.kind == "f":
             _check_room(walk, 0, replace(tall, most=most))
-            return tall.limbs * wide.limbs
-    return _backward(walk, box).settled()
+            return Core(Tally(tall.limbs * wide.limbs, most, most), symmetric=symmetric)
+    stem = _stem(walk)
+    pulls = tuple(_transposed(walk, i) for i in range(stem, 0, -1))
+    core = Core.of(_backward(walk, box, stem), pulls, walk.engine, symmetric)
+    _check_room(walk, 0, replace(core.source, most=core.most))
+    return core
 
 
-def _backward(walk: Walk, box: Box) -> _Tally:
-    rows, cols = walk.rows.maps, walk.cols.maps
+def _stem(walk: Walk) -> int:
+    """The layer from which pixels are reached one layer after another, and which is the smallest of such layers."""
+    layers, read = walk.network.layers, Counter(j for layer in walk.network.layers for j in layer.inputs)
+    stem, gains = 0, [1, 1]
+    for i, layer in enumerate(layers[1:], start=1):
+        gains = [gain * (made.gain if made else 1) for gain, made in zip(gains, _transposed(walk, i), strict=True)]
+        if layer.inputs != (i - 1,) or read[i - 1] > 1 or i - 1 in walk.targets or max(gains) > MOST_STEM:
+            break
+        if _positions(walk, i) < _positions(walk, stem):
+            stem = i
+    return stem
 
-    def pull(i: int, value: _Tally) -> _Tally:
+
+def _transposed(walk: Walk, i: int) -> Pull:
+    """The maps that pull a value through layer `i`."""
+    tall, wide = walk.rows.maps[i], walk.cols.maps[i]
+    return tall and tall.transposed, wide and wide.transposed
+
+
+def _positions(walk: Walk, i: int) -> int:
+    return walk.rows.sizes[i] * walk.cols.sizes[i]
+
+
+def _backward(walk: Walk, box: Box, stem: int = 0) -> Tally:
+    """The counts of the layer `stem`."""
+
+    def pull(i: int, value: Tally) -> Tally:
         """Through both axes, transposed; widths first, while there are fewer rows."""
-        if rows[i] is cols[i] is None:
+        down, across = _transposed(walk, i)
+        if i <= stem or down is across is None:
             return value
         _check_room(walk, walk.network.layers[i].inputs[0], value)
-        tall, wide = rows[i], cols[i]
-        across = value.through(wide and wide.transposed, 2, walk.engine, passing=tall is not None)
-        return across.through(tall and tall.transposed, 1, walk.engine)
+        return value.through(across, 2, walk.engine, passing=down is not None).through(down, 1, walk.engine)
 
     _check_sizes(walk)
     kind = np.int64 if is_exact(walk) else np.float64
     seeds = {i: _seed(walk, i, box, kind) for i in walk.targets}
-    return backward(walk.network, seeds, pull) or _seed(walk, 0, (slice(0), slice(0)), kind)
+    return backward(walk.network, seeds, pull) or _seed(walk, stem, (slice(0), slice(0)), kind)
 
 
-def count_forward(walk: Walk) -> list[tuple[Array, int | float]]:
-    """Paths that reach the units of each target, (limbs, height, width), and how many a unit far from padding has."""
+def count_forward(walk: Walk) -> list[tuple[Core, int | float]]:
+    """Paths that reach the units of each target, and how many a unit far from padding has."""
     rows, cols = walk.rows.maps, walk.cols.maps
 
-    def push(i: int, value: _Tally) -> _Tally:
+    def push(i: int, value: Tally) -> Tally:
         """Through both axes, forward; heights first, which leaves fewer rows."""
         if rows[i] is cols[i] is None:
             return value
@@ -136,7 +111,7 @@ def count_forward(walk: Walk) -> list[tuple[Array, int | float]]:
     full = forward(walk.network, walk.targets, 1, lambda i, v: v * _taps(walk, i))
     exact = is_exact(walk)
     tallies = forward(walk.network, walk.targets, _seed(walk, 0, WHOLE, np.int64 if exact else np.float64), push)
-    return [(tally.settled(), most if exact else float(most)) for tally, most in zip(tallies, full, strict=True)]
+    return [(Core.of(tally), most if exact else float(most)) for tally, most in zip(tallies, full, strict=True)]
 
 
 def is_exact(walk: Walk) -> bool:
@@ -144,7 +119,7 @@ def is_exact(walk: Walk) -> bool:
     return all(made is None or made.exact for made in (*walk.rows.maps, *walk.cols.maps))
 
 
-def _check_room(walk: Walk, i: int, value: _Tally) -> None:
+def _check_room(walk: Walk, i: int, value: Tally) -> None:
     """Refuse counts that are longer, or of a map that is larger, than padviz counts."""
     if value.most.bit_length() > (1000 if value.limbs.dtype.kind == "f" else MOST_BITS):
         what = "pass what a float holds" if value.limbs.dtype.kind == "f" else "have more than 4000 digits"
@@ -183,8 +158,8 @@ def _taps(walk: Walk, i: int) -> int:
     return taps
 
 
-def _seed(walk: Walk, i: int, box: Box, kind: type) -> _Tally:
+def _seed(walk: Walk, i: int, box: Box, kind: type) -> Tally:
     """One path at each unit of a box of layer `i`: the unit itself."""
     limbs: Array = np.zeros((1, walk.rows.sizes[i], walk.cols.sizes[i]), dtype=kind)
     limbs[0][box] = 1
-    return _Tally(limbs, 1, 1)
+    return Tally(limbs, 1, 1)

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from padviz.kernels import LIMB_BITS, Array, carry
 
 HOLDS = 1 << 63  # int64 holds what is below
-ROWS = 64  # compared at a time
 
 
 def to_ints(tally: Array) -> NDArray[Any]:
@@ -114,19 +113,15 @@ def count_below_half(tally: Array, peak: int | float, rows: NDArray[np.int64], c
     return int(rows @ (below @ cols))
 
 
-def largest_difference(tally: Array, here: NDArray[np.int64], there: NDArray[np.int64]) -> int | float:
-    """The largest difference, either way, between rows `here` and rows `there`."""
-    most: int | float = 0
-    for at in range(0, len(here), ROWS):
-        difference = tally[:, here[at : at + ROWS]] - tally[:, there[at : at + ROWS]]
-        carry(difference)
-        most = max(most, largest(difference), -smallest(difference))
-    return most
+def largest_difference(here: Array, there: Array) -> int | float:
+    """The largest difference, either way, between two tallies of one shape."""
+    difference = here - there
+    carry(difference)
+    return max(largest(difference), -smallest(difference))
 
 
-def shares(tally: Array) -> NDArray[np.float64]:
-    """Every value over the largest, rounded to float64, however large the counts are."""
-    peak = largest(tally)
+def shares(tally: Array, peak: int | float) -> NDArray[np.float64]:
+    """Every value over `peak`, rounded to float64, however large the counts are."""
     if not peak:
         return np.zeros(tally.shape[1:])
     if len(tally) == 1:

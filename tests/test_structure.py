@@ -19,6 +19,7 @@ FLOORS = [
     {"plans", "resize"},
     {"kernels", "strips"},
     {"axis", "wide"},
+    {"tally"},
     {"network"},
     {"schemes"},
     {"tiling", "baked"},

@@ -1,0 +1,200 @@
+"""Counts while they are walked, and those of a core: whatever its size, it is made a part at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz import wide
+from padviz.kernels import LIMB_BITS, Array, apply, carry
+from padviz.strips import AxisMap
+from padviz.wide import HOLDS
+
+MOST_GAIN = (HOLDS - 1) >> LIMB_BITS  # of a map, for carried limbs to have room
+AT_ONCE = 1 << 22  # numbers of a part: 32 MiB
+ALL = slice(None)
+Pull = tuple[AxisMap | None, AxisMap | None]  # of a layer: along height and width
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Counts as limbs, and what is proven of them: no limb passes `limb`, and no count passes `most`.
+
+    Several limbs are there just where int64 might not hold a count.
+    """
+
+    limbs: Array
+    limb: int
+    most: int
+
+    def __add__(self, other: Tally) -> Tally:
+        a, b = self, other
+        if a.limb + b.limb >= HOLDS:
+            a, b = a.ready(2), b.ready(2)
+        if len(a.limbs) != len(b.limbs):
+            longest = max(len(a.limbs), len(b.limbs))
+            a, b = (replace(each, limbs=_extended(each.limbs, longest)) for each in (a, b))
+        return Tally(a.limbs + b.limbs, a.limb + b.limb, a.most + b.most)
+
+    def ready(self, gain: int) -> Tally:
+        """The same counts with room to grow by `gain`: carried, into more limbs where they need them."""
+        if self.limb * gain < HOLDS or self.limbs.dtype.kind == "f":
+            return self
+        limbs = _extended(self.limbs, -(-self.most.bit_length() // LIMB_BITS))
+        carry(limbs)
+        return Tally(limbs, (1 << LIMB_BITS) - 1, self.most)
+
+    def through(self, made: AxisMap | None, axis: int, engine: str, passing: bool = False) -> Tally:
+        """The counts that a map makes of these along an axis."""
+        if made is None:
+            return self
+        if made.gain > MOST_GAIN and self.limb * made.gain >= HOLDS and self.limbs.dtype.kind != "f":
+            first, *others = (self.through(part, axis, engine) for part in made.parts(MOST_GAIN))
+            return sum(others, start=first)
+        ready = self.ready(made.gain)
+        limbs = apply(made, ready.limbs, axis, engine=engine, passing=passing)
+        return Tally(limbs, ready.limb * made.gain, ready.most * made.gain)
+
+    def settled(self) -> Tally:
+        """The same counts, carried."""
+        if self.limb >> LIMB_BITS == 0 or len(self.limbs) == 1:
+            return self
+        carry(self.limbs)
+        return replace(self, limb=(1 << LIMB_BITS) - 1)
+
+
+def _extended(limbs: Array, n: int) -> Array:
+    """The same counts in at least `n` limbs."""
+    if len(limbs) >= n:
+        return limbs
+    longer = np.zeros((n, *limbs.shape[1:]), dtype=limbs.dtype)
+    longer[: len(limbs)] = limbs
+    return longer
+
+
+@dataclass(frozen=True, eq=False)
+class Core:
+    """The counts of a core as carried limbs, (limbs, height, width), made of those of a smaller layer.
+
+    `pulls` are the maps that lead from that layer to the core, one after another, along height and width. A core that
+    is too large to be kept is made anew in parts, as they are asked for. A `symmetric` one is its own transpose.
+    """
+
+    source: Tally
+    pulls: tuple[Pull, ...] = ()
+    engine: str = "auto"
+    symmetric: bool = False
+
+    @classmethod
+    def of(cls, source: Tally, *others: Any) -> Core:
+        """A core whose parts all have as many limbs as its largest count may need."""
+        found = cls(source, *others)
+        if not found.exact or found.most < HOLDS:
+            return found
+        limbs = _extended(source.limbs, -(-found.most.bit_length() // LIMB_BITS))
+        return replace(found, source=replace(source, limbs=limbs).settled())
+
+    @property
+    def exact(self) -> bool:
+        """Whether the counts are integers."""
+        return self.source.limbs.dtype.kind != "f"
+
+    @property
+    def most(self) -> int:
+        """What no count passes."""
+        return self.source.most * prod(made.gain for pull in self.pulls for made in pull if made)
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int]:
+        """(limbs, height, width)."""
+        limbs, *size = self.source.limbs.shape
+        for pull in self.pulls:
+            size = [made.n_out if made else n for made, n in zip(pull, size, strict=True)]
+        return limbs, size[0], size[1]
+
+    @property
+    def kept(self) -> bool:
+        """Whether the core stays in memory."""
+        return not self.pulls or prod(self.shape) <= AT_ONCE
+
+    @cached_property
+    def whole(self) -> Array:
+        """All of it."""
+        return self._pulled(self.source.limbs, self.pulls)
+
+    def part(self, rows: slice = ALL, cols: slice = ALL) -> Array:
+        """Some rows and columns: a view where the core is kept."""
+        if self.kept:
+            return self.whole[:, rows, cols]
+        pulls = []
+        for down, across in reversed(self.pulls):
+            down, rows = down.only(rows) if down else (down, rows)
+            across, cols = across.only(cols) if across else (across, cols)
+            pulls.append((down, across))
+        return self._pulled(self.source.limbs[:, rows, cols], pulls[::-1])
+
+    def at(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> Array:
+        """The limbs where those rows and columns cross."""
+        down, across = (slice(which.min(), which.max() + 1) for which in (rows, cols))
+        near, rows, cols = self.part(down, across), rows - down.start, cols - across.start
+        limbs: Array = np.empty((len(near), len(rows), len(cols)), dtype=near.dtype)
+        if len(rows) < near.shape[1]:
+            near.take(rows, 1).take(cols, 2, out=limbs, mode="clip")
+        else:  # whole rows are copied fastest
+            near.take(cols, 2).take(rows, 1, out=limbs, mode="clip")
+        return limbs
+
+    def take(self, which: NDArray[np.int64], axis: int) -> Array:
+        """Some rows (axis 1) or columns (axis 2), in any order."""
+        near = slice(which.min(), which.max() + 1)
+        part = self.part(near) if axis == 1 else self.part(cols=near)
+        taken: Array = part.take(which - near.start, axis)
+        return taken
+
+    def parts(self) -> Iterator[tuple[Array, slice, slice]]:
+        """All of it in parts, with their rows and columns; a symmetric one without what lies before the diagonal."""
+        limbs, height, width = self.shape
+        step = max(1, AT_ONCE // (limbs * width))
+        for start in range(0, height, step):
+            rows, cols = slice(start, min(start + step, height)), slice(start if self.symmetric else 0, width)
+            yield self.part(rows, cols), rows, cols
+
+    def shares(self, peak: int | float) -> NDArray[np.float64]:
+        """Every count over the largest."""
+        values = np.empty(self.shape[1:])
+        for part, rows, cols in self.parts():
+            values[rows, cols] = wide.shares(part, peak)
+            if self.symmetric:
+                values[rows.stop :, rows] = values[rows, rows.stop :].T
+        return values
+
+    def means(self, rows: NDArray[np.float64], cols: NDArray[np.float64], peak: int | float) -> NDArray[np.float64]:
+        """Sums of the counts over the largest, with weights (ways, height) and (ways, width)."""
+        down, across = self._pushed(rows, cols)
+        return np.asarray(down @ wide.shares(self.source.limbs, peak) @ across.T)
+
+    def totals(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> list[list[Any]]:
+        """Sums of the counts, with weights (ways, height) and (ways, width): exact, see `wide.totals`."""
+        return wide.totals(self.source.limbs, *self._pushed(rows, cols))
+
+    def _pushed(self, *weights: Array) -> tuple[Array, Array]:
+        """Weights of rows and of columns as those of the source, which is smaller, with the same sums."""
+        if not self.exact:
+            weights = tuple(each.astype(np.float64) for each in weights)
+        down, across = weights
+        for tall, flat in reversed(self.pulls):
+            down = apply(tall.transposed, down[None], 2)[0] if tall else down
+            across = apply(flat.transposed, across[None], 2)[0] if flat else across
+        return down, across
+
+    def _pulled(self, limbs: Array, pulls: Iterable[Pull]) -> Array:
+        value = replace(self.source, limbs=limbs)
+        for down, across in pulls:  # widths first, while there are fewer rows
+            value = value.through(across, 2, self.engine, passing=down is not None).through(down, 1, self.engine)
+        return value.settled().limbs
