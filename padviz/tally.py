@@ -46,9 +46,18 @@ class Tally:
         """The same counts with room to grow by `gain`: carried, into more limbs where they need them."""
         if self.limb * gain < HOLDS or self.limbs.dtype.kind == "f":
             return self
-        limbs = _extended(self.limbs, -(-self.most.bit_length() // LIMB_BITS))
-        carry(limbs)
+        return self.carried()
+
+    def carried(self) -> Tally:
+        """The same counts in limbs of `LIMB_BITS`, as many as the largest may need."""
+        limbs = _extended(self.limbs, limbs_for(self.most))
+        if self.limb >> LIMB_BITS:
+            carry(limbs)
         return Tally(limbs, (1 << LIMB_BITS) - 1, self.most)
+
+    def settled(self) -> Tally:
+        """The same counts, carried where int64 might not hold one."""
+        return self if self.most < HOLDS or self.limbs.dtype.kind == "f" else self.carried()
 
     def through(self, made: AxisMap | None, axis: int, engine: str, passing: bool = False) -> Tally:
         """The counts that a map makes of these along an axis."""
@@ -61,12 +70,10 @@ class Tally:
         limbs = apply(made, ready.limbs, axis, engine=engine, passing=passing)
         return Tally(limbs, ready.limb * made.gain, ready.most * made.gain)
 
-    def settled(self) -> Tally:
-        """The same counts, carried."""
-        if self.limb >> LIMB_BITS == 0 or len(self.limbs) == 1:
-            return self
-        carry(self.limbs)
-        return replace(self, limb=(1 << LIMB_BITS) - 1)
+
+def limbs_for(most: int) -> int:
+    """How many limbs hold carried counts up to `most`."""
+    return -(-most.bit_length() // LIMB_BITS)
 
 
 def _extended(limbs: Array, n: int) -> Array:
@@ -80,7 +87,7 @@ def _extended(limbs: Array, n: int) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Core:
-    """The counts of a core as carried limbs, (limbs, height, width), made of those of a smaller layer.
+    """The counts of a core as carried limbs, (limbs, height, width), made of settled ones of a smaller layer.
 
     `pulls` are the maps that lead from that layer to the core, one after another, along height and width. A core that
     is too large to be kept is made anew in parts, as they are asked for. A `symmetric` one is its own transpose.
@@ -91,21 +98,12 @@ class Core:
     engine: str = "auto"
     symmetric: bool = False
 
-    @classmethod
-    def of(cls, source: Tally, *others: Any) -> Core:
-        """A core whose parts all have as many limbs as its largest count may need."""
-        found = cls(source, *others)
-        if not found.exact or found.most < HOLDS:
-            return found
-        limbs = _extended(source.limbs, -(-found.most.bit_length() // LIMB_BITS))
-        return replace(found, source=replace(source, limbs=limbs).settled())
-
     @property
     def exact(self) -> bool:
         """Whether the counts are integers."""
         return self.source.limbs.dtype.kind != "f"
 
-    @property
+    @cached_property
     def most(self) -> int:
         """What no count passes."""
         return self.source.most * prod(made.gain for pull in self.pulls for made in pull if made)
@@ -113,10 +111,11 @@ class Core:
     @cached_property
     def shape(self) -> tuple[int, int, int]:
         """(limbs, height, width)."""
-        limbs, *size = self.source.limbs.shape
+        limbs = limbs_for(self.most) if self.exact and self.most >= HOLDS else 1
+        size = self.source.limbs.shape[1:]
         for pull in self.pulls:
-            size = [made.n_out if made else n for made, n in zip(pull, size, strict=True)]
-        return limbs, size[0], size[1]
+            size = tuple(made.n_out if made else n for made, n in zip(pull, size, strict=True))
+        return limbs, *size
 
     @property
     def kept(self) -> bool:
@@ -197,4 +196,4 @@ class Core:
         value = replace(self.source, limbs=limbs)
         for down, across in pulls:  # widths first, while there are fewer rows
             value = value.through(across, 2, self.engine, passing=down is not None).through(down, 1, self.engine)
-        return value.settled().limbs
+        return replace(value, most=self.most).settled().limbs  # as many in each part

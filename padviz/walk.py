@@ -50,8 +50,10 @@ def count_backward(walk: Walk, box: Box) -> Core:
             return Core(Tally(tall.limbs * wide.limbs, most, most), symmetric=symmetric)
     stem = _stem(walk)
     pulls = tuple(_transposed(walk, i) for i in range(stem, 0, -1))
-    core = Core.of(_backward(walk, box, stem), pulls, walk.engine, symmetric)
+    core = Core(_backward(walk, box, stem).settled(), pulls, walk.engine, symmetric)
     _check_room(walk, 0, replace(core.source, most=core.most))
+    if core.kept:
+        core.part()  # counted now, not when it is first looked at
     return core
 
 
@@ -111,7 +113,7 @@ def count_forward(walk: Walk) -> list[tuple[Core, int | float]]:
     full = forward(walk.network, walk.targets, 1, lambda i, v: v * _taps(walk, i))
     exact = is_exact(walk)
     tallies = forward(walk.network, walk.targets, _seed(walk, 0, WHOLE, np.int64 if exact else np.float64), push)
-    return [(Core.of(tally), most if exact else float(most)) for tally, most in zip(tallies, full, strict=True)]
+    return [(Core(tally.settled()), most if exact else float(most)) for tally, most in zip(tallies, full, strict=True)]
 
 
 def is_exact(walk: Walk) -> bool:

@@ -62,7 +62,8 @@ def assert_figures(found: CountMap, counts: np.ndarray) -> None:
         assert given_ == pytest.approx(expected, rel=1e-12, abs=1e-14)
     height, width = counts.shape
     assert found.at(height // 2, -1) == counts[height // 2, -1]
-    np.testing.assert_allclose(found.relative(), (values / peak).astype(float) if peak else 0 * values, rtol=1e-12)
+    shares = values / peak if peak else np.zeros(values.shape)
+    np.testing.assert_allclose(found.relative(), shares.astype(float), rtol=1e-12)
     rows, cols = (np.arange(0, n, 3) for n in (height, width))
     blocks = np.add.reduceat(np.add.reduceat(found.relative(), rows, axis=0), cols, axis=1)
     sizes = np.outer(np.diff([*rows, height]), np.diff([*cols, width]))
