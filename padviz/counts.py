@@ -253,7 +253,7 @@ class CountMap:
     def _fitting(self, needed: int) -> Iterator[None]:
         """Refuse what takes more bytes than the machine has: it would not end well."""
         try:
-            if needed > _memory():
+            if needed > machine_memory():
                 raise MemoryError
             yield
         except MemoryError:
@@ -309,7 +309,7 @@ class CountMap:
         return most / self.max if self.max else 0.0
 
 
-def _memory() -> float:
+def machine_memory() -> float:
     """The bytes of memory of the machine, where it tells."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

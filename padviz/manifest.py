@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -19,6 +18,7 @@ from padviz.errors import DescriptionError, OptionError, PadvizError
 from padviz.network import Network, Size, as_size
 from padviz.schemes import SCHEMES
 from padviz.sources import load
+from padviz.sources.config import read_toml
 
 What = Literal["usage", "coverage", "uneven", "taps"]
 WHATS: tuple[str, ...] = get_args(What)
@@ -101,8 +101,8 @@ class Item:
 def is_manifest(path: str) -> bool:
     """Whether a TOML file is a manifest, and not the description of a network, which has `layers`."""
     try:
-        return path.lower().endswith(".toml") and "layers" not in tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return path.lower().endswith(".toml") and "layers" not in read_toml(path)
+    except PadvizError:
         return False  # who reads it as a network says what is wrong
 
 
@@ -115,10 +115,7 @@ def read_manifest(path: str | Path) -> Manifest:
         With the key that is wrong.
     """
     try:
-        raw = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        manifest = msgspec.convert(raw, Manifest)
-    except OSError as error:
-        raise DescriptionError(f"cannot be read ({error.strerror})", where=str(path)) from None
+        manifest = msgspec.convert(read_toml(path, "an export's manifest"), Manifest)
     except msgspec.ValidationError as error:
         what, _, at = str(error).partition(" - at ")
         key = at.strip("`").removeprefix("$").lstrip(".") or "top level"
@@ -126,9 +123,8 @@ def read_manifest(path: str | Path) -> Manifest:
         hint = f"its keys are {', '.join(part.__struct_fields__)}"
         hint += f"; what is {', '.join(WHATS)}" if part is Maps else ""
         raise DescriptionError(f"{key}: {what}", where=str(path), hint=hint) from None
-    except (ValueError, RecursionError) as error:
-        what = " ".join(str(error).split())
-        raise DescriptionError(f"is not valid TOML: {what}", where=str(path)) from None
+    except RecursionError:
+        raise DescriptionError("is nested too deeply", where=str(path)) from None
     if not (manifest.maps or manifest.compare or manifest.kernel):
         raise DescriptionError("names nothing to draw", where=str(path), hint="add [[maps]], [[compare]] or [[kernel]]")
     return manifest

@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import os
+import re
+import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from math import prod
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
+from typing import IO, Any, NamedTuple
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padviz import wide
-from padviz.counts import CountMap
-from padviz.errors import OptionError
-from padviz.kernels import Array
+from padviz.axis import MOST_ROWS
+from padviz.counts import CountMap, machine_memory
+from padviz.errors import DescriptionError, OptionError
+from padviz.files import opened
+from padviz.kernels import LIMB_BITS, Array
 from padviz.tiling import positions
 
 COUNT_SUFFIXES = (".npy", ".npz", ".csv")
 DIGITS = "little_endian_digits"
 MOST_WRITTEN = 1 << 31  # counts, one by one
 AT_A_TIME = 1 << 22
+MOST_DIGITS = 1 << 11  # bytes of a count: more than those that Python prints
+INTEGER = 64  # bytes of a Python int, more or less, in an array
+KIND = "an .npy or .npz file that padviz wrote"
+MAGIC = b"\x93NUMPY\x01\x00"
+HEAD = re.compile(  # of what `write_counts` writes; nothing is evaluated
+    rb"\{'descr': (?:'<([if][48])'|\[\('little_endian_digits', '\|u1', \((\d{1,4}),\)\)\]), "
+    rb"'fortran_order': False, 'shape': \((\d{1,10}),(?: (\d{1,10}))?\), \} *\n"
+)
+MEMBERS = ("core.npy", "rows.npy", "cols.npy")
+BROKEN = (ValueError, OSError, EOFError, RuntimeError, OverflowError, BadZipFile, struct.error, zlib.error)
 
 
 @contextmanager
@@ -57,7 +72,7 @@ def write_counts(counts: CountMap, path: Path) -> None:
     if suffix == ".npz":
         rows, cols = (tiling.index.astype(np.int32) for tiling in (counts.rows, counts.cols))
         with aside(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, core=_plain(counts.tally), rows=rows, cols=cols)
+            np.savez_compressed(file, core=np.ascontiguousarray(_plain(counts.tally)), rows=rows, cols=cols)
         return
     height, width = counts.shape
     if height * width > MOST_WRITTEN:
@@ -104,8 +119,10 @@ def read_counts(path: str | Path, rows: Any = slice(None), cols: Any = slice(Non
 
     Raises
     ------
+    DescriptionError
+        If the file is missing, or holds something else, or what is asked does not fit into memory.
     OptionError
-        If the file is missing, or holds something else, or more than fits into memory.
+        For positions outside of the map.
 
     Examples
     --------
@@ -118,37 +135,103 @@ def read_counts(path: str | Path, rows: Any = slice(None), cols: Any = slice(Non
     >>> bool((back == counts.counts).all())
     True
     """
-    core, *index = _arrays(path)
-    down, across = positions(index[0], rows, "rows"), positions(index[1], cols, "columns")
-    try:
-        part = core[down[:, None], across]
-        return wide.from_bytes(part[DIGITS]) if part.dtype.names else part
-    except MemoryError:
-        what = f"its {len(index[0])} x {len(index[1])} counts do not fit into memory"
-        raise OptionError(what, where=str(path), hint="read parts of it: read_counts(path, rows, cols)") from None
+    foreign = DescriptionError("holds no counts that padviz wrote", where=str(path), hint="give its .npy or .npz file")
+    with opened(path, KIND) as file:
+        try:
+            core, *index = _parts(file)
+        except (*BROKEN, MemoryError):
+            raise foreign from None
+        down, across = positions(index[0], rows, "rows"), positions(index[1], cols, "columns")
+        try:
+            each = core.dtype.itemsize + (INTEGER if core.dtype.names else 0)
+            if len(down) * len(across) * each > machine_memory():
+                raise MemoryError
+            found = _cells(core, down, across)
+            return wide.from_bytes(found[DIGITS]) if found.dtype.names else found
+        except MemoryError:
+            what = f"its {len(index[0])} x {len(index[1])} counts do not fit into memory"
+            hint = "read parts of it: read_counts(path, rows, cols)"
+            raise DescriptionError(what, where=str(path), hint=hint) from None
+        except BROKEN:
+            raise foreign from None
 
 
-def _arrays(path: str | Path) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """The core in a file, and which of its rows and columns each position has; of an .npy file, all of them."""
-    try:
-        with Path(path).open("rb") as file:
-            data = np.load(file, allow_pickle=False)
-            if isinstance(data, np.lib.npyio.NpzFile):
-                core, rows, cols = data["core"], data["rows"], data["cols"]
-            else:
-                core, (rows, cols) = data, map(np.arange, data.shape)
-    except FileNotFoundError:
-        raise OptionError("no such file", where=str(path)) from None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, BadZipFile, zlib.error):
-        raise _foreign(path) from None
-    wide_ints = core.dtype.names == (DIGITS,) and core.dtype[DIGITS].base == np.uint8
-    if core.ndim != 2 or not core.size or not (wide_ints or core.dtype in (np.int64, np.float64)):
-        raise _foreign(path)
+class _Stored(NamedTuple):
+    """An array within a file, of which only the head was read."""
+
+    file: IO[bytes]
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    start: int  # of its data, in bytes
+
+    def read(self, first: int, count: int) -> NDArray[Any]:
+        """So many of its values, from the `first` on."""
+        self.file.seek(self.start + first * self.dtype.itemsize)
+        data = self.file.read(count * self.dtype.itemsize)
+        return np.frombuffer(data, self.dtype, count)
+
+
+def _parts(file: IO[bytes]) -> tuple[_Stored, NDArray[Any], NDArray[Any]]:
+    """The core in a file, and which of its rows and columns each position has; of an .npy file, all of them.
+
+    Raises one of `BROKEN` where sizes, which are checked before anything is expanded, or values make no sense.
+    """
+    if file.read(4) != b"PK\x03\x04":
+        core = _stored(file, file.seek(0, os.SEEK_END))
+        _check(core, *core.shape)
+        return core, np.arange(core.shape[0]), np.arange(core.shape[1])
+    with ZipFile(file) as archive:
+        members = {each.filename: each for each in archive.infolist()}
+        packed = {each.compress_type for each in members.values()} <= {ZIP_STORED, ZIP_DEFLATED}
+        if len(archive.infolist()) != len(MEMBERS) or members.keys() != {*MEMBERS} or not packed:
+            raise ValueError
+        core, *sides = (_stored(archive.open(name), members[name].file_size) for name in MEMBERS)
+        if any(len(side.shape) != 1 or side.dtype.kind != "i" for side in sides):
+            raise ValueError
+        _check(core, *(side.shape[0] for side in sides))
+        rows, cols = (side.read(0, side.shape[0]) for side in sides)
     for index, n in zip((rows, cols), core.shape, strict=True):
-        if index.ndim != 1 or index.dtype.kind != "i" or not index.size or index.min() < 0 or index.max() >= n:
-            raise _foreign(path)
+        if index.min() < 0 or index.max() >= n:
+            raise ValueError
     return core, rows, cols
 
 
-def _foreign(path: str | Path) -> OptionError:
-    return OptionError("holds no counts that padviz wrote", where=str(path), hint="give its .npy or .npz file")
+def _stored(file: IO[bytes], size: int) -> _Stored:
+    """The array in an .npy file of `size` bytes, which has to hold just the array that its head tells of."""
+    file.seek(0)
+    lead = file.read(len(MAGIC) + 2)
+    length = int.from_bytes(lead[len(MAGIC) :], "little")
+    found = HEAD.fullmatch(file.read(length))
+    if not lead.startswith(MAGIC) or not found:
+        raise ValueError
+    kind, digits, *shape = (None if part is None else part.decode() for part in found.groups())
+    dtype = np.dtype(f"<{kind}" if kind else [(DIGITS, "u1", (int(digits or 0),))])
+    sides = tuple(int(side) for side in shape if side)
+    if not prod(sides) or size != len(lead) + length + prod(sides) * dtype.itemsize:
+        raise ValueError
+    return _Stored(file, dtype, sides, len(lead) + length)
+
+
+def _check(core: _Stored, *sides: int) -> None:
+    """Refuse a core of other numbers than counts, and one larger than the map, which shows all of it."""
+    size, a_limb = core.dtype.itemsize, LIMB_BITS // 8
+    digits = core.dtype.names is not None and 8 < size <= MOST_DIGITS and (size - 8) % a_limb == 0
+    if len(core.shape) != 2 or not (digits or core.dtype in (np.int64, np.float64)):
+        raise ValueError
+    if any(n > side for n, side in zip(core.shape, sides, strict=True)) or max(sides) > MOST_ROWS:
+        raise ValueError
+
+
+def _cells(core: _Stored, rows: NDArray[Any], cols: NDArray[Any]) -> NDArray[Any]:
+    """Where some rows and columns of the core cross; of the others, only those that lie between are read, in turn."""
+    if not len(rows) or not len(cols):
+        return np.empty((len(rows), len(cols)), core.dtype)
+    needed, which = np.unique(rows, return_inverse=True)
+    low, high = int(cols.min()), int(cols.max()) + 1
+    found = np.empty((len(needed), len(cols)), core.dtype)
+    for at, row in enumerate(needed.tolist()):
+        found[at] = core.read(row * core.shape[1] + low, high - low)[cols - low]
+    lowest = 127 - found[DIGITS][..., -1].astype(np.int64) if found.dtype.names else found
+    if not (lowest >= 0).all():
+        raise ValueError
+    return found if len(needed) == len(rows) and (needed == rows).all() else found[which]

@@ -16,7 +16,7 @@ import padviz
 PACKAGE = Path(__file__).parent.parent / "padviz"
 FLOORS = [
     {"errors"},
-    {"plans", "resize"},
+    {"files", "plans", "resize"},
     {"kernels", "strips"},
     {"axis", "wide"},
     {"tally"},

@@ -296,7 +296,7 @@ def test_files_are_written_some_rows_at_a_time(
 
 @pytest.mark.parametrize("name", ["vgg11", "resnet152"])
 def test_what_does_not_fit_into_memory_says_so(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("padviz.counts._memory", lambda: 10e6)
+    monkeypatch.setattr("padviz.counts.machine_memory", lambda: 10e6)
     found = padviz.usage(name, 2000)
     for ask in (lambda: found.counts, found.relative, lambda: found.counts_at(slice(None), slice(None))):
         with pytest.raises(PadvizError, match="positions of 2000 x 2000 do not fit into memory; counts_at"):

@@ -16,6 +16,7 @@ import msgspec
 
 from padviz.axis import Adaptive, Fit, Op, Resize, Transposed, Window
 from padviz.errors import DescriptionError, UnknownName, nearest
+from padviz.files import read_file
 from padviz.network import Kind, Layer, Network, as_size
 from padviz.sources.schema import (
     AdaptivePool,
@@ -41,7 +42,7 @@ CONFIGS = next((p for p in (_HERE / "configs", _HERE.parent / "configs") if p.is
 AXES = ("height", "width")
 MOST_STEPS = 100_000  # a description may repeat blocks; this bounds what it can ask for
 DEEPEST = 50
-MOST_BYTES = 4 << 20  # of a description
+MOST_BYTES = 4 << 20  # of a description, or of a manifest
 
 
 def zoo() -> list[str]:
@@ -78,23 +79,18 @@ def load_config(name_or_path: str | Path) -> Network:
 
 
 def _read(path: Path, where: str) -> Network:
-    try:
-        if path.exists() and not path.is_file():
-            raise DescriptionError("is not a file", where=where, hint="give the path of a TOML description")
-        if path.stat().st_size > MOST_BYTES:
-            raise DescriptionError(f"has more than {MOST_BYTES} bytes", where=where, hint="use blocks that repeat")
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-        if "layers" not in raw and not raw.keys().isdisjoint(("maps", "compare", "kernel")):
-            raise DescriptionError(
-                "is an export's manifest, not a network", where=where, hint="give it to padviz export"
-            )
-    except FileNotFoundError:
-        raise DescriptionError("no such file", where=where, hint="padviz networks lists the zoo") from None
-    except OSError as error:
-        raise DescriptionError(f"cannot be read ({error.strerror})", where=where) from None
-    except (ValueError, RecursionError) as error:  # TOML and UTF-8 errors are ValueErrors, as are bad path names
-        raise DescriptionError(f"is not valid TOML: {_one_line(error)}", where=where) from None
+    raw = read_toml(path)
+    if "layers" not in raw and not raw.keys().isdisjoint(("maps", "compare", "kernel")):
+        raise DescriptionError("is an export's manifest, not a network", where=where, hint="give it to padviz export")
     return parse(raw, path.stem, where)
+
+
+def read_toml(path: str | Path, kind: str = "a TOML description") -> dict[str, Any]:
+    """What a TOML file from elsewhere says."""
+    try:
+        return tomllib.loads(read_file(path, kind, MOST_BYTES).decode())
+    except (ValueError, RecursionError) as error:  # TOML and UTF-8 errors are ValueErrors
+        raise DescriptionError(f"is not valid TOML: {_one_line(error)}", where=str(path)) from None
 
 
 def parse(raw: dict[str, Any], name: str, where: str = "") -> Network:

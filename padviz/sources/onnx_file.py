@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from padviz.errors import DescriptionError, OptionError, PadvizError
+from padviz.files import read_file
 from padviz.network import Network, Size, as_size
 from padviz.sources.graph import About, Trace, general
 from padviz.sources.onnx_dims import Dims, plain
@@ -81,15 +82,7 @@ def read(path: Path, where: str) -> Proto:
         hint = "install it: pip install 'padviz[onnx]'"
         raise DescriptionError("reading it needs the package onnx", where=where, hint=hint) from None
     try:
-        if path.exists() and not path.is_file():
-            raise DescriptionError("is not a file", where=where, hint="give the path of an ONNX file")
-        if path.stat().st_size > MOST_BYTES:
-            raise DescriptionError("has more than 2 GB, which no ONNX file has", where=where, hint="is it one?")
-        model = onnx.load_model_from_string(path.read_bytes())
-    except FileNotFoundError:
-        raise DescriptionError("no such file", where=where) from None
-    except OSError as error:
-        raise DescriptionError(f"cannot be read ({error.strerror})", where=where) from None
+        model = onnx.load_model_from_string(read_file(path, "an ONNX file", MOST_BYTES))
     except (DecodeError, ValueError, MemoryError):
         raise DescriptionError("is not an ONNX file, or only a part of one", where=where) from None
     if not model.graph.node:
