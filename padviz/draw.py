@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.counts import CountMap, Target, unit_text
-from padviz.errors import OptionError, SizeError, nearest
+from padviz.errors import OptionError, SizeError, nearest, printable
 from padviz.network import Size
 from padviz.store import aside
 from padviz.tiling import Tiling
@@ -238,7 +238,7 @@ def shortened(text: str, most: int = 60) -> str:
     >>> shortened("x" * 100, 5)
     'xxxx…'
     """
-    plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    plain = printable(text)
     return (plain if len(plain) <= most else plain[: most - 1] + "…").replace("$", "\\$")
 
 

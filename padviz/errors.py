@@ -28,7 +28,7 @@ class PadvizError(Exception):
         self.where = where
         self.hint = hint
         line = (f"{where}: " if where else "") + what + (f"; {hint}" if hint else "")
-        super().__init__(_printable(line))
+        super().__init__(printable(line))
 
 
 class DescriptionError(PadvizError):
@@ -59,5 +59,10 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f"did you mean {', '.join(close)}?" if close else ""
 
 
-def _printable(line: str) -> str:
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+def printable(text: object) -> str:
+    r"""A text from elsewhere on one line, with all that steers a terminal or reorders letters written out.
+
+    >>> print(printable("conv\x1b[31m\n\u202e1"))
+    conv\x1b[31m\n\u202e1
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -13,26 +15,44 @@ from typing import Any, Literal
 
 import msgspec
 
+from padviz.errors import printable
+
 FOLDED = 24  # characters from which a column may fold
+FORMULA = ("=", "+", "-", "@")  # how one starts; tabs and the like are written out
+NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII)
 DIGITS = 21  # integers longer than this are rounded in terminal tables; json has them whole
 
 
 def to_json(value: Any) -> str:
-    """JSON, indented; integers are exact however long they are.
+    """JSON in ASCII, indented; integers are exact however long they are.
 
     >>> to_json({"max": 9**25})
     '{\\n  "max": 717897987691852588770249\\n}'
     """
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    return json.dumps(msgspec.to_builtins(value), indent=2).replace("\x7f", "\\u007f")
 
 
 def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """CSV with a header line."""
+    """CSV with a header line, for programs and for spreadsheets, where a name must not become a formula.
+
+    >>> print(to_csv(["layer", "skew"], [["=cmd()", -0.5], [None, "-0.5"]]))
+    layer,skew
+    '=cmd(),-0.5
+    ,-0.5
+    """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(["" if cell is None else cell for cell in row] for row in rows)
+    writer.writerows(map(_cell, row) for row in rows)
     return buffer.getvalue().rstrip("\n")
+
+
+def _cell(value: Any) -> Any:
+    """A cell of CSV: numbers as they are, and an apostrophe before what a spreadsheet would work out."""
+    if not isinstance(value, str):
+        return "" if value is None else value
+    text = printable(value)
+    return f"'{text}" if text.startswith(FORMULA) and not NUMBER.fullmatch(text) else text
 
 
 def to_markdown(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -74,7 +94,7 @@ def to_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str =
     with console.capture() as captured:
         console.print(table)
     lines = [line.rstrip() for line in captured.get().strip("\n").split("\n")]
-    return "\n".join(([wrapped(readable(title)), ""] if title else []) + [line for line in lines if line])
+    return "\n".join(([wrapped(title), ""] if title else []) + [line for line in lines if line])
 
 
 def terminal_width() -> int:
@@ -85,7 +105,7 @@ def terminal_width() -> int:
 
 def wrapped(text: str, indent: int = 0) -> str:
     """A sentence folded to the terminal; lines after the first start with `indent` blanks."""
-    return textwrap.fill(text, terminal_width(), subsequent_indent=" " * indent, break_on_hyphens=False)
+    return textwrap.fill(printable(text), terminal_width(), subsequent_indent=" " * indent, break_on_hyphens=False)
 
 
 def to_facts(facts: Sequence[tuple[str, Any]]) -> str:
@@ -113,7 +133,7 @@ def readable(value: Any) -> str:
         return f"{value:,}" if len(str(value)) <= DIGITS else rounded(value)
     if isinstance(value, float):
         return f"{value:,.1f}" if 1000 <= abs(value) < 10**DIGITS else f"{value:.4g}"
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))
+    return printable(value)
 
 
 def rounded(value: int) -> str:

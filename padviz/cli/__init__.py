@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from padviz.errors import PadvizError
+from padviz.errors import PadvizError, printable
 
 COMMANDS = (
     "usage", "compare", "kernel", "uneven", "sizes", "taps", "coverage", "fields", "diff", "export",
@@ -101,7 +101,7 @@ def _unwritable(error: OSError) -> int:
 
 
 def _say(line: str, code: int = 2) -> int:
-    click.echo(f"padviz: {line}", err=True)
+    click.echo(f"padviz: {printable(line)}", err=True)
     return code
 
 

@@ -109,7 +109,7 @@ def _text(items: list[Item], varies: str, path: Path, format_: str) -> str:
     rows = [(label, *_figures(found, rounded=format_ == "table")) for label, found in items]
     if format_ == "csv":
         return tables.to_csv(columns, rows)
-    return f"{tables.to_table(columns, rows)}\n\nfile  {path}"
+    return f"{tables.to_table(columns, rows)}\n\n{tables.to_facts([('file', str(path))])}"
 
 
 def _figures(found: CountMap | PadvizError, rounded: bool) -> tuple[Any, ...]:

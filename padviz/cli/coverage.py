@@ -106,7 +106,7 @@ def _shares(found: tuple[CountMap, ...], path: Path, format_: str) -> str:
     cells = [(row[0], f"{row[1]} x {row[2]}", _rounded(row[3]), row[5] / (row[3] or 1), *row[6:]) for row in rows]
     title = f"{network.title}, {size[0]} x {size[1]}: share of each unit's paths that starts at real pixels"
     table = tables.to_table(("layer", "units", "paths", "least", "mean", "centre", "corner"), cells, title)
-    return f"{table}\n\nfile  {path}"
+    return f"{table}\n\n{tables.to_facts([('file', str(path))])}"
 
 
 def _rounded(value: int | float) -> str:

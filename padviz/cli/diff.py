@@ -61,7 +61,11 @@ def command(
         text = tables.to_csv(columns, rows)
     else:
         names = f"{first.title} and {second.title}{' under SAME' if same else ''}, {pixels[0]} x {pixels[1]}"
-        text = tables.to_table(columns, rows, names) if rows else f"{names}: no difference in size or padding"
+        text = (
+            tables.to_table(columns, rows, names)
+            if rows
+            else tables.wrapped(f"{names}: no difference in size or padding")
+        )
     options.put(text, output, overwrite)
     if check and rows:
         raise SystemExit(1)

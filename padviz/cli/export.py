@@ -119,8 +119,8 @@ def _report(outcomes: Sequence[Outcome], folder: Path) -> None:
     click.echo(tables.to_facts([*facts, ("gallery", str(folder / "index.html"))]))
     failed = sorted((each for each in outcomes if each.state == "failed"), key=lambda each: natural(each.name))
     for outcome in failed[:SAID]:
-        click.echo(f"padviz: {outcome.name}: {tables.readable(outcome.error)}", err=True)
+        options.say(f"{outcome.name}: {outcome.error}")
     if len(failed) > SAID:
-        click.echo(f"padviz: and {len(failed) - SAID} more, all of them in {folder / 'index.json'}", err=True)
+        options.say(f"and {len(failed) - SAID} more, all of them in {folder / 'index.json'}")
     if failed:
         raise SystemExit(3)

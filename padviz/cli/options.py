@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from padviz.errors import OptionError
+from padviz.errors import OptionError, printable
 
 if TYPE_CHECKING:
     from padviz.network import Network
@@ -127,15 +127,20 @@ def neutral_ops() -> tuple[str, ...]:
     return found
 
 
+def say(line: str) -> None:
+    """Say something on stderr."""
+    click.echo(f"padviz: {printable(line)}", err=True)
+
+
 def warn_if_baked(network: Network, size: tuple[int, int] | None = None) -> None:
     """Say on stderr, once, where another size, or a sweep over sizes, shows an exported file and not its original."""
     from padviz.baked import notes_at
 
     told = click.get_current_context().meta.setdefault(BAKED, set())
     for note in notes_at(network, size):
-        if (line := f"padviz: {network.name}: {note}") not in told:
+        if (line := f"{network.name}: {note}") not in told:
             told.add(line)
-            click.echo(line, err=True)
+            say(line)
 
 
 def known_layers(network: Network, layers: tuple[str, ...]) -> set[str]:

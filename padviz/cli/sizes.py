@@ -48,9 +48,7 @@ def command(
     options.warn_if_baked(network)
     if network.fixed:
         axes = " and ".join(("height", "width")[i] for i in network.fixed)
-        click.echo(
-            f"padviz: {network.name}: its {axes} cannot vary, so only {options.pixels(network.size)} fits", err=True
-        )
+        options.say(f"{network.name}: its {axes} cannot vary, so only {options.pixels(network.size)} fits")
     found = even_sizes(network, lo, hi, axis)
     without = set(found.even_without_drops)
     if format_ == "json":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from padviz.cli import options
-from padviz.errors import OptionError
+from padviz.errors import OptionError, printable
 
 if TYPE_CHECKING:
     from padviz.even import Suggestion
@@ -95,8 +95,8 @@ def _table(results: list[Result], all_: bool) -> str:
     for _, network, found in results:
         title = f"{network.title}, {_by(found.size)}"
         rows = [row for layer in _listed(found, all_) for row in _rows(layer, all_)]
-        verdict = "\n".join(map(tables.wrapped, _verdict(network, found)))
-        parts.append(tables.to_table(COLUMNS, rows, title) + "\n\n" + verdict if rows else f"{title}\n\n{verdict}")
+        head = tables.to_table(COLUMNS, rows, title) if rows else tables.wrapped(title)
+        parts.append("\n\n".join([head, "\n".join(map(tables.wrapped, _verdict(network, found)))]))
     return "\n\n\n".join(parts)
 
 
@@ -107,7 +107,8 @@ def _markdown(results: list[Result], all_: bool) -> str:
     for _, network, found in results:
         rows = [row for layer in _listed(found, all_) for row in _rows(layer, all_)]
         table = [tables.to_markdown(COLUMNS, rows)] if rows else []
-        parts.append("\n\n".join([f"### {network.title}, {_by(found.size)}", *table, *_verdict(network, found)]))
+        verdict = map(printable, _verdict(network, found))
+        parts.append("\n\n".join([printable(f"### {network.title}, {_by(found.size)}"), *table, *verdict]))
     return "\n\n".join(parts)
 
 
@@ -158,11 +159,11 @@ def _github(check: bool) -> Any:
 
 
 def _escaped(text: str, property_: bool = False) -> str:
-    """Escape what a workflow command would misread."""
+    """Escape what a workflow command would misread, and then what a terminal would."""
     pairs = [("%", "%25"), ("\r", "%0D"), ("\n", "%0A"), *([(":", "%3A"), (",", "%2C")] if property_ else [])]
     for plain, escape in pairs:
         text = text.replace(plain, escape)
-    return text
+    return printable(text)
 
 
 def _listed(found: Ledger, all_: bool) -> tuple[LayerPadding, ...]:

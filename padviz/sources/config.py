@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from padviz.axis import Adaptive, Fit, Op, Resize, Transposed, Window
-from padviz.errors import DescriptionError, UnknownName, nearest
+from padviz.errors import DescriptionError, UnknownName, nearest, printable
 from padviz.files import read_file
 from padviz.network import Kind, Layer, Network, as_size
 from padviz.sources.schema import (
@@ -82,7 +82,7 @@ def _read(path: Path, where: str) -> Network:
     raw = read_toml(path)
     if "layers" not in raw and not raw.keys().isdisjoint(("maps", "compare", "kernel")):
         raise DescriptionError("is an export's manifest, not a network", where=where, hint="give it to padviz export")
-    return parse(raw, path.stem, where)
+    return parse(raw, printable(path.stem), where)
 
 
 def read_toml(path: str | Path, kind: str = "a TOML description") -> dict[str, Any]:

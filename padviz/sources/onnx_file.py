@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from padviz.errors import DescriptionError, OptionError, PadvizError
+from padviz.errors import DescriptionError, OptionError, PadvizError, printable
 from padviz.files import read_file
 from padviz.network import Network, Size, as_size
 from padviz.sources.graph import About, Trace, general
@@ -56,7 +56,7 @@ def load_onnx(path: str | Path, neutral: Iterable[str] = (), size: Size | None =
 
     try:
         graph = Graph(model, where, image, neutral)
-        network = general(tracer, pixels, About(Path(path).stem, source=where))
+        network = general(tracer, pixels, About(printable(Path(path).stem), source=where))
     except PadvizError:
         raise
     except BROKEN as error:
