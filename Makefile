@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export MPLBACKEND := Agg
 
-.PHONY: demo test check bench figures clean
+.PHONY: demo test check bench soak figures clean
 
 demo: .venv/.installed
 	$(BIN)/padviz usage vgg19 --size 512
@@ -17,6 +17,9 @@ check: .venv/.tools
 	$(BIN)/mypy
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/test_laws.py tests/test_cases.py
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/.venv/numba-checked $(BIN)/python -m pytest tests/test_laws.py tests/test_cases.py
+
+soak: .venv/.tools
+	$(BIN)/python -m tests.soak
 
 bench: .venv/.tools
 	mkdir -p .bench
@@ -37,7 +40,7 @@ figures: .venv/.installed
 		--layer features.27 --layer features.36 -o docs/vgg19-coverage.png --overwrite
 
 clean:
-	rm -rf .venv .bench figures .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .bench .soak figures .hypothesis .pytest_cache .mypy_cache .ruff_cache
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "padviz needs Python 3.11 or newer: make PYTHON=python3.12"; exit 1; }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+LONGEST = 1000  # characters of each part: names in a file may be longer than a person reads
+
 
 class PadvizError(Exception):
     """Something about the input is wrong; the message is one line meant for a person.
@@ -27,8 +29,8 @@ class PadvizError(Exception):
         self.what = what
         self.where = where
         self.hint = hint
-        line = (f"{where}: " if where else "") + what + (f"; {hint}" if hint else "")
-        super().__init__(printable(line))
+        parts = (f"{where}: " if where else "", what, f"; {hint}" if hint else "")
+        super().__init__("".join(map(_short, map(printable, parts))))
 
 
 class DescriptionError(PadvizError):
@@ -57,6 +59,10 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
     close = difflib.get_close_matches(name, list(names), n=3, cutoff=0.5)
     return f"did you mean {', '.join(close)}?" if close else ""
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def printable(text: object) -> str:

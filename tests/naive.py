@@ -88,7 +88,7 @@ def reads(step: Step, axis: int, n: int, like: int | None = None) -> list[list[t
             shift = (n - like) // 2 if like < n else -((like - n) // 2)
             return [[(j + shift if 0 <= j + shift < n else None, Fraction(1))] for j in range(like)]
         before, after = padding_of(step, axis, n)
-        return [[(i, Fraction(1))] for i in range(before, n - after)]
+        return [[(i, Fraction(1))] for i in range(before, n - after, axis_of(step.get("stride", 1), axis))]
     kernel = 1 if kind == "pad" else axis_of(step.get("kernel", 1), axis)
     stride = axis_of(step.get("stride", kernel if kind in POOLS else 1), axis)
     dilation = axis_of(step.get("dilation", 1), axis)

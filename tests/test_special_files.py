@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 import padviz
 from padviz.errors import DescriptionError
 from padviz.files import opened, read_file
+from padviz.manifest import read_manifest
 
 
 @pytest.fixture(autouse=True)
@@ -78,3 +80,22 @@ def test_a_manifest_has_a_largest_size(text: str) -> None:
     with pytest.raises(DescriptionError, match=r"big\.toml: has more than 4194304 bytes"):
         padviz.export("big.toml", "out")
     assert os.listdir() == ["big.toml"]
+
+
+@pytest.mark.parametrize(
+    "text", ["a." * 1_000_000 + "b = 1", "[" + '"a" . ' * 600_000 + "b]", "a = {" + "'a'. " * 600_000 + "b = 1}"]
+)
+def test_a_key_of_a_million_parts_is_refused_at_once(text: str) -> None:
+    Path("deep.toml").write_text(text)
+    start = time.monotonic()
+    for read in (padviz.load, read_manifest):
+        with pytest.raises(DescriptionError, match=r"deep\.toml: is nested too deeply; give each key a few parts"):
+            read("deep.toml")
+    assert time.monotonic() - start < 5
+
+
+def test_an_error_is_no_longer_than_a_person_reads() -> None:
+    Path("long.toml").write_text("k" * 100_000 + " = 1")
+    with pytest.raises(DescriptionError, match=r"long\.toml: .*k…$") as refused:
+        padviz.load("long.toml")
+    assert len(str(refused.value)) < 1100

@@ -6,6 +6,7 @@ steps out as layers: blocks with their `$parameters` filled in, branches that me
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import replace
 from fractions import Fraction
@@ -43,6 +44,9 @@ AXES = ("height", "width")
 MOST_STEPS = 100_000  # a description may repeat blocks; this bounds what it can ask for
 DEEPEST = 50
 MOST_BYTES = 4 << 20  # of a description, or of a manifest
+LONG_KEY = re.compile(  # a.b.c..., on which tomllib takes the square of the time
+    rf"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{DEEPEST}}}"""
+)
 
 
 def zoo() -> list[str]:
@@ -88,7 +92,10 @@ def _read(path: Path, where: str) -> Network:
 def read_toml(path: str | Path, kind: str = "a TOML description") -> dict[str, Any]:
     """What a TOML file from elsewhere says."""
     try:
-        return tomllib.loads(read_file(path, kind, MOST_BYTES).decode())
+        text = read_file(path, kind, MOST_BYTES).decode()
+        if LONG_KEY.search(text):
+            raise DescriptionError("is nested too deeply", where=str(path), hint="give each key a few parts")
+        return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # TOML and UTF-8 errors are ValueErrors
         raise DescriptionError(f"is not valid TOML: {_one_line(error)}", where=str(path)) from None
 

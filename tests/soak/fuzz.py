@@ -1,0 +1,144 @@
+"""Mutants judged in this process: `python -m tests.soak.fuzz KIND SEED FIRST COUNT` prints a tally as JSON.
+
+A mutant is fine, or refused by one line that a person can read; all within ten seconds and 4 GB. Where a small
+description is counted, the slow twin must agree.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+import tempfile
+import warnings
+from collections import Counter
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+
+import padviz
+from padviz.errors import PadvizError
+from padviz.manifest import expand, read_manifest
+from padviz.network import Network
+from tests import naive
+from tests.flat import flat_steps
+from tests.soak.mutants import NET, mutant
+
+SECONDS, BYTES = 10, 4 << 30
+SUFFIX = {"TOML descriptions": ".toml", "manifests": ".toml", "ONNX files": ".onnx", "counts files": ".npz"}
+REFUSALS = (1, 2, 3)  # exit codes
+
+
+class Slow(BaseException):
+    """The time is over; nothing that catches errors catches it."""
+
+
+def tried(kind: str, made: Any, rng: Random) -> str:
+    """Whether one mutant is "fine" or "refused"; anything else is said, or raised."""
+    if kind == "command lines":
+        return _commanded(made)
+    path = Path(f"mutant{SUFFIX[kind]}")
+    path.write_bytes(made if isinstance(made, bytes) else made.encode())
+    try:
+        if kind == "counts files":
+            padviz.read_counts(path, *rng.choice([(), ([0], [-1])]))
+        elif kind == "manifests":
+            expand(read_manifest(path))
+        else:
+            network = padviz.load(path)
+            _counted(network, rng, twin=kind == "TOML descriptions")
+    except PadvizError as error:
+        return "refused" if str(error).isprintable() and len(str(error)) < 3000 else f"says {str(error)[:500]!r}"
+    return "fine"
+
+
+def _counted(network: Network, rng: Random, twin: bool) -> None:
+    """Use a network, at a small size; a few layers are counted by the slow twin too."""
+    if len(network.layers) > 12 and rng.random() < 0.95:
+        return
+    size = (rng.randint(3, 12), rng.randint(3, 12)) if twin and not network.fixed else network.size
+    found = padviz.usage(network, size, layer=network.targets)
+    padviz.ledger(network, size)
+    if twin and len(network.layers) <= 12 and _is_small(steps := flat_steps(network)):
+        expected = naive.usage(steps, found.size, list(network.targets))
+        close = np.allclose(found.counts.astype(float), np.array(expected, dtype=float), rtol=1e-9)
+        assert close, f"counts differ from the twin's at {found.size}"
+
+
+def _is_small(steps: Any) -> bool:
+    """Whether the twin can take its time for each tap."""
+    numbers = [*json.dumps(steps, default=lambda scale: scale.denominator).replace(",", " ").split()]
+    return all(int(n.strip("[]{}")) <= 12 for n in numbers if n.strip("[]{}").lstrip("-").isdecimal())
+
+
+def _commanded(args: list[str]) -> str:
+    from click.testing import CliRunner
+
+    from padviz.cli import cli
+
+    with warnings.catch_warnings():
+        result = CliRunner().invoke(cli, args)
+    assert result.exit_code in (0, *REFUSALS), f"exit {result.exit_code}: {result.output[-300:]}"
+    if result.exit_code == 2:
+        assert result.stderr.count("\n") == 1, f"not one line: {result.stderr!r}"
+        assert result.stderr[:-1].isprintable(), f"not one line: {result.stderr!r}"
+        assert not result.stdout, "refused after something was printed"
+    return "fine" if result.exit_code == 0 else "refused"
+
+
+def run(kind: str, seed: str, first: int, count: int) -> dict[str, Any]:
+    """The tally of some mutants, and what failed, which is kept in the folder .soak."""
+    tally: Counter[str] = Counter()
+    failures = []
+    kept, here = Path(".soak").absolute(), os.getcwd()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        try:
+            for number in range(first, first + count):
+                Path("net.toml").write_text(NET)
+                rng = Random(f"{seed}/{kind}/{number}")
+                made = mutant(kind, rng)
+                what = _judged(kind, made, rng)
+                tally["failed" if what not in ("fine", "refused") else what] += 1
+                if what not in ("fine", "refused"):
+                    kept.mkdir(exist_ok=True)
+                    file = kept / f"{kind.split()[0]}-{number}{SUFFIX.get(kind, '.txt')}"
+                    file.write_bytes(
+                        made
+                        if isinstance(made, bytes)
+                        else repr(made).encode()
+                        if isinstance(made, list)
+                        else made.encode()
+                    )
+                    failures.append(f"{kind} {number}: {what} ({file.name})")
+        finally:
+            os.chdir(here)
+    return {"tally": tally, "failures": failures}
+
+
+def _judged(kind: str, made: Any, rng: Random) -> str:
+    def over(*_: Any) -> None:
+        raise Slow
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.alarm(SECONDS)
+    try:
+        return tried(kind, made, rng)
+    except Slow:
+        return f"took more than {SECONDS} s"
+    except Exception as error:
+        return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
+    warnings.simplefilter("error")
+    kind_, seed_, first_, count_ = sys.argv[1:]
+    print(json.dumps(run(kind_, seed_, int(first_), int(count_))))

@@ -1,0 +1,168 @@
+"""Damaged and hostile input: what a person, a tool or an attacker might make of files that are right."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).parent.parent
+CONFIGS = HERE.parent / "configs"
+TOKEN = re.compile(r'-?\d+(?:\.\d+)?|"[^"\n]*"|[\w$.]+|\n|[^\S\n]+|.')
+MARKS = '"[]{},='
+WORDS = """0 1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 8 9 -1 -2 99999 100000 1000000 4096 1.5 1.3333 nan inf true false
+"" "a" "b" "c" "same" "same_upper" "same_lower" "zero" "replicate" "reflect" "symmetric" "circular" "partial" "$k" "{}"
+"input" "../../x" "\\u001b[31m" "\\u202e=" "1:1000000" "3/2" "4/3" [] {} [1,2] [[1,2],[0,3]] [0,0] [2,2] é x layers from
+like use repeat with size scale op ceil "conv" "convtranspose" "maxpool" "avgpool" "adaptive" "global" "pad" "crop"
+"resize" "gate" "add" "concat" "multiply" "block" "linear" "cubic" "nearest" "half_pixel" "align_corners"
+1979-05-27 ' " = , ] } [["""
+HOSTILE = WORDS.split()
+HOSTILE += ["\n", "\0", "\r", "\ud7ff", "9" * 5000, "1" + "0" * 30, "[" * 500, "a." * 500 + "b = 1\n", "ceil = true"]
+MANIFESTS = [
+    '[[maps]]\nmodels = ["vgg11", "net.toml"]\nsizes = [64, [96, 128], "32:64:16"]\n\n',
+    'title = "t"\n[[maps]]\nmodels = ["vgg11"]\nwhat = ["usage", "taps"]\nlayers = ["features.3"]\n',
+    '[[compare]]\nname = "c"\nmodels = ["vgg11"]\nsizes = [32, 64]\nscale = "each"\n',
+    'title = "t"\n[[kernel]]\nname = "k"\npixel = [0, 1]\npaddings = ["zero", "reflect"]\n',
+]
+COMMANDS = """
+usage vgg11 --size 32 --padding reflect --layer features.3 --format json -o a.npy --overwrite
+usage net.toml --size 9x12 --unit 0:2,1 --pooling mean -o a.csv --overwrite
+compare net.toml --size 8,12 --format csv -o a.svg --overwrite
+kernel --size 5 --padding partial --pixel 0,0
+uneven resnet18 net.toml --size 32 --format github --check
+sizes net.toml --range 8:64 --axis height --same
+taps net.toml --size 12 --format csv
+coverage net.toml --size 12 --layer a --margin
+fields net.toml --size 12 --layer b
+diff net.toml vgg11 --size 32 --check
+layers net.toml --size 12x9 --padding valid
+convert net.toml -o b.toml --overwrite
+export net.toml --size 8:12:2 --what usage,taps -o out --jobs 1 --format json
+""".strip().split("\n")
+NET = """size = 12
+layers = [
+    {op = "conv", name = "a", kernel = 3, padding = 1, stride = 2},
+    {op = "resize", name = "b", scale = 2},
+    {op = "add", name = "c", from = ["b", "input"]},
+]
+"""
+
+
+def mutant(kind: str, rng: Random) -> Any:
+    """One of them: a text, bytes, or a list of arguments."""
+    if kind == "TOML descriptions":
+        return damaged_text(rng.choice(descriptions()), rng)
+    if kind == "manifests":
+        return damaged_text(rng.choice(MANIFESTS * 8 + [(CONFIGS / "exports" / "deck.toml").read_text()]), rng)
+    if kind == "command lines":
+        return damaged_text(rng.choice(COMMANDS), rng, commands=True).split(" ")
+    if kind == "counts files":
+        return damaged_bytes(rng.choice(counts_files()), rng)
+    return rng.choice((damaged_graph, lambda rng: damaged_bytes(rng.choice(models()), rng)))(rng)
+
+
+def damaged_text(text: str, rng: Random, commands: bool = False) -> str:
+    """A text with one to four of its words changed, most of them into others of their kind."""
+    parts = text.split(" ") if commands else TOKEN.findall(text)
+    for _ in range(rng.choice((1, 1, 1, 2, 4))):
+        at = rng.choice(
+            [at for at, part in enumerate(parts) if part.strip() and (part not in MARKS or rng.random() < 0.1)]
+        )
+        alike = [word for word in (*parts, *HOSTILE) if _kind(word) == _kind(parts[at])]
+        way = rng.random()
+        if way < 0.7:
+            parts[at] = rng.choice(alike)
+        elif way < 0.9:
+            parts[at] = rng.choice(HOSTILE)
+        else:
+            parts[at] += rng.choice(["", " ", ", "]) + rng.choice(HOSTILE) if way < 0.95 else ""
+    return (" " if commands else "").join(parts)
+
+
+def _kind(word: str) -> str:
+    return "number" if word.lstrip("-").replace(".", "").isdecimal() else word[:1] if word[:1] in MARKS else "word"
+
+
+def damaged_bytes(data: bytes, rng: Random) -> bytes:
+    """Bytes of which some are changed, cut off, left out or doubled; a few are made from nothing."""
+    made = bytearray(data)
+    for _ in range(rng.choice((1, 1, 2, 8))):
+        at = rng.randrange(len(made)) if made else 0
+        way = rng.randrange(6)
+        if way < 3:
+            made[at : at + 1] = bytes([rng.choice((0, 1, 127, 128, 255, rng.randrange(256)))])
+        elif way == 3:
+            del made[at : at + rng.choice((1, 4, 64, len(made)))]
+        elif way == 4:
+            made[at:at] = made[at : at + rng.choice((1, 8, 64))]
+        else:
+            made[at : at + 8] = rng.choice((0, 1, 2**31, 2**63 - 1, 2**64 - 1)).to_bytes(8, "little")
+    return bytes(made)
+
+
+def damaged_graph(rng: Random) -> bytes:
+    """A graph whose text was changed so that it can still be written."""
+    from onnx import parser
+
+    from tests.test_onnx_ops import GRAPHS, MEANS, model_of
+
+    while True:
+        _, opset, body = rng.choice(GRAPHS + MEANS)
+        parts = TOKEN.findall(body)
+        numbers = [at for at, part in enumerate(parts) if part.lstrip("-").isdecimal()]
+        for at in rng.sample(numbers, min(len(numbers), rng.choice((1, 2, 3)))):
+            parts[at] = str(rng.choice((0, 1, 2, 3, 4, 5, -1, -2, 7, 100000, 2**31, 2**63 - 1, int(parts[at]) + 1)))
+        if not numbers:
+            parts[rng.randrange(len(parts))] = rng.choice(parts)
+        try:
+            return bytes(model_of("".join(parts), int(opset.split()[0])).SerializeToString())
+        except (parser.ParseError, ValueError, OverflowError):
+            continue
+
+
+@cache
+def descriptions() -> list[str]:
+    """Small networks, each of them several times, and the zoo."""
+    cases = [path.read_text().partition("\n[usage]")[0] for path in (HERE / "cases").glob("*.toml")]
+    small = [text[text.index("size =") :] for text in cases] + (HERE / "soak" / "networks.txt").read_text().split(
+        "\n\n"
+    )
+    return small * 8 + [path.read_text() for path in (CONFIGS / "networks").glob("*.toml")]
+
+
+@cache
+def models() -> list[bytes]:
+    """Small graphs as files."""
+    from tests.test_onnx_ops import GRAPHS, MEANS, model_of
+
+    return [model_of(body, int(opset.split()[0])).SerializeToString() for _, opset, body in GRAPHS + MEANS]
+
+
+@cache
+def counts_files() -> list[bytes]:
+    """What `write_counts` writes, tiled and whole, narrow and wide; and archives that are not packed."""
+    import tempfile
+
+    import padviz
+    from padviz.store import write_counts
+
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, size, pooling in (("vgg11", 100, "count"), ("resnet152", 64, "count"), ("vgg11", 33, "mean")):
+            for suffix in (".npy", ".npz"):
+                path = Path(folder) / f"counts{suffix}"
+                write_counts(padviz.usage(name, size, pooling=pooling), path)
+                found.append(path.read_bytes())
+    stored = io.BytesIO()
+    with zipfile.ZipFile(stored, "w") as archive, zipfile.ZipFile(io.BytesIO(found[1])) as packed:
+        for member in packed.namelist():
+            archive.writestr(member, packed.read(member))
+    small = io.BytesIO()
+    np.savez(small, core=np.ones((2, 2), dtype=np.int64), rows=np.arange(2), cols=np.array([0, 1, 0], dtype=np.int32))
+    return [*found, stored.getvalue(), *[small.getvalue()] * 4]

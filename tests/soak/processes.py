@@ -1,0 +1,160 @@
+"""Processes that are interrupted, ended, killed, or run side by side: what they say, and what they leave behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+
+from PIL import Image
+
+import padviz
+
+STARTED = "import os; os.write({}, b'.'); from padviz.cli import cli; cli()"
+FIRST = 0.01  # seconds from where padviz is imported: before, Python itself has the signal
+MANY = ["vgg11", "resnet18", "--size", "64:160:32", "--format", "png,npz", "--jobs", "2", "-o", "out"]
+RUNS = {  # and the seconds that they take
+    "usage": (["usage", "resnet18", "--size", "224", "-o", "map.csv", "--overwrite"], 0.8),
+    "export": (["export", *MANY], 3.0),
+    "uneven": (["uneven", "resnet50", "--size", "224", "-o", "ledger.png", "--overwrite"], 0.8),
+    "ONNX": (["usage", "net.onnx", "--size", "64", "-o", "map.npz", "--overwrite"], 1.2),
+    "torch": (["usage", "torchvision.models:resnet18", "--size", "64", "-o", "map.npy", "--overwrite"], 4.0),
+}
+CODES = {signal.SIGINT: (130, -2), signal.SIGTERM: (143, -15)}  # a shell says 130 and 143 of the others too
+
+
+@cache
+def onnx_file() -> bytes:
+    from tests.test_onnx_ops import model_of
+
+    names = ["x", *(f"n{i}" for i in range(60)), "y"]
+    lines = [f"{b} = Conv <pads = [1, 1, 1, 1]> ({a}, w3x3)" for a, b in pairwise(names)]
+    return bytes(model_of("\n".join(lines), 13).SerializeToString())
+
+
+class Started:
+    """A command in a folder and a session of its own, from the moment that it imports padviz."""
+
+    def __init__(self, args: list[str], folder: str) -> None:
+        (Path(folder) / "net.onnx").write_bytes(onnx_file())
+        ready, told = os.pipe()
+        command = [sys.executable, "-c", STARTED.format(told), *args]
+        pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, "errors": "replace"}
+        self.process = subprocess.Popen(command, cwd=folder, pass_fds=[told], start_new_session=True, **pipes)  # type: ignore[call-overload]
+        os.close(told)
+        os.read(ready, 1)
+        os.close(ready)
+
+    def ended(self, seconds: float = 60) -> tuple[int, str]:
+        """Its exit code, and what it said."""
+        try:
+            _, words = self.process.communicate(timeout=seconds)
+            return self.process.returncode, words
+        except subprocess.TimeoutExpired:
+            self.kill()
+            self.process.communicate()
+            return -1, f"did not end within {seconds} s"
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    def outlived(self) -> bool:
+        """Whether children are there two seconds after it ended; they are killed."""
+        until = time.monotonic() + 2
+        with suppress(ProcessLookupError):
+            while time.monotonic() < until:
+                os.killpg(self.process.pid, 0)
+                time.sleep(0.05)
+            os.killpg(self.process.pid, signal.SIGKILL)
+            return True
+        return False
+
+
+def signalled(rng: Random) -> str:
+    """SIGTERM or SIGINT at a random moment: its code, one line at most, no child and nothing half-written left."""
+    what, number = rng.choice([*RUNS]), rng.choice([*CODES])
+    moment = rng.uniform(FIRST, RUNS[what][1])
+    with tempfile.TemporaryDirectory() as folder:
+        started = Started(RUNS[what][0], folder)
+        time.sleep(moment)
+        started.process.send_signal(number)
+        code, words = started.ended(20)
+        about = f"{what}, {number.name} after {moment:.3f} s: "
+        if started.outlived():
+            return about + "children outlive it by two seconds"
+        if code not in (0, *CODES[number]):
+            return about + f"exit code {code}: {words[-300:]!r}"
+        if words.strip().count("\n") or "Traceback" in words:
+            return about + f"says {words[-300:]!r}"
+        broken = _broken(Path(folder), hidden=True)
+        return about + broken if broken else "fine" if code == 0 else "refused"
+
+
+def killed(rng: Random) -> str:
+    """kill -9 at a random moment: files are whole, and the same command then ends well and sweeps up."""
+    what = rng.choice([*RUNS])
+    moment = rng.uniform(FIRST, RUNS[what][1])
+    about = f"{what}, killed after {moment:.3f} s: "
+    with tempfile.TemporaryDirectory() as folder:
+        started = Started(RUNS[what][0], folder)
+        time.sleep(moment)
+        started.kill()
+        started.ended()
+        if broken := _broken(Path(folder), hidden=False):
+            return about + broken
+        code, words = Started(RUNS[what][0], folder).ended()
+        if code or words:
+            return about + f"afterwards exit code {code}: {words[-300:]!r}"
+        broken = _broken(Path(folder), hidden=True)
+        return about + "afterwards " + broken if broken else "refused"
+
+
+def paired(rng: Random) -> str:
+    """Two exports into one folder at once: both end well, everything is whole, and the index has the items of both."""
+    with tempfile.TemporaryDirectory() as folder:
+        models = ["vgg11", rng.choice(("vgg11", "resnet18"))]
+        both = []
+        for model in models:
+            asked = [model, "--size", "32:96:16", "--format", "png,npz", "--jobs", "2", "-o", "out"]
+            both.append(Started(["export", *asked], folder))
+            time.sleep(rng.uniform(0, 1))
+        for code, words in [each.ended() for each in both]:
+            if code or words:
+                return f"exit code {code}: {words[-300:]!r}"
+        names = {item["name"] for item in json.loads((Path(folder) / "out/index.json").read_text())["items"]}
+        expected = {f"{model}-{n}-usage" for model in models for n in range(32, 97, 16)}
+        broken = _broken(Path(folder), hidden=True)
+        return broken or ("fine" if names == expected else f"the index lacks {expected - names}")
+
+
+def _broken(folder: Path, hidden: bool) -> str:
+    """What is half-written in a folder, or, if asked for, hidden and left behind."""
+    for path in folder.rglob("*"):
+        inside = path.relative_to(folder)
+        if any(part.startswith(".") for part in inside.parts):
+            if hidden:
+                return f"leaves {inside}"
+            continue
+        try:
+            if path.suffix == ".png":
+                with Image.open(path) as picture:
+                    picture.load()
+            elif path.suffix in (".npy", ".npz"):
+                padviz.read_counts(path)
+            elif path.suffix == ".json":
+                json.loads(path.read_text())
+            elif path.name == "map.csv":
+                assert path.read_text().count("\n") == 224
+        except Exception as error:
+            return f"half-written {inside}: {error}"
+    return ""
