@@ -67,7 +67,8 @@ def test_a_run_prints_its_seed_and_its_table_and_fails_if_anything_did(tmp_path:
 import sys
 from tests.soak import __main__ as soak
 soak.FUZZED = {"counts files": 30}
-soak.DISTURBED = {"signals": (1, lambda rng: sys.argv[1])}
+soak.DISTURBED = {"signals": 1}
+soak.processes.WAYS = {"signals": lambda rng: sys.argv[1]}
 raise SystemExit(soak.main())
 """
     for said, expected in (("refused", 0), ("exit code 1", 1)):

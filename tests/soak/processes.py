@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from itertools import pairwise
@@ -135,6 +136,9 @@ def paired(rng: Random) -> str:
         expected = {f"{model}-{n}-usage" for model in models for n in range(32, 97, 16)}
         broken = _broken(Path(folder), hidden=True)
         return broken or ("fine" if names == expected else f"the index lacks {expected - names}")
+
+
+WAYS: dict[str, Callable[[Random], str]] = {"kills": killed, "signals": signalled, "pairs of exports": paired}
 
 
 def _broken(folder: Path, hidden: bool) -> str:
