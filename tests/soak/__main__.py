@@ -15,7 +15,7 @@ from typing import Any
 from padviz.tables import to_table
 from tests.soak import processes
 
-MINUTES, CORES, CHUNK = 20, 2, 500
+MINUTES, CORES, CHUNK = 20, 2, 1000
 FUZZED = {
     "TOML descriptions": 50_000,
     "ONNX files": 10_000,
