@@ -70,9 +70,9 @@ def _counted(network: Network, rng: Random, twin: bool) -> None:
 
 
 def _is_small(steps: Any) -> bool:
-    """Whether the twin can take its time for each tap."""
+    """Whether the twin can take its time for each tap; it removes no rows where padding is negative."""
     numbers = [*json.dumps(steps, default=lambda scale: scale.denominator).replace(",", " ").split()]
-    return all(int(n.strip("[]{}")) <= 12 for n in numbers if n.strip("[]{}").lstrip("-").isdecimal())
+    return all(0 <= int(n.strip("[]{}")) <= 12 for n in numbers if n.strip("[]{}").lstrip("-").isdecimal())
 
 
 def _commanded(args: list[str]) -> str:

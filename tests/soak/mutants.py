@@ -122,7 +122,7 @@ def damaged_graph(rng: Random) -> bytes:
             parts[rng.randrange(len(parts))] = rng.choice(parts)
         try:
             return bytes(model_of("".join(parts), int(opset.split()[0])).SerializeToString())
-        except (parser.ParseError, ValueError, OverflowError):
+        except (parser.ParseError, ValueError, OverflowError, IndexError):  # of a number too long for it
             continue
 
 
