@@ -249,11 +249,11 @@ def _of(target: Target) -> str:
     return f"{shortened(target.layer)} ({target.shape[0]} × {target.shape[1]})"
 
 
-def sampling(values: NDArray[np.float64], pixels: float) -> Literal["nearest", "auto"]:
+def sampling(values: NDArray[np.float64], pixels: float) -> Literal["nearest", "antialiased"]:
     """How matplotlib should draw values so wide on so many screen pixels: crisp, or smooth where cells would alias."""
     cells = values.shape[1]
     each = pixels / cells
-    return "nearest" if abs(each - round(each)) < 0.001 or each > 3 else "auto"
+    return "nearest" if abs(each - round(each)) < 0.001 or each > 3 else "antialiased"
 
 
 def _top(counts: CountMap, values: NDArray[np.float64]) -> float:

