@@ -2,14 +2,20 @@ PYTHON ?= python3
 BIN := .venv/bin
 export MPLBACKEND := Agg
 
-.PHONY: demo test check bench soak figures clean
+# One process per core, each of which calculates on one core.
+PARALLEL := -p no:benchmark -n logical --dist worksteal
+
+.PHONY: demo test test-lowest check bench soak figures clean
 
 demo: .venv/.installed
 	$(BIN)/padviz usage vgg19 --size 512
 	@echo "The picture is $(CURDIR)/vgg19-512-usage.png"
 
 test: .venv/.tools .venv/.chromium
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL)
+
+test-lowest: .venv-lowest/.tools .venv/.chromium
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest $(PARALLEL)
 
 check: .venv/.tools
 	$(BIN)/ruff format --check .
@@ -40,7 +46,7 @@ figures: .venv/.installed
 		--layer features.27 --layer features.36 -o docs/vgg19-coverage.png --overwrite
 
 clean:
-	rm -rf .venv .bench .soak figures .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-lowest .bench .soak figures .hypothesis .pytest_cache .mypy_cache .ruff_cache
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "padviz needs Python 3.11 or newer: make PYTHON=python3.12"; exit 1; }
@@ -54,7 +60,13 @@ clean:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,torch,onnx,dask]'
 	touch $@
 
-.venv/.chromium: .venv/.tools
+.venv-lowest/.tools: .venv/bin/python pyproject.toml
+	$(BIN)/python -m venv --clear .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --resolution lowest-direct -e '.[test,torch,onnx,dask]'
+	touch $@
+
+.venv/.chromium: .venv/bin/python
 	command -v chromium >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends chromium; } >/dev/null 2>&1 \
 		|| echo "Chromium could not be installed: the tests of the gallery are named as skipped (apt-get install chromium)"
 	touch $@

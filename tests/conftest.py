@@ -26,4 +26,4 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
             found.setdefault(name.removeprefix("test_").replace("_", " "), []).append(which.rstrip("]"))
     for name, which in found.items():
         terminalreporter.section(f"{name}: {len(which)}", sep="-")
-        terminalreporter.write_line(textwrap.fill("  ".join(which), 118, break_on_hyphens=False))
+        terminalreporter.write_line(textwrap.fill("  ".join(sorted(which)), 118, break_on_hyphens=False))
