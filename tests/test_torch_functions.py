@@ -270,7 +270,6 @@ def test_modules_that_make_no_network_get_one_line(module: nn.Module, says: str)
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_compiled_modules_cannot_be_followed() -> None:
     compiled = torch.jit.trace(nn.Conv2d(3, 4, 3), torch.zeros(1, 3, 9, 9))
     with pytest.raises(padviz.PadvizError, match=r"and not a torch\.nn\.Module"):

@@ -235,7 +235,6 @@ def test_a_vector_that_is_added_is_counted_everywhere() -> None:
     np.testing.assert_array_equal(padviz.usage(Context(), (16, 9)).counts, counted(Context(), (16, 9)))
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_a_compiled_module_is_the_module_inside() -> None:
     module = nn.Sequential(conv(padding=1))
     assert (padviz.usage(torch.compile(module), 9).counts == padviz.usage(module, 9).counts).all()
