@@ -36,7 +36,7 @@ APART = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters
 
 
 def run(*args: str) -> Result:
-    return CliRunner(**APART).invoke(cli, list(args), prog_name="padviz")
+    return CliRunner(**APART, env={"COLUMNS": None}).invoke(cli, list(args), prog_name="padviz")
 
 
 def told(result: Result) -> str:

@@ -22,7 +22,7 @@ from padviz.sources.onnx_ops import OPS
 from tests.test_onnx_ops import GRAPHS, model_of
 from tests.wheels import real_file
 
-RUN = """
+RUN = r"""
 import re, sys
 from pathlib import Path
 from padviz.cli import cli
@@ -34,7 +34,7 @@ try:
     cli(sys.argv[1:])
 finally:
     status = Path("/proc/self/status")  # what getrusage says is the largest of the process that forked this one, too
-    print(re.search("VmHWM:\\s+(\\d+)", status.read_text())[1] if status.exists() else 0)
+    print(re.search(r"VmHWM:\s+(\d+)", status.read_text())[1] if status.exists() else 0)
 """
 
 
