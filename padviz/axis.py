@@ -92,7 +92,7 @@ def place(window: Window, n: int) -> Placement:
     Raises
     ------
     SizeError
-        If the padded input is shorter than the window.
+        If the padded input is shorter than the window, by more than ceil rounding makes up for.
 
     Examples
     --------
@@ -100,6 +100,8 @@ def place(window: Window, n: int) -> Placement:
     Placement(before=3, after=3, n_out=112)
     >>> place(Window(3, stride=2, padding="same_upper"), 224)
     Placement(before=0, after=1, n_out=112)
+    >>> place(Window(3, stride=2, ceil=True), 2).n_out  # as in PyTorch, a single window may overhang
+    1
     """
     placed = placement(window, n)
     before, after, n_out = placed
@@ -107,7 +109,7 @@ def place(window: Window, n: int) -> Placement:
         raise SizeError(f"its input has {n} {_rows(n)} and its output would have {n_out}")
     if before < 0 and n + before + after < window.extent:
         raise SizeError(f"its input has {n} {_rows(n)}, and it would remove {-before - after}")
-    if n < 1 or n + before + after < window.extent:
+    if n_out < 1:
         pads = f" with padding {before}+{after}" if before or after else ""
         raise SizeError(f"its input has {n} {_rows(n)} and its window spans {window.extent}{pads}")
     return placed

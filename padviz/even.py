@@ -178,7 +178,6 @@ def _leaving(op: Op, n: NDArray[np.int64], like: Any) -> tuple[NDArray[np.int64]
     fits = leaving >= 1
     if isinstance(op, Window):
         before, after, _ = placement(op, n)
-        fits = fits & (n + before + after >= op.extent)
         if op.mode in ("reflect", "symmetric", "circular"):
             fits = fits & (np.maximum(before, after) <= most_padding(op.mode, n))
     return np.where(fits, leaving, 1), fits
@@ -190,8 +189,7 @@ def _judge(window: Window, n: NDArray[np.int64], even: Flags, whole: Flags) -> N
     Both depend only on the padding, on the rows left over, and, for few units, on their number:
     one size of each such class is looked at.
     """
-    pads = sum(placement(window, n)[:2])
-    taken = np.flatnonzero(n + pads >= window.extent)  # the flags of the other sizes do not matter
+    taken = np.flatnonzero(placement(window, n).n_out >= 1)  # the flags of the other sizes do not matter
     if not taken.size:
         return
     n = n[taken]

@@ -61,13 +61,10 @@ def window_reads(n: int, kernel: int, stride: int, dilation: int, pads: tuple[in
     """For each output, the list of rows that its taps read; None where a tap reads nothing."""
     axis = padded_axis(n, *pads, mode)
     extent = dilation * (kernel - 1) + 1
-    assert n >= 1 and len(axis) >= extent, "too small"
-    starts = list(range(0, len(axis) - extent + 1, stride))
-    if up:
-        if starts[-1] + extent < len(axis):
-            starts.append(starts[-1] + stride)  # one more window, which overhangs the end
-        if starts[-1] >= n + pads[0]:
-            starts.pop()
+    starts = list(range(0, len(axis) - extent + (stride if up else 1), stride))  # up: the last one may overhang the end
+    if up and starts and starts[-1] >= n + pads[0]:
+        starts.pop()
+    assert n >= 1 and starts, "too small"
     places = [[start + tap * dilation for tap in range(kernel)] for start in starts]
     return [[axis[place] if place < len(axis) else None for place in each] for each in places]
 

@@ -18,21 +18,7 @@ import padviz
 from padviz import PadvizError
 from padviz.sources.writer import to_toml
 from tests.test_cli import run
-
-
-def conv(kernel: int = 3, **options: Any) -> nn.Conv2d:
-    """All ones, without a bias: its response counts paths."""
-    made = nn.Conv2d(1, 1, kernel, bias=False, dtype=torch.float64, **options)
-    nn.init.ones_(made.weight)
-    return made
-
-
-def counted(module: nn.Module, size: tuple[int, int]) -> Any:
-    """The gradient of the module itself, whose weights are ones."""
-    image = torch.zeros((1, 1, *size), dtype=torch.float64, requires_grad=True)
-    module(image).sum().backward()
-    assert image.grad is not None
-    return image.grad[0, 0].numpy()
+from tests.torch_oracle import conv, counted
 
 
 class Doing(nn.Module):

@@ -55,6 +55,21 @@ def sum_pool(x: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, 
     return _average(x, kernel_size, stride, padding, ceil_mode, True, divisor_override=1)
 
 
+def conv(kernel: Any = 3, **options: Any) -> nn.Conv2d:
+    """All ones, of one channel, without a bias: its response counts paths."""
+    made = nn.Conv2d(1, 1, kernel, bias=False, dtype=torch.float64, **options)
+    nn.init.ones_(made.weight)
+    return made
+
+
+def counted(module: nn.Module, size: Size) -> NDArray[np.float64]:
+    """The gradient of a module itself, whose weights are ones."""
+    image = torch.zeros((1, 1, *size), dtype=torch.float64, requires_grad=True)
+    module(image).sum().backward()
+    assert image.grad is not None
+    return image.grad[0, 0].numpy()
+
+
 def all_ones(model: nn.Module) -> nn.Module:
     """The single-channel copy: replaces the modules of `model` in place."""
     for name, child in list(model.named_children()):

@@ -1,0 +1,96 @@
+"""Modules against PyTorch itself: windows that overhang, fits with an odd row, products of slices."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+import padviz
+from padviz.axis import Window, axis_map, out_size
+from padviz.errors import SizeError
+from padviz.even import even_sizes
+from padviz.sources.config import parse
+from padviz.sources.writer import to_toml
+from tests import naive
+from tests.torch_oracle import conv, counted, sum_pool
+
+SHAPES = [(k, s, p) for k, s in product(range(1, 7), range(1, 7)) for p in range(k // 2 + 1)]
+
+
+@pytest.mark.parametrize("n", range(1, 8))
+def test_ceil_rounding_takes_the_inputs_that_pytorch_takes(n: int) -> None:
+    longer = 0
+    for kernel, stride, pad in SHAPES:
+        window = Window(kernel, stride, padding=(pad, pad), ceil=True)
+        image = torch.zeros((1, 1, n, n), dtype=torch.float64, requires_grad=True)
+        try:
+            functional.max_pool2d(image, kernel, stride, pad, ceil_mode=True)
+            made = sum_pool(image, kernel, stride, pad, ceil_mode=True)
+        except RuntimeError:
+            with pytest.raises(SizeError):
+                out_size(window, n)
+            continue
+        longer += n + 2 * pad < kernel
+        assert out_size(window, n) == made.shape[-1]
+        made.sum().backward()
+        assert image.grad is not None
+        rows = axis_map(window, n).dense().sum(axis=0)
+        np.testing.assert_array_equal(np.outer(rows, rows), image.grad[0, 0].numpy())
+        step = {"op": "maxpool", "name": "p", "kernel": kernel, "stride": stride, "padding": pad, "ceil": True}
+        assert naive.usage([step], (n, n), ["p"]) == np.outer(rows, rows).tolist()
+    assert longer or n > 5
+
+
+class Pooling(nn.Module):
+    """A pool whose window may be longer than what it reads, between two convolutions."""
+
+    def __init__(self, pool: nn.Module) -> None:
+        super().__init__()
+        self.a, self.pool, self.b = conv(stride=2, padding=1), pool, conv(padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(self.pool(self.a(x)))
+
+
+class Summed(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return sum_pool(x, 5, 4, 1, ceil_mode=True)
+
+
+@pytest.mark.parametrize("kind", [nn.MaxPool2d, nn.AvgPool2d])
+def test_a_pool_longer_than_its_input_counts_like_the_gradient(kind: Any) -> None:
+    module, ones = Pooling(kind(5, 4, 1, ceil_mode=True)), Pooling(Summed())
+    network = padviz.load(module, size=(32, 32))
+    back = parse(_toml(network), "back")
+    for size in [(3, 3), (4, 3), (2, 9), (5, 40), (6, 6), (33, 7)]:
+        for each in (module, network, back):
+            np.testing.assert_array_equal(padviz.usage(each, size).counts, counted(ones, size))
+        assert all(row.height.input > 0 for row in padviz.ledger(network, size).layers)
+    assert [row.layer for row in padviz.ledger(network, 3).layers] == ["a", "pool", "b"]
+    assert padviz.ledger(network, 3).layers[1].height.overhang == 1  # of two rows and two padded ones, a fifth
+    assert int(padviz.tap_exposure(network, 3)[1].grid.sum()) == 4
+
+
+def test_ranges_of_sizes_agree_with_single_sizes_on_pools_that_overhang() -> None:
+    pool = {"op": "maxpool", "name": "p", "kernel": 4, "stride": 3, "padding": [[1, 0], [1, 0]], "ceil": True}
+    network = parse({"layers": [pool]}, "one")
+    even = []
+    for n in range(1, 40):
+        try:
+            even += [n] if padviz.ledger(network, n).even else []
+        except SizeError:
+            continue
+    assert even_sizes(network, 1, 39).even == tuple(even)
+    assert 2 in even  # one row of padding before, and one that the window hangs over the end
+
+
+def _toml(network: padviz.Network) -> dict[str, Any]:
+    import tomllib
+
+    return tomllib.loads(to_toml(network))
