@@ -94,3 +94,58 @@ def _toml(network: padviz.Network) -> dict[str, Any]:
     import tomllib
 
     return tomllib.loads(to_toml(network))
+
+
+HALVES = {
+    "chunk": lambda y: y.chunk(2, 1),
+    "split": lambda y: torch.split(y, [4, 4], dim=1),
+    "slice": lambda y: (y[:, :4], y[:, 4:]),
+    "narrow": lambda y: (y.narrow(1, 0, 4), y.narrow(1, 4, 4)),
+    "unbind": lambda y: y.unflatten(1, (2, 4)).unbind(1),
+    "index": lambda y: (y.unflatten(1, (2, 4))[:, 0], y.unflatten(1, (2, 4))[:, -1]),
+}
+PRODUCTS = {
+    "product": lambda a, b: a * b,
+    "gated": lambda a, b: a * torch.sigmoid(b.relu()),
+    "sum": lambda a, b: a + b,
+    "difference": lambda a, b: a - b,
+    "maximum": lambda a, b: torch.maximum(a, b),
+}
+
+
+class Joined(nn.Module):
+    def __init__(self, halves: Any, joined: Any, layers: int) -> None:
+        super().__init__()
+        self.a = nn.ModuleList(nn.Conv2d(3, 8 // layers, 3, padding=1) for _ in range(layers))
+        self.b, self.halves, self.joined = nn.Conv2d(4, 4, 3, padding=1), halves, joined
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = [layer(x) for layer in self.a]
+        return self.b(self.joined(*(self.halves(parts[0]) if len(parts) == 1 else parts)))
+
+
+@pytest.mark.parametrize("joined", PRODUCTS)
+@pytest.mark.parametrize("halves", HALVES)
+def test_two_slices_of_one_layer_count_as_two_layers_do(halves: str, joined: str) -> None:
+    one, two = (padviz.usage(Joined(HALVES[halves], PRODUCTS[joined], n), 12) for n in (1, 2))
+    np.testing.assert_array_equal(one.counts, two.counts)
+    assert one.max == 2 * 81
+
+
+@pytest.mark.parametrize(
+    "joined",
+    [
+        lambda y, _: y * torch.sigmoid(y),
+        lambda y, _: y - y.mean(1, keepdim=True),
+        lambda y, _: y[:, :4] * y[:, :4].tanh(),
+    ],
+)
+def test_an_activation_of_one_map_counts_once(joined: Any) -> None:
+    module = Joined(lambda y: (y[:, :4], y), lambda a, b: joined(a, b), 1)
+    assert padviz.usage(module, 12).max == 81
+
+
+def test_a_gated_linear_unit_is_a_product_of_two_slices() -> None:
+    written = Joined(HALVES["chunk"], PRODUCTS["gated"], 1)
+    module = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.GLU(dim=1), nn.Conv2d(4, 4, 3, padding=1))
+    np.testing.assert_array_equal(padviz.usage(module, 12).counts, padviz.usage(written, 12).counts)

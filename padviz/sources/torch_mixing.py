@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from padviz.sources.torch_merge import merged, pick, pointwise
@@ -26,9 +27,9 @@ def reduce(call: Call, input: Any, *args: Any, **options: Any) -> Result:
     kept = next(iter(call.out if isinstance(call.out, tuple) else [call.out])).ndim == input.ndim
     axes = tuple(label for d, label in enumerate(value.axes) if kept or d not in gone)
     if not lost:
-        return Map(value.at, axes)
+        return replace(value, axes=axes)
     left = {label for d, label in enumerate(value.axes) if d not in gone and label in POSITIONS}
-    return without(call, value.at, axes if left else (), lost)
+    return without(call, value, axes if left else (), lost)
 
 
 def along(call: Call, input: Any, dim: Any = None, *args: Any, **options: Any) -> Result:
@@ -40,6 +41,8 @@ def along(call: Call, input: Any, dim: Any = None, *args: Any, **options: Any) -
     label = value.axes[dim]
     if call.op == "glu" and label:
         return call.broken("joins one half of the rows or columns with the other")
+    if call.op == "glu":  # a product of two slices
+        return Map(call.trace.merge(call.name(merge=True), "multiply", [value.at, value.at]), value.axes)
     return mixed(call, value, value, label) if label in POSITIONS else pointwise(call)
 
 
@@ -54,7 +57,7 @@ def linear(call: Call, input: Any, weight: Any, bias: Any = None) -> Result:
     if value is None:
         return call.broken("has weights that are made of a map")
     if value.axes[-1] not in POSITIONS:
-        return Map(value.at, (*value.axes[:-1], None))
+        return replace(value, axes=(*value.axes[:-1], None))
     if call.out.shape[-1] == input.shape[-1]:
         return mixed(call, value, value, str(value.axes[-1]))
     return call.pool(value) if value.axes[-1] == "HW" else call.broken("makes other rows or columns of a map's")

@@ -24,11 +24,13 @@ ALIKE = frozenset(
 class Map:
     """What a tensor holds: the layer at a position of the trace, and the labels of the tensor's dimensions.
 
-    What is pooled, or not known, has no labels.
+    What is pooled, or not known, has no labels. `part` says which of the layer's channels it holds, by the
+    slices (dimension, first, last, step) that were taken one after the other; all without any.
     """
 
     at: int
     axes: Axes = ()
+    part: tuple[tuple[int, ...], ...] = ()
 
 
 Result = Map | list[Map | None] | None  # of a call: one value for all that it returns, one each, or a constant

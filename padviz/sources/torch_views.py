@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
+from itertools import accumulate
 from typing import Any
 
 from padviz.axis import Adaptive, Resize, Window
@@ -19,22 +21,22 @@ def view(call: Call, input: Any, *shape: Any, **options: Any) -> Result:
     found = reshape(value.axes, input.shape, call.out.shape, call.trace.sizes[value.at])
     if found is None:
         return call.broken(f"from {_shape(input)} to {_shape(call.out)} mixes rows and columns up")
-    at, axes = value.at, tuple(found.axes)
     if found.split:
-        at = in_blocks(call, value, *(found.split.get(label, 1) for label in "HW"))
+        value = Map(in_blocks(call, value, *(found.split.get(label, 1) for label in "HW")))
     if found.joined:
-        at = enlarged(call, Map(at), *(found.joined.get(label, 1) for label in "HW"))
-    return without(call, at, axes, found.lost)
+        value = Map(enlarged(call, value, *(found.joined.get(label, 1) for label in "HW")))
+    return without(call, value, tuple(found.axes), found.lost)
 
 
-def without(call: Call, at: int, axes: Axes, lost: set[str]) -> Map:
+def without(call: Call, value: Map, axes: Axes, lost: set[str]) -> Map:
     """A map that lost its rows, its columns or both, to the channels: whatever is made of it sees them all."""
+    at = value.at
     if not {"H", "W", "HW"} & set(axes):
         return Map(call.trace.add(call.name(), "global", (at,)))
     height, width = (Adaptive(1) if label in lost else None for label in "HW")
     sizes = call.trace.sizes[at]
     if all(op is None or n == 1 for op, n in zip((height, width), sizes, strict=True)):
-        return Map(at, axes)
+        return replace(value, axes=axes)
     return Map(call.trace.add(call.name(), "adaptive", (at,), height, width), axes)
 
 
@@ -80,7 +82,7 @@ def movedim(call: Call, input: Any, source: Any, destination: Any) -> Result:
 
 def _reordered(call: Call, input: Any, order: Sequence[int]) -> Result:
     value = call.of(input)
-    return value and Map(value.at, tuple(value.axes[d] for d in order))
+    return value and replace(value, axes=tuple(value.axes[d] for d in order))
 
 
 def squeeze(call: Call, input: Any, *dim: Any) -> Result:
@@ -90,13 +92,13 @@ def squeeze(call: Call, input: Any, *dim: Any) -> Result:
     wanted = range(input.ndim) if not dim else [dim[0]] if isinstance(dim[0], int) else dim[0]
     gone = {d % input.ndim for d in wanted if input.shape[d] == 1}
     axes = tuple(label for d, label in enumerate(value.axes) if d not in gone)
-    return without(call, value.at, axes, set())
+    return without(call, value, axes, set())
 
 
 def unsqueeze(call: Call, input: Any, dim: int) -> Result:
     value = call.of(input)
     at = dim % (input.ndim + 1)
-    return value and Map(value.at, (*value.axes[:at], None, *value.axes[at:]))
+    return value and replace(value, axes=(*value.axes[:at], None, *value.axes[at:]))
 
 
 def split(call: Call, input: Any, *args: Any, **options: Any) -> Result:
@@ -104,7 +106,18 @@ def split(call: Call, input: Any, *args: Any, **options: Any) -> Result:
     dim = options.get("dim", args[1] if len(args) > 1 else 0)
     if value is None or value.axes[dim] is not None:
         return call.broken("splits rows or columns")
-    return value
+    ends = [*accumulate(piece.shape[dim] for piece in call.out)]
+    return [
+        _part(value, input, dim, slice(last - piece.shape[dim], last))
+        for piece, last in zip(call.out, ends, strict=True)
+    ]
+
+
+def _part(value: Map, tensor: Any, dim: int, rows: slice) -> Map:
+    """A map with a slice of its channels, which lie along a dimension of the tensor."""
+    n, dim = tensor.shape[dim], dim % tensor.ndim
+    taken = rows.indices(n)
+    return value if taken == (0, n, 1) else replace(value, part=(*value.part, (dim, *taken)))
 
 
 def unbind(call: Call, input: Any, dim: int = 0) -> Result:
@@ -113,7 +126,8 @@ def unbind(call: Call, input: Any, dim: int = 0) -> Result:
         return call.broken("splits rows or columns")
     axes = list(value.axes)
     del axes[dim]
-    return Map(value.at, tuple(axes))
+    parts = [_part(value, input, dim, slice(i, i + 1)) for i in range(input.shape[dim])]
+    return [replace(part, axes=tuple(axes)) for part in parts]
 
 
 def expand(call: Call, input: Any, *sizes: Any, **options: Any) -> Result:
@@ -157,9 +171,18 @@ def getitem(call: Call, input: Any, index: Any) -> Result:
     if len(axes) != call.out.ndim or not set(crops) <= {"H", "W"}:
         return call.broken("picks positions")
     if not crops:
-        return Map(value.at, tuple(axes))
+        return replace(_sliced(value, index, input), axes=tuple(axes))
     windows = [crops.get(label, Window(1)) for label in "HW"]
     return call.lay("crop", Map(value.at, tuple(axes)), windows, call.inner("slice"))
+
+
+def _sliced(value: Map, index: Any, tensor: Any) -> Map:
+    """A map with the channels that an index takes."""
+    for dim, each in enumerate(each for each in _whole_index(index, tensor.ndim) if each is not None):
+        if isinstance(each, int | slice) and value.axes[dim] is None:
+            first = each % tensor.shape[dim] if isinstance(each, int) else 0
+            value = _part(value, tensor, dim, each if isinstance(each, slice) else slice(first, first + 1))
+    return value
 
 
 def _whole_index(index: Any, ndim: int) -> list[Any]:
