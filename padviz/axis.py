@@ -22,6 +22,8 @@ from padviz.strips import Strip
 
 Same = Literal["same", "same_upper", "same_lower"]
 Mode = Literal["zero", "replicate", "reflect", "symmetric", "circular", "partial"]
+Odd = Literal["end", "front", "down", "up"]
+ODDS: tuple[Odd, ...] = get_args(Odd)
 MODES: tuple[str, ...] = get_args(Mode)
 
 MOST_ROWS = 1 << 22  # of any layer
@@ -72,7 +74,13 @@ class Adaptive:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A centred crop, or zero padding, to the size of another layer: the skips of a U-Net."""
+    """A centred crop, or zero padding, to the size of another layer: the skips of a U-Net.
+
+    `odd` says on which side an odd row is added or removed: at the "end", in "front"; or "down", which adds it at the
+    end and removes it in front, as rounding half of the difference down does, or "up", the other way round.
+    """
+
+    odd: Odd = "end"
 
 
 Op = Window | Transposed | Adaptive | Resize | Fit
@@ -195,18 +203,20 @@ def axis_map(op: Op, n: int, like: int | None = None) -> AxisMap:
     elif isinstance(op, Resize):
         strips = _resize_strips(op, n, n_out)
     else:
-        before = fit_shift(n, n_out)
+        before = fit_shift(n, n_out, op.odd)
         strips = _tap_strips(Window(1, padding=(before, n_out - n - before)), n, n_out, before)
     return AxisMap(n, n_out, tuple(strips))
 
 
-def fit_shift(n: int, n_out: int) -> int:
-    """The rows that a fit of `n` rows to `n_out` adds in front, or takes off if negative; an odd one goes to the end.
+def fit_shift(n: int, n_out: int, odd: Odd = "end") -> int:
+    """The rows that a fit of `n` rows to `n_out` adds in front, or takes off if negative.
 
-    >>> fit_shift(4, 7), fit_shift(7, 4)
-    (1, -1)
+    >>> [(fit_shift(4, 7, odd), fit_shift(7, 4, odd)) for odd in ODDS]
+    [(1, -1), (2, -2), (1, -2), (2, -1)]
     """
-    return (n_out - n) // 2 if n_out > n else -((n - n_out) // 2)
+    more = n_out - n
+    up = odd == "up" or odd == ("end" if more < 0 else "front")
+    return -(-more // 2) if up else more // 2
 
 
 def rows_read(op: Op, n: int, n_out: int) -> tuple[list[tuple[int, int]], int]:
@@ -221,7 +231,7 @@ def rows_read(op: Op, n: int, n_out: int) -> tuple[list[tuple[int, int]], int]:
         before = place(op, n).before
         return [(-before, op.extent - 1 - before)], op.stride
     if isinstance(op, Fit):
-        shift = fit_shift(n, n_out)
+        shift = fit_shift(n, n_out, op.odd)
         return [(-shift, -shift)], 1
     if isinstance(op, Transposed):
         extent = op.dilation * (op.kernel - 1) + 1

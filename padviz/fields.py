@@ -17,6 +17,7 @@ from padviz.network import Network, Size, resolve, resolve_both
 from padviz.sources import load_at
 
 Interval = tuple[int, int]
+Barrier = tuple[str, str]  # a layer behind which each position depends on all, and why
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,8 @@ class Margin:
 
     Pairs are (before, after) the image. An image cut into tiles keeps a layer's values if each tile
     has `halo` more pixels on each side, and their units are cut off after. The halo does not depend
-    on the size, though a small map may have fewer units; it is None where a layer sees everything.
+    on the size, though a small map may have fewer units. No halo is exact behind what makes each position depend on
+    all: it is None there, and `barrier_height` says the layer and why.
     """
 
     layer: str
@@ -119,6 +121,8 @@ class Margin:
     width: Interval
     halo_height: Interval | None
     halo_width: Interval | None
+    barrier_height: Barrier | None = None
+    barrier_width: Barrier | None = None
 
 
 def margins(network: str | Path | Network, size: int | Sequence[int] | None = None) -> tuple[Margin, ...]:
@@ -134,10 +138,23 @@ def margins(network: str | Path | Network, size: int | Sequence[int] | None = No
     for axis, n in enumerate(pixels):
         reaches = _reaches(net, axis, pixels)
         touched.append([_margin(reach, m, n) for reach, m in zip(reaches, axes[axis].sizes, strict=True)])
-    return tuple(
-        Margin(layer.name, layer.kind, high[0], wide[0], high[1], wide[1])
-        for layer, high, wide in list(zip(net.layers, *touched, strict=True))[1:]
-    )
+    found = []
+    for layer, high, wide, *stops in list(
+        zip(net.layers, *touched, *(_barriers(net, axis) for axis in (0, 1)), strict=True)
+    )[1:]:
+        halos = [None if stop else halo for stop, (_, halo) in zip(stops, (high, wide), strict=True)]
+        found.append(Margin(layer.name, layer.kind, high[0], wide[0], *halos, *stops))
+    return tuple(found)
+
+
+def _barriers(network: Network, axis: int) -> list[Barrier | None]:
+    """Of every layer, the first before it, or itself, that makes each position depend on all."""
+    found: list[Barrier | None] = [None]
+    for layer in network.layers[1:]:
+        why = layer.whole(axis)
+        before = next((found[j] for j in layer.inputs if found[j]), None)
+        found.append(before or ((layer.name, why) if why else None))
+    return found
 
 
 def _margin(reach: Reach, m: int, n: int) -> tuple[Interval, Interval | None]:

@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 from operator import index
 from typing import Any, Literal, NamedTuple, Protocol, Self, TypeVar
 
-from padviz.axis import AxisMap, Op, Transposed, Window, axis_map, out_size, place
+from padviz.axis import Adaptive, AxisMap, Op, Transposed, Window, axis_map, out_size, place
 from padviz.errors import DescriptionError, OptionError, SizeError, UnknownName, nearest
 
 Kind = Literal[
@@ -34,7 +34,8 @@ class Layer:
     `height` and `width` are None where a position reads only itself: merges, gates, activations.
     A gate multiplies its input by a vector that global pooling made of it; paths leave that vector out.
     `like` is the layer whose size a resize or a crop follows. An unknown layer's `note` is the error that it is
-    where anything depends on it.
+    where anything depends on it. `everywhere` says what makes each position depend on all, though paths pass it by:
+    "instance norm".
     """
 
     name: str
@@ -44,11 +45,25 @@ class Layer:
     width: Op | None = None
     like: int | None = None
     note: str = ""
+    everywhere: str = ""
 
     @property
     def ops(self) -> tuple[Op | None, Op | None]:
         """The operation on each axis: (height, width)."""
         return self.height, self.width
+
+    def whole(self, axis: int) -> str:
+        """What makes each row, or column, of it depend on all of what it reads; nothing where they do not.
+
+        >>> Layer("pool", "global", (0,), Adaptive(1), Adaptive(1)).whole(0)
+        'global pooling'
+        """
+        if self.everywhere or self.kind == "gate":
+            return self.everywhere or "gate"
+        op = self.ops[axis]
+        if not isinstance(op, Adaptive):
+            return ""
+        return "global pooling" if op.output == 1 else "adaptive pooling"
 
 
 @dataclass(frozen=True, eq=False)

@@ -82,7 +82,10 @@ def reads(step: Step, axis: int, n: int, like: int | None = None) -> list[list[t
         return resize_reads(step, axis, n, like)
     if kind == "crop":
         if like is not None:
-            shift = (n - like) // 2 if like < n else -((like - n) // 2)
+            away, odd = abs(n - like), axis_of(step.get("odd", "end"), axis)
+            front = odd == "front" or odd == ("down" if like < n else "up")  # where an odd row is removed or added
+            rows = (away + 1) // 2 if front else away // 2
+            shift = rows if like < n else -rows
             return [[(j + shift if 0 <= j + shift < n else None, Fraction(1))] for j in range(like)]
         before, after = padding_of(step, axis, n)
         return [[(i, Fraction(1))] for i in range(before, n - after, axis_of(step.get("stride", 1), axis))]

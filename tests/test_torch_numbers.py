@@ -149,3 +149,72 @@ def test_a_gated_linear_unit_is_a_product_of_two_slices() -> None:
     written = Joined(HALVES["chunk"], PRODUCTS["gated"], 1)
     module = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.GLU(dim=1), nn.Conv2d(4, 4, 3, padding=1))
     np.testing.assert_array_equal(padviz.usage(module, 12).counts, padviz.usage(written, 12).counts)
+
+
+class Fitting(nn.Module):
+    """A skip that is cropped or padded to what comes up from below, or the other way round."""
+
+    def __init__(self, front: Any, kernel: int, deep: bool) -> None:
+        super().__init__()
+        self.front, self.deep = front, deep
+        self.a, self.b, self.c = conv(kernel), conv(stride=2), conv(padding=1)
+        self.up = nn.ConvTranspose2d(1, 1, 2, 2, bias=False, dtype=torch.float64)
+        nn.init.ones_(self.up.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        skip = self.a(x)
+        up = self.up(self.b(x))
+        small, like = (up, skip) if self.deep else (skip, up)
+        pads = []
+        for axis in (3, 2):
+            more = like.shape[axis] - small.shape[axis]
+            pads += [self.front(more), more - self.front(more)]
+        return self.c(functional.pad(small, pads) + like)
+
+
+FRONTS = {
+    "down": lambda d: d // 2,
+    "up": lambda d: -(-d // 2),
+    "end": lambda d: int(d / 2),
+    "front": lambda d: -int(-d / 2) if d % 2 == 0 else (d + 1) // 2 if d > 0 else d // 2,
+}
+
+
+@pytest.mark.parametrize("deep", [True, False])
+@pytest.mark.parametrize("kernel", [1, 2, 5, 6])
+@pytest.mark.parametrize("front", FRONTS)
+def test_a_fit_knows_where_the_odd_row_goes(front: str, kernel: int, deep: bool) -> None:
+    module = Fitting(FRONTS[front], kernel, deep)
+    network = padviz.load(module, size=(32, 32))
+    assert network.fixed == ()
+    back = parse(_toml(network), "back")
+    for size in [(10, 10), (11, 10), (13, 24), (32, 33), (64, 47)]:
+        expected = counted(module, size)
+        for each in (network, back):
+            np.testing.assert_array_equal(padviz.usage(each, size).counts, expected)
+
+
+@pytest.mark.parametrize("odd", ["end", "front", "down", "up"])
+def test_a_description_says_where_the_odd_row_goes(odd: str) -> None:
+    for kernel in (2, 4):  # one removes a row, the other adds one
+        layers = [
+            {"op": "conv", "name": "a", "kernel": kernel},
+            {"op": "conv", "name": "b", "kernel": 3, "from": "input"},
+            {"op": "crop", "name": "c", "like": "b", "odd": odd, "from": "a"},
+        ]
+        network = parse({"layers": layers}, "fit")
+        assert padviz.usage(network, 7).counts.tolist() == naive.usage(layers, (7, 7), ["c"])
+        assert parse(_toml(network), "back").layers == network.layers
+
+
+def test_a_product_of_two_linear_maps_counts_twice() -> None:
+    class Linears(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.c = nn.Conv2d(3, 4, 3, padding=1), nn.Linear(4, 4), nn.Linear(4, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.a(x).permute(0, 2, 3, 1)
+            return (self.b(y) * self.c(y).sigmoid()).permute(0, 3, 1, 2)
+
+    assert padviz.usage(Linears(), 12).max == 2 * 9

@@ -12,7 +12,7 @@ from padviz.errors import OptionError
 
 if TYPE_CHECKING:
     from padviz.counts import CountMap
-    from padviz.fields import Margin
+    from padviz.fields import Barrier, Margin
 
 
 @click.command(name="coverage", short_help="What share of each unit's paths starts at real pixels, not padding.")
@@ -116,7 +116,7 @@ def _rounded(value: int | float) -> str:
 
 
 def _margins(rows: list[Margin], network: str, size: tuple[int, int], format_: str) -> str:
-    """Units and pixels at the top, bottom, left and right; a layer that sees everything has no such pixels."""
+    """Units and pixels at the top, bottom, left and right; behind what makes all positions depend on all, no pixels."""
     from padviz import tables
 
     sides = ("top", "bottom", "left", "right")
@@ -124,17 +124,29 @@ def _margins(rows: list[Margin], network: str, size: tuple[int, int], format_: s
     cells = [(r.layer, r.kind, *r.height, *r.width, *(r.halo_height or none), *(r.halo_width or none)) for r in rows]
     if format_ == "csv":
         columns = ("layer", "kind", *(f"units {side}" for side in sides), *(f"pixels {side}" for side in sides))
-        return tables.to_csv(columns, cells)
+        columns += ("none height", "none width")
+        stops = [[_barrier(stop) for stop in (row.barrier_height, row.barrier_width)] for row in rows]
+        return tables.to_csv(columns, [(*cell, *stop) for cell, stop in zip(cells, stops, strict=True)])
     if format_ == "json":
         listed = [
             {"layer": row[0], "kind": row[1]}
             | {"units": dict(zip(sides, row[2:6], strict=True)), "pixels": dict(zip(sides, row[6:], strict=True))}
-            for row in cells
+            | {"none": {"height": _fact(each.barrier_height), "width": _fact(each.barrier_width)}}
+            for row, each in zip(cells, rows, strict=True)
         ]
         return tables.to_json({"schema_version": 1, "network": network, "size": list(size), "layers": listed})
     pairs = []
     for row in rows:
-        figures = (row.height, row.width, row.halo_height, row.halo_width)
-        pairs.append((row.layer, row.kind, *("+".join(map(str, pair)) if pair else "everything" for pair in figures)))
+        stops = ("", "", _barrier(row.barrier_height), _barrier(row.barrier_width))
+        figures = zip((row.height, row.width, row.halo_height, row.halo_width), stops, strict=True)
+        pairs.append((row.layer, row.kind, *("+".join(map(str, pair)) if pair else stop for pair, stop in figures)))
     title = f"{network}, {size[0]} x {size[1]}: rows (top+bottom), columns (left+right) near padding"
     return tables.to_table(("layer", "kind", "unit rows", "columns", "pixel rows", "columns"), pairs, title)
+
+
+def _barrier(stop: Barrier | None) -> str:
+    return f"none: {stop[0]} ({stop[1]})" if stop else ""
+
+
+def _fact(stop: Barrier | None) -> dict[str, str] | None:
+    return dict(zip(("layer", "why"), stop, strict=True)) if stop else None

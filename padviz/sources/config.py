@@ -161,7 +161,8 @@ class _Builder:
         height, width = _ops(step, self._error)
         like = getattr(step, "like", None)
         follows = None if like is None else self._find(step, like, prefix, "like")
-        self._append(step, prefix, Layer("", _kind(step), (entering,), height, width, follows))
+        why = getattr(step, "global_", "")
+        self._append(step, prefix, Layer("", _kind(step), (entering,), height, width, follows, everywhere=why))
 
     def _merge(self, step: Merge, prefix: str) -> None:
         name = _join(prefix, step.name)
@@ -239,6 +240,8 @@ def _ops(step: Step, error: Any) -> tuple[Op | None, Op | None]:
         raise error(step.name, "a crop takes either padding (rows to remove) or like (a layer)")
     if isinstance(step, Crop) and step.like is not None and step.stride != 1:
         raise error(step.name, "a crop to the size of a layer takes no stride")
+    if isinstance(step, Crop) and step.like is None and step.odd != "end":
+        raise error(step.name, "odd: only a crop to the size of a layer has an odd row to place")
     if isinstance(step, Interpolate) and sum(v is not None for v in (step.scale, step.size, step.like)) != 1:
         raise error(step.name, "a resize takes one of scale, size and like")
     height, width = (_axis_op(step, axis) for axis in (0, 1))
@@ -270,7 +273,7 @@ def _axis_op(step: Any, axis: int) -> Op:
         return Window(1, padding=_pads(step.padding, axis), mode=on_axis(step.mode))
     if isinstance(step, Crop):
         if step.padding is None:
-            return Fit()
+            return Fit(on_axis(step.odd))
         before, after = _pads(step.padding, axis)
         return Window(1, on_axis(step.stride), padding=(-before, -after))
     mode = {"linear": step.mode == "linear", "cubic": step.mode == "cubic", "align_corners": step.align_corners}

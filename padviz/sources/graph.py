@@ -106,15 +106,32 @@ class Trace:
             return self.add(name, kind, inputs) if len(inputs) > 1 else inputs[0]
         return self.add(name, "gate", (self.merge(f"{name}.maps", kind, maps),))
 
-    def mix(self, name: str, value: int, like: int, axes: Collection[int] = (0, 1)) -> int:
+    def normalise(self, name: str, value: int, why: str) -> int:
+        """What makes each position depend on all, though paths pass it by: a norm over positions."""
+        if self.pooled[value] or self.layers[value].kind == "unknown":
+            return value
+        return self._append(Layer(name, "identity", (value,), everywhere=why), self.sizes[value], False)
+
+    def seen(self, at: int) -> int:
+        """The layer that paths see in the place of a norm over positions."""
+        while self.layers[at].kind == "identity" and self.layers[at].everywhere:
+            at = self.layers[at].inputs[0]
+        return at
+
+    def mix(self, name: str, value: int, like: int, axes: Collection[int] = (0, 1), why: str = "attention") -> int:
         """Attention and the like: every position of `like` sees every position of `value`, or of its row or column."""
         if len(axes) == 1:
             height, width = (Adaptive(1) if axis in axes else None for axis in (0, 1))
-            line = self.add(f"{name}.line", "adaptive", (value,), height, width)
+            line = self._because(why, self.add(f"{name}.line", "adaptive", (value,), height, width))
             back = [Resize() if axis in axes else None for axis in (0, 1)]
             return self.add(name, "resize", (line,), back[0], back[1], like)
-        vector = self.add(f"{name}.global", "global", (value,))
+        vector = self._because(why, self.add(f"{name}.global", "global", (value,)))
         return vector if self.pooled[like] else self.spread(name, vector, like)
+
+    def _because(self, why: str, at: int) -> int:
+        if self.layers[at].kind != "unknown":
+            self.layers[at] = replace(self.layers[at], everywhere=why)
+        return at
 
     def spread(self, name: str, vector: int, like: int) -> int:
         """A vector, or a map one row or column large, copied to every position of `like`."""
@@ -197,14 +214,18 @@ def finish(trace: Trace) -> Traced:
     if not targets:
         hint = "padviz looks for windows over an image"
         raise DescriptionError("no output is made of a spatial layer", where=trace.where, hint=hint)
-    kept = sorted(ancestors(trace.layers, targets) | {0})
+    after = [i for i in live if not trace.pooled[i] and trace.seen(i) in targets]  # norms that nothing reads again
+    kept = sorted(ancestors(trace.layers, [*targets, *after]) | {0})
     sizes = tuple(trace.sizes[i] for i in kept)
     return Traced(only(trace.layers, kept), sizes, tuple(kept.index(i) for i in targets))
 
 
 def _before_pooling(trace: Trace, at: int) -> int:
     """The map before the pooling that a trace ends with, if it does."""
-    while trace.layers[at].kind in ("adaptive", "avgpool", "maxpool"):
+    while trace.seen(at) != at or trace.layers[at].kind in ("adaptive", "avgpool", "maxpool"):
+        if trace.seen(at) != at:
+            at = trace.seen(at)
+            continue
         before = trace.layers[at].inputs[0]
         whole = trace.sizes[at] == (1, 1) != trace.sizes[before] and _reads_all(trace.layers[at], trace.sizes[before])
         if trace.layers[at].kind != "adaptive" and not whole:

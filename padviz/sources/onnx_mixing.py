@@ -31,9 +31,10 @@ def merged(kind: Kind) -> Callable[[Plan, Node], Tensor]:
         dims = _common([*maps, *(each for each in node.given if each.is_constant)])
         layers = [each.layer for each in maps if each.layer is not None]
         how: Kind = "multiply" if node.op == "Sub" and any(plan.trace.pooled[each] for each in layers) else kind
-        alike = len({*layers}) == len({each.part for each in maps}) == 1
+        alike = len({plan.trace.seen(layer) for layer in layers}) == len({each.part for each in maps}) == 1
         if alike and (kind == "multiply" or any(each.acted for each in maps)):
-            return _kept(replace(maps[0], acted=True), dims)  # an activation written out, as x * sigmoid(x)
+            last = max(maps, key=lambda each: each.layer or 0)
+            return _kept(replace(last, acted=True), dims)  # an activation written out, as x * sigmoid(x)
         layer = joined_layers(plan, node, how, layers)  # a mean that is taken away is a normalisation
         return Tensor(plan.sized(dims, layer), layer)
 
@@ -188,7 +189,7 @@ def _linear(plan: Plan, node: Node, x: Tensor, own: Letters, weight: Tensor, the
         return replace(plan.settled(x), dims=dims, part=(*x.part, node.name), array=None)
     back = [i for i, letter in enumerate(out) if letter not in named and sizes.get(letter, 1) == size_of(gone[0])]
     if len(gone) == 1 and back and all(role for role, _ in gone[0]):  # positions are mixed into as many
-        mixed = plan.mixed(node.name, plan.settled(x), lost)
+        mixed = plan.mixed(node.name, plan.settled(x), lost, "linear over positions")
         return replace(mixed, dims=(*dims[: back[0]], gone[0], *dims[back[0] + 1 :]))
     return Tensor(dims, plan.joined(node.name, x, lost))
 

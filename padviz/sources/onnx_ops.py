@@ -12,6 +12,7 @@ from padviz.network import Kind
 from padviz.resize import GRIDS, ROUNDINGS, Resize
 from padviz.sources.onnx_dims import Dim, Dims, alone, is_split, plain, roles_of, shape_of, size_of
 from padviz.sources.onnx_mixing import MIXING
+from padviz.sources.onnx_norms import NORMS
 from padviz.sources.onnx_shapes import SHAPING
 from padviz.sources.onnx_values import AXES, Node, Plan, Stuck, Tensor, has_positions
 
@@ -19,22 +20,22 @@ Made = Tensor | list[Tensor]
 Function = Callable[[Plan, Node], Made]
 MODES: dict[str, Mode] = {"constant": "zero", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
 SAME: dict[str, Same] = {"SAME_UPPER": "same_upper", "SAME_LOWER": "same_lower"}
+WHY = "softmax over positions"
 NOTHING = ["NOTSET", "VALID", ""]
 
 # What acts on each position alone. The first ones are linear: they do not make an activation of what they are part of.
 LINEAR = {
-    "BatchNormalization", "Cast", "CastLike", "DequantizeLinear", "Dropout", "DynamicQuantizeLinear", "Identity",
+    "Cast", "CastLike", "DequantizeLinear", "Dropout", "DynamicQuantizeLinear", "Identity",
     "Neg", "QuantizeLinear",
 }  # fmt: skip
 NEUTRAL = LINEAR | {
     "Abs", "Acos", "Acosh", "ArgMax", "ArgMin", "Asin", "Asinh", "Atan", "Atanh", "BitShift", "BitwiseNot",
     "Bernoulli", "Ceil", "Celu", "Clip", "Cos", "Cosh", "Elu", "Erf", "Exp", "Floor", "Gelu",
-    "GroupNormalization", "HardSigmoid", "HardSwish", "InstanceNormalization", "IsInf", "IsNaN", "LRN",
-    "LayerNormalization", "LeakyRelu", "Log", "LpNormalization", "MeanVarianceNormalization",
-    "Mish", "Not", "PRelu", "RMSNormalization", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid",
+    "HardSigmoid", "HardSwish", "IsInf", "IsNaN", "LRN",
+    "LeakyRelu", "Log",
+    "Mish", "Not", "PRelu", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid",
     "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu",
     "com.microsoft.BiasGelu", "com.microsoft.FastGelu", "com.microsoft.Gelu", "com.microsoft.QuickGelu",
-    "com.microsoft.GroupNorm",
 }  # fmt: skip
 
 
@@ -61,7 +62,7 @@ def softmax(plan: Plan, node: Node) -> Made:
         raise Stuck("runs over a part of the rows or columns")
     if not roles or x.layer is None:
         return replace(x, acted=True, array=None)
-    return plan.mixed(node.name, plan.settled(x), {*roles})
+    return plan.mixed(node.name, plan.settled(x), {*roles}, WHY)
 
 
 def _only(dims: Dims, role: str) -> Dim:
@@ -278,6 +279,7 @@ def _text(node: Node, key: str, default: str) -> str:
 
 OPS: dict[str, Function] = {
     **dict.fromkeys(NEUTRAL, neutral),
+    **NORMS,
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), softmax),
     **SHAPING,
     **MIXING,

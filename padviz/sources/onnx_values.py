@@ -216,12 +216,12 @@ class Plan:
             return self.crop(name, self.pooled_over(f"{name}.line", x.layer, roles), dict(x.cuts))
         return self.pooled_over(name, self.settled(x).layer or 0, roles)
 
-    def mixed(self, name: str, x: Tensor, roles: Iterable[str]) -> Tensor:
+    def mixed(self, name: str, x: Tensor, roles: Iterable[str], why: str) -> Tensor:
         """A settled map of which each position saw all of its column, its row, or both."""
         if not {*roles} <= {*AXES}:
             raise Stuck("mixes positions inside of windows")
         layer = x.layer or 0
-        return Tensor(x.dims, self.trace.mix(name, layer, layer, [AXES[role] for role in sorted(roles)]))
+        return Tensor(x.dims, self.trace.mix(name, layer, layer, [AXES[role] for role in sorted(roles)], why))
 
     def spread(self, name: str, small: int, like: int) -> int:
         """A map one row or one column large, copied along that axis to the size of another."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
-from padviz.axis import Mode, Same
+from padviz.axis import Mode, Odd, Same
 from padviz.resize import Grid, Rounding
 
 Positive = Annotated[int, Meta(ge=1, le=100_000)]
@@ -65,10 +65,11 @@ class AvgPool(Pool, tag="avgpool"):
 
 class AdaptivePool(AnyStep, tag="adaptive"):
     output: Pair
+    global_: Text = field(default="", name="global")
 
 
 class GlobalPool(AnyStep, tag="global"):
-    pass
+    global_: Text = field(default="", name="global")
 
 
 Fold = Literal["zero", "replicate", "reflect", "symmetric", "circular"]
@@ -83,6 +84,7 @@ class Crop(AnyStep, tag="crop"):
     padding: Sides | None = None
     stride: Pair = 1
     like: str | None = None
+    odd: Odd | Annotated[list[Odd], Two] = "end"
 
 
 class Interpolate(AnyStep, tag="resize"):
@@ -100,7 +102,7 @@ class Gate(AnyStep, tag="gate"):
 
 
 class Identity(AnyStep, tag="identity"):
-    pass
+    global_: Text = field(default="", name="global")
 
 
 class Merge(AnyStep):

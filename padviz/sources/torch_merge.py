@@ -18,7 +18,7 @@ def add(call: Call, *args: Any, **options: Any) -> Result:
 
 def subtract(call: Call, *args: Any, **options: Any) -> Result:
     """A mean over all positions that is taken away from each is a normalisation: like a gate, it is left out."""
-    same = len({(value.at, value.part) for value in call.maps}) == 1  # and so is what a map's mean over channels leaves
+    same = len({seen(call, value) for value in call.maps}) == 1  # and so is what a map's mean over channels leaves
     return together(call, "multiply" if same or len(call.spatial) < len(call.maps) else "add")
 
 
@@ -41,9 +41,14 @@ def together(call: Call, kind: Merge, once: bool = False) -> Map:
     full = next((value for value, axes in lined if axes == labels and _fills(call, value, labels, out)), None)
     if full is None:
         return call.broken("makes a larger map of those that it reads")
-    values = list({(value.at, value.part): value for value in call.maps}.values()) if once else call.maps
+    values = list({seen(call, value): value for value in call.maps}.values()) if once else call.maps
     at = merged(call, kind, values, full)
     return Map(at, labels, full.part if at == full.at else ())
+
+
+def seen(call: Call, value: Map) -> tuple[Any, ...]:
+    """What tells maps apart that paths see: the layer, without a norm over it, and the slice of its channels."""
+    return call.trace.seen(value.at), value.part
 
 
 def aligned(axes: Axes, ndim: int) -> Axes:
@@ -62,8 +67,8 @@ def merged(call: Call, kind: Merge, values: Iterable[Map], full: Map) -> int:
     """Lay a merge; what is smaller than the full map is spread over it first."""
     values = list(values)
     trace, inputs = call.trace, [value.at for value in values]
-    if kind == "multiply" and len({(value.at, value.part) for value in values}) == 1:
-        return inputs[0]  # x * sigmoid(x) is an activation; of two slices of x it would be a merge
+    if kind == "multiply" and len({seen(call, value) for value in values}) == 1:
+        return max(inputs)  # x * sigmoid(x) is an activation; of two slices of x it would be a merge
     for k, i in enumerate(inputs):
         if trace.sizes[i] != trace.sizes[full.at] and (kind == "concat" or not trace.pooled[i]):
             inputs[k] = trace.spread(call.inner("expand"), i, full.at)

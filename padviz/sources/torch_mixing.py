@@ -43,13 +43,13 @@ def along(call: Call, input: Any, dim: Any = None, *args: Any, **options: Any) -
         return call.broken("joins one half of the rows or columns with the other")
     if call.op == "glu":  # a product of two slices
         return Map(call.trace.merge(call.name(merge=True), "multiply", [value.at, value.at]), value.axes)
-    return mixed(call, value, value, label) if label in POSITIONS else pointwise(call)
+    return mixed(call, value, value, label, f"{call.op} over positions") if label in POSITIONS else pointwise(call)
 
 
-def mixed(call: Call, value: Map, like: Map, label: str = "HW") -> Map:
+def mixed(call: Call, value: Map, like: Map, label: str = "HW", why: str = "attention") -> Map:
     """A map of which every position saw every position of another, or of its row or column."""
     axes = ["HW".index(axis) for axis in label if axis in "HW"] or [0, 1]
-    return Map(call.trace.mix(call.name(), value.at, like.at, axes), like.axes)
+    return Map(call.trace.mix(call.name(), value.at, like.at, axes, why), like.axes)
 
 
 def linear(call: Call, input: Any, weight: Any, bias: Any = None) -> Result:
@@ -57,9 +57,10 @@ def linear(call: Call, input: Any, weight: Any, bias: Any = None) -> Result:
     if value is None:
         return call.broken("has weights that are made of a map")
     if value.axes[-1] not in POSITIONS:
-        return replace(value, axes=(*value.axes[:-1], None))
+        made = (*value.part, (id(call.out),))  # other channels of the same layer
+        return replace(value, axes=(*value.axes[:-1], None), part=made)
     if call.out.shape[-1] == input.shape[-1]:
-        return mixed(call, value, value, str(value.axes[-1]))
+        return mixed(call, value, value, str(value.axes[-1]), "linear over positions")
     return call.pool(value) if value.axes[-1] == "HW" else call.broken("makes other rows or columns of a map's")
 
 

@@ -183,7 +183,7 @@ def _as_output(laid: Trace, at: int) -> int:
     layer = laid.layers[at]
     if laid.pooled[at] or layer.kind in ("input", "unknown") or not any(at in each.inputs for each in laid.layers):
         return at
-    return laid.add(f"{layer.name}.output", "identity", (at,))
+    return laid.add(f"{laid.layers[laid.seen(at)].name}.output", "identity", (at,))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 from padviz.axis import Resize
 from padviz.sources import torch_merge as merge
 from padviz.sources import torch_mixing as mixing
+from padviz.sources import torch_norms as norms
 from padviz.sources import torch_views as views
 from padviz.sources import torch_windows as windows
 from padviz.sources.torch_trace import Call, Map, Result
@@ -17,13 +18,13 @@ Handler = Callable[..., Result]
 
 # Each position alone, and normalisations; of several maps, the product.
 NEUTRAL = (
-    "abs", "alpha_dropout", "batch_norm", "bool", "bfloat16", "ceil", "celu", "channel_shuffle", "clamp", "clamp_max",
+    "abs", "alpha_dropout", "bool", "bfloat16", "ceil", "celu", "channel_shuffle", "clamp", "clamp_max",
     "clamp_min", "clip", "clone", "contiguous", "cos", "cpu", "cuda", "data", "detach", "double", "dropout",
     "dropout1d", "dropout2d", "elu", "erf", "exp", "expm1", "feature_dropout", "fill", "float", "floor", "gelu",
-    "group_norm", "half", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "instance_norm", "layer_norm",
+    "half", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
     "leaky_relu", "local_response_norm", "log", "log1p", "logical_not", "logsigmoid", "mish", "mul", "multiply",
-    "nan_to_num", "native_batch_norm", "neg", "positive", "pow", "prelu", "reciprocal", "relu", "relu6",
-    "requires_grad", "rms_norm", "round", "rrelu", "rsqrt", "selu", "sigmoid", "sign", "silu", "sin", "softplus",
+    "nan_to_num", "neg", "positive", "pow", "prelu", "reciprocal", "relu", "relu6",
+    "requires_grad", "round", "rrelu", "rsqrt", "selu", "sigmoid", "sign", "silu", "sin", "softplus",
     "softshrink", "softsign", "sqrt", "square", "tanh", "tanhshrink", "threshold", "to", "type", "type_as", "imul",
     "rmul", "div", "idiv", "rdiv", "itruediv", "rtruediv", "truediv", "true_divide", "divide", "floor_divide",
 
@@ -63,6 +64,10 @@ TABLE: Mapping[str, Handler] = {
     ),
     **dict.fromkeys(["interpolate", "upsample"], windows.interpolate),
     **dict.fromkeys(["scaled_dot_product_attention", "multi_head_attention_forward"], mixing.attention),
+    **dict.fromkeys(["batch_norm", "native_batch_norm"], norms.batch_norm),
+    **dict.fromkeys(["layer_norm", "rms_norm"], norms.layer_norm),
+    "group_norm": norms.group_norm,
+    "instance_norm": norms.instance_norm,
     "avg_pool2d": windows.avg_pool2d,
     "baddbmm": mixing.baddbmm,
     "conv1d": windows.conv1d,

@@ -25,7 +25,7 @@ class Map:
     """What a tensor holds: the layer at a position of the trace, and the labels of the tensor's dimensions.
 
     What is pooled, or not known, has no labels. `part` says which of the layer's channels it holds, by the
-    slices (dimension, first, last, step) that were taken one after the other; all without any.
+    slices (dimension, first, last, step) that were taken one after the other, and linear maps of them; all without any.
     """
 
     at: int

@@ -7,7 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import NamedTuple
 
-from padviz.axis import Fit, Op, Resize, Same, Window, placement
+from padviz.axis import ODDS, Fit, Op, Resize, Same, Window, fit_shift, placement
 from padviz.network import WINDOWS, Layer, Size
 from padviz.schemes import joined_to
 
@@ -145,13 +145,19 @@ def _as_resize(traces: Sequence[Traced], versions: Versions, at: int) -> Layer |
 
 def _as_fit(traces: Sequence[Traced], versions: Versions, at: int) -> Layer | None:
     entering = versions[0].inputs[0]
-    for layer, trace in zip(versions, traces, strict=True):
-        for op, n, m in zip(layer.ops, trace.sizes[entering], trace.sizes[at], strict=True):
-            centred = (m - n) // 2 if m > n else -((n - m) // 2)
-            if not isinstance(op, Window) or op.stride > 1 or op.mode != "zero" or op.padding[0] != centred:
-                return None
-    for like in _of_one_size(traces, at, (0, 1)):
-        return replace(versions[0], kind="crop", height=Fit(), width=Fit(), like=like)
+    fits = []
+    for axis in (0, 1):
+        found = [
+            (layer.ops[axis], t.sizes[entering][axis], t.sizes[at][axis])
+            for layer, t in zip(versions, traces, strict=True)
+        ]
+        if any(not isinstance(op, Window) or op.stride > 1 or op.mode != "zero" for op, _, _ in found):
+            return None
+        fits.append(
+            next((odd for odd in ODDS if all(op.padding[0] == fit_shift(n, m, odd) for op, n, m in found)), None)
+        )
+    for like in _of_one_size(traces, at, (0, 1)) if None not in fits else ():
+        return replace(versions[0], kind="crop", height=Fit(fits[0]), width=Fit(fits[1]), like=like)
     return None
 
 

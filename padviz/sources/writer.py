@@ -7,13 +7,14 @@ import tomllib
 from fractions import Fraction
 from typing import Any
 
-from padviz.axis import Adaptive, Op, Resize, Transposed, Window
+from padviz.axis import Adaptive, Fit, Op, Resize, Transposed, Window
 from padviz.errors import DescriptionError
 from padviz.network import MERGES, POOLS, Layer, Network, check_known
 from padviz.sources.config import AXES, parse
 
 DEFAULTS: dict[str, Any] = {
     "kernel": 1, "stride": 1, "dilation": 1, "padding": 0, "mode": "zero", "ceil": False, "output_padding": 0,
+    "odd": "end",
 }  # fmt: skip
 RESIZE = {("mode", "nearest"), ("align_corners", False), ("grid", None), ("rounding", "floor")}
 NEEDED = {
@@ -65,6 +66,8 @@ def _step(network: Network, at: int) -> dict[str, Any]:
         step["from"] = read[0]
     if layer.like is not None:
         step["like"] = network.layers[layer.like].name
+    if layer.everywhere:
+        step["global"] = layer.everywhere
     return step | _geometry(layer)
 
 
@@ -92,6 +95,8 @@ def _fields(op: Op | None, layer: Layer) -> dict[str, Any]:
     if isinstance(op, Transposed):
         shape = {"kernel": op.kernel, "stride": op.stride, "dilation": op.dilation}
         return shape | {"padding": _side(op.padding), "output_padding": op.output_padding}
+    if isinstance(op, Fit):
+        return {"odd": op.odd}
     if isinstance(op, Resize):
         chosen = {"size": op.size} if op.size is not None else {"scale": _scale(op.scale)} if op.scale else {}
         mode = "cubic" if op.cubic else "linear" if op.linear else "nearest"
