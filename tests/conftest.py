@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("here"), derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in `nohup make test &`: children would ignore it too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TABLED = ("test_torch_module.py", "test_onnx_exports.py", "test_onnx_real.py", "test_zoo_torch.py")
 
