@@ -21,6 +21,7 @@ def export(
     cmap: str = "plasma",
     jobs: int | None = None,
     neutral: Sequence[str] = (),
+    allow_modules: bool = False,
     told: Callable[[Outcome, int], None] | None = None,
     **lists: Sequence[Any],
 ) -> list[Outcome]:
@@ -40,6 +41,8 @@ def export(
         Processes; without it, what joblib is set to, such as a Dask or Ray cluster.
     neutral : sequence of str
         Operations of foreign networks to treat as acting on each position alone.
+    allow_modules : bool
+        Run the code that a manifest names as package.module:attribute; without it, such models are refused.
     told : callable, optional
         Called with each outcome and the number of all items, as they are done.
     sizes, paddings, layers, what : sequences, optional
@@ -62,7 +65,7 @@ def export(
     ...     export(["vgg11"], place, sizes=[64, 96], formats=["json"], jobs=1)[0]
     Outcome(name='vgg11-64-usage', state='made', error='')
     """
-    title, items = _named(source, lists, neutral)
+    title, items = _named(source, lists, neutral, allow_modules)
     look = Look(tuple(formats), bare, cmap)
     _sensible(items, look)
     check_index(Path(folder))
@@ -93,7 +96,10 @@ def _sensible(items: Sequence[Item], look: Look) -> None:
 
 
 def _named(
-    source: str | Path | Sequence[str | Path], lists: dict[str, Sequence[Any]], neutral: Sequence[str]
+    source: str | Path | Sequence[str | Path],
+    lists: dict[str, Sequence[Any]],
+    neutral: Sequence[str],
+    allow_modules: bool,
 ) -> tuple[str, list[Item]]:
     """The title of the export, and its items."""
     models = [str(source)] if isinstance(source, str | Path) else [str(each) for each in source]
@@ -103,7 +109,8 @@ def _named(
             raise OptionError(what, where=models[0], hint="leave the option out, or name models")
         manifest = read_manifest(models[0])
         try:
-            return manifest.title or Path(models[0]).stem, expand(manifest, Path(models[0]).parent, neutral)
+            items = expand(manifest, Path(models[0]).parent, neutral, allow_modules)
+            return manifest.title or Path(models[0]).stem, items
         except PadvizError as error:
             raise OptionError(error.what, where=f"{models[0]}, {error.where}", hint=error.hint) from None
     if unknown := [key for key in lists if key not in ("sizes", "paddings", "layers", "what")]:

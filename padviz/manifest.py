@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 from padviz.errors import DescriptionError, OptionError, PadvizError
 from padviz.network import Network, Size, as_size
 from padviz.schemes import SCHEMES
-from padviz.sources import load
+from padviz.sources import MODULE, load
 from padviz.sources.config import read_toml
 
 What = Literal["usage", "coverage", "uneven", "taps"]
@@ -130,10 +130,13 @@ def read_manifest(path: str | Path) -> Manifest:
     return manifest
 
 
-def expand(manifest: Manifest, folder: Path = Path(), neutral: Sequence[str] = ()) -> list[Item]:
+def expand(
+    manifest: Manifest, folder: Path = Path(), neutral: Sequence[str] = (), allow_modules: bool = True
+) -> list[Item]:
     """The items that a manifest names, in its order; files of networks are found from `folder`.
 
-    `neutral` names operations of foreign networks to treat as acting on each position alone.
+    `neutral` names operations of foreign networks to treat as acting on each position alone. Without `allow_modules`,
+    models of the form package.module:attribute, whose code would run, are refused.
 
     Raises
     ------
@@ -145,7 +148,7 @@ def expand(manifest: Manifest, folder: Path = Path(), neutral: Sequence[str] = (
     >>> [item.name for item in expand(Manifest(maps=[Maps(["vgg11"], [64, "96:128:32"], ["zero"])]))]
     ['vgg11-64-zero-usage', 'vgg11-96-zero-usage', 'vgg11-128-zero-usage']
     """
-    find = _finder(folder, neutral)
+    find = _finder(folder, neutral, allow_modules)
     items = [item for maps in manifest.maps for item in _maps(maps, find)]
     items += [_comparison(each, find) for each in manifest.compare]
     items += [_illustration(each) for each in manifest.kernel]
@@ -221,13 +224,16 @@ def _illustration(wanted: Illustrated) -> Item:
     return Item(_named([wanted.name]), "kernel", illustrated=wanted)
 
 
-def _finder(folder: Path, neutral: Sequence[str]) -> Find:
+def _finder(folder: Path, neutral: Sequence[str], allow_modules: bool) -> Find:
     """Load networks, each once; one that leaves its size open is laid out at the first size asked for."""
     loaded: dict[tuple[str, Size | None], Network] = {}
 
     def find(model: str, size: Size | None) -> Network:
         path = model.lower().endswith((".toml", ".onnx")) or "/" in model
         source = str(folder / model) if path else model
+        if MODULE.fullmatch(source) and not allow_modules:
+            hint = "if you trust it, add --allow-modules, or from Python allow_modules=True"
+            raise OptionError("names code that would run", where=model, hint=hint)
         own = (path and not model.lower().endswith(".toml")) or ":" in model
         key = os.path.realpath(source) if path else model, size if own else None  # others are read anew at each size
         if key not in loaded:

@@ -31,6 +31,7 @@ SAID = 20  # errors written out at the end
 @click.option("--jobs", type=click.IntRange(1, 1024), metavar="N", help="Processes; one for each core by default.")
 @click.option("--format", "format_", default="png", show_default=True, help="png, npz and json; json is always there.")
 @click.option("--bare", is_flag=True, help="Heat maps alone, one image pixel for each input pixel.")
+@click.option("--allow-modules", is_flag=True, help="Run the code that a manifest names as package.module:attribute.")
 @options.cmap
 def command(
     models: tuple[str, ...],
@@ -42,6 +43,7 @@ def command(
     jobs: int | None,
     format_: str,
     bare: bool,
+    allow_modules: bool,
     cmap: str,
 ) -> None:
     """Make every combination of what is named, one file each, into DIR, with index.html to look at.
@@ -63,6 +65,7 @@ def command(
         if model.lower().endswith(".onnx") and size:
             _warn_if_baked(model, size)
     look: dict[str, Any] = {"formats": options.listed(format_), "bare": bare, "cmap": cmap}
+    look["allow_modules"] = allow_modules
     neutral = options.neutral_ops()
     with _progress() as told:
         outcomes = export(models, output, **look, jobs=jobs or -1, neutral=neutral, told=told, **given)
