@@ -33,6 +33,10 @@ class PadvizError(Exception):
         super().__init__("".join(map(_short, map(printable, parts))))
 
 
+class Ended(BaseException):
+    """SIGTERM on the command line: no exit and no error of other people's code, so that nothing takes it for one."""
+
+
 class DescriptionError(PadvizError):
     """A network description that cannot be read or does not make sense."""
 

@@ -14,12 +14,16 @@ from typing import Any
 
 import click
 
-from padviz.errors import PadvizError, printable
+from padviz.errors import Ended, PadvizError, printable
 
 COMMANDS = (
     "usage", "compare", "kernel", "uneven", "sizes", "taps", "coverage", "fields", "diff", "export",
     "layers", "networks", "convert",
 )  # fmt: skip
+
+
+TERMINATED = 143
+GRACE = 1.0  # seconds for other people's code to let go
 
 
 class _Group(click.Group):
@@ -53,6 +57,8 @@ class _Group(click.Group):
             code = _say("there is not enough memory for a map of this size; use a smaller --size")
         except (KeyboardInterrupt, click.Abort):
             code = _say("interrupted", 130)
+        except Ended:
+            code = TERMINATED
         except OSError as error:
             code = _unwritable(error)
         except Exception as error:
@@ -70,9 +76,17 @@ def _robust_streams() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        signal.signal(signal.SIGTERM, _terminated)
         if sys.unraisablehook is sys.__unraisablehook__:
             sys.unraisablehook = _unraisable
+
+
+def _terminated(*_: object) -> None:
+    """End by an exception, and without one where that is swallowed."""
+    hard = threading.Timer(GRACE, os._exit, (TERMINATED,))
+    hard.daemon = True
+    hard.start()
+    raise Ended
 
 
 def _unraisable(what: sys.UnraisableHookArgs) -> None:

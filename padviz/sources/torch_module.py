@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 
-from padviz.errors import DescriptionError, PadvizError, UnknownName, nearest
+from padviz.errors import DescriptionError, Ended, PadvizError, UnknownName, nearest
 from padviz.network import Network, Size
 from padviz.sources.graph import About, Trace, general
 from padviz.sources.torch_ops import lower
@@ -167,7 +167,7 @@ def trace(module: nn.Module, where: str, neutral: Collection[str], channels: int
             out = module(image)
     except PadvizError:
         raise
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Ended):
         raise
     except BaseException as error:
         at = ", ".join(filter(None, (where, tracer.stack[-1][0])))
