@@ -1,5 +1,30 @@
-"""`python -m padviz`."""
+"""`python -m padviz`, and the command: signals are handled before anything else is loaded."""
 
-from padviz.cli import cli
+from __future__ import annotations
 
-cli(prog_name="padviz")
+import sys
+
+from padviz.cli.signals import code_of, handle_signals, release_signals
+from padviz.errors import Ended
+
+
+def main() -> None:
+    """Run the command line; the exit code is the signal's where one came, even while libraries load."""
+    code = 0
+    try:
+        handle_signals()
+        from padviz.cli.group import cli
+
+        cli(prog_name="padviz")
+    except SystemExit as ending:
+        code = int(ending.code or 0)
+    except (Ended, KeyboardInterrupt, ImportError):
+        if not code_of(0):
+            raise
+        sys.stderr.write("padviz: interrupted\n" if code_of(0) == 130 else "")
+    release_signals()
+    sys.exit(code_of(code))
+
+
+if __name__ == "__main__":
+    main()

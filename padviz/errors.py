@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 LONGEST = 1000  # characters of each part: names in a file may be longer than a person reads
 
@@ -34,7 +35,12 @@ class PadvizError(Exception):
 
 
 class Ended(BaseException):
-    """SIGTERM on the command line: no exit and no error of other people's code, so that nothing takes it for one."""
+    """Ctrl-C or SIGTERM on the command line: nothing takes it for an exit, or for an error, of other people's code.
+
+    `received` is the first signal's number, or 0: code that swallows the exception does not swallow that.
+    """
+
+    received: ClassVar[int] = 0
 
 
 class DescriptionError(PadvizError):

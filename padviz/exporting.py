@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from padviz.batch import Look, Outcome, run
-from padviz.errors import OptionError, PadvizError
+from padviz.errors import Ended, OptionError, PadvizError
 from padviz.manifest import WHATS, Item, Manifest, Maps, expand, is_manifest, read_manifest
 from padviz.page import MAPS, check_index, write_index
 
@@ -75,7 +75,7 @@ def export(
             outcomes.append(outcome)
             if told:
                 told(outcome, len(items))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Ended):
         write_index(Path(folder), title, outcomes, items)  # of what there is
         raise
     try:

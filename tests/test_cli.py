@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 import padviz
-from padviz.cli import COMMANDS, cli
+from padviz.cli.group import COMMANDS, cli
 from padviz.schemes import SCHEMES
 from padviz.sources.config import zoo
 
@@ -398,8 +398,10 @@ def slow(to, **arrays):
     print("writing", flush=True)
     time.sleep(60)
 numpy.savez_compressed = slow
-from padviz.cli import cli
-cli(["usage", "vgg11", "-o", "map.npz"])
+import sys
+from padviz.__main__ import main
+sys.argv[1:] = ["usage", "vgg11", "-o", "map.npz"]
+main()
 """
 
 
@@ -419,11 +421,11 @@ def test_a_failed_write_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_interrupt_that_python_would_only_print_is_one() -> None:
     code = """
-import weakref, padviz.paths
+import os, signal, sys, weakref, padviz.paths
 class Anything:
     pass
 def interrupted(reference):
-    raise KeyboardInterrupt
+    os.kill(os.getpid(), signal.SIGINT)
 def usage(*args):
     anything = Anything()
     reference = weakref.ref(anything, interrupted)
@@ -432,8 +434,9 @@ def usage(*args):
         pass
     print("went on")
 padviz.paths.usage = usage
-from padviz.cli import cli
-cli(["usage", "vgg11"])
+from padviz.__main__ import main
+sys.argv[1:] = ["usage", "vgg11"]
+main()
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout, run.stderr.strip()) == (130, "", "padviz: interrupted")

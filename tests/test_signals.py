@@ -1,28 +1,91 @@
-"""SIGTERM ends padviz while other people's code runs, whatever that code does about it."""
+"""Ctrl-C and SIGTERM end padviz while other people's code runs, whatever that code does about it."""
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-SELF = "import os, signal\nfrom torch import nn\ndef end(): os.kill(os.getpid(), signal.SIGTERM)\n"
-CODE = {
-    "import": SELF + "end()\nnet = nn.Conv2d(3, 4, 3)",
-    "factory": SELF + "def net():\n    end()\n    return nn.Conv2d(3, 4, 3)",
-    "forward": SELF + "class net(nn.Conv2d):\n    def __init__(self): super().__init__(3, 4, 3)\n"
+SELF = "import os, signal, sys\nfrom torch import nn\ndef end(): os.kill(os.getpid(), signal.{})\n"
+MOMENTS = {
+    "import": "end()\nnet = nn.Conv2d(3, 4, 3)",
+    "import that fails of it": "try: end()\nexcept BaseException: raise ImportError('numpy')",
+    "factory": "def net():\n    end()\n    return nn.Conv2d(3, 4, 3)",
+    "forward": "class net(nn.Conv2d):\n    def __init__(self): super().__init__(3, 4, 3)\n"
     "    def forward(self, x):\n        end()\n        return super().forward(x)",
-    "swallowed": SELF + "def net():\n    end_once = [end]\n    while True:\n        try:\n"
+    "swallowed": "def net():\n    try: end()\n    except BaseException: pass\n    return nn.Conv2d(3, 4, 3)",
+    "swallowed for ever": "def net():\n    end_once = [end]\n    while True:\n        try:\n"
     "            end_once and end_once.pop()()\n        except BaseException:\n            pass",
 }  # fmt: skip
+FOREIGN = {
+    "exits": ("def net(): raise SystemExit(0)", "cannot be made: SystemExit: 0"),
+    "exits at import": ("sys.exit(3)", "cannot be imported: SystemExit: 3"),
+    "asks": ("def net(): return input('weights? ')", "cannot be made: EOFError: EOF when reading a line"),
+    "raises what is no exception": ("class Odd(BaseException): pass\ndef net(): raise Odd", "cannot be made: Odd"),
+}
 
 
-@pytest.mark.parametrize("moment", CODE)
-def test_sigterm_ends_other_peoples_code(moment: str, tmp_path: Path) -> None:
-    (tmp_path / "foreign.py").write_text(CODE[moment])
-    command = [sys.executable, "-m", "padviz", "usage", "foreign:net", "--size", "32", "-o", "map.npz"]
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
-    assert (run.returncode, run.stdout, run.stderr) == (143, "", "")
-    assert not list(tmp_path.glob("*.npz"))
+def command(text: str, folder: Path) -> list[str]:
+    (folder / "foreign.py").write_text(text)
+    return [sys.executable, "-m", "padviz", "usage", "foreign:net", "--size", "32", "-o", "map.npz"]
+
+
+@pytest.mark.parametrize(("name", "code", "words"), [("SIGTERM", 143, ""), ("SIGINT", 130, "padviz: interrupted\n")])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_signal_ends_other_peoples_code(moment: str, name: str, code: int, words: str, tmp_path: Path) -> None:
+    asked = command(SELF.format(name) + MOMENTS[moment], tmp_path)
+    run = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert (run.returncode, run.stdout, run.stderr) == (code, "", "" if moment == "swallowed for ever" else words)
+    assert not list(tmp_path.glob("*map*"))
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_other_peoples_code_neither_ends_padviz_nor_asks(what: str, tmp_path: Path) -> None:
+    text, line = FOREIGN[what]
+    asked = command(SELF.format("SIGTERM") + text, tmp_path)
+    run = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60, input="yes\n")
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.startswith(f"padviz: foreign:net: {line}")
+    assert len(run.stderr.splitlines()) == 1
+
+
+def test_a_signal_that_the_caller_ignores_stays_ignored(tmp_path: Path) -> None:
+    text = SELF.format("SIGINT") + "def net():\n    end()\n    return nn.Conv2d(3, 4, 3)"
+    ignoring = (
+        "import signal, subprocess, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); sys.exit(subprocess.call({}))"
+    )
+    asked = ignoring.format(command(text, tmp_path))
+    run = subprocess.run([sys.executable, "-c", asked], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert (tmp_path / "map.npz").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_while_libraries_load_is_no_error_of_theirs(number: int, code: int, tmp_path: Path) -> None:
+    for delay in (0.03, 0.08, 0.13, 0.18, 0.25):
+        asked = [sys.executable, "-c", "print(flush=True); from padviz.__main__ import main; main()", "usage", "vgg11"]
+        with subprocess.Popen(
+            asked, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(delay)
+            process.send_signal(number)
+            _, words = process.communicate(timeout=30)
+        assert process.returncode in (code, -number, 0)
+        assert words in ("", "padviz: interrupted\n")
+    assert all(path.suffix == ".png" for path in map(Path, os.listdir(tmp_path)))
+
+
+def test_a_module_of_this_folder_that_hides_an_installed_one_is_said(tmp_path: Path) -> None:
+    (tmp_path / "hypothesis.py").write_text("from torch import nn\nnet = nn.Conv2d(3, 4, 3)\n")
+    asked = [sys.executable, "-m", "padviz", "layers", "hypothesis:net", "--size", "32"]
+    run = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode == 0
+    assert "hides the hypothesis that is installed" in run.stderr
+    assert len(run.stderr.splitlines()) == 1

@@ -1,142 +1,17 @@
-"""The command line: one file per command, and the one place where an error becomes a message."""
+"""The command line: one file per command, named as the command. `group` finds them, `signals` ends them."""
 
 from __future__ import annotations
 
-import _thread
-import gc
-import io
-import os
-import signal
-import sys
-import threading
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import click
-
-from padviz.errors import Ended, PadvizError, printable
-
-COMMANDS = (
-    "usage", "compare", "kernel", "uneven", "sizes", "taps", "coverage", "fields", "diff", "export",
-    "layers", "networks", "convert",
-)  # fmt: skip
+if TYPE_CHECKING:
+    from padviz.cli.group import cli as cli
 
 
-TERMINATED = 143
-GRACE = 1.0  # seconds for other people's code to let go
+def __getattr__(name: str) -> Any:
+    """Click is loaded with the group, after signals are handled."""
+    if name != "cli":
+        raise AttributeError(f"module 'padviz.cli' has no attribute {name!r}")
+    from padviz.cli.group import cli
 
-
-class _Group(click.Group):
-    """Loads a command's module when it is asked for; says what went wrong in one line."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
-        command: click.Command = import_module(f"padviz.cli.{name}").command
-        return command
-
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        kwargs["standalone_mode"] = False
-        gc.set_threshold(100_000)  # imports make many objects and little garbage
-        os.environ["MPLBACKEND"] = "agg"  # no command opens a window
-        _robust_streams()
-        try:
-            code = super().main(*args, **kwargs)
-            sys.stdout.flush()
-        except PadvizError as error:
-            code = _say(str(error))
-        except click.UsageError as error:
-            path = error.ctx.command_path if error.ctx else "padviz"
-            code = _say(f"{_sentence(error)}; see {path} --help")
-        except click.ClickException as error:
-            code = _say(_sentence(error))
-        except MemoryError:
-            code = _say("there is not enough memory for a map of this size; use a smaller --size")
-        except (KeyboardInterrupt, click.Abort):
-            code = _say("interrupted", 130)
-        except Ended:
-            code = TERMINATED
-        except OSError as error:
-            code = _unwritable(error)
-        except Exception as error:
-            if os.environ.get("PADVIZ_TRACEBACK"):
-                raise
-            what = " ".join(f"{type(error).__name__}: {error}".split())
-            code = _say(f"unexpected {what}; PADVIZ_TRACEBACK=1 shows where", 70)
-        sys.exit(code if isinstance(code, int) else 0)
-
-
-def _robust_streams() -> None:
-    """Names may hold what the terminal cannot show; a polite kill leaves no half-written file."""
-    _open_streams()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminated)
-        if sys.unraisablehook is sys.__unraisablehook__:
-            sys.unraisablehook = _unraisable
-
-
-def _terminated(*_: object) -> None:
-    """End by an exception, and without one where that is swallowed."""
-    hard = threading.Timer(GRACE, os._exit, (TERMINATED,))
-    hard.daemon = True
-    hard.start()
-    raise Ended
-
-
-def _unraisable(what: sys.UnraisableHookArgs) -> None:
-    """Ctrl-C where Python can only print it, as in the callback of a weak reference: again, once that has ended."""
-    if what.exc_type is KeyboardInterrupt:
-        threading.Timer(0.01, _thread.interrupt_main).start()
-    else:
-        sys.__unraisablehook__(what)
-
-
-def _open_streams() -> None:
-    """Where the caller closed a stream, what is said goes nowhere, from processes that are started too."""
-    for number, name in ((1, "stdout"), (2, "stderr")):
-        if getattr(sys, name) is None:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
-            os.set_inheritable(number, True)
-            setattr(sys, name, open(number, "w", closefd=False))  # noqa: SIM115
-
-
-def _unwritable(error: OSError) -> int:
-    """The output is gone or full; Python must not try again when it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    if isinstance(error, BrokenPipeError):
-        return 141
-    return _say(f"stdout: cannot be written ({error.strerror})")
-
-
-def _say(line: str, code: int = 2) -> int:
-    click.echo(f"padviz: {printable(line)}", err=True)
-    return code
-
-
-def _sentence(error: click.ClickException) -> str:
-    """The message on one line, in the style of padviz's own."""
-    line = " ".join(error.format_message().split()).rstrip(".")
-    return line[:1].lower() + line[1:]
-
-
-@click.group(
-    cls=_Group,
-    invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
-@click.version_option(package_name="padviz")
-@click.pass_context
-def cli(ctx: click.Context) -> None:
-    """Does a network treat the border of an image fairly, and what to change if it does not?
-
-    MODEL is a name from the zoo (see `padviz networks`), the path of an ONNX file or a TOML description, or a PyTorch
-    module as package.module:attribute.
-    """
-    if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+    return cli

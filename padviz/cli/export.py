@@ -57,11 +57,14 @@ def command(
       padviz export resnet50 --size 224,225 --what usage,uneven,taps --format png,npz -o audit
     """
     from padviz.exporting import export
+    from padviz.sources import shadowing
 
     _checked_folder(output)
     lists = {"sizes": size, "paddings": padding, "layers": layer, "what": what}
     given: dict[str, Any] = {name: options.listed(value) for name, value in lists.items() if value is not None}
     for model in models:
+        if line := shadowing(model):
+            options.say_once(line)
         if model.lower().endswith(".onnx") and size:
             _warn_if_baked(model, size)
     look: dict[str, Any] = {"formats": options.listed(format_), "bare": bare, "cmap": cmap}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from padviz.network import Network
 
 NEUTRAL = "padviz.neutral"
-BAKED = "padviz.baked"
+SAID = "padviz.said"
 NO_TEXT = (".png", ".svg", ".pdf", ".npy", ".npz", ".gif", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 Option = Callable[[Callable[..., None]], Callable[..., None]]
 
@@ -112,8 +112,10 @@ def format_of(*names: str) -> Option:
 def load_as(model: str, size: tuple[int, int] | None = None, same: bool = False) -> Network:
     """The network that MODEL names, laid out at `size` where it leaves that open, in the convention asked for."""
     from padviz.schemes import with_same
-    from padviz.sources import load
+    from padviz.sources import load, shadowing
 
+    if line := shadowing(model):
+        say_once(line)
     network = load(model, neutral_ops(), size)
     network = with_same(network) if same else network
     if size is not None:
@@ -132,15 +134,20 @@ def say(line: str) -> None:
     click.echo(f"padviz: {printable(line)}", err=True)
 
 
+def say_once(line: str) -> None:
+    """Say something on stderr, unless this command said it before."""
+    told = click.get_current_context().meta.setdefault(SAID, set())
+    if line not in told:
+        told.add(line)
+        say(line)
+
+
 def warn_if_baked(network: Network, size: tuple[int, int] | None = None) -> None:
-    """Say on stderr, once, where another size, or a sweep over sizes, shows an exported file and not its original."""
+    """Say on stderr where another size, or a sweep over sizes, shows an exported file and not its original."""
     from padviz.baked import notes_at
 
-    told = click.get_current_context().meta.setdefault(BAKED, set())
     for note in notes_at(network, size):
-        if (line := f"{network.name}: {note}") not in told:
-            told.add(line)
-            say(line)
+        say_once(f"{network.name}: {note}")
 
 
 def known_layers(network: Network, layers: tuple[str, ...]) -> set[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,6 +67,17 @@ def _from_torch(source: nn.Module | str, neutral: Iterable[str], size: Size | No
             "needs PyTorch", where=str(source), hint="install it: pip install 'padviz[torch]'"
         ) from None
     return load_module(source, neutral, size)
+
+
+def shadowing(source: str) -> str:
+    """A sentence where package.module:attribute finds a module in the current folder that hides an installed one."""
+    top = source.partition(":")[0].partition(".")[0]
+    here = os.getcwd()
+    local = PathFinder.find_spec(top, [here])
+    other = PathFinder.find_spec(top, [path for path in sys.path if path not in ("", here)])
+    if not MODULE.fullmatch(source) or local is None or other is None or other.origin == local.origin:
+        return ""
+    return f"{source}: {top} is {local.origin or top}, of this folder, and hides the {top} that is installed"
 
 
 def _is_module(source: object) -> bool:

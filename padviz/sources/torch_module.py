@@ -29,6 +29,7 @@ from padviz.sources.torch_ops import lower
 from padviz.sources.torch_trace import Map, Tracer, tensors_in
 
 SIZES = ((224, 224), (320, 320), (512, 512), (32, 32))  # tried where the module names none
+OURS = (PadvizError, KeyboardInterrupt, Ended)  # never other people's errors, whatever code of theirs runs
 UNTRAINED = {"weights": None, "weights_backbone": None, "pretrained": False, "pretrained_backbone": False}
 UNTRAINED |= {"init_weights": False}
 
@@ -96,7 +97,9 @@ def _imported(home: str, source: str) -> Any:
             return importlib.import_module(home)
     except ModuleNotFoundError as error:
         raise UnknownName(f"no module is called {error.name!r}", where=source, hint="is it installed?") from None
-    except (Exception, SystemExit) as error:
+    except OURS:
+        raise
+    except BaseException as error:
         raise DescriptionError(f"cannot be imported: {_line(error)}", where=source) from None
     finally:
         sys.path.remove(os.getcwd())
@@ -114,7 +117,9 @@ def _made(factory: Any, source: str) -> Any:
         try:
             with context(), quiet():
                 return factory(**options)
-        except (Exception, SystemExit) as error:
+        except OURS:
+            raise
+        except BaseException as error:
             failure = _line(error)
     raise DescriptionError(f"cannot be made: {failure}", where=source, hint="name a function that needs no arguments")
 
@@ -131,7 +136,9 @@ def emptied(module: nn.Module, where: str) -> nn.Module:
     try:
         memo: dict[int, Any] = {id(tensor): _empty(tensor) for tensor in tensors}
         return copy.deepcopy(module, memo).eval()
-    except Exception as error:
+    except OURS:
+        raise
+    except BaseException as error:
         hint = "a module with lazy layers must have run once"
         raise DescriptionError(f"cannot be copied: {_line(error)}", where=where, hint=hint) from None
 
@@ -165,9 +172,7 @@ def trace(module: nn.Module, where: str, neutral: Collection[str], channels: int
     try:
         with torch.no_grad(), quiet(), followed(tracer):
             out = module(image)
-    except PadvizError:
-        raise
-    except (KeyboardInterrupt, Ended):
+    except OURS:
         raise
     except BaseException as error:
         at = ", ".join(filter(None, (where, tracer.stack[-1][0])))
@@ -203,10 +208,16 @@ def empty_parameters() -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within, other people's code warns nobody, and prints nothing among our figures."""
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+    """Within, other people's code warns nobody, prints nothing among our figures, and finds nobody to ask."""
+    before = sys.stdin
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), open(os.devnull) as sys.stdin:
         warnings.simplefilter("ignore")
-        yield
+        try:
+            yield
+        finally:
+            sys.stdin = before
+    if Ended.received:  # and other people's code went on
+        raise Ended
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from PIL import Image
 
 import padviz
 
-STARTED = "import os; os.write({}, b'.'); from padviz.cli import cli; cli()"
+STARTED = "import os; os.write({}, b'.'); from padviz.__main__ import main; main()"
 FIRST = 0.01  # seconds from where padviz is imported: before, Python itself has the signal
 MANY = ["vgg11", "resnet18", "--size", "64:160:32", "--format", "png,npz", "--jobs", "2", "-o", "out"]
 RUNS = {  # and the seconds that they take

@@ -1,0 +1,119 @@
+"""The group of all commands, and the one place where an error becomes a message."""
+
+from __future__ import annotations
+
+import gc
+import io
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from padviz.cli import signals
+from padviz.errors import Ended, PadvizError, printable
+
+COMMANDS = (
+    "usage", "compare", "kernel", "uneven", "sizes", "taps", "coverage", "fields", "diff", "export",
+    "layers", "networks", "convert",
+)  # fmt: skip
+
+
+class _Group(click.Group):
+    """Loads a command's module when it is asked for; says what went wrong in one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"padviz.cli.{name}").command
+        return command
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        kwargs["standalone_mode"] = False
+        gc.set_threshold(100_000)  # imports make many objects and little garbage
+        os.environ["MPLBACKEND"] = "agg"  # no command opens a window
+        _robust_streams()
+        try:
+            code = super().main(*args, **kwargs)
+            sys.stdout.flush()
+        except PadvizError as error:
+            code = _say(str(error))
+        except click.UsageError as error:
+            path = error.ctx.command_path if error.ctx else "padviz"
+            code = _say(f"{_sentence(error)}; see {path} --help")
+        except click.ClickException as error:
+            code = _say(_sentence(error))
+        except MemoryError:
+            code = _say("there is not enough memory for a map of this size; use a smaller --size")
+        except (Ended, KeyboardInterrupt, click.Abort):
+            code = 130
+        except OSError as error:
+            code = _unwritable(error)
+        except Exception as error:
+            if os.environ.get("PADVIZ_TRACEBACK"):
+                raise
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            code = _say(f"unexpected {what}; PADVIZ_TRACEBACK=1 shows where", 70)
+        code = signals.code_of(code if isinstance(code, int) else 0)
+        if code == 130:
+            click.echo("padviz: interrupted", err=True)
+        sys.exit(code)
+
+
+def _robust_streams() -> None:
+    """Names may hold what the terminal cannot show."""
+    _open_streams()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _open_streams() -> None:
+    """Where the caller closed a stream, what is said goes nowhere, from processes that are started too."""
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, "w", closefd=False))  # noqa: SIM115
+
+
+def _unwritable(error: OSError) -> int:
+    """The output is gone or full; Python must not try again when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if isinstance(error, BrokenPipeError):
+        return 141
+    return _say(f"stdout: cannot be written ({error.strerror})")
+
+
+def _say(line: str, code: int = 2) -> int:
+    """Say what is wrong, unless it is that a signal came."""
+    if not Ended.received:
+        click.echo(f"padviz: {printable(line)}", err=True)
+    return code
+
+
+def _sentence(error: click.ClickException) -> str:
+    """The message on one line, in the style of padviz's own."""
+    line = " ".join(error.format_message().split()).rstrip(".")
+    return line[:1].lower() + line[1:]
+
+
+@click.group(
+    cls=_Group,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="padviz")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Does a network treat the border of an image fairly, and what to change if it does not?
+
+    MODEL is a name from the zoo (see `padviz networks`), the path of an ONNX file or a TOML description, or a PyTorch
+    module as package.module:attribute.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())

@@ -1,0 +1,72 @@
+"""Ctrl-C and SIGTERM end padviz at any moment: by an exception, and where other people's code swallows it, without."""
+
+from __future__ import annotations
+
+import _thread
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+from padviz.errors import Ended
+
+HANDLED = (signal.SIGINT, signal.SIGTERM)
+GRACE = 3.0  # seconds until the process ends without an exception
+
+
+def handle_signals() -> None:
+    """From here on, a signal raises `Ended` in the main thread; one that the caller ignores stays ignored."""
+    for number in HANDLED:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _end)
+    arrived, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    _thread.start_new_thread(_watch, (arrived,))
+    sys.unraisablehook, sys.excepthook = _unraisable, _escaped
+
+
+def release_signals() -> None:
+    """From here on, a signal ends the process at once: nothing is left to say or to save."""
+    for number in HANDLED:
+        if signal.getsignal(number) is _end:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def code_of(code: int) -> int:
+    """The exit code: that of the signal where there was one, whatever became of its exception."""
+    return 128 + Ended.received if Ended.received else code
+
+
+def _end(number: int, _: Any) -> None:
+    Ended.received = Ended.received or number
+    raise Ended(number)
+
+
+def _watch(arrived: int) -> None:
+    """Wait for a signal, give the exception its time, and end what still runs."""
+    while (number := os.read(arrived, 1)[0]) not in HANDLED or signal.getsignal(number) is not _end:
+        pass
+    time.sleep(GRACE)
+    os._exit(128 + number)
+
+
+def _unraisable(what: sys.UnraisableHookArgs) -> None:
+    """A signal where Python can only print its exception, as in the callback of a weak reference: once more, later."""
+    if what.exc_type is Ended:
+        _thread.start_new_thread(_again, ())
+    else:
+        sys.__unraisablehook__(what)
+
+
+def _escaped(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """A signal while the process ends."""
+    if issubclass(kind, Ended):
+        os._exit(128 + Ended.received)
+    sys.__excepthook__(kind, error, trace)
+
+
+def _again() -> None:
+    time.sleep(0.01)
+    _thread.interrupt_main(Ended.received)
