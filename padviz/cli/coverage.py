@@ -137,8 +137,8 @@ def _margins(rows: list[Margin], network: str, size: tuple[int, int], format_: s
         return tables.to_json({"schema_version": 1, "network": network, "size": list(size), "layers": listed})
     pairs = []
     for row in rows:
-        stops = ("", "", _barrier(row.barrier_height), _barrier(row.barrier_width))
-        figures = zip((row.height, row.width, row.halo_height, row.halo_width), stops, strict=True)
+        said = ("", "", _barrier(row.barrier_height), _barrier(row.barrier_width))
+        figures = zip((row.height, row.width, row.halo_height, row.halo_width), said, strict=True)
         pairs.append((row.layer, row.kind, *("+".join(map(str, pair)) if pair else stop for pair, stop in figures)))
     title = f"{network}, {size[0]} x {size[1]}: rows (top+bottom), columns (left+right) near padding"
     return tables.to_table(("layer", "kind", "unit rows", "columns", "pixel rows", "columns"), pairs, title)

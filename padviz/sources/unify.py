@@ -7,7 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import NamedTuple
 
-from padviz.axis import ODDS, Fit, Op, Resize, Same, Window, fit_shift, placement
+from padviz.axis import ODDS, Fit, Odd, Op, Resize, Same, Window, fit_shift, placement
 from padviz.network import WINDOWS, Layer, Size
 from padviz.schemes import joined_to
 
@@ -144,21 +144,23 @@ def _as_resize(traces: Sequence[Traced], versions: Versions, at: int) -> Layer |
 
 
 def _as_fit(traces: Sequence[Traced], versions: Versions, at: int) -> Layer | None:
-    entering = versions[0].inputs[0]
-    fits = []
-    for axis in (0, 1):
-        found = [
-            (layer.ops[axis], t.sizes[entering][axis], t.sizes[at][axis])
-            for layer, t in zip(versions, traces, strict=True)
-        ]
-        if any(not isinstance(op, Window) or op.stride > 1 or op.mode != "zero" for op, _, _ in found):
-            return None
-        fits.append(
-            next((odd for odd in ODDS if all(op.padding[0] == fit_shift(n, m, odd) for op, n, m in found)), None)
-        )
-    for like in _of_one_size(traces, at, (0, 1)) if None not in fits else ():
-        return replace(versions[0], kind="crop", height=Fit(fits[0]), width=Fit(fits[1]), like=like)
+    odds = [_odd(traces, versions, at, axis) for axis in (0, 1)]
+    if odds[0] is None or odds[1] is None:
+        return None
+    for like in _of_one_size(traces, at, (0, 1)):
+        return replace(versions[0], kind="crop", height=Fit(odds[0]), width=Fit(odds[1]), like=like)
     return None
+
+
+def _odd(traces: Sequence[Traced], versions: Versions, at: int, axis: int) -> Odd | None:
+    """Where the odd row goes on one axis if all versions fit zeros or crop, as far as the traces tell."""
+    told = {*ODDS}
+    for layer, trace in zip(versions, traces, strict=True):
+        op, n, m = layer.ops[axis], trace.sizes[layer.inputs[0]][axis], trace.sizes[at][axis]
+        if not isinstance(op, Window) or op.stride > 1 or op.mode != "zero":
+            return None
+        told = {odd for odd in told if op.padding[0] == fit_shift(n, m, odd)}
+    return next((odd for odd in ODDS if odd in told), None)
 
 
 def _of_one_size(traces: Sequence[Traced], at: int, axes: Sequence[int]) -> Iterator[int]:
