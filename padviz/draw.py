@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from padviz.counts import CountMap, Target, unit_text
 from padviz.errors import OptionError, SizeError, nearest, printable
 from padviz.network import Size
-from padviz.store import aside
+from padviz.staging import aside
 from padviz.tiling import Tiling
 
 if TYPE_CHECKING:

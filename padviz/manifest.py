@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
+from unicodedata import normalize
 
 import msgspec
 from msgspec import Meta, Struct
@@ -24,7 +26,8 @@ What = Literal["usage", "coverage", "uneven", "taps"]
 WHATS: tuple[str, ...] = get_args(What)
 DECLARED = "declared"  # the padding of each layer as the network has it
 MOST_ITEMS = 100_000
-LONG = 60  # characters of one part of a name
+LONG, LONGEST = 60, 240  # bytes of one part of a name, and of all of it
+TAKEN = re.compile(r"index|(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # by the index of the folder, and by Windows
 
 Text = Annotated[str, Meta(min_length=1, max_length=1000)]
 Texts = Annotated[list[Text], Meta(min_length=1)]
@@ -148,34 +151,60 @@ def expand(
     >>> [item.name for item in expand(Manifest(maps=[Maps(["vgg11"], [64, "96:128:32"], ["zero"])]))]
     ['vgg11-64-zero-usage', 'vgg11-96-zero-usage', 'vgg11-128-zero-usage']
     """
+    if sum(map(_asked, manifest.maps)) + sum(map(_asked, manifest.compare)) > MOST_ITEMS:
+        raise OptionError(f"asks for more than {MOST_ITEMS} items", where="export", hint="make several exports of it")
     find = _finder(folder, neutral, allow_modules)
     items = [item for maps in manifest.maps for item in _maps(maps, find)]
     items += [_comparison(each, find) for each in manifest.compare]
     items += [_illustration(each) for each in manifest.kernel]
     names: dict[str, Item] = {}
     for item in items:
-        other = names.setdefault(item.name.casefold(), item)
+        other = names.setdefault(_folded(item.name), item)
         if other is not item and _key(other) != _key(item):
             what = f"two items would be called {item.name}: {_said(other)}, and {_said(item)}"
-            raise OptionError(what, where="export", hint="rename a file, or a name in the manifest")
+            raise OptionError(what, where="export", hint="rename one, or export it into another folder")
+        if TAKEN.fullmatch(_folded(item.name)):
+            what = f"{_said(item)} would be called {item.name}, which is taken in the folder or by the system"
+            raise OptionError(what, where="export", hint="give it another name")
     return list(names.values())
+
+
+def _asked(lists: Maps | Comparison) -> int:
+    """How many maps that is, before any is laid out.
+
+    >>> _asked(Maps(["vgg11"], ["1:1000000", 7], ["zero", "valid"]))
+    2000002
+    """
+    sizes = sum(len(_listed(size)) for size in lists.sizes)
+    kinds = lists.what if isinstance(lists, Maps) else []
+    return len(lists.models) * (sizes or 1) * prod(len(each) or 1 for each in (lists.paddings, lists.layers, kinds))
+
+
+def _folded(name: str) -> str:
+    """What names have in common that are one file on some system.
+
+    >>> _folded("Stra\u00dfe") == _folded("STRASSE"), _folded("\u00e9") == _folded("E\u0301")
+    (True, True)
+    """
+    return normalize("NFKC", normalize("NFKC", name).casefold())
 
 
 def _said(item: Item) -> str:
     """An item as a person named it."""
-    return " ".join([item.what, "of", *item.models]) if item.models else item.what
+    if item.illustrated:
+        return f"{item.what} {item.illustrated.name!r}"
+    return " ".join([item.what, "of", *item.models, *filter(None, item.layers)])
 
 
 def _key(item: Item) -> tuple[Any, ...]:
     """What tells two items of one name apart; a network named twice is the same."""
-    return item.what, [id(net) for net in item.networks], item.sizes, item.paddings, item.layers
+    lists = item.sizes, item.paddings, item.layers, item.scale, item.illustrated
+    return item.what, [id(net) for net in item.networks], *lists
 
 
 def _maps(maps: Maps, find: Find) -> Iterator[Item]:
     sizes, paddings, kinds = _sizes(maps.sizes), _paddings(maps.paddings), maps.what or ["usage"]
     layers: list[str | None] = [*maps.layers] or [None]
-    if len(maps.models) * len(kinds) * len(sizes) * len(paddings) * len(layers) > MOST_ITEMS:
-        raise OptionError(f"asks for more than {MOST_ITEMS} items", where="export", hint="make several exports of it")
     if maps.paddings and not {*kinds} & {"usage", "coverage"}:
         what = f"{' and '.join(kinds)} are of the padding as declared"
         raise OptionError(what, where="padding", hint="leave it out, or ask for usage or coverage")
@@ -246,21 +275,26 @@ def _finder(folder: Path, neutral: Sequence[str], allow_modules: bool) -> Find:
 
 def _sizes(sizes: Sequence[Any]) -> list[Size | None]:
     """Pixels, [height, width], or "LO:HI:STEP" for all from LO to HI."""
-    found: list[Size | None] = []
-    for each in sizes:
-        if not isinstance(each, str):
-            found.append(as_size(each))
-            continue
-        match = re.fullmatch(r"(?:(\d{1,7}):(\d{1,7})(?::(\d{1,7}))?|(\d{1,7})(?:x(\d{1,7}))?)", each, re.ASCII)
-        if not match or "0" in (match[3], match[1], match[4], match[5]):
-            raise OptionError(f"{each!r} is not a size", where="size", hint="use 224, 240x320 or 64:448:16")
-        if match[4]:
-            found.append(as_size((int(match[4]), int(match[5] or match[4]))))
-        else:
-            found += [as_size(n) for n in range(int(match[1]), int(match[2]) + 1, int(match[3] or 1))]
+    found = [as_size(each) for listed in map(_listed, sizes) for each in listed]
     if sizes and not found:
         raise OptionError("the range of sizes is empty", where="size", hint="use LO:HI:STEP, with LO below HI")
     return [*dict.fromkeys(found)] or [None]
+
+
+def _listed(size: Any) -> Sequence[Any]:
+    """The sizes that one names, not written out yet.
+
+    >>> _listed("64:448:16"), _listed("240x320"), _listed(224)
+    (range(64, 449, 16), [(240, 320)], [224])
+    """
+    if not isinstance(size, str):
+        return [size]
+    match = re.fullmatch(r"(?:(\d{1,7}):(\d{1,7})(?::(\d{1,7}))?|(\d{1,7})(?:x(\d{1,7}))?)", size, re.ASCII)
+    if not match or not all(map(int, filter(None, match.groups()))):
+        raise OptionError(f"{size!r} is not a size", where="size", hint="use 224, 240x320 or 64:448:16")
+    if match[4]:
+        return [(int(match[4]), int(match[5] or match[4]))]
+    return range(int(match[1]), int(match[2]) + 1, int(match[3] or 1))
 
 
 def _paddings(paddings: Sequence[str]) -> list[str | None]:
@@ -283,8 +317,13 @@ def _named(parts: Sequence[str | None]) -> str:
     >>> _named(["my net", "224", None, "/layer1/conv", "usage"])
     'my_net-224-_layer1_conv-usage'
     """
-    plain = [re.sub(r"[^\w.+=,@-]", "_", part) for part in parts if part]
-    short = [
-        part if len(part) <= LONG else f"{part[: LONG - 9]}~{sha256(part.encode()).hexdigest()[:8]}" for part in plain
-    ]
-    return "-".join(short).lstrip(".") or "_"
+    plain = [_short(re.sub(r"[^\w.+=,@-]", "_", part), LONG) for part in parts if part]
+    return _short("-".join(plain).lstrip("."), LONGEST) or "_"
+
+
+def _short(text: str, most: int) -> str:
+    """A text of at most so many bytes; what was cut off is told by a hash."""
+    whole = text.encode()
+    if len(whole) <= most:
+        return text
+    return f"{whole[: most - 9].decode(errors='ignore')}~{sha256(whole).hexdigest()[:8]}"

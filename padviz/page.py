@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 import msgspec
 
 from padviz import __version__
-from padviz.batch import THUMBS, Outcome, Record, facts_of, records
-from padviz.errors import OptionError
+from padviz.batch import Outcome
+from padviz.errors import OptionError, PadvizError
+from padviz.files import opened
 from padviz.manifest import WHATS, Item
-from padviz.store import aside
+from padviz.records import THUMBS, Record, facts_of, records
+from padviz.staging import alone, aside
 from padviz.tables import readable, rounded, to_csv, to_json
 
 SCHEMA_VERSION = 1
@@ -34,10 +37,11 @@ def check_index(folder: Path) -> None:
     OptionError
         Naming the file that would be replaced.
     """
-    there = [path for suffix in SUFFIXES if (path := folder / f"index.{suffix}").exists()]
+    there = [path for suffix in SUFFIXES if os.path.lexists(path := folder / f"index.{suffix}")]
     try:
-        ours = isinstance(msgspec.json.decode((folder / "index.json").read_bytes(), type=_Index), _Index)
-    except (OSError, msgspec.DecodeError):
+        with opened(folder / "index.json", "an index") as file:
+            ours = isinstance(msgspec.json.decode(file.read(), type=_Index), _Index)
+    except (PadvizError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         ours = False
     if there and not ours:
         raise OptionError("is there already, and not by padviz", where=str(there[0]), hint="name another folder")
@@ -52,20 +56,21 @@ class _Index(msgspec.Struct):
 
 def write_index(folder: Path, title: str, outcomes: Sequence[Outcome], items: Sequence[Item]) -> list[Record]:
     """Write index.json, index.csv and index.html for all records in `folder`, and for what failed just now."""
-    found = sorted(records(folder), key=lambda record: natural(record.name))
     failed = sorted((each for each in outcomes if each.state == "failed"), key=lambda each: natural(each.name))
     named = {item.name: item for item in items}
     heads = [(each.name, named[each.name].what, *facts_of(named[each.name])) for each in failed]
     keys = ("name", "what", "networks", "sizes", "paddings", "error")
     errors = [dict(zip(keys, (*head, each.error), strict=True)) for head, each in zip(heads, failed, strict=True)]
-    whole = {"schema_version": SCHEMA_VERSION, "version": __version__, "title": title, "items": found, "failed": errors}
-    rows = [_row(record) for record in found]
+    whole = {"schema_version": SCHEMA_VERSION, "version": __version__, "title": title, "failed": errors}
     blank = [None] * (len(COLUMNS) - 7)
-    rows += [(*_head(*head), *blank, each.error) for head, each in zip(heads, failed, strict=True)]
-    texts = to_json(whole), to_csv(COLUMNS, rows), gallery(title, found, failed)
-    for suffix, text in zip(SUFFIXES, texts, strict=True):
-        with aside(folder / f"index.{suffix}") as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
+    lost = [(*_head(*head), *blank, each.error) for head, each in zip(heads, failed, strict=True)]
+    with alone(folder):  # of several exports at once, the last lists the items of all
+        found = sorted(records(folder), key=lambda record: natural(record.name))
+        rows = [*map(_row, found), *lost]
+        texts = to_json({**whole, "items": found}), to_csv(COLUMNS, rows), gallery(title, found, failed)
+        for suffix, text in zip(SUFFIXES, texts, strict=True):
+            with aside(folder / f"index.{suffix}") as temporary:
+                temporary.write_text(text + "\n", encoding="utf-8")
     return found
 
 
@@ -133,20 +138,25 @@ def _facts(record: Record) -> list[tuple[str, str]]:
     return [("padding", ", ".join(figures["uses"]))]
 
 
+def _map_figures(record: Record) -> dict[str, Any]:
+    """The figures of a map; others have none of these."""
+    return record.figures if record.what in MAPS else {}
+
+
 def _rank(record: Record) -> dict[str, float]:
     """Numbers to sort cards by; what a record lacks comes last."""
-    figures = record.figures
+    figures = _map_figures(record)
     skew = max(map(abs, figures["skew"].values())) if "skew" in figures else -1.0
     pixels = max((height * width for height, width in record.sizes), default=0)
     return {"marginalised": figures.get("marginalised", -1.0), "skew": skew, "pixels": pixels}
 
 
 def _row(record: Record) -> tuple[Any, ...]:
-    figures = record.figures
+    figures = _map_figures(record)
     target = figures.get("target", {}).get("layer")
     pairs = [figures.get(name, {}).get(axis) for name in ("asymmetry", "skew") for axis in ("height", "width")]
     counts = [figures.get(name) for name in ("min", "max", "mean", "marginalised")]
-    ledger = [figures.get("uneven"), figures.get("windows")]
+    ledger = [record.figures[key] if record.what == "uneven" else None for key in ("uneven", "windows")]
     head = _head(record.name, record.what, record.networks, record.sizes, record.paddings)
     return (*head, target, *counts, *pairs, *ledger, " ".join(record.files), None)
 
@@ -158,9 +168,10 @@ def _head(name: str, what: str, networks: list[str], sizes: list[list[int]], pad
 
 
 def natural(text: str) -> list[tuple[int, str]]:
-    """Numbers in a text sort as numbers.
+    """Numbers in a text, however long, sort as numbers.
 
     >>> sorted(["a-100", "a-64"], key=natural)
     ['a-64', 'a-100']
     """
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)]
+    parts = ((part, part.lstrip("0")) for part in re.split(r"(\d+)", text))
+    return [(len(digits), digits) if part.isdecimal() else (-1, part) for part, digits in parts]

@@ -1,4 +1,4 @@
-"""Files: written aside and renamed, so that a failed write leaves nothing behind; and counts read back exactly."""
+"""Files of counts: written exactly, and read back exactly."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from math import prod
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -22,6 +20,7 @@ from padviz.counts import CountMap, machine_memory
 from padviz.errors import DescriptionError, OptionError
 from padviz.files import opened
 from padviz.kernels import LIMB_BITS, Array
+from padviz.staging import aside
 from padviz.tiling import positions
 
 COUNT_SUFFIXES = (".npy", ".npz", ".csv")
@@ -38,26 +37,6 @@ HEAD = re.compile(  # of what `write_counts` writes; nothing is evaluated
 )
 MEMBERS = ("core.npy", "rows.npy", "cols.npy")
 BROKEN = (ValueError, OSError, EOFError, RuntimeError, OverflowError, BadZipFile, struct.error, zlib.error)
-
-
-@contextmanager
-def aside(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`, and rename it to `path` if the block ends well.
-
-    Raises
-    ------
-    OptionError
-        If the folder cannot be written to.
-    """
-    temporary = path.with_name(f".padviz-{os.getpid()}{path.suffix}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OptionError(f"cannot be written ({error.strerror or error})", where=str(path)) from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def write_counts(counts: CountMap, path: Path) -> None:

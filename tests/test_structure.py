@@ -16,7 +16,7 @@ import padviz
 PACKAGE = Path(__file__).parent.parent / "padviz"
 FLOORS = [
     {"errors"},
-    {"files", "plans", "resize"},
+    {"files", "plans", "resize", "staging"},
     {"kernels", "strips"},
     {"axis", "wide"},
     {"tally"},
@@ -30,7 +30,7 @@ FLOORS = [
     {"draw"},
     {"panels"},
     {"tables", "manifest"},
-    {"render"},
+    {"records", "render"},
     {"batch"},
     {"page"},
     {"exporting"},

@@ -184,7 +184,7 @@ def put(text: str, path: Path | None, overwrite: bool) -> None:
     if path is None:
         click.echo(text)
         return
-    from padviz.store import aside
+    from padviz.staging import aside
 
     with aside(checked_output(path, None, overwrite)) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,156 @@
+"""Files are written aside, in a folder of padviz's own beside them, and moved when they are whole.
+
+Such a folder holds a mark that is locked as long as its process lives. What a killed process left is told by that
+mark, and removed when something is next written beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from padviz.errors import OptionError
+
+PREFIX = ".padviz-"
+MARK, MARKED = "padviz.lock", b"Files that padviz is writing. If it does not run, this folder can be removed.\n"
+LOCK = ".padviz.lock"  # of a whole folder; it is empty, and there only while somebody moves files
+NO_WAIT, NO_LINK = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_NOFOLLOW", 0)
+
+
+@contextmanager
+def aside(path: Path) -> Iterator[Path]:
+    """Give a temporary path of the same name, and move it to `path` if the block ends well.
+
+    Raises
+    ------
+    OptionError
+        If the folder cannot be written to, or something that is no file is in the way.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with aside(Path(folder) / "counts.csv") as temporary:
+    ...         written, told = temporary.write_text("1,2"), os.listdir(folder)[0].startswith(PREFIX)
+    ...     told, os.listdir(folder)
+    (True, ['counts.csv'])
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise OptionError("is not a file", where=str(path), hint="name another")
+        sweep(path.parent)
+        with staged(path.parent) as stage:
+            yield stage / path.name
+            os.replace(stage / path.name, path)
+    except OSError as error:
+        raise OptionError(f"cannot be written ({error.strerror or error})", where=str(path)) from None
+
+
+@contextmanager
+def staged(folder: Path) -> Iterator[Path]:
+    """A folder inside `folder` for files while they are written; it is gone in the end."""
+    stage, descriptor = _marked(folder)
+    try:
+        yield stage
+    finally:
+        os.close(descriptor)
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what `staged` made in `folder` for processes that were killed; links are never followed."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in [each for each in entries if each.name.startswith(PREFIX)]:
+            if entry.is_dir(follow_symlinks=False):
+                with suppress(OSError):
+                    _remove_abandoned(folder / entry.name)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Have `folder` to oneself among padviz's processes and threads, to move files that belong together.
+
+    Raises
+    ------
+    OptionError
+        If the folder cannot be written to.
+    """
+    path = folder / LOCK
+    while True:
+        try:
+            file = open(path, "r+b", opener=lambda name, flags: os.open(name, flags | os.O_CREAT | NO_LINK))  # noqa: SIM115
+        except OSError as error:
+            raise OptionError(f"cannot be written ({error.strerror or error})", where=str(path)) from None
+        with file:
+            _lock(file.fileno(), wait=True)
+            status = os.fstat(file.fileno())
+            if not status.st_nlink:
+                continue  # who had it before has removed it since
+            try:
+                yield
+                return
+            finally:
+                if not status.st_size:  # else it is somebody else's
+                    path.unlink(missing_ok=True)
+
+
+def _marked(folder: Path) -> tuple[Path, int]:
+    """A new folder, and its mark, open and locked."""
+    while True:
+        stage = Path(tempfile.mkdtemp(prefix=PREFIX, dir=folder))
+        with suppress(FileNotFoundError, BlockingIOError):  # swept before it was locked
+            descriptor = os.open(stage / MARK, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+            try:
+                _lock(descriptor)
+                os.write(descriptor, MARKED)
+                if os.fstat(descriptor).st_nlink:
+                    return stage, descriptor
+            except BaseException:
+                os.close(descriptor)
+                shutil.rmtree(stage, ignore_errors=True)
+                raise
+            os.close(descriptor)
+
+
+def _remove_abandoned(stage: Path) -> None:
+    """Remove a folder that holds a mark whose process has ended, or nothing yet.
+
+    Raises
+    ------
+    OSError
+        If the process lives, or the folder is not padviz's.
+    """
+    try:
+        descriptor = os.open(stage / MARK, os.O_RDWR | NO_LINK | NO_WAIT)
+    except FileNotFoundError:
+        stage.rmdir()  # killed before it was marked; what holds something stays
+        return
+    try:
+        if _lock(descriptor):
+            held = os.read(descriptor, len(MARKED) + 1)
+            if held == MARKED or (not held and os.listdir(stage) == [MARK]):
+                shutil.rmtree(stage)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, *, wait: bool = False) -> bool:
+    """Lock an open file until it is closed or the process ends; False where there are no such locks.
+
+    Raises
+    ------
+    BlockingIOError
+        If another has the lock, and it should not be waited for.
+    """
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        raise
+    except (ImportError, OSError):
+        return False
+    return True
