@@ -12,9 +12,8 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from padviz import __version__, draw
 from padviz.errors import OptionError, PadvizError
@@ -69,16 +68,15 @@ def run(items: Sequence[Item], folder: Path, look: Look, jobs: int | None = None
 
             jobs = jobs and min(cpu_count() if jobs < 0 else jobs, len(todo))
             batch = 1 if len(todo) < 50 else "auto"
-            parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=batch)
-            where = folder.absolute(), look, os.getpid()
-            yield from parallel(delayed(make)(item, of, *where) for item, of in todo)
+            ending: dict[str, Any] = {"initializer": _end_with, "initargs": (os.getpid(),)}
+            parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=batch, **ending)
+            yield from parallel(delayed(make)(item, of, folder.absolute(), look) for item, of in todo)
     finally:
         sweep(folder)  # the workers may have been ended
 
 
-def make(item: Item, of: str, folder: Path, look: Look, exporter: int) -> Outcome:
-    """Make one item, of that fingerprint, in `folder`, for that process; what goes wrong is its outcome."""
-    _end_with(exporter)
+def make(item: Item, of: str, folder: Path, look: Look) -> Outcome:
+    """Make one item, of that fingerprint, in `folder`; what goes wrong is its outcome."""
     try:
         with staged(folder) as stage:
             made = rendered(item)
@@ -151,7 +149,6 @@ def _place(name: str, files: Sequence[str], stage: Path, folder: Path) -> None:
         (folder / each).unlink(missing_ok=True)
 
 
-@cache
 def _end_with(exporter: int) -> None:
     """End this process soon after the exporter, if it is a child of that; a cluster's workers go on."""
     parent = multiprocessing.parent_process()
