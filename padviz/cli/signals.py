@@ -12,7 +12,7 @@ from typing import Any
 from padviz.errors import Ended
 
 HANDLED = (signal.SIGINT, signal.SIGTERM)
-GRACE = 3.0  # seconds until the process ends without an exception
+GRACE = 1.5  # seconds until the process ends without an exception
 
 
 def handle_signals() -> None:
@@ -69,4 +69,4 @@ def _escaped(kind: type[BaseException], error: BaseException, trace: Any) -> Non
 
 def _again() -> None:
     time.sleep(0.01)
-    _thread.interrupt_main(Ended.received)
+    _thread.interrupt_main(signal.Signals(Ended.received))
