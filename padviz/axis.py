@@ -161,6 +161,15 @@ def out_size(op: Op, n: int, like: int | None = None) -> int:
     return n_out
 
 
+def taps_of(op: Op | None) -> int:
+    """How many taps, or pooled regions, an operation has.
+
+    >>> taps_of(Window(7)), taps_of(Adaptive(6)), taps_of(None)
+    (7, 6, 0)
+    """
+    return op.kernel if isinstance(op, Window | Transposed) else op.output if isinstance(op, Adaptive) else 0
+
+
 def sized(op: Op, n: Any, like: Any = None) -> Any:
     """The arithmetic of `out_size` without its checks, for one size or for an array of sizes."""
     if isinstance(op, Window):
@@ -333,7 +342,7 @@ def _adaptive_strips(op: Adaptive, n: int) -> Iterator[Strip]:
 
 
 def _resize_strips(op: Resize, n: int, n_out: int) -> Iterator[Strip]:
-    period = ratio_of(op, n, n_out).denominator
+    period = min(ratio_of(op, n, n_out).denominator, n_out)
     for dst, src, weights in reads(op, n, n_out):
         yield from _runs(dst, src, weights if op.mean else np.ones(weights.shape), period)
 

@@ -212,12 +212,12 @@ def blocks_of(counts: CountMap, pixels: int) -> Size:
 
 
 def _block(tiling: Tiling, least: int) -> int:
-    least = min(least, max(1, tiling.n // LEAST))
+    most = max(1, tiling.n // LEAST)
+    least = min(least, most)
     if least >= tiling.period:
         return -(-least // tiling.period) * tiling.period
-    parts = [part for part in range(1, tiling.period + 1) if tiling.period % part == 0]
-    larger = next(part for part in parts if part >= least)
-    return larger if tiling.n >= LEAST * larger else max(part for part in parts if part <= least)
+    parts = [part for part in range(1, most + 1) if tiling.period % part == 0]
+    return next((part for part in parts if part >= least), parts[-1])
 
 
 def caption(counts: CountMap) -> tuple[str, str]:

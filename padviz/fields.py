@@ -12,11 +12,14 @@ from fractions import Fraction
 from math import ceil, gcd, lcm
 from pathlib import Path
 
-from padviz.axis import Adaptive, Op, rows_read
+from padviz.axis import Adaptive, Op, Resize, rows_read
+from padviz.errors import SizeError
 from padviz.network import Network, Size, resolve, resolve_both
+from padviz.resize import ratio_of
 from padviz.sources import load_at
 
 Interval = tuple[int, int]
+MOST_PERIOD = 1 << 16  # units of a layer that are followed one by one
 Barrier = tuple[str, str]  # a layer behind which each position depends on all, and why
 
 
@@ -204,15 +207,15 @@ def _reaches(network: Network, axis: int, size: tuple[int, int]) -> list[Reach]:
     sizes = resolve(network, axis, size[axis]).sizes
     found = [Reach(((0, 0),), 1)]
     for i, layer in enumerate(network.layers[1:], start=1):
-        entering = found[layer.inputs[0]]
-        op = layer.ops[axis]
-        if len(layer.inputs) > 1:
-            found.append(_merged([found[j] for j in layer.inputs], layer.name))
-        elif op is None:
-            found.append(entering)
-        else:
-            n = sizes[layer.inputs[0]]
-            found.append(_through(op, entering, n, sizes[i], layer.name))
+        entering, op = [found[j] for j in layer.inputs], layer.ops[axis]
+        try:
+            if len(entering) > 1:
+                found.append(_merged(entering, layer.name))
+            else:
+                n = sizes[layer.inputs[0]]
+                found.append(entering[0] if op is None else _through(op, entering[0], n, sizes[i], layer.name))
+        except SizeError as error:
+            raise SizeError(error.what, where=f"{network.name}, {layer.name}", hint=error.hint) from None
     return found
 
 
@@ -220,7 +223,9 @@ def _through(op: Op, entering: Reach, n: int, n_out: int, name: str) -> Reach:
     """The reach of the units of `op`, from that of the layer it reads, of `n` rows."""
     if entering.whole or isinstance(op, Adaptive):
         return Reach((entering.of(0, n - 1),), 0, entering.parts_at, whole=True)
+    _check_period(ratio_of(op, n, n_out).denominator if isinstance(op, Resize) else 1)
     rows, step = rows_read(op, n, n_out)
+    _check_period(len(rows) * len(entering.seen) // gcd(step, len(entering.seen)))
     period = len(rows) * len(entering.seen) // gcd(step, len(entering.seen))
     seen = []
     for unit in range(period):
@@ -234,6 +239,13 @@ def _through(op: Op, entering: Reach, n: int, n_out: int, name: str) -> Reach:
     return reach
 
 
+def _check_period(period: int) -> None:
+    """Refuse a layer whose units are too many to be followed one by one, before they are."""
+    if period > MOST_PERIOD:
+        what = f"only every {period} units its receptive fields repeat, too many to follow"
+        raise SizeError(what, hint="use a scale of small numbers, such as 4/3, or name earlier layers")
+
+
 def _merged(reaches: Sequence[Reach], name: str) -> Reach:
     """The union of branches."""
     parted = next((reach.parts_at for reach in reaches if reach.parts_at), None)
@@ -241,6 +253,7 @@ def _merged(reaches: Sequence[Reach], name: str) -> Reach:
         lows, highs = zip(*(reach.seen[0] for reach in reaches), strict=True)
         return Reach(((min(lows), max(highs)),), 0, parted, whole=True)
     period = lcm(*(len(reach.seen) for reach in reaches))
+    _check_period(period)
     advances = {reach.advance * period // len(reach.seen) for reach in reaches}
     both = [[reach.of(unit, unit) for reach in reaches] for unit in range(period)]
     seen = tuple((min(low for low, _ in each), max(high for _, high in each)) for each in both)

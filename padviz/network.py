@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 from operator import index
 from typing import Any, Literal, NamedTuple, Protocol, Self, TypeVar
 
-from padviz.axis import Adaptive, AxisMap, Op, Transposed, Window, axis_map, out_size, place
+from padviz.axis import Adaptive, AxisMap, Op, Transposed, Window, axis_map, out_size, place, taps_of
 from padviz.errors import DescriptionError, OptionError, SizeError, UnknownName, nearest
 
 Kind = Literal[
@@ -25,6 +25,7 @@ MERGES: frozenset[Kind] = frozenset({"add", "concat", "multiply"})
 
 Size = tuple[int, int]
 LARGEST = 1_000_000  # pixels of a side
+MOST_TAPS = 100_000  # of all windows on an axis, for their maps to be made
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,16 @@ class Network:
     source: str = ""
     size: Size = (224, 224)
     fixed: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse, before anything is made of them, more taps than any network has."""
+        for axis in (0, 1):
+            taps = 0
+            for layer in self.layers:
+                taps += taps_of(layer.ops[axis])
+                if taps > MOST_TAPS:
+                    what = f"from the image to it, windows have more than {MOST_TAPS} taps on an axis"
+                    raise DescriptionError(what, where=f"{self.source or self.name}, {layer.name}")
 
     @cached_property
     def index(self) -> dict[str, int]:

@@ -12,13 +12,14 @@ from padviz.axis import Window
 from padviz.errors import PadvizError, SizeError
 from padviz.kernels import Array
 from padviz.network import Network, Resolved, backward, forward
-from padviz.tally import Core, Pull, Tally
+from padviz.tally import Core, Pull, Tally, limbs_for
 from padviz.wide import HOLDS
 
 Box = tuple[slice, slice]
 WHOLE: Box = slice(None), slice(None)
 MOST_NUMBERS = 1 << 27  # in one layer's array: 1 GiB
 MOST_BITS = 14_000  # of a count: what Python prints
+MOST_LIMBS = 64  # that counts of most networks need, and more
 MOST_STEM = 256  # the gain of maps that are followed in parts, which bounds how far these overlap
 
 
@@ -137,10 +138,21 @@ def _check_size(walk: Walk, i: int, limbs: int = 1) -> None:
 
 
 def _check_sizes(walk: Walk) -> None:
-    """Refuse at once what a later layer would be too large for."""
-    if max(walk.rows.sizes) * max(walk.cols.sizes) > MOST_NUMBERS:
-        for i in range(len(walk.network.layers)):
-            _check_size(walk, i)
+    """Refuse at once what a later layer would be too large for, with as many limbs as its counts may come to need."""
+    if max(walk.rows.sizes) * max(walk.cols.sizes) * MOST_LIMBS < MOST_NUMBERS:
+        return
+    bounds = dict.fromkeys(range(len(walk.network.layers)), 0)
+
+    def pull(i: int, most: int) -> int:
+        for made in (walk.rows.maps[i], walk.cols.maps[i]):
+            most *= made.transposed.gain if made else 1
+        bounds[i] = most
+        return most
+
+    backward(walk.network, dict.fromkeys(walk.targets, 1), pull)
+    for i, most in bounds.items():
+        wide = is_exact(walk) and most >= HOLDS
+        _check_size(walk, walk.network.layers[i].inputs[0] if i else 0, limbs_for(most) if wide else 1)
 
 
 @lru_cache(64)

@@ -53,10 +53,12 @@ def command(
     pixels = size or network.size
     if margin:
         from padviz.fields import margins
+        from padviz.network import upto
         from padviz.schemes import with_padding
 
         wanted = options.known_layers(network, layers)
-        rows = [row for row in margins(with_padding(network, padding), pixels) if row.layer in wanted]
+        followed = upto(network, layers) if layers else network
+        rows = [row for row in margins(with_padding(followed, padding), pixels) if row.layer in wanted]
         options.put(_margins(rows, network.name, pixels, format_), output, overwrite)
         return
     from padviz.draw import PICTURE_SUFFIXES

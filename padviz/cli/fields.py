@@ -41,17 +41,19 @@ def command(
     """
     from padviz.draw import PICTURE_SUFFIXES
     from padviz.fields import fields_of_units, receptive_fields
+    from padviz.network import upto
 
     if output is not None:
         options.checked_output(output, PICTURE_SUFFIXES, overwrite)
     network = options.load_as(model, size)
     pixels = size or network.size
     wanted = options.known_layers(network, layers)
-    rows = [row for row in receptive_fields(network, pixels) if row.layer in wanted]
+    followed = upto(network, layers) if layers else network
+    rows = [row for row in receptive_fields(followed, pixels) if row.layer in wanted]
     if output is not None:
         from padviz import draw, panels
 
-        shown = {name: fields_of_units(network, pixels, name) for name in layers or network.targets}
+        shown = {name: fields_of_units(followed, pixels, name) for name in layers or network.targets}
         draw.save(panels.fields(shown, pixels, network.title), output)
     click.echo(_text(rows, network, pixels, format_, output))
 
