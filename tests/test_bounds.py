@@ -59,6 +59,12 @@ layers = [
     {op = "conv", name = "d", kernel = 3, padding = 1},
 ]
 """
+FINER = """
+layers = [
+    {op = "resize", name = "r", scale = "100000007/75000000"},
+    {op = "conv", name = "a", kernel = 3, padding = 1},
+]
+"""
 LIMITED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
@@ -70,6 +76,7 @@ main()
 def limited(*args: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """A command that may take 3 GB of addresses, of which libraries take most, and a minute of a busy machine."""
     (folder / "net.toml").write_text(FINE)
+    (folder / "finer.toml").write_text(FINER)
     (folder / "many.toml").write_text(MANY)
     command = [sys.executable, "-c", LIMITED, *args]
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
@@ -83,6 +90,12 @@ def limited(*args: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def test_a_period_of_a_hundred_million_units_costs_nothing(command: str, tmp_path: Path) -> None:
     name, *options = command.split()
     run = limited(name, "net.toml", "--size", "224", *options, folder=tmp_path)
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["usage", "coverage", "uneven", "taps", "layers"])
+def test_a_period_of_one_resize_costs_nothing(command: str, tmp_path: Path) -> None:
+    run = limited(command, "finer.toml", "--size", "224", folder=tmp_path)
     assert (run.returncode, run.stderr) == (0, "")
 
 
