@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from padviz.cli.signals import code_of, handle_signals, release_signals
@@ -23,7 +24,9 @@ def main() -> None:
             raise
         sys.stderr.write("padviz: interrupted\n" if code_of(0) == 130 else "")
     release_signals()
-    sys.exit(code_of(code))
+    if Ended.received:  # a library that was interrupted while it loaded may crash where it is taken down
+        os._exit(code_of(code))
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from padviz.sources import load_at
 
 Interval = tuple[int, int]
 MOST_PERIOD = 1 << 16  # units of a layer that are followed one by one
+MOST_KEPT = 1 << 20  # of all layers together
 Barrier = tuple[str, str]  # a layer behind which each position depends on all, and why
 
 
@@ -205,7 +206,7 @@ def fields_of_units(network: Network, size: Size, layer: str) -> dict[str, tuple
 def _reaches(network: Network, axis: int, size: tuple[int, int]) -> list[Reach]:
     """The reach of every layer on one axis."""
     sizes = resolve(network, axis, size[axis]).sizes
-    found = [Reach(((0, 0),), 1)]
+    found, kept = [Reach(((0, 0),), 1)], 0
     for i, layer in enumerate(network.layers[1:], start=1):
         entering, op = [found[j] for j in layer.inputs], layer.ops[axis]
         try:
@@ -214,6 +215,8 @@ def _reaches(network: Network, axis: int, size: tuple[int, int]) -> list[Reach]:
             else:
                 n = sizes[layer.inputs[0]]
                 found.append(entering[0] if op is None else _through(op, entering[0], n, sizes[i], layer.name))
+            kept += len(found[-1].seen)
+            _check_period(len(found[-1].seen) if kept <= MOST_KEPT else kept)
         except SizeError as error:
             raise SizeError(error.what, where=f"{network.name}, {layer.name}", hint=error.hint) from None
     return found

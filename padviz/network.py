@@ -98,7 +98,9 @@ class Network:
                 taps += taps_of(layer.ops[axis])
                 if taps > MOST_TAPS:
                     what = f"from the image to it, windows have more than {MOST_TAPS} taps on an axis"
-                    raise DescriptionError(what, where=f"{self.source or self.name}, {layer.name}")
+                    raise DescriptionError(
+                        what, where=f"{self.name}, {layer.name}", hint="use fewer or smaller windows"
+                    )
 
     @cached_property
     def index(self) -> dict[str, int]:

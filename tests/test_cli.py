@@ -272,7 +272,7 @@ HOSTILE = {
     ),
     "growing maps": (toml(", ".join(['{op = "resize", scale = 1000}'] * 9)), "its output would have"),
     "huge steps": (toml(", ".join(['{op = "convtranspose", kernel = 2, stride = 100000}'] * 99)), "output would have"),
-    "wide padding": (toml(", ".join(['{op = "conv", kernel = 4096, padding = 100000}'] * 60)), "output would have"),
+    "wide padding": (toml(", ".join(['{op = "conv", kernel = 16, padding = 100000}'] * 60)), "output would have"),
     "deep counts": (toml(", ".join(['{op = "conv", kernel = 3, padding = 1}'] * 5000), "size = 8"), "4000 digits"),
     "deep blocks": (
         toml('{op = "block", use = "b0", name = "x"}', "[blocks]\n")

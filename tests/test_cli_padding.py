@@ -280,6 +280,7 @@ def test_margins() -> None:
             "kind": "add",
             "units": {"top": 7, "bottom": 6, "left": 7, "right": 6},
             "pixels": {"top": 224, "bottom": 192, "left": 224, "right": 192},
+            "none": {"height": None, "width": None},
         }
     ]
     valid = json.loads(run("coverage", "vgg16", "--margin", "--padding", "valid", "--format", "json").stdout)
