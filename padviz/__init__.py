@@ -8,43 +8,48 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from padviz import hooks
 from padviz.errors import PadvizError
+from padviz.version import __version__
 
 if TYPE_CHECKING:
-    from padviz.counts import CountMap, Summary
-    from padviz.even import EvenSizes, even_sizes
-    from padviz.exporting import export
-    from padviz.fields import ReceptiveField, receptive_fields
-    from padviz.network import Layer, Network
-    from padviz.padding import Ledger, TapExposure, ledger, tap_exposure
-    from padviz.paths import coverage, usage
+    from padviz.api import coverage, even_sizes, ledger, receptive_fields, tap_exposure, usage
+    from padviz.audit.even_sizes import EvenSizes
+    from padviz.audit.ledger import Ledger
+    from padviz.audit.receptive_fields import ReceptiveField
+    from padviz.audit.tap_exposure import TapExposure
+    from padviz.counting.count_map import CountMap
+    from padviz.counting.summary import Summary
+    from padviz.exports.run import export
+    from padviz.files.counts import read_counts
+    from padviz.network.layer import Layer
+    from padviz.network.network import Network
     from padviz.sources import load
-    from padviz.store import read_counts
 
-__version__ = "0.1.0"
 __all__ = [
     "CountMap", "EvenSizes", "Layer", "Ledger", "Network", "PadvizError", "ReceptiveField", "Summary", "TapExposure",
-    "coverage", "even_sizes", "export", "ledger", "load", "read_counts", "receptive_fields", "tap_exposure", "usage",
+    "__version__", "coverage", "even_sizes", "export", "ledger", "load", "read_counts", "receptive_fields",
+    "tap_exposure", "usage",
 ]  # fmt: skip
 
 _HOMES = {
-    "CountMap": "padviz.counts",
-    "EvenSizes": "padviz.even",
-    "Layer": "padviz.network",
-    "Ledger": "padviz.padding",
-    "Network": "padviz.network",
-    "ReceptiveField": "padviz.fields",
-    "Summary": "padviz.counts",
-    "TapExposure": "padviz.padding",
-    "coverage": "padviz.paths",
-    "even_sizes": "padviz.even",
-    "export": "padviz.exporting",
-    "ledger": "padviz.padding",
+    "CountMap": "padviz.counting.count_map",
+    "EvenSizes": "padviz.audit.even_sizes",
+    "Layer": "padviz.network.layer",
+    "Ledger": "padviz.audit.ledger",
+    "Network": "padviz.network.network",
+    "ReceptiveField": "padviz.audit.receptive_fields",
+    "Summary": "padviz.counting.summary",
+    "TapExposure": "padviz.audit.tap_exposure",
+    "coverage": "padviz.api",
+    "even_sizes": "padviz.api",
+    "export": "padviz.exports.run",
+    "ledger": "padviz.api",
     "load": "padviz.sources",
-    "read_counts": "padviz.store",
-    "receptive_fields": "padviz.fields",
-    "tap_exposure": "padviz.padding",
-    "usage": "padviz.paths",
+    "read_counts": "padviz.files.counts",
+    "receptive_fields": "padviz.api",
+    "tap_exposure": "padviz.api",
+    "usage": "padviz.api",
 }
 
 
@@ -56,3 +61,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *_HOMES])
+
+
+hooks.heatmap = lambda: import_module("padviz.figures.heatmap")

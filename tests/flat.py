@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from padviz.axis import Adaptive, Op, Resize, Transposed, Window
-from padviz.network import Network
+from padviz.axis.operations import Adaptive, Op, Transposed, Window
+from padviz.axis.resize import Resize
+from padviz.network.network import Network
 
 
 def flat_steps(network: Network) -> list[dict[str, Any]]:

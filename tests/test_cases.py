@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import padviz
-from padviz.sources.config import parse
+from padviz.sources.toml.build import parse
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.toml"))
 GRIDS = [(path, scheme) for path in CASES for scheme in tomllib.loads(path.read_text())["usage"]]

@@ -10,9 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import padviz
-from padviz.axis import MODES, AxisMap, SizeError, Window, axis_map
-from padviz.kernels import apply
-from padviz.sources.config import parse
+from padviz.axis.build import axis_map
+from padviz.axis.operations import Window
+from padviz.axis.padding_modes import MODES
+from padviz.engine.apply import apply
+from padviz.engine.axis_map import AxisMap
+from padviz.errors import SizeError
+from padviz.sources.toml.build import parse
 from tests import naive
 from tests.strategies import networks
 

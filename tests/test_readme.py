@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import padviz
-from tests.test_cli import run
-from tests.test_cli_foreign import plain as plain_file
+from tests.cli.test_cli import run
+from tests.cli.test_cli_foreign import plain as plain_file
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 COMMANDS = re.findall(r"^    padviz (.*?)(?: +#.*)?$", README, re.MULTILINE)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import padviz
-from padviz import kernels
+from padviz.engine import apply
 
 WARN = "import warnings\nwarnings.warn('old', DeprecationWarning)"
 
 
-@pytest.mark.parametrize("module", ["padviz", "padviz.draw", "padviz.sources.torch_module"])
+@pytest.mark.parametrize("module", ["padviz", "padviz.figures.heatmap", "padviz.sources.torch.load"])
 def test_a_warning_that_padviz_raises_is_an_error(module: str) -> None:
     with pytest.raises(DeprecationWarning, match="old"):
         exec(WARN, {"__name__": module})
@@ -32,7 +32,7 @@ def test_a_warning_that_padviz_makes_a_library_raise_is_an_error(monkeypatch: py
 
 def test_a_warning_of_compiled_code_is_an_error() -> None:
     with pytest.raises(DeprecationWarning, match="old"):
-        warnings.warn_explicit("old", DeprecationWarning, kernels.__file__, 1)
+        warnings.warn_explicit("old", DeprecationWarning, apply.__file__, 1)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from padviz.cli import options
 from padviz.errors import OptionError, PadvizError
 
 if TYPE_CHECKING:
-    from padviz.counts import CountMap
-    from padviz.network import Network
+    from padviz.counting.count_map import CountMap
+    from padviz.network.network import Network
 
 Item = tuple[str, "CountMap | PadvizError"]
 
@@ -51,7 +51,7 @@ def command(
       padviz compare vgg19 --size 128 --padding zero,reflect,symmetric,partial
       padviz compare resnet50 --size 64,128,224
     """
-    from padviz.draw import PICTURE_SUFFIXES, save
+    from padviz.figures.canvas import PICTURE_SUFFIXES, save
 
     if output is not None:
         options.checked_output(output, PICTURE_SUFFIXES, overwrite)
@@ -65,7 +65,7 @@ def command(
     (varies,) = lists
     items = _items(given, varies)
     path = output or Path("-".join([Path(given["model"][0] or "").stem if model else "networks", "compare.png"]))
-    from padviz import panels
+    from padviz.figures import panels
 
     save(panels.compared(items, varies, scale, cmap), path)
     click.echo(_text(items, varies, path, format_))
@@ -78,42 +78,42 @@ def _list(text: str | None) -> list[str | None]:
 
 def _items(given: dict[str, list[str | None]], varies: str) -> list[Item]:
     """Each value of the list with its map, or with the error in its place."""
-    from padviz.paths import usages
+    from padviz.counting.usage import usages
 
     sizes = [None if size is None else options.SizeType().convert(size, None, None) for size in given["size"]]
     pairs = [(_loaded(name or "", size), size) for name in given["model"] for size in sizes]
     if len(sizes) > 1:
         for network, _ in pairs[:1]:
-            if not isinstance(network, str):
+            if not isinstance(network, PadvizError):
                 options.warn_if_baked(network)
     choices = [(*pair, padding, layer) for pair in pairs for padding in given["padding"] for layer in given["layer"]]
     return [*zip([value or "" for value in given[varies]], usages(choices), strict=True)]
 
 
-def _loaded(name: str, size: tuple[int, int] | None) -> Network | str:
-    """The network, or a name that counting will say what is wrong with, in its place."""
+def _loaded(name: str, size: tuple[int, int] | None) -> Network | PadvizError:
+    """The network, or in its place why there is none."""
     try:
         return options.load_as(name, size)
-    except PadvizError:
-        return name
+    except PadvizError as error:
+        return error
 
 
 def _text(items: list[Item], varies: str, path: Path, format_: str) -> str:
-    from padviz import tables
+    from padviz.files import documents, tables
 
     if format_ == "json":
-        from padviz.render import comparison_facts
+        from padviz.exports.render import comparison_facts
 
-        return tables.to_json({"schema_version": 1, **comparison_facts(items, varies), "files": [str(path)]})
+        return documents.to_json({"schema_version": 1, **comparison_facts(items, varies), "files": [str(path)]})
     columns = (varies, "max", "corner/max", "below half", "asymmetry", "skew", "note")
     rows = [(label, *_figures(found, rounded=format_ == "table")) for label, found in items]
     if format_ == "csv":
-        return tables.to_csv(columns, rows)
+        return documents.to_csv(columns, rows)
     return f"{tables.to_table(columns, rows)}\n\n{tables.to_facts([('file', str(path))])}"
 
 
 def _figures(found: CountMap | PadvizError, rounded: bool) -> tuple[Any, ...]:
-    from padviz import tables
+    from padviz.files import tables
 
     if isinstance(found, PadvizError):
         return None, None, None, None, None, f"cannot run: {found.where}: {found.what}"

@@ -24,7 +24,7 @@ def command(model: str, size: tuple[int, int] | None, output: Path | None, overw
     Example:
       padviz convert resnet18 -o net.toml
     """
-    from padviz.sources.writer import to_toml
+    from padviz.sources.toml.write import to_toml
 
     if output is not None:
         options.checked_output(output, (".toml",), overwrite)

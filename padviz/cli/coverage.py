@@ -11,8 +11,8 @@ from padviz.cli import options
 from padviz.errors import OptionError
 
 if TYPE_CHECKING:
-    from padviz.counts import CountMap
-    from padviz.fields import Barrier, Margin
+    from padviz.audit.border_margins import Barrier, Margin
+    from padviz.counting.count_map import CountMap
 
 
 @click.command(name="coverage", short_help="What share of each unit's paths starts at real pixels, not padding.")
@@ -52,19 +52,19 @@ def command(
     network = options.load_as(model, size)
     pixels = size or network.size
     if margin:
-        from padviz.fields import margins
-        from padviz.network import upto
-        from padviz.schemes import with_padding
+        from padviz.audit.border_margins import margins
+        from padviz.network.rewrites import with_padding
+        from padviz.network.targets import upto
 
         wanted = options.known_layers(network, layers)
         followed = upto(network, layers) if layers else network
         rows = [row for row in margins(with_padding(followed, padding), pixels) if row.layer in wanted]
         options.put(_margins(rows, network.name, pixels, format_), output, overwrite)
         return
-    from padviz.draw import PICTURE_SUFFIXES
-    from padviz.network import names_of
-    from padviz.paths import coverages
-    from padviz.store import COUNT_SUFFIXES
+    from padviz.counting.coverage import coverages
+    from padviz.figures.canvas import PICTURE_SUFFIXES
+    from padviz.files.counts import COUNT_SUFFIXES
+    from padviz.network.targets import names_of
 
     targets = names_of(layers or None, network)
     if output is not None:
@@ -79,17 +79,20 @@ def command(
 
 
 def _write(found: tuple[CountMap, ...], path: Path, cmap: str) -> None:
-    from padviz import draw, panels, store
+    from padviz.figures import panels
+    from padviz.figures.canvas import save
+    from padviz.figures.heatmap import heatmap
+    from padviz.files.counts import COUNT_SUFFIXES, write_counts
 
-    if path.suffix.lower() in store.COUNT_SUFFIXES and len(found) == 1:
-        store.write_counts(found[0], path)
+    if path.suffix.lower() in COUNT_SUFFIXES and len(found) == 1:
+        write_counts(found[0], path)
     else:
-        draw.save(draw.heatmap(found[0], cmap) if len(found) == 1 else panels.strip(found, cmap), path)
+        save(heatmap(found[0], cmap) if len(found) == 1 else panels.strip(found, cmap), path)
 
 
 def _shares(found: tuple[CountMap, ...], path: Path, format_: str) -> str:
     """The figures of coverage maps: counts are exact, shares are floats."""
-    from padviz import tables
+    from padviz.files import documents, tables
 
     columns = ("layer", "height", "width", "full", "max", "min", "share mean", "share centre", "share corner")
     rows = []
@@ -98,13 +101,13 @@ def _shares(found: tuple[CountMap, ...], path: Path, format_: str) -> str:
         shares = each.total / full / (height * width), each.at(height // 2, width // 2) / full, each.at(0, 0) / full
         rows.append((each.target.layer, height, width, full, each.max, each.min, *shares))
     if format_ == "csv":
-        return tables.to_csv(columns, rows)
+        return documents.to_csv(columns, rows)
     network, size = found[0].network, found[0].size
     if format_ == "json":
         listed = [dict(zip([column.replace(" ", "_") for column in columns], row, strict=True)) for row in rows]
         head: dict[str, Any] = {"schema_version": 1, "network": network.name, "size": list(size)}
         head |= {"padding": found[0].padding, "pooling": found[0].pooling, "layers": listed, "files": [str(path)]}
-        return tables.to_json(head)
+        return documents.to_json(head)
     cells = [(row[0], f"{row[1]} x {row[2]}", _rounded(row[3]), row[5] / (row[3] or 1), *row[6:]) for row in rows]
     title = f"{network.title}, {size[0]} x {size[1]}: share of each unit's paths that starts at real pixels"
     table = tables.to_table(("layer", "units", "paths", "least", "mean", "centre", "corner"), cells, title)
@@ -112,14 +115,14 @@ def _shares(found: tuple[CountMap, ...], path: Path, format_: str) -> str:
 
 
 def _rounded(value: int | float) -> str:
-    from padviz import tables
+    from padviz.files import tables
 
     return tables.rounded(int(value)) if value >= 10**6 else f"{value:,.4g}" if value % 1 else f"{int(value):,}"
 
 
 def _margins(rows: list[Margin], network: str, size: tuple[int, int], format_: str) -> str:
     """Units and pixels at the top, bottom, left and right; behind what makes all positions depend on all, no pixels."""
-    from padviz import tables
+    from padviz.files import documents, tables
 
     sides = ("top", "bottom", "left", "right")
     none = (None, None)
@@ -128,7 +131,7 @@ def _margins(rows: list[Margin], network: str, size: tuple[int, int], format_: s
         columns = ("layer", "kind", *(f"units {side}" for side in sides), *(f"pixels {side}" for side in sides))
         columns += ("none height", "none width")
         stops = [[_barrier(stop) for stop in (row.barrier_height, row.barrier_width)] for row in rows]
-        return tables.to_csv(columns, [(*cell, *stop) for cell, stop in zip(cells, stops, strict=True)])
+        return documents.to_csv(columns, [(*cell, *stop) for cell, stop in zip(cells, stops, strict=True)])
     if format_ == "json":
         listed = [
             {"layer": row[0], "kind": row[1]}
@@ -136,7 +139,7 @@ def _margins(rows: list[Margin], network: str, size: tuple[int, int], format_: s
             | {"none": {"height": _fact(each.barrier_height), "width": _fact(each.barrier_width)}}
             for row, each in zip(cells, rows, strict=True)
         ]
-        return tables.to_json({"schema_version": 1, "network": network, "size": list(size), "layers": listed})
+        return documents.to_json({"schema_version": 1, "network": network, "size": list(size), "layers": listed})
     pairs = []
     for row in rows:
         said = ("", "", _barrier(row.barrier_height), _barrier(row.barrier_width))

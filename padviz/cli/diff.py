@@ -40,8 +40,8 @@ def command(
       padviz diff mobilenet_v1 --size 224 --same
       padviz diff vgg16 vgg19 --size 224
     """
-    from padviz import tables
-    from padviz.compare import differences
+    from padviz.audit.differences import differences
+    from padviz.files import documents, tables
 
     if model_b is None and not same:
         raise OptionError("there is nothing to compare with", where="MODEL_B", hint="name one, or add --same")
@@ -56,9 +56,9 @@ def command(
         keys = ("layer_a", "layer_b", "axis", "what", "a", "b")
         listed = [dict(zip(keys, row, strict=True)) for row in rows]
         head = {"schema_version": 1, "networks": [first.name, second.name], "same": same, "size": list(pixels)}
-        text = tables.to_json({**head, "differences": listed})
+        text = documents.to_json({**head, "differences": listed})
     elif format_ == "csv":
-        text = tables.to_csv(columns, rows)
+        text = documents.to_csv(columns, rows)
     else:
         names = f"{first.title} and {second.title}{' under SAME' if same else ''}, {pixels[0]} x {pixels[1]}"
         text = (

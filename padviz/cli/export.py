@@ -15,7 +15,7 @@ from padviz.cli import options
 from padviz.errors import OptionError, PadvizError
 
 if TYPE_CHECKING:
-    from padviz.batch import Outcome
+    from padviz.exports.batch import Outcome
 
 SAID = 20  # errors written out at the end
 
@@ -56,7 +56,7 @@ def command(
       padviz export resnet18 vgg11 --size 64:128:32 --padding zero,reflect -o maps
       padviz export resnet50 --size 224,225 --what usage,uneven,taps --format png,npz -o audit
     """
-    from padviz.exporting import export
+    from padviz.exports.run import export
     from padviz.sources import shadowing
 
     _checked_folder(output)
@@ -117,8 +117,8 @@ def _progress() -> Iterator[Callable[[Outcome, int], None] | None]:
 
 def _report(outcomes: Sequence[Outcome], folder: Path) -> None:
     """Say what was done, and end with 3 if something failed."""
-    from padviz import tables
-    from padviz.page import natural
+    from padviz.files import tables
+    from padviz.pages.gallery import natural
 
     states = [outcome.state for outcome in outcomes]
     facts: list[tuple[str, Any]] = [(state, states.count(state)) for state in ("made", "kept", "failed")]

@@ -11,8 +11,8 @@ import click
 from padviz.cli import options
 
 if TYPE_CHECKING:
-    from padviz.fields import AxisField, ReceptiveField
-    from padviz.network import Network, Size
+    from padviz.audit.receptive_fields import AxisField, ReceptiveField
+    from padviz.network.network import Network, Size
 
 
 @click.command(name="fields", short_help="Receptive field size, stride, padding and centre of every layer.")
@@ -39,9 +39,9 @@ def command(
     Example:
       padviz fields vgg16 --size 224
     """
-    from padviz.draw import PICTURE_SUFFIXES
-    from padviz.fields import fields_of_units, receptive_fields
-    from padviz.network import upto
+    from padviz.audit.receptive_fields import fields_of_units, receptive_fields
+    from padviz.figures.canvas import PICTURE_SUFFIXES
+    from padviz.network.targets import upto
 
     if output is not None:
         options.checked_output(output, PICTURE_SUFFIXES, overwrite)
@@ -51,24 +51,25 @@ def command(
     followed = upto(network, layers) if layers else network
     rows = [row for row in receptive_fields(followed, pixels) if row.layer in wanted]
     if output is not None:
-        from padviz import draw, panels
+        from padviz.figures import field_boxes
+        from padviz.figures.canvas import save
 
         shown = {name: fields_of_units(followed, pixels, name) for name in layers or network.targets}
-        draw.save(panels.fields(shown, pixels, network.title), output)
+        save(field_boxes.fields(shown, pixels, network.title), output)
     click.echo(_text(rows, network, pixels, format_, output))
 
 
 def _text(rows: list[ReceptiveField], network: Network, size: Size, format_: str, output: Path | None) -> str:
-    from padviz import tables
+    from padviz.files import documents, tables
 
     if format_ == "json":
         head = {"schema_version": 1, "network": network.name, "size": list(size)}
         files = [str(output)] if output else []
-        return tables.to_json({**head, "layers": [_layer(row) for row in rows], "files": files})
+        return documents.to_json({**head, "layers": [_layer(row) for row in rows], "files": files})
     columns = ("layer", "kind", "size", "stride", "padding", "centre", "branches part at")
     cells = [_row(row) for row in rows]
     if format_ == "csv":
-        return tables.to_csv(columns, cells)
+        return documents.to_csv(columns, cells)
     return tables.to_table(columns, cells, f"{network.title}, {size[0]} x {size[1]}, in input pixels")
 
 

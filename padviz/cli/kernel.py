@@ -12,7 +12,7 @@ from padviz.cli import options
 from padviz.errors import OptionError
 
 if TYPE_CHECKING:
-    from padviz.illustrate import Illustration
+    from padviz.audit.one_layer import Illustration
 
 MOST = 16  # rows and columns that fit on a screen
 
@@ -45,8 +45,8 @@ def command(
       padviz kernel --padding symmetric,reflect --size 5
       padviz kernel --padding partial --pixel 0,0
     """
-    from padviz.draw import PICTURE_SUFFIXES
-    from padviz.illustrate import illustrate
+    from padviz.audit.one_layer import illustrate
+    from padviz.figures.canvas import PICTURE_SUFFIXES
 
     if output is not None:
         options.checked_output(output, PICTURE_SUFFIXES, overwrite)
@@ -57,10 +57,10 @@ def command(
     if at is not None:
         shown[0].taps(*at)
     if output is not None:
-        from padviz import panels
-        from padviz.draw import save
+        from padviz.figures import kernel_cells
+        from padviz.figures.canvas import save
 
-        save(panels.kernels(shown, at, cmap), output)
+        save(kernel_cells.kernels(shown, at, cmap), output)
     click.echo("\n\n".join(_text(each, at) for each in shown))
 
 

@@ -21,9 +21,10 @@ def command(model: str, size: tuple[int, int] | None, padding: str | None, forma
     Example:
       padviz layers resnet50 --size 224
     """
-    from padviz import tables
-    from padviz.network import as_size, layer_rows
-    from padviz.schemes import with_padding
+    from padviz.files import documents, tables
+    from padviz.network.listing import layer_rows
+    from padviz.network.network import as_size
+    from padviz.network.rewrites import with_padding
 
     network = options.load_as(model, size)
     height, width = as_size(size or network.size)
@@ -32,12 +33,12 @@ def command(model: str, size: tuple[int, int] | None, padding: str | None, forma
     if format_ == "json":
         listed = [dict(zip(columns, row, strict=True)) for row in rows]
         click.echo(
-            tables.to_json({"schema_version": 1, "network": network.name, "size": [height, width], "layers": listed})
+            documents.to_json({"schema_version": 1, "network": network.name, "size": [height, width], "layers": listed})
         )
         return
     flat = [[_text(cell) for cell in row] for row in rows]
     if format_ == "csv":
-        click.echo(tables.to_csv(columns, flat))
+        click.echo(documents.to_csv(columns, flat))
     else:
         short = [column.replace("padding", "pads") for column in columns]
         click.echo(tables.to_table(short, flat, f"{network.title}, {height} x {width}"))

@@ -16,8 +16,8 @@ def command(format_: str) -> None:
     Example:
       padviz networks
     """
-    from padviz import tables
-    from padviz.sources.config import load_config, zoo
+    from padviz.files import documents, tables
+    from padviz.sources.toml.load import load_config, zoo
 
     columns = ("name", "title", "size", "layers", "source")
     rows = []
@@ -27,8 +27,8 @@ def command(format_: str) -> None:
     if format_ == "table":
         click.echo(tables.to_table(columns, rows))
     elif format_ == "csv":
-        click.echo(tables.to_csv(columns, rows))
+        click.echo(documents.to_csv(columns, rows))
     else:
         click.echo(
-            tables.to_json({"schema_version": 1, "networks": [dict(zip(columns, r, strict=True)) for r in rows]})
+            documents.to_json({"schema_version": 1, "networks": [dict(zip(columns, r, strict=True)) for r in rows]})
         )

@@ -13,7 +13,7 @@ import click
 from padviz.errors import OptionError, printable
 
 if TYPE_CHECKING:
-    from padviz.network import Network
+    from padviz.network.network import Network
 
 NEUTRAL = "padviz.neutral"
 SAID = "padviz.said"
@@ -59,7 +59,7 @@ def _positions(text: str) -> int | slice:
 
 def _remember(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> None:
     if value:
-        from padviz.sources.moving import checked_neutral
+        from padviz.sources.tracing.moving import checked_neutral
 
         checked_neutral(value)
     ctx.meta[NEUTRAL] = value
@@ -111,7 +111,7 @@ def format_of(*names: str) -> Option:
 
 def load_as(model: str, size: tuple[int, int] | None = None, same: bool = False) -> Network:
     """The network that MODEL names, laid out at `size` where it leaves that open, in the convention asked for."""
-    from padviz.schemes import with_same
+    from padviz.network.rewrites import with_same
     from padviz.sources import load, shadowing
 
     if line := shadowing(model):
@@ -144,7 +144,7 @@ def say_once(line: str) -> None:
 
 def warn_if_baked(network: Network, size: tuple[int, int] | None = None) -> None:
     """Say on stderr where another size, or a sweep over sizes, shows an exported file and not its original."""
-    from padviz.baked import notes_at
+    from padviz.network.baked import notes_at
 
     for note in notes_at(network, size):
         say_once(f"{network.name}: {note}")
@@ -184,7 +184,7 @@ def put(text: str, path: Path | None, overwrite: bool) -> None:
     if path is None:
         click.echo(text)
         return
-    from padviz.staging import aside
+    from padviz.files.atomic import aside
 
     with aside(checked_output(path, None, overwrite)) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")

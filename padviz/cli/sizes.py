@@ -38,8 +38,8 @@ def command(
     Example:
       padviz sizes resnet50 --range 64:1024
     """
-    from padviz import tables
-    from padviz.even import even_sizes
+    from padviz.audit.even_sizes import even_sizes
+    from padviz.files import documents, tables
 
     lo, hi = _range(range_)
     if output is not None:
@@ -53,9 +53,9 @@ def command(
     without = set(found.even_without_drops)
     if format_ == "json":
         keys = ("network", "range", "axis", "even", "even_without_drops", "rule", "rule_without_drops")
-        text = tables.to_json({"schema_version": 1, **{key: getattr(found, key) for key in keys}})
+        text = documents.to_json({"schema_version": 1, **{key: getattr(found, key) for key in keys}})
     elif format_ == "csv":
-        text = tables.to_csv(("size", "drops"), [(n, int(n not in without)) for n in found.even])
+        text = documents.to_csv(("size", "drops"), [(n, int(n not in without)) for n in found.even])
     else:
         facts: list[tuple[str, Any]] = [
             ("network", f"{network.title}, sizes {lo} to {hi}" + ("" if axis == "both" else f", {axis} alone")),

@@ -11,8 +11,8 @@ from padviz.cli import options
 from padviz.errors import OptionError
 
 if TYPE_CHECKING:
-    from padviz.network import Network, Size
-    from padviz.padding import TapExposure
+    from padviz.audit.tap_exposure import TapExposure
+    from padviz.network.network import Network, Size
 
 
 @click.command(name="taps", short_help="How often each tap of a window reads a real pixel instead of padding.")
@@ -41,8 +41,8 @@ def command(
     Example:
       padviz taps resnet50 --size 224
     """
-    from padviz.draw import PICTURE_SUFFIXES
-    from padviz.padding import tap_exposure
+    from padviz.audit.tap_exposure import tap_exposure
+    from padviz.figures.canvas import PICTURE_SUFFIXES
 
     if output is not None:
         options.checked_output(output, PICTURE_SUFFIXES, overwrite)
@@ -54,23 +54,24 @@ def command(
         what = f"{', '.join(layers)} has no taps" if layers else "has no window with several taps"
         raise OptionError(what, where=network.name, hint="convolutions and pools have; padviz layers lists them")
     if output is not None:
-        from padviz import draw, panels
+        from padviz.figures import panels
+        from padviz.figures.canvas import save
 
-        draw.save(panels.taps(rows, f"{network.title}, {pixels[0]} × {pixels[1]}"), output)
+        save(panels.taps(rows, f"{network.title}, {pixels[0]} × {pixels[1]}"), output)
     click.echo(_text(rows, network, pixels, format_, output))
 
 
 def _text(rows: list[TapExposure], network: Network, size: Size, format_: str, output: Path | None) -> str:
-    from padviz import tables
-    from padviz.padding import tap_facts
+    from padviz.audit.tap_exposure import tap_facts
+    from padviz.files import documents, tables
 
     if format_ == "json":
         head = {"schema_version": 1, "network": network.name, "size": list(size)}
         files = [str(output)] if output else []
-        return tables.to_json({**head, "layers": [tap_facts(row) for row in rows], "files": files})
+        return documents.to_json({**head, "layers": [tap_facts(row) for row in rows], "files": files})
     if format_ == "csv":
         keys = ("layer", "kind", "taps", "units", "least", "most", "left_right", "top_bottom", "uneven")
-        return tables.to_csv(keys, [(row.layer, row.kind, *_cells(row)) for row in rows])
+        return documents.to_csv(keys, [(row.layer, row.kind, *_cells(row)) for row in rows])
     columns = ("layer", "kind", "taps", "units", "least", "most", "imbalance")
     cells = []
     for row in rows:

@@ -11,9 +11,9 @@ from padviz.cli import options
 from padviz.errors import OptionError, printable
 
 if TYPE_CHECKING:
-    from padviz.even import Suggestion
-    from padviz.network import Network, Size
-    from padviz.padding import AxisPadding, LayerPadding, Ledger
+    from padviz.audit.even_sizes import Suggestion
+    from padviz.audit.ledger import AxisPadding, LayerPadding, Ledger
+    from padviz.network.network import Network, Size
 
 SCHEMA_VERSION = 1
 SOURCE = "Alsallakh et al., ICLR 2021"
@@ -61,8 +61,8 @@ def command(
       padviz uneven resnet50 --size 224
       padviz uneven resnet50 mobilenet_v1 --size 224 --size 225 --format markdown
     """
-    from padviz.draw import PICTURE_SUFFIXES
-    from padviz.padding import ledger
+    from padviz.audit.ledger import ledger
+    from padviz.figures.canvas import PICTURE_SUFFIXES
 
     drawn = output is not None and output.suffix.lower() in PICTURE_SUFFIXES
     if output is not None:
@@ -77,9 +77,10 @@ def command(
     results = [(model, network, ledger(network, size)) for model, size, network in read]
     text = {"json": _json, "csv": _csv, "markdown": _markdown, "github": _github(check), "table": _table}[format_]
     if output is not None and drawn:
-        from padviz import draw, panels
+        from padviz.figures import ledger_bars
+        from padviz.figures.canvas import save
 
-        draw.save(panels.padding(results[0][2], results[0][1].title), output)
+        save(ledger_bars.padding(results[0][2], results[0][1].title), output)
     options.put(text(results, all_), None if drawn else output, overwrite)
     if check and not all(found.even for _, _, found in results):
         raise SystemExit(1)
@@ -89,7 +90,7 @@ Result = tuple[str, "Network", "Ledger"]
 
 
 def _table(results: list[Result], all_: bool) -> str:
-    from padviz import tables
+    from padviz.files import tables
 
     parts = []
     for _, network, found in results:
@@ -101,19 +102,19 @@ def _table(results: list[Result], all_: bool) -> str:
 
 
 def _markdown(results: list[Result], all_: bool) -> str:
-    from padviz import tables
+    from padviz.files import documents
 
     parts = []
     for _, network, found in results:
         rows = [row for layer in _listed(found, all_) for row in _rows(layer, all_)]
-        table = [tables.to_markdown(COLUMNS, rows)] if rows else []
+        table = [documents.to_markdown(COLUMNS, rows)] if rows else []
         verdict = map(printable, _verdict(network, found))
         parts.append("\n\n".join([printable(f"### {network.title}, {_by(found.size)}"), *table, *verdict]))
     return "\n\n".join(parts)
 
 
 def _csv(results: list[Result], all_: bool) -> str:
-    from padviz import tables
+    from padviz.files import documents
 
     rows = []
     for _, _, found in results:
@@ -122,13 +123,13 @@ def _csv(results: list[Result], all_: bool) -> str:
                 shape = row.input, row.output, row.kernel, row.stride, row.dilation, *row.declared, *row.consumed
                 lost = row.dropped, row.skipped, row.overhang
                 rows.append((found.network, *found.size, layer.layer, layer.kind, axis, int(row.uneven), *shape, *lost))
-    return tables.to_csv(FLAT, rows)
+    return documents.to_csv(FLAT, rows)
 
 
 def _json(results: list[Result], all_: bool) -> str:
-    from padviz import tables
-    from padviz.even import nearest_even
-    from padviz.padding import ledger_facts
+    from padviz.audit.even_sizes import nearest_even
+    from padviz.audit.ledger import ledger_facts
+    from padviz.files import documents
 
     listed: list[dict[str, Any]] = []
     for _, network, found in results:
@@ -137,7 +138,7 @@ def _json(results: list[Result], all_: bool) -> str:
         if reported := _reported(network):
             entry["reported"] = reported
         listed.append(entry)
-    return tables.to_json({"schema_version": SCHEMA_VERSION, "results": listed})
+    return documents.to_json({"schema_version": SCHEMA_VERSION, "results": listed})
 
 
 def _github(check: bool) -> Any:
@@ -197,7 +198,7 @@ def _shows(layer: LayerPadding) -> str:
 
 def _verdict(network: Network, found: Ledger) -> list[str]:
     """Sentences: how many layers are uneven, what to do, what it costs, what it brought."""
-    from padviz.even import nearest_even
+    from padviz.audit.even_sizes import nearest_even
 
     count, windows = len(found.uneven), len(found.layers)
     lines = [f"Even: none of the {windows} windows that pad or stride reads more padding on one side."]

@@ -10,7 +10,8 @@ import click
 from padviz.cli import options
 
 if TYPE_CHECKING:
-    from padviz.counts import CountMap, Summary
+    from padviz.counting.count_map import CountMap
+    from padviz.counting.summary import Summary
 
 
 @click.command(name="usage", short_help="How often each input pixel is used: a heat map and its figures.")
@@ -43,9 +44,9 @@ def command(
       padviz usage vgg19 --size 512
       padviz usage resnet50 --size 300x400 --padding reflect -o counts.npz
     """
-    from padviz.draw import PICTURE_SUFFIXES
-    from padviz.paths import usage
-    from padviz.store import COUNT_SUFFIXES
+    from padviz.counting.usage import usage
+    from padviz.figures.canvas import PICTURE_SUFFIXES
+    from padviz.files.counts import COUNT_SUFFIXES
 
     if output is not None:
         options.checked_output(output, PICTURE_SUFFIXES + COUNT_SUFFIXES, overwrite)
@@ -59,11 +60,11 @@ def _show(counts: CountMap, path: Path, format_: str) -> None:
     """Print the figures of a map and the file they were drawn to."""
     from msgspec import to_builtins
 
-    from padviz import tables
+    from padviz.files import documents, tables
 
     summary = counts.summary()
     if format_ == "json":
-        click.echo(tables.to_json({**to_builtins(summary), "files": [str(path)]}))
+        click.echo(documents.to_json({**to_builtins(summary), "files": [str(path)]}))
         return
     corners = summary.corners
     facts: list[tuple[str, Any]] = [
@@ -98,7 +99,7 @@ def _counted(counts: CountMap) -> str:
 
 
 def _target(summary: Summary) -> str:
-    from padviz.counts import unit_text
+    from padviz.counting.summary import unit_text
 
     layers, shapes = summary.target.layer, summary.target.shape
     if isinstance(layers, str):
@@ -108,9 +109,11 @@ def _target(summary: Summary) -> str:
 
 
 def _write(counts: CountMap, path: Path, cmap: str) -> None:
-    from padviz import draw, store
+    from padviz.figures.canvas import save
+    from padviz.figures.heatmap import heatmap
+    from padviz.files.counts import COUNT_SUFFIXES, write_counts
 
-    if path.suffix.lower() in store.COUNT_SUFFIXES:
-        store.write_counts(counts, path)
+    if path.suffix.lower() in COUNT_SUFFIXES:
+        write_counts(counts, path)
     else:
-        draw.save(draw.heatmap(counts, cmap), path)
+        save(heatmap(counts, cmap), path)

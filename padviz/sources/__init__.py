@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from padviz.errors import DescriptionError, UnknownName
-from padviz.network import Network, Size, as_size
-from padviz.sources.moving import checked_neutral
+from padviz.network.network import Network, Size, as_size
+from padviz.sources.tracing.moving import checked_neutral
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,9 +25,19 @@ WAYS = "name the code that makes the module, as package.module:attribute, or exp
 def load(source: str | Path | Network | nn.Module, neutral: Iterable[str] = (), size: Size | None = None) -> Network:
     """Load a network: a name of the zoo, a TOML or ONNX file, a PyTorch module, or a network as it is.
 
-    A PyTorch module may be named, as in "torchvision.models:resnet50". `neutral` names operations of foreign networks
-    that padviz does not know, to treat as acting on each position alone; none that moves positions may be among them.
-    `size` is what a foreign network is laid out at where it leaves its input open.
+    Parameters
+    ----------
+    source : str, Path, torch.nn.Module or Network
+        A module may be named, as in "torchvision.models:resnet50".
+    neutral : iterable of str
+        Operations of foreign networks that padviz does not know, to treat as acting on each position alone; none that
+        moves positions may be among them.
+    size : (height, width), optional
+        What a foreign network is laid out at where it leaves its input open, in pixels.
+
+    Returns
+    -------
+    Network
 
     Raises
     ------
@@ -47,21 +57,21 @@ def load(source: str | Path | Network | nn.Module, neutral: Iterable[str] = (), 
             return _from_torch(source, neutral, size)
         raise UnknownName(f"{source!r} is no network", hint="use a name of the zoo, or the path of a TOML file")
     if str(source).lower().endswith(".onnx"):
-        from padviz.sources.onnx_file import load_onnx
+        from padviz.sources.onnx.load import load_onnx
 
         return load_onnx(source, neutral, size)
     if isinstance(source, str) and MODULE.fullmatch(source):
         return _from_torch(source, neutral, size)
     if str(source).lower().endswith(WEIGHTS):
         raise DescriptionError("holds weights, or pickled code that padviz does not run", where=str(source), hint=WAYS)
-    from padviz.sources.config import load_config
+    from padviz.sources.toml.load import load_config
 
     return load_config(source)
 
 
 def _from_torch(source: nn.Module | str, neutral: Iterable[str], size: Size | None) -> Network:
     try:
-        from padviz.sources.torch_module import load_module
+        from padviz.sources.torch.load import load_module
     except ImportError:
         raise DescriptionError(
             "needs PyTorch", where=str(source), hint="install it: pip install 'padviz[torch]'"

@@ -22,8 +22,9 @@ import numpy as np
 
 import padviz
 from padviz.errors import PadvizError
-from padviz.manifest import expand, read_manifest
-from padviz.network import Network
+from padviz.exports.items import expand
+from padviz.exports.manifest import read_manifest
+from padviz.network.network import Network
 from tests import naive
 from tests.flat import flat_steps
 from tests.soak.mutants import NET, mutant

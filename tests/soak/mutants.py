@@ -110,7 +110,7 @@ def damaged_graph(rng: Random) -> bytes:
     """A graph whose text was changed so that it can still be written."""
     from onnx import parser
 
-    from tests.test_onnx_ops import GRAPHS, MEANS, model_of
+    from tests.sources.test_onnx_ops import GRAPHS, MEANS, model_of
 
     while True:
         _, opset, body = rng.choice(GRAPHS + MEANS)
@@ -139,7 +139,7 @@ def descriptions() -> list[str]:
 @cache
 def models() -> list[bytes]:
     """Small graphs as files."""
-    from tests.test_onnx_ops import GRAPHS, MEANS, model_of
+    from tests.sources.test_onnx_ops import GRAPHS, MEANS, model_of
 
     return [model_of(body, int(opset.split()[0])).SerializeToString() for _, opset, body in GRAPHS + MEANS]
 
@@ -150,7 +150,7 @@ def counts_files() -> list[bytes]:
     import tempfile
 
     import padviz
-    from padviz.store import write_counts
+    from padviz.files.counts import write_counts
 
     found = []
     with tempfile.TemporaryDirectory() as folder:

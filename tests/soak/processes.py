@@ -35,7 +35,7 @@ CODES = {signal.SIGINT: (130, -2), signal.SIGTERM: (143, -15)}  # a shell says 1
 
 @cache
 def onnx_file() -> bytes:
-    from tests.test_onnx_ops import model_of
+    from tests.sources.test_onnx_ops import model_of
 
     names = ["x", *(f"n{i}" for i in range(60)), "y"]
     lines = [f"{b} = Conv <pads = [1, 1, 1, 1]> ({a}, w3x3)" for a, b in pairwise(names)]

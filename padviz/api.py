@@ -1,0 +1,270 @@
+"""The functions of `import padviz` that take a network: each loads what a person names, once, and calls a room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from padviz.network.network import Network
+from padviz.sources import load, load_at
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from padviz.audit.even_sizes import EvenSizes
+    from padviz.audit.ledger import Ledger
+    from padviz.audit.receptive_fields import ReceptiveField
+    from padviz.audit.tap_exposure import TapExposure
+    from padviz.counting.count_map import CountMap
+
+
+def coverage(
+    network: str | Path | Network | nn.Module,
+    size: int | Sequence[int] | None = None,
+    padding: str | None = None,
+    layer: str | None = None,
+    pooling: str = "count",
+    *,
+    engine: str = "auto",
+) -> CountMap:
+    """Count the paths that reach each unit of a layer from real pixels, not padding.
+
+    Parameters
+    ----------
+    network, size, padding, pooling, engine
+        As for `usage`.
+    layer : str, optional
+        The layer whose units are looked at; the last feature map by default.
+
+    Returns
+    -------
+    CountMap
+        With `.counts` of the layer's shape, `.full`, what a unit far from padding has, and `.share`.
+
+    Raises
+    ------
+    PadvizError
+        For a network, size or option that cannot be used.
+
+    Notes
+    -----
+    Coverage is the adjoint of usage: over the layer it sums to what usage sums to over the image.
+    Source: Alsallakh et al., ICLR 2021: the geometric side of its line artifacts in feature maps.
+
+    Examples
+    --------
+    >>> import padviz
+    >>> found = padviz.coverage("vgg19", 64, layer="features.2")
+    >>> found.full, int(found.counts[0, 0]), int(found.counts[9, 9])
+    (81, 25, 81)
+    """
+    from padviz.counting.coverage import coverage
+
+    return coverage(*load_at(network, size), padding, layer, pooling, engine=engine)
+
+
+def even_sizes(
+    network: str | Path | Network | nn.Module, lo: int = 64, hi: int = 1024, axis: str = "both"
+) -> EvenSizes:
+    """Find every size in lo .. hi at which no layer reads its padding unevenly.
+
+    Parameters
+    ----------
+    network : str, Path, torch.nn.Module or Network
+    lo, hi : int
+        The range of input sizes in pixels, both ends included.
+    axis : "both", "height" or "width"
+        The sizes of squares, or of one side alone.
+
+    Returns
+    -------
+    EvenSizes
+        Tuples of sizes, in pixels, and the rule that they follow.
+
+    Raises
+    ------
+    OptionError
+        For a range or axis that cannot be used.
+
+    Notes
+    -----
+    A rule, such as "32*i + 1", is found from the sizes and holds for every size in the range.
+
+    Examples
+    --------
+    >>> found = even_sizes("resnet50", 200, 300)
+    >>> found.even, found.rule
+    ((225, 257, 289), '32*i + 1')
+    """
+    from padviz.audit.even_sizes import even_sizes
+
+    return even_sizes(load(network), lo, hi, axis)
+
+
+def ledger(network: str | Path | Network | nn.Module, size: int | Sequence[int] | None = None) -> Ledger:
+    """Account for the padding of every window at a size.
+
+    Parameters
+    ----------
+    network : str, Path, torch.nn.Module or Network
+        A name of the zoo, the path of a TOML or ONNX file, a module, or a network that is loaded.
+    size : int or (height, width), optional
+        Input size in pixels; the network's own by default.
+
+    Returns
+    -------
+    Ledger
+        With `.layers`, `.uneven`, `.even` and `.drops`; padding in rows.
+
+    Raises
+    ------
+    PadvizError
+        For a name or size that cannot be used.
+
+    Notes
+    -----
+    Source: Alsallakh et al., "Mind the Pad - CNNs can Develop Blind Spots", ICLR 2021.
+
+    Examples
+    --------
+    >>> [row.layer for row in ledger("resnet18", 224).uneven]
+    ['conv1', 'maxpool', 'layer2.0.conv1', 'layer3.0.conv1', 'layer4.0.conv1']
+    >>> ledger("resnet18", 225).even
+    True
+    """
+    from padviz.audit.ledger import ledger
+
+    return ledger(*load_at(network, size))
+
+
+def receptive_fields(
+    network: str | Path | Network | nn.Module, size: int | Sequence[int] | None = None
+) -> tuple[ReceptiveField, ...]:
+    """Work out the receptive field of every layer.
+
+    Parameters
+    ----------
+    network : str, Path, torch.nn.Module or Network
+    size : int or (height, width), optional
+        Where padding depends on the input size (SAME), and for layers that see all of it.
+
+    Returns
+    -------
+    tuple of ReceptiveField
+        One for each layer, in network order; sizes in input pixels.
+
+    Raises
+    ------
+    PadvizError
+        For a network, size or option that cannot be used.
+
+    Notes
+    -----
+    A size is the union over all branches: the extent of `usage` from a single inner unit.
+    Source: Araujo et al., "Computing Receptive Fields of Convolutional Neural Networks", Distill 2019.
+
+    Examples
+    --------
+    >>> last = receptive_fields("vgg16", 224)[-1]
+    >>> last.height.size, int(last.height.stride), last.height.padding
+    (212, 32, 90)
+    """
+    from padviz.audit.receptive_fields import receptive_fields
+
+    return receptive_fields(*load_at(network, size))
+
+
+def tap_exposure(
+    network: str | Path | Network | nn.Module, size: int | Sequence[int] | None = None
+) -> tuple[TapExposure, ...]:
+    """Count, for each tap of each window, the units that read a real pixel with it.
+
+    An even layer has a grid that mirrors; an uneven one does not, and training skews its filters.
+
+    Parameters
+    ----------
+    network : str, Path, torch.nn.Module or Network
+    size : int or (height, width), optional
+
+    Returns
+    -------
+    tuple of TapExposure
+        One for each convolution and pool; grids of shape (kernel height, width), in units.
+
+    Raises
+    ------
+    PadvizError
+        For a network, size or option that cannot be used.
+
+    Notes
+    -----
+    A grid sums to the layer's reads of real pixels, which is what usage counts of that layer alone.
+    Source: Alsallakh et al., ICLR 2021: the geometric side of its mean filters.
+
+    Examples
+    --------
+    >>> tap_exposure("resnet18", 224)[-5].grid
+    array([[36, 42, 42],
+           [42, 49, 49],
+           [42, 49, 49]])
+    """
+    from padviz.audit.tap_exposure import tap_exposure
+
+    return tap_exposure(*load_at(network, size))
+
+
+def usage(
+    network: str | Path | Network | nn.Module,
+    size: int | Sequence[int] | None = None,
+    padding: str | None = None,
+    layer: str | Sequence[str] | None = None,
+    pooling: str = "count",
+    unit: tuple[int | slice, int | slice] | None = None,
+    *,
+    engine: str = "auto",
+) -> CountMap:
+    """Count the paths from every input pixel to the units of the target layer.
+
+    Parameters
+    ----------
+    network : str, Path, torch.nn.Module or Network
+        A name of the zoo, the path of a TOML or ONNX file, a module, or a network that is loaded.
+    size : int or (height, width), optional
+        Input size in pixels; the network's own by default.
+    padding : str, optional
+        A scheme for every convolution: zero, replicate, reflect, symmetric, circular, partial,
+        valid or full. By default each pads as declared.
+    layer : str or sequence of str, optional
+        Target layers, whose counts add up; by default the last feature map.
+    pooling : "count" or "mean"
+        Count each pooling tap once, or weigh it by 1 / taps (then counts are floats).
+    unit : (row, column), optional
+        One unit of the target, or slices for a box of units; all units by default.
+    engine : "auto", "numpy" or "numba"
+        Which kernels count; "auto" picks by the amount of work.
+
+    Returns
+    -------
+    CountMap
+        With `.counts` of shape (height, width).
+
+    Raises
+    ------
+    PadvizError
+        For a name, size or option that cannot be used.
+
+    Notes
+    -----
+    Where every mode folds its padding, the counts sum to taps x outputs: nothing is lost.
+    Source: Alsallakh et al., "Mind the Pad - CNNs can Develop Blind Spots", ICLR 2021.
+
+    Examples
+    --------
+    >>> import padviz
+    >>> padviz.usage("resnet50", 224).counts[0, 0]
+    np.int64(59303702250160)
+    """
+    from padviz.counting.usage import usage
+
+    return usage(*load_at(network, size), padding, layer, pooling, unit, engine=engine)

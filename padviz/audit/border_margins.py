@@ -1,0 +1,88 @@
+"""How far padding reaches into every layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
+
+from padviz.audit.receptive_fields import Interval, Reach, reaches_of
+from padviz.network.network import Network
+from padviz.network.sizes import resolve_both
+
+Barrier = tuple[str, str]  # a layer behind which each position depends on all, and why
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """Units next to each border of a layer that padding touches, and the input pixels that they stand for.
+
+    Pairs are (before, after) the image. An image cut into tiles keeps a layer's values if each tile
+    has `halo` more pixels on each side, and their units are cut off after. The halo does not depend
+    on the size, though a small map may have fewer units. No halo is exact behind what makes each position depend on
+    all: it is None there, and `barrier_height` says the layer and why.
+    """
+
+    layer: str
+    kind: str
+    height: Interval
+    width: Interval
+    halo_height: Interval | None
+    halo_width: Interval | None
+    barrier_height: Barrier | None = None
+    barrier_width: Barrier | None = None
+
+
+def margins(network: Network, size: int | Sequence[int] | None = None) -> tuple[Margin, ...]:
+    """Find how far padding reaches into every layer: its units that see past the image's border.
+
+    >>> import padviz
+    >>> last = margins(padviz.load("vgg16"), 512)[-1]
+    >>> last.height, last.halo_height
+    ((3, 3), (96, 96))
+    """
+    pixels = network.at(size)
+    axes = resolve_both(network, pixels)
+    touched = []
+    for axis, n in enumerate(pixels):
+        reaches = reaches_of(network, axis, pixels)
+        touched.append([_margin(reach, m, n) for reach, m in zip(reaches, axes[axis].sizes, strict=True)])
+    found = []
+    for layer, high, wide, *stops in list(
+        zip(network.layers, *touched, *(_barriers(network, axis) for axis in (0, 1)), strict=True)
+    )[1:]:
+        halos = [None if stop else halo for stop, (_, halo) in zip(stops, (high, wide), strict=True)]
+        found.append(Margin(layer.name, layer.kind, high[0], wide[0], *halos, *stops))
+    return tuple(found)
+
+
+def _barriers(network: Network, axis: int) -> list[Barrier | None]:
+    """Of every layer, the first before it, or itself, that makes each position depend on all."""
+    found: list[Barrier | None] = [None]
+    for layer in network.layers[1:]:
+        why = layer.whole(axis)
+        before = next((found[j] for j in layer.inputs if found[j]), None)
+        found.append(before or ((layer.name, why) if why else None))
+    return found
+
+
+def _margin(reach: Reach, m: int, n: int) -> tuple[Interval, Interval | None]:
+    """Of `m` units over `n` rows: how many see past either end, and the rows that so many stand for on a long axis."""
+    if reach.whole:
+        low, high = reach.seen[0]
+        return ((m, m) if low < 0 or high >= n else (0, 0)), None
+    before = _touched(lambda unit: reach.of(unit, unit)[0] < 0, len(reach.seen))
+    after = _touched(lambda unit: reach.of(m - 1 - unit, m - 1 - unit)[1] >= n, len(reach.seen))
+    stride = Fraction(reach.advance, len(reach.seen))
+    return (min(before, m), min(after, m)), (ceil(before * stride), ceil(after * stride))
+
+
+def _touched(sees_past: Callable[[int], bool], period: int) -> int:
+    """How many units, counted from a border, lie up to the last that sees past it."""
+    count = unit = 0
+    while unit < count + period:
+        unit += 1
+        if sees_past(unit - 1):
+            count = unit
+    return count

@@ -1,0 +1,176 @@
+"""The padding ledger: what each window reads of its padding, and which rows it misses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from padviz.axis.build import CACHED
+from padviz.axis.operations import Window, place
+from padviz.network.layer import WINDOWS, Kind, Layer
+from padviz.network.network import Network, Size
+from padviz.network.rewrites import with_pads_before
+from padviz.network.sizes import resolve_both
+
+Pads = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class AxisPadding:
+    """One window on one axis: what it declares, what it reads, what it misses; all in rows.
+
+    `consumed` counts the padded rows (before, after) that some tap of some unit reads. `dropped` are
+    real rows at the far edge that no tap reads, `skipped` real rows before them that none reads,
+    `overhang` rows beyond the declared padding that ceil rounding reads.
+    """
+
+    input: int
+    output: int
+    kernel: int
+    stride: int
+    dilation: int
+    declared: Pads
+    consumed: Pads
+    dropped: int
+    skipped: int
+    overhang: int
+
+    @property
+    def uneven(self) -> bool:
+        """Whether one side's padding is read more than the other's; overhang is read after."""
+        return self.consumed[0] != self.consumed[1] + self.overhang
+
+
+@dataclass(frozen=True, slots=True)
+class LayerPadding:
+    """One window on both axes."""
+
+    layer: str
+    kind: Kind
+    height: AxisPadding
+    width: AxisPadding
+
+    @property
+    def uneven(self) -> bool:
+        """Whether it is uneven on an axis."""
+        return self.height.uneven or self.width.uneven
+
+    @property
+    def drops(self) -> bool:
+        """Whether it drops rows or columns."""
+        return self.height.dropped > 0 or self.width.dropped > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Every window of a network at a size that has padding or a stride above 1, in network order.
+
+    Examples
+    --------
+    >>> import padviz
+    >>> found = padviz.ledger("resnet18", 225)
+    >>> found.even, found.drops
+    (True, False)
+    """
+
+    network: str
+    size: Size
+    layers: tuple[LayerPadding, ...]
+
+    @property
+    def uneven(self) -> tuple[LayerPadding, ...]:
+        """The uneven layers."""
+        return tuple(layer for layer in self.layers if layer.uneven)
+
+    @property
+    def even(self) -> bool:
+        """Whether no layer is uneven."""
+        return not self.uneven
+
+    @property
+    def drops(self) -> bool:
+        """Whether a layer drops rows or columns, which evenness does not say."""
+        return any(layer.drops for layer in self.layers)
+
+
+def ledger(network: Network, size: int | Sequence[int] | None = None) -> Ledger:
+    """The padding of every window at a size: `padviz.ledger`, of a network that is loaded.
+
+    Parameters
+    ----------
+    network : Network
+    size : int or (height, width), optional
+        Input size in pixels; the network's own by default.
+
+    Raises
+    ------
+    PadvizError
+        For a size or option that cannot be used.
+
+    Examples
+    --------
+    >>> import padviz
+    >>> ledger(padviz.load("resnet18"), 225).even
+    True
+    """
+    pixels = network.at(size)
+    rows = [
+        LayerPadding(layer.name, layer.kind, *(axis_padding(op, n) for op, n in windows))
+        for layer, windows in windows_of(network, pixels)
+        if any(op.stride > 1 or any(place(op, n)[:2]) for op, n in windows)
+    ]
+    return Ledger(network.name, pixels, tuple(rows))
+
+
+def ledger_facts(found: Ledger) -> dict[str, Any]:
+    """A ledger as plain lists and numbers, for JSON.
+
+    >>> import padviz
+    >>> ledger_facts(padviz.ledger("resnet18", 224))["layers"][0]["uneven"]
+    True
+    """
+    layers = []
+    for layer in found.layers:
+        fields = asdict(layer)
+        layers.append({"layer": fields.pop("layer"), "kind": fields.pop("kind"), "uneven": layer.uneven, **fields})
+    head = {"network": found.network, "size": [*found.size], "even": found.even, "drops": found.drops}
+    return {**head, "layers": layers}
+
+
+@lru_cache(CACHED)
+def axis_padding(window: Window, n: int) -> AxisPadding:
+    """The ledger of one window over `n` rows: marks the rows that its taps read, and counts.
+
+    >>> axis_padding(Window(3, stride=2, padding=(1, 1)), 8).consumed
+    (1, 0)
+    """
+    before, after, m = place(window, n)
+    end = (m - 1) * window.stride + window.extent
+    read = np.zeros(max(before + n + after, end), dtype=bool)
+    for tap in range(window.kernel):
+        first = tap * window.dilation
+        read[first : first + (m - 1) * window.stride + 1 : window.stride] = True
+    real = read[before : before + n]
+    missed = int(n - np.count_nonzero(real))
+    dropped = int(np.argmax(real[::-1])) if real.any() else n
+    consumed = int(read[:before].sum()), int(read[before + n : before + n + after].sum())
+    overhang = int(read[before + n + after :].sum())
+    shape = n, m, window.kernel, window.stride, window.dilation
+    return AxisPadding(*shape, (before, after), consumed, dropped, missed - dropped, overhang)
+
+
+def windows_of(network: Network, size: Size) -> list[tuple[Layer, list[tuple[Window, int]]]]:
+    """The convolutions and pools, each with its window and input rows on both axes."""
+    axes = resolve_both(network, size)
+    found = []
+    for declared in network.layers:
+        if declared.kind in WINDOWS:
+            layer = with_pads_before(network, declared)
+            entering = [axis.sizes[layer.inputs[0]] for axis in axes]
+            ops = [op for op in layer.ops if isinstance(op, Window)]
+            found.append((layer, list(zip(ops, entering, strict=True))))
+    return found

@@ -1,0 +1,132 @@
+"""One layer on a small image: what each padded cell copies, and how often each pixel is used, exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from string import ascii_letters
+
+from padviz.axis.operations import Window, place
+from padviz.axis.padding_modes import fold
+from padviz.errors import OptionError, SizeError
+from padviz.network.layer import Layer
+from padviz.network.network import Size
+from padviz.network.rewrites import SCHEMES, padded_layer
+
+Count = int | Fraction
+Grid = list[list[Count]]
+EMPTY = "·"  # padding that copies no pixel
+
+
+@dataclass(frozen=True, slots=True)
+class Illustration:
+    """A square window over an image of `size` pixels under one padding scheme.
+
+    `padded` is the padded image: in each cell the letter of the pixel that it copies, or its number
+    where there are more than 52 pixels. `before` counts padded rows and columns at the top left.
+    `uses` says how often each pixel is used.
+    """
+
+    scheme: str
+    window: Window
+    size: Size
+    padded: list[list[str]]
+    before: tuple[int, int]
+    uses: Grid
+
+    def taps(self, row: int, col: int) -> Grid:
+        """How often each cell of the kernel reads one pixel, the padded copies of it included."""
+        if not (0 <= row < self.size[0] and 0 <= col < self.size[1]):
+            what = f"{row},{col} is outside of an image of {self.size[0]} x {self.size[1]}"
+            raise OptionError(what, where="pixel", hint="rows and columns count from 0")
+        tall, wide = (_reads_by_tap(self.window, n, at) for n, at in zip(self.size, (row, col), strict=True))
+        return [[_plain(a * b) for b in wide] for a in tall]
+
+
+def illustrate(kernel: int, stride: int, dilation: int, size: Size, scheme: str) -> Illustration:
+    """Lay a window over a small image; padding keeps the size at stride 1, but for "valid" and "full".
+
+    Raises
+    ------
+    PadvizError
+        If the scheme is not known, or cannot pad so small an image.
+
+    Examples
+    --------
+    >>> shown = illustrate(3, 1, 1, (5, 5), "symmetric")
+    >>> shown.padded[0]
+    ['a', 'a', 'b', 'c', 'd', 'e', 'e']
+    >>> shown.taps(0, 0)
+    [[4, 2, 0], [2, 1, 0], [0, 0, 0]]
+    """
+    if scheme not in SCHEMES:
+        raise OptionError(f"{scheme!r} is not a padding scheme", where="--padding", hint=f"use {', '.join(SCHEMES)}")
+    extent = dilation * (kernel - 1) + 1
+    pads = (extent - 1) // 2, extent - 1 - (extent - 1) // 2
+    declared = Window(kernel, stride, dilation, pads)
+    window = padded_layer(Layer("window", "conv", (0,), declared, declared), scheme).height
+    assert isinstance(window, Window)
+    try:
+        tall, wide = (_reads_by_row(window, n) for n in size)
+    except SizeError as error:
+        raise SizeError(error.what, where=scheme, hint="use a larger --size or a smaller --kernel") from None
+    uses = [[_plain(a * b) for b in wide] for a in tall]
+    before = place(window, size[0]).before, place(window, size[1]).before
+    return Illustration(scheme, window, size, _lettered(window, size), before, uses)
+
+
+def _reads_by_row(window: Window, n: int) -> list[Fraction]:
+    """How often each of `n` rows is read."""
+    return [sum(_reads_by_tap(window, n, row), Fraction(0)) for row in range(n)]
+
+
+def _reads_by_tap(window: Window, n: int, row: int) -> list[Fraction]:
+    """How often each tap reads `row`; a unit of a partial convolution counts kernel / taps that hit real rows."""
+    found = [Fraction(0)] * window.kernel
+    for taps in _reads(window, n):
+        hits = sum(at is not None for at in taps)
+        weight = Fraction(window.kernel, hits) if window.mode == "partial" and hits else Fraction(1)
+        for tap, at in enumerate(taps):
+            if at == row:
+                found[tap] += weight
+    return found
+
+
+def _reads(window: Window, n: int) -> Iterator[list[int | None]]:
+    """For each unit, the row that each of its taps reads, or None."""
+    copied = _copied(window, n)
+    for unit in range(place(window, n).n_out):
+        yield [copied[unit * window.stride + tap * window.dilation] for tap in range(window.kernel)]
+
+
+def _copied(window: Window, n: int) -> list[int | None]:
+    """For each place of the padded axis, the row it copies, or None."""
+    before, after, _ = place(window, n)
+    outside = fold(window.mode, n, before, after) if before or after else None
+    rows: list[int | None] = []
+    for at in range(-before, n + after):
+        if 0 <= at < n:
+            rows.append(at)
+        elif outside is None:
+            rows.append(None)
+        else:
+            a, b = outside[0] if at < 0 else outside[1]
+            rows.append(a * at + b)
+    return rows
+
+
+def _lettered(window: Window, size: Size) -> list[list[str]]:
+    rows, cols = (_copied(window, n) for n in size)
+
+    def cell(row: int | None, col: int | None) -> str:
+        if row is None or col is None:
+            return EMPTY
+        number = row * size[1] + col
+        return ascii_letters[number] if size[0] * size[1] <= len(ascii_letters) else str(number)
+
+    return [[cell(row, col) for col in cols] for row in rows]
+
+
+def _plain(value: Fraction) -> Count:
+    return int(value) if value.denominator == 1 else value

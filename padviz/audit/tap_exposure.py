@@ -1,0 +1,101 @@
+"""Tap exposure: how many units read a real pixel with each tap of a window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.audit.ledger import axis_padding, windows_of
+from padviz.axis.operations import Window, place
+from padviz.network.layer import Kind
+from padviz.network.network import Network
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TapExposure:
+    """How many units read a real pixel, not padding, with each tap: `grid` of shape (kernel height, width).
+
+    `imbalance` is, per axis (height, width), the reads of the second half of the taps minus those of
+    the first, over both; the middle tap is left out. `units` is the number of units of the layer.
+
+    Examples
+    --------
+    >>> import padviz
+    >>> padviz.tap_exposure("resnet18", 224)[0].uneven
+    True
+    """
+
+    layer: str
+    kind: Kind
+    uneven: bool
+    units: int
+    grid: NDArray[np.int64]
+    imbalance: tuple[float, float]
+
+
+def tap_exposure(network: Network, size: int | Sequence[int] | None = None) -> tuple[TapExposure, ...]:
+    """The units that read a real pixel with each tap: `padviz.tap_exposure`, of a network that is loaded.
+
+    Parameters
+    ----------
+    network : Network
+    size : int or (height, width), optional
+        Input size in pixels; the network's own by default.
+
+    Raises
+    ------
+    PadvizError
+        For a size or option that cannot be used.
+
+    Examples
+    --------
+    >>> import padviz
+    >>> tap_exposure(padviz.load("resnet18"), 224)[-5].units
+    49
+    """
+    pixels = network.at(size)
+    found = []
+    for layer, windows in windows_of(network, pixels):
+        height, width = (tap_reads(op, n) for op, n in windows)
+        rows, cols = (axis_padding(op, n) for op, n in windows)
+        units, uneven = rows.output * cols.output, rows.uneven or cols.uneven
+        imbalance = _imbalance(height), _imbalance(width)
+        found.append(TapExposure(layer.name, layer.kind, uneven, units, np.outer(height, width), imbalance))
+    return tuple(found)
+
+
+def tap_facts(row: TapExposure) -> dict[str, Any]:
+    """The taps of one layer as plain lists and numbers, for JSON.
+
+    >>> import padviz
+    >>> tap_facts(padviz.tap_exposure("resnet18", 224)[-5])["grid"][0]
+    [36, 42, 42]
+    """
+    imbalance = dict(zip(("height", "width"), row.imbalance, strict=True))
+    head = {"layer": row.layer, "kind": row.kind, "uneven": row.uneven, "units": row.units}
+    return {**head, "grid": row.grid.tolist(), "imbalance": imbalance}
+
+
+def tap_reads(window: Window, n: int) -> list[int]:
+    """How many units read a real row with each tap.
+
+    >>> tap_reads(Window(3, stride=2, padding=(1, 1)), 8)
+    [3, 4, 4]
+    """
+    before, _, m = place(window, n)
+    reads = []
+    for tap in range(window.kernel):
+        first = tap * window.dilation - before
+        enter, leave = -(first // window.stride), -((first - n) // window.stride)
+        reads.append(max(min(leave, m) - max(enter, 0), 0))
+    return reads
+
+
+def _imbalance(reads: list[int]) -> float:
+    half = len(reads) // 2
+    first, second = sum(reads[:half]), sum(reads[len(reads) - half :])
+    return (second - first) / (first + second) if first + second else 0.0

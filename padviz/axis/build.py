@@ -1,0 +1,129 @@
+"""An operation at a size, as an `AxisMap`: what each output row reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.axis.operations import Adaptive, Op, Transposed, Window, fit_shift, out_size, pads_at, place
+from padviz.axis.padding_modes import fold
+from padviz.axis.resize import Resize as Resize
+from padviz.axis.resize import ratio_of, reads
+from padviz.engine.axis_map import AxisMap as AxisMap
+from padviz.engine.axis_map import Strip
+
+CACHED = 4096  # axis maps kept; a network has some tens of distinct ones per size
+
+
+@lru_cache(CACHED)
+def axis_map(op: Op, n: int, like: int | None = None) -> AxisMap:
+    """What `op` reads of `n` input rows, as an `AxisMap`.
+
+    Raises
+    ------
+    SizeError
+        If the input is too small for the window, or for the padding mode.
+
+    Examples
+    --------
+    >>> axis_map(Window(3, padding=(1, 1), mode="reflect"), 4).dense()
+    array([[1, 2, 0, 0],
+           [1, 1, 1, 0],
+           [0, 1, 1, 1],
+           [0, 0, 2, 1]])
+    """
+    n_out = out_size(op, n, like)
+    strips: Iterable[Strip]
+    if isinstance(op, Window):
+        strips = _window_strips(op, n, n_out)
+    elif isinstance(op, Transposed):
+        strips = _transposed_strips(op, n, n_out)
+    elif isinstance(op, Adaptive):
+        strips = _adaptive_strips(op, n)
+    elif isinstance(op, Resize):
+        strips = _resize_strips(op, n, n_out)
+    else:
+        before = fit_shift(n, n_out, op.odd)
+        strips = _tap_strips(Window(1, padding=(before, n_out - n - before)), n, n_out, before)
+    return AxisMap(n, n_out, tuple(strips))
+
+
+def _window_strips(window: Window, n: int, n_out: int) -> list[Strip]:
+    before = place(window, n).before
+    strips = list(_tap_strips(window, n, n_out, before))
+    if window.mode == "partial" and window.kernel > 1:
+        hits = np.zeros(n_out, dtype=np.int64)
+        for strip in strips:
+            hits[strip.dst : strip.dst + strip.length] += 1
+        strips = list(_reweighed(strips, window.kernel / np.maximum(hits, 1)))
+    if window.mean:
+        strips = [strip._replace(weight=strip.weight / window.kernel) for strip in strips]
+    return strips
+
+
+def _tap_strips(window: Window, n: int, n_out: int, before: int) -> Iterator[Strip]:
+    """Each tap reads an arithmetic progression: its part inside, and what its ends in the padding fold onto."""
+    after = pads_at(window, n)[1]
+    outside = fold(window.mode, n, before, after) if before > 0 or after > 0 else None
+    step = window.stride
+    for tap in range(window.kernel):
+        first = tap * window.dilation - before
+        enter = min(max(-(first // step), 0), n_out)  # the first output whose tap is inside
+        leave = min(max(-((first - n) // step), enter), n_out)  # the first whose tap is beyond
+        if outside and enter:
+            a, b = outside[0]
+            yield Strip(0, 1, a * first + b, a * step, enter)
+        if leave > enter:
+            yield Strip(enter, 1, first + enter * step, step, leave - enter)
+        padded = min(max(-((first - n - after) // step), leave), n_out)  # the first past the padding: ceil overhangs
+        if outside and padded > leave:
+            a, b = outside[1]
+            yield Strip(leave, 1, a * (first + leave * step) + b, a * step, padded - leave)
+
+
+def _reweighed(strips: list[Strip], weights: NDArray[np.float64]) -> Iterator[Strip]:
+    """Split strips so that each has one weight: `weights[dst]`."""
+    edges = np.flatnonzero(np.diff(weights)) + 1
+    for strip in strips:
+        inside = edges[(edges > strip.dst) & (edges < strip.dst + strip.length)]
+        starts = [strip.dst, *inside.tolist()]
+        for start, stop in zip(starts, [*starts[1:], strip.dst + strip.length], strict=True):
+            src = strip.src + (start - strip.dst) * strip.src_step
+            yield Strip(start, 1, src, strip.src_step, stop - start, float(weights[start]))
+
+
+def _transposed_strips(op: Transposed, n: int, n_out: int) -> Iterator[Strip]:
+    window = Window(op.kernel, op.stride, op.dilation)
+    for dst, dst_step, src, src_step, length, _ in _tap_strips(window, n_out, n, op.padding[0]):
+        yield Strip(src, src_step, dst, dst_step, length)
+
+
+def _adaptive_strips(op: Adaptive, n: int) -> Iterator[Strip]:
+    for j in range(op.output):
+        start, stop = j * n // op.output, -(-(j + 1) * n // op.output)
+        yield Strip(j, 0, start, 1, stop - start, 1 / (stop - start) if op.mean else 1)
+
+
+def _resize_strips(op: Resize, n: int, n_out: int) -> Iterator[Strip]:
+    period = min(ratio_of(op, n, n_out).denominator, n_out)
+    for dst, src, weights in reads(op, n, n_out):
+        yield from _runs(dst, src, weights if op.mean else np.ones(weights.shape), period)
+
+
+def _runs(dst: NDArray[np.int64], src: NDArray[np.int64], weight: NDArray[np.float64], period: int) -> Iterator[Strip]:
+    """Group reads into strips: rows of one phase of the period advance evenly, so they make long runs."""
+    order = np.argsort(dst % period, kind="stable")
+    d, s, w = (values[order].tolist() for values in (dst, src, weight))
+    start = 0
+    while start < len(d):
+        step = s[start + 1] - s[start] if start + 1 < len(s) else 0
+        stop = start + 1
+        while (
+            stop < len(d) and d[stop] - d[stop - 1] == period and s[stop] - s[stop - 1] == step and w[stop] == w[start]
+        ):
+            stop += 1
+        yield Strip(d[start], period, s[start], step if stop - start > 1 else 0, stop - start, w[start])
+        start = stop

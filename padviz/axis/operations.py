@@ -1,0 +1,182 @@
+"""Operations on one axis: what they are, where their windows lie, and how many outputs they have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, get_args
+
+from padviz.axis.padding_modes import Mode, rows_word
+from padviz.axis.resize import Resize as Resize
+from padviz.engine.axis_map import AxisMap as AxisMap
+from padviz.errors import SizeError
+
+Same = Literal["same", "same_upper", "same_lower"]
+Odd = Literal["end", "front", "down", "up"]
+ODDS: tuple[Odd, ...] = get_args(Odd)
+
+MOST_ROWS = 1 << 22  # of any layer
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A window that slides along an axis: convolution, pooling, and with kernel 1 also pad, crop and slice.
+
+    `padding` is the rows added (before, after), negative for a crop, or a rule that depends on the
+    input: "same" (PyTorch), "same_upper" (TensorFlow, ONNX) or "same_lower". `mode` says what the
+    padding reads. `ceil` rounds the output size up. `mean` weighs each tap by 1 / kernel.
+    """
+
+    kernel: int
+    stride: int = 1
+    dilation: int = 1
+    padding: tuple[int, int] | Same = (0, 0)
+    mode: Mode = "zero"
+    ceil: bool = False
+    mean: bool = False
+
+    @property
+    def extent(self) -> int:
+        """Rows from the first tap to the last, dilation included."""
+        return self.dilation * (self.kernel - 1) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Transposed:
+    """A transposed convolution: each input row adds to `kernel` output rows, `stride` apart."""
+
+    kernel: int
+    stride: int = 1
+    dilation: int = 1
+    padding: tuple[int, int] = (0, 0)
+    output_padding: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Adaptive:
+    """Pooling to a fixed number of outputs; `output` 1 is global pooling, which sees every row."""
+
+    output: int
+    mean: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A centred crop, or zero padding, to the size of another layer: the skips of a U-Net.
+
+    `odd` says on which side an odd row is added or removed: at the "end", in "front"; or "down", which adds it at the
+    end and removes it in front, as rounding half of the difference down does, or "up", the other way round.
+    """
+
+    odd: Odd = "end"
+
+
+Op = Window | Transposed | Adaptive | Resize | Fit
+
+
+class Placement(NamedTuple):
+    """A window laid over an input: rows of padding before and after, and the number of outputs."""
+
+    before: int
+    after: int
+    n_out: int
+
+
+def place(window: Window, n: int) -> Placement:
+    """Lay `window` over `n` rows.
+
+    Raises
+    ------
+    SizeError
+        If the padded input is shorter than the window, by more than ceil rounding makes up for.
+
+    Examples
+    --------
+    >>> place(Window(7, stride=2, padding=(3, 3)), 224)
+    Placement(before=3, after=3, n_out=112)
+    >>> place(Window(3, stride=2, padding="same_upper"), 224)
+    Placement(before=0, after=1, n_out=112)
+    >>> place(Window(3, stride=2, ceil=True), 2).n_out  # as in PyTorch, a single window may overhang
+    1
+    """
+    placed = placement(window, n)
+    before, after, n_out = placed
+    if n_out > MOST_ROWS:
+        raise SizeError(f"its input has {n} {rows_word(n)} and its output would have {n_out}")
+    if before < 0 and n + before + after < window.extent:
+        raise SizeError(f"its input has {n} {rows_word(n)}, and it would remove {-before - after}")
+    if n_out < 1:
+        pads = f" with padding {before}+{after}" if before or after else ""
+        raise SizeError(f"its input has {n} {rows_word(n)} and its window spans {window.extent}{pads}")
+    return placed
+
+
+def placement(window: Window, n: Any) -> Placement:
+    """The arithmetic of `place` without its check, for one size or for an array of sizes."""
+    before, after = pads_at(window, n)
+    room = n + before + after - window.extent
+    if not window.ceil:
+        return Placement(before, after, room // window.stride + 1)
+    n_out = -(-room // window.stride) + 1
+    # PyTorch's rule: a window that would start in the far padding is left out.
+    return Placement(before, after, n_out - ((n_out - 1) * window.stride >= n + before))
+
+
+def pads_at(window: Window, n: Any) -> tuple[Any, Any]:
+    if isinstance(window.padding, tuple):
+        return window.padding
+    if window.padding == "same":
+        total = window.extent - 1
+    else:
+        n_out = -(-n // window.stride)
+        total = (n_out - 1) * window.stride + window.extent - n
+        total = total * (total > 0)
+    small, large = total // 2, total - total // 2
+    return (large, small) if window.padding == "same_lower" else (small, large)
+
+
+def out_size(op: Op, n: int, like: int | None = None) -> int:
+    """The number of output rows of `op` on `n` input rows; `like` is the size of the layer it follows.
+
+    >>> out_size(Transposed(2, stride=2), 14)
+    28
+    """
+    if isinstance(op, Window):
+        return place(op, n).n_out
+    n_out: int = sized(op, n, like)
+    if not 1 <= n_out <= MOST_ROWS:
+        raise SizeError(f"its input has {n} {rows_word(n)} and its output would have {n_out}")
+    return n_out
+
+
+def taps_of(op: Op | None) -> int:
+    """How many taps, or pooled regions, an operation has.
+
+    >>> taps_of(Window(7)), taps_of(Adaptive(6)), taps_of(None)
+    (7, 6, 0)
+    """
+    return op.kernel if isinstance(op, Window | Transposed) else op.output if isinstance(op, Adaptive) else 0
+
+
+def sized(op: Op, n: Any, like: Any = None) -> Any:
+    """The arithmetic of `out_size` without its checks, for one size or for an array of sizes."""
+    if isinstance(op, Window):
+        return placement(op, n).n_out
+    if isinstance(op, Adaptive):
+        return op.output
+    if isinstance(op, Transposed):
+        extent = op.dilation * (op.kernel - 1) + 1
+        return (n - 1) * op.stride - sum(op.padding) + extent + op.output_padding
+    if isinstance(op, Resize) and op.scale is not None:
+        return n * op.scale.numerator // op.scale.denominator
+    return op.size if isinstance(op, Resize) and op.size is not None else like
+
+
+def fit_shift(n: int, n_out: int, odd: Odd = "end") -> int:
+    """The rows that a fit of `n` rows to `n_out` adds in front, or takes off if negative.
+
+    >>> [(fit_shift(4, 7, odd), fit_shift(7, 4, odd)) for odd in ODDS]
+    [(1, -1), (2, -2), (1, -2), (2, -1)]
+    """
+    more = n_out - n
+    up = odd == "up" or odd == ("end" if more < 0 else "front")
+    return -(-more // 2) if up else more // 2

@@ -1,0 +1,269 @@
+"""The maps that counting gives."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz import hooks
+from padviz.counting.summary import SCHEMA_VERSION, Corners, PerAxis, Summary, Target
+from padviz.counting.tiling import Tiling, positions
+from padviz.engine.apply import Array
+from padviz.engine.core import Core
+from padviz.engine.limbs import count_below_half, largest, largest_difference, smallest, to_ints, value_at
+from padviz.errors import OptionError, SizeError
+from padviz.network.baked import notes_at
+from padviz.network.network import Network, Size
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+ROWS = 64  # compared at a time
+OBJECT = 56  # bytes of a large Python int and of what holds it, about
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CountMap:
+    """Paths counted at each position: exact integers, or floats in rational modes.
+
+    In a usage map the positions are input pixels, and the paths lead from each to the target. In a
+    coverage map they are the target's units, the paths reach each from the input, and `full` is the
+    number that a unit far from all padding has.
+
+    A map that repeats inside is kept as its `core`, and `rows` and `cols` say which of its rows and
+    columns each position has; `tally` is the core's counts as (limbs, height, width), see `padviz.engine.limbs`.
+    All figures and pictures come from the core; `counts` is the whole map, made when it is read.
+
+    Examples
+    --------
+    >>> import padviz
+    >>> padviz.usage("vgg19", 512).max == 9**16
+    True
+    >>> huge = padviz.usage("resnet50", 65536)
+    >>> huge, huge.tally.shape
+    (<CountMap resnet50 65536x65536 2397971307776..5625490089369600 paths>, (1, 448, 448))
+    >>> huge.counts_at([0, -1], [0, 30_000]).tolist()
+    [[59303702250160, 480057408321520], [11902225391184, 96434459193600]]
+    """
+
+    network: Network
+    size: Size
+    padding: str | None
+    pooling: str
+    target: Target
+    unit: list[list[int]] | list[int] | None
+    core: Core
+    rows: Tiling
+    cols: Tiling
+    full: int | float | None = None
+
+    @cached_property
+    def counts(self) -> NDArray[Any]:
+        """Shape (height, width): int64, or Python ints where int64 cannot hold them, or float64.
+
+        Raises
+        ------
+        SizeError
+            If the map does not fit into memory; `counts_at` gives parts of it.
+        """
+        return self.counts_at(slice(None), slice(None))
+
+    def counts_at(self, rows: Any, cols: Any) -> NDArray[Any]:
+        """The counts where those rows and columns cross, exact: a position, several, a range or a slice of each.
+
+        >>> import padviz
+        >>> padviz.usage("vgg19", 4096).counts_at(range(2), slice(-2, None)).shape
+        (2, 2)
+        """
+        limbs = self.expanded(rows, cols)
+        with self._fitting(limbs[0].size * (8 if len(limbs) == 1 else OBJECT + 8 * len(limbs))):
+            return to_ints(limbs)
+
+    def expanded(self, rows: Any = slice(None), cols: Any = slice(None)) -> Array:
+        """The limbs of the counts where those rows and columns cross, shape (limbs, rows, columns)."""
+        whole = all(isinstance(which, slice) and which == slice(None) for which in (rows, cols))
+        if whole and not self.tiled:
+            return self.tally
+        down, across = positions(self.rows.index, rows, "rows"), positions(self.cols.index, cols, "columns")
+        with self._fitting(8 * self.core.shape[0] * len(down) * len(across)):
+            return self.core.at(down, across)
+
+    @property
+    def tally(self) -> Array:
+        """The counts of the core."""
+        return self.core.whole
+
+    @property
+    def shape(self) -> Size:
+        """(height, width) of the map: pixels, or units for coverage."""
+        return self.rows.n, self.cols.n
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know of the map, in whole sentences: where an exported file holds numbers made for another size."""
+        return notes_at(self.network, self.size)
+
+    @property
+    def tiled(self) -> bool:
+        """Whether only a core was counted."""
+        return self.rows.copies > 0 or self.cols.copies > 0
+
+    @property
+    def max(self) -> int | float:
+        """The largest count, a Python int."""
+        return self._extremes[1]
+
+    @property
+    def min(self) -> int | float:
+        """The smallest count, a Python int."""
+        return self._extremes[0]
+
+    @cached_property
+    def total(self) -> int | float:
+        """The sum over all positions, a Python int."""
+        return self._totals[0][0]
+
+    @property
+    def share(self) -> NDArray[np.float64]:
+        """Counts over `full`: of a unit's paths, the share that starts at real pixels (coverage maps)."""
+        if self.full is None:
+            raise OptionError("a usage map has no share; only coverage has", where=self.network.name)
+        return self.relative() * (self.max / self.full)
+
+    def relative(self, blocks: Size = (1, 1)) -> NDArray[np.float64]:
+        """Counts over the largest one: means over blocks of so many rows and columns, rounded to float64.
+
+        >>> import padviz
+        >>> padviz.usage("vgg19", 65536).relative((4096, 65536)).round(3).ravel()[[0, 1, -1]]
+        array([0.995, 0.999, 0.995])
+        """
+        height, width = self.shape
+        with self._fitting(8 * -(-height // blocks[0]) * -(-width // blocks[1])):
+            if self.tiled and min(blocks) > 1:
+                return self.core.means(self.rows.weights(blocks[0]), self.cols.weights(blocks[1]), self.max)
+            values = self.core.shares(self.max)
+            return self.cols.means(self.rows.means(values, blocks[0]).T, blocks[1]).T
+
+    def at(self, row: int, col: int) -> int | float:
+        """The count at one position, a Python number."""
+        return value_at(self.expanded(row, col), 0, 0)
+
+    def summary(self) -> Summary:
+        """The figures that describe the map; see `Summary`."""
+        height, width = self.shape
+        at = self.at
+        return Summary(
+            schema_version=SCHEMA_VERSION,
+            network=self.network.name,
+            size=[*self.size],
+            padding=self.padding,
+            pooling=self.pooling,
+            target=self.target,
+            unit=self.unit,
+            min=self.min,
+            max=self.max,
+            mean=_mean(self.total, height * width),
+            centre=at(height // 2, width // 2),
+            corners=Corners(at(0, 0), at(0, -1), at(-1, 0), at(-1, -1)),
+            marginalised=self._below_half() / (height * width),
+            asymmetry=self._asymmetries(),
+            skew=self._skews(),
+            gates_left_out=len(self.network.gates),
+            method="tiled" if self.tiled else "dense",
+            notes=[*self.notes],
+        )
+
+    def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
+        """Draw the heat map into `ax`, or into a new figure; see `padviz.figures.heatmap`."""
+        drawn: Axes = hooks.heatmap().plot(self, ax, **options)
+        return drawn
+
+    def _repr_png_(self) -> bytes:
+        picture: bytes = hooks.heatmap().picture(self)
+        return picture
+
+    def __repr__(self) -> str:
+        height, width = self.shape
+        return f"<CountMap {self.network.name} {height}x{width} {self.min}..{self.max} paths>"
+
+    @contextmanager
+    def _fitting(self, needed: int) -> Iterator[None]:
+        """Refuse what takes more bytes than the machine has: it would not end well."""
+        try:
+            if needed > machine_memory():
+                raise MemoryError
+            yield
+        except MemoryError:
+            what = f"so many positions of {self.shape[0]} x {self.shape[1]} do not fit into memory"
+            hint = "counts_at(rows, cols) gives parts of them"
+            raise SizeError(what, where=self.network.name, hint=hint) from None
+
+    @cached_property
+    def _times(self) -> list[NDArray[np.int64]]:
+        """How often the map has each row of the core, and the first and the second half of it; the same of columns."""
+        return [
+            np.stack([tiling.times(part) for part in (slice(None), slice(n // 2), slice(n - n // 2, n))])
+            for tiling, n in zip((self.rows, self.cols), self.shape, strict=True)
+        ]
+
+    @cached_property
+    def _totals(self) -> list[list[int | float]]:
+        """Sums over all rows, the first and the second half of them, and the same of columns."""
+        return self.core.totals(*self._times)
+
+    def _skews(self) -> PerAxis:
+        sums = self._totals
+        halves = (sums[2][0] - sums[1][0], sums[0][2] - sums[0][1])
+        skews = (half / self.total if self.total else 0.0 for half in halves)
+        return PerAxis(*(round(skew, 12) if isinstance(self.total, float) else skew for skew in skews))
+
+    @cached_property
+    def _extremes(self) -> tuple[int | float, int | float]:
+        found = [(smallest(part), largest(part)) for part, *_ in self.core.parts()]
+        return min(low for low, _ in found), max(high for _, high in found)
+
+    def _below_half(self) -> int:
+        """How many positions have less than half of the largest count."""
+        (down, *_), (across, *_) = self._times
+        below = 0
+        for part, rows, cols in self.core.parts():
+            times = across[cols]
+            if self.core.symmetric:  # what lies after the diagonal stands for what lies before it
+                times = times * np.where(np.arange(len(times)) < part.shape[1], 1, 2)
+            below += count_below_half(part, self.max, down[rows], times)
+        return below
+
+    def _asymmetries(self) -> PerAxis:
+        height = self._asymmetry(self.rows, 1)
+        return PerAxis(height, height if self.core.symmetric else self._asymmetry(self.cols, 2))
+
+    def _asymmetry(self, tiling: Tiling, axis: int) -> float:
+        here, there = tiling.mirrored()
+        most: int | float = 0
+        for at in range(0, len(here), ROWS):
+            facing = (self.core.take(which[at : at + ROWS], axis) for which in (here, there))
+            most = max(most, largest_difference(*facing))
+        return most / self.max if self.max else 0.0
+
+
+def machine_memory() -> float:
+    """The bytes of memory of the machine, where it tells."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return math.inf
+
+
+def _mean(total: int | float, n: int) -> float:
+    try:
+        return total / n
+    except OverflowError:  # beyond what a float holds: the whole number, which loses nothing a person could see
+        return total // n

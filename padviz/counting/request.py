@@ -1,0 +1,114 @@
+"""What a count is asked for, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from operator import index
+from typing import NamedTuple
+
+from padviz.counting.summary import Target
+from padviz.counting.walks import Box, Walk
+from padviz.errors import OptionError
+from padviz.network.network import Network, Size
+from padviz.network.rewrites import with_mean_pooling, with_padding
+from padviz.network.sizes import resolve_both, sizes_of
+from padviz.network.targets import names_of, upto
+
+
+class Request(NamedTuple):
+    """What a count was asked for, checked: the network as declared and as it is walked, and where its targets are."""
+
+    declared: Network
+    walked: Network
+    size: Size
+    at: tuple[int, ...]
+
+    @property
+    def shapes(self) -> dict[str, Size]:
+        """Shape of each target layer."""
+        rows, cols = (sizes_of(self.walked, axis, n) for axis, n in enumerate(self.size))
+        return {self.walked.layers[i].name: (rows[i], cols[i]) for i in self.at}
+
+    def walk(self, core: Size, engine: str) -> Walk:
+        """The walk through the network at the size of a core."""
+        return Walk(self.walked, *resolve_both(self.walked, core), self.at, engine)
+
+
+def prepare_request(
+    network: Network,
+    size: int | Sequence[int] | None,
+    padding: str | None,
+    layer: str | Sequence[str] | None,
+    pooling: str,
+    engine: str,
+) -> Request:
+    """The network up to the target layers, with the padding and the pooling that were asked for."""
+    if engine not in ("auto", "numpy", "numba"):
+        raise OptionError(f"engine {engine!r} is not known", where="engine", hint="use auto, numpy or numba")
+    if pooling not in ("count", "mean"):
+        raise OptionError(f"pooling {pooling!r} is not known", where="pooling", hint="use count or mean")
+    if not isinstance(padding, str | None):
+        raise OptionError(f"{padding!r} is not a padding scheme", where="padding", hint="use zero, reflect, ...")
+    pixels = network.at(size)
+    targets = names_of(layer, network)
+    pruned = upto(network, targets)
+    walked = with_padding(pruned, padding)
+    if pooling == "mean":
+        walked = with_mean_pooling(walked)
+    return Request(pruned, walked, pixels, tuple(walked.index[name] for name in targets))
+
+
+def target_of(shapes: Mapping[str, Size]) -> Target:
+    """The targets as a summary reports them: one name and shape, or lists of several."""
+    if len(shapes) == 1:
+        ((name, shape),) = shapes.items()
+        return Target(name, [*shape])
+    return Target([*shapes], [[*shape] for shape in shapes.values()])
+
+
+def box_of(
+    unit: tuple[int | slice, int | slice] | None, shapes: Mapping[str, Size]
+) -> tuple[list[int] | list[list[int]] | None, Box]:
+    """The unit, or box of units, that was asked for: as it is reported, and as slices of the target."""
+    if unit is None:
+        return None, (slice(None), slice(None))
+    if len(shapes) > 1:
+        raise OptionError("needs one target layer", where="unit", hint="name one --layer")
+    ((name, shape),) = shapes.items()
+    if not isinstance(unit, tuple | list) or len(unit) != 2:
+        raise OptionError(f"{unit!r} is not a unit", where="unit", hint="use (row, column), numbers or slices")
+    rows, cols = (_range(each, n) for each, n in zip(unit, shape, strict=True))
+    if not rows or not cols:
+        what = f"{_plain(unit)} is outside of layer {name}, which has {shape[0]} x {shape[1]} units"
+        raise OptionError(what, where="unit", hint="count from 0, or from the end with -1")
+    single = not any(isinstance(each, slice) for each in unit)
+    report = [rows[0], cols[0]] if single else [[rows[0], rows[-1] + 1], [cols[0], cols[-1] + 1]]
+    return report, (slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1))
+
+
+def _range(which: int | slice, n: int) -> range:
+    """The positions meant, empty where they are not all inside; a negative one counts from the end."""
+    if not isinstance(which, slice):
+        if not hasattr(which, "__index__"):
+            raise OptionError(f"{which!r} is not a position", where="unit", hint="use whole numbers, or slices")
+        at = index(which)
+        return range(n)[at : at + 1 or None] if -n <= at < n else range(0)
+    if which.step not in (None, 1):
+        raise OptionError("a box has no step", where="unit", hint="use slices of neighbouring units")
+    inside = all(end is None or -n <= end <= n for end in (which.start, which.stop))
+    return range(n)[which] if inside else range(0)
+
+
+def _plain(unit: Sequence[int | slice]) -> str:
+    """A unit or a box as the command line has it.
+
+    >>> _plain((3, slice(0, 2)))
+    '3,0:2'
+    """
+
+    def text(each: int | slice) -> str:
+        if not isinstance(each, slice):
+            return str(each)
+        return ":".join("" if end is None else str(end) for end in (each.start, each.stop))
+
+    return ",".join(text(each) for each in unit)

@@ -1,0 +1,97 @@
+"""A map kept as its core: which row of the core each row of the map is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.errors import OptionError
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """One axis of a map of `n` rows, kept as a core without `copies` of its periods; rows repeat from `start` on.
+
+    >>> tiling = Tiling(12, start=2, period=3, copies=2)
+    >>> tiling.kept, tiling.index.tolist()
+    (6, [0, 1, 2, 3, 4, 2, 3, 4, 2, 3, 4, 5])
+    """
+
+    n: int
+    start: int = 0
+    period: int = 1
+    copies: int = 0
+
+    @property
+    def kept(self) -> int:
+        """The number of rows in the core."""
+        return self.n - self.copies * self.period
+
+    @cached_property
+    def index(self) -> NDArray[np.int64]:
+        """Which row of the core each row of the map is: every row of the core occurs."""
+        index: NDArray[np.int64] = self.of(np.arange(self.n))
+        return index
+
+    def of(self, rows: Any) -> Any:
+        """The row of the core for one row of the map, or for an array of them."""
+        return rows - self.period * np.clip((rows - self.start) // self.period, 0, self.copies)
+
+    def times(self, rows: slice = slice(None)) -> NDArray[np.int64]:
+        """How often each row of the core occurs in the map, or in some of its rows."""
+        return np.bincount(self.index[rows], minlength=self.kept)
+
+    def mirrored(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The rows of the core that face each other in the map, first and last and so on: each pair once."""
+        first, last = self.index[: self.n // 2], self.index[::-1][: self.n // 2]
+        facing = np.minimum(first, last) * self.kept + np.maximum(first, last)
+        pairs = facing[np.sort(np.unique(facing, return_index=True)[1])]  # in order, so that next ones lie close
+        return pairs // self.kept, pairs % self.kept
+
+    def means(self, core: NDArray[np.float64], block: int) -> NDArray[np.float64]:
+        """Rows of the map, from those of its core: means over blocks of rows, of which the last may be smaller."""
+        if block == 1:
+            return core[self.index] if self.copies else core
+        if self.copies:
+            return self.weights(block) @ core
+        starts = np.arange(0, self.n, block)
+        return np.add.reduceat(core, starts, axis=0) / np.diff(np.append(starts, self.n))[:, None]
+
+    def weights(self, block: int) -> NDArray[np.float64]:
+        """What share each row of the core has in each block of rows: the matrix that makes `means`.
+
+        >>> Tiling(12, start=2, period=3, copies=2).weights(6) * 6
+        array([[1., 1., 2., 1., 1., 0.],
+               [0., 0., 1., 2., 2., 1.]])
+        """
+        of = np.arange(self.n) // block
+        times = np.bincount(of * self.kept + self.index, minlength=(of[-1] + 1) * self.kept).reshape(-1, self.kept)
+        return times / np.bincount(of)[:, None]
+
+
+def positions(index: NDArray[Any], which: Any, what: str) -> NDArray[Any]:
+    """Some positions of an index: one, several, a range or a slice of them.
+
+    Raises
+    ------
+    OptionError
+        If they are not positions, or outside.
+
+    Examples
+    --------
+    >>> index = Tiling(12, start=2, period=3, copies=2).index
+    >>> positions(index, -1, "rows"), positions(index, slice(3, 6), "rows")
+    (array([5]), array([3, 4, 2]))
+    """
+    try:
+        found = np.atleast_1d(index[which])
+    except (IndexError, TypeError, ValueError):
+        found = index[None]
+    if found.ndim != 1:
+        hint = f"use whole numbers from 0 to {len(index) - 1}, or a slice"
+        raise OptionError(f"{which!r} is outside of its {len(index)} {what}, or no position", where=what, hint=hint)
+    return found

@@ -1,0 +1,81 @@
+"""Usage: the paths from each pixel to the target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from padviz.counting.count_map import CountMap
+from padviz.counting.periodicity import usage_tiling
+from padviz.counting.request import box_of, prepare_request, target_of
+from padviz.counting.tiling import Tiling
+from padviz.counting.walks import count_backward
+from padviz.errors import OptionError, PadvizError, UnknownName
+from padviz.network.network import Network
+
+
+def usage(
+    network: Network,
+    size: int | Sequence[int] | None = None,
+    padding: str | None = None,
+    layer: str | Sequence[str] | None = None,
+    pooling: str = "count",
+    unit: tuple[int | slice, int | slice] | None = None,
+    *,
+    engine: str = "auto",
+) -> CountMap:
+    """The paths from every input pixel to the units of the target layer: `padviz.usage`, of a network that is loaded.
+
+    Parameters
+    ----------
+    network : Network
+    size : int or (height, width), optional
+        Input size in pixels; the network's own by default.
+    padding, layer, pooling, unit, engine
+        As for `padviz.usage`.
+
+    Raises
+    ------
+    PadvizError
+        For a size or option that cannot be used.
+
+    Examples
+    --------
+    >>> import padviz
+    >>> usage(padviz.load("vgg19"), 512).max == 9**16
+    True
+    """
+    asked = prepare_request(network, size, padding, layer, pooling, engine)
+    picked, box = box_of(unit, asked.shapes)
+    rows, cols = (
+        usage_tiling(asked.walked, axis, n, asked.at) if unit is None else Tiling(n)
+        for axis, n in enumerate(asked.size)
+    )
+    core = count_backward(asked.walk((rows.kept, cols.kept), engine), box)
+    target = target_of(asked.shapes)
+    return CountMap(asked.declared, asked.size, padding, pooling, target, picked, core, rows, cols)
+
+
+def usages(choices: Iterable[tuple[Any, ...]]) -> list[CountMap | PadvizError]:
+    """`usage` of each (network, size, padding, layer): a map, or why it cannot run, which is raised if all cannot.
+
+    In place of a network may stand why there is none.
+
+    >>> import padviz
+    >>> net = padviz.load("vgg11")
+    >>> [type(found).__name__ for found in usages([(net, 64, None, None), (net, 64, "valid", None)])]
+    ['CountMap', 'SizeError']
+    """
+    found: list[CountMap | PadvizError] = []
+    for choice in choices:
+        try:
+            if isinstance(choice[0], PadvizError):
+                raise choice[0]
+            found.append(usage(*choice))
+        except (OptionError, UnknownName):
+            raise  # it was asked for by a name that does not exist
+        except PadvizError as error:
+            found.append(error)
+    if found and all(isinstance(each, PadvizError) for each in found):
+        raise found[0]  # type: ignore[misc]
+    return found

@@ -1,0 +1,182 @@
+"""The walks: back from a target layer to the input (usage), and forward to its units (coverage)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from padviz.axis.operations import Window
+from padviz.engine.apply import Array
+from padviz.engine.core import Core, Pull
+from padviz.engine.limbs import HOLDS
+from padviz.engine.tally import Tally, limbs_for
+from padviz.errors import PadvizError, SizeError
+from padviz.network.graph import backward, forward
+from padviz.network.network import Network
+from padviz.network.sizes import Resolved
+
+Box = tuple[slice, slice]
+WHOLE: Box = slice(None), slice(None)
+MOST_NUMBERS = 1 << 27  # in one layer's array: 1 GiB
+MOST_BITS = 14_000  # of a count: what Python prints
+MOST_LIMBS = 64  # that counts of most networks need, and more
+MOST_STEM = 256  # the gain of maps that are followed in parts, which bounds how far these overlap
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """What is walked: a network of which nothing is beside the way to its targets, and its axes at one size."""
+
+    network: Network
+    rows: Resolved
+    cols: Resolved
+    targets: tuple[int, ...]
+    engine: str
+
+
+def count_backward(walk: Walk, box: Box) -> Core:
+    """Paths from each pixel to the units of `box` in the targets."""
+    network, targets, rows, cols = walk.network, walk.targets, walk.rows, walk.cols
+    symmetric = rows is cols and box == WHOLE
+    if len(targets) == 1 and is_chain(network):  # nothing adds up: an outer product of two vectors
+        flat = Resolved((1,) * len(network.layers), (None,) * len(network.layers))
+        tall = _backward(replace(walk, cols=flat), (box[0], WHOLE[1]))
+        if symmetric:
+            wide = replace(tall, limbs=tall.limbs.swapaxes(1, 2))
+        else:
+            wide = _backward(replace(walk, rows=flat), (WHOLE[0], box[1]))
+        most = tall.most * wide.most
+        if most < HOLDS or tall.limbs.dtype.kind == "f":
+            _check_room(walk, 0, replace(tall, most=most))
+            return Core(Tally(tall.limbs * wide.limbs, most, most), symmetric=symmetric)
+    stem = _stem(walk)
+    pulls = tuple(_transposed(walk, i) for i in range(stem, 0, -1))
+    core = Core(_backward(walk, box, stem).settled(), pulls, walk.engine, symmetric)
+    _check_room(walk, 0, replace(core.source, most=core.most))
+    if core.kept:
+        core.part()  # counted now, not when it is first looked at
+    return core
+
+
+def _stem(walk: Walk) -> int:
+    """The layer from which pixels are reached one layer after another, and which is the smallest of such layers."""
+    layers, read = walk.network.layers, Counter(j for layer in walk.network.layers for j in layer.inputs)
+    stem, gains = 0, [1, 1]
+    for i, layer in enumerate(layers[1:], start=1):
+        gains = [gain * (made.gain if made else 1) for gain, made in zip(gains, _transposed(walk, i), strict=True)]
+        if layer.inputs != (i - 1,) or read[i - 1] > 1 or i - 1 in walk.targets or max(gains) > MOST_STEM:
+            break
+        if _positions(walk, i) < _positions(walk, stem):
+            stem = i
+    return stem
+
+
+def _transposed(walk: Walk, i: int) -> Pull:
+    """The maps that pull a value through layer `i`."""
+    tall, wide = walk.rows.maps[i], walk.cols.maps[i]
+    return tall and tall.transposed, wide and wide.transposed
+
+
+def _positions(walk: Walk, i: int) -> int:
+    return walk.rows.sizes[i] * walk.cols.sizes[i]
+
+
+def _backward(walk: Walk, box: Box, stem: int = 0) -> Tally:
+    """The counts of the layer `stem`."""
+
+    def pull(i: int, value: Tally) -> Tally:
+        """Through both axes, transposed; widths first, while there are fewer rows."""
+        down, across = _transposed(walk, i)
+        if i <= stem or down is across is None:
+            return value
+        _check_room(walk, walk.network.layers[i].inputs[0], value)
+        return value.through(across, 2, walk.engine, passing=down is not None).through(down, 1, walk.engine)
+
+    _check_sizes(walk)
+    kind = np.int64 if is_exact(walk) else np.float64
+    seeds = {i: _seed(walk, i, box, kind) for i in walk.targets}
+    return backward(walk.network, seeds, pull) or _seed(walk, stem, (slice(0), slice(0)), kind)
+
+
+def count_forward(walk: Walk) -> list[tuple[Core, int | float]]:
+    """Paths that reach the units of each target, and how many a unit far from padding has."""
+    rows, cols = walk.rows.maps, walk.cols.maps
+
+    def push(i: int, value: Tally) -> Tally:
+        """Through both axes, forward; heights first, which leaves fewer rows."""
+        if rows[i] is cols[i] is None:
+            return value
+        _check_room(walk, i, value)
+        down = value.through(rows[i], 1, walk.engine, passing=cols[i] is not None)
+        return down.through(cols[i], 2, walk.engine)
+
+    _check_sizes(walk)
+    full = forward(walk.network, walk.targets, 1, lambda i, v: v * _taps(walk, i))
+    exact = is_exact(walk)
+    tallies = forward(walk.network, walk.targets, _seed(walk, 0, WHOLE, np.int64 if exact else np.float64), push)
+    return [(Core(tally.settled()), most if exact else float(most)) for tally, most in zip(tallies, full, strict=True)]
+
+
+def is_exact(walk: Walk) -> bool:
+    """Whether every read counts once, so that counts are integers."""
+    return all(made is None or made.exact for made in (*walk.rows.maps, *walk.cols.maps))
+
+
+def _check_room(walk: Walk, i: int, value: Tally) -> None:
+    """Refuse counts that are longer, or of a map that is larger, than padviz counts."""
+    if value.most.bit_length() > (1000 if value.limbs.dtype.kind == "f" else MOST_BITS):
+        what = "pass what a float holds" if value.limbs.dtype.kind == "f" else "have more than 4000 digits"
+        raise PadvizError(f"its counts {what}", where=walk.network.name, hint="name an earlier --layer")
+    _check_size(walk, i, len(value.limbs))
+
+
+def _check_size(walk: Walk, i: int, limbs: int = 1) -> None:
+    layer, height, width = walk.network.layers[i], walk.rows.sizes[i], walk.cols.sizes[i]
+    if height * width * limbs > MOST_NUMBERS:
+        what = f"its map of {height} x {width} repeats nothing, and is larger than padviz counts"
+        raise SizeError(what, where=f"{walk.network.name}, {layer.name}", hint="use a smaller --size")
+
+
+def _check_sizes(walk: Walk) -> None:
+    """Refuse at once what a later layer would be too large for, with as many limbs as its counts may come to need."""
+    if max(walk.rows.sizes) * max(walk.cols.sizes) * MOST_LIMBS < MOST_NUMBERS:
+        return
+    bounds = dict.fromkeys(range(len(walk.network.layers)), 0)
+
+    def pull(i: int, most: int) -> int:
+        for made in (walk.rows.maps[i], walk.cols.maps[i]):
+            most *= made.transposed.gain if made else 1
+        bounds[i] = most
+        return most
+
+    backward(walk.network, dict.fromkeys(walk.targets, 1), pull)
+    for i, most in bounds.items():
+        wide = is_exact(walk) and most >= HOLDS
+        _check_size(walk, walk.network.layers[i].inputs[0] if i else 0, limbs_for(most) if wide else 1)
+
+
+@lru_cache(64)
+def is_chain(network: Network) -> bool:
+    """Whether each layer reads just the one before it."""
+    return all(layer.inputs == (i,) for i, layer in enumerate(network.layers[1:]))
+
+
+def _taps(walk: Walk, i: int) -> int:
+    """How many positions a unit of layer `i` reads where nothing is missing; weights of a mean sum to 1."""
+    layer = walk.network.layers[i]
+    taps = 1
+    for op, made in zip(layer.ops, (walk.rows.maps[i], walk.cols.maps[i]), strict=True):
+        if op is None or made is None or getattr(op, "mean", False):
+            continue
+        taps *= op.kernel if isinstance(op, Window) else made.gain
+    return taps
+
+
+def _seed(walk: Walk, i: int, box: Box, kind: type) -> Tally:
+    """One path at each unit of a box of layer `i`: the unit itself."""
+    limbs: Array = np.zeros((1, walk.rows.sizes[i], walk.cols.sizes[i]), dtype=kind)
+    limbs[0][box] = 1
+    return Tally(limbs, 1, 1)

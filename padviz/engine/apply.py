@@ -1,0 +1,167 @@
+"""The counting kernels, as numpy and numba twins: arrays in, arrays out, no checks.
+
+A map has strips (dst, dst_step, src, src_step, length, weight) along one axis, see
+`padviz.engine.axis_map.Strip`; numba follows them as they are, numpy by `padviz.engine.write_plan`.
+Arrays are (limbs, height, width). One limb holds int64 counts or float64 weights; more limbs hold
+wide integers in base 2**LIMB_BITS, least significant first, which only `carry` needs to know.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import pairwise
+from math import prod
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.engine.write_plan import Plan, Strips
+
+Array = NDArray[Any]
+
+LIMB_BITS = 56  # whole bytes; leaves 7 bits for a layer to grow into before the next carry
+CACHED = 1 << 15  # numbers of which several arrays fit into a core's cache
+KEPT = 4 << 20  # numbers that a thread keeps memory for: 32 MiB
+NUMBA_FROM = 200_000_000  # additions from which a numba kernel repays its loading and compiling
+
+_memory = threading.local()
+
+
+class Linear(Protocol):
+    """A sparse matrix: what each of `n_out` rows reads."""
+
+    @property
+    def n_out(self) -> int: ...
+    @property
+    def strips(self) -> Strips: ...
+    @property
+    def reads(self) -> int: ...
+    @property
+    def plan(self) -> Plan: ...
+
+
+def apply(made: Linear, x: Array, axis: int, *, engine: str = "auto", passing: bool = False) -> Array:
+    """Apply a map to `x` along `axis` (1 height, 2 width), which has the map's `n_out` rows after.
+
+    `engine` is "numpy", "numba" or "auto", which picks by the amount of work. A `passing` result
+    is good until this thread's next one: it saves fresh memory, which costs more than the sums.
+    """
+    shape = (x.shape[0], made.n_out, x.shape[2]) if axis == 1 else (x.shape[0], x.shape[1], made.n_out)
+    out = _kept("passing", shape, x.dtype) if passing else np.empty(shape, dtype=x.dtype)
+    additions = 0 if engine == "numpy" else made.reads * x.size // x.shape[axis]
+    add = _add_numba if engine == "numba" or additions >= NUMBA_FROM else _add_numpy
+    add(made, x, axis, out)
+    return out
+
+
+def carry(limbs: Array) -> None:
+    """Bring every limb but the last into 0 .. 2**LIMB_BITS - 1, in place; the value stays the same.
+
+    The last limb keeps the sign, so differences of counts normalise too.
+    """
+    rows = max(1, CACHED // limbs.shape[2])
+    for start in range(0, limbs.shape[1], rows):
+        for low, high in pairwise(limbs[:, start : start + rows]):
+            high += np.right_shift(low, LIMB_BITS, out=_kept("carried", low.shape, low.dtype))
+            low &= (1 << LIMB_BITS) - 1
+
+
+def _kept(what: str, shape: tuple[int, ...], dtype: Any) -> Array:
+    """An array in memory that this thread keeps for one purpose; large ones get memory of their own."""
+    size = prod(shape)
+    if size > KEPT:
+        return np.empty(shape, dtype=dtype)
+    kept: Array | None = getattr(_memory, what, None)
+    if kept is None or kept.size < size:
+        kept = np.empty(size, dtype=np.int64)
+        setattr(_memory, what, kept)
+    array: Array = kept[:size].view(dtype).reshape(shape)
+    return array
+
+
+def _add_numpy(made: Linear, x: Array, axis: int, out: Array) -> None:
+    limbs = 1 if x[0].size > CACHED else len(x)  # at a time, so that they stay in the cache
+    for i in range(0, len(x), limbs):
+        part = pairs = x[i : i + limbs]
+        if made.plan.paired:
+            low, high = (part[:, :-1], part[:, 1:]) if axis == 1 else (part[:, :, :-1], part[:, :, 1:])
+            pairs = np.add(low, high, out=_kept("pairs", low.shape, x.dtype))
+        arrays = part, pairs, out[i : i + limbs]
+        _follow(made.plan, *(arrays if axis == 1 else [array.swapaxes(1, 2) for array in arrays]))
+
+
+def _follow(plan: Plan, x: Array, pairs: Array, out: Array) -> None:
+    read = (x, pairs)
+    for into, sources in plan.writes:
+        if len(sources) == 2:
+            (first, rows), (second, others) = sources
+            np.add(read[first][:, rows], read[second][:, others], out=out[:, into])
+        else:
+            out[:, into] = read[sources[0][0]][:, sources[0][1]] if sources else 0
+    for into, (which, rows), weight in plan.adds:
+        added = read[which][:, rows]
+        out[:, into] += added if weight == 1 else added * weight
+    for row, rows, weight in plan.sums:
+        total = x[:, rows].sum(axis=1)
+        out[:, row] += total if weight == 1 else total * weight
+
+
+def _add_numba(made: Linear, x: Array, axis: int, out: Array) -> None:
+    steps = np.array([_ahead(*strip[:5]) for strip in made.strips], dtype=np.int64).reshape(-1, 5)
+    weights = np.array([strip[5] for strip in made.strips], dtype=out.dtype)
+    out.fill(0)
+    _compiled(_down if axis == 1 else _across)(steps, weights, x, out)
+
+
+def _ahead(dst: int, dst_step: int, src: int, src_step: int, length: int) -> tuple[int, int, int, int, int]:
+    """The same reads with `dst` going up."""
+    if dst_step >= 0:
+        return dst, dst_step, src, src_step, length
+    return dst + dst_step * (length - 1), -dst_step, src + src_step * (length - 1), -src_step, length
+
+
+@lru_cache(2)
+def _compiled(loop: Callable[..., None]) -> Any:
+    import numba
+
+    try:
+        return numba.njit(loop, cache=True, nogil=True)
+    except RuntimeError:  # nowhere to keep compiled code: a read-only install without a home
+        return numba.njit(loop, nogil=True)
+
+
+def _down(steps: Array, weights: Array, x: Array, out: Array) -> None:
+    """Rows that add to rows: some rows of the output at a time, so that what they read is still in the cache."""
+    some = max(1, 16384 // out.shape[2])
+    for limb in range(out.shape[0]):
+        for start in range(0, out.shape[1], some):
+            for strip in range(steps.shape[0]):
+                dst, dst_step, src, src_step, length = steps[strip]
+                first, last = 0, length
+                if dst_step:
+                    first = max(0, -((dst - start) // dst_step))
+                    last = min(length, -((dst - start - some) // dst_step))
+                elif not start <= dst < start + some:
+                    last = 0
+                weight = weights[strip]
+                for i in range(first, last):
+                    row, into = x[limb, src + i * src_step], out[limb, dst + i * dst_step]
+                    if weight == 1:
+                        for j in range(row.shape[0]):
+                            into[j] += row[j]
+                    else:
+                        for j in range(row.shape[0]):
+                            into[j] += weight * row[j]
+
+
+def _across(steps: Array, weights: Array, x: Array, out: Array) -> None:
+    """Columns that add to columns: row by row."""
+    for limb in range(out.shape[0]):
+        for row in range(out.shape[1]):
+            for strip in range(steps.shape[0]):
+                dst, dst_step, src, src_step, length = steps[strip]
+                for i in range(length):
+                    out[limb, row, dst + i * dst_step] += weights[strip] * x[limb, row, src + i * src_step]

@@ -1,0 +1,135 @@
+"""The counts of a core: whatever its size, it is made a part at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.engine.apply import Array, apply
+from padviz.engine.axis_map import AxisMap
+from padviz.engine.limbs import HOLDS, shares, totals
+from padviz.engine.tally import Tally, limbs_for
+
+AT_ONCE = 1 << 22  # numbers of a part: 32 MiB
+ALL = slice(None)
+Pull = tuple[AxisMap | None, AxisMap | None]  # of a layer: along height and width
+
+
+@dataclass(frozen=True, eq=False)
+class Core:
+    """The counts of a core as carried limbs, (limbs, height, width), made of settled ones of a smaller layer.
+
+    `pulls` are the maps that lead from that layer to the core, one after another, along height and width. A core that
+    is too large to be kept is made anew in parts, as they are asked for. A `symmetric` one is its own transpose.
+    """
+
+    source: Tally
+    pulls: tuple[Pull, ...] = ()
+    engine: str = "auto"
+    symmetric: bool = False
+
+    @property
+    def exact(self) -> bool:
+        """Whether the counts are integers."""
+        return self.source.limbs.dtype.kind != "f"
+
+    @cached_property
+    def most(self) -> int:
+        """What no count passes."""
+        return self.source.most * prod(made.gain for pull in self.pulls for made in pull if made)
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int]:
+        """(limbs, height, width)."""
+        limbs = limbs_for(self.most) if self.exact and self.most >= HOLDS else 1
+        size = self.source.limbs.shape[1:]
+        for pull in self.pulls:
+            size = tuple(made.n_out if made else n for made, n in zip(pull, size, strict=True))
+        return limbs, *size
+
+    @property
+    def kept(self) -> bool:
+        """Whether the core stays in memory."""
+        return not self.pulls or prod(self.shape) <= AT_ONCE
+
+    @cached_property
+    def whole(self) -> Array:
+        """All of it."""
+        return self._pulled(self.source.limbs, self.pulls)
+
+    def part(self, rows: slice = ALL, cols: slice = ALL) -> Array:
+        """Some rows and columns: a view where the core is kept."""
+        if self.kept:
+            return self.whole[:, rows, cols]
+        pulls = []
+        for down, across in reversed(self.pulls):
+            down, rows = down.only(rows) if down else (down, rows)
+            across, cols = across.only(cols) if across else (across, cols)
+            pulls.append((down, across))
+        return self._pulled(self.source.limbs[:, rows, cols], pulls[::-1])
+
+    def at(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> Array:
+        """The limbs where those rows and columns cross."""
+        down, across = (slice(which.min(), which.max() + 1) for which in (rows, cols))
+        near, rows, cols = self.part(down, across), rows - down.start, cols - across.start
+        limbs: Array = np.empty((len(near), len(rows), len(cols)), dtype=near.dtype)
+        if len(rows) < near.shape[1]:
+            near.take(rows, 1).take(cols, 2, out=limbs, mode="clip")
+        else:  # whole rows are copied fastest
+            near.take(cols, 2).take(rows, 1, out=limbs, mode="clip")
+        return limbs
+
+    def take(self, which: NDArray[np.int64], axis: int) -> Array:
+        """Some rows (axis 1) or columns (axis 2), in any order."""
+        near = slice(which.min(), which.max() + 1)
+        part = self.part(near) if axis == 1 else self.part(cols=near)
+        taken: Array = part.take(which - near.start, axis)
+        return taken
+
+    def parts(self) -> Iterator[tuple[Array, slice, slice]]:
+        """All of it in parts, with their rows and columns; a symmetric one without what lies before the diagonal."""
+        limbs, height, width = self.shape
+        step = max(1, AT_ONCE // (limbs * width))
+        for start in range(0, height, step):
+            rows, cols = slice(start, min(start + step, height)), slice(start if self.symmetric else 0, width)
+            yield self.part(rows, cols), rows, cols
+
+    def shares(self, peak: int | float) -> NDArray[np.float64]:
+        """Every count over the largest."""
+        values = np.empty(self.shape[1:])
+        for part, rows, cols in self.parts():
+            values[rows, cols] = shares(part, peak)
+            if self.symmetric:
+                values[rows.stop :, rows] = values[rows, rows.stop :].T
+        return values
+
+    def means(self, rows: NDArray[np.float64], cols: NDArray[np.float64], peak: int | float) -> NDArray[np.float64]:
+        """Sums of the counts over the largest, with weights (ways, height) and (ways, width)."""
+        down, across = self._pushed(rows, cols)
+        return np.asarray(down @ shares(self.source.limbs, peak) @ across.T)
+
+    def totals(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> list[list[Any]]:
+        """Sums of the counts, with weights (ways, height) and (ways, width): exact, see `wide.totals`."""
+        return totals(self.source.limbs, *self._pushed(rows, cols))
+
+    def _pushed(self, *weights: Array) -> tuple[Array, Array]:
+        """Weights of rows and of columns as those of the source, which is smaller, with the same sums."""
+        if not self.exact:
+            weights = tuple(each.astype(np.float64) for each in weights)
+        down, across = weights
+        for tall, flat in reversed(self.pulls):
+            down = apply(tall.transposed, down[None], 2)[0] if tall else down
+            across = apply(flat.transposed, across[None], 2)[0] if flat else across
+        return down, across
+
+    def _pulled(self, limbs: Array, pulls: Iterable[Pull]) -> Array:
+        value = replace(self.source, limbs=limbs)
+        for down, across in pulls:  # widths first, while there are fewer rows
+            value = value.through(across, 2, self.engine, passing=down is not None).through(down, 1, self.engine)
+        return replace(value, most=self.most).settled().limbs  # as many in each part

@@ -1,0 +1,153 @@
+"""Which integers hold the counts: one int64 where a proven bound allows, else limbs; and exact figures of both.
+
+A tally is an array (limbs, height, width). One limb is int64 counts, or float64 for rational modes.
+More limbs are base 2**LIMB_BITS, least significant first, carried so that only the last may be negative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from operator import mul
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.engine.apply import LIMB_BITS, Array, carry
+
+HOLDS = 1 << 63  # int64 holds what is below
+
+
+def to_ints(tally: Array) -> NDArray[Any]:
+    """Counts of shape (height, width): int64 or float64 as they are, limbs as Python ints.
+
+    >>> to_ints(np.array([[[5]], [[1]]]))
+    array([[72057594037927941]], dtype=object)
+    """
+    if len(tally) == 1:
+        only: NDArray[Any] = tally[0]
+        return only
+    value: NDArray[Any] = tally[-1].astype(object)
+    for limb in tally[-2::-1]:
+        value = (value << LIMB_BITS) + limb
+    return value
+
+
+def to_bytes(tally: Array) -> NDArray[np.uint8]:
+    """Carried limbs as little-endian bytes, shape (height, width, bytes): exact, and free of objects."""
+    parts = [np.ascontiguousarray(limb, dtype="<i8").view(np.uint8) for limb in tally]
+    height, width = tally.shape[1:]
+    digits = [part.reshape(height, width, 8) for part in parts]
+    return np.concatenate([*(each[..., : LIMB_BITS // 8] for each in digits[:-1]), digits[-1]], axis=2)
+
+
+def from_bytes(digits: NDArray[np.uint8]) -> NDArray[Any]:
+    """Python ints from `to_bytes`.
+
+    >>> from_bytes(to_bytes(np.array([[[5]], [[1]]])))
+    array([[72057594037927941]], dtype=object)
+    """
+    height, width, _ = digits.shape
+    values = np.empty((height, width), dtype=object)
+    for row in range(height):
+        values[row] = [int.from_bytes(cell.tobytes(), "little") for cell in digits[row]]
+    return values
+
+
+def totals(tally: Array, rows: Array, cols: Array) -> list[list[Any]]:
+    """The sums over all positions, for each way of taking every row so many times, and every column: exact for counts.
+
+    `rows` is (ways, height) and `cols` (ways, width).
+
+    >>> totals(np.array([[[1, 2]]]), np.array([[3], [1]]), np.array([[1, 10]]))
+    [[63], [21]]
+    """
+    if tally.dtype.kind == "f":
+        sums: list[list[Any]] = (rows @ tally[0] @ cols.T).tolist()
+        return sums
+    found: list[list[Any]] = [[0] * len(cols) for _ in rows]
+    bits = 53 - int(rows.sum(axis=1).max()).bit_length()  # of a count at a time, so that floats stay exact
+    weights, columns = rows.astype(np.float64), cols.tolist()
+    for i, limb in enumerate(tally):
+        for shift in range(0, 63, bits):
+            part = (limb >> shift) & ((1 << bits) - 1)
+            for way, sums_below in zip(found, (weights @ part).astype(np.int64).tolist(), strict=True):
+                for j, times in enumerate(columns):
+                    way[j] += sum(map(mul, sums_below, times)) << (LIMB_BITS * i + shift)
+    return found
+
+
+def largest(tally: Array) -> int | float:
+    """The largest value."""
+    return _extreme(tally, np.max)
+
+
+def smallest(tally: Array) -> int | float:
+    """The smallest value."""
+    return _extreme(tally, np.min)
+
+
+def value_at(tally: Array, row: int, col: int) -> int | float:
+    """The value at one position, as a Python number."""
+    digits = tally[:, row, col].tolist()
+    if len(digits) == 1:
+        only: int | float = digits[0]
+        return only
+    value: int = sum(digit << (LIMB_BITS * i) for i, digit in enumerate(digits))
+    return value
+
+
+def count_below_half(tally: Array, peak: int | float, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> int:
+    """How many positions have twice their value below `peak`, with each row and column taken so many times."""
+    if tally.dtype.kind == "f":
+        below = 2 * tally[0] < peak
+    else:
+        half = (int(peak) + 1) // 2  # 2 v < peak exactly when v < half
+        below = np.zeros(tally.shape[1:], dtype=bool)
+        level = np.ones(tally.shape[1:], dtype=bool)
+        for limb, digit in reversed(list(zip(tally, _digits(half, len(tally)), strict=True))):
+            below |= level & (limb < digit)
+            level &= limb == digit
+            if not level.any():
+                break
+    return int(rows @ (below @ cols))
+
+
+def largest_difference(here: Array, there: Array) -> int | float:
+    """The largest difference, either way, between two tallies of one shape."""
+    difference = here - there
+    carry(difference)
+    return max(largest(difference), -smallest(difference))
+
+
+def shares(tally: Array, peak: int | float) -> NDArray[np.float64]:
+    """Every value over `peak`, rounded to float64, however large the counts are."""
+    if not peak:
+        return np.zeros(tally.shape[1:])
+    if len(tally) == 1:
+        return np.asarray(tally[0] / peak, dtype=np.float64)
+    bits = int(peak).bit_length()
+    scaled = sum(limb * 2.0 ** (LIMB_BITS * i - bits) for i, limb in enumerate(tally))
+    return np.asarray(scaled / (int(peak) / (1 << bits)))
+
+
+def _extreme(tally: Array, pick: Any) -> int | float:
+    """Compare limb by limb from the most significant, keeping the positions still level."""
+    level: NDArray[Any] = tally.reshape(len(tally), -1)
+    digits = []
+    for i in reversed(range(len(tally))):
+        digit = pick(level[i])
+        digits.append(digit.item())
+        if i:
+            level = level[:, level[i] == digit]
+    value: int | float = digits[0]
+    for digit in digits[1:]:
+        value = (int(value) << LIMB_BITS) + digit
+    return value
+
+
+def _digits(value: int, limbs: int) -> Iterator[int]:
+    for _ in range(limbs - 1):
+        yield value & ((1 << LIMB_BITS) - 1)
+        value >>= LIMB_BITS
+    yield value

@@ -1,0 +1,193 @@
+"""Many pictures in one go: what is finished is skipped, the rest is made in processes, whole files only.
+
+Every item is made aside and moved into place file by file, its record (`NAME.json`) last. A record whose
+fingerprint fits and whose files are there says that the item is finished.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from padviz.errors import OptionError, PadvizError
+from padviz.exports.items import Item
+from padviz.exports.record import THUMBS, is_whole, read_record, record_of
+from padviz.exports.render import Rendered, rendered
+from padviz.figures.bare import write_bare, write_thumbnail
+from padviz.figures.canvas import colour_map, save
+from padviz.files.atomic import PREFIX, alone, staged, sweep
+from padviz.files.counts import write_counts
+from padviz.version import __version__
+
+FORMATS = ("png", "npz", "json")
+THUMB = 200  # screen pixels of the longer side
+
+
+class Outcome(NamedTuple):
+    """What became of an item: "made", "kept" from an earlier run, or "failed" and why."""
+
+    name: str
+    state: str
+    error: str = ""
+
+
+class Look(NamedTuple):
+    """How pictures are made: which files, whether bare, and matplotlib's name of the colours."""
+
+    formats: tuple[str, ...] = ("png",)
+    bare: bool = False
+    cmap: str = "plasma"
+
+
+def run(items: Sequence[Item], folder: Path, look: Look, jobs: int | None = None) -> Iterator[Outcome]:
+    """Make what is not finished, in `jobs` processes of joblib (-1: one for each core), or as joblib is set to.
+
+    Items that are finished come first. An item that fails does not stop the others.
+
+    Raises
+    ------
+    OptionError
+        If the folder cannot be written to, or an option is not known.
+    """
+    _checked(look)
+    _prepare(folder)
+    todo = []
+    for item in items:
+        of = fingerprint(item, look)
+        if _is_finished(item.name, of, folder):
+            yield Outcome(item.name, "kept")
+        else:
+            todo.append((item, of))
+    try:
+        if todo:
+            from joblib import Parallel, cpu_count, delayed
+
+            jobs = jobs and min(cpu_count() if jobs < 0 else jobs, len(todo))
+            batch = 1 if len(todo) < 50 else "auto"
+            ending: dict[str, Any] = {"initializer": _end_with, "initargs": (os.getpid(),)}
+            parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=batch, **ending)
+            yield from parallel(delayed(make)(item, of, folder.absolute(), look) for item, of in todo)
+    finally:
+        sweep(folder)  # the workers may have been ended
+
+
+def make(item: Item, of: str, folder: Path, look: Look) -> Outcome:
+    """Make one item, of that fingerprint, in `folder`; what goes wrong is its outcome."""
+    try:
+        with staged(folder) as stage:
+            made = rendered(item)
+            files = _write(item, made, stage, look)
+            lengths = {name: (stage / name).stat().st_size for name in files}
+            (stage / f"{item.name}.json").write_bytes(record_of(item, of, lengths, made.figures))
+            with alone(folder):
+                _place(item.name, files, stage, folder)
+    except PadvizError as error:
+        hidden = error.where.startswith(str(folder / PREFIX))  # nobody has heard of that folder
+        return Outcome(item.name, "failed", error.what if hidden else str(error))
+    except MemoryError:
+        return Outcome(item.name, "failed", "there is not enough memory for a map of this size")
+    except OSError as error:
+        return Outcome(item.name, "failed", f"cannot be written ({error.strerror or error})")
+    except Exception as error:  # one item must not end the others
+        return Outcome(item.name, "failed", "unexpected " + " ".join(f"{type(error).__name__}: {error}".split()))
+    return Outcome(item.name, "made")
+
+
+def fingerprint(item: Item, look: Look) -> str:
+    """What an item's files depend on: the resolved network, the options, and the version of padviz.
+
+    >>> from padviz.exports.items import expand
+    >>> from padviz.exports.manifest import Manifest, Maps
+    >>> one, other = expand(Manifest(maps=[Maps(["vgg11"], [64, 65])]))
+    >>> fingerprint(one, Look()) == fingerprint(one, Look()) != fingerprint(other, Look())
+    True
+    """
+    networks = [(net.name, net.title, net.size, net.layers, net.targets) for net in item.networks]
+    lists = item.sizes, item.paddings, item.layers, item.scale, item.illustrated
+    whole = repr((__version__, item.what, networks, lists, tuple(look)))
+    return hashlib.sha256(whole.encode("utf-8", "backslashreplace")).hexdigest()[:32]
+
+
+def _is_finished(name: str, of: str, folder: Path) -> bool:
+    """Whether the item was made before, from the same, and its files are still there."""
+    record = read_record(folder, name)
+    return record is not None and record.fingerprint == of and is_whole(record, folder)
+
+
+def _prepare(folder: Path) -> None:
+    """Make the folder, and remove what killed processes left there.
+
+    Raises
+    ------
+    OptionError
+        If it cannot be written to, or pictures would leave it through a link.
+    """
+    thumbs = folder / THUMBS
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if thumbs.is_symlink():
+            raise OptionError("is a link", where=str(thumbs), hint="remove it, or name another folder")
+        thumbs.mkdir(exist_ok=True)
+    except OSError as error:
+        where = str(error.filename or folder)
+        raise OptionError(f"cannot be written ({error.strerror})", where=where, hint="name another folder") from None
+    sweep(folder)
+
+
+def _place(name: str, files: Sequence[str], stage: Path, folder: Path) -> None:
+    """Move an item's files into place, its record last; an earlier one's are removed, its record first."""
+    record = f"{name}.json"
+    earlier = read_record(folder, name)
+    if earlier:
+        (folder / record).unlink()
+    for each in [*files, record]:
+        os.replace(stage / each, folder / each)
+    for each in {*(earlier.files if earlier else ())} - {*files}:  # they would tell of another network
+        (folder / each).unlink(missing_ok=True)
+
+
+def _end_with(exporter: int) -> None:
+    """End this process soon after the exporter, if it is a child of that; a cluster's workers go on."""
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid == exporter:
+        threading.Thread(target=_watch, args=(exporter,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)  # what it was writing is swept by the next run
+
+
+def _checked(look: Look) -> None:
+    for name in look.formats:
+        if name not in FORMATS:
+            raise OptionError(f"{name!r} is not a format", where="--format", hint=f"use {', '.join(FORMATS)}")
+    colour_map(look.cmap)
+
+
+def _write(item: Item, made: Rendered, stage: Path, look: Look) -> list[str]:
+    """Write the files asked for into `stage`; their names, thumbnail last."""
+    files = []
+    if "npz" in look.formats and made.counts is not None:
+        files.append(f"{item.name}.npz")
+        write_counts(made.counts, stage / files[-1])
+    if "png" in look.formats:
+        (stage / THUMBS).mkdir(exist_ok=True)
+        files += [f"{item.name}.png", f"{THUMBS}/{item.name}.png"]
+        counts = made.counts
+        if counts is not None and look.bare:
+            write_bare(counts, stage / files[-2], look.cmap)
+        else:
+            save(made.picture(look.cmap), stage / files[-2])
+        if counts is not None:
+            write_bare(counts, stage / files[-1], look.cmap, THUMB)
+        else:
+            write_thumbnail(stage / files[-2], stage / files[-1], THUMB)
+    return files

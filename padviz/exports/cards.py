@@ -1,0 +1,71 @@
+"""What the gallery shows of a record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from padviz.exports.manifest import WHATS
+from padviz.exports.record import THUMBS, Record
+from padviz.files.tables import readable, rounded
+
+MAPS = ("usage", "coverage")
+LONG = 10**9  # counts from here on are rounded on a card
+
+
+def card(record: Record) -> dict[str, Any]:
+    """What the gallery shows of a record, and what its filters look at."""
+    files = [name for name in record.files if not name.startswith(f"{THUMBS}/")]
+    return {
+        "name": record.name,
+        "title": record.networks[0] if len(record.networks) == 1 and record.what in WHATS else record.name,
+        "what": [record.what],
+        "network": record.networks,
+        "size": ["×".join(map(str, size)) for size in record.sizes],
+        "padding": record.paddings,
+        "is_map": record.what in MAPS,
+        "thumb": next((name for name in record.files if name not in files), ""),
+        "picture": next((name for name in files if name.endswith(".png")), ""),
+        "files": [(name, name.rpartition(".")[2]) for name in (*files, f"{record.name}.json")],
+        "facts": _facts(record),
+        "rank": _rank(record),
+    }
+
+
+def _facts(record: Record) -> list[tuple[str, str]]:
+    """The figures on a card."""
+    figures = record.figures
+    if record.what in MAPS:
+        corner = figures["corners"]["top_left"] / figures["max"] if figures["max"] else 0.0
+        first = ("least share", f"{figures['least_share']:.1%}") if record.what == "coverage" else None
+        lean = max(figures["skew"].values(), key=abs)
+        return [
+            *([first] if first else []),
+            ("target", str(figures["target"]["layer"])),
+            ("paths, max", rounded(figures["max"]) if figures["max"] >= LONG else readable(figures["max"])),
+            ("corner / max", f"{corner:.3%}"),
+            ("below half", f"{figures['marginalised']:.1%}"),
+            ("asymmetry", readable(float(max(figures["asymmetry"].values())))),
+            ("skew", f"{lean:+.3g}"),
+        ]
+    if record.what == "uneven":
+        drops = [layer for layer in figures["layers"] if layer["height"]["dropped"] or layer["width"]["dropped"]]
+        return [("uneven", f"{figures['uneven']} of {figures['windows']}"), ("drop rows", str(len(drops)))]
+    if record.what == "taps":
+        leans = [max(map(abs, layer["imbalance"].values())) for layer in figures["layers"]]
+        return [("layers", str(len(leans))), ("imbalance, most", f"{max(leans):.2%}")]
+    if record.what == "compare":
+        return [(figures["varies"], ", ".join(figures["values"]))]
+    return [("padding", ", ".join(figures["uses"]))]
+
+
+def map_figures(record: Record) -> dict[str, Any]:
+    """The figures of a map; others have none of these."""
+    return record.figures if record.what in MAPS else {}
+
+
+def _rank(record: Record) -> dict[str, float]:
+    """Numbers to sort cards by; what a record lacks comes last."""
+    figures = map_figures(record)
+    skew = max(map(abs, figures["skew"].values())) if "skew" in figures else -1.0
+    pixels = max((height * width for height, width in record.sizes), default=0)
+    return {"marginalised": figures.get("marginalised", -1.0), "skew": skew, "pixels": pixels}

@@ -1,0 +1,240 @@
+"""The items of an export: every combination that a manifest names."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from itertools import product
+from math import prod
+from pathlib import Path
+from typing import Any
+from unicodedata import normalize
+
+from padviz.errors import DescriptionError, OptionError, PadvizError
+from padviz.exports.manifest import DECLARED, Comparison, Illustrated, Manifest, Maps
+from padviz.network.network import Network, Size, as_size
+from padviz.network.rewrites import SCHEMES
+from padviz.sources import MODULE, load
+
+MOST_ITEMS = 100_000
+LONG, LONGEST = 60, 240  # bytes of one part of a name, and of all of it
+TAKEN = re.compile(r"index|(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # by the index of the folder, and by Windows
+Find = Callable[[str, Size | None], Network]
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One picture of an export. A map has one value in each tuple; None stands for what the network itself says.
+
+    `refused` is why a foreign network cannot be read at that size: the item fails, and the others are made.
+    """
+
+    name: str
+    what: str
+    networks: tuple[Network, ...] = ()
+    sizes: tuple[Size | None, ...] = (None,)
+    paddings: tuple[str | None, ...] = (None,)
+    layers: tuple[str | None, ...] = (None,)
+    models: tuple[str, ...] = ()
+    scale: str | None = None
+    illustrated: Illustrated | None = None
+    refused: PadvizError | None = None
+
+
+def expand(
+    manifest: Manifest, folder: Path = Path(), neutral: Sequence[str] = (), allow_modules: bool = True
+) -> list[Item]:
+    """The items that a manifest names, in its order; files of networks are found from `folder`.
+
+    `neutral` names operations of foreign networks to treat as acting on each position alone. Without `allow_modules`,
+    models of the form package.module:attribute, whose code would run, are refused.
+
+    Raises
+    ------
+    PadvizError
+        For a network, padding or size that does not exist, and for two items that would share a name.
+
+    Examples
+    --------
+    >>> [item.name for item in expand(Manifest(maps=[Maps(["vgg11"], [64, "96:128:32"], ["zero"])]))]
+    ['vgg11-64-zero-usage', 'vgg11-96-zero-usage', 'vgg11-128-zero-usage']
+    """
+    if sum(map(_asked, manifest.maps)) + sum(map(_asked, manifest.compare)) > MOST_ITEMS:
+        raise OptionError(f"asks for more than {MOST_ITEMS} items", where="export", hint="make several exports of it")
+    find = _finder(folder, neutral, allow_modules)
+    items = [item for maps in manifest.maps for item in _maps(maps, find)]
+    items += [_comparison(each, find) for each in manifest.compare]
+    items += [_illustration(each) for each in manifest.kernel]
+    names: dict[str, Item] = {}
+    for item in items:
+        other = names.setdefault(_folded(item.name), item)
+        if other is not item and _key(other) != _key(item):
+            what = f"two items would be called {item.name}: {_said(other)}, and {_said(item)}"
+            raise OptionError(what, where="export", hint="rename one, or export it into another folder")
+        if TAKEN.fullmatch(_folded(item.name)):
+            what = f"{_said(item)} would be called {item.name}, which is taken in the folder or by the system"
+            raise OptionError(what, where="export", hint="give it another name")
+    return list(names.values())
+
+
+def _asked(lists: Maps | Comparison) -> int:
+    """How many maps that is, before any is laid out.
+
+    >>> _asked(Maps(["vgg11"], ["1:1000000", 7], ["zero", "valid"]))
+    2000002
+    """
+    sizes = sum(len(_listed(size)) for size in lists.sizes)
+    kinds = lists.what if isinstance(lists, Maps) else []
+    return len(lists.models) * (sizes or 1) * prod(len(each) or 1 for each in (lists.paddings, lists.layers, kinds))
+
+
+def _folded(name: str) -> str:
+    """What names have in common that are one file on some system.
+
+    >>> _folded("Stra\u00dfe") == _folded("STRASSE"), _folded("\u00e9") == _folded("E\u0301")
+    (True, True)
+    """
+    return normalize("NFKC", normalize("NFKC", name).casefold())
+
+
+def _said(item: Item) -> str:
+    """An item as a person named it."""
+    if item.illustrated:
+        return f"{item.what} {item.illustrated.name!r}"
+    return " ".join([item.what, "of", *item.models, *filter(None, item.layers)])
+
+
+def _key(item: Item) -> tuple[Any, ...]:
+    """What tells two items of one name apart; a network named twice is the same."""
+    lists = item.sizes, item.paddings, item.layers, item.scale, item.illustrated
+    return item.what, [id(net) for net in item.networks], *lists
+
+
+def _maps(maps: Maps, find: Find) -> Iterator[Item]:
+    sizes, paddings, kinds = _sizes(maps.sizes), _paddings(maps.paddings), maps.what or ["usage"]
+    layers: list[str | None] = [*maps.layers] or [None]
+    if maps.paddings and not {*kinds} & {"usage", "coverage"}:
+        what = f"{' and '.join(kinds)} are of the padding as declared"
+        raise OptionError(what, where="padding", hint="leave it out, or ask for usage or coverage")
+    networks = {model: _at_first(find, model, sizes) for model in maps.models}
+    for name in maps.layers:
+        if not any(name in network.index for network in networks.values()):
+            next(iter(networks.values())).find(name)
+    for (model, network), what in product(networks.items(), kinds):
+        counted = what in ("usage", "coverage")
+        own_layers = layers if what != "uneven" else [None]
+        for size, padding, layer in product(sizes, paddings if counted else [None], own_layers):
+            at = size or network.size
+            parts = [network.name, "x".join(map(str, at if at[0] != at[1] else at[:1])), padding, layer, what]
+            item = Item(_named(parts), what, (network,), (at,), (padding,), (layer,), (model,))
+            try:
+                yield replace(item, networks=(find(model, size),))
+            except PadvizError as error:
+                yield replace(item, refused=error)
+
+
+def _at_first(find: Find, model: str, sizes: Sequence[Size | None]) -> Network:
+    """The network at the first size that it takes; where it takes none, nothing of the export makes sense."""
+    errors = []
+    for size in sizes:
+        try:
+            return find(model, size)
+        except PadvizError as error:
+            errors.append(error)
+    raise errors[0]
+
+
+def _comparison(wanted: Comparison, find: Find) -> Item:
+    sizes = _sizes(wanted.sizes)
+    networks = tuple(find(model, sizes[0]) for model in wanted.models)
+    layers: tuple[str | None, ...] = tuple(wanted.layers) or (None,)
+    lists = networks, tuple(sizes), tuple(_paddings(wanted.paddings)), layers
+    if sum(len(each) > 1 for each in lists) != 1:
+        hint = "give several values to one of models, sizes, paddings and layers"
+        raise DescriptionError("compares along no list, or along several", where=f"compare {wanted.name!r}", hint=hint)
+    return Item(_named([wanted.name]), "compare", *lists, tuple(wanted.models), scale=wanted.scale)
+
+
+def _illustration(wanted: Illustrated) -> Item:
+    for scheme in wanted.paddings:
+        _known(scheme, SCHEMES, "paddings")
+    return Item(_named([wanted.name]), "kernel", illustrated=wanted)
+
+
+def _finder(folder: Path, neutral: Sequence[str], allow_modules: bool) -> Find:
+    """Load networks, each once; one that leaves its size open is laid out at the first size asked for."""
+    loaded: dict[tuple[str, Size | None], Network] = {}
+
+    def find(model: str, size: Size | None) -> Network:
+        path = model.lower().endswith((".toml", ".onnx")) or "/" in model
+        source = str(folder / model) if path else model
+        if MODULE.fullmatch(source) and not allow_modules:
+            hint = "if you trust it, add --allow-modules, or from Python allow_modules=True"
+            raise OptionError("names code that would run", where=model, hint=hint)
+        own = (path and not model.lower().endswith(".toml")) or ":" in model
+        key = os.path.realpath(source) if path else model, size if own else None  # others are read anew at each size
+        if key not in loaded:
+            network = load(source, neutral, size)
+            loaded[key] = network if network.title else replace(network, title=network.name)
+        return loaded[key]
+
+    return find
+
+
+def _sizes(sizes: Sequence[Any]) -> list[Size | None]:
+    """Pixels, [height, width], or "LO:HI:STEP" for all from LO to HI."""
+    found = [as_size(each) for listed in map(_listed, sizes) for each in listed]
+    if sizes and not found:
+        raise OptionError("the range of sizes is empty", where="size", hint="use LO:HI:STEP, with LO below HI")
+    return [*dict.fromkeys(found)] or [None]
+
+
+def _listed(size: Any) -> Sequence[Any]:
+    """The sizes that one names, not written out yet.
+
+    >>> _listed("64:448:16"), _listed("240x320"), _listed(224)
+    (range(64, 449, 16), [(240, 320)], [224])
+    """
+    if not isinstance(size, str):
+        return [size]
+    match = re.fullmatch(r"(?:(\d{1,7}):(\d{1,7})(?::(\d{1,7}))?|(\d{1,7})(?:x(\d{1,7}))?)", size, re.ASCII)
+    if not match or not all(map(int, filter(None, match.groups()))):
+        raise OptionError(f"{size!r} is not a size", where="size", hint="use 224, 240x320 or 64:448:16")
+    if match[4]:
+        return [(int(match[4]), int(match[5] or match[4]))]
+    return range(int(match[1]), int(match[2]) + 1, int(match[3] or 1))
+
+
+def _paddings(paddings: Sequence[str]) -> list[str | None]:
+    """Schemes; None is the padding as declared."""
+    return [
+        None if each == DECLARED else _known(each, (DECLARED, *SCHEMES), "padding")
+        for each in dict.fromkeys(paddings or [DECLARED])
+    ]
+
+
+def _known(value: str, values: Sequence[str], where: str) -> str:
+    if value not in values:
+        raise OptionError(f"{value!r} is not a padding scheme", where=where, hint=f"use {', '.join(values)}")
+    return value
+
+
+def _named(parts: Sequence[str | None]) -> str:
+    """A file name that a person can read, on any system.
+
+    >>> _named(["my net", "224", None, "/layer1/conv", "usage"])
+    'my_net-224-_layer1_conv-usage'
+    """
+    plain = [_short(re.sub(r"[^\w.+=,@-]", "_", part), LONG) for part in parts if part]
+    return _short("-".join(plain).lstrip("."), LONGEST) or "_"
+
+
+def _short(text: str, most: int) -> str:
+    """A text of at most so many bytes; what was cut off is told by a hash."""
+    whole = text.encode()
+    if len(whole) <= most:
+        return text
+    return f"{whole[: most - 9].decode(errors='ignore')}~{sha256(whole).hexdigest()[:8]}"

@@ -1,0 +1,163 @@
+"""What an export keeps of each item beside its files, as NAME.json; what padviz cannot have written is passed over."""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from padviz.counting.summary import Corners, PerAxis
+from padviz.errors import PadvizError
+from padviz.exports.items import Item
+from padviz.exports.manifest import DECLARED, Side
+from padviz.sources.reading import read_file
+
+SCHEMA_VERSION = 1
+THUMBS = "thumbs"
+NAME = re.compile(r"(?!\.)[\w.+=,@~-]+")  # of an item: what it may hold besides letters steers nothing
+MOST_BYTES = 1 << 26
+DEEPEST = 6  # lists within lists
+
+
+class Record(Struct, frozen=True):
+    """The figures of an item, and the fingerprint of what made it.
+
+    `lengths` are the bytes of each file: one that was cut off since is made again.
+    """
+
+    schema_version: int
+    name: str
+    what: str
+    networks: list[str]
+    sizes: list[Annotated[list[Side], Meta(min_length=2, max_length=2)]]
+    paddings: Annotated[list[str], Meta(min_length=1)]
+    fingerprint: str
+    files: list[str]
+    lengths: list[int]
+    figures: dict[str, Any]
+
+
+class _Target(Struct):
+    layer: str | list[str]
+
+
+class _Usage(Struct):
+    target: _Target
+    min: int | float
+    max: int | float
+    mean: float
+    corners: Corners
+    marginalised: float
+    asymmetry: PerAxis
+    skew: PerAxis
+
+
+class _Coverage(_Usage):
+    least_share: float
+
+
+class _Drops(Struct):
+    dropped: int
+
+
+class _Layer(Struct):
+    height: _Drops
+    width: _Drops
+
+
+class _Uneven(Struct):
+    uneven: int
+    windows: int
+    layers: list[_Layer]
+
+
+class _Taps(Struct):
+    imbalance: PerAxis
+
+
+class _Layers(Struct):
+    layers: Annotated[list[_Taps], Meta(min_length=1)]
+
+
+class _Compared(Struct):
+    varies: str
+    values: list[str]
+
+
+class _Kernel(Struct):
+    uses: dict[str, Any]
+
+
+SHAPES = {  # the figures that the index and the gallery read
+    "usage": _Usage, "coverage": _Coverage, "uneven": _Uneven, "taps": _Layers, "compare": _Compared,
+    "kernel": _Kernel,
+}  # fmt: skip
+_Plain: Any = bool | int | float | str | None
+_Figure: Any = _Plain
+for _ in range(DEEPEST):  # deeper ones could not be written again
+    _Figure = _Plain | list[_Figure] | dict[str, _Figure]
+
+
+def facts_of(item: Item) -> tuple[list[str], list[list[int]], list[str]]:
+    """The networks, the sizes and the paddings of an item, for its record and for filters."""
+    networks = [net.name for net in item.networks]
+    if item.illustrated:
+        side = item.illustrated.size
+        return networks, [[side, side]], [*item.illustrated.paddings] or ["zero"]
+    at = [size or net.size for net in item.networks[:1] for size in item.sizes]
+    return networks, [[*size] for size in at], [padding or DECLARED for padding in item.paddings]
+
+
+def record_of(item: Item, of: str, lengths: Mapping[str, int], figures: dict[str, Any]) -> bytes:
+    """The record of an item with that fingerprint, whose files have these lengths, as JSON."""
+    facts = SCHEMA_VERSION, item.name, item.what, *facts_of(item)
+    record = Record(*facts, of, [*lengths], [*lengths.values()], figures)
+    return msgspec.json.format(msgspec.json.encode(record), indent=2)
+
+
+def records(folder: Path) -> list[Record]:
+    """The records in a folder whose files are all there, by name."""
+    found = (read_record(folder, path.stem) for path in sorted(folder.glob("*.json")))
+    return [record for record in found if record and is_whole(record, folder)]
+
+
+def read_record(folder: Path, name: str) -> Record | None:
+    """The record of an item, if it has one that padviz can have written: of its own files, with all its figures."""
+    path = folder / f"{name}.json"
+    try:
+        if path.is_symlink():
+            return None
+        record = msgspec.json.decode(read_file(path, "a record", MOST_BYTES), type=Record)
+        msgspec.convert(record.figures, dict[str, _Figure])
+        figures = msgspec.convert(record.figures, SHAPES[record.what])
+    except (PadvizError, msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError):
+        return None
+    named = record.name == name and NAME.fullmatch(name)
+    own = len({*record.files}) == len(record.files) == len(record.lengths) and {*record.files} <= {*files_of(name)}
+    return record if named and own and (not isinstance(figures, _Usage) or _is_sound(figures)) else None
+
+
+def files_of(name: str) -> tuple[str, ...]:
+    """All files that an item may have beside its record."""
+    return f"{name}.npz", f"{name}.png", f"{THUMBS}/{name}.png"
+
+
+def is_whole(record: Record, folder: Path) -> bool:
+    """Whether its files are there, as long as they were."""
+    try:
+        found = [(folder / name).lstat() for name in record.files]
+    except OSError:
+        return False
+    return all(stat.S_ISREG(each.st_mode) for each in found) and [each.st_size for each in found] == record.lengths
+
+
+def _is_sound(figures: _Usage) -> bool:
+    """Whether the counts are of one kind and within their bounds, so that they can be divided."""
+    corners = figures.corners
+    counts = figures.min, corners.top_left, corners.top_right, corners.bottom_left, corners.bottom_right
+    return all(type(n) is type(figures.max) and 0 <= n <= figures.max for n in counts)

@@ -1,0 +1,130 @@
+"""One item of an export worked out: its figures for the record, its picture, and its counts if it is a map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import to_builtins
+
+from padviz.audit.ledger import ledger, ledger_facts
+from padviz.audit.one_layer import illustrate
+from padviz.audit.tap_exposure import tap_exposure, tap_facts
+from padviz.counting.count_map import CountMap
+from padviz.counting.coverage import coverage
+from padviz.counting.usage import usage, usages
+from padviz.errors import PadvizError
+from padviz.exports.items import Item
+from padviz.exports.manifest import DECLARED
+from padviz.figures import kernel_cells, ledger_bars, panels
+from padviz.figures.heatmap import heatmap
+from padviz.network.network import Network
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Rendered(NamedTuple):
+    """`picture` draws when it is called, in the colours of that name."""
+
+    figures: dict[str, Any]
+    picture: Callable[[str], Figure]
+    counts: CountMap | None = None
+
+
+def rendered(item: Item) -> Rendered:
+    """Work out an item.
+
+    Raises
+    ------
+    PadvizError
+        If its network cannot run at its size, or with its padding.
+
+    Examples
+    --------
+    >>> from padviz.exports.items import expand
+    >>> from padviz.exports.manifest import Manifest, Maps
+    >>> (item,) = expand(Manifest(maps=[Maps(["resnet18"], [224], what=["uneven"])]))
+    >>> rendered(item).figures["uneven"]
+    5
+    """
+    if item.refused:
+        raise item.refused
+    return _RENDERERS[item.what](item)
+
+
+def comparison_facts(items: Sequence[tuple[str, CountMap | PadvizError]], varies: str) -> dict[str, Any]:
+    """The figures of maps side by side; where one cannot run, why."""
+    results = [
+        {varies: label, "error": str(found)} if isinstance(found, PadvizError) else to_builtins(found.summary())
+        for label, found in items
+    ]
+    return {"varies": varies, "values": [label for label, _ in items], "results": results}
+
+
+def _usage(item: Item) -> Rendered:
+    counts = usage(item.networks[0], item.sizes[0], item.paddings[0], item.layers[0])
+    return Rendered(to_builtins(counts.summary()), lambda cmap: heatmap(counts, cmap), counts)
+
+
+def _coverage(item: Item) -> Rendered:
+    counts = coverage(item.networks[0], item.sizes[0], item.paddings[0], item.layers[0])
+    figures = {**to_builtins(counts.summary()), "full": counts.full, "least_share": counts.min / (counts.full or 1)}
+    return Rendered(figures, lambda cmap: heatmap(counts, cmap), counts)
+
+
+def _uneven(item: Item) -> Rendered:
+    network, found = item.networks[0], ledger(item.networks[0], item.sizes[0])
+    return Rendered(
+        {"uneven": len(found.uneven), "windows": len(found.layers), **ledger_facts(found)},
+        lambda cmap: ledger_bars.padding(found, network.title),
+    )
+
+
+def _taps(item: Item) -> Rendered:
+    network, size = item.networks[0], item.sizes[0] or item.networks[0].size
+    wanted = item.layers[0] and network.find(item.layers[0]).name
+    rows = [row for row in tap_exposure(network, size) if row.layer == wanted or (not wanted and row.grid.size > 1)]
+    if not rows:
+        raise PadvizError(f"{wanted or network.name} has no taps", where=network.name, hint="convolutions have")
+    figures = {"network": network.name, "size": [*size], "layers": [tap_facts(row) for row in rows]}
+    title = f"{network.title}, {size[0]} × {size[1]}"
+    return Rendered(figures, lambda cmap: panels.taps(rows, title, cmap))
+
+
+def _compare(item: Item) -> Rendered:
+    lists = {"model": item.networks, "size": item.sizes, "padding": item.paddings, "layer": item.layers}
+    varies = next(name for name, values in lists.items() if len(values) > 1)
+    labels = [_label(value) for value in lists[varies]]
+    found = [*zip(labels, usages(product(*lists.values())), strict=True)]
+    return Rendered(comparison_facts(found, varies), lambda cmap: panels.compared(found, varies, item.scale, cmap))
+
+
+def _label(value: Any) -> str:
+    """A network, a size, a scheme or a layer as a heading."""
+    if isinstance(value, tuple):
+        return "×".join(map(str, value[: 1 + (value[0] != value[1])]))
+    return value.title if isinstance(value, Network) else str(value or DECLARED)
+
+
+def _kernel(item: Item) -> Rendered:
+    wanted = item.illustrated
+    assert wanted is not None
+    at = (wanted.pixel[0], wanted.pixel[1]) if wanted.pixel else None
+    shape = wanted.kernel, wanted.stride, wanted.dilation, (wanted.size, wanted.size)
+    shown = [illustrate(*shape, scheme) for scheme in wanted.paddings or ["zero"]]
+    if at:
+        shown[0].taps(*at)
+    uses = {each.scheme: [[str(n) for n in row] for row in each.uses] for each in shown}
+    return Rendered({**to_builtins(wanted), "uses": uses}, lambda cmap: kernel_cells.kernels(shown, at, cmap))
+
+
+_RENDERERS: dict[str, Callable[[Item], Rendered]] = {
+    "usage": _usage,
+    "coverage": _coverage,
+    "uneven": _uneven,
+    "taps": _taps,
+    "compare": _compare,
+    "kernel": _kernel,
+}

@@ -1,0 +1,124 @@
+"""Exports from Python: a manifest, or the product of what is named, made in processes or on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from padviz.errors import Ended, OptionError, PadvizError
+from padviz.exports.batch import Look, Outcome, run
+from padviz.exports.cards import MAPS
+from padviz.exports.index import check_index, write_index
+from padviz.exports.items import Item, expand
+from padviz.exports.manifest import WHATS, Manifest, Maps, is_manifest, read_manifest
+
+
+def export(
+    source: str | Path | Sequence[str | Path],
+    folder: str | Path,
+    *,
+    formats: Sequence[str] = ("png",),
+    bare: bool = False,
+    cmap: str = "plasma",
+    jobs: int | None = None,
+    neutral: Sequence[str] = (),
+    allow_modules: bool = False,
+    told: Callable[[Outcome, int], None] | None = None,
+    **lists: Sequence[Any],
+) -> list[Outcome]:
+    """Make every item of a manifest, or every combination of networks and lists, and the index of the folder.
+
+    Parameters
+    ----------
+    source : str, Path or a sequence of them
+        The path of a manifest, or networks: names of the zoo, or paths of descriptions.
+    folder : str or Path
+        Where the files go; what is finished there is kept.
+    formats : sequence of "png", "npz", "json"
+        Files of each item. Its figures are always written, as JSON.
+    bare : bool
+        Heat maps alone, one image pixel for each input pixel.
+    jobs : int, optional
+        Processes; without it, what joblib is set to, such as a Dask or Ray cluster.
+    neutral : sequence of str
+        Operations of foreign networks to treat as acting on each position alone.
+    allow_modules : bool
+        Run the code that a manifest names as package.module:attribute; without it, such models are refused.
+    told : callable, optional
+        Called with each outcome and the number of all items, as they are done.
+    sizes, paddings, layers, what : sequences, optional
+        Lists to combine, where `source` is no manifest: sizes as 224, (240, 320) or "64:448:16".
+
+    Returns
+    -------
+    list of Outcome
+        One for each item: its name, "made", "kept" or "failed", and the error.
+
+    Raises
+    ------
+    PadvizError
+        For a manifest, network, option or folder that cannot be used. An item that fails raises nothing.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     export(["vgg11"], place, sizes=[64, 96], formats=["json"], jobs=1)[0]
+    Outcome(name='vgg11-64-usage', state='made', error='')
+    """
+    title, items = _named(source, lists, neutral, allow_modules)
+    look = Look(tuple(formats), bare, cmap)
+    _sensible(items, look)
+    check_index(Path(folder))
+    outcomes: list[Outcome] = []
+    try:
+        for outcome in run(items, Path(folder), look, jobs):
+            outcomes.append(outcome)
+            if told:
+                told(outcome, len(items))
+    except (KeyboardInterrupt, Ended):
+        write_index(Path(folder), title, outcomes, items)  # of what there is
+        raise
+    try:
+        write_index(Path(folder), title, outcomes, items)
+    except PadvizError as error:  # the tally must not be lost
+        outcomes.append(Outcome("index", "failed", str(error)))
+    return outcomes
+
+
+def _sensible(items: Sequence[Item], look: Look) -> None:
+    """Refuse what would be left out without a word."""
+    if any(item.what in MAPS for item in items):
+        if look.bare and "png" not in look.formats:
+            raise OptionError("bare maps are pictures", where="--bare", hint="add png to --format, or leave it out")
+    elif look.bare or "npz" in look.formats:
+        where = "--bare" if look.bare else "--format npz"
+        raise OptionError("only usage and coverage are maps", where=where, hint="leave it out, or ask for maps")
+
+
+def _named(
+    source: str | Path | Sequence[str | Path],
+    lists: dict[str, Sequence[Any]],
+    neutral: Sequence[str],
+    allow_modules: bool,
+) -> tuple[str, list[Item]]:
+    """The title of the export, and its items."""
+    models = [str(source)] if isinstance(source, str | Path) else [str(each) for each in source]
+    if len(models) == 1 and is_manifest(models[0]):
+        if lists:
+            what = f"the manifest says which {next(iter(lists))}"
+            raise OptionError(what, where=models[0], hint="leave the option out, or name models")
+        manifest = read_manifest(models[0])
+        try:
+            items = expand(manifest, Path(models[0]).parent, neutral, allow_modules)
+            return manifest.title or Path(models[0]).stem, items
+        except PadvizError as error:
+            raise OptionError(error.what, where=f"{models[0]}, {error.where}", hint=error.hint) from None
+    if unknown := [key for key in lists if key not in ("sizes", "paddings", "layers", "what")]:
+        raise OptionError(f"{unknown[0]!r} is not known", where="export", hint="use sizes, paddings, layers, what")
+    for each in lists.get("what", ()):
+        if each not in WHATS:
+            raise OptionError(f"{each!r} cannot be exported", where="what", hint=f"use {', '.join(WHATS)}")
+    given: dict[str, Any] = {key: list(values) for key, values in lists.items()}
+    return "padviz export", expand(Manifest(maps=[Maps(models, **given)]), neutral=neutral)

@@ -1,0 +1,115 @@
+"""Figures of so many screen pixels, and what all pictures share."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.errors import OptionError, nearest, printable
+from padviz.files.atomic import aside
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
+CMAP = "plasma"
+DPI = 130
+SMALL, MEDIUM, LARGE = 7, 8, 12  # points
+SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def new_figure(width: int, height: int) -> Figure:
+    """An empty figure of that many screen pixels, outside of pyplot."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def colour_map(name: str) -> Any:
+    """matplotlib's colour map of that name.
+
+    Raises
+    ------
+    OptionError
+        With the nearest names, if there is none.
+    """
+    from matplotlib import colormaps
+
+    if name not in colormaps:
+        hint = nearest(name, list(colormaps)) or "matplotlib's colour maps are plasma, viridis, magma, ..."
+        raise OptionError(f"no colour map is called {name!r}", where="--cmap", hint=hint)
+    return colormaps[name]
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as the bytes of a PNG file."""
+    return _rendered(figure, "png")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write the figure to `path`, as its suffix says: .png, .svg or .pdf."""
+    picture = _rendered(figure, path.suffix.lower().removeprefix("."))
+    with aside(path) as temporary:
+        temporary.write_bytes(picture)
+
+
+def _rendered(figure: Figure, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        if kind == "png":
+            from PIL.Image import fromarray
+
+            figure.canvas.draw()
+            pixels = np.asarray(figure.canvas.buffer_rgba())  # type: ignore[attr-defined]
+            fromarray(np.ascontiguousarray(pixels[..., :3])).save(buffer, "png", compress_level=2)
+        else:
+            figure.savefig(buffer, format=kind)
+    return buffer.getvalue()
+
+
+def shortened(text: str, most: int = 60) -> str:
+    """A text that fits a heading; what cannot be printed is written out, and a $ starts no formula.
+
+    >>> shortened("x" * 100, 5)
+    'xxxx…'
+    """
+    plain = printable(text)
+    return (plain if len(plain) <= most else plain[: most - 1] + "…").replace("$", "\\$")
+
+
+def sampling(values: NDArray[np.float64], pixels: float) -> Literal["nearest", "antialiased"]:
+    """How matplotlib should draw values so wide on so many screen pixels: crisp, or smooth where cells would alias."""
+    cells = values.shape[1]
+    each = pixels / cells
+    return "nearest" if abs(each - round(each)) < 0.001 or each > 3 else "antialiased"
+
+
+def ink(image: Any, value: float) -> str:
+    """White on the dark colours of an image, black on the bright ones."""
+    red, green, blue, _ = image.cmap(image.norm(value))
+    return "w" if 0.3 * red + 0.59 * green + 0.11 * blue < 0.5 else "k"
+
+
+EDGE, BETWEEN, HEAD = 40, 26, 84  # screen pixels
+UNEVEN = "#c22f2f"
+
+
+def headline(figure: Figure, title: str, line: str) -> None:
+    width, height = figure.get_size_inches() * DPI
+    figure.text(EDGE / width, 1 - 30 / height, title, fontsize=LARGE)
+    figure.text(EDGE / width, 1 - 56 / height, line, fontsize=MEDIUM)
+
+
+def short_name(name: str) -> str:
+    plain = shortened(name, 200)
+    return plain if len(plain) <= 24 else "…" + plain[-23:]

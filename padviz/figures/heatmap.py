@@ -1,0 +1,265 @@
+"""A map as a heat map, with its colour bar and its profiles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.counting.count_map import CountMap
+from padviz.counting.summary import Target, unit_text
+from padviz.counting.tiling import Tiling
+from padviz.figures.canvas import (
+    CMAP,
+    DPI,
+    LARGE,
+    MEDIUM,
+    SMALL,
+    SUPERSCRIPT,
+    colour_map,
+    ink,
+    new_figure,
+    png,
+    sampling,
+    shortened,
+)
+from padviz.network.network import Size
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NUMBERED = 16  # maps up to this many rows and columns have their counts written in the cells
+SIDE, LEAST = 600, 100  # screen pixels: the longer side of a heat map, about, and the least of the shorter
+CRISP = 0.8  # of a screen pixel that a position has at least; where it would have less, means are drawn
+PROFILE, GAP, BAR = 80, 22, 16
+LEFT, RIGHT, BOTTOM, TOP = 90, 115, 64, 92
+
+
+def heatmap(counts: CountMap, cmap: str = CMAP) -> Figure:
+    """Draw a map with a colour bar from 0 to the maximum, and the profiles along its centre lines.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Its unit is paths per pixel, over a power of ten that the colour bar names.
+
+    Raises
+    ------
+    OptionError
+        If matplotlib has no colour map of that name.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    title, line = caption(counts)
+    longest = _longest(counts.shape)
+    blocks = blocks_of(counts, int(longest / CRISP))
+    box_w, box_h = _box(counts.shape, blocks, longest)
+    bar_x = LEFT + box_w + GAP + PROFILE + 26
+    if blocks != (1, 1):
+        line += f" · drawn as means of {blocks[0]} × {blocks[1]}"
+    total_w = max(bar_x + BAR + RIGHT, LEFT + int(9 * max(len(line), 1.5 * len(title))))
+    total_h = BOTTOM + box_h + GAP + PROFILE + TOP
+    figure = new_figure(total_w, total_h)
+
+    def axes(x: int, y: int, w: int, h: int) -> Axes:
+        return figure.add_axes((x / total_w, y / total_h, w / total_w, h / total_h))
+
+    values, unit = scaled(counts, blocks)
+    main = axes(LEFT, BOTTOM, box_w, box_h)
+    most = top_of(counts, values)
+    image = _image(main, values, most, cmap, counts.shape)
+    place = "pixels" if counts.full is None else "units"
+    main.set_xlabel(f"column ({place})", fontsize=MEDIUM)
+    main.set_ylabel(f"row ({place})", fontsize=MEDIUM)
+    _profiles(figure, values, most, counts.shape, blocks, (box_w, box_h))
+    colours = figure.colorbar(image, cax=axes(bar_x, BOTTOM, BAR, box_h), ticks=MaxNLocator(6))
+    colours.set_label(unit, fontsize=MEDIUM)
+    colours.ax.tick_params(labelsize=SMALL)
+    figure.text(LEFT / total_w, 1 - 37 / total_h, title, fontsize=LARGE)
+    figure.text(LEFT / total_w, 1 - 66 / total_h, line, fontsize=MEDIUM)
+    return figure
+
+
+def picture(counts: CountMap) -> bytes:
+    """The heat map as the bytes of a PNG file."""
+    return png(heatmap(counts))
+
+
+def plot(counts: CountMap, ax: Axes | None = None, cmap: str = CMAP) -> Axes:
+    """Draw the heat map alone into `ax`, with a title; without `ax`, the first axes of `heatmap`."""
+    if ax is None:
+        return heatmap(counts, cmap).axes[0]
+    values = scaled(counts, blocks_of(counts, 2 * SIDE))[0]
+    _image(ax, values, top_of(counts, values), cmap, counts.shape)
+    title, line = caption(counts)
+    ax.set_title(f"{title}\n{line}", fontsize=MEDIUM)
+    return ax
+
+
+def scaled(counts: CountMap, blocks: Size = (1, 1)) -> tuple[NDArray[np.float64], str]:
+    """Means over blocks of the counts over a power of ten that makes them readable, and the unit that says so.
+
+    Coverage is given as a share.
+    """
+    values, peak = counts.relative(blocks), counts.max
+    if counts.full is not None:
+        return values * (peak / counts.full), "share of the paths"
+    name = "paths" if counts.pooling == "count" and isinstance(peak, int) else "weighted paths"
+    if peak < 100_000:
+        exact = counts.tally[0] if values.shape == counts.tally.shape[1:] else values * peak
+        return exact.astype(np.float64), f"{name} per pixel"
+    power = len(str(int(peak))) - 1
+    if values.max() * (int(peak) / 10**power) < 1:  # means of a map are below its maximum
+        power -= 1
+    exponent = str(power).translate(SUPERSCRIPT)
+    return values * (int(peak) / 10**power), f"{name} per pixel (×10{exponent})"
+
+
+def blocks_of(counts: CountMap, pixels: int) -> Size:
+    """The blocks (rows, columns) whose means draw a map on so many screen pixels.
+
+    Where the map repeats, blocks are whole periods or whole parts of one: others would beat with it and draw
+    stripes that are not there.
+
+    >>> import padviz
+    >>> blocks_of(padviz.usage("resnet50", 512), 600), blocks_of(padviz.usage("resnet50", 65536), 600)
+    ((1, 1), (128, 128))
+    """
+    least = -(-max(counts.shape) // pixels)
+    return _block(counts.rows, least), _block(counts.cols, least)
+
+
+def _block(tiling: Tiling, least: int) -> int:
+    most = max(1, tiling.n // LEAST)
+    least = min(least, most)
+    if least >= tiling.period:
+        return -(-least // tiling.period) * tiling.period
+    parts = [part for part in range(1, most + 1) if tiling.period % part == 0]
+    return next((part for part in parts if part >= least), parts[-1])
+
+
+def caption(counts: CountMap) -> tuple[str, str]:
+    """A title line, and a line that says padding, target and pooling."""
+    height, width = counts.size
+    padding = f"{counts.padding} padding" if counts.padding else "padding as declared"
+    line = f"{padding} · {'paths' if counts.full is None else 'coverage of the paths'} to {_of(counts.target)}"
+    if counts.unit is not None:
+        line += f", unit {unit_text(counts.unit)}"
+    if counts.pooling == "mean":
+        line += " · mean pooling"
+    return f"{shortened(counts.network.title)}, {height} × {width}", line
+
+
+def _of(target: Target) -> str:
+    if isinstance(target.layer, list):
+        first, last = (shortened(name) for name in (target.layer[0], target.layer[-1]))
+        return f"{len(target.layer)} layers, {first} to {last}"
+    return f"{shortened(target.layer)} ({target.shape[0]} × {target.shape[1]})"
+
+
+def top_of(counts: CountMap, values: NDArray[np.float64]) -> float:
+    """The upper end of the colours: the maximum, or the whole for a share."""
+    return 1.0 if counts.full is not None else float(values.max()) or 1.0
+
+
+def _longest(shape: Size) -> int:
+    """About how many screen pixels the longer side of a heat map takes."""
+    return SIDE if max(shape) < 2 * min(shape) else int(1.3 * SIDE)
+
+
+def _box(shape: Size, blocks: Size, longest: int) -> tuple[int, int]:
+    """Screen pixels of a heat map, (width, height): whole ones for every block along the longer side.
+
+    >>> _box((224, 224), (1, 1), 600), _box((512, 512), (1, 1), 600), _box((1500, 1000), (4, 4), 600)
+    ((672, 672), (512, 512), (500, 750))
+    """
+    block = blocks[0] if shape[0] >= shape[1] else blocks[1]
+    zoom = max(1, round(longest * block / max(shape))) / block
+    return max(round(shape[1] * zoom), LEAST), max(round(shape[0] * zoom), LEAST)
+
+
+def _image(ax: Axes, values: NDArray[np.float64], most: float, cmap: str, shape: Size) -> Any:
+    from matplotlib.ticker import MaxNLocator
+
+    colours = colour_map(cmap)
+    height, width = shape
+    image = ax.imshow(
+        values,
+        cmap=colours,
+        vmin=0,
+        vmax=most,
+        aspect="auto",
+        interpolation=sampling(values, ax.bbox.width),
+        extent=(-0.5, width - 0.5, height - 0.5, -0.5),
+    )
+    ax.tick_params(labelsize=SMALL)
+    ax.spines[:].set_visible(False)  # a frame would hide the outermost cells
+    for axis, pixels in ((ax.xaxis, ax.bbox.width), (ax.yaxis, ax.bbox.height)):
+        axis.set_major_locator(MaxNLocator(max(2, int(pixels / DPI * 1.4)), integer=True))
+    for axis, length in ((ax.xaxis, width), (ax.yaxis, height)):
+        if length == 1:
+            axis.set_ticks([0])
+    if max(shape) <= NUMBERED:
+        _write_numbers(ax, values, image, share=most == 1)
+    return image
+
+
+def _write_numbers(ax: Axes, values: NDArray[np.float64], image: Any, share: bool) -> None:
+    whole = bool((values == np.round(values)).all())
+    digits = ".0f" if whole else ".2f" if share else ".3g"
+    texts = [[format(value, digits) for value in row] for row in values]
+    longest = max(len(text) for row in texts for text in row)
+    cell = min(ax.bbox.width / values.shape[1], ax.bbox.height / values.shape[0]) * 72 / ax.figure.dpi
+    size = min(11.0, 1.3 * cell / longest, 0.6 * cell)
+    for (row, col), value in np.ndenumerate(values):
+        ax.text(col, row, texts[row][col], ha="center", va="center", size=size, color=ink(image, value))
+
+
+def _profiles(figure: Figure, values: NDArray[np.float64], peak: float, shape: Size, blocks: Size, box: Size) -> None:
+    """The values along the centre row, above the map, and along the centre column, beside it; `box` is the map's.
+
+    Drawn without axes, which cost more to make than all that they would hold here.
+    """
+    (height, width), (row, col) = shape, (shape[0] // 2 // blocks[0], shape[1] // 2 // blocks[1])
+    most = f"{peak:,.0f}" if peak >= 1000 else f"{peak:.3g}"
+    above, beside = BOTTOM + box[1] + GAP, LEFT + box[0] + GAP
+    place, length = _edges(width, blocks[1]) * box[0] / width, PROFILE / (1.05 * peak)
+    _filled(figure, LEFT + place, above + length * values[row], above, upright=True)
+    place = box[1] - _edges(height, blocks[0]) * box[1] / height
+    _filled(figure, BOTTOM + place, beside + length * values[:, col], beside, upright=False)
+    _lettered(figure, LEFT + box[0], above + PROFILE + 2, _meant("row", row, blocks[0], height), "right", "bottom")
+    _lettered(figure, beside, BOTTOM - 30, _meant("column", col, blocks[1], width), "left", "top")
+    for value, text in ((0.0, "0"), (peak, most)):
+        _lettered(figure, LEFT - 6, above + length * value, text, "right", "center")
+        _lettered(figure, beside + length * value, BOTTOM - 6, text, "center", "top")
+
+
+def _meant(what: str, at: int, block: int, n: int) -> str:
+    """The positions of a block, in words.
+
+    >>> _meant("row", 3, 1, 7), _meant("row", 1, 4, 7)
+    ('row 3', 'rows 4 to 6')
+    """
+    return f"{what} {at}" if block == 1 else f"{what}s {at * block} to {min((at + 1) * block, n) - 1}"
+
+
+def _edges(n: int, block: int) -> NDArray[np.int64]:
+    """Where blocks of `n` positions begin, and where the last one ends."""
+    return np.minimum(np.arange(0, n + block, block), n)
+
+
+def _filled(figure: Figure, edges: NDArray[np.float64], ends: NDArray[np.float64], base: int, *, upright: bool) -> None:
+    """Steps from `base` to `ends`, between `edges`, all in screen pixels."""
+    from matplotlib.patches import Polygon
+
+    outline = np.column_stack([np.repeat(edges, 2), np.concatenate([[base], np.repeat(ends, 2), [base]])])
+    size = figure.get_size_inches() * DPI
+    corners = (outline if upright else outline[:, ::-1]) / size
+    figure.add_artist(Polygon(corners, closed=True, color="0.6", lw=0, transform=figure.transFigure))
+
+
+def _lettered(figure: Figure, x: float, y: float, text: str, across: str, along: str) -> None:
+    width, height = figure.get_size_inches() * DPI
+    figure.text(x / width, y / height, text, fontsize=SMALL, ha=across, va=along)

@@ -1,0 +1,172 @@
+"""Pictures of several parts: maps side by side, coverage through a network, tap exposure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.audit.tap_exposure import TapExposure
+from padviz.counting.count_map import CountMap
+from padviz.errors import PadvizError
+from padviz.figures.canvas import (
+    BETWEEN,
+    CMAP,
+    EDGE,
+    HEAD,
+    SMALL,
+    SUPERSCRIPT,
+    UNEVEN,
+    colour_map,
+    headline,
+    ink,
+    new_figure,
+    sampling,
+    short_name,
+    shortened,
+)
+from padviz.figures.heatmap import LEAST, blocks_of, scaled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+COLUMNS = 6  # panels in a row
+MEANT = " · drawn as means of blocks"
+COMPARED, THROUGH = 220, 170  # screen pixels of a panel: maps side by side, and layers of one network
+Panel = tuple[str, str, "NDArray[np.float64] | str"]  # label, its colour, and values up to 1 or why there are none
+
+
+def strip(maps: Sequence[CountMap], cmap: str = CMAP) -> Figure:
+    """Coverage of several layers of one network, on one scale: the share of paths that start at real pixels."""
+    first = maps[0]
+    title = f"{shortened(first.network.title)}, {first.size[0]} × {first.size[1]}"
+    padding = f"{first.padding} padding" if first.padding else "padding as declared"
+    line = f"share of each unit's paths that starts at real pixels · {padding}"
+    panels, blocks = [], [blocks_of(each, 2 * THROUGH) for each in maps]
+    for each, block in zip(maps, blocks, strict=True):
+        label = f"{short_name(str(each.target.layer))}\n{each.shape[0]} × {each.shape[1]}"
+        panels.append((label, "black", scaled(each, block)[0]))
+    line += MEANT if any(block != (1, 1) for block in blocks) else ""
+    return _grid(panels, title, line, "share of the paths", 0.0, THROUGH, cmap)
+
+
+def compared(
+    items: Sequence[tuple[str, CountMap | PadvizError]], varies: str, scale: str | None = None, cmap: str = CMAP
+) -> Figure:
+    """Usage maps side by side; an error is written out.
+
+    The `scale` is "shared", in counts, or "each" up to its own maximum; by default paddings share one.
+    """
+    shared = scale == "shared" if scale else varies == "padding"
+    maps = [found for _, found in items if isinstance(found, CountMap)]
+    most = max(each.max for each in maps)
+    panels: list[Panel] = []
+    meant = False
+    for name, found in items:
+        if isinstance(found, PadvizError):
+            panels.append((short_name(name), "0.4", f"cannot run: {found.where}: {found.what}"))
+            continue
+        below = found.summary().marginalised
+        label = f"{short_name(name)}\nmax {_scientific(found.max)} · {below:.0%} below half"
+        blocks = blocks_of(found, 2 * COMPARED)
+        meant |= blocks != (1, 1)
+        values = found.relative(blocks)
+        panels.append((label, "black", values * (found.max / most) if shared and most else values))
+    first = maps[0]
+    same = {"network": first.network.title, "size": f"{first.size[0]} × {first.size[1]}"}
+    kept = [text for key, text in same.items() if not varies.startswith(key.replace("network", "model"))]
+    unit = f"share of {_scientific(most)} paths" if shared else "share of the panel's maximum"
+    targets = {str(each.target.layer) for each in maps}
+    target = first.target.layer if len(targets) == 1 else "the layer" if varies == "layer" else "each last feature map"
+    line = f"paths from each pixel to {target} · colours: {unit}{MEANT if meant else ''}"
+    return _grid(panels, ", ".join(map(shortened, kept)), line, unit, 0.0, COMPARED, cmap, columns=4)
+
+
+def taps(exposures: Sequence[TapExposure], title: str, cmap: str = CMAP) -> Figure:
+    """Tap exposure in network order, on one scale: the share of units whose tap reads a real pixel."""
+    parts = [row.grid / row.units for row in exposures]
+    panels = []
+    for row, share in zip(exposures, parts, strict=True):
+        tall, wide = row.imbalance
+        label = f"{short_name(row.layer)}\n↔ {wide:+.1%}  ↕ {tall:+.1%}".replace("+0.0%", "0%")
+        panels.append((label, UNEVEN if row.uneven else "black", share))
+    least = min((float(share.min()) for share in parts), default=0.0)
+    floor = min(np.floor(least * 20) / 20, 0.95)
+    line = "share of the units whose tap reads a real pixel · imbalance ↔ left-right, ↕ top-bottom · red: uneven"
+    return _grid(panels, title, line, "share of the units", float(floor), 130, cmap)
+
+
+def _grid(
+    panels: Sequence[Panel],
+    title: str,
+    line: str,
+    unit: str,
+    least: float,
+    side: int,
+    cmap: str,
+    columns: int = COLUMNS,
+) -> Figure:
+    """Panels in rows, with one colour bar from `least` to 1."""
+    colours = colour_map(cmap)
+    per_row = min(columns, max(len(panels), 1))
+    pitch, label = side + BETWEEN + 20, 40
+    boxes = [(side, side) if isinstance(values, str) else _within(values.shape, side) for _, _, values in panels]
+    tall = [label + max(high for _, high in boxes[i : i + per_row]) for i in range(0, len(boxes), per_row)]
+    total_w = max(EDGE + per_row * pitch + 110, int(8.6 * len(line)) + EDGE)
+    total_h = HEAD + max(sum(tall), label + LEAST) + 20
+    figure = new_figure(total_w, total_h)
+    image: Any = None
+    for i, (text, colour, values) in enumerate(panels):
+        row, col = divmod(i, per_row)
+        (width, height), x, y = boxes[i], EDGE + col * pitch, HEAD + sum(tall[:row]) + label
+        ax = figure.add_axes((x / total_w, 1 - (y + height) / total_h, width / total_w, height / total_h))
+        if isinstance(values, str):
+            ax.text(
+                0.5,
+                0.5,
+                fill(values, 30).replace("$", "\\$"),
+                ha="center",
+                va="center",
+                size=SMALL,
+                color="0.4",
+                wrap=True,
+            )
+        else:
+            smooth = sampling(values, width)
+            image = ax.imshow(values, cmap=colours, vmin=least, vmax=1, aspect="auto", interpolation=smooth)
+            _percent(ax, values, image)
+            ax.spines[:].set_visible(False)  # a frame would hide the outermost cells
+        ax.set_xticks([])
+        ax.set_yticks([])
+        ax.set_title(text, fontsize=SMALL - 1, color=colour, loc="left", pad=3)
+    if image is not None:
+        x, y, high = EDGE + per_row * pitch + 10, HEAD + label, max(min(side, sum(tall) - label), LEAST)
+        bar = figure.add_axes((x / total_w, 1 - (y + high) / total_h, 12 / total_w, high / total_h))
+        figure.colorbar(image, cax=bar).set_label(unit, fontsize=SMALL)
+        bar.tick_params(labelsize=SMALL - 1)
+    headline(figure, title, line)
+    return figure
+
+
+def _within(shape: tuple[int, ...], side: int) -> tuple[int, int]:
+    """Screen pixels (width, height) of a panel in the proportions of its values."""
+    zoom = side / max(shape)
+    return max(int(shape[1] * zoom), 8), max(int(shape[0] * zoom), 8)
+
+
+def _percent(ax: Axes, values: NDArray[np.float64], image: Any) -> None:
+    """Write small grids' shares into their cells."""
+    if max(values.shape) > 4:
+        return
+    for (row, col), value in np.ndenumerate(values):
+        ax.text(col, row, f"{value:.1%}", ha="center", va="center", size=5, color=ink(image, value))
+
+
+def _scientific(value: int | float) -> str:
+    power = len(str(int(value))) - 1
+    return f"{value:g}" if power < 5 else f"{int(value) / 10**power:.2f}×10{str(power).translate(SUPERSCRIPT)}"

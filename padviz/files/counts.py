@@ -1,0 +1,216 @@
+"""Files of counts: written exactly, and read back exactly."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import zlib
+from math import prod
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.axis.operations import MOST_ROWS
+from padviz.counting.count_map import CountMap, machine_memory
+from padviz.counting.tiling import positions
+from padviz.engine.apply import LIMB_BITS, Array
+from padviz.engine.limbs import from_bytes, to_bytes, to_ints
+from padviz.errors import DescriptionError, OptionError
+from padviz.files.atomic import aside
+from padviz.sources.reading import opened
+
+COUNT_SUFFIXES = (".npy", ".npz", ".csv")
+DIGITS = "little_endian_digits"
+MOST_WRITTEN = 1 << 31  # counts, one by one
+AT_A_TIME = 1 << 22
+MOST_DIGITS = 1 << 11  # bytes of a count: more than those that Python prints
+INTEGER = 64  # bytes of a Python int, more or less, in an array
+KIND = "an .npy or .npz file that padviz wrote"
+MAGIC = b"\x93NUMPY\x01\x00"
+HEAD = re.compile(  # of what `write_counts` writes; nothing is evaluated
+    rb"\{'descr': (?:'<([if][48])'|\[\('little_endian_digits', '\|u1', \((\d{1,4}),\)\)\]), "
+    rb"'fortran_order': False, 'shape': \((\d{1,10}),(?: (\d{1,10}))?\), \} *\n"
+)
+MEMBERS = ("core.npy", "rows.npy", "cols.npy")
+BROKEN = (ValueError, OSError, EOFError, RuntimeError, OverflowError, BadZipFile, struct.error, zlib.error)
+
+
+def write_counts(counts: CountMap, path: Path) -> None:
+    """Write the counts to `path` as .npy, .npz or .csv, exactly; `read_counts` reads the first two back.
+
+    An .npz file keeps what repeats once: `core` has the counts of some rows and columns, and `rows` and
+    `cols` say which of them each position of the map has, so that the map is `core[rows][:, cols]`.
+    Counts beyond int64 become little-endian bytes: a structured array whose one field, `DIGITS`, holds
+    the bytes of each count. CSV has decimal digits. No file holds objects.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
+        rows, cols = (tiling.index.astype(np.int32) for tiling in (counts.rows, counts.cols))
+        with aside(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, core=np.ascontiguousarray(_plain(counts.tally)), rows=rows, cols=cols)
+        return
+    height, width = counts.shape
+    if height * width > MOST_WRITTEN:
+        what = f"would hold {height} x {width} counts, one by one"
+        raise OptionError(what, where=str(path), hint="write an .npz file, which keeps what repeats once")
+    with aside(path) as temporary, temporary.open("wb") as file:
+        for start in range(0, height, max(1, AT_A_TIME // width)):
+            tally = counts.expanded(slice(start, start + max(1, AT_A_TIME // width)))
+            if suffix == ".npy":
+                _write_rows(file, _plain(tally), counts.shape, first=start == 0)
+            else:
+                np.savetxt(file, to_ints(tally), delimiter=",", fmt="%s" if counts.core.exact else "%.17g")
+
+
+def _write_rows(file: Any, rows: NDArray[Any], shape: tuple[int, int], *, first: bool) -> None:
+    """Some rows of an .npy file of that shape, after its head."""
+    if first:
+        head = {"descr": np.lib.format.dtype_to_descr(rows.dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, head)
+    file.write(np.ascontiguousarray(rows).data)
+
+
+def _plain(tally: Array) -> NDArray[Any]:
+    """Counts as an array without objects."""
+    if len(tally) == 1:
+        return to_ints(tally)
+    digits = to_bytes(tally)
+    return digits.view([(DIGITS, "u1", (digits.shape[2],))])[..., 0]
+
+
+def read_counts(path: str | Path, rows: Any = slice(None), cols: Any = slice(None)) -> NDArray[Any]:
+    """Read counts that padviz wrote as .npy or .npz: all of them, or where some rows and columns cross.
+
+    Parameters
+    ----------
+    path : str or Path
+    rows, cols : position, sequence of positions or slice, optional
+        The part to read of a map that is too large to be read whole.
+
+    Returns
+    -------
+    ndarray of shape (height, width), or of the part asked for
+        int64, or Python ints where int64 cannot hold them, or float64 for rational modes.
+
+    Raises
+    ------
+    DescriptionError
+        If the file is missing, or holds something else, or what is asked does not fit into memory.
+    OptionError
+        For positions outside of the map.
+
+    Examples
+    --------
+    >>> import tempfile, padviz
+    >>> from padviz.files.counts import write_counts
+    >>> counts = padviz.usage("resnet152", 64)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_counts(counts, Path(folder) / "counts.npz")
+    ...     back = padviz.read_counts(Path(folder) / "counts.npz")
+    >>> bool((back == counts.counts).all())
+    True
+    """
+    foreign = DescriptionError("holds no counts that padviz wrote", where=str(path), hint="give its .npy or .npz file")
+    with opened(path, KIND) as file:
+        try:
+            core, *index = _parts(file)
+        except (*BROKEN, MemoryError):
+            raise foreign from None
+        down, across = positions(index[0], rows, "rows"), positions(index[1], cols, "columns")
+        try:
+            each = core.dtype.itemsize + (INTEGER if core.dtype.names else 0)
+            if len(down) * len(across) * each > machine_memory():
+                raise MemoryError
+            found = _cells(core, down, across)
+            return from_bytes(found[DIGITS]) if found.dtype.names else found
+        except MemoryError:
+            what = f"its {len(index[0])} x {len(index[1])} counts do not fit into memory"
+            hint = "read parts of it: read_counts(path, rows, cols)"
+            raise DescriptionError(what, where=str(path), hint=hint) from None
+        except BROKEN:
+            raise foreign from None
+
+
+class _Stored(NamedTuple):
+    """An array within a file, of which only the head was read."""
+
+    file: IO[bytes]
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    start: int  # of its data, in bytes
+
+    def read(self, first: int, count: int) -> NDArray[Any]:
+        """So many of its values, from the `first` on."""
+        self.file.seek(self.start + first * self.dtype.itemsize)
+        data = self.file.read(count * self.dtype.itemsize)
+        return np.frombuffer(data, self.dtype, count)
+
+
+def _parts(file: IO[bytes]) -> tuple[_Stored, NDArray[Any], NDArray[Any]]:
+    """The core in a file, and which of its rows and columns each position has; of an .npy file, all of them.
+
+    Raises one of `BROKEN` where sizes, which are checked before anything is expanded, or values make no sense.
+    """
+    if file.read(4) != b"PK\x03\x04":
+        core = _stored(file, file.seek(0, os.SEEK_END))
+        _check(core, *core.shape)
+        return core, np.arange(core.shape[0]), np.arange(core.shape[1])
+    with ZipFile(file) as archive:
+        members = {each.filename: each for each in archive.infolist()}
+        packed = {each.compress_type for each in members.values()} <= {ZIP_STORED, ZIP_DEFLATED}
+        if len(archive.infolist()) != len(MEMBERS) or members.keys() != {*MEMBERS} or not packed:
+            raise ValueError
+        core, *sides = (_stored(archive.open(name), members[name].file_size) for name in MEMBERS)
+        if any(len(side.shape) != 1 or side.dtype.kind != "i" for side in sides):
+            raise ValueError
+        _check(core, *(side.shape[0] for side in sides))
+        rows, cols = (side.read(0, side.shape[0]) for side in sides)
+    for index, n in zip((rows, cols), core.shape, strict=True):
+        if index.min() < 0 or index.max() >= n:
+            raise ValueError
+    return core, rows, cols
+
+
+def _stored(file: IO[bytes], size: int) -> _Stored:
+    """The array in an .npy file of `size` bytes, which has to hold just the array that its head tells of."""
+    file.seek(0)
+    lead = file.read(len(MAGIC) + 2)
+    length = int.from_bytes(lead[len(MAGIC) :], "little")
+    found = HEAD.fullmatch(file.read(length))
+    if not lead.startswith(MAGIC) or not found:
+        raise ValueError
+    kind, digits, *shape = (None if part is None else part.decode() for part in found.groups())
+    dtype = np.dtype(f"<{kind}" if kind else [(DIGITS, "u1", (int(digits or 0),))])
+    sides = tuple(int(side) for side in shape if side)
+    if not prod(sides) or size != len(lead) + length + prod(sides) * dtype.itemsize:
+        raise ValueError
+    return _Stored(file, dtype, sides, len(lead) + length)
+
+
+def _check(core: _Stored, *sides: int) -> None:
+    """Refuse a core of other numbers than counts, and one larger than the map, which shows all of it."""
+    size, a_limb = core.dtype.itemsize, LIMB_BITS // 8
+    digits = core.dtype.names is not None and 8 < size <= MOST_DIGITS and (size - 8) % a_limb == 0
+    if len(core.shape) != 2 or not (digits or core.dtype in (np.int64, np.float64)):
+        raise ValueError
+    if any(n > side for n, side in zip(core.shape, sides, strict=True)) or max(sides) > MOST_ROWS:
+        raise ValueError
+
+
+def _cells(core: _Stored, rows: NDArray[Any], cols: NDArray[Any]) -> NDArray[Any]:
+    """Where some rows and columns of the core cross; of the others, only those that lie between are read, in turn."""
+    if not len(rows) or not len(cols):
+        return np.empty((len(rows), len(cols)), core.dtype)
+    needed, which = np.unique(rows, return_inverse=True)
+    low, high = int(cols.min()), int(cols.max()) + 1
+    found = np.empty((len(needed), len(cols)), core.dtype)
+    for at, row in enumerate(needed.tolist()):
+        found[at] = core.read(row * core.shape[1] + low, high - low)[cols - low]
+    lowest = 127 - found[DIGITS][..., -1].astype(np.int64) if found.dtype.names else found
+    if not (lowest >= 0).all():
+        raise ValueError
+    return found if len(needed) == len(rows) and (needed == rows).all() else found[which]

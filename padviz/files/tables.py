@@ -1,0 +1,87 @@
+"""Rows and facts for the terminal."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+from padviz.errors import printable
+
+FOLDED = 24  # characters from which a column may fold
+DIGITS = 21  # integers longer than this are rounded in terminal tables; json has them whole
+
+
+def to_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> str:
+    """A table for the terminal: names and sentences fold to its width, figures never do; empty columns are left out."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = [list(row) for row in rows]
+    filled = [i for i in range(len(columns)) if not rows or any(row[i] not in (None, "") for row in rows)]
+    columns, cells = [columns[i] for i in filled], [[readable(row[i]) for i in filled] for row in rows]
+    longest = [max(len(text) for text in column) for column in zip(columns, *cells, strict=True)]
+    folds = [longest[i] > FOLDED for i in range(len(columns))]
+    least = [FOLDED if fold else width for fold, width in zip(folds, longest, strict=True)]
+    console = Console(width=max(terminal_width(), sum(least) + 2 * len(least)), highlight=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), collapse_padding=True)
+    for i, column in enumerate(columns):
+        numeric = all(isinstance(row[filled[i]], int | float | None) for row in rows)
+        justify: Literal["right", "left"] = "right" if numeric else "left"
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=not folds[i], min_width=least[i])
+    for texts in cells:
+        table.add_row(*map(Text, texts))
+    with console.capture() as captured:
+        console.print(table)
+    lines = [line.rstrip() for line in captured.get().strip("\n").split("\n")]
+    return "\n".join(([wrapped(title), ""] if title else []) + [line for line in lines if line])
+
+
+def terminal_width() -> int:
+    """Columns of the terminal; in a pipe, as many as are needed."""
+    piped = not (sys.stdout and sys.stdout.isatty()) and "COLUMNS" not in os.environ
+    return 10_000 if piped else shutil.get_terminal_size().columns
+
+
+def wrapped(text: str, indent: int = 0) -> str:
+    """A sentence folded to the terminal; lines after the first start with `indent` blanks."""
+    return textwrap.fill(printable(text), terminal_width(), subsequent_indent=" " * indent, break_on_hyphens=False)
+
+
+def to_facts(facts: Sequence[tuple[str, Any]]) -> str:
+    """Names and values in two columns.
+
+    >>> print(to_facts([("max", 9), ("file", "map.png")]))
+    max   9
+    file  map.png
+    """
+    indent = max(len(name) for name, _ in facts)
+    return "\n".join(wrapped(f"{name:{indent}}  {readable(value)}", indent + 2) for name, value in facts)
+
+
+def readable(value: Any) -> str:
+    """One cell as a person reads it.
+
+    >>> readable(6998130578404), readable(0.118804), readable(9**40)
+    ('6,998,130,578,404', '0.1188', '1.478e+38')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}" if len(str(value)) <= DIGITS else rounded(value)
+    if isinstance(value, float):
+        return f"{value:,.1f}" if 1000 <= abs(value) < 10**DIGITS else f"{value:.4g}"
+    return printable(value)
+
+
+def rounded(value: int) -> str:
+    """An integer of any length to four digits."""
+    power = len(str(abs(value))) - 1
+    return f"{value / 10**power:.3f}e+{power}"

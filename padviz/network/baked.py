@@ -1,0 +1,62 @@
+"""Fixed numbers that an exported file holds where the network it was made from may have had a rule."""
+
+from __future__ import annotations
+
+from padviz.axis.operations import Window
+from padviz.axis.resize import Resize
+from padviz.network.layer import WINDOWS, Layer
+from padviz.network.network import Network, Size
+from padviz.network.rewrites import with_pads_before
+
+
+def baked(network: Network) -> tuple[str, ...]:
+    """The layers that hold what may have been worked out for one input size.
+
+    These are resizes to a fixed size, strided windows that pad one side more than the other (as SAME does), and pads
+    of more rows than the windows that read them can need.
+
+    >>> import padviz
+    >>> baked(padviz.load("resnet50"))
+    ()
+    """
+    readers: list[list[Layer]] = [[] for _ in network.layers]
+    for layer in network.layers:
+        for i in layer.inputs:
+            readers[i].append(layer)
+    pairs = zip(network.layers, readers, strict=True)
+    return tuple(
+        layer.name for layer, read in pairs if _resizes(layer) or _leans(network, layer) or _fills(layer, read)
+    )
+
+
+def notes_at(network: Network, size: Size | None) -> tuple[str, ...]:
+    """What must be known of figures at a size, in whole sentences; None stands for several sizes."""
+    names = baked(network) if network.source.lower().endswith(".onnx") and size != network.size else ()
+    if not names or len(network.fixed) == 2:
+        return ()
+    some = f"{names[0]} and {len(names) - 1} more resize or pad" if len(names) > 1 else f"{names[0]} resizes or pads"
+    why = "by fixed numbers, which an export at one size may have made of a rule"
+    return (f"{some} {why}; at other sizes the file is followed, and the original may differ",)
+
+
+def _resizes(layer: Layer) -> bool:
+    return any(isinstance(op, Resize) and op.size is not None for op in layer.ops)
+
+
+def _leans(network: Network, layer: Layer) -> bool:
+    if layer.kind not in WINDOWS:
+        return False
+    strided = [op for op in with_pads_before(network, layer).ops if isinstance(op, Window) and op.stride > 1]
+    return any(not isinstance(op.padding, str) and op.padding[0] != op.padding[1] for op in strided)
+
+
+def _fills(layer: Layer, readers: list[Layer]) -> bool:
+    """Whether a pad has more rows than the windows that read it reach beyond an edge, or feeds something else."""
+    if layer.kind != "pad":
+        return False
+    for axis, op in enumerate(layer.ops):
+        extents = [each.extent for reader in readers if isinstance(each := reader.ops[axis], Window)]
+        needed = min(extents, default=1) - 1 if len(extents) == len(readers) else 0
+        if isinstance(op, Window) and not isinstance(op.padding, str) and sum(op.padding) > needed:
+            return True
+    return False

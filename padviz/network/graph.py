@@ -1,0 +1,73 @@
+"""The graph of the layers: what depends on what, and the two walks along its edges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol, Self, TypeVar
+
+from padviz.network.layer import Layer
+from padviz.network.network import Network
+
+
+class _Adds(Protocol):
+    def __add__(self, other: Self, /) -> Self: ...
+
+
+T = TypeVar("T")
+A = TypeVar("A", bound=_Adds)
+
+
+def ancestors(layers: Sequence[Layer], ends: Iterable[int], *, followed: bool = True) -> set[int]:
+    """The positions that `ends` depend on, themselves included; without the `followed`, on whose size alone they do."""
+    found = set(ends)
+    for i in reversed(range(len(layers))):
+        if i in found:
+            like = layers[i].like if followed else None
+            found.update(layers[i].inputs, () if like is None else (like,))
+    return found
+
+
+def only(layers: Sequence[Layer], kept: Sequence[int]) -> tuple[Layer, ...]:
+    """The layers at those positions, which depend on no others; what they read is named by its new position."""
+    position = {old: new for new, old in enumerate(kept)}
+
+    def moved(layer: Layer) -> Layer:
+        like = None if layer.like is None else position[layer.like]
+        return replace(layer, inputs=tuple(position[i] for i in layer.inputs), like=like)
+
+    return tuple(moved(layers[i]) for i in kept)
+
+
+def backward(network: Network, seeds: Mapping[int, A], pull: Callable[[int, A], A]) -> A | None:
+    """Walk from the seeded layers to the input: each layer hands its value, pulled through it, to all it reads.
+
+    The same walk serves arrays, and the plain ints that prove how wide the arrays must be.
+    Returns None where no seed reaches the input.
+    """
+    value: list[A | None] = [seeds.get(i) for i in range(len(network.layers))]
+    for i in range(len(value) - 1, 0, -1):
+        here, value[i] = value[i], None
+        if here is None:
+            continue
+        layer = network.layers[i]
+        pulled = here if layer.height is None and layer.width is None else pull(i, here)
+        for j in layer.inputs:
+            there = value[j]
+            value[j] = pulled if there is None else pulled + there
+    return value[0]
+
+
+def forward(network: Network, targets: Sequence[int], seed: A, push: Callable[[int, A], A]) -> list[A]:
+    """Walk from the input to the targets: each layer pushes on the sum of what it reads."""
+    last_use = {j: i for i, layer in enumerate(network.layers) for j in layer.inputs}
+    value: dict[int, A] = {0: seed}
+    for i, layer in enumerate(network.layers[1:], start=1):
+        first, *others = (value[j] for j in layer.inputs)
+        for other in others:
+            first = first + other
+        value[i] = first if layer.height is None and layer.width is None else push(i, first)
+        for j in set(layer.inputs):
+            if last_use[j] == i and j not in targets:
+                del value[j]
+    return [value[i] for i in targets]

@@ -1,0 +1,61 @@
+"""A layer: one spatial operation, on each axis, and the layers it reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from padviz.axis.operations import Adaptive, Op
+
+Kind = Literal[
+    "input", "conv", "convtranspose", "maxpool", "avgpool", "adaptive", "global", "pad", "crop", "resize",
+    "add", "concat", "multiply", "gate", "identity", "unknown",
+]  # fmt: skip
+POOLS: frozenset[Kind] = frozenset({"maxpool", "avgpool", "adaptive", "global"})
+WINDOWS: frozenset[Kind] = frozenset({"conv", "maxpool", "avgpool"})
+MERGES: frozenset[Kind] = frozenset({"add", "concat", "multiply"})
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One spatial operation; `inputs` and `like` are positions in `Network.layers`, always earlier ones.
+
+    `height` and `width` are None where a position reads only itself: merges, gates, activations.
+    A gate multiplies its input by a vector that global pooling made of it; paths leave that vector out.
+    `like` is the layer whose size a resize or a crop follows. An unknown layer's `note` is the error that it is
+    where anything depends on it. `everywhere` says what makes each position depend on all, though paths pass it by:
+    "instance norm".
+
+    Examples
+    --------
+    >>> import padviz
+    >>> padviz.load("vgg11").layers[1].height.kernel
+    3
+    """
+
+    name: str
+    kind: Kind
+    inputs: tuple[int, ...]
+    height: Op | None = None
+    width: Op | None = None
+    like: int | None = None
+    note: str = ""
+    everywhere: str = ""
+
+    @property
+    def ops(self) -> tuple[Op | None, Op | None]:
+        """The operation on each axis: (height, width)."""
+        return self.height, self.width
+
+    def whole(self, axis: int) -> str:
+        """What makes each row, or column, of it depend on all of what it reads; nothing where they do not.
+
+        >>> Layer("pool", "global", (0,), Adaptive(1), Adaptive(1)).whole(0)
+        'global pooling'
+        """
+        if self.everywhere or self.kind == "gate":
+            return self.everywhere or "gate"
+        op = self.ops[axis]
+        if not isinstance(op, Adaptive):
+            return ""
+        return "global pooling" if op.output == 1 else "adaptive pooling"

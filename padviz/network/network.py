@@ -1,0 +1,95 @@
+"""A network: layers in topological order, its targets, and the size of its input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from operator import index
+
+from padviz.axis.operations import taps_of
+from padviz.errors import DescriptionError, OptionError, UnknownName, nearest
+from padviz.network.layer import Layer
+
+Size = tuple[int, int]
+LARGEST = 1_000_000  # pixels of a side
+MOST_TAPS = 100_000  # of all windows on an axis, for their maps to be made
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A directed acyclic graph of layers; the first is the input image, `targets` are the last feature maps.
+
+    Without targets there are several last maps, and one must be chosen. On the axes in `fixed` (0: height, 1: width)
+    the network takes its own `size` only.
+
+    Examples
+    --------
+    >>> import padviz
+    >>> net = padviz.load("vgg19")
+    >>> net.targets, net.layers[1].name
+    (('features.36',), 'features.0')
+    """
+
+    name: str
+    layers: tuple[Layer, ...]
+    targets: tuple[str, ...]
+    title: str = ""
+    source: str = ""
+    size: Size = (224, 224)
+    fixed: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse, before anything is made of them, more taps than any network has."""
+        for axis in (0, 1):
+            taps = 0
+            for layer in self.layers:
+                taps += taps_of(layer.ops[axis])
+                if taps > MOST_TAPS:
+                    what = f"from the image to it, windows have more than {MOST_TAPS} taps on an axis"
+                    raise DescriptionError(
+                        what, where=f"{self.name}, {layer.name}", hint="use fewer or smaller windows"
+                    )
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Position of each layer by name."""
+        return {layer.name: i for i, layer in enumerate(self.layers)}
+
+    def at(self, size: int | Sequence[int] | None) -> Size:
+        """The size asked for: the network's own where none is."""
+        return self.size if size is None else as_size(size)
+
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """Names of the gates, whose global vectors are left out of the paths."""
+        return tuple(layer.name for layer in self.layers if layer.kind == "gate")
+
+    def find(self, name: str) -> Layer:
+        """The layer called `name`.
+
+        Raises
+        ------
+        UnknownName
+            With the nearest names, if there is none.
+        """
+        try:
+            return self.layers[self.index[name]]
+        except KeyError:
+            hint = nearest(name, self.index) or "padviz layers lists them"
+            raise UnknownName(f"no layer is called {name!r}", where=self.name, hint=hint) from None
+
+
+def as_size(size: int | Sequence[int]) -> Size:
+    """Read a size: n for a square, or (height, width).
+
+    >>> as_size(224), as_size((240, 320))
+    ((224, 224), (240, 320))
+    """
+    pair = tuple(size) if isinstance(size, tuple | list) else (size, size)
+    whole = all(hasattr(n, "__index__") and not hasattr(n, "__len__") and not isinstance(n, bool) for n in pair)
+    if not whole or len(pair) != 2 or not all(0 < n <= LARGEST for n in pair):
+        shown = " x ".join(map(repr, dict.fromkeys(pair))) if len(pair) == 2 and whole else repr(size)
+        what = f"{shown} is not one or two numbers of pixels from 1 to {LARGEST}"
+        raise OptionError(what, where="size", hint="use 224 or (240, 320)")
+    return index(pair[0]), index(pair[1])

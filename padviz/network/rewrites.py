@@ -1,0 +1,146 @@
+"""Rewrites of a network: another padding scheme, another framework's convention, another way to count pools."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+from typing import Literal, cast, get_args
+
+from padviz.axis.operations import Adaptive, Op, Window
+from padviz.axis.padding_modes import Mode
+from padviz.axis.resize import Resize
+from padviz.errors import OptionError, PadvizError
+from padviz.network.layer import POOLS, WINDOWS, Kind, Layer
+from padviz.network.network import Network
+
+Scheme = Literal[Mode, "valid", "full"]  # what --padding takes
+SCHEMES: tuple[str, ...] = get_args(Scheme)
+
+
+@lru_cache(64)
+def with_padding(network: Network, scheme: str | None) -> Network:
+    """The network with every convolution's padding done by `scheme`; None leaves it as declared.
+
+    The fold modes and "partial" change what the padding reads. "valid" removes all padding, of
+    pooling too; "full" pads every convolution by its extent - 1 on both sides. Pooling ignores its
+    padding whatever the scheme. Transposed convolutions and crops stay as they are.
+    """
+    if scheme is None:
+        return network
+    if not isinstance(scheme, str) or scheme not in SCHEMES:
+        raise OptionError(f"{scheme!r} is not a padding scheme", where="--padding", hint=f"use {', '.join(SCHEMES)}")
+    network = with_pads_joined(network)
+    if scheme == "partial" and any(layer.kind == "pad" for layer in network.layers):
+        pads = [layer.name for layer in network.layers if layer.kind == "pad"]
+        raise PadvizError(
+            f"partial convolution needs padding that belongs to a convolution, and {pads[0]} pads on its own",
+            where=network.name,
+            hint="give the padding to the convolution that follows it",
+        )
+
+    return replace(network, layers=tuple(padded_layer(layer, scheme) for layer in network.layers))
+
+
+def with_pads_joined(network: Network) -> Network:
+    """The network with each `pad` layer's rows given to the convolutions that follow it, where that changes nothing.
+
+    A pad stays as it is where something else reads it too, or where the convolution pads in another mode.
+    """
+    layers = list(network.layers)
+    for at, pad in enumerate(network.layers):
+        readers = [i for i, layer in enumerate(layers) if at in layer.inputs or layer.like == at]
+        if pad.kind != "pad" or pad.name in network.targets or any(layers[i].kind != "conv" for i in readers):
+            continue
+        joined = [joined_to(pad, layers[i]) for i in readers]
+        if all(joined) and all(_same_mode(pad, layers[i]) for i in readers):
+            layers[at] = replace(pad, kind="identity", height=None, width=None)
+            for i, layer in zip(readers, joined, strict=True):
+                layers[i] = layer or layers[i]
+    return replace(network, layers=tuple(layers))
+
+
+def joined_to(pad: Layer, reader: Layer) -> Layer | None:
+    """A window with the rows of the pad before it as its own, or None where they do not simply add up."""
+    ops = []
+    for rows, window in zip(pad.ops, reader.ops, strict=True):
+        if not isinstance(rows, Window) or not isinstance(window, Window) or window.ceil:
+            return None
+        if isinstance(window.padding, str) or isinstance(rows.padding, str):
+            return None
+        both = rows.padding[0] + window.padding[0], rows.padding[1] + window.padding[1]
+        ops.append(replace(window, padding=both, mode=rows.mode))
+    return replace(reader, inputs=pad.inputs, height=ops[0], width=ops[1])
+
+
+def with_pads_before(network: Network, layer: Layer) -> Layer:
+    """A window that counts the rows of a `pad` layer before it as its own padding: Keras writes them apart."""
+    before = network.layers[layer.inputs[0]]
+    while before.kind == "pad" and (joined := joined_to(before, layer)):
+        layer, before = joined, network.layers[joined.inputs[0]]
+    return layer
+
+
+def _same_mode(pad: Layer, reader: Layer) -> bool:
+    pairs = zip(pad.ops, reader.ops, strict=True)
+    return all(
+        isinstance(rows, Window)
+        and isinstance(window, Window)
+        and (window.padding == (0, 0) or window.mode == rows.mode == "zero")
+        for rows, window in pairs
+    )
+
+
+def padded_layer(layer: Layer, scheme: str) -> Layer:
+    """One layer as `with_padding` rewrites it."""
+    windowed = layer.kind in ("conv", "pad") or (scheme == "valid" and layer.kind in POOLS)
+    return _map_windows(layer, lambda w: _padded(w, layer.kind, scheme)) if windowed else layer
+
+
+@lru_cache(64)
+def with_mean_pooling(network: Network) -> Network:
+    """The network with pooling and interpolation taps weighed, so that each output's weights sum to 1."""
+
+    def rewrite(layer: Layer) -> Layer:
+        if layer.kind in POOLS or layer.kind == "resize":
+            return replace(layer, height=_averaged(layer.height), width=_averaged(layer.width))
+        return layer
+
+    return replace(network, layers=tuple(rewrite(layer) for layer in network.layers))
+
+
+@lru_cache(64)
+def with_same(network: Network) -> Network:
+    """The network as TensorFlow's and Keras's SAME would pad it: windows that pad put the odd row on the far side.
+
+    >>> import padviz
+    >>> with_same(padviz.load("resnet18")).find("conv1").height.padding
+    'same_upper'
+    """
+
+    def convention(window: Window) -> Window:
+        return window if window.padding == (0, 0) else replace(window, padding="same_upper")
+
+    def rewrite(layer: Layer) -> Layer:
+        return _map_windows(layer, convention) if layer.kind in WINDOWS else layer
+
+    return replace(network, layers=tuple(rewrite(layer) for layer in network.layers))
+
+
+def _padded(window: Window, kind: Kind, scheme: str) -> Window:
+    if scheme == "valid" or (scheme == "full" and kind == "pad"):
+        return replace(window, padding=(0, 0))
+    if scheme == "full":
+        return replace(window, padding=(window.extent - 1, window.extent - 1), mode="zero")
+    return replace(window, mode=cast(Mode, scheme))
+
+
+def _map_windows(layer: Layer, change: Callable[[Window], Window]) -> Layer:
+    def changed(op: Op | None) -> Op | None:
+        return change(op) if isinstance(op, Window) else op
+
+    return replace(layer, height=changed(layer.height), width=changed(layer.width))
+
+
+def _averaged(op: Op | None) -> Op | None:
+    return replace(op, mean=True) if isinstance(op, Window | Adaptive | Resize) else op

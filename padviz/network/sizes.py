@@ -1,0 +1,112 @@
+"""Sizes and axis maps of every layer, one axis at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from padviz.axis.build import axis_map
+from padviz.axis.operations import Op, out_size
+from padviz.engine.axis_map import AxisMap
+from padviz.errors import DescriptionError, SizeError
+from padviz.network.graph import T
+from padviz.network.layer import Layer
+from padviz.network.network import Network, Size
+
+
+class Resolved(NamedTuple):
+    """A network on one axis at one size: rows out of each layer, and its map (None: each row reads itself)."""
+
+    sizes: tuple[int, ...]
+    maps: tuple[AxisMap | None, ...]
+
+
+@lru_cache(1024)
+def resolve(network: Network, axis: int, n: int) -> Resolved:
+    """Sizes and axis maps of every layer on axis 0 (height) or 1 (width) for `n` input rows.
+
+    Raises
+    ------
+    SizeError
+        Naming the layer where the size does not work.
+
+    Examples
+    --------
+    >>> import padviz
+    >>> resolve(padviz.load("vgg19"), 0, 512).sizes[-1]
+    16
+    """
+    sizes = sizes_of(network, axis, n)
+    maps = [apply_to_layer(axis_map, network, layer, axis, sizes) for layer in network.layers[1:]]
+    return Resolved(sizes, (None, *(None if made and made.identity else made for made in maps)))
+
+
+@lru_cache(1024)
+def sizes_of(network: Network, axis: int, n: int) -> tuple[int, ...]:
+    """The rows out of every layer on one axis: what `resolve` gives, without the maps."""
+    check_size(network, axis, n)
+    sizes = [n]
+    for layer in network.layers[1:]:
+        check_known(network, layer)
+        n_out = apply_to_layer(out_size, network, layer, axis, sizes)
+        if len(layer.inputs) > 1:
+            _agree(network, layer, axis, sizes)
+        sizes.append(sizes[layer.inputs[0]] if n_out is None else n_out)
+    return tuple(sizes)
+
+
+def apply_to_layer(
+    what: Callable[[Op, int, int | None], T], network: Network, layer: Layer, axis: int, sizes: Sequence[int]
+) -> T | None:
+    """`what` of a layer's operation at those sizes; None where each row reads itself. Errors name the layer."""
+    op = layer.ops[axis]
+    if op is None:
+        return None
+    try:
+        return what(op, sizes[layer.inputs[0]], None if layer.like is None else sizes[layer.like])
+    except SizeError as error:
+        where = f"{network.name}, {layer.name}"
+        hint = f"the input's {('height', 'width')[axis]} is {sizes[0]}: try another --size or --padding"
+        raise SizeError(error.what, where=where, hint=hint) from None
+
+
+def check_size(network: Network, axis: int, n: int) -> None:
+    """Refuse a size that a network does not take, because its own is built in."""
+    if axis in network.fixed and n != network.size[axis]:
+        height, width = network.size
+        what = f"its {('height', 'width')[axis]} cannot be {n}: its size is built in"
+        raise SizeError(what, where=network.name, hint=f"use --size {height}x{width}, or read it anew at that size")
+
+
+def check_known(network: Network, layer: Layer) -> None:
+    """Refuse a layer of which nobody knows what it does."""
+    if layer.kind == "unknown":
+        raise DescriptionError(layer.note, where=f"{network.name}, {layer.name}")
+
+
+def resolve_both(network: Network, size: Size) -> tuple[Resolved, Resolved]:
+    """`resolve` for height and width; the work is shared where both axes are the same."""
+    rows = resolve(network, 0, size[0])
+    if size[0] == size[1] and is_square(network):
+        return rows, rows
+    return rows, resolve(network, 1, size[1])
+
+
+@lru_cache(64)
+def is_square(network: Network) -> bool:
+    """Whether every layer does the same on both axes, and neither has a size of its own."""
+    return len(network.fixed) != 1 and all(layer.height == layer.width for layer in network.layers)
+
+
+def _agree(network: Network, layer: Layer, axis: int, sizes: Sequence[int]) -> None:
+    first = layer.inputs[0]
+    for other in layer.inputs[1:]:
+        if sizes[other] != sizes[first]:
+            names = [network.layers[i].name for i in (first, other)]
+            what = ("height", "width")[axis]
+            raise SizeError(
+                f"its branches disagree in {what}: {names[0]} has {sizes[first]}, {names[1]} has {sizes[other]}",
+                where=f"{network.name}, {layer.name}",
+                hint="its layers need the padding they declare, or another --size",
+            )

@@ -1,0 +1,52 @@
+"""The layers that are counted to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import lru_cache
+
+from padviz.errors import OptionError
+from padviz.network.graph import ancestors, only
+from padviz.network.network import Network
+
+
+@lru_cache(256)
+def upto(network: Network, targets: tuple[str, ...]) -> Network:
+    """The part of the network that `targets` depend on; branches that end elsewhere are gone."""
+    wanted = ancestors(network.layers, [network.index[network.find(name).name] for name in targets]) | {0}
+    return replace(network, layers=only(network.layers, sorted(wanted)), targets=targets)
+
+
+def names_of(layers: str | Iterable[str] | None, network: Network) -> tuple[str, ...]:
+    """The target layers asked for, checked; the network's own targets where none is named.
+
+    Raises
+    ------
+    OptionError
+        Where the network has several last feature maps and none is named: the message lists them.
+    """
+    if layers is None:
+        if not network.targets:
+            found = last_maps(network)
+            opening = "has several last feature maps:" if len(found) > 1 else "leaves its target open; its last map is"
+            what = f"{opening} {', '.join(found)}"
+            raise OptionError(what, where=network.name, hint="name one or more with --layer")
+        return network.targets
+    names = (layers,) if isinstance(layers, str) else tuple(layers) if isinstance(layers, tuple | list) else ()
+    if not names or not all(isinstance(name, str) for name in names):
+        raise OptionError(f"{layers!r} names no layer", where="layer", hint="padviz layers lists them")
+    for name in names:
+        network.find(name)
+    return tuple(dict.fromkeys(names))
+
+
+def last_maps(network: Network) -> tuple[str, ...]:
+    """The layers that no other layer reads.
+
+    >>> import padviz
+    >>> last_maps(padviz.load("vgg19"))
+    ('features.36',)
+    """
+    read = {i for layer in network.layers for i in layer.inputs}
+    return tuple(layer.name for i, layer in enumerate(network.layers) if i not in read)

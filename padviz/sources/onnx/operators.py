@@ -1,0 +1,296 @@
+"""What ONNX's operations do to a map: one table from the name of an operation to a function, and the neutral ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+from padviz.axis.operations import Op, Same, Transposed, Window, out_size
+from padviz.axis.padding_modes import Mode
+from padviz.axis.resize import GRIDS, ROUNDINGS, Resize
+from padviz.network.layer import Kind
+from padviz.sources.onnx.merging import MIXING
+from padviz.sources.onnx.norms import NORMS
+from padviz.sources.onnx.reshaping import SHAPING
+from padviz.sources.onnx.tensors import AXES, Node, Plan, Stuck, Tensor, has_positions
+from padviz.sources.tracing.axis_labels import Dim, Dims, alone, is_split, plain, roles_of, shape_of, size_of
+
+Made = Tensor | list[Tensor]
+Function = Callable[[Plan, Node], Made]
+MODES: dict[str, Mode] = {"constant": "zero", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
+SAME: dict[str, Same] = {"SAME_UPPER": "same_upper", "SAME_LOWER": "same_lower"}
+WHY = "softmax over positions"
+NOTHING = ["NOTSET", "VALID", ""]
+
+# What acts on each position alone. The first ones are linear: they do not make an activation of what they are part of.
+LINEAR = {
+    "Cast", "CastLike", "DequantizeLinear", "Dropout", "DynamicQuantizeLinear", "Identity",
+    "Neg", "QuantizeLinear",
+}  # fmt: skip
+NEUTRAL = LINEAR | {
+    "Abs", "Acos", "Acosh", "ArgMax", "ArgMin", "Asin", "Asinh", "Atan", "Atanh", "BitShift", "BitwiseNot",
+    "Bernoulli", "Ceil", "Celu", "Clip", "Cos", "Cosh", "Elu", "Erf", "Exp", "Floor", "Gelu",
+    "HardSigmoid", "HardSwish", "IsInf", "IsNaN", "LRN",
+    "LeakyRelu", "Log",
+    "Mish", "Not", "PRelu", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid",
+    "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu",
+    "com.microsoft.BiasGelu", "com.microsoft.FastGelu", "com.microsoft.Gelu", "com.microsoft.QuickGelu",
+}  # fmt: skip
+
+
+def neutral(plan: Plan, node: Node) -> Made:
+    """What acts on each position alone: the same map."""
+    x = node.tensor(0)
+    constants = [each for each in node.given[1:] if not each.is_constant]
+    if constants:
+        raise Stuck("joins several maps")
+    if node.op in ("ArgMax", "ArgMin"):
+        return _picked(plan, node, x)
+    made = x if node.op in LINEAR else replace(x, acted=True, array=None)
+    return [made] * node.outputs if node.outputs > 1 else made
+
+
+def softmax(plan: Plan, node: Node) -> Made:
+    """Over channels, or over positions that attention looks at, neutral; over rows or columns each sees them all."""
+    x = node.tensor(0)
+    dims = x.known
+    axis = int(node.attrs.get("axis", 1 if node.version < 13 else -1)) % len(dims)
+    over = dims[axis:] if node.version < 13 else dims[axis : axis + 1]
+    roles = [role for role in roles_of(over) if role[0] in AXES and has_positions(_only(over, role))]
+    if any(is_split(dims, role) for role in roles):
+        raise Stuck("runs over a part of the rows or columns")
+    if not roles or x.layer is None:
+        return replace(x, acted=True, array=None)
+    return plan.mixed(node.name, plan.settled(x), {*roles}, WHY)
+
+
+def _only(dims: Dims, role: str) -> Dim:
+    return tuple(atom for dim in dims for atom in dim if atom[0] == role)
+
+
+def _picked(plan: Plan, node: Node, x: Tensor) -> Tensor:
+    """The best channel of each position."""
+    dims, axis = list(x.known), int(node.attrs.get("axis", 0)) % len(x.known)
+    if any(role for role, _ in dims[axis]):
+        raise Stuck("picks one of all positions")
+    dims[axis : axis + 1] = [()] if node.attrs.get("keepdims", 1) else []
+    return replace(x, dims=tuple(dims), acted=True)
+
+
+def window_op(node: Node, kernel: Sequence[int], i: int, ceil: bool = False) -> Window:
+    """The window of a convolution or a pool on its i-th spatial axis."""
+    k = len(kernel)
+    pads, rule = node.numbers("pads", [0] * 2 * k), _text(node, "auto_pad", "NOTSET")
+    if rule not in SAME and rule not in NOTHING:
+        raise Stuck(f"has an auto_pad {rule!r}")
+    padding = SAME.get(rule) or ((0, 0) if rule == "VALID" else (pads[i], pads[k + i]))
+    stride, dilation = node.numbers("strides", [1] * k)[i], node.numbers("dilations", [1] * k)[i]
+    return Window(kernel[i], stride, dilation, padding, ceil=ceil)
+
+
+def conv(plan: Plan, node: Node) -> Made:
+    weight = node.tensor({"QLinearConv": 3}.get(node.op, 1))
+    x, roles = plan.spatial(node, node.tensor(0))
+    shape = shape_of(weight.dims) if weight.dims else [1]
+    kernel = node.numbers("kernel_shape", shape[2:])
+    if len(kernel) != len(roles):
+        raise Stuck(f"has a kernel of {len(kernel)} dimensions over {len(roles)}")
+    ops: dict[str, Op] = {role: window_op(node, kernel, i) for i, role in enumerate(roles)}
+    return plan.laid(node, "conv", plan.imaged(x, roles), ops, shape[0])
+
+
+def transposed(plan: Plan, node: Node) -> Made:
+    x, roles = plan.spatial(node, node.tensor(0))
+    shape = shape_of(node.tensor(1).dims or ())
+    kernel = node.numbers("kernel_shape", shape[2:])
+    if len(kernel) != len(roles) or len(shape) < 2:
+        raise Stuck(f"has a kernel of {len(kernel)} dimensions over {len(roles)}")
+    sizes = shape_of(plan.imaged(x, roles).known)[2:]
+    ops: dict[str, Op] = {
+        role: _transposed_op(node, kernel, i, n) for i, (role, n) in enumerate(zip(roles, sizes, strict=True))
+    }
+    return plan.laid(node, "convtranspose", plan.imaged(x, roles), ops, shape[1] * int(node.attrs.get("group", 1)))
+
+
+def _transposed_op(node: Node, kernel: Sequence[int], i: int, n: int) -> Transposed:
+    k = len(kernel)
+    stride, dilation = node.numbers("strides", [1] * k)[i], node.numbers("dilations", [1] * k)[i]
+    extra = node.numbers("output_padding", [0] * k)[i]
+    pads, rule = node.numbers("pads", [0] * 2 * k), _text(node, "auto_pad", "NOTSET")
+    before, after = (0, 0) if rule == "VALID" else (pads[i], pads[k + i])
+    asked = node.numbers("output_shape", [])[-k:]
+    if asked or rule in SAME:
+        out = asked[i] if asked else n * stride
+        total = (n - 1) * stride + dilation * (kernel[i] - 1) + 1 + extra - out
+        extra, total = extra + max(-total, 0), max(total, 0)
+        before, after = (total // 2, total - total // 2) if rule == "SAME_UPPER" else (total - total // 2, total // 2)
+    return Transposed(kernel[i], stride, dilation, (before, after), extra)
+
+
+def pool(kind: Kind) -> Function:
+    def run(plan: Plan, node: Node) -> Made:
+        kernel = node.numbers("kernel_shape", [])
+        if across := _across_channels(node, kernel):
+            return across
+        x, roles = plan.spatial(node, node.tensor(0))
+        if len(kernel) != len(roles):
+            raise Stuck(f"has a kernel of {len(kernel)} dimensions over {len(roles)}")
+        ceil = bool(node.attrs.get("ceil_mode", 0))
+        ops: dict[str, Op] = {role: window_op(node, kernel, i, ceil) for i, role in enumerate(roles)}
+        if all(op == Window(1, ceil=ceil) for op in ops.values()):
+            return replace(x, acted=True)
+        made = plan.laid(node, kind, plan.imaged(x, roles), ops)
+        return [made] * node.outputs if node.outputs > 1 else made
+
+    return run
+
+
+def _across_channels(node: Node, kernel: Sequence[int]) -> Tensor | None:
+    """A pool that slides along channels only, as in a local response normalisation: neutral."""
+    x = node.tensor(0)
+    windows = [window_op(node, kernel, i) for i in range(len(kernel))]
+    dims = x.known[2:]
+    slides = [window != Window(1) for window in windows]
+    if len(dims) != len(windows) or not any(slides):
+        return None
+    if any(slid and (has_positions(dim) or alone(dim)) for slid, dim in zip(slides, dims, strict=True)):
+        return None
+    sizes = [out_size(window, size_of(dim)) for window, dim in zip(windows, dims, strict=True)]
+    slid = tuple(dim if alone(dim) else plain(n) for dim, n in zip(dims, sizes, strict=True))
+    return replace(x, dims=(*x.known[:2], *slid), acted=True)
+
+
+def pad(plan: Plan, node: Node) -> Made:
+    x = plan.settled(node.tensor(0))
+    rank = len(x.known)
+    amounts = node.attrs.get("pads") or node.attrs.get("paddings") or node.ints(1)
+    axes = node.ints(3) if len(node.inputs) > 3 and node.inputs[3] is not None else range(rank)
+    mode = MODES.get(_text(node, "mode", "constant"))
+    if mode is None or len(amounts) != 2 * len(axes):
+        raise Stuck("has a mode or amounts that make no sense")
+    ops: dict[str, Op] = {"h": Window(1, mode=mode), "w": Window(1, mode=mode)}
+    dims = list(x.known)
+    for i, axis in enumerate(axes):
+        before, after = int(amounts[i]), int(amounts[len(axes) + i])
+        role = _own_role(plan, x, axis % rank, rank) if before or after else ""
+        if role:
+            ops[role] = Window(1, padding=(before, after), mode=mode)
+        elif before or after:
+            dims[axis % rank] = plain(max(size_of(dims[axis % rank]) + before + after, 0))
+    if tuple(dims) != x.known and all(op == Window(1, mode=mode) for op in ops.values()):
+        return replace(x, dims=tuple(dims))  # channels alone
+    every = [n for op in ops.values() if isinstance(op, Window) for n in op.padding if isinstance(n, int)]
+    kind: Kind = "crop" if max(every) <= 0 and min(every) < 0 else "pad"
+    return plan.laid(node, kind, replace(x, dims=tuple(dims)), ops)
+
+
+def _own_role(plan: Plan, x: Tensor, axis: int, rank: int) -> str:
+    """The role of one axis, which must be no mixture."""
+    roles = [role for role, _ in x.known[axis] if role]
+    if not roles and size_of(x.known[axis]) == 1 and rank == 4 and axis > 1:
+        return "hw"[axis - 2]
+    if len(x.known[axis]) > 1 and roles:
+        raise Stuck("changes height, width and channels as one")
+    return roles[0] if roles else ""
+
+
+def resize(plan: Plan, node: Node) -> Made:
+    x, roles = plan.spatial(node, node.tensor(0))
+    x = plan.imaged(x, roles)
+    rank = len(x.known)
+    scales, sizes = _targets(node)
+    axes = [int(axis) % rank for axis in node.attrs.get("axes") or range(rank)]
+    style = _style(node)
+    ops: dict[str, Op] = {}
+    for i, axis in enumerate(axes):
+        n = size_of(x.known[axis])
+        scale = Fraction(scales[i]).limit_denominator(10_000) if scales else None
+        if axis < 2:
+            if scale not in (None, 1) or (sizes and sizes[i] != n):
+                raise Stuck("resizes batch or channels")
+        elif scale != 1:
+            op = Resize(sizes[i] if sizes else None, scale, **style)
+            ops[roles[axis - 2]] = _checked(node, op, n)
+    return plan.laid(node, "resize", x, ops) if ops else replace(x, acted=True)
+
+
+def _targets(node: Node) -> tuple[list[float], list[int]]:
+    """The scales or the sizes that a Resize or an Upsample asks for."""
+    if node.op == "Upsample" and "scales" in node.attrs:
+        return [float(scale) for scale in node.attrs["scales"]], []
+    at = 1 if node.op == "Upsample" or node.version < 11 else 2
+    arrays = node.arrays(at)
+    scales = [] if not arrays or arrays[0] is None else [float(n) for n in arrays[0].reshape(-1)]
+    sizes = node.ints(3) if len(arrays) > 1 and at == 2 else []
+    if bool(scales) == bool(sizes) or not all(scale > 0 for scale in scales):
+        raise Stuck("asks for no size, or for two")
+    if _text(node, "keep_aspect_ratio_policy", "stretch") != "stretch":
+        raise Stuck("keeps an aspect ratio")
+    return scales, sizes
+
+
+def _style(node: Node) -> dict[str, Any]:
+    """How a Resize interpolates, in the words of `padviz.axis.resize`."""
+    mode = _text(node, "mode", "nearest")
+    plainly = node.op == "Upsample" or node.version < 11
+    grid = _text(node, "coordinate_transformation_mode", "asymmetric" if plainly else "half_pixel")
+    rounding = _text(node, "nearest_mode", "floor" if plainly else "round_prefer_floor")
+    if grid not in GRIDS or rounding not in ROUNDINGS or mode not in ("nearest", "linear", "bilinear", "cubic"):
+        raise Stuck(f"interpolates by {mode}, {grid}, {rounding}")
+    found: dict[str, Any] = {"linear": mode.endswith("linear"), "cubic": mode == "cubic", "grid": grid}
+    return found | ({"rounding": rounding} if mode == "nearest" else {})
+
+
+def _checked(node: Node, op: Resize, n: int) -> Resize:
+    """What onnxruntime does before opset 11 when it shrinks; and antialiasing, which reads more rows when it does."""
+    shrinks = (op.size or 0) < n if op.scale is None else op.scale < 1
+    if shrinks and node.attrs.get("antialias") and (op.linear or op.cubic):
+        raise Stuck("shrinks with antialiasing")
+    plainly = node.version < 11 and not op.linear and not op.cubic
+    return replace(op, rounding="ceil") if shrinks and plainly else op
+
+
+def depth_to_space(plan: Plan, node: Node) -> Made:
+    x, roles = plan.spatial(node, node.tensor(0))
+    block = int(node.attrs["blocksize"])
+    ops: dict[str, Op] = {role: Resize(scale=Fraction(block)) for role in roles}
+    return plan.laid(node, "resize", plan.imaged(x, roles), ops, max(size_of(x.known[1]) // block**2, 1))
+
+
+def space_to_depth(plan: Plan, node: Node) -> Made:
+    x, roles = plan.spatial(node, node.tensor(0))
+    block = int(node.attrs["blocksize"])
+    layer = plan.space_to_depth(node.name, x.layer or 0, block, block)
+    dims = (x.known[0], plain(size_of(x.known[1]) * block**2), *plan.imaged(x, roles).known[2:])
+    return Tensor(plan.sized(dims, layer), layer)
+
+
+SPATIAL = {
+    "AveragePool", "com.microsoft.FusedConv", "Conv", "ConvInteger", "ConvTranspose", "DepthToSpace", "LpPool",
+    "MaxPool", "Pad", "QLinearConv", "Resize", "SpaceToDepth", "Upsample",
+}  # fmt: skip
+
+
+def _text(node: Node, key: str, default: str) -> str:
+    value = node.attrs.get(key, default)
+    return value if isinstance(value, str) else default
+
+
+OPS: dict[str, Function] = {
+    **dict.fromkeys(NEUTRAL, neutral),
+    **NORMS,
+    **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), softmax),
+    **SHAPING,
+    **MIXING,
+    **dict.fromkeys(("Conv", "ConvInteger", "QLinearConv", "com.microsoft.FusedConv"), conv),
+    **dict.fromkeys(("Resize", "Upsample"), resize),
+    "AveragePool": pool("avgpool"),
+    "ConvTranspose": transposed,
+    "DepthToSpace": depth_to_space,
+    "LpPool": pool("avgpool"),
+    "MaxPool": pool("maxpool"),
+    "Pad": pad,
+    "SpaceToDepth": space_to_depth,
+}

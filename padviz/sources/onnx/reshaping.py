@@ -1,0 +1,218 @@
+"""Operations that only arrange a tensor: reshapes, transposes, slices, copies along dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+from math import ceil, prod
+
+import numpy as np
+
+from padviz.axis.operations import Op
+from padviz.axis.resize import Resize
+from padviz.sources.onnx.constants import axes_of, new_shape, sliced
+from padviz.sources.onnx.slices_as_padding import as_pad
+from padviz.sources.onnx.tensors import AXES, Node, Plan, Stuck, Tensor
+from padviz.sources.tracing.axis_labels import Dims, alone, broadcast, plain, reshaped, roles_of, shape_of, size_of
+
+OPEN_END = (1 << 31) - 1  # what exporters write for "to the end", or more
+
+
+def transpose(plan: Plan, node: Node) -> Tensor:
+    x = node.tensor(0)
+    dims = x.known
+    order = node.attrs.get("perm") or range(len(dims))[::-1]
+    if sorted(order) != [*range(len(dims))]:
+        raise Stuck("permutes dimensions that it does not have")
+    return replace(x, dims=tuple(dims[i] for i in order))
+
+
+def reshape(plan: Plan, node: Node) -> Tensor:
+    x = node.tensor(0)
+    wanted = node.attrs.get("shape") or node.ints(1)
+    return arranged(plan, node, x, new_shape(shape_of(x.known), wanted, bool(node.attrs.get("allowzero"))))
+
+
+def flatten(plan: Plan, node: Node) -> Tensor:
+    x = node.tensor(0)
+    shape = shape_of(x.known)
+    axis = int(node.attrs.get("axis", 1))
+    axis = axis + len(shape) if axis < 0 else axis
+    return arranged(plan, node, x, [prod(shape[:axis]), prod(shape[axis:])])
+
+
+def arranged(plan: Plan, node: Node, x: Tensor, shape: Sequence[int]) -> Tensor:
+    """The tensor in another shape; one that does not divide makes it a head, as after a flatten."""
+    dims = reshaped(x.known, shape)
+    if dims is None:
+        return plan.head(node) if x.layer is not None else replace(x, dims=tuple(plain(n) for n in shape))
+    splits = any(role.endswith(".") for role in roles_of(dims))
+    return _upsampled(plan, node, replace(x, dims=dims, by=x.by or node.name if splits else x.by))
+
+
+def _upsampled(plan: Plan, node: Node, x: Tensor) -> Tensor:
+    """Copies, or channels, laid inside of each row and column: an upsampling by nearest, as depth to space is."""
+    dims = x.known
+    grown = {dim[0][0]: dim[1][1] for dim in dims if len(dim) == 2 and dim[0][0] in AXES and not dim[1][0]}
+    if not grown or len(dims) != 4 or x.layer is None:
+        return x
+    x = plan.settled(replace(x, dims=tuple(dim[:1] if dim and dim[0][0] in grown else dim for dim in dims)))
+    ops: dict[str, Op] = {role: Resize(scale=Fraction(n)) for role, n in grown.items()}
+    return plan.laid(node, "resize", x, ops)
+
+
+def squeeze(plan: Plan, node: Node) -> Tensor:
+    x = node.tensor(0)
+    dims = x.known
+    axes = axes_of(node.attrs, node.arrays(1), len(dims)) or [i for i, dim in enumerate(dims) if size_of(dim) == 1]
+    if any(size_of(dims[i]) != 1 for i in axes):
+        raise Stuck("squeezes a dimension larger than 1")
+    return replace(x, dims=tuple(dim for i, dim in enumerate(dims) if i not in axes))
+
+
+def unsqueeze(plan: Plan, node: Node) -> Tensor:
+    x = node.tensor(0)
+    axes = node.attrs.get("axes") or node.ints(1)
+    dims = list(x.known)
+    for axis in sorted(axis % (len(dims) + len(axes)) for axis in axes):
+        dims.insert(axis, ())
+    return replace(x, dims=tuple(dims))
+
+
+def expand(plan: Plan, node: Node) -> Tensor:
+    x = node.tensor(0)
+    return _copied(plan, node, x, broadcast(x.known, tuple(plain(n) for n in node.ints(1))))
+
+
+def tile(plan: Plan, node: Node) -> Tensor:
+    x = node.tensor(0)
+    times = node.ints(1)
+    if len(times) != len(x.known):
+        raise Stuck("repeats dimensions that it does not have")
+    sizes = [size_of(dim) * n for dim, n in zip(x.known, times, strict=True)]
+    return _copied(
+        plan, node, x, tuple(d if n == 1 else plain(m) for d, n, m in zip(x.known, times, sizes, strict=True))
+    )
+
+
+def _copied(plan: Plan, node: Node, x: Tensor, dims: Dims | None) -> Tensor:
+    """Copies along dimensions of size 1: along height or width, every row sees the one there was."""
+    if dims is None:
+        raise Stuck("copies a tensor to a shape that does not fit")
+    before = ((),) * (len(dims) - len(x.known)) + x.known
+    grown = {alone(old): size_of(new) for old, new in zip(before, dims, strict=True) if old != new and alone(old)}
+    if any(size_of(old) > 1 and old != new for old, new in zip(before, dims, strict=True)) or not {*grown} <= {*AXES}:
+        raise Stuck("repeats what has more than one row")
+    if not grown or x.layer is None:
+        return replace(x, dims=dims, array=None)
+    kept = tuple(old if alone(old) else new for old, new in zip(before, dims, strict=True))
+    ops: dict[str, Op] = {role: Resize(n) for role, n in grown.items()}
+    return plan.laid(node, "resize", plan.settled(replace(x, dims=kept)), ops)
+
+
+def cut(node: Node, x: Tensor, axis: int, rows: slice) -> Tensor:
+    """A slice of one dimension; of height or width it is pending, since it may be part of padding written out."""
+    dim = x.known[axis]
+    size = size_of(dim)
+    if rows.start in (0, None) and rows.step in (1, None) and (rows.stop is None or rows.stop >= OPEN_END):
+        return x
+    taken = range(size)[rows]
+    if taken == range(size):
+        return x
+    if not roles_of([dim]):
+        return picked(x, axis, (plain(len(taken)),), tuple(taken))
+    role = alone(dim)
+    if role not in AXES:
+        raise Stuck("takes a slice of mixed dimensions")
+    before = dict(x.cuts).get(role, range(size))
+    cuts = {**dict(x.cuts), role: before[rows]}
+    dims = (*x.known[:axis], ((role, len(taken)),), *x.known[axis + 1 :])
+    return replace(x, dims=dims, cuts=tuple(cuts.items()), by=node.name)
+
+
+def picked(x: Tensor, axis: int, dims: Dims, which: object) -> Tensor:
+    """Some of the channels, which `dims` take the place of."""
+    return replace(x, dims=(*x.known[:axis], *dims, *x.known[axis + 1 :]), part=(*x.part, (axis, which)), array=None)
+
+
+def slice_(plan: Plan, node: Node) -> Tensor:
+    x = node.tensor(0)
+    for axis, rows in sliced(node.attrs, node.arrays(1), len(x.known)).items():
+        x = cut(node, x, axis, rows)
+    if any(size_of(dim) == 0 for dim in x.known):
+        raise Stuck("takes an empty slice")
+    return x
+
+
+def split(plan: Plan, node: Node) -> list[Tensor]:
+    x = node.tensor(0)
+    axis = int(node.attrs.get("axis", 0)) % len(x.known)
+    size = size_of(x.known[axis])
+    sizes = node.attrs.get("split") or node.ints(1)
+    if not sizes:
+        each = ceil(size / node.outputs)
+        sizes = [min(each, size - each * i) for i in range(node.outputs)]
+    if sum(sizes) != size or min(sizes) < 1:
+        raise Stuck(f"splits {size} into {', '.join(map(str, sizes))}")
+    ends = np.cumsum(sizes).tolist()
+    return [cut(node, x, axis, slice(end - n, end)) for n, end in zip(sizes, ends, strict=True)]
+
+
+def gather(plan: Plan, node: Node) -> Tensor:
+    """Rows by their numbers: of channels any, of height or width a slice, or padding written out."""
+    x, at = node.tensor(0), node.tensor(1)
+    axis = int(node.attrs.get("axis", 0)) % len(x.known)
+    dim = x.known[axis]
+    if not roles_of([dim]) or x.layer is None:
+        which = node.name if at.array is None else tuple(row % max(size_of(dim), 1) for row in node.ints(1))
+        return picked(x, axis, at.known, which)
+    size = size_of(dim)
+    rows = [row % size for row in node.ints(1)]
+    if alone(dim) not in AXES or not rows or at.array is None or at.array.ndim > 1:
+        raise Stuck("gathers from mixed dimensions")
+    steps = {b - a for a, b in pairwise(rows)} or {1}
+    if len(steps) == 1 and min(steps) > 0:
+        x = cut(node, x, axis, slice(rows[0], rows[-1] + 1, steps.pop()))
+    else:
+        x = as_pad(plan, node, x, alone(dim), rows)
+    return x if at.array.ndim else replace(x, dims=(*x.known[:axis], *x.known[axis + 1 :]))
+
+
+def gather_nd(plan: Plan, node: Node) -> Tensor:
+    """Positions picked one by one, as an adaptive pool before a head is written: no map any more."""
+    return plan.head(node)
+
+
+def shape(plan: Plan, node: Node) -> Tensor:
+    found = shape_of(node.tensor(0).known)
+    found = found[slice(node.attrs.get("start", 0), node.attrs.get("end"))]
+    return Tensor((plain(len(found)),), array=np.array(found, dtype=np.int64))
+
+
+def size(plan: Plan, node: Node) -> Tensor:
+    return Tensor((), array=np.array(prod(shape_of(node.tensor(0).known)), dtype=np.int64))
+
+
+def filled(plan: Plan, node: Node) -> Tensor:
+    """A constant too large to be made."""
+    return Tensor(tuple(plain(n) for n in node.ints(0)))
+
+
+SHAPING: dict[str, Callable[[Plan, Node], Tensor | list[Tensor]]] = {
+    "ConstantOfShape": filled,
+    "Expand": expand,
+    "Flatten": flatten,
+    "Gather": gather,
+    "GatherND": gather_nd,
+    "Reshape": reshape,
+    "Shape": shape,
+    "Size": size,
+    "Slice": slice_,
+    "Split": split,
+    "Squeeze": squeeze,
+    "Tile": tile,
+    "Transpose": transpose,
+    "Unsqueeze": unsqueeze,
+}

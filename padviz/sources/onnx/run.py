@@ -1,0 +1,257 @@
+"""An ONNX graph laid out node by node at one input size."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Iterable, MutableMapping
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from padviz.errors import DescriptionError, PadvizError
+from padviz.network.network import Size
+from padviz.sources.onnx.constants import MOST, Array, fold
+from padviz.sources.onnx.operators import OPS, SPATIAL
+from padviz.sources.onnx.tensors import Node, Plan, Stuck, Tensor
+from padviz.sources.tracing.axis_labels import Dims, plain
+from padviz.sources.tracing.trace import Trace
+
+MOST_NODES = 30_000  # that are run, those of functions and branches included
+DEEPEST = 20  # functions and branches inside of one another
+EXTERNAL = 1  # TensorProto.DataLocation
+INTEGERS = (2, 3, 4, 5, 6, 7, 9, 12, 13)  # TensorProto.DataType: what shapes and pads are made of
+FEW = 16  # numbers of any other type: scales
+BROKEN = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+Scope = MutableMapping[str, Tensor]
+Proto = Any
+
+
+class Graph:
+    """A model that can be laid out at any size: `trace` runs its nodes in order."""
+
+    def __init__(self, model: Proto, where: str, image: Proto, neutral: Iterable[str]) -> None:
+        self.model = model
+        self.where = where
+        self.image = image
+        self.neutral = frozenset(neutral)
+        self.versions = {each.domain or "ai.onnx": each.version for each in model.opset_import}
+        self.functions = {(each.domain, each.name): each for each in model.functions}
+        self.constants = {each.name: constant(each) for each in model.graph.initializer}
+        self.constants |= {each.values.name: Tensor(None) for each in model.graph.sparse_initializer}
+        self.nodes = needed(model.graph)
+        self.attrs: dict[int, tuple[Proto, dict[str, Any]]] = {}  # with the node, so that its id stays its own
+
+    def trace(self, dims: Dims, size: Size) -> Trace:
+        """Lay the graph out for an image of `dims`, which has `size`."""
+        run = _Run(self, Plan(Trace(self.where, size), self.neutral))
+        scope: Scope = ChainMap({self.image.name: Tensor(dims, 0)}, self.constants)
+        for other in self.model.graph.input:
+            if other.name not in scope:
+                scope[other.name] = Tensor(None)
+        run.nodes(self.nodes, scope, 0)
+        for output in self.model.graph.output:
+            run.plan.trace.ends |= scope[output.name].sources if output.name in scope else frozenset()
+        return run.plan.trace
+
+
+class _Run:
+    """One pass over the nodes."""
+
+    def __init__(self, graph: Graph, plan: Plan) -> None:
+        self.graph = graph
+        self.plan = plan
+        self.count = 0
+
+    def nodes(self, protos: Iterable[Proto], scope: Scope, depth: int, bound: dict[str, Any] | None = None) -> None:
+        """Run nodes in order: their outputs are added to the scope."""
+        if depth > DEEPEST:
+            raise DescriptionError(f"functions are nested more than {DEEPEST} deep", where=self.graph.where)
+        for proto in protos:
+            self.count += 1
+            if self.count > MOST_NODES:
+                raise DescriptionError(f"has more than {MOST_NODES} nodes", where=self.graph.where)
+            try:
+                node = self.node(proto, scope, bound)
+                made = self.inner(proto, node, scope, depth)
+                outputs = run_node(self.plan, node) if made is None else made
+            except PadvizError:
+                raise
+            except (Stuck, *BROKEN) as error:
+                what = f"node {title(proto)}: {proto.op_type} makes no sense ({' '.join(str(error).split())[:120]})"
+                raise DescriptionError(what, where=self.graph.where) from None
+            scope.update(zip(proto.output, outputs, strict=False))
+
+    def node(self, proto: Proto, scope: Scope, bound: dict[str, Any] | None) -> Node:
+        """The node with its attributes and the tensors that it reads."""
+        inputs = [scope.get(name) if name else None for name in proto.input]
+        for name, found in zip(proto.input, inputs, strict=True):
+            if name and found is None:
+                what = f"node {title(proto)}: no earlier node makes {name!r}, which it reads"
+                raise DescriptionError(what, where=self.graph.where, hint="the graph has a cycle, or a part is missing")
+        if id(proto) not in self.graph.attrs:
+            self.graph.attrs[id(proto)] = proto, {each.name: attribute(each) for each in proto.attribute}
+        attrs = self.graph.attrs[id(proto)][1]
+        if bound is not None:
+            refs = {each.name: bound.get(each.ref_attr_name) for each in proto.attribute if each.ref_attr_name}
+            attrs = {key: value for key, value in (attrs | refs).items() if value is not None}
+        domain = "" if proto.domain in ("", "ai.onnx") else f"{proto.domain}."
+        version = self.graph.versions.get(proto.domain or "ai.onnx", 1)
+        return Node(title(proto), domain + proto.op_type, version, attrs, tuple(inputs), len(proto.output))
+
+    def inner(self, proto: Proto, node: Node, scope: Scope, depth: int) -> list[Tensor] | None:
+        """What constants, functions of the model, and branches that are decided make; None for all other nodes."""
+        if node.op == "Constant":
+            return [literal(node.attrs)]
+        if node.op == "If":
+            return self.branch(node, scope, depth)
+        function = self.graph.functions.get((proto.domain, proto.op_type))
+        if function is None or node.op in self.plan.neutral:
+            return None
+        inside: Scope = dict(zip(function.input, (each or Tensor(None) for each in node.inputs), strict=False))
+        bound = {each.name: attribute(each) for each in function.attribute_proto} | node.attrs
+        self.nodes(function.node, inside, depth + 1, bound)
+        return [inside[name] for name in function.output]
+
+    def branch(self, node: Node, scope: Scope, depth: int) -> list[Tensor] | None:
+        condition = node.tensor(0).array
+        if condition is None or condition.size != 1:
+            return None
+        graph = node.attrs["then_branch" if condition.item() else "else_branch"]
+        inside: Scope = ChainMap({each.name: constant(each) for each in graph.initializer}, scope)
+        self.nodes(graph.node, inside, depth + 1)
+        return [inside[each.name] for each in graph.output]
+
+
+def run_node(plan: Plan, node: Node) -> list[Tensor]:
+    """What a node makes of its tensors: constants are folded, maps get a layer, heads stay heads."""
+    if all(each.is_constant for each in node.given) and node.op != "Shape":
+        return _folded(plan, node)
+    layers = [each.layer for each in node.given if each.layer is not None]
+    spoilt = [layer for layer in layers if plan.trace.layers[layer].kind == "unknown"]
+    if spoilt:
+        layer = spoilt[0] if len({*layers}) == 1 else plan.trace.add(node.name, "concat", layers)
+        return [Tensor(None, layer)] * node.outputs
+    if node.op in plan.neutral:
+        return [next(each for each in node.given if not each.is_constant)] * node.outputs
+    known = node.op in OPS
+    flat = all(plan.is_flat(each) for each in node.given if not each.is_constant)
+    if any(each.behind for each in node.given) or (flat and not known):
+        if flat and node.op not in SPATIAL:
+            return [plan.head(node)] * node.outputs
+        return [
+            _stuck(plan, node, "reads what was flattened, or picked position by position, as an image")
+        ] * node.outputs
+    if not known:
+        what = f"node {node.name}: the operation {node.op} (opset {node.version})"
+        return [Tensor(None, plan.trace.unknown(node.name, layers, what, node.op))] * node.outputs
+    try:
+        made = OPS[node.op](plan, node)
+    except Stuck as stuck:
+        if flat and node.op not in SPATIAL:
+            return [plan.head(node)] * node.outputs
+        return [_stuck(plan, node, str(stuck))] * node.outputs
+    return made if isinstance(made, list) else [made]
+
+
+def _stuck(plan: Plan, node: Node, why: str) -> Tensor:
+    sources = sorted(frozenset().union(*(each.sources for each in node.given)))
+    what = f"node {node.name}: {node.op} (opset {node.version}) {why}"
+    return Tensor(None, plan.trace.broken(node.name, sources, what))
+
+
+def _folded(plan: Plan, node: Node) -> list[Tensor]:
+    """A constant: its numbers where it is small, its shape where that is all there is to know."""
+    arrays = [None if each is None else each.array for each in node.inputs]
+    if all(each is None or each.array is not None for each in node.inputs):
+        more = {"outputs": node.outputs, "filled": filled_with(node.attrs.get("value"))}
+        found = fold(node.op, node.attrs | more, arrays)
+        if found is not None:
+            return [Tensor(tuple(plain(n) for n in each.shape), array=each) for each in found]
+    try:
+        made = OPS[node.op](plan, node) if node.op in OPS and node.given else Tensor(None)
+    except Stuck:
+        made = Tensor(None)
+    return made if isinstance(made, list) else [made] * node.outputs
+
+
+def needed(graph: Proto) -> list[Proto]:
+    """The nodes that outputs of the graph depend on, in their order."""
+    wanted = {output.name for output in graph.output}
+    kept = []
+    for node in reversed(graph.node):
+        if not wanted.isdisjoint(node.output):
+            wanted.update(reads(node))
+            kept.append(node)
+    return kept[::-1]
+
+
+def reads(node: Proto, depth: int = 0) -> Iterable[str]:
+    """The names that a node reads, those of its inner graphs included."""
+    yield from node.input
+    for each in node.attribute:
+        if each.HasField("g") and depth < DEEPEST:
+            for inner in each.g.node:
+                yield from reads(inner, depth + 1)
+            yield from (output.name for output in each.g.output)
+
+
+def title(proto: Proto) -> str:
+    """What a node is called: by its name, or else by what it makes."""
+    return str(proto.name or next((name for name in proto.output if name), proto.op_type))
+
+
+def attribute(proto: Proto) -> Any:
+    """An attribute as a Python value; tensors and graphs as they are, and None where it refers to a function's."""
+    if proto.ref_attr_name:
+        return None
+    kind = proto.type
+    if kind == 3:
+        return proto.s.decode("utf-8", "replace")
+    if kind in (6, 7):
+        return list(proto.floats if kind == 6 else proto.ints)
+    single = {1: "f", 2: "i", 4: "t", 5: "g"}.get(kind)
+    return getattr(proto, single) if single else None
+
+
+def literal(attrs: dict[str, Any]) -> Tensor:
+    """What a Constant node holds."""
+    if "value" in attrs:
+        return constant(attrs["value"])
+    found = [_known(np.array(value)) for key, value in attrs.items() if key.startswith(("value_int", "value_float"))]
+    return found[0] if found else Tensor(None)
+
+
+def constant(proto: Proto) -> Tensor:
+    """A stored tensor: its shape, and its numbers only where there are few and they are in the file itself."""
+    dims = [max(n, 0) for n in proto.dims]
+    if proto.data_location == EXTERNAL or prod(dims) > (MOST if proto.data_type in INTEGERS else FEW) or len(dims) > 8:
+        return Tensor(tuple(plain(n) for n in dims))
+    try:
+        return _known(numbers(proto))
+    except BROKEN:
+        return Tensor(tuple(plain(n) for n in dims))
+
+
+def numbers(proto: Proto) -> Array:
+    from onnx import numpy_helper
+
+    return np.asarray(numpy_helper.to_array(proto))
+
+
+def _known(array: Array) -> Tensor:
+    return Tensor(tuple(plain(n) for n in array.shape), array=array)
+
+
+def filled_with(proto: Proto | None) -> Any:
+    """The number that a ConstantOfShape is filled with."""
+    return np.float32(0) if proto is None else numbers(proto).reshape(-1)[0]

@@ -1,0 +1,70 @@
+"""Padding written out as slices: rows of one map, and zeros, joined along its height or width."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from padviz.axis.operations import MOST_ROWS, Window
+from padviz.axis.padding_modes import Mode, fold
+from padviz.errors import SizeError
+from padviz.sources.onnx.tensors import AXES, Node, Plan, Stuck, Tensor
+from padviz.sources.tracing.axis_labels import alone, size_of
+
+Row = int | None
+MOST_TRIES = 16
+
+
+def padded(plan: Plan, node: Node, axis: int) -> Tensor:
+    """A Concat of slices along height or width, as a pad."""
+    maps = [each for each in node.given if not each.is_constant]
+    role = alone(maps[0].known[axis])
+    bases = {(each.layer, tuple(cut for cut in each.cuts if cut[0] != role)) for each in maps}
+    if role not in AXES or len(bases) > 1 or any(alone(each.known[axis]) != role for each in maps):
+        raise Stuck("joins different maps along their height or width")
+    rows: list[Row] = []
+    for each in node.given:
+        size = size_of(each.known[axis])
+        if len(rows) + size > MOST_ROWS:
+            raise SizeError(f"its output would have {len(rows) + size} rows")
+        rows += [None] * size if each.is_constant else dict(each.cuts).get(role, range(size))
+    return as_pad(plan, node, replace(maps[0], cuts=tuple(cut for cut in maps[0].cuts if cut[0] != role)), role, rows)
+
+
+def as_pad(plan: Plan, node: Node, x: Tensor, role: str, rows: Sequence[Row]) -> Tensor:
+    """The map `x` with its rows (or columns) being `rows` of it, which must be how some mode pads."""
+    x = plan.settled(x)
+    n = plan.trace.sizes[x.layer or 0][AXES[role]]
+    before, mode = mode_of(rows, n)
+    window = Window(1, padding=(before, len(rows) - n - before), mode=mode)
+    return plan.laid(node, "pad", x, {role: window} | {each: Window(1, mode=mode) for each in AXES if each != role})
+
+
+def mode_of(rows: Sequence[Row], n: int) -> tuple[int, Mode]:
+    """How many of `rows` are before the `n` rows themselves, and the mode in which those around are padding.
+
+    >>> mode_of([2, 0, 1, 2, 0], 3)
+    (1, 'circular')
+    """
+    modes: tuple[Mode, ...] = ("zero", "circular", "reflect", "symmetric", "replicate")
+    starts = [at for at, row in enumerate(rows) if row == 0 and rows[at + n - 1 : at + n] == [n - 1]]
+    for before in starts[:MOST_TRIES]:
+        if [*rows[before : before + n]] != [*range(n)]:
+            continue
+        for mode in modes:
+            if [*rows] == folded(mode, n, before, len(rows) - n - before):
+                return before, mode
+    raise Stuck("joins rows of a map in an order that no padding has")
+
+
+def folded(mode: Mode, n: int, before: int, after: int) -> list[Row] | None:
+    """The padded axis: the row that each place reads, or None where it reads nothing."""
+    try:
+        ends = fold(mode, n, before, after)
+    except SizeError:
+        return None
+    head, tail = range(-before, 0), range(n, n + after)
+    if ends is None:
+        return [*(None for _ in head), *range(n), *(None for _ in tail)]
+    (a, b), (c, d) = ends
+    return [*(a * p + b for p in head), *range(n), *(c * p + d for p in tail)]

@@ -1,0 +1,270 @@
+"""A TOML description laid out as layers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import msgspec
+
+from padviz.axis.operations import Adaptive, Fit, Op, Transposed, Window
+from padviz.axis.resize import Resize
+from padviz.errors import DescriptionError, nearest
+from padviz.network.layer import Kind, Layer
+from padviz.network.network import Network, as_size
+from padviz.sources.toml.schema import (
+    AdaptivePool,
+    AnyStep,
+    Block,
+    Conv,
+    ConvTranspose,
+    Crop,
+    Description,
+    Gate,
+    GlobalPool,
+    Identity,
+    Interpolate,
+    Merge,
+    Pad,
+    Pool,
+    Step,
+)
+
+AXES = ("height", "width")
+MOST_STEPS = 100_000  # a description may repeat blocks; this bounds what it can ask for
+DEEPEST = 50
+
+
+def parse(raw: dict[str, Any], name: str, where: str = "") -> Network:
+    """Build the network that a decoded TOML document describes; `where` names the file in errors.
+
+    >>> parse({"layers": [{"op": "conv", "name": "c", "kernel": 3, "padding": 1}]}, "one").targets
+    ('c',)
+    """
+    where = where or name
+    description = _convert(raw, Description, "", where)
+    builder = _Builder(description.blocks, where)
+    builder.steps(description.layers, "")
+    if builder.last == 0:
+        raise DescriptionError("layers: has no layers", where=where)
+    target = builder.layers[builder.last].name if description.target is None else description.target  # []: choose
+    targets = (target,) if isinstance(target, str) else tuple(dict.fromkeys(target))
+    network = Network(
+        name=name,
+        layers=tuple(builder.layers),
+        targets=targets,
+        title=description.title or name,
+        source=description.source,
+        size=as_size(description.size),
+        fixed=tuple(sorted({AXES.index(axis) for axis in description.fixed})),
+    )
+    for each in targets:
+        if each not in network.index:
+            hint = nearest(each, network.index)
+            raise DescriptionError(f"target: no layer is called {each!r}", where=where, hint=hint)
+    return network
+
+
+class _Builder:
+    """Lays steps out as layers; `last` is the layer that the next step reads."""
+
+    def __init__(self, blocks: dict[str, list[dict[str, Any]]], where: str) -> None:
+        self.blocks = blocks
+        self.where = where
+        self.layers = [Layer("input", "input", ())]
+        self.index = {"input": 0}
+        self.last = 0
+        self.nested: list[str] = []  # blocks and branches being laid out, to catch a block that uses itself
+        self.laid = 0
+
+    def steps(self, steps: list[Step], prefix: str) -> None:
+        if len(self.nested) > DEEPEST:
+            raise self._error(prefix, f"blocks and branches are nested more than {DEEPEST} deep")
+        for step in steps:
+            self.laid += 1
+            if self.laid > MOST_STEPS:
+                raise self._error(prefix, f"the description asks for more than {MOST_STEPS} steps")
+            if isinstance(step, Block):
+                self._block(step, prefix)
+            elif isinstance(step, Merge):
+                self._merge(step, prefix)
+            else:
+                self._layer(step, prefix)
+
+    def _layer(self, step: Step, prefix: str) -> None:
+        entering = self._entering(step, prefix)
+        height, width = _ops(step, self._error)
+        like = getattr(step, "like", None)
+        follows = None if like is None else self._find(step, like, prefix, "like")
+        why = getattr(step, "global_", "")
+        self._append(step, prefix, Layer("", _kind(step), (entering,), height, width, follows, everywhere=why))
+
+    def _merge(self, step: Merge, prefix: str) -> None:
+        name = _join(prefix, step.name)
+        if bool(step.branches) == isinstance(step.from_, list):
+            raise self._error(name, "a merge takes either branches = [[...], ...] or from = [names]")
+        if isinstance(step.from_, list):
+            inputs = [self._find(step, each, prefix, "from") for each in step.from_]
+        else:
+            entering = self._entering(step, prefix)
+            inputs = []
+            self.nested.append("")
+            for branch in step.branches:
+                self.last = entering
+                self.steps(branch, prefix)
+                inputs.append(self.last)
+            self.nested.pop()
+        if not inputs:
+            raise self._error(name, "from: is empty")
+        self._append(step, prefix, Layer("", _kind(step), tuple(inputs)))
+
+    def _block(self, block: Block, prefix: str) -> None:
+        name = _join(prefix, block.name)
+        if block.use not in self.blocks:
+            hint = nearest(block.use, self.blocks)
+            raise self._error(name, f"use: no block is called {block.use!r}", hint)
+        if block.use in self.nested:
+            raise self._error(name, f"use: block {block.use!r} uses itself")
+        if block.repeat > 1 and "{}" not in block.name:
+            raise self._error(name, "name: a repeated block needs {} in its name for the number")
+        self.last = self._entering(block, prefix)
+        used: set[str] = set()
+        filled = _fill(self.blocks[block.use], block.with_, used, f"blocks.{block.use}", self.where)
+        if unused := block.with_.keys() - used:
+            raise self._error(name, f"with: block {block.use!r} has no parameter ${min(unused)}")
+        steps = _convert(filled, list[Step], f"blocks.{block.use}", self.where)
+        self.nested.append(block.use)
+        for number in range(block.first, block.first + block.repeat):
+            self.laid += 1
+            self.steps(steps, name.replace("{}", str(number)))
+        self.nested.pop()
+
+    def _append(self, step: AnyStep, prefix: str, layer: Layer) -> None:
+        name = _join(prefix, step.name) or f"{layer.kind}_{len(self.layers)}"
+        if name in self.index:
+            raise self._error(name, "name: is used twice")
+        self.index[name] = self.last = len(self.layers)
+        self.layers.append(replace(layer, name=name))
+
+    def _entering(self, step: AnyStep, prefix: str) -> int:
+        """The one layer that a step reads: the one before it, or the one that it names."""
+        if isinstance(step.from_, list):
+            raise self._error(
+                _join(prefix, step.name), "from: only a merge (add, concat, multiply) reads several layers"
+            )
+        return self.last if step.from_ is None else self._find(step, step.from_, prefix, "from")
+
+    def _find(self, step: AnyStep, name: str, prefix: str, key: str) -> int:
+        for each in (_join(prefix, name), name):
+            if each in self.index:
+                return self.index[each]
+        what = f"{key}: no earlier layer is called {name!r}"
+        raise self._error(_join(prefix, step.name), what, nearest(name, self.index))
+
+    def _error(self, name: str, what: str, hint: str = "") -> DescriptionError:
+        return DescriptionError(f"layer {name!r}: {what}" if name else what, where=self.where, hint=hint)
+
+
+def _ops(step: Step, error: Any) -> tuple[Op | None, Op | None]:
+    """The operation of a step on each axis."""
+    if isinstance(step, Gate | Identity):
+        return None, None
+    if isinstance(step, GlobalPool):
+        return Adaptive(1), Adaptive(1)
+    if isinstance(step, Crop) and (step.padding is None) == (step.like is None):
+        raise error(step.name, "a crop takes either padding (rows to remove) or like (a layer)")
+    if isinstance(step, Crop) and step.like is not None and step.stride != 1:
+        raise error(step.name, "a crop to the size of a layer takes no stride")
+    if isinstance(step, Crop) and step.like is None and step.odd != "end":
+        raise error(step.name, "odd: only a crop to the size of a layer has an odd row to place")
+    if isinstance(step, Interpolate) and sum(v is not None for v in (step.scale, step.size, step.like)) != 1:
+        raise error(step.name, "a resize takes one of scale, size and like")
+    height, width = (_axis_op(step, axis) for axis in (0, 1))
+    for op in (height, width):
+        if isinstance(op, Window) and op.padding == "same" and op.stride > 1:
+            raise error(step.name, 'padding: "same" needs stride 1', 'use "same_upper" or "same_lower"')
+        if isinstance(op, Transposed) and op.output_padding >= max(op.stride, op.dilation):
+            raise error(step.name, "output_padding: must be smaller than the stride or the dilation")
+    return height, width
+
+
+def _axis_op(step: Any, axis: int) -> Op:
+    def on_axis(value: Any) -> Any:
+        return value[axis] if isinstance(value, list) else value
+
+    if isinstance(step, Conv):
+        pads = _pads(step.padding, axis)
+        return Window(on_axis(step.kernel), on_axis(step.stride), on_axis(step.dilation), pads, on_axis(step.mode))
+    if isinstance(step, Pool):
+        stride = on_axis(step.kernel if step.stride is None else step.stride)
+        pads = _pads(step.padding, axis)
+        return Window(on_axis(step.kernel), stride, on_axis(step.dilation), pads, ceil=step.ceil)
+    if isinstance(step, ConvTranspose):
+        shape = on_axis(step.kernel), on_axis(step.stride), on_axis(step.dilation)
+        return Transposed(*shape, _pads(step.padding, axis), on_axis(step.output_padding))
+    if isinstance(step, AdaptivePool):
+        return Adaptive(on_axis(step.output))
+    if isinstance(step, Pad):
+        return Window(1, padding=_pads(step.padding, axis), mode=on_axis(step.mode))
+    if isinstance(step, Crop):
+        if step.padding is None:
+            return Fit(on_axis(step.odd))
+        before, after = _pads(step.padding, axis)
+        return Window(1, on_axis(step.stride), padding=(-before, -after))
+    mode = {"linear": step.mode == "linear", "cubic": step.mode == "cubic", "align_corners": step.align_corners}
+    return Resize(on_axis(step.size), _scale(on_axis(step.scale)), **mode, grid=step.grid, rounding=step.rounding)
+
+
+def _scale(scale: float | str | None) -> Fraction | None:
+    """A number is meant to four digits or so, a fraction like "4/3" exactly."""
+    if scale is None or isinstance(scale, str):
+        return Fraction(scale) if scale else None
+    return Fraction(scale).limit_denominator(10_000)
+
+
+def _pads(padding: Any, axis: int) -> Any:
+    """A rule stays a rule; n, (h, w) or ((top, bottom), (left, right)) becomes (before, after)."""
+    side = padding[axis] if isinstance(padding, list) else padding
+    if isinstance(side, str):
+        return side
+    return tuple(side) if isinstance(side, list) else (side, side)
+
+
+def _kind(step: Any) -> Kind:
+    kind: Kind = step.__struct_config__.tag
+    return kind
+
+
+def _join(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if prefix and name else prefix or name
+
+
+def _fill(value: Any, parameters: dict[str, Any], used: set[str], path: str, where: str) -> Any:
+    """Put the block's parameters in the place of its "$name" strings."""
+    if isinstance(value, dict):
+        return {key: _fill(each, parameters, used, f"{path}.{key}", where) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_fill(each, parameters, used, f"{path}[{i}]", where) for i, each in enumerate(value)]
+    if isinstance(value, str) and value.startswith("$"):
+        if value[1:] not in parameters:
+            hint = f"add with = {{{value[1:]} = ...}} where the block is used"
+            raise DescriptionError(f"{path}: parameter {value} has no value", where=where, hint=hint)
+        used.add(value[1:])
+        return parameters[value[1:]]
+    return value
+
+
+def _convert(raw: Any, kind: Any, path: str, where: str) -> Any:
+    try:
+        return msgspec.convert(raw, kind)
+    except msgspec.ValidationError as error:
+        what, _, at = _one_line(error).partition(" - at ")
+        key = path + at.strip("`").removeprefix("$")
+        raise DescriptionError(f"{key.lstrip('.') or 'top level'}: {what}", where=where) from None
+    except RecursionError:
+        raise DescriptionError("is nested too deeply", where=where) from None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,71 @@
+"""The zoo and TOML files: read, checked, and laid out."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from padviz.errors import DescriptionError, UnknownName, nearest, printable
+from padviz.network.network import Network
+from padviz.sources.reading import read_file
+from padviz.sources.toml.build import DEEPEST, _one_line, parse
+
+_HERE = Path(__file__).resolve().parents[2]
+CONFIGS = next((p for p in (_HERE / "configs", _HERE.parent / "configs") if p.is_dir()), _HERE / "configs")
+MOST_BYTES = 4 << 20  # of a description, or of a manifest
+LONG_KEY = re.compile(  # a.b.c..., on which tomllib takes the square of the time
+    rf"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{DEEPEST}}}"""
+)
+
+
+def zoo() -> list[str]:
+    """The names of the shipped networks.
+
+    >>> "vgg19" in zoo()
+    True
+    """
+    return sorted(path.stem for path in (CONFIGS / "networks").glob("*.toml"))
+
+
+def load_config(name_or_path: str | Path) -> Network:
+    """Load a network of the zoo by name, or a TOML description by path.
+
+    Raises
+    ------
+    UnknownName
+        If it is neither.
+    DescriptionError
+        If the file cannot be read, or says something that makes no network.
+
+    Examples
+    --------
+    >>> load_config("resnet50").title
+    'ResNet-50'
+    """
+    text = str(name_or_path)
+    if isinstance(name_or_path, Path) or text.lower().endswith(".toml") or "/" in text:
+        return read_network(Path(text), text)
+    if text in zoo():
+        return read_network(CONFIGS / "networks" / f"{text}.toml", text)
+    hint = nearest(text, zoo()) or "padviz networks lists the zoo; a description of your own ends in .toml"
+    raise UnknownName(f"no network is called {text!r}", hint=hint)
+
+
+def read_network(path: Path, where: str) -> Network:
+    raw = read_toml(path)
+    if "layers" not in raw and not raw.keys().isdisjoint(("maps", "compare", "kernel")):
+        raise DescriptionError("is an export's manifest, not a network", where=where, hint="give it to padviz export")
+    return parse(raw, printable(path.stem), where)
+
+
+def read_toml(path: str | Path, kind: str = "a TOML description") -> dict[str, Any]:
+    """What a TOML file from elsewhere says."""
+    try:
+        text = read_file(path, kind, MOST_BYTES).decode()
+        if LONG_KEY.search(text):
+            raise DescriptionError("is nested too deeply", where=str(path), hint="give each key a few parts")
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # TOML and UTF-8 errors are ValueErrors
+        raise DescriptionError(f"is not valid TOML: {_one_line(error)}", where=str(path)) from None

@@ -1,0 +1,147 @@
+"""What a network description may hold, as msgspec structures: one per op, told apart by `op`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, field
+
+from padviz.axis.operations import Odd, Same
+from padviz.axis.padding_modes import Mode
+from padviz.axis.resize import Grid, Rounding
+
+Positive = Annotated[int, Meta(ge=1, le=100_000)]
+Kernel = Annotated[int, Meta(ge=1, le=4096)]
+Text = Annotated[str, Meta(max_length=1000)]
+Count = Annotated[int, Meta(ge=0, le=100_000)]
+Two = Meta(min_length=2, max_length=2)  # lists, since msgspec 0.22 crashes on a number or a fixed-length tuple
+Pair = Positive | Annotated[list[Positive], Two]
+Kernels = Kernel | Annotated[list[Kernel], Two]
+Counts = Count | Annotated[list[Count], Two]
+Pads = Count | Annotated[list[Counts], Two]
+PadRule = Count | Annotated[list[Counts | Same], Two] | Same
+Signed = Annotated[int, Meta(ge=-100_000, le=100_000)]
+Sides = Signed | Annotated[list[Signed | Annotated[list[Signed], Two]], Two]
+Factor = Annotated[float, Meta(gt=0, le=1000)] | Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,8}(/[1-9][0-9]{0,8})?$")]
+Factors = Factor | Annotated[list[Factor], Two]
+Modes = Mode | Annotated[list[Mode], Two]
+
+
+class AnyStep(Struct, forbid_unknown_fields=True, tag_field="op", kw_only=True):
+    name: Text = ""
+    from_: str | list[str] | None = field(default=None, name="from")
+
+
+class Conv(AnyStep, tag="conv"):
+    kernel: Kernels = 1
+    stride: Pair = 1
+    dilation: Pair = 1
+    padding: PadRule = 0
+    mode: Modes = "zero"
+
+
+class ConvTranspose(AnyStep, tag="convtranspose"):
+    kernel: Kernels
+    stride: Pair = 1
+    dilation: Pair = 1
+    padding: Pads = 0
+    output_padding: Counts = 0
+
+
+class Pool(AnyStep):
+    kernel: Kernels
+    stride: Pair | None = None
+    dilation: Pair = 1
+    padding: PadRule = 0
+    ceil: bool = False
+
+
+class MaxPool(Pool, tag="maxpool"):
+    pass
+
+
+class AvgPool(Pool, tag="avgpool"):
+    pass
+
+
+class AdaptivePool(AnyStep, tag="adaptive"):
+    output: Pair
+    global_: Text = field(default="", name="global")
+
+
+class GlobalPool(AnyStep, tag="global"):
+    global_: Text = field(default="", name="global")
+
+
+Fold = Literal["zero", "replicate", "reflect", "symmetric", "circular"]
+
+
+class Pad(AnyStep, tag="pad"):
+    padding: Sides
+    mode: Fold | Annotated[list[Fold], Two] = "zero"
+
+
+class Crop(AnyStep, tag="crop"):
+    padding: Sides | None = None
+    stride: Pair = 1
+    like: str | None = None
+    odd: Odd | Annotated[list[Odd], Two] = "end"
+
+
+class Interpolate(AnyStep, tag="resize"):
+    scale: Factors | None = None
+    size: Pair | None = None
+    like: str | None = None
+    mode: Literal["nearest", "linear", "cubic"] = "nearest"
+    align_corners: bool = False
+    grid: Grid | None = None
+    rounding: Rounding = "floor"
+
+
+class Gate(AnyStep, tag="gate"):
+    pass
+
+
+class Identity(AnyStep, tag="identity"):
+    global_: Text = field(default="", name="global")
+
+
+class Merge(AnyStep):
+    branches: list[list[Step]] = []
+
+
+class Add(Merge, tag="add"):
+    pass
+
+
+class Concat(Merge, tag="concat"):
+    pass
+
+
+class Multiply(Merge, tag="multiply"):
+    pass
+
+
+class Block(AnyStep, tag="block"):
+    use: str
+    repeat: Positive = 1
+    first: Count = 0
+    with_: dict[str, Any] = field(default_factory=dict, name="with")
+
+
+Step = (
+    Conv | ConvTranspose | MaxPool | AvgPool | AdaptivePool | GlobalPool | Pad | Crop | Interpolate
+    | Gate | Identity | Add | Concat | Multiply | Block
+)  # fmt: skip
+
+
+class Description(Struct, forbid_unknown_fields=True):
+    """The whole TOML file."""
+
+    layers: list[Step]
+    title: Text = ""
+    source: Text = ""
+    size: Pair = 224
+    target: str | list[str] | None = None
+    fixed: list[Literal["height", "width"]] = []
+    blocks: dict[str, list[dict[str, Any]]] = {}

@@ -1,0 +1,144 @@
+"""A network written as a TOML description: flat steps that load back to the same layers."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from fractions import Fraction
+from typing import Any
+
+from padviz.axis.operations import Adaptive, Fit, Op, Transposed, Window
+from padviz.axis.resize import Resize
+from padviz.errors import DescriptionError
+from padviz.network.layer import MERGES, POOLS, Layer
+from padviz.network.network import Network
+from padviz.network.sizes import check_known
+from padviz.sources.toml.build import AXES, parse
+
+DEFAULTS: dict[str, Any] = {
+    "kernel": 1, "stride": 1, "dilation": 1, "padding": 0, "mode": "zero", "ceil": False, "output_padding": 0,
+    "odd": "end",
+}  # fmt: skip
+RESIZE = {("mode", "nearest"), ("align_corners", False), ("grid", None), ("rounding", "floor")}
+NEEDED = {
+    "pad": {"padding"}, "crop": {"padding"}, "maxpool": {"kernel"}, "avgpool": {"kernel"}, "convtranspose": {"kernel"},
+}  # fmt: skip
+
+
+def to_toml(network: Network) -> str:
+    r"""Write a network as a description that `load` reads back: same names, kinds, inputs, operations and targets.
+
+    Raises
+    ------
+    DescriptionError
+        If a description cannot hold the network, say for a name that is too long.
+
+    Examples
+    --------
+    >>> import padviz
+    >>> print("\n".join(to_toml(padviz.load("vgg11")).split("\n")[:5]))
+    title = "VGG-11"
+    source = "torchvision.models.vgg11"
+    size = 224
+    layers = [
+        {op = "conv", name = "features.0", kernel = 3, padding = 1},
+    """
+    for layer in network.layers:
+        check_known(network, layer)
+    head: dict[str, Any] = {"title": network.title, "source": network.source, "size": _pair(network.size)}
+    if network.targets != (network.layers[-1].name,):
+        head["target"] = network.targets[0] if len(network.targets) == 1 else list(network.targets)
+    if network.fixed:
+        head["fixed"] = [AXES[axis] for axis in network.fixed]
+    steps = [_step(network, at) for at in range(1, len(network.layers))]
+    lines = [f"{key} = {_text(value)}" for key, value in head.items() if value != ""]
+    lines += ["layers = [", *(f"    {_text(step)}," for step in steps), "]"]
+    text = "\n".join(lines)
+    _check(network, text)
+    return text
+
+
+def _step(network: Network, at: int) -> dict[str, Any]:
+    """One layer in the words of a description; `from` only where it is not the layer before."""
+    layer = network.layers[at]
+    read = [network.layers[i].name for i in layer.inputs]
+    step: dict[str, Any] = {"op": layer.kind, "name": layer.name}
+    if layer.kind in MERGES:
+        step["from"] = read
+    elif layer.inputs != (at - 1,):
+        step["from"] = read[0]
+    if layer.like is not None:
+        step["like"] = network.layers[layer.like].name
+    if layer.everywhere:
+        step["global"] = layer.everywhere
+    return step | _geometry(layer)
+
+
+def _geometry(layer: Layer) -> dict[str, Any]:
+    """The keys of a layer's operations, those that say nothing left out."""
+    rows, cols = (_fields(op, layer) for op in layer.ops)
+    needed = NEEDED.get(layer.kind, set())
+    both = {key: _pair((rows.get(key), cols.get(key))) for key in {**rows, **cols}}
+    if layer.kind in POOLS and both.get("stride") == both.get("kernel"):
+        both.pop("stride", None)
+    elif layer.kind in POOLS:
+        needed = needed | {"stride"}
+    return {key: value for key, value in both.items() if key in needed or value != DEFAULTS.get(key)}
+
+
+def _fields(op: Op | None, layer: Layer) -> dict[str, Any]:
+    """The keys of one axis."""
+    if isinstance(op, Adaptive):
+        return {} if layer.kind == "global" else {"output": op.output}
+    if isinstance(op, Window) and layer.kind == "crop":
+        return {"padding": _side(op.padding, -1), "stride": op.stride}
+    if isinstance(op, Window):
+        shape = {"kernel": op.kernel, "stride": op.stride, "dilation": op.dilation}
+        return shape | {"padding": _side(op.padding), "mode": op.mode, "ceil": op.ceil}
+    if isinstance(op, Transposed):
+        shape = {"kernel": op.kernel, "stride": op.stride, "dilation": op.dilation}
+        return shape | {"padding": _side(op.padding), "output_padding": op.output_padding}
+    if isinstance(op, Fit):
+        return {"odd": op.odd}
+    if isinstance(op, Resize):
+        chosen = {"size": op.size} if op.size is not None else {"scale": _scale(op.scale)} if op.scale else {}
+        mode = "cubic" if op.cubic else "linear" if op.linear else "nearest"
+        chosen |= {"mode": mode, "align_corners": op.align_corners, "grid": op.grid, "rounding": op.rounding}
+        return {key: value for key, value in chosen.items() if (key, value) not in RESIZE}
+    return {}
+
+
+def _side(padding: Any, sign: int = 1) -> Any:
+    if isinstance(padding, str):
+        return padding
+    before, after = (sign * rows for rows in padding)
+    return before if before == after else [before, after]
+
+
+def _scale(scale: Fraction) -> Any:
+    return scale.numerator if scale.denominator == 1 else str(scale)
+
+
+def _pair(values: Any) -> Any:
+    """One value where height and width are the same; [before, after] always stands for one axis."""
+    height, width = values
+    return height if height == width and not isinstance(height, list) else [height, width]
+
+
+def _check(network: Network, text: str) -> None:
+    """Read the text back: whatever the format cannot say is an error now, not a different network later."""
+    back = parse(tomllib.loads(text), network.name)
+    for layer, read in zip(network.layers, back.layers, strict=True):
+        if layer != read:
+            raise DescriptionError(f"layer {layer.name!r} cannot be described", where=network.name)
+    assert (back.targets, back.size, back.fixed) == (network.targets, network.size, network.fixed)
+
+
+def _text(value: Any) -> str:
+    """A value in TOML's words, which are JSON's but for tables."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_text(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_text, value)) + "]"
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)

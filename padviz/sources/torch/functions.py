@@ -1,0 +1,128 @@
+"""What each PyTorch function does to maps: one table of functions, and one set of those that leave positions alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from math import prod
+from typing import Any
+
+from padviz.axis.resize import Resize
+from padviz.sources.torch import attention as mixing
+from padviz.sources.torch import merging as merge
+from padviz.sources.torch import norms as norms
+from padviz.sources.torch import views as views
+from padviz.sources.torch import windows as windows
+from padviz.sources.torch.tracer import Call, Map, Result
+
+Handler = Callable[..., Result]
+
+# Each position alone, and normalisations; of several maps, the product.
+NEUTRAL = (
+    "abs", "alpha_dropout", "bool", "bfloat16", "ceil", "celu", "channel_shuffle", "clamp", "clamp_max",
+    "clamp_min", "clip", "clone", "contiguous", "cos", "cpu", "cuda", "data", "detach", "double", "dropout",
+    "dropout1d", "dropout2d", "elu", "erf", "exp", "expm1", "feature_dropout", "fill", "float", "floor", "gelu",
+    "half", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
+    "leaky_relu", "local_response_norm", "log", "log1p", "logical_not", "logsigmoid", "mish", "mul", "multiply",
+    "nan_to_num", "neg", "positive", "pow", "prelu", "reciprocal", "relu", "relu6",
+    "requires_grad", "round", "rrelu", "rsqrt", "selu", "sigmoid", "sign", "silu", "sin", "softplus",
+    "softshrink", "softsign", "sqrt", "square", "tanh", "tanhshrink", "threshold", "to", "type", "type_as", "imul",
+    "rmul", "div", "idiv", "rdiv", "itruediv", "rtruediv", "truediv", "true_divide", "divide", "floor_divide",
+
+)  # fmt: skip
+ADDS = ("add", "iadd", "radd")
+SUBTRACTS = ("sub", "isub", "rsub", "subtract")
+PICKS = (
+    "maximum", "minimum", "fmax", "fmin", "lerp", "where", "addcmul", "addcdiv", "eq", "ne", "gt", "ge", "lt", "le",
+    "masked_fill",
+)  # fmt: skip
+CONSTANTS = (
+    "zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", "new_zeros", "new_ones",
+    "new_empty", "new_full", "new_tensor",
+)  # fmt: skip
+REDUCTIONS = (
+    "mean", "sum", "amax", "amin", "max", "min", "std", "var", "norm", "logsumexp", "prod", "median", "argmax",
+    "argmin", "nanmean", "all", "any",
+)  # fmt: skip
+
+TABLE: Mapping[str, Handler] = {
+    **dict.fromkeys(NEUTRAL, merge.pointwise),
+    **dict.fromkeys(ADDS, merge.add),
+    **dict.fromkeys(SUBTRACTS, merge.subtract),
+    **dict.fromkeys(PICKS, merge.pick),
+    **dict.fromkeys(REDUCTIONS, mixing.reduce),
+    **dict.fromkeys(["softmax", "log_softmax", "softmin", "normalize", "glu", "gumbel_softmax"], mixing.along),
+    **dict.fromkeys(["view", "reshape", "flatten", "unflatten", "view_as", "reshape_as"], views.view),
+    **dict.fromkeys(["chunk", "split", "split_with_sizes", "tensor_split"], views.split),
+    **dict.fromkeys(["transpose", "swapaxes", "swapdims", "t", "T", "mT"], views.transpose),
+    **dict.fromkeys(["movedim", "moveaxis"], views.movedim),
+    **dict.fromkeys(["expand", "expand_as", "broadcast_to", "repeat", "tile"], views.expand),
+    **dict.fromkeys(["matmul", "rmatmul", "mm", "bmm"], mixing.matmul),
+    **dict.fromkeys(["cat", "concat", "concatenate"], merge.cat),
+    **dict.fromkeys(["max_pool2d", "max_pool2d_with_indices"], windows.max_pool2d),
+    **dict.fromkeys(
+        ["adaptive_avg_pool2d", "adaptive_max_pool2d", "adaptive_max_pool2d_with_indices"], windows.adaptive_pool2d
+    ),
+    **dict.fromkeys(["interpolate", "upsample"], windows.interpolate),
+    **dict.fromkeys(["scaled_dot_product_attention", "multi_head_attention_forward"], mixing.attention),
+    **dict.fromkeys(["batch_norm", "native_batch_norm"], norms.batch_norm),
+    **dict.fromkeys(["layer_norm", "rms_norm"], norms.layer_norm),
+    "group_norm": norms.group_norm,
+    "instance_norm": norms.instance_norm,
+    "avg_pool2d": windows.avg_pool2d,
+    "baddbmm": mixing.baddbmm,
+    "conv1d": windows.conv1d,
+    "conv2d": windows.conv2d,
+    "conv_transpose2d": windows.conv_transpose2d,
+    "einsum": mixing.einsum,
+    "getitem": views.getitem,
+    "index_select": views.index_select,
+    "linear": mixing.linear,
+    "lp_pool2d": windows.lp_pool2d,
+    "narrow": views.narrow,
+    "pad": windows.pad,
+    "permute": views.permute,
+    "pixel_shuffle": windows.pixel_shuffle,
+    "pixel_unshuffle": windows.pixel_unshuffle,
+    "repeat_interleave": windows.repeat_interleave,
+    "select": views.select,
+    "setitem": views.setitem,
+    "squeeze": views.squeeze,
+    "stack": merge.stack,
+    "unbind": views.unbind,
+    "unfold": windows.unfold,
+    "unsqueeze": views.unsqueeze,
+}
+IMAGES = {windows.conv2d, windows.conv_transpose2d, windows.max_pool2d, windows.avg_pool2d, windows.lp_pool2d}
+
+
+def lower(call: Call, args: Sequence[Any], kwargs: Mapping[str, Any], neutral: Collection[str] = ()) -> Result:
+    """Lay the layers of one call, and say what its results hold."""
+    if call.op in CONSTANTS:
+        return None
+    if unknown := [value for value in call.maps if call.trace.layers[value.at].kind == "unknown"]:
+        inputs = tuple(dict.fromkeys(value.at for value in call.maps))
+        return unknown[0] if len(inputs) == 1 else Map(call.trace.add(call.name(), "concat", inputs))
+    handler = merge.add if call.op in neutral else TABLE.get(call.op)
+    if not call.spatial:
+        return _without_positions(call, handler)
+    if handler is None:
+        return call.unknown()
+    try:
+        return handler(call, *args, **kwargs)
+    except (TypeError, ValueError, IndexError, AttributeError, KeyError):
+        return call.broken("is called in a way that padviz does not follow")
+
+
+def _without_positions(call: Call, handler: Handler | None) -> Result:
+    """Whatever is made of pooled vectors alone is one, but for what makes an image of them again."""
+    inputs = list(dict.fromkeys(value.at for value in call.maps))
+    at = call.trace.merge(call.name(merge=True), "concat", inputs)
+    shape = call.tensors[0].shape
+    if handler == windows.interpolate and len(shape) == 4:
+        height, width = (Resize(n) for n in call.out.shape[-2:])
+        return Map(call.trace.add(call.name(), "resize", (at,), height, width), (None, None, "H", "W"))
+    if handler in IMAGES and prod(shape[-2:]) > 1:
+        image = call.broken("reads as an image what was flattened or pooled before")
+        call.trace.pooled[image.at] = False
+        return image
+    return Map(at)

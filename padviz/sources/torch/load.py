@@ -1,0 +1,242 @@
+"""PyTorch modules as networks: the forward is run on tensors without data, and its calls are followed.
+
+No weight is read: the module is copied with empty parameters on PyTorch's meta device, so that the
+caller's module stays as it is.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import inspect
+import io
+import os
+import sys
+import warnings
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as hooks
+
+from padviz.errors import DescriptionError, Ended, PadvizError, UnknownName, nearest
+from padviz.network.network import Network, Size
+from padviz.sources.torch.functions import lower
+from padviz.sources.torch.tracer import Map, Tracer, tensors_in
+from padviz.sources.tracing.general import About, general
+from padviz.sources.tracing.trace import Trace
+
+SIZES = ((224, 224), (320, 320), (512, 512), (32, 32))  # tried where the module names none
+OURS = (PadvizError, KeyboardInterrupt, Ended)  # never other people's errors, whatever code of theirs runs
+UNTRAINED = {"weights": None, "weights_backbone": None, "pretrained": False, "pretrained_backbone": False}
+UNTRAINED |= {"init_weights": False}
+
+
+def load_module(source: nn.Module | str, neutral: Iterable[str] = (), size: Size | None = None) -> Network:
+    """Follow a module, or what "package.module:attribute" names: a module, or a class or factory of one.
+
+    Parameters
+    ----------
+    source : torch.nn.Module or str
+        A factory is called without weights; further attributes of what it makes may follow, as in
+        "torchvision.models:resnet50.layer1".
+    neutral : iterable of str
+        Names of functions that act on each position alone.
+    size : (height, width), optional
+        Where the forward is followed; the network holds for others too, as far as the module does.
+
+    Raises
+    ------
+    DescriptionError
+        If the module cannot be imported or made, or if its forward fails.
+
+    Examples
+    --------
+    >>> load_module(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(2))).targets
+    ('2',)
+    """
+    module = named(source) if isinstance(source, str) else source
+    module = getattr(module, "_orig_mod", module)  # as torch.compile wraps it
+    name = source.rsplit(":", 1)[-1] if isinstance(source, str) else type(source).__name__
+    where = source if isinstance(source, str) else name
+    if not isinstance(module, nn.Module) or isinstance(module, torch.jit.ScriptModule):
+        what = f"is of type {type(module).__name__}, and not a torch.nn.Module whose code can be followed"
+        raise DescriptionError(what, where=where, hint="name a module, or a class or function that makes one")
+    empty, alone = emptied(module, where), frozenset(neutral)
+    declared = _declared_size(module)
+    failures = []
+    for pixels in (size,) if size else (declared,) if declared else SIZES:
+        for channels in _channels(module):
+            try:
+                return general(partial(trace, empty, where, alone, channels), pixels, About(name, source=where))
+            except PadvizError as error:
+                failures.append(error)
+    raise failures[0]
+
+
+def named(source: str) -> Any:
+    """What "package.module:attribute.attribute" names; factories on the way are called, without weights."""
+    home, _, path = source.partition(":")
+    found, made = _imported(home, source), ""
+    for part in path.split("."):
+        if not hasattr(found, part) and callable(found) and not isinstance(found, nn.Module):
+            found = _made(found, source)
+        if not hasattr(found, part):
+            hint = nearest(part, dir(found))
+            raise UnknownName(f"{made or home} has no {part!r}", where=source, hint=hint)
+        found, made = getattr(found, part), part
+    return found if isinstance(found, nn.Module) or not callable(found) else _made(found, source)
+
+
+def _imported(home: str, source: str) -> Any:
+    sys.path.insert(0, os.getcwd())  # where the command is run, as python -m has it
+    try:
+        with quiet():
+            return importlib.import_module(home)
+    except ModuleNotFoundError as error:
+        raise UnknownName(f"no module is called {error.name!r}", where=source, hint="is it installed?") from None
+    except OURS:
+        raise
+    except BaseException as error:
+        raise DescriptionError(f"cannot be imported: {_line(error)}", where=source) from None
+    finally:
+        sys.path.remove(os.getcwd())
+
+
+def _made(factory: Any, source: str) -> Any:
+    """Call a class or a function that makes a module, without weights and, where that works, memory for them."""
+    try:
+        taken = list(inspect.signature(factory).parameters)
+    except (TypeError, ValueError):
+        taken = []
+    options = {key: value for key, value in UNTRAINED.items() if key in taken}
+    failure = ""
+    for context in (empty_parameters, nullcontext):
+        try:
+            with context(), quiet():
+                return factory(**options)
+        except OURS:
+            raise
+        except BaseException as error:
+            failure = _line(error)
+    raise DescriptionError(f"cannot be made: {failure}", where=source, hint="name a function that needs no arguments")
+
+
+def _line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
+
+
+def emptied(module: nn.Module, where: str) -> nn.Module:
+    """A copy of a module in evaluation mode whose tensors have no data; the module itself is left alone."""
+    tensors = [*module.parameters(), *module.buffers()]
+    tensors += [value for each in module.modules() for value in vars(each).values() if isinstance(value, Tensor)]
+    try:
+        memo: dict[int, Any] = {id(tensor): _empty(tensor) for tensor in tensors}
+        return copy.deepcopy(module, memo).eval()
+    except OURS:
+        raise
+    except BaseException as error:
+        hint = "a module with lazy layers must have run once"
+        raise DescriptionError(f"cannot be copied: {_line(error)}", where=where, hint=hint) from None
+
+
+def _empty(tensor: Tensor) -> Tensor:
+    empty = torch.empty_like(tensor, device="meta", requires_grad=False)
+    return nn.Parameter(empty, requires_grad=False) if isinstance(tensor, nn.Parameter) else empty
+
+
+def _declared_size(module: nn.Module) -> Size | None:
+    """The input size that timm's models say they are made for."""
+    declared = getattr(module, "pretrained_cfg", None) or getattr(module, "default_cfg", None)
+    size = declared.get("input_size") if isinstance(declared, dict) else None
+    return (size[-2], size[-1]) if size else None
+
+
+def _channels(module: nn.Module) -> list[int]:
+    """How many channels an image may have: as the first convolution says, three, or one."""
+    convolutions = (each for each in module.modules() if isinstance(each, nn.Conv2d))
+    first = next(convolutions, None)
+    return list(dict.fromkeys([*([first.in_channels] if first else []), 3, 1]))
+
+
+def trace(module: nn.Module, where: str, neutral: Collection[str], channels: int, size: Size) -> Trace:
+    """Follow the forward of an emptied module on an image of one size."""
+    laid = Trace(where, size)
+    tracer = Tracer(laid, module, partial(lower, neutral=neutral))
+    kind = next((each.dtype for each in module.parameters() if each.is_floating_point()), torch.float32)
+    image = torch.empty((1, channels, *size), device="meta", dtype=kind)
+    tracer.values[id(image)] = image, Map(0, (None, None, "H", "W"))
+    try:
+        with torch.no_grad(), quiet(), followed(tracer):
+            out = module(image)
+    except OURS:
+        raise
+    except BaseException as error:
+        at = ", ".join(filter(None, (where, tracer.stack[-1][0])))
+        what = f"its forward fails on {channels} x {size[0]} x {size[1]}: {_line(error)}"
+        raise DescriptionError(what, where=at, hint=_way_out(module)) from None
+    found = [value for tensor in tensors_in(out) if (value := tracer.values.get(id(tensor), (None, None))[1])]
+    laid.ends = {_as_output(laid, value.at) for value in dict.fromkeys(found)}
+    return laid
+
+
+def _as_output(laid: Trace, at: int) -> int:
+    """A map that is an output is a last map, even where the module goes on from it."""
+    layer = laid.layers[at]
+    if laid.pooled[at] or layer.kind in ("input", "unknown") or not any(at in each.inputs for each in laid.layers):
+        return at
+    return laid.add(f"{laid.layers[laid.seen(at)].name}.output", "identity", (at,))
+
+
+@contextmanager
+def empty_parameters() -> Iterator[None]:
+    """Within, parameters have no data from the moment that a module gets them."""
+    register = nn.Module.register_parameter
+
+    def emptied(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        register(module, name, None if parameter is None else nn.Parameter(_empty(parameter), requires_grad=False))
+
+    nn.Module.register_parameter = emptied  # type: ignore[assignment,method-assign]
+    try:
+        yield
+    finally:
+        nn.Module.register_parameter = register  # type: ignore[method-assign]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Within, other people's code warns nobody, prints nothing among our figures, and finds nobody to ask."""
+    before = sys.stdin
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), open(os.devnull) as sys.stdin:
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            sys.stdin = before
+    if Ended.received:  # and other people's code went on
+        raise Ended
+
+
+@contextmanager
+def followed(tracer: Tracer) -> Iterator[None]:
+    """Within, the tracer sees every call and every module that begins or ends."""
+    handles = [
+        hooks.register_module_forward_pre_hook(tracer.entering),
+        hooks.register_module_forward_hook(tracer.leaving),
+    ]
+    try:
+        with tracer:
+            yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _way_out(module: nn.Module) -> str:
+    if hasattr(module, "backbone"):
+        return "its attribute .backbone may be what you mean"
+    return "it must take one image; try another size, or a module that wraps it"

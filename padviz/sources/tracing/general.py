@@ -1,0 +1,118 @@
+"""One network from the traces at several sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from math import lcm
+
+from padviz.axis.operations import Transposed, Window
+from padviz.errors import PadvizError
+from padviz.network.network import Network, Size
+from padviz.sources.tracing.last_maps import finish
+from padviz.sources.tracing.trace import Trace
+from padviz.sources.tracing.unify import Traced, unified
+
+EVEN = 64  # a size that this divides stays even where strides halve it, and one row more stays odd
+LARGEST_STEP = 4096  # rows between the sizes that are traced
+OTHERS = (
+    (1, 65),
+    (64, 128),
+    (37, 22),
+    (18, 45),
+    (128, 256),
+)  # to trace at: whole steps, for each 64, and rows beyond the size
+TRACED = 3  # of them, where as many work
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a network is called and where it came from."""
+
+    name: str
+    title: str = ""
+    source: str = ""
+
+
+def general(tracer: Callable[[Size], Trace], size: Size, about: About) -> Network:
+    """The network that a tracer follows, for every size where the traces at a few sizes can be explained together.
+
+    On an axis where they cannot, or where the graph works at one size only, the network is `fixed` to `size`.
+    Several last feature maps make a network without targets: one must be chosen.
+
+    >>> def tracer(size):
+    ...     trace = Trace("tiny", size)
+    ...     pads = (size[0] - 1) // 2 * 2 + 3 - size[0]
+    ...     trace.ends.add(trace.add("c", "conv", (0,), Window(3, 2, padding=(pads // 2, pads - pads // 2)), None))
+    ...     return trace
+    >>> general(tracer, (8, 8), About("tiny")).layers[1].height.padding
+    'same_upper'
+    """
+    first = finish(tracer(size))
+    found = None
+    fixed: tuple[int, ...] = ()
+    for fixed in ((), (0,), (1,), (0, 1)):  # the axes that stay as they are
+        others = _others(tracer, first, fixed)
+        found = unified([first, *others]) if others or len(fixed) == 2 else None
+        if found:
+            break
+    layers, lasts = found or (first.layers, first.lasts)
+    targets = tuple(layers[i].name for i in lasts)
+    return Network(
+        name=about.name,
+        layers=layers,
+        targets=targets if len(targets) == 1 else (),
+        title=about.title or about.name,
+        source=about.source,
+        size=size,
+        fixed=fixed,
+    )
+
+
+def _others(tracer: Callable[[Size], Trace], first: Traced, fixed: tuple[int, ...]) -> list[Traced]:
+    """Traces at a few other sizes, which differ on the axes that are not fixed; none where the graph differs."""
+    found: list[Traced] = []
+    step = _step(first)
+    for more in OTHERS[: (len(OTHERS), 4, 0)[len(fixed)]]:
+        height, width = (n if axis in fixed else _beyond(n, more[axis], step) for axis, n in enumerate(first.sizes[0]))
+        try:
+            other = finish(tracer((height, width)))
+        except PadvizError:
+            continue
+        if alike(first, other):
+            found.append(other)
+        elif not any(layer.kind == "unknown" for layer in other.layers):  # it works at this size, in another way
+            return []
+        if len(found) == TRACED:
+            break
+    return found
+
+
+def _step(traced: Traced) -> int:
+    """Rows that every stride divides: sizes that are so far apart leave the same rests, all the way down."""
+    ratios = [Fraction(1)]
+    for layer in traced.layers[1:]:
+        ops = [op for op in layer.ops if isinstance(op, Window | Transposed)]
+        strides = [Fraction(1, op.stride) if isinstance(op, Window) else Fraction(op.stride) for op in ops]
+        ratios.append(ratios[layer.inputs[0]] * min(strides, default=Fraction(1)))
+    step = lcm(EVEN, *(ratio.denominator for ratio in ratios))
+    return step if step <= LARGEST_STEP else EVEN
+
+
+def _beyond(n: int, more: int, step: int = EVEN) -> int:
+    """A size beyond the least whole number of steps: by so many 64ths of a step, and the rest of `more` in rows.
+
+    >>> _beyond(224, 1), _beyond(256, 64), _beyond(100, 65, 192)
+    (257, 320, 385)
+    """
+    steps, rows = divmod(more, EVEN)
+    return -(-n // step) * step + steps * step + rows
+
+
+def alike(one: Traced, other: Traced) -> bool:
+    """Whether two traces are of one graph: the same names, kinds and edges."""
+    if len(one.layers) != len(other.layers) or one.lasts != other.lasts:
+        return False
+    pairs = zip(one.layers, other.layers, strict=True)
+    return all((a.name, a.kind, a.inputs, a.like) == (b.name, b.kind, b.inputs, b.like) for a, b in pairs)

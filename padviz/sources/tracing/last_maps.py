@@ -1,0 +1,53 @@
+"""The last spatial feature maps of a trace."""
+
+from __future__ import annotations
+
+from padviz.axis.operations import Window
+from padviz.errors import DescriptionError
+from padviz.network.graph import ancestors, only
+from padviz.network.layer import Layer
+from padviz.network.network import Size
+from padviz.sources.tracing.trace import Trace
+from padviz.sources.tracing.unify import Traced
+
+
+def finish(trace: Trace) -> Traced:
+    """The part of a trace that its last spatial feature maps are made of, and their names.
+
+    A last map is one that no later map is made of: outputs, heads and pooled vectors may read it. An
+    adaptive pool before a head, or a pool that reads its whole input, is not one: the map before it is.
+    """
+    readers: list[list[int]] = [[] for _ in trace.layers]
+    for i, layer in enumerate(trace.layers):
+        for j in {*layer.inputs}:
+            readers[j].append(i)
+    live = ancestors(trace.layers, trace.ends)
+    lasts = [i for i in sorted(live) if not trace.pooled[i] and all(trace.pooled[r] for r in readers[i] if r in live)]
+    stripped = list(dict.fromkeys(_before_pooling(trace, i) for i in lasts))
+    inner = ancestors(trace.layers, [j for i in stripped for j in trace.layers[i].inputs])
+    targets = [i for i in stripped if i not in inner and i > 0]
+    if not targets:
+        hint = "padviz looks for windows over an image"
+        raise DescriptionError("no output is made of a spatial layer", where=trace.where, hint=hint)
+    after = [i for i in live if not trace.pooled[i] and trace.seen(i) in targets]  # norms that nothing reads again
+    kept = sorted(ancestors(trace.layers, [*targets, *after]) | {0})
+    sizes = tuple(trace.sizes[i] for i in kept)
+    return Traced(only(trace.layers, kept), sizes, tuple(kept.index(i) for i in targets))
+
+
+def _before_pooling(trace: Trace, at: int) -> int:
+    """The map before the pooling that a trace ends with, if it does."""
+    while trace.seen(at) != at or trace.layers[at].kind in ("adaptive", "avgpool", "maxpool"):
+        if trace.seen(at) != at:
+            at = trace.seen(at)
+            continue
+        before = trace.layers[at].inputs[0]
+        whole = trace.sizes[at] == (1, 1) != trace.sizes[before] and _reads_all(trace.layers[at], trace.sizes[before])
+        if trace.layers[at].kind != "adaptive" and not whole:
+            break
+        at = before
+    return at
+
+
+def _reads_all(layer: Layer, entering: Size) -> bool:
+    return all(isinstance(op, Window) and op.kernel >= n for op, n in zip(layer.ops, entering, strict=True))

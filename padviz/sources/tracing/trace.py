@@ -1,0 +1,177 @@
+"""A foreign graph laid out at one input size."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from padviz.axis.operations import Adaptive, Op, Transposed, Window, out_size
+from padviz.axis.resize import Resize
+from padviz.errors import DescriptionError, SizeError
+from padviz.network.layer import MERGES, Kind, Layer
+from padviz.network.network import Size
+from padviz.sources.tracing.moving import moves
+
+MOST_LAYERS = 10_000
+MOST_KERNEL = 4096  # taps on an axis
+MOST_STEP = 100_000  # rows of a stride, a dilation, or padding
+WAY_OUT = "--layer {name} stops before it"
+WAYS_OUT = f"--neutral {{op}} treats it as acting on each position alone, {WAY_OUT}"
+
+
+class Trace:
+    """A graph laid out at one input size: `layers`, and in step with them `sizes` and `pooled`.
+
+    Every method that lays a layer returns its position, which is what flows along the edges. What
+    reads an unknown operation becomes unknown itself. `ends` collects the positions that the graph's
+    outputs are made of, heads and pooled ones too.
+
+    Examples
+    --------
+    >>> trace = Trace("tiny", (8, 9))
+    >>> conv = trace.add("conv", "conv", (0,), Window(3), Window(3))
+    >>> vector = trace.add("pool", "global", (conv,))
+    >>> gated = trace.merge("scale", "multiply", (conv, vector))
+    >>> trace.layers[gated].kind, trace.layers[gated].inputs, trace.sizes[gated]
+    ('gate', (1,), (6, 7))
+    """
+
+    def __init__(self, where: str, size: Size) -> None:
+        self.where = where
+        self.layers = [Layer("input", "input", ())]
+        self.sizes = [size]
+        self.pooled = [False]
+        self.ends: set[int] = set()
+        self._names: dict[str, int] = {"input": 1}
+
+    def add(
+        self,
+        name: str,
+        kind: Kind,
+        inputs: Sequence[int],
+        height: Op | None = None,
+        width: Op | None = None,
+        like: int | None = None,
+    ) -> int:
+        """Lay one layer, whose inputs are of one size; a "global" needs no operations.
+
+        Raises
+        ------
+        SizeError
+            Naming the file and the layer, where the size does not work.
+        """
+        if spoilt := [i for i in inputs if self.layers[i].kind == "unknown"]:
+            return self._unknown(name, inputs, self.layers[spoilt[0]].note)
+        if kind == "global":
+            height = width = Adaptive(1)
+        entering = self.sizes[inputs[0]]
+        for other in inputs[1:]:
+            if self.sizes[other] != entering:
+                raise self._disagree(name, inputs[0], other)
+        followed = (None, None) if like is None else self.sizes[like]
+        ops = zip((height, width), entering, followed, strict=True)
+        size = [n if op is None else self._out(name, op, n, m) for op, n, m in ops]
+        pooled = kind == "global" or (all(self.pooled[i] for i in inputs) and size == [1, 1])
+        return self._append(Layer(name, kind, tuple(inputs), height, width, like), (size[0], size[1]), pooled)
+
+    def merge(self, name: str, kind: Kind, inputs: Sequence[int]) -> int:
+        """Merge branches by "add", "multiply" or "concat"; one alone passes through.
+
+        A map multiplied by something pooled is a gate: paths leave the vector out. What is added is spread.
+        """
+        assert kind in MERGES
+        maps = [i for i in inputs if not self.pooled[i]]
+        if kind == "add" and maps:
+            inputs = [self.spread(f"{name}.spread", i, maps[0]) if self.pooled[i] else i for i in inputs]
+        if kind != "multiply" or not maps or len(maps) == len(inputs):
+            return self.add(name, kind, inputs) if len(inputs) > 1 else inputs[0]
+        return self.add(name, "gate", (self.merge(f"{name}.maps", kind, maps),))
+
+    def normalise(self, name: str, value: int, why: str) -> int:
+        """What makes each position depend on all, though paths pass it by: a norm over positions."""
+        if self.pooled[value] or self.layers[value].kind == "unknown":
+            return value
+        return self._append(Layer(name, "identity", (value,), everywhere=why), self.sizes[value], False)
+
+    def seen(self, at: int) -> int:
+        """The layer that paths see in the place of a norm over positions."""
+        while self.layers[at].kind == "identity" and self.layers[at].everywhere:
+            at = self.layers[at].inputs[0]
+        return at
+
+    def mix(self, name: str, value: int, like: int, axes: Collection[int] = (0, 1), why: str = "attention") -> int:
+        """Attention and the like: every position of `like` sees every position of `value`, or of its row or column."""
+        if len(axes) == 1:
+            height, width = (Adaptive(1) if axis in axes else None for axis in (0, 1))
+            line = self._because(why, self.add(f"{name}.line", "adaptive", (value,), height, width))
+            back = [Resize() if axis in axes else None for axis in (0, 1)]
+            return self.add(name, "resize", (line,), back[0], back[1], like)
+        vector = self._because(why, self.add(f"{name}.global", "global", (value,)))
+        return vector if self.pooled[like] else self.spread(name, vector, like)
+
+    def _because(self, why: str, at: int) -> int:
+        if self.layers[at].kind != "unknown":
+            self.layers[at] = replace(self.layers[at], everywhere=why)
+        return at
+
+    def spread(self, name: str, vector: int, like: int) -> int:
+        """A vector, or a map one row or column large, copied to every position of `like`."""
+        return self.add(name, "resize", (vector,), Resize(), Resize(), like)
+
+    def unknown(self, name: str, inputs: Sequence[int], what: str, op: str) -> int:
+        """Lay an operation that is not known: it, and what reads it, is an error once a target depends on it.
+
+        `what` says which it is, with its opset or module path; `op` is what --neutral takes, where that is an answer.
+        """
+        why, ways = (", and moves positions or joins them", WAY_OUT) if moves(op) else ("", WAYS_OUT)
+        hint = ways.format(op=op, name=self.layers[inputs[0]].name)
+        return self._unknown(name, inputs, f"{what} is not known{why}; {hint}")
+
+    def broken(self, name: str, inputs: Sequence[int], what: str) -> int:
+        """Lay something that cannot be followed, such as what reads a flattened map as an image again."""
+        return self._unknown(name, inputs, f"{what}; {WAY_OUT.format(name=self.layers[inputs[0]].name)}")
+
+    def _unknown(self, name: str, inputs: Sequence[int], note: str) -> int:
+        pooled = all(self.pooled[i] for i in inputs)
+        return self._append(Layer(name, "unknown", tuple(inputs), note=note), self.sizes[inputs[0]], pooled)
+
+    def _append(self, layer: Layer, size: Size, pooled: bool) -> int:
+        if len(self.layers) >= MOST_LAYERS:
+            raise DescriptionError(f"has more than {MOST_LAYERS} layers", where=self.where)
+        self.layers.append(replace(layer, name=self._unique(layer.name or f"{layer.kind}_{len(self.layers)}")))
+        self.sizes.append(size)
+        self.pooled.append(pooled)
+        return len(self.layers) - 1
+
+    def _unique(self, name: str) -> str:
+        count = self._names[name] = self._names.get(name, 0) + 1
+        return name if count == 1 else self._unique(f"{name}_{count}")
+
+    def _out(self, name: str, op: Op, n: int, like: int | None) -> int:
+        where = f"{self.where}, {name}"
+        _check(op, where)
+        try:
+            return out_size(op, n, like)
+        except SizeError as error:
+            height, width = self.sizes[0]
+            hint = f"the input is {height} x {width}: try another --size"
+            raise SizeError(error.what, where=where, hint=hint) from None
+
+    def _disagree(self, name: str, one: int, other: int) -> SizeError:
+        parts = [f"{self.layers[i].name} has {self.sizes[i][0]} x {self.sizes[i][1]}" for i in (one, other)]
+        height, width = self.sizes[0]
+        hint = f"the input is {height} x {width}: try another --size"
+        what = f"its branches disagree in size: {parts[0]}, {parts[1]}"
+        return SizeError(what, where=f"{self.where}, {name}", hint=hint)
+
+
+def _check(op: Op, where: str) -> None:
+    """Refuse figures that no network has, before anything is made of them."""
+    if isinstance(op, Window | Transposed):
+        if not 1 <= op.kernel <= MOST_KERNEL:
+            raise DescriptionError(f"its kernel of {op.kernel} is not from 1 to {MOST_KERNEL}", where=where)
+        for name, step in (("stride", op.stride), ("dilation", op.dilation)):
+            if not 1 <= step <= MOST_STEP:
+                raise DescriptionError(f"its {name} of {step} is not from 1 to {MOST_STEP}", where=where)
+        if isinstance(op.padding, tuple) and max(op.padding) > MOST_STEP:
+            raise DescriptionError(f"its padding of {max(op.padding)} is more than {MOST_STEP}", where=where)

@@ -1,0 +1,143 @@
+"""Layers that make each position depend on all: importers keep them, paths pass them, margins end there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper
+from torch import Tensor, nn
+
+import padviz
+from padviz.audit.border_margins import margins
+from padviz.sources.toml.write import to_toml
+from tests.cli.test_cli import run
+
+
+def net(*middle: nn.Module) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), *middle, nn.Conv2d(4, 4, 3, padding=1))
+
+
+class Gated(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(x.mean((2, 3), keepdim=True))
+
+
+class Attending(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = x.flatten(2).transpose(1, 2)
+        seen = nn.functional.scaled_dot_product_attention(tokens, tokens, tokens)
+        return seen.transpose(1, 2).unflatten(2, x.shape[2:])
+
+
+class Swishing(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(2, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(self.norm(x))
+
+
+GLOBAL = [
+    (nn.InstanceNorm2d(4), "1", "instance norm"),
+    (nn.GroupNorm(2, 4), "1", "group norm"),
+    (nn.LayerNorm([4, 32, 32]), "1", "layer norm"),
+    (nn.BatchNorm2d(4, track_running_stats=False), "1", "batch norm"),
+    (Swishing(), "1.norm", "group norm"),
+    (Gated(), "1_2", "gate"),
+    (Attending(), "1.global", "attention"),
+]
+
+
+@pytest.mark.parametrize(("middle", "layer", "why"), GLOBAL, ids=lambda each: str(each)[:12])
+def test_no_margin_is_exact_behind_a_global_layer(middle: nn.Module, layer: str, why: str) -> None:
+    network = padviz.load(net(middle), size=(32, 32))
+    first, last = margins(network, 32)[0], margins(network, 32)[-1]
+    assert (first.halo_height, first.barrier_height) == ((1, 1), None)
+    assert (last.halo_height, last.halo_width) == (None, None)
+    assert last.barrier_height == last.barrier_width == (layer, why)
+
+
+@pytest.mark.parametrize(
+    "middle",
+    [nn.BatchNorm2d(4), nn.InstanceNorm2d(4, track_running_stats=True), nn.LocalResponseNorm(2), nn.Softmax2d()],
+)
+def test_what_takes_each_position_alone_makes_no_layer(middle: nn.Module) -> None:
+    network = padviz.load(net(middle), size=(32, 32))
+    assert [layer.name for layer in network.layers] == ["input", "0", "2"]
+    assert margins(network, 32)[-1].halo_height == (2, 2)
+
+
+@pytest.mark.parametrize("middle", [nn.InstanceNorm2d(4), nn.GroupNorm(2, 4), Swishing()], ids=str)
+def test_paths_pass_a_norm_over_positions(middle: nn.Module) -> None:
+    plain, normed = padviz.usage(net(nn.ReLU()), 12), padviz.usage(net(middle), 12)
+    np.testing.assert_array_equal(plain.counts, normed.counts)
+    assert plain.target == normed.target
+
+
+def test_a_norm_at_the_end_is_kept_and_the_target_stays() -> None:
+    network = padviz.load(nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4)))
+    assert (network.targets, [layer.name for layer in network.layers]) == (("0",), ["input", "0", "1"])
+
+
+def test_a_description_keeps_what_is_global(tmp_path: Path) -> None:
+    for middle, _, _ in GLOBAL:
+        network = padviz.load(net(middle), size=(32, 32))
+        (tmp_path / "net.toml").write_text(to_toml(network))
+        assert padviz.load(str(tmp_path / "net.toml")).layers == network.layers
+
+
+NODES: list[tuple[str, dict[str, Any], str]] = [
+    ("InstanceNormalization", {}, "instance norm"),
+    ("MeanVarianceNormalization", {}, "norm over positions"),
+    ("LayerNormalization", {"axis": 1}, "layer norm"),
+    ("LpNormalization", {"axis": 3}, "norm over positions"),
+    ("Softmax", {"axis": 3}, "softmax over positions"),
+    ("LayerNormalization", {"axis": 1, "channels": True}, ""),
+    ("MeanVarianceNormalization", {"axes": [1]}, ""),
+    ("LpNormalization", {"axis": 1}, ""),
+    ("Softmax", {"axis": 1}, ""),
+    ("BatchNormalization", {}, ""),
+    ("Relu", {}, ""),
+]
+
+
+@pytest.mark.parametrize(("op", "attrs", "why"), NODES, ids=lambda each: str(each)[:24])
+def test_onnx_norms_over_positions_are_global(op: str, attrs: dict[str, Any], why: str, tmp_path: Path) -> None:
+    channels = attrs.pop("channels", False) if "channels" in attrs else False
+    vector = {"InstanceNormalization": 2, "BatchNormalization": 4, "LayerNormalization": 1}.get(op, 0)
+    weight = helper.make_tensor("w", TensorProto.FLOAT, [4, 4, 3, 3], [1.0] * 144)
+    scale = helper.make_tensor("s", TensorProto.FLOAT, [4], [1.0] * 4)
+    pads = {"pads": [1, 1, 1, 1]}
+    nodes = [helper.make_node("Conv", ["x", "w"], ["a"], "first", **pads)]
+    if channels:
+        nodes += [
+            helper.make_node("Transpose", ["a"], ["t"], "there", perm=[0, 2, 3, 1]),
+            helper.make_node(op, ["t", "s"], ["u"], "middle", axis=-1),
+            helper.make_node("Transpose", ["u"], ["b"], "back", perm=[0, 3, 1, 2]),
+        ]
+    else:
+        nodes.append(helper.make_node(op, ["a", *["s"] * vector], ["b"], "middle", **attrs))
+    nodes.append(helper.make_node("Conv", ["b", "w"], ["y"], "last", **pads))
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4, 16, 16]) for name in ("x", "y")]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], [weight, scale])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), tmp_path / "m.onnx")
+    row = margins(padviz.load(tmp_path / "m.onnx"))[-1]
+    assert row.layer == "last"
+    assert (row.barrier_width or ("", ""))[1] == why
+    assert (row.halo_width is None) == bool(why)
+
+
+def test_margins_say_why_there_is_none() -> None:
+    asked = ("coverage", "efficientnet_b0", "--size", "224", "--margin", "--layer", "features.8.0")
+    assert "none: features.1.0.block.1 (gate)" in run(*asked).stdout
+    (row,) = json.loads(run(*asked, "--format", "json").stdout)["layers"]
+    assert set(row["pixels"].values()) == {None}
+    assert row["none"] == {key: {"layer": "features.1.0.block.1", "why": "gate"} for key in ("height", "width")}
+    assert "none: features.1.0.block.1 (gate)" in run(*asked, "--format", "csv").stdout

@@ -1,0 +1,454 @@
+"""The ledger, even sizes, tap exposure, fields, coverage and margins, against brute force and published figures."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import padviz
+from padviz.audit.border_margins import margins
+from padviz.audit.differences import differences
+from padviz.audit.even_sizes import nearest_even, rule_of
+from padviz.audit.ledger import AxisPadding, axis_padding
+from padviz.audit.tap_exposure import tap_reads
+from padviz.axis.operations import Window
+from padviz.counting.coverage import coverages
+from padviz.errors import SizeError
+from padviz.network.rewrites import with_same
+from padviz.sources.toml.build import parse
+from padviz.sources.toml.load import zoo
+from tests import naive
+from tests.flat import flat_steps
+from tests.strategies import networks
+
+SIZES = [(64, 64), (65, 65), (96, 128), (97, 130), (224, 224), (225, 225), (240, 320), (299, 301)]
+SIZES += [(n, n) for n in range(300, 316)] + [(n, 600 - n) for n in range(256, 272, 2)]
+assert len(SIZES) == 32
+
+
+@cache
+def steps_of(name: str) -> list[dict[str, Any]]:
+    return flat_steps(padviz.load(name))
+
+
+@cache
+def brute(name: str, axis: int, n: int) -> Any:
+    """The naive ledger, or None where the network does not run."""
+    try:
+        return naive.ledger(steps_of(name), axis, n)
+    except AssertionError:
+        return None
+
+
+def figures(row: AxisPadding) -> tuple[Any, ...]:
+    return row.input, row.output, row.consumed, row.dropped, row.skipped, row.overhang
+
+
+# the ledger
+
+
+def test_resnet50_at_224_and_225() -> None:
+    found = padviz.ledger("resnet50", 224)
+    consumed = {row.layer: (row.height.consumed, row.width.consumed) for row in found.uneven}
+    assert consumed == {
+        "conv1": ((3, 2), (3, 2)),
+        "maxpool": ((1, 0), (1, 0)),
+        "layer2.0.conv2": ((1, 0), (1, 0)),
+        "layer3.0.conv2": ((1, 0), (1, 0)),
+        "layer4.0.conv2": ((1, 0), (1, 0)),
+    }
+    assert not found.even
+    assert padviz.ledger("resnet50", 225).even
+    assert not padviz.ledger("resnet50", 225).drops
+    assert padviz.ledger("vgg19", 225).even
+    assert padviz.ledger("vgg19", 225).drops
+    shortcut = next(row for row in found.layers if row.layer == "layer2.0.downsample.0")
+    assert (shortcut.height.skipped, shortcut.height.dropped) == (27, 1)
+
+
+@pytest.mark.parametrize("name", zoo())
+def test_the_ledger_is_the_brute_force_ledger(name: str) -> None:
+    for size in SIZES:
+        expected = [brute(name, axis, n) for axis, n in enumerate(size)]
+        if None in expected:
+            with pytest.raises(SizeError):
+                padviz.ledger(name, size)
+            continue
+        found = padviz.ledger(name, size)
+        for row in found.layers:
+            assert figures(row.height) == expected[0][row.layer]
+            assert figures(row.width) == expected[1][row.layer]
+        listed = {row.layer for row in found.layers}
+        for axis in expected:  # what is not listed neither pads nor strides
+            for layer, (_, _, consumed, _, skipped, overhang) in axis.items():
+                assert layer in listed or (consumed, skipped, overhang) == ((0, 0), 0, 0)
+        assert found.even == all(naive.is_even(rows) for rows in expected)
+
+
+windows = st.builds(
+    Window,
+    kernel=st.integers(1, 5),
+    stride=st.integers(1, 5),
+    dilation=st.integers(1, 3),
+    padding=st.tuples(st.integers(0, 4), st.integers(0, 4)),
+    ceil=st.booleans(),
+)
+
+
+@given(window=windows, n=st.integers(1, 40))
+def test_windows_of_every_shape(window: Window, n: int) -> None:
+    """Gaps from dilation, strides beyond the kernel, padding beyond both, ceil rounding."""
+    shape = window.kernel, window.stride, window.dilation
+    try:
+        expected = naive.ledger_of_window(n, *shape, window.padding, window.ceil)
+    except AssertionError:
+        with pytest.raises(SizeError):
+            axis_padding(window, n)
+        return
+    assert figures(axis_padding(window, n)) == expected
+    assert axis_padding(window, n).uneven == (expected[2][0] != expected[2][1] + expected[5])
+    outputs = naive.window_reads(n, *shape, window.padding, "zero", window.ceil)
+    reads = [sum(taps[tap] is not None for taps in outputs) for tap in range(window.kernel)]
+    assert tap_reads(window, n) == reads
+
+
+@pytest.mark.parametrize("name", zoo())
+def test_a_map_mirrors_exactly_where_nothing_is_uneven_and_nothing_dropped(name: str) -> None:
+    for n in (224, 225, 257, 300, 321):
+        if brute(name, 0, n) is None:
+            continue
+        found, summary = padviz.ledger(name, n), padviz.usage(name, n).summary()
+        target = {layer.name for layer in padviz.usage(name, n).network.layers}
+        rows = [row for row in found.layers if row.layer in target]
+        for axis in ("height", "width"):
+            mirrors = not any(getattr(row, axis).uneven or getattr(row, axis).dropped for row in rows)
+            assert (getattr(summary.asymmetry, axis) == 0) == mirrors, (name, n, axis)
+
+
+# even sizes
+
+
+@pytest.mark.parametrize("name", zoo())
+def test_even_sizes_are_the_brute_force_ones(name: str) -> None:
+    even, strict = {}, {}
+    for axis, word in enumerate(("height", "width")):
+        runs = {n: brute(name, axis, n) for n in range(64, 513)}
+        even[word] = [n for n, rows in runs.items() if rows is not None and naive.is_even(rows)]
+        strict[word] = [n for n in even[word] if not any(row[3] for row in runs[n].values())]
+    even["both"] = [n for n in even["height"] if n in even["width"]]
+    strict["both"] = [n for n in strict["height"] if n in strict["width"]]
+    for axis in ("both", "height", "width"):
+        found = padviz.even_sizes(name, 64, 512, axis)
+        assert list(found.even) == even[axis]
+        assert list(found.even_without_drops) == strict[axis]
+        for rule, sizes in ((found.rule, found.even), (found.rule_without_drops, found.even_without_drops)):
+            if rule:
+                assert [n for n in range(64, 513) if obeys(rule, n)] == list(sizes)
+
+
+def obeys(rule: str, n: int) -> bool:
+    """Read a rule as a person would."""
+    text, _, start = rule.partition(", from ")
+    if start and n < int(start):
+        return False
+    if text == "every size":
+        return True
+    for part in text.split(" or "):
+        period, _, rest = part.partition("*i")
+        if n % int(period) == int(rest.removeprefix(" + ") or 0):
+            return True
+    return False
+
+
+@given(window=windows, stride=st.integers(1, 4))
+def test_even_sizes_of_every_shape(window: Window, stride: int) -> None:
+    pads = list(window.padding)
+    shape = {"kernel": window.kernel, "stride": window.stride, "dilation": window.dilation}
+    steps = [
+        {"op": "conv", "name": "first", "kernel": 3, "stride": stride, "padding": 1},
+        {"op": "maxpool", "name": "w", **shape, "padding": [pads, pads], "ceil": window.ceil},
+    ]
+    found = padviz.even_sizes(parse({"layers": steps}, "shape"), 1, 60)
+    expected = []
+    for n in range(1, 61):
+        try:
+            if naive.is_even(naive.ledger(steps, 0, n)):
+                expected.append(n)
+        except AssertionError:
+            continue
+    assert list(found.even) == expected
+
+
+def test_sizes_at_which_branches_disagree_are_not_even() -> None:
+    steps = [
+        {"op": "maxpool", "name": "down", "kernel": 2},
+        {"op": "resize", "name": "up", "scale": 2},
+        {"op": "add", "name": "sum", "from": ["up", "input"]},
+    ]
+    found = padviz.even_sizes(parse({"layers": steps}, "hourglass"), 2, 20)
+    assert (found.even, found.rule) == (tuple(range(2, 21, 2)), "2*i")
+
+
+def test_rules() -> None:
+    assert padviz.even_sizes("resnet50").rule == "32*i + 1"
+    assert padviz.even_sizes("vgg19").rule == "every size"
+    assert padviz.even_sizes("vgg19").rule_without_drops == "32*i"
+    assert padviz.even_sizes("inception_v3").rule == "every size, from 75"
+    assert rule_of(np.array([True, False, True, True]), 1) is None
+    assert rule_of(np.zeros(9, dtype=bool), 1) is None
+    assert rule_of(np.array([True]), 5) is None
+    for lo, hi in ((0, 5), (9, 8), (1, 10**7)):
+        with pytest.raises(padviz.PadvizError, match="range"):
+            padviz.even_sizes("vgg19", lo, hi)
+    with pytest.raises(padviz.PadvizError, match="axis"):
+        padviz.even_sizes("vgg19", axis="depth")
+
+
+@pytest.mark.parametrize("size", [(224, 224), (225, 225), (224, 257), (300, 200)])
+def test_the_nearest_even_sizes_are_even_and_nearest(size: tuple[int, int]) -> None:
+    network = padviz.load("resnet18")
+    even = padviz.even_sizes(network, 1, 600).even
+    below, above = nearest_even(network, size)
+    assert below is not None
+    assert above is not None
+    stays = all(n in even for n in size)
+    lower = tuple(n if n in even and not stays else max(e for e in even if e < n) for n in size)
+    upper = tuple(n if n in even and not stays else min(e for e in even if e > n) for n in size)
+    for found, expected in ((below.size, lower), (above.size, upper)):
+        assert found == expected
+        assert padviz.ledger(network, found).even
+    assert below.work < 1 < above.work
+
+
+def test_a_network_without_windows_is_even() -> None:
+    net = parse({"layers": [{"op": "identity", "name": "i"}]}, "none")
+    assert padviz.ledger(net, 8).even
+    assert nearest_even(net, (8, 8))[1] is not None
+    assert padviz.even_sizes(net, 1, 9).rule == "every size"
+
+
+def test_no_even_size_is_said() -> None:
+    steps = [{"op": "conv", "name": "c", "kernel": 2, "padding": [[1, 0], [1, 0]]}]
+    assert nearest_even(parse({"layers": steps}, "never"), (9, 9)) == (None, None)
+
+
+# tap exposure
+
+
+@pytest.mark.parametrize("name", zoo())
+def test_taps_sum_to_the_reads_and_lean_where_uneven(name: str) -> None:
+    for size in ((300, 300), (321, 352)):
+        expected = [brute(name, axis, n) for axis, n in enumerate(size)]
+        if None in expected:
+            continue
+        ledger = {row.layer: row for row in padviz.ledger(name, size).layers}
+        by_name = {step["name"]: step for step in steps_of(name)}
+        for row in padviz.tap_exposure(name, size):
+            rows, cols = (axis[row.layer] for axis in expected)
+            step = by_name[row.layer]
+            reads = [
+                sum(read is not None for unit in naive.reads(step, axis, figure[0]) for read, _ in unit)
+                for axis, figure in enumerate((rows, cols))
+            ]
+            assert row.grid.sum() == reads[0] * reads[1]
+            assert row.units == rows[1] * cols[1]
+            mirrors = bool((row.grid == row.grid[::-1, ::-1]).all())
+            uneven = row.layer in ledger and ledger[row.layer].uneven
+            assert row.uneven == uneven
+            assert mirrors != uneven or row.grid.size == 1
+            assert (row.imbalance[0] != 0 or row.imbalance[1] != 0) == (not mirrors)
+
+
+# receptive fields
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "stride", "padding"),
+    [("vgg16", 212, 32, 90), ("vgg19", 268, 32, 118), ("resnet50", 427, 32, 213), ("inception_v3", 1311, 32, 618)],
+)
+def test_published_fields(name: str, size: int, stride: int, padding: int) -> None:
+    last = padviz.receptive_fields(name)[-1]
+    assert (last.height.size, last.height.stride, last.height.padding) == (size, stride, padding)
+    assert last.height == last.width
+    assert last.parts_at is None
+
+
+@pytest.mark.parametrize("name", zoo())
+def test_fields_are_what_an_impulse_sees(name: str) -> None:
+    """The extent of usage from single inner units, on an image that is long enough."""
+    net = padviz.load(name)
+    fields = {row.layer: row for row in padviz.receptive_fields(net, net.size)}
+    targets = [net.targets[-1], net.layers[len(net.layers) // 2].name]
+    for target in targets:
+        field = fields[target].height
+        assert field.stride is not None
+        short = 320 if name != "unet" else 572
+        height = -(-(2 * field.size + 300) // 32) * 32 + (572 % 32 if name == "unet" else 0)
+        shape = padviz.usage(net, (height, short), layer=target, unit=(0, 0)).target.shape
+        middle = (height // 2) / float(field.stride)
+        phases = range(int(middle), int(middle) + field.stride.denominator * (16 if "unet" in name else 1))
+        extents = []
+        for unit in phases:
+            assert unit < shape[0]
+            seen = padviz.usage(net, (height, short), layer=target, unit=(unit, shape[1] // 2)).counts != 0
+            rows = np.flatnonzero(seen.any(axis=1))
+            extents.append(int(rows[-1] - rows[0] + 1))
+            if field.padding is not None:
+                assert rows[0] == unit * field.stride - field.padding
+        assert max(extents) == field.size
+
+
+def test_where_branches_part() -> None:
+    def branches(*pads: tuple[int, int]) -> padviz.ReceptiveField:
+        steps = [
+            {"op": "conv", "name": f"b{i}", "kernel": 3, "from": "input", "padding": [list(pad)] * 2}
+            for i, pad in enumerate(pads)
+        ]
+        steps += [{"op": "add", "name": "sum", "from": ["b0", "b1"]}, {"op": "conv", "name": "after", "kernel": 3}]
+        return padviz.receptive_fields(parse({"layers": steps}, "branches"), 9)[-1]
+
+    same = branches((1, 1), (1, 1))
+    assert (same.height.size, same.height.padding, same.height.centre, same.parts_at) == (5, 1, 1, None)
+    apart = branches((2, 0), (0, 2))
+    assert (apart.height.size, apart.height.padding, apart.height.centre, apart.parts_at) == (7, None, None, "sum")
+    strides = [
+        {"op": "conv", "name": "a", "kernel": 2, "stride": 2},
+        {"op": "conv", "name": "b", "kernel": 5, "from": "input"},
+        {"op": "add", "name": "sum", "from": ["a", "b"]},
+    ]
+    odd = padviz.receptive_fields(parse({"layers": strides}, "strides"), 8)[-1]
+    assert (odd.height.stride, odd.parts_at) == (None, "sum")
+    everything = [{"op": "global", "name": "pool"}, {"op": "resize", "name": "up", "size": 4}]
+    whole = padviz.receptive_fields(parse({"layers": everything}, "whole"), (8, 9))
+    assert all(row.height.whole and row.height.size == 8 and row.width.size == 9 for row in whole)
+
+
+# coverage
+
+
+@pytest.mark.parametrize("name", zoo())
+def test_coverage_and_usage_are_adjoint(name: str) -> None:
+    net = padviz.load(name)
+    for padding in (None, "replicate", "circular"):
+        usage = padviz.usage(net, net.size, padding=padding)
+        total = sum(found.total for found in coverages(net, net.size, padding=padding, layers=net.targets))
+        assert usage.total == total
+
+
+@pytest.mark.parametrize("engine", ["numpy", "numba"])
+@given(network=networks())
+def test_coverage_is_the_naive_coverage(engine: str, network: Any) -> None:
+    steps, size = network
+    net = parse({"layers": steps}, "random")
+    found = padviz.coverage(net, size, engine=engine)
+    assert found.counts.tolist() == naive.coverage(steps, size, net.targets[0])
+    assert found.full is not None
+    assert found.max <= found.full
+
+
+def test_coverage_is_of_one_layer() -> None:
+    with pytest.raises(padviz.PadvizError, match=r"several target layers: backbone.features.21, .* name one layer"):
+        padviz.coverage("ssd300_vgg16", 300)
+
+
+def test_coverage_of_a_deep_network_is_exact() -> None:
+    found = padviz.coverage("resnet152", (96, 64))
+    net = found.network
+    assert found.counts.tolist() == naive.coverage(flat_steps(net), (96, 64), net.targets[0])
+    assert isinstance(found.full, int)
+    assert found.full.bit_length() > 64
+    assert found.share.max() <= 1
+    assert found.share[0, 0] == pytest.approx(found.counts[0, 0] / found.full)
+
+
+def test_no_share_is_lost_where_padding_copies() -> None:
+    for padding in ("symmetric", "circular", "reflect", "valid"):
+        found = padviz.coverage("vgg11", 224, padding=padding)
+        assert found.min == found.max == found.full
+    assert padviz.coverage("vgg11", 96, padding="partial").share.min() == pytest.approx(1)
+    assert padviz.coverage("vgg11", 96, pooling="mean").share.min() < 0.8
+    with pytest.raises(padviz.PadvizError, match="share"):
+        _ = padviz.usage("vgg11", 96).share
+
+
+@pytest.mark.parametrize(
+    "name", ["vgg16", "resnet50", "mobilenet_v2", "googlenet", "inception_v3", "densenet121", "alexnet"]
+)
+def test_margins_are_the_units_that_miss_paths(name: str) -> None:
+    net = padviz.load(name)
+    size = (2400, 320) if name == "densenet121" else (1600, 320)
+    names = [layer.name for layer in net.layers[1:] if layer.kind in ("conv", "maxpool", "add", "concat")][::5]
+    rows = {row.layer: row for row in margins(net, size)}
+    for found in coverages(net, size, layers=names):
+        best = found.counts.max(axis=1)
+        whole = np.flatnonzero(best == best.max())
+        height = found.shape[0]
+        expected = (int(whole[0]), height - 1 - int(whole[-1]))
+        row = rows[found.target.layer]  # type: ignore[index]
+        assert row.height == expected, row.layer
+        stride = next(field for field in padviz.receptive_fields(net, size) if field.layer == row.layer).height.stride
+        assert row.halo_height == tuple(units * stride for units in expected)
+
+
+# conventions
+
+
+def test_a_pad_of_its_own_counts_as_the_padding_of_the_window_after_it() -> None:
+    """Keras writes a strided SAME convolution as a pad on the far side and a valid convolution."""
+    keras = [
+        {"op": "pad", "name": "pad", "padding": [[0, 1], [0, 1]]},
+        {"op": "conv", "name": "c", "kernel": 3, "stride": 2},
+        {"op": "conv", "name": "d", "kernel": 3, "padding": 1},
+    ]
+    joined = [{"op": "conv", "name": "c", "kernel": 3, "stride": 2, "padding": [[0, 1], [0, 1]]}, keras[2]]
+    apart, whole = parse({"layers": keras}, "keras"), parse({"layers": joined}, "keras")
+    assert padviz.ledger(apart, 8) == padviz.ledger(whole, 8)
+    assert [row.layer for row in padviz.ledger(apart, 8).uneven] == ["c"]
+    assert padviz.even_sizes(apart, 8, 40).even == padviz.even_sizes(whole, 8, 40).even
+    assert [row.grid.tolist() for row in padviz.tap_exposure(apart, 8)] == [
+        row.grid.tolist() for row in padviz.tap_exposure(whole, 8)
+    ]
+    for scheme in (None, "reflect", "partial", "valid", "full"):
+        assert (padviz.usage(apart, 8, scheme).counts == padviz.usage(whole, 8, scheme).counts).all()
+    shared = [
+        *keras,
+        {"op": "crop", "name": "e", "from": "pad", "like": "d"},
+        {"op": "add", "name": "s", "from": ["d", "e"]},
+    ]
+    both = parse({"layers": shared}, "shared")
+    assert [row.layer for row in padviz.ledger(both, 8).uneven] == ["c"]  # though the pad is not the window's alone
+    assert padviz.usage(both, 8).target.shape == [4, 4]
+
+
+def test_same_puts_the_odd_row_on_the_far_side() -> None:
+    net = padviz.load("mobilenet_v1")
+    near, far = padviz.ledger(net, 224).uneven, padviz.ledger(with_same(net), 224).uneven
+    assert [row.layer for row in near] == [row.layer for row in far]
+    assert {row.height.consumed for row in near} == {(1, 0)}
+    assert {row.height.consumed for row in far} == {(0, 1)}
+    assert padviz.ledger(with_same(net), 225).even
+    valid = with_same(padviz.load("inception_v3")).find("Conv2d_1a_3x3.conv").height
+    assert valid == padviz.load("inception_v3").find("Conv2d_1a_3x3.conv").height
+
+
+def test_differences_between_descriptions() -> None:
+    net = padviz.load("mobilenet_v1")
+    assert differences(net, net, (224, 224)) == ()
+    rows = differences(net, with_same(net), (224, 224))
+    assert {row.what for row in rows} == {"padding", "padding read"}
+    assert {row.a for row in rows} == {row.layer for row in padviz.ledger(net, 224).uneven}
+    assert differences(net, with_same(net), (225, 225)) == ()
+    one = parse({"layers": [{"op": "conv", "name": "x", "kernel": [3, 5], "padding": 1}]}, "one")
+    two = parse({"layers": [{"op": "conv", "name": "y", "kernel": [3, 3], "padding": 1}]}, "two")
+    found = differences(one, two, (9, 9))
+    assert [(row.a, row.b, row.axis, row.what, row.in_a, row.in_b) for row in found] == [
+        ("x", "y", "width", "kernel", "5", "3"),
+        ("x", "y", "width", "output", "7", "9"),
+    ]
+    missing = differences(padviz.load("vgg16"), padviz.load("vgg13"), (224, 224))
+    assert any(row.what == "layer" and row.in_b == "missing" for row in missing)

@@ -1,0 +1,514 @@
+"""The commands as a person uses them: what they print, write and refuse."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+import padviz
+from padviz.cli.group import COMMANDS, cli
+from padviz.network.rewrites import SCHEMES
+from padviz.sources.toml.load import zoo
+
+ONE = '[[layers]]\nop = "conv"\nname = "c"\nkernel = 3\npadding = 1\n'
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+# Before 8.2, Click's runner told stderr from stdout only where it was asked to.
+APART = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters else {}
+
+
+def run(*args: str) -> Result:
+    return CliRunner(**APART, env={"COLUMNS": None}).invoke(cli, list(args), prog_name="padviz")
+
+
+def told(result: Result) -> str:
+    """The one line of an error, and nothing else anywhere."""
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert result.stderr.startswith("padviz: ")
+    assert result.stderr.count("\n") == 1
+    assert "Traceback" not in result.stderr
+    assert os.listdir() == [] or all(name.endswith((".toml", ".keep", ".npz", ".png")) for name in os.listdir())
+    return result.stderr
+
+
+# usage: success
+
+
+def test_usage_writes_a_picture_and_prints_its_figures() -> None:
+    result = run("usage", "vgg19", "--size", "512")
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    for text in ("vgg19, 512 x 512", "features.36, 16 x 16", "1,853,020,188,851,841", "vgg19-512-usage.png"):
+        assert text in result.stdout
+    with Image.open("vgg19-512-usage.png") as picture:
+        picture.verify()
+    assert run("usage", "vgg19", "--size", "512").exit_code == 0  # a default-named picture is redrawn
+
+
+@pytest.mark.parametrize(
+    ("size", "says"),
+    [
+        ("65536", "from a core of 448 x 448, whose middle repeats every 32 x 32 (tiled)"),
+        ("300x65536", "from a core of 300 x 448, whose middle repeats every 32 columns (tiled)"),
+        ("65536x300", "from a core of 448 x 300, whose middle repeats every 32 rows (tiled)"),
+        ("224", "at every position (dense)"),
+    ],
+)
+def test_usage_says_how_it_counted(size: str, says: str) -> None:
+    result = run("usage", "resnet50", "--size", size)
+    assert says in result.stdout
+    found = json.loads(run("usage", "resnet50", "--size", size, "--format", "json").stdout)
+    assert found["method"] == says.split("(")[1][:-1]
+
+
+def test_default_names_say_size_and_mode() -> None:
+    assert run("usage", "resnet18", "--size", "64x96", "--padding", "reflect").exit_code == 0
+    Path("net.toml").write_text(ONE)
+    assert run("usage", "net.toml", "--size", "9").exit_code == 0
+    assert sorted(os.listdir()) == ["net-9-usage.png", "net.toml", "resnet18-64x96-reflect-usage.png"]
+
+
+def test_usage_json_has_exact_integers() -> None:
+    result = run("usage", "resnet152", "--size", "96x64", "--format", "json", "-o", "counts.npz")
+    found = json.loads(result.stdout)
+    counts = padviz.usage("resnet152", (96, 64)).counts
+    assert list(found) == [
+        "schema_version", "network", "size", "padding", "pooling", "target", "unit", "min", "max", "mean", "centre",
+        "corners", "marginalised", "asymmetry", "skew", "gates_left_out", "method", "notes", "files",
+    ]  # fmt: skip
+    assert found["schema_version"] == 1
+    assert (found["network"], found["size"], found["padding"]) == ("resnet152", [96, 64], None)
+    assert found["target"] == {"layer": "layer4.2", "shape": [3, 2]}
+    assert (found["max"], found["min"]) == (counts.max(), counts.min())
+    assert found["max"].bit_length() > 64
+    assert found["centre"] == counts[48, 32]
+    assert found["corners"] == {
+        "top_left": counts[0, 0],
+        "top_right": counts[0, -1],
+        "bottom_left": counts[-1, 0],
+        "bottom_right": counts[-1, -1],
+    }
+    assert found["mean"] == sum(counts.flat) / counts.size
+    assert found["marginalised"] == sum(2 * count < counts.max() for count in counts.flat) / counts.size
+    assert found["skew"]["height"] == (counts[48:].sum() - counts[:48].sum()) / counts.sum()
+    assert found["asymmetry"]["width"] == abs(counts - counts[:, ::-1]).max() / counts.max()
+    assert found["files"] == ["counts.npz"]
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+@pytest.mark.parametrize(("model", "padding"), [("vgg19", None), ("resnet152", None), ("resnet18", "partial")])
+def test_counts_are_read_back_exactly(suffix: str, model: str, padding: str | None) -> None:
+    options = ["--padding", padding] if padding else []
+    assert run("usage", model, "--size", "64x48", "-o", f"counts{suffix}", *options).exit_code == 0
+    back = padviz.read_counts(f"counts{suffix}")
+    counts = padviz.usage(model, (64, 48), padding=padding).counts
+    assert back.dtype == counts.dtype
+    assert (back == counts).all()
+    if suffix == ".npy":
+        assert np.load("counts.npy", allow_pickle=False).dtype != object
+
+
+@pytest.mark.parametrize("model", ["vgg19", "resnet152"])
+def test_csv_has_every_digit(model: str) -> None:
+    assert run("usage", model, "--size", "64", "-o", "counts.csv").exit_code == 0
+    rows = [[int(cell) for cell in row] for row in csv.reader(io.StringIO(Path("counts.csv").read_text()))]
+    assert rows == padviz.usage(model, 64).counts.tolist()
+
+
+@pytest.mark.parametrize(("suffix", "start"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")])
+def test_pictures_by_suffix(suffix: str, start: bytes) -> None:
+    assert run("usage", "alexnet", "--size", "100", "-o", f"map{suffix}").exit_code == 0
+    assert Path(f"map{suffix}").read_bytes().startswith(start)
+
+
+def test_several_layers_add_up_and_units_are_single() -> None:
+    heads = ("backbone.features.21", "backbone.extra.0.7.3")
+    both = run("usage", "ssd300_vgg16", "--layer", heads[0], "--layer", heads[1], "--format", "json", "-o", "a.npy")
+    assert json.loads(both.stdout)["target"] == {"layer": list(heads), "shape": [[38, 38], [19, 19]]}
+    alone = [padviz.usage("ssd300_vgg16", 300, layer=head).counts for head in heads]
+    assert (padviz.read_counts("a.npy") == sum(alone)).all()
+    unit = run("usage", "resnet18", "--unit", "3,-1", "--format", "json", "-o", "b.npy")
+    assert json.loads(unit.stdout)["unit"] == [3, 6]
+    assert (padviz.read_counts("b.npy") == padviz.usage("resnet18", 224, unit=(3, 6)).counts).all()
+    box = run("usage", "resnet18", "--unit", "0:2,5:", "--format", "json", "-o", "c.npy")
+    assert json.loads(box.stdout)["unit"] == [[0, 2], [5, 7]]
+
+
+def test_gates_left_out_are_said() -> None:
+    assert "global vectors of 16 gates" in run("usage", "efficientnet_b0", "-o", "a.npy").stdout
+
+
+def test_overwrite() -> None:
+    Path("map.npz").write_text("keep me")
+    assert "exists" in told(run("usage", "vgg11", "-o", "map.npz"))
+    assert Path("map.npz").read_text() == "keep me"
+    assert run("usage", "vgg11", "-o", "map.npz", "--overwrite").exit_code == 0
+    assert padviz.read_counts("map.npz").shape == (224, 224)
+
+
+# usage: refusals
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["resnt50"], ["'resnt50'", "did you mean resnet50"]),
+        (["zzzz"], ["'zzzz'", "padviz networks"]),
+        ([], ["missing argument 'MODEL'", "padviz usage --help"]),
+        (["vgg19", "--sise", "3"], ["--sise", "--size"]),
+        (["no.toml"], ["no.toml", "no such file"]),
+        (["vgg19", "--size", "0"], ["--size", "'0'"]),
+        (["vgg19", "--size", "-4"], ["--size", "'-4'"]),
+        (["vgg19", "--size", "12x"], ["--size", "'12x'"]),
+        (["vgg19", "--size", "2000000"], ["size: 2000000 is not", "1000000"]),
+        (["vgg19", "--size", "300x2000000"], ["300 x 2000000 is not"]),
+        (["vgg19", "--size", "100000", "--unit", "0,0"], ["vgg19", "100000 x 100000", "--size"]),
+        (["vgg19", "--size", "1000000", "-o", "map.npy"], ["map.npy", "1000000 x 1000000", ".npz"]),
+        (["vgg19", "--size", "8"], ["features.27", "1 row", "height is 8"]),
+        (["vgg19", "--size", "64x8"], ["features.27", "width is 8"]),
+        (["resnet50", "--padding", "valid"], ["layer1.0", "layer1.0.conv3 has", "layer1.0.downsample.0 has"]),
+        (
+            ["vgg19", "--size", "20", "--padding", "reflect", "--layer", "features.34"],
+            ["features.28", "1 row", "reflect padding of 1"],
+        ),
+        (["vgg19", "--padding", "mirror"], ["--padding", "'mirror'", "reflect", "symmetric"]),
+        (["vgg19", "--layer", "feature.36"], ["'feature.36'", "features.36"]),
+        (["vgg19", "--unit", "1"], ["--unit", "'1'"]),
+        (["vgg19", "--unit", "7,0"], ["unit", "7,0", "7 x 7"]),
+        (["ssd300_vgg16", "--unit", "0,0"], ["unit", "--layer"]),
+        (["vgg19", "--pooling", "max"], ["--pooling", "count", "mean"]),
+        (["vgg19", "--cmap", "plasmo"], ["--cmap", "plasma"]),
+        (["vgg19", "-o", "no/such/map.png"], ["no/such", "does not exist"]),
+        (["vgg19", "-o", "map"], ["-o", ".png", ".csv"]),
+        (["vgg19", "-o", "map.jpeg"], ["-o", "'map.jpeg'", ".png"]),
+        (["vgg19", "--format", "xml"], ["--format", "json"]),
+    ],
+)
+def test_bad_input_is_one_line(args: list[str], says: list[str]) -> None:
+    line = told(run("usage", *args))
+    for text in says:
+        assert text in line
+    assert os.listdir() == []
+
+
+USE = '{op = "block", use = "b", name = "x"}'
+DISAGREE = '{op = "add", branches = [[{op = "conv", name = "a", kernel = 3}], [{op = "conv", name = "b"}]]}'
+
+
+def toml(step: str, rest: str = "") -> str:
+    return f"layers = [{step}]\n{rest}"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("layers = [", ["not valid TOML"]),
+        ("\udcff", ["not valid TOML"]),
+        ("title = 'x'", ["layers"]),
+        ("layers = []", ["layers"]),
+        (toml('{op = "conv", kernl = 3}'), ["layers[0]", "kernl"]),
+        (toml('{op = "conw"}'), ["layers[0].op", "conw"]),
+        (toml('{kernel = 3}'), ["layers[0]", "op"]),
+        (toml('{op = "conv", kernel = 0}'), ["layers[0].kernel", ">= 1"]),
+        (toml('{op = "conv", kernel = -3}'), ["layers[0].kernel", ">= 1"]),
+        (toml('{op = "conv", kernel = 3, stride = 0}'), ["layers[0].stride", ">= 1"]),
+        (toml('{op = "conv", kernel = 3, padding = -1}'), ["layers[0].padding", ">= 0"]),
+        (toml('{op = "conv", kernel = 3, padding = "some"}'), ["layers[0].padding", "some"]),
+        (toml('{op = "conv", kernel = [3, 3, 3]}'), ["layers[0].kernel"]),
+        (toml('{op = "conv", kernel = "3"}'), ["layers[0].kernel", "str"]),
+        (toml('{op = "conv", kernel = 3, mode = "mirror"}'), ["layers[0].mode", "mirror"]),
+        (toml('{op = "conv"}', "size = 0"), ["size", ">= 1"]),
+        (toml('{op = "conv"}', "colour = 1"), ["colour"]),
+        (toml('{op = "conv", name = "a"}', 'target = "b"'), ["target", "'b'"]),
+        (toml('{op = "conv", name = "a"}, {op = "conv", name = "a"}'), ["'a'", "twice"]),
+        (toml('{op = "conv", name = "a", from = "b"}'), ["from", "'b'"]),
+        (toml('{op = "conv", name = "a", from = ["input"]}'), ["from", "merge"]),
+        (toml('{op = "add", name = "a"}'), ["'a'", "branches", "from"]),
+        (toml('{op = "crop", name = "a"}'), ["'a'", "padding", "like"]),
+        (toml('{op = "resize", name = "a"}'), ["'a'", "scale", "size", "like"]),
+        (toml(USE), ["'x'", "'b'"]),
+        (toml(USE, '[blocks]\nb = [{op = "conv", kernel = "$k"}]'), ["$k", "with"]),
+        (toml(USE, '[blocks]\nb = [{op = "conv", kernel = 0}]'), ["blocks.b[0].kernel"]),
+        (toml(USE, f"[blocks]\nb = [{USE}]"), ["uses itself"]),
+        (toml(USE.replace("}", ", repeat = 2}"), '[blocks]\nb = [{op = "conv"}]'), ["{}"]),
+        (toml(DISAGREE), ["a has 222", "b has 224"]),
+        (toml('{op = "convtranspose", name = "a", kernel = 1, padding = 200}'), ["a", "224 rows"]),
+        (toml('{op = "conv", name = "a\\u001b[31m\\n", from = "x"}'), ["\\x1b", "'x'"]),
+    ],
+)  # fmt: skip
+def test_a_bad_description_is_one_line(text: str, says: list[str]) -> None:
+    Path("bad.toml").write_bytes(text.encode(errors="surrogateescape"))
+    line = told(run("usage", "bad.toml"))
+    assert "bad" in line
+    for part in says:
+        assert part in line
+    assert os.listdir() == ["bad.toml"]
+
+
+HOSTILE = {
+    "empty nested blocks": (
+        toml('{op = "block", use = "a", name = "a{}", repeat = 100000}', "[blocks]\nb = []\n")
+        + 'a = [{op = "block", use = "b", name = "b{}", repeat = 100000}]\n',
+        "steps",
+    ),
+    "growing maps": (toml(", ".join(['{op = "resize", scale = 1000}'] * 9)), "its output would have"),
+    "huge steps": (toml(", ".join(['{op = "convtranspose", kernel = 2, stride = 100000}'] * 99)), "output would have"),
+    "wide padding": (toml(", ".join(['{op = "conv", kernel = 16, padding = 100000}'] * 60)), "output would have"),
+    "deep counts": (toml(", ".join(['{op = "conv", kernel = 3, padding = 1}'] * 5000), "size = 8"), "4000 digits"),
+    "deep blocks": (
+        toml('{op = "block", use = "b0", name = "x"}', "[blocks]\n")
+        + "".join(f'b{i} = [{{op = "block", use = "b{i + 1}", name = "y"}}]\n' for i in range(400))
+        + 'b400 = [{op = "conv"}]\n',
+        "nested",
+    ),
+    "long name": (toml('{op = "conv", name = "' + "n" * 2000 + '"}'), "layers[0].name"),
+    "long title": (toml('{op = "conv"}', 'title = "' + "t" * 10**6 + '"'), "title"),
+    "unused parameter": (
+        toml(USE.replace("}", ", with = {k = 1}}"), '[blocks]\nb = [{op = "conv"}]'),
+        "no parameter $k",
+    ),
+    "same and stride": (toml('{op = "conv", kernel = 3, stride = 2, padding = "same"}'), "stride 1"),
+    "output padding": (toml('{op = "convtranspose", kernel = 3, stride = 2, output_padding = 7}'), "output_padding"),
+    "partial pad": (toml('{op = "pad", padding = 1, mode = "partial"}'), "layers[0].mode"),
+    "crop": (toml('{op = "crop", padding = 200}'), "would remove 400"),
+    "big file": ("#" * (5 << 20), "bytes"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("command", ["usage", "layers"])
+def test_hostile_descriptions_are_refused(command: str, name: str) -> None:
+    if command == "layers" and name in ("deep counts", "no target"):
+        return  # fine where nothing is counted
+    text, says = HOSTILE[name]
+    Path("bad.toml").write_text(text)
+    assert says in told(run(command, "bad.toml"))
+
+
+def test_hostile_paths_are_refused() -> None:
+    os.mkfifo("pipe.toml")
+    Path("folder.toml").mkdir()
+    for model in (
+        "pipe.toml",
+        "folder.toml",
+        "/dev/zero",
+        "a" * 300,
+        "b" * 300 + ".toml",
+        "a\0.toml",
+        "",
+        ".",
+        "\udcff.toml",
+    ):
+        result = run("usage", model)
+        assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1), model
+    for path in ("c" * 300 + ".png", "/dev/full.png/x.png", "folder.toml/x.jpg", "-", "x.png/y.npz"):
+        result = run("usage", "vgg11", "-o", path)
+        assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1), path
+    os.symlink("nowhere", "link.png")
+    assert "exists" in run("usage", "vgg11", "-o", "link.png").stderr
+    assert sorted(os.listdir()) == ["folder.toml", "link.png", "pipe.toml"]
+
+
+def test_names_as_long_as_the_file_system_takes() -> None:
+    name = "n" * 251 + ".npy"
+    assert run("usage", "vgg11", "-o", name).exit_code == 0
+    assert os.listdir() == [name]
+
+
+@pytest.mark.parametrize("suffix", [".NPY", ".Npz", ".CSV", ".PNG", ".Svg"])
+def test_suffixes_in_capitals(suffix: str) -> None:
+    assert run("usage", "vgg11", "-o", f"map{suffix}").exit_code == 0
+    assert os.listdir() == [f"map{suffix}"]
+
+
+def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = line.replace("padviz", f"{sys.executable} -m padviz", 1)
+    return subprocess.run(
+        command, shell=True, capture_output=True, text=True, env={**os.environ, **environment}, check=False
+    )
+
+
+def test_output_that_cannot_be_written_is_one_line() -> None:
+    full = shell("padviz layers vgg16 >/dev/full")
+    assert (full.returncode, full.stderr) == (2, "padviz: stdout: cannot be written (No space left on device)\n")
+    assert shell("padviz layers vgg16 >&-").stderr.count("\n") <= 1
+    Path("titled.toml").write_text('title = "図"\n' + ONE, encoding="utf-8")
+    ascii_only = shell("padviz layers titled.toml", PYTHONIOENCODING="ascii")
+    assert (ascii_only.returncode, ascii_only.stderr) == (0, "")
+
+
+def test_markup_in_titles_is_text() -> None:
+    Path("net.toml").write_text('title = "[/x] [red]A[/red]"\n' + ONE)
+    assert "[/x] [red]A[/red], 224 x 224" in run("layers", "net.toml").stdout
+
+
+def test_python_arguments_are_checked() -> None:
+    counts = padviz.usage("vgg11", np.int64(64))
+    assert counts.shape == padviz.usage("vgg11", (np.int32(64), np.uint8(64))).shape == (64, 64)
+    for size in (2.5, True, b"ab", {64}, "64", (64, 64.0), [64, True]):
+        with pytest.raises(padviz.PadvizError, match="size"):
+            padviz.usage("vgg11", size)  # type: ignore[arg-type]
+    for unit in (5, (1,), (1, 2, 3), "1,1", (1.0, 1), (slice(0, 2, 2), 0), (slice(0, 99), 0), (2, 0)):
+        with pytest.raises(padviz.PadvizError, match="unit"):
+            padviz.usage("vgg11", 64, unit=unit)  # type: ignore[arg-type]
+    for layer in (5, [None], b"x", [["a"]], []):
+        with pytest.raises(padviz.PadvizError, match="layer"):
+            padviz.usage("vgg11", 64, layer=layer)  # type: ignore[arg-type]
+    for network in (None, 5, b"vgg11"):
+        with pytest.raises(padviz.PadvizError, match="is no network"):
+            padviz.load(network)  # type: ignore[arg-type]
+    with pytest.raises(padviz.PadvizError, match="padding"):
+        padviz.usage("vgg11", 64, padding=[])  # type: ignore[arg-type]
+    assert padviz.usage("vgg11", 64, unit=(-1, slice(None))).unit == [[1, 2], [0, 2]]
+
+
+def test_a_polite_kill_leaves_nothing() -> None:
+    with subprocess.Popen([sys.executable, "-c", SLOW_WRITE], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "writing\n"
+        process.terminate()
+        assert process.wait(30) == 143
+    assert os.listdir() == []
+
+
+SLOW_WRITE = """
+import time, numpy
+def slow(to, **arrays):
+    to.write(b"half")
+    to.flush()
+    print("writing", flush=True)
+    time.sleep(60)
+numpy.savez_compressed = slow
+import sys
+from padviz.__main__ import main
+sys.argv[1:] = ["usage", "vgg11", "-o", "map.npz"]
+main()
+"""
+
+
+def test_a_failed_write_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*args: Any, **options: Any) -> None:
+        args[0].write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", fails)
+    Path("map.npz").write_text("keep me")
+    result = run("usage", "vgg11", "-o", "map.npz", "--overwrite")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "No space left" in result.stderr
+    assert os.listdir() == ["map.npz"]
+    assert Path("map.npz").read_text() == "keep me"
+
+
+def test_an_interrupt_that_python_would_only_print_is_one() -> None:
+    code = """
+import os, signal, sys, weakref, padviz.counting.usage
+class Anything:
+    pass
+def interrupted(reference):
+    os.kill(os.getpid(), signal.SIGINT)
+def usage(*args):
+    anything = Anything()
+    reference = weakref.ref(anything, interrupted)
+    del anything
+    for _ in range(10**9):
+        pass
+    print("went on")
+padviz.counting.usage.usage = usage
+from padviz.__main__ import main
+sys.argv[1:] = ["usage", "vgg11"]
+main()
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr.strip()) == (130, "", "padviz: interrupted")
+
+
+def test_an_interrupted_write_leaves_nothing() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW_WRITE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "writing\n"
+    process.send_signal(signal.SIGINT)
+    _, words = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert words.strip() == "padviz: interrupted"
+    assert os.listdir() == []
+
+
+# networks, layers, help
+
+
+def test_networks_lists_the_zoo() -> None:
+    table = run("networks").stdout
+    assert all(name in table for name in zoo())
+    rows = list(csv.DictReader(io.StringIO(run("networks", "--format", "csv").stdout)))
+    assert [row["name"] for row in rows] == zoo()
+    assert len(rows) >= 27
+    listed = json.loads(run("networks", "--format", "json").stdout)
+    assert listed["schema_version"] == 1
+    assert listed["networks"][0] == {
+        "name": "alexnet", "title": "AlexNet", "size": "224x224", "layers": 8, "source": "torchvision.models.alexnet"
+    }  # fmt: skip
+
+
+def test_layers_lists_geometry() -> None:
+    rows = list(csv.DictReader(io.StringIO(run("layers", "resnet50", "--size", "240x320", "--format", "csv").stdout)))
+    assert rows[0] == {
+        "layer": "conv1", "kind": "conv", "kernel": "7", "stride": "2", "dilation": "1", "padding": "3+3",
+        "input": "240 x 320", "output": "120 x 160",
+    }  # fmt: skip
+    assert rows[-1]["layer"] == "layer4.2"
+    assert rows[-1]["kernel"] == ""
+    table = run("layers", "mobilenet_v1").stdout
+    assert "conv_dw_13" in table
+    listed = json.loads(run("layers", "inception_v3", "--format", "json").stdout)["layers"]
+    seven = next(layer for layer in listed if layer["layer"] == "Mixed_6b.branch7x7_2.conv")
+    assert (seven["kernel"], seven["padding"]) == ([1, 7], [[0, 0], [3, 3]])
+    assert "did you mean" in told(run("layers", "vgg20"))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_ends_with_an_example_that_runs(command: str) -> None:
+    text = run(command, "--help").stdout
+    examples = [line.strip() for line in text.splitlines() if line.strip().startswith("padviz ")]
+    assert examples
+    for example in examples:
+        result = run(*example.split()[1:])
+        assert result.exit_code == 0, result.output
+
+
+def test_help_names_every_padding_scheme() -> None:
+    text = run("usage", "--help").stdout
+    assert all(scheme in text for scheme in SCHEMES)
+    assert "usage" in run().stdout
+
+
+def test_module_runs() -> None:
+    done = subprocess.run([sys.executable, "-m", "padviz", "--version"], capture_output=True, text=True, check=True)
+    assert padviz.__version__ in done.stdout
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    command = f"{sys.executable} -m padviz layers densenet201 | head -n 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr

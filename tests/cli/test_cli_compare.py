@@ -1,0 +1,124 @@
+"""`padviz compare`: what the panels hold, what cannot run, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+import padviz
+from padviz.errors import PadvizError
+from padviz.figures import panels
+from tests.cli.test_cli import run, told
+from tests.figures.test_draw import clipped
+
+SCHEMES = ("zero", "valid", "full", "reflect", "symmetric", "replicate", "circular", "partial")
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def compared(*args: str) -> dict[str, Any]:
+    result = run("compare", *args, "--format", "json")
+    assert result.exit_code == 0, result.stderr
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def test_the_schemes_look_as_the_deck_describes() -> None:
+    found = compared("vgg19", "--size", "512", "--padding", ",".join(SCHEMES))
+    maps = dict(zip(SCHEMES, found["results"], strict=True))
+    inside = 9**16
+    assert maps["zero"]["max"] == maps["valid"]["max"] == maps["full"]["max"] == inside
+    assert 0.1 < maps["zero"]["marginalised"] < 0.15
+    assert maps["valid"]["marginalised"] > 0.7
+    assert maps["valid"]["corners"]["top_left"] == 1
+    for flat in ("symmetric", "circular", "replicate"):
+        assert maps[flat]["min"] == maps[flat]["max"] == inside
+    full = padviz.usage("vgg19", 512, padding="full").counts
+    assert (full[:480, :480] == inside).all()
+    assert 0 < full.min() < inside
+    for banded in ("reflect", "partial"):
+        assert maps[banded]["corners"]["top_left"] < maps[banded]["centre"] < maps[banded]["max"]
+        assert float(maps[banded]["centre"]) == pytest.approx(inside)
+    assert found["varies"] == "padding"
+    assert found["files"] == ["vgg19-compare.png"]
+    with Image.open("vgg19-compare.png") as picture:
+        picture.verify()
+
+
+def test_a_scheme_that_cannot_run_says_why_and_the_rest_goes_on() -> None:
+    found = compared("resnet18", "--padding", "zero,valid,reflect", "-o", "map.svg")
+    zero, valid, reflect = found["results"]
+    assert valid["padding"] == "valid"
+    assert "branches disagree" in valid["error"]
+    assert (zero["max"], reflect["padding"]) == (padviz.usage("resnet18", 224).max, "reflect")
+    assert "cannot run" in run("compare", "resnet18", "--padding", "zero,valid").stdout
+
+
+def test_sizes_depths_and_networks() -> None:
+    sizes = compared("resnet50", "--size", "64,128x96,224")["results"]
+    assert [each["size"] for each in sizes] == [[64, 64], [128, 96], [224, 224]]
+    assert sizes[0]["marginalised"] > sizes[2]["marginalised"]
+    depths = compared("vgg19", "--size", "224", "--layer", "features.9,features.18,features.36")["results"]
+    assert [each["target"]["layer"] for each in depths] == ["features.9", "features.18", "features.36"]
+    assert depths[0]["marginalised"] < depths[1]["marginalised"] < depths[2]["marginalised"]
+    result = run("compare", "--model", "vgg11,vgg19,alexnet", "--size", "32", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert [row["model"] for row in rows] == ["vgg11", "vgg19", "alexnet"]
+    assert "cannot run: alexnet" in rows[2]["note"]
+    assert os.path.exists("networks-compare.png")
+
+
+def test_a_caption_names_the_target_only_where_all_maps_share_it() -> None:
+    def caption(models: list[str], varies: str) -> str:
+        figure = panels.compared([(model, padviz.usage(model, 64)) for model in models], varies)
+        return " ".join(text.get_text() for text in figure.texts)
+
+    assert "to each last feature map" in caption(["vgg11", "vgg19"], "model")
+    assert "to features.36" in caption(["vgg19", "vgg19"], "size")
+
+
+@pytest.mark.parametrize(("scale", "shared"), [("shared", True), ("each", False), (None, True)])
+def test_one_scale_or_one_for_each_panel(scale: str | None, shared: bool) -> None:
+    maps = [padviz.usage("vgg11", 96, padding=padding) for padding in ("zero", "reflect")]
+    items = [("zero", maps[0]), ("reflect", maps[1]), ("valid", PadvizError("is too small", where="vgg11, x"))]
+    figure = panels.compared(items, "padding", scale)
+    zero, reflect = (ax.images[0].get_array() for ax in figure.axes[:2])
+    assert reflect.max() == pytest.approx(1)
+    assert zero.max() == pytest.approx(maps[0].max / maps[1].max if shared else 1)
+    assert "cannot run: vgg11, x: is" in figure.axes[2].texts[0].get_text()
+    assert not clipped(figure)
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["vgg11", "--padding", "zero,bogus"], ["--padding", "'bogus' is not a padding scheme"]),
+        (["vgg11", "--layer", "features.0,nope"], ["vgg11", "'nope'"]),
+        (["--model", "vgg11,nosuch"], ["no network is called 'nosuch'"]),
+        ([], ["MODEL", "--model"]),
+        (["vgg11", "--model", "vgg11,vgg13"], ["MODEL"]),
+        (["vgg11"], ["nothing is a list", "--padding"]),
+        (["vgg11", "--size", "64,96", "--padding", "zero,full"], ["2 lists", "size, padding"]),
+        (["vgg11", "--size", "64,x"], ["--size", "'x'"]),
+        (["vgg20", "--size", "64,96"], ["'vgg20'", "vgg"]),
+        (["vgg11", "--size", "1,2"], ["vgg11, features"]),
+        (["vgg11", "--size", "64,96", "-o", "map.npz"], ["-o", ".png"]),
+        (["vgg11", "--size", "64,96", "--scale", "none"], ["--scale"]),
+        (["vgg11", "--size", "64,96", "--cmap", "plasmo"], ["--cmap", "plasma"]),
+    ],
+)
+def test_bad_input_is_one_line(args: list[str], says: list[str]) -> None:
+    line = told(run("compare", *args))
+    for text in says:
+        assert text in line
+    assert os.listdir() == []

@@ -1,0 +1,226 @@
+"""The commands on ONNX files and PyTorch modules: all of them run, ask for what they need, and warn."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper
+from torch import nn
+
+import padviz
+from tests.cli.test_cli import run, told
+
+NET = """
+from torch import nn
+from torch.nn import functional as F
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.body = nn.Conv2d(8, 8, 5, padding="same")
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.stem(x)), 2)
+        return F.relu(x + self.body(x)).mean((2, 3))
+
+ready = Net()
+number = 3
+"""
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("foreign_net.py").write_text(NET)
+
+
+def conv(name: str, reads: str, kernel: int = 3, **attrs: Any) -> Any:
+    return helper.make_node("Conv", [reads, f"w{kernel}"], [name], name=name, kernel_shape=[kernel] * 2, **attrs)
+
+
+def saved(nodes: list[Any], outputs: list[str], path: str = "net.onnx", size: tuple[Any, Any] = ("h", "w")) -> str:
+    """A file of one image input, with open sizes, and weights of three channels."""
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, *size])
+    made = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
+    weights = [helper.make_tensor(f"w{k}", TensorProto.FLOAT, [3, 3, k, k], [1.0] * 9 * k * k) for k in (1, 3)]
+    graph = helper.make_graph(nodes, "net", [image], made, weights)
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets), path)
+    return path
+
+
+def plain(path: str = "net.onnx") -> str:
+    pads = [1, 1, 1, 1]
+    nodes = [conv("a", "image", pads=pads, strides=[2, 2]), helper.make_node("Relu", ["a"], ["r"], name="r")]
+    return saved(
+        [*nodes, conv("b", "r", pads=pads), helper.make_node("GlobalAveragePool", ["b"], ["out"])], ["out"], path
+    )
+
+
+COMMANDS = [
+    ["usage", "--size", "40"],
+    ["uneven", "--size", "40", "--size", "41"],
+    ["sizes", "--range", "20:40"],
+    ["taps", "--size", "40"],
+    ["coverage", "--size", "40"],
+    ["fields", "--size", "40"],
+    ["layers", "--size", "40"],
+    ["diff", "--size", "40", "--same"],
+    ["convert", "--size", "40"],
+    ["compare", "--size", "40,50"],
+    ["export", "--size", "40,50", "-o", "out", "--jobs", "1"],
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+@pytest.mark.parametrize("source", ["onnx", "foreign_net:Net", "foreign_net:ready"])
+def test_every_command_takes_foreign_networks(command: list[str], source: str) -> None:
+    model = plain() if source == "onnx" else source
+    result = run(command[0], model, *command[1:])
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    assert result.stdout
+
+
+def test_counts_are_those_of_the_geometry() -> None:
+    pads = "kernel = 3, padding = 1"
+    steps = f'{{op = "conv", name = "a", stride = 2, {pads}}}, {{op = "conv", name = "b", {pads}}}'
+    Path("twin.toml").write_text(f"layers = [{steps}]")
+    for size in (40, (41, 60)):
+        assert (padviz.usage(plain(), size).counts == padviz.usage("twin.toml", size).counts).all()
+
+
+def test_a_module_from_python_counts_and_stays_as_it_is() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1)).train()
+    before = {name: (value.data_ptr(), value.clone()) for name, value in module.state_dict().items()}
+    counts = padviz.usage(module, 40)
+    assert (counts.counts == padviz.usage(plain(), 40).counts).all()
+    assert module.training
+    for name, value in module.state_dict().items():
+        pointer, copy = before[name]
+        assert value.data_ptr() == pointer
+        assert torch.equal(value, copy)
+
+
+def test_convert_writes_a_description_that_loads_back() -> None:
+    assert run("convert", plain(), "-o", "net.toml").exit_code == 0
+    assert padviz.load("net.toml").layers == padviz.load("net.onnx").layers
+    assert run("convert", "foreign_net:Net", "-o", "mod.toml").exit_code == 0
+    assert (padviz.usage("mod.toml", 50).counts == padviz.usage("foreign_net:Net", 50).counts).all()
+
+
+def two_heads() -> str:
+    pads = [1, 1, 1, 1]
+    return saved([conv("a", "image", pads=pads), conv("big", "a", pads=pads), conv("small", "a", 1)], ["big", "small"])
+
+
+def test_several_last_maps_are_listed_and_chosen() -> None:
+    line = told_beside(run("usage", two_heads()))
+    assert line == "padviz: net: has several last feature maps: big, small; name one or more with --layer\n"
+    assert run("usage", "net.onnx", "--layer", "big", "--size", "32").exit_code == 0
+    both = run("usage", "net.onnx", "--layer", "big", "--layer", "small", "--size", "32", "--format", "json")
+    alone = [padviz.usage("net.onnx", 32, layer=name).max for name in ("big", "small")]
+    assert json.loads(both.stdout)["max"] == sum(alone)
+    for command in ("uneven", "taps", "fields", "layers"):
+        assert run(command, "net.onnx", "--size", "32").exit_code == 0
+    assert run("sizes", "net.onnx", "--range", "30:40").exit_code == 0
+    assert "several last feature maps" in told_beside(run("coverage", "net.onnx", "--size", "32"))
+
+
+def told_beside(result: Any) -> str:
+    """The one line of an error, where files lie about."""
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    return str(result.stderr)
+
+
+def mystery() -> str:
+    strange = helper.make_node("Mystery", ["a"], ["m"], name="strange", domain="own")
+    return saved([conv("a", "image"), strange, conv("b", "m")], ["b"])
+
+
+@pytest.mark.parametrize("command", ["usage", "uneven", "taps", "fields", "layers", "coverage", "convert"])
+def test_an_unknown_operation_names_its_node_and_the_ways_out(command: str) -> None:
+    line = told_beside(run(command, mystery(), "--size", "32"))
+    for text in ("strange", "own.Mystery", "opset 1", "--neutral own.Mystery", "--layer a"):
+        assert text in line
+    assert run(command, "net.onnx", "--size", "32", "--neutral", "own.Mystery").exit_code == 0
+
+
+def test_an_unknown_operation_is_passed_by_the_layer_before_it() -> None:
+    mystery()
+    assert run("usage", "net.onnx", "--size", "32", "--layer", "a").exit_code == 0
+    assert run("export", "net.onnx", "--size", "32", "-o", "out", "--jobs", "1").exit_code == 3
+    neutral = ("--neutral", "own.Mystery")
+    assert run("export", "net.onnx", "--size", "32", "-o", "out", "--jobs", "1", *neutral).exit_code == 0
+    assert run("compare", "net.onnx", "--size", "32,40", *neutral).exit_code == 0
+    assert run("diff", "net.onnx", "--size", "32", "--same", *neutral).exit_code == 0
+
+
+def baked() -> str:
+    return saved(
+        [conv("a", "image", pads=[0, 0, 1, 1], strides=[2, 2]), conv("b", "a", pads=[0, 0, 1, 1], strides=[2, 2])],
+        ["b"],
+    )
+
+
+SWEEPS = [
+    ["sizes", "--range", "20:40"],
+    ["uneven", "--size", "40", "--size", "41"],
+    ["compare", "--size", "40,50"],
+    ["export", "--size", "40:50:5", "-o", "out", "--jobs", "1"],
+]
+
+
+@pytest.mark.parametrize("command", SWEEPS, ids=lambda command: command[0])
+def test_sweeps_warn_where_padding_is_baked_in(command: list[str]) -> None:
+    result = run(command[0], baked(), *command[1:])
+    assert result.exit_code == 0, result.output
+    assert result.stderr.startswith("padviz: net: a and 1 more resize or pad by fixed numbers")
+    assert result.stderr.count("\n") == 1
+    assert run(command[0], plain(), *command[1:]).stderr == ""
+
+
+def test_one_size_does_not_warn() -> None:
+    assert run("uneven", baked(), "--size", "40").stderr == ""
+
+
+def test_a_size_that_is_fixed_is_the_default_and_one_that_is_open_may_be_asked_for() -> None:
+    saved([conv("a", "image")], ["a"], "fixed.onnx", (30, 50))
+    assert padviz.load("fixed.onnx").size == (30, 50)
+    assert json.loads(run("usage", "fixed.onnx", "--format", "json").stdout)["size"] == [30, 50]
+    assert json.loads(run("usage", "fixed.onnx", "--size", "64", "--format", "json").stdout)["size"] == [64, 64]
+    assert padviz.load(plain()).size == (224, 224)
+
+
+BAD = [
+    (["usage", "nosuch.onnx"], "nosuch.onnx: no such file"),
+    (["usage", "junk.onnx"], "junk.onnx: is not an ONNX file"),
+    (["usage", "folder.onnx"], "folder.onnx: is not a file"),
+    (["uneven", "model.pt"], "model.pt: holds weights"),
+    (["usage", "nosuch_package:net"], "no module is called 'nosuch_package'"),
+    (["usage", "foreign_net:Nett"], "did you mean Net"),
+    (["usage", "foreign_net:number"], "foreign_net:number: is of type int, and not a torch.nn.Module"),
+    (["usage", "broken_net:Net"], "broken_net:Net: cannot be imported: ZeroDivisionError"),
+    (["usage", "foreign_net:Net", "--size", "2", "--padding", "valid"], "foreign_net:Net"),
+]
+
+
+@pytest.mark.parametrize(("args", "message"), BAD)
+def test_bad_input_is_one_line(args: list[str], message: str) -> None:
+    Path("junk.onnx").write_bytes(b"\x00junk" * 50)
+    Path("folder.onnx").mkdir()
+    Path("broken_net.py").write_text("1 / 0")
+    assert message in told_beside(run(*args))
+
+
+def test_nothing_is_written_when_a_network_is_refused() -> None:
+    Path("foreign_net.py").unlink()
+    assert "no such file" in told(run("usage", "nosuch.onnx"))

@@ -1,0 +1,117 @@
+"""`padviz kernel`: whole tables under every scheme against the naive twin, exactly, and how they are shown."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from pathlib import Path
+from string import ascii_lowercase
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from padviz.audit.one_layer import illustrate
+from padviz.figures import kernel_cells
+from padviz.network.rewrites import SCHEMES
+from tests import naive
+from tests.cli.test_cli import run, told
+from tests.figures.test_draw import clipped
+
+SHAPES = [(3, 1, 1), (5, 1, 1), (3, 1, 2), (4, 2, 1)]  # kernel, stride, dilation
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def step(kernel: int, stride: int, dilation: int, scheme: str) -> dict[str, Any]:
+    extent = dilation * (kernel - 1)
+    pads = {"valid": [0, 0], "full": [extent, extent]}.get(scheme, [extent // 2, extent - extent // 2])
+    mode = "zero" if scheme in ("valid", "full") else scheme
+    shape = {"kernel": kernel, "stride": stride, "dilation": dilation}
+    return {"op": "conv", "name": "c", **shape, "padding": [pads, pads], "mode": mode}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_tables_are_the_naive_ones(shape: tuple[int, int, int], scheme: str) -> None:
+    shown = illustrate(*shape, (7, 7), scheme)
+    layer = step(*shape, scheme)
+    assert shown.uses == naive.usage([layer], (7, 7), ["c"])
+    both, _ = naive.all_reads([layer], (7, 7))
+    for row, col in ((0, 0), (0, 3), (2, 1), (6, 6)):
+        expected = [[Fraction(0)] * shape[0] for _ in range(shape[0])]
+        for rows in both["c"][0]:
+            for cols in both["c"][1]:
+                hits = [sum(at is not None for at, _ in taps) for taps in (rows, cols)]
+                weight = Fraction(shape[0] ** 2, hits[0] * hits[1]) if scheme == "partial" and all(hits) else 1
+                for i, (at_row, _) in enumerate(rows):
+                    for j, (at_col, _) in enumerate(cols):
+                        expected[i][j] += weight * ((at_row, at_col) == (row, col))
+        assert shown.taps(row, col) == expected
+        assert sum(map(sum, shown.taps(row, col))) == shown.uses[row][col]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_letters_are_what_numpy_pads(scheme: str) -> None:
+    shown = illustrate(5, 1, 1, (5, 6), scheme)
+    letters = np.array(list(ascii_lowercase + "ABCD")).reshape(5, 6)
+    named = {"replicate": "edge", "circular": "wrap", "reflect": "reflect", "symmetric": "symmetric"}
+    pads = {"valid": 0, "full": 4}.get(scheme, 2)
+    if scheme in named:
+        assert shown.padded == np.pad(letters, pads, mode=named[scheme]).tolist()  # type: ignore[call-overload]
+    else:
+        assert shown.padded == np.pad(letters, pads, constant_values="·").tolist()
+
+
+def test_the_corner_pixel() -> None:
+    assert illustrate(3, 1, 1, (5, 5), "symmetric").taps(0, 0) == [[4, 2, 0], [2, 1, 0], [0, 0, 0]]
+    assert illustrate(3, 1, 1, (5, 5), "partial").taps(0, 0)[1][1] == Fraction(9, 4)
+    assert illustrate(3, 1, 1, (9, 9), "zero").padded[1][1] == "0"  # numbers, where there are too few letters
+
+
+def test_text_is_aligned() -> None:
+    result = run("kernel", "--size", "5", "--padding", "symmetric,partial", "--pixel", "0,0")
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[0] == "symmetric: 3 x 3 kernel, stride 1, dilation 1"
+    assert lines[2] == "padded image     uses of each pixel    reads of pixel 0,0 by each tap"
+    assert lines[3] == "a a b c d e e    9 9 9 9 9             4 2 0"
+    assert "25/4 35/4 15/2 35/4 25/4" in result.stdout
+    assert "3/2 9/4   0" in result.stdout
+
+
+def test_picture() -> None:
+    result = run("kernel", "--kernel", "5", "--padding", "replicate,partial", "--pixel", "3,3", "-o", "kernel.png")
+    assert result.exit_code == 0
+    with Image.open("kernel.png") as picture:
+        picture.verify()
+    shown = [illustrate(5, 1, 1, (7, 6), scheme) for scheme in ("reflect", "partial")]
+    figure = kernel_cells.kernels(shown, (0, 0))
+    assert not clipped(figure)
+    assert len(figure.axes) == 6
+    assert [text.get_text() for text in figure.axes[1].texts] == [str(n) for row in shown[0].uses for n in row]
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["--padding", "mirror"], ["--padding", "'mirror'", "reflect"]),
+        (["--kernel", "0"], ["--kernel"]),
+        (["--stride", "x"], ["--stride"]),
+        (["--size", "17"], ["--size", "17", "16"]),
+        (["--size", "2", "--kernel", "9", "--padding", "reflect"], ["2 rows", "reflect padding of 4"]),
+        (["--size", "2", "--kernel", "9", "--padding", "valid"], ["2 rows", "spans 9"]),
+        (["--pixel", "7,0"], ["7,0", "7 x 7"]),
+        (["--pixel", "a"], ["--pixel", "'a'"]),
+        (["-o", "kernel.npz"], ["-o", ".png"]),
+    ],
+)
+def test_bad_input_is_one_line(args: list[str], says: list[str]) -> None:
+    line = told(run("kernel", *args))
+    for text in says:
+        assert text in line
+    assert os.listdir() == []

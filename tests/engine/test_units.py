@@ -1,0 +1,293 @@
+"""The small parts, where a mistake would hide behind the whole."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+import padviz
+from padviz.axis.build import axis_map
+from padviz.axis.operations import Transposed, Window, place
+from padviz.axis.padding_modes import fold
+from padviz.axis.resize import Resize
+from padviz.engine.apply import LIMB_BITS, carry
+from padviz.engine.limbs import (
+    count_below_half,
+    from_bytes,
+    largest,
+    largest_difference,
+    shares,
+    smallest,
+    to_bytes,
+    to_ints,
+    totals,
+    value_at,
+)
+from padviz.errors import PadvizError, SizeError, nearest
+from padviz.files.tables import readable
+from padviz.network.listing import layer_rows
+from padviz.network.network import as_size
+from padviz.network.rewrites import with_padding
+from padviz.network.sizes import resolve
+from padviz.network.targets import upto
+from padviz.sources.toml.build import parse
+from padviz.sources.toml.load import CONFIGS, zoo
+
+counts = st.integers(0, 2**150)
+
+
+def tally_of(values: list[int], limbs: int) -> np.ndarray:
+    parts = [[value >> (LIMB_BITS * i) & ((1 << LIMB_BITS) - 1) for value in values] for i in range(limbs)]
+    return np.array(parts, dtype=np.int64).reshape(limbs, 1, len(values))
+
+
+@given(values=st.lists(counts, min_size=1, max_size=8))
+def test_limbs_are_the_integers(values: list[int]) -> None:
+    tally = tally_of(values, 4)
+    assert to_ints(tally).tolist() == [values]
+    assert from_bytes(to_bytes(tally)).tolist() == [values]
+    assert (largest(tally), smallest(tally)) == (max(values), min(values))
+    assert value_at(tally, 0, -1) == values[-1]
+    np.testing.assert_allclose(shares(tally, max(values))[0], [v / max(values) if max(values) else 0 for v in values])
+
+
+@given(values=st.lists(counts, min_size=6, max_size=6), data=st.data())
+@example(values=[2**150] * 6, data=None)
+def test_sums_take_rows_and_columns_as_often_as_they_occur(values: list[int], data: Any) -> None:
+    often = st.integers(0, 2**22)
+    rows, cols = (
+        data.draw(st.tuples(st.tuples(often, often), st.tuples(often, often, often)))
+        if data
+        else ((2**22,) * 2, (2**22,) * 3)
+    )
+    total = sum(values[3 * i + j] * row * col for i, row in enumerate(rows) for j, col in enumerate(cols))
+    tally = tally_of(values, 4).reshape(4, 2, 3)
+    ones = np.ones((1, 2), dtype=np.int64), np.ones((1, 3), dtype=np.int64)
+    found = totals(tally, np.concatenate([ones[0], [rows]]), np.concatenate([[cols], ones[1]]))
+    assert (found[1][0], found[0][1]) == (total, sum(values))
+
+
+@given(values=st.lists(st.integers(0, 40), min_size=1, max_size=8), shift=st.sampled_from([0, 39, 60]))
+@example(values=[2, 5], shift=0)
+@example(values=[2, 4, 3], shift=0)
+def test_half_is_compared_exactly(values: list[int], shift: int) -> None:
+    whole = [value << shift | (value & 1) for value in values]
+    for limbs in (1, 3) if shift < 50 else (3,):
+        tally = tally_of(whole, limbs) if limbs > 1 else np.array([[whole]], dtype=np.int64)
+        expected = sum(2 * value < max(whole) for value in whole)
+        times = np.ones(1, dtype=np.int64), np.full(len(values), 3)
+        assert count_below_half(tally, max(whole), *times) == 3 * expected
+
+
+@given(a=st.lists(counts, min_size=4, max_size=4), b=st.lists(counts, min_size=4, max_size=4))
+def test_differences_are_taken_either_way(a: list[int], b: list[int]) -> None:
+    expected = max(abs(x - y) for x, y in zip(a, b, strict=True))
+    assert largest_difference(tally_of(a, 4), tally_of(b, 4)) == expected
+
+
+@given(st.lists(st.integers(-(2**62), 2**62), min_size=3, max_size=3))
+def test_carry_keeps_the_value(digits: list[int]) -> None:
+    limbs = np.array(digits, dtype=np.int64).reshape(3, 1, 1)
+    before = sum(digit << (LIMB_BITS * i) for i, digit in enumerate(digits))
+    carry(limbs)
+    assert value_at(limbs, 0, 0) == before
+    assert 0 <= limbs[0, 0, 0] < 1 << LIMB_BITS
+    assert 0 <= limbs[1, 0, 0] < 1 << LIMB_BITS
+
+
+def test_total_of_large_counts_does_not_wrap() -> None:
+    ones = np.ones((1, 4), dtype=np.int64)
+    assert totals(np.full((1, 4, 4), 2**62), ones, ones) == [[16 * 2**62]]
+
+
+@pytest.mark.parametrize(("depth", "limbs"), [(19, 1), (20, 2), (35, 2), (36, 3)])
+def test_limbs_hold_what_int64_cannot(depth: int, limbs: int) -> None:
+    """A 3x3 layer grows counts by 9, and 9**20 passes 2**63."""
+    net = parse({"layers": [{"op": "conv", "kernel": 3, "padding": 1, "mode": "circular"}] * depth}, "deep")
+    found = padviz.usage(net, (3, 4))
+    assert len(found.tally) == limbs
+    assert found.counts.dtype == (np.int64 if limbs == 1 else object)
+    assert set(found.counts.flat) == {9**depth}
+    assert from_bytes(to_bytes(found.tally)).tolist() == found.counts.tolist()
+
+
+def test_a_sum_of_more_rows_than_limbs_hold_is_taken_in_parts() -> None:
+    layers = [*[{"op": "conv", "kernel": 3, "padding": 1, "mode": "circular"}] * 20, {"op": "adaptive", "output": 1}]
+    assert padviz.coverage(parse({"layers": layers}, "sums"), (700, 3)).counts.tolist() == [[9**20 * 2100]]
+
+
+@given(kernel=st.integers(128, 300), stride=st.integers(1, 2), depth=st.integers(1, 2))
+@settings(max_examples=20)
+def test_a_map_that_grows_counts_by_more_than_limbs_hold_is_taken_in_parts(
+    kernel: int, stride: int, depth: int
+) -> None:
+    """Windows that read more rows than a carried limb has room for, after counts that need limbs."""
+    wide_conv = {
+        "op": "conv",
+        "kernel": [kernel, 1],
+        "stride": [stride, 1],
+        "padding": [[5, 9], [0, 0]],
+        "mode": "circular",
+    }
+    fold = {"op": "conv", "kernel": 3, "padding": 1, "mode": "circular"}
+    net = parse({"layers": [*[wide_conv] * depth, {"op": "add", "branches": [[], []]}, *[fold] * 19]}, "large")
+    size = (kernel * (depth + 2) * stride**depth, 2)
+    for engine in ("numpy", "numba"):
+        counts = padviz.usage(net, size, engine=engine).counts
+        units = padviz.usage(net, size).target.shape
+        assert sum(counts.flat) == units[0] * units[1] * kernel**depth * 2 * 9**19
+    assert padviz.coverage(net, size).total == sum(counts.flat)
+
+
+@pytest.mark.parametrize(
+    ("mode", "n", "pad", "fits"),
+    [("reflect", 3, 2, True), ("reflect", 2, 2, False), ("symmetric", 2, 2, True), ("symmetric", 1, 2, False),
+     ("circular", 2, 2, True), ("circular", 1, 2, False), ("replicate", 1, 9, True)],
+)  # fmt: skip
+def test_how_much_a_mode_can_pad(mode: str, n: int, pad: int, fits: bool) -> None:
+    if fits:
+        assert fold(mode, n, pad, pad)  # type: ignore[arg-type]
+    else:
+        with pytest.raises(SizeError, match=f"{n} row.* too few for {mode} padding of {pad}"):
+            fold(mode, n, pad, pad)  # type: ignore[arg-type]
+
+
+def test_same_rules() -> None:
+    assert place(Window(4, padding="same"), 9) == (1, 2, 9)
+    assert place(Window(3, 2, padding="same_upper"), 8) == (0, 1, 4)
+    assert place(Window(3, 2, padding="same_lower"), 8) == (1, 0, 4)
+    assert place(Window(3, 2, padding="same_upper"), 9) == (1, 1, 5)
+    assert place(Window(1, 2, padding="same_upper"), 9) == (0, 0, 5)
+
+
+def test_transposed_and_resized_sizes_are_pytorchs() -> None:
+    torch = pytest.importorskip("torch")
+    for kernel, stride, dilation, pad, extra in [(2, 2, 1, 0, 0), (3, 2, 1, 1, 1), (4, 2, 2, 1, 0), (3, 1, 2, 2, 0)]:
+        conv = torch.nn.ConvTranspose1d(1, 1, kernel, stride, pad, extra, dilation=dilation, bias=False)
+        torch.nn.init.ones_(conv.weight)
+        image = torch.zeros((1, 1, 7), requires_grad=True)
+        out = conv(image)
+        made = axis_map(Transposed(kernel, stride, dilation, (pad, pad), extra), 7)
+        assert made.n_out == out.shape[2]
+        out.sum().backward()
+        assert made.dense().sum(axis=0).tolist() == image.grad[0, 0].tolist()
+    for options in ({"scale_factor": 2.0}, {"size": 5}, {"size": 16}, {"scale_factor": 1.5}):
+        for mode, corners in (("nearest", None), ("bilinear", False), ("bilinear", True)):
+            image = torch.zeros((1, 1, 7, 1), dtype=torch.float64, requires_grad=True)
+            size = (
+                {"size": (options["size"], 1)}
+                if "size" in options
+                else {"scale_factor": (options["scale_factor"], 1.0)}
+            )
+            out = torch.nn.functional.interpolate(image, **size, mode=mode, align_corners=corners)
+            scale = Fraction(options["scale_factor"]) if "scale_factor" in options else None
+            op = Resize(options.get("size"), scale, mode == "bilinear", bool(corners), mean=True)
+            made = axis_map(op, 7)
+            assert made.n_out == out.shape[2]
+            out.sum().backward()
+            np.testing.assert_allclose(made.dense().sum(axis=0), image.grad[0, 0, :, 0], rtol=1e-12)
+
+
+def test_branches_that_end_elsewhere_are_ignored() -> None:
+    """A layer can be reached at a size that the layers after it cannot take."""
+    steps = [
+        {"op": "conv", "name": "a", "kernel": 3},
+        {"op": "conv", "name": "huge", "kernel": 99},
+        {"op": "conv", "name": "b", "kernel": 3, "from": "a"},
+    ]
+    net = parse({"layers": steps, "target": "b"}, "branches")
+    assert [layer.name for layer in upto(net, ("b",)).layers] == ["input", "a", "b"]
+    assert padviz.usage(net, 9).max == 81
+    with pytest.raises(PadvizError, match="huge"):
+        resolve(net, 0, 9)
+
+
+def test_partial_with_a_pad_that_no_convolution_owns_is_refused() -> None:
+    steps = [{"op": "pad", "name": "p", "padding": 1}, {"op": "maxpool", "name": "m", "kernel": 3, "stride": 1}]
+    net = parse({"layers": steps}, "own")
+    with pytest.raises(PadvizError, match=r"own: partial convolution .* p pads on its own"):
+        padviz.usage(net, 9, padding="partial")
+    assert padviz.usage(net, 9, padding="valid").target.shape == [7, 7]
+
+
+def test_rational_counts_beyond_floats_are_refused() -> None:
+    steps = [{"op": "conv", "name": f"c{i}", "kernel": 5, "padding": 2} for i in range(250)]
+    net = parse({"layers": steps}, "deep")
+    assert padviz.usage(net, 9).max.bit_length() > 1000  # type: ignore[union-attr]
+    assert isinstance(padviz.usage(net, 9).summary().mean, float | int)
+    with pytest.raises(PadvizError, match="float"):
+        padviz.usage(net, 9, padding="partial")
+
+
+def test_a_target_may_be_the_input_or_out_of_its_reach() -> None:
+    net = parse(
+        {"layers": [{"op": "pad", "name": "p", "padding": 3}, {"op": "crop", "name": "c", "padding": [[0, 9], 3]}]}, "x"
+    )
+    assert padviz.usage(net, 6, layer="input").counts.tolist() == [[1] * 6] * 6
+    assert padviz.usage(net, 6).max == 0
+    assert padviz.usage(net, 6).summary().skew.height == 0
+
+
+def test_names_and_sizes() -> None:
+    assert as_size([3, 4]) == (3, 4)
+    for bad in (0, (1, 2, 3), (4, -1), 10**9):
+        with pytest.raises(PadvizError, match="size"):
+            as_size(bad)
+    assert nearest("xyz", ["abc"]) == ""
+    assert len(zoo()) >= 27
+    with pytest.raises(PadvizError, match="engine"):
+        padviz.usage("vgg11", engine="cuda")
+
+
+def test_resnet50_fits_on_one_screen() -> None:
+    assert len((CONFIGS / "networks" / "resnet50.toml").read_text().splitlines()) <= 40
+
+
+def test_every_description_says_what_it_is() -> None:
+    for name in zoo():
+        net = padviz.load(name)
+        assert net.title != name
+        assert net.source
+        assert layer_rows(net, net.size)
+
+
+def test_schemes_rewrite_only_convolutions() -> None:
+    net = with_padding(padviz.load("resnet18"), "reflect")
+    assert net.find("conv1").height == Window(7, 2, padding=(3, 3), mode="reflect")
+    assert net.find("maxpool").height == Window(3, 2, padding=(1, 1))
+
+
+def test_read_counts_refuses_other_files(tmp_path: Path) -> None:
+    np.save(tmp_path / "cube.npy", np.zeros((2, 2, 2)))
+    np.save(tmp_path / "image.npy", np.zeros((2, 2, 3), dtype=np.uint8))
+    np.save(tmp_path / "none.npy", np.zeros((0, 2), dtype=np.int64))
+    np.savez(tmp_path / "other.npz", x=np.zeros((2, 2)))
+    np.savez(tmp_path / "whole.npz", core=np.eye(2), rows=np.array([0, 1, 0]), cols=np.array([0, 1]))
+    np.savez(tmp_path / "far.npz", core=np.eye(2), rows=np.array([0, 2]), cols=np.array([0, 1]))
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "whole.npz").read_bytes()[:-30])
+    (tmp_path / "swapped.npz").write_bytes((tmp_path / "cube.npy").read_bytes())
+    (tmp_path / "text.npy").write_text("hello")
+    (tmp_path / "empty.npy").write_bytes(b"")
+    (tmp_path / "folder.npy").mkdir()
+    for name in ("cube", "image", "none", "text", "empty", "folder", "missing"):
+        with pytest.raises(PadvizError, match=name):
+            padviz.read_counts(tmp_path / f"{name}.npy")
+    for name in ("other", "cut", "swapped", "far"):
+        with pytest.raises(PadvizError, match=name):
+            padviz.read_counts(tmp_path / f"{name}.npz")
+    assert padviz.read_counts(tmp_path / "whole.npz").tolist() == [[1, 0], [0, 1], [1, 0]]
+    assert padviz.read_counts(tmp_path / "whole.npz", [-2], slice(None)).tolist() == [[0, 1]]
+
+
+def test_cells_are_readable_and_printable() -> None:
+    assert readable("a\x1b[31m") == "a\\x1b[31m"
+    assert readable(None) == ""
+    assert readable(True) == "yes"
+    assert readable(1853020188851841.0) == "1,853,020,188,851,841.0"
+    assert str(PadvizError("a\nb")) == "a\\nb"

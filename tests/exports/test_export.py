@@ -1,0 +1,442 @@
+"""`padviz export`: what it makes, keeps, refuses, and survives."""
+
+from __future__ import annotations
+
+import csv
+import gc
+import json
+import os
+import pty
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib import colormaps
+from PIL import Image
+
+import padviz
+from padviz.exports import batch
+from padviz.exports.items import expand
+from padviz.exports.manifest import Manifest, Maps, read_manifest
+from tests.cli.test_cli import ONE, run, told
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def exported(*args: str, jobs: int = 1) -> dict[str, int]:
+    """The tally of a run that went well."""
+    result = run("export", *args, "-o", "out", "--jobs", str(jobs))
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    return tally(result.stdout)
+
+
+def tally(stdout: str) -> dict[str, int]:
+    return {name: int(value) for name, value in map(str.split, stdout.splitlines()[:3])}
+
+
+def everything_is_whole(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.suffix == ".png":
+            with Image.open(path) as picture:
+                picture.load()
+        elif path.suffix == ".npz":
+            padviz.read_counts(path)
+        elif path.suffix == ".json":
+            json.loads(path.read_text())
+        else:
+            assert path.is_dir() or path.name in ("index.csv", "index.html"), path
+
+
+def test_the_product_of_what_is_named_is_made_and_listed() -> None:
+    asked = ("--size", "64,96x128", "--padding", "declared,reflect", "--what", "usage,coverage,uneven,taps")
+    assert exported("vgg11", "resnet18", *asked, "--format", "png,npz", jobs=2) == {"made": 24, "kept": 0, "failed": 0}
+    everything_is_whole(Path("out"))
+    index = json.loads(Path("out/index.json").read_text())
+    names = [item["name"] for item in index["items"]]
+    assert len(names) == 24
+    assert {"vgg11-64-usage", "vgg11-96x128-reflect-coverage", "resnet18-64-uneven", "resnet18-96x128-taps"} < {*names}
+    for item in index["items"]:
+        assert all((Path("out") / name).is_file() for name in item["files"])
+        assert item == json.loads((Path("out") / f"{item['name']}.json").read_text())
+    counts = padviz.usage("vgg11", (96, 128), "reflect")
+    assert (padviz.read_counts("out/vgg11-96x128-reflect-usage.npz") == counts.counts).all()
+    (shown,) = (item["figures"] for item in index["items"] if item["name"] == "vgg11-96x128-reflect-usage")
+    assert shown["max"] == counts.max
+    cover = padviz.coverage("vgg11", (96, 128), "reflect")
+    (shown,) = (item["figures"] for item in index["items"] if item["name"] == "vgg11-96x128-reflect-coverage")
+    assert (shown["max"], shown["full"], shown["least_share"]) == (cover.max, cover.full, cover.share.min())
+    rows = list(csv.DictReader(Path("out/index.csv").read_text().splitlines()))
+    assert [row["name"] for row in rows] == names
+    (uneven,) = (row for row in rows if row["name"] == "resnet18-64-uneven")
+    assert uneven["uneven"] == str(len(padviz.ledger("resnet18", 64).uneven))
+    (usage,) = (row for row in rows if row["name"] == "vgg11-96x128-reflect-usage")
+    assert int(usage["max"]) == counts.max
+    assert float(usage["marginalised"]) == counts.summary().marginalised
+    html = Path("out/index.html").read_text()
+    assert all(name in html for name in names)
+    assert not Path("out/.partial").exists()
+
+
+def test_bare_maps_have_one_image_pixel_for_each_input_pixel() -> None:
+    exported("resnet18", "--size", "64x96", "--bare", "--cmap", "viridis")
+    counts = padviz.usage("resnet18", (64, 96))
+    with Image.open("out/resnet18-64x96-usage.png") as picture:
+        assert picture.size == (96, 64)
+        drawn = np.asarray(picture.convert("RGB"))
+    expected = colormaps["viridis"](counts.counts / counts.max, bytes=True)[..., :3]
+    assert (drawn == expected).all()
+
+
+def test_what_is_finished_is_kept_and_what_changed_is_made_again() -> None:
+    Path("one.toml").write_text(ONE)
+    asked = ("vgg11", "one.toml", "--size", "64,96")
+    assert exported(*asked) == {"made": 4, "kept": 0, "failed": 0}
+    before = {path: path.stat().st_mtime_ns for path in Path("out").rglob("*.png")}
+    assert exported(*asked) == {"made": 0, "kept": 4, "failed": 0}
+    assert {path: path.stat().st_mtime_ns for path in Path("out").rglob("*.png")} == before
+    Path("one.toml").write_text(ONE.replace("kernel = 3", "kernel = 5"))
+    Path("out/vgg11-96-usage.png").unlink()
+    assert exported(*asked) == {"made": 3, "kept": 1, "failed": 0}
+    assert json.loads(Path("out/one-64-usage.json").read_text())["figures"]["max"] == 25
+    assert exported(*asked, "--format", "png,npz")["made"] == 4  # other files are asked for
+    Path("out/one-64-usage.json").write_text("{")
+    Path("out/notes.json").write_text("[1]")  # somebody's own
+    assert exported(*asked, "--format", "png,npz") == {"made": 1, "kept": 3, "failed": 0}
+    assert len(json.loads(Path("out/index.json").read_text())["items"]) == 4
+
+
+def test_an_item_whose_picture_is_gone_is_not_listed() -> None:
+    exported("vgg11", "--size", "64")
+    Path("out/vgg11-64-usage.png").unlink()
+    exported("vgg11", "--size", "96")
+    assert [item["name"] for item in json.loads(Path("out/index.json").read_text())["items"]] == ["vgg11-96-usage"]
+
+
+def test_a_move_that_fails_half_way_leaves_the_item_unfinished(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("one.toml").write_text(ONE)
+    exported("one.toml", "--size", "9")
+    Path("one.toml").write_text(ONE.replace("kernel = 3", "kernel = 5"))
+    move = os.replace
+
+    def stuck(source: Path, to: Path) -> None:
+        if Path(to).name == "one-9-usage.png":
+            raise OSError(28, "No space left on device")
+        move(source, to)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", stuck)
+        result = run("export", "one.toml", "--size", "9", "-o", "out", "--jobs", "1")
+    assert result.exit_code == 3
+    assert result.stderr == "padviz: one-9-usage: cannot be written (No space left on device)\n"
+    assert exported("one.toml", "--size", "9") == {"made": 1, "kept": 0, "failed": 0}
+
+
+def test_a_network_whose_own_size_changed_is_compared_again() -> None:
+    Path("one.toml").write_text(f"size = 9\n{ONE}")
+    Path("all.toml").write_text('[[compare]]\nname = "c"\nmodels = ["one.toml"]\npaddings = ["zero", "reflect"]')
+    exported("all.toml")
+    Path("one.toml").write_text(f"size = 12\n{ONE}")
+    assert exported("all.toml") == {"made": 1, "kept": 0, "failed": 0}
+    assert json.loads(Path("out/c.json").read_text())["sizes"] == [[12, 12]]
+
+
+def test_a_file_that_was_cut_off_is_made_again() -> None:
+    exported("vgg11", "--size", "64")
+    for name in ("out/vgg11-64-usage.png", "out/thumbs/vgg11-64-usage.png"):
+        Path(name).write_bytes(Path(name).read_bytes()[:100])
+        assert exported("vgg11", "--size", "64") == {"made": 1, "kept": 0, "failed": 0}
+    everything_is_whole(Path("out"))
+
+
+def test_files_of_an_earlier_network_do_not_stay_beside_new_ones() -> None:
+    Path("one.toml").write_text(ONE)
+    exported("one.toml", "--size", "9", "--format", "png,npz")
+    Path("one.toml").write_text(ONE.replace("kernel = 3", "kernel = 5"))
+    exported("one.toml", "--size", "9", "--format", "png")
+    assert Path("out/one-9-usage.png").exists()
+    assert not Path("out/one-9-usage.npz").exists()
+
+
+@pytest.mark.parametrize("name", ["index.html", "index.json", "index.csv"])
+def test_somebody_elses_index_is_not_replaced(name: str) -> None:
+    Path("out").mkdir()
+    (Path("out") / name).write_text("my own")
+    result = run("export", "vgg11", "--size", "64", "-o", "out")
+    assert result.exit_code == 2
+    assert result.stderr == f"padviz: out/{name}: is there already, and not by padviz; name another folder\n"
+    assert os.listdir("out") == [name]
+    assert (Path("out") / name).read_text() == "my own"
+
+
+def test_an_index_that_cannot_be_written_does_not_lose_the_tally(monkeypatch: pytest.MonkeyPatch) -> None:
+    move = os.replace
+
+    def stuck(source: Path, to: Path) -> None:
+        if Path(to).name == "index.csv":
+            raise OSError(28, "No space left on device")
+        move(source, to)
+
+    monkeypatch.setattr(os, "replace", stuck)
+    result = run("export", "vgg11", "--size", "64", "-o", "out", "--jobs", "1")
+    assert result.exit_code == 3
+    assert tally(result.stdout) == {"made": 1, "kept": 0, "failed": 1}
+    assert result.stderr == "padviz: index: out/index.csv: cannot be written (No space left on device)\n"
+
+
+def test_more_jobs_than_items_start_no_more_processes() -> None:
+    started = time.monotonic()
+    assert exported("vgg11", "--size", "64", jobs=1000)["made"] == 1
+    assert time.monotonic() - started < 60  # a thousand processes take minutes
+
+
+def test_closed_streams_are_no_error() -> None:
+    for closed in (">&-", "2>&-", ">&- 2>&-"):
+        command = (
+            f"{sys.executable} -m padviz export vgg11 --size 64,96 -o {shlex.quote('out' + closed)} --jobs 2 {closed}"
+        )
+        subprocess.run(["bash", "-c", command], check=True, timeout=120)
+        assert Path(f"out{closed}", "index.html").exists()
+
+
+def test_a_fingerprint_depends_on_network_options_and_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    def prints(**lists: list[str]) -> set[str]:
+        items = expand(Manifest(maps=[Maps(["vgg11", "vgg13"], [64, 65], **lists)]))
+        return {batch.fingerprint(item, look) for item in items for look in (batch.Look(), batch.Look(bare=True))}
+
+    first = prints()
+    assert len(first) == 8
+    assert prints() == first
+    assert not prints(paddings=["zero"]) & first
+    assert not prints(layers=["features.0"]) & first
+    assert not prints(what=["coverage"]) & first
+    monkeypatch.setattr(batch, "__version__", "0.0.0")
+    assert not prints() & first
+
+
+def test_one_that_fails_is_told_and_the_rest_is_done() -> None:
+    result = run("export", "resnet18", "vgg11", "--size", "224", "--padding", "valid,zero", "-o", "out", "--jobs", "2")
+    assert result.exit_code == 3
+    assert tally(result.stdout) == {"made": 3, "kept": 0, "failed": 1}
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("padviz: resnet18-224-valid-usage: resnet18, layer1.0: its branches disagree")
+    index = json.loads(Path("out/index.json").read_text())
+    (failed,) = index["failed"]
+    assert (failed["name"], failed["what"], failed["networks"]) == ("resnet18-224-valid-usage", "usage", ["resnet18"])
+    assert (failed["sizes"], failed["paddings"]) == ([[224, 224]], ["valid"])
+    assert len(index["items"]) == 3
+    assert "branches disagree" in Path("out/index.html").read_text()
+    assert [row["error"] != "" for row in csv.DictReader(Path("out/index.csv").read_text().splitlines())] == [
+        False
+    ] * 3 + [True]
+
+
+def test_many_failures_are_cut_short() -> None:
+    result = run("export", "resnet18", "--size", "60:100:1", "--padding", "valid", "-o", "out", "--jobs", "1")
+    assert result.exit_code == 3
+    assert len(result.stderr.splitlines()) == 21
+    assert [line.split("-")[1] for line in result.stderr.splitlines()[:3]] == ["60", "61", "62"]
+    assert result.stderr.splitlines()[-1] == "padviz: and 21 more, all of them in out/index.json"
+
+
+def test_a_manifest_names_maps_comparisons_and_kernels() -> None:
+    Path("nets").mkdir()
+    Path("nets/one.toml").write_text(ONE)
+    Path("nets/all.toml").write_text(
+        """
+        title = "All <of> it"
+        [[maps]]
+        models = ["one.toml", "vgg11"]
+        sizes = ["32:64:32", [40, 50]]
+        [[compare]]
+        name = "depth"
+        models = ["vgg11"]
+        sizes = [64]
+        layers = ["features.3", "features.20"]
+        [[kernel]]
+        name = "k"
+        paddings = ["zero", "partial"]
+        pixel = [0, 0]
+        """
+    )
+    assert exported("nets/all.toml") == {"made": 8, "kept": 0, "failed": 0}
+    everything_is_whole(Path("out"))
+    assert "<title>All &lt;of&gt; it</title>" in Path("out/index.html").read_text()
+    assert json.loads(Path("out/depth.json").read_text())["figures"]["values"] == ["features.3", "features.20"]
+    assert json.loads(Path("out/k.json").read_text())["figures"]["uses"]["partial"][0][0] == "25/4"
+
+
+def test_the_decks_manifest_expands() -> None:
+    items = expand(read_manifest(ROOT / "configs/exports/deck.toml"))
+    assert {item.what for item in items} == {"usage", "uneven", "taps", "coverage", "compare", "kernel"}
+    assert len(items) == 28
+
+
+BAD = [
+    (("nope", "-o", "out"), "no network is called 'nope'"),
+    (("vgg11",), "missing option '-o'"),
+    (("vgg11", "-o", "one.toml"), "-o: 'one.toml' is no folder"),
+    (("vgg11", "-o", "one.toml/x"), "one.toml/x: cannot be written"),
+    (("vgg11", "-o", ""), "-o: '' is no folder"),
+    (("vgg11", "-o", "d" * 300), "cannot be used (File name too long)"),
+    (
+        ("vgg11", "--what", "uneven,taps", "--padding", "zero", "-o", "out"),
+        "uneven and taps are of the padding as declared",
+    ),
+    (("vgg11", "--what", "uneven", "--bare", "-o", "out"), "--bare: only usage and coverage are maps"),
+    (("vgg11", "--what", "taps", "--format", "npz", "-o", "out"), "--format npz: only usage and coverage are maps"),
+    (("vgg11", "--bare", "--format", "npz", "-o", "out"), "--bare: bare maps are pictures"),
+    (("vgg11", "--layer", "features.99", "-o", "out"), "no layer is called 'features.99'"),
+    (("good.toml", "vgg11", "-o", "out"), "good.toml: is an export's manifest, not a network"),
+    (("lost.toml", "-o", "out"), "lost.toml"),
+    (("vgg11", "--size", "x", "-o", "out"), "size: 'x' is not a size"),
+    (("vgg11", "--size", "9:3", "-o", "out"), "size: the range of sizes is empty"),
+    (("vgg11", "--size", "1:900000", "--padding", "zero", "-o", "out"), "export: asks for more than 100000 items"),
+    (("vgg11", "--padding", "none", "-o", "out"), "padding: 'none' is not a padding scheme"),
+    (("vgg11", "--what", "maps", "-o", "out"), "what: 'maps' cannot be exported"),
+    (("vgg11", "--format", "gif", "-o", "out"), "--format: 'gif' is not a format"),
+    (("vgg11", "--cmap", "plasm", "-o", "out"), "did you mean plasma"),
+    (("vgg11", "--jobs", "0", "-o", "out"), "'--jobs'"),
+    (("one.toml", "a/one.toml", "-o", "out"), "two items would be called one-224-usage"),
+    (("empty.toml", "-o", "out"), "empty.toml: names nothing to draw"),
+    (
+        ("typo.toml", "-o", "out"),
+        "typo.toml: maps[0]: Object contains unknown field `model`; its keys are models, sizes",
+    ),
+    (("bad.toml", "-o", "out"), "bad.toml: is not valid TOML"),
+    (("many.toml", "-o", "out"), "compare 'c': compares along no list, or along several"),
+    (("lost.toml", "-o", "out"), "no network is called 'nope'"),
+    (("good.toml", "--size", "64", "-o", "out"), "good.toml: the manifest says which sizes"),
+]
+
+
+@pytest.mark.parametrize(("args", "message"), BAD)
+def test_bad_input_is_refused_before_anything_is_made(args: tuple[str, ...], message: str) -> None:
+    Path("a").mkdir()
+    Path("one.toml").write_text(ONE)
+    Path("a/one.toml").write_text(ONE)
+    files = {
+        "empty": 'title = "x"',
+        "typo": '[[maps]]\nmodel = "vgg11"',
+        "bad": "[[maps",
+        "many": '[[compare]]\nname = "c"\nmodels = ["vgg11"]',
+        "lost": '[[maps]]\nmodels = ["nope"]',
+        "good": '[[maps]]\nmodels = ["vgg11"]',
+    }
+    for name, text in files.items():
+        Path(f"{name}.toml").write_text(text)
+    result = run("export", *args)
+    Path("a/one.toml").unlink()
+    Path("a").rmdir()
+    if Path("out").exists():
+        assert not list(Path("out").glob("*"))
+        Path("out").rmdir()
+    assert message in told(result)
+
+
+def test_long_names_that_differ_make_different_files() -> None:
+    for end in ("a", "b"):
+        Path("n" * 100 + end + ".toml").write_text(ONE)
+    assert exported("n" * 100 + "a.toml", "n" * 100 + "b.toml", "./" + "n" * 100 + "a.toml", "--size", "9")["made"] == 2
+
+
+def test_names_that_would_leave_the_folder_do_not() -> None:
+    Path("..x .toml").write_text(ONE.replace('"c"', '"/../c d"'))
+    exported("..x .toml", "--size", "9", "--layer", "/../c d")
+    assert Path("out/.x_-9-_.._c_d-usage.png").exists() or Path("out/x_-9-_.._c_d-usage.png").exists()
+
+
+def whole_command(*args: str) -> list[str]:
+    return [sys.executable, "-m", "padviz", "export", *args, "-o", "out"]
+
+
+def test_killed_at_any_moment_it_leaves_whole_files_and_goes_on() -> None:
+    asked = ("vgg11", "resnet18", "--size", "64:400:16", "--format", "png,npz", "--jobs", "2")
+    total, seen = 44, 0
+    for few in (1, 6):  # killed once early, once later
+        process = subprocess.Popen(whole_command(*asked), start_new_session=True, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while len(list(Path().glob("out/*-usage.json"))) < seen + few and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        time.sleep(0.1)
+        everything_is_whole_beside_partial()
+        seen = len(list(Path().glob("out/*-usage.json")))
+        assert 0 < seen < total
+    done = {path: path.stat().st_mtime_ns for path in Path().glob("out/*-usage.json")}
+    last = subprocess.run(whole_command(*asked), check=True, capture_output=True, text=True)
+    assert tally(last.stdout) == {"made": total - len(done), "kept": len(done), "failed": 0}
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+    everything_is_whole(Path("out"))
+    assert len(list(Path().glob("out/*.npz"))) == len(list(Path().glob("out/thumbs/*.png"))) == total
+    assert len(json.loads(Path("out/index.json").read_text())["items"]) == total
+    assert not Path("out/.partial").exists()
+
+
+def everything_is_whole_beside_partial() -> None:
+    for path in [*Path().glob("out/*.png"), *Path().glob("out/thumbs/*.png")]:
+        with Image.open(path) as picture:
+            picture.load()
+    for path in Path().glob("out/*.npz"):
+        padviz.read_counts(path)
+    for path in Path().glob("out/*.json"):
+        json.loads(path.read_text())
+
+
+def test_interrupted_it_says_so_and_goes_on() -> None:
+    asked = ("vgg11", "--size", "64:512:8", "--jobs", "2")
+    command = whole_command(*asked)
+    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True) as process:
+        while not list(Path().glob("out/*-usage.json")):
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGINT)
+        _, words = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert words.strip() == "padviz: interrupted"
+    everything_is_whole_beside_partial()
+    assert exported(*asked[:3], jobs=2)["kept"] > 0
+
+
+def test_a_terminal_gets_a_bar_and_a_pipe_nothing() -> None:
+    result = subprocess.run(whole_command("vgg11", "--size", "64"), check=True, capture_output=True, text=True)
+    assert result.stderr == ""
+    master, slave = pty.openpty()
+    command = whole_command("vgg11", "--size", "64:128:16", "--jobs", "1")
+    shown = b""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=slave) as process:
+        os.close(slave)
+        with suppress(OSError):  # the end of a terminal is an error
+            while chunk := os.read(master, 4096):
+                shown += chunk
+    os.close(master)
+    assert process.returncode == 0
+    assert b"5/5" in shown
+    assert b"a second" in shown
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_it_runs_on_a_dask_cluster() -> None:
+    joblib = pytest.importorskip("joblib")
+    distributed = pytest.importorskip("dask.distributed", reason="the extra padviz[dask] is not installed")
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        distributed.Client(cluster),
+        joblib.parallel_config(backend="dask"),
+    ):
+        outcomes = padviz.export(["vgg11"], "out", sizes=["64:128:16"], formats=["png", "npz"])
+    gc.collect()  # Dask leaves sockets to it
+    assert sorted(outcome.state for outcome in outcomes) == ["made"] * 5
+    everything_is_whole(Path("out"))
+    assert len(json.loads(Path("out/index.json").read_text())["items"]) == 5

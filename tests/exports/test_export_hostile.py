@@ -1,0 +1,306 @@
+"""Folders, records and manifests that somebody else wrote: an export loses no file of theirs, and always ends well."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from padviz.exports.items import _named
+from padviz.files.atomic import MARK, MARKED, PREFIX, alone, aside, staged, sweep
+from padviz.pages.gallery import natural
+from tests.cli.test_cli import ONE, run
+
+ITEM = "vgg11-64-usage"
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def exported(*args: str) -> list[str]:
+    """The names in the index after a run that went well."""
+    result = run("export", *args, "-o", "out", "--jobs", "1")
+    assert (result.exit_code, result.stderr) == (0, ""), result.output
+    return [item["name"] for item in json.loads(Path("out/index.json").read_text())["items"]]
+
+
+def refused(result: Result) -> str:
+    """The one line of an error."""
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1), result.output
+    return result.stderr.strip()
+
+
+def changed(**fields: Any) -> None:
+    """Rewrite parts of the item's record."""
+    path = Path(f"out/{ITEM}.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+
+def test_a_record_that_names_files_elsewhere_deletes_none_of_them() -> None:
+    exported("vgg11", "--size", "64")
+    for name in ("victim.txt", "out/mine.txt"):
+        Path(name).write_text("mine")
+    files = ["../victim.txt", str(Path("victim.txt").absolute()), "mine.txt", "thumbs/../../victim.txt"]
+    changed(fingerprint="other", files=files, lengths=[4] * len(files))
+    assert exported("vgg11", "--size", "64") == [ITEM]
+    assert Path("victim.txt").read_text() == Path("out/mine.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("place", [".partial", "thumbs", f"{PREFIX}abcdefgh"])
+def test_links_in_the_folder_are_not_followed(place: str) -> None:
+    Path("victim").mkdir()
+    Path("victim", MARK).write_bytes(MARKED)
+    Path("victim/mine.txt").write_text("mine")
+    Path("victim/own").mkdir()
+    Path("victim/own/file").write_text("mine")
+    Path("out").mkdir()
+    Path("out", place).symlink_to(Path("victim").absolute())
+    result = run("export", "vgg11", "--size", "64", "-o", "out", "--jobs", "1")
+    if place == "thumbs":
+        assert refused(result) == "padviz: out/thumbs: is a link; remove it, or name another folder"
+    else:
+        assert result.exit_code == 0
+    kept = {str(path) for path in Path("victim").rglob("*")}
+    assert kept == {f"victim/{MARK}", "victim/mine.txt", "victim/own", "victim/own/file"}
+
+
+def test_items_that_are_links_are_made_anew_and_what_they_lead_to_stays() -> None:
+    exported("vgg11", "--size", "64")
+    for name in (f"{ITEM}.png", f"thumbs/{ITEM}.png", f"{ITEM}.json"):
+        shutil.move(Path("out", name), "kept")
+        Path("out", name).symlink_to(Path("kept").absolute())
+        before = Path("kept").read_bytes()
+        assert exported("vgg11", "--size", "64") == [ITEM]
+        assert Path("kept").read_bytes() == before
+        assert not Path("out", name).is_symlink()
+
+
+def test_only_what_padviz_left_is_swept() -> None:
+    Path("out/.partial/stage").mkdir(parents=True)
+    Path("out/.partial/stage/mine").write_text("mine")
+    Path("out/.padviz-12345.csv").write_text("mine")
+    kept = {"out/.partial/stage/mine", "out/.padviz-12345.csv"}
+    for name, files in {"mine": {"mine"}, "like": {MARK, "mine"}, "dead": {MARK, "half.png"}, "none": set()}.items():
+        stage = Path("out", PREFIX + name)
+        stage.mkdir()
+        for each in files:
+            (stage / each).write_bytes(MARKED if each == MARK and name == "dead" else b"mine")
+            kept |= {str(stage / each)} if name != "dead" else set()
+    with staged(Path("out")) as living:
+        exported("vgg11", "--size", "64")
+        assert (living / MARK).read_bytes() == MARKED
+    assert not living.exists()
+    hidden = {str(path) for path in Path("out").rglob("*") if "/." in str(path) and path.is_file()}
+    assert hidden == kept
+    assert not Path("out", f"{PREFIX}dead").exists()
+    assert not Path("out", f"{PREFIX}none").exists()
+
+
+def test_a_link_in_the_place_of_a_mark_is_not_followed() -> None:
+    stage = Path(PREFIX + "abcdefgh")
+    stage.mkdir()
+    Path("mark").write_bytes(MARKED)
+    (stage / MARK).symlink_to(Path("mark").absolute())
+    os.mkfifo("pipe")
+    other = Path(PREFIX + "pipe")
+    other.mkdir()
+    os.rename("pipe", other / MARK)
+    sweep(Path())
+    assert (stage / MARK).is_symlink()
+    assert (other / MARK).exists()
+
+
+def figures(*path: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    def change(record: dict[str, Any]) -> None:
+        at = record["figures"]
+        for key in path[:-1]:
+            at = at[key]
+        at[path[-1]] = value
+
+    return change
+
+
+def field(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda record: record.update({key: value})
+
+
+def deep(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+DAMAGED = {
+    "no figures": field("figures", {}),
+    "figures of another kind": field("what", "uneven"),
+    "a kind that is none": field("what", "paint"),
+    "no sizes": field("sizes", [[]]),
+    "huge sizes": field("sizes", [[10**4000, 10**4000]]),
+    "no paddings": field("paddings", []),
+    "a missing corner": figures("corners", value={"top_left": 1}),
+    "a huge corner": figures("corners", "top_left", value=10**400),
+    "a maximum of text": figures("max", value="1"),
+    "a maximum below": figures("max", value=0),
+    "a float among integers": figures("corners", "top_left", value=0.5),
+    "a huge share": figures("marginalised", value=10**400),
+    "a null share": figures("marginalised", value=None),
+    "a skew of one axis": figures("skew", value={"height": 0.0}),
+    "no target": figures("target", value=3),
+    "figures nested deeply": figures("more", value=deep(200)),
+    "other files": field("files", ["index.html"]),
+    "one file twice": field("files", [f"{ITEM}.png", f"{ITEM}.png"]),
+    "another name": field("name", "vgg11-65-usage"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_damaged_records_are_passed_over_and_made_anew(damage: str) -> None:
+    exported("vgg11", "--size", "64")
+    path = Path(f"out/{ITEM}.json")
+    whole = path.read_bytes()
+    record = json.loads(whole)
+    DAMAGED[damage](record)
+    path.write_text(json.dumps(record))
+    assert exported("vgg11", "--size", "96") == ["vgg11-96-usage"]
+    assert sorted(exported("vgg11", "--size", "64,96")) == [ITEM, "vgg11-96-usage"]
+    assert path.read_bytes() == whole
+
+
+def test_records_of_somebody_else_are_passed_over() -> None:
+    exported("vgg11", "--size", "64", "--what", "usage,coverage,uneven,taps")
+    kinds = {what: json.loads(Path(f"out/vgg11-64-{what}.json").read_text()) for what in ("uneven", "taps", "coverage")}
+    Path("out/nested.json").write_text("[" * 100_000)
+    Path("out/bytes.json").write_bytes(b'{"name": "\xff"}')
+    Path("out/folder.json").mkdir()
+    os.mkfifo("out/pipe.json")
+    for what, wrong in {"uneven": {"target": 5, "layers": [{}]}, "taps": {"layers": []}, "coverage": {}}.items():
+        for i, name in enumerate((what, "javascript:alert(1)")):
+            record = {**kinds[what], "name": f"{name}{i}", "files": [], "lengths": []}
+            if not i:
+                record["figures"] = wrong
+            Path(f"out/{name}{i}.json").write_text(json.dumps(record))
+    assert len(exported("vgg11", "--size", "64")) == 4
+
+
+def test_figures_that_only_maps_have_say_nothing_elsewhere() -> None:
+    exported("vgg11", "--size", "64", "--what", "uneven")
+    path = Path("out/vgg11-64-uneven.json")
+    record = json.loads(path.read_text())
+    record["figures"] |= {"target": 5, "skew": [], "min": "x", "marginalised": {}}
+    path.write_text(json.dumps(record))
+    assert exported("vgg11", "--size", "64", "--what", "uneven") == ["vgg11-64-uneven"]
+
+
+@pytest.mark.parametrize("name", ["index.html", "index.json"])
+@pytest.mark.parametrize("kind", ["link", "pipe", "nested"])
+def test_an_index_of_another_kind_is_refused_at_once(name: str, kind: str) -> None:
+    Path("out").mkdir()
+    path = Path("out", name)
+    if kind == "link":
+        path.symlink_to("nowhere")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.write_text("[" * 100_000)
+    result = run("export", "vgg11", "--size", "64", "-o", "out")
+    assert refused(result) == f"padviz: {path}: is there already, and not by padviz; name another folder"
+    assert os.listdir("out") == [name]
+
+
+def test_a_long_number_in_a_name_is_sorted() -> None:
+    names = ["a" + "9" * 5000, "a10", "a9", "a"]
+    assert sorted(names, key=natural) == ["a", "a9", "a10", names[0]]
+
+
+NAMES = {
+    'name = "index"': "kernel 'index' would be called index, which is taken",
+    'name = "Index"': "kernel 'Index' would be called Index, which is taken",
+    'name = "nul"': "kernel 'nul' would be called nul, which is taken",
+    'name = "k"\n[[kernel]]\nname = "K"\nsize = 5': "two items would be called K: kernel 'k', and kernel 'K'",
+    'name = "a b"\n[[kernel]]\nname = "a_b"\nsize = 5': "two items would be called a_b: kernel 'a b', and kernel 'a_b'",
+    'name = "\u1100\u1161"\n[[kernel]]\nname = "\uac00"\nsize = 5': "two items would be called \uac00",
+    'name = "k"\n[[compare]]\nname = "k"\nmodels = ["vgg11", "vgg13"]': "two items would be called k: compare of",
+}
+
+
+@pytest.mark.parametrize("names", NAMES)
+def test_names_that_would_be_one_file_are_refused(names: str) -> None:
+    Path("names.toml").write_text(f"[[kernel]]\n{names}", encoding="utf-8")
+    assert NAMES[names] in refused(run("export", "names.toml", "-o", "out"))
+    assert not Path("out").exists()
+
+
+def test_layers_whose_names_would_be_one_file_are_refused() -> None:
+    layers = ", ".join(f'{{op = "conv", name = "{name}", kernel = 3}}' for name in ("/a/b", "/a_b"))
+    Path("one.toml").write_text(f"layers = [{layers}]")
+    result = run("export", "one.toml", "--size", "9", "--layer", "/a/b,/a_b", "-o", "out")
+    assert "called one-9-_a_b-usage: usage of one.toml /a/b, and usage of one.toml /a_b; rename one" in refused(result)
+
+
+def test_names_fit_any_file_system() -> None:
+    name = _named(["\U00020000" * 100] * 5)
+    assert len(name.encode()) <= 240
+    assert name != _named(["\U00020000" * 100] * 4 + ["\U00020001" * 100])
+
+
+BOUNDS = [
+    '[[maps]]\nmodels = ["vgg11"]\nsizes = [' + '"1:1000000", ' * 300 + "]",
+    '[[maps]]\nmodels = ["vgg11"]\nsizes = ["1:90000"]\n' * 300,
+    '[[compare]]\nname = "c"\nmodels = ["vgg11"]\nsizes = [' + '"1:1000000", ' * 300 + "]",
+]
+
+
+@pytest.mark.parametrize("manifest", BOUNDS)
+def test_too_many_items_are_counted_before_they_are_laid_out(manifest: str) -> None:
+    Path("many.toml").write_text(manifest)
+    started = time.monotonic()
+    assert "asks for more than 100000 items; make several exports of it" in refused(
+        run("export", "many.toml", "-o", "o")
+    )
+    assert time.monotonic() - started < 5
+
+
+def test_a_range_by_nothing_is_refused() -> None:
+    assert "size: '1:9:00' is not a size" in refused(run("export", "vgg11", "--size", "1:9:00", "-o", "out"))
+
+
+def test_a_file_is_written_in_the_place_of_a_file_only() -> None:
+    os.mkfifo("pipe.csv")
+    Path("one.toml").write_text(ONE)
+    result = run("usage", "one.toml", "--size", "9", "-o", "pipe.csv", "--overwrite")
+    assert refused(result) == "padviz: pipe.csv: is not a file; name another"
+    assert sorted(os.listdir()) == ["one.toml", "pipe.csv"]
+
+
+def test_a_full_disk_leaves_nothing_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(Exception, match=r"^x[.]csv: cannot be written"), aside(Path("x.csv")):
+        raise AssertionError
+    assert os.listdir() == []
+
+
+def test_a_lock_that_is_no_file_is_refused_and_somebody_elses_stays() -> None:
+    Path("out").mkdir()
+    Path("out/.padviz.lock").symlink_to("../victim")
+    result = run("export", "vgg11", "--size", "64", "-o", "out", "--jobs", "1")
+    assert result.exit_code in (2, 3)
+    assert "out/.padviz.lock: cannot be written" in result.stderr
+    assert not Path("victim").exists()
+    Path("out/.padviz.lock").unlink()
+    Path("out/.padviz.lock").write_text("mine")
+    with alone(Path("out")):
+        pass
+    assert Path("out/.padviz.lock").read_text() == "mine"

@@ -1,0 +1,248 @@
+"""Exports and writers side by side, and killed: all is whole, none of the living loses, none of the dead leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import padviz
+from padviz.files.atomic import LOCK, MARK, PREFIX, alone, aside, staged, sweep
+from tests.cli.test_cli import ONE, run
+
+fcntl = pytest.importorskip("fcntl", reason="this system has no locks that end with their process")
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def started(*args: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "padviz", *args]
+    return subprocess.Popen(
+        command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+
+
+def indexed() -> dict[str, int]:
+    """The items of the index, and how many bytes each one's first file has; all that it lists is whole."""
+    items = json.loads(Path("out/index.json").read_text())["items"]
+    for item in items:
+        assert [Path("out", name).stat().st_size for name in item["files"]] == item["lengths"], item["name"]
+        for name in item["files"]:
+            if name.endswith(".png"):
+                with Image.open(Path("out", name)) as picture:
+                    picture.load()
+            else:
+                padviz.read_counts(Path("out", name))
+    return {item["name"]: item["lengths"][0] for item in items}
+
+
+def hidden() -> list[str]:
+    return [str(path) for path in Path().rglob(".*")]
+
+
+@pytest.mark.parametrize("other", ["png,npz", "png"])
+def test_two_exports_into_one_folder_both_finish_with_all_items(other: str) -> None:
+    asked = ["export", "vgg11", "--size", "32:128:8", "--jobs", "2", "-o", "out", "--format"]
+    both = [started(*asked, "png,npz"), started(*asked, other)]
+    for process in both:
+        _, words = process.communicate(timeout=120)
+        assert (process.returncode, words) == (0, "")
+    assert len(indexed()) == 13
+    assert hidden() == []
+
+
+def test_exports_of_different_networks_share_an_index() -> None:
+    asked = ["--size", "32:96:16", "--jobs", "1", "-o", "out"]
+    both = [started("export", model, *asked) for model in ("vgg11", "resnet18")]
+    for process in both:
+        _, words = process.communicate(timeout=120)
+        assert (process.returncode, words) == (0, "")
+    assert len(indexed()) == 10
+    assert hidden() == []
+
+
+def test_an_export_may_begin_and_end_in_the_middle_of_another() -> None:
+    others = iter(["resnet18"])
+
+    def told(*_: object) -> None:
+        for other in others:
+            padviz.export([other], "out", sizes=[64], jobs=1)
+
+    outcomes = padviz.export(["vgg11"], "out", sizes=["32:64:16"], jobs=1, told=told)
+    assert [outcome.state for outcome in outcomes] == ["made"] * 3
+    assert len(indexed()) == 4
+    assert hidden() == []
+
+
+def test_items_are_moved_into_place_by_one_export_at_a_time() -> None:
+    Path("out").mkdir()
+    with alone(Path("out")):
+        process = started("export", "vgg11", "--size", "64", "--jobs", "1", "-o", "out")
+        until = time.monotonic() + 60
+        while not [*Path("out").glob(f"{PREFIX}*/vgg11-64-usage.json")] and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(0.3)
+        assert not [*Path("out").glob("[!.]*.*"), *Path("out/thumbs").iterdir()]
+    _, words = process.communicate(timeout=60)
+    assert (process.returncode, words, len(indexed()), hidden()) == (0, "", 1, [])
+
+
+def test_an_export_does_not_sweep_what_another_is_writing() -> None:
+    Path("out").mkdir()
+    with staged(Path("out")) as stage:
+        (stage / "half.png").write_text("half")
+        assert run("export", "vgg11", "--size", "64", "-o", "out", "--jobs", "1").exit_code == 0
+        assert (stage / "half.png").exists()
+    assert hidden() == []
+
+
+def test_only_one_thread_or_process_has_a_folder_to_itself() -> None:
+    inside, most = [0], [0]
+
+    def enter() -> None:
+        for _ in range(50):
+            with alone(Path()):
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+                time.sleep(0.0005)
+                inside[0] -= 1
+
+    threads = [threading.Thread(target=enter) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert most == [1]
+    assert not Path(LOCK).exists()
+
+
+def test_writers_of_one_file_leave_one_whole_file() -> None:
+    def write(letter: str) -> None:
+        for _ in range(30):
+            with aside(Path("file.txt")) as temporary:
+                temporary.write_text(letter * 10_000)
+
+    threads = [threading.Thread(target=write, args=(letter,)) for letter in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert Path("file.txt").read_text() in [letter * 10_000 for letter in "abcd"]
+    assert os.listdir() == ["file.txt"]
+
+
+def test_what_a_killed_writer_left_is_gone_after_the_next_run() -> None:
+    Path("one.toml").write_text(ONE)
+    process = started("usage", "one.toml", "--size", "3000", "-o", "big.csv")
+    until = time.monotonic() + 60
+    while not [*Path().glob(".*/big.csv")] and time.monotonic() < until:
+        time.sleep(0.005)
+    process.kill()
+    process.communicate(timeout=10)
+    (left,) = Path().glob(".*")
+    assert sorted(os.listdir(left)) == ["big.csv", MARK]
+    assert not Path("big.csv").exists()
+    assert run("usage", "one.toml", "--size", "9", "-o", "small.npz").exit_code == 0
+    assert hidden() == []
+
+
+@pytest.mark.parametrize("point", ["flock", "write", "open"])
+def test_killed_while_a_stage_is_being_marked_it_is_swept(point: str) -> None:
+    code = "\n".join(
+        [
+            "import os, signal, fcntl, pathlib, padviz.files.atomic as staging",
+            "die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)",
+            {"flock": "fcntl.flock = die", "write": "os.write = die", "open": "os.open = die"}[point],
+            "with staging.staged(pathlib.Path('.')): pass",
+        ]
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    (left,) = hidden()
+    assert os.listdir(left) == ([] if point == "open" else [MARK])
+    sweep(Path())
+    assert hidden() == []
+
+
+def test_stages_are_made_while_others_sweep() -> None:
+    done = threading.Event()
+
+    def sweeping() -> None:
+        while not done.is_set():
+            sweep(Path())
+
+    sweepers = [threading.Thread(target=sweeping) for _ in range(2)]
+    for thread in sweepers:
+        thread.start()
+    try:
+        for i in range(200):
+            with staged(Path()) as stage:
+                (stage / "file").write_text(str(i))
+                time.sleep(0.0002)
+                assert (stage / "file").read_text() == str(i)
+    finally:
+        done.set()
+        for thread in sweepers:
+            thread.join(60)
+    assert hidden() == []
+
+
+def session(leader: int) -> list[int]:
+    """The processes of a session that are still there."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, _, owner = path.read_text().rpartition(")")[2].split()[:4]
+            if int(owner) == leader and state != "Z":
+                found.append(int(path.parent.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
+@pytest.mark.parametrize("few", [0, 1, 5])
+def test_workers_end_with_their_export_and_the_next_run_leaves_nothing(few: int) -> None:
+    asked = [
+        "export",
+        "densenet201",
+        "vgg11",
+        "--size",
+        "500:900:10",
+        "--format",
+        "png,npz",
+        "--jobs",
+        "2",
+        "-o",
+        "out",
+    ]
+    process = started(*asked)
+    try:
+        until = time.monotonic() + 60
+        while time.monotonic() < until and (
+            len([*Path().glob("out/*-usage.json")]) < few or not [*Path().glob(f"out/{PREFIX}*")]
+        ):
+            time.sleep(0.01)
+        assert len(session(process.pid)) > 2
+        process.kill()
+        process.wait(10)
+        until = time.monotonic() + 2
+        while session(process.pid) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert session(process.pid) == []
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    assert run("export", "vgg11", "--size", "64", "-o", "out", "--jobs", "1").exit_code == 0
+    assert hidden() == []
+    assert len(indexed()) > few

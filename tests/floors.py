@@ -1,0 +1,141 @@
+"""The floors of the house: which room may import which, read from the imports themselves. `python -m tests.floors`."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+PACKAGE = Path(__file__).parent.parent / "padviz"
+FLOORS = (
+    ("errors", "version", "hooks"),
+    ("engine",),
+    ("axis",),
+    ("network",),
+    ("sources", "counting", "audit"),
+    ("files", "api"),
+    ("figures",),
+    ("pages",),
+    ("exports",),
+    ("cli",),
+    ("__init__", "__main__"),
+)
+SOURCES = (("tracing", "reading"), ("toml", "onnx", "torch"), ("__init__",))  # the floors inside of that room
+HEAVY = {
+    "PIL": ("figures",),
+    "click": ("cli",),
+    "jinja2": ("pages",),
+    "joblib": ("exports",),
+    "matplotlib": ("figures",),
+    "numba": ("engine.apply",),
+    "onnx": ("sources.onnx",),
+    "rich": ("files.tables", "cli"),
+    "torch": ("sources.torch",),
+}
+
+
+class Import(NamedTuple):
+    """One imported module, by its whole name, and whether only a type checker follows it."""
+
+    of: str
+    typing: bool
+
+
+def modules(package: Path) -> dict[str, Path]:
+    """Every module below a package by its name within it; the package itself is "__init__"."""
+    found = {}
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)] = path
+    return found
+
+
+def imports(path: Path, package: Path) -> Iterator[Import]:
+    """The modules that a file imports, wherever in it; `from package import name` is the module where it is one."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test).endswith("TYPE_CHECKING")
+        for statement in block.body
+        for node in ast.walk(statement)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (Import(alias.name, id(node) in typing) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            home = node.module or ""
+            for alias in node.names:
+                inner = package.parent.joinpath(*home.split("."), alias.name)
+                module = inner.is_dir() or inner.with_suffix(".py").exists()
+                yield Import(f"{home}.{alias.name}" if module else home, id(node) in typing)
+
+
+def floor_of(name: str) -> int:
+    """The floor of a module, by its room."""
+    return next(i for i, rooms in enumerate(FLOORS) if name.split(".")[0] in rooms)
+
+
+def _inner(name: str) -> int:
+    """The floor of a module inside of `sources`."""
+    parts = name.split(".")
+    return next(i for i, rooms in enumerate(SOURCES) if (parts[1] if len(parts) > 1 else "__init__") in rooms)
+
+
+def may_import(name: str, other: str) -> bool:
+    """Whether one module may import another: of its own room, or of a room on a lower floor."""
+    room, target = name.split(".")[0], other.split(".")[0]
+    if room != target:
+        return floor_of(other) < floor_of(name)
+    if room == "sources" and name.split(".")[1:2] != other.split(".")[1:2]:
+        return _inner(other) < _inner(name)
+    return True
+
+
+def within(name: str, package: Path) -> str:
+    """The name inside of the package: "padviz.axis.build" is "axis.build", and "padviz" itself "__init__"."""
+    return name.removeprefix(package.name).lstrip(".") or "__init__"
+
+
+def breaches(package: Path = PACKAGE) -> list[str]:
+    """Imports that run up, sideways, or bring a heavy library into a room that is not its own."""
+    found = []
+    for name, path in modules(package).items():
+        for each in imports(path, package):
+            top = each.of.split(".")[0]
+            if top == package.name and not may_import(name, within(each.of, package)):
+                found.append(f"{name} imports {each.of}")
+            rooms = HEAVY.get(top, ())
+            if rooms and not each.typing and not any(name == room or name.startswith(f"{room}.") for room in rooms):
+                found.append(f"{name} imports {each.of}, which belongs to {' and '.join(rooms)}")
+    return found
+
+
+def circles(package: Path = PACKAGE) -> list[str]:
+    """Modules that import each other, at once or by way of others."""
+    names = modules(package)
+    reached = {
+        name: {within(each.of, package) for each in imports(path, package) if each.of.split(".")[0] == package.name}
+        & names.keys() - {name}
+        for name, path in names.items()
+    }
+    for middle in names:
+        for name in names:
+            if middle in reached[name]:
+                reached[name] |= reached[middle]
+    return sorted(name for name in names if name in reached[name])
+
+
+def table(package: Path = PACKAGE) -> str:
+    """The floors from the top, each with its rooms and how many modules they have."""
+    names = list(modules(package))
+    lines = []
+    for i, rooms in reversed(list(enumerate(FLOORS))):
+        sizes = [(room, sum(name.split(".")[0] == room for name in names)) for room in rooms]
+        lines.append(f"{i:2}  " + "  ".join(f"{room} ({n})" if n > 1 else room for room, n in sizes))
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(f"{table()}\n{len(FLOORS)} floors, {len(circles())} circles, {len(breaches())} imports that run up")

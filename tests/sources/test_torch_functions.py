@@ -1,0 +1,351 @@
+"""Single functions of PyTorch as layers, modules that must stay as they are, and modules that make no network."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+from torchvision.ops import deform_conv2d
+
+import padviz
+from padviz.axis.operations import Op, Window
+from padviz.axis.resize import Resize
+from padviz.network.layer import Layer
+from padviz.network.network import Network
+from padviz.network.targets import last_maps
+from padviz.sources.toml.write import to_toml
+from padviz.sources.torch.load import load_module
+from tests.cli.test_cli import run
+from tests.torch_calls import count
+
+ONES = torch.ones(8, 8, 3, 3)
+
+
+class After(nn.Module):
+    """A function of the map that a convolution makes."""
+
+    def __init__(self, function: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.function = function
+        self.conv = nn.Conv2d(3, 8, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.function(self.conv(x))
+
+
+COUNTED: dict[str, Callable[[Tensor], Any]] = {
+    "conv2d": lambda x: functional.conv2d(x, ONES, stride=(2, 1), padding=(1, 2), dilation=(1, 2)),
+    "conv2d same": lambda x: functional.conv2d(x, torch.ones(8, 8, 4, 3), padding="same"),
+    "conv2d valid": lambda x: functional.conv2d(x, ONES, padding="valid"),
+    "conv_transpose2d": lambda x: functional.conv_transpose2d(x, torch.ones(8, 4, 4, 3), None, 2, 1, (1, 0)),
+    "max_pool2d ceil": lambda x: functional.max_pool2d(x, 3, 2, ceil_mode=True),
+    "avg_pool2d": lambda x: functional.avg_pool2d(x, (3, 2), padding=(1, 0)),
+    "adaptive": lambda x: functional.conv2d(functional.adaptive_avg_pool2d(x, (5, 4)), ONES),
+    "pad zero": lambda x: functional.pad(x, (1, 0, 2, 3)),
+    "pad reflect": lambda x: functional.conv2d(functional.pad(x, (2, 1, 1, 2), mode="reflect"), ONES),
+    "pad replicate": lambda x: functional.pad(x, (2, 1, 1, 2), mode="replicate"),
+    "pad circular": lambda x: functional.pad(x, (2, 1, 1, 2), mode="circular"),
+    "crop by padding": lambda x: functional.pad(x, (-1, 2, 0, -1)),
+    "nearest": lambda x: functional.interpolate(x, scale_factor=2),
+    "nearest by half": lambda x: functional.interpolate(x, scale_factor=(1.5, 0.5)),
+    "nearest to a size": lambda x: functional.interpolate(x, size=(17, 40)),
+    "nearest-exact": lambda x: functional.interpolate(x, size=(17, 40), mode="nearest-exact"),
+    "bilinear": lambda x: functional.interpolate(x, scale_factor=2, mode="bilinear"),
+    "align_corners": lambda x: functional.interpolate(x, size=(17, 40), mode="bilinear", align_corners=True),
+    "skip": lambda x: x + functional.interpolate(functional.max_pool2d(x, 2), x.shape[2:]),
+    "pixel_unshuffle": lambda x: functional.pixel_unshuffle(x, 2),
+    "slices": lambda x: x[..., ::2, 1:-1],
+    "narrow": lambda x: x.narrow(2, 0, 8),
+    "cat": lambda x: torch.cat([x, functional.max_pool2d(x, 3, 1, 1)], 1),
+    "focus": lambda x: torch.cat([x[..., i::2, j::2] for i in (0, 1) for j in (0, 1)], 1),
+    "stack": lambda x: torch.stack([x, functional.avg_pool2d(x, 3, 1, 1)], 1).sum(1),
+    "chunks": lambda x: torch.add(*(functional.max_pool2d(x, 3, 1, 1) + x).chunk(2, 1)),
+    "shuffle": lambda x: x.view(1, 2, 4, *x.shape[2:]).transpose(1, 2).reshape(x.shape),
+    "channels last": lambda x: functional.linear(x.permute(0, 2, 3, 1), torch.ones(4, 8)).permute(0, 3, 1, 2),
+    "tokens": lambda x: (
+        functional.linear(x.flatten(2).transpose(1, 2), ONES[:4, :, 0, 0]).transpose(1, 2).unflatten(2, x.shape[2:])
+    ),
+    "swish": lambda x: x * torch.sigmoid(x),
+    "gate": lambda x: functional.max_pool2d(x, 3, 1, 1) * functional.adaptive_avg_pool2d(x, 1).sigmoid(),
+    "spatial attention": lambda x: x * functional.conv2d(x.mean(1, keepdim=True), torch.ones(1, 1, 3, 3), padding=1),
+    "in place": lambda x: functional.relu(functional.max_pool2d(x, 3, 1, 1).add_(x), inplace=True),
+}
+
+
+@pytest.mark.parametrize("size", [(24, 32), (26, 30)], ids=str)
+@pytest.mark.parametrize("name", COUNTED)
+def test_functions_count_as_in_their_own_forward(name: str, size: tuple[int, int]) -> None:
+    module = After(COUNTED[name])
+    network = padviz.load(module, size=size)
+    expected, _ = count(module, size)
+    found = padviz.usage(network, size)
+    np.testing.assert_array_equal(found.counts, expected.astype(np.int64))
+
+
+def last(function: Callable[[Tensor], Any], size: tuple[int, int] = (24, 32)) -> Layer:
+    network = load_module(After(function), size=size)
+    return network.find(network.targets[0])
+
+
+def beside(x: Tensor) -> Tensor:
+    return torch.cat([x[..., -2:], x, x[..., :1]], dim=-1)
+
+
+def attended(x: Tensor) -> Tensor:
+    tokens = x.flatten(2).transpose(1, 2)
+    weights = torch.softmax(tokens @ tokens.transpose(1, 2), -1)
+    return (weights @ tokens).transpose(1, 2).view(x.shape)
+
+
+@pytest.mark.parametrize(
+    ("function", "kind", "height", "width"),
+    [
+        (beside, "pad", Window(1, mode="circular"), Window(1, padding=(2, 1), mode="circular")),
+        (lambda x: functional.pixel_shuffle(x, 2), "resize", Resize(scale=Fraction(2)), Resize(scale=Fraction(2))),
+        (lambda x: x.repeat_interleave(2, 3), "resize", None, Resize(scale=Fraction(2))),
+        (lambda x: functional.lp_pool2d(x, 2, 3, 2), "avgpool", Window(3, 2), Window(3, 2)),
+        (lambda x: functional.max_pool2d(x, 3, 1, 1, 2), "maxpool", *[Window(3, 1, 2, (1, 1))] * 2),
+        (lambda x: functional.unfold(x, 3, padding=1), "conv", *[Window(3, padding=(1, 1))] * 2),
+        (lambda x: functional.interpolate(x, size=(9, 9), mode="bicubic"), "resize", *[Resize(9, cubic=True)] * 2),
+        (attended, "resize", Resize(), Resize()),
+        (
+            lambda x: functional.scaled_dot_product_attention(*[x.flatten(2).mT] * 3).mT.reshape(x.shape),
+            "resize",
+            Resize(),
+            Resize(),
+        ),
+    ],
+)  # fmt: skip
+def test_functions_become_layers(
+    function: Callable[[Tensor], Any], kind: str, height: Op | None, width: Op | None
+) -> None:
+    layer = last(function)
+    assert (layer.kind, layer.height, layer.width) == (kind, height, width)
+
+
+def test_padding_of_another_mode_belongs_to_its_convolution() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect"), nn.ReflectionPad2d(2))
+    network = padviz.load(module)
+    assert [layer.name for layer in network.layers] == ["input", "0", "1"]
+    assert network.layers[1].height == Window(3, padding=(1, 1), mode="reflect")
+    assert network.layers[2].height == Window(1, padding=(2, 2), mode="reflect")
+
+
+def test_sizes_that_decide_what_is_done_fix_the_network() -> None:
+    network = load_module(After(lambda x: functional.max_pool2d(x, 2) if x.shape[2] % 2 else x), size=(24, 32))
+    assert network.fixed == (0,)
+    assert load_module(After(lambda x: x[:, :, : x.shape[2] // 3]), size=(24, 32)).fixed == (0,)
+
+
+UNKNOWN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
+    "roll": (lambda x: torch.roll(x, 1, 2), "roll: function roll is not known, and moves positions or joins them; "),
+    "flip": (lambda x: x.flip(3), "function flip is not known"),
+    "grid_sample": (lambda x: functional.grid_sample(x, torch.zeros(1, 4, 4, 2)), "function grid_sample is not known"),
+    "deform_conv2d": (
+        lambda x: deform_conv2d(x, torch.zeros(1, 18, *x.shape[2:]), ONES, padding=1),
+        "function deform_conv2d is not known",
+    ),
+    "unpool": (
+        lambda x: functional.max_unpool2d(*functional.max_pool2d(x, 2, return_indices=True), 2),
+        "function max_unpool2d is not known",
+    ),
+    "back": (
+        lambda x: functional.conv2d(x.flatten(1).view(1, 8, 24, 32), ONES),
+        "reads as an image what was flattened",
+    ),
+    "mixed up": (lambda x: x.view(1, 8, x.shape[3], x.shape[2]).sqrt(), "mixes rows and columns up"),
+    "beside": (lambda x: torch.cat([x, x], 2), "puts maps beside each other"),
+    "part": (lambda x: (x[:, :2].add_(functional.max_pool2d(x, 3, 1, 1)[:, :2]), x)[1], "part of a tensor in place"),
+    "row": (lambda x: x[:, :, 3], "picks rows or columns"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_what_is_not_known_is_an_error_with_ways_out(name: str) -> None:
+    function, says = UNKNOWN[name]
+    network = load_module(After(function), size=(24, 32))
+    with pytest.raises(padviz.PadvizError, match=says) as error:
+        padviz.usage(network)
+    assert re.search("--layer (conv|max_pool|flatten) stops before it", str(error.value))
+    assert padviz.usage(network, layer="conv").max == 9
+
+
+def test_an_unknown_function_can_be_called_neutral() -> None:
+    network = padviz.load(After(torch.lgamma), neutral=["lgamma"], size=(24, 32))
+    assert network.targets == ("conv",)
+
+
+def test_an_unknown_function_in_a_head_is_no_error() -> None:
+    network = padviz.load(After(lambda x: torch.cumsum(x.mean((2, 3)), 1)))
+    assert network.targets == ("conv",)
+
+
+def test_maps_that_a_module_returns_are_its_last_maps() -> None:
+    network = padviz.load(After(lambda x: {"all": x, "half": [functional.max_pool2d(x, 2)], "label": x.mean()}))
+    assert network.targets == ()
+    assert set(last_maps(network)) == {"conv.output", "max_pool"}
+
+
+class Marks(nn.Module):
+    """Changes itself when it is called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3)
+        self.norm = nn.BatchNorm2d(8)
+        self.plain = torch.ones(8, 1, 1)
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        if self.calls > 1:
+            raise RuntimeError("called twice")
+        out: Tensor = self.norm(self.conv(x)) * self.plain
+        return out
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_the_module_is_left_alone(broken: bool) -> None:
+    module = Marks().train()
+    module.conv.requires_grad_(False)
+    module.conv.eval()
+    module.calls = int(broken)
+    hook = module.conv.register_forward_hook(lambda *args: None)
+    before = {name: (id(tensor), tensor.clone()) for name, tensor in module.state_dict(keep_vars=True).items()}
+    if broken:
+        with pytest.raises(padviz.PadvizError, match="RuntimeError: called twice"):
+            padviz.load(module)
+    else:
+        assert padviz.load(module).targets == ("conv",)
+    after = module.state_dict(keep_vars=True)
+    assert before.keys() == after.keys()
+    for name, (identity, tensor) in before.items():
+        assert id(after[name]) == identity
+        assert torch.equal(after[name], tensor)
+    assert (module.training, module.conv.training, module.norm.training) == (True, False, True)
+    assert (module.norm.weight.requires_grad, module.conv.weight.requires_grad) == (True, False)
+    assert list(module.conv._forward_hooks) == [hook.id]
+    assert module.calls == int(broken)
+    assert not nn.modules.module._global_forward_hooks
+    assert not nn.modules.module._global_forward_pre_hooks
+
+
+class TwoInputs(nn.Module):
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return x + y
+
+
+class Nonsense(nn.Module):
+    def forward(self, x: Tensor) -> Any:
+        return {"a": "text", 3: None}
+
+
+class Peeks(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x if x.sum() > 0 else -x
+
+
+@pytest.mark.parametrize(
+    ("module", "says"),
+    [
+        (TwoInputs(), "TwoInputs: its forward fails on 3 x 224 x 224: TypeError: .*missing 1 required"),
+        (Nonsense(), "Nonsense: no output is made of a spatial layer"),
+        (Peeks(), "Peeks: its forward fails"),
+        (nn.Module(), "Module: its forward fails .*NotImplementedError"),
+        (nn.Sequential(nn.Conv2d(3, 4, 3), nn.Linear(5, 6)), "Sequential, 1: its forward fails"),
+        (nn.LSTM(4, 4), "LSTM: its forward fails"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_modules_that_make_no_network_get_one_line(module: nn.Module, says: str) -> None:
+    with pytest.raises(padviz.PadvizError, match=says) as error:
+        padviz.load(module)
+    assert "\n" not in str(error.value)
+
+
+def test_compiled_modules_cannot_be_followed() -> None:
+    compiled = torch.jit.trace(nn.Conv2d(3, 4, 3), torch.zeros(1, 3, 9, 9))
+    with pytest.raises(padviz.PadvizError, match=r"and not a torch\.nn\.Module"):
+        padviz.load(compiled)
+
+
+HOSTILE = """
+import torch
+from torch import nn
+
+net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3, stride=2))
+text = "text"
+
+def arguments(needed): ...
+
+def fails():
+    raise ValueError("two\\nlines")
+
+def leaves():
+    raise SystemExit("gone")
+
+def sized(pretrained=True, weights="many"):
+    assert not pretrained and weights is None
+    return nn.Sequential(nn.Conv2d(3, 64, 5), nn.Linear(1, 1).weight and nn.ReLU())
+"""
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        ("hostile:text", "hostile:text: is of type str, and not a torch.nn.Module"),
+        ("hostile:nets", "hostile:nets: hostile has no 'nets'; did you mean net?"),
+        ("hostile:arguments", "hostile:arguments: cannot be made: TypeError"),
+        ("hostile:fails", "hostile:fails: cannot be made: ValueError: two lines"),
+        ("hostile:leaves", "hostile:leaves: cannot be made: SystemExit: gone"),
+        ("hostile:net.1", "hostile:net.1: no output is made of a spatial layer"),
+        ("hostile:net.7", "hostile:net.7: net has no '7'"),
+        ("nosuch:net", "nosuch:net: no module is called 'nosuch'"),
+        ("broken:net", "broken:net: cannot be imported: SyntaxError"),
+        ("weights.pt", "weights.pt: holds weights, or pickled code that padviz does not run; name the code"),
+        ("weights.pth", "export it to .onnx"),
+    ],
+)
+def test_models_that_cannot_be_loaded_get_one_line(
+    model: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hostile.py").write_text(HOSTILE)
+    (tmp_path / "broken.py").write_text("def (")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "hostile", raising=False)
+    result = run("layers", model)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("padviz: ")
+    assert result.stderr.count("\n") == 1
+    assert says in result.stderr
+
+
+def test_modules_are_named_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "hostile.py").write_text(HOSTILE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "hostile", raising=False)
+    result = run("convert", "hostile:net", "--size", "32x40", "-o", "net.toml")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert [layer.name for layer in padviz.load("net.toml").layers] == ["input", "0", "2"]
+    assert run("usage", "hostile:net", "--size", "32").exit_code == 0
+    assert padviz.load("hostile:sized").targets == ("0",)
+
+
+def test_loaded_modules_are_written_as_toml() -> None:
+    network: Network = padviz.load("torchvision.models.detection:ssdlite320_mobilenet_v3_large.backbone")
+    assert "target = []" in to_toml(network)
+
+
+def test_loading_a_zoo_network_needs_no_torch() -> None:
+    code = "import padviz, sys; padviz.load('vgg11'); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

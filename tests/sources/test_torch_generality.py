@@ -1,0 +1,226 @@
+"""Modules that write in place, pad by rules of their own, or branch on the size: never a wrong count without a word."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+import padviz
+from padviz.errors import PadvizError
+from padviz.sources.toml.write import to_toml
+from tests.cli.test_cli import run
+from tests.torch_oracle import conv, counted
+
+
+class Doing(nn.Module):
+    """Two convolutions with something between them."""
+
+    def __init__(self, what: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.a, self.b, self.what = conv(padding=1), conv(padding=1), what
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.what(self.a(x))
+        return self.b(y)
+
+
+def shifted(y: Tensor) -> Tensor:
+    out = torch.zeros_like(y)
+    out[:, :, 1:, :] = y[:, :, :-1, :]
+    return out + y
+
+
+def emptied(y: Tensor) -> Tensor:
+    y[:, :, :, :2] = 0
+    return y
+
+
+def rewritten(y: Tensor) -> Tensor:
+    y[..., 1:] = y[..., :-1].clone()
+    return y
+
+
+def zeroed(y: Tensor) -> Tensor:
+    y[:, :, 0].zero_()
+    return y
+
+
+def scaled(y: Tensor) -> Tensor:
+    y[:, :, ::2] *= 3
+    return y
+
+
+@pytest.mark.parametrize("what", [shifted, emptied, rewritten, zeroed, scaled])
+def test_writing_into_rows_or_columns_is_refused(what: Callable[..., Tensor]) -> None:
+    with pytest.raises(PadvizError, match="--layer"):
+        padviz.usage(Doing(what), 16)
+
+
+def test_writing_into_the_whole_of_a_tensor_is_followed() -> None:
+    module = Doing(lambda y: y.relu_().mul_(2).add_(1))
+    np.testing.assert_array_equal(padviz.usage(module, 16).counts, counted(Doing(lambda y: y), (16, 16)))
+
+
+class Same(nn.Module):
+    """TensorFlow's SAME, worked out by hand before each convolution: kernel, stride and dilation."""
+
+    def __init__(self, *shapes: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.shapes = shapes
+        self.layers = nn.ModuleList(conv(k, stride=s, dilation=d) for k, s, d in shapes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer, (k, s, d) in zip(self.layers, self.shapes, strict=True):
+            pads: list[int] = []
+            for n in (x.shape[3], x.shape[2]):
+                total = max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0)
+                pads += [total // 2, total - total // 2]
+            x = layer(functional.pad(x, pads))
+        return x
+
+
+SAMES = [
+    ((3, 3, 1),),
+    ((5, 3, 1),),
+    ((3, 2, 1), (5, 3, 1), (3, 2, 2)),
+    ((3, 2, 1), (3, 3, 1), (3, 2, 1)),
+    ((7, 3, 1), (3, 2, 1), (5, 2, 1)),
+    ((3, 2, 1), (3, 2, 1), (3, 2, 1), (3, 2, 1), (3, 2, 1)),
+]
+
+
+@pytest.mark.parametrize("shapes", SAMES, ids=str)
+def test_padding_worked_out_by_hand_holds_at_all_sizes(shapes: tuple[tuple[int, int, int], ...]) -> None:
+    module = Same(*shapes)
+    network = padviz.load(module)
+    assert network.fixed == ()
+    for size in [(n, n + 7) for n in range(33, 60)] + [(31, 224), (224, 224), (101, 99)]:
+        np.testing.assert_array_equal(padviz.usage(network, size).counts, counted(module, size))
+
+
+class Clamp(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = conv(padding=1), conv(padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(functional.adaptive_avg_pool2d(self.a(x), max(x.shape[-1] // 4, 3)))
+
+
+@pytest.mark.parametrize("size", [100, 32, (100, 101), (224, 100)])
+def test_a_fixed_axis_is_fixed_for_squares_too(size: Any, tmp_path: Path) -> None:
+    network = padviz.load(Clamp())
+    assert network.fixed == (1,)
+    (tmp_path / "net.toml").write_text(to_toml(network))
+    for each in (network, tmp_path / "net.toml"):
+        with pytest.raises(PadvizError, match="its width cannot be"):
+            padviz.usage(each, size)
+    assert padviz.usage(network, (100, 224)).max > 0
+
+
+BRANCHING = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1)
+        self.c = nn.Conv2d(3, 3, 3, stride=2)
+
+    def forward(self, x):
+        print("noise on stdout")
+        return self.b(self.a(x)) if x.shape[-1] > 40 else self.c(self.a(x))
+
+class Leaving(Net):
+    def forward(self, x):
+        raise SystemExit(3)
+
+class Failing(Net):
+    def forward(self, x):
+        raise BaseException("base")
+"""
+
+
+@pytest.fixture
+def branching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "branching_net", raising=False)
+    Path("branching_net.py").write_text(BRANCHING)
+    return "branching_net:Net"
+
+
+@pytest.mark.parametrize("sizes", ["32,64", "64,32"])
+def test_each_size_is_followed_anew(branching: str, sizes: str) -> None:
+    expected = {32: 25, 64: 81}
+    found = json.loads(run("compare", branching, "--size", sizes, "--format", "json").stdout)
+    assert [each["max"] for each in found["results"]] == [expected[int(size)] for size in sizes.split(",")]
+    assert run("export", branching, "--size", sizes, "-o", "out", "--jobs", "1").exit_code == 0
+    for size, most in expected.items():
+        (record,) = Path("out").glob(f"*-{size}-usage.json")
+        assert json.loads(record.read_text())["figures"]["max"] == most
+    asked = [option for size in sizes.split(",") for option in ("--size", size)]
+    ledgers = json.loads(run("uneven", branching, *asked, "--format", "json").stdout)["results"]
+    assert [len(each["layers"]) for each in ledgers] == [2, 2]
+
+
+def test_a_size_that_a_module_refuses_fails_alone(branching: str) -> None:
+    Path("branching_net.py").write_text(
+        BRANCHING.replace('print("noise on stdout")', "assert x.shape[-1] != 33, 'odd'")
+    )
+    for sizes in ("32,33,64", "33,32,64"):
+        result = run("export", "branching_net:Net", "--size", sizes, "-o", f"out{sizes}", "--jobs", "2")
+        assert result.exit_code == 3
+        assert result.stdout.split()[:6] == ["made", "2", "kept", "0", "failed", "1"]
+        assert result.stderr.startswith("padviz: Net-33-usage: branching_net:Net: its forward fails on 3 x 33 x 33")
+        assert result.stderr.count("\n") == 1
+
+
+def test_sizes_says_that_an_axis_is_fixed(branching: str) -> None:
+    result = run("sizes", branching, "--size", "32", "--range", "20:70")
+    assert result.exit_code == 0
+    assert "cannot vary, so only 32 fits" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["Leaving", "Failing"])
+def test_a_forward_that_leaves_is_one_line(branching: str, name: str) -> None:
+    result = run("usage", f"branching_net:{name}", "--size", "32")
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"padviz: branching_net:{name}: its forward fails on 3 x 32 x 32")
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+
+
+def test_softmax_over_columns_sees_its_row() -> None:
+    counts = padviz.usage(nn.Sequential(conv(1), nn.Softmax(dim=3)), (4, 5), unit=(2, 3)).counts
+    assert [len({*axis}) for axis in np.nonzero(counts)] == [1, 5]
+
+
+def test_one_half_of_the_columns_gating_the_other_is_refused() -> None:
+    with pytest.raises(PadvizError, match="one half of the rows or columns"):
+        padviz.usage(nn.Sequential(conv(1), nn.GLU(dim=3), conv(1)), 16)
+
+
+def test_a_vector_that_is_added_is_counted_everywhere() -> None:
+    class Context(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.c = conv(padding=1), conv(padding=1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.a(x) + self.c(x).sum((2, 3), keepdim=True)
+
+    np.testing.assert_array_equal(padviz.usage(Context(), (16, 9)).counts, counted(Context(), (16, 9)))
+
+
+def test_a_compiled_module_is_the_module_inside() -> None:
+    module = nn.Sequential(conv(padding=1))
+    assert (padviz.usage(torch.compile(module), 9).counts == padviz.usage(module, 9).counts).all()

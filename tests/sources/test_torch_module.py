@@ -1,0 +1,141 @@
+"""PyTorch modules: torchvision's and timm's models against a count by their own forward; odd modules; hostile ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+import torchvision
+from torch import nn
+from torchvision.models import list_models
+
+import padviz
+from padviz.network.network import Network
+from padviz.network.sizes import resolve_both
+from padviz.network.targets import last_maps
+from padviz.sources.toml.load import zoo
+from padviz.sources.torch.load import named
+from tests.torch_calls import count
+
+SIZES = [(64, 64), (65, 97)]  # two rows or more wherever a map is gated
+LARGER = {  # models that need more than 64 rows, or whole multiples
+    "alexnet": [(96, 96), (97, 131)],
+    "inception_v3": [(128, 128), (139, 160)],
+    "inception_v4": [(128, 128), (139, 160)],
+    "inception_resnet_v2": [(128, 128), (139, 160)],
+    "ssd300_vgg16": [(300, 300), (311, 320)],
+    "ssdlite320_mobilenet_v3_large": [(320, 320), (321, 352)],
+    "dla34": [(64, 64), (64, 96)],
+    "dla60_res2net": [(64, 64), (64, 96)],
+    "hrnet_w18_small": [(64, 64), (64, 96)],
+    "selecsls42": [(128, 128), (96, 160)],
+    "tresnet_m": [(64, 64), (64, 96)],
+    "tresnet_v2_l": [(64, 64), (64, 96)],
+}
+TRANSFORMERS = {
+    **dict.fromkeys(["maxvit_t"], "attention in windows and in grids"),
+    **dict.fromkeys(["swin_t", "swin_s", "swin_b", "swin_v2_t", "swin_v2_s", "swin_v2_b"], "windows that roll"),
+    **dict.fromkeys(["vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", "vit_h_14"], "one convolution, then tokens"),
+}
+CLASSIFIERS = [name for name in list_models(module=torchvision.models) if name not in TRANSFORMERS]
+SEGMENTERS = list_models(module=torchvision.models.segmentation)
+DETECTORS = list_models(module=torchvision.models.detection)
+TIMM = """
+    convmixer_768_32 convnext_atto convnextv2_atto cs3darknet_focus_s cs3darknet_s cspresnet50 cspdarknet53 darknet53
+    cspnext_s densenet121 dla34 dla60_res2net dpn48b eca_nfnet_l0 dm_nfnet_f0 ecaresnet26t efficientnet_b0
+    tf_efficientnet_b0 tf_efficientnetv2_b0 efficientnet_lite0 ese_vovnet19b_dw ese_vovnet39b fasternet_t0 fastvit_t8
+    fbnetc_100 fbnetv3_b gcresnet33ts gernet_s ghostnet_100 ghostnetv2_100 hardcorenas_a hgnet_tiny hgnetv2_b0
+    hrnet_w18_small inception_next_atto inception_resnet_v2 inception_v3 inception_v4 lcnet_050 legacy_seresnet18
+    legacy_xception mambaout_femto mixnet_s tf_mixnet_s mnasnet_100 mobilenet_edgetpu_v2_xs mobilenetv1_100
+    mobilenetv2_100 mobilenetv3_small_100 tf_mobilenetv3_small_100 mobilenetv4_conv_small mobilenetv4_conv_blur_medium
+    mobileone_s0 nasnetalarge nf_regnet_b0 nf_resnet26 poolformer_s12 rdnet_tiny regnetx_002 regnety_002 regnetz_b16
+    repghostnet_050 repvgg_a0 repvit_m0_9 res2net50_14w_8s resnest14d resnet18 resnet18d resnet26t resnet50_clip
+    resnet50_gn resnetaa34d resnetblur18 resnetrs50 resnetv2_50x1_bit rexnet_100 selecsls42 semnasnet_050 seresnet18
+    skresnet18 spnasnet_100 starnet_s1 test_convnext tinynet_a tresnet_m tresnet_v2_l vovnet39a xception41
+""".split()  # noqa: SIM905
+
+
+def made(home: Any, name: str) -> nn.Module:
+    with torch.device("meta"):
+        module: nn.Module = getattr(home, name)()
+    return module
+
+
+def windows(network: Network) -> set[str]:
+    """The names of its convolutions and pools, which are the modules'."""
+    return {layer.name for layer in network.layers if layer.kind in ("conv", "maxpool", "avgpool")}
+
+
+def assert_counts(network: Network, module: nn.Module, size: tuple[int, int]) -> None:
+    """Every count, and the size of every convolution and pool that is a module, is the forward's own."""
+    expected, seen = count(module, size)
+    found = padviz.usage(network, size, layer=network.targets or last_maps(network))
+    np.testing.assert_allclose(found.counts.astype(np.float64), expected, rtol=1e-12, atol=0)
+    assert expected.max() > 0
+    rows, cols = resolve_both(network, size)
+    for i, layer in enumerate(network.layers):
+        if layer.name in seen and layer.kind in ("conv", "maxpool", "avgpool"):
+            assert (rows.sizes[i], cols.sizes[i]) == seen[layer.name], layer.name
+    assert sum(layer.name in seen for layer in network.layers) > 2
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_torchvisions_classifiers(name: str) -> None:
+    network = padviz.load(f"torchvision.models:{name}")
+    assert len(network.targets) == 1
+    assert not network.fixed
+    if name in zoo():
+        assert windows(network) == windows(padviz.load(name))
+    for size in LARGER.get(name, SIZES):
+        assert_counts(network, named(f"torchvision.models:{name}"), size)
+
+
+@pytest.mark.parametrize("name", SEGMENTERS)
+def test_torchvisions_segmenters(name: str) -> None:
+    source = f"torchvision.models.segmentation:{name}"
+    for size in SIZES:
+        assert_counts(padviz.load(source), named(source), size)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_torchvisions_backbones_of_detectors(name: str) -> None:
+    source = f"torchvision.models.detection:{name}.backbone"
+    network = padviz.load(source)
+    with pytest.raises(padviz.PadvizError, match=r"has several last feature maps: .*name one or more with --layer"):
+        padviz.usage(network)
+    for size in LARGER.get(name, [(160, 192), (129, 160)]):
+        assert_counts(network, named(source), size)
+
+
+def test_a_whole_detector_says_what_to_load_instead() -> None:
+    with pytest.raises(
+        padviz.PadvizError, match=r"^[^\n]*its forward fails[^\n]*its attribute \.backbone may be[^\n]*$"
+    ):
+        padviz.load("torchvision.models.detection:fasterrcnn_mobilenet_v3_large_fpn")
+
+
+@pytest.mark.parametrize("name", TIMM)
+def test_timms_convolutional_models(name: str) -> None:
+    with torch.device("meta"):
+        module = timm.create_model(name)
+    network = padviz.load(module)
+    assert not network.fixed
+    for size in LARGER.get(name, SIZES):
+        assert_counts(network, module, size)
+
+
+def test_every_model_is_asked_for_or_named_with_a_reason() -> None:
+    assert set(CLASSIFIERS) | set(TRANSFORMERS) == set(list_models(module=torchvision.models))
+    assert len(CLASSIFIERS) >= 60
+    assert len(set(TIMM)) >= 60
+
+
+@pytest.mark.parametrize("name", [name for name in TRANSFORMERS if name.startswith(("swin", "maxvit"))])
+def test_attention_in_windows_is_an_error_that_says_where(name: str) -> None:
+    with pytest.raises(
+        padviz.PadvizError, match=f"^{name}, .*(roll|mixes rows and columns up).*--layer .* stops before"
+    ):
+        padviz.usage(padviz.load(f"torchvision.models:{name}"))

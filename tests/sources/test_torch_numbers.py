@@ -1,0 +1,221 @@
+"""Modules against PyTorch itself: windows that overhang, fits with an odd row, products of slices."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+import padviz
+from padviz.audit.even_sizes import even_sizes
+from padviz.axis.build import axis_map
+from padviz.axis.operations import Window, out_size
+from padviz.errors import SizeError
+from padviz.sources.toml.build import parse
+from padviz.sources.toml.write import to_toml
+from tests import naive
+from tests.torch_oracle import conv, counted, sum_pool
+
+SHAPES = [(k, s, p) for k, s in product(range(1, 7), range(1, 7)) for p in range(k // 2 + 1)]
+
+
+@pytest.mark.parametrize("n", range(1, 8))
+def test_ceil_rounding_takes_the_inputs_that_pytorch_takes(n: int) -> None:
+    longer = 0
+    for kernel, stride, pad in SHAPES:
+        window = Window(kernel, stride, padding=(pad, pad), ceil=True)
+        image = torch.zeros((1, 1, n, n), dtype=torch.float64, requires_grad=True)
+        try:
+            functional.max_pool2d(image, kernel, stride, pad, ceil_mode=True)
+            made = sum_pool(image, kernel, stride, pad, ceil_mode=True)
+        except RuntimeError:
+            with pytest.raises(SizeError):
+                out_size(window, n)
+            continue
+        longer += n + 2 * pad < kernel
+        assert out_size(window, n) == made.shape[-1]
+        made.sum().backward()
+        assert image.grad is not None
+        rows = axis_map(window, n).dense().sum(axis=0)
+        np.testing.assert_array_equal(np.outer(rows, rows), image.grad[0, 0].numpy())
+        step = {"op": "maxpool", "name": "p", "kernel": kernel, "stride": stride, "padding": pad, "ceil": True}
+        assert naive.usage([step], (n, n), ["p"]) == np.outer(rows, rows).tolist()
+    assert longer or n > 5
+
+
+class Pooling(nn.Module):
+    """A pool whose window may be longer than what it reads, between two convolutions."""
+
+    def __init__(self, pool: nn.Module) -> None:
+        super().__init__()
+        self.a, self.pool, self.b = conv(stride=2, padding=1), pool, conv(padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(self.pool(self.a(x)))
+
+
+class Summed(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return sum_pool(x, 5, 4, 1, ceil_mode=True)
+
+
+@pytest.mark.parametrize("kind", [nn.MaxPool2d, nn.AvgPool2d])
+def test_a_pool_longer_than_its_input_counts_like_the_gradient(kind: Any) -> None:
+    module, ones = Pooling(kind(5, 4, 1, ceil_mode=True)), Pooling(Summed())
+    network = padviz.load(module, size=(32, 32))
+    back = parse(_toml(network), "back")
+    for size in [(3, 3), (4, 3), (2, 9), (5, 40), (6, 6), (33, 7)]:
+        for each in (module, network, back):
+            np.testing.assert_array_equal(padviz.usage(each, size).counts, counted(ones, size))
+        assert all(row.height.input > 0 for row in padviz.ledger(network, size).layers)
+    assert [row.layer for row in padviz.ledger(network, 3).layers] == ["a", "pool", "b"]
+    assert padviz.ledger(network, 3).layers[1].height.overhang == 1  # of two rows and two padded ones, a fifth
+    assert int(padviz.tap_exposure(network, 3)[1].grid.sum()) == 4
+
+
+def test_ranges_of_sizes_agree_with_single_sizes_on_pools_that_overhang() -> None:
+    pool = {"op": "maxpool", "name": "p", "kernel": 4, "stride": 3, "padding": [[1, 0], [1, 0]], "ceil": True}
+    network = parse({"layers": [pool]}, "one")
+    even = []
+    for n in range(1, 40):
+        try:
+            even += [n] if padviz.ledger(network, n).even else []
+        except SizeError:
+            continue
+    assert even_sizes(network, 1, 39).even == tuple(even)
+    assert 2 in even  # one row of padding before, and one that the window hangs over the end
+
+
+def _toml(network: padviz.Network) -> dict[str, Any]:
+    import tomllib
+
+    return tomllib.loads(to_toml(network))
+
+
+HALVES = {
+    "chunk": lambda y: y.chunk(2, 1),
+    "split": lambda y: torch.split(y, [4, 4], dim=1),
+    "slice": lambda y: (y[:, :4], y[:, 4:]),
+    "narrow": lambda y: (y.narrow(1, 0, 4), y.narrow(1, 4, 4)),
+    "unbind": lambda y: y.unflatten(1, (2, 4)).unbind(1),
+    "index": lambda y: (y.unflatten(1, (2, 4))[:, 0], y.unflatten(1, (2, 4))[:, -1]),
+}
+PRODUCTS = {
+    "product": lambda a, b: a * b,
+    "gated": lambda a, b: a * torch.sigmoid(b.relu()),
+    "sum": lambda a, b: a + b,
+    "difference": lambda a, b: a - b,
+    "maximum": lambda a, b: torch.maximum(a, b),
+}
+
+
+class Joined(nn.Module):
+    def __init__(self, halves: Any, joined: Any, layers: int) -> None:
+        super().__init__()
+        self.a = nn.ModuleList(nn.Conv2d(3, 8 // layers, 3, padding=1) for _ in range(layers))
+        self.b, self.halves, self.joined = nn.Conv2d(4, 4, 3, padding=1), halves, joined
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = [layer(x) for layer in self.a]
+        return self.b(self.joined(*(self.halves(parts[0]) if len(parts) == 1 else parts)))
+
+
+@pytest.mark.parametrize("joined", PRODUCTS)
+@pytest.mark.parametrize("halves", HALVES)
+def test_two_slices_of_one_layer_count_as_two_layers_do(halves: str, joined: str) -> None:
+    one, two = (padviz.usage(Joined(HALVES[halves], PRODUCTS[joined], n), 12) for n in (1, 2))
+    np.testing.assert_array_equal(one.counts, two.counts)
+    assert one.max == 2 * 81
+
+
+@pytest.mark.parametrize(
+    "joined",
+    [
+        lambda y, _: y * torch.sigmoid(y),
+        lambda y, _: y - y.mean(1, keepdim=True),
+        lambda y, _: y[:, :4] * y[:, :4].tanh(),
+    ],
+)
+def test_an_activation_of_one_map_counts_once(joined: Any) -> None:
+    module = Joined(lambda y: (y[:, :4], y), lambda a, b: joined(a, b), 1)
+    assert padviz.usage(module, 12).max == 81
+
+
+def test_a_gated_linear_unit_is_a_product_of_two_slices() -> None:
+    written = Joined(HALVES["chunk"], PRODUCTS["gated"], 1)
+    module = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.GLU(dim=1), nn.Conv2d(4, 4, 3, padding=1))
+    np.testing.assert_array_equal(padviz.usage(module, 12).counts, padviz.usage(written, 12).counts)
+
+
+class Fitting(nn.Module):
+    """A skip that is cropped or padded to what comes up from below, or the other way round."""
+
+    def __init__(self, front: Any, kernel: int, deep: bool) -> None:
+        super().__init__()
+        self.front, self.deep = front, deep
+        self.a, self.b, self.c = conv(kernel), conv(stride=2), conv(padding=1)
+        self.up = nn.ConvTranspose2d(1, 1, 2, 2, bias=False, dtype=torch.float64)
+        nn.init.ones_(self.up.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        skip = self.a(x)
+        up = self.up(self.b(x))
+        small, like = (up, skip) if self.deep else (skip, up)
+        pads = []
+        for axis in (3, 2):
+            more = like.shape[axis] - small.shape[axis]
+            pads += [self.front(more), more - self.front(more)]
+        return self.c(functional.pad(small, pads) + like)
+
+
+FRONTS = {
+    "down": lambda d: d // 2,
+    "up": lambda d: -(-d // 2),
+    "end": lambda d: int(d / 2),
+    "front": lambda d: -int(-d / 2) if d % 2 == 0 else (d + 1) // 2 if d > 0 else d // 2,
+}
+
+
+@pytest.mark.parametrize("deep", [True, False])
+@pytest.mark.parametrize("kernel", [1, 2, 5, 6])
+@pytest.mark.parametrize("front", FRONTS)
+def test_a_fit_knows_where_the_odd_row_goes(front: str, kernel: int, deep: bool) -> None:
+    module = Fitting(FRONTS[front], kernel, deep)
+    network = padviz.load(module, size=(32, 32))
+    assert network.fixed == ()
+    back = parse(_toml(network), "back")
+    for size in [(10, 10), (11, 10), (13, 24), (32, 33), (64, 47)]:
+        expected = counted(module, size)
+        for each in (network, back):
+            np.testing.assert_array_equal(padviz.usage(each, size).counts, expected)
+
+
+@pytest.mark.parametrize("odd", ["end", "front", "down", "up"])
+def test_a_description_says_where_the_odd_row_goes(odd: str) -> None:
+    for kernel in (2, 4):  # one removes a row, the other adds one
+        layers = [
+            {"op": "conv", "name": "a", "kernel": kernel},
+            {"op": "conv", "name": "b", "kernel": 3, "from": "input"},
+            {"op": "crop", "name": "c", "like": "b", "odd": odd, "from": "a"},
+        ]
+        network = parse({"layers": layers}, "fit")
+        assert padviz.usage(network, 7).counts.tolist() == naive.usage(layers, (7, 7), ["c"])
+        assert parse(_toml(network), "back").layers == network.layers
+
+
+def test_a_product_of_two_linear_maps_counts_twice() -> None:
+    class Linears(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.c = nn.Conv2d(3, 4, 3, padding=1), nn.Linear(4, 4), nn.Linear(4, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.a(x).permute(0, 2, 3, 1)
+            return (self.b(y) * self.c(y).sigmoid()).permute(0, 3, 1, 2)
+
+    assert padviz.usage(Linears(), 12).max == 2 * 9
