@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +13,6 @@ from padviz.errors import SizeError
 from padviz.figures.canvas import CMAP, colour_map
 from padviz.figures.heatmap import scaled, top_of
 from padviz.files.atomic import aside
-
-if TYPE_CHECKING:
-    pass
 
 MOST_PIXELS = 1 << 29  # of a bare picture
 
