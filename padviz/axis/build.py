@@ -13,7 +13,7 @@ from padviz.axis.padding_modes import fold
 from padviz.axis.resize import Resize as Resize
 from padviz.axis.resize import ratio_of, reads
 from padviz.engine.axis_map import AxisMap as AxisMap
-from padviz.engine.axis_map import Strip
+from padviz.engine.strip import Strip
 
 CACHED = 4096  # axis maps kept; a network has some tens of distinct ones per size
 
@@ -97,8 +97,8 @@ def _reweighed(strips: list[Strip], weights: NDArray[np.float64]) -> Iterator[St
 
 def _transposed_strips(op: Transposed, n: int, n_out: int) -> Iterator[Strip]:
     window = Window(op.kernel, op.stride, op.dilation)
-    for dst, dst_step, src, src_step, length, _ in _tap_strips(window, n_out, n, op.padding[0]):
-        yield Strip(src, src_step, dst, dst_step, length)
+    for strip in _tap_strips(window, n_out, n, op.padding[0]):
+        yield strip.flipped
 
 
 def _adaptive_strips(op: Adaptive, n: int) -> Iterator[Strip]:

@@ -18,24 +18,28 @@ from padviz.network.sizes import sizes_of
 
 
 @dataclass(frozen=True, slots=True)
-class Zone:
-    """Rows that keep their numbers when the input grows by one period.
+class StableRows:
+    """Rows that keep their values when the input grows by one period.
 
-    From `start` on they do if counted from the far end, before `stop` if counted from the near end.
+    From `start` on they do if counted from the far end, before `stop` if counted from the near end. Say that the layer
+    grows by g rows with the input. A row r with start <= r < stop then does both: in the larger map, the row r and the
+    row r + g have the value that r has in the smaller one. So the rows from `start` to `stop + g` of the larger map
+    repeat every g, and so, one period further on, in every map that is larger yet.
     """
 
     start: int
     stop: int
 
-    def __add__(self, other: Zone) -> Zone:
-        return Zone(max(self.start, other.start), min(self.stop, other.stop))
+    def intersect(self, other: StableRows) -> StableRows:
+        """Rows that are stable for both reasons."""
+        return StableRows(max(self.start, other.start), min(self.stop, other.stop))
 
 
-NOWHERE = Zone(0, 0)
+NOWHERE = StableRows(0, 0)
 
 
-class Reads(NamedTuple):
-    """What an operation reads: unit j reads rows between rate * j + low and rate * j + high.
+class ReadSpan(NamedTuple):
+    """What an operation reads: unit u reads rows from rate * u + low to rate * u + high, which may be fractions.
 
     Units outside of `alike` weigh their reads otherwise, and padding or clipping falls onto `edge` rows at each end.
     """
@@ -44,7 +48,28 @@ class Reads(NamedTuple):
     low: Any
     high: Any
     edge: int
-    alike: Zone
+    alike: StableRows
+
+    def read_by(self, units: StableRows) -> StableRows:
+        """The rows of which all readers are stable units.
+
+        A unit u that reads row r has rate * u + low <= r <= rate * u + high, so it is one of
+        (r - high) / rate <= u <= (r - low) / rate. All of them come before `stop` if (r - low) / rate < stop, that is
+        r < rate * stop + low: the first row that does not is the ceiling. All of them come from `start` on if
+        (r - high) / rate > start - 1, that is r > rate * (start - 1) + high: the first row that does follows the floor.
+        """
+        start = floor(self.rate * (units.start - 1) + self.high) + 1
+        return StableRows(start, ceil(self.rate * units.stop + self.low))
+
+    def readers_of(self, rows: StableRows) -> StableRows:
+        """The units that read stable rows only.
+
+        The last row of unit u comes before `stop` if rate * u + high < stop, that is u < (stop - high) / rate: the
+        first unit that does not is the ceiling. Its first row, a whole number, comes from `start` on if
+        rate * u + low > start - 1, that is u > (start - 1 - low) / rate: the first unit that does follows the floor.
+        """
+        start = floor((rows.start - 1 - self.low) / self.rate) + 1
+        return StableRows(start, ceil((rows.stop - self.high) / self.rate))
 
 
 def usage_tiling(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Tiling:
@@ -72,19 +97,19 @@ def _tilings(network: Network, axis: int, n: int, targets: tuple[int, ...], *, b
     places = (0,) if back else (0, *targets)
     if grows is None or axis in network.fixed or grows[0] > n:  # no room for a period between the borders
         return tuple(Tiling(sizes[i]) for i in places)
-    axes = _Axis(network, axis, sizes, grows)
+    axes, join = _Axis(network, axis, sizes, grows), StableRows.intersect
     if back:
-        zones = [backward(network, {i: axes.whole(i) for i in targets}, axes.pulled) or axes.whole(0)]
+        stable = [backward(network, {i: axes.whole(i) for i in targets}, axes.pulled, join) or axes.whole(0)]
         for i in _followed(network, targets):
             axes.fit(i)
     else:
-        zones = [axes.whole(0), *forward(network, targets, axes.whole(0), axes.pushed)]
-    for i, zone in zip(places, zones, strict=True):
-        axes.need(i, zone)
+        stable = [axes.whole(0), *forward(network, targets, axes.whole(0), axes.pushed, join)]
+    for i, rows in zip(places, stable, strict=True):
+        axes.need(i, rows)
     copies = max(0, min(axes.copies))
     return tuple(
-        Tiling(sizes[i], zone.start, grows[i], copies) if grows[i] else Tiling(sizes[i])
-        for i, zone in zip(places, zones, strict=True)
+        Tiling(sizes[i], rows.start, grows[i], copies) if grows[i] else Tiling(sizes[i])
+        for i, rows in zip(places, stable, strict=True)
     )
 
 
@@ -127,7 +152,7 @@ def _rate(op: Op | None, entering: Fraction, like: Fraction) -> Fraction:
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
-    """An axis on which zones are followed; `copies` are the periods that each layer met can do without."""
+    """An axis on which stable rows are followed; `copies` are the periods that each layer met can do without."""
 
     network: Network
     axis: int
@@ -135,79 +160,74 @@ class _Axis:
     grows: tuple[int, ...]
     copies: list[int] = field(default_factory=list)
 
-    def whole(self, i: int) -> Zone:
-        return Zone(0, self.sizes[i])
+    def whole(self, i: int) -> StableRows:
+        return StableRows(0, self.sizes[i])
 
-    def need(self, i: int, zone: Zone) -> None:
-        """Keep a period of layer `i` between the borders; a layer that does not grow must be the same throughout."""
+    def need(self, i: int, rows: StableRows) -> None:
+        """Keep one period of stable rows in layer `i`; a layer that does not grow must be stable throughout."""
         if self.grows[i]:
-            self.copies.append((zone.stop - zone.start) // self.grows[i] - 1)
-        elif zone != self.whole(i):
+            self.copies.append((rows.stop - rows.start) // self.grows[i] - 1)
+        elif rows != self.whole(i):
             self.copies.append(-1)
 
     def fit(self, i: int) -> None:
         """Keep as many rows as layer `i` needs to be laid over what it reads."""
         j, op = self.network.layers[i].inputs[0], self.network.layers[i].ops[self.axis]
-        reads = self._reads(i, j, op) if op else None
-        if reads:
-            self.need(j, self._inside(j, reads.edge))
+        span = self._span(i, j, op) if op else None
+        if span:
+            self.need(j, self._inside(j, span.edge))
 
-    def pulled(self, i: int, zone: Zone) -> Zone:
-        """The zone of what layer `i` reads, seen from it: rows whose readers all keep their numbers."""
+    def pulled(self, i: int, rows: StableRows) -> StableRows:
+        """The stable rows of what layer `i` reads, seen from it: those of which all readers are stable."""
         j = self.network.layers[i].inputs[0]
         op = self.network.layers[i].ops[self.axis]
-        self.need(i, zone)
+        self.need(i, rows)
         if op is None:
-            return zone
-        if not self.grows[i] and zone == self.whole(i) and (not self.grows[j] or op == Adaptive(1)):
+            return rows
+        if not self.grows[i] and rows == self.whole(i) and (not self.grows[j] or op == Adaptive(1)):
             return self.whole(j)
-        reads = self._reads(i, j, op)
-        if reads is None:
+        span = self._span(i, j, op)
+        if span is None:
             return NOWHERE
-        zone += reads.alike
-        start = floor(reads.rate * (zone.start - 1) + reads.high) + 1
-        stop = ceil(reads.rate * zone.stop + reads.low)
-        return Zone(start, stop) + self._inside(j, reads.edge)
+        return span.read_by(rows.intersect(span.alike)).intersect(self._inside(j, span.edge))
 
-    def pushed(self, i: int, zone: Zone) -> Zone:
-        """The zone of layer `i`, from that of what it reads: units that read rows which keep their numbers."""
+    def pushed(self, i: int, rows: StableRows) -> StableRows:
+        """The stable units of layer `i`, from the stable rows of what it reads."""
         j = self.network.layers[i].inputs[0]
         op = self.network.layers[i].ops[self.axis]
         if op is None:
-            return zone
-        if not self.grows[i] and not self.grows[j] and zone == self.whole(j):
+            return rows
+        if not self.grows[i] and not self.grows[j] and rows == self.whole(j):
             return self.whole(i)
-        reads = self._reads(i, j, op)
-        if reads is None:
+        span = self._span(i, j, op)
+        if span is None:
             self.copies.append(-1)
             return NOWHERE
-        zone += self._inside(j, reads.edge)
-        self.need(j, zone)
-        start = floor((zone.start - 1 - reads.low) / reads.rate) + 1
-        stop = ceil((zone.stop - reads.high) / reads.rate)
-        return Zone(start, stop) + self.whole(i)
+        rows = rows.intersect(self._inside(j, span.edge))
+        self.need(j, rows)
+        return span.readers_of(rows).intersect(self.whole(i))
 
-    def _inside(self, i: int, edge: int) -> Zone:
-        return Zone(edge, self.sizes[i] - edge)
+    def _inside(self, i: int, edge: int) -> StableRows:
+        return StableRows(edge, self.sizes[i] - edge)
 
-    def _reads(self, i: int, j: int, op: Op) -> Reads | None:
+    def _span(self, i: int, j: int, op: Op) -> ReadSpan | None:
         """What layer `i` reads of layer `j`; None where that does not move along as the input grows."""
         n, n_out = self.sizes[j], self.sizes[i]
         if not self.grows[i] or not self.grows[j]:
             return None
         if isinstance(op, Resize) and ratio_of(op, n, n_out) * self.grows[i] != self.grows[j]:
             return None
-        reads = reads_of(op, n, n_out)
-        if reads is None or reads.rate * self.grows[i] != self.grows[j]:
+        span = read_span(op, n, n_out)
+        if span is None or span.rate * self.grows[i] != self.grows[j]:
             return None
-        self.need(i, Zone(0, n_out - 1))  # no core of a single unit, which some grids treat apart
-        return reads
+        self.need(i, StableRows(0, n_out - 1))  # no core of a single unit, which some grids treat apart
+        return span
 
 
-def reads_of(op: Op, n: int, n_out: int) -> Reads | None:
+def read_span(op: Op, n: int, n_out: int) -> ReadSpan | None:
     """Where the units of an operation read; None where that has no fixed rate.
 
-    >>> reads_of(Window(7, stride=2, padding=(3, 3)), 224, 112)[:4]
+    >>> read_span(Window(7, stride=2, padding=(3, 3)), 224, 112)[:4]
     (2, -3, 3, 0)
     """
     if isinstance(op, Adaptive):
@@ -216,13 +236,13 @@ def reads_of(op: Op, n: int, n_out: int) -> Reads | None:
     rate = Fraction(step, len(rows)) if len(rows) > 1 else step
     low = min(first - unit * rate for unit, (first, _) in enumerate(rows))
     high = max(last - unit * rate for unit, (_, last) in enumerate(rows))
-    alike, edge = Zone(0, n_out), 0
+    alike, edge = StableRows(0, n_out), 0  # padding that is copied from rows beyond `edge` would move with the far end
     if isinstance(op, Resize):
         edge = 1
     elif isinstance(op, Window):
         before, after, _ = place(op, n)
         if op.mode == "partial":
-            alike = Zone(-(-before // op.stride), (n + before - op.extent) // op.stride + 1)
+            alike = StableRows(-(-before // op.stride), (n + before - op.extent) // op.stride + 1)
         elif op.mode != "zero" and max(before, after) > 0:
             edge = 1 if op.mode == "replicate" else max(before, after) + 1
-    return Reads(rate, low, high, edge, alike)
+    return ReadSpan(rate, low, high, edge, alike)

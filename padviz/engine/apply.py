@@ -1,7 +1,7 @@
 """The counting kernels, as numpy and numba twins: arrays in, arrays out, no checks.
 
 A map has strips (dst, dst_step, src, src_step, length, weight) along one axis, see
-`padviz.engine.axis_map.Strip`; numba follows them as they are, numpy by `padviz.engine.write_plan`.
+`padviz.engine.strip`; numba follows them as they are, numpy by `padviz.engine.write_plan`.
 Arrays are (limbs, height, width). One limb holds int64 counts or float64 weights; more limbs hold
 wide integers in base 2**LIMB_BITS, least significant first, which only `carry` needs to know.
 """
@@ -9,7 +9,7 @@ wide integers in base 2**LIMB_BITS, least significant first, which only `carry` 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from math import prod
@@ -18,7 +18,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.engine.write_plan import Plan, Strips
+from padviz.engine.strip import Strip
+from padviz.engine.write_plan import Plan
 
 Array = NDArray[Any]
 
@@ -36,7 +37,7 @@ class Linear(Protocol):
     @property
     def n_out(self) -> int: ...
     @property
-    def strips(self) -> Strips: ...
+    def strips(self) -> Sequence[Strip]: ...
     @property
     def reads(self) -> int: ...
     @property
@@ -110,17 +111,10 @@ def _follow(plan: Plan, x: Array, pairs: Array, out: Array) -> None:
 
 
 def _add_numba(made: Linear, x: Array, axis: int, out: Array) -> None:
-    steps = np.array([_ahead(*strip[:5]) for strip in made.strips], dtype=np.int64).reshape(-1, 5)
-    weights = np.array([strip[5] for strip in made.strips], dtype=out.dtype)
+    steps = np.array([strip.ahead[:5] for strip in made.strips], dtype=np.int64).reshape(-1, 5)
+    weights = np.array([strip.weight for strip in made.strips], dtype=out.dtype)
     out.fill(0)
     _compiled(_down if axis == 1 else _across)(steps, weights, x, out)
-
-
-def _ahead(dst: int, dst_step: int, src: int, src_step: int, length: int) -> tuple[int, int, int, int, int]:
-    """The same reads with `dst` going up."""
-    if dst_step >= 0:
-        return dst, dst_step, src, src_step, length
-    return dst + dst_step * (length - 1), -dst_step, src + src_step * (length - 1), -src_step, length
 
 
 @lru_cache(2)

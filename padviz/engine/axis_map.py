@@ -5,41 +5,15 @@ numpy adds each strip with one strided slice, and swapping the two ends of every
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from padviz.engine.strip import Strip
 from padviz.engine.write_plan import Plan, plan
-
-
-class Strip(NamedTuple):
-    """`out[dst + i * dst_step] += weight * in[src + i * src_step]` for i in 0 .. length - 1."""
-
-    dst: int
-    dst_step: int
-    src: int
-    src_step: int
-    length: int
-    weight: float = 1
-
-    def within(self, start: int, stop: int) -> Strip:
-        """The part of the strip that writes rows `start` to `stop`, with `dst` going up; its length may be 0.
-
-        >>> Strip(9, -2, 0, 1, 5).within(2, 6)
-        Strip(dst=3, dst_step=2, src=3, src_step=-1, length=2, weight=1)
-        """
-        dst, step, src, src_step, length, weight = self
-        if step < 0:
-            dst, step, src, src_step = dst + step * (length - 1), -step, src + src_step * (length - 1), -src_step
-        if step:
-            first, last = max(0, -((dst - start) // step)), min(length, -((dst - stop) // step))
-        else:
-            first, last = 0, length if start <= dst < stop else 0
-        return Strip(dst + first * step, step, src + first * src_step, src_step, max(0, last - first), weight)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +36,7 @@ class AxisMap:
     @cached_property
     def transposed(self) -> AxisMap:
         """The same reads seen from the input: out and in exchanged."""
-        flipped = tuple(Strip(s, ss, d, ds, c, w) for d, ds, s, ss, c, w in self.strips)
-        return AxisMap(self.n_out, self.n_in, flipped)
+        return AxisMap(self.n_out, self.n_in, tuple(strip.flipped for strip in self.strips))
 
     def only(self, rows: slice) -> tuple[AxisMap, slice]:
         """The map to some of its rows alone, and the rows of the input that those read.
@@ -75,7 +48,7 @@ class AxisMap:
         """
         start, stop, _ = rows.indices(self.n_out)
         strips = [part for strip in self.strips if (part := strip.within(start, stop)).length]
-        ends = [end for _, _, src, step, length, _ in strips for end in (src, src + step * (length - 1))] or [0]
+        ends = [end for s in strips for end in (s.src, s.src + s.src_step * (s.length - 1))] or [0]
         first, last = min(ends), max(ends) + 1
         moved = tuple(strip._replace(dst=strip.dst - start, src=strip.src - first) for strip in strips)
         return AxisMap(last - first, stop - start, moved), slice(first, last)
@@ -94,12 +67,12 @@ class AxisMap:
     def gain(self) -> int:
         """The largest row sum: applied to values up to v, the map gives values up to gain * v."""
         sums = np.zeros(self.n_out, dtype=np.int64)
-        for dst, step, _, _, length, _ in self.strips:
-            if step:
-                far = dst + step * (length - 1)
-                sums[min(dst, far) : max(dst, far) + 1 : abs(step)] += 1
+        for strip in self.strips:
+            if strip.dst_step:
+                up = strip.ahead
+                sums[up.dst : up.dst + up.dst_step * (up.length - 1) + 1 : up.dst_step] += 1
             else:
-                sums[dst] += length
+                sums[strip.dst] += strip.length
         return int(sums.max(initial=0))
 
     def parts(self, most: int) -> list[AxisMap]:
@@ -108,7 +81,7 @@ class AxisMap:
         taken: list[Strip] = []
         gain = 0
         for strip in self.strips:
-            for piece in [strip] if strip.dst_step else _cut(strip, most):
+            for piece in [strip] if strip.dst_step else strip.pieces(most):
                 more = 1 if piece.dst_step else piece.length
                 if gain + more > most:
                     parts.append(AxisMap(self.n_in, self.n_out, tuple(taken)))
@@ -130,14 +103,7 @@ class AxisMap:
     def dense(self) -> NDArray[Any]:
         """The matrix itself, shape (n_out, n_in): for tests and small illustrations."""
         matrix: NDArray[Any] = np.zeros((self.n_out, self.n_in), dtype=np.int64 if self.exact else np.float64)
-        for dst, dst_step, src, src_step, length, weight in self.strips:
-            i = np.arange(length)
-            np.add.at(matrix, (dst + i * dst_step, src + i * src_step), weight)
+        for strip in self.strips:
+            i = np.arange(strip.length)
+            np.add.at(matrix, (strip.dst + i * strip.dst_step, strip.src + i * strip.src_step), strip.weight)
         return matrix
-
-
-def _cut(strip: Strip, most: int) -> Iterator[Strip]:
-    """A strip in pieces of at most so many rows."""
-    for at in range(0, strip.length, most):
-        length = min(most, strip.length - at)
-        yield strip._replace(dst=strip.dst + at * strip.dst_step, src=strip.src + at * strip.src_step, length=length)

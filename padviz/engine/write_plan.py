@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-Strips = Sequence[tuple[int, int, int, int, int, float]]
+from padviz.engine.strip import Strip
 
 
 class Source(NamedTuple):
@@ -53,27 +53,35 @@ class _Run(NamedTuple):
         return [part for part in parts if part.length > 0]
 
 
-def plan(strips: Strips, n_out: int) -> Plan:
+class _Fill(NamedTuple):
+    """Rows of a phase, and the runs whose sum they become."""
+
+    start: int
+    stop: int
+    runs: tuple[_Run, ...]
+
+
+def plan(strips: Sequence[Strip], n_out: int) -> Plan:
     """Order the strips of a map to `n_out` rows.
 
-    >>> made = plan([(1, 1, 0, 1, 2, 1), (0, 1, 0, 1, 3, 1)], 3)
+    >>> made = plan([Strip(1, 1, 0, 1, 2), Strip(0, 1, 0, 1, 3)], 3)
     >>> [(rows, [source.rows for source in sources]) for rows, sources in made.writes]
     [(slice(1, 3, 1), [slice(1, 3, 1), slice(0, 2, 1)]), (slice(0, 1, 1), [slice(0, 1, 1)])]
     """
-    steps = Counter((into, of) for _, into, _, of, _, weight in strips if into > 0 and of > 0 and weight == 1)
+    steps = Counter((s.dst_step, s.src_step) for s in strips if s.dst_step > 0 and s.src_step > 0 and s.weight == 1)
     step, src_step = steps.most_common(1)[0][0] if steps else (1, 1)
     phases: list[list[_Run]] = [[] for _ in range(min(step, n_out))]
     found = Plan(False, [], [], [])
-    for dst, dst_step, src, each, length, weight in strips:
-        if (dst_step, each, weight) == (step, src_step, 1):
-            start, phase = divmod(dst, step)
-            phases[phase].append(_Run(False, src - src_step * start, start, start + length))
-        elif dst_step:
-            found.adds.append(
-                (span(dst, dst_step, length), Source(False, span(src, each or 1, length if each else 1)), weight)
-            )
+    for strip in strips:
+        if (strip.dst_step, strip.src_step, strip.weight) == (step, src_step, 1):
+            start, phase = divmod(strip.dst, step)
+            phases[phase].append(_Run(False, strip.src - src_step * start, start, start + strip.length))
+        elif strip.dst_step:
+            read = span(strip.src, strip.src_step, strip.length) if strip.src_step else span(strip.src, 1, 1)
+            written = span(strip.dst, strip.dst_step, strip.length)
+            found.adds.append((written, Source(False, read), strip.weight))
         else:
-            found.sums.append((dst, span(src, each, length), weight))
+            found.sums.append((strip.dst, span(strip.src, strip.src_step, strip.length), strip.weight))
     if src_step == 1 and sum(len(runs) // 2 for runs in phases) > len(phases):
         found = found._replace(paired=True)
         phases = [[*_paired(runs)] for runs in phases]
@@ -86,7 +94,7 @@ def plan(strips: Strips, n_out: int) -> Plan:
 
     for phase, runs in enumerate(phases):
         writes, adds = _ordered(runs, -(-(n_out - phase) // step))
-        found.writes.extend((rows(phase, start, stop), tuple(map(source, added))) for start, stop, added in writes)
+        found.writes.extend((rows(phase, fill.start, fill.stop), tuple(map(source, fill.runs))) for fill in writes)
         found.adds.extend((rows(phase, run.start, run.stop), source(run), 1) for run in adds)
     return found
 
@@ -117,20 +125,20 @@ def _paired(runs: list[_Run]) -> Iterator[_Run]:
         yield waiting
 
 
-def _ordered(runs: list[_Run], n: int) -> tuple[list[tuple[int, int, tuple[_Run, ...]]], list[_Run]]:
-    """What first fills the `n` rows of a phase, as (start, stop, runs to sum), and the runs that add to it later."""
+def _ordered(runs: list[_Run], n: int) -> tuple[list[_Fill], list[_Run]]:
+    """What first fills the `n` rows of a phase, and the runs that add to it later."""
     if not runs:
-        return [(0, n, ())], []
+        return [_Fill(0, n, ())], []
     first, *others = sorted(runs, key=lambda run: -run.length)
-    writes: list[tuple[int, int, tuple[_Run, ...]]] = []
+    writes: list[_Fill] = []
     both = first.within(first.start, first.start)
     if others:
         second = max(others, key=lambda run: first.within(run.start, run.stop).length)
         here, there = first.within(second.start, second.stop), second.within(first.start, first.stop)
         if here.length > 0:
             both = here
-            writes.append((here.start, here.stop, (here, there)))
+            writes.append(_Fill(here.start, here.stop, (here, there)))
             others = [*(run for run in others if run is not second), *second.without(here)]
-    writes += [(part.start, part.stop, (part,)) for part in first.without(both)]
-    writes += [(part.start, part.stop, ()) for part in _Run(False, 0, 0, n).without(first)]
+    writes += [_Fill(part.start, part.stop, (part,)) for part in first.without(both)]
+    writes += [_Fill(part.start, part.stop, ()) for part in _Run(False, 0, 0, n).without(first)]
     return writes, others

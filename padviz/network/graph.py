@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol, Self, TypeVar
+from operator import add
+from typing import TypeVar
 
 from padviz.network.layer import Layer
 from padviz.network.network import Network
 
-
-class _Adds(Protocol):
-    def __add__(self, other: Self, /) -> Self: ...
-
-
 T = TypeVar("T")
-A = TypeVar("A", bound=_Adds)
+A = TypeVar("A")
 
 
 def ancestors(layers: Sequence[Layer], ends: Iterable[int], *, followed: bool = True) -> set[int]:
@@ -39,10 +35,12 @@ def only(layers: Sequence[Layer], kept: Sequence[int]) -> tuple[Layer, ...]:
     return tuple(moved(layers[i]) for i in kept)
 
 
-def backward(network: Network, seeds: Mapping[int, A], pull: Callable[[int, A], A]) -> A | None:
+def backward(
+    network: Network, seeds: Mapping[int, A], pull: Callable[[int, A], A], join: Callable[[A, A], A] = add
+) -> A | None:
     """Walk from the seeded layers to the input: each layer hands its value, pulled through it, to all it reads.
 
-    The same walk serves arrays, and the plain ints that prove how wide the arrays must be.
+    Values meet by `join`. The same walk serves arrays, the plain ints that prove how wide the arrays must be, and more.
     Returns None where no seed reaches the input.
     """
     value: list[A | None] = [seeds.get(i) for i in range(len(network.layers))]
@@ -54,18 +52,20 @@ def backward(network: Network, seeds: Mapping[int, A], pull: Callable[[int, A], 
         pulled = here if layer.height is None and layer.width is None else pull(i, here)
         for j in layer.inputs:
             there = value[j]
-            value[j] = pulled if there is None else pulled + there
+            value[j] = pulled if there is None else join(pulled, there)
     return value[0]
 
 
-def forward(network: Network, targets: Sequence[int], seed: A, push: Callable[[int, A], A]) -> list[A]:
-    """Walk from the input to the targets: each layer pushes on the sum of what it reads."""
+def forward(
+    network: Network, targets: Sequence[int], seed: A, push: Callable[[int, A], A], join: Callable[[A, A], A] = add
+) -> list[A]:
+    """Walk from the input to the targets: each layer pushes on what it reads, joined: by default the sum."""
     last_use = {j: i for i, layer in enumerate(network.layers) for j in layer.inputs}
     value: dict[int, A] = {0: seed}
     for i, layer in enumerate(network.layers[1:], start=1):
         first, *others = (value[j] for j in layer.inputs)
         for other in others:
-            first = first + other
+            first = join(first, other)
         value[i] = first if layer.height is None and layer.width is None else push(i, first)
         for j in set(layer.inputs):
             if last_use[j] == i and j not in targets:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import padviz
 from padviz import CountMap
-from padviz.engine.axis_map import AxisMap, Strip
+from padviz.engine.axis_map import AxisMap
+from padviz.engine.strip import Strip
 from padviz.errors import PadvizError
 from padviz.sources.toml.build import parse
 from tests.strategies import networks
