@@ -16,9 +16,11 @@ class PadvizError(Exception):
     what : str
         What is wrong, without a full stop.
     where : str
-        The file, layer or option it is about.
+        The file or layer it is about.
     hint : str
-        The next step.
+        The next step; an option that it asks for stands in backticks, which the command line makes "--option".
+    option : str
+        The option it is about, in place of `where`.
 
     Examples
     --------
@@ -26,11 +28,13 @@ class PadvizError(Exception):
     'conv1: input is 3 rows, the window needs 7; use a larger size'
     """
 
-    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
+    def __init__(self, what: str, *, where: str = "", hint: str = "", option: str = "") -> None:
         self.what = what
         self.where = where
         self.hint = hint
-        parts = (f"{where}: " if where else "", what, f"; {hint}" if hint else "")
+        self.option = option
+        at = where or option
+        parts = (f"{at}: " if at else "", what, f"; {hint}" if hint else "")
         super().__init__("".join(map(_short, map(printable, parts))))
 
 

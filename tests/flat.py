@@ -25,8 +25,6 @@ def flat_steps(network: Network) -> list[dict[str, Any]]:
                 step[shared] = step[shared][0]
         if layer.kind == "crop" and "padding" in step:
             step["padding"] = [[-rows for rows in side] for side in step["padding"]]
-        if isinstance(step.get("padding", [0])[0], str):
-            step["padding"] = step["padding"][0]
         steps.append(step)
     return steps
 

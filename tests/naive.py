@@ -27,6 +27,7 @@ def axis_of(value: Any, axis: int) -> Any:
 def padding_of(step: Step, axis: int, n: int) -> tuple[int, int]:
     """Rows of padding before and after, as the step declares them at this size."""
     declared = step.get("padding", 0)
+    declared = declared if isinstance(declared, str) else axis_of(declared, axis)
     if isinstance(declared, str):
         kernel, dilation = axis_of(step["kernel"], axis), axis_of(step.get("dilation", 1), axis)
         stride = axis_of(step.get("stride", 1), axis)
@@ -34,8 +35,7 @@ def padding_of(step: Step, axis: int, n: int) -> tuple[int, int]:
         total = extent - 1 if declared == "same" else max((ceil(n / stride) - 1) * stride + extent - n, 0)
         half = total // 2
         return (total - half, half) if declared == "same_lower" else (half, total - half)
-    side = axis_of(declared, axis)
-    return tuple(side) if isinstance(side, list) else (side, side)
+    return tuple(declared) if isinstance(declared, list) else (declared, declared)
 
 
 def padded_axis(n: int, before: int, after: int, mode: str) -> list[int | None]:

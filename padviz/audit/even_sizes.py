@@ -80,9 +80,9 @@ def even_sizes(network: Network, lo: int = 64, hi: int = 1024, axis: str = "both
     (225, 257, 289)
     """
     if not 1 <= lo <= hi <= LARGEST:
-        raise OptionError(f"{lo}:{hi} is not a range of sizes", where="range", hint=f"use LO:HI within 1:{LARGEST}")
+        raise OptionError(f"{lo}:{hi} is not a range of sizes", option="range", hint=f"use LO:HI within 1:{LARGEST}")
     if axis not in AXES:
-        raise OptionError(f"axis {axis!r} is not known", where="axis", hint=f"use {', '.join(AXES)}")
+        raise OptionError(f"axis {axis!r} is not known", option="axis", hint=f"use {', '.join(AXES)}")
     sizes = np.arange(lo, hi + 1)
     wanted = {"both": (0, 1), "height": (0,), "width": (1,)}[axis]
     verdicts = [_verdict(network, each, sizes) for each in wanted[: 1 if is_square(network) else 2]]

@@ -39,7 +39,7 @@ class Illustration:
         """How often each cell of the kernel reads one pixel, the padded copies of it included."""
         if not (0 <= row < self.size[0] and 0 <= col < self.size[1]):
             what = f"{row},{col} is outside of an image of {self.size[0]} x {self.size[1]}"
-            raise OptionError(what, where="pixel", hint="rows and columns count from 0")
+            raise OptionError(what, option="pixel", hint="rows and columns count from 0")
         tall, wide = (_reads_by_tap(self.window, n, at) for n, at in zip(self.size, (row, col), strict=True))
         return [[_plain(a * b) for b in wide] for a in tall]
 
@@ -61,7 +61,7 @@ def illustrate(kernel: int, stride: int, dilation: int, size: Size, scheme: str)
     [[4, 2, 0], [2, 1, 0], [0, 0, 0]]
     """
     if scheme not in SCHEMES:
-        raise OptionError(f"{scheme!r} is not a padding scheme", where="--padding", hint=f"use {', '.join(SCHEMES)}")
+        raise OptionError(f"{scheme!r} is not a padding scheme", option="padding", hint=f"use {', '.join(SCHEMES)}")
     extent = dilation * (kernel - 1) + 1
     pads = (extent - 1) // 2, extent - 1 - (extent - 1) // 2
     declared = Window(kernel, stride, dilation, pads)
@@ -70,7 +70,7 @@ def illustrate(kernel: int, stride: int, dilation: int, size: Size, scheme: str)
     try:
         tall, wide = (_reads_by_row(window, n) for n in size)
     except SizeError as error:
-        raise SizeError(error.what, where=scheme, hint="use a larger --size or a smaller --kernel") from None
+        raise SizeError(error.what, where=scheme, hint="use a larger `size` or a smaller `kernel`") from None
     uses = [[_plain(a * b) for b in wide] for a in tall]
     before = place(window, size[0]).before, place(window, size[1]).before
     return Illustration(scheme, window, size, _lettered(window, size), before, uses)

@@ -116,7 +116,7 @@ def _figures(found: CountMap | PadvizError, rounded: bool) -> tuple[Any, ...]:
     from padviz.files import tables
 
     if isinstance(found, PadvizError):
-        return None, None, None, None, None, f"cannot run: {found.where}: {found.what}"
+        return None, None, None, None, None, options.spelled(f"cannot run: {found.where}: {found.what}")
     summary = found.summary()
     corner = summary.corners.top_left / summary.max if summary.max else 0.0
     most = tables.rounded(int(summary.max)) if rounded and summary.max >= 10**6 else summary.max

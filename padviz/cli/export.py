@@ -86,7 +86,7 @@ def _warn_if_baked(model: str, size: str) -> None:
 
 def _checked_folder(folder: str) -> None:
     try:
-        if not folder or (os.path.lexists(folder) and not os.path.isdir(folder)):
+        if not folder or "\0" in folder or (os.path.lexists(folder) and not os.path.isdir(folder)):
             raise OptionError(f"{folder!r} is no folder", where="-o", hint="name one; it is made if need be")
         Path(folder, "index.html").exists()
     except (OSError, ValueError) as error:

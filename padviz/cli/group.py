@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from padviz.cli import signals
+from padviz.cli.options import spelled
 from padviz.errors import Ended, PadvizError, printable
 
 COMMANDS = (
@@ -41,7 +42,7 @@ class _Group(click.Group):
             code = super().main(*args, **kwargs)
             sys.stdout.flush()
         except PadvizError as error:
-            code = _say(str(error))
+            code = _say(spelled(error))
         except click.UsageError as error:
             path = error.ctx.command_path if error.ctx else "padviz"
             code = _say(f"{_sentence(error)}; see {path} --help")

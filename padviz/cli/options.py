@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from padviz.errors import OptionError, printable
+from padviz.errors import OptionError, PadvizError, printable
 
 if TYPE_CHECKING:
     from padviz.network.network import Network
@@ -19,6 +19,16 @@ NEUTRAL = "padviz.neutral"
 SAID = "padviz.said"
 NO_TEXT = (".png", ".svg", ".pdf", ".npy", ".npz", ".gif", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 Option = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+def spelled(error: PadvizError | str) -> str:
+    """What a library's error, or line, says, with its options as they are typed.
+
+    >>> spelled(OptionError("0 is no size", option="size", hint="use `size` 224, or `allow_modules`"))
+    '--size: 0 is no size; use --size 224, or --allow-modules'
+    """
+    dashes = "--" if isinstance(error, PadvizError) and error.option and not error.where else ""
+    return dashes + re.sub(r"`([a-z_]+)`", lambda name: "--" + name[1].replace("_", "-"), str(error))
 
 
 class SizeType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -33,6 +43,17 @@ class SizeType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         if not match:
             raise OptionError(f"{value!r} is not a size", where="--size", hint="use pixels from 1, as 224 or 240x320")
         return int(match[1]), int(match[2] or match[1])
+
+
+class PathType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """A path to write to."""
+
+    name = "FILE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if "\0" in str(value):
+            raise OptionError(f"{value!r} holds a null byte, as no path can", where="-o", hint="choose another")
+        return Path(value)
 
 
 class UnitType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -101,7 +122,7 @@ overwrite = click.option("--overwrite", is_flag=True, help="Replace the file nam
 
 def output(help: str) -> Option:
     """The option -o, a path."""
-    return click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help=help)
+    return click.option("-o", "--output", type=PathType(), metavar="FILE", help=help)
 
 
 def format_of(*names: str) -> Option:
@@ -131,7 +152,7 @@ def neutral_ops() -> tuple[str, ...]:
 
 def say(line: str) -> None:
     """Say something on stderr."""
-    click.echo(f"padviz: {printable(line)}", err=True)
+    click.echo(f"padviz: {printable(spelled(line))}", err=True)
 
 
 def say_once(line: str) -> None:
@@ -207,7 +228,6 @@ def checked_output(path: Path, suffixes: tuple[str, ...] | None, overwrite: bool
         if os.path.lexists(path) and not overwrite:
             raise OptionError(f"{str(path)!r} exists", where="-o", hint="add --overwrite to replace it")
     except OSError as error:
-        raise OptionError(
-            f"{str(path)!r} cannot be used ({error.strerror})", where="-o", hint="choose another"
-        ) from None
+        what = f"{str(path)!r} cannot be used ({error.strerror})"
+        raise OptionError(what, where="-o", hint="choose another") from None
     return path

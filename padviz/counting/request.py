@@ -44,11 +44,11 @@ def prepare_request(
 ) -> Request:
     """The network up to the target layers, with the padding and the pooling that were asked for."""
     if engine not in ("auto", "numpy", "numba"):
-        raise OptionError(f"engine {engine!r} is not known", where="engine", hint="use auto, numpy or numba")
+        raise OptionError(f"engine {engine!r} is not known", option="engine", hint="use auto, numpy or numba")
     if pooling not in ("count", "mean"):
-        raise OptionError(f"pooling {pooling!r} is not known", where="pooling", hint="use count or mean")
+        raise OptionError(f"pooling {pooling!r} is not known", option="pooling", hint="use count or mean")
     if not isinstance(padding, str | None):
-        raise OptionError(f"{padding!r} is not a padding scheme", where="padding", hint="use zero, reflect, ...")
+        raise OptionError(f"{padding!r} is not a padding scheme", option="padding", hint="use zero, reflect, ...")
     pixels = network.at(size)
     targets = names_of(layer, network)
     pruned = upto(network, targets)
@@ -73,14 +73,14 @@ def box_of(
     if unit is None:
         return None, (slice(None), slice(None))
     if len(shapes) > 1:
-        raise OptionError("needs one target layer", where="unit", hint="name one --layer")
+        raise OptionError("needs one target layer", option="unit", hint="name one `layer`")
     ((name, shape),) = shapes.items()
     if not isinstance(unit, tuple | list) or len(unit) != 2:
-        raise OptionError(f"{unit!r} is not a unit", where="unit", hint="use (row, column), numbers or slices")
+        raise OptionError(f"{unit!r} is not a unit", option="unit", hint="use (row, column), numbers or slices")
     rows, cols = (_range(each, n) for each, n in zip(unit, shape, strict=True))
     if not rows or not cols:
         what = f"{_plain(unit)} is outside of layer {name}, which has {shape[0]} x {shape[1]} units"
-        raise OptionError(what, where="unit", hint="count from 0, or from the end with -1")
+        raise OptionError(what, option="unit", hint="count from 0, or from the end with -1")
     single = not any(isinstance(each, slice) for each in unit)
     report = [rows[0], cols[0]] if single else [[rows[0], rows[-1] + 1], [cols[0], cols[-1] + 1]]
     return report, (slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1))
@@ -90,11 +90,11 @@ def _range(which: int | slice, n: int) -> range:
     """The positions meant, empty where they are not all inside; a negative one counts from the end."""
     if not isinstance(which, slice):
         if not hasattr(which, "__index__"):
-            raise OptionError(f"{which!r} is not a position", where="unit", hint="use whole numbers, or slices")
+            raise OptionError(f"{which!r} is not a position", option="unit", hint="use whole numbers, or slices")
         at = index(which)
         return range(n)[at : at + 1 or None] if -n <= at < n else range(0)
     if which.step not in (None, 1):
-        raise OptionError("a box has no step", where="unit", hint="use slices of neighbouring units")
+        raise OptionError("a box has no step", option="unit", hint="use slices of neighbouring units")
     inside = all(end is None or -n <= end <= n for end in (which.start, which.stop))
     return range(n)[which] if inside else range(0)
 

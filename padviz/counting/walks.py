@@ -129,7 +129,7 @@ def _check_room(walk: Walk, i: int, value: Tally) -> None:
     """Refuse counts that are longer, or of a map that is larger, than padviz counts."""
     if value.most.bit_length() > (1000 if value.limbs.dtype.kind == "f" else MOST_BITS):
         what = "pass what a float holds" if value.limbs.dtype.kind == "f" else "have more than 4000 digits"
-        raise PadvizError(f"its counts {what}", where=walk.network.name, hint="name an earlier --layer")
+        raise PadvizError(f"its counts {what}", where=walk.network.name, hint="name an earlier `layer`")
     _check_size(walk, i, len(value.limbs))
 
 
@@ -137,13 +137,15 @@ def _check_size(walk: Walk, i: int, limbs: int = 1) -> None:
     layer, height, width = walk.network.layers[i], walk.rows.sizes[i], walk.cols.sizes[i]
     if height * width * limbs > MOST_NUMBERS:
         what = f"its map of {height} x {width} repeats nothing, and is larger than padviz counts"
-        raise SizeError(what, where=f"{walk.network.name}, {layer.name}", hint="use a smaller --size")
+        raise SizeError(what, where=f"{walk.network.name}, {layer.name}", hint="use a smaller `size`")
 
 
 def _check_sizes(walk: Walk) -> None:
     """Refuse at once what a later layer would be too large for, with as many limbs as its counts may come to need."""
     if max(walk.rows.sizes) * max(walk.cols.sizes) * MOST_LIMBS < MOST_NUMBERS:
         return
+    for i in walk.targets:
+        _check_size(walk, i)
     bounds = dict.fromkeys(range(len(walk.network.layers)), 0)
 
     def pull(i: int, most: int) -> int:

@@ -168,7 +168,7 @@ def _watch(parent: int) -> None:
 def _checked(look: Look) -> None:
     for name in look.formats:
         if name not in FORMATS:
-            raise OptionError(f"{name!r} is not a format", where="--format", hint=f"use {', '.join(FORMATS)}")
+            raise OptionError(f"{name!r} is not a format", option="format", hint=f"use {', '.join(FORMATS)}")
     colour_map(look.cmap)
 
 

@@ -118,7 +118,7 @@ def _maps(maps: Maps, find: Find) -> Iterator[Item]:
     layers: list[str | None] = [*maps.layers] or [None]
     if maps.paddings and not {*kinds} & {"usage", "coverage"}:
         what = f"{' and '.join(kinds)} are of the padding as declared"
-        raise OptionError(what, where="padding", hint="leave it out, or ask for usage or coverage")
+        raise OptionError(what, option="padding", hint="leave it out, or ask for usage or coverage")
     networks = {model: _at_first(find, model, sizes) for model in maps.models}
     for name in maps.layers:
         if not any(name in network.index for network in networks.values()):
@@ -172,7 +172,7 @@ def _finder(folder: Path, neutral: Sequence[str], allow_modules: bool) -> Find:
         path = model.lower().endswith((".toml", ".onnx")) or "/" in model
         source = str(folder / model) if path else model
         if MODULE.fullmatch(source) and not allow_modules:
-            hint = "if you trust it, add --allow-modules, or from Python allow_modules=True"
+            hint = "if you trust it, allow it with `allow_modules`"
             raise OptionError("names code that would run", where=model, hint=hint)
         own = (path and not model.lower().endswith(".toml")) or ":" in model
         key = os.path.realpath(source) if path else model, size if own else None  # others are read anew at each size
@@ -188,7 +188,7 @@ def _sizes(sizes: Sequence[Any]) -> list[Size | None]:
     """Pixels, [height, width], or "LO:HI:STEP" for all from LO to HI."""
     found = [as_size(each) for listed in map(_listed, sizes) for each in listed]
     if sizes and not found:
-        raise OptionError("the range of sizes is empty", where="size", hint="use LO:HI:STEP, with LO below HI")
+        raise OptionError("the range of sizes is empty", option="size", hint="use LO:HI:STEP, with LO below HI")
     return [*dict.fromkeys(found)] or [None]
 
 
@@ -202,7 +202,7 @@ def _listed(size: Any) -> Sequence[Any]:
         return [size]
     match = re.fullmatch(r"(?:(\d{1,7}):(\d{1,7})(?::(\d{1,7}))?|(\d{1,7})(?:x(\d{1,7}))?)", size, re.ASCII)
     if not match or not all(map(int, filter(None, match.groups()))):
-        raise OptionError(f"{size!r} is not a size", where="size", hint="use 224, 240x320 or 64:448:16")
+        raise OptionError(f"{size!r} is not a size", option="size", hint="use 224, 240x320 or 64:448:16")
     if match[4]:
         return [(int(match[4]), int(match[5] or match[4]))]
     return range(int(match[1]), int(match[2]) + 1, int(match[3] or 1))

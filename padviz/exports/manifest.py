@@ -91,6 +91,7 @@ def read_manifest(path: str | Path) -> Manifest:
         part = {"maps": Maps, "compare": Comparison, "kernel": Illustrated}.get(key.partition("[")[0], Manifest)
         hint = f"its keys are {', '.join(part.__struct_fields__)}"
         hint += f"; what is {', '.join(WHATS)}" if part is Maps else ""
+        what = what.replace("`", "'")  # backticks are for options
         raise DescriptionError(f"{key}: {what}", where=str(path), hint=hint) from None
     except RecursionError:
         raise DescriptionError("is nested too deeply", where=str(path)) from None

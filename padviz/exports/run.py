@@ -91,10 +91,12 @@ def _sensible(items: Sequence[Item], look: Look) -> None:
     """Refuse what would be left out without a word."""
     if any(item.what in MAPS for item in items):
         if look.bare and "png" not in look.formats:
-            raise OptionError("bare maps are pictures", where="--bare", hint="add png to --format, or leave it out")
+            raise OptionError("bare maps are pictures", option="bare", hint="add png to `format`, or leave it out")
     elif look.bare or "npz" in look.formats:
-        where = "--bare" if look.bare else "--format npz"
-        raise OptionError("only usage and coverage are maps", where=where, hint="leave it out, or ask for maps")
+        option, what = ("bare", "bare pictures") if look.bare else ("format", "npz files")
+        raise OptionError(
+            f"{what} are made of maps: usage and coverage", option=option, hint="leave it out, or ask for maps"
+        )
 
 
 def _named(
@@ -114,11 +116,12 @@ def _named(
             items = expand(manifest, Path(models[0]).parent, neutral, allow_modules)
             return manifest.title or Path(models[0]).stem, items
         except PadvizError as error:
-            raise OptionError(error.what, where=f"{models[0]}, {error.where}", hint=error.hint) from None
+            where = f"{models[0]}, {error.where or error.option}"
+            raise OptionError(error.what, where=where, hint=error.hint) from None
     if unknown := [key for key in lists if key not in ("sizes", "paddings", "layers", "what")]:
         raise OptionError(f"{unknown[0]!r} is not known", where="export", hint="use sizes, paddings, layers, what")
     for each in lists.get("what", ()):
         if each not in WHATS:
-            raise OptionError(f"{each!r} cannot be exported", where="what", hint=f"use {', '.join(WHATS)}")
+            raise OptionError(f"{each!r} cannot be exported", option="what", hint=f"use {', '.join(WHATS)}")
     given: dict[str, Any] = {key: list(values) for key, values in lists.items()}
     return "padviz export", expand(Manifest(maps=[Maps(models, **given)]), neutral=neutral)

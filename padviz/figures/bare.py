@@ -33,7 +33,7 @@ def write_bare(counts: CountMap, path: Path, cmap: str = CMAP, most: int | None 
         height, width = counts.shape
         if height * width > MOST_PIXELS:
             what = f"a picture of {height} x {width} pixels is larger than padviz writes"
-            raise SizeError(what, where=counts.network.name, hint="leave --bare out, for one that fits a screen")
+            raise SizeError(what, where=counts.network.name, hint="leave `bare` out, for one that fits a screen")
         shown = replace(counts, rows=Tiling(counts.rows.kept), cols=Tiling(counts.cols.kept))  # what repeats, once
     values = scaled(shown, (block, block))[0]
     pixels = colour_map(cmap)(values / top_of(counts, values), bytes=True)[..., :3]

@@ -46,7 +46,7 @@ def colour_map(name: str) -> Any:
 
     if name not in colormaps:
         hint = nearest(name, list(colormaps)) or "matplotlib's colour maps are plasma, viridis, magma, ..."
-        raise OptionError(f"no colour map is called {name!r}", where="--cmap", hint=hint)
+        raise OptionError(f"no colour map is called {name!r}", option="cmap", hint=hint)
     return colormaps[name]
 
 

@@ -91,5 +91,5 @@ def as_size(size: int | Sequence[int]) -> Size:
     if not whole or len(pair) != 2 or not all(0 < n <= LARGEST for n in pair):
         shown = " x ".join(map(repr, dict.fromkeys(pair))) if len(pair) == 2 and whole else repr(size)
         what = f"{shown} is not one or two numbers of pixels from 1 to {LARGEST}"
-        raise OptionError(what, where="size", hint="use 224 or (240, 320)")
+        raise OptionError(what, option="size", hint="use 224 or (240, 320)")
     return index(pair[0]), index(pair[1])

@@ -14,7 +14,7 @@ from padviz.errors import OptionError, PadvizError
 from padviz.network.layer import POOLS, WINDOWS, Kind, Layer
 from padviz.network.network import Network
 
-Scheme = Literal[Mode, "valid", "full"]  # what --padding takes
+Scheme = Literal[Mode, "valid", "full"]  # what `padding` takes
 SCHEMES: tuple[str, ...] = get_args(Scheme)
 
 
@@ -29,7 +29,7 @@ def with_padding(network: Network, scheme: str | None) -> Network:
     if scheme is None:
         return network
     if not isinstance(scheme, str) or scheme not in SCHEMES:
-        raise OptionError(f"{scheme!r} is not a padding scheme", where="--padding", hint=f"use {', '.join(SCHEMES)}")
+        raise OptionError(f"{scheme!r} is not a padding scheme", option="padding", hint=f"use {', '.join(SCHEMES)}")
     network = with_pads_joined(network)
     if scheme == "partial" and any(layer.kind == "pad" for layer in network.layers):
         pads = [layer.name for layer in network.layers if layer.kind == "pad"]

@@ -67,7 +67,7 @@ def apply_to_layer(
         return what(op, sizes[layer.inputs[0]], None if layer.like is None else sizes[layer.like])
     except SizeError as error:
         where = f"{network.name}, {layer.name}"
-        hint = f"the input's {('height', 'width')[axis]} is {sizes[0]}: try another --size or --padding"
+        hint = f"the input's {('height', 'width')[axis]} is {sizes[0]}: try another `size` or `padding`"
         raise SizeError(error.what, where=where, hint=hint) from None
 
 
@@ -76,7 +76,7 @@ def check_size(network: Network, axis: int, n: int) -> None:
     if axis in network.fixed and n != network.size[axis]:
         height, width = network.size
         what = f"its {('height', 'width')[axis]} cannot be {n}: its size is built in"
-        raise SizeError(what, where=network.name, hint=f"use --size {height}x{width}, or read it anew at that size")
+        raise SizeError(what, where=network.name, hint=f"use `size` {height}x{width}, or read it anew at that size")
 
 
 def check_known(network: Network, layer: Layer) -> None:
@@ -108,5 +108,5 @@ def _agree(network: Network, layer: Layer, axis: int, sizes: Sequence[int]) -> N
             raise SizeError(
                 f"its branches disagree in {what}: {names[0]} has {sizes[first]}, {names[1]} has {sizes[other]}",
                 where=f"{network.name}, {layer.name}",
-                hint="its layers need the padding they declare, or another --size",
+                hint="its layers need the padding they declare, or another `size`",
             )

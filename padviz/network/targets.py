@@ -31,11 +31,11 @@ def names_of(layers: str | Iterable[str] | None, network: Network) -> tuple[str,
             found = last_maps(network)
             opening = "has several last feature maps:" if len(found) > 1 else "leaves its target open; its last map is"
             what = f"{opening} {', '.join(found)}"
-            raise OptionError(what, where=network.name, hint="name one or more with --layer")
+            raise OptionError(what, where=network.name, hint="name one or more with `layer`")
         return network.targets
     names = (layers,) if isinstance(layers, str) else tuple(layers) if isinstance(layers, tuple | list) else ()
     if not names or not all(isinstance(name, str) for name in names):
-        raise OptionError(f"{layers!r} names no layer", where="layer", hint="padviz layers lists them")
+        raise OptionError(f"{layers!r} names no layer", option="layer", hint="padviz layers lists them")
     for name in names:
         network.find(name)
     return tuple(dict.fromkeys(names))

@@ -294,8 +294,14 @@ BAD = [
         ("vgg11", "--what", "uneven,taps", "--padding", "zero", "-o", "out"),
         "uneven and taps are of the padding as declared",
     ),
-    (("vgg11", "--what", "uneven", "--bare", "-o", "out"), "--bare: only usage and coverage are maps"),
-    (("vgg11", "--what", "taps", "--format", "npz", "-o", "out"), "--format npz: only usage and coverage are maps"),
+    (
+        ("vgg11", "--what", "uneven", "--bare", "-o", "out"),
+        "--bare: bare pictures are made of maps: usage and coverage",
+    ),
+    (
+        ("vgg11", "--what", "taps", "--format", "npz", "-o", "out"),
+        "--format: npz files are made of maps: usage and coverage",
+    ),
     (("vgg11", "--bare", "--format", "npz", "-o", "out"), "--bare: bare maps are pictures"),
     (("vgg11", "--layer", "features.99", "-o", "out"), "no layer is called 'features.99'"),
     (("good.toml", "vgg11", "-o", "out"), "good.toml: is an export's manifest, not a network"),
@@ -312,7 +318,7 @@ BAD = [
     (("empty.toml", "-o", "out"), "empty.toml: names nothing to draw"),
     (
         ("typo.toml", "-o", "out"),
-        "typo.toml: maps[0]: Object contains unknown field `model`; its keys are models, sizes",
+        "typo.toml: maps[0]: Object contains unknown field 'model'; its keys are models, sizes",
     ),
     (("bad.toml", "-o", "out"), "bad.toml: is not valid TOML"),
     (("many.toml", "-o", "out"), "compare 'c': compares along no list, or along several"),

@@ -176,7 +176,7 @@ def test_the_outermost_cells_are_not_under_a_frame() -> None:
 
 
 def test_a_bare_picture_larger_than_a_file_should_be_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(padviz.PadvizError, match=r"65536 x 65536 pixels is larger .* --bare"):
+    with pytest.raises(padviz.PadvizError, match=r"65536 x 65536 pixels is larger .* `bare`"):
         write_bare(padviz.usage("vgg11", 65536), tmp_path / "bare.png")
 
 

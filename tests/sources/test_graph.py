@@ -111,7 +111,7 @@ def test_a_map_that_only_a_vector_reads_goes_on_where_the_vector_is_spread_again
 def test_several_last_maps_must_be_chosen_from() -> None:
     net = traced(lambda trace, size: [conv(trace, "a", 0), conv(trace, "b", 0, stride=2)])
     assert net.targets == ()
-    with pytest.raises(OptionError, match="several last feature maps: a, b; name one or more with --layer"):
+    with pytest.raises(OptionError, match="several last feature maps: a, b; name one or more with `layer`"):
         padviz.usage(net, 32)
     assert padviz.usage(net, 32, layer="b").max > 0
     assert not padviz.ledger(net, 32).even
@@ -132,7 +132,7 @@ def test_what_is_not_known_is_an_error_where_a_target_depends_on_it() -> None:
 
     net = traced(lay)
     message = (
-        "net, m: Foo .opset 13. is not known; --neutral Foo treats it as acting .*, --layer before stops before it"
+        "net, m: Foo .opset 13. is not known; `neutral` Foo treats it as acting .*, `layer` before stops before it"
     )
     for run in (padviz.usage, padviz.ledger, padviz.receptive_fields):
         with pytest.raises(DescriptionError, match=message.replace("m:", "(m|odd):")):
@@ -181,7 +181,7 @@ def test_padding_that_nothing_explains_fixes_the_size() -> None:
     net = traced(lay)
     assert net.fixed == (1,)
     assert padviz.usage(net, (65, 64)).size == (65, 64)
-    with pytest.raises(SizeError, match="net: its width cannot be 65: its size is built in; use --size 64x64"):
+    with pytest.raises(SizeError, match="net: its width cannot be 65: its size is built in; use `size` 64x64"):
         padviz.usage(net, (64, 65))
     assert padviz.even_sizes(net, 32, 96, axis="width").even == (64,)
 

@@ -38,10 +38,10 @@ def test_operations_that_move_positions_are_told_by_their_words() -> None:
 def test_neutral_is_neither_hinted_nor_taken_where_positions_move(op: str, tmp_path: Path) -> None:
     path = saved(model_of(f"a = Conv (x, w3x3)\n b = {op} (a, a)\n y = Conv (b, w3x3)", 18), tmp_path)
     with pytest.raises(
-        padviz.PadvizError, match=f"{op} .opset 18. is not known, and moves .*; --layer a stops"
+        padviz.PadvizError, match=f"{op} .opset 18. is not known, and moves .*; `layer` a stops"
     ) as error:
         padviz.usage(path, 32)
-    assert "--neutral" not in str(error.value)
+    assert "`neutral`" not in str(error.value)
     with pytest.raises(padviz.PadvizError, match=f"neutral: '{op}' moves positions or joins them"):
         padviz.load(path, neutral=[op])
 
@@ -56,9 +56,9 @@ class Rolled(nn.Module):
 
 
 def test_neutral_is_neither_hinted_nor_taken_for_a_function_that_moves_positions() -> None:
-    with pytest.raises(padviz.PadvizError, match=r"function roll is not known, and moves .*; --layer conv") as error:
+    with pytest.raises(padviz.PadvizError, match=r"function roll is not known, and moves .*; `layer` conv") as error:
         padviz.usage(Rolled(), 32)
-    assert "--neutral" not in str(error.value)
+    assert "`neutral`" not in str(error.value)
     with pytest.raises(padviz.PadvizError, match="neutral: 'roll' moves positions or joins them"):
         padviz.load(Rolled(), neutral=["roll"])
 

@@ -230,7 +230,7 @@ def test_the_outer_part_of_rows_is_no_block_of_channels(tmp_path: Path) -> None:
     body = """a = Conv (x, w1x1)\n s = Constant <value_ints = [1, 1, 2, 4, 2, 5]> ()\n b = Reshape (a, s)
  c = Transpose <perm = [0, 1, 2, 4, 3, 5]> (b)\n t = Constant <value_ints = [1, 4, 4, 5]> ()\n d = Reshape (c, t)
  e = ReduceMax <axes = [1], keepdims = 1> (d)\n y = Conv (e, w1x1)"""
-    with pytest.raises(PadvizError, match="--layer a stops before it"):
+    with pytest.raises(PadvizError, match="`layer` a stops before it"):
         padviz.usage(saved(model_of(body, 13), tmp_path), (8, 10))
 
 
@@ -254,7 +254,7 @@ SPLITS = {
 @pytest.mark.parametrize("name", SPLITS)
 def test_what_mixes_parts_of_rows_is_refused(name: str, tmp_path: Path) -> None:
     size = (8, 8) if "times" in name else (8, 10)
-    with pytest.raises(PadvizError, match="--layer"):
+    with pytest.raises(PadvizError, match="`layer`"):
         padviz.usage(saved(model_of(SPLITS[name], 18), tmp_path), size)
 
 
@@ -309,13 +309,13 @@ def test_detection_heads_are_listed(tmp_path: Path) -> None:
     body = body.replace("b = Conv <strides = [2, 2]> (a, w3x3)", "b = Conv <strides = [2, 2]> (x, w3x3)")
     net = padviz.load(saved(model_of(body, 13), tmp_path))
     assert last_maps(net) == ("a", "b")
-    with pytest.raises(padviz.PadvizError, match="several last feature maps: a, b; name one or more with --layer"):
+    with pytest.raises(padviz.PadvizError, match="several last feature maps: a, b; name one or more with `layer`"):
         padviz.usage(net, 32)
 
 
 def test_an_unknown_operation_names_itself_and_two_ways_out(tmp_path: Path) -> None:
     path = saved(model_of("a = Conv (x, w3x3)\n b = Foo (a)\n y = Conv (b, w3x3)", 13), tmp_path)
-    message = "b: node b: the operation Foo .opset 13. is not known; --neutral Foo treats .* --layer a stops before it"
+    message = "b: node b: the operation Foo .opset 13. is not known; `neutral` Foo treats .* `layer` a stops before it"
     with pytest.raises(padviz.PadvizError, match=message):
         padviz.usage(path, 32)
     assert padviz.usage(path, 32, layer="a").max == 9
@@ -327,7 +327,7 @@ def test_a_reshape_that_is_built_in_fixes_the_size_but_a_head_does_not(tmp_path:
     back = "t = Constant <value_ints = [1, 1, 4, 6]> ()\n c = Reshape (b, t)\n y = Conv (c, w3x3)"
     net = padviz.load(saved(model_of(body + back, 13), tmp_path), size=(6, 8))
     assert net.fixed == (0, 1)
-    with pytest.raises(padviz.PadvizError, match="its height cannot be 7: its size is built in; use --size 6x8"):
+    with pytest.raises(padviz.PadvizError, match="its height cannot be 7: its size is built in; use `size` 6x8"):
         padviz.usage(net, (7, 8))
     head = "s = Constant <value_ints = [1, 24]> ()\n b = Reshape (a, s)\n y = Gemm <transB = 1> (b, f)"
     model = model_of("a = Conv (x, w3x3)\n " + head, 13)

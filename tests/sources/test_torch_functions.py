@@ -176,7 +176,7 @@ def test_what_is_not_known_is_an_error_with_ways_out(name: str) -> None:
     network = load_module(After(function), size=(24, 32))
     with pytest.raises(padviz.PadvizError, match=says) as error:
         padviz.usage(network)
-    assert re.search("--layer (conv|max_pool|flatten) stops before it", str(error.value))
+    assert re.search("`layer` (conv|max_pool|flatten) stops before it", str(error.value))
     assert padviz.usage(network, layer="conv").max == 9
 
 

@@ -61,7 +61,7 @@ def scaled(y: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("what", [shifted, emptied, rewritten, zeroed, scaled])
 def test_writing_into_rows_or_columns_is_refused(what: Callable[..., Tensor]) -> None:
-    with pytest.raises(PadvizError, match="--layer"):
+    with pytest.raises(PadvizError, match="`layer`"):
         padviz.usage(Doing(what), 16)
 
 

@@ -104,7 +104,7 @@ def test_torchvisions_segmenters(name: str) -> None:
 def test_torchvisions_backbones_of_detectors(name: str) -> None:
     source = f"torchvision.models.detection:{name}.backbone"
     network = padviz.load(source)
-    with pytest.raises(padviz.PadvizError, match=r"has several last feature maps: .*name one or more with --layer"):
+    with pytest.raises(padviz.PadvizError, match=r"has several last feature maps: .*name one or more with `layer`"):
         padviz.usage(network)
     for size in LARGER.get(name, [(160, 192), (129, 160)]):
         assert_counts(network, named(source), size)
@@ -136,6 +136,6 @@ def test_every_model_is_asked_for_or_named_with_a_reason() -> None:
 @pytest.mark.parametrize("name", [name for name in TRANSFORMERS if name.startswith(("swin", "maxvit"))])
 def test_attention_in_windows_is_an_error_that_says_where(name: str) -> None:
     with pytest.raises(
-        padviz.PadvizError, match=f"^{name}, .*(roll|mixes rows and columns up).*--layer .* stops before"
+        padviz.PadvizError, match=f"^{name}, .*(roll|mixes rows and columns up).*`layer` .* stops before"
     ):
         padviz.usage(padviz.load(f"torchvision.models:{name}"))

@@ -69,7 +69,7 @@ def load_onnx(path: str | Path, neutral: Iterable[str] = (), size: Size | None =
 def _with_size_doubted(network: Network) -> Network:
     """Where the file leaves its size open, what cannot be followed may be due to the size that was taken."""
     height, width = network.size
-    doubt = f", and --size may say another size than {height} x {width}, which the file leaves open"
+    doubt = f", and `size` may say another size than {height} x {width}, which the file leaves open"
     layers = (replace(layer, note=layer.note + doubt) if layer.note else layer for layer in network.layers)
     return replace(network, layers=tuple(layers))
 

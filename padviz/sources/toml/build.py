@@ -261,6 +261,7 @@ def _convert(raw: Any, kind: Any, path: str, where: str) -> Any:
     except msgspec.ValidationError as error:
         what, _, at = _one_line(error).partition(" - at ")
         key = path + at.strip("`").removeprefix("$")
+        what = what.replace("`", "'")  # backticks are for options
         raise DescriptionError(f"{key.lstrip('.') or 'top level'}: {what}", where=where) from None
     except RecursionError:
         raise DescriptionError("is nested too deeply", where=where) from None

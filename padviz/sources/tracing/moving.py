@@ -33,5 +33,5 @@ def checked_neutral(ops: Iterable[str]) -> frozenset[str]:
     found = frozenset(ops)
     for op in sorted(filter(moves, found)):
         what = f"{op!r} moves positions or joins them, so it does not act on each position alone"
-        raise OptionError(what, where="neutral", hint="--layer NAME stops before it")
+        raise OptionError(what, option="neutral", hint="`layer` NAME stops before it")
     return found

@@ -15,8 +15,8 @@ from padviz.sources.tracing.moving import moves
 MOST_LAYERS = 10_000
 MOST_KERNEL = 4096  # taps on an axis
 MOST_STEP = 100_000  # rows of a stride, a dilation, or padding
-WAY_OUT = "--layer {name} stops before it"
-WAYS_OUT = f"--neutral {{op}} treats it as acting on each position alone, {WAY_OUT}"
+WAY_OUT = "`layer` {name} stops before it"
+WAYS_OUT = f"`neutral` {{op}} treats it as acting on each position alone, {WAY_OUT}"
 
 
 class Trace:
@@ -121,7 +121,7 @@ class Trace:
     def unknown(self, name: str, inputs: Sequence[int], what: str, op: str) -> int:
         """Lay an operation that is not known: it, and what reads it, is an error once a target depends on it.
 
-        `what` says which it is, with its opset or module path; `op` is what --neutral takes, where that is an answer.
+        `what` says which it is, with its opset or module path; `op` is what `neutral` takes, where that is an answer.
         """
         why, ways = (", and moves positions or joins them", WAY_OUT) if moves(op) else ("", WAYS_OUT)
         hint = ways.format(op=op, name=self.layers[inputs[0]].name)
@@ -154,13 +154,13 @@ class Trace:
             return out_size(op, n, like)
         except SizeError as error:
             height, width = self.sizes[0]
-            hint = f"the input is {height} x {width}: try another --size"
+            hint = f"the input is {height} x {width}: try another `size`"
             raise SizeError(error.what, where=where, hint=hint) from None
 
     def _disagree(self, name: str, one: int, other: int) -> SizeError:
         parts = [f"{self.layers[i].name} has {self.sizes[i][0]} x {self.sizes[i][1]}" for i in (one, other)]
         height, width = self.sizes[0]
-        hint = f"the input is {height} x {width}: try another --size"
+        hint = f"the input is {height} x {width}: try another `size`"
         what = f"its branches disagree in size: {parts[0]}, {parts[1]}"
         return SizeError(what, where=f"{self.where}, {name}", hint=hint)
 
