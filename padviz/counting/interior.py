@@ -1,0 +1,83 @@
+"""The interior: the pattern that the usage map of an endless image has, exactly, at any size.
+
+Far from all borders a map repeats every period of the network's strides. Its paths are those of a network rolled up
+into a torus of one period, which is counted by the same walk as any other map.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from padviz.axis.build import axis_map
+from padviz.axis.endless import ring_map
+from padviz.axis.operations import Op
+from padviz.counting.periodicity import growth
+from padviz.counting.walks import WHOLE, Walk, count_backward
+from padviz.engine.axis_map import AxisMap
+from padviz.engine.core import Core
+from padviz.errors import PadvizError
+from padviz.network.graph import ancestors
+from padviz.network.network import Network, Size
+from padviz.network.sizes import Resolved, is_square, sizes_of
+
+MOST_PERIOD = 1 << 12  # rows of a pattern that a person could still make something of
+
+
+class NoInterior(PadvizError):
+    """The map repeats no pattern; the message says why."""
+
+
+@lru_cache(256)
+def interior(network: Network, size: Size, targets: tuple[int, ...], engine: str = "auto") -> Core:
+    """The pattern of usage far from all borders, aligned with the first row and column of the map at `size`.
+
+    Raises
+    ------
+    NoInterior
+        Where the map is not periodic, naming the layer.
+
+    Examples
+    --------
+    >>> import padviz
+    >>> net = padviz.load("vgg19")
+    >>> found = interior(net, (512, 512), (net.index["features.36"],))
+    >>> found.shape[1:], int(found.whole[0].max()) == 9**16
+    ((32, 32), True)
+    """
+    rows = _ring(network, 0, size[0], targets)
+    cols = rows if size[0] == size[1] and is_square(network) else _ring(network, 1, size[1], targets)
+    return count_backward(Walk(network, rows, cols, targets, engine), WHOLE)
+
+
+def _ring(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Resolved:
+    """One axis of the network, rolled up: a period of each layer, and the maps between them."""
+    grows, sizes = growth(network, axis), sizes_of(network, axis, n)
+    if axis in network.fixed:
+        raise NoInterior(f"its {('height', 'width')[axis]} is built in", where=network.name)
+    if grows is None:
+        raise NoInterior("its branches advance at different rates", where=network.name)
+    if grows[0] > MOST_PERIOD:
+        raise NoInterior(f"it repeats every {grows[0]} pixels only", where=network.name)
+    walked = ancestors(network.layers, targets, followed=False)
+    maps: list[AxisMap | None] = [None]
+    for i, layer in enumerate(network.layers[1:], start=1):
+        op, j = layer.ops[axis], layer.inputs[0]
+        made = None
+        if op is not None and i in walked:
+            like = None if layer.like is None else sizes[layer.like]
+            made = _rolled(op, (sizes[j], sizes[i]), (grows[j], grows[i]), like)
+            if made is None:
+                raise NoInterior(_why(layer.whole(axis)), where=f"{network.name}, {layer.name}")
+        maps.append(None if made and made.identity else made)
+    return Resolved(tuple(grow or n for grow, n in zip(grows, sizes, strict=True)), tuple(maps))
+
+
+def _rolled(op: Op, sizes: tuple[int, int], grows: tuple[int, int], like: int | None) -> AxisMap | None:
+    """The map of an operation between the periods of two layers; layers that do not grow are as they are."""
+    if grows == (0, 0):
+        return axis_map(op, sizes[0], like)
+    return ring_map(op, *sizes, grows)
+
+
+def _why(whole: str) -> str:
+    return f"its {whole} makes every position depend on the size" if whole else "it does not move along with the image"
