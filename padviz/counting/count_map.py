@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz import hooks
+from padviz.counting.fair_share import Shares
+from padviz.counting.interior import NoInterior, interior
 from padviz.counting.summary import SCHEMA_VERSION, Corners, PerAxis, Summary, Target
 from padviz.counting.tiling import Tiling, positions
 from padviz.engine.apply import Array
 from padviz.engine.core import Core
 from padviz.engine.limbs import count_below_half, largest, largest_difference, smallest, to_ints, value_at
-from padviz.errors import OptionError, SizeError
+from padviz.errors import SizeError
 from padviz.network.baked import notes_at
 from padviz.network.network import Network, Size
 
@@ -40,7 +42,8 @@ class CountMap:
 
     A map that repeats inside is kept as its `core`, and `rows` and `cols` say which of its rows and
     columns each position has; `tally` is the core's counts as (limbs, height, width), see `padviz.engine.limbs`.
-    All figures and pictures come from the core; `counts` is the whole map, made when it is read.
+    All figures and pictures come from the core; `counts` is the whole map, made when it is read. `walked` is the network
+    with the padding and the pooling that were asked for.
 
     Examples
     --------
@@ -63,6 +66,7 @@ class CountMap:
     core: Core
     rows: Tiling
     cols: Tiling
+    walked: Network
     full: int | float | None = None
 
     @cached_property
@@ -131,12 +135,45 @@ class CountMap:
         """The sum over all positions, a Python int."""
         return self._totals[0][0]
 
-    @property
-    def share(self) -> NDArray[np.float64]:
-        """Counts over `full`: of a unit's paths, the share that starts at real pixels (coverage maps)."""
-        if self.full is None:
-            raise OptionError("a usage map has no share; only coverage has", where=self.network.name)
-        return self.relative() * (self.max / self.full)
+    def share(self, blocks: Size = (1, 1)) -> NDArray[np.float64]:
+        """What each position has of its due, shape (height, width): means over blocks of so many rows and columns.
+
+        Of a usage map the fair share: the count over the one that a pixel at its place in the pattern of strides has
+        far from all borders; NaN where that is none. Of a coverage map the share of a unit's paths that start at real
+        pixels.
+
+        Raises
+        ------
+        NoInterior
+            For a usage map that follows no such pattern, with the reason.
+
+        Examples
+        --------
+        >>> import padviz
+        >>> found = padviz.usage("resnet50", 225, padding="replicate").share()
+        >>> round(float(found.min()), 3), round(float(found.max()), 2)
+        (1.0, 8.05)
+        """
+        if self.full is not None:
+            return self.relative(blocks) * (self.max / self.full)
+        height, width = self.shape
+        with self._fitting(16 * -(-height // blocks[0]) * -(-width // blocks[1])):
+            return self.shares.means(blocks)
+
+    @cached_property
+    def shares(self) -> Shares:
+        """The fair shares of a usage map.
+
+        Raises
+        ------
+        NoInterior
+            Where there are none, with the reason.
+        """
+        if self.full is not None or self.unit is not None:
+            raise NoInterior("only usage by all units of a layer has fair shares", where=self.network.name)
+        names = [self.target.layer] if isinstance(self.target.layer, str) else self.target.layer
+        targets = tuple(self.walked.index[name] for name in names)
+        return Shares(self.core, self.rows, self.cols, interior(self.walked, self.size, targets))
 
     def relative(self, blocks: Size = (1, 1)) -> NDArray[np.float64]:
         """Counts over the largest one: means over blocks of so many rows and columns, rounded to float64.

@@ -6,7 +6,7 @@ More limbs are base 2**LIMB_BITS, least significant first, carried so that only 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from operator import mul
 from typing import Any
 
@@ -103,14 +103,35 @@ def count_below_half(tally: Array, peak: int | float, rows: NDArray[np.int64], c
         below = 2 * tally[0] < peak
     else:
         half = (int(peak) + 1) // 2  # 2 v < peak exactly when v < half
-        below = np.zeros(tally.shape[1:], dtype=bool)
-        level = np.ones(tally.shape[1:], dtype=bool)
-        for limb, digit in reversed(list(zip(tally, _digits(half, len(tally)), strict=True))):
-            below |= level & (limb < digit)
-            level &= limb == digit
-            if not level.any():
-                break
+        below = less(tally, _digits(half, len(tally)))
     return int(rows @ (below @ cols))
+
+
+def less(tally: Array, other: Iterable[Any]) -> NDArray[np.bool_]:
+    """Where carried counts are less than others in as many limbs, which are arrays or numbers.
+
+    >>> less(np.array([[[5, 7]], [[1, 1]]]), np.array([[[6, 6]], [[1, 1]]]))
+    array([[ True, False]])
+    """
+    below = np.zeros(tally.shape[1:], dtype=bool)
+    level = np.ones(tally.shape[1:], dtype=bool)
+    for limb, digit in reversed(list(zip(tally, other, strict=True))):
+        below |= level & (limb < digit)
+        level &= limb == digit
+        if not level.any():
+            break
+    return below
+
+
+def to_limbs(values: Iterable[Iterable[int]], limbs: int) -> Array:
+    """Counts of shape (height, width) in so many carried limbs; what they cannot hold is as large as they can.
+
+    >>> to_limbs([[5, 1 << 56]], 2).tolist()
+    [[[5, 0]], [[0, 1]]]
+    """
+    most = (HOLDS << LIMB_BITS * (limbs - 1)) - 1
+    digits = [[[*_digits(min(value, most), limbs)] for value in row] for row in values]
+    return np.moveaxis(np.array(digits, dtype=np.int64), 2, 0)
 
 
 def largest_difference(here: Array, there: Array) -> int | float:

@@ -362,18 +362,18 @@ def test_coverage_of_a_deep_network_is_exact() -> None:
     assert found.counts.tolist() == naive.coverage(flat_steps(net), (96, 64), net.targets[0])
     assert isinstance(found.full, int)
     assert found.full.bit_length() > 64
-    assert found.share.max() <= 1
-    assert found.share[0, 0] == pytest.approx(found.counts[0, 0] / found.full)
+    assert found.share().max() <= 1
+    assert found.share()[0, 0] == pytest.approx(found.counts[0, 0] / found.full)
 
 
 def test_no_share_is_lost_where_padding_copies() -> None:
     for padding in ("symmetric", "circular", "reflect", "valid"):
         found = padviz.coverage("vgg11", 224, padding=padding)
         assert found.min == found.max == found.full
-    assert padviz.coverage("vgg11", 96, padding="partial").share.min() == pytest.approx(1)
-    assert padviz.coverage("vgg11", 96, pooling="mean").share.min() < 0.8
+    assert padviz.coverage("vgg11", 96, padding="partial").share().min() == pytest.approx(1)
+    assert padviz.coverage("vgg11", 96, pooling="mean").share().min() < 0.8
     with pytest.raises(padviz.PadvizError, match="share"):
-        _ = padviz.usage("vgg11", 96).share
+        _ = padviz.usage("vgg11", 96).share()
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_the_product_of_what_is_named_is_made_and_listed() -> None:
     assert shown["max"] == counts.max
     cover = padviz.coverage("vgg11", (96, 128), "reflect")
     (shown,) = (item["figures"] for item in index["items"] if item["name"] == "vgg11-96x128-reflect-coverage")
-    assert (shown["max"], shown["full"], shown["least_share"]) == (cover.max, cover.full, cover.share.min())
+    assert (shown["max"], shown["full"], shown["least_share"]) == (cover.max, cover.full, cover.share().min())
     rows = list(csv.DictReader(Path("out/index.csv").read_text().splitlines()))
     assert [row["name"] for row in rows] == names
     (uneven,) = (row for row in rows if row["name"] == "resnet18-64-uneven")

@@ -268,7 +268,7 @@ def test_bare_maps_and_thumbnails_have_the_sizes_asked_for(tmp_path: Path) -> No
     share = coverages(padviz.load("vgg11"), 64, layers=["features.0"])[0]
     write_bare(share, tmp_path / "share.png")
     with Image.open(tmp_path / "share.png") as picture:
-        assert (np.asarray(picture) == colormaps["plasma"](share.share, bytes=True)[..., :3]).all()
+        assert (np.asarray(picture) == colormaps["plasma"](share.share(), bytes=True)[..., :3]).all()
     write_thumbnail(tmp_path / "bare.png", tmp_path / "thumb.png", 100)
     with Image.open(tmp_path / "thumb.png") as picture:
         assert picture.size == (100, 30)
