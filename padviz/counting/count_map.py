@@ -42,8 +42,8 @@ class CountMap:
 
     A map that repeats inside is kept as its `core`, and `rows` and `cols` say which of its rows and
     columns each position has; `tally` is the core's counts as (limbs, height, width), see `padviz.engine.limbs`.
-    All figures and pictures come from the core; `counts` is the whole map, made when it is read. `walked` is the network
-    with the padding and the pooling that were asked for.
+    All figures and pictures come from the core; `counts` is the whole map, made when it is read. `walked` is the
+    network with the padding and the pooling that were asked for.
 
     Examples
     --------
@@ -161,6 +161,15 @@ class CountMap:
             return self.shares.means(blocks)
 
     @cached_property
+    def share_reason(self) -> str | None:
+        """Why it has no fair shares; None where it has them."""
+        try:
+            _ = self.shares
+        except NoInterior as error:
+            return str(error)
+        return None
+
+    @cached_property
     def shares(self) -> Shares:
         """The fair shares of a usage map.
 
@@ -213,6 +222,8 @@ class CountMap:
             marginalised=self._below_half() / (height * width),
             asymmetry=self._asymmetries(),
             skew=self._skews(),
+            share=None if self.share_reason else self.shares.figures(),
+            share_reason=self.share_reason,
             gates_left_out=len(self.network.gates),
             method="tiled" if self.tiled else "dense",
             notes=[*self.notes],

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.counting.summary import Corners, PerAxis
+from padviz.counting.summary import Corners, FairShare, PerAxis
 from padviz.counting.tiling import Tiling
 from padviz.engine.apply import Array
 from padviz.engine.core import Core
@@ -18,29 +17,8 @@ from padviz.engine.limbs import less, shares, to_ints, to_limbs
 
 RINGS = 16  # that are told of, from the border inwards
 ALL = slice(None)
+CORNERS = (0, 0), (0, -1), (-1, 0), (-1, -1)
 NOISE = 1e-9  # of rational counts, which are rounded
-
-
-class FairShare(msgspec.Struct, frozen=True):
-    """The figures of the fair share f of each pixel: its usage over the interior's at its place in the pattern.
-
-    `starved` and `overused` are the shares of the pixels with f below 1/2 and above 3/2, compared exactly; `unused` of
-    those that even the interior never reads, which have no f. `least` and `most` are the extremes of f, `lean` how much
-    more of it the second half has than the first, over the sum. `rings` are the means of f over rings of one period,
-    from the border inwards, 16 at most; `ripple` is the largest over the smallest of the interior's counts, zeros left
-    out, and `period` its rows and columns.
-    """
-
-    period: list[int]
-    starved: float
-    overused: float
-    unused: float
-    least: float
-    most: float
-    corners: Corners
-    lean: PerAxis
-    rings: list[float]
-    ripple: float
 
 
 class Shares:
@@ -95,7 +73,7 @@ class Shares:
             unused=int(times[0] @ ~used @ times[1]) / pixels,
             least=float(np.nanmin(values)) if used.any() else 0.0,
             most=float(np.nanmax(values)) if used.any() else 0.0,
-            corners=Corners(*(float(values[at]) for at in ((0, 0), (0, -1), (-1, 0), (-1, -1)))),
+            corners=Corners(*(float(values[at]) if used[at] else None for at in CORNERS)),
             lean=self._lean(given),
             rings=self._rings(given, used),
             ripple=float(ripple.max() / ripple.min()) if ripple.size else 1.0,

@@ -6,16 +6,16 @@ from typing import Any
 
 import msgspec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Corners(msgspec.Struct, frozen=True):
-    """The four corner pixels."""
+    """The four corner pixels; None where they have no fair share."""
 
-    top_left: int | float
-    top_right: int | float
-    bottom_left: int | float
-    bottom_right: int | float
+    top_left: int | float | None
+    top_right: int | float | None
+    bottom_left: int | float | None
+    bottom_right: int | float | None
 
 
 class PerAxis(msgspec.Struct, frozen=True):
@@ -23,6 +23,28 @@ class PerAxis(msgspec.Struct, frozen=True):
 
     height: float
     width: float
+
+
+class FairShare(msgspec.Struct, frozen=True):
+    """The figures of the fair share f of each pixel: its usage over the interior's at its place in the pattern.
+
+    `starved` and `overused` are the shares of the pixels with f below 1/2 and above 3/2, compared exactly; `unused` of
+    those that even the interior never reads, which have no f. `least` and `most` are the extremes of f, `lean` how much
+    more of it the second half has than the first, over the sum. `rings` are the means of f over rings of one period,
+    from the border inwards, 16 at most; `ripple` is the largest over the smallest of the interior's counts, zeros left
+    out, and `period` its rows and columns.
+    """
+
+    period: list[int]
+    starved: float
+    overused: float
+    unused: float
+    least: float
+    most: float
+    corners: Corners
+    lean: PerAxis
+    rings: list[float]
+    ripple: float
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -38,7 +60,9 @@ class Summary(msgspec.Struct, frozen=True):
     `marginalised` is the share of pixels used less than half as much as the maximum; `asymmetry`
     the largest difference between a pixel and its mirror image, over the maximum; `skew` how much
     more the second half is used than the first, over the sum. `method` is "tiled" where only a core
-    was counted, of which the map is made, and "dense" where every position was. `notes` are sentences on what else
+    was counted, of which the map is made, and "dense" where every position was. `share` has the figures of the fair
+    share, or is None where the map follows no pattern, for the reason in `share_reason`. `marginalised` mixes the
+    pattern of strides with the border, which `share` does not. `notes` are sentences on what else
     to know, as where an exported file is counted at another size than its own.
 
     Examples
@@ -63,6 +87,8 @@ class Summary(msgspec.Struct, frozen=True):
     marginalised: float
     asymmetry: PerAxis
     skew: PerAxis
+    share: FairShare | None
+    share_reason: str | None
     gates_left_out: int
     method: str
     notes: list[str]
