@@ -6,6 +6,8 @@ import gc
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -31,6 +33,14 @@ class _Group(click.Group):
             return None
         command: click.Command = import_module(f"padviz.cli.{name}").command
         return command
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with _reader():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _reader():
+            return super().invoke(ctx)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         kwargs["standalone_mode"] = False
@@ -79,6 +89,16 @@ def _open_streams() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), number)
             os.set_inheritable(number, True)
             setattr(sys, name, open(number, "w", closefd=False))  # noqa: SIM115
+
+
+@contextmanager
+def _reader() -> Iterator[None]:
+    """End with 141, as others do whose reader is gone; click would end with 1."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        sys.exit(_unwritable(error))
 
 
 def _unwritable(error: OSError) -> int:
