@@ -53,6 +53,12 @@ def house(folder: Path, **files: str) -> Path:
         "def late():\n    from padviz.figures import heatmap",
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from padviz.counting import usage",
         "from padviz import PadvizError",
+        "import padviz",
+        "from .. import sources",
+        "from ..sources import load",
+        "from importlib import import_module\nimport_module('padviz.sources')",
+        "import importlib\nimportlib.import_module(f'padviz.sources.{1}')",
+        "__import__('padviz.figures.heatmap')",
     ],
 )
 def test_an_import_that_runs_up_is_found(line: str, tmp_path: Path) -> None:
@@ -70,6 +76,10 @@ def test_an_import_that_runs_up_is_found(line: str, tmp_path: Path) -> None:
         ("sources__onnx__load", "from padviz.sources.tracing import trace", 0),
         ("counting__usage", "import matplotlib.pyplot", 1),
         ("counting__usage", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import matplotlib.axes", 0),
+        ("counting__usage", "from typing import TYPE_CHECKING\nif not TYPE_CHECKING:\n    import matplotlib", 1),
+        ("counting__usage", "from matplotlib import pyplot", 1),
+        ("counting__usage", "__import__('matplotlib')", 1),
+        ("counting__usage", "from . import walks", 0),
         ("engine__limbs", "import numba", 1),
         ("sources__toml__build", "def late():\n    import onnx", 1),
     ],
