@@ -10,8 +10,10 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import make_dataclass
 from pathlib import Path
 from types import FunctionType, ModuleType
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -189,10 +191,21 @@ ROOMS = [
 ]
 
 
-def own_docstring(value: object) -> str:
-    """The docstring that somebody wrote: a dataclass has its signature for one, which nobody did."""
-    text = inspect.getdoc(value) or ""
+def own_docstring(value: Any) -> str:
+    """The docstring that somebody wrote: not a dataclass's signature, nor one that a class has from its base."""
+    text = inspect.cleandoc(vars(value).get("__doc__") or "" if isinstance(value, type) else value.__doc__ or "")
     return "" if text.startswith(f"{getattr(value, '__name__', '')}(") else text
+
+
+def test_what_nobody_wrote_is_no_docstring() -> None:
+    class Named(NamedTuple):
+        rows: int
+
+    class Error(padviz.PadvizError):
+        pass
+
+    assert [own_docstring(each) for each in (make_dataclass("Facts", ["rows"]), Named, Error)] == ["", "", ""]
+    assert own_docstring(padviz.PadvizError).startswith("Something about the input")
 
 
 @pytest.mark.parametrize("name", sorted({*padviz.__all__} - {"__version__"}))
