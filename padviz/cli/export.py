@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from padviz.exports.batch import Outcome
 
 SAID = 20  # errors written out at the end
+UNSAID = "ignore:resource_tracker:UserWarning"  # joblib cleans up after an export that was ended, and warns of it
 
 
 @click.command(name="export", short_help="Many maps in one go: pictures, counts, an index and a gallery.")
@@ -60,6 +61,8 @@ def command(
     from padviz.sources import shadowing
 
     _checked_folder(output)
+    unsaid = [each for each in os.environ.get("PYTHONWARNINGS", "").split(",") if each not in ("", UNSAID)]
+    os.environ["PYTHONWARNINGS"] = ",".join([*unsaid, UNSAID])
     lists = {"sizes": size, "paddings": padding, "layers": layer, "what": what}
     given: dict[str, Any] = {name: options.listed(value) for name, value in lists.items() if value is not None}
     for model in models:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,20 @@ def test_a_signal_ends_other_peoples_code(moment: str, name: str, code: int, wor
     run = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
     assert (run.returncode, run.stdout, run.stderr) == (code, "", "" if moment == "swallowed for ever" else words)
     assert contents(tmp_path).keys() == {str(tmp_path / "foreign.py")}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_what_swallows_a_signal_for_ever_ends_two_seconds_after_it(number: int, code: int, tmp_path: Path) -> None:
+    deaf = "import time\ndef net():\n    open('deaf', 'w').close()\n    while True:\n        try:\n"
+    deaf += "            time.sleep(1)\n        except BaseException:\n            pass\n"
+    with subprocess.Popen(command(deaf, tmp_path), cwd=tmp_path) as process:
+        until = time.monotonic() + 60
+        while not (tmp_path / "deaf").exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        process.send_signal(number)
+        sent = time.monotonic()
+        assert process.wait(30) == code
+        assert time.monotonic() - sent < 2
 
 
 @pytest.mark.parametrize("what", FOREIGN)
