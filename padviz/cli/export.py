@@ -58,7 +58,6 @@ def command(
       padviz export resnet50 --size 224,225 --what usage,uneven,taps --format png,npz -o audit
     """
     from padviz.exports.run import export
-    from padviz.sources import shadowing
 
     _checked_folder(output)
     unsaid = [each for each in os.environ.get("PYTHONWARNINGS", "").split(",") if each not in ("", UNSAID)]
@@ -66,12 +65,10 @@ def command(
     lists = {"sizes": size, "paddings": padding, "layers": layer, "what": what}
     given: dict[str, Any] = {name: options.listed(value) for name, value in lists.items() if value is not None}
     for model in models:
-        if line := shadowing(model):
-            options.say_once(line)
         if model.lower().endswith(".onnx") and size:
             _warn_if_baked(model, size)
     look: dict[str, Any] = {"formats": options.listed(format_), "bare": bare, "cmap": cmap}
-    look["allow_modules"] = allow_modules
+    look |= {"allow_modules": allow_modules, "on_note": options.say_once}
     neutral = options.neutral_ops()
     with _progress() as told:
         outcomes = export(models, output, **look, jobs=jobs or -1, neutral=neutral, told=told, **given)
