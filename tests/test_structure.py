@@ -8,8 +8,10 @@ import importlib
 import inspect
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from dataclasses import make_dataclass
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -30,6 +32,16 @@ def test_no_import_runs_up_or_sideways_and_heavy_ones_stay_in_their_room() -> No
 
 def test_no_modules_import_each_other() -> None:
     assert circles() == []
+
+
+def test_the_version_is_written_once() -> None:
+    written = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())
+    assert "version" not in written["project"]
+    assert written["project"]["dynamic"] == ["version"]
+    home = PACKAGE.parent / written["tool"]["hatch"]["version"]["path"]
+    assert re.findall(r'^__version__ = "(.+)"$', home.read_text(), re.MULTILINE) == [padviz.__version__]
+    run = subprocess.run([sys.executable, "-m", "padviz", "--version"], capture_output=True, text=True, check=True)
+    assert run.stdout == f"padviz, version {padviz.__version__}\n"
 
 
 def house(folder: Path, **files: str) -> Path:

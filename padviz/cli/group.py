@@ -15,6 +15,7 @@ import click
 
 from padviz.cli import signals
 from padviz.errors import Ended, PadvizError, printable
+from padviz.version import __version__
 
 COMMANDS = (
     "usage", "compare", "kernel", "uneven", "sizes", "taps", "coverage", "fields", "diff", "export",
@@ -127,7 +128,7 @@ def _sentence(error: click.ClickException) -> str:
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(package_name="padviz")
+@click.version_option(__version__)
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Does a network treat the border of an image fairly, and what to change if it does not?
