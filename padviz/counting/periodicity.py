@@ -22,6 +22,9 @@ class Zone:
     """Rows that keep their numbers when the input grows by one period.
 
     From `start` on they do if counted from the far end, before `stop` if counted from the near end.
+
+    >>> Zone(2, 9) + Zone(4, 12)
+    Zone(start=4, stop=9)
     """
 
     start: int
@@ -38,6 +41,9 @@ class Reads(NamedTuple):
     """What an operation reads: unit j reads rows between rate * j + low and rate * j + high.
 
     Units outside of `alike` weigh their reads otherwise, and padding or clipping falls onto `edge` rows at each end.
+
+    >>> reads_of(Window(3, padding=(1, 1)), 8, 8).edge
+    0
     """
 
     rate: Any
@@ -62,7 +68,13 @@ def usage_tiling(network: Network, axis: int, n: int, targets: tuple[int, ...]) 
 
 
 def coverage_tilings(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> tuple[Tiling, ...]:
-    """How the input, and then the coverage map of each target, repeats along an axis of `n` input rows."""
+    """How the input, and then the coverage map of each target, repeats along an axis of `n` input rows.
+
+    >>> import padviz
+    >>> net = padviz.load("vgg11")
+    >>> [tiling.n for tiling in coverage_tilings(net, 0, 4096, (net.index["features.20"],))]
+    [4096, 128]
+    """
     return _tilings(network, axis, n, targets, back=False)
 
 
