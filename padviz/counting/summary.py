@@ -10,7 +10,12 @@ SCHEMA_VERSION = 1
 
 
 class Corners(msgspec.Struct, frozen=True):
-    """The four corner pixels."""
+    """The four corner pixels.
+
+    >>> import padviz
+    >>> padviz.usage("vgg11", 64).summary().corners.top_left
+    414736
+    """
 
     top_left: int | float
     top_right: int | float
@@ -19,14 +24,22 @@ class Corners(msgspec.Struct, frozen=True):
 
 
 class PerAxis(msgspec.Struct, frozen=True):
-    """One figure for each axis."""
+    """One figure for each axis.
+
+    >>> PerAxis(0.25, 0.0).height
+    0.25
+    """
 
     height: float
     width: float
 
 
 class Target(msgspec.Struct, frozen=True):
-    """The target layer and its shape; lists where several layers add up."""
+    """The target layer and its shape; lists where several layers add up.
+
+    >>> Target("conv1", [112, 112]).shape
+    [112, 112]
+    """
 
     layer: str | list[str]
     shape: list[Any]
