@@ -32,6 +32,7 @@ HEAVY = {
     "onnx": ("sources.onnx",),
     "rich": ("files.tables", "cli"),
     "torch": ("sources.torch",),
+    "torchvision": ("sources.torch",),
 }
 
 
@@ -57,7 +58,7 @@ def imports(path: Path, package: Path) -> Iterator[Import]:
     typing = {
         id(node)
         for block in ast.walk(tree)
-        if isinstance(block, ast.If) and ast.unparse(block.test).endswith("TYPE_CHECKING")
+        if isinstance(block, ast.If) and ast.unparse(block.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
         for statement in block.body
         for node in ast.walk(statement)
     }
@@ -65,11 +66,29 @@ def imports(path: Path, package: Path) -> Iterator[Import]:
         if isinstance(node, ast.Import):
             yield from (Import(alias.name, id(node) in typing) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            home = node.module or ""
+            home = _home(node, path, package)
             for alias in node.names:
                 inner = package.parent.joinpath(*home.split("."), alias.name)
                 module = inner.is_dir() or inner.with_suffix(".py").exists()
                 yield Import(f"{home}.{alias.name}" if module else home, id(node) in typing)
+        elif isinstance(node, ast.Call) and (name := _called(node)):
+            yield Import(name, False)
+
+
+def _home(node: ast.ImportFrom, path: Path, package: Path) -> str:
+    """What is imported from, by its whole name: dots in front count from the file's own folder."""
+    above = path.relative_to(package.parent).parts[: -node.level] if node.level else ()
+    return ".".join([*above, *filter(None, [node.module])])
+
+
+def _called(node: ast.Call) -> str:
+    """The module that `import_module` or `__import__` is called with, as far as it is written out."""
+    if ast.unparse(node.func).rpartition(".")[2] not in ("import_module", "__import__") or not node.args:
+        return ""
+    named, rest = node.args[0], ""
+    if isinstance(named, ast.JoinedStr):
+        named, rest = named.values[0], "*"
+    return f"{named.value}{rest}" if isinstance(named, ast.Constant) else ""
 
 
 def floor_of(name: str) -> int:

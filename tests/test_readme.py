@@ -15,6 +15,10 @@ from tests.cli.test_cli_foreign import plain as plain_file
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 COMMANDS = re.findall(r"^    padviz (.*?)(?: +#.*)?$", README, re.MULTILINE)
+NAMED = [" ".join(each.split()) for each in re.findall(r"\*\*`padviz ([^`]*)`", README)]
+WITH_MORE = {"compare MODEL", "export"}  # which are nothing by themselves: their examples have lines of their own
+STAND_INS = {"MODEL_A": "vgg11", "MODEL_B": "vgg13", "MODEL...": "vgg11", "MODEL": "vgg11", "NAME": "features.3"}
+STAND_INS |= {"N": "64"}
 SHOWN = re.findall(r"^    \$ padviz (.*)\n((?:    .*\n|\n(?=    ))*)", README, re.MULTILINE)
 
 
@@ -30,6 +34,21 @@ def test_commands_run(command: str) -> None:
     result = run(*shlex.split(command))
     assert result.exit_code == 0, result.stderr
     assert result.stderr == ""
+
+
+@pytest.mark.parametrize("named", [each for each in NAMED if each not in WITH_MORE])
+def test_commands_run_as_they_are_named(named: str) -> None:
+    result = run(*(STAND_INS.get(word, word) for word in named.split() if word != "..."))
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout or padviz.load("net.toml").layers
+
+
+def test_every_command_that_help_lists_is_named_and_run() -> None:
+    listed = re.findall(r"^  ([a-z]\S*)  +\S", run("--help").stdout.partition("\nCommands:\n")[2], re.MULTILINE)
+    assert {"usage", "convert", "networks"} < {*listed}
+    assert sorted(each.split()[0] for each in NAMED) == sorted(listed)
+    ran = [*COMMANDS, *(each for each in NAMED if each not in WITH_MORE), *(command for command, _ in SHOWN)]
+    assert {each.split()[0] for each in ran} == {*listed}
 
 
 @pytest.mark.parametrize(("command", "shown"), SHOWN)
@@ -70,22 +89,8 @@ def test_the_cluster_example_works_on_a_small_cluster() -> None:
     assert len(list(Path("maps").glob("*-usage.png"))) == 3
 
 
-def test_pictures_and_commands_are_all_there() -> None:
+def test_pictures_are_all_there() -> None:
     root = Path(__file__).parent.parent
     for name in re.findall(r"\]\((docs/[^)]*)\)", README):
         assert (root / name).is_file()
         assert name in (root / "Makefile").read_text()
-    for command in (
-        "usage",
-        "compare",
-        "kernel",
-        "uneven",
-        "sizes",
-        "taps",
-        "coverage",
-        "fields",
-        "diff",
-        "export",
-        "layers",
-    ):
-        assert f"**`padviz {command}" in README

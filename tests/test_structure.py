@@ -8,10 +8,14 @@ import importlib
 import inspect
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
+from dataclasses import make_dataclass
 from pathlib import Path
 from types import FunctionType, ModuleType
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -28,6 +32,16 @@ def test_no_import_runs_up_or_sideways_and_heavy_ones_stay_in_their_room() -> No
 
 def test_no_modules_import_each_other() -> None:
     assert circles() == []
+
+
+def test_the_version_is_written_once() -> None:
+    written = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())
+    assert "version" not in written["project"]
+    assert written["project"]["dynamic"] == ["version"]
+    home = PACKAGE.parent / written["tool"]["hatch"]["version"]["path"]
+    assert re.findall(r'^__version__ = "(.+)"$', home.read_text(), re.MULTILINE) == [padviz.__version__]
+    run = subprocess.run([sys.executable, "-m", "padviz", "--version"], capture_output=True, text=True, check=True)
+    assert run.stdout == f"padviz, version {padviz.__version__}\n"
 
 
 def house(folder: Path, **files: str) -> Path:
@@ -53,6 +67,12 @@ def house(folder: Path, **files: str) -> Path:
         "def late():\n    from padviz.figures import heatmap",
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from padviz.counting import usage",
         "from padviz import PadvizError",
+        "import padviz",
+        "from .. import sources",
+        "from ..sources import load",
+        "from importlib import import_module\nimport_module('padviz.sources')",
+        "import importlib\nimportlib.import_module(f'padviz.sources.{1}')",
+        "__import__('padviz.figures.heatmap')",
     ],
 )
 def test_an_import_that_runs_up_is_found(line: str, tmp_path: Path) -> None:
@@ -70,6 +90,10 @@ def test_an_import_that_runs_up_is_found(line: str, tmp_path: Path) -> None:
         ("sources__onnx__load", "from padviz.sources.tracing import trace", 0),
         ("counting__usage", "import matplotlib.pyplot", 1),
         ("counting__usage", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import matplotlib.axes", 0),
+        ("counting__usage", "from typing import TYPE_CHECKING\nif not TYPE_CHECKING:\n    import matplotlib", 1),
+        ("counting__usage", "from matplotlib import pyplot", 1),
+        ("counting__usage", "__import__('matplotlib')", 1),
+        ("counting__usage", "from . import walks", 0),
         ("engine__limbs", "import numba", 1),
         ("sources__toml__build", "def late():\n    import onnx", 1),
     ],
@@ -179,10 +203,21 @@ ROOMS = [
 ]
 
 
-def own_docstring(value: object) -> str:
-    """The docstring that somebody wrote: a dataclass has its signature for one, which nobody did."""
-    text = inspect.getdoc(value) or ""
+def own_docstring(value: Any) -> str:
+    """The docstring that somebody wrote: not a dataclass's signature, nor one that a class has from its base."""
+    text = inspect.cleandoc(vars(value).get("__doc__") or "" if isinstance(value, type) else value.__doc__ or "")
     return "" if text.startswith(f"{getattr(value, '__name__', '')}(") else text
+
+
+def test_what_nobody_wrote_is_no_docstring() -> None:
+    class Named(NamedTuple):
+        rows: int
+
+    class Error(padviz.PadvizError):
+        pass
+
+    assert [own_docstring(each) for each in (make_dataclass("Facts", ["rows"]), Named, Error)] == ["", "", ""]
+    assert own_docstring(padviz.PadvizError).startswith("Something about the input")
 
 
 @pytest.mark.parametrize("name", sorted({*padviz.__all__} - {"__version__"}))
@@ -195,8 +230,8 @@ def test_every_public_name_is_documented_with_an_example(name: str) -> None:
 
 
 @pytest.mark.parametrize(("module", "name"), ROOMS, ids=[f"{m.__name__}.{n}" for m, n in ROOMS])
-def test_every_function_and_class_of_counting_and_audit_is_documented(module: ModuleType, name: str) -> None:
-    assert own_docstring(getattr(module, name))
+def test_every_function_and_class_of_counting_and_audit_has_an_example(module: ModuleType, name: str) -> None:
+    assert doctest.DocTestParser().get_examples(own_docstring(getattr(module, name)))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -22,6 +22,10 @@ class Margin:
     has `halo` more pixels on each side, and their units are cut off after. The halo does not depend
     on the size, though a small map may have fewer units. No halo is exact behind what makes each position depend on
     all: it is None there, and `barrier_height` says the layer and why.
+
+    >>> import padviz
+    >>> margins(padviz.load("vgg11"), 224)[0].halo_width
+    (1, 1)
     """
 
     layer: str

@@ -12,7 +12,11 @@ from padviz.network.network import Network, Size
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One figure of one window on one axis that is not the same in both; a layer missing in one has None there."""
+    """One figure of one window on one axis that is not the same in both; a layer missing in one has None there.
+
+    >>> Difference("conv1", "stem", "height", "padding", "3+3", "2+3").in_b
+    '2+3'
+    """
 
     a: str | None
     b: str | None

@@ -45,7 +45,13 @@ class EvenSizes:
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """An even size near the one asked about; `work` is its window positions, summed over layers, relative to that."""
+    """An even size near the one asked about; `work` is its window positions, summed over layers, relative to that.
+
+    >>> import padviz
+    >>> above = nearest_even(padviz.load("resnet50"), (224, 224))[1]
+    >>> above.size, round(above.work, 3)
+    ((225, 225), 1.047)
+    """
 
     size: Size
     work: float

@@ -26,6 +26,11 @@ class AxisPadding:
     `consumed` counts the padded rows (before, after) that some tap of some unit reads. `dropped` are
     real rows at the far edge that no tap reads, `skipped` real rows before them that none reads,
     `overhang` rows beyond the declared padding that ceil rounding reads.
+
+    >>> import padviz
+    >>> first = padviz.ledger("resnet18", 224).layers[0].height
+    >>> first.declared, first.consumed, first.uneven
+    ((3, 3), (3, 2), True)
     """
 
     input: int
@@ -47,7 +52,13 @@ class AxisPadding:
 
 @dataclass(frozen=True, slots=True)
 class LayerPadding:
-    """One window on both axes."""
+    """One window on both axes.
+
+    >>> import padviz
+    >>> first = padviz.ledger("resnet18", (224, 225)).layers[0]
+    >>> first.height.uneven, first.width.uneven, first.uneven
+    (True, False, True)
+    """
 
     layer: str
     kind: Kind
@@ -164,7 +175,13 @@ def axis_padding(window: Window, n: int) -> AxisPadding:
 
 
 def windows_of(network: Network, size: Size) -> list[tuple[Layer, list[tuple[Window, int]]]]:
-    """The convolutions and pools, each with its window and input rows on both axes."""
+    """The convolutions and pools, each with its window and input rows on both axes.
+
+    >>> import padviz
+    >>> layer, sides = windows_of(padviz.load("vgg11"), (64, 96))[1]
+    >>> layer.name, [(window.kernel, n) for window, n in sides]
+    ('features.2', [(2, 64), (2, 96)])
+    """
     axes = resolve_both(network, size)
     found = []
     for declared in network.layers:

@@ -27,6 +27,11 @@ class AxisField:
     its middle; both are None where the branches, or the phases of upsampled units, are not centred
     alike. `stride` is None where the branches advance at different rates. A layer that sees the
     whole input has the input's size and neither stride nor padding.
+
+    >>> import padviz
+    >>> field = padviz.receptive_fields("resnet18", 224)[0].height
+    >>> field.size, field.stride, field.padding, field.centre
+    (7, Fraction(2, 1), 3, Fraction(0, 1))
     """
 
     size: int
@@ -56,7 +61,11 @@ class ReceptiveField:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """The input rows, first and last, that units 0 .. period - 1 see; unit j + period sees `advance` further on."""
+    """The input rows, first and last, that units 0 .. period - 1 see; unit j + period sees `advance` further on.
+
+    >>> Reach(((-1, 1),), 2).of(0, 3)
+    (-1, 7)
+    """
 
     seen: tuple[Interval, ...]
     advance: int
@@ -131,7 +140,12 @@ def fields_of_units(network: Network, size: Size, layer: str) -> dict[str, tuple
 
 
 def reaches_of(network: Network, axis: int, size: tuple[int, int]) -> list[Reach]:
-    """The reach of every layer on one axis."""
+    """The reach of every layer on one axis.
+
+    >>> import padviz
+    >>> reaches_of(padviz.load("vgg11"), 0, (64, 64))[1].seen
+    ((-1, 1),)
+    """
     sizes = resolve(network, axis, size[axis]).sizes
     found, kept = [Reach(((0, 0),), 1)], 0
     for i, layer in enumerate(network.layers[1:], start=1):

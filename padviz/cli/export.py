@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from padviz.exports.batch import Outcome
 
 SAID = 20  # errors written out at the end
+UNSAID = "ignore:resource_tracker:UserWarning"  # joblib cleans up after an export that was ended, and warns of it
 
 
 @click.command(name="export", short_help="Many maps in one go: pictures, counts, an index and a gallery.")
@@ -57,18 +58,17 @@ def command(
       padviz export resnet50 --size 224,225 --what usage,uneven,taps --format png,npz -o audit
     """
     from padviz.exports.run import export
-    from padviz.sources import shadowing
 
     _checked_folder(output)
+    unsaid = [each for each in os.environ.get("PYTHONWARNINGS", "").split(",") if each not in ("", UNSAID)]
+    os.environ["PYTHONWARNINGS"] = ",".join([*unsaid, UNSAID])
     lists = {"sizes": size, "paddings": padding, "layers": layer, "what": what}
     given: dict[str, Any] = {name: options.listed(value) for name, value in lists.items() if value is not None}
     for model in models:
-        if line := shadowing(model):
-            options.say_once(line)
         if model.lower().endswith(".onnx") and size:
             _warn_if_baked(model, size)
     look: dict[str, Any] = {"formats": options.listed(format_), "bare": bare, "cmap": cmap}
-    look["allow_modules"] = allow_modules
+    look |= {"allow_modules": allow_modules, "on_note": options.say_once}
     neutral = options.neutral_ops()
     with _progress() as told:
         outcomes = export(models, output, **look, jobs=jobs or -1, neutral=neutral, told=told, **given)

@@ -6,6 +6,8 @@ import gc
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -14,6 +16,7 @@ import click
 from padviz.cli import signals
 from padviz.cli.options import spelled
 from padviz.errors import Ended, PadvizError, printable
+from padviz.version import __version__
 
 COMMANDS = (
     "usage", "compare", "kernel", "uneven", "sizes", "taps", "coverage", "fields", "diff", "export",
@@ -32,6 +35,14 @@ class _Group(click.Group):
             return None
         command: click.Command = import_module(f"padviz.cli.{name}").command
         return command
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with _reader():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _reader():
+            return super().invoke(ctx)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         kwargs["standalone_mode"] = False
@@ -82,6 +93,16 @@ def _open_streams() -> None:
             setattr(sys, name, open(number, "w", closefd=False))  # noqa: SIM115
 
 
+@contextmanager
+def _reader() -> Iterator[None]:
+    """End with 141, as others do whose reader is gone; click would end with 1."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        sys.exit(_unwritable(error))
+
+
 def _unwritable(error: OSError) -> int:
     """The output is gone or full; Python must not try again when it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -108,7 +129,7 @@ def _sentence(error: click.ClickException) -> str:
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(package_name="padviz")
+@click.version_option(__version__)
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Does a network treat the border of an image fairly, and what to change if it does not?

@@ -303,7 +303,11 @@ class CountMap:
 
 
 def machine_memory() -> float:
-    """The bytes of memory of the machine, where it tells."""
+    """The bytes of memory of the machine, where it tells.
+
+    >>> machine_memory() > 0
+    True
+    """
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.counting.summary import Corners, FairShare, PerAxis
+from padviz.counting.summary import CornerShares, FairShare, PerAxis
 from padviz.counting.tiling import Tiling
 from padviz.engine.apply import Array
 from padviz.engine.core import Core
@@ -26,6 +26,10 @@ class Shares:
 
     `pattern` is the interior; row y of the map has row y modulo the period of it, and so have all rows of a map that
     are the same row of its core, since what repeats in it repeats every period.
+
+    >>> import padviz
+    >>> padviz.usage("vgg11", 64).shares.values.shape
+    (64, 64)
     """
 
     def __init__(self, core: Core, rows: Tiling, cols: Tiling, pattern: Core) -> None:
@@ -73,7 +77,7 @@ class Shares:
             unused=int(times[0] @ ~used @ times[1]) / pixels,
             least=float(np.nanmin(values)) if used.any() else 0.0,
             most=float(np.nanmax(values)) if used.any() else 0.0,
-            corners=Corners(*(float(values[at]) if used[at] else None for at in CORNERS)),
+            corners=CornerShares(*(float(values[at]) if used[at] else None for at in CORNERS)),
             lean=self._lean(given),
             rings=self._rings(given, used),
             ripple=float(ripple.max() / ripple.min()) if ripple.size else 1.0,

@@ -24,7 +24,12 @@ MOST_PERIOD = 1 << 12  # rows of a pattern that a person could still make someth
 
 
 class NoInterior(PadvizError):
-    """The map repeats no pattern; the message says why."""
+    """The map repeats no pattern; the message says why.
+
+    >>> import padviz
+    >>> padviz.usage("vgg11", 64, unit=(0, 0)).share_reason
+    'vgg11: only usage by all units of a layer has fair shares'
+    """
 
 
 @lru_cache(256)

@@ -25,6 +25,9 @@ class StableRows:
     grows by g rows with the input. A row r with start <= r < stop then does both: in the larger map, the row r and the
     row r + g have the value that r has in the smaller one. So the rows from `start` to `stop + g` of the larger map
     repeat every g, and so, one period further on, in every map that is larger yet.
+
+    >>> StableRows(2, 9).intersect(StableRows(4, 12))
+    StableRows(start=4, stop=9)
     """
 
     start: int
@@ -42,6 +45,9 @@ class ReadSpan(NamedTuple):
     """What an operation reads: unit u reads rows from rate * u + low to rate * u + high, which may be fractions.
 
     Units outside of `alike` weigh their reads otherwise, and padding or clipping falls onto `edge` rows at each end.
+
+    >>> read_span(Window(3, padding=(1, 1)), 8, 8).edge
+    0
     """
 
     rate: Any
@@ -87,7 +93,13 @@ def usage_tiling(network: Network, axis: int, n: int, targets: tuple[int, ...]) 
 
 
 def coverage_tilings(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> tuple[Tiling, ...]:
-    """How the input, and then the coverage map of each target, repeats along an axis of `n` input rows."""
+    """How the input, and then the coverage map of each target, repeats along an axis of `n` input rows.
+
+    >>> import padviz
+    >>> net = padviz.load("vgg11")
+    >>> [tiling.n for tiling in coverage_tilings(net, 0, 4096, (net.index["features.20"],))]
+    [4096, 128]
+    """
     return _tilings(network, axis, n, targets, back=False)
 
 

@@ -16,7 +16,12 @@ from padviz.network.targets import names_of, upto
 
 
 class Request(NamedTuple):
-    """What a count was asked for, checked: the network as declared and as it is walked, and where its targets are."""
+    """What a count was asked for, checked: the network as declared and as it is walked, and where its targets are.
+
+    >>> import padviz
+    >>> prepare_request(padviz.load("vgg11"), 64, None, None, "count", "auto").shapes
+    {'features.20': (2, 2)}
+    """
 
     declared: Network
     walked: Network
@@ -42,7 +47,13 @@ def prepare_request(
     pooling: str,
     engine: str,
 ) -> Request:
-    """The network up to the target layers, with the padding and the pooling that were asked for."""
+    """The network up to the target layers, with the padding and the pooling that were asked for.
+
+    >>> import padviz
+    >>> asked = prepare_request(padviz.load("vgg11"), 64, None, "features.3", "count", "auto")
+    >>> asked.size, asked.at, len(asked.walked.layers)
+    ((64, 64), (3,), 4)
+    """
     if engine not in ("auto", "numpy", "numba"):
         raise OptionError(f"engine {engine!r} is not known", option="engine", hint="use auto, numpy or numba")
     if pooling not in ("count", "mean"):
@@ -59,7 +70,11 @@ def prepare_request(
 
 
 def target_of(shapes: Mapping[str, Size]) -> Target:
-    """The targets as a summary reports them: one name and shape, or lists of several."""
+    """The targets as a summary reports them: one name and shape, or lists of several.
+
+    >>> target_of({"a": (7, 7)}).shape, target_of({"a": (7, 7), "b": (3, 3)}).layer
+    ([7, 7], ['a', 'b'])
+    """
     if len(shapes) == 1:
         ((name, shape),) = shapes.items()
         return Target(name, [*shape])
@@ -69,7 +84,11 @@ def target_of(shapes: Mapping[str, Size]) -> Target:
 def box_of(
     unit: tuple[int | slice, int | slice] | None, shapes: Mapping[str, Size]
 ) -> tuple[list[int] | list[list[int]] | None, Box]:
-    """The unit, or box of units, that was asked for: as it is reported, and as slices of the target."""
+    """The unit, or box of units, that was asked for: as it is reported, and as slices of the target.
+
+    >>> box_of((-1, slice(0, 2)), {"a": (7, 9)})
+    ([[6, 7], [0, 2]], (slice(6, 7, None), slice(0, 2, None)))
+    """
     if unit is None:
         return None, (slice(None), slice(None))
     if len(shapes) > 1:

@@ -10,19 +10,42 @@ SCHEMA_VERSION = 2
 
 
 class Corners(msgspec.Struct, frozen=True):
-    """The four corner pixels; None where they have no fair share."""
+    """The four corner pixels.
 
-    top_left: int | float | None
-    top_right: int | float | None
-    bottom_left: int | float | None
-    bottom_right: int | float | None
+    >>> import padviz
+    >>> padviz.usage("vgg11", 64).summary().corners.top_left
+    414736
+    """
+
+    top_left: int | float
+    top_right: int | float
+    bottom_left: int | float
+    bottom_right: int | float
 
 
 class PerAxis(msgspec.Struct, frozen=True):
-    """One figure for each axis."""
+    """One figure for each axis.
+
+    >>> PerAxis(0.25, 0.0).height
+    0.25
+    """
 
     height: float
     width: float
+
+
+class CornerShares(msgspec.Struct, frozen=True):
+    """The fair shares of the four corner pixels; None where they have none.
+
+    >>> import padviz
+    >>> padviz.usage("vgg11", 64).summary().share.corners.top_left
+    0.0625
+    """
+
+    top_left: float | None
+    top_right: float | None
+    bottom_left: float | None
+    bottom_right: float | None
 
 
 class FairShare(msgspec.Struct, frozen=True):
@@ -33,6 +56,12 @@ class FairShare(msgspec.Struct, frozen=True):
     more of it the second half has than the first, over the sum. `rings` are the means of f over rings of one period,
     from the border inwards, 16 at most; `ripple` is the largest over the smallest of the interior's counts, zeros left
     out, and `period` its rows and columns.
+
+    Examples
+    --------
+    >>> import padviz
+    >>> padviz.usage("resnet50", 225).summary().share.starved
+    0.2806320987654321
     """
 
     period: list[int]
@@ -41,14 +70,18 @@ class FairShare(msgspec.Struct, frozen=True):
     unused: float
     least: float
     most: float
-    corners: Corners
+    corners: CornerShares
     lean: PerAxis
     rings: list[float]
     ripple: float
 
 
 class Target(msgspec.Struct, frozen=True):
-    """The target layer and its shape; lists where several layers add up."""
+    """The target layer and its shape; lists where several layers add up.
+
+    >>> Target("conv1", [112, 112]).shape
+    [112, 112]
+    """
 
     layer: str | list[str]
     shape: list[Any]

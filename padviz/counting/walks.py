@@ -28,7 +28,14 @@ MOST_STEM = 256  # the gain of maps that are followed in parts, which bounds how
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """What is walked: a network of which nothing is beside the way to its targets, and its axes at one size."""
+    """What is walked: a network of which nothing is beside the way to its targets, and its axes at one size.
+
+    >>> import padviz
+    >>> from padviz.counting.request import prepare_request
+    >>> asked = prepare_request(padviz.load("vgg11"), 64, None, None, "count", "auto")
+    >>> asked.walk((64, 64), "numpy").rows.sizes[0]
+    64
+    """
 
     network: Network
     rows: Resolved
@@ -38,7 +45,14 @@ class Walk:
 
 
 def count_backward(walk: Walk, box: Box) -> Core:
-    """Paths from each pixel to the units of `box` in the targets."""
+    """Paths from each pixel to the units of `box` in the targets.
+
+    >>> import padviz
+    >>> from padviz.counting.request import prepare_request
+    >>> asked = prepare_request(padviz.load("vgg11"), 64, None, "features.0", "count", "auto")
+    >>> count_backward(asked.walk((64, 64), "auto"), WHOLE).whole[0, :2, :2].tolist()
+    [[4, 6], [6, 9]]
+    """
     network, targets, rows, cols = walk.network, walk.targets, walk.rows, walk.cols
     symmetric = rows is cols and box == WHOLE
     if len(targets) == 1 and is_chain(network):  # nothing adds up: an outer product of two vectors
@@ -102,7 +116,15 @@ def _backward(walk: Walk, box: Box, stem: int = 0) -> Tally:
 
 
 def count_forward(walk: Walk) -> list[tuple[Core, int | float]]:
-    """Paths that reach the units of each target, and how many a unit far from padding has."""
+    """Paths that reach the units of each target, and how many a unit far from padding has.
+
+    >>> import padviz
+    >>> from padviz.counting.request import prepare_request
+    >>> asked = prepare_request(padviz.load("vgg11"), 64, None, "features.0", "count", "auto")
+    >>> [(core, full)] = count_forward(asked.walk((64, 64), "auto"))
+    >>> core.whole[0, :2, :2].tolist(), full
+    ([[4, 6], [6, 9]], 9)
+    """
     rows, cols = walk.rows.maps, walk.cols.maps
 
     def push(i: int, value: Tally) -> Tally:
@@ -121,7 +143,14 @@ def count_forward(walk: Walk) -> list[tuple[Core, int | float]]:
 
 
 def is_exact(walk: Walk) -> bool:
-    """Whether every read counts once, so that counts are integers."""
+    """Whether every read counts once, so that counts are integers.
+
+    >>> import padviz
+    >>> from padviz.counting.request import prepare_request
+    >>> asked = [prepare_request(padviz.load("vgg11"), 64, mode, None, "count", "auto") for mode in ("zero", "partial")]
+    >>> [is_exact(each.walk((64, 64), "auto")) for each in asked]
+    [True, False]
+    """
     return all(made is None or made.exact for made in (*walk.rows.maps, *walk.cols.maps))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -153,9 +154,14 @@ def _place(name: str, files: Sequence[str], stage: Path, folder: Path) -> None:
 
 
 def _end_with(exporter: int) -> None:
-    """End this process soon after the exporter, if it is a child of that; a cluster's workers go on."""
+    """End this process soon after the exporter, if it is a child of that; a cluster's workers go on.
+
+    Ctrl-C, which a terminal sends to children too, is the exporter's alone.
+    """
     parent = multiprocessing.parent_process()
     if parent is not None and parent.pid == exporter:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         threading.Thread(target=_watch, args=(exporter,), daemon=True).start()
 
 

@@ -17,7 +17,7 @@ from padviz.errors import DescriptionError, OptionError, PadvizError
 from padviz.exports.manifest import DECLARED, Comparison, Illustrated, Manifest, Maps
 from padviz.network.network import Network, Size, as_size
 from padviz.network.rewrites import SCHEMES
-from padviz.sources import MODULE, load
+from padviz.sources import MODULE, load, shadowing
 
 MOST_ITEMS = 100_000
 LONG, LONGEST = 60, 240  # bytes of one part of a name, and of all of it
@@ -45,12 +45,17 @@ class Item:
 
 
 def expand(
-    manifest: Manifest, folder: Path = Path(), neutral: Sequence[str] = (), allow_modules: bool = True
+    manifest: Manifest,
+    folder: Path = Path(),
+    neutral: Sequence[str] = (),
+    allow_modules: bool = True,
+    on_note: Callable[[str], None] | None = None,
 ) -> list[Item]:
     """The items that a manifest names, in its order; files of networks are found from `folder`.
 
     `neutral` names operations of foreign networks to treat as acting on each position alone. Without `allow_modules`,
-    models of the form package.module:attribute, whose code would run, are refused.
+    models of the form package.module:attribute, whose code would run, are refused. `on_note` is called with what to
+    know of a model before its code runs.
 
     Raises
     ------
@@ -64,7 +69,7 @@ def expand(
     """
     if sum(map(_asked, manifest.maps)) + sum(map(_asked, manifest.compare)) > MOST_ITEMS:
         raise OptionError(f"asks for more than {MOST_ITEMS} items", where="export", hint="make several exports of it")
-    find = _finder(folder, neutral, allow_modules)
+    find = _finder(folder, neutral, allow_modules, on_note)
     items = [item for maps in manifest.maps for item in _maps(maps, find)]
     items += [_comparison(each, find) for each in manifest.compare]
     items += [_illustration(each) for each in manifest.kernel]
@@ -164,9 +169,10 @@ def _illustration(wanted: Illustrated) -> Item:
     return Item(_named([wanted.name]), "kernel", illustrated=wanted)
 
 
-def _finder(folder: Path, neutral: Sequence[str], allow_modules: bool) -> Find:
+def _finder(folder: Path, neutral: Sequence[str], allow_modules: bool, on_note: Callable[[str], None] | None) -> Find:
     """Load networks, each once; one that leaves its size open is laid out at the first size asked for."""
     loaded: dict[tuple[str, Size | None], Network] = {}
+    noted: set[str] = set()
 
     def find(model: str, size: Size | None) -> Network:
         path = model.lower().endswith((".toml", ".onnx")) or "/" in model
@@ -174,6 +180,10 @@ def _finder(folder: Path, neutral: Sequence[str], allow_modules: bool) -> Find:
         if MODULE.fullmatch(source) and not allow_modules:
             hint = "if you trust it, allow it with `allow_modules`"
             raise OptionError("names code that would run", where=model, hint=hint)
+        line = "" if source in noted else shadowing(source)
+        noted.add(source)
+        if line and on_note:
+            on_note(line)
         own = (path and not model.lower().endswith(".toml")) or ":" in model
         key = os.path.realpath(source) if path else model, size if own else None  # others are read anew at each size
         if key not in loaded:

@@ -25,6 +25,7 @@ def export(
     neutral: Sequence[str] = (),
     allow_modules: bool = False,
     told: Callable[[Outcome, int], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
     **lists: Sequence[Any],
 ) -> list[Outcome]:
     """Make every item of a manifest, or every combination of networks and lists, and the index of the folder.
@@ -47,6 +48,8 @@ def export(
         Run the code that a manifest names as package.module:attribute; without it, such models are refused.
     told : callable, optional
         Called with each outcome and the number of all items, as they are done.
+    on_note : callable, optional
+        Called with a sentence for each package.module:attribute that hides an installed package, before its code runs.
     sizes, paddings, layers, what : sequences, optional
         Lists to combine, where `source` is no manifest: sizes as 224, (240, 320) or "64:448:16".
 
@@ -67,7 +70,7 @@ def export(
     ...     export(["vgg11"], place, sizes=[64, 96], formats=["json"], jobs=1)[0]
     Outcome(name='vgg11-64-usage', state='made', error='')
     """
-    title, items = _named(source, lists, neutral, allow_modules)
+    title, items = _named(source, lists, neutral, allow_modules, on_note)
     look = Look(tuple(formats), bare, cmap)
     _sensible(items, look)
     check_index(Path(folder))
@@ -104,6 +107,7 @@ def _named(
     lists: dict[str, Sequence[Any]],
     neutral: Sequence[str],
     allow_modules: bool,
+    on_note: Callable[[str], None] | None,
 ) -> tuple[str, list[Item]]:
     """The title of the export, and its items."""
     models = [str(source)] if isinstance(source, str | Path) else [str(each) for each in source]
@@ -113,7 +117,7 @@ def _named(
             raise OptionError(what, where=models[0], hint="leave the option out, or name models")
         manifest = read_manifest(models[0])
         try:
-            items = expand(manifest, Path(models[0]).parent, neutral, allow_modules)
+            items = expand(manifest, Path(models[0]).parent, neutral, allow_modules, on_note)
             return manifest.title or Path(models[0]).stem, items
         except PadvizError as error:
             where = f"{models[0]}, {error.where or error.option}"
@@ -124,4 +128,4 @@ def _named(
         if each not in WHATS:
             raise OptionError(f"{each!r} cannot be exported", option="what", hint=f"use {', '.join(WHATS)}")
     given: dict[str, Any] = {key: list(values) for key, values in lists.items()}
-    return "padviz export", expand(Manifest(maps=[Maps(models, **given)]), neutral=neutral)
+    return "padviz export", expand(Manifest(maps=[Maps(models, **given)]), neutral=neutral, on_note=on_note)

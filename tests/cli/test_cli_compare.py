@@ -118,7 +118,7 @@ def test_one_scale_or_one_for_each_panel(scale: str | None, shared: bool) -> Non
     ],
 )
 def test_bad_input_is_one_line(args: list[str], says: list[str]) -> None:
-    line = told(run("compare", *args))
+    line = told("compare", *args)
     for text in says:
         assert text in line
     assert os.listdir() == []

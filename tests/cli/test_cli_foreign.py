@@ -121,7 +121,7 @@ def two_heads() -> str:
 
 
 def test_several_last_maps_are_listed_and_chosen() -> None:
-    line = told_beside(run("usage", two_heads()))
+    line = told("usage", two_heads())
     assert line == "padviz: net: has several last feature maps: big, small; name one or more with --layer\n"
     assert run("usage", "net.onnx", "--layer", "big", "--size", "32").exit_code == 0
     both = run("usage", "net.onnx", "--layer", "big", "--layer", "small", "--size", "32", "--format", "json")
@@ -130,15 +130,7 @@ def test_several_last_maps_are_listed_and_chosen() -> None:
     for command in ("uneven", "taps", "fields", "layers"):
         assert run(command, "net.onnx", "--size", "32").exit_code == 0
     assert run("sizes", "net.onnx", "--range", "30:40").exit_code == 0
-    assert "several last feature maps" in told_beside(run("coverage", "net.onnx", "--size", "32"))
-
-
-def told_beside(result: Any) -> str:
-    """The one line of an error, where files lie about."""
-    assert result.exit_code == 2, result.output
-    assert result.stdout == ""
-    assert result.stderr.count("\n") == 1
-    return str(result.stderr)
+    assert "several last feature maps" in told("coverage", "net.onnx", "--size", "32")
 
 
 def mystery() -> str:
@@ -148,7 +140,7 @@ def mystery() -> str:
 
 @pytest.mark.parametrize("command", ["usage", "uneven", "taps", "fields", "layers", "coverage", "convert"])
 def test_an_unknown_operation_names_its_node_and_the_ways_out(command: str) -> None:
-    line = told_beside(run(command, mystery(), "--size", "32"))
+    line = told(command, mystery(), "--size", "32")
     for text in ("strange", "own.Mystery", "opset 1", "--neutral own.Mystery", "--layer a"):
         assert text in line
     assert run(command, "net.onnx", "--size", "32", "--neutral", "own.Mystery").exit_code == 0
@@ -218,9 +210,9 @@ def test_bad_input_is_one_line(args: list[str], message: str) -> None:
     Path("junk.onnx").write_bytes(b"\x00junk" * 50)
     Path("folder.onnx").mkdir()
     Path("broken_net.py").write_text("1 / 0")
-    assert message in told_beside(run(*args))
+    assert message in told(*args)
 
 
 def test_nothing_is_written_when_a_network_is_refused() -> None:
     Path("foreign_net.py").unlink()
-    assert "no such file" in told(run("usage", "nosuch.onnx"))
+    assert "no such file" in told("usage", "nosuch.onnx")

@@ -111,7 +111,7 @@ def test_picture() -> None:
     ],
 )
 def test_bad_input_is_one_line(args: list[str], says: list[str]) -> None:
-    line = told(run("kernel", *args))
+    line = told("kernel", *args)
     for text in says:
         assert text in line
     assert os.listdir() == []

@@ -347,7 +347,7 @@ def test_diff() -> None:
     ],
 )
 def test_bad_input_is_one_line(args: list[str], says: list[str]) -> None:
-    line = told(run(*args))
+    line = told(*args)
     for text in says:
         assert text in line
     assert os.listdir() == []

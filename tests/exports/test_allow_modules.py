@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -47,3 +48,36 @@ def test_allowed_or_on_the_command_line_it_runs(asked: list[str]) -> None:
     result = CliRunner().invoke(cli, ["export", *asked, "-o", "out", "--jobs", "1", "--format", "json"])
     assert (result.exit_code, result.stderr) == (0, "")
     assert Path("ran").exists()
+
+
+@pytest.mark.parametrize("asked", [["survey.toml", "--allow-modules"], ["hypothesis:net", "--size", "32,33"]])
+def test_a_module_that_hides_an_installed_one_is_said_once_for_each_model(asked: list[str]) -> None:
+    Path("hypothesis.py").write_text("from torch import nn\nnet = nn.Conv2d(3, 4, 3)\n")
+    tables = "[[maps]]\nmodels = ['hypothesis:net']\nsizes = [32, 33]\n" * 2
+    Path("survey.toml").write_text(tables + "[[compare]]\nname = 'c'\nmodels = ['hypothesis:net']\nsizes = [32, 64]\n")
+    command = [sys.executable, "-m", "padviz", "export", *asked, "-o", "out", "--jobs", "1", "--format", "json"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert len(run.stderr.splitlines()) == 1
+    assert run.stderr.startswith("padviz: hypothesis:net: hypothesis is ")
+    assert "hides the hypothesis that is installed" in run.stderr
+
+
+def test_what_hides_an_installed_module_is_said_before_its_code_runs() -> None:
+    Path("hypothesis.py").write_text("raise ValueError('no')\n")
+    Path("survey.toml").write_text("[[maps]]\nmodels = ['hypothesis:net']\nsizes = [32]\n")
+    command = [sys.executable, "-m", "padviz", "export", "survey.toml", "--allow-modules", "-o", "out"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert ["hides" in line for line in run.stderr.splitlines()] == [True, False]
+
+
+def test_from_python_it_is_told_to_whoever_asks() -> None:
+    notes: list[str] = []
+    padviz.export(["vgg11"], "out", sizes=[32], formats=["json"], jobs=1, on_note=notes.append)
+    assert notes == []
+    Path("email.py").touch()  # a name of Python's own, which is loaded already: this file is not run
+    with pytest.raises(padviz.PadvizError):
+        padviz.export(["email:net"], "other", sizes=[32], jobs=1, on_note=notes.append)
+    assert len(notes) == 1
+    assert notes[0].startswith("email:net: email is ")

@@ -209,23 +209,15 @@ def session(leader: int) -> list[int]:
     return found
 
 
+ENDINGS = {"SIGKILL": -9, "SIGTERM": 143, "SIGINT": 130}
+
+
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
+@pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("few", [0, 1, 5])
-def test_workers_end_with_their_export_and_the_next_run_leaves_nothing(few: int) -> None:
-    asked = [
-        "export",
-        "densenet201",
-        "vgg11",
-        "--size",
-        "500:900:10",
-        "--format",
-        "png,npz",
-        "--jobs",
-        "2",
-        "-o",
-        "out",
-    ]
-    process = started(*asked)
+def test_workers_end_with_their_export_and_the_next_run_leaves_nothing(few: int, ending: str) -> None:
+    sizes = ["--size", "500:900:10", "--format", "png,npz"]
+    process = started("export", "densenet201", "vgg11", *sizes, "--jobs", "2", "-o", "out")
     try:
         until = time.monotonic() + 60
         while time.monotonic() < until and (
@@ -233,7 +225,7 @@ def test_workers_end_with_their_export_and_the_next_run_leaves_nothing(few: int)
         ):
             time.sleep(0.01)
         assert len(session(process.pid)) > 2
-        process.kill()
+        process.send_signal(signal.Signals[ending])
         process.wait(10)
         until = time.monotonic() + 2
         while session(process.pid) and time.monotonic() < until:
@@ -242,7 +234,9 @@ def test_workers_end_with_their_export_and_the_next_run_leaves_nothing(few: int)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        _, words = process.communicate()
+    assert (process.returncode, words) == (ENDINGS[ending], "padviz: interrupted\n" if ending == "SIGINT" else "")
+    assert ending == "SIGKILL" or hidden() == []
     assert run("export", "vgg11", "--size", "64", "-o", "out", "--jobs", "1").exit_code == 0
     assert hidden() == []
     assert len(indexed()) > few

@@ -10,8 +10,7 @@ from torch import nn
 
 import padviz
 from padviz.sources.tracing.moving import moves
-from tests.cli.test_cli import run
-from tests.cli.test_cli_foreign import told_beside
+from tests.cli.test_cli import told
 from tests.sources.test_onnx_ops import model_of, saved
 
 MOVING = [
@@ -66,5 +65,5 @@ def test_neutral_is_neither_hinted_nor_taken_for_a_function_that_moves_positions
 @pytest.mark.parametrize("command", ["usage", "uneven", "sizes", "layers"])
 def test_commands_refuse_what_moves_positions_as_neutral(command: str, tmp_path: Path) -> None:
     path = saved(model_of("a = Conv (x, w3x3)\n y = GridSample (a, a)", 18), tmp_path)
-    line = told_beside(run(command, str(path), "--neutral", "GridSample"))
+    line = told(command, str(path), "--neutral", "GridSample")
     assert "neutral: 'GridSample' moves positions or joins them" in line

@@ -40,6 +40,11 @@ TRANSFORMERS = {
     **dict.fromkeys(["swin_t", "swin_s", "swin_b", "swin_v2_t", "swin_v2_s", "swin_v2_b"], "windows that roll"),
     **dict.fromkeys(["vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", "vit_h_14"], "one convolution, then tokens"),
 }
+ELSEWHERE = {
+    **dict.fromkeys(list_models(module=torchvision.models.video), "reads several images"),
+    **dict.fromkeys(list_models(module=torchvision.models.optical_flow), "reads several images"),
+    **dict.fromkeys(list_models(module=torchvision.models.quantization), "its twin in floats is compared"),
+}
 CLASSIFIERS = [name for name in list_models(module=torchvision.models) if name not in TRANSFORMERS]
 SEGMENTERS = list_models(module=torchvision.models.segmentation)
 DETECTORS = list_models(module=torchvision.models.detection)
@@ -127,10 +132,37 @@ def test_timms_convolutional_models(name: str) -> None:
         assert_counts(network, module, size)
 
 
-def test_every_model_is_asked_for_or_named_with_a_reason() -> None:
-    assert set(CLASSIFIERS) | set(TRANSFORMERS) == set(list_models(module=torchvision.models))
-    assert len(CLASSIFIERS) >= 60
-    assert len(set(TIMM)) >= 60
+def asked(test: Any) -> set[str]:
+    """The names that a test is run with."""
+    return {*test.pytestmark[0].args[1]}
+
+
+def test_every_model_is_compared_or_named_with_a_reason() -> None:
+    tests = test_torchvisions_classifiers, test_torchvisions_segmenters, test_torchvisions_backbones_of_detectors
+    compared = set().union(*map(asked, tests))
+    assert sorted([*compared, *TRANSFORMERS, *ELSEWHERE]) == sorted(list_models())  # each of them once
+    assert len(asked(test_torchvisions_classifiers)) >= 60
+    assert len(asked(test_timms_convolutional_models)) >= 60
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_a_model_that_is_not_compared_has_no_map_of_several_layers(name: str) -> None:
+    network = padviz.load(f"torchvision.models:{name}")
+    if TRANSFORMERS[name] == "one convolution, then tokens":
+        assert [layer.kind for layer in network.layers] == ["input", "conv"]
+    else:
+        with pytest.raises(padviz.PadvizError):
+            padviz.usage(network)
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_a_model_of_elsewhere_is_so_for_the_reason_named(name: str) -> None:
+    if ELSEWHERE[name] == "its twin in floats is compared":
+        assert name.removeprefix("quantized_") in asked(test_torchvisions_classifiers)
+        return
+    home = "video" if name in list_models(module=torchvision.models.video) else "optical_flow"
+    with pytest.raises(padviz.PadvizError, match="it must take one image"):
+        padviz.load(f"torchvision.models.{home}:{name}")
 
 
 @pytest.mark.parametrize("name", [name for name in TRANSFORMERS if name.startswith(("swin", "maxvit"))])
