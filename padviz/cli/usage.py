@@ -77,14 +77,32 @@ def _show(counts: CountMap, path: Path, format_: str) -> None:
         ("paths, centre", summary.centre),
         ("corners", f"{tables.readable(corners.top_left)}  {tables.readable(corners.top_right)}"),
         ("", f"{tables.readable(corners.bottom_left)}  {tables.readable(corners.bottom_right)}"),
-        ("marginalised", f"{summary.marginalised:.1%} of the pixels are used less than half as much as the maximum"),
+        *_fair(summary),
         ("asymmetry", f"height {summary.asymmetry.height:.4g}, width {summary.asymmetry.width:.4g}"),
         ("skew", f"height {summary.skew.height:+.4g}, width {summary.skew.width:+.4g}"),
+        ("below half", f"{summary.marginalised:.1%} of the pixels, of the maximum: strides and borders mixed"),
     ]
     facts.append(("counted", f"{_counted(counts)} ({summary.method})"))
     if summary.gates_left_out:
         facts.append(("left out", f"the global vectors of {summary.gates_left_out} gates"))
     click.echo(tables.to_facts([*facts, ("file", str(path))]))
+
+
+def _fair(summary: Summary) -> list[tuple[str, Any]]:
+    """What pixels get of what one far from all borders gets."""
+    from padviz.files.tables import readable
+
+    share = summary.share
+    if share is None:
+        return [("fair share", f"none: {summary.share_reason}")]
+    corners = [readable(each) for each in (share.corners.top_left, share.corners.bottom_right)]
+    facts: list[tuple[str, Any]] = [
+        ("starved", f"{share.starved:.1%} of the pixels get less than half of what a pixel far from all borders gets"),
+        ("overused", f"{share.overused:.1%} get more than 1.5 times as much"),
+        ("fair shares", f"{share.least:.4g} to {share.most:.4g}; corners {corners[0]} and {corners[1]}"),
+        ("lean", f"height {share.lean.height:+.4g}, width {share.lean.width:+.4g}"),
+    ]
+    return [*facts, ("unused", f"{share.unused:.1%} of the pixels, which no window reads")] if share.unused else facts
 
 
 def _counted(counts: CountMap) -> str:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from padviz import hooks
 from padviz.counting.fair_share import Shares
-from padviz.counting.interior import NoInterior, interior
+from padviz.counting.periodic.interior import NoInterior, interior
+from padviz.counting.periodic.tiling import Tiling, positions
 from padviz.counting.summary import SCHEMA_VERSION, Corners, PerAxis, Summary, Target
-from padviz.counting.tiling import Tiling, positions
 from padviz.engine.apply import Array
 from padviz.engine.core import Core
 from padviz.engine.limbs import count_below_half, largest, largest_difference, smallest, to_ints, value_at

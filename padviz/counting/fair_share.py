@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from padviz.counting.periodic.tiling import Tiling
 from padviz.counting.summary import CornerShares, FairShare, PerAxis
-from padviz.counting.tiling import Tiling
 from padviz.engine.apply import Array
 from padviz.engine.core import Core
 from padviz.engine.limbs import less, shares, to_ints, to_limbs

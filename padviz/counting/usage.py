@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from padviz.counting.count_map import CountMap
-from padviz.counting.periodicity import usage_tiling
+from padviz.counting.periodic.stable_rows import usage_tiling
+from padviz.counting.periodic.tiling import Tiling
 from padviz.counting.request import box_of, prepare_request, target_of
-from padviz.counting.tiling import Tiling
 from padviz.counting.walks import count_backward
 from padviz.errors import OptionError, PadvizError, UnknownName
 from padviz.network.network import Network

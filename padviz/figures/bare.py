@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from padviz.counting.count_map import CountMap
-from padviz.counting.tiling import Tiling
+from padviz.counting.periodic.tiling import Tiling
 from padviz.errors import SizeError
 from padviz.figures.canvas import CMAP, colour_map
 from padviz.figures.heatmap import scaled, top_of

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.counting.count_map import CountMap
+from padviz.counting.periodic.tiling import Tiling
 from padviz.counting.summary import Target, unit_text
-from padviz.counting.tiling import Tiling
 from padviz.figures.canvas import (
     CMAP,
     DPI,

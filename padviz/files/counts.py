@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from padviz.axis.operations import MOST_ROWS
 from padviz.counting.count_map import CountMap, machine_memory
-from padviz.counting.tiling import positions
+from padviz.counting.periodic.tiling import positions
 from padviz.engine.apply import LIMB_BITS, Array
 from padviz.engine.limbs import from_bytes, to_bytes, to_ints
 from padviz.errors import DescriptionError, OptionError

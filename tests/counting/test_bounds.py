@@ -12,7 +12,7 @@ import pytest
 
 import padviz
 from padviz.axis.operations import taps_of
-from padviz.counting.tiling import Tiling
+from padviz.counting.periodic.tiling import Tiling
 from padviz.errors import SizeError
 from padviz.figures.heatmap import LEAST, _block
 from padviz.network.graph import backward

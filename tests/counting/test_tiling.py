@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 import padviz
 from padviz import CountMap
-from padviz.counting import coverage, periodicity, request
-from padviz.counting.periodicity import growth
-from padviz.counting.tiling import Tiling
+from padviz.counting import coverage, request
+from padviz.counting.periodic import stable_rows
+from padviz.counting.periodic.stable_rows import growth
+from padviz.counting.periodic.tiling import Tiling
 from padviz.counting.walks import WHOLE, count_backward, count_forward
 from padviz.engine.core import Core
 from padviz.engine.limbs import to_ints
@@ -77,7 +78,7 @@ def core_of(name: str, scheme: str | None, axis: int = 0) -> tuple[int, int]:
     """The core of a network of the zoo on an axis, and its period; (0, 0) where the scheme does not suit it."""
     asked = request.prepare_request(padviz.load(name), (FAR, FAR), scheme, None, "count", "auto")
     try:
-        tiling = periodicity.usage_tiling(asked.walked, axis, FAR, asked.at)
+        tiling = stable_rows.usage_tiling(asked.walked, axis, FAR, asked.at)
     except PadvizError:
         return 0, 0
     assert tiling.copies > 0

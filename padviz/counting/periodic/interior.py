@@ -11,7 +11,7 @@ from functools import lru_cache
 from padviz.axis.build import axis_map
 from padviz.axis.endless import ring_map
 from padviz.axis.operations import Op
-from padviz.counting.periodicity import growth
+from padviz.counting.periodic.stable_rows import growth
 from padviz.counting.walks import WHOLE, Walk, count_backward
 from padviz.engine.axis_map import AxisMap
 from padviz.engine.core import Core
