@@ -230,7 +230,7 @@ def test_the_outer_part_of_rows_is_no_block_of_channels(tmp_path: Path) -> None:
     body = """a = Conv (x, w1x1)\n s = Constant <value_ints = [1, 1, 2, 4, 2, 5]> ()\n b = Reshape (a, s)
  c = Transpose <perm = [0, 1, 2, 4, 3, 5]> (b)\n t = Constant <value_ints = [1, 4, 4, 5]> ()\n d = Reshape (c, t)
  e = ReduceMax <axes = [1], keepdims = 1> (d)\n y = Conv (e, w1x1)"""
-    with pytest.raises(PadvizError, match="--layer a stops before it"):
+    with pytest.raises(PadvizError, match="--layer e stops before it"):
         padviz.usage(saved(model_of(body, 13), tmp_path), (8, 10))
 
 

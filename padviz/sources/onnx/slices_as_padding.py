@@ -8,14 +8,15 @@ from dataclasses import replace
 from padviz.axis.operations import MOST_ROWS, Window
 from padviz.axis.padding_modes import Mode, fold
 from padviz.errors import SizeError
-from padviz.sources.onnx.tensors import AXES, Node, Plan, Stuck, Tensor
-from padviz.sources.tracing.axis_labels import alone, size_of
+from padviz.sources.onnx.tensors import Node, Plan
+from padviz.sources.tracing.arranging import Stuck, Value
+from padviz.sources.tracing.axis_labels import AXES, alone, size_of
 
 Row = int | None
 MOST_TRIES = 16
 
 
-def padded(plan: Plan, node: Node, axis: int) -> Tensor:
+def padded(plan: Plan, node: Node, axis: int) -> Value:
     """A Concat of slices along height or width, as a pad."""
     maps = [each for each in node.given if not each.is_constant]
     role = alone(maps[0].known[axis])
@@ -31,7 +32,7 @@ def padded(plan: Plan, node: Node, axis: int) -> Tensor:
     return as_pad(plan, node, replace(maps[0], cuts=tuple(cut for cut in maps[0].cuts if cut[0] != role)), role, rows)
 
 
-def as_pad(plan: Plan, node: Node, x: Tensor, role: str, rows: Sequence[Row]) -> Tensor:
+def as_pad(plan: Plan, node: Node, x: Value, role: str, rows: Sequence[Row]) -> Value:
     """The map `x` with its rows (or columns) being `rows` of it, which must be how some mode pads."""
     x = plan.settled(x)
     n = plan.trace.sizes[x.layer or 0][AXES[role]]
