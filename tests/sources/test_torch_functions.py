@@ -101,10 +101,67 @@ def beside(x: Tensor) -> Tensor:
     return torch.cat([x[..., -2:], x, x[..., :1]], dim=-1)
 
 
+def windows(x: Tensor, side: int = 4) -> Tensor:
+    """Square windows, as transformers split a map."""
+    n, c, h, w = x.shape
+    return x.reshape(n, c, h // side, side, w // side, side).permute(0, 1, 2, 4, 3, 5)
+
+
+def whole(x: Tensor) -> Tensor:
+    """The map that windows were split from."""
+    n, c, h, w, side, _ = x.shape
+    return x.permute(0, 1, 2, 4, 3, 5).reshape(n, c, h * side, w * side)
+
+
 def attended(x: Tensor) -> Tensor:
     tokens = x.flatten(2).transpose(1, 2)
     weights = torch.softmax(tokens @ tokens.transpose(1, 2), -1)
     return (weights @ tokens).transpose(1, 2).view(x.shape)
+
+
+def grouped(x: Tensor) -> Tensor:
+    """A group norm that is written out."""
+    groups = x.reshape(x.shape[0], 4, -1)
+    deviation = groups - groups.mean(2, keepdim=True)
+    return (deviation / deviation.square().mean(2, keepdim=True).sqrt()).reshape(x.shape)
+
+
+BACK: dict[str, Callable[[Tensor], Tensor]] = {
+    "flattened": lambda x: x.flatten(1).relu().view(x.shape),
+    "windows": lambda x: whole(functional.linear(windows(x).movedim(1, -1), torch.ones(8, 8)).movedim(-1, 1)),
+    "windows of two maps": lambda x: whole(windows(x) * windows(x).sigmoid()),
+    "transposed": lambda x: x.transpose(2, 3).flatten(2).unflatten(2, (x.shape[3], x.shape[2])).transpose(2, 3),
+}
+
+
+@pytest.mark.parametrize("name", BACK)
+def test_what_is_arranged_anew_and_back_is_the_same_map(name: str) -> None:
+    plain, there = (load_module(After(lambda x, f=f: functional.max_pool2d(f(x), 3)), size=(24, 32)) for f in (
+        lambda x: x, BACK[name]))  # fmt: skip
+    assert there.layers == plain.layers
+    assert not there.fixed
+
+
+def test_a_group_norm_that_is_written_out_leaves_the_map_as_it_is() -> None:
+    counts = padviz.usage(After(lambda x: functional.max_pool2d(grouped(x), 3)), (24, 30)).counts
+    np.testing.assert_array_equal(counts, padviz.usage(After(lambda x: functional.max_pool2d(x, 3)), (24, 30)).counts)
+
+
+def axial(x: Tensor) -> Tensor:
+    """Attention along the rows of each column, by products of matrices."""
+    columns = x.permute(0, 3, 2, 1)
+    return (torch.softmax(columns @ columns.mT, -1) @ columns).permute(0, 3, 2, 1)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [axial, lambda x: functional.scaled_dot_product_attention(*[x.permute(0, 3, 2, 1)] * 3).permute(0, 3, 2, 1)],
+)
+def test_axial_attention_sees_one_column(function: Callable[[Tensor], Tensor]) -> None:
+    network = load_module(After(function), size=(24, 32))
+    counts = padviz.usage(network, unit=(3, 5)).counts
+    assert set(np.flatnonzero(counts.any(axis=0))) == {4, 5, 6}  # of the column, as the convolution reads it
+    assert counts[:, 5].min() > 0
 
 
 @pytest.mark.parametrize(
@@ -160,13 +217,37 @@ UNKNOWN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
         "function max_unpool2d is not known",
     ),
     "back": (
-        lambda x: functional.conv2d(x.flatten(1).view(1, 8, 24, 32), ONES),
+        lambda x: functional.conv2d(
+            functional.linear(x.flatten(1), torch.ones(128, 8 * 24 * 32, device="meta")).view(1, 8, 4, 4), ONES
+        ),
         "reads as an image what was flattened",
     ),
     "mixed up": (lambda x: x.view(1, 8, x.shape[3], x.shape[2]).sqrt(), "mixes rows and columns up"),
     "beside": (lambda x: torch.cat([x, x], 2), "puts maps beside each other"),
     "part": (lambda x: (x[:, :2].add_(functional.max_pool2d(x, 3, 1, 1)[:, :2]), x)[1], "part of a tensor in place"),
     "row": (lambda x: x[:, :, 3], "picks rows or columns"),
+    "rows split twice": (
+        lambda x: functional.max_pool2d(
+            x.view(1, 8, 6, 4, 32).view(1, 8, 3, 2, 4, 32).transpose(3, 4).reshape(x.shape), 2
+        ),
+        "mixed height, width and channels",
+    ),
+    "one row of each window": (lambda x: windows(x)[:, :, :, 0], "picks rows or columns"),
+    "windows added to what met in them": (
+        lambda x: functional.max_pool2d(whole(windows(x) + windows(x).softmax(4)), 3),
+        "mixed height, width and channels",
+    ),
+    "rows of windows that met alone": (
+        lambda x: functional.max_pool2d(whole(windows(x).softmax(4)), 3),
+        "mixed height, width and channels",
+    ),
+    "rows by columns": (
+        lambda x: torch.einsum("bchk,bcwk->bchw", x[..., :24], x[..., :24].mT), "multiplies rows with columns"
+    ),
+    "positions as channels": (
+        lambda x: functional.conv2d(x.flatten(2).transpose(1, 2).unsqueeze(3), torch.ones(8, 768, 1, 1)),
+        "reads height or width as channels",
+    ),
 }  # fmt: skip
 
 
@@ -176,7 +257,7 @@ def test_what_is_not_known_is_an_error_with_ways_out(name: str) -> None:
     network = load_module(After(function), size=(24, 32))
     with pytest.raises(padviz.PadvizError, match=says) as error:
         padviz.usage(network)
-    assert re.search("--layer (conv|max_pool|flatten) stops before it", str(error.value))
+    assert re.search(r"--layer \w+ stops before it", str(error.value))
     assert padviz.usage(network, layer="conv").max == 9
 
 

@@ -26,16 +26,17 @@ def merged(kind: Kind) -> Callable[[Plan, Node], Value]:
         if len(maps) == 1:
             acts = maps[0].acted or node.op not in AFFINE
             return _kept(replace(maps[0], acted=acts), dims)
-        seen = {(plan.trace.seen(each.at), each.cuts, each.part) for each in maps}
+        maps = [plan.settled(each) if each.cuts else each for each in maps]
+        seen = {(plan.trace.seen(each.at), each.part) for each in maps}
         if len(seen) == 1 and (kind == "multiply" or any(each.acted for each in maps)):
             last = max(maps, key=lambda each: each.at)
             return _kept(replace(last, acted=True), dims)  # an activation written out, as x * sigmoid(x)
-        maps = [plan.settled(each) for each in maps]
+        maps = plan.in_step(maps)
         dims = _common([*maps, *(each for each in node.given if each.is_constant)])
         layers = [each.at for each in maps]
         how: Kind = "multiply" if node.op == "Sub" and any(plan.trace.pooled[each] for each in layers) else kind
         layer = joined_layers(plan, node, how, layers)  # a mean that is taken away is a normalisation
-        return Value(plan.sized(dims, layer), layer)
+        return Value(plan.sized(dims, layer), layer, by=max(each.by for each in maps))
 
     return run
 
@@ -136,7 +137,7 @@ def product(plan: Plan, node: Node, a: Value, b: Value, letters: tuple[Letters, 
     if a.is_constant or b.is_constant:
         x, own, weight, theirs = (a, first, b, second) if b.is_constant else (b, second, a, first)
         sizes = dict(zip(theirs, shape_of(weight.dims), strict=True)) if weight.dims is not None else {}
-        return linear(plan, node.name, x, own, out, sizes)
+        return linear(plan, node.name, x, own, out, sizes, part=node.name)
 
     def times(values: Sequence[Value]) -> int:
         return joined_layers(plan, node, "multiply", [each.at for each in values])

@@ -15,7 +15,17 @@ from padviz.sources.onnx.constants import axes_of, new_shape, sliced
 from padviz.sources.onnx.slices_as_padding import as_pad
 from padviz.sources.onnx.tensors import Node, Plan
 from padviz.sources.tracing.arranging import Stuck, Value
-from padviz.sources.tracing.axis_labels import AXES, Dims, alone, broadcast, plain, roles_of, shape_of, size_of
+from padviz.sources.tracing.axis_labels import (
+    AXES,
+    Dims,
+    alone,
+    broadcast,
+    has_parts,
+    plain,
+    roles_of,
+    shape_of,
+    size_of,
+)
 
 OPEN_END = (1 << 31) - 1  # what exporters write for "to the end", or more
 
@@ -114,8 +124,8 @@ def cut(node: Node, x: Value, axis: int, rows: slice) -> Value:
             raise Stuck("takes some places of a block")
         return picked(x, axis, (plain(len(taken)),), tuple(taken))
     role = alone(dim)
-    if role not in AXES:
-        raise Stuck("takes a slice of mixed dimensions")
+    if role not in AXES or has_parts(x.known):
+        raise Stuck("takes a slice of mixed or split dimensions")
     before = dict(x.cuts).get(role, range(size))
     cuts = {**dict(x.cuts), role: before[rows]}
     dims = (*x.known[:axis], ((role, len(taken)),), *x.known[axis + 1 :])

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from padviz.axis.operations import Window
-from padviz.sources.torch.axes import Axes
-from padviz.sources.torch.tracer import Call, Map, Result, tensors_in
+from padviz.sources.torch.tracer import Call, Result, tensors_in
+from padviz.sources.tracing.arranging import Stuck, Value
+from padviz.sources.tracing.axis_labels import (
+    AXES,
+    Dims,
+    alone,
+    broadcast,
+    has_positions,
+    is_positions,
+    plain,
+    roles_of,
+    size_of,
+)  # fmt: skip
 
 Merge = Literal["add", "multiply", "concat"]
 
@@ -27,43 +39,54 @@ def pick(call: Call, *args: Any, **options: Any) -> Result:
     return together(call, "add", once=True)
 
 
-def pointwise(call: Call, *args: Any, **options: Any) -> Map:
+def pointwise(call: Call, *args: Any, **options: Any) -> Value:
     return together(call, "multiply")
 
 
-def together(call: Call, kind: Merge, once: bool = False) -> Map:
+def together(call: Call, kind: Merge, once: bool = False) -> Value:
     """Each position alone: one map passes through, several merge, a pooled one makes a gate of it."""
-    out = next(tensors_in(call.out)).shape
-    lined = [(value, aligned(value.axes, len(out))) for value in call.spatial]
-    labels = tuple(next((axes[i] for _, axes in lined if axes[i]), None) for i in range(len(out)))
-    if any(label not in (each, None) for _, axes in lined for label, each in zip(axes, labels, strict=True)):
-        return call.broken("reads maps whose rows and columns do not line up")
-    full = next((value for value, axes in lined if axes == labels and _fills(call, value, labels, out)), None)
-    if full is None:
-        return call.broken("makes a larger map of those that it reads")
+    shape = next(tensors_in(call.out)).shape
     values = list({seen(call, value): value for value in call.maps}.values()) if once else call.maps
+    alike = len(values) == 1 or (kind == "multiply" and len({seen(call, value) for value in values}) == 1)
+    values = values if alike else call.plan.in_step(values)
+    maps = [value for value in values if not call.pooled(value)]
+    dims = lined_up(maps, shape)
+    full = next((value for value in maps if _fills(value, dims)), None)
+    if full is None:
+        raise Stuck("makes a larger map of those that it reads")
     at = merged(call, kind, values, full)
-    return Map(at, labels, full.part if at == full.at else ())
+    return replace(full, dims=dims, layer=at, part=full.part if at == full.layer else ())
 
 
-def seen(call: Call, value: Map) -> tuple[Any, ...]:
+def seen(call: Call, value: Value) -> tuple[Any, ...]:
     """What tells maps apart that paths see: the layer, without a norm over it, and the slice of its channels."""
     return call.trace.seen(value.at), value.part
 
 
-def aligned(axes: Axes, ndim: int) -> Axes:
-    """The labels of a tensor that is broadcast to more dimensions."""
-    return (None,) * (ndim - len(axes)) + axes
+def lined_up(maps: Sequence[Value], shape: Sequence[int]) -> Dims:
+    """The dimensions of what is made of maps position by position, with a shape."""
+    padded = [((),) * (len(shape) - len(value.known)) + value.known for value in maps]
+    dims: Dims | None = padded[0]
+    for each in padded[1:]:
+        dims = dims and broadcast(dims, each)
+    if dims is None or any(
+        size_of(own) > 1 and has_positions(own) != has_positions(dim)
+        for each in padded
+        for own, dim in zip(each, dims, strict=True)
+    ):
+        raise Stuck("reads maps whose rows and columns do not line up")
+    if any(any(role for role, _ in dim) and size_of(dim) != n for dim, n in zip(dims, shape, strict=True)):
+        raise Stuck("makes a larger map of those that it reads")
+    return tuple(dim if size_of(dim) == n else plain(n) for dim, n in zip(dims, shape, strict=True))
 
 
-def _fills(call: Call, value: Map, labels: Axes, out: Sequence[int]) -> bool:
+def _fills(value: Value, dims: Dims) -> bool:
     """Whether a map has all the rows and columns of the result."""
-    height, width = call.trace.sizes[value.at]
-    rows = {"H": height, "W": width, "HW": height * width}
-    return all(label not in rows or rows[label] == n for label, n in zip(labels, out, strict=True))
+    own = ((),) * (len(dims) - len(value.known)) + value.known
+    return all(size_of(a) == size_of(b) for a, b in zip(own, dims, strict=True) if roles_of([b]))
 
 
-def merged(call: Call, kind: Merge, values: Iterable[Map], full: Map) -> int:
+def merged(call: Call, kind: Merge, values: Iterable[Value], full: Value) -> int:
     """Lay a merge; what is smaller than the full map is spread over it first."""
     values = list(values)
     trace, inputs = call.trace, [value.at for value in values]
@@ -71,33 +94,40 @@ def merged(call: Call, kind: Merge, values: Iterable[Map], full: Map) -> int:
         return max(inputs)  # x * sigmoid(x) is an activation; of two slices of x it would be a merge
     for k, i in enumerate(inputs):
         if trace.sizes[i] != trace.sizes[full.at] and (kind == "concat" or not trace.pooled[i]):
+            if any(n not in (1, m) for n, m in zip(trace.sizes[i], trace.sizes[full.at], strict=True)):
+                raise Stuck("joins maps of different sizes")
             inputs[k] = trace.spread(call.inner("expand"), i, full.at)
     return trace.merge(call.name(merge=True), kind, inputs) if len(inputs) > 1 else inputs[0]
 
 
 def cat(call: Call, tensors: Sequence[Any], dim: int = 0, **options: Any) -> Result:
+    call.settle()
     full = call.spatial[0]
-    label = full.axes[dim]
-    if label in ("H", "W"):
-        return _beside(call, tensors, label)
-    if label == "HW":  # tokens beside those of positions
-        return call.pool(full) if len(call.spatial) == 1 else call.broken("joins positions of maps")
-    if any(value.axes != full.axes for value in call.spatial):
-        return call.broken("joins maps whose rows and columns do not line up")
-    return Map(merged(call, "concat", call.maps, full), full.axes)
+    along = [value.known[dim] for value in call.spatial]
+    if alone(along[0]) in AXES:
+        return _beside(call, tensors, alone(along[0]))
+    if any(map(is_positions, along)):  # tokens beside those of positions
+        return call.pool(full) if len(along) == 1 else call.broken("joins positions of maps")
+    return _joined(call, dim % len(full.known), drop=True)
 
 
 def stack(call: Call, tensors: Sequence[Any], dim: int = 0) -> Result:
-    full = call.spatial[0]
-    if any(value.axes != full.axes for value in call.spatial):
-        return call.broken("joins maps whose rows and columns do not line up")
-    at = dim % (len(full.axes) + 1)
-    return Map(merged(call, "concat", call.maps, full), (*full.axes[:at], None, *full.axes[at:]))
+    return _joined(call, dim % call.out.ndim, drop=False)
 
 
-def _beside(call: Call, tensors: Sequence[Any], label: str) -> Result:
+def _joined(call: Call, at: int, drop: bool) -> Value:
+    """Maps side by side along a dimension of channels, which they have (to `drop`), or which is new."""
+    values, shape = call.plan.in_step(call.maps), [*call.out.shape]
+    maps = [value for value in values if not call.pooled(value)]
+    rest = [replace(x, dims=x.known[:at] + x.known[at + 1 :]) if drop else x for x in maps]
+    dims = lined_up(rest, shape[:at] + shape[at + 1 :])
+    layer = merged(call, "concat", values, maps[0])
+    return Value((*dims[:at], plain(shape[at]), *dims[at:]), layer, by=maps[0].by)
+
+
+def _beside(call: Call, tensors: Sequence[Any], role: str) -> Result:
     """Rows or columns put beside a map: circular padding where they are its own from the other end."""
-    axis, layers = "HW".index(label), call.trace.layers
+    axis, layers = AXES[role], call.trace.layers
     values = [call.of(tensor) for tensor in tensors]
     whole = [value for value in values if value and layers[value.at].kind != "crop"]
     if len(whole) != 1 or len(values) > 3:
@@ -110,11 +140,11 @@ def _beside(call: Call, tensors: Sequence[Any], label: str) -> Result:
     (start, head), (first, tail) = (found or (0, 0) for found in rows)
     if (head and start + head != n) or (tail and first != 0):
         return call.broken("puts maps beside each other")
-    ops = [Window(1, padding=(head, tail) if axis == i else (0, 0), mode="circular") for i in (0, 1)]
+    ops = {each: Window(1, padding=(head, tail) if each == role else (0, 0), mode="circular") for each in AXES}
     return call.lay("pad", whole[0], ops, call.inner("pad"))
 
 
-def _rows_of(call: Call, side: Sequence[Map | None], whole: Map, axis: int) -> tuple[int, int] | None:
+def _rows_of(call: Call, side: Sequence[Value | None], whole: Value, axis: int) -> tuple[int, int] | None:
     """The first row and the number of rows that a crop takes of a map on one axis; nothing of no crop."""
     if not side:
         return 0, 0

@@ -16,6 +16,7 @@ from padviz.sources.tracing.axis_labels import (
     PLACES,
     Dim,
     Dims,
+    has_parts,
     has_positions,
     is_mixed,
     plain,
@@ -96,6 +97,12 @@ class Arranger:
             x = replace(x, layer=layer, dims=dims)
         return replace(x, by="")
 
+    def in_step(self, values: Sequence[Value]) -> list[Value]:
+        """Values that one layer can join: settled, unless rows and columns are split alike in all of them."""
+        maps = [x for x in values if not self.trace.pooled[x.at]]
+        split = {tuple(tuple(atom for atom in dim if roles_of([(atom,)])) for dim in x.known) for x in maps}
+        return [*values] if len(split) == 1 and not any(x.cuts for x in maps) else [*map(self.settled, values)]
+
     def crop(self, name: str, layer: int, cuts: Mapping[str, range]) -> int:
         """Rows and columns of a layer, as a layer."""
         key = (layer, *sorted(cuts.items(), key=lambda cut: cut[0]))
@@ -132,6 +139,9 @@ class Arranger:
         upsampling by nearest. What a split of rows or columns becomes is called `by`.
         """
         dims = label.reshaped(x.known, shape)
+        if dims is None and has_parts(x.known):
+            x = self.settled(x)
+            dims = label.reshaped(x.known, shape)
         if dims is None:
             return None
         splits = any(role.endswith(".") for role in roles_of(dims))
@@ -148,6 +158,8 @@ class Arranger:
         dims, within = x.known[:first], x.known[first:]
         if x.layer is None or any(map(has_positions, dims)):
             raise Stuck("reads height or width as channels")
+        if any(map(str.isupper, roles_of(x.known))):
+            raise Stuck("reads as an image what attention looks at")
         roles = [label.alone(dim) for dim in within]
         absent = [role for role in AXES if role not in roles]
         blank = any(size_of(dim) > 1 for role, dim in zip(roles, within, strict=True) if not role)
@@ -169,7 +181,9 @@ class Arranger:
         return Value(self.sized(dims, layer), layer)
 
     def sized(self, dims: Dims, layer: int) -> Dims:
-        """The dimensions with the height and the width that a layer has."""
+        """The dimensions with the height and the width that a layer has; as they are where those are split."""
+        if has_parts(dims):
+            return dims
         new = dict(zip(AXES, self.trace.sizes[layer], strict=True))
         return tuple(tuple((role, new.get(role, size)) for role, size in dim) for dim in dims)
 
@@ -179,6 +193,8 @@ class Arranger:
             raise Stuck("mixes positions inside of windows")
         if not self.tells_apart(layer, {*AXES} - {*roles}):
             return self.trace.add(name, "global", (layer,))
+        if not self.tells_apart(layer, roles):
+            return layer
         height, width = (Adaptive(1) if role in roles else None for role in AXES)
         return self.trace.add(name, "adaptive", (layer,), height, width)
 
@@ -201,6 +217,8 @@ class Arranger:
             return x
         x = self.settled(x)
         lost = {*roles_of(dim for dim in x.known if is_mixed(dim))}
+        if any(is_mixed(dim) and "" not in dict(dim) for dim in x.known):
+            raise Stuck("reads mixed height, width and channels")
         if lost & {*roles_of(dim for dim in x.known if not is_mixed(dim) and has_positions(dim))}:
             raise Stuck("takes a part of the rows or columns as channels")
         dims = tuple(plain(size_of(dim)) if is_mixed(dim) else dim for dim in x.known)

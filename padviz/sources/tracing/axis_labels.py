@@ -63,6 +63,11 @@ def has_places(dims: Iterable[Dim]) -> bool:
     return any(role in PLACES.values() for dim in dims for role, _ in dim)
 
 
+def is_positions(dim: Dim) -> bool:
+    """Whether a dimension is made of rows and columns alone, be they single ones."""
+    return bool(dim) and all(role not in CHANNELS for role, _ in dim)
+
+
 def is_mixed(dim: Dim) -> bool:
     """Whether rows or columns and channels are one dimension.
 

@@ -13,6 +13,7 @@ from padviz.sources.tracing.axis_labels import (
     Dims,
     has_parts,
     has_positions,
+    is_mixed,
     plain,
     roles_of,
     size_of,
@@ -44,11 +45,13 @@ def contract(on: Arranger, name: str, terms: Iterable[tuple[Value, Letters]], ou
     """
     found = []
     for each, letters in terms:
-        value = on.unmixed(f"{name}.line", on.settled(each))
+        value = on.settled(each)
+        if any(is_mixed(dim) for letter, dim in zip(letters, value.known, strict=True) if letter not in out):
+            value = on.unmixed(f"{name}.line", value)
         found.append(Term(value, dict(zip(letters, value.known, strict=True))))
     every = {letter for term in found for letter in term.places}
     for letter in every:
-        if len({_rows(term.named[letter]) for term in found if letter in term.places}) > 1:
+        if len({_rows(term.named[letter], letter in out) for term in found if letter in term.places}) > 1:
             raise Stuck("multiplies rows with columns")
     gone = [dim for term in found for letter, dim in term.named.items() if letter not in out]
     dims = met(tuple(_widest(term.named.get(letter, ()) for term in found) for letter in out), gone)
@@ -57,15 +60,16 @@ def contract(on: Arranger, name: str, terms: Iterable[tuple[Value, Letters]], ou
     if any(term.places == every for term in found):
         layer = times([term.value for term in found])
         return Value(on.sized(dims, layer), layer)
-    if len(found) > 2:
+    looks, looked = (one.places - other.places for one, other in zip(found[:2], found[1::-1], strict=True))
+    if len(found) > 2 or looked & {*found[0].named} or looks & {*found[1].named}:
         raise Stuck("multiplies maps of different rows or columns")
-    looked = found[1].places - found[0].places
     scores = tuple(upper(dim) if letter in looked else dim for letter, dim in zip(out, dims, strict=True))
     return Value(scores, found[0].value.layer, acted=True)
 
 
-def _rows(dim: Dim) -> tuple[str, ...]:
-    return tuple(role.lower() for role, n in dim if n > 1 and role not in CHANNELS)
+def _rows(dim: Dim, kept: bool) -> tuple[str, ...]:
+    """The rows and columns of a dimension; those that are looked at are others, unless they are summed."""
+    return tuple(role if kept else role.lower() for role, n in dim if n > 1 and role not in CHANNELS)
 
 
 def _widest(dims: Iterable[Dim]) -> Dim:
@@ -89,6 +93,8 @@ def _summed(
     if any(term.places != terms[0].places for term in terms):
         raise Stuck("sums over some rows or columns only")
     roles = roles_of(terms[0].named[letter] for letter in summed)
+    if any(map(str.isupper, roles)):
+        raise Stuck("sums over positions that are looked at")
     return Value(dims, on.pooled_over(name, times([term.value for term in terms]), roles))
 
 
@@ -100,8 +106,10 @@ def _looks(scores: Term, seen: Term, summed: Collection[object]) -> bool:
     return all(role.isupper() for role in at) and all(role.islower() for role in of)
 
 
-def linear(on: Arranger, name: str, x: Value, own: Letters, out: Letters, sizes: Mapping[object, int]) -> Value:
-    """A product with a constant: of channels other channels; of positions, each result sees them all."""
+def linear(
+    on: Arranger, name: str, x: Value, own: Letters, out: Letters, sizes: Mapping[object, int], part: object
+) -> Value:
+    """A product with a constant: of channels others, a `part`; of positions, each result sees them all."""
     gone = [dim for letter, dim in zip(own, x.known, strict=True) if letter not in out]
     if has_parts(x.known) if roles_of(gone) else x.cuts:
         x = on.settled(x)
@@ -110,7 +118,7 @@ def linear(on: Arranger, name: str, x: Value, own: Letters, out: Letters, sizes:
     lost = roles_of(gone)
     dims = met(tuple(named.get(letter) or plain(sizes.get(letter, 1)) for letter in out), gone)
     if not lost or x.layer is None or on.trace.pooled[x.layer]:
-        return replace(x, dims=dims, part=(*x.part, name), array=None)
+        return replace(x, dims=dims, part=(*x.part, part), array=None)
     back = [i for i, letter in enumerate(out) if letter not in named and sizes.get(letter, 1) == size_of(gone[0])]
     if len(gone) == 1 and back and all(role not in CHANNELS for role, _ in gone[0]):  # mixed into as many
         mixed = on.mixed(name, on.settled(x), lost, "linear over positions")
@@ -137,16 +145,16 @@ def along(on: Arranger, name: str, x: Value, axes: Collection[int], why: str) ->
 def over(on: Arranger, name: str, x: Value, axes: Collection[int], keep: bool) -> Value:
     """A mean, sum or extreme over dimensions: over channels each position alone, over rows and columns pooling.
 
-    Over positions that are looked at it is what scores are divided by, if it keeps the dimension.
+    Over positions that are looked at it is what scores are divided by.
     """
     if x.cuts or (has_parts(x.known) and any(has_positions(x.known[axis]) for axis in axes)):
         x = on.settled(x)
     gone = [x.known[axis] for axis in axes]
     single = {axis: _single(x.known[axis]) for axis in axes}
     dims = tuple(single.get(axis, dim) for axis, dim in enumerate(x.known) if keep or axis not in axes)
+    if not keep and dims:  # what was looked at stays known
+        dims = (*dims[:-1], dims[-1] + tuple(atom for dim in single.values() for atom in dim if atom[0].isupper()))
     dims, lost = met(dims, gone), {*roles_of(gone)}
-    if any(role.isupper() for role in lost) and not keep:
-        raise Stuck("sums over positions that are looked at")
     lost = {role for role in lost if not role.isupper()}
     if not lost or x.layer is None or on.trace.pooled[x.layer]:
         return replace(x, dims=dims, acted=True, array=None)
