@@ -89,6 +89,7 @@ def _summed(
     for scores, seen in zip(terms, terms[::-1], strict=True) if len(terms) == 2 else ():
         if _looks(scores, seen, summed):
             roles = roles_of(seen.named[letter] for letter in summed) if seen.places - {*summed} else [*AXES]
+            dims = tuple(tuple((role, n) for role, n in dim if n > 1 or not role.isupper()) for dim in dims)
             return replace(on.mixed(name, seen.value, roles, "attention", scores.value.at), dims=dims)
     if any(term.places != terms[0].places for term in terms):
         raise Stuck("sums over some rows or columns only")
