@@ -84,7 +84,8 @@ class _Run:
             try:
                 node = self.node(proto, scope, bound)
                 made = self.inner(proto, node, scope, depth)
-                outputs = run_node(self.plan, node) if made is None else made
+                with self.plan.trace.made_by(node.name):
+                    outputs = run_node(self.plan, node) if made is None else made
             except PadvizError:
                 raise
             except (Stuck, *BROKEN) as error:

@@ -189,6 +189,7 @@ def trace(module: nn.Module, where: str, neutral: Collection[str], channels: int
 def _as_output(laid: Trace, value: Value) -> int:
     """A map that is an output is a last map, even where the module goes on from it; but not one that is flattened."""
     at, layer = value.at, laid.layers[value.at]
+    laid.origin = layer.origin
     if value.dims is not None and not any(map(is_positions, value.dims)):
         return laid.add("flatten", "global", (at,))
     if laid.pooled[at] or layer.kind in ("input", "unknown") or not any(at in each.inputs for each in laid.layers):

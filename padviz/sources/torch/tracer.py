@@ -138,7 +138,8 @@ class Tracer(TorchFunctionMode):
         if isinstance(changed, Tensor | tuple | list):
             call = Call(self, op, args[0] if op.endswith("_as") else (args, kwargs), changed)  # the other's shape alone
             if call.maps and any(True for _ in tensors_in(changed)):
-                self._keep(call, self.lower(call, args, kwargs))
+                with call.trace.made_by(self.stack[-1][0] or op):
+                    self._keep(call, self.lower(call, args, kwargs))
         return out
 
     def _keep(self, call: Call, result: Result) -> None:

@@ -130,7 +130,8 @@ def pad(call: Call, input: Any, pad: Sequence[int], mode: str = "constant", valu
         return call.broken("pads what is not rows and columns")
     name = call.name() if "Pad" in type(call.tracer.stack[-1][1]).__name__ else call.inner("pad")
     windows = {role: Window(1, padding=amounts.get(role, (0, 0)), mode=MODES[mode]) for role in AXES}
-    return call.lay("pad", source, windows, name)
+    with call.trace.made_by(name):
+        return call.lay("pad", source, windows, name)
 
 
 def interpolate(

@@ -88,6 +88,10 @@ class Arranger:
 
     def settled(self, x: Value) -> Value:
         """The value with what is pending laid out: slices as crops, rows that became channels as several crops."""
+        with self.trace.made_by(x.by):
+            return replace(self._laid_out(x), by="")
+
+    def _laid_out(self, x: Value) -> Value:
         if x.layer is not None and x.cuts:
             x = replace(x, layer=self.crop(x.by, x.layer, dict(x.cuts)), cuts=())
         inner = {role[0]: n for dim in x.dims or () for role, n in dim if role in PLACES and n > 1}
@@ -95,7 +99,7 @@ class Arranger:
             layer = self.space_to_depth(x.by, x.layer, inner.get("h", 1), inner.get("w", 1))
             dims = tuple(tuple((PLACES.get(role, role), n) for role, n in dim) for dim in x.known)
             x = replace(x, layer=layer, dims=dims)
-        return replace(x, by="")
+        return x
 
     def in_step(self, values: Sequence[Value]) -> list[Value]:
         """Values that one layer can join: settled, unless rows and columns are split alike in all of them."""
