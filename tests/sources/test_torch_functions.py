@@ -142,6 +142,15 @@ def test_what_is_arranged_anew_and_back_is_the_same_map(name: str) -> None:
     assert not there.fixed
 
 
+def test_windows_of_two_maps_are_joined_as_the_maps_are() -> None:
+    modules = [
+        After(lambda x: functional.max_pool2d(x + functional.max_pool2d(x, 3, 1, 1), 3)),
+        After(lambda x: functional.max_pool2d(whole(windows(x) + windows(functional.max_pool2d(x, 3, 1, 1))), 3)),
+    ]
+    plain, there = (load_module(module, size=(24, 32)).layers for module in modules)
+    assert there == plain
+
+
 def test_a_group_norm_that_is_written_out_leaves_the_map_as_it_is() -> None:
     counts = padviz.usage(After(lambda x: functional.max_pool2d(grouped(x), 3)), (24, 30)).counts
     np.testing.assert_array_equal(counts, padviz.usage(After(lambda x: functional.max_pool2d(x, 3)), (24, 30)).counts)
@@ -228,7 +237,7 @@ UNKNOWN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "row": (lambda x: x[:, :, 3], "picks rows or columns"),
     "rows split twice": (
         lambda x: functional.max_pool2d(
-            x.view(1, 8, 6, 4, 32).view(1, 8, 3, 2, 4, 32).transpose(3, 4).reshape(x.shape), 2
+            windows(x).unflatten(2, (3, 2)).permute(0, 1, 2, 5, 3, 4, 6).reshape(x.shape), 2
         ),
         "mixed height, width and channels",
     ),
@@ -275,6 +284,11 @@ def test_maps_that_a_module_returns_are_its_last_maps() -> None:
     network = padviz.load(After(lambda x: {"all": x, "half": [functional.max_pool2d(x, 2)], "label": x.mean()}))
     assert network.targets == ()
     assert set(last_maps(network)) == {"conv.output", "max_pool"}
+
+
+def test_a_flattened_map_that_a_module_returns_is_no_last_map() -> None:
+    network = padviz.load(After(lambda x: (functional.max_pool2d(x, 2), x.flatten(1))))
+    assert network.targets == ("max_pool",)
 
 
 class Marks(nn.Module):
