@@ -245,6 +245,10 @@ SPLITS = {
     "softmax over the outer part": f"{SPLIT}\n d = Softmax <axis = 2> (b)\n {JOINED}",
     "a window's mean added to it": f"""{SPLIT}\n t = Constant <value_ints = [3, 5]> ()
  m = ReduceMean (b, t)\n d = Add (b, m)\n {JOINED}""",
+    "a slice of the outer part": f"""{SPLIT}\n i = Constant <value_ints = [0]> ()\n e = Constant <value_ints = [1]> ()
+ t = Constant <value_ints = [2]> ()\n y = Slice (b, i, e, t)""",
+    "zeros inside of windows": f"""{SPLIT}\n t = Constant <value_ints = [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0]> ()
+ y = Pad (b, t)""",
     "mean over the outer part": f"""{SPLIT}\n t = Constant <value_ints = [2, 4]> ()
  d = ReduceMean <keepdims = 0> (b, t)\n y = Conv (d, w1x1)""",
     "rows times columns": "a = Conv (x, w1x1)\n d = MatMul (a, a)\n y = Conv (d, w1x1)",

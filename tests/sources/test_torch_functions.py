@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,10 @@ from padviz.network.layer import Layer
 from padviz.network.network import Network
 from padviz.network.targets import last_maps
 from padviz.sources.toml.write import to_toml
+from padviz.sources.torch import functions
 from padviz.sources.torch.load import load_module
+from padviz.sources.torch.tracer import Call
+from padviz.sources.tracing.arranging import Value
 from tests.cli.test_cli import run
 from tests.torch_calls import count
 
@@ -113,10 +117,13 @@ def whole(x: Tensor) -> Tensor:
     return x.permute(0, 1, 2, 4, 3, 5).reshape(n, c, h * side, w * side)
 
 
+def tokens(x: Tensor) -> Tensor:
+    return x.flatten(2).transpose(1, 2)
+
+
 def attended(x: Tensor) -> Tensor:
-    tokens = x.flatten(2).transpose(1, 2)
-    weights = torch.softmax(tokens @ tokens.transpose(1, 2), -1)
-    return (weights @ tokens).transpose(1, 2).view(x.shape)
+    weights = torch.softmax(tokens(x) @ tokens(x).transpose(1, 2), -1)
+    return (weights @ tokens(x)).transpose(1, 2).view(x.shape)
 
 
 def grouped(x: Tensor) -> Tensor:
@@ -171,6 +178,34 @@ def test_axial_attention_sees_one_column(function: Callable[[Tensor], Tensor]) -
     counts = padviz.usage(network, unit=(3, 5)).counts
     assert set(np.flatnonzero(counts.any(axis=0))) == {4, 5, 6}  # of the column, as the convolution reads it
     assert counts[:, 5].min() > 0
+
+
+def test_attention_in_windows_sees_one_window() -> None:
+    def within(x: Tensor) -> Tensor:
+        parts = windows(x)
+        each = parts.permute(0, 2, 3, 4, 5, 1).reshape(-1, 16, 8)
+        seen = functional.scaled_dot_product_attention(each, each, each)
+        return whole(seen.reshape(*parts.shape[:1], *parts.shape[2:], 8).movedim(-1, 1))
+
+    counts = padviz.usage(load_module(After(within), size=(24, 32)), unit=(5, 9)).counts
+    rows, cols = (np.flatnonzero(counts.any(axis=axis)).tolist() for axis in (1, 0))
+    assert (rows, cols) == ([3, 4, 5, 6, 7, 8], [7, 8, 9, 10, 11, 12])
+
+
+def test_rows_among_channels_are_seen_at_once() -> None:
+    module = After(lambda x: functional.conv1d(x.flatten(1, 2), torch.ones(4, 8 * 24, 3)))
+    counts = padviz.usage(load_module(module, size=(24, 32)), unit=(0, 5)).counts
+    assert np.flatnonzero(counts.any(axis=0)).tolist() == [4, 5, 6, 7, 8]
+    assert counts[:, 6].min() > 0
+
+
+def test_a_map_must_be_as_large_as_its_tensor(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(call: Call, x: Tensor) -> Value:
+        return replace(call.map(x), dims=call.map(x).known[::-1])
+
+    monkeypatch.setattr(functions, "TABLE", {**functions.TABLE, "lgamma": wrong})
+    with pytest.raises(padviz.PadvizError, match="lgamma makes 1 x 8 x 24 x 32 of it, which padviz does not follow"):
+        padviz.usage(load_module(After(torch.lgamma), size=(24, 32)))
 
 
 @pytest.mark.parametrize(
@@ -252,6 +287,17 @@ UNKNOWN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     ),
     "rows by columns": (
         lambda x: torch.einsum("bchk,bcwk->bchw", x[..., :24], x[..., :24].mT), "multiplies rows with columns"
+    ),
+    "scores kept apart": (
+        lambda x: torch.einsum("bij,bjc->bijc", tokens(x) @ tokens(x).mT, tokens(x)), "multiplies rows with columns"
+    ),
+    "rows that one map lacks": (
+        lambda x: torch.einsum("aic,ajc->aij", x.mean(2)[0].unsqueeze(2), x[0, :, :8].permute(1, 2, 0)),
+        "multiplies maps of different rows or columns",
+    ),
+    "a sum of scores": (
+        lambda x: functional.conv2d((tokens(x) @ tokens(x).mT).sum(2).view(1, 1, 24, 32), ONES[:1, :1]),
+        "reads as an image what attention looks at",
     ),
     "positions as channels": (
         lambda x: functional.conv2d(x.flatten(2).transpose(1, 2).unsqueeze(3), torch.ones(8, 768, 1, 1)),

@@ -94,8 +94,6 @@ def merged(call: Call, kind: Merge, values: Iterable[Value], full: Value) -> int
         return max(inputs)  # x * sigmoid(x) is an activation; of two slices of x it would be a merge
     for k, i in enumerate(inputs):
         if trace.sizes[i] != trace.sizes[full.at] and (kind == "concat" or not trace.pooled[i]):
-            if any(n not in (1, m) for n, m in zip(trace.sizes[i], trace.sizes[full.at], strict=True)):
-                raise Stuck("joins maps of different sizes")
             inputs[k] = trace.spread(call.inner("expand"), i, full.at)
     return trace.merge(call.name(merge=True), kind, inputs) if len(inputs) > 1 else inputs[0]
 

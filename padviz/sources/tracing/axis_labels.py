@@ -120,7 +120,10 @@ def reshaped(dims: Dims, shape: Sequence[int]) -> Dims | None:
         if have != wanted:
             return None
         out.append(joined(dim))
-    return tuple(out) if all(size == 1 for _, size in atoms) else None
+    looked = tuple(atom for atom in atoms[::-1] if atom[0].isupper())  # what scores were summed over
+    if any(size > 1 for _, size in atoms):
+        return None
+    return (*out[:-1], out[-1] + looked) if looked and out else tuple(out)
 
 
 def joined(dim: Iterable[Atom]) -> Dim:
