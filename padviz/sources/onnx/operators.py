@@ -89,7 +89,7 @@ def conv(plan: Plan, node: Node) -> Made:
     if len(kernel) != len(roles):
         raise Stuck(f"has a kernel of {len(kernel)} dimensions over {len(roles)}")
     ops: dict[str, Op] = {role: window_op(node, kernel, i) for i, role in enumerate(roles)}
-    return plan.laid(node, "conv", x, ops, shape[0])
+    return plan.lay(node.name, "conv", x, ops, shape[0])
 
 
 def transposed(plan: Plan, node: Node) -> Made:
@@ -102,7 +102,7 @@ def transposed(plan: Plan, node: Node) -> Made:
     ops: dict[str, Op] = {
         role: _transposed_op(node, kernel, i, n) for i, (role, n) in enumerate(zip(roles, sizes, strict=True))
     }
-    return plan.laid(node, "convtranspose", x, ops, shape[1] * int(node.attrs.get("group", 1)))
+    return plan.lay(node.name, "convtranspose", x, ops, shape[1] * int(node.attrs.get("group", 1)))
 
 
 def _transposed_op(node: Node, kernel: Sequence[int], i: int, n: int) -> Transposed:
@@ -132,7 +132,7 @@ def pool(kind: Kind) -> Function:
         ops: dict[str, Op] = {role: window_op(node, kernel, i, ceil) for i, role in enumerate(roles)}
         if all(op == Window(1, ceil=ceil) for op in ops.values()):
             return replace(x, acted=True)
-        made = plan.laid(node, kind, x, ops)
+        made = plan.lay(node.name, kind, x, ops)
         return [made] * node.outputs if node.outputs > 1 else made
 
     return run
@@ -174,7 +174,7 @@ def pad(plan: Plan, node: Node) -> Made:
         return replace(x, dims=tuple(dims))  # channels alone
     every = [n for op in ops.values() if isinstance(op, Window) for n in op.padding if isinstance(n, int)]
     kind: Kind = "crop" if max(every) <= 0 and min(every) < 0 else "pad"
-    return plan.laid(node, kind, replace(x, dims=tuple(dims)), ops)
+    return plan.lay(node.name, kind, replace(x, dims=tuple(dims)), ops)
 
 
 def _own_role(plan: Plan, x: Value, axis: int, rank: int) -> str:
@@ -203,7 +203,7 @@ def resize(plan: Plan, node: Node) -> Made:
         elif scale != 1:
             op = Resize(sizes[i] if sizes else None, scale, **style)
             ops[roles[axis - 2]] = _checked(node, op, n)
-    return plan.laid(node, "resize", x, ops) if ops else replace(x, acted=True)
+    return plan.lay(node.name, "resize", x, ops) if ops else replace(x, acted=True)
 
 
 def _targets(node: Node) -> tuple[list[float], list[int]]:
@@ -246,7 +246,7 @@ def depth_to_space(plan: Plan, node: Node) -> Made:
     x, roles = plan.spatial(node, node.tensor(0))
     block = int(node.attrs["blocksize"])
     ops: dict[str, Op] = {role: Resize(scale=Fraction(block)) for role in roles}
-    return plan.laid(node, "resize", x, ops, max(size_of(x.known[1]) // block**2, 1))
+    return plan.lay(node.name, "resize", x, ops, max(size_of(x.known[1]) // block**2, 1))
 
 
 def space_to_depth(plan: Plan, node: Node) -> Made:

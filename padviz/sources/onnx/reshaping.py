@@ -14,7 +14,7 @@ from padviz.axis.resize import Resize
 from padviz.sources.onnx.constants import axes_of, new_shape, sliced
 from padviz.sources.onnx.slices_as_padding import as_pad
 from padviz.sources.onnx.tensors import Node, Plan
-from padviz.sources.tracing.arranging import Stuck, Value
+from padviz.sources.tracing.arranging import Stuck, Value, picked
 from padviz.sources.tracing.axis_labels import (
     AXES,
     Dims,
@@ -107,7 +107,7 @@ def _copied(plan: Plan, node: Node, x: Value, dims: Dims | None) -> Value:
         return replace(x, dims=dims, array=None)
     kept = tuple(old if alone(old) else new for old, new in zip(before, dims, strict=True))
     ops: dict[str, Op] = {role: Resize(n) for role, n in grown.items()}
-    return plan.laid(node, "resize", plan.settled(replace(x, dims=kept)), ops)
+    return plan.lay(node.name, "resize", plan.settled(replace(x, dims=kept)), ops)
 
 
 def cut(node: Node, x: Value, axis: int, rows: slice) -> Value:
@@ -120,8 +120,6 @@ def cut(node: Node, x: Value, axis: int, rows: slice) -> Value:
     if taken == range(size):
         return x
     if not roles_of([dim]):
-        if alone(dim):
-            raise Stuck("takes some places of a block")
         return picked(x, axis, (plain(len(taken)),), tuple(taken))
     role = alone(dim)
     if role not in AXES or has_parts(x.known):
@@ -130,11 +128,6 @@ def cut(node: Node, x: Value, axis: int, rows: slice) -> Value:
     cuts = {**dict(x.cuts), role: before[rows]}
     dims = (*x.known[:axis], ((role, len(taken)),), *x.known[axis + 1 :])
     return replace(x, dims=dims, cuts=tuple(cuts.items()), by=node.name)
-
-
-def picked(x: Value, axis: int, dims: Dims, which: object) -> Value:
-    """Some of the channels, which `dims` take the place of."""
-    return replace(x, dims=(*x.known[:axis], *dims, *x.known[axis + 1 :]), part=(*x.part, (axis, which)), array=None)
 
 
 def slice_(plan: Plan, node: Node) -> Value:

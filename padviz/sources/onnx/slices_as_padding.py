@@ -38,7 +38,7 @@ def as_pad(plan: Plan, node: Node, x: Value, role: str, rows: Sequence[Row]) -> 
     n = plan.trace.sizes[x.layer or 0][AXES[role]]
     before, mode = mode_of(rows, n)
     window = Window(1, padding=(before, len(rows) - n - before), mode=mode)
-    return plan.laid(node, "pad", x, {role: window} | {each: Window(1, mode=mode) for each in AXES if each != role})
+    return plan.lay(node.name, "pad", x, {role: window} | {each: Window(1, mode=mode) for each in AXES if each != role})
 
 
 def mode_of(rows: Sequence[Row], n: int) -> tuple[int, Mode]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from padviz.axis.operations import Op
 from padviz.axis.resize import Resize
-from padviz.network.layer import Kind
 from padviz.sources.onnx.constants import Array, integers
 from padviz.sources.tracing.arranging import Arranger, Stuck, Value
 from padviz.sources.tracing.axis_labels import AXES, alone, has_places, has_positions, shape_of
@@ -80,10 +78,6 @@ class Plan(Arranger):
         layer = self.trace.add(f"{node.name}.spread", "resize", (x.at,), Resize(height), Resize(width))
         dims = (*x.known[:2], *(((role, n),) for role, n in zip("hw"[-len(sizes) :], sizes, strict=True)))
         return Value(dims, layer)
-
-    def laid(self, node: Node, kind: Kind, x: Value, ops: Mapping[str, Op], channels: int | None = None) -> Value:
-        """The layer of a node, with an operation for each role."""
-        return self.lay(node.name, kind, x, ops, channels)
 
     def is_flat(self, x: Value) -> bool:
         """Whether height and width are no dimensions of their own any more: a head, unless it is reshaped back."""

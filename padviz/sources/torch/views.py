@@ -10,7 +10,7 @@ from typing import Any
 from padviz.axis.operations import Op, Window
 from padviz.sources.torch.merging import pointwise
 from padviz.sources.torch.tracer import Call, Result
-from padviz.sources.tracing.arranging import Stuck, Value
+from padviz.sources.tracing.arranging import Stuck, Value, picked
 from padviz.sources.tracing.axis_labels import (
     AXES,
     Dim,
@@ -97,14 +97,9 @@ def split(call: Call, input: Any, *args: Any, **options: Any) -> Result:
 
 def _part(value: Value, dim: int, rows: slice) -> Value:
     """A map with a slice of its channels, which lie along a dimension."""
-    own, n = value.known[dim], size_of(value.known[dim])
+    n = size_of(value.known[dim])
     taken = rows.indices(n)
-    if taken == (0, n, 1):
-        return value
-    if roles_of([own]) or alone(own):
-        raise Stuck(ROWS)
-    dims = (*value.known[:dim], plain(len(range(*taken))), *value.known[dim + 1 :])
-    return replace(value, dims=dims, part=(*value.part, (dim, *taken)))
+    return value if taken == (0, n, 1) else picked(value, dim, (plain(len(range(*taken))),), taken)
 
 
 def unbind(call: Call, input: Any, dim: int = 0) -> Result:
@@ -132,10 +127,7 @@ def narrow(call: Call, input: Any, dim: int, start: int, length: int) -> Result:
 
 
 def index_select(call: Call, input: Any, dim: int, index: Any) -> Result:
-    value = call.map(input)
-    if any(role for role, _ in value.known[dim]):
-        raise Stuck(ROWS)
-    return call.shaped(value)
+    return picked(call.map(input), dim % input.ndim, (plain(call.out.shape[dim]),), id(call.out))
 
 
 def getitem(call: Call, input: Any, index: Any) -> Result:
@@ -153,11 +145,13 @@ def getitem(call: Call, input: Any, index: Any) -> Result:
         elif isinstance(each, slice):
             value = _part(value, at, each)
         else:
-            value = _picked(value, at, call.out)
+            value = picked(value, at, (plain(call.out.shape[at]),), id(call.out))
         at += 1
     if len(value.known) != call.out.ndim:
         return call.broken("picks positions")
-    return call.lay("crop", value, crops, call.inner("slice")) if crops else call.shaped(value)
+    if not crops:
+        return call.shaped(value)
+    return call.lay("crop", value, {**dict.fromkeys(AXES, Window(1)), **crops}, call.inner("slice"))
 
 
 def _crop(dim: Dim, rows: slice) -> dict[str, Op]:
@@ -169,13 +163,6 @@ def _crop(dim: Dim, rows: slice) -> dict[str, Op]:
     if alone(dim) not in AXES:
         raise Stuck("picks positions")
     return {alone(dim): Window(1, step, padding=(-start, max(stop, start) - n))}
-
-
-def _picked(value: Value, at: int, out: Any) -> Value:
-    """A map with channels picked by their numbers."""
-    if any(role for role, _ in value.known[at]):
-        raise Stuck(ROWS)
-    return replace(value, dims=(*value.known[:at], plain(out.shape[at]), *value.known[at + 1 :]))
 
 
 def _whole_index(index: Any, ndim: int) -> list[Any]:

@@ -75,6 +75,13 @@ class Value:
         return self.layer
 
 
+def picked(x: Value, axis: int, dims: Dims, which: object) -> Value:
+    """Some of the channels along a dimension, which `dims` take the place of."""
+    if roles_of([x.known[axis]]) or label.alone(x.known[axis]):
+        raise Stuck("picks rows or columns")
+    return replace(x, dims=(*x.known[:axis], *dims, *x.known[axis + 1 :]), part=(*x.part, (axis, which)), array=None)
+
+
 @dataclass
 class Arranger:
     """A trace, and the crops and blocks that were laid for slices and splits: each once, however many read it.
