@@ -276,6 +276,19 @@ UNKNOWN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
         ),
         "mixed height, width and channels",
     ),
+    "a part of each window": (
+        lambda x: functional.max_pool2d(
+            whole(windows(x).unflatten(4, (2, 2)).softmax(4).flatten(4, 5).softmax(5)), 2
+        ),
+        "mixed height, width and channels",
+    ),
+    "places as a batch": (
+        lambda x: functional.max_pool2d(
+            functional.conv2d(x.reshape(1, 8, 12, 2, 16, 2).permute(3, 5, 0, 1, 2, 4).reshape(4, 8, 12, 16), ONES,
+                padding=1).view(2, 2, 1, 8, 12, 16).permute(2, 3, 4, 0, 5, 1).reshape(1, 8, 24, 32), 2
+        ),
+        "mixed height, width and channels",
+    ),
     "one row of each window": (lambda x: windows(x)[:, :, :, 0], "picks rows or columns"),
     "windows added to what met in them": (
         lambda x: functional.max_pool2d(whole(windows(x) + windows(x).softmax(4)), 3),

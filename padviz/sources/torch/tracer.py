@@ -91,14 +91,18 @@ class Call:
 
     def lay(self, kind: Kind, value: Value, ops: Mapping[str, Op | None], name: str = "") -> Value:
         """Lay one layer that reads one map, with an operation for each role."""
-        given = {role: op for role, op in ops.items() if op}
-        made = self.plan.lay(name or self.name(), kind, value, given)
+        made = self.plan.lay(name or self.name(), kind, value, {role: op for role, op in ops.items() if op})
         return self.shaped(made, mixes=kind in ("conv", "convtranspose"))
 
     def shaped(self, value: Value, mixes: bool = False) -> Value:
-        """The value with as many channels as the call returns; those that it `mixes` are places in blocks no more."""
-        pairs = zip(value.known, next(tensors_in(self.out)).shape, strict=True)
-        dims = (dim if roles_of([dim]) or (size_of(dim) == n and not mixes) else plain(n) for dim, n in pairs)
+        """The value with as many channels as the call returns; where it `mixes` them, they are no places any more."""
+        shape = next(tensors_in(self.out)).shape
+        dims = [
+            dim if roles_of([dim]) or size_of(dim) == n else plain(n) for dim, n in zip(value.known, shape, strict=True)
+        ]
+        if mixes:
+            at = next(i for i, dim in enumerate(dims) if roles_of([dim])) - 1
+            dims[at] = plain(shape[at])
         return replace(value, dims=tuple(dims))
 
     def pool(self, value: Value) -> Value:

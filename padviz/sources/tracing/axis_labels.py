@@ -2,9 +2,9 @@
 
 A dimension is a tuple of atoms (role, size), the outermost first; its size is their product. A role is
 "h" or "w" for the rows and columns of the layer that the tensor came from, "h." or "w." for the inner part
-of a height or width that was split, "h:" or "w:" for that inner part once it became channels, "H" or "W" for
-the positions that attention looks at, and "" for all else: batch, channels, groups. So a transpose, and a
-reshape there and back, lose nothing.
+of a height or width that was split, "h:" or "w:" for that inner part once it became channels, ":" for a part of
+those, "H" or "W" for the positions that attention looks at, and "" for all else: batch, channels, groups. So a
+transpose, and a reshape there and back, lose nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Dim = tuple[Atom, ...]
 Dims = tuple[Dim, ...]
 AXES = {"h": 0, "w": 1}
 PLACES = {"h.": "h:", "w.": "w:"}
-CHANNELS = frozenset(("", *PLACES.values()))
+CHANNELS = frozenset(("", ":", *PLACES.values()))
 
 
 def plain(n: int) -> Dim:
@@ -60,7 +60,7 @@ def has_parts(dims: Dims) -> bool:
 
 def has_places(dims: Iterable[Dim]) -> bool:
     """Whether some channels are places in blocks of rows or columns."""
-    return any(role in PLACES.values() for dim in dims for role, _ in dim)
+    return any(role and role in CHANNELS for dim in dims for role, _ in dim)
 
 
 def is_positions(dim: Dim) -> bool:
@@ -114,7 +114,8 @@ def reshaped(dims: Dims, shape: Sequence[int]) -> Dims | None:
             if taken < 1 or size % taken or (taken < size and (role in parts or role.endswith("."))):
                 return None
             if taken < size:
-                atoms.append((role if role in CHANNELS else f"{role}.", size // taken))
+                role, inner = (role[-1:],) * 2 if role in CHANNELS else (role, f"{role}.")
+                atoms.append((inner, size // taken))
             dim.append((role, taken))
             have *= taken
         if have != wanted:

@@ -9,6 +9,7 @@ from padviz.sources.tracing.arranging import Arranger, Stuck, Value
 from padviz.sources.tracing.axis_labels import (
     AXES,
     CHANNELS,
+    PLACES,
     Dim,
     Dims,
     has_parts,
@@ -78,7 +79,7 @@ def _widest(dims: Iterable[Dim]) -> Dim:
 
 def met(dims: Dims, gone: Iterable[Dim]) -> Dims:
     """Dimensions where the places in blocks that are among those gone are channels like others: they have met."""
-    places = {role for dim in gone for role, _ in dim if role in CHANNELS}
+    places = {role for dim in gone for role, _ in dim if role in PLACES.values()}
     return tuple(tuple(("" if role in places else role, n) for role, n in dim) for dim in dims)
 
 
@@ -139,8 +140,7 @@ def along(on: Arranger, name: str, x: Value, axes: Collection[int], why: str) ->
     lost = {role for dim in over for role, n in dim if role in AXES and n > 1}
     if not lost or x.layer is None or on.trace.pooled[x.layer]:
         return x
-    x = on.settled(x)
-    return on.mixed(name, x, lost, why)
+    return on.mixed(name, on.settled(x), lost, why)
 
 
 def over(on: Arranger, name: str, x: Value, axes: Collection[int], keep: bool) -> Value:
