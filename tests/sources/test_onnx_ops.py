@@ -275,6 +275,13 @@ def test_old_opsets_are_refused(tmp_path: Path) -> None:
         padviz.load(saved(model_of("y = Conv (x, w3x3)", 6), tmp_path))
 
 
+def test_attention_along_columns_sees_one_column(tmp_path: Path) -> None:
+    body = """a = Conv (x, f1x1x4)\n q = Transpose <perm = [0, 3, 2, 1]> (a)\n k = Transpose <perm = [0, 3, 1, 2]> (a)
+ s = MatMul (q, k)\n p = Softmax <axis = -1> (s)\n z = MatMul (p, q)\n y = Transpose <perm = [0, 3, 2, 1]> (z)"""
+    counts = padviz.usage(saved(model_of(body, 13), tmp_path), (4, 5), unit=(2, 3)).counts
+    np.testing.assert_array_equal(counts, np.broadcast_to(np.arange(5) == 3, (4, 5)))
+
+
 def test_attention_written_out_sees_everything(tmp_path: Path) -> None:
     body = """a = Conv (x, f1x1x4)\n s = Constant <value_ints = [1, 4, -1]> ()\n b = Reshape (a, s)
  q = Transpose <perm = [0, 2, 1]> (b)\n m = MatMul (q, b)\n t = Softmax <axis = -1> (m)\n v = MatMul (t, q)
