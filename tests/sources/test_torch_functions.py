@@ -212,6 +212,15 @@ def test_a_map_must_be_as_large_as_its_tensor(monkeypatch: pytest.MonkeyPatch) -
     ("function", "kind", "height", "width"),
     [
         (beside, "pad", Window(1, mode="circular"), Window(1, padding=(2, 1), mode="circular")),
+        (
+            lambda x: torch.cat([x.new_zeros(1, 8, 1, x.shape[3]), x], 2), "pad", Window(1, padding=(1, 0)), Window(1)
+        ),
+        (
+            lambda x: torch.cat([x[:, :, :1], x, x[:, :, -1:]], 2),
+            "pad",
+            Window(1, padding=(1, 1), mode="symmetric"),
+            Window(1, mode="symmetric"),
+        ),
         (lambda x: functional.pixel_shuffle(x, 2), "resize", Resize(scale=Fraction(2)), Resize(scale=Fraction(2))),
         (lambda x: x.repeat_interleave(2, 3), "resize", None, Resize(scale=Fraction(2))),
         (lambda x: functional.lp_pool2d(x, 2, 3, 2), "avgpool", Window(3, 2), Window(3, 2)),
@@ -267,7 +276,8 @@ UNKNOWN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
         "reads as an image what was flattened",
     ),
     "mixed up": (lambda x: x.view(1, 8, x.shape[3], x.shape[2]).sqrt(), "mixes rows and columns up"),
-    "beside": (lambda x: torch.cat([x, x], 2), "puts maps beside each other"),
+    "beside": (lambda x: torch.cat([x, functional.max_pool2d(x, 3, 1, 1)], 2), "puts maps beside each other"),
+    "rows in another order": (lambda x: torch.cat([x[:, :, 8:], x[:, :, :8]], 2), "in an order that no padding has"),
     "part": (lambda x: (x[:, :2].add_(functional.max_pool2d(x, 3, 1, 1)[:, :2]), x)[1], "part of a tensor in place"),
     "row": (lambda x: x[:, :, 3], "picks rows or columns"),
     "rows split twice": (

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from padviz.axis.operations import MOST_ROWS
+from padviz.errors import SizeError
 from padviz.network.layer import Kind
 from padviz.sources.onnx.constants import axes_of
 from padviz.sources.onnx.tensors import Node, Plan
 from padviz.sources.tracing.arranging import Stuck, Value
-from padviz.sources.tracing.axis_labels import Dims, broadcast, plain, roles_of, shape_of, size_of
+from padviz.sources.tracing.axis_labels import AXES, Dims, alone, broadcast, plain, roles_of, shape_of, size_of
 from padviz.sources.tracing.contracting import Letters, contract, linear, over
+from padviz.sources.tracing.slices_as_padding import Row, as_pad
 
 AFFINE = ("Add", "Sub", "Sum", "Mean", "Mul", "Div")  # with constants these make no activation
 
@@ -124,11 +127,22 @@ def _unpooled(plan: Plan, node: Node, layers: Sequence[int]) -> list[int]:
 
 def _along_positions(plan: Plan, node: Node, axis: int) -> Value:
     """Slices of one map, and zeros, joined along its height or width: a pad, if they copy rows as a pad does."""
-    from padviz.sources.onnx.slices_as_padding import padded
-
-    if all(plan.is_flat(each) for each in node.given if not each.is_constant):
+    maps = [each for each in node.given if not each.is_constant]
+    if all(plan.is_flat(each) for each in maps):
         return plan.head(node)
-    return padded(plan, node, axis)
+    role = alone(maps[0].known[axis])
+    bases = {(each.layer, tuple(cut for cut in each.cuts if cut[0] != role)) for each in maps}
+    if role not in AXES or len(bases) > 1 or any(alone(each.known[axis]) != role for each in maps):
+        raise Stuck("joins different maps along their height or width")
+    rows: list[Row] = []
+    for each in node.given:
+        size = size_of(each.known[axis])
+        if len(rows) + size > MOST_ROWS:
+            raise SizeError(f"its output would have {len(rows) + size} rows")
+        rows += [None] * size if each.is_constant else dict(each.cuts).get(role, range(size))
+    return as_pad(
+        plan, node.name, replace(maps[0], cuts=tuple(cut for cut in maps[0].cuts if cut[0] != role)), role, rows
+    )
 
 
 def product(plan: Plan, node: Node, a: Value, b: Value, letters: tuple[Letters, Letters, Letters]) -> Value:

@@ -12,7 +12,6 @@ import numpy as np
 from padviz.axis.operations import Op
 from padviz.axis.resize import Resize
 from padviz.sources.onnx.constants import axes_of, new_shape, sliced
-from padviz.sources.onnx.slices_as_padding import as_pad
 from padviz.sources.onnx.tensors import Node, Plan
 from padviz.sources.tracing.arranging import Stuck, Value, picked
 from padviz.sources.tracing.axis_labels import (
@@ -26,6 +25,7 @@ from padviz.sources.tracing.axis_labels import (
     shape_of,
     size_of,
 )
+from padviz.sources.tracing.slices_as_padding import as_pad
 
 OPEN_END = (1 << 31) - 1  # what exporters write for "to the end", or more
 
@@ -169,7 +169,7 @@ def gather(plan: Plan, node: Node) -> Value:
     if len(steps) == 1 and min(steps) > 0:
         x = cut(node, x, axis, slice(rows[0], rows[-1] + 1, steps.pop()))
     else:
-        x = as_pad(plan, node, x, alone(dim), rows)
+        x = as_pad(plan, node.name, x, alone(dim), rows)
     return x if at.array.ndim else replace(x, dims=(*x.known[:axis], *x.known[axis + 1 :]))
 
 

@@ -20,6 +20,7 @@ from padviz.sources.tracing.axis_labels import (
     roles_of,
     size_of,
 )  # fmt: skip
+from padviz.sources.tracing.slices_as_padding import Row, as_pad
 
 Merge = Literal["add", "multiply", "concat"]
 
@@ -103,7 +104,7 @@ def cat(call: Call, tensors: Sequence[Any], dim: int = 0, **options: Any) -> Res
     full = call.spatial[0]
     along = [value.known[dim] for value in call.spatial]
     if alone(along[0]) in AXES:
-        return _beside(call, tensors, alone(along[0]))
+        return _beside(call, tensors, alone(along[0]), dim)
     if any(map(is_positions, along)):  # tokens beside those of positions
         return call.pool(full) if len(along) == 1 else call.broken("joins positions of maps")
     return _joined(call, dim % len(full.known), drop=True)
@@ -123,38 +124,25 @@ def _joined(call: Call, at: int, drop: bool) -> Value:
     return Value((*dims[:at], plain(shape[at]), *dims[at:]), layer, by=maps[0].by)
 
 
-def _beside(call: Call, tensors: Sequence[Any], role: str) -> Result:
-    """Rows or columns put beside a map: circular padding where they are its own from the other end."""
-    axis, layers = AXES[role], call.trace.layers
-    values = [call.of(tensor) for tensor in tensors]
-    whole = [value for value in values if value and layers[value.at].kind != "crop"]
-    if len(whole) != 1 or len(values) > 3:
-        return call.broken("puts maps beside each other")
-    before, after = (values[: values.index(whole[0])], values[values.index(whole[0]) + 1 :])
-    n = call.trace.sizes[whole[0].at][axis]
-    rows = [_rows_of(call, side, whole[0], axis) for side in (before, after)]
-    if None in rows or max(len(before), len(after)) > 1:
-        return call.broken("puts maps beside each other")
-    (start, head), (first, tail) = (found or (0, 0) for found in rows)
-    if (head and start + head != n) or (tail and first != 0):
-        return call.broken("puts maps beside each other")
-    ops = {each: Window(1, padding=(head, tail) if each == role else (0, 0), mode="circular") for each in AXES}
-    return call.lay("pad", whole[0], ops, call.inner("pad"))
+def _beside(call: Call, tensors: Sequence[Any], role: str, dim: int) -> Value:
+    """Rows or columns put beside a map: padding, where they are its own in the order of some mode, or zeros."""
+    rows: list[Row] = []
+    whole: dict[int, Value] = {}
+    for tensor in tensors:
+        value = call.of(tensor)
+        at, own = _rows_of(call, value, role) if value else (-1, [None] * tensor.shape[dim])
+        rows += own
+        whole |= {at: replace(value, layer=at)} if value else {}
+    if len(whole) > 1:
+        raise Stuck("puts maps beside each other")
+    return as_pad(call.plan, call.inner("pad"), next(iter(whole.values())), role, rows)
 
 
-def _rows_of(call: Call, side: Sequence[Value | None], whole: Value, axis: int) -> tuple[int, int] | None:
-    """The first row and the number of rows that a crop takes of a map on one axis; nothing of no crop."""
-    if not side:
-        return 0, 0
-    layer = call.trace.layers[side[0].at] if side[0] else None
-    if layer is None or layer.inputs != (whole.at,):
-        return None
-    op, other = layer.ops[axis], layer.ops[1 - axis]
-    if (
-        not isinstance(op, Window)
-        or op.stride > 1
-        or not isinstance(op.padding, tuple)
-        or other not in (None, Window(1))
-    ):
-        return None
-    return -op.padding[0], call.trace.sizes[whole.at][axis] + sum(op.padding)
+def _rows_of(call: Call, value: Value, role: str) -> tuple[int, Sequence[Row]]:
+    """The layer that a map is cut out of along one axis, or is, and which rows of it."""
+    layer, n = call.trace.layers[value.at], call.trace.sizes[value.at][AXES[role]]
+    op, other = layer.ops[AXES[role]], layer.ops[1 - AXES[role]]
+    if layer.kind != "crop" or not isinstance(op, Window) or other not in (None, Window(1)):
+        return value.at, range(n)
+    first = -int(op.padding[0])
+    return layer.inputs[0], range(first, first + n * op.stride, op.stride)
