@@ -275,6 +275,15 @@ def test_old_opsets_are_refused(tmp_path: Path) -> None:
         padviz.load(saved(model_of("y = Conv (x, w3x3)", 6), tmp_path))
 
 
+def test_windows_side_by_side_are_joined_as_their_maps_are(tmp_path: Path) -> None:
+    body = f"""{SPLIT}\n m = MaxPool <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (x)\n n = Reshape (m, s)
+ d = Concat <axis = 1> (b, n)\n z = Constant <value_ints = [1, 2, 8, 10]> ()\n e = Reshape (d, z)
+ y = Conv (e, w3x3x2)"""
+    network = padviz.load(saved(model_of(body, 18), tmp_path), size=(8, 10))
+    assert [layer.name for layer in network.layers] == ["input", "a", "m", "d", "y"]
+    assert network.find("d").kind == "concat"
+
+
 def test_attention_along_columns_sees_one_column(tmp_path: Path) -> None:
     body = """a = Conv (x, f1x1x4)\n q = Transpose <perm = [0, 3, 2, 1]> (a)\n k = Transpose <perm = [0, 3, 1, 2]> (a)
  s = MatMul (q, k)\n p = Softmax <axis = -1> (s)\n z = MatMul (p, q)\n y = Transpose <perm = [0, 3, 2, 1]> (z)"""

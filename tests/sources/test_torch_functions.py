@@ -292,6 +292,12 @@ UNKNOWN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
         ),
         "mixed height, width and channels",
     ),
+    "windows of two maps as one": (
+        lambda x: functional.max_pool2d(
+            whole(torch.cat([torch.cat([windows(x, 2), windows(functional.max_pool2d(x, 3, 1, 1), 2)], 4)] * 2, 5)), 2
+        ),
+        "puts maps beside each other|mixed height, width and channels",
+    ),
     "places as a batch": (
         lambda x: functional.max_pool2d(
             functional.conv2d(x.reshape(1, 8, 12, 2, 16, 2).permute(3, 5, 0, 1, 2, 4).reshape(4, 8, 12, 16), ONES,

@@ -11,7 +11,17 @@ from padviz.network.layer import Kind
 from padviz.sources.onnx.constants import axes_of
 from padviz.sources.onnx.tensors import Node, Plan
 from padviz.sources.tracing.arranging import Stuck, Value
-from padviz.sources.tracing.axis_labels import AXES, Dims, alone, broadcast, plain, roles_of, shape_of, size_of
+from padviz.sources.tracing.axis_labels import (
+    AXES,
+    Dims,
+    alone,
+    broadcast,
+    plain,
+    regrouped,
+    roles_of,
+    shape_of,
+    size_of,
+)
 from padviz.sources.tracing.contracting import Letters, contract, linear, over
 from padviz.sources.tracing.slices_as_padding import Row, as_pad
 
@@ -102,17 +112,27 @@ def concat(plan: Plan, node: Node) -> Value | list[Value]:
     axis = int(node.attrs.get("axis", 1)) % rank
     if any(len(each.known) != rank for each in tensors):
         raise Stuck("joins tensors of different ranks")
-    dims = list(_common([Value((*each.known[:axis], (), *each.known[axis + 1 :])) for each in tensors]))
     if any(roles_of([each.known[axis]]) for each in maps):
+        _beside(tensors, axis)
         return _along_positions(plan, node, axis)
-    dims[axis] = plain(sum(size_of(each.known[axis]) for each in tensors))
+    if maps:
+        settled = iter(plan.in_step(maps))
+        tensors = [each if each.is_constant else next(settled) for each in tensors]
+        maps = [each for each in tensors if not each.is_constant]
+    n = sum(size_of(each.known[axis]) for each in tensors)
+    dims = list(_beside(tensors, axis))
+    dims[axis] = regrouped([each.known[axis] for each in maps], n)
     if not maps:
         return Value(tuple(dims))
-    maps = [plan.settled(each) for each in maps]
-    layers = [each.layer for each in maps if each.layer is not None]
+    layers = [each.at for each in maps]
     layer = joined_layers(plan, node, "concat", _unpooled(plan, node, layers)) if len(layers) > 1 else layers[0]
-    made = replace(maps[0], array=None) if len(layers) == 1 else Value(None, layer)
+    made = replace(maps[0], array=None) if len(layers) == 1 else Value(None, layer, by=maps[0].by)
     return replace(made, dims=plan.sized(tuple(dims), layer))
+
+
+def _beside(tensors: Sequence[Value], axis: int) -> Dims:
+    """The dimensions that tensors have together, but for one along which they are joined."""
+    return _common([Value((*each.known[:axis], (), *each.known[axis + 1 :])) for each in tensors])
 
 
 def _unpooled(plan: Plan, node: Node, layers: Sequence[int]) -> list[int]:

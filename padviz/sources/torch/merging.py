@@ -17,6 +17,7 @@ from padviz.sources.tracing.axis_labels import (
     has_positions,
     is_positions,
     plain,
+    regrouped,
     roles_of,
     size_of,
 )  # fmt: skip
@@ -100,7 +101,8 @@ def merged(call: Call, kind: Merge, values: Iterable[Value], full: Value) -> int
 
 
 def cat(call: Call, tensors: Sequence[Any], dim: int = 0, **options: Any) -> Result:
-    call.settle()
+    if any(role for value in call.spatial for role, _ in value.known[dim]):
+        call.settle()
     full = call.spatial[0]
     along = [value.known[dim] for value in call.spatial]
     if alone(along[0]) in AXES:
@@ -121,7 +123,8 @@ def _joined(call: Call, at: int, drop: bool) -> Value:
     rest = [replace(x, dims=x.known[:at] + x.known[at + 1 :]) if drop else x for x in maps]
     dims = lined_up(rest, shape[:at] + shape[at + 1 :])
     layer = merged(call, "concat", values, maps[0])
-    return Value((*dims[:at], plain(shape[at]), *dims[at:]), layer, by=maps[0].by)
+    own = regrouped([x.known[at] for x in maps] if drop else [], shape[at])
+    return Value((*dims[:at], own, *dims[at:]), layer, by=maps[0].by)
 
 
 def _beside(call: Call, tensors: Sequence[Any], role: str, dim: int) -> Value:

@@ -79,7 +79,8 @@ def picked(x: Value, axis: int, dims: Dims, which: object) -> Value:
     """Some of the channels along a dimension, which `dims` take the place of."""
     if roles_of([x.known[axis]]) or label.alone(x.known[axis]):
         raise Stuck("picks rows or columns")
-    return replace(x, dims=(*x.known[:axis], *dims, *x.known[axis + 1 :]), part=(*x.part, (axis, which)), array=None)
+    made = (label.regrouped(x.known[axis : axis + 1], size_of(dim)) for dim in dims)
+    return replace(x, dims=(*x.known[:axis], *made, *x.known[axis + 1 :]), part=(*x.part, (axis, which)), array=None)
 
 
 @dataclass

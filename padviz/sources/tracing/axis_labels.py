@@ -63,6 +63,11 @@ def has_places(dims: Iterable[Dim]) -> bool:
     return any(role and role in CHANNELS for dim in dims for role, _ in dim)
 
 
+def regrouped(dims: Sequence[Dim], n: int) -> Dim:
+    """A dimension of `n` channels out of others, picked or side by side: their places are no whole blocks any more."""
+    return ((":", n),) if has_places(dims) else plain(n)
+
+
 def is_positions(dim: Dim) -> bool:
     """Whether a dimension is made of rows and columns alone, be they single ones."""
     return bool(dim) and all(role not in CHANNELS for role, _ in dim)
