@@ -262,8 +262,8 @@ def usage(
     Examples
     --------
     >>> import padviz
-    >>> padviz.usage("resnet50", 224).counts[0, 0]
-    np.int64(59303702250160)
+    >>> int(padviz.usage("resnet50", 224).counts[0, 0])
+    59303702250160
     """
     from padviz.counting.usage import usage
 

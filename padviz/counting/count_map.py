@@ -254,6 +254,11 @@ class CountMap:
             hint = "counts_at(rows, cols) gives parts of them"
             raise SizeError(what, where=self.network.name, hint=hint) from None
 
+    @property
+    def _square(self) -> bool:
+        """Whether the map is its own transpose: a core that is may have its rows more often than its columns."""
+        return self.core.symmetric and self.rows == self.cols
+
     @cached_property
     def _times(self) -> list[NDArray[np.int64]]:
         """How often the map has each row of the core, and the first and the second half of it; the same of columns."""
@@ -275,23 +280,23 @@ class CountMap:
 
     @cached_property
     def _extremes(self) -> tuple[int | float, int | float]:
-        found = [(smallest(part), largest(part)) for part, *_ in self.core.parts()]
+        found = [(smallest(part), largest(part)) for part, *_ in self.core.parts(half=self.core.symmetric)]
         return min(low for low, _ in found), max(high for _, high in found)
 
     def _below_half(self) -> int:
         """How many positions have less than half of the largest count."""
         (down, *_), (across, *_) = self._times
         below = 0
-        for part, rows, cols in self.core.parts():
+        for part, rows, cols in self.core.parts(half=self._square):
             times = across[cols]
-            if self.core.symmetric:  # what lies after the diagonal stands for what lies before it
+            if self._square:  # what lies after the diagonal stands for what lies before it
                 times = times * np.where(np.arange(len(times)) < part.shape[1], 1, 2)
             below += count_below_half(part, self.max, down[rows], times)
         return below
 
     def _asymmetries(self) -> PerAxis:
         height = self._asymmetry(self.rows, 1)
-        return PerAxis(height, height if self.core.symmetric else self._asymmetry(self.cols, 2))
+        return PerAxis(height, height if self._square else self._asymmetry(self.cols, 2))
 
     def _asymmetry(self, tiling: Tiling, axis: int) -> float:
         here, there = tiling.mirrored()

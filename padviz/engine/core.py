@@ -92,18 +92,18 @@ class Core:
         taken: Array = part.take(which - near.start, axis)
         return taken
 
-    def parts(self) -> Iterator[tuple[Array, slice, slice]]:
-        """All of it in parts, with their rows and columns; a symmetric one without what lies before the diagonal."""
+    def parts(self, half: bool = False) -> Iterator[tuple[Array, slice, slice]]:
+        """All of it in parts, with their rows and columns; or its half from the diagonal on."""
         limbs, height, width = self.shape
         step = max(1, AT_ONCE // (limbs * width))
         for start in range(0, height, step):
-            rows, cols = slice(start, min(start + step, height)), slice(start if self.symmetric else 0, width)
+            rows, cols = slice(start, min(start + step, height)), slice(start if half else 0, width)
             yield self.part(rows, cols), rows, cols
 
     def shares(self, peak: int | float) -> NDArray[np.float64]:
         """Every count over the largest."""
         values = np.empty(self.shape[1:])
-        for part, rows, cols in self.parts():
+        for part, rows, cols in self.parts(half=self.symmetric):
             values[rows, cols] = shares(part, peak)
             if self.symmetric:
                 values[rows.stop :, rows] = values[rows, rows.stop :].T

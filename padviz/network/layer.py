@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from padviz.axis.operations import Adaptive, Op
@@ -17,6 +17,25 @@ MERGES: frozenset[Kind] = frozenset({"add", "concat", "multiply"})
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """What a layer was read from: an ONNX node or a PyTorch module, or a function where it is called outside of any.
+
+    `pads` are the names of the pads whose rows the layer has as its own, the first one first.
+    """
+
+    name: str
+    pads: tuple[str, ...] = ()
+
+    def after(self, pad: Origin) -> Origin:
+        """The origin of what has the rows of a pad before it as its own.
+
+        >>> Origin("conv1").after(Origin("pad"))
+        Origin(name='conv1', pads=('pad',))
+        """
+        return Origin(self.name, (*pad.pads, pad.name, *self.pads))
+
+
+@dataclass(frozen=True, slots=True)
 class Layer:
     """One spatial operation; `inputs` and `like` are positions in `Network.layers`, always earlier ones.
 
@@ -24,7 +43,7 @@ class Layer:
     A gate multiplies its input by a vector that global pooling made of it; paths leave that vector out.
     `like` is the layer whose size a resize or a crop follows. An unknown layer's `note` is the error that it is
     where anything depends on it. `everywhere` says what makes each position depend on all, though paths pass it by:
-    "instance norm".
+    "instance norm". `origin` is None for the image and for described networks; layers compare without it.
 
     Examples
     --------
@@ -41,6 +60,7 @@ class Layer:
     like: int | None = None
     note: str = ""
     everywhere: str = ""
+    origin: Origin | None = field(default=None, compare=False, repr=False)
 
     @property
     def ops(self) -> tuple[Op | None, Op | None]:

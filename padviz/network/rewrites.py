@@ -70,7 +70,8 @@ def joined_to(pad: Layer, reader: Layer) -> Layer | None:
             return None
         both = rows.padding[0] + window.padding[0], rows.padding[1] + window.padding[1]
         ops.append(replace(window, padding=both, mode=rows.mode))
-    return replace(reader, inputs=pad.inputs, height=ops[0], width=ops[1])
+    origin = reader.origin.after(pad.origin) if reader.origin and pad.origin else reader.origin
+    return replace(reader, inputs=pad.inputs, height=ops[0], width=ops[1], origin=origin)
 
 
 def with_pads_before(network: Network, layer: Layer) -> Layer:

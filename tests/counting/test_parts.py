@@ -84,6 +84,18 @@ CASES = [
 ]
 
 
+@pytest.mark.parametrize("size", [(512, 544), (544, 512), (600, 632)])
+def test_a_core_that_is_its_own_transpose_may_have_rows_more_often_than_columns(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = padviz.usage("resnet18", size).counts
+    found = in_parts(monkeypatch, "resnet18", size)
+    assert found.core.symmetric
+    assert found.rows.kept == found.cols.kept
+    assert len([*found.core.parts()]) > 1
+    assert_figures(found, counts)
+
+
 @pytest.mark.parametrize(("name", "size", "pooling", "padding"), CASES)
 def test_a_core_in_parts_has_the_counts_and_the_figures_of_the_whole(
     name: str, size: tuple[int, int], pooling: str, padding: str | None, monkeypatch: pytest.MonkeyPatch

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 import padviz
 from padviz.cli import cli
+from tests.cli.test_cli import APART
 
 CODE = """
 from pathlib import Path
@@ -32,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("table", ["[[maps]]", "[[compare]]\nname = 'x'\npaddings = ['zero', 'reflect']"])
 def test_a_manifest_that_names_code_is_refused(table: str, model: str) -> None:
     Path("survey.toml").write_text(f"{table}\nmodels = ['{model}']\nsizes = [32]\n")
-    result = CliRunner().invoke(cli, ["export", "survey.toml", "-o", "out", "--jobs", "1"])
+    result = CliRunner(**APART).invoke(cli, ["export", "survey.toml", "-o", "out", "--jobs", "1"])
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
     assert result.stderr.startswith(f"padviz: survey.toml, {model}: names code that would run; ")
     assert "--allow-modules" in result.stderr
@@ -45,7 +46,7 @@ def test_a_manifest_that_names_code_is_refused(table: str, model: str) -> None:
 @pytest.mark.parametrize("asked", [["survey.toml", "--allow-modules"], ["foreign_code:net", "--size", "32"]])
 def test_allowed_or_on_the_command_line_it_runs(asked: list[str]) -> None:
     Path("survey.toml").write_text("[[maps]]\nmodels = ['foreign_code:net']\nsizes = [32]\n")
-    result = CliRunner().invoke(cli, ["export", *asked, "-o", "out", "--jobs", "1", "--format", "json"])
+    result = CliRunner(**APART).invoke(cli, ["export", *asked, "-o", "out", "--jobs", "1", "--format", "json"])
     assert (result.exit_code, result.stderr) == (0, "")
     assert Path("ran").exists()
 

@@ -80,9 +80,10 @@ def _commanded(args: list[str]) -> str:
     from click.testing import CliRunner
 
     from padviz.cli import cli
+    from tests.cli.test_cli import APART
 
     with warnings.catch_warnings():
-        result = CliRunner().invoke(cli, args)
+        result = CliRunner(**APART).invoke(cli, args)
     assert result.exit_code in (0, *REFUSALS), f"exit {result.exit_code}: {result.output[-300:]}"
     if result.exit_code == 2:
         assert result.stderr.count("\n") == 1, f"not one line: {result.stderr!r}"

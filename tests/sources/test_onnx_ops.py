@@ -230,7 +230,7 @@ def test_the_outer_part_of_rows_is_no_block_of_channels(tmp_path: Path) -> None:
     body = """a = Conv (x, w1x1)\n s = Constant <value_ints = [1, 1, 2, 4, 2, 5]> ()\n b = Reshape (a, s)
  c = Transpose <perm = [0, 1, 2, 4, 3, 5]> (b)\n t = Constant <value_ints = [1, 4, 4, 5]> ()\n d = Reshape (c, t)
  e = ReduceMax <axes = [1], keepdims = 1> (d)\n y = Conv (e, w1x1)"""
-    with pytest.raises(PadvizError, match="`layer` a stops before it"):
+    with pytest.raises(PadvizError, match="`layer` e stops before it"):
         padviz.usage(saved(model_of(body, 13), tmp_path), (8, 10))
 
 
@@ -245,6 +245,10 @@ SPLITS = {
     "softmax over the outer part": f"{SPLIT}\n d = Softmax <axis = 2> (b)\n {JOINED}",
     "a window's mean added to it": f"""{SPLIT}\n t = Constant <value_ints = [3, 5]> ()
  m = ReduceMean (b, t)\n d = Add (b, m)\n {JOINED}""",
+    "a slice of the outer part": f"""{SPLIT}\n i = Constant <value_ints = [0]> ()\n e = Constant <value_ints = [1]> ()
+ t = Constant <value_ints = [2]> ()\n y = Slice (b, i, e, t)""",
+    "zeros inside of windows": f"""{SPLIT}\n t = Constant <value_ints = [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0]> ()
+ y = Pad (b, t)""",
     "mean over the outer part": f"""{SPLIT}\n t = Constant <value_ints = [2, 4]> ()
  d = ReduceMean <keepdims = 0> (b, t)\n y = Conv (d, w1x1)""",
     "rows times columns": "a = Conv (x, w1x1)\n d = MatMul (a, a)\n y = Conv (d, w1x1)",
@@ -269,6 +273,22 @@ def test_a_window_is_averaged_over_the_inner_part(tmp_path: Path) -> None:
 def test_old_opsets_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PadvizError, match="is of opset 6; padviz reads opset 7 and newer"):
         padviz.load(saved(model_of("y = Conv (x, w3x3)", 6), tmp_path))
+
+
+def test_windows_side_by_side_are_joined_as_their_maps_are(tmp_path: Path) -> None:
+    body = f"""{SPLIT}\n m = MaxPool <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (x)\n n = Reshape (m, s)
+ d = Concat <axis = 1> (b, n)\n z = Constant <value_ints = [1, 2, 8, 10]> ()\n e = Reshape (d, z)
+ y = Conv (e, w3x3x2)"""
+    network = padviz.load(saved(model_of(body, 18), tmp_path), size=(8, 10))
+    assert [layer.name for layer in network.layers] == ["input", "a", "m", "d", "y"]
+    assert network.find("d").kind == "concat"
+
+
+def test_attention_along_columns_sees_one_column(tmp_path: Path) -> None:
+    body = """a = Conv (x, f1x1x4)\n q = Transpose <perm = [0, 3, 2, 1]> (a)\n k = Transpose <perm = [0, 3, 1, 2]> (a)
+ s = MatMul (q, k)\n p = Softmax <axis = -1> (s)\n z = MatMul (p, q)\n y = Transpose <perm = [0, 3, 2, 1]> (z)"""
+    counts = padviz.usage(saved(model_of(body, 13), tmp_path), (4, 5), unit=(2, 3)).counts
+    np.testing.assert_array_equal(counts, np.broadcast_to(np.arange(5) == 3, (4, 5)))
 
 
 def test_attention_written_out_sees_everything(tmp_path: Path) -> None:

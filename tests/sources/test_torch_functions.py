@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,10 @@ from padviz.network.layer import Layer
 from padviz.network.network import Network
 from padviz.network.targets import last_maps
 from padviz.sources.toml.write import to_toml
+from padviz.sources.torch import functions
 from padviz.sources.torch.load import load_module
+from padviz.sources.torch.tracer import Call
+from padviz.sources.tracing.arranging import Value
 from tests.cli.test_cli import run
 from tests.torch_calls import count
 
@@ -101,16 +105,122 @@ def beside(x: Tensor) -> Tensor:
     return torch.cat([x[..., -2:], x, x[..., :1]], dim=-1)
 
 
+def windows(x: Tensor, side: int = 4) -> Tensor:
+    """Square windows, as transformers split a map."""
+    n, c, h, w = x.shape
+    return x.reshape(n, c, h // side, side, w // side, side).permute(0, 1, 2, 4, 3, 5)
+
+
+def whole(x: Tensor) -> Tensor:
+    """The map that windows were split from."""
+    n, c, h, w, side, _ = x.shape
+    return x.permute(0, 1, 2, 4, 3, 5).reshape(n, c, h * side, w * side)
+
+
+def tokens(x: Tensor) -> Tensor:
+    return x.flatten(2).transpose(1, 2)
+
+
 def attended(x: Tensor) -> Tensor:
-    tokens = x.flatten(2).transpose(1, 2)
-    weights = torch.softmax(tokens @ tokens.transpose(1, 2), -1)
-    return (weights @ tokens).transpose(1, 2).view(x.shape)
+    weights = torch.softmax(tokens(x) @ tokens(x).transpose(1, 2), -1)
+    return (weights @ tokens(x)).transpose(1, 2).view(x.shape)
+
+
+def grouped(x: Tensor) -> Tensor:
+    """A group norm that is written out."""
+    groups = x.reshape(x.shape[0], 4, -1)
+    deviation = groups - groups.mean(2, keepdim=True)
+    return (deviation / deviation.square().mean(2, keepdim=True).sqrt()).reshape(x.shape)
+
+
+BACK: dict[str, Callable[[Tensor], Tensor]] = {
+    "flattened": lambda x: x.flatten(1).relu().view(x.shape),
+    "windows": lambda x: whole(functional.linear(windows(x).movedim(1, -1), torch.ones(8, 8)).movedim(-1, 1)),
+    "windows of two maps": lambda x: whole(windows(x) * windows(x).sigmoid()),
+    "transposed": lambda x: x.transpose(2, 3).flatten(2).unflatten(2, (x.shape[3], x.shape[2])).transpose(2, 3),
+}
+
+
+@pytest.mark.parametrize("name", BACK)
+def test_what_is_arranged_anew_and_back_is_the_same_map(name: str) -> None:
+    plain, there = (load_module(After(lambda x, f=f: functional.max_pool2d(f(x), 3)), size=(24, 32)) for f in (
+        lambda x: x, BACK[name]))  # fmt: skip
+    assert there.layers == plain.layers
+    assert not there.fixed
+
+
+def test_windows_of_two_maps_are_joined_as_the_maps_are() -> None:
+    modules = [
+        After(lambda x: functional.max_pool2d(x + functional.max_pool2d(x, 3, 1, 1), 3)),
+        After(lambda x: functional.max_pool2d(whole(windows(x) + windows(functional.max_pool2d(x, 3, 1, 1))), 3)),
+    ]
+    plain, there = (load_module(module, size=(24, 32)).layers for module in modules)
+    assert there == plain
+
+
+def test_a_group_norm_that_is_written_out_leaves_the_map_as_it_is() -> None:
+    counts = padviz.usage(After(lambda x: functional.max_pool2d(grouped(x), 3)), (24, 30)).counts
+    np.testing.assert_array_equal(counts, padviz.usage(After(lambda x: functional.max_pool2d(x, 3)), (24, 30)).counts)
+
+
+def axial(x: Tensor) -> Tensor:
+    """Attention along the rows of each column, by products of matrices."""
+    columns = x.permute(0, 3, 2, 1)
+    return (torch.softmax(columns @ columns.mT, -1) @ columns).permute(0, 3, 2, 1)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [axial, lambda x: functional.scaled_dot_product_attention(*[x.permute(0, 3, 2, 1)] * 3).permute(0, 3, 2, 1)],
+)
+def test_axial_attention_sees_one_column(function: Callable[[Tensor], Tensor]) -> None:
+    network = load_module(After(function), size=(24, 32))
+    counts = padviz.usage(network, unit=(3, 5)).counts
+    assert set(np.flatnonzero(counts.any(axis=0))) == {4, 5, 6}  # of the column, as the convolution reads it
+    assert counts[:, 5].min() > 0
+
+
+def test_attention_in_windows_sees_one_window() -> None:
+    def within(x: Tensor) -> Tensor:
+        parts = windows(x)
+        each = parts.permute(0, 2, 3, 4, 5, 1).reshape(-1, 16, 8)
+        seen = functional.scaled_dot_product_attention(each, each, each)
+        return whole(seen.reshape(*parts.shape[:1], *parts.shape[2:], 8).movedim(-1, 1))
+
+    counts = padviz.usage(load_module(After(within), size=(24, 32)), unit=(5, 9)).counts
+    rows, cols = (np.flatnonzero(counts.any(axis=axis)).tolist() for axis in (1, 0))
+    assert (rows, cols) == ([3, 4, 5, 6, 7, 8], [7, 8, 9, 10, 11, 12])
+
+
+def test_rows_among_channels_are_seen_at_once() -> None:
+    module = After(lambda x: functional.conv1d(x.flatten(1, 2), torch.ones(4, 8 * 24, 3)))
+    counts = padviz.usage(load_module(module, size=(24, 32)), unit=(0, 5)).counts
+    assert np.flatnonzero(counts.any(axis=0)).tolist() == [4, 5, 6, 7, 8]
+    assert counts[:, 6].min() > 0
+
+
+def test_a_map_must_be_as_large_as_its_tensor(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(call: Call, x: Tensor) -> Value:
+        return replace(call.map(x), dims=call.map(x).known[::-1])
+
+    monkeypatch.setattr(functions, "TABLE", {**functions.TABLE, "lgamma": wrong})
+    with pytest.raises(padviz.PadvizError, match="lgamma makes 1 x 8 x 24 x 32 of it, which padviz does not follow"):
+        padviz.usage(load_module(After(torch.lgamma), size=(24, 32)))
 
 
 @pytest.mark.parametrize(
     ("function", "kind", "height", "width"),
     [
         (beside, "pad", Window(1, mode="circular"), Window(1, padding=(2, 1), mode="circular")),
+        (
+            lambda x: torch.cat([x.new_zeros(1, 8, 1, x.shape[3]), x], 2), "pad", Window(1, padding=(1, 0)), Window(1)
+        ),
+        (
+            lambda x: torch.cat([x[:, :, :1], x, x[:, :, -1:]], 2),
+            "pad",
+            Window(1, padding=(1, 1), mode="symmetric"),
+            Window(1, mode="symmetric"),
+        ),
         (lambda x: functional.pixel_shuffle(x, 2), "resize", Resize(scale=Fraction(2)), Resize(scale=Fraction(2))),
         (lambda x: x.repeat_interleave(2, 3), "resize", None, Resize(scale=Fraction(2))),
         (lambda x: functional.lp_pool2d(x, 2, 3, 2), "avgpool", Window(3, 2), Window(3, 2)),
@@ -160,13 +270,68 @@ UNKNOWN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
         "function max_unpool2d is not known",
     ),
     "back": (
-        lambda x: functional.conv2d(x.flatten(1).view(1, 8, 24, 32), ONES),
+        lambda x: functional.conv2d(
+            functional.linear(x.flatten(1), torch.ones(128, 8 * 24 * 32, device="meta")).view(1, 8, 4, 4), ONES
+        ),
         "reads as an image what was flattened",
     ),
     "mixed up": (lambda x: x.view(1, 8, x.shape[3], x.shape[2]).sqrt(), "mixes rows and columns up"),
-    "beside": (lambda x: torch.cat([x, x], 2), "puts maps beside each other"),
+    "beside": (lambda x: torch.cat([x, functional.max_pool2d(x, 3, 1, 1)], 2), "puts maps beside each other"),
+    "rows in another order": (lambda x: torch.cat([x[:, :, 8:], x[:, :, :8]], 2), "in an order that no padding has"),
     "part": (lambda x: (x[:, :2].add_(functional.max_pool2d(x, 3, 1, 1)[:, :2]), x)[1], "part of a tensor in place"),
     "row": (lambda x: x[:, :, 3], "picks rows or columns"),
+    "rows split twice": (
+        lambda x: functional.max_pool2d(
+            windows(x).unflatten(2, (3, 2)).permute(0, 1, 2, 5, 3, 4, 6).reshape(x.shape), 2
+        ),
+        "mixed height, width and channels",
+    ),
+    "a part of each window": (
+        lambda x: functional.max_pool2d(
+            whole(windows(x).unflatten(4, (2, 2)).softmax(4).flatten(4, 5).softmax(5)), 2
+        ),
+        "mixed height, width and channels",
+    ),
+    "windows of two maps as one": (
+        lambda x: functional.max_pool2d(
+            whole(torch.cat([torch.cat([windows(x, 2), windows(functional.max_pool2d(x, 3, 1, 1), 2)], 4)] * 2, 5)), 2
+        ),
+        "puts maps beside each other|mixed height, width and channels",
+    ),
+    "places as a batch": (
+        lambda x: functional.max_pool2d(
+            functional.conv2d(x.reshape(1, 8, 12, 2, 16, 2).permute(3, 5, 0, 1, 2, 4).reshape(4, 8, 12, 16), ONES,
+                padding=1).view(2, 2, 1, 8, 12, 16).permute(2, 3, 4, 0, 5, 1).reshape(1, 8, 24, 32), 2
+        ),
+        "mixed height, width and channels",
+    ),
+    "one row of each window": (lambda x: windows(x)[:, :, :, 0], "picks rows or columns"),
+    "windows added to what met in them": (
+        lambda x: functional.max_pool2d(whole(windows(x) + windows(x).softmax(4)), 3),
+        "mixed height, width and channels",
+    ),
+    "rows of windows that met alone": (
+        lambda x: functional.max_pool2d(whole(windows(x).softmax(4)), 3),
+        "mixed height, width and channels",
+    ),
+    "rows by columns": (
+        lambda x: torch.einsum("bchk,bcwk->bchw", x[..., :24], x[..., :24].mT), "multiplies rows with columns"
+    ),
+    "scores kept apart": (
+        lambda x: torch.einsum("bij,bjc->bijc", tokens(x) @ tokens(x).mT, tokens(x)), "multiplies rows with columns"
+    ),
+    "rows that one map lacks": (
+        lambda x: torch.einsum("aic,ajc->aij", x.mean(2)[0].unsqueeze(2), x[0, :, :8].permute(1, 2, 0)),
+        "multiplies maps of different rows or columns",
+    ),
+    "a sum of scores": (
+        lambda x: functional.conv2d((tokens(x) @ tokens(x).mT).sum(2).view(1, 1, 24, 32), ONES[:1, :1]),
+        "reads as an image what attention looks at",
+    ),
+    "positions as channels": (
+        lambda x: functional.conv2d(x.flatten(2).transpose(1, 2).unsqueeze(3), torch.ones(8, 768, 1, 1)),
+        "reads height or width as channels",
+    ),
 }  # fmt: skip
 
 
@@ -176,7 +341,7 @@ def test_what_is_not_known_is_an_error_with_ways_out(name: str) -> None:
     network = load_module(After(function), size=(24, 32))
     with pytest.raises(padviz.PadvizError, match=says) as error:
         padviz.usage(network)
-    assert re.search("`layer` (conv|max_pool|flatten) stops before it", str(error.value))
+    assert re.search(r"`layer` \w+ stops before it", str(error.value))
     assert padviz.usage(network, layer="conv").max == 9
 
 
@@ -194,6 +359,11 @@ def test_maps_that_a_module_returns_are_its_last_maps() -> None:
     network = padviz.load(After(lambda x: {"all": x, "half": [functional.max_pool2d(x, 2)], "label": x.mean()}))
     assert network.targets == ()
     assert set(last_maps(network)) == {"conv.output", "max_pool"}
+
+
+def test_a_flattened_map_that_a_module_returns_is_no_last_map() -> None:
+    network = padviz.load(After(lambda x: (functional.max_pool2d(x, 2), x.flatten(1))))
+    assert network.targets == ("max_pool",)
 
 
 class Marks(nn.Module):

@@ -122,11 +122,20 @@ def test_a_whole_detector_says_what_to_load_instead() -> None:
         padviz.load("torchvision.models.detection:fasterrcnn_mobilenet_v3_large_fpn")
 
 
+def without_weights(name: str) -> nn.Module:
+    """One of timm's models; an older timm lacks some, and cannot make others without weights."""
+    try:
+        with torch.device("meta"):
+            return timm.create_model(name)
+    except (RuntimeError, NotImplementedError) as error:
+        if tuple(map(int, timm.__version__.split(".")[:3])) >= (1, 0, 31):
+            raise
+        pytest.skip(f"timm {timm.__version__} makes no {name}: {str(error)[:60]}")
+
+
 @pytest.mark.parametrize("name", TIMM)
 def test_timms_convolutional_models(name: str) -> None:
-    with torch.device("meta"):
-        module = timm.create_model(name)
-    network = padviz.load(module)
+    network = padviz.load(module := without_weights(name))
     assert not network.fixed
     for size in LARGER.get(name, SIZES):
         assert_counts(network, module, size)

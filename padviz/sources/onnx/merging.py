@@ -5,38 +5,51 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from padviz.axis.operations import MOST_ROWS
+from padviz.errors import SizeError
 from padviz.network.layer import Kind
 from padviz.sources.onnx.constants import axes_of
-from padviz.sources.onnx.tensors import Node, Plan, Stuck, Tensor, has_keys, has_positions, upper
-from padviz.sources.tracing.axis_labels import Dim, Dims, broadcast, plain, roles_of, shape_of, size_of
+from padviz.sources.onnx.tensors import Node, Plan
+from padviz.sources.tracing.arranging import Stuck, Value
+from padviz.sources.tracing.axis_labels import (
+    AXES,
+    Dims,
+    alone,
+    broadcast,
+    plain,
+    regrouped,
+    roles_of,
+    shape_of,
+    size_of,
+)
+from padviz.sources.tracing.contracting import Letters, contract, linear, over
+from padviz.sources.tracing.slices_as_padding import Row, as_pad
 
-Letters = Sequence[object]
 AFFINE = ("Add", "Sub", "Sum", "Mean", "Mul", "Div")  # with constants these make no activation
 
 
-def merged(kind: Kind) -> Callable[[Plan, Node], Tensor]:
+def merged(kind: Kind) -> Callable[[Plan, Node], Value]:
     """Elementwise on two or more: with constants neutral, of maps a merge; a gate where one of them is pooled."""
 
-    def run(plan: Plan, node: Node) -> Tensor:
+    def run(plan: Plan, node: Node) -> Value:
         maps = [each for each in node.given if not each.is_constant]
         dims = _common(node.given)
         if not maps:
-            return Tensor(dims)
+            return Value(dims)
         if len(maps) == 1:
             acts = maps[0].acted or node.op not in AFFINE
             return _kept(replace(maps[0], acted=acts), dims)
-        if len(dims) > 4 and len({each.layer for each in maps}) > 1 and any(_has_split(each) for each in maps):
-            raise Stuck("joins maps whose rows or columns are split")
-        maps = [plan.settled(each) for each in maps]
-        dims = _common([*maps, *(each for each in node.given if each.is_constant)])
-        layers = [each.layer for each in maps if each.layer is not None]
-        how: Kind = "multiply" if node.op == "Sub" and any(plan.trace.pooled[each] for each in layers) else kind
-        alike = len({plan.trace.seen(layer) for layer in layers}) == len({each.part for each in maps}) == 1
-        if alike and (kind == "multiply" or any(each.acted for each in maps)):
-            last = max(maps, key=lambda each: each.layer or 0)
+        maps = [plan.settled(each) if each.cuts else each for each in maps]
+        seen = {(plan.trace.seen(each.at), each.part) for each in maps}
+        if len(seen) == 1 and (kind == "multiply" or any(each.acted for each in maps)):
+            last = max(maps, key=lambda each: each.at)
             return _kept(replace(last, acted=True), dims)  # an activation written out, as x * sigmoid(x)
+        maps = plan.in_step(maps)
+        dims = _common([*maps, *(each for each in node.given if each.is_constant)])
+        layers = [each.at for each in maps]
+        how: Kind = "multiply" if node.op == "Sub" and any(plan.trace.pooled[each] for each in layers) else kind
         layer = joined_layers(plan, node, how, layers)  # a mean that is taken away is a normalisation
-        return Tensor(plan.sized(dims, layer), layer)
+        return Value(plan.sized(dims, layer), layer, by=max(each.by for each in maps))
 
     return run
 
@@ -54,11 +67,7 @@ def joined_layers(plan: Plan, node: Node, kind: Kind, layers: Sequence[int]) -> 
     return trace.merge(node.name, kind, layers)
 
 
-def _has_split(x: Tensor) -> bool:
-    return any(role.endswith(".") and n > 1 for dim in x.known for role, n in dim)
-
-
-def _common(tensors: Sequence[Tensor]) -> Dims:
+def _common(tensors: Sequence[Value]) -> Dims:
     """The dimensions that tensors have together, as far as they are known."""
     known = [each.dims for each in tensors if each.dims is not None]
     found: Dims | None = known[0] if known else None
@@ -69,7 +78,7 @@ def _common(tensors: Sequence[Tensor]) -> Dims:
     return found
 
 
-def _kept(x: Tensor, dims: Dims) -> Tensor:
+def _kept(x: Value, dims: Dims) -> Value:
     """The tensor with the dimensions that broadcasting gave it; its own height and width must be among them."""
     before, after = roles_of(x.dims or ()), roles_of(dims)
     if x.dims is not None and any(role not in after for role in before if _size(x.dims, role) > 1):
@@ -81,40 +90,21 @@ def _size(dims: Dims, role: str) -> int:
     return next((size for dim in dims for each, size in dim if each == role), 1)
 
 
-def reduced(plan: Plan, node: Node) -> Tensor:
+def reduced(plan: Plan, node: Node) -> Value:
     """A mean, sum or extreme over some dimensions: over channels neutral, over height and width global."""
-    dims = node.tensor(0).known
-    axes = axes_of(node.attrs, node.arrays(1), len(dims))
-    outer = [role for axis in axes for role, n in dims[axis] if role in ("h", "w") and n > 1]
-    inner = {role for i, dim in enumerate(dims) if i not in axes for role, _ in dim}
-    if any(f"{role}." in inner for role in outer):
-        raise Stuck("joins the outer part of split rows or columns")
-    x = plan.settled(node.tensor(0))
+    x = node.tensor(0)
+    axes = axes_of(node.attrs, node.arrays(1), len(x.known))
     if not axes and node.attrs.get("noop_with_empty_axes"):
-        return x
-    return over(plan, node, x, axes or list(range(len(dims))), bool(node.attrs.get("keepdims", 1)))
+        return plan.settled(x)
+    return over(plan, node.name, x, axes or range(len(x.known)), bool(node.attrs.get("keepdims", 1)))
 
 
-def over(plan: Plan, node: Node, x: Tensor, axes: Sequence[int], keep: bool) -> Tensor:
-    """A reduction over `axes`."""
-    lost = {*roles_of(x.known[axis] for axis in axes)}
-    out: list[Dim] = []
-    for axis, dim in enumerate(x.known):
-        if axis not in axes:
-            out.append(dim)
-        elif keep:
-            out.append(tuple((role, 1) for role, _ in dim if role) if len(dim) == 1 else ())
-    if not lost or x.layer is None or plan.trace.pooled[x.layer]:
-        return replace(x, dims=tuple(out), acted=True, array=None)
-    return Tensor(tuple(out), plan.pooled_over(node.name, x.layer, lost))
-
-
-def global_pool(plan: Plan, node: Node) -> Tensor:
+def global_pool(plan: Plan, node: Node) -> Value:
     x = plan.settled(node.tensor(0))
-    return over(plan, node, x, range(2, len(x.known)), keep=True)
+    return over(plan, node.name, x, range(2, len(x.known)), keep=True)
 
 
-def concat(plan: Plan, node: Node) -> Tensor | list[Tensor]:
+def concat(plan: Plan, node: Node) -> Value | list[Value]:
     """Along channels a merge; along height or width only as padding written out."""
     tensors = node.given
     maps = [each for each in tensors if not each.is_constant]
@@ -122,17 +112,27 @@ def concat(plan: Plan, node: Node) -> Tensor | list[Tensor]:
     axis = int(node.attrs.get("axis", 1)) % rank
     if any(len(each.known) != rank for each in tensors):
         raise Stuck("joins tensors of different ranks")
-    dims = list(_common([Tensor((*each.known[:axis], (), *each.known[axis + 1 :])) for each in tensors]))
     if any(roles_of([each.known[axis]]) for each in maps):
+        _beside(tensors, axis)
         return _along_positions(plan, node, axis)
-    dims[axis] = plain(sum(size_of(each.known[axis]) for each in tensors))
+    if maps:
+        settled = iter(plan.in_step(maps))
+        tensors = [each if each.is_constant else next(settled) for each in tensors]
+        maps = [each for each in tensors if not each.is_constant]
+    n = sum(size_of(each.known[axis]) for each in tensors)
+    dims = list(_beside(tensors, axis))
+    dims[axis] = regrouped([each.known[axis] for each in maps], n)
     if not maps:
-        return Tensor(tuple(dims))
-    maps = [plan.settled(each) for each in maps]
-    layers = [each.layer for each in maps if each.layer is not None]
+        return Value(tuple(dims))
+    layers = [each.at for each in maps]
     layer = joined_layers(plan, node, "concat", _unpooled(plan, node, layers)) if len(layers) > 1 else layers[0]
-    made = replace(maps[0], array=None) if len(layers) == 1 else Tensor(None, layer)
+    made = replace(maps[0], array=None) if len(layers) == 1 else Value(None, layer, by=maps[0].by)
     return replace(made, dims=plan.sized(tuple(dims), layer))
+
+
+def _beside(tensors: Sequence[Value], axis: int) -> Dims:
+    """The dimensions that tensors have together, but for one along which they are joined."""
+    return _common([Value((*each.known[:axis], (), *each.known[axis + 1 :])) for each in tensors])
 
 
 def _unpooled(plan: Plan, node: Node, layers: Sequence[int]) -> list[int]:
@@ -145,68 +145,41 @@ def _unpooled(plan: Plan, node: Node, layers: Sequence[int]) -> list[int]:
     return [trace.spread(f"{node.name}.spread", each, like) if trace.pooled[each] else each for each in layers]
 
 
-def _along_positions(plan: Plan, node: Node, axis: int) -> Tensor:
+def _along_positions(plan: Plan, node: Node, axis: int) -> Value:
     """Slices of one map, and zeros, joined along its height or width: a pad, if they copy rows as a pad does."""
-    from padviz.sources.onnx.slices_as_padding import padded
-
-    if all(plan.is_flat(each) for each in node.given if not each.is_constant):
+    maps = [each for each in node.given if not each.is_constant]
+    if all(plan.is_flat(each) for each in maps):
         return plan.head(node)
-    return padded(plan, node, axis)
+    role = alone(maps[0].known[axis])
+    bases = {(each.layer, tuple(cut for cut in each.cuts if cut[0] != role)) for each in maps}
+    if role not in AXES or len(bases) > 1 or any(alone(each.known[axis]) != role for each in maps):
+        raise Stuck("joins different maps along their height or width")
+    rows: list[Row] = []
+    for each in node.given:
+        size = size_of(each.known[axis])
+        if len(rows) + size > MOST_ROWS:
+            raise SizeError(f"its output would have {len(rows) + size} rows")
+        rows += [None] * size if each.is_constant else dict(each.cuts).get(role, range(size))
+    return as_pad(
+        plan, node.name, replace(maps[0], cuts=tuple(cut for cut in maps[0].cuts if cut[0] != role)), role, rows
+    )
 
 
-def contract(plan: Plan, node: Node, a: Tensor, b: Tensor, letters: tuple[Letters, Letters, Letters]) -> Tensor:
+def product(plan: Plan, node: Node, a: Value, b: Value, letters: tuple[Letters, Letters, Letters]) -> Value:
     """A product of two tensors, summed over the letters that the result lacks, as einsum names dimensions."""
     (first, second, out) = letters
     if a.is_constant or b.is_constant:
-        x, own, other, theirs = (a, first, b, second) if b.is_constant else (b, second, a, first)
-        return _linear(plan, node, x, own, other, theirs, out)
-    a, b = plan.settled(a), plan.settled(b)
-    named = [dict(zip(own, x.known, strict=True)) for own, x in ((first, a), (second, b))]
-    many = [{letter for letter, dim in each.items() if has_positions(dim)} for each in named]
-    kept = [{letter for letter in each if letter in out} for each in many]
-    for letter in {*named[0]} & {*named[1]} - {*out}:
-        if len({tuple(role.lower() for role in roles_of([each[letter]])) for each in named}) > 1:
-            raise Stuck("multiplies rows with columns")
-    if many[0] - kept[0] or many[1] - kept[1]:
-        return _attended(plan, node, a, b, named, out)
-    dims = tuple(named[0].get(letter) or named[1].get(letter, ()) for letter in out)
-    if kept[0] and kept[1] and not kept[0] & kept[1]:  # scores: what looks, and what is looked at
-        keys = {letter: upper(dim) for letter, dim in named[1].items()}
-        return Tensor(tuple(named[0].get(letter) or keys.get(letter, ()) for letter in out), a.layer, acted=True)
-    layer = joined_layers(plan, node, "multiply", [a.layer or 0, b.layer or 0])
-    return Tensor(plan.sized(dims, layer), layer)
+        x, own, weight, theirs = (a, first, b, second) if b.is_constant else (b, second, a, first)
+        sizes = dict(zip(theirs, shape_of(weight.dims), strict=True)) if weight.dims is not None else {}
+        return linear(plan, node.name, x, own, out, sizes, part=node.name)
+
+    def times(values: Sequence[Value]) -> int:
+        return joined_layers(plan, node, "multiply", [each.at for each in values])
+
+    return contract(plan, node.name, [(a, first), (b, second)], out, times)
 
 
-def _linear(plan: Plan, node: Node, x: Tensor, own: Letters, weight: Tensor, theirs: Letters, out: Letters) -> Tensor:
-    """A product with a constant: of channels other channels; of positions, each result sees them all."""
-    x = plan.settled(x) if _has_split(x) else x
-    named = dict(zip(own, x.known, strict=True))
-    sizes = dict(zip(theirs, shape_of(weight.dims), strict=True)) if weight.dims is not None else {}
-    gone = [dim for letter, dim in named.items() if letter not in out]
-    lost = {*roles_of(gone)}
-    dims = tuple(named.get(letter) or plain(sizes.get(letter, 1)) for letter in out)
-    if not lost or x.layer is None or plan.trace.pooled[x.layer]:
-        return replace(plan.settled(x), dims=dims, part=(*x.part, node.name), array=None)
-    back = [i for i, letter in enumerate(out) if letter not in named and sizes.get(letter, 1) == size_of(gone[0])]
-    if len(gone) == 1 and back and all(role for role, _ in gone[0]):  # positions are mixed into as many
-        mixed = plan.mixed(node.name, plan.settled(x), lost, "linear over positions")
-        return replace(mixed, dims=(*dims[: back[0]], gone[0], *dims[back[0] + 1 :]))
-    return Tensor(dims, plan.joined(node.name, x, lost))
-
-
-def _attended(plan: Plan, node: Node, a: Tensor, b: Tensor, named: Sequence[dict[object, Dim]], out: Letters) -> Tensor:
-    """Scores times values: every position that looks sees every position that is looked at."""
-    scores, value = (b, a) if has_keys(b) and not has_keys(a) else (a, b)
-    looks, seen = (named[1], named[0]) if scores is b else (named[0], named[1])
-    assert value.layer is not None
-    assert scores.layer is not None
-    dims = tuple(looks.get(letter) or tuple(atom for atom in seen.get(letter, ()) if not atom[0]) for letter in out)
-    if roles_of(dims):
-        return Tensor(dims, plan.trace.mix(node.name, value.layer, scores.layer))
-    return Tensor(dims, plan.trace.add(node.name, "global", (value.layer,)))
-
-
-def matmul(plan: Plan, node: Node) -> Tensor:
+def matmul(plan: Plan, node: Node) -> Value:
     at = {"QLinearMatMul": (0, 3)}.get(node.op, (0, 1))
     a, b = (node.tensor(i) for i in at)
     ranks = [2 if each.dims is None else len(each.dims) for each in (a, b)]
@@ -214,37 +187,37 @@ def matmul(plan: Plan, node: Node) -> Tensor:
     first = [*batch, "i", "k"][-ranks[0] :]
     second = [*batch, "k", "j"][-ranks[1] :] if ranks[1] > 1 else ["k"]
     out = [*batch, *(["i"] if ranks[0] > 1 else []), *(["j"] if ranks[1] > 1 else [])]
-    return contract(plan, node, a, b, (first, second, out))
+    return product(plan, node, a, b, (first, second, out))
 
 
-def gemm(plan: Plan, node: Node) -> Tensor:
+def gemm(plan: Plan, node: Node) -> Value:
     first, second = "ki" if node.attrs.get("transA") else "ik", "jk" if node.attrs.get("transB") else "kj"
     a = node.tensor(0)
     if a.layer is not None and len(a.known) != 2:
         raise Stuck("multiplies what is no matrix")
-    return contract(plan, node, a, node.tensor(1), (first, second, "ij"))
+    return product(plan, node, a, node.tensor(1), (first, second, "ij"))
 
 
-def einsum(plan: Plan, node: Node) -> Tensor:
+def einsum(plan: Plan, node: Node) -> Value:
     left, _, out = str(node.attrs["equation"]).replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != 2 or "." in left or not out:
         raise Stuck(f"sums by {left!r}")
-    return contract(plan, node, node.tensor(0), node.tensor(1), (terms[0], terms[1], out))
+    return product(plan, node, node.tensor(0), node.tensor(1), (terms[0], terms[1], out))
 
 
-def attention(plan: Plan, node: Node) -> Tensor | list[Tensor]:
+def attention(plan: Plan, node: Node) -> Value | list[Value]:
     """Attention in one node: the query's positions see all of the value's."""
     looks = plan.settled(node.tensor(0))
     value = node.inputs[2] if len(node.inputs) > 2 and node.inputs[2] is not None else looks
     seen = looks if value.layer is None else plan.settled(value)
     if looks.layer is None or seen.layer is None:
         raise Stuck("lacks a map")
-    made = Tensor(looks.known, plan.trace.mix(node.name, seen.layer, looks.layer))
+    made = Value(looks.known, plan.trace.mix(node.name, seen.layer, looks.layer))
     return [made] * node.outputs
 
 
-def recurrent(plan: Plan, node: Node) -> list[Tensor]:
+def recurrent(plan: Plan, node: Node) -> list[Value]:
     """A recurrence: a step sees all rows that are among its features, and then every step sees every step."""
     x = plan.settled(node.tensor(0))
     if x.layer is None or len(x.known) != 3 or node.attrs.get("layout"):
@@ -255,11 +228,11 @@ def recurrent(plan: Plan, node: Node) -> list[Tensor]:
     rows, along = ({role for role, n in dim if role and n > 1} for dim in (features, steps))
     lines = plan.pooled_over(f"{node.name}.line", x.layer, rows) if rows else x.layer
     layer = plan.pooled_over(f"{node.name}.global", lines, along) if along else lines
-    last = Tensor((ways, batch, hidden), layer)
-    return [Tensor((steps, ways, batch, hidden), plan.spread(node.name, layer, lines)), last, last][: node.outputs]
+    last = Value((ways, batch, hidden), layer)
+    return [Value((steps, ways, batch, hidden), plan.spread(node.name, layer, lines)), last, last][: node.outputs]
 
 
-MIXING: dict[str, Callable[[Plan, Node], Tensor | list[Tensor]]] = {
+MIXING: dict[str, Callable[[Plan, Node], Value | list[Value]]] = {
     **dict.fromkeys(("Add", "Sub", "Sum", "Mean", "Max", "Min"), merged("add")),
     **dict.fromkeys(("Mul", "Div", "Pow", "Mod", "Where", "And", "Or", "Xor", "Equal"), merged("multiply")),
     **dict.fromkeys(("Greater", "GreaterOrEqual", "Less", "LessOrEqual"), merged("multiply")),

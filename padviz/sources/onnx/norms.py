@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from padviz.sources.onnx.tensors import Node, Plan, Stuck, Tensor, has_positions
+from padviz.sources.onnx.tensors import Node, Plan
+from padviz.sources.tracing.arranging import Stuck, Value
+from padviz.sources.tracing.axis_labels import has_positions
 
-Made = Tensor | list[Tensor]
+Made = Value | list[Value]
 
 
 def norm(why: str, over: Callable[[Node, int], Sequence[int]]) -> Callable[[Plan, Node], Made]:

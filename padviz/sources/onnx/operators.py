@@ -14,10 +14,12 @@ from padviz.network.layer import Kind
 from padviz.sources.onnx.merging import MIXING
 from padviz.sources.onnx.norms import NORMS
 from padviz.sources.onnx.reshaping import SHAPING
-from padviz.sources.onnx.tensors import AXES, Node, Plan, Stuck, Tensor, has_positions
-from padviz.sources.tracing.axis_labels import Dim, Dims, alone, is_split, plain, roles_of, shape_of, size_of
+from padviz.sources.onnx.tensors import Node, Plan
+from padviz.sources.tracing.arranging import Stuck, Value
+from padviz.sources.tracing.axis_labels import AXES, alone, has_positions, plain, roles_of, shape_of, size_of
+from padviz.sources.tracing.contracting import along
 
-Made = Tensor | list[Tensor]
+Made = Value | list[Value]
 Function = Callable[[Plan, Node], Made]
 MODES: dict[str, Mode] = {"constant": "zero", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
 SAME: dict[str, Same] = {"SAME_UPPER": "same_upper", "SAME_LOWER": "same_lower"}
@@ -53,27 +55,16 @@ def neutral(plan: Plan, node: Node) -> Made:
 
 
 def softmax(plan: Plan, node: Node) -> Made:
-    """Over channels, or over positions that attention looks at, neutral; over rows or columns each sees them all."""
     x = node.tensor(0)
-    dims = x.known
-    axis = int(node.attrs.get("axis", 1 if node.version < 13 else -1)) % len(dims)
-    over = dims[axis:] if node.version < 13 else dims[axis : axis + 1]
-    roles = [role for role in roles_of(over) if role[0] in AXES and has_positions(_only(over, role))]
-    if any(is_split(dims, role) for role in roles):
-        raise Stuck("runs over a part of the rows or columns")
-    if not roles or x.layer is None:
-        return replace(x, acted=True, array=None)
-    return plan.mixed(node.name, plan.settled(x), {*roles}, WHY)
+    rank = len(x.known)
+    axis = int(node.attrs.get("axis", 1 if node.version < 13 else -1)) % rank
+    return along(plan, node.name, x, range(axis, rank) if node.version < 13 else [axis], WHY)
 
 
-def _only(dims: Dims, role: str) -> Dim:
-    return tuple(atom for dim in dims for atom in dim if atom[0] == role)
-
-
-def _picked(plan: Plan, node: Node, x: Tensor) -> Tensor:
+def _picked(plan: Plan, node: Node, x: Value) -> Value:
     """The best channel of each position."""
     dims, axis = list(x.known), int(node.attrs.get("axis", 0)) % len(x.known)
-    if any(role for role, _ in dims[axis]):
+    if roles_of(dims[axis : axis + 1]):
         raise Stuck("picks one of all positions")
     dims[axis : axis + 1] = [()] if node.attrs.get("keepdims", 1) else []
     return replace(x, dims=tuple(dims), acted=True)
@@ -98,7 +89,7 @@ def conv(plan: Plan, node: Node) -> Made:
     if len(kernel) != len(roles):
         raise Stuck(f"has a kernel of {len(kernel)} dimensions over {len(roles)}")
     ops: dict[str, Op] = {role: window_op(node, kernel, i) for i, role in enumerate(roles)}
-    return plan.laid(node, "conv", plan.imaged(x, roles), ops, shape[0])
+    return plan.lay(node.name, "conv", x, ops, shape[0])
 
 
 def transposed(plan: Plan, node: Node) -> Made:
@@ -107,11 +98,11 @@ def transposed(plan: Plan, node: Node) -> Made:
     kernel = node.numbers("kernel_shape", shape[2:])
     if len(kernel) != len(roles) or len(shape) < 2:
         raise Stuck(f"has a kernel of {len(kernel)} dimensions over {len(roles)}")
-    sizes = shape_of(plan.imaged(x, roles).known)[2:]
+    sizes = shape_of(x.known)[2:]
     ops: dict[str, Op] = {
         role: _transposed_op(node, kernel, i, n) for i, (role, n) in enumerate(zip(roles, sizes, strict=True))
     }
-    return plan.laid(node, "convtranspose", plan.imaged(x, roles), ops, shape[1] * int(node.attrs.get("group", 1)))
+    return plan.lay(node.name, "convtranspose", x, ops, shape[1] * int(node.attrs.get("group", 1)))
 
 
 def _transposed_op(node: Node, kernel: Sequence[int], i: int, n: int) -> Transposed:
@@ -141,13 +132,13 @@ def pool(kind: Kind) -> Function:
         ops: dict[str, Op] = {role: window_op(node, kernel, i, ceil) for i, role in enumerate(roles)}
         if all(op == Window(1, ceil=ceil) for op in ops.values()):
             return replace(x, acted=True)
-        made = plan.laid(node, kind, plan.imaged(x, roles), ops)
+        made = plan.lay(node.name, kind, x, ops)
         return [made] * node.outputs if node.outputs > 1 else made
 
     return run
 
 
-def _across_channels(node: Node, kernel: Sequence[int]) -> Tensor | None:
+def _across_channels(node: Node, kernel: Sequence[int]) -> Value | None:
     """A pool that slides along channels only, as in a local response normalisation: neutral."""
     x = node.tensor(0)
     windows = [window_op(node, kernel, i) for i in range(len(kernel))]
@@ -183,22 +174,21 @@ def pad(plan: Plan, node: Node) -> Made:
         return replace(x, dims=tuple(dims))  # channels alone
     every = [n for op in ops.values() if isinstance(op, Window) for n in op.padding if isinstance(n, int)]
     kind: Kind = "crop" if max(every) <= 0 and min(every) < 0 else "pad"
-    return plan.laid(node, kind, replace(x, dims=tuple(dims)), ops)
+    return plan.lay(node.name, kind, replace(x, dims=tuple(dims)), ops)
 
 
-def _own_role(plan: Plan, x: Tensor, axis: int, rank: int) -> str:
+def _own_role(plan: Plan, x: Value, axis: int, rank: int) -> str:
     """The role of one axis, which must be no mixture."""
     roles = [role for role, _ in x.known[axis] if role]
     if not roles and size_of(x.known[axis]) == 1 and rank == 4 and axis > 1:
         return "hw"[axis - 2]
-    if len(x.known[axis]) > 1 and roles:
+    if roles and (len(x.known[axis]) > 1 or roles[0] not in AXES):
         raise Stuck("changes height, width and channels as one")
     return roles[0] if roles else ""
 
 
 def resize(plan: Plan, node: Node) -> Made:
     x, roles = plan.spatial(node, node.tensor(0))
-    x = plan.imaged(x, roles)
     rank = len(x.known)
     scales, sizes = _targets(node)
     axes = [int(axis) % rank for axis in node.attrs.get("axes") or range(rank)]
@@ -213,7 +203,7 @@ def resize(plan: Plan, node: Node) -> Made:
         elif scale != 1:
             op = Resize(sizes[i] if sizes else None, scale, **style)
             ops[roles[axis - 2]] = _checked(node, op, n)
-    return plan.laid(node, "resize", x, ops) if ops else replace(x, acted=True)
+    return plan.lay(node.name, "resize", x, ops) if ops else replace(x, acted=True)
 
 
 def _targets(node: Node) -> tuple[list[float], list[int]]:
@@ -256,15 +246,15 @@ def depth_to_space(plan: Plan, node: Node) -> Made:
     x, roles = plan.spatial(node, node.tensor(0))
     block = int(node.attrs["blocksize"])
     ops: dict[str, Op] = {role: Resize(scale=Fraction(block)) for role in roles}
-    return plan.laid(node, "resize", plan.imaged(x, roles), ops, max(size_of(x.known[1]) // block**2, 1))
+    return plan.lay(node.name, "resize", x, ops, max(size_of(x.known[1]) // block**2, 1))
 
 
 def space_to_depth(plan: Plan, node: Node) -> Made:
-    x, roles = plan.spatial(node, node.tensor(0))
+    x, _ = plan.spatial(node, node.tensor(0))
     block = int(node.attrs["blocksize"])
     layer = plan.space_to_depth(node.name, x.layer or 0, block, block)
-    dims = (x.known[0], plain(size_of(x.known[1]) * block**2), *plan.imaged(x, roles).known[2:])
-    return Tensor(plan.sized(dims, layer), layer)
+    dims = (x.known[0], plain(size_of(x.known[1]) * block**2), *x.known[2:])
+    return Value(plan.sized(dims, layer), layer)
 
 
 SPATIAL = {

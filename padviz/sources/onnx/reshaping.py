@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from fractions import Fraction
 from itertools import pairwise
 from math import ceil, prod
 
@@ -13,14 +12,25 @@ import numpy as np
 from padviz.axis.operations import Op
 from padviz.axis.resize import Resize
 from padviz.sources.onnx.constants import axes_of, new_shape, sliced
-from padviz.sources.onnx.slices_as_padding import as_pad
-from padviz.sources.onnx.tensors import AXES, Node, Plan, Stuck, Tensor
-from padviz.sources.tracing.axis_labels import Dims, alone, broadcast, plain, reshaped, roles_of, shape_of, size_of
+from padviz.sources.onnx.tensors import Node, Plan
+from padviz.sources.tracing.arranging import Stuck, Value, picked
+from padviz.sources.tracing.axis_labels import (
+    AXES,
+    Dims,
+    alone,
+    broadcast,
+    has_parts,
+    plain,
+    roles_of,
+    shape_of,
+    size_of,
+)
+from padviz.sources.tracing.slices_as_padding import as_pad
 
 OPEN_END = (1 << 31) - 1  # what exporters write for "to the end", or more
 
 
-def transpose(plan: Plan, node: Node) -> Tensor:
+def transpose(plan: Plan, node: Node) -> Value:
     x = node.tensor(0)
     dims = x.known
     order = node.attrs.get("perm") or range(len(dims))[::-1]
@@ -29,13 +39,13 @@ def transpose(plan: Plan, node: Node) -> Tensor:
     return replace(x, dims=tuple(dims[i] for i in order))
 
 
-def reshape(plan: Plan, node: Node) -> Tensor:
+def reshape(plan: Plan, node: Node) -> Value:
     x = node.tensor(0)
     wanted = node.attrs.get("shape") or node.ints(1)
     return arranged(plan, node, x, new_shape(shape_of(x.known), wanted, bool(node.attrs.get("allowzero"))))
 
 
-def flatten(plan: Plan, node: Node) -> Tensor:
+def flatten(plan: Plan, node: Node) -> Value:
     x = node.tensor(0)
     shape = shape_of(x.known)
     axis = int(node.attrs.get("axis", 1))
@@ -43,27 +53,15 @@ def flatten(plan: Plan, node: Node) -> Tensor:
     return arranged(plan, node, x, [prod(shape[:axis]), prod(shape[axis:])])
 
 
-def arranged(plan: Plan, node: Node, x: Tensor, shape: Sequence[int]) -> Tensor:
+def arranged(plan: Plan, node: Node, x: Value, shape: Sequence[int]) -> Value:
     """The tensor in another shape; one that does not divide makes it a head, as after a flatten."""
-    dims = reshaped(x.known, shape)
-    if dims is None:
+    made = plan.reshape(x, shape, node.name, node.name)
+    if made is None:
         return plan.head(node) if x.layer is not None else replace(x, dims=tuple(plain(n) for n in shape))
-    splits = any(role.endswith(".") for role in roles_of(dims))
-    return _upsampled(plan, node, replace(x, dims=dims, by=x.by or node.name if splits else x.by))
+    return made
 
 
-def _upsampled(plan: Plan, node: Node, x: Tensor) -> Tensor:
-    """Copies, or channels, laid inside of each row and column: an upsampling by nearest, as depth to space is."""
-    dims = x.known
-    grown = {dim[0][0]: dim[1][1] for dim in dims if len(dim) == 2 and dim[0][0] in AXES and not dim[1][0]}
-    if not grown or len(dims) != 4 or x.layer is None:
-        return x
-    x = plan.settled(replace(x, dims=tuple(dim[:1] if dim and dim[0][0] in grown else dim for dim in dims)))
-    ops: dict[str, Op] = {role: Resize(scale=Fraction(n)) for role, n in grown.items()}
-    return plan.laid(node, "resize", x, ops)
-
-
-def squeeze(plan: Plan, node: Node) -> Tensor:
+def squeeze(plan: Plan, node: Node) -> Value:
     x = node.tensor(0)
     dims = x.known
     axes = axes_of(node.attrs, node.arrays(1), len(dims)) or [i for i, dim in enumerate(dims) if size_of(dim) == 1]
@@ -72,7 +70,7 @@ def squeeze(plan: Plan, node: Node) -> Tensor:
     return replace(x, dims=tuple(dim for i, dim in enumerate(dims) if i not in axes))
 
 
-def unsqueeze(plan: Plan, node: Node) -> Tensor:
+def unsqueeze(plan: Plan, node: Node) -> Value:
     x = node.tensor(0)
     axes = node.attrs.get("axes") or node.ints(1)
     dims = list(x.known)
@@ -81,12 +79,12 @@ def unsqueeze(plan: Plan, node: Node) -> Tensor:
     return replace(x, dims=tuple(dims))
 
 
-def expand(plan: Plan, node: Node) -> Tensor:
+def expand(plan: Plan, node: Node) -> Value:
     x = node.tensor(0)
     return _copied(plan, node, x, broadcast(x.known, tuple(plain(n) for n in node.ints(1))))
 
 
-def tile(plan: Plan, node: Node) -> Tensor:
+def tile(plan: Plan, node: Node) -> Value:
     x = node.tensor(0)
     times = node.ints(1)
     if len(times) != len(x.known):
@@ -97,7 +95,7 @@ def tile(plan: Plan, node: Node) -> Tensor:
     )
 
 
-def _copied(plan: Plan, node: Node, x: Tensor, dims: Dims | None) -> Tensor:
+def _copied(plan: Plan, node: Node, x: Value, dims: Dims | None) -> Value:
     """Copies along dimensions of size 1: along height or width, every row sees the one there was."""
     if dims is None:
         raise Stuck("copies a tensor to a shape that does not fit")
@@ -109,10 +107,10 @@ def _copied(plan: Plan, node: Node, x: Tensor, dims: Dims | None) -> Tensor:
         return replace(x, dims=dims, array=None)
     kept = tuple(old if alone(old) else new for old, new in zip(before, dims, strict=True))
     ops: dict[str, Op] = {role: Resize(n) for role, n in grown.items()}
-    return plan.laid(node, "resize", plan.settled(replace(x, dims=kept)), ops)
+    return plan.lay(node.name, "resize", plan.settled(replace(x, dims=kept)), ops)
 
 
-def cut(node: Node, x: Tensor, axis: int, rows: slice) -> Tensor:
+def cut(node: Node, x: Value, axis: int, rows: slice) -> Value:
     """A slice of one dimension; of height or width it is pending, since it may be part of padding written out."""
     dim = x.known[axis]
     size = size_of(dim)
@@ -124,20 +122,15 @@ def cut(node: Node, x: Tensor, axis: int, rows: slice) -> Tensor:
     if not roles_of([dim]):
         return picked(x, axis, (plain(len(taken)),), tuple(taken))
     role = alone(dim)
-    if role not in AXES:
-        raise Stuck("takes a slice of mixed dimensions")
+    if role not in AXES or has_parts(x.known):
+        raise Stuck("takes a slice of mixed or split dimensions")
     before = dict(x.cuts).get(role, range(size))
     cuts = {**dict(x.cuts), role: before[rows]}
     dims = (*x.known[:axis], ((role, len(taken)),), *x.known[axis + 1 :])
     return replace(x, dims=dims, cuts=tuple(cuts.items()), by=node.name)
 
 
-def picked(x: Tensor, axis: int, dims: Dims, which: object) -> Tensor:
-    """Some of the channels, which `dims` take the place of."""
-    return replace(x, dims=(*x.known[:axis], *dims, *x.known[axis + 1 :]), part=(*x.part, (axis, which)), array=None)
-
-
-def slice_(plan: Plan, node: Node) -> Tensor:
+def slice_(plan: Plan, node: Node) -> Value:
     x = node.tensor(0)
     for axis, rows in sliced(node.attrs, node.arrays(1), len(x.known)).items():
         x = cut(node, x, axis, rows)
@@ -146,7 +139,7 @@ def slice_(plan: Plan, node: Node) -> Tensor:
     return x
 
 
-def split(plan: Plan, node: Node) -> list[Tensor]:
+def split(plan: Plan, node: Node) -> list[Value]:
     x = node.tensor(0)
     axis = int(node.attrs.get("axis", 0)) % len(x.known)
     size = size_of(x.known[axis])
@@ -160,7 +153,7 @@ def split(plan: Plan, node: Node) -> list[Tensor]:
     return [cut(node, x, axis, slice(end - n, end)) for n, end in zip(sizes, ends, strict=True)]
 
 
-def gather(plan: Plan, node: Node) -> Tensor:
+def gather(plan: Plan, node: Node) -> Value:
     """Rows by their numbers: of channels any, of height or width a slice, or padding written out."""
     x, at = node.tensor(0), node.tensor(1)
     axis = int(node.attrs.get("axis", 0)) % len(x.known)
@@ -176,31 +169,31 @@ def gather(plan: Plan, node: Node) -> Tensor:
     if len(steps) == 1 and min(steps) > 0:
         x = cut(node, x, axis, slice(rows[0], rows[-1] + 1, steps.pop()))
     else:
-        x = as_pad(plan, node, x, alone(dim), rows)
+        x = as_pad(plan, node.name, x, alone(dim), rows)
     return x if at.array.ndim else replace(x, dims=(*x.known[:axis], *x.known[axis + 1 :]))
 
 
-def gather_nd(plan: Plan, node: Node) -> Tensor:
+def gather_nd(plan: Plan, node: Node) -> Value:
     """Positions picked one by one, as an adaptive pool before a head is written: no map any more."""
     return plan.head(node)
 
 
-def shape(plan: Plan, node: Node) -> Tensor:
+def shape(plan: Plan, node: Node) -> Value:
     found = shape_of(node.tensor(0).known)
     found = found[slice(node.attrs.get("start", 0), node.attrs.get("end"))]
-    return Tensor((plain(len(found)),), array=np.array(found, dtype=np.int64))
+    return Value((plain(len(found)),), array=np.array(found, dtype=np.int64))
 
 
-def size(plan: Plan, node: Node) -> Tensor:
-    return Tensor((), array=np.array(prod(shape_of(node.tensor(0).known)), dtype=np.int64))
+def size(plan: Plan, node: Node) -> Value:
+    return Value((), array=np.array(prod(shape_of(node.tensor(0).known)), dtype=np.int64))
 
 
-def filled(plan: Plan, node: Node) -> Tensor:
+def filled(plan: Plan, node: Node) -> Value:
     """A constant too large to be made."""
-    return Tensor(tuple(plain(n) for n in node.ints(0)))
+    return Value(tuple(plain(n) for n in node.ints(0)))
 
 
-SHAPING: dict[str, Callable[[Plan, Node], Tensor | list[Tensor]]] = {
+SHAPING: dict[str, Callable[[Plan, Node], Value | list[Value]]] = {
     "ConstantOfShape": filled,
     "Expand": expand,
     "Flatten": flatten,

@@ -13,7 +13,8 @@ from padviz.errors import DescriptionError, PadvizError
 from padviz.network.network import Size
 from padviz.sources.onnx.constants import MOST, Array, fold
 from padviz.sources.onnx.operators import OPS, SPATIAL
-from padviz.sources.onnx.tensors import Node, Plan, Stuck, Tensor
+from padviz.sources.onnx.tensors import Node, Plan
+from padviz.sources.tracing.arranging import Stuck, Value
 from padviz.sources.tracing.axis_labels import Dims, plain
 from padviz.sources.tracing.trace import Trace
 
@@ -32,7 +33,7 @@ BROKEN = (
     TypeError,
     ValueError,
 )
-Scope = MutableMapping[str, Tensor]
+Scope = MutableMapping[str, Value]
 Proto = Any
 
 
@@ -47,17 +48,17 @@ class Graph:
         self.versions = {each.domain or "ai.onnx": each.version for each in model.opset_import}
         self.functions = {(each.domain, each.name): each for each in model.functions}
         self.constants = {each.name: constant(each) for each in model.graph.initializer}
-        self.constants |= {each.values.name: Tensor(None) for each in model.graph.sparse_initializer}
+        self.constants |= {each.values.name: Value(None) for each in model.graph.sparse_initializer}
         self.nodes = needed(model.graph)
         self.attrs: dict[int, tuple[Proto, dict[str, Any]]] = {}  # with the node, so that its id stays its own
 
     def trace(self, dims: Dims, size: Size) -> Trace:
         """Lay the graph out for an image of `dims`, which has `size`."""
-        run = _Run(self, Plan(Trace(self.where, size), self.neutral))
-        scope: Scope = ChainMap({self.image.name: Tensor(dims, 0)}, self.constants)
+        run = _Run(self, Plan(Trace(self.where, size), neutral=self.neutral))
+        scope: Scope = ChainMap({self.image.name: Value(dims, 0)}, self.constants)
         for other in self.model.graph.input:
             if other.name not in scope:
-                scope[other.name] = Tensor(None)
+                scope[other.name] = Value(None)
         run.nodes(self.nodes, scope, 0)
         for output in self.model.graph.output:
             run.plan.trace.ends |= scope[output.name].sources if output.name in scope else frozenset()
@@ -83,7 +84,8 @@ class _Run:
             try:
                 node = self.node(proto, scope, bound)
                 made = self.inner(proto, node, scope, depth)
-                outputs = run_node(self.plan, node) if made is None else made
+                with self.plan.trace.made_by(node.name):
+                    outputs = run_node(self.plan, node) if made is None else made
             except PadvizError:
                 raise
             except (Stuck, *BROKEN) as error:
@@ -108,7 +110,7 @@ class _Run:
         version = self.graph.versions.get(proto.domain or "ai.onnx", 1)
         return Node(title(proto), domain + proto.op_type, version, attrs, tuple(inputs), len(proto.output))
 
-    def inner(self, proto: Proto, node: Node, scope: Scope, depth: int) -> list[Tensor] | None:
+    def inner(self, proto: Proto, node: Node, scope: Scope, depth: int) -> list[Value] | None:
         """What constants, functions of the model, and branches that are decided make; None for all other nodes."""
         if node.op == "Constant":
             return [literal(node.attrs)]
@@ -117,12 +119,12 @@ class _Run:
         function = self.graph.functions.get((proto.domain, proto.op_type))
         if function is None or node.op in self.plan.neutral:
             return None
-        inside: Scope = dict(zip(function.input, (each or Tensor(None) for each in node.inputs), strict=False))
+        inside: Scope = dict(zip(function.input, (each or Value(None) for each in node.inputs), strict=False))
         bound = {each.name: attribute(each) for each in function.attribute_proto} | node.attrs
         self.nodes(function.node, inside, depth + 1, bound)
         return [inside[name] for name in function.output]
 
-    def branch(self, node: Node, scope: Scope, depth: int) -> list[Tensor] | None:
+    def branch(self, node: Node, scope: Scope, depth: int) -> list[Value] | None:
         condition = node.tensor(0).array
         if condition is None or condition.size != 1:
             return None
@@ -132,7 +134,7 @@ class _Run:
         return [inside[each.name] for each in graph.output]
 
 
-def run_node(plan: Plan, node: Node) -> list[Tensor]:
+def run_node(plan: Plan, node: Node) -> list[Value]:
     """What a node makes of its tensors: constants are folded, maps get a layer, heads stay heads."""
     if all(each.is_constant for each in node.given) and node.op != "Shape":
         return _folded(plan, node)
@@ -140,7 +142,7 @@ def run_node(plan: Plan, node: Node) -> list[Tensor]:
     spoilt = [layer for layer in layers if plan.trace.layers[layer].kind == "unknown"]
     if spoilt:
         layer = spoilt[0] if len({*layers}) == 1 else plan.trace.add(node.name, "concat", layers)
-        return [Tensor(None, layer)] * node.outputs
+        return [Value(None, layer)] * node.outputs
     if node.op in plan.neutral:
         return [next(each for each in node.given if not each.is_constant)] * node.outputs
     known = node.op in OPS
@@ -153,7 +155,7 @@ def run_node(plan: Plan, node: Node) -> list[Tensor]:
         ] * node.outputs
     if not known:
         what = f"node {node.name}: the operation {node.op} (opset {node.version})"
-        return [Tensor(None, plan.trace.unknown(node.name, layers, what, node.op))] * node.outputs
+        return [Value(None, plan.trace.unknown(node.name, layers, what, node.op))] * node.outputs
     try:
         made = OPS[node.op](plan, node)
     except Stuck as stuck:
@@ -163,24 +165,26 @@ def run_node(plan: Plan, node: Node) -> list[Tensor]:
     return made if isinstance(made, list) else [made]
 
 
-def _stuck(plan: Plan, node: Node, why: str) -> Tensor:
+def _stuck(plan: Plan, node: Node, why: str) -> Value:
     sources = sorted(frozenset().union(*(each.sources for each in node.given)))
     what = f"node {node.name}: {node.op} (opset {node.version}) {why}"
-    return Tensor(None, plan.trace.broken(node.name, sources, what))
+    layer = plan.trace.broken(node.name, sources, what)
+    plan.trace.pooled[layer] &= node.op not in SPATIAL  # an image that is made of a vector would be a map
+    return Value(None, layer)
 
 
-def _folded(plan: Plan, node: Node) -> list[Tensor]:
+def _folded(plan: Plan, node: Node) -> list[Value]:
     """A constant: its numbers where it is small, its shape where that is all there is to know."""
     arrays = [None if each is None else each.array for each in node.inputs]
     if all(each is None or each.array is not None for each in node.inputs):
         more = {"outputs": node.outputs, "filled": filled_with(node.attrs.get("value"))}
         found = fold(node.op, node.attrs | more, arrays)
         if found is not None:
-            return [Tensor(tuple(plain(n) for n in each.shape), array=each) for each in found]
+            return [Value(tuple(plain(n) for n in each.shape), array=each) for each in found]
     try:
-        made = OPS[node.op](plan, node) if node.op in OPS and node.given else Tensor(None)
+        made = OPS[node.op](plan, node) if node.op in OPS and node.given else Value(None)
     except Stuck:
-        made = Tensor(None)
+        made = Value(None)
     return made if isinstance(made, list) else [made] * node.outputs
 
 
@@ -223,23 +227,23 @@ def attribute(proto: Proto) -> Any:
     return getattr(proto, single) if single else None
 
 
-def literal(attrs: dict[str, Any]) -> Tensor:
+def literal(attrs: dict[str, Any]) -> Value:
     """What a Constant node holds."""
     if "value" in attrs:
         return constant(attrs["value"])
     found = [_known(np.array(value)) for key, value in attrs.items() if key.startswith(("value_int", "value_float"))]
-    return found[0] if found else Tensor(None)
+    return found[0] if found else Value(None)
 
 
-def constant(proto: Proto) -> Tensor:
+def constant(proto: Proto) -> Value:
     """A stored tensor: its shape, and its numbers only where there are few and they are in the file itself."""
     dims = [max(n, 0) for n in proto.dims]
     if proto.data_location == EXTERNAL or prod(dims) > (MOST if proto.data_type in INTEGERS else FEW) or len(dims) > 8:
-        return Tensor(tuple(plain(n) for n in dims))
+        return Value(tuple(plain(n) for n in dims))
     try:
         return _known(numbers(proto))
     except BROKEN:
-        return Tensor(tuple(plain(n) for n in dims))
+        return Value(tuple(plain(n) for n in dims))
 
 
 def numbers(proto: Proto) -> Array:
@@ -248,8 +252,8 @@ def numbers(proto: Proto) -> Array:
     return np.asarray(numpy_helper.to_array(proto))
 
 
-def _known(array: Array) -> Tensor:
-    return Tensor(tuple(plain(n) for n in array.shape), array=array)
+def _known(array: Array) -> Value:
+    return Value(tuple(plain(n) for n in array.shape), array=array)
 
 
 def filled_with(proto: Proto | None) -> Any:

@@ -12,7 +12,9 @@ from padviz.sources.torch import merging as merge
 from padviz.sources.torch import norms as norms
 from padviz.sources.torch import views as views
 from padviz.sources.torch import windows as windows
-from padviz.sources.torch.tracer import Call, Map, Result
+from padviz.sources.torch.tracer import Call, Result
+from padviz.sources.tracing.arranging import Stuck, Value
+from padviz.sources.tracing.axis_labels import plain
 
 Handler = Callable[..., Result]
 
@@ -92,6 +94,12 @@ TABLE: Mapping[str, Handler] = {
     "unfold": windows.unfold,
     "unsqueeze": views.unsqueeze,
 }
+WHOLE = {
+    merge.add, merge.subtract, merge.pick, merge.pointwise, mixing.reduce, mixing.along, mixing.linear, mixing.matmul,
+    mixing.einsum, mixing.attention, views.view,
+    views.transpose, views.permute, views.movedim, views.squeeze, views.unsqueeze, views.expand, norms.batch_norm,
+    norms.group_norm, norms.instance_norm, norms.layer_norm,
+}  # fmt: skip  # what reads rows, columns and channels that are one dimension as it is
 IMAGES = {windows.conv2d, windows.conv_transpose2d, windows.max_pool2d, windows.avg_pool2d, windows.lp_pool2d}
 
 
@@ -101,14 +109,16 @@ def lower(call: Call, args: Sequence[Any], kwargs: Mapping[str, Any], neutral: C
         return None
     if unknown := [value for value in call.maps if call.trace.layers[value.at].kind == "unknown"]:
         inputs = tuple(dict.fromkeys(value.at for value in call.maps))
-        return unknown[0] if len(inputs) == 1 else Map(call.trace.add(call.name(), "concat", inputs))
+        return unknown[0] if len(inputs) == 1 else Value(None, call.trace.add(call.name(), "concat", inputs))
     handler = merge.add if call.op in neutral else TABLE.get(call.op)
-    if not call.spatial:
-        return _without_positions(call, handler)
-    if handler is None:
-        return call.unknown()
     try:
-        return handler(call, *args, **kwargs)
+        if handler not in WHOLE:
+            call.unmix()
+        if not call.spatial:
+            return _without_positions(call, handler)
+        return call.unknown() if handler is None else handler(call, *args, **kwargs)
+    except Stuck as stuck:
+        return call.broken(str(stuck))
     except (TypeError, ValueError, IndexError, AttributeError, KeyError):
         return call.broken("is called in a way that padviz does not follow")
 
@@ -120,9 +130,11 @@ def _without_positions(call: Call, handler: Handler | None) -> Result:
     shape = call.tensors[0].shape
     if handler == windows.interpolate and len(shape) == 4:
         height, width = (Resize(n) for n in call.out.shape[-2:])
-        return Map(call.trace.add(call.name(), "resize", (at,), height, width), (None, None, "H", "W"))
+        rows, cols = (((role, n),) for role, n in zip("hw", call.out.shape[-2:], strict=True))
+        dims = (*map(plain, call.out.shape[:2]), rows, cols)
+        return Value(dims, call.trace.add(call.name(), "resize", (at,), height, width))
     if handler in IMAGES and prod(shape[-2:]) > 1:
         image = call.broken("reads as an image what was flattened or pooled before")
         call.trace.pooled[image.at] = False
         return image
-    return Map(at)
+    return Value(None, at)

@@ -25,7 +25,9 @@ from torch.nn.modules import module as hooks
 from padviz.errors import DescriptionError, Ended, PadvizError, UnknownName, nearest
 from padviz.network.network import Network, Size
 from padviz.sources.torch.functions import lower
-from padviz.sources.torch.tracer import Map, Tracer, tensors_in
+from padviz.sources.torch.tracer import Tracer, tensors_in
+from padviz.sources.tracing.arranging import Value
+from padviz.sources.tracing.axis_labels import is_positions, plain
 from padviz.sources.tracing.general import About, general
 from padviz.sources.tracing.trace import Trace
 
@@ -169,7 +171,7 @@ def trace(module: nn.Module, where: str, neutral: Collection[str], channels: int
     tracer = Tracer(laid, module, partial(lower, neutral=neutral))
     kind = next((each.dtype for each in module.parameters() if each.is_floating_point()), torch.float32)
     image = torch.empty((1, channels, *size), device="meta", dtype=kind)
-    tracer.values[id(image)] = image, Map(0, (None, None, "H", "W"))
+    tracer.values[id(image)] = image, Value(((), plain(channels), (("h", size[0]),), (("w", size[1]),)), 0)
     try:
         with torch.no_grad(), quiet(), followed(tracer):
             out = module(image)
@@ -180,13 +182,16 @@ def trace(module: nn.Module, where: str, neutral: Collection[str], channels: int
         what = f"its forward fails on {channels} x {size[0]} x {size[1]}: {_line(error)}"
         raise DescriptionError(what, where=at, hint=_way_out(module)) from None
     found = [value for tensor in tensors_in(out) if (value := tracer.values.get(id(tensor), (None, None))[1])]
-    laid.ends = {_as_output(laid, value.at) for value in dict.fromkeys(found)}
+    laid.ends = {_as_output(laid, value) for value in dict.fromkeys(found)}
     return laid
 
 
-def _as_output(laid: Trace, at: int) -> int:
-    """A map that is an output is a last map, even where the module goes on from it."""
-    layer = laid.layers[at]
+def _as_output(laid: Trace, value: Value) -> int:
+    """A map that is an output is a last map, even where the module goes on from it; but not one that is flattened."""
+    at, layer = value.at, laid.layers[value.at]
+    laid.origin = layer.origin
+    if value.dims is not None and not any(map(is_positions, value.dims)):
+        return laid.add("flatten", "global", (at,))
     if laid.pooled[at] or layer.kind in ("input", "unknown") or not any(at in each.inputs for each in laid.layers):
         return at
     return laid.add(f"{laid.layers[laid.seen(at)].name}.output", "identity", (at,))

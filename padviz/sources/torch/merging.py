@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from padviz.axis.operations import Window
-from padviz.sources.torch.axes import Axes
-from padviz.sources.torch.tracer import Call, Map, Result, tensors_in
+from padviz.sources.torch.tracer import Call, Result, tensors_in
+from padviz.sources.tracing.arranging import Stuck, Value
+from padviz.sources.tracing.axis_labels import (
+    AXES,
+    Dims,
+    alone,
+    broadcast,
+    has_positions,
+    is_positions,
+    plain,
+    regrouped,
+    roles_of,
+    size_of,
+)  # fmt: skip
+from padviz.sources.tracing.slices_as_padding import Row, as_pad
 
 Merge = Literal["add", "multiply", "concat"]
 
@@ -27,43 +41,54 @@ def pick(call: Call, *args: Any, **options: Any) -> Result:
     return together(call, "add", once=True)
 
 
-def pointwise(call: Call, *args: Any, **options: Any) -> Map:
+def pointwise(call: Call, *args: Any, **options: Any) -> Value:
     return together(call, "multiply")
 
 
-def together(call: Call, kind: Merge, once: bool = False) -> Map:
+def together(call: Call, kind: Merge, once: bool = False) -> Value:
     """Each position alone: one map passes through, several merge, a pooled one makes a gate of it."""
-    out = next(tensors_in(call.out)).shape
-    lined = [(value, aligned(value.axes, len(out))) for value in call.spatial]
-    labels = tuple(next((axes[i] for _, axes in lined if axes[i]), None) for i in range(len(out)))
-    if any(label not in (each, None) for _, axes in lined for label, each in zip(axes, labels, strict=True)):
-        return call.broken("reads maps whose rows and columns do not line up")
-    full = next((value for value, axes in lined if axes == labels and _fills(call, value, labels, out)), None)
-    if full is None:
-        return call.broken("makes a larger map of those that it reads")
+    shape = next(tensors_in(call.out)).shape
     values = list({seen(call, value): value for value in call.maps}.values()) if once else call.maps
+    alike = len(values) == 1 or (kind == "multiply" and len({seen(call, value) for value in values}) == 1)
+    values = values if alike else call.plan.in_step(values)
+    maps = [value for value in values if not call.pooled(value)]
+    dims = lined_up(maps, shape)
+    full = next((value for value in maps if _fills(value, dims)), None)
+    if full is None:
+        raise Stuck("makes a larger map of those that it reads")
     at = merged(call, kind, values, full)
-    return Map(at, labels, full.part if at == full.at else ())
+    return replace(full, dims=dims, layer=at, part=full.part if at == full.layer else ())
 
 
-def seen(call: Call, value: Map) -> tuple[Any, ...]:
+def seen(call: Call, value: Value) -> tuple[Any, ...]:
     """What tells maps apart that paths see: the layer, without a norm over it, and the slice of its channels."""
     return call.trace.seen(value.at), value.part
 
 
-def aligned(axes: Axes, ndim: int) -> Axes:
-    """The labels of a tensor that is broadcast to more dimensions."""
-    return (None,) * (ndim - len(axes)) + axes
+def lined_up(maps: Sequence[Value], shape: Sequence[int]) -> Dims:
+    """The dimensions of what is made of maps position by position, with a shape."""
+    padded = [((),) * (len(shape) - len(value.known)) + value.known for value in maps]
+    dims: Dims | None = padded[0]
+    for each in padded[1:]:
+        dims = dims and broadcast(dims, each)
+    if dims is None or any(
+        size_of(own) > 1 and has_positions(own) != has_positions(dim)
+        for each in padded
+        for own, dim in zip(each, dims, strict=True)
+    ):
+        raise Stuck("reads maps whose rows and columns do not line up")
+    if any(any(role for role, _ in dim) and size_of(dim) != n for dim, n in zip(dims, shape, strict=True)):
+        raise Stuck("makes a larger map of those that it reads")
+    return tuple(dim if size_of(dim) == n else plain(n) for dim, n in zip(dims, shape, strict=True))
 
 
-def _fills(call: Call, value: Map, labels: Axes, out: Sequence[int]) -> bool:
+def _fills(value: Value, dims: Dims) -> bool:
     """Whether a map has all the rows and columns of the result."""
-    height, width = call.trace.sizes[value.at]
-    rows = {"H": height, "W": width, "HW": height * width}
-    return all(label not in rows or rows[label] == n for label, n in zip(labels, out, strict=True))
+    own = ((),) * (len(dims) - len(value.known)) + value.known
+    return all(size_of(a) == size_of(b) for a, b in zip(own, dims, strict=True) if roles_of([b]))
 
 
-def merged(call: Call, kind: Merge, values: Iterable[Map], full: Map) -> int:
+def merged(call: Call, kind: Merge, values: Iterable[Value], full: Value) -> int:
     """Lay a merge; what is smaller than the full map is spread over it first."""
     values = list(values)
     trace, inputs = call.trace, [value.at for value in values]
@@ -76,57 +101,51 @@ def merged(call: Call, kind: Merge, values: Iterable[Map], full: Map) -> int:
 
 
 def cat(call: Call, tensors: Sequence[Any], dim: int = 0, **options: Any) -> Result:
+    if any(role for value in call.spatial for role, _ in value.known[dim]):
+        call.settle()
     full = call.spatial[0]
-    label = full.axes[dim]
-    if label in ("H", "W"):
-        return _beside(call, tensors, label)
-    if label == "HW":  # tokens beside those of positions
-        return call.pool(full) if len(call.spatial) == 1 else call.broken("joins positions of maps")
-    if any(value.axes != full.axes for value in call.spatial):
-        return call.broken("joins maps whose rows and columns do not line up")
-    return Map(merged(call, "concat", call.maps, full), full.axes)
+    along = [value.known[dim] for value in call.spatial]
+    if alone(along[0]) in AXES:
+        return _beside(call, tensors, alone(along[0]), dim)
+    if any(map(is_positions, along)):  # tokens beside those of positions
+        return call.pool(full) if len(along) == 1 else call.broken("joins positions of maps")
+    return _joined(call, dim % len(full.known), drop=True)
 
 
 def stack(call: Call, tensors: Sequence[Any], dim: int = 0) -> Result:
-    full = call.spatial[0]
-    if any(value.axes != full.axes for value in call.spatial):
-        return call.broken("joins maps whose rows and columns do not line up")
-    at = dim % (len(full.axes) + 1)
-    return Map(merged(call, "concat", call.maps, full), (*full.axes[:at], None, *full.axes[at:]))
+    return _joined(call, dim % call.out.ndim, drop=False)
 
 
-def _beside(call: Call, tensors: Sequence[Any], label: str) -> Result:
-    """Rows or columns put beside a map: circular padding where they are its own from the other end."""
-    axis, layers = "HW".index(label), call.trace.layers
-    values = [call.of(tensor) for tensor in tensors]
-    whole = [value for value in values if value and layers[value.at].kind != "crop"]
-    if len(whole) != 1 or len(values) > 3:
-        return call.broken("puts maps beside each other")
-    before, after = (values[: values.index(whole[0])], values[values.index(whole[0]) + 1 :])
-    n = call.trace.sizes[whole[0].at][axis]
-    rows = [_rows_of(call, side, whole[0], axis) for side in (before, after)]
-    if None in rows or max(len(before), len(after)) > 1:
-        return call.broken("puts maps beside each other")
-    (start, head), (first, tail) = (found or (0, 0) for found in rows)
-    if (head and start + head != n) or (tail and first != 0):
-        return call.broken("puts maps beside each other")
-    ops = [Window(1, padding=(head, tail) if axis == i else (0, 0), mode="circular") for i in (0, 1)]
-    return call.lay("pad", whole[0], ops, call.inner("pad"))
+def _joined(call: Call, at: int, drop: bool) -> Value:
+    """Maps side by side along a dimension of channels, which they have (to `drop`), or which is new."""
+    values, shape = call.plan.in_step(call.maps), [*call.out.shape]
+    maps = [value for value in values if not call.pooled(value)]
+    rest = [replace(x, dims=x.known[:at] + x.known[at + 1 :]) if drop else x for x in maps]
+    dims = lined_up(rest, shape[:at] + shape[at + 1 :])
+    layer = merged(call, "concat", values, maps[0])
+    own = regrouped([x.known[at] for x in maps] if drop else [], shape[at])
+    return Value((*dims[:at], own, *dims[at:]), layer, by=maps[0].by)
 
 
-def _rows_of(call: Call, side: Sequence[Map | None], whole: Map, axis: int) -> tuple[int, int] | None:
-    """The first row and the number of rows that a crop takes of a map on one axis; nothing of no crop."""
-    if not side:
-        return 0, 0
-    layer = call.trace.layers[side[0].at] if side[0] else None
-    if layer is None or layer.inputs != (whole.at,):
-        return None
-    op, other = layer.ops[axis], layer.ops[1 - axis]
-    if (
-        not isinstance(op, Window)
-        or op.stride > 1
-        or not isinstance(op.padding, tuple)
-        or other not in (None, Window(1))
-    ):
-        return None
-    return -op.padding[0], call.trace.sizes[whole.at][axis] + sum(op.padding)
+def _beside(call: Call, tensors: Sequence[Any], role: str, dim: int) -> Value:
+    """Rows or columns put beside a map: padding, where they are its own in the order of some mode, or zeros."""
+    rows: list[Row] = []
+    whole: dict[int, Value] = {}
+    for tensor in tensors:
+        value = call.of(tensor)
+        at, own = _rows_of(call, value, role) if value else (-1, [None] * tensor.shape[dim])
+        rows += own
+        whole |= {at: replace(value, layer=at)} if value else {}
+    if len(whole) > 1:
+        raise Stuck("puts maps beside each other")
+    return as_pad(call.plan, call.inner("pad"), next(iter(whole.values())), role, rows)
+
+
+def _rows_of(call: Call, value: Value, role: str) -> tuple[int, Sequence[Row]]:
+    """The layer that a map is cut out of along one axis, or is, and which rows of it."""
+    layer, n = call.trace.layers[value.at], call.trace.sizes[value.at][AXES[role]]
+    op, other = layer.ops[AXES[role]], layer.ops[1 - AXES[role]]
+    if layer.kind != "crop" or not isinstance(op, Window) or other not in (None, Window(1)):
+        return value.at, range(n)
+    first = -int(op.padding[0])
+    return layer.inputs[0], range(first, first + n * op.stride, op.stride)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from padviz.sources.torch.merging import pointwise
-from padviz.sources.torch.tracer import Call, Map, Result
-
-POSITIONS = {"H", "W", "HW"}
+from padviz.sources.torch.tracer import Call, Result
+from padviz.sources.tracing.arranging import Value
+from padviz.sources.tracing.axis_labels import roles_of
 
 
 def group_norm(call: Call, *args: Any, **options: Any) -> Result:
@@ -27,14 +28,14 @@ def batch_norm(call: Call, *args: Any, **options: Any) -> Result:
 def layer_norm(call: Call, input: Any, normalized_shape: Any, *args: Any, **options: Any) -> Result:
     """Over positions, if they are among the last dimensions that it takes together."""
     value, n = call.of(input), 1 if isinstance(normalized_shape, int) else len(normalized_shape)
-    return over_positions(call) if value and POSITIONS & {*value.axes[-n:]} else pointwise(call)
+    return over_positions(call) if value and roles_of(value.known[-n:]) else pointwise(call)
 
 
-def over_positions(call: Call) -> Map:
+def over_positions(call: Call) -> Value:
     found = pointwise(call)
     path, module = call.tracer.stack[-1]
     name = path if "Norm" in type(module).__name__ and path else call.inner(call.op)
-    return Map(call.trace.normalise(name, found.at, call.op.replace("_", " ")), found.axes, found.part)
+    return replace(found, layer=call.trace.normalise(name, found.at, call.op.replace("_", " ")))
 
 
 def _given(args: Any, options: Any, at: int, key: str, default: bool) -> bool:

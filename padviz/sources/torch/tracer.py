@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,7 +12,8 @@ from torch.overrides import TorchFunctionMode
 
 from padviz.axis.operations import Op
 from padviz.network.layer import Kind
-from padviz.sources.torch.axes import Axes
+from padviz.sources.tracing.arranging import Arranger, Stuck, Value
+from padviz.sources.tracing.axis_labels import plain, roles_of, shape_of, size_of
 from padviz.sources.tracing.trace import Trace
 
 ALIKE = frozenset(
@@ -20,43 +21,38 @@ ALIKE = frozenset(
 )  # what they return is of the shape and type of what they read
 
 
-@dataclass(frozen=True, slots=True)
-class Map:
-    """What a tensor holds: the layer at a position of the trace, and the labels of the tensor's dimensions.
-
-    What is pooled, or not known, has no labels. `part` says which of the layer's channels it holds, by the
-    slices (dimension, first, last, step) that were taken one after the other, and linear maps of them; all without any.
-    """
-
-    at: int
-    axes: Axes = ()
-    part: tuple[tuple[int, ...], ...] = ()
-
-
-Result = Map | list[Map | None] | None  # of a call: one value for all that it returns, one each, or a constant
+Result = Value | list[Value | None] | None  # of a call: one value for all that it returns, one each, or a constant
 
 
 class Call:
     """One call: the function, what it read and returned, and the trace that its layers go to."""
 
     def __init__(self, tracer: Tracer, op: str, args: Any, out: Any) -> None:
-        self.trace = tracer.trace
+        self.plan = tracer.plan
+        self.trace = tracer.plan.trace
         self.op = op
         self.out = out
         self.tracer = tracer
         self.tensors = list(tensors_in(args))
         self.maps = [value for tensor in self.tensors if (value := self.of(tensor))]
 
-    def of(self, tensor: Any) -> Map | None:
+    def of(self, tensor: Any) -> Value | None:
         """What a tensor holds; None for a constant."""
         return self.tracer.values.get(id(tensor), (None, None))[1]
 
-    def pooled(self, value: Map) -> bool:
+    def map(self, tensor: Any) -> Value:
+        """What a tensor holds, which must be a map."""
+        value = self.of(tensor)
+        if value is None:
+            raise Stuck("reads a constant where padviz looks for a map")
+        return value
+
+    def pooled(self, value: Value) -> bool:
         """Whether there are no positions left in it."""
         return self.trace.pooled[value.at]
 
     @property
-    def spatial(self) -> list[Map]:
+    def spatial(self) -> list[Value]:
         """The maps among what it read, without the pooled ones."""
         return [value for value in self.maps if not self.pooled(value)]
 
@@ -74,24 +70,54 @@ class Call:
     def short(self) -> str:
         return self.op.split("2d")[0]
 
-    def lay(self, kind: Kind, value: Map, ops: Iterable[Op | None], name: str = "") -> Map:
-        """Lay one layer that reads one map; the tensor's dimensions stay what they are."""
-        height, width = ops
-        return Map(self.trace.add(name or self.name(), kind, (value.at,), height, width), value.axes)
+    def settle(self) -> None:
+        """Lay out what is pending in all that it reads."""
+        self._change(self.plan.settled)
 
-    def pool(self, value: Map) -> Map:
+    def unmix(self) -> None:
+        """Pool, in all that it reads, rows and columns that are one dimension with channels."""
+        self._change(lambda value: self.plan.unmixed(f"{self.name()}.line", value))
+
+    def _change(self, change: Callable[[Value], Value]) -> None:
+        for tensor in self.tensors:
+            value = self.of(tensor)
+            if value and value.dims is not None and not self.pooled(value):
+                self.tracer.values[id(tensor)] = tensor, change(value)
+        self.maps = [value for tensor in self.tensors if (value := self.of(tensor))]
+
+    def image(self, tensor: Tensor, rank: int = 2) -> tuple[Value, list[str]]:
+        """A map whose last dimensions are rows and columns, and which of them is which."""
+        return self.plan.image(self.map(tensor), tensor.ndim - rank)
+
+    def lay(self, kind: Kind, value: Value, ops: Mapping[str, Op | None], name: str = "") -> Value:
+        """Lay one layer that reads one map, with an operation for each role."""
+        made = self.plan.lay(name or self.name(), kind, value, {role: op for role, op in ops.items() if op})
+        return self.shaped(made, mixes=kind in ("conv", "convtranspose"))
+
+    def shaped(self, value: Value, mixes: bool = False) -> Value:
+        """The value with as many channels as the call returns; where it `mixes` them, they are no places any more."""
+        shape = next(tensors_in(self.out)).shape
+        dims = [
+            dim if roles_of([dim]) or size_of(dim) == n else plain(n) for dim, n in zip(value.known, shape, strict=True)
+        ]
+        if mixes:
+            at = next(i for i, dim in enumerate(dims) if roles_of([dim])) - 1
+            dims[at] = plain(shape[at])
+        return replace(value, dims=tuple(dims))
+
+    def pool(self, value: Value) -> Value:
         """Lay a global pool, or what is one in all but name: something that sees every position and has none."""
-        return Map(self.trace.add(self.name(), "global", (value.at,)))
+        return Value(None, self.trace.add(self.name(), "global", (value.at,)))
 
-    def broken(self, what: str) -> Map:
+    def broken(self, what: str) -> Value:
         """A value that is an error once a target depends on it."""
         inputs = list(dict.fromkeys(value.at for value in self.spatial or self.maps))
-        return Map(self.trace.broken(self.name(), inputs, f"{self.op} {what}"))
+        return Value(None, self.trace.broken(self.name(), inputs, f"{self.op} {what}"))
 
-    def unknown(self) -> Map:
+    def unknown(self) -> Value:
         """The value of a function that is not known."""
         inputs = list(dict.fromkeys(value.at for value in self.spatial or self.maps))
-        return Map(self.trace.unknown(self.name(), inputs, f"function {self.op}", self.op))
+        return Value(None, self.trace.unknown(self.name(), inputs, f"function {self.op}", self.op))
 
 
 class Tracer(TorchFunctionMode):
@@ -99,11 +125,11 @@ class Tracer(TorchFunctionMode):
 
     def __init__(self, trace: Trace, root: nn.Module, lower: Callable[[Call, Any, Any], Result]) -> None:
         super().__init__()
-        self.trace = trace
+        self.plan = Arranger(trace, block=".block.")
         self.lower = lower
         self.names = {module: name for name, module in root.named_modules()}
         self.stack: list[tuple[str, nn.Module]] = [("", root)]
-        self.values: dict[int, tuple[Tensor, Map]] = {}  # the tensors are kept, so that no id is used twice
+        self.values: dict[int, tuple[Tensor, Value]] = {}  # the tensors are kept, so that no id is used twice
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -116,7 +142,8 @@ class Tracer(TorchFunctionMode):
         if isinstance(changed, Tensor | tuple | list):
             call = Call(self, op, args[0] if op.endswith("_as") else (args, kwargs), changed)  # the other's shape alone
             if call.maps and any(True for _ in tensors_in(changed)):
-                self._keep(call, self.lower(call, args, kwargs))
+                with call.trace.made_by(self.stack[-1][0] or op):
+                    self._keep(call, self.lower(call, args, kwargs))
         return out
 
     def _keep(self, call: Call, result: Result) -> None:
@@ -127,12 +154,13 @@ class Tracer(TorchFunctionMode):
                 self.values.pop(id(tensor), None)
                 continue
             before = self.values.get(id(tensor))
+            value = _checked(call, value, tensor)
             self.values[id(tensor)] = tensor, value
             if before and tensor._base is not None and (whole := call.of(tensor._base)):
-                kind = self.trace.layers[value.at].kind
+                kind = call.trace.layers[value.at].kind
                 if before[1].at != value.at or kind == "unknown" or call.op in ("fill", "zero"):
                     note = f"{call.op} changes a part of a tensor in place"  # and what shares its data with it
-                    broken = Map(self.trace.broken(call.name(), (whole.at, value.at), note))
+                    broken = Value(None, call.trace.broken(call.name(), (whole.at, value.at), note))
                     self.values[id(tensor._base)] = tensor._base, broken
 
     def entering(self, module: nn.Module, args: Any) -> None:
@@ -142,6 +170,16 @@ class Tracer(TorchFunctionMode):
     def leaving(self, module: nn.Module, args: Any, output: Any) -> None:
         """A hook: it ended."""
         self.stack.pop()
+
+
+def _checked(call: Call, value: Value, tensor: Tensor) -> Value:
+    """The value with the shape of its tensor, which what is known of a map must agree with."""
+    shape = [*tensor.shape]
+    if call.pooled(value):
+        return replace(value, dims=tuple(map(plain, shape)))
+    if value.dims is not None and shape_of(value.dims) != shape:
+        return call.broken(f"makes {' x '.join(map(str, shape))} of it, which padviz does not follow")
+    return value
 
 
 def op_of(func: Any) -> str:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from torch import Tensor
-
-from padviz.axis.operations import Adaptive, Transposed, Window
+from padviz.axis.operations import Adaptive, Op, Transposed, Window
 from padviz.axis.padding_modes import Mode
 from padviz.axis.resize import Resize
+from padviz.network.layer import Kind
+from padviz.sources.torch.attention import weighed
 from padviz.sources.torch.merging import pointwise
-from padviz.sources.torch.tracer import Call, Map, Result
-from padviz.sources.torch.views import enlarged, in_blocks
+from padviz.sources.torch.tracer import Call, Result
+from padviz.sources.tracing.arranging import Stuck, Value
+from padviz.sources.tracing.axis_labels import AXES, alone, plain, roles_of
 
-IMAGE = ("H", "W")
 MODES: dict[str, Mode] = {
     "constant": "zero", "reflect": "reflect", "replicate": "replicate", "circular": "circular",
 }  # fmt: skip
@@ -29,12 +29,10 @@ KINDS = {
 }
 
 
-def image(call: Call, tensor: Tensor) -> Map:
-    """A map whose last two dimensions are rows and columns; anything else has no place in an image's function."""
-    value = call.of(tensor)
-    if value is None or value.axes[-2:] != IMAGE:
-        raise ValueError("not a map")
-    return value
+def over(call: Call, kind: Kind, input: Any, ops: Iterable[Op | None]) -> Value:
+    """Lay one layer over an image, with an operation for each of its last two dimensions."""
+    value, roles = call.image(input)
+    return call.lay(kind, value, dict(zip(roles, ops, strict=True)))
 
 
 def both(value: Any) -> tuple[int, int]:
@@ -54,12 +52,14 @@ def conv2d(
     call: Call, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
     groups: int = 1,
 ) -> Result:  # fmt: skip
-    value, windows = image(call, input), laid(weight.shape[-2:], stride, padding, dilation)
+    value, roles = call.image(input)
+    windows = dict(zip(roles, laid(weight.shape[-2:], stride, padding, dilation), strict=True))
     if call.of(weight) in call.spatial:
         return call.broken("has a kernel that is made of a map")
     pad, (path, module) = call.trace.layers[value.at], call.tracer.stack[-1]
     if pad.name == f"{path}.pad" and getattr(module, "padding_mode", "zeros") != "zeros":
-        return call.lay("conv", Map(pad.inputs[0], value.axes), map(_with_pad, windows, pad.ops))
+        ops = {role: _with_pad(window, pad.ops[AXES[role]]) for role, window in windows.items()}
+        return call.lay("conv", replace(value, layer=pad.inputs[0]), ops)
     return call.lay("conv", value, windows)
 
 
@@ -72,40 +72,38 @@ def conv1d(
     call: Call, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
     groups: int = 1,
 ) -> Result:  # fmt: skip
-    """A convolution of columns, where the rows are gone; of one tap, it leaves each position alone."""
-    value, (_, window) = call.of(input), laid(weight.shape[-1], stride, padding, dilation)
-    if value and window == Window(1):
-        return pointwise(call)
-    if value is None or value.axes[-1] not in ("W", "HW") or call.trace.sizes[value.at][0] != 1:
-        return call.broken("reads what is not columns")
-    return call.lay("conv", value, (None, window))
+    """A convolution of columns, or rows, where the others are gone; of one tap, it leaves each position alone."""
+    (window, _), value = laid(weight.shape[-1], stride, padding, dilation), call.map(input)
+    if window == Window(1):
+        own = [*"nkl"[-input.ndim :]]
+        return weighed(call, value, own, ["o" if letter == "k" else letter for letter in own], {"o": weight.shape[0]})
+    value, (role,) = call.image(input, 1)
+    return call.lay("conv", value, {role: window})
 
 
 def conv_transpose2d(
     call: Call, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
     groups: int = 1, dilation: Any = 1,
 ) -> Result:  # fmt: skip
-    value, pads = image(call, input), [(n, n) for n in both(padding)]
+    pads = [(n, n) for n in both(padding)]
     figures = zip(weight.shape[-2:], both(stride), both(dilation), pads, both(output_padding), strict=True)
-    return call.lay("convtranspose", value, [Transposed(*figure) for figure in figures])
+    return over(call, "convtranspose", input, [Transposed(*figure) for figure in figures])
 
 
 def max_pool2d(
     call: Call, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> Result:  # fmt: skip
-    windows = laid(kernel_size, stride or kernel_size, padding, dilation, ceil_mode)
-    return call.lay("maxpool", image(call, input), windows)
+    return over(call, "maxpool", input, laid(kernel_size, stride or kernel_size, padding, dilation, ceil_mode))
 
 
 def avg_pool2d(
     call: Call, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
     count_include_pad: bool = True, divisor_override: Any = None,
 ) -> Result:  # fmt: skip
-    value = image(call, input)
-    if isinstance(kernel_size, tuple) and kernel_size == call.trace.sizes[value.at]:
-        return call.pool(value)  # F.avg_pool2d(x, x.shape[2:])
-    return call.lay("avgpool", value, laid(kernel_size, stride or kernel_size, padding, 1, ceil_mode))
+    if isinstance(kernel_size, tuple) and kernel_size == input.shape[-2:]:
+        return call.pool(call.image(input)[0])  # F.avg_pool2d(x, x.shape[2:])
+    return over(call, "avgpool", input, laid(kernel_size, stride or kernel_size, padding, 1, ceil_mode))
 
 
 def lp_pool2d(
@@ -115,64 +113,68 @@ def lp_pool2d(
 
 
 def adaptive_pool2d(call: Call, input: Any, output_size: Any, return_indices: bool = False) -> Result:
-    value = image(call, input)
     wanted = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
     if wanted == (1, 1):
-        return call.pool(value)
-    return call.lay("adaptive", value, [None if n is None else Adaptive(n) for n in wanted])
+        return call.pool(call.image(input)[0])
+    return over(call, "adaptive", input, [None if n is None else Adaptive(n) for n in wanted])
 
 
 def pad(call: Call, input: Any, pad: Sequence[int], mode: str = "constant", value: Any = None) -> Result:
-    source = call.of(input)
-    assert source
+    source = call.plan.settled(call.map(input))
     pairs = list(zip(pad[::2], pad[1::2], strict=True))
-    labels = source.axes[: -len(pairs) - 1 : -1]  # the last dimension's first
-    amounts = {label: pair for label, pair in zip(labels, pairs, strict=True) if label}
+    dims = source.known[: -len(pairs) - 1 : -1]  # the last dimension's first
+    amounts = {alone(dim): pair for dim, pair in zip(dims, pairs, strict=True) if roles_of([dim])}
     if not any(map(any, amounts.values())) and (len(amounts) < len(pairs) or not amounts):
         return pointwise(call)  # channels
-    if not amounts.keys() <= {*IMAGE}:
+    if not amounts.keys() <= {*AXES}:
         return call.broken("pads what is not rows and columns")
     name = call.name() if "Pad" in type(call.tracer.stack[-1][1]).__name__ else call.inner("pad")
-    windows = [Window(1, padding=amounts.get(label, (0, 0)), mode=MODES[mode]) for label in IMAGE]
-    return call.lay("pad", source, windows, name)
+    windows = {role: Window(1, padding=amounts.get(role, (0, 0)), mode=MODES[mode]) for role in AXES}
+    with call.trace.made_by(name):
+        return call.lay("pad", source, windows, name)
 
 
 def interpolate(
     call: Call, input: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
     align_corners: Any = None, recompute_scale_factor: Any = None, antialias: bool = False,
 ) -> Result:  # fmt: skip
-    value, wanted = image(call, input), call.out.shape[-2:]
+    wanted = call.out.shape[-2:]
     if mode == "area":
-        return call.lay("adaptive", value, map(Adaptive, wanted))
+        return over(call, "adaptive", input, map(Adaptive, wanted))
     if antialias or mode not in KINDS:
         return call.broken(f"in mode {mode!r}{' with antialias' if antialias else ''} is not known")
     kind = replace(KINDS[mode], align_corners=bool(align_corners))
     if scale_factor is None or recompute_scale_factor:
-        return call.lay("resize", value, [replace(kind, size=n) for n in wanted])
+        return over(call, "resize", input, [replace(kind, size=n) for n in wanted])
     scales = [scale_factor] * 2 if isinstance(scale_factor, int | float) else scale_factor
-    return call.lay("resize", value, [replace(kind, scale=Fraction(n).limit_denominator(10_000)) for n in scales])
+    return over(call, "resize", input, [replace(kind, scale=Fraction(n).limit_denominator(10_000)) for n in scales])
 
 
 def pixel_shuffle(call: Call, input: Any, upscale_factor: int) -> Result:
-    value = image(call, input)
-    return Map(enlarged(call, value, upscale_factor, upscale_factor), value.axes)
+    return over(call, "resize", input, [Resize(scale=Fraction(upscale_factor))] * 2)
 
 
 def pixel_unshuffle(call: Call, input: Any, downscale_factor: int) -> Result:
-    value = image(call, input)
-    return Map(in_blocks(call, value, downscale_factor, downscale_factor), value.axes)
+    value, _ = call.image(input)
+    layer = call.plan.space_to_depth(call.name(merge=True), value.at, downscale_factor, downscale_factor)
+    return call.shaped(replace(value, layer=layer, dims=call.plan.sized(value.known, layer)))
 
 
 def unfold(call: Call, input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Result:
     if call.out.ndim != 3:
         return call.unknown()  # Tensor.unfold
-    windows = call.lay("conv", image(call, input), laid(kernel_size, stride, padding, dilation))
-    return Map(windows.at, (None, None, "HW"))
+    value, roles = call.image(input)
+    windows = dict(zip(roles, laid(kernel_size, stride, padding, dilation), strict=True))
+    made = call.plan.lay(call.name(), "conv", value, windows)
+    rows, cols = made.known[-2:]
+    return replace(made, dims=(*map(plain, call.out.shape[:2]), rows + cols))
 
 
 def repeat_interleave(call: Call, input: Any, repeats: int, dim: int) -> Result:
-    value = call.of(input)
-    if value is None or value.axes[dim] not in (*IMAGE, None):
-        return call.broken("repeats what is not rows or columns")
-    rows, cols = (repeats if value.axes[dim] == label else 1 for label in IMAGE)
-    return value if rows == cols else Map(enlarged(call, value, rows, cols), value.axes)
+    value = call.plan.settled(call.map(input))
+    role = alone(value.known[dim])
+    if not any(each for each, _ in value.known[dim]):
+        return call.shaped(value)
+    if role not in AXES:
+        raise Stuck("repeats what is not rows or columns")
+    return call.lay("resize", value, {role: Resize(scale=Fraction(repeats))}) if repeats > 1 else value

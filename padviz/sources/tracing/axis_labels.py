@@ -1,9 +1,10 @@
-"""What the dimensions of an ONNX tensor are made of: which of them, or which part of one, is height or width.
+"""What the dimensions of a tensor are made of: which of them, or which part of one, is height or width.
 
 A dimension is a tuple of atoms (role, size), the outermost first; its size is their product. A role is
 "h" or "w" for the rows and columns of the layer that the tensor came from, "h." or "w." for the inner part
-of a height or width that was split, "H" or "W" for the positions that attention looks at, and "" for all
-else: batch, channels, groups. So a transpose, and a reshape there and back, lose nothing.
+of a height or width that was split, "h:" or "w:" for that inner part once it became channels, ":" for a part of
+those, "H" or "W" for the positions that attention looks at, and "" for all else: batch, channels, groups. So a
+transpose, and a reshape there and back, lose nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from math import prod
 Atom = tuple[str, int]
 Dim = tuple[Atom, ...]
 Dims = tuple[Dim, ...]
+AXES = {"h": 0, "w": 1}
+PLACES = {"h.": "h:", "w.": "w:"}
+CHANNELS = frozenset(("", ":", *PLACES.values()))
 
 
 def plain(n: int) -> Dim:
@@ -27,7 +31,7 @@ def size_of(dim: Dim) -> int:
 
 
 def shape_of(dims: Dims) -> list[int]:
-    """The shape of a tensor, as ONNX sees it.
+    """The shape of a tensor, as its framework sees it.
 
     >>> shape_of(((("h", 4), ("w", 5)), plain(3)))
     [20, 3]
@@ -36,31 +40,71 @@ def shape_of(dims: Dims) -> list[int]:
 
 
 def roles_of(dims: Iterable[Dim]) -> list[str]:
-    """The roles in some dimensions, in their order."""
-    return [role for dim in dims for role, _ in dim if role]
+    """The roles in some dimensions, in their order, without those of channels."""
+    return [role for dim in dims for role, _ in dim if role not in CHANNELS]
 
 
-def is_split(dims: Dims, role: str) -> bool:
-    """Whether the rows (or columns) that a role stands for are in two parts, an outer and an inner one.
+def has_positions(dim: Dim) -> bool:
+    """Whether a dimension tells rows or columns apart."""
+    return any(n > 1 and roles_of([((role, n),)]) for role, n in dim)
 
-    >>> is_split(((("h", 2),), (("h.", 4),)), "h"), is_split(((("h", 8),),), "h")
+
+def has_parts(dims: Dims) -> bool:
+    """Whether rows or columns are split into an outer and an inner part.
+
+    >>> has_parts(((("h", 2),), (("h.", 4),))), has_parts(((("h", 8),),))
     (True, False)
     """
-    return role.endswith(".") or any(each == f"{role}." and n > 1 for dim in dims for each, n in dim)
+    return any(role.endswith(".") and n > 1 for dim in dims for role, n in dim)
+
+
+def has_places(dims: Iterable[Dim]) -> bool:
+    """Whether some channels are places in blocks of rows or columns."""
+    return any(role and role in CHANNELS for dim in dims for role, _ in dim)
+
+
+def regrouped(dims: Sequence[Dim], n: int) -> Dim:
+    """A dimension of `n` channels out of others, picked or side by side: their places are no whole blocks any more."""
+    return ((":", n),) if has_places(dims) else plain(n)
+
+
+def is_positions(dim: Dim) -> bool:
+    """Whether a dimension is made of rows and columns alone, be they single ones."""
+    return bool(dim) and all(role not in CHANNELS for role, _ in dim)
+
+
+def is_mixed(dim: Dim) -> bool:
+    """Whether rows or columns and channels are one dimension.
+
+    >>> is_mixed((("", 8), ("h", 4))), is_mixed((("h", 4), ("w", 5)))
+    (True, False)
+    """
+    return has_positions(dim) and any(role in CHANNELS and n > 1 for role, n in dim)
+
+
+def upper(dim: Dim) -> Dim:
+    """A dimension of positions that are looked at, rather than those that look."""
+    return tuple((role if role in CHANNELS else role.upper(), size) for role, size in dim)
 
 
 def alone(dim: Dim) -> str:
-    """The role that a dimension consists of, or ""."""
-    return dim[0][0] if len(dim) == 1 else ""
+    """The role that a dimension consists of, but for single rows and columns; or "".
+
+    >>> alone((("h", 1), ("w", 5))), alone((("h", 4), ("w", 5)))
+    ('w', '')
+    """
+    large = [role for role, n in dim if n > 1] or [role for role, _ in dim]
+    return large[0] if len(large) == 1 else ""
 
 
 def reshaped(dims: Dims, shape: Sequence[int]) -> Dims | None:
-    """The dimensions after a reshape to `shape`, or None where a size does not divide.
+    """The dimensions after a reshape to `shape`, or None where a size does not divide, or a part is split again.
 
     >>> reshaped((plain(8), (("h", 4),), (("w", 5),)), [2, 4, 20])
     ((('', 2),), (('', 4),), (('h', 4), ('w', 5)))
     """
-    atoms = [atom for dim in dims for atom in dim][::-1]
+    atoms = [*joined(atom for dim in dims for atom in dim)][::-1]
+    parts = {role[:-1] for role, _ in atoms if role.endswith(".")}
     out: list[Dim] = []
     for wanted in shape:
         dim: list[Atom] = []
@@ -72,16 +116,20 @@ def reshaped(dims: Dims, shape: Sequence[int]) -> Dims | None:
                 return None
             role, size = atoms.pop()
             taken = min(size, wanted // have)
-            if taken < 1 or size % taken or (taken < size and role.endswith(".")):
+            if taken < 1 or size % taken or (taken < size and (role in parts or role.endswith("."))):
                 return None
             if taken < size:
-                atoms.append((role + "." if role else "", size // taken))
+                role, inner = (role[-1:],) * 2 if role in CHANNELS else (role, f"{role}.")
+                atoms.append((inner, size // taken))
             dim.append((role, taken))
             have *= taken
         if have != wanted:
             return None
         out.append(joined(dim))
-    return tuple(out) if all(size == 1 for _, size in atoms) else None
+    looked = tuple(atom for atom in atoms[::-1] if atom[0].isupper())  # what scores were summed over
+    if any(size > 1 for _, size in atoms):
+        return None
+    return (*out[:-1], out[-1] + looked) if looked and out else tuple(out)
 
 
 def joined(dim: Iterable[Atom]) -> Dim:
@@ -106,6 +154,6 @@ def broadcast(one: Dims, other: Dims) -> Dims | None:
         rows = [[role for role, n in dim if role and n > 1] for dim in (a, b)]
         if all(rows) and rows[0] != rows[1]:
             return None  # rows of one are columns of the other
-        larger = a if (size_of(a), len(roles_of([a]))) >= (size_of(b), len(roles_of([b]))) else b
+        larger = max(a, b, key=lambda dim: (size_of(dim), sum(role != "" for role, _ in dim)))
         out.append(larger)
     return tuple(out)

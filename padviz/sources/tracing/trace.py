@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from padviz.axis.operations import Adaptive, Op, Transposed, Window, out_size
 from padviz.axis.resize import Resize
 from padviz.errors import DescriptionError, SizeError
-from padviz.network.layer import MERGES, Kind, Layer
+from padviz.network.layer import MERGES, Kind, Layer, Origin
 from padviz.network.network import Size
 from padviz.sources.tracing.moving import moves
 
@@ -42,7 +43,17 @@ class Trace:
         self.sizes = [size]
         self.pooled = [False]
         self.ends: set[int] = set()
+        self.origin: Origin | None = None
         self._names: dict[str, int] = {"input": 1}
+
+    @contextmanager
+    def made_by(self, name: str) -> Iterator[None]:
+        """Within, layers are those of the node, the module or the function with this name."""
+        before, self.origin = self.origin, Origin(name)
+        try:
+            yield
+        finally:
+            self.origin = before
 
     def add(
         self,
@@ -138,7 +149,8 @@ class Trace:
     def _append(self, layer: Layer, size: Size, pooled: bool) -> int:
         if len(self.layers) >= MOST_LAYERS:
             raise DescriptionError(f"has more than {MOST_LAYERS} layers", where=self.where)
-        self.layers.append(replace(layer, name=self._unique(layer.name or f"{layer.kind}_{len(self.layers)}")))
+        name = self._unique(layer.name or f"{layer.kind}_{len(self.layers)}")
+        self.layers.append(replace(layer, name=name, origin=self.origin))
         self.sizes.append(size)
         self.pooled.append(pooled)
         return len(self.layers) - 1

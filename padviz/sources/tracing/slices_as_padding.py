@@ -3,41 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from padviz.axis.operations import MOST_ROWS, Window
+from padviz.axis.operations import Window
 from padviz.axis.padding_modes import Mode, fold
 from padviz.errors import SizeError
-from padviz.sources.onnx.tensors import AXES, Node, Plan, Stuck, Tensor
-from padviz.sources.tracing.axis_labels import alone, size_of
+from padviz.sources.tracing.arranging import Arranger, Stuck, Value
+from padviz.sources.tracing.axis_labels import AXES
 
 Row = int | None
 MOST_TRIES = 16
 
 
-def padded(plan: Plan, node: Node, axis: int) -> Tensor:
-    """A Concat of slices along height or width, as a pad."""
-    maps = [each for each in node.given if not each.is_constant]
-    role = alone(maps[0].known[axis])
-    bases = {(each.layer, tuple(cut for cut in each.cuts if cut[0] != role)) for each in maps}
-    if role not in AXES or len(bases) > 1 or any(alone(each.known[axis]) != role for each in maps):
-        raise Stuck("joins different maps along their height or width")
-    rows: list[Row] = []
-    for each in node.given:
-        size = size_of(each.known[axis])
-        if len(rows) + size > MOST_ROWS:
-            raise SizeError(f"its output would have {len(rows) + size} rows")
-        rows += [None] * size if each.is_constant else dict(each.cuts).get(role, range(size))
-    return as_pad(plan, node, replace(maps[0], cuts=tuple(cut for cut in maps[0].cuts if cut[0] != role)), role, rows)
-
-
-def as_pad(plan: Plan, node: Node, x: Tensor, role: str, rows: Sequence[Row]) -> Tensor:
+def as_pad(on: Arranger, name: str, x: Value, role: str, rows: Sequence[Row]) -> Value:
     """The map `x` with its rows (or columns) being `rows` of it, which must be how some mode pads."""
-    x = plan.settled(x)
-    n = plan.trace.sizes[x.layer or 0][AXES[role]]
+    x = on.settled(x)
+    n = on.trace.sizes[x.at][AXES[role]]
     before, mode = mode_of(rows, n)
     window = Window(1, padding=(before, len(rows) - n - before), mode=mode)
-    return plan.laid(node, "pad", x, {role: window} | {each: Window(1, mode=mode) for each in AXES if each != role})
+    return on.lay(name, "pad", x, {role: window} | {each: Window(1, mode=mode) for each in AXES if each != role})
 
 
 def mode_of(rows: Sequence[Row], n: int) -> tuple[int, Mode]:

@@ -1,0 +1,244 @@
+"""What the tensors of a foreign graph hold, and how the positions of a layer are arranged in their dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any
+
+from padviz.axis.operations import Adaptive, Op, Window
+from padviz.axis.resize import Resize
+from padviz.network.layer import Kind
+from padviz.sources.tracing import axis_labels as label
+from padviz.sources.tracing.axis_labels import (
+    AXES,
+    PLACES,
+    Dim,
+    Dims,
+    has_parts,
+    has_positions,
+    is_mixed,
+    plain,
+    roles_of,
+    size_of,
+)
+from padviz.sources.tracing.trace import Trace
+
+MOST_PARTS = 1024  # crops that one space-to-depth may take
+IMAGE = 4  # dimensions
+
+
+class Stuck(Exception):
+    """A tensor cannot be followed through an operation; it matters only if a target depends on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """What a tensor holds: a map (it has a `layer`), a head (made of the layers `behind`), or a constant.
+
+    `dims` is None where the shape is not known. A map has `acted` once an activation was applied to it
+    since its layer; `part` says which of the layer's channels it has, where not all; `cuts` are slices of its rows or
+    columns that are not laid out yet, and `by` is the name that they, or a split of rows or columns, get.
+    """
+
+    dims: Dims | None
+    layer: int | None = None
+    behind: frozenset[int] = frozenset()
+    array: Any = None
+    acted: bool = False
+    part: tuple[object, ...] = ()
+    cuts: tuple[tuple[str, range], ...] = ()
+    by: str = ""
+
+    @property
+    def is_constant(self) -> bool:
+        return self.layer is None and not self.behind
+
+    @property
+    def sources(self) -> frozenset[int]:
+        """The layers it depends on, as far as outputs are concerned."""
+        return self.behind if self.layer is None else frozenset({self.layer})
+
+    @property
+    def known(self) -> Dims:
+        """Its dimensions, which must be known."""
+        if self.dims is None:
+            raise Stuck("reads a tensor whose shape is not known")
+        return self.dims
+
+    @property
+    def at(self) -> int:
+        """Its layer, which it must have."""
+        if self.layer is None:
+            raise Stuck("reads what is no map")
+        return self.layer
+
+
+def picked(x: Value, axis: int, dims: Dims, which: object) -> Value:
+    """Some of the channels along a dimension, which `dims` take the place of."""
+    if roles_of([x.known[axis]]) or label.alone(x.known[axis]):
+        raise Stuck("picks rows or columns")
+    made = (label.regrouped(x.known[axis : axis + 1], size_of(dim)) for dim in dims)
+    return replace(x, dims=(*x.known[:axis], *made, *x.known[axis + 1 :]), part=(*x.part, (axis, which)), array=None)
+
+
+@dataclass
+class Arranger:
+    """A trace, and the crops and blocks that were laid for slices and splits: each once, however many read it.
+
+    `block` is what stands between the name of a split and the places of its blocks.
+    """
+
+    trace: Trace
+    block: str = "."
+    crops: dict[Any, int] = field(default_factory=dict)
+
+    def settled(self, x: Value) -> Value:
+        """The value with what is pending laid out: slices as crops, rows that became channels as several crops."""
+        with self.trace.made_by(x.by):
+            return replace(self._laid_out(x), by="")
+
+    def _laid_out(self, x: Value) -> Value:
+        if x.layer is not None and x.cuts:
+            x = replace(x, layer=self.crop(x.by, x.layer, dict(x.cuts)), cuts=())
+        inner = {role[0]: n for dim in x.dims or () for role, n in dim if role in PLACES and n > 1}
+        if x.layer is not None and inner:
+            layer = self.space_to_depth(x.by, x.layer, inner.get("h", 1), inner.get("w", 1))
+            dims = tuple(tuple((PLACES.get(role, role), n) for role, n in dim) for dim in x.known)
+            x = replace(x, layer=layer, dims=dims)
+        return x
+
+    def in_step(self, values: Sequence[Value]) -> list[Value]:
+        """Values that one layer can join: settled, unless rows and columns are split alike in all of them."""
+        maps = [x for x in values if not self.trace.pooled[x.at]]
+        split = {tuple(tuple(atom for atom in dim if roles_of([(atom,)])) for dim in x.known) for x in maps}
+        return [*values] if len(split) == 1 and not any(x.cuts for x in maps) else [*map(self.settled, values)]
+
+    def crop(self, name: str, layer: int, cuts: Mapping[str, range]) -> int:
+        """Rows and columns of a layer, as a layer."""
+        key = (layer, *sorted(cuts.items(), key=lambda cut: cut[0]))
+        if key not in self.crops:
+            ops: list[Op | None] = [None, None]
+            for role, rows in cuts.items():
+                if rows.step < 1:
+                    raise Stuck("reverses the order of rows or columns")
+                n = self.trace.sizes[layer][AXES[role]]
+                ops[AXES[role]] = Window(1, rows.step, padding=(-rows.start, rows.stop - n))
+            self.crops[key] = self.trace.add(name, "crop", (layer,), ops[0], ops[1])
+        return self.crops[key]
+
+    def space_to_depth(self, name: str, layer: int, high: int, across: int) -> int:
+        """Every block of `high` x `across` positions becomes one: as many crops, joined."""
+        if high * across > MOST_PARTS:
+            raise Stuck(f"makes {high * across} maps of one")
+        if (layer, high, across) not in self.crops:
+            height, width = self.trace.sizes[layer]
+            parts = [
+                self.crop(
+                    f"{name}{self.block}{i}.{j}", layer, {"h": range(i, height, high), "w": range(j, width, across)}
+                )
+                for i in range(high)
+                for j in range(across)
+            ]
+            self.crops[layer, high, across] = self.trace.merge(name, "concat", parts)
+        return self.crops[layer, high, across]
+
+    def reshape(self, x: Value, shape: Sequence[int], name: str, by: str) -> Value | None:
+        """The value in another shape; None where that does not divide.
+
+        Copies, or channels, laid inside of each row or column of an image are depth to space, called `name`: an
+        upsampling by nearest. What a split of rows or columns becomes is called `by`.
+        """
+        dims = label.reshaped(x.known, shape)
+        if dims is None and has_parts(x.known):
+            x = self.settled(x)
+            dims = label.reshaped(x.known, shape)
+        if dims is None:
+            return None
+        splits = any(role.endswith(".") for role in roles_of(dims))
+        x = replace(x, dims=dims, by=x.by or by if splits else x.by)
+        grown = {dim[0][0]: dim[1][1] for dim in dims if len(dim) == 2 and dim[0][0] in AXES and not dim[1][0]}
+        if not grown or len(dims) != IMAGE or x.layer is None:
+            return x
+        x = self.settled(replace(x, dims=tuple(dim[:1] if dim and dim[0][0] in grown else dim for dim in dims)))
+        return self.lay(name, "resize", x, {role: Resize(scale=Fraction(n)) for role, n in grown.items()})
+
+    def image(self, x: Value, first: int) -> tuple[Value, list[str]]:
+        """A map that a spatial operation can read, and the roles of its dimensions from `first` on."""
+        x = self.settled(x)
+        dims, within = x.known[:first], x.known[first:]
+        if x.layer is None or any(map(has_positions, dims)):
+            raise Stuck("reads height or width as channels")
+        if any(map(str.isupper, roles_of(x.known))):
+            raise Stuck("reads as an image what attention looks at")
+        roles = [label.alone(dim) for dim in within]
+        absent = [role for role in AXES if role not in roles]
+        blank = any(size_of(dim) > 1 for role, dim in zip(roles, within, strict=True) if not role)
+        if not {*roles} <= {*AXES, ""} or self.tells_apart(x.layer, absent) or blank:
+            raise Stuck("reads mixed height, width and channels as an image")
+        roles = [role or absent.pop(0 if len(roles) == len(AXES) else -1) for role in roles]
+        sizes = [self.trace.sizes[x.layer][AXES[role]] for role in roles]
+        image: tuple[Dim, ...] = tuple(((role, n),) for role, n in zip(roles, sizes, strict=True))
+        return replace(x, dims=(*dims, *image)), roles
+
+    def tells_apart(self, layer: int, roles: Iterable[str]) -> bool:
+        """Whether a layer has several rows, or columns, as the roles say."""
+        return any(self.trace.sizes[layer][AXES[role]] > 1 for role in roles)
+
+    def lay(self, name: str, kind: Kind, x: Value, ops: Mapping[str, Op], channels: int | None = None) -> Value:
+        """One layer with an operation for each role, and what holds it."""
+        layer = self.trace.add(name, kind, (x.at,), ops.get("h"), ops.get("w"))
+        dims = x.known if channels is None else (x.known[0], plain(channels), *x.known[2:])
+        return Value(self.sized(dims, layer), layer)
+
+    def sized(self, dims: Dims, layer: int) -> Dims:
+        """The dimensions with the height and the width that a layer has; as they are where those are split."""
+        if has_parts(dims):
+            return dims
+        new = dict(zip(AXES, self.trace.sizes[layer], strict=True))
+        return tuple(tuple((role, new.get(role, size)) for role, size in dim) for dim in dims)
+
+    def pooled_over(self, name: str, layer: int, roles: Collection[str]) -> int:
+        """All rows, all columns, or both seen at once: a global layer, or an adaptive one on one axis."""
+        if not {*roles} <= {*AXES}:
+            raise Stuck("mixes positions inside of windows")
+        if not self.tells_apart(layer, {*AXES} - {*roles}):
+            return self.trace.add(name, "global", (layer,))
+        if not self.tells_apart(layer, roles):
+            return layer
+        height, width = (Adaptive(1) if role in roles else None for role in AXES)
+        return self.trace.add(name, "adaptive", (layer,), height, width)
+
+    def joined(self, name: str, x: Value, roles: Collection[str]) -> int:
+        """The same of a value; what is sliced along the other axis is cut out last, so that it stays a place."""
+        if x.layer is not None and x.cuts and {*roles}.isdisjoint(role for role, _ in x.cuts):
+            return self.crop(name, self.pooled_over(f"{name}.line", x.layer, roles), dict(x.cuts))
+        return self.pooled_over(name, self.settled(x).at, roles)
+
+    def spread(self, name: str, small: int, like: int) -> int:
+        """A map one row or one column large, copied along that axis to the size of another."""
+        sizes = zip(self.trace.sizes[small], self.trace.sizes[like], strict=True)
+        height, width = (Resize() if n == 1 != m else None for n, m in sizes)
+        return self.trace.add(name, "resize", (small,), height, width, like) if height or width else small
+
+    def unmixed(self, name: str, x: Value) -> Value:
+        """The value where rows or columns that are one dimension with channels are seen at once: they are channels."""
+        lost = {*roles_of(dim for dim in x.known if is_mixed(dim))}
+        if not lost or x.layer is None:
+            return x
+        x = self.settled(x)
+        lost = {*roles_of(dim for dim in x.known if is_mixed(dim))}
+        if any(is_mixed(dim) and "" not in dict(dim) for dim in x.known):
+            raise Stuck("reads mixed height, width and channels")
+        if lost & {*roles_of(dim for dim in x.known if not is_mixed(dim) and has_positions(dim))}:
+            raise Stuck("takes a part of the rows or columns as channels")
+        dims = tuple(plain(size_of(dim)) if is_mixed(dim) else dim for dim in x.known)
+        return Value(dims, self.pooled_over(name, x.at, lost))
+
+    def mixed(self, name: str, x: Value, roles: Collection[str], why: str, like: int | None = None) -> Value:
+        """A settled map of which each position of it, or of a layer, saw all of its column, its row, or both."""
+        if not {*roles} <= {*AXES}:
+            raise Stuck("mixes positions inside of windows")
+        axes = [AXES[role] for role in sorted(roles)]
+        return Value(x.dims, self.trace.mix(name, x.at, x.at if like is None else like, axes, why))

@@ -1,0 +1,103 @@
+"""Where the layers of foreign networks came from: their nodes, modules and functions, and the pads in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from torch import Tensor, nn
+from torch.nn import functional
+
+import padviz
+from padviz.axis.operations import Window
+from padviz.network.layer import Layer, Origin
+from padviz.network.rewrites import with_pads_before, with_pads_joined
+from padviz.sources.toml.build import parse
+from tests.sources.test_onnx_ops import model_of, saved
+
+PAD = "p = Constant <value_ints = [0, 0, 1, 2, 0, 0, 0, 1]> ()\n a = Pad (x, p)\n "
+
+
+def origins(network: padviz.Network) -> dict[str, Origin | None]:
+    return {layer.name: layer.origin for layer in network.layers}
+
+
+def test_a_node_is_the_origin_of_its_layers(tmp_path: Path) -> None:
+    alone = padviz.load(saved(model_of("y = Conv (x, w3x3)", 13), tmp_path))
+    assert origins(alone) == {"input": None, "y": Origin("y")}
+    padded = padviz.load(saved(model_of(f"{PAD} y = Conv (a, w3x3)", 13), tmp_path))
+    assert origins(padded) == {"input": None, "a": Origin("a"), "y": Origin("y")}
+    assert with_pads_joined(padded).find("y").origin == Origin("y", ("a",))
+    assert with_pads_before(padded, padded.find("y")).origin == Origin("y", ("a",))
+
+
+def test_a_node_has_many_layers_and_a_slice_is_its_own(tmp_path: Path) -> None:
+    body = """i = Constant <value_ints = [1]> ()\n e = Constant <value_ints = [-1]> ()
+ c = Constant <value_ints = [2]> ()\n s = Slice (x, i, e, c)\n r = Relu (s)\n y = Conv (r, w3x3)"""
+    network = padviz.load(saved(model_of(body, 13), tmp_path))
+    assert origins(network) == {"input": None, "s": Origin("s"), "y": Origin("y")}
+    network = padviz.load(saved(model_of("a = SpaceToDepth <blocksize = 2> (x)\n y = Conv (a, w1x1x4)", 13), tmp_path))
+    assert {origin for name, origin in origins(network).items() if name.startswith("a")} == {Origin("a")}
+    assert len(network.layers) == 7
+
+
+class Padded(nn.Module):
+    """Rows beside a map by a function or a module, and a convolution."""
+
+    def __init__(self, pad: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.pad, self.conv = pad, nn.Conv2d(3, 4, 3, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(self.pad(x))
+
+
+def test_a_module_is_the_origin_of_its_layers() -> None:
+    alone = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sequential(nn.ReLU(), nn.MaxPool2d(2)))
+    assert origins(padviz.load(alone)) == {"input": None, "0": Origin("0"), "1.1": Origin("1.1")}
+    reflected = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect"))
+    assert origins(padviz.load(reflected)) == {"input": None, "0": Origin("0")}
+
+
+@pytest.mark.parametrize(
+    "pad", [nn.ZeroPad2d(1), lambda x: functional.pad(x, (1, 0, 2, 1))], ids=["module", "function"]
+)
+def test_a_pad_that_is_joined_to_a_convolution_is_named(pad: Callable[[Tensor], Tensor]) -> None:
+    network = padviz.load(Padded(pad))
+    assert origins(network) == {"input": None, "pad": Origin("pad"), "conv": Origin("conv")}
+    assert with_pads_joined(network).find("conv").origin == Origin("conv", ("pad",))
+
+
+def test_a_pad_that_follows_the_size_becomes_the_convolutions_own() -> None:
+    def same(x: Tensor) -> Tensor:
+        rows, cols = (max((-(-n // 2) - 1) * 2 + 3 - n, 0) for n in x.shape[2:])
+        return functional.pad(x, (cols // 2, cols - cols // 2, rows // 2, rows - rows // 2))
+
+    network = padviz.load(Padded(same))
+    assert network.find("conv").height == Window(3, 2, padding="same_upper")
+    assert origins(network) == {"input": None, "conv": Origin("conv", ("pad",))}
+
+
+def test_every_layer_of_a_resnet_has_a_module() -> None:
+    module = padviz.load("torchvision.models:resnet18")
+    assert module.find("layer1.0.conv1").origin == Origin("layer1.0.conv1")
+    assert module.find("layer1.0").origin == Origin("layer1.0")  # its addition, a function
+    assert all(layer.origin and layer.origin.name == layer.name for layer in module.layers[1:])
+
+
+def test_a_map_that_is_an_output_is_of_the_module_that_made_it() -> None:
+    class Both(Padded):
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            first = self.conv(x)
+            return first, self.pad(first)
+
+    network = padviz.load(Both(nn.MaxPool2d(2)))
+    assert network.find("conv.output").origin == Origin("conv")
+
+
+def test_described_layers_have_no_origin_and_layers_compare_without_it() -> None:
+    network = parse({"layers": [{"op": "conv", "name": "a", "kernel": 3}]}, "one")
+    assert origins(network) == {"input": None, "a": None}
+    assert Layer("a", "conv", (0,)) == Layer("a", "conv", (0,), origin=Origin("b"))
+    assert hash(Layer("a", "conv", (0,))) == hash(Layer("a", "conv", (0,), origin=Origin("b")))
