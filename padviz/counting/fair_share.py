@@ -86,9 +86,10 @@ class Shares:
     def _times_where(self, times: list[NDArray[np.int64]], judge: Callable[..., NDArray[np.bool_]]) -> int:
         """On how many positions of the map a verdict is true."""
         found = 0
-        for part, rows, cols in self.core.parts():
+        square = self.core.symmetric and self.tilings[0] == self.tilings[1]
+        for part, rows, cols in self.core.parts(half=square):
             across = times[1][cols]
-            if self.core.symmetric:  # what lies after the diagonal stands for what lies before it
+            if square:  # what lies after the diagonal stands for what lies before it
                 across = across * np.where(np.arange(len(across)) < part.shape[1], 1, 2)
             found += int(times[0][rows] @ judge(part, self.phases[0][rows], self.phases[1][cols]) @ across)
         return found
