@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from padviz.audit.costs import costs
 from padviz.audit.ledger import axis_padding
 from padviz.axis.operations import Op, Window, placement, sized
 from padviz.axis.padding_modes import most_padding
@@ -45,16 +46,20 @@ class EvenSizes:
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """An even size near the one asked about; `work` is its window positions, summed over layers, relative to that.
+    """An even size near the one asked about, its multiply-adds, and what they are relative to that.
+
+    Where channels are not known, they are None; `work`, window positions summed over layers and relative, always is.
 
     >>> import padviz
     >>> above = nearest_even(padviz.load("resnet50"), (224, 224))[1]
-    >>> above.size, round(above.work, 3)
-    ((225, 225), 1.047)
+    >>> above.size, above.macs, round(above.macs_ratio, 3), round(above.work, 3)
+    ((225, 225), 4624665792, 1.132, 1.047)
     """
 
     size: Size
     work: float
+    macs: int | None = None
+    macs_ratio: float | None = None
 
 
 class _Verdict(NamedTuple):
@@ -126,12 +131,11 @@ def nearest_even(network: Network, size: Size) -> tuple[Suggestion | None, Sugge
         even = sizes[verdict.runs & verdict.even]
         sides.append((n in even, int(even[even < n].max(initial=0)), int(even[even > n].min(initial=LARGEST + 1))))
     move = all(stays for stays, _, _ in sides)
-    work = _positions(network, size) or 1
     found: list[Suggestion | None] = []
     for which in (1, 2):
         pair = [side[which] if move or not side[0] else n for side, n in zip(sides, size, strict=True)]
         if all(1 <= n <= LARGEST for n in pair):
-            found.append(Suggestion(as_size(pair), _positions(network, as_size(pair)) / work))
+            found.append(_suggested(network, as_size(pair), size))
         else:
             found.append(None)
     return found[0], found[1]
@@ -219,8 +223,14 @@ def _judge(window: Window, n: NDArray[np.int64], even: Flags, whole: Flags) -> N
     whole[taken] &= np.array([not row.dropped for row in rows])[kind]
 
 
+def _suggested(network: Network, pixels: Size, asked: Size) -> Suggestion:
+    work = _positions(network, pixels) / (_positions(network, asked) or 1)
+    macs, before = (costs(network, each).macs for each in (pixels, asked))
+    return Suggestion(pixels, work, macs, macs / before if macs and before else None)
+
+
 def _positions(network: Network, size: Size) -> int:
-    """Window positions, summed over layers: the work, as far as geometry knows it."""
+    """Window positions, summed over layers: the work, as far as it is known without channels."""
     rows, cols = resolve_both(network, size)
     windows = [i for i, layer in enumerate(network.layers) if layer.kind in WINDOWS]
     return sum(rows.sizes[i] * cols.sizes[i] for i in windows)

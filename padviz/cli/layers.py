@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from padviz.cli import options
+
+if TYPE_CHECKING:
+    from padviz.audit.costs import Costs
 
 
 @click.command(name="layers", short_help="Every spatial layer of a network, with its geometry and sizes.")
@@ -15,12 +18,16 @@ from padviz.cli import options
 @options.padding
 @options.format_of("table", "json", "csv")
 def command(model: str, size: tuple[int, int] | None, padding: str | None, format_: str) -> None:
-    """List the layers of MODEL: name, kind, kernel, stride, dilation, padding, input and output size.
+    """List the layers of MODEL: name, kind, kernel, stride, dilation, padding, input and output size, multiply-adds.
+
+    Multiply-adds are those of convolutions; their sum stands below. Where a description does not say how many
+    channels a convolution makes, they are not known.
 
     \b
     Example:
       padviz layers resnet50 --size 224
     """
+    from padviz.audit.costs import costs
     from padviz.files import documents, tables
     from padviz.network.listing import layer_rows
     from padviz.network.network import as_size
@@ -28,20 +35,32 @@ def command(model: str, size: tuple[int, int] | None, padding: str | None, forma
 
     network = options.load_as(model, size)
     height, width = as_size(size or network.size)
-    columns = ("layer", "kind", "kernel", "stride", "dilation", "padding", "input", "output")
-    rows = layer_rows(with_padding(network, padding), (height, width))
+    columns = ("layer", "kind", "kernel", "stride", "dilation", "padding", "input", "output", "macs")
+    padded = with_padding(network, padding)
+    found = costs(padded, (height, width))
+    rows = [(*row, cost.macs) for row, cost in zip(layer_rows(padded, (height, width)), found.layers, strict=True)]
     if format_ == "json":
         listed = [dict(zip(columns, row, strict=True)) for row in rows]
-        click.echo(
-            documents.to_json({"schema_version": 1, "network": network.name, "size": [height, width], "layers": listed})
-        )
+        head = {"schema_version": 1, "network": network.name, "size": [height, width]}
+        click.echo(documents.to_json({**head, "macs": found.macs, "macs_unknown": found.unknown, "layers": listed}))
         return
     flat = [[_text(cell) for cell in row] for row in rows]
     if format_ == "csv":
         click.echo(documents.to_csv(columns, flat))
     else:
         short = [column.replace("padding", "pads") for column in columns]
-        click.echo(tables.to_table(short, flat, f"{network.title}, {height} x {width}"))
+        shown = [[*row[:-1], row[-1] or None] for row in flat]
+        click.echo(tables.to_table(short, shown, f"{network.title}, {height} x {width}"))
+        click.echo("\n" + tables.wrapped(_total(found)))
+
+
+def _total(found: Costs) -> str:
+    from padviz.audit.costs import COUNTED
+    from padviz.files.tables import readable
+
+    if found.macs is None:
+        return f"Multiply-adds (macs): not known, since {found.unknown} does not say its channels."
+    return f"Multiply-adds (macs): {readable(found.macs)}; {COUNTED}."
 
 
 def _text(cell: Any) -> Any:

@@ -38,6 +38,7 @@ def command(
     Example:
       padviz sizes resnet50 --range 64:1024
     """
+    from padviz.audit.costs import macs_of_squares
     from padviz.audit.even_sizes import even_sizes
     from padviz.files import documents, tables
 
@@ -51,23 +52,37 @@ def command(
         options.say(f"{network.name}: its {axes} cannot vary, so only {options.pixels(network.size)} fits")
     found = even_sizes(network, lo, hi, axis)
     without = set(found.even_without_drops)
+    macs = macs_of_squares(network, found.even) if axis == "both" else None
     if format_ == "json":
         keys = ("network", "range", "axis", "even", "even_without_drops", "rule", "rule_without_drops")
-        text = documents.to_json({"schema_version": 1, **{key: getattr(found, key) for key in keys}})
+        text = documents.to_json({"schema_version": 1, **{key: getattr(found, key) for key in keys}, "macs": macs})
     elif format_ == "csv":
-        text = documents.to_csv(("size", "drops"), [(n, int(n not in without)) for n in found.even])
+        priced = zip(found.even, macs or [None] * len(found.even), strict=True)
+        text = documents.to_csv(("size", "drops", "macs"), [(n, int(n not in without), each) for n, each in priced])
     else:
         facts: list[tuple[str, Any]] = [
             ("network", f"{network.title}, sizes {lo} to {hi}" + ("" if axis == "both" else f", {axis} alone")),
             ("even", f"{len(found.even)} of {hi - lo + 1} sizes"),
             ("rule", found.rule or "none that holds in the whole range"),
             ("sizes", _runs(found.even)),
+            *_priced(found.even, macs),
             ("no row dropped", f"{len(without)} of {hi - lo + 1} sizes"),
             ("rule", found.rule_without_drops or "none that holds in the whole range"),
             ("sizes", _runs(found.even_without_drops)),
         ]
         text = tables.to_facts(facts)
     options.put(text, output, overwrite)
+
+
+def _priced(even: Sequence[int], macs: Sequence[int] | None) -> list[tuple[str, str]]:
+    """The multiply-adds at the first even size and at the last one.
+
+    >>> _priced([225, 257], [4624665792, 5967894016])
+    [('macs', '4,624,665,792 at 225, 5,967,894,016 at 257')]
+    """
+    ends = list(dict(zip(even, macs or [], strict=False)).items())
+    shown = ", ".join(f"{each:,} at {n}" for n, each in dict(ends[:1] + ends[-1:]).items())
+    return [("macs", shown)] if shown else []
 
 
 def _range(text: str) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -210,14 +211,25 @@ def _verdict(network: Network, found: Ledger) -> list[str]:
         lines.append(f"Rows or columns at the far edge are dropped by {names[0]}{more}.")
     near = [each for each in nearest_even(network, found.size) if each]
     if near:
-        sizes = ", ".join(f"{options.pixels(each.size)} (work {each.work:.3g})" for each in near)
-        lines.append(f"Nearest even sizes: {sizes}; work is window positions relative to {options.pixels(found.size)}.")
+        lines += _priced(network, near)
     else:
         lines.append("No even size is near.")
     if reported := _reported(network):
         line = "Reported for training and testing at 224 and 225: ImageNet top-1 {at_224:.2f} % and {at_225:.2f} %"
         lines.append(line.format(**reported) + f" ({SOURCE}).")
     return lines
+
+
+def _priced(network: Network, near: list[Suggestion]) -> list[str]:
+    """The nearest even sizes with their multiply-adds over those of the size asked about, or window positions."""
+    from padviz.audit.costs import COUNTED, costs
+
+    known = all(each.macs_ratio is not None for each in near)
+    what = "multiply-adds" if known else "window positions"
+    each = [(options.pixels(each.size), each.macs_ratio if known else each.work) for each in near]
+    sizes = ", ".join(f"{size} ({ratio:.3g} times the {what})" for size, ratio in each)
+    why = f"{costs(network).unknown or 'nothing'} does not say its channels, so multiply-adds are not known"
+    return [f"Nearest even sizes: {sizes}; {COUNTED if known else why}."]
 
 
 def _reported(network: Network) -> dict[str, Any] | None:
@@ -228,7 +240,7 @@ def _reported(network: Network) -> dict[str, Any] | None:
 
 
 def _suggested(suggestion: Suggestion | None) -> dict[str, Any] | None:
-    return None if suggestion is None else {"size": list(suggestion.size), "work": suggestion.work}
+    return None if suggestion is None else asdict(suggestion)
 
 
 def _by(size: Size) -> str:
