@@ -14,7 +14,7 @@ from padviz.network.layer import CONVOLUTIONS, Layer
 from padviz.network.network import Network
 from padviz.network.sizes import check_known, sizes_of
 
-COUNTED = "convolutions only: linear layers, attention, and what makes a vector for a gate or a head are left out"
+COUNTED = "convolutions alone, without linear layers, attention, and the vectors of gates and heads"
 
 
 @dataclass(frozen=True, slots=True)

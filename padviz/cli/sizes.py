@@ -32,7 +32,7 @@ def command(
     output: Path | None,
     overwrite: bool,
 ) -> None:
-    """List the even sizes of MODEL: all, those that drop no row, and the rules they follow.
+    """List the even sizes of MODEL: all, those that drop no row, the rules they follow, and multiply-adds (macs).
 
     \b
     Example:

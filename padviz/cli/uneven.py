@@ -211,7 +211,7 @@ def _verdict(network: Network, found: Ledger) -> list[str]:
         lines.append(f"Rows or columns at the far edge are dropped by {names[0]}{more}.")
     near = [each for each in nearest_even(network, found.size) if each]
     if near:
-        lines += _priced(network, near)
+        lines.append(_priced(network, found.size, near))
     else:
         lines.append("No even size is near.")
     if reported := _reported(network):
@@ -220,7 +220,7 @@ def _verdict(network: Network, found: Ledger) -> list[str]:
     return lines
 
 
-def _priced(network: Network, near: list[Suggestion]) -> list[str]:
+def _priced(network: Network, size: Size, near: list[Suggestion]) -> str:
     """The nearest even sizes with their multiply-adds over those of the size asked about, or window positions."""
     from padviz.audit.costs import COUNTED, costs
 
@@ -228,8 +228,8 @@ def _priced(network: Network, near: list[Suggestion]) -> list[str]:
     what = "multiply-adds" if known else "window positions"
     each = [(options.pixels(each.size), each.macs_ratio if known else each.work) for each in near]
     sizes = ", ".join(f"{size} ({ratio:.3g} times the {what})" for size, ratio in each)
-    why = f"{costs(network).unknown or 'nothing'} does not say its channels, so multiply-adds are not known"
-    return [f"Nearest even sizes: {sizes}; {COUNTED if known else why}."]
+    why = f"{costs(network, size).unknown or 'nothing'} does not say its channels, so multiply-adds are not known"
+    return f"Nearest even sizes: {sizes}; {COUNTED if known else why}."
 
 
 def _reported(network: Network) -> dict[str, Any] | None:
