@@ -24,7 +24,11 @@ Item = tuple[str, "CountMap | PadvizError"]
 @click.option("--size", metavar="N|HxW[,...]", help="Input size; several, to compare sizes.")
 @click.option("--padding", metavar="MODE[,...]", help="Padding of every convolution; several, to compare schemes.")
 @click.option("--layer", metavar="NAME[,...]", help="Target layer; several, to compare depths.")
-@click.option("--scale", type=click.Choice(["shared", "each"]), help="One colour scale, or one for each panel.")
+@click.option(
+    "--scale",
+    type=click.Choice(["share", "counts", "each"]),
+    help="Colours: of what a pixel far from all borders gets; of the largest count; or of each panel's own.",
+)
 @options.output("Picture (.png .svg .pdf). Default: MODEL-compare.png.")
 @options.format_of("table", "json", "csv")
 @options.cmap
@@ -38,13 +42,13 @@ def command(
     scale: str | None,
     output: Path | None,
     format_: str,
-    cmap: str,
+    cmap: str | None,
     overwrite: bool,
 ) -> None:
     """Draw the usage maps of MODEL side by side. Exactly one of --padding, --size, --layer and --model is a list.
 
-    What cannot run gets an empty panel that says why. Paddings share one colour scale, counts of paths; other
-    lists have one for each panel, up to its own maximum, since their counts are not alike.
+    Colours show the fair share of each pixel: 1 is what a pixel far from all borders gets, below 1/2 it is starved,
+    above 3/2 overused. What cannot run gets an empty panel that says why.
 
     \b
     Example:
@@ -105,7 +109,7 @@ def _text(items: list[Item], varies: str, path: Path, format_: str) -> str:
         from padviz.exports.render import comparison_facts
 
         return documents.to_json({"schema_version": 1, **comparison_facts(items, varies), "files": [str(path)]})
-    columns = (varies, "max", "corner/max", "below half", "asymmetry", "skew", "note")
+    columns = (varies, "max", "starved", "overused", "least", "most", "corner", "asymmetry", "lean", "note")
     rows = [(label, *_figures(found, rounded=format_ == "table")) for label, found in items]
     if format_ == "csv":
         return documents.to_csv(columns, rows)
@@ -116,9 +120,15 @@ def _figures(found: CountMap | PadvizError, rounded: bool) -> tuple[Any, ...]:
     from padviz.files import tables
 
     if isinstance(found, PadvizError):
-        return None, None, None, None, None, options.spelled(f"cannot run: {found.where}: {found.what}")
+        return *[None] * 8, options.spelled(f"cannot run: {found.where}: {found.what}")
     summary = found.summary()
-    corner = summary.corners.top_left / summary.max if summary.max else 0.0
     most = tables.rounded(int(summary.max)) if rounded and summary.max >= 10**6 else summary.max
-    lean = max(summary.skew.height, summary.skew.width, key=abs)
-    return most, corner, summary.marginalised, max(summary.asymmetry.height, summary.asymmetry.width), lean, None
+    asymmetry = max(summary.asymmetry.height, summary.asymmetry.width)
+    if summary.share is None:
+        return most, *[None] * 5, asymmetry, None, f"no fair share: {summary.share_reason}"
+    share = summary.share
+    lean = max(share.lean.height, share.lean.width, key=abs)
+    parts: list[Any] = [share.starved, share.overused]
+    if rounded:
+        parts = [f"{part:.1%}" for part in parts]
+    return most, *parts, share.least, share.most, share.corners.top_left, asymmetry, lean, None

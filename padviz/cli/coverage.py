@@ -35,7 +35,7 @@ def command(
     margin: bool,
     output: Path | None,
     format_: str,
-    cmap: str,
+    cmap: str | None,
     overwrite: bool,
 ) -> None:
     """Count the paths that reach each unit of a layer of MODEL from real pixels, exactly, and draw their share.
@@ -78,7 +78,7 @@ def command(
     options.put(_shares(found, path, format_), None, overwrite)
 
 
-def _write(found: tuple[CountMap, ...], path: Path, cmap: str) -> None:
+def _write(found: tuple[CountMap, ...], path: Path, cmap: str | None) -> None:
     from padviz.figures import panels
     from padviz.figures.canvas import save
     from padviz.figures.heatmap import heatmap

@@ -45,7 +45,7 @@ def command(
     format_: str,
     bare: bool,
     allow_modules: bool,
-    cmap: str,
+    cmap: str | None,
 ) -> None:
     """Make every combination of what is named, one file each, into DIR, with index.html to look at.
 

@@ -35,7 +35,7 @@ def command(
     padding: str,
     pixel: str | None,
     output: Path | None,
-    cmap: str,
+    cmap: str | None,
     overwrite: bool,
 ) -> None:
     """Show a window on a small image: what the padding copies, as letters, and how often each pixel is used.

@@ -116,7 +116,7 @@ layers = click.option(
 )
 unit = click.option("--unit", type=UnitType(), help="One unit of the target, or a box R0:R1,C0:C1. All by default.")
 same = click.option("--same", is_flag=True, help="Pad as TensorFlow's and Keras's SAME: the odd row on the far side.")
-cmap = click.option("--cmap", default="plasma", metavar="NAME", help="A colour map of matplotlib's.", show_default=True)
+cmap = click.option("--cmap", metavar="NAME", help="A colour map of matplotlib's; plasma, or PuOr for fair shares.")
 overwrite = click.option("--overwrite", is_flag=True, help="Replace the file named with -o if it exists.")
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def kernels(shown: Sequence[Illustration], pixel: tuple[int, int] | None, cmap: str = CMAP) -> Figure:
+def kernels(shown: Sequence[Illustration], pixel: tuple[int, int] | None, cmap: str | None = None) -> Figure:
     """Illustrations one below the other: the padded image in letters, the uses, and the taps that read `pixel`."""
     cell, gap = 36, 40
     names = ["padded image", "uses of each pixel"] + ([f"reads of pixel {pixel[0]},{pixel[1]}"] if pixel else [])
@@ -38,7 +38,7 @@ def kernels(shown: Sequence[Illustration], pixel: tuple[int, int] | None, cmap: 
     tall = [max(len(grid) for row in line for grid in row) * cell + 56 for line in lines]
     total_w, total_h = max(2 * EDGE + per_row * group - gap, 560), HEAD + sum(tall)
     figure = new_figure(total_w, total_h)
-    colours = colour_map(cmap)
+    colours = colour_map(cmap or CMAP)
     most = max(float(max(map(max, each.uses))) for each in shown)
     for i, (each, row) in enumerate(zip(shown, grids, strict=True)):
         for j, grid in enumerate(row):
