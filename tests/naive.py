@@ -93,7 +93,7 @@ def reads(step: Step, axis: int, n: int, like: int | None = None) -> list[list[t
     stride = axis_of(step.get("stride", kernel if kind in POOLS else 1), axis)
     dilation = axis_of(step.get("dilation", 1), axis)
     pads = padding_of(step, axis, n)
-    mode = "zero" if kind in POOLS else step.get("mode", "zero")
+    mode = "zero" if kind in POOLS else axis_of(step.get("mode", "zero"), axis)
     rows = window_reads(n, kernel, stride, dilation, pads, mode, step.get("ceil", False))
     return [[(row, Fraction(1, kernel)) for row in taps] for taps in rows]
 
@@ -219,9 +219,13 @@ def taps(step: Step, both: Any, unit: tuple[int, int], pooling: str) -> list[tup
     real = [((row, col), p * q) for (row, p), (col, q) in pairs if row is not None and col is not None]
     if pooling == "mean" and step["op"] in (*POOLS, "resize"):
         return real
-    partial = step["op"] == "conv" and step.get("mode") == "partial"
-    weight = Fraction(len(pairs), len(real)) if partial and real else 1
-    return [(place, weight) for place, _ in real]
+    weight = Fraction(1)
+    for axis in (0, 1):
+        reads_axis = both[axis][unit[axis]]
+        hits = sum(row is not None for row, _ in reads_axis)
+        if step["op"] == "conv" and axis_of(step.get("mode"), axis) == "partial" and hits:
+            weight *= Fraction(len(reads_axis), hits)
+    return [(place, int(weight) if weight.denominator == 1 else weight) for place, _ in real]
 
 
 def every_path(steps: list[Step], size: Size, target: str) -> Counter[tuple[int, int]]:

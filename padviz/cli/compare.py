@@ -22,7 +22,9 @@ Item = tuple[str, "CountMap | PadvizError"]
 @options.neutral
 @click.option("--model", "models", metavar="MODEL,...", help="Compare networks.")
 @click.option("--size", metavar="N|HxW[,...]", help="Input size; several, to compare sizes.")
-@click.option("--padding", metavar="MODE[,...]", help="Padding of every convolution; several, to compare schemes.")
+@click.option(
+    "--padding", metavar="MODE[,...]", help="Padding of every convolution, as for usage; several, to compare."
+)
 @click.option("--layer", metavar="NAME[,...]", help="Target layer; several, to compare depths.")
 @click.option(
     "--scale",
@@ -61,7 +63,8 @@ def command(
         options.checked_output(output, PICTURE_SUFFIXES, overwrite)
     if (model is None) == (models is None):
         raise OptionError("needs one MODEL, or several with --model", where="MODEL", hint="as padviz compare vgg19 ...")
-    given = {"model": _list(model or models), "size": _list(size), "padding": _list(padding), "layer": _list(layer)}
+    given = {"model": _list(model or models), "size": _list(size), "layer": _list(layer)}
+    given["padding"] = _paddings(padding)
     lists = [name for name, values in given.items() if len(values) > 1]
     if len(lists) != 1:
         what = f"{len(lists)} lists are given ({', '.join(lists)})" if lists else "nothing is a list"
@@ -78,6 +81,13 @@ def command(
 def _list(text: str | None) -> list[str | None]:
     """Values between commas, each once; one None where nothing is given."""
     return [None] if text is None else [*options.listed(text)]
+
+
+def _paddings(text: str | None) -> list[str | None]:
+    """The paddings between commas, each once."""
+    from padviz.network.rewrites import canonical
+
+    return [*dict.fromkeys(map(canonical, _list(text)))]
 
 
 def _items(given: dict[str, list[str | None]], varies: str) -> list[Item]:

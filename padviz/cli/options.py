@@ -105,8 +105,8 @@ size = click.option("--size", type=SizeType(), help="Input size in pixels; the n
 padding = click.option(
     "--padding",
     metavar="MODE",
-    help="Padding of every convolution: zero, replicate, reflect, symmetric, circular, partial, valid or full. "
-    "As declared by default.",
+    help="Padding of every convolution: zero, replicate, reflect, symmetric, circular, partial, valid or full; "
+    "or HEIGHT/WIDTH, as zero/circular. As declared by default.",
 )
 pooling = click.option(
     "--pooling", type=click.Choice(["count", "mean"]), default="count", help="Count pooling taps, or weigh by 1/taps."
@@ -197,7 +197,10 @@ def pixels(size: tuple[int, int]) -> str:
 
 def default_picture(network: Network, size: tuple[int, int], padding: str | None, what: str) -> Path:
     """Where a picture goes that is not named: MODEL-SIZE[-MODE]-WHAT.png."""
-    return Path("-".join([network.name, pixels(size), *([padding] if padding else []), f"{what}.png"]))
+    from padviz.network.rewrites import canonical, padding_in_names
+
+    mode = padding_in_names(canonical(padding))
+    return Path("-".join([network.name, pixels(size), *([mode] if mode else []), f"{what}.png"]))
 
 
 def put(text: str, path: Path | None, overwrite: bool) -> None:

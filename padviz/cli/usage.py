@@ -64,6 +64,7 @@ def _show(counts: CountMap, path: Path, format_: str) -> None:
     from msgspec import to_builtins
 
     from padviz.files import documents, tables
+    from padviz.network.rewrites import padding_in_words
 
     summary = counts.summary()
     if format_ == "json":
@@ -72,7 +73,7 @@ def _show(counts: CountMap, path: Path, format_: str) -> None:
     corners = summary.corners
     facts: list[tuple[str, Any]] = [
         ("network", f"{summary.network}, {summary.size[0]} x {summary.size[1]} pixels"),
-        ("padding", summary.padding or "as declared"),
+        ("padding", padding_in_words(summary.padding)),
         ("target", _target(summary)),
         ("paths, max", summary.max),
         ("paths, min", summary.min),

@@ -23,6 +23,7 @@ from padviz.figures.canvas import (
 )
 from padviz.figures.scales import Scale, colour_bar, scaled
 from padviz.network.network import Size
+from padviz.network.rewrites import padding_in_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -118,7 +119,7 @@ def _block(tiling: Tiling, least: int) -> int:
 def caption(counts: CountMap, scale: str = "counts") -> tuple[str, str]:
     """A title line, and a line that says padding, target and pooling; with fair shares, who gets none."""
     height, width = counts.size
-    padding = f"{counts.padding} padding" if counts.padding else "padding as declared"
+    padding = padding_in_words(counts.padding, "padding")
     line = f"{padding} · {'paths' if counts.full is None else 'coverage of the paths'} to {_of(counts.target)}"
     if counts.unit is not None:
         line += f", unit {unit_text(counts.unit)}"

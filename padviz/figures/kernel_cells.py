@@ -31,7 +31,9 @@ def kernels(shown: Sequence[Illustration], pixel: tuple[int, int] | None, cmap: 
     grids: list[list[Sequence[Sequence[Any]]]] = [
         [each.padded, each.uses, *([each.taps(*pixel)] if pixel else [])] for each in shown
     ]
-    wide = [max(170, *(len(row[i][0]) * cell for row in grids)) for i in range(len(names))]
+    longest = max(len(each.scheme) for each in shown) + 2
+    least = [max(170, 7 * (longest + len(name))) for name in names]  # for the titles
+    wide = [max(least[i], *(len(row[i][0]) * cell for row in grids)) for i in range(len(names))]
     group = sum(wide) + gap * len(wide)
     per_row = 2 if len(shown) > 4 else 1
     lines = [grids[i : i + per_row] for i in range(0, len(grids), per_row)]
@@ -53,7 +55,7 @@ def kernels(shown: Sequence[Illustration], pixel: tuple[int, int] | None, cmap: 
                 _counted(ax, grid, most if j == 1 else None, colours)
             else:
                 _lettered(ax, each)
-    window, (high, across) = shown[0].window, shown[0].size
+    window, (high, across) = shown[0].windows[0], shown[0].size
     line = f"stride {window.stride} · dilation {window.dilation} · {high} × {across} pixels · padding in grey"
     headline(figure, f"{window.kernel} × {window.kernel} kernel", line)
     return figure

@@ -29,6 +29,7 @@ from padviz.figures.canvas import (
 from padviz.figures.heatmap import LEAST, blocks_of, fairness
 from padviz.figures.scales import FAIR, Scale, colour_bar, scaled
 from padviz.network.network import Size
+from padviz.network.rewrites import padding_in_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,8 +46,7 @@ def strip(maps: Sequence[CountMap], cmap: str | None = None) -> Figure:
     """Coverage of several layers of one network, on one scale: the share of paths that start at real pixels."""
     first = maps[0]
     title = f"{shortened(first.network.title)}, {first.size[0]} × {first.size[1]}"
-    padding = f"{first.padding} padding" if first.padding else "padding as declared"
-    line = f"share of each unit's paths that starts at real pixels · {padding}"
+    line = f"share of each unit's paths that starts at real pixels · {padding_in_words(first.padding, 'padding')}"
     panels, blocks = [], [blocks_of(each, 2 * THROUGH) for each in maps]
     for each, block in zip(maps, blocks, strict=True):
         label = f"{short_name(str(each.target.layer))}\n{each.shape[0]} × {each.shape[1]}"

@@ -96,6 +96,31 @@ def test_default_names_say_size_and_mode() -> None:
     assert sorted(os.listdir()) == ["net-9-usage.png", "net.toml", "resnet18-64x96-reflect-usage.png"]
 
 
+def test_a_scheme_for_each_axis() -> None:
+    result = run("usage", "vgg11", "--size", "64x96", "--padding", "zero/circular")
+    assert "zero/circular (height/width)" in result.stdout
+    assert run("coverage", "vgg11", "--size", "64", "--padding", "zero/zero").exit_code == 0
+    assert sorted(os.listdir()) == ["vgg11-64-zero-coverage.png", "vgg11-64x96-zero+circular-usage.png"]
+    found = json.loads(
+        run("usage", "vgg11", "--size", "64x96", "--padding", "zero/circular", "--format", "json").stdout
+    )
+    counts = padviz.usage("vgg11", (64, 96), "zero/circular")
+    assert (found["padding"], found["max"], found["min"]) == ("zero/circular", counts.max, counts.min)
+    rows = json.loads(run("layers", "vgg11", "--size", "96", "--padding", "full/zero", "--format", "json").stdout)
+    assert rows["layers"][0]["padding"] == [[2, 2], [1, 1]]
+    margins = run("coverage", "vgg11", "--size", "96", "--margin", "--padding", "full/zero", "--format", "json").stdout
+    assert json.loads(margins)["layers"][0]["units"] == {"top": 2, "bottom": 2, "left": 1, "right": 1}
+
+
+@pytest.mark.parametrize("command", ["usage", "coverage", "layers", "kernel", "compare", "export"])
+@pytest.mark.parametrize("padding", ["zero/", "zero/foo", "a/b/c", "/zero"])
+def test_a_bad_scheme_for_an_axis_is_one_line(command: str, padding: str) -> None:
+    model = [] if command == "kernel" else ["vgg11"]
+    line = told(run(command, *model, "--padding", padding, *(["-o", "out"] if command == "export" else [])))
+    assert line.startswith(f"padviz: --padding: {padding!r} is not a padding scheme; use zero, ")
+    assert "HEIGHT/WIDTH" in line
+
+
 def test_usage_json_has_exact_integers() -> None:
     result = run("usage", "resnet152", "--size", "96x64", "--format", "json", "-o", "counts.npz")
     found = json.loads(result.stdout)

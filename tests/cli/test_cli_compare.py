@@ -64,6 +64,12 @@ def test_a_scheme_that_cannot_run_says_why_and_the_rest_goes_on() -> None:
     assert "cannot run" in run("compare", "resnet18", "--padding", "zero,valid").stdout
 
 
+def test_a_scheme_for_each_axis_is_compared_once() -> None:
+    found = compared("vgg11", "--size", "64x96", "--padding", "zero,zero/circular,zero/zero")
+    assert found["values"] == ["zero", "zero/circular"]
+    assert [each["padding"] for each in found["results"]] == ["zero", "zero/circular"]
+
+
 def test_sizes_depths_and_networks() -> None:
     sizes = compared("resnet50", "--size", "64,128x96,224")["results"]
     assert [each["size"] for each in sizes] == [[64, 64], [128, 96], [224, 224]]

@@ -16,9 +16,10 @@ from matplotlib.text import Text
 from PIL import Image
 
 import padviz
+from padviz.audit.one_layer import illustrate
 from padviz.audit.receptive_fields import fields_of_units
 from padviz.counting.coverage import coverages
-from padviz.figures import canvas, field_boxes, ledger_bars, panels
+from padviz.figures import canvas, field_boxes, kernel_cells, ledger_bars, panels
 from padviz.figures.bare import write_bare, write_thumbnail
 from padviz.figures.canvas import png
 from padviz.figures.heatmap import blocks_of, heatmap, scaled
@@ -70,6 +71,14 @@ def test_the_picture_says_what_it_is() -> None:
     assert image.get_array()[0, 0] == pytest.approx(
         padviz.usage("vgg19", (200, 300), padding="reflect").counts[0, 0] / 1e15
     )
+
+
+def test_the_picture_says_which_axis_has_which_scheme() -> None:
+    for size in ((64, 64), (320, 40)):
+        figure = heatmap(padviz.usage("vgg11", size, "replicate/partial"))
+        assert not clipped(figure)
+        assert any("replicate/partial padding (height/width)" in text.get_text() for text in texts(figure))
+    assert not clipped(kernel_cells.kernels([illustrate(3, 1, 1, (4, 4), "replicate/symmetric")], (0, 0)))
 
 
 def test_units_follow_the_mode() -> None:
