@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 NEUTRAL = "padviz.neutral"
 SAID = "padviz.said"
 NO_TEXT = (".png", ".svg", ".pdf", ".npy", ".npz", ".gif", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+RIGID, RIGID_NOTE = "*", "* rigid: a pool has no weights that could grow askew."
 Option = Callable[[Callable[..., None]], Callable[..., None]]
 
 
@@ -29,6 +30,15 @@ def spelled(error: PadvizError | str) -> str:
     """
     dashes = "--" if isinstance(error, PadvizError) and error.option and not error.where else ""
     return dashes + re.sub(r"`([a-z_]+)`", lambda name: "--" + name[1].replace("_", "-"), str(error))
+
+
+class WithCheck(click.Command):
+    """A command whose --check may have a value after "=": a bare one never takes the argument that follows it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        end = args.index("--") if "--" in args else len(args)
+        whole = ["--check=learned" if arg == "--check" and i < end else arg for i, arg in enumerate(args)]
+        return super().parse_args(ctx, whole)
 
 
 class SizeType(click.ParamType):  # type: ignore[type-arg,unused-ignore]

@@ -16,6 +16,7 @@ from padviz.figures.canvas import (
     BETWEEN,
     EDGE,
     HEAD,
+    RIGID,
     SMALL,
     SUPERSCRIPT,
     UNEVEN,
@@ -111,10 +112,14 @@ def taps(exposures: Sequence[TapExposure], title: str, cmap: str | None = None) 
     for row, share in zip(exposures, parts, strict=True):
         tall, wide = row.imbalance
         label = f"{short_name(row.layer)}\n↔ {wide:+.1%}  ↕ {tall:+.1%}".replace("+0.0%", "0%")
-        panels.append((label, UNEVEN if row.uneven else "black", share))
+        uneven = UNEVEN if row.learned else RIGID
+        panels.append((label, uneven if row.uneven else "black", share))
     least = min((float(share.min()) for share in parts), default=0.0)
     floor = min(np.floor(least * 20) / 20, 0.95)
-    line = "share of the units whose tap reads a real pixel · imbalance ↔ left-right, ↕ top-bottom · red: uneven"
+    line = "share of the units whose tap reads a real pixel · imbalance ↔ left-right, ↕ top-bottom"
+    kinds = {row.learned for row in exposures if row.uneven}
+    line += " · red: uneven" if True in kinds else ""
+    line += " · blue: uneven, but rigid (a pool)" if False in kinds else ""
     return _grid(panels, title, line, Scale(1.0, "share of the units"), 130, cmap, float(floor))
 
 

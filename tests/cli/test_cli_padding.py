@@ -44,6 +44,7 @@ class Axis(Struct, forbid_unknown_fields=True):
 class Layer(Struct, forbid_unknown_fields=True):
     layer: str
     kind: str
+    learned: bool
     uneven: bool
     height: Axis
     width: Axis
@@ -71,6 +72,8 @@ class Entry(Struct, forbid_unknown_fields=True):
     size: tuple[int, int]
     even: bool
     drops: bool
+    uneven_learned: int
+    uneven_rigid: int
     layers: list[Layer]
     nearest_even: Nearest
     reported: Reported | None = None
@@ -93,13 +96,15 @@ def test_uneven_says_culprits_reason_and_cure_on_one_screen() -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     for text in (
         "conv1", "7/2/1", "3+3", "3+2", "reads\n", "3 top/left, 2 bottom/right", "layer4.0.conv2",
-        "Uneven: 5 of the 21 windows", "193 (work 0.775)", "225 (work 1.05)", "75.65 %", "76.01 %", "ICLR 2021",
+        "Uneven: 5 of the 21 windows", "4 learned, 1 rigid", "maxpool*", "* rigid: ",
+        "193 (work 0.775)", "225 (work 1.05)", "75.65 %", "76.01 %", "ICLR 2021",
     ):  # fmt: skip
         assert text in result.stdout
     assert "layer1.0.conv2" not in result.stdout
     assert len(result.stdout.splitlines()) <= 24
     even = run("uneven", "resnet50", "--size", "225").stdout
     assert "Even: none of the 21 windows" in even
+    assert "rigid" not in even
     assert "layer1.0.conv2" in run("uneven", "resnet50", "--all").stdout
 
 
@@ -122,6 +127,8 @@ def test_uneven_json_follows_its_schema() -> None:
     assert first.drops
     conv1 = first.layers[0].height
     assert first.layers[0].uneven
+    assert (first.uneven_learned, first.uneven_rigid) == (4, 1)
+    assert [layer.layer for layer in first.layers if layer.uneven and not layer.learned] == ["maxpool"]
     assert (conv1.declared, conv1.consumed, conv1.output) == ((3, 3), (3, 2), 112)
     assert first.nearest_even.above == Suggestion((225, 225), pytest.approx(1.0466, abs=1e-4))
     assert first.reported is not None
@@ -135,7 +142,8 @@ def test_uneven_csv_markdown_and_files() -> None:
     rows = rows_of(run("uneven", "resnet18", "--size", "224", "--format", "csv").stdout)
     assert len(rows) == 10
     assert rows[0] == {
-        "network": "resnet18", "height": "224", "width": "224", "layer": "conv1", "kind": "conv", "axis": "height",
+        "network": "resnet18", "height": "224", "width": "224", "layer": "conv1", "kind": "conv", "learned": "1",
+        "axis": "height",
         "uneven": "1", "input": "224", "output": "112", "kernel": "7", "stride": "2", "dilation": "1",
         "declared_before": "3", "declared_after": "3", "consumed_before": "3", "consumed_after": "2",
         "dropped": "0", "skipped": "0", "overhang": "0",
@@ -144,6 +152,7 @@ def test_uneven_csv_markdown_and_files() -> None:
     assert (result.exit_code, result.stdout) == (0, "")
     report = Path("report.md").read_text()
     assert report.startswith("### ResNet-18, 224 x 224\n\n| layer | kind |")
+    assert "| maxpool | maxpool (rigid) | 3/2/1 |  | 112 |" in report
     assert "| conv1 | conv | 7/2/1 |  | 224 | 3+3 | 3+2 |" in report
     assert "exists" in run("uneven", "resnet18", "-o", "report.md").stderr
     assert Path("report.md").read_text() == report
@@ -156,6 +165,47 @@ def test_check_exits_with_1_whatever_the_format(format_: str) -> None:
     assert run("uneven", "resnet18", "--size", "225", "--check", "--format", format_).exit_code == 0
     assert run("uneven", "resnet18", "--size", "224", "--format", format_).exit_code == 0
     assert run("uneven", "resnet18", "vgg11", "--size", "225", "--size", "226", "--check").exit_code == 1
+
+
+POOL = 'layers = [{op = "maxpool", name = "p", kernel = 3, stride = 2, padding = 1}]\n'
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (["--check", "resnet50"], 1),
+        (["resnet50", "--check"], 1),
+        (["--check", "resnet50", "--size", "225"], 0),
+        (["resnet50", "--check=learned"], 1),
+        (["pool.toml", "--size", "8", "--check"], 0),
+        (["pool.toml", "--size", "8", "--check=learned"], 0),
+        (["--check=all", "pool.toml", "--size", "8"], 1),
+        (["--check=drops", "pool.toml", "--size", "8"], 1),
+        (["pool.toml", "--size", "9", "--check=all"], 0),
+        (["vgg16", "--size", "225", "--check=all"], 0),
+        (["vgg16", "--size", "225", "--check=drops"], 1),
+        (["vgg16", "--size", "224", "--check=drops"], 0),
+        (["--check", "--", "vgg16"], 0),
+    ],
+)
+def test_what_check_fails_on(args: list[str], code: int) -> None:
+    Path("pool.toml").write_text(POOL)
+    result = run("uneven", *args)
+    assert (result.exit_code, result.stderr) == (code, "")
+
+
+def test_github_errors_are_what_check_fails_on() -> None:
+    def levels(*args: str) -> list[str]:
+        lines = run("uneven", *args, "--format", "github").stdout.splitlines()
+        return [line.split()[0].lstrip(":") + " " + line.split("::")[-1].split()[0] for line in lines[:-1]]
+
+    layers = ["conv1", "layer2.0.conv1", "layer3.0.conv1", "layer4.0.conv1"]
+    learned = levels("resnet18", "--size", "224", "--check")
+    assert [line for line in learned if "maxpool" not in line] == [f"error {layer}" for layer in layers]
+    assert "warning maxpool" in learned
+    assert "error maxpool" in levels("resnet18", "--size", "224", "--check=all")
+    assert levels("vgg16", "--size", "225", "--check=all") == []
+    assert levels("vgg16", "--size", "225", "--check=drops") == ["error features.4"]
 
 
 def test_github_annotations() -> None:
@@ -214,7 +264,8 @@ def test_taps() -> None:
     layers = {layer["layer"]: layer for layer in found["layers"]}
     last = layers["layer4.0.conv1"]
     assert last["grid"] == [[36, 42, 42], [42, 49, 49], [42, 49, 49]]
-    assert (last["units"], last["uneven"]) == (49, True)
+    assert (last["units"], last["uneven"], last["learned"]) == (49, True, True)
+    assert not layers["maxpool"]["learned"]
     assert last["imbalance"]["width"] == pytest.approx(20 / 260)
     assert layers["layer4.0.conv2"]["imbalance"] == {"height": 0.0, "width": 0.0}
     assert found["files"] == ["taps.png"]
@@ -222,6 +273,9 @@ def test_taps() -> None:
         picture.verify()
     table = run("taps", "resnet18").stdout
     assert "+7.69%" in table
+    assert "maxpool*" in table
+    assert "* rigid: " in table
+    assert "rigid" not in run("taps", "resnet18", "--layer", "conv1").stdout
     assert "uneven" in table
     rows = rows_of(run("taps", "resnet18", "--layer", "layer2.0.downsample.0", "--format", "csv").stdout)
     assert [row["layer"] for row in rows] == ["layer2.0.downsample.0"]
@@ -325,6 +379,7 @@ def test_diff() -> None:
         (["uneven", "vgg19", "--size", "8"], ["features.27"]),
         (["uneven", "vgg19", "--size", "x"], ["--size", "'x'"]),
         (["uneven", "vgg19", "--format", "xml"], ["--format"]),
+        (["uneven", "vgg19", "--check=none"], ["--check", "'none'", "learned"]),
         (["uneven", "vgg19", "-o", "no/report.md"], ["no", "does not exist"]),
         (["uneven", "vgg19", "-o", "report.npz"], ["report.npz", ".csv"]),
         (["uneven", "vgg19", "vgg11", "-o", "report.png"], ["-o", "one network at one size", "padviz export"]),
