@@ -58,14 +58,11 @@ def _edits(scheme: str) -> tuple[str, ...]:
     if scheme in TORCH:
         return f'nn.Conv2d(..., padding_mode="{TORCH[scheme]}")', f'ONNX: Pad(mode="{ONNX[scheme]}") before each Conv'
     if scheme == "symmetric":
-        return ("before each convolution: x[..., rows, :][..., cols] with rows = [0, *range(n), n - 1] for a pad of 1",)
+        return ("x[..., [0, *range(n), n - 1]] before each convolution, for a pad of 1",)
     if scheme == "partial":
         return ("partial convolution: outputs times taps / taps that read real pixels",)
-    height, width = scheme.split("/")
-    pad = (
-        'F.pad(x, (p, p, 0, 0), mode="circular")' if width == "circular" else 'F.pad(x, (0, 0, p, p), mode="circular")'
-    )
-    return (f"{pad} before each convolution, which pads the other axis",)
+    pads = "(p, p, 0, 0)" if scheme.endswith("/circular") else "(0, 0, p, p)"
+    return (f'F.pad(x, {pads}, mode="circular") before each convolution', "the convolution pads the other axis")
 
 
 def even_pads(network: Network, size: Size) -> Iterator[Change]:

@@ -17,6 +17,7 @@ from padviz.errors import PadvizError
 from padviz.network.network import Network
 from padviz.network.rewrites import with_padding
 
+GAIN = 0.005  # of the pixels: what less would be called a remedy for?
 Asks = Literal["nothing", "fine-tuning", "training anew"]
 
 
@@ -121,24 +122,32 @@ def remedies(network: Network, size: int | Sequence[int] | None = None, layer: s
     pixels = network.at(size)
     before = outcome(network, pixels, layer=layer)
     found = []
-    for change in _changes(network, pixels):
+    for change in changes(network, pixels):
         try:
             after = outcome(change.network, change.size, change.padding, layer and change.target(layer))
         except PadvizError:
             continue  # it cannot run so: reflect on small maps
         ratio = after.macs / before.macs if after.macs and before.macs else None
         remedy = Remedy(change.kind, change.what, [*change.edit], change.asks, after, ratio)
-        if helps(before, after):
+        if helps(change.kind, before, after):
             found.append(remedy)
     return tuple(sorted(found, key=_rank))
 
 
-def helps(before: Outcome, after: Outcome) -> bool:
-    """Whether fewer learned windows are uneven, or fewer pixels get too little or too much."""
-    return after.uneven_learned < before.uneven_learned or after.unfair < before.unfair - 0.005
+def helps(kind: str, before: Outcome, after: Outcome) -> bool:
+    """Whether fewer learned windows are uneven or, for a size, drop rows; or fewer pixels get too little or too much.
+
+    A larger image has fewer pixels near its border whatever the network does: a size must do more than that.
+    """
+    if after.uneven_learned != before.uneven_learned:
+        return after.uneven_learned < before.uneven_learned
+    if kind == "size":
+        return after.drops < before.drops
+    return after.unfair < before.unfair - GAIN
 
 
-def _changes(network: Network, size: tuple[int, int]) -> Iterator[Change]:
+def changes(network: Network, size: tuple[int, int]) -> Iterator[Change]:
+    """All that is tried."""
     makers: tuple[Callable[..., Iterator[Change]], ...] = (even_sizes_near, schemes, even_pads, pooled_strides)
     for make in makers:
         yield from make(network, size)

@@ -8,10 +8,12 @@ from math import ceil
 import msgspec
 
 from padviz.advice.changes import cannot
-from padviz.advice.remedies import Outcome, Remedy, outcome, remedies
+from padviz.advice.remedies import Outcome, Remedy, changes, outcome, remedies
 from padviz.audit.border_margins import Margin, margins
 from padviz.audit.ledger import Ledger, ledger
 from padviz.audit.receptive_fields import AxisField, receptive_fields
+from padviz.counting.count_map import CountMap
+from padviz.counting.usage import usage
 from padviz.errors import SizeError
 from padviz.network.network import Network
 from padviz.network.targets import names_of, upto
@@ -112,6 +114,17 @@ def audit(network: Network, size: int | Sequence[int] | None = None, layer: str 
     )
 
 
+def maps(network: Network, found: Audit, most: int) -> list[tuple[str, CountMap]]:
+    """The usage map of an audited network as it is, and with each of the first remedies."""
+    size, layer = (found.size[0], found.size[1]), found.target
+    shown = [("today", usage(network, size, None, layer))]
+    for change in changes(network, size):
+        if change.what in [remedy.what for remedy in found.remedies[:most]]:
+            targets = [change.target(name) for name in layer]
+            shown.append((change.what, usage(change.network, change.size, change.padding, targets)))
+    return shown
+
+
 def _word(found: Outcome) -> str:
     """The verdict in a word or three."""
     share = found.share
@@ -130,7 +143,7 @@ def _sentences(found: Outcome, rows: Ledger, reach: Reach) -> list[str]:
         said.append("Fair shares cannot be told here: its map follows no pattern.")
     else:
         if share.starved > TOLERATED:
-            said.append(f"{share.starved:.0%} of the pixels get less than half of what a pixel far from all borders gets.")
+            said.append(f"{share.starved:.0%} of the pixels get less than half of what one far from all borders gets.")
         if share.overused > TOLERATED:
             said.append(f"{share.overused:.0%} of the pixels get more than 1.5 times as much.")
         if max(share.starved, share.overused) <= TOLERATED:
@@ -143,7 +156,7 @@ def _sentences(found: Outcome, rows: Ledger, reach: Reach) -> list[str]:
     else:
         said.append("No learned window reads more padding on one side.")
     if reach.exceeds:
-        said.append("The receptive field exceeds the image: every unit sees padding.")
+        said.append("The receptive field exceeds the image: that of every unit reaches past the border.")
     return said
 
 
@@ -166,7 +179,9 @@ def _reach(network: Network, size: tuple[int, int], target: str) -> Reach:
     barrier = margin.barrier_height or margin.barrier_width
     fields: list[AxisField] = [field.height, field.width]
     if barrier or any(each.whole for each in fields):
-        why = f"{barrier[0]} ({barrier[1]}) makes every position depend on all" if barrier else "it sees the whole image"
+        why = (
+            f"{barrier[0]} ({barrier[1]}) makes every position depend on all" if barrier else "it sees the whole image"
+        )
         return Reach(None, None, why, exceeds=True)
     sizes = [each.size for each in fields]
     return Reach(sizes, _halos(margin), None, exceeds=any(f > n for f, n in zip(sizes, size, strict=True)))

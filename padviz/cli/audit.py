@@ -22,7 +22,9 @@ REPORTS = (".png", ".svg", ".pdf", ".md", ".json")
 COLUMNS = ("remedy", "uneven", "starved", "overused", "drops", "macs", "asks")
 
 
-@click.command(name="audit", short_help="Does it treat the border fairly? The verdict, and remedies with their effects.")
+@click.command(
+    name="audit", short_help="Does it treat the border fairly? The verdict, and remedies with their effects."
+)
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @options.neutral
 @click.option("--size", "sizes", type=options.SizeType(), multiple=True, help="Input size; may be given several times.")
@@ -41,8 +43,8 @@ def command(
     """Judge whether MODEL treats the border of an image fairly, and list what could be changed, best first.
 
     A pixel is starved that gets less than half of the paths that one far from all borders has, and overused that gets
-    more than 1.5 times as many. Every remedy is counted exactly, none is guessed. Several models, or sizes, make a table
-    with one row each.
+    more than 1.5 times as many. Every remedy is counted exactly, none is guessed. Several models, or sizes, make a
+    table with one row each.
 
     \b
     Example:
@@ -98,7 +100,9 @@ def _screen(found: Audit) -> str:
     parts = [tables.wrapped(title), tables.wrapped(f"{_capital(found.verdict)}. {' '.join(found.sentences)}")]
     parts.append(tables.to_facts(_facts(found)))
     if found.remedies:
-        rows = [(remedy.what, *_cells(remedy.outcome), _times(remedy), remedy.asks) for remedy in found.remedies[:SHOWN]]
+        rows = [
+            (remedy.what, *_cells(remedy.outcome), _times(remedy), remedy.asks) for remedy in found.remedies[:SHOWN]
+        ]
         today = ("today", *_cells(found.outcome), _plain(found.outcome), None)
         parts.append(tables.to_table(COLUMNS, [today, *rows]))
         parts.append("\n".join(_edits(found.remedies[:SHOWN])))
@@ -117,16 +121,25 @@ def _facts(found: Audit) -> list[tuple[str, Any]]:
         facts.append(("fair shares", f"{share.least:.2g} to {share.most:.3g}, {corners}; 1 is fair"))
         facts.append(("lean", f"height {share.lean.height:+.3f}, width {share.lean.width:+.3f}"))
     facts.append(("outer ring", f"has {found.outcome.ring:.2f} times its part of the paths"))
-    facts.append(("uneven", f"learned: {_names(found.learned)}; rigid: {_names(found.rigid)}"))
-    facts.append(("dropped rows", f"by {_names(found.dropping)}" if found.dropping else "none"))
+    facts.append(("uneven, learned", _names(found.learned)))
+    facts.append(("uneven, rigid", _names(found.rigid)))
+    facts.append(("drop rows", _names(found.dropping)))
     if reach.field:
         facts.append(("receptive field", f"{_by(reach.field)} px"))
     if reach.margin:
-        (top, bottom), (left, right) = reach.margin
-        facts.append(("border reach", f"{top} px from the top, {bottom} bottom, {left} left, {right} right"))
+        facts.append(("border reach", _inwards(found)))
     if reach.why:
         facts.append(("border reach", f"everywhere: {reach.why}"))
     return facts
+
+
+def _inwards(found: Audit) -> str:
+    """How far the border reaches in, on each side."""
+    margin = found.reach.margin or []
+    if any(sum(pair) >= n for pair, n in zip(margin, found.size, strict=True)):
+        return "all of the image"
+    (top, bottom), (left, right) = margin
+    return f"{top} px from the top, {bottom} bottom, {left} left, {right} right"
 
 
 def _edits(found: list[Remedy]) -> list[str]:
