@@ -12,7 +12,6 @@ from padviz.audit.ledger import AxisPadding, LayerPadding, ledger
 from padviz.axis.operations import Op, Window
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
-from padviz.network.rewrites import with_padding
 
 TRIED = ("symmetric", "replicate", "reflect", "circular", "partial", "zero/circular", "circular/zero")
 TORCH = {"replicate": "replicate", "reflect": "reflect", "circular": "circular"}  # its padding modes
@@ -48,10 +47,13 @@ def even_sizes_near(network: Network, size: Size) -> Iterator[Change]:
 
 def schemes(network: Network, size: Size) -> Iterator[Change]:
     """Every padding scheme on every convolution, or on one axis."""
-    declared = with_padding(network, "zero")
-    for scheme in TRIED:
-        if with_padding(network, scheme).layers != declared.layers:  # without padding they are all the same
+    if any(layer.kind in ("conv", "pad") and any(map(_pads, layer.ops)) for layer in network.layers):
+        for scheme in TRIED:
             yield Change("padding", f"{scheme} padding", _edits(scheme), "fine-tuning", network, size, scheme)
+
+
+def _pads(op: Op | None) -> bool:
+    return isinstance(op, Window) and op.padding != (0, 0)
 
 
 def _edits(scheme: str) -> tuple[str, ...]:

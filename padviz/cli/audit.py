@@ -146,10 +146,10 @@ def _edits(found: list[Remedy]) -> list[str]:
     """How each remedy is made."""
     lines = []
     for remedy in found:
-        more = f" ... {len(remedy.edit) - NAMED} more in --format json" if len(remedy.edit) > NAMED else ""
         lines.append(f"{remedy.what}:")
         lines += [f"  {edit}" for edit in remedy.edit[:NAMED]]
-        lines[-1] += more
+        if len(remedy.edit) > NAMED:
+            lines.append(f"  and {len(remedy.edit) - NAMED} more: --format json")
     return lines
 
 

@@ -34,9 +34,7 @@ class Scale:
 
     def colours(self, cmap: str | None) -> Any:
         """matplotlib's colour map of that name, or its own."""
-        found = colour_map(cmap or (SHARES if self.share else CMAP)).copy()
-        found.set_bad(UNREAD)
-        return found
+        return colour_map(cmap or (SHARES if self.share else CMAP)).with_extremes(bad=UNREAD)
 
 
 FAIR = Scale(CLIPPED, "fair share", share=True)
