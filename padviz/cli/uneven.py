@@ -39,6 +39,7 @@ FLAT = (
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @options.neutral
 @click.option("--size", "sizes", type=options.SizeType(), multiple=True, help="Input size; may be given several times.")
+@options.upto
 @options.same
 @options.format_of("table", "json", "csv", "markdown", "github")
 @click.option("--all", "all_", is_flag=True, help="Every window with padding or a stride, not only the uneven ones.")
@@ -53,6 +54,7 @@ FLAT = (
 def command(
     models: tuple[str, ...],
     sizes: tuple[tuple[int, int], ...],
+    layers: tuple[str, ...],
     same: bool,
     format_: str,
     all_: bool,
@@ -84,7 +86,8 @@ def command(
     if len(sizes) > 1:
         for _, _, network in read[:: len(sizes)]:
             options.warn_if_baked(network)
-    results = [(model, network, ledger(network, size)) for model, size, network in read]
+    parts = [(model, size, options.cut(network, layers)) for model, size, network in read]
+    results = [(model, network, ledger(network, size)) for model, size, network in parts]
     text = {"json": _json, "csv": _csv, "markdown": _markdown, "github": _github(check), "table": _table}[format_]
     if output is not None and drawn:
         from padviz.figures import ledger_bars
@@ -261,7 +264,7 @@ def _cure(network: Network, found: Ledger) -> str:
 
 
 def _reported(network: Network) -> dict[str, Any] | None:
-    if network.name not in REPORTED:
+    if network.name not in REPORTED or options.PART in network.title:
         return None
     before, after = REPORTED[network.name]
     return {"metric": "ImageNet top-1, percent", "at_224": before, "at_225": after, "source": SOURCE}
