@@ -54,11 +54,10 @@ def command(
     if margin:
         from padviz.audit.border_margins import margins
         from padviz.network.rewrites import with_padding
-        from padviz.network.targets import upto
 
         wanted = options.known_layers(network, layers)
-        followed = upto(network, layers) if layers else network
-        rows = [row for row in margins(with_padding(followed, padding), pixels) if row.layer in wanted]
+        followed = with_padding(options.cut(network, layers), padding)
+        rows = [row for row in margins(followed, pixels) if row.layer in wanted]
         options.put(_margins(rows, network.name, pixels, format_), output, overwrite)
         return
     from padviz.counting.coverage import coverages

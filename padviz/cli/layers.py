@@ -13,8 +13,11 @@ from padviz.cli import options
 @options.model
 @options.size
 @options.padding
+@options.upto
 @options.format_of("table", "json", "csv")
-def command(model: str, size: tuple[int, int] | None, padding: str | None, format_: str) -> None:
+def command(
+    model: str, size: tuple[int, int] | None, padding: str | None, layers: tuple[str, ...], format_: str
+) -> None:
     """List the layers of MODEL: name, kind, kernel, stride, dilation, padding, input and output size.
 
     \b
@@ -26,7 +29,7 @@ def command(model: str, size: tuple[int, int] | None, padding: str | None, forma
     from padviz.network.network import as_size
     from padviz.network.rewrites import with_padding
 
-    network = options.load_as(model, size)
+    network = options.cut(options.load_as(model, size), layers)
     height, width = as_size(size or network.size)
     columns = ("layer", "kind", "kernel", "stride", "dilation", "padding", "input", "output")
     rows = layer_rows(with_padding(network, padding), (height, width))

@@ -18,6 +18,7 @@ from padviz.errors import OptionError
 @click.option("--size", type=options.SizeType(), help="Size at which an ONNX file or a module is read, if it asks.")
 @click.option("--range", "range_", default="64:1024", metavar="LO:HI", show_default=True, help="Sizes to look at.")
 @click.option("--axis", type=click.Choice(["both", "height", "width"]), default="both", help="Squares, or one side.")
+@options.upto
 @options.same
 @options.format_of("table", "json", "csv")
 @options.output("Write the result to a file instead of the terminal.")
@@ -27,6 +28,7 @@ def command(
     size: tuple[int, int] | None,
     range_: str,
     axis: str,
+    layers: tuple[str, ...],
     same: bool,
     format_: str,
     output: Path | None,
@@ -44,7 +46,7 @@ def command(
     lo, hi = _range(range_)
     if output is not None:
         options.checked_output(output, None, overwrite)
-    network = options.load_as(model, size, same)
+    network = options.cut(options.load_as(model, size, same), layers)
     options.warn_if_baked(network)
     if network.fixed:
         axes = " and ".join(("height", "width")[i] for i in network.fixed)

@@ -49,7 +49,8 @@ def command(
     network = options.load_as(model, size, same)
     pixels = size or network.size
     wanted = options.known_layers(network, layers)
-    rows = [row for row in tap_exposure(network, pixels) if row.layer in wanted and (layers or row.grid.size > 1)]
+    followed = options.cut(network, layers)
+    rows = [row for row in tap_exposure(followed, pixels) if row.layer in wanted and (layers or row.grid.size > 1)]
     if not rows:
         what = f"{', '.join(layers)} has no taps" if layers else "has no window with several taps"
         raise OptionError(what, where=network.name, hint="convolutions and pools have; padviz layers lists them")

@@ -39,6 +39,7 @@ FLAT = (
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @options.neutral
 @click.option("--size", "sizes", type=options.SizeType(), multiple=True, help="Input size; may be given several times.")
+@options.upto
 @options.same
 @options.format_of("table", "json", "csv", "markdown", "github")
 @click.option("--all", "all_", is_flag=True, help="Every window with padding or a stride, not only the uneven ones.")
@@ -53,6 +54,7 @@ FLAT = (
 def command(
     models: tuple[str, ...],
     sizes: tuple[tuple[int, int], ...],
+    layers: tuple[str, ...],
     same: bool,
     format_: str,
     all_: bool,
@@ -84,7 +86,8 @@ def command(
     if len(sizes) > 1:
         for _, _, network in read[:: len(sizes)]:
             options.warn_if_baked(network)
-    results = [(model, network, ledger(network, size)) for model, size, network in read]
+    parts = [(model, size, options.cut(network, layers)) for model, size, network in read]
+    results = [(model, network, ledger(network, size)) for model, size, network in parts]
     text = {"json": _json, "csv": _csv, "markdown": _markdown, "github": _github(check), "table": _table}[format_]
     if output is not None and drawn:
         from padviz.figures import ledger_bars
@@ -149,14 +152,15 @@ def _csv(results: list[Result], all_: bool) -> str:
 
 
 def _json(results: list[Result], all_: bool) -> str:
-    from padviz.audit.even_sizes import nearest_even
+    from padviz.audit.even_sizes import nearest_even, odd_window
     from padviz.audit.ledger import ledger_facts
     from padviz.files import documents
 
     listed: list[dict[str, Any]] = []
     for _, network, found in results:
         below, above = (_suggested(each) for each in nearest_even(network, found.size))
-        entry = {**ledger_facts(found), "nearest_even": {"below": below, "above": above}}
+        odd = odd_window(network, found.size) if below is above is None else None
+        entry = {**ledger_facts(found), "nearest_even": {"below": below, "above": above, "odd_window": odd}}
         if reported := _reported(network):
             entry["reported"] = reported
         listed.append(entry)
@@ -226,8 +230,6 @@ def _shows(layer: LayerPadding) -> str:
 
 def _verdict(network: Network, found: Ledger) -> list[str]:
     """Sentences: how many layers are uneven, what to do, what it costs, what it brought."""
-    from padviz.audit.even_sizes import nearest_even
-
     count, windows = len(found.uneven), len(found.layers)
     lines = [f"Even: none of the {windows} windows that pad or stride reads more padding on one side."]
     if count:
@@ -238,27 +240,40 @@ def _verdict(network: Network, found: Ledger) -> list[str]:
         names = [layer.layer for layer in found.layers if layer.drops]
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         lines.append(f"Rows or columns at the far edge are dropped by {names[0]}{more}.")
-    near = [each for each in nearest_even(network, found.size) if each]
-    if near:
-        sizes = ", ".join(f"{options.pixels(each.size)} (work {each.work:.3g})" for each in near)
-        lines.append(f"Nearest even sizes: {sizes}; work is window positions relative to {options.pixels(found.size)}.")
-    else:
-        lines.append("No even size is near.")
+    lines.append(_cure(network, found))
     if reported := _reported(network):
         line = "Reported for training and testing at 224 and 225: ImageNet top-1 {at_224:.2f} % and {at_225:.2f} %"
         lines.append(line.format(**reported) + f" ({SOURCE}).")
     return lines
 
 
+def _cure(network: Network, found: Ledger) -> str:
+    """The nearest even sizes, or why there is none."""
+    from padviz.audit.even_sizes import nearest_even, odd_window
+
+    near = [each for each in nearest_even(network, found.size) if each]
+    if near:
+        said = [f"work {each.work:.3g}" + (", drops rows" if each.drops else "") for each in near]
+        sizes = ", ".join(f"{options.pixels(each.size)} ({words})" for each, words in zip(near, said, strict=True))
+        return f"Nearest even sizes: {sizes}; work is window positions relative to {options.pixels(found.size)}."
+    if found.even:
+        return "No other even size is near."
+    if odd := odd_window(network, found.size):
+        return f"No even size is near: {odd} reads an odd number of padded rows at each, which no pads can halve."
+    return "No even size is near."
+
+
 def _reported(network: Network) -> dict[str, Any] | None:
-    if network.name not in REPORTED:
+    if network.name not in REPORTED or options.PART in network.title:
         return None
     before, after = REPORTED[network.name]
     return {"metric": "ImageNet top-1, percent", "at_224": before, "at_225": after, "source": SOURCE}
 
 
 def _suggested(suggestion: Suggestion | None) -> dict[str, Any] | None:
-    return None if suggestion is None else {"size": list(suggestion.size), "work": suggestion.work}
+    if suggestion is None:
+        return None
+    return {"size": list(suggestion.size), "work": suggestion.work, "drops": suggestion.drops}
 
 
 def _by(size: Size) -> str:

@@ -116,7 +116,7 @@ def test_a_scheme_for_each_axis() -> None:
 @pytest.mark.parametrize("padding", ["zero/", "zero/foo", "a/b/c", "/zero"])
 def test_a_bad_scheme_for_an_axis_is_one_line(command: str, padding: str) -> None:
     model = [] if command == "kernel" else ["vgg11"]
-    line = told(run(command, *model, "--padding", padding, *(["-o", "out"] if command == "export" else [])))
+    line = told(command, *model, "--padding", padding, *(["-o", "out"] if command == "export" else []))
     assert line.startswith(f"padviz: --padding: {padding!r} is not a padding scheme; use zero, ")
     assert "HEIGHT/WIDTH" in line
 

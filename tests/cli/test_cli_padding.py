@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -53,11 +54,13 @@ class Layer(Struct, forbid_unknown_fields=True):
 class Suggestion(Struct, forbid_unknown_fields=True):
     size: tuple[int, int]
     work: float
+    drops: bool
 
 
 class Nearest(Struct, forbid_unknown_fields=True):
     below: Suggestion | None
     above: Suggestion | None
+    odd_window: str | None
 
 
 class Reported(Struct, forbid_unknown_fields=True):
@@ -130,7 +133,7 @@ def test_uneven_json_follows_its_schema() -> None:
     assert (first.uneven_learned, first.uneven_rigid) == (4, 1)
     assert [layer.layer for layer in first.layers if layer.uneven and not layer.learned] == ["maxpool"]
     assert (conv1.declared, conv1.consumed, conv1.output) == ((3, 3), (3, 2), 112)
-    assert first.nearest_even.above == Suggestion((225, 225), pytest.approx(1.0466, abs=1e-4))
+    assert first.nearest_even.above == Suggestion((225, 225), pytest.approx(1.0466, abs=1e-4), False)
     assert first.reported is not None
     assert (first.reported.at_224, first.reported.at_225) == (75.65, 76.01)
     assert found.results[2].reported is None
@@ -224,6 +227,27 @@ def test_github_annotations() -> None:
     assert len(lines) == 2
     assert _escaped("50%,\r\n:", property_=True) == "50%25%2C%0D%0A%3A"
     assert _escaped("50%,:") == "50%25,:"
+
+
+def test_even_sizes_that_drop_rows_are_said_and_where_none_is_even_why() -> None:
+    text = run("uneven", "vgg16", "--size", "225").stdout
+    assert re.search(r"Nearest even sizes: 224 \([^)]*\), 256 \(", text)
+    assert "Nearest even sizes: 33 (" in run("uneven", "resnet50", "--size", "32").stdout
+    conv = 'layers = [{{op = "conv", name = "c", kernel = {}, stride = {}, padding = {}}}]\nsize = 9\n{}'
+    for shape, says in (
+        (
+            (2, 1, "[[1, 0], [1, 0]]", ""),
+            "near: c reads an odd number of padded rows at each, which no pads can halve.",
+        ),
+        ((3, 1, "[[2, 0], [2, 0]]", ""), "No even size is near."),
+        ((3, 1, "1", 'fixed = ["height", "width"]'), "No other even size is near."),
+        ((1, 3, "0", 'fixed = ["height", "width"]'), "No other even size is near."),
+    ):
+        Path("net.toml").write_text(conv.format(*shape))
+        assert says in " ".join(run("uneven", "net.toml").stdout.split())
+    Path("net.toml").write_text(conv.format(2, 1, "[[1, 0], [1, 0]]", ""))
+    (entry,) = json.loads(run("uneven", "net.toml", "--format", "json").stdout)["results"]
+    assert entry["nearest_even"] == {"below": None, "above": None, "odd_window": "c"}
 
 
 def test_same_shows_the_opposite_skew() -> None:
@@ -431,8 +455,6 @@ def terminal(width: int, *args: str, **environment: str) -> str:
 @pytest.mark.parametrize("width", [80, 120])
 @pytest.mark.parametrize("command", ["uneven", "taps", "fields", "layers"])
 def test_tables_fit_the_terminal(command: str, width: int) -> None:
-    import re
-
     text = re.sub(r"\x1b\[[0-9;]*m", "", terminal(width, command, "resnet50"))
     sentences = ("Nearest", "Reported", "Rows", "Uneven")
     wide = [line for line in text.splitlines() if len(line) > width and not line.startswith(sentences)]
@@ -443,7 +465,6 @@ def test_tables_fit_the_terminal(command: str, width: int) -> None:
 @pytest.mark.parametrize("command", [["layers"], ["taps"], ["uneven", "--all"], ["coverage", "--margin"]])
 def test_figures_are_never_cut(command: list[str]) -> None:
     """Long names fold; where that is not enough, a table is wider than a narrow terminal."""
-    import re
 
     def figures(width: int) -> list[str]:
         text = terminal(width, command[0], "densenet201", *command[1:], "--size", "641x383")

@@ -83,16 +83,17 @@ def test_the_picture_says_which_axis_has_which_scheme() -> None:
 
 def test_units_follow_the_mode() -> None:
     said = [
-        scaled(padviz.usage("resnet18", 64, **options))[1] for options in ({"padding": "partial"}, {"pooling": "mean"})
+        scaled(padviz.usage("resnet18", 64, **options))[1].unit
+        for options in ({"padding": "partial"}, {"pooling": "mean"})
     ]
     assert all(unit.startswith("weighted paths") for unit in said)
-    assert scaled(padviz.usage(ONE, 9))[1] == "paths per pixel"
-    values, unit = scaled(padviz.usage("densenet201", 64))
-    assert unit.startswith("paths per pixel (×10")
+    assert scaled(padviz.usage(ONE, 9))[1].unit == "paths per pixel"
+    values, scale = scaled(padviz.usage("densenet201", 64))
+    assert scale.unit.startswith("paths per pixel (×10")
     assert 1 <= values.max() < 10
-    values, unit = scaled(padviz.usage("resnet50", 65536, padding="partial"), (1344, 1344))
+    values, scale = scaled(padviz.usage("resnet50", 65536, padding="partial"), (1344, 1344))
     assert 1 <= values.max() < 10
-    assert "10¹⁵" in unit
+    assert "10¹⁵" in scale.unit
 
 
 def test_small_maps_have_their_numbers_in_the_cells() -> None:
