@@ -14,7 +14,8 @@ from padviz.version import __version__
 
 if TYPE_CHECKING:
     from padviz.advice.remedies import Remedy
-    from padviz.api import coverage, even_sizes, ledger, receptive_fields, remedies, tap_exposure, usage
+    from padviz.api import costs, coverage, even_sizes, ledger, receptive_fields, remedies, tap_exposure, usage
+    from padviz.audit.costs import Costs
     from padviz.audit.even_sizes import EvenSizes
     from padviz.audit.ledger import Ledger
     from padviz.audit.receptive_fields import ReceptiveField
@@ -28,13 +29,13 @@ if TYPE_CHECKING:
     from padviz.sources import load
 
 __all__ = [
-    "CountMap", "EvenSizes", "Layer", "Ledger", "Network", "PadvizError", "ReceptiveField", "Remedy",
-    "Summary", "TapExposure",
-    "__version__", "coverage", "even_sizes", "export", "ledger", "load", "read_counts", "receptive_fields",
-    "remedies", "tap_exposure", "usage",
+    "Costs", "CountMap", "EvenSizes", "Layer", "Ledger", "Network", "PadvizError", "ReceptiveField", "Remedy",
+    "Summary", "TapExposure", "__version__", "costs", "coverage", "even_sizes", "export", "ledger", "load",
+    "read_counts", "receptive_fields", "remedies", "tap_exposure", "usage",
 ]  # fmt: skip
 
 _HOMES = {
+    "Costs": "padviz.audit.costs",
     "CountMap": "padviz.counting.count_map",
     "EvenSizes": "padviz.audit.even_sizes",
     "Layer": "padviz.network.layer",
@@ -44,6 +45,7 @@ _HOMES = {
     "Remedy": "padviz.advice.remedies",
     "Summary": "padviz.counting.summary",
     "TapExposure": "padviz.audit.tap_exposure",
+    "costs": "padviz.api",
     "coverage": "padviz.api",
     "even_sizes": "padviz.api",
     "export": "padviz.exports.run",

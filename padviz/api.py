@@ -13,11 +13,49 @@ if TYPE_CHECKING:
     from torch import nn
 
     from padviz.advice.remedies import Remedy
+    from padviz.audit.costs import Costs
     from padviz.audit.even_sizes import EvenSizes
     from padviz.audit.ledger import Ledger
     from padviz.audit.receptive_fields import ReceptiveField
     from padviz.audit.tap_exposure import TapExposure
     from padviz.counting.count_map import CountMap
+
+
+def costs(network: str | Path | Network | nn.Module, size: int | Sequence[int] | None = None) -> Costs:
+    """Count the multiply-adds of every convolution at a size.
+
+    Parameters
+    ----------
+    network : str, Path, torch.nn.Module or Network
+        A name of the zoo, the path of a TOML or ONNX file, a module, or a network that is loaded.
+    size : int or (height, width), optional
+        Input size in pixels; the network's own by default.
+
+    Returns
+    -------
+    Costs
+        With `.macs`, the sum, and `.layers`; both None where channels are not known, and `.unknown` says where.
+
+    Raises
+    ------
+    PadvizError
+        For a name or size that cannot be used.
+
+    Notes
+    -----
+    Convolutions alone: linear layers, attention, and what makes a vector for a gate or a head are left out.
+    Half of what `torch.utils.flop_counter.FlopCounterMode` counts for them; biases cost nothing.
+
+    Examples
+    --------
+    >>> costs("resnet50", 224).macs, costs("resnet50", 225).macs
+    (4087136256, 4624665792)
+    >>> [cost.macs for cost in costs("resnet50", 224).layers[:2]]
+    [118013952, 0]
+    """
+    from padviz.audit.costs import costs
+
+    return costs(*load_at(network, size))
 
 
 def coverage(

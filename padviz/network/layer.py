@@ -15,6 +15,7 @@ POOLS: frozenset[Kind] = frozenset({"maxpool", "avgpool", "adaptive", "global"})
 WINDOWS: frozenset[Kind] = frozenset({"conv", "maxpool", "avgpool"})
 LEARNED: frozenset[Kind] = frozenset({"conv", "convtranspose"})  # windows with weights; the others are rigid
 MERGES: frozenset[Kind] = frozenset({"add", "concat", "multiply"})
+CONVOLUTIONS: frozenset[Kind] = frozenset({"conv", "convtranspose"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,24 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Channels:
+    """The channels that a convolution reads and makes, in so many groups; costs ask for them, counts never do."""
+
+    in_: int
+    out: int
+    groups: int = 1
+
+    @property
+    def products(self) -> int:
+        """Multiply-adds of one tap at one position.
+
+        >>> Channels(64, 128).products, Channels(64, 64, groups=64).products
+        (8192, 64)
+        """
+        return self.in_ // self.groups * self.out
+
+
+@dataclass(frozen=True, slots=True)
 class Layer:
     """One spatial operation; `inputs` and `like` are positions in `Network.layers`, always earlier ones.
 
@@ -44,7 +63,8 @@ class Layer:
     A gate multiplies its input by a vector that global pooling made of it; paths leave that vector out.
     `like` is the layer whose size a resize or a crop follows. An unknown layer's `note` is the error that it is
     where anything depends on it. `everywhere` says what makes each position depend on all, though paths pass it by:
-    "instance norm". `origin` is None for the image and for described networks; layers compare without it.
+    "instance norm". `origin` is None for the image and for described networks, and `channels` for all but
+    convolutions, and for those whose channels nobody says; layers compare without the two.
 
     Examples
     --------
@@ -62,6 +82,7 @@ class Layer:
     note: str = ""
     everywhere: str = ""
     origin: Origin | None = field(default=None, compare=False, repr=False)
+    channels: Channels | None = field(default=None, compare=False, repr=False)
 
     @property
     def ops(self) -> tuple[Op | None, Op | None]:

@@ -127,9 +127,10 @@ def test_usage_json_has_exact_integers() -> None:
     counts = padviz.usage("resnet152", (96, 64)).counts
     assert list(found) == [
         "schema_version", "network", "size", "padding", "pooling", "target", "unit", "min", "max", "mean", "centre",
-        "corners", "marginalised", "asymmetry", "skew", "gates_left_out", "method", "notes", "files",
+        "corners", "marginalised", "asymmetry", "skew", "share", "share_reason",
+        "gates_left_out", "method", "notes", "files",
     ]  # fmt: skip
-    assert found["schema_version"] == 1
+    assert found["schema_version"] == 2
     assert (found["network"], found["size"], found["padding"]) == ("resnet152", [96, 64], None)
     assert found["target"] == {"layer": "layer4.2", "shape": [3, 2]}
     assert (found["max"], found["min"]) == (counts.max(), counts.min())

@@ -93,8 +93,8 @@ def test_a_caption_names_the_target_only_where_all_maps_share_it() -> None:
     assert "to features.36" in caption(["vgg19", "vgg19"], "size")
 
 
-@pytest.mark.parametrize(("scale", "shared"), [("shared", True), ("each", False), (None, True)])
-def test_one_scale_or_one_for_each_panel(scale: str | None, shared: bool) -> None:
+@pytest.mark.parametrize(("scale", "shared"), [("counts", True), ("each", False)])
+def test_one_scale_or_one_for_each_panel(scale: str, shared: bool) -> None:
     maps = [padviz.usage("vgg11", 96, padding=padding) for padding in ("zero", "reflect")]
     items = [("zero", maps[0]), ("reflect", maps[1]), ("valid", PadvizError("is too small", where="vgg11, x"))]
     figure = panels.compared(items, "padding", scale)

@@ -84,12 +84,13 @@ def window_op(node: Node, kernel: Sequence[int], i: int, ceil: bool = False) -> 
 def conv(plan: Plan, node: Node) -> Made:
     weight = node.tensor({"QLinearConv": 3}.get(node.op, 1))
     x, roles = plan.spatial(node, node.tensor(0))
-    shape = shape_of(weight.dims) if weight.dims else [1]
+    shape = shape_of(weight.dims or ())
     kernel = node.numbers("kernel_shape", shape[2:])
     if len(kernel) != len(roles):
         raise Stuck(f"has a kernel of {len(kernel)} dimensions over {len(roles)}")
     ops: dict[str, Op] = {role: window_op(node, kernel, i) for i, role in enumerate(roles)}
-    return plan.lay(node.name, "conv", x, ops, shape[0])
+    channels = plan.channels(x, shape, int(node.attrs.get("group", 1)))
+    return plan.lay(node.name, "conv", x, ops, shape[0] if shape else 1, channels)
 
 
 def transposed(plan: Plan, node: Node) -> Made:
@@ -102,7 +103,9 @@ def transposed(plan: Plan, node: Node) -> Made:
     ops: dict[str, Op] = {
         role: _transposed_op(node, kernel, i, n) for i, (role, n) in enumerate(zip(roles, sizes, strict=True))
     }
-    return plan.lay(node.name, "convtranspose", x, ops, shape[1] * int(node.attrs.get("group", 1)))
+    groups = int(node.attrs.get("group", 1))
+    channels = plan.channels(x, shape, groups, transposed=True)
+    return plan.lay(node.name, "convtranspose", x, ops, shape[1] * groups, channels)
 
 
 def _transposed_op(node: Node, kernel: Sequence[int], i: int, n: int) -> Transposed:

@@ -15,7 +15,7 @@ from padviz.sources.onnx.constants import MOST, Array, fold
 from padviz.sources.onnx.operators import OPS, SPATIAL
 from padviz.sources.onnx.tensors import Node, Plan
 from padviz.sources.tracing.arranging import Stuck, Value
-from padviz.sources.tracing.axis_labels import Dims, plain
+from padviz.sources.tracing.axis_labels import Dims, plain, size_of
 from padviz.sources.tracing.trace import Trace
 
 MOST_NODES = 30_000  # that are run, those of functions and branches included
@@ -54,7 +54,7 @@ class Graph:
 
     def trace(self, dims: Dims, size: Size) -> Trace:
         """Lay the graph out for an image of `dims`, which has `size`."""
-        run = _Run(self, Plan(Trace(self.where, size), neutral=self.neutral))
+        run = _Run(self, Plan(Trace(self.where, size), neutral=self.neutral, batch=size_of(dims[0])))
         scope: Scope = ChainMap({self.image.name: Value(dims, 0)}, self.constants)
         for other in self.model.graph.input:
             if other.name not in scope:

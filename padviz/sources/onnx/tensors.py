@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from padviz.axis.resize import Resize
+from padviz.network.layer import Channels
 from padviz.sources.onnx.constants import Array, integers
 from padviz.sources.tracing.arranging import Arranger, Stuck, Value
-from padviz.sources.tracing.axis_labels import AXES, alone, has_places, has_positions, shape_of
+from padviz.sources.tracing.axis_labels import AXES, alone, has_places, has_positions, shape_of, size_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,10 @@ class Node:
 
 @dataclass
 class Plan(Arranger):
-    """A graph while it is laid out; the operations in `neutral` act on each position alone."""
+    """A graph while it is laid out; the operations in `neutral` act on each position alone. A `batch` is images."""
 
     neutral: frozenset[str] = frozenset()
+    batch: int = 1
 
     def spatial(self, node: Node, x: Value) -> tuple[Value, list[str]]:
         """A map that a spatial operation can read, and the roles of its dimensions from the third on."""
@@ -70,6 +72,20 @@ class Plan(Arranger):
         if vector and shape_of(x.known[2:]) != [1] * (len(x.known) - 2) and not has_places(x.known[2:]):
             x = self._unfolded(node, x)
         return self.image(x, 2)
+
+    def channels(self, x: Value, weight: Sequence[int], groups: int, transposed: bool = False) -> Channels | None:
+        """What a weight says of a convolution of `x`, for each image; None where it says nothing that makes sense.
+
+        What becomes further images of a batch on the way is groups of channels.
+        """
+        if len(weight) < 2 or min(*weight[:2], groups) < 1:
+            return None
+        first, second = weight[0], weight[1] * groups
+        if first % groups:
+            return None
+        into, out = (first, second) if transposed else (second, first)
+        batch, rest = divmod(size_of(x.known[0]), self.batch)
+        return None if rest or not batch else Channels(batch * into, batch * out, batch * groups)
 
     def _unfolded(self, node: Node, x: Value) -> Value:
         """A vector that was reshaped to an image: every position of it sees the vector."""

@@ -13,6 +13,7 @@ from padviz.axis.resize import Resize
 from padviz.errors import DescriptionError, nearest
 from padviz.network.layer import Kind, Layer
 from padviz.network.network import Network, as_size
+from padviz.sources.toml.channels import IMAGE, of_step
 from padviz.sources.toml.schema import (
     AdaptivePool,
     AnyStep,
@@ -73,6 +74,7 @@ class _Builder:
         self.blocks = blocks
         self.where = where
         self.layers = [Layer("input", "input", ())]
+        self.channels: list[int | None] = [IMAGE]  # that each layer has; None where nobody says
         self.index = {"input": 0}
         self.last = 0
         self.nested: list[str] = []  # blocks and branches being laid out, to catch a block that uses itself
@@ -144,8 +146,10 @@ class _Builder:
         name = _join(prefix, step.name) or f"{layer.kind}_{len(self.layers)}"
         if name in self.index:
             raise self._error(name, "name: is used twice")
+        channels, leaving = of_step(step, layer.kind, name, [self.channels[i] for i in layer.inputs], self._error)
         self.index[name] = self.last = len(self.layers)
-        self.layers.append(replace(layer, name=name))
+        self.layers.append(replace(layer, name=name, channels=channels))
+        self.channels.append(leaving)
 
     def _entering(self, step: AnyStep, prefix: str) -> int:
         """The one layer that a step reads: the one before it, or the one that it names."""

@@ -32,7 +32,13 @@ class AnyStep(Struct, forbid_unknown_fields=True, tag_field="op", kw_only=True):
     from_: str | list[str] | None = field(default=None, name="from")
 
 
-class Conv(AnyStep, tag="conv"):
+class Convolution(AnyStep):
+    out: Positive | None = None
+    in_: Positive | None = field(default=None, name="in")
+    groups: Positive | Literal["depthwise"] | None = None
+
+
+class Conv(Convolution, tag="conv"):
     kernel: Kernels = 1
     stride: Pair = 1
     dilation: Pair = 1
@@ -40,7 +46,7 @@ class Conv(AnyStep, tag="conv"):
     mode: Modes = "zero"
 
 
-class ConvTranspose(AnyStep, tag="convtranspose"):
+class ConvTranspose(Convolution, tag="convtranspose", kw_only=True):
     kernel: Kernels
     stride: Pair = 1
     dilation: Pair = 1
@@ -108,6 +114,7 @@ class Identity(AnyStep, tag="identity"):
 
 class Merge(AnyStep):
     branches: list[list[Step]] = []
+    in_: Positive | None = field(default=None, name="in")
 
 
 class Add(Merge, tag="add"):

@@ -14,6 +14,7 @@ from padviz.network.layer import MERGES, POOLS, Layer
 from padviz.network.network import Network
 from padviz.network.sizes import check_known
 from padviz.sources.toml.build import AXES, parse
+from padviz.sources.toml.channels import written
 
 DEFAULTS: dict[str, Any] = {
     "kernel": 1, "stride": 1, "dilation": 1, "padding": 0, "mode": "zero", "ceil": False, "output_padding": 0,
@@ -26,7 +27,7 @@ NEEDED = {
 
 
 def to_toml(network: Network) -> str:
-    r"""Write a network as a description that `load` reads back: same names, kinds, inputs, operations and targets.
+    r"""Write a network as a description that `load` reads back: the same layers, of the same channels, and targets.
 
     Raises
     ------
@@ -41,7 +42,7 @@ def to_toml(network: Network) -> str:
     source = "torchvision.models.vgg11"
     size = 224
     layers = [
-        {op = "conv", name = "features.0", kernel = 3, padding = 1},
+        {op = "conv", name = "features.0", out = 64, kernel = 3, padding = 1},
     """
     for layer in network.layers:
         check_known(network, layer)
@@ -50,7 +51,8 @@ def to_toml(network: Network) -> str:
         head["target"] = network.targets[0] if len(network.targets) == 1 else list(network.targets)
     if network.fixed:
         head["fixed"] = [AXES[axis] for axis in network.fixed]
-    steps = [_step(network, at) for at in range(1, len(network.layers))]
+    said = list(written(network))
+    steps = [_step(network, at) | said[at] | _geometry(network.layers[at]) for at in range(1, len(network.layers))]
     lines = [f"{key} = {_text(value)}" for key, value in head.items() if value != ""]
     lines += ["layers = [", *(f"    {_text(step)}," for step in steps), "]"]
     text = "\n".join(lines)
@@ -59,7 +61,7 @@ def to_toml(network: Network) -> str:
 
 
 def _step(network: Network, at: int) -> dict[str, Any]:
-    """One layer in the words of a description; `from` only where it is not the layer before."""
+    """What a layer is, in the words of a description, and what it reads: `from` only where not the layer before."""
     layer = network.layers[at]
     read = [network.layers[i].name for i in layer.inputs]
     step: dict[str, Any] = {"op": layer.kind, "name": layer.name}
@@ -71,7 +73,7 @@ def _step(network: Network, at: int) -> dict[str, Any]:
         step["like"] = network.layers[layer.like].name
     if layer.everywhere:
         step["global"] = layer.everywhere
-    return step | _geometry(layer)
+    return step
 
 
 def _geometry(layer: Layer) -> dict[str, Any]:
@@ -129,7 +131,7 @@ def _check(network: Network, text: str) -> None:
     """Read the text back: whatever the format cannot say is an error now, not a different network later."""
     back = parse(tomllib.loads(text), network.name)
     for layer, read in zip(network.layers, back.layers, strict=True):
-        if layer != read:
+        if layer != read or layer.channels != read.channels:
             raise DescriptionError(f"layer {layer.name!r} cannot be described", where=network.name)
     assert (back.targets, back.size, back.fixed) == (network.targets, network.size, network.fixed)
 

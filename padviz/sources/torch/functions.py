@@ -115,7 +115,7 @@ def lower(call: Call, args: Sequence[Any], kwargs: Mapping[str, Any], neutral: C
         if handler not in WHOLE:
             call.unmix()
         if not call.spatial:
-            return _without_positions(call, handler)
+            return _without_positions(call, handler, args, kwargs)
         return call.unknown() if handler is None else handler(call, *args, **kwargs)
     except Stuck as stuck:
         return call.broken(str(stuck))
@@ -123,8 +123,10 @@ def lower(call: Call, args: Sequence[Any], kwargs: Mapping[str, Any], neutral: C
         return call.broken("is called in a way that padviz does not follow")
 
 
-def _without_positions(call: Call, handler: Handler | None) -> Result:
+def _without_positions(call: Call, handler: Handler | None, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Result:
     """Whatever is made of pooled vectors alone is one, but for what makes an image of them again."""
+    if handler == windows.conv2d and len(call.maps) == 1 and prod(call.tensors[0].shape[-2:]) == 1:
+        return windows.conv2d(call, *args, **kwargs)  # it costs something
     inputs = list(dict.fromkeys(value.at for value in call.maps))
     at = call.trace.merge(call.name(merge=True), "concat", inputs)
     shape = call.tensors[0].shape

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from padviz.axis.operations import Op
-from padviz.network.layer import Kind
+from padviz.network.layer import CONVOLUTIONS, Channels, Kind
 from padviz.sources.tracing.arranging import Arranger, Stuck, Value
 from padviz.sources.tracing.axis_labels import plain, roles_of, shape_of, size_of
 from padviz.sources.tracing.trace import Trace
@@ -89,10 +89,13 @@ class Call:
         """A map whose last dimensions are rows and columns, and which of them is which."""
         return self.plan.image(self.map(tensor), tensor.ndim - rank)
 
-    def lay(self, kind: Kind, value: Value, ops: Mapping[str, Op | None], name: str = "") -> Value:
+    def lay(
+        self, kind: Kind, value: Value, ops: Mapping[str, Op | None], name: str = "", channels: Channels | None = None
+    ) -> Value:
         """Lay one layer that reads one map, with an operation for each role."""
-        made = self.plan.lay(name or self.name(), kind, value, {role: op for role, op in ops.items() if op})
-        return self.shaped(made, mixes=kind in ("conv", "convtranspose"))
+        given = {role: op for role, op in ops.items() if op}
+        made = self.plan.lay(name or self.name(), kind, value, given, channels=channels)
+        return self.shaped(made, mixes=kind in CONVOLUTIONS)
 
     def shaped(self, value: Value, mixes: bool = False) -> Value:
         """The value with as many channels as the call returns; where it `mixes` them, they are no places any more."""

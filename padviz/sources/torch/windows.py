@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from math import prod
 from typing import Any
 
 from padviz.axis.operations import Adaptive, Op, Transposed, Window
 from padviz.axis.padding_modes import Mode
 from padviz.axis.resize import Resize
-from padviz.network.layer import Kind
+from padviz.network.layer import Channels, Kind
 from padviz.sources.torch.attention import weighed
 from padviz.sources.torch.merging import pointwise
 from padviz.sources.torch.tracer import Call, Result
@@ -29,10 +30,16 @@ KINDS = {
 }
 
 
-def over(call: Call, kind: Kind, input: Any, ops: Iterable[Op | None]) -> Value:
+def over(call: Call, kind: Kind, input: Any, ops: Iterable[Op | None], channels: Channels | None = None) -> Value:
     """Lay one layer over an image, with an operation for each of its last two dimensions."""
     value, roles = call.image(input)
-    return call.lay(kind, value, dict(zip(roles, ops, strict=True)))
+    return call.lay(kind, value, dict(zip(roles, ops, strict=True)), channels=channels)
+
+
+def channels_of(input: Any, made: Any, rank: int, groups: int = 1) -> Channels:
+    """The channels of a convolution over the last `rank` dimensions; further images of a batch are groups of it."""
+    batch = prod(input.shape[: -rank - 1])
+    return Channels(batch * input.shape[-rank - 1], batch * made, batch * groups)
 
 
 def both(value: Any) -> tuple[int, int]:
@@ -59,8 +66,8 @@ def conv2d(
     pad, (path, module) = call.trace.layers[value.at], call.tracer.stack[-1]
     if pad.name == f"{path}.pad" and getattr(module, "padding_mode", "zeros") != "zeros":
         ops = {role: _with_pad(window, pad.ops[AXES[role]]) for role, window in windows.items()}
-        return call.lay("conv", replace(value, layer=pad.inputs[0]), ops)
-    return call.lay("conv", value, windows)
+        value, windows = replace(value, layer=pad.inputs[0]), ops
+    return call.lay("conv", value, windows, channels=channels_of(input, weight.shape[0], 2, groups))
 
 
 def _with_pad(window: Window, pad: Any) -> Window:
@@ -78,7 +85,7 @@ def conv1d(
         own = [*"nkl"[-input.ndim :]]
         return weighed(call, value, own, ["o" if letter == "k" else letter for letter in own], {"o": weight.shape[0]})
     value, (role,) = call.image(input, 1)
-    return call.lay("conv", value, {role: window})
+    return call.lay("conv", value, {role: window}, channels=channels_of(input, weight.shape[0], 1, groups))
 
 
 def conv_transpose2d(
@@ -87,7 +94,8 @@ def conv_transpose2d(
 ) -> Result:  # fmt: skip
     pads = [(n, n) for n in both(padding)]
     figures = zip(weight.shape[-2:], both(stride), both(dilation), pads, both(output_padding), strict=True)
-    return over(call, "convtranspose", input, [Transposed(*figure) for figure in figures])
+    channels = channels_of(input, weight.shape[1] * groups, 2, groups)
+    return over(call, "convtranspose", input, [Transposed(*figure) for figure in figures], channels)
 
 
 def max_pool2d(

@@ -9,7 +9,7 @@ from typing import Any
 
 from padviz.axis.operations import Adaptive, Op, Window
 from padviz.axis.resize import Resize
-from padviz.network.layer import Kind
+from padviz.network.layer import Channels, Kind
 from padviz.sources.tracing import axis_labels as label
 from padviz.sources.tracing.axis_labels import (
     AXES,
@@ -186,10 +186,13 @@ class Arranger:
         """Whether a layer has several rows, or columns, as the roles say."""
         return any(self.trace.sizes[layer][AXES[role]] > 1 for role in roles)
 
-    def lay(self, name: str, kind: Kind, x: Value, ops: Mapping[str, Op], channels: int | None = None) -> Value:
-        """One layer with an operation for each role, and what holds it."""
-        layer = self.trace.add(name, kind, (x.at,), ops.get("h"), ops.get("w"))
-        dims = x.known if channels is None else (x.known[0], plain(channels), *x.known[2:])
+    def lay(
+        self, name: str, kind: Kind, x: Value, ops: Mapping[str, Op], made: int | None = None,
+        channels: Channels | None = None,
+    ) -> Value:  # fmt: skip
+        """One layer with an operation for each role, and what holds it, with as many channels as are `made`."""
+        layer = self.trace.add(name, kind, (x.at,), ops.get("h"), ops.get("w"), channels=channels)
+        dims = x.known if made is None else (x.known[0], plain(made), *x.known[2:])
         return Value(self.sized(dims, layer), layer)
 
     def sized(self, dims: Dims, layer: int) -> Dims:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from padviz.axis.operations import Adaptive, Op, Transposed, Window, out_size
 from padviz.axis.resize import Resize
 from padviz.errors import DescriptionError, SizeError
-from padviz.network.layer import MERGES, Kind, Layer, Origin
+from padviz.network.layer import MERGES, Channels, Kind, Layer, Origin
 from padviz.network.network import Size
 from padviz.sources.tracing.moving import moves
 
@@ -63,6 +63,7 @@ class Trace:
         height: Op | None = None,
         width: Op | None = None,
         like: int | None = None,
+        channels: Channels | None = None,
     ) -> int:
         """Lay one layer, whose inputs are of one size; a "global" needs no operations.
 
@@ -83,7 +84,8 @@ class Trace:
         ops = zip((height, width), entering, followed, strict=True)
         size = [n if op is None else self._out(name, op, n, m) for op, n, m in ops]
         pooled = kind == "global" or (all(self.pooled[i] for i in inputs) and size == [1, 1])
-        return self._append(Layer(name, kind, tuple(inputs), height, width, like), (size[0], size[1]), pooled)
+        layer = Layer(name, kind, tuple(inputs), height, width, like, channels=channels)
+        return self._append(layer, (size[0], size[1]), pooled)
 
     def merge(self, name: str, kind: Kind, inputs: Sequence[int]) -> int:
         """Merge branches by "add", "multiply" or "concat"; one alone passes through.
