@@ -13,7 +13,8 @@ from padviz.errors import PadvizError
 from padviz.version import __version__
 
 if TYPE_CHECKING:
-    from padviz.api import costs, coverage, even_sizes, ledger, receptive_fields, tap_exposure, usage
+    from padviz.advice.remedies import Remedy
+    from padviz.api import costs, coverage, even_sizes, ledger, receptive_fields, remedies, tap_exposure, usage
     from padviz.audit.costs import Costs
     from padviz.audit.even_sizes import EvenSizes
     from padviz.audit.ledger import Ledger
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
     from padviz.sources import load
 
 __all__ = [
-    "Costs", "CountMap", "EvenSizes", "Layer", "Ledger", "Network", "PadvizError", "ReceptiveField", "Summary",
-    "TapExposure", "__version__", "costs", "coverage", "even_sizes", "export", "ledger", "load", "read_counts",
-    "receptive_fields", "tap_exposure", "usage",
+    "Costs", "CountMap", "EvenSizes", "Layer", "Ledger", "Network", "PadvizError", "ReceptiveField", "Remedy",
+    "Summary", "TapExposure", "__version__", "costs", "coverage", "even_sizes", "export", "ledger", "load",
+    "read_counts", "receptive_fields", "remedies", "tap_exposure", "usage",
 ]  # fmt: skip
 
 _HOMES = {
@@ -41,6 +42,7 @@ _HOMES = {
     "Ledger": "padviz.audit.ledger",
     "Network": "padviz.network.network",
     "ReceptiveField": "padviz.audit.receptive_fields",
+    "Remedy": "padviz.advice.remedies",
     "Summary": "padviz.counting.summary",
     "TapExposure": "padviz.audit.tap_exposure",
     "costs": "padviz.api",
@@ -51,6 +53,7 @@ _HOMES = {
     "load": "padviz.sources",
     "read_counts": "padviz.files.counts",
     "receptive_fields": "padviz.api",
+    "remedies": "padviz.api",
     "tap_exposure": "padviz.api",
     "usage": "padviz.api",
 }

@@ -12,6 +12,7 @@ from padviz.sources import load, load_at
 if TYPE_CHECKING:
     from torch import nn
 
+    from padviz.advice.remedies import Remedy
     from padviz.audit.costs import Costs
     from padviz.audit.even_sizes import EvenSizes
     from padviz.audit.ledger import Ledger
@@ -213,6 +214,48 @@ def receptive_fields(
     return receptive_fields(*load_at(network, size))
 
 
+def remedies(
+    network: str | Path | Network | nn.Module, size: int | Sequence[int] | None = None, layer: str | None = None
+) -> tuple[Remedy, ...]:
+    """Find what could be changed about a network at a size, so that it treats the border more fairly.
+
+    Tried are the nearest even sizes, padding schemes on both axes or on one, pads that make uneven windows even, and
+    the stride of uneven learned windows moved into rigid pools.
+
+    Parameters
+    ----------
+    network : str, Path, torch.nn.Module or Network
+    size : int or (height, width), optional
+        Input size in pixels; the network's own by default.
+    layer : str, optional
+        The target layer; the last feature map by default.
+
+    Returns
+    -------
+    tuple of Remedy
+        Those that help, best first: what each is, how it is made, what it asks of a trained network, and its outcome.
+
+    Raises
+    ------
+    PadvizError
+        For a network, size or option that cannot be used.
+
+    Notes
+    -----
+    Each is counted exactly by the same engine; none is guessed.
+    Source: Alsallakh et al., ICLR 2021: even sizes, padding schemes, rigid kernels.
+
+    Examples
+    --------
+    >>> best = remedies("resnet50", 224)[0]
+    >>> best.what, best.edit, best.outcome.uneven_learned
+    ('225 x 225 px', ['CenterCrop(225)'], 0)
+    """
+    from padviz.advice.remedies import remedies
+
+    return remedies(*load_at(network, size), layer)
+
+
 def tap_exposure(
     network: str | Path | Network | nn.Module, size: int | Sequence[int] | None = None
 ) -> tuple[TapExposure, ...]:
@@ -272,7 +315,7 @@ def usage(
         Input size in pixels; the network's own by default.
     padding : str, optional
         A scheme for every convolution: zero, replicate, reflect, symmetric, circular, partial,
-        valid or full. By default each pads as declared.
+        valid or full; or one for each axis, height/width: "zero/circular". By default each pads as declared.
     layer : str or sequence of str, optional
         Target layers, whose counts add up; by default the last feature map.
     pooling : "count" or "mean"

@@ -22,7 +22,7 @@ def flat_steps(network: Network) -> list[dict[str, Any]]:
         step |= {key: [both[0][key], both[1][key]] for key in both[0]}
         for shared in ("mode", "ceil", "align_corners", "grid", "rounding"):
             if shared in step:
-                step[shared] = step[shared][0]
+                step[shared] = step[shared] if step[shared][0] != step[shared][1] else step[shared][0]
         if layer.kind == "crop" and "padding" in step:
             step["padding"] = [[-rows for rows in side] for side in step["padding"]]
         steps.append(step)

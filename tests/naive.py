@@ -93,7 +93,7 @@ def reads(step: Step, axis: int, n: int, like: int | None = None) -> list[list[t
     stride = axis_of(step.get("stride", kernel if kind in POOLS else 1), axis)
     dilation = axis_of(step.get("dilation", 1), axis)
     pads = padding_of(step, axis, n)
-    mode = "zero" if kind in POOLS else step.get("mode", "zero")
+    mode = "zero" if kind in POOLS else axis_of(step.get("mode", "zero"), axis)
     rows = window_reads(n, kernel, stride, dilation, pads, mode, step.get("ceil", False))
     return [[(row, Fraction(1, kernel)) for row in taps] for taps in rows]
 
@@ -219,9 +219,13 @@ def taps(step: Step, both: Any, unit: tuple[int, int], pooling: str) -> list[tup
     real = [((row, col), p * q) for (row, p), (col, q) in pairs if row is not None and col is not None]
     if pooling == "mean" and step["op"] in (*POOLS, "resize"):
         return real
-    partial = step["op"] == "conv" and step.get("mode") == "partial"
-    weight = Fraction(len(pairs), len(real)) if partial and real else 1
-    return [(place, weight) for place, _ in real]
+    weight = Fraction(1)
+    for axis in (0, 1):
+        reads_axis = both[axis][unit[axis]]
+        hits = sum(row is not None for row, _ in reads_axis)
+        if step["op"] == "conv" and axis_of(step.get("mode"), axis) == "partial" and hits:
+            weight *= Fraction(len(reads_axis), hits)
+    return [(place, int(weight) if weight.denominator == 1 else weight) for place, _ in real]
 
 
 def every_path(steps: list[Step], size: Size, target: str) -> Counter[tuple[int, int]]:
@@ -323,3 +327,36 @@ def coverage(steps: list[Step], size: Size, target: str) -> list[list[int]]:
             for x in range(cols)
         }
     return [[value[target][y, x] for x in range(sizes[target][1])] for y in range(sizes[target][0])]
+
+
+def interior(steps: list[Step], size: Size, targets: list[str], period: Size) -> Any:
+    """A period of counts far from all borders, in line with the first row and column: of a larger map, alike in rests.
+
+    None where the middle of that map does not repeat, since it is too small, or never would.
+    """
+    large = tuple(n + each * -(-(36 - n) // each) + 4 * each for n, each in zip(size, period, strict=True))
+    counts = usage(steps, (large[0], large[1]), targets)
+    row, col = (n // 2 // each * each for n, each in zip(large, period, strict=True))
+
+    def block(row: int, col: int) -> list[list[Any]]:
+        return [line[col : col + period[1]] for line in counts[row : row + period[0]]]
+
+    found = block(row, col)
+    others = [block(row + down, col + across) for down in (-period[0], 0) for across in (-period[1], 0)]
+    return found if all(other == found for other in others) else None
+
+
+def fair_share(counts: Any, pattern: Any) -> dict[str, Any]:
+    """The figures of fair shares, pixel by pixel, in fractions."""
+    height, width = len(pattern), len(pattern[0])
+    pairs = [(u, pattern[y % height][x % width]) for y, row in enumerate(counts) for x, u in enumerate(row)]
+    shares = [Fraction(u) / Fraction(i) for u, i in pairs if i]
+    inner = [i for row in pattern for i in row if i]
+    return {
+        "starved": Fraction(sum(f < Fraction(1, 2) for f in shares), len(pairs)),
+        "overused": Fraction(sum(f > Fraction(3, 2) for f in shares), len(pairs)),
+        "unused": Fraction(sum(not i for _, i in pairs), len(pairs)),
+        "least": min(shares, default=0),
+        "most": max(shares, default=0),
+        "ripple": Fraction(max(inner, default=1), min(inner, default=1)),
+    }

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import padviz
@@ -16,6 +16,7 @@ from padviz.axis.operations import Window
 from padviz.axis.padding_modes import MODES
 from padviz.engine.apply import apply
 from padviz.errors import SizeError
+from padviz.network.rewrites import SCHEMES, canonical, with_padding
 from padviz.sources.toml.build import parse
 from tests import naive
 from tests.strategies import networks
@@ -190,3 +191,67 @@ def test_deep_networks_stay_exact(engine: str, depth: int, kernel: int, mode: st
     assert summary.marginalised == sum(2 * count < max(flat) for count in flat) / len(flat)
     mirrored = [count for row in reversed(expected) for count in row]
     assert summary.asymmetry.height == max(abs(a - b) for a, b in zip(flat, mirrored, strict=True)) / max(flat)
+
+
+def padded_by(step: dict[str, Any], *schemes: str) -> dict[str, Any]:
+    """A step with the padding of a scheme on each axis, written out."""
+    if step["op"] not in ("conv", "maxpool", "avgpool"):
+        return step
+    pads, modes = [], []
+    for axis, scheme in enumerate(schemes):
+        rule = step.get("padding", 0)
+        own = rule if isinstance(rule, str) else naive.axis_of(rule, axis)
+        extent = naive.axis_of(step.get("dilation", 1), axis) * (naive.axis_of(step["kernel"], axis) - 1)
+        full = scheme == "full" and step["op"] == "conv"
+        pads.append([0, 0] if scheme == "valid" else [extent, extent] if full else own)
+        modes.append("zero" if scheme in ("valid", "full") else scheme)
+    return step | {"padding": pads} | ({"mode": modes} if step["op"] == "conv" else {})
+
+
+def needed(steps: list[dict[str, Any]], targets: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The steps that the targets depend on: others may not fit under another padding."""
+    wanted = {*targets}
+    for step, inputs in reversed(list(zip(steps, naive.sources(steps), strict=True))):
+        if step["name"] in wanted:
+            wanted |= {*inputs, step.get("like", "input")}
+    return [step for step in steps if step["name"] in wanted]
+
+
+@given(network=networks(modes=["zero"]), height=st.sampled_from(SCHEMES), width=st.sampled_from(SCHEMES))
+def test_a_scheme_for_each_axis_is_the_naive_one(network: Any, height: str, width: str) -> None:
+    steps, size = network
+    assume(all(step["op"] != "pad" for step in steps))
+    net = parse({"layers": steps}, "random")
+    padded = [padded_by(step, height, width) for step in needed(steps, net.targets)]
+    try:
+        expected = naive.usage(padded, size, list(net.targets))
+    except AssertionError:
+        with pytest.raises(SizeError):
+            padviz.usage(net, size, padding=f"{height}/{width}")
+        return
+    found = padviz.usage(net, size, padding=f"{height}/{width}")
+    assert found.padding == (height if height == width else f"{height}/{width}")
+    if "partial" in (height, width):
+        np.testing.assert_allclose(found.counts, np.array(expected, dtype=np.float64), rtol=1e-12, atol=0)
+    else:
+        assert found.counts.tolist() == expected
+
+
+@given(a=st.sampled_from(SCHEMES[:5]), b=st.sampled_from(SCHEMES[:5]))
+@settings(max_examples=25)
+def test_a_chain_has_rows_as_under_one_scheme_and_columns_as_under_the_other(a: str, b: str) -> None:
+    """A chain's map is an outer product: crossed schemes times each other are the pure ones times each other."""
+    first, second, crossed, across = (
+        padviz.usage("vgg11", (64, 96), padding=each).counts.astype(object) for each in (a, b, f"{a}/{b}", f"{b}/{a}")
+    )
+    assert (crossed * across == first * second).all()
+    assert (crossed[:, :1] * first[:1] == crossed[:1, :1] * first[:, :1] * first[:1] // first[:1, :1]).all()
+
+
+def test_one_scheme_on_both_axes_is_that_scheme() -> None:
+    net = padviz.load("resnet18")
+    assert canonical("zero/zero") == "zero"
+    assert with_padding(net, "reflect/reflect") is with_padding(net, "reflect")
+    for bad in ("zero/", "/zero", "zero/foo", "zero/zero/zero", "", "/", "Zero", ["zero"], 3):
+        with pytest.raises(padviz.PadvizError, match="not a padding scheme"):
+            with_padding(net, bad)  # type: ignore[arg-type]

@@ -50,6 +50,8 @@ class Suggestion:
 
     Where channels are not known, they are None; `work`, window positions summed over layers and relative, always is.
 
+    `drops` says whether a layer drops rows or columns at it.
+
     >>> import padviz
     >>> above = nearest_even(padviz.load("resnet50"), (224, 224))[1]
     >>> above.size, above.macs, round(above.macs_ratio, 3), round(above.work, 3)
@@ -58,6 +60,7 @@ class Suggestion:
 
     size: Size
     work: float
+    drops: bool = False
     macs: int | None = None
     macs_ratio: float | None = None
 
@@ -117,28 +120,91 @@ def even_sizes(network: Network, lo: int = 64, hi: int = 1024, axis: str = "both
 
 
 def nearest_even(network: Network, size: Size) -> tuple[Suggestion | None, Suggestion | None]:
-    """The even sizes next below and above `size`; a side that is even stays as it is, unless both are.
+    """The even sizes next below and above `size`; a side that needs no change stays as it is, unless neither does.
+
+    Sizes that drop no row come first. None is below half of the size or above twice, unless nothing between is even.
 
     >>> import padviz
     >>> below, above = nearest_even(padviz.load("resnet50"), (224, 224))
     >>> below.size, above.size
     ((193, 193), (225, 225))
+    >>> [found and found.size for found in nearest_even(padviz.load("resnet50"), (32, 32))]
+    [None, (33, 33)]
     """
-    sides = []
-    for axis, n in enumerate(size):
-        sizes = np.arange(max(1, n - REACH), min(n + REACH, LARGEST) + 1)
-        verdict = _verdict(network, axis, sizes)
-        even = sizes[verdict.runs & verdict.even]
-        sides.append((n in even, int(even[even < n].max(initial=0)), int(even[even > n].min(initial=LARGEST + 1))))
-    move = all(stays for stays, _, _ in sides)
+    sides = [_side(network, axis, n) for axis, n in enumerate(size)]
+    move = all(side.stays for side in sides)
     found: list[Suggestion | None] = []
-    for which in (1, 2):
-        pair = [side[which] if move or not side[0] else n for side, n in zip(sides, size, strict=True)]
-        if all(1 <= n <= LARGEST for n in pair):
-            found.append(_suggested(network, as_size(pair), size))
+    for below in (True, False):
+        pair = [side.here if side.stays and not move else side.below if below else side.above for side in sides]
+        chosen = [each for each in pair if each]
+        if len(chosen) == 2:
+            there = as_size([each.n for each in chosen])
+            drops = any(each.drops for each in chosen)
+            found.append(_suggested(network, there, size, drops))
         else:
             found.append(None)
     return found[0], found[1]
+
+
+def odd_window(network: Network, size: Size) -> str | None:
+    """Where no size near is even: a window that reads an odd number of padded rows at each, which no pads can halve.
+
+    A window of m units reads (m - 1) s + e - n rows of padding in all, as long as it has no gaps.
+
+    >>> from padviz.sources.toml.build import parse
+    >>> steps = [{"op": "conv", "name": "c", "kernel": 2, "padding": [[1, 0], [1, 0]]}]
+    >>> odd_window(parse({"layers": steps}, "never"), (9, 9))
+    'c'
+    """
+    for axis, n in enumerate(size):
+        odd: dict[str, Flags] = {}
+        runs, even, _ = _verdict(network, axis, _around(n), odd)
+        if runs.any() and not (runs & even).any():
+            return next((name for name, flags in odd.items() if flags[runs].all()), None)
+    return None
+
+
+class _Option(NamedTuple):
+    """A size of one side, and whether rows are dropped at it."""
+
+    n: int
+    drops: bool
+
+
+class _Side(NamedTuple):
+    """What one side may be: as it is, smaller, larger."""
+
+    here: _Option
+    stays: bool
+    below: _Option | None
+    above: _Option | None
+
+
+def _side(network: Network, axis: int, n: int) -> _Side:
+    """The options of one side."""
+    sizes = _around(n)
+    verdict = _verdict(network, axis, sizes)
+    even = verdict.runs & verdict.even
+    near, others = (2 * sizes >= n) & (sizes <= 2 * n), sizes != n
+    if (even & near & others).any():
+        even &= near
+    best = (even & verdict.whole, even)
+
+    def nearest(where: Flags) -> _Option | None:
+        for flags in best:
+            if (flags & where).any():
+                there = int(min(sizes[flags & where], key=lambda each: abs(each - n)))
+                return _Option(there, not verdict.whole[there - sizes[0]])
+        return None
+
+    here = n - int(sizes[0])
+    stays = best[0][here] or (best[1][here] and not best[0].any())
+    below, above = nearest(sizes < n), nearest(sizes > n)
+    return _Side(_Option(n, not verdict.whole[here]), bool(stays), below, above)
+
+
+def _around(n: int) -> NDArray[np.int64]:
+    return np.arange(max(1, n - REACH), min(n + REACH, LARGEST) + 1)
 
 
 def rule_of(even: Flags, lo: int) -> str | None:
@@ -160,8 +226,11 @@ def rule_of(even: Flags, lo: int) -> str | None:
     return " or ".join(f"{period}*i + {residue}" if residue else f"{period}*i" for residue in residues)
 
 
-def _verdict(network: Network, axis: int, sizes: NDArray[np.int64]) -> _Verdict:
-    """Walk all sizes through the network at once; layers alike in window and input are looked at once."""
+def _verdict(network: Network, axis: int, sizes: NDArray[np.int64], odd: dict[str, Flags] | None = None) -> _Verdict:
+    """Walk all sizes through the network at once; layers alike in window and input are looked at once.
+
+    In `odd` it notes at which sizes each of them reads an odd number of padded rows.
+    """
     at: list[NDArray[np.int64]] = [sizes]
     same = {sizes.tobytes(): sizes}  # equal arrays are one array, so that looking at one is enough
     runs, even, whole = (np.ones(sizes.shape, dtype=bool) for _ in range(3))
@@ -184,6 +253,8 @@ def _verdict(network: Network, axis: int, sizes: NDArray[np.int64]) -> _Verdict:
             window = judged.ops[axis]
             if isinstance(window, Window) and layer.kind in WINDOWS:
                 _judge(window, at[judged.inputs[0]], even, whole)
+                if odd is not None:
+                    odd[layer.name] = _reads_odd(window, at[judged.inputs[0]])
             known[key] = same.setdefault(leaving.tobytes(), leaving)
         at.append(entering if op is None else known[key])
     return _Verdict(runs, even, whole)
@@ -198,6 +269,15 @@ def _leaving(op: Op, n: NDArray[np.int64], like: Any) -> tuple[NDArray[np.int64]
         if op.mode in ("reflect", "symmetric", "circular"):
             fits = fits & (np.maximum(before, after) <= most_padding(op.mode, n))
     return np.where(fits, leaving, 1), fits
+
+
+def _reads_odd(window: Window, n: NDArray[np.int64]) -> Flags:
+    """At which sizes a window without gaps reads an odd number of padded rows in all."""
+    if window.dilation > 1 or window.stride > window.kernel:
+        return np.zeros(n.shape, dtype=bool)
+    rows = (placement(window, n).n_out - 1) * window.stride + window.extent - n
+    found: Flags = (rows > 0) & (rows % 2 == 1)
+    return found
 
 
 def _judge(window: Window, n: NDArray[np.int64], even: Flags, whole: Flags) -> None:
@@ -223,10 +303,10 @@ def _judge(window: Window, n: NDArray[np.int64], even: Flags, whole: Flags) -> N
     whole[taken] &= np.array([not row.dropped for row in rows])[kind]
 
 
-def _suggested(network: Network, pixels: Size, asked: Size) -> Suggestion:
+def _suggested(network: Network, pixels: Size, asked: Size, drops: bool) -> Suggestion:
     work = _positions(network, pixels) / (_positions(network, asked) or 1)
     macs, before = (costs(network, each).macs for each in (pixels, asked))
-    return Suggestion(pixels, work, macs, macs / before if macs and before else None)
+    return Suggestion(pixels, work, drops, macs, macs / before if macs and before else None)
 
 
 def _positions(network: Network, size: Size) -> int:

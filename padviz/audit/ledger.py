@@ -11,7 +11,7 @@ import numpy as np
 
 from padviz.axis.build import CACHED
 from padviz.axis.operations import Window, place
-from padviz.network.layer import WINDOWS, Kind, Layer
+from padviz.network.layer import LEARNED, WINDOWS, Kind, Layer
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import with_pads_before
 from padviz.network.sizes import resolve_both
@@ -58,12 +58,19 @@ class LayerPadding:
     >>> first = padviz.ledger("resnet18", (224, 225)).layers[0]
     >>> first.height.uneven, first.width.uneven, first.uneven
     (True, False, True)
+    >>> [(row.kind, row.learned) for row in padviz.ledger("resnet18", 224).layers[:2]]
+    [('conv', True), ('maxpool', False)]
     """
 
     layer: str
     kind: Kind
     height: AxisPadding
     width: AxisPadding
+
+    @property
+    def learned(self) -> bool:
+        """Whether it has weights; a pool has none, it is rigid."""
+        return self.kind in LEARNED
 
     @property
     def uneven(self) -> bool:
@@ -86,6 +93,9 @@ class Ledger:
     >>> found = padviz.ledger("resnet18", 225)
     >>> found.even, found.drops
     (True, False)
+    >>> found = padviz.ledger("resnet18", 224)
+    >>> len(found.uneven_learned), [row.layer for row in found.uneven_rigid]
+    (4, ['maxpool'])
     """
 
     network: str
@@ -96,6 +106,16 @@ class Ledger:
     def uneven(self) -> tuple[LayerPadding, ...]:
         """The uneven layers."""
         return tuple(layer for layer in self.layers if layer.uneven)
+
+    @property
+    def uneven_learned(self) -> tuple[LayerPadding, ...]:
+        """The uneven layers with weights: only they can grow askew."""
+        return tuple(layer for layer in self.uneven if layer.learned)
+
+    @property
+    def uneven_rigid(self) -> tuple[LayerPadding, ...]:
+        """The uneven layers without weights: pools."""
+        return tuple(layer for layer in self.uneven if not layer.learned)
 
     @property
     def even(self) -> bool:
@@ -147,9 +167,11 @@ def ledger_facts(found: Ledger) -> dict[str, Any]:
     layers = []
     for layer in found.layers:
         fields = asdict(layer)
-        layers.append({"layer": fields.pop("layer"), "kind": fields.pop("kind"), "uneven": layer.uneven, **fields})
+        named = {"layer": fields.pop("layer"), "kind": fields.pop("kind"), "learned": layer.learned}
+        layers.append({**named, "uneven": layer.uneven, **fields})
     head = {"network": found.network, "size": [*found.size], "even": found.even, "drops": found.drops}
-    return {**head, "layers": layers}
+    counts = {"uneven_learned": len(found.uneven_learned), "uneven_rigid": len(found.uneven_rigid)}
+    return {**head, **counts, "layers": layers}
 
 
 @lru_cache(CACHED)

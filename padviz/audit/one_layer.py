@@ -12,7 +12,7 @@ from padviz.axis.padding_modes import fold
 from padviz.errors import OptionError, SizeError
 from padviz.network.layer import Layer
 from padviz.network.network import Size
-from padviz.network.rewrites import SCHEMES, padded_layer
+from padviz.network.rewrites import canonical, padded_layer
 
 Count = int | Fraction
 Grid = list[list[Count]]
@@ -21,7 +21,7 @@ EMPTY = "·"  # padding that copies no pixel
 
 @dataclass(frozen=True, slots=True)
 class Illustration:
-    """A square window over an image of `size` pixels under one padding scheme.
+    """A square window over an image of `size` pixels under one padding scheme, or one for each axis.
 
     `padded` is the padded image: in each cell the letter of the pixel that it copies, or its number
     where there are more than 52 pixels. `before` counts padded rows and columns at the top left.
@@ -32,7 +32,7 @@ class Illustration:
     """
 
     scheme: str
-    window: Window
+    windows: tuple[Window, Window]
     size: Size
     padded: list[list[str]]
     before: tuple[int, int]
@@ -43,7 +43,7 @@ class Illustration:
         if not (0 <= row < self.size[0] and 0 <= col < self.size[1]):
             what = f"{row},{col} is outside of an image of {self.size[0]} x {self.size[1]}"
             raise OptionError(what, option="pixel", hint="rows and columns count from 0")
-        tall, wide = (_reads_by_tap(self.window, n, at) for n, at in zip(self.size, (row, col), strict=True))
+        tall, wide = map(_reads_by_tap, self.windows, self.size, (row, col))
         return [[_plain(a * b) for b in wide] for a in tall]
 
 
@@ -63,20 +63,21 @@ def illustrate(kernel: int, stride: int, dilation: int, size: Size, scheme: str)
     >>> shown.taps(0, 0)
     [[4, 2, 0], [2, 1, 0], [0, 0, 0]]
     """
-    if scheme not in SCHEMES:
-        raise OptionError(f"{scheme!r} is not a padding scheme", option="padding", hint=f"use {', '.join(SCHEMES)}")
+    scheme = canonical(scheme) or "zero"
     extent = dilation * (kernel - 1) + 1
     pads = (extent - 1) // 2, extent - 1 - (extent - 1) // 2
     declared = Window(kernel, stride, dilation, pads)
-    window = padded_layer(Layer("window", "conv", (0,), declared, declared), scheme).height
-    assert isinstance(window, Window)
+    layer = padded_layer(Layer("window", "conv", (0,), declared, declared), scheme)
+    assert isinstance(layer.height, Window)
+    assert isinstance(layer.width, Window)
+    windows = layer.height, layer.width
     try:
-        tall, wide = (_reads_by_row(window, n) for n in size)
+        tall, wide = map(_reads_by_row, windows, size)
     except SizeError as error:
         raise SizeError(error.what, where=scheme, hint="use a larger `size` or a smaller `kernel`") from None
     uses = [[_plain(a * b) for b in wide] for a in tall]
-    before = place(window, size[0]).before, place(window, size[1]).before
-    return Illustration(scheme, window, size, _lettered(window, size), before, uses)
+    before = place(windows[0], size[0]).before, place(windows[1], size[1]).before
+    return Illustration(scheme, windows, size, _lettered(windows, size), before, uses)
 
 
 def _reads_by_row(window: Window, n: int) -> list[Fraction]:
@@ -119,8 +120,8 @@ def _copied(window: Window, n: int) -> list[int | None]:
     return rows
 
 
-def _lettered(window: Window, size: Size) -> list[list[str]]:
-    rows, cols = (_copied(window, n) for n in size)
+def _lettered(windows: tuple[Window, Window], size: Size) -> list[list[str]]:
+    rows, cols = map(_copied, windows, size)
 
     def cell(row: int | None, col: int | None) -> str:
         if row is None or col is None:

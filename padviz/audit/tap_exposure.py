@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from padviz.audit.ledger import axis_padding, windows_of
 from padviz.axis.operations import Window, place
-from padviz.network.layer import Kind
+from padviz.network.layer import LEARNED, Kind
 from padviz.network.network import Network
 
 
@@ -35,6 +35,11 @@ class TapExposure:
     units: int
     grid: NDArray[np.int64]
     imbalance: tuple[float, float]
+
+    @property
+    def learned(self) -> bool:
+        """Whether the window has weights; a pool has none, it is rigid."""
+        return self.kind in LEARNED
 
 
 def tap_exposure(network: Network, size: int | Sequence[int] | None = None) -> tuple[TapExposure, ...]:
@@ -76,7 +81,7 @@ def tap_facts(row: TapExposure) -> dict[str, Any]:
     [36, 42, 42]
     """
     imbalance = dict(zip(("height", "width"), row.imbalance, strict=True))
-    head = {"layer": row.layer, "kind": row.kind, "uneven": row.uneven, "units": row.units}
+    head = {"layer": row.layer, "kind": row.kind, "learned": row.learned, "uneven": row.uneven, "units": row.units}
     return {**head, "grid": row.grid.tolist(), "imbalance": imbalance}
 
 

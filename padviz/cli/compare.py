@@ -22,9 +22,15 @@ Item = tuple[str, "CountMap | PadvizError"]
 @options.neutral
 @click.option("--model", "models", metavar="MODEL,...", help="Compare networks.")
 @click.option("--size", metavar="N|HxW[,...]", help="Input size; several, to compare sizes.")
-@click.option("--padding", metavar="MODE[,...]", help="Padding of every convolution; several, to compare schemes.")
+@click.option(
+    "--padding", metavar="MODE[,...]", help="Padding of every convolution, as for usage; several, to compare."
+)
 @click.option("--layer", metavar="NAME[,...]", help="Target layer; several, to compare depths.")
-@click.option("--scale", type=click.Choice(["shared", "each"]), help="One colour scale, or one for each panel.")
+@click.option(
+    "--scale",
+    type=click.Choice(["share", "counts", "each"]),
+    help="Colours: of what a pixel far from all borders gets; of the largest count; or of each panel's own.",
+)
 @options.output("Picture (.png .svg .pdf). Default: MODEL-compare.png.")
 @options.format_of("table", "json", "csv")
 @options.cmap
@@ -38,13 +44,13 @@ def command(
     scale: str | None,
     output: Path | None,
     format_: str,
-    cmap: str,
+    cmap: str | None,
     overwrite: bool,
 ) -> None:
     """Draw the usage maps of MODEL side by side. Exactly one of --padding, --size, --layer and --model is a list.
 
-    What cannot run gets an empty panel that says why. Paddings share one colour scale, counts of paths; other
-    lists have one for each panel, up to its own maximum, since their counts are not alike.
+    Colours show the fair share of each pixel: 1 is what a pixel far from all borders gets, below 1/2 it is starved,
+    above 3/2 overused. What cannot run gets an empty panel that says why.
 
     \b
     Example:
@@ -57,7 +63,8 @@ def command(
         options.checked_output(output, PICTURE_SUFFIXES, overwrite)
     if (model is None) == (models is None):
         raise OptionError("needs one MODEL, or several with --model", where="MODEL", hint="as padviz compare vgg19 ...")
-    given = {"model": _list(model or models), "size": _list(size), "padding": _list(padding), "layer": _list(layer)}
+    given = {"model": _list(model or models), "size": _list(size), "layer": _list(layer)}
+    given["padding"] = _paddings(padding)
     lists = [name for name, values in given.items() if len(values) > 1]
     if len(lists) != 1:
         what = f"{len(lists)} lists are given ({', '.join(lists)})" if lists else "nothing is a list"
@@ -74,6 +81,13 @@ def command(
 def _list(text: str | None) -> list[str | None]:
     """Values between commas, each once; one None where nothing is given."""
     return [None] if text is None else [*options.listed(text)]
+
+
+def _paddings(text: str | None) -> list[str | None]:
+    """The paddings between commas, each once."""
+    from padviz.network.rewrites import canonical
+
+    return [*dict.fromkeys(map(canonical, _list(text)))]
 
 
 def _items(given: dict[str, list[str | None]], varies: str) -> list[Item]:
@@ -105,7 +119,7 @@ def _text(items: list[Item], varies: str, path: Path, format_: str) -> str:
         from padviz.exports.render import comparison_facts
 
         return documents.to_json({"schema_version": 1, **comparison_facts(items, varies), "files": [str(path)]})
-    columns = (varies, "max", "corner/max", "below half", "asymmetry", "skew", "note")
+    columns = (varies, "max", "starved", "overused", "least", "most", "corner", "asymmetry", "lean", "note")
     rows = [(label, *_figures(found, rounded=format_ == "table")) for label, found in items]
     if format_ == "csv":
         return documents.to_csv(columns, rows)
@@ -116,9 +130,15 @@ def _figures(found: CountMap | PadvizError, rounded: bool) -> tuple[Any, ...]:
     from padviz.files import tables
 
     if isinstance(found, PadvizError):
-        return None, None, None, None, None, options.spelled(f"cannot run: {found.where}: {found.what}")
+        return *[None] * 8, options.spelled(f"cannot run: {found.where}: {found.what}")
     summary = found.summary()
-    corner = summary.corners.top_left / summary.max if summary.max else 0.0
     most = tables.rounded(int(summary.max)) if rounded and summary.max >= 10**6 else summary.max
-    lean = max(summary.skew.height, summary.skew.width, key=abs)
-    return most, corner, summary.marginalised, max(summary.asymmetry.height, summary.asymmetry.width), lean, None
+    asymmetry = max(summary.asymmetry.height, summary.asymmetry.width)
+    if summary.share is None:
+        return most, *[None] * 5, asymmetry, None, f"no fair share: {summary.share_reason}"
+    share = summary.share
+    lean = max(share.lean.height, share.lean.width, key=abs)
+    parts: list[Any] = [share.starved, share.overused]
+    if rounded:
+        parts = [f"{part:.1%}" for part in parts]
+    return most, *parts, share.least, share.most, share.corners.top_left, asymmetry, lean, None

@@ -35,7 +35,7 @@ def command(
     margin: bool,
     output: Path | None,
     format_: str,
-    cmap: str,
+    cmap: str | None,
     overwrite: bool,
 ) -> None:
     """Count the paths that reach each unit of a layer of MODEL from real pixels, exactly, and draw their share.
@@ -54,11 +54,10 @@ def command(
     if margin:
         from padviz.audit.border_margins import margins
         from padviz.network.rewrites import with_padding
-        from padviz.network.targets import upto
 
         wanted = options.known_layers(network, layers)
-        followed = upto(network, layers) if layers else network
-        rows = [row for row in margins(with_padding(followed, padding), pixels) if row.layer in wanted]
+        followed = with_padding(options.cut(network, layers), padding)
+        rows = [row for row in margins(followed, pixels) if row.layer in wanted]
         options.put(_margins(rows, network.name, pixels, format_), output, overwrite)
         return
     from padviz.counting.coverage import coverages
@@ -78,7 +77,7 @@ def command(
     options.put(_shares(found, path, format_), None, overwrite)
 
 
-def _write(found: tuple[CountMap, ...], path: Path, cmap: str) -> None:
+def _write(found: tuple[CountMap, ...], path: Path, cmap: str | None) -> None:
     from padviz.figures import panels
     from padviz.figures.canvas import save
     from padviz.figures.heatmap import heatmap

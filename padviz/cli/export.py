@@ -25,7 +25,7 @@ UNSAID = "ignore:resource_tracker:UserWarning"  # joblib cleans up after an expo
 @click.argument("models", nargs=-1, required=True, metavar="MANIFEST.toml|MODEL...")
 @options.neutral
 @click.option("--size", metavar="N|HxW|LO:HI:STEP[,...]", help="Input sizes; each network's own by default.")
-@click.option("--padding", metavar="MODE[,...]", help="Padding schemes, or declared (the default).")
+@click.option("--padding", metavar="MODE[,...]", help="Paddings, as for usage, or declared (the default).")
 @click.option("--layer", metavar="NAME[,...]", help="Target layers; the last map by default.")
 @click.option("--what", metavar="WHAT[,...]", help="usage (the default), coverage, uneven and taps.")
 @click.option("-o", "--output", metavar="DIR", required=True, help="The folder.")
@@ -45,7 +45,7 @@ def command(
     format_: str,
     bare: bool,
     allow_modules: bool,
-    cmap: str,
+    cmap: str | None,
 ) -> None:
     """Make every combination of what is named, one file each, into DIR, with index.html to look at.
 

@@ -41,14 +41,13 @@ def command(
     """
     from padviz.audit.receptive_fields import fields_of_units, receptive_fields
     from padviz.figures.canvas import PICTURE_SUFFIXES
-    from padviz.network.targets import upto
 
     if output is not None:
         options.checked_output(output, PICTURE_SUFFIXES, overwrite)
     network = options.load_as(model, size)
     pixels = size or network.size
     wanted = options.known_layers(network, layers)
-    followed = upto(network, layers) if layers else network
+    followed = options.cut(network, layers)
     rows = [row for row in receptive_fields(followed, pixels) if row.layer in wanted]
     if output is not None:
         from padviz.figures import field_boxes

@@ -19,13 +19,15 @@ from padviz.errors import Ended, PadvizError, printable
 from padviz.version import __version__
 
 COMMANDS = (
-    "usage", "compare", "kernel", "uneven", "sizes", "taps", "coverage", "fields", "diff", "export",
+    "audit", "usage", "compare", "kernel", "uneven", "sizes", "taps", "coverage", "fields", "diff", "export",
     "layers", "networks", "convert",
 )  # fmt: skip
 
 
 class _Group(click.Group):
     """Loads a command's module when it is asked for; says what went wrong in one line."""
+
+    asked: click.Command | None = None  # the one that runs
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -44,6 +46,12 @@ class _Group(click.Group):
         with _reader():
             return super().invoke(ctx)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, self.asked, rest = super().resolve_command(ctx, args)
+        return name, self.asked, rest
+
     def main(self, *args: Any, **kwargs: Any) -> Any:
         kwargs["standalone_mode"] = False
         gc.set_threshold(100_000)  # imports make many objects and little garbage
@@ -53,7 +61,7 @@ class _Group(click.Group):
             code = super().main(*args, **kwargs)
             sys.stdout.flush()
         except PadvizError as error:
-            code = _say(spelled(error))
+            code = _say(spelled(error, self.asked))
         except click.UsageError as error:
             path = error.ctx.command_path if error.ctx else "padviz"
             code = _say(f"{_sentence(error)}; see {path} --help")

@@ -22,7 +22,13 @@ MOST = 16  # rows and columns that fit on a screen
 @click.option("--stride", type=click.IntRange(1, 31), default=1, show_default=True)
 @click.option("--dilation", type=click.IntRange(1, 31), default=1, show_default=True)
 @click.option("--size", type=options.SizeType(), default="7", show_default=True, help="Image size, up to 16.")
-@click.option("--padding", default="zero", show_default=True, metavar="MODE[,...]", help="One scheme, or several.")
+@click.option(
+    "--padding",
+    default="zero",
+    show_default=True,
+    metavar="MODE[,...]",
+    help="One scheme, or several; HEIGHT/WIDTH for one on each axis.",
+)
 @click.option("--pixel", metavar="ROW,COL", help="Also show how often each cell of the kernel reads this pixel.")
 @options.output("Draw it to a picture (.png .svg .pdf).")
 @options.cmap
@@ -35,7 +41,7 @@ def command(
     padding: str,
     pixel: str | None,
     output: Path | None,
-    cmap: str,
+    cmap: str | None,
     overwrite: bool,
 ) -> None:
     """Show a window on a small image: what the padding copies, as letters, and how often each pixel is used.
@@ -47,12 +53,14 @@ def command(
     """
     from padviz.audit.one_layer import illustrate
     from padviz.figures.canvas import PICTURE_SUFFIXES
+    from padviz.network.rewrites import canonical
 
     if output is not None:
         options.checked_output(output, PICTURE_SUFFIXES, overwrite)
     if max(size) > MOST:
         raise OptionError(f"{options.pixels(size)} does not fit on a screen", where="--size", hint=f"use up to {MOST}")
-    shown = [illustrate(kernel, stride, dilation, size, scheme) for scheme in options.listed(padding)]
+    schemes = dict.fromkeys(map(canonical, options.listed(padding)))
+    shown = [illustrate(kernel, stride, dilation, size, scheme) for scheme in schemes if scheme]
     at = _pixel(pixel)
     if at is not None:
         shown[0].taps(*at)
@@ -75,10 +83,11 @@ def _pixel(text: str | None) -> tuple[int, int] | None:
 
 def _text(shown: Illustration, pixel: tuple[int, int] | None) -> str:
     """The grids side by side."""
-    window = shown.window
-    title = (
-        f"{shown.scheme}: {window.kernel} x {window.kernel} kernel, stride {window.stride}, dilation {window.dilation}"
-    )
+    from padviz.network.rewrites import padding_in_words
+
+    window = shown.windows[0]
+    scheme = padding_in_words(shown.scheme)
+    title = f"{scheme}: {window.kernel} x {window.kernel} kernel, stride {window.stride}, dilation {window.dilation}"
     grids: list[tuple[str, Sequence[Sequence[Any]]]] = [
         ("padded image", shown.padded),
         ("uses of each pixel", shown.uses),

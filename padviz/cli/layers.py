@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 @options.model
 @options.size
 @options.padding
+@options.upto
 @options.format_of("table", "json", "csv")
-def command(model: str, size: tuple[int, int] | None, padding: str | None, format_: str) -> None:
+def command(
+    model: str, size: tuple[int, int] | None, padding: str | None, layers: tuple[str, ...], format_: str
+) -> None:
     """List the layers of MODEL: name, kind, kernel, stride, dilation, padding, input and output size, multiply-adds.
 
     Multiply-adds are those of convolutions; their sum stands below. Where a description does not say how many
@@ -33,7 +36,7 @@ def command(model: str, size: tuple[int, int] | None, padding: str | None, forma
     from padviz.network.network import as_size
     from padviz.network.rewrites import with_padding
 
-    network = options.load_as(model, size)
+    network = options.cut(options.load_as(model, size), layers)
     height, width = as_size(size or network.size)
     columns = ("layer", "kind", "kernel", "stride", "dilation", "padding", "input", "output", "macs")
     padded = with_padding(network, padding)
@@ -48,10 +51,15 @@ def command(model: str, size: tuple[int, int] | None, padding: str | None, forma
     if format_ == "csv":
         click.echo(documents.to_csv(columns, flat))
     else:
-        short = [column.replace("padding", "pads") for column in columns]
-        shown = [[*row[:-1], row[-1] or None] for row in flat]
-        click.echo(tables.to_table(short, shown, f"{network.title}, {height} x {width}"))
+        short = ("layer", "kind", "k/s/d", "pads", "input", "output", "macs")
+        click.echo(tables.to_table(short, map(_shortened, flat), f"{network.title}, {height} x {width}"))
         click.echo("\n" + tables.wrapped(_total(found)))
+
+
+def _shortened(row: list[Any]) -> list[Any]:
+    """A row for people: kernel, stride and dilation in one cell, as `uneven` has them, and no multiply-adds of 0."""
+    name, kind, kernel, stride, dilation, *rest, macs = row
+    return [name, kind, kernel and f"{kernel}/{stride}/{dilation}", *rest, macs or None]
 
 
 def _total(found: Costs) -> str:

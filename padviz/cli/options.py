@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,17 +19,54 @@ if TYPE_CHECKING:
 NEUTRAL = "padviz.neutral"
 SAID = "padviz.said"
 NO_TEXT = (".png", ".svg", ".pdf", ".npy", ".npz", ".gif", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+PART = " up to "  # in the title of a network that was cut
+RIGID, RIGID_NOTE = "*", "* rigid: a pool has no weights that could grow askew."
 Option = Callable[[Callable[..., None]], Callable[..., None]]
 
 
-def spelled(error: PadvizError | str) -> str:
-    """What a library's error, or line, says, with its options as they are typed.
+def spelled(error: PadvizError | str, command: click.Command | None = None) -> str:
+    """What a library's error, or line, says, with its options as they are typed; hints of others are left out.
+
+    The command is the one that runs, if none is given.
 
     >>> spelled(OptionError("0 is no size", option="size", hint="use `size` 224, or `allow_modules`"))
     '--size: 0 is no size; use --size 224, or --allow-modules'
     """
-    dashes = "--" if isinstance(error, PadvizError) and error.option and not error.where else ""
-    return dashes + re.sub(r"`([a-z_]+)`", lambda name: "--" + name[1].replace("_", "-"), str(error))
+    context = click.get_current_context(silent=True)
+    command = command or (context.command if context else None)
+    known = None if command is None else {each.lstrip("-") for param in command.params for each in param.opts}
+    named = isinstance(error, PadvizError) and error.option and not error.where
+    dashes = "--" if named and (known is None or str(error).partition(":")[0] in known) else ""
+    text = str(error) if known is None else _known_only(str(error), known)
+    return dashes + re.sub(r"`([a-z_]+)`", lambda name: "--" + name[1].replace("_", "-"), text)
+
+
+def _known_only(text: str, known: Container[str]) -> str:
+    """A line without what it advises of options that are not known.
+
+    >>> _known_only("a: is small; try another `size` or `padding`", {"size"})
+    'a: is small; try another `size`'
+    >>> _known_only("a: no rule; `neutral` a leaves it, `layer` b stops before it", {"layer"})
+    'a: no rule; `layer` b stops before it'
+    """
+    said, *parts = re.split(r"(; |, or |, | or )", text)
+    dropped = ""  # what stood before the last part that was left out
+    for between, part in zip(parts[::2], parts[1::2], strict=True):
+        if any(name.replace("_", "-") not in known for name in re.findall(r"`([a-z_]+)`", part)):
+            dropped = dropped or between
+            continue
+        said += (dropped or between) + part
+        dropped = ""
+    return said
+
+
+class WithCheck(click.Command):
+    """A command whose --check may have a value after "=": a bare one never takes the argument that follows it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        end = args.index("--") if "--" in args else len(args)
+        whole = ["--check=learned" if arg == "--check" and i < end else arg for i, arg in enumerate(args)]
+        return super().parse_args(ctx, whole)
 
 
 class SizeType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -105,8 +143,8 @@ size = click.option("--size", type=SizeType(), help="Input size in pixels; the n
 padding = click.option(
     "--padding",
     metavar="MODE",
-    help="Padding of every convolution: zero, replicate, reflect, symmetric, circular, partial, valid or full. "
-    "As declared by default.",
+    help="Padding of every convolution: zero, replicate, reflect, symmetric, circular, partial, valid or full; "
+    "or HEIGHT/WIDTH, as zero/circular. As declared by default.",
 )
 pooling = click.option(
     "--pooling", type=click.Choice(["count", "mean"]), default="count", help="Count pooling taps, or weigh by 1/taps."
@@ -114,9 +152,12 @@ pooling = click.option(
 layers = click.option(
     "--layer", "layers", multiple=True, metavar="NAME", help="Target layer; several add up. The last map by default."
 )
+upto = click.option(
+    "--layer", "layers", multiple=True, metavar="NAME", help="The network up to this layer; may be given several times."
+)
 unit = click.option("--unit", type=UnitType(), help="One unit of the target, or a box R0:R1,C0:C1. All by default.")
 same = click.option("--same", is_flag=True, help="Pad as TensorFlow's and Keras's SAME: the odd row on the far side.")
-cmap = click.option("--cmap", default="plasma", metavar="NAME", help="A colour map of matplotlib's.", show_default=True)
+cmap = click.option("--cmap", metavar="NAME", help="A colour map of matplotlib's; plasma, or PuOr for fair shares.")
 overwrite = click.option("--overwrite", is_flag=True, help="Replace the file named with -o if it exists.")
 
 
@@ -142,6 +183,15 @@ def load_as(model: str, size: tuple[int, int] | None = None, same: bool = False)
     if size is not None:
         warn_if_baked(network, size)
     return network
+
+
+def cut(network: Network, layers: tuple[str, ...]) -> Network:
+    """The network up to the layers asked for, and all of it where none is; its title says so."""
+    from padviz.network.targets import upto
+
+    if not layers:
+        return network
+    return replace(upto(network, tuple(dict.fromkeys(layers))), title=f"{network.title}{PART}{', '.join(layers)}")
 
 
 def neutral_ops() -> tuple[str, ...]:
@@ -197,7 +247,10 @@ def pixels(size: tuple[int, int]) -> str:
 
 def default_picture(network: Network, size: tuple[int, int], padding: str | None, what: str) -> Path:
     """Where a picture goes that is not named: MODEL-SIZE[-MODE]-WHAT.png."""
-    return Path("-".join([network.name, pixels(size), *([padding] if padding else []), f"{what}.png"]))
+    from padviz.network.rewrites import canonical, padding_in_names
+
+    mode = padding_in_names(canonical(padding))
+    return Path("-".join([network.name, pixels(size), *([mode] if mode else []), f"{what}.png"]))
 
 
 def put(text: str, path: Path | None, overwrite: bool) -> None:

@@ -18,6 +18,7 @@ from padviz.errors import OptionError
 @click.option("--size", type=options.SizeType(), help="Size at which an ONNX file or a module is read, if it asks.")
 @click.option("--range", "range_", default="64:1024", metavar="LO:HI", show_default=True, help="Sizes to look at.")
 @click.option("--axis", type=click.Choice(["both", "height", "width"]), default="both", help="Squares, or one side.")
+@options.upto
 @options.same
 @options.format_of("table", "json", "csv")
 @options.output("Write the result to a file instead of the terminal.")
@@ -27,6 +28,7 @@ def command(
     size: tuple[int, int] | None,
     range_: str,
     axis: str,
+    layers: tuple[str, ...],
     same: bool,
     format_: str,
     output: Path | None,
@@ -45,7 +47,7 @@ def command(
     lo, hi = _range(range_)
     if output is not None:
         options.checked_output(output, None, overwrite)
-    network = options.load_as(model, size, same)
+    network = options.cut(options.load_as(model, size, same), layers)
     options.warn_if_baked(network)
     if network.fixed:
         axes = " and ".join(("height", "width")[i] for i in network.fixed)
@@ -57,7 +59,8 @@ def command(
         keys = ("network", "range", "axis", "even", "even_without_drops", "rule", "rule_without_drops")
         text = documents.to_json({"schema_version": 1, **{key: getattr(found, key) for key in keys}, "macs": macs})
     elif format_ == "csv":
-        priced = zip(found.even, macs or [None] * len(found.even), strict=True)
+        prices: Sequence[int | None] = macs or [None] * len(found.even)
+        priced = zip(found.even, prices, strict=True)
         text = documents.to_csv(("size", "drops", "macs"), [(n, int(n not in without), each) for n, each in priced])
     else:
         facts: list[tuple[str, Any]] = [

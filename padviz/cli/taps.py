@@ -34,8 +34,8 @@ def command(
 ) -> None:
     """Count, for each tap of each window of MODEL, the units that read a real pixel with it.
 
-    An uneven layer has a grid that leans: this is what skews the mean filters that training finds. Imbalance says how
-    much more the right (bottom) half of the taps reads than the left (top) half, in percent of both.
+    An uneven layer has a grid that leans. Imbalance says how much more the right (bottom) half of the taps reads than
+    the left (top) half, in percent of both. A learned window has weights that can lean too, a rigid one (*) has none.
 
     \b
     Example:
@@ -49,7 +49,8 @@ def command(
     network = options.load_as(model, size, same)
     pixels = size or network.size
     wanted = options.known_layers(network, layers)
-    rows = [row for row in tap_exposure(network, pixels) if row.layer in wanted and (layers or row.grid.size > 1)]
+    followed = options.cut(network, layers)
+    rows = [row for row in tap_exposure(followed, pixels) if row.layer in wanted and (layers or row.grid.size > 1)]
     if not rows:
         what = f"{', '.join(layers)} has no taps" if layers else "has no window with several taps"
         raise OptionError(what, where=network.name, hint="convolutions and pools have; padviz layers lists them")
@@ -70,16 +71,18 @@ def _text(rows: list[TapExposure], network: Network, size: Size, format_: str, o
         files = [str(output)] if output else []
         return documents.to_json({**head, "layers": [tap_facts(row) for row in rows], "files": files})
     if format_ == "csv":
-        keys = ("layer", "kind", "taps", "units", "least", "most", "left_right", "top_bottom", "uneven")
-        return documents.to_csv(keys, [(row.layer, row.kind, *_cells(row)) for row in rows])
+        keys = ("layer", "kind", "taps", "units", "least", "most", "left_right", "top_bottom", "uneven", "learned")
+        return documents.to_csv(keys, [(row.layer, row.kind, *_cells(row), int(row.learned)) for row in rows])
     columns = ("layer", "kind", "taps", "units", "least", "most", "imbalance")
     cells = []
     for row in rows:
         *counts, wide, tall, uneven = _cells(row)
         both = f"{wide:+.2%}" if wide == tall else f"{wide:+.2%} x {tall:+.2%}"
-        cells.append((row.layer, row.kind, *counts, (f"{both} uneven" if uneven else both) if wide or tall else "0"))
+        kind = row.kind if row.learned else row.kind + options.RIGID
+        cells.append((row.layer, kind, *counts, (f"{both} uneven" if uneven else both) if wide or tall else "0"))
     title = f"{network.title}, {size[0]} x {size[1]}: units whose tap reads a real pixel"
-    return tables.to_table(columns, cells, title)
+    table = tables.to_table(columns, cells, title)
+    return table if all(row.learned for row in rows) else f"{table}\n\n{options.RIGID_NOTE}"
 
 
 def _cells(row: TapExposure) -> tuple[Any, ...]:

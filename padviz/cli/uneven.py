@@ -25,41 +25,53 @@ REPORTED = {  # ImageNet top-1 accuracy in percent of networks trained and teste
     "resnet50": (75.65, 76.01),
     "resnet101": (77.37, 77.67),
 }
+CHECKS = ("learned", "all", "drops")  # each fails where those before it do
 COLUMNS = ("layer", "kind", "k/s/d", "axis", "input", "pads", "used", "drop", "skip", "over", "reads")
 FLAT = (
-    "network", "height", "width", "layer", "kind", "axis", "uneven", "input", "output", "kernel", "stride", "dilation",
+    "network", "height", "width", "layer", "kind", "learned", "axis", "uneven",
+    "input", "output", "kernel", "stride", "dilation",
     "declared_before", "declared_after", "consumed_before", "consumed_after", "dropped", "skipped", "overhang",
 )  # fmt: skip
 
 
-@click.command(name="uneven", short_help="Layers that read their padding on one side only, and the cure.")
+@click.command(
+    name="uneven", cls=options.WithCheck, short_help="Layers that read their padding on one side only, and the cure."
+)
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @options.neutral
 @click.option("--size", "sizes", type=options.SizeType(), multiple=True, help="Input size; may be given several times.")
+@options.upto
 @options.same
 @options.format_of("table", "json", "csv", "markdown", "github")
 @click.option("--all", "all_", is_flag=True, help="Every window with padding or a stride, not only the uneven ones.")
-@click.option("--check", is_flag=True, help="Exit with 1 if a layer is uneven, for CI.")
+@click.option(
+    "--check",
+    type=click.Choice(CHECKS),
+    metavar="[=learned|all|drops]",
+    help="Exit with 1, for CI, if a learned window is uneven; =all: or any window; =drops: or rows are dropped.",
+)
 @options.output("Write the result to a file; or draw it (.png .svg .pdf) beside what is printed.")
 @options.overwrite
 def command(
     models: tuple[str, ...],
     sizes: tuple[tuple[int, int], ...],
+    layers: tuple[str, ...],
     same: bool,
     format_: str,
     all_: bool,
-    check: bool,
+    check: str | None,
     output: Path | None,
     overwrite: bool,
 ) -> None:
     """List the layers of MODEL whose padding is read more on one side than on the other.
 
-    A strided window may stop short of its far padding. The filters that training finds under such padding are
-    skewed, and accuracy suffers; often one more pixel of input cures it.
+    A strided window may stop short of its far padding; often one more pixel of input cures it. Only learned windows,
+    which have weights, can grow askew: pools are rigid.
 
     \b
     Example:
       padviz uneven resnet50 --size 224
+      padviz uneven resnet50 --size 225 --check=drops
       padviz uneven resnet50 mobilenet_v1 --size 224 --size 225 --format markdown
     """
     from padviz.audit.ledger import ledger
@@ -75,7 +87,8 @@ def command(
     if len(sizes) > 1:
         for _, _, network in read[:: len(sizes)]:
             options.warn_if_baked(network)
-    results = [(model, network, ledger(network, size)) for model, size, network in read]
+    parts = [(model, size, options.cut(network, layers)) for model, size, network in read]
+    results = [(model, network, ledger(network, size)) for model, size, network in parts]
     text = {"json": _json, "csv": _csv, "markdown": _markdown, "github": _github(check), "table": _table}[format_]
     if output is not None and drawn:
         from padviz.figures import ledger_bars
@@ -83,11 +96,20 @@ def command(
 
         save(ledger_bars.padding(results[0][2], results[0][1].title), output)
     options.put(text(results, all_), None if drawn else output, overwrite)
-    if check and not all(found.even for _, _, found in results):
+    if check and any(_fails(found, check) for _, _, found in results):
         raise SystemExit(1)
 
 
 Result = tuple[str, "Network", "Ledger"]
+
+
+def _fails(found: Ledger | LayerPadding, check: str) -> bool:
+    """Whether a network, or one of its windows, is what --check looks for."""
+    from padviz.audit.ledger import LayerPadding
+
+    if not isinstance(found, LayerPadding):
+        return any(_fails(layer, check) for layer in found.layers)
+    return (found.uneven and (found.learned or check != "learned")) or (found.drops and check == "drops")
 
 
 def _table(results: list[Result], all_: bool) -> str:
@@ -96,9 +118,11 @@ def _table(results: list[Result], all_: bool) -> str:
     parts = []
     for _, network, found in results:
         title = f"{network.title}, {_by(found.size)}"
-        rows = [row for layer in _listed(found, all_) for row in _rows(layer, all_)]
+        listed = _listed(found, all_)
+        rows = [row for layer in listed for row in _rows(layer, all_, options.RIGID)]
         head = tables.to_table(COLUMNS, rows, title) if rows else tables.wrapped(title)
-        parts.append("\n\n".join([head, "\n".join(map(tables.wrapped, _verdict(network, found)))]))
+        note = [] if all(layer.learned for layer in listed) else [options.RIGID_NOTE]
+        parts.append("\n\n".join([head, "\n".join(map(tables.wrapped, [*note, *_verdict(network, found)]))]))
     return "\n\n\n".join(parts)
 
 
@@ -107,7 +131,7 @@ def _markdown(results: list[Result], all_: bool) -> str:
 
     parts = []
     for _, network, found in results:
-        rows = [row for layer in _listed(found, all_) for row in _rows(layer, all_)]
+        rows = [row for layer in _listed(found, all_) for row in _rows(layer, all_, " (rigid)")]
         table = [documents.to_markdown(COLUMNS, rows)] if rows else []
         verdict = map(printable, _verdict(network, found))
         parts.append("\n\n".join([printable(f"### {network.title}, {_by(found.size)}"), *table, *verdict]))
@@ -123,35 +147,40 @@ def _csv(results: list[Result], all_: bool) -> str:
             for axis, row in (("height", layer.height), ("width", layer.width)):
                 shape = row.input, row.output, row.kernel, row.stride, row.dilation, *row.declared, *row.consumed
                 lost = row.dropped, row.skipped, row.overhang
-                rows.append((found.network, *found.size, layer.layer, layer.kind, axis, int(row.uneven), *shape, *lost))
+                head = found.network, *found.size, layer.layer, layer.kind, int(layer.learned), axis, int(row.uneven)
+                rows.append((*head, *shape, *lost))
     return documents.to_csv(FLAT, rows)
 
 
 def _json(results: list[Result], all_: bool) -> str:
-    from padviz.audit.even_sizes import nearest_even
+    from padviz.audit.even_sizes import nearest_even, odd_window
     from padviz.audit.ledger import ledger_facts
     from padviz.files import documents
 
     listed: list[dict[str, Any]] = []
     for _, network, found in results:
         below, above = (_suggested(each) for each in nearest_even(network, found.size))
-        entry = {**ledger_facts(found), "nearest_even": {"below": below, "above": above}}
+        odd = odd_window(network, found.size) if below is above is None else None
+        entry = {**ledger_facts(found), "nearest_even": {"below": below, "above": above, "odd_window": odd}}
         if reported := _reported(network):
             entry["reported"] = reported
         listed.append(entry)
     return documents.to_json({"schema_version": SCHEMA_VERSION, "results": listed})
 
 
-def _github(check: bool) -> Any:
-    level = "error" if check else "warning"
-
+def _github(check: str | None) -> Any:
     def annotations(results: list[Result], all_: bool) -> str:
         lines = []
         for model, network, found in results:
             place = f"file={_escaped(model, property_=True)}," if model.endswith(".toml") else ""
-            for layer in found.uneven:
-                title = _escaped(f"Uneven padding in {found.network} at {_by(found.size)}", property_=True)
-                what = _escaped(f"{layer.layer} ({layer.kind}) {_shows(layer)}")
+            for layer in found.layers:
+                if not layer.uneven and not (check == "drops" and layer.drops):
+                    continue
+                level = "error" if check and _fails(layer, check) else "warning"
+                said = "Uneven padding" if layer.uneven else "Dropped rows"
+                title = _escaped(f"{said} in {found.network} at {_by(found.size)}", property_=True)
+                kind = layer.kind if layer.learned else f"{layer.kind}, rigid"
+                what = _escaped(f"{layer.layer} ({kind}) {_shows(layer)}")
                 lines.append(f"::{level} {place}title={title}::{what}")
             title = _escaped(f"{found.network} at {_by(found.size)}", property_=True)
             lines.append(f"::notice {place}title={title}::{_escaped(' '.join(_verdict(network, found)))}")
@@ -172,14 +201,15 @@ def _listed(found: Ledger, all_: bool) -> tuple[LayerPadding, ...]:
     return found.layers if all_ else found.uneven
 
 
-def _rows(layer: LayerPadding, all_: bool = False) -> list[tuple[Any, ...]]:
-    """One row for both axes where they agree, else one for each that matters."""
+def _rows(layer: LayerPadding, all_: bool = False, rigid: str = "") -> list[tuple[Any, ...]]:
+    """One row for both axes where they agree, else one for each that matters; rigid kinds are marked."""
     axes = [("height", layer.height, "top", "bottom"), ("width", layer.width, "left", "right")]
     if layer.height == layer.width:
         axes = [("", layer.height, "top/left", "bottom/right")]
     elif layer.uneven and not all_:
         axes = [each for each in axes if each[1].uneven]
-    return [(layer.layer, layer.kind, *_cells(axis, row), _how(row, *sides)) for axis, row, *sides in axes]
+    kind = layer.kind if layer.learned else layer.kind + rigid
+    return [(layer.layer, kind, *_cells(axis, row), _how(row, *sides)) for axis, row, *sides in axes]
 
 
 def _cells(axis: str, row: AxisPadding) -> tuple[Any, ...]:
@@ -194,30 +224,42 @@ def _how(row: AxisPadding, before: str, after: str) -> str:
 
 
 def _shows(layer: LayerPadding) -> str:
+    if not layer.uneven:
+        return f"drops {layer.height.dropped} at the bottom, {layer.width.dropped} at the right"
     return "reads " + "; ".join(row[-1] for row in _rows(layer) if row[-1])
 
 
 def _verdict(network: Network, found: Ledger) -> list[str]:
     """Sentences: how many layers are uneven, what to do, what it costs, what it brought."""
-    from padviz.audit.even_sizes import nearest_even
-
     count, windows = len(found.uneven), len(found.layers)
     lines = [f"Even: none of the {windows} windows that pad or stride reads more padding on one side."]
     if count:
-        lines = [f"Uneven: {count} of the {windows} windows that pad or stride read more padding on one side."]
+        split = (len(found.uneven_learned), "learned"), (len(found.uneven_rigid), "rigid")
+        each = ", ".join(f"{n} {word}" for n, word in split if n)
+        lines = [f"Uneven: {count} of the {windows} windows that pad or stride read more padding on one side: {each}."]
     if found.drops:
         names = [layer.layer for layer in found.layers if layer.drops]
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         lines.append(f"Rows or columns at the far edge are dropped by {names[0]}{more}.")
-    near = [each for each in nearest_even(network, found.size) if each]
-    if near:
-        lines.append(_priced(network, found.size, near))
-    else:
-        lines.append("No even size is near.")
+    lines.append(_cure(network, found))
     if reported := _reported(network):
         line = "Reported for training and testing at 224 and 225: ImageNet top-1 {at_224:.2f} % and {at_225:.2f} %"
         lines.append(line.format(**reported) + f" ({SOURCE}).")
     return lines
+
+
+def _cure(network: Network, found: Ledger) -> str:
+    """The nearest even sizes, or why there is none."""
+    from padviz.audit.even_sizes import nearest_even, odd_window
+
+    near = [each for each in nearest_even(network, found.size) if each]
+    if near:
+        return _priced(network, found.size, near)
+    if found.even:
+        return "No other even size is near."
+    if odd := odd_window(network, found.size):
+        return f"No even size is near: {odd} reads an odd number of padded rows at each, which no pads can halve."
+    return "No even size is near."
 
 
 def _priced(network: Network, size: Size, near: list[Suggestion]) -> str:
@@ -226,14 +268,18 @@ def _priced(network: Network, size: Size, near: list[Suggestion]) -> str:
 
     known = all(each.macs_ratio is not None for each in near)
     what = "multiply-adds" if known else "window positions"
-    each = [(options.pixels(each.size), each.macs_ratio if known else each.work) for each in near]
-    sizes = ", ".join(f"{size} ({ratio:.3g} times the {what})" for size, ratio in each)
-    why = f"{costs(network, size).unknown or 'nothing'} does not say its channels, so multiply-adds are not known"
-    return f"Nearest even sizes: {sizes}; {COUNTED if known else why}."
+    said = []
+    for each in near:
+        ratio = each.macs_ratio if known else each.work
+        drops = ", drops rows" if each.drops else ""
+        said.append(f"{options.pixels(each.size)} ({ratio:.3g} times the {what}{drops})")
+    unknown = costs(network, size).unknown
+    why = f"{unknown} does not say its channels, so multiply-adds are not known" if unknown else "nothing multiplies"
+    return f"Nearest even sizes: {', '.join(said)}; {COUNTED if known else why}."
 
 
 def _reported(network: Network) -> dict[str, Any] | None:
-    if network.name not in REPORTED:
+    if network.name not in REPORTED or options.PART in network.title:
         return None
     before, after = REPORTED[network.name]
     return {"metric": "ImageNet top-1, percent", "at_224": before, "at_225": after, "source": SOURCE}

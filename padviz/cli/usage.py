@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @options.unit
 @options.output("Picture (.png .svg .pdf) or exact counts (.npy .npz .csv). Default: MODEL-SIZE[-MODE]-usage.png.")
 @options.format_of("table", "json")
+@click.option("--scale", type=click.Choice(["counts", "share"]), default="counts", help="What the picture shows.")
 @options.cmap
 @options.overwrite
 def command(
@@ -34,7 +35,8 @@ def command(
     unit: Any,
     output: Path | None,
     format_: str,
-    cmap: str,
+    scale: str,
+    cmap: str | None,
     overwrite: bool,
 ) -> None:
     """Count the paths from every input pixel of MODEL to its last feature map, exactly, and draw them.
@@ -42,6 +44,7 @@ def command(
     \b
     Example:
       padviz usage vgg19 --size 512
+      padviz usage resnet50 --size 224 --scale share
       padviz usage resnet50 --size 300x400 --padding reflect -o counts.npz
     """
     from padviz.counting.usage import usage
@@ -52,7 +55,7 @@ def command(
         options.checked_output(output, PICTURE_SUFFIXES + COUNT_SUFFIXES, overwrite)
     counts = usage(options.load_as(model, size), size, padding, layers or None, pooling, unit)
     path = output or options.default_picture(counts.network, counts.size, padding, "usage")
-    _write(counts, path, cmap)
+    _write(counts, path, cmap, scale)
     _show(counts, path, format_)
 
 
@@ -61,6 +64,7 @@ def _show(counts: CountMap, path: Path, format_: str) -> None:
     from msgspec import to_builtins
 
     from padviz.files import documents, tables
+    from padviz.network.rewrites import padding_in_words
 
     summary = counts.summary()
     if format_ == "json":
@@ -69,7 +73,7 @@ def _show(counts: CountMap, path: Path, format_: str) -> None:
     corners = summary.corners
     facts: list[tuple[str, Any]] = [
         ("network", f"{summary.network}, {summary.size[0]} x {summary.size[1]} pixels"),
-        ("padding", summary.padding or "as declared"),
+        ("padding", padding_in_words(summary.padding)),
         ("target", _target(summary)),
         ("paths, max", summary.max),
         ("paths, min", summary.min),
@@ -126,7 +130,7 @@ def _target(summary: Summary) -> str:
     return ", ".join(f"{layer} {shape[0]} x {shape[1]}" for layer, shape in zip(layers, shapes, strict=True))
 
 
-def _write(counts: CountMap, path: Path, cmap: str) -> None:
+def _write(counts: CountMap, path: Path, cmap: str | None, scale: str) -> None:
     from padviz.figures.canvas import save
     from padviz.figures.heatmap import heatmap
     from padviz.files.counts import COUNT_SUFFIXES, write_counts
@@ -134,4 +138,4 @@ def _write(counts: CountMap, path: Path, cmap: str) -> None:
     if path.suffix.lower() in COUNT_SUFFIXES:
         write_counts(counts, path)
     else:
-        save(heatmap(counts, cmap), path)
+        save(heatmap(counts, cmap, scale), path)

@@ -198,6 +198,23 @@ class CountMap:
             values = self.core.shares(self.max)
             return self.cols.means(self.rows.means(values, blocks[0]).T, blocks[1]).T
 
+    def border_use(self, ring: Size) -> float:
+        """The share of the paths that pixels within so many rows and columns of the border have, over theirs of all.
+
+        >>> import padviz
+        >>> round(padviz.usage("vgg19", 224).border_use((32, 32)), 2)
+        0.57
+        """
+        inside = []
+        for margin, tiling in zip(ring, (self.rows, self.cols), strict=True):
+            within = slice(margin, max(tiling.n - margin, margin))
+            inside.append(np.stack([tiling.times(), tiling.times(within)]))
+        totals, pixels = self.core.totals(*inside), inside[0].sum(1) * inside[1].sum(1)
+        if not totals[0][0] or pixels[0] == pixels[1]:
+            return 0.0
+        share = (totals[0][0] - totals[1][1]) / totals[0][0]
+        return float(share * pixels[0] / (pixels[0] - pixels[1]))
+
     def at(self, row: int, col: int) -> int | float:
         """The count at one position, a Python number."""
         return value_at(self.expanded(row, col), 0, 0)

@@ -69,6 +69,6 @@ def coverages(
     counted = count_forward(asked.walk((rows[0].kept, cols[0].kept), engine))
     found = []
     for (name, shape), (core, full), *tiles in zip(asked.shapes.items(), counted, rows[1:], cols[1:], strict=True):
-        head = asked.declared, asked.size, padding, pooling, target_of({name: shape}), None
+        head = asked.declared, asked.size, asked.padding, pooling, target_of({name: shape}), None
         found.append(CountMap(*head, core, tiles[0], tiles[1], asked.walked, full))
     return tuple(found)

@@ -10,7 +10,7 @@ from padviz.counting.summary import Target
 from padviz.counting.walks import Box, Walk
 from padviz.errors import OptionError
 from padviz.network.network import Network, Size
-from padviz.network.rewrites import with_mean_pooling, with_padding
+from padviz.network.rewrites import canonical, with_mean_pooling, with_padding
 from padviz.network.sizes import resolve_both, sizes_of
 from padviz.network.targets import names_of, upto
 
@@ -26,6 +26,7 @@ class Request(NamedTuple):
     declared: Network
     walked: Network
     size: Size
+    padding: str | None
     at: tuple[int, ...]
 
     @property
@@ -58,15 +59,14 @@ def prepare_request(
         raise OptionError(f"engine {engine!r} is not known", option="engine", hint="use auto, numpy or numba")
     if pooling not in ("count", "mean"):
         raise OptionError(f"pooling {pooling!r} is not known", option="pooling", hint="use count or mean")
-    if not isinstance(padding, str | None):
-        raise OptionError(f"{padding!r} is not a padding scheme", option="padding", hint="use zero, reflect, ...")
+    padding = canonical(padding)
     pixels = network.at(size)
     targets = names_of(layer, network)
     pruned = upto(network, targets)
     walked = with_padding(pruned, padding)
     if pooling == "mean":
         walked = with_mean_pooling(walked)
-    return Request(pruned, walked, pixels, tuple(walked.index[name] for name in targets))
+    return Request(pruned, walked, pixels, padding, tuple(walked.index[name] for name in targets))
 
 
 def target_of(shapes: Mapping[str, Size]) -> Target:

@@ -53,7 +53,8 @@ def usage(
     )
     core = count_backward(asked.walk((rows.kept, cols.kept), engine), box)
     target = target_of(asked.shapes)
-    return CountMap(asked.declared, asked.size, padding, pooling, target, picked, core, rows, cols, asked.walked)
+    head = asked.declared, asked.size, asked.padding, pooling
+    return CountMap(*head, target, picked, core, rows, cols, asked.walked)
 
 
 def usages(choices: Iterable[tuple[Any, ...]]) -> list[CountMap | PadvizError]:

@@ -21,7 +21,7 @@ from padviz.exports.items import Item
 from padviz.exports.record import THUMBS, is_whole, read_record, record_of
 from padviz.exports.render import Rendered, rendered
 from padviz.figures.bare import write_bare, write_thumbnail
-from padviz.figures.canvas import colour_map, save
+from padviz.figures.canvas import CMAP, colour_map, save
 from padviz.files.atomic import PREFIX, alone, staged, sweep
 from padviz.files.counts import write_counts
 from padviz.version import __version__
@@ -43,7 +43,7 @@ class Look(NamedTuple):
 
     formats: tuple[str, ...] = ("png",)
     bare: bool = False
-    cmap: str = "plasma"
+    cmap: str | None = None
 
 
 def run(items: Sequence[Item], folder: Path, look: Look, jobs: int | None = None) -> Iterator[Outcome]:
@@ -175,7 +175,7 @@ def _checked(look: Look) -> None:
     for name in look.formats:
         if name not in FORMATS:
             raise OptionError(f"{name!r} is not a format", option="format", hint=f"use {', '.join(FORMATS)}")
-    colour_map(look.cmap)
+    colour_map(look.cmap or CMAP)
 
 
 def _write(item: Item, made: Rendered, stage: Path, look: Look) -> list[str]:

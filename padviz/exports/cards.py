@@ -49,7 +49,9 @@ def _facts(record: Record) -> list[tuple[str, str]]:
         ]
     if record.what == "uneven":
         drops = [layer for layer in figures["layers"] if layer["height"]["dropped"] or layer["width"]["dropped"]]
-        return [("uneven", f"{figures['uneven']} of {figures['windows']}"), ("drop rows", str(len(drops)))]
+        rigid = figures.get("uneven_rigid")
+        uneven = f"{figures['uneven']} of {figures['windows']}" + (f", {rigid} rigid" if rigid else "")
+        return [("uneven", uneven), ("drop rows", str(len(drops)))]
     if record.what == "taps":
         leans = [max(map(abs, layer["imbalance"].values())) for layer in figures["layers"]]
         return [("layers", str(len(leans))), ("imbalance, most", f"{max(leans):.2%}")]

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
+from msgspec import structs
+
 from padviz.errors import DescriptionError, OptionError, PadvizError
 from padviz.exports.manifest import DECLARED, Comparison, Illustrated, Manifest, Maps
 from padviz.network.network import Network, Size, as_size
-from padviz.network.rewrites import SCHEMES
+from padviz.network.rewrites import canonical, padding_in_names
 from padviz.sources import MODULE, load, shadowing
 
 MOST_ITEMS = 100_000
@@ -133,7 +135,13 @@ def _maps(maps: Maps, find: Find) -> Iterator[Item]:
         own_layers = layers if what != "uneven" else [None]
         for size, padding, layer in product(sizes, paddings if counted else [None], own_layers):
             at = size or network.size
-            parts = [network.name, "x".join(map(str, at if at[0] != at[1] else at[:1])), padding, layer, what]
+            parts = [
+                network.name,
+                "x".join(map(str, at if at[0] != at[1] else at[:1])),
+                padding_in_names(padding),
+                layer,
+                what,
+            ]
             item = Item(_named(parts), what, (network,), (at,), (padding,), (layer,), (model,))
             try:
                 yield replace(item, networks=(find(model, size),))
@@ -164,9 +172,8 @@ def _comparison(wanted: Comparison, find: Find) -> Item:
 
 
 def _illustration(wanted: Illustrated) -> Item:
-    for scheme in wanted.paddings:
-        _known(scheme, SCHEMES, "paddings")
-    return Item(_named([wanted.name]), "kernel", illustrated=wanted)
+    paddings = [each for each in dict.fromkeys(map(canonical, wanted.paddings)) if each]
+    return Item(_named([wanted.name]), "kernel", illustrated=structs.replace(wanted, paddings=paddings))
 
 
 def _finder(folder: Path, neutral: Sequence[str], allow_modules: bool, on_note: Callable[[str], None] | None) -> Find:
@@ -219,17 +226,8 @@ def _listed(size: Any) -> Sequence[Any]:
 
 
 def _paddings(paddings: Sequence[str]) -> list[str | None]:
-    """Schemes; None is the padding as declared."""
-    return [
-        None if each == DECLARED else _known(each, (DECLARED, *SCHEMES), "padding")
-        for each in dict.fromkeys(paddings or [DECLARED])
-    ]
-
-
-def _known(value: str, values: Sequence[str], where: str) -> str:
-    if value not in values:
-        raise OptionError(f"{value!r} is not a padding scheme", where=where, hint=f"use {', '.join(values)}")
-    return value
+    """Paddings, each once; None is that as declared."""
+    return [*dict.fromkeys(None if each == DECLARED else canonical(each) for each in paddings or [DECLARED])]
 
 
 def _named(parts: Sequence[str | None]) -> str:

@@ -43,7 +43,7 @@ class Comparison(Struct, forbid_unknown_fields=True):
     sizes: list[Sides] = []
     paddings: list[Text] = []
     layers: list[Text] = []
-    scale: Literal["shared", "each"] | None = None
+    scale: Literal["share", "counts", "each"] | None = None
 
 
 class Illustrated(Struct, forbid_unknown_fields=True):

@@ -29,7 +29,7 @@ class Rendered(NamedTuple):
     """`picture` draws when it is called, in the colours of that name."""
 
     figures: dict[str, Any]
-    picture: Callable[[str], Figure]
+    picture: Callable[[str | None], Figure]
     counts: CountMap | None = None
 
 

@@ -20,7 +20,7 @@ def export(
     *,
     formats: Sequence[str] = ("png",),
     bare: bool = False,
-    cmap: str = "plasma",
+    cmap: str | None = None,
     jobs: int | None = None,
     neutral: Sequence[str] = (),
     allow_modules: bool = False,

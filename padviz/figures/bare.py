@@ -10,14 +10,13 @@ import numpy as np
 from padviz.counting.count_map import CountMap
 from padviz.counting.periodic.tiling import Tiling
 from padviz.errors import SizeError
-from padviz.figures.canvas import CMAP, colour_map
-from padviz.figures.heatmap import scaled, top_of
+from padviz.figures.scales import scaled
 from padviz.files.atomic import aside
 
 MOST_PIXELS = 1 << 29  # of a bare picture
 
 
-def write_bare(counts: CountMap, path: Path, cmap: str = CMAP, most: int | None = None) -> None:
+def write_bare(counts: CountMap, path: Path, cmap: str | None = None, most: int | None = None) -> None:
     """Write the heat map alone as a PNG file, one image pixel per position; means where it has more than `most`.
 
     Raises
@@ -35,8 +34,8 @@ def write_bare(counts: CountMap, path: Path, cmap: str = CMAP, most: int | None 
             what = f"a picture of {height} x {width} pixels is larger than padviz writes"
             raise SizeError(what, where=counts.network.name, hint="leave `bare` out, for one that fits a screen")
         shown = replace(counts, rows=Tiling(counts.rows.kept), cols=Tiling(counts.cols.kept))  # what repeats, once
-    values = scaled(shown, (block, block))[0]
-    pixels = colour_map(cmap)(values / top_of(counts, values), bytes=True)[..., :3]
+    values, scale = scaled(shown, (block, block))
+    pixels = scale.colours(cmap)(values / scale.most, bytes=True)[..., :3]
     if block == 1:
         pixels = pixels.take(counts.cols.index, 1).take(counts.rows.index, 0)
     with aside(path) as temporary:

@@ -101,7 +101,7 @@ def ink(image: Any, value: float) -> str:
 
 
 EDGE, BETWEEN, HEAD = 40, 26, 84  # screen pixels
-UNEVEN = "#c22f2f"
+UNEVEN, RIGID = "#c22f2f", "#2f62b5"  # uneven windows: with weights, and without
 
 
 def headline(figure: Figure, title: str, line: str) -> None:

@@ -11,20 +11,19 @@ from padviz.counting.count_map import CountMap
 from padviz.counting.periodic.tiling import Tiling
 from padviz.counting.summary import Target, unit_text
 from padviz.figures.canvas import (
-    CMAP,
     DPI,
     LARGE,
     MEDIUM,
     SMALL,
-    SUPERSCRIPT,
-    colour_map,
     ink,
     new_figure,
     png,
     sampling,
     shortened,
 )
+from padviz.figures.scales import Scale, colour_bar, scaled
 from padviz.network.network import Size
+from padviz.network.rewrites import padding_in_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,22 +36,22 @@ PROFILE, GAP, BAR = 80, 22, 16
 LEFT, RIGHT, BOTTOM, TOP = 90, 115, 64, 92
 
 
-def heatmap(counts: CountMap, cmap: str = CMAP) -> Figure:
+def heatmap(counts: CountMap, cmap: str | None = None, scale: str = "counts") -> Figure:
     """Draw a map with a colour bar from 0 to the maximum, and the profiles along its centre lines.
+
+    The `scale` is "counts", or "share": of what a pixel far from all borders gets, 1 in the middle of the colours.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Its unit is paths per pixel, over a power of ten that the colour bar names.
+        Its unit is paths per pixel, over a power of ten that the colour bar names, or the fair share.
 
     Raises
     ------
-    OptionError
-        If matplotlib has no colour map of that name.
+    PadvizError
+        If matplotlib has no colour map of that name, or the map no fair shares.
     """
-    from matplotlib.ticker import MaxNLocator
-
-    title, line = caption(counts)
+    title, line = caption(counts, scale)
     longest = _longest(counts.shape)
     blocks = blocks_of(counts, int(longest / CRISP))
     box_w, box_h = _box(counts.shape, blocks, longest)
@@ -66,17 +65,14 @@ def heatmap(counts: CountMap, cmap: str = CMAP) -> Figure:
     def axes(x: int, y: int, w: int, h: int) -> Axes:
         return figure.add_axes((x / total_w, y / total_h, w / total_w, h / total_h))
 
-    values, unit = scaled(counts, blocks)
+    values, shown = scaled(counts, blocks, scale)
     main = axes(LEFT, BOTTOM, box_w, box_h)
-    most = top_of(counts, values)
-    image = _image(main, values, most, cmap, counts.shape)
+    image = _image(main, values, shown, cmap, counts.shape)
     place = "pixels" if counts.full is None else "units"
     main.set_xlabel(f"column ({place})", fontsize=MEDIUM)
     main.set_ylabel(f"row ({place})", fontsize=MEDIUM)
-    _profiles(figure, values, most, counts.shape, blocks, (box_w, box_h))
-    colours = figure.colorbar(image, cax=axes(bar_x, BOTTOM, BAR, box_h), ticks=MaxNLocator(6))
-    colours.set_label(unit, fontsize=MEDIUM)
-    colours.ax.tick_params(labelsize=SMALL)
+    _profiles(figure, np.nan_to_num(np.minimum(values, shown.most)), shown.most, counts.shape, blocks, (box_w, box_h))
+    colour_bar(figure, image, axes(bar_x, BOTTOM, BAR, box_h), shown, MEDIUM)
     figure.text(LEFT / total_w, 1 - 37 / total_h, title, fontsize=LARGE)
     figure.text(LEFT / total_w, 1 - 66 / total_h, line, fontsize=MEDIUM)
     return figure
@@ -87,34 +83,14 @@ def picture(counts: CountMap) -> bytes:
     return png(heatmap(counts))
 
 
-def plot(counts: CountMap, ax: Axes | None = None, cmap: str = CMAP) -> Axes:
+def plot(counts: CountMap, ax: Axes | None = None, cmap: str | None = None, scale: str = "counts") -> Axes:
     """Draw the heat map alone into `ax`, with a title; without `ax`, the first axes of `heatmap`."""
     if ax is None:
-        return heatmap(counts, cmap).axes[0]
-    values = scaled(counts, blocks_of(counts, 2 * SIDE))[0]
-    _image(ax, values, top_of(counts, values), cmap, counts.shape)
-    title, line = caption(counts)
+        return heatmap(counts, cmap, scale).axes[0]
+    _image(ax, *scaled(counts, blocks_of(counts, 2 * SIDE), scale), cmap, counts.shape)
+    title, line = caption(counts, scale)
     ax.set_title(f"{title}\n{line}", fontsize=MEDIUM)
     return ax
-
-
-def scaled(counts: CountMap, blocks: Size = (1, 1)) -> tuple[NDArray[np.float64], str]:
-    """Means over blocks of the counts over a power of ten that makes them readable, and the unit that says so.
-
-    Coverage is given as a share.
-    """
-    values, peak = counts.relative(blocks), counts.max
-    if counts.full is not None:
-        return values * (peak / counts.full), "share of the paths"
-    name = "paths" if counts.pooling == "count" and isinstance(peak, int) else "weighted paths"
-    if peak < 100_000:
-        exact = counts.tally[0] if values.shape == counts.tally.shape[1:] else values * peak
-        return exact.astype(np.float64), f"{name} per pixel"
-    power = len(str(int(peak))) - 1
-    if values.max() * (int(peak) / 10**power) < 1:  # means of a map are below its maximum
-        power -= 1
-    exponent = str(power).translate(SUPERSCRIPT)
-    return values * (int(peak) / 10**power), f"{name} per pixel (×10{exponent})"
 
 
 def blocks_of(counts: CountMap, pixels: int) -> Size:
@@ -140,16 +116,29 @@ def _block(tiling: Tiling, least: int) -> int:
     return next((part for part in parts if part >= least), parts[-1])
 
 
-def caption(counts: CountMap) -> tuple[str, str]:
-    """A title line, and a line that says padding, target and pooling."""
+def caption(counts: CountMap, scale: str = "counts") -> tuple[str, str]:
+    """A title line, and a line that says padding, target and pooling; with fair shares, who gets none."""
     height, width = counts.size
-    padding = f"{counts.padding} padding" if counts.padding else "padding as declared"
+    padding = padding_in_words(counts.padding, "padding")
     line = f"{padding} · {'paths' if counts.full is None else 'coverage of the paths'} to {_of(counts.target)}"
     if counts.unit is not None:
         line += f", unit {unit_text(counts.unit)}"
     if counts.pooling == "mean":
         line += " · mean pooling"
+    if scale == "share":
+        line = f"{line.replace('paths to', 'fair share of the paths to')} · {fairness(counts)}"
     return f"{shortened(counts.network.title)}, {height} × {width}", line
+
+
+def fairness(counts: CountMap) -> str:
+    """The shares of the pixels that get too little and too much.
+
+    >>> import padviz
+    >>> fairness(padviz.usage("resnet50", 224))
+    '45.1% starved, 0.0% overused'
+    """
+    found = counts.shares.figures()
+    return f"{found.starved:.1%} starved, {found.overused:.1%} overused"
 
 
 def _of(target: Target) -> str:
@@ -157,11 +146,6 @@ def _of(target: Target) -> str:
         first, last = (shortened(name) for name in (target.layer[0], target.layer[-1]))
         return f"{len(target.layer)} layers, {first} to {last}"
     return f"{shortened(target.layer)} ({target.shape[0]} × {target.shape[1]})"
-
-
-def top_of(counts: CountMap, values: NDArray[np.float64]) -> float:
-    """The upper end of the colours: the maximum, or the whole for a share."""
-    return 1.0 if counts.full is not None else float(values.max()) or 1.0
 
 
 def _longest(shape: Size) -> int:
@@ -180,16 +164,15 @@ def _box(shape: Size, blocks: Size, longest: int) -> tuple[int, int]:
     return max(round(shape[1] * zoom), LEAST), max(round(shape[0] * zoom), LEAST)
 
 
-def _image(ax: Axes, values: NDArray[np.float64], most: float, cmap: str, shape: Size) -> Any:
+def _image(ax: Axes, values: NDArray[np.float64], scale: Scale, cmap: str | None, shape: Size) -> Any:
     from matplotlib.ticker import MaxNLocator
 
-    colours = colour_map(cmap)
     height, width = shape
     image = ax.imshow(
         values,
-        cmap=colours,
+        cmap=scale.colours(cmap),
         vmin=0,
-        vmax=most,
+        vmax=scale.most,
         aspect="auto",
         interpolation=sampling(values, ax.bbox.width),
         extent=(-0.5, width - 0.5, height - 0.5, -0.5),
@@ -202,7 +185,7 @@ def _image(ax: Axes, values: NDArray[np.float64], most: float, cmap: str, shape:
         if length == 1:
             axis.set_ticks([0])
     if max(shape) <= NUMBERED:
-        _write_numbers(ax, values, image, share=most == 1)
+        _write_numbers(ax, values, image, share=scale.share or scale.most == 1)
     return image
 
 

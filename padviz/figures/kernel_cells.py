@@ -24,21 +24,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def kernels(shown: Sequence[Illustration], pixel: tuple[int, int] | None, cmap: str = CMAP) -> Figure:
+def kernels(shown: Sequence[Illustration], pixel: tuple[int, int] | None, cmap: str | None = None) -> Figure:
     """Illustrations one below the other: the padded image in letters, the uses, and the taps that read `pixel`."""
     cell, gap = 36, 40
     names = ["padded image", "uses of each pixel"] + ([f"reads of pixel {pixel[0]},{pixel[1]}"] if pixel else [])
     grids: list[list[Sequence[Sequence[Any]]]] = [
         [each.padded, each.uses, *([each.taps(*pixel)] if pixel else [])] for each in shown
     ]
-    wide = [max(170, *(len(row[i][0]) * cell for row in grids)) for i in range(len(names))]
+    longest = max(len(each.scheme) for each in shown) + 2
+    least = [max(170, 7 * (longest + len(name))) for name in names]  # for the titles
+    wide = [max(least[i], *(len(row[i][0]) * cell for row in grids)) for i in range(len(names))]
     group = sum(wide) + gap * len(wide)
     per_row = 2 if len(shown) > 4 else 1
     lines = [grids[i : i + per_row] for i in range(0, len(grids), per_row)]
     tall = [max(len(grid) for row in line for grid in row) * cell + 56 for line in lines]
     total_w, total_h = max(2 * EDGE + per_row * group - gap, 560), HEAD + sum(tall)
     figure = new_figure(total_w, total_h)
-    colours = colour_map(cmap)
+    colours = colour_map(cmap or CMAP)
     most = max(float(max(map(max, each.uses))) for each in shown)
     for i, (each, row) in enumerate(zip(shown, grids, strict=True)):
         for j, grid in enumerate(row):
@@ -53,7 +55,7 @@ def kernels(shown: Sequence[Illustration], pixel: tuple[int, int] | None, cmap: 
                 _counted(ax, grid, most if j == 1 else None, colours)
             else:
                 _lettered(ax, each)
-    window, (high, across) = shown[0].window, shown[0].size
+    window, (high, across) = shown[0].windows[0], shown[0].size
     line = f"stride {window.stride} · dilation {window.dilation} · {high} × {across} pixels · padding in grey"
     headline(figure, f"{window.kernel} × {window.kernel} kernel", line)
     return figure

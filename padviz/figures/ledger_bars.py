@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from padviz.audit.ledger import AxisPadding, Ledger
+from padviz.audit.ledger import AxisPadding, LayerPadding, Ledger
 from padviz.figures.canvas import (
     BETWEEN,
     EDGE,
     HEAD,
+    RIGID,
     SMALL,
     UNEVEN,
     headline,
@@ -21,12 +22,18 @@ from padviz.figures.canvas import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
 LEDGER = 60  # windows listed in one picture
+BELOW, LINE = 56, 17  # screen pixels under the bars: ticks and their label, and each line of the legend
+HATCH = "/////"  # of windows without weights
 
 
 def padding(found: Ledger, title: str) -> Figure:
-    """The padding ledger: rows of padding that each window declares (outlined) and reads (filled), on both sides."""
+    """The padding ledger: rows of padding that each window declares (outlined) and reads (filled), on both sides.
+
+    Windows without weights are hatched; the uneven ones are red, or blue where they are rigid.
+    """
     first = sorted(found.layers, key=lambda layer: not (layer.uneven or layer.drops))[:LEDGER]
     shown = [layer for layer in found.layers if layer in first]
     left_out = len(found.layers) - len(shown)
@@ -34,32 +41,61 @@ def padding(found: Ledger, title: str) -> Figure:
     if any(layer.height != layer.width for layer in shown):
         both = [("height", both[0][1]), ("width", [layer.width for layer in shown])]
     more = f" · {left_out} more not shown" if left_out else ""
-    line = f"{len(found.uneven)} of {len(found.layers)} windows that pad or stride are uneven (red)"
-    line += f" · outlined: declared · filled: read by some unit{more}"
+    line = f"{len(found.uneven)} of {len(found.layers)} windows that pad or stride are uneven{_split(found)}{more}"
     names, wide, tall = 170, 300, 15 * max(len(shown), 3)
-    total_w = max(EDGE + names + (wide + BETWEEN) * len(both) + EDGE, EDGE + int(8.6 * len(line)))
-    total_h = HEAD + 26 + tall + 50
+    total_w = max(EDGE + names + (wide + BETWEEN) * len(both) + EDGE, EDGE + int(8.6 * len(line)), 640)
+    handles = _handles(shown)
+    below = BELOW + LINE * -(-len(handles) // 2)
+    total_h = HEAD + 26 + tall + below
     figure = new_figure(total_w, total_h)
     for i, (axis, rows) in enumerate(both):
         x = EDGE + names + i * (wide + BETWEEN)
-        ax = figure.add_axes((x / total_w, 50 / total_h, wide / total_w, tall / total_h))
-        _sides(ax, rows)
+        ax = figure.add_axes((x / total_w, below / total_h, wide / total_w, tall / total_h))
+        _sides(ax, rows, [layer.learned for layer in shown])
         ax.set_title(f"{axis}: before | after", fontsize=SMALL)
         ax.set_yticks(range(len(shown)), [] if i else [short_name(layer.layer) for layer in shown], fontsize=SMALL - 1)
+    at = (EDGE - 8) / total_w, 0
+    look: dict[str, Any] = {"ncols": 2, "fontsize": SMALL - 1, "frameon": False, "borderpad": 0.3}
+    figure.legend(handles=handles, loc="lower left", bbox_to_anchor=at, **look)
     headline(figure, f"{shortened(title)}, {found.size[0]} × {found.size[1]}", line)
     return figure
 
 
-def _sides(ax: Axes, rows: Sequence[AxisPadding]) -> None:
+def _split(found: Ledger) -> str:
+    counts = (len(found.uneven_learned), "learned"), (len(found.uneven_rigid), "rigid")
+    parts = [f"{count} {word}" for count, word in counts if count]
+    return f": {', '.join(parts)}" if parts else ""
+
+
+def _handles(shown: Sequence[LayerPadding]) -> list[Patch]:
+    """What the marks mean, of those that are there."""
+    from matplotlib.patches import Patch
+
+    handles = [Patch(facecolor="none", edgecolor="0.2", lw=0.7, label="declared")]
+    for uneven, learned in sorted({(layer.uneven, layer.learned) for layer in shown}, reverse=True):
+        word = "learned (weights)" if learned else "rigid (a pool)"
+        handles.append(Patch(**_mark(uneven, learned), label=f"read, {'uneven' if uneven else 'even'}, {word}"))
+    return handles
+
+
+def _mark(uneven: bool, learned: bool) -> dict[str, Any]:
+    """How padding that is read is drawn."""
+    colour = "0.55" if not uneven else UNEVEN if learned else RIGID
+    if learned:
+        return {"facecolor": colour}
+    return {"facecolor": "white", "edgecolor": colour, "hatch": HATCH, "lw": 0}
+
+
+def _sides(ax: Axes, rows: Sequence[AxisPadding], learned: Sequence[bool]) -> None:
     """A bar to the left for the padding before, one to the right for that after; what is dropped as a number."""
     from matplotlib.ticker import MaxNLocator
 
     reach = max([1, *(max(*row.declared, row.consumed[1] + row.overhang) for row in rows)]) + 0.5
-    for y, row in enumerate(rows):
-        colour = UNEVEN if row.uneven else "0.55"
+    for y, (row, weights) in enumerate(zip(rows, learned, strict=True)):
+        mark = _mark(row.uneven, weights)
         reads = row.consumed[0], row.consumed[1] + row.overhang
         for sign, declared, read in zip((-1, 1), row.declared, reads, strict=True):
-            ax.barh(y, sign * read, 0.7, color=colour)
+            ax.barh(y, sign * read, 0.7, **mark)
             ax.barh(y, sign * declared, 0.7, facecolor="none", edgecolor="0.2", lw=0.7)
         if row.dropped:
             ax.text(reach, y, f"drops {row.dropped} ", ha="right", va="center", fontsize=SMALL - 1, color="0.4")

@@ -14,13 +14,12 @@ from padviz.counting.count_map import CountMap
 from padviz.errors import PadvizError
 from padviz.figures.canvas import (
     BETWEEN,
-    CMAP,
     EDGE,
     HEAD,
+    RIGID,
     SMALL,
     SUPERSCRIPT,
     UNEVEN,
-    colour_map,
     headline,
     ink,
     new_figure,
@@ -28,7 +27,10 @@ from padviz.figures.canvas import (
     short_name,
     shortened,
 )
-from padviz.figures.heatmap import LEAST, blocks_of, scaled
+from padviz.figures.heatmap import LEAST, blocks_of, fairness
+from padviz.figures.scales import FAIR, Scale, colour_bar, scaled
+from padviz.network.network import Size
+from padviz.network.rewrites import padding_in_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,78 +43,98 @@ COMPARED, THROUGH = 220, 170  # screen pixels of a panel: maps side by side, and
 Panel = tuple[str, str, "NDArray[np.float64] | str"]  # label, its colour, and values up to 1 or why there are none
 
 
-def strip(maps: Sequence[CountMap], cmap: str = CMAP) -> Figure:
+def strip(maps: Sequence[CountMap], cmap: str | None = None) -> Figure:
     """Coverage of several layers of one network, on one scale: the share of paths that start at real pixels."""
     first = maps[0]
     title = f"{shortened(first.network.title)}, {first.size[0]} × {first.size[1]}"
-    padding = f"{first.padding} padding" if first.padding else "padding as declared"
-    line = f"share of each unit's paths that starts at real pixels · {padding}"
+    line = f"share of each unit's paths that starts at real pixels · {padding_in_words(first.padding, 'padding')}"
     panels, blocks = [], [blocks_of(each, 2 * THROUGH) for each in maps]
     for each, block in zip(maps, blocks, strict=True):
         label = f"{short_name(str(each.target.layer))}\n{each.shape[0]} × {each.shape[1]}"
         panels.append((label, "black", scaled(each, block)[0]))
     line += MEANT if any(block != (1, 1) for block in blocks) else ""
-    return _grid(panels, title, line, "share of the paths", 0.0, THROUGH, cmap)
+    return _grid(panels, title, line, Scale(1.0, "share of the paths"), THROUGH, cmap)
 
 
 def compared(
-    items: Sequence[tuple[str, CountMap | PadvizError]], varies: str, scale: str | None = None, cmap: str = CMAP
+    items: Sequence[tuple[str, CountMap | PadvizError]],
+    varies: str,
+    scale: str | None = None,
+    cmap: str | None = None,
 ) -> Figure:
     """Usage maps side by side; an error is written out.
 
-    The `scale` is "shared", in counts, or "each" up to its own maximum; by default paddings share one.
+    The `scale` is "share", of what a pixel far from all borders gets; "counts", up to the largest of all panels; or
+    "each", up to the panel's own. By default it is "share" where a map has one.
     """
-    shared = scale == "shared" if scale else varies == "padding"
     maps = [found for _, found in items if isinstance(found, CountMap)]
-    most = max(each.max for each in maps)
+    scale = scale or scale_for(maps)
+    most = max(each.max for each in maps) if scale == "counts" else None
     panels: list[Panel] = []
     meant = False
     for name, found in items:
         if isinstance(found, PadvizError):
             panels.append((short_name(name), "0.4", f"cannot run: {found.where}: {found.what}"))
             continue
-        below = found.summary().marginalised
-        label = f"{short_name(name)}\nmax {_scientific(found.max)} · {below:.0%} below half"
         blocks = blocks_of(found, 2 * COMPARED)
         meant |= blocks != (1, 1)
-        values = found.relative(blocks)
-        panels.append((label, "black", values * (found.max / most) if shared and most else values))
+        panels.append(_panel(name, found, scale, blocks, most))
+    unit = f"share of {_scientific(most)} paths" if most else "share of the panel's maximum"
     first = maps[0]
     same = {"network": first.network.title, "size": f"{first.size[0]} × {first.size[1]}"}
     kept = [text for key, text in same.items() if not varies.startswith(key.replace("network", "model"))]
-    unit = f"share of {_scientific(most)} paths" if shared else "share of the panel's maximum"
     targets = {str(each.target.layer) for each in maps}
     target = first.target.layer if len(targets) == 1 else "the layer" if varies == "layer" else "each last feature map"
-    line = f"paths from each pixel to {target} · colours: {unit}{MEANT if meant else ''}"
-    return _grid(panels, ", ".join(map(shortened, kept)), line, unit, 0.0, COMPARED, cmap, columns=4)
+    meaning = "1 is what a pixel far from all borders gets" if scale == "share" else f"colours: {unit}"
+    line = f"paths from each pixel to {target} · {meaning}{MEANT if meant else ''}"
+    shown = FAIR if scale == "share" else Scale(1.0, unit)
+    return _grid(panels, ", ".join(map(shortened, kept)), line, shown, COMPARED, cmap, columns=4)
 
 
-def taps(exposures: Sequence[TapExposure], title: str, cmap: str = CMAP) -> Figure:
+def scale_for(maps: Sequence[CountMap]) -> str:
+    """What maps side by side are drawn as, if nobody says: fair shares where any has them."""
+    return "share" if any(each.share_reason is None for each in maps) else "each"
+
+
+def _panel(name: str, found: CountMap, scale: str, blocks: Size, most: int | float | None) -> Panel:
+    if scale == "share":
+        if found.share_reason:
+            return f"{short_name(name)}\nmax {_scientific(found.max)}", "0.4", f"no fair share: {found.share_reason}"
+        return f"{short_name(name)}\n{fairness(found)}", "black", found.share(blocks)
+    label = f"{short_name(name)}\nmax {_scientific(found.max)} · {found.summary().marginalised:.0%} below half"
+    return label, "black", found.relative(blocks) * (found.max / most if most else 1)
+
+
+def taps(exposures: Sequence[TapExposure], title: str, cmap: str | None = None) -> Figure:
     """Tap exposure in network order, on one scale: the share of units whose tap reads a real pixel."""
     parts = [row.grid / row.units for row in exposures]
     panels = []
     for row, share in zip(exposures, parts, strict=True):
         tall, wide = row.imbalance
         label = f"{short_name(row.layer)}\n↔ {wide:+.1%}  ↕ {tall:+.1%}".replace("+0.0%", "0%")
-        panels.append((label, UNEVEN if row.uneven else "black", share))
+        uneven = UNEVEN if row.learned else RIGID
+        panels.append((label, uneven if row.uneven else "black", share))
     least = min((float(share.min()) for share in parts), default=0.0)
     floor = min(np.floor(least * 20) / 20, 0.95)
-    line = "share of the units whose tap reads a real pixel · imbalance ↔ left-right, ↕ top-bottom · red: uneven"
-    return _grid(panels, title, line, "share of the units", float(floor), 130, cmap)
+    line = "share of the units whose tap reads a real pixel · imbalance ↔ left-right, ↕ top-bottom"
+    kinds = {row.learned for row in exposures if row.uneven}
+    line += " · red: uneven" if True in kinds else ""
+    line += " · blue: uneven, but rigid (a pool)" if False in kinds else ""
+    return _grid(panels, title, line, Scale(1.0, "share of the units"), 130, cmap, float(floor))
 
 
 def _grid(
     panels: Sequence[Panel],
     title: str,
     line: str,
-    unit: str,
-    least: float,
+    scale: Scale,
     side: int,
-    cmap: str,
+    cmap: str | None,
+    least: float = 0.0,
     columns: int = COLUMNS,
 ) -> Figure:
-    """Panels in rows, with one colour bar from `least` to 1."""
-    colours = colour_map(cmap)
+    """Panels in rows, with one colour bar from `least` up, as the scale says."""
+    colours = scale.colours(cmap)
     per_row = min(columns, max(len(panels), 1))
     pitch, label = side + BETWEEN + 20, 40
     boxes = [(side, side) if isinstance(values, str) else _within(values.shape, side) for _, _, values in panels]
@@ -138,7 +160,7 @@ def _grid(
             )
         else:
             smooth = sampling(values, width)
-            image = ax.imshow(values, cmap=colours, vmin=least, vmax=1, aspect="auto", interpolation=smooth)
+            image = ax.imshow(values, cmap=colours, vmin=least, vmax=scale.most, aspect="auto", interpolation=smooth)
             _percent(ax, values, image)
             ax.spines[:].set_visible(False)  # a frame would hide the outermost cells
         ax.set_xticks([])
@@ -147,8 +169,7 @@ def _grid(
     if image is not None:
         x, y, high = EDGE + per_row * pitch + 10, HEAD + label, max(min(side, sum(tall) - label), LEAST)
         bar = figure.add_axes((x / total_w, 1 - (y + high) / total_h, 12 / total_w, high / total_h))
-        figure.colorbar(image, cax=bar).set_label(unit, fontsize=SMALL)
-        bar.tick_params(labelsize=SMALL - 1)
+        colour_bar(figure, image, bar, scale, SMALL)
     headline(figure, title, line)
     return figure
 

@@ -13,6 +13,7 @@ Kind = Literal[
 ]  # fmt: skip
 POOLS: frozenset[Kind] = frozenset({"maxpool", "avgpool", "adaptive", "global"})
 WINDOWS: frozenset[Kind] = frozenset({"conv", "maxpool", "avgpool"})
+LEARNED: frozenset[Kind] = frozenset({"conv", "convtranspose"})  # windows with weights; the others are rigid
 MERGES: frozenset[Kind] = frozenset({"add", "concat", "multiply"})
 CONVOLUTIONS: frozenset[Kind] = frozenset({"conv", "convtranspose"})
 

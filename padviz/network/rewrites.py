@@ -18,28 +18,85 @@ Scheme = Literal[Mode, "valid", "full"]  # what `padding` takes
 SCHEMES: tuple[str, ...] = get_args(Scheme)
 
 
-@lru_cache(64)
-def with_padding(network: Network, scheme: str | None) -> Network:
-    """The network with every convolution's padding done by `scheme`; None leaves it as declared.
+def with_padding(network: Network, padding: str | None) -> Network:
+    """The network with every convolution's padding done by a scheme, or by one for each axis; None leaves it as it is.
 
     The fold modes and "partial" change what the padding reads. "valid" removes all padding, of
     pooling too; "full" pads every convolution by its extent - 1 on both sides. Pooling ignores its
     padding whatever the scheme. Transposed convolutions and crops stay as they are.
-    """
-    if scheme is None:
-        return network
-    if not isinstance(scheme, str) or scheme not in SCHEMES:
-        raise OptionError(f"{scheme!r} is not a padding scheme", option="padding", hint=f"use {', '.join(SCHEMES)}")
-    network = with_pads_joined(network)
-    if scheme == "partial" and any(layer.kind == "pad" for layer in network.layers):
-        pads = [layer.name for layer in network.layers if layer.kind == "pad"]
-        raise PadvizError(
-            f"partial convolution needs padding that belongs to a convolution, and {pads[0]} pads on its own",
-            where=network.name,
-            hint="give the padding to the convolution that follows it",
-        )
 
-    return replace(network, layers=tuple(padded_layer(layer, scheme) for layer in network.layers))
+    >>> import padviz
+    >>> conv1 = with_padding(padviz.load("resnet18"), "zero/circular").find("conv1")
+    >>> conv1.height.mode, conv1.width.mode
+    ('zero', 'circular')
+    """
+    padding = canonical(padding)
+    return network if padding is None else _repadded(network, padding)
+
+
+@lru_cache(64)
+def _repadded(network: Network, padding: str) -> Network:
+    network, schemes = with_pads_joined(network), schemes_of(padding)
+    for layer in network.layers:
+        if layer.kind == "pad" and any(map(_alone, layer.ops, schemes)):
+            what = "partial convolution needs padding that belongs to a convolution"
+            raise PadvizError(
+                f"{what}, and {layer.name} pads on its own",
+                where=network.name,
+                hint="give the padding to the convolution that follows it",
+            )
+    return replace(network, layers=tuple(padded_layer(layer, padding) for layer in network.layers))
+
+
+def _alone(pad: Op | None, scheme: str) -> bool:
+    """Whether a pad has rows that no convolution reweighs."""
+    return scheme == "partial" and isinstance(pad, Window) and pad.padding != (0, 0)
+
+
+def schemes_of(padding: str) -> tuple[str, str]:
+    """The scheme of height and that of width: "a/b", or "a" for both.
+
+    >>> schemes_of("zero/circular"), schemes_of("reflect")
+    (('zero', 'circular'), ('reflect', 'reflect'))
+    """
+    parts = padding.split("/") if isinstance(padding, str) else []
+    if not 1 <= len(parts) <= 2 or not all(part in SCHEMES for part in parts):
+        hint = f"use {', '.join(SCHEMES)}, or one for each axis, HEIGHT/WIDTH, as zero/circular"
+        raise OptionError(f"{padding!r} is not a padding scheme", option="padding", hint=hint)
+    return parts[0], parts[-1]
+
+
+def canonical(padding: str | None) -> str | None:
+    """A padding checked and in its shortest form: "a" for "a/a".
+
+    >>> canonical("zero/zero"), canonical("zero/circular"), canonical(None)
+    ('zero', 'zero/circular', None)
+    """
+    if padding is None:
+        return None
+    height, width = schemes_of(padding)
+    return height if height == width else f"{height}/{width}"
+
+
+def padding_in_words(padding: str | None, noun: str = "") -> str:
+    """A padding as tables say it, and with the noun as pictures do.
+
+    >>> padding_in_words("zero/circular"), padding_in_words("zero"), padding_in_words(None)
+    ('zero/circular (height/width)', 'zero', 'as declared')
+    >>> padding_in_words("zero/circular", "padding"), padding_in_words(None, "padding")
+    ('zero/circular padding (height/width)', 'padding as declared')
+    """
+    words = f"{noun} as declared" if padding is None else f"{padding} {noun}"
+    return words.strip() + (" (height/width)" if padding and "/" in padding else "")
+
+
+def padding_in_names(padding: str | None) -> str | None:
+    """A padding as file names have it, where a slash would be a folder.
+
+    >>> padding_in_names("zero/circular"), padding_in_names("zero")
+    ('zero+circular', 'zero')
+    """
+    return padding and padding.replace("/", "+")
 
 
 def with_pads_joined(network: Network) -> Network:
@@ -92,10 +149,11 @@ def _same_mode(pad: Layer, reader: Layer) -> bool:
     )
 
 
-def padded_layer(layer: Layer, scheme: str) -> Layer:
+def padded_layer(layer: Layer, padding: str) -> Layer:
     """One layer as `with_padding` rewrites it."""
-    windowed = layer.kind in ("conv", "pad") or (scheme == "valid" and layer.kind in POOLS)
-    return _map_windows(layer, lambda w: _padded(w, layer.kind, scheme)) if windowed else layer
+    ops = (_padded(op, layer.kind, scheme) for op, scheme in zip(layer.ops, schemes_of(padding), strict=True))
+    height, width = ops
+    return replace(layer, height=height, width=width)
 
 
 @lru_cache(64)
@@ -128,7 +186,11 @@ def with_same(network: Network) -> Network:
     return replace(network, layers=tuple(rewrite(layer) for layer in network.layers))
 
 
-def _padded(window: Window, kind: Kind, scheme: str) -> Window:
+def _padded(window: Op | None, kind: Kind, scheme: str) -> Op | None:
+    """What a layer does on one axis, padded by `scheme`."""
+    padded = kind in ("conv", "pad") or (scheme == "valid" and kind in POOLS)
+    if not padded or not isinstance(window, Window):
+        return window
     if scheme == "valid" or (scheme == "full" and kind == "pad"):
         return replace(window, padding=(0, 0))
     if scheme == "full":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -13,10 +14,10 @@ from hypothesis import strategies as st
 import padviz
 from padviz.audit.border_margins import margins
 from padviz.audit.differences import differences
-from padviz.audit.even_sizes import nearest_even, rule_of
+from padviz.audit.even_sizes import _reads_odd, nearest_even, odd_window, rule_of
 from padviz.audit.ledger import AxisPadding, axis_padding
 from padviz.audit.tap_exposure import tap_reads
-from padviz.axis.operations import Window
+from padviz.axis.operations import Window, placement
 from padviz.counting.coverage import coverages
 from padviz.errors import SizeError
 from padviz.network.rewrites import with_same
@@ -223,6 +224,67 @@ def test_the_nearest_even_sizes_are_even_and_nearest(size: tuple[int, int]) -> N
         assert found == expected
         assert padviz.ledger(network, found).even
     assert below.work < 1 < above.work
+
+
+@pytest.mark.parametrize("name", zoo())
+def test_suggestions_drop_nothing_first_and_stay_near(name: str) -> None:
+    """Against the brute force: the nearest size of the best class, from half to twice the size while any is even."""
+    network = padviz.load(name)
+    for n in (64, 100, 225, 230):
+        rows = {each: brute(name, 0, each) for each in range(n // 2, 2 * n + 1)}
+        even = [each for each, found in rows.items() if found is not None and naive.is_even(found) and n <= 2 * each]
+        whole = [each for each in even if not any(row[3] for row in rows[each].values())]
+        if rows[n] is None or {*even} <= {n}:
+            continue
+        for found, side in zip(nearest_even(network, (n, n)), (range(1, n), range(n + 1, 2 * n + 1)), strict=True):
+            best = [each for each in whole if each in side] or [each for each in even if each in side]
+            if not best:
+                assert found is None
+                continue
+            assert found is not None
+            assert found.size == (min(best, key=lambda each: abs(each - n)),) * 2
+            assert found.drops == (found.size[0] not in whole)
+            assert padviz.ledger(network, found.size).even
+            assert padviz.ledger(network, found.size).drops == found.drops
+
+
+def test_where_every_even_size_drops_rows_the_suggestions_say_so() -> None:
+    steps = [
+        {"op": "conv", "name": "c", "kernel": 3, "stride": 2, "padding": 1},
+        {"op": "resize", "name": "up", "scale": 2},
+        {"op": "crop", "name": "cut", "padding": [[0, 1], [0, 1]]},
+        {"op": "maxpool", "name": "p", "kernel": 2},
+    ]
+    network = parse({"layers": steps}, "drops")
+    for size, expected in (((8, 8), [(7, 7), (9, 9)]), ((9, 9), [(7, 7), (11, 11)]), ((9, 8), [(9, 7), (9, 9)])):
+        found = [each for each in nearest_even(network, size) if each]
+        assert [(each.size, each.drops) for each in found] == [(each, True) for each in expected]
+
+
+@given(window=windows, n=st.integers(1, 40))
+def test_what_reads_an_odd_number_of_padded_rows_cannot_be_even(window: Window, n: int) -> None:
+    """The parity that a reason stands on: whatever the pads, with as many units it is uneven."""
+    if not _reads_odd(window, np.array([n]))[0] or placement(window, n).n_out < 1:
+        return
+    assert axis_padding(window, n).uneven
+    m, total = placement(window, n).n_out, sum(window.padding)
+    for before in range(total + 4):
+        for after in range(total + 4):
+            other = replace(window, padding=(before, after), ceil=False)
+            if placement(other, n).n_out == m:
+                assert axis_padding(other, n).uneven
+
+
+def test_a_reason_is_given_only_where_parity_is_one() -> None:
+    def of(*pads: int, kernel: int = 3, stride: int = 1, before: int = 1) -> str | None:
+        first = {"op": "resize", "name": "up", "scale": before}
+        last = {"op": "conv", "name": "c", "kernel": kernel, "stride": stride, "padding": [[*pads], [*pads]]}
+        return odd_window(parse({"layers": [first, last]}, "net"), (9, 9))
+
+    assert of(1, 0, kernel=2) == "c"
+    assert of(2, 0) is None  # lopsided, but other pads would do
+    assert of(1, 1, stride=2) is None  # odd sizes are even
+    assert of(1, 1, stride=2, before=2) == "c"  # 3 x 3, stride 2 on an even number of rows, always
 
 
 def test_a_network_without_windows_is_even() -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -96,15 +97,41 @@ def test_default_names_say_size_and_mode() -> None:
     assert sorted(os.listdir()) == ["net-9-usage.png", "net.toml", "resnet18-64x96-reflect-usage.png"]
 
 
+def test_a_scheme_for_each_axis() -> None:
+    result = run("usage", "vgg11", "--size", "64x96", "--padding", "zero/circular")
+    assert "zero/circular (height/width)" in result.stdout
+    assert run("coverage", "vgg11", "--size", "64", "--padding", "zero/zero").exit_code == 0
+    assert sorted(os.listdir()) == ["vgg11-64-zero-coverage.png", "vgg11-64x96-zero+circular-usage.png"]
+    found = json.loads(
+        run("usage", "vgg11", "--size", "64x96", "--padding", "zero/circular", "--format", "json").stdout
+    )
+    counts = padviz.usage("vgg11", (64, 96), "zero/circular")
+    assert (found["padding"], found["max"], found["min"]) == ("zero/circular", counts.max, counts.min)
+    rows = json.loads(run("layers", "vgg11", "--size", "96", "--padding", "full/zero", "--format", "json").stdout)
+    assert rows["layers"][0]["padding"] == [[2, 2], [1, 1]]
+    margins = run("coverage", "vgg11", "--size", "96", "--margin", "--padding", "full/zero", "--format", "json").stdout
+    assert json.loads(margins)["layers"][0]["units"] == {"top": 2, "bottom": 2, "left": 1, "right": 1}
+
+
+@pytest.mark.parametrize("command", ["usage", "coverage", "layers", "kernel", "compare", "export"])
+@pytest.mark.parametrize("padding", ["zero/", "zero/foo", "a/b/c", "/zero"])
+def test_a_bad_scheme_for_an_axis_is_one_line(command: str, padding: str) -> None:
+    model = [] if command == "kernel" else ["vgg11"]
+    line = told(command, *model, "--padding", padding, *(["-o", "out"] if command == "export" else []))
+    assert line.startswith(f"padviz: --padding: {padding!r} is not a padding scheme; use zero, ")
+    assert "HEIGHT/WIDTH" in line
+
+
 def test_usage_json_has_exact_integers() -> None:
     result = run("usage", "resnet152", "--size", "96x64", "--format", "json", "-o", "counts.npz")
     found = json.loads(result.stdout)
     counts = padviz.usage("resnet152", (96, 64)).counts
     assert list(found) == [
         "schema_version", "network", "size", "padding", "pooling", "target", "unit", "min", "max", "mean", "centre",
-        "corners", "marginalised", "asymmetry", "skew", "gates_left_out", "method", "notes", "files",
+        "corners", "marginalised", "asymmetry", "skew", "share", "share_reason",
+        "gates_left_out", "method", "notes", "files",
     ]  # fmt: skip
-    assert found["schema_version"] == 1
+    assert found["schema_version"] == 2
     assert (found["network"], found["size"], found["padding"]) == ("resnet152", [96, 64], None)
     assert found["target"] == {"layer": "layer4.2", "shape": [3, 2]}
     assert (found["max"], found["min"]) == (counts.max(), counts.min())
@@ -482,13 +509,17 @@ def test_layers_lists_geometry() -> None:
     rows = list(csv.DictReader(io.StringIO(run("layers", "resnet50", "--size", "240x320", "--format", "csv").stdout)))
     assert rows[0] == {
         "layer": "conv1", "kind": "conv", "kernel": "7", "stride": "2", "dilation": "1", "padding": "3+3",
-        "input": "240 x 320", "output": "120 x 160",
+        "input": "240 x 320", "output": "120 x 160", "macs": "180633600",
     }  # fmt: skip
     assert rows[-1]["layer"] == "layer4.2"
     assert rows[-1]["kernel"] == ""
     table = run("layers", "mobilenet_v1").stdout
-    assert "conv_dw_13" in table
-    listed = json.loads(run("layers", "inception_v3", "--format", "json").stdout)["layers"]
+    assert re.search(r"conv_dw_13 +conv +3/1/1 +1\+1 +7 +7 +451,584\n", table)
+    assert "Multiply-adds (macs): 567,716,352; convolutions alone, without" in table
+    found = json.loads(run("layers", "inception_v3", "--format", "json").stdout)
+    assert (found["macs"], found["macs_unknown"]) == (padviz.costs("inception_v3").macs, None)
+    listed = found["layers"]
+    assert sum(layer["macs"] for layer in listed) == found["macs"]
     seven = next(layer for layer in listed if layer["layer"] == "Mixed_6b.branch7x7_2.conv")
     assert (seven["kernel"], seven["padding"]) == ([1, 7], [[0, 0], [3, 3]])
     assert "did you mean" in told("layers", "vgg20")

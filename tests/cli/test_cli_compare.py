@@ -64,6 +64,12 @@ def test_a_scheme_that_cannot_run_says_why_and_the_rest_goes_on() -> None:
     assert "cannot run" in run("compare", "resnet18", "--padding", "zero,valid").stdout
 
 
+def test_a_scheme_for_each_axis_is_compared_once() -> None:
+    found = compared("vgg11", "--size", "64x96", "--padding", "zero,zero/circular,zero/zero")
+    assert found["values"] == ["zero", "zero/circular"]
+    assert [each["padding"] for each in found["results"]] == ["zero", "zero/circular"]
+
+
 def test_sizes_depths_and_networks() -> None:
     sizes = compared("resnet50", "--size", "64,128x96,224")["results"]
     assert [each["size"] for each in sizes] == [[64, 64], [128, 96], [224, 224]]
@@ -87,8 +93,8 @@ def test_a_caption_names_the_target_only_where_all_maps_share_it() -> None:
     assert "to features.36" in caption(["vgg19", "vgg19"], "size")
 
 
-@pytest.mark.parametrize(("scale", "shared"), [("shared", True), ("each", False), (None, True)])
-def test_one_scale_or_one_for_each_panel(scale: str | None, shared: bool) -> None:
+@pytest.mark.parametrize(("scale", "shared"), [("counts", True), ("each", False)])
+def test_one_scale_or_one_for_each_panel(scale: str, shared: bool) -> None:
     maps = [padviz.usage("vgg11", 96, padding=padding) for padding in ("zero", "reflect")]
     items = [("zero", maps[0]), ("reflect", maps[1]), ("valid", PadvizError("is too small", where="vgg11, x"))]
     figure = panels.compared(items, "padding", scale)

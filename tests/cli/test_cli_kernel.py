@@ -30,12 +30,16 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def step(kernel: int, stride: int, dilation: int, scheme: str) -> dict[str, Any]:
     extent = dilation * (kernel - 1)
     pads = {"valid": [0, 0], "full": [extent, extent]}.get(scheme, [extent // 2, extent - extent // 2])
-    mode = "zero" if scheme in ("valid", "full") else scheme
+    mode: Any = "zero" if scheme in ("valid", "full") else scheme
+    if "/" in scheme:
+        both = [step(kernel, stride, dilation, each) for each in scheme.split("/")]
+        pads, mode = [each["padding"][0] for each in both], [each["mode"] for each in both]
+        return both[0] | {"padding": pads, "mode": mode}
     shape = {"kernel": kernel, "stride": stride, "dilation": dilation}
     return {"op": "conv", "name": "c", **shape, "padding": [pads, pads], "mode": mode}
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scheme", [*SCHEMES, "zero/circular", "full/reflect", "partial/valid", "symmetric/partial"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_tables_are_the_naive_ones(shape: tuple[int, int, int], scheme: str) -> None:
     shown = illustrate(*shape, (7, 7), scheme)
@@ -46,8 +50,10 @@ def test_tables_are_the_naive_ones(shape: tuple[int, int, int], scheme: str) -> 
         expected = [[Fraction(0)] * shape[0] for _ in range(shape[0])]
         for rows in both["c"][0]:
             for cols in both["c"][1]:
-                hits = [sum(at is not None for at, _ in taps) for taps in (rows, cols)]
-                weight = Fraction(shape[0] ** 2, hits[0] * hits[1]) if scheme == "partial" and all(hits) else 1
+                weight = Fraction(1)
+                for taps, each in zip((rows, cols), f"{scheme}/{scheme}".split("/"), strict=False):
+                    hits = sum(at is not None for at, _ in taps)
+                    weight *= Fraction(shape[0], hits) if each == "partial" and hits else 1
                 for i, (at_row, _) in enumerate(rows):
                     for j, (at_col, _) in enumerate(cols):
                         expected[i][j] += weight * ((at_row, at_col) == (row, col))

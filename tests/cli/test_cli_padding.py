@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,7 @@ class Axis(Struct, forbid_unknown_fields=True):
 class Layer(Struct, forbid_unknown_fields=True):
     layer: str
     kind: str
+    learned: bool
     uneven: bool
     height: Axis
     width: Axis
@@ -52,11 +54,15 @@ class Layer(Struct, forbid_unknown_fields=True):
 class Suggestion(Struct, forbid_unknown_fields=True):
     size: tuple[int, int]
     work: float
+    drops: bool
+    macs: int | None
+    macs_ratio: float | None
 
 
 class Nearest(Struct, forbid_unknown_fields=True):
     below: Suggestion | None
     above: Suggestion | None
+    odd_window: str | None
 
 
 class Reported(Struct, forbid_unknown_fields=True):
@@ -71,6 +77,8 @@ class Entry(Struct, forbid_unknown_fields=True):
     size: tuple[int, int]
     even: bool
     drops: bool
+    uneven_learned: int
+    uneven_rigid: int
     layers: list[Layer]
     nearest_even: Nearest
     reported: Reported | None = None
@@ -93,13 +101,16 @@ def test_uneven_says_culprits_reason_and_cure_on_one_screen() -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     for text in (
         "conv1", "7/2/1", "3+3", "3+2", "reads\n", "3 top/left, 2 bottom/right", "layer4.0.conv2",
-        "Uneven: 5 of the 21 windows", "193 (work 0.775)", "225 (work 1.05)", "75.65 %", "76.01 %", "ICLR 2021",
+        "Uneven: 5 of the 21 windows", "4 learned, 1 rigid", "maxpool*", "* rigid: ",
+        "193 (0.848 times the multiply-adds)", "225 (1.13 times the multiply-adds); conv",
+        "75.65 %", "76.01 %", "ICLR 2021",
     ):  # fmt: skip
         assert text in result.stdout
     assert "layer1.0.conv2" not in result.stdout
     assert len(result.stdout.splitlines()) <= 24
     even = run("uneven", "resnet50", "--size", "225").stdout
     assert "Even: none of the 21 windows" in even
+    assert "rigid" not in even
     assert "layer1.0.conv2" in run("uneven", "resnet50", "--all").stdout
 
 
@@ -122,8 +133,11 @@ def test_uneven_json_follows_its_schema() -> None:
     assert first.drops
     conv1 = first.layers[0].height
     assert first.layers[0].uneven
+    assert (first.uneven_learned, first.uneven_rigid) == (4, 1)
+    assert [layer.layer for layer in first.layers if layer.uneven and not layer.learned] == ["maxpool"]
     assert (conv1.declared, conv1.consumed, conv1.output) == ((3, 3), (3, 2), 112)
-    assert first.nearest_even.above == Suggestion((225, 225), pytest.approx(1.0466, abs=1e-4))
+    work, ratio = (pytest.approx(figure, abs=1e-4) for figure in (1.0466, 1.1315))
+    assert first.nearest_even.above == Suggestion((225, 225), work, False, 4_624_665_792, ratio)
     assert first.reported is not None
     assert (first.reported.at_224, first.reported.at_225) == (75.65, 76.01)
     assert found.results[2].reported is None
@@ -135,7 +149,8 @@ def test_uneven_csv_markdown_and_files() -> None:
     rows = rows_of(run("uneven", "resnet18", "--size", "224", "--format", "csv").stdout)
     assert len(rows) == 10
     assert rows[0] == {
-        "network": "resnet18", "height": "224", "width": "224", "layer": "conv1", "kind": "conv", "axis": "height",
+        "network": "resnet18", "height": "224", "width": "224", "layer": "conv1", "kind": "conv", "learned": "1",
+        "axis": "height",
         "uneven": "1", "input": "224", "output": "112", "kernel": "7", "stride": "2", "dilation": "1",
         "declared_before": "3", "declared_after": "3", "consumed_before": "3", "consumed_after": "2",
         "dropped": "0", "skipped": "0", "overhang": "0",
@@ -144,6 +159,7 @@ def test_uneven_csv_markdown_and_files() -> None:
     assert (result.exit_code, result.stdout) == (0, "")
     report = Path("report.md").read_text()
     assert report.startswith("### ResNet-18, 224 x 224\n\n| layer | kind |")
+    assert "| maxpool | maxpool (rigid) | 3/2/1 |  | 112 |" in report
     assert "| conv1 | conv | 7/2/1 |  | 224 | 3+3 | 3+2 |" in report
     assert "exists" in run("uneven", "resnet18", "-o", "report.md").stderr
     assert Path("report.md").read_text() == report
@@ -156,6 +172,47 @@ def test_check_exits_with_1_whatever_the_format(format_: str) -> None:
     assert run("uneven", "resnet18", "--size", "225", "--check", "--format", format_).exit_code == 0
     assert run("uneven", "resnet18", "--size", "224", "--format", format_).exit_code == 0
     assert run("uneven", "resnet18", "vgg11", "--size", "225", "--size", "226", "--check").exit_code == 1
+
+
+POOL = 'layers = [{op = "maxpool", name = "p", kernel = 3, stride = 2, padding = 1}]\n'
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (["--check", "resnet50"], 1),
+        (["resnet50", "--check"], 1),
+        (["--check", "resnet50", "--size", "225"], 0),
+        (["resnet50", "--check=learned"], 1),
+        (["pool.toml", "--size", "8", "--check"], 0),
+        (["pool.toml", "--size", "8", "--check=learned"], 0),
+        (["--check=all", "pool.toml", "--size", "8"], 1),
+        (["--check=drops", "pool.toml", "--size", "8"], 1),
+        (["pool.toml", "--size", "9", "--check=all"], 0),
+        (["vgg16", "--size", "225", "--check=all"], 0),
+        (["vgg16", "--size", "225", "--check=drops"], 1),
+        (["vgg16", "--size", "224", "--check=drops"], 0),
+        (["--check", "--", "vgg16"], 0),
+    ],
+)
+def test_what_check_fails_on(args: list[str], code: int) -> None:
+    Path("pool.toml").write_text(POOL)
+    result = run("uneven", *args)
+    assert (result.exit_code, result.stderr) == (code, "")
+
+
+def test_github_errors_are_what_check_fails_on() -> None:
+    def levels(*args: str) -> list[str]:
+        lines = run("uneven", *args, "--format", "github").stdout.splitlines()
+        return [line.split()[0].lstrip(":") + " " + line.split("::")[-1].split()[0] for line in lines[:-1]]
+
+    layers = ["conv1", "layer2.0.conv1", "layer3.0.conv1", "layer4.0.conv1"]
+    learned = levels("resnet18", "--size", "224", "--check")
+    assert [line for line in learned if "maxpool" not in line] == [f"error {layer}" for layer in layers]
+    assert "warning maxpool" in learned
+    assert "error maxpool" in levels("resnet18", "--size", "224", "--check=all")
+    assert levels("vgg16", "--size", "225", "--check=all") == []
+    assert levels("vgg16", "--size", "225", "--check=drops") == ["error features.4"]
 
 
 def test_github_annotations() -> None:
@@ -176,6 +233,27 @@ def test_github_annotations() -> None:
     assert _escaped("50%,:") == "50%25,:"
 
 
+def test_even_sizes_that_drop_rows_are_said_and_where_none_is_even_why() -> None:
+    text = run("uneven", "vgg16", "--size", "225").stdout
+    assert re.search(r"Nearest even sizes: 224 \([^)]*\), 256 \(", text)
+    assert "Nearest even sizes: 33 (" in run("uneven", "resnet50", "--size", "32").stdout
+    conv = 'layers = [{{op = "conv", name = "c", kernel = {}, stride = {}, padding = {}}}]\nsize = 9\n{}'
+    for shape, says in (
+        (
+            (2, 1, "[[1, 0], [1, 0]]", ""),
+            "near: c reads an odd number of padded rows at each, which no pads can halve.",
+        ),
+        ((3, 1, "[[2, 0], [2, 0]]", ""), "No even size is near."),
+        ((3, 1, "1", 'fixed = ["height", "width"]'), "No other even size is near."),
+        ((1, 3, "0", 'fixed = ["height", "width"]'), "No other even size is near."),
+    ):
+        Path("net.toml").write_text(conv.format(*shape))
+        assert says in " ".join(run("uneven", "net.toml").stdout.split())
+    Path("net.toml").write_text(conv.format(2, 1, "[[1, 0], [1, 0]]", ""))
+    (entry,) = json.loads(run("uneven", "net.toml", "--format", "json").stdout)["results"]
+    assert entry["nearest_even"] == {"below": None, "above": None, "odd_window": "c"}
+
+
 def test_same_shows_the_opposite_skew() -> None:
     near, far = (run("uneven", "mobilenet_v1", "--size", "224", *options).stdout for options in ((), ("--same",)))
     assert "1 top/left, 0 bottom/right" in near
@@ -192,14 +270,15 @@ def test_sizes() -> None:
     assert "65 97 129" in table
     found = json.loads(run("sizes", "vgg16", "--range", "64:320", "--format", "json").stdout)
     assert list(found) == [
-        "schema_version", "network", "range", "axis", "even", "even_without_drops", "rule", "rule_without_drops"
+        "schema_version", "network", "range", "axis", "even", "even_without_drops", "rule", "rule_without_drops",
+        "macs",
     ]  # fmt: skip
     assert found["range"] == [64, 320]
     assert found["even"] == list(range(64, 321))
     assert found["even_without_drops"] == list(range(64, 321, 32))
     assert (found["rule"], found["rule_without_drops"]) == ("every size", "32*i")
     rows = rows_of(run("sizes", "vgg16", "--range", "64:66", "--format", "csv", "--axis", "width").stdout)
-    assert rows == [{"size": "64", "drops": "0"}, {"size": "65", "drops": "1"}, {"size": "66", "drops": "1"}]
+    assert rows == [{"size": str(n), "drops": str(int(n > 64)), "macs": ""} for n in (64, 65, 66)]
     none = run("sizes", "resnet18", "--range", "66:90").stdout
     assert "0 of 25 sizes" in none
     assert "none that holds" in none
@@ -214,7 +293,8 @@ def test_taps() -> None:
     layers = {layer["layer"]: layer for layer in found["layers"]}
     last = layers["layer4.0.conv1"]
     assert last["grid"] == [[36, 42, 42], [42, 49, 49], [42, 49, 49]]
-    assert (last["units"], last["uneven"]) == (49, True)
+    assert (last["units"], last["uneven"], last["learned"]) == (49, True, True)
+    assert not layers["maxpool"]["learned"]
     assert last["imbalance"]["width"] == pytest.approx(20 / 260)
     assert layers["layer4.0.conv2"]["imbalance"] == {"height": 0.0, "width": 0.0}
     assert found["files"] == ["taps.png"]
@@ -222,6 +302,9 @@ def test_taps() -> None:
         picture.verify()
     table = run("taps", "resnet18").stdout
     assert "+7.69%" in table
+    assert "maxpool*" in table
+    assert "* rigid: " in table
+    assert "rigid" not in run("taps", "resnet18", "--layer", "conv1").stdout
     assert "uneven" in table
     rows = rows_of(run("taps", "resnet18", "--layer", "layer2.0.downsample.0", "--format", "csv").stdout)
     assert [row["layer"] for row in rows] == ["layer2.0.downsample.0"]
@@ -325,6 +408,7 @@ def test_diff() -> None:
         (["uneven", "vgg19", "--size", "8"], ["features.27"]),
         (["uneven", "vgg19", "--size", "x"], ["--size", "'x'"]),
         (["uneven", "vgg19", "--format", "xml"], ["--format"]),
+        (["uneven", "vgg19", "--check=none"], ["--check", "'none'", "learned"]),
         (["uneven", "vgg19", "-o", "no/report.md"], ["no", "does not exist"]),
         (["uneven", "vgg19", "-o", "report.npz"], ["report.npz", ".csv"]),
         (["uneven", "vgg19", "vgg11", "-o", "report.png"], ["-o", "one network at one size", "padviz export"]),
@@ -376,10 +460,8 @@ def terminal(width: int, *args: str, **environment: str) -> str:
 @pytest.mark.parametrize("width", [80, 120])
 @pytest.mark.parametrize("command", ["uneven", "taps", "fields", "layers"])
 def test_tables_fit_the_terminal(command: str, width: int) -> None:
-    import re
-
     text = re.sub(r"\x1b\[[0-9;]*m", "", terminal(width, command, "resnet50"))
-    sentences = ("Nearest", "Reported", "Rows", "Uneven")
+    sentences = ("Nearest", "Reported", "Rows", "Uneven", "Multiply")
     wide = [line for line in text.splitlines() if len(line) > width and not line.startswith(sentences)]
     assert not wide
     assert "layer4.0.conv2" in text  # names stay whole
@@ -388,7 +470,6 @@ def test_tables_fit_the_terminal(command: str, width: int) -> None:
 @pytest.mark.parametrize("command", [["layers"], ["taps"], ["uneven", "--all"], ["coverage", "--margin"]])
 def test_figures_are_never_cut(command: list[str]) -> None:
     """Long names fold; where that is not enough, a table is wider than a narrow terminal."""
-    import re
 
     def figures(width: int) -> list[str]:
         text = terminal(width, command[0], "densenet201", *command[1:], "--size", "641x383")

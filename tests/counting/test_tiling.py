@@ -55,11 +55,21 @@ def assert_same(found: CountMap, core: Core) -> None:
     whole = replace(found, core=core, rows=Tiling(height), cols=Tiling(width)).summary()
     assert whole.method == "dense"
     assert figures(found.summary()) == figures(whole)
+    assert shares(found.summary()) == pytest.approx(shares(whole), rel=1e-9, abs=1e-12)
 
 
 def figures(summary: padviz.Summary) -> dict[str, Any]:
-    """All figures of a map, whichever way it was counted."""
-    return {**to_builtins(summary), "method": None}
+    """All figures of a map, whichever way it was counted; fair shares, which are floats, aside."""
+    return {**to_builtins(summary), "method": None, "share": None}
+
+
+def shares(summary: padviz.Summary) -> list[float]:
+    """The figures of its fair shares, one after another."""
+    found = summary.share
+    if found is None:
+        return []
+    sides = found.lean.height, found.lean.width, found.least, found.most, found.ripple
+    return [found.starved, found.overused, found.unused, *sides, *found.rings]
 
 
 def compare(network: padviz.Network, size: tuple[int, int], scheme: str | None, pooling: str = "count") -> set[str]:

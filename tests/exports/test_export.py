@@ -89,6 +89,19 @@ def test_the_product_of_what_is_named_is_made_and_listed() -> None:
     assert not Path("out/.partial").exists()
 
 
+def test_a_scheme_for_each_axis_has_a_name_of_its_own() -> None:
+    asked = ("--size", "64", "--padding", "zero,zero/circular,circular/zero,zero/zero")
+    assert exported("vgg11", *asked) == {"made": 3, "kept": 0, "failed": 0}
+    everything_is_whole(Path("out"))
+    items = {item["name"]: item["paddings"] for item in json.loads(Path("out/index.json").read_text())["items"]}
+    assert items == {
+        "vgg11-64-zero-usage": ["zero"],
+        "vgg11-64-zero+circular-usage": ["zero/circular"],
+        "vgg11-64-circular+zero-usage": ["circular/zero"],
+    }
+    assert exported("vgg11", *asked) == {"made": 0, "kept": 3, "failed": 0}
+
+
 def test_bare_maps_have_one_image_pixel_for_each_input_pixel() -> None:
     exported("resnet18", "--size", "64x96", "--bare", "--cmap", "viridis")
     counts = padviz.usage("resnet18", (64, 96))
@@ -266,7 +279,7 @@ def test_a_manifest_names_maps_comparisons_and_kernels() -> None:
         layers = ["features.3", "features.20"]
         [[kernel]]
         name = "k"
-        paddings = ["zero", "partial"]
+        paddings = ["zero", "partial", "zero/partial", "zero/zero"]
         pixel = [0, 0]
         """
     )
@@ -274,7 +287,10 @@ def test_a_manifest_names_maps_comparisons_and_kernels() -> None:
     everything_is_whole(Path("out"))
     assert "<title>All &lt;of&gt; it</title>" in Path("out/index.html").read_text()
     assert json.loads(Path("out/depth.json").read_text())["figures"]["values"] == ["features.3", "features.20"]
-    assert json.loads(Path("out/k.json").read_text())["figures"]["uses"]["partial"][0][0] == "25/4"
+    uses = json.loads(Path("out/k.json").read_text())["figures"]["uses"]
+    assert [(scheme, rows[0][0]) for scheme, rows in uses.items()] == [
+        ("zero", "4"), ("partial", "25/4"), ("zero/partial", "5"),
+    ]  # fmt: skip
 
 
 def test_the_decks_manifest_expands() -> None:

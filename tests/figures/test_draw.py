@@ -16,9 +16,10 @@ from matplotlib.text import Text
 from PIL import Image
 
 import padviz
+from padviz.audit.one_layer import illustrate
 from padviz.audit.receptive_fields import fields_of_units
 from padviz.counting.coverage import coverages
-from padviz.figures import canvas, field_boxes, ledger_bars, panels
+from padviz.figures import canvas, field_boxes, kernel_cells, ledger_bars, panels
 from padviz.figures.bare import write_bare, write_thumbnail
 from padviz.figures.canvas import png
 from padviz.figures.heatmap import blocks_of, heatmap, scaled
@@ -72,18 +73,27 @@ def test_the_picture_says_what_it_is() -> None:
     )
 
 
+def test_the_picture_says_which_axis_has_which_scheme() -> None:
+    for size in ((64, 64), (320, 40)):
+        figure = heatmap(padviz.usage("vgg11", size, "replicate/partial"))
+        assert not clipped(figure)
+        assert any("replicate/partial padding (height/width)" in text.get_text() for text in texts(figure))
+    assert not clipped(kernel_cells.kernels([illustrate(3, 1, 1, (4, 4), "replicate/symmetric")], (0, 0)))
+
+
 def test_units_follow_the_mode() -> None:
     said = [
-        scaled(padviz.usage("resnet18", 64, **options))[1] for options in ({"padding": "partial"}, {"pooling": "mean"})
+        scaled(padviz.usage("resnet18", 64, **options))[1].unit
+        for options in ({"padding": "partial"}, {"pooling": "mean"})
     ]
     assert all(unit.startswith("weighted paths") for unit in said)
-    assert scaled(padviz.usage(ONE, 9))[1] == "paths per pixel"
-    values, unit = scaled(padviz.usage("densenet201", 64))
-    assert unit.startswith("paths per pixel (×10")
+    assert scaled(padviz.usage(ONE, 9))[1].unit == "paths per pixel"
+    values, scale = scaled(padviz.usage("densenet201", 64))
+    assert scale.unit.startswith("paths per pixel (×10")
     assert 1 <= values.max() < 10
-    values, unit = scaled(padviz.usage("resnet50", 65536, padding="partial"), (1344, 1344))
+    values, scale = scaled(padviz.usage("resnet50", 65536, padding="partial"), (1344, 1344))
     assert 1 <= values.max() < 10
-    assert "10¹⁵" in unit
+    assert "10¹⁵" in scale.unit
 
 
 def test_small_maps_have_their_numbers_in_the_cells() -> None:
@@ -238,7 +248,9 @@ def test_tap_grids_and_fields_are_whole(name: str) -> None:
     figure = panels.taps(padviz.tap_exposure(net, 224)[:8], net.title)
     assert not clipped(figure)
     assert titled(figure.axes[0]).get_color() == canvas.UNEVEN
+    assert titled(figure.axes[1]).get_color() == canvas.RIGID
     assert titled(figure.axes[2]).get_color() == "black"
+    assert any("blue: uneven, but rigid" in text.get_text() for text in texts(figure))
     targets = [net.layers[4].name, net.targets[0]]
     shown = {layer: fields_of_units(net, (224, 160), layer) for layer in targets}
     assert not clipped(field_boxes.fields(shown, (224, 160), net.title))
@@ -257,6 +269,14 @@ def test_the_ledger_picture_shows_what_is_declared_and_read(name: str, size: tup
         assert first == [-3, -3, 2, 3]
         red = {bar.get_facecolor() for bar in figure.axes[0].patches[:3:2]}
         assert {to_hex(colour) for colour in red} == {canvas.UNEVEN}
+        pool = figure.axes[0].patches[4]
+        assert (to_hex(pool.get_edgecolor()), pool.get_hatch()) == (canvas.RIGID, ledger_bars.HATCH)
+        words = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert words == [
+            "declared", "read, uneven, learned (weights)", "read, uneven, rigid (a pool)",
+            "read, even, learned (weights)",
+        ]  # fmt: skip
+        assert any("uneven: 4 learned, 1 rigid" in text.get_text() for text in texts(figure))
 
 
 def test_bare_maps_and_thumbnails_have_the_sizes_asked_for(tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ MARKS = '"[]{},='
 WORDS = """0 1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 8 9 -1 -2 99999 100000 1000000 4096 1.5 1.3333 nan inf true false
 "" "a" "b" "c" "same" "same_upper" "same_lower" "zero" "replicate" "reflect" "symmetric" "circular" "partial" "$k" "{}"
 "input" "../../x" "\\u001b[31m" "\\u202e=" "1:1000000" "3/2" "4/3" [] {} [1,2] [[1,2],[0,3]] [0,0] [2,2] é x layers from
-like use repeat with size scale op ceil "conv" "convtranspose" "maxpool" "avgpool" "adaptive" "global" "pad" "crop"
-"resize" "gate" "add" "concat" "multiply" "block" "linear" "cubic" "nearest" "half_pixel" "align_corners"
-1979-05-27 ' " = , ] } [["""
+out in groups like use repeat with size scale op ceil "conv" "convtranspose" "maxpool" "avgpool" "adaptive" "global"
+"pad" "crop" "resize" "gate" "add" "concat" "multiply" "block" "depthwise" "linear" "cubic" "nearest"
+"half_pixel" "align_corners" 1979-05-27 ' " = , ] } [["""
 HOSTILE = WORDS.split()
 HOSTILE += ["\n", "\0", "\r", "\ud7ff", "9" * 5000, "1" + "0" * 30, "[" * 500, "a." * 500 + "b = 1\n", "ceil = true"]
 MANIFESTS = [
@@ -47,7 +47,7 @@ export net.toml --size 8:12:2 --what usage,taps -o out --jobs 1 --format json
 """.strip().split("\n")
 NET = """size = 12
 layers = [
-    {op = "conv", name = "a", kernel = 3, padding = 1, stride = 2},
+    {op = "conv", name = "a", kernel = 3, padding = 1, stride = 2, out = 3, groups = "depthwise"},
     {op = "resize", name = "b", scale = 2},
     {op = "add", name = "c", from = ["b", "input"]},
 ]

@@ -73,6 +73,14 @@ def test_what_is_split_says_what_it_has() -> None:
     assert channels(net) == {"a": Channels(3, 8), "b": Channels(4, 4), "c": Channels(3, 2), "d": Channels(2, 2)}
 
 
+def test_a_description_that_says_no_channels_is_not_asked_about_them() -> None:
+    sums = '{op = "concat", name = "x", from = ["input", "input"]}, {op = "add", name = "y", from = ["x", "input"]}'
+    net = described(sums, '{op = "conv", name = "a", out = 4}')
+    assert channels(net) == {"a": None}
+    with pytest.raises(padviz.PadvizError, match="layer 'y': its branches disagree in channels: 6 and 3"):
+        described('{op = "conv", name = "a", out = 4}', sums)
+
+
 @pytest.mark.parametrize(
     ("step", "what"),
     [

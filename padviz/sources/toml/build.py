@@ -75,6 +75,7 @@ class _Builder:
         self.where = where
         self.layers = [Layer("input", "input", ())]
         self.channels: list[int | None] = [IMAGE]  # that each layer has; None where nobody says
+        self.said = False  # whether a convolution says what it makes
         self.index = {"input": 0}
         self.last = 0
         self.nested: list[str] = []  # blocks and branches being laid out, to catch a block that uses itself
@@ -146,7 +147,9 @@ class _Builder:
         name = _join(prefix, step.name) or f"{layer.kind}_{len(self.layers)}"
         if name in self.index:
             raise self._error(name, "name: is used twice")
-        channels, leaving = of_step(step, layer.kind, name, [self.channels[i] for i in layer.inputs], self._error)
+        entering = [self.channels[i] for i in layer.inputs]
+        channels, leaving = of_step(step, layer.kind, name, entering, self.said, self._error)
+        self.said |= channels is not None
         self.index[name] = self.last = len(self.layers)
         self.layers.append(replace(layer, name=name, channels=channels))
         self.channels.append(leaving)

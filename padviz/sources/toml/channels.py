@@ -30,14 +30,16 @@ class Followed(NamedTuple):
     leaving: int | None
 
 
-def of_step(step: Any, kind: Kind, name: str, entering: Sequence[int | None], error: Error) -> Followed:
-    """The channels of one step that reads layers with so many."""
+def of_step(step: Any, kind: Kind, name: str, entering: Sequence[int | None], said: bool, error: Error) -> Followed:
+    """The channels of one step that reads layers with so many; nothing is an error until a convolution `said` some."""
     if isinstance(step, Convolution):
         return _convolved(step, name, entering[0], error)
     told = step.in_ if isinstance(step, Merge) else None
     if told is not None and kind == "concat":
         raise error(name, "in: the branches of a concat may have any channels", "the next convolution may say them")
     if told is None and kind in ("add", "multiply") and (two := _parted(entering)):
+        if not said:
+            return Followed(None, None)
         what = f"its branches disagree in channels: {two[0]} and {two[1]}"
         raise error(name, what, "where channels do not follow, in = ... says them")
     return Followed(None, told if told is not None else joined(kind, entering))

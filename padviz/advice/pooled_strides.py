@@ -1,0 +1,75 @@
+"""The stride of learned windows moved into rigid pools: a convolution of stride 1, then an average over 2 x 2 units.
+
+"Consider rigid kernels", says the deck: an average pool of 2 x 2 reads each unit once, whatever the padding.
+A strided shortcut beside such a convolution moves its stride too, as ResNet-D does, so that the branches stay aligned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from padviz.axis.operations import Op, Window
+from padviz.network.graph import ancestors
+from padviz.network.layer import MERGES, Layer
+from padviz.network.network import Network
+
+POOL = Window(2, stride=2)
+
+
+def with_strides_pooled(network: Network, names: tuple[str, ...]) -> Network | None:
+    """The network with the strides of those convolutions, and of the shortcuts beside them, moved into pools.
+
+    None where a stride is not 2 on both axes, or a convolution pads by a rule that follows its stride.
+
+    >>> import padviz
+    >>> net = with_strides_pooled(padviz.load("resnet18"), ("layer2.0.conv1",))
+    >>> [layer.name for layer in net.layers if layer.kind == "avgpool"]
+    ['layer2.0.conv1.pool', 'layer2.0.downsample.0.pool']
+    """
+    moved = {network.index[name] for name in names}
+    moved |= {i for i in _shortcuts(network) if any(_meet(network, i, j) for j in moved)}
+    if not all(_movable(network.layers[i]) for i in moved):
+        return None
+    layers: list[Layer] = []
+    place: list[int] = []  # where what each layer makes is now
+    for i, layer in enumerate(network.layers):
+        like = None if layer.like is None else place[layer.like]
+        layer = replace(layer, inputs=tuple(place[j] for j in layer.inputs), like=like)
+        if i in moved:
+            layers.append(replace(layer, height=_unstrided(layer.height), width=_unstrided(layer.width)))
+            layer = Layer(f"{layer.name}.pool", "avgpool", (len(layers) - 1,), POOL, POOL)
+        place.append(len(layers))
+        layers.append(layer)
+    targets = tuple(layers[place[network.index[name]]].name for name in network.targets)
+    return replace(network, layers=tuple(layers), targets=targets)
+
+
+def _movable(layer: Layer) -> bool:
+    return layer.kind == "conv" and all(
+        isinstance(op, Window) and op.stride == 2 and not (isinstance(op.padding, str) and op.padding != "same")
+        for op in layer.ops
+    )
+
+
+def _unstrided(op: Op | None) -> Op | None:
+    return replace(op, stride=1) if isinstance(op, Window) else op
+
+
+def _shortcuts(network: Network) -> list[int]:
+    """Strided convolutions of 1 x 1."""
+    return [
+        i
+        for i, layer in enumerate(network.layers)
+        if layer.kind == "conv" and all(isinstance(op, Window) and op.kernel == 1 and op.stride > 1 for op in layer.ops)
+    ]
+
+
+def _meet(network: Network, shortcut: int, other: int) -> bool:
+    """Whether two layers are in different branches of one merge, the first after the shortcut."""
+    if {shortcut, other} & (ancestors(network.layers, [shortcut]) & ancestors(network.layers, [other])):
+        return False  # one comes before the other
+    for i in range(max(shortcut, other) + 1, len(network.layers)):
+        before = ancestors(network.layers, [i])
+        if shortcut in before and network.layers[i].kind in MERGES:
+            return other in before
+    return False

@@ -1,0 +1,193 @@
+"""The verdict: does a network treat the border of an image fairly, at a size, and what could be changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+
+import msgspec
+
+from padviz.advice.changes import cannot
+from padviz.advice.remedies import Outcome, Remedy, changes, outcome, remedies
+from padviz.audit.border_margins import Margin, margins
+from padviz.audit.ledger import Ledger, ledger
+from padviz.audit.receptive_fields import AxisField, receptive_fields
+from padviz.counting.count_map import CountMap
+from padviz.counting.usage import usage
+from padviz.errors import SizeError
+from padviz.network.network import Network
+from padviz.network.targets import names_of, upto
+
+TOLERATED = 0.05  # of the pixels may be starved, or overused, in a network that is called fair
+LEANS = 0.02  # from here on a lean is told of
+
+
+class Reach(msgspec.Struct, frozen=True):
+    """How far the border reaches in: the receptive field of a unit, and the pixels on each side that padding touches.
+
+    None where no number is exact, for the reason in `why`.
+
+    Examples
+    --------
+    >>> import padviz
+    >>> audit(padviz.load("vgg16"), 512).reach.field
+    [196, 196]
+    """
+
+    field: list[int] | None
+    margin: list[list[int]] | None
+    why: str | None
+    exceeds: bool
+
+
+class Audit(msgspec.Struct, frozen=True):
+    """The verdict in a word and in sentences, the figures that it stands on, and the remedies, best first.
+
+    Examples
+    --------
+    >>> import padviz
+    >>> found = audit(padviz.load("resnet50"), 224)
+    >>> found.verdict, found.learned[:2], found.rigid
+    ('uneven and foveated', ['conv1', 'layer2.0.conv2'], ['maxpool'])
+    """
+
+    network: str
+    title: str
+    size: list[int]
+    target: list[str]
+    verdict: str
+    sentences: list[str]
+    learned: list[str]
+    rigid: list[str]
+    dropping: list[str]
+    reach: Reach
+    outcome: Outcome
+    remedies: list[Remedy]
+    cannot: list[str]
+    notes: list[str]
+
+
+def audit(network: Network, size: int | Sequence[int] | None = None, layer: str | None = None) -> Audit:
+    """Judge a network at a size.
+
+    Parameters
+    ----------
+    network : Network
+    size : int or (height, width), optional
+        Input size in pixels; the network's own by default.
+    layer : str, optional
+        The target layer; the last feature map by default.
+
+    Raises
+    ------
+    PadvizError
+        For a size or option that cannot be used.
+
+    Examples
+    --------
+    >>> import padviz
+    >>> audit(padviz.load("vgg19"), 224).verdict
+    'foveated'
+    """
+    from padviz.network.baked import notes_at
+
+    targets = names_of(layer, network)
+    network, pixels = upto(network, targets), network.at(size)
+    found, rows = outcome(network, pixels, layer=layer), ledger(network, pixels)
+    uneven = {learned: [row.layer for row in rows.uneven if row.learned is learned] for learned in (True, False)}
+    reach = _reach(network, pixels, targets[-1])
+    return Audit(
+        network=network.name,
+        title=network.title,
+        size=[*pixels],
+        target=[*targets],
+        verdict=_word(found),
+        sentences=_sentences(found, rows, reach),
+        learned=uneven[True],
+        rigid=uneven[False],
+        dropping=[row.layer for row in rows.layers if row.drops],
+        reach=reach,
+        outcome=found,
+        remedies=[*remedies(network, pixels, layer)],
+        cannot=cannot(network, pixels),
+        notes=[*notes_at(network, pixels)],
+    )
+
+
+def maps(network: Network, found: Audit, most: int) -> list[tuple[str, CountMap]]:
+    """The usage map of an audited network as it is, and with each of the first remedies."""
+    size, layer = (found.size[0], found.size[1]), found.target
+    shown = [("today", usage(network, size, None, layer))]
+    for change in changes(network, size):
+        if change.what in [remedy.what for remedy in found.remedies[:most]]:
+            targets = [change.target(name) for name in layer]
+            shown.append((change.what, usage(change.network, change.size, change.padding, targets)))
+    return shown
+
+
+def _word(found: Outcome) -> str:
+    """The verdict in a word or three."""
+    share = found.share
+    if share is None:
+        return "uneven" if found.uneven_learned else "even"
+    words = ["uneven"] if found.uneven_learned else []
+    words += ["foveated"] if share.starved > TOLERATED else []
+    words += ["overused border"] if share.overused > TOLERATED else []
+    return " and ".join(words) or "fair"
+
+
+def _sentences(found: Outcome, rows: Ledger, reach: Reach) -> list[str]:
+    """The verdict for a person: who gets too little, who too much, which windows read unevenly, why."""
+    said, share = [], found.share
+    if share is None:
+        said.append("Fair shares cannot be told here: its map follows no pattern.")
+    else:
+        if share.starved > TOLERATED:
+            said.append(f"{share.starved:.0%} of the pixels get less than half of what one far from all borders gets.")
+        if share.overused > TOLERATED:
+            said.append(f"{share.overused:.0%} of the pixels get more than 1.5 times as much.")
+        if max(share.starved, share.overused) <= TOLERATED:
+            said.append("Nearly every pixel gets between half and 1.5 times of what one far from all borders gets.")
+        if lean := _leans(share.lean.height, share.lean.width):
+            said.append(f"The image's {lean} is used more than what lies across.")
+    if found.uneven_learned:
+        many = f"{found.uneven_learned} learned windows read" if found.uneven_learned > 1 else "1 learned window reads"
+        said.append(f"{many} more padding on one side, which goes with skewed filters.")
+    else:
+        said.append("No learned window reads more padding on one side.")
+    if reach.exceeds:
+        said.append("The receptive field exceeds the image: that of every unit reaches past the border.")
+    return said
+
+
+def _leans(height: float, width: float) -> str:
+    """Where a map leans to: "top left", or nothing."""
+    parts = []
+    for lean, first, second in ((height, "top", "bottom"), (width, "left", "right")):
+        if abs(lean) >= LEANS:
+            parts.append(first if lean < 0 else second)
+    return " ".join(parts)
+
+
+def _reach(network: Network, size: tuple[int, int], target: str) -> Reach:
+    """How far the border reaches into the image, at the target."""
+    try:
+        field = next(each for each in receptive_fields(network, size) if each.layer == target)
+        margin = next(each for each in margins(network, size) if each.layer == target)
+    except (SizeError, StopIteration) as error:
+        return Reach(None, None, getattr(error, "what", "the target is the image"), exceeds=False)
+    barrier = margin.barrier_height or margin.barrier_width
+    fields: list[AxisField] = [field.height, field.width]
+    if barrier or any(each.whole for each in fields):
+        why = (
+            f"{barrier[0]} ({barrier[1]}) makes every position depend on all" if barrier else "it sees the whole image"
+        )
+        return Reach(None, None, why, exceeds=True)
+    sizes = [each.size for each in fields]
+    return Reach(sizes, _halos(margin), None, exceeds=any(f > n for f, n in zip(sizes, size, strict=True)))
+
+
+def _halos(margin: Margin) -> list[list[int]] | None:
+    if margin.halo_height is None or margin.halo_width is None:
+        return None
+    return [[ceil(n) for n in pair] for pair in (margin.halo_height, margin.halo_width)]

@@ -1,0 +1,206 @@
+"""`padviz audit`: does it treat the border fairly, and what could be changed?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from padviz.cli import options
+from padviz.errors import OptionError
+
+if TYPE_CHECKING:
+    from padviz.advice.remedies import Outcome, Remedy
+    from padviz.advice.verdict import Audit
+    from padviz.network.network import Network
+
+SCHEMA_VERSION = 1
+SHOWN = 6  # remedies of a screen
+NAMED = 3  # layers of a line
+REPORTS = (".png", ".svg", ".pdf", ".md", ".json")
+COLUMNS = ("remedy", "uneven", "starved", "overused", "drops", "macs", "asks")
+
+
+@click.command(
+    name="audit", short_help="Does it treat the border fairly? The verdict, and remedies with their effects."
+)
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@options.neutral
+@click.option("--size", "sizes", type=options.SizeType(), multiple=True, help="Input size; may be given several times.")
+@click.option("--layer", metavar="NAME", help="Target layer. The last feature map by default.")
+@options.format_of("table", "json", "markdown")
+@options.output("Write a report: .md, .json, or a picture (.png .svg .pdf) of the map beside its remedies'.")
+@options.overwrite
+def command(
+    models: tuple[str, ...],
+    sizes: tuple[tuple[int, int], ...],
+    layer: str | None,
+    format_: str,
+    output: Path | None,
+    overwrite: bool,
+) -> None:
+    """Judge whether MODEL treats the border of an image fairly, and list what could be changed, best first.
+
+    A pixel is starved that gets less than half of the paths that one far from all borders has, and overused that gets
+    more than 1.5 times as many. Every remedy is counted exactly, none is guessed. Several models, or sizes, make a
+    table with one row each.
+
+    \b
+    Example:
+      padviz audit resnet50 --size 224
+      padviz audit resnet50 mobilenet_v2 vgg19 --size 224 --size 512
+    """
+    from padviz.advice.verdict import audit
+
+    if output is not None:
+        options.checked_output(output, REPORTS, overwrite)
+        if output.suffix.lower() not in (".md", ".json") and len(models) * len(sizes or (1,)) > 1:
+            raise OptionError("a picture holds one network at one size", where="-o", hint="name one, or use .md")
+    networks = [(options.load_as(model, size), size) for model in models for size in sizes or (None,)]
+    found = [audit(network, size, layer) for network, size in networks]
+    text = {"table": _table, "json": _json, "markdown": _markdown}
+    if output is not None and output.suffix.lower() in (".md", ".json"):
+        report = text["markdown" if output.suffix.lower() == ".md" else "json"](found)
+        options.put(report, output, overwrite)
+    elif output is not None:
+        _draw(networks[0][0], found[0], output)
+    click.echo(text[format_](found))
+
+
+def _json(found: list[Audit]) -> str:
+    from msgspec import to_builtins
+
+    from padviz.files import documents
+
+    return documents.to_json({"schema_version": SCHEMA_VERSION, "results": [to_builtins(each) for each in found]})
+
+
+def _table(found: list[Audit]) -> str:
+    return _screen(found[0]) if len(found) == 1 else _rows(found)
+
+
+def _rows(found: list[Audit]) -> str:
+    """One row for each network and size."""
+    from padviz.files import tables
+
+    columns = ("network", "size", "verdict", "uneven", "starved", "overused", "best remedy")
+    rows = []
+    for each in found:
+        best = each.remedies[0].what if each.remedies else None
+        rows.append((each.network, _by(each.size), each.verdict, *_cells(each.outcome)[:3], best))
+    return tables.to_table(columns, rows)
+
+
+def _screen(found: Audit) -> str:
+    """All of one network, on one screen."""
+    from padviz.files import tables
+
+    title = f"{found.title}, {_by(found.size)}, to {', '.join(found.target[:NAMED])}"
+    parts = [tables.wrapped(title), tables.wrapped(f"{_capital(found.verdict)}. {' '.join(found.sentences)}")]
+    parts.append(tables.to_facts(_facts(found)))
+    if found.remedies:
+        rows = [
+            (remedy.what, *_cells(remedy.outcome), _times(remedy), remedy.asks) for remedy in found.remedies[:SHOWN]
+        ]
+        today = ("today", *_cells(found.outcome), _plain(found.outcome), None)
+        parts.append(tables.to_table(COLUMNS, [today, *rows]))
+        parts.append("\n".join(_edits(found.remedies[:SHOWN])))
+    else:
+        parts.append("Nothing that was tried treats the border more fairly.")
+    parts += map(tables.wrapped, found.cannot)
+    return "\n\n".join(part for part in parts if part)
+
+
+def _facts(found: Audit) -> list[tuple[str, Any]]:
+    """The figures that the verdict stands on."""
+    share, reach = found.outcome.share, found.reach
+    facts: list[tuple[str, Any]] = []
+    if share:
+        corners = f"corners {share.corners.top_left or 0:.2g} and {share.corners.bottom_right or 0:.2g}"
+        facts.append(("fair shares", f"{share.least:.2g} to {share.most:.3g}, {corners}; 1 is fair"))
+        facts.append(("lean", f"height {share.lean.height:+.3f}, width {share.lean.width:+.3f}"))
+    facts.append(("outer ring", f"has {found.outcome.ring:.2f} times its part of the paths"))
+    facts.append(("uneven, learned", _names(found.learned)))
+    facts.append(("uneven, rigid", _names(found.rigid)))
+    facts.append(("drop rows", _names(found.dropping)))
+    if reach.field:
+        facts.append(("receptive field", f"{_by(reach.field)} px"))
+    if reach.margin:
+        facts.append(("border reach", _inwards(found)))
+    if reach.why:
+        facts.append(("border reach", f"everywhere: {reach.why}"))
+    return facts
+
+
+def _inwards(found: Audit) -> str:
+    """How far the border reaches in, on each side."""
+    margin = found.reach.margin or []
+    if any(sum(pair) >= n for pair, n in zip(margin, found.size, strict=True)):
+        return "all of the image"
+    (top, bottom), (left, right) = margin
+    return f"{top} px from the top, {bottom} bottom, {left} left, {right} right"
+
+
+def _edits(found: list[Remedy]) -> list[str]:
+    """How each remedy is made."""
+    lines = []
+    for remedy in found:
+        lines.append(f"{remedy.what}:")
+        lines += [f"  {edit}" for edit in remedy.edit[:NAMED]]
+        if len(remedy.edit) > NAMED:
+            lines.append(f"  and {len(remedy.edit) - NAMED} more: --format json")
+    return lines
+
+
+def _markdown(found: list[Audit]) -> str:
+    from padviz.errors import printable
+    from padviz.files import documents
+
+    parts = []
+    for each in found:
+        parts.append(printable(f"### {each.title}, {_by(each.size)}: {each.verdict}"))
+        parts.append(printable(" ".join(each.sentences)))
+        rows = [("today", *_cells(each.outcome), _plain(each.outcome), "", "")]
+        for remedy in each.remedies:
+            edit = "; ".join(f"`{edit}`" for edit in remedy.edit)
+            rows.append((remedy.what, *_cells(remedy.outcome), _times(remedy), remedy.asks, edit))
+        parts.append(documents.to_markdown((*COLUMNS, "edit"), rows))
+        parts += map(printable, each.cannot)
+    return "\n\n".join(parts)
+
+
+def _draw(network: Network, found: Audit, path: Path) -> None:
+    """The map as it is, beside those of the first remedies."""
+    from padviz.advice.verdict import maps
+    from padviz.figures import panels
+    from padviz.figures.canvas import save
+
+    save(panels.compared(maps(network, found, 3), "remedy", "share"), path)
+
+
+def _cells(outcome: Outcome) -> tuple[Any, ...]:
+    share = outcome.share
+    shares = (f"{share.starved:.1%}", f"{share.overused:.1%}") if share else (None, None)
+    return outcome.uneven_learned, *shares, outcome.drops or None
+
+
+def _times(remedy: Remedy) -> str:
+    return f"{remedy.macs_ratio:.2f} x" if remedy.macs_ratio else ""
+
+
+def _plain(outcome: Outcome) -> str:
+    return f"{outcome.macs / 1e9:.2f} G" if outcome.macs else ""
+
+
+def _names(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more if names else "none"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _by(size: list[int]) -> str:
+    return f"{size[0]} x {size[1]}"

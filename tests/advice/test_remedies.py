@@ -1,0 +1,170 @@
+"""Remedies: each figure is that of the changed network, counted anew; changes are those that a person would make."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import padviz
+from padviz.advice.changes import TRIED, cannot, even_pads, pooled_strides
+from padviz.advice.pooled_strides import with_strides_pooled
+from padviz.advice.remedies import changes, outcome, remedies
+from padviz.advice.verdict import audit
+from padviz.network.network import Network
+from padviz.sources.toml.build import parse
+
+
+def network(*layers: dict[str, Any]) -> Network:
+    return parse({"layers": list(layers)}, "net")
+
+
+def test_resnet_50_at_224() -> None:
+    found = audit(padviz.load("resnet50"), 224)
+    assert found.learned == ["conv1", "layer2.0.conv2", "layer3.0.conv2", "layer4.0.conv2"]
+    assert found.rigid == ["maxpool"]
+    assert found.verdict == "uneven and foveated"
+    best = found.remedies[0]
+    assert (best.kind, best.what, best.edit, best.asks) == ("size", "225 x 225 px", ["CenterCrop(225)"], "nothing")
+    assert best.outcome.macs == 4_624_665_792
+    assert found.outcome.macs == 4_087_136_256
+    assert best.macs_ratio == 4_624_665_792 / 4_087_136_256
+    assert (best.outcome.uneven_learned, best.outcome.uneven_rigid, best.outcome.drops) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("name", ["resnet50", "mobilenet_v2", "unet_padded"])
+def test_the_figures_are_those_of_the_map_counted_anew(name: str) -> None:
+    made = {change.what: change for change in changes(padviz.load(name), (224, 224))}
+    found = remedies(padviz.load(name), 224)
+    assert found
+    for remedy in found:
+        change = made[remedy.what]
+        summary = padviz.usage(change.network, change.size, change.padding).summary()
+        after = remedy.outcome
+        assert (after.share, after.asymmetry, after.skew) == (summary.share, summary.asymmetry, summary.skew)
+        assert after.size == [*change.size]
+
+
+@pytest.mark.parametrize("scheme", TRIED)
+def test_a_scheme_is_that_of_usage(scheme: str) -> None:
+    found = outcome(padviz.load("resnet18"), 225, scheme)
+    assert found.share == padviz.usage("resnet18", 225, scheme).summary().share
+
+
+def test_strides_moved_into_pools_are_those_that_a_person_moves() -> None:
+    torch = pytest.importorskip("torch")
+    from torchvision.models import resnet18
+
+    module = resnet18(weights=None)
+
+    def pooled(conv: Any) -> Any:
+        conv.stride = (1, 1)
+        return torch.nn.Sequential(conv, torch.nn.AvgPool2d(2))
+
+    module.conv1 = pooled(module.conv1)
+    for layer in (module.layer2, module.layer3, module.layer4):
+        layer[0].conv1 = pooled(layer[0].conv1)
+        layer[0].downsample[0] = pooled(layer[0].downsample[0])
+    (change,) = pooled_strides(padviz.load("resnet18"), (224, 224))
+    assert change.what == "7 strides moved into pools"
+    by_hand = padviz.usage(module, 224, layer="layer4.1")
+    assert (padviz.usage(change.network, 224).counts == by_hand.counts).all()
+    assert not padviz.ledger(change.network, 224).uneven or all(
+        not row.learned for row in padviz.ledger(change.network, 224).uneven
+    )
+
+
+def test_a_stride_that_no_pool_of_two_makes_stays() -> None:
+    assert with_strides_pooled(network({"op": "conv", "name": "a", "kernel": 3, "stride": 3}), ("a",)) is None
+    same = {"op": "conv", "name": "a", "kernel": 3, "stride": 2, "padding": "same_upper"}
+    assert with_strides_pooled(network(same), ("a",)) is None
+
+
+def test_a_pooled_layer_that_is_the_target_is_its_pool() -> None:
+    made = with_strides_pooled(network({"op": "conv", "name": "a", "kernel": 3, "stride": 2, "padding": 1}), ("a",))
+    assert made is not None
+    assert made.targets == ("a.pool",)
+    assert padviz.usage(made, 8).target.shape == [4, 4]
+
+
+def test_pads_that_share_out_evenly_are_found_where_their_number_is_even() -> None:
+    lopsided = network({"op": "conv", "name": "a", "kernel": 4, "stride": 2, "padding": [[0, 2], [0, 2]]})
+    (change,) = even_pads(lopsided, (224, 224))
+    assert change.edit == ("a: padding=(1, 1)",)
+    assert padviz.ledger(change.network, 224).even
+    assert cannot(lopsided, (224, 224)) == []
+    odd = network({"op": "conv", "name": "a", "kernel": 3, "stride": 2, "padding": 1})
+    assert not [*even_pads(odd, (224, 224))]
+    assert cannot(odd, (224, 224)) == ["No pads make a even: its 112 units read 1 row of padding in all."]
+
+
+def test_a_network_without_padding_is_offered_no_scheme() -> None:
+    kinds = {change.kind for change in changes(padviz.load("unet"), (572, 572))}
+    assert "padding" not in kinds
+    assert remedies(padviz.load("unet"), 572) == ()
+
+
+def test_even_sizes_come_before_what_asks_for_training() -> None:
+    found = remedies(padviz.load("mobilenet_v2"), 224)
+    order = [bool(each.outcome.uneven_learned) for each in found]
+    assert order == sorted(order)
+    assert [each.kind for each in found[:2]] == ["size", "size"]
+
+
+def test_a_size_is_no_remedy_for_what_is_even_already() -> None:
+    assert "size" not in {each.kind for each in remedies(padviz.load("resnet18"), 225)}
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "verdict"),
+    [
+        ("vgg19", 224, "foveated"),
+        ("resnet50", 65536, "uneven"),
+        ("resnet50", 225, "foveated"),
+        ("vgg19", 65536, "fair"),
+        ("densenet121", 224, "uneven and foveated"),
+    ],
+)
+def test_the_verdict_in_a_word(name: str, size: int, verdict: str) -> None:
+    assert audit(padviz.load(name), size).verdict == verdict
+
+
+def test_overuse_is_told_of() -> None:
+    net = padviz.load("resnet50")
+    wide = replace(net, layers=tuple(net.layers))
+    share = padviz.usage(wide, 225, "replicate").summary().share
+    assert share is not None
+    assert share.overused > 0.05
+    mirrored = parse(
+        {"layers": [{"op": "conv", "name": "a", "kernel": 9, "padding": 4, "mode": "replicate"}] * 1}, "mirrored"
+    )
+    assert audit(mirrored, 16).verdict == "overused border"
+
+
+def test_where_there_is_no_share_the_verdict_stands_on_windows_alone() -> None:
+    made = network({"op": "conv", "name": "a", "kernel": 3, "padding": 1}, {"op": "adaptive", "name": "b", "output": 3})
+    found = audit(made, 16)
+    assert found.verdict == "even"
+    assert found.outcome.share is None
+    assert "Fair shares cannot be told here" in found.sentences[0]
+
+
+def test_the_outer_ring_is_that_of_the_whole_map() -> None:
+    counts = padviz.usage("resnet50", (300, 512))
+    values = counts.counts.astype(float)
+    inside = values[32:-32, 32:-32]
+    expected = (values.sum() - inside.sum()) / values.sum() / (1 - inside.size / values.size)
+    assert counts.border_use((32, 32)) == pytest.approx(expected, rel=1e-9)
+    assert np.isfinite(counts.border_use((300, 512)))
+
+
+def test_reach_is_that_of_margins_and_fields() -> None:
+    found = audit(padviz.load("vgg16"), 512).reach
+    assert found.margin == [[96, 96], [96, 96]]
+    assert not found.exceeds
+    gated = audit(padviz.load("efficientnet_b0"), 224).reach
+    assert gated.margin is None
+    assert gated.why is not None
+    assert "features.1.0.block.1.2" in gated.why or "gate" in gated.why

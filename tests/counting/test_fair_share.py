@@ -1,0 +1,202 @@
+"""Fair shares: what each pixel gets of what it would get far from all borders."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+import padviz
+from padviz.counting import request
+from padviz.counting.fair_share import Shares
+from padviz.counting.periodic.interior import NoInterior, interior
+from padviz.engine.limbs import to_ints
+from padviz.errors import PadvizError
+from padviz.network.rewrites import SCHEMES
+from padviz.sources.toml.build import parse
+from padviz.sources.toml.load import zoo
+from tests import naive
+from tests.strategies import networks
+
+REFERENCE = [  # network, size, scheme, starved, overused, least, most, first and last corner
+    ("vgg19", 224, None, 0.276, 0, 0.0038, 1, 0.0038, 0.0038),
+    ("resnet50", 224, None, 0.451, 0, 0.0004, 0.968, 0.0152, 0.0004),
+    ("resnet50", 225, None, 0.281, 0, 0.0152, 0.991, 0.0152, 0.0152),
+    ("resnet50", 225, "replicate", 0, 0.155, 1, 8.05, None, None),
+    ("resnet50", 225, "reflect", 0, 0.056, 0.252, 1.57, None, None),
+    ("resnet50", 225, "symmetric", 0, 0.162, 1, 4.80, None, None),
+    ("resnet50", 225, "circular", 0, 0.162, 1, 4.80, None, None),
+    ("mobilenet_v2", 224, None, 0.538, 0, 0.0001, 0.906, 0.0148, 0.0001),
+    ("densenet121", 224, None, 1, 0, 0.0001, 0.180, 0.0006, 0.0001),
+]
+
+
+@pytest.mark.parametrize("engine", ["numpy", "numba"])
+@pytest.mark.parametrize(("name", "size", "scheme", "starved", "overused", "least", "most", "first", "last"), REFERENCE)
+def test_reference_values(
+    engine: str, name: str, size: int, scheme: str | None, starved: float, overused: float, least: float, most: float,
+    first: float | None, last: float | None,
+) -> None:  # fmt: skip
+    counts = padviz.usage(name, size, scheme, engine=engine)
+    found = counts.summary().share
+    pattern = interior(counts.walked, counts.size, (counts.walked.index[counts.target.layer],), engine)
+    assert (to_ints(pattern.whole) == to_ints(counts.shares.pattern)).all()
+    assert (round(found.starved, 3), round(found.overused, 3)) == (starved, overused)
+    assert round(found.least, 4 if least < 0.1 else 3) == pytest.approx(least, abs=6e-4)
+    assert round(found.most, 3 if most < 1 else 2) == pytest.approx(most, abs=6e-3)
+    if first is not None:
+        assert (round(found.corners.top_left, 4), round(found.corners.bottom_right, 4)) == (first, last)
+
+
+Compared = Counter[bool]
+
+
+def test_random_networks_have_the_interior_and_the_figures_of_the_slow_twin() -> None:
+    told: Compared = Counter()
+
+    @given(network=networks(most=5))
+    @settings(max_examples=120, deadline=None, database=None)
+    def compared(network: Any) -> None:
+        steps, size = network
+        made = parse({"layers": steps}, "random")
+        try:
+            counts = padviz.usage(made, size)
+        except PadvizError:
+            return
+        if counts.share_reason:
+            return
+        target, period = [str(counts.target.layer)], counts.shares.period
+        pattern = naive.interior(steps, size, target, period) if max(period) <= 12 else None
+        told[pattern is not None] += 1
+        if pattern is None:
+            return
+        assert to_ints(counts.shares.pattern).tolist() == pattern
+        expected, found = naive.fair_share(counts.counts.tolist(), pattern), counts.summary().share
+        for figure in ("starved", "overused", "unused"):
+            assert getattr(found, figure) == float(expected[figure]), figure
+        for figure in ("least", "most", "ripple"):
+            assert getattr(found, figure) == pytest.approx(float(expected[figure]), rel=1e-12), figure
+
+    compared()
+    assert told[True] > 25
+    assert told[True] > 2 * told[False]
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@given(network=networks(most=1))
+@settings(max_examples=1, deadline=None)
+def test_under_circular_padding_every_share_is_one_where_every_size_divides(stride: int, network: Any) -> None:
+    step = {"op": "conv", "kernel": 3, "padding": 1}
+    layers = [{**step, "name": "a", "stride": stride}, {**step, "name": "b", "kernel": 5, "padding": 2},
+              {**step, "name": "c", "stride": 2, "kernel": 2, "padding": 0}]  # fmt: skip
+    counts = padviz.usage(parse({"layers": layers}, "ring"), (stride * 12, stride * 18), "circular")
+    assert (counts.share() == 1).all()
+    assert (counts.summary().share.rings[0], counts.summary().share.starved) == (1, 0)
+
+
+@pytest.mark.parametrize("name", ["resnet50", "mobilenet_v2", "unet_padded", "vgg19"])
+def test_shares_near_both_borders_are_those_of_an_image_one_period_larger(name: str) -> None:
+    counts = padviz.usage(name, 700)
+    period = counts.shares.period[0]
+    larger = padviz.usage(name, 700 + period)
+    assert counts.tiled
+    here, there = counts.share(), larger.share()
+    assert (here[:64, :64] == there[:64, :64]).all()
+    assert (here[-64:, -64:] == there[-64:, -64:]).all()
+    assert (here[:64, -64:] == there[:64, -64:]).all()
+
+
+@pytest.mark.parametrize("name", zoo())
+def test_the_whole_zoo_has_shares_or_says_why_not(name: str) -> None:
+    for size in (224, 225, (320, 512)):
+        for scheme in (None, *SCHEMES):
+            try:
+                counts = padviz.usage(name, size, scheme)
+            except PadvizError:
+                continue  # it cannot run so
+            share = counts.summary().share
+            assert share is not None, counts.share_reason
+            assert 0 <= share.starved + share.overused + share.unused <= 1
+            assert 0 <= share.least <= share.most
+            assert max(share.rings) <= share.most
+
+
+NONE = {
+    "single units": ([{"op": "conv", "name": "a", "kernel": 3}], {"unit": (0, 0)}, "single|only usage by all units"),
+    "adaptive pooling": ([{"op": "adaptive", "name": "a", "output": 3}], {}, "x, a: its adaptive pooling makes"),
+    "a built-in size": ([{"op": "resize", "name": "r", "size": 8}], {}, "x, r: it does not move along with the image"),
+    "rates that differ": (
+        [
+            {"op": "conv", "name": "a", "stride": 2, "kernel": 2},
+            {"op": "resize", "name": "r", "size": 8},
+            {"op": "conv", "name": "s", "stride": 2, "from": "input", "kernel": 2},
+            {"op": "add", "name": "t", "from": ["r", "s"]},
+        ],
+        {},
+        "x: its branches advance at different rates",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NONE)
+def test_where_no_pattern_repeats_there_is_no_share_and_a_reason(case: str) -> None:
+    layers, options, says = NONE[case]
+    counts = padviz.usage(parse({"layers": layers}, "x"), 16, **options)
+    summary = counts.summary()
+    assert summary.share is None
+    assert summary.share_reason is not None
+    with pytest.raises(NoInterior, match=says):
+        counts.share()
+
+
+def test_pixels_that_no_window_reads_have_no_share() -> None:
+    counts = padviz.usage(parse({"layers": [{"op": "conv", "name": "a", "stride": 2}]}, "x"), 5)
+    share = counts.share()
+    assert np.isnan(share[1::2]).all()
+    assert np.isnan(share[:, 1::2]).all()
+    assert (share[::2, ::2] == 1).all()
+    found = counts.summary().share
+    assert (found.unused, found.starved, found.least, found.most) == (16 / 25, 0, 1, 1)
+    means = counts.share((2, 2))
+    assert (means == 1).all()
+
+
+def test_comparisons_are_exact_where_floats_would_round() -> None:
+    """Counts of more than 53 bits, one less than half of the interior's and one more than one and a half of it."""
+    counts = padviz.usage("resnet152", 352)
+    pattern = to_ints(counts.shares.pattern)
+    period = counts.shares.period[0]
+    exact = counts.counts
+    tiled = np.tile(pattern, (-(-352 // period),) * 2)[:352, :352]
+    found = counts.summary().share
+    assert found.starved == (2 * exact < tiled).sum() / exact.size
+    assert found.overused == (2 * exact > 3 * tiled).sum() / exact.size
+
+
+def test_rings_and_lean_are_those_of_the_whole_map() -> None:
+    counts = padviz.usage("resnet50", (512, 700))
+    values = counts.share()
+    found = counts.summary().share
+    away = np.minimum.outer(np.minimum(np.arange(512), np.arange(512)[::-1]), [10**6] * 700)
+    away = np.minimum(away, np.minimum(np.arange(700), np.arange(700)[::-1])[None]) // 32
+    assert found.rings == pytest.approx([values[away == ring].mean() for ring in range(8)], rel=1e-9)
+    assert found.lean.height == pytest.approx((values[256:].sum() - values[:256].sum()) / values.sum(), abs=1e-12)
+    assert found.lean.width == pytest.approx((values[:, 350:].sum() - values[:, :350].sum()) / values.sum(), abs=1e-12)
+
+
+def test_shares_of_a_core_in_parts_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    for size in ((512, 544), (600, 600)):
+        whole = padviz.usage("resnet18", size).summary().share
+        with monkeypatch.context() as patch:
+            patch.setattr("padviz.engine.core.AT_ONCE", 3000)
+            assert padviz.usage("resnet18", size).summary().share == whole
+
+
+def test_the_request_knows_what_was_walked() -> None:
+    counts = padviz.usage("vgg11", 64, "reflect")
+    asked = request.prepare_request(padviz.load("vgg11"), 64, "reflect", None, "count", "auto")
+    assert counts.walked.layers == asked.walked.layers
+    assert isinstance(counts.shares, Shares)
