@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_layers_ends_with_the_sum() -> None:
     assert run("layers", "told.toml").stdout.endswith(f"Multiply-adds (macs): 7,776; {COUNTED}.\n")
+    assert re.search(r"layer1\.0 +add +56 +56\n", run("layers", "resnet50").stdout)
     unknown = run("layers", "silent.toml").stdout
     assert unknown.endswith("Multiply-adds (macs): not known, since a does not say its channels.\n")
     assert "macs\n" not in unknown.partition("Multiply")[0]
@@ -57,13 +59,13 @@ def test_uneven_says_what_its_sizes_cost() -> None:
 
 
 def test_sizes_have_their_multiply_adds() -> None:
-    costs = {n: padviz.costs("resnet50", n).macs for n in (65, 97)}
-    text = run("sizes", "resnet50", "--range", "64:120").stdout
-    assert f"macs            {costs[65]:,} at 65, {costs[97]:,} at 97\n" in text
-    assert json.loads(run("sizes", "resnet50", "--range", "64:120", "--format", "json").stdout)["macs"] == [
+    costs = {n: padviz.costs("resnet50", n).macs for n in (65, 97, 129)}
+    text = run("sizes", "resnet50", "--range", "64:140").stdout
+    assert f"macs            {costs[65]:,} at 65, {costs[129]:,} at 129\n" in text
+    assert json.loads(run("sizes", "resnet50", "--range", "64:140", "--format", "json").stdout)["macs"] == [
         *costs.values()
     ]
-    rows = run("sizes", "resnet50", "--range", "64:120", "--format", "csv").stdout.split()
+    rows = run("sizes", "resnet50", "--range", "64:140", "--format", "csv").stdout.split()
     assert rows == ["size,drops,macs", *(f"{n},0,{macs}" for n, macs in costs.items())]
     for options in (["resnet50", "--axis", "height"], ["silent.toml"]):
         found = json.loads(run("sizes", *options, "--range", "64:120", "--format", "json").stdout)

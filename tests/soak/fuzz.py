@@ -12,6 +12,7 @@ import resource
 import signal
 import sys
 import tempfile
+import tomllib
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -25,6 +26,8 @@ from padviz.errors import PadvizError
 from padviz.exports.items import expand
 from padviz.exports.manifest import read_manifest
 from padviz.network.network import Network
+from padviz.sources.toml.build import parse
+from padviz.sources.toml.write import to_toml
 from tests import naive
 from tests.flat import flat_steps
 from tests.soak.mutants import NET, mutant
@@ -64,6 +67,9 @@ def _counted(network: Network, rng: Random, twin: bool) -> None:
     size = (rng.randint(3, 12), rng.randint(3, 12)) if twin and not network.fixed else network.size
     found = padviz.usage(network, size, layer=network.targets)
     padviz.ledger(network, size)
+    costs = padviz.costs(network, size)
+    written = parse(tomllib.loads(to_toml(network)), network.name)
+    assert padviz.costs(written, size) == costs, f"what is written costs something else at {size}"
     if twin and len(network.layers) <= 12 and _is_small(steps := flat_steps(network)):
         expected = naive.usage(steps, found.size, list(network.targets))
         close = np.allclose(found.counts.astype(float), np.array(expected, dtype=float), rtol=1e-9)

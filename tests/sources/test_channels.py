@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import padviz
-from padviz.network.layer import Channels
+from padviz.axis.operations import Window
+from padviz.network.layer import Channels, Kind, Layer
+from padviz.network.network import Network
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.write import to_toml
 from tests.cli.test_cli import told
@@ -79,6 +82,20 @@ def test_a_description_that_says_no_channels_is_not_asked_about_them() -> None:
     assert channels(net) == {"a": None}
     with pytest.raises(padviz.PadvizError, match="layer 'y': its branches disagree in channels: 6 and 3"):
         described('{op = "conv", name = "a", out = 4}', sums)
+
+
+@pytest.mark.parametrize(
+    ("kind", "channels", "what"),
+    [
+        ("conv", Channels(3, 200_000), "layers[0].out: Expected 'int' <= 100000"),
+        ("conv", Channels(3, 4, 2), "layer 'c': groups: 2 groups do not divide its channels (in: 3)"),
+        ("maxpool", Channels(3, 3), "layer 'c' cannot be described"),
+    ],
+)
+def test_channels_that_a_description_cannot_hold_are_an_error(kind: Kind, channels: Channels, what: str) -> None:
+    layers = Layer("input", "input", ()), Layer("c", kind, (0,), Window(2), Window(2), channels=channels)
+    with pytest.raises(padviz.PadvizError, match=re.escape(what)):
+        to_toml(Network("one", layers, ("c",)))
 
 
 @pytest.mark.parametrize(
