@@ -77,6 +77,41 @@ def test_every_operation_can_be_written(kind: Kind, height: Op | None, width: Op
     assert_same(network, read_back(network))
 
 
+@pytest.mark.parametrize(
+    ("kind", "op", "other"),
+    [
+        ("conv", Window(3, 2, padding=(1, 0)), Window(1)),
+        ("crop", Window(1, padding=(-1, -2)), Window(1)),
+        ("pad", Window(1, padding=(1, 2), mode="reflect"), Window(1)),
+        ("maxpool", Window(3, 2), Window(1)),
+        ("convtranspose", Transposed(3, 2), Transposed(1)),
+        ("resize", Resize(scale=Fraction(3, 2)), Resize(scale=Fraction(1))),
+    ],
+)
+def test_what_acts_on_one_axis_alone_is_written_for_both(kind: Kind, op: Op, other: Op) -> None:
+    for ops, filled in (((op, None), (op, other)), ((None, op), (other, op))):
+        layers = (Layer("input", "input", ()), Layer("c", kind, (0,), *ops))
+        back = read_back(network := Network("one", layers, ("c",), "One", size=(12, 18)))
+        assert back.layers[1].ops == filled
+        assert (padviz.usage(back).counts == padviz.usage(network).counts).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "ops"),
+    [
+        ("adaptive", (Adaptive(3), None)),
+        ("resize", (Resize(5), Resize(scale=Fraction(2)))),
+        ("resize", (Resize(5), Resize(7, rounding="ceil"))),
+    ],
+)
+def test_two_axes_that_differ_more_than_a_description_can_say_are_an_error(
+    kind: Kind, ops: tuple[Op | None, Op | None]
+) -> None:
+    layers = (Layer("input", "input", ()), Layer("c", kind, (0,), *ops))
+    with pytest.raises(padviz.PadvizError, match="one: layer 'c' cannot be described"):
+        to_toml(Network("one", layers, ("c",), "One"))
+
+
 @pytest.mark.parametrize(("kind", "op"), [("resize", Resize(linear=True)), ("crop", Fit())])
 def test_layers_that_follow_a_size_round_trip(kind: Kind, op: Op) -> None:
     pool = Layer("pool", "maxpool", (0,), Window(2, 2), Window(2, 2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -21,6 +22,10 @@ DEFAULTS: dict[str, Any] = {
     "odd": "end",
 }  # fmt: skip
 RESIZE = {("mode", "nearest"), ("align_corners", False), ("grid", None), ("rounding", "floor")}
+ALONE: dict[str, Op] = {  # what leaves an axis as it is, where the other is cut, padded or resized alone
+    "conv": Window(1), "maxpool": Window(1), "avgpool": Window(1), "pad": Window(1), "crop": Window(1),
+    "convtranspose": Transposed(1), "resize": Resize(scale=Fraction(1)),
+}  # fmt: skip
 NEEDED = {
     "pad": {"padding"}, "crop": {"padding"}, "maxpool": {"kernel"}, "avgpool": {"kernel"}, "convtranspose": {"kernel"},
 }  # fmt: skip
@@ -46,18 +51,29 @@ def to_toml(network: Network) -> str:
     """
     for layer in network.layers:
         check_known(network, layer)
+    network = replace(network, layers=tuple(map(_filled, network.layers)))
     head: dict[str, Any] = {"title": network.title, "source": network.source, "size": _pair(network.size)}
     if network.targets != (network.layers[-1].name,):
         head["target"] = network.targets[0] if len(network.targets) == 1 else list(network.targets)
     if network.fixed:
         head["fixed"] = [AXES[axis] for axis in network.fixed]
     said = list(written(network))
-    steps = [_step(network, at) | said[at] | _geometry(network.layers[at]) for at in range(1, len(network.layers))]
+    steps = [
+        _step(network, at) | said[at] | _geometry(network, network.layers[at]) for at in range(1, len(network.layers))
+    ]
     lines = [f"{key} = {_text(value)}" for key, value in head.items() if value != ""]
     lines += ["layers = [", *(f"    {_text(step)}," for step in steps), "]"]
     text = "\n".join(lines)
     _check(network, text)
     return text
+
+
+def _filled(layer: Layer) -> Layer:
+    """The layer with an operation on both axes, if it has one on one of them."""
+    if layer.ops.count(None) != 1 or layer.like is not None or layer.kind not in ALONE:
+        return layer
+    height, width = (op or ALONE[layer.kind] for op in layer.ops)
+    return replace(layer, height=height, width=width)
 
 
 def _step(network: Network, at: int) -> dict[str, Any]:
@@ -76,11 +92,13 @@ def _step(network: Network, at: int) -> dict[str, Any]:
     return step
 
 
-def _geometry(layer: Layer) -> dict[str, Any]:
+def _geometry(network: Network, layer: Layer) -> dict[str, Any]:
     """The keys of a layer's operations, those that say nothing left out."""
     rows, cols = (_fields(op, layer) for op in layer.ops)
     needed = NEEDED.get(layer.kind, set())
-    both = {key: _pair((rows.get(key), cols.get(key))) for key in {**rows, **cols}}
+    if rows.keys() != cols.keys():
+        raise _indescribable(network, layer)
+    both = {key: _pair((rows[key], cols[key])) for key in rows}
     if layer.kind in POOLS and both.get("stride") == both.get("kernel"):
         both.pop("stride", None)
     elif layer.kind in POOLS:
@@ -132,8 +150,12 @@ def _check(network: Network, text: str) -> None:
     back = parse(tomllib.loads(text), network.name)
     for layer, read in zip(network.layers, back.layers, strict=True):
         if layer != read or layer.channels != read.channels:
-            raise DescriptionError(f"layer {layer.name!r} cannot be described", where=network.name)
+            raise _indescribable(network, layer)
     assert (back.targets, back.size, back.fixed) == (network.targets, network.size, network.fixed)
+
+
+def _indescribable(network: Network, layer: Layer) -> DescriptionError:
+    return DescriptionError(f"layer {layer.name!r} cannot be described", where=network.name)
 
 
 def _text(value: Any) -> str:
