@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from padviz.errors import DescriptionError, PadvizError
 from padviz.sources.toml.load import read_toml
+from padviz.sources.toml.schema import complaint
 
 What = Literal["usage", "coverage", "uneven", "taps"]
 WHATS: tuple[str, ...] = get_args(What)
@@ -86,12 +87,11 @@ def read_manifest(path: str | Path) -> Manifest:
     try:
         manifest = msgspec.convert(read_toml(path, "an export's manifest"), Manifest)
     except msgspec.ValidationError as error:
-        what, _, at = str(error).partition(" - at ")
-        key = at.strip("`").removeprefix("$").lstrip(".") or "top level"
+        what, at = complaint(str(error))
+        key = at.lstrip(".") or "top level"
         part = {"maps": Maps, "compare": Comparison, "kernel": Illustrated}.get(key.partition("[")[0], Manifest)
         hint = f"its keys are {', '.join(part.__struct_fields__)}"
         hint += f"; what is {', '.join(WHATS)}" if part is Maps else ""
-        what = what.replace("`", "'")  # backticks are for options
         raise DescriptionError(f"{key}: {what}", where=str(path), hint=hint) from None
     except RecursionError:
         raise DescriptionError("is nested too deeply", where=str(path)) from None

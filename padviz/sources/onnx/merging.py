@@ -40,8 +40,7 @@ def merged(kind: Kind) -> Callable[[Plan, Node], Value]:
             acts = maps[0].acted or node.op not in AFFINE
             return _kept(replace(maps[0], acted=acts), dims)
         maps = [plan.settled(each) if each.cuts else each for each in maps]
-        seen = {(plan.trace.seen(each.at), each.part) for each in maps}
-        if len(seen) == 1 and (kind == "multiply" or any(each.acted for each in maps)):
+        if len({plan.seen(each) for each in maps}) == 1 and (kind == "multiply" or any(each.acted for each in maps)):
             last = max(maps, key=lambda each: each.at)
             return _kept(replace(last, acted=True), dims)  # an activation written out, as x * sigmoid(x)
         maps = plan.in_step(maps)

@@ -21,6 +21,7 @@ from padviz.sources.tracing.axis_labels import (
     broadcast,
     has_parts,
     plain,
+    ranked,
     roles_of,
     shape_of,
     size_of,
@@ -99,7 +100,7 @@ def _copied(plan: Plan, node: Node, x: Value, dims: Dims | None) -> Value:
     """Copies along dimensions of size 1: along height or width, every row sees the one there was."""
     if dims is None:
         raise Stuck("copies a tensor to a shape that does not fit")
-    before = ((),) * (len(dims) - len(x.known)) + x.known
+    before = ranked(x.known, len(dims))
     grown = {alone(old): size_of(new) for old, new in zip(before, dims, strict=True) if old != new and alone(old)}
     if any(size_of(old) > 1 and old != new for old, new in zip(before, dims, strict=True)) or not {*grown} <= {*AXES}:
         raise Stuck("repeats what has more than one row")

@@ -30,6 +30,7 @@ from padviz.sources.toml.schema import (
     Pad,
     Pool,
     Step,
+    complaint,
 )
 
 AXES = ("height", "width")
@@ -266,10 +267,8 @@ def _convert(raw: Any, kind: Any, path: str, where: str) -> Any:
     try:
         return msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
-        what, _, at = _one_line(error).partition(" - at ")
-        key = path + at.strip("`").removeprefix("$")
-        what = what.replace("`", "'")  # backticks are for options
-        raise DescriptionError(f"{key.lstrip('.') or 'top level'}: {what}", where=where) from None
+        what, at = complaint(_one_line(error))
+        raise DescriptionError(f"{(path + at).lstrip('.') or 'top level'}: {what}", where=where) from None
     except RecursionError:
         raise DescriptionError("is nested too deeply", where=where) from None
 

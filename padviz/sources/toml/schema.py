@@ -27,6 +27,16 @@ Factors = Factor | Annotated[list[Factor], Two]
 Modes = Mode | Annotated[list[Mode], Two]
 
 
+def complaint(text: str) -> tuple[str, str]:
+    """What msgspec says is wrong, without backticks, which are for options; and at which key, below the one it checked.
+
+    >>> complaint("Object contains unknown field `size` - at `$.maps[0]`")
+    ("Object contains unknown field 'size'", '.maps[0]')
+    """
+    what, _, at = text.partition(" - at ")
+    return what.replace("`", "'"), at.strip("`").removeprefix("$")
+
+
 class AnyStep(Struct, forbid_unknown_fields=True, tag_field="op", kw_only=True):
     name: Text = ""
     from_: str | list[str] | None = field(default=None, name="from")

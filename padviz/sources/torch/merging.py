@@ -17,6 +17,7 @@ from padviz.sources.tracing.axis_labels import (
     has_positions,
     is_positions,
     plain,
+    ranked,
     regrouped,
     roles_of,
     size_of,
@@ -32,7 +33,7 @@ def add(call: Call, *args: Any, **options: Any) -> Result:
 
 def subtract(call: Call, *args: Any, **options: Any) -> Result:
     """A mean over all positions that is taken away from each is a normalisation: like a gate, it is left out."""
-    same = len({seen(call, value) for value in call.maps}) == 1  # and so is what a map's mean over channels leaves
+    same = len({call.plan.seen(value) for value in call.maps}) == 1  # and so is what a map's mean over channels leaves
     return together(call, "multiply" if same or len(call.spatial) < len(call.maps) else "add")
 
 
@@ -48,8 +49,8 @@ def pointwise(call: Call, *args: Any, **options: Any) -> Value:
 def together(call: Call, kind: Merge, once: bool = False) -> Value:
     """Each position alone: one map passes through, several merge, a pooled one makes a gate of it."""
     shape = next(tensors_in(call.out)).shape
-    values = list({seen(call, value): value for value in call.maps}.values()) if once else call.maps
-    alike = len(values) == 1 or (kind == "multiply" and len({seen(call, value) for value in values}) == 1)
+    values = list({call.plan.seen(value): value for value in call.maps}.values()) if once else call.maps
+    alike = len(values) == 1 or (kind == "multiply" and len({call.plan.seen(value) for value in values}) == 1)
     values = values if alike else call.plan.in_step(values)
     maps = [value for value in values if not call.pooled(value)]
     dims = lined_up(maps, shape)
@@ -60,14 +61,9 @@ def together(call: Call, kind: Merge, once: bool = False) -> Value:
     return replace(full, dims=dims, layer=at, part=full.part if at == full.layer else ())
 
 
-def seen(call: Call, value: Value) -> tuple[Any, ...]:
-    """What tells maps apart that paths see: the layer, without a norm over it, and the slice of its channels."""
-    return call.trace.seen(value.at), value.part
-
-
 def lined_up(maps: Sequence[Value], shape: Sequence[int]) -> Dims:
     """The dimensions of what is made of maps position by position, with a shape."""
-    padded = [((),) * (len(shape) - len(value.known)) + value.known for value in maps]
+    padded = [ranked(value.known, len(shape)) for value in maps]
     dims: Dims | None = padded[0]
     for each in padded[1:]:
         dims = dims and broadcast(dims, each)
@@ -84,7 +80,7 @@ def lined_up(maps: Sequence[Value], shape: Sequence[int]) -> Dims:
 
 def _fills(value: Value, dims: Dims) -> bool:
     """Whether a map has all the rows and columns of the result."""
-    own = ((),) * (len(dims) - len(value.known)) + value.known
+    own = ranked(value.known, len(dims))
     return all(size_of(a) == size_of(b) for a, b in zip(own, dims, strict=True) if roles_of([b]))
 
 
@@ -92,7 +88,7 @@ def merged(call: Call, kind: Merge, values: Iterable[Value], full: Value) -> int
     """Lay a merge; what is smaller than the full map is spread over it first."""
     values = list(values)
     trace, inputs = call.trace, [value.at for value in values]
-    if kind == "multiply" and len({seen(call, value) for value in values}) == 1:
+    if kind == "multiply" and len({call.plan.seen(value) for value in values}) == 1:
         return max(inputs)  # x * sigmoid(x) is an activation; of two slices of x it would be a merge
     for k, i in enumerate(inputs):
         if trace.sizes[i] != trace.sizes[full.at] and (kind == "concat" or not trace.pooled[i]):

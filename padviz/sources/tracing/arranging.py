@@ -10,16 +10,18 @@ from typing import Any
 from padviz.axis.operations import Adaptive, Op, Window
 from padviz.axis.resize import Resize
 from padviz.network.layer import Channels, Kind
-from padviz.sources.tracing import axis_labels as label
 from padviz.sources.tracing.axis_labels import (
     AXES,
     PLACES,
     Dim,
     Dims,
+    alone,
     has_parts,
     has_positions,
     is_mixed,
     plain,
+    regrouped,
+    reshaped,
     roles_of,
     size_of,
 )
@@ -77,9 +79,9 @@ class Value:
 
 def picked(x: Value, axis: int, dims: Dims, which: object) -> Value:
     """Some of the channels along a dimension, which `dims` take the place of."""
-    if roles_of([x.known[axis]]) or label.alone(x.known[axis]):
+    if roles_of([x.known[axis]]) or alone(x.known[axis]):
         raise Stuck("picks rows or columns")
-    made = (label.regrouped(x.known[axis : axis + 1], size_of(dim)) for dim in dims)
+    made = (regrouped(x.known[axis : axis + 1], size_of(dim)) for dim in dims)
     return replace(x, dims=(*x.known[:axis], *made, *x.known[axis + 1 :]), part=(*x.part, (axis, which)), array=None)
 
 
@@ -93,6 +95,10 @@ class Arranger:
     trace: Trace
     block: str = "."
     crops: dict[Any, int] = field(default_factory=dict)
+
+    def seen(self, x: Value) -> tuple[object, ...]:
+        """What tells maps apart that paths see: the layer, without a norm over it, and the slice of its channels."""
+        return self.trace.seen(x.at), x.part
 
     def settled(self, x: Value) -> Value:
         """The value with what is pending laid out: slices as crops, rows that became channels as several crops."""
@@ -150,10 +156,10 @@ class Arranger:
         Copies, or channels, laid inside of each row or column of an image are depth to space, called `name`: an
         upsampling by nearest. What a split of rows or columns becomes is called `by`.
         """
-        dims = label.reshaped(x.known, shape)
+        dims = reshaped(x.known, shape)
         if dims is None and has_parts(x.known):
             x = self.settled(x)
-            dims = label.reshaped(x.known, shape)
+            dims = reshaped(x.known, shape)
         if dims is None:
             return None
         splits = any(role.endswith(".") for role in roles_of(dims))
@@ -172,7 +178,7 @@ class Arranger:
             raise Stuck("reads height or width as channels")
         if any(map(str.isupper, roles_of(x.known))):
             raise Stuck("reads as an image what attention looks at")
-        roles = [label.alone(dim) for dim in within]
+        roles = [alone(dim) for dim in within]
         absent = [role for role in AXES if role not in roles]
         blank = any(size_of(dim) > 1 for role, dim in zip(roles, within, strict=True) if not role)
         if not {*roles} <= {*AXES, ""} or self.tells_apart(x.layer, absent) or blank:

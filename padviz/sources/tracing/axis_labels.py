@@ -132,6 +132,15 @@ def reshaped(dims: Dims, shape: Sequence[int]) -> Dims | None:
     return (*out[:-1], out[-1] + looked) if looked and out else tuple(out)
 
 
+def ranked(dims: Dims, rank: int) -> Dims:
+    """The dimensions with as many of size 1 in front as make them `rank`, as broadcasting has them.
+
+    >>> ranked((plain(5),), 3)
+    ((), (), (('', 5),))
+    """
+    return ((),) * (rank - len(dims)) + dims
+
+
 def joined(dim: Iterable[Atom]) -> Dim:
     """A dimension with the parts of a split put together again, where they are neighbours."""
     out: list[Atom] = []
@@ -147,8 +156,7 @@ def broadcast(one: Dims, other: Dims) -> Dims | None:
     """The dimensions of an elementwise operation, or None where the shapes do not fit."""
     out: list[Dim] = []
     longer = max(len(one), len(other))
-    padded = [((),) * (longer - len(dims)) + dims for dims in (one, other)]
-    for a, b in zip(*padded, strict=True):
+    for a, b in zip(ranked(one, longer), ranked(other, longer), strict=True):
         if size_of(a) != size_of(b) and 1 not in (size_of(a), size_of(b)):
             return None
         rows = [[role for role, n in dim if role and n > 1] for dim in (a, b)]
