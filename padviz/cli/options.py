@@ -180,8 +180,7 @@ def load_as(model: str, size: tuple[int, int] | None = None, same: bool = False)
         say_once(line)
     network = load(model, neutral_ops(), size)
     network = with_same(network) if same else network
-    if size is not None:
-        warn_if_baked(network, size)
+    warn_if_baked(network, network.size if size is None else size)
     return network
 
 
@@ -214,7 +213,7 @@ def say_once(line: str) -> None:
 
 
 def warn_if_baked(network: Network, size: tuple[int, int] | None = None) -> None:
-    """Say on stderr where another size, or a sweep over sizes, shows an exported file and not its original."""
+    """Say on stderr where a head was cut off, or where another size, or a sweep, shows a file and not its original."""
     from padviz.network.baked import notes_at
 
     for note in notes_at(network, size):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from operator import index
 
@@ -21,7 +21,8 @@ class Network:
     """A directed acyclic graph of layers; the first is the input image, `targets` are the last feature maps.
 
     Without targets there are several last maps, and one must be chosen. On the axes in `fixed` (0: height, 1: width)
-    the network takes its own `size` only.
+    the network takes its own `size` only. `notes` are sentences on what to know of it, as where a head was cut off, and
+    `gone` says of names behind such a cut why no layer is called so.
 
     Examples
     --------
@@ -38,6 +39,8 @@ class Network:
     source: str = ""
     size: Size = (224, 224)
     fixed: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
+    gone: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse, before anything is made of them, more taps than any network has."""
@@ -71,11 +74,13 @@ class Network:
         Raises
         ------
         UnknownName
-            With the nearest names, if there is none.
+            With the nearest names, if there is none; or with what it lies behind, if it was cut off.
         """
         try:
             return self.layers[self.index[name]]
         except KeyError:
+            if name in self.gone:
+                raise UnknownName(f"{name} {self.gone[name]}", where=self.name) from None
             hint = nearest(name, self.index) or "padviz layers lists them"
             raise UnknownName(f"no layer is called {name!r}", where=self.name, hint=hint) from None
 

@@ -108,7 +108,7 @@ def cat(call: Call, tensors: Sequence[Any], dim: int = 0, **options: Any) -> Res
     if alone(along[0]) in AXES:
         return _beside(call, tensors, alone(along[0]), dim)
     if any(map(is_positions, along)):  # tokens beside those of positions
-        return call.pool(full) if len(along) == 1 else call.broken("joins positions of maps")
+        return call.pool(full) if len(along) == 1 else call.head("joins positions of maps")
     return _joined(call, dim % len(full.known), drop=True)
 
 

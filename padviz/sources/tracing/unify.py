@@ -16,12 +16,21 @@ from padviz.network.rewrites import joined_to
 RULES: tuple[Same, ...] = ("same_upper", "same_lower")
 
 
+class Cut(NamedTuple):
+    """A head that a network is cut before: its name, what it does, and the names of what was made of it."""
+
+    name: str
+    why: str
+    behind: frozenset[str] = frozenset()
+
+
 class Traced(NamedTuple):
-    """A graph at one size: its layers, their sizes, and the positions of its last feature maps."""
+    """A graph at one size: its layers, their sizes, the positions of its last feature maps, and the heads cut off."""
 
     layers: tuple[Layer, ...]
     sizes: tuple[Size, ...]
     lasts: tuple[int, ...]
+    cuts: tuple[Cut, ...] = ()
 
 
 Unified = tuple[tuple[Layer, ...], tuple[int, ...]]
