@@ -150,7 +150,11 @@ pooling = click.option(
     "--pooling", type=click.Choice(["count", "mean"]), default="count", help="Count pooling taps, or weigh by 1/taps."
 )
 layers = click.option(
-    "--layer", "layers", multiple=True, metavar="NAME", help="Target layer; several add up. The last map by default."
+    "--layer",
+    "layers",
+    multiple=True,
+    metavar="NAME",
+    help="Target layer, or a tensor of an ONNX file; several add up. The last map by default.",
 )
 upto = click.option(
     "--layer", "layers", multiple=True, metavar="NAME", help="The network up to this layer; may be given several times."
@@ -190,7 +194,8 @@ def cut(network: Network, layers: tuple[str, ...]) -> Network:
 
     if not layers:
         return network
-    return replace(upto(network, tuple(dict.fromkeys(layers))), title=f"{network.title}{PART}{', '.join(layers)}")
+    part = upto(network, layers)
+    return replace(part, title=f"{network.title}{PART}{', '.join(part.targets)}")
 
 
 def neutral_ops() -> tuple[str, ...]:

@@ -14,8 +14,9 @@ from padviz.network.network import Network
 @lru_cache(256)
 def upto(network: Network, targets: tuple[str, ...]) -> Network:
     """The part of the network that `targets` depend on; branches that end elsewhere are gone."""
-    wanted = ancestors(network.layers, [network.index[network.find(name).name] for name in targets]) | {0}
-    return replace(network, layers=only(network.layers, sorted(wanted)), targets=targets)
+    names = tuple(dict.fromkeys(network.find(name).name for name in targets))
+    wanted = ancestors(network.layers, [network.index[name] for name in names]) | {0}
+    return replace(network, layers=only(network.layers, sorted(wanted)), targets=names)
 
 
 def names_of(layers: str | Iterable[str] | None, network: Network) -> tuple[str, ...]:
@@ -36,9 +37,7 @@ def names_of(layers: str | Iterable[str] | None, network: Network) -> tuple[str,
     names = (layers,) if isinstance(layers, str) else tuple(layers) if isinstance(layers, tuple | list) else ()
     if not names or not all(isinstance(name, str) for name in names):
         raise OptionError(f"{layers!r} names no layer", option="layer", hint="padviz layers lists them")
-    for name in names:
-        network.find(name)
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys(network.find(name).name for name in names))
 
 
 def last_maps(network: Network) -> tuple[str, ...]:

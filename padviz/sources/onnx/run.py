@@ -61,7 +61,10 @@ class Graph:
                 scope[other.name] = Value(None)
         run.nodes(self.nodes, scope, 0)
         for output in self.model.graph.output:
-            run.plan.trace.ends |= scope[output.name].sources if output.name in scope else frozenset()
+            value = scope[output.name] if output.name in scope else Value(None)
+            run.plan.trace.ends |= value.sources
+            if value.behind or (value.layer is not None and run.plan.trace.pooled[value.layer]):
+                run.plan.trace.vectors[output.name] = value.sources
         return run.plan.trace
 
 
@@ -92,9 +95,16 @@ class _Run:
                 what = f"node {title(proto)}: {proto.op_type} makes no sense ({' '.join(str(error).split())[:120]})"
                 raise DescriptionError(what, where=self.graph.where) from None
             scope.update(zip(proto.output, outputs, strict=False))
-            for value in outputs:
-                if value.layer in self.plan.trace.heads:
-                    self.plan.trace.behind |= dict.fromkeys((node.name, *proto.output), value.layer)
+            self.named(node, proto.output, outputs, depth)
+
+    def named(self, node: Node, names: Iterable[str], outputs: list[Value], depth: int) -> None:
+        """Keep what tensors are called that hold a layer as it is, and what lies behind a head."""
+        trace = self.plan.trace
+        for name, value in zip(names, outputs, strict=False):
+            if value.layer in trace.heads:
+                trace.behind |= dict.fromkeys((node.name, name), value.layer)
+            elif value.layer and not value.cuts and not depth:
+                trace.tensors[name] = value.layer
 
     def node(self, proto: Proto, scope: Scope, bound: dict[str, Any] | None) -> Node:
         """The node with its attributes and the tensors that it reads."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
 
 from padviz.axis.operations import Transposed, Window
 from padviz.errors import PadvizError
+from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
 from padviz.sources.tracing.last_maps import finish
 from padviz.sources.tracing.trace import Trace
@@ -69,7 +70,8 @@ def general(tracer: Callable[[Size], Trace], size: Size, about: About) -> Networ
         size=size,
         fixed=fixed,
         notes=_cut_notes(first.cuts, targets),
-        gone=_gone(first.cuts, targets),
+        gone=_gone(first.cuts, targets) | _no_maps(first.vectors),
+        aliases=_aliases(first, layers),
     )
 
 
@@ -81,6 +83,26 @@ def _cut_notes(cuts: Sequence[Cut], lasts: Sequence[str]) -> tuple[str, ...]:
     named = ", ".join(lasts[:NAMED]) + (f" and {len(lasts) - NAMED} more" if len(lasts) > NAMED else "")
     are = "last maps are" if len(lasts) > 1 else "last map is"
     return (f"cut before {cuts[0].name}, which {cuts[0].why}{more}; the {are} {named}",)
+
+
+def _aliases(traced: Traced, layers: Sequence[Layer]) -> dict[str, str]:
+    """Other names of layers; one that was left out is what it read."""
+    names = {layer.name for layer in layers}
+    found = {}
+    for name, at in traced.aliases.items():
+        while traced.layers[at].name not in names:
+            at = traced.layers[at].inputs[0]
+        found[name] = traced.layers[at].name
+    return found
+
+
+def _no_maps(vectors: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """What to say of names of outputs that are no maps."""
+    return {
+        name: f"is no map: it is made of what was flattened or pooled of {', '.join(maps[:NAMED])}"
+        for name, maps in vectors.items()
+        if maps
+    }
 
 
 def _gone(cuts: Sequence[Cut], lasts: Sequence[str]) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from padviz.axis.operations import Window
 from padviz.errors import DescriptionError
 from padviz.network.graph import ancestors, only
@@ -34,7 +36,26 @@ def finish(trace: Trace) -> Traced:
     after = [i for i in live if not trace.pooled[i] and trace.seen(i) in targets]  # norms that nothing reads again
     kept = sorted(ancestors(trace.layers, [*targets, *after]) | {0})
     sizes = tuple(trace.sizes[i] for i in kept)
-    return Traced(only(trace.layers, kept), sizes, tuple(kept.index(i) for i in targets), cuts)
+    place = {i: k for k, i in enumerate(kept)}
+    aliases = {name: place[i] for name, i in trace.tensors.items() if i in place}
+    return Traced(
+        only(trace.layers, kept), sizes, tuple(place[i] for i in targets), cuts, aliases, _vectors(trace, place)
+    )
+
+
+def _vectors(trace: Trace, kept: Container[int]) -> dict[str, tuple[str, ...]]:
+    """What is no map any more, with the last maps that it is made of."""
+    found = {}
+    for name, sources in trace.vectors.items():
+        maps, ahead = set(), [*sources]
+        while ahead:
+            at = ahead.pop()
+            if at in kept:
+                maps.add(at)
+            else:
+                ahead += trace.layers[at].inputs
+        found[name] = tuple(trace.layers[at].name for at in sorted(maps))
+    return found
 
 
 def _before_heads(trace: Trace) -> tuple[set[int], tuple[Cut, ...]]:
@@ -43,7 +64,7 @@ def _before_heads(trace: Trace) -> tuple[set[int], tuple[Cut, ...]]:
     ends = {i for at in heads for i in trace.layers[at].inputs} | trace.ends
     ends -= heads
     heads -= ancestors(trace.layers, ends)  # something that is not known reads those
-    behind = {at: frozenset(name for name, by in trace.behind.items() if by == at) for at in heads}
+    behind = {at: tuple(name for name, by in trace.behind.items() if by == at) for at in heads}
     return ends, tuple(Cut(trace.layers[at].name, trace.heads[at], behind[at]) for at in sorted(heads))
 
 

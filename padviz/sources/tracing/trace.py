@@ -27,7 +27,8 @@ class Trace:
     Every method that lays a layer returns its position, which is what flows along the edges. What
     reads an unknown operation becomes unknown itself. `ends` collects the positions that the graph's
     outputs are made of, heads and pooled ones too. `heads` are unknown layers that a network may be cut before, with
-    what each does; `behind` has the names of what was made of them.
+    what each does; `behind` has the names of what was made of them. `tensors` are names that a file has for positions,
+    and `vectors` those of outputs that are no maps any more, with what they are made of.
 
     Examples
     --------
@@ -47,6 +48,8 @@ class Trace:
         self.ends: set[int] = set()
         self.heads: dict[int, str] = {}
         self.behind: dict[str, int] = {}
+        self.tensors: dict[str, int] = {}
+        self.vectors: dict[str, frozenset[int]] = {}
         self.origin: Origin | None = None
         self._names: dict[str, int] = {"input": 1}
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from types import MappingProxyType
 from typing import NamedTuple
 
 from padviz.axis.operations import ODDS, Fit, Odd, Op, Same, Window, fit_shift, placement
@@ -21,16 +22,21 @@ class Cut(NamedTuple):
 
     name: str
     why: str
-    behind: frozenset[str] = frozenset()
+    behind: tuple[str, ...] = ()
 
 
 class Traced(NamedTuple):
-    """A graph at one size: its layers, their sizes, the positions of its last feature maps, and the heads cut off."""
+    """A graph at one size: its layers, their sizes, the positions of its last feature maps, and the heads cut off.
+
+    `aliases` are other names of layers, and `vectors` names of what is no map, with the maps that it is made of.
+    """
 
     layers: tuple[Layer, ...]
     sizes: tuple[Size, ...]
     lasts: tuple[int, ...]
     cuts: tuple[Cut, ...] = ()
+    aliases: Mapping[str, int] = MappingProxyType({})
+    vectors: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
 Unified = tuple[tuple[Layer, ...], tuple[int, ...]]
