@@ -165,7 +165,7 @@ def run_node(plan: Plan, node: Node) -> list[Value]:
     flat = all(plan.is_flat(each) for each in node.given if not each.is_constant)
     if any(each.behind for each in node.given) or (flat and not known):
         if flat and node.op not in SPATIAL:
-            return [plan.head(node)] * node.outputs
+            return [_head(plan, node)] * node.outputs
         why = "reads what was flattened, or picked position by position, as an image"
         return [_stuck(plan, node, why, node.tensor(0).flattened)] * node.outputs
     if not known:
@@ -175,9 +175,21 @@ def run_node(plan: Plan, node: Node) -> list[Value]:
         made = OPS[node.op](plan, node)
     except Stuck as stuck:
         if flat and node.op not in SPATIAL:
-            return [plan.head(node)] * node.outputs
+            return [_head(plan, node)] * node.outputs
         return [_stuck(plan, node, str(stuck), isinstance(stuck, Flattened))] * node.outputs
     return made if isinstance(made, list) else [made]
+
+
+def _head(plan: Plan, node: Node) -> Value:
+    """A head, which may be a step of attention."""
+    value = plan.head(node)
+    if node.op.endswith("Attention"):
+        plan.trace.attending.step(value.behind, "attention")
+    elif node.op in ("MatMul", "Einsum") and sum(not each.is_constant for each in node.given) > 1:
+        plan.trace.attending.step(value.behind, "product")
+    elif node.op == "Softmax":
+        plan.trace.attending.step(value.behind, "softmax")
+    return value
 
 
 def _stuck(plan: Plan, node: Node, why: str, flat: bool) -> Value:

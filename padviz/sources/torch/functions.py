@@ -7,6 +7,7 @@ from math import prod
 from typing import Any
 
 from padviz.axis.resize import Resize
+from padviz.network.graph import ancestors
 from padviz.sources.torch import attention as mixing
 from padviz.sources.torch import merging as merge
 from padviz.sources.torch import norms as norms
@@ -101,6 +102,7 @@ WHOLE = {
     norms.group_norm, norms.instance_norm, norms.layer_norm,
 }  # fmt: skip  # what reads rows, columns and channels that are one dimension as it is
 RESAMPLING = {windows.interpolate, windows.pixel_shuffle, windows.unfold}
+PRODUCTS = {mixing.matmul, mixing.baddbmm, mixing.einsum}
 IMAGES = {windows.conv2d, windows.conv_transpose2d, windows.max_pool2d, windows.avg_pool2d, windows.lp_pool2d}
 
 
@@ -129,6 +131,20 @@ def lower(call: Call, args: Sequence[Any], kwargs: Mapping[str, Any], neutral: C
         return call.broken("is called in a way that padviz does not follow")
 
 
+def _attend(call: Call, handler: Handler | None, at: int) -> None:
+    """Keep account of attention among tokens and positions."""
+    tokens = ancestors(call.trace.layers, [at]) & call.trace.tokens
+    maps = frozenset(i for token in tokens for i in call.trace.layers[token].inputs)
+    if not maps:
+        return
+    if handler is mixing.attention:
+        call.trace.attending.step(maps, "attention")
+    elif handler in PRODUCTS and len(call.maps) > 1:
+        call.trace.attending.step(maps, "product")
+    elif "softmax" in call.op:
+        call.trace.attending.step(maps, "softmax")
+
+
 def _pointwise(call: Call) -> bool:
     """Whether it is a convolution of one tap, which takes each position alone."""
     return call.op == "conv2d" and call.tensors[1].shape[-2:] == (1, 1)
@@ -140,6 +156,7 @@ def _without_positions(call: Call, handler: Handler | None, args: Sequence[Any],
         return windows.conv2d(call, *args, **kwargs)  # it costs something
     inputs = list(dict.fromkeys(value.at for value in call.maps))
     at = call.trace.merge(call.name(merge=True), "concat", inputs)
+    _attend(call, handler, at)
     shape = call.tensors[0].shape
     if handler == windows.interpolate and len(shape) == 4:
         height, width = (Resize(n) for n in call.out.shape[-2:])

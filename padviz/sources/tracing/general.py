@@ -69,7 +69,7 @@ def general(tracer: Callable[[Size], Trace], size: Size, about: About) -> Networ
         source=about.source,
         size=size,
         fixed=fixed,
-        notes=_cut_notes(first.cuts, targets),
+        notes=_cut_notes(first.cuts, targets) + _grid_notes(first.grids),
         gone=_gone(first.cuts, targets) | _no_maps(first.vectors),
         aliases=_aliases(first, layers),
     )
@@ -83,6 +83,11 @@ def _cut_notes(cuts: Sequence[Cut], lasts: Sequence[str]) -> tuple[str, ...]:
     named = ", ".join(lasts[:NAMED]) + (f" and {len(lasts) - NAMED} more" if len(lasts) > NAMED else "")
     are = "last maps are" if len(lasts) > 1 else "last map is"
     return (f"cut before {cuts[0].name}, which {cuts[0].why}{more}; the {are} {named}",)
+
+
+def _grid_notes(grids: Sequence[str]) -> tuple[str, ...]:
+    """That attention looks at what is counted to, in a sentence for each last map."""
+    return tuple(f"counting stops at {name}, the grid of patches before attention" for name in grids)
 
 
 def _aliases(traced: Traced, layers: Sequence[Layer]) -> dict[str, str]:

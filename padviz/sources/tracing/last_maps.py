@@ -38,8 +38,15 @@ def finish(trace: Trace) -> Traced:
     sizes = tuple(trace.sizes[i] for i in kept)
     place = {i: k for k, i in enumerate(kept)}
     aliases = {name: place[i] for name, i in trace.tensors.items() if i in place}
+    attended = {_before_pooling(trace, i) for i in trace.attending.maps}
     return Traced(
-        only(trace.layers, kept), sizes, tuple(place[i] for i in targets), cuts, aliases, _vectors(trace, place)
+        only(trace.layers, kept),
+        sizes,
+        tuple(place[i] for i in targets),
+        cuts,
+        aliases,
+        _vectors(trace, place),
+        tuple(trace.layers[i].name for i in targets if i in attended),
     )
 
 

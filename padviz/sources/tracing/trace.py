@@ -12,6 +12,7 @@ from padviz.errors import DescriptionError, SizeError
 from padviz.network.graph import ancestors
 from padviz.network.layer import MERGES, Channels, Kind, Layer, Origin
 from padviz.network.network import Size
+from padviz.sources.tracing.attending import Attending
 from padviz.sources.tracing.moving import moves
 
 MOST_LAYERS = 10_000
@@ -28,7 +29,8 @@ class Trace:
     reads an unknown operation becomes unknown itself. `ends` collects the positions that the graph's
     outputs are made of, heads and pooled ones too. `heads` are unknown layers that a network may be cut before, with
     what each does; `behind` has the names of what was made of them. `tensors` are names that a file has for positions,
-    and `vectors` those of outputs that are no maps any more, with what they are made of.
+    and `vectors` those of outputs that are no maps any more, with what they are made of. `tokens` are pooled layers
+    of positions beside tokens, and `attending` has the maps that attention in heads looks at.
 
     Examples
     --------
@@ -50,6 +52,8 @@ class Trace:
         self.behind: dict[str, int] = {}
         self.tensors: dict[str, int] = {}
         self.vectors: dict[str, frozenset[int]] = {}
+        self.tokens: set[int] = set()
+        self.attending = Attending()
         self.origin: Origin | None = None
         self._names: dict[str, int] = {"input": 1}
 

@@ -29,6 +29,7 @@ class Traced(NamedTuple):
     """A graph at one size: its layers, their sizes, the positions of its last feature maps, and the heads cut off.
 
     `aliases` are other names of layers, and `vectors` names of what is no map, with the maps that it is made of.
+    `grids` are the last maps behind which attention looks at their positions.
     """
 
     layers: tuple[Layer, ...]
@@ -37,6 +38,7 @@ class Traced(NamedTuple):
     cuts: tuple[Cut, ...] = ()
     aliases: Mapping[str, int] = MappingProxyType({})
     vectors: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    grids: tuple[str, ...] = ()
 
 
 Unified = tuple[tuple[Layer, ...], tuple[int, ...]]
