@@ -303,6 +303,7 @@ def usage(
     pooling: str = "count",
     unit: tuple[int | slice, int | slice] | None = None,
     *,
+    heads: str = "sum",
     engine: str = "auto",
 ) -> CountMap:
     """Count the paths from every input pixel to the units of the target layer.
@@ -322,6 +323,10 @@ def usage(
         Count each pooling tap once, or weigh it by 1 / taps (then counts are floats).
     unit : (row, column), optional
         One unit of the target, or slices for a box of units; all units by default.
+    heads : "sum" or "share"
+        Of several target layers, add up all paths; or give each layer the same weight: a path to it counts as many as
+        the layer with the most paths has, over those that it has (then counts are floats). Where none is named, all
+        last maps share.
     engine : "auto", "numpy" or "numba"
         Which kernels count; "auto" picks by the amount of work.
 
@@ -337,7 +342,8 @@ def usage(
 
     Notes
     -----
-    Where every mode folds its padding, the counts sum to taps x outputs: nothing is lost.
+    Where every mode folds its padding, the counts sum to taps x outputs: nothing is lost. Where n heads share, they sum
+    to n times the paths of the head with the most.
     Source: Alsallakh et al., "Mind the Pad - CNNs can Develop Blind Spots", ICLR 2021.
 
     Examples
@@ -348,4 +354,4 @@ def usage(
     """
     from padviz.counting.usage import usage
 
-    return usage(*load_at(network, size), padding, layer, pooling, unit, engine=engine)
+    return usage(*load_at(network, size), padding, layer, pooling, unit, heads=heads, engine=engine)

@@ -159,6 +159,13 @@ layers = click.option(
 upto = click.option(
     "--layer", "layers", multiple=True, metavar="NAME", help="The network up to this layer; may be given several times."
 )
+heads = click.option(
+    "--heads",
+    type=click.Choice(["sum", "share"]),
+    default="sum",
+    help="Several target layers: add up all paths, or give each layer the same weight. With share, and no layer named, "
+    "all last maps count.",
+)
 unit = click.option("--unit", type=UnitType(), help="One unit of the target, or a box R0:R1,C0:C1. All by default.")
 same = click.option("--same", is_flag=True, help="Pad as TensorFlow's and Keras's SAME: the odd row on the far side.")
 cmap = click.option("--cmap", metavar="NAME", help="A colour map of matplotlib's; plasma, or PuOr for fair shares.")

@@ -19,8 +19,8 @@ def upto(network: Network, targets: tuple[str, ...]) -> Network:
     return replace(network, layers=only(network.layers, sorted(wanted)), targets=names)
 
 
-def names_of(layers: str | Iterable[str] | None, network: Network) -> tuple[str, ...]:
-    """The target layers asked for, checked; the network's own targets where none is named.
+def names_of(layers: str | Iterable[str] | None, network: Network, *, every: bool = False) -> tuple[str, ...]:
+    """The target layers asked for, checked; where none is named, the network's own targets, or `every` last map.
 
     Raises
     ------
@@ -28,6 +28,8 @@ def names_of(layers: str | Iterable[str] | None, network: Network) -> tuple[str,
         Where the network has several last feature maps and none is named: the message lists them.
     """
     if layers is None:
+        if every and not network.targets:
+            return last_maps(network)
         if not network.targets:
             found = last_maps(network)
             opening = "has several last feature maps:" if len(found) > 1 else "leaves its target open; its last map is"
