@@ -215,7 +215,11 @@ def receptive_fields(
 
 
 def remedies(
-    network: str | Path | Network | nn.Module, size: int | Sequence[int] | None = None, layer: str | None = None
+    network: str | Path | Network | nn.Module,
+    size: int | Sequence[int] | None = None,
+    layer: str | None = None,
+    *,
+    heads: str = "sum",
 ) -> tuple[Remedy, ...]:
     """Find what could be changed about a network at a size, so that it treats the border more fairly.
 
@@ -229,6 +233,8 @@ def remedies(
         Input size in pixels; the network's own by default.
     layer : str, optional
         The target layer; the last feature map by default.
+    heads : "sum" or "share"
+        How several last feature maps count, as for `usage`.
 
     Returns
     -------
@@ -253,7 +259,7 @@ def remedies(
     """
     from padviz.advice.remedies import remedies
 
-    return remedies(*load_at(network, size), layer)
+    return remedies(*load_at(network, size), layer, heads)
 
 
 def tap_exposure(
