@@ -215,7 +215,11 @@ def receptive_fields(
 
 
 def remedies(
-    network: str | Path | Network | nn.Module, size: int | Sequence[int] | None = None, layer: str | None = None
+    network: str | Path | Network | nn.Module,
+    size: int | Sequence[int] | None = None,
+    layer: str | None = None,
+    *,
+    heads: str = "sum",
 ) -> tuple[Remedy, ...]:
     """Find what could be changed about a network at a size, so that it treats the border more fairly.
 
@@ -229,6 +233,8 @@ def remedies(
         Input size in pixels; the network's own by default.
     layer : str, optional
         The target layer; the last feature map by default.
+    heads : "sum" or "share"
+        How several last feature maps count, as for `usage`.
 
     Returns
     -------
@@ -253,7 +259,7 @@ def remedies(
     """
     from padviz.advice.remedies import remedies
 
-    return remedies(*load_at(network, size), layer)
+    return remedies(*load_at(network, size), layer, heads)
 
 
 def tap_exposure(
@@ -303,6 +309,7 @@ def usage(
     pooling: str = "count",
     unit: tuple[int | slice, int | slice] | None = None,
     *,
+    heads: str = "sum",
     engine: str = "auto",
 ) -> CountMap:
     """Count the paths from every input pixel to the units of the target layer.
@@ -322,6 +329,10 @@ def usage(
         Count each pooling tap once, or weigh it by 1 / taps (then counts are floats).
     unit : (row, column), optional
         One unit of the target, or slices for a box of units; all units by default.
+    heads : "sum" or "share"
+        Of several target layers, add up all paths; or give each layer the same weight: a path to it counts as many as
+        the layer with the most paths has, over those that it has (then counts are floats). Where none is named, all
+        last maps share.
     engine : "auto", "numpy" or "numba"
         Which kernels count; "auto" picks by the amount of work.
 
@@ -337,7 +348,8 @@ def usage(
 
     Notes
     -----
-    Where every mode folds its padding, the counts sum to taps x outputs: nothing is lost.
+    Where every mode folds its padding, the counts sum to taps x outputs: nothing is lost. Where n heads share, they sum
+    to n times the paths of the head with the most.
     Source: Alsallakh et al., "Mind the Pad - CNNs can Develop Blind Spots", ICLR 2021.
 
     Examples
@@ -348,4 +360,4 @@ def usage(
     """
     from padviz.counting.usage import usage
 
-    return usage(*load_at(network, size), padding, layer, pooling, unit, engine=engine)
+    return usage(*load_at(network, size), padding, layer, pooling, unit, heads=heads, engine=engine)

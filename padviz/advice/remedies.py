@@ -71,7 +71,11 @@ class Remedy(msgspec.Struct, frozen=True):
 
 
 def outcome(
-    network: Network, size: int | Sequence[int] | None = None, padding: str | None = None, layer: str | None = None
+    network: Network,
+    size: int | Sequence[int] | None = None,
+    padding: str | None = None,
+    layer: str | None = None,
+    heads: str = "sum",
 ) -> Outcome:
     """All figures of a network at a size, under a padding scheme: what `Outcome` holds.
 
@@ -80,7 +84,7 @@ def outcome(
     PadvizError
         If it cannot run so.
     """
-    counts = usage(network, size, padding, layer)
+    counts = usage(network, size, padding, layer, heads=heads)
     rows = ledger(with_padding(network, padding), size)
     summary = counts.summary()
     return Outcome(
@@ -97,7 +101,9 @@ def outcome(
     )
 
 
-def remedies(network: Network, size: int | Sequence[int] | None = None, layer: str | None = None) -> tuple[Remedy, ...]:
+def remedies(
+    network: Network, size: int | Sequence[int] | None = None, layer: str | None = None, heads: str = "sum"
+) -> tuple[Remedy, ...]:
     """What could be changed at a size, best first: `padviz.remedies`, of a network that is loaded.
 
     Parameters
@@ -107,6 +113,8 @@ def remedies(network: Network, size: int | Sequence[int] | None = None, layer: s
         Input size in pixels; the network's own by default.
     layer : str, optional
         The target layer; the last feature map by default.
+    heads : "sum" or "share"
+        How several last feature maps count, as for `usage`.
 
     Raises
     ------
@@ -120,11 +128,11 @@ def remedies(network: Network, size: int | Sequence[int] | None = None, layer: s
     ['225 x 225 px', '193 x 193 px']
     """
     pixels = network.at(size)
-    before = outcome(network, pixels, layer=layer)
+    before = outcome(network, pixels, None, layer, heads)
     found = []
     for change in changes(network, pixels):
         try:
-            after = outcome(change.network, change.size, change.padding, layer and change.target(layer))
+            after = outcome(change.network, change.size, change.padding, layer and change.target(layer), heads)
         except PadvizError:
             continue  # it cannot run so: reflect on small maps
         ratio = after.macs / before.macs if after.macs and before.macs else None

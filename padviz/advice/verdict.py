@@ -55,6 +55,7 @@ class Audit(msgspec.Struct, frozen=True):
     title: str
     size: list[int]
     target: list[str]
+    heads: str
     verdict: str
     sentences: list[str]
     learned: list[str]
@@ -67,7 +68,9 @@ class Audit(msgspec.Struct, frozen=True):
     notes: list[str]
 
 
-def audit(network: Network, size: int | Sequence[int] | None = None, layer: str | None = None) -> Audit:
+def audit(
+    network: Network, size: int | Sequence[int] | None = None, layer: str | None = None, heads: str = "sum"
+) -> Audit:
     """Judge a network at a size.
 
     Parameters
@@ -77,6 +80,8 @@ def audit(network: Network, size: int | Sequence[int] | None = None, layer: str 
         Input size in pixels; the network's own by default.
     layer : str, optional
         The target layer; the last feature map by default.
+    heads : "sum" or "share"
+        How several last feature maps count, as for `usage`.
 
     Raises
     ------
@@ -91,9 +96,9 @@ def audit(network: Network, size: int | Sequence[int] | None = None, layer: str 
     """
     from padviz.network.baked import notes_at
 
-    targets = names_of(layer, network)
+    targets = names_of(layer, network, every=heads == "share")
     network, pixels = upto(network, targets), network.at(size)
-    found, rows = outcome(network, pixels, layer=layer), ledger(network, pixels)
+    found, rows = outcome(network, pixels, heads=heads), ledger(network, pixels)
     uneven = {learned: [row.layer for row in rows.uneven if row.learned is learned] for learned in (True, False)}
     reach = _reach(network, pixels, targets[-1])
     return Audit(
@@ -101,6 +106,7 @@ def audit(network: Network, size: int | Sequence[int] | None = None, layer: str 
         title=network.title,
         size=[*pixels],
         target=[*targets],
+        heads=heads,
         verdict=_word(found),
         sentences=_sentences(found, rows, reach),
         learned=uneven[True],
@@ -108,7 +114,7 @@ def audit(network: Network, size: int | Sequence[int] | None = None, layer: str 
         dropping=[row.layer for row in rows.layers if row.drops],
         reach=reach,
         outcome=found,
-        remedies=[*remedies(network, pixels, layer)],
+        remedies=[*remedies(network, pixels, heads=heads)],
         cannot=cannot(network, pixels),
         notes=[*notes_at(network, pixels)],
     )
@@ -117,11 +123,12 @@ def audit(network: Network, size: int | Sequence[int] | None = None, layer: str 
 def maps(network: Network, found: Audit, most: int) -> list[tuple[str, CountMap]]:
     """The usage map of an audited network as it is, and with each of the first remedies."""
     size, layer = (found.size[0], found.size[1]), found.target
-    shown = [("today", usage(network, size, None, layer))]
+    shown = [("today", usage(network, size, None, layer, heads=found.heads))]
     for change in changes(network, size):
         if change.what in [remedy.what for remedy in found.remedies[:most]]:
             targets = [change.target(name) for name in layer]
-            shown.append((change.what, usage(change.network, change.size, change.padding, targets)))
+            counts = usage(change.network, change.size, change.padding, targets, heads=found.heads)
+            shown.append((change.what, counts))
     return shown
 
 

@@ -29,6 +29,7 @@ COLUMNS = ("remedy", "uneven", "starved", "overused", "drops", "macs", "asks")
 @options.neutral
 @click.option("--size", "sizes", type=options.SizeType(), multiple=True, help="Input size; may be given several times.")
 @click.option("--layer", metavar="NAME", help="Target layer. The last feature map by default.")
+@options.heads
 @options.format_of("table", "json", "markdown")
 @options.output("Write a report: .md, .json, or a picture (.png .svg .pdf) of the map beside its remedies'.")
 @options.overwrite
@@ -36,6 +37,7 @@ def command(
     models: tuple[str, ...],
     sizes: tuple[tuple[int, int], ...],
     layer: str | None,
+    heads: str,
     format_: str,
     output: Path | None,
     overwrite: bool,
@@ -58,7 +60,7 @@ def command(
         if output.suffix.lower() not in (".md", ".json") and len(models) * len(sizes or (1,)) > 1:
             raise OptionError("a picture holds one network at one size", where="-o", hint="name one, or use .md")
     networks = [(options.load_as(model, size), size) for model in models for size in sizes or (None,)]
-    found = [audit(network, size, layer) for network, size in networks]
+    found = [audit(network, size, layer, heads) for network, size in networks]
     text = {"table": _table, "json": _json, "markdown": _markdown}
     if output is not None and output.suffix.lower() in (".md", ".json"):
         report = text["markdown" if output.suffix.lower() == ".md" else "json"](found)

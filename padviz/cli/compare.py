@@ -26,6 +26,7 @@ Item = tuple[str, "CountMap | PadvizError"]
     "--padding", metavar="MODE[,...]", help="Padding of every convolution, as for usage; several, to compare."
 )
 @click.option("--layer", metavar="NAME[,...]", help="Target layer; several, to compare depths.")
+@options.heads
 @click.option(
     "--scale",
     type=click.Choice(["share", "counts", "each"]),
@@ -41,6 +42,7 @@ def command(
     size: str | None,
     padding: str | None,
     layer: str | None,
+    heads: str,
     scale: str | None,
     output: Path | None,
     format_: str,
@@ -70,7 +72,7 @@ def command(
         what = f"{len(lists)} lists are given ({', '.join(lists)})" if lists else "nothing is a list"
         raise OptionError(what, where="compare", hint="give a list to one of --padding, --size, --layer and --model")
     (varies,) = lists
-    items = _items(given, varies)
+    items = _items(given, varies, heads)
     path = output or Path("-".join([Path(given["model"][0] or "").stem if model else "networks", "compare.png"]))
     from padviz.figures import panels
 
@@ -90,7 +92,7 @@ def _paddings(text: str | None) -> list[str | None]:
     return [*dict.fromkeys(map(canonical, _list(text)))]
 
 
-def _items(given: dict[str, list[str | None]], varies: str) -> list[Item]:
+def _items(given: dict[str, list[str | None]], varies: str, heads: str) -> list[Item]:
     """Each value of the list with its map, or with the error in its place."""
     from padviz.counting.usage import usages
 
@@ -101,7 +103,7 @@ def _items(given: dict[str, list[str | None]], varies: str) -> list[Item]:
             if not isinstance(network, PadvizError):
                 options.warn_if_baked(network)
     choices = [(*pair, padding, layer) for pair in pairs for padding in given["padding"] for layer in given["layer"]]
-    return [*zip([value or "" for value in given[varies]], usages(choices), strict=True)]
+    return [*zip([value or "" for value in given[varies]], usages(choices, heads), strict=True)]
 
 
 def _loaded(name: str, size: tuple[int, int] | None) -> Network | PadvizError:

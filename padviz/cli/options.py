@@ -150,10 +150,21 @@ pooling = click.option(
     "--pooling", type=click.Choice(["count", "mean"]), default="count", help="Count pooling taps, or weigh by 1/taps."
 )
 layers = click.option(
-    "--layer", "layers", multiple=True, metavar="NAME", help="Target layer; several add up. The last map by default."
+    "--layer",
+    "layers",
+    multiple=True,
+    metavar="NAME",
+    help="Target layer, or a tensor of an ONNX file; several add up. The last map by default.",
 )
 upto = click.option(
     "--layer", "layers", multiple=True, metavar="NAME", help="The network up to this layer; may be given several times."
+)
+heads = click.option(
+    "--heads",
+    type=click.Choice(["sum", "share"]),
+    default="sum",
+    help="Several target layers: add up all paths, or give each layer the same weight. With share, and no layer named, "
+    "all last maps count.",
 )
 unit = click.option("--unit", type=UnitType(), help="One unit of the target, or a box R0:R1,C0:C1. All by default.")
 same = click.option("--same", is_flag=True, help="Pad as TensorFlow's and Keras's SAME: the odd row on the far side.")
@@ -180,8 +191,7 @@ def load_as(model: str, size: tuple[int, int] | None = None, same: bool = False)
         say_once(line)
     network = load(model, neutral_ops(), size)
     network = with_same(network) if same else network
-    if size is not None:
-        warn_if_baked(network, size)
+    warn_if_baked(network, network.size if size is None else size)
     return network
 
 
@@ -191,7 +201,8 @@ def cut(network: Network, layers: tuple[str, ...]) -> Network:
 
     if not layers:
         return network
-    return replace(upto(network, tuple(dict.fromkeys(layers))), title=f"{network.title}{PART}{', '.join(layers)}")
+    part = upto(network, layers)
+    return replace(part, title=f"{network.title}{PART}{', '.join(part.targets)}")
 
 
 def neutral_ops() -> tuple[str, ...]:
@@ -214,7 +225,7 @@ def say_once(line: str) -> None:
 
 
 def warn_if_baked(network: Network, size: tuple[int, int] | None = None) -> None:
-    """Say on stderr where another size, or a sweep over sizes, shows an exported file and not its original."""
+    """Say on stderr where a head was cut off, or where another size, or a sweep, shows a file and not its original."""
     from padviz.network.baked import notes_at
 
     for note in notes_at(network, size):

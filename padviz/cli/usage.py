@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @options.padding
 @options.pooling
 @options.layers
+@options.heads
 @options.unit
 @options.output("Picture (.png .svg .pdf) or exact counts (.npy .npz .csv). Default: MODEL-SIZE[-MODE]-usage.png.")
 @options.format_of("table", "json")
@@ -32,6 +33,7 @@ def command(
     padding: str | None,
     pooling: str,
     layers: tuple[str, ...],
+    heads: str,
     unit: Any,
     output: Path | None,
     format_: str,
@@ -46,6 +48,7 @@ def command(
       padviz usage vgg19 --size 512
       padviz usage resnet50 --size 224 --scale share
       padviz usage resnet50 --size 300x400 --padding reflect -o counts.npz
+      padviz usage ssd300_vgg16 --heads share
     """
     from padviz.counting.usage import usage
     from padviz.figures.canvas import PICTURE_SUFFIXES
@@ -53,7 +56,8 @@ def command(
 
     if output is not None:
         options.checked_output(output, PICTURE_SUFFIXES + COUNT_SUFFIXES, overwrite)
-    counts = usage(options.load_as(model, size), size, padding, layers or None, pooling, unit)
+    network = options.load_as(model, size)
+    counts = usage(network, size, padding, layers or None, pooling, unit, heads=heads)
     path = output or options.default_picture(counts.network, counts.size, padding, "usage")
     _write(counts, path, cmap, scale)
     _show(counts, path, format_)
@@ -75,6 +79,7 @@ def _show(counts: CountMap, path: Path, format_: str) -> None:
         ("network", f"{summary.network}, {summary.size[0]} x {summary.size[1]} pixels"),
         ("padding", padding_in_words(summary.padding)),
         ("target", _target(summary)),
+        *_shared(counts),
         ("paths, max", summary.max),
         ("paths, min", summary.min),
         ("paths, mean", summary.mean),
@@ -118,6 +123,14 @@ def _counted(counts: CountMap) -> str:
     else:
         every = f"{rows.period} rows" if rows.copies else f"{cols.period} columns"
     return f"from a core of {rows.kept} x {cols.kept}, whose middle repeats every {every}"
+
+
+def _shared(counts: CountMap) -> list[tuple[str, Any]]:
+    """How much a path to each target counts, where heads share."""
+    if counts.weights is None:
+        return []
+    weights = ", ".join(f"{weight:.6g}" for weight in counts.weights)
+    return [("heads", f"each of the same weight: a path to them counts {weights}")]
 
 
 def _target(summary: Summary) -> str:

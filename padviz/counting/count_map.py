@@ -18,6 +18,7 @@ from padviz.counting.fair_share import Shares
 from padviz.counting.periodic.interior import NoInterior, interior
 from padviz.counting.periodic.tiling import Tiling, positions
 from padviz.counting.summary import SCHEMA_VERSION, Corners, PerAxis, Summary, Target
+from padviz.counting.walks import Weights
 from padviz.engine.apply import Array
 from padviz.engine.core import Core
 from padviz.engine.limbs import count_below_half, largest, largest_difference, smallest, to_ints, value_at
@@ -43,7 +44,8 @@ class CountMap:
     A map that repeats inside is kept as its `core`, and `rows` and `cols` say which of its rows and
     columns each position has; `tally` is the core's counts as (limbs, height, width), see `padviz.engine.limbs`.
     All figures and pictures come from the core; `counts` is the whole map, made when it is read. `walked` is the
-    network with the padding and the pooling that were asked for.
+    network with the padding and the pooling that were asked for. `weights` are what a path to each target counts, where
+    several targets have the same weight together; then counts are floats.
 
     Examples
     --------
@@ -68,6 +70,7 @@ class CountMap:
     cols: Tiling
     walked: Network
     full: int | float | None = None
+    weights: Weights = None
 
     @cached_property
     def counts(self) -> NDArray[Any]:
@@ -182,7 +185,7 @@ class CountMap:
             raise NoInterior("only usage by all units of a layer has fair shares", where=self.network.name)
         names = [self.target.layer] if isinstance(self.target.layer, str) else self.target.layer
         targets = tuple(self.walked.index[name] for name in names)
-        return Shares(self.core, self.rows, self.cols, interior(self.walked, self.size, targets))
+        return Shares(self.core, self.rows, self.cols, interior(self.walked, self.size, targets, weights=self.weights))
 
     def relative(self, blocks: Size = (1, 1)) -> NDArray[np.float64]:
         """Counts over the largest one: means over blocks of so many rows and columns, rounded to float64.
@@ -230,6 +233,7 @@ class CountMap:
             padding=self.padding,
             pooling=self.pooling,
             target=self.target,
+            heads="sum" if self.weights is None else "share",
             unit=self.unit,
             min=self.min,
             max=self.max,

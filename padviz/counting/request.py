@@ -7,7 +7,7 @@ from operator import index
 from typing import NamedTuple
 
 from padviz.counting.summary import Target
-from padviz.counting.walks import Box, Walk
+from padviz.counting.walks import Box, Walk, Weights
 from padviz.errors import OptionError
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import canonical, with_mean_pooling, with_padding
@@ -35,9 +35,9 @@ class Request(NamedTuple):
         rows, cols = (sizes_of(self.walked, axis, n) for axis, n in enumerate(self.size))
         return {self.walked.layers[i].name: (rows[i], cols[i]) for i in self.at}
 
-    def walk(self, core: Size, engine: str) -> Walk:
+    def walk(self, core: Size, engine: str, weights: Weights = None) -> Walk:
         """The walk through the network at the size of a core."""
-        return Walk(self.walked, *resolve_both(self.walked, core), self.at, engine)
+        return Walk(self.walked, *resolve_both(self.walked, core), self.at, engine, weights)
 
 
 def prepare_request(
@@ -47,8 +47,11 @@ def prepare_request(
     layer: str | Sequence[str] | None,
     pooling: str,
     engine: str,
+    heads: str = "sum",
 ) -> Request:
     """The network up to the target layers, with the padding and the pooling that were asked for.
+
+    Where `heads` share, and no layer is named, all last maps are targets.
 
     >>> import padviz
     >>> asked = prepare_request(padviz.load("vgg11"), 64, None, "features.3", "count", "auto")
@@ -59,9 +62,11 @@ def prepare_request(
         raise OptionError(f"engine {engine!r} is not known", option="engine", hint="use auto, numpy or numba")
     if pooling not in ("count", "mean"):
         raise OptionError(f"pooling {pooling!r} is not known", option="pooling", hint="use count or mean")
+    if heads not in ("sum", "share"):
+        raise OptionError(f"{heads!r} is not known", option="heads", hint="use sum or share")
     padding = canonical(padding)
     pixels = network.at(size)
-    targets = names_of(layer, network)
+    targets = names_of(layer, network, every=heads == "share")
     pruned = upto(network, targets)
     walked = with_padding(pruned, padding)
     if pooling == "mean":

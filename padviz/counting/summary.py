@@ -94,7 +94,8 @@ class Summary(msgspec.Struct, frozen=True):
     the largest difference between a pixel and its mirror image, over the maximum; `skew` how much
     more the second half is used than the first, over the sum. `method` is "tiled" where only a core
     was counted, of which the map is made, and "dense" where every position was. `share` has the figures of the fair
-    share, or is None where the map follows no pattern, for the reason in `share_reason`. `marginalised` mixes the
+    share, or is None where the map follows no pattern, for the reason in `share_reason`. `heads` is "share" where
+    each of several targets has the same weight, and "sum" where each path has. `marginalised` mixes the
     pattern of strides with the border, which `share` does not. `notes` are sentences on what else
     to know, as where an exported file is counted at another size than its own.
 
@@ -111,6 +112,7 @@ class Summary(msgspec.Struct, frozen=True):
     padding: str | None
     pooling: str
     target: Target
+    heads: str
     unit: list[list[int]] | list[int] | None
     min: int | float
     max: int | float

@@ -8,7 +8,7 @@ from typing import Any
 from padviz.counting.count_map import CountMap
 from padviz.counting.periodic.stable_rows import usage_tiling
 from padviz.counting.periodic.tiling import Tiling
-from padviz.counting.request import box_of, prepare_request, target_of
+from padviz.counting.request import Request, box_of, prepare_request, target_of
 from padviz.counting.walks import count_backward
 from padviz.errors import OptionError, PadvizError, UnknownName
 from padviz.network.network import Network
@@ -22,6 +22,7 @@ def usage(
     pooling: str = "count",
     unit: tuple[int | slice, int | slice] | None = None,
     *,
+    heads: str = "sum",
     engine: str = "auto",
 ) -> CountMap:
     """The paths from every input pixel to the units of the target layer: `padviz.usage`, of a network that is loaded.
@@ -31,7 +32,7 @@ def usage(
     network : Network
     size : int or (height, width), optional
         Input size in pixels; the network's own by default.
-    padding, layer, pooling, unit, engine
+    padding, layer, pooling, unit, heads, engine
         As for `padviz.usage`.
 
     Raises
@@ -45,19 +46,28 @@ def usage(
     >>> usage(padviz.load("vgg19"), 512).max == 9**16
     True
     """
-    asked = prepare_request(network, size, padding, layer, pooling, engine)
+    asked = prepare_request(network, size, padding, layer, pooling, engine, heads)
     picked, box = box_of(unit, asked.shapes)
     rows, cols = (
         usage_tiling(asked.walked, axis, n, asked.at) if unit is None else Tiling(n)
         for axis, n in enumerate(asked.size)
     )
-    core = count_backward(asked.walk((rows.kept, cols.kept), engine), box)
+    weights = _weights(asked, pooling, engine) if heads == "share" and len(asked.at) > 1 else None
+    core = count_backward(asked.walk((rows.kept, cols.kept), engine, weights), box)
     target = target_of(asked.shapes)
     head = asked.declared, asked.size, asked.padding, pooling
-    return CountMap(*head, target, picked, core, rows, cols, asked.walked)
+    return CountMap(*head, target, picked, core, rows, cols, asked.walked, weights=weights)
 
 
-def usages(choices: Iterable[tuple[Any, ...]]) -> list[CountMap | PadvizError]:
+def _weights(asked: Request, pooling: str, engine: str) -> tuple[float, ...]:
+    """What a path to each target counts, so that all paths to it count as many as those to the target with the most."""
+    totals = [
+        usage(asked.declared, asked.size, asked.padding, name, pooling, engine=engine).total for name in asked.shapes
+    ]
+    return tuple(max(totals) / total if total else 1.0 for total in totals)
+
+
+def usages(choices: Iterable[tuple[Any, ...]], heads: str = "sum") -> list[CountMap | PadvizError]:
     """`usage` of each (network, size, padding, layer): a map, or why it cannot run, which is raised if all cannot.
 
     In place of a network may stand why there is none.
@@ -72,7 +82,7 @@ def usages(choices: Iterable[tuple[Any, ...]]) -> list[CountMap | PadvizError]:
         try:
             if isinstance(choice[0], PadvizError):
                 raise choice[0]
-            found.append(usage(*choice))
+            found.append(usage(*choice, heads=heads))
         except (OptionError, UnknownName):
             raise  # it was asked for by a name that does not exist
         except PadvizError as error:

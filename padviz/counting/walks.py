@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import ceil
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from padviz.network.network import Network
 from padviz.network.sizes import Resolved
 
 Box = tuple[slice, slice]
+Weights = tuple[float, ...] | None  # of a path to each target; None where each counts 1
 WHOLE: Box = slice(None), slice(None)
 MOST_NUMBERS = 1 << 27  # in one layer's array: 1 GiB
 MOST_BITS = 14_000  # of a count: what Python prints
@@ -42,6 +44,7 @@ class Walk:
     cols: Resolved
     targets: tuple[int, ...]
     engine: str
+    weights: Weights = None
 
 
 def count_backward(walk: Walk, box: Box) -> Core:
@@ -143,7 +146,7 @@ def count_forward(walk: Walk) -> list[tuple[Core, int | float]]:
 
 
 def is_exact(walk: Walk) -> bool:
-    """Whether every read counts once, so that counts are integers.
+    """Whether every read, and every path, counts once, so that counts are integers.
 
     >>> import padviz
     >>> from padviz.counting.request import prepare_request
@@ -151,7 +154,7 @@ def is_exact(walk: Walk) -> bool:
     >>> [is_exact(each.walk((64, 64), "auto")) for each in asked]
     [True, False]
     """
-    return all(made is None or made.exact for made in (*walk.rows.maps, *walk.cols.maps))
+    return walk.weights is None and all(made is None or made.exact for made in (*walk.rows.maps, *walk.cols.maps))
 
 
 def _check_room(walk: Walk, i: int, value: Tally) -> None:
@@ -207,7 +210,8 @@ def _taps(walk: Walk, i: int) -> int:
 
 
 def _seed(walk: Walk, i: int, box: Box, kind: type) -> Tally:
-    """One path at each unit of a box of layer `i`: the unit itself."""
+    """One path at each unit of a box of layer `i`: the unit itself; or its weight."""
+    weight = 1.0 if walk.weights is None else dict(zip(walk.targets, walk.weights, strict=True)).get(i, 1.0)
     limbs: Array = np.zeros((1, walk.rows.sizes[i], walk.cols.sizes[i]), dtype=kind)
-    limbs[0][box] = 1
-    return Tally(limbs, 1, 1)
+    limbs[0][box] = weight
+    return Tally(limbs, 1, ceil(weight))

@@ -57,7 +57,7 @@ def expand(
 
     `neutral` names operations of foreign networks to treat as acting on each position alone. Without `allow_modules`,
     models of the form package.module:attribute, whose code would run, are refused. `on_note` is called with what to
-    know of a model before its code runs.
+    know of a model before its code runs, and of a network once it is read.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def _maps(maps: Maps, find: Find) -> Iterator[Item]:
         raise OptionError(what, option="padding", hint="leave it out, or ask for usage or coverage")
     networks = {model: _at_first(find, model, sizes) for model in maps.models}
     for name in maps.layers:
-        if not any(name in network.index for network in networks.values()):
+        if not any(network.alias(name) in network.index for network in networks.values()):
             next(iter(networks.values())).find(name)
     for (model, network), what in product(networks.items(), kinds):
         counted = what in ("usage", "coverage")
@@ -196,6 +196,9 @@ def _finder(folder: Path, neutral: Sequence[str], allow_modules: bool, on_note: 
         if key not in loaded:
             network = load(source, neutral, size)
             loaded[key] = network if network.title else replace(network, title=network.name)
+            if on_note:
+                for note in network.notes:
+                    on_note(f"{network.name}: {note}")
         return loaded[key]
 
     return find

@@ -49,7 +49,8 @@ def export(
     told : callable, optional
         Called with each outcome and the number of all items, as they are done.
     on_note : callable, optional
-        Called with a sentence for each package.module:attribute that hides an installed package, before its code runs.
+        Called with a sentence for each package.module:attribute that hides an installed package, before its code runs;
+        and with what to know of each network, as where a head was cut off.
     sizes, paddings, layers, what : sequences, optional
         Lists to combine, where `source` is no manifest: sizes as 224, (240, 320) or "64:448:16".
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from operator import index
 
@@ -21,7 +21,9 @@ class Network:
     """A directed acyclic graph of layers; the first is the input image, `targets` are the last feature maps.
 
     Without targets there are several last maps, and one must be chosen. On the axes in `fixed` (0: height, 1: width)
-    the network takes its own `size` only.
+    the network takes its own `size` only. `notes` are sentences on what to know of it, as where a head was cut off, and
+    `gone` says of names behind such a cut why no layer is called so. `aliases` are further names of layers: those
+    that an ONNX file has for the tensors that they make.
 
     Examples
     --------
@@ -38,6 +40,9 @@ class Network:
     source: str = ""
     size: Size = (224, 224)
     fixed: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
+    gone: Mapping[str, str] = field(default_factory=dict, repr=False)
+    aliases: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse, before anything is made of them, more taps than any network has."""
@@ -65,18 +70,24 @@ class Network:
         """Names of the gates, whose global vectors are left out of the paths."""
         return tuple(layer.name for layer in self.layers if layer.kind == "gate")
 
+    def alias(self, name: str) -> str:
+        """The layer's own name, where `name` is that of a tensor that one makes; any other name as it is."""
+        return name if name in self.index else self.aliases.get(name, name)
+
     def find(self, name: str) -> Layer:
-        """The layer called `name`.
+        """The layer called `name`, or that makes the tensor of that name.
 
         Raises
         ------
         UnknownName
-            With the nearest names, if there is none.
+            With the nearest names, if there is none; or with what it lies behind, if it was cut off.
         """
         try:
-            return self.layers[self.index[name]]
+            return self.layers[self.index[self.alias(name)]]
         except KeyError:
-            hint = nearest(name, self.index) or "padviz layers lists them"
+            if name in self.gone:
+                raise UnknownName(f"{name} {self.gone[name]}", where=self.name) from None
+            hint = nearest(name, self.index) or nearest(name, [*self.aliases, *self.gone]) or "padviz layers lists them"
             raise UnknownName(f"no layer is called {name!r}", where=self.name, hint=hint) from None
 
 

@@ -14,12 +14,13 @@ from padviz.network.network import Network
 @lru_cache(256)
 def upto(network: Network, targets: tuple[str, ...]) -> Network:
     """The part of the network that `targets` depend on; branches that end elsewhere are gone."""
-    wanted = ancestors(network.layers, [network.index[network.find(name).name] for name in targets]) | {0}
-    return replace(network, layers=only(network.layers, sorted(wanted)), targets=targets)
+    names = tuple(dict.fromkeys(network.find(name).name for name in targets))
+    wanted = ancestors(network.layers, [network.index[name] for name in names]) | {0}
+    return replace(network, layers=only(network.layers, sorted(wanted)), targets=names)
 
 
-def names_of(layers: str | Iterable[str] | None, network: Network) -> tuple[str, ...]:
-    """The target layers asked for, checked; the network's own targets where none is named.
+def names_of(layers: str | Iterable[str] | None, network: Network, *, every: bool = False) -> tuple[str, ...]:
+    """The target layers asked for, checked; where none is named, the network's own targets, or `every` last map.
 
     Raises
     ------
@@ -27,6 +28,8 @@ def names_of(layers: str | Iterable[str] | None, network: Network) -> tuple[str,
         Where the network has several last feature maps and none is named: the message lists them.
     """
     if layers is None:
+        if every and not network.targets:
+            return last_maps(network)
         if not network.targets:
             found = last_maps(network)
             opening = "has several last feature maps:" if len(found) > 1 else "leaves its target open; its last map is"
@@ -36,9 +39,7 @@ def names_of(layers: str | Iterable[str] | None, network: Network) -> tuple[str,
     names = (layers,) if isinstance(layers, str) else tuple(layers) if isinstance(layers, tuple | list) else ()
     if not names or not all(isinstance(name, str) for name in names):
         raise OptionError(f"{layers!r} names no layer", option="layer", hint="padviz layers lists them")
-    for name in names:
-        network.find(name)
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys(network.find(name).name for name in names))
 
 
 def last_maps(network: Network) -> tuple[str, ...]:

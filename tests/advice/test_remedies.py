@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,12 @@ import padviz
 from padviz.advice.changes import TRIED, cannot, even_pads, pooled_strides
 from padviz.advice.pooled_strides import with_strides_pooled
 from padviz.advice.remedies import changes, outcome, remedies
-from padviz.advice.verdict import audit
+from padviz.advice.verdict import audit, maps
 from padviz.network.network import Network
+from padviz.network.targets import upto
 from padviz.sources.toml.build import parse
+from padviz.sources.toml.write import to_toml
+from tests.cli.test_cli import run
 
 
 def network(*layers: dict[str, Any]) -> Network:
@@ -168,3 +173,27 @@ def test_reach_is_that_of_margins_and_fields() -> None:
     assert gated.margin is None
     assert gated.why is not None
     assert "features.1.0.block.1.2" in gated.why or "gate" in gated.why
+
+
+HEADS = [
+    {"op": "conv", "name": "a", "kernel": 3, "stride": 2, "padding": 1},
+    {"op": "conv", "name": "p3", "kernel": 3, "padding": 1},
+    {"op": "conv", "name": "p5", "from": "a", "kernel": 5, "stride": 2, "padding": 2},
+]
+
+
+def test_heads_of_the_same_weight_are_judged_as_they_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = parse({"layers": HEADS, "target": []}, "two")
+    Path("two.toml").write_text(to_toml(made))
+    found = audit(made, 32, heads="share")
+    assert (found.target, found.heads) == (["p3", "p5"], "share")
+    assert found.outcome == outcome(made, 32, heads="share")
+    assert found.outcome.skew == padviz.usage(made, 32, heads="share").summary().skew
+    assert found.outcome.skew != audit(upto(made, ("p3", "p5")), 32).outcome.skew
+    assert found.remedies == [*padviz.remedies(made, 32, heads="share")]
+    told = json.loads(run("audit", "two.toml", "--size", "32", "--heads", "share", "--format", "json").stdout)
+    assert told["results"][0]["heads"] == "share"
+    assert [counts.weights is None for _, counts in maps(made, found, 2)] == [False] * (1 + len(found.remedies[:2]))

@@ -127,8 +127,8 @@ def test_usage_json_has_exact_integers() -> None:
     found = json.loads(result.stdout)
     counts = padviz.usage("resnet152", (96, 64)).counts
     assert list(found) == [
-        "schema_version", "network", "size", "padding", "pooling", "target", "unit", "min", "max", "mean", "centre",
-        "corners", "marginalised", "asymmetry", "skew", "share", "share_reason",
+        "schema_version", "network", "size", "padding", "pooling", "target", "heads", "unit", "min", "max", "mean",
+        "centre", "corners", "marginalised", "asymmetry", "skew", "share", "share_reason",
         "gates_left_out", "method", "notes", "files",
     ]  # fmt: skip
     assert found["schema_version"] == 2
@@ -460,7 +460,7 @@ class Anything:
     pass
 def interrupted(reference):
     os.kill(os.getpid(), signal.SIGINT)
-def usage(*args):
+def usage(*args, **options):
     anything = Anything()
     reference = weakref.ref(anything, interrupted)
     del anything

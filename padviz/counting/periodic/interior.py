@@ -12,7 +12,7 @@ from padviz.axis.build import axis_map
 from padviz.axis.endless import ring_map
 from padviz.axis.operations import Op
 from padviz.counting.periodic.stable_rows import growth
-from padviz.counting.walks import WHOLE, Walk, count_backward
+from padviz.counting.walks import WHOLE, Walk, Weights, count_backward
 from padviz.engine.axis_map import AxisMap
 from padviz.engine.core import Core
 from padviz.errors import PadvizError
@@ -33,7 +33,9 @@ class NoInterior(PadvizError):
 
 
 @lru_cache(256)
-def interior(network: Network, size: Size, targets: tuple[int, ...], engine: str = "auto") -> Core:
+def interior(
+    network: Network, size: Size, targets: tuple[int, ...], engine: str = "auto", weights: Weights = None
+) -> Core:
     """The pattern of usage far from all borders, aligned with the first row and column of the map at `size`.
 
     Raises
@@ -51,7 +53,7 @@ def interior(network: Network, size: Size, targets: tuple[int, ...], engine: str
     """
     rows = _ring(network, 0, size[0], targets)
     cols = rows if size[0] == size[1] and is_square(network) else _ring(network, 1, size[1], targets)
-    return count_backward(Walk(network, rows, cols, targets, engine), WHOLE)
+    return count_backward(Walk(network, rows, cols, targets, engine, weights), WHOLE)
 
 
 def _ring(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Resolved:

@@ -81,8 +81,12 @@ def window_op(node: Node, kernel: Sequence[int], i: int, ceil: bool = False) -> 
     return Window(kernel[i], stride, dilation, padding, ceil=ceil)
 
 
+CONVS = ("Conv", "ConvInteger", "QLinearConv", "com.microsoft.FusedConv")
+WEIGHT = {"QLinearConv": 3}  # which input the weights are; the second of all others
+
+
 def conv(plan: Plan, node: Node) -> Made:
-    weight = node.tensor({"QLinearConv": 3}.get(node.op, 1))
+    weight = node.tensor(WEIGHT.get(node.op, 1))
     x, roles = plan.spatial(node, node.tensor(0))
     shape = shape_of(weight.dims or ())
     kernel = node.numbers("kernel_shape", shape[2:])
@@ -91,6 +95,14 @@ def conv(plan: Plan, node: Node) -> Made:
     ops: dict[str, Op] = {role: window_op(node, kernel, i) for i, role in enumerate(roles)}
     channels = plan.channels(x, shape, int(node.attrs.get("group", 1)))
     return plan.lay(node.name, "conv", x, ops, shape[0] if shape else 1, channels)
+
+
+def pointwise(node: Node) -> bool:
+    """Whether it is a convolution of one tap, which takes each position alone."""
+    if node.op not in CONVS:
+        return False
+    kernel = node.numbers("kernel_shape", shape_of(node.tensor(WEIGHT.get(node.op, 1)).known)[2:])
+    return all(window_op(node, kernel, i) == Window(1) for i in range(len(kernel)))
 
 
 def transposed(plan: Plan, node: Node) -> Made:
@@ -277,7 +289,7 @@ OPS: dict[str, Function] = {
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), softmax),
     **SHAPING,
     **MIXING,
-    **dict.fromkeys(("Conv", "ConvInteger", "QLinearConv", "com.microsoft.FusedConv"), conv),
+    **dict.fromkeys(CONVS, conv),
     **dict.fromkeys(("Resize", "Upsample"), resize),
     "AveragePool": pool("avgpool"),
     "ConvTranspose": transposed,

@@ -12,9 +12,9 @@ import numpy as np
 from padviz.errors import DescriptionError, PadvizError
 from padviz.network.network import Size
 from padviz.sources.onnx.constants import MOST, Array, fold
-from padviz.sources.onnx.operators import OPS, SPATIAL
+from padviz.sources.onnx.operators import OPS, SPATIAL, pointwise
 from padviz.sources.onnx.tensors import Node, Plan
-from padviz.sources.tracing.arranging import Stuck, Value
+from padviz.sources.tracing.arranging import Flattened, Stuck, Value
 from padviz.sources.tracing.axis_labels import Dims, plain, size_of
 from padviz.sources.tracing.trace import Trace
 
@@ -61,7 +61,10 @@ class Graph:
                 scope[other.name] = Value(None)
         run.nodes(self.nodes, scope, 0)
         for output in self.model.graph.output:
-            run.plan.trace.ends |= scope[output.name].sources if output.name in scope else frozenset()
+            value = scope[output.name] if output.name in scope else Value(None)
+            run.plan.trace.ends |= value.sources
+            if value.behind or (value.layer is not None and run.plan.trace.pooled[value.layer]):
+                run.plan.trace.vectors[output.name] = value.sources
         return run.plan.trace
 
 
@@ -92,6 +95,16 @@ class _Run:
                 what = f"node {title(proto)}: {proto.op_type} makes no sense ({' '.join(str(error).split())[:120]})"
                 raise DescriptionError(what, where=self.graph.where) from None
             scope.update(zip(proto.output, outputs, strict=False))
+            self.named(node, proto.output, outputs, depth)
+
+    def named(self, node: Node, names: Iterable[str], outputs: list[Value], depth: int) -> None:
+        """Keep what tensors are called that hold a layer as it is, and what lies behind a head."""
+        trace = self.plan.trace
+        for name, value in zip(names, outputs, strict=False):
+            if value.layer in trace.heads:
+                trace.behind |= dict.fromkeys((node.name, name), value.layer)
+            elif value.layer and not value.cuts and not depth:
+                trace.tensors[name] = value.layer
 
     def node(self, proto: Proto, scope: Scope, bound: dict[str, Any] | None) -> Node:
         """The node with its attributes and the tensors that it reads."""
@@ -141,6 +154,9 @@ def run_node(plan: Plan, node: Node) -> list[Value]:
     layers = [each.layer for each in node.given if each.layer is not None]
     spoilt = [layer for layer in layers if plan.trace.layers[layer].kind == "unknown"]
     if spoilt:
+        if node.op in SPATIAL and not pointwise(node):
+            for each in spoilt:
+                plan.trace.windowed(each)
         layer = spoilt[0] if len({*layers}) == 1 else plan.trace.add(node.name, "concat", layers)
         return [Value(None, layer)] * node.outputs
     if node.op in plan.neutral:
@@ -149,10 +165,9 @@ def run_node(plan: Plan, node: Node) -> list[Value]:
     flat = all(plan.is_flat(each) for each in node.given if not each.is_constant)
     if any(each.behind for each in node.given) or (flat and not known):
         if flat and node.op not in SPATIAL:
-            return [plan.head(node)] * node.outputs
-        return [
-            _stuck(plan, node, "reads what was flattened, or picked position by position, as an image")
-        ] * node.outputs
+            return [_head(plan, node)] * node.outputs
+        why = "reads what was flattened, or picked position by position, as an image"
+        return [_stuck(plan, node, why, node.tensor(0).flattened)] * node.outputs
     if not known:
         what = f"node {node.name}: the operation {node.op} (opset {node.version})"
         return [Value(None, plan.trace.unknown(node.name, layers, what, node.op))] * node.outputs
@@ -160,15 +175,31 @@ def run_node(plan: Plan, node: Node) -> list[Value]:
         made = OPS[node.op](plan, node)
     except Stuck as stuck:
         if flat and node.op not in SPATIAL:
-            return [plan.head(node)] * node.outputs
-        return [_stuck(plan, node, str(stuck))] * node.outputs
+            return [_head(plan, node)] * node.outputs
+        return [_stuck(plan, node, str(stuck), isinstance(stuck, Flattened))] * node.outputs
     return made if isinstance(made, list) else [made]
 
 
-def _stuck(plan: Plan, node: Node, why: str) -> Value:
+def _head(plan: Plan, node: Node) -> Value:
+    """A head, which may be a step of attention."""
+    value = plan.head(node)
+    if node.op.endswith("Attention"):
+        plan.trace.attending.step(value.behind, "attention")
+    elif node.op in ("MatMul", "Einsum") and sum(not each.is_constant for each in node.given) > 1:
+        plan.trace.attending.step(value.behind, "product")
+    elif node.op == "Softmax":
+        plan.trace.attending.step(value.behind, "softmax")
+    return value
+
+
+def _stuck(plan: Plan, node: Node, why: str, flat: bool) -> Value:
+    """What cannot be followed: a head, where it takes each position of what was flattened alone."""
     sources = sorted(frozenset().union(*(each.sources for each in node.given)))
     what = f"node {node.name}: {node.op} (opset {node.version}) {why}"
-    layer = plan.trace.broken(node.name, sources, what)
+    if flat and pointwise(node):
+        layer = plan.trace.head(node.name, sources, what, "reads as an image what was flattened")
+    else:
+        layer = plan.trace.broken(node.name, sources, what)
     plan.trace.pooled[layer] &= node.op not in SPATIAL  # an image that is made of a vector would be a map
     return Value(None, layer)
 

@@ -10,7 +10,15 @@ from padviz.axis.resize import Resize
 from padviz.network.layer import Channels
 from padviz.sources.onnx.constants import Array, integers
 from padviz.sources.tracing.arranging import Arranger, Stuck, Value
-from padviz.sources.tracing.axis_labels import AXES, alone, has_places, has_positions, shape_of, size_of
+from padviz.sources.tracing.axis_labels import (
+    AXES,
+    alone,
+    has_places,
+    has_positions,
+    is_flattened,
+    shape_of,
+    size_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,4 +112,9 @@ class Plan(Arranger):
 
     def head(self, node: Node) -> Value:
         """A head made of all inputs: never spatial again."""
-        return Value(None, behind=frozenset().union(*(each.sources for each in node.given)))
+        maps = [each for each in node.given if not each.is_constant]
+        flat = all(each.flattened or self._vector(each) or is_flattened(each.dims or ()) for each in maps)
+        return Value(None, behind=frozenset().union(*(each.sources for each in maps)), flattened=flat)
+
+    def _vector(self, x: Value) -> bool:
+        return x.layer is not None and self.trace.pooled[x.layer]

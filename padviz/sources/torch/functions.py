@@ -7,13 +7,14 @@ from math import prod
 from typing import Any
 
 from padviz.axis.resize import Resize
+from padviz.network.graph import ancestors
 from padviz.sources.torch import attention as mixing
 from padviz.sources.torch import merging as merge
 from padviz.sources.torch import norms as norms
 from padviz.sources.torch import views as views
 from padviz.sources.torch import windows as windows
 from padviz.sources.torch.tracer import Call, Result
-from padviz.sources.tracing.arranging import Stuck, Value
+from padviz.sources.tracing.arranging import Flattened, Stuck, Value
 from padviz.sources.tracing.axis_labels import plain
 
 Handler = Callable[..., Result]
@@ -100,6 +101,8 @@ WHOLE = {
     views.transpose, views.permute, views.movedim, views.squeeze, views.unsqueeze, views.expand, norms.batch_norm,
     norms.group_norm, norms.instance_norm, norms.layer_norm,
 }  # fmt: skip  # what reads rows, columns and channels that are one dimension as it is
+RESAMPLING = {windows.interpolate, windows.pixel_shuffle, windows.unfold}
+PRODUCTS = {mixing.matmul, mixing.baddbmm, mixing.einsum}
 IMAGES = {windows.conv2d, windows.conv_transpose2d, windows.max_pool2d, windows.avg_pool2d, windows.lp_pool2d}
 
 
@@ -108,6 +111,9 @@ def lower(call: Call, args: Sequence[Any], kwargs: Mapping[str, Any], neutral: C
     if call.op in CONSTANTS:
         return None
     if unknown := [value for value in call.maps if call.trace.layers[value.at].kind == "unknown"]:
+        if TABLE.get(call.op) in IMAGES | RESAMPLING and not _pointwise(call):
+            for value in unknown:
+                call.trace.windowed(value.at)
         inputs = tuple(dict.fromkeys(value.at for value in call.maps))
         return unknown[0] if len(inputs) == 1 else Value(None, call.trace.add(call.name(), "concat", inputs))
     handler = merge.add if call.op in neutral else TABLE.get(call.op)
@@ -118,9 +124,30 @@ def lower(call: Call, args: Sequence[Any], kwargs: Mapping[str, Any], neutral: C
             return _without_positions(call, handler, args, kwargs)
         return call.unknown() if handler is None else handler(call, *args, **kwargs)
     except Stuck as stuck:
+        if isinstance(stuck, Flattened) and _pointwise(call):
+            return call.head(str(stuck), "reads as an image what was flattened")
         return call.broken(str(stuck))
     except (TypeError, ValueError, IndexError, AttributeError, KeyError):
         return call.broken("is called in a way that padviz does not follow")
+
+
+def _attend(call: Call, handler: Handler | None, at: int) -> None:
+    """Keep account of attention among tokens and positions."""
+    tokens = ancestors(call.trace.layers, [at]) & call.trace.tokens
+    maps = frozenset(i for token in tokens for i in call.trace.layers[token].inputs)
+    if not maps:
+        return
+    if handler is mixing.attention:
+        call.trace.attending.step(maps, "attention")
+    elif handler in PRODUCTS and len(call.maps) > 1:
+        call.trace.attending.step(maps, "product")
+    elif "softmax" in call.op:
+        call.trace.attending.step(maps, "softmax")
+
+
+def _pointwise(call: Call) -> bool:
+    """Whether it is a convolution of one tap, which takes each position alone."""
+    return call.op == "conv2d" and call.tensors[1].shape[-2:] == (1, 1)
 
 
 def _without_positions(call: Call, handler: Handler | None, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Result:
@@ -129,6 +156,7 @@ def _without_positions(call: Call, handler: Handler | None, args: Sequence[Any],
         return windows.conv2d(call, *args, **kwargs)  # it costs something
     inputs = list(dict.fromkeys(value.at for value in call.maps))
     at = call.trace.merge(call.name(merge=True), "concat", inputs)
+    _attend(call, handler, at)
     shape = call.tensors[0].shape
     if handler == windows.interpolate and len(shape) == 4:
         height, width = (Resize(n) for n in call.out.shape[-2:])

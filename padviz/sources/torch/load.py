@@ -192,9 +192,14 @@ def _as_output(laid: Trace, value: Value) -> int:
     laid.origin = layer.origin
     if value.dims is not None and not any(map(is_positions, value.dims)):
         return laid.add("flatten", "global", (at,))
-    if laid.pooled[at] or layer.kind in ("input", "unknown") or not any(at in each.inputs for each in laid.layers):
+    if laid.pooled[at] or layer.kind in ("input", "unknown") or not _goes_on(laid, at):
         return at
     return laid.add(f"{laid.layers[laid.seen(at)].name}.output", "identity", (at,))
+
+
+def _goes_on(laid: Trace, at: int) -> bool:
+    """Whether anything but a head reads a layer."""
+    return any(at in each.inputs for i, each in enumerate(laid.layers) if i not in laid.heads)
 
 
 @contextmanager

@@ -104,8 +104,15 @@ def cat(call: Call, tensors: Sequence[Any], dim: int = 0, **options: Any) -> Res
     if alone(along[0]) in AXES:
         return _beside(call, tensors, alone(along[0]), dim)
     if any(map(is_positions, along)):  # tokens beside those of positions
-        return call.pool(full) if len(along) == 1 else call.broken("joins positions of maps")
+        return _with_tokens(call, full) if len(along) == 1 else call.head("joins positions of maps")
     return _joined(call, dim % len(full.known), drop=True)
+
+
+def _with_tokens(call: Call, value: Value) -> Value:
+    """Tokens beside the positions of one map: no map any more."""
+    made = call.pool(value)
+    call.trace.tokens.add(made.at)
+    return made
 
 
 def stack(call: Call, tensors: Sequence[Any], dim: int = 0) -> Result:

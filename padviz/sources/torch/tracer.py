@@ -117,6 +117,11 @@ class Call:
         inputs = list(dict.fromkeys(value.at for value in self.spatial or self.maps))
         return Value(None, self.trace.broken(self.name(), inputs, f"{self.op} {what}"))
 
+    def head(self, what: str, why: str = "") -> Value:
+        """A value that is broken, and that a network may be cut before."""
+        inputs = list(dict.fromkeys(value.at for value in self.spatial or self.maps))
+        return Value(None, self.trace.head(self.name(), inputs, f"{self.op} {what}", why or what))
+
     def unknown(self) -> Value:
         """The value of a function that is not known."""
         inputs = list(dict.fromkeys(value.at for value in self.spatial or self.maps))

@@ -35,13 +35,18 @@ class Stuck(Exception):
     """A tensor cannot be followed through an operation; it matters only if a target depends on it."""
 
 
+class Flattened(Stuck):
+    """Rows and columns are one dimension beside channels: each position is there, but no image."""
+
+
 @dataclass(frozen=True, slots=True)
 class Value:
     """What a tensor holds: a map (it has a `layer`), a head (made of the layers `behind`), or a constant.
 
     `dims` is None where the shape is not known. A map has `acted` once an activation was applied to it
     since its layer; `part` says which of the layer's channels it has, where not all; `cuts` are slices of its rows or
-    columns that are not laid out yet, and `by` is the name that they, or a split of rows or columns, get.
+    columns that are not laid out yet, and `by` is the name that they, or a split of rows or columns, get. A head is
+    `flattened` if it is made of maps whose rows and columns are one dimension.
     """
 
     dims: Dims | None
@@ -52,6 +57,7 @@ class Value:
     part: tuple[object, ...] = ()
     cuts: tuple[tuple[str, range], ...] = ()
     by: str = ""
+    flattened: bool = False
 
     @property
     def is_constant(self) -> bool:
@@ -182,7 +188,8 @@ class Arranger:
         absent = [role for role in AXES if role not in roles]
         blank = any(size_of(dim) > 1 for role, dim in zip(roles, within, strict=True) if not role)
         if not {*roles} <= {*AXES, ""} or self.tells_apart(x.layer, absent) or blank:
-            raise Stuck("reads mixed height, width and channels as an image")
+            kind = Flattened if label.is_flattened(within) and not any(map(is_mixed, within)) else Stuck
+            raise kind("reads mixed height, width and channels as an image")
         roles = [role or absent.pop(0 if len(roles) == len(AXES) else -1) for role in roles]
         sizes = [self.trace.sizes[x.layer][AXES[role]] for role in roles]
         image: tuple[Dim, ...] = tuple(((role, n),) for role, n in zip(roles, sizes, strict=True))

@@ -82,6 +82,15 @@ def is_mixed(dim: Dim) -> bool:
     return has_positions(dim) and any(role in CHANNELS and n > 1 for role, n in dim)
 
 
+def is_flattened(dims: Dims) -> bool:
+    """Whether rows and columns are one dimension.
+
+    >>> is_flattened((plain(8), (("h", 4), ("w", 5)))), is_flattened((plain(8), (("h", 4),), (("w", 5),)))
+    (True, False)
+    """
+    return any(AXES.keys() <= {*roles_of([dim])} for dim in dims)
+
+
 def upper(dim: Dim) -> Dim:
     """A dimension of positions that are looked at, rather than those that look."""
     return tuple((role if role in CHANNELS else role.upper(), size) for role, size in dim)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
 
 from padviz.axis.operations import Transposed, Window
 from padviz.errors import PadvizError
+from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
 from padviz.sources.tracing.last_maps import finish
 from padviz.sources.tracing.trace import Trace
-from padviz.sources.tracing.unify import Traced, unified
+from padviz.sources.tracing.unify import Cut, Traced, unified
 
 EVEN = 64  # a size that this divides stays even where strides halve it, and one row more stays odd
 LARGEST_STEP = 4096  # rows between the sizes that are traced
@@ -23,6 +24,7 @@ OTHERS = (
     (18, 45),
     (128, 256),
 )  # to trace at: whole steps, for each 64, and rows beyond the size
+NAMED = 6  # last maps, in a line
 TRACED = 3  # of them, where as many work
 
 
@@ -67,7 +69,55 @@ def general(tracer: Callable[[Size], Trace], size: Size, about: About) -> Networ
         source=about.source,
         size=size,
         fixed=fixed,
+        notes=_cut_notes(first.cuts, targets) + _grid_notes(first.grids),
+        gone=_gone(first.cuts, targets) | _no_maps(first.vectors),
+        aliases=_aliases(first, layers),
     )
+
+
+def _cut_notes(cuts: Sequence[Cut], lasts: Sequence[str]) -> tuple[str, ...]:
+    """That heads were cut off, and what is left to count to, in a sentence."""
+    if not cuts:
+        return ()
+    more = f", and before {len(cuts) - 1} more" if len(cuts) > 1 else ""
+    named = ", ".join(lasts[:NAMED]) + (f" and {len(lasts) - NAMED} more" if len(lasts) > NAMED else "")
+    are = "last maps are" if len(lasts) > 1 else "last map is"
+    return (f"cut before {cuts[0].name}, which {cuts[0].why}{more}; the {are} {named}",)
+
+
+def _grid_notes(grids: Sequence[str]) -> tuple[str, ...]:
+    """That attention looks at what is counted to, in a sentence for each last map."""
+    return tuple(f"counting stops at {name}, the grid of patches before attention" for name in grids)
+
+
+def _aliases(traced: Traced, layers: Sequence[Layer]) -> dict[str, str]:
+    """Other names of layers; one that was left out is what it read."""
+    names = {layer.name for layer in layers}
+    found = {}
+    for name, at in traced.aliases.items():
+        while traced.layers[at].name not in names:
+            at = traced.layers[at].inputs[0]
+        found[name] = traced.layers[at].name
+    return found
+
+
+def _no_maps(vectors: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """What to say of names of outputs that are no maps."""
+    return {
+        name: f"is no map: it is made of what was flattened or pooled of {', '.join(maps[:NAMED])}"
+        for name, maps in vectors.items()
+        if maps
+    }
+
+
+def _gone(cuts: Sequence[Cut], lasts: Sequence[str]) -> dict[str, str]:
+    """What to say of names that are not there any more, since they lie behind a cut."""
+    gone: dict[str, str] = {}
+    for cut in cuts:
+        named = ", ".join(lasts[:NAMED])
+        gone |= dict.fromkeys(cut.behind, f"lies behind {cut.name}, which {cut.why}; the maps before it are {named}")
+        gone[cut.name] = f"{cut.why}; the maps before it are {named}"
+    return gone
 
 
 def _others(tracer: Callable[[Size], Trace], first: Traced, fixed: tuple[int, ...]) -> list[Traced]:

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from padviz.axis.operations import Window
 from padviz.errors import DescriptionError
 from padviz.network.graph import ancestors, only
 from padviz.network.layer import Layer
 from padviz.network.network import Size
 from padviz.sources.tracing.trace import Trace
-from padviz.sources.tracing.unify import Traced
+from padviz.sources.tracing.unify import Cut, Traced
 
 
 def finish(trace: Trace) -> Traced:
     """The part of a trace that its last spatial feature maps are made of, and their names.
 
     A last map is one that no later map is made of: outputs, heads and pooled vectors may read it. An
-    adaptive pool before a head, or a pool that reads its whole input, is not one: the map before it is.
+    adaptive pool before a head, or a pool that reads its whole input, is not one: the map before it is. Nor is a head
+    that reads a flattened map as an image: the maps that were flattened are.
     """
     readers: list[list[int]] = [[] for _ in trace.layers]
     for i, layer in enumerate(trace.layers):
         for j in {*layer.inputs}:
             readers[j].append(i)
-    live = ancestors(trace.layers, trace.ends)
+    ends, cuts = _before_heads(trace)
+    live = ancestors(trace.layers, ends)
     lasts = [i for i in sorted(live) if not trace.pooled[i] and all(trace.pooled[r] for r in readers[i] if r in live)]
     stripped = list(dict.fromkeys(_before_pooling(trace, i) for i in lasts))
     inner = ancestors(trace.layers, [j for i in stripped for j in trace.layers[i].inputs])
@@ -32,7 +36,43 @@ def finish(trace: Trace) -> Traced:
     after = [i for i in live if not trace.pooled[i] and trace.seen(i) in targets]  # norms that nothing reads again
     kept = sorted(ancestors(trace.layers, [*targets, *after]) | {0})
     sizes = tuple(trace.sizes[i] for i in kept)
-    return Traced(only(trace.layers, kept), sizes, tuple(kept.index(i) for i in targets))
+    place = {i: k for k, i in enumerate(kept)}
+    aliases = {name: place[i] for name, i in trace.tensors.items() if i in place}
+    attended = {_before_pooling(trace, i) for i in trace.attending.maps}
+    return Traced(
+        only(trace.layers, kept),
+        sizes,
+        tuple(place[i] for i in targets),
+        cuts,
+        aliases,
+        _vectors(trace, place),
+        tuple(trace.layers[i].name for i in targets if i in attended),
+    )
+
+
+def _vectors(trace: Trace, kept: Container[int]) -> dict[str, tuple[str, ...]]:
+    """What is no map any more, with the last maps that it is made of."""
+    found = {}
+    for name, sources in trace.vectors.items():
+        maps, ahead = set(), [*sources]
+        while ahead:
+            at = ahead.pop()
+            if at in kept:
+                maps.add(at)
+            else:
+                ahead += trace.layers[at].inputs
+        found[name] = tuple(trace.layers[at].name for at in sorted(maps))
+    return found
+
+
+def _before_heads(trace: Trace) -> tuple[set[int], tuple[Cut, ...]]:
+    """What a trace ends with once its heads are cut off, and the heads that are."""
+    heads = ancestors(trace.layers, trace.ends) & trace.heads.keys()
+    ends = {i for at in heads for i in trace.layers[at].inputs} | trace.ends
+    ends -= heads
+    heads -= ancestors(trace.layers, ends)  # something that is not known reads those
+    behind = {at: tuple(name for name, by in trace.behind.items() if by == at) for at in heads}
+    return ends, tuple(Cut(trace.layers[at].name, trace.heads[at], behind[at]) for at in sorted(heads))
 
 
 def _before_pooling(trace: Trace, at: int) -> int:

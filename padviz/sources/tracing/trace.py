@@ -9,8 +9,10 @@ from dataclasses import replace
 from padviz.axis.operations import Adaptive, Op, Transposed, Window, out_size
 from padviz.axis.resize import Resize
 from padviz.errors import DescriptionError, SizeError
+from padviz.network.graph import ancestors
 from padviz.network.layer import MERGES, Channels, Kind, Layer, Origin
 from padviz.network.network import Size
+from padviz.sources.tracing.attending import Attending
 from padviz.sources.tracing.moving import moves
 
 MOST_LAYERS = 10_000
@@ -25,7 +27,10 @@ class Trace:
 
     Every method that lays a layer returns its position, which is what flows along the edges. What
     reads an unknown operation becomes unknown itself. `ends` collects the positions that the graph's
-    outputs are made of, heads and pooled ones too.
+    outputs are made of, heads and pooled ones too. `heads` are unknown layers that a network may be cut before, with
+    what each does; `behind` has the names of what was made of them. `tensors` are names that a file has for positions,
+    and `vectors` those of outputs that are no maps any more, with what they are made of. `tokens` are pooled layers
+    of positions beside tokens, and `attending` has the maps that attention in heads looks at.
 
     Examples
     --------
@@ -43,6 +48,12 @@ class Trace:
         self.sizes = [size]
         self.pooled = [False]
         self.ends: set[int] = set()
+        self.heads: dict[int, str] = {}
+        self.behind: dict[str, int] = {}
+        self.tensors: dict[str, int] = {}
+        self.vectors: dict[str, frozenset[int]] = {}
+        self.tokens: set[int] = set()
+        self.attending = Attending()
         self.origin: Origin | None = None
         self._names: dict[str, int] = {"input": 1}
 
@@ -73,7 +84,10 @@ class Trace:
             Naming the file and the layer, where the size does not work.
         """
         if spoilt := [i for i in inputs if self.layers[i].kind == "unknown"]:
-            return self._unknown(name, inputs, self.layers[spoilt[0]].note)
+            made = self._unknown(name, inputs, self.layers[spoilt[0]].note)
+            if self.heads.keys() >= {*spoilt}:
+                self.heads[made] = self.heads[spoilt[0]]
+            return made
         if kind == "global":
             height = width = Adaptive(1)
         entering = self.sizes[inputs[0]]
@@ -143,6 +157,20 @@ class Trace:
     def broken(self, name: str, inputs: Sequence[int], what: str) -> int:
         """Lay something that cannot be followed, such as what reads a flattened map as an image again."""
         return self._unknown(name, inputs, f"{what}; {WAY_OUT.format(name=self.layers[inputs[0]].name)}")
+
+    def head(self, name: str, inputs: Sequence[int], what: str, why: str) -> int:
+        """Lay something broken that a head begins with: the network is cut before it, if no window reads it again.
+
+        `why` says, after its name, what it does.
+        """
+        made = self.broken(name, inputs, what)
+        self.heads[made] = why
+        return made
+
+    def windowed(self, at: int) -> None:
+        """A window of several taps, or a resize, reads what an unknown layer made: that is no head."""
+        for each in ancestors(self.layers, [at]) & self.heads.keys():
+            del self.heads[each]
 
     def _unknown(self, name: str, inputs: Sequence[int], note: str) -> int:
         pooled = all(self.pooled[i] for i in inputs)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from types import MappingProxyType
 from typing import NamedTuple
 
 from padviz.axis.operations import ODDS, Fit, Odd, Op, Same, Window, fit_shift, placement
@@ -16,12 +17,28 @@ from padviz.network.rewrites import joined_to
 RULES: tuple[Same, ...] = ("same_upper", "same_lower")
 
 
+class Cut(NamedTuple):
+    """A head that a network is cut before: its name, what it does, and the names of what was made of it."""
+
+    name: str
+    why: str
+    behind: tuple[str, ...] = ()
+
+
 class Traced(NamedTuple):
-    """A graph at one size: its layers, their sizes, and the positions of its last feature maps."""
+    """A graph at one size: its layers, their sizes, the positions of its last feature maps, and the heads cut off.
+
+    `aliases` are other names of layers, and `vectors` names of what is no map, with the maps that it is made of.
+    `grids` are the last maps behind which attention looks at their positions.
+    """
 
     layers: tuple[Layer, ...]
     sizes: tuple[Size, ...]
     lasts: tuple[int, ...]
+    cuts: tuple[Cut, ...] = ()
+    aliases: Mapping[str, int] = MappingProxyType({})
+    vectors: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    grids: tuple[str, ...] = ()
 
 
 Unified = tuple[tuple[Layer, ...], tuple[int, ...]]

@@ -1,0 +1,155 @@
+"""Heads that read a flattened map as an image: every source and every command stops before them, and says so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+import padviz
+from padviz.network.targets import last_maps
+from padviz.sources.torch.load import load_module
+from tests.cli.test_cli import run
+from tests.sources.test_onnx_exports import SINCE_2_5
+from tests.sources.test_onnx_ops import model_of, saved
+from tests.yolo import YoloV8, exported
+
+SIZE = (64, 96)
+LEVELS = {"old": "/detect/Concat", "new": "node_cat_13", "module": "detect"}
+SOURCES = ["old", pytest.param("new", marks=SINCE_2_5), "module", "raw"]
+
+
+@pytest.fixture(scope="module", params=SOURCES)
+def network(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    if request.param in ("module", "raw"):
+        return padviz.load(YoloV8(request.param == "raw"), size=SIZE)
+    return padviz.load(exported(tmp_path_factory.mktemp("yolo"), request.param, SIZE), size=SIZE)
+
+
+def levels() -> list[nn.Module]:
+    """The network as it is up to each of its three levels, which nothing has to be cut off from."""
+
+    class Level(YoloV8):
+        def __init__(self, at: int) -> None:
+            super().__init__()
+            self.at = at
+
+        def forward(self, x: Tensor) -> Tensor:
+            kept: list[Tensor] = []
+            self.detect.forward = lambda maps: (None, kept.extend(maps))  # type: ignore[method-assign]
+            super().forward(x)
+            x = kept[self.at]
+            return torch.cat((self.detect.cv2[self.at](x), self.detect.cv3[self.at](x)), 1)
+
+    return [Level(at) for at in range(3)]
+
+
+def test_a_detector_is_cut_where_its_levels_are_flattened(network: padviz.Network) -> None:
+    lasts = last_maps(network)
+    assert (network.targets, len(lasts), network.fixed) == ((), 3, ())
+    assert not any(last.endswith("output") for last in lasts)
+    (note,) = network.notes
+    where = (
+        r"\S*(dfl/conv\S*, which reads as an image what was flattened|Conv_\d+, which reads as an image what was flat"
+    )
+    where += r"tened|detect.cat, which joins positions of maps)"
+    assert re.fullmatch(f"cut before {where}; the last maps are {', '.join(map(re.escape, lasts))}", note)
+    for level, last in zip(levels(), lasts, strict=True):
+        expected = padviz.usage(level, SIZE)
+        found = padviz.usage(network, SIZE, layer=last)
+        assert found.notes == (note,)
+        assert found.summary().notes == [note]
+        np.testing.assert_array_equal(found.counts, expected.counts)
+
+
+def test_what_lies_behind_a_cut_is_an_error_that_names_it(network: padviz.Network) -> None:
+    for name, why in network.gone.items():
+        with pytest.raises(padviz.PadvizError) as error:
+            padviz.usage(network, layer=name)
+        assert str(error.value) == f"{network.name}: {name} {why}"
+        assert error.value.what.endswith(f"the maps before it are {', '.join(last_maps(network))}")
+    if network.source.endswith(".onnx"):
+        assert any("lies behind" in why for why in network.gone.values())
+        assert any("reads as an image" in why for why in network.gone.values())
+
+
+def test_one_level_alone_is_cut_too(tmp_path: Path) -> None:
+    body = """a = Conv <strides = [2, 2]> (x, f3x3x8)\n s = Constant <value_ints = [1, 2, 4, -1]> ()
+     b = Reshape (a, s)\n c = Transpose <perm = [0, 2, 1, 3]> (b)
+     d = Softmax <axis = 1> (c)\n f = Conv (d, w1x1x4)\n y = Sigmoid (f)"""
+    module = After(lambda x: functional.conv2d(x.view(1, 2, 4, -1).transpose(1, 2).softmax(1), ONE).sigmoid())
+    for net, name in ((padviz.load(saved(model_of(body, 13), tmp_path)), "a"), (load_module(module), "conv")):
+        assert net.targets == (name,)
+        assert net.notes[0].endswith(f"which reads as an image what was flattened; the last map is {name}")
+
+
+ONE = torch.ones(1, 4, 1, 1)
+WIDE = torch.ones(8, 8, 3, 3)
+
+
+class After(nn.Module):
+    """A convolution, and what a function makes of it."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.conv, self.function = nn.Conv2d(3, 8, 3), function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(self.conv(x))
+
+
+def joined(x: Tensor) -> Tensor:
+    """The positions of two maps, side by side."""
+    return torch.cat([x.flatten(2), functional.max_pool2d(x, 2).flatten(2)], 2)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: functional.conv2d(joined(x)[:, :, : x[0, 0].numel()].reshape(x.shape), WIDE),
+        lambda x: functional.interpolate(joined(x).unsqueeze(2), scale_factor=2),
+        lambda x: functional.conv2d(x.flatten(2).unsqueeze(2), WIDE, padding=1),
+    ],
+)
+def test_what_a_window_reads_again_is_no_head(function: Any) -> None:
+    net = load_module(After(function), size=(24, 32))
+    assert net.notes == ()
+    with pytest.raises(padviz.PadvizError, match="`layer` conv stops before it"):
+        padviz.usage(net)
+
+
+def test_what_a_window_reads_again_is_no_head_of_a_file(tmp_path: Path) -> None:
+    body = """a = Conv (x, f1x1x8)\n s = Constant <value_ints = [1, 2, 4, -1]> ()\n b = Reshape (a, s)
+     c = Transpose <perm = [0, 2, 1, 3]> (b)\n f = Conv (c, w1x1x4)\n y = Conv <pads = [1, 1, 1, 1]> (f, w3x3)"""
+    net = padviz.load(saved(model_of(body, 13), tmp_path))
+    assert net.notes == ()
+    with pytest.raises(padviz.PadvizError, match="`layer` a stops before it"):
+        padviz.usage(net)
+
+
+COMMANDS = {
+    "layers": [], "uneven": [], "taps": [], "fields": [], "sizes": ["--range", "64:96"], "convert": ["-o", "net.toml"],
+    "usage": ["--layer", "/detect/Concat_1"], "coverage": ["--layer", "/detect/Concat_1", "-o", "map.npz"],
+    "compare": ["--layer", "/detect/Concat,/detect/Concat_2"], "diff": [],
+    "export": ["--layer", "/detect/Concat", "-o", "out"], "audit": ["--layer", "/detect/Concat_1"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_cuts_it_and_says_so_once(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = exported(tmp_path, size=SIZE)
+    more = [*COMMANDS[command], *([] if command in ("sizes", "convert") else ["--size", "64x96"])]
+    result = run(command, str(path), *([str(path)] if command == "diff" else []), *more)
+    assert result.exit_code == 0, result.output
+    lines = [line for line in result.stderr.splitlines() if "cut before" in line]
+    assert lines == [
+        "padviz: yolo-old: cut before /detect/dfl/conv/Conv, which reads as an image what was flattened; "
+        "the last maps are /detect/Concat, /detect/Concat_1, /detect/Concat_2"
+    ]

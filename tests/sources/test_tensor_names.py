@@ -1,0 +1,92 @@
+"""Layers of ONNX files go by the names of the tensors that they make, too."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import padviz
+from padviz.network.targets import upto
+from tests.cli.test_cli import run, told
+from tests.sources.test_onnx_ops import model_of, saved
+
+BODY = """c = Conv <pads = [1, 1, 1, 1], strides = [2, 2]> (x, w3x3)
+ early = Relu (c)
+ p = Constant <value_ints = [0, 0, 0, 0, 0, 0, 0, 0]> ()
+ idle = Pad (early, p)
+ d = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (idle)
+ late = Sigmoid (d)
+ g = GlobalAveragePool (late)
+ f = Flatten (late)
+ r = Flatten (g)
+ y = Concat <axis = 1> (f, r)"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    model = model_of(BODY, 13)
+    for node in model.graph.node:
+        node.name = f"node_{node.output[0]}"
+    for name in ("early", "late", "g"):
+        model.graph.output.add().CopyFrom(model.graph.output[0])
+        model.graph.output[-1].name = name
+    return str(saved(model, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("tensor", "layer"), [("c", "c"), ("early", "c"), ("idle", "c"), ("d", "d"), ("late", "d"), ("f", "d")]
+)
+def test_a_tensor_is_the_layer_that_makes_it(tensor: str, layer: str, path: str) -> None:
+    net = padviz.load(path, size=(16, 18))
+    found, expected = (padviz.usage(net, layer=name) for name in (tensor, f"node_{layer}"))
+    assert found.target == expected.target
+    assert found.target.layer == f"node_{layer}"
+    np.testing.assert_array_equal(found.counts, expected.counts)
+    assert padviz.coverage(net, layer=tensor).target == expected.target
+
+
+def test_tensors_of_one_layer_count_once(path: str) -> None:
+    counts = padviz.usage(path, 16, layer=["early", "late", "c", "node_d"])
+    assert counts.target.layer == ["node_c", "node_d"]
+
+
+def test_outputs_that_are_no_maps_say_what_they_are_made_of(path: str) -> None:
+    for name in ("g", "y"):
+        line = told("usage", path, "--layer", name)
+        assert line == f"padviz: model: {name} is no map: it is made of what was flattened or pooled of node_d\n"
+
+
+def test_a_name_that_is_none_gets_the_nearest(path: str) -> None:
+    assert "'node_dd'; did you mean node_d, node_c?" in told("usage", path, "--layer", "node_dd")
+    assert "'earli'; did you mean early?" in told("usage", path, "--layer", "earli")
+    assert "'quite another'; padviz layers lists them" in told("usage", path, "--layer", "quite another")
+
+
+def test_a_part_of_a_network_has_its_own_names(path: str) -> None:
+    net = padviz.load(path)
+    assert upto(net, ("early", "c", "late")).targets == ("node_c", "node_d")
+
+
+@pytest.mark.parametrize("command", ["taps", "fields", "coverage", "usage", "export", "uneven", "sizes", "layers"])
+def test_commands_take_tensors(command: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    more = {"export": ["-o", "out", "--size", "16"], "coverage": ["-o", "o.npz"], "usage": ["-o", "o.npz"]}
+    more |= {"sizes": ["--range", "16:32"]}
+    results = []
+    for name in ("node_d", "late"):
+        results.append(run(command, path, "--layer", name, *more.get(command, ["--size", "16"])))
+        (tmp_path / "o.npz").unlink(missing_ok=True)
+    assert [result.exit_code for result in results] == [0, 0], results[1].output
+    assert command == "export" or results[0].stdout == results[1].stdout
+
+
+def test_a_layer_is_preferred_to_a_tensor_of_its_name(tmp_path: Path) -> None:
+    model = model_of("a = Conv (x, w3x3)\n b = Conv (a, w3x3)", 13)
+    model.graph.node[0].name, model.graph.node[1].name = "b", "a"
+    model.graph.output[0].name = "b"
+    net = padviz.load(saved(model, tmp_path))
+    assert [net.find(name).name for name in "ab"] == ["a", "b"]
+    assert json.loads(run("layers", net.source, "--size", "16", "--format", "json").stdout)["layers"][0]["layer"] == "b"

@@ -1,0 +1,151 @@
+"""A detector as YOLOv8 is laid out, narrow: what the ways to read a network meet in its head."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+WIDTH = 4
+CLASSES = 3
+BINS = 16  # that a side of a box is distributed over
+
+
+class Conv(nn.Module):
+    """A convolution, its norm and its activation."""
+
+    def __init__(self, read: int, made: int, kernel: int = 1, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(read, made, kernel, stride, kernel // 2, bias=False)
+        self.bn = nn.BatchNorm2d(made)
+        self.act = nn.SiLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.bn(self.conv(x)))
+
+
+class Bottleneck(nn.Module):
+    def __init__(self, width: int, shortcut: bool) -> None:
+        super().__init__()
+        self.cv1, self.cv2, self.shortcut = Conv(width, width, 3), Conv(width, width, 3), shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        made = self.cv2(self.cv1(x))
+        return x + made if self.shortcut else made
+
+
+class C2f(nn.Module):
+    def __init__(self, read: int, made: int, shortcut: bool = False) -> None:
+        super().__init__()
+        self.cv1, self.cv2 = Conv(read, made), Conv(made // 2 * 3, made)
+        self.m = nn.ModuleList([Bottleneck(made // 2, shortcut)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = list(self.cv1(x).chunk(2, 1))
+        parts.extend(block(parts[-1]) for block in self.m)
+        return self.cv2(torch.cat(parts, 1))
+
+
+class SPPF(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.cv1, self.cv2 = Conv(width, width // 2), Conv(width * 2, width)
+        self.m = nn.MaxPool2d(5, 1, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        made = [self.cv1(x)]
+        made.extend(self.m(made[-1]) for _ in range(3))
+        return self.cv2(torch.cat(made, 1))
+
+
+class DFL(nn.Module):
+    """The mean of a distribution over bins, as a convolution that reads the flattened positions as an image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(BINS, 1, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, _, a = x.shape
+        return self.conv(x.view(b, 4, BINS, a).transpose(2, 1).softmax(1)).view(b, 4, a)
+
+
+class Detect(nn.Module):
+    def __init__(self, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        self.cv2 = nn.ModuleList(self.branch(width, 4 * BINS) for width in widths)
+        self.cv3 = nn.ModuleList(self.branch(width, CLASSES) for width in widths)
+        self.dfl = DFL()
+
+    @staticmethod
+    def branch(width: int, made: int) -> nn.Sequential:
+        return nn.Sequential(Conv(width, width, 3), Conv(width, width, 3), nn.Conv2d(width, made, 1))
+
+    def forward(self, maps: list[Tensor]) -> Any:
+        maps = [torch.cat((box(x), kind(x)), 1) for x, box, kind in zip(maps, self.cv2, self.cv3, strict=True)]
+        flat = torch.cat([x.view(x.shape[0], 4 * BINS + CLASSES, -1) for x in maps], 2)
+        anchors, strides = self.grid(maps)
+        box, kind = flat.split((4 * BINS, CLASSES), 1)
+        left, right = self.dfl(box).chunk(2, 1)
+        first, last = anchors - left, anchors + right
+        decoded = torch.cat(((first + last) / 2, last - first), 1) * strides
+        return torch.cat((decoded, kind.sigmoid()), 1), maps
+
+    @staticmethod
+    def grid(maps: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Where the units lie, and the stride of each."""
+        points, strides = [], []
+        for x, stride in zip(maps, (8, 16, 32), strict=True):
+            rows, cols = (torch.arange(n) + 0.5 for n in x.shape[2:])
+            points.append(torch.stack(torch.meshgrid(cols, rows, indexing="xy"), -1).view(-1, 2))
+            strides.append(torch.full((len(points[-1]), 1), stride))
+        return torch.cat(points).T.unsqueeze(0), torch.cat(strides).T
+
+
+class YoloV8(nn.Module):
+    """Backbone, neck and heads; `raw` returns the maps beside the boxes, as the module does while it is no export."""
+
+    def __init__(self, raw: bool = True) -> None:
+        super().__init__()
+        w = WIDTH
+        self.raw = raw
+        self.stem = nn.Sequential(Conv(3, w, 3, 2), Conv(w, w, 3, 2), C2f(w, w, True))
+        self.p3 = nn.Sequential(Conv(w, w, 3, 2), C2f(w, w, True))
+        self.p4 = nn.Sequential(Conv(w, w, 3, 2), C2f(w, w, True))
+        self.p5 = nn.Sequential(Conv(w, w, 3, 2), C2f(w, w, True), SPPF(w))
+        self.up = nn.Upsample(scale_factor=2, mode="nearest")
+        self.top4, self.top3 = C2f(2 * w, w), C2f(2 * w, w)
+        self.down3, self.down4 = Conv(w, w, 3, 2), Conv(w, w, 3, 2)
+        self.out4, self.out5 = C2f(2 * w, w), C2f(2 * w, w)
+        self.detect = Detect((w, w, w))
+
+    def forward(self, x: Tensor) -> Any:
+        p3 = self.p3(self.stem(x))
+        p4 = self.p4(p3)
+        p5 = self.p5(p4)
+        top4 = self.top4(torch.cat((self.up(p5), p4), 1))
+        out3 = self.top3(torch.cat((self.up(top4), p3), 1))
+        out4 = self.out4(torch.cat((self.down3(out3), top4), 1))
+        out5 = self.out5(torch.cat((self.down4(out4), p5), 1))
+        boxes, maps = self.detect([out3, out4, out5])
+        return (boxes, maps) if self.raw else boxes
+
+
+def exported(folder: Path, exporter: str = "old", size: tuple[int, int] = (64, 96), opened: bool = True) -> Path:
+    """The file that one of PyTorch's exporters writes of it."""
+    path = folder / f"yolo-{exporter}.onnx"
+    options: dict[str, Any] = {"dynamo": True, "verbose": False, "external_data": False}
+    if exporter == "old":
+        options = {"dynamo": False, "opset_version": 14, "input_names": ["images"], "output_names": ["output0"]}
+        if opened:
+            options["dynamic_axes"] = {"images": {2: "h", 3: "w"}}
+    logging.disable(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(YoloV8(raw=False).eval(), (torch.zeros(1, 3, *size),), path, **options)
+    logging.disable(logging.NOTSET)
+    return path
