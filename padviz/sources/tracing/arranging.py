@@ -18,6 +18,7 @@ from padviz.sources.tracing.axis_labels import (
     alone,
     has_parts,
     has_positions,
+    is_flattened,
     is_mixed,
     plain,
     regrouped,
@@ -188,7 +189,7 @@ class Arranger:
         absent = [role for role in AXES if role not in roles]
         blank = any(size_of(dim) > 1 for role, dim in zip(roles, within, strict=True) if not role)
         if not {*roles} <= {*AXES, ""} or self.tells_apart(x.layer, absent) or blank:
-            kind = Flattened if label.is_flattened(within) and not any(map(is_mixed, within)) else Stuck
+            kind = Flattened if is_flattened(within) and not any(map(is_mixed, within)) else Stuck
             raise kind("reads mixed height, width and channels as an image")
         roles = [role or absent.pop(0 if len(roles) == len(AXES) else -1) for role in roles]
         sizes = [self.trace.sizes[x.layer][AXES[role]] for role in roles]
