@@ -186,6 +186,12 @@ def test_that_no_even_size_is_near_is_said() -> None:
     assert cannot(never, (9, 9))[0] == "No even size is near: a reads an odd number of padded rows at each."
 
 
+def test_a_size_that_only_drops_fewer_rows_comes_last() -> None:
+    kinds = [each.kind for each in remedies(padviz.load("vgg19"), 225)]
+    assert kinds[0] == "padding"
+    assert kinds[-1] == "size"
+
+
 def test_a_size_is_no_remedy_for_what_is_even_already() -> None:
     assert "size" not in {each.kind for each in remedies(padviz.load("resnet18"), 225)}
 

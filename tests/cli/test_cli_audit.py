@@ -85,7 +85,10 @@ def test_several_make_a_row_each() -> None:
     result = run("audit", "vgg19", "resnet18", "--size", "224", "--size", "225")
     rows = [line.split() for line in result.stdout.splitlines()[2:]]
     assert [row[0] for row in rows] == ["vgg19", "vgg19", "resnet18", "resnet18"]
-    assert [row[3] for row in rows] == ["224", "225", "224", "225"]
+    assert [row[1] for row in rows] == ["224", "225", "224", "225"]
+    assert [row[2] for row in rows[:2]] == ["foveated"] * 2
+    assert rows[2][2:4] == ["uneven,", "foveated"]
+    assert [" ".join(row[-2:]) for row in rows[:2]] == ["replicate padding"] * 2
 
 
 def test_json_has_the_figures_of_python() -> None:
