@@ -106,7 +106,7 @@ def _fair(summary: Summary) -> list[tuple[str, Any]]:
         return [("fair share", f"none: {summary.share_reason}")]
     corners = [readable(each) for each in (share.corners.top_left, share.corners.bottom_right)]
     facts: list[tuple[str, Any]] = [
-        ("starved", f"{share.starved:.1%} of the pixels get less than half of what a pixel far from all borders gets"),
+        ("starved", f"{share.starved:.1%} of the pixels get less than half of one far from all borders"),
         ("overused", f"{share.overused:.1%} get more than 1.5 times as much"),
         ("fair shares", f"{share.least:.4g} to {share.most:.4g}; corners {corners[0]} and {corners[1]}"),
         ("lean", f"height {share.lean.height:+.4g}, width {share.lean.width:+.4g}"),
