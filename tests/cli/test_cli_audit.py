@@ -136,6 +136,11 @@ REFUSED = [
     (["vgg11", "-o", "there.md"], "-o: 'there.md' exists; add --overwrite"),
     (["vgg11", "-o", "no/such.md"], "folder 'no' does not exist"),
     (["vgg11", "--format", "csv"], "'csv' is not one of"),
+    (["vgg11", "--heads", "all"], "'all' is not one of 'sum', 'share'; see padviz audit --help"),
+    (["vgg11", "--scale", "share"], "no such option '--scale'"),
+    (["vgg11", "--layer", ""], "no layer is called ''"),
+    (["vgg11", "-o", "."], "-o: '.' has no suffix"),
+    (["vgg11", "--size", "64x"], "--size: '64x' is not a size"),
     ([], "missing argument"),
 ]
 
@@ -144,3 +149,39 @@ REFUSED = [
 def test_bad_input_is_one_line_and_leaves_nothing(args: list[str], says: str) -> None:
     Path("there.md").write_text("kept")
     assert re.search(says, told("audit", *args))
+
+
+OTHERS = [
+    (["usage", "vgg11", "--scale", "each"], "'each' is not one of 'counts', 'share'; see padviz usage --help"),
+    (
+        ["usage", "vgg11", "--unit", "0,0", "--scale", "share"],
+        "--scale: .* fair shares; draw counts, with --scale counts",
+    ),
+    (["compare", "vgg11", "--size", "64,96", "--scale", "x"], "'x' is not one of 'share', 'counts', 'each'"),
+    (["compare", "vgg11", "--size", "64,96", "--heads", "x"], "'x' is not one of 'sum', 'share'"),
+    (["compare", "vgg11", "--padding", "zero,zero/"], "--padding: 'zero/' is not a padding scheme; use zero"),
+    (["usage", "vgg11", "--padding", "zero/zero/zero"], "'zero/zero/zero' is not a padding scheme"),
+    (["usage", "vgg11", "--padding", "/"], "--padding: '/' is not a padding scheme"),
+    (["coverage", "vgg11", "--padding", "zero/near"], "HEIGHT/WIDTH, as zero/circular"),
+    (["uneven", "vgg11", "--check=rigid"], "'rigid' is not one of 'learned', 'all', 'drops'; see padviz uneven --help"),
+    (["uneven", "vgg11", "--check="], "'' is not one of 'learned', 'all', 'drops'"),
+    (
+        ["uneven", "vgg11", "--layer", "features"],
+        "no layer is called 'features'.*padviz layers lists them|did you mean",
+    ),
+    (["sizes", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers lists them"),
+    (["taps", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers lists them"),
+    (["fields", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers lists them"),
+    (["layers", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers lists them"),
+]
+
+
+@pytest.mark.parametrize(("args", "says"), OTHERS)
+def test_bad_values_of_what_came_with_it_are_one_line_too(args: list[str], says: str) -> None:
+    assert re.search(says, told(*args))
+
+
+def test_the_next_steps_work() -> None:
+    assert run("usage", "vgg11", "--size", "64", "--unit", "0,0", "--scale", "counts").exit_code == 0
+    assert run("usage", "vgg11", "--size", "64", "--padding", "zero/circular").exit_code == 0
+    assert run("audit", "vgg11", "--size", "64", "-o", "vgg11-64-usage.png", "--overwrite").exit_code == 0
