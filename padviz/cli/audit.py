@@ -22,10 +22,11 @@ UNITS = ("", "K", "M", "G", "T", "P")
 EDITED = 8  # layers whose edit is the same
 REPORTS = (".png", ".svg", ".pdf", ".md", ".json")
 COLUMNS = ("remedy", "uneven", "starved", "overused", "drops", "macs", "asks for")
-LEGEND = (
-    "uneven: convolutions that read more padding on one side; drops: layers that drop rows at the far edge; "
-    "macs: multiply-adds."
-)
+LEGEND = {
+    "uneven": "convolutions that read more padding on one side",
+    "drops": "layers that drop rows at the far edge",
+    "macs": "multiply-adds",
+}
 
 
 @click.command(
@@ -50,11 +51,12 @@ def command(
 ) -> None:
     """Judge whether MODEL treats the border of an image fairly, and list what could be changed, best first.
 
-    A pixel is starved that gets less than half of the paths that one far from all borders has, and overused that gets
-    more than 1.5 times as many. Every remedy is counted exactly, none is guessed. First comes what asks least of a
-    trained network; then what leaves fewer windows uneven, fewer rows dropped, fewer pixels starved or overused, and
-    costs less. Padding that wraps around comes last of what asks for fine-tuning, and last of all a size that only
-    avoids dropped rows. Several models, or sizes, make a table with one row each.
+    A pixel is starved that gets less than half of the paths that one far from all borders has, and overused that
+    gets more than 1.5 times as many. Every remedy is counted exactly, none is guessed. First comes what asks least
+    of a trained network; then what leaves fewer windows uneven, fewer rows dropped, fewer pixels starved or
+    overused, and costs less; of even sizes, the nearest. Padding that wraps around comes last of what asks for
+    fine-tuning, and last of all a size that only avoids dropped rows. Several models, or sizes, make a table with
+    one row each.
 
     \b
     Example:
@@ -125,10 +127,16 @@ def _compared(found: Audit) -> str:
     shown = _shown(found.remedies)
     rows = [(f"{i} {remedy.what}", *_effect(remedy)) for i, remedy in enumerate(shown, 1)]
     today = ("  today", *_cells(found.outcome), _plain(found.outcome), None)
-    lines = [tables.to_table(COLUMNS, [today, *rows]), tables.wrapped(LEGEND), ""]
+    lines = [tables.to_table(COLUMNS, [today, *rows]), tables.wrapped(_legend([today, *rows])), ""]
     for i, remedy in enumerate(shown, 1):
         lines += [tables.wrapped(f"{i} {_edit(remedy)}", 2)]
     return "\n".join([*lines, *map(tables.wrapped, _beyond(found, shown))])
+
+
+def _legend(rows: list[tuple[Any, ...]]) -> str:
+    """What the columns count that have something in them."""
+    filled = {name for row in rows for name, cell in zip(COLUMNS, row, strict=True) if cell not in (None, "")}
+    return "; ".join(f"{name}: {what}" for name, what in LEGEND.items() if name in filled) + "."
 
 
 def _beyond(found: Audit, shown: list[Remedy]) -> list[str]:
@@ -176,7 +184,8 @@ def _facts(found: Audit) -> list[tuple[str, Any]]:
         facts.append(("fair shares", f"{share.least:.2g} to {share.most:.3g} (1 is fair){corners}"))
     height, width = found.outcome.ring_px
     ring = f"{height} px" if height == width else f"{height} and {width} px"
-    facts.append((f"outer {ring}", f"used {found.outcome.ring:.2f} times as often as the average pixel"))
+    if 2 * height < found.size[0] and 2 * width < found.size[1]:
+        facts.append((f"outer {ring}", f"used {found.outcome.ring:.2f} times as often as the average pixel"))
     kinds = {"convolutions": found.learned, "pools": found.rigid}
     uneven = [f"{kind} {_names(names)}" for kind, names in kinds.items() if names]
     facts.append(("uneven", "; ".join(uneven) or "none"))

@@ -187,9 +187,15 @@ def test_that_no_even_size_is_near_is_said() -> None:
 
 
 def test_a_size_that_only_drops_fewer_rows_comes_last() -> None:
-    kinds = [each.kind for each in remedies(padviz.load("vgg19"), 225)]
-    assert kinds[0] == "padding"
-    assert kinds[-1] == "size"
+    found = remedies(padviz.load("vgg19"), 225)
+    assert found[0].kind == "padding"
+    assert [each.what for each in found[-2:]] == ["224 x 224 px", "256 x 256 px"]
+
+
+def test_the_nearest_even_size_comes_first_though_a_larger_image_has_less_of_a_border() -> None:
+    near, far = remedies(padviz.load("alexnet"), 224)[:2]
+    assert (near.what, far.what) == ("223 x 223 px", "255 x 255 px")
+    assert far.outcome.unfair < near.outcome.unfair
 
 
 def test_a_size_is_no_remedy_for_what_is_even_already() -> None:

@@ -81,6 +81,17 @@ def test_what_pads_nothing_is_offered_nothing_and_told_why() -> None:
     assert "padding reaches no pixel" in screen
 
 
+def test_what_is_not_there_is_not_explained_or_told() -> None:
+    Path("small.toml").write_text(
+        'size = 32\nlayers = [{op = "conv", name = "a", kernel = 3, stride = 2, padding = 1},'
+        ' {op = "adaptive", name = "b", output = 3}]'
+    )
+    screen = " ".join(run("audit", "small.toml").stdout.split())
+    assert "Uneven. Fair shares cannot be told: small, b: its adaptive pooling makes" in screen
+    assert "uneven: convolutions that read more padding on one side. 1 CenterCrop(31)" in screen
+    assert "outer" not in screen
+
+
 def test_several_make_a_row_each() -> None:
     result = run("audit", "vgg19", "resnet18", "--size", "224", "--size", "225")
     rows = [line.split() for line in result.stdout.splitlines()[2:]]
