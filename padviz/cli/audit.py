@@ -191,7 +191,8 @@ def _facts(found: Audit) -> list[tuple[str, Any]]:
     facts.append(("uneven", "; ".join(uneven) or "none"))
     facts.append(("drop rows", _names(found.dropping)))
     if reach.field:
-        facts.append(("receptive field", f"{_by(reach.field)} px"))
+        of = f", of {reach.layer}" if len(found.target) > 1 else ""
+        facts.append(("receptive field", f"{_by(reach.field)} px{of}"))
     if reach.margin:
         facts.append(("padding reaches", _inwards(found)))
     if reach.why:

@@ -255,6 +255,14 @@ def test_reach_is_that_of_margins_and_fields() -> None:
     assert "features.1.0.block.1.2" in gated.why or "gate" in gated.why
 
 
+def test_of_several_targets_the_reach_is_that_of_the_one_that_sees_most() -> None:
+    found = audit(padviz.load("ssd300_vgg16"), 300, ["backbone.extra.1.2", "backbone.features.21"])
+    assert (found.reach.layer, found.reach.field) == ("backbone.extra.1.2", [452, 452])
+    assert found.sentences[-1].startswith("The receptive field of backbone.extra.1.2 is larger than the image")
+    alone = audit(padviz.load("ssd300_vgg16"), 300, "backbone.features.21")
+    assert (alone.reach.field, alone.reach.exceeds) == ([92, 92], False)
+
+
 HEADS = [
     {"op": "conv", "name": "a", "kernel": 3, "stride": 2, "padding": 1},
     {"op": "conv", "name": "p3", "kernel": 3, "padding": 1},
