@@ -125,7 +125,7 @@ def _counted(counts: CountMap) -> str:
         every = f"{rows.period} x {cols.period}"
     else:
         every = f"{rows.period} rows" if rows.copies else f"{cols.period} columns"
-    return f"from a core of {rows.kept} x {cols.kept}, whose middle repeats every {every}"
+    return f"in a core of {rows.kept} x {cols.kept}, whose middle repeats by {every}"
 
 
 def _shared(counts: CountMap) -> list[tuple[str, Any]]:
