@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from padviz.cli.signals import code_of, handle_signals, release_signals
+from padviz.cli.signals import code_of, handle_signals, release_signals, say_interrupted
 from padviz.errors import Ended
 
 
@@ -22,7 +22,7 @@ def main() -> None:
     except (Ended, KeyboardInterrupt, ImportError):
         if not code_of(0):
             raise
-        sys.stderr.write("padviz: interrupted\n" if code_of(0) == 130 else "")
+        say_interrupted(code_of(0))
     release_signals()
     if Ended.received:  # a library that was interrupted while it loaded may crash where it is taken down
         os._exit(code_of(code))

@@ -79,8 +79,7 @@ class _Group(click.Group):
             what = " ".join(f"{type(error).__name__}: {error}".split())
             code = _say(f"unexpected {what}; PADVIZ_TRACEBACK=1 shows where", 70)
         code = signals.code_of(code if isinstance(code, int) else 0)
-        if code == 130:
-            click.echo("padviz: interrupted", err=True)
+        signals.say_interrupted(code)
         sys.exit(code)
 
 

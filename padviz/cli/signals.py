@@ -13,6 +13,7 @@ from padviz.errors import Ended
 
 HANDLED = (signal.SIGINT, signal.SIGTERM)
 GRACE = 1.5  # seconds until the process ends without an exception
+SAYING = _thread.allocate_lock()  # taken by who says that padviz was interrupted
 
 
 def handle_signals() -> None:
@@ -39,6 +40,13 @@ def code_of(code: int) -> int:
     return 128 + Ended.received if Ended.received else code
 
 
+def say_interrupted(code: int) -> None:
+    """Say that Ctrl-C ended padviz, once: the main thread, or the one that waits for it, whichever ends first."""
+    if code == 130 and SAYING.acquire(blocking=False) and sys.stderr is not None:
+        sys.stderr.write("padviz: interrupted\n")
+        sys.stderr.flush()
+
+
 def _end(number: int, _: Any) -> None:
     Ended.received = Ended.received or number
     raise Ended(number)
@@ -49,7 +57,10 @@ def _watch(arrived: int) -> None:
     while (number := os.read(arrived, 1)[0]) not in HANDLED or signal.getsignal(number) is not _end:
         pass
     time.sleep(GRACE)
-    os._exit(128 + number)
+    try:
+        say_interrupted(128 + number)
+    finally:
+        os._exit(128 + number)
 
 
 def _unraisable(what: sys.UnraisableHookArgs) -> None:

@@ -137,8 +137,8 @@ def read_record(folder: Path, name: str) -> Record | None:
         record = msgspec.json.decode(read_file(path, "a record", MOST_BYTES), type=Record)
         msgspec.convert(record.figures, dict[str, _Figure])
         figures = msgspec.convert(record.figures, SHAPES[record.what])
-    except (PadvizError, msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError):
-        return None
+    except (PadvizError, msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, SystemError):
+        return None  # older versions of msgspec answer an integer that no float holds with a SystemError
     named = record.name == name and NAME.fullmatch(name)
     own = len({*record.files}) == len(record.files) == len(record.lengths) and {*record.files} <= {*files_of(name)}
     return record if named and own and (not isinstance(figures, _Usage) or _is_sound(figures)) else None

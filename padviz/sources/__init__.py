@@ -56,6 +56,10 @@ def load(source: str | Path | Network | nn.Module, neutral: Iterable[str] = (), 
         if _is_module(source):
             return _from_torch(source, neutral, size)
         raise UnknownName(f"{source!r} is no network", hint="use a name of the zoo, or the path of a TOML file")
+    return _from_name(source, neutral, size)
+
+
+def _from_name(source: str | Path, neutral: Iterable[str], size: Size | None) -> Network:
     if str(source).lower().endswith(".onnx"):
         from padviz.sources.onnx.load import load_onnx
 
