@@ -40,7 +40,7 @@ def ring_map(op: Op, n: int, n_out: int, ring: Ring) -> AxisMap | None:
     if isinstance(op, Adaptive):
         weight = 1 / n if op.mean else 1
         return AxisMap(rows, 1, (Strip(0, 0, 0, 1, rows, weight),)) if op.output == 1 and not units else None
-    if not rows or not units:
+    if not rows or not units or (isinstance(op, Fit) and rows != units):
         return None
     if isinstance(op, Window):
         strips = _window(op, pads_at(op, n)[0], ring)
@@ -48,9 +48,9 @@ def ring_map(op: Op, n: int, n_out: int, ring: Ring) -> AxisMap | None:
         window = Window(op.kernel, op.stride, op.dilation)
         strips = (strip.flipped for strip in _window(window, op.padding[0], (units, rows)))
     elif isinstance(op, Fit):
-        strips = _window(Window(1), -fit_shift(n, n_out, op.odd), ring)
-    elif ratio_of(op, n, n_out) == Fraction(rows, units):
-        strips = _resize(op, ring)
+        strips = _window(Window(1), fit_shift(n, n_out, op.odd), ring)
+    elif ratio_of(op, n + rows, n_out + units) == Fraction(rows, units):
+        strips = _resize(op, n, n_out, ring)
     else:
         return None
     return AxisMap(rows, units, tuple(strips))
@@ -69,12 +69,12 @@ def _window(window: Window, before: int, ring: Ring) -> Iterator[Strip]:
             unit += length
 
 
-def _resize(op: Resize, ring: Ring) -> Iterator[Strip]:
-    """The units of a period far from both ends of an axis that is long enough."""
+def _resize(op: Resize, n: int, n_out: int, ring: Ring) -> Iterator[Strip]:
+    """The units of a period far from both ends, of the axis made longer by as many periods as that takes."""
     rows, units = ring
-    turns = 2 + 2 * -(-AROUND // rows)
-    first = turns // 2 * units
-    for unit, row, weight in reads(op, rows * turns, units * turns):
+    around = -(-AROUND // rows)
+    first = around * units
+    for unit, row, weight in reads(op, n + (2 * around + 1) * rows, n_out + (2 * around + 1) * units):
         inside = np.flatnonzero((unit >= first) & (unit < first + units))
         for i in inside.tolist():
             yield Strip(int(unit[i]) - first, 1, int(row[i]) % rows, 1, 1, float(weight[i]) if op.mean else 1)

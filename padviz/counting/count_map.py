@@ -206,7 +206,7 @@ class CountMap:
 
         >>> import padviz
         >>> round(padviz.usage("vgg19", 224).border_use((32, 32)), 2)
-        0.57
+        0.64
         """
         inside = []
         for margin, tiling in zip(ring, (self.rows, self.cols), strict=True):

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import padviz
 from padviz.counting import request
-from padviz.counting.fair_share import Shares
+from padviz.counting.fair_share import NOISE, Shares
 from padviz.counting.periodic.interior import NoInterior, interior
 from padviz.engine.limbs import to_ints
 from padviz.errors import PadvizError
@@ -85,6 +86,62 @@ def test_random_networks_have_the_interior_and_the_figures_of_the_slow_twin() ->
     assert told[True] > 2 * told[False]
 
 
+def middle(made: Any, size: tuple[int, int], period: tuple[int, int], scheme: str | None = None) -> Any:
+    """A period of counts from the middle of a map that is larger by many periods; None where it does not repeat."""
+    large = tuple(n + each * -(-160 // each) for n, each in zip(size, period, strict=True))
+    counts = padviz.usage(made, large, scheme).counts
+    down, across = (n // 2 // each * each for n, each in zip(large, period, strict=True))
+
+    def block(row: int, col: int) -> Any:
+        return counts[row : row + period[0], col : col + period[1]]
+
+    found = block(down, across)
+    around = [block(down + period[0] * i, across + period[1] * j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+    return found if all(np.allclose(other, found, rtol=NOISE, atol=0) for other in around) else None
+
+
+@given(network=networks(), scheme=st.sampled_from([None, *SCHEMES]))
+@settings(max_examples=300)
+def test_the_interior_is_the_middle_of_a_far_larger_map(network: Any, scheme: str | None) -> None:
+    steps, size = network
+    made = parse({"layers": steps}, "random")
+    try:
+        counts = padviz.usage(made, size, scheme)
+    except PadvizError:
+        return
+    if counts.share_reason is None:
+        pattern = counts.shares.pattern
+        found = pattern[0] if pattern.dtype.kind == "f" else to_ints(pattern)
+        np.testing.assert_allclose(found, middle(made, size, counts.shares.period, scheme), rtol=NOISE, atol=0)
+
+
+CROPPED: dict[str, tuple[list[dict[str, Any]], int]] = {
+    "a crop of one row of three": (
+        [
+            {"op": "conv", "name": "a", "kernel": 2},
+            {"op": "crop", "name": "b", "from": "input", "like": "a", "odd": "front"},
+            {"op": "conv", "name": "c", "kernel": 1, "stride": 3},
+        ],
+        14,
+    ),
+    "aligned corners that stay half a row apart": (
+        [
+            {"op": "convtranspose", "name": "a", "kernel": 1, "stride": 2},
+            {"op": "resize", "name": "b", "from": "input", "like": "a", "mode": "linear", "align_corners": True},
+        ],
+        9,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CROPPED)
+def test_what_follows_another_layer_keeps_its_phase(case: str) -> None:
+    steps, size = CROPPED[case]
+    counts = padviz.usage(parse({"layers": steps}, "x"), size)
+    pattern = naive.interior(steps, (size, size), [str(counts.target.layer)], counts.shares.period)
+    assert to_ints(counts.shares.pattern).tolist() == pattern
+
+
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @given(network=networks(most=1))
 @settings(max_examples=1, deadline=None)
@@ -128,6 +185,22 @@ NONE = {
     "single units": ([{"op": "conv", "name": "a", "kernel": 3}], {"unit": (0, 0)}, "single|only usage by all units"),
     "adaptive pooling": ([{"op": "adaptive", "name": "a", "output": 3}], {}, "x, a: its adaptive pooling makes"),
     "a built-in size": ([{"op": "resize", "name": "r", "size": 8}], {}, "x, r: it does not move along with the image"),
+    "a crop to a part of the image": (
+        [
+            {"op": "conv", "name": "a", "kernel": 2, "stride": 2},
+            {"op": "crop", "name": "part", "from": "input", "like": "a"},
+        ],
+        {},
+        "x, part: it does not move along with the image",
+    ),
+    "zeros around, as many as the image has rows": (
+        [
+            {"op": "conv", "name": "a", "kernel": 2, "stride": 2},
+            {"op": "crop", "name": "wide", "like": "input"},
+        ],
+        {},
+        "x, wide: it does not move along with the image",
+    ),
     "rates that differ": (
         [
             {"op": "conv", "name": "a", "stride": 2, "kernel": 2},
