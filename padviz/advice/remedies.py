@@ -127,10 +127,19 @@ def remedies(
     >>> [remedy.what for remedy in remedies(padviz.load("resnet18"), 224)][:2]
     ['225 x 225 px', '193 x 193 px']
     """
-    pixels = network.at(size)
-    before = outcome(network, pixels, None, layer, heads)
+    return improvements(network, outcome(network, network.at(size), None, layer, heads), layer, heads)
+
+
+def improvements(network: Network, before: Outcome, layer: str | None = None, heads: str = "sum") -> tuple[Remedy, ...]:
+    """The `remedies` of a network whose outcome, as it is, is known.
+
+    >>> import padviz
+    >>> net = padviz.load("resnet18")
+    >>> improvements(net, outcome(net, 224)) == remedies(net, 224)
+    True
+    """
     found = []
-    for change in changes(network, pixels):
+    for change in changes(network, (before.size[0], before.size[1])):
         try:
             after = outcome(change.network, change.size, change.padding, layer and change.target(layer), heads)
         except PadvizError:

@@ -8,7 +8,7 @@ from math import ceil
 import msgspec
 
 from padviz.advice.changes import cannot
-from padviz.advice.remedies import Outcome, Remedy, changes, outcome, remedies
+from padviz.advice.remedies import Outcome, Remedy, changes, improvements, outcome
 from padviz.audit.border_margins import Margin, margins
 from padviz.audit.ledger import Ledger, ledger
 from padviz.audit.receptive_fields import AxisField, receptive_fields
@@ -114,7 +114,7 @@ def audit(
         dropping=[row.layer for row in rows.layers if row.drops],
         reach=reach,
         outcome=found,
-        remedies=[*remedies(network, pixels, heads=heads)],
+        remedies=[*improvements(network, found, heads=heads)],
         cannot=cannot(network, pixels),
         notes=[*notes_at(network, pixels)],
     )

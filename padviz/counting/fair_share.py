@@ -15,7 +15,7 @@ from padviz.counting.periodic.tiling import Tiling
 from padviz.counting.summary import CornerShares, FairShare, PerAxis
 from padviz.engine.apply import Array
 from padviz.engine.core import Core
-from padviz.engine.limbs import less, shares, to_ints, to_limbs
+from padviz.engine.limbs import HOLDS, less, shares, to_ints, to_limbs
 
 RINGS = 16  # that are told of, from the border inwards
 CORNERS = (0, 0), (0, -1), (-1, 0), (-1, -1)
@@ -134,9 +134,11 @@ class Shares:
     @cached_property
     def _bounds(self) -> tuple[Array, Array]:
         """Half of the pattern, and one and a half of it, in limbs as the core has them."""
-        rows, limbs = to_ints(self.pattern).tolist(), self.core.shape[0]
-        half = [[(i + 1) // 2 for i in row] for row in rows]
-        return to_limbs(half, limbs), to_limbs([[3 * i // 2 if i else -1 for i in row] for row in rows], limbs)
+        interior, limbs = to_ints(self.pattern), self.core.shape[0]
+        if self.most > HOLDS // 2:
+            interior = interior.astype(object)
+        more = np.where(interior > 0, interior + interior // 2, -1)
+        return to_limbs((interior + 1) // 2, limbs), to_limbs(more, limbs)
 
     def _laid(self, pattern: Array, rows: slice, cols: slice) -> Array:
         """A pattern as it lies on some rows and columns of the core."""
@@ -154,7 +156,7 @@ def _ways(tiling: Tiling, period: int) -> Floats:
     """How often the map has each row of the core: inside of each ring, and in its first and its second half."""
     insides = [slice(ring * period, max(tiling.n - ring * period, ring * period)) for ring in range(RINGS + 1)]
     halves = slice(tiling.n // 2), slice(tiling.n - tiling.n // 2, tiling.n)
-    return np.stack([tiling.times(rows) for rows in (*insides, *halves)]).astype(np.float64)
+    return tiling.times_within([*insides, *halves]).astype(np.float64)
 
 
 def _weighed(values: NDArray[Any], down: Floats, across: Floats, half: bool) -> Floats:

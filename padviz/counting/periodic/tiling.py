@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -57,14 +58,16 @@ class Tiling:
         >>> Tiling(12, start=2, period=3, copies=2).times(slice(1, 7)).tolist()
         [0, 1, 2, 2, 1, 0]
         """
-        start, stop, _ = rows.indices(self.n)
-        return self._before(max(start, stop)) - self._before(start)
+        times: NDArray[np.int64] = self.times_within([rows])[0]
+        return times
 
-    def _before(self, row: int) -> NDArray[np.int64]:
-        """How often each row of the core occurs before a row of the map."""
+    def times_within(self, parts: Sequence[slice]) -> NDArray[np.int64]:
+        """How often each row of the core occurs between some rows of the map, for several such parts of it."""
+        ends = np.array([rows.indices(self.n)[:2] for rows in parts])
         again = np.zeros(self.kept, dtype=np.int64)
         again[self.start : self.start + self.period] = self.copies
-        return np.clip(-((self.first - row) // self.period), 0, again + 1)
+        before = np.clip(-((self.first - np.maximum.accumulate(ends, 1)[..., None]) // self.period), 0, again + 1)
+        return before[:, 1] - before[:, 0]
 
     def mirrored(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The rows of the core that face each other in the map, first and last and so on: each pair once."""
