@@ -7,6 +7,7 @@ real first row, every read of an endless axis stays a read: what lies outside of
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 
@@ -22,7 +23,6 @@ Ring = tuple[int, int]  # rows that the input and the output grow by, together
 AROUND = 8  # rows that no interpolation reaches past
 
 
-@lru_cache(CACHED)
 def ring_map(op: Op, n: int, n_out: int, ring: Ring) -> AxisMap | None:
     """What a period of `op`'s output reads of a period of its input; None where it does not move along.
 
@@ -36,6 +36,13 @@ def ring_map(op: Op, n: int, n_out: int, ring: Ring) -> AxisMap | None:
     >>> made.dense()
     array([[1, 2]])
     """
+    if isinstance(op, Window) and op.mode != "zero":
+        op = replace(op, mode="zero")  # what padding reads lies at the borders: one map serves all modes
+    return _ring_map(op, n, n_out, ring)
+
+
+@lru_cache(CACHED)
+def _ring_map(op: Op, n: int, n_out: int, ring: Ring) -> AxisMap | None:
     rows, units = ring
     if isinstance(op, Adaptive):
         weight = 1 / n if op.mean else 1

@@ -73,8 +73,9 @@ class Shares:
             most = max(most, float(given.max(where=used, initial=-inf)))
             return [given, used, self._starved(part, rows, cols), self._overused(part, rows, cols)]
 
-        ways = [_ways(tiling, period) for tiling, period in zip(self.tilings, self.period, strict=True)]
-        given, used, starved, overused = self._sums(find, ways[0], ways[0] if self.square else ways[1])
+        down = _ways(self.tilings[0], self.period[0])
+        across = down if self.square else _ways(self.tilings[1], self.period[1])
+        given, used, starved, overused = self._sums(find, down, across)
         pixels = self.tilings[0].n * self.tilings[1].n
         interior = to_ints(self.pattern)
         ripple = interior[interior > 0]

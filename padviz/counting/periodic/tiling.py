@@ -66,7 +66,8 @@ class Tiling:
         ends = np.array([rows.indices(self.n)[:2] for rows in parts])
         again = np.zeros(self.kept, dtype=np.int64)
         again[self.start : self.start + self.period] = self.copies
-        before = np.clip(-((self.first - np.maximum.accumulate(ends, 1)[..., None]) // self.period), 0, again + 1)
+        turns = -((self.first - np.maximum.accumulate(ends, 1)[..., None]) // self.period)
+        before = np.minimum(np.maximum(turns, 0), again + 1)
         return before[:, 1] - before[:, 0]
 
     def mirrored(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
