@@ -31,7 +31,7 @@ class Reach(msgspec.Struct, frozen=True):
     --------
     >>> import padviz
     >>> audit(padviz.load("vgg16"), 512).reach.field
-    [196, 196]
+    [212, 212]
     """
 
     field: list[int] | None

@@ -13,8 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from padviz.axis.build import CACHED
-from padviz.axis.operations import Adaptive, Fit, Op, Transposed, Window, fit_shift, pads_at
+from padviz.axis.operations import CACHED, Adaptive, Fit, Op, Transposed, Window, fit_shift, pads_at
 from padviz.axis.resize import Resize, ratio_of, reads
 from padviz.engine.axis_map import AxisMap
 from padviz.engine.strip import Strip
