@@ -10,6 +10,7 @@ from tests import naive
 
 GRIDS = ["asymmetric", "half_pixel", "pytorch_half_pixel", "tf_half_pixel_for_nn", "align_corners"]
 ROUNDINGS = ["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"]
+ODDS = ["end", "front", "down", "up"]
 MODES = ["zero", "replicate", "reflect", "symmetric", "circular"]
 LARGEST = 24  # rows of any layer
 
@@ -43,11 +44,13 @@ def steps(draw: Any, name: str, modes: list[str]) -> dict[str, Any]:
             "kernel": draw(pair(small)),
             "stride": draw(pair(st.integers(1, 2))),
             "padding": draw(pair(st.integers(0, 1))),
+            "dilation": draw(pair(st.integers(1, 2))),
         }
+        step["output_padding"] = draw(pair(st.integers(0, 1))) if step["stride"] == 2 else 0
     elif kind == "pad":
         step |= {"padding": draw(pads), "mode": draw(st.sampled_from(MODES))}
     elif kind == "crop":
-        step["padding"] = draw(pads)
+        step |= {"padding": draw(pads), "stride": draw(pair(small))}
     elif kind == "resize":
         step |= {"mode": draw(st.sampled_from(["nearest", "linear", "cubic"])), "align_corners": draw(st.booleans())}
         step |= {"rounding": draw(st.sampled_from(ROUNDINGS))}
@@ -80,6 +83,9 @@ def networks(draw: Any, most: int = 6, modes: list[str] | None = None) -> tuple[
             if step["op"] in ("resize", "crop") and draw(st.booleans()):
                 step = {key: value for key, value in step.items() if key not in ("size", "scale", "padding")}
                 step["like"] = draw(st.sampled_from(sorted(sizes)))
+                if step["op"] == "crop":
+                    step = {**step, "odd": draw(pair(st.sampled_from(ODDS)))}
+                    step.pop("stride", None)
         try:
             sizes_now = naive.all_reads([*laid, step], size)[1]
         except (AssertionError, IndexError):

@@ -137,9 +137,19 @@ def remedies(
     ['225 x 225 px', '193 x 193 px']
     """
     network, pixels = upto(network, names_of(layer, network, every=heads == "share")), network.at(size)
-    before = outcome(network, pixels, heads=heads)
+    return improvements(network, outcome(network, pixels, heads=heads), heads)
+
+
+def improvements(network: Network, before: Outcome, heads: str = "sum") -> tuple[Remedy, ...]:
+    """The `remedies` of a network whose outcome, as it is, is known.
+
+    >>> import padviz
+    >>> net = padviz.load("resnet18")
+    >>> improvements(net, outcome(net, 224)) == remedies(net, 224)
+    True
+    """
     found = []
-    for change in changes(network, pixels):
+    for change in changes(network, (before.size[0], before.size[1])):
         try:
             after = outcome(change.network, change.size, change.padding, heads=heads)
         except PadvizError:

@@ -8,7 +8,7 @@ from math import ceil
 import msgspec
 
 from padviz.advice.changes import cannot, cropped_outputs
-from padviz.advice.remedies import Outcome, Remedy, changes, outcome, remedies
+from padviz.advice.remedies import Outcome, Remedy, changes, improvements, outcome
 from padviz.audit.border_margins import Margin, margins
 from padviz.audit.ledger import ledger
 from padviz.audit.receptive_fields import AxisField, ReceptiveField, receptive_fields
@@ -106,7 +106,7 @@ def audit(
     network, pixels = upto(network, targets), network.at(size)
     found, rows = outcome(network, pixels, heads=heads), ledger(network, pixels)
     uneven = {learned: [row.layer for row in rows.uneven if row.learned is learned] for learned in (True, False)}
-    reach, helpful = _farthest(network, pixels), remedies(network, pixels, heads=heads)
+    reach, helpful = _farthest(network, pixels), improvements(network, found, heads)
     return Audit(
         network=network.name,
         title=network.title,

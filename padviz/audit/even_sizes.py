@@ -131,7 +131,9 @@ def nearest_even(network: Network, size: Size) -> tuple[Suggestion | None, Sugge
     >>> [found and found.size for found in nearest_even(padviz.load("resnet50"), (32, 32))]
     [None, (33, 33)]
     """
-    sides = [_side(network, axis, n) for axis, n in enumerate(size)]
+    height = _side(network, 0, size[0])
+    alike = size[0] == size[1] and is_square(network)
+    sides = [height, height if alike else _side(network, 1, size[1])]
     move = all(side.stays for side in sides)
     found: list[Suggestion | None] = []
     for below in (True, False):

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from padviz.axis.build import CACHED
-from padviz.axis.operations import Window, place
+from padviz.axis.operations import CACHED, Window, place
 from padviz.network.layer import LEARNED, WINDOWS, Kind, Layer
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import with_pads_before

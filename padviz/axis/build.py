@@ -8,14 +8,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis.operations import Adaptive, Op, Transposed, Window, fit_shift, out_size, pads_at, place
+from padviz.axis.operations import CACHED, Adaptive, Op, Transposed, Window, fit_shift, out_size, pads_at, place
 from padviz.axis.padding_modes import fold
 from padviz.axis.resize import Resize as Resize
 from padviz.axis.resize import ratio_of, reads
 from padviz.engine.axis_map import AxisMap as AxisMap
 from padviz.engine.strip import Strip
-
-CACHED = 4096  # axis maps kept; a network has some tens of distinct ones per size
 
 
 @lru_cache(CACHED)

@@ -7,13 +7,13 @@ real first row, every read of an endless axis stays a read: what lies outside of
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
 
-from padviz.axis.build import CACHED
-from padviz.axis.operations import Adaptive, Fit, Op, Transposed, Window, fit_shift, pads_at
+from padviz.axis.operations import CACHED, Adaptive, Fit, Op, Transposed, Window, fit_shift, pads_at
 from padviz.axis.resize import Resize, ratio_of, reads
 from padviz.engine.axis_map import AxisMap
 from padviz.engine.strip import Strip
@@ -22,7 +22,6 @@ Ring = tuple[int, int]  # rows that the input and the output grow by, together
 AROUND = 8  # rows that no interpolation reaches past
 
 
-@lru_cache(CACHED)
 def ring_map(op: Op, n: int, n_out: int, ring: Ring) -> AxisMap | None:
     """What a period of `op`'s output reads of a period of its input; None where it does not move along.
 
@@ -36,11 +35,18 @@ def ring_map(op: Op, n: int, n_out: int, ring: Ring) -> AxisMap | None:
     >>> made.dense()
     array([[1, 2]])
     """
+    if isinstance(op, Window) and op.mode != "zero":
+        op = replace(op, mode="zero")  # what padding reads lies at the borders: one map serves all modes
+    return _ring_map(op, n, n_out, ring)
+
+
+@lru_cache(CACHED)
+def _ring_map(op: Op, n: int, n_out: int, ring: Ring) -> AxisMap | None:
     rows, units = ring
     if isinstance(op, Adaptive):
         weight = 1 / n if op.mean else 1
         return AxisMap(rows, 1, (Strip(0, 0, 0, 1, rows, weight),)) if op.output == 1 and not units else None
-    if not rows or not units:
+    if not rows or not units or (isinstance(op, Fit) and rows != units):
         return None
     if isinstance(op, Window):
         strips = _window(op, pads_at(op, n)[0], ring)
@@ -48,9 +54,9 @@ def ring_map(op: Op, n: int, n_out: int, ring: Ring) -> AxisMap | None:
         window = Window(op.kernel, op.stride, op.dilation)
         strips = (strip.flipped for strip in _window(window, op.padding[0], (units, rows)))
     elif isinstance(op, Fit):
-        strips = _window(Window(1), -fit_shift(n, n_out, op.odd), ring)
-    elif ratio_of(op, n, n_out) == Fraction(rows, units):
-        strips = _resize(op, ring)
+        strips = _window(Window(1), fit_shift(n, n_out, op.odd), ring)
+    elif ratio_of(op, n + rows, n_out + units) == Fraction(rows, units):
+        strips = _resize(op, n, n_out, ring)
     else:
         return None
     return AxisMap(rows, units, tuple(strips))
@@ -69,12 +75,12 @@ def _window(window: Window, before: int, ring: Ring) -> Iterator[Strip]:
             unit += length
 
 
-def _resize(op: Resize, ring: Ring) -> Iterator[Strip]:
-    """The units of a period far from both ends of an axis that is long enough."""
+def _resize(op: Resize, n: int, n_out: int, ring: Ring) -> Iterator[Strip]:
+    """The units of a period far from both ends, of the axis made longer by as many periods as that takes."""
     rows, units = ring
-    turns = 2 + 2 * -(-AROUND // rows)
-    first = turns // 2 * units
-    for unit, row, weight in reads(op, rows * turns, units * turns):
+    around = -(-AROUND // rows)
+    first = around * units
+    for unit, row, weight in reads(op, n + (2 * around + 1) * rows, n_out + (2 * around + 1) * units):
         inside = np.flatnonzero((unit >= first) & (unit < first + units))
         for i in inside.tolist():
             yield Strip(int(unit[i]) - first, 1, int(row[i]) % rows, 1, 1, float(weight[i]) if op.mean else 1)

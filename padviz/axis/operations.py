@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args
 
 from padviz.axis.padding_modes import Mode, rows_word
@@ -15,6 +16,7 @@ Odd = Literal["end", "front", "down", "up"]
 ODDS: tuple[Odd, ...] = get_args(Odd)
 
 MOST_ROWS = 1 << 22  # of any layer
+CACHED = 4096  # windows and axis maps kept; a network has some tens of distinct ones per size
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class Placement(NamedTuple):
     n_out: int
 
 
+@lru_cache(CACHED)
 def place(window: Window, n: int) -> Placement:
     """Lay `window` over `n` rows.
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from itertools import pairwise
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -13,12 +15,13 @@ from padviz.counting.periodic.tiling import Tiling
 from padviz.counting.summary import CornerShares, FairShare, PerAxis
 from padviz.engine.apply import Array
 from padviz.engine.core import Core
-from padviz.engine.limbs import less, shares, to_ints, to_limbs
+from padviz.engine.limbs import HOLDS, less, shares, to_ints, to_limbs
 
 RINGS = 16  # that are told of, from the border inwards
-ALL = slice(None)
 CORNERS = (0, 0), (0, -1), (-1, 0), (-1, -1)
 NOISE = 1e-9  # of rational counts, which are rounded
+Floats = NDArray[np.float64]
+Find = Callable[[Array, slice, slice], list[NDArray[Any]]]  # in a part of the core, with its rows and columns
 
 
 class Shares:
@@ -35,115 +38,145 @@ class Shares:
     def __init__(self, core: Core, rows: Tiling, cols: Tiling, pattern: Core) -> None:
         self.core, self.tilings, self.pattern = core, (rows, cols), pattern.whole
         self.period = pattern.shape[1:]
-        self.phases = [_first(tiling) % period for tiling, period in zip(self.tilings, self.period, strict=True)]
+        self.phases = [tiling.first % period for tiling, period in zip(self.tilings, self.period, strict=True)]
         self.most = max(int(to_ints(self.pattern).max()), 1)
+        self.square = core.symmetric and rows == cols
 
     @property
-    def values(self) -> NDArray[np.float64]:
+    def values(self) -> Floats:
         """The share of each position of the core, rounded to float64; NaN where the interior reads nothing."""
-        rows, cols = self.phases
-        with np.errstate(divide="ignore", invalid="ignore"):
-            found: NDArray[np.float64] = self.core.shares(self.most) / self._interior(rows, cols)
-        found[np.isinf(found)] = np.nan
-        return found
+        rows, cols = (slice(tiling.kept) for tiling in self.tilings)
+        values: Floats = self.core.shares(self.most)
+        values /= self._laid(self._interior, rows, cols)
+        return values
 
-    def means(self, blocks: tuple[int, int] = (1, 1)) -> NDArray[np.float64]:
+    def means(self, blocks: tuple[int, int] = (1, 1)) -> Floats:
         """Means over blocks of rows and columns of the map, of the positions that have a share."""
-        used = ~np.isnan(values := self.values)
-        sums, parts = (self._spread(each, blocks) for each in (np.where(used, values, 0), used.astype(np.float64)))
+        rows, cols = self.tilings
+        if min(blocks) > 1:
+            sums, parts = self._sums(self._given, rows.weights(blocks[0]), cols.weights(blocks[1]))
+        else:
+            used = ~np.isnan(values := self.values)
+            spread = np.where(used, values, 0), used.astype(np.float64)
+            sums, parts = (cols.means(rows.means(each, blocks[0]).T, blocks[1]).T for each in spread)
         with np.errstate(invalid="ignore"):
             return sums / parts
 
-    def _spread(self, values: NDArray[np.float64], blocks: tuple[int, int]) -> NDArray[np.float64]:
-        rows, cols = self.tilings
-        return cols.means(rows.means(values, blocks[0]).T, blocks[1]).T
-
-    def _interior(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> NDArray[np.float64]:
-        return shares(self.pattern, self.most)[rows][:, cols]
-
     def figures(self) -> FairShare:
-        """All of them."""
-        values = self.values
-        used = ~np.isnan(values)
-        given = np.where(used, values, 0)
-        times = [tiling.times() for tiling in self.tilings]
+        """All of them, from one pass over the core."""
+        least, most = inf, -inf
+
+        def find(part: Array, rows: slice, cols: slice) -> list[NDArray[Any]]:
+            nonlocal least, most
+            given, used = self._given(part, rows, cols)
+            least = min(least, float(given.min(where=used, initial=inf)))
+            most = max(most, float(given.max(where=used, initial=-inf)))
+            return [given, used, self._starved(part, rows, cols), self._overused(part, rows, cols)]
+
+        down = _ways(self.tilings[0], self.period[0])
+        across = down if self.square else _ways(self.tilings[1], self.period[1])
+        given, used, starved, overused = self._sums(find, down, across)
         pixels = self.tilings[0].n * self.tilings[1].n
         interior = to_ints(self.pattern)
         ripple = interior[interior > 0]
         return FairShare(
             period=[*self.period],
-            starved=self._times_where(times, self._starved) / pixels,
-            overused=self._times_where(times, self._overused) / pixels,
-            unused=int(times[0] @ ~used @ times[1]) / pixels,
-            least=float(np.nanmin(values)) if used.any() else 0.0,
-            most=float(np.nanmax(values)) if used.any() else 0.0,
-            corners=CornerShares(*(float(values[at]) if used[at] else None for at in CORNERS)),
-            lean=self._lean(given),
-            rings=self._rings(given, used),
+            starved=float(starved[0, 0]) / pixels,
+            overused=float(overused[0, 0]) / pixels,
+            unused=(pixels - int(used[0, 0])) / pixels,
+            least=least if used[0, 0] else 0.0,
+            most=most if used[0, 0] else 0.0,
+            corners=CornerShares(*(self._corner(*at) for at in CORNERS)),
+            lean=_lean(given),
+            rings=_rings(given, used),
             ripple=float(ripple.max() / ripple.min()) if ripple.size else 1.0,
         )
 
-    def _times_where(self, times: list[NDArray[np.int64]], judge: Callable[..., NDArray[np.bool_]]) -> int:
-        """On how many positions of the map a verdict is true."""
-        found = 0
-        square = self.core.symmetric and self.tilings[0] == self.tilings[1]
-        for part, rows, cols in self.core.parts(half=square):
-            across = times[1][cols]
-            if square:  # what lies after the diagonal stands for what lies before it
-                across = across * np.where(np.arange(len(across)) < part.shape[1], 1, 2)
-            found += int(times[0][rows] @ judge(part, self.phases[0][rows], self.phases[1][cols]) @ across)
-        return found
+    def _sums(self, find: Find, down: Floats, across: Floats) -> list[Floats]:
+        """Sums over the map of each thing that is found, with weights (ways, height) and (ways, width)."""
+        half = self.square and down is across
+        parts = (
+            [_weighed(each, down[:, rows], across[:, cols], half) for each in find(part, rows, cols)]
+            for part, rows, cols in self.core.parts(half)
+        )
+        return [np.sum(each, axis=0) for each in zip(*parts, strict=True)]
 
-    def _starved(self, part: Array, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def _given(self, part: Array, rows: slice, cols: slice) -> list[NDArray[Any]]:
+        """The shares of a part of the core, 0 where there are none, and where there are."""
+        values = shares(part, self.most) / self._laid(self._interior, rows, cols)
+        used = ~np.isnan(values)
+        values[~used] = 0
+        return [values, used]
+
+    def _starved(self, part: Array, rows: slice, cols: slice) -> NDArray[np.bool_]:
         """Where 2 u < i: exactly where u is less than i / 2, rounded up."""
         if part.dtype.kind == "f":
-            starved: NDArray[np.bool_] = part[0] < self._at(rows, cols) * (1 - NOISE) / 2
+            starved: NDArray[np.bool_] = part[0] < self._laid(self.pattern[0], rows, cols) * (1 - NOISE) / 2
             return starved
-        return less(part, self._bound(len(part), lambda i: (i + 1) // 2)[:, rows][:, :, cols])
+        return less(part, self._laid(self._bounds[0], rows, cols))
 
-    def _overused(self, part: Array, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def _overused(self, part: Array, rows: slice, cols: slice) -> NDArray[np.bool_]:
         """Where 2 u > 3 i and i > 0: exactly where 3 i / 2, rounded down, is less than u."""
         if part.dtype.kind == "f":
-            interior = self._at(rows, cols)
+            interior = self._laid(self.pattern[0], rows, cols)
             overused: NDArray[np.bool_] = (interior > 0) & (part[0] > interior * (1 + NOISE) * 3 / 2)
             return overused
-        bound = self._bound(len(part), lambda i: 3 * i // 2 if i else -1)[:, rows][:, :, cols]
+        bound = self._laid(self._bounds[1], rows, cols)
         more: NDArray[np.bool_] = less(bound, part) & (bound[-1] >= 0)
         return more
 
-    def _at(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> NDArray[np.float64]:
-        interior: NDArray[np.float64] = to_ints(self.pattern).astype(np.float64)[rows][:, cols]
-        return interior
+    @cached_property
+    def _interior(self) -> Floats:
+        """The pattern over its largest count, as shares of the core are; NaN where it reads nothing."""
+        found = shares(self.pattern, self.most)
+        found[found == 0] = np.nan
+        return found
 
-    def _bound(self, limbs: int, bound: Callable[[int], int]) -> Array:
-        """A bound for every position of the pattern, in limbs as a part of the core has them."""
-        return to_limbs([[bound(i) for i in row] for row in to_ints(self.pattern).tolist()], limbs)
+    @cached_property
+    def _bounds(self) -> tuple[Array, Array]:
+        """Half of the pattern, and one and a half of it, in limbs as the core has them."""
+        interior, limbs = to_ints(self.pattern), self.core.shape[0]
+        if self.most > HOLDS // 2:
+            interior = interior.astype(object)
+        more = np.where(interior > 0, interior + interior // 2, -1)
+        return to_limbs((interior + 1) // 2, limbs), to_limbs(more, limbs)
 
-    def _lean(self, given: NDArray[np.float64]) -> PerAxis:
-        total = self._sum(given)
-        found = []
-        for axis, tiling in enumerate(self.tilings):
-            halves = [slice(tiling.n // 2), slice(tiling.n - tiling.n // 2, tiling.n)]
-            sums = [self._sum(given, *((half, ALL) if axis == 0 else (ALL, half))) for half in halves]
-            found.append(round((sums[1] - sums[0]) / total, 12) + 0.0 if total else 0.0)
-        return PerAxis(*found)
+    def _laid(self, pattern: Array, rows: slice, cols: slice) -> Array:
+        """A pattern as it lies on some rows and columns of the core."""
+        laid: Array = pattern.take(self.phases[0][rows], -2).take(self.phases[1][cols], -1)
+        return laid
 
-    def _rings(self, given: NDArray[np.float64], used: NDArray[np.bool_]) -> list[float]:
-        """Means over what lies between one rectangle and the next, each a period further inside."""
-        sums, counts = [], []
-        for ring in range(RINGS + 1):
-            margins = [ring * period for period in self.period]
-            inside = [slice(m, max(t.n - m, m)) for m, t in zip(margins, self.tilings, strict=True)]
-            sums.append(self._sum(given, *inside))
-            counts.append(self._sum(used, *inside))
-        return [(a - b) / (m - n) for (a, b), (m, n) in zip(pairwise(sums), pairwise(counts), strict=True) if m > n]
-
-    def _sum(self, values: NDArray[Any], rows: slice = ALL, cols: slice = ALL) -> float:
-        """The sum over some rows and columns of the map."""
-        return float(self.tilings[0].times(rows) @ values @ self.tilings[1].times(cols))
+    def _corner(self, row: int, col: int) -> float | None:
+        at = [index % tiling.kept for index, tiling in zip((row, col), self.tilings, strict=True)]
+        rows, cols = (slice(index, index + 1) for index in at)
+        given, used = self._given(self.core.part(rows, cols), rows, cols)
+        return float(given[0, 0]) if used[0, 0] else None
 
 
-def _first(tiling: Tiling) -> NDArray[np.int64]:
-    """The first row of the map that each row of the core is."""
-    rows = np.arange(tiling.kept)
-    return np.where(rows < tiling.start + tiling.period, rows, rows + tiling.copies * tiling.period)
+def _ways(tiling: Tiling, period: int) -> Floats:
+    """How often the map has each row of the core: inside of each ring, and in its first and its second half."""
+    insides = [slice(ring * period, max(tiling.n - ring * period, ring * period)) for ring in range(RINGS + 1)]
+    halves = slice(tiling.n // 2), slice(tiling.n - tiling.n // 2, tiling.n)
+    return tiling.times_within([*insides, *halves]).astype(np.float64)
+
+
+def _weighed(values: NDArray[Any], down: Floats, across: Floats, half: bool) -> Floats:
+    """Sums of values with weights; of a `half`, from the diagonal on, those of the whole symmetric map."""
+    sums = down @ values
+    if not half:
+        return np.asarray(sums @ across.T)
+    n = len(values)
+    after: Floats = sums[:, n:] @ across[:, n:].T
+    return np.asarray(sums[:, :n] @ across[:, :n].T + after + after.T)
+
+
+def _lean(given: Floats) -> PerAxis:
+    """How much more the second half has than the first, of sums in `_ways`."""
+    total, differences = given[0, 0], (given[-1, 0] - given[-2, 0], given[0, -1] - given[0, -2])
+    return PerAxis(*(round(float(each / total), 12) + 0.0 if total else 0.0 for each in differences))
+
+
+def _rings(given: Floats, used: Floats) -> list[float]:
+    """Means over what lies between one rectangle and the next, of sums in `_ways`."""
+    sums, counts = (np.diagonal(each)[: RINGS + 1].tolist() for each in (given, used))
+    return [(a - b) / (m - n) for (a, b), (m, n) in zip(pairwise(sums), pairwise(counts), strict=True) if m > n]

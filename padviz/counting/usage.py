@@ -12,6 +12,7 @@ from padviz.counting.request import Request, box_of, prepare_request, target_of
 from padviz.counting.walks import count_backward
 from padviz.errors import OptionError, PadvizError, UnknownName
 from padviz.network.network import Network
+from padviz.network.sizes import is_square
 
 
 def usage(
@@ -48,15 +49,20 @@ def usage(
     """
     asked = prepare_request(network, size, padding, layer, pooling, engine, heads)
     picked, box = box_of(unit, asked.shapes)
-    rows, cols = (
-        usage_tiling(asked.walked, axis, n, asked.at) if unit is None else Tiling(n)
-        for axis, n in enumerate(asked.size)
-    )
+    rows, cols = _tilings(asked) if unit is None else (Tiling(n) for n in asked.size)
     weights = _weights(asked, pooling, engine) if heads == "share" and len(asked.at) > 1 else None
     core = count_backward(asked.walk((rows.kept, cols.kept), engine, weights), box)
     target = target_of(asked.shapes)
     head = asked.declared, asked.size, asked.padding, pooling
     return CountMap(*head, target, picked, core, rows, cols, asked.walked, weights=weights)
+
+
+def _tilings(asked: Request) -> tuple[Tiling, Tiling]:
+    """How the map repeats along each axis; the work is shared where both are the same."""
+    rows = usage_tiling(asked.walked, 0, asked.size[0], asked.at)
+    if asked.size[0] == asked.size[1] and is_square(asked.walked):
+        return rows, rows
+    return rows, usage_tiling(asked.walked, 1, asked.size[1], asked.at)
 
 
 def _weights(asked: Request, pooling: str, engine: str) -> tuple[float, ...]:

@@ -123,15 +123,19 @@ def less(tally: Array, other: Iterable[Any]) -> NDArray[np.bool_]:
     return below
 
 
-def to_limbs(values: Iterable[Iterable[int]], limbs: int) -> Array:
+def to_limbs(values: NDArray[Any], limbs: int) -> Array:
     """Counts of shape (height, width) in so many carried limbs; what they cannot hold is as large as they can.
 
-    >>> to_limbs([[5, 1 << 56]], 2).tolist()
+    >>> to_limbs(np.array([[5, 1 << 56]]), 2).tolist()
     [[[5, 0]], [[0, 1]]]
     """
-    most = (HOLDS << LIMB_BITS * (limbs - 1)) - 1
-    digits = [[[*_digits(min(value, most), limbs)] for value in row] for row in values]
-    return np.moveaxis(np.array(digits, dtype=np.int64), 2, 0)
+    if limbs == 1 and values.dtype == np.int64:
+        return values[None]
+    rest, digits = np.minimum(values.astype(object), (HOLDS << LIMB_BITS * (limbs - 1)) - 1), []
+    for _ in range(limbs - 1):
+        digits.append(rest & ((1 << LIMB_BITS) - 1))
+        rest = rest >> LIMB_BITS
+    return np.stack([*digits, rest]).astype(np.int64)
 
 
 def largest_difference(here: Array, there: Array) -> int | float:

@@ -106,8 +106,10 @@ def with_pads_joined(network: Network) -> Network:
     """
     layers = list(network.layers)
     for at, pad in enumerate(network.layers):
+        if pad.kind != "pad" or pad.name in network.targets:
+            continue
         readers = [i for i, layer in enumerate(layers) if at in layer.inputs or layer.like == at]
-        if pad.kind != "pad" or pad.name in network.targets or any(layers[i].kind != "conv" for i in readers):
+        if any(layers[i].kind != "conv" for i in readers):
             continue
         joined = [joined_to(pad, layers[i]) for i in readers]
         if all(joined) and all(_same_mode(pad, layers[i]) for i in readers):
@@ -153,7 +155,7 @@ def padded_layer(layer: Layer, padding: str) -> Layer:
     """One layer as `with_padding` rewrites it."""
     ops = (_padded(op, layer.kind, scheme) for op, scheme in zip(layer.ops, schemes_of(padding), strict=True))
     height, width = ops
-    return replace(layer, height=height, width=width)
+    return layer if (height, width) == layer.ops else replace(layer, height=height, width=width)
 
 
 @lru_cache(64)

@@ -16,6 +16,8 @@ def upto(network: Network, targets: tuple[str, ...]) -> Network:
     """The part of the network that `targets` depend on; branches that end elsewhere are gone."""
     names = tuple(dict.fromkeys(network.find(name).name for name in targets))
     wanted = ancestors(network.layers, [network.index[name] for name in names]) | {0}
+    if len(wanted) == len(network.layers) and names == network.targets:
+        return network  # itself, so that what is known of it stays known
     return replace(network, layers=only(network.layers, sorted(wanted)), targets=names)
 
 

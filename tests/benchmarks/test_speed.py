@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 import padviz
+from padviz.counting.periodic.interior import interior
 from tests.torch_oracle import counting_functions, model_of
 
 PLOT = """
@@ -111,6 +112,24 @@ def test_ledger(benchmark: Any) -> None:
     benchmark(lambda: padviz.ledger(network, next(sizes)))
 
 
+@pytest.mark.parametrize("size", [512, 65536])
+def test_fair_shares(benchmark: Any, size: int) -> None:
+    """The interior and all figures, of a map that is counted already."""
+    network = padviz.load("resnet50")
+
+    def prepare() -> tuple[tuple[Any], dict[str, Any]]:
+        interior.cache_clear()
+        return (padviz.usage(network, size),), {}
+
+    benchmark.pedantic(lambda counts: counts.shares.figures(), setup=prepare, rounds=50, warmup_rounds=1)
+
+
+@pytest.mark.parametrize("what", ["remedies", "usage"])
+def test_remedies(benchmark: Any, what: str) -> None:
+    network = padviz.load("resnet152")
+    benchmark(getattr(padviz, what), network, 224)
+
+
 def process(benchmark: Any, folder: Path, *command: str, fresh: bool = False) -> None:
     """Time a whole process; `fresh` gives each round an empty cache for numba."""
     rounds = iter(range(1000))
@@ -138,6 +157,11 @@ def test_process_first_usage(benchmark: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [512, 65536])
 def test_process_resnet(benchmark: Any, tmp_path: Path, size: int) -> None:
     process(benchmark, tmp_path, "-m", "padviz", "usage", "resnet50", "--size", str(size))
+
+
+@pytest.mark.parametrize("command", ["audit", "uneven"])
+def test_process_resnet_at_224(benchmark: Any, tmp_path: Path, command: str) -> None:
+    process(benchmark, tmp_path, "-m", "padviz", command, "resnet50", "--size", "224")
 
 
 def test_process_plot(benchmark: Any, tmp_path: Path) -> None:

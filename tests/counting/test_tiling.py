@@ -156,6 +156,9 @@ def test_an_index_visits_the_core_in_order_and_repeats_one_period(
     assert index[len(index) - rest :] == list(range(tiling.kept - rest, tiling.kept))
     assert index[start : start + (copies + 1) * period] == list(range(start, start + period)) * (copies + 1)
     assert tiling.times().tolist() == [index.count(row) for row in range(tiling.kept)]
+    part = data.draw(st.slices(tiling.n).filter(lambda rows: rows.step in (None, 1)))
+    assert tiling.times(part).tolist() == [index[part].count(row) for row in range(tiling.kept)]
+    assert tiling.first.tolist() == [index.index(row) for row in range(tiling.kept)]
     pairs = set(zip(*(each.tolist() for each in tiling.mirrored()), strict=True))
     facing = list(zip(index, index[::-1], strict=True))[: len(index) // 2]
     assert pairs == {(min(pair), max(pair)) for pair in facing}

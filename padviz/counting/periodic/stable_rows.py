@@ -8,7 +8,7 @@ from functools import lru_cache
 from math import ceil, floor, lcm
 from typing import Any, NamedTuple
 
-from padviz.axis.operations import Adaptive, Fit, Op, Transposed, Window, place
+from padviz.axis.operations import CACHED, Adaptive, Fit, Op, Transposed, Window, place
 from padviz.axis.receptive_interval import rows_read
 from padviz.axis.resize import Resize, ratio_of
 from padviz.counting.periodic.tiling import Tiling
@@ -236,6 +236,7 @@ class _Axis:
         return span
 
 
+@lru_cache(CACHED)
 def read_span(op: Op, n: int, n_out: int) -> ReadSpan | None:
     """Where the units of an operation read; None where that has no fixed rate.
 

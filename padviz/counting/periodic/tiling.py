@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -41,9 +42,33 @@ class Tiling:
         """The row of the core for one row of the map, or for an array of them."""
         return rows - self.period * np.clip((rows - self.start) // self.period, 0, self.copies)
 
+    @property
+    def first(self) -> NDArray[np.int64]:
+        """The first row of the map that each row of the core is.
+
+        >>> Tiling(12, start=2, period=3, copies=2).first.tolist()
+        [0, 1, 2, 3, 4, 11]
+        """
+        rows = np.arange(self.kept)
+        return rows + self.copies * self.period * (rows >= self.start + self.period)
+
     def times(self, rows: slice = slice(None)) -> NDArray[np.int64]:
-        """How often each row of the core occurs in the map, or in some of its rows."""
-        return np.bincount(self.index[rows], minlength=self.kept)
+        """How often each row of the core occurs in the map, or between some of its rows.
+
+        >>> Tiling(12, start=2, period=3, copies=2).times(slice(1, 7)).tolist()
+        [0, 1, 2, 2, 1, 0]
+        """
+        times: NDArray[np.int64] = self.times_within([rows])[0]
+        return times
+
+    def times_within(self, parts: Sequence[slice]) -> NDArray[np.int64]:
+        """How often each row of the core occurs between some rows of the map, for several such parts of it."""
+        ends = np.array([rows.indices(self.n)[:2] for rows in parts])
+        again = np.zeros(self.kept, dtype=np.int64)
+        again[self.start : self.start + self.period] = self.copies
+        turns = -((self.first - np.maximum.accumulate(ends, 1)[..., None]) // self.period)
+        before = np.minimum(np.maximum(turns, 0), again + 1)
+        return before[:, 1] - before[:, 0]
 
     def mirrored(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The rows of the core that face each other in the map, first and last and so on: each pair once."""
