@@ -13,7 +13,7 @@ FLOORS = (
     ("engine",),
     ("axis",),
     ("network",),
-    ("sources", "counting", "audit"),
+    ("sources", "counting", "audit", "nn"),
     ("files", "advice", "repad"),
     ("figures", "api"),
     ("pages",),
@@ -31,7 +31,7 @@ HEAVY = {
     "numba": ("engine.apply",),
     "onnx": ("sources.onnx", "repad.onnx_file"),
     "rich": ("files.tables", "cli"),
-    "torch": ("sources.torch",),
+    "torch": ("nn", "repad.torch_module", "sources.torch"),
     "torchvision": ("sources.torch",),
 }
 
