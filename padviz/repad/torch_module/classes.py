@@ -44,7 +44,7 @@ def how_of(module: nn.Module) -> How | None:
 
 def change(module: nn.Module, how: How | None) -> None:
     """Make a module pad in a way, or as its class has it."""
-    base = base_of(type(module))
+    base: Any = base_of(type(module))
     module.__class__ = base if how is None else repadded_class(base, how)
 
 
