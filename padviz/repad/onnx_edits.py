@@ -170,7 +170,8 @@ class _Editor:
             if len(roles) != 1 or axis < 0:
                 raise Cannot(f"its rows are joined by the node {node.name or node.output[0]}, in a way of its own")
             op = ops[ROLES.index(roles[0])]
-            assert isinstance(op, Window) and not isinstance(op.padding, str)
+            assert isinstance(op, Window)
+            assert not isinstance(op.padding, str)
             return {roles[0]: (axis, op.padding)}
         if node.op_type != "Pad":
             raise Cannot(f"its rows are made by a {node.op_type}")

@@ -12,17 +12,18 @@ from padviz.network.network import Network, Size
 from padviz.repad import verify
 from padviz.repad.onnx_edits import edit
 from padviz.repad.plan import Left, Plan, plan
-from padviz.sources.onnx.load import laid_out, parsed, read
+from padviz.sources.onnx.load import image_of, is_nhwc, laid_out, parsed, read
 
 
 @dataclass(frozen=True)
 class Repadded:
-    """A file that was repadded: what was planned and done, the network that is read of it, and its content.
+    """A file that was repadded: the network that it was, what was done, the network that it is, and its content.
 
     `changed` and `left` say which layers were changed, and which that pad were left alone, and why. `beside` are the
     files with weights that must lie beside it, by their names.
     """
 
+    source: Network
     plan: Plan
     network: Network
     content: bytes = field(repr=False)
@@ -37,11 +38,6 @@ class Repadded:
     def left(self) -> tuple[Left, ...]:
         """The layers that pad and were left alone, each with the reason."""
         return self.plan.left
-
-    @property
-    def before(self) -> Network:
-        """The network as it was."""
-        return self.plan.before
 
 
 def repadded(
@@ -70,6 +66,7 @@ def repadded(
         read again, does not obey the law.
     """
     model = read(Path(path), str(path))
+    _check_size(model, str(path), size)
     network = laid_out(model, path, neutral, size)
     asked = plan(network, padding, size, layers, without)
     return edited(model, path, network, asked, neutral)
@@ -86,7 +83,17 @@ def edited(model: Any, path: str | Path, network: Network, asked: Plan, neutral:
         raise PadvizError(what, where=str(path), hint="save its weights as external data first") from None
     found = laid_out(parsed(content, str(path)), path, neutral, done.size)
     verify.check(done, found)
-    return Repadded(done, found, content, tuple(dict.fromkeys(_external(model))))
+    return Repadded(network, done, found, content, tuple(dict.fromkeys(_external(model))))
+
+
+def _check_size(model: Any, where: str, size: Size | None) -> None:
+    """Refuse another size than the one that is built into a file."""
+    image, shape = image_of(model, where)
+    at = (1, 2) if is_nhwc(model, image, shape) else (2, 3)
+    declared = [shape[i] for i in at]
+    if size is not None and any(n not in (0, asked) for n, asked in zip(declared, size, strict=True)):
+        built_in = " x ".join(str(n or "any") for n in declared)
+        raise OptionError(f"the file takes images of {built_in} pixels", option="size", hint="leave it out")
 
 
 def check_useful(done: Plan) -> None:

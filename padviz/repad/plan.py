@@ -42,9 +42,10 @@ class Left:
 class Plan:
     """A network as it is and as it is to become, at a size: what changes, and what is left alone.
 
-    `pads` is how many layers pad of those that were asked for. In `before` and `after` pads belong to the convolutions that follow them where they can, and the layers are the same
-    ones, in the same order. The law: usage of what was repadded is that of `after`, exactly, in every pixel; and that
-    is usage with the scheme as an override where nothing is left alone.
+    `pads` is how many layers pad of those that were asked for. In `before` and `after` pads belong to the convolutions
+    that follow them where they can, and the layers are the same ones, in the same order. The law: usage of what was
+    repadded is that of `after`, exactly, in every pixel; and that is usage with the scheme as an override where nothing
+    is left alone.
 
     >>> import padviz
     >>> found = plan(padviz.load("vgg11"), "reflect")
