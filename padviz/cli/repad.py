@@ -130,11 +130,10 @@ def _show(found: Repadded, padding: str, path: Path | None, format_: str) -> Non
 
 def _figures(before: CountMap, after: CountMap) -> list[tuple[str, Any, Any]]:
     """The figures of two maps side by side, as `padviz usage` has them."""
-    sums = [before.summary(), after.summary()]
+    was, now = before.summary(), after.summary()
     rows: list[tuple[str, Any, Any]] = []
-    shares = [each.share for each in sums]
-    if shares[0] is not None and shares[1] is not None:
-        one, other = shares[0], shares[1]
+    one, other = was.share, now.share
+    if one is not None and other is not None:
         rows += [
             ("starved", f"{one.starved:.1%}", f"{other.starved:.1%}"),
             ("overused", f"{one.overused:.1%}", f"{other.overused:.1%}"),
@@ -145,18 +144,12 @@ def _figures(before: CountMap, after: CountMap) -> list[tuple[str, Any, Any]]:
             ("lean, height", f"{one.lean.height:+.3f}", f"{other.lean.height:+.3f}"),
             ("lean, width", f"{one.lean.width:+.3f}", f"{other.lean.width:+.3f}"),
         ]
-    rows += [
-        ("paths, max", *(_count(each.max) for each in sums)),
-        ("paths, min", *(_count(each.min) for each in sums)),
-        ("below half", *(f"{each.marginalised:.1%}" for each in sums)),
+    return [
+        *rows,
+        ("paths, max", was.max, now.max),
+        ("paths, min", was.min, now.min),
+        ("below half", f"{was.marginalised:.1%}", f"{now.marginalised:.1%}"),
     ]
-    return rows
-
-
-def _count(value: float) -> str:
-    from padviz.files.tables import readable
-
-    return str(readable(value))
 
 
 def _short(value: float | None) -> str:
