@@ -29,7 +29,7 @@ HEAVY = {
     "joblib": ("exports",),
     "matplotlib": ("figures",),
     "numba": ("engine.apply",),
-    "onnx": ("sources.onnx", "repad.onnx_file"),
+    "onnx": ("sources.onnx", "repad.onnx_edits", "repad.onnx_graph"),
     "rich": ("files.tables", "cli"),
     "torch": ("nn", "repad.torch_module", "sources.torch"),
     "torchvision": ("sources.torch",),

@@ -13,6 +13,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function
 
+from padviz.axis.operations import Window
 from padviz.axis.padding_modes import Mode
 from padviz.nn.reading import check_fits, reweighing, rows_read
 
@@ -162,14 +163,14 @@ def _partial(
     """Partial convolution on the axes whose scheme it is."""
     ready, left = _padded_but_zeros(input, pads, schemes)
     made = functional.conv2d(ready, weight, None, stride, left, dilation, groups)
-    factor = None
-    for axis, dim in enumerate(IMAGE):
-        if schemes[axis] == "partial" and any(pads[axis]):
-            window = weight.shape[dim], _of(stride, axis), _of(dilation, axis), pads[axis]
-            each = reweighing(input.shape[dim], *window, like=made)
-            each = each[:, None] if axis == 0 else each
-            factor = each if factor is None else factor * each
-    made = made if factor is None else made * factor
+    windows = [
+        Window(weight.shape[dim], _of(stride, axis), _of(dilation, axis), pads[axis])
+        if schemes[axis] == "partial" and any(pads[axis])
+        else None
+        for axis, dim in enumerate(IMAGE)
+    ]
+    if any(windows):
+        made = made * reweighing(input.shape[-2:], windows, like=made)
     return made if bias is None else made + bias[:, None, None]
 
 

@@ -6,12 +6,16 @@ traced, they are computed of it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from padviz.axis.operations import Window, placement
 from padviz.axis.padding_modes import Mode, fold, most_padding
+from padviz.axis.reweighing import ratios
 
 LIMITED = ("reflect", "symmetric", "circular")  # schemes that need as many rows as they pad, or more
 
@@ -56,22 +60,28 @@ def _row(place: int, n: int, ends: tuple[tuple[int, int], tuple[int, int]]) -> i
     return a * place + b if place < 0 else c * place + d if place >= n else place
 
 
-def reweighing(n: Any, kernel: int, stride: int, dilation: int, pads: tuple[int, int], like: Tensor) -> Tensor:
-    """What partial convolution multiplies each unit of an axis by: taps over taps that hit real rows.
+def reweighing(sizes: Sequence[Any], windows: Sequence[Window | None], like: Tensor) -> Tensor:
+    """What partial convolution multiplies its units by, of shape (1, height, width), or 1 where an axis has no window.
 
-    >>> reweighing(5, 3, 1, 1, (1, 1), torch.empty(0)).tolist()
-    [1.5, 1.0, 1.0, 1.0, 1.5]
+    >>> reweighing((5, 9), (Window(3, padding=(1, 1)), None), torch.empty(0)).tolist()
+    [[[1.5], [1.0], [1.0], [1.0], [1.5]]]
     """
-    extent = dilation * (kernel - 1) + 1
-    n_out = (n + pads[0] + pads[1] - extent) // stride + 1
-    if _is_constant(n):
-        firsts = [i * stride - pads[0] for i in range(n_out)]
-        hits = [sum(0 <= first + tap * dilation < n for tap in range(kernel)) for first in firsts]
-        return torch.tensor([kernel / max(each, 1) for each in hits], dtype=like.dtype, device=like.device)
-    taps = torch.arange(kernel, device=like.device) * dilation - pads[0]
-    rows = torch.arange(n_out, device=like.device)[:, None] * stride + taps
-    hit: Tensor = ((rows >= 0) & (rows < n)).sum(1).clamp(min=1)
-    return (kernel / hit).to(like.dtype)
+    if all(map(_is_constant, sizes)):
+        factors = [ratios(op, n) if op else np.ones(1) for op, n in zip(windows, sizes, strict=True)]
+        return torch.tensor(np.outer(*factors)[None], dtype=like.dtype, device=like.device)
+    high, wide = (_ratios(op, n, like) for op, n in zip(windows, sizes, strict=True))
+    return (high[:, None] * wide)[None].to(like.dtype)
+
+
+def _ratios(op: Window | None, n: Any, like: Tensor) -> Tensor:
+    """The ratios of one axis, of a size that is symbolic or traced."""
+    if op is None:
+        return torch.ones(1, device=like.device)
+    before, _, n_out = placement(op, n)
+    taps = torch.arange(op.kernel, device=like.device) * op.dilation - before
+    rows = torch.arange(n_out, device=like.device)[:, None] * op.stride + taps
+    hits: Tensor = ((rows >= 0) & (rows < n)).sum(1).clamp(min=1)
+    return op.kernel / hits
 
 
 def _is_constant(n: Any) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +21,7 @@ from padviz.repad.plan import Left, Plan, checked, plan
 from padviz.repad.torch_module.calls import How
 from padviz.repad.torch_module.classes import change
 from padviz.repad.torch_module.owners import owner_of, shields, unseen, ways_of
+from padviz.repad.verify import same
 from padviz.sources.torch.load import load_module
 
 REACH = "its padding is made by calls out of reach"
@@ -121,7 +121,7 @@ def _by_plan(module: nn.Module, planned: Plan, padding: str, names: Sequence[str
     planned = planned.leaving(ways.refused)
     hows = _rest(module, planned, padding, names) | ways.hows
     apply(module, hows)
-    done = load_module(module, size=planned.size)
+    done = load_module(module, size=planned.size, alone=True)
     planned = planned.leaving(dict.fromkeys(_out_of_reach(planned, done), REACH))
     if planned.left and not planned.changes and not hows:
         raise PadvizError(planned.left[0].why, where=f"{planned.before.name}, {planned.left[0].layer}")
@@ -193,7 +193,7 @@ def obey(planned: Plan, done: Network) -> None:
     PadvizError
         If it is not.
     """
-    maps = [usage(each, planned.size, layer=names_of(None, each, every=True)).counts for each in (planned.after, done)]
-    if not np.array_equal(maps[0], maps[1]):
+    maps = [usage(each, planned.size, layer=names_of(None, each, every=True)) for each in (planned.after, done)]
+    if not same(maps[0], maps[1]):
         what = f"does not use its pixels as it would under the padding that was asked for, at {planned.size}"
         raise PadvizError(what, where=planned.before.name, hint="name the `layers` to repad")
