@@ -26,12 +26,13 @@ if TYPE_CHECKING:
     from padviz.files.counts import read_counts
     from padviz.network.layer import Layer
     from padviz.network.network import Network
+    from padviz.repad.torch_module.repadding import repad
     from padviz.sources import load
 
 __all__ = [
     "Costs", "CountMap", "EvenSizes", "Layer", "Ledger", "Network", "PadvizError", "ReceptiveField", "Remedy",
     "Summary", "TapExposure", "__version__", "costs", "coverage", "even_sizes", "export", "ledger", "load",
-    "read_counts", "receptive_fields", "remedies", "tap_exposure", "usage",
+    "read_counts", "receptive_fields", "remedies", "repad", "tap_exposure", "usage",
 ]  # fmt: skip
 
 _HOMES = {
@@ -54,6 +55,7 @@ _HOMES = {
     "read_counts": "padviz.files.counts",
     "receptive_fields": "padviz.api",
     "remedies": "padviz.api",
+    "repad": "padviz.repad.torch_module.repadding",
     "tap_exposure": "padviz.api",
     "usage": "padviz.api",
 }

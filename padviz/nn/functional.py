@@ -15,7 +15,7 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 from padviz.axis.operations import Window
 from padviz.axis.padding_modes import Mode
-from padviz.nn.reading import check_fits, reweighing, rows_read
+from padviz.nn.reading import check_fits, extended, known, reweighing
 
 Pads = tuple[tuple[int, int], tuple[int, int]]  # ((top, bottom), (left, right))
 Schemes = tuple[str, str]  # of height and of width
@@ -81,6 +81,8 @@ def _at_once(input: Tensor, scheme: str, pads: Pads, value: float | None) -> Ten
 
 def _native(scheme: str, amounts: Sequence[int]) -> str:
     """PyTorch's name of a scheme, or nothing: an edge that is repeated once is replicated."""
+    if not known(*amounts):
+        return scheme if scheme in ("replicate", "reflect") else ""
     if min(amounts) < 0:
         return ""
     return "replicate" if scheme == "symmetric" and max(amounts) <= 1 else scheme if scheme in NATIVE else ""
@@ -88,7 +90,7 @@ def _native(scheme: str, amounts: Sequence[int]) -> str:
 
 def _along(input: Tensor, dim: int, rows: tuple[int, int], scheme: Mode, value: float | None) -> Tensor:
     """One axis padded."""
-    if rows == (0, 0):
+    if known(*rows) and rows == (0, 0):
         return input
     if scheme in ("zero", "partial"):
         return functional.pad(input, (*[0] * (2 * (-dim - 1)), *rows), value=value)
@@ -96,7 +98,7 @@ def _along(input: Tensor, dim: int, rows: tuple[int, int], scheme: Mode, value: 
     mode = _native(scheme, rows)
     if mode and dim in IMAGE and input.ndim in (3, 4):
         return functional.pad(input, (0, 0, *rows) if dim == IMAGE[0] else (*rows, 0, 0), mode=mode)
-    return input.index_select(dim, rows_read(scheme, input.shape[dim], *rows, like=input))
+    return extended(input, dim, *rows, scheme)
 
 
 def padded_conv2d(
@@ -148,7 +150,7 @@ def _padded_but_zeros(input: Tensor, pads: Pads, schemes: Schemes) -> tuple[Tens
         scheme in ("zero", "partial") and rows[0] == rows[1] >= 0 for rows, scheme in zip(pads, schemes, strict=True)
     ]
     rest = [(0, 0) if alone else rows for rows, alone in zip(pads, own, strict=True)]
-    if any(map(any, rest)):
+    if any(not known(*rows) or any(rows) for rows in rest):
         plain = ["zero" if scheme == "partial" else scheme for scheme in schemes]
         if own[0] != own[1]:
             plain = [plain[own[0]]] * 2
@@ -165,7 +167,7 @@ def _partial(
     made = functional.conv2d(ready, weight, None, stride, left, dilation, groups)
     windows = [
         Window(weight.shape[dim], _of(stride, axis), _of(dilation, axis), pads[axis])
-        if schemes[axis] == "partial" and any(pads[axis])
+        if schemes[axis] == "partial" and (not known(*pads[axis]) or any(pads[axis]))
         else None
         for axis, dim in enumerate(IMAGE)
     ]
