@@ -98,7 +98,7 @@ def _along(input: Tensor, dim: int, rows: tuple[int, int], scheme: Mode, value: 
     mode = _native(scheme, rows)
     if mode and dim in IMAGE and input.ndim in (3, 4):
         return functional.pad(input, (0, 0, *rows) if dim == IMAGE[0] else (*rows, 0, 0), mode=mode)
-    return extended(input, dim, *rows, scheme)
+    return extended(input, dim, int(rows[0]), int(rows[1]), scheme)  # of a trace, with a warning of PyTorch's own
 
 
 def padded_conv2d(

@@ -32,25 +32,24 @@ def check_fits(mode: Mode, n: Any, before: Any, after: Any) -> None:
         fold(mode, int(n), max(before, 0), max(after, 0))
 
 
-def extended(input: Tensor, dim: int, before: Any, after: Any, mode: Mode) -> Tensor:
+def extended(input: Tensor, dim: int, before: int, after: int, mode: Mode) -> Tensor:
     """A tensor with rows of its own put before and after those along a dimension; negative amounts are cut off.
 
     >>> extended(torch.arange(4), 0, 2, 1, "symmetric").tolist()
     [1, 0, 0, 1, 2, 3, 3]
     """
-    front, back = rows_before(input, dim, before, mode), rows_after(input, dim, after, mode)
-    if known(before, after) and min(before, after) < 0:
+    front = [rows_before(input, dim, before, mode)] if before > 0 else []
+    back = [rows_after(input, dim, after, mode)] if after > 0 else []
+    if min(before, after) < 0:
         first, last = max(-before, 0), input.shape[dim] - max(-after, 0)
         input = _slice(input, dim, first, last)
-    return torch.cat([front, input, back], dim)
+    return torch.cat([*front, input, *back], dim)
 
 
-def rows_before(input: Tensor, dim: int, count: Any, mode: Mode) -> Tensor:
+def rows_before(input: Tensor, dim: int, count: int, mode: Mode) -> Tensor:
     """The rows that padding adds before the first."""
-    if known(count) and count <= 0:
-        return _slice(input, dim, 0, 0)
     if mode == "replicate":
-        return torch.cat([_slice(input, dim, 0, 1)] * int(count), dim)
+        return torch.cat([_slice(input, dim, 0, 1)] * count, dim)
     if mode == "circular":
         n = input.shape[dim]
         return _slice(input, dim, n - count, n)
@@ -58,13 +57,11 @@ def rows_before(input: Tensor, dim: int, count: Any, mode: Mode) -> Tensor:
     return _slice(input, dim, first, first + count).flip(dim)
 
 
-def rows_after(input: Tensor, dim: int, count: Any, mode: Mode) -> Tensor:
+def rows_after(input: Tensor, dim: int, count: int, mode: Mode) -> Tensor:
     """The rows that padding adds after the last."""
     n = input.shape[dim]
-    if known(count) and count <= 0:
-        return _slice(input, dim, 0, 0)
     if mode == "replicate":
-        return torch.cat([_slice(input, dim, n - 1, n)] * int(count), dim)
+        return torch.cat([_slice(input, dim, n - 1, n)] * count, dim)
     if mode == "circular":
         return _slice(input, dim, 0, count)
     last = n - 1 if mode == "reflect" else n
@@ -72,7 +69,8 @@ def rows_after(input: Tensor, dim: int, count: Any, mode: Mode) -> Tensor:
 
 
 def _slice(input: Tensor, dim: int, start: Any, stop: Any) -> Tensor:
-    return input[(..., slice(start, stop), *[slice(None)] * (input.ndim - 1 - dim % input.ndim))]
+    places: Any = (..., slice(start, stop), *[slice(None)] * (input.ndim - 1 - dim % input.ndim))
+    return input[places]
 
 
 def known(*numbers: Any) -> bool:

@@ -124,7 +124,8 @@ def image_pads(ndim: int, pad: Sequence[int]) -> tuple[Pads, tuple[int, int]] | 
     >>> image_pads(4, (0, 0, 0, 0, 8, 8)), image_pads(3, (1, 1))
     (None, None)
     """
-    rows = {-i - 1: (pad[2 * i], pad[2 * i + 1]) for i in range(len(pad) // 2)}
+    whole = [n.long() if isinstance(n, Tensor) else n for n in pad]  # of a trace they may be floats
+    rows = {-i - 1: (whole[2 * i], whole[2 * i + 1]) for i in range(len(pad) // 2)}
     touched = {dim for dim, amounts in rows.items() if not known(*amounts) or amounts != (0, 0)}
     if touched and touched <= {*IMAGE} and ndim > len(IMAGE) and (ndim > 3 or len(rows) > 1):
         dims = IMAGE
