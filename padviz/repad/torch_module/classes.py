@@ -12,12 +12,14 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 
 from padviz.nn.functional import padded, padded_conv2d
 from padviz.nn.padded_conv import PaddedConv2d, pads_of
 from padviz.nn.symmetric_pad import SymmetricPad2d
 from padviz.repad.torch_module.calls import How, Repadding, added
+from padviz.repad.torch_module.scan import calls_of
 
 
 def is_plain(kind: type[nn.Module]) -> bool:
@@ -107,7 +109,7 @@ def _pad(how: How) -> Callable[..., Tensor]:
     return forward
 
 
-def _around(base: type[nn.Module], how: How) -> Callable[..., Any]:
+def _around(base: Any, how: How) -> Callable[..., Any]:
     inner = base.forward
 
     @functools.wraps(inner)
@@ -115,7 +117,10 @@ def _around(base: type[nn.Module], how: How) -> Callable[..., Any]:
         with Repadding(how):
             return inner(self, *args, **options)
 
-    return forward
+    if calls_of(base) <= {"conv2d"}:
+        return forward
+    hidden: Any = torch.compiler.disable  # a compiled forward would not show its pads
+    return cast("Callable[..., Any]", hidden(forward))
 
 
 def _extra_repr(self: nn.Module) -> str:

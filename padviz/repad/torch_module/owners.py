@@ -16,7 +16,7 @@ from padviz.nn.symmetric_pad import SymmetricPad2d
 from padviz.repad.plan import Change, Plan
 from padviz.repad.torch_module.calls import How
 from padviz.repad.torch_module.classes import declared, how_of, is_plain
-from padviz.repad.torch_module.scan import pads_itself
+from padviz.repad.torch_module.scan import calls_of
 
 
 @dataclass
@@ -126,7 +126,7 @@ def may_pad(module: nn.Module) -> bool:
     """Whether a module other than a plain convolution pads by calls of its own."""
     kind: Any = type(module)
     other = isinstance(module, nn.modules.conv._ConvNd) and kind.__module__.partition(".")[0] == "torch"
-    return isinstance(module, SymmetricPad2d) or (not other and pads_itself(kind))
+    return isinstance(module, SymmetricPad2d) or (not other and bool(calls_of(kind)))
 
 
 def shields(module: nn.Module, hows: dict[str, How]) -> Iterator[tuple[str, How]]:

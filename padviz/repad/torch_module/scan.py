@@ -13,25 +13,25 @@ MOST = 200  # functions that are looked at for one class
 
 
 @lru_cache(4096)
-def pads_itself(kind: Any) -> bool:
-    """Whether the forward of a class names a function that pads, or a function of its own does that it calls.
+def calls_of(kind: Any) -> frozenset[str]:
+    """The functions that pad, or may, which the forward of a class names, or functions of its own that it calls.
 
     >>> from torch import nn
-    >>> pads_itself(nn.ZeroPad2d), pads_itself(nn.ReLU), pads_itself(nn.Sequential)
-    (True, False, False)
+    >>> [sorted(calls_of(kind)) for kind in (nn.ZeroPad2d, nn.Unfold, nn.ReLU, nn.Sequential)]
+    [['pad'], ['unfold'], [], []]
     """
     ahead: list[Any] = [inspect.unwrap(kind.forward)]
     seen: set[Any] = set()
+    found: set[str] = set()
     while ahead and len(seen) < MOST:
         function = ahead.pop()
         if function in seen or not isinstance(function, FunctionType):
             continue
         seen.add(function)
         names = {*_names(function.__code__)}
-        if names & CALLS:
-            return True
-        ahead += [found for name in names if (found := _own(kind, function, name)) is not None]
-    return False
+        found |= names & CALLS
+        ahead += [own for name in names if (own := _own(kind, function, name)) is not None]
+    return frozenset(found)
 
 
 def _names(code: CodeType) -> Iterator[str]:
