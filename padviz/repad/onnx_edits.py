@@ -105,6 +105,8 @@ class _Editor:
         origin = change.before.origin
         if origin is None:
             raise Cannot("nobody knows which node it is")
+        if origin.swapped:
+            raise Cannot("it has width before height")
         if any(isinstance(op, Window) and op.mode == "partial" for op in change.before.ops):
             raise Cannot("it is reweighed as partial convolution: repad the file that this one was made of")
         if change.before.kind == "pad":
@@ -304,6 +306,7 @@ class _Editor:
     def _put_behind(self, at: int, factors: list[NDArray[Any]]) -> None:
         node, graph = self.graph.nodes[at], self.graph
         name, output = node.name or node.output[0], node.output[0]
+        node.name = name  # what it makes has another name now
         x = node.output[0] = graph.free(f"{name}.sums")
         bias = node.input[2] if len(node.input) > 2 else ""
         del node.input[2:]

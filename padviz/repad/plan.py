@@ -12,6 +12,7 @@ from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import canonical, padded_layer, schemes_of, with_pads_joined
 from padviz.network.sizes import sizes_of
+from padviz.network.targets import last_maps
 
 ALONE = "it pads on its own, and partial convolution reweighs convolutions alone"
 
@@ -42,10 +43,10 @@ class Left:
 class Plan:
     """A network as it is and as it is to become, at a size: what changes, and what is left alone.
 
-    `pads` is how many layers pad of those that were asked for. In `before` and `after` pads belong to the convolutions
-    that follow them where they can, and the layers are the same ones, in the same order. The law: usage of what was
-    repadded is that of `after`, exactly, in every pixel; and that is usage with the scheme as an override where nothing
-    is left alone.
+    `targets` are the last maps, and `pads` is how many layers pad of those that were asked for. In `before` and `after`
+    pads belong to the convolutions that follow them where they can, and the layers are the same ones, in the same
+    order. The law: usage of what was repadded is that of `after`, exactly, in every pixel; and that is usage with the
+    scheme as an override where nothing is left alone.
 
     >>> import padviz
     >>> found = plan(padviz.load("vgg11"), "reflect")
@@ -56,6 +57,7 @@ class Plan:
     before: Network
     after: Network
     size: Size
+    targets: tuple[str, ...]
     changes: tuple[Change, ...]
     left: tuple[Left, ...] = ()
     pads: int = 0
@@ -118,7 +120,15 @@ def plan(
             left.append(Left(layer.name, why))
         else:
             changes.append(Change(layer, after, entering))
-    return Plan(joined, _changed(joined, changes), at, tuple(changes), tuple(left), pads + len(changes) + len(left))
+    return Plan(
+        joined,
+        _changed(joined, changes),
+        at,
+        last_maps(network),
+        tuple(changes),
+        tuple(left),
+        pads + len(changes) + len(left),
+    )
 
 
 def checked(padding: str) -> str:

@@ -66,6 +66,11 @@ class Trace:
         finally:
             self.origin = before
 
+    def swapped(self, at: int) -> None:
+        """Remember that a layer has width before height."""
+        if self.layers[at].origin:
+            self.layers[at] = replace(self.layers[at], origin=replace(self.layers[at].origin, swapped=True))
+
     def add(
         self,
         name: str,
