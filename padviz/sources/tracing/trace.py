@@ -68,8 +68,9 @@ class Trace:
 
     def swapped(self, at: int) -> None:
         """Remember that a layer has width before height."""
-        if self.layers[at].origin:
-            self.layers[at] = replace(self.layers[at], origin=replace(self.layers[at].origin, swapped=True))
+        origin = self.layers[at].origin
+        if origin is not None:
+            self.layers[at] = replace(self.layers[at], origin=replace(origin, swapped=True))
 
     def add(
         self,
