@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis.operations import Window, pads_at
+from padviz.axis.operations import Op, Window, pads_at
 from padviz.axis.reweighing import ratios
 from padviz.network.layer import Layer
 from padviz.network.network import Network
@@ -117,6 +117,12 @@ class _Editor:
         if node.op_type not in CONVS:
             raise Cannot(f"it is a {node.op_type}, which pads inside")
         own = self._own(node, change)
+        if change.pooled:
+            yield lambda: self._pool(at)
+            return
+        if any(map(_amounts_differ, change.before.ops, change.after.ops)):
+            yield from self._amend(node, change, own)
+            return
         pads = [self._found(name) for name in origin.pads]
         self._check_once(change, own, pads)
         for pad in pads:
@@ -281,6 +287,30 @@ class _Editor:
 
         yield step
 
+    def _amend(self, node: Proto, change: Change, own: dict[str, tuple[int, int]]) -> Iterator[Callable[[], None]]:
+        """A convolution with more or fewer rows of zeros."""
+        kept = [0] * 4
+        for i, (role, one, other) in enumerate(zip(ROLES, change.before.ops, change.after.ops, strict=True)):
+            assert isinstance(one, Window)
+            assert isinstance(other, Window)
+            if other.mode != "zero" or isinstance(one.padding, str) or isinstance(other.padding, str):
+                raise Cannot("its padding is no plain zeros")
+            for side in (0, 1):
+                kept[i + 2 * side] = own[role][side] + other.padding[side] - one.padding[side]
+        if min(kept) < 0:
+            raise Cannot("a pad before it has more rows than it should")
+        yield lambda: _set_pads(node, kept)
+
+    def _pool(self, at: int) -> None:
+        """Stride 1, and an average over 2 x 2 of what comes out."""
+        node, graph = self.graph.nodes[at], self.graph
+        name, output = node.name or node.output[0], node.output[0]
+        node.name = name
+        node.attribute.remove(next(each for each in node.attribute if each.name == "strides"))
+        node.output[0] = graph.free(f"{name}.unstrided")
+        pool = graph.node("AveragePool", [node.output[0]], output, f"{name}.pool", kernel_shape=[2, 2], strides=[2, 2])
+        graph.behind[at].append(pool)
+
     def _reweigh(self, at: int, change: Change) -> Iterator[Callable[[], None]]:
         """A convolution whose outputs are multiplied by taps over taps that hit real pixels, before its bias."""
         axes = [i for i, op in enumerate(change.after.ops) if isinstance(op, Window) and op.mode == "partial"]
@@ -329,6 +359,10 @@ class _Editor:
         if kind not in FLOATS:
             raise Cannot("it computes in numbers that are no plain floats")
         return FLOATS[kind]
+
+
+def _amounts_differ(one: Op | None, other: Op | None) -> bool:
+    return isinstance(one, Window) and isinstance(other, Window) and one.padding != other.padding
 
 
 def _plain(mode: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,11 +66,16 @@ def repadded(
         For a file or option that cannot be used; where nothing can be changed, with the reasons; or if the result,
         read again, does not obey the law.
     """
-    model = read(Path(path), str(path))
-    _check_size(model, str(path), size)
-    network = laid_out(model, path, neutral, size)
+    model, network = opened(path, size, neutral)
     asked = plan(network, padding, size, layers, without)
     return edited(model, path, network, asked, neutral)
+
+
+def opened(path: str | Path, size: Size | None = None, neutral: Iterable[str] = ()) -> tuple[Any, Network]:
+    """The model in a file, and the network that it is at a size that it takes."""
+    model = read(Path(path), str(path))
+    _check_size(model, str(path), size)
+    return model, laid_out(model, path, neutral, size)
 
 
 def edited(model: Any, path: str | Path, network: Network, asked: Plan, neutral: Iterable[str] = ()) -> Repadded:
@@ -114,17 +120,19 @@ def check_useful(done: Plan) -> None:
         raise PadvizError("nothing can be changed: no convolution that was asked for pads", where=done.before.name)
 
 
-def check_beside(found: Repadded, source: Path, out: Path) -> None:
-    """Refuse to write a file away from its external data, which it names by where it lies.
+def write(found: Repadded, source: Path, out: Path, aside: Callable[[Path], AbstractContextManager[Path]]) -> None:
+    """Write a repadded file by way of a temporary one, that `aside` gives; its external data stays where it is.
 
     Raises
     ------
     OptionError
-        Naming the data.
+        Where the file would lie away from its external data.
     """
     if found.beside and source.resolve().parent != out.resolve().parent:
         what = f"the weights in {found.beside[0]!r} lie beside {str(source)!r}, and the result names them"
-        raise OptionError(what, option="output", hint="write into the same folder")
+        raise OptionError(what, where=str(out), hint="write into the same folder")
+    with aside(out) as temporary:
+        temporary.write_bytes(found.content)
 
 
 def _external(model: Any) -> Iterable[str]:
