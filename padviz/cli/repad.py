@@ -62,7 +62,7 @@ def command(
       padviz repad model.onnx --padding zero/circular --except conv1 -o wrapped.onnx
       padviz repad model.onnx --even --size 224 -o even.onnx
     """
-    from padviz.repad.onnx_file import repadded, write
+    from padviz.repad.onnx_file import repad_file
 
     if not model.lower().endswith(".onnx"):
         hint = "export it to .onnx; in Python, padviz.repad(module, scheme); padviz convert writes descriptions"
@@ -71,14 +71,15 @@ def command(
     if output is not None:
         options.checked_output(output, (".onnx",), overwrite)
     neutral = options.neutral_ops()
-    found = repadded(model, padding, size, layers, without, neutral) if padding else _evened(model, size, neutral)
+    if padding is not None:
+        found = repad_file(model, padding, None, size, layers, without, neutral=neutral)
+    else:
+        found = _evened(model, size, neutral)
     options.warn_if_baked(found.source, found.plan.size)
     if output is None:
         options.say("nothing is written; -o FILE.onnx says where to")
     else:
-        from padviz.files.atomic import aside
-
-        write(found, Path(model), output, aside)
+        found.save(output, overwrite=overwrite)
     click.echo(_json(found, padding, output) if format_ == "json" else _table(found, padding, output))
     if check and found.left:
         click.get_current_context().exit(1)
@@ -179,8 +180,8 @@ def _phases(found: Repadded) -> list[tuple[str, str]]:
     for one, other in zip(last_maps(found.source), found.plan.targets, strict=True):
         was, now = phases(found.source, found.plan.size, one), phases(found.network, found.plan.size, other)
         pairs = zip(("height", "width"), was, now, strict=True)
-        said = ", ".join(f"{axis} {_pixels(a)} to {_pixels(b)}" for axis, a, b in pairs)
-        lines.append(("phase", f"{one} is centred off the image's centre by: {said} px"))
+        said = ", ".join(f"from {_pixels(a)} to {_pixels(b)} px in {axis}" for axis, a, b in pairs)
+        lines.append(("phase", f"units of {one} lie off the image's centre: {said}, in the mean"))
     return lines[:NAMED]
 
 

@@ -173,6 +173,27 @@ class Graph:
         return {name for node in (*kept, *new) for name in reads(node)} | {o.name for o in self.model.graph.output}
 
 
+def attributes(node: Proto) -> dict[str, Any]:
+    """The attributes of a node, as Python values."""
+    from onnx import helper
+
+    return {each.name: helper.get_attribute_value(each) for each in node.attribute}
+
+
+def set_pads(node: Proto, pads: list[int]) -> None:
+    """Explicit pads in place of those there were, or of a rule."""
+    from onnx import helper
+
+    for i in reversed(range(len(node.attribute))):
+        if node.attribute[i].name == "auto_pad" or (node.attribute[i].name == "pads" and not any(pads)):
+            del node.attribute[i]
+    found = next((each for each in node.attribute if each.name == "pads"), None)
+    if found is not None:
+        found.ints[:] = pads
+    elif any(pads):
+        node.attribute.append(helper.make_attribute("pads", pads))
+
+
 def _pieces(before: int, after: int, mode: str, steps: bool) -> list[tuple[int, int, int]]:
     """Slices (start, end, step) of which a padded axis is made; step 0 is the axis itself.
 

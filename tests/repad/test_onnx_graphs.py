@@ -12,7 +12,7 @@ import pytest
 import padviz
 from padviz.axis.padding_modes import MODES
 from padviz.errors import PadvizError
-from padviz.repad.onnx_file import repadded
+from padviz.repad.onnx_file import repad_file
 from tests.onnx_oracle import image_of, session_of
 from tests.sources.test_onnx_ops import GRAPHS, bright_pixels, model_of
 
@@ -78,7 +78,7 @@ def test_files_read_what_usage_says_of_the_scheme(
     path = saved(name, opset, body, tmp_path)
     wanted = padviz.load(path)
     try:
-        found = repadded(path, scheme)
+        found = repad_file(path, scheme)
     except PadvizError as error:
         if "nothing can be changed" not in str(error):
             raise
