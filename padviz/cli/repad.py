@@ -21,7 +21,11 @@ NAMED = 3  # layers of a line
 SHOWN = 12  # layers that are left alone, in a table
 
 
-@click.command(name="repad", short_help="Replace what the padding of an ONNX file's convolutions reads; verified.")
+@click.command(
+    name="repad",
+    cls=options.ChangesLayers,
+    short_help="Replace what the padding of an ONNX file's convolutions reads; verified.",
+)
 @options.model
 @options.size
 @click.option(
