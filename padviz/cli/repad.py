@@ -63,7 +63,7 @@ def command(
     \b
     Example:
       padviz repad model.onnx --padding reflect -o reflect.onnx
-      padviz repad model.onnx --padding zero/circular --except conv1 -o wrapped.onnx
+      padviz repad model.onnx --padding zero/circular -o wrapped.onnx
       padviz repad model.onnx --even --size 224 -o even.onnx
     """
     from padviz.repad.onnx_file import repad_file

@@ -83,10 +83,11 @@ class _Editor:
         self.graph = graph
         self.plan = plan
         image, shape = image_of(graph.model, where)
-        at = (1, 2) if is_nhwc(graph.model, image, shape) else (2, 3)
+        channels_last = is_nhwc(graph.model, image, shape)
+        at = (1, 2) if channels_last else (2, 3)
         self.open = [shape[i] == 0 for i in at]
         self.type = image.type.tensor_type.elem_type
-        self.pads = Pads(graph, network)
+        self.pads = Pads(graph, network, channels_last)
 
     def steps(self, change: Change) -> Iterator[Callable[[], None]]:
         """What is to be done for one layer.

@@ -21,8 +21,9 @@ class Cannot(Exception):
 class Pads:
     """The pads of a graph, which several layers may have as their own."""
 
-    def __init__(self, graph: Graph, network: Network) -> None:
+    def __init__(self, graph: Graph, network: Network, channels_last: bool) -> None:
         self.graph = graph
+        self.channels_last = channels_last
         self.network = network
         self.done: set[int] = set()
 
@@ -44,7 +45,7 @@ class Pads:
             raise Cannot(f"its rows are made by a {node.op_type}")
         amounts, axes = self._amounts(node)
         if amounts is None:
-            return dict.fromkeys(roles, (-1, None))
+            return {role: self._followed(role, layer) for role in roles}
         if min(amounts) < 0:
             raise Cannot("its pad also crops")
         half = len(amounts) // 2
@@ -55,6 +56,12 @@ class Pads:
         for role, i in zip(roles, padded, strict=True):
             found[role] = (axes[i] if axes else i, (amounts[i], amounts[half + i]))
         return found
+
+    def _followed(self, role: str, layer: Layer | None) -> tuple[int, tuple[int, int] | None]:
+        """The rows of a pad whose amounts are computed, as far as the importer found them to be the same everywhere."""
+        op = None if layer is None or self.channels_last else layer.ops[ROLES.index(role)]
+        rows = op.padding if isinstance(op, Window) and not isinstance(op.padding, str) else None
+        return 2 + ROLES.index(role), rows
 
     def _layer_of(self, node: Proto) -> Layer | None:
         """The pad that a node is, as the importer read it."""

@@ -14,6 +14,7 @@ TORCH = "PyTorch's forward + backward of the all-ones copy, 1 thread"
 PLOT = "a script that saves a 512 x 512 heat map with a colour bar"
 LOOP = "matplotlib saving the same arrays with colour bars in a loop, 640 x 480"
 LOAD = '`python -c "import onnx; onnx.load(FILE)"`'
+SAVED = "onnx_load_and_save"
 FILL, SAVE = "filling an array of that size", "matplotlib saving its pixels as a picture"
 NAMES = {"vgg19": "VGG-19", "resnet50": "ResNet-50", "resnet152": "ResNet-152"}
 LEAST = {
@@ -47,6 +48,10 @@ RATIOS = [  # what, ours, compared with, theirs, the most that the ratio should 
     ("an export of 300 maps, 2 jobs", "export[2]", "the same, 1 job", "export[1]", 0.6),
     ("an export of 300 maps, 1 job", "export[1]", LOOP, "matplotlib_loop", 1.25),
     ("`padviz uneven resnet50.onnx`", "process_onnx_uneven", LOAD, "process_onnx_load", 2),
+    *(
+        (f"`padviz.repad_file` of ResNet-50, {scheme}", f"repad[{scheme}]", "onnx loading and saving it", SAVED, 2)
+        for scheme in ("reflect", "symmetric", "partial")
+    ),
     ("`padviz --help`", "process_help", '`python -c "import click"`', "process_import_click", 2.5),
 ]
 

@@ -19,7 +19,7 @@ from padviz.network.layer import Origin
 from padviz.repad import onnx_graph
 from padviz.repad.onnx_file import repad_file
 from tests.onnx_by_hand import run_file
-from tests.sources.test_onnx_ops import model_of
+from tests.sources.test_onnx_ops import PADS_OF_SAME, model_of
 
 SIZE = (12, 16)
 PADS = [1, 1, 1, 1]
@@ -169,12 +169,20 @@ def of_computed_rows(path: Path) -> Path:
     return path
 
 
+def as_same(path: Path) -> Path:
+    body = PADS_OF_SAME.replace(" y = Conv", " d = Conv")
+    onnx.save(model_of(f"{body}\n y = Conv <pads = [1, 1, 1, 1]> (d, w3x3)", 13), path)
+    return path
+
+
 LEFT: list[tuple[Callable[[Path], Path], str, dict[str, str], tuple[str, ...]]] = [
     (branch, "reflect", {"b": "its node is inside of a function or a branch"}, ("a",)),
     (called_alike, "reflect", {"twice": "several nodes have its name"}, ("a",)),
     (one_dimensional, "circular", {"y": "it is one-dimensional"}, ("a",)),
-    (of_computed_rows, "symmetric", {"a": "its rows depend on the size"}, ("y",)),
+    (of_computed_rows, "symmetric", {}, ("a", "y")),
     (of_computed_rows, "reflect", {}, ("a", "y")),
+    (as_same, "symmetric", {"d": "its rows depend on the size"}, ("y",)),
+    (as_same, "reflect", {}, ("d", "y")),
 ]  # fmt: skip
 
 
