@@ -29,7 +29,7 @@ HEAVY = {
     "joblib": ("exports",),
     "matplotlib": ("figures",),
     "numba": ("engine.apply",),
-    "onnx": ("sources.onnx", "repad.onnx_edits", "repad.onnx_graph"),
+    "onnx": ("sources.onnx", "repad.onnx_graph", "repad.onnx_pads"),
     "rich": ("files.tables", "cli"),
     "torch": ("nn", "repad.torch_module", "sources.torch"),
     "torchvision": ("sources.torch",),

@@ -32,7 +32,7 @@ REACH = "its padding is made by calls out of reach"
 
 
 @dataclass(frozen=True)
-class Repadded:
+class Report:
     """What `repad` did: the names of the modules that pad anew, and the layers that were left alone and why.
 
     `size` is that at which the law was checked, in pixels, and None where it was not; `unread` says why no forward
@@ -179,10 +179,10 @@ def _by_plan(module: nn.Module, planned: Plan, padding: str, names: Sequence[str
         raise PadvizError(planned.left[0].why, where=f"{planned.before.name}, {planned.left[0].layer}")
     obey(planned, done, padding)
     told = [f"{each.layer} is left alone: {each.why}" for each in planned.left]
-    return _told(module, Repadded(padding, tuple(hows), planned.left, planned.size), told)
+    return _told(module, Report(padding, tuple(hows), planned.left, planned.size), told)
 
 
-def _told(module: nn.Module, done: Repadded, told: Sequence[str]) -> nn.Module:
+def _told(module: nn.Module, done: Report, told: Sequence[str]) -> nn.Module:
     """The module with its report, and a warning if there is something that a person must know."""
     module.repadded = done  # type: ignore[assignment]
     if told:
@@ -215,7 +215,7 @@ def _by_code(module: nn.Module, padding: str, names: Sequence[str], unread: str)
     if not hows:
         raise DescriptionError(f"nothing to repad was found, and {unread}", where=type(module).__name__)
     apply(module, hows)
-    return _told(module, Repadded(padding, tuple(hows), unread=unread), [f"changed by its code, unchecked: {unread}"])
+    return _told(module, Report(padding, tuple(hows), unread=unread), [f"changed by its code, unchecked: {unread}"])
 
 
 def apply(module: nn.Module, hows: dict[str, How]) -> None:
