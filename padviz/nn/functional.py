@@ -146,9 +146,7 @@ def padded_conv2d(
 
 def _padded_but_zeros(input: Tensor, pads: Pads, schemes: Schemes) -> tuple[Tensor, tuple[int, int]]:
     """The image padded, but for zeros that are the same on both sides, which the convolution pads itself."""
-    own = [
-        scheme in ("zero", "partial") and rows[0] == rows[1] >= 0 for rows, scheme in zip(pads, schemes, strict=True)
-    ]
+    own = [_of_its_own(rows, scheme) for rows, scheme in zip(pads, schemes, strict=True)]
     rest = [(0, 0) if alone else rows for rows, alone in zip(pads, own, strict=True)]
     if any(not known(*rows) or any(rows) for rows in rest):
         plain = ["zero" if scheme == "partial" else scheme for scheme in schemes]
@@ -156,6 +154,17 @@ def _padded_but_zeros(input: Tensor, pads: Pads, schemes: Schemes) -> tuple[Tens
             plain = [plain[own[0]]] * 2
         input = padded(input, (rest[0], rest[1]), (plain[0], plain[1]))
     return input, (pads[0][0] if own[0] else 0, pads[1][0] if own[1] else 0)
+
+
+def _of_its_own(rows: tuple[int, int], scheme: str) -> bool:
+    """Whether a convolution can pad rows itself: branches, so that a compiler that has symbols for them decides."""
+    if scheme not in ("zero", "partial") or not known(*rows):
+        return False
+    if rows[0] != rows[1]:
+        return False
+    if rows[0] < 0:  # noqa: SIM103
+        return False
+    return True
 
 
 def _partial(

@@ -6,6 +6,7 @@ import copy
 import pickle
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -334,3 +335,16 @@ def test_what_cannot_be_changed_is_refused_by_name(module: Callable[[], Any], sc
     with warnings.catch_warnings(), pytest.raises(padviz.PadvizError, match=message) as caught:
         padviz.repad(module(), scheme, size=None if module is not two_images else 16)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("new", [False, True])
+@pytest.mark.parametrize("scheme", ["symmetric", "partial"])
+def test_exports_of_repadded_modules_are_read_as_what_they_are(scheme: str, new: bool, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    module = nn.Sequential(nn.Conv2d(3, 4, 5, 2, 2), nn.ReLU(), Same(4, 4, 3, 2, bias=False)).eval()
+    mine = padviz.repad(module, scheme, size=(32, 40))
+    options: dict[str, Any] = {"external_data": False} if new else {"opset_version": 17}
+    torch.onnx.export(mine, (torch.randn(1, 3, 32, 40),), tmp_path / "net.onnx", dynamo=new, verbose=False, **options)
+    found = padviz.usage(tmp_path / "net.onnx", (32, 40)).counts
+    assert np.allclose(found, padviz.usage(module, (32, 40), padding=scheme).counts, rtol=1e-12, atol=0)
