@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from padviz.axis.operations import Op, Window, pads_at
 from padviz.counting.usage import usage
-from padviz.errors import DescriptionError, PadvizError, UnknownName, nearest
+from padviz.errors import DescriptionError, OptionError, PadvizError, UnknownName, nearest
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size, as_size
 from padviz.network.rewrites import schemes_of, with_pads_joined
@@ -109,11 +109,14 @@ def repad(
     names = [layers] if isinstance(layers, str) else [*(layers or ())]
     try:
         network = load_module(module, size=None if size is None else as_size(size))
+        planned = plan(network, padding, size, _layers_of(network, names))
+    except (OptionError, UnknownName):
+        raise
     except PadvizError as error:
         if size is not None:
             raise
         return _by_code(module, padding, names, str(error))
-    return _by_plan(module, plan(network, padding, size, _layers_of(network, names)), padding, names)
+    return _by_plan(module, planned, padding, names)
 
 
 def refuse(module: nn.Module, where: str) -> None:
