@@ -42,6 +42,7 @@ class Padded(NamedTuple):
     made: Tensor
     source: Tensor
     pads: Pads
+    zeros: bool  # by itself
 
 
 class Repadding(TorchFunctionMode):
@@ -73,7 +74,8 @@ class Repadding(TorchFunctionMode):
         """A convolution, with the rows of a pad just before it as its own where it reweighs, or pads further."""
         schemes = how.schemes or ("zero", "zero")
         pads = added(amounts(padding, weight.shape[-2:], dilation), how.more)
-        if self.last and input is self.last.made and ("partial" in schemes or pads != NONE):
+        joined = "partial" in schemes if pads == NONE else self.last is not None and self.last.zeros
+        if self.last and input is self.last.made and joined:
             input, pads = self.last.source, added(pads, self.last.pads)
         return padded_conv2d(input, weight, bias, stride, pads, dilation, groups, schemes)
 
@@ -91,8 +93,8 @@ class Repadding(TorchFunctionMode):
         schemes = how.schemes or (own, own)
         kept = value if mode == "constant" and set(schemes) == {"zero"} else None
         made = padded(input, pads, schemes, dims, kept)
-        if mode == "constant" and dims == IMAGE:
-            self.last = Padded(made, input, pads)
+        if dims == IMAGE:
+            self.last = Padded(made, input, pads, mode == "constant")
         return made
 
     def unfold(
