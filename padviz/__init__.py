@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from padviz.files.counts import read_counts
     from padviz.network.layer import Layer
     from padviz.network.network import Network
+    from padviz.repad.onnx_file import Repadded, repad_file
+    from padviz.repad.torch_module.repadding import repad
     from padviz.sources import load
 
 __all__ = [
     "Costs", "CountMap", "EvenSizes", "Layer", "Ledger", "Network", "PadvizError", "ReceptiveField", "Remedy",
-    "Summary", "TapExposure", "__version__", "costs", "coverage", "even_sizes", "export", "ledger", "load",
-    "read_counts", "receptive_fields", "remedies", "tap_exposure", "usage",
+    "Repadded", "Summary", "TapExposure", "__version__", "costs", "coverage", "even_sizes", "export", "ledger", "load",
+    "read_counts", "receptive_fields", "remedies", "repad", "repad_file", "tap_exposure", "usage",
 ]  # fmt: skip
 
 _HOMES = {
@@ -43,6 +45,7 @@ _HOMES = {
     "Network": "padviz.network.network",
     "ReceptiveField": "padviz.audit.receptive_fields",
     "Remedy": "padviz.advice.remedies",
+    "Repadded": "padviz.repad.onnx_file",
     "Summary": "padviz.counting.summary",
     "TapExposure": "padviz.audit.tap_exposure",
     "costs": "padviz.api",
@@ -54,6 +57,8 @@ _HOMES = {
     "read_counts": "padviz.files.counts",
     "receptive_fields": "padviz.api",
     "remedies": "padviz.api",
+    "repad": "padviz.repad.torch_module.repadding",
+    "repad_file": "padviz.repad.onnx_file",
     "tap_exposure": "padviz.api",
     "usage": "padviz.api",
 }
@@ -70,3 +75,4 @@ def __dir__() -> list[str]:
 
 
 hooks.heatmap = lambda: import_module("padviz.figures.heatmap")
+hooks.aside = lambda: import_module("padviz.files.atomic").aside

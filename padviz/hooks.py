@@ -6,3 +6,4 @@ from collections.abc import Callable
 from typing import Any
 
 heatmap: Callable[[], Any]  # loads `padviz.figures.heatmap`, for `CountMap.plot`
+aside: Callable[[], Any]  # what writes a file by way of a temporary one

@@ -13,8 +13,8 @@ FLOORS = (
     ("engine",),
     ("axis",),
     ("network",),
-    ("sources", "counting", "audit"),
-    ("files", "advice"),
+    ("sources", "counting", "audit", "nn"),
+    ("files", "advice", "repad"),
     ("figures", "api"),
     ("pages",),
     ("exports",),
@@ -29,9 +29,9 @@ HEAVY = {
     "joblib": ("exports",),
     "matplotlib": ("figures",),
     "numba": ("engine.apply",),
-    "onnx": ("sources.onnx",),
+    "onnx": ("sources.onnx", "repad.onnx_graph", "repad.onnx_pads"),
     "rich": ("files.tables", "cli"),
-    "torch": ("sources.torch",),
+    "torch": ("nn", "repad.torch_module", "sources.torch"),
     "torchvision": ("sources.torch",),
 }
 

@@ -18,7 +18,11 @@ from tests.cli.test_cli_foreign import plain as plain_file
 README = (Path(__file__).parent.parent / "README.md").read_text()
 COMMANDS = re.findall(r"^    padviz (.*?)(?: +#.*)?$", README, re.MULTILINE)
 NAMED = [" ".join(each.split()) for each in re.findall(r"\*\*`padviz ([^`]*)`", README)]
-WITH_MORE = {"compare MODEL", "export"}  # which are nothing by themselves: their examples have lines of their own
+WITH_MORE = {
+    "compare MODEL",
+    "export",
+    "repad MODEL.onnx",
+}  # which are nothing by themselves: their examples have lines of their own
 STAND_INS = {"MODEL_A": "vgg11", "MODEL_B": "vgg13", "MODEL...": "vgg11", "MODEL": "vgg11", "NAME": "features.3"}
 STAND_INS |= {"N": "64"}
 SHOWN = re.findall(r"^    \$ padviz (.*)\n((?:    .*\n|\n(?=    ))*)", README, re.MULTILINE)
@@ -74,15 +78,20 @@ def test_the_toml_example_works() -> None:
 
 
 def test_the_python_example_works() -> None:
-    _, example = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    *_, example = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert run("usage", "resnet18", "-o", "counts.npz").exit_code == 0
     exec(compile(example, "README.md", "exec"), {})
+
+
+def test_the_examples_of_repadding_work() -> None:
+    for example in re.findall(r"```python\n(.*?)```", README, re.DOTALL)[1:3]:
+        exec(compile(example, "README.md", "exec"), {})
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_the_cluster_example_works_on_a_small_cluster() -> None:
     distributed = pytest.importorskip("dask.distributed", reason="the extra padviz[dask] is not installed")
-    example, _ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    example, *_ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     Path("survey.toml").write_text('[[maps]]\nmodels = ["vgg11"]\nsizes = ["64:96:16"]\n')
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None

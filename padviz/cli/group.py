@@ -20,7 +20,7 @@ from padviz.version import __version__
 
 COMMANDS = (
     "audit", "usage", "compare", "kernel", "uneven", "sizes", "taps", "coverage", "fields", "diff", "export",
-    "layers", "networks", "convert",
+    "layers", "networks", "convert", "repad",
 )  # fmt: skip
 
 

@@ -14,7 +14,9 @@ TORCH = "PyTorch's forward + backward of the all-ones copy, 1 thread"
 PLOT = "a script that saves a 512 x 512 heat map with a colour bar"
 LOOP = "matplotlib saving the same arrays with colour bars in a loop, 640 x 480"
 LOAD = '`python -c "import onnx; onnx.load(FILE)"`'
+SAVED = "onnx_load_and_save"
 FILL, SAVE = "filling an array of that size", "matplotlib saving its pixels as a picture"
+AS_IS = "repadded_forward[None]"
 NAMES = {"vgg19": "VGG-19", "resnet50": "ResNet-50", "resnet152": "ResNet-152"}
 LEAST = {
     ("vgg19", 512): 60,
@@ -56,6 +58,20 @@ RATIOS = [  # what, ours, compared with, theirs, the most that the ratio should 
     ("an export of 300 maps, 2 jobs", "export[2]", "the same, 1 job", "export[1]", 0.6),
     ("an export of 300 maps, 1 job", "export[1]", LOOP, "matplotlib_loop", 1.25),
     ("`padviz uneven resnet50.onnx`", "process_onnx_uneven", LOAD, "process_onnx_load", 2),
+    *(
+        (f"`padviz.repad_file` of ResNet-50, {scheme}", f"repad[{scheme}]", "onnx loading and saving it", SAVED, 2)
+        for scheme in ("reflect", "symmetric", "partial")
+    ),
+    *(
+        (
+            f"forward of ResNet-50 at 224, batch 8, padded {scheme}",
+            f"repadded_forward[{scheme}]",
+            "as declared",
+            AS_IS,
+            most,
+        )
+        for scheme, most in (("replicate", 1.15), ("reflect", 1.15), ("circular", 1.15), ("symmetric", 1.25))
+    ),
     ("`padviz --help`", "process_help", '`python -c "import click"`', "process_import_click", 2.5),
 ]
 

@@ -1,0 +1,263 @@
+"""Repadding of ONNX models: what the padding of each convolution reads is replaced in the graph, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.axis.operations import Op, Window, pads_at
+from padviz.axis.reweighing import ratios
+from padviz.network.layer import Layer
+from padviz.network.network import Network
+from padviz.repad.onnx_graph import Graph, Proto, Rows, attributes, set_pads
+from padviz.repad.onnx_pads import ROLES, Cannot, Pads
+from padviz.repad.plan import Change, Plan
+from padviz.sources.onnx.load import image_of, is_nhwc
+
+CONVS = ("Conv", "FusedConv", "ConvInteger", "QLinearConv")
+SUMS = ("Conv", "FusedConv")  # convolutions whose outputs can be multiplied
+FLOATS = {1: np.float32, 10: np.float16, 11: np.float64}
+
+
+def edit(model: Proto, network: Network, plan: Plan, where: str = "") -> Plan:
+    """Change a model as planned, in place; the plan that comes back leaves alone what the file did not allow.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        External data need not be loaded.
+    network : Network
+        What the importer read of it.
+    plan : Plan
+
+    Raises
+    ------
+    PadvizError
+        Where the model has no image among its inputs.
+    """
+    graph = Graph(model)
+    editor = _Editor(graph, network, plan, where)
+    steps: dict[str, list[Callable[[], None]]] = {}
+    why: dict[str, str] = {}
+    for change in plan.changes:
+        try:
+            steps[change.name] = list(editor.steps(change))
+        except Cannot as error:
+            why[change.name] = str(error)
+    for name in _together(plan, why):
+        why[name] = "it shares its pad with a layer that is left alone"
+    for name, made in steps.items():
+        if name not in why:
+            for step in made:
+                step()
+    graph.finish()
+    return plan.leaving(why)
+
+
+def _together(plan: Plan, why: dict[str, str]) -> list[str]:
+    """Layers whose pad another one has as well that does not change alike."""
+    after = {change.name: change.after for change in plan.changes if change.name not in why}
+    sharing: dict[str, list[Layer]] = {}
+    for layer in plan.before.layers:
+        for pad in layer.origin.pads if layer.origin else ():
+            sharing.setdefault(pad, []).append(layer)
+    found = []
+    for layers in sharing.values():
+        modes = {_modes(after[layer.name]) if layer.name in after else None for layer in layers}
+        if len(modes) > 1:
+            found += [layer.name for layer in layers if layer.name in after]
+    return found
+
+
+def _modes(layer: Layer) -> tuple[str, ...]:
+    return tuple(op.mode if isinstance(op, Window) else "" for op in layer.ops)
+
+
+class _Editor:
+    """How each change is made: everything is checked first, and done by the steps that come of it."""
+
+    def __init__(self, graph: Graph, network: Network, plan: Plan, where: str) -> None:
+        self.graph = graph
+        self.plan = plan
+        image, shape = image_of(graph.model, where)
+        channels_last = is_nhwc(graph.model, image, shape)
+        at = (1, 2) if channels_last else (2, 3)
+        self.open = [shape[i] == 0 for i in at]
+        self.type = image.type.tensor_type.elem_type
+        self.pads = Pads(graph, network, channels_last)
+
+    def steps(self, change: Change) -> Iterator[Callable[[], None]]:
+        """What is to be done for one layer.
+
+        Raises
+        ------
+        Cannot
+            With the reason, where it cannot be done.
+        """
+        origin = change.before.origin
+        if origin is None:
+            raise Cannot("nobody knows which node it is")
+        if origin.swapped:
+            raise Cannot("it has width before height")
+        if any(isinstance(op, Window) and op.mode == "partial" for op in change.before.ops):
+            raise Cannot("it is reweighed as partial convolution: repad the file that this one was made of")
+        if change.before.kind == "pad":
+            yield from self.pads.steps(self._found(origin.name), change)
+            return
+        at = self._found(origin.name)
+        node = self.graph.nodes[at]
+        if node.op_type not in CONVS:
+            raise Cannot(f"it is a {node.op_type}, which pads inside")
+        own = self._own(node, change)
+        if change.pooled:
+            yield lambda: self._pool(at)
+            return
+        if any(map(_amounts_differ, change.before.ops, change.after.ops)):
+            yield from self._amend(node, change, own)
+            return
+        pads = [self._found(name) for name in origin.pads]
+        self._check_once(change, own, pads)
+        for pad in pads:
+            yield from self.pads.steps(pad, change)
+        yield from self._conv(at, change, own)
+        yield from self._reweigh(at, change)
+
+    def _found(self, name: str) -> int:
+        """The node of a name, which must be in the main graph, and the only one."""
+        found = self.graph.titled.get(name, [])
+        if len(found) == 1:
+            return found[0]
+        raise Cannot("several nodes have its name" if found else "its node is inside of a function or a branch")
+
+    def _own(self, node: Proto, change: Change) -> dict[str, tuple[int, int]]:
+        """The rows that a convolution pads by itself, by axis: those that are not of pads before it."""
+        attrs = attributes(node)
+        rule = attrs.get("auto_pad", b"NOTSET").decode()
+        before = change.before
+        if len(attrs.get("pads", [0] * 4)) != 4 or len(attrs.get("kernel_shape", [1, 1])) != 2:
+            raise Cannot("it is one-dimensional")
+        if rule in ("NOTSET", "", "VALID"):
+            pads = attrs.get("pads", [0] * 4) if rule != "VALID" else [0] * 4
+            return {role: (pads[i], pads[2 + i]) for i, role in enumerate(ROLES)}
+        own = {}
+        for i, (role, op, n) in enumerate(zip(ROLES, before.ops, change.entering, strict=True)):
+            assert isinstance(op, Window)
+            if self.open[i] and op.stride > 1 and isinstance(op.padding, str):
+                raise Cannot(f"its {rule} padding depends on the size, which the file leaves open")
+            own[role] = pads_at(op, n)
+        return own
+
+    def _check_once(self, change: Change, own: dict[str, tuple[int, int]], pads: list[int]) -> None:
+        """Refuse an axis that is padded in two places: what copies would copy the copies."""
+        for i, role in enumerate(ROLES):
+            op = change.after.ops[i]
+            if not isinstance(op, Window) or op.mode in ("zero", "partial"):
+                continue
+            places = sum(role in self.pads.rows_of(pad, change) for pad in pads) + (own[role] != (0, 0))
+            if places > 1:
+                raise Cannot("it is padded in two places, by itself and by a pad before it")
+
+    def _conv(self, at: int, change: Change, own: dict[str, tuple[int, int]]) -> Iterator[Callable[[], None]]:
+        """A convolution whose own padding on an axis is of another mode: a pad in front takes its rows."""
+        moved: dict[int, Rows] = {}
+        kept = [0] * 4
+        for i, (role, op) in enumerate(zip(ROLES, change.after.ops, strict=True)):
+            assert isinstance(op, Window)
+            if op.mode not in ("zero", "partial") and own[role] != (0, 0):
+                moved[2 + i] = Rows(*own[role], op.mode)
+            else:
+                kept[i], kept[2 + i] = own[role]
+        if not moved:
+            return
+        if min(min(each[:2]) for each in moved.values()) < 0:
+            raise Cannot("its padding also crops")
+
+        def step() -> None:
+            node = self.graph.nodes[at]
+            name = f"{node.name or node.output[0]}.pad"
+            padded = self.graph.free(f"{name}_output")
+            self.graph.front[at] += self.graph.chain(node.input[0], padded, moved, 4, name)
+            node.input[0] = padded
+            set_pads(node, kept)
+
+        yield step
+
+    def _amend(self, node: Proto, change: Change, own: dict[str, tuple[int, int]]) -> Iterator[Callable[[], None]]:
+        """A convolution with more or fewer rows of zeros."""
+        kept = [0] * 4
+        for i, (role, one, other) in enumerate(zip(ROLES, change.before.ops, change.after.ops, strict=True)):
+            assert isinstance(one, Window)
+            assert isinstance(other, Window)
+            if other.mode != "zero" or isinstance(one.padding, str) or isinstance(other.padding, str):
+                raise Cannot("its padding is no plain zeros")
+            for side in (0, 1):
+                kept[i + 2 * side] = own[role][side] + other.padding[side] - one.padding[side]
+        if min(kept) < 0:
+            raise Cannot("a pad before it has more rows than it should")
+        yield lambda: set_pads(node, kept)
+
+    def _pool(self, at: int) -> None:
+        """Stride 1, and an average over 2 x 2 of what comes out."""
+        node, graph = self.graph.nodes[at], self.graph
+        name, output = node.name or node.output[0], node.output[0]
+        node.name = name
+        node.attribute.remove(next(each for each in node.attribute if each.name == "strides"))
+        node.output[0] = graph.free(f"{name}.unstrided")
+        pool = graph.node("AveragePool", [node.output[0]], output, f"{name}.pool", kernel_shape=[2, 2], strides=[2, 2])
+        graph.behind[at].append(pool)
+
+    def _reweigh(self, at: int, change: Change) -> Iterator[Callable[[], None]]:
+        """A convolution whose outputs are multiplied by taps over taps that hit real pixels, before its bias."""
+        axes = [i for i, op in enumerate(change.after.ops) if isinstance(op, Window) and op.mode == "partial"]
+        node = self.graph.nodes[at]
+        factors: list[NDArray[Any]] = []
+        for i in axes:
+            op, n = change.after.ops[i], change.entering[i]
+            assert isinstance(op, Window)
+            if op.padding == (0, 0) or op.kernel == 1:
+                continue
+            if self.open[i]:
+                raise Cannot("partial convolution needs sizes that are built in, and the file leaves them open")
+            shape = [1, 1, 1, 1]
+            shape[2 + i] = -1
+            factors.append(ratios(op, n).reshape(shape).astype(self._float(node)))
+        if factors and node.op_type not in SUMS:
+            raise Cannot(f"it is a {node.op_type}, whose outputs cannot be reweighed")
+        if factors and node.op_type == "FusedConv":
+            raise Cannot("its activation is fused into it")
+        if factors:
+            yield lambda: self._put_behind(at, factors)
+
+    def _put_behind(self, at: int, factors: list[NDArray[Any]]) -> None:
+        node, graph = self.graph.nodes[at], self.graph
+        name, output = node.name or node.output[0], node.output[0]
+        node.name = name  # what it makes has another name now
+        x = node.output[0] = graph.free(f"{name}.sums")
+        bias = node.input[2] if len(node.input) > 2 else ""
+        del node.input[2:]
+        for i, factor in enumerate(factors):
+            last = i == len(factors) - 1 and not bias
+            weights = graph.constant(factor, f"{name}.ratios")
+            made = output if last else graph.free(f"{name}.reweighed")
+            graph.behind[at] += [weights, graph.node("Mul", [x, weights.output[0]], made, f"{name}.reweigh")]
+            x = made
+        if bias:
+            shape = graph.constant(np.array([1, -1, 1, 1], dtype=np.int64), f"{name}.bias_shape")
+            placed = graph.node("Reshape", [bias, shape.output[0]], graph.free(f"{name}.bias"), f"{name}.place_bias")
+            graph.behind[at] += [shape, placed, graph.node("Add", [x, placed.output[0]], output, f"{name}.add_bias")]
+
+    def _float(self, node: Proto) -> Any:
+        """The type that a convolution computes in: that of its weights, where they are stored."""
+        kind = self.type
+        if node.input[1] in self.graph.stored:
+            kind = self.graph.stored[node.input[1]].data_type
+        if kind not in FLOATS:
+            raise Cannot("it computes in numbers that are no plain floats")
+        return FLOATS[kind]
+
+
+def _amounts_differ(one: Op | None, other: Op | None) -> bool:
+    return isinstance(one, Window) and isinstance(other, Window) and one.padding != other.padding

@@ -1,0 +1,362 @@
+"""Repadded modules: the law, outputs against padding by hand, gradients, and what cannot be changed."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+import torch.nn.functional as functional  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+
+import padviz  # noqa: E402
+from padviz.network.targets import names_of  # noqa: E402
+from padviz.nn import PaddedConv2d, SymmetricPad2d, padded  # noqa: E402
+from padviz.repad.torch_module import padded_by  # noqa: E402
+
+NUMPY = {"replicate": "edge", "reflect": "reflect", "symmetric": "symmetric", "circular": "wrap"}
+SCHEMES = ("zero", *NUMPY, "partial", "zero/circular", "symmetric/reflect")
+
+
+class Standardised(nn.Conv2d):
+    """A subclass with a forward of its own, as timm's StdConv2d."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        weight = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
+        return functional.conv2d(input, weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+
+class Same(nn.Conv2d):
+    """SAME padding computed in the forward, as TensorFlow's."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        pads: list[int] = []
+        for n, k, s in zip(input.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True):
+            total = max((-(-n // s) - 1) * s + k - n, 0)
+            pads += [total // 2, total - total // 2]
+        return functional.conv2d(functional.pad(input, pads), self.weight, self.bias, self.stride)
+
+
+class Calls(nn.Module):
+    """Convolutions and pads called in a forward, beside a module that keeps its own padding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(4, 3, 3, 3))
+        self.own = nn.Conv2d(4, 4, 5, padding=2)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self.own(functional.conv2d(functional.pad(input, (2, 1, 0, 3)), self.weight, padding=1).relu())
+
+
+def small() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 7, 2, 3), nn.BatchNorm2d(8), nn.ReLU(), Standardised(8, 8, 3, padding=2, dilation=2, groups=2),
+        nn.ZeroPad2d((1, 2, 1, 2)), nn.Conv2d(8, 4, 4, bias=False), nn.MaxPool2d(3, 2, 1), Same(4, 4, 5, 2),
+        nn.ReflectionPad2d(1), nn.Conv2d(4, 4, 3, padding="same"),
+        nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular"),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2),
+    ).eval()  # fmt: skip
+
+
+def law(module: nn.Module, scheme: str, size: tuple[int, int]) -> None:
+    """The law of repadding, counted from the start: nothing of the plan is used."""
+    declared = padviz.load(module, size=size)
+    repadded = padviz.load(padviz.repad(module, scheme, size=size), size=size)
+    wanted = padviz.usage(declared, size, padding=scheme, layer=names_of(None, declared, every=True))
+    found = padviz.usage(repadded, size, layer=names_of(None, repadded, every=True))
+    if "partial" in scheme:  # floats, whose sums differ in the last bit where a core is counted
+        assert np.allclose(wanted.counts, found.counts, rtol=1e-12, atol=0)
+    else:
+        assert np.array_equal(wanted.counts, found.counts)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_law_holds_on_every_kind_of_padding(scheme: str) -> None:
+    for size in ((64, 70), (65, 97)):
+        if scheme == "partial":  # which has none for the reflection pad before a convolution that pads by itself
+            law(nn.Sequential(*list(small())[:8]).eval(), scheme, size)
+        else:
+            law(small(), scheme, size)
+        law(Calls(), scheme, size)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "googlenet"])
+@pytest.mark.parametrize("scheme", ["symmetric", "partial", "zero/circular"])
+def test_the_law_holds_on_networks_of_torchvision(name: str, scheme: str) -> None:
+    models = pytest.importorskip("torchvision.models")
+    options = {"init_weights": False} if name == "googlenet" else {}
+    law(models.get_model(name, weights=None, **options).eval(), scheme, (96, 129))
+
+
+@pytest.mark.parametrize("name", ["tf_mobilenetv3_small_minimal_100", "resnetblur18", "resnetv2_18"])
+@pytest.mark.parametrize("scheme", ["reflect", "partial"])
+def test_the_law_holds_on_networks_of_timm(name: str, scheme: str) -> None:
+    timm = pytest.importorskip("timm")
+    law(timm.create_model(name).eval(), scheme, (129, 160))
+
+
+def test_zero_by_zero_is_the_same_to_the_bit() -> None:
+    module, image = small(), torch.randn(2, 3, 64, 70)
+    wanted = module(image)
+    with padded_by("zero"):
+        found = module(image)
+    plain = nn.Sequential(*list(module)[:8], *list(module)[11:])
+    assert not torch.equal(wanted, found)  # it has padding that was not zero
+    assert torch.equal(plain(image), padviz.repad(plain, "zero", size=(64, 70))(image))
+    with padded_by("zero"):
+        assert torch.equal(plain(image), plain.forward(image))
+
+
+def by_hand(input: Tensor, pads: list[tuple[int, int]], scheme: str) -> Tensor:
+    rows = [np.pad(np.arange(n), pad, NUMPY[scheme]) for n, pad in zip(input.shape[-2:], pads, strict=True)]
+    return input[..., rows[0][:, None], rows[1]]
+
+
+@pytest.mark.parametrize("scheme", NUMPY)
+@pytest.mark.parametrize("figures", [(3, 1, 1, 1), (5, 2, 2, 1), (3, 1, 2, 2), (7, 2, 3, 1), (4, 1, 3, 1)])
+def test_outputs_are_those_of_padding_by_hand(scheme: str, figures: tuple[int, int, int, int]) -> None:
+    kernel, stride, pad, dilation = figures
+    conv = nn.Conv2d(3, 4, kernel, stride, pad, dilation)
+    image = torch.randn(2, 3, 11, 9)
+    wanted = functional.conv2d(by_hand(image, [(pad, pad)] * 2, scheme), conv.weight, conv.bias, stride, 0, dilation)
+    assert torch.allclose(padviz.repad(conv, scheme, size=(11, 9))(image), wanted, atol=1e-6)
+    own = PaddedConv2d(3, 4, kernel, stride, pad, dilation, scheme=scheme)
+    own.load_state_dict(conv.state_dict())
+    assert torch.allclose(own(image), wanted, atol=1e-6)
+
+
+def test_pads_are_those_of_numpy_on_any_dimensions_and_sides() -> None:
+    image = torch.randn(2, 7, 9, 3)
+    for scheme in NUMPY:
+        found = padded(image, ((2, 1), (0, 4)), (scheme, scheme), dims=(-3, -2))
+        wanted = np.pad(image.numpy(), [(0, 0), (2, 1), (0, 4), (0, 0)], NUMPY[scheme])
+        assert np.array_equal(found.numpy(), wanted)
+    assert torch.equal(padded(image, ((0, 0), (-1, 0)), ("circular", "circular")), image[..., 1:])
+    wanted = np.pad(image.numpy(), [(0, 0), (0, 0), (2, 2), (1, 3)], "symmetric")
+    assert np.array_equal(SymmetricPad2d((1, 3, 2, 2))(image).numpy(), wanted)
+
+
+@pytest.mark.parametrize("figures", [(3, 1, 1, 1), (5, 2, 2, 1), (3, 1, 2, 2), (7, 3, 3, 1)])
+def test_partial_convolution_is_its_formula(figures: tuple[int, int, int, int]) -> None:
+    kernel, stride, pad, dilation = figures
+    conv = nn.Conv2d(2, 3, kernel, stride, pad, dilation)
+    image = torch.randn(1, 2, 12, 9)
+    sums = functional.conv2d(image, conv.weight, None, stride, pad, dilation)
+    hits = functional.conv2d(torch.ones(1, 1, 12, 9), torch.ones(1, 1, kernel, kernel), None, stride, pad, dilation)
+    assert conv.bias is not None
+    wanted = sums * kernel * kernel / hits + conv.bias[:, None, None]
+    assert torch.allclose(padviz.repad(conv, "partial", size=(12, 9))(image), wanted, atol=1e-6)
+
+
+class ByHand(nn.Module):
+    def __init__(self, conv: nn.Conv2d, scheme: str) -> None:
+        super().__init__()
+        self.conv, self.scheme = conv, scheme
+
+    def forward(self, input: Tensor) -> Tensor:
+        pads = [(n, n) for n in self.conv.padding]
+        ready = by_hand(input, pads, self.scheme)  # type: ignore[arg-type]
+        return functional.conv2d(ready, self.conv.weight, None, self.conv.stride)
+
+
+def test_a_training_step_has_the_gradients_of_padding_by_hand_and_checkpoints_load() -> None:
+    models = pytest.importorskip("torchvision.models")
+    torch.manual_seed(0)
+    module, image = models.resnet18(), torch.randn(2, 3, 65, 65)
+    saved = copy.deepcopy(module.state_dict())
+    hand = copy.deepcopy(module)
+    for name, conv in [*hand.named_modules()]:
+        if isinstance(conv, nn.Conv2d):
+            setattr(hand.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2], ByHand(conv, "symmetric"))
+    mine = padviz.repad(module, "symmetric", size=65, share=False)
+    losses = [network(image).square().sum() for network in (mine, hand)]
+    for loss in losses:
+        loss.backward()
+    for one, other in zip(mine.parameters(), hand.parameters(), strict=True):
+        assert one.grad is not None
+        assert other.grad is not None
+        assert torch.allclose(one.grad, other.grad, rtol=1e-3, atol=1e-4 * float(other.grad.abs().max()))
+    torch.optim.SGD(mine.parameters(), 0.1).step()
+    assert not torch.equal(mine.conv1.weight, module.conv1.weight)  # type: ignore[union-attr,arg-type]
+    assert all(map(torch.equal, module.state_dict().values(), saved.values()))  # its own, statistics too
+    mine.load_state_dict(saved)
+    module.load_state_dict(mine.state_dict())
+
+
+def test_weights_are_shared_hooks_kept_and_the_module_left_as_it_is() -> None:
+    module, seen = small(), []
+
+    class Recorder:
+        def hook(self, module: nn.Module, args: Any, out: Tensor) -> None:
+            seen.append(out.shape)
+
+    module[0].register_forward_hook(Recorder().hook)  # type: ignore[index,operator]
+    wanted = [type(each) for each in module.modules()]
+    mine = padviz.repad(module, "replicate", size=(64, 70))
+    seen.clear()
+    mine(torch.randn(1, 3, 64, 70))
+    assert len(seen) == 1
+    assert [type(each) for each in module.modules()] == wanted
+    assert all(one is other for one, other in zip(mine.parameters(), module.parameters(), strict=True))
+    assert not any(one is other for one, other in zip(mine.buffers(), module.buffers(), strict=True))
+    assert [*mine.state_dict()] == [*module.state_dict()]
+    assert isinstance(mine[0], nn.Conv2d)  # type: ignore[index]
+
+
+WAYS: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
+    "copied": lambda module, image: copy.deepcopy(module)(image),
+    "pickled": lambda module, image: pickle.loads(pickle.dumps(module))(image),
+    "channels last": lambda module, image: module(image.to(memory_format=torch.channels_last)),
+    "compiled": lambda module, image: torch.compile(module, backend="eager")(image),
+    "compiled whole": lambda module, image: torch.compile(module[:4], backend="eager", fullgraph=True)(image),
+    "exported": lambda module, image: torch.export.export(module, (image,)).module()(image),
+    "bfloat16": lambda module, image: copy.deepcopy(module).bfloat16()(image.bfloat16()).float(),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_repadded_module_can_be(way: str) -> None:
+    module, image = nn.Sequential(*list(small())[:8]), torch.randn(1, 3, 64, 70)
+    for scheme in ("symmetric", "partial/circular"):
+        mine = padviz.repad(module, scheme, size=(64, 70)).eval()
+        with torch.no_grad():
+            wanted = mine[:4](image) if way == "compiled whole" else mine(image)  # type: ignore[index]
+            found = WAYS[way](mine, image)
+        near = 0.05 if way == "bfloat16" else 1e-5
+        assert torch.allclose(found, wanted, atol=near * float(wanted.abs().max())), scheme
+
+
+def test_names_choose_what_is_changed_and_what_is_within_keeps_its_padding() -> None:
+    module = Calls()
+    mine = padviz.repad(module, "circular", layers="conv", size=64)
+    layers = padviz.load(mine, size=(64, 64)).layers
+    assert {layer.name: layer.height.mode for layer in layers if layer.kind == "conv"} == {  # type: ignore[union-attr]
+        "conv": "circular",
+        "own": "zero",
+    }
+    again = padviz.repad(mine, "reflect", layers="own", size=64)
+    modes = [layer.height.mode for layer in padviz.load(again).layers if layer.kind == "conv"]  # type: ignore[union-attr]
+    assert modes == ["circular", "reflect"]
+    with pytest.raises(padviz.PadvizError, match=r"no layer is called 'owm'.*own"):
+        padviz.repad(module, "circular", layers="owm")
+
+
+def test_padding_is_replaced_while_a_forward_runs_in_some_modules_or_all() -> None:
+    module, image = small(), torch.randn(1, 3, 64, 70)
+    mine = padviz.repad(module, "replicate", layers=["0", "3"], size=(64, 70))
+    with padded_by("replicate", [module[0], module[3]]):  # type: ignore[index,list-item]
+        assert torch.equal(module(image), mine(image))
+    with padded_by("replicate"):
+        assert torch.equal(module(image), padviz.repad(module, "replicate", size=(64, 70))(image))
+    assert not torch.equal(module(image), mine(image))
+
+
+class Joined(nn.Module):
+    """Zeros put around an image by joining them, which no call of a pad does."""
+
+    def __init__(self, padding: int = 0) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 3, padding=padding)
+        self.last = nn.Conv2d(3, 3, 3)
+
+    def forward(self, input: Tensor) -> Tensor:
+        input = self.conv(input)
+        columns = torch.zeros(*input.shape[:-1], 1)
+        return self.last(torch.cat([columns, input, columns], -1))
+
+
+def test_what_is_out_of_reach_is_said_by_name() -> None:
+    with pytest.raises(padviz.PadvizError, match=r"Joined, last: its padding is made by calls out of reach"):
+        padviz.repad(Joined(), "reflect", size=32)
+    with pytest.warns(UserWarning, match=r"Joined: last is left alone: its padding is made by calls out of reach"):
+        mine = padviz.repad(Joined(1), "reflect", size=32)
+    assert [each.layer for each in mine.repadded.left] == ["last"]  # type: ignore[union-attr]
+
+
+def test_what_has_too_few_rows_is_left_alone_and_refused_when_it_runs() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 3, 3, 8, 1), nn.Conv2d(3, 3, 5, padding=2))
+    with pytest.warns(UserWarning, match=r"1 is left alone: its input has 2 rows, too few for reflect padding of 2"):
+        padviz.repad(module, "reflect", size=16)
+    mine = padviz.repad(module, "symmetric", size=64)
+    with pytest.raises(padviz.PadvizError, match="its input has 1 row, too few for symmetric padding of 2"):
+        mine(torch.zeros(1, 3, 8, 8))
+
+
+def two_images() -> nn.Module:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.same = nn.Conv2d(3, 3, 3, padding=1), Same(3, 3, 3)
+
+        def forward(self, one: Tensor, other: Tensor) -> Tensor:
+            return self.same(self.conv(one) + self.conv(other))
+
+    return Two()
+
+
+def test_a_module_that_no_image_goes_through_is_changed_by_its_code_and_a_warning_says_so() -> None:
+    module, image = two_images(), torch.randn(1, 3, 9, 9)
+    with pytest.warns(UserWarning, match="changed by its code, unchecked: .*its forward fails"):
+        mine = padviz.repad(module, "circular")
+    assert set(mine.repadded.changed) == {"conv", "same"}  # type: ignore[union-attr]
+    with padded_by("circular"):
+        assert torch.allclose(module(image, image), mine(image, image))
+    with pytest.raises(padviz.PadvizError, match="its forward fails"):
+        padviz.repad(module, "circular", size=32)
+
+
+class Rolled(nn.Sequential):
+    def forward(self, input: Tensor) -> Tensor:
+        return self[1](torch.roll(self[0](input), 1, -1))
+
+
+def test_a_module_that_cannot_be_counted_is_changed_by_its_code_too() -> None:
+    module = Rolled(nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1))
+    with pytest.warns(UserWarning, match="changed by its code, unchecked: .*roll is not known"):
+        mine = padviz.repad(module, "symmetric")
+    assert mine.repadded.changed == ("0", "1")  # type: ignore[union-attr]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("module", "scheme", "message"),
+    [
+        (
+            lambda: nn.Sequential(torch.jit.script(nn.Conv2d(3, 3, 3, padding=1))),
+            "reflect",
+            "Sequential, 0: is a ScriptMod",
+        ),
+        (lambda: nn.Sequential(nn.LazyConv2d(3, 3, padding=1)), "reflect", "Sequential, 0: is a lazy module"),
+        (lambda: nn.Conv2d(3, 3, 3, padding=1), "valid", "padding: 'valid' is another amount of padding"),
+        (lambda: nn.Conv2d(3, 3, 3, padding=1), "mirror", "padding: 'mirror' is not a padding scheme"),
+        (lambda: "model.onnx", "reflect", "is no torch.nn.Module"),
+        (lambda: nn.Sequential(nn.ReflectionPad2d(1), nn.MaxPool2d(3)), "partial", "pads on its own"),
+        (two_images, "partial", ""),
+    ],
+)
+def test_what_cannot_be_changed_is_refused_by_name(module: Callable[[], Any], scheme: str, message: str) -> None:
+    with warnings.catch_warnings(), pytest.raises(padviz.PadvizError, match=message) as caught:
+        padviz.repad(module(), scheme, size=None if module is not two_images else 16)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("new", [False, True])
+@pytest.mark.parametrize("scheme", ["symmetric", "partial"])
+def test_exports_of_repadded_modules_are_read_as_what_they_are(scheme: str, new: bool, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    module = nn.Sequential(nn.Conv2d(3, 4, 5, 2, 2), nn.ReLU(), Same(4, 4, 3, 2, bias=False)).eval()
+    mine = padviz.repad(module, scheme, size=(32, 40))
+    options: dict[str, Any] = {"external_data": False} if new else {"opset_version": 17}
+    torch.onnx.export(mine, (torch.randn(1, 3, 32, 40),), tmp_path / "net.onnx", dynamo=new, verbose=False, **options)
+    found = padviz.usage(tmp_path / "net.onnx", (32, 40)).counts
+    assert np.allclose(found, padviz.usage(module, (32, 40), padding=scheme).counts, rtol=1e-12, atol=0)
