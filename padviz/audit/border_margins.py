@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from math import ceil
 
 from padviz.audit.receptive_fields import Interval, Reach, reaches_of
-from padviz.network.network import Network
-from padviz.network.sizes import resolve_both
+from padviz.network.network import Network, Size
+from padviz.network.sizes import is_square, sizes_of
 
 Barrier = tuple[str, str]  # a layer behind which each position depends on all, and why
 
@@ -46,19 +47,26 @@ def margins(network: Network, size: int | Sequence[int] | None = None) -> tuple[
     >>> last.height, last.halo_height
     ((3, 3), (96, 96))
     """
-    pixels = network.at(size)
-    axes = resolve_both(network, pixels)
-    touched = []
-    for axis, n in enumerate(pixels):
-        reaches = reaches_of(network, axis, pixels)
-        touched.append([_margin(reach, m, n) for reach, m in zip(reaches, axes[axis].sizes, strict=True)])
-    found = []
+    return _margins(network, network.at(size))
+
+
+@lru_cache(8)  # as reaches are
+def _margins(network: Network, pixels: Size) -> tuple[Margin, ...]:
+    square = pixels[0] == pixels[1] and is_square(network)
+    rows = _touched_on(network, 0, pixels)
+    touched, found = (rows, rows if square else _touched_on(network, 1, pixels)), []
     for layer, high, wide, *stops in list(
         zip(network.layers, *touched, *(_barriers(network, axis) for axis in (0, 1)), strict=True)
     )[1:]:
         halos = [None if stop else halo for stop, (_, halo) in zip(stops, (high, wide), strict=True)]
         found.append(Margin(layer.name, layer.kind, high[0], wide[0], *halos, *stops))
     return tuple(found)
+
+
+def _touched_on(network: Network, axis: int, pixels: Size) -> list[tuple[Interval, Interval | None]]:
+    """The margin of every layer on one axis."""
+    sizes, reaches = sizes_of(network, axis, pixels[axis]), reaches_of(network, axis, pixels)
+    return [_margin(reach, m, pixels[axis]) for reach, m in zip(reaches, sizes, strict=True)]
 
 
 def _barriers(network: Network, axis: int) -> list[Barrier | None]:

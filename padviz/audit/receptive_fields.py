@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from math import gcd, lcm
 
 from padviz.axis.operations import Adaptive, Op
@@ -139,7 +140,8 @@ def fields_of_units(network: Network, size: Size, layer: str) -> dict[str, tuple
     return {name: (rows.of(row, row), cols.of(col, col)) for name, (row, col) in units.items()}
 
 
-def reaches_of(network: Network, axis: int, size: tuple[int, int]) -> list[Reach]:
+@lru_cache(8)  # networks and sizes that are asked about one after the other
+def reaches_of(network: Network, axis: int, size: tuple[int, int]) -> tuple[Reach, ...]:
     """The reach of every layer on one axis.
 
     >>> import padviz
@@ -160,7 +162,7 @@ def reaches_of(network: Network, axis: int, size: tuple[int, int]) -> list[Reach
             _check_period(len(found[-1].seen) if kept <= MOST_KEPT else kept)
         except SizeError as error:
             raise SizeError(error.what, where=f"{network.name}, {layer.name}", hint=error.hint) from None
-    return found
+    return tuple(found)
 
 
 def _through(op: Op, entering: Reach, n: int, n_out: int, name: str) -> Reach:
