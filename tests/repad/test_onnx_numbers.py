@@ -52,7 +52,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("exports")
     torch.manual_seed(0)
     return {
-        "mobilenet_v2": exported(torchvision.models.mobilenet_v2(weights=None), folder / "mobilenet_v2.onnx"),
+        "mobilenet_v2": exported(
+            torchvision.models.mobilenet_v2(weights=None, width_mult=0.25), folder / "mobilenet_v2.onnx"
+        ),
         "mixed": exported(Mixed(), folder / "mixed.onnx"),
         "mixed, old": exported(Mixed(), folder / "old.onnx", opset_version=9),
         "mixed, open": exported(
