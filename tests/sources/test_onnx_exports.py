@@ -78,12 +78,24 @@ def exported(name: str, exporter: str, folder: Path) -> Path:
     return path
 
 
+def check_law(path: Path, name: str, size: tuple[int, int]) -> None:
+    """Usage of the file repadded is usage of the file with the scheme, which is another one for each model."""
+    scheme = ("reflect", "symmetric", "circular", "replicate", "zero/symmetric")[MODELS.index(name) % 5]
+    net, found = padviz.load(path, size=size), padviz.repad_file(path, scheme, size=size)
+    if not found.left:  # as where maps are too small
+        lasts = last_maps(net)
+        counts = padviz.usage(net, size, scheme, layer=lasts).counts
+        np.testing.assert_array_equal(padviz.usage(found.network, size, layer=lasts).counts, counts)
+    assert len(found.changed) > 3
+
+
 @pytest.mark.parametrize("exporter", ["old", pytest.param("new", marks=SINCE_2_5)])
 @pytest.mark.parametrize("name", MODELS)
 def test_exported_models_count_as_the_zoo_and_as_the_all_ones_copy(name: str, exporter: str, tmp_path: Path) -> None:
     path = exported(name, exporter, tmp_path)
     model = onnx.load(path)
     net = padviz.load(path, size=SIZE)
+    check_law(path, name, (224, 224) if name in WHOLE else SIZE)
     assert bool(net.fixed) == (exporter == "new" and name in BAKED)
     made = made_by(model)
     lasts = last_maps(net)

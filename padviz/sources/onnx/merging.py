@@ -9,6 +9,7 @@ from padviz.axis.operations import MOST_ROWS
 from padviz.errors import SizeError
 from padviz.network.layer import Kind
 from padviz.sources.onnx.constants import axes_of
+from padviz.sources.onnx.reshaping import whole_image
 from padviz.sources.onnx.tensors import Node, Plan
 from padviz.sources.tracing.arranging import Stuck, Value
 from padviz.sources.tracing.axis_labels import (
@@ -117,8 +118,9 @@ def concat(plan: Plan, node: Node) -> Value | list[Value]:
     if any(len(each.known) != rank for each in tensors):
         raise Stuck("joins tensors of different ranks")
     if any(roles_of([each.known[axis]]) for each in maps):
+        tensors = [each if each.is_constant else whole_image(plan, each, axis) for each in tensors]
         _beside(tensors, axis)
-        return _along_positions(plan, node, axis)
+        return _along_positions(plan, replace(node, inputs=tuple(tensors)), axis)
     if maps:
         settled = iter(plan.in_step(maps))
         tensors = [each if each.is_constant else next(settled) for each in tensors]

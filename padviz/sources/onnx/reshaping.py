@@ -131,10 +131,16 @@ def cut(node: Node, x: Value, axis: int, rows: slice) -> Value:
     return replace(x, dims=dims, cuts=tuple(cuts.items()), by=node.name)
 
 
+def whole_image(plan: Plan, x: Value, axis: int) -> Value:
+    """An image whose channels are places in blocks of rows or columns, with those laid out before its rows are cut."""
+    blocks = x.layer is not None and has_parts(x.known) and [*map(alone, x.known[2:])] == [*AXES]
+    return plan.settled(x) if blocks and alone(x.known[axis]) in AXES else x
+
+
 def slice_(plan: Plan, node: Node) -> Value:
     x = node.tensor(0)
     for axis, rows in sliced(node.attrs, node.arrays(1), len(x.known)).items():
-        x = cut(node, x, axis, rows)
+        x = cut(node, whole_image(plan, x, axis), axis, rows)
     if any(size_of(dim) == 0 for dim in x.known):
         raise Stuck("takes an empty slice")
     return x
