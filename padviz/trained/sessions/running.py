@@ -1,0 +1,58 @@
+"""What it takes to run a network: images in, its outputs or reduced responses out."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.network.network import Size
+
+Images = NDArray[np.float32]  # (images, channels, height, width), as the network reads them
+LEAST = 3  # rows and columns of a map that has borders and something between them
+
+
+class Reduced(NamedTuple):
+    """What is kept of a convolution's output on some images: means, never the map itself.
+
+    `rows` are means over the middle columns, of shape (images, channels, height), and `cols` over the middle rows;
+    `square` is the mean square of the middle, one number per image, and `total` the sum over the images of the mean
+    over channels, of shape (height, width).
+    """
+
+    layer: str
+    rows: NDArray[np.float32]
+    cols: NDArray[np.float32]
+    square: NDArray[np.float64]
+    total: NDArray[np.float64]
+
+
+class Runner(Protocol):
+    """A network that can be run."""
+
+    name: str
+    size: Size
+    channels: int
+    batch: int | None  # images that it takes at once, where it takes no other number
+
+    def responses(self, images: Images) -> list[Reduced]:
+        """Every convolution's output, reduced, in the order in which they run."""
+
+    def outputs(self, images: Images) -> dict[str, NDArray[Any]]:
+        """The network's outputs by name, the images first among their dimensions."""
+
+
+def middle(n: int) -> slice:
+    """The middle half of n rows, without the outermost ones.
+
+    >>> middle(8), middle(7), middle(3), middle(2)
+    (slice(2, 6, None), slice(2, 5, None), slice(1, 2, None), slice(1, 1, None))
+    """
+    ends = -(-n // 4)
+    return slice(ends, n - ends)
+
+
+def has_borders(height: int, width: int) -> bool:
+    """Whether a map has borders with something between them; what a gate makes, 1 x 1, has not."""
+    return min(height, width) >= LEAST
