@@ -14,7 +14,7 @@ FLOORS = (
     ("axis",),
     ("network",),
     ("sources", "counting", "audit"),
-    ("files", "advice"),
+    ("files", "advice", "trained"),
     ("figures", "api"),
     ("pages",),
     ("exports",),
@@ -29,9 +29,11 @@ HEAVY = {
     "joblib": ("exports",),
     "matplotlib": ("figures",),
     "numba": ("engine.apply",),
-    "onnx": ("sources.onnx",),
+    "onnx": ("sources.onnx", "trained.onnx_weights"),
+    "onnxruntime": ("trained.sessions",),
     "rich": ("files.tables", "cli"),
-    "torch": ("sources.torch",),
+    "safetensors": ("trained.torch_weights",),
+    "torch": ("sources.torch", "trained.torch_weights", "trained.sessions"),
     "torchvision": ("sources.torch",),
 }
 

@@ -38,7 +38,11 @@ def load_onnx(path: str | Path, neutral: Iterable[str] = (), size: Size | None =
         Naming the file, and the node where there is one.
     """
     where = str(path)
-    model = read(Path(path), where)
+    return network_of(read(Path(path), where), where, neutral, size)
+
+
+def network_of(model: Proto, where: str, neutral: Iterable[str] = (), size: Size | None = None) -> Network:
+    """The network that a model is: as `load_onnx`, of one that is read."""
     image, shape = image_of(model, where)
     nhwc = is_nhwc(model, image, shape)
     at = (1, 2) if nhwc else (2, 3)
@@ -57,7 +61,7 @@ def load_onnx(path: str | Path, neutral: Iterable[str] = (), size: Size | None =
 
     try:
         graph = Graph(model, where, image, neutral)
-        network = general(tracer, pixels, About(printable(Path(path).stem), source=where))
+        network = general(tracer, pixels, About(printable(Path(where).stem), source=where))
     except PadvizError:
         raise
     except BROKEN as error:
