@@ -14,7 +14,9 @@ from padviz.version import __version__
 
 if TYPE_CHECKING:
     from padviz.advice.remedies import Remedy
-    from padviz.api import costs, coverage, even_sizes, ledger, receptive_fields, remedies, tap_exposure, usage
+    from padviz.api.audits import costs, even_sizes, ledger, receptive_fields, remedies, tap_exposure
+    from padviz.api.counts import coverage, usage
+    from padviz.api.trained import border_responses
     from padviz.audit.costs import Costs
     from padviz.audit.even_sizes import EvenSizes
     from padviz.audit.ledger import Ledger
@@ -27,15 +29,18 @@ if TYPE_CHECKING:
     from padviz.network.layer import Layer
     from padviz.network.network import Network
     from padviz.sources import load
+    from padviz.trained.border_responses import BorderResponse, BorderResponses
 
 __all__ = [
-    "Costs", "CountMap", "EvenSizes", "Layer", "Ledger", "Network", "PadvizError", "ReceptiveField", "Remedy",
-    "Summary", "TapExposure", "__version__", "costs", "coverage", "even_sizes", "export", "ledger", "load",
-    "read_counts", "receptive_fields", "remedies", "tap_exposure", "usage",
+    "BorderResponse", "BorderResponses", "Costs", "CountMap", "EvenSizes", "Layer", "Ledger", "Network", "PadvizError",
+    "ReceptiveField", "Remedy", "Summary", "TapExposure", "__version__", "border_responses", "costs", "coverage",
+    "even_sizes", "export", "ledger", "load", "read_counts", "receptive_fields", "remedies", "tap_exposure", "usage",
 ]  # fmt: skip
 
 _HOMES = {
     "Costs": "padviz.audit.costs",
+    "BorderResponse": "padviz.trained.border_responses",
+    "BorderResponses": "padviz.trained.border_responses",
     "CountMap": "padviz.counting.count_map",
     "EvenSizes": "padviz.audit.even_sizes",
     "Layer": "padviz.network.layer",
@@ -45,17 +50,18 @@ _HOMES = {
     "Remedy": "padviz.advice.remedies",
     "Summary": "padviz.counting.summary",
     "TapExposure": "padviz.audit.tap_exposure",
-    "costs": "padviz.api",
-    "coverage": "padviz.api",
-    "even_sizes": "padviz.api",
+    "border_responses": "padviz.api.trained",
+    "costs": "padviz.api.audits",
+    "coverage": "padviz.api.counts",
+    "even_sizes": "padviz.api.audits",
     "export": "padviz.exports.run",
-    "ledger": "padviz.api",
+    "ledger": "padviz.api.audits",
     "load": "padviz.sources",
     "read_counts": "padviz.files.counts",
-    "receptive_fields": "padviz.api",
-    "remedies": "padviz.api",
-    "tap_exposure": "padviz.api",
-    "usage": "padviz.api",
+    "receptive_fields": "padviz.api.audits",
+    "remedies": "padviz.api.audits",
+    "tap_exposure": "padviz.api.audits",
+    "usage": "padviz.api.counts",
 }
 
 
@@ -70,3 +76,5 @@ def __dir__() -> list[str]:
 
 
 hooks.heatmap = lambda: import_module("padviz.figures.heatmap")
+hooks.responses = lambda: import_module("padviz.figures.trained.responses")
+hooks.detection = lambda: import_module("padviz.figures.trained.detection")

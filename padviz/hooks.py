@@ -6,5 +6,5 @@ from collections.abc import Callable
 from typing import Any
 
 heatmap: Callable[[], Any]  # loads `padviz.figures.heatmap`, for `CountMap.plot`
-responses: Callable[[], Any]  # `padviz.figures.responses`, for `BorderResponses.plot`
-detection: Callable[[], Any]  # `padviz.figures.detection`, for `Detectability.plot`
+responses: Callable[[], Any]  # `padviz.figures.trained.responses`, for `BorderResponses.plot`
+detection: Callable[[], Any]  # `padviz.figures.trained.detection`, for `Detectability.plot`

@@ -23,13 +23,13 @@ FLOORS = (
 )
 SOURCES = (("tracing", "reading"), ("toml", "onnx", "torch"), ("__init__",))  # the floors inside of that room
 HEAVY = {
-    "PIL": ("figures",),
+    "PIL": ("figures", "trained.sessions"),
     "click": ("cli",),
     "jinja2": ("pages",),
     "joblib": ("exports",),
     "matplotlib": ("figures",),
     "numba": ("engine.apply",),
-    "onnx": ("sources.onnx", "trained.onnx_weights"),
+    "onnx": ("sources.onnx", "trained.onnx_weights", "trained.sessions"),
     "onnxruntime": ("trained.sessions",),
     "rich": ("files.tables", "cli"),
     "safetensors": ("trained.torch_weights",),

@@ -50,8 +50,8 @@ def command(
     followed = options.cut(network, layers)
     rows = [row for row in receptive_fields(followed, pixels) if row.layer in wanted]
     if output is not None:
-        from padviz.figures import field_boxes
         from padviz.figures.canvas import save
+        from padviz.figures.windows import field_boxes
 
         shown = {name: fields_of_units(followed, pixels, name) for name in layers or network.targets}
         save(field_boxes.fields(shown, pixels, network.title), output)

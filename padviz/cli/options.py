@@ -172,6 +172,46 @@ cmap = click.option("--cmap", metavar="NAME", help="A colour map of matplotlib's
 overwrite = click.option("--overwrite", is_flag=True, help="Replace the file named with -o if it exists.")
 
 
+weights = click.option(
+    "--weights",
+    metavar="FILE|NAME",
+    help="Weights of a PyTorch module: a .safetensors or .pth file, or a name that its factory knows, as DEFAULT.",
+)
+inputs = click.option(
+    "--inputs", metavar="noise|blank|FOLDER", default="noise", show_default=True, help="What the network is run on."
+)
+seed = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of what is random.")
+
+
+def schemes(usual: str) -> Option:
+    """The option --padding, several schemes; "own" is the network as it is, and always the first."""
+    help_ = f"Schemes in place of the network's own padding, between commas, or own for none. By default {usual}."
+    return click.option("--padding", metavar="MODE,...", default=usual, callback=_schemes, help=help_)
+
+
+def _schemes(ctx: click.Context, param: click.Parameter, value: str) -> list[str]:
+    from padviz.network.rewrites import canonical
+
+    return [canonical(each) or each for each in listed(value) if each != "own"]
+
+
+class NumbersType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """One number, or one for each channel, between commas."""
+
+    name = "X[,Y,Z]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        try:
+            return value if isinstance(value, tuple) else tuple(float(part) for part in value.split(","))
+        except ValueError:
+            where = param.opts[0] if param else ""
+            raise OptionError(f"{value!r} is no number", where=where, hint="use one, or one for each channel") from None
+
+
+mean = click.option("--mean", type=NumbersType(), help="Of pixels from 0 to 1, by channel; ImageNet's by default.")
+std = click.option("--std", type=NumbersType(), help="Deviation of pixels, by channel; ImageNet's by default.")
+
+
 def output(help: str) -> Option:
     """The option -o, a path."""
     return click.option("-o", "--output", type=PathType(), metavar="FILE", help=help)

@@ -91,8 +91,8 @@ def command(
     results = [(model, network, ledger(network, size)) for model, size, network in parts]
     text = {"json": _json, "csv": _csv, "markdown": _markdown, "github": _github(check), "table": _table}[format_]
     if output is not None and drawn:
-        from padviz.figures import ledger_bars
         from padviz.figures.canvas import save
+        from padviz.figures.windows import ledger_bars
 
         save(ledger_bars.padding(results[0][2], results[0][1].title), output)
     options.put(text(results, all_), None if drawn else output, overwrite)

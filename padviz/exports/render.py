@@ -17,8 +17,9 @@ from padviz.counting.usage import usage, usages
 from padviz.errors import PadvizError
 from padviz.exports.items import Item
 from padviz.exports.manifest import DECLARED
-from padviz.figures import kernel_cells, ledger_bars, panels
+from padviz.figures import panels
 from padviz.figures.heatmap import heatmap
+from padviz.figures.windows import kernel_cells, ledger_bars
 from padviz.network.network import Network
 
 if TYPE_CHECKING:

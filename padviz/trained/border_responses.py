@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padviz import hooks
+from padviz.errors import UnknownName, nearest
 from padviz.network.network import Size
 from padviz.trained.sessions.running import Images, Reduced, Runner, middle
 
@@ -42,6 +43,9 @@ class Sides(NamedTuple):
         return sum(known) / 4 if len(known) == 4 else None
 
 
+NONE = Sides(None, None, None, None)
+
+
 @dataclass(frozen=True, eq=False)
 class BorderResponse:
     """What one convolution makes at the border, under one padding.
@@ -49,8 +53,8 @@ class BorderResponse:
     `energy` is E = sqrt(max(0, mean over channels of D1 D2)) / S of each side: D1 and D2 are the outermost line minus
     the interior, as means over two disjoint halves of the inputs, so that noise cancels; S is the RMS of the interior.
     `t` is that of the mean over channels of D, over the inputs; `aware` is the share of channels with a border line of
-    their own on some side. `profiles` has, for each side, E of every line from there inwards, and `map` the mean over inputs and
-    channels, of the layer's shape. Where `note` says why, there are no figures.
+    their own on some side. `profiles` has, for each side, E of every line from there inwards, and `map` the mean over
+    inputs and channels, of the layer's shape. Where `note` says why, there are no figures.
 
     Examples
     --------
@@ -63,8 +67,8 @@ class BorderResponse:
     channels: int
     shape: Size
     scale: float
-    energy: Sides = Sides(None, None, None, None)
-    t: Sides = Sides(None, None, None, None)
+    energy: Sides = NONE
+    t: Sides = NONE
     aware: float | None = None
     note: str = ""
     profiles: tuple[Array, ...] = field(default=(), repr=False)
@@ -92,6 +96,21 @@ class BorderResponses:
     def under(self, padding: str | None) -> tuple[BorderResponse, ...]:
         """The rows of one padding, in network order."""
         return tuple(row for row in self.rows if row.padding == padding)
+
+    def only(self, layers: Sequence[str]) -> BorderResponses:
+        """The rows of some layers.
+
+        Raises
+        ------
+        UnknownName
+            If no convolution is called so.
+        """
+        known = {row.layer for row in self.rows}
+        for layer in layers:
+            if layer not in known:
+                hint = nearest(layer, known) or "run without `layer` to see them"
+                raise UnknownName("no convolution that was measured is called so", where=layer, hint=hint)
+        return replace(self, rows=tuple(row for row in self.rows if row.layer in layers))
 
     def mean(self, padding: str | None) -> float | None:
         """The mean of E over layers and sides under one padding."""
@@ -180,7 +199,7 @@ class _Sums:
         profiles = [self._energy(half / sizes, scale) for half in self.halves]
         inwards = tuple(each for profile in profiles for each in (profile, profile[::-1]))
         energy = Sides(*(float(profile[0]) for profile in inwards))
-        t = Sides(*_t(np.concatenate(self.means))) if count > 1 else Sides(None, None, None, None)
+        t = Sides(*_t(np.concatenate(self.means))) if count > 1 else NONE
         aware = self._aware(count, scale) if count > 1 else None
         return BorderResponse(*about, energy, t, aware, profiles=inwards, map=self.total / count)
 

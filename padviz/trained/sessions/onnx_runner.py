@@ -104,7 +104,9 @@ class OnnxRunner:
         try:
             found: list[NDArray[Any]] = self._sessions[what,].run(list(names), fed)
         except Exception as error:
-            what = f"cannot be run on {len(images)} x {self.channels} x {self.size[0]} x {self.size[1]}: {line_of(error)}"
+            what = (
+                f"cannot be run on {len(images)} x {self.channels} x {self.size[0]} x {self.size[1]}: {line_of(error)}"
+            )
             raise DescriptionError(what, where=self.where, hint="try another `size`") from None
         return found
 
@@ -207,7 +209,7 @@ def _reduced(layer: str, images: int, rows: Any, cols: Any, square: Any, total: 
 
 def _length(n: int) -> int:
     part = middle(n)
-    return part.stop - part.start
+    return int(part.stop - part.start)
 
 
 def _copied(model: Proto) -> Proto:

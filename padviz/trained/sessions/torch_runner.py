@@ -71,7 +71,8 @@ class TorchRunner:
         read = torch.from_numpy(np.ascontiguousarray(images)).to(self.like)
         try:
             with ExitStack() as stack:
-                for each in (torch.no_grad(), quiet(), self.within(), *modes):
+                outer: list[AbstractContextManager[Any]] = [torch.no_grad(), quiet(), self.within(), *modes]
+                for each in outer:
                     stack.enter_context(each)
                 return self.module(read)
         except OURS:
@@ -98,11 +99,11 @@ class _Seen(TorchFunctionMode):
             hooks.register_module_forward_pre_hook(self._entering),
             hooks.register_module_forward_hook(self._leaving, always_call=True),
         ]
-        super().__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
         for handle in self.handles:
             handle.remove()
 

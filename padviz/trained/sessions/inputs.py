@@ -92,6 +92,6 @@ def read_picture(path: str | Path, size: Size | None, channels: int) -> NDArray[
         raise OptionError(what, where=str(path), hint="use a .png or .jpg") from None
     if size is not None:
         picture = ImageOps.fit(picture, (size[1], size[0]))
-    pixels = np.asarray(picture, dtype=np.float32) / 255
+    pixels: NDArray[np.float32] = np.asarray(picture, dtype=np.float32) / np.float32(255)
     planes = pixels[None] if kind == "L" else pixels.transpose(2, 0, 1)
     return planes if channels in (1, 3) else np.concatenate([planes, np.ones_like(planes[:1])])[:channels]

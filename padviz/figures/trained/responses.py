@@ -1,0 +1,160 @@
+"""Mean responses of convolutions, and how they change towards the border."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.figures.canvas import (
+    BETWEEN,
+    EDGE,
+    HEAD,
+    MEDIUM,
+    SMALL,
+    colour_map,
+    headline,
+    new_figure,
+    sampling,
+    short_name,
+    shortened,
+)
+from padviz.trained.border_responses import BorderResponse, BorderResponses
+from padviz.trained.sessions.running import middle
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST = 8  # layers of a picture
+SIDE, PROFILE, NAMES = 150, 210, 26  # screen pixels: a map, a profile, and the line above a row
+DISTANCE = 12  # lines from the border that profiles show
+COLOURS = "PuOr"
+LOUD = 99.0  # percentile of all values from which on colours look alike
+
+
+def panels(found: BorderResponses, cmap: str | None = None) -> Figure:
+    """Mean responses, a row for each layer and a column for each padding, and their profiles on the right.
+
+    Of many layers, eight are drawn, spread evenly through the network; layers without figures are not.
+    """
+    layers = drawn(found)
+    shown = [{row.padding: row for row in found.rows if row.layer == layer} for layer in layers]
+    maps = {id(row): relative(row) for rows in shown for row in rows.values() if row.map is not None}
+    loud = max((float(np.percentile(np.abs(each), LOUD)) for each in maps.values()), default=1.0) or 1.0
+    colours = colour_map(cmap or COLOURS)
+    columns, pitch = len(found.paddings), SIDE + BETWEEN
+    total_w = EDGE + columns * pitch + 60 + PROFILE + EDGE
+    total_h = HEAD + 24 + max(len(layers), 1) * (SIDE + NAMES + 22) + 70
+    figure = new_figure(max(total_w, 760), total_h)
+    width, height = max(total_w, 760), total_h
+
+    def axes(x: float, y: float, w: float, h: float) -> Axes:
+        return figure.add_axes((x / width, 1 - (y + h) / height, w / width, h / height))
+
+    image: Any = None
+    for i, rows in enumerate(shown):
+        y = HEAD + 24 + i * (SIDE + NAMES + 22) + NAMES
+        first = next(iter(rows.values()))
+        for j, padding in enumerate(found.paddings):
+            row = rows.get(padding)
+            ax = axes(EDGE + j * pitch, y, *_box(first.shape))
+            image = _map(ax, row, maps, loud, colours) or image
+            if i == 0:
+                figure.text((EDGE + j * pitch) / width, 1 - (HEAD + 14) / height, named(padding), fontsize=MEDIUM)
+        label = f"{short_name(first.layer)} · {first.channels} channels of {first.shape[0]} × {first.shape[1]}"
+        figure.text(EDGE / width, 1 - (y - 7) / height, label, fontsize=SMALL)
+        _profiles(axes(EDGE + columns * pitch + 50, y, PROFILE, SIDE - 10), rows, last=i == len(shown) - 1)
+    if image is not None:
+        bar = figure.colorbar(image, cax=axes(EDGE, total_h - 52, 240, 10), orientation="horizontal", extend="both")
+        bar.ax.tick_params(labelsize=SMALL - 1)
+        bar.set_label("mean over channels minus the interior's, over the interior's RMS", fontsize=SMALL - 1)
+    title = f"{shortened(found.title)}, {found.size[0]} × {found.size[1]}"
+    headline(figure, title, f"mean responses to {found.count} inputs ({shortened(found.inputs, 24)})")
+    return figure
+
+
+def drawn(found: BorderResponses) -> list[str]:
+    """The layers of a picture: all that have figures, or eight of them."""
+    known = list(dict.fromkeys(row.layer for row in found.rows if row.map is not None))
+    if len(known) <= MOST:
+        return known
+    return [known[round(i * (len(known) - 1) / (MOST - 1))] for i in range(MOST)]
+
+
+def relative(row: BorderResponse) -> NDArray[np.float64]:
+    """A mean response minus that of the interior, over the interior's RMS."""
+    if row.map is None:
+        return np.zeros(row.shape)
+    inner = row.map[middle(row.shape[0]), middle(row.shape[1])].mean()
+    found: NDArray[np.float64] = (row.map - inner) / row.scale
+    return found
+
+
+def named(padding: str | None) -> str:
+    """What a padding is called above its column."""
+    return padding or "its own padding"
+
+
+def plot(found: BorderResponses, ax: Axes | None = None) -> Axes:
+    """Draw the mean over layers of the profiles, a line for each padding; into `ax`, or axes of its own."""
+    if ax is None:
+        ax = new_figure(620, 400).add_axes((0.11, 0.15, 0.85, 0.72))
+    for padding in found.paddings:
+        means = mean_profile([row for row in found.under(padding) if row.profiles])
+        ax.plot(range(len(means)), means, marker="o", ms=3, label=named(padding))
+    ax.set_xlabel("distance to the border (rows or columns of the map)", fontsize=MEDIUM)
+    ax.set_ylabel("E, mean over layers and sides", fontsize=MEDIUM)
+    ax.set_title(f"{shortened(found.title)}, {found.size[0]} × {found.size[1]}", fontsize=MEDIUM)
+    ax.tick_params(labelsize=SMALL)
+    ax.set_ylim(bottom=0)
+    if found.paddings:
+        ax.legend(fontsize=SMALL, frameon=False)
+    return ax
+
+
+def mean_profile(rows: Sequence[BorderResponse]) -> list[float]:
+    """E by distance to the border, over sides, and over the layers that have lines so far from both borders."""
+    found = []
+    for distance in range(DISTANCE):
+        values = [side[distance] for row in rows for side in row.profiles if distance < (len(side) + 1) // 2]
+        if not values:
+            break
+        found.append(float(np.mean(values)))
+    return found
+
+
+def _map(ax: Axes, row: BorderResponse | None, maps: dict[int, Any], loud: float, colours: Any) -> Any:
+    """One mean response, or why there is none."""
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[:].set_visible(False)
+    if row is None or row.map is None:
+        ax.text(0.5, 0.5, row.note if row else "", ha="center", va="center", size=SMALL, color="0.4", wrap=True)
+        return None
+    values = maps[id(row)]
+    smooth = sampling(values, ax.bbox.width)
+    return ax.imshow(values, cmap=colours, vmin=-loud, vmax=loud, aspect="auto", interpolation=smooth)
+
+
+def _profiles(ax: Axes, rows: dict[str | None, BorderResponse], last: bool) -> None:
+    """E by distance to the border, a line for each padding."""
+    for padding, row in rows.items():
+        means = mean_profile([row] if row.profiles else [])
+        ax.plot(range(len(means)), means, marker="o", ms=2.5, lw=1.2, label=named(padding))
+    ax.set_ylim(bottom=0)
+    ax.set_xlim(-0.4, DISTANCE - 0.6)
+    ax.tick_params(labelsize=SMALL - 1)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.set_ylabel("E", fontsize=SMALL)
+    if last:
+        ax.set_xlabel("rows or columns from the border", fontsize=SMALL)
+        ax.legend(fontsize=SMALL - 1, frameon=False)
+
+
+def _box(shape: tuple[int, int]) -> tuple[float, float]:
+    """Screen pixels (width, height) of a map."""
+    zoom = SIDE / max(shape)
+    return max(shape[1] * zoom, 8), max(shape[0] * zoom, 8)
