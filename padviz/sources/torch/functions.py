@@ -83,6 +83,8 @@ TABLE: Mapping[str, Handler] = {
     "lp_pool2d": windows.lp_pool2d,
     "narrow": views.narrow,
     "pad": windows.pad,
+    "padded": windows.padded,
+    "padded_conv2d": windows.padded_conv2d,
     "permute": views.permute,
     "pixel_shuffle": windows.pixel_shuffle,
     "pixel_unshuffle": windows.pixel_unshuffle,
@@ -103,7 +105,10 @@ WHOLE = {
 }  # fmt: skip  # what reads rows, columns and channels that are one dimension as it is
 RESAMPLING = {windows.interpolate, windows.pixel_shuffle, windows.unfold}
 PRODUCTS = {mixing.matmul, mixing.baddbmm, mixing.einsum}
-IMAGES = {windows.conv2d, windows.conv_transpose2d, windows.max_pool2d, windows.avg_pool2d, windows.lp_pool2d}
+IMAGES = {
+    windows.conv2d, windows.padded_conv2d, windows.conv_transpose2d, windows.max_pool2d, windows.avg_pool2d,
+    windows.lp_pool2d,
+}  # fmt: skip
 
 
 def lower(call: Call, args: Sequence[Any], kwargs: Mapping[str, Any], neutral: Collection[str] = ()) -> Result:
@@ -147,13 +152,14 @@ def _attend(call: Call, handler: Handler | None, at: int) -> None:
 
 def _pointwise(call: Call) -> bool:
     """Whether it is a convolution of one tap, which takes each position alone."""
-    return call.op == "conv2d" and call.tensors[1].shape[-2:] == (1, 1)
+    return call.op in ("conv2d", "padded_conv2d") and call.tensors[1].shape[-2:] == (1, 1)
 
 
 def _without_positions(call: Call, handler: Handler | None, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Result:
     """Whatever is made of pooled vectors alone is one, but for what makes an image of them again."""
-    if handler == windows.conv2d and len(call.maps) == 1 and prod(call.tensors[0].shape[-2:]) == 1:
-        return windows.conv2d(call, *args, **kwargs)  # it costs something
+    one = len(call.maps) == 1 and prod(call.tensors[0].shape[-2:]) == 1
+    if handler in (windows.conv2d, windows.padded_conv2d) and one:
+        return handler(call, *args, **kwargs)  # it costs something
     inputs = list(dict.fromkeys(value.at for value in call.maps))
     at = call.trace.merge(call.name(merge=True), "concat", inputs)
     _attend(call, handler, at)

@@ -75,6 +75,22 @@ def _with_pad(window: Window, pad: Any) -> Window:
     return replace(window, padding=pad.padding, mode=pad.mode)
 
 
+def padded_conv2d(
+    call: Call, input: Any, weight: Any, bias: Any = None, stride: Any = 1, pads: Any = ((0, 0), (0, 0)),
+    dilation: Any = 1, groups: int = 1, schemes: Any = ("zero", "zero"),
+) -> Result:  # fmt: skip
+    """A convolution of `padviz.nn`, which says what its padding reads."""
+    value, roles = call.image(input)
+    if call.of(weight) in call.spatial:
+        return call.broken("has a kernel that is made of a map")
+    windows = laid(weight.shape[-2:], stride, 0, dilation)
+    ops = {
+        role: replace(window, padding=rows, mode=scheme)
+        for role, window, rows, scheme in zip(roles, windows, pads, schemes, strict=True)
+    }
+    return call.lay("conv", value, ops, channels=channels_of(input, weight.shape[0], 2, groups))
+
+
 def conv1d(
     call: Call, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
     groups: int = 1,
@@ -136,10 +152,28 @@ def pad(call: Call, input: Any, pad: Sequence[int], mode: str = "constant", valu
         return pointwise(call)  # channels
     if not amounts.keys() <= {*AXES}:
         return call.broken("pads what is not rows and columns")
+    return _laid_pad(
+        call, source, {role: Window(1, padding=amounts.get(role, (0, 0)), mode=MODES[mode]) for role in AXES}
+    )
+
+
+def _laid_pad(call: Call, source: Value, windows: dict[str, Window]) -> Value:
     name = call.name() if "Pad" in type(call.tracer.stack[-1][1]).__name__ else call.inner("pad")
-    windows = {role: Window(1, padding=amounts.get(role, (0, 0)), mode=MODES[mode]) for role in AXES}
     with call.trace.made_by(name):
         return call.lay("pad", source, windows, name)
+
+
+def padded(call: Call, input: Any, pads: Any, schemes: Any, dims: Any = (-2, -1), value: Any = None) -> Result:
+    """A pad of `padviz.nn`, which says what it reads."""
+    source = call.plan.settled(call.map(input))
+    windows = {
+        alone(source.known[dim]): Window(1, padding=rows, mode=scheme)
+        for dim, rows, scheme in zip(dims, pads, schemes, strict=True)
+        if roles_of([source.known[dim]]) or any(rows)
+    }
+    if not windows.keys() <= {*AXES}:
+        return call.broken("pads what is not rows and columns")
+    return _laid_pad(call, source, windows)
 
 
 def interpolate(

@@ -1,0 +1,96 @@
+"""Convolutions that pad by any scheme, for networks that are written anew; parameters are those of `nn.Conv2d`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from padviz.network.rewrites import schemes_of
+from padviz.nn.functional import Pads, padded_conv2d
+
+
+def pads_of(module: nn.Conv2d) -> Pads:
+    """The rows and columns that a convolution declares to pad, ((top, bottom), (left, right)), whatever its mode.
+
+    >>> pads_of(nn.Conv2d(1, 1, 4, padding="same")), pads_of(nn.Conv2d(1, 1, 3, padding=(1, 0)))
+    (((1, 2), (1, 2)), ((1, 1), (0, 0)))
+    """
+    return amounts(module.padding, module.kernel_size, module.dilation)
+
+
+def amounts(padding: Any, kernel: Any, dilation: Any) -> Pads:
+    """The rows and columns that a `padding` argument of PyTorch means, for a kernel and a dilation."""
+    if padding == "same":
+        total = [d * (k - 1) for k, d in zip(kernel, _pair(dilation), strict=True)]
+        return (total[0] // 2, total[0] - total[0] // 2), (total[1] // 2, total[1] - total[1] // 2)
+    height, width = (0, 0) if padding == "valid" else _pair(padding)
+    return (height, height), (width, width)
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    pair = (value, value) if isinstance(value, int) else tuple(value)
+    return pair[0], pair[-1]
+
+
+class PaddedConv2d(nn.Conv2d):
+    """A convolution that pads by any scheme, or by one for each axis; otherwise as `torch.nn.Conv2d`.
+
+    Parameters
+    ----------
+    in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, device, dtype
+        As for `torch.nn.Conv2d`.
+    scheme : str
+        zero, replicate, reflect, symmetric, circular or partial; or two, height/width: "zero/circular".
+
+    Notes
+    -----
+    Input of shape (N, C, H, W) or (C, H, W). Checkpoints of `nn.Conv2d` load into it, and the other way round.
+
+    Examples
+    --------
+    >>> import torch, padviz
+    >>> conv = PaddedConv2d(3, 8, 3, padding=1, scheme="zero/circular")
+    >>> conv(torch.zeros(1, 3, 5, 6)).shape
+    torch.Size([1, 8, 5, 6])
+    >>> padviz.load(conv).layers[1].width.mode
+    'circular'
+    """
+
+    def __init__(self, *args: Any, scheme: str = "symmetric", **options: Any) -> None:
+        schemes = schemes_of(scheme)
+        super().__init__(*args, **options)
+        self.schemes = schemes
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return padded_conv2d(input, weight, bias, self.stride, pads_of(self), self.dilation, self.groups, self.schemes)
+
+    def extra_repr(self) -> str:
+        """What `print` says of it."""
+        plain: str = super().extra_repr()  # type: ignore[no-untyped-call]
+        return f"{plain}, scheme={'/'.join(dict.fromkeys(self.schemes))!r}"
+
+
+class PartialConv2d(PaddedConv2d):
+    """A partial convolution over the image's border: zeros, and each unit times taps / taps that hit real pixels.
+
+    Parameters
+    ----------
+    in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, device, dtype
+        As for `torch.nn.Conv2d`.
+
+    Notes
+    -----
+    Source: Liu et al., "Partial Convolution based Padding", 2018. The bias is not multiplied.
+
+    Examples
+    --------
+    >>> import torch
+    >>> conv = PartialConv2d(1, 1, 3, padding=1, bias=False)
+    >>> _ = torch.nn.init.ones_(conv.weight)
+    >>> conv(torch.ones(1, 1, 5, 5))[0, 0, 0].tolist()
+    [9.0, 9.0, 9.0, 9.0, 9.0]
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, scheme="partial", **options)

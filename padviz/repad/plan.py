@@ -1,0 +1,189 @@
+"""What repadding changes of a network, layer by layer, and what it leaves alone and why; for files and modules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from padviz.axis.operations import Fit, Op, Window, pads_at
+from padviz.axis.padding_modes import MODES, fold
+from padviz.errors import OptionError, SizeError
+from padviz.network.layer import Layer
+from padviz.network.network import Network, Size
+from padviz.network.rewrites import canonical, padded_layer, schemes_of, with_pads_joined
+from padviz.network.sizes import sizes_of
+
+ALONE = "it pads on its own, and partial convolution reweighs convolutions alone"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A layer as it is, and as it is to become; `entering` is the size that it reads, at the plan's size."""
+
+    before: Layer
+    after: Layer
+    entering: Size
+
+    @property
+    def name(self) -> str:
+        """The layer's name."""
+        return self.before.name
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A layer that pads and is left alone, and why."""
+
+    layer: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network as it is and as it is to become, at a size: what changes, and what is left alone.
+
+    In `before` and `after` pads belong to the convolutions that follow them where they can, and the layers are the same
+    ones, in the same order. The law: usage of what was repadded is that of `after`, exactly, in every pixel; and that
+    is usage with the scheme as an override where nothing is left alone.
+
+    >>> import padviz
+    >>> found = plan(padviz.load("vgg11"), "reflect")
+    >>> len(found.changes), found.changes[0].name, found.changes[0].after.height.mode
+    (8, 'features.0', 'reflect')
+    """
+
+    before: Network
+    after: Network
+    size: Size
+    changes: tuple[Change, ...]
+    left: tuple[Left, ...] = ()
+
+    def leaving(self, why: Mapping[str, str]) -> Plan:
+        """The plan without the layers that cannot be changed after all, by name and with the reason."""
+        kept = tuple(change for change in self.changes if change.name not in why)
+        left = (*self.left, *(Left(change.name, why[change.name]) for change in self.changes if change.name in why))
+        return replace(self, after=_changed(self.before, kept), changes=kept, left=left)
+
+
+def plan(
+    network: Network,
+    padding: str,
+    size: int | Sequence[int] | None = None,
+    layers: Iterable[str] = (),
+    without: Iterable[str] = (),
+) -> Plan:
+    """Plan to pad every convolution by a scheme: what `with_padding` changes, of some layers or of all but some.
+
+    Parameters
+    ----------
+    network : Network
+    padding : str
+        zero, replicate, reflect, symmetric, circular or partial; or one for each axis, height/width.
+    size : int or (height, width), optional
+        Input size in pixels at which the scheme must fit; the network's own by default.
+    layers, without : iterable of str
+        The only layers to change, all by default; and layers to leave as they are.
+
+    Raises
+    ------
+    PadvizError
+        For a scheme, size or name that cannot be used.
+
+    Examples
+    --------
+    >>> import padviz
+    >>> found = plan(padviz.load("resnet18"), "reflect", 32)
+    >>> found.left[0]
+    Left(layer='layer4.0.conv2', why='its input has 1 row, too few for reflect padding of 1')
+    """
+    padding = checked(padding)
+    joined, at = with_pads_joined(network), network.at(size)
+    sizes = [sizes_of(joined, axis, n) for axis, n in enumerate(at)]
+    asked = _asked(network, joined, layers, without)
+    changes, left = [], []
+    for i, layer in enumerate(joined.layers):
+        if i not in asked:
+            continue
+        entering = sizes[0][layer.inputs[0]], sizes[1][layer.inputs[0]]
+        after = padded_layer(layer, padding)
+        if any(_fills(op, n, sizes[axis][i]) for axis, (op, n) in enumerate(zip(layer.ops, entering, strict=True))):
+            left.append(Left(layer.name, "it fills up to the size of another map, with zeros"))
+        elif all(map(same_rows, layer.ops, after.ops)):
+            continue
+        elif why := cannot(after, entering):
+            left.append(Left(layer.name, why))
+        else:
+            changes.append(Change(layer, after, entering))
+    return Plan(joined, _changed(joined, changes), at, tuple(changes), tuple(left))
+
+
+def checked(padding: str) -> str:
+    """A scheme that says what padding reads, in its shortest form; "valid" and "full" say how much there is.
+
+    Raises
+    ------
+    OptionError
+        For any other.
+
+    >>> checked("zero/zero")
+    'zero'
+    """
+    for scheme in schemes_of(padding):
+        if scheme not in MODES:
+            what = f"{scheme!r} is another amount of padding, which changes the size of every map"
+            raise OptionError(what, option="padding", hint=f"use {', '.join(MODES)}, or HEIGHT/WIDTH")
+    return canonical(padding) or padding
+
+
+def same_rows(one: Op | None, other: Op | None) -> bool:
+    """Whether two operations read the same rows: a mode says nothing where there is no padding.
+
+    >>> same_rows(Window(3, mode="reflect"), Window(3)), same_rows(Window(3, padding=(1, 1)), Window(3))
+    (True, False)
+    """
+    if not isinstance(one, Window) or not isinstance(other, Window) or one.padding != (0, 0):
+        return one == other
+    return replace(one, mode="zero") == replace(other, mode="zero")
+
+
+def cannot(layer: Layer, entering: Size) -> str:
+    """Why a layer cannot pad what it reads, or nothing if it can.
+
+    >>> cannot(Layer("c", "conv", (0,), Window(5, padding=(2, 2), mode="reflect"), Window(1)), (2, 2))
+    'its input has 2 rows, too few for reflect padding of 2'
+    """
+    for op, n in zip(layer.ops, entering, strict=True):
+        if not isinstance(op, Window):
+            continue
+        before, after = pads_at(op, n)
+        if layer.kind == "pad" and op.mode == "partial" and (before, after) != (0, 0):
+            return ALONE
+        try:
+            fold(op.mode, n, max(before, 0), max(after, 0))
+        except SizeError as error:
+            return error.what
+    return ""
+
+
+def _fills(op: Op | None, n: int, n_out: int) -> bool:
+    return isinstance(op, Fit) and n_out > n
+
+
+def _changed(network: Network, changes: Iterable[Change]) -> Network:
+    """The network with the layers as they are to become."""
+    after = {change.name: change.after for change in changes}
+    return replace(network, layers=tuple(after.get(layer.name, layer) for layer in network.layers))
+
+
+def _asked(network: Network, joined: Network, layers: Iterable[str], without: Iterable[str]) -> set[int]:
+    """The positions of the layers to change; a pad that was joined stands for the convolutions that have its rows."""
+    named = {at for name in layers for at in _meant(network, joined, name)}
+    left = {at for name in without for at in _meant(network, joined, name)}
+    return (named or {*range(1, len(joined.layers))}) - left
+
+
+def _meant(network: Network, joined: Network, name: str) -> Iterator[int]:
+    at = joined.index[network.find(name).name]
+    yield at
+    if joined.layers[at].kind != network.layers[at].kind:
+        yield from (i for i, layer in enumerate(network.layers) if at in layer.inputs)

@@ -1,0 +1,5 @@
+"""PyTorch modules whose convolutions pad by another scheme: copies of them, and while a forward runs."""
+
+from padviz.repad.torch_module.calls import padded_by
+
+__all__ = ["padded_by"]

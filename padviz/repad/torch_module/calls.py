@@ -1,0 +1,192 @@
+"""Padding replaced while a forward runs: every call of a convolution, a pad or an unfold, whoever makes it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple, cast
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+from torch.nn.modules import module as hooks
+from torch.overrides import TorchFunctionMode
+
+from padviz.errors import PadvizError
+from padviz.network.rewrites import schemes_of
+from padviz.nn.functional import IMAGE, NONE, Pads, Schemes, padded, padded_conv2d
+from padviz.nn.padded_conv import amounts
+from padviz.repad.plan import checked
+
+CHANNELS_LAST = (-3, -2)
+NAMES = {"constant": "zero"}  # of PyTorch's modes, where they differ
+
+
+class How(NamedTuple):
+    """What becomes of the padding in a forward: its schemes, or None for those that its calls declare.
+
+    `more` is padding that each convolution takes over from a pad before it, and `without` says that pads add nothing:
+    convolutions behind them do.
+    """
+
+    schemes: Schemes | None
+    more: Pads = NONE
+    without: bool = False
+
+
+class Padded(NamedTuple):
+    """What a pad made of a tensor, which a convolution that reads it may want to know."""
+
+    made: Tensor
+    source: Tensor
+    pads: Pads
+
+
+class Repadding(TorchFunctionMode):
+    """While active, convolutions, pads and unfolds pad as `how` says; None passes everything on.
+
+    What it calls instead declares its padding, and is left alone by any other that is active around it.
+    """
+
+    def __init__(self, how: How | None) -> None:
+        super().__init__()
+        self.how = how
+        self.last: Padded | None = None
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if self.how is not None:
+            if func is torch.conv2d:
+                return self.conv2d(self.how, *args, **kwargs)
+            if func is functional.pad:
+                return self.pad(self.how, *args, **kwargs)
+            if func is functional.unfold:
+                return self.unfold(self.how, *args, **kwargs)
+        return func(*args, **kwargs)
+
+    def conv2d(
+        self, how: How, input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0,
+        dilation: Any = 1, groups: int = 1,
+    ) -> Tensor:  # fmt: skip
+        """A convolution, with the rows of a pad just before it as its own where it reweighs, or pads further."""
+        schemes = how.schemes or ("zero", "zero")
+        pads = added(amounts(padding, weight.shape[-2:], dilation), how.more)
+        if self.last and input is self.last.made and ("partial" in schemes or pads != NONE):
+            input, pads = self.last.source, added(pads, self.last.pads)
+        return padded_conv2d(input, weight, bias, stride, pads, dilation, groups, schemes)
+
+    def pad(
+        self, how: How, input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None
+    ) -> Tensor:
+        """A pad of rows and columns; what pads channels, or with infinity for a pool, stays as it is."""
+        where = image_pads(input.ndim, pad)
+        if where is None or (mode == "constant" and not math.isfinite(value or 0)):
+            return functional.pad(input, pad, mode, value)
+        if how.without:
+            return input
+        pads, dims = where
+        own = NAMES.get(mode, mode)
+        schemes = how.schemes or (own, own)
+        kept = value if mode == "constant" and set(schemes) == {"zero"} else None
+        made = padded(input, pads, schemes, dims, kept)
+        if mode == "constant" and dims == IMAGE:
+            self.last = Padded(made, input, pads)
+        return made
+
+    def unfold(
+        self, how: How, input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+    ) -> Tensor:
+        """Windows laid out as columns, for a convolution that is written as a product of matrices."""
+        pads = amounts(padding, (1, 1), 1)
+        if pads != NONE:
+            if how.schemes and "partial" in how.schemes:
+                raise PadvizError("unfold pads what it lays out, and partial convolution reweighs convolutions alone")
+            input = padded(input, pads, how.schemes or ("zero", "zero"))
+        return functional.unfold(input, kernel_size, dilation, 0, stride)
+
+
+def added(one: Pads, other: Pads) -> Pads:
+    """The sums of two amounts of padding."""
+    (top, bottom), (left, right) = one
+    (t, b), (l, r) = other  # noqa: E741
+    return (top + t, bottom + b), (left + l, right + r)
+
+
+def image_pads(ndim: int, pad: Sequence[int]) -> tuple[Pads, tuple[int, int]] | None:
+    """The rows and columns that the argument of a pad adds, and their dimensions; None where it adds anything else.
+
+    Rows and columns are the last two dimensions, or of four the middle ones if columns are padded there.
+
+    >>> image_pads(4, (1, 1, 2, 2)), image_pads(4, (0, 0, 1, 1, 2, 2))
+    ((((2, 2), (1, 1)), (-2, -1)), (((2, 2), (1, 1)), (-3, -2)))
+    >>> image_pads(4, (0, 0, 0, 0, 8, 8)), image_pads(3, (1, 1))
+    (None, None)
+    """
+    rows = {-i - 1: (pad[2 * i], pad[2 * i + 1]) for i in range(len(pad) // 2)}
+    touched = {dim for dim, amounts in rows.items() if amounts != (0, 0)}
+    if touched and touched <= {*IMAGE} and ndim > len(IMAGE) and (ndim > 3 or len(rows) > 1):
+        dims = IMAGE
+    elif ndim == 4 and CHANNELS_LAST[1] in touched and touched <= {*CHANNELS_LAST}:
+        dims = CHANNELS_LAST
+    else:
+        return None
+    return (rows.get(dims[0], (0, 0)), rows.get(dims[1], (0, 0))), dims
+
+
+@contextmanager
+def padded_by(padding: str, layers: Collection[nn.Module] | None = None) -> Iterator[None]:
+    """Within, every convolution pads by a scheme, whatever module or function makes it; nothing is changed for good.
+
+    Calls of `conv2d`, `pad` and `unfold` are replaced as they come. Pads of channels, and those with infinity before a
+    pool, stay.
+
+    Parameters
+    ----------
+    padding : str
+        zero, replicate, reflect, symmetric, circular or partial; or one for each axis, height/width.
+    layers : collection of torch.nn.Module, optional
+        Only what is called inside of these modules; everything by default.
+
+    Raises
+    ------
+    OptionError
+        For a scheme that cannot be used.
+
+    Examples
+    --------
+    >>> conv = nn.Conv2d(1, 1, 3, padding=1, bias=False)
+    >>> _ = nn.init.ones_(conv.weight)
+    >>> with padded_by("circular"):
+    ...     conv(torch.ones(1, 1, 2, 4))[0, 0, 0].tolist()
+    [9.0, 9.0, 9.0, 9.0]
+    """
+    height, width = schemes_of(checked(padding))
+    how = How((height, width))
+    repadding = Repadding(None if layers is not None else how)
+    with ExitStack() as stack:
+        if layers is not None:
+            stack.enter_context(_only_inside({*layers}, repadding, how))
+        stack.enter_context(repadding)
+        yield
+
+
+@contextmanager
+def _only_inside(modules: set[nn.Module], repadding: Repadding, how: How) -> Iterator[None]:
+    """Within, it is active while one of the modules runs."""
+    stack: list[How | None] = []
+
+    def entering(module: nn.Module, args: Any) -> None:
+        stack.append(repadding.how)
+        repadding.how = how if module in modules else repadding.how
+
+    def leaving(module: nn.Module, args: Any, output: Any) -> None:
+        repadding.how = stack.pop()
+
+    before = hooks.register_module_forward_pre_hook(entering)
+    after = hooks.register_module_forward_hook(cast(Any, leaving), always_call=True)
+    try:
+        yield
+    finally:
+        before.remove()
+        after.remove()
