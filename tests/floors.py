@@ -23,7 +23,7 @@ FLOORS = (
 )
 SOURCES = (("tracing", "reading"), ("toml", "onnx", "torch"), ("__init__",))  # the floors inside of that room
 HEAVY = {
-    "PIL": ("figures", "trained.sessions"),
+    "PIL": ("figures", "trained.detecting", "trained.sessions"),
     "click": ("cli",),
     "jinja2": ("pages",),
     "joblib": ("exports",),

@@ -95,7 +95,7 @@ def border_responses(
 
 def runners_of(trained: Trained, padding: str | Sequence[str] | None) -> list[tuple[str | None, Runner]]:
     """The network as it is, and with each padding in place of its own."""
-    from padviz.trained.sessions.of_model import runner_of
+    from padviz.trained.sessions.running import runner_of
 
     about: tuple[Any, ...] = trained.where, trained.network.name, trained.size
     return [(None, runner_of(trained.model, *about))]

@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from padviz import hooks
 from padviz.errors import UnknownName, nearest
 from padviz.network.network import Size
-from padviz.trained.sessions.running import Images, Reduced, Runner, middle
+from padviz.trained.sessions.running import Images, Reduced, Runner, at_once, middle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Array = NDArray[np.float64]
 SIDES = ("top", "bottom", "left", "right")
-AT_ONCE = 8  # images that are run together
 CERTAIN, LARGE = 5.0, 0.5  # a channel's own border line: |t| over the inputs, and its size over the interior's RMS
 Progress = Callable[[int, int], None]  # images done, and all of them
 
@@ -150,7 +149,7 @@ def border_responses(
     Sides(top=0.0, bottom=0.0, left=0.0, right=0.0)
     """
     sums: dict[str, _Sums] = {}
-    most = runner.batch or AT_ONCE
+    most = at_once(runner)
     for start in range(0, len(images), most):
         part = images[start : start + most]
         for each in runner.responses(part):

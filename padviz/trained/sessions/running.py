@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from padviz.network.network import Size
 
 Images = NDArray[np.float32]  # (images, channels, height, width), as the network reads them
+AT_ONCE = 8 * 320 * 320  # pixels of the images that are run together
+MOST = 256  # of them
 LEAST = 3  # rows and columns of a map that has borders and something between them
 
 
@@ -42,6 +44,9 @@ class Runner(Protocol):
     def outputs(self, images: Images) -> dict[str, NDArray[Any]]:
         """The network's outputs by name, the images first among their dimensions."""
 
+    def with_output(self, name: str) -> None:
+        """Make something inside of the network an output."""
+
 
 def middle(n: int) -> slice:
     """The middle half of n rows, without the outermost ones.
@@ -56,3 +61,19 @@ def middle(n: int) -> slice:
 def has_borders(height: int, width: int) -> bool:
     """Whether a map has borders with something between them; what a gate makes, 1 x 1, has not."""
     return min(height, width) >= LEAST
+
+
+def at_once(runner: Runner) -> int:
+    """How many images to run together."""
+    return runner.batch or min(max(AT_ONCE // (runner.size[0] * runner.size[1]), 1), MOST)
+
+
+def runner_of(model: Any, where: str, name: str, size: Size, within: Any = None) -> Runner:
+    """What runs an ONNX model or a PyTorch module; a module within what replaces its padding."""
+    if hasattr(model, "graph"):
+        from padviz.trained.sessions.onnx_runner import OnnxRunner
+
+        return OnnxRunner(model, where, name, size)
+    from padviz.trained.sessions.torch_runner import TorchRunner
+
+    return TorchRunner(model, where, name, size, *([within] if within else []))
