@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from torch import nn
 
     from padviz.trained.border_responses import BorderResponses
+    from padviz.trained.detecting.detectability import Detectability
     from padviz.trained.network import Trained
     from padviz.trained.sessions.running import Runner
 
+AXES = ("height", "width")
 Progress = Callable[[int, int], None]  # what is done, and all of it
 
 
@@ -93,9 +95,139 @@ def border_responses(
     return BorderResponses(*about, schemes, str(inputs), len(images), tuple(rows))
 
 
+def detectability(
+    network: str | Path | nn.Module,
+    stimulus: str = "sample",
+    size: int | Sequence[int] | None = None,
+    padding: str | Sequence[str] | None = None,
+    *,
+    weights: str | Path | None = None,
+    height: int | None = None,
+    step: int = 8,
+    output: str | None = None,
+    class_: int | None = None,
+    threshold: bool = False,
+    image: str | Path | None = None,
+    shift: int = 32,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    unfinished: Path | None = None,
+    resume: bool = False,
+    on_progress: Progress | None = None,
+) -> Detectability:
+    """Move a stimulus over a neutral background, and score how well a trained network sees it at each position.
+
+    A detector's score is the peak of its map near the stimulus; a classifier's is p / (p + q), with the probability p
+    of the class and q of the best other one. From .5 on, something is seen. Unless they are given, height, class and
+    contrast are chosen such that the median score of the network as it is comes near .5.
+
+    Parameters
+    ----------
+    network : str, Path or torch.nn.Module
+        The path of an ONNX file, a module with its weights, or the name of what makes one.
+    stimulus : str
+        "text:WORD", "sample", which is a pattern of rings, or the path of a picture.
+    size : int or (height, width), optional
+        Input size in pixels; the network's own by default.
+    padding : str or sequence of str, optional
+        Schemes to replace the padding of every convolution by, besides the padding that it has.
+    weights : str or Path, optional
+        A file of weights for a module, or the name of weights that a factory takes.
+    height : int, optional
+        Of the stimulus, in pixels.
+    step : int
+        Pixels from one position to the next.
+    output : str, optional
+        The output to look at, or a tensor or module inside; the first that is a map or class scores by default.
+    class_ : int, optional
+        The class to look for.
+    threshold : bool
+        Find the least contrast at each position with a score of .5, in place of the score.
+    image : str or Path, optional
+        A picture, larger than the frame by `shift`, that moves under it in place of a stimulus.
+    shift : int
+        How far the picture moves, in pixels.
+    mean, std : sequence of float, optional
+        What pixels from 0 to 1 are normalised by, ImageNet's by default; the background is the mean.
+    unfinished : Path, optional
+        A file that keeps the scores while they are calculated; `resume` takes it up.
+    resume : bool
+        Go on where an earlier call with the same options was interrupted.
+    on_progress : callable, optional
+        Told of the positions that are done, and of how many there are.
+
+    Returns
+    -------
+    Detectability
+        With `.maps`, one for each padding, of scores by position, and `.plot()`.
+
+    Raises
+    ------
+    PadvizError
+        For a network, stimulus, size or option that cannot be used.
+
+    Notes
+    -----
+    Source: Alsallakh et al., ICLR 2021: its blind spots of a detector.
+
+    Examples
+    --------
+    >>> import torch
+    >>> peaks = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 3, padding=1), torch.nn.Sigmoid())
+    >>> detectability(peaks, size=32, height=8).maps[0].values.shape
+    (4, 4)
+    """
+    from padviz.files.unfinished import Unfinished
+    from padviz.trained.detecting.asking import Question, answered
+    from padviz.trained.detecting.detectability import Detectability
+
+    question = Question(stimulus, height, step, output, class_, threshold, image, shift, mean, std)
+    trained = read(network, None if size is None else as_size(size), weights)
+    runners = runners_of(trained, padding)
+    about = f"{trained.where} {weights} {trained.size} {[scheme for scheme, _ in runners]} {question}"
+    kept: list[Unfinished] = []
+
+    def keep(count: int) -> Unfinished:
+        kept.append(Unfinished(unfinished, about, count, resume))
+        return kept[0]
+
+    try:
+        found = answered(runners, question, total_stride(trained), keep, on_progress)
+    except BaseException:
+        for each in kept:
+            each.write()
+        raise
+    kept[0].done()
+    return Detectability(
+        trained.network.name,
+        trained.network.title,
+        trained.size,
+        found.name,
+        found.shape,
+        found.contrast,
+        found.scorer.output,
+        found.scorer.class_,
+        found.tops,
+        found.lefts,
+        found.maps,
+        bool(image),
+        found.notes,
+    )
+
+
+def total_stride(trained: Trained) -> tuple[int, int]:
+    """The largest stride of any layer towards the image, on each axis: scores may repeat with it."""
+    from padviz.audit.receptive_fields import receptive_fields
+
+    found = receptive_fields(trained.network, trained.size)
+    strides = [[axis.stride for row in found if (axis := getattr(row, name)) and axis.stride] for name in AXES]
+    height, width = (max((int(each) for each in sides), default=1) for sides in strides)
+    return height, width
+
+
 def runners_of(trained: Trained, padding: str | Sequence[str] | None) -> list[tuple[str | None, Runner]]:
     """The network as it is, and with each padding in place of its own."""
-    from padviz.trained.sessions.running import runner_of
+    from padviz.trained.sessions.of_model import runner_of
 
     about: tuple[Any, ...] = trained.where, trained.network.name, trained.size
     return [(None, runner_of(trained.model, *about))]

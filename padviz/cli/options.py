@@ -195,6 +195,15 @@ def _schemes(ctx: click.Context, param: click.Parameter, value: str) -> list[str
     return [canonical(each) or each for each in listed(value) if each != "own"]
 
 
+def named(padding: str | None) -> str:
+    """What a padding is called in a heading.
+
+    >>> named(None), named("reflect")
+    ('own', 'reflect')
+    """
+    return padding or "own"
+
+
 class NumbersType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """One number, or one for each channel, between commas."""
 

@@ -87,7 +87,7 @@ def _text(found: BorderResponses, format_: str, output: Path | None) -> str:
     if format_ == "csv":
         flat = [_flat(row) for row in found.rows]
         return documents.to_csv([*flat[0]], [[*row.values()] for row in flat])
-    shown = [name_of(padding) for padding in found.paddings]
+    shown = [options.named(padding) for padding in found.paddings]
     by_layer: dict[str, list[BorderResponse]] = {}
     for row in found.rows:
         by_layer.setdefault(row.layer, []).append(row)
@@ -96,11 +96,6 @@ def _text(found: BorderResponses, format_: str, output: Path | None) -> str:
     rows.append(("mean", None, *(found.mean(padding) for padding in found.paddings), None))
     title = f"{found.title}, {found.size[0]} x {found.size[1]}, {found.count} inputs ({found.inputs}): E at the border"
     return tables.to_table(("layer", "map", *shown, "aware"), rows, title)
-
-
-def name_of(padding: str | None) -> str:
-    """What a padding is called in a heading."""
-    return padding or "own"
 
 
 def _facts(row: BorderResponse) -> dict[str, Any]:

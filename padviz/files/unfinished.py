@@ -62,4 +62,5 @@ class Unfinished:
             raise OptionError(what, where=str(path), hint=hint) from None
         if question != self.question or values.shape != self.values.shape or values.dtype != self.values.dtype:
             raise OptionError("was begun with other options, or another network", where=str(path), hint=hint)
-        return values
+        found: NDArray[np.float64] = values
+        return found

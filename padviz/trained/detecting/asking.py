@@ -191,8 +191,8 @@ def _with_class(own: Runner, plan: _Plan, few: Places) -> tuple[_Plan, float]:
 
 
 def _few(rows: int, cols: int) -> list[int]:
-    """Positions in a grid, spread evenly over it."""
-    picked = [sorted({round(i * (n - 1) / (FEW - 1)) for i in range(FEW)}) for n in (rows, cols)]
+    """Positions in a grid, spread evenly over it; the outermost are not typical."""
+    picked = [sorted({int((i + 0.5) * n / FEW) for i in range(FEW)}) for n in (rows, cols)]
     return [row * cols + col for row in picked[0] for col in picked[1]]
 
 

@@ -15,7 +15,7 @@ from padviz.trained.sessions.running import Images, Runner, at_once
 Array = NDArray[np.float64]
 Places = NDArray[np.int64]  # (positions, 2): top and left, in pixels
 GOAL = 0.5  # the score that contrasts are chosen for
-STEPS = 7  # of a bisection: to 4 % of a contrast
+STEPS = 9  # of a bisection: to 1 % of a contrast
 FAINTEST = 1 / 128  # contrast
 
 

@@ -66,14 +66,3 @@ def has_borders(height: int, width: int) -> bool:
 def at_once(runner: Runner) -> int:
     """How many images to run together."""
     return runner.batch or min(max(AT_ONCE // (runner.size[0] * runner.size[1]), 1), MOST)
-
-
-def runner_of(model: Any, where: str, name: str, size: Size, within: Any = None) -> Runner:
-    """What runs an ONNX model or a PyTorch module; a module within what replaces its padding."""
-    if hasattr(model, "graph"):
-        from padviz.trained.sessions.onnx_runner import OnnxRunner
-
-        return OnnxRunner(model, where, name, size)
-    from padviz.trained.sessions.torch_runner import TorchRunner
-
-    return TorchRunner(model, where, name, size, *([within] if within else []))
