@@ -68,7 +68,7 @@ class Call:
 
     @property
     def short(self) -> str:
-        return self.op.split("2d")[0]
+        return self.op.removeprefix("padded_").split("2d")[0]
 
     def settle(self) -> None:
         """Lay out what is pending in all that it reads."""

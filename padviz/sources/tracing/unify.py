@@ -139,9 +139,10 @@ def _join_pad(traces: Sequence[Traced], columns: list[Versions], at: int, idle: 
 
 
 def _with_pad(pad: Layer, reader: Layer) -> Layer | None:
-    """A window with the zeros of a pad as its own, or None where it does not read zeros, or not only."""
+    """A window with the rows of a pad as its own, or None where these are not zeros, and it is none that reads them."""
     zeros = all(isinstance(op, Window) and op.mode == "zero" for op in (*pad.ops, *reader.ops))
-    return joined_to(pad, reader) if zeros else None
+    alone = reader.kind == "conv" and all(isinstance(op, Window) and op.padding == (0, 0) for op in reader.ops)
+    return joined_to(pad, reader) if zeros or alone else None
 
 
 def _as_resize(traces: Sequence[Traced], versions: Versions, at: int) -> Layer | None:

@@ -1,0 +1,138 @@
+"""What each module of a network is to do, so that its layers pad as a plan says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from padviz.axis.operations import Op, Window
+from padviz.network.layer import Layer
+from padviz.nn.functional import NONE, Pads
+from padviz.nn.padded_conv import pads_of
+from padviz.nn.symmetric_pad import SymmetricPad2d
+from padviz.repad.plan import Change, Plan
+from padviz.repad.torch_module.calls import How
+from padviz.repad.torch_module.classes import declared, how_of, is_plain
+from padviz.repad.torch_module.scan import pads_itself
+
+
+@dataclass
+class Ways:
+    """How each module is to pad, by its name, and why layers cannot be changed after all."""
+
+    hows: dict[str, How] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    takes: dict[str, str] = field(default_factory=dict)  # the layer that each way is for
+
+
+def ways_of(plan: Plan, module: nn.Module) -> Ways:
+    """The ways in which the modules of a plan's changes are to pad."""
+    ways, names = Ways(), {name for name, _ in module.named_modules()}
+    left = {owner_of(layer.origin.name, names): layer.name for layer in _left_alone(plan) if layer.origin}
+    for each in plan.changes:
+        for owner, how in _asked(plan, each, module, names):
+            if owner in left:
+                ways.refused[each.name] = f"{left[owner]} is of the same module, {owner or 'the whole'}"
+            elif how is None or ways.hows.setdefault(owner, how) != how:
+                what = (
+                    "its pads are of another module" if how is None else "two of its layers ask for different padding"
+                )
+                ways.refused[each.name] = (
+                    f"{what}, {owner or 'the whole'}, and partial convolution needs them as its own"
+                )
+            ways.takes.setdefault(owner, each.name)
+    for owner, layer in ways.takes.items():
+        if layer in ways.refused:
+            ways.hows.pop(owner, None)
+    return ways
+
+
+def _left_alone(plan: Plan) -> Iterator[Layer]:
+    """Layers that pad, and that the plan leaves as they are."""
+    names = {each.layer for each in plan.left}
+    yield from (layer for layer in plan.before.layers if layer.name in names)
+
+
+def owner_of(origin: str, names: set[str]) -> str:
+    """The name of the module that an origin means: its own, or that of the module whose function it was.
+
+    >>> owner_of("a.conv", {"", "a", "a.conv"}), owner_of("a.pad", {"", "a"}), owner_of("conv2d", {"", "a"})
+    ('a.conv', 'a', '')
+    """
+    while origin not in names:
+        origin = origin.rpartition(".")[0]
+    return origin
+
+
+def _asked(plan: Plan, each: Change, module: nn.Module, names: set[str]) -> Iterator[tuple[str, How | None]]:
+    """The modules that a change concerns, each with its way; None where there is none."""
+    origin = each.before.origin
+    assert origin is not None, each.name
+    owner, pads = owner_of(origin.name, names), [owner_of(pad, names) for pad in origin.pads]
+    apart = [pad for pad in pads if pad != owner]
+    schemes = _scheme(each.after.height), _scheme(each.after.width)
+    if not apart:
+        before = how_of(module.get_submodule(owner))
+        yield owner, How(schemes, more=before.more if before else NONE)
+        return
+    own = _own_pads(module.get_submodule(owner))
+    if "partial" not in schemes and own == NONE:
+        yield from ((pad, How(schemes)) for pad in apart)
+        return
+    both = _amounts(each.before)
+    if own is None or both is None:
+        yield from ((pad, None) for pad in apart)
+        return
+    (top, bottom), (left, right) = own
+    more = ((both[0][0] - top, both[0][1] - bottom), (both[1][0] - left, both[1][1] - right))
+    yield owner, How(schemes, more=more)
+    yield from ((pad, How(schemes, without=True)) for pad in apart)
+
+
+def _scheme(op: Op | None) -> str:
+    return op.mode if isinstance(op, Window) else "zero"
+
+
+def _own_pads(module: nn.Module) -> Pads | None:
+    """What a convolution pads by itself, where that can be told."""
+    return pads_of(module) if isinstance(module, nn.Conv2d) else None
+
+
+def _amounts(layer: Layer) -> Pads | None:
+    """The rows and columns of a convolution, where they are the same at every size."""
+    height, width = (op.padding if isinstance(op, Window) else None for op in layer.ops)
+    return (height, width) if isinstance(height, tuple) and isinstance(width, tuple) else None
+
+
+def unseen(module: nn.Module, seen: set[str], schemes: tuple[str, str]) -> Iterator[tuple[str, How]]:
+    """Modules that pad, and that made no layer of the network: auxiliary heads, or all where it cannot be read."""
+    for name, each in module.named_modules():
+        if name in seen:
+            continue
+        if isinstance(each, nn.Conv2d) and is_plain(type(each)):
+            before = how_of(each)
+            now = (before and before.schemes) or declared(each)
+            asked = zip(pads_of(each), now, schemes, strict=True)
+            if any(any(rows) and own != scheme for rows, own, scheme in asked):
+                yield name, How(schemes)
+        elif name and may_pad(each):
+            yield name, How(schemes)
+
+
+def may_pad(module: nn.Module) -> bool:
+    """Whether a module other than a plain convolution pads by calls of its own."""
+    kind: Any = type(module)
+    other = isinstance(module, nn.modules.conv._ConvNd) and kind.__module__.partition(".")[0] == "torch"
+    return isinstance(module, SymmetricPad2d) or (not other and pads_itself(kind))
+
+
+def shields(module: nn.Module, hows: dict[str, How]) -> Iterator[tuple[str, How]]:
+    """Modules that stay as they are inside of those whose calls are watched."""
+    watched = [name for name in hows if not is_plain(type(module.get_submodule(name)))]
+    for outer in watched:
+        for name, each in module.get_submodule(outer).named_modules(prefix=outer):
+            if name != outer and name not in hows and not how_of(each) and (is_plain(type(each)) or may_pad(each)):
+                yield name, How(None)

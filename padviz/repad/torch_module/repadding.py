@@ -1,0 +1,199 @@
+"""A copy of a module whose convolutions pad by another scheme, checked against the law of repadding."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from padviz.axis.operations import Op, Window, pads_at
+from padviz.counting.usage import usage
+from padviz.errors import DescriptionError, PadvizError, UnknownName, nearest
+from padviz.network.layer import Layer
+from padviz.network.network import Network, Size, as_size
+from padviz.network.rewrites import schemes_of, with_pads_joined
+from padviz.network.targets import names_of
+from padviz.repad.plan import Left, Plan, checked, plan
+from padviz.repad.torch_module.calls import How
+from padviz.repad.torch_module.classes import change
+from padviz.repad.torch_module.owners import owner_of, shields, unseen, ways_of
+from padviz.sources.torch.load import load_module
+
+REACH = "its padding is made by calls out of reach"
+
+
+@dataclass(frozen=True)
+class Repadded:
+    """What `repad` did: the names of the modules that pad anew, and the layers that were left alone and why.
+
+    `size` is that at which the law was checked, in pixels, and None where it was not; `unread` says why no forward
+    could be followed, if none could.
+    """
+
+    padding: str
+    changed: tuple[str, ...]
+    left: tuple[Left, ...] = ()
+    size: Size | None = None
+    unread: str = ""
+
+
+def repad(
+    module: nn.Module,
+    padding: str,
+    layers: str | Iterable[str] | None = None,
+    *,
+    size: int | Sequence[int] | None = None,
+    share: bool = True,
+) -> nn.Module:
+    """See `padviz.repad`."""
+    module, padding = getattr(module, "_orig_mod", module), checked(padding)
+    where = type(module).__name__
+    refuse(module, where)
+    module = copied(module, share, where)
+    names = [layers] if isinstance(layers, str) else [*(layers or ())]
+    try:
+        network = load_module(module, size=None if size is None else as_size(size))
+    except PadvizError as error:
+        if size is not None:
+            raise
+        return _by_code(module, padding, names, str(error))
+    return _by_plan(module, plan(network, padding, size, _layers_of(network, names)), padding, names)
+
+
+def refuse(module: nn.Module, where: str) -> None:
+    """Refuse, by name, modules whose code cannot be reached or that are not finished.
+
+    Raises
+    ------
+    DescriptionError
+        For scripted modules, lazy ones, and those whose forward is not their class's.
+    """
+    if not isinstance(module, nn.Module):
+        raise DescriptionError(f"{module!r} is no torch.nn.Module", hint="an ONNX file is repadded by padviz repad")
+    for name, each in module.named_modules():
+        at = ", ".join(filter(None, (where, name)))
+        if isinstance(each, torch.jit.ScriptModule):
+            raise DescriptionError("is a ScriptModule, whose code is fixed", where=at, hint="repad it before scripting")
+        if any(map(nn.parameter.is_lazy, (*each._parameters.values(), *each._buffers.values()))):
+            raise DescriptionError("is a lazy module that has not run yet", where=at, hint="run it once before")
+        if {"forward", "_conv_forward"} & vars(each).keys() and isinstance(each, nn.Conv2d):
+            raise DescriptionError("has a forward of its own, set on the module", where=at, hint="make it a subclass")
+
+
+def copied(module: nn.Module, share: bool, where: str) -> nn.Module:
+    """A copy of a module, with its hooks; parameters are those of the module itself if it is to `share` them."""
+    memo: dict[int, Any] = {}
+    inside = {*module.modules()}
+    for each in inside:
+        tensors = [*each._parameters.values(), *(value for value in vars(each).values() if isinstance(value, Tensor))]
+        memo |= {id(tensor): tensor for tensor in tensors if share and tensor is not None}
+        memo |= {id(hook): hook for hook in _hooks(each) if getattr(hook, "__self__", None) not in inside}
+    try:
+        return copy.deepcopy(module, memo)
+    except Exception as error:
+        raise DescriptionError(f"cannot be copied: {type(error).__name__}: {error}", where=where) from None
+
+
+def _hooks(module: nn.Module) -> Iterator[Any]:
+    """The hooks of one module: what they belong to is not copied."""
+    for key, value in vars(module).items():
+        if key.endswith("_hooks") and isinstance(value, dict):
+            yield from value.values()
+
+
+def _layers_of(network: Network, names: Sequence[str]) -> list[str]:
+    """The layers that names mean: their own, or all that are inside of a module."""
+    found: list[str] = []
+    for name in names:
+        inside = [layer.name for layer in network.layers if layer.name == name or layer.name.startswith(f"{name}.")]
+        found += inside or [network.find(name).name]
+    return found
+
+
+def _by_plan(module: nn.Module, planned: Plan, padding: str, names: Sequence[str]) -> nn.Module:
+    """The module changed as planned, read once more, and held against the law."""
+    ways = ways_of(planned, module)
+    planned = planned.leaving(ways.refused)
+    hows = _rest(module, planned, padding, names) | ways.hows
+    apply(module, hows)
+    done = load_module(module, size=planned.size)
+    planned = planned.leaving(dict.fromkeys(_out_of_reach(planned, done), REACH))
+    if planned.left and not planned.changes and not hows:
+        raise PadvizError(planned.left[0].why, where=f"{planned.before.name}, {planned.left[0].layer}")
+    obey(planned, done)
+    module.repadded = Repadded(padding, tuple(hows), planned.left, planned.size)  # type: ignore[assignment]
+    return module
+
+
+def _rest(module: nn.Module, planned: Plan, padding: str, names: Sequence[str]) -> dict[str, How]:
+    """The ways of modules that the network does not have, since nothing on the way to its last maps runs them."""
+    inside = {name for name, _ in module.named_modules()}
+    origins = [layer.origin for layer in planned.before.layers if layer.origin]
+    seen = {owner_of(name, inside) for origin in origins for name in (origin.name, *origin.pads)}
+    height, width = schemes_of(padding)
+    return {name: how for name, how in unseen(module, seen, (height, width)) if _named(name, names)}
+
+
+def _named(name: str, names: Sequence[str]) -> bool:
+    return not names or any(name == each or name.startswith(f"{each}.") for each in names)
+
+
+def _by_code(module: nn.Module, padding: str, names: Sequence[str], unread: str) -> nn.Module:
+    """The module changed where its code says that it pads: its forward could not be followed."""
+    inside = [name for name, _ in module.named_modules()]
+    for name in names:
+        if not any(_named(each, [name]) for each in inside):
+            raise UnknownName(f"no module is called {name!r}", where=type(module).__name__, hint=nearest(name, inside))
+    height, width = schemes_of(padding)
+    hows = {name: how for name, how in unseen(module, set(), (height, width)) if _named(name, names)}
+    if not hows:
+        raise DescriptionError(f"nothing to repad was found, and {unread}", where=type(module).__name__)
+    apply(module, hows)
+    module.repadded = Repadded(padding, tuple(hows), unread=unread)  # type: ignore[assignment]
+    return module
+
+
+def apply(module: nn.Module, hows: dict[str, How]) -> None:
+    """Make modules pad, each in its way, and shield those within that stay as they are."""
+    for name, how in [*hows.items(), *shields(module, hows)]:
+        change(module.get_submodule(name), how)
+
+
+def _out_of_reach(planned: Plan, done: Network) -> Iterator[str]:
+    """The names of layers that pad otherwise than they were to."""
+    joined = with_pads_joined(done)
+    for each in planned.changes:
+        layer = joined.layers[joined.index[each.name]] if each.name in joined.index else None
+        if layer and _windows(layer, each.entering) != _windows(each.after, each.entering):
+            yield each.name
+
+
+def _windows(layer: Layer, entering: Size) -> list[Any]:
+    """What a layer reads at a size, on each axis."""
+    return [_window(op, n) for op, n in zip(layer.ops, entering, strict=True)]
+
+
+def _window(op: Op | None, n: int) -> Any:
+    if not isinstance(op, Window):
+        return op
+    pads = pads_at(op, n)
+    return op.kernel, op.stride, op.dilation, pads, op.mode if any(pads) else "zero"
+
+
+def obey(planned: Plan, done: Network) -> None:
+    """Hold a repadded network against the law: usage is that of the geometry rewritten, in every pixel.
+
+    Raises
+    ------
+    PadvizError
+        If it is not.
+    """
+    maps = [usage(each, planned.size, layer=names_of(None, each, every=True)).counts for each in (planned.after, done)]
+    if not np.array_equal(maps[0], maps[1]):
+        what = f"does not use its pixels as it would under the padding that was asked for, at {planned.size}"
+        raise PadvizError(what, where=planned.before.name, hint="name the `layers` to repad")
