@@ -11,7 +11,7 @@ from padviz.advice.changes import cannot
 from padviz.advice.remedies import Outcome, Remedy, changes, outcome, remedies
 from padviz.audit.border_margins import Margin, margins
 from padviz.audit.ledger import Ledger, ledger
-from padviz.audit.receptive_fields import AxisField, receptive_fields
+from padviz.audit.receptive_fields import AxisField, grid_in_words, receptive_fields
 from padviz.counting.count_map import CountMap
 from padviz.counting.usage import usage
 from padviz.errors import SizeError
@@ -43,6 +43,8 @@ class Reach(msgspec.Struct, frozen=True):
 class Audit(msgspec.Struct, frozen=True):
     """The verdict in a word and in sentences, the figures that it stands on, and the remedies, best first.
 
+    `offset` is the grid offset of the target on both axes, in input pixels; None where `grid` says why there is none.
+
     Examples
     --------
     >>> import padviz
@@ -62,6 +64,8 @@ class Audit(msgspec.Struct, frozen=True):
     rigid: list[str]
     dropping: list[str]
     reach: Reach
+    offset: list[float | None]
+    grid: str
     outcome: Outcome
     remedies: list[Remedy]
     cannot: list[str]
@@ -101,6 +105,7 @@ def audit(
     found, rows = outcome(network, pixels, heads=heads), ledger(network, pixels)
     uneven = {learned: [row.layer for row in rows.uneven if row.learned is learned] for learned in (True, False)}
     reach = _reach(network, pixels, targets[-1])
+    offset, grid = _grid(network, pixels, targets[-1])
     return Audit(
         network=network.name,
         title=network.title,
@@ -113,6 +118,8 @@ def audit(
         rigid=uneven[False],
         dropping=[row.layer for row in rows.layers if row.drops],
         reach=reach,
+        offset=offset,
+        grid=grid,
         outcome=found,
         remedies=[*remedies(network, pixels, heads=heads)],
         cannot=cannot(network, pixels),
@@ -192,6 +199,15 @@ def _reach(network: Network, size: tuple[int, int], target: str) -> Reach:
         return Reach(None, None, why, exceeds=True)
     sizes = [each.size for each in fields]
     return Reach(sizes, _halos(margin), None, exceeds=any(f > n for f, n in zip(sizes, size, strict=True)))
+
+
+def _grid(network: Network, size: tuple[int, int], target: str) -> tuple[list[float | None], str]:
+    """Where the units of the target are centred, in pixels and in words."""
+    try:
+        field = next(each for each in receptive_fields(network, size) if each.layer == target)
+    except (SizeError, StopIteration) as error:
+        return [None, None], f"undefined: {getattr(error, 'what', 'the target is the image')}"
+    return [*field.offsets], grid_in_words(field)
 
 
 def _halos(margin: Margin) -> list[list[int]] | None:

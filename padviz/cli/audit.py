@@ -126,6 +126,7 @@ def _facts(found: Audit) -> list[tuple[str, Any]]:
     facts.append(("uneven, learned", _names(found.learned)))
     facts.append(("uneven, rigid", _names(found.rigid)))
     facts.append(("drop rows", _names(found.dropping)))
+    facts.append(("grid offset", found.grid))
     if reach.field:
         facts.append(("receptive field", f"{_by(reach.field)} px"))
     if reach.margin:
