@@ -14,7 +14,17 @@ from padviz.version import __version__
 
 if TYPE_CHECKING:
     from padviz.advice.remedies import Remedy
-    from padviz.api import costs, coverage, even_sizes, ledger, receptive_fields, remedies, tap_exposure, usage
+    from padviz.api import (
+        costs,
+        coverage,
+        even_sizes,
+        ledger,
+        mean_filters,
+        receptive_fields,
+        remedies,
+        tap_exposure,
+        usage,
+    )
     from padviz.audit.costs import Costs
     from padviz.audit.even_sizes import EvenSizes
     from padviz.audit.ledger import Ledger
@@ -27,11 +37,13 @@ if TYPE_CHECKING:
     from padviz.network.layer import Layer
     from padviz.network.network import Network
     from padviz.sources import load
+    from padviz.trained.mean_filters import MeanFilter, MeanFilters
 
 __all__ = [
-    "Costs", "CountMap", "EvenSizes", "Layer", "Ledger", "Network", "PadvizError", "ReceptiveField", "Remedy",
-    "Summary", "TapExposure", "__version__", "costs", "coverage", "even_sizes", "export", "ledger", "load",
-    "read_counts", "receptive_fields", "remedies", "tap_exposure", "usage",
+    "Costs", "CountMap", "EvenSizes", "Layer", "Ledger", "MeanFilter", "MeanFilters", "Network", "PadvizError",
+    "ReceptiveField", "Remedy", "Summary", "TapExposure", "__version__", "costs", "coverage", "even_sizes",
+    "export", "ledger", "load", "mean_filters", "read_counts", "receptive_fields", "remedies", "tap_exposure",
+    "usage",
 ]  # fmt: skip
 
 _HOMES = {
@@ -40,6 +52,8 @@ _HOMES = {
     "EvenSizes": "padviz.audit.even_sizes",
     "Layer": "padviz.network.layer",
     "Ledger": "padviz.audit.ledger",
+    "MeanFilter": "padviz.trained.mean_filters",
+    "MeanFilters": "padviz.trained.mean_filters",
     "Network": "padviz.network.network",
     "ReceptiveField": "padviz.audit.receptive_fields",
     "Remedy": "padviz.advice.remedies",
@@ -51,6 +65,7 @@ _HOMES = {
     "export": "padviz.exports.run",
     "ledger": "padviz.api",
     "load": "padviz.sources",
+    "mean_filters": "padviz.api",
     "read_counts": "padviz.files.counts",
     "receptive_fields": "padviz.api",
     "remedies": "padviz.api",
@@ -69,4 +84,4 @@ def __dir__() -> list[str]:
     return sorted([*globals(), *_HOMES])
 
 
-hooks.heatmap = lambda: import_module("padviz.figures.heatmap")
+hooks.figure = lambda name: import_module(f"padviz.figures.{name}")
