@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from padviz.advice.remedies import Remedy
     from padviz.api.audits import costs, even_sizes, ledger, receptive_fields, remedies, tap_exposure
     from padviz.api.counts import coverage, usage
-    from padviz.api.trained import border_responses
+    from padviz.api.trained import border_responses, detectability, mean_filters
     from padviz.audit.costs import Costs
     from padviz.audit.even_sizes import EvenSizes
     from padviz.audit.ledger import Ledger
@@ -30,11 +30,14 @@ if TYPE_CHECKING:
     from padviz.network.network import Network
     from padviz.sources import load
     from padviz.trained.border_responses import BorderResponse, BorderResponses
+    from padviz.trained.detecting.detectability import Detectability, PositionMap
+    from padviz.trained.mean_filters import MeanFilter, MeanFilters
 
 __all__ = [
-    "BorderResponse", "BorderResponses", "Costs", "CountMap", "EvenSizes", "Layer", "Ledger", "Network", "PadvizError",
-    "ReceptiveField", "Remedy", "Summary", "TapExposure", "__version__", "border_responses", "costs", "coverage",
-    "even_sizes", "export", "ledger", "load", "read_counts", "receptive_fields", "remedies", "tap_exposure", "usage",
+    "BorderResponse", "BorderResponses", "Costs", "CountMap", "Detectability", "EvenSizes", "Layer", "Ledger",
+    "MeanFilter", "MeanFilters", "Network", "PadvizError", "PositionMap", "ReceptiveField", "Remedy", "Summary",
+    "TapExposure", "__version__", "border_responses", "costs", "coverage", "detectability", "even_sizes", "export",
+    "ledger", "load", "mean_filters", "read_counts", "receptive_fields", "remedies", "tap_exposure", "usage",
 ]  # fmt: skip
 
 _HOMES = {
@@ -42,10 +45,14 @@ _HOMES = {
     "BorderResponse": "padviz.trained.border_responses",
     "BorderResponses": "padviz.trained.border_responses",
     "CountMap": "padviz.counting.count_map",
+    "Detectability": "padviz.trained.detecting.detectability",
     "EvenSizes": "padviz.audit.even_sizes",
     "Layer": "padviz.network.layer",
     "Ledger": "padviz.audit.ledger",
+    "MeanFilter": "padviz.trained.mean_filters",
+    "MeanFilters": "padviz.trained.mean_filters",
     "Network": "padviz.network.network",
+    "PositionMap": "padviz.trained.detecting.detectability",
     "ReceptiveField": "padviz.audit.receptive_fields",
     "Remedy": "padviz.advice.remedies",
     "Summary": "padviz.counting.summary",
@@ -53,10 +60,12 @@ _HOMES = {
     "border_responses": "padviz.api.trained",
     "costs": "padviz.api.audits",
     "coverage": "padviz.api.counts",
+    "detectability": "padviz.api.trained",
     "even_sizes": "padviz.api.audits",
     "export": "padviz.exports.run",
     "ledger": "padviz.api.audits",
     "load": "padviz.sources",
+    "mean_filters": "padviz.api.trained",
     "read_counts": "padviz.files.counts",
     "receptive_fields": "padviz.api.audits",
     "remedies": "padviz.api.audits",
@@ -75,6 +84,4 @@ def __dir__() -> list[str]:
     return sorted([*globals(), *_HOMES])
 
 
-hooks.heatmap = lambda: import_module("padviz.figures.heatmap")
-hooks.responses = lambda: import_module("padviz.figures.trained.responses")
-hooks.detection = lambda: import_module("padviz.figures.trained.detection")
+hooks.figure = lambda name: import_module(f"padviz.figures.{name}")

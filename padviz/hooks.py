@@ -5,6 +5,4 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-heatmap: Callable[[], Any]  # loads `padviz.figures.heatmap`, for `CountMap.plot`
-responses: Callable[[], Any]  # `padviz.figures.trained.responses`, for `BorderResponses.plot`
-detection: Callable[[], Any]  # `padviz.figures.trained.detection`, for `Detectability.plot`
+figure: Callable[[str], Any]  # loads a module of `padviz.figures`, as "heatmap" for `CountMap.plot`

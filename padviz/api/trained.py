@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from padviz.trained.border_responses import BorderResponses
     from padviz.trained.detecting.detectability import Detectability
+    from padviz.trained.mean_filters import MeanFilters
     from padviz.trained.network import Trained
     from padviz.trained.sessions.running import Runner
 
@@ -22,7 +23,7 @@ Progress = Callable[[int, int], None]  # what is done, and all of it
 
 
 def border_responses(
-    network: str | Path | nn.Module,
+    network: str | Path | nn.Module | Trained,
     size: int | Sequence[int] | None = None,
     padding: str | Sequence[str] | None = None,
     inputs: str | Path = "noise",
@@ -38,8 +39,8 @@ def border_responses(
 
     Parameters
     ----------
-    network : str, Path or torch.nn.Module
-        The path of an ONNX file, a module with its weights, or the name of what makes one.
+    network : str, Path, torch.nn.Module or Trained
+        The path of an ONNX file, a module with its weights, the name of what makes one, or what was read of it.
     size : int or (height, width), optional
         Input size in pixels; the network's own by default.
     padding : str or sequence of str, optional
@@ -84,7 +85,7 @@ def border_responses(
     from padviz.trained.border_responses import BorderResponses, border_responses
     from padviz.trained.sessions.inputs import images_of
 
-    trained = read(network, None if size is None else as_size(size), weights)
+    trained = _read(network, size, weights)
     runners = runners_of(trained, padding)
     first = runners[0][1]
     images = images_of(inputs, n, trained.size, first.channels, seed, mean, std)
@@ -96,7 +97,7 @@ def border_responses(
 
 
 def detectability(
-    network: str | Path | nn.Module,
+    network: str | Path | nn.Module | Trained,
     stimulus: str = "sample",
     size: int | Sequence[int] | None = None,
     padding: str | Sequence[str] | None = None,
@@ -123,8 +124,8 @@ def detectability(
 
     Parameters
     ----------
-    network : str, Path or torch.nn.Module
-        The path of an ONNX file, a module with its weights, or the name of what makes one.
+    network : str, Path, torch.nn.Module or Trained
+        The path of an ONNX file, a module with its weights, the name of what makes one, or what was read of it.
     stimulus : str
         "text:WORD", "sample", which is a pattern of rings, or the path of a picture.
     size : int or (height, width), optional
@@ -182,7 +183,7 @@ def detectability(
     from padviz.trained.detecting.detectability import Detectability
 
     question = Question(stimulus, height, step, output, class_, threshold, image, shift, mean, std)
-    trained = read(network, None if size is None else as_size(size), weights)
+    trained = _read(network, size, weights)
     runners = runners_of(trained, padding)
     about = f"{trained.where} {weights} {trained.size} {[scheme for scheme, _ in runners]} {question}"
     kept: list[Unfinished] = []
@@ -213,6 +214,67 @@ def detectability(
         bool(image),
         found.notes,
     )
+
+
+def mean_filters(
+    model: str | Path | nn.Module,
+    size: int | Sequence[int] | None = None,
+    weights: str | Path | None = None,
+    layer: str | Sequence[str] = (),
+) -> MeanFilters:
+    """Average the filters of every convolution of a trained network, and measure how they lean.
+
+    Parameters
+    ----------
+    model : str, Path or torch.nn.Module
+        The path of an ONNX file, a module, or what makes one, as package.module:attribute.
+    size : int or (height, width), optional
+        Input size in pixels, which grid offsets and padding depend on; the network's own by default.
+    weights : str or Path, optional
+        A .safetensors or .pth file of the module's parameters, or their name for a factory that takes `weights`.
+    layer : str or sequence of str
+        Only these layers.
+
+    Returns
+    -------
+    MeanFilters
+        With a `MeanFilter` for each convolution of several taps in `.rows`; arrays of shape (kernel height, width).
+
+    Raises
+    ------
+    PadvizError
+        For what cannot be read, has no such weights, or weights that do not fit.
+
+    Notes
+    -----
+    D, the skew, is the same whether a batch normalisation is folded into the weights or not: each channel is measured
+    by itself. It follows the offset of the sampling grid from the image's centre, not the zeros; its size is not
+    predicted.
+    Source: Alsallakh et al., ICLR 2021: mean filters; the measure D is ours.
+
+    Examples
+    --------
+    >>> import torch
+    >>> module = torch.nn.Conv2d(3, 8, 3, stride=2, padding=1)
+    >>> with torch.no_grad():
+    ...     module.weight[:] = torch.tensor([[1.0, 1, 1], [1, 1, 1], [2, 2, 2]])
+    >>> (row,) = mean_filters(module, 32).rows
+    >>> row.height.skew, row.width.skew, row.height.offset, row.height.consumed
+    (0.25, 0.0, -0.5, (1, 0))
+    """
+    from padviz.trained.mean_filters import mean_filters
+
+    names = (layer,) if isinstance(layer, str) else tuple(layer)
+    return mean_filters(read(model, None if size is None else as_size(size), weights), names)
+
+
+def _read(
+    network: str | Path | nn.Module | Trained, size: int | Sequence[int] | None, weights: str | Path | None
+) -> Trained:
+    """What a person names, with its weights; or what was read already."""
+    from padviz.trained.network import Trained
+
+    return network if isinstance(network, Trained) else read(network, None if size is None else as_size(size), weights)
 
 
 def total_stride(trained: Trained) -> tuple[int, int]:

@@ -18,9 +18,8 @@ SIDES = ("top", "bottom", "left", "right")
 
 
 @click.command(name="detect", short_help="Where in the image a trained network sees something: its blind spots.")
-@options.model
+@options.trained
 @options.size
-@options.weights
 @options.schemes("own")
 @click.option(
     "--stimulus",
@@ -86,25 +85,33 @@ def command(
     from padviz.figures.trained import detection
     from padviz.files.unfinished import SUFFIX
 
-    path = picture or _default(model, size)
     if picture is not None:
         options.checked_output(picture, PICTURE_SUFFIXES, overwrite)
+    trained = options.read_trained(model, size, weights)
+    path = picture or options.default_picture(trained.network, trained.size, None, "detect")
     with progress("positions") as told:
         found = detectability(
-            model, stimulus, size, padding, weights=weights, height=height, step=step, output=seen, class_=class_,
-            threshold=threshold, image=image, shift=shift, mean=mean, std=std,
-            unfinished=path.with_name(path.name + SUFFIX), resume=resume, on_progress=told,
-        )  # fmt: skip
+            trained,
+            stimulus,
+            size,
+            padding,
+            height=height,
+            step=step,
+            output=seen,
+            class_=class_,
+            threshold=threshold,
+            image=image,
+            shift=shift,
+            mean=mean,
+            std=std,
+            unfinished=path.with_name(path.name + SUFFIX),
+            resume=resume,
+            on_progress=told,
+        )
     save(detection.positions(found), path)
     for note in found.notes:
         options.say(note)
     click.echo(_text(found, format_, path))
-
-
-def _default(model: str, size: tuple[int, int] | None) -> Path:
-    """Where a picture goes that is not named: by the model's name, known before it is read."""
-    name = model.rsplit(":", 1)[-1] if ":" in model else Path(model).stem
-    return Path("-".join(filter(None, [name, options.pixels(size) if size else "", "detect.png"])))
 
 
 def _text(found: Detectability, format_: str, path: Path) -> str:

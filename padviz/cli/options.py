@@ -15,6 +15,7 @@ from padviz.errors import OptionError, PadvizError, printable
 
 if TYPE_CHECKING:
     from padviz.network.network import Network
+    from padviz.trained.network import Trained
 
 NEUTRAL = "padviz.neutral"
 SAID = "padviz.said"
@@ -139,6 +140,17 @@ def model(command: Callable[..., None]) -> Callable[..., None]:
     return click.argument("model")(neutral(command))
 
 
+def trained(command: Callable[..., None]) -> Callable[..., None]:
+    """The argument MODEL of a network with weights, and how to read it."""
+    return model(
+        click.option(
+            "--weights",
+            metavar="FILE|NAME",
+            help="A .safetensors or .pth file that fits the module; or, as DEFAULT, what its factory calls them.",
+        )(command)
+    )
+
+
 size = click.option("--size", type=SizeType(), help="Input size in pixels; the network's own by default.")
 padding = click.option(
     "--padding",
@@ -172,11 +184,6 @@ cmap = click.option("--cmap", metavar="NAME", help="A colour map of matplotlib's
 overwrite = click.option("--overwrite", is_flag=True, help="Replace the file named with -o if it exists.")
 
 
-weights = click.option(
-    "--weights",
-    metavar="FILE|NAME",
-    help="Weights of a PyTorch module: a .safetensors or .pth file, or a name that its factory knows, as DEFAULT.",
-)
 inputs = click.option(
     "--inputs", metavar="noise|blank|FOLDER", default="noise", show_default=True, help="What the network is run on."
 )
@@ -242,6 +249,18 @@ def load_as(model: str, size: tuple[int, int] | None = None, same: bool = False)
     network = with_same(network) if same else network
     warn_if_baked(network, network.size if size is None else size)
     return network
+
+
+def read_trained(model: str, size: tuple[int, int] | None = None, weights: str | None = None) -> Trained:
+    """The network that MODEL names, with its weights."""
+    from padviz.sources import shadowing
+    from padviz.trained.reading import read
+
+    if line := shadowing(model):
+        say_once(line)
+    found = read(model, size, weights, neutral_ops())
+    warn_if_baked(found.network, found.size)
+    return found
 
 
 def cut(network: Network, layers: tuple[str, ...]) -> Network:

@@ -18,9 +18,8 @@ SCHEMA_VERSION = 1
 
 
 @click.command(name="responses", short_help="What a trained network's convolutions make at the border: line artifacts.")
-@options.model
+@options.trained
 @options.size
-@options.weights
 @options.schemes(USUAL)
 @options.inputs
 @click.option("-n", "count", type=click.IntRange(1), default=16, show_default=True, help="How many inputs.")
@@ -62,10 +61,9 @@ def command(
 
     if output is not None:
         options.checked_output(output, PICTURE_SUFFIXES, overwrite)
+    trained = options.read_trained(model, size, weights)
     with progress("images") as told:
-        found = border_responses(
-            model, size, padding, inputs, count, weights=weights, seed=seed, mean=mean, std=std, on_progress=told
-        )
+        found = border_responses(trained, size, padding, inputs, count, seed=seed, mean=mean, std=std, on_progress=told)
     found = found.only(layers) if layers else found
     if output is not None:
         from padviz.figures.canvas import save

@@ -119,7 +119,7 @@ class BorderResponses:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the mean profiles over the distance to the border, a line for each padding."""
-        axes: Axes = hooks.responses().plot(self, ax)
+        axes: Axes = hooks.figure("trained.responses").plot(self, ax)
         return axes
 
 

@@ -21,12 +21,14 @@ class Kernel:
     """The weights of one convolution: `weights` of shape (channels out, channels in / groups, height, width).
 
     Those of a transposed convolution are in the same order, and as they are laid over what it makes. `norm` says
-    whether a batch normalisation of its own follows: then it is not folded into the weights.
+    whether a batch normalisation of its own follows: then it is not folded into the weights. Convolutions that share
+    their weights have the same `key`.
     """
 
     layer: str
     weights: NDArray[np.floating[Any]]
     norm: bool
+    key: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +61,7 @@ def turned(weights: NDArray[Any], groups: int) -> NDArray[Any]:
     return parts.swapaxes(1, 2).reshape(groups * out, into // groups, *weights.shape[2:])
 
 
-def as_kernel(layer: Layer, weights: NDArray[Any], groups: int, norm: bool) -> Kernel:
+def as_kernel(layer: Layer, weights: NDArray[Any], groups: int, norm: bool, key: str) -> Kernel:
     """The kernel of a layer, from weights as they are stored."""
     if layer.kind == "convtranspose":
         weights = turned(weights, groups)
@@ -67,4 +69,4 @@ def as_kernel(layer: Layer, weights: NDArray[Any], groups: int, norm: bool) -> K
         weights = np.expand_dims(weights, 3 if layer.width is None else 2)
     if weights.ndim != 4 or not weights.size:
         raise Unread(f"its weights have {weights.ndim} dimensions, or none of them")
-    return Kernel(layer.name, weights, norm)
+    return Kernel(layer.name, weights, norm, key)

@@ -35,7 +35,7 @@ def read(path: Path, size: Size | None = None, neutral: Iterable[str] = ()) -> T
     for node, layer in _convolutions(model, network):
         try:
             groups = next((each.i for each in node.attribute if each.name == "group"), 1)
-            kernels.append(as_kernel(layer, store.weights(node), groups, _normalised(store, node)))
+            kernels.append(as_kernel(layer, store.weights(node), groups, _normalised(store, node), _weight_of(node)))
         except Unread as why:
             unread[layer.name] = str(why)
     return Trained(network, size or network.size, model, str(path), tuple(kernels), unread)
@@ -68,10 +68,7 @@ class _Store:
 
     def weights(self, node: Proto) -> Array:
         """A convolution's weights, as they are stored."""
-        at = WEIGHT.get(node.op_type, 1)
-        found = self.numbers(node.input[at], DEEPEST) if len(node.input) > at else None
-        if found is None:
-            raise Unread("it lacks its weights")
+        found = self.numbers(_weight_of(node), DEEPEST)
         if found.dtype.kind in "iu":
             found = found.astype(np.float32) - self._zero_point(node)
         if found.dtype.kind != "f":
@@ -120,6 +117,12 @@ class _Store:
         except Exception as error:  # of onnx, which has many
             raise Unread(f"its weights cannot be read: {printable(' '.join(str(error).split())[:120])}") from None
         return found.astype(np.float32) if found.dtype.kind == "V" or found.dtype.name == "bfloat16" else found
+
+
+def _weight_of(node: Proto) -> str:
+    """The tensor that a convolution has as its weights."""
+    at = WEIGHT.get(node.op_type, 1)
+    return str(node.input[at]) if len(node.input) > at else ""
 
 
 def _normalised(store: _Store, node: Proto) -> bool:

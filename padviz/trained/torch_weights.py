@@ -200,7 +200,7 @@ class _Calls(TorchFunctionMode):
                     if weight.is_meta:
                         raise Unread("its weights are calculated from the image")
                     numbers = weight.detach().to("cpu", torch.float32).numpy()
-                    found.append(as_kernel(layer, numbers, groups, layer.name in self.normed))
+                    found.append(as_kernel(layer, numbers, groups, layer.name in self.normed, str(id(weight))))
                 except Unread as why:
                     unread[layer.name] = str(why)
         return tuple(found), unread

@@ -13,9 +13,10 @@ from PIL import Image
 import padviz
 from padviz.cli import cli
 from tests.cli.test_cli import APART, run, told
+from tests.wheels import real_file
 
 SCREENS = [
-    ("resnet50", "224"), ("mobilenet_v2", "224"), ("unet_padded", "500"), ("ssd300_vgg16", "300"),
+    ("resnet50", "224"), ("mobilenet_v2", "224"), ("unet_padded", "500"), ("unet", "572"), ("ssd300_vgg16", "300"),
     ("inception_v3", "299"), ("vgg19", "224"), ("resnet50", "65536"),
 ]  # fmt: skip
 
@@ -27,21 +28,57 @@ def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("name", "size"), SCREENS)
 def test_one_network_takes_one_screen_of_80_columns(name: str, size: str) -> None:
-    result = CliRunner(**APART, env={"COLUMNS": "80"}).invoke(cli, ["audit", name, "--size", size])
-    assert (result.exit_code, result.stderr) == (0, "")
+    screen_of(name, padviz.load(name).title, "--size", size)
+
+
+def test_so_does_a_detector_with_three_heads() -> None:
+    pytest.importorskip("torch")
+    from tests.yolo import exported
+
+    path = exported(Path(), size=(640, 640), opened=False)
+    screen = screen_of(str(path), "yolo-old, 640 x 640, to /detect/Concat, /detect/Concat_1,", "--heads", "share")
+    assert "No even size is near: /p4/p4.0/conv/Conv reads an odd number of padded rows" in screen
+    without = run("audit", str(path))
+    assert without.exit_code == 2
+    assert without.stderr.endswith("name one or more with --layer, or count all with --heads share\n")
+
+
+def test_so_does_a_real_text_detector() -> None:
+    path = real_file("ch_PP-OCRv4_det_infer")
+    screen = screen_of(str(path), "ch_PP-OCRv4_det_infer, 640 x 640", "--size", "640")
+    assert "padding reaches everywhere: p2o.Mul.110 (gate) makes every position depend on all" in screen
+    assert "receptive field" not in screen
+
+
+def screen_of(model: str, title: str, *options: str) -> str:
+    result = CliRunner(**APART, env={"COLUMNS": "80"}).invoke(cli, ["audit", model, *options])
+    assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert max(map(len, lines)) <= 80
-    assert len(lines) <= 50
-    assert result.stdout.startswith(padviz.load(name).title)
+    assert len(lines) <= 45
+    assert lines[0].startswith(title)
+    return " ".join(result.stdout.split())
 
 
 def test_the_screen_says_what_is_wrong_and_what_to_change() -> None:
     screen = " ".join(run("audit", "resnet50", "--size", "224").stdout.split())
-    assert "Uneven and foveated. 45% of the pixels get less than half" in screen
-    assert "uneven, learned conv1, layer2.0.conv2, layer3.0.conv2 and 1 more uneven, rigid maxpool" in screen
-    assert re.search(r"225 x 225 px 0 28\.1% 0\.0% 1\.13 x nothing", screen)
-    assert "225 x 225 px: CenterCrop(225)" in screen
+    assert "Uneven and foveated. 45% of the pixels are starved: used less than half" in screen
+    assert "The top left of the image counts for more than the bottom right." in screen
+    assert "uneven convolutions conv1, layer2.0.conv2, layer3.0.conv2, layer4.0.conv2; pools maxpool" in screen
+    assert re.search(r"today 4 45\.1% 0\.0% 3 4\.09 G 1 225 x 225 px 0 28\.1% 0\.0% 1\.13 x nothing", screen)
+    assert "1 CenterCrop(225); where the whole image is needed: Resize((225, 225))" in screen
+    assert "6 stride=1, then nn.AvgPool2d(2): conv1, layer2.0.conv2, layer2.0.downsample.0," in screen
+    assert "zero/circular, circular/zero (these wrap around: for panoramas and textures)." in screen
+    assert "What padding does at an even size: --size 225." in screen
     assert "No pads make conv1 even: its 112 units read 5 rows of padding in all." in screen
+    assert "Padding reaches every unit of layer4.2: no crop of the output is free of it." in screen
+
+
+def test_what_pads_nothing_is_offered_nothing_and_told_why() -> None:
+    screen = " ".join(run("audit", "unet").stdout.split())
+    assert "Nothing that was tried treats the border more fairly." in screen
+    assert "No convolution pads, so no padding scheme changes anything." in screen
+    assert "padding reaches no pixel" in screen
 
 
 def test_several_make_a_row_each() -> None:
@@ -56,7 +93,8 @@ def test_json_has_the_figures_of_python() -> None:
     (entry,) = found["results"]
     assert found["schema_version"] == 1
     best = padviz.remedies("resnet18", 224)[0]
-    assert entry["remedies"][0]["edit"] == ["CenterCrop(225)"] == best.edit
+    assert entry["remedies"][0]["edit"] == best.edit
+    assert best.edit[0] == "CenterCrop(225)"
     assert entry["remedies"][0]["outcome"]["share"]["starved"] == best.outcome.share.starved
     assert entry["learned"][0] == "conv1"
 

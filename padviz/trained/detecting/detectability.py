@@ -137,7 +137,7 @@ class Detectability:
 
     def plot(self, ax: Axes | None = None, padding: str | None = None) -> Axes:
         """Draw the scores by position under one padding; into `ax`, or axes of its own."""
-        axes: Axes = hooks.detection().plot(self, ax, padding)
+        axes: Axes = hooks.figure("trained.detection").plot(self, ax, padding)
         return axes
 
 

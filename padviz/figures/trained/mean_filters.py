@@ -1,0 +1,106 @@
+"""Mean filters as small multiples, beside what their taps read and what of them leans."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.figures.canvas import (
+    CMAP,
+    EDGE,
+    HEAD,
+    SMALL,
+    UNEVEN,
+    colour_map,
+    headline,
+    new_figure,
+    short_name,
+    shortened,
+)
+from padviz.figures.trained.skews import skews
+from padviz.figures.trained.tiles import DIVERGING, bar, canvas, pixels, tile
+from padviz.trained.mean_filters import MeanFilter, MeanFilters
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SIDE, GAP, LABEL = 58, 8, 34  # screen pixels of a tile, between tiles, and above them
+CARD_W, CARD_H = 3 * SIDE + 2 * GAP + 26, SIDE + LABEL + 14
+CHART, BARS = 150, 120
+COLUMNS, TALL = 4, 24  # cards in a row, and rows from which there are more
+LEAN = 0.3  # of the mean weight, from where on colours are the same
+NAMES = ("mean filter", "taps read", "lean")
+
+
+def filters(found: MeanFilters) -> Figure:
+    """The mean filter of every convolution, what its taps read, and the lean of the mean |filter|; D above."""
+    columns = max(min(COLUMNS, len(found.rows)), ceil(len(found.rows) / TALL))
+    wide, tall = columns * CARD_W, ceil(len(found.rows) / columns) * CARD_H
+    total_w, total_h = max(EDGE + wide + BARS, 760), HEAD + CHART + 40 + max(tall, 340)
+    figure = new_figure(total_w, total_h)
+    strided = [axis.skew for axis in found.strided]
+    others = [axis.skew for axis in found.others]
+    line = "D of each convolution, ▾ height, ▸ width · red: stride above 1 · filled: p < 0.05"
+    line += f" · strided {np.mean(strided):+.3f}" if strided else ""
+    line += f" · stride 1 {np.mean(others):+.3f}" if others else ""
+    headline(figure, f"{shortened(found.title)}, {found.size[0]} × {found.size[1]}: mean filters", line)
+    left, right = (EDGE + 24) / total_w, 1 - 30 / total_w
+    chart = figure.add_axes((left, 1 - (HEAD + CHART - 14) / total_h, right - left, (CHART - 34) / total_h))
+    skews(found, chart)
+    ax = canvas(figure, total_w, total_h - HEAD - CHART, HEAD + CHART)
+    images = _cards(ax, found, columns, EDGE, 20)
+    x, y = EDGE + wide + 12, HEAD + CHART + 20 + LABEL
+    for i, (image, label) in enumerate(
+        zip(images, ("mean filter / its largest", "taps read", "lean / mean |w|"), strict=True)
+    ):
+        if image is not None:
+            bar(figure, image, (x, y + i * 112, 84), label)
+    return figure
+
+
+def plot(found: MeanFilters, ax: Axes | None = None, columns: int = COLUMNS) -> Axes:
+    """Draw the cards of all convolutions into `ax`, or into a new figure: mean filter, taps read, lean."""
+    columns = max(1, min(columns, len(found.rows)))
+    wide, tall = columns * CARD_W, ceil(len(found.rows) / columns) * CARD_H
+    if ax is None:
+        ax = new_figure(wide + 2 * GAP, tall + 2 * GAP).add_axes((0, 0, 1, 1))
+    _cards(pixels(ax, wide, tall), found, columns, GAP, 0)
+    return ax
+
+
+def _cards(ax: Axes, found: MeanFilters, columns: int, left: int, top: int) -> list[Any]:
+    """A card for each convolution; an image of each kind, for its colour bar."""
+    floor = min((float(row.exposure.min()) for row in found.rows if row.exposure is not None), default=0.0)
+    floor = min(float(np.floor(floor * 20)) / 20, 0.95)
+    scales: list[dict[str, Any]] = [
+        {"cmap": DIVERGING, "vmin": -1, "vmax": 1},
+        {"cmap": colour_map(CMAP), "vmin": floor, "vmax": 1},
+        {"cmap": DIVERGING, "vmin": -LEAN, "vmax": LEAN},
+    ]
+    images: list[Any] = [None, None, None]
+    for i, row in enumerate(found.rows):
+        x, y = left + i % columns * CARD_W, top + i // columns * CARD_H
+        colour = UNEVEN if row.strided else "black"
+        ax.text(x, y + 10, f"{i + 1}  {short_name(row.layer)}", fontsize=SMALL - 1, color=colour)
+        ax.text(x, y + 24, _figures(row), fontsize=SMALL - 2, color=colour)
+        for j, values in enumerate((_relative(row.mean), row.exposure, row.lean)):
+            image = tile(ax, values, x + j * (SIDE + GAP), y + LABEL, SIDE, **scales[j])
+            images[j] = images[j] or image
+    return images
+
+
+def _relative(mean: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+    """A mean filter over its largest weight."""
+    return None if mean is None else mean / (np.abs(mean).max() or 1.0)
+
+
+def _figures(row: MeanFilter) -> str:
+    """Kernel, stride and D of a convolution."""
+    strides = "×".join(map(str, dict.fromkeys(axis.stride for axis in row.axes)))
+    said = f"{row.kernel[0]}×{row.kernel[1]}" + (f" / {strides}" if strides else ": nothing to measure")
+    pairs = (("▾", row.height), ("▸", row.width))
+    return "   ".join([said, *(f"{mark} {axis.skew:+.3f}" for mark, axis in pairs if axis is not None)])
