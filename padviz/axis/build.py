@@ -12,6 +12,7 @@ from padviz.axis.operations import Adaptive, Op, Transposed, Window, fit_shift, 
 from padviz.axis.padding_modes import fold
 from padviz.axis.resize import Resize as Resize
 from padviz.axis.resize import ratio_of, reads
+from padviz.axis.reweighing import ratios
 from padviz.engine.axis_map import AxisMap as AxisMap
 from padviz.engine.strip import Strip
 
@@ -55,10 +56,7 @@ def _window_strips(window: Window, n: int, n_out: int) -> list[Strip]:
     before = place(window, n).before
     strips = list(_tap_strips(window, n, n_out, before))
     if window.mode == "partial" and window.kernel > 1:
-        hits = np.zeros(n_out, dtype=np.int64)
-        for strip in strips:
-            hits[strip.dst : strip.dst + strip.length] += 1
-        strips = list(_reweighed(strips, window.kernel / np.maximum(hits, 1)))
+        strips = list(_reweighed(strips, ratios(window, n)))
     if window.mean:
         strips = [strip._replace(weight=strip.weight / window.kernel) for strip in strips]
     return strips

@@ -102,16 +102,19 @@ def padding_in_names(padding: str | None) -> str | None:
 def with_pads_joined(network: Network) -> Network:
     """The network with each `pad` layer's rows given to the convolutions that follow it, where that changes nothing.
 
-    A pad stays as it is where something else reads it too, or where the convolution pads in another mode.
+    A pad stays as it is where something else reads it too, or where the convolution pads the same axis in another mode.
+    Of several pads in a row, the last one is joined first.
     """
     layers = list(network.layers)
-    for at, pad in enumerate(network.layers):
-        readers = [i for i, layer in enumerate(layers) if at in layer.inputs or layer.like == at]
+    done: set[int] = set()
+    for at, pad in reversed(list(enumerate(network.layers))):
+        readers = [i for i, layer in enumerate(layers) if i not in done and (at in layer.inputs or layer.like == at)]
         if pad.kind != "pad" or pad.name in network.targets or any(layers[i].kind != "conv" for i in readers):
             continue
         joined = [joined_to(pad, layers[i]) for i in readers]
-        if all(joined) and all(_same_mode(pad, layers[i]) for i in readers):
+        if all(joined) and all(same_mode(pad, layers[i]) for i in readers):
             layers[at] = replace(pad, kind="identity", height=None, width=None)
+            done.add(at)
             for i, layer in zip(readers, joined, strict=True):
                 layers[i] = layer or layers[i]
     return replace(network, layers=tuple(layers))
@@ -126,7 +129,7 @@ def joined_to(pad: Layer, reader: Layer) -> Layer | None:
         if isinstance(window.padding, str) or isinstance(rows.padding, str):
             return None
         both = rows.padding[0] + window.padding[0], rows.padding[1] + window.padding[1]
-        ops.append(replace(window, padding=both, mode=rows.mode))
+        ops.append(replace(window, padding=both, mode=window.mode if rows.padding == (0, 0) else rows.mode))
     origin = reader.origin.after(pad.origin) if reader.origin and pad.origin else reader.origin
     return replace(reader, inputs=pad.inputs, height=ops[0], width=ops[1], origin=origin)
 
@@ -139,12 +142,13 @@ def with_pads_before(network: Network, layer: Layer) -> Layer:
     return layer
 
 
-def _same_mode(pad: Layer, reader: Layer) -> bool:
+def same_mode(pad: Layer, reader: Layer) -> bool:
+    """Whether a window with the rows of a pad before it as its own reads what both did: zeros add up."""
     pairs = zip(pad.ops, reader.ops, strict=True)
     return all(
         isinstance(rows, Window)
         and isinstance(window, Window)
-        and (window.padding == (0, 0) or window.mode == rows.mode == "zero")
+        and ((0, 0) in (window.padding, rows.padding) or window.mode == rows.mode == "zero")
         for rows, window in pairs
     )
 

@@ -42,9 +42,10 @@ class Left:
 class Plan:
     """A network as it is and as it is to become, at a size: what changes, and what is left alone.
 
-    In `before` and `after` pads belong to the convolutions that follow them where they can, and the layers are the same
-    ones, in the same order. The law: usage of what was repadded is that of `after`, exactly, in every pixel; and that
-    is usage with the scheme as an override where nothing is left alone.
+    `pads` is how many layers pad of those that were asked for. In `before` and `after` pads belong to the convolutions
+    that follow them where they can, and the layers are the same ones, in the same order. The law: usage of what was
+    repadded is that of `after`, exactly, in every pixel; and that is usage with the scheme as an override where nothing
+    is left alone.
 
     >>> import padviz
     >>> found = plan(padviz.load("vgg11"), "reflect")
@@ -57,6 +58,7 @@ class Plan:
     size: Size
     changes: tuple[Change, ...]
     left: tuple[Left, ...] = ()
+    pads: int = 0
 
     def leaving(self, why: Mapping[str, str]) -> Plan:
         """The plan without the layers that cannot be changed after all, by name and with the reason."""
@@ -100,7 +102,7 @@ def plan(
     joined, at = with_pads_joined(network), network.at(size)
     sizes = [sizes_of(joined, axis, n) for axis, n in enumerate(at)]
     asked = _asked(network, joined, layers, without)
-    changes, left = [], []
+    changes, left, pads = [], [], 0
     for i, layer in enumerate(joined.layers):
         if i not in asked:
             continue
@@ -108,13 +110,15 @@ def plan(
         after = padded_layer(layer, padding)
         if any(_fills(op, n, sizes[axis][i]) for axis, (op, n) in enumerate(zip(layer.ops, entering, strict=True))):
             left.append(Left(layer.name, "it fills up to the size of another map, with zeros"))
-        elif all(map(same_rows, layer.ops, after.ops)):
+        elif layer.kind not in ("conv", "pad") or not any(map(adds, layer.ops)):
             continue
+        elif all(map(same_rows, layer.ops, after.ops)):
+            pads += 1
         elif why := cannot(after, entering):
             left.append(Left(layer.name, why))
         else:
             changes.append(Change(layer, after, entering))
-    return Plan(joined, _changed(joined, changes), at, tuple(changes), tuple(left))
+    return Plan(joined, _changed(joined, changes), at, tuple(changes), tuple(left), pads + len(changes) + len(left))
 
 
 def checked(padding: str) -> str:
@@ -133,6 +137,15 @@ def checked(padding: str) -> str:
             what = f"{scheme!r} is another amount of padding, which changes the size of every map"
             raise OptionError(what, option="padding", hint=f"use {', '.join(MODES)}, or HEIGHT/WIDTH")
     return canonical(padding) or padding
+
+
+def adds(op: Op | None) -> bool:
+    """Whether an operation has padding.
+
+    >>> adds(Window(3)), adds(Window(3, padding="same"))
+    (False, True)
+    """
+    return isinstance(op, Window) and (isinstance(op.padding, str) or max(op.padding) > 0)
 
 
 def same_rows(one: Op | None, other: Op | None) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from padviz.errors import printable
 from padviz.network.layer import CONVOLUTIONS, Layer
 from padviz.network.network import Network, Size
-from padviz.sources.onnx.load import network_of
+from padviz.sources.onnx.load import laid_out
 from padviz.sources.onnx.load import read as read_model
 from padviz.sources.onnx.operators import CONVS, WEIGHT
 from padviz.sources.onnx.run import needed, title
@@ -28,7 +28,7 @@ Array = np.ndarray[Any, Any]
 def read(path: Path, size: Size | None = None, neutral: Iterable[str] = ()) -> Trained:
     """An ONNX file with the weights of its convolutions; see `padviz.trained.reading.read`."""
     model = read_model(path, str(path))
-    network = network_of(model, str(path), neutral, size)
+    network = laid_out(model, str(path), neutral, size)
     store = _Store(model, path.parent)
     kernels: list[Kernel] = []
     unread: dict[str, str] = {}

@@ -37,12 +37,12 @@ def load_onnx(path: str | Path, neutral: Iterable[str] = (), size: Size | None =
     DescriptionError
         Naming the file, and the node where there is one.
     """
+    return laid_out(read(Path(path), str(path)), path, neutral, size)
+
+
+def laid_out(model: Proto, path: str | Path, neutral: Iterable[str] = (), size: Size | None = None) -> Network:
+    """The network of a model that was read of a file, as `load_onnx` gives it; the model stays as it is."""
     where = str(path)
-    return network_of(read(Path(path), where), where, neutral, size)
-
-
-def network_of(model: Proto, where: str, neutral: Iterable[str] = (), size: Size | None = None) -> Network:
-    """The network that a model is: as `load_onnx`, of one that is read."""
     image, shape = image_of(model, where)
     nhwc = is_nhwc(model, image, shape)
     at = (1, 2) if nhwc else (2, 3)
@@ -81,13 +81,20 @@ def _with_size_doubted(network: Network) -> Network:
 def read(path: Path, where: str) -> Proto:
     """The model in a file, without its external data."""
     try:
-        import onnx
-        from google.protobuf.message import DecodeError
+        import onnx  # noqa: F401
     except ImportError:
         hint = "install it: pip install 'padviz[onnx]'"
         raise DescriptionError("reading it needs the package onnx", where=where, hint=hint) from None
+    return parsed(read_file(path, "an ONNX file", MOST_BYTES), where)
+
+
+def parsed(content: bytes, where: str) -> Proto:
+    """The model that the content of a file is."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
     try:
-        model = onnx.load_model_from_string(read_file(path, "an ONNX file", MOST_BYTES))
+        model = onnx.load_model_from_string(content)
     except (DecodeError, ValueError, MemoryError):
         raise DescriptionError("is not an ONNX file, or only a part of one", where=where) from None
     if not model.graph.node:

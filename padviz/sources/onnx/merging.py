@@ -23,6 +23,7 @@ from padviz.sources.tracing.axis_labels import (
     size_of,
 )
 from padviz.sources.tracing.contracting import Letters, contract, linear, over
+from padviz.sources.tracing.reweighing import partial
 from padviz.sources.tracing.slices_as_padding import Row, as_pad
 
 AFFINE = ("Add", "Sub", "Sum", "Mean", "Mul", "Div")  # with constants these make no activation
@@ -37,6 +38,10 @@ def merged(kind: Kind) -> Callable[[Plan, Node], Value]:
         if not maps:
             return Value(dims)
         if len(maps) == 1:
+            if node.op == "Mul" and len(node.given) == 2:
+                (factor,) = (each.array for each in node.given if each.is_constant)
+                if (found := partial(plan.trace, maps[0], factor)) is not None:
+                    return found
             acts = maps[0].acted or node.op not in AFFINE
             return _kept(replace(maps[0], acted=acts), dims)
         maps = [plan.settled(each) if each.cuts else each for each in maps]

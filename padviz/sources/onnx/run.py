@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, MutableMapping, Sequence
 from math import prod
 from typing import Any
 
@@ -23,6 +23,7 @@ DEEPEST = 20  # functions and branches inside of one another
 EXTERNAL = 1  # TensorProto.DataLocation
 INTEGERS = (2, 3, 4, 5, 6, 7, 9, 12, 13)  # TensorProto.DataType: what shapes and pads are made of
 FEW = 16  # numbers of any other type: scales
+MOST_FACTORS = 1 << 20  # or of one for each position
 BROKEN = (
     ArithmeticError,
     AssertionError,
@@ -269,12 +270,18 @@ def literal(attrs: dict[str, Any]) -> Value:
 def constant(proto: Proto) -> Value:
     """A stored tensor: its shape, and its numbers only where there are few and they are in the file itself."""
     dims = [max(n, 0) for n in proto.dims]
-    if proto.data_location == EXTERNAL or prod(dims) > (MOST if proto.data_type in INTEGERS else FEW) or len(dims) > 8:
+    most = MOST if proto.data_type in INTEGERS else MOST_FACTORS if _for_positions(dims) else FEW
+    if proto.data_location == EXTERNAL or prod(dims) > most or len(dims) > 8:
         return Value(tuple(plain(n) for n in dims))
     try:
         return _known(numbers(proto))
     except BROKEN:
         return Value(tuple(plain(n) for n in dims))
+
+
+def _for_positions(dims: Sequence[int]) -> bool:
+    """Whether a tensor differs by rows and columns alone, as what reweighs an image does."""
+    return len(dims) in (3, 4) and prod(dims[:-2]) == 1 and prod(dims) > 1
 
 
 def numbers(proto: Proto) -> Array:

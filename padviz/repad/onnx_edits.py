@@ -1,0 +1,367 @@
+"""Repadding of ONNX models: what the padding of each convolution reads is replaced in the graph, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.axis.operations import Window, pads_at
+from padviz.axis.reweighing import ratios
+from padviz.network.layer import Layer
+from padviz.network.network import Network
+from padviz.repad.onnx_graph import INPUTS_SINCE, NATIVE, Graph, Proto, Rows
+from padviz.repad.plan import Change, Plan
+from padviz.sources.onnx.load import image_of, is_nhwc
+
+CONVS = ("Conv", "FusedConv", "ConvInteger", "QLinearConv")
+SUMS = ("Conv", "FusedConv")  # convolutions whose outputs can be multiplied
+FLOATS = {1: np.float32, 10: np.float16, 11: np.float64}
+ROLES = "hw"
+Places = dict[str, tuple[int, tuple[int, int] | None]]  # by axis of the image: a tensor's axis, and rows if known
+
+
+class Cannot(Exception):
+    """Why a layer cannot be changed in the file."""
+
+
+def edit(model: Proto, network: Network, plan: Plan, where: str = "") -> Plan:
+    """Change a model as planned, in place; the plan that comes back leaves alone what the file did not allow.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        External data need not be loaded.
+    network : Network
+        What the importer read of it.
+    plan : Plan
+
+    Raises
+    ------
+    PadvizError
+        Where the model has no image among its inputs.
+    """
+    graph = Graph(model)
+    editor = _Editor(graph, network, plan, where)
+    steps: dict[str, list[Callable[[], None]]] = {}
+    why: dict[str, str] = {}
+    for change in plan.changes:
+        try:
+            steps[change.name] = list(editor.steps(change))
+        except Cannot as error:
+            why[change.name] = str(error)
+    for name in _together(plan, why):
+        why[name] = "it shares its pad with a layer that is left alone"
+    for name, made in steps.items():
+        if name not in why:
+            for step in made:
+                step()
+    graph.finish()
+    return plan.leaving(why)
+
+
+def _together(plan: Plan, why: dict[str, str]) -> list[str]:
+    """Layers whose pad another one has as well that does not change alike."""
+    after = {change.name: change.after for change in plan.changes if change.name not in why}
+    sharing: dict[str, list[Layer]] = {}
+    for layer in plan.before.layers:
+        for pad in layer.origin.pads if layer.origin else ():
+            sharing.setdefault(pad, []).append(layer)
+    found = []
+    for layers in sharing.values():
+        modes = {_modes(after[layer.name]) if layer.name in after else None for layer in layers}
+        if len(modes) > 1:
+            found += [layer.name for layer in layers if layer.name in after]
+    return found
+
+
+def _modes(layer: Layer) -> tuple[str, ...]:
+    return tuple(op.mode if isinstance(op, Window) else "" for op in layer.ops)
+
+
+class _Editor:
+    """How each change is made: everything is checked first, and done by the steps that come of it."""
+
+    def __init__(self, graph: Graph, network: Network, plan: Plan, where: str) -> None:
+        self.graph = graph
+        self.network = network
+        self.plan = plan
+        image, shape = image_of(graph.model, where)
+        at = (1, 2) if is_nhwc(graph.model, image, shape) else (2, 3)
+        self.open = [shape[i] == 0 for i in at]
+        self.type = image.type.tensor_type.elem_type
+        self.padded: set[int] = set()  # pads that are done, since several layers may have them
+
+    def steps(self, change: Change) -> Iterator[Callable[[], None]]:
+        """What is to be done for one layer.
+
+        Raises
+        ------
+        Cannot
+            With the reason, where it cannot be done.
+        """
+        origin = change.before.origin
+        if origin is None:
+            raise Cannot("nobody knows which node it is")
+        if any(isinstance(op, Window) and op.mode == "partial" for op in change.before.ops):
+            raise Cannot("it is reweighed as partial convolution: repad the file that this one was made of")
+        if change.before.kind == "pad":
+            yield from self._pad(self._found(origin.name), change)
+            return
+        at = self._found(origin.name)
+        node = self.graph.nodes[at]
+        if node.op_type not in CONVS:
+            raise Cannot(f"it is a {node.op_type}, which pads inside")
+        own = self._own(node, change)
+        pads = [self._found(name) for name in origin.pads]
+        self._check_once(change, own, pads)
+        for pad in pads:
+            yield from self._pad(pad, change)
+        yield from self._conv(at, change, own)
+        yield from self._reweigh(at, change)
+
+    def _found(self, name: str) -> int:
+        """The node of a name, which must be in the main graph, and the only one."""
+        found = self.graph.titled.get(name, [])
+        if len(found) == 1:
+            return found[0]
+        raise Cannot("several nodes have its name" if found else "its node is inside of a function or a branch")
+
+    def _own(self, node: Proto, change: Change) -> dict[str, tuple[int, int]]:
+        """The rows that a convolution pads by itself, by axis: those that are not of pads before it."""
+        attrs = _attributes(node)
+        rule = attrs.get("auto_pad", b"NOTSET").decode()
+        before = change.before
+        if len(attrs.get("pads", [0] * 4)) != 4 or len(attrs.get("kernel_shape", [1, 1])) != 2:
+            raise Cannot("it is one-dimensional")
+        if rule in ("NOTSET", "", "VALID"):
+            pads = attrs.get("pads", [0] * 4) if rule != "VALID" else [0] * 4
+            return {role: (pads[i], pads[2 + i]) for i, role in enumerate(ROLES)}
+        own = {}
+        for i, (role, op, n) in enumerate(zip(ROLES, before.ops, change.entering, strict=True)):
+            assert isinstance(op, Window)
+            if self.open[i] and op.stride > 1 and isinstance(op.padding, str):
+                raise Cannot(f"its {rule} padding depends on the size, which the file leaves open")
+            own[role] = pads_at(op, n)
+        return own
+
+    def _check_once(self, change: Change, own: dict[str, tuple[int, int]], pads: list[int]) -> None:
+        """Refuse an axis that is padded in two places: what copies would copy the copies."""
+        for i, role in enumerate(ROLES):
+            op = change.after.ops[i]
+            if not isinstance(op, Window) or op.mode in ("zero", "partial"):
+                continue
+            places = sum(role in self._rows_of(pad, change) for pad in pads) + (own[role] != (0, 0))
+            if places > 1:
+                raise Cannot("it is padded in two places, by itself and by a pad before it")
+
+    # Pads
+
+    def _rows_of(self, at: int, change: Change) -> Places:
+        """By axis of the image: the axis of the tensor that a pad node pads, and how many rows; None where computed."""
+        node = self.graph.nodes[at]
+        layer = self._layer_of(node)
+        ops = (change.before if layer is None else layer).ops
+        roles = [role for role, op in zip(ROLES, ops, strict=True) if isinstance(op, Window) and op.padding != (0, 0)]
+        if node.op_type in ("Concat", "Gather"):
+            axis = _attributes(node).get("axis", 0)
+            if len(roles) != 1 or axis < 0:
+                raise Cannot(f"its rows are joined by the node {node.name or node.output[0]}, in a way of its own")
+            op = ops[ROLES.index(roles[0])]
+            assert isinstance(op, Window)
+            assert not isinstance(op.padding, str)
+            return {roles[0]: (axis, op.padding)}
+        if node.op_type != "Pad":
+            raise Cannot(f"its rows are made by a {node.op_type}")
+        amounts, axes = self._amounts(node)
+        if amounts is None:
+            return dict.fromkeys(roles, (-1, None))
+        if min(amounts) < 0:
+            raise Cannot("its pad also crops")
+        half = len(amounts) // 2
+        padded = [i for i in range(half) if amounts[i] or amounts[half + i]]
+        if len(padded) != len(roles):
+            raise Cannot("its pad also pads channels")
+        found: Places = {}
+        for role, i in zip(roles, padded, strict=True):
+            found[role] = (axes[i] if axes else i, (amounts[i], amounts[half + i]))
+        return found
+
+    def _layer_of(self, node: Proto) -> Layer | None:
+        """The pad that a node is, as the importer read it."""
+        name = self.network.aliases.get(node.output[0])
+        layer = self.network.layers[self.network.index[name]] if name else None
+        return layer if layer is not None and layer.kind == "pad" else None
+
+    def _amounts(self, node: Proto) -> tuple[list[int] | None, list[int] | None]:
+        """The rows that a Pad adds, as far as they are known, and the axes that it names."""
+        attrs = _attributes(node)
+        if self.graph.opset < INPUTS_SINCE:
+            return [*attrs.get("pads", attrs.get("paddings", []))] or None, None
+        axes = self.graph.integers(node.input[3]) if len(node.input) > 3 and node.input[3] else None
+        if len(node.input) > 3 and node.input[3] and axes is None:
+            return None, None
+        amounts = self.graph.integers(node.input[1])
+        if axes is not None and min(axes) < 0:
+            axes = [axis + 4 if axis < 0 else axis for axis in axes]
+        return amounts, axes
+
+    def _pad(self, at: int, change: Change) -> Iterator[Callable[[], None]]:
+        """A pad node with other modes: the same node where it can be, or else a chain in its place."""
+        node, rows = self.graph.nodes[at], self._rows_of(at, change)
+        modes = {role: _plain(op.mode) for role, op in zip(ROLES, change.after.ops, strict=True) if role in rows}  # type: ignore[union-attr]
+        same = len({*modes.values()}) == 1
+        mode = next(iter(modes.values()), "zero")
+        if node.op_type == "Pad" and same and self.graph.has(mode):
+            yield lambda: self._once(at, lambda: _set_mode(node, NATIVE[mode], self.graph.opset))
+            return
+        if any(amounts is None for _, amounts in rows.values()):
+            raise Cannot("its rows depend on the size")
+        asked = {axis: Rows(*(amounts or (0, 0)), modes[role]) for role, (axis, amounts) in rows.items()}
+        x = self._read_by(node)
+        amounts, axes = self._amounts(node) if node.op_type == "Pad" else (None, None)
+        rank = len(amounts) // 2 if amounts and not axes else 4
+        yield lambda: self._once(at, lambda: self._replace(at, x, asked, rank))
+
+    def _once(self, at: int, step: Callable[[], None]) -> None:
+        if at not in self.padded:
+            self.padded.add(at)
+            step()
+
+    def _replace(self, at: int, x: str, rows: dict[int, Rows], rank: int) -> None:
+        node = self.graph.nodes[at]
+        name = node.name or node.output[0]
+        made = self.graph.chain(x, node.output[0], rows, rank, f"{name}.pad")
+        made[-1].name = node.name
+        self.graph.front[at] += made
+        self.graph.gone.add(at)
+        self.graph.release([each for each in node.input if each != x and each])
+
+    def _read_by(self, node: Proto) -> str:
+        """The tensor that a pad reads: of slices joined, what is between them, which all of them are slices of."""
+        if node.op_type != "Concat":
+            return str(node.input[0])
+        whole = {name for name in node.input if not self._is_part(name)}
+        if len(whole) != 1:
+            raise Cannot(f"its rows are joined by the node {node.name or node.output[0]}, in a way of its own")
+        return str(whole.pop())
+
+    def _is_part(self, name: str) -> bool:
+        at = self.graph.maker.get(name)
+        return at is not None and self.graph.nodes[at].op_type in ("Slice", "Gather", "Constant", "ConstantOfShape")
+
+    # Convolutions
+
+    def _conv(self, at: int, change: Change, own: dict[str, tuple[int, int]]) -> Iterator[Callable[[], None]]:
+        """A convolution whose own padding on an axis is of another mode: a pad in front takes its rows."""
+        moved: dict[int, Rows] = {}
+        kept = [0] * 4
+        for i, (role, op) in enumerate(zip(ROLES, change.after.ops, strict=True)):
+            assert isinstance(op, Window)
+            if op.mode not in ("zero", "partial") and own[role] != (0, 0):
+                moved[2 + i] = Rows(*own[role], op.mode)
+            else:
+                kept[i], kept[2 + i] = own[role]
+        if not moved:
+            return
+        if min(min(each[:2]) for each in moved.values()) < 0:
+            raise Cannot("its padding also crops")
+
+        def step() -> None:
+            node = self.graph.nodes[at]
+            name = f"{node.name or node.output[0]}.pad"
+            padded = self.graph.free(f"{name}_output")
+            self.graph.front[at] += self.graph.chain(node.input[0], padded, moved, 4, name)
+            node.input[0] = padded
+            _set_pads(node, kept)
+
+        yield step
+
+    def _reweigh(self, at: int, change: Change) -> Iterator[Callable[[], None]]:
+        """A convolution whose outputs are multiplied by taps over taps that hit real pixels, before its bias."""
+        axes = [i for i, op in enumerate(change.after.ops) if isinstance(op, Window) and op.mode == "partial"]
+        node = self.graph.nodes[at]
+        factors: list[NDArray[Any]] = []
+        for i in axes:
+            op, n = change.after.ops[i], change.entering[i]
+            assert isinstance(op, Window)
+            if op.padding == (0, 0) or op.kernel == 1:
+                continue
+            if self.open[i]:
+                raise Cannot("partial convolution needs sizes that are built in, and the file leaves them open")
+            shape = [1, 1, 1, 1]
+            shape[2 + i] = -1
+            factors.append(ratios(op, n).reshape(shape).astype(self._float(node)))
+        if factors and node.op_type not in SUMS:
+            raise Cannot(f"it is a {node.op_type}, whose outputs cannot be reweighed")
+        if factors and node.op_type == "FusedConv":
+            raise Cannot("its activation is fused into it")
+        if factors:
+            yield lambda: self._put_behind(at, factors)
+
+    def _put_behind(self, at: int, factors: list[NDArray[Any]]) -> None:
+        node, graph = self.graph.nodes[at], self.graph
+        name, output = node.name or node.output[0], node.output[0]
+        x = node.output[0] = graph.free(f"{name}.sums")
+        bias = node.input[2] if len(node.input) > 2 else ""
+        del node.input[2:]
+        for i, factor in enumerate(factors):
+            last = i == len(factors) - 1 and not bias
+            weights = graph.constant(factor, f"{name}.ratios")
+            made = output if last else graph.free(f"{name}.reweighed")
+            graph.behind[at] += [weights, graph.node("Mul", [x, weights.output[0]], made, f"{name}.reweigh")]
+            x = made
+        if bias:
+            shape = graph.constant(np.array([1, -1, 1, 1], dtype=np.int64), f"{name}.bias_shape")
+            placed = graph.node("Reshape", [bias, shape.output[0]], graph.free(f"{name}.bias"), f"{name}.place_bias")
+            graph.behind[at] += [shape, placed, graph.node("Add", [x, placed.output[0]], output, f"{name}.add_bias")]
+
+    def _float(self, node: Proto) -> Any:
+        """The type that a convolution computes in: that of its weights, where they are stored."""
+        kind = self.type
+        if node.input[1] in self.graph.stored:
+            kind = self.graph.stored[node.input[1]].data_type
+        if kind not in FLOATS:
+            raise Cannot("it computes in numbers that are no plain floats")
+        return FLOATS[kind]
+
+
+def _plain(mode: str) -> str:
+    return "zero" if mode == "partial" else mode
+
+
+def _attributes(node: Proto) -> dict[str, Any]:
+    from onnx import helper
+
+    return {each.name: helper.get_attribute_value(each) for each in node.attribute}
+
+
+def _set_pads(node: Proto, pads: list[int]) -> None:
+    """Explicit pads in place of those there were, or of a rule."""
+    from onnx import helper
+
+    for i in reversed(range(len(node.attribute))):
+        if node.attribute[i].name == "auto_pad" or (node.attribute[i].name == "pads" and not any(pads)):
+            del node.attribute[i]
+    found = next((each for each in node.attribute if each.name == "pads"), None)
+    if found is not None:
+        found.ints[:] = pads
+    elif any(pads):
+        node.attribute.append(helper.make_attribute("pads", pads))
+
+
+def _set_mode(node: Proto, mode: str, opset: int) -> None:
+    """Another mode of a Pad; a number to fill with stays only where it fills."""
+    from onnx import helper
+
+    found = next((each for each in node.attribute if each.name == "mode"), None)
+    if found is not None:
+        found.s = mode.encode()
+    else:
+        node.attribute.append(helper.make_attribute("mode", mode))
+    if mode != "constant" and opset >= INPUTS_SINCE and len(node.input) > 2:
+        node.input[2] = ""
+        if len(node.input) == 3:
+            del node.input[2:]

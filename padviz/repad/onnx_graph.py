@@ -1,0 +1,204 @@
+"""The nodes of an ONNX graph while they are edited: who makes what, names that are free, nodes put in between."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.sources.onnx.run import reads, title
+
+NATIVE = {"zero": "constant", "replicate": "edge", "reflect": "reflect", "circular": "wrap"}  # modes of Pad
+WRAP_SINCE, INPUTS_SINCE, AXES_SINCE, STEPS_SINCE, SLICE_INPUTS_SINCE = 19, 11, 18, 10, 10  # opsets
+TO_THE_END, TO_THE_FRONT = (1 << 31) - 1, -(1 << 31) + 1
+Proto = Any
+
+
+class Rows(NamedTuple):
+    """What a pad adds along one axis of a tensor: rows before and after, and what they read."""
+
+    before: int
+    after: int
+    mode: str
+
+
+class Graph:
+    """The nodes of a model's main graph: edits are collected, and `finish` puts them in.
+
+    New constants are Constant nodes right before their readers, so initializers stay as they are.
+    """
+
+    def __init__(self, model: Proto) -> None:
+        self.model = model
+        self.nodes = list(model.graph.node)
+        self.opset = next(each.version for each in model.opset_import if each.domain in ("", "ai.onnx"))
+        self.maker = {name: at for at, node in enumerate(self.nodes) for name in node.output if name}
+        self.titled: dict[str, list[int]] = defaultdict(list)
+        for at, node in enumerate(self.nodes):
+            self.titled[title(node)].append(at)
+        self.stored = {each.name: each for each in model.graph.initializer}
+        self.front: dict[int, list[Proto]] = defaultdict(list)
+        self.behind: dict[int, list[Proto]] = defaultdict(list)
+        self.gone: set[int] = set()
+        self._taken = _names(model)
+
+    def free(self, name: str) -> str:
+        """A name that nothing in the model has yet; from now on it is taken."""
+        self._taken[name] += 1
+        found = name if self._taken[name] == 1 else f"{name}_{self._taken[name]}"
+        return found if found == name else self.free(found)
+
+    def node(self, op: str, inputs: Sequence[str], output: str, name: str, **attributes: Any) -> Proto:
+        """A new node with a free name."""
+        from onnx import helper
+
+        return helper.make_node(op, inputs, [output], name=self.free(name), **attributes)
+
+    def constant(self, array: NDArray[Any], name: str) -> Proto:
+        """A new Constant node; its output has its name."""
+        from onnx import helper, numpy_helper
+
+        name = self.free(name)
+        return helper.make_node("Constant", [], [name], name=name, value=numpy_helper.from_array(array))
+
+    def integers(self, name: str) -> list[int] | None:
+        """The numbers of a small constant tensor, wherever it is kept; None where it is computed."""
+        from onnx import numpy_helper
+
+        proto = self.stored.get(name)
+        while proto is None and name in self.maker:
+            node = self.nodes[self.maker[name]]
+            if node.op_type == "Constant":
+                proto = next((each.t for each in node.attribute if each.name == "value"), None)
+                if proto is None:
+                    ints = next((each for each in node.attribute if each.name in ("value_ints", "value_int")), None)
+                    return None if ints is None else [*ints.ints] or [ints.i]
+            elif node.op_type in ("Identity", "Cast"):
+                name = node.input[0]
+                proto = self.stored.get(name)
+            else:
+                return None
+        if proto is None or proto.data_location == proto.EXTERNAL:
+            return None
+        return [int(n) for n in numpy_helper.to_array(proto).reshape(-1)]
+
+    def chain(
+        self, x: str, output: str, rows: Mapping[int, Rows], rank: int | None, name: str, last: str = ""
+    ) -> list[Proto]:
+        """Nodes that make `output` of `x`, with rows added along axes; `last` is what the last one is called.
+
+        Axes of one mode are one Pad, where Pad has it; other modes are slices joined by a Concat, an axis at a time.
+        """
+        groups: list[dict[int, Rows]] = []
+        for mode in dict.fromkeys(each.mode for each in rows.values()):
+            axes = {axis: each for axis, each in rows.items() if each.mode == mode}
+            groups += [axes] if self.has(mode) else [{axis: each} for axis, each in axes.items()]
+        made: list[Proto] = []
+        for i, axes in enumerate(groups):
+            ends = i == len(groups) - 1
+            out = output if ends else self.free(f"{name}_output")
+            call = last if ends and last else name
+            how = self._pad if self.has(next(iter(axes.values())).mode) else self._joined
+            made += how(x, out, axes, rank, call)
+            x = out
+        return made
+
+    def has(self, mode: str) -> bool:
+        """Whether Pad has a mode in the opset of the model."""
+        return mode in NATIVE and (mode != "circular" or self.opset >= WRAP_SINCE)
+
+    def _pad(self, x: str, output: str, rows: Mapping[int, Rows], rank: int | None, name: str) -> list[Proto]:
+        mode = NATIVE[next(iter(rows.values())).mode]
+        ends = [[each[side] for each in rows.values()] for side in (0, 1)]
+        if self.opset >= AXES_SINCE:
+            amounts = self.constant(np.array(ends[0] + ends[1], dtype=np.int64), f"{name}_pads")
+            axes = self.constant(np.array([*rows], dtype=np.int64), f"{name}_axes")
+            inputs = [x, amounts.output[0], "", axes.output[0]]
+            return [amounts, axes, self.node("Pad", inputs, output, name, mode=mode)]
+        assert rank is not None
+        whole = [0] * 2 * rank
+        for axis, each in rows.items():
+            whole[axis], whole[rank + axis] = each.before, each.after
+        if self.opset >= INPUTS_SINCE:
+            amounts = self.constant(np.array(whole, dtype=np.int64), f"{name}_pads")
+            return [amounts, self.node("Pad", [x, amounts.output[0]], output, name, mode=mode)]
+        return [self.node("Pad", [x], output, name, mode=mode, pads=whole)]
+
+    def _joined(self, x: str, output: str, rows: Mapping[int, Rows], rank: int | None, name: str) -> list[Proto]:
+        ((axis, (before, after, mode)),) = rows.items()
+        made, parts = [], []
+        for start, end, step in _pieces(before, after, mode, self.opset >= STEPS_SINCE):
+            if step == 0:
+                parts.append(x)
+                continue
+            parts.append(self.free(f"{name}_rows"))
+            made += self._slice(x, parts[-1], axis, start, end, step)
+        return [*made, self.node("Concat", parts, output, name, axis=axis)]
+
+    def _slice(self, x: str, output: str, axis: int, start: int, end: int, step: int) -> list[Proto]:
+        if self.opset < SLICE_INPUTS_SINCE:
+            return [self.node("Slice", [x], output, output, starts=[start], ends=[end], axes=[axis])]
+        numbers = [
+            self.constant(np.array([n], dtype=np.int64), f"{output}_{what}")
+            for what, n in (("starts", start), ("ends", end), ("axes", axis), ("steps", step))
+        ]
+        return [*numbers, self.node("Slice", [x, *(each.output[0] for each in numbers)], output, output)]
+
+    def finish(self) -> None:
+        """Put the new nodes in, and take out the old ones, and constants that only those read."""
+        for at in sorted({*self.front, *self.behind, *self.gone}, reverse=True):
+            for node in reversed(self.behind[at]):
+                self.model.graph.node.insert(at + 1, node)
+            if at in self.gone:
+                del self.model.graph.node[at]
+            for node in reversed(self.front[at]):
+                self.model.graph.node.insert(at, node)
+
+    def release(self, names: Iterable[str]) -> None:
+        """Take out the nodes that make these tensors, where nothing reads them any more, and what only they read."""
+        names = [name for name in names if name in self.maker and self.maker[name] not in self.gone]
+        used = self._used()
+        for name in names:
+            at = self.maker[name]
+            if at not in self.gone and used.isdisjoint(self.nodes[at].output):
+                self.gone.add(at)
+                self.release([each for each in self.nodes[at].input if each])
+
+    def _used(self) -> set[str]:
+        kept = [node for at, node in enumerate(self.nodes) if at not in self.gone]
+        new = [node for more in (*self.front.values(), *self.behind.values()) for node in more]
+        return {name for node in (*kept, *new) for name in reads(node)} | {o.name for o in self.model.graph.output}
+
+
+def _pieces(before: int, after: int, mode: str, steps: bool) -> list[tuple[int, int, int]]:
+    """Slices (start, end, step) of which a padded axis is made; step 0 is the axis itself.
+
+    >>> _pieces(2, 1, "circular", True), _pieces(2, 1, "symmetric", False)
+    ([(-2, 2147483647, 1), (0, 0, 0), (0, 1, 1)], [(1, 2, 1), (0, 1, 1), (0, 0, 0), (-1, 2147483647, 1)])
+    """
+    if mode == "circular":
+        head, tail = [(-before, TO_THE_END, 1)][:before], [(0, after, 1)][:after]
+    elif steps:
+        head = [(before - 1, TO_THE_FRONT, -1) if before > 1 else (0, 1, 1)][:before]
+        tail = [(-1, -after - 1, -1) if after > 1 else (-1, TO_THE_END, 1)][:after]
+    else:
+        head = [(i, i + 1, 1) for i in reversed(range(before))]
+        tail = [(-1 - i, -i or TO_THE_END, 1) for i in range(after)]
+    return [*head, (0, 0, 0), *tail]
+
+
+def _names(model: Proto) -> Counter[str]:
+    """All names of nodes and tensors in a model, those of inner graphs included."""
+    found: Counter[str] = Counter()
+    graphs = [model.graph]
+    while graphs:
+        graph = graphs.pop()
+        found.update(each.name for each in (*graph.initializer, *graph.input, *graph.output, *graph.value_info))
+        for node in graph.node:
+            found.update((node.name, *node.input, *node.output))
+            graphs += [each.g for each in node.attribute if each.HasField("g")]
+            graphs += [graph for each in node.attribute for graph in each.graphs]
+    return found
