@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from padviz.network.network import as_size
 from padviz.trained.reading import read
@@ -12,6 +12,7 @@ from padviz.trained.reading import read
 if TYPE_CHECKING:
     from torch import nn
 
+    from padviz.repad.plan import Left
     from padviz.trained.border_responses import BorderResponses
     from padviz.trained.detecting.detectability import Detectability
     from padviz.trained.mean_filters import MeanFilters
@@ -46,7 +47,7 @@ def border_responses(
     padding : str or sequence of str, optional
         Schemes to replace the padding of every convolution by, besides the padding that it has.
     inputs : "noise", "blank", or the path of a folder of pictures
-        Noise is standard normal, and a blank 0, where the network reads them.
+        Noise has random pixels, from 0 to 1; a blank is the mean pixel everywhere.
     n : int
         The number of inputs.
     weights : str or Path, optional
@@ -54,7 +55,7 @@ def border_responses(
     seed : int
         Of the noise.
     mean, std : sequence of float, optional
-        What pictures, with pixels from 0 to 1, are normalised by; ImageNet's by default.
+        What pixels from 0 to 1 are normalised by, as when the network was trained; ImageNet's by default.
     on_progress : callable, optional
         Told of the inputs that were run, under all paddings, and of how many there are.
 
@@ -86,14 +87,14 @@ def border_responses(
     from padviz.trained.sessions.inputs import images_of
 
     trained = _read(network, size, weights)
-    runners = runners_of(trained, padding)
+    runners, notes = runners_of(trained, padding)
     first = runners[0][1]
     images = images_of(inputs, n, trained.size, first.channels, seed, mean, std)
     told = _over(len(runners), on_progress)
     rows = [row for scheme, runner in runners for row in border_responses(runner, images, scheme, told)]
     schemes = tuple(scheme for scheme, _ in runners)
     about = trained.network.name, trained.network.title, trained.size
-    return BorderResponses(*about, schemes, str(inputs), len(images), tuple(rows))
+    return BorderResponses(*about, schemes, str(inputs), len(images), tuple(rows), notes)
 
 
 def detectability(
@@ -184,7 +185,7 @@ def detectability(
 
     question = Question(stimulus, height, step, output, class_, threshold, image, shift, mean, std)
     trained = _read(network, size, weights)
-    runners = runners_of(trained, padding)
+    runners, notes = runners_of(trained, padding)
     about = f"{trained.where} {weights} {trained.size} {[scheme for scheme, _ in runners]} {question}"
     kept: list[Unfinished] = []
 
@@ -212,7 +213,7 @@ def detectability(
         found.lefts,
         found.maps,
         bool(image),
-        found.notes,
+        (*notes, *found.notes),
     )
 
 
@@ -287,12 +288,42 @@ def total_stride(trained: Trained) -> tuple[int, int]:
     return height, width
 
 
-def runners_of(trained: Trained, padding: str | Sequence[str] | None) -> list[tuple[str | None, Runner]]:
-    """The network as it is, and with each padding in place of its own."""
+def runners_of(
+    trained: Trained, padding: str | Sequence[str] | None
+) -> tuple[list[tuple[str | None, Runner]], tuple[str, ...]]:
+    """What runs the network as it is, and with each padding in place of its own; and notes on what stays as it is."""
     from padviz.trained.sessions.of_model import runner_of
 
-    about: tuple[Any, ...] = trained.where, trained.network.name, trained.size
-    return [(None, runner_of(trained.model, *about))]
+    asked = dict.fromkeys([padding] if isinstance(padding, str) else padding or ())
+    name, where, size = trained.network.name, trained.where, trained.size
+    found: list[tuple[str | None, Runner]] = [(None, runner_of(trained.model, where, name, size))]
+    notes = []
+    for scheme in asked:
+        runner, left = _repadded(trained, scheme)
+        found.append((scheme, runner))
+        if left:
+            more = f", and {len(left) - 1} more" if len(left) > 1 else ""
+            notes.append(f"{scheme}: {left[0].layer} keeps its padding ({left[0].why}){more}")
+    return found, tuple(notes)
+
+
+def _repadded(trained: Trained, scheme: str) -> tuple[Runner, Sequence[Left]]:
+    """What runs the network with another padding: an edited copy of a graph, or a module while calls are replaced."""
+    from padviz.repad.plan import plan
+    from padviz.trained.sessions.of_model import runner_of
+
+    about = trained.where, trained.network.name, trained.size
+    asked = plan(trained.network, scheme, trained.size)
+    if hasattr(trained.model, "graph"):
+        from padviz.repad.onnx_edits import edit
+        from padviz.trained.sessions.onnx_runner import sized
+
+        model = sized(trained.model, trained.where, trained.size)
+        done = edit(model, trained.network, asked, trained.where)
+        return runner_of(model, *about), done.left
+    from padviz.repad.torch_module import padded_by
+
+    return runner_of(trained.model, *about, within=lambda: padded_by(scheme)), asked.left
 
 
 def _over(parts: int, on_progress: Progress | None) -> Progress | None:

@@ -64,6 +64,8 @@ def command(
     trained = options.read_trained(model, size, weights)
     with progress("images") as told:
         found = border_responses(trained, size, padding, inputs, count, seed=seed, mean=mean, std=std, on_progress=told)
+    for note in found.notes:
+        options.say(note)
     found = found.only(layers) if layers else found
     if output is not None:
         from padviz.figures.canvas import save

@@ -91,6 +91,7 @@ class BorderResponses:
     inputs: str
     count: int
     rows: tuple[BorderResponse, ...]
+    notes: tuple[str, ...] = ()
 
     def under(self, padding: str | None) -> tuple[BorderResponse, ...]:
         """The rows of one padding, in network order."""

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST = 8  # layers of a picture
-SIDE, PROFILE, NAMES = 150, 210, 26  # screen pixels: a map, a profile, and the line above a row
+SIDE, PROFILE, NAMES, LEAST = 150, 210, 26, 980  # screen pixels: a map, a profile, the line above a row, the page
 DISTANCE = 12  # lines from the border that profiles show
 COLOURS = "PuOr"
+QUIET = 0.1  # E that a profile's scale reaches at least
 LOUD = 99.0  # percentile of all values from which on colours look alike
 
 
@@ -43,36 +44,34 @@ def panels(found: BorderResponses, cmap: str | None = None) -> Figure:
     layers = drawn(found)
     shown = [{row.padding: row for row in found.rows if row.layer == layer} for layer in layers]
     maps = {id(row): relative(row) for rows in shown for row in rows.values() if row.map is not None}
-    loud = max((float(np.percentile(np.abs(each), LOUD)) for each in maps.values()), default=1.0) or 1.0
     colours = colour_map(cmap or COLOURS)
     columns, pitch = len(found.paddings), SIDE + BETWEEN
     total_w = EDGE + columns * pitch + 60 + PROFILE + EDGE
-    total_h = HEAD + 24 + max(len(layers), 1) * (SIDE + NAMES + 22) + 70
-    figure = new_figure(max(total_w, 760), total_h)
-    width, height = max(total_w, 760), total_h
+    total_h = HEAD + 24 + max(len(layers), 1) * (SIDE + NAMES + 22) + 40
+    width, height = max(total_w, LEAST), total_h
+    figure = new_figure(width, height)
 
     def axes(x: float, y: float, w: float, h: float) -> Axes:
         return figure.add_axes((x / width, 1 - (y + h) / height, w / width, h / height))
 
-    image: Any = None
     for i, rows in enumerate(shown):
         y = HEAD + 24 + i * (SIDE + NAMES + 22) + NAMES
         first = next(iter(rows.values()))
+        drawn_maps = [np.abs(maps[id(row)]) for row in rows.values() if id(row) in maps]
+        loud = max((float(np.percentile(each, LOUD)) for each in drawn_maps), default=0.0) or 1.0
         for j, padding in enumerate(found.paddings):
             row = rows.get(padding)
             ax = axes(EDGE + j * pitch, y, *_box(first.shape))
-            image = _map(ax, row, maps, loud, colours) or image
+            _map(ax, row, maps, loud, colours)
             if i == 0:
                 figure.text((EDGE + j * pitch) / width, 1 - (HEAD + 14) / height, named(padding), fontsize=MEDIUM)
         label = f"{short_name(first.layer)} · {first.channels} channels of {first.shape[0]} × {first.shape[1]}"
+        label += f" · colours to ±{loud:.2g}"
         figure.text(EDGE / width, 1 - (y - 7) / height, label, fontsize=SMALL)
         _profiles(axes(EDGE + columns * pitch + 50, y, PROFILE, SIDE - 10), rows, last=i == len(shown) - 1)
-    if image is not None:
-        bar = figure.colorbar(image, cax=axes(EDGE, total_h - 52, 240, 10), orientation="horizontal", extend="both")
-        bar.ax.tick_params(labelsize=SMALL - 1)
-        bar.set_label("mean over channels minus the interior's, over the interior's RMS", fontsize=SMALL - 1)
     title = f"{shortened(found.title)}, {found.size[0]} × {found.size[1]}"
-    headline(figure, title, f"mean responses to {found.count} inputs ({shortened(found.inputs, 24)})")
+    what = "mean responses over channels, minus the interior's, over its RMS: orange is below it, purple above"
+    headline(figure, title, f"{what} · {found.count} inputs ({shortened(found.inputs, 24)})")
     return figure
 
 
@@ -126,25 +125,27 @@ def mean_profile(rows: Sequence[BorderResponse]) -> list[float]:
     return found
 
 
-def _map(ax: Axes, row: BorderResponse | None, maps: dict[int, Any], loud: float, colours: Any) -> Any:
+def _map(ax: Axes, row: BorderResponse | None, maps: dict[int, Any], loud: float, colours: Any) -> None:
     """One mean response, or why there is none."""
     ax.set_xticks([])
     ax.set_yticks([])
     ax.spines[:].set_visible(False)
     if row is None or row.map is None:
         ax.text(0.5, 0.5, row.note if row else "", ha="center", va="center", size=SMALL, color="0.4", wrap=True)
-        return None
+        return
     values = maps[id(row)]
     smooth = sampling(values, ax.bbox.width)
-    return ax.imshow(values, cmap=colours, vmin=-loud, vmax=loud, aspect="auto", interpolation=smooth)
+    ax.imshow(values, cmap=colours, vmin=-loud, vmax=loud, aspect="auto", interpolation=smooth)
 
 
 def _profiles(ax: Axes, rows: dict[str | None, BorderResponse], last: bool) -> None:
     """E by distance to the border, a line for each padding."""
+    highest = []
     for padding, row in rows.items():
         means = mean_profile([row] if row.profiles else [])
+        highest += means
         ax.plot(range(len(means)), means, marker="o", ms=2.5, lw=1.2, label=named(padding))
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(0, max(1.05 * max(highest, default=0.0), QUIET))
     ax.set_xlim(-0.4, DISTANCE - 0.6)
     ax.tick_params(labelsize=SMALL - 1)
     ax.spines[["top", "right"]].set_visible(False)

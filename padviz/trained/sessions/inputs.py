@@ -24,8 +24,8 @@ def images_of(
 ) -> Images:  # fmt: skip
     """Images as a network reads them, of shape (images, channels, height, width).
 
-    Noise is normal, of mean 0 and deviation 1 in what the network reads, whatever `mean` and `std` are; a blank is 0
-    there. Pictures have pixels from 0 to 1, minus `mean` and over `std`: by default ImageNet's.
+    Pixels are from 0 to 1, minus `mean` and over `std`: by default ImageNet's. Noise has them at random, each for
+    itself; a blank is the mean everywhere, and one image.
 
     Raises
     ------
@@ -39,11 +39,11 @@ def images_of(
     """
     if not 1 <= count <= MOST:
         raise OptionError(f"{count} is no number of images", option="n", hint=f"use 1 to {MOST}")
+    means, stds = normalisation(channels, mean, std)
     if inputs == NOISE:
-        return np.random.default_rng(seed).standard_normal((count, channels, *size), dtype=np.float32)
+        return (np.random.default_rng(seed).random((count, channels, *size), dtype=np.float32) - means) / stds
     if inputs == BLANK:
         return np.zeros((1, channels, *size), np.float32)
-    means, stds = normalisation(channels, mean, std)
     return np.stack([(read_picture(path, size, channels) - means) / stds for path in _pictures(inputs, count)])
 
 

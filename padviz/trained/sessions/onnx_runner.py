@@ -111,6 +111,17 @@ class OnnxRunner:
         return found
 
 
+def sized(model: Proto, where: str, size: Size) -> Proto:
+    """A copy of a model whose image has that height and width built in."""
+    copied = type(model)()
+    copied.CopyFrom(model)
+    image, shape = image_of(copied, where)
+    rows = 1 if is_nhwc(copied, image, shape) else 2
+    for i, n in enumerate(size):
+        image.type.tensor_type.shape.dim[rows + i].dim_value = n
+    return copied
+
+
 def convolutions(model: Proto) -> dict[str, str]:
     """The tensors that convolutions make, by the names that layers have: the node's own, or the tensor's."""
     nodes = [node for node in model.graph.node if node.op_type == "Conv" and node.domain in ("", "ai.onnx")]
