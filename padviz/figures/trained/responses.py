@@ -33,7 +33,8 @@ SIDE, PROFILE, NAMES, LEAST = 150, 210, 26, 980  # screen pixels: a map, a profi
 DISTANCE = 12  # lines from the border that profiles show
 COLOURS = "PuOr"
 QUIET = 0.1  # E that a profile's scale reaches at least
-LOUD = 99.0  # percentile of all values from which on colours look alike
+LOUD = 99.5  # percentile of the first map of a row from which on colours look alike
+TALL = 2.5  # times the first profile of a row, to which others are shown
 
 
 def panels(found: BorderResponses, cmap: str | None = None) -> Figure:
@@ -57,8 +58,8 @@ def panels(found: BorderResponses, cmap: str | None = None) -> Figure:
     for i, rows in enumerate(shown):
         y = HEAD + 24 + i * (SIDE + NAMES + 22) + NAMES
         first = next(iter(rows.values()))
-        drawn_maps = [np.abs(maps[id(row)]) for row in rows.values() if id(row) in maps]
-        loud = max((float(np.percentile(each, LOUD)) for each in drawn_maps), default=0.0) or 1.0
+        own = next((np.abs(maps[id(row)]) for row in rows.values() if id(row) in maps), np.ones(1))
+        loud = float(np.percentile(own, LOUD)) or 1.0
         for j, padding in enumerate(found.paddings):
             row = rows.get(padding)
             ax = axes(EDGE + j * pitch, y, *_box(first.shape))
@@ -68,7 +69,7 @@ def panels(found: BorderResponses, cmap: str | None = None) -> Figure:
         label = f"{short_name(first.layer)} · {first.channels} channels of {first.shape[0]} × {first.shape[1]}"
         label += f" · colours to ±{loud:.2g}"
         figure.text(EDGE / width, 1 - (y - 7) / height, label, fontsize=SMALL)
-        _profiles(axes(EDGE + columns * pitch + 50, y, PROFILE, SIDE - 10), rows, last=i == len(shown) - 1)
+        _profiles(axes(EDGE + columns * pitch + 50, y, PROFILE, SIDE - 10), rows, i == 0, i == len(shown) - 1)
     title = f"{shortened(found.title)}, {found.size[0]} × {found.size[1]}"
     what = "mean responses over channels, minus the interior's, over its RMS: orange is below it, purple above"
     headline(figure, title, f"{what} · {found.count} inputs ({shortened(found.inputs, 24)})")
@@ -138,21 +139,23 @@ def _map(ax: Axes, row: BorderResponse | None, maps: dict[int, Any], loud: float
     ax.imshow(values, cmap=colours, vmin=-loud, vmax=loud, aspect="auto", interpolation=smooth)
 
 
-def _profiles(ax: Axes, rows: dict[str | None, BorderResponse], last: bool) -> None:
+def _profiles(ax: Axes, rows: dict[str | None, BorderResponse], first: bool, last: bool) -> None:
     """E by distance to the border, a line for each padding."""
-    highest = []
+    highest: list[float] = []
     for padding, row in rows.items():
         means = mean_profile([row] if row.profiles else [])
-        highest += means
-        ax.plot(range(len(means)), means, marker="o", ms=2.5, lw=1.2, label=named(padding))
-    ax.set_ylim(0, max(1.05 * max(highest, default=0.0), QUIET))
+        highest.append(max(means, default=0.0))
+        ax.plot(range(len(means)), means, marker="o", ms=2.5, lw=1.2, label=padding or "its own")
+    ax.set_ylim(0, max(1.05 * min(max(highest), TALL * highest[0]), QUIET))
     ax.set_xlim(-0.4, DISTANCE - 0.6)
     ax.tick_params(labelsize=SMALL - 1)
     ax.spines[["top", "right"]].set_visible(False)
     ax.set_ylabel("E", fontsize=SMALL)
     if last:
         ax.set_xlabel("rows or columns from the border", fontsize=SMALL)
-        ax.legend(fontsize=SMALL - 1, frameon=False)
+    if first:
+        look: dict[str, Any] = {"frameon": False, "borderpad": 0, "handlelength": 1.2, "columnspacing": 1}
+        ax.legend(fontsize=SMALL - 1, ncols=3, loc="lower left", bbox_to_anchor=(-0.1, 1), **look)
 
 
 def _box(shape: tuple[int, int]) -> tuple[float, float]:
