@@ -8,18 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.figures.canvas import (
-    CMAP,
-    EDGE,
-    HEAD,
-    SMALL,
-    UNEVEN,
-    colour_map,
-    headline,
-    new_figure,
-    short_name,
-    shortened,
-)
+from padviz.figures.canvas import EDGE, HEAD, SMALL, UNEVEN, headline, new_figure, short_name, shortened
 from padviz.figures.trained.skews import skews
 from padviz.figures.trained.tiles import DIVERGING, bar, canvas, pixels, tile
 from padviz.trained.mean_filters import MeanFilter, MeanFilters
@@ -30,35 +19,38 @@ if TYPE_CHECKING:
 
 SIDE, GAP, LABEL = 58, 8, 34  # screen pixels of a tile, between tiles, and above them
 CARD_W, CARD_H = 3 * SIDE + 2 * GAP + 26, SIDE + LABEL + 14
-CHART, BARS = 150, 120
+CHART, BARS = 150, 140
 COLUMNS, TALL = 4, 24  # cards in a row, and rows from which there are more
+READS = "gray"  # white is a tap that always reads real pixels
 LEAN = 0.3  # of the mean weight, from where on colours are the same
-NAMES = ("mean filter", "taps read", "lean")
+LABELS = (
+    "1st: mean filter,\nover its largest",
+    "2nd: share of units\nwhose tap reads",
+    "3rd: lean, over\nthe mean weight",
+)
 
 
 def filters(found: MeanFilters) -> Figure:
     """The mean filter of every convolution, what its taps read, and the lean of the mean |filter|; D above."""
     columns = max(min(COLUMNS, len(found.rows)), ceil(len(found.rows) / TALL))
     wide, tall = columns * CARD_W, ceil(len(found.rows) / columns) * CARD_H
-    total_w, total_h = max(EDGE + wide + BARS, 760), HEAD + CHART + 40 + max(tall, 340)
+    total_w, total_h = max(EDGE + wide + BARS, 760), HEAD + CHART + 40 + max(tall, 400)
     figure = new_figure(total_w, total_h)
     strided = [axis.skew for axis in found.strided]
     others = [axis.skew for axis in found.others]
-    line = "D of each convolution, ▾ height, ▸ width · red: stride above 1 · filled: p < 0.05"
-    line += f" · strided {np.mean(strided):+.3f}" if strided else ""
-    line += f" · stride 1 {np.mean(others):+.3f}" if others else ""
+    line = "skew D: ▾ height, ▸ width · red: stride above 1 · filled: p < 0.05"
+    line += f" · mean, strided {np.mean(strided):+.3f}" if strided else ""
+    line += f" · mean, stride 1 {np.mean(others):+.3f}" if others else ""
     headline(figure, f"{shortened(found.title)}, {found.size[0]} × {found.size[1]}: mean filters", line)
-    left, right = (EDGE + 24) / total_w, 1 - 30 / total_w
+    left, right = (EDGE + 40) / total_w, 1 - 30 / total_w
     chart = figure.add_axes((left, 1 - (HEAD + CHART - 14) / total_h, right - left, (CHART - 34) / total_h))
     skews(found, chart)
     ax = canvas(figure, total_w, total_h - HEAD - CHART, HEAD + CHART)
     images = _cards(ax, found, columns, EDGE, 20)
     x, y = EDGE + wide + 12, HEAD + CHART + 20 + LABEL
-    for i, (image, label) in enumerate(
-        zip(images, ("mean filter / its largest", "taps read", "lean / mean |w|"), strict=True)
-    ):
+    for i, (image, label) in enumerate(zip(images, LABELS, strict=True)):
         if image is not None:
-            bar(figure, image, (x, y + i * 112, 84), label)
+            bar(figure, image, (x, y + i * 130, 84), label, beyond=i == 2)
     return figure
 
 
@@ -78,7 +70,7 @@ def _cards(ax: Axes, found: MeanFilters, columns: int, left: int, top: int) -> l
     floor = min(float(np.floor(floor * 20)) / 20, 0.95)
     scales: list[dict[str, Any]] = [
         {"cmap": DIVERGING, "vmin": -1, "vmax": 1},
-        {"cmap": colour_map(CMAP), "vmin": floor, "vmax": 1},
+        {"cmap": READS, "vmin": floor, "vmax": 1},
         {"cmap": DIVERGING, "vmin": -LEAN, "vmax": LEAN},
     ]
     images: list[Any] = [None, None, None]

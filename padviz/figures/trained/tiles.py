@@ -49,11 +49,11 @@ def tile(ax: Axes, values: NDArray[np.float64] | None, x: float, y: float, side:
     return image
 
 
-def bar(figure: Figure, image: Any, place: tuple[int, int, int], label: str, ticks: list[float] | None = None) -> None:
-    """A colour bar at (x, y) of that height, in screen pixels."""
+def bar(figure: Figure, image: Any, place: tuple[int, int, int], label: str, beyond: bool = False) -> None:
+    """A colour bar at (x, y) of that height, in screen pixels, below its label; pointed where there may be more."""
     width, height = figure.get_size_inches() * figure.dpi
     x, y, high = place
     ax = figure.add_axes((x / width, 1 - (y + high) / height, 10 / width, high / height))
-    found = figure.colorbar(image, cax=ax, ticks=ticks)
+    found = figure.colorbar(image, cax=ax, extend="both" if beyond else "neither")
     found.ax.tick_params(labelsize=SMALL - 1)
-    found.set_label(label, fontsize=SMALL)
+    figure.text(x / width, 1 - (y - 8) / height, label, fontsize=SMALL - 1)
