@@ -320,7 +320,7 @@ def _repadded(trained: Trained, scheme: str) -> tuple[Runner, Sequence[Left]]:
 
         model = sized(trained.model, trained.where, trained.size)
         done = edit(model, trained.network, asked, trained.where)
-        return runner_of(model, *about), done.left
+        return runner_of(model, *about, original=trained.model), done.left
     from padviz.repad.torch_module import padded_by
 
     return runner_of(trained.model, *about, within=lambda: padded_by(scheme)), asked.left

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ class OnnxRunner:
         self.where, self.name, self.size = where, name, size
         self.model = onnx.ModelProto()
         self.model.CopyFrom(model)
+        _with_external_data(self.model, where)
         self.image, shape = image_of(self.model, where)
         self.nhwc = is_nhwc(self.model, self.image, shape)
         self.channels = shape[3 if self.nhwc else 1] or 3
@@ -36,18 +38,18 @@ class OnnxRunner:
         _check(self.model, self.image.name, shape, size, self.nhwc, where)
         self.kind = onnx.helper.tensor_dtype_to_np_dtype(self.image.type.tensor_type.elem_type)
         self.observed = convolutions(self.model) if observed is None else observed
-        self._sessions: dict[tuple[str, ...], Any] = {}
-        self._shapes: dict[str, Size] | None = None
+        self._sessions: dict[str, Any] = {}
+        self._shapes = self._probed()
 
     def responses(self, images: Images) -> list[Reduced]:
         """Every convolution's output, reduced."""
-        shapes = self._probed(images)
+        shapes = self._shapes
         seen = {layer: tensor for layer, tensor in self.observed.items() if has_borders(*shapes[layer])}
         if not seen:
             raise DescriptionError("no convolution makes a map of 3 x 3 or more", where=self.where, hint="try `size`")
-        if ("responses",) not in self._sessions:
+        if "responses" not in self._sessions:
             extended = with_reductions(self.model, {seen[layer]: shapes[layer] for layer in seen})
-            self._sessions["responses",] = session(extended, self.where)
+            self._sessions["responses"] = session(extended, self.where)
         names = [f"{OURS}{part}/{tensor}" for tensor in seen.values() for part in PARTS]
         found = self._run("responses", names, images)
         parts = (found[i : i + len(PARTS)] for i in range(0, len(found), len(PARTS)))
@@ -55,9 +57,9 @@ class OnnxRunner:
 
     def outputs(self, images: Images) -> dict[str, NDArray[Any]]:
         """The graph's outputs by name."""
-        if ("outputs",) not in self._sessions:
-            self._sessions["outputs",] = session(self.model, self.where)
-        names = [each.name for each in self._sessions["outputs",].get_outputs()]
+        if "outputs" not in self._sessions:
+            self._sessions["outputs"] = session(self.model, self.where)
+        names = [each.name for each in self._sessions["outputs"].get_outputs()]
         return dict(zip(names, self._run("outputs", names, images), strict=True))
 
     def with_output(self, name: str) -> None:
@@ -67,34 +69,32 @@ class OnnxRunner:
             raise OptionError(f"no tensor is called {name!r}", option="output", hint=nearest(name, made))
         if name not in [each.name for each in self.model.graph.output]:
             self.model.graph.output.add().name = name
-            self._sessions.pop(("outputs",), None)
+            self._sessions.pop("outputs", None)
 
-    def _probed(self, images: Images) -> dict[str, Size]:
-        """Height and width of every convolution's output; notices a graph that takes one image only."""
-        if self._shapes is None:
-            probe = session(with_shapes(self.model, self.observed.values()), self.where)
-            names = [f"{OURS}shape/{tensor}" for tensor in self.observed.values()]
-            self._sessions["shapes",] = probe
-            found = self._shapes_of(names, images[: self.batch or PROBED])
-            del self._sessions["shapes",]
-            flat = [name for name, shape in zip(self.observed, found, strict=True) if len(shape) == 4]
-            self.observed = {name: self.observed[name] for name in flat}
-            maps = (shape for shape in found if len(shape) == 4)
-            self._shapes = {name: (int(s[2]), int(s[3])) for name, s in zip(self.observed, maps, strict=True)}
-        return self._shapes
+    def _probed(self) -> dict[str, Size]:
+        """Height and width of every convolution's map; a graph that takes one image inside shows itself."""
+        tensors = [*self.observed.values()] or [each.name for each in self.model.graph.output]
+        self._sessions["shapes"] = session(with_shapes(self.model, tensors), self.where)
+        names = [f"{OURS}shape/{tensor}" for tensor in tensors]
+        found = self._shapes_for(names, self.batch or PROBED)
+        del self._sessions["shapes"]
+        sizes = zip(self.observed, found[: len(self.observed)], strict=True)
+        known = {name: (int(shape[2]), int(shape[3])) for name, shape in sizes if len(shape) == 4}
+        self.observed = {name: self.observed[name] for name in known}
+        return known
 
-    def _shapes_of(self, names: Sequence[str], images: Images) -> list[NDArray[Any]]:
+    def _shapes_for(self, names: Sequence[str], count: int) -> list[NDArray[Any]]:
+        """The shapes for so many images; for one where the graph has that built in."""
+        images = np.zeros((count, self.channels, *self.size), np.float32)
         try:
             found = self._run("shapes", names, images)
+            if self.batch or all(len(shape) != 4 or shape[0] == count for shape in found):
+                return found
         except DescriptionError:
-            if self.batch or len(images) == 1:
+            if self.batch:
                 raise
-            self.batch = 1
-            return self._run("shapes", names, images[:1])
-        if not self.batch and any(len(shape) == 4 and shape[0] != len(images) for shape in found):
-            self.batch = 1
-            return self._run("shapes", names, images[:1])
-        return found
+        self.batch = 1
+        return self._run("shapes", names, images[:1])
 
     def _run(self, what: str, names: Sequence[str], images: Images) -> list[NDArray[Any]]:
         laid = images.transpose(0, 2, 3, 1) if self.nhwc else images
@@ -102,12 +102,11 @@ class OnnxRunner:
             laid = np.clip(np.rint(laid), 0, np.iinfo(self.kind).max)
         fed = {self.image.name: np.ascontiguousarray(laid, dtype=self.kind)}
         try:
-            found: list[NDArray[Any]] = self._sessions[what,].run(list(names), fed)
+            found: list[NDArray[Any]] = self._sessions[what].run(list(names), fed)
         except Exception as error:
-            what = (
-                f"cannot be run on {len(images)} x {self.channels} x {self.size[0]} x {self.size[1]}: {line_of(error)}"
-            )
-            raise DescriptionError(what, where=self.where, hint="try another `size`") from None
+            shape = " x ".join(map(str, (len(images), self.channels, *self.size)))
+            failure = f"cannot be run on {shape}: {line_of(error)}"
+            raise DescriptionError(failure, where=self.where, hint="try another `size`") from None
         return found
 
 
@@ -231,6 +230,19 @@ def _copied(model: Proto) -> Proto:
     copied.CopyFrom(model)
     del copied.graph.output[:]
     return copied
+
+
+def _with_external_data(model: Proto, where: str) -> None:
+    """Read the weights that lie beside a file into the model."""
+    from onnx.external_data_helper import load_external_data_for_model, uses_external_data
+
+    if not any(map(uses_external_data, model.graph.initializer)):
+        return
+    try:
+        load_external_data_for_model(model, str(Path(where).resolve().parent))
+    except Exception as error:
+        what = f"its external data cannot be read: {line_of(error)}"
+        raise DescriptionError(what, where=where, hint="put it beside the file") from None
 
 
 def _check(model: Proto, image: str, shape: list[int], size: Size, nhwc: bool, where: str) -> None:
