@@ -105,6 +105,7 @@ def detectability(
     *,
     weights: str | Path | None = None,
     height: int | None = None,
+    contrast: float | None = None,
     step: int = 8,
     output: str | None = None,
     class_: int | None = None,
@@ -137,6 +138,8 @@ def detectability(
         A file of weights for a module, or the name of weights that a factory takes.
     height : int, optional
         Of the stimulus, in pixels.
+    contrast : float, optional
+        Of the stimulus: 1 is as it is, and 0 the background.
     step : int
         Pixels from one position to the next.
     output : str, optional
@@ -183,7 +186,7 @@ def detectability(
     from padviz.trained.detecting.asking import Question, answered
     from padviz.trained.detecting.detectability import Detectability
 
-    question = Question(stimulus, height, step, output, class_, threshold, image, shift, mean, std)
+    question = Question(stimulus, height, contrast, step, output, class_, threshold, image, shift, mean, std)
     trained = _read(network, size, weights)
     runners, notes = runners_of(trained, padding)
     about = f"{trained.where} {weights} {trained.size} {[scheme for scheme, _ in runners]} {question}"
@@ -278,11 +281,15 @@ def _read(
     return network if isinstance(network, Trained) else read(network, None if size is None else as_size(size), weights)
 
 
-def total_stride(trained: Trained) -> tuple[int, int]:
-    """The largest stride of any layer towards the image, on each axis: scores may repeat with it."""
+def total_stride(trained: Trained) -> tuple[int, int] | None:
+    """The largest stride of any layer towards the image, on each axis: scores may repeat with it; None if not known."""
     from padviz.audit.receptive_fields import receptive_fields
+    from padviz.errors import PadvizError
 
-    found = receptive_fields(trained.network, trained.size)
+    try:
+        found = receptive_fields(trained.network, trained.size)
+    except PadvizError:  # a head that cannot be followed can still be run
+        return None
     strides = [[axis.stride for row in found if (axis := getattr(row, name)) and axis.stride] for name in AXES]
     height, width = (max((int(each) for each in sides), default=1) for sides in strides)
     return height, width

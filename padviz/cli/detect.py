@@ -29,6 +29,7 @@ SIDES = ("top", "bottom", "left", "right")
     help="What is moved over a neutral background; sample is a pattern of rings.",
 )
 @click.option("--height", type=click.IntRange(2), help="Of the stimulus, in pixels; one that is seen by default.")
+@click.option("--contrast", type=click.FloatRange(0, 1, min_open=True), help="Of the stimulus; 1 is as it is.")
 @click.option("--step", type=click.IntRange(1), default=8, show_default=True, help="Pixels to the next position.")
 @click.option("--output", "seen", metavar="NAME", help="The output to look at, or a tensor or module inside.")
 @click.option("--class", "class_", type=click.IntRange(0), help="The class to look for; the one that is seen best.")
@@ -54,6 +55,7 @@ def command(
     padding: list[str],
     stimulus: str,
     height: int | None,
+    contrast: float | None,
     step: int,
     seen: str | None,
     class_: int | None,
@@ -96,6 +98,7 @@ def command(
             size,
             padding,
             height=height,
+            contrast=contrast,
             step=step,
             output=seen,
             class_=class_,
@@ -175,7 +178,11 @@ def _about(found: Detectability) -> dict[str, Any]:
 
 def _facts(each: PositionMap) -> dict[str, Any]:
     """The figures of one map, as JSON has them."""
-    phase = {"stride": list(each.phase.stride), "explained": each.phase.explained, "chance": each.phase.chance}
+    phase = {
+        "stride": list(each.phase.stride or ()) or None,
+        "explained": each.phase.explained,
+        "chance": each.phase.chance,
+    }
     return {
         "padding": each.padding,
         "threshold": each.threshold,
@@ -209,5 +216,7 @@ def _threshold(found: Detectability) -> bool:
     return found.maps[0].threshold
 
 
-def _by(size: tuple[int, int]) -> str:
+def _by(size: tuple[int, int] | None) -> str:
+    if size is None:
+        return "the total stride"
     return f"{size[0]}" if size[0] == size[1] else f"{size[0]} x {size[1]}"

@@ -31,6 +31,7 @@ class Question:
 
     stimulus: str = "sample"
     height: int | None = None
+    contrast: float | None = None
     step: int = 8
     output: str | None = None
     class_: int | None = None
@@ -72,7 +73,9 @@ class _Plan:
         return np.array([(top, left) for top in self.tops for left in self.lefts], np.int64)
 
 
-def answered(runners: Runners, question: Question, stride: Size, keep: Keep, on_progress: Progress | None) -> Answer:
+def answered(
+    runners: Runners, question: Question, stride: Size | None, keep: Keep, on_progress: Progress | None
+) -> Answer:
     """Plan the sweep on the network as it is, and make it under each padding."""
     own = runners[0][1]
     canvas = Canvas.of(own.size, own.channels, question.mean, question.std)
@@ -144,6 +147,8 @@ def _slid(own: Runner, question: Question, canvas: Canvas, scorer: Scorer) -> _P
             break
     assert best is not None
     most, plan = best
+    if question.contrast is not None:
+        return replace(plan, contrast=question.contrast)
     few = plan.places[_few(len(plan.tops), len(plan.lefts))]
     contrast, median = plan.sweep.calibrated(own, few, most)
     return replace(plan, contrast=contrast, notes=_doubts(contrast, median))

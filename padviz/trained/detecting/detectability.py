@@ -25,7 +25,7 @@ SATURATED, MOST_SATURATED = 0.99, 0.5  # scores that tell nothing apart, and the
 class Phase(NamedTuple):
     """The share of the scores' variance that position modulo the total stride explains, and what chance would."""
 
-    stride: Size
+    stride: Size | None
     explained: float | None
     chance: float | None
 
@@ -47,7 +47,7 @@ class PositionMap:
     padding: str | None
     values: Array
     threshold: bool = False
-    phase: Phase = field(default=Phase((1, 1), None, None))
+    phase: Phase = field(default=Phase(None, None, None))
 
     @property
     def least(self) -> float | None:
@@ -141,7 +141,7 @@ class Detectability:
         return axes
 
 
-def phase_of(values: Array, tops: tuple[int, ...], lefts: tuple[int, ...], stride: Size) -> Phase:
+def phase_of(values: Array, tops: tuple[int, ...], lefts: tuple[int, ...], stride: Size | None) -> Phase:
     """How much of the variance of scores their position modulo a stride explains.
 
     Were all scores drawn at random, (groups - 1) / (positions - 1) would be explained.
@@ -150,12 +150,14 @@ def phase_of(values: Array, tops: tuple[int, ...], lefts: tuple[int, ...], strid
     >>> phase_of(stripes, (0, 8), (0, 8, 16, 24), (16, 16)).explained
     1.0
     """
+    if stride is None or not np.isfinite(values).all():
+        return Phase(stride, None, None)
     rows, cols = (np.array(at) % n for at, n in zip((tops, lefts), stride, strict=True))
     groups = (rows[:, None] * stride[1] + cols[None, :]).ravel()
     flat = values.ravel()
     known, at, counts = np.unique(groups, return_inverse=True, return_counts=True)
     spread = float(((flat - flat.mean()) ** 2).sum())
-    if len(known) < 2 or len(known) >= len(flat) or not np.isfinite(spread) or spread <= 1e-12 * len(flat):
+    if len(known) < 2 or len(known) >= len(flat) or spread <= 1e-12 * len(flat):
         return Phase(stride, None, None)
     means = np.bincount(at, flat) / counts
     between = float((counts * (means - flat.mean()) ** 2).sum())
