@@ -302,8 +302,7 @@ def runners_of(
     from padviz.trained.sessions.of_model import runner_of
 
     asked = dict.fromkeys([padding] if isinstance(padding, str) else padding or ())
-    name, where, size = trained.network.name, trained.where, trained.size
-    found: list[tuple[str | None, Runner]] = [(None, runner_of(trained.model, where, name, size))]
+    found: list[tuple[str | None, Runner]] = [(None, runner_of(trained))]
     notes = []
     for scheme in asked:
         runner, left = _repadded(trained, scheme)
@@ -319,7 +318,6 @@ def _repadded(trained: Trained, scheme: str) -> tuple[Runner, Sequence[Left]]:
     from padviz.repad.plan import plan
     from padviz.trained.sessions.of_model import runner_of
 
-    about = trained.where, trained.network.name, trained.size
     asked = plan(trained.network, scheme, trained.size)
     if hasattr(trained.model, "graph"):
         from padviz.repad.onnx_edits import edit
@@ -327,10 +325,10 @@ def _repadded(trained: Trained, scheme: str) -> tuple[Runner, Sequence[Left]]:
 
         model = sized(trained.model, trained.where, trained.size)
         done = edit(model, trained.network, asked, trained.where)
-        return runner_of(model, *about, original=trained.model), done.left
+        return runner_of(trained, model), done.left
     from padviz.repad.torch_module import padded_by
 
-    return runner_of(trained.model, *about, within=lambda: padded_by(scheme)), asked.left
+    return runner_of(trained, within=lambda: padded_by(scheme)), asked.left
 
 
 def _over(parts: int, on_progress: Progress | None) -> Progress | None:

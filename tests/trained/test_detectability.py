@@ -64,7 +64,10 @@ def test_scores_are_peaks_near_the_stimulus() -> None:
 
 
 def test_a_network_without_a_border_sees_the_same_everywhere() -> None:
-    found = padviz.detectability(Spots(), "sample", 48, "circular", height=6, step=6, mean=(0.5,), std=(0.5,))
+    lifted = nn.Conv2d(1, 1, 1)  # the background is no zero any more, and zeros are as what is dark
+    nn.init.ones_(lifted.weight), nn.init.constant_(lifted.bias, 0.3)
+    net = nn.Sequential(lifted, Spots(24))
+    found = padviz.detectability(net, "text:x", 48, "circular", height=6, step=6, mean=(0.5,), std=(0.5,))
     own, circular = found.maps
     assert (own.sd or 0) > 10 * (circular.sd or 0)
     assert (circular.padding, circular.blind) == ("circular", 0.0)
@@ -72,7 +75,7 @@ def test_a_network_without_a_border_sees_the_same_everywhere() -> None:
 
 @pytest.mark.parametrize("far", [False, True])
 def test_the_neglected_side_sees_less_and_the_other_one_where_padding_is_on_the_far_side(far: bool) -> None:
-    found = padviz.detectability(Halving(far), "sample", 32, height=6, step=2, mean=(0.5,), std=(0.5,))
+    found = padviz.detectability(Halving(far), "text:x", 32, height=6, step=2, mean=(0.5,), std=(0.5,))
     edges = found.maps[0].edges
     lower, upper = ((edges.top, edges.left), (edges.bottom, edges.right))
     if not far:
@@ -135,7 +138,7 @@ def test_thresholds_are_the_contrasts_at_which_scores_decide() -> None:
 
     canvas, stimulus = Canvas.of((48, 48), 1, (0.5,), (0.5,)), stimulus_of("text:x", 6, 1)
     places = np.array([[top, left] for top in needed.tops for left in needed.lefts])
-    runner = TorchRunner(net, "net", "net", (48, 48))
+    runner = TorchRunner(net, "net", "net", (48, 48), 1)
     for times, seen in ((1.03, True), (0.97, False)):
         images = canvas.shown(stimulus, places, found.values.ravel() * times)
         scores = runner.outputs(images)["output"]
@@ -161,7 +164,7 @@ def test_an_interrupted_sweep_is_taken_up_where_it_was(tmp_path: Path) -> None:
     path, question = tmp_path / "sweep.npz", Question(height=6, step=4, mean=(0.5,), std=(0.5,))
 
     def sweep(left: int, resume: bool) -> tuple[Any, int]:
-        runner = Interrupted(Spots(), "net", "net", (40, 40))
+        runner = Interrupted(Spots(), "net", "net", (40, 40), 1)
         runner.left = left
         kept: list[Unfinished] = []
 

@@ -18,7 +18,7 @@ from padviz.trained.sessions.inputs import read_picture
 from padviz.trained.sessions.running import Runner
 
 HEIGHTS = (12, 16, 24, 32, 48, 64, 96, 128, 192)  # pixels, tried one after another
-FEW = 5  # positions per axis at which contrasts are chosen
+FEW = 32  # positions at which contrasts are chosen
 MOST_POSITIONS = 250_000
 Runners = Sequence[tuple[str | None, Runner]]  # by padding; the network as it is comes first
 Keep = Callable[[int], Kept]  # what keeps so many values
@@ -139,7 +139,7 @@ def _slid(own: Runner, question: Question, canvas: Canvas, scorer: Scorer) -> _P
                 raise _too_large(stimulus, own.size)
             break
         plan = _sliding(stimulus, question, canvas, scorer)
-        few = plan.places[_few(len(plan.tops), len(plan.lefts))]
+        few = plan.places[_few(len(plan.places))]
         plan, most = _with_class(own, plan, few)
         if best is None or most > best[0]:
             best = most, plan
@@ -149,7 +149,7 @@ def _slid(own: Runner, question: Question, canvas: Canvas, scorer: Scorer) -> _P
     most, plan = best
     if question.contrast is not None:
         return replace(plan, contrast=question.contrast)
-    few = plan.places[_few(len(plan.tops), len(plan.lefts))]
+    few = plan.places[_few(len(plan.places))]
     contrast, median = plan.sweep.calibrated(own, few, most)
     return replace(plan, contrast=contrast, notes=_doubts(contrast, median))
 
@@ -182,7 +182,7 @@ def _shifted(own: Runner, question: Question, canvas: Canvas, scorer: Scorer) ->
 
     sweep = Sweep(lambda places, contrasts: canvas.frames(picture, places), boxes, scorer)
     plan = _Plan(sweep, path.name, canvas.size, offsets, offsets, 1.0)
-    return _with_class(own, plan, plan.places[_few(len(offsets), len(offsets))])[0]
+    return _with_class(own, plan, plan.places[_few(len(plan.places))])[0]
 
 
 def _with_class(own: Runner, plan: _Plan, few: Places) -> tuple[_Plan, float]:
@@ -195,10 +195,9 @@ def _with_class(own: Runner, plan: _Plan, few: Places) -> tuple[_Plan, float]:
     return plan, float(scores[plan.sweep.scorer.class_ or 0])
 
 
-def _few(rows: int, cols: int) -> list[int]:
-    """Positions in a grid, spread evenly over it; the outermost are not typical."""
-    picked = [sorted({int((i + 0.5) * n / FEW) for i in range(FEW)}) for n in (rows, cols)]
-    return [row * cols + col for row in picked[0] for col in picked[1]]
+def _few(count: int) -> Places:
+    """Some of so many positions, drawn at random: those of a grid would all be of one phase of the strides."""
+    return np.random.default_rng(0).permutation(count)[:FEW]
 
 
 def _doubts(contrast: float, median: float) -> tuple[str, ...]:

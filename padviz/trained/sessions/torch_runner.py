@@ -29,10 +29,11 @@ class TorchRunner:
 
     batch: int | None = None
 
-    def __init__(self, module: nn.Module, where: str, name: str, size: Size, within: Within = nullcontext) -> None:
-        first = next((each for each in module.modules() if isinstance(each, nn.Conv2d)), None)
+    def __init__(
+        self, module: nn.Module, where: str, name: str, size: Size, channels: int = 3, within: Within = nullcontext
+    ) -> None:
+        self.channels = channels
         self.module, self.where, self.name, self.size, self.within = module, where, name, size, within
-        self.channels = first.in_channels if first is not None else 3
         self.output: str | None = None
         self.like = next((each for each in module.parameters() if each.is_floating_point()), torch.empty(0))
 
