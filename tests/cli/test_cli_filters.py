@@ -32,6 +32,11 @@ def pointwise():
 """
 
 
+def network() -> nn.Sequential:
+    """What NET makes, in the layout of its weights."""
+    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, (1, 5)))
+
+
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -65,9 +70,7 @@ def test_weights_of_a_module_are_given_beside_it() -> None:
 
 def test_json_and_csv_have_the_figures_of_python() -> None:
     torch.manual_seed(0)
-    torch.save(
-        nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, (1, 5))).state_dict(), "w.pth"
-    )
+    torch.save(network().state_dict(), "w.pth")
     options = ("filters", "filtered_net:net", "--weights", "w.pth", "--size", "32x33")
     found = json.loads(run(*options, "--format", "json").stdout)
     python = padviz.mean_filters("filtered_net:net", (32, 33), "w.pth")
@@ -104,7 +107,7 @@ def test_a_picture_is_drawn_and_named() -> None:
 
 
 def test_what_is_dead_or_broken_or_unread_is_told() -> None:
-    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, (1, 5)))
+    net = network()
     net[0].weight.data[:2] = 0
     net[3].weight.data[0, 0, 0, 0] = torch.inf
     torch.save(net.state_dict(), "w.pth")
