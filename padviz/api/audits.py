@@ -222,7 +222,7 @@ def tap_exposure(
 ) -> tuple[TapExposure, ...]:
     """Count, for each tap of each window, the units that read a real pixel with it.
 
-    An even layer has a grid that mirrors; an uneven one does not, and training skews its filters.
+    An even layer has a grid that mirrors; an uneven one does not, and skewed filters go with it.
 
     Parameters
     ----------

@@ -110,7 +110,7 @@ def fingerprint(item: Item, look: Look) -> str:
     True
     """
     networks = [(net.name, net.title, net.size, net.layers, net.targets) for net in item.networks]
-    lists = item.sizes, item.paddings, item.layers, item.scale, item.illustrated
+    lists = item.sizes, item.paddings, item.layers, item.scale, item.illustrated, item.trained
     whole = repr((__version__, item.what, networks, lists, tuple(look)))
     return hashlib.sha256(whole.encode("utf-8", "backslashreplace")).hexdigest()[:32]
 

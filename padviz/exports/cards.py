@@ -55,9 +55,19 @@ def _facts(record: Record) -> list[tuple[str, str]]:
     if record.what == "taps":
         leans = [max(map(abs, layer["imbalance"].values())) for layer in figures["layers"]]
         return [("layers", str(len(leans))), ("imbalance, most", f"{max(leans):.2%}")]
+    if record.what == "filters":
+        return [_skew(figures["groups"], strided) for strided in (True, False)]
     if record.what == "compare":
         return [(figures["varies"], ", ".join(figures["values"]))]
     return [("padding", ", ".join(figures["uses"]))]
+
+
+def _skew(groups: list[dict[str, Any]], strided: bool) -> tuple[str, str]:
+    """The mean skew of strided convolutions, or of the others."""
+    own = [group for group in groups if group["strided"] is strided]
+    axes = sum(group["axes"] for group in own)
+    mean = sum(group["axes"] * group["skew"] for group in own) / (axes or 1)
+    return ("strided" if strided else "stride 1", f"D {mean:+.3f}, {axes} axes" if axes else "none")
 
 
 def map_figures(record: Record) -> dict[str, Any]:

@@ -94,6 +94,18 @@ def _taps(item: Item) -> Rendered:
     return Rendered(figures, lambda cmap: panels.taps(rows, title, cmap))
 
 
+def _filters(item: Item) -> Rendered:
+    from padviz.figures.trained.mean_filters import filters
+    from padviz.trained.mean_filters import filter_facts, mean_filters
+    from padviz.trained.reading import read
+
+    assert item.trained is not None
+    of = item.trained
+    trained = read(of.source, item.sizes[0], of.weights, of.neutral)
+    found = mean_filters(trained, [item.layers[0]] if item.layers[0] else [])
+    return Rendered(filter_facts(found), lambda cmap: filters(found, cmap))
+
+
 def _compare(item: Item) -> Rendered:
     lists = {"model": item.networks, "size": item.sizes, "padding": item.paddings, "layer": item.layers}
     varies = next(name for name, values in lists.items() if len(values) > 1)
@@ -126,6 +138,7 @@ _RENDERERS: dict[str, Callable[[Item], Rendered]] = {
     "coverage": _coverage,
     "uneven": _uneven,
     "taps": _taps,
+    "filters": _filters,
     "compare": _compare,
     "kernel": _kernel,
 }

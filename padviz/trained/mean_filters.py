@@ -255,7 +255,7 @@ def _row(kernels: Sequence[Kernel], place: _Places) -> MeanFilter:
     layer, weights, names = place.network.find(first.layer), first.weights, [each.layer for each in kernels]
     means = weights.mean(1, dtype=np.float64)
     sizes = np.abs(weights).mean(1, dtype=np.float64)
-    live = sizes.max((1, 2)) > DEAD
+    live = ~(sizes.max((1, 2)) <= DEAD)  # what is no number is not dead
     dead = int(len(live) - live.sum())
     known = live.any() and bool(np.isfinite(sizes).all())
     means, sizes = means[live], sizes[live]

@@ -16,7 +16,7 @@ from padviz.network.layer import CONVOLUTIONS
 from padviz.network.network import Network, Size
 from padviz.sources import WEIGHTS
 from padviz.sources.reading import opened
-from padviz.sources.torch.load import channels_of, copied, made, named, network_of, parameters_of, trace
+from padviz.sources.torch.load import channels_of, copied, made, named, network_of, parameters_of, quiet, trace
 from padviz.sources.torch.tracer import Tracer, op_of
 from padviz.trained.network import Kernel, Trained, Unread, as_kernel
 
@@ -103,7 +103,8 @@ def _from_pickle(path: Path) -> Mapping[Any, Any]:
     import pickle
 
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with quiet():
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         hint = "save the module's state_dict(), or use .safetensors"
         what = "holds more than tensors, such as code, which padviz does not run"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.figures.canvas import EDGE, HEAD, SMALL, UNEVEN, headline, new_figure, short_name, shortened
+from padviz.figures.canvas import EDGE, HEAD, SMALL, UNEVEN, colour_map, headline, new_figure, short_name, shortened
 from padviz.figures.trained.skews import skews
 from padviz.figures.trained.tiles import DIVERGING, bar, canvas, pixels, tile
 from padviz.trained.mean_filters import MeanFilter, MeanFilters
@@ -30,7 +30,7 @@ LABELS = (
 )
 
 
-def filters(found: MeanFilters) -> Figure:
+def filters(found: MeanFilters, cmap: str | None = None) -> Figure:
     """The mean filter of every convolution, what its taps read, and the lean of the mean |filter|; D above."""
     columns = max(min(COLUMNS, len(found.rows)), ceil(len(found.rows) / TALL))
     wide, tall = columns * CARD_W, ceil(len(found.rows) / columns) * CARD_H
@@ -46,7 +46,7 @@ def filters(found: MeanFilters) -> Figure:
     chart = figure.add_axes((left, 1 - (HEAD + CHART - 14) / total_h, right - left, (CHART - 34) / total_h))
     skews(found, chart)
     ax = canvas(figure, total_w, total_h - HEAD - CHART, HEAD + CHART)
-    images = _cards(ax, found, columns, EDGE, 20)
+    images = _cards(ax, found, columns, (EDGE, 20), cmap)
     x, y = EDGE + wide + 12, HEAD + CHART + 20 + LABEL
     for i, (image, label) in enumerate(zip(images, LABELS, strict=True)):
         if image is not None:
@@ -54,28 +54,29 @@ def filters(found: MeanFilters) -> Figure:
     return figure
 
 
-def plot(found: MeanFilters, ax: Axes | None = None, columns: int = COLUMNS) -> Axes:
+def plot(found: MeanFilters, ax: Axes | None = None, columns: int = COLUMNS, cmap: str | None = None) -> Axes:
     """Draw the cards of all convolutions into `ax`, or into a new figure: mean filter, taps read, lean."""
     columns = max(1, min(columns, len(found.rows)))
     wide, tall = columns * CARD_W, ceil(len(found.rows) / columns) * CARD_H
     if ax is None:
         ax = new_figure(wide + 2 * GAP, tall + 2 * GAP).add_axes((0, 0, 1, 1))
-    _cards(pixels(ax, wide, tall), found, columns, GAP, 0)
+    _cards(pixels(ax, wide, tall), found, columns, (GAP, 0), cmap)
     return ax
 
 
-def _cards(ax: Axes, found: MeanFilters, columns: int, left: int, top: int) -> list[Any]:
+def _cards(ax: Axes, found: MeanFilters, columns: int, corner: tuple[int, int], cmap: str | None) -> list[Any]:
     """A card for each convolution; an image of each kind, for its colour bar."""
     floor = min((float(row.exposure.min()) for row in found.rows if row.exposure is not None), default=0.0)
     floor = min(float(np.floor(floor * 20)) / 20, 0.95)
+    colours = colour_map(cmap or DIVERGING)
     scales: list[dict[str, Any]] = [
-        {"cmap": DIVERGING, "vmin": -1, "vmax": 1},
+        {"cmap": colours, "vmin": -1, "vmax": 1},
         {"cmap": READS, "vmin": floor, "vmax": 1},
-        {"cmap": DIVERGING, "vmin": -LEAN, "vmax": LEAN},
+        {"cmap": colours, "vmin": -LEAN, "vmax": LEAN},
     ]
     images: list[Any] = [None, None, None]
     for i, row in enumerate(found.rows):
-        x, y = left + i % columns * CARD_W, top + i // columns * CARD_H
+        x, y = corner[0] + i % columns * CARD_W, corner[1] + i // columns * CARD_H
         colour = UNEVEN if row.strided else "black"
         ax.text(x, y + 10, f"{i + 1}  {short_name(row.layer)}", fontsize=SMALL - 1, color=colour)
         ax.text(x, y + 24, _figures(row), fontsize=SMALL - 2, color=colour)
