@@ -77,13 +77,11 @@ def command(
 
 def _text(found: BorderResponses, format_: str, output: Path | None) -> str:
     from padviz.files import documents, tables
+    from padviz.trained.border_responses import response_facts
 
     if format_ == "json":
-        files = [str(output)] if output else []
-        about = {"network": found.network, "size": list(found.size), "inputs": found.inputs, "n": found.count}
-        means = [{"padding": padding, "energy": found.mean(padding)} for padding in found.paddings]
-        measured = {"means": means, "layers": [_facts(row) for row in found.rows]}
-        return documents.to_json({"schema_version": SCHEMA_VERSION, **about, **measured, "files": files})
+        head = {"schema_version": SCHEMA_VERSION, **response_facts(found)}
+        return documents.to_json({**head, "files": [str(output)] if output else []})
     if format_ == "csv":
         flat = [_flat(row) for row in found.rows]
         return documents.to_csv([*flat[0]], [[*row.values()] for row in flat])
@@ -98,25 +96,12 @@ def _text(found: BorderResponses, format_: str, output: Path | None) -> str:
     return tables.to_table(("layer", "map", *shown, "aware"), rows, title)
 
 
-def _facts(row: BorderResponse) -> dict[str, Any]:
-    """A row as JSON has it."""
-    return {
-        "layer": row.layer,
-        "padding": row.padding,
-        "channels": row.channels,
-        "shape": list(row.shape),
-        "energy": row.energy._asdict(),
-        "t": row.t._asdict(),
-        "aware": row.aware,
-        "scale": row.scale if not row.note else None,
-        "note": row.note or None,
-    }
-
-
 def _flat(row: BorderResponse) -> dict[str, Any]:
     """A row as CSV has it: a column for each figure."""
+    from padviz.trained.border_responses import row_facts
+
     flat: dict[str, Any] = {}
-    for key, value in _facts(row).items():
+    for key, value in row_facts(row).items():
         if isinstance(value, dict):
             flat |= {f"{key}_{side}": figure for side, figure in value.items()}
         else:

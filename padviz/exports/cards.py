@@ -57,6 +57,9 @@ def _facts(record: Record) -> list[tuple[str, str]]:
         return [("layers", str(len(leans))), ("imbalance, most", f"{max(leans):.2%}")]
     if record.what == "filters":
         return [_skew(figures["groups"], strided) for strided in (True, False)]
+    if record.what == "responses":
+        known = [each for each in figures["means"] if each["energy"] is not None]
+        return [(f"E, {each['padding'] or 'own'}", f"{each['energy']:.3f}") for each in known]
     if record.what == "compare":
         return [(figures["varies"], ", ".join(figures["values"]))]
     return [("padding", ", ".join(figures["uses"]))]

@@ -25,6 +25,7 @@ from padviz.sources import MODULE, WEIGHTS, load, shadowing
 MOST_ITEMS = 100_000
 LONG, LONGEST = 60, 240  # bytes of one part of a name, and of all of it
 TAKEN = re.compile(r"index|(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # by the index of the folder, and by Windows
+USUAL = ("reflect", "symmetric", "circular")  # in place of a network's own padding, for its responses
 Find = Callable[[str, Size | None], Network]
 
 
@@ -136,7 +137,7 @@ def _key(item: Item) -> tuple[Any, ...]:
 def _maps(maps: Maps, find: Find) -> Iterator[Item]:
     sizes, paddings, kinds = _sizes(maps.sizes), _paddings(maps.paddings), maps.what or ["usage"]
     layers: list[str | None] = [*maps.layers] or [None]
-    if maps.paddings and not {*kinds} & {"usage", "coverage"}:
+    if maps.paddings and not {*kinds} & {"usage", "coverage", "responses"}:
         what = f"{' and '.join(kinds)} are of the padding as declared"
         raise OptionError(what, option="padding", hint="leave it out, or ask for usage or coverage")
     if maps.weights and not {*kinds} & {*TRAINED}:
@@ -158,7 +159,8 @@ def _maps(maps: Maps, find: Find) -> Iterator[Item]:
                 layer,
                 what,
             ]
-            item = Item(_named(parts), what, (network,), (at,), (padding,), (layer,), (model,))
+            schemes = (padding,) if what != "responses" else tuple(paddings) if maps.paddings else (None, *USUAL)
+            item = Item(_named(parts), what, (network,), (at,), schemes, (layer,), (model,))
             try:
                 yield replace(item, networks=(find(model, size),))
             except PadvizError as error:

@@ -12,9 +12,9 @@ from padviz.errors import DescriptionError, PadvizError
 from padviz.sources.toml.load import read_toml
 from padviz.sources.toml.schema import complaint
 
-What = Literal["usage", "coverage", "uneven", "taps", "filters"]
+What = Literal["usage", "coverage", "uneven", "taps", "filters", "responses"]
 WHATS: tuple[str, ...] = get_args(What)
-TRAINED = ("filters",)  # what is of networks with their weights
+TRAINED = ("filters", "responses")  # what is of networks with their weights
 DECLARED = "declared"  # the padding of each layer as the network has it
 
 Text = Annotated[str, Meta(min_length=1, max_length=1000)]

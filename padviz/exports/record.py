@@ -94,6 +94,15 @@ class _Filters(Struct):
     groups: list[_Group]
 
 
+class _Mean(Struct):
+    padding: str | None
+    energy: float | None
+
+
+class _Responses(Struct):
+    means: Annotated[list[_Mean], Meta(min_length=1)]
+
+
 class _Compared(Struct):
     varies: str
     values: list[str]
@@ -105,7 +114,7 @@ class _Kernel(Struct):
 
 SHAPES = {  # the figures that the index and the gallery read
     "usage": _Usage, "coverage": _Coverage, "uneven": _Uneven, "taps": _Layers, "filters": _Filters,
-    "compare": _Compared, "kernel": _Kernel,
+    "responses": _Responses, "compare": _Compared, "kernel": _Kernel,
 }  # fmt: skip
 _Plain: Any = bool | int | float | str | None
 _Figure: Any = _Plain

@@ -106,6 +106,20 @@ def _filters(item: Item) -> Rendered:
     return Rendered(filter_facts(found), lambda cmap: filters(found, cmap))
 
 
+def _responses(item: Item) -> Rendered:
+    from padviz.api.trained import border_responses
+    from padviz.figures.trained.responses import panels as drawn
+    from padviz.trained.border_responses import response_facts
+    from padviz.trained.reading import read
+
+    assert item.trained is not None
+    of = item.trained
+    trained = read(of.source, item.sizes[0], of.weights, of.neutral)
+    found = border_responses(trained, padding=[each for each in item.paddings if each])
+    found = found.only([item.networks[0].find(item.layers[0]).name]) if item.layers[0] else found
+    return Rendered(response_facts(found), lambda cmap: drawn(found, cmap))
+
+
 def _compare(item: Item) -> Rendered:
     lists = {"model": item.networks, "size": item.sizes, "padding": item.paddings, "layer": item.layers}
     varies = next(name for name, values in lists.items() if len(values) > 1)
@@ -139,6 +153,7 @@ _RENDERERS: dict[str, Callable[[Item], Rendered]] = {
     "uneven": _uneven,
     "taps": _taps,
     "filters": _filters,
+    "responses": _responses,
     "compare": _compare,
     "kernel": _kernel,
 }

@@ -61,7 +61,7 @@ def test_onnx_files_need_no_manifest() -> None:
 def test_mistakes_are_told() -> None:
     Path("m.toml").write_text(MANIFEST.replace("filters", "usage"))
     said = told("export", "m.toml", "--allow-modules", "-o", "out")
-    assert said == "padviz: m.toml, weights: usage are of geometry alone; leave it out, or ask for filters\n"
+    assert said == "padviz: m.toml, weights: usage are of geometry alone; leave it out, or ask for filters, responses\n"
     Path("m.toml").write_text(MANIFEST.replace("w.pth", "none.pth"))
     result = run("export", "m.toml", "--allow-modules", "-o", "out", "--jobs", "1")
     assert result.exit_code == 3
@@ -78,3 +78,13 @@ def test_the_manifest_of_trained_networks_names_what_is_fetched() -> None:
     assert len(named) == 5
     items = expand(read_manifest(ROOT / "configs/exports/trained.toml").__class__(maps=manifest.maps[:1]), Path("x"))
     assert [(item.what, item.trained is not None) for item in items] == [("filters", True)]
+
+
+def test_responses_under_several_paddings_are_one_picture() -> None:
+    Path("m.toml").write_text(MANIFEST.replace('"filters"', '"responses"').replace("[32, 33]", "[32]"))
+    assert tally("m.toml", "--allow-modules") == [1, 0, 0]
+    record = json.loads(Path("out/net-32-responses.json").read_text())
+    assert [each["padding"] for each in record["figures"]["means"]] == [None, "reflect", "symmetric", "circular"]
+    assert len(record["figures"]["layers"]) == 4 * len({each["layer"] for each in record["figures"]["layers"]})
+    assert "E, circular" in Path("out/index.html").read_text()
+    assert Path("out/net-32-responses.png").stat().st_size > 5000
