@@ -148,6 +148,7 @@ def _rows(found: Detectability, what: str) -> list[list[Any]]:
         (f"{what}, min", lambda each: each.least),
         (f"{what}, max", lambda each: each.most),
         (f"{what}, median", lambda each: each.median),
+        ("not seen at any contrast", _unseen),
         ("sd", lambda each: each.sd),
         ("blind spots", lambda each: f"{each.blind:.1%}"),
         *((f"{side} minus inside", lambda each, side=side: getattr(each.edges, side)) for side in SIDES),
@@ -158,6 +159,14 @@ def _rows(found: Detectability, what: str) -> list[list[Any]]:
     ]
     rows = [[name, *map(figure, found.maps)] for name, figure in lines]
     return [row for row in rows if any(cell is not None for cell in row[1:])]
+
+
+def _unseen(each: PositionMap) -> str | None:
+    """The share of the positions at which even full contrast is not enough."""
+    import numpy as np
+
+    share = float(np.isinf(each.values).mean())
+    return f"{share:.1%}" if share else None
 
 
 def _about(found: Detectability) -> dict[str, Any]:

@@ -124,14 +124,15 @@ def _scorer(runners: Runners, question: Question) -> Scorer:
             runner.with_output(question.output)
         parts = [outputs_of(own, probes[i : i + 1]) for i in (0, 1)]
     outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    scorer = scorer_of(outputs, own.size, own.name, question.output)
+    scorer = scorer_of(outputs, own.size, own.where, question.output)
     return scorer if question.class_ is None else scorer.of_class(question.class_)
 
 
 def _slid(own: Runner, question: Question, canvas: Canvas, scorer: Scorer) -> _Plan:
     """A stimulus as large and as strong as it must be to be seen at half of the positions."""
     best: tuple[float, _Plan] | None = None
-    heights = HEIGHTS if question.height is None else (question.height,)
+    most_high = max(min(own.size) // 2, HEIGHTS[0])  # larger ones have few positions
+    heights = [n for n in HEIGHTS if n <= most_high] if question.height is None else [question.height]
     for height in heights:
         stimulus = stimulus_of(question.stimulus, height, own.channels)
         if any(n > size for n, size in zip(stimulus.shape, own.size, strict=True)):

@@ -31,8 +31,9 @@ class Reduced(NamedTuple):
 
 
 class Runner(Protocol):
-    """A network that can be run."""
+    """A network that can be run; `where` is its file, or the name of its module."""
 
+    where: str
     name: str
     size: Size
     channels: int
