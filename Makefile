@@ -58,6 +58,9 @@ figures-trained: .venv/.tools
 	rm -rf figures-trained
 	$(BIN)/padviz export .bench/trained/trained.toml --allow-modules -o figures-trained
 	cp figures-trained/mobilenet_v2-224-filters.png docs/mobilenet-v2-filters.png
+	cp figures-trained/mobilenet_v2-224-responses.png docs/mobilenet-v2-responses.png
+	$(BIN)/padviz detect .bench/trained/ch_PP-OCRv4_det_infer.onnx --size 320 --stimulus text:padding --height 12 \
+		--step 16 --mean .5 --std .5 --padding symmetric,circular -o docs/text-detector-positions.png --overwrite
 
 clean:
 	rm -rf .venv .venv-lowest .bench .soak figures figures-trained .hypothesis .pytest_cache .mypy_cache .ruff_cache

@@ -19,7 +19,9 @@ NAMED = [" ".join(each.split()) for each in re.findall(r"\*\*`padviz ([^`]*)`", 
 WITH_MORE = {
     "compare MODEL",
     "export",
+    "detect MODEL",
     "filters MODEL",
+    "responses MODEL",
 }  # which are nothing by themselves: their examples have lines of their own
 STAND_INS = {"MODEL_A": "vgg11", "MODEL_B": "vgg13", "MODEL...": "vgg11", "MODEL": "vgg11", "NAME": "features.3"}
 STAND_INS |= {"N": "64"}
