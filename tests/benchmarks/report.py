@@ -13,6 +13,7 @@ from pathlib import Path
 TORCH = "PyTorch's forward + backward of the all-ones copy, 1 thread"
 PLOT = "a script that saves a 512 x 512 heat map with a colour bar"
 LOOP = "matplotlib saving the same arrays with colour bars in a loop, 640 x 480"
+WEIGHTS, STATE = "a script that reads its weights", "a script that makes the module and loads its weights"
 LOAD = '`python -c "import onnx; onnx.load(FILE)"`'
 FILL, SAVE = "filling an array of that size", "matplotlib saving its pixels as a picture"
 NAMES = {"vgg19": "VGG-19", "resnet50": "ResNet-50", "resnet152": "ResNet-152"}
@@ -47,6 +48,8 @@ RATIOS = [  # what, ours, compared with, theirs, the most that the ratio should 
     ("an export of 300 maps, 2 jobs", "export[2]", "the same, 1 job", "export[1]", 0.6),
     ("an export of 300 maps, 1 job", "export[1]", LOOP, "matplotlib_loop", 1.25),
     ("`padviz uneven resnet50.onnx`", "process_onnx_uneven", LOAD, "process_onnx_load", 2),
+    ("`padviz filters resnet50.onnx`", "process_filters_onnx", WEIGHTS, "process_weights_onnx", 3),
+    ("`padviz filters` of PyTorch's ResNet-50", "process_filters_torch", STATE, "process_weights_torch", 3),
     ("`padviz --help`", "process_help", '`python -c "import click"`', "process_import_click", 2.5),
 ]
 
