@@ -19,7 +19,6 @@ if TYPE_CHECKING:
         coverage,
         even_sizes,
         ledger,
-        mean_filters,
         receptive_fields,
         remedies,
         tap_exposure,
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from padviz.network.layer import Layer
     from padviz.network.network import Network
     from padviz.sources import load
-    from padviz.trained.mean_filters import MeanFilter, MeanFilters
+    from padviz.trained.mean_filters import MeanFilter, MeanFilters, mean_filters
 
 __all__ = [
     "Costs", "CountMap", "EvenSizes", "Layer", "Ledger", "MeanFilter", "MeanFilters", "Network", "PadvizError",
@@ -65,7 +64,7 @@ _HOMES = {
     "export": "padviz.exports.run",
     "ledger": "padviz.api",
     "load": "padviz.sources",
-    "mean_filters": "padviz.api",
+    "mean_filters": "padviz.trained.mean_filters",
     "read_counts": "padviz.files.counts",
     "receptive_fields": "padviz.api",
     "remedies": "padviz.api",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from padviz.network.network import Network, as_size
+from padviz.network.network import Network
 from padviz.sources import load, load_at
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from padviz.audit.receptive_fields import ReceptiveField
     from padviz.audit.tap_exposure import TapExposure
     from padviz.counting.count_map import CountMap
-    from padviz.trained.mean_filters import MeanFilters
 
 
 def costs(network: str | Path | Network | nn.Module, size: int | Sequence[int] | None = None) -> Costs:
@@ -176,59 +175,6 @@ def ledger(network: str | Path | Network | nn.Module, size: int | Sequence[int] 
     from padviz.audit.ledger import ledger
 
     return ledger(*load_at(network, size))
-
-
-def mean_filters(
-    model: str | Path | nn.Module,
-    size: int | Sequence[int] | None = None,
-    weights: str | Path | None = None,
-    layer: str | Sequence[str] = (),
-) -> MeanFilters:
-    """Average the filters of every convolution of a trained network, and measure how they lean.
-
-    Parameters
-    ----------
-    model : str, Path or torch.nn.Module
-        The path of an ONNX file, a module, or what makes one, as package.module:attribute.
-    size : int or (height, width), optional
-        Input size in pixels, which grid offsets and padding depend on; the network's own by default.
-    weights : str or Path, optional
-        A .safetensors or .pth file of the module's parameters, or their name for a factory that takes `weights`.
-    layer : str or sequence of str
-        Only these layers.
-
-    Returns
-    -------
-    MeanFilters
-        With a `MeanFilter` for each convolution of several taps in `.rows`; arrays of shape (kernel height, width).
-
-    Raises
-    ------
-    PadvizError
-        For what cannot be read, has no such weights, or weights that do not fit.
-
-    Notes
-    -----
-    D, the skew, is the same whether a batch normalisation is folded into the weights or not: each channel is measured
-    by itself. It follows the offset of the sampling grid from the image's centre, not the zeros; its size is not
-    predicted.
-    Source: Alsallakh et al., ICLR 2021: mean filters; the measure D is ours.
-
-    Examples
-    --------
-    >>> import torch
-    >>> module = torch.nn.Conv2d(3, 8, 3, stride=2, padding=1)
-    >>> with torch.no_grad():
-    ...     module.weight[:] = torch.tensor([[1.0, 1, 1], [1, 1, 1], [2, 2, 2]])
-    >>> (row,) = mean_filters(module, 32).rows
-    >>> row.height.skew, row.width.skew, row.height.offset, row.height.consumed
-    (0.25, 0.0, -0.5, (1, 0))
-    """
-    from padviz.trained.mean_filters import mean_filters
-    from padviz.trained.reading import read
-
-    names = (layer,) if isinstance(layer, str) else tuple(layer)
-    return mean_filters(read(model, None if size is None else as_size(size), weights), names)
 
 
 def receptive_fields(
