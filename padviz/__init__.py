@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from padviz.advice.remedies import Remedy
     from padviz.api.audits import costs, even_sizes, ledger, receptive_fields, remedies, tap_exposure
     from padviz.api.counts import coverage, usage
-    from padviz.api.trained import border_responses, detectability, mean_filters
+    from padviz.api.trained import border_responses, detectability
     from padviz.audit.costs import Costs
     from padviz.audit.even_sizes import EvenSizes
     from padviz.audit.ledger import Ledger
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from padviz.sources import load
     from padviz.trained.border_responses import BorderResponse, BorderResponses
     from padviz.trained.detecting.detectability import Detectability, PositionMap
-    from padviz.trained.mean_filters import MeanFilter, MeanFilters
+    from padviz.trained.mean_filters import MeanFilter, MeanFilters, mean_filters
 
 __all__ = [
     "BorderResponse", "BorderResponses", "Costs", "CountMap", "Detectability", "EvenSizes", "Layer", "Ledger",
@@ -65,7 +65,7 @@ _HOMES = {
     "export": "padviz.exports.run",
     "ledger": "padviz.api.audits",
     "load": "padviz.sources",
-    "mean_filters": "padviz.api.trained",
+    "mean_filters": "padviz.trained.mean_filters",
     "read_counts": "padviz.files.counts",
     "receptive_fields": "padviz.api.audits",
     "remedies": "padviz.api.audits",

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from padviz.repad.plan import Left
     from padviz.trained.border_responses import BorderResponses
     from padviz.trained.detecting.detectability import Detectability
-    from padviz.trained.mean_filters import MeanFilters
     from padviz.trained.network import Trained
     from padviz.trained.sessions.running import Runner
 
@@ -218,58 +217,6 @@ def detectability(
         bool(image),
         (*notes, *found.notes),
     )
-
-
-def mean_filters(
-    model: str | Path | nn.Module,
-    size: int | Sequence[int] | None = None,
-    weights: str | Path | None = None,
-    layer: str | Sequence[str] = (),
-) -> MeanFilters:
-    """Average the filters of every convolution of a trained network, and measure how they lean.
-
-    Parameters
-    ----------
-    model : str, Path or torch.nn.Module
-        The path of an ONNX file, a module, or what makes one, as package.module:attribute.
-    size : int or (height, width), optional
-        Input size in pixels, which grid offsets and padding depend on; the network's own by default.
-    weights : str or Path, optional
-        A .safetensors or .pth file of the module's parameters, or their name for a factory that takes `weights`.
-    layer : str or sequence of str
-        Only these layers.
-
-    Returns
-    -------
-    MeanFilters
-        With a `MeanFilter` for each convolution of several taps in `.rows`; arrays of shape (kernel height, width).
-
-    Raises
-    ------
-    PadvizError
-        For what cannot be read, has no such weights, or weights that do not fit.
-
-    Notes
-    -----
-    D, the skew, is the same whether a batch normalisation is folded into the weights or not: each channel is measured
-    by itself. It follows the offset of the sampling grid from the image's centre, not the zeros; its size is not
-    predicted.
-    Source: Alsallakh et al., ICLR 2021: mean filters; the measure D is ours.
-
-    Examples
-    --------
-    >>> import torch
-    >>> module = torch.nn.Conv2d(3, 8, 3, stride=2, padding=1)
-    >>> with torch.no_grad():
-    ...     module.weight[:] = torch.tensor([[1.0, 1, 1], [1, 1, 1], [2, 2, 2]])
-    >>> (row,) = mean_filters(module, 32).rows
-    >>> row.height.skew, row.width.skew, row.height.offset, row.height.consumed
-    (0.25, 0.0, -0.5, (1, 0))
-    """
-    from padviz.trained.mean_filters import mean_filters
-
-    names = (layer,) if isinstance(layer, str) else tuple(layer)
-    return mean_filters(read(model, None if size is None else as_size(size), weights), names)
 
 
 def _read(

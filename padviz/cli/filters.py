@@ -56,12 +56,12 @@ def command(
       padviz filters torchvision.models:mobilenet_v2 --weights mobilenet_v2.pth --size 224
     """
     from padviz.figures.canvas import PICTURE_SUFFIXES
-    from padviz.trained.mean_filters import mean_filters
+    from padviz.trained.mean_filters import filters_of
 
     if output is not None:
         options.checked_output(output, PICTURE_SUFFIXES, overwrite)
     trained = options.read_trained(model, size, weights)
-    found = mean_filters(trained, layers)
+    found = filters_of(trained, layers)
     if output is not None:
         from padviz.figures.canvas import save
         from padviz.figures.trained.mean_filters import filters

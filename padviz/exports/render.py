@@ -96,13 +96,13 @@ def _taps(item: Item) -> Rendered:
 
 def _filters(item: Item) -> Rendered:
     from padviz.figures.trained.mean_filters import filters
-    from padviz.trained.mean_filters import filter_facts, mean_filters
+    from padviz.trained.mean_filters import filter_facts, filters_of
     from padviz.trained.reading import read
 
     assert item.trained is not None
     of = item.trained
     trained = read(of.source, item.sizes[0], of.weights, of.neutral)
-    found = mean_filters(trained, [item.layers[0]] if item.layers[0] else [])
+    found = filters_of(trained, [item.layers[0]] if item.layers[0] else [])
     return Rendered(filter_facts(found), lambda cmap: filters(found, cmap))
 
 

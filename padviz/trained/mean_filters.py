@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,11 +18,13 @@ from padviz.audit.tap_exposure import tap_exposure
 from padviz.axis.operations import Transposed, Window
 from padviz.errors import DescriptionError
 from padviz.network.layer import Kind, Layer
-from padviz.network.network import Network, Size
+from padviz.network.network import Network, Size, as_size
 from padviz.trained.network import Kernel, Trained
+from padviz.trained.reading import read
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from torch import nn
 
 FLIPS = 999  # sign flips of the permutation tests
 SEED = 0
@@ -184,8 +187,58 @@ class MeanFilters:
         return drawn
 
 
-def mean_filters(trained: Trained, layers: Sequence[str] = ()) -> MeanFilters:
-    """The mean filters of a network that is read with its weights: see `padviz.mean_filters`.
+def mean_filters(
+    model: str | Path | nn.Module,
+    size: int | Sequence[int] | None = None,
+    weights: str | Path | None = None,
+    layer: str | Sequence[str] = (),
+) -> MeanFilters:
+    """Average the filters of every convolution of a trained network, and measure how they lean.
+
+    Parameters
+    ----------
+    model : str, Path or torch.nn.Module
+        The path of an ONNX file, a module, or what makes one, as package.module:attribute.
+    size : int or (height, width), optional
+        Input size in pixels, which grid offsets and padding depend on; the network's own by default.
+    weights : str or Path, optional
+        A .safetensors or .pth file of the module's parameters, or their name for a factory that takes `weights`.
+    layer : str or sequence of str
+        Only these layers.
+
+    Returns
+    -------
+    MeanFilters
+        With a `MeanFilter` for each convolution of several taps in `.rows`; arrays of shape (kernel height, width).
+
+    Raises
+    ------
+    PadvizError
+        For what cannot be read, has no such weights, or weights that do not fit.
+
+    Notes
+    -----
+    D, the skew, is the same whether a batch normalisation is folded into the weights or not: each channel is measured
+    by itself. It follows the offset of the sampling grid from the image's centre, not the zeros; its size is not
+    predicted.
+    Source: Alsallakh et al., ICLR 2021: mean filters; the measure D is ours.
+
+    Examples
+    --------
+    >>> import torch
+    >>> module = torch.nn.Conv2d(3, 8, 3, stride=2, padding=1)
+    >>> with torch.no_grad():
+    ...     module.weight[:] = torch.tensor([[1.0, 1, 1], [1, 1, 1], [2, 2, 2]])
+    >>> (row,) = mean_filters(module, 32).rows
+    >>> row.height.skew, row.width.skew, row.height.offset, row.height.consumed
+    (0.25, 0.0, -0.5, (1, 0))
+    """
+    names = (layer,) if isinstance(layer, str) else tuple(layer)
+    return filters_of(read(model, None if size is None else as_size(size), weights), names)
+
+
+def filters_of(trained: Trained, layers: Sequence[str] = ()) -> MeanFilters:
+    """The mean filters of a network that is read with its weights.
 
     Raises
     ------

@@ -13,6 +13,7 @@ from pathlib import Path
 TORCH = "PyTorch's forward + backward of the all-ones copy, 1 thread"
 PLOT = "a script that saves a 512 x 512 heat map with a colour bar"
 LOOP = "matplotlib saving the same arrays with colour bars in a loop, 640 x 480"
+WEIGHTS, STATE = "a script that reads its weights", "a script that makes the module and loads its weights"
 LOAD = '`python -c "import onnx; onnx.load(FILE)"`'
 FILL, SAVE = "filling an array of that size", "matplotlib saving its pixels as a picture"
 FORWARDS = "bare forwards of the same inputs"
@@ -52,6 +53,8 @@ RATIOS = [  # what, ours, compared with, theirs, the most that the ratio should 
     ("`border_responses` of MobileNet-V2 at 224", "responses[torch]", FORWARDS, "forwards[torch]", 1.5),
     ("`detectability` of a text detector at 160", "detect[onnx]", FORWARDS, "detect_forwards[onnx]", 1.3),
     ("`detectability` of MobileNet-V2 at 96", "detect[torch]", FORWARDS, "detect_forwards[torch]", 1.3),
+    ("`padviz filters resnet50.onnx`", "process_filters_onnx", WEIGHTS, "process_weights_onnx", 3),
+    ("`padviz filters` of PyTorch's ResNet-50", "process_filters_torch", STATE, "process_weights_torch", 3),
     ("`padviz --help`", "process_help", '`python -c "import click"`', "process_import_click", 2.5),
 ]
 
