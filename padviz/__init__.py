@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from padviz.files.counts import read_counts
     from padviz.network.layer import Layer
     from padviz.network.network import Network
+    from padviz.repad.torch_module.repadding import repad
     from padviz.sources import load
     from padviz.trained.border_responses import BorderResponse, BorderResponses
     from padviz.trained.detecting.detectability import Detectability, PositionMap
@@ -37,7 +38,7 @@ __all__ = [
     "BorderResponse", "BorderResponses", "Costs", "CountMap", "Detectability", "EvenSizes", "Layer", "Ledger",
     "MeanFilter", "MeanFilters", "Network", "PadvizError", "PositionMap", "ReceptiveField", "Remedy", "Summary",
     "TapExposure", "__version__", "border_responses", "costs", "coverage", "detectability", "even_sizes", "export",
-    "ledger", "load", "mean_filters", "read_counts", "receptive_fields", "remedies", "tap_exposure", "usage",
+    "ledger", "load", "mean_filters", "read_counts", "receptive_fields", "remedies", "repad", "tap_exposure", "usage",
 ]  # fmt: skip
 
 _HOMES = {
@@ -69,6 +70,7 @@ _HOMES = {
     "read_counts": "padviz.files.counts",
     "receptive_fields": "padviz.api.audits",
     "remedies": "padviz.api.audits",
+    "repad": "padviz.repad.torch_module.repadding",
     "tap_exposure": "padviz.api.audits",
     "usage": "padviz.api.counts",
 }

@@ -13,8 +13,9 @@ import torch.nn.functional as functional
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function
 
+from padviz.axis.operations import Window
 from padviz.axis.padding_modes import Mode
-from padviz.nn.reading import check_fits, reweighing, rows_read
+from padviz.nn.reading import check_fits, extended, known, reweighing
 
 Pads = tuple[tuple[int, int], tuple[int, int]]  # ((top, bottom), (left, right))
 Schemes = tuple[str, str]  # of height and of width
@@ -80,6 +81,8 @@ def _at_once(input: Tensor, scheme: str, pads: Pads, value: float | None) -> Ten
 
 def _native(scheme: str, amounts: Sequence[int]) -> str:
     """PyTorch's name of a scheme, or nothing: an edge that is repeated once is replicated."""
+    if not known(*amounts):
+        return scheme if scheme in ("replicate", "reflect") else ""
     if min(amounts) < 0:
         return ""
     return "replicate" if scheme == "symmetric" and max(amounts) <= 1 else scheme if scheme in NATIVE else ""
@@ -87,7 +90,7 @@ def _native(scheme: str, amounts: Sequence[int]) -> str:
 
 def _along(input: Tensor, dim: int, rows: tuple[int, int], scheme: Mode, value: float | None) -> Tensor:
     """One axis padded."""
-    if rows == (0, 0):
+    if known(*rows) and rows == (0, 0):
         return input
     if scheme in ("zero", "partial"):
         return functional.pad(input, (*[0] * (2 * (-dim - 1)), *rows), value=value)
@@ -95,7 +98,7 @@ def _along(input: Tensor, dim: int, rows: tuple[int, int], scheme: Mode, value: 
     mode = _native(scheme, rows)
     if mode and dim in IMAGE and input.ndim in (3, 4):
         return functional.pad(input, (0, 0, *rows) if dim == IMAGE[0] else (*rows, 0, 0), mode=mode)
-    return input.index_select(dim, rows_read(scheme, input.shape[dim], *rows, like=input))
+    return extended(input, dim, int(rows[0]), int(rows[1]), scheme)  # of a trace, with a warning of PyTorch's own
 
 
 def padded_conv2d(
@@ -147,7 +150,7 @@ def _padded_but_zeros(input: Tensor, pads: Pads, schemes: Schemes) -> tuple[Tens
         scheme in ("zero", "partial") and rows[0] == rows[1] >= 0 for rows, scheme in zip(pads, schemes, strict=True)
     ]
     rest = [(0, 0) if alone else rows for rows, alone in zip(pads, own, strict=True)]
-    if any(map(any, rest)):
+    if any(not known(*rows) or any(rows) for rows in rest):
         plain = ["zero" if scheme == "partial" else scheme for scheme in schemes]
         if own[0] != own[1]:
             plain = [plain[own[0]]] * 2
@@ -162,14 +165,14 @@ def _partial(
     """Partial convolution on the axes whose scheme it is."""
     ready, left = _padded_but_zeros(input, pads, schemes)
     made = functional.conv2d(ready, weight, None, stride, left, dilation, groups)
-    factor = None
-    for axis, dim in enumerate(IMAGE):
-        if schemes[axis] == "partial" and any(pads[axis]):
-            window = weight.shape[dim], _of(stride, axis), _of(dilation, axis), pads[axis]
-            each = reweighing(input.shape[dim], *window, like=made)
-            each = each[:, None] if axis == 0 else each
-            factor = each if factor is None else factor * each
-    made = made if factor is None else made * factor
+    windows = [
+        Window(weight.shape[dim], _of(stride, axis), _of(dilation, axis), pads[axis])
+        if schemes[axis] == "partial" and (not known(*pads[axis]) or any(pads[axis]))
+        else None
+        for axis, dim in enumerate(IMAGE)
+    ]
+    if any(windows):
+        made = made * reweighing(input.shape[-2:], windows, like=made)
     return made if bias is None else made + bias[:, None, None]
 
 

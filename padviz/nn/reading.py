@@ -1,22 +1,26 @@
-"""Which rows padded rows read, and how many taps of a partial convolution hit real ones, as small tensors.
+"""What padded rows are made of, and what partial convolution multiplies by.
 
-Where a size is an integer they are constants, so that an exported file has them as such; where it is symbolic, or
+Where sizes are integers the factors are constants, so that an exported file has them as such; where one is symbolic, or
 traced, they are computed of it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from padviz.axis.operations import Window, placement
 from padviz.axis.padding_modes import Mode, fold, most_padding
+from padviz.axis.reweighing import ratios
 
 LIMITED = ("reflect", "symmetric", "circular")  # schemes that need as many rows as they pad, or more
 
 
-def check_fits(mode: Mode, n: Any, before: int, after: int) -> None:
+def check_fits(mode: Mode, n: Any, before: Any, after: Any) -> None:
     """Refuse more padding than a scheme has rows to read for, as the counts do.
 
     Raises
@@ -24,55 +28,80 @@ def check_fits(mode: Mode, n: Any, before: int, after: int) -> None:
     SizeError
         If the padding is too much for `n` rows.
     """
-    most = max(before, after)
-    if mode in LIMITED and most > 0 and not isinstance(n, Tensor) and most > most_padding(mode, n):
+    if mode in LIMITED and known(n, before, after) and max(before, after) > max(most_padding(mode, n), 0):
         fold(mode, int(n), max(before, 0), max(after, 0))
 
 
-def rows_read(mode: Mode, n: Any, before: int, after: int, like: Tensor) -> Tensor:
-    """The row that each row of a padded axis reads: int64 of shape (before + n + after,).
+def extended(input: Tensor, dim: int, before: int, after: int, mode: Mode) -> Tensor:
+    """A tensor with rows of its own put before and after those along a dimension; negative amounts are cut off.
 
-    >>> rows_read("symmetric", 4, 2, 1, torch.empty(0)).tolist()
+    >>> extended(torch.arange(4), 0, 2, 1, "symmetric").tolist()
     [1, 0, 0, 1, 2, 3, 3]
     """
-    ends = _ends(mode, n)
-    if _is_constant(n):
-        rows = [_row(p, n, ends) for p in range(-before, n + after)]
-        return torch.tensor(rows, dtype=torch.int64, device=like.device)
-    places = torch.arange(-before, n + after, device=like.device)
-    (a, b), (c, d) = ends
-    return torch.where(places < 0, a * places + b, torch.where(places >= n, c * places + d, places))
+    front = [rows_before(input, dim, before, mode)] if before > 0 else []
+    back = [rows_after(input, dim, after, mode)] if after > 0 else []
+    if min(before, after) < 0:
+        first, last = max(-before, 0), input.shape[dim] - max(-after, 0)
+        input = _slice(input, dim, first, last)
+    return torch.cat([*front, input, *back], dim)
 
 
-def _ends(mode: Mode, n: Any) -> tuple[tuple[int, Any], tuple[int, Any]]:
-    """The fold of a mode on both sides, whatever the amount."""
-    ends = fold(mode, n, 0, 0)
-    assert ends is not None, mode
-    return ends
+def rows_before(input: Tensor, dim: int, count: int, mode: Mode) -> Tensor:
+    """The rows that padding adds before the first."""
+    if mode == "replicate":
+        return torch.cat([_slice(input, dim, 0, 1)] * count, dim)
+    if mode == "circular":
+        n = input.shape[dim]
+        return _slice(input, dim, n - count, n)
+    first = 1 if mode == "reflect" else 0
+    return _slice(input, dim, first, first + count).flip(dim)
 
 
-def _row(place: int, n: int, ends: tuple[tuple[int, int], tuple[int, int]]) -> int:
-    (a, b), (c, d) = ends
-    return a * place + b if place < 0 else c * place + d if place >= n else place
+def rows_after(input: Tensor, dim: int, count: int, mode: Mode) -> Tensor:
+    """The rows that padding adds after the last."""
+    n = input.shape[dim]
+    if mode == "replicate":
+        return torch.cat([_slice(input, dim, n - 1, n)] * count, dim)
+    if mode == "circular":
+        return _slice(input, dim, 0, count)
+    last = n - 1 if mode == "reflect" else n
+    return _slice(input, dim, last - count, last).flip(dim)
 
 
-def reweighing(n: Any, kernel: int, stride: int, dilation: int, pads: tuple[int, int], like: Tensor) -> Tensor:
-    """What partial convolution multiplies each unit of an axis by: taps over taps that hit real rows.
+def _slice(input: Tensor, dim: int, start: Any, stop: Any) -> Tensor:
+    places: Any = (..., slice(start, stop), *[slice(None)] * (input.ndim - 1 - dim % input.ndim))
+    return input[places]
 
-    >>> reweighing(5, 3, 1, 1, (1, 1), torch.empty(0)).tolist()
-    [1.5, 1.0, 1.0, 1.0, 1.5]
+
+def known(*numbers: Any) -> bool:
+    """Whether numbers are there to decide by: those of a trace are not.
+
+    >>> known(1, 2), known(torch.tensor(1))
+    (True, False)
     """
-    extent = dilation * (kernel - 1) + 1
-    n_out = (n + pads[0] + pads[1] - extent) // stride + 1
-    if _is_constant(n):
-        firsts = [i * stride - pads[0] for i in range(n_out)]
-        hits = [sum(0 <= first + tap * dilation < n for tap in range(kernel)) for first in firsts]
-        return torch.tensor([kernel / max(each, 1) for each in hits], dtype=like.dtype, device=like.device)
-    taps = torch.arange(kernel, device=like.device) * dilation - pads[0]
-    rows = torch.arange(n_out, device=like.device)[:, None] * stride + taps
-    hit: Tensor = ((rows >= 0) & (rows < n)).sum(1).clamp(min=1)
-    return (kernel / hit).to(like.dtype)
+    return not any(isinstance(each, Tensor) for each in numbers)
 
 
-def _is_constant(n: Any) -> bool:
-    return isinstance(n, int) and not torch.compiler.is_compiling()
+def reweighing(sizes: Sequence[Any], windows: Sequence[Window | None], like: Tensor) -> Tensor:
+    """What partial convolution multiplies its units by, of shape (1, height, width), or 1 where an axis has no window.
+
+    >>> reweighing((5, 9), (Window(3, padding=(1, 1)), None), torch.empty(0)).tolist()
+    [[[1.5], [1.0], [1.0], [1.0], [1.5]]]
+    """
+    pads = [n for op in windows if op for n in op.padding]
+    if all(isinstance(n, int) for n in (*sizes, *pads)) and not torch.compiler.is_compiling():
+        factors = [ratios(op, n) if op else np.ones(1) for op, n in zip(windows, sizes, strict=True)]
+        return torch.tensor(np.outer(*factors)[None], dtype=like.dtype, device=like.device)
+    high, wide = (_ratios(op, n, like) for op, n in zip(windows, sizes, strict=True))
+    return (high[:, None] * wide)[None].to(like.dtype)
+
+
+def _ratios(op: Window | None, n: Any, like: Tensor) -> Tensor:
+    """The ratios of one axis, of a size that is symbolic or traced."""
+    if op is None:
+        return torch.ones(1, device=like.device)
+    before, _, n_out = placement(op, n)
+    taps = torch.arange(op.kernel, device=like.device) * op.dilation - before
+    rows = torch.arange(n_out, device=like.device)[:, None] * op.stride + taps
+    hits: Tensor = ((rows >= 0) & (rows < n)).sum(1).clamp(min=1)
+    return op.kernel / hits

@@ -17,6 +17,7 @@ from padviz.errors import PadvizError
 from padviz.network.rewrites import schemes_of
 from padviz.nn.functional import IMAGE, NONE, Pads, Schemes, padded, padded_conv2d
 from padviz.nn.padded_conv import amounts
+from padviz.nn.reading import known
 from padviz.repad.plan import checked
 
 CHANNELS_LAST = (-3, -2)
@@ -123,8 +124,9 @@ def image_pads(ndim: int, pad: Sequence[int]) -> tuple[Pads, tuple[int, int]] | 
     >>> image_pads(4, (0, 0, 0, 0, 8, 8)), image_pads(3, (1, 1))
     (None, None)
     """
-    rows = {-i - 1: (pad[2 * i], pad[2 * i + 1]) for i in range(len(pad) // 2)}
-    touched = {dim for dim, amounts in rows.items() if amounts != (0, 0)}
+    whole = [n.long() if isinstance(n, Tensor) else n for n in pad]  # of a trace they may be floats
+    rows = {-i - 1: (whole[2 * i], whole[2 * i + 1]) for i in range(len(pad) // 2)}
+    touched = {dim for dim, amounts in rows.items() if not known(*amounts) or amounts != (0, 0)}
     if touched and touched <= {*IMAGE} and ndim > len(IMAGE) and (ndim > 3 or len(rows) > 1):
         dims = IMAGE
     elif ndim == 4 and CHANNELS_LAST[1] in touched and touched <= {*CHANNELS_LAST}:

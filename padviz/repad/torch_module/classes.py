@@ -64,6 +64,7 @@ def repadded_class(base: Any, how: How) -> type[nn.Module]:
         {
             "__module__": base.__module__,
             "__doc__": base.__doc__,
+            "_get_name": _get_name,
             "__reduce_ex__": _reduce_ex,
             "repadded_base": base,
             "repadded_how": how,
@@ -122,6 +123,12 @@ def _extra_repr(self: nn.Module) -> str:
     plain = kind.repadded_base.extra_repr(self)
     scheme = "/".join(dict.fromkeys(kind.repadded_how.schemes or ("as declared",)))
     return ", ".join(filter(None, [plain, f"repadded={scheme!r}"]))
+
+
+def _get_name(self: nn.Module) -> str:
+    kind: Any = type(self)
+    name: str = kind.repadded_base._get_name(self)
+    return name.removeprefix("Repadded") if kind.repadded_base._get_name is nn.Module._get_name else name
 
 
 def _reduce_ex(self: nn.Module, protocol: Any) -> Any:

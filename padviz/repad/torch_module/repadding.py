@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,8 +22,10 @@ from padviz.repad.plan import Left, Plan, checked, plan
 from padviz.repad.torch_module.calls import How
 from padviz.repad.torch_module.classes import change
 from padviz.repad.torch_module.owners import owner_of, shields, unseen, ways_of
+from padviz.repad.verify import same
 from padviz.sources.torch.load import load_module
 
+SHOWN = 3  # layers in a warning
 REACH = "its padding is made by calls out of reach"
 
 
@@ -50,7 +52,54 @@ def repad(
     size: int | Sequence[int] | None = None,
     share: bool = True,
 ) -> nn.Module:
-    """See `padviz.repad`."""
+    """Copy a PyTorch module so that its convolutions pad by another scheme; the module itself stays as it is.
+
+    What padding reads is replaced, and nothing else: in convolutions and their subclasses, and where a forward calls
+    `conv2d`, `pad` or `unfold` itself. Names of parameters stay, so checkpoints of either load into the other.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Scripted and lazy modules are refused; of what `torch.compile` made, the module inside is repadded.
+    padding : str
+        zero, replicate, reflect, symmetric, circular or partial; or one for each axis, height/width: "zero/circular".
+    layers : str or iterable of str, optional
+        Names of layers, or of modules with all that is in them; everything that pads by default.
+    size : int or (height, width), optional
+        Input size in pixels at which the scheme must fit and the result is checked; the module's own by default.
+    share : bool
+        Whether the copy has the very parameters of the module, or copies of them. Buffers are copied.
+
+    Returns
+    -------
+    torch.nn.Module
+        Its `.repadded` has the names of what was `changed`, what was `left` alone and why, and the `size` checked at.
+
+    Raises
+    ------
+    PadvizError
+        If nothing can be done, naming what is in the way; or if the result does not count as `usage(module,
+        padding=padding)` does, in every pixel.
+
+    Warns
+    -----
+    UserWarning
+        Naming what is left alone, as where there are too few rows, or where no forward on an image can be followed.
+
+    Notes
+    -----
+    "valid" and "full" are other amounts of padding, and refused: maps would change their size.
+    Source: the conclusion of Alsallakh et al., ICLR 2021, that circular or symmetric padding may fit a task better.
+
+    Examples
+    --------
+    >>> import padviz, torchvision
+    >>> wrapped = padviz.repad(torchvision.models.resnet18(), "zero/circular", size=64)
+    >>> wrapped.conv1
+    Conv2d(3, 64, kernel_size=(7, 7), stride=(2, 2), padding=(3, 3), bias=False, repadded='zero/circular')
+    >>> len(wrapped.repadded.changed), wrapped.repadded.left
+    (17, ())
+    """
     module, padding = getattr(module, "_orig_mod", module), checked(padding)
     where = type(module).__name__
     refuse(module, where)
@@ -121,12 +170,21 @@ def _by_plan(module: nn.Module, planned: Plan, padding: str, names: Sequence[str
     planned = planned.leaving(ways.refused)
     hows = _rest(module, planned, padding, names) | ways.hows
     apply(module, hows)
-    done = load_module(module, size=planned.size)
+    done = load_module(module, size=planned.size, alone=True)
     planned = planned.leaving(dict.fromkeys(_out_of_reach(planned, done), REACH))
     if planned.left and not planned.changes and not hows:
         raise PadvizError(planned.left[0].why, where=f"{planned.before.name}, {planned.left[0].layer}")
     obey(planned, done)
-    module.repadded = Repadded(padding, tuple(hows), planned.left, planned.size)  # type: ignore[assignment]
+    told = [f"{each.layer} is left alone: {each.why}" for each in planned.left]
+    return _told(module, Repadded(padding, tuple(hows), planned.left, planned.size), told)
+
+
+def _told(module: nn.Module, done: Repadded, told: Sequence[str]) -> nn.Module:
+    """The module with its report, and a warning if there is something that a person must know."""
+    module.repadded = done  # type: ignore[assignment]
+    if told:
+        more = f"; and {len(told) - SHOWN} more, see .repadded" if len(told) > SHOWN else ""
+        warnings.warn(f"{type(module).__name__}: {'; '.join(told[:SHOWN])}{more}", UserWarning, stacklevel=5)
     return module
 
 
@@ -154,8 +212,7 @@ def _by_code(module: nn.Module, padding: str, names: Sequence[str], unread: str)
     if not hows:
         raise DescriptionError(f"nothing to repad was found, and {unread}", where=type(module).__name__)
     apply(module, hows)
-    module.repadded = Repadded(padding, tuple(hows), unread=unread)  # type: ignore[assignment]
-    return module
+    return _told(module, Repadded(padding, tuple(hows), unread=unread), [f"changed by its code, unchecked: {unread}"])
 
 
 def apply(module: nn.Module, hows: dict[str, How]) -> None:
@@ -193,7 +250,7 @@ def obey(planned: Plan, done: Network) -> None:
     PadvizError
         If it is not.
     """
-    maps = [usage(each, planned.size, layer=names_of(None, each, every=True)).counts for each in (planned.after, done)]
-    if not np.array_equal(maps[0], maps[1]):
+    maps = [usage(each, planned.size, layer=names_of(None, each, every=True)) for each in (planned.after, done)]
+    if not same(maps[0], maps[1]):
         what = f"does not use its pixels as it would under the padding that was asked for, at {planned.size}"
         raise PadvizError(what, where=planned.before.name, hint="name the `layers` to repad")

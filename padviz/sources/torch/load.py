@@ -38,7 +38,9 @@ UNTRAINED |= {"init_weights": False}
 Watch = Callable[[Tracer], AbstractContextManager[Any]]
 
 
-def load_module(source: nn.Module | str, neutral: Iterable[str] = (), size: Size | None = None) -> Network:
+def load_module(
+    source: nn.Module | str, neutral: Iterable[str] = (), size: Size | None = None, *, alone: bool = False
+) -> Network:
     """Follow a module, or what "package.module:attribute" names: a module, or a class or factory of one.
 
     Parameters
@@ -50,6 +52,8 @@ def load_module(source: nn.Module | str, neutral: Iterable[str] = (), size: Size
         Names of functions that act on each position alone.
     size : (height, width), optional
         Where the forward is followed; the network holds for others too, as far as the module does.
+    alone : bool
+        Whether it is enough if the network holds at this size, which takes less time.
 
     Raises
     ------
@@ -74,13 +78,14 @@ def network_of(
     if not isinstance(module, nn.Module) or isinstance(module, torch.jit.ScriptModule):
         what = f"is of type {type(module).__name__}, and not a torch.nn.Module whose code can be followed"
         raise DescriptionError(what, where=where, hint="name a module, or a class or function that makes one")
-    empty, alone = emptied(module, where), frozenset(neutral)
+    empty, pointwise = emptied(module, where), frozenset(neutral)
     declared = _declared_size(module)
     failures = []
     for pixels in (size,) if size else (declared,) if declared else SIZES:
         for channels in channels_of(module):
             try:
-                return general(partial(trace, empty, where, alone, channels), pixels, About(name, source=where))
+                tracer = partial(trace, empty, where, pointwise, channels)
+                return general(tracer, pixels, About(name, source=where), alone=alone)
             except PadvizError as error:
                 failures.append(error)
     raise failures[0]

@@ -37,10 +37,11 @@ class About:
     source: str = ""
 
 
-def general(tracer: Callable[[Size], Trace], size: Size, about: About) -> Network:
+def general(tracer: Callable[[Size], Trace], size: Size, about: About, *, alone: bool = False) -> Network:
     """The network that a tracer follows, for every size where the traces at a few sizes can be explained together.
 
-    On an axis where they cannot, or where the graph works at one size only, the network is `fixed` to `size`.
+    On an axis where they cannot, or where the graph works at one size only, the network is `fixed` to `size`; on both
+    if it is to hold `alone` there.
     Several last feature maps make a network without targets: one must be chosen.
 
     >>> def tracer(size):
@@ -54,7 +55,7 @@ def general(tracer: Callable[[Size], Trace], size: Size, about: About) -> Networ
     first = finish(tracer(size))
     found = None
     fixed: tuple[int, ...] = ()
-    for fixed in ((), (0,), (1,), (0, 1)):  # the axes that stay as they are
+    for fixed in ((0, 1),) if alone else ((), (0,), (1,), (0, 1)):  # the axes that stay as they are
         others = _others(tracer, first, fixed)
         found = unified([first, *others]) if others or len(fixed) == 2 else None
         if found:
