@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from padviz.files.counts import read_counts
     from padviz.network.layer import Layer
     from padviz.network.network import Network
+    from padviz.repad.onnx_file import Repadded, repad_file
     from padviz.repad.torch_module.repadding import repad
     from padviz.sources import load
     from padviz.trained.border_responses import BorderResponse, BorderResponses
@@ -36,9 +37,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BorderResponse", "BorderResponses", "Costs", "CountMap", "Detectability", "EvenSizes", "Layer", "Ledger",
-    "MeanFilter", "MeanFilters", "Network", "PadvizError", "PositionMap", "ReceptiveField", "Remedy", "Summary",
-    "TapExposure", "__version__", "border_responses", "costs", "coverage", "detectability", "even_sizes", "export",
-    "ledger", "load", "mean_filters", "read_counts", "receptive_fields", "remedies", "repad", "tap_exposure", "usage",
+    "MeanFilter", "MeanFilters", "Network", "PadvizError", "PositionMap", "ReceptiveField", "Remedy", "Repadded",
+    "Summary", "TapExposure", "__version__", "border_responses", "costs", "coverage", "detectability", "even_sizes",
+    "export", "ledger", "load", "mean_filters", "read_counts", "receptive_fields", "remedies", "repad", "repad_file",
+    "tap_exposure", "usage",
 ]  # fmt: skip
 
 _HOMES = {
@@ -56,6 +58,7 @@ _HOMES = {
     "PositionMap": "padviz.trained.detecting.detectability",
     "ReceptiveField": "padviz.audit.receptive_fields",
     "Remedy": "padviz.advice.remedies",
+    "Repadded": "padviz.repad.onnx_file",
     "Summary": "padviz.counting.summary",
     "TapExposure": "padviz.audit.tap_exposure",
     "border_responses": "padviz.api.trained",
@@ -71,6 +74,7 @@ _HOMES = {
     "receptive_fields": "padviz.api.audits",
     "remedies": "padviz.api.audits",
     "repad": "padviz.repad.torch_module.repadding",
+    "repad_file": "padviz.repad.onnx_file",
     "tap_exposure": "padviz.api.audits",
     "usage": "padviz.api.counts",
 }
@@ -87,3 +91,4 @@ def __dir__() -> list[str]:
 
 
 hooks.figure = lambda name: import_module(f"padviz.figures.{name}")
+hooks.aside = lambda: import_module("padviz.files.atomic").aside

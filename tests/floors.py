@@ -29,7 +29,7 @@ HEAVY = {
     "joblib": ("exports",),
     "matplotlib": ("figures",),
     "numba": ("engine.apply",),
-    "onnx": ("sources.onnx", "repad.onnx_edits", "repad.onnx_graph", "trained.onnx_weights", "trained.sessions"),
+    "onnx": ("sources.onnx", "repad.onnx_graph", "repad.onnx_pads", "trained.onnx_weights", "trained.sessions"),
     "onnxruntime": ("trained.sessions",),
     "rich": ("files.tables", "cli"),
     "safetensors": ("trained.torch_weights",),

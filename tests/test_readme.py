@@ -22,6 +22,7 @@ WITH_MORE = {
     "detect MODEL",
     "filters MODEL",
     "responses MODEL",
+    "repad MODEL.onnx",
 }  # which are nothing by themselves: their examples have lines of their own
 STAND_INS = {"MODEL_A": "vgg11", "MODEL_B": "vgg13", "MODEL...": "vgg11", "MODEL": "vgg11", "NAME": "features.3"}
 STAND_INS |= {"N": "64"}

@@ -13,20 +13,28 @@ from padviz.cli import options
 @click.command(name="convert", short_help="Any network as a TOML description, to read, edit and load again.")
 @options.model
 @options.size
+@options.padding
 @options.output("Description to write, as net.toml. Standard output by default.")
 @options.overwrite
-def command(model: str, size: tuple[int, int] | None, output: Path | None, overwrite: bool) -> None:
+def command(
+    model: str, size: tuple[int, int] | None, padding: str | None, output: Path | None, overwrite: bool
+) -> None:
     """Write MODEL as a TOML description that loads back to the same network, flat: one step per layer.
 
-    --size becomes the size that the description is used at by default.
+    --size becomes the size that the description is used at by default, and --padding what its convolutions pad with.
 
     \b
     Example:
       padviz convert resnet18 -o net.toml
+      padviz convert resnet18 --padding zero/circular -o wrapped.toml
     """
+    from padviz.network.rewrites import with_padding
+    from padviz.network.targets import last_maps, upto
     from padviz.sources.toml.write import to_toml
 
     if output is not None:
         options.checked_output(output, (".toml",), overwrite)
     network = options.load_as(model, size)
+    if padding is not None:  # pads that were given to convolutions are gone
+        network = replace(upto(with_padding(network, padding), last_maps(network)), targets=network.targets)
     options.put(to_toml(replace(network, size=size or network.size)), output, overwrite)

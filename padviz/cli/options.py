@@ -37,6 +37,8 @@ def spelled(error: PadvizError | str, command: click.Command | None = None) -> s
     command = command or (context.command if context else None)
     known = None if command is None else {each.lstrip("-") for param in command.params for each in param.opts}
     named = isinstance(error, PadvizError) and error.option and not error.where
+    if isinstance(command, ChangesLayers):
+        known = (known or set()) - {"layer"}
     dashes = "--" if named and (known is None or str(error).partition(":")[0] in known) else ""
     text = str(error) if known is None else _known_only(str(error), known)
     return dashes + re.sub(r"`([a-z_]+)`", lambda name: "--" + name[1].replace("_", "-"), text)
@@ -59,6 +61,10 @@ def _known_only(text: str, known: Container[str]) -> str:
         said += (dropped or between) + part
         dropped = ""
     return said
+
+
+class ChangesLayers(click.Command):
+    """A command whose --layer names what it changes, and is no way around what cannot be followed."""
 
 
 class WithCheck(click.Command):

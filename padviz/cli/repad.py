@@ -21,13 +21,20 @@ NAMED = 3  # layers of a line
 SHOWN = 12  # layers that are left alone, in a table
 
 
-@click.command(name="repad", short_help="Replace what the padding of an ONNX file's convolutions reads; verified.")
+@click.command(
+    name="repad",
+    cls=options.ChangesLayers,
+    short_help="Replace what the padding of an ONNX file's convolutions reads; verified.",
+)
 @options.model
 @options.size
 @click.option(
     "--padding",
     metavar="MODE",
     help="What padding is to read: zero, replicate, reflect, symmetric, circular or partial; or HEIGHT/WIDTH.",
+)
+@click.option(
+    "--even", is_flag=True, help="Make uneven learned windows even instead: by pads, or by pools for strides."
 )
 @click.option("--layer", "layers", multiple=True, metavar="NAME", help="Change this layer only; may be repeated.")
 @click.option("--except", "without", multiple=True, metavar="NAME", help="Leave this layer as it is; may be repeated.")
@@ -39,6 +46,7 @@ def command(
     model: str,
     size: tuple[int, int] | None,
     padding: str | None,
+    even: bool,
     layers: tuple[str, ...],
     without: tuple[str, ...],
     check: bool,
@@ -49,83 +57,136 @@ def command(
     """Write MODEL, an ONNX file, with other padding: weights, names and all else stay as they are.
 
     The result is read again before it is written: usage of it must be what `padviz usage MODEL --padding MODE` counts,
-    in every pixel. What cannot be changed is left alone, and the report says why.
+    in every pixel. What cannot be changed is left alone, and the report says why. With --even, the pads of uneven
+    convolutions are shared out evenly; where no pads can do that, their strides move into average pools of 2 x 2.
 
     \b
     Example:
       padviz repad model.onnx --padding reflect -o reflect.onnx
-      padviz repad model.onnx --padding zero/circular --except conv1 -o wrapped.onnx
+      padviz repad model.onnx --padding zero/circular -o wrapped.onnx
+      padviz repad model.onnx --even --size 224 -o even.onnx
     """
-    from padviz.repad.onnx_file import check_beside, repadded
+    from padviz.repad.onnx_file import repad_file
 
     if not model.lower().endswith(".onnx"):
         hint = "export it to .onnx; in Python, padviz.repad(module, scheme); padviz convert writes descriptions"
         raise OptionError("is not an ONNX file", where=model, hint=hint)
-    if padding is None:
-        raise OptionError("none is named", option="padding", hint="say what padding is to read, as --padding reflect")
+    _check_asked(padding, even, layers + without)
     if output is not None:
         options.checked_output(output, (".onnx",), overwrite)
-    found = repadded(model, padding, size, layers, without, options.neutral_ops())
-    options.warn_if_baked(found.source, found.plan.size)
-    if output is not None:
-        check_beside(found, Path(model), output)
-        _write(found, output)
+    neutral = options.neutral_ops()
+    if padding is not None:
+        found = repad_file(model, padding, None, size, layers, without, neutral=neutral)
     else:
+        found = _evened(model, size, neutral)
+    options.warn_if_baked(found.source, found.plan.size)
+    if output is None:
         options.say("nothing is written; -o FILE.onnx says where to")
-    _show(found, padding, output, format_)
+    else:
+        found.save(output, overwrite=overwrite)
+    click.echo(_json(found, padding, output) if format_ == "json" else _table(found, padding, output))
     if check and found.left:
         click.get_current_context().exit(1)
 
 
-def _write(found: Repadded, path: Path) -> None:
-    from padviz.files.atomic import aside
+def _check_asked(padding: str | None, even: bool, layers: tuple[str, ...]) -> None:
+    """Exactly one of --padding and --even."""
+    if padding is None and not even:
+        hint = "say what padding is to read, as --padding reflect, or --even"
+        raise OptionError("none is named", where="--padding", hint=hint)
+    if padding is not None and even:
+        raise OptionError("cannot be combined with --padding", where="--even", hint="do one after the other")
+    if even and layers:
+        raise OptionError("takes all uneven windows", where="--even", hint="leave --layer and --except out")
 
-    with aside(path) as temporary:
-        temporary.write_bytes(found.content)
+
+def _evened(model: str, size: tuple[int, int] | None, neutral: Iterable[str]) -> Repadded:
+    """The file with even pads, or with pools, whichever makes its learned windows even."""
+    from padviz.advice.changes import cannot, even_pads, pooled_strides
+    from padviz.audit.ledger import ledger
+    from padviz.repad.even import between, check_even
+    from padviz.repad.onnx_file import edited, opened
+
+    proto, network = opened(model, size, neutral)
+    size = size or network.size
+    if not any(row.learned for row in ledger(network, size).uneven):
+        what = f"no learned window is uneven at {options.pixels(size)}"
+        raise OptionError(what, where=network.name, hint="padviz uneven lists what its windows read")
+    for change in (*even_pads(network, size), *pooled_strides(network, size)):
+        found = edited(proto, model, network, between(network, change.network, size), neutral)
+        check_even(found.network, size)
+        return found
+    why = " ".join(cannot(network, size)) or "Its strides cannot be moved."
+    hint = "padviz sizes lists the sizes at which it is even"
+    raise OptionError(f"neither pads nor pools make it even. {why.rstrip('.')}", where=network.name, hint=hint)
 
 
-def _show(found: Repadded, padding: str, path: Path | None, format_: str) -> None:
-    """Print what was changed, what was left alone and why, and the figures before and after."""
-    from msgspec import to_builtins
-
+def _maps(found: Repadded) -> list[CountMap]:
+    """Usage by the last maps, before and after."""
     from padviz.counting.usage import usage
-    from padviz.files import documents, tables
     from padviz.network.targets import names_of
 
-    network = found.source
-    names = names_of(None, network, every=True)
-    maps = [usage(each, found.plan.size, layer=names) for each in (network, found.network)]
-    if format_ == "json":
-        document = {
+    both = (found.source, found.network)
+    return [usage(each, found.plan.size, layer=names_of(None, each, every=True)) for each in both]
+
+
+def _json(found: Repadded, padding: str | None, path: Path | None) -> str:
+    from msgspec import to_builtins
+
+    from padviz.files import documents
+
+    before, after = _maps(found)
+    return documents.to_json(
+        {
             "schema_version": SCHEMA_VERSION,
-            "network": network.name,
+            "network": found.source.name,
             "size": [*found.plan.size],
             "padding": padding,
             "changed": [_row(change) for change in found.plan.changes],
             "left": [{"layer": each.layer, "why": each.why} for each in found.left],
-            "before": to_builtins(maps[0].summary()),
-            "after": to_builtins(maps[1].summary()),
+            "before": to_builtins(before.summary()),
+            "after": to_builtins(after.summary()),
             "files": [str(path)] if path else [],
         }
-        click.echo(documents.to_json(document))
-        return
+    )
+
+
+def _table(found: Repadded, padding: str | None, path: Path | None) -> str:
+    """What was changed, what was left alone and why, and the figures before and after."""
+    from padviz.files import tables
+
     height, width = found.plan.size
-    facts: list[tuple[str, Any]] = [
-        ("network", f"{network.title}, {height} x {width} pixels"),
-        ("padding", f"{_was(found.plan.changes)} to {padding}"),
-        ("changed", f"{len(found.changed)} of {found.plan.pads} layers that pad: {_names(found.changed)}"),
-        ("left alone", f"{len(found.left)}" if found.left else "none"),
-        ("verified", f"usage by {_names(names)} is what was asked for, in every pixel"),
-        *([("file", str(path))] if path else []),
-    ]
-    parts = [tables.to_facts(facts)]
+    facts: list[tuple[str, Any]] = [("network", f"{found.source.title}, {height} x {width} pixels")]
+    if padding:
+        facts.append(("padding", f"{_was(found.plan.changes)} to {padding}"))
+        facts.append(("changed", f"{len(found.changed)} of {found.plan.pads} layers that pad: {_names(found.changed)}"))
+        facts.append(("left alone", f"{len(found.left)}" if found.left else "none"))
+    else:
+        facts.append(("changed", f"{len(found.changed)}: {_names(map(_edit, found.plan.changes))}"))
+        facts += _phases(found)
+    facts.append(("verified", f"usage by {_names(found.plan.targets)} is what was asked for, in every pixel"))
+    parts = [tables.to_facts([*facts, *([("file", str(path))] if path else [])])]
     if found.left:
         rows = [(each.layer, each.why) for each in found.left[:SHOWN]]
         parts.append(tables.to_table(("left alone", "why"), rows))
         if len(found.left) > SHOWN:
             parts.append(f"and {len(found.left) - SHOWN} more: --format json")
-    parts.append(tables.to_table(("figure", "before", "after"), _figures(*maps)))
-    click.echo("\n\n".join(parts))
+    parts.append(tables.to_table(("figure", "before", "after"), _figures(*_maps(found))))
+    return "\n\n".join(parts)
+
+
+def _phases(found: Repadded) -> list[tuple[str, str]]:
+    """What an edit does to where the last map's units lie over the image."""
+    from padviz.network.targets import last_maps
+    from padviz.repad.even import phases
+
+    lines = []
+    for one, other in zip(last_maps(found.source), found.plan.targets, strict=True):
+        was, now = phases(found.source, found.plan.size, one), phases(found.network, found.plan.size, other)
+        pairs = zip(("height", "width"), was, now, strict=True)
+        said = ", ".join(f"from {_pixels(a)} to {_pixels(b)} px in {axis}" for axis, a, b in pairs)
+        lines.append(("phase", f"units of {one} lie off the image's centre: {said}, in the mean"))
+    return lines[:NAMED]
 
 
 def _figures(before: CountMap, after: CountMap) -> list[tuple[str, Any, Any]]:
@@ -156,15 +217,37 @@ def _short(value: float | None) -> str:
     return "" if value is None else f"{value:.3g}"
 
 
+def _pixels(offset: Any) -> str:
+    return "none" if offset is None else f"{float(offset):+g}"
+
+
 def _row(change: Change) -> dict[str, Any]:
     """A layer that was changed, as JSON has it."""
     return {
         "layer": change.name,
         "kind": change.before.kind,
         "input": [*change.entering],
-        "was": [getattr(op, "mode", None) for op in change.before.ops],
-        "now": [getattr(op, "mode", None) for op in change.after.ops],
+        "was": [_said(op) for op in change.before.ops],
+        "now": [_said(op) for op in change.after.ops],
+        "pooled": change.pooled,
     }
+
+
+def _said(op: Any) -> dict[str, Any]:
+    """What a window's padding is, on one axis."""
+    return {key: getattr(op, key, None) for key in ("mode", "padding", "stride")}
+
+
+def _edit(change: Change) -> str:
+    """How one layer was made even."""
+    if change.pooled:
+        return f"{change.name} (stride 1, then an average of 2 x 2)"
+    before, after = (" x ".join("+".join(map(str, op.padding)) for op in layer.ops) for layer in _both(change))
+    return f"{change.name} (pads {before} to {after})"
+
+
+def _both(change: Change) -> tuple[Any, Any]:
+    return change.before, change.after
 
 
 def _was(changes: Iterable[Change]) -> str:

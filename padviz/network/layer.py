@@ -22,19 +22,21 @@ CONVOLUTIONS: frozenset[Kind] = frozenset({"conv", "convtranspose"})
 class Origin:
     """What a layer was read from: an ONNX node or a PyTorch module, or a function where it is called outside of any.
 
-    `pads` are the names of the pads whose rows the layer has as its own, the first one first.
+    `pads` are the names of the pads whose rows the layer has as its own, the first one first. A `swapped` layer has
+    width before height, since the image was transposed.
     """
 
     name: str
     pads: tuple[str, ...] = ()
+    swapped: bool = False
 
     def after(self, pad: Origin) -> Origin:
         """The origin of what has the rows of a pad before it as its own.
 
         >>> Origin("conv1").after(Origin("pad"))
-        Origin(name='conv1', pads=('pad',))
+        Origin(name='conv1', pads=('pad',), swapped=False)
         """
-        return Origin(self.name, (*pad.pads, pad.name, *self.pads))
+        return Origin(self.name, (*pad.pads, pad.name, *self.pads), self.swapped)
 
 
 @dataclass(frozen=True, slots=True)

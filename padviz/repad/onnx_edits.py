@@ -8,23 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis.operations import Window, pads_at
+from padviz.axis.operations import Op, Window, pads_at
 from padviz.axis.reweighing import ratios
 from padviz.network.layer import Layer
 from padviz.network.network import Network
-from padviz.repad.onnx_graph import INPUTS_SINCE, NATIVE, Graph, Proto, Rows
+from padviz.repad.onnx_graph import Graph, Proto, Rows, attributes, set_pads
+from padviz.repad.onnx_pads import ROLES, Cannot, Pads
 from padviz.repad.plan import Change, Plan
 from padviz.sources.onnx.load import image_of, is_nhwc
 
 CONVS = ("Conv", "FusedConv", "ConvInteger", "QLinearConv")
 SUMS = ("Conv", "FusedConv")  # convolutions whose outputs can be multiplied
 FLOATS = {1: np.float32, 10: np.float16, 11: np.float64}
-ROLES = "hw"
-Places = dict[str, tuple[int, tuple[int, int] | None]]  # by axis of the image: a tensor's axis, and rows if known
-
-
-class Cannot(Exception):
-    """Why a layer cannot be changed in the file."""
 
 
 def edit(model: Proto, network: Network, plan: Plan, where: str = "") -> Plan:
@@ -86,13 +81,13 @@ class _Editor:
 
     def __init__(self, graph: Graph, network: Network, plan: Plan, where: str) -> None:
         self.graph = graph
-        self.network = network
         self.plan = plan
         image, shape = image_of(graph.model, where)
-        at = (1, 2) if is_nhwc(graph.model, image, shape) else (2, 3)
+        channels_last = is_nhwc(graph.model, image, shape)
+        at = (1, 2) if channels_last else (2, 3)
         self.open = [shape[i] == 0 for i in at]
         self.type = image.type.tensor_type.elem_type
-        self.padded: set[int] = set()  # pads that are done, since several layers may have them
+        self.pads = Pads(graph, network, channels_last)
 
     def steps(self, change: Change) -> Iterator[Callable[[], None]]:
         """What is to be done for one layer.
@@ -105,20 +100,28 @@ class _Editor:
         origin = change.before.origin
         if origin is None:
             raise Cannot("nobody knows which node it is")
+        if origin.swapped:
+            raise Cannot("it has width before height")
         if any(isinstance(op, Window) and op.mode == "partial" for op in change.before.ops):
             raise Cannot("it is reweighed as partial convolution: repad the file that this one was made of")
         if change.before.kind == "pad":
-            yield from self._pad(self._found(origin.name), change)
+            yield from self.pads.steps(self._found(origin.name), change)
             return
         at = self._found(origin.name)
         node = self.graph.nodes[at]
         if node.op_type not in CONVS:
             raise Cannot(f"it is a {node.op_type}, which pads inside")
         own = self._own(node, change)
+        if change.pooled:
+            yield lambda: self._pool(at)
+            return
+        if any(map(_amounts_differ, change.before.ops, change.after.ops)):
+            yield from self._amend(node, change, own)
+            return
         pads = [self._found(name) for name in origin.pads]
         self._check_once(change, own, pads)
         for pad in pads:
-            yield from self._pad(pad, change)
+            yield from self.pads.steps(pad, change)
         yield from self._conv(at, change, own)
         yield from self._reweigh(at, change)
 
@@ -131,7 +134,7 @@ class _Editor:
 
     def _own(self, node: Proto, change: Change) -> dict[str, tuple[int, int]]:
         """The rows that a convolution pads by itself, by axis: those that are not of pads before it."""
-        attrs = _attributes(node)
+        attrs = attributes(node)
         rule = attrs.get("auto_pad", b"NOTSET").decode()
         before = change.before
         if len(attrs.get("pads", [0] * 4)) != 4 or len(attrs.get("kernel_shape", [1, 1])) != 2:
@@ -153,106 +156,9 @@ class _Editor:
             op = change.after.ops[i]
             if not isinstance(op, Window) or op.mode in ("zero", "partial"):
                 continue
-            places = sum(role in self._rows_of(pad, change) for pad in pads) + (own[role] != (0, 0))
+            places = sum(role in self.pads.rows_of(pad, change) for pad in pads) + (own[role] != (0, 0))
             if places > 1:
                 raise Cannot("it is padded in two places, by itself and by a pad before it")
-
-    # Pads
-
-    def _rows_of(self, at: int, change: Change) -> Places:
-        """By axis of the image: the axis of the tensor that a pad node pads, and how many rows; None where computed."""
-        node = self.graph.nodes[at]
-        layer = self._layer_of(node)
-        ops = (change.before if layer is None else layer).ops
-        roles = [role for role, op in zip(ROLES, ops, strict=True) if isinstance(op, Window) and op.padding != (0, 0)]
-        if node.op_type in ("Concat", "Gather"):
-            axis = _attributes(node).get("axis", 0)
-            if len(roles) != 1 or axis < 0:
-                raise Cannot(f"its rows are joined by the node {node.name or node.output[0]}, in a way of its own")
-            op = ops[ROLES.index(roles[0])]
-            assert isinstance(op, Window)
-            assert not isinstance(op.padding, str)
-            return {roles[0]: (axis, op.padding)}
-        if node.op_type != "Pad":
-            raise Cannot(f"its rows are made by a {node.op_type}")
-        amounts, axes = self._amounts(node)
-        if amounts is None:
-            return dict.fromkeys(roles, (-1, None))
-        if min(amounts) < 0:
-            raise Cannot("its pad also crops")
-        half = len(amounts) // 2
-        padded = [i for i in range(half) if amounts[i] or amounts[half + i]]
-        if len(padded) != len(roles):
-            raise Cannot("its pad also pads channels")
-        found: Places = {}
-        for role, i in zip(roles, padded, strict=True):
-            found[role] = (axes[i] if axes else i, (amounts[i], amounts[half + i]))
-        return found
-
-    def _layer_of(self, node: Proto) -> Layer | None:
-        """The pad that a node is, as the importer read it."""
-        name = self.network.aliases.get(node.output[0])
-        layer = self.network.layers[self.network.index[name]] if name else None
-        return layer if layer is not None and layer.kind == "pad" else None
-
-    def _amounts(self, node: Proto) -> tuple[list[int] | None, list[int] | None]:
-        """The rows that a Pad adds, as far as they are known, and the axes that it names."""
-        attrs = _attributes(node)
-        if self.graph.opset < INPUTS_SINCE:
-            return [*attrs.get("pads", attrs.get("paddings", []))] or None, None
-        axes = self.graph.integers(node.input[3]) if len(node.input) > 3 and node.input[3] else None
-        if len(node.input) > 3 and node.input[3] and axes is None:
-            return None, None
-        amounts = self.graph.integers(node.input[1])
-        if axes is not None and min(axes) < 0:
-            axes = [axis + 4 if axis < 0 else axis for axis in axes]
-        return amounts, axes
-
-    def _pad(self, at: int, change: Change) -> Iterator[Callable[[], None]]:
-        """A pad node with other modes: the same node where it can be, or else a chain in its place."""
-        node, rows = self.graph.nodes[at], self._rows_of(at, change)
-        modes = {role: _plain(op.mode) for role, op in zip(ROLES, change.after.ops, strict=True) if role in rows}  # type: ignore[union-attr]
-        same = len({*modes.values()}) == 1
-        mode = next(iter(modes.values()), "zero")
-        if node.op_type == "Pad" and same and self.graph.has(mode):
-            yield lambda: self._once(at, lambda: _set_mode(node, NATIVE[mode], self.graph.opset))
-            return
-        if any(amounts is None for _, amounts in rows.values()):
-            raise Cannot("its rows depend on the size")
-        asked = {axis: Rows(*(amounts or (0, 0)), modes[role]) for role, (axis, amounts) in rows.items()}
-        x = self._read_by(node)
-        amounts, axes = self._amounts(node) if node.op_type == "Pad" else (None, None)
-        rank = len(amounts) // 2 if amounts and not axes else 4
-        yield lambda: self._once(at, lambda: self._replace(at, x, asked, rank))
-
-    def _once(self, at: int, step: Callable[[], None]) -> None:
-        if at not in self.padded:
-            self.padded.add(at)
-            step()
-
-    def _replace(self, at: int, x: str, rows: dict[int, Rows], rank: int) -> None:
-        node = self.graph.nodes[at]
-        name = node.name or node.output[0]
-        made = self.graph.chain(x, node.output[0], rows, rank, f"{name}.pad")
-        made[-1].name = node.name
-        self.graph.front[at] += made
-        self.graph.gone.add(at)
-        self.graph.release([each for each in node.input if each != x and each])
-
-    def _read_by(self, node: Proto) -> str:
-        """The tensor that a pad reads: of slices joined, what is between them, which all of them are slices of."""
-        if node.op_type != "Concat":
-            return str(node.input[0])
-        whole = {name for name in node.input if not self._is_part(name)}
-        if len(whole) != 1:
-            raise Cannot(f"its rows are joined by the node {node.name or node.output[0]}, in a way of its own")
-        return str(whole.pop())
-
-    def _is_part(self, name: str) -> bool:
-        at = self.graph.maker.get(name)
-        return at is not None and self.graph.nodes[at].op_type in ("Slice", "Gather", "Constant", "ConstantOfShape")
-
-    # Convolutions
 
     def _conv(self, at: int, change: Change, own: dict[str, tuple[int, int]]) -> Iterator[Callable[[], None]]:
         """A convolution whose own padding on an axis is of another mode: a pad in front takes its rows."""
@@ -275,9 +181,33 @@ class _Editor:
             padded = self.graph.free(f"{name}_output")
             self.graph.front[at] += self.graph.chain(node.input[0], padded, moved, 4, name)
             node.input[0] = padded
-            _set_pads(node, kept)
+            set_pads(node, kept)
 
         yield step
+
+    def _amend(self, node: Proto, change: Change, own: dict[str, tuple[int, int]]) -> Iterator[Callable[[], None]]:
+        """A convolution with more or fewer rows of zeros."""
+        kept = [0] * 4
+        for i, (role, one, other) in enumerate(zip(ROLES, change.before.ops, change.after.ops, strict=True)):
+            assert isinstance(one, Window)
+            assert isinstance(other, Window)
+            if other.mode != "zero" or isinstance(one.padding, str) or isinstance(other.padding, str):
+                raise Cannot("its padding is no plain zeros")
+            for side in (0, 1):
+                kept[i + 2 * side] = own[role][side] + other.padding[side] - one.padding[side]
+        if min(kept) < 0:
+            raise Cannot("a pad before it has more rows than it should")
+        yield lambda: set_pads(node, kept)
+
+    def _pool(self, at: int) -> None:
+        """Stride 1, and an average over 2 x 2 of what comes out."""
+        node, graph = self.graph.nodes[at], self.graph
+        name, output = node.name or node.output[0], node.output[0]
+        node.name = name
+        node.attribute.remove(next(each for each in node.attribute if each.name == "strides"))
+        node.output[0] = graph.free(f"{name}.unstrided")
+        pool = graph.node("AveragePool", [node.output[0]], output, f"{name}.pool", kernel_shape=[2, 2], strides=[2, 2])
+        graph.behind[at].append(pool)
 
     def _reweigh(self, at: int, change: Change) -> Iterator[Callable[[], None]]:
         """A convolution whose outputs are multiplied by taps over taps that hit real pixels, before its bias."""
@@ -304,6 +234,7 @@ class _Editor:
     def _put_behind(self, at: int, factors: list[NDArray[Any]]) -> None:
         node, graph = self.graph.nodes[at], self.graph
         name, output = node.name or node.output[0], node.output[0]
+        node.name = name  # what it makes has another name now
         x = node.output[0] = graph.free(f"{name}.sums")
         bias = node.input[2] if len(node.input) > 2 else ""
         del node.input[2:]
@@ -328,40 +259,5 @@ class _Editor:
         return FLOATS[kind]
 
 
-def _plain(mode: str) -> str:
-    return "zero" if mode == "partial" else mode
-
-
-def _attributes(node: Proto) -> dict[str, Any]:
-    from onnx import helper
-
-    return {each.name: helper.get_attribute_value(each) for each in node.attribute}
-
-
-def _set_pads(node: Proto, pads: list[int]) -> None:
-    """Explicit pads in place of those there were, or of a rule."""
-    from onnx import helper
-
-    for i in reversed(range(len(node.attribute))):
-        if node.attribute[i].name == "auto_pad" or (node.attribute[i].name == "pads" and not any(pads)):
-            del node.attribute[i]
-    found = next((each for each in node.attribute if each.name == "pads"), None)
-    if found is not None:
-        found.ints[:] = pads
-    elif any(pads):
-        node.attribute.append(helper.make_attribute("pads", pads))
-
-
-def _set_mode(node: Proto, mode: str, opset: int) -> None:
-    """Another mode of a Pad; a number to fill with stays only where it fills."""
-    from onnx import helper
-
-    found = next((each for each in node.attribute if each.name == "mode"), None)
-    if found is not None:
-        found.s = mode.encode()
-    else:
-        node.attribute.append(helper.make_attribute("mode", mode))
-    if mode != "constant" and opset >= INPUTS_SINCE and len(node.input) > 2:
-        node.input[2] = ""
-        if len(node.input) == 3:
-            del node.input[2:]
+def _amounts_differ(one: Op | None, other: Op | None) -> bool:
+    return isinstance(one, Window) and isinstance(other, Window) and one.padding != other.padding

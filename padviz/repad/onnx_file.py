@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from padviz import hooks
 from padviz.errors import OptionError, PadvizError
-from padviz.network.network import Network, Size
+from padviz.network.network import Network, Size, as_size
 from padviz.repad import verify
 from padviz.repad.onnx_edits import edit
 from padviz.repad.plan import Left, Plan, plan
@@ -20,9 +22,14 @@ class Repadded:
     """A file that was repadded: the network that it was, what was done, the network that it is, and its content.
 
     `changed` and `left` say which layers were changed, and which that pad were left alone, and why. `beside` are the
-    files with weights that must lie beside it, by their names.
+    files with weights that must lie beside it, by their names, as they do beside the file at `path`.
+
+    >>> import padviz
+    >>> padviz.Repadded.__name__
+    'Repadded'
     """
 
+    path: Path
     source: Network
     plan: Plan
     network: Network
@@ -39,37 +46,90 @@ class Repadded:
         """The layers that pad and were left alone, each with the reason."""
         return self.plan.left
 
+    def save(self, out: str | Path, *, overwrite: bool = False) -> None:
+        """Write the file; its external data stays where it is.
 
-def repadded(
+        Raises
+        ------
+        OptionError
+            If something is in the way, or the file would lie away from its external data.
+        """
+        out = Path(out)
+        if not overwrite and os.path.lexists(out):
+            raise OptionError("exists", where=str(out), hint="name another, or set overwrite")
+        if self.beside and self.path.resolve().parent != out.resolve().parent:
+            what = f"the weights in {self.beside[0]!r} lie beside {str(self.path)!r}, and the result names them"
+            raise OptionError(what, where=str(out), hint="write into the same folder")
+        with hooks.aside()(out) as temporary:
+            temporary.write_bytes(self.content)
+
+
+def repad_file(
     path: str | Path,
     padding: str,
-    size: Size | None = None,
+    out: str | Path | None = None,
+    size: int | Sequence[int] | None = None,
     layers: Iterable[str] = (),
     without: Iterable[str] = (),
+    *,
     neutral: Iterable[str] = (),
+    overwrite: bool = False,
 ) -> Repadded:
-    """Repad an ONNX file: weights, names, metadata, opset, and the order of values stay; external data is not opened.
+    """Write an ONNX file whose convolutions pad by a scheme: all else in it stays, and usage of it is verified.
 
     Parameters
     ----------
     path : str or Path
+        An ONNX file; weights that lie beside it are not opened.
     padding : str
-        As for `padviz.repad.plan.plan`.
-    size : (height, width), optional
-        Where the file leaves its size open, the one at which the result is verified.
-    layers, without, neutral : iterable of str
+        zero, replicate, reflect, symmetric, circular or partial; or one for each axis, height/width.
+    out : str or Path, optional
+        The file to write; none by default, to see what would be done.
+    size : int or (height, width), optional
+        Where the file leaves its size open, the one to verify at, in pixels.
+    layers, without : iterable of str
+        The only layers to change, all by default; and layers to leave as they are.
+    neutral : iterable of str
+        As for `padviz.load`.
+    overwrite : bool
+        Replace `out` if it exists.
+
+    Returns
+    -------
+    Repadded
+        With `.changed`, names of layers, `.left`, those that were left alone and why, and `.network`, what was read of
+        the result, for `padviz.usage` and all else.
 
     Raises
     ------
     PadvizError
-        For a file or option that cannot be used; where nothing can be changed, with the reasons; or if the result,
-        read again, does not obey the law.
+        For a file or option that cannot be used, where nothing can be changed, or if the result does not obey the law;
+        then nothing is written.
+
+    Notes
+    -----
+    The law: usage of the result is `usage(path, size, padding)`, exactly, in every pixel, where nothing is left alone.
+
+    Examples
+    --------
+    >>> repad_file("missing.onnx", "reflect", "reflect.onnx")
+    Traceback (most recent call last):
+        ...
+    padviz.errors.DescriptionError: missing.onnx: no such file; give the path of an ONNX file
     """
+    at = None if size is None else as_size(size)
+    model, network = opened(path, at, neutral)
+    found = edited(model, path, network, plan(network, padding, at, layers, without), neutral)
+    if out is not None:
+        found.save(out, overwrite=overwrite)
+    return found
+
+
+def opened(path: str | Path, size: Size | None = None, neutral: Iterable[str] = ()) -> tuple[Any, Network]:
+    """The model in a file, and the network that it is at a size that it takes."""
     model = read(Path(path), str(path))
     _check_size(model, str(path), size)
-    network = laid_out(model, path, neutral, size)
-    asked = plan(network, padding, size, layers, without)
-    return edited(model, path, network, asked, neutral)
+    return model, laid_out(model, path, neutral, size)
 
 
 def edited(model: Any, path: str | Path, network: Network, asked: Plan, neutral: Iterable[str] = ()) -> Repadded:
@@ -83,7 +143,7 @@ def edited(model: Any, path: str | Path, network: Network, asked: Plan, neutral:
         raise PadvizError(what, where=str(path), hint="save its weights as external data first") from None
     found = laid_out(parsed(content, str(path)), path, neutral, done.size)
     verify.check(done, found)
-    return Repadded(network, done, found, content, tuple(dict.fromkeys(_external(model))))
+    return Repadded(Path(path), network, done, found, content, tuple(dict.fromkeys(_external(model))))
 
 
 def _check_size(model: Any, where: str, size: Size | None) -> None:
@@ -112,19 +172,6 @@ def check_useful(done: Plan) -> None:
         raise PadvizError(f"nothing can be changed: {first.layer}: {first.why}{more}", where=done.before.name)
     if not done.pads:
         raise PadvizError("nothing can be changed: no convolution that was asked for pads", where=done.before.name)
-
-
-def check_beside(found: Repadded, source: Path, out: Path) -> None:
-    """Refuse to write a file away from its external data, which it names by where it lies.
-
-    Raises
-    ------
-    OptionError
-        Naming the data.
-    """
-    if found.beside and source.resolve().parent != out.resolve().parent:
-        what = f"the weights in {found.beside[0]!r} lie beside {str(source)!r}, and the result names them"
-        raise OptionError(what, option="output", hint="write into the same folder")
 
 
 def _external(model: Any) -> Iterable[str]:

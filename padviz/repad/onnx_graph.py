@@ -24,6 +24,15 @@ class Rows(NamedTuple):
     after: int
     mode: str
 
+    @property
+    def native(self) -> str:
+        """The mode that Pad may have: an edge that is repeated once is replicated.
+
+        >>> Rows(1, 1, "symmetric").native, Rows(2, 1, "symmetric").native
+        ('replicate', 'symmetric')
+        """
+        return "replicate" if self.mode == "symmetric" and max(self.before, self.after) <= 1 else self.mode
+
 
 class Graph:
     """The nodes of a model's main graph: edits are collected, and `finish` puts them in.
@@ -93,15 +102,15 @@ class Graph:
         Axes of one mode are one Pad, where Pad has it; other modes are slices joined by a Concat, an axis at a time.
         """
         groups: list[dict[int, Rows]] = []
-        for mode in dict.fromkeys(each.mode for each in rows.values()):
-            axes = {axis: each for axis, each in rows.items() if each.mode == mode}
+        for mode in dict.fromkeys(each.native for each in rows.values()):
+            axes = {axis: each for axis, each in rows.items() if each.native == mode}
             groups += [axes] if self.has(mode) else [{axis: each} for axis, each in axes.items()]
         made: list[Proto] = []
         for i, axes in enumerate(groups):
             ends = i == len(groups) - 1
             out = output if ends else self.free(f"{name}_output")
             call = last if ends and last else name
-            how = self._pad if self.has(next(iter(axes.values())).mode) else self._joined
+            how = self._pad if self.has(next(iter(axes.values())).native) else self._joined
             made += how(x, out, axes, rank, call)
             x = out
         return made
@@ -111,7 +120,7 @@ class Graph:
         return mode in NATIVE and (mode != "circular" or self.opset >= WRAP_SINCE)
 
     def _pad(self, x: str, output: str, rows: Mapping[int, Rows], rank: int | None, name: str) -> list[Proto]:
-        mode = NATIVE[next(iter(rows.values())).mode]
+        mode = NATIVE[next(iter(rows.values())).native]
         ends = [[each[side] for each in rows.values()] for side in (0, 1)]
         if self.opset >= AXES_SINCE:
             amounts = self.constant(np.array(ends[0] + ends[1], dtype=np.int64), f"{name}_pads")
@@ -171,6 +180,27 @@ class Graph:
         kept = [node for at, node in enumerate(self.nodes) if at not in self.gone]
         new = [node for more in (*self.front.values(), *self.behind.values()) for node in more]
         return {name for node in (*kept, *new) for name in reads(node)} | {o.name for o in self.model.graph.output}
+
+
+def attributes(node: Proto) -> dict[str, Any]:
+    """The attributes of a node, as Python values."""
+    from onnx import helper
+
+    return {each.name: helper.get_attribute_value(each) for each in node.attribute}
+
+
+def set_pads(node: Proto, pads: list[int]) -> None:
+    """Explicit pads in place of those there were, or of a rule."""
+    from onnx import helper
+
+    for i in reversed(range(len(node.attribute))):
+        if node.attribute[i].name == "auto_pad" or (node.attribute[i].name == "pads" and not any(pads)):
+            del node.attribute[i]
+    found = next((each for each in node.attribute if each.name == "pads"), None)
+    if found is not None:
+        found.ints[:] = pads
+    elif any(pads):
+        node.attribute.append(helper.make_attribute("pads", pads))
 
 
 def _pieces(before: int, after: int, mode: str, steps: bool) -> list[tuple[int, int, int]]:

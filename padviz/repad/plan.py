@@ -7,22 +7,27 @@ from dataclasses import dataclass, replace
 
 from padviz.axis.operations import Fit, Op, Window, pads_at
 from padviz.axis.padding_modes import MODES, fold
-from padviz.errors import OptionError, SizeError
+from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import canonical, padded_layer, schemes_of, with_pads_joined
 from padviz.network.sizes import sizes_of
+from padviz.network.targets import last_maps
 
 ALONE = "it pads on its own, and partial convolution reweighs convolutions alone"
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A layer as it is, and as it is to become; `entering` is the size that it reads, at the plan's size."""
+    """A layer as it is, and as it is to become; `entering` is the size that it reads, at the plan's size.
+
+    A `pooled` one is followed by a new average pool that took its stride.
+    """
 
     before: Layer
     after: Layer
     entering: Size
+    pooled: bool = False
 
     @property
     def name(self) -> str:
@@ -42,10 +47,10 @@ class Left:
 class Plan:
     """A network as it is and as it is to become, at a size: what changes, and what is left alone.
 
-    `pads` is how many layers pad of those that were asked for. In `before` and `after` pads belong to the convolutions
-    that follow them where they can, and the layers are the same ones, in the same order. The law: usage of what was
-    repadded is that of `after`, exactly, in every pixel; and that is usage with the scheme as an override where nothing
-    is left alone.
+    `targets` are the last maps, and `pads` is how many layers pad of those that were asked for. In `before` and `after`
+    pads belong to the convolutions that follow them where they can, and the layers are the same ones, in the same
+    order. The law: usage of what was repadded is that of `after`, exactly, in every pixel; and that is usage with the
+    scheme as an override where nothing is left alone. A `whole` one is done as a whole, or not at all.
 
     >>> import padviz
     >>> found = plan(padviz.load("vgg11"), "reflect")
@@ -56,12 +61,25 @@ class Plan:
     before: Network
     after: Network
     size: Size
+    targets: tuple[str, ...]
     changes: tuple[Change, ...]
     left: tuple[Left, ...] = ()
     pads: int = 0
+    whole: bool = False
 
     def leaving(self, why: Mapping[str, str]) -> Plan:
-        """The plan without the layers that cannot be changed after all, by name and with the reason."""
+        """The plan without the layers that cannot be changed after all, by name and with the reason.
+
+        Raises
+        ------
+        PadvizError
+            Of a plan that is done as a whole or not at all.
+        """
+        if not why:
+            return self
+        if self.whole:
+            name, reason = next(iter(why.items()))
+            raise PadvizError(f"nothing can be changed: {name}: {reason}", where=self.before.name)
         kept = tuple(change for change in self.changes if change.name not in why)
         left = (*self.left, *(Left(change.name, why[change.name]) for change in self.changes if change.name in why))
         return replace(self, after=_changed(self.before, kept), changes=kept, left=left)
@@ -118,7 +136,15 @@ def plan(
             left.append(Left(layer.name, why))
         else:
             changes.append(Change(layer, after, entering))
-    return Plan(joined, _changed(joined, changes), at, tuple(changes), tuple(left), pads + len(changes) + len(left))
+    return Plan(
+        joined,
+        _changed(joined, changes),
+        at,
+        last_maps(network),
+        tuple(changes),
+        tuple(left),
+        pads + len(changes) + len(left),
+    )
 
 
 def checked(padding: str) -> str:

@@ -8,7 +8,6 @@ from padviz.counting.count_map import CountMap
 from padviz.counting.usage import usage
 from padviz.errors import PadvizError
 from padviz.network.network import Network
-from padviz.network.targets import last_maps
 from padviz.repad.plan import Plan
 
 ROWS = 256  # compared at a time
@@ -35,7 +34,7 @@ def check(plan: Plan, found: Network) -> None:
     >>> net = padviz.load("vgg11")
     >>> check(plan(net, "reflect", 64), with_padding(net, "reflect"))
     """
-    for name in last_maps(plan.before):
+    for name in plan.targets:
         wanted = usage(plan.after, plan.size, layer=name)
         if name not in found.index or not same(wanted, usage(found, plan.size, layer=name)):
             what = f"usage by {name} is not what was planned, so nothing was written"

@@ -1,14 +1,16 @@
-"""Reading an ONNX file and printing its ledger, next to the onnx package loading the same file."""
+"""Reading an ONNX file and printing its ledger, and repadding it, next to the onnx package loading and saving it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 import torch
 import torchvision
 
+import padviz
 from tests.benchmarks.test_speed import process
 
 
@@ -28,3 +30,12 @@ def test_process_onnx_uneven(benchmark: Any, tmp_path: Path, file: str) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_process_onnx_load(benchmark: Any, tmp_path: Path, file: str) -> None:
     process(benchmark, tmp_path, "-c", f"import onnx; onnx.load({file!r})")
+
+
+@pytest.mark.parametrize("scheme", ["reflect", "symmetric", "partial"])
+def test_repad(benchmark: Any, tmp_path: Path, file: str, scheme: str) -> None:
+    benchmark(lambda: padviz.repad_file(file, scheme, tmp_path / "out.onnx", overwrite=True))
+
+
+def test_onnx_load_and_save(benchmark: Any, tmp_path: Path, file: str) -> None:
+    benchmark(lambda: onnx.save(onnx.load(file), tmp_path / "out.onnx"))

@@ -530,6 +530,10 @@ def test_help_ends_with_an_example_that_runs(command: str) -> None:
     text = run(command, "--help").stdout
     examples = [line.strip() for line in text.splitlines() if line.strip().startswith("padviz ")]
     assert examples
+    if "model.onnx" in text:
+        from tests.cli.test_cli_foreign import plain
+
+        plain("model.onnx")
     for example in examples:
         result = run(*example.split()[1:])
         assert result.exit_code == 0, result.output

@@ -23,7 +23,8 @@ DEEPEST = 20  # functions and branches inside of one another
 EXTERNAL = 1  # TensorProto.DataLocation
 INTEGERS = (2, 3, 4, 5, 6, 7, 9, 12, 13)  # TensorProto.DataType: what shapes and pads are made of
 FEW = 16  # numbers of any other type: scales
-MOST_FACTORS = 1 << 20  # or of one for each position
+MOST_ALONG = 1 << 20  # or of one for each position, and of those that say which rows are read
+WHOLE = (6, 7)  # TensorProto.DataType: of numbers of rows
 BROKEN = (
     ArithmeticError,
     AssertionError,
@@ -270,7 +271,9 @@ def literal(attrs: dict[str, Any]) -> Value:
 def constant(proto: Proto) -> Value:
     """A stored tensor: its shape, and its numbers only where there are few and they are in the file itself."""
     dims = [max(n, 0) for n in proto.dims]
-    most = MOST if proto.data_type in INTEGERS else MOST_FACTORS if _for_positions(dims) else FEW
+    most = MOST if proto.data_type in INTEGERS else FEW
+    if _for_positions(dims) or (len(dims) == 1 and proto.data_type in WHOLE):
+        most = MOST_ALONG
     if proto.data_location == EXTERNAL or prod(dims) > most or len(dims) > 8:
         return Value(tuple(plain(n) for n in dims))
     try:

@@ -67,13 +67,13 @@ def load_module(
     """
     module = named(source) if isinstance(source, str) else source
     name = source.rsplit(":", 1)[-1] if isinstance(source, str) else type(source).__name__
-    return network_of(module, name, source if isinstance(source, str) else name, neutral, size)
+    return network_of(module, name, source if isinstance(source, str) else name, neutral, size, alone)
 
 
 def network_of(
-    module: Any, name: str, where: str, neutral: Iterable[str] = (), size: Size | None = None
-) -> Network:  # fmt: skip
-    """The network that a module is, called `name`; `where` is what errors name."""
+    module: Any, name: str, where: str, neutral: Iterable[str] = (), size: Size | None = None, alone: bool = False
+) -> Network:
+    """The network that a module is, called `name`; `where` is what errors name, and `alone` as in `load_module`."""
     module = getattr(module, "_orig_mod", module)  # as torch.compile wraps it
     if not isinstance(module, nn.Module) or isinstance(module, torch.jit.ScriptModule):
         what = f"is of type {type(module).__name__}, and not a torch.nn.Module whose code can be followed"

@@ -206,6 +206,8 @@ class Arranger:
     ) -> Value:  # fmt: skip
         """One layer with an operation for each role, and what holds it, with as many channels as are `made`."""
         layer = self.trace.add(name, kind, (x.at,), ops.get("h"), ops.get("w"), channels=channels)
+        if roles_of(x.known) == ["w", "h"]:
+            self.trace.swapped(layer)
         dims = x.known if made is None else (x.known[0], plain(made), *x.known[2:])
         return Value(self.sized(dims, layer), layer)
 

@@ -39,7 +39,7 @@ def partial(trace: Trace, x: Value, factor: NDArray[Any] | None) -> Value | None
 
 def _plane(x: Value, factor: NDArray[Any]) -> NDArray[Any] | None:
     """A factor by rows and columns, each of them all or one; None where it differs along channels."""
-    if factor.dtype.kind != "f" or factor.ndim > len(x.known) or factor.size == 1:
+    if factor.dtype.kind != "f" or factor.ndim > len(x.known) or factor.ndim < 3:
         return None
     roles = [alone(dim) for dim in x.known]
     shape = [size_of(dim) for dim in ranked(tuple((("", n),) for n in factor.shape), len(roles))]

@@ -66,6 +66,12 @@ class Trace:
         finally:
             self.origin = before
 
+    def swapped(self, at: int) -> None:
+        """Remember that a layer has width before height."""
+        origin = self.layers[at].origin
+        if origin is not None:
+            self.layers[at] = replace(self.layers[at], origin=replace(origin, swapped=True))
+
     def add(
         self,
         name: str,

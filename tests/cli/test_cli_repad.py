@@ -1,0 +1,203 @@
+"""`padviz repad`: one screen, JSON, every bad input in one line, and nothing written that should not be."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner
+from onnx import helper, numpy_helper
+
+import padviz
+from padviz.cli import cli
+from tests.cli.test_cli import APART, run, told
+from tests.cli.test_cli_foreign import conv, mystery, plain, saved
+from tests.repad.test_onnx_file import SIZE as BUILT_IN
+from tests.repad.test_onnx_file import chain, one_dimensional
+from tests.sources.test_onnx_ops import bright_pixels, model_of
+
+SIZE = "96x128"
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    plain()
+
+
+def test_a_file_is_written_that_pads_so() -> None:
+    result = run("repad", "net.onnx", "--padding", "symmetric/circular", "--size", SIZE, "-o", "out.onnx")
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[:2] == ["network     net, 96 x 128 pixels", "padding     zero to symmetric/circular"]
+    assert "left alone  none" in lines
+    assert any("in every pixel" in line for line in lines)
+    counts = padviz.usage("out.onnx", (96, 128)).counts
+    np.testing.assert_array_equal(counts, padviz.usage("net.onnx", (96, 128), "symmetric/circular").counts)
+
+
+def test_the_screen_fits_80_columns() -> None:
+    result = CliRunner(**APART, env={"COLUMNS": "80"}).invoke(cli, ["repad", "net.onnx", "--padding", "reflect"])
+    assert result.exit_code == 0
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_json_says_what_was_changed_and_has_the_figures_of_usage() -> None:
+    run("repad", "net.onnx", "--padding", "reflect", "--size", SIZE, "-o", "out.onnx")
+    found = json.loads(run("repad", "net.onnx", "--padding", "reflect", "--size", SIZE, "--format", "json").stdout)
+    names = [layer.name for layer in padviz.load("net.onnx").layers if layer.kind == "conv"]
+    assert (found["schema_version"], found["size"], found["left"], found["files"]) == (1, [96, 128], [], [])
+    assert [row["layer"] for row in found["changed"]] == names
+    assert found["changed"][0]["now"] == [{"mode": "reflect", "padding": [1, 1], "stride": 2}] * 2
+    before, after = (
+        json.loads(run("usage", path, "--size", SIZE, "--format", "json").stdout) for path in ("net.onnx", "out.onnx")
+    )
+    assert found["before"]["share"] == before["share"]
+    assert found["after"]["share"] == after["share"]
+    assert found["before"]["share"] != found["after"]["share"]
+
+
+def test_without_a_file_to_write_only_the_report_is_made() -> None:
+    result = run("repad", "net.onnx", "--padding", "reflect")
+    assert (result.exit_code, os.listdir()) == (0, ["net.onnx"])
+    assert result.stderr == "padviz: nothing is written; -o FILE.onnx says where to\n"
+
+
+def test_check_fails_where_a_layer_is_left_alone() -> None:
+    one_dimensional(Path("line.onnx"))
+    chosen = ["--padding", "reflect", "--size", "12x16", "-o", "out.onnx"]
+    result = run("repad", "line.onnx", *chosen, "--check")
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert "it is one-dimensional" in result.stdout
+    assert run("repad", "line.onnx", *chosen, "--overwrite").exit_code == 0
+    assert run("repad", "line.onnx", *chosen, "--overwrite", "--check", "--except", "y").exit_code == 0
+    assert [*Path().glob("out.onnx")]
+
+
+def test_layers_are_no_way_around_what_is_not_known() -> None:
+    mystery()
+    for words in (["--padding", "reflect"], ["--even"]):
+        line = told("repad", "net.onnx", *words)
+        assert "--neutral own.Mystery treats it as acting on each position alone" in line
+        assert "--layer" not in line
+    line = told("repad", "net.onnx", "--padding", "reflect", "--neutral", "own.Mystery")
+    assert line == "padviz: net: nothing can be changed: no convolution that was asked for pads\n"
+
+
+BAD: list[tuple[list[str], str]] = [
+    (["resnet18", "--padding", "reflect"], "resnet18: is not an ONNX file; export it to .onnx; in Python, "),
+    (["net.onnx"], "--padding: none is named; say what padding is to read, as --padding reflect, or --even"),
+    (["net.onnx", "--padding", "mirror"], "--padding: 'mirror' is not a padding scheme; use zero, "),
+    (["net.onnx", "--padding", "valid"], "--padding: 'valid' is another amount of padding, which changes the size "),
+    (["net.onnx", "--padding", "zero/full"], "--padding: 'full' is another amount of padding"),
+    (["net.onnx", "--padding", "partial"], "net: nothing can be changed: a: partial convolution needs sizes that are "),
+    (["net.onnx", "--padding", "reflect", "--layer", "z"], "net: no layer is called 'z'"),
+    (["net.onnx", "--padding", "reflect", "--except", "z"], "net: no layer is called 'z'"),
+    (["net.onnx", "--padding", "reflect", "--even"], "--even: cannot be combined with --padding"),
+    (["net.onnx", "--even", "--layer", "a"], "--even: takes all uneven windows; leave --layer and --except out"),
+    (["net.onnx", "--even", "--size", "97"], "net: no learned window is uneven at 97; padviz uneven lists "),
+    (["none.onnx", "--padding", "reflect"], "none.onnx: no such file; give the path of an ONNX file"),
+    (["text.onnx", "--padding", "reflect"], "text.onnx: is not an ONNX file, or only a part of one"),
+    (["built.onnx", "--padding", "reflect", "--size", "20"], "--size: the file takes images of 12 x 16 pixels"),
+    (["net.onnx", "--padding", "reflect", "-o", "out.txt"], "-o: 'out.txt' has no suffix that says what to write; use"),
+    (["net.onnx", "--padding", "reflect", "-o", "net.onnx"], "-o: 'net.onnx' exists; add --overwrite to replace it"),
+    (["net.onnx", "--padding", "reflect", "-o", "no/out.onnx"], "-o: folder 'no' does not exist"),
+    (["odd.onnx", "--even"], "odd: neither pads nor pools make it even. No pads make c even: its "),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "line"), BAD)
+def test_bad_input_is_one_line(words: list[str], line: str) -> None:
+    Path("text.onnx").write_text("no model")
+    chain(Path("built.onnx"), size=BUILT_IN)
+    saved([conv("c", "image", pads=[1, 1, 1, 1], strides=[4, 4])], ["c"], "odd.onnx", (224, 224))
+    before = sorted(os.listdir())
+    assert told("repad", *words).startswith(f"padviz: {line}")
+    assert sorted(os.listdir()) == before
+
+
+def odd_pads(path: str) -> Any:
+    """A window that reads two rows of padding, both on the far side, and its file."""
+    body = "a = Conv <pads = [0, 0, 2, 2], strides = [2, 2]> (x, w4x4)\n y = Conv <pads = [1, 1, 1, 1]> (a, w3x3)"
+    model = model_of(body, 17)
+    for dim, n in zip(model.graph.input[0].type.tensor_type.shape.dim[2:], (8, 10), strict=True):
+        dim.ClearField("dim_param")
+        dim.dim_value = n
+    onnx.save(model, path)
+    return model
+
+
+def test_even_shares_pads_out() -> None:
+    odd_pads("far.onnx")
+    result = run("repad", "far.onnx", "--even", "-o", "even.onnx")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "changed   1: a (pads 0+2 x 0+2 to 1+1 x 1+1)" in result.stdout
+    assert (
+        "units of y lie off the image's centre: from +1 to +0 px in height, from +1 to +0 px in width" in result.stdout
+    )
+    assert padviz.ledger("even.onnx", (8, 10)).even
+    np.testing.assert_array_equal(
+        padviz.usage("even.onnx", (8, 10)).counts, bright_pixels(onnx.load("even.onnx"), (8, 10))
+    )
+
+
+def test_even_moves_strides_into_pools() -> None:
+    nodes = [conv("a", "image", pads=[1, 1, 1, 1], strides=[2, 2]), helper.make_node("Relu", ["a"], ["r"], name="r")]
+    down = conv("s", "r", 1, strides=[2, 2])
+    saved(
+        [
+            *nodes,
+            conv("b", "r", pads=[1, 1, 1, 1], strides=[2, 2]),
+            down,
+            helper.make_node("Add", ["b", "s"], ["sum"], name="sum"),
+        ],
+        ["sum"],
+        "two.onnx",
+        (32, 48),
+    )
+    result = run("repad", "two.onnx", "--even", "-o", "even.onnx")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert (
+        "changed   3: a (stride 1, then an average of 2 x 2), b (stride 1, then an average of 2 x 2)" in result.stdout
+    )
+    assert "from -1.5 to +0 px in height" in result.stdout
+    assert padviz.ledger("even.onnx", (32, 48)).even
+    model, before = onnx.load("even.onnx"), onnx.load("two.onnx")
+    assert model.graph.initializer == before.graph.initializer
+    assert [node.op_type for node in model.graph.node] == [
+        "Conv",
+        "AveragePool",
+        "Relu",
+        *["Conv", "AveragePool"] * 2,
+        "Add",
+    ]
+
+
+def test_what_files_call_their_layers_does_no_harm() -> None:
+    name = "\x1b[31m\u202e" + "n" * 2000
+    model = onnx.load("net.onnx")
+    for node in model.graph.node:
+        node.name = name + node.name
+    onnx.save(model, "named.onnx")
+    result = run("repad", "named.onnx", "--padding", "reflect", "-o", "out.onnx")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "\x1b" not in result.stdout
+    assert "\u202e" not in result.stdout
+
+
+def test_convert_writes_descriptions_that_pad_so() -> None:
+    for scheme in ("reflect", "zero/circular", "partial"):
+        assert run("convert", "unet_padded", "--padding", scheme, "-o", "net.toml", "--overwrite").exit_code == 0
+        wanted = padviz.usage("unet_padded", 100, scheme).counts
+        np.testing.assert_array_equal(padviz.usage("net.toml", 100).counts, wanted)
+    pads = helper.make_node("Constant", [], ["p"], value=numpy_helper.from_array(np.array([0, 0, 1, 1, 0, 0, 1, 1])))
+    padded = helper.make_node("Pad", ["image", "p"], ["q"], name="q")
+    saved([pads, padded, conv("c", "q")], ["c"], "pad.onnx")
+    text = run("convert", "pad.onnx", "--padding", "reflect").stdout
+    assert '{op = "conv", name = "c", out = 3, kernel = 3, padding = 1, mode = "reflect"}' in text
+    assert "identity" not in text

@@ -1,0 +1,283 @@
+"""Repadding ONNX files: nothing else changes, what cannot be done is said by name, and what is wrong is not written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper, parser
+
+import padviz
+from padviz.errors import PadvizError
+from padviz.network.layer import Origin
+from padviz.repad import onnx_graph
+from padviz.repad.onnx_file import repad_file
+from tests.onnx_by_hand import run_file
+from tests.sources.test_onnx_ops import PADS_OF_SAME, model_of
+
+SIZE = (12, 16)
+PADS = [1, 1, 1, 1]
+
+
+def conv(name: str, reads: str, weight: str = "w", **attrs: Any) -> Any:
+    return helper.make_node("Conv", [reads, weight], [f"{name}_out"], name=name, **attrs)
+
+
+def saved(
+    nodes: list[Any], path: Path, size: tuple[Any, Any] = SIZE, output: str = "c_out", ir_version: int = 8, **more: Any
+) -> Path:
+    """A file of one image of two channels, with random weights of 3 x 3 taps."""
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 2, *size])
+    made = helper.make_tensor_value_info(output, TensorProto.FLOAT, [None] * 4)
+    weights = np.random.default_rng(0).normal(size=(2, 2, 3, 3)).astype(np.float32)
+    graph = helper.make_graph(nodes, "net", [image], [made], [numpy_helper.from_array(weights, "w")], **more)
+    opsets = [helper.make_opsetid("", 17)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=ir_version, producer_name="somebody")
+    helper.set_model_props(model, {"trained by": "somebody", "classes": "2"})
+    onnx.save(model, path)
+    return path
+
+
+def chain(path: Path, **more: Any) -> Path:
+    nodes = [conv("a", "image", pads=PADS), conv("b", "a_out", pads=PADS), conv("c", "b_out", pads=PADS)]
+    return saved(nodes, path, **more)
+
+
+def layers(found: Any) -> dict[str, tuple[str, str]]:
+    return {layer.name: tuple(op.mode for op in layer.ops) for layer in found.plan.after.layers if layer.kind == "conv"}
+
+
+def test_all_else_in_the_file_stays_as_it_is(tmp_path: Path) -> None:
+    path = chain(tmp_path / "net.onnx")
+    found = repad_file(path, "reflect/circular", tmp_path / "out.onnx")
+    before, after = onnx.load(path), onnx.load(tmp_path / "out.onnx")
+    assert found.changed == ("a", "b", "c")
+    for field in ("ir_version", "producer_name", "opset_import", "metadata_props", "functions"):
+        assert getattr(before, field) == getattr(after, field)
+    for field in ("name", "input", "output", "initializer"):
+        assert getattr(before.graph, field) == getattr(after.graph, field)
+    convs = [node for node in after.graph.node if node.op_type == "Conv"]
+    assert [(node.name, node.output) for node in convs] == [(node.name, node.output) for node in before.graph.node]
+    assert {node.op_type for node in after.graph.node} == {"Conv", "Constant", "Pad", "Slice", "Concat"}
+
+
+def test_only_some_layers_or_all_but_some(tmp_path: Path) -> None:
+    path = chain(tmp_path / "net.onnx")
+    assert layers(repad_file(path, "reflect", layers=["b"])) == {
+        "a": ("zero",) * 2,
+        "b": ("reflect",) * 2,
+        "c": ("zero",) * 2,
+    }
+    some = layers(repad_file(path, "circular", without=["b_out"]))  # named by the tensor that it makes
+    assert some == {"a": ("circular",) * 2, "b": ("zero",) * 2, "c": ("circular",) * 2}
+    with pytest.raises(PadvizError, match="no layer is called 'd'; padviz layers lists them"):
+        repad_file(path, "reflect", layers=["d"])
+
+
+def test_a_pad_that_two_share_is_changed_for_both_or_for_none(tmp_path: Path) -> None:
+    amounts = helper.make_node("Constant", [], ["p"], value_ints=[0, 0, 1, 1, 0, 0, 1, 1])
+    nodes = [amounts, helper.make_node("Pad", ["image", "p"], ["q"], name="q"), conv("a", "q"), conv("b", "q")]
+    path = saved([*nodes, helper.make_node("Add", ["a_out", "b_out"], ["c_out"])], tmp_path / "net.onnx")
+    assert repad_file(path, "reflect").changed == ("a", "b")
+    assert repad_file(path, "reflect", layers=["q"]).changed == ("a", "b")
+    with pytest.raises(
+        PadvizError, match="nothing can be changed: a: it shares its pad with a layer that is left alone"
+    ):
+        repad_file(path, "reflect", layers=["a"])
+
+
+def test_external_data_is_named_as_before_and_never_opened(tmp_path: Path) -> None:
+    path = chain(tmp_path / "net.onnx")
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="net.data", size_threshold=0)
+    kept = tmp_path / "kept.data"
+    shutil.move(tmp_path / "net.data", kept)
+    out = tmp_path / "out.onnx"
+    found = repad_file(path, "symmetric", out)
+    assert (found.beside, found.changed) == (("net.data",), ("a", "b", "c"))
+    before, after = (onnx.load(each, load_external_data=False) for each in (path, out))
+    assert before.graph.initializer == after.graph.initializer
+    shutil.move(kept, tmp_path / "net.data")
+    onnx.checker.check_model(out)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(PadvizError, match=r"the weights in 'net.data' lie beside .* write into the same folder"):
+        repad_file(path, "reflect", tmp_path / "folder" / "out.onnx")
+    assert os.listdir(tmp_path / "folder") == []
+
+
+def test_an_old_file_gets_no_initializers_that_it_would_have_to_list_as_inputs(tmp_path: Path) -> None:
+    path = chain(tmp_path / "net.onnx", ir_version=8)
+    model = onnx.load(path)
+    model.ir_version, model.opset_import[0].version = 3, 9
+    model.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [2, 2, 3, 3]))
+    onnx.save(model, path)
+    for scheme in ("reflect", "symmetric", "circular", "partial"):
+        found = onnx.load_model_from_string(repad_file(path, scheme).content)
+        onnx.checker.check_model(found, full_check=True)
+        assert run_file(found.SerializeToString(), np.zeros((1, 2, *SIZE), dtype=np.float32))[0].shape == (1, 2, *SIZE)
+
+
+def branch(path: Path) -> Path:
+    """A convolution inside of a branch that is always taken, and one outside."""
+    inner = helper.make_graph([conv("b", "a_out", pads=PADS)], "then", [], [onnx.ValueInfoProto(name="b_out")])
+    other = helper.make_graph(
+        [helper.make_node("Identity", ["a_out"], ["e"])], "else", [], [onnx.ValueInfoProto(name="e")]
+    )
+    yes = helper.make_node("Constant", [], ["yes"], value=numpy_helper.from_array(np.array(True)))
+    taken = helper.make_node("If", ["yes"], ["c_out"], name="if", then_branch=inner, else_branch=other)
+    return saved([conv("a", "image", pads=PADS), yes, taken], path)
+
+
+def called_alike(path: Path) -> Path:
+    nodes = [conv("a", "image", pads=PADS), conv("b", "a_out", pads=PADS), conv("c", "b_out", pads=PADS)]
+    nodes[1].name = nodes[2].name = "twice"
+    return saved(nodes, path)
+
+
+def one_dimensional(path: Path) -> Path:
+    lines = [
+        "a = Conv <pads = [1, 1, 1, 1]> (x, w3x3)",
+        "s = Constant <value_ints = [2]> ()",
+        "r = ReduceMean <axes = [2], keepdims = 0> (a)",
+    ]
+    body = "\n".join([*lines, "y = Conv <pads = [1, 1]> (r, w)"])
+    model = model_of(body, 13)
+    model.graph.initializer.append(numpy_helper.from_array(np.ones((1, 1, 3), dtype=np.float32), "w"))
+    onnx.save(model, path)
+    return path
+
+
+def of_computed_rows(path: Path) -> Path:
+    body = """n = Shape (x)
+ r = Constant <value_ints = [2]> ()
+ e = Constant <value_ints = [4]> ()
+ hw = Slice (n, r, e)
+ z = Sub (hw, hw)
+ one = Constant <value_ints = [1, 1]> ()
+ o = Add (z, one)
+ zero = Constant <value_ints = [0, 0]> ()
+ p = Concat <axis = 0> (zero, o, zero, o)
+ q = Pad (x, p)
+ a = Conv (q, w3x3)
+ y = Conv <pads = [1, 1, 1, 1]> (a, w3x3)"""
+    onnx.save(model_of(body, 13), path)
+    return path
+
+
+def as_same(path: Path) -> Path:
+    body = PADS_OF_SAME.replace(" y = Conv", " d = Conv")
+    onnx.save(model_of(f"{body}\n y = Conv <pads = [1, 1, 1, 1]> (d, w3x3)", 13), path)
+    return path
+
+
+LEFT: list[tuple[Callable[[Path], Path], str, dict[str, str], tuple[str, ...]]] = [
+    (branch, "reflect", {"b": "its node is inside of a function or a branch"}, ("a",)),
+    (called_alike, "reflect", {"twice": "several nodes have its name"}, ("a",)),
+    (one_dimensional, "circular", {"y": "it is one-dimensional"}, ("a",)),
+    (of_computed_rows, "symmetric", {}, ("a", "y")),
+    (of_computed_rows, "reflect", {}, ("a", "y")),
+    (as_same, "symmetric", {"d": "its rows depend on the size"}, ("y",)),
+    (as_same, "reflect", {}, ("d", "y")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("write", "scheme", "left", "changed"), LEFT)
+def test_what_cannot_be_changed_is_left_alone_and_named(
+    write: Callable[[Path], Path], scheme: str, left: dict[str, str], changed: tuple[str, ...], tmp_path: Path
+) -> None:
+    found = repad_file(write(tmp_path / "net.onnx"), scheme, size=SIZE)
+    assert {each.layer.removesuffix("_2"): each.why for each in found.left} == left
+    assert found.changed == changed
+
+
+def test_open_sizes_are_not_reweighed(tmp_path: Path) -> None:
+    with pytest.raises(PadvizError, match="nothing can be changed: a: partial convolution needs sizes that are built"):
+        repad_file(chain(tmp_path / "net.onnx", size=("h", "w")), "partial", size=SIZE)
+
+
+@pytest.mark.parametrize("scheme", ["reflect", "symmetric", "circular"])
+def test_maps_smaller_than_the_pad_are_refused_alike(scheme: str, tmp_path: Path) -> None:
+    path = saved([conv("c", "image", pads=[3, 3, 3, 3], dilations=[3, 3])], tmp_path / "net.onnx", size=(2, 2))
+    with pytest.raises(PadvizError, match=f"nothing can be changed: c: its input has 2 rows, too few for {scheme}"):
+        repad_file(path, scheme)
+
+
+def test_a_file_that_pads_nothing_has_nothing_to_change(tmp_path: Path) -> None:
+    path = saved([conv("c", "image")], tmp_path / "net.onnx")
+    with pytest.raises(PadvizError, match="nothing can be changed: no convolution that was asked for pads"):
+        repad_file(path, "zero")
+
+
+def test_a_built_in_size_is_the_only_one(tmp_path: Path) -> None:
+    with pytest.raises(PadvizError, match="size: the file takes images of 12 x 16 pixels"):
+        repad_file(chain(tmp_path / "net.onnx"), "partial", size=SIZE[::-1])
+
+
+@pytest.mark.parametrize("scheme", ["reflect", "circular", "partial"])
+def test_a_result_that_breaks_the_law_is_not_written(
+    scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = chain(tmp_path / "net.onnx")
+    monkeypatch.setitem(onnx_graph.NATIVE, "reflect", "edge")
+    monkeypatch.setattr(onnx_graph, "_pieces", lambda *_: [(0, 1, 1), (0, 0, 0), (0, 1, 1)])
+    monkeypatch.setattr("padviz.repad.onnx_edits.ratios", lambda op, n: np.full(n, 1.5))
+    with pytest.raises(PadvizError, match="usage by c is not what was planned, so nothing was written"):
+        repad_file(path, scheme, tmp_path / "out.onnx")
+    assert os.listdir(tmp_path) == ["net.onnx"]
+
+
+def test_an_interrupted_run_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = chain(tmp_path / "net.onnx")
+
+    def interrupted(self: Path, content: bytes) -> None:
+        with open(self, "wb") as file:
+            file.write(content[:100])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_bytes", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        repad_file(path, "reflect", tmp_path / "out.onnx")
+    assert os.listdir(tmp_path) == ["net.onnx"]
+
+
+def test_a_file_that_exists_is_not_replaced_unasked(tmp_path: Path) -> None:
+    path = chain(tmp_path / "net.onnx")
+    with pytest.raises(PadvizError, match=r"net\.onnx: exists; name another"):
+        repad_file(path, "reflect", path)
+    repad_file(path, "reflect", path, overwrite=True)
+    assert repad_file(path, "reflect").changed == ()
+
+
+@pytest.mark.parametrize("factor", [[1.5, 1.2] + [1.0] * 10, [2.0] * 12])
+def test_another_factor_for_each_row_is_no_partial_convolution(factor: list[float], tmp_path: Path) -> None:
+    rows = numpy_helper.from_array(np.array(factor, dtype=np.float32).reshape(1, 1, -1, 1))
+    nodes = [conv("a", "image", pads=PADS), helper.make_node("Constant", [], ["f"], value=rows)]
+    path = saved([*nodes, helper.make_node("Mul", ["a_out", "f"], ["c_out"])], tmp_path / "net.onnx")
+    assert [layer.height.mode for layer in padviz.load(path).layers if layer.kind == "conv"] == ["zero"]
+
+
+def test_what_else_reads_the_sums_of_a_partial_convolution_reads_no_partial_one(tmp_path: Path) -> None:
+    rows = np.array([1.5] + [1.0] * 10 + [1.5], dtype=np.float32).reshape(1, 1, -1, 1)
+    factor = helper.make_node("Constant", [], ["f"], value=numpy_helper.from_array(rows))
+    nodes = [conv("a", "image", pads=PADS), factor, helper.make_node("Mul", ["a_out", "f"], ["m"], name="m")]
+    path = saved([*nodes, helper.make_node("Add", ["a_out", "m"], ["c_out"])], tmp_path / "net.onnx")
+    net = padviz.load(path)
+    assert [layer.height.mode for layer in net.layers if layer.kind == "conv"] == ["zero", "partial"]
+    assert net.find("a").origin == Origin("a")
+    assert padviz.usage(net, SIZE).counts[0, 8] == 6 + 1.5 * 3 + 3
+
+
+def test_a_node_that_nobody_knows_stays_where_no_map_depends_on_it(tmp_path: Path) -> None:
+    text = """<ir_version: 8, opset_import: ["" : 17, "own" : 1]> g (float[1, 1, 12, 16] x) => (float[1, 1, 12, 16] y)
+    { a = Conv <pads = [1, 1, 1, 1]> (x, w)  y = own.Mystery <mystery = 3> (a) }"""
+    model = parser.parse_model(text)
+    model.graph.initializer.append(numpy_helper.from_array(np.ones((1, 1, 3, 3), dtype=np.float32), "w"))
+    onnx.save(model, tmp_path / "net.onnx")
+    found = repad_file(tmp_path / "net.onnx", "reflect", neutral=["own.Mystery"])
+    assert found.changed == ("a",)
+    assert onnx.load_model_from_string(found.content).graph.node[-1] == model.graph.node[-1]

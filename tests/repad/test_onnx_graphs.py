@@ -1,0 +1,94 @@
+"""Every small graph repadded: what onnxruntime makes of single bright pixels is usage of the graph with the scheme."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+import padviz
+from padviz.axis.padding_modes import MODES
+from padviz.errors import PadvizError
+from padviz.repad.onnx_file import repad_file
+from tests.onnx_oracle import image_of, session_of
+from tests.sources.test_onnx_ops import GRAPHS, bright_pixels, model_of
+
+SIZE = (6, 8)
+MORE = [  # title, opset, nodes: what padding looks like in files, beyond the graphs that the importer is tested with
+    ("uneven pads", "17", "y = Conv <pads = [2, 1, 0, 3], strides = [2, 1]> (x, w4x3)"),
+    ("dilated", "17", "y = Conv <pads = [2, 3, 2, 3], dilations = [2, 3]> (x, w3x3)"),
+    ("pads by a Pad, and by itself", "17", "p = Constant <value_ints = [0, 0, 1, 0, 0, 0, 2, 0]> ()\n"
+     "a = Pad (x, p)\n y = Conv <pads = [0, 1, 0, 2]> (a, w3x3)"),
+    ("two pads in a row", "17", "p = Constant <value_ints = [0, 0, 1, 0, 0, 0, 2, 0]> ()\n"
+     "q = Constant <value_ints = [0, 0, 0, 1, 0, 0, 0, 2]> ()\n a = Pad (x, p)\n b = Pad (a, q)\n y = Conv (b, w3x3)"),
+    ("a pad before two", "17", "p = Constant <value_ints = [0, 0, 1, 1, 0, 0, 1, 1]> ()\n"
+     "a = Pad (x, p)\n b = Conv (a, w3x3)\n c = Conv (a, w3x3)\n y = Add (b, c)"),
+    ("a pad before a pool", "17", "p = Constant <value_ints = [0, 0, 1, 1, 0, 0, 1, 1]> ()\n"
+     "a = Pad (x, p)\n y = LpPool <p = 1, kernel_shape = [3, 3], strides = [2, 2]> (a)"),
+    ("a pad of named axes", "18", "p = Constant <value_ints = [1, 2, 1, 0]> ()\n"
+     "n = Constant <value_ints = [-2, 3]> ()\n"
+     "a = Pad (x, p, , n)\n y = Conv (a, w3x3)"),
+    ("a pad in the middle", "13", "t = Transpose <perm = [0, 2, 3, 1]> (x)\n"
+     "p = Constant <value_ints = [0, 1, 2, 0, 0, 1, 0, 0]> ()\n"
+     "a = Pad (t, p)\n u = Transpose <perm = [0, 3, 1, 2]> (a)\n y = Conv (u, w3x3)"),
+    ("a chain", "19", "a = Conv <pads = [1, 1, 1, 1]> (x, w3x3)\n b = Conv <pads = [2, 2, 2, 2]> (a, w5x5)\n"
+     "c = Add (a, b)\n y = Conv <pads = [0, 1, 0, 1], strides = [1, 2]> (c, w1x3)"),
+    ("old and SAME", "7", "a = Conv <auto_pad = \"SAME_LOWER\"> (x, w4x3)\n y = Conv <pads = [3, 2, 3, 2]> (a, w5x5)"),
+]  # fmt: skip
+PADDED = [each for each in GRAPHS if "Conv " in each[2] or "Pad " in each[2]]
+CASES = [*PADDED, *MORE]
+FIXED, OPEN = True, False
+
+
+def sized(model: Any, size: tuple[int, int]) -> Any:
+    for dim, n in zip(image_of(model).type.tensor_type.shape.dim[2:], size, strict=True):
+        dim.ClearField("dim_param")
+        dim.dim_value = n
+    return model
+
+
+def saved(name: str, opset: str, body: str, folder: Path, fixed: bool = FIXED) -> Path:
+    model = model_of(body, int(opset.partition(" | ")[0]))
+    path = folder / f"{name.replace(' ', '_').replace(',', '')}.onnx"
+    rank = len(session_of(model).run(None, {"x": np.zeros((1, 1, *SIZE), dtype=np.float32)})[0].shape)
+    shape = model.graph.output[0].type.tensor_type.shape
+    shape.SetInParent()
+    for _ in range(rank):
+        shape.dim.add()
+    onnx.save(sized(model, SIZE) if fixed else model, path)
+    return path
+
+
+def is_valid(model: Any) -> bool:
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except onnx.checker.ValidationError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("scheme", [*MODES, "zero/circular", "symmetric/partial"])
+@pytest.mark.parametrize(("name", "opset", "body"), CASES, ids=[each[0] for each in CASES])
+def test_files_read_what_usage_says_of_the_scheme(
+    name: str, opset: str, body: str, scheme: str, tmp_path: Path
+) -> None:
+    path = saved(name, opset, body, tmp_path)
+    wanted = padviz.load(path)
+    try:
+        found = repad_file(path, scheme)
+    except PadvizError as error:
+        if "nothing can be changed" not in str(error):
+            raise
+        return
+    model = onnx.load_model_from_string(found.content)
+    if is_valid(onnx.load(path)):
+        onnx.checker.check_model(model, full_check=True)
+    if found.left:
+        return
+    counts = padviz.usage(wanted, SIZE, scheme).counts
+    np.testing.assert_array_equal(counts, padviz.usage(found.network, SIZE).counts)
+    channels = int(opset.partition(" | ")[2] or 1)
+    np.testing.assert_allclose(counts * channels, bright_pixels(model, SIZE), rtol=1e-5 if "partial" in scheme else 0)
