@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from padviz.network.network import Size
 
 Images = NDArray[np.float32]  # (images, channels, height, width), as the network reads them
-AT_ONCE = 8 * 320 * 320  # pixels of the images that are run together
+AT_ONCE = 2 * 320 * 320  # pixels of the images that are run together: more maps at once leave the cache
 MOST = 256  # of them
 LEAST = 3  # rows and columns of a map that has borders and something between them
 
