@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from padviz import hooks
 from padviz.errors import UnknownName, nearest
 from padviz.network.network import Size
-from padviz.trained.sessions.running import Images, Reduced, Runner, at_once, middle
+from padviz.trained.sessions.running import Images, Reduced, Runner, at_once
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,8 +52,8 @@ class BorderResponse:
     `energy` is E = sqrt(max(0, mean over channels of D1 D2)) / S of each side: D1 and D2 are the outermost line minus
     the interior, as means over two disjoint halves of the inputs, so that noise cancels; S is the RMS of the interior.
     `t` is that of the mean over channels of D, over the inputs; `aware` is the share of channels with a border line of
-    their own on some side. `profiles` has, for each side, E of every line from there inwards, and `map` the mean over
-    inputs and channels, of the layer's shape. Where `note` says why, there are no figures.
+    their own on some side. `profiles` has, for each side, E of the first lines from there inwards, and `map` the mean
+    over inputs and channels, of the layer's shape. Where `note` says why, there are no figures.
 
     Examples
     --------
@@ -145,7 +145,7 @@ def border_responses(
     ...     where, name, size, channels, batch = "flat", "flat", (8, 8), 1, None
     ...     def responses(self, images):
     ...         ones = np.ones((len(images), 1, 8), np.float32)
-    ...         return [Reduced("conv", ones, ones, np.ones(len(images)), np.ones((8, 8)))]
+    ...         return [Reduced("conv", ones, ones, ones[..., 0], np.ones(len(images)), np.ones((8, 8)))]
     >>> border_responses(Flat(), np.zeros((4, 1, 8, 8), np.float32), "zero")[0].energy
     Sides(top=0.0, bottom=0.0, left=0.0, right=0.0)
     """
@@ -165,7 +165,8 @@ class _Sums:
 
     def __init__(self, first: Reduced) -> None:
         self.layer, self.channels, self.shape = first.layer, first.rows.shape[1], first.total.shape
-        self.halves = [np.zeros((2, self.channels, n)) for n in self.shape]  # of each axis, lines minus interior
+        lines = first.rows.shape[2], first.cols.shape[2]
+        self.halves = [np.zeros((2, self.channels, n)) for n in lines]  # of each axis, lines minus interior
         self.squares = np.zeros((4, self.channels))
         self.means: list[Array] = []  # of each input, the mean over channels of every side's D
         self.counts = np.zeros(2)
@@ -175,8 +176,7 @@ class _Sums:
         """Add some inputs; so many came before."""
         sides = []
         for axis, values in enumerate((part.rows, part.cols)):
-            lines = values.astype(np.float64)
-            lines -= lines[..., middle(lines.shape[-1])].mean(-1, keepdims=True)
+            lines = values - part.inner[..., None].astype(np.float64)
             for half in (0, 1):
                 self.halves[axis][half] += lines[(half + before) % 2 :: 2].sum(0)
             sides += [lines[..., 0], lines[..., -1]]
@@ -197,7 +197,7 @@ class _Sums:
             return BorderResponse(*about, note="is dead: 0 all over the interior")
         sizes = np.maximum(self.counts, 1)[:, None, None]
         profiles = [self._energy(half / sizes, scale) for half in self.halves]
-        inwards = tuple(each for profile in profiles for each in (profile, profile[::-1]))
+        inwards = tuple(each[: (len(each) + 1) // 2] for profile in profiles for each in (profile, profile[::-1]))
         energy = Sides(*(float(profile[0]) for profile in inwards))
         t = Sides(*_t(np.concatenate(self.means))) if count > 1 else NONE
         aware = self._aware(count, scale) if count > 1 else None

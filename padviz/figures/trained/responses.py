@@ -22,7 +22,7 @@ from padviz.figures.canvas import (
     shortened,
 )
 from padviz.trained.border_responses import BorderResponse, BorderResponses
-from padviz.trained.sessions.running import middle
+from padviz.trained.sessions.running import LINES, middle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 MOST = 8  # layers of a picture
 SIDE, PROFILE, NAMES, LEAST = 150, 210, 26, 980  # screen pixels: a map, a profile, the line above a row, the page
-DISTANCE = 12  # lines from the border that profiles show
 COLOURS = "PuOr"
 QUIET = 0.1  # E that a profile's scale reaches at least
 LOUD = 99.5  # percentile of the first map of a row from which on colours look alike
@@ -118,8 +117,8 @@ def plot(found: BorderResponses, ax: Axes | None = None) -> Axes:
 def mean_profile(rows: Sequence[BorderResponse]) -> list[float]:
     """E by distance to the border, over sides, and over the layers that have lines so far from both borders."""
     found = []
-    for distance in range(DISTANCE):
-        values = [side[distance] for row in rows for side in row.profiles if distance < (len(side) + 1) // 2]
+    for distance in range(LINES):
+        values = [side[distance] for row in rows for side in row.profiles if distance < len(side)]
         if not values:
             break
         found.append(float(np.mean(values)))
@@ -147,7 +146,7 @@ def _profiles(ax: Axes, rows: dict[str | None, BorderResponse], first: bool, las
         highest.append(max(means, default=0.0))
         ax.plot(range(len(means)), means, marker="o", ms=2.5, lw=1.2, label=padding or "its own")
     ax.set_ylim(0, max(1.05 * min(max(highest), TALL * highest[0]), QUIET))
-    ax.set_xlim(-0.4, DISTANCE - 0.6)
+    ax.set_xlim(-0.4, LINES - 0.6)
     ax.tick_params(labelsize=SMALL - 1)
     ax.spines[["top", "right"]].set_visible(False)
     ax.set_ylabel("E", fontsize=SMALL)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from padviz.errors import DescriptionError, OptionError, SizeError, nearest, printable
 from padviz.network.network import Size
 from padviz.sources.onnx.load import image_of, is_nhwc
-from padviz.trained.sessions.running import Images, Reduced, has_borders, middle
+from padviz.trained.sessions.running import Images, Reduced, has_borders, middle, outermost
 
 Proto = Any
-PARTS = ("rows", "cols", "square", "total")
+PARTS = ("rows", "columns", "square", "total")
 OURS = "padviz/"  # in front of the names of what is added to a graph
 PROBED = 2  # images of a first run: a batch that a graph has fixed inside shows itself
 FLOAT = 1  # in ONNX
@@ -162,7 +162,7 @@ def with_shapes(model: Proto, tensors: Iterable[str]) -> Proto:
 
 
 def with_reductions(model: Proto, tensors: dict[str, Size]) -> Proto:
-    """A copy of a model that makes the four parts of `Reduced` of each tensor, which has that height and width."""
+    """A copy of a model that makes the parts of `Reduced` of each tensor, which has that height and width."""
     from onnx import helper
 
     graph = _copied(model)
@@ -177,44 +177,47 @@ def with_reductions(model: Proto, tensors: dict[str, Size]) -> Proto:
 
 
 def _reductions(graph: Proto, tensor: str, size: Size, opset: int) -> list[Proto]:
-    """The nodes that reduce a tensor: products with vectors of 1 / n over the middle, which are quick."""
+    """The nodes that reduce a tensor."""
     from onnx import helper, numpy_helper
 
-    names = {part: f"{OURS}{part}/{tensor}" for part in (*PARTS, "float", "inner")}
+    nodes = [helper.make_node("Cast", [tensor], [f"{OURS}float/{tensor}"], to=FLOAT)]
+    whole = nodes[0].output[0]
 
-    def constant(role: str, value: NDArray[Any]) -> str:
-        name = f"{OURS}{role}/{tensor}"
-        graph.initializer.append(numpy_helper.from_array(value, name))
+    def constant(value: list[int]) -> str:
+        name = f"{OURS}{len(graph.initializer)}/constant"
+        graph.initializer.append(numpy_helper.from_array(np.array(value, np.int64), name))
         return name
 
-    def reduced(op: str, source: str, target: str, axes: list[int]) -> Proto:
+    def made(op: str, reads: list[str], name: str, **attributes: Any) -> str:
+        nodes.append(helper.make_node(op, reads, [f"{OURS}{name}/{tensor}"], **attributes))
+        return f"{OURS}{name}/{tensor}"
+
+    def cut(rows: slice, cols: slice, name: str) -> str:
+        starts, ends = [rows.start, cols.start], [rows.stop, cols.stop]
+        if opset < 10:
+            return made("Slice", [whole], name, axes=[2, 3], starts=starts, ends=ends)
+        return made("Slice", [whole, constant(starts), constant(ends), constant([2, 3])], name)
+
+    def reduced(op: str, source: str, name: str, axes: list[int]) -> str:
         if opset < 18:
-            return helper.make_node(op, [source], [target], axes=axes, keepdims=0)
-        return helper.make_node(op, [source, constant(f"{op}/axes", np.array(axes))], [target], keepdims=0)
+            return made(op, [source], name, axes=axes, keepdims=0)
+        return made(op, [source, constant(axes)], name, keepdims=0)
 
-    (top, bottom), (left, right) = ((each.start, each.stop) for each in map(middle, size))
-    weights = [np.zeros(n, np.float32) for n in size]
-    weights[0][top:bottom], weights[1][left:right] = 1 / (bottom - top), 1 / (right - left)
-    if opset < 10:
-        cut = helper.make_node("Slice", [names["float"]], [names["inner"]], axes=[2, 3], starts=[top, left],
-                               ends=[bottom, right])  # fmt: skip
-    else:
-        given = (("starts", [top, left]), ("ends", [bottom, right]), ("axes", [2, 3]))
-        cut = helper.make_node("Slice", [names["float"], *(constant(k, np.array(v)) for k, v in given)],
-                               [names["inner"]])  # fmt: skip
-    return [
-        helper.make_node("Cast", [tensor], [names["float"]], to=FLOAT),
-        helper.make_node("MatMul", [names["float"], constant("across", weights[1][:, None])], [names["rows"]]),
-        helper.make_node("MatMul", [constant("down", weights[0][None, :]), names["float"]], [names["cols"]]),
-        cut,
-        reduced("ReduceSumSquare", names["inner"], names["square"], [1, 2, 3]),
-        reduced("ReduceMean", names["float"], names["total"], [0, 1]),
-    ]
+    down, along = map(middle, size)
+    tops = [cut(part, along, f"rows{i}") for i, part in enumerate(outermost(size[0]))]
+    reduced("ReduceMean", made("Concat", tops, "tops", axis=2), "rows", [3])
+    reduced("ReduceMean", cut(down, slice(0, size[1]), "down"), "columns", [2])
+    reduced("ReduceSumSquare", cut(down, along, "within"), "square", [1, 2, 3])
+    reduced("ReduceMean", whole, "total", [0, 1])
+    return nodes
 
 
-def _reduced(layer: str, images: int, rows: Any, cols: Any, square: Any, total: Any) -> Reduced:
-    inner = rows.shape[1] * _length(rows.shape[2]) * _length(cols.shape[3])
-    return Reduced(layer, rows[..., 0], cols[:, :, 0], square.astype(np.float64) / inner, total * float(images))
+def _reduced(layer: str, images: int, rows: Any, columns: Any, square: Any, total: Any) -> Reduced:
+    height, width = total.shape
+    count = rows.shape[1] * _length(height) * _length(width)
+    cols = np.concatenate([columns[..., part] for part in outermost(width)], axis=2)
+    inner = columns[..., middle(width)].mean(2)
+    return Reduced(layer, rows, cols, inner, square.astype(np.float64) / count, total * float(images))
 
 
 def _length(n: int) -> int:

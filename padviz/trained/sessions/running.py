@@ -12,20 +12,23 @@ from padviz.network.network import Size
 Images = NDArray[np.float32]  # (images, channels, height, width), as the network reads them
 AT_ONCE = 2 * 320 * 320  # pixels of the images that are run together: more maps at once leave the cache
 MOST = 256  # of them
+LINES = 12  # from each side that are looked at
 LEAST = 3  # rows and columns of a map that has borders and something between them
 
 
 class Reduced(NamedTuple):
     """What is kept of a convolution's output on some images: means, never the map itself.
 
-    `rows` are means over the middle columns, of shape (images, channels, height), and `cols` over the middle rows;
-    `square` is the mean square of the middle, one number per image, and `total` the sum over the images of the mean
-    over channels, of shape (height, width).
+    `rows` are the means over the middle columns of the outermost lines, `LINES` on each side or all that there are, of
+    shape (images, channels, lines); and `cols` those of columns over the middle rows. `inner` and `square` are mean and
+    mean square of the middle, the first of shape (images, channels), the second one number per image; `total` is the
+    sum over the images of the mean over channels, of shape (height, width).
     """
 
     layer: str
     rows: NDArray[np.float32]
     cols: NDArray[np.float32]
+    inner: NDArray[np.float32]
     square: NDArray[np.float64]
     total: NDArray[np.float64]
 
@@ -57,6 +60,15 @@ def middle(n: int) -> slice:
     """
     ends = -(-n // 4)
     return slice(ends, n - ends)
+
+
+def outermost(n: int) -> list[slice]:
+    """The outermost of n lines, on both sides, or all of them.
+
+    >>> outermost(20), outermost(30)
+    ([slice(0, 20, None)], [slice(0, 12, None), slice(18, 30, None)])
+    """
+    return [slice(0, n)] if n <= 2 * LINES else [slice(0, LINES), slice(n - LINES, n)]
 
 
 def has_borders(height: int, width: int) -> bool:

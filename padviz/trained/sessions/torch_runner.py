@@ -18,7 +18,7 @@ from padviz.errors import DescriptionError, Ended, OptionError, PadvizError, nea
 from padviz.network.network import Size
 from padviz.sources.torch.load import quiet
 from padviz.sources.torch.tracer import tensors_in
-from padviz.trained.sessions.running import Images, Reduced, has_borders, middle
+from padviz.trained.sessions.running import Images, Reduced, has_borders, middle, outermost
 
 OURS = (PadvizError, KeyboardInterrupt, Ended)
 Within = Callable[[], AbstractContextManager[Any]]
@@ -127,13 +127,16 @@ class _Seen(TorchFunctionMode):
 def reduced(layer: str, made: Tensor) -> Reduced:
     """The means of a map, of shape (images, channels, height, width)."""
     made = made.detach().float()
-    across, along = middle(made.shape[2]), middle(made.shape[3])
-    weights = made.new_zeros(made.shape[3])
-    weights[along] = 1 / (along.stop - along.start)
-    rows, cols = made @ weights, made[:, :, across].mean(2)
-    square = made[:, :, across, along].square().mean((1, 2, 3)).double()
-    total = made.mean(1).double().sum(0)
-    return Reduced(layer, *(each.cpu().numpy() for each in (rows, cols, square, total)))
+    count, channels, height, width = made.shape
+    down, along = middle(height), middle(width)
+    lines = [made[:, :, part, along].mean(3) for part in outermost(height)]
+    columns = made[:, :, down].mean(2)
+    inner = columns[..., along].mean(2)
+    cols = torch.cat([columns[..., part] for part in outermost(width)], 2)
+    square = made[:, :, down, along].square().mean((1, 2, 3)).double()
+    weights = made.new_full((1, count * channels), 1 / channels)
+    total = (weights @ made.reshape(count * channels, height * width)).reshape(height, width).double()
+    return Reduced(layer, *(each.cpu().numpy() for each in (torch.cat(lines, 2), cols, inner, square, total)))
 
 
 def _named(made: Any, name: str) -> dict[str, Tensor]:
