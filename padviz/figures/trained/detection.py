@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SIDE, LEAST = 300, 60  # screen pixels of a map
+SIDE, LEAST, LABEL = 300, 60, 180  # screen pixels of a map, and what its label needs
 BAR, LEFT, BELOW, ABOVE = 14, 34, 52, 34
 COLOURS = "viridis"
 UNSEEN = "0.75"  # where no contrast is enough
@@ -36,11 +36,11 @@ def positions(found: Detectability, cmap: str | None = None) -> Figure:
     count = len(found.maps)
     per_row = min(count, PER_ROW)
     box_w, box_h = _box(found)
-    pitch, row_h = box_w + LEFT + BETWEEN, ABOVE + box_h + BELOW
+    pitch, row_h = max(box_w, LABEL) + LEFT + BETWEEN, ABOVE + box_h + BELOW
     rows = -(-count // per_row)
     title = f"{shortened(found.title)}, {found.size[0]} × {found.size[1]}"
     lines = _lines(found)
-    width = max(EDGE + per_row * pitch + BAR + 80, int(6.2 * max(map(len, lines))) + 2 * EDGE)
+    width = max(EDGE + per_row * pitch + BAR + 80, int(7.6 * max(map(len, lines))) + 2 * EDGE)
     height = HEAD + 20 + rows * row_h + 10
     figure = new_figure(width, height)
 
@@ -53,8 +53,8 @@ def positions(found: Detectability, cmap: str | None = None) -> Figure:
         ax = axes(EDGE + LEFT + col * pitch, HEAD + 20 + row * row_h + ABOVE, box_w, box_h)
         image = _draw(ax, found, each, cmap)
         ax.set_title(_label(each), fontsize=SMALL, loc="left", pad=4)
-        ax.set_xlabel(f"left {_of(found)} (pixels)" if row == rows - 1 else "", fontsize=SMALL)
-        ax.set_ylabel(f"top {_of(found)} (pixels)" if col == 0 else "", fontsize=SMALL)
+        ax.set_xlabel("left (pixels)" if i + per_row >= count else "", fontsize=SMALL)
+        ax.set_ylabel("top (pixels)" if col == 0 else "", fontsize=SMALL)
     bar = figure.colorbar(image, cax=axes(EDGE + per_row * pitch + 10, HEAD + 20 + ABOVE, BAR, box_h))
     bar.ax.tick_params(labelsize=SMALL - 1)
     bar.set_label("contrast that is needed" if found.maps[0].threshold else "score", fontsize=SMALL)
@@ -127,11 +127,8 @@ def _lines(found: Detectability) -> tuple[str, str]:
         shown = f"{shortened(found.stimulus, 60)}{contrast}"
     class_ = "" if found.class_ is None else f", class {found.class_}"
     meant = "more than twice the median contrast" if found.maps[0].threshold else "less than half of the median score"
-    return f"{what} by position: {shown}", f"output {shortened(found.output, 40)}{class_} · red: {meant}"
-
-
-def _of(found: Detectability) -> str:
-    return "offset" if found.shifted else "edge of the stimulus"
+    at = "offset of the frame" if found.shifted else "position, of the upper left corner"
+    return f"{what} by {at}: {shown}", f"output {shortened(found.output, 40)}{class_} · red: {meant}"
 
 
 def _step(at: tuple[int, ...]) -> int:

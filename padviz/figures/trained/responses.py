@@ -65,7 +65,8 @@ def panels(found: BorderResponses, cmap: str | None = None) -> Figure:
             _map(ax, row, maps, loud, colours)
             if i == 0:
                 figure.text((EDGE + j * pitch) / width, 1 - (HEAD + 14) / height, named(padding), fontsize=MEDIUM)
-        label = f"{short_name(first.layer)} · {first.channels} channels of {first.shape[0]} × {first.shape[1]}"
+        channels = "1 channel" if first.channels == 1 else f"{first.channels} channels"
+        label = f"{short_name(first.layer)} · {channels} of {first.shape[0]} × {first.shape[1]}"
         label += f" · colours to ±{loud:.2g}"
         figure.text(EDGE / width, 1 - (y - 7) / height, label, fontsize=SMALL)
         _profiles(axes(EDGE + columns * pitch + 50, y, PROFILE, SIDE - 10), rows, i == 0, i == len(shown) - 1)
