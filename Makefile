@@ -5,7 +5,7 @@ export MPLBACKEND := Agg
 # One process per core, each of which calculates on one core.
 PARALLEL := -p no:benchmark -n logical --dist worksteal
 
-.PHONY: demo test test-lowest check bench soak figures clean
+.PHONY: demo test test-lowest check bench soak figures figures-trained experiment clean
 
 demo: .venv/.installed
 	$(BIN)/padviz audit resnet50 --size 224
@@ -51,8 +51,24 @@ figures: .venv/.installed
 		-o docs/resnet50-schemes.png --overwrite
 	$(BIN)/padviz audit resnet50 --size 224 -o docs/resnet50-audit.png --overwrite
 
+# Trains 9 arms SEEDS times each: about 5 minutes on two idle cores for 3.
+SEEDS := 3
+experiment: .venv/.tools
+	OMP_NUM_THREADS=1 $(BIN)/python experiments/grid_offset.py --seeds $(SEEDS) -o docs/grid-offset.png --readme README.md
+
+# Needs networks that others trained, which tests/wheels.py fetches.
+figures-trained: .venv/.tools
+	$(BIN)/python -m tests.wheels .bench/trained
+	cp configs/exports/trained.toml .bench/trained
+	rm -rf figures-trained
+	$(BIN)/padviz export .bench/trained/trained.toml --allow-modules -o figures-trained
+	cp figures-trained/mobilenet_v2-224-filters.png docs/mobilenet-v2-filters.png
+	cp figures-trained/mobilenet_v2-224-responses.png docs/mobilenet-v2-responses.png
+	$(BIN)/padviz detect .bench/trained/ch_PP-OCRv4_det_infer.onnx --size 320 --stimulus text:padding --height 12 \
+		--step 16 --mean .5 --std .5 --padding symmetric,circular -o docs/text-detector-positions.png --overwrite
+
 clean:
-	rm -rf .venv .venv-lowest .bench .soak figures .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-lowest .bench .soak figures figures-trained .hypothesis .pytest_cache .mypy_cache .ruff_cache
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "padviz needs Python 3.11 or newer: make PYTHON=python3.12"; exit 1; }
@@ -63,13 +79,13 @@ clean:
 	touch $@
 
 .venv/.tools: .venv/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,torch,onnx,dask]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,torch,onnx,trained,dask]'
 	touch $@
 
 .venv-lowest/.tools: .venv/bin/python pyproject.toml
 	$(BIN)/python -m venv --clear .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
-	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --resolution lowest-direct -e '.[test,torch,onnx,dask]'
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --resolution lowest-direct -e '.[test,torch,onnx,trained,dask]'
 	touch $@
 
 .venv/.chromium: .venv/bin/python

@@ -14,7 +14,9 @@ from padviz.version import __version__
 
 if TYPE_CHECKING:
     from padviz.advice.remedies import Remedy
-    from padviz.api import costs, coverage, even_sizes, ledger, receptive_fields, remedies, tap_exposure, usage
+    from padviz.api.audits import costs, even_sizes, ledger, receptive_fields, remedies, tap_exposure
+    from padviz.api.counts import coverage, usage
+    from padviz.api.trained import border_responses, detectability
     from padviz.audit.costs import Costs
     from padviz.audit.even_sizes import EvenSizes
     from padviz.audit.ledger import Ledger
@@ -29,38 +31,52 @@ if TYPE_CHECKING:
     from padviz.repad.onnx_file import Repadded, repad_file
     from padviz.repad.torch_module.repadding import repad
     from padviz.sources import load
+    from padviz.trained.border_responses import BorderResponse, BorderResponses
+    from padviz.trained.detecting.detectability import Detectability, PositionMap
+    from padviz.trained.mean_filters import MeanFilter, MeanFilters, mean_filters
 
 __all__ = [
-    "Costs", "CountMap", "EvenSizes", "Layer", "Ledger", "Network", "PadvizError", "ReceptiveField", "Remedy",
-    "Repadded", "Summary", "TapExposure", "__version__", "costs", "coverage", "even_sizes", "export", "ledger", "load",
-    "read_counts", "receptive_fields", "remedies", "repad", "repad_file", "tap_exposure", "usage",
+    "BorderResponse", "BorderResponses", "Costs", "CountMap", "Detectability", "EvenSizes", "Layer", "Ledger",
+    "MeanFilter", "MeanFilters", "Network", "PadvizError", "PositionMap", "ReceptiveField", "Remedy", "Repadded",
+    "Summary", "TapExposure", "__version__", "border_responses", "costs", "coverage", "detectability", "even_sizes",
+    "export", "ledger", "load", "mean_filters", "read_counts", "receptive_fields", "remedies", "repad", "repad_file",
+    "tap_exposure", "usage",
 ]  # fmt: skip
 
 _HOMES = {
     "Costs": "padviz.audit.costs",
+    "BorderResponse": "padviz.trained.border_responses",
+    "BorderResponses": "padviz.trained.border_responses",
     "CountMap": "padviz.counting.count_map",
+    "Detectability": "padviz.trained.detecting.detectability",
     "EvenSizes": "padviz.audit.even_sizes",
     "Layer": "padviz.network.layer",
     "Ledger": "padviz.audit.ledger",
+    "MeanFilter": "padviz.trained.mean_filters",
+    "MeanFilters": "padviz.trained.mean_filters",
     "Network": "padviz.network.network",
+    "PositionMap": "padviz.trained.detecting.detectability",
     "ReceptiveField": "padviz.audit.receptive_fields",
     "Remedy": "padviz.advice.remedies",
     "Repadded": "padviz.repad.onnx_file",
     "Summary": "padviz.counting.summary",
     "TapExposure": "padviz.audit.tap_exposure",
-    "costs": "padviz.api",
-    "coverage": "padviz.api",
-    "even_sizes": "padviz.api",
+    "border_responses": "padviz.api.trained",
+    "costs": "padviz.api.audits",
+    "coverage": "padviz.api.counts",
+    "detectability": "padviz.api.trained",
+    "even_sizes": "padviz.api.audits",
     "export": "padviz.exports.run",
-    "ledger": "padviz.api",
+    "ledger": "padviz.api.audits",
     "load": "padviz.sources",
+    "mean_filters": "padviz.trained.mean_filters",
     "read_counts": "padviz.files.counts",
-    "receptive_fields": "padviz.api",
-    "remedies": "padviz.api",
+    "receptive_fields": "padviz.api.audits",
+    "remedies": "padviz.api.audits",
     "repad": "padviz.repad.torch_module.repadding",
     "repad_file": "padviz.repad.onnx_file",
-    "tap_exposure": "padviz.api",
-    "usage": "padviz.api",
+    "tap_exposure": "padviz.api.audits",
+    "usage": "padviz.api.counts",
 }
 
 
@@ -74,5 +90,5 @@ def __dir__() -> list[str]:
     return sorted([*globals(), *_HOMES])
 
 
-hooks.heatmap = lambda: import_module("padviz.figures.heatmap")
+hooks.figure = lambda name: import_module(f"padviz.figures.{name}")
 hooks.aside = lambda: import_module("padviz.files.atomic").aside

@@ -5,5 +5,5 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-heatmap: Callable[[], Any]  # loads `padviz.figures.heatmap`, for `CountMap.plot`
+figure: Callable[[str], Any]  # loads a module of `padviz.figures`, as "heatmap" for `CountMap.plot`
 aside: Callable[[], Any]  # what writes a file by way of a temporary one

@@ -14,7 +14,7 @@ FLOORS = (
     ("axis",),
     ("network",),
     ("sources", "counting", "audit", "nn"),
-    ("files", "advice", "repad"),
+    ("files", "advice", "repad", "trained"),
     ("figures", "api"),
     ("pages",),
     ("exports",),
@@ -23,15 +23,17 @@ FLOORS = (
 )
 SOURCES = (("tracing", "reading"), ("toml", "onnx", "torch"), ("__init__",))  # the floors inside of that room
 HEAVY = {
-    "PIL": ("figures",),
+    "PIL": ("figures", "trained.detecting", "trained.sessions"),
     "click": ("cli",),
     "jinja2": ("pages",),
     "joblib": ("exports",),
     "matplotlib": ("figures",),
     "numba": ("engine.apply",),
-    "onnx": ("sources.onnx", "repad.onnx_graph", "repad.onnx_pads"),
+    "onnx": ("sources.onnx", "repad.onnx_graph", "repad.onnx_pads", "trained.onnx_weights", "trained.sessions"),
+    "onnxruntime": ("trained.sessions",),
     "rich": ("files.tables", "cli"),
-    "torch": ("nn", "repad.torch_module", "sources.torch"),
+    "safetensors": ("trained.torch_weights",),
+    "torch": ("nn", "repad.torch_module", "sources.torch", "trained.torch_weights", "trained.sessions"),
     "torchvision": ("sources.torch",),
 }
 

@@ -21,6 +21,9 @@ NAMED = [" ".join(each.split()) for each in re.findall(r"\*\*`padviz ([^`]*)`", 
 WITH_MORE = {
     "compare MODEL",
     "export",
+    "detect MODEL",
+    "filters MODEL",
+    "responses MODEL",
     "repad MODEL.onnx",
 }  # which are nothing by themselves: their examples have lines of their own
 STAND_INS = {"MODEL_A": "vgg11", "MODEL_B": "vgg13", "MODEL...": "vgg11", "MODEL": "vgg11", "NAME": "features.3"}

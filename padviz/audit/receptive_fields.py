@@ -29,16 +29,20 @@ class AxisField:
     alike. `stride` is None where the branches advance at different rates. A layer that sees the
     whole input has the input's size and neither stride nor padding.
 
+    `offset` is the grid offset: the mean centre of all units' fields minus the image's centre, in input pixels. It
+    predicts whether the filters of strided convolutions are skewed, and to which side; not how much.
+
     >>> import padviz
     >>> field = padviz.receptive_fields("resnet18", 224)[0].height
-    >>> field.size, field.stride, field.padding, field.centre
-    (7, Fraction(2, 1), 3, Fraction(0, 1))
+    >>> field.size, field.stride, field.padding, field.centre, field.offset
+    (7, Fraction(2, 1), 3, Fraction(0, 1), Fraction(-1, 2))
     """
 
     size: int
     stride: Fraction | None
     padding: int | None
     centre: Fraction | None
+    offset: Fraction | None = None
     whole: bool = False
 
 
@@ -58,6 +62,12 @@ class ReceptiveField:
     height: AxisField
     width: AxisField
     parts_at: str | None
+
+    @property
+    def offsets(self) -> tuple[float | None, float | None]:
+        """The grid offset on both axes, in input pixels."""
+        rows, cols = self.height.offset, self.width.offset
+        return None if rows is None else float(rows), None if cols is None else float(cols)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +116,45 @@ def receptive_fields(network: Network, size: int | Sequence[int] | None = None) 
     """
     pixels = network.at(size)
     heights, widths = (reaches_of(network, axis, pixels) for axis in (0, 1))
+    rows, cols = resolve_both(network, pixels)
     return tuple(
         ReceptiveField(
             layer.name,
             layer.kind,
-            _field(heights[i], pixels[0]),
-            _field(widths[i], pixels[1]),
+            _field(heights[i], pixels[0], rows.sizes[i]),
+            _field(widths[i], pixels[1], cols.sizes[i]),
             heights[i].parts_at or widths[i].parts_at,
         )
         for i, layer in enumerate(network.layers)
         if i
     )
+
+
+def grid_offsets(network: Network, size: Size) -> dict[str, tuple[float | None, float | None]]:
+    """The grid offset of every layer on both axes, in input pixels; nothing where fields cannot be followed.
+
+    >>> import padviz
+    >>> grid_offsets(padviz.load("resnet50"), (224, 225))["layer4.2"]
+    (-15.5, 0.0)
+    """
+    try:
+        return {row.layer: row.offsets for row in receptive_fields(network, size)}
+    except SizeError:
+        return {}
+
+
+def grid_in_words(row: ReceptiveField) -> str:
+    """The grid offset of a layer in a few words, or why it has none.
+
+    >>> import padviz
+    >>> grid_in_words(padviz.receptive_fields("resnet50", (224, 225))[-1])
+    'height -15.5 px, width 0 px'
+    """
+    if row.parts_at:
+        return f"undefined: branches are centred differently from {row.parts_at} on"
+    pairs = zip(("height", "width"), row.offsets, strict=True)
+    said = [f"{axis} {offset:+g} px" for axis, offset in pairs if offset is not None]
+    return ", ".join(said).replace("+0 px", "0 px") or "none: each unit sees the whole image"
 
 
 def fields_of_units(network: Network, size: Size, layer: str) -> dict[str, tuple[Interval, Interval]]:
@@ -215,11 +253,13 @@ def _centred_alike(reach: Reach) -> bool:
     return all((centre - centres[0]) * period == 2 * unit * reach.advance for unit, centre in enumerate(centres))
 
 
-def _field(reach: Reach, n: int) -> AxisField:
+def _field(reach: Reach, n: int, units: int) -> AxisField:
     if reach.whole:
         return AxisField(n, None, None, None, whole=True)
     size = max(high - low + 1 for low, high in reach.seen)
     stride = None if reach.uneven_strides else Fraction(reach.advance, len(reach.seen))
     low, high = reach.seen[0]
-    centred = reach.parts_at is None
-    return AxisField(size, stride, -low if centred else None, Fraction(low + high, 2) if centred else None)
+    if reach.parts_at is not None or stride is None:
+        return AxisField(size, stride, None, None)
+    centre = Fraction(low + high, 2)
+    return AxisField(size, stride, -low, centre, centre + stride * (units - 1) / 2 - Fraction(n - 1, 2))

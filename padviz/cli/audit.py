@@ -190,6 +190,7 @@ def _facts(found: Audit) -> list[tuple[str, Any]]:
     uneven = [f"{kind} {_names(names)}" for kind, names in kinds.items() if names]
     facts.append(("uneven", "; ".join(uneven) or "none"))
     facts.append(("drop rows", _names(found.dropping)))
+    facts.append(("grid offset", found.grid))
     if reach.field:
         of = f", of {reach.layer}" if len(found.target) > 1 else ""
         facts.append(("receptive field", f"{_by(reach.field)} px{of}"))

@@ -27,7 +27,7 @@ UNSAID = "ignore:resource_tracker:UserWarning"  # joblib cleans up after an expo
 @click.option("--size", metavar="N|HxW|LO:HI:STEP[,...]", help="Input sizes; each network's own by default.")
 @click.option("--padding", metavar="MODE[,...]", help="Paddings, as for usage, or declared (the default).")
 @click.option("--layer", metavar="NAME[,...]", help="Target layers; the last map by default.")
-@click.option("--what", metavar="WHAT[,...]", help="usage (the default), coverage, uneven and taps.")
+@click.option("--what", metavar="WHAT[,...]", help="usage (the default), coverage, uneven, taps; filters, responses.")
 @click.option("-o", "--output", metavar="DIR", required=True, help="The folder.")
 @click.option("--jobs", type=click.IntRange(1, 1024), metavar="N", help="Processes; one for each core by default.")
 @click.option("--format", "format_", default="png", show_default=True, help="png, npz and json; json is always there.")

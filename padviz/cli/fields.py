@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from padviz.network.network import Network, Size
 
 
-@click.command(name="fields", short_help="Receptive field size, stride, padding and centre of every layer.")
+@click.command(
+    name="fields", short_help="Receptive field size, stride, padding, centre and grid offset of every layer."
+)
 @options.model
 @options.size
 @click.option("--layer", "layers", multiple=True, metavar="NAME", help="Only this layer; may be given several times.")
@@ -32,8 +34,9 @@ def command(
 ) -> None:
     """Work out the receptive field of every layer of MODEL: size, effective stride, effective padding, centre.
 
-    Sizes are the union over branches. Where branches are not centred alike, padding and centre are left empty and
-    the layer where they part is named.
+    Sizes are the union over branches. Where branches are not centred alike, padding, centre and offset are left empty
+    and the layer where they part is named. The grid offset is the mean centre of a layer's units minus the image's: it
+    predicts whether filters of strided convolutions are skewed, and to which side; not how much.
 
     \b
     Example:
@@ -50,8 +53,8 @@ def command(
     followed = options.cut(network, layers)
     rows = [row for row in receptive_fields(followed, pixels) if row.layer in wanted]
     if output is not None:
-        from padviz.figures import field_boxes
         from padviz.figures.canvas import save
+        from padviz.figures.windows import field_boxes
 
         shown = {name: fields_of_units(followed, pixels, name) for name in layers or network.targets}
         save(field_boxes.fields(shown, pixels, network.title), output)
@@ -65,7 +68,7 @@ def _text(rows: list[ReceptiveField], network: Network, size: Size, format_: str
         head = {"schema_version": 1, "network": network.name, "size": list(size)}
         files = [str(output)] if output else []
         return documents.to_json({**head, "layers": [_layer(row) for row in rows], "files": files})
-    columns = ("layer", "kind", "size", "stride", "padding", "centre", "branches part at")
+    columns = ("layer", "kind", "size", "stride", "padding", "centre", "offset", "branches part at")
     cells = [_row(row) for row in rows]
     if format_ == "csv":
         return documents.to_csv(columns, cells)
@@ -79,7 +82,10 @@ def _layer(row: ReceptiveField) -> dict[str, Any]:
 
 def _row(row: ReceptiveField) -> tuple[Any, ...]:
     pairs = [
-        ("whole input" if axis.whole else str(axis.size), *map(_figure, (axis.stride, axis.padding, axis.centre)))
+        (
+            "whole input" if axis.whole else str(axis.size),
+            *map(_figure, (axis.stride, axis.padding, axis.centre, axis.offset)),
+        )
         for axis in (row.height, row.width)
     ]
     figures = [tall if tall == wide else f"{tall} x {wide}" for tall, wide in zip(*pairs, strict=True)]
@@ -93,5 +99,7 @@ def _figure(value: Fraction | int | None) -> str:
 
 
 def _axis(axis: AxisField) -> dict[str, Any]:
-    stride, centre = (None if value is None else float(value) for value in (axis.stride, axis.centre))
-    return {"size": axis.size, "stride": stride, "padding": axis.padding, "centre": centre, "whole": axis.whole}
+    exact = (axis.stride, axis.centre, axis.offset)
+    stride, centre, offset = (None if value is None else float(value) for value in exact)
+    figures = {"size": axis.size, "stride": stride, "padding": axis.padding, "centre": centre, "offset": offset}
+    return {**figures, "whole": axis.whole}

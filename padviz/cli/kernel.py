@@ -65,8 +65,8 @@ def command(
     if at is not None:
         shown[0].taps(*at)
     if output is not None:
-        from padviz.figures import kernel_cells
         from padviz.figures.canvas import save
+        from padviz.figures.windows import kernel_cells
 
         save(kernel_cells.kernels(shown, at, cmap), output)
     click.echo("\n\n".join(_text(each, at) for each in shown))

@@ -15,6 +15,7 @@ from padviz.errors import OptionError, PadvizError, printable
 
 if TYPE_CHECKING:
     from padviz.network.network import Network
+    from padviz.trained.network import Trained
 
 NEUTRAL = "padviz.neutral"
 SAID = "padviz.said"
@@ -145,6 +146,17 @@ def model(command: Callable[..., None]) -> Callable[..., None]:
     return click.argument("model")(neutral(command))
 
 
+def trained(command: Callable[..., None]) -> Callable[..., None]:
+    """The argument MODEL of a network with weights, and how to read it."""
+    return model(
+        click.option(
+            "--weights",
+            metavar="FILE|NAME",
+            help="A .safetensors or .pth file that fits the module; or, as DEFAULT, what its factory calls them.",
+        )(command)
+    )
+
+
 size = click.option("--size", type=SizeType(), help="Input size in pixels; the network's own by default.")
 padding = click.option(
     "--padding",
@@ -178,6 +190,50 @@ cmap = click.option("--cmap", metavar="NAME", help="A colour map of matplotlib's
 overwrite = click.option("--overwrite", is_flag=True, help="Replace the file named with -o if it exists.")
 
 
+inputs = click.option(
+    "--inputs", metavar="noise|blank|FOLDER", default="noise", show_default=True, help="What the network is run on."
+)
+seed = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of what is random.")
+
+
+def schemes(usual: str) -> Option:
+    """The option --padding, several schemes; "own" is the network as it is, and always the first."""
+    help_ = f"Schemes in place of the network's own padding, between commas, or own for none. By default {usual}."
+    return click.option("--padding", metavar="MODE,...", default=usual, callback=_schemes, help=help_)
+
+
+def _schemes(ctx: click.Context, param: click.Parameter, value: str) -> list[str]:
+    from padviz.network.rewrites import canonical
+
+    return [canonical(each) or each for each in listed(value) if each != "own"]
+
+
+def named(padding: str | None) -> str:
+    """What a padding is called in a heading.
+
+    >>> named(None), named("reflect")
+    ('own', 'reflect')
+    """
+    return padding or "own"
+
+
+class NumbersType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """One number, or one for each channel, between commas."""
+
+    name = "X[,Y,Z]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        try:
+            return value if isinstance(value, tuple) else tuple(float(part) for part in value.split(","))
+        except ValueError:
+            where = param.opts[0] if param else ""
+            raise OptionError(f"{value!r} is no number", where=where, hint="use one, or one for each channel") from None
+
+
+mean = click.option("--mean", type=NumbersType(), help="Of pixels from 0 to 1, by channel; ImageNet's by default.")
+std = click.option("--std", type=NumbersType(), help="Deviation of pixels, by channel; ImageNet's by default.")
+
+
 def output(help: str) -> Option:
     """The option -o, a path."""
     return click.option("-o", "--output", type=PathType(), metavar="FILE", help=help)
@@ -199,6 +255,18 @@ def load_as(model: str, size: tuple[int, int] | None = None, same: bool = False)
     network = with_same(network) if same else network
     warn_if_baked(network, network.size if size is None else size)
     return network
+
+
+def read_trained(model: str, size: tuple[int, int] | None = None, weights: str | None = None) -> Trained:
+    """The network that MODEL names, with its weights."""
+    from padviz.sources import shadowing
+    from padviz.trained.reading import read
+
+    if line := shadowing(model):
+        say_once(line)
+    found = read(model, size, weights, neutral_ops())
+    warn_if_baked(found.network, found.size)
+    return found
 
 
 def cut(network: Network, layers: tuple[str, ...]) -> Network:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from padviz.cli import options
-from padviz.errors import OptionError, printable
+from padviz.errors import OptionError, SizeError, printable
 
 if TYPE_CHECKING:
     from padviz.audit.even_sizes import Suggestion
@@ -31,6 +31,7 @@ FLAT = (
     "network", "height", "width", "layer", "kind", "learned", "axis", "uneven",
     "input", "output", "kernel", "stride", "dilation",
     "declared_before", "declared_after", "consumed_before", "consumed_after", "dropped", "skipped", "overhang",
+    "offset",
 )  # fmt: skip
 
 
@@ -91,8 +92,8 @@ def command(
     results = [(model, network, ledger(network, size)) for model, size, network in parts]
     text = {"json": _json, "csv": _csv, "markdown": _markdown, "github": _github(check), "table": _table}[format_]
     if output is not None and drawn:
-        from padviz.figures import ledger_bars
         from padviz.figures.canvas import save
+        from padviz.figures.windows import ledger_bars
 
         save(ledger_bars.padding(results[0][2], results[0][1].title), output)
     options.put(text(results, all_), None if drawn else output, overwrite)
@@ -139,16 +140,19 @@ def _markdown(results: list[Result], all_: bool) -> str:
 
 
 def _csv(results: list[Result], all_: bool) -> str:
+    from padviz.audit.receptive_fields import grid_offsets
     from padviz.files import documents
 
     rows = []
-    for _, _, found in results:
+    for _, network, found in results:
+        offsets = grid_offsets(network, found.size)
         for layer in _listed(found, all_):
-            for axis, row in (("height", layer.height), ("width", layer.width)):
+            pair = offsets.get(layer.layer, (None, None))
+            for axis, row, offset in (("height", layer.height, pair[0]), ("width", layer.width, pair[1])):
                 shape = row.input, row.output, row.kernel, row.stride, row.dilation, *row.declared, *row.consumed
                 lost = row.dropped, row.skipped, row.overhang
                 head = found.network, *found.size, layer.layer, layer.kind, int(layer.learned), axis, int(row.uneven)
-                rows.append((*head, *shape, *lost))
+                rows.append((*head, *shape, *lost, offset))
     return documents.to_csv(FLAT, rows)
 
 
@@ -161,11 +165,23 @@ def _json(results: list[Result], all_: bool) -> str:
     for _, network, found in results:
         below, above = (_suggested(each) for each in nearest_even(network, found.size))
         odd = odd_window(network, found.size) if below is above is None else None
-        entry = {**ledger_facts(found), "nearest_even": {"below": below, "above": above, "odd_window": odd}}
+        entry = _with_offsets(ledger_facts(found), network, found.size)
+        entry["nearest_even"] = {"below": below, "above": above, "odd_window": odd}
         if reported := _reported(network):
             entry["reported"] = reported
         listed.append(entry)
     return documents.to_json({"schema_version": SCHEMA_VERSION, "results": listed})
+
+
+def _with_offsets(facts: dict[str, Any], network: Network, size: Size) -> dict[str, Any]:
+    """A ledger for JSON with the grid offset of each layer on each axis."""
+    from padviz.audit.receptive_fields import grid_offsets
+
+    offsets = grid_offsets(network, size)
+    for layer in facts["layers"]:
+        for axis, offset in zip(("height", "width"), offsets.get(layer["layer"], (None, None)), strict=True):
+            layer[axis]["offset"] = offset
+    return facts
 
 
 def _github(check: str | None) -> Any:
@@ -241,11 +257,28 @@ def _verdict(network: Network, found: Ledger) -> list[str]:
         names = [layer.layer for layer in found.layers if layer.drops]
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         lines.append(f"Rows or columns at the far edge are dropped by {names[0]}{more}.")
+    lines += _grid(network, found.size)
     lines.append(_cure(network, found))
     if reported := _reported(network):
         line = "Reported for training and testing at 224 and 225: ImageNet top-1 {at_224:.2f} % and {at_225:.2f} %"
         lines.append(line.format(**reported) + f" ({SOURCE}).")
     return lines
+
+
+def _grid(network: Network, size: Size) -> list[str]:
+    """Where the units of the last maps are centred, and what that predicts."""
+    from padviz.audit.receptive_fields import grid_in_words, receptive_fields
+    from padviz.network.targets import names_of
+
+    try:
+        rows = {row.layer: row for row in receptive_fields(network, size)}
+    except SizeError:
+        return []
+    names = [name for name in names_of(None, network, every=True) if name in rows]
+    last = f", the last of {len(names)} maps" if len(names) > 1 else ""
+    said = [f"Grid offset of {name}{last}: {grid_in_words(rows[name])}." for name in names[-1:]]
+    off = any(offset for name in names[-1:] for offset in rows[name].offsets)
+    return [*said, "It predicts that strided filters are skewed to the other side; not how much."] if off else said
 
 
 def _cure(network: Network, found: Ledger) -> str:

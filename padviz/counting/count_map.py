@@ -251,11 +251,11 @@ class CountMap:
 
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
         """Draw the heat map into `ax`, or into a new figure; see `padviz.figures.heatmap`."""
-        drawn: Axes = hooks.heatmap().plot(self, ax, **options)
+        drawn: Axes = hooks.figure("heatmap").plot(self, ax, **options)
         return drawn
 
     def _repr_png_(self) -> bytes:
-        picture: bytes = hooks.heatmap().picture(self)
+        picture: bytes = hooks.figure("heatmap").picture(self)
         return picture
 
     def __repr__(self) -> str:

@@ -20,8 +20,8 @@ from padviz.errors import OptionError, PadvizError
 from padviz.exports.items import Item
 from padviz.exports.record import THUMBS, is_whole, read_record, record_of
 from padviz.exports.render import Rendered, rendered
-from padviz.figures.bare import write_bare, write_thumbnail
 from padviz.figures.canvas import CMAP, colour_map, save
+from padviz.figures.heatmap import write_bare, write_thumbnail
 from padviz.files.atomic import PREFIX, alone, staged, sweep
 from padviz.files.counts import write_counts
 from padviz.version import __version__
@@ -110,7 +110,7 @@ def fingerprint(item: Item, look: Look) -> str:
     True
     """
     networks = [(net.name, net.title, net.size, net.layers, net.targets) for net in item.networks]
-    lists = item.sizes, item.paddings, item.layers, item.scale, item.illustrated
+    lists = item.sizes, item.paddings, item.layers, item.scale, item.illustrated, item.trained
     whole = repr((__version__, item.what, networks, lists, tuple(look)))
     return hashlib.sha256(whole.encode("utf-8", "backslashreplace")).hexdigest()[:32]
 

@@ -51,6 +51,11 @@ def _facts(record: Record) -> list[tuple[str, str]]:
     if record.what == "taps":
         leans = [max(map(abs, layer["imbalance"].values())) for layer in figures["layers"]]
         return [("layers", str(len(leans))), ("imbalance, most", f"{max(leans):.2%}")]
+    if record.what == "filters":
+        return [_skew(figures["groups"], strided) for strided in (True, False)]
+    if record.what == "responses":
+        known = [each for each in figures["means"] if each["energy"] is not None]
+        return [(f"E, {each['padding'] or 'own'}", f"{each['energy']:.3f}") for each in known]
     if record.what == "compare":
         return [(figures["varies"], ", ".join(figures["values"]))]
     return [("padding", ", ".join(figures["uses"]))]
@@ -72,6 +77,14 @@ def _fairness(figures: dict[str, Any]) -> list[tuple[str, str]]:
 def shares(record: Record) -> dict[str, Any]:
     """The fair shares of a usage map; nothing of what has none."""
     return (record.figures.get("share") or {}) if record.what == "usage" else {}
+
+
+def _skew(groups: list[dict[str, Any]], strided: bool) -> tuple[str, str]:
+    """The mean skew of strided convolutions, or of the others."""
+    own = [group for group in groups if group["strided"] is strided]
+    axes = sum(group["axes"] for group in own)
+    mean = sum(group["axes"] * group["skew"] for group in own) / (axes or 1)
+    return ("strided" if strided else "stride 1", f"D {mean:+.3f}, {axes} axes" if axes else "none")
 
 
 def map_figures(record: Record) -> dict[str, Any]:

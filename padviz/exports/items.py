@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from itertools import product
 from math import prod
 from pathlib import Path
@@ -16,22 +17,34 @@ from unicodedata import normalize
 from msgspec import structs
 
 from padviz.errors import DescriptionError, OptionError, PadvizError
-from padviz.exports.manifest import DECLARED, Comparison, Illustrated, Manifest, Maps
+from padviz.exports.manifest import DECLARED, TRAINED, Comparison, Illustrated, Manifest, Maps
 from padviz.network.network import Network, Size, as_size
 from padviz.network.rewrites import canonical, padding_in_names
-from padviz.sources import MODULE, load, shadowing
+from padviz.sources import MODULE, WEIGHTS, load, shadowing
 
 MOST_ITEMS = 100_000
 LONG, LONGEST = 60, 240  # bytes of one part of a name, and of all of it
 TAKEN = re.compile(r"index|(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # by the index of the folder, and by Windows
+USUAL = ("reflect", "symmetric", "circular")  # in place of a network's own padding, for its responses
 Find = Callable[[str, Size | None], Network]
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """What a network is read from with its weights, and a hash of the files that these are in."""
+
+    source: str
+    weights: str | None
+    neutral: tuple[str, ...]
+    stamp: str
 
 
 @dataclass(frozen=True, eq=False)
 class Item:
     """One picture of an export. A map has one value in each tuple; None stands for what the network itself says.
 
-    `refused` is why a foreign network cannot be read at that size: the item fails, and the others are made.
+    `trained` says where the weights are, for what is made of them. `refused` is why a foreign network cannot be read at
+    that size: the item fails, and the others are made.
     """
 
     name: str
@@ -43,6 +56,7 @@ class Item:
     models: tuple[str, ...] = ()
     scale: str | None = None
     illustrated: Illustrated | None = None
+    trained: Weighed | None = None
     refused: PadvizError | None = None
 
 
@@ -72,7 +86,7 @@ def expand(
     if sum(map(_asked, manifest.maps)) + sum(map(_asked, manifest.compare)) > MOST_ITEMS:
         raise OptionError(f"asks for more than {MOST_ITEMS} items", where="export", hint="make several exports of it")
     find = _finder(folder, neutral, allow_modules, on_note)
-    items = [item for maps in manifest.maps for item in _maps(maps, find)]
+    items = [_weighed(item, maps, folder, neutral) for maps in manifest.maps for item in _maps(maps, find)]
     items += [_comparison(each, find) for each in manifest.compare]
     items += [_illustration(each) for each in manifest.kernel]
     names: dict[str, Item] = {}
@@ -116,16 +130,19 @@ def _said(item: Item) -> str:
 
 def _key(item: Item) -> tuple[Any, ...]:
     """What tells two items of one name apart; a network named twice is the same."""
-    lists = item.sizes, item.paddings, item.layers, item.scale, item.illustrated
+    lists = item.sizes, item.paddings, item.layers, item.scale, item.illustrated, item.trained
     return item.what, [id(net) for net in item.networks], *lists
 
 
 def _maps(maps: Maps, find: Find) -> Iterator[Item]:
     sizes, paddings, kinds = _sizes(maps.sizes), _paddings(maps.paddings), maps.what or ["usage"]
     layers: list[str | None] = [*maps.layers] or [None]
-    if maps.paddings and not {*kinds} & {"usage", "coverage"}:
+    if maps.paddings and not {*kinds} & {"usage", "coverage", "responses"}:
         what = f"{' and '.join(kinds)} are of the padding as declared"
         raise OptionError(what, option="padding", hint="leave it out, or ask for usage or coverage")
+    if maps.weights and not {*kinds} & {*TRAINED}:
+        what = f"{' and '.join(kinds)} are of geometry alone"
+        raise OptionError(what, option="weights", hint=f"leave it out, or ask for {', '.join(TRAINED)}")
     networks = {model: _at_first(find, model, sizes) for model in maps.models}
     for name in maps.layers:
         if not any(network.alias(name) in network.index for network in networks.values()):
@@ -142,11 +159,31 @@ def _maps(maps: Maps, find: Find) -> Iterator[Item]:
                 layer,
                 what,
             ]
-            item = Item(_named(parts), what, (network,), (at,), (padding,), (layer,), (model,))
+            schemes = (padding,) if what != "responses" else tuple(paddings) if maps.paddings else (None, *USUAL)
+            item = Item(_named(parts), what, (network,), (at,), schemes, (layer,), (model,))
             try:
                 yield replace(item, networks=(find(model, size),))
             except PadvizError as error:
                 yield replace(item, refused=error)
+
+
+def _weighed(item: Item, maps: Maps, folder: Path, neutral: Sequence[str]) -> Item:
+    """An item that knows where the weights of its network are, if it is made of them."""
+    if item.what not in TRAINED:
+        return item
+    source = _placed(item.models[0], folder)
+    weights = _placed(maps.weights, folder) if maps.weights.lower().endswith(WEIGHTS) else maps.weights
+    stamp = sha256()
+    for path in filter(os.path.isfile, (source, weights)):
+        with suppress(OSError), open(path, "rb") as file:  # who reads it says what is wrong
+            stamp.update(file_digest(file, "sha256").digest())
+    return replace(item, trained=Weighed(source, weights or None, tuple(neutral), stamp.hexdigest()))
+
+
+def _placed(name: str, folder: Path) -> str:
+    """The path of a file as seen from `folder`; other names as they are."""
+    path = name.lower().endswith((".toml", ".onnx", *WEIGHTS)) or "/" in name
+    return os.path.abspath(folder / name) if path else name
 
 
 def _at_first(find: Find, model: str, sizes: Sequence[Size | None]) -> Network:

@@ -12,8 +12,9 @@ from padviz.errors import DescriptionError, PadvizError
 from padviz.sources.toml.load import read_toml
 from padviz.sources.toml.schema import complaint
 
-What = Literal["usage", "coverage", "uneven", "taps"]
+What = Literal["usage", "coverage", "uneven", "taps", "filters", "responses"]
 WHATS: tuple[str, ...] = get_args(What)
+TRAINED = ("filters", "responses")  # what is of networks with their weights
 DECLARED = "declared"  # the padding of each layer as the network has it
 
 Text = Annotated[str, Meta(min_length=1, max_length=1000)]
@@ -26,7 +27,8 @@ Few = Annotated[int, Meta(ge=1, le=31)]
 class Maps(Struct, forbid_unknown_fields=True):
     """The product of what is named: one item for each network, size, padding, layer and kind of map.
 
-    Without sizes it is the network's own, without paddings the declared one, without `what` usage.
+    Without sizes it is the network's own, without paddings the declared one, without `what` usage. `weights` are those
+    of modules: the path of a file, or what a factory calls them.
     """
 
     models: Texts
@@ -34,6 +36,7 @@ class Maps(Struct, forbid_unknown_fields=True):
     paddings: list[Text] = []
     layers: list[Text] = []
     what: list[What] = []
+    weights: Annotated[str, Meta(max_length=1000)] = ""
 
 
 class Comparison(Struct, forbid_unknown_fields=True):

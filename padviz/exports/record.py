@@ -86,6 +86,25 @@ class _Layers(Struct):
     layers: Annotated[list[_Taps], Meta(min_length=1)]
 
 
+class _Group(Struct):
+    strided: bool
+    axes: Annotated[int, Meta(ge=1)]
+    skew: float
+
+
+class _Filters(Struct):
+    groups: list[_Group]
+
+
+class _Mean(Struct):
+    padding: str | None
+    energy: float | None
+
+
+class _Responses(Struct):
+    means: Annotated[list[_Mean], Meta(min_length=1)]
+
+
 class _Compared(Struct):
     varies: str
     values: list[str]
@@ -96,8 +115,8 @@ class _Kernel(Struct):
 
 
 SHAPES = {  # the figures that the index and the gallery read
-    "usage": _Usage, "coverage": _Coverage, "uneven": _Uneven, "taps": _Layers, "compare": _Compared,
-    "kernel": _Kernel,
+    "usage": _Usage, "coverage": _Coverage, "uneven": _Uneven, "taps": _Layers, "filters": _Filters,
+    "responses": _Responses, "compare": _Compared, "kernel": _Kernel,
 }  # fmt: skip
 _Plain: Any = bool | int | float | str | None
 _Figure: Any = _Plain

@@ -17,8 +17,9 @@ from padviz.counting.usage import usage, usages
 from padviz.errors import PadvizError
 from padviz.exports.items import Item
 from padviz.exports.manifest import DECLARED
-from padviz.figures import kernel_cells, ledger_bars, panels
+from padviz.figures import panels
 from padviz.figures.heatmap import heatmap
+from padviz.figures.windows import kernel_cells, ledger_bars
 from padviz.network.network import Network
 
 if TYPE_CHECKING:
@@ -93,6 +94,32 @@ def _taps(item: Item) -> Rendered:
     return Rendered(figures, lambda cmap: panels.taps(rows, title, cmap))
 
 
+def _filters(item: Item) -> Rendered:
+    from padviz.figures.trained.mean_filters import filters
+    from padviz.trained.mean_filters import filter_facts, filters_of
+    from padviz.trained.reading import read
+
+    assert item.trained is not None
+    of = item.trained
+    trained = read(of.source, item.sizes[0], of.weights, of.neutral)
+    found = filters_of(trained, [item.layers[0]] if item.layers[0] else [])
+    return Rendered(filter_facts(found), lambda cmap: filters(found, cmap))
+
+
+def _responses(item: Item) -> Rendered:
+    from padviz.api.trained import border_responses
+    from padviz.figures.trained.responses import panels as drawn
+    from padviz.trained.border_responses import response_facts
+    from padviz.trained.reading import read
+
+    assert item.trained is not None
+    of = item.trained
+    trained = read(of.source, item.sizes[0], of.weights, of.neutral)
+    found = border_responses(trained, padding=[each for each in item.paddings if each])
+    found = found.only([item.networks[0].find(item.layers[0]).name]) if item.layers[0] else found
+    return Rendered(response_facts(found), lambda cmap: drawn(found, cmap))
+
+
 def _compare(item: Item) -> Rendered:
     lists = {"model": item.networks, "size": item.sizes, "padding": item.paddings, "layer": item.layers}
     varies = next(name for name, values in lists.items() if len(values) > 1)
@@ -125,6 +152,8 @@ _RENDERERS: dict[str, Callable[[Item], Rendered]] = {
     "coverage": _coverage,
     "uneven": _uneven,
     "taps": _taps,
+    "filters": _filters,
+    "responses": _responses,
     "compare": _compare,
     "kernel": _kernel,
 }

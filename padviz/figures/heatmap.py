@@ -1,7 +1,9 @@
-"""A map as a heat map, with its colour bar and its profiles."""
+"""A map as a heat map, with its colour bar and its profiles; or bare, one image pixel for each position."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from padviz.counting.count_map import CountMap
 from padviz.counting.periodic.tiling import Tiling
 from padviz.counting.summary import Target, unit_text
+from padviz.errors import SizeError
 from padviz.figures.canvas import (
     DPI,
     LARGE,
@@ -22,6 +25,7 @@ from padviz.figures.canvas import (
     shortened,
 )
 from padviz.figures.scales import Scale, colour_bar, scaled
+from padviz.files.atomic import aside
 from padviz.network.network import Size
 from padviz.network.rewrites import padding_in_words
 
@@ -34,6 +38,7 @@ SIDE, LEAST = 600, 100  # screen pixels: the longer side of a heat map, about, a
 CRISP = 0.8  # of a screen pixel that a position has at least; where it would have less, means are drawn
 PROFILE, GAP, BAR = 80, 22, 16
 LEFT, RIGHT, BOTTOM, TOP = 90, 115, 64, 92
+MOST_PIXELS = 1 << 29  # of a bare picture
 
 
 def heatmap(counts: CountMap, cmap: str | None = None, scale: str = "counts") -> Figure:
@@ -246,3 +251,38 @@ def _filled(figure: Figure, edges: NDArray[np.float64], ends: NDArray[np.float64
 def _lettered(figure: Figure, x: float, y: float, text: str, across: str, along: str) -> None:
     width, height = figure.get_size_inches() * DPI
     figure.text(x / width, y / height, text, fontsize=SMALL, ha=across, va=along)
+
+
+def write_bare(counts: CountMap, path: Path, cmap: str | None = None, most: int | None = None) -> None:
+    """Write the heat map alone as a PNG file, one image pixel per position; means where it has more than `most`.
+
+    Raises
+    ------
+    SizeError
+        If that is more than `MOST_PIXELS`.
+    """
+    from PIL.Image import fromarray
+
+    block = -(-max(counts.shape) // most) if most else 1
+    shown = counts
+    if block == 1:
+        height, width = counts.shape
+        if height * width > MOST_PIXELS:
+            what = f"a picture of {height} x {width} pixels is larger than padviz writes"
+            raise SizeError(what, where=counts.network.name, hint="leave `bare` out, for one that fits a screen")
+        shown = replace(counts, rows=Tiling(counts.rows.kept), cols=Tiling(counts.cols.kept))  # what repeats, once
+    values, scale = scaled(shown, (block, block))
+    pixels = scale.colours(cmap)(values / scale.most, bytes=True)[..., :3]
+    if block == 1:
+        pixels = pixels.take(counts.cols.index, 1).take(counts.rows.index, 0)
+    with aside(path) as temporary:
+        fromarray(np.ascontiguousarray(pixels)).save(temporary, "png", compress_level=2)
+
+
+def write_thumbnail(picture: Path, path: Path, most: int) -> None:
+    """Write a picture again as a PNG file of at most `most` screen pixels."""
+    from PIL import Image
+
+    with Image.open(picture) as opened, aside(path) as temporary:
+        opened.thumbnail((most, most))
+        opened.save(temporary, "png")

@@ -13,10 +13,12 @@ from pathlib import Path
 TORCH = "PyTorch's forward + backward of the all-ones copy, 1 thread"
 PLOT = "a script that saves a 512 x 512 heat map with a colour bar"
 LOOP = "matplotlib saving the same arrays with colour bars in a loop, 640 x 480"
+WEIGHTS, STATE = "a script that reads its weights", "a script that makes the module and loads its weights"
 LOAD = '`python -c "import onnx; onnx.load(FILE)"`'
 SAVED = "onnx_load_and_save"
 FILL, SAVE = "filling an array of that size", "matplotlib saving its pixels as a picture"
 AS_IS = "repadded_forward[None]"
+FORWARDS = "bare forwards of the same inputs"
 NAMES = {"vgg19": "VGG-19", "resnet50": "ResNet-50", "resnet152": "ResNet-152"}
 LEAST = {
     ("vgg19", 512): 60,
@@ -58,6 +60,12 @@ RATIOS = [  # what, ours, compared with, theirs, the most that the ratio should 
     ("an export of 300 maps, 2 jobs", "export[2]", "the same, 1 job", "export[1]", 0.6),
     ("an export of 300 maps, 1 job", "export[1]", LOOP, "matplotlib_loop", 1.25),
     ("`padviz uneven resnet50.onnx`", "process_onnx_uneven", LOAD, "process_onnx_load", 2),
+    ("`border_responses` of a text detector at 320", "responses[onnx]", FORWARDS, "forwards[onnx]", 1.5),
+    ("`border_responses` of MobileNet-V2 at 224", "responses[torch]", FORWARDS, "forwards[torch]", 1.5),
+    ("`detectability` of a text detector at 160", "detect[onnx]", FORWARDS, "detect_forwards[onnx]", 1.3),
+    ("`detectability` of MobileNet-V2 at 96", "detect[torch]", FORWARDS, "detect_forwards[torch]", 1.3),
+    ("`padviz filters resnet50.onnx`", "process_filters_onnx", WEIGHTS, "process_weights_onnx", 3),
+    ("`padviz filters` of PyTorch's ResNet-50", "process_filters_torch", STATE, "process_weights_torch", 3),
     *(
         (f"`padviz.repad_file` of ResNet-50, {scheme}", f"repad[{scheme}]", "onnx loading and saving it", SAVED, 2)
         for scheme in ("reflect", "symmetric", "partial")

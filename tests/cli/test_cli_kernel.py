@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from padviz.audit.one_layer import illustrate
-from padviz.figures import kernel_cells
+from padviz.figures.windows import kernel_cells
 from padviz.network.rewrites import SCHEMES
 from tests import naive
 from tests.cli.test_cli import run, told

@@ -19,10 +19,10 @@ import padviz
 from padviz.audit.one_layer import illustrate
 from padviz.audit.receptive_fields import fields_of_units
 from padviz.counting.coverage import coverages
-from padviz.figures import canvas, field_boxes, kernel_cells, ledger_bars, panels
-from padviz.figures.bare import write_bare, write_thumbnail
+from padviz.figures import canvas, panels
 from padviz.figures.canvas import png
-from padviz.figures.heatmap import blocks_of, heatmap, scaled
+from padviz.figures.heatmap import blocks_of, heatmap, scaled, write_bare, write_thumbnail
+from padviz.figures.windows import field_boxes, kernel_cells, ledger_bars
 from padviz.sources.toml.build import parse
 
 SHAPES = [(32, 32), (512, 512), (200, 1000), (1000, 200), (100, 1)]

@@ -61,7 +61,7 @@ def laid_out(model: Proto, path: str | Path, neutral: Iterable[str] = (), size: 
 
     try:
         graph = Graph(model, where, image, neutral)
-        network = general(tracer, pixels, About(printable(Path(path).stem), source=where))
+        network = general(tracer, pixels, About(printable(Path(where).stem), source=where))
     except PadvizError:
         raise
     except BROKEN as error:

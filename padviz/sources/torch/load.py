@@ -13,8 +13,8 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from functools import partial
 from typing import Any
 
@@ -35,6 +35,7 @@ SIZES = ((224, 224), (320, 320), (512, 512), (32, 32))  # tried where the module
 OURS = (PadvizError, KeyboardInterrupt, Ended)  # never other people's errors, whatever code of theirs runs
 UNTRAINED = {"weights": None, "weights_backbone": None, "pretrained": False, "pretrained_backbone": False}
 UNTRAINED |= {"init_weights": False}
+Watch = Callable[[Tracer], AbstractContextManager[Any]]
 
 
 def load_module(
@@ -65,9 +66,15 @@ def load_module(
     ('2',)
     """
     module = named(source) if isinstance(source, str) else source
-    module = getattr(module, "_orig_mod", module)  # as torch.compile wraps it
     name = source.rsplit(":", 1)[-1] if isinstance(source, str) else type(source).__name__
-    where = source if isinstance(source, str) else name
+    return network_of(module, name, source if isinstance(source, str) else name, neutral, size, alone)
+
+
+def network_of(
+    module: Any, name: str, where: str, neutral: Iterable[str] = (), size: Size | None = None, alone: bool = False
+) -> Network:
+    """The network that a module is, called `name`; `where` is what errors name, and `alone` as in `load_module`."""
+    module = getattr(module, "_orig_mod", module)  # as torch.compile wraps it
     if not isinstance(module, nn.Module) or isinstance(module, torch.jit.ScriptModule):
         what = f"is of type {type(module).__name__}, and not a torch.nn.Module whose code can be followed"
         raise DescriptionError(what, where=where, hint="name a module, or a class or function that makes one")
@@ -75,7 +82,7 @@ def load_module(
     declared = _declared_size(module)
     failures = []
     for pixels in (size,) if size else (declared,) if declared else SIZES:
-        for channels in _channels(module):
+        for channels in channels_of(module):
             try:
                 tracer = partial(trace, empty, where, pointwise, channels)
                 return general(tracer, pixels, About(name, source=where), alone=alone)
@@ -84,18 +91,19 @@ def load_module(
     raise failures[0]
 
 
-def named(source: str) -> Any:
-    """What "package.module:attribute.attribute" names; factories on the way are called, without weights."""
+def named(source: str, make: Callable[[Any, str], Any] | None = None) -> Any:
+    """What "package.module:attribute.attribute" names; factories on the way are called: without weights, by default."""
+    make = make or made_empty
     home, _, path = source.partition(":")
-    found, made = _imported(home, source), ""
+    found, before = _imported(home, source), ""
     for part in path.split("."):
         if not hasattr(found, part) and callable(found) and not isinstance(found, nn.Module):
-            found = _made(found, source)
+            found = make(found, source)
         if not hasattr(found, part):
             hint = nearest(part, dir(found))
-            raise UnknownName(f"{made or home} has no {part!r}", where=source, hint=hint)
-        found, made = getattr(found, part), part
-    return found if isinstance(found, nn.Module) or not callable(found) else _made(found, source)
+            raise UnknownName(f"{before or home} has no {part!r}", where=source, hint=hint)
+        found, before = getattr(found, part), part
+    return found if isinstance(found, nn.Module) or not callable(found) else make(found, source)
 
 
 def _imported(home: str, source: str) -> Any:
@@ -108,47 +116,63 @@ def _imported(home: str, source: str) -> Any:
     except OURS:
         raise
     except BaseException as error:
-        raise DescriptionError(f"cannot be imported: {_line(error)}", where=source) from None
+        raise DescriptionError(f"cannot be imported: {line_of(error)}", where=source) from None
     finally:
         sys.path.remove(os.getcwd())
 
 
-def _made(factory: Any, source: str) -> Any:
+def made_empty(factory: Any, source: str) -> Any:
     """Call a class or a function that makes a module, without weights and, where that works, memory for them."""
+    options = {key: value for key, value in UNTRAINED.items() if key in parameters_of(factory)}
     try:
-        taken = list(inspect.signature(factory).parameters)
+        with empty_parameters():
+            return made(factory, source, options)
+    except DescriptionError:
+        return made(factory, source, options)
+
+
+def parameters_of(factory: Any) -> Mapping[str, inspect.Parameter]:
+    """What a factory may be given, as far as it says so."""
+    try:
+        return inspect.signature(factory).parameters
     except (TypeError, ValueError):
-        taken = []
-    options = {key: value for key, value in UNTRAINED.items() if key in taken}
-    failure = ""
-    for context in (empty_parameters, nullcontext):
-        try:
-            with context(), quiet():
-                return factory(**options)
-        except OURS:
-            raise
-        except BaseException as error:
-            failure = _line(error)
-    raise DescriptionError(f"cannot be made: {failure}", where=source, hint="name a function that needs no arguments")
+        return {}
 
 
-def _line(error: BaseException) -> str:
+def made(factory: Any, source: str, options: Mapping[str, Any]) -> Any:
+    """Call a factory with such options, as far as they are its own."""
+    try:
+        with quiet():
+            return factory(**options)
+    except OURS:
+        raise
+    except BaseException as error:
+        what = f"cannot be made: {line_of(error)}"
+        raise DescriptionError(what, where=source, hint="name a function that needs no arguments") from None
+
+
+def line_of(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
 
 
 def emptied(module: nn.Module, where: str) -> nn.Module:
     """A copy of a module in evaluation mode whose tensors have no data; the module itself is left alone."""
+    return copied(module, where, _empty)
+
+
+def copied(module: nn.Module, where: str, of: Callable[[Tensor], Tensor]) -> nn.Module:
+    """A copy of a module in evaluation mode, which has `of` a tensor where the module has that."""
     tensors = [*module.parameters(), *module.buffers()]
     tensors += [value for each in module.modules() for value in vars(each).values() if isinstance(value, Tensor)]
     try:
-        memo: dict[int, Any] = {id(tensor): _empty(tensor) for tensor in tensors}
+        memo: dict[int, Any] = {id(tensor): of(tensor) for tensor in tensors}
         return copy.deepcopy(module, memo).eval()
     except OURS:
         raise
     except BaseException as error:
         hint = "a module with lazy layers must have run once"
-        raise DescriptionError(f"cannot be copied: {_line(error)}", where=where, hint=hint) from None
+        raise DescriptionError(f"cannot be copied: {line_of(error)}", where=where, hint=hint) from None
 
 
 def _empty(tensor: Tensor) -> Tensor:
@@ -163,28 +187,30 @@ def _declared_size(module: nn.Module) -> Size | None:
     return (size[-2], size[-1]) if size else None
 
 
-def _channels(module: nn.Module) -> list[int]:
+def channels_of(module: nn.Module) -> list[int]:
     """How many channels an image may have: as the first convolution says, three, or one."""
     convolutions = (each for each in module.modules() if isinstance(each, nn.Conv2d))
     first = next(convolutions, None)
     return list(dict.fromkeys([*([first.in_channels] if first else []), 3, 1]))
 
 
-def trace(module: nn.Module, where: str, neutral: Collection[str], channels: int, size: Size) -> Trace:
-    """Follow the forward of an emptied module on an image of one size."""
+def trace(
+    module: nn.Module, where: str, neutral: Collection[str], channels: int, size: Size, watch: Watch = nullcontext
+) -> Trace:
+    """Follow the forward of an emptied module on an image of one size, `watch` with what follows it, within."""
     laid = Trace(where, size)
     tracer = Tracer(laid, module, partial(lower, neutral=neutral))
     kind = next((each.dtype for each in module.parameters() if each.is_floating_point()), torch.float32)
     image = torch.empty((1, channels, *size), device="meta", dtype=kind)
     tracer.values[id(image)] = image, Value(((), plain(channels), (("h", size[0]),), (("w", size[1]),)), 0)
     try:
-        with torch.no_grad(), quiet(), followed(tracer):
+        with torch.no_grad(), quiet(), followed(tracer), watch(tracer):
             out = module(image)
     except OURS:
         raise
     except BaseException as error:
         at = ", ".join(filter(None, (where, tracer.stack[-1][0])))
-        what = f"its forward fails on {channels} x {size[0]} x {size[1]}: {_line(error)}"
+        what = f"its forward fails on {channels} x {size[0]} x {size[1]}: {line_of(error)}"
         raise DescriptionError(what, where=at, hint=_way_out(module)) from None
     found = [value for tensor in tensors_in(out) if (value := tracer.values.get(id(tensor), (None, None))[1])]
     laid.ends = {_as_output(laid, value) for value in dict.fromkeys(found)}

@@ -1,0 +1,59 @@
+"""Small grids on one canvas in screen pixels: cheaper by far than an axis for each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.figures.canvas import SMALL
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DIVERGING = "RdBu_r"  # red is more, white is 0, blue is less
+FRAME = "0.75"
+
+
+def canvas(figure: Figure, width: int, height: int, top: int) -> Axes:
+    """An axis over a figure from `top` on, whose data are screen pixels, downwards."""
+    total = figure.get_size_inches()[1] * figure.dpi
+    ax = figure.add_axes((0, 1 - (top + height) / total, 1, height / total))
+    return pixels(ax, width, height)
+
+
+def pixels(ax: Axes, width: int, height: int) -> Axes:
+    """Make an axis a canvas of so many pixels, counted downwards."""
+    ax.set_xlim(0, width)
+    ax.set_ylim(height, 0)
+    ax.set_aspect("auto")
+    ax.axis("off")
+    return ax
+
+
+def tile(ax: Axes, values: NDArray[np.float64] | None, x: float, y: float, side: int, **colours: Any) -> Any:
+    """Draw a grid within a square of that side, in its own proportions; only a frame where it is None."""
+    rows, cols = (1, 1) if values is None else values.shape
+    zoom = side / max(rows, cols)
+    high, wide = rows * zoom, cols * zoom
+    extent = (x, x + wide, y + high, y)
+    limits = ax.get_xlim(), ax.get_ylim()
+    image = None
+    if values is not None:
+        image = ax.imshow(values, extent=extent, aspect="auto", interpolation="nearest", **colours)
+    ax.plot([x, x + wide, x + wide, x, x], [y, y, y + high, y + high, y], color=FRAME, lw=0.5)
+    ax.set_xlim(*limits[0])
+    ax.set_ylim(*limits[1])
+    return image
+
+
+def bar(figure: Figure, image: Any, place: tuple[int, int, int], label: str, beyond: bool = False) -> None:
+    """A colour bar at (x, y) of that height, in screen pixels, below its label; pointed where there may be more."""
+    width, height = figure.get_size_inches() * figure.dpi
+    x, y, high = place
+    ax = figure.add_axes((x / width, 1 - (y + high) / height, 10 / width, high / height))
+    found = figure.colorbar(image, cax=ax, extend="both" if beyond else "neither")
+    found.ax.tick_params(labelsize=SMALL - 1)
+    figure.text(x / width, 1 - (y - 8) / height, label, fontsize=SMALL - 1)

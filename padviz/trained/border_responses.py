@@ -1,0 +1,246 @@
+"""Where convolutions answer the border instead of the image: their outputs, line by line from each side inwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz import hooks
+from padviz.errors import UnknownName, nearest
+from padviz.network.network import Size
+from padviz.trained.sessions.running import Images, Reduced, Runner, at_once
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Array = NDArray[np.float64]
+SIDES = ("top", "bottom", "left", "right")
+CERTAIN, LARGE = 5.0, 0.5  # a channel's own border line: |t| over the inputs, and its size over the interior's RMS
+Progress = Callable[[int, int], None]  # images done, and all of them
+
+
+class Sides(NamedTuple):
+    """A figure for each side; None where there is none.
+
+    >>> Sides(0.5, 0.4, 0.5, 0.6).mean
+    0.5
+    """
+
+    top: float | None
+    bottom: float | None
+    left: float | None
+    right: float | None
+
+    @property
+    def mean(self) -> float | None:
+        """The mean of the four, where all of them are there."""
+        known = [each for each in self if each is not None]
+        return sum(known) / 4 if len(known) == 4 else None
+
+
+NONE = Sides(None, None, None, None)
+
+
+@dataclass(frozen=True, eq=False)
+class BorderResponse:
+    """What one convolution makes at the border, under one padding.
+
+    `energy` is E = sqrt(max(0, mean over channels of D1 D2)) / S of each side: D1 and D2 are the outermost line minus
+    the interior, as means over two disjoint halves of the inputs, so that noise cancels; S is the RMS of the interior.
+    `t` is that of the mean over channels of D, over the inputs; `aware` is the share of channels with a border line of
+    their own on some side. `profiles` has, for each side, E of the first lines from there inwards, and `map` the mean
+    over inputs and channels, of the layer's shape. Where `note` says why, there are no figures.
+
+    Examples
+    --------
+    >>> BorderResponse("conv1", "zero", 64, (112, 112), 1.0, Sides(0.5, 0.4, 0.5, 0.6)).energy.mean
+    0.5
+    """
+
+    layer: str
+    padding: str | None
+    channels: int
+    shape: Size
+    scale: float
+    energy: Sides = NONE
+    t: Sides = NONE
+    aware: float | None = None
+    note: str = ""
+    profiles: tuple[Array, ...] = field(default=(), repr=False)
+    map: Array | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class BorderResponses:
+    """The border responses of a network's convolutions under several paddings, one row for each layer and padding.
+
+    Examples
+    --------
+    >>> BorderResponses("net", "net", (32, 32), (None,), "noise", 16, ()).mean(None) is None
+    True
+    """
+
+    network: str
+    title: str
+    size: Size
+    paddings: tuple[str | None, ...]
+    inputs: str
+    count: int
+    rows: tuple[BorderResponse, ...]
+    notes: tuple[str, ...] = ()
+
+    def under(self, padding: str | None) -> tuple[BorderResponse, ...]:
+        """The rows of one padding, in network order."""
+        return tuple(row for row in self.rows if row.padding == padding)
+
+    def only(self, layers: Sequence[str]) -> BorderResponses:
+        """The rows of some layers.
+
+        Raises
+        ------
+        UnknownName
+            If no convolution is called so.
+        """
+        known = {row.layer for row in self.rows}
+        for layer in layers:
+            if layer not in known:
+                hint = nearest(layer, known) or "run without `layer` to see them"
+                raise UnknownName("no convolution that was measured is called so", where=layer, hint=hint)
+        return replace(self, rows=tuple(row for row in self.rows if row.layer in layers))
+
+    def mean(self, padding: str | None) -> float | None:
+        """The mean of E over layers and sides under one padding."""
+        found = [row.energy.mean for row in self.under(padding)]
+        known = [each for each in found if each is not None]
+        return float(np.mean(known)) if known else None
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the mean profiles over the distance to the border, a line for each padding."""
+        axes: Axes = hooks.figure("trained.responses").plot(self, ax)
+        return axes
+
+
+def border_responses(
+    runner: Runner, images: Images, padding: str | None, on_progress: Progress | None = None
+) -> tuple[BorderResponse, ...]:
+    """Run a network on images, and measure the borders of every convolution's output.
+
+    Parameters
+    ----------
+    runner : Runner
+        The network, with its padding replaced or as it is.
+    images : array of shape (images, channels, height, width)
+        What the network reads.
+    padding : str or None
+        What the rows say of their padding.
+
+    Examples
+    --------
+    >>> from padviz.trained.sessions.running import Reduced
+    >>> class Flat:
+    ...     where, name, size, channels, batch = "flat", "flat", (8, 8), 1, None
+    ...     def responses(self, images):
+    ...         ones = np.ones((len(images), 1, 8), np.float32)
+    ...         return [Reduced("conv", ones, ones, ones[..., 0], np.ones(len(images)), np.ones((8, 8)))]
+    >>> border_responses(Flat(), np.zeros((4, 1, 8, 8), np.float32), "zero")[0].energy
+    Sides(top=0.0, bottom=0.0, left=0.0, right=0.0)
+    """
+    sums: dict[str, _Sums] = {}
+    most = at_once(runner)
+    for start in range(0, len(images), most):
+        part = images[start : start + most]
+        for each in runner.responses(part):
+            sums.setdefault(each.layer, _Sums(each)).add(each, start)
+        if on_progress:
+            on_progress(len(part), len(images))
+    return tuple(found.response(padding) for found in sums.values())
+
+
+class _Sums:
+    """What is added up of one layer over the inputs, of which every other one is of the second half."""
+
+    def __init__(self, first: Reduced) -> None:
+        self.layer, self.channels, self.shape = first.layer, first.rows.shape[1], first.total.shape
+        lines = first.rows.shape[2], first.cols.shape[2]
+        self.halves = [np.zeros((2, self.channels, n)) for n in lines]  # of each axis, lines minus interior
+        self.squares = np.zeros((4, self.channels))
+        self.means: list[Array] = []  # of each input, the mean over channels of every side's D
+        self.counts = np.zeros(2)
+        self.scale, self.total = 0.0, np.zeros(self.shape)
+
+    def add(self, part: Reduced, before: int) -> None:
+        """Add some inputs; so many came before."""
+        sides = []
+        for axis, values in enumerate((part.rows, part.cols)):
+            lines = values - part.inner[..., None].astype(np.float64)
+            for half in (0, 1):
+                self.halves[axis][half] += lines[(half + before) % 2 :: 2].sum(0)
+            sides += [lines[..., 0], lines[..., -1]]
+        self.squares += [(side**2).sum(0) for side in sides]
+        self.means.append(np.stack([side.mean(1) for side in sides], axis=1))
+        self.counts += [len(part.rows[(half + before) % 2 :: 2]) for half in (0, 1)]
+        self.scale += float(part.square.sum())
+        self.total += part.total
+
+    def response(self, padding: str | None) -> BorderResponse:
+        """The figures over all inputs."""
+        count = int(self.counts.sum())
+        scale = float(np.sqrt(self.scale / count))
+        about = (self.layer, padding, self.channels, (self.shape[0], self.shape[1]), scale)
+        if not np.isfinite(scale) or not np.isfinite(self.total).all():
+            return BorderResponse(*about, note="makes NaN or infinite numbers")
+        if not scale:
+            return BorderResponse(*about, note="is dead: 0 all over the interior")
+        sizes = np.maximum(self.counts, 1)[:, None, None]
+        profiles = [self._energy(half / sizes, scale) for half in self.halves]
+        inwards = tuple(each[: (len(each) + 1) // 2] for profile in profiles for each in (profile, profile[::-1]))
+        energy = Sides(*(float(profile[0]) for profile in inwards))
+        t = Sides(*_t(np.concatenate(self.means))) if count > 1 else NONE
+        aware = self._aware(count, scale) if count > 1 else None
+        return BorderResponse(*about, energy, t, aware, profiles=inwards, map=self.total / count)
+
+    def _energy(self, means: Array, scale: float) -> Array:
+        """E of every line: of two halves, or of one input twice."""
+        first, second = means if self.counts[1] else (means[0], means[0])
+        found: Array = np.sqrt(np.maximum((first * second).mean(0), 0)) / scale
+        return found
+
+    def _aware(self, count: int, scale: float) -> float:
+        """The share of channels whose border line is certain and large on some side."""
+        sums = [half.sum(0)[:, at] for half in self.halves for at in (0, -1)]
+        means = np.stack(sums) / count
+        spread = np.sqrt(np.maximum(self.squares / count - means**2, 0) / (count - 1))
+        own = (np.abs(means) > CERTAIN * spread) & (np.abs(means) > LARGE * scale)
+        return float(own.any(0).mean())
+
+
+def _t(values: Array) -> list[float | None]:
+    """Mean over its standard error of each column; None where all values are alike."""
+    errors = values.std(0, ddof=1) / np.sqrt(len(values))
+    return [float(mean / error) if error else None for mean, error in zip(values.mean(0), errors, strict=True)]
+
+
+def response_facts(found: BorderResponses) -> dict[str, Any]:
+    """All figures, as JSON has them."""
+    about = {"network": found.network, "size": list(found.size), "inputs": found.inputs, "n": found.count}
+    means = [{"padding": padding, "energy": found.mean(padding)} for padding in found.paddings]
+    return {**about, "means": means, "layers": [row_facts(row) for row in found.rows], "notes": list(found.notes)}
+
+
+def row_facts(row: BorderResponse) -> dict[str, Any]:
+    """The figures of one row."""
+    return {
+        "layer": row.layer,
+        "padding": row.padding,
+        "channels": row.channels,
+        "shape": list(row.shape),
+        "energy": row.energy._asdict(),
+        "t": row.t._asdict(),
+        "aware": row.aware,
+        "scale": row.scale if not row.note else None,
+        "note": row.note or None,
+    }

@@ -1,0 +1,221 @@
+"""A question of detectability, from what is asked to maps of positions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from padviz.errors import OptionError
+from padviz.network.network import Size
+from padviz.trained.detecting.detectability import PositionMap, phase_of, positions
+from padviz.trained.detecting.scoring import Scorer, scorer_of
+from padviz.trained.detecting.stimuli import Canvas, Stimulus, stimulus_of
+from padviz.trained.detecting.sweeping import GOAL, Kept, Places, Sweep, outputs_of
+from padviz.trained.sessions.inputs import read_picture
+from padviz.trained.sessions.running import Runner
+
+HEIGHTS = (12, 16, 24, 32, 48, 64, 96, 128, 192)  # pixels, tried one after another
+FEW = 32  # positions at which contrasts are chosen
+MOST_POSITIONS = 250_000
+Runners = Sequence[tuple[str | None, Runner]]  # by padding; the network as it is comes first
+Keep = Callable[[int], Kept]  # what keeps so many values
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is shown, where, and what is looked at; as in `padviz.detectability`."""
+
+    stimulus: str = "sample"
+    height: int | None = None
+    contrast: float | None = None
+    step: int = 8
+    output: str | None = None
+    class_: int | None = None
+    threshold: bool = False
+    image: str | Path | None = None
+    shift: int = 32
+    mean: Sequence[float] | None = None
+    std: Sequence[float] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """The maps of a question, and what was chosen on the way."""
+
+    name: str
+    shape: Size
+    contrast: float
+    scorer: Scorer
+    tops: tuple[int, ...]
+    lefts: tuple[int, ...]
+    maps: tuple[PositionMap, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """A sweep, over which positions, and with which contrast."""
+
+    sweep: Sweep
+    name: str
+    shape: Size
+    tops: tuple[int, ...]
+    lefts: tuple[int, ...]
+    contrast: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def places(self) -> Places:
+        return np.array([(top, left) for top in self.tops for left in self.lefts], np.int64)
+
+
+def answered(
+    runners: Runners, question: Question, stride: Size | None, keep: Keep, on_progress: Progress | None
+) -> Answer:
+    """Plan the sweep on the network as it is, and make it under each padding."""
+    own = runners[0][1]
+    canvas = Canvas.of(own.size, own.channels, question.mean, question.std)
+    scorer = _scorer(runners, question)
+    plan = _shifted(own, question, canvas, scorer) if question.image else _slid(own, question, canvas, scorer)
+    count = len(plan.places)
+    kept = keep(count * len(runners))
+    done = 0
+
+    def told(more: int) -> None:
+        nonlocal done
+        done += more
+        if on_progress:
+            on_progress(done, count * len(runners))
+
+    sweep = replace(plan.sweep, told=told)
+    maps = []
+    for i, (padding, runner) in enumerate(runners):
+        part = _Part(kept, slice(i * count, (i + 1) * count))
+        sweep.fill(part, runner, plan.places, None if question.threshold else plan.contrast)
+        values = part.values.reshape(len(plan.tops), len(plan.lefts))
+        phase = phase_of(values, plan.tops, plan.lefts, stride)
+        maps.append(PositionMap(padding, values, question.threshold, phase))
+    return Answer(plan.name, plan.shape, plan.contrast, sweep.scorer, plan.tops, plan.lefts, tuple(maps), plan.notes)
+
+
+class _Part:
+    """Some of what is kept: a view, so that what is filled in is kept."""
+
+    def __init__(self, whole: Kept, at: slice) -> None:
+        self.whole, self.values = whole, whole.values[at]
+
+    def save(self) -> None:
+        self.whole.save()
+
+
+def _scorer(runners: Runners, question: Question) -> Scorer:
+    """The output to look at, told by what the network makes of a blank and of noise."""
+    own = runners[0][1]
+    shape = (2, own.channels, *own.size)
+    probes = np.zeros(shape, np.float32)
+    probes[1] = np.random.default_rng(0).standard_normal(shape[1:], dtype=np.float32)
+    parts = [outputs_of(own, probes[i : i + 1]) for i in (0, 1)]
+    if question.output is not None and question.output not in parts[0]:
+        for _, runner in runners:
+            runner.with_output(question.output)
+        parts = [outputs_of(own, probes[i : i + 1]) for i in (0, 1)]
+    outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    scorer = scorer_of(outputs, own.size, own.where, question.output)
+    return scorer if question.class_ is None else scorer.of_class(question.class_)
+
+
+def _slid(own: Runner, question: Question, canvas: Canvas, scorer: Scorer) -> _Plan:
+    """A stimulus as large and as strong as it must be to be seen at half of the positions."""
+    best: tuple[float, _Plan] | None = None
+    most_high = max(min(own.size) // 2, HEIGHTS[0])  # larger ones have few positions
+    heights = [n for n in HEIGHTS if n <= most_high] if question.height is None else [question.height]
+    for height in heights:
+        stimulus = stimulus_of(question.stimulus, height, own.channels)
+        if any(n > size for n, size in zip(stimulus.shape, own.size, strict=True)):
+            if best is None:
+                raise _too_large(stimulus, own.size)
+            break
+        plan = _sliding(stimulus, question, canvas, scorer)
+        few = plan.places[_few(len(plan.places))]
+        plan, most = _with_class(own, plan, few)
+        if best is None or most > best[0]:
+            best = most, plan
+        if most >= GOAL:
+            break
+    assert best is not None
+    most, plan = best
+    if question.contrast is not None:
+        return replace(plan, contrast=question.contrast)
+    few = plan.places[_few(len(plan.places))]
+    contrast, median = plan.sweep.calibrated(own, few, most)
+    return replace(plan, contrast=contrast, notes=_doubts(contrast, median))
+
+
+def _sliding(stimulus: Stimulus, question: Question, canvas: Canvas, scorer: Scorer) -> _Plan:
+    room = [size - n for size, n in zip(canvas.size, stimulus.shape, strict=True)]
+    tops, lefts = (positions(n, question.step) for n in room)
+    _check_count(len(tops) * len(lefts))
+    around = stimulus.shape[0] // 2
+
+    def boxes(places: Places) -> Places:
+        return np.concatenate([places - around, places + np.array(stimulus.shape) + around], axis=1)
+
+    sweep = Sweep(lambda places, contrasts: canvas.shown(stimulus, places, contrasts), boxes, scorer)
+    return _Plan(sweep, stimulus.name, stimulus.shape, tops, lefts, 1.0)
+
+
+def _shifted(own: Runner, question: Question, canvas: Canvas, scorer: Scorer) -> _Plan:
+    """A picture that is larger than the frame by the shift, under it at every offset."""
+    if question.threshold:
+        raise OptionError("goes with a stimulus", option="threshold", hint="leave out `image`")
+    path = Path(str(question.image))
+    larger = canvas.size[0] + question.shift, canvas.size[1] + question.shift
+    picture = read_picture(path, larger, own.channels)
+    offsets = positions(question.shift, question.step)
+    _check_count(len(offsets) ** 2)
+
+    def boxes(places: Places) -> Places:
+        return np.tile(np.array([0, 0, *canvas.size]), (len(places), 1))
+
+    sweep = Sweep(lambda places, contrasts: canvas.frames(picture, places), boxes, scorer)
+    plan = _Plan(sweep, path.name, canvas.size, offsets, offsets, 1.0)
+    return _with_class(own, plan, plan.places[_few(len(plan.places))])[0]
+
+
+def _with_class(own: Runner, plan: _Plan, few: Places) -> tuple[_Plan, float]:
+    """The plan with a class to look for, by default the one with the best median; and that median."""
+    scores = np.median(plan.sweep.all(own, few, np.ones(len(few))), axis=0)
+    if plan.sweep.scorer.class_ is None:
+        blank = plan.sweep.all(own, few[:1], np.zeros(1))[0]
+        class_ = int(np.argmax(scores - blank))
+        plan = replace(plan, sweep=replace(plan.sweep, scorer=plan.sweep.scorer.of_class(class_)))
+    return plan, float(scores[plan.sweep.scorer.class_ or 0])
+
+
+def _few(count: int) -> Places:
+    """Some of so many positions, drawn at random: those of a grid would all be of one phase of the strides."""
+    return np.random.default_rng(0).permutation(count)[:FEW]
+
+
+def _doubts(contrast: float, median: float) -> tuple[str, ...]:
+    """What to know of a contrast that could not be chosen as it should."""
+    if contrast == 1 and median < 0.9 * GOAL:
+        return (f"even at full contrast the median score is {median:.2g}: another stimulus may be seen better",)
+    if abs(median - GOAL) > 0.25:
+        return (f"no contrast has a median score near .5; the nearest is {median:.2g}, so scores saturate",)
+    return ()
+
+
+def _too_large(stimulus: Stimulus, size: Size) -> OptionError:
+    what = f"{stimulus.name} and {stimulus.shape[1]} px wide, is larger than the image, {size[0]} x {size[1]}"
+    return OptionError(what, option="stimulus", hint="use a smaller `height`, or a larger `size`")
+
+
+def _check_count(count: int) -> None:
+    if count > MOST_POSITIONS:
+        what = f"makes {count} positions, more than {MOST_POSITIONS}"
+        raise OptionError(what, option="step", hint="use a larger one")

@@ -1,0 +1,178 @@
+"""Where in the image a trained network sees something, and where it does not: scores by position."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz import hooks
+from padviz.network.network import Size
+from padviz.trained.border_responses import Sides
+from padviz.trained.sessions.running import middle
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Array = NDArray[np.float64]
+DECIDED = 0.5  # the score from which on something is seen
+SATURATED, MOST_SATURATED = 0.99, 0.5  # scores that tell nothing apart, and the share of them that is flagged
+
+
+class Phase(NamedTuple):
+    """The share of the scores' variance that position modulo the total stride explains, and what chance would."""
+
+    stride: Size | None
+    explained: float | None
+    chance: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class PositionMap:
+    """Scores by position under one padding, of shape (rows, columns); None for the padding that the network has.
+
+    `edges` are the mean of each outermost line minus that of the interior. With thresholds in place of scores they are
+    contrasts: the least that is seen, infinite where none is.
+
+    Examples
+    --------
+    >>> found = PositionMap(None, np.array([[0.1, 0.1, 0.1], [0.9, 0.9, 0.9], [0.9, 0.9, 0.9]]))
+    >>> found.median, round(found.blind, 3), round(found.consistency, 3)
+    (0.9, 0.333, 0.75)
+    """
+
+    padding: str | None
+    values: Array
+    threshold: bool = False
+    phase: Phase = field(default=Phase(None, None, None))
+
+    @property
+    def least(self) -> float | None:
+        return _figure(np.min, self.values)
+
+    @property
+    def most(self) -> float | None:
+        return _figure(np.max, self.values)
+
+    @property
+    def sd(self) -> float | None:
+        return _figure(np.std, self.values)
+
+    @property
+    def median(self) -> float | None:
+        return _figure(np.median, self.values)
+
+    @property
+    def hidden(self) -> NDArray[np.bool_]:
+        """Blind spots: scores below half the median; thresholds above twice the median, or that nothing reaches."""
+        median = self.median
+        if median is None:
+            return np.ones(self.values.shape, bool)
+        if self.threshold:
+            return ~(self.values <= 2 * median)
+        return self.values < median / 2
+
+    @property
+    def blind(self) -> float:
+        """The share of the positions that are blind spots."""
+        return float(self.hidden.mean())
+
+    @property
+    def edges(self) -> Sides:
+        """Each outermost line minus the interior."""
+        rows, cols = map(middle, self.values.shape)
+        inner = self.values[rows, cols]
+        if not inner.size or not np.isfinite(inner).all():
+            return Sides(None, None, None, None)
+        lines = self.values[0], self.values[-1], self.values[:, 0], self.values[:, -1]
+        return Sides(*(float(line.mean() - inner.mean()) if np.isfinite(line).all() else None for line in lines))
+
+    @property
+    def consistency(self) -> float | None:
+        """The share of neighbouring positions with the same decision."""
+        if self.threshold:
+            return None
+        seen = self.values >= DECIDED
+        same = [(seen[1:] == seen[:-1]).ravel(), (seen[:, 1:] == seen[:, :-1]).ravel()]
+        pairs = np.concatenate(same)
+        return float(pairs.mean()) if pairs.size else None
+
+    @property
+    def saturated(self) -> float:
+        """The share of scores that are as good as 0 or 1."""
+        return 0.0 if self.threshold else float((np.abs(self.values - DECIDED) > SATURATED - DECIDED).mean())
+
+
+@dataclass(frozen=True, eq=False)
+class Detectability:
+    """How well a network sees a stimulus by its position, as it is and with its padding replaced.
+
+    `tops` and `lefts` are the positions, in pixels, of the stimulus's upper left corner; `contrast` is what it was
+    shown with, and `median` what the median score of a few positions was then.
+
+    Examples
+    --------
+    >>> one = PositionMap(None, np.full((3, 3), 0.5))
+    >>> found = Detectability("net", "net", (32, 32), "rings", (8, 8), 0.3, "logits", 7, (0, 8, 16), (0, 8, 16), (one,))
+    >>> found.maps[0].consistency
+    1.0
+    """
+
+    network: str
+    title: str
+    size: Size
+    stimulus: str
+    shape: Size  # of the stimulus, in pixels
+    contrast: float
+    output: str
+    class_: int | None
+    tops: tuple[int, ...]
+    lefts: tuple[int, ...]
+    maps: tuple[PositionMap, ...]
+    shifted: bool = False
+    notes: tuple[str, ...] = ()
+
+    def plot(self, ax: Axes | None = None, padding: str | None = None) -> Axes:
+        """Draw the scores by position under one padding; into `ax`, or axes of its own."""
+        axes: Axes = hooks.figure("trained.detection").plot(self, ax, padding)
+        return axes
+
+
+def phase_of(values: Array, tops: tuple[int, ...], lefts: tuple[int, ...], stride: Size | None) -> Phase:
+    """How much of the variance of scores their position modulo a stride explains.
+
+    Were all scores drawn at random, (groups - 1) / (positions - 1) would be explained.
+
+    >>> stripes = np.tile([0.2, 0.8], (2, 2))
+    >>> phase_of(stripes, (0, 8), (0, 8, 16, 24), (16, 16)).explained
+    1.0
+    """
+    if stride is None or not np.isfinite(values).all():
+        return Phase(stride, None, None)
+    rows, cols = (np.array(at) % n for at, n in zip((tops, lefts), stride, strict=True))
+    groups = (rows[:, None] * stride[1] + cols[None, :]).ravel()
+    flat = values.ravel()
+    known, at, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    spread = float(((flat - flat.mean()) ** 2).sum())
+    if len(known) < 2 or len(known) >= len(flat) or spread <= 1e-12 * len(flat):
+        return Phase(stride, None, None)
+    means = np.bincount(at, flat) / counts
+    between = float((counts * (means - flat.mean()) ** 2).sum())
+    return Phase(stride, min(between / spread, 1.0), (len(known) - 1) / (len(flat) - 1))
+
+
+def positions(room: int, step: int) -> tuple[int, ...]:
+    """Positions from 0 to `room`, in pixels.
+
+    >>> positions(20, 8)
+    (0, 8, 16)
+    """
+    return tuple(range(0, room + 1, step))
+
+
+def _figure(of: Callable[[Array], object], values: Array) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(of(known)) if known.size else None  # type: ignore[arg-type]

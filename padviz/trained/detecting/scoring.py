@@ -1,0 +1,127 @@
+"""How well a network sees something: the peak of a map near it, or the margin of a class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.errors import OptionError, nearest
+from padviz.network.network import Size
+
+Array = NDArray[np.float64]
+Kind = Literal["map", "classes"]
+LEAST = 3  # rows and columns of a map
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Which output is looked at, and how: as a map, or as class scores; always from 0 to 1, and .5 decides.
+
+    `squashed` says that the output is no probability, and that a sigmoid makes it one; `log` that it is one.
+    """
+
+    output: str
+    kind: Kind
+    classes: int
+    size: Size  # of the image
+    class_: int | None = None
+    squashed: bool = False
+
+    def all(self, outputs: Mapping[str, Any], boxes: NDArray[np.int64]) -> Array:
+        """The scores of every class, of shape (images, classes); `boxes` are (top, left, bottom, right) in pixels."""
+        values = outputs[self.output].astype(np.float64)
+        if self.kind == "map":
+            maps = as_maps(values)
+            peaks = np.stack([_peak(each, box, self.size) for each, box in zip(maps, boxes, strict=True)])
+            return _sigmoid(peaks) if self.squashed else peaks
+        flat = values.reshape(len(values), -1)
+        if not self.squashed:
+            flat = np.log(np.clip(flat, 1e-12, 1 - 1e-12 if flat.shape[1] > 1 else None))
+        if flat.shape[1] == 1:
+            return _sigmoid(flat) if self.squashed else np.exp(flat)
+        order = np.sort(flat, axis=1)
+        best = np.where(flat == order[:, -1:], order[:, -2:-1], order[:, -1:])  # of the others
+        return _sigmoid(flat - best)
+
+    def score(self, outputs: Mapping[str, Any], boxes: NDArray[np.int64]) -> Array:
+        """The scores of the class that is looked for, one for each image."""
+        return self.all(outputs, boxes)[:, self.class_ or 0]
+
+    def of_class(self, class_: int) -> Scorer:
+        """The same, looking for a class.
+
+        Raises
+        ------
+        OptionError
+            If there is none of that number.
+        """
+        if not 0 <= class_ < self.classes:
+            hint = f"use 0 to {self.classes - 1}" if self.classes > 1 else "the output has one, 0"
+            raise OptionError(f"{class_} is no class of output {self.output!r}", option="class", hint=hint)
+        return replace(self, class_=class_)
+
+
+def scorer_of(outputs: Mapping[str, Any], size: Size, where: str, named: str | None = None) -> Scorer:
+    """Which output to look at, given some: the one that is named, or the first that can be scored.
+
+    Raises
+    ------
+    OptionError
+        If there is none: neither a map nor class scores.
+
+    Examples
+    --------
+    >>> scorer_of({"logits": np.zeros((2, 10)) - 1}, (32, 32), "net")
+    Scorer(output='logits', kind='classes', classes=10, size=(32, 32), class_=None, squashed=True)
+    """
+    if named is not None and named not in outputs:
+        hint = nearest(named, outputs) or f"it has {', '.join(outputs)}"
+        raise OptionError(f"no output is called {named!r}", option="output", hint=hint)
+    for name in [named] if named is not None else outputs:
+        values = np.asarray(outputs[name])
+        if kind := _kind(values):
+            classes = as_maps(values).shape[1] if kind == "map" else int(np.prod(values.shape[1:]))
+            outside = bool(values.size) and not (values.min() >= 0 and values.max() <= 1)
+            return Scorer(name, kind, classes, size, squashed=outside)
+    shapes = ", ".join(f"{name!r} of {' x '.join(map(str, np.shape(outputs[name])))}" for name in outputs)
+    what = f"is neither a map nor class scores: {shapes}"
+    raise OptionError(f"the output {what}", where=where, hint="name a tensor that is one with `output`")
+
+
+def _kind(values: NDArray[Any]) -> Kind | None:
+    """What an output is, by its shape: one number for each class, or a map of some classes."""
+    shape = values.shape
+    if not np.issubdtype(values.dtype, np.floating) or len(shape) < 2:
+        return None
+    if len(shape) == 2 or all(n == 1 for n in shape[2:]):
+        return "classes"
+    if len(shape) == 4 and min(as_maps(values).shape[2:]) >= LEAST:
+        return "map"
+    return "map" if len(shape) == 3 and min(shape[1:]) >= LEAST else None
+
+
+def as_maps(values: NDArray[Any]) -> NDArray[Any]:
+    """Maps as (images, classes, height, width): classes are the fewest of the three, or there is one without a name."""
+    if values.ndim == 3:
+        return values[:, None]
+    return values.transpose(0, 3, 1, 2) if values.shape[3] < min(values.shape[1:3]) else values
+
+
+def _peak(maps: NDArray[Any], box: NDArray[np.int64], size: Size) -> Array:
+    """The largest value of each class's map within a box of image pixels."""
+    slices = []
+    for axis in (0, 1):
+        ratio, n = maps.shape[1 + axis] / size[axis], maps.shape[1 + axis]
+        first = min(max(int(np.floor(box[axis] * ratio)), 0), n - 1)
+        slices.append(slice(first, max(int(np.ceil(box[2 + axis] * ratio)), first + 1)))
+    found: Array = maps[:, slices[0], slices[1]].max(axis=(1, 2))
+    return found
+
+
+def _sigmoid(values: Array) -> Array:
+    found: Array = 0.5 * (1 + np.tanh(values / 2))
+    return found

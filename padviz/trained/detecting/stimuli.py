@@ -1,0 +1,137 @@
+"""What is shown to a network: a word, a picture or a sample, laid over a neutral background, or a picture shifted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.errors import OptionError
+from padviz.network.network import Size
+from padviz.trained.sessions.inputs import normalisation, read_picture
+from padviz.trained.sessions.running import Images
+
+Pixels = NDArray[np.float32]
+TEXT, SAMPLE = "text:", "sample"
+LONGEST = 40  # characters of a word
+
+
+@dataclass(frozen=True, eq=False)
+class Stimulus:
+    """Something to lay over a background: `pixels` of (channels, height, width), from 0 to 1, and how much they cover.
+
+    `cover` is of shape (height, width): 0 leaves the background, and 1 hides it.
+    """
+
+    name: str
+    pixels: Pixels
+    cover: Pixels
+
+    @property
+    def shape(self) -> Size:
+        """Height and width, in pixels."""
+        return self.cover.shape[0], self.cover.shape[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Canvas:
+    """A neutral background at a size, and what pixels are normalised by: the background is 0 once they are."""
+
+    size: Size
+    mean: Pixels
+    std: Pixels
+
+    @classmethod
+    def of(cls, size: Size, channels: int, mean: Sequence[float] | None, std: Sequence[float] | None) -> Canvas:
+        """A canvas whose background is the mean pixel."""
+        return cls(size, *normalisation(channels, mean, std))
+
+    def shown(self, stimulus: Stimulus, places: NDArray[np.int64], contrasts: NDArray[np.float64]) -> Images:
+        """A stimulus at places (top, left), each with its contrast: 1 is as it is, and 0 the background alone.
+
+        >>> spot = Stimulus("spot", np.ones((1, 2, 2), np.float32), np.ones((2, 2), np.float32))
+        >>> canvas = Canvas.of((4, 4), 1, (0.5,), (0.5,))
+        >>> canvas.shown(spot, np.array([[1, 2]]), np.array([0.5]))[0, 0, 1].tolist()
+        [0.0, 0.0, 0.5, 0.5]
+        """
+        height, width = stimulus.shape
+        patch = (stimulus.pixels - self.mean) / self.std * stimulus.cover
+        images = np.zeros((len(places), len(self.mean), *self.size), np.float32)
+        for image, (top, left), contrast in zip(images, places, contrasts, strict=True):
+            image[:, top : top + height, left : left + width] = patch * np.float32(contrast)
+        return images
+
+    def frames(self, picture: Pixels, places: NDArray[np.int64]) -> Images:
+        """The parts of a larger picture that begin at places (top, left)."""
+        height, width = self.size
+        parts = [picture[:, top : top + height, left : left + width] for top, left in places]
+        found: Images = (np.stack(parts) - self.mean) / self.std
+        return found
+
+
+def stimulus_of(asked: str, height: int, channels: int) -> Stimulus:
+    """The stimulus that is asked for, so many pixels high: "text:WORD", "sample", or the path of a picture.
+
+    Raises
+    ------
+    OptionError
+        For what cannot be shown.
+
+    Examples
+    --------
+    >>> stimulus_of("sample", 16, 3).shape
+    (16, 16)
+    """
+    if asked.startswith(TEXT):
+        return _text(asked.removeprefix(TEXT), height, channels)
+    if asked == SAMPLE:
+        return _sample(height, channels)
+    if not Path(asked).suffix:
+        hint = "use text:WORD, sample, or the path of a picture"
+        raise OptionError(f"{asked!r} is no stimulus", option="stimulus", hint=hint)
+    return _picture(asked, height, channels)
+
+
+def _text(word: str, height: int, channels: int) -> Stimulus:
+    """A dark word; its letters are `height` pixels high from the highest to the lowest."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    if not word.strip() or len(word) > LONGEST or not word.isprintable():
+        raise OptionError(f"{word!r} is no word", option="stimulus", hint=f"use text: and 1 to {LONGEST} characters")
+    large = 8 * height
+    font = ImageFont.load_default(large)
+    left, top, right, bottom = font.getbbox(word)
+    picture = Image.new("L", (int(right - left) + 2, int(bottom - top) + 2))
+    ImageDraw.Draw(picture).text((1 - left, 1 - top), word, fill=255, font=font)
+    if (box := picture.getbbox()) is None:
+        raise OptionError(f"{word!r} leaves nothing to see", option="stimulus", hint="use letters or digits")
+    picture = picture.crop(box)
+    width = max(round(picture.width * height / picture.height), 1)
+    cover = np.asarray(picture.resize((width, height), Image.Resampling.BOX), np.float32) / np.float32(255)
+    return Stimulus(f"{word!r}, {height} px high", np.zeros((channels, height, width), np.float32), cover)
+
+
+def _sample(height: int, channels: int) -> Stimulus:
+    """Rings, dark and bright, that fade outwards: a thing with edges in all directions."""
+    at = (np.arange(height) + 0.5) / height * 2 - 1
+    radius = np.hypot(at[:, None], at[None, :])
+    rings: Pixels = (0.5 - 0.5 * np.cos(3 * np.pi * radius)).astype(np.float32)
+    cover: Pixels = np.clip((1 - radius) * height / 4, 0, 1).astype(np.float32)
+    return Stimulus(f"rings, {height} px high", np.broadcast_to(rings, (channels, *rings.shape)).copy(), cover)
+
+
+def _picture(path: str, height: int, channels: int) -> Stimulus:
+    """A picture; where it is transparent, the background shows."""
+    from PIL import Image
+
+    pixels = read_picture(path, None, channels)
+    width = max(round(pixels.shape[2] * height / pixels.shape[1]), 1)
+    with Image.open(path) as opened:
+        alpha: Any = opened.convert("RGBA").getchannel("A")
+    cover = np.asarray(alpha.resize((width, height)), np.float32) / np.float32(255)
+    planes = [np.asarray(Image.fromarray(plane).resize((width, height))) for plane in pixels]
+    return Stimulus(f"{Path(path).name}, {height} px high", np.stack(planes), cover)

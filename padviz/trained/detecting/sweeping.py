@@ -1,0 +1,95 @@
+"""Something moved over the image, or an image under the frame, and its score at every position."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.trained.detecting.scoring import Scorer
+from padviz.trained.sessions.running import Images, Runner, at_once
+
+Array = NDArray[np.float64]
+Places = NDArray[np.int64]  # (positions, 2): top and left, in pixels
+GOAL = 0.5  # the score that contrasts are chosen for
+STEPS = 9  # of a bisection: to 1 % of a contrast
+FAINTEST = 1 / 128  # contrast
+
+
+class Kept(Protocol):
+    """The values of a sweep, NaN where they are to come; `save` is told whenever there are more of them."""
+
+    values: Array
+
+    def save(self) -> None:
+        """Keep what there is, for the case that the sweep is interrupted."""
+
+
+@dataclass(eq=False)
+class Sweep:
+    """`shown` makes images of places and contrasts, and `boxes` says where each place is looked for."""
+
+    shown: Callable[[Places, Array], Images]
+    boxes: Callable[[Places], Places]
+    scorer: Scorer
+    told: Callable[[int], None] = field(default=lambda more: None)
+
+    def scores(self, runner: Runner, places: Places, contrasts: Array) -> Array:
+        """The score at each place, each with its contrast."""
+        return self.all(runner, places, contrasts)[:, self.scorer.class_ or 0]
+
+    def all(self, runner: Runner, places: Places, contrasts: Array) -> Array:
+        """The scores of all classes, of shape (places, classes)."""
+        most, found = at_once(runner), []
+        for start in range(0, len(places), most):
+            part = slice(start, start + most)
+            images = self.shown(places[part], contrasts[part])
+            found.append(self.scorer.all(outputs_of(runner, images), self.boxes(places[part])))
+        return np.concatenate(found)
+
+    def fill(self, kept: Kept, runner: Runner, places: Places, contrast: float | None) -> None:
+        """Fill in what is missing: scores at a contrast, or without one the least contrasts that are seen."""
+        todo = np.flatnonzero(np.isnan(kept.values))
+        self.told(len(places) - len(todo))
+        most = at_once(runner)
+        for start in range(0, len(todo), most):
+            part = todo[start : start + most]
+            if contrast is None:
+                kept.values[part] = self.thresholds(runner, places[part])
+            else:
+                kept.values[part] = self.scores(runner, places[part], np.full(len(part), contrast))
+            kept.save()
+            self.told(len(part))
+
+    def thresholds(self, runner: Runner, places: Places) -> Array:
+        """The least contrast at each place with a score of .5, by bisection; infinite where even 1 has less."""
+        low, high = np.full(len(places), np.log(FAINTEST)), np.zeros(len(places))
+        reached = self.scores(runner, places, np.ones(len(places))) >= GOAL
+        for _ in range(STEPS):
+            middle = (low + high) / 2
+            seen = self.scores(runner, places, np.exp(middle)) >= GOAL
+            low, high = np.where(seen, low, middle), np.where(seen, middle, high)
+        return np.where(reached, np.exp(high), np.inf)
+
+    def calibrated(self, runner: Runner, places: Places, most: float) -> tuple[float, float]:
+        """The contrast that comes nearest to a median score of .5, and that median; with 1 it is `most`."""
+        tried = {1.0: most}
+        low, high = np.log(FAINTEST), 0.0
+        for _ in range(STEPS if most > GOAL else 0):
+            middle = (low + high) / 2
+            contrast = float(np.exp(middle))
+            tried[contrast] = float(np.median(self.scores(runner, places, np.full(len(places), contrast))))
+            low, high = (low, middle) if tried[contrast] > GOAL else (middle, high)
+        best = min(tried, key=lambda contrast: abs(tried[contrast] - GOAL))
+        return best, tried[best]
+
+
+def outputs_of(runner: Runner, images: Images) -> dict[str, NDArray[np.float64]]:
+    """A network's outputs for images, as many as it takes at once or fewer."""
+    real = len(images)
+    if runner.batch and real < runner.batch:
+        images = np.concatenate([images, np.repeat(images[-1:], runner.batch - real, axis=0)])
+    return {name: values[:real] for name, values in runner.outputs(images).items()}

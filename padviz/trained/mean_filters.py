@@ -1,0 +1,364 @@
+"""Mean filters: what training made of each convolution's weights, and whether they lean to one side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz import hooks
+from padviz.audit.ledger import axis_padding, windows_of
+from padviz.audit.receptive_fields import grid_offsets
+from padviz.audit.tap_exposure import tap_exposure
+from padviz.axis.operations import Transposed, Window
+from padviz.errors import DescriptionError
+from padviz.network.layer import Kind, Layer
+from padviz.network.network import Network, Size, as_size
+from padviz.trained.network import Kernel, Trained
+from padviz.trained.reading import read
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from torch import nn
+
+FLIPS = 999  # sign flips of the permutation tests
+SEED = 0
+DEAD = 1e-12  # a channel whose weights are all below has none to speak of
+GRIDS = ("mean", "magnitude", "exposure")
+Pads = tuple[int, int]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class AxisSkew:
+    """How the filters of a convolution lean on one axis.
+
+    `skew` is D: the mean over output channels of (second half - first half) / sum, of the mean magnitude of their
+    weights over input channels; above 0, the bottom, or the right, has more. `z` is D over its standard error, None
+    for one channel. `asymmetry` is the part of the mean filter that its mirror image does not share, over its norm.
+    `p` and `asymmetry_p` say how often as much comes of channels whose mirror images are as likely: 999 sign flips.
+    `offset` is the grid offset in input pixels, None where it is undefined; `consumed` are the padded rows that the
+    window reads before and after.
+
+    Examples
+    --------
+    >>> AxisSkew(0.09, 4.0, 0.001, 0.2, 0.001, 2, -15.5, (1, 0)).uneven
+    True
+    """
+
+    skew: float
+    z: float | None
+    p: float
+    asymmetry: float
+    asymmetry_p: float
+    stride: int
+    offset: float | None
+    consumed: Pads | None
+
+    @property
+    def uneven(self) -> bool:
+        """Whether the window reads more padding on one side."""
+        return self.consumed is not None and self.consumed[0] != self.consumed[1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeanFilter:
+    """The mean filter of one convolution, of shape (kernel height, width), and how it leans.
+
+    `mean` is over output and input channels, `magnitude` the same of absolute weights, both without the `dead` channels
+    of its `channels`, whose weights are all zero; None where all are dead, or where weights are not finite. `exposure`
+    is the share of units whose tap reads a real pixel. An axis on which the kernel has one tap is None. `norm` says
+    whether a batch normalisation follows: then none is folded into the weights, which changes the mean filter but not
+    D. `uses` is how many layers share the weights: then `layer` is the first of them.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> import padviz
+    >>> padviz.mean_filters(nn.Conv2d(3, 8, (3, 1)), 32).rows[0].width is None
+    True
+    """
+
+    layer: str
+    kind: Kind
+    kernel: Pads
+    channels: int
+    dead: int
+    norm: bool
+    uses: int
+    mean: Floats | None
+    magnitude: Floats | None
+    exposure: Floats | None
+    height: AxisSkew | None
+    width: AxisSkew | None
+
+    @property
+    def axes(self) -> tuple[AxisSkew, ...]:
+        """The axes that have a skew."""
+        return tuple(each for each in (self.height, self.width) if each is not None)
+
+    @property
+    def strided(self) -> bool:
+        """Whether it is a convolution of a stride above 1."""
+        return self.kind == "conv" and any(axis.stride > 1 for axis in self.axes)
+
+    @property
+    def lean(self) -> Floats | None:
+        """The antisymmetric part of the mean magnitude, over its mean: what turning it by half a turn changes."""
+        if self.magnitude is None or not self.magnitude.any():
+            return None
+        lean: Floats = (self.magnitude - self.magnitude[::-1, ::-1]) / 2 / self.magnitude.mean()
+        return lean
+
+
+class Group(NamedTuple):
+    """The axes of convolutions that are strided or not, on one side of the image's centre, with such padding.
+
+    `grid` and `padding` are -1, 0 or 1: the units lie before the image's centre, on it, or after; more padding is read
+    after, as much on both sides, or more before. `grid` is None where it is undefined.
+    """
+
+    strided: bool
+    grid: int | None
+    padding: int
+    axes: int
+    skew: float
+    positive: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeanFilters:
+    """The mean filters of a trained network, in network order; `unread` says by layer why it has none.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> import padviz
+    >>> found = padviz.mean_filters(nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Conv2d(8, 8, 3)), 32)
+    >>> [(row.layer, row.strided) for row in found.rows]
+    [('0', True), ('1', False)]
+    >>> [(group.strided, group.grid, group.padding, group.axes) for group in found.groups]
+    [(True, -1, 1, 2), (False, -1, 0, 2)]
+    """
+
+    network: str
+    title: str
+    size: Size
+    rows: tuple[MeanFilter, ...]
+    unread: Mapping[str, str]
+
+    @property
+    def strided(self) -> tuple[AxisSkew, ...]:
+        """The axes of a stride above 1."""
+        return tuple(axis for row in self.rows for axis in row.axes if row.kind == "conv" and axis.stride > 1)
+
+    @property
+    def others(self) -> tuple[AxisSkew, ...]:
+        """The axes of stride 1."""
+        return tuple(axis for row in self.rows for axis in row.axes if row.kind == "conv" and axis.stride == 1)
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """D against grid offset and consumed padding, strided axes first; transposed convolutions are left out."""
+        found: dict[tuple[bool, int | None, int], list[float]] = {}
+        for axis in (*self.strided, *self.others):
+            grid = None if axis.offset is None else int(np.sign(axis.offset))
+            before, after = axis.consumed or (0, 0)
+            found.setdefault((axis.stride > 1, grid, int(np.sign(before - after))), []).append(axis.skew)
+        return tuple(
+            Group(*key, len(skews), float(np.mean(skews)), sum(skew > 0 for skew in skews))
+            for key, skews in found.items()
+        )
+
+    @property
+    def predicted(self) -> tuple[int, int]:
+        """On how many of the axes with a grid off centre D has the sign that goes with it, and of how many."""
+        off = [axis for axis in (*self.strided, *self.others) if axis.offset]
+        return sum(axis.skew * (axis.offset or 0) < 0 for axis in off), len(off)
+
+    def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
+        """Draw them as tiles into `ax`, or into a new figure; see `padviz.figures.trained.mean_filters`."""
+        drawn: Axes = hooks.figure("trained.mean_filters").plot(self, ax, **options)
+        return drawn
+
+
+def mean_filters(
+    model: str | Path | nn.Module,
+    size: int | Sequence[int] | None = None,
+    weights: str | Path | None = None,
+    layer: str | Sequence[str] = (),
+) -> MeanFilters:
+    """Average the filters of every convolution of a trained network, and measure how they lean.
+
+    Parameters
+    ----------
+    model : str, Path or torch.nn.Module
+        The path of an ONNX file, a module, or what makes one, as package.module:attribute.
+    size : int or (height, width), optional
+        Input size in pixels, which grid offsets and padding depend on; the network's own by default.
+    weights : str or Path, optional
+        A .safetensors or .pth file of the module's parameters, or their name for a factory that takes `weights`.
+    layer : str or sequence of str
+        Only these layers.
+
+    Returns
+    -------
+    MeanFilters
+        With a `MeanFilter` for each convolution of several taps in `.rows`; arrays of shape (kernel height, width).
+
+    Raises
+    ------
+    PadvizError
+        For what cannot be read, has no such weights, or weights that do not fit.
+
+    Notes
+    -----
+    D, the skew, is the same whether a batch normalisation is folded into the weights or not: each channel is measured
+    by itself. It follows the offset of the sampling grid from the image's centre, not the zeros; its size is not
+    predicted.
+    Source: Alsallakh et al., ICLR 2021: mean filters; the measure D is ours.
+
+    Examples
+    --------
+    >>> import torch
+    >>> module = torch.nn.Conv2d(3, 8, 3, stride=2, padding=1)
+    >>> with torch.no_grad():
+    ...     module.weight[:] = torch.tensor([[1.0, 1, 1], [1, 1, 1], [2, 2, 2]])
+    >>> (row,) = mean_filters(module, 32).rows
+    >>> row.height.skew, row.width.skew, row.height.offset, row.height.consumed
+    (0.25, 0.0, -0.5, (1, 0))
+    """
+    names = (layer,) if isinstance(layer, str) else tuple(layer)
+    return filters_of(read(model, None if size is None else as_size(size), weights), names)
+
+
+def filters_of(trained: Trained, layers: Sequence[str] = ()) -> MeanFilters:
+    """The mean filters of a network that is read with its weights.
+
+    Raises
+    ------
+    DescriptionError
+        Where no convolution of several taps has weights.
+    """
+    network, size = trained.network, trained.size
+    wanted = {network.find(name).name for name in layers} or {*network.index}
+    shared: dict[str, list[Kernel]] = {}
+    for kernel in trained.kernels:
+        if kernel.layer in wanted and max(kernel.weights.shape[2:]) > 1:
+            shared.setdefault(kernel.key, []).append(kernel)
+    unread = {name: why for name, why in trained.unread.items() if name in wanted}
+    if not shared:
+        why = next((f": {name}: {why}" for name, why in unread.items()), "")
+        what = (
+            f"has no convolution of several taps{' among those layers' if layers else ''} whose weights are there{why}"
+        )
+        raise DescriptionError(what, where=trained.where, hint="padviz layers lists its convolutions")
+    place = _Places(network, size)
+    rows = tuple(_row(kernels, place) for kernels in shared.values())
+    return MeanFilters(network.name, network.title, size, rows, unread)
+
+
+def filter_facts(found: MeanFilters) -> dict[str, Any]:
+    """Mean filters as plain lists and numbers, for JSON."""
+    layers = []
+    for row in found.rows:
+        facts = asdict(row)
+        grids = {key: None if (grid := facts.pop(key)) is None else grid.tolist() for key in GRIDS}
+        axes = {key: facts.pop(key) for key in ("height", "width")}
+        layers.append({**facts, "strided": row.strided, **axes, **grids})
+    groups = [group._asdict() for group in found.groups]
+    right, off = found.predicted
+    summary = {"groups": groups, "off_centre": off, "predicted": right}
+    head = {"network": found.network, "size": [*found.size]}
+    return {**head, "layers": layers, "unread": dict(found.unread), **summary}
+
+
+class _Places:
+    """Where layers lie: their grid offsets, the padding that they read, and what their taps read."""
+
+    def __init__(self, network: Network, size: Size) -> None:
+        self.network = network
+        self.offsets = grid_offsets(network, size)
+        self.windows = {layer.name: windows for layer, windows in windows_of(network, size)}
+        self.taps = {row.layer: row.grid / row.units for row in tap_exposure(network, size) if row.units}
+
+    def axis(self, names: Iterable[str], axis: int) -> tuple[int, float | None, Pads | None]:
+        """Stride, grid offset and consumed padding on one axis; None where layers of the same weights differ."""
+        found = [self._axis(self.network.find(name), axis) for name in names]
+        offsets, pads = {each[1] for each in found}, {each[2] for each in found}
+        return found[0][0], offsets.pop() if len(offsets) == 1 else None, pads.pop() if len(pads) == 1 else None
+
+    def _axis(self, layer: Layer, axis: int) -> tuple[int, float | None, Pads | None]:
+        op, offset = layer.ops[axis], self.offsets.get(layer.name, (None, None))[axis]
+        stride = op.stride if isinstance(op, Window | Transposed) else 1
+        if layer.name not in self.windows:
+            return stride, offset, None
+        read = axis_padding(*self.windows[layer.name][axis])
+        return stride, offset, (read.consumed[0], read.consumed[1] + read.overhang)
+
+
+def _row(kernels: Sequence[Kernel], place: _Places) -> MeanFilter:
+    """The mean filter of one convolution, or of several that share their weights."""
+    first = kernels[0]
+    layer, weights, names = place.network.find(first.layer), first.weights, [each.layer for each in kernels]
+    means = weights.mean(1, dtype=np.float64)
+    sizes = np.abs(weights).mean(1, dtype=np.float64)
+    live = ~(sizes.max((1, 2)) <= DEAD)  # what is no number is not dead
+    dead = int(len(live) - live.sum())
+    known = live.any() and bool(np.isfinite(sizes).all())
+    means, sizes = means[live], sizes[live]
+    return MeanFilter(
+        layer=first.layer,
+        kind=layer.kind,
+        kernel=(weights.shape[2], weights.shape[3]),
+        channels=len(live),
+        dead=dead,
+        norm=first.norm,
+        uses=len(kernels),
+        mean=means.mean(0) if known else None,
+        magnitude=sizes.mean(0) if known else None,
+        exposure=place.taps.get(first.layer),
+        height=_skew(means, sizes, 0, *place.axis(names, 0)) if known and weights.shape[2] > 1 else None,
+        width=_skew(means, sizes, 1, *place.axis(names, 1)) if known and weights.shape[3] > 1 else None,
+    )
+
+
+def _skew(
+    means: Floats, sizes: Floats, axis: int, stride: int, offset: float | None, consumed: Pads | None
+) -> AxisSkew:  # fmt: skip
+    """The lean of filters (channels, height, width) on one axis."""
+    along = np.moveaxis(sizes, 1 + axis, 1).sum(2)
+    half = along.shape[1] // 2
+    skews = (along[:, -half:].sum(1) - along[:, :half].sum(1)) / along.sum(1)
+    count, skew = len(skews), float(skews.mean())
+    spread = float(skews.std(ddof=1)) if count > 1 else 0.0
+    flipped = np.abs(_signs(count) @ skews) / count
+    odd = ((means - np.flip(means, 1 + axis)) / 2).reshape(count, -1)
+    norm, lopsided = float(np.linalg.norm(means.mean(0))), float(np.linalg.norm(odd.mean(0)))
+    others = np.linalg.norm(_signs(count) @ odd, axis=1) / count
+    return AxisSkew(
+        skew=skew,
+        z=skew / (spread / count**0.5) if spread else None,
+        p=_share(flipped, abs(skew)),
+        asymmetry=lopsided / norm if norm else 0.0,
+        asymmetry_p=_share(others, lopsided),
+        stride=stride,
+        offset=offset,
+        consumed=consumed,
+    )
+
+
+def _share(others: Floats, found: float) -> float:
+    """The share of sign flips, the filters' own among them, that lean as much."""
+    return (1 + int(np.count_nonzero(others >= found * (1 - 1e-9)))) / (1 + len(others))
+
+
+@lru_cache(8)
+def _signs(channels: int) -> NDArray[np.float64]:
+    """Sign flips of so many channels, always the same ones."""
+    return np.random.default_rng(SEED).choice(np.array([-1.0, 1.0]), (FLIPS, channels))

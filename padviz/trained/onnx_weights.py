@@ -1,0 +1,130 @@
+"""The weights in an ONNX file: initializers and constants, behind what leaves their numbers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from padviz.errors import printable
+from padviz.network.layer import CONVOLUTIONS, Layer
+from padviz.network.network import Network, Size
+from padviz.sources.onnx.load import laid_out
+from padviz.sources.onnx.load import read as read_model
+from padviz.sources.onnx.operators import CONVS, WEIGHT
+from padviz.sources.onnx.run import needed, title
+from padviz.trained.network import Kernel, Trained, Unread, as_kernel
+
+PASSED = ("Identity", "Cast", "Transpose", "DequantizeLinear")
+DEEPEST = 20  # nodes between a constant and its convolution
+MOST_NUMBERS = 1 << 29
+Proto = Any
+Array = np.ndarray[Any, Any]
+
+
+def read(path: Path, size: Size | None = None, neutral: Iterable[str] = ()) -> Trained:
+    """An ONNX file with the weights of its convolutions; see `padviz.trained.reading.read`."""
+    model = read_model(path, str(path))
+    network = laid_out(model, str(path), neutral, size)
+    store = _Store(model, path.parent)
+    kernels: list[Kernel] = []
+    unread: dict[str, str] = {}
+    for node, layer in _convolutions(model, network):
+        try:
+            groups = next((each.i for each in node.attribute if each.name == "group"), 1)
+            kernels.append(as_kernel(layer, store.weights(node), groups, _normalised(store, node), _weight_of(node)))
+        except Unread as why:
+            unread[layer.name] = str(why)
+    return Trained(network, size or network.size, model, str(path), tuple(kernels), unread)
+
+
+def _convolutions(model: Proto, network: Network) -> Iterator[tuple[Proto, Layer]]:
+    """The nodes that convolve maps of the network, each with its layer."""
+    for node in needed(model.graph):
+        domain = "" if node.domain in ("", "ai.onnx") else f"{node.domain}."
+        if domain + node.op_type in (*CONVS, "ConvTranspose"):
+            at = next(
+                (network.index[name] for name in (network.alias(node.output[0]), title(node)) if name in network.index),
+                0,
+            )
+            if at and network.layers[at].kind in CONVOLUTIONS:
+                yield node, network.layers[at]
+
+
+class _Store:
+    """The constants of a graph, and what reads each tensor."""
+
+    def __init__(self, model: Proto, folder: Path) -> None:
+        self.folder = folder
+        self.stored = {each.name: each for each in model.graph.initializer}
+        self.makers = {name: node for node in model.graph.node for name in node.output if name}
+        self.readers: dict[str, list[Proto]] = {}
+        for node in model.graph.node:
+            for name in node.input:
+                self.readers.setdefault(name, []).append(node)
+
+    def weights(self, node: Proto) -> Array:
+        """A convolution's weights, as they are stored."""
+        found = self.numbers(_weight_of(node), DEEPEST)
+        if found.dtype.kind in "iu":
+            found = found.astype(np.float32) - self._zero_point(node)
+        if found.dtype.kind != "f":
+            raise Unread(f"its weights are of type {found.dtype}")
+        return found
+
+    def _zero_point(self, node: Proto) -> Any:
+        at = {"QLinearConv": 5, "ConvInteger": 3}.get(node.op_type, len(node.input))
+        if at >= len(node.input) or not node.input[at]:
+            return np.float32(0)
+        zero = self.numbers(node.input[at], DEEPEST).astype(np.float32)
+        return zero.reshape(-1, 1, 1, 1) if zero.size > 1 else zero.reshape(-1)[:1].sum()
+
+    def numbers(self, name: str, depth: int) -> Array:
+        """What a tensor holds, where it is a constant behind nodes that keep its numbers."""
+        if name in self.stored:
+            return self._array(self.stored[name])
+        node = self.makers.get(name)
+        if node is None or depth == 0:
+            raise Unread("its weights are an input")
+        attrs = {each.name: each for each in node.attribute}
+        if node.op_type == "Constant" and "value" in attrs:
+            return self._array(attrs["value"].t)
+        if node.op_type not in PASSED:
+            raise Unread(f"its weights are calculated, by {node.op_type}")
+        found = self.numbers(node.input[0], depth - 1)
+        if node.op_type == "Transpose":
+            return np.transpose(found, [*attrs["perm"].ints] if "perm" in attrs else None)
+        return self._scaled(found, node, attrs, depth) if node.op_type == "DequantizeLinear" else found
+
+    def _scaled(self, found: Array, node: Proto, attrs: dict[str, Any], depth: int) -> Array:
+        scale = self.numbers(node.input[1], depth - 1).astype(np.float32)
+        given = len(node.input) > 2 and node.input[2]
+        zero = self.numbers(node.input[2], depth - 1).astype(np.float32) if given else np.float32(0)
+        axis = attrs["axis"].i if "axis" in attrs else 1
+        shape = [-1 if i == axis % found.ndim else 1 for i in range(found.ndim)] if scale.size > 1 else []
+        return (found.astype(np.float32) - np.reshape(zero, shape)) * np.reshape(scale, shape)
+
+    def _array(self, proto: Proto) -> Array:
+        from onnx import numpy_helper
+
+        if prod(max(n, 0) for n in proto.dims) > MOST_NUMBERS:
+            raise Unread("its weights are too many")
+        try:
+            found = np.asarray(numpy_helper.to_array(proto, base_dir=str(self.folder)))
+        except Exception as error:  # of onnx, which has many
+            raise Unread(f"its weights cannot be read: {printable(' '.join(str(error).split())[:120])}") from None
+        return found.astype(np.float32) if found.dtype.kind == "V" or found.dtype.name == "bfloat16" else found
+
+
+def _weight_of(node: Proto) -> str:
+    """The tensor that a convolution has as its weights."""
+    at = WEIGHT.get(node.op_type, 1)
+    return str(node.input[at]) if len(node.input) > at else ""
+
+
+def _normalised(store: _Store, node: Proto) -> bool:
+    """Whether a batch normalisation reads what a convolution makes."""
+    return any(each.op_type == "BatchNormalization" for each in store.readers.get(node.output[0], ()))

@@ -1,0 +1,69 @@
+"""MODEL with its weights: an ONNX file, a PyTorch module, or the code that makes one and a file of weights."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from padviz.errors import DescriptionError, OptionError, UnknownName
+from padviz.network.network import Size
+from padviz.sources import MODULE, WEIGHTS
+from padviz.trained.network import Trained
+
+if TYPE_CHECKING:
+    from torch import nn
+
+HINT = "name an .onnx file, or package.module:attribute and its `weights`"
+
+
+def read(
+    source: str | Path | nn.Module, size: Size | None = None, weights: str | Path | None = None,
+    neutral: Iterable[str] = (),
+) -> Trained:  # fmt: skip
+    """Read a network with its weights.
+
+    Parameters
+    ----------
+    source : str, Path or torch.nn.Module
+        The path of an ONNX file, a module, or what makes one, as package.module:attribute.
+    size : (height, width), optional
+        Input size in pixels; the network's own by default.
+    weights : str or Path, optional
+        A .safetensors or .pth file of a module's parameters; or, for a factory that takes `weights`, their name, as
+        "DEFAULT".
+    neutral : iterable of str
+        As for `padviz.load`.
+
+    Raises
+    ------
+    PadvizError
+        For what cannot be read, has no weights, or weights that do not fit.
+    """
+    if not isinstance(source, Path) and (_is_module(source) or (isinstance(source, str) and MODULE.fullmatch(source))):
+        try:
+            from padviz.trained import torch_weights
+        except ImportError:
+            hint = "install it: pip install 'padviz[torch]'"
+            raise DescriptionError("needs PyTorch", where=str(source), hint=hint) from None
+        return torch_weights.read(source, size, weights, neutral)
+    if weights is not None:
+        what = f"{str(weights)!r} goes with a PyTorch module"
+        raise OptionError(what, option="weights", hint="name one as package.module:attribute")
+    where = str(source)
+    if where.lower().endswith(".onnx"):
+        from padviz.trained import onnx_weights
+
+        return onnx_weights.read(Path(where), size, neutral)
+    if where.lower().endswith(WEIGHTS):
+        hint = f"name the code that makes the module, as package.module:attribute, and `weights` {where}"
+        raise DescriptionError("holds weights without the network", where=where, hint=hint)
+    if isinstance(source, str | Path):
+        raise UnknownName("a description has no weights", where=where, hint=HINT)
+    raise UnknownName(f"{source!r} is no network with weights", hint=HINT)
+
+
+def _is_module(source: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(source, torch.nn.Module)

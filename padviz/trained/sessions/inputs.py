@@ -1,0 +1,97 @@
+"""Images to run networks on: noise, a blank, or those of a folder, as a network reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.errors import OptionError
+from padviz.network.network import Size
+from padviz.trained.sessions.running import Images
+
+NOISE, BLANK = "noise", "blank"
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, of pixels from 0 to 1
+MOST = 10_000  # images
+
+
+def images_of(
+    inputs: str | Path, count: int, size: Size, channels: int, seed: int = 0,
+    mean: Sequence[float] | None = None, std: Sequence[float] | None = None,
+) -> Images:  # fmt: skip
+    """Images as a network reads them, of shape (images, channels, height, width).
+
+    Pixels are from 0 to 1, minus `mean` and over `std`: by default ImageNet's. Noise has them at random, each for
+    itself; a blank is the mean everywhere, and one image.
+
+    Raises
+    ------
+    OptionError
+        For a count, a folder or figures that cannot be used.
+
+    Examples
+    --------
+    >>> images_of("noise", 2, (8, 8), 3).shape, float(images_of("blank", 1, (8, 8), 3).max())
+    ((2, 3, 8, 8), 0.0)
+    """
+    if not 1 <= count <= MOST:
+        raise OptionError(f"{count} is no number of images", option="n", hint=f"use 1 to {MOST}")
+    means, stds = normalisation(channels, mean, std)
+    if inputs == NOISE:
+        return (np.random.default_rng(seed).random((count, channels, *size), dtype=np.float32) - means) / stds
+    if inputs == BLANK:
+        return np.zeros((1, channels, *size), np.float32)
+    return np.stack([(read_picture(path, size, channels) - means) / stds for path in _pictures(inputs, count)])
+
+
+def normalisation(
+    channels: int, mean: Sequence[float] | None, std: Sequence[float] | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and deviation by channel, of shape (channels, 1, 1).
+
+    >>> [float(each.ravel()[0]) for each in normalisation(3, None, (0.5,))]
+    [0.48500001430511475, 0.5]
+    """
+    found = []
+    for option, values, usual in (("mean", mean, MEAN), ("std", std, STD)):
+        values = tuple(values) if values else usual if channels == 3 else (sum(usual) / 3,)
+        if len(values) not in (1, channels):
+            what = f"has {len(values)} numbers, and the network reads {channels} channels"
+            raise OptionError(what, option=option, hint=f"give 1 or {channels}")
+        if not np.isfinite(values).all() or (option == "std" and min(values) <= 0):
+            raise OptionError("cannot be used", option=option, hint="use finite numbers, of which none divides by 0")
+        found.append(np.broadcast_to(np.array(values, np.float32), (channels,)).reshape(channels, 1, 1).copy())
+    return found[0], found[1]
+
+
+def _pictures(folder: str | Path, count: int) -> list[Path]:
+    """The first pictures of a folder, by name."""
+    place = Path(folder)
+    if not place.is_dir():
+        hint = "use noise, blank, or a folder of pictures"
+        raise OptionError(f"{str(folder)!r} is no folder", option="inputs", hint=hint)
+    found = sorted(path for path in place.iterdir() if path.suffix.lower() in PICTURES and path.is_file())
+    if not found:
+        raise OptionError(f"{str(folder)!r} has no pictures", option="inputs", hint=f"those are {' '.join(PICTURES)}")
+    return found[:count]
+
+
+def read_picture(path: str | Path, size: Size | None, channels: int) -> NDArray[np.float32]:
+    """A picture with pixels from 0 to 1, of shape (channels, height, width): its middle, scaled to the size."""
+    from PIL import Image, ImageOps
+
+    kind = "L" if channels == 1 else "RGB"
+    try:
+        with Image.open(path) as opened:
+            picture = ImageOps.exif_transpose(opened).convert(kind)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        what = f"is no picture that can be read ({type(error).__name__})"
+        raise OptionError(what, where=str(path), hint="use a .png or .jpg") from None
+    if size is not None:
+        picture = ImageOps.fit(picture, (size[1], size[0]))
+    pixels: NDArray[np.float32] = np.asarray(picture, dtype=np.float32) / np.float32(255)
+    planes = pixels[None] if kind == "L" else pixels.transpose(2, 0, 1)
+    return planes if channels in (1, 3) else np.concatenate([planes, np.ones_like(planes[:1])])[:channels]

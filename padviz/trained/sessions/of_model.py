@@ -1,0 +1,29 @@
+"""The runner of a model: by what it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from padviz.network.network import Network
+from padviz.trained.network import Trained
+from padviz.trained.sessions.running import Runner
+
+
+def runner_of(trained: Trained, edited: Any = None, within: Any = None) -> Runner:
+    """What runs a network: its ONNX model, or an `edited` one; or its module, within what replaces its padding.
+
+    Of an edited graph, the tensors are looked at that convolutions make in the model as it was.
+    """
+    about = trained.where, trained.network.name, trained.size
+    if hasattr(trained.model, "graph"):
+        from padviz.trained.sessions.onnx_runner import OnnxRunner, convolutions
+
+        return OnnxRunner(edited or trained.model, *about, observed=convolutions(trained.model))
+    from padviz.trained.sessions.torch_runner import TorchRunner
+
+    return TorchRunner(trained.model, *about, channels_of(trained.network), *([within] if within else []))
+
+
+def channels_of(network: Network) -> int:
+    """The channels of the image, as the first convolution that reads it says; three where none does."""
+    return next((layer.channels.in_ for layer in network.layers if layer.channels), 3)

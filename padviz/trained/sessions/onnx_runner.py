@@ -1,0 +1,260 @@
+"""ONNX graphs, run by onnxruntime; what is measured is worked out in the graph, so that no map leaves it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.errors import DescriptionError, OptionError, SizeError, nearest, printable
+from padviz.network.network import Size
+from padviz.sources.onnx.load import image_of, is_nhwc
+from padviz.trained.sessions.running import Images, Reduced, has_borders, middle, outermost
+
+Proto = Any
+PARTS = ("rows", "columns", "square", "total")
+OURS = "padviz/"  # in front of the names of what is added to a graph
+PROBED = 2  # images of a first run: a batch that a graph has fixed inside shows itself
+FLOAT = 1  # in ONNX
+
+
+class OnnxRunner:
+    """A graph with its image laid out at a size; `observed` are its convolutions' tensors, by their names."""
+
+    def __init__(self, model: Proto, where: str, name: str, size: Size, observed: dict[str, str] | None = None) -> None:
+        import onnx
+
+        self.where, self.name, self.size = where, name, size
+        self.model = onnx.ModelProto()
+        self.model.CopyFrom(model)
+        _with_external_data(self.model, where)
+        self.image, shape = image_of(self.model, where)
+        self.nhwc = is_nhwc(self.model, self.image, shape)
+        self.channels = shape[3 if self.nhwc else 1] or 3
+        self.batch = shape[0] or None
+        _check(self.model, self.image.name, shape, size, self.nhwc, where)
+        self.kind = onnx.helper.tensor_dtype_to_np_dtype(self.image.type.tensor_type.elem_type)
+        self.observed = convolutions(self.model) if observed is None else observed
+        self._sessions: dict[str, Any] = {}
+        self._shapes = self._probed()
+
+    def responses(self, images: Images) -> list[Reduced]:
+        """Every convolution's output, reduced."""
+        shapes = self._shapes
+        seen = {layer: tensor for layer, tensor in self.observed.items() if has_borders(*shapes[layer])}
+        if not seen:
+            raise DescriptionError("no convolution makes a map of 3 x 3 or more", where=self.where, hint="try `size`")
+        if "responses" not in self._sessions:
+            extended = with_reductions(self.model, {seen[layer]: shapes[layer] for layer in seen})
+            self._sessions["responses"] = session(extended, self.where)
+        names = [f"{OURS}{part}/{tensor}" for tensor in seen.values() for part in PARTS]
+        found = self._run("responses", names, images)
+        parts = (found[i : i + len(PARTS)] for i in range(0, len(found), len(PARTS)))
+        return [_reduced(layer, len(images), *each) for layer, each in zip(seen, parts, strict=True)]
+
+    def outputs(self, images: Images) -> dict[str, NDArray[Any]]:
+        """The graph's outputs by name."""
+        if "outputs" not in self._sessions:
+            self._sessions["outputs"] = session(self.model, self.where)
+        names = [each.name for each in self._sessions["outputs"].get_outputs()]
+        return dict(zip(names, self._run("outputs", names, images), strict=True))
+
+    def with_output(self, name: str) -> None:
+        """Make a tensor inside of the graph an output."""
+        made = [output for node in self.model.graph.node for output in node.output if output]
+        if name not in made:
+            raise OptionError(f"no tensor is called {name!r}", option="output", hint=nearest(name, made))
+        if name not in [each.name for each in self.model.graph.output]:
+            self.model.graph.output.add().name = name
+            self._sessions.pop("outputs", None)
+
+    def _probed(self) -> dict[str, Size]:
+        """Height and width of every convolution's map; a graph that takes one image inside shows itself."""
+        tensors = [*self.observed.values()] or [each.name for each in self.model.graph.output]
+        self._sessions["shapes"] = session(with_shapes(self.model, tensors), self.where)
+        names = [f"{OURS}shape/{tensor}" for tensor in tensors]
+        found = self._shapes_for(names, self.batch or PROBED)
+        del self._sessions["shapes"]
+        sizes = zip(self.observed, found[: len(self.observed)], strict=True)
+        known = {name: (int(shape[2]), int(shape[3])) for name, shape in sizes if len(shape) == 4}
+        self.observed = {name: self.observed[name] for name in known}
+        return known
+
+    def _shapes_for(self, names: Sequence[str], count: int) -> list[NDArray[Any]]:
+        """The shapes for so many images; for one where the graph has that built in."""
+        images = np.zeros((count, self.channels, *self.size), np.float32)
+        try:
+            found = self._run("shapes", names, images)
+            if self.batch or all(len(shape) != 4 or shape[0] == count for shape in found):
+                return found
+        except DescriptionError:
+            if self.batch:
+                raise
+        self.batch = 1
+        return self._run("shapes", names, images[:1])
+
+    def _run(self, what: str, names: Sequence[str], images: Images) -> list[NDArray[Any]]:
+        laid = images.transpose(0, 2, 3, 1) if self.nhwc else images
+        if np.issubdtype(self.kind, np.integer):
+            laid = np.clip(np.rint(laid), 0, np.iinfo(self.kind).max)
+        fed = {self.image.name: np.ascontiguousarray(laid, dtype=self.kind)}
+        try:
+            found: list[NDArray[Any]] = self._sessions[what].run(list(names), fed)
+        except Exception as error:
+            shape = " x ".join(map(str, (len(images), self.channels, *self.size)))
+            failure = f"cannot be run on {shape}: {line_of(error)}"
+            raise DescriptionError(failure, where=self.where, hint="try another `size`") from None
+        return found
+
+
+def sized(model: Proto, where: str, size: Size) -> Proto:
+    """A copy of a model whose image has that height and width built in."""
+    copied = type(model)()
+    copied.CopyFrom(model)
+    image, shape = image_of(copied, where)
+    rows = 1 if is_nhwc(copied, image, shape) else 2
+    for i, n in enumerate(size):
+        image.type.tensor_type.shape.dim[rows + i].dim_value = n
+    return copied
+
+
+def convolutions(model: Proto) -> dict[str, str]:
+    """The tensors that convolutions make, by the names that layers have: the node's own, or the tensor's."""
+    nodes = [node for node in model.graph.node if node.op_type == "Conv" and node.domain in ("", "ai.onnx")]
+    return {printable(node.name or node.output[0]): node.output[0] for node in nodes}
+
+
+def session(model: Proto, where: str) -> Any:
+    """A session of onnxruntime whose threads wait for work asleep: they share the machine."""
+    try:
+        import onnxruntime
+    except ImportError:
+        hint = "install it: pip install 'padviz[trained]'"
+        raise DescriptionError("running it needs the package onnxruntime", where=where, hint=hint) from None
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    for pool in ("intra_op", "inter_op"):
+        options.add_session_config_entry(f"session.{pool}.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise DescriptionError(f"onnxruntime does not take it: {line_of(error)}", where=where) from None
+
+
+def line_of(error: BaseException) -> str:
+    """What a library says of an error, on a line of bounded length."""
+    text = " ".join(str(error).split())
+    return f"{text[:200]}…" if len(text) > 200 else text or type(error).__name__
+
+
+def with_shapes(model: Proto, tensors: Iterable[str]) -> Proto:
+    """A copy of a model that says the shapes of tensors, and makes nothing else."""
+    from onnx import helper
+
+    graph = _copied(model)
+    for tensor in tensors:
+        graph.graph.node.append(helper.make_node("Shape", [tensor], [f"{OURS}shape/{tensor}"]))
+        graph.graph.output.append(helper.make_tensor_value_info(f"{OURS}shape/{tensor}", 7, None))
+    return graph
+
+
+def with_reductions(model: Proto, tensors: dict[str, Size]) -> Proto:
+    """A copy of a model that makes the parts of `Reduced` of each tensor, which has that height and width."""
+    from onnx import helper
+
+    graph = _copied(model)
+    opset = next((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), 1)
+    for tensor, size in tensors.items():
+        for node in _reductions(graph.graph, tensor, size, opset):
+            node.name = node.output[0]
+            graph.graph.node.append(node)
+        for part in PARTS:
+            graph.graph.output.append(helper.make_tensor_value_info(f"{OURS}{part}/{tensor}", FLOAT, None))
+    return graph
+
+
+def _reductions(graph: Proto, tensor: str, size: Size, opset: int) -> list[Proto]:
+    """The nodes that reduce a tensor."""
+    from onnx import helper, numpy_helper
+
+    nodes = [helper.make_node("Cast", [tensor], [f"{OURS}float/{tensor}"], to=FLOAT)]
+    whole = nodes[0].output[0]
+
+    def constant(value: list[int]) -> str:
+        name = f"{OURS}{len(graph.initializer)}/constant"
+        graph.initializer.append(numpy_helper.from_array(np.array(value, np.int64), name))
+        return name
+
+    def made(op: str, reads: list[str], name: str, **attributes: Any) -> str:
+        nodes.append(helper.make_node(op, reads, [f"{OURS}{name}/{tensor}"], **attributes))
+        return f"{OURS}{name}/{tensor}"
+
+    def cut(rows: slice, cols: slice, name: str) -> str:
+        starts, ends = [rows.start, cols.start], [rows.stop, cols.stop]
+        if opset < 10:
+            return made("Slice", [whole], name, axes=[2, 3], starts=starts, ends=ends)
+        return made("Slice", [whole, constant(starts), constant(ends), constant([2, 3])], name)
+
+    def reduced(op: str, source: str, name: str, axes: list[int]) -> str:
+        if opset < 18:
+            return made(op, [source], name, axes=axes, keepdims=0)
+        return made(op, [source, constant(axes)], name, keepdims=0)
+
+    down, along = map(middle, size)
+    tops = [cut(part, along, f"rows{i}") for i, part in enumerate(outermost(size[0]))]
+    reduced("ReduceMean", made("Concat", tops, "tops", axis=2), "rows", [3])
+    reduced("ReduceMean", cut(down, slice(0, size[1]), "down"), "columns", [2])
+    reduced("ReduceSumSquare", cut(down, along, "within"), "square", [1, 2, 3])
+    reduced("ReduceMean", whole, "total", [0, 1])
+    return nodes
+
+
+def _reduced(layer: str, images: int, rows: Any, columns: Any, square: Any, total: Any) -> Reduced:
+    height, width = total.shape
+    count = rows.shape[1] * _length(height) * _length(width)
+    cols = np.concatenate([columns[..., part] for part in outermost(width)], axis=2)
+    inner = columns[..., middle(width)].mean(2)
+    return Reduced(layer, rows, cols, inner, square.astype(np.float64) / count, total * float(images))
+
+
+def _length(n: int) -> int:
+    part = middle(n)
+    return int(part.stop - part.start)
+
+
+def _copied(model: Proto) -> Proto:
+    """A copy without outputs, to which others are added."""
+    import onnx
+
+    copied = onnx.ModelProto()
+    copied.CopyFrom(model)
+    del copied.graph.output[:]
+    return copied
+
+
+def _with_external_data(model: Proto, where: str) -> None:
+    """Read the weights that lie beside a file into the model."""
+    from onnx.external_data_helper import load_external_data_for_model, uses_external_data
+
+    if not any(map(uses_external_data, model.graph.initializer)):
+        return
+    try:
+        load_external_data_for_model(model, str(Path(where).resolve().parent))
+    except Exception as error:
+        what = f"its external data cannot be read: {line_of(error)}"
+        raise DescriptionError(what, where=where, hint="put it beside the file") from None
+
+
+def _check(model: Proto, image: str, shape: list[int], size: Size, nhwc: bool, where: str) -> None:
+    """Refuse another size than the one a file has fixed, and further inputs."""
+    declared = tuple(shape[i] for i in ((1, 2) if nhwc else (2, 3)))
+    if any(n and n != asked for n, asked in zip(declared, size, strict=True)):
+        taken = " x ".join(str(n or "any") for n in declared)
+        raise SizeError(f"takes images of {taken}", where=where, hint=f"use a `size` of {taken}")
+    stored = {each.name for each in model.graph.initializer}
+    others = [each.name for each in model.graph.input if each.name not in stored and each.name != image]
+    if others:
+        raise DescriptionError(f"has further inputs: {', '.join(map(repr, others[:4]))}", where=where)

@@ -1,0 +1,81 @@
+"""What it takes to run a network: images in, its outputs or reduced responses out."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.network.network import Size
+
+Images = NDArray[np.float32]  # (images, channels, height, width), as the network reads them
+AT_ONCE = 2 * 320 * 320  # pixels of the images that are run together: more maps at once leave the cache
+MOST = 256  # of them
+LINES = 12  # from each side that are looked at
+LEAST = 3  # rows and columns of a map that has borders and something between them
+
+
+class Reduced(NamedTuple):
+    """What is kept of a convolution's output on some images: means, never the map itself.
+
+    `rows` are the means over the middle columns of the outermost lines, `LINES` on each side or all that there are, of
+    shape (images, channels, lines); and `cols` those of columns over the middle rows. `inner` and `square` are mean and
+    mean square of the middle, the first of shape (images, channels), the second one number per image; `total` is the
+    sum over the images of the mean over channels, of shape (height, width).
+    """
+
+    layer: str
+    rows: NDArray[np.float32]
+    cols: NDArray[np.float32]
+    inner: NDArray[np.float32]
+    square: NDArray[np.float64]
+    total: NDArray[np.float64]
+
+
+class Runner(Protocol):
+    """A network that can be run; `where` is its file, or the name of its module."""
+
+    where: str
+    name: str
+    size: Size
+    channels: int
+    batch: int | None  # images that it takes at once, where it takes no other number
+
+    def responses(self, images: Images) -> list[Reduced]:
+        """Every convolution's output, reduced, in the order in which they run."""
+
+    def outputs(self, images: Images) -> dict[str, NDArray[Any]]:
+        """The network's outputs by name, the images first among their dimensions."""
+
+    def with_output(self, name: str) -> None:
+        """Make something inside of the network an output."""
+
+
+def middle(n: int) -> slice:
+    """The middle half of n rows, without the outermost ones.
+
+    >>> middle(8), middle(7), middle(3), middle(2)
+    (slice(2, 6, None), slice(2, 5, None), slice(1, 2, None), slice(1, 1, None))
+    """
+    ends = -(-n // 4)
+    return slice(ends, n - ends)
+
+
+def outermost(n: int) -> list[slice]:
+    """The outermost of n lines, on both sides, or all of them.
+
+    >>> outermost(20), outermost(30)
+    ([slice(0, 20, None)], [slice(0, 12, None), slice(18, 30, None)])
+    """
+    return [slice(0, n)] if n <= 2 * LINES else [slice(0, LINES), slice(n - LINES, n)]
+
+
+def has_borders(height: int, width: int) -> bool:
+    """Whether a map has borders with something between them; what a gate makes, 1 x 1, has not."""
+    return min(height, width) >= LEAST
+
+
+def at_once(runner: Runner) -> int:
+    """How many images to run together."""
+    return runner.batch or min(max(AT_ONCE // (runner.size[0] * runner.size[1]), 1), MOST)

@@ -1,0 +1,149 @@
+"""PyTorch modules, run as they are; every convolution's output is reduced the moment it is made."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.modules import module as hooks
+from torch.overrides import TorchFunctionMode
+
+from padviz.errors import DescriptionError, Ended, OptionError, PadvizError, nearest, printable
+from padviz.network.network import Size
+from padviz.sources.torch.load import quiet
+from padviz.sources.torch.tracer import tensors_in
+from padviz.trained.sessions.running import Images, Reduced, has_borders, middle, outermost
+
+OURS = (PadvizError, KeyboardInterrupt, Ended)
+Within = Callable[[], AbstractContextManager[Any]]
+
+
+class TorchRunner:
+    """A module in evaluation mode; its forward runs `within` what replaces its padding."""
+
+    batch: int | None = None
+
+    def __init__(
+        self, module: nn.Module, where: str, name: str, size: Size, channels: int = 3, within: Within = nullcontext
+    ) -> None:
+        self.channels = channels
+        self.module, self.where, self.name, self.size, self.within = module, where, name, size, within
+        self.output: str | None = None
+        self.like = next((each for each in module.parameters() if each.is_floating_point()), torch.empty(0))
+
+    def responses(self, images: Images) -> list[Reduced]:
+        """Every convolution's output, reduced."""
+        seen = _Seen(self.module)
+        self._run(images, seen)
+        if not seen.found:
+            raise DescriptionError("no convolution makes a map of 3 x 3 or more", where=self.where, hint="try `size`")
+        return seen.found
+
+    def outputs(self, images: Images) -> dict[str, NDArray[Any]]:
+        """The tensors that the module returns, or that the module inside of it that was asked for does."""
+        if self.output is None:
+            made = self._run(images)
+        else:
+            kept: list[Any] = []
+            handle = self.module.get_submodule(self.output).register_forward_hook(
+                lambda module, args, made: kept.append(made)
+            )
+            try:
+                self._run(images)
+            finally:
+                handle.remove()
+            made = kept[-1] if kept else None
+        return {name: tensor.float().cpu().numpy() for name, tensor in _named(made, self.output or "output").items()}
+
+    def with_output(self, name: str) -> None:
+        """Look at what a module inside makes; or at one of the outputs, by its name."""
+        inside = [each for each, _ in self.module.named_modules() if each]
+        if name not in inside:
+            raise OptionError(f"no module inside is called {name!r}", option="output", hint=nearest(name, inside))
+        self.output = name
+
+    def _run(self, images: Images, *modes: AbstractContextManager[Any]) -> Any:
+        read = torch.from_numpy(np.ascontiguousarray(images)).to(self.like)
+        try:
+            with ExitStack() as stack:
+                outer: list[AbstractContextManager[Any]] = [torch.no_grad(), quiet(), self.within(), *modes]
+                for each in outer:
+                    stack.enter_context(each)
+                return self.module(read)
+        except OURS:
+            raise
+        except Exception as error:
+            text = " ".join(str(error).split())[:200]
+            what = f"its forward fails on {' x '.join(map(str, images.shape))}: {type(error).__name__}: {text}"
+            raise DescriptionError(what, where=self.where, hint="try another `size`") from None
+
+
+class _Seen(TorchFunctionMode):
+    """Sees what convolutions make, whoever calls them, and keeps their means: what follows may write into the map."""
+
+    def __init__(self, root: nn.Module) -> None:
+        super().__init__()
+        self.found: list[Reduced] = []
+        self.names = {module: name for name, module in root.named_modules()}
+        self.stack = [""]
+        self.calls: Counter[str] = Counter()
+        self.handles: list[Any] = []
+
+    def __enter__(self) -> _Seen:
+        self.handles = [
+            hooks.register_module_forward_pre_hook(self._entering),
+            hooks.register_module_forward_hook(self._leaving, always_call=True),
+        ]
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        for handle in self.handles:
+            handle.remove()
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = function(*args, **(kwargs or {}))
+        if function is torch.conv2d and made.dim() == 4:
+            name = printable(self.stack[-1] or "conv2d")
+            self.calls[name] += 1
+            if has_borders(*made.shape[2:]):
+                self.found.append(reduced(f"{name}#{self.calls[name]}" if self.calls[name] > 1 else name, made))
+        return made
+
+    def _entering(self, module: nn.Module, args: Any) -> None:
+        self.stack.append(self.names.get(module, self.stack[-1]))
+
+    def _leaving(self, module: nn.Module, args: Any, made: Any) -> None:
+        self.stack.pop()
+
+
+def reduced(layer: str, made: Tensor) -> Reduced:
+    """The means of a map, of shape (images, channels, height, width)."""
+    made = made.detach().float()
+    count, channels, height, width = made.shape
+    down, along = middle(height), middle(width)
+    lines = [made[:, :, part, along].mean(3) for part in outermost(height)]
+    columns = made[:, :, down].mean(2)
+    inner = columns[..., along].mean(2)
+    cols = torch.cat([columns[..., part] for part in outermost(width)], 2)
+    square = made[:, :, down, along].square().mean((1, 2, 3)).double()
+    weights = made.new_full((1, count * channels), 1 / channels)
+    total = (weights @ made.reshape(count * channels, height * width)).reshape(height, width).double()
+    return Reduced(layer, *(each.cpu().numpy() for each in (torch.cat(lines, 2), cols, inner, square, total)))
+
+
+def _named(made: Any, name: str) -> dict[str, Tensor]:
+    """The tensors that a module returns, by the keys or the numbers that it has for them."""
+    if isinstance(made, Tensor):
+        return {name: made}
+    if isinstance(made, Mapping):
+        return {str(key): tensor for key, each in made.items() for tensor in _named(each, str(key)).values()}
+    found = list(tensors_in(made))
+    return {f"{name}.{i}" if len(found) > 1 else name: tensor for i, tensor in enumerate(found)}

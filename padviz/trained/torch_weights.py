@@ -1,0 +1,211 @@
+"""The weights of a PyTorch module: what its convolutions are called with, and files that they are loaded from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from padviz.errors import DescriptionError, OptionError, PadvizError, printable
+from padviz.network.layer import CONVOLUTIONS
+from padviz.network.network import Network, Size
+from padviz.sources import WEIGHTS
+from padviz.sources.reading import opened
+from padviz.sources.torch.load import channels_of, copied, made, named, network_of, parameters_of, quiet, trace
+from padviz.sources.torch.tracer import Tracer, op_of
+from padviz.trained.network import Kernel, Trained, Unread, as_kernel
+
+CALLS = ("conv1d", "conv2d", "conv_transpose2d")
+NESTED = ("state_dict", "model_state_dict", "model", "net")  # where checkpoints have the parameters
+PREFIXES = ("module.", "_orig_mod.", "model.")  # that training puts before each name
+NAMED = 3  # parameters, in a line
+
+
+def read(source: str | nn.Module, size: Size | None, weights: str | Path | None, neutral: Iterable[str]) -> Trained:
+    """A module with the weights of its convolutions; see `padviz.trained.reading.read`."""
+    where = source if isinstance(source, str) else type(source).__name__
+    from_file = weights is not None and str(weights).lower().endswith(WEIGHTS)
+    if isinstance(source, str):
+        module = named(source, None if from_file else partial(_made, weights=weights))
+    elif weights is not None and not from_file:
+        raise _no_file(weights)
+    else:
+        module = source
+    network = network_of(module, where.rsplit(":", 1)[-1], where, neutral, size)
+    module = copied(getattr(module, "_orig_mod", module), where, lambda tensor: tensor)
+    if weights is not None and from_file:
+        _load(module, state_of(Path(weights)), str(weights), where)
+    pixels = size or network.size
+    kernels, unread = _kernels(module, network, where, neutral, pixels)
+    return Trained(network, pixels, module, where, kernels, unread)
+
+
+def _made(factory: Any, source: str, weights: str | Path | None) -> Any:
+    """Call a factory with its weights by name; without a name, one that would make random ones is refused."""
+    taken = parameters_of(factory)
+    key = next((key for key in ("weights", "pretrained") if key in taken), None)
+    if weights is None:
+        if key and not taken[key].default:
+            hint = "use `weights` DEFAULT, or the path of a file that fits"
+            raise DescriptionError("makes a module with random weights", where=source, hint=hint)
+        return made(factory, source, {})
+    if key is None:
+        raise _no_file(weights)
+    value = str(weights) if key == "weights" else True
+    return made(factory, source, {key: value} | {key: None for key in ("weights_backbone",) if key in taken})
+
+
+def _no_file(weights: str | Path) -> OptionError:
+    what = f"{str(weights)!r} is no file of weights, and nothing here takes weights by name"
+    return OptionError(what, option="weights", hint="use the path of a .safetensors or .pth file")
+
+
+def state_of(path: Path) -> dict[str, Tensor]:
+    """The tensors in a .safetensors file, or in a .pth file that holds nothing else: no code in it is run.
+
+    Raises
+    ------
+    DescriptionError
+        Naming the file.
+    """
+    with opened(path, "a .safetensors or .pth file"):
+        pass
+    found = _from_safetensors(path) if path.suffix.lower() == ".safetensors" else _from_pickle(path)
+    while nested := next((found[key] for key in NESTED if isinstance(found.get(key), Mapping)), None):
+        found = nested
+    state = {str(key): value for key, value in found.items() if isinstance(value, Tensor)}
+    if not state:
+        raise DescriptionError("holds no parameters", where=str(path), hint="save a module's state_dict()")
+    return state
+
+
+def _from_safetensors(path: Path) -> Mapping[Any, Any]:
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError:
+        hint = "install it: pip install 'padviz[trained]'"
+        raise DescriptionError("needs the package safetensors", where=str(path), hint=hint) from None
+    try:
+        found: Mapping[Any, Any] = load_file(path)
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        what = f"is no .safetensors file, or only a part of one ({_line(error)})"
+        raise DescriptionError(what, where=str(path)) from None
+    return found
+
+
+def _from_pickle(path: Path) -> Mapping[Any, Any]:
+    import pickle
+
+    try:
+        with quiet():
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        hint = "save the module's state_dict(), or use .safetensors"
+        what = "holds more than tensors, such as code, which padviz does not run"
+        if "Unsupported" not in str(error) and "GLOBAL" not in str(error):
+            what = "is no file of PyTorch's, or only a part of one"
+        raise DescriptionError(what, where=str(path), hint=hint) from None
+    except Exception as error:  # of files that are damaged, or archives of code
+        hint = "save the module's state_dict(), or use .safetensors"
+        what = "is a TorchScript archive, whose code padviz does not run"
+        if "TorchScript" not in str(error):
+            what = f"is no file of PyTorch's, or only a part of one ({_line(error)})"
+        raise DescriptionError(what, where=str(path), hint=hint) from None
+    if not isinstance(found, Mapping):
+        what = f"holds a {type(found).__name__}, and not parameters by name"
+        raise DescriptionError(what, where=str(path), hint="save the module's state_dict()")
+    return found
+
+
+def _line(error: BaseException) -> str:
+    return printable(" ".join(str(error).split())[:160])
+
+
+def _load(module: nn.Module, state: dict[str, Tensor], path: str, where: str) -> None:
+    """Give a module the parameters of a file, all of them and no others."""
+    wanted = module.state_dict(keep_vars=True)
+    for prefix in PREFIXES:
+        if not state.keys() & wanted.keys() and all(key.startswith(prefix) for key in state):
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
+    missing, further = [key for key in wanted if key not in state], [key for key in state if key not in wanted]
+    other = [key for key in wanted if key in state and wanted[key].shape != state[key].shape]
+    said = [("lacks", missing), ("has, beyond it,", further), ("has of another shape", other)]
+    if found := [f"{verb} {_few(keys)}" for verb, keys in said if keys]:
+        raise DescriptionError(f"does not fit {where}: {', and '.join(found)}", where=path, hint="name what it is of")
+    module.load_state_dict(state, strict=True, assign=True)
+    if empty := [name for name, each in module.named_parameters() if each.is_meta]:
+        raise DescriptionError(f"{_few(empty)} of {where} cannot be filled from it", where=path)
+
+
+def _few(keys: list[str]) -> str:
+    more = f" and {len(keys) - NAMED} more" if len(keys) > NAMED else ""
+    return ", ".join(keys[:NAMED]) + more
+
+
+def _kernels(
+    module: nn.Module, network: Network, where: str, neutral: Iterable[str], size: Size
+) -> tuple[tuple[Kernel, ...], dict[str, str]]:
+    """What each convolution of a network is called with: a forward on an image without data has its weights whole."""
+    failure: PadvizError | None = None
+    for channels in channels_of(module):
+        calls = _Calls()
+        try:
+            trace(module, where, frozenset(neutral), channels, size, calls.watch)
+        except PadvizError as error:
+            failure = failure or error
+            continue
+        return calls.kernels(network)
+    assert failure
+    raise failure
+
+
+class _Calls(TorchFunctionMode):
+    """While active, keeps what convolutions are called with, by layer, and which of them a norm reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights: dict[str, tuple[Tensor, int]] = {}
+        self.normed: set[str] = set()
+        self.made: dict[int, tuple[Tensor, str]] = {}  # with the tensors, so that no id is used twice
+
+    def watch(self, tracer: Tracer) -> _Calls:
+        self.tracer = tracer
+        return self
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        out, op = func(*args, **kwargs), op_of(func)
+        if op in CALLS and (value := self.tracer.values.get(id(out))) and value[1].layer is not None:
+            name = self.tracer.plan.trace.layers[value[1].layer].name
+            self.weights[name] = _argument(args, kwargs, 1, "weight", None), _argument(args, kwargs, 6, "groups", 1)
+            self.made[id(out)] = out, name
+        elif op == "batch_norm" and (made := self.made.get(id(_argument(args, kwargs, 0, "input", None)))):
+            self.normed.add(made[1])
+        return out
+
+    def kernels(self, network: Network) -> tuple[tuple[Kernel, ...], dict[str, str]]:
+        """The kernels of all convolutions of a network, and why some have none."""
+        found, unread = [], {}
+        for layer in network.layers:
+            if layer.kind in CONVOLUTIONS:
+                try:
+                    if layer.name not in self.weights:
+                        raise Unread("its weights are none of a convolution's")
+                    weight, groups = self.weights[layer.name]
+                    if weight.is_meta:
+                        raise Unread("its weights are calculated from the image")
+                    numbers = weight.detach().to("cpu", torch.float32).numpy()
+                    found.append(as_kernel(layer, numbers, groups, layer.name in self.normed, str(id(weight))))
+                except Unread as why:
+                    unread[layer.name] = str(why)
+        return tuple(found), unread
+
+
+def _argument(args: Any, kwargs: Any, at: int, name: str, default: Any) -> Any:
+    return args[at] if len(args) > at else kwargs.get(name, default)

@@ -1,0 +1,89 @@
+"""The grid offset: where the units of a layer are centred, relative to the image."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tomllib
+from fractions import Fraction
+
+import pytest
+
+import padviz
+from padviz.audit.receptive_fields import grid_in_words, grid_offsets, reaches_of
+from padviz.network.sizes import resolve_both
+from padviz.sources.toml.build import parse
+from tests.cli.test_cli import run
+
+
+def last(name: str, size: int | tuple[int, int]) -> tuple[float | None, float | None]:
+    return padviz.receptive_fields(name, size)[-1].offsets
+
+
+def described(steps: list[str], side: str = "") -> padviz.Network:
+    return parse(tomllib.loads(f"layers = [{', '.join(steps)}]".replace("SIDE", side)), "net")
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet50"])
+def test_reference_values(name: str) -> None:
+    assert last(name, 224) == (-15.5, -15.5)
+    assert last(name, 225) == (0, 0)
+    assert last(name, (224, 225)) == (-15.5, 0)
+
+
+@pytest.mark.parametrize(("name", "size"), [("resnet18", 224), ("densenet121", 97), ("googlenet", 150), ("unet", 572)])
+def test_it_is_the_mean_centre_of_all_units_minus_the_images_centre(name: str, size: int) -> None:
+    network = padviz.load(name)
+    sizes = resolve_both(network, (size, size))[0].sizes
+    reaches = reaches_of(network, 0, (size, size))
+    checked = 0
+    for row in padviz.receptive_fields(network, size):
+        at = network.index[row.layer]
+        if row.height.offset is not None:
+            centres = [Fraction(sum(reaches[at].of(unit, unit)), 2) for unit in range(sizes[at])]
+            assert row.height.offset == sum(centres) / len(centres) - Fraction(size - 1, 2)
+            checked += 1
+    assert checked > 10
+
+
+@pytest.mark.parametrize("size", range(32, 48))
+def test_padding_on_the_other_side_turns_its_sign(size: int) -> None:
+    steps = [f'{{op = "conv", name = "c{i}", kernel = 3, stride = 2, padding = "same_SIDE"}}' for i in range(3)]
+    near, far = (padviz.receptive_fields(described(steps, side), size)[-1] for side in ("lower", "upper"))
+    assert near.height.offset is not None
+    assert near.height.offset == -(far.height.offset or 0)
+    assert (near.height.offset < 0) == (size % 8 != 1)
+
+
+def test_where_branches_are_centred_differently_there_is_none_and_the_layer_is_named() -> None:
+    row = padviz.receptive_fields("unet", 572)[-1]
+    assert row.offsets == (None, None)
+    assert grid_in_words(row) == "undefined: branches are centred differently from up4.up on"
+    assert grid_offsets(padviz.load("unet"), (572, 572))[row.layer] == (None, None)
+    screen = " ".join(run("uneven", "unet", "--size", "572").stdout.split())
+    assert "Grid offset of out: undefined: branches are centred differently from up4.up on." in screen
+    assert "predicts" not in screen
+
+
+def test_where_fields_cannot_be_followed_uneven_goes_on() -> None:
+    steps = '{op = "conv", name = "c", kernel = 3, padding = 1}, {op = "resize", name = "r", scale = "99991/99989"}'
+    network = described([steps])
+    assert grid_offsets(network, (99989, 99989)) == {}
+
+
+def test_fields_uneven_and_audit_say_it() -> None:
+    table = run("fields", "mobilenet_v2", "--size", "224").stdout
+    assert table.splitlines()[2].split()[-2:] == ["centre", "offset"]
+    assert table.splitlines()[-1].split()[-2:] == ["0", "-15.5"]
+    layers = json.loads(run("fields", "mobilenet_v2", "--size", "224x225", "--format", "json").stdout)["layers"]
+    assert (layers[-1]["height"]["offset"], layers[-1]["width"]["offset"]) == (-15.5, 0)
+    (found,) = json.loads(run("uneven", "resnet50", "--size", "224", "--format", "json").stdout)["results"]
+    assert [layer["height"]["offset"] for layer in found["layers"][:2]] == [-0.5, -1.5]
+    rows = [*csv.DictReader(io.StringIO(run("uneven", "resnet50", "--size", "224", "--format", "csv").stdout))]
+    assert {row["offset"] for row in rows if row["layer"] == "layer4.0.conv2"} == {"-15.5"}
+    (entry,) = json.loads(run("audit", "resnet18", "--size", "224", "--format", "json").stdout)["results"]
+    assert (entry["offset"], entry["grid"]) == ([-15.5, -15.5], "height -15.5 px, width -15.5 px")
+    assert "grid offset" in run("audit", "resnet18", "--size", "224").stdout
+    screen = " ".join(run("uneven", "ssd300_vgg16").stdout.split())
+    assert "Grid offset of backbone.extra.4.2, the last of 6 maps: height -14 px, width -14 px." in screen

@@ -1,0 +1,230 @@
+"""`padviz responses` and `padviz detect` from the command line: networks that are run."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from onnx import helper
+from PIL import Image
+from torch import nn
+
+from tests.cli.test_cli import run, told
+from tests.cli.test_cli_foreign import conv, plain, saved
+
+NET = """
+import time
+
+import torch
+from torch import nn
+
+class Broken(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.dead, self.lost = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(3, 4, 3, padding=1)
+        nn.init.zeros_(self.dead.weight), nn.init.zeros_(self.dead.bias)
+        nn.init.constant_(self.lost.bias, float("nan"))
+
+    def forward(self, x):
+        return self.dead(x) + self.lost(x)
+
+class Slow(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 1, 3, padding=1)
+
+    def forward(self, x):
+        time.sleep(0 if x.is_meta else 0.02 * len(x))
+        return torch.sigmoid(self.conv(x))
+
+def classes():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5),
+    )
+
+def slow():
+    torch.manual_seed(0)
+    return Slow()
+
+def linear():
+    return nn.Linear(8, 8)
+
+def pooled():
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(3, 8, 1))
+
+def boxes():
+    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(2), nn.Unflatten(2, (2, -1, 1, 1)))
+
+broken = Broken()
+"""
+NETS = "run_net:"
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("run_net.py").write_text(NET)
+    plain("net.onnx")
+
+
+def test_responses_are_a_table_json_csv_and_a_picture() -> None:
+    options = ("responses", f"{NETS}classes", "--size", "32x48", "-n", "4")
+    result = run(*options, "-o", "r.png")
+    assert (result.exit_code, result.stderr) == (0, "")
+    head, _, *rows = [line.split() for line in result.stdout.splitlines()[2:]]
+    assert head == ["layer", "map", "own", "reflect", "symmetric", "circular", "aware"]
+    assert [row[0] for row in rows] == ["0", "2", "mean"]
+    assert Image.open("r.png").size[0] > 900
+    found = json.loads(run(*options, "--format", "json").stdout)
+    assert [each["padding"] for each in found["means"]] == [None, "reflect", "symmetric", "circular"]
+    assert found["layers"][0]["shape"] == [16, 24]
+    assert found["means"][0]["energy"] == pytest.approx(
+        np.mean([[*row["energy"].values()] for row in found["layers"][:2]])
+    )
+    table = [*csv.DictReader(io.StringIO(run(*options, "--format", "csv", "--padding", "own").stdout))]
+    assert [row["layer"] for row in table] == ["0", "2"]
+    assert float(table[0]["energy_top"]) == pytest.approx(found["layers"][0]["energy"]["top"])
+
+
+def test_layers_without_figures_say_why() -> None:
+    result = run("responses", f"{NETS}broken", "--size", "32", "-n", "2", "--padding", "own", "-o", "b.png")
+    assert result.exit_code == 0
+    assert "is dead: 0 all over the interior" in result.stdout
+    assert "makes NaN or infinite numbers" in result.stdout
+    assert json.loads(run("responses", f"{NETS}broken", "--size", "32", "--format", "json").stdout)["layers"]
+
+
+def test_what_keeps_its_padding_is_said() -> None:
+    wide = {"pads": [3, 3, 3, 3], "dilations": [3, 3]}
+    saved([conv("a", "image", pads=[1, 1, 1, 1]), conv("b", "a", **wide)], ["b"], "wide.onnx", (3, 3))
+    result = run("responses", "wide.onnx", "-n", "2", "--padding", "reflect,symmetric")
+    assert result.exit_code == 0
+    why = "its input has 3 rows, too few for reflect padding of 3"
+    assert result.stderr == f"padviz: reflect: b keeps its padding ({why})\n"
+
+
+def test_detect_is_a_table_json_csv_and_a_picture() -> None:
+    options = ("detect", f"{NETS}classes", "--size", "48", "--stimulus", "text:o", "--padding", "own,circular")
+    result = run(*options, "-o", "d.png")
+    assert result.exit_code == 0
+    assert "neighbours that decide alike" in result.stdout
+    assert Image.open("d.png").size[0] > 600
+    found = json.loads(run(*options, "--format", "json").stdout)
+    assert Path(found["files"][0]).exists()
+    assert [each["padding"] for each in found["maps"]] == [None, "circular"]
+    assert np.array(found["maps"][0]["values"]).shape == (len(found["tops"]), len(found["lefts"]))
+    assert not [*Path().glob("*unfinished*")]
+    table = [*csv.DictReader(io.StringIO(run(*options, "--format", "csv", "-o", "e.png").stdout))]
+    assert len(table) == 2 * len(found["tops"]) * len(found["lefts"])
+    assert float(table[0]["score"]) == pytest.approx(found["maps"][0]["values"][0][0], abs=1e-6)
+
+
+def test_thresholds_and_shifted_pictures_are_mapped() -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (70, 90, 3), np.uint8)).save("scene.png")
+    size = ("--size", "40", "--step", "16")
+    needed = run("detect", f"{NETS}classes", *size, "--threshold", "--stimulus", "text:o", "-o", "t.svg")
+    assert needed.exit_code == 0
+    assert "not seen at any contrast  100.0%" in needed.stdout
+    shifted = run("detect", f"{NETS}classes", *size, "--image", "scene.png", "--shift", "16", "-o", "s.pdf")
+    assert shifted.exit_code == 0
+    assert "scene.png, shifted under the frame by up to 16 px" in shifted.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_an_interrupted_sweep_is_kept_and_resumed() -> None:
+    options = [
+        "detect",
+        f"{NETS}slow",
+        "--size",
+        "64",
+        "--height",
+        "8",
+        "--step",
+        "4",
+        "--contrast",
+        "1",
+        "-o",
+        "d.png",
+    ]
+    command = [sys.executable, "-m", "padviz", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
+        kept = Path("d.png.unfinished.npz")
+        for _ in range(600):
+            time.sleep(0.1)
+            if kept.exists():
+                break
+        started.send_signal(signal.SIGINT)
+        said = started.communicate()
+    assert (started.returncode, said) == (130, ("", "padviz: interrupted\n"))
+    with np.load(kept) as file:
+        assert 0 < np.isfinite(file["values"]).sum() < file["values"].size
+    assert "was begun with other options" in told(*options[:-2], "--class", "0", "-o", "d.png", "--resume")
+    result = run(*options, "--resume")
+    assert (result.exit_code, kept.exists(), Path("d.png").exists()) == (0, False, True)
+
+
+MISTAKES = {
+    ("responses", f"{NETS}linear"): "run_net:linear",
+    ("responses", f"{NETS}pooled", "--size", "32"): "run_net:pooled: no output is made of a spatial layer; ",
+    ("responses", "resnet50"): "resnet50: a description has no weights; ",
+    ("responses", "net.onnx", "--padding", "mirror"): "--padding: 'mirror' is not a padding scheme; use zero",
+    ("responses", "net.onnx", "--padding", "valid"): "--padding: 'valid' is another amount of padding",
+    ("responses", "net.onnx", "--inputs", "pictures"): "--inputs: 'pictures' is no folder; use noise, blank, or a fol",
+    ("responses", "net.onnx", "--inputs", "empty"): "--inputs: 'empty' has no pictures; those are .png .jpg",
+    ("responses", "net.onnx", "--mean", "1,2"): "--mean: has 2 numbers, and the network reads 3 channels; give 1 or 3",
+    ("responses", "net.onnx", "--std", "0"): "--std: cannot be used; use finite numbers, of which none divides by 0",
+    ("responses", "net.onnx", "--std", "x"): "--std: 'x' is no number; use one, or one for each channel",
+    ("responses", "net.onnx", "-n", "0"): "invalid value for '-n': 0 is not in the range x>=1; see padviz responses",
+    ("responses", "net.onnx", "--layer", "c", "-n", "1"): "c: no convolution that was measured is called so; ",
+    ("responses", "net.onnx", "-o", "f.txt"): "-o: 'f.txt' has no suffix that says what to write; use .png .svg .pdf",
+    ("responses", "fixed.onnx", "--size", "40"): "fixed.onnx: takes images of 32 x 32; use a --size of 32 x 32",
+    ("responses", f"{NETS}classes", "--weights", "bad.pth"): "bad.pth: is no file of PyTorch's, or only a part of one",
+    ("responses", f"{NETS}classes", "--weights", "code.pth"): "code.pth: holds more than tensors, such as code, which",
+    ("responses", f"{NETS}classes", "--weights", "other.pth"): "other.pth: does not fit run_net:classes: lacks 0.weig",
+    ("detect", f"{NETS}boxes", "--size", "32"): "run_net:boxes: the output is neither a map nor class scores: 'output'",
+    ("detect", f"{NETS}classes", "--output", "nine", "--size", "32"): "--output: no module inside is called 'nine'",
+    ("detect", "net.onnx", "--output", "nine", "--size", "32"): "--output: no tensor is called 'nine'",
+    ("detect", f"{NETS}classes", "--class", "5", "--size", "32"): "--class: 5 is no class of output 'output'; use 0 t",
+    ("detect", f"{NETS}classes", "--size", "32", "--height", "40"): "--stimulus: rings, 40 px high and 40 px wide, is",
+    ("detect", f"{NETS}classes", "--size", "32", "--stimulus", "text:"): "--stimulus: '' is no word; use text: and 1",
+    (
+        "detect",
+        f"{NETS}classes",
+        "--size",
+        "32",
+        "--stimulus",
+        "cat",
+    ): "--stimulus: 'cat' is no stimulus; use text:WOR",
+    ("detect", f"{NETS}classes", "--size", "32", "--stimulus", "no.png"): "no.png: is no picture that can be read (Fil",
+    ("detect", f"{NETS}classes", "--size", "32", "--image", "bad.pth"): "bad.pth: is no picture that can be read (Unid",
+    ("detect", f"{NETS}classes", "--size", "32", "-o", "x.npz"): "-o: 'x.npz' has no suffix that says what to write",
+}
+
+
+@pytest.mark.parametrize("arguments", MISTAKES, ids=" ".join)
+def test_mistakes_get_one_line(arguments: tuple[str, ...]) -> None:
+    Path("bad.pth").write_text("hello")
+    torch.save({"weight": torch.zeros(1)}, "other.pth")
+    torch.save(nn.Conv2d(3, 8, 3), "code.pth")
+    Path("empty").mkdir()
+    saved([conv("a", "image"), helper.make_node("Relu", ["a"], ["r"], name="r")], ["r"], "fixed.onnx", (32, 32))
+    assert told(*arguments).startswith(f"padviz: {MISTAKES[arguments]}")
+
+
+def test_a_missing_onnxruntime_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    line = "net.onnx: running it needs the package onnxruntime; install it: pip install 'padviz[trained]'"
+    assert told("responses", "net.onnx") == f"padviz: {line}\n"
+    assert told("detect", "net.onnx") == f"padviz: {line}\n"

@@ -1,0 +1,108 @@
+"""The experiment of grid offset and skew: two arms are trained, and its parts checked."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from math import isclose, isnan
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+import padviz
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def experiment() -> ModuleType:
+    spec = spec_from_file_location("grid_offset", ROOT / "experiments" / "grid_offset.py")
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    sys.modules["grid_offset"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_network_is_as_described_and_its_offsets_are_padvizs(experiment: ModuleType) -> None:
+    torch.manual_seed(0)
+    expected = {"32 zero": -3.5, "33 zero": 0, "32 far side": 3.5, "33 one-sided": 0, "32 mirrored": -3.5,
+                "32 circular": None, "32 pooled": 0, "38 no padding": -3.5, "39 no padding": 0}  # fmt: skip
+    assert {arm.name: arm.offset for arm in experiment.ARMS} == expected
+    for arm in experiment.ARMS:
+        net = experiment.Net(arm).eval()
+        assert sum(each.numel() for each in net.parameters()) == 39_790
+        assert net(torch.zeros(2, 1, arm.size, arm.size)).shape == (2, 10)
+        offsets = padviz.receptive_fields(net, arm.size)[-1].offsets
+        assert offsets == ((-3.5, -3.5) if arm.offset is None else (arm.offset, arm.offset))
+
+
+def test_d_is_that_of_padviz_filters(experiment: ModuleType) -> None:
+    torch.manual_seed(0)
+    net = experiment.Net(experiment.ARMS[0])
+    found, error = experiment.leaning(net)
+    rows = padviz.mean_filters(net.eval(), 32).rows
+    own = [axis.skew for row in rows if row.strided for axis in row.axes]
+    assert np.allclose(found, own, atol=1e-6)
+    assert 0.002 < error < 0.05
+
+
+def test_digits_lie_anywhere_and_lean_to_no_side(experiment: ModuleType) -> None:
+    marks = torch.zeros(2000, 22, 22)
+    marks[:, 1:11, 1:21] = 1  # all of the upper half
+    random = torch.Generator().manual_seed(0)
+    one, other = experiment.images(marks, 32, random, torch.tensor([0, 1]))
+    still = (one == other).all(3).double().mean()
+    assert 0.4 < float(still) < 0.8  # rows without ink: the ground and the noise are the same
+    ink = (one[:, 0] - one[:, 0].median(2, keepdim=True).values).abs()
+    halves = ink[:, :16].sum() / ink.sum(), ink[:, :, :16].sum() / ink.sum()
+    assert all(abs(float(half) - 0.5) < 0.02 for half in halves)
+
+
+def test_intervals_are_students(experiment: ModuleType) -> None:
+    mean, half = experiment.interval([1.0, 2.0, 3.0])
+    assert (mean, isclose(half, 2.484, rel_tol=1e-3)) == (2.0, True)
+    assert isnan(experiment.interval([1.0])[1])
+
+
+def test_two_arms_lean_to_opposite_sides(
+    experiment: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept, readme = tmp_path / "runs.jsonl", tmp_path / "README.md"
+    readme.write_text("before\n<!-- experiment -->\nold\n<!-- /experiment -->\nafter\n")
+    asked = ["--seeds", "1", "--arms", "32 zero,32 far side", "--runs", str(kept), "--jobs", "1"]
+    experiment.main([*asked, "-o", str(tmp_path / "d.png"), "--readme", str(readme)])
+    near, far = experiment.results(experiment.kept(kept))
+    assert (near.arm, far.arm) == ("32 zero", "32 far side")
+    assert near.skew[0] - near.skew[1] > 0 > far.skew[0] + far.skew[1]
+    assert min(near.accuracy[0], far.accuracy[0]) > 0.6
+    said = capsys.readouterr().out
+    assert f"| 32 zero | -3.5 | {near.skew[0]:+.3f} ± {near.skew[1]:.3f} |" in said
+    assert readme.read_text().startswith("before\n<!-- experiment -->\n| arm |")
+    assert readme.read_text().endswith("\n<!-- /experiment -->\nafter\n")
+    assert (tmp_path / "d.png").stat().st_size > 5000
+    experiment.main(asked)  # nothing is trained again
+    assert len(kept.read_text().splitlines()) == 2
+
+
+def test_readme_has_the_table_of_all_arms(experiment: ModuleType) -> None:
+    table = (ROOT / "README.md").read_text().partition("<!-- experiment -->")[2].partition("<!-- /experiment -->")[0]
+    rows = {line.split(" | ")[0].strip("| "): line for line in table.splitlines() if " ± " in line}
+    assert list(rows) == [arm.name for arm in experiment.ARMS]
+    spans = {}
+    for name, line in rows.items():
+        mean, half = (float(part) for part in line.split(" | ")[2].split(" ± "))
+        spans[name] = mean - half, mean + half
+    assert spans["32 zero"][0] > max(0.0, spans["33 zero"][1])
+    assert spans["32 far side"][1] < min(0.0, spans["33 zero"][0])
+
+
+def test_mistakes_are_told(experiment: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ending:
+        experiment.main(["--arms", "34 zero"])
+    assert ending.value.code == 2
+    assert "no arm is called '34 zero'; they are 32 zero, 33 zero," in capsys.readouterr().err

@@ -1,0 +1,58 @@
+"""Pictures of networks that were run: nothing is clipped, and what is outlined is what is hidden."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from matplotlib.collections import LineCollection
+
+from padviz.figures.canvas import new_figure
+from padviz.figures.trained import detection, responses
+from padviz.trained.border_responses import BorderResponse, BorderResponses, Sides
+from padviz.trained.detecting.detectability import Detectability, PositionMap
+from tests.figures.test_draw import clipped
+
+SIZES = [(320, 320), (64, 640), (640, 64)]
+
+
+def detected(size: tuple[int, int], paddings: int = 1, threshold: bool = False) -> Detectability:
+    tops, lefts = (tuple(range(0, n - 15, 16)) for n in size)
+    values = np.full((len(tops), len(lefts)), 0.8)
+    values[0] = np.inf if threshold else 0.1
+    names = [None, "symmetric", "circular", "reflect"][:paddings]
+    maps = tuple(PositionMap(name, values, threshold) for name in names)
+    return Detectability("net", "a network", size, "'word', 12 px high", (12, 40), 0.3, "y", 0, tops, lefts, maps)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("paddings", [1, 4])
+def test_maps_of_positions_fit_their_page(size: tuple[int, int], paddings: int) -> None:
+    assert not clipped(detection.positions(detected(size, paddings)))
+    assert not clipped(detection.positions(detected(size, paddings, threshold=True)))
+
+
+def test_blind_spots_are_outlined() -> None:
+    found = detected((320, 320))
+    ax = new_figure(400, 400).add_axes((0.1, 0.1, 0.8, 0.8))
+    assert found.plot(ax) is ax
+    (lines,) = (each for each in ax.collections if isinstance(each, LineCollection))
+    columns = len(found.lefts)
+    assert len(lines.get_segments()) == 2 * columns + 2  # around the first row
+    assert "0.1 to 0.8, 5.0% blind spots" in ax.get_title()
+
+
+@pytest.mark.parametrize("shape", [(160, 160), (16, 160), (160, 16)])
+def test_pictures_of_responses_fit_their_page(shape: tuple[int, int]) -> None:
+    lines = tuple(np.linspace(0.5, 0, 8) for _ in range(4))
+    rows = tuple(
+        BorderResponse(
+            f"layer{i}" * 9, name, 8, shape, 1.0, Sides(0.5, 0.5, 0.5, 0.5), profiles=lines, map=np.eye(*shape)
+        )
+        for i in range(11)
+        for name in (None, "reflect", "circular", "symmetric", "partial")
+    )
+    paddings = (None, "reflect", "circular", "symmetric", "partial")
+    found = BorderResponses("net", "a network", (320, 320), paddings, "noise", 16, rows)
+    assert responses.drawn(found) == [f"layer{i}" * 9 for i in (0, 1, 3, 4, 6, 7, 9, 10)]
+    assert not clipped(responses.panels(found))
+    assert found.plot().get_lines()[0].get_ydata()[0] == 0.5

@@ -1,0 +1,248 @@
+"""Border responses: what is reduced while a network runs equals what its whole maps say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+from torch.nn import functional
+
+import padviz
+from padviz.api.trained import runners_of
+from padviz.errors import PadvizError
+from padviz.trained.border_responses import border_responses
+from padviz.trained.reading import read
+from padviz.trained.sessions.inputs import images_of
+from padviz.trained.sessions.onnx_runner import OnnxRunner
+from tests.wheels import real_file, real_weights
+
+Array = NDArray[np.float64]
+
+
+class Own(nn.Conv2d):
+    """A subclass with a forward of its own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.conv2d(x, self.weight * 2, self.bias, padding=1)
+
+
+class Small(nn.Module):
+    """Convolutions of each kind of call, followed by what writes into their maps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem = nn.Conv2d(3, 6, 3, stride=2, padding=1)
+        self.own = Own(6, 6, 3)
+        self.weight = nn.Parameter(torch.randn(6, 1, 3, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.relu(self.stem(x), inplace=True)
+        made = self.own(x)
+        made += x
+        return functional.conv2d(made, self.weight, padding=1, groups=6).mul_(0.5)
+
+
+def maps_of(net: Small, images: Array) -> dict[str, Array]:
+    """Every convolution's output, whole."""
+    with torch.no_grad():
+        stem = net.stem(torch.from_numpy(images))
+        own = net.own(functional.relu(stem))
+        last = functional.conv2d(own + functional.relu(stem), net.weight, padding=1, groups=6)
+    return {name: each.double().numpy() for name, each in (("stem", stem), ("own", own), ("conv2d", last))}
+
+
+def naive(maps: Array) -> tuple[list[float], list[float], float, Array]:
+    """E and t of each side, the share of aware channels, and the mean map, as they are defined."""
+    high, wide = maps.shape[2:]
+    rows, cols = slice(-(-high // 4), high + -high // 4), slice(-(-wide // 4), wide + -wide // 4)
+    inner = maps[:, :, rows, cols]
+    scale = np.sqrt((inner**2).mean())
+    lines = maps[:, :, 0, cols], maps[:, :, -1, cols], maps[:, :, rows, 0], maps[:, :, rows, -1]
+    energies, ts, aware = [], [], np.zeros(maps.shape[1], bool)
+    for line in lines:
+        each = line.mean(2) - inner.mean((2, 3))
+        product = (each[::2].mean(0) * each[1::2].mean(0)).mean()
+        energies.append(float(np.sqrt(max(0, product)) / scale))
+        means = each.mean(1)
+        ts.append(float(means.mean() / (means.std(ddof=1) / np.sqrt(len(means)))))
+        errors = each.std(0, ddof=1) / np.sqrt(len(each))
+        aware |= (np.abs(each.mean(0)) > 5 * errors) & (np.abs(each.mean(0)) > 0.5 * scale)
+    return energies, ts, float(aware.mean()), maps.mean((0, 1))
+
+
+def test_measures_are_those_of_the_whole_maps_whatever_writes_into_them() -> None:
+    net = Small().eval()
+    images = images_of("noise", 11, (32, 40), 3)
+    found = {row.layer: row for row in padviz.border_responses(net, (32, 40), n=11).rows}
+    expected = maps_of(net, images)
+    assert found.keys() == expected.keys()
+    for layer, maps in expected.items():
+        energies, ts, aware, mean = naive(maps)
+        np.testing.assert_allclose(found[layer].energy, energies, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found[layer].t, ts, rtol=1e-3)
+        assert found[layer].aware == aware
+        np.testing.assert_allclose(found[layer].map, mean, atol=1e-5)
+        assert [each[0] for each in found[layer].profiles] == [*found[layer].energy]
+
+
+def exported(net: nn.Module, path: Path, size: int, batch: int | None = None) -> Path:
+    """A network as an ONNX file whose norms stay apart."""
+    axes = {} if batch else {"x": {0: "batch"}}
+    torch.onnx.export(
+        net, (torch.zeros(batch or 2, 3, size, size),), path, dynamo=False, input_names=["x"], dynamic_axes=axes,
+        training=torch.onnx.TrainingMode.PRESERVE,
+    )  # fmt: skip
+    return path
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("batch", [None, 1, 3])
+def test_a_module_and_its_export_agree_under_every_padding(batch: int | None, tmp_path: Path) -> None:
+    net = Small().eval()
+    schemes = ["zero", "reflect", "symmetric", "circular", "partial"]
+    of_file = padviz.border_responses(exported(net, tmp_path / "net.onnx", 32, batch), 32, schemes, n=6)
+    of_module = padviz.border_responses(net, 32, schemes, n=6)
+    assert (of_file.paddings, len(of_file.rows)) == ((None, *schemes), 18)
+    for one, other in zip(of_file.rows, of_module.rows, strict=True):
+        np.testing.assert_allclose(one.energy, other.energy, rtol=0.02, atol=1e-3)
+        np.testing.assert_allclose(one.map, other.map, atol=1e-4)
+    assert of_file.mean("zero") == of_file.mean(None)
+    assert (of_file.mean("circular") or 0) < 0.1 < (of_file.mean(None) or 0)
+
+
+REFERENCE = {"own": 0.596, "reflect": 0.107, "symmetric": 0.167}
+OF_TEXT = {"own": 1.095, "reflect": 0.144, "symmetric": 0.296}
+
+
+@pytest.mark.parametrize("name", ["mobilenet", "det"])
+def test_real_networks_have_the_borders_that_were_measured(name: str) -> None:
+    options: dict[str, Any] = {"padding": ["reflect", "symmetric", "circular"], "n": 6}
+    if name == "det":
+        file = real_file("ch_PP-OCRv4_det_infer")
+        found = padviz.border_responses(file, 320, mean=(0.5,), std=(0.5,), **options)
+    else:
+        weights = real_weights("mobilenet_v2-b0353104.pth")
+        found = padviz.border_responses("torchvision.models:mobilenet_v2", 224, weights=weights, **options)
+    for padding, expected in (OF_TEXT if name == "det" else REFERENCE).items():
+        assert found.mean(None if padding == "own" else padding) == pytest.approx(expected, rel=0.15), padding
+    assert (found.mean("circular") or 0) < 0.5 * (found.mean("reflect") or 0)  # the null: what is left is noise
+
+
+@pytest.mark.parametrize("name", ["mobilenet", "det"])
+def test_zero_in_place_of_zero_is_bit_identical(name: str) -> None:
+    if name == "det":
+        trained = read(real_file("ch_PP-OCRv4_det_infer"), (96, 128))
+    else:
+        weights = real_weights("mobilenet_v2-b0353104.pth")
+        trained = read("torchvision.models:mobilenet_v2", (96, 128), weights)
+    (_, own), (_, other) = runners_of(trained, "zero")[0]
+    images = images_of("noise", 2, (96, 128), 3)
+    for name, values in own.outputs(images).items():
+        assert (values == other.outputs(images)[name]).all()
+
+
+def graph(nodes: list[Any], shape: list[Any], opset: int = 17, channels: int = 3) -> Any:
+    """A model of some nodes with weights "w", of one image "x" and the output "y"."""
+    weights = np.random.default_rng(0).standard_normal((channels, channels, 3, 3), dtype=np.float32)
+    image = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
+    made = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    stored = [numpy_helper.from_array(weights, "w"), numpy_helper.from_array(np.array([1, 3, 16, 16]), "shape")]
+    built = helper.make_graph(nodes, "net", [image], [made], stored)
+    return helper.make_model(built, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+def conv(reads: str = "x", makes: str = "y") -> Any:
+    return helper.make_node("Conv", [reads, "w"], [makes], name="conv", pads=[1, 1, 1, 1])
+
+
+@pytest.mark.parametrize("opset", [9, 12, 18])
+def test_channels_last_an_open_batch_and_old_opsets_are_the_same(opset: int) -> None:
+    images = images_of("noise", 6, (16, 16), 3)
+    plain = OnnxRunner(graph([conv()], ["n", 3, 16, 16]), "plain", "plain", (16, 16))
+    turned = helper.make_node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2])
+    last = OnnxRunner(graph([turned, conv("t")], ["n", 16, 16, 3], opset), "last", "last", (16, 16))
+    expected = border_responses(plain, images, None)[0]
+    found = border_responses(last, images, None)[0]
+    np.testing.assert_allclose(found.energy, expected.energy, rtol=1e-5)
+
+
+def test_a_graph_that_takes_one_image_inside_is_run_on_one_after_the_other() -> None:
+    images = images_of("noise", 6, (16, 16), 3)
+    shaped = helper.make_node("Reshape", ["x", "shape"], ["r"])
+    baked = OnnxRunner(graph([shaped, conv("r")], ["n", 3, 16, 16]), "baked", "baked", (16, 16))
+    plain = OnnxRunner(graph([conv()], ["n", 3, 16, 16]), "plain", "plain", (16, 16))
+    found, expected = (border_responses(each, images, None)[0] for each in (baked, plain))
+    assert baked.batch == 1
+    np.testing.assert_allclose(found.energy, expected.energy, rtol=1e-5)
+
+
+def test_threads_of_onnxruntime_do_not_spin() -> None:
+    runner = OnnxRunner(graph([conv()], ["n", 3, 16, 16]), "net", "net", (16, 16))
+    runner.outputs(images_of("noise", 1, (16, 16), 3))
+    (session,) = runner._sessions.values()
+    options = session.get_session_options()
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    assert options.get_session_config_entry("session.inter_op.allow_spinning") == "0"
+
+
+class Broken(nn.Module):
+    """One convolution that is dead, and one that makes NaN."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dead, self.lost = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(3, 4, 3, padding=1)
+        nn.init.zeros_(self.dead.weight), nn.init.zeros_(self.dead.bias), nn.init.constant_(self.lost.bias, np.nan)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dead(x) + self.lost(x)
+
+
+def test_dead_layers_and_nan_are_reported_and_not_drawn() -> None:
+    from padviz.figures.trained.responses import drawn, panels
+
+    found = padviz.border_responses(Broken(), 32, n=2)
+    assert [row.note for row in found.rows] == ["is dead: 0 all over the interior", "makes NaN or infinite numbers"]
+    assert all(row.map is None and row.energy.mean is None and row.aware is None for row in found.rows)
+    assert (drawn(found), found.mean(None)) == ([], None)
+    assert panels(found).axes == []
+    assert found.plot().get_lines()[0].get_xdata().size == 0
+
+
+def test_a_blank_is_one_image_without_an_error_of_the_mean() -> None:
+    found = padviz.border_responses(Small().eval(), 32, inputs="blank", n=9)
+    assert found.count == 1
+    assert [row.t.top for row in found.rows] == [None] * 3
+    assert (found.rows[1].energy.top or 0) > 0.1  # the bias of the stem, cut off at the border
+
+
+def test_a_folder_of_pictures_is_read_scaled_and_normalised(tmp_path: Path) -> None:
+    from PIL import Image
+
+    for i in range(3):
+        Image.new("RGB", (50, 40), (255 * (i == 0), 0, 51)).save(tmp_path / f"{i}.png")
+    found = images_of(tmp_path, 2, (32, 32), 3, mean=(0.0,), std=(0.5,))
+    assert found.shape == (2, 3, 32, 32)
+    assert found[:, :, 5, 5].ravel().tolist() == pytest.approx([2, 0, 0.4, 0, 0, 0.4])
+
+
+def test_layers_that_are_not_there_are_refused() -> None:
+    found = padviz.border_responses(Small().eval(), 32, n=2)
+    assert [row.layer for row in found.only(["stem"]).rows] == ["stem"]
+    with pytest.raises(PadvizError, match=r"stern: no convolution .* did you mean stem"):
+        found.only(["stern"])
+
+
+def test_external_weights_are_read_beside_the_file(tmp_path: Path) -> None:
+    model = graph([conv()], ["n", 3, 16, 16])
+    onnx.save(model, tmp_path / "whole.onnx")
+    onnx.save(model, tmp_path / "apart.onnx", save_as_external_data=True, location="apart.bin", size_threshold=0)
+    found, expected = (padviz.border_responses(tmp_path / f"{name}.onnx", n=2) for name in ("apart", "whole"))
+    assert found.rows[0].energy == expected.rows[0].energy

