@@ -26,18 +26,20 @@ if TYPE_CHECKING:
     from padviz.files.counts import read_counts
     from padviz.network.layer import Layer
     from padviz.network.network import Network
+    from padviz.pages.explorer import Explorer, explore
     from padviz.sources import load
 
 __all__ = [
-    "Costs", "CountMap", "EvenSizes", "Layer", "Ledger", "Network", "PadvizError", "ReceptiveField", "Remedy",
-    "Summary", "TapExposure", "__version__", "costs", "coverage", "even_sizes", "export", "ledger", "load",
-    "read_counts", "receptive_fields", "remedies", "tap_exposure", "usage",
+    "Costs", "CountMap", "EvenSizes", "Explorer", "Layer", "Ledger", "Network", "PadvizError", "ReceptiveField",
+    "Remedy", "Summary", "TapExposure", "__version__", "costs", "coverage", "even_sizes", "explore", "export",
+    "ledger", "load", "read_counts", "receptive_fields", "remedies", "tap_exposure", "usage",
 ]  # fmt: skip
 
 _HOMES = {
     "Costs": "padviz.audit.costs",
     "CountMap": "padviz.counting.count_map",
     "EvenSizes": "padviz.audit.even_sizes",
+    "Explorer": "padviz.pages.explorer",
     "Layer": "padviz.network.layer",
     "Ledger": "padviz.audit.ledger",
     "Network": "padviz.network.network",
@@ -48,6 +50,7 @@ _HOMES = {
     "costs": "padviz.api",
     "coverage": "padviz.api",
     "even_sizes": "padviz.api",
+    "explore": "padviz.pages.explorer",
     "export": "padviz.exports.run",
     "ledger": "padviz.api",
     "load": "padviz.sources",

@@ -19,7 +19,7 @@ from padviz.errors import Ended, PadvizError, printable
 from padviz.version import __version__
 
 COMMANDS = (
-    "audit", "usage", "compare", "kernel", "uneven", "sizes", "taps", "coverage", "fields", "diff", "export",
+    "audit", "explore", "usage", "compare", "kernel", "uneven", "sizes", "taps", "coverage", "fields", "diff", "export",
     "layers", "networks", "convert",
 )  # fmt: skip
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
 CMAP = "plasma"
+SHARES = "PuOr"  # orange is starved, white is fair, purple is overused: told apart by all eyes
 DPI = 130
 SMALL, MEDIUM, LARGE = 7, 8, 12  # points
 SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -48,6 +49,16 @@ def colour_map(name: str) -> Any:
         hint = nearest(name, list(colormaps)) or "matplotlib's colour maps are plasma, viridis, magma, ..."
         raise OptionError(f"no colour map is called {name!r}", option="cmap", hint=hint)
     return colormaps[name]
+
+
+def hex_colours() -> dict[str, list[str]]:
+    """The colours of shares and of counts, for pages: 256 of each, from the lowest value on."""
+    from matplotlib.colors import to_hex
+
+    return {
+        kind: [to_hex(colour).removeprefix("#") for colour in colour_map(name)(range(256))]
+        for kind, name in (("share", SHARES), ("counts", CMAP))
+    }
 
 
 def png(figure: Figure) -> bytes:
