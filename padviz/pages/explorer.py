@@ -15,7 +15,8 @@ from padviz.errors import PadvizError
 from padviz.files.atomic import aside
 from padviz.network.network import Network, Size, as_size
 from padviz.network.rewrites import canonical, with_padding
-from padviz.pages.payload import Asked, payload, text
+from padviz.pages.facts import text
+from padviz.pages.payload import Asked, payload
 from padviz.sources import load
 from padviz.version import __version__
 
@@ -24,9 +25,22 @@ if TYPE_CHECKING:
 
 SIZES = (64, 128, 224, 225, 512)
 PADDINGS = ("zero", "reflect", "symmetric", "circular", "partial")
-MODULES = ("numbers", "maps", "paint", "state", "panel", "main")  # each after those that it imports
+MODULES = (
+    "numbers",
+    "maps",
+    "paint",
+    "state",
+    "panel",
+    "graph",
+    "layers",
+    "audit",
+    "window",
+    "kernel",
+    "main",
+)  # each after those that it imports
 STYLES = ("look", "explorer")
-IMPORTED = re.compile(r'^import [^;]*? from "\./\w+\.js";\n|^export (?=async|class|const|function|let)', re.MULTILINE)
+IMPORT = re.compile(r'^import \{ (.*?) \} from "\./(\w+)\.js";$', re.MULTILINE)
+EXPORT = re.compile(r"^export ((?:async )?(?:class|const|function) (\w+))", re.MULTILINE)
 
 
 @dataclass(frozen=True, repr=False)
@@ -158,12 +172,18 @@ def page(title: str, facts: dict[str, Any]) -> str:
 
 
 def script(modules: Sequence[str]) -> str:
-    """ES modules as one, in their order: what they import of each other is there already.
+    """ES modules as one, in their order: each has a scope of its own, and hands on what it exports.
 
     >>> "import " in script(MODULES), "export " in script(MODULES)
     (False, False)
     """
-    return "\n".join(IMPORTED.sub("", _static(f"{name}.js")) for name in modules)
+    parts = ["const modules = {};"]
+    for name in modules:
+        text = IMPORT.sub(r"const { \1 } = modules.\2;", _static(f"{name}.js"))
+        handed = ", ".join(found for _, found in EXPORT.findall(text))
+        body = EXPORT.sub(r"\1", text)
+        parts.append(f"modules.{name} = (() => {{\n{body}return {{ {handed} }};\n}})();")
+    return "\n".join(parts)
 
 
 def _static(name: str) -> str:

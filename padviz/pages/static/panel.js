@@ -8,44 +8,24 @@ const NEAREST = 4; // pixels of a side that are shown at the least
 const EDGE = 6; // screen pixels that a pointer may move in a click
 
 export class Panel {
-  constructor(root, key, book, others) {
-    Object.assign(this, { root, key, book, others });
-    const find = (name) => root.querySelector(`[data-part="${name}"]`);
-    for (const name of ["size", "padding", "picture", "over", "across", "down", "bar", "read", "facts", "frame", "why"]) this[name] = find(name);
+  // `source` gives the facts of the map, `others` the panels beside it, and `follow` goes on to the layers from it.
+  constructor(root, book, { source, others, follow }) {
+    Object.assign(this, { root, book, source, others, follow });
+    for (const name of ["picture", "over", "across", "down", "bar", "read", "facts", "frame", "why"]) this[name] = root.querySelector(`[data-part="${name}"]`);
     this.tables = { share: table(book.colours.share), counts: table(book.colours.counts) };
-    this.fill();
     this.listen();
     new ResizeObserver(() => this.draw()).observe(this.frame);
   }
 
-  // The lists of sizes and of paddings.
-  fill() {
-    const { book } = this;
-    book.sizes.forEach(([height, width], at) => this.size.append(make("option", { value: at }, `${height} × ${width}`)));
-    this.size.addEventListener("change", () => set({ [`${this.key}size`]: Number(this.size.value) }));
-    this.padding.addEventListener("change", () => set({ [`${this.key}padding`]: Number(this.padding.value) }));
-  }
-
-  choices() {
-    const { book } = this, size = state[`${this.key}size`];
-    const options = book.paddings.map((name, at) => {
-      const { reason } = book.facts(size, at);
-      return make("option", { value: at, title: reason ?? null }, reason ? `${name} (cannot run)` : name);
-    });
-    this.padding.replaceChildren(...options);
-    this.size.value = size;
-    this.padding.value = state[`${this.key}padding`];
-  }
-
   async choose() {
-    this.choices();
-    const facts = this.book.facts(state[`${this.key}size`], state[`${this.key}padding`]);
-    this.root.classList.toggle("cannot", Boolean(facts.reason));
-    this.why.textContent = facts.reason ?? "";
+    const facts = this.source();
+    this.shown = facts;
+    this.root.classList.toggle("cannot", !facts || Boolean(facts.reason));
+    this.why.textContent = facts?.reason ?? "";
     this.map = null;
-    if (facts.reason) return;
+    if (!facts || facts.reason) return;
     const map = await this.book.map(facts).ready();
-    if (facts !== this.book.facts(state[`${this.key}size`], state[`${this.key}padding`])) return;
+    if (facts !== this.source()) return;
     this.map = map;
     this.facts.replaceChildren(...summary(map.facts));
     this.frame.style.aspectRatio = `${clampRatio(map.width / map.height)}`;
@@ -73,7 +53,7 @@ export class Panel {
     const sharp = Math.min(devicePixelRatio || 1, 2), wide = Math.round(this.frame.clientWidth * sharp), tall = Math.round(this.frame.clientHeight * sharp);
     for (const canvas of [this.picture, this.over]) if (canvas.width !== wide || canvas.height !== tall) Object.assign(canvas, { width: wide, height: tall });
     const shown = this.others().filter((each) => each.map).map((each) => each.map);
-    this.scale = scaleOf(this.map, state.options, shown);
+    this.scale = scaleOf(this.map, state, shown);
     const seen = this.window, context = this.picture.getContext("2d");
     this.columns = blocks(seen.left, seen.cols, wide, this.map.width);
     this.lines = blocks(seen.top, seen.rows, tall, this.map.height);
@@ -168,7 +148,7 @@ export class Panel {
       over.addEventListener(name, (event) => {
         const alone = fingers.size === 1;
         fingers.delete(event.pointerId);
-        if (name === "pointerup" && alone && from && !from.moved && event.pointerType === "mouse" && event.button === 0) this.follow();
+        if (name === "pointerup" && alone && from && !from.moved && event.pointerType === "mouse" && event.button === 0) this.follow?.();
         if (fingers.size) Object.assign(from, { zoom: [...state.zoom], at: [...fingers.values()][0], moved: true });
       });
     over.addEventListener("wheel", (event) => {
@@ -176,12 +156,12 @@ export class Panel {
       event.preventDefault();
       this.zoomTo(state.zoom[0] * Math.exp(-event.deltaY * 0.002), at(event), state.zoom);
     }, { passive: false });
-    over.addEventListener("keydown", (event) => this.map && !event.ctrlKey && !event.metaKey && !event.altKey && this.key_(event));
+    over.addEventListener("keydown", (event) => this.map && !event.ctrlKey && !event.metaKey && !event.altKey && this.press(event));
   }
 
   // Puts the cursor where a pointer is, given as shares of the picture.
   move([down, across]) {
-    const seen = this.window, { height, width } = this.map;
+    const seen = this.window;
     this.put(Math.floor(seen.top + clipped(down) * seen.rows), Math.floor(seen.left + clipped(across) * seen.cols));
   }
 
@@ -197,11 +177,7 @@ export class Panel {
     set({ zoom: inside([times, held(y, down), held(x, across)]) });
   }
 
-  follow() {
-    set({ part: "layers", lsize: state[`${this.key}size`], lpadding: state[`${this.key}padding`] });
-  }
-
-  key_(event) {
+  press(event) {
     const [row, col] = this.cursor, far = event.shiftKey ? 10 : 1, { height, width } = this.map;
     const steps = { ArrowUp: [row - far, col], ArrowDown: [row + far, col], ArrowLeft: [row, col - far], ArrowRight: [row, col + far], Home: [row, 0], End: [row, width - 1], PageUp: [0, col], PageDown: [height - 1, col] };
     const around = [0.5, 0.5];
@@ -211,7 +187,7 @@ export class Panel {
     } else if (event.key === "+" || event.key === "=") this.zoomTo(state.zoom[0] * 1.5, this.placeOf(), state.zoom);
     else if (event.key === "-" || event.key === "_") this.zoomTo(state.zoom[0] / 1.5, this.placeOf(), state.zoom);
     else if (event.key === "0" || event.key === "Escape") set({ zoom: [1, ...around] });
-    else if (event.key === "Enter" || event.key === " ") this.follow();
+    else if (event.key === "Enter" || event.key === " ") this.follow?.();
     else return;
     event.preventDefault();
   }
