@@ -56,7 +56,7 @@ def payload(asked: Asked) -> dict[str, Any]:
         "base": asked.base,
         "heads": asked.heads,
         "maps": [{"reason": text(each)} if isinstance(each, PadvizError) else each for each in maps],
-        "audits": [audit_facts(shelf, *each, asked.layer, asked.heads) for each in asked.networks],
+        "audit": audit_facts(shelf, *asked.networks[asked.base], asked.layer, asked.heads),
         "planes": shelf.planes,
         "axes": shelf.axes,
         "records": shelf.records,

@@ -19,6 +19,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+SIZES = [96, (120, 160), 224]  # of the explorer that all look at
+PADDINGS = ["zero", "reflect", "circular", "partial", "valid"]
 
 
 @contextmanager
@@ -32,7 +34,7 @@ def browsing() -> Iterator[Any]:
         browser.close()
 
 
-def opened(browser: Any, path: Path, fragment: str = "", **options: Any) -> Any:
+def opened(browser: Any, path: Path, fragment: str = "", *, waiting: bool = True, **options: Any) -> Any:
     """The page of a file: `said` has what its console says, `asked` every address that it asks for."""
     page = browser.new_page(**{"viewport": {"width": 1280, "height": 900}, **options})
     page.said, page.asked = [], []
@@ -41,4 +43,46 @@ def opened(browser: Any, path: Path, fragment: str = "", **options: Any) -> Any:
     page.on("request", lambda request: page.asked.append(request.url))
     page.route("**/*", lambda route: route.continue_() if route.request.url.startswith("file:") else route.abort())
     page.goto(path.as_uri() + fragment)
+    if waiting:
+        ready(page)
     return page
+
+
+def ready(page: Any) -> None:
+    """Waits until a page has drawn what it shows first."""
+    page.wait_for_function("() => document.documentElement.dataset.ready")
+
+
+def read(page: Any, key: str = "a") -> str:
+    text: str = page.locator(f"#panel-{key} [data-part=read]").inner_text()
+    return text
+
+
+def point(page: Any, row: int, col: int, shape: tuple[int, int], key: str = "a") -> None:
+    """Moves the pointer onto the middle of a pixel."""
+    box = page.locator(f"#panel-{key} [data-part=over]").bounding_box()
+    page.mouse.move(box["x"] + (col + 0.5) / shape[1] * box["width"], box["y"] + (row + 0.5) / shape[0] * box["height"])
+    rests_at(page, row, col, key)
+
+
+def rests_at(page: Any, row: int, col: int, key: str = "a") -> None:
+    where = f"document.querySelector('#panel-{key} .where').textContent"
+    page.wait_for_function(f"() => {where} === 'row {row}, column {col}'", timeout=2000)
+
+
+def drawn(page: Any, key: str = "a") -> list[int]:
+    """The bytes of the picture of a panel."""
+    script = """key => {
+        const canvas = document.querySelector(`#panel-${key} [data-part=picture]`);
+        return [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data];
+    }"""
+    found: list[int] = page.evaluate(script, key)
+    return found
+
+
+def after(page: Any, act: Any) -> None:
+    """Does something, and waits until the page has drawn what comes of it."""
+    act()
+    page.evaluate(
+        "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 30))))"
+    )

@@ -9,14 +9,12 @@ export class AuditPart {
   constructor(book) {
     this.book = book;
     this.root = document.getElementById("part-audit");
-    for (const name of ["asked", "verdict", "figures", "remedies", "edit", "cannot", "ledger", "note"]) this[name] = this.root.querySelector(`[data-part="${name}"]`);
-    book.sizes.forEach(([height, width], at) => this.asked.append(make("option", { value: at }, `${height} × ${width}`)));
-    this.asked.addEventListener("change", () => set({ csize: Number(this.asked.value), remedy: 0 }));
+    for (const name of ["place", "verdict", "figures", "remedies", "edit", "cannot", "ledger", "note"]) this[name] = this.root.querySelector(`[data-part="${name}"]`);
     this.sorted = { column: -1, down: true };
   }
 
   get audit() {
-    return this.book.audits[state.csize];
+    return this.book.audit;
   }
 
   get today() {
@@ -39,7 +37,7 @@ export class AuditPart {
 
   draw() {
     const { audit } = this;
-    this.asked.value = state.csize;
+    this.place.textContent = `At ${this.book.sizes[this.book.base].join(" × ")} pixels`;
     this.root.classList.toggle("cannot", Boolean(audit.reason));
     this.verdict.textContent = audit.reason ?? `${audit.verdict[0].toUpperCase()}${audit.verdict.slice(1)}. ${audit.sentences.join(" ")}`;
     if (audit.reason) return;
@@ -67,7 +65,7 @@ export class AuditPart {
 
   // The ledger, as the network declares its padding.
   table() {
-    const facts = this.book.facts(state.csize, this.declared), rows = facts.reason ? [] : Object.entries(this.book.records[facts.ledger]);
+    const facts = this.book.facts(this.book.base, this.declared), rows = facts.reason ? [] : Object.entries(this.book.records[facts.ledger]);
     const both = (row, at) => {
       const [height, width] = [cells(row.height)[at], cells(row.width)[at]];
       return height === width ? String(height) : `${height} / ${width}`;
@@ -88,7 +86,7 @@ export class AuditPart {
     });
     const body = lines.map(({ at, row, texts }) => {
       const link = make("button", { class: "link" }, texts[0]);
-      link.addEventListener("click", () => set({ part: "layers", lsize: state.csize, lpadding: this.declared, layer: at }));
+      link.addEventListener("click", () => set({ part: "layers", lsize: this.book.base, lpadding: this.declared, layer: at }));
       return make("tr", { class: marked(row).kind }, make("th", { scope: "row" }, link), ...texts.slice(1).map((each) => make("td", {}, each)));
     });
     this.ledger.replaceChildren(make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...body));

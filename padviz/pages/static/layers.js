@@ -1,7 +1,7 @@
 // Layer by layer: what a pixel reaches, and of a chosen layer its coverage, ledger, taps, and the field of a unit.
 
 import { Graph, runs } from "./graph.js";
-import { percent, short } from "./numbers.js";
+import { percent, short, whole } from "./numbers.js";
 import { bar, coloured, make, table } from "./paint.js";
 import { set, state } from "./state.js";
 
@@ -43,12 +43,14 @@ export class Layers {
     return [place(down, height), place(across, width)];
   }
 
-  draw() {
+  async draw() {
     const { facts } = this;
     choices(this.book, this.size, this.padding, state.lsize, state.lpadding);
     this.root.classList.toggle("cannot", Boolean(facts.reason));
     this.why.textContent = facts.reason ?? "";
     if (facts.reason) return;
+    this.map = await this.book.map(facts).ready();
+    if (facts !== this.facts) return;
     const [height, width] = this.graph.shapes[0], [row, col] = this.pixel;
     for (const [input, n, at] of [[this.row, height, row], [this.col, width, col]]) {
       input.max = n - 1;
@@ -76,9 +78,7 @@ export class Layers {
       option.setAttribute("aria-selected", on);
       option.tabIndex = on ? 0 : -1;
     }
-    const last = graph.targets.map((i) => this.values[i]).filter(Boolean);
-    const paths = last.reduce((sum, each) => sum + each.values.reduce((a, b) => a + b, 0), 0);
-    this.reach.textContent = `Pixel ${row}, ${col} has ${short(paths)} paths to the target, through the units that are lit: brighter has more of them.`;
+    this.reach.textContent = `Pixel ${row}, ${col} has ${whole(this.map.at(row, col))} paths to the target. They lead through the units that are lit: the brighter, the more.`;
   }
 
   fill() {
@@ -87,10 +87,10 @@ export class Layers {
     this.canvases = new Map();
     this.strip.replaceChildren(...graph.shown.map((i) => {
       const layer = graph.layers[i], [height, width] = graph.shapes[i], marks = marked(graph.ledger[i]);
-      const canvas = make("canvas", { "aria-hidden": true });
+      const side = SMALL / Math.max(height, width), canvas = make("canvas", { "aria-hidden": true, style: `width: ${Math.max(2, side * width)}px; height: ${Math.max(2, side * height)}px` });
       this.canvases.set(i, canvas);
       const option = make("div", { role: "option", class: `layer ${marks.kind}`, tabindex: -1, "data-layer": i, title: layer.name },
-        canvas, make("span", { class: "name" }, i ? layer.name : "image"), make("span", { class: "soft" }, `${i ? `${layer.kind} ` : ""}${height} × ${width}`),
+        canvas, make("span", { class: "name" }, i ? layer.name : "image"), make("span", { class: "soft" }, i ? layer.kind : "input"), make("span", { class: "soft" }, `${height} × ${width}`),
         make("span", { class: "soft reached" }), marks.text ? make("span", { class: "mark" }, marks.text) : null);
       option.addEventListener("click", () => i && set({ layer: i }));
       return option;
@@ -119,7 +119,8 @@ export class Layers {
     if (seen) this.seeing(seen);
     this.about.replaceChildren(...this.lines(chosen));
     ledger(this.ledger, graph.ledger[chosen]);
-    taps(this.taps, graph.exposure[chosen], this.book.colours.counts);
+    this.taps.parentElement.hidden = !graph.exposure[chosen];
+    if (graph.exposure[chosen]) taps(this.taps, graph.exposure[chosen], this.book.colours.counts);
   }
 
   // The receptive field of the unit, on the image.
@@ -128,7 +129,20 @@ export class Layers {
     mini(this.image, seen, shape, this.colours, LARGE);
     box(this.image, shape, [[pixel[0], pixel[0]]], [[pixel[1], pixel[1]]], "#fff");
     const spans = (numbers) => runs(numbers).map(([first, last]) => (first === last ? `${first}` : `${first} to ${last}`)).join(" and ");
-    this.field.textContent = seen ? `Unit ${row}, ${col} sees rows ${spans(seen.rows)} and columns ${spans(seen.cols)} of the image: brighter pixels have more paths to it.` : `Unit ${row}, ${col} sees no pixel.`;
+    this.field.textContent = seen ? `Unit ${row}, ${col} sees rows ${spans(seen.rows)} and columns ${spans(seen.cols)} of the image: brighter pixels have more paths to it.${this.beyond(row, col)}` : `Unit ${row}, ${col} sees no pixel.`;
+  }
+
+  // The rows and columns of the receptive field, where it reaches past the border.
+  beyond(row, col) {
+    const field = this.graph.fields[this.chosen], spans = [];
+    for (const [axis, at, n] of [["height", row, 0], ["width", col, 1]]) {
+      const { size, stride, padding } = field?.[axis] ?? {}, first = Number(stride) * at - padding;
+      if (padding === null || padding === undefined || !Number.isInteger(first)) return "";
+      spans.push([first, first + size - 1, this.graph.shapes[0][n]]);
+    }
+    if (spans.every(([first, last, n]) => first >= 0 && last < n)) return "";
+    const [rows, cols] = spans.map(([first, last]) => `${signed(first)} to ${signed(last)}`);
+    return ` Its receptive field reaches past the border: rows ${rows}, columns ${cols}.`;
   }
 
   lines(chosen) {
@@ -168,6 +182,7 @@ export class Layers {
   }
 }
 
+const signed = (at) => String(at).replace("-", "−");
 const place = (share, n) => Math.min(Math.max(Math.floor(share * n), 0), n - 1);
 export const middle = (at, n) => Number(((Math.min(Math.max(at, 0), n - 1) + 0.5) / n).toFixed(9));
 const reached = (value) => (value ? `${value.rows.length} × ${value.cols.length} units` : "not reached");
@@ -272,21 +287,20 @@ function ledger(root, row) {
   const head = make("tr", {}, make("td", {}), ...COLUMNS.map((name) => make("th", { scope: "col" }, name)));
   const { text } = marked(row);
   root.replaceChildren(
-    make("div", { class: "scroll" }, make("table", {}, make("thead", {}, head), make("tbody", {}, ...(same ? [line("both axes", row.height)] : [line("height", row.height), line("width", row.width)])))),
+    make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "padding ledger of this layer" }, make("table", {}, make("thead", {}, head), make("tbody", {}, ...(same ? [line("both axes", row.height)] : [line("height", row.height), line("width", row.width)])))),
     make("p", { class: "soft" }, text ? `It is ${text.startsWith("uneven") ? text.replace(",", " and") : "even, but drops rows or columns"}${row.uneven && (row.height.dropped || row.width.dropped) ? ", and drops rows or columns" : ""}.` : "It is even, and drops nothing."),
   );
 }
 
 // How many units read a real pixel with each tap, with the colour of its share of all units.
 function taps(root, found, colours) {
-  if (!found) return root.replaceChildren(make("p", { class: "soft" }, "It is no window: it has no taps."));
   const lean = [found.imbalance.height, found.imbalance.width], large = found.grid.length > 11;
   const cell = (reads) => {
     const at = Math.round((reads / found.units) * 255), light = at > 150;
     return make("td", { style: `background: #${colours[at]}; color: ${light ? "#000" : "#fff"}` }, large ? "" : reads.toLocaleString("en-GB"));
   };
   root.replaceChildren(
-    make("div", { class: "scroll" }, make("table", { class: "taps" }, make("tbody", {}, ...found.grid.map((row) => make("tr", {}, ...row.map(cell)))))),
+    make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "tap exposure" }, make("table", { class: "taps" }, make("tbody", {}, ...found.grid.map((row) => make("tr", {}, ...row.map(cell)))))),
     make("p", { class: "soft" }, `Units, of ${found.units.toLocaleString("en-GB")}, that read a real pixel with each tap; it leans by ${lean.map((each) => `${each >= 0 ? "+" : ""}${short(each)}`).join(" down, ")} across.`),
   );
 }

@@ -21,7 +21,7 @@ function begin() {
   const panelOf = (id, source, follow) => new Panel(document.getElementById(`panel-${id}`), book, { source, follow, others: shown });
   const side = (key) => panelOf(key, () => book.facts(state[`${key}size`], state[`${key}padding`]), () => set({ part: "layers", lsize: state[`${key}size`], lpadding: state[`${key}padding`] }));
   const [left, right] = ["a", "b"].map(side);
-  const today = panelOf("today", () => audit.today, () => set({ part: "layers", lsize: state.csize, lpadding: audit.declared }));
+  const today = panelOf("today", () => audit.today, () => set({ part: "layers", lsize: book.base, lpadding: audit.declared }));
   const cured = panelOf("cured", () => audit.cured);
   controls();
   tabs();
@@ -32,8 +32,8 @@ function begin() {
     pending = new Set();
     if (has("part", "two", "show", "log", "own")) look();
     for (const key of ["a", "b"]) if (has(`${key}size`, `${key}padding`)) pickers[key]();
-    if (state.part === "layers" && has("part", "lsize", "lpadding", "at", "layer", "unit")) layers.draw();
-    if (state.part === "audit" && has("part", "csize", "remedy")) audit.draw();
+    if (state.part === "layers" && has("part", "lsize", "lpadding", "at", "layer", "unit")) await layers.draw();
+    if (state.part === "audit" && has("part", "remedy")) audit.draw();
     if (state.part === "kernel" && has("part", "kernel", "stride", "dilation", "kscheme", "kpixel", "kwindow")) kernel.draw();
     if (["maps", "audit"].includes(state.part)) await maps(shown(), has);
     document.documentElement.dataset.ready = "yes";
@@ -48,15 +48,15 @@ function begin() {
 // What is shown where an address says nothing.
 function defaults(book) {
   const runs = book.paddings.map((_, at) => at).filter((at) => !book.facts(book.base, at).reason), [first = 0, second = first] = runs;
-  const maps = { asize: book.base, apadding: first, bsize: book.base, bpadding: second, two: 1, show: "share", log: 0, own: 0, at: [0.1, 0.1], zoom: [1, 0.5, 0.5] };
-  const rest = { lsize: book.base, lpadding: first, layer: -1, unit: [0, 0], csize: book.base, remedy: 0 };
+  const maps = { asize: book.base, apadding: first, bsize: book.base, bpadding: second, two: Number(innerWidth > 700), show: "share", log: 0, own: 0, at: [0.1, 0.1], zoom: [1, 0.5, 0.5] };
+  const rest = { lsize: book.base, lpadding: first, layer: -1, unit: [0, 0], remedy: 0 };
   return { part: "maps", ...maps, ...rest, kernel: 3, stride: 1, dilation: 1, kscheme: "zero", kpixel: [0, 0], kwindow: 0 };
 }
 
 // Whatever an address says, it names what is there.
 function checked(book) {
   const within = (key, n, usual = 0) => (state[key] = Number.isInteger(state[key]) && state[key] >= 0 && state[key] < n ? state[key] : usual);
-  for (const key of ["asize", "bsize", "lsize", "csize"]) within(key, book.sizes.length, book.base);
+  for (const key of ["asize", "bsize", "lsize"]) within(key, book.sizes.length, book.base);
   for (const key of ["apadding", "bpadding", "lpadding"]) within(key, book.paddings.length);
   within("remedy", 1e3);
   const among = (key, all) => (state[key] = all.includes(state[key]) ? state[key] : all[0]);

@@ -94,14 +94,17 @@ export function whole(value) {
 // A figure to four digits.
 export function short(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "none";
-  if (typeof value === "bigint") return value < 10n ** 9n ? whole(value) : `${power(log10(value))}`;
+  if (typeof value === "bigint") return value < 10n ** 9n ? whole(value) : power(log10(value));
   if (value === 0 || (Math.abs(value) >= 1e-4 && Math.abs(value) < 1e5)) return String(Number(value.toPrecision(4)));
-  return Math.abs(value) < 1e9 && Number.isInteger(value) ? whole(value) : value.toExponential(3).replace("e", " × 10^").replace("^+", "^");
+  return Math.abs(value) < 1e9 && Number.isInteger(value) ? whole(value) : value.toExponential(3).replace(/e\+?(-?\d+)/, (_, power) => ` × ${tenTo(power)}`);
 }
 
 function power(log) {
   const exponent = Math.floor(log);
-  return `${(10 ** (log - exponent)).toFixed(3)} × 10^${exponent}`;
+  return `${(10 ** (log - exponent)).toFixed(3)} × ${tenTo(exponent)}`;
 }
+
+// A power of ten, with its exponent raised.
+export const tenTo = (power) => `10${String(power).replace(/./g, (sign) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(sign)])}`;
 
 export const percent = (share) => `${(100 * share).toFixed(1)} %`;

@@ -1,6 +1,6 @@
 // Colours: values to places on a scale, places to colours, and the bar that says what they mean.
 
-import { log10, short } from "./numbers.js";
+import { log10, short, tenTo } from "./numbers.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -8,7 +8,9 @@ const SVG = "http://www.w3.org/2000/svg";
 export function make(name, attributes = {}, ...children) {
   const svg = ["svg", "path", "line", "text", "rect", "g", "title", "polyline"].includes(name);
   const element = svg ? document.createElementNS(SVG, name) : document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) if (value !== null && value !== false) element.setAttribute(key, value === true ? "" : value);
+  for (const [key, value] of Object.entries(attributes))
+    if (key.startsWith("aria-")) element.setAttribute(key, String(value));
+    else if (value !== null && value !== false) element.setAttribute(key, value === true ? "" : value);
   element.append(...children.filter((each) => each !== null && each !== undefined));
   return element;
 }
@@ -30,7 +32,7 @@ export function scaleOf(map, { show, log, own }, maps) {
   const factor = own ? 1 : 10 ** (log10(map.peak) - Math.max(...peaks));
   const top = own ? map.peak : maps[peaks.indexOf(Math.max(...peaks))].peak;
   const power = Math.floor(log10(top)), mantissa = 10 ** (log10(top) - power);
-  const unit = power > 4 ? ` × 10^${power}` : "";
+  const unit = power > 4 ? ` × ${tenTo(power)}` : "";
   if (!log) {
     const scaled = unit ? mantissa : mantissa * 10 ** power, step = nice(scaled / 4);
     const ticks = [];
@@ -39,7 +41,7 @@ export function scaleOf(map, { show, log, own }, maps) {
   }
   const least = Math.log10(Math.max(1e-12, own ? map.ends("count")[0] : Math.min(...maps.map((each, i) => each.ends("count")[0] * 10 ** (peaks[i] - Math.max(...peaks))))));
   const ticks = [];
-  for (let tick = Math.ceil(least + log10(top)); tick <= log10(top) + 1e-9; tick++) ticks.push([(tick - log10(top) - least) / (-least || 1), `10^${tick}`]);
+  for (let tick = Math.ceil(least + log10(top)); tick <= log10(top) + 1e-9; tick++) ticks.push([(tick - log10(top) - least) / (-least || 1), tenTo(tick)]);
   const every = Math.ceil(ticks.length / 5);
   return { kind: "counts", unit: "paths", position: (value) => (value > 0 ? 1 - Math.log10(value * factor) / (least || -1) : 0), ticks: ticks.filter((_, i) => (ticks.length - 1 - i) % every === 0) };
 }

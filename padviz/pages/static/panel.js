@@ -13,6 +13,7 @@ export class Panel {
     Object.assign(this, { root, book, source, others, follow });
     for (const name of ["picture", "over", "across", "down", "bar", "read", "facts", "frame", "why"]) this[name] = root.querySelector(`[data-part="${name}"]`);
     this.tables = { share: table(book.colours.share), counts: table(book.colours.counts) };
+    root.querySelector('[data-part="go"]')?.addEventListener("click", () => this.map && this.follow());
     this.listen();
     new ResizeObserver(() => this.draw()).observe(this.frame);
   }
@@ -28,7 +29,7 @@ export class Panel {
     if (facts !== this.source()) return;
     this.map = map;
     this.facts.replaceChildren(...summary(map.facts));
-    this.frame.style.aspectRatio = `${clampRatio(map.width / map.height)}`;
+    this.frame.style.setProperty("--ratio", clampRatio(map.width / map.height));
   }
 
   get cursor() {
