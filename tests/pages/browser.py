@@ -70,13 +70,9 @@ def rests_at(page: Any, row: int, col: int, key: str = "a") -> None:
     page.wait_for_function(f"() => {where} === 'row {row}, column {col}'", timeout=2000)
 
 
-def drawn(page: Any, key: str = "a") -> list[int]:
-    """The bytes of the picture of a panel."""
-    script = """key => {
-        const canvas = document.querySelector(`#panel-${key} [data-part=picture]`);
-        return [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data];
-    }"""
-    found: list[int] = page.evaluate(script, key)
+def drawn(page: Any, key: str = "a") -> str:
+    """The picture of a panel, as the address of a PNG."""
+    found: str = page.evaluate("key => document.querySelector(`#panel-${key} [data-part=picture]`).toDataURL()", key)
     return found
 
 
