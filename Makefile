@@ -33,7 +33,7 @@ bench: .venv/.tools
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-json=.bench/run.json
 	$(BIN)/python -m tests.benchmarks.report .bench/run.json README.md
 
-figures: .venv/.installed
+figures: .venv/.tools .venv/.chromium
 	rm -rf figures
 	$(BIN)/padviz export configs/exports/deck.toml -o figures
 	mkdir -p docs
@@ -45,6 +45,8 @@ figures: .venv/.installed
 	cp figures/kernel-3x3-corner.png docs/kernel-corner.png
 	$(BIN)/padviz coverage vgg19 --size 224 --layer features.4 --layer features.9 --layer features.18 \
 		--layer features.27 --layer features.36 -o docs/vgg19-coverage.png --overwrite
+	$(BIN)/padviz explore resnet50 -o docs/resnet50.html --overwrite
+	$(BIN)/python -m tests.pages.screenshot docs/resnet50.html docs/explorer.png
 
 clean:
 	rm -rf .venv .venv-lowest .bench .soak figures .hypothesis .pytest_cache .mypy_cache .ruff_cache
@@ -69,5 +71,5 @@ clean:
 
 .venv/.chromium: .venv/bin/python
 	command -v chromium >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends chromium; } >/dev/null 2>&1 \
-		|| echo "Chromium could not be installed: the tests of the gallery are named as skipped (apt-get install chromium)"
+		|| echo "Chromium could not be installed: the tests of pages are named as skipped (apt-get install chromium)"
 	touch $@

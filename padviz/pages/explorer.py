@@ -154,7 +154,6 @@ def explorer(
 def page(title: str, facts: dict[str, Any]) -> str:
     """The HTML of a payload, with styles and modules in it."""
     from jinja2 import Environment, PackageLoader
-    from markupsafe import Markup
 
     from padviz.figures.canvas import hex_colours
 
@@ -165,9 +164,9 @@ def page(title: str, facts: dict[str, Any]) -> str:
     return environment.get_template("explorer.html.j2").render(
         title=title,
         version=__version__,
-        style=Markup("".join(_static(f"{name}.css") for name in STYLES)),
-        script=Markup(script(MODULES)),
-        payload=Markup(json.dumps(facts, separators=(",", ":")).replace("<", "\\u003c")),
+        style=styled(STYLES),
+        script=script(MODULES),
+        payload=json.dumps(facts, separators=(",", ":")).replace("<", "\\u003c"),
     )
 
 
