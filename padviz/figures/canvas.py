@@ -61,6 +61,18 @@ def hex_colours() -> dict[str, list[str]]:
     }
 
 
+def hex_stops(name: str, stops: int = 9) -> list[str]:
+    """Colours of the map of that name, from the lowest value on, as pages write them; none where there is no such map.
+
+    >>> hex_stops("plasma", 2), hex_stops("none of this name")
+    (['#0d0887', '#f0f921'], [])
+    """
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    return [to_hex(colormaps[name](at / (stops - 1))) for at in range(stops)] if name in colormaps else []
+
+
 def png(figure: Figure) -> bytes:
     """The figure as the bytes of a PNG file."""
     return _rendered(figure, "png")

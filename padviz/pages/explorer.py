@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +14,9 @@ from padviz.files.atomic import aside
 from padviz.network.network import Network, Size, as_size
 from padviz.network.rewrites import canonical, with_padding
 from padviz.pages.facts import text
+from padviz.pages.filling import filled
 from padviz.pages.payload import Asked, payload
 from padviz.sources import load
-from padviz.version import __version__
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,8 +37,6 @@ MODULES = (
     "main",
 )  # each after those that it imports
 STYLES = ("look", "explorer")
-IMPORT = re.compile(r'^import \{ (.*?) \} from "\./(\w+)\.js";$', re.MULTILINE)
-EXPORT = re.compile(r"^export ((?:async )?(?:class|const|function) (\w+))", re.MULTILINE)
 
 
 @dataclass(frozen=True, repr=False)
@@ -153,40 +149,10 @@ def explorer(
 
 def page(title: str, facts: dict[str, Any]) -> str:
     """The HTML of a payload, with styles and modules in it."""
-    from jinja2 import Environment, PackageLoader
-
     from padviz.figures.canvas import hex_colours
 
-    facts = {**facts, "colours": hex_colours()}
-    environment = Environment(
-        loader=PackageLoader("padviz.pages"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("explorer.html.j2").render(
-        title=title,
-        version=__version__,
-        style=styled(STYLES),
-        script=script(MODULES),
-        payload=json.dumps(facts, separators=(",", ":")).replace("<", "\\u003c"),
-    )
-
-
-def script(modules: Sequence[str]) -> str:
-    """ES modules as one, in their order: each has a scope of its own, and hands on what it exports.
-
-    >>> "import " in script(MODULES), "export " in script(MODULES)
-    (False, False)
-    """
-    parts = ["const modules = {};"]
-    for name in modules:
-        text = IMPORT.sub(r"const { \1 } = modules.\2;", _static(f"{name}.js"))
-        handed = ", ".join(found for _, found in EXPORT.findall(text))
-        body = EXPORT.sub(r"\1", text)
-        parts.append(f"modules.{name} = (() => {{\n{body}return {{ {handed} }};\n}})();")
-    return "\n".join(parts)
-
-
-def _static(name: str) -> str:
-    return files("padviz.pages").joinpath("static", name).read_text(encoding="utf-8")
+    packed = json.dumps({**facts, "colours": hex_colours()}, separators=(",", ":")).replace("<", "\\u003c")
+    return filled("explorer.html.j2", STYLES, MODULES, title=title, payload=packed)
 
 
 def _loaded(network: Any, size: Size) -> Network | PadvizError:

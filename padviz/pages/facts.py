@@ -1,4 +1,4 @@
-"""What a page says of one map: the counts themselves, their figures, and the layers that they come through."""
+"""What a page says of a map, of the layers that its paths come through, and of the audit."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
 
+from padviz.advice.verdict import Audit, audit, maps
 from padviz.audit.ledger import ledger, ledger_facts
 from padviz.audit.receptive_fields import AxisField, receptive_fields
 from padviz.audit.tap_exposure import tap_exposure, tap_facts
 from padviz.counting.count_map import CountMap
 from padviz.counting.periodic.tiling import Tiling
 from padviz.counting.walks import Walk, taps_at
-from padviz.errors import SizeError, printable
+from padviz.errors import PadvizError, SizeError, printable
 from padviz.network.layer import LEARNED, Layer
 from padviz.network.network import Network, Size
 from padviz.network.sizes import resolve_both
@@ -136,3 +137,37 @@ def _field(field: AxisField) -> dict[str, Any]:
 
 def _whole(taps: int) -> int | str:
     return taps if taps < 1 << 53 else str(taps)
+
+
+def audit_facts(
+    shelf: Shelf, size: Size, network: Network | PadvizError, layer: str | None, heads: str
+) -> dict[str, Any]:
+    """The audit of a network at a size, with the map as it is and each remedy's; or why there is none."""
+    try:
+        if isinstance(network, PadvizError):
+            raise network
+        found = audit(network, size, layer, heads)
+        drawn = dict(maps(network, found, len(found.remedies)))
+    except PadvizError as error:
+        return {"reason": text(error)}
+    shown = {what: map_facts(shelf, counts) for what, counts in drawn.items()}
+    return {**_plain(found), "today": shown["today"], "maps": [shown.get(remedy.what) for remedy in found.remedies]}
+
+
+def _plain(found: Audit) -> dict[str, Any]:
+    """The audit as plain lists and numbers, every text of it harmless."""
+    from msgspec import to_builtins
+
+    facts: dict[str, Any] = _harmless(to_builtins(found))
+    for outcome in (facts["outcome"], *(remedy["outcome"] for remedy in facts["remedies"])):
+        if outcome["macs"] is not None:
+            outcome["macs"] = float(outcome["macs"])
+    return facts
+
+
+def _harmless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _harmless(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_harmless(each) for each in value]
+    return text(value) if isinstance(value, str) else value

@@ -9,9 +9,8 @@ from typing import Any
 from padviz.counting.usage import usage
 from padviz.errors import OptionError, PadvizError, UnknownName
 from padviz.network.network import Network, Size
-from padviz.pages.facts import geometry_facts, map_facts, text
+from padviz.pages.facts import audit_facts, geometry_facts, map_facts, text
 from padviz.pages.planes import Shelf
-from padviz.pages.verdicts import audit_facts
 
 SCHEMA_VERSION = 1
 

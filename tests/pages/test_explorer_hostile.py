@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 import padviz
 from padviz.network.network import Network
-from padviz.pages.explorer import MODULES, STYLES, script
+from padviz.pages.explorer import MODULES, STYLES
+from padviz.pages.filling import script
 from tests.cli.test_cli import run
 from tests.pages.browser import after, opened
 
