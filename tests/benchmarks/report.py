@@ -47,6 +47,7 @@ RATIOS = [  # what, ours, compared with, theirs, the most that the ratio should 
     ("an export of 300 maps, 2 jobs", "export[2]", "the same, 1 job", "export[1]", 0.6),
     ("an export of 300 maps, 1 job", "export[1]", LOOP, "matplotlib_loop", 1.25),
     ("`padviz uneven resnet50.onnx`", "process_onnx_uneven", LOAD, "process_onnx_load", 2),
+    ("`padviz explore resnet50`", "process_explore", "`padviz compare` of its 25 maps", "process_compare", 3),
     ("`padviz --help`", "process_help", '`python -c "import click"`', "process_import_click", 2.5),
 ]
 

@@ -77,6 +77,8 @@ export class Layers {
       const option = canvas.parentElement, on = i === chosen;
       option.setAttribute("aria-selected", on);
       option.tabIndex = on ? 0 : -1;
+      const { offsetTop: top, offsetHeight: tall } = option, { scrollTop, clientHeight } = this.strip;
+      if (on && (top < scrollTop || top + tall > scrollTop + clientHeight)) this.strip.scrollTop = top - 6;
     }
     this.reach.textContent = `Pixel ${row}, ${col} has ${whole(this.map.at(row, col))} paths to the target. They lead through the units that are lit: the brighter, the more.`;
   }
@@ -101,22 +103,17 @@ export class Layers {
   detail() {
     const { graph, chosen } = this, layer = graph.layers[chosen], [height, width] = graph.shapes[chosen], [row, col] = this.unitAt;
     this.name.textContent = `${layer.name}, ${layer.kind}, ${height} × ${width}`;
-    let covered = null, seen = null;
-    try {
-      covered = graph.coverage(chosen);
-      seen = graph.seen(chosen, row, col);
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
-      this.covered.textContent = `This map has ${error.message}.`;
-    }
-    if (covered) {
-      grid(this.coverage, covered, [height, width], this.colours, Math.max(1, ...covered));
+    const covered = attempted(() => graph.coverage(chosen)), seen = attempted(() => ({ found: graph.seen(chosen, row, col) }));
+    for (const [canvas, found] of [[this.coverage, covered], [this.covbar, covered], [this.image, seen]]) canvas.hidden = found.message !== undefined;
+    this.covered.textContent = this.field.textContent = covered.message ?? seen.message ?? "";
+    if (covered.message === undefined) {
+      grid(this.coverage, covered, [height, width], this.colours, largest(covered, 1));
       box(this.coverage, [height, width], [[row, row]], [[col, col]]);
       this.covered.textContent = `${percent(covered[row * width + col])} of the paths of unit ${row}, ${col} start at real pixels.`;
       bar(this.covbar, { ticks: [[0, "0"], [0.5, "0.5"], [1, "1"]], unit: "coverage" }, this.book.colours.counts);
       this.coverage.setAttribute("aria-label", `coverage of ${layer.name}: arrow keys choose a unit; unit ${row}, ${col}`);
     }
-    if (seen) this.seeing(seen);
+    if (seen.message === undefined) this.seeing(seen.found);
     this.about.replaceChildren(...this.lines(chosen));
     ledger(this.ledger, graph.ledger[chosen]);
     this.taps.parentElement.hidden = !graph.exposure[chosen];
@@ -182,6 +179,16 @@ export class Layers {
   }
 }
 
+// What a function gives; or an error with a message, where a page should not hold as much.
+function attempted(make) {
+  try {
+    return make();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return { message: `This map has ${error.message}.` };
+  }
+}
+
 const signed = (at) => String(at).replace("-", "−");
 const place = (share, n) => Math.min(Math.max(Math.floor(share * n), 0), n - 1);
 export const middle = (at, n) => Number(((Math.min(Math.max(at, 0), n - 1) + 0.5) / n).toFixed(9));
@@ -227,7 +234,7 @@ function mini(canvas, value, shape, colours, most = SMALL) {
   const [down, across] = sized(canvas, shape, most), { height, width } = canvas, context = canvas.getContext("2d");
   const image = context.createImageData(width, height), pixels = new Uint32Array(image.data.buffer).fill(colours[0]);
   if (value) {
-    const top = Math.max(...values(value)), wide = value.cols.length, last = colours.length - 1, best = new Float64Array(pixels.length);
+    const top = largest(value.values, 0), wide = value.cols.length, last = colours.length - 1, best = new Float64Array(pixels.length);
     value.rows.forEach((row, i) => value.cols.forEach((col, j) => {
       const share = value.values[i * wide + j] / top;
       if (!share) return;
@@ -242,8 +249,9 @@ function mini(canvas, value, shape, colours, most = SMALL) {
 
 const ends = (at, times) => [Math.floor(at * times), Math.max(Math.floor(at * times) + 1, Math.floor((at + 1) * times))];
 
-function* values(value) {
-  for (const each of value.values) yield each;
+function largest(values, least) {
+  for (const value of values) if (value > least) least = value;
+  return least;
 }
 
 // A map of values from 0 to `most`.
@@ -282,12 +290,12 @@ export const cells = (axis) => [axis.input, `${axis.kernel}/${axis.stride}/${axi
 
 function ledger(root, row) {
   if (!row) return root.replaceChildren(make("p", { class: "soft" }, "It neither pads nor strides: the padding ledger has no line of it."));
-  const line = (name, axis) => make("tr", {}, make("th", { scope: "row" }, name), ...cells(axis).map((each) => make("td", {}, String(each))));
-  const same = cells(row.height).join() === cells(row.width).join();
-  const head = make("tr", {}, make("td", {}), ...COLUMNS.map((name) => make("th", { scope: "col" }, name)));
+  const same = cells(row.height).join() === cells(row.width).join(), axes = same ? [["both axes", row.height]] : [["height", row.height], ["width", row.width]];
+  const lines = COLUMNS.map((name, i) => make("tr", {}, make("th", { scope: "row" }, name), ...axes.map(([, axis]) => make("td", {}, String(cells(axis)[i])))));
+  const head = make("tr", {}, make("td", {}), ...axes.map(([name]) => make("th", { scope: "col" }, name)));
   const { text } = marked(row);
   root.replaceChildren(
-    make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "padding ledger of this layer" }, make("table", {}, make("thead", {}, head), make("tbody", {}, ...(same ? [line("both axes", row.height)] : [line("height", row.height), line("width", row.width)])))),
+    make("table", {}, make("thead", {}, head), make("tbody", {}, ...lines)),
     make("p", { class: "soft" }, text ? `It is ${text.startsWith("uneven") ? text.replace(",", " and") : "even, but drops rows or columns"}${row.uneven && (row.height.dropped || row.width.dropped) ? ", and drops rows or columns" : ""}.` : "It is even, and drops nothing."),
   );
 }
