@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from padviz.cli import options
-from padviz.errors import PadvizError
+from padviz.errors import OptionError, PadvizError
 
 if TYPE_CHECKING:
     from padviz.network.network import Network
@@ -58,8 +58,7 @@ def command(
         options.checked_output(output, SUFFIXES, overwrite)
     network = options.load_as(model, size)
     shown = size or network.size
-    named = None if sizes is None else [options.SizeType().convert(each, None, None) for each in options.listed(sizes)]
-    asked = ordered(shown, named)
+    asked = ordered(shown, None if sizes is None else _sizes(sizes))
     networks = [(each, network if each == shown else _loaded(model, each)) for each in asked]
     page = explorer(networks, asked.index(shown), None if padding is None else options.listed(padding), layer, heads)
     path = output or Path(f"{network.name}-explore.html")
@@ -67,6 +66,14 @@ def command(
     click.echo(tables.to_facts(_facts(page, path)))
     if opened:
         click.launch(str(path.resolve()))
+
+
+def _sizes(text: str) -> list[tuple[int, int]]:
+    """The sizes between commas."""
+    try:
+        return [options.SizeType().convert(each, None, None) for each in options.listed(text)]
+    except OptionError as error:
+        raise OptionError(error.what, where="--sizes", hint="use pixels from 1, as 224,320x480") from None
 
 
 def _loaded(model: str, size: tuple[int, int]) -> Network | PadvizError:

@@ -82,7 +82,7 @@ def test_what_is_put_into_a_page_cannot_end_its_script() -> None:
     ("arguments", "said"),
     [
         (["resnet5"], "no network is called 'resnet5'"),
-        (["vgg11", "--sizes", "64,0"], "--size: '0' is not a size"),
+        (["vgg11", "--sizes", "64,0"], "--sizes: '0' is not a size"),
         (["vgg11", "--sizes", ""], "'' is not a size"),
         (["vgg11", "--padding", "mirror"], "mirror"),
         (["vgg11", "--layer", "nowhere"], "nowhere"),

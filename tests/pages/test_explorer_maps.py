@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import padviz
+from padviz.pages.planes import Shelf
 from tests.pages.browser import after, drawn, opened, point, read, rests_at
 
 
@@ -36,19 +37,29 @@ def test_rational_counts_are_right_to_twelve_digits(page: Any) -> None:
         assert float(shown) == pytest.approx(counts.at(row, col), rel=1e-11)
 
 
-@pytest.mark.parametrize(("network", "size", "padding"), [("resnet152", 224, "zero"), ("resnet18", 65536, "symmetric")])
-def test_counts_of_165_bits_and_of_a_map_that_repeats_are_exact(
-    browser: Any, tmp_path: Path, network: str, size: int, padding: str
+@pytest.mark.parametrize(
+    ("network", "size", "padding", "kept"),
+    [
+        ("resnet152", (224, 224), "zero", "165 bits"),
+        ("resnet18", (65536, 65536), "symmetric", "what repeats once"),
+        ("vgg11", (96, 96), "zero", "an eighth"),
+        ("vgg11", (64, 96), "reflect", "a quarter"),
+    ],
+)
+def test_counts_are_exact_however_they_are_kept(
+    browser: Any, tmp_path: Path, network: str, size: tuple[int, int], padding: str, kept: str
 ) -> None:
-    padviz.explore(network, 64, sizes=[size], padding=[padding]).save(tmp_path / "long.html")
-    page = opened(browser, tmp_path / "long.html", "#two=0&asize=1")
-    counts = padviz.usage(network, size, padding)
-    for down, across in ((0.0, 0.0), (0.5, 0.31), (0.9999, 0.02)):
-        page.evaluate("at => { location.hash = at; }", f"at={down},{across}&asize=1&two=0")
-        row, col = (int(share * size) for share in (down, across))
+    counts, shelf = padviz.usage(network, size, padding), Shelf()
+    folds = shelf.planes[shelf.plane(counts.core.source.limbs)]["folds"]
+    facts = {"165 bits": int(counts.max).bit_length() == 165, "what repeats once": counts.tiled}
+    assert {**facts, "an eighth": folds == "rct", "a quarter": folds == "rc"}[kept]
+    padviz.explore(network, size, sizes=[size], padding=[padding]).save(tmp_path / "page.html")
+    page = opened(browser, tmp_path / "page.html", "#two=0")
+    for down, across in ((0.0, 0.0), (0.5, 0.31), (0.9999, 0.02), (0.2, 0.99)):
+        page.evaluate("at => { location.hash = at; }", f"at={down},{across}&two=0")
+        row, col = (int(share * n) for share, n in zip((down, across), size, strict=True))
         rests_at(page, row, col)
         assert f"{counts.at(row, col):,} paths" in read(page)
-    assert counts.tiled or int(counts.max).bit_length() > 100
     assert page.said == []
     page.close()
 

@@ -54,6 +54,7 @@ export class Panel {
     const sharp = Math.min(devicePixelRatio || 1, 2), wide = Math.round(this.frame.clientWidth * sharp), tall = Math.round(this.frame.clientHeight * sharp);
     for (const canvas of [this.picture, this.over]) if (canvas.width !== wide || canvas.height !== tall) Object.assign(canvas, { width: wide, height: tall });
     const shown = this.others().filter((each) => each.map).map((each) => each.map);
+    this.root.classList.toggle("zoomed", state.zoom[0] > 1);
     this.scale = scaleOf(this.map, state, shown);
     const seen = this.window, context = this.picture.getContext("2d");
     this.columns = blocks(seen.left, seen.cols, wide, this.map.width);
