@@ -53,6 +53,7 @@ export class Kernel {
     const { before, dilation, kernel } = shown.axis, letter = shown.padded[row + before][col + before];
     const within = (at, first) => window && at >= first && at <= first + dilation * (kernel - 1) && (at - first) % dilation === 0;
     this.padded.classList.toggle("many", shown.padded.length > 13);
+    this.padded.classList.toggle("most", shown.padded.length > 21);
     this.padded.replaceChildren(make("tbody", {}, ...shown.padded.map((line, y) => make("tr", {}, ...line.map((text, x) => {
       const real = y >= before && y < before + SIZE && x >= before && x < before + SIZE, inWindow = within(y, window?.at[0]) && within(x, window?.at[1]);
       const names = [real ? "real" : "pad", text === letter ? "same" : "", inWindow ? "in" : ""];
