@@ -30,6 +30,8 @@ MODULES = (
     "state",
     "panel",
     "graph",
+    "miniatures",
+    "ledger",
     "layers",
     "audit",
     "window",

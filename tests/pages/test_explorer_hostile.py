@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,7 @@ def test_what_is_put_into_a_page_cannot_end_its_script() -> None:
 
     folder = files("padviz.pages").joinpath("static")
     assert "</script" not in script(MODULES)
+    assert not re.search("^(import|export) ", script(MODULES), re.MULTILINE)
     assert not any("</style" in folder.joinpath(f"{name}.css").read_text() for name in STYLES)
 
 

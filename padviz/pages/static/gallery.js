@@ -5,7 +5,10 @@ import { listen, set, start, state } from "./state.js";
 const find = (id) => document.getElementById(id);
 const cards = [...document.querySelectorAll("article")];
 const selects = [...document.querySelectorAll("select[data-key]")];
-const search = find("search"), sort = find("sort"), form = document.querySelector("form"), viewer = find("viewer");
+const search = find("search"),
+  sort = find("sort"),
+  form = document.querySelector("form"),
+  viewer = find("viewer");
 const EMPTY = { ...Object.fromEntries(selects.map((each) => [each.dataset.key, ""])), sort: "", name: "" };
 
 function show() {
@@ -17,10 +20,12 @@ function show() {
     const fits = selects.every((each) => !each.value || card.dataset[each.dataset.key].split("|").includes(each.value));
     card.hidden = !fits || !card.dataset.name.toLowerCase().includes(words);
   }
-  const key = sort.value, sorted = key ? [...cards].sort((a, b) => b.dataset[key] - a.dataset[key]) : cards;
+  const key = sort.value,
+    sorted = key ? [...cards].sort((a, b) => b.dataset[key] - a.dataset[key]) : cards;
   document.querySelector("main").append(...sorted);
   const shown = fitting().length;
-  find("count").textContent = (shown === cards.length ? "" : `${shown} of `) + `${cards.length} item${cards.length === 1 ? "" : "s"}`;
+  find("count").textContent =
+    (shown === cards.length ? "" : `${shown} of `) + `${cards.length} item${cards.length === 1 ? "" : "s"}`;
   find("none").hidden = shown > 0 || !cards.length;
 }
 
@@ -32,7 +37,9 @@ const named = (name) => cards.find((card) => card.dataset.name === name && card.
 function view() {
   const card = named(state.item);
   if (!card) return viewer.open && viewer.close();
-  const all = pictured(), at = all.indexOf(card), kept = named(state.kept);
+  const all = pictured(),
+    at = all.indexOf(card),
+    kept = named(state.kept);
   fill(find("seen"), card);
   find("kept").hidden = !kept;
   if (kept) fill(find("kept"), kept);
@@ -42,13 +49,15 @@ function view() {
 }
 
 function fill(figure, card) {
-  const image = figure.querySelector("img"), link = card.querySelector("a.picture");
+  const image = figure.querySelector("img"),
+    link = card.querySelector("a.picture");
   if (image.src !== link.href) image.src = link.href;
   image.alt = figure.querySelector("figcaption").textContent = card.dataset.name;
 }
 
 function step(by) {
-  const all = pictured(), at = all.indexOf(named(state.item));
+  const all = pictured(),
+    at = all.indexOf(named(state.item));
   if (all.length) set({ item: all[(at + by + all.length) % all.length].dataset.name });
 }
 
@@ -58,8 +67,15 @@ listen((changed) => {
   view();
 });
 form.addEventListener("submit", (event) => event.preventDefault());
-form.addEventListener("input", () => set({ ...Object.fromEntries(selects.map((each) => [each.dataset.key, each.value])), sort: sort.value, name: search.value }));
-for (const button of document.querySelectorAll("[type=reset], [data-reset]")) button.addEventListener("click", () => set(EMPTY));
+form.addEventListener("input", () =>
+  set({
+    ...Object.fromEntries(selects.map((each) => [each.dataset.key, each.value])),
+    sort: sort.value,
+    name: search.value,
+  }),
+);
+for (const button of document.querySelectorAll("[type=reset], [data-reset]"))
+  button.addEventListener("click", () => set(EMPTY));
 for (const card of cards)
   card.querySelector("a.picture")?.addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return; // the picture itself, elsewhere

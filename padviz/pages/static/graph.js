@@ -13,7 +13,9 @@ function handed(rows, { strips }, backward) {
     reached.get(row).push([place, times]);
   };
   for (const strip of strips) {
-    const [to, up, from, step, length, times] = backward ? [strip[2], strip[3], strip[0], strip[1], strip[4], strip[5]] : strip;
+    const [to, up, from, step, length, times] = backward
+      ? [strip[2], strip[3], strip[0], strip[1], strip[4], strip[5]]
+      : strip;
     rows.forEach((row, place) => {
       if (step === 0) {
         if (row === from) for (let i = 0; i < length; i++) add(to + i * up, place, times);
@@ -29,7 +31,8 @@ function handed(rows, { strips }, backward) {
 
 function down(value, axis, backward) {
   if (!axis) return value;
-  const { rows, pairs } = handed(value.rows, axis, backward), width = value.cols.length;
+  const { rows, pairs } = handed(value.rows, axis, backward),
+    width = value.cols.length;
   roomy(rows.length * width);
   const values = new Float64Array(rows.length * width);
   pairs.forEach((each, row) => {
@@ -41,7 +44,9 @@ function down(value, axis, backward) {
 
 function across(value, axis, backward) {
   if (!axis) return value;
-  const { rows: cols, pairs } = handed(value.cols, axis, backward), height = value.rows.length, wide = value.cols.length;
+  const { rows: cols, pairs } = handed(value.cols, axis, backward),
+    height = value.rows.length,
+    wide = value.cols.length;
   roomy(height * cols.length);
   const values = new Float64Array(height * cols.length);
   for (let row = 0, k = 0; row < height; row++)
@@ -63,10 +68,14 @@ function union(a, b) {
 
 function sum(a, b) {
   if (!a) return b;
-  const rows = union(a.rows, b.rows), cols = union(a.cols, b.cols), values = new Float64Array(rows.length * cols.length);
+  const rows = union(a.rows, b.rows),
+    cols = union(a.cols, b.cols),
+    values = new Float64Array(rows.length * cols.length);
   for (const each of [a, b]) {
     const places = [each.rows.map((row) => rows.indexOf(row)), each.cols.map((col) => cols.indexOf(col))];
-    places[0].forEach((row, i) => places[1].forEach((col, j) => (values[row * cols.length + col] += each.values[i * each.cols.length + j])));
+    places[0].forEach((row, i) =>
+      places[1].forEach((col, j) => (values[row * cols.length + col] += each.values[i * each.cols.length + j])),
+    );
   }
   return patch(rows, cols, values);
 }
@@ -77,19 +86,27 @@ export class Graph {
     Object.assign(this, { layers: record("graph"), shapes: record("shapes"), targets: facts.targets, facts });
     for (const key of ["ledger", "exposure", "fields"]) this[key] = record(key);
     this.reads = record("reads").map((pair) => pair.map((at) => (at < 0 ? null : book.axes[at])));
-    this.full = record("taps").reduce((full, taps, i) => [...full, i ? this.layers[i].inputs.reduce((all, j) => all + full[j], 0) * Number(taps) : 1], []);
+    this.full = record("taps").reduce(
+      (full, taps, i) => [...full, i ? this.layers[i].inputs.reduce((all, j) => all + full[j], 0) * Number(taps) : 1],
+      [],
+    );
   }
 
   // The layers that stand in the strip: all that do something, and the image.
   get shown() {
-    return this.layers.map((layer, i) => i).filter((i) => i === 0 || this.layers[i].kind !== "identity" || this.layers[i].whole);
+    return this.layers
+      .map((layer, i) => i)
+      .filter((i) => i === 0 || this.layers[i].kind !== "identity" || this.layers[i].whole);
   }
 
   // How many paths from some pixels reach each unit of every layer; null where none does.
   forward(seed) {
     const found = [seed];
     for (let i = 1; i < this.layers.length; i++) {
-      const entering = this.layers[i].inputs.map((j) => found[j]).filter(Boolean).reduce(sum, null);
+      const entering = this.layers[i].inputs
+        .map((j) => found[j])
+        .filter(Boolean)
+        .reduce(sum, null);
       found.push(entering && this.filled(across(down(entering, this.reads[i][0]), this.reads[i][1])));
     }
     return found;
@@ -108,11 +125,16 @@ export class Graph {
     this.covered ??= (() => {
       const [height, width] = this.shapes[0];
       roomy(height * width);
-      return this.forward(patch([...Array(height).keys()], [...Array(width).keys()], new Float64Array(height * width).fill(1)));
+      return this.forward(
+        patch([...Array(height).keys()], [...Array(width).keys()], new Float64Array(height * width).fill(1)),
+      );
     })();
-    const { rows, cols, values } = this.covered[layer] ?? patch([], [], []), [height, width] = this.shapes[layer];
+    const { rows, cols, values } = this.covered[layer] ?? patch([], [], []),
+      [height, width] = this.shapes[layer];
     const found = new Float64Array(height * width);
-    rows.forEach((row, i) => cols.forEach((col, j) => (found[row * width + col] = values[i * cols.length + j] / this.full[layer])));
+    rows.forEach((row, i) =>
+      cols.forEach((col, j) => (found[row * width + col] = values[i * cols.length + j] / this.full[layer])),
+    );
     return found;
   }
 

@@ -22,7 +22,8 @@ export class Tiling {
 
   // The sum of rows before `row`, as [row of a table of sums over the core, times] pairs.
   before(row) {
-    const turns = this.turns(row), pairs = [[row - turns * this.period, 1]];
+    const turns = this.turns(row),
+      pairs = [[row - turns * this.period, 1]];
     if (turns) pairs.push([this.start + this.period, turns], [this.start, -turns]);
     return pairs;
   }
@@ -33,7 +34,8 @@ function sums(pulls, axis, axes, n) {
   let rows = Array.from({ length: n }, (_, row) => [[row, 1]]);
   for (const pull of pulls) {
     if (pull[axis] < 0) continue;
-    const { n_out, strips } = axes[pull[axis]], found = Array.from({ length: n_out }, () => new Map());
+    const { n_out, strips } = axes[pull[axis]],
+      found = Array.from({ length: n_out }, () => new Map());
     for (const [dst, up, src, step, length, weight] of strips)
       for (let i = 0; i < length; i++)
         for (const [row, times] of rows[src + i * step]) {
@@ -77,7 +79,8 @@ export class CountMap {
 
   // The count of a pixel: exact, or a Number where counts are rational.
   at(row, col) {
-    const down = this.tall[this.rows.of(row)], across = this.flat[this.cols.of(col)];
+    const down = this.tall[this.rows.of(row)],
+      across = this.flat[this.cols.of(col)];
     const exact = this.source.exact && typeof this.peak === "bigint";
     let sum = exact ? 0n : 0;
     for (const [i, times] of down)
@@ -103,7 +106,9 @@ export class CountMap {
   // Counts over the largest, of the core.
   relative() {
     if (this.counts) return this.counts;
-    const small = this.source.floats(), { width } = this.source, { tall, flat } = this;
+    const small = this.source.floats(),
+      { width } = this.source,
+      { tall, flat } = this;
     const down = new Float64Array(tall.length * width);
     tall.forEach((pairs, row) => {
       for (const [i, times] of pairs)
@@ -123,7 +128,9 @@ export class CountMap {
   // Fair shares of the core; NaN where there is none.
   shares() {
     if (this.fair) return this.fair;
-    const counts = this.relative(), { height, width } = this.pattern, due = this.pattern.floats();
+    const counts = this.relative(),
+      { height, width } = this.pattern,
+      due = this.pattern.floats();
     const peak = over(this.peak, this.pattern.exponent);
     this.fair = new Float64Array(counts.length);
     for (let row = 0, k = 0; row < this.rows.kept; row++) {
@@ -144,12 +151,17 @@ export class CountMap {
   table(show) {
     const key = show === "share" && this.shared ? "sharing" : "counting";
     if (this[key]) return this[key];
-    const values = this.values(show), { kept: height } = this.rows, { kept: width } = this.cols, step = width + 1;
-    const total = new Float64Array((height + 1) * step), there = new Float64Array((height + 1) * step);
+    const values = this.values(show),
+      { kept: height } = this.rows,
+      { kept: width } = this.cols,
+      step = width + 1;
+    const total = new Float64Array((height + 1) * step),
+      there = new Float64Array((height + 1) * step);
     for (let row = 0, k = 0; row < height; row++) {
-      let sum = 0, count = 0;
+      let sum = 0,
+        count = 0;
       for (let col = 0; col < width; col++, k++) {
-        if (!Number.isNaN(values[k])) (sum += values[k]), count++;
+        if (!Number.isNaN(values[k])) ((sum += values[k]), count++);
         const at = (row + 1) * step + col + 1;
         total[at] = total[at - step] + sum;
         there[at] = there[at - step] + count;
@@ -160,9 +172,12 @@ export class CountMap {
 
   // Means over blocks: of the rows from downs[i][0] to downs[i][1] and the columns alike; NaN where nothing is read.
   means(show, downs, acrosses) {
-    const { total, there, step } = this.table(show), rows = downs.map((each) => between(this.rows, each));
-    const cols = acrosses.map((each) => between(this.cols, each)), found = new Float64Array(rows.length * cols.length);
-    const sums = new Float64Array(step), counts = new Float64Array(step);
+    const { total, there, step } = this.table(show),
+      rows = downs.map((each) => between(this.rows, each));
+    const cols = acrosses.map((each) => between(this.cols, each)),
+      found = new Float64Array(rows.length * cols.length);
+    const sums = new Float64Array(step),
+      counts = new Float64Array(step);
     rows.forEach((pairs, row) => {
       sums.fill(0);
       counts.fill(0);
@@ -172,8 +187,9 @@ export class CountMap {
           counts[col] += times * there[k];
         }
       cols.forEach((across, col) => {
-        let sum = 0, count = 0;
-        for (const [at, times] of across) (sum += times * sums[at]), (count += times * counts[at]);
+        let sum = 0,
+          count = 0;
+        for (const [at, times] of across) ((sum += times * sums[at]), (count += times * counts[at]));
         found[row * cols.length + col] = count > 0.5 ? Math.max(0, sum / count) : NaN;
       });
     });
@@ -184,7 +200,8 @@ export class CountMap {
   ends(show) {
     const key = show === "share" && this.shared ? "shareEnds" : "countEnds";
     if (!this[key]) {
-      let least = Infinity, most = 0;
+      let least = Infinity,
+        most = 0;
       for (const value of this.values(show)) {
         if (value > 0 && value < least) least = value;
         if (value > most) most = value;
@@ -195,7 +212,10 @@ export class CountMap {
   }
 }
 
-const between = (tiling, [start, stop]) => [...tiling.before(stop), ...tiling.before(start).map(([at, times]) => [at, -times])];
+const between = (tiling, [start, stop]) => [
+  ...tiling.before(stop),
+  ...tiling.before(start).map(([at, times]) => [at, -times]),
+];
 
 // A count as a float, over 2 to an exponent.
 function over(value, exponent) {

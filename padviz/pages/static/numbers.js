@@ -36,14 +36,17 @@ export class Plane {
   }
 
   rounded() {
-    const { bytes, digits, kept } = this, found = new Float64Array(kept);
+    const { bytes, digits, kept } = this,
+      found = new Float64Array(kept);
     for (let i = digits - 1; i >= Math.max(0, digits - MOST_DIGITS); i--)
       for (let k = 0; k < kept; k++) found[k] = found[k] * 256 + bytes[i * kept + k];
     return found;
   }
 
   doubles() {
-    const { bytes, kept } = this, view = new DataView(new ArrayBuffer(8)), found = new Float64Array(kept);
+    const { bytes, kept } = this,
+      view = new DataView(new ArrayBuffer(8)),
+      found = new Float64Array(kept);
     for (let k = 0; k < kept; k++) {
       for (let i = 0; i < 8; i++) view.setUint8(i, bytes[i * kept + k]);
       found[k] = view.getFloat64(0, true);
@@ -53,7 +56,8 @@ export class Plane {
 
   // All counts as floats, row after row, times 2 to the exponent.
   floats() {
-    const kept = this.kind(), found = new Float64Array(this.height * this.width);
+    const kept = this.kind(),
+      found = new Float64Array(this.height * this.width);
     for (let row = 0, k = 0; row < this.height; row++)
       for (let col = 0; col < this.width; col++, k++) found[k] = kept[this.place(row, col)];
     return found;
@@ -88,7 +92,9 @@ export function log10(value) {
 export function whole(value) {
   if (typeof value === "bigint") return value.toLocaleString("en-GB");
   if (Number.isInteger(value) && Math.abs(value) < 1e15) return value.toLocaleString("en-GB");
-  return Math.abs(value) < 1e15 ? Number(value.toPrecision(12)).toLocaleString("en-GB", { maximumFractionDigits: 12 }) : value.toPrecision(12);
+  return Math.abs(value) < 1e15
+    ? Number(value.toPrecision(12)).toLocaleString("en-GB", { maximumFractionDigits: 12 })
+    : value.toPrecision(12);
 }
 
 // A figure to four digits.
@@ -96,7 +102,9 @@ export function short(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "none";
   if (typeof value === "bigint") return value < 10n ** 9n ? whole(value) : power(log10(value));
   if (value === 0 || (Math.abs(value) >= 1e-4 && Math.abs(value) < 1e5)) return String(Number(value.toPrecision(4)));
-  return Math.abs(value) < 1e9 && Number.isInteger(value) ? whole(value) : value.toExponential(3).replace(/e\+?(-?\d+)/, (_, power) => ` × ${tenTo(power)}`);
+  return Math.abs(value) < 1e9 && Number.isInteger(value)
+    ? whole(value)
+    : value.toExponential(3).replace(/e\+?(-?\d+)/, (_, power) => ` × ${tenTo(power)}`);
 }
 
 function power(log) {
@@ -105,6 +113,7 @@ function power(log) {
 }
 
 // A power of ten, with its exponent raised.
-export const tenTo = (power) => `10${String(power).replace(/./g, (sign) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(sign)])}`;
+export const tenTo = (power) =>
+  `10${String(power).replace(/./g, (sign) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(sign)])}`;
 
 export const percent = (share) => `${(100 * share).toFixed(1)} %`;

@@ -29,18 +29,24 @@ export class Fraction {
 }
 
 const divisor = (a, b) => (b ? divisor(b, a % b) : a);
-const NONE = new Fraction(0), ONE = new Fraction(1);
+const NONE = new Fraction(0),
+  ONE = new Fraction(1);
 
 // One axis: a window of `kernel` taps over `n` pixels, padded so that stride 1 keeps the size, unless the scheme differs.
 export class Axis {
   constructor(kernel, stride, dilation, n, scheme) {
-    const extent = dilation * (kernel - 1) + 1, before = Math.floor((extent - 1) / 2);
+    const extent = dilation * (kernel - 1) + 1,
+      before = Math.floor((extent - 1) / 2);
     const pads = { valid: [0, 0], full: [extent - 1, extent - 1] }[scheme] ?? [before, extent - 1 - before];
     Object.assign(this, { kernel, stride, dilation, n, scheme, before: pads[0], after: pads[1] });
     this.units = Math.floor((n + pads[0] + pads[1] - extent) / stride) + 1;
-    const most = { reflect: n - 1, symmetric: n, circular: n }[scheme] ?? Infinity, rows = n === 1 ? "row" : "rows";
+    const most = { reflect: n - 1, symmetric: n, circular: n }[scheme] ?? Infinity,
+      rows = n === 1 ? "row" : "rows";
     if (this.units < 1) throw new RangeError(`${scheme}: its input has ${n} ${rows} and its window spans ${extent}`);
-    if (Math.max(...pads) > most) throw new RangeError(`${scheme}: its input has ${n} ${rows}, too few for ${scheme} padding of ${Math.max(...pads)}`);
+    if (Math.max(...pads) > most)
+      throw new RangeError(
+        `${scheme}: its input has ${n} ${rows}, too few for ${scheme} padding of ${Math.max(...pads)}`,
+      );
   }
 
   // The pixel that a place of the padded axis copies, from -before on; null where it copies none.
@@ -59,7 +65,9 @@ export class Axis {
 
   // The pixels that the taps of a unit read.
   reads(unit) {
-    return Array.from({ length: this.kernel }, (_, tap) => this.copied(unit * this.stride + tap * this.dilation - this.before));
+    return Array.from({ length: this.kernel }, (_, tap) =>
+      this.copied(unit * this.stride + tap * this.dilation - this.before),
+    );
   }
 
   // How often each tap reads a pixel; a unit of a partial convolution counts kernel / taps that hit pixels.
@@ -83,7 +91,10 @@ export class Axis {
 
   // The units that read a pixel, each with the taps that do.
   users(pixel) {
-    return Array.from({ length: this.units }, (_, unit) => ({ unit, taps: this.reads(unit).flatMap((at, tap) => (at === pixel ? [tap] : [])) })).filter(({ taps }) => taps.length);
+    return Array.from({ length: this.units }, (_, unit) => ({
+      unit,
+      taps: this.reads(unit).flatMap((at, tap) => (at === pixel ? [tap] : [])),
+    })).filter(({ taps }) => taps.length);
   }
 }
 
@@ -95,7 +106,8 @@ export class Illustration {
   }
 
   get padded() {
-    const rows = this.axis.padded, letter = (number) => (this.n ** 2 <= LETTERS.length ? LETTERS[number] : String(number));
+    const rows = this.axis.padded,
+      letter = (number) => (this.n ** 2 <= LETTERS.length ? LETTERS[number] : String(number));
     return rows.map((row) => rows.map((col) => (row === null || col === null ? EMPTY : letter(row * this.n + col))));
   }
 
@@ -111,16 +123,30 @@ export class Illustration {
 
   // The windows that use a pixel: the unit, the first place of the window in the padded image, and the cells that read it.
   windows(row, col) {
-    const across = this.axis.users(col), { stride } = this.axis;
-    return this.axis.users(row).flatMap((down) => across.map((side) => ({ unit: [down.unit, side.unit], at: [down.unit * stride, side.unit * stride], rows: down.taps, cols: side.taps })));
+    const across = this.axis.users(col),
+      { stride } = this.axis;
+    return this.axis.users(row).flatMap((down) =>
+      across.map((side) => ({
+        unit: [down.unit, side.unit],
+        at: [down.unit * stride, side.unit * stride],
+        rows: down.taps,
+        cols: side.taps,
+      })),
+    );
   }
 }
 
 // All of it as texts, for a test against the engine.
 export function illustrated(kernel, stride, dilation, n, scheme, row, col) {
   try {
-    const shown = new Illustration(kernel, stride, dilation, n, scheme), texts = (grid) => grid.map((line) => line.map(String));
-    return { padded: texts(shown.padded), uses: texts(shown.uses), taps: texts(shown.taps(row, col)), windows: shown.windows(row, col).length };
+    const shown = new Illustration(kernel, stride, dilation, n, scheme),
+      texts = (grid) => grid.map((line) => line.map(String));
+    return {
+      padded: texts(shown.padded),
+      uses: texts(shown.uses),
+      taps: texts(shown.taps(row, col)),
+      windows: shown.windows(row, col).length,
+    };
   } catch (error) {
     return { error: error.message };
   }
