@@ -67,7 +67,7 @@ def point(page: Any, row: int, col: int, shape: tuple[int, int], key: str = "a")
 
 def rests_at(page: Any, row: int, col: int, key: str = "a") -> None:
     where = f"document.querySelector('#panel-{key} .where').textContent"
-    page.wait_for_function(f"() => {where} === 'row {row}, column {col}'", timeout=2000)
+    page.wait_for_function(f"() => {where} === 'row {row}, column {col}'", timeout=15_000)
 
 
 def drawn(page: Any, key: str = "a") -> str:

@@ -150,7 +150,7 @@ def test_the_windows_of_a_pixel_play(page: Any) -> None:
     assert page.locator("#part-kernel [data-part=padded] td.in").count() == 9
     page.click("[data-part=play]")
     page.wait_for_function(
-        "() => document.querySelector('[data-part=window]').textContent.startsWith('Window 3')", timeout=3000
+        "() => document.querySelector('[data-part=window]').textContent.startsWith('Window 3')", timeout=15_000
     )
     after(page, lambda: page.click("[data-part=play]"))
     assert page.locator("[data-part=play]").inner_text() == "play"

@@ -6,7 +6,12 @@ let written = "";
 
 export function start(defaults) {
   Object.assign(state, defaults, read(defaults));
-  addEventListener("hashchange", () => location.hash.slice(1) !== written && set(read(defaults)));
+  written = location.hash.slice(1);
+  addEventListener("hashchange", () => {
+    if (location.hash.slice(1) === written) return;
+    written = location.hash.slice(1);
+    set(read(defaults));
+  });
 }
 
 // Changes some of it, and tells all who listen what changed.
@@ -35,6 +40,7 @@ function read(defaults) {
 }
 
 function write() {
+  if (location.hash.slice(1) !== written) return; // it was changed just now, and is read next
   written = new URLSearchParams(Object.entries(state).map(([key, value]) => [key, String(value)])).toString();
   try {
     history.replaceState(null, "", `#${written}`);
