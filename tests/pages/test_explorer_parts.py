@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 import padviz
 from padviz.audit.one_layer import illustrate
+from padviz.counting.coverage import coverages
 from padviz.errors import PadvizError
 from padviz.network.rewrites import SCHEMES
-from tests.pages.browser import PADDINGS, SIZES, after, drawn, read
+from tests.pages.browser import PADDINGS, SIZES, after, drawn, opened, read
 
 
 def test_every_layer_that_a_pixel_reaches_is_as_the_engine_counts(page: Any) -> None:
@@ -157,3 +160,40 @@ def test_the_windows_of_a_pixel_play(page: Any) -> None:
     after(page, lambda: page.select_option("select[name=kernel]", "7"))
     after(page, lambda: page.select_option("select[name=dilation]", "3"))
     assert "too few for symmetric padding of 9" in page.locator("#part-kernel [data-part=cannot]").inner_text()
+
+
+@pytest.mark.parametrize(
+    ("network", "size", "padding"),
+    [("inception_v3", 107, "circular"), ("unet_padded", 48, "reflect"), ("mobilenet_v3_large", 64, "partial")],
+)
+def test_the_page_counts_through_every_layer_as_the_engine_does(
+    browser: Any, tmp_path: Path, network: str, size: int, padding: str
+) -> None:
+    html = padviz.explore(network, size, sizes=[size], padding=[padding]).html
+    end = "\n</script>\n</body>"
+    (tmp_path / "open.html").write_text(html.replace(end, f"\nglobalThis.padviz = modules;{end}"), encoding="utf-8")
+    page = opened(browser, tmp_path / "open.html")
+    script = """() => {
+        const book = new padviz.maps.Book(JSON.parse(document.getElementById("payload").textContent));
+        const graph = new padviz.graph.Graph(book.facts(0, 0), book), last = graph.targets[0];
+        const sum = ({ values }) => values.reduce((a, b) => a + b, 0), seen = graph.seen(last, 1, 0);
+        return {
+            covered: graph.shown.slice(1).map((i) => [graph.layers[i].name, [...graph.coverage(i)]]),
+            paths: sum(graph.reached(5, 9)[last]), seen: [seen.rows, seen.cols, [...seen.values]],
+        };
+    }"""
+    found = page.evaluate(script)
+    names = [name for name, _ in found["covered"]]
+    for counts, (_, shares) in zip(
+        coverages(padviz.load(network), size, padding, names), found["covered"], strict=True
+    ):
+        np.testing.assert_allclose(np.reshape(shares, counts.shape), counts.share(), rtol=1e-12)
+    assert found["paths"] == pytest.approx(padviz.usage(network, size, padding).at(5, 9), rel=1e-12)
+    rows, cols, values = found["seen"]
+    unit = padviz.usage(network, size, padding, unit=(1, 0))
+    np.testing.assert_allclose(
+        np.reshape(values, (len(rows), -1)), unit.counts[np.ix_(rows, cols)].astype(float), rtol=1e-12
+    )
+    assert sum(map(float, values)) == pytest.approx(float(unit.total), rel=1e-12)
+    assert page.said == []
+    page.close()
