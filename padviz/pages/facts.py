@@ -73,8 +73,8 @@ def _long(count: float) -> str | float:
 def geometry_facts(shelf: Shelf, counts: CountMap) -> dict[str, Any]:
     """The layers that a map's paths lead through, what each reads, and what the audit knows of it.
 
-    `graph` has the layers, `reads` an axis map of each along height and width, `full` the paths that a unit far from
-    all padding has, and `rows` of the ledger, the tap exposure and the receptive fields are by layer.
+    `graph` has the layers, `reads` the axis maps of each along height and width, and `taps` how many positions a unit of
+    each reads where nothing is missing.
     """
     network, axes = counts.walked, resolve_both(counts.walked, counts.size)
     at = tuple(network.index[network.find(name).name] for name in _names(counts))
@@ -98,7 +98,14 @@ def audit_rows(shelf: Shelf, network: Network, size: Size) -> dict[str, Any]:
     exposed = [(row.layer, tap_facts(row)) for row in tap_exposure(network, size)]
     try:
         fields = [
-            (row.layer, {"height": _field(row.height), "width": _field(row.width), "parts_at": row.parts_at})
+            (
+                row.layer,
+                {
+                    "height": _field(row.height),
+                    "width": _field(row.width),
+                    "parts_at": row.parts_at and text(row.parts_at),
+                },
+            )
             for row in receptive_fields(network, size)
         ]
     except SizeError:  # its fields repeat too seldom to be followed
