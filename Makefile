@@ -8,6 +8,8 @@ PARALLEL := -p no:benchmark -n logical --dist worksteal
 .PHONY: demo test test-lowest check bench soak figures clean
 
 demo: .venv/.installed
+	$(BIN)/padviz audit resnet50 --size 224
+	@echo
 	$(BIN)/padviz usage vgg19 --size 512
 	@echo "The picture is $(CURDIR)/vgg19-512-usage.png"
 
@@ -45,6 +47,9 @@ figures: .venv/.tools .venv/.chromium
 	cp figures/kernel-3x3-corner.png docs/kernel-corner.png
 	$(BIN)/padviz coverage vgg19 --size 224 --layer features.4 --layer features.9 --layer features.18 \
 		--layer features.27 --layer features.36 -o docs/vgg19-coverage.png --overwrite
+	$(BIN)/padviz compare resnet50 --size 225 --padding zero,replicate,reflect,symmetric,circular,partial \
+		-o docs/resnet50-schemes.png --overwrite
+	$(BIN)/padviz audit resnet50 --size 224 -o docs/resnet50-audit.png --overwrite
 	$(BIN)/padviz explore resnet50 -o docs/resnet50.html --overwrite
 	$(BIN)/python -m tests.pages.screenshot docs/resnet50.html docs/explorer.png
 

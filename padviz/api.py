@@ -217,29 +217,30 @@ def receptive_fields(
 def remedies(
     network: str | Path | Network | nn.Module,
     size: int | Sequence[int] | None = None,
-    layer: str | None = None,
+    layer: str | Sequence[str] | None = None,
     *,
     heads: str = "sum",
 ) -> tuple[Remedy, ...]:
     """Find what could be changed about a network at a size, so that it treats the border more fairly.
 
-    Tried are the nearest even sizes, padding schemes on both axes or on one, pads that make uneven windows even, and
-    the stride of uneven learned windows moved into rigid pools.
+    Tried are the nearest even sizes, padding schemes on both axes or on one, pads that make uneven windows even, the
+    stride of uneven learned windows moved into rigid pools, and the output cropped to units that read no padding.
 
     Parameters
     ----------
     network : str, Path, torch.nn.Module or Network
     size : int or (height, width), optional
         Input size in pixels; the network's own by default.
-    layer : str, optional
-        The target layer; the last feature map by default.
+    layer : str or sequence of str, optional
+        The target layer, or several that add up; the last feature map by default.
     heads : "sum" or "share"
         How several last feature maps count, as for `usage`.
 
     Returns
     -------
     tuple of Remedy
-        Those that help, best first: what each is, how it is made, what it asks of a trained network, and its outcome.
+        Those that help; first what asks least of a trained network, then what helps most: what each is,
+        how it is made, what it asks of a trained network, and its outcome.
 
     Raises
     ------
@@ -255,7 +256,7 @@ def remedies(
     --------
     >>> best = remedies("resnet50", 224)[0]
     >>> best.what, best.edit, best.outcome.uneven_learned
-    ('225 x 225 px', ['CenterCrop(225)'], 0)
+    ('225 x 225 px', ['CenterCrop(225)', 'where the whole image is needed: Resize((225, 225))'], 0)
     """
     from padviz.advice.remedies import remedies
 

@@ -1,4 +1,4 @@
-"""The changes that are tried: other sizes, other padding schemes, other pads, strides moved into pools."""
+"""The changes that are tried: other sizes, padding schemes and pads, strides moved into pools, a cropped output."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from padviz.advice.pooled_strides import with_strides_pooled
-from padviz.audit.even_sizes import nearest_even
+from padviz.audit.border_margins import Margin, margins
+from padviz.audit.even_sizes import nearest_even, odd_window
 from padviz.audit.ledger import AxisPadding, LayerPadding, ledger
 from padviz.axis.operations import Op, Window
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
+from padviz.network.sizes import sizes_of
 
-TRIED = ("symmetric", "replicate", "reflect", "circular", "partial", "zero/circular", "circular/zero")
+TRIED = ("replicate", "symmetric", "reflect", "circular", "partial", "zero/circular", "circular/zero")  # one word first
 TORCH = {"replicate": "replicate", "reflect": "reflect", "circular": "circular"}  # its padding modes
 ONNX = {"replicate": "edge", "reflect": "reflect", "circular": "wrap"}  # modes of Pad
 
@@ -22,7 +24,7 @@ ONNX = {"replicate": "edge", "reflect": "reflect", "circular": "wrap"}  # modes 
 class Change:
     """A network that was changed, the size and the scheme it runs at, and how a person makes the same change."""
 
-    kind: Literal["size", "padding", "pads", "pool"]
+    kind: Literal["size", "padding", "pads", "pool", "crop"]
     what: str
     edit: tuple[str, ...]
     asks: Literal["nothing", "fine-tuning", "training anew"]
@@ -30,41 +32,53 @@ class Change:
     size: Size
     padding: str | None = None
 
-    def target(self, layer: str) -> str:
-        """The layer that stands for one of the network as it was: its pool, where its stride was moved."""
-        pooled = f"{layer}.pool"
-        return pooled if self.kind == "pool" and pooled in self.network.index else layer
-
 
 def even_sizes_near(network: Network, size: Size) -> Iterator[Change]:
     """The next even sizes, below and above."""
     for near in nearest_even(network, size):
         if near is not None:
             height, width = near.size
-            edit = f"CenterCrop({height})" if height == width else f"CenterCrop(({height}, {width}))"
-            yield Change("size", f"{height} x {width} px", (edit,), "nothing", network, near.size)
+            side = f"{height}" if height == width else f"({height}, {width})"
+            edit = f"CenterCrop({side})", f"where the whole image is needed: Resize(({height}, {width}))"
+            yield Change("size", f"{height} x {width} px", edit, "nothing", network, near.size)
 
 
 def schemes(network: Network, size: Size) -> Iterator[Change]:
     """Every padding scheme on every convolution, or on one axis."""
-    if any(layer.kind in ("conv", "pad") and any(map(_pads, layer.ops)) for layer in network.layers):
+    if _any_pads(network):
         for scheme in TRIED:
             yield Change("padding", f"{scheme} padding", _edits(scheme), "fine-tuning", network, size, scheme)
+
+
+def _any_pads(network: Network) -> bool:
+    return any(layer.kind in ("conv", "pad") and any(map(_pads, layer.ops)) for layer in network.layers)
 
 
 def _pads(op: Op | None) -> bool:
     return isinstance(op, Window) and op.padding != (0, 0)
 
 
+def wraps(change: str) -> bool:
+    """Whether a change makes one side of the image the neighbour of the other, as is right for few images."""
+    return "circular" in change
+
+
 def _edits(scheme: str) -> tuple[str, ...]:
+    wraps_around = "wraps around: for panoramas and textures, whose sides meet"
     if scheme in TORCH:
-        return f'nn.Conv2d(..., padding_mode="{TORCH[scheme]}")', f'ONNX: Pad(mode="{ONNX[scheme]}") before each Conv'
+        edit = f'nn.Conv2d(..., padding_mode="{TORCH[scheme]}")', f'ONNX: Pad(mode="{ONNX[scheme]}") before Conv'
+        return (*edit, wraps_around) if wraps(scheme) else edit
     if scheme == "symmetric":
-        return ("x[..., [0, *range(n), n - 1]] before each convolution, for a pad of 1",)
+        pad = 'torchvision.transforms.functional.pad(x, p, padding_mode="symmetric")'
+        return (f"{pad} before each nn.Conv2d(padding=0) that padded by p; for p = 1 it is replicate",)
     if scheme == "partial":
-        return ("partial convolution: outputs times taps / taps that read real pixels",)
-    pads = "(p, p, 0, 0)" if scheme.endswith("/circular") else "(0, 0, p, p)"
-    return (f'F.pad(x, {pads}, mode="circular") before each convolution', "the convolution pads the other axis")
+        return ("partial convolution: each output times its taps / those on real pixels",)
+    wide = scheme.endswith("/circular")
+    axis, pads, kept = ("width", "(p, p, 0, 0)", "(p, 0)") if wide else ("height", "(0, 0, p, p)", "(0, p)")
+    return (
+        f'F.pad(x, {pads}, mode="circular") before each nn.Conv2d(..., padding={kept})',
+        f"wraps the {axis} around: for images whose sides meet there",
+    )
 
 
 def even_pads(network: Network, size: Size) -> Iterator[Change]:
@@ -92,27 +106,83 @@ def pooled_strides(network: Network, size: Size) -> Iterator[Change]:
     if changed is not None:
         moved = [layer.name.removesuffix(".pool") for layer in _new(network, changed)]
         edit = tuple(f"{name}: stride=1, then nn.AvgPool2d(2)" for name in moved)
-        yield Change("pool", f"{_counted(len(moved), 'stride')} moved into pools", edit, "training anew", changed, size)
+        yield Change("pool", f"{_counted(len(moved), 'stride')} pooled", edit, "training anew", changed, size)
+
+
+def cropped_outputs(network: Network, size: Size) -> Iterator[Change]:
+    """The target without the units that padding touches, where some are left."""
+    touched = _touched(network, size)
+    if not touched or any(each is None for each in touched.values()):
+        return
+    layers, edits = list(network.layers), []
+    for name, margin in touched.items():
+        if margin is None:
+            return
+        (top, bottom), (left, right) = margin
+        rows, cols = (Window(1, padding=(-before, -after)) for before, after in margin)
+        layers.append(Layer(f"{name}.cropped", "crop", (network.index[name],), rows, cols))
+        edits.append(f"{name}: y[..., {_slice(top, bottom)}, {_slice(left, right)}]")
+    cut = replace(network, layers=tuple(layers), targets=tuple(f"{name}.cropped" for name in touched))
+    yield Change("crop", "cropped output", tuple(edits), "nothing", cut, size)
+
+
+def _touched(network: Network, size: Size) -> dict[str, tuple[tuple[int, int], tuple[int, int]] | None]:
+    """Of each target that padding reaches, the units next to each border that it touches; None if that is all."""
+    found: dict[str, tuple[tuple[int, int], tuple[int, int]] | None] = {}
+    sizes = [sizes_of(network, axis, n) for axis, n in enumerate(size)]
+    for margin in _margins(network, size):
+        at, sides = network.index[margin.layer], (margin.height, margin.width)
+        if (
+            margin.barrier_height
+            or margin.barrier_width
+            or any(sum(s) >= m[at] for s, m in zip(sides, sizes, strict=True))
+        ):
+            found[margin.layer] = None
+        elif any(map(any, sides)):
+            found[margin.layer] = sides
+    return found
+
+
+def _margins(network: Network, size: Size) -> list[Margin]:
+    return [each for each in margins(network, size) if each.layer in network.targets]
+
+
+def _slice(before: int, after: int) -> str:
+    return f"{before or ''}:{-after or ''}"
 
 
 def cannot(network: Network, size: Size) -> list[str]:
     """What no remedy of a kind can do, in sentences.
 
     >>> import padviz
-    >>> cannot(padviz.load("resnet18"), (224, 224))[0]
-    'No pads make conv1 even: its 112 units read 5 rows of padding in all.'
+    >>> cannot(padviz.load("resnet18"), (224, 224))[-1]
+    'Padding reaches every unit of layer4.1: no crop of the output is free of it.'
     """
-    odd = [
-        (layer.layer, row)
-        for layer in _learned(network, size)
-        for row in (layer.height, layer.width)
-        if row.uneven and _total(row) % 2
-    ]
-    if not odd:
-        return []
-    name, row = odd[0]
-    rows = _counted(_total(row), "row")
-    return [f"No pads make {name} even: its {row.output} units read {rows} of padding in all."]
+    uneven = _learned(network, size)
+    odd = [(each.layer, row) for each in uneven for row in (each.height, each.width) if row.uneven and _total(row) % 2]
+    said = []
+    if uneven and not any(nearest_even(network, size)):
+        which = odd_window(network, size)
+        said.append(
+            "No even size is near" + (f": {which} reads an odd number of padded rows at each." if which else ".")
+        )
+    if odd:
+        name, row = odd[0]
+        rows = _counted(_total(row), "row")
+        said.append(f"No pads make {name} even: its {row.output} units read {rows} of padding in all.")
+    if not _any_pads(network):
+        said.append("No convolution pads, so no padding scheme changes anything.")
+    return [*said, *_no_crop(network, size)]
+
+
+def _no_crop(network: Network, size: Size) -> list[str]:
+    """Why no crop of the output leaves units that read no padding."""
+    for margin in _margins(network, size):
+        if barrier := margin.barrier_height or margin.barrier_width:
+            why = f"{barrier[0]} ({barrier[1]}) makes every unit depend on all"
+            return [f"No crop of the output is free of padding: {why}."]
+    whole = next((name for name, sides in _touched(network, size).items() if sides is None), None)
+    return [f"Padding reaches every unit of {whole}: no crop of the output is free of it."] if whole else []
 
 
 def _learned(network: Network, size: Size) -> list[LayerPadding]:

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
-from padviz.advice.changes import Change, even_pads, even_sizes_near, pooled_strides, schemes
+from padviz.advice.changes import Change, cropped_outputs, even_pads, even_sizes_near, pooled_strides, schemes, wraps
 from padviz.audit.costs import costs
 from padviz.audit.ledger import ledger
 from padviz.counting.count_map import CountMap
 from padviz.counting.summary import FairShare, PerAxis
 from padviz.counting.usage import usage
 from padviz.errors import PadvizError
-from padviz.network.network import Network
+from padviz.network.network import Network, Size
 from padviz.network.rewrites import with_padding
+from padviz.network.targets import names_of, upto
 
 GAIN = 0.005  # of the pixels: what less would be called a remedy for?
 Asks = Literal["nothing", "fine-tuning", "training anew"]
+ASKS = get_args(Asks)  # in order
 
 
 class Outcome(msgspec.Struct, frozen=True):
     """A network at a size, under a scheme: how evenly its windows read, and what share its pixels get.
 
-    `ring` is the share of the paths that the pixels within one period of the border have, over their share of the
-    pixels; `macs` are None where channels are not known.
+    `ring` is the share of the paths that the pixels within `ring_px`, one period, of the border have, over their share
+    of the pixels; `macs` are None where channels are not known.
 
     Examples
     --------
@@ -40,10 +42,12 @@ class Outcome(msgspec.Struct, frozen=True):
     uneven_rigid: int
     drops: int
     share: FairShare | None
+    share_reason: str | None
     asymmetry: PerAxis
     skew: PerAxis
     marginalised: float
     ring: float
+    ring_px: list[int]
     macs: int | None
 
     @property
@@ -59,7 +63,7 @@ class Remedy(msgspec.Struct, frozen=True):
     --------
     >>> import padviz
     >>> remedies(padviz.load("resnet50"), 224)[0].edit
-    ['CenterCrop(225)']
+    ['CenterCrop(225)', 'where the whole image is needed: Resize((225, 225))']
     """
 
     kind: str
@@ -74,7 +78,7 @@ def outcome(
     network: Network,
     size: int | Sequence[int] | None = None,
     padding: str | None = None,
-    layer: str | None = None,
+    layer: str | Sequence[str] | None = None,
     heads: str = "sum",
 ) -> Outcome:
     """All figures of a network at a size, under a padding scheme: what `Outcome` holds.
@@ -86,23 +90,28 @@ def outcome(
     """
     counts = usage(network, size, padding, layer, heads=heads)
     rows = ledger(with_padding(network, padding), size)
-    summary = counts.summary()
+    summary, ring = counts.summary(), _ring(counts)
     return Outcome(
         size=[*counts.size],
         uneven_learned=sum(row.learned for row in rows.uneven),
         uneven_rigid=sum(not row.learned for row in rows.uneven),
         drops=sum(row.drops for row in rows.layers),
         share=summary.share,
+        share_reason=summary.share_reason,
         asymmetry=summary.asymmetry,
         skew=summary.skew,
         marginalised=summary.marginalised,
-        ring=counts.border_use(_ring(counts)),
+        ring=counts.border_use(ring),
+        ring_px=[*ring],
         macs=costs(network, size).macs,
     )
 
 
 def remedies(
-    network: Network, size: int | Sequence[int] | None = None, layer: str | None = None, heads: str = "sum"
+    network: Network,
+    size: int | Sequence[int] | None = None,
+    layer: str | Sequence[str] | None = None,
+    heads: str = "sum",
 ) -> tuple[Remedy, ...]:
     """What could be changed at a size, best first: `padviz.remedies`, of a network that is loaded.
 
@@ -111,8 +120,8 @@ def remedies(
     network : Network
     size : int or (height, width), optional
         Input size in pixels; the network's own by default.
-    layer : str, optional
-        The target layer; the last feature map by default.
+    layer : str or sequence of str, optional
+        The target layer, or several that add up; the last feature map by default.
     heads : "sum" or "share"
         How several last feature maps count, as for `usage`.
 
@@ -127,19 +136,19 @@ def remedies(
     >>> [remedy.what for remedy in remedies(padviz.load("resnet18"), 224)][:2]
     ['225 x 225 px', '193 x 193 px']
     """
-    pixels = network.at(size)
-    before = outcome(network, pixels, None, layer, heads)
+    network, pixels = upto(network, names_of(layer, network, every=heads == "share")), network.at(size)
+    before = outcome(network, pixels, heads=heads)
     found = []
     for change in changes(network, pixels):
         try:
-            after = outcome(change.network, change.size, change.padding, layer and change.target(layer), heads)
+            after = outcome(change.network, change.size, change.padding, heads=heads)
         except PadvizError:
             continue  # it cannot run so: reflect on small maps
         ratio = after.macs / before.macs if after.macs and before.macs else None
         remedy = Remedy(change.kind, change.what, [*change.edit], change.asks, after, ratio)
         if helps(change.kind, before, after):
             found.append(remedy)
-    return tuple(sorted(found, key=_rank))
+    return tuple(sorted(found, key=lambda remedy: _rank(remedy, before)))
 
 
 def helps(kind: str, before: Outcome, after: Outcome) -> bool:
@@ -154,18 +163,27 @@ def helps(kind: str, before: Outcome, after: Outcome) -> bool:
     return after.unfair < before.unfair - GAIN
 
 
-def changes(network: Network, size: tuple[int, int]) -> Iterator[Change]:
+def changes(network: Network, size: Size) -> Iterator[Change]:
     """All that is tried."""
-    makers: tuple[Callable[..., Iterator[Change]], ...] = (even_sizes_near, schemes, even_pads, pooled_strides)
+    makers: tuple[Callable[[Network, Size], Iterator[Change]], ...]
+    makers = even_sizes_near, schemes, even_pads, pooled_strides, cropped_outputs
     for make in makers:
         yield from make(network, size)
 
 
-def _rank(remedy: Remedy) -> tuple[float, ...]:
-    """Even learned windows first, then what drops nothing, then fair shares, then what costs little."""
-    after = remedy.outcome
-    asks = ("nothing", "fine-tuning", "training anew").index(remedy.asks)
-    return bool(after.uneven_learned), asks, after.drops > 0, round(after.unfair, 2), remedy.macs_ratio or 1.0
+def _rank(remedy: Remedy, before: Outcome) -> tuple[float, ...]:
+    """What asks least of a trained network first, then what leaves least unfair, then what costs least.
+
+    The nearest of even sizes comes first: a larger image has fewer pixels near its border whatever the network does.
+    Schemes that wrap around come last of those that ask as much: they suit few images. Last of all come sizes that
+    only drop fewer rows: they change neither uneven windows nor the border.
+    """
+    after, asks = remedy.outcome, ASKS.index(remedy.asks)
+    sized = remedy.kind == "size"
+    idle = sized and after.uneven_learned == before.uneven_learned
+    away = sum(abs(n - m) for n, m in zip(after.size, before.size, strict=True))
+    left = after.uneven_learned, after.drops > 0, away if sized else round(after.unfair, 2)
+    return idle, asks, wraps(remedy.what), not sized, *left, remedy.macs_ratio or 1.0
 
 
 def _ring(counts: CountMap) -> tuple[int, int]:

@@ -7,33 +7,36 @@ from math import ceil
 
 import msgspec
 
-from padviz.advice.changes import cannot
+from padviz.advice.changes import cannot, cropped_outputs
 from padviz.advice.remedies import Outcome, Remedy, changes, outcome, remedies
 from padviz.audit.border_margins import Margin, margins
-from padviz.audit.ledger import Ledger, ledger
-from padviz.audit.receptive_fields import AxisField, receptive_fields
+from padviz.audit.ledger import ledger
+from padviz.audit.receptive_fields import AxisField, ReceptiveField, receptive_fields
 from padviz.counting.count_map import CountMap
 from padviz.counting.usage import usage
 from padviz.errors import SizeError
-from padviz.network.network import Network
+from padviz.network.network import Network, Size
 from padviz.network.targets import names_of, upto
 
 TOLERATED = 0.05  # of the pixels may be starved, or overused, in a network that is called fair
+FAR = "one far from all borders"
 LEANS = 0.02  # from here on a lean is told of
 
 
 class Reach(msgspec.Struct, frozen=True):
     """How far the border reaches in: the receptive field of a unit, and the pixels on each side that padding touches.
 
-    None where no number is exact, for the reason in `why`.
+    Of several targets it is that of the one that sees most, `layer`. None where no number is exact, for the reason in
+    `why`.
 
     Examples
     --------
     >>> import padviz
     >>> audit(padviz.load("vgg16"), 512).reach.field
-    [196, 196]
+    [212, 212]
     """
 
+    layer: str
     field: list[int] | None
     margin: list[list[int]] | None
     why: str | None
@@ -69,7 +72,10 @@ class Audit(msgspec.Struct, frozen=True):
 
 
 def audit(
-    network: Network, size: int | Sequence[int] | None = None, layer: str | None = None, heads: str = "sum"
+    network: Network,
+    size: int | Sequence[int] | None = None,
+    layer: str | Sequence[str] | None = None,
+    heads: str = "sum",
 ) -> Audit:
     """Judge a network at a size.
 
@@ -78,8 +84,8 @@ def audit(
     network : Network
     size : int or (height, width), optional
         Input size in pixels; the network's own by default.
-    layer : str, optional
-        The target layer; the last feature map by default.
+    layer : str or sequence of str, optional
+        The target layer, or several that add up; the last feature map by default.
     heads : "sum" or "share"
         How several last feature maps count, as for `usage`.
 
@@ -100,7 +106,7 @@ def audit(
     network, pixels = upto(network, targets), network.at(size)
     found, rows = outcome(network, pixels, heads=heads), ledger(network, pixels)
     uneven = {learned: [row.layer for row in rows.uneven if row.learned is learned] for learned in (True, False)}
-    reach = _reach(network, pixels, targets[-1])
+    reach, helpful = _farthest(network, pixels), remedies(network, pixels, heads=heads)
     return Audit(
         network=network.name,
         title=network.title,
@@ -108,28 +114,37 @@ def audit(
         target=[*targets],
         heads=heads,
         verdict=_word(found),
-        sentences=_sentences(found, rows, reach),
+        sentences=_sentences(found, reach, len(targets) > 1),
         learned=uneven[True],
         rigid=uneven[False],
         dropping=[row.layer for row in rows.layers if row.drops],
         reach=reach,
         outcome=found,
-        remedies=[*remedies(network, pixels, heads=heads)],
-        cannot=cannot(network, pixels),
+        remedies=[*helpful],
+        cannot=[*cannot(network, pixels), *_crops(network, pixels, heads, helpful)],
         notes=[*notes_at(network, pixels)],
     )
 
 
 def maps(network: Network, found: Audit, most: int) -> list[tuple[str, CountMap]]:
     """The usage map of an audited network as it is, and with each of the first remedies."""
-    size, layer = (found.size[0], found.size[1]), found.target
-    shown = [("today", usage(network, size, None, layer, heads=found.heads))]
-    for change in changes(network, size):
-        if change.what in [remedy.what for remedy in found.remedies[:most]]:
-            targets = [change.target(name) for name in layer]
-            counts = usage(change.network, change.size, change.padding, targets, heads=found.heads)
-            shown.append((change.what, counts))
+    network, size = upto(network, tuple(found.target)), (found.size[0], found.size[1])
+    shown = [("today", usage(network, size, heads=found.heads))]
+    made = {change.what: change for change in changes(network, size)}
+    for remedy in found.remedies[:most]:
+        change = made[remedy.what]
+        shown.append((change.what, usage(change.network, change.size, change.padding, heads=found.heads)))
     return shown
+
+
+def _crops(network: Network, size: Size, heads: str, found: Sequence[Remedy]) -> list[str]:
+    """What cropping the output by its margin does, where that is no remedy."""
+    said = []
+    for change in cropped_outputs(network, size) if "crop" not in [each.kind for each in found] else ():
+        share = usage(change.network, size, heads=heads).summary().share
+        does = f"starves {share.starved:.1%} of the pixels" if share else "treats the border no fairer"
+        said.append(f"Cropping to the units that read no padding {does} ({'; '.join(change.edit)}).")
+    return said
 
 
 def _word(found: Outcome) -> str:
@@ -143,55 +158,61 @@ def _word(found: Outcome) -> str:
     return " and ".join(words) or "fair"
 
 
-def _sentences(found: Outcome, rows: Ledger, reach: Reach) -> list[str]:
+def _sentences(found: Outcome, reach: Reach, several: bool) -> list[str]:
     """The verdict for a person: who gets too little, who too much, which windows read unevenly, why."""
     said, share = [], found.share
     if share is None:
-        said.append("Fair shares cannot be told here: its map follows no pattern.")
+        said.append(f"Fair shares cannot be told: {found.share_reason}.")
     else:
         if share.starved > TOLERATED:
-            said.append(f"{share.starved:.0%} of the pixels get less than half of what one far from all borders gets.")
+            said.append(f"{share.starved:.0%} of the pixels are starved: used less than half as often as {FAR}.")
         if share.overused > TOLERATED:
-            said.append(f"{share.overused:.0%} of the pixels get more than 1.5 times as much.")
+            said.append(f"{share.overused:.0%} of the pixels are overused: used more than 1.5 times as often as {FAR}.")
         if max(share.starved, share.overused) <= TOLERATED:
-            said.append("Nearly every pixel gets between half and 1.5 times of what one far from all borders gets.")
+            said.append(f"Nearly every pixel is used between half and 1.5 times as often as {FAR}.")
         if lean := _leans(share.lean.height, share.lean.width):
-            said.append(f"The image's {lean} is used more than what lies across.")
+            said.append(f"The {lean[0]} of the image counts for more than the {lean[1]}.")
     if found.uneven_learned:
-        many = f"{found.uneven_learned} learned windows read" if found.uneven_learned > 1 else "1 learned window reads"
-        said.append(f"{many} more padding on one side, which goes with skewed filters.")
+        many = f"{found.uneven_learned} convolutions read" if found.uneven_learned > 1 else "1 convolution reads"
+        said.append(f"{many} more padding on one side than on the other, which goes with skewed filters.")
     else:
-        said.append("No learned window reads more padding on one side.")
-    if reach.exceeds:
-        said.append("The receptive field exceeds the image: that of every unit reaches past the border.")
+        said.append("No convolution reads more padding on one side than on the other.")
+    if reach.exceeds and reach.field:
+        of = f" of {reach.layer}" if several else ""
+        said.append(f"The receptive field{of} is larger than the image: every unit's reaches past the border.")
     return said
 
 
-def _leans(height: float, width: float) -> str:
-    """Where a map leans to: "top left", or nothing."""
-    parts = []
-    for lean, first, second in ((height, "top", "bottom"), (width, "left", "right")):
-        if abs(lean) >= LEANS:
-            parts.append(first if lean < 0 else second)
-    return " ".join(parts)
+def _leans(height: float, width: float) -> tuple[str, str] | None:
+    """Where a map leans to, and what lies across: "top left" and "bottom right"; None where it does not."""
+    sides = [(height, "top", "bottom"), (width, "left", "right")]
+    pairs = [(near, far) if lean < 0 else (far, near) for lean, near, far in sides if abs(lean) >= LEANS]
+    return (" ".join(near for near, _ in pairs), " ".join(far for _, far in pairs)) if pairs else None
 
 
-def _reach(network: Network, size: tuple[int, int], target: str) -> Reach:
-    """How far the border reaches into the image, at the target."""
+def _farthest(network: Network, size: Size) -> Reach:
+    """How far the border reaches into the image, at the target that sees most of it."""
     try:
-        field = next(each for each in receptive_fields(network, size) if each.layer == target)
-        margin = next(each for each in margins(network, size) if each.layer == target)
-    except (SizeError, StopIteration) as error:
-        return Reach(None, None, getattr(error, "what", "the target is the image"), exceeds=False)
+        fields = {each.layer: each for each in receptive_fields(network, size)}
+        touched = {each.layer: each for each in margins(network, size)}
+    except SizeError as error:
+        return Reach(network.targets[-1], None, None, error.what, exceeds=False)
+    found = [_reach(fields[name], touched[name], size) for name in network.targets if name in fields]
+    if not found:
+        return Reach(network.targets[-1], None, None, "the target is the image", exceeds=False)
+    return max(found, key=lambda reach: (reach.field is None, reach.field or []))
+
+
+def _reach(field: ReceptiveField, margin: Margin, size: Size) -> Reach:
     barrier = margin.barrier_height or margin.barrier_width
     fields: list[AxisField] = [field.height, field.width]
     if barrier or any(each.whole for each in fields):
-        why = (
-            f"{barrier[0]} ({barrier[1]}) makes every position depend on all" if barrier else "it sees the whole image"
-        )
-        return Reach(None, None, why, exceeds=True)
+        depends = "makes every position depend on all"
+        why = f"{barrier[0]} ({barrier[1]}) {depends}" if barrier else "it sees the whole image"
+        return Reach(field.layer, None, None, why, exceeds=True)
     sizes = [each.size for each in fields]
-    return Reach(sizes, _halos(margin), None, exceeds=any(f > n for f, n in zip(sizes, size, strict=True)))
+    exceeds = any(f > n for f, n in zip(sizes, size, strict=True))
+    return Reach(field.layer, sizes, _halos(margin), None, exceeds)
 
 
 def _halos(margin: Margin) -> list[list[int]] | None:

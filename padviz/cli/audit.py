@@ -16,10 +16,17 @@ if TYPE_CHECKING:
     from padviz.network.network import Network
 
 SCHEMA_VERSION = 1
-SHOWN = 6  # remedies of a screen
-NAMED = 3  # layers of a line
+SCHEMES = 3  # padding schemes of a screen, which has all other remedies
+NAMED = 4  # layers of a line
+UNITS = ("", "K", "M", "G", "T", "P")
+EDITED = 8  # layers whose edit is the same
 REPORTS = (".png", ".svg", ".pdf", ".md", ".json")
-COLUMNS = ("remedy", "uneven", "starved", "overused", "drops", "macs", "asks")
+COLUMNS = ("remedy", "uneven", "starved", "overused", "drops", "macs", "asks for")
+LEGEND = {
+    "uneven": "convolutions that read more padding on one side",
+    "drops": "layers that drop rows at the far edge",
+    "macs": "multiply-adds",
+}
 
 
 @click.command(
@@ -28,7 +35,7 @@ COLUMNS = ("remedy", "uneven", "starved", "overused", "drops", "macs", "asks")
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @options.neutral
 @click.option("--size", "sizes", type=options.SizeType(), multiple=True, help="Input size; may be given several times.")
-@click.option("--layer", metavar="NAME", help="Target layer. The last feature map by default.")
+@options.layers
 @options.heads
 @options.format_of("table", "json", "markdown")
 @options.output("Write a report: .md, .json, or a picture (.png .svg .pdf) of the map beside its remedies'.")
@@ -36,7 +43,7 @@ COLUMNS = ("remedy", "uneven", "starved", "overused", "drops", "macs", "asks")
 def command(
     models: tuple[str, ...],
     sizes: tuple[tuple[int, int], ...],
-    layer: str | None,
+    layers: tuple[str, ...],
     heads: str,
     format_: str,
     output: Path | None,
@@ -44,9 +51,12 @@ def command(
 ) -> None:
     """Judge whether MODEL treats the border of an image fairly, and list what could be changed, best first.
 
-    A pixel is starved that gets less than half of the paths that one far from all borders has, and overused that gets
-    more than 1.5 times as many. Every remedy is counted exactly, none is guessed. Several models, or sizes, make a
-    table with one row each.
+    A pixel is starved that gets less than half of the paths that one far from all borders has, and overused that
+    gets more than 1.5 times as many. Every remedy is counted exactly, none is guessed. First comes what asks least
+    of a trained network; then what leaves fewer windows uneven, fewer rows dropped, fewer pixels starved or
+    overused, and costs less; of even sizes, the nearest. Padding that wraps around comes last of what asks for
+    fine-tuning, and last of all a size that only avoids dropped rows. Several models, or sizes, make a table with
+    one row each.
 
     \b
     Example:
@@ -60,7 +70,7 @@ def command(
         if output.suffix.lower() not in (".md", ".json") and len(models) * len(sizes or (1,)) > 1:
             raise OptionError("a picture holds one network at one size", where="-o", hint="name one, or use .md")
     networks = [(options.load_as(model, size), size) for model in models for size in sizes or (None,)]
-    found = [audit(network, size, layer, heads) for network, size in networks]
+    found = [audit(network, size, layers or None, heads) for network, size in networks]
     text = {"table": _table, "json": _json, "markdown": _markdown}
     if output is not None and output.suffix.lower() in (".md", ".json"):
         report = text["markdown" if output.suffix.lower() == ".md" else "json"](found)
@@ -90,7 +100,8 @@ def _rows(found: list[Audit]) -> str:
     rows = []
     for each in found:
         best = each.remedies[0].what if each.remedies else None
-        rows.append((each.network, _by(each.size), each.verdict, *_cells(each.outcome)[:3], best))
+        size = options.pixels((each.size[0], each.size[1]))
+        rows.append((each.network, size, each.verdict.replace(" and ", ", "), *_cells(each.outcome)[:3], best))
     return tables.to_table(columns, rows)
 
 
@@ -98,20 +109,69 @@ def _screen(found: Audit) -> str:
     """All of one network, on one screen."""
     from padviz.files import tables
 
-    title = f"{found.title}, {_by(found.size)}, to {', '.join(found.target[:NAMED])}"
+    title = f"{found.title}, {_by(found.size)}, to {_names(found.target)}"
     parts = [tables.wrapped(title), tables.wrapped(f"{_capital(found.verdict)}. {' '.join(found.sentences)}")]
     parts.append(tables.to_facts(_facts(found)))
     if found.remedies:
-        rows = [
-            (remedy.what, *_cells(remedy.outcome), _times(remedy), remedy.asks) for remedy in found.remedies[:SHOWN]
-        ]
-        today = ("today", *_cells(found.outcome), _plain(found.outcome), None)
-        parts.append(tables.to_table(COLUMNS, [today, *rows]))
-        parts.append("\n".join(_edits(found.remedies[:SHOWN])))
+        parts.append(_compared(found))
     else:
         parts.append("Nothing that was tried treats the border more fairly.")
-    parts += map(tables.wrapped, found.cannot)
+    parts.append("\n".join(map(tables.wrapped, found.cannot)))
     return "\n\n".join(part for part in parts if part)
+
+
+def _compared(found: Audit) -> str:
+    """The remedies beside today's figures, and how each is made."""
+    from padviz.files import tables
+
+    shown = _shown(found.remedies)
+    rows = [(f"{i} {remedy.what}", *_effect(remedy)) for i, remedy in enumerate(shown, 1)]
+    today = ("  today", *_cells(found.outcome), _plain(found.outcome), None)
+    lines = [tables.to_table(COLUMNS, [today, *rows]), tables.wrapped(_legend([today, *rows])), ""]
+    for i, remedy in enumerate(shown, 1):
+        lines += [tables.wrapped(f"{i} {_edit(remedy)}", 2)]
+    return "\n".join([*lines, *map(tables.wrapped, _beyond(found, shown))])
+
+
+def _legend(rows: list[tuple[Any, ...]]) -> str:
+    """What the columns count that have something in them."""
+    filled = {name for row in rows for name, cell in zip(COLUMNS, row, strict=True) if cell not in (None, "")}
+    return "; ".join(f"{name}: {what}" for name, what in LEGEND.items() if name in filled) + "."
+
+
+def _beyond(found: Audit, shown: list[Remedy]) -> list[str]:
+    """What the screen leaves out."""
+    said = []
+    others = [remedy for remedy in found.remedies if remedy not in shown]
+    names = [remedy.what.removesuffix(" padding") for remedy in others]
+    wrapping = [name for name in names if "circular" in name]
+    plain = [name for name in names if name not in wrapping]
+    if wrapping:
+        plain.append(f"{', '.join(wrapping)} (these wrap around: for panoramas and textures)")
+    if plain:
+        said.append(f"Further padding, in --format json: {'; '.join(plain)}.")
+    if shown[0].kind == "size" and any(remedy.kind == "padding" for remedy in shown):
+        height, width = shown[0].outcome.size
+        size = options.pixels((height, width))
+        said.append(f"What padding does at an even size: --size {size}.")
+    return said
+
+
+def _shown(remedies: list[Remedy]) -> list[Remedy]:
+    """All but the padding schemes that help least."""
+    schemes = [remedy for remedy in remedies if remedy.kind == "padding"][:SCHEMES]
+    return [remedy for remedy in remedies if remedy.kind != "padding" or remedy in schemes]
+
+
+def _edit(remedy: Remedy, most: int = EDITED) -> str:
+    """How a remedy is made, in a sentence: layers that are edited alike stand together."""
+    if remedy.kind not in ("pads", "pool", "crop"):
+        return "; ".join(remedy.edit)
+    alike: dict[str, list[str]] = {}
+    for edit in remedy.edit:
+        layer, _, how = edit.rpartition(": ")
+        alike.setdefault(how, []).append(layer)
+    return "; ".join(f"{how}: {_names(layers, most)}" for how, layers in alike.items())
 
 
 def _facts(found: Audit) -> list[tuple[str, Any]]:
@@ -119,19 +179,24 @@ def _facts(found: Audit) -> list[tuple[str, Any]]:
     share, reach = found.outcome.share, found.reach
     facts: list[tuple[str, Any]] = []
     if share:
-        corners = f"corners {share.corners.top_left or 0:.2g} and {share.corners.bottom_right or 0:.2g}"
-        facts.append(("fair shares", f"{share.least:.2g} to {share.most:.3g}, {corners}; 1 is fair"))
-        facts.append(("lean", f"height {share.lean.height:+.3f}, width {share.lean.width:+.3f}"))
-    facts.append(("outer ring", f"has {found.outcome.ring:.2f} times its part of the paths"))
-    facts.append(("uneven, learned", _names(found.learned)))
-    facts.append(("uneven, rigid", _names(found.rigid)))
+        first, last = share.corners.top_left, share.corners.bottom_right
+        corners = "" if first is None or last is None else f"; first corner {first:.2g}, last {last:.2g}"
+        facts.append(("fair shares", f"{share.least:.2g} to {share.most:.3g} (1 is fair){corners}"))
+    height, width = found.outcome.ring_px
+    ring = f"{height} px" if height == width else f"{height} and {width} px"
+    if 2 * height < found.size[0] and 2 * width < found.size[1]:
+        facts.append((f"outer {ring}", f"used {found.outcome.ring:.2f} times as often as the average pixel"))
+    kinds = {"convolutions": found.learned, "pools": found.rigid}
+    uneven = [f"{kind} {_names(names)}" for kind, names in kinds.items() if names]
+    facts.append(("uneven", "; ".join(uneven) or "none"))
     facts.append(("drop rows", _names(found.dropping)))
     if reach.field:
-        facts.append(("receptive field", f"{_by(reach.field)} px"))
+        of = f", of {reach.layer}" if len(found.target) > 1 else ""
+        facts.append(("receptive field", f"{_by(reach.field)} px{of}"))
     if reach.margin:
-        facts.append(("border reach", _inwards(found)))
+        facts.append(("padding reaches", _inwards(found)))
     if reach.why:
-        facts.append(("border reach", f"everywhere: {reach.why}"))
+        facts.append(("padding reaches", f"everywhere: {reach.why}"))
     return facts
 
 
@@ -141,18 +206,9 @@ def _inwards(found: Audit) -> str:
     if any(sum(pair) >= n for pair, n in zip(margin, found.size, strict=True)):
         return "all of the image"
     (top, bottom), (left, right) = margin
-    return f"{top} px from the top, {bottom} bottom, {left} left, {right} right"
-
-
-def _edits(found: list[Remedy]) -> list[str]:
-    """How each remedy is made."""
-    lines = []
-    for remedy in found:
-        lines.append(f"{remedy.what}:")
-        lines += [f"  {edit}" for edit in remedy.edit[:NAMED]]
-        if len(remedy.edit) > NAMED:
-            lines.append(f"  and {len(remedy.edit) - NAMED} more: --format json")
-    return lines
+    if not any((top, bottom, left, right)):
+        return "no pixel: every unit reads real pixels alone"
+    return f"{top} px in from the top, {bottom} bottom, {left} left, {right} right"
 
 
 def _markdown(found: list[Audit]) -> str:
@@ -164,9 +220,7 @@ def _markdown(found: list[Audit]) -> str:
         parts.append(printable(f"### {each.title}, {_by(each.size)}: {each.verdict}"))
         parts.append(printable(" ".join(each.sentences)))
         rows = [("today", *_cells(each.outcome), _plain(each.outcome), "", "")]
-        for remedy in each.remedies:
-            edit = "; ".join(f"`{edit}`" for edit in remedy.edit)
-            rows.append((remedy.what, *_cells(remedy.outcome), _times(remedy), remedy.asks, edit))
+        rows += [(remedy.what, *_effect(remedy), _edit(remedy, len(remedy.edit))) for remedy in each.remedies]
         parts.append(documents.to_markdown((*COLUMNS, "edit"), rows))
         parts += map(printable, each.cannot)
     return "\n\n".join(parts)
@@ -187,17 +241,23 @@ def _cells(outcome: Outcome) -> tuple[Any, ...]:
     return outcome.uneven_learned, *shares, outcome.drops or None
 
 
-def _times(remedy: Remedy) -> str:
-    return f"{remedy.macs_ratio:.2f} x" if remedy.macs_ratio else ""
+def _effect(remedy: Remedy) -> tuple[Any, ...]:
+    """What a remedy does, costs, and asks for."""
+    times = f"{remedy.macs_ratio:.2f} x" if remedy.macs_ratio else ""
+    return *_cells(remedy.outcome), times, remedy.asks
 
 
 def _plain(outcome: Outcome) -> str:
-    return f"{outcome.macs / 1e9:.2f} G" if outcome.macs else ""
+    """Multiply-adds to three digits."""
+    if not outcome.macs:
+        return ""
+    power = min((len(str(outcome.macs)) - 1) // 3, len(UNITS) - 1)
+    return f"{outcome.macs / 1000**power:.3g} {UNITS[power]}".rstrip()
 
 
-def _names(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more if names else "none"
+def _names(names: list[str], most: int = NAMED) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more if names else "none"
 
 
 def _capital(text: str) -> str:

@@ -34,7 +34,9 @@ def names_of(layers: str | Iterable[str] | None, network: Network, *, every: boo
             found = last_maps(network)
             opening = "has several last feature maps:" if len(found) > 1 else "leaves its target open; its last map is"
             what = f"{opening} {', '.join(found)}"
-            raise OptionError(what, where=network.name, hint="name one or more with `layer`")
+            raise OptionError(
+                what, where=network.name, hint="name one or more with `layer`, or count all with `heads` share"
+            )
         return network.targets
     names = (layers,) if isinstance(layers, str) else tuple(layers) if isinstance(layers, tuple | list) else ()
     if not names or not all(isinstance(name, str) for name in names):

@@ -73,8 +73,8 @@ def _long(count: float) -> str | float:
 def geometry_facts(shelf: Shelf, counts: CountMap) -> dict[str, Any]:
     """The layers that a map's paths lead through, what each reads, and what the audit knows of it.
 
-    `graph` has the layers, `reads` the axis maps of each along height and width, and `taps` how many positions a unit of
-    each reads where nothing is missing.
+    `graph` has the layers, `reads` the axis maps of each along height and width, and `taps` how many positions a unit
+    of each reads where nothing is missing.
     """
     network, axes = counts.walked, resolve_both(counts.walked, counts.size)
     at = tuple(network.index[network.find(name).name] for name in _names(counts))

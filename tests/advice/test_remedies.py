@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import numpy as np
 import pytest
 
 import padviz
-from padviz.advice.changes import TRIED, cannot, even_pads, pooled_strides
+from padviz.advice.changes import TRIED, cannot, cropped_outputs, even_pads, pooled_strides, wraps
 from padviz.advice.pooled_strides import with_strides_pooled
-from padviz.advice.remedies import changes, outcome, remedies
+from padviz.advice.remedies import ASKS, changes, outcome, remedies
 from padviz.advice.verdict import audit, maps
+from padviz.audit.border_margins import margins
 from padviz.network.network import Network
 from padviz.network.targets import upto
 from padviz.sources.toml.build import parse
@@ -32,7 +34,7 @@ def test_resnet_50_at_224() -> None:
     assert found.rigid == ["maxpool"]
     assert found.verdict == "uneven and foveated"
     best = found.remedies[0]
-    assert (best.kind, best.what, best.edit, best.asks) == ("size", "225 x 225 px", ["CenterCrop(225)"], "nothing")
+    assert (best.kind, best.what, best.edit[0], best.asks) == ("size", "225 x 225 px", "CenterCrop(225)", "nothing")
     assert best.outcome.macs == 4_624_665_792
     assert found.outcome.macs == 4_087_136_256
     assert best.macs_ratio == 4_624_665_792 / 4_087_136_256
@@ -73,7 +75,7 @@ def test_strides_moved_into_pools_are_those_that_a_person_moves() -> None:
         layer[0].conv1 = pooled(layer[0].conv1)
         layer[0].downsample[0] = pooled(layer[0].downsample[0])
     (change,) = pooled_strides(padviz.load("resnet18"), (224, 224))
-    assert change.what == "7 strides moved into pools"
+    assert change.what == "7 strides pooled"
     by_hand = padviz.usage(module, 224, layer="layer4.1")
     assert (padviz.usage(change.network, 224).counts == by_hand.counts).all()
     assert not padviz.ledger(change.network, 224).uneven or all(
@@ -99,10 +101,10 @@ def test_pads_that_share_out_evenly_are_found_where_their_number_is_even() -> No
     (change,) = even_pads(lopsided, (224, 224))
     assert change.edit == ("a: padding=(1, 1)",)
     assert padviz.ledger(change.network, 224).even
-    assert cannot(lopsided, (224, 224)) == []
+    assert not any("No pads" in each for each in cannot(lopsided, (224, 224)))
     odd = network({"op": "conv", "name": "a", "kernel": 3, "stride": 2, "padding": 1})
     assert not [*even_pads(odd, (224, 224))]
-    assert cannot(odd, (224, 224)) == ["No pads make a even: its 112 units read 1 row of padding in all."]
+    assert "No pads make a even: its 112 units read 1 row of padding in all." in cannot(odd, (224, 224))
 
 
 def test_a_network_without_padding_is_offered_no_scheme() -> None:
@@ -111,11 +113,89 @@ def test_a_network_without_padding_is_offered_no_scheme() -> None:
     assert remedies(padviz.load("unet"), 572) == ()
 
 
-def test_even_sizes_come_before_what_asks_for_training() -> None:
-    found = remedies(padviz.load("mobilenet_v2"), 224)
-    order = [bool(each.outcome.uneven_learned) for each in found]
-    assert order == sorted(order)
-    assert [each.kind for each in found[:2]] == ["size", "size"]
+@pytest.mark.parametrize(("name", "size"), [("mobilenet_v2", 224), ("resnet50", 224), ("vgg19", 224), ("alexnet", 224)])
+def test_what_asks_least_comes_first_and_what_wraps_around_after_what_asks_as_much(name: str, size: int) -> None:
+    found = remedies(padviz.load(name), size)
+    asked = [ASKS.index(each.asks) for each in found]
+    assert asked == sorted(asked)
+    schemes = [wraps(each.what) for each in found if each.kind == "padding"]
+    assert schemes == sorted(schemes)
+    assert {True, False} == {*schemes}
+    for one, two in pairwise(found):
+        if (one.asks, wraps(one.what)) == (two.asks, wraps(two.what)):
+            assert (one.outcome.uneven_learned, one.outcome.drops > 0) <= (
+                two.outcome.uneven_learned,
+                two.outcome.drops > 0,
+            )
+    assert found[0].kind == ("padding" if name == "vgg19" else "size")
+
+
+STEM = {"op": "conv", "name": "a", "kernel": 5, "padding": 2, "mode": "replicate"}
+LAST = {"op": "conv", "name": "b", "kernel": 5, "stride": 2, "padding": 2, "mode": "replicate"}
+
+
+def test_a_crop_of_the_output_leaves_the_units_that_read_no_padding() -> None:
+    made = network(STEM, LAST)
+    (change,) = cropped_outputs(made, (20, 33))
+    touched = next(row for row in margins(made, (20, 33)) if row.layer == "b")
+    (top, bottom), (left, right) = touched.height, touched.width
+    assert change.edit == (f"b: y[..., {top}:-{bottom}, {left}:-{right}]",)
+    assert padviz.usage(change.network, (20, 33)).target.shape == [10 - top - bottom, 17 - left - right]
+    whole = padviz.coverage(made, (20, 33), "zero")
+    kept = whole.counts[top:-bottom, left:-right]
+    assert (kept == 625).all()
+    assert (whole.counts[top - 1] < 625).all()
+    box = (slice(top, -bottom), slice(left, -right))
+    assert (padviz.usage(change.network, (20, 33)).counts == padviz.usage(made, (20, 33), unit=box).counts).all()
+
+
+def test_a_crop_is_a_remedy_where_it_starves_fewer_than_were_overused() -> None:
+    two = {"op": "conv", "name": "a", "kernel": 2, "dilation": 3, "padding": 3}
+    made = network({**two, "mode": "replicate"})
+    (crop,) = [each for each in remedies(made, 16) if each.kind == "crop"]
+    assert (crop.edit, crop.asks) == (["a: y[..., 3:-3, 3:-3]"], "nothing")
+    before = outcome(made, 16).share
+    assert before is not None
+    assert crop.outcome.share is not None
+    assert (before.overused * 256, before.starved, crop.outcome.share.starved * 256) == (60, 0, 36)
+    assert not any("Cropping" in each for each in audit(made, 16).cannot)
+
+
+def test_what_a_crop_that_helps_nobody_would_do_is_said() -> None:
+    starved = network({**STEM, "kernel": 9, "padding": 4, "mode": "zero"})
+    assert not any(each.kind == "crop" for each in remedies(starved, 64))
+    (said,) = audit(starved, 64).cannot
+    ramp = np.minimum(np.minimum(np.arange(1, 65), np.arange(64, 0, -1)), 9)  # what 56 windows of 9 taps read
+    lost = (2 * np.outer(ramp, ramp) < 81).mean()
+    assert (
+        said == f"Cropping to the units that read no padding starves {lost:.1%} of the pixels (a: y[..., 4:-4, 4:-4])."
+    )
+
+
+def test_no_crop_where_padding_reaches_every_unit_or_head_or_one_sees_all() -> None:
+    assert cannot(padviz.load("efficientnet_b0"), (224, 224))[-1].startswith(
+        "No crop of the output is free of padding: "
+    )
+    several = upto(padviz.load("ssd300_vgg16"), ("backbone.features.21", "backbone.extra.1.2"))
+    assert not [*cropped_outputs(several, (300, 300))]
+    assert cannot(several, (300, 300))[-1].startswith("Padding reaches every unit of backbone.extra.1.2")
+
+
+def test_that_no_even_size_is_near_is_said() -> None:
+    never = network({"op": "conv", "name": "a", "kernel": 2, "padding": [[1, 0], [1, 0]]})
+    assert cannot(never, (9, 9))[0] == "No even size is near: a reads an odd number of padded rows at each."
+
+
+def test_a_size_that_only_drops_fewer_rows_comes_last() -> None:
+    found = remedies(padviz.load("vgg19"), 225)
+    assert found[0].kind == "padding"
+    assert [each.what for each in found[-2:]] == ["224 x 224 px", "256 x 256 px"]
+
+
+def test_the_nearest_even_size_comes_first_though_a_larger_image_has_less_of_a_border() -> None:
+    near, far = remedies(padviz.load("alexnet"), 224)[:2]
+    assert (near.what, far.what) == ("223 x 223 px", "255 x 255 px")
+    assert far.outcome.unfair < near.outcome.unfair
 
 
 def test_a_size_is_no_remedy_for_what_is_even_already() -> None:
@@ -153,7 +233,7 @@ def test_where_there_is_no_share_the_verdict_stands_on_windows_alone() -> None:
     found = audit(made, 16)
     assert found.verdict == "even"
     assert found.outcome.share is None
-    assert "Fair shares cannot be told here" in found.sentences[0]
+    assert found.sentences[0] == f"Fair shares cannot be told: {found.outcome.share_reason}."
 
 
 def test_the_outer_ring_is_that_of_the_whole_map() -> None:
@@ -173,6 +253,14 @@ def test_reach_is_that_of_margins_and_fields() -> None:
     assert gated.margin is None
     assert gated.why is not None
     assert "features.1.0.block.1.2" in gated.why or "gate" in gated.why
+
+
+def test_of_several_targets_the_reach_is_that_of_the_one_that_sees_most() -> None:
+    found = audit(padviz.load("ssd300_vgg16"), 300, ["backbone.extra.1.2", "backbone.features.21"])
+    assert (found.reach.layer, found.reach.field) == ("backbone.extra.1.2", [452, 452])
+    assert found.sentences[-1].startswith("The receptive field of backbone.extra.1.2 is larger than the image")
+    alone = audit(padviz.load("ssd300_vgg16"), 300, "backbone.features.21")
+    assert (alone.reach.field, alone.reach.exceeds) == ([92, 92], False)
 
 
 HEADS = [

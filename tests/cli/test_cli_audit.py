@@ -13,9 +13,10 @@ from PIL import Image
 import padviz
 from padviz.cli import cli
 from tests.cli.test_cli import APART, run, told
+from tests.wheels import real_file
 
 SCREENS = [
-    ("resnet50", "224"), ("mobilenet_v2", "224"), ("unet_padded", "500"), ("ssd300_vgg16", "300"),
+    ("resnet50", "224"), ("mobilenet_v2", "224"), ("unet_padded", "500"), ("unet", "572"), ("ssd300_vgg16", "300"),
     ("inception_v3", "299"), ("vgg19", "224"), ("resnet50", "65536"),
 ]  # fmt: skip
 
@@ -27,28 +28,78 @@ def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("name", "size"), SCREENS)
 def test_one_network_takes_one_screen_of_80_columns(name: str, size: str) -> None:
-    result = CliRunner(**APART, env={"COLUMNS": "80"}).invoke(cli, ["audit", name, "--size", size])
-    assert (result.exit_code, result.stderr) == (0, "")
+    screen_of(name, padviz.load(name).title, "--size", size)
+
+
+def test_so_does_a_detector_with_three_heads() -> None:
+    pytest.importorskip("torch")
+    from tests.yolo import exported
+
+    path = exported(Path(), size=(640, 640), opened=False)
+    screen = screen_of(str(path), "yolo-old, 640 x 640, to /detect/Concat, /detect/Concat_1,", "--heads", "share")
+    assert "No even size is near: /p4/p4.0/conv/Conv reads an odd number of padded rows" in screen
+    without = run("audit", str(path))
+    assert without.exit_code == 2
+    assert without.stderr.endswith("name one or more with --layer, or count all with --heads share\n")
+
+
+def test_so_does_a_real_text_detector() -> None:
+    path = real_file("ch_PP-OCRv4_det_infer")
+    screen = screen_of(str(path), "ch_PP-OCRv4_det_infer, 640 x 640", "--size", "640")
+    assert "padding reaches everywhere: p2o.Mul.110 (gate) makes every position depend on all" in screen
+    assert "receptive field" not in screen
+
+
+def screen_of(model: str, title: str, *options: str) -> str:
+    result = CliRunner(**APART, env={"COLUMNS": "80"}).invoke(cli, ["audit", model, *options])
+    assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert max(map(len, lines)) <= 80
-    assert len(lines) <= 50
-    assert result.stdout.startswith(padviz.load(name).title)
+    assert len(lines) <= 45
+    assert lines[0].startswith(title)
+    return " ".join(result.stdout.split())
 
 
 def test_the_screen_says_what_is_wrong_and_what_to_change() -> None:
     screen = " ".join(run("audit", "resnet50", "--size", "224").stdout.split())
-    assert "Uneven and foveated. 45% of the pixels get less than half" in screen
-    assert "uneven, learned conv1, layer2.0.conv2, layer3.0.conv2 and 1 more uneven, rigid maxpool" in screen
-    assert re.search(r"225 x 225 px 0 28\.1% 0\.0% 1\.13 x nothing", screen)
-    assert "225 x 225 px: CenterCrop(225)" in screen
+    assert "Uneven and foveated. 45% of the pixels are starved: used less than half" in screen
+    assert "The top left of the image counts for more than the bottom right." in screen
+    assert "uneven convolutions conv1, layer2.0.conv2, layer3.0.conv2, layer4.0.conv2; pools maxpool" in screen
+    assert re.search(r"today 4 45\.1% 0\.0% 3 4\.09 G 1 225 x 225 px 0 28\.1% 0\.0% 1\.13 x nothing", screen)
+    assert "1 CenterCrop(225); where the whole image is needed: Resize((225, 225))" in screen
+    assert "6 stride=1, then nn.AvgPool2d(2): conv1, layer2.0.conv2, layer2.0.downsample.0," in screen
+    assert "zero/circular, circular/zero (these wrap around: for panoramas and textures)." in screen
+    assert "What padding does at an even size: --size 225." in screen
     assert "No pads make conv1 even: its 112 units read 5 rows of padding in all." in screen
+    assert "Padding reaches every unit of layer4.2: no crop of the output is free of it." in screen
+
+
+def test_what_pads_nothing_is_offered_nothing_and_told_why() -> None:
+    screen = " ".join(run("audit", "unet").stdout.split())
+    assert "Nothing that was tried treats the border more fairly." in screen
+    assert "No convolution pads, so no padding scheme changes anything." in screen
+    assert "padding reaches no pixel" in screen
+
+
+def test_what_is_not_there_is_not_explained_or_told() -> None:
+    Path("small.toml").write_text(
+        'size = 32\nlayers = [{op = "conv", name = "a", kernel = 3, stride = 2, padding = 1},'
+        ' {op = "adaptive", name = "b", output = 3}]'
+    )
+    screen = " ".join(run("audit", "small.toml").stdout.split())
+    assert "Uneven. Fair shares cannot be told: small, b: its adaptive pooling makes" in screen
+    assert "uneven: convolutions that read more padding on one side. 1 CenterCrop(31)" in screen
+    assert "outer" not in screen
 
 
 def test_several_make_a_row_each() -> None:
     result = run("audit", "vgg19", "resnet18", "--size", "224", "--size", "225")
     rows = [line.split() for line in result.stdout.splitlines()[2:]]
     assert [row[0] for row in rows] == ["vgg19", "vgg19", "resnet18", "resnet18"]
-    assert [row[3] for row in rows] == ["224", "225", "224", "225"]
+    assert [row[1] for row in rows] == ["224", "225", "224", "225"]
+    assert [row[2] for row in rows[:2]] == ["foveated"] * 2
+    assert rows[2][2:4] == ["uneven,", "foveated"]
+    assert [" ".join(row[-2:]) for row in rows[:2]] == ["replicate padding"] * 2
 
 
 def test_json_has_the_figures_of_python() -> None:
@@ -56,7 +107,8 @@ def test_json_has_the_figures_of_python() -> None:
     (entry,) = found["results"]
     assert found["schema_version"] == 1
     best = padviz.remedies("resnet18", 224)[0]
-    assert entry["remedies"][0]["edit"] == ["CenterCrop(225)"] == best.edit
+    assert entry["remedies"][0]["edit"] == best.edit
+    assert best.edit[0] == "CenterCrop(225)"
     assert entry["remedies"][0]["outcome"]["share"]["starved"] == best.outcome.share.starved
     assert entry["learned"][0] == "conv1"
 
@@ -95,6 +147,11 @@ REFUSED = [
     (["vgg11", "-o", "there.md"], "-o: 'there.md' exists; add --overwrite"),
     (["vgg11", "-o", "no/such.md"], "folder 'no' does not exist"),
     (["vgg11", "--format", "csv"], "'csv' is not one of"),
+    (["vgg11", "--heads", "all"], "'all' is not one of 'sum', 'share'; see padviz audit --help"),
+    (["vgg11", "--scale", "share"], "no such option '--scale'"),
+    (["vgg11", "--layer", ""], "no layer is called ''"),
+    (["vgg11", "-o", "."], "-o: '.' has no suffix"),
+    (["vgg11", "--size", "64x"], "--size: '64x' is not a size"),
     ([], "missing argument"),
 ]
 
@@ -103,3 +160,39 @@ REFUSED = [
 def test_bad_input_is_one_line_and_leaves_nothing(args: list[str], says: str) -> None:
     Path("there.md").write_text("kept")
     assert re.search(says, told("audit", *args))
+
+
+OTHERS = [
+    (["usage", "vgg11", "--scale", "each"], "'each' is not one of 'counts', 'share'; see padviz usage --help"),
+    (
+        ["usage", "vgg11", "--unit", "0,0", "--scale", "share"],
+        "--scale: .* fair shares; draw counts, with --scale counts",
+    ),
+    (["compare", "vgg11", "--size", "64,96", "--scale", "x"], "'x' is not one of 'share', 'counts', 'each'"),
+    (["compare", "vgg11", "--size", "64,96", "--heads", "x"], "'x' is not one of 'sum', 'share'"),
+    (["compare", "vgg11", "--padding", "zero,zero/"], "--padding: 'zero/' is not a padding scheme; use zero"),
+    (["usage", "vgg11", "--padding", "zero/zero/zero"], "'zero/zero/zero' is not a padding scheme"),
+    (["usage", "vgg11", "--padding", "/"], "--padding: '/' is not a padding scheme"),
+    (["coverage", "vgg11", "--padding", "zero/near"], "HEIGHT/WIDTH, as zero/circular"),
+    (["uneven", "vgg11", "--check=rigid"], "'rigid' is not one of 'learned', 'all', 'drops'; see padviz uneven --help"),
+    (["uneven", "vgg11", "--check="], "'' is not one of 'learned', 'all', 'drops'"),
+    (
+        ["uneven", "vgg11", "--layer", "features"],
+        "no layer is called 'features'.*padviz layers lists them|did you mean",
+    ),
+    (["sizes", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers lists them"),
+    (["taps", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers lists them"),
+    (["fields", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers lists them"),
+    (["layers", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers lists them"),
+]
+
+
+@pytest.mark.parametrize(("args", "says"), OTHERS)
+def test_bad_values_of_what_came_with_it_are_one_line_too(args: list[str], says: str) -> None:
+    assert re.search(says, told(*args))
+
+
+def test_the_next_steps_work() -> None:
+    assert run("usage", "vgg11", "--size", "64", "--unit", "0,0", "--scale", "counts").exit_code == 0
+    assert run("usage", "vgg11", "--size", "64", "--padding", "zero/circular").exit_code == 0
+    assert run("audit", "vgg11", "--size", "64", "-o", "vgg11-64-usage.png", "--overwrite").exit_code == 0
