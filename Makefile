@@ -35,7 +35,7 @@ bench: .venv/.tools
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-json=.bench/run.json
 	$(BIN)/python -m tests.benchmarks.report .bench/run.json README.md
 
-figures: .venv/.installed
+figures: .venv/.tools .venv/.chromium
 	rm -rf figures
 	$(BIN)/padviz export configs/exports/deck.toml -o figures
 	mkdir -p docs
@@ -50,6 +50,8 @@ figures: .venv/.installed
 	$(BIN)/padviz compare resnet50 --size 225 --padding zero,replicate,reflect,symmetric,circular,partial \
 		-o docs/resnet50-schemes.png --overwrite
 	$(BIN)/padviz audit resnet50 --size 224 -o docs/resnet50-audit.png --overwrite
+	$(BIN)/padviz explore resnet50 -o docs/resnet50.html --overwrite
+	$(BIN)/python -m tests.pages.screenshot docs/resnet50.html docs/explorer.png
 
 # Trains 9 arms SEEDS times each: about 5 minutes on two idle cores for 3.
 SEEDS := 3
@@ -90,5 +92,5 @@ clean:
 
 .venv/.chromium: .venv/bin/python
 	command -v chromium >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends chromium; } >/dev/null 2>&1 \
-		|| echo "Chromium could not be installed: the tests of the gallery are named as skipped (apt-get install chromium)"
+		|| echo "Chromium could not be installed: the tests of pages are named as skipped (apt-get install chromium)"
 	touch $@

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from padviz.files.counts import read_counts
     from padviz.network.layer import Layer
     from padviz.network.network import Network
+    from padviz.pages.explorer import Explorer, explore
     from padviz.repad.onnx_file import Repadded, repad_file
     from padviz.repad.torch_module.repadding import repad
     from padviz.sources import load
@@ -36,11 +37,11 @@ if TYPE_CHECKING:
     from padviz.trained.mean_filters import MeanFilter, MeanFilters, mean_filters
 
 __all__ = [
-    "BorderResponse", "BorderResponses", "Costs", "CountMap", "Detectability", "EvenSizes", "Layer", "Ledger",
-    "MeanFilter", "MeanFilters", "Network", "PadvizError", "PositionMap", "ReceptiveField", "Remedy", "Repadded",
-    "Summary", "TapExposure", "__version__", "border_responses", "costs", "coverage", "detectability", "even_sizes",
-    "export", "ledger", "load", "mean_filters", "read_counts", "receptive_fields", "remedies", "repad", "repad_file",
-    "tap_exposure", "usage",
+    "BorderResponse", "BorderResponses", "Costs", "CountMap", "Detectability", "EvenSizes", "Explorer", "Layer",
+    "Ledger", "MeanFilter", "MeanFilters", "Network", "PadvizError", "PositionMap", "ReceptiveField", "Remedy",
+    "Repadded", "Summary", "TapExposure", "__version__", "border_responses", "costs", "coverage", "detectability",
+    "even_sizes", "explore", "export", "ledger", "load", "mean_filters", "read_counts", "receptive_fields", "remedies",
+    "repad", "repad_file", "tap_exposure", "usage",
 ]  # fmt: skip
 
 _HOMES = {
@@ -50,6 +51,7 @@ _HOMES = {
     "CountMap": "padviz.counting.count_map",
     "Detectability": "padviz.trained.detecting.detectability",
     "EvenSizes": "padviz.audit.even_sizes",
+    "Explorer": "padviz.pages.explorer",
     "Layer": "padviz.network.layer",
     "Ledger": "padviz.audit.ledger",
     "MeanFilter": "padviz.trained.mean_filters",
@@ -66,6 +68,7 @@ _HOMES = {
     "coverage": "padviz.api.counts",
     "detectability": "padviz.api.trained",
     "even_sizes": "padviz.api.audits",
+    "explore": "padviz.pages.explorer",
     "export": "padviz.exports.run",
     "ledger": "padviz.api.audits",
     "load": "padviz.sources",

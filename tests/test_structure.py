@@ -122,7 +122,7 @@ def test_the_house_has_few_floors_and_no_crowded_rooms() -> None:
     assert sum("." not in name and path.parent == PACKAGE for name, path in names.items()) <= 6
     for folder in {path.parent for path in names.values()} - {PACKAGE, PACKAGE / "cli"}:
         inside = [path for path in folder.iterdir() if path.name not in ("__init__.py", "__pycache__")]
-        assert len(inside) >= (2 if folder.name == "pages" else 3), folder  # the gallery and its templates
+        assert len(inside) >= 3, folder
         assert len(inside) <= (12 if folder.parent.name == "sources" else 8), folder
 
 

@@ -139,7 +139,7 @@ def count_forward(walk: Walk) -> list[tuple[Core, int | float]]:
         return down.through(cols[i], 2, walk.engine)
 
     _check_sizes(walk)
-    full = forward(walk.network, walk.targets, 1, lambda i, v: v * _taps(walk, i))
+    full = forward(walk.network, walk.targets, 1, lambda i, v: v * taps_at(walk, i))
     exact = is_exact(walk)
     tallies = forward(walk.network, walk.targets, _seed(walk, 0, WHOLE, np.int64 if exact else np.float64), push)
     return [(Core(tally.settled()), most if exact else float(most)) for tally, most in zip(tallies, full, strict=True)]
@@ -198,8 +198,15 @@ def is_chain(network: Network) -> bool:
     return all(layer.inputs == (i,) for i, layer in enumerate(network.layers[1:]))
 
 
-def _taps(walk: Walk, i: int) -> int:
-    """How many positions a unit of layer `i` reads where nothing is missing; weights of a mean sum to 1."""
+def taps_at(walk: Walk, i: int) -> int:
+    """How many positions a unit of layer `i` reads where nothing is missing; weights of a mean sum to 1.
+
+    >>> import padviz
+    >>> from padviz.counting.request import prepare_request
+    >>> asked = prepare_request(padviz.load("vgg11"), 64, None, None, "count", "auto")
+    >>> [taps_at(asked.walk((64, 64), "auto"), i) for i in (1, 2)]
+    [9, 4]
+    """
     layer = walk.network.layers[i]
     taps = 1
     for op, made in zip(layer.ops, (walk.rows.maps[i], walk.cols.maps[i]), strict=True):

@@ -28,6 +28,7 @@ from padviz.version import __version__
 
 FORMATS = ("png", "npz", "json")
 THUMB = 200  # screen pixels of the longer side
+WORDED = ("uneven", "taps")  # of whose pictures nothing could be read so small: the gallery writes their lines out
 
 
 class Outcome(NamedTuple):
@@ -85,7 +86,7 @@ def make(item: Item, of: str, folder: Path, look: Look) -> Outcome:
             made = rendered(item)
             files = _write(item, made, stage, look)
             lengths = {name: (stage / name).stat().st_size for name in files}
-            (stage / f"{item.name}.json").write_bytes(record_of(item, of, lengths, made.figures))
+            (stage / f"{item.name}.json").write_bytes(record_of(item, of, lengths, _told(made, look)))
             with alone(folder):
                 _place(item.name, files, stage, folder)
     except PadvizError as error:
@@ -178,6 +179,11 @@ def _checked(look: Look) -> None:
     colour_map(look.cmap or CMAP)
 
 
+def _told(made: Rendered, look: Look) -> dict[str, Any]:
+    """The figures of an item, and of a map the colours that it is drawn in."""
+    return {**made.figures, "cmap": look.cmap or CMAP} if made.counts is not None else made.figures
+
+
 def _write(item: Item, made: Rendered, stage: Path, look: Look) -> list[str]:
     """Write the files asked for into `stage`; their names, thumbnail last."""
     files = []
@@ -185,15 +191,18 @@ def _write(item: Item, made: Rendered, stage: Path, look: Look) -> list[str]:
         files.append(f"{item.name}.npz")
         write_counts(made.counts, stage / files[-1])
     if "png" in look.formats:
-        (stage / THUMBS).mkdir(exist_ok=True)
-        files += [f"{item.name}.png", f"{THUMBS}/{item.name}.png"]
-        counts = made.counts
+        counts, picture = made.counts, f"{item.name}.png"
+        files.append(picture)
         if counts is not None and look.bare:
-            write_bare(counts, stage / files[-2], look.cmap)
+            write_bare(counts, stage / picture, look.cmap)
         else:
-            save(made.picture(look.cmap), stage / files[-2])
+            save(made.picture(look.cmap), stage / picture)
+        if item.what in WORDED:
+            return files
+        (stage / THUMBS).mkdir(exist_ok=True)
+        files.append(f"{THUMBS}/{picture}")
         if counts is not None:
             write_bare(counts, stage / files[-1], look.cmap, THUMB)
         else:
-            write_thumbnail(stage / files[-2], stage / files[-1], THUMB)
+            write_thumbnail(stage / picture, stage / files[-1], THUMB)
     return files

@@ -6,9 +6,11 @@ from typing import Any
 
 from padviz.exports.manifest import WHATS
 from padviz.exports.record import THUMBS, Record
+from padviz.figures.canvas import hex_stops
 from padviz.files.tables import readable, rounded
 
 MAPS = ("usage", "coverage")
+MINI, GRIDS = 7, 3  # lines of a small ledger, and small grids
 LONG = 10**9  # counts from here on are rounded on a card
 
 
@@ -26,9 +28,49 @@ def card(record: Record) -> dict[str, Any]:
         "thumb": next((name for name in record.files if name not in files), ""),
         "picture": next((name for name in files if name.endswith(".png")), ""),
         "files": [(name, name.rpartition(".")[2]) for name in (*files, f"{record.name}.json")],
+        "bar": _bar(record),
+        "ledger": _uneven(record) if record.what == "uneven" else None,
+        "taps": _grids(record) if record.what == "taps" else None,
         "facts": _facts(record),
         "rank": _rank(record),
     }
+
+
+def _bar(record: Record) -> dict[str, Any] | None:
+    """The colours of a map, from the lowest on, and what the highest stands for."""
+    stops = hex_stops(str(record.figures.get("cmap"))) if record.what in MAPS else []
+    if not stops:
+        return None
+    most = record.figures["max"]
+    label = "1" if record.what == "coverage" else f"{rounded(most) if most >= LONG else readable(most)} paths"
+    return {"colours": stops, "most": label}
+
+
+def _uneven(record: Record) -> list[tuple[str, int, int, bool]]:
+    """The first uneven layers of a ledger: what each reads before and after, and whether it is learned."""
+    found = []
+    for layer in record.figures["layers"]:
+        pairs = [(axis["consumed"][0], axis["consumed"][1] + axis["overhang"]) for axis in _axes(layer)]
+        uneven = [pair for pair in pairs if pair[0] != pair[1]]
+        if uneven:
+            found.append((readable(layer["layer"]), *uneven[0], bool(layer["learned"])))
+    return found[:MINI]
+
+
+def _axes(layer: dict[str, Any]) -> list[dict[str, Any]]:
+    return [layer["height"], layer["width"]]
+
+
+def _grids(record: Record) -> list[tuple[str, list[list[float]]]]:
+    """The tap grids that lean most: the share of the units, in percent, that read a real pixel with each tap."""
+    layers = sorted(record.figures["layers"], key=lambda layer: -max(map(abs, layer["imbalance"].values())))
+    return [
+        (
+            readable(layer["layer"]),
+            [[round(100 * reads / (layer["units"] or 1)) for reads in row] for row in layer["grid"]],
+        )
+        for layer in layers[:GRIDS]
+    ]
 
 
 def _facts(record: Record) -> list[tuple[str, str]]:

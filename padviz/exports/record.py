@@ -63,13 +63,17 @@ class _Coverage(_Usage):
     least_share: float
 
 
-class _Drops(Struct):
+class _Reads(Struct):
     dropped: int
+    consumed: tuple[int, int]
+    overhang: int
 
 
 class _Layer(Struct):
-    height: _Drops
-    width: _Drops
+    layer: str
+    learned: bool
+    height: _Reads
+    width: _Reads
 
 
 class _Uneven(Struct):
@@ -79,6 +83,9 @@ class _Uneven(Struct):
 
 
 class _Taps(Struct):
+    layer: str
+    units: int
+    grid: list[list[int]]
     imbalance: PerAxis
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
 CMAP = "plasma"
+SHARES = "PuOr"  # orange is starved, white is fair, purple is overused: told apart by all eyes
 DPI = 130
 SMALL, MEDIUM, LARGE = 7, 8, 12  # points
 SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -48,6 +49,28 @@ def colour_map(name: str) -> Any:
         hint = nearest(name, list(colormaps)) or "matplotlib's colour maps are plasma, viridis, magma, ..."
         raise OptionError(f"no colour map is called {name!r}", option="cmap", hint=hint)
     return colormaps[name]
+
+
+def hex_colours() -> dict[str, list[str]]:
+    """The colours of shares and of counts, for pages: 256 of each, from the lowest value on."""
+    from matplotlib.colors import to_hex
+
+    return {
+        kind: [to_hex(colour).removeprefix("#") for colour in colour_map(name)(range(256))]
+        for kind, name in (("share", SHARES), ("counts", CMAP))
+    }
+
+
+def hex_stops(name: str, stops: int = 9) -> list[str]:
+    """Colours of the map of that name, from the lowest value on, as pages write them; none where there is no such map.
+
+    >>> hex_stops("plasma", 2), hex_stops("none of this name")
+    (['#0d0887', '#f0f921'], [])
+    """
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    return [to_hex(colormaps[name](at / (stops - 1))) for at in range(stops)] if name in colormaps else []
 
 
 def png(figure: Figure) -> bytes:

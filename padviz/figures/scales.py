@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.counting.count_map import CountMap
-from padviz.figures.canvas import CMAP, SMALL, SUPERSCRIPT, colour_map
+from padviz.figures.canvas import CMAP, SHARES, SMALL, SUPERSCRIPT, colour_map
 from padviz.network.network import Size
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SHARES = "PuOr"  # orange is starved, white is fair, purple is overused: told apart by all eyes
 CLIPPED = 2.0  # shares from here on look alike
 UNREAD = "0.55"  # the grey of pixels that no window reads
 

@@ -1,4 +1,4 @@
-"""The gallery: a page that opens from disk and fetches nothing but the pictures beside it."""
+"""The gallery: a page that opens from disk and asks for nothing but the pictures beside it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from padviz.version import __version__
+from padviz.pages.filling import filled
+
+STYLES = ("look", "gallery")
+MODULES = ("state", "gallery")  # each after those that it imports
 
 
 def gallery(title: str, cards: Sequence[Mapping[str, Any]], failed: Mapping[str, str] | None = None) -> str:
@@ -15,17 +18,12 @@ def gallery(title: str, cards: Sequence[Mapping[str, Any]], failed: Mapping[str,
     >>> "<h1>Maps</h1>" in gallery("Maps", [])
     True
     """
-    from jinja2 import Environment, PackageLoader
-
-    environment = Environment(
-        loader=PackageLoader("padviz.pages"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
     filters = {
         key: sorted({value for card in cards for value in card[key] if value}, key=natural)
         for key in ("what", "network", "size", "padding")
     }
-    page = environment.get_template("gallery.html.j2")
-    return page.render(title=title, cards=cards, filters=filters, failed=failed or {}, version=__version__)
+    shown = {"title": title, "cards": cards, "filters": filters, "failed": failed or {}}
+    return filled("gallery.html.j2", STYLES, MODULES, **shown)
 
 
 def natural(text: str) -> list[tuple[int, str]]:

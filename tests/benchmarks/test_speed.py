@@ -130,20 +130,20 @@ def test_remedies(benchmark: Any, what: str) -> None:
     benchmark(getattr(padviz, what), network, 224)
 
 
-def process(benchmark: Any, folder: Path, *command: str, fresh: bool = False) -> None:
+def process(benchmark: Any, folder: Path, *command: str, fresh: bool = False, rounds: int = 25) -> None:
     """Time a whole process; `fresh` gives each round an empty cache for numba."""
-    rounds = iter(range(1000))
+    caches = iter(range(1000))
 
     def prepare() -> tuple[tuple[()], dict[str, Any]]:
         environment = dict(os.environ)
         if fresh:
-            environment["NUMBA_CACHE_DIR"] = str(folder / f"cache{next(rounds)}")
+            environment["NUMBA_CACHE_DIR"] = str(folder / f"cache{next(caches)}")
         return (), {"env": environment}
 
     def whole(env: dict[str, str]) -> None:
         subprocess.run([sys.executable, *command], cwd=folder, env=env, check=True, stdout=subprocess.DEVNULL)
 
-    benchmark.pedantic(whole, setup=prepare, rounds=25, warmup_rounds=1)
+    benchmark.pedantic(whole, setup=prepare, rounds=rounds, warmup_rounds=1)
 
 
 def test_process_usage(benchmark: Any, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,20 +11,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 import padviz
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+from tests.pages.browser import opened
 
 
 @pytest.fixture(scope="module")
@@ -44,17 +30,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def page(folder: Path) -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1200, "height": 800})
-        page.said, page.asked = [], []
-        page.on("console", lambda message: page.said.append(message.text))
-        page.on("pageerror", lambda error: page.said.append(str(error)))
-        page.on("request", lambda request: page.asked.append(request.url))
-        page.goto((folder / "index.html").as_uri())
-        yield page
-        browser.close()
+def page(browser: Any, folder: Path) -> Iterator[Any]:
+    page = opened(browser, folder / "index.html", waiting=False, viewport={"width": 1200, "height": 800})
+    yield page
+    page.close()
 
 
 def shown(page: Any) -> list[str]:
@@ -71,9 +50,9 @@ def test_all_pictures_load_from_disk_and_nothing_else_is_fetched(page: Any, fold
     assert len(cards) == len(list(folder.glob("*.png"))) > 10
     for card in cards:
         card.scroll_into_view_if_needed()
-    page.wait_for_function("[...document.images].every(each => each.complete)", timeout=10_000)
-    assert page.evaluate("[...document.images].every(each => each.naturalWidth > 0)")
-    assert page.evaluate("document.images.length") == len(cards)
+    page.wait_for_function("[...document.querySelectorAll('main img')].every(each => each.complete)", timeout=10_000)
+    assert page.evaluate("[...document.querySelectorAll('main img')].every(each => each.naturalWidth > 0)")
+    assert page.locator("main img").count() + page.locator("main .mini").count() == len(cards)
     assert all(url.startswith(folder.as_uri()) or url.startswith("data:") for url in page.asked)
     assert page.said == []
 
@@ -102,19 +81,58 @@ def test_filters_narrow_and_reset(page: Any) -> None:
     reset(page)
 
 
-def test_what_is_shown_fits_the_filters_when_a_person_comes_back(page: Any) -> None:
-    again = page.context.browser.new_page()
-    again.goto(page.url)
-    everything = shown(again)
+def test_filters_stand_in_the_address_and_come_back(page: Any, browser: Any, folder: Path) -> None:
+    again = opened(browser, folder / "index.html", waiting=False)
     again.select_option("select[data-key=what]", "uneven")
+    again.fill("#search", "vgg11")
     chosen = shown(again)
-    assert 0 < len(chosen) < len(everything)
-    again.locator("article:visible a.picture").first.click()
-    again.wait_for_url("**/*.png")
-    again.go_back()
-    again.wait_for_selector("article", state="attached")
-    assert shown(again) == (chosen if again.input_value("select[data-key=what]") else everything)
-    again.close()
+    again.wait_for_function("location.hash.includes('what=uneven') && location.hash.includes('vgg11')")
+    other = opened(browser, folder / "index.html", "#" + again.url.partition("#")[2], waiting=False)
+    assert shown(other) == chosen == [name for name in shown(page) if name.startswith("vgg11") and "uneven" in name]
+    assert other.input_value("select[data-key=what]") == "uneven"
+    for each in (again, other):
+        assert each.said == []
+        each.close()
+
+
+def test_filters_that_nothing_fits_say_so(page: Any) -> None:
+    page.fill("#search", "no such name")
+    assert shown(page) == []
+    assert page.locator("#none").inner_text().startswith("No item fits these filters.")
+    page.click("#none button")
+    assert len(shown(page)) > 10
+    assert not page.locator("#none").is_visible()
+
+
+def test_a_viewer_goes_from_item_to_item_and_keeps_one_beside_the_next(page: Any) -> None:
+    page.select_option("select[data-key=network]", "resnet18")
+    names = shown(page)
+    page.locator("article:visible a.picture").first.click()
+    caption = page.locator("#seen figcaption")
+    assert caption.inner_text() == names[0]
+    page.wait_for_function("document.querySelector('#seen img').naturalWidth > 200")
+    page.click("#next")
+    assert caption.inner_text() == names[1]
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    assert caption.inner_text() == names[-1]
+    assert page.locator("#place").inner_text() == f"{len(names)} of {len(names)}"
+    page.check("#keep")
+    page.click("#next")
+    assert page.locator("#kept figcaption").inner_text() == names[-1]
+    assert caption.inner_text() == names[0]
+    page.keyboard.press("Escape")
+    assert not page.locator("#viewer").is_visible()
+    reset(page)
+
+
+def test_maps_have_a_colour_bar_and_ledgers_are_written_out(page: Any) -> None:
+    card = page.locator("article[data-name='vgg11-64-usage']")
+    assert card.locator(".bar").inner_text().split("\n")[-1] == f"{padviz.usage('vgg11', 64).max:,} paths"
+    assert "#0d0887" in card.locator(".strip").get_attribute("style")
+    lines = page.locator("article[data-name='resnet18-64-uneven'] .mini .name").all_inner_texts()
+    uneven = [row.layer for row in padviz.ledger("resnet18", 64).uneven]
+    assert lines == uneven[:7]
 
 
 def test_items_of_several_sizes_and_paddings_are_found_under_each(page: Any) -> None:
@@ -145,3 +163,12 @@ def test_what_failed_is_said(page: Any) -> None:
     text = page.locator("#failed").inner_text()
     assert "could not be made" in text
     assert page.said == []
+
+
+def test_axe_finds_no_serious_violation(browser: Any, folder: Path, page: Any) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    viewed = opened(browser, folder / "index.html", f"#item={shown(page)[0]}", waiting=False, color_scheme="dark")
+    viewed.wait_for_selector("#viewer[open]")
+    found = [axe.Axe().run(each).response["violations"] for each in (page, viewed)]
+    assert [each["id"] for all_ in found for each in all_ if each["impact"] in ("serious", "critical")] == []
+    viewed.close()

@@ -1,0 +1,93 @@
+"""`padviz explore`: a page to play with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from padviz.cli import options
+from padviz.errors import OptionError, PadvizError
+
+if TYPE_CHECKING:
+    from padviz.network.network import Network
+    from padviz.pages.explorer import Explorer
+
+SUFFIXES = (".html", ".htm")
+
+
+@click.command(name="explore", short_help="A page to play with: maps, layers, the audit, one layer cell by cell.")
+@options.model
+@click.option("--size", type=options.SizeType(), help="Input size that is shown first; the network's own by default.")
+@click.option("--sizes", metavar="N|HxW[,...]", help="All sizes to choose from; 64,128,224,225,512 by default.")
+@click.option(
+    "--padding",
+    metavar="MODE[,...]",
+    help="Schemes to choose from, as for usage, or declared; zero,reflect,symmetric,circular,partial by default.",
+)
+@click.option("--layer", metavar="NAME", help="Target layer. The last feature map by default.")
+@options.heads
+@options.output("The page (.html). Default: MODEL-explore.html.")
+@click.option("--open", "opened", is_flag=True, help="Show it in a browser.")
+@options.overwrite
+def command(
+    model: str,
+    size: tuple[int, int] | None,
+    sizes: str | None,
+    padding: str | None,
+    layer: str | None,
+    heads: str,
+    output: Path | None,
+    opened: bool,
+    overwrite: bool,
+) -> None:
+    """Write one page in which a person plays with MODEL: maps at several sizes and paddings, layer by layer, the audit.
+
+    It holds all that it shows and asks no server for anything, so it can be mailed, opened from disk, or put on a site.
+
+    \b
+    Example:
+      padviz explore resnet50
+      padviz explore vgg19 --size 224 --sizes 224,256,320x480 --padding zero,symmetric --open
+    """
+    from padviz.files import tables
+    from padviz.pages.explorer import explorer, ordered
+
+    if output is not None:
+        options.checked_output(output, SUFFIXES, overwrite)
+    network = options.load_as(model, size)
+    shown = size or network.size
+    asked = ordered(shown, None if sizes is None else _sizes(sizes))
+    networks = [(each, network if each == shown else _loaded(model, each)) for each in asked]
+    page = explorer(networks, asked.index(shown), None if padding is None else options.listed(padding), layer, heads)
+    path = output or Path(f"{network.name}-explore.html")
+    page.save(path)
+    click.echo(tables.to_facts(_facts(page, path)))
+    if opened:
+        click.launch(str(path.resolve()))
+
+
+def _sizes(text: str) -> list[tuple[int, int]]:
+    """The sizes between commas."""
+    try:
+        return [options.SizeType().convert(each, None, None) for each in options.listed(text)]
+    except OptionError as error:
+        raise OptionError(error.what, where="--sizes", hint="use pixels from 1, as 224,320x480") from None
+
+
+def _loaded(model: str, size: tuple[int, int]) -> Network | PadvizError:
+    """The network laid out at a size, or in its place why there is none."""
+    try:
+        return options.load_as(model, size)
+    except PadvizError as error:
+        return error
+
+
+def _facts(page: Explorer, path: Path) -> list[tuple[str, Any]]:
+    return [
+        ("network", page.title),
+        ("maps", page.maps),
+        ("size", f"{len(page.html) / 1e6:.1f} MB"),
+        ("file", str(path)),
+    ]

@@ -1,0 +1,173 @@
+"""The explorer: one page in which a person plays with a network's maps; it opens from disk and fetches nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from padviz.errors import PadvizError
+from padviz.files.atomic import aside
+from padviz.network.network import Network, Size, as_size
+from padviz.network.rewrites import canonical, with_padding
+from padviz.pages.facts import text
+from padviz.pages.filling import filled
+from padviz.pages.payload import Asked, payload
+from padviz.sources import load
+
+if TYPE_CHECKING:
+    from torch import nn
+
+SIZES = (64, 128, 224, 225, 512)
+PADDINGS = ("zero", "reflect", "symmetric", "circular", "partial")
+MODULES = (
+    "numbers",
+    "maps",
+    "paint",
+    "state",
+    "panel",
+    "graph",
+    "miniatures",
+    "ledger",
+    "layers",
+    "audit",
+    "window",
+    "kernel",
+    "main",
+)  # each after those that it imports
+STYLES = ("look", "explorer")
+
+
+@dataclass(frozen=True, repr=False)
+class Explorer:
+    """A page that holds all it shows; a notebook shows it by itself.
+
+    >>> import padviz
+    >>> padviz.explore("vgg11", 64, sizes=[64], padding=["zero"])
+    <Explorer VGG-11, 1 map, 0.1 MB>
+    """
+
+    title: str
+    maps: int
+    html: str
+
+    def save(self, path: str | Path) -> None:
+        """Write the page to a file, which is whole or not there at all."""
+        with aside(Path(path)) as temporary:
+            temporary.write_text(self.html, encoding="utf-8")
+
+    def _repr_html_(self) -> str:
+        page = escape(self.html, quote=True)
+        frame = 'style="width: 100%; height: 900px; border: 0" sandbox="allow-scripts"'
+        return f'<iframe title="padviz explorer" {frame} srcdoc="{page}"></iframe>'
+
+    def __repr__(self) -> str:
+        return f"<Explorer {self.title}, {self.maps} map{'' if self.maps == 1 else 's'}, {len(self.html) / 1e6:.1f} MB>"
+
+
+def explore(
+    network: str | Path | Network | nn.Module,
+    size: int | Sequence[int] | None = None,
+    sizes: Sequence[int | Sequence[int]] | None = None,
+    padding: Sequence[str] | None = None,
+    layer: str | None = None,
+    *,
+    heads: str = "sum",
+) -> Explorer:
+    """Make a page to play with a network: its maps at several sizes and paddings, layer by layer, and the audit.
+
+    Parameters
+    ----------
+    network : str, Path, torch.nn.Module or Network
+        A name of the zoo, the path of a TOML or ONNX file, a module, or a network that is loaded.
+    size : int or (height, width), optional
+        The input size that is shown first, in pixels; the network's own by default.
+    sizes : sequence of int or (height, width), optional
+        All sizes to choose from; 64, 128, 224, 225 and 512 by default.
+    padding : sequence of str, optional
+        The padding schemes to choose from, as for `usage`; "declared" is as each layer declares it. By default zero,
+        reflect, symmetric, circular and partial.
+    layer : str, optional
+        The target layer; the last feature map by default.
+    heads : "sum" or "share"
+        How several last feature maps count, as for `usage`.
+
+    Returns
+    -------
+    Explorer
+        With `.save(path)`; a notebook shows it by itself.
+
+    Raises
+    ------
+    PadvizError
+        For a network, size or option that cannot be used, or if no map can be made.
+
+    Notes
+    -----
+    What cannot run at a size, or under a scheme, is named in the page with the reason.
+    Source: Alsallakh et al., "Mind the Pad - CNNs can Develop Blind Spots", ICLR 2021, and its authors' page.
+
+    Examples
+    --------
+    >>> page = explore("vgg11", 64, sizes=[64, 96], padding=["zero", "reflect"])
+    >>> page.maps, "</html>" in page.html
+    (4, True)
+    """
+    shown = as_size(size) if size is not None else load(network).size
+    asked = ordered(shown, None if sizes is None else [as_size(each) for each in sizes])
+    return explorer([(each, _loaded(network, each)) for each in asked], asked.index(shown), padding, layer, heads)
+
+
+def ordered(shown: Size, sizes: Sequence[Size] | None) -> list[Size]:
+    """The sizes to choose from, each once, in order; the one that is shown first is among them.
+
+    >>> ordered((96, 96), None)[:3]
+    [(64, 64), (96, 96), (128, 128)]
+    """
+    return sorted(
+        {shown, *([(n, n) for n in SIZES] if sizes is None else sizes)}, key=lambda size: (size[0] * size[1], size)
+    )
+
+
+def explorer(
+    networks: Sequence[tuple[Size, Network | PadvizError]],
+    base: int,
+    padding: Sequence[str] | None,
+    layer: str | None,
+    heads: str = "sum",
+) -> Explorer:
+    """The page of a network that is loaded at each size; the size at `base` is shown first."""
+    first = networks[base][1]
+    if isinstance(first, PadvizError):
+        raise first
+    paddings = _paddings(first, padding)
+    facts = payload(Asked(networks, paddings, base, layer, heads))
+    title = text(first.title or first.name)
+    return Explorer(title, sum("reason" not in each for each in facts["maps"]), page(title, facts))
+
+
+def page(title: str, facts: dict[str, Any]) -> str:
+    """The HTML of a payload, with styles and modules in it."""
+    from padviz.figures.canvas import hex_colours
+
+    packed = json.dumps({**facts, "colours": hex_colours()}, separators=(",", ":")).replace("<", "\\u003c")
+    return filled("explorer.html.j2", STYLES, MODULES, title=title, payload=packed)
+
+
+def _loaded(network: Any, size: Size) -> Network | PadvizError:
+    """The network at a size, or in its place why there is none."""
+    try:
+        return load(network, size=size)
+    except PadvizError as error:
+        return error
+
+
+def _paddings(network: Network, padding: Sequence[str] | None) -> list[str | None]:
+    """The schemes to choose from; what the layers declare comes first where it is not zeros."""
+    if padding is not None:
+        return [*dict.fromkeys(None if each == "declared" else canonical(each) for each in padding)]
+    declared: list[str | None] = [] if with_padding(network, "zero").layers == network.layers else [None]
+    return [*declared, *PADDINGS]

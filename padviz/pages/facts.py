@@ -1,0 +1,180 @@
+"""What a page says of a map, of the layers that its paths come through, and of the audit."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from fractions import Fraction
+from typing import Any
+
+from padviz.advice.verdict import Audit, audit, maps
+from padviz.audit.ledger import ledger, ledger_facts
+from padviz.audit.receptive_fields import AxisField, receptive_fields
+from padviz.audit.tap_exposure import tap_exposure, tap_facts
+from padviz.counting.count_map import CountMap
+from padviz.counting.periodic.tiling import Tiling
+from padviz.counting.walks import Walk, taps_at
+from padviz.errors import PadvizError, SizeError, printable
+from padviz.network.layer import LEARNED, Layer
+from padviz.network.network import Network, Size
+from padviz.network.sizes import resolve_both
+from padviz.pages.planes import Shelf
+
+LONGEST = 300  # characters of a name from elsewhere
+
+
+def text(value: object) -> str:
+    """A text from elsewhere, on one line and no longer than a person reads.
+
+    >>> text("a" * 400)[-3:], text("<b>\\n")
+    ('aa…', '<b>\\\\n')
+    """
+    plain = printable(value)
+    return plain if len(plain) <= LONGEST else f"{plain[: LONGEST - 1]}…"
+
+
+def map_facts(shelf: Shelf, counts: CountMap) -> dict[str, Any]:
+    """A map: its core, which row of it each row has, the pattern that shares are of, and the figures."""
+    shared = counts.share_reason is None
+    layers, shapes = counts.target.layer, counts.target.shape
+    return {
+        "size": [*counts.size],
+        "core": shelf.core(counts.core),
+        "rows": _tiling(counts.rows),
+        "cols": _tiling(counts.cols),
+        "interior": shelf.plane(counts.shares.pattern) if shared else None,
+        "share_reason": text(counts.share_reason) if counts.share_reason else None,
+        "target": [text(each) for each in ([layers] if isinstance(layers, str) else layers)],
+        "shape": [shapes] if isinstance(layers, str) else shapes,
+        "figures": figures_of(counts),
+    }
+
+
+def figures_of(counts: CountMap) -> dict[str, Any]:
+    """The figures of a map, long counts as texts."""
+    from msgspec import to_builtins
+
+    summary = counts.summary()
+    share = to_builtins(summary.share) if summary.share else None
+    corners = [_long(each) for each in to_builtins(summary.corners).values()]
+    extremes = {"min": _long(summary.min), "max": _long(summary.max), "centre": _long(summary.centre)}
+    rest = {"mean": float(summary.mean) if abs(summary.mean) < 1e300 else None, "marginalised": summary.marginalised}
+    axes = {"asymmetry": to_builtins(summary.asymmetry), "skew": to_builtins(summary.skew)}
+    return {**extremes, **rest, **axes, "corners": corners, "share": share}
+
+
+def _tiling(tiling: Tiling) -> list[int]:
+    return [tiling.n, tiling.start, tiling.period, tiling.copies]
+
+
+def _long(count: float) -> str | float:
+    return str(count) if isinstance(count, int) else count
+
+
+def geometry_facts(shelf: Shelf, counts: CountMap) -> dict[str, Any]:
+    """The layers that a map's paths lead through, what each reads, and what the audit knows of it.
+
+    `graph` has the layers, `reads` the axis maps of each along height and width, and `taps` how many positions a unit
+    of each reads where nothing is missing.
+    """
+    network, axes = counts.walked, resolve_both(counts.walked, counts.size)
+    at = tuple(network.index[network.find(name).name] for name in _names(counts))
+    walk = Walk(network, *axes, at, "auto")
+    facts = {
+        "graph": shelf.record([_layer(layer) for layer in network.layers]),
+        "shapes": shelf.record([[*each] for each in zip(axes[0].sizes, axes[1].sizes, strict=True)]),
+        "reads": shelf.record(
+            [[shelf.axis(made) for made in pair] for pair in zip(axes[0].maps, axes[1].maps, strict=True)]
+        ),
+        "taps": shelf.record([_whole(taps_at(walk, i)) if i else 1 for i in range(len(network.layers))]),
+        "targets": [*at],
+    }
+    return {**facts, **audit_rows(shelf, network, counts.size)}
+
+
+def audit_rows(shelf: Shelf, network: Network, size: Size) -> dict[str, Any]:
+    """The ledger, the tap exposure and the receptive fields, each by the number of the layer."""
+    index = network.index
+    found = ledger_facts(ledger(network, size))["layers"]
+    exposed = [(row.layer, tap_facts(row)) for row in tap_exposure(network, size)]
+    try:
+        fields = [
+            (
+                row.layer,
+                {
+                    "height": _field(row.height),
+                    "width": _field(row.width),
+                    "parts_at": row.parts_at and text(row.parts_at),
+                },
+            )
+            for row in receptive_fields(network, size)
+        ]
+    except SizeError:  # its fields repeat too seldom to be followed
+        fields = []
+    return {
+        "ledger": shelf.record({index[row["layer"]]: {**row, "layer": text(row["layer"])} for row in found}),
+        "exposure": shelf.record(
+            {
+                index[name]: {"grid": row["grid"], "units": row["units"], "imbalance": row["imbalance"]}
+                for name, row in exposed
+            }
+        ),
+        "fields": shelf.record({index[name]: row for name, row in fields}),
+    }
+
+
+def _names(counts: CountMap) -> list[str]:
+    layers = counts.target.layer
+    return [layers] if isinstance(layers, str) else layers
+
+
+def _layer(layer: Layer) -> dict[str, Any]:
+    return {
+        "name": text(layer.name),
+        "kind": layer.kind,
+        "inputs": [*layer.inputs],
+        "learned": layer.kind in LEARNED,
+        "whole": text(layer.whole(0) or layer.whole(1)),
+    }
+
+
+def _field(field: AxisField) -> dict[str, Any]:
+    """The field of a layer along one axis; fractions are texts."""
+    return {key: str(value) if isinstance(value, Fraction) else value for key, value in asdict(field).items()}
+
+
+def _whole(taps: int) -> int | str:
+    return taps if taps < 1 << 53 else str(taps)
+
+
+def audit_facts(
+    shelf: Shelf, size: Size, network: Network | PadvizError, layer: str | None, heads: str
+) -> dict[str, Any]:
+    """The audit of a network at a size, with the map as it is and each remedy's; or why there is none."""
+    try:
+        if isinstance(network, PadvizError):
+            raise network
+        found = audit(network, size, layer, heads)
+        drawn = dict(maps(network, found, len(found.remedies)))
+    except PadvizError as error:
+        return {"reason": text(error)}
+    shown = {what: map_facts(shelf, counts) for what, counts in drawn.items()}
+    return {**_plain(found), "today": shown["today"], "maps": [shown.get(remedy.what) for remedy in found.remedies]}
+
+
+def _plain(found: Audit) -> dict[str, Any]:
+    """The audit as plain lists and numbers, every text of it harmless."""
+    from msgspec import to_builtins
+
+    facts: dict[str, Any] = _harmless(to_builtins(found))
+    for outcome in (facts["outcome"], *(remedy["outcome"] for remedy in facts["remedies"])):
+        if outcome["macs"] is not None:
+            outcome["macs"] = float(outcome["macs"])
+    return facts
+
+
+def _harmless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _harmless(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_harmless(each) for each in value]
+    return text(value) if isinstance(value, str) else value

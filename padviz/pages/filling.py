@@ -1,0 +1,43 @@
+"""Templates filled in: with what a page shows, its styles, and its ES modules made one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+from padviz.version import __version__
+
+IMPORT = re.compile(r'^import \{ (.*?) \} from "\./(\w+)\.js";$', re.MULTILINE)
+EXPORT = re.compile(r"^export ((?:async )?(?:class|const|function) (\w+))", re.MULTILINE)
+
+
+def filled(template: str, styles: Sequence[str], modules: Sequence[str], **facts: Any) -> str:
+    """A template with those facts, and with styles and modules of `static/` in it: no file beside it is asked for."""
+    from jinja2 import Environment, PackageLoader
+
+    environment = Environment(
+        loader=PackageLoader("padviz.pages"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    style = "".join(_static(f"{name}.css") for name in styles)
+    return environment.get_template(template).render(**facts, style=style, script=script(modules), version=__version__)
+
+
+def script(modules: Sequence[str]) -> str:
+    """ES modules as one, in their order: each has a scope of its own, and hands on what it exports.
+
+    >>> script(["state"]).splitlines()[-1]
+    '})();'
+    """
+    parts = ["const modules = {};"]
+    for name in modules:
+        text = IMPORT.sub(r"const { \1 } = modules.\2;", _static(f"{name}.js"))
+        handed = ", ".join(found for _, found in EXPORT.findall(text))
+        body = EXPORT.sub(r"\1", text)
+        parts.append(f"modules.{name} = (() => {{\n{body}return {{ {handed} }};\n}})();")
+    return "\n".join(parts)
+
+
+def _static(name: str) -> str:
+    return files("padviz.pages").joinpath("static", name).read_text(encoding="utf-8")

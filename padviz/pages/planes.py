@@ -1,0 +1,100 @@
+"""Arrays and axis maps as a page holds them: each once, packed, and halved where it is its own mirror or transpose."""
+
+from __future__ import annotations
+
+import zlib
+from base64 import b64encode
+from typing import Any
+
+import numpy as np
+
+from padviz.engine.apply import Array
+from padviz.engine.axis_map import AxisMap
+from padviz.engine.core import Core
+from padviz.engine.limbs import largest, to_bytes
+from padviz.errors import SizeError
+
+MOST_BYTES = 1 << 26  # of one array, before it is packed: what a page can still be opened with
+
+
+class Shelf:
+    """The arrays and axis maps of a page: whoever puts one down is told its number, and the same has the same.
+
+    >>> shelf = Shelf()
+    >>> shelf.plane(np.array([[[1, 2], [2, 1]]])), shelf.plane(np.array([[[1, 2], [2, 1]]]))
+    (0, 0)
+    >>> shelf.planes[0]["folds"]
+    't'
+    """
+
+    def __init__(self) -> None:
+        self.planes: list[dict[str, Any]] = []
+        self.axes: list[dict[str, Any]] = []
+        self.records: list[Any] = []
+        self._found: dict[Any, int] = {}
+
+    def plane(self, limbs: Array) -> int:
+        """Carried limbs of counts, or floats, of shape (limbs, height, width).
+
+        Raises
+        ------
+        SizeError
+            For more than a page should hold.
+        """
+        if limbs.nbytes > MOST_BYTES:
+            what = f"a map of {limbs.shape[1]} x {limbs.shape[2]} counts is more than a page should hold"
+            raise SizeError(what, hint="use a smaller `size`")
+        folds, part = _folded(limbs)
+        head = {"height": limbs.shape[1], "width": limbs.shape[2], "folds": folds, "floats": limbs.dtype.kind == "f"}
+        packed = zlib.compress(_bytewise(part), 6)
+        key = *head.values(), packed
+        return self._put(self.planes, key, lambda: {**head, "data": b64encode(packed).decode()})
+
+    def axis(self, made: AxisMap | None) -> int:
+        """What an operation reads along one axis; -1 where each row reads itself."""
+        if made is None or made.identity:
+            return -1
+        strips = [[*strip[:5], float(strip.weight) if strip.weight != 1 else 1] for strip in made.strips]
+        key = made.n_in, made.n_out, made.strips
+        return self._put(self.axes, key, lambda: {"n_in": made.n_in, "n_out": made.n_out, "strips": strips})
+
+    def core(self, core: Core) -> dict[str, Any]:
+        """A core, as the counts of the smaller layer that it is made of and the maps that lead from there to it."""
+        pulls = [[self.axis(down), self.axis(across)] for down, across in core.pulls]
+        return {"plane": self.plane(core.source.limbs), "pulls": pulls}
+
+    def record(self, value: Any) -> int:
+        """Plain lists and numbers that several maps may share."""
+        import msgspec
+
+        return self._put(self.records, msgspec.json.encode(value), lambda: value)
+
+    def _put(self, where: list[Any], key: Any, make: Any) -> int:
+        key = id(where), key
+        if key not in self._found:
+            self._found[key] = len(where)
+            where.append(make())
+        return self._found[key]
+
+
+def _folded(limbs: Array) -> tuple[str, Array]:
+    """What is left, (limbs, counts), of what is its own mirror (r: in rows, c: in columns) or transpose (t)."""
+    folds, part = "", limbs
+    if np.array_equal(part, part[:, ::-1]):
+        folds, part = folds + "r", part[:, : -(-part.shape[1] // 2)]
+    if np.array_equal(part, part[:, :, ::-1]):
+        folds, part = folds + "c", part[:, :, : -(-part.shape[2] // 2)]
+    if part.shape[1] == part.shape[2] and np.array_equal(part, part.swapaxes(1, 2)):
+        rows, cols = np.triu_indices(part.shape[1])
+        return folds + "t", part[:, rows, cols]
+    return folds, part.reshape(len(part), -1)
+
+
+def _bytewise(part: Array) -> bytes:
+    """The first bytes of all counts, then the second ones, as many as the largest count has: little-endian."""
+    if part.dtype.kind == "f":
+        digits = np.ascontiguousarray(part[0], dtype="<f8").view(np.uint8).reshape(-1, 8)
+    else:
+        most = int(largest(part[:, None]))
+        digits = to_bytes(part[:, None])[0][:, : max(1, -(-most.bit_length() // 8))]
+    return np.ascontiguousarray(digits.T).tobytes()

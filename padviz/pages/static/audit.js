@@ -1,0 +1,137 @@
+// The audit: the verdict, remedies with the map of each beside today's, and the ledger as a table that sorts.
+
+import { COLUMNS, cells, marked } from "./ledger.js";
+import { percent } from "./numbers.js";
+import { make } from "./paint.js";
+import { set, state } from "./state.js";
+
+export class AuditPart {
+  constructor(book) {
+    this.book = book;
+    this.root = document.getElementById("part-audit");
+    for (const name of ["place", "verdict", "figures", "remedies", "edit", "cannot", "ledger", "note"])
+      this[name] = this.root.querySelector(`[data-part="${name}"]`);
+    this.sorted = { column: -1, down: true };
+  }
+
+  get audit() {
+    return this.book.audit;
+  }
+
+  get today() {
+    return this.audit.reason ? this.audit : this.audit.today;
+  }
+
+  // The map of the chosen remedy, if there is any.
+  get cured() {
+    return this.audit.maps?.[this.chosen] ?? null;
+  }
+
+  get chosen() {
+    return Math.min(state.remedy, (this.audit.remedies?.length ?? 1) - 1);
+  }
+
+  // The map of the network as it is, among all maps: what the strip of layers and the ledger are of.
+  get declared() {
+    return Math.max(0, this.book.paddings.indexOf("declared"));
+  }
+
+  draw() {
+    const { audit } = this;
+    this.place.textContent = `At ${this.book.sizes[this.book.base].join(" × ")} pixels`;
+    this.root.classList.toggle("cannot", Boolean(audit.reason));
+    this.verdict.textContent =
+      audit.reason ?? `${audit.verdict[0].toUpperCase()}${audit.verdict.slice(1)}. ${audit.sentences.join(" ")}`;
+    if (audit.reason) return;
+    this.list();
+    this.cannot.textContent = [...audit.cannot, ...audit.notes].join(" ");
+    this.table();
+  }
+
+  list() {
+    const { audit, chosen } = this;
+    const row = (name, outcome, rest, at) => {
+      const radio =
+        at === null ? null : make("input", { type: "radio", name: "remedy", value: at, checked: at === chosen });
+      radio?.addEventListener("change", () => set({ remedy: at }));
+      const figures = [
+        outcome.uneven_learned,
+        ...(outcome.share ? [percent(outcome.share.starved), percent(outcome.share.overused)] : ["", ""]),
+        outcome.drops || "",
+        ...rest,
+      ];
+      return make(
+        "tr",
+        at === chosen ? { class: "chosen" } : {},
+        make("th", { scope: "row" }, radio ? make("label", {}, radio, name) : name),
+        ...figures.map((each) => make("td", {}, String(each))),
+      );
+    };
+    const focused = this.remedies.contains(document.activeElement);
+    const macs = audit.outcome.macs === null ? "" : `${(audit.outcome.macs / 1e9).toPrecision(3)} G`;
+    const ratio = ({ macs_ratio: ratio }) => (ratio === null ? "" : `${ratio.toFixed(2)} ×`);
+    this.remedies.replaceChildren(
+      row("today", audit.outcome, [macs, ""], null),
+      ...audit.remedies.map((remedy, at) => row(remedy.what, remedy.outcome, [ratio(remedy), remedy.asks], at)),
+    );
+    if (focused) this.remedies.querySelector("input:checked")?.focus();
+    const remedy = audit.remedies[chosen];
+    this.edit.replaceChildren(
+      ...(remedy
+        ? [
+            make("p", {}, `How “${remedy.what}” is made:`),
+            make("ul", {}, ...remedy.edit.map((line) => make("li", {}, make("code", {}, line)))),
+          ]
+        : [make("p", {}, "Nothing that was tried treats the border more fairly.")]),
+    );
+  }
+
+  // The ledger, as the network declares its padding.
+  table() {
+    const facts = this.book.facts(this.book.base, this.declared),
+      rows = facts.reason ? [] : Object.entries(this.book.records[facts.ledger]);
+    const both = (row, at) => {
+      const [height, width] = [cells(row.height)[at], cells(row.width)[at]];
+      return height === width ? String(height) : `${height} / ${width}`;
+    };
+    const lines = rows.map(([at, row]) => ({
+      at: Number(at),
+      row,
+      texts: [row.layer, row.kind, ...COLUMNS.map((_, i) => both(row, i)), marked(row).text],
+    }));
+    const { column, down } = this.sorted,
+      key = column < 0 ? ({ at }) => at : ({ texts }) => texts[column];
+    const compare = new Intl.Collator("en", { numeric: true }).compare;
+    lines.sort((a, b) => (column < 0 ? key(a) - key(b) : compare(key(a), key(b))) * (down ? 1 : -1));
+    const names = ["layer", "kind", ...COLUMNS, "verdict"];
+    const head = names.map((name, i) => {
+      const button = make("button", { class: "sort" }, name);
+      button.addEventListener("click", () => {
+        this.sorted = { column: column === i && !down ? -1 : i, down: column !== i };
+        this.table();
+        this.ledger.querySelectorAll("button.sort")[i].focus();
+      });
+      return make(
+        "th",
+        { scope: "col", "aria-sort": column !== i ? "none" : down ? "ascending" : "descending" },
+        button,
+      );
+    });
+    const body = lines.map(({ at, row, texts }) => {
+      const link = make("button", { class: "link" }, texts[0]);
+      link.addEventListener("click", () =>
+        set({ part: "layers", lsize: this.book.base, lpadding: this.declared, layer: at }),
+      );
+      return make(
+        "tr",
+        { class: marked(row).kind },
+        make("th", { scope: "row" }, link),
+        ...texts.slice(1).map((each) => make("td", {}, each)),
+      );
+    });
+    this.ledger.replaceChildren(make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...body));
+    const learned = lines.filter(({ row }) => row.uneven && row.learned).length,
+      rigid = lines.filter(({ row }) => row.uneven && !row.learned).length;
+    this.note.textContent = `${learned + rigid} of the ${lines.length} windows that pad or stride read more padding on one side: ${learned} learned, ${rigid} rigid. A layer's name shows it among the others.`;
+  }
+}

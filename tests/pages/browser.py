@@ -1,0 +1,84 @@
+"""A headless Chromium for pages, which lets nothing leave them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SIZES = [96, (120, 160), 224]  # of the explorer that all look at
+PADDINGS = ["zero", "reflect", "circular", "partial", "valid"]
+
+
+@contextmanager
+def browsing() -> Iterator[Any]:
+    """A browser for as long as the block runs."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def opened(browser: Any, path: Path, fragment: str = "", *, waiting: bool = True, **options: Any) -> Any:
+    """The page of a file: `said` has what its console says, `asked` every address that it asks for."""
+    page = browser.new_page(**{"viewport": {"width": 1280, "height": 900}, **options})
+    page.said, page.asked = [], []
+    page.on("console", lambda message: page.said.append(message.text))
+    page.on("pageerror", lambda error: page.said.append(str(error)))
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.route("**/*", lambda route: route.continue_() if route.request.url.startswith("file:") else route.abort())
+    page.goto(path.as_uri() + fragment)
+    if waiting:
+        ready(page)
+    return page
+
+
+def ready(page: Any) -> None:
+    """Waits until a page has drawn what it shows first."""
+    page.wait_for_function("() => document.documentElement.dataset.ready")
+
+
+def read(page: Any, key: str = "a") -> str:
+    text: str = page.locator(f"#panel-{key} [data-part=read]").inner_text()
+    return text
+
+
+def point(page: Any, row: int, col: int, shape: tuple[int, int], key: str = "a") -> None:
+    """Moves the pointer onto the middle of a pixel."""
+    box = page.locator(f"#panel-{key} [data-part=over]").bounding_box()
+    page.mouse.move(box["x"] + (col + 0.5) / shape[1] * box["width"], box["y"] + (row + 0.5) / shape[0] * box["height"])
+    rests_at(page, row, col, key)
+
+
+def rests_at(page: Any, row: int, col: int, key: str = "a") -> None:
+    where = f"document.querySelector('#panel-{key} .where').textContent"
+    page.wait_for_function(f"() => {where} === 'row {row}, column {col}'", timeout=15_000)
+
+
+def drawn(page: Any, key: str = "a") -> str:
+    """The picture of a panel, as the address of a PNG."""
+    found: str = page.evaluate("key => document.querySelector(`#panel-${key} [data-part=picture]`).toDataURL()", key)
+    return found
+
+
+def after(page: Any, act: Any) -> None:
+    """Does something, and waits until the page has drawn what comes of it."""
+    act()
+    page.evaluate(
+        "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 30))))"
+    )

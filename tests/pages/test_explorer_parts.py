@@ -1,0 +1,199 @@
+"""The explorer's other parts in a real browser: layers, the audit, one layer cell by cell."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import padviz
+from padviz.audit.one_layer import illustrate
+from padviz.counting.coverage import coverages
+from padviz.errors import PadvizError
+from padviz.network.rewrites import SCHEMES
+from tests.pages.browser import PADDINGS, SIZES, after, drawn, opened, read
+
+
+def test_every_layer_that_a_pixel_reaches_is_as_the_engine_counts(page: Any) -> None:
+    """From a pixel to each unit, and from each pixel to a unit, the page follows the reads of the engine."""
+    for size, padding in (((120, 160), "circular"), ((96, 96), "zero")):
+        at, scheme = SIZES.index(size[0] if size[0] == size[1] else size), PADDINGS.index(padding)
+        after(
+            page,
+            lambda at=at, scheme=scheme: page.evaluate(
+                "hash => { location.hash = hash; }",
+                f"part=layers&lsize={at}&lpadding={scheme}&layer=9&unit=0.01,0.99&at=0.01,0.01",
+            ),
+        )
+        text = page.locator("[data-part=covered]").inner_text()
+        net = padviz.load("resnet18")
+        name = net.layers[9].name
+        counts = padviz.coverage(net, size, padding, name)
+        assert text.startswith(f"{counts.share()[0, -1]:.1%}".replace("%", " %"))
+        seen = padviz.usage(net, size, padding, name, unit=(0, -1)).counts > 0
+        for what, axis in (("rows", 1), ("columns", 0)):
+            runs = _runs(np.flatnonzero(seen.any(axis)))
+            assert f"{what} {runs}" in page.locator("[data-part=field]").inner_text()
+        total = (
+            padviz.usage(net, size, padding).at(1, 1) if size[0] == 120 else padviz.usage(net, size, padding).at(0, 0)
+        )
+        assert f"{total:,} paths" in page.locator("[data-part=reach]").inner_text()
+        option = page.locator("[data-layer='9'] .reached").inner_text()
+        pixel = (int(0.01 * size[0]), int(0.01 * size[1]))
+        box = _reached(net, size, padding, name, pixel)
+        assert option == f"{box[0]} × {box[1]} units"
+
+
+def _runs(numbers: Any) -> str:
+    parts = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
+    return " and ".join(f"{part[0]} to {part[-1]}" if len(part) > 1 else f"{part[0]}" for part in parts)
+
+
+def _reached(net: Any, size: tuple[int, int], padding: str, name: str, pixel: tuple[int, int]) -> tuple[int, int]:
+    """How many rows and columns of units of a layer have paths from a pixel: unit by unit."""
+    rows, cols = padviz.usage(net, size, padding, name).target.shape
+    down = [padviz.usage(net, size, padding, name, unit=(row, slice(0, cols))).at(*pixel) > 0 for row in range(rows)]
+    across = [padviz.usage(net, size, padding, name, unit=(slice(0, rows), col)).at(*pixel) > 0 for col in range(cols)]
+    return sum(down), sum(across)
+
+
+def test_a_layer_shows_its_ledger_and_taps(page: Any) -> None:
+    after(page, lambda: page.click("#tab-layers"))
+    row = padviz.ledger("resnet18", 224).layers[0]
+    after(page, lambda: page.click("[data-layer='1']"))
+    text = page.locator("#part-layers [data-part=ledger]").inner_text()
+    assert "7/2/1" in text
+    assert "+".join(map(str, row.height.consumed)) in text
+    assert "It is uneven" in text
+    grid = page.locator("#part-layers [data-part=taps] td").all_inner_texts()
+    assert grid == [f"{each:,}" for each in padviz.tap_exposure("resnet18", 224)[0].grid.ravel()]
+    assert "uneven" in page.locator("[data-layer='1']").get_attribute("class")
+    page.focus("[data-layer='1']")
+    after(page, lambda: page.keyboard.press("ArrowRight"))
+    assert page.locator("[data-layer='2']").get_attribute("aria-selected") == "true"
+
+
+def test_the_audit_says_what_the_command_says_and_shows_each_remedy(page: Any) -> None:
+    from padviz.advice.verdict import audit
+
+    after(page, lambda: page.click("#tab-audit"))
+    found = audit(padviz.load("resnet18"), 224)
+    assert page.locator("[data-part=verdict]").inner_text().lower().startswith(found.verdict)
+    names = page.locator("[data-part=remedies] th").all_inner_texts()
+    assert names == ["today", *(remedy.what for remedy in found.remedies)]
+    before = drawn(page, "cured")
+    after(page, lambda: page.check("input[name=remedy][value='3']"))
+    assert drawn(page, "cured") != before
+    assert found.remedies[3].edit[0] in page.locator("[data-part=edit]").inner_text()
+    sizes = [remedy for remedy in found.remedies if remedy.kind == "size"]
+    after(page, lambda: page.check(f"input[name=remedy][value='{found.remedies.index(sizes[0])}']"))
+    counts = padviz.usage("resnet18", sizes[0].outcome.size)
+    row, col = (int(0.1 * n) for n in sizes[0].outcome.size)
+    assert f"{counts.at(row, col):,} paths" in read(page, "cured")
+
+
+def test_the_ledger_sorts_and_leads_to_the_layers(page: Any) -> None:
+    after(page, lambda: page.click("#tab-audit"))
+    rows = page.locator("#part-audit [data-part=ledger] tbody tr")
+    layers = [row.layer for row in padviz.ledger("resnet18", 224).layers]
+    names = page.locator("#part-audit [data-part=ledger] tbody th")
+    assert names.all_inner_texts() == layers
+    header = page.locator("#part-audit [data-part=ledger] thead button")
+    after(page, lambda: header.nth(2).click())
+    inputs = [int(row.inner_text().split()[2]) for row in rows.all()]
+    assert inputs == sorted(inputs) != [row.height.input for row in padviz.ledger("resnet18", 224).layers]
+    after(page, lambda: header.nth(2).click())
+    assert [int(row.inner_text().split()[2]) for row in rows.all()] == sorted(inputs, reverse=True)
+    marked = page.locator("#part-audit [data-part=ledger] tr.uneven th").all_inner_texts()
+    assert sorted(marked) == sorted(row.layer for row in padviz.ledger("resnet18", 224).uneven_learned)
+    after(page, lambda: page.click(f"#part-audit [data-part=ledger] button:text-is('{layers[3]}')"))
+    assert page.locator("#part-layers [data-part=name]").inner_text().startswith(layers[3])
+
+
+def test_one_layer_is_what_the_engine_says_for_every_combination_offered(page: Any) -> None:
+    names = ("kernel", "stride", "dilation", "kscheme")
+    offered = [
+        page.eval_on_selector_all(f"select[name={name}] option", "all => all.map(each => each.value)") for name in names
+    ]
+    assert sorted(offered[3]) == sorted(SCHEMES)
+    combinations = [(*map(int, numbers), scheme) for *numbers, scheme in itertools.product(*offered)]
+    found = page.evaluate(
+        "all => all.map(each => document.getElementById('part-kernel').illustrated(...each))",
+        [[*each[:3], 7, each[3], i % 7, i // 7 % 7] for i, each in enumerate(combinations)],
+    )
+    assert len(found) == len(combinations) == 432
+    for i, ((kernel, stride, dilation, scheme), shown) in enumerate(zip(combinations, found, strict=True)):
+        try:
+            engine = illustrate(kernel, stride, dilation, (7, 7), scheme)
+        except PadvizError as error:
+            refused = {"error": f"{error.where}: {error.what}"}
+        else:
+            refused = None
+        if refused:
+            assert shown == refused
+            continue
+        grids = [
+            [[str(cell) for cell in row] for row in grid]
+            for grid in (engine.padded, engine.uses, engine.taps(i % 7, i // 7 % 7))
+        ]
+        assert [shown["padded"], shown["uses"], shown["taps"]] == grids, (kernel, stride, dilation, scheme)
+
+
+def test_the_windows_of_a_pixel_play(page: Any) -> None:
+    after(page, lambda: page.click("#tab-kernel"))
+    after(page, lambda: page.select_option("select[name=kscheme]", "symmetric"))
+    after(page, lambda: page.click("#part-kernel [data-part=uses] button >> nth=8"))
+    assert page.locator("[data-part=picked]").inner_text() == "Pixel 1, 1 is used 9 times."
+    assert page.locator("[data-part=window]").inner_text().startswith("Window 1 of 9")
+    after(page, lambda: page.click("[data-part=next]"))
+    assert page.locator("[data-part=window]").inner_text().startswith("Window 2 of 9: unit 0, 1")
+    assert page.locator("#part-kernel [data-part=padded] td.in").count() == 9
+    page.click("[data-part=play]")
+    page.wait_for_function(
+        "() => document.querySelector('[data-part=window]').textContent.startsWith('Window 3')", timeout=15_000
+    )
+    after(page, lambda: page.click("[data-part=play]"))
+    assert page.locator("[data-part=play]").inner_text() == "play"
+    after(page, lambda: page.select_option("select[name=kernel]", "7"))
+    after(page, lambda: page.select_option("select[name=dilation]", "3"))
+    assert "too few for symmetric padding of 9" in page.locator("#part-kernel [data-part=cannot]").inner_text()
+
+
+@pytest.mark.parametrize(
+    ("network", "size", "padding"),
+    [("inception_v3", 107, "circular"), ("unet_padded", 48, "reflect"), ("mobilenet_v3_large", 64, "partial")],
+)
+def test_the_page_counts_through_every_layer_as_the_engine_does(
+    browser: Any, tmp_path: Path, network: str, size: int, padding: str
+) -> None:
+    html = padviz.explore(network, size, sizes=[size], padding=[padding]).html
+    end = "\n</script>\n</body>"
+    (tmp_path / "open.html").write_text(html.replace(end, f"\nglobalThis.padviz = modules;{end}"), encoding="utf-8")
+    page = opened(browser, tmp_path / "open.html")
+    script = """() => {
+        const book = new padviz.maps.Book(JSON.parse(document.getElementById("payload").textContent));
+        const graph = new padviz.graph.Graph(book.facts(0, 0), book), last = graph.targets[0];
+        const sum = ({ values }) => values.reduce((a, b) => a + b, 0), seen = graph.seen(last, 1, 0);
+        return {
+            covered: graph.shown.slice(1).map((i) => [graph.layers[i].name, [...graph.coverage(i)]]),
+            paths: sum(graph.reached(5, 9)[last]), seen: [seen.rows, seen.cols, [...seen.values]],
+        };
+    }"""
+    found = page.evaluate(script)
+    names = [name for name, _ in found["covered"]]
+    for counts, (_, shares) in zip(
+        coverages(padviz.load(network), size, padding, names), found["covered"], strict=True
+    ):
+        np.testing.assert_allclose(np.reshape(shares, counts.shape), counts.share(), rtol=1e-12)
+    assert found["paths"] == pytest.approx(padviz.usage(network, size, padding).at(5, 9), rel=1e-12)
+    rows, cols, values = found["seen"]
+    unit = padviz.usage(network, size, padding, unit=(1, 0))
+    np.testing.assert_allclose(
+        np.reshape(values, (len(rows), -1)), unit.counts[np.ix_(rows, cols)].astype(float), rtol=1e-12
+    )
+    assert sum(map(float, values)) == pytest.approx(float(unit.total), rel=1e-12)
+    assert page.said == []
+    page.close()
