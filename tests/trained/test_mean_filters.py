@@ -116,7 +116,10 @@ def test_p_is_the_share_of_sign_flips_that_lean_as_much() -> None:
     assert abs(found.p - exact) < 4 * (exact * (1 - exact) / 999) ** 0.5 + 0.001
     assert found.z is not None
     assert isclose(found.z, skews.mean() / (skews.std(ddof=1) / 3), rel_tol=1e-5)
-    assert measured(weights[:1]).height is not None
+    odd = (weights.mean(1) - weights.mean(1)[:, ::-1]).reshape(9, -1)
+    sizes = np.linalg.norm(flips @ odd, axis=1)
+    exact = float((sizes >= np.linalg.norm(odd.sum(0)) * (1 - 1e-6)).mean())
+    assert abs(found.asymmetry_p - exact) < 4 * (exact * (1 - exact) / 999) ** 0.5 + 0.001
     assert (axes(measured(weights[:1]))[0].p, axes(measured(weights[:1]))[0].z) == (1.0, None)
 
 
