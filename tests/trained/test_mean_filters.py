@@ -197,6 +197,24 @@ def test_layers_can_be_picked_and_nothing_to_measure_is_said() -> None:
         padviz.mean_filters(nn.Conv2d(3, 8, 1), 32)
 
 
+class Rolled(nn.Module):
+    """A convolution, and what padviz does not follow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(self.first(x).roll(1, 2))
+
+
+def test_what_lies_before_something_unknown_can_be_measured() -> None:
+    with pytest.raises(padviz.PadvizError, match="`layer` first stops before it"):
+        padviz.mean_filters(Rolled(), 32)
+    (row,) = padviz.mean_filters(Rolled(), 32, layer="first").rows
+    assert axes(row)[0].offset == 0
+
+
 def test_it_draws_into_an_axis_of_somebody() -> None:
     from matplotlib.figure import Figure
 
