@@ -110,8 +110,8 @@ def audit(
     network, pixels = upto(network, targets), network.at(size)
     found, rows = outcome(network, pixels, heads=heads), ledger(network, pixels)
     uneven = {learned: [row.layer for row in rows.uneven if row.learned is learned] for learned in (True, False)}
-    offset, grid = _grid(network, pixels, targets[-1])
     reach, helpful = _farthest(network, pixels), improvements(network, found, heads)
+    offset, grid = _grid(network, pixels, reach.layer)
     return Audit(
         network=network.name,
         title=network.title,
@@ -222,7 +222,7 @@ def _reach(field: ReceptiveField, margin: Margin, size: Size) -> Reach:
     return Reach(field.layer, sizes, _halos(margin), None, exceeds)
 
 
-def _grid(network: Network, size: tuple[int, int], target: str) -> tuple[list[float | None], str]:
+def _grid(network: Network, size: Size, target: str) -> tuple[list[float | None], str]:
     """Where the units of the target are centred, in pixels and in words."""
     try:
         field = next(each for each in receptive_fields(network, size) if each.layer == target)
