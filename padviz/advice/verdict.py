@@ -10,8 +10,8 @@ import msgspec
 from padviz.advice.changes import cannot, cropped_outputs
 from padviz.advice.remedies import Outcome, Remedy, changes, outcome, remedies
 from padviz.audit.border_margins import Margin, margins
-from padviz.audit.ledger import Ledger, ledger
-from padviz.audit.receptive_fields import AxisField, grid_in_words, receptive_fields
+from padviz.audit.ledger import ledger
+from padviz.audit.receptive_fields import AxisField, ReceptiveField, grid_in_words, receptive_fields
 from padviz.counting.count_map import CountMap
 from padviz.counting.usage import usage
 from padviz.errors import SizeError
@@ -26,7 +26,8 @@ LEANS = 0.02  # from here on a lean is told of
 class Reach(msgspec.Struct, frozen=True):
     """How far the border reaches in: the receptive field of a unit, and the pixels on each side that padding touches.
 
-    None where no number is exact, for the reason in `why`.
+    Of several targets it is that of the one that sees most, `layer`. None where no number is exact, for the reason in
+    `why`.
 
     Examples
     --------
@@ -35,6 +36,7 @@ class Reach(msgspec.Struct, frozen=True):
     [212, 212]
     """
 
+    layer: str
     field: list[int] | None
     margin: list[list[int]] | None
     why: str | None
@@ -108,8 +110,8 @@ def audit(
     network, pixels = upto(network, targets), network.at(size)
     found, rows = outcome(network, pixels, heads=heads), ledger(network, pixels)
     uneven = {learned: [row.layer for row in rows.uneven if row.learned is learned] for learned in (True, False)}
-    offset, grid = _grid(network, pixels, targets[-1])
-    reach, helpful = _reach(network, pixels, targets[-1]), remedies(network, pixels, heads=heads)
+    reach, helpful = _farthest(network, pixels), remedies(network, pixels, heads=heads)
+    offset, grid = _grid(network, pixels, reach.layer)
     return Audit(
         network=network.name,
         title=network.title,
@@ -117,7 +119,7 @@ def audit(
         target=[*targets],
         heads=heads,
         verdict=_word(found),
-        sentences=_sentences(found, rows, reach),
+        sentences=_sentences(found, reach, len(targets) > 1),
         learned=uneven[True],
         rigid=uneven[False],
         dropping=[row.layer for row in rows.layers if row.drops],
@@ -163,7 +165,7 @@ def _word(found: Outcome) -> str:
     return " and ".join(words) or "fair"
 
 
-def _sentences(found: Outcome, rows: Ledger, reach: Reach) -> list[str]:
+def _sentences(found: Outcome, reach: Reach, several: bool) -> list[str]:
     """The verdict for a person: who gets too little, who too much, which windows read unevenly, why."""
     said, share = [], found.share
     if share is None:
@@ -183,7 +185,8 @@ def _sentences(found: Outcome, rows: Ledger, reach: Reach) -> list[str]:
     else:
         said.append("No convolution reads more padding on one side than on the other.")
     if reach.exceeds and reach.field:
-        said.append("The receptive field is larger than the image, so that of every unit reaches past the border.")
+        of = f" of {reach.layer}" if several else ""
+        said.append(f"The receptive field{of} is larger than the image: every unit's reaches past the border.")
     return said
 
 
@@ -194,25 +197,32 @@ def _leans(height: float, width: float) -> tuple[str, str] | None:
     return (" ".join(near for near, _ in pairs), " ".join(far for _, far in pairs)) if pairs else None
 
 
-def _reach(network: Network, size: tuple[int, int], target: str) -> Reach:
-    """How far the border reaches into the image, at the target."""
+def _farthest(network: Network, size: Size) -> Reach:
+    """How far the border reaches into the image, at the target that sees most of it."""
     try:
-        field = next(each for each in receptive_fields(network, size) if each.layer == target)
-        margin = next(each for each in margins(network, size) if each.layer == target)
-    except (SizeError, StopIteration) as error:
-        return Reach(None, None, getattr(error, "what", "the target is the image"), exceeds=False)
+        fields = {each.layer: each for each in receptive_fields(network, size)}
+        touched = {each.layer: each for each in margins(network, size)}
+    except SizeError as error:
+        return Reach(network.targets[-1], None, None, error.what, exceeds=False)
+    found = [_reach(fields[name], touched[name], size) for name in network.targets if name in fields]
+    if not found:
+        return Reach(network.targets[-1], None, None, "the target is the image", exceeds=False)
+    return max(found, key=lambda reach: (reach.field is None, reach.field or []))
+
+
+def _reach(field: ReceptiveField, margin: Margin, size: Size) -> Reach:
     barrier = margin.barrier_height or margin.barrier_width
     fields: list[AxisField] = [field.height, field.width]
     if barrier or any(each.whole for each in fields):
-        why = (
-            f"{barrier[0]} ({barrier[1]}) makes every position depend on all" if barrier else "it sees the whole image"
-        )
-        return Reach(None, None, why, exceeds=True)
+        depends = "makes every position depend on all"
+        why = f"{barrier[0]} ({barrier[1]}) {depends}" if barrier else "it sees the whole image"
+        return Reach(field.layer, None, None, why, exceeds=True)
     sizes = [each.size for each in fields]
-    return Reach(sizes, _halos(margin), None, exceeds=any(f > n for f, n in zip(sizes, size, strict=True)))
+    exceeds = any(f > n for f, n in zip(sizes, size, strict=True))
+    return Reach(field.layer, sizes, _halos(margin), None, exceeds)
 
 
-def _grid(network: Network, size: tuple[int, int], target: str) -> tuple[list[float | None], str]:
+def _grid(network: Network, size: Size, target: str) -> tuple[list[float | None], str]:
     """Where the units of the target are centred, in pixels and in words."""
     try:
         field = next(each for each in receptive_fields(network, size) if each.layer == target)

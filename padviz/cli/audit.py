@@ -22,10 +22,11 @@ UNITS = ("", "K", "M", "G", "T", "P")
 EDITED = 8  # layers whose edit is the same
 REPORTS = (".png", ".svg", ".pdf", ".md", ".json")
 COLUMNS = ("remedy", "uneven", "starved", "overused", "drops", "macs", "asks for")
-LEGEND = (
-    "uneven: convolutions that read more padding on one side; drops: layers that drop rows at the far edge; "
-    "macs: multiply-adds."
-)
+LEGEND = {
+    "uneven": "convolutions that read more padding on one side",
+    "drops": "layers that drop rows at the far edge",
+    "macs": "multiply-adds",
+}
 
 
 @click.command(
@@ -50,11 +51,12 @@ def command(
 ) -> None:
     """Judge whether MODEL treats the border of an image fairly, and list what could be changed, best first.
 
-    A pixel is starved that gets less than half of the paths that one far from all borders has, and overused that gets
-    more than 1.5 times as many. Every remedy is counted exactly, none is guessed. First comes what asks least of a
-    trained network; then what leaves fewer windows uneven, fewer rows dropped, fewer pixels starved or overused, and
-    costs less. Padding that wraps around comes last of what asks for fine-tuning. Several models, or sizes, make a
-    table with one row each.
+    A pixel is starved that gets less than half of the paths that one far from all borders has, and overused that
+    gets more than 1.5 times as many. Every remedy is counted exactly, none is guessed. First comes what asks least
+    of a trained network; then what leaves fewer windows uneven, fewer rows dropped, fewer pixels starved or
+    overused, and costs less; of even sizes, the nearest. Padding that wraps around comes last of what asks for
+    fine-tuning, and last of all a size that only avoids dropped rows. Several models, or sizes, make a table with
+    one row each.
 
     \b
     Example:
@@ -98,7 +100,8 @@ def _rows(found: list[Audit]) -> str:
     rows = []
     for each in found:
         best = each.remedies[0].what if each.remedies else None
-        rows.append((each.network, _by(each.size), each.verdict, *_cells(each.outcome)[:3], best))
+        size = options.pixels((each.size[0], each.size[1]))
+        rows.append((each.network, size, each.verdict.replace(" and ", ", "), *_cells(each.outcome)[:3], best))
     return tables.to_table(columns, rows)
 
 
@@ -122,15 +125,18 @@ def _compared(found: Audit) -> str:
     from padviz.files import tables
 
     shown = _shown(found.remedies)
-    rows = [
-        (f"{i} {remedy.what}", *_cells(remedy.outcome), _times(remedy), remedy.asks)
-        for i, remedy in enumerate(shown, 1)
-    ]
+    rows = [(f"{i} {remedy.what}", *_effect(remedy)) for i, remedy in enumerate(shown, 1)]
     today = ("  today", *_cells(found.outcome), _plain(found.outcome), None)
-    lines = [tables.to_table(COLUMNS, [today, *rows]), tables.wrapped(LEGEND), ""]
+    lines = [tables.to_table(COLUMNS, [today, *rows]), tables.wrapped(_legend([today, *rows])), ""]
     for i, remedy in enumerate(shown, 1):
         lines += [tables.wrapped(f"{i} {_edit(remedy)}", 2)]
     return "\n".join([*lines, *map(tables.wrapped, _beyond(found, shown))])
+
+
+def _legend(rows: list[tuple[Any, ...]]) -> str:
+    """What the columns count that have something in them."""
+    filled = {name for row in rows for name, cell in zip(COLUMNS, row, strict=True) if cell not in (None, "")}
+    return "; ".join(f"{name}: {what}" for name, what in LEGEND.items() if name in filled) + "."
 
 
 def _beyond(found: Audit, shown: list[Remedy]) -> list[str]:
@@ -145,7 +151,8 @@ def _beyond(found: Audit, shown: list[Remedy]) -> list[str]:
     if plain:
         said.append(f"Further padding, in --format json: {'; '.join(plain)}.")
     if shown[0].kind == "size" and any(remedy.kind == "padding" for remedy in shown):
-        size = options.pixels((found.remedies[0].outcome.size[0], found.remedies[0].outcome.size[1]))
+        height, width = shown[0].outcome.size
+        size = options.pixels((height, width))
         said.append(f"What padding does at an even size: --size {size}.")
     return said
 
@@ -156,7 +163,7 @@ def _shown(remedies: list[Remedy]) -> list[Remedy]:
     return [remedy for remedy in remedies if remedy.kind != "padding" or remedy in schemes]
 
 
-def _edit(remedy: Remedy) -> str:
+def _edit(remedy: Remedy, most: int = EDITED) -> str:
     """How a remedy is made, in a sentence: layers that are edited alike stand together."""
     if remedy.kind not in ("pads", "pool", "crop"):
         return "; ".join(remedy.edit)
@@ -164,7 +171,7 @@ def _edit(remedy: Remedy) -> str:
     for edit in remedy.edit:
         layer, _, how = edit.rpartition(": ")
         alike.setdefault(how, []).append(layer)
-    return "; ".join(f"{how}: {_names(layers, EDITED)}" for how, layers in alike.items())
+    return "; ".join(f"{how}: {_names(layers, most)}" for how, layers in alike.items())
 
 
 def _facts(found: Audit) -> list[tuple[str, Any]]:
@@ -177,14 +184,16 @@ def _facts(found: Audit) -> list[tuple[str, Any]]:
         facts.append(("fair shares", f"{share.least:.2g} to {share.most:.3g} (1 is fair){corners}"))
     height, width = found.outcome.ring_px
     ring = f"{height} px" if height == width else f"{height} and {width} px"
-    facts.append((f"outer {ring}", f"used {found.outcome.ring:.2f} times as often as the average pixel"))
+    if 2 * height < found.size[0] and 2 * width < found.size[1]:
+        facts.append((f"outer {ring}", f"used {found.outcome.ring:.2f} times as often as the average pixel"))
     kinds = {"convolutions": found.learned, "pools": found.rigid}
     uneven = [f"{kind} {_names(names)}" for kind, names in kinds.items() if names]
     facts.append(("uneven", "; ".join(uneven) or "none"))
     facts.append(("drop rows", _names(found.dropping)))
     facts.append(("grid offset", found.grid))
     if reach.field:
-        facts.append(("receptive field", f"{_by(reach.field)} px"))
+        of = f", of {reach.layer}" if len(found.target) > 1 else ""
+        facts.append(("receptive field", f"{_by(reach.field)} px{of}"))
     if reach.margin:
         facts.append(("padding reaches", _inwards(found)))
     if reach.why:
@@ -212,9 +221,7 @@ def _markdown(found: list[Audit]) -> str:
         parts.append(printable(f"### {each.title}, {_by(each.size)}: {each.verdict}"))
         parts.append(printable(" ".join(each.sentences)))
         rows = [("today", *_cells(each.outcome), _plain(each.outcome), "", "")]
-        for remedy in each.remedies:
-            edit = "; ".join(f"`{edit}`" for edit in remedy.edit)
-            rows.append((remedy.what, *_cells(remedy.outcome), _times(remedy), remedy.asks, edit))
+        rows += [(remedy.what, *_effect(remedy), _edit(remedy, len(remedy.edit))) for remedy in each.remedies]
         parts.append(documents.to_markdown((*COLUMNS, "edit"), rows))
         parts += map(printable, each.cannot)
     return "\n\n".join(parts)
@@ -235,8 +242,10 @@ def _cells(outcome: Outcome) -> tuple[Any, ...]:
     return outcome.uneven_learned, *shares, outcome.drops or None
 
 
-def _times(remedy: Remedy) -> str:
-    return f"{remedy.macs_ratio:.2f} x" if remedy.macs_ratio else ""
+def _effect(remedy: Remedy) -> tuple[Any, ...]:
+    """What a remedy does, costs, and asks for."""
+    times = f"{remedy.macs_ratio:.2f} x" if remedy.macs_ratio else ""
+    return *_cells(remedy.outcome), times, remedy.asks
 
 
 def _plain(outcome: Outcome) -> str:

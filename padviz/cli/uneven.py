@@ -67,7 +67,8 @@ def command(
     """List the layers of MODEL whose padding is read more on one side than on the other.
 
     A strided window may stop short of its far padding; often one more pixel of input cures it. Only learned windows,
-    which have weights, can grow askew: pools are rigid.
+    which have weights, can grow askew: pools are rigid. What skews them is the offset of the sampling grid from the
+    image's centre, which uneven padding is a sign of.
 
     \b
     Example:

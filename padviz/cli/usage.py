@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from padviz.cli import options
+from padviz.errors import OptionError
 
 if TYPE_CHECKING:
     from padviz.counting.count_map import CountMap
@@ -58,6 +59,8 @@ def command(
         options.checked_output(output, PICTURE_SUFFIXES + COUNT_SUFFIXES, overwrite)
     network = options.load_as(model, size)
     counts = usage(network, size, padding, layers or None, pooling, unit, heads=heads)
+    if scale == "share" and counts.share_reason:
+        raise OptionError(counts.share_reason, option="scale", hint="draw counts, with `scale` counts")
     path = output or options.default_picture(counts.network, counts.size, padding, "usage")
     _write(counts, path, cmap, scale)
     _show(counts, path, format_)
@@ -106,7 +109,7 @@ def _fair(summary: Summary) -> list[tuple[str, Any]]:
         return [("fair share", f"none: {summary.share_reason}")]
     corners = [readable(each) for each in (share.corners.top_left, share.corners.bottom_right)]
     facts: list[tuple[str, Any]] = [
-        ("starved", f"{share.starved:.1%} of the pixels get less than half of what a pixel far from all borders gets"),
+        ("starved", f"{share.starved:.1%} of pixels get less than half of one far from all borders"),
         ("overused", f"{share.overused:.1%} get more than 1.5 times as much"),
         ("fair shares", f"{share.least:.4g} to {share.most:.4g}; corners {corners[0]} and {corners[1]}"),
         ("lean", f"height {share.lean.height:+.4g}, width {share.lean.width:+.4g}"),
@@ -122,7 +125,7 @@ def _counted(counts: CountMap) -> str:
         every = f"{rows.period} x {cols.period}"
     else:
         every = f"{rows.period} rows" if rows.copies else f"{cols.period} columns"
-    return f"from a core of {rows.kept} x {cols.kept}, whose middle repeats every {every}"
+    return f"in a core of {rows.kept} x {cols.kept}, whose middle repeats by {every}"
 
 
 def _shared(counts: CountMap) -> list[tuple[str, Any]]:

@@ -35,17 +35,13 @@ def _facts(record: Record) -> list[tuple[str, str]]:
     """The figures on a card."""
     figures = record.figures
     if record.what in MAPS:
-        corner = figures["corners"]["top_left"] / figures["max"] if figures["max"] else 0.0
-        first = ("least share", f"{figures['least_share']:.1%}") if record.what == "coverage" else None
-        lean = max(figures["skew"].values(), key=abs)
+        first = [("least share", f"{figures['least_share']:.1%}")] if record.what == "coverage" else []
         return [
-            *([first] if first else []),
+            *(first or _fairness(figures)),
             ("target", str(figures["target"]["layer"])),
             ("paths, max", rounded(figures["max"]) if figures["max"] >= LONG else readable(figures["max"])),
-            ("corner / max", f"{corner:.3%}"),
-            ("below half", f"{figures['marginalised']:.1%}"),
             ("asymmetry", readable(float(max(figures["asymmetry"].values())))),
-            ("skew", f"{lean:+.3g}"),
+            ("skew", f"{max(figures['skew'].values(), key=abs):+.3g}"),
         ]
     if record.what == "uneven":
         drops = [layer for layer in figures["layers"] if layer["height"]["dropped"] or layer["width"]["dropped"]]
@@ -73,6 +69,24 @@ def _skew(groups: list[dict[str, Any]], strided: bool) -> tuple[str, str]:
     return ("strided" if strided else "stride 1", f"D {mean:+.3f}, {axes} axes" if axes else "none")
 
 
+def _fairness(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    """Who gets less, or more, than a pixel far from all borders; or why nobody can tell."""
+    share = figures["share"]
+    if share is None:
+        return [("fair share", f"none: {figures['share_reason']}")]
+    return [
+        ("starved", f"{share['starved']:.1%}"),
+        ("overused", f"{share['overused']:.1%}"),
+        ("fair shares", f"{share['least']:.2g} to {share['most']:.3g}"),
+        ("lean", f"{max(share['lean'].values(), key=abs):+.3g}"),
+    ]
+
+
+def shares(record: Record) -> dict[str, Any]:
+    """The fair shares of a usage map; nothing of what has none."""
+    return (record.figures.get("share") or {}) if record.what == "usage" else {}
+
+
 def map_figures(record: Record) -> dict[str, Any]:
     """The figures of a map; others have none of these."""
     return record.figures if record.what in MAPS else {}
@@ -80,7 +94,12 @@ def map_figures(record: Record) -> dict[str, Any]:
 
 def _rank(record: Record) -> dict[str, float]:
     """Numbers to sort cards by; what a record lacks comes last."""
-    figures = map_figures(record)
-    skew = max(map(abs, figures["skew"].values())) if "skew" in figures else -1.0
+    share, skews = shares(record), map_figures(record).get("skew", {})
+    skew = max(map(abs, skews.values()), default=-1.0)
     pixels = max((height * width for height, width in record.sizes), default=0)
-    return {"marginalised": figures.get("marginalised", -1.0), "skew": skew, "pixels": pixels}
+    return {
+        "starved": share.get("starved", -1.0),
+        "overused": share.get("overused", -1.0),
+        "skew": skew,
+        "pixels": pixels,
+    }

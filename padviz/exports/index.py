@@ -11,7 +11,7 @@ import msgspec
 
 from padviz.errors import OptionError, PadvizError
 from padviz.exports.batch import Outcome
-from padviz.exports.cards import card, map_figures
+from padviz.exports.cards import card, map_figures, shares
 from padviz.exports.items import Item
 from padviz.exports.record import Record, facts_of, records
 from padviz.files.atomic import alone, aside
@@ -24,7 +24,8 @@ SCHEMA_VERSION = 1
 SUFFIXES = ("json", "csv", "html")
 COLUMNS = (
     "name", "what", "network", "height", "width", "padding", "target", "min", "max", "mean", "marginalised",
-    "asymmetry_height", "asymmetry_width", "skew_height", "skew_width", "uneven", "windows", "files", "error",
+    "asymmetry_height", "asymmetry_width", "skew_height", "skew_width", "starved", "overused", "unused", "least_share",
+    "most_share", "lean_height", "lean_width", "uneven", "windows", "files", "error",
 )  # fmt: skip
 
 
@@ -82,9 +83,12 @@ def _row(record: Record) -> tuple[Any, ...]:
     target = figures.get("target", {}).get("layer")
     pairs = [figures.get(name, {}).get(axis) for name in ("asymmetry", "skew") for axis in ("height", "width")]
     counts = [figures.get(name) for name in ("min", "max", "mean", "marginalised")]
+    share = shares(record)
+    fair = [share.get(name) for name in ("starved", "overused", "unused", "least", "most")]
+    fair += [share.get("lean", {}).get(axis) for axis in ("height", "width")]
     ledger = [record.figures[key] if record.what == "uneven" else None for key in ("uneven", "windows")]
     head = _head(record.name, record.what, record.networks, record.sizes, record.paddings)
-    return (*head, target, *counts, *pairs, *ledger, " ".join(record.files), None)
+    return (*head, target, *counts, *pairs, *fair, *ledger, " ".join(record.files), None)
 
 
 def _head(name: str, what: str, networks: list[str], sizes: list[list[int]], paddings: list[str]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from padviz.counting.summary import Corners, PerAxis
+from padviz.counting.summary import Corners, FairShare, PerAxis
 from padviz.errors import PadvizError
 from padviz.exports.items import Item
 from padviz.exports.manifest import DECLARED, Side
@@ -55,6 +55,8 @@ class _Usage(Struct):
     marginalised: float
     asymmetry: PerAxis
     skew: PerAxis
+    share: FairShare | None
+    share_reason: str | None
 
 
 class _Coverage(_Usage):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,15 @@ if TYPE_CHECKING:
 COLUMNS = 6  # panels in a row
 MEANT = " · drawn as means of blocks"
 COMPARED, THROUGH = 220, 170  # screen pixels of a panel: maps side by side, and layers of one network
-Panel = tuple[str, str, "NDArray[np.float64] | str"]  # label, its colour, and values up to 1 or why there are none
+
+
+class Panel(NamedTuple):
+    """A label, its colour, values up to 1 or why there are none, and what proportions they stand for."""
+
+    text: str
+    colour: str
+    values: NDArray[np.float64] | str
+    shape: tuple[int, ...]
 
 
 def strip(maps: Sequence[CountMap], cmap: str | None = None) -> Figure:
@@ -51,7 +59,7 @@ def strip(maps: Sequence[CountMap], cmap: str | None = None) -> Figure:
     panels, blocks = [], [blocks_of(each, 2 * THROUGH) for each in maps]
     for each, block in zip(maps, blocks, strict=True):
         label = f"{short_name(str(each.target.layer))}\n{each.shape[0]} × {each.shape[1]}"
-        panels.append((label, "black", scaled(each, block)[0]))
+        panels.append(Panel(label, "black", scaled(each, block)[0], each.shape))
     line += MEANT if any(block != (1, 1) for block in blocks) else ""
     return _grid(panels, title, line, Scale(1.0, "share of the paths"), THROUGH, cmap)
 
@@ -74,7 +82,7 @@ def compared(
     meant = False
     for name, found in items:
         if isinstance(found, PadvizError):
-            panels.append((short_name(name), "0.4", f"cannot run: {found.where}: {found.what}"))
+            panels.append(Panel(short_name(name), "0.4", f"cannot run: {found.where}: {found.what}", (1, 1)))
             continue
         blocks = blocks_of(found, 2 * COMPARED)
         meant |= blocks != (1, 1)
@@ -99,10 +107,11 @@ def scale_for(maps: Sequence[CountMap]) -> str:
 def _panel(name: str, found: CountMap, scale: str, blocks: Size, most: int | float | None) -> Panel:
     if scale == "share":
         if found.share_reason:
-            return f"{short_name(name)}\nmax {_scientific(found.max)}", "0.4", f"no fair share: {found.share_reason}"
-        return f"{short_name(name)}\n{fairness(found)}", "black", found.share(blocks)
+            label = f"{short_name(name)}\nmax {_scientific(found.max)}"
+            return Panel(label, "0.4", f"no fair share: {found.share_reason}", (1, 1))
+        return Panel(f"{short_name(name)}\n{fairness(found)}", "black", found.share(blocks), found.shape)
     label = f"{short_name(name)}\nmax {_scientific(found.max)} · {found.summary().marginalised:.0%} below half"
-    return label, "black", found.relative(blocks) * (found.max / most if most else 1)
+    return Panel(label, "black", found.relative(blocks) * (found.max / most if most else 1), found.shape)
 
 
 def taps(exposures: Sequence[TapExposure], title: str, cmap: str | None = None) -> Figure:
@@ -113,7 +122,7 @@ def taps(exposures: Sequence[TapExposure], title: str, cmap: str | None = None) 
         tall, wide = row.imbalance
         label = f"{short_name(row.layer)}\n↔ {wide:+.1%}  ↕ {tall:+.1%}".replace("+0.0%", "0%")
         uneven = UNEVEN if row.learned else RIGID
-        panels.append((label, uneven if row.uneven else "black", share))
+        panels.append(Panel(label, uneven if row.uneven else "black", share, share.shape))
     least = min((float(share.min()) for share in parts), default=0.0)
     floor = min(np.floor(least * 20) / 20, 0.95)
     line = "share of the units whose tap reads a real pixel · imbalance ↔ left-right, ↕ top-bottom"
@@ -137,13 +146,13 @@ def _grid(
     colours = scale.colours(cmap)
     per_row = min(columns, max(len(panels), 1))
     pitch, label = side + BETWEEN + 20, 40
-    boxes = [(side, side) if isinstance(values, str) else _within(values.shape, side) for _, _, values in panels]
+    boxes = [_within(panel.shape, side) for panel in panels]
     tall = [label + max(high for _, high in boxes[i : i + per_row]) for i in range(0, len(boxes), per_row)]
     total_w = max(EDGE + per_row * pitch + 110, int(8.6 * len(line)) + EDGE)
     total_h = HEAD + max(sum(tall), label + LEAST) + 20
     figure = new_figure(total_w, total_h)
     image: Any = None
-    for i, (text, colour, values) in enumerate(panels):
+    for i, (text, colour, values, _) in enumerate(panels):
         row, col = divmod(i, per_row)
         (width, height), x, y = boxes[i], EDGE + col * pitch, HEAD + sum(tall[:row]) + label
         ax = figure.add_axes((x / total_w, 1 - (y + height) / total_h, width / total_w, height / total_h))
@@ -175,7 +184,7 @@ def _grid(
 
 
 def _within(shape: tuple[int, ...], side: int) -> tuple[int, int]:
-    """Screen pixels (width, height) of a panel in the proportions of its values."""
+    """Screen pixels (width, height) of a panel in those proportions."""
     zoom = side / max(shape)
     return max(int(shape[1] * zoom), 8), max(int(shape[0] * zoom), 8)
 

@@ -19,6 +19,7 @@ from padviz.axis.operations import Transposed, Window
 from padviz.errors import DescriptionError
 from padviz.network.layer import Kind, Layer
 from padviz.network.network import Network, Size, as_size
+from padviz.network.targets import upto
 from padviz.trained.network import Kernel, Trained
 from padviz.trained.reading import read
 
@@ -258,7 +259,7 @@ def filters_of(trained: Trained, layers: Sequence[str] = ()) -> MeanFilters:
             f"has no convolution of several taps{' among those layers' if layers else ''} whose weights are there{why}"
         )
         raise DescriptionError(what, where=trained.where, hint="padviz layers lists its convolutions")
-    place = _Places(network, size)
+    place = _Places(upto(network, tuple(wanted)) if layers else network, size)
     rows = tuple(_row(kernels, place) for kernels in shared.values())
     return MeanFilters(network.name, network.title, size, rows, unread)
 

@@ -15,7 +15,7 @@ from padviz.network.network import Network, Size
 from padviz.sources.onnx.load import laid_out
 from padviz.sources.onnx.load import read as read_model
 from padviz.sources.onnx.operators import CONVS, WEIGHT
-from padviz.sources.onnx.run import needed, title
+from padviz.sources.onnx.run import BROKEN, needed, title
 from padviz.trained.network import Kernel, Trained, Unread, as_kernel
 
 PASSED = ("Identity", "Cast", "Transpose", "DequantizeLinear")
@@ -38,6 +38,11 @@ def read(path: Path, size: Size | None = None, neutral: Iterable[str] = ()) -> T
             kernels.append(as_kernel(layer, store.weights(node), groups, _normalised(store, node), _weight_of(node)))
         except Unread as why:
             unread[layer.name] = str(why)
+        except BROKEN:
+            unread[layer.name] = "its weights make no sense"
+    known = {*unread, *(kernel.layer for kernel in kernels)}
+    hidden = [layer.name for layer in network.layers if layer.kind in CONVOLUTIONS and layer.name not in known]
+    unread |= dict.fromkeys(hidden, "its weights are inside of a function or a branch")
     return Trained(network, size or network.size, model, str(path), tuple(kernels), unread)
 
 

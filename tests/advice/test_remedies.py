@@ -186,6 +186,18 @@ def test_that_no_even_size_is_near_is_said() -> None:
     assert cannot(never, (9, 9))[0] == "No even size is near: a reads an odd number of padded rows at each."
 
 
+def test_a_size_that_only_drops_fewer_rows_comes_last() -> None:
+    found = remedies(padviz.load("vgg19"), 225)
+    assert found[0].kind == "padding"
+    assert [each.what for each in found[-2:]] == ["224 x 224 px", "256 x 256 px"]
+
+
+def test_the_nearest_even_size_comes_first_though_a_larger_image_has_less_of_a_border() -> None:
+    near, far = remedies(padviz.load("alexnet"), 224)[:2]
+    assert (near.what, far.what) == ("223 x 223 px", "255 x 255 px")
+    assert far.outcome.unfair < near.outcome.unfair
+
+
 def test_a_size_is_no_remedy_for_what_is_even_already() -> None:
     assert "size" not in {each.kind for each in remedies(padviz.load("resnet18"), 225)}
 
@@ -241,6 +253,14 @@ def test_reach_is_that_of_margins_and_fields() -> None:
     assert gated.margin is None
     assert gated.why is not None
     assert "features.1.0.block.1.2" in gated.why or "gate" in gated.why
+
+
+def test_of_several_targets_the_reach_is_that_of_the_one_that_sees_most() -> None:
+    found = audit(padviz.load("ssd300_vgg16"), 300, ["backbone.extra.1.2", "backbone.features.21"])
+    assert (found.reach.layer, found.reach.field) == ("backbone.extra.1.2", [452, 452])
+    assert found.sentences[-1].startswith("The receptive field of backbone.extra.1.2 is larger than the image")
+    alone = audit(padviz.load("ssd300_vgg16"), 300, "backbone.features.21")
+    assert (alone.reach.field, alone.reach.exceeds) == ([92, 92], False)
 
 
 HEADS = [

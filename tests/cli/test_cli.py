@@ -77,9 +77,9 @@ def test_usage_writes_a_picture_and_prints_its_figures() -> None:
 @pytest.mark.parametrize(
     ("size", "says"),
     [
-        ("65536", "from a core of 448 x 448, whose middle repeats every 32 x 32 (tiled)"),
-        ("300x65536", "from a core of 300 x 448, whose middle repeats every 32 columns (tiled)"),
-        ("65536x300", "from a core of 448 x 300, whose middle repeats every 32 rows (tiled)"),
+        ("65536", "in a core of 448 x 448, whose middle repeats by 32 x 32 (tiled)"),
+        ("300x65536", "in a core of 300 x 448, whose middle repeats by 32 columns (tiled)"),
+        ("65536x300", "in a core of 448 x 300, whose middle repeats by 32 rows (tiled)"),
         ("224", "at every position (dense)"),
     ],
 )

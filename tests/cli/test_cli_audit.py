@@ -81,11 +81,25 @@ def test_what_pads_nothing_is_offered_nothing_and_told_why() -> None:
     assert "padding reaches no pixel" in screen
 
 
+def test_what_is_not_there_is_not_explained_or_told() -> None:
+    Path("small.toml").write_text(
+        'size = 32\nlayers = [{op = "conv", name = "a", kernel = 3, stride = 2, padding = 1},'
+        ' {op = "adaptive", name = "b", output = 3}]'
+    )
+    screen = " ".join(run("audit", "small.toml").stdout.split())
+    assert "Uneven. Fair shares cannot be told: small, b: its adaptive pooling makes" in screen
+    assert "uneven: convolutions that read more padding on one side. 1 CenterCrop(31)" in screen
+    assert "outer" not in screen
+
+
 def test_several_make_a_row_each() -> None:
     result = run("audit", "vgg19", "resnet18", "--size", "224", "--size", "225")
     rows = [line.split() for line in result.stdout.splitlines()[2:]]
     assert [row[0] for row in rows] == ["vgg19", "vgg19", "resnet18", "resnet18"]
-    assert [row[3] for row in rows] == ["224", "225", "224", "225"]
+    assert [row[1] for row in rows] == ["224", "225", "224", "225"]
+    assert [row[2] for row in rows[:2]] == ["foveated"] * 2
+    assert rows[2][2:4] == ["uneven,", "foveated"]
+    assert [" ".join(row[-2:]) for row in rows[:2]] == ["replicate padding"] * 2
 
 
 def test_json_has_the_figures_of_python() -> None:
@@ -133,6 +147,11 @@ REFUSED = [
     (["vgg11", "-o", "there.md"], "-o: 'there.md' exists; add --overwrite"),
     (["vgg11", "-o", "no/such.md"], "folder 'no' does not exist"),
     (["vgg11", "--format", "csv"], "'csv' is not one of"),
+    (["vgg11", "--heads", "all"], "'all' is not one of 'sum', 'share'; see padviz audit --help"),
+    (["vgg11", "--scale", "share"], "no such option '--scale'"),
+    (["vgg11", "--layer", ""], "no layer is called ''"),
+    (["vgg11", "-o", "."], "-o: '.' has no suffix"),
+    (["vgg11", "--size", "64x"], "--size: '64x' is not a size"),
     ([], "missing argument"),
 ]
 
@@ -141,3 +160,39 @@ REFUSED = [
 def test_bad_input_is_one_line_and_leaves_nothing(args: list[str], says: str) -> None:
     Path("there.md").write_text("kept")
     assert re.search(says, told("audit", *args))
+
+
+OTHERS = [
+    (["usage", "vgg11", "--scale", "each"], "'each' is not one of 'counts', 'share'; see padviz usage --help"),
+    (
+        ["usage", "vgg11", "--unit", "0,0", "--scale", "share"],
+        "--scale: .* fair shares; draw counts, with --scale counts",
+    ),
+    (["compare", "vgg11", "--size", "64,96", "--scale", "x"], "'x' is not one of 'share', 'counts', 'each'"),
+    (["compare", "vgg11", "--size", "64,96", "--heads", "x"], "'x' is not one of 'sum', 'share'"),
+    (["compare", "vgg11", "--padding", "zero,zero/"], "--padding: 'zero/' is not a padding scheme; use zero"),
+    (["usage", "vgg11", "--padding", "zero/zero/zero"], "'zero/zero/zero' is not a padding scheme"),
+    (["usage", "vgg11", "--padding", "/"], "--padding: '/' is not a padding scheme"),
+    (["coverage", "vgg11", "--padding", "zero/near"], "HEIGHT/WIDTH, as zero/circular"),
+    (["uneven", "vgg11", "--check=rigid"], "'rigid' is not one of 'learned', 'all', 'drops'; see padviz uneven --help"),
+    (["uneven", "vgg11", "--check="], "'' is not one of 'learned', 'all', 'drops'"),
+    (
+        ["uneven", "vgg11", "--layer", "features"],
+        "no layer is called 'features'.*padviz layers lists them|did you mean",
+    ),
+    (["sizes", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers lists them"),
+    (["taps", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers lists them"),
+    (["fields", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers lists them"),
+    (["layers", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers lists them"),
+]
+
+
+@pytest.mark.parametrize(("args", "says"), OTHERS)
+def test_bad_values_of_what_came_with_it_are_one_line_too(args: list[str], says: str) -> None:
+    assert re.search(says, told(*args))
+
+
+def test_the_next_steps_work() -> None:
+    assert run("usage", "vgg11", "--size", "64", "--unit", "0,0", "--scale", "counts").exit_code == 0
+    assert run("usage", "vgg11", "--size", "64", "--padding", "zero/circular").exit_code == 0
+    assert run("audit", "vgg11", "--size", "64", "-o", "vgg11-64-usage.png", "--overwrite").exit_code == 0

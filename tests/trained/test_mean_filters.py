@@ -116,7 +116,10 @@ def test_p_is_the_share_of_sign_flips_that_lean_as_much() -> None:
     assert abs(found.p - exact) < 4 * (exact * (1 - exact) / 999) ** 0.5 + 0.001
     assert found.z is not None
     assert isclose(found.z, skews.mean() / (skews.std(ddof=1) / 3), rel_tol=1e-5)
-    assert measured(weights[:1]).height is not None
+    odd = (weights.mean(1) - weights.mean(1)[:, ::-1]).reshape(9, -1)
+    sizes = np.linalg.norm(flips @ odd, axis=1)
+    exact = float((sizes >= np.linalg.norm(odd.sum(0)) * (1 - 1e-6)).mean())
+    assert abs(found.asymmetry_p - exact) < 4 * (exact * (1 - exact) / 999) ** 0.5 + 0.001
     assert (axes(measured(weights[:1]))[0].p, axes(measured(weights[:1]))[0].z) == (1.0, None)
 
 
@@ -192,6 +195,24 @@ def test_layers_can_be_picked_and_nothing_to_measure_is_said() -> None:
         padviz.mean_filters(module, 32, layer="x")
     with pytest.raises(DescriptionError, match=r"Conv2d: has no convolution of several taps whose weights are there"):
         padviz.mean_filters(nn.Conv2d(3, 8, 1), 32)
+
+
+class Rolled(nn.Module):
+    """A convolution, and what padviz does not follow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(self.first(x).roll(1, 2))
+
+
+def test_what_lies_before_something_unknown_can_be_measured() -> None:
+    with pytest.raises(padviz.PadvizError, match="`layer` first stops before it"):
+        padviz.mean_filters(Rolled(), 32)
+    (row,) = padviz.mean_filters(Rolled(), 32, layer="first").rows
+    assert axes(row)[0].offset == 0
 
 
 def test_it_draws_into_an_axis_of_somebody() -> None:

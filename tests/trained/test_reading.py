@@ -136,6 +136,18 @@ def test_weights_that_are_calculated_are_told() -> None:
         padviz.mean_filters("model.onnx")
 
 
+def test_weights_that_make_no_sense_or_are_hidden_are_told() -> None:
+    nodes = "v = Transpose <perm = [0, 0, 1, 2]> (w)\n y = Conv <kernel_shape = [3, 5]> (x, v)"
+    assert read(onnx_file(nodes, w=STORED)).unread == {"y": "its weights make no sense"}
+    head = '<ir_version: 9, opset_import: ["" : 17, "own" : 1]> g (float[N, 3, H, W] x) => (float[] y)'
+    inside = '<domain: "own", opset_import: ["" : 17]> f (a, b) => (c) { c = Conv <kernel_shape = [3, 5]> (a, b) }'
+    model = parser.parse_model(f"{head} {{ y = own.f (x, w) }} {inside}")
+    model.graph.initializer.append(numpy_helper.from_array(STORED, "w"))
+    onnx.save(model, "model.onnx")
+    found = read("model.onnx")
+    assert [*found.unread.values()] == ["its weights are inside of a function or a branch"]
+
+
 def test_a_batch_normalisation_behind_a_convolution_is_seen() -> None:
     ones = dict.fromkeys("abcd", np.ones(4, dtype=np.float32))
     norm = "v = Conv (x, w)\n y = BatchNormalization (v, a, b, c, d)"
