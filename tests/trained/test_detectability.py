@@ -16,6 +16,7 @@ from padviz.errors import OptionError, PadvizError
 from padviz.files.unfinished import Unfinished
 from padviz.trained.detecting.asking import Question, answered
 from padviz.trained.detecting.detectability import PositionMap, phase_of
+from padviz.trained.detecting.scoring import scorer_of
 from padviz.trained.sessions.torch_runner import TorchRunner
 from tests.wheels import real_file
 
@@ -115,7 +116,7 @@ def test_what_position_modulo_the_stride_explains() -> None:
 
 def test_figures_of_a_map() -> None:
     values = np.full((6, 8), 0.8)
-    values[0], values[:, -1], values[2, 3] = 0.1, 0.3, 0.2
+    values[0], values[:, -1], values[2, 3], values[3, 4] = 0.1, 0.3, 0.2, 0.6
     found = PositionMap(None, values)
     assert (found.least, found.most, found.median) == (0.1, 0.8, 0.8)
     assert found.blind == pytest.approx((8 + 5 + 1) / 48)
@@ -235,3 +236,12 @@ def test_the_first_output_that_can_be_scored_is_looked_at_or_the_one_that_is_nam
                         ({"class_": 3}, "3 is no class")):  # fmt: skip
         with pytest.raises(PadvizError, match=said):
             padviz.detectability(net, **options, **wrong)
+
+
+def test_the_score_of_a_class_is_its_share_with_the_best_other_one() -> None:
+    logits = np.log(np.array([[0.2, 0.5, 0.3]]))
+    expected = [[0.2 / 0.7, 0.5 / 0.8, 0.3 / 0.8]]
+    for outputs in (logits, np.exp(logits)):
+        scorer = scorer_of({"y": outputs}, (32, 32), "net")
+        found = scorer.all({"y": outputs}, np.zeros((1, 4), np.int64))
+        np.testing.assert_allclose(found, expected, atol=1e-9)
