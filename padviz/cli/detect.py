@@ -80,7 +80,7 @@ def command(
     \b
     Example:
       padviz detect model.onnx --stimulus text:padding --padding own,symmetric,circular
-      padviz detect torchvision.models:mobilenet_v2 --weights DEFAULT --size 224 --step 16
+      padviz detect model.onnx --step 32 --format csv
     """
     from padviz.api.trained import detectability
     from padviz.figures.canvas import PICTURE_SUFFIXES, save

@@ -53,7 +53,7 @@ def command(
     \b
     Example:
       padviz filters model.onnx -o filters.png
-      padviz filters torchvision.models:mobilenet_v2 --weights mobilenet_v2.pth --size 224
+      padviz filters model.onnx --format json
     """
     from padviz.figures.canvas import PICTURE_SUFFIXES
     from padviz.trained.mean_filters import filters_of

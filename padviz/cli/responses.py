@@ -54,7 +54,7 @@ def command(
     \b
     Example:
       padviz responses model.onnx -o responses.png
-      padviz responses torchvision.models:mobilenet_v2 --weights DEFAULT --size 224
+      padviz responses model.onnx --padding circular --inputs blank --format json
     """
     from padviz.api.trained import border_responses
     from padviz.figures.canvas import PICTURE_SUFFIXES
