@@ -319,7 +319,7 @@ def test_fields() -> None:
     assert table.splitlines()[-1].split() == ["features.30", "maxpool", "212", "32", "90", "15.5", "0"]
     found = json.loads(run("fields", "unet", "--layer", "out", "-o", "fields.svg", "--format", "json").stdout)
     assert found["layers"][0]["height"] == {
-        "size": 204, "stride": 1.0, "padding": None, "centre": None, "whole": False
+        "size": 204, "stride": 1.0, "padding": None, "centre": None, "offset": None, "whole": False
     }  # fmt: skip
     assert found["layers"][0]["parts_at"] == "up4.up"
     assert Path("fields.svg").read_text().startswith("<?xml")
