@@ -39,7 +39,7 @@ class Same(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         pads: list[int] = []
         for n, k, s in zip(input.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True):
-            total = max((-(-n // s) - 1) * s + k - n, 0)
+            total = max(((n + s - 1) // s - 1) * s + k - n, 0)  # negative ones are rounded otherwise in exports
             pads += [total // 2, total - total // 2]
         return functional.conv2d(functional.pad(input, pads), self.weight, self.bias, self.stride)
 

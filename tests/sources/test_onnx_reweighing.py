@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -151,8 +152,12 @@ def test_a_small_file_cannot_ask_for_many_numbers(tmp_path: Path) -> None:
     for _ in range(2):
         model.graph.input[0].type.tensor_type.shape.dim.add(dim_value=side)
     onnx.save(model, path)
+    tracemalloc.start()
     with pytest.raises(padviz.PadvizError, match="is made by a ConstantOfShape that is not worked out"):
         padviz.usage(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < MOST_AT_ONCE
 
 
 def test_a_chain_of_constants_has_an_end(tmp_path: Path) -> None:
@@ -168,3 +173,4 @@ def test_where_no_convolution_can_be_partial_no_numbers_are_needed(tmp_path: Pat
         path = saved(tmp_path / "net.onnx", factor, pad=pad)
         (tmp_path / "net.data").unlink()
         assert scheme(path) == "zero"
+        padviz.usage(path)
