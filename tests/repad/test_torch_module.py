@@ -219,6 +219,7 @@ WAYS: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
     "compiled": lambda module, image: torch.compile(module, backend="eager")(image),
     "compiled whole": lambda module, image: torch.compile(module[:4], backend="eager", fullgraph=True)(image),
     "exported": lambda module, image: torch.export.export(module, (image,)).module()(image),
+    "float16": lambda module, image: copy.deepcopy(module).half()(image.half()).float(),
     "bfloat16": lambda module, image: copy.deepcopy(module).bfloat16()(image.bfloat16()).float(),
 }
 
@@ -231,8 +232,22 @@ def test_a_repadded_module_can_be(way: str) -> None:
         with torch.no_grad():
             wanted = mine[:4](image) if way == "compiled whole" else mine(image)  # type: ignore[index]
             found = WAYS[way](mine, image)
-        near = 0.05 if way == "bfloat16" else 1e-5
+        near = {"bfloat16": 0.05, "float16": 0.01}.get(way, 1e-5)
         assert torch.allclose(found, wanted, atol=near * float(wanted.abs().max())), scheme
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_modules_of_other_numbers_are_repadded_as_they_are(dtype: torch.dtype, tmp_path: Path) -> None:
+    plain, image = nn.Sequential(*list(small())[:4]), torch.randn(1, 3, 33, 40)
+    mine = padviz.repad(copy.deepcopy(plain).to(dtype), "partial/symmetric", size=(33, 40))
+    found, wanted = mine(image.to(dtype)), padviz.repad(plain, "partial/symmetric", size=(33, 40))(image)
+    assert found.dtype == dtype
+    assert torch.allclose(found.float(), wanted, atol=0.02 * float(wanted.abs().max()))
+    path = tmp_path / "net.onnx"
+    torch.onnx.export(mine, (image.to(dtype),), path, dynamo=False, opset_version=17)
+    counts = padviz.usage(plain, (33, 40), padding="partial/symmetric").counts
+    assert np.allclose(padviz.usage(path, (33, 40)).counts, counts, rtol=1e-12, atol=0)
 
 
 def test_names_choose_what_is_changed_and_what_is_within_keeps_its_padding() -> None:

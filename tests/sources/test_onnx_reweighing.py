@@ -59,6 +59,8 @@ WAYS: dict[str, tuple[NDArray[Any], list[Any], str]] = {
     "for each channel": (np.stack([FACTOR] * 2), [], "partial"),
     "of doubles": (FACTOR.astype(np.float64), [node("Cast", ["factor"], to=1)], "partial"),
     "of halves": (FACTOR.astype(np.float16), [node("Cast", ["factor"], to=10)], "partial"),
+    "of halves, widened": (FACTOR.astype(np.float16), [node("Cast", ["factor"], to=1)], "partial"),
+    "nearly": (FACTOR * np.float32(1.02), [], "zero"),
     "a mask": (np.where(FACTOR > 1, 0, FACTOR), [], "zero"),
     "another by channel": (np.stack([FACTOR, 2 * FACTOR]), [], "zero"),
 }
@@ -70,6 +72,16 @@ def test_what_a_convolution_is_multiplied_by_is_read_from_beside_the_model(way: 
     path = saved(tmp_path / "net.onnx", factor, *before, reads="made" if before else "factor")
     assert (tmp_path / "net.data").stat().st_size >= factor.nbytes
     assert scheme(path) == wanted
+
+
+@pytest.mark.parametrize("kind", [TensorProto.BFLOAT16, TensorProto.FLOAT16])
+def test_it_may_be_rounded_to_half_the_digits(kind: int, tmp_path: Path) -> None:
+    path = saved(tmp_path / "net.onnx", FACTOR)
+    model = onnx.load(path)
+    at = next(i for i, each in enumerate(model.graph.initializer) if each.name == "factor")
+    model.graph.initializer[at].CopyFrom(helper.make_tensor("factor", kind, SIZE, FACTOR.reshape(-1)))
+    onnx.save(model, path, save_as_external_data=True, location="net.data", size_threshold=0)
+    assert scheme(path) == "partial"
 
 
 def test_it_may_be_divided_by(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from padviz.sources.tracing.arranging import Value
 from padviz.sources.tracing.axis_labels import AXES, Dims, alone, size_of
 from padviz.sources.tracing.trace import Trace
 
-NEAR = {"float64": 1e-5, "float32": 1e-5, "float16": 2e-3, "bfloat16": 1e-2}  # how far rounding may take a factor
+NEAR = 1e-2  # how far rounding, be it that of bfloat16, may take a factor, where the least ratio is well above 1
 WAYS = ((0, 1), (0,), (1,))  # axes that may be reweighed
 
 
@@ -36,13 +36,12 @@ def partial(trace: Trace, x: Value, factor: NDArray[Any]) -> Value | None:
 
     None where it is not: then a constant acts on each position alone, and paths do not see it.
     """
-    near = NEAR.get(factor.dtype.name)
-    plane = _plane(x, factor) if near else None
-    if x.layer is None or plane is None or near is None:
+    plane = _plane(x, factor)
+    if x.layer is None or plane is None:
         return None
     for conv in reversed(_with_pads(trace, trace.layers[x.layer])):  # counts are rounded the same way in one layer
         for axes in WAYS:
-            if (ops := _reweighed(trace, conv, plane, axes, near)) is not None:
+            if (ops := _reweighed(trace, conv, plane, axes)) is not None:
                 return replace(x, layer=_laid(trace, x.layer, replace(conv, height=ops[0], width=ops[1])))
     return None
 
@@ -76,9 +75,7 @@ def _is_zeros(op: Op | None) -> bool:
     return isinstance(op, Window) and op.mode == "zero" and op.padding != (0, 0)
 
 
-def _reweighed(
-    trace: Trace, conv: Layer, plane: NDArray[Any], axes: tuple[int, ...], near: float
-) -> list[Op | None] | None:
+def _reweighed(trace: Trace, conv: Layer, plane: NDArray[Any], axes: tuple[int, ...]) -> list[Op | None] | None:
     """The operations with partial padding on some axes, where the factor is that of those."""
     ops = list(conv.ops)
     factors = [np.ones(1), np.ones(1)]
@@ -91,6 +88,7 @@ def _reweighed(
     wanted = np.outer(*factors)
     if any(1 not in (n, m) and n != m for n, m in zip(wanted.shape, plane.shape, strict=True)):
         return None
+    near = min(NEAR, *((factors[axis].max() - 1) / 4 for axis in axes))
     return ops if np.allclose(wanted, plane, rtol=near, atol=0) else None
 
 

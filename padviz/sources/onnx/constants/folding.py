@@ -14,8 +14,9 @@ Array = NDArray[Any]
 Attrs = dict[str, Any]
 Fold = Callable[..., Any]
 MOST = 4096  # numbers in an array that is folded
+# TensorProto.DataType; numpy has no bfloat16
 TYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 5: np.int16, 6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float16,
-         11: np.float64, 12: np.uint32, 13: np.uint64}  # fmt: skip
+         11: np.float64, 12: np.uint32, 13: np.uint64, 16: np.float32}  # fmt: skip
 
 
 def fold(op: str, attrs: Attrs, arrays: Sequence[Array | None], most: int = MOST) -> list[Array] | None:
