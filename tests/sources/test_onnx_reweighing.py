@@ -20,20 +20,20 @@ from padviz.axis.reweighing import ratios
 from padviz.sources.onnx.constants.later import MOST_AT_ONCE
 
 SIZE = (70, 90)  # whose positions are more than constants have that are folded at once
-WINDOW = Window(3, padding=(1, 1))
+WINDOW = Window(5, padding=(2, 2))  # with thirds among its ratios, which are rounded
 FACTOR = np.outer(ratios(WINDOW, SIZE[0]), ratios(WINDOW, SIZE[1])).astype(np.float32)
 Make = Callable[..., Any]
 
 
 def saved(
-    path: Path, factor: NDArray[Any] | None, *before: Any, op: str = "Mul", reads: str = "factor", pad: int = 1
+    path: Path, factor: NDArray[Any] | None, *before: Any, op: str = "Mul", reads: str = "factor", pad: int = 2
 ) -> Path:
     """A convolution that pads, multiplied by a constant, which nodes `before` may be made of; kept beside the model."""
     image = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2, *SIZE])
     made = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None] * 4)
     conv = helper.make_node("Conv", ["x", "w"], ["a"], name="conv", pads=[pad] * 4)
     times = helper.make_node(op, ["a", reads], ["y"], name="times")
-    stored = [numpy_helper.from_array(np.ones((2, 2, 3, 3), dtype=np.float32), "w")]
+    stored = [numpy_helper.from_array(np.ones((2, 2, 5, 5), dtype=np.float32), "w")]
     stored += [] if factor is None else [numpy_helper.from_array(factor, "factor")]
     graph = helper.make_graph([*before, conv, times], "net", [image], [made], stored)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
@@ -150,7 +150,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 def test_what_is_made_in_a_way_of_its_own_is_not_taken_for_elementwise(tmp_path: Path) -> None:
     hits = helper.make_node("Conv", ["factor", "w"], ["made"])
-    path = saved(tmp_path / "net.onnx", np.ones((1, 2, 72, 92), dtype=np.float32), hits, reads="made")
+    path = saved(tmp_path / "net.onnx", np.ones((1, 2, 74, 94), dtype=np.float32), hits, reads="made")
     with pytest.raises(padviz.PadvizError, match="partial convolution, is made by a Conv that is not worked out, and"):
         padviz.usage(path)
 
@@ -181,7 +181,7 @@ def test_a_chain_of_constants_has_an_end(tmp_path: Path) -> None:
 
 
 def test_where_no_convolution_can_be_partial_no_numbers_are_needed(tmp_path: Path) -> None:
-    for factor, pad in ((np.ones((2, 1, 1), dtype=np.float32), 1), (np.ones((68, 88), dtype=np.float32), 0)):
+    for factor, pad in ((np.ones((2, 1, 1), dtype=np.float32), 2), (np.ones((66, 86), dtype=np.float32), 0)):
         path = saved(tmp_path / "net.onnx", factor, pad=pad)
         (tmp_path / "net.data").unlink()
         assert scheme(path) == "zero"
