@@ -39,7 +39,7 @@ class Same(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         pads: list[int] = []
         for n, k, s in zip(input.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True):
-            total = max((-(-n // s) - 1) * s + k - n, 0)
+            total = max(((n + s - 1) // s - 1) * s + k - n, 0)  # negative ones are rounded otherwise in exports
             pads += [total // 2, total - total // 2]
         return functional.conv2d(functional.pad(input, pads), self.weight, self.bias, self.stride)
 
@@ -219,6 +219,7 @@ WAYS: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
     "compiled": lambda module, image: torch.compile(module, backend="eager")(image),
     "compiled whole": lambda module, image: torch.compile(module[:4], backend="eager", fullgraph=True)(image),
     "exported": lambda module, image: torch.export.export(module, (image,)).module()(image),
+    "float16": lambda module, image: copy.deepcopy(module).half()(image.half()).float(),
     "bfloat16": lambda module, image: copy.deepcopy(module).bfloat16()(image.bfloat16()).float(),
 }
 
@@ -231,8 +232,22 @@ def test_a_repadded_module_can_be(way: str) -> None:
         with torch.no_grad():
             wanted = mine[:4](image) if way == "compiled whole" else mine(image)  # type: ignore[index]
             found = WAYS[way](mine, image)
-        near = 0.05 if way == "bfloat16" else 1e-5
+        near = {"bfloat16": 0.05, "float16": 0.01}.get(way, 1e-5)
         assert torch.allclose(found, wanted, atol=near * float(wanted.abs().max())), scheme
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_modules_of_other_numbers_are_repadded_as_they_are(dtype: torch.dtype, tmp_path: Path) -> None:
+    plain, image = nn.Sequential(*list(small())[:4]), torch.randn(1, 3, 33, 40)
+    mine = padviz.repad(copy.deepcopy(plain).to(dtype), "partial/symmetric", size=(33, 40))
+    found, wanted = mine(image.to(dtype)), padviz.repad(plain, "partial/symmetric", size=(33, 40))(image)
+    assert found.dtype == dtype
+    assert torch.allclose(found.float(), wanted, atol=0.02 * float(wanted.abs().max()))
+    path = tmp_path / "net.onnx"
+    torch.onnx.export(mine, (image.to(dtype),), path, dynamo=False, opset_version=17)
+    counts = padviz.usage(plain, (33, 40), padding="partial/symmetric").counts
+    assert np.allclose(padviz.usage(path, (33, 40)).counts, counts, rtol=1e-12, atol=0)
 
 
 def test_names_choose_what_is_changed_and_what_is_within_keeps_its_padding() -> None:
@@ -354,9 +369,10 @@ def test_what_cannot_be_changed_is_refused_by_name(module: Callable[[], Any], sc
 @pytest.mark.parametrize("scheme", ["symmetric", "partial"])
 def test_exports_of_repadded_modules_are_read_as_what_they_are(scheme: str, new: bool, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
+    size = (129, 140)  # whose halves have more positions than constants that are folded at once
     module = nn.Sequential(nn.Conv2d(3, 4, 5, 2, 2), nn.ReLU(), Same(4, 4, 3, 2, bias=False)).eval()
-    mine = padviz.repad(module, scheme, size=(32, 40))
-    options: dict[str, Any] = {"external_data": False} if new else {"opset_version": 17}
-    torch.onnx.export(mine, (torch.randn(1, 3, 32, 40),), tmp_path / "net.onnx", dynamo=new, verbose=False, **options)
-    found = padviz.usage(tmp_path / "net.onnx", (32, 40)).counts
-    assert np.allclose(found, padviz.usage(module, (32, 40), padding=scheme).counts, rtol=1e-12, atol=0)
+    mine = padviz.repad(module, scheme, size=size)
+    options: dict[str, Any] = {} if new else {"opset_version": 17}
+    torch.onnx.export(mine, (torch.randn(1, 3, *size),), tmp_path / "net.onnx", dynamo=new, verbose=False, **options)
+    found = padviz.usage(tmp_path / "net.onnx", size).counts
+    assert np.allclose(found, padviz.usage(module, size, padding=scheme).counts, rtol=1e-12, atol=0)

@@ -1,7 +1,8 @@
 """ONNX files as networks: the image among the inputs, its layout and its size, and the graph laid out for it.
 
-Weights are not needed: external data is never opened, and of the tensors in the file only small ones are read,
-which shapes, pads and scales are made of. Shapes that a file declares for what is inside of it are not trusted.
+Weights are not needed, and not read: of the tensors in the file only small ones are, which shapes, pads and scales are
+made of, and what a convolution is multiplied by position by position, from beside the file where it is kept there.
+Shapes that a file declares for what is inside of it are not trusted.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any
 
 from padviz.errors import DescriptionError, OptionError, PadvizError, printable
 from padviz.network.network import Network, Size, as_size
-from padviz.sources.onnx.run import BROKEN, MOST_NODES, Graph
+from padviz.sources.onnx.constants.stored import BROKEN
+from padviz.sources.onnx.run import MOST_NODES, Graph
 from padviz.sources.reading import read_file
 from padviz.sources.tracing.axis_labels import Dims, plain
 from padviz.sources.tracing.general import About, general

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from padviz.axis.operations import MOST_ROWS
 from padviz.errors import SizeError
 from padviz.network.layer import Kind
-from padviz.sources.onnx.constants import axes_of
+from padviz.sources.onnx.constants.folding import axes_of
+from padviz.sources.onnx.constants.later import worked_out
+from padviz.sources.onnx.constants.stored import Unread
 from padviz.sources.onnx.reshaping import whole_image
 from padviz.sources.onnx.tensors import Node, Plan
 from padviz.sources.tracing.arranging import Stuck, Value
@@ -24,7 +28,7 @@ from padviz.sources.tracing.axis_labels import (
     size_of,
 )
 from padviz.sources.tracing.contracting import Letters, contract, linear, over
-from padviz.sources.tracing.reweighing import partial
+from padviz.sources.tracing.reweighing import may_reweigh, partial
 from padviz.sources.tracing.slices_as_padding import Row, as_pad
 
 AFFINE = ("Add", "Sub", "Sum", "Mean", "Mul", "Div")  # with constants these make no activation
@@ -39,10 +43,8 @@ def merged(kind: Kind) -> Callable[[Plan, Node], Value]:
         if not maps:
             return Value(dims)
         if len(maps) == 1:
-            if node.op == "Mul" and len(node.given) == 2:
-                (factor,) = (each.array for each in node.given if each.is_constant)
-                if (found := partial(plan.trace, maps[0], factor)) is not None:
-                    return found
+            if (found := _reweighed(plan, node, maps[0])) is not None:
+                return found
             acts = maps[0].acted or node.op not in AFFINE
             return _kept(replace(maps[0], acted=acts), dims)
         maps = [plan.settled(each) if each.cuts else each for each in maps]
@@ -57,6 +59,27 @@ def merged(kind: Kind) -> Callable[[Plan, Node], Value]:
         return Value(plan.sized(dims, layer), layer, by=max(each.by for each in maps))
 
     return run
+
+
+def _reweighed(plan: Plan, node: Node, x: Value) -> Value | None:
+    """A convolution's output that is multiplied as partial convolution does; None where it is not."""
+    divided = node.op == "Div" and node.given[0] is x
+    if node.op != "Mul" and not divided:
+        return None
+    factor = next((each for each in node.given if each.is_constant), None)
+    if factor is None or (factor.array is None and factor.later is None):
+        return None  # an input of the graph, such as a mask
+    if not may_reweigh(plan.trace, x, factor.dims):
+        return None
+    try:
+        array = worked_out(factor, plan.budget)
+    except Unread as error:
+        how = "divides" if divided else "multiplies"
+        which = f"the constant that it {how} a convolution by, which may make it partial convolution"
+        what = f"node {node.name}: {which}, {error}, and"
+        return Value(None, plan.trace.unknown(node.name, (x.at,), what, node.op))
+    with np.errstate(all="ignore"):
+        return partial(plan.trace, x, 1 / array if divided else array)
 
 
 def joined_layers(plan: Plan, node: Node, kind: Kind, layers: Sequence[int]) -> int:

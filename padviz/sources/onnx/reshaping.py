@@ -11,7 +11,7 @@ import numpy as np
 
 from padviz.axis.operations import Op
 from padviz.axis.resize import Resize
-from padviz.sources.onnx.constants import axes_of, new_shape, sliced
+from padviz.sources.onnx.constants.folding import axes_of, new_shape, sliced
 from padviz.sources.onnx.tensors import Node, Plan
 from padviz.sources.tracing.arranging import Stuck, Value, picked
 from padviz.sources.tracing.axis_labels import (

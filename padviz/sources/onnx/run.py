@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterable, MutableMapping, Sequence
-from math import prod
+from collections.abc import Iterable, MutableMapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from padviz.errors import DescriptionError, PadvizError
 from padviz.network.network import Size
-from padviz.sources.onnx.constants import MOST, Array, fold
+from padviz.sources.onnx.constants.folding import fold
+from padviz.sources.onnx.constants.later import Later
+from padviz.sources.onnx.constants.stored import BROKEN, constant, filled_with, literal
 from padviz.sources.onnx.operators import OPS, SPATIAL, pointwise
 from padviz.sources.onnx.tensors import Node, Plan
 from padviz.sources.tracing.arranging import Flattened, Stuck, Value
@@ -20,21 +21,6 @@ from padviz.sources.tracing.trace import Trace
 
 MOST_NODES = 30_000  # that are run, those of functions and branches included
 DEEPEST = 20  # functions and branches inside of one another
-EXTERNAL = 1  # TensorProto.DataLocation
-INTEGERS = (2, 3, 4, 5, 6, 7, 9, 12, 13)  # TensorProto.DataType: what shapes and pads are made of
-FEW = 16  # numbers of any other type: scales
-MOST_ALONG = 1 << 20  # or of one for each position, and of those that say which rows are read
-WHOLE = (6, 7)  # TensorProto.DataType: of numbers of rows
-BROKEN = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
 Scope = MutableMapping[str, Value]
 Proto = Any
 
@@ -49,7 +35,8 @@ class Graph:
         self.neutral = frozenset(neutral)
         self.versions = {each.domain or "ai.onnx": each.version for each in model.opset_import}
         self.functions = {(each.domain, each.name): each for each in model.functions}
-        self.constants = {each.name: constant(each) for each in model.graph.initializer}
+        self.folder = Path(where).parent
+        self.constants = {each.name: constant(each, self.folder) for each in model.graph.initializer}
         self.constants |= {each.values.name: Value(None) for each in model.graph.sparse_initializer}
         self.nodes = needed(model.graph)
         self.attrs: dict[int, tuple[Proto, dict[str, Any]]] = {}  # with the node, so that its id stays its own
@@ -128,7 +115,7 @@ class _Run:
     def inner(self, proto: Proto, node: Node, scope: Scope, depth: int) -> list[Value] | None:
         """What constants, functions of the model, and branches that are decided make; None for all other nodes."""
         if node.op == "Constant":
-            return [literal(node.attrs)]
+            return [literal(node.attrs, self.graph.folder)]
         if node.op == "If":
             return self.branch(node, scope, depth)
         function = self.graph.functions.get((proto.domain, proto.op_type))
@@ -144,7 +131,7 @@ class _Run:
         if condition is None or condition.size != 1:
             return None
         graph = node.attrs["then_branch" if condition.item() else "else_branch"]
-        inside: Scope = ChainMap({each.name: constant(each) for each in graph.initializer}, scope)
+        inside: Scope = ChainMap({each.name: constant(each, self.graph.folder) for each in graph.initializer}, scope)
         self.nodes(graph.node, inside, depth + 1)
         return [inside[each.name] for each in graph.output]
 
@@ -207,7 +194,7 @@ def _stuck(plan: Plan, node: Node, why: str, flat: bool) -> Value:
 
 
 def _folded(plan: Plan, node: Node) -> list[Value]:
-    """A constant: its numbers where it is small, its shape where that is all there is to know."""
+    """A constant: its numbers where it is small, and else its shape as far as it is known, and how to work it out."""
     arrays = [None if each is None else each.array for each in node.inputs]
     if all(each is None or each.array is not None for each in node.inputs):
         more = {"outputs": node.outputs, "filled": filled_with(node.attrs.get("value"))}
@@ -218,7 +205,9 @@ def _folded(plan: Plan, node: Node) -> list[Value]:
         made = OPS[node.op](plan, node) if node.op in OPS and node.given else Value(None)
     except Stuck:
         made = Value(None)
-    return made if isinstance(made, list) else [made] * node.outputs
+    every = made if isinstance(made, list) else [made] * node.outputs
+    later = (Later(node.op, node.attrs, node.inputs, node.outputs, i) for i in range(len(every)))
+    return [replace(each, array=None, later=how) for each, how in zip(every, later, strict=True)]
 
 
 def needed(graph: Proto) -> list[Proto]:
@@ -258,45 +247,3 @@ def attribute(proto: Proto) -> Any:
         return list(proto.floats if kind == 6 else proto.ints)
     single = {1: "f", 2: "i", 4: "t", 5: "g"}.get(kind)
     return getattr(proto, single) if single else None
-
-
-def literal(attrs: dict[str, Any]) -> Value:
-    """What a Constant node holds."""
-    if "value" in attrs:
-        return constant(attrs["value"])
-    found = [_known(np.array(value)) for key, value in attrs.items() if key.startswith(("value_int", "value_float"))]
-    return found[0] if found else Value(None)
-
-
-def constant(proto: Proto) -> Value:
-    """A stored tensor: its shape, and its numbers only where there are few and they are in the file itself."""
-    dims = [max(n, 0) for n in proto.dims]
-    most = MOST if proto.data_type in INTEGERS else FEW
-    if _for_positions(dims) or (len(dims) == 1 and proto.data_type in WHOLE):
-        most = MOST_ALONG
-    if proto.data_location == EXTERNAL or prod(dims) > most or len(dims) > 8:
-        return Value(tuple(plain(n) for n in dims))
-    try:
-        return _known(numbers(proto))
-    except BROKEN:
-        return Value(tuple(plain(n) for n in dims))
-
-
-def _for_positions(dims: Sequence[int]) -> bool:
-    """Whether a tensor differs by rows and columns alone, as what reweighs an image does."""
-    return len(dims) in (3, 4) and prod(dims[:-2]) == 1 and prod(dims) > 1
-
-
-def numbers(proto: Proto) -> Array:
-    from onnx import numpy_helper
-
-    return np.asarray(numpy_helper.to_array(proto))
-
-
-def _known(array: Array) -> Value:
-    return Value(tuple(plain(n) for n in array.shape), array=array)
-
-
-def filled_with(proto: Proto | None) -> Any:
-    """The number that a ConstantOfShape is filled with."""
-    return np.float32(0) if proto is None else numbers(proto).reshape(-1)[0]

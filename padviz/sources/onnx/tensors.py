@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from padviz.axis.resize import Resize
 from padviz.network.layer import Channels
-from padviz.sources.onnx.constants import Array, integers
+from padviz.sources.onnx.constants.folding import Array, integers
+from padviz.sources.onnx.constants.later import Budget
 from padviz.sources.tracing.arranging import Arranger, Stuck, Value
 from padviz.sources.tracing.axis_labels import (
     AXES,
@@ -68,6 +69,7 @@ class Plan(Arranger):
 
     neutral: frozenset[str] = frozenset()
     batch: int = 1
+    budget: Budget = field(default_factory=Budget)
 
     def spatial(self, node: Node, x: Value) -> tuple[Value, list[str]]:
         """A map that a spatial operation can read, and the roles of its dimensions from the third on."""

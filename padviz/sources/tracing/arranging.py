@@ -44,16 +44,18 @@ class Flattened(Stuck):
 class Value:
     """What a tensor holds: a map (it has a `layer`), a head (made of the layers `behind`), or a constant.
 
-    `dims` is None where the shape is not known. A map has `acted` once an activation was applied to it
-    since its layer; `part` says which of the layer's channels it has, where not all; `cuts` are slices of its rows or
-    columns that are not laid out yet, and `by` is the name that they, or a split of rows or columns, get. A head is
-    `flattened` if it is made of maps whose rows and columns are one dimension.
+    `dims` is None where the shape is not known. A constant has its numbers in an `array` where they are few, or else
+    what works them out `later`. A map has `acted` once an activation was applied to it since its layer; `part` says
+    which of the layer's channels it has, where not all; `cuts` are slices of its rows or columns that are not laid out
+    yet, and `by` is the name that they, or a split of rows or columns, get. A head is `flattened` if it is made of maps
+    whose rows and columns are one dimension.
     """
 
     dims: Dims | None
     layer: int | None = None
     behind: frozenset[int] = frozenset()
     array: Any = None
+    later: Any = None
     acted: bool = False
     part: tuple[object, ...] = ()
     cuts: tuple[tuple[str, range], ...] = ()

@@ -13,22 +13,31 @@ from padviz.axis.reweighing import ratios
 from padviz.network.layer import Layer
 from padviz.network.rewrites import joined_to, same_mode
 from padviz.sources.tracing.arranging import Value
-from padviz.sources.tracing.axis_labels import AXES, alone, ranked, size_of
+from padviz.sources.tracing.axis_labels import AXES, Dims, alone, size_of
 from padviz.sources.tracing.trace import Trace
 
-NEAR, NEAR_HALF = 1e-5, 2e-3  # how far rounding may take a factor in float32, and in float16
+NEAR = 1e-2  # how far rounding, be it that of bfloat16, may take a factor, where the least ratio is well above 1
 WAYS = ((0, 1), (0,), (1,))  # axes that may be reweighed
 
 
-def partial(trace: Trace, x: Value, factor: NDArray[Any] | None) -> Value | None:
+def may_reweigh(trace: Trace, x: Value, dims: Dims | None) -> bool:
+    """Whether a constant of a shape, which may be unknown, could be what a convolution that pads is reweighed by."""
+    if x.layer is None or x.acted or x.cuts or x.part or trace.layers[x.layer].kind != "conv":
+        return False
+    pads = [op for conv in _with_pads(trace, trace.layers[x.layer]) for op in conv.ops if _is_zeros(op)]
+    if not pads or dims is None or x.dims is None:
+        return bool(pads)
+    roles = [alone(dim) for dim in x.dims][-len(dims) :] if len(dims) <= len(x.dims) else []
+    return any(role in AXES and size_of(dim) > 1 for role, dim in zip(roles, dims, strict=False))
+
+
+def partial(trace: Trace, x: Value, factor: NDArray[Any]) -> Value | None:
     """What a convolution's output is once it is multiplied by a constant, if that is how partial convolution reweighs.
 
     None where it is not: then a constant acts on each position alone, and paths do not see it.
     """
-    if factor is None or x.layer is None or x.acted or x.cuts or x.part or trace.layers[x.layer].kind != "conv":
-        return None
     plane = _plane(x, factor)
-    if plane is None:
+    if x.layer is None or plane is None:
         return None
     for conv in reversed(_with_pads(trace, trace.layers[x.layer])):  # counts are rounded the same way in one layer
         for axes in WAYS:
@@ -39,16 +48,16 @@ def partial(trace: Trace, x: Value, factor: NDArray[Any] | None) -> Value | None
 
 def _plane(x: Value, factor: NDArray[Any]) -> NDArray[Any] | None:
     """A factor by rows and columns, each of them all or one; None where it differs along channels."""
-    if factor.dtype.kind != "f" or factor.ndim > len(x.known) or factor.ndim < 3:
+    if factor.ndim > len(x.known) or not factor.size:
         return None
     roles = [alone(dim) for dim in x.known]
-    shape = [size_of(dim) for dim in ranked(tuple((("", n),) for n in factor.shape), len(roles))]
-    if any(n > 1 and role not in AXES for n, role in zip(shape, roles, strict=True)) or not {*AXES} <= {*roles}:
+    if not {*AXES} <= {*roles}:
         return None
     order = [roles.index(role) for role in AXES]
     rest = [i for i in range(len(roles)) if i not in order]
-    plane: NDArray[Any] = factor.reshape(shape).transpose(rest + order)
-    return plane.reshape(plane.shape[-2:])
+    whole = factor.reshape((1,) * (len(roles) - factor.ndim) + factor.shape).transpose(rest + order)
+    planes: NDArray[Any] = whole.reshape(-1, *whole.shape[-2:]).astype(np.float64)
+    return planes[0] if (planes == planes[:1]).all() else None
 
 
 def _with_pads(trace: Trace, conv: Layer) -> list[Layer]:
@@ -61,20 +70,25 @@ def _with_pads(trace: Trace, conv: Layer) -> list[Layer]:
     return found
 
 
+def _is_zeros(op: Op | None) -> bool:
+    """Whether an operation pads with zeros that may be reweighed."""
+    return isinstance(op, Window) and op.mode == "zero" and op.padding != (0, 0)
+
+
 def _reweighed(trace: Trace, conv: Layer, plane: NDArray[Any], axes: tuple[int, ...]) -> list[Op | None] | None:
     """The operations with partial padding on some axes, where the factor is that of those."""
     ops = list(conv.ops)
     factors = [np.ones(1), np.ones(1)]
     for axis in axes:
         op = ops[axis]
-        if not isinstance(op, Window) or op.mode != "zero" or op.padding == (0, 0):
+        if not isinstance(op, Window) or not _is_zeros(op):
             return None
         factors[axis] = ratios(op, trace.sizes[conv.inputs[0]][axis])
         ops[axis] = replace(op, mode="partial")
-    near = NEAR_HALF if plane.dtype == np.float16 else NEAR
     wanted = np.outer(*factors)
     if any(1 not in (n, m) and n != m for n, m in zip(wanted.shape, plane.shape, strict=True)):
         return None
+    near = min(NEAR, *((factors[axis].max() - 1) / 4 for axis in axes))
     return ops if np.allclose(wanted, plane, rtol=near, atol=0) else None
 
 

@@ -1,8 +1,9 @@
-"""Folding of constants: the small arrays that shapes, pads and slices are made of."""
+"""Folding of constants: the arrays that shapes, pads and slices are made of, and what a map is multiplied by."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from math import ceil, prod
 from typing import Any
 
@@ -13,23 +14,42 @@ Array = NDArray[Any]
 Attrs = dict[str, Any]
 Fold = Callable[..., Any]
 MOST = 4096  # numbers in an array that is folded
+# TensorProto.DataType; numpy has no bfloat16
 TYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 5: np.int16, 6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float16,
-         11: np.float64, 12: np.uint32, 13: np.uint64}  # fmt: skip
+         11: np.float64, 12: np.uint32, 13: np.uint64, 16: np.float32}  # fmt: skip
 
 
-def fold(op: str, attrs: Attrs, arrays: Sequence[Array | None]) -> list[Array] | None:
-    """What an operation makes of small constant arrays, or None where it is not one for shapes, or too large.
+def fold(op: str, attrs: Attrs, arrays: Sequence[Array | None], most: int = MOST) -> list[Array] | None:
+    """What an operation makes of constant arrays, or None where it is not one for shapes, or makes too many numbers.
 
     >>> fold("Concat", {"axis": 0}, [np.array([1, 2]), np.array([3])])
     [array([1, 2, 3])]
+    >>> fold("Add", {}, [np.zeros((100, 1)), np.zeros(100)])  # 10,000 numbers
     """
-    if op not in FOLDS or (op in GROWING and GROWING[op](*arrays) > MOST):
+    if op not in FOLDS or grown(op, attrs, arrays) > most:
         return None
     with np.errstate(all="ignore"):
         made = FOLDS[op](attrs, *arrays)
     outputs = made if isinstance(made, list) else [made]
     found = [np.asarray(each) for each in outputs]
-    return found if all(each.size <= MOST for each in found) else None
+    return found if all(each.size <= most for each in found) else None
+
+
+def grown(op: str, attrs: Attrs, arrays: Sequence[Array | None]) -> float:
+    """The numbers of a result that may have more of them than what it is made of; 0 for what cannot."""
+    given = [each for each in arrays if each is not None]
+    if op in GROWING:
+        most: float = GROWING[op](*given)
+        return most
+    if op == "Gather":
+        left: list[int] = np.delete(given[0].shape, attrs.get("axis", 0)).tolist()
+        return prod(left) * given[1].size
+    return _together(*(each.shape for each in given)) if op in ELEMENTWISE else 0
+
+
+def _together(*shapes: Sequence[int]) -> int:
+    """The numbers of arrays of these shapes that are spread over one another."""
+    return prod(max(sizes) for sizes in zip_longest(*(shape[::-1] for shape in shapes), fillvalue=1))
 
 
 def integers(array: Array | None) -> list[int]:
@@ -140,12 +160,17 @@ def _variadic(how: Callable[..., Any]) -> Fold:
 
 GROWING: dict[str, Callable[..., float]] = {
     "ConstantOfShape": lambda shape: prod(integers(shape)),
-    "Expand": lambda data, shape: prod(integers(shape)) * max(data.size, 1),
+    "Expand": lambda data, shape: _together(data.shape, integers(shape)),
     "Tile": lambda data, repeats: prod(integers(repeats)) * data.size,
     "Range": lambda start, stop, step: abs(float(stop) - float(start)) / max(abs(float(step)), 1e-9),
 }
+ELEMENTWISE = {
+    "Add", "And", "Clip", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Min", "Mod",
+    "Mul", "Or", "Pow", "Sub", "Where", "Xor",
+}  # fmt: skip
 FOLDS: dict[str, Fold] = {
     "Abs": _elementwise(np.abs), "Add": _elementwise(np.add), "And": _elementwise(np.logical_and), "Cast": _cast,
+    "CastLike": lambda attrs, x, like: x.astype(like.dtype),
     "Ceil": _elementwise(np.ceil), "Clip": lambda attrs, x, *ends: _clip(attrs, x, *ends),
     "Concat": lambda attrs, *arrays: np.concatenate(arrays, attrs["axis"]),
     "ConstantOfShape": _filled, "Div": _div, "Dropout": _same, "Equal": _elementwise(np.equal),
