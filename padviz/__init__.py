@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from padviz.network.layer import Layer
     from padviz.network.network import Network
     from padviz.pages.explorer import Explorer, explore
-    from padviz.repad.onnx_file import Repadded, repad_file
-    from padviz.repad.torch_module.repadding import repad
+    from padviz.repadding.onnx_file import Repadded, repad_file
+    from padviz.repadding.torch_module.repadding import repad
     from padviz.sources import load
     from padviz.trained.border_responses import BorderResponse, BorderResponses
     from padviz.trained.detecting.detectability import Detectability, PositionMap
@@ -60,7 +60,7 @@ _HOMES = {
     "PositionMap": "padviz.trained.detecting.detectability",
     "ReceptiveField": "padviz.audit.receptive_fields",
     "Remedy": "padviz.advice.remedies",
-    "Repadded": "padviz.repad.onnx_file",
+    "Repadded": "padviz.repadding.onnx_file",
     "Summary": "padviz.counting.summary",
     "TapExposure": "padviz.audit.tap_exposure",
     "border_responses": "padviz.api.trained",
@@ -76,8 +76,8 @@ _HOMES = {
     "read_counts": "padviz.files.counts",
     "receptive_fields": "padviz.api.audits",
     "remedies": "padviz.api.audits",
-    "repad": "padviz.repad.torch_module.repadding",
-    "repad_file": "padviz.repad.onnx_file",
+    "repad": "padviz.repadding.torch_module.repadding",
+    "repad_file": "padviz.repadding.onnx_file",
     "tap_exposure": "padviz.api.audits",
     "usage": "padviz.api.counts",
 }

@@ -14,7 +14,7 @@ FLOORS = (
     ("axis",),
     ("network",),
     ("sources", "counting", "audit", "nn"),
-    ("files", "advice", "repad", "trained"),
+    ("files", "advice", "repadding", "trained"),
     ("figures", "api"),
     ("pages",),
     ("exports",),
@@ -29,11 +29,11 @@ HEAVY = {
     "joblib": ("exports",),
     "matplotlib": ("figures",),
     "numba": ("engine.apply",),
-    "onnx": ("sources.onnx", "repad.onnx_graph", "repad.onnx_pads", "trained.onnx_weights", "trained.sessions"),
+    "onnx": ("sources.onnx", "repadding.onnx_graph", "repadding.onnx_pads", "trained.onnx_weights", "trained.sessions"),
     "onnxruntime": ("trained.sessions",),
     "rich": ("files.tables", "cli"),
     "safetensors": ("trained.torch_weights",),
-    "torch": ("nn", "repad.torch_module", "sources.torch", "trained.torch_weights", "trained.sessions"),
+    "torch": ("nn", "repadding.torch_module", "sources.torch", "trained.torch_weights", "trained.sessions"),
     "torchvision": ("sources.torch",),
 }
 

@@ -12,7 +12,7 @@ from padviz.trained.reading import read
 if TYPE_CHECKING:
     from torch import nn
 
-    from padviz.repad.plan import Left
+    from padviz.repadding.plan import Left
     from padviz.trained.border_responses import BorderResponses
     from padviz.trained.detecting.detectability import Detectability
     from padviz.trained.network import Trained
@@ -262,18 +262,18 @@ def runners_of(
 
 def _repadded(trained: Trained, scheme: str) -> tuple[Runner, Sequence[Left]]:
     """What runs the network with another padding: an edited copy of a graph, or a module while calls are replaced."""
-    from padviz.repad.plan import plan
+    from padviz.repadding.plan import plan
     from padviz.trained.sessions.of_model import runner_of
 
     asked = plan(trained.network, scheme, trained.size)
     if hasattr(trained.model, "graph"):
-        from padviz.repad.onnx_edits import edit
+        from padviz.repadding.onnx_edits import edit
         from padviz.trained.sessions.onnx_runner import sized
 
         model = sized(trained.model, trained.where, trained.size)
         done = edit(model, trained.network, asked, trained.where)
         return runner_of(trained, model), done.left
-    from padviz.repad.torch_module import padded_by
+    from padviz.repadding.torch_module import padded_by
 
     return runner_of(trained, within=lambda: padded_by(scheme)), asked.left
 

@@ -13,8 +13,8 @@ from padviz.errors import OptionError
 
 if TYPE_CHECKING:
     from padviz.counting.count_map import CountMap
-    from padviz.repad.onnx_file import Repadded
-    from padviz.repad.plan import Change
+    from padviz.repadding.onnx_file import Repadded
+    from padviz.repadding.plan import Change
 
 SCHEMA_VERSION = 1
 NAMED = 3  # layers of a line
@@ -66,7 +66,7 @@ def command(
       padviz repad model.onnx --padding zero/circular -o wrapped.onnx
       padviz repad model.onnx --even --size 224 -o even.onnx
     """
-    from padviz.repad.onnx_file import repad_file
+    from padviz.repadding.onnx_file import repad_file
 
     if not model.lower().endswith(".onnx"):
         hint = "export it to .onnx; in Python, padviz.repad(module, scheme); padviz convert writes descriptions"
@@ -104,8 +104,8 @@ def _evened(model: str, size: tuple[int, int] | None, neutral: Iterable[str]) ->
     """The file with even pads, or with pools, whichever makes its learned windows even."""
     from padviz.advice.changes import cannot, even_pads, pooled_strides
     from padviz.audit.ledger import ledger
-    from padviz.repad.even import between, check_even
-    from padviz.repad.onnx_file import edited, opened
+    from padviz.repadding.even import between, check_even
+    from padviz.repadding.onnx_file import edited, opened
 
     proto, network = opened(model, size, neutral)
     size = size or network.size
@@ -178,7 +178,7 @@ def _table(found: Repadded, padding: str | None, path: Path | None) -> str:
 def _phases(found: Repadded) -> list[tuple[str, str]]:
     """What an edit does to where the last map's units lie over the image."""
     from padviz.network.targets import last_maps
-    from padviz.repad.even import phases
+    from padviz.repadding.even import phases
 
     lines = []
     for one, other in zip(last_maps(found.source), found.plan.targets, strict=True):

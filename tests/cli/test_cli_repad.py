@@ -17,8 +17,8 @@ import padviz
 from padviz.cli import cli
 from tests.cli.test_cli import APART, run, told
 from tests.cli.test_cli_foreign import conv, mystery, plain, saved
-from tests.repad.test_onnx_file import SIZE as BUILT_IN
-from tests.repad.test_onnx_file import chain, one_dimensional
+from tests.repadding.test_onnx_file import SIZE as BUILT_IN
+from tests.repadding.test_onnx_file import chain, one_dimensional
 from tests.sources.test_onnx_ops import bright_pixels, model_of
 
 SIZE = "96x128"

@@ -13,10 +13,10 @@ from padviz.network.layer import Layer
 from padviz.nn.functional import NONE, Pads
 from padviz.nn.padded_conv import pads_of
 from padviz.nn.symmetric_pad import SymmetricPad2d
-from padviz.repad.plan import Change, Plan
-from padviz.repad.torch_module.calls import How
-from padviz.repad.torch_module.classes import declared, how_of, is_plain
-from padviz.repad.torch_module.scan import calls_of
+from padviz.repadding.plan import Change, Plan
+from padviz.repadding.torch_module.calls import How
+from padviz.repadding.torch_module.classes import declared, how_of, is_plain
+from padviz.repadding.torch_module.scan import calls_of
 
 
 @dataclass

@@ -18,7 +18,7 @@ from padviz.network.rewrites import schemes_of
 from padviz.nn.functional import IMAGE, NONE, Pads, Schemes, padded, padded_conv2d
 from padviz.nn.padded_conv import amounts
 from padviz.nn.reading import known
-from padviz.repad.plan import checked
+from padviz.repadding.plan import checked
 
 CHANNELS_LAST = (-3, -2)
 NAMES = {"constant": "zero"}  # of PyTorch's modes, where they differ

@@ -12,9 +12,9 @@ from padviz.axis.operations import Op, Window, pads_at
 from padviz.axis.reweighing import ratios
 from padviz.network.layer import Layer
 from padviz.network.network import Network
-from padviz.repad.onnx_graph import Graph, Proto, Rows, attributes, set_pads
-from padviz.repad.onnx_pads import ROLES, Cannot, Pads
-from padviz.repad.plan import Change, Plan
+from padviz.repadding.onnx_graph import Graph, Proto, Rows, attributes, set_pads
+from padviz.repadding.onnx_pads import ROLES, Cannot, Pads
+from padviz.repadding.plan import Change, Plan
 from padviz.sources.onnx.load import image_of, is_nhwc
 
 CONVS = ("Conv", "FusedConv", "ConvInteger", "QLinearConv")

@@ -12,7 +12,7 @@ from padviz.network.network import Network, Size
 from padviz.network.rewrites import with_pads_joined
 from padviz.network.sizes import sizes_of
 from padviz.network.targets import last_maps
-from padviz.repad.plan import Change, Plan
+from padviz.repadding.plan import Change, Plan
 
 POOLED = ".pool"  # what a pool that took a layer's stride is called, after the layer
 

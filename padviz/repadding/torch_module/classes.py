@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from padviz.nn.functional import padded, padded_conv2d
 from padviz.nn.padded_conv import PaddedConv2d, pads_of
 from padviz.nn.symmetric_pad import SymmetricPad2d
-from padviz.repad.torch_module.calls import How, Repadding, added
-from padviz.repad.torch_module.scan import calls_of
+from padviz.repadding.torch_module.calls import How, Repadding, added
+from padviz.repadding.torch_module.scan import calls_of
 
 
 def is_plain(kind: type[nn.Module]) -> bool:

@@ -8,7 +8,7 @@ from padviz.counting.count_map import CountMap
 from padviz.counting.usage import usage
 from padviz.errors import PadvizError
 from padviz.network.network import Network
-from padviz.repad.plan import Plan
+from padviz.repadding.plan import Plan
 
 ROWS = 256  # compared at a time
 
@@ -30,7 +30,7 @@ def check(plan: Plan, found: Network) -> None:
     --------
     >>> import padviz
     >>> from padviz.network.rewrites import with_padding
-    >>> from padviz.repad.plan import plan
+    >>> from padviz.repadding.plan import plan
     >>> net = padviz.load("vgg11")
     >>> check(plan(net, "reflect", 64), with_padding(net, "reflect"))
     """

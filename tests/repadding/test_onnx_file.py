@@ -16,8 +16,8 @@ from onnx import TensorProto, helper, numpy_helper, parser
 import padviz
 from padviz.errors import PadvizError
 from padviz.network.layer import Origin
-from padviz.repad import onnx_graph
-from padviz.repad.onnx_file import repad_file
+from padviz.repadding import onnx_graph
+from padviz.repadding.onnx_file import repad_file
 from tests.onnx_by_hand import run_file
 from tests.sources.test_onnx_ops import PADS_OF_SAME, model_of
 
@@ -225,7 +225,7 @@ def test_a_result_that_breaks_the_law_is_not_written(
     path = chain(tmp_path / "net.onnx")
     monkeypatch.setitem(onnx_graph.NATIVE, "reflect", "edge")
     monkeypatch.setattr(onnx_graph, "_pieces", lambda *_: [(0, 1, 1), (0, 0, 0), (0, 1, 1)])
-    monkeypatch.setattr("padviz.repad.onnx_edits.ratios", lambda op, n: np.full(n, 1.5))
+    monkeypatch.setattr("padviz.repadding.onnx_edits.ratios", lambda op, n: np.full(n, 1.5))
     with pytest.raises(PadvizError, match="usage by c is not what was planned, so nothing was written"):
         repad_file(path, scheme, tmp_path / "out.onnx")
     assert os.listdir(tmp_path) == ["net.onnx"]

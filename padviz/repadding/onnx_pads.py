@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from padviz.axis.operations import Window
 from padviz.network.layer import Layer
 from padviz.network.network import Network
-from padviz.repad.onnx_graph import INPUTS_SINCE, NATIVE, Graph, Proto, Rows, attributes
-from padviz.repad.plan import Change
+from padviz.repadding.onnx_graph import INPUTS_SINCE, NATIVE, Graph, Proto, Rows, attributes
+from padviz.repadding.plan import Change
 
 ROLES = "hw"
 Places = dict[str, tuple[int, tuple[int, int] | None]]  # by axis of the image: a tensor's axis, and rows if known

@@ -19,7 +19,7 @@ from torch import Tensor, nn  # noqa: E402
 import padviz  # noqa: E402
 from padviz.network.targets import names_of  # noqa: E402
 from padviz.nn import PaddedConv2d, SymmetricPad2d, padded  # noqa: E402
-from padviz.repad.torch_module import padded_by  # noqa: E402
+from padviz.repadding.torch_module import padded_by  # noqa: E402
 
 NUMPY = {"replicate": "edge", "reflect": "reflect", "symmetric": "symmetric", "circular": "wrap"}
 SCHEMES = ("zero", *NUMPY, "partial", "zero/circular", "symmetric/reflect")

@@ -19,11 +19,11 @@ from padviz.network.layer import Layer
 from padviz.network.network import Network, Size, as_size
 from padviz.network.rewrites import schemes_of, with_pads_joined
 from padviz.network.targets import names_of
-from padviz.repad.plan import Left, Plan, checked, plan
-from padviz.repad.torch_module.calls import How
-from padviz.repad.torch_module.classes import base_of, change
-from padviz.repad.torch_module.owners import owner_of, shields, unseen, ways_of
-from padviz.repad.verify import same
+from padviz.repadding.plan import Left, Plan, checked, plan
+from padviz.repadding.torch_module.calls import How
+from padviz.repadding.torch_module.classes import base_of, change
+from padviz.repadding.torch_module.owners import owner_of, shields, unseen, ways_of
+from padviz.repadding.verify import same
 from padviz.sources.torch.load import load_module
 
 NEAR = 1e-12

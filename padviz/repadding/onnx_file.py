@@ -11,9 +11,9 @@ from typing import Any
 from padviz import hooks
 from padviz.errors import OptionError, PadvizError
 from padviz.network.network import Network, Size, as_size
-from padviz.repad import verify
-from padviz.repad.onnx_edits import edit
-from padviz.repad.plan import Left, Plan, plan
+from padviz.repadding import verify
+from padviz.repadding.onnx_edits import edit
+from padviz.repadding.plan import Left, Plan, plan
 from padviz.sources.onnx.load import image_of, is_nhwc, laid_out, parsed, read
 
 
