@@ -12,10 +12,10 @@ import numpy as np
 from padviz.errors import printable
 from padviz.network.layer import CONVOLUTIONS, Layer
 from padviz.network.network import Network, Size
+from padviz.sources.onnx.constants.stored import BROKEN
 from padviz.sources.onnx.load import laid_out
 from padviz.sources.onnx.load import read as read_model
 from padviz.sources.onnx.operators import CONVS, WEIGHT
-from padviz.sources.onnx.constants.stored import BROKEN
 from padviz.sources.onnx.run import needed, title
 from padviz.trained.network import Kernel, Trained, Unread, as_kernel
 
