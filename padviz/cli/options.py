@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NEUTRAL = "padviz.neutral"
 SAID = "padviz.said"
-NO_TEXT = (".png", ".svg", ".pdf", ".npy", ".npz", ".gif", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+SUFFIXES = {"table": ".txt", "json": ".json", "csv": ".csv", "markdown": ".md", "github": ".txt"}  # of texts
 PART = " up to "  # in the title of a network that was cut
 RIGID, RIGID_NOTE = "*", "* rigid: a pool has no weights that could grow askew."
 Option = Callable[[Callable[..., None]], Callable[..., None]]
@@ -281,15 +281,33 @@ def put(text: str, path: Path | None, overwrite: bool) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
+def format_for(path: Path | None, format_: str, overwrite: bool, pictures: tuple[str, ...] = ()) -> str:
+    """The format of what is written or printed: the suffix of the file says it, and --format must not say another."""
+    if path is None:
+        return format_
+    context = click.get_current_context()
+    (option,) = [each for each in context.command.params if each.name == "format_"]
+    known = {SUFFIXES[name]: name for name in getattr(option.type, "choices", ()) if name != "github"}
+    checked_output(path, (*known, *pictures), overwrite)
+    suffix = path.suffix.lower()
+    if suffix in pictures:
+        return format_
+    asked = context.get_parameter_source("format_") is not click.core.ParameterSource.DEFAULT
+    if asked and SUFFIXES[format_] != suffix:
+        what = f"{str(path)!r} does not fit --format {format_}"
+        raise OptionError(what, where="-o", hint=f"use {SUFFIXES[format_]}, or leave --format out")
+    return format_ if asked else known[suffix]
+
+
 def checked_output(path: Path, suffixes: tuple[str, ...] | None, overwrite: bool) -> Path:
     """Refuse a file that cannot or should not be written, before any work is done."""
     suffix = path.suffix.lower()
     if suffixes is not None and suffix not in suffixes:
         what = f"{str(path)!r} has no suffix that says what to write"
         raise OptionError(what, where="-o", hint=f"use {' '.join(suffixes)}")
-    if suffixes is None and suffix in NO_TEXT:
-        raise OptionError(f"{str(path)!r} would hold text", where="-o", hint="use .txt, .csv, .json or .md")
     try:
+        if path.parent.exists() and not path.parent.is_dir():
+            raise OptionError(f"{str(path.parent)!r} is a file, not a folder", where="-o", hint="choose another")
         if not path.parent.is_dir():
             what = f"folder {str(path.parent)!r} does not exist"
             raise OptionError(what, where="-o", hint="create it, or choose another")

@@ -21,7 +21,7 @@ from padviz.errors import OptionError
 @options.upto
 @options.same
 @options.format_of("table", "json", "csv")
-@options.output("Write the result to a file instead of the terminal.")
+@options.output("Write the result to a file (.txt .json .csv) instead of the terminal.")
 @options.overwrite
 def command(
     model: str,
@@ -45,8 +45,7 @@ def command(
     from padviz.files import documents, tables
 
     lo, hi = _range(range_)
-    if output is not None:
-        options.checked_output(output, None, overwrite)
+    format_ = options.format_for(output, format_, overwrite)
     network = options.cut(options.load_as(model, size, same), layers)
     options.warn_if_baked(network)
     if network.fixed:
