@@ -63,15 +63,40 @@ def screen_of(model: str, title: str, *options: str) -> str:
 def test_the_screen_says_what_is_wrong_and_what_to_change() -> None:
     screen = " ".join(run("audit", "resnet50", "--size", "224").stdout.split())
     assert "Uneven and foveated. 45% of the pixels are starved: used less than half" in screen
-    assert "The top left of the image counts for more than the bottom right." in screen
+    assert "The top left half of the image counts for more than the bottom right half." in screen
     assert "uneven convolutions conv1, layer2.0.conv2, layer3.0.conv2, layer4.0.conv2; pools maxpool" in screen
-    assert re.search(r"today 4 45\.1% 0\.0% 3 4\.09 G 1 225 x 225 px 0 28\.1% 0\.0% 1\.13 x nothing", screen)
-    assert "1 CenterCrop(225); where the whole image is needed: Resize((225, 225))" in screen
+    assert re.search(
+        r"today 4 45\.1% 0\.0% 4e-04–0\.97 1 225 x 225 px 0 28\.1% 0\.0% 0\.015–0\.99 1\.13 nothing", screen
+    )
+    assert "1 Resize((225, 225)); or CenterCrop(225) of larger images; drops no rows 2 CenterCrop(193); or" in screen
+    assert '3, 4, 5 padviz.repad(module, "partial") or padviz repad model.onnx --padding partial -o' in screen
     assert "6 stride=1, then nn.AvgPool2d(2): conv1, layer2.0.conv2, layer2.0.downsample.0," in screen
     assert "zero/circular, circular/zero (these wrap around: for panoramas and textures)." in screen
     assert "What padding does at an even size: --size 225." in screen
-    assert "No pads make conv1 even: its 112 units read 5 rows of padding in all." in screen
+    assert "No pads make conv1 even: its 112 units read 5 rows of padding in all, an odd number." in screen
     assert "Padding reaches every unit of layer4.2: no crop of the output is free of it." in screen
+
+
+def test_what_speaks_against_a_cure_is_said_and_it_comes_last() -> None:
+    result = CliRunner(**APART, env={"COLUMNS": "80"}).invoke(cli, ["audit", "googlenet", "--size", "224"])
+    screen = " ".join(result.stdout.split())
+    assert "1 replicate padding 1 16.6% 0.0%" in screen
+    assert "6 205 x 205 px 0 57.5% 0.0%" in screen
+    assert "5 Resize((237, 237)); or CenterCrop(237) of larger images; but more pixels are starved or over" in screen
+    assert "1 replicate" not in screen.partition("asks for")[0]
+
+
+def test_shares_too_small_to_tell_have_one_precision() -> None:
+    screen = " ".join(run("audit", "resnet50", "--size", "33").stdout.split())
+    least, most = re.search(r"fair shares (\S+) to (\S+) ", screen).groups()  # type: ignore[union-attr]
+    assert float(least) <= float(most)
+    assert len(least) <= 6
+    assert "So all shares are low, and what counts is how far apart they lie" in screen
+
+
+def test_every_uneven_convolution_of_mobilenet_is_named() -> None:
+    screen = " ".join(run("audit", "mobilenet_v2").stdout.split())
+    assert "features.7.conv.1.0, features.14.conv.1.0 drop rows none" in screen
 
 
 def test_what_pads_nothing_is_offered_nothing_and_told_why() -> None:
@@ -88,7 +113,7 @@ def test_what_is_not_there_is_not_explained_or_told() -> None:
     )
     screen = " ".join(run("audit", "small.toml").stdout.split())
     assert "Uneven. Fair shares cannot be told: small, b: its adaptive pooling makes" in screen
-    assert "uneven: convolutions that read more padding on one side. 1 CenterCrop(31)" in screen
+    assert "uneven: convolutions that read more padding on one side. 1 CenterCrop(31); or Resize((31, 31))" in screen
     assert "outer" not in screen
 
 
@@ -108,7 +133,7 @@ def test_json_has_the_figures_of_python() -> None:
     assert found["schema_version"] == 1
     best = padviz.remedies("resnet18", 224)[0]
     assert entry["remedies"][0]["edit"] == best.edit
-    assert best.edit[0] == "CenterCrop(225)"
+    assert best.edit[0] == "Resize((225, 225))"
     assert entry["remedies"][0]["outcome"]["share"]["starved"] == best.outcome.share.starved
     assert entry["learned"][0] == "conv1"
 
