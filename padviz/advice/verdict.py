@@ -100,7 +100,7 @@ def audit(
     >>> audit(padviz.load("vgg19"), 224).verdict
     'foveated'
     """
-    from padviz.network.baked import notes_at
+    from padviz.network.baked import assumed, notes_at
 
     targets = names_of(layer, network, every=heads == "share")
     network, pixels = upto(network, targets), network.at(size)
@@ -122,7 +122,7 @@ def audit(
         outcome=found,
         remedies=[*helpful],
         cannot=[*cannot(network, pixels), *_crops(network, pixels, heads, helpful)],
-        notes=[*notes_at(network, pixels)],
+        notes=[*notes_at(network, pixels), *([said] if size is None and (said := assumed(network)) else [])],
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from padviz.cli import options
-from padviz.errors import OptionError
+from padviz.errors import OptionError, SizeError, printable
 
 if TYPE_CHECKING:
     from padviz.advice.remedies import Outcome, Remedy
@@ -28,6 +29,21 @@ LEGEND = {
     "shares": "the least and the largest fair share",
     "macs": "multiply-adds over today's",
 }
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A network, one of several, that cannot run at a size, and why."""
+
+    network: str
+    title: str
+    size: tuple[int, int]
+    error: SizeError
+
+    @property
+    def why(self) -> str:
+        """The reason in a line."""
+        return options.spelled(f"cannot run: {self.error.where}: {self.error.what}")
 
 
 @click.command(
@@ -68,40 +84,65 @@ def command(
 
     if output is not None:
         options.checked_output(output, REPORTS, overwrite)
-        if output.suffix.lower() not in (".md", ".json") and len(models) * len(sizes or (1,)) > 1:
+        if output.suffix.lower() not in (".md", ".json") and len({*models}) * len({*sizes} or {1}) > 1:
             raise OptionError("a picture holds one network at one size", where="-o", hint="name one, or use .md")
-    networks = [(options.load_as(model, size), size) for model in models for size in sizes or (None,)]
-    found = [audit(network, size, layers or None, heads) for network, size in networks]
+    asked = [(model, size) for model in dict.fromkeys(models) for size in dict.fromkeys(sizes or (None,))]
+    networks = [(options.load_as(model, size), size) for model, size in asked]
+    found: list[Audit | Failed] = []
+    for network, size in networks:
+        if size is None:
+            options.warn_if_assumed(network)
+        try:
+            found.append(audit(network, size, layers or None, heads))
+        except SizeError as error:
+            if len(networks) == 1 or size is None:
+                raise
+            found.append(Failed(network.name, network.title, size, error))
+    if all(isinstance(each, Failed) for each in found):
+        raise next(each.error for each in found if isinstance(each, Failed))
     text = {"table": _table, "json": _json, "markdown": _markdown}
     if output is not None and output.suffix.lower() in (".md", ".json"):
         report = text["markdown" if output.suffix.lower() == ".md" else "json"](found)
         options.put(report, output, overwrite)
     elif output is not None:
-        _draw(networks[0][0], found[0], output)
+        (drawn,) = [each for each in found if not isinstance(each, Failed)]
+        _draw(networks[0][0], drawn, output)
     click.echo(text[format_](found))
+    if output is not None and format_ == "table":
+        click.echo(f"\nfile  {printable(output)}")
 
 
-def _json(found: list[Audit]) -> str:
+def _json(found: list[Audit | Failed]) -> str:
     from msgspec import to_builtins
 
     from padviz.files import documents
 
-    return documents.to_json({"schema_version": SCHEMA_VERSION, "results": [to_builtins(each) for each in found]})
+    listed = [
+        {"network": each.network, "title": each.title, "size": [*each.size], "error": each.why}
+        if isinstance(each, Failed)
+        else to_builtins(each)
+        for each in found
+    ]
+    return documents.to_json({"schema_version": SCHEMA_VERSION, "results": listed})
 
 
-def _table(found: list[Audit]) -> str:
-    return _screen(found[0]) if len(found) == 1 else _rows(found)
+def _table(found: list[Audit | Failed]) -> str:
+    first = found[0]
+    return _rows(found) if len(found) > 1 or isinstance(first, Failed) else _screen(first)
 
 
-def _rows(found: list[Audit]) -> str:
+def _rows(found: list[Audit | Failed]) -> str:
     """One row for each network and size."""
     from padviz.files import tables
 
     columns = ("network", "size", "verdict", "uneven", "starved", "overused", "best remedy")
     rows = []
     for each in found:
-        best = each.remedies[0].what if each.remedies else None
         size = options.pixels((each.size[0], each.size[1]))
+        if isinstance(each, Failed):
+            rows.append((each.network, size, each.why, None, None, None, None))
+            continue
+        best = each.remedies[0].what if each.remedies else None
         rows.append((each.network, size, each.verdict.replace(" and ", ", "), *_cells(each.outcome)[:3], best))
     return tables.to_table(columns, rows)
 
@@ -237,12 +278,14 @@ def _inwards(found: Audit) -> str:
     return f"{top} px in from the top, {bottom} bottom, {left} left, {right} right"
 
 
-def _markdown(found: list[Audit]) -> str:
-    from padviz.errors import printable
+def _markdown(found: list[Audit | Failed]) -> str:
     from padviz.files import documents
 
     parts = []
     for each in found:
+        if isinstance(each, Failed):
+            parts.append(printable(f"### {each.title}, {_by([*each.size])}: {each.why}"))
+            continue
         parts.append(printable(f"### {each.title}, {_by(each.size)}: {each.verdict}"))
         parts.append(printable(" ".join(each.sentences)))
         rows = [("today", *_cells(each.outcome), "", "", "")]

@@ -84,9 +84,15 @@ class SizeType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         if isinstance(value, tuple):
             return value
         match = re.fullmatch(r"([1-9]\d{0,8})(?:[xX]([1-9]\d{0,8}))?", value, re.ASCII)
-        if not match:
-            raise OptionError(f"{value!r} is not a size", where="--size", hint="use pixels from 1, as 224 or 240x320")
-        return int(match[1]), int(match[2] or match[1])
+        pixels = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+        from padviz.network.network import LARGEST
+
+        if not 0 < min(pixels) <= max(pixels) <= LARGEST:
+            hint = f"use pixels from 1 to {LARGEST}, as 224 or 240x320"
+            if "," in value and param is not None and param.multiple:
+                hint = "for several, repeat it: --size 224 --size 225"
+            raise OptionError(f"{value!r} is not a size", where="--size", hint=hint)
+        return pixels
 
 
 class PathType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -123,11 +129,20 @@ def _positions(text: str) -> int | slice:
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> None:
+    for each in value:
+        _named(ctx, param, each.strip())
     if value:
         from padviz.sources.tracing.moving import checked_neutral
 
         checked_neutral(value)
     ctx.meta[NEUTRAL] = value
+
+
+def _named(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Refuse an empty name, which would be taken for none."""
+    if value == "":
+        raise OptionError("'' names nothing", where=param.opts[0], hint="give it a name, or leave it out")
+    return value
 
 
 neutral = click.option(
@@ -174,7 +189,9 @@ heads = click.option(
 )
 unit = click.option("--unit", type=UnitType(), help="One unit of the target, or a box R0:R1,C0:C1. All by default.")
 same = click.option("--same", is_flag=True, help="Pad as TensorFlow's and Keras's SAME: the odd row on the far side.")
-cmap = click.option("--cmap", metavar="NAME", help="A colour map of matplotlib's; plasma, or PuOr for fair shares.")
+cmap = click.option(
+    "--cmap", metavar="NAME", callback=_named, help="A colour map of matplotlib's; plasma, or PuOr for fair shares."
+)
 overwrite = click.option("--overwrite", is_flag=True, help="Replace the file named with -o if it exists.")
 
 
@@ -236,6 +253,14 @@ def warn_if_baked(network: Network, size: tuple[int, int] | None = None) -> None
 
     for note in notes_at(network, size):
         say_once(f"{network.name}: {note}")
+
+
+def warn_if_assumed(network: Network) -> None:
+    """Say on stderr where a file leaves the size of its input open, and none was asked for."""
+    from padviz.network.baked import assumed
+
+    if said := assumed(network):
+        say_once(f"{network.name}: {said}")
 
 
 def known_layers(network: Network, layers: tuple[str, ...]) -> set[str]:

@@ -54,7 +54,7 @@ def command(
     rows = [row for row in tap_exposure(followed, pixels) if row.layer in wanted and (layers or row.grid.size > 1)]
     if not rows:
         what = f"{', '.join(layers)} has no taps" if layers else "has no window with several taps"
-        raise OptionError(what, where=network.name, hint="convolutions and pools have; padviz layers lists them")
+        raise OptionError(what, where=network.name, hint="convolutions and pools have; padviz layers MODEL lists them")
     if output is not None:
         from padviz.figures import panels
         from padviz.figures.canvas import save

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -89,7 +90,11 @@ class Network:
         except KeyError:
             if name in self.gone:
                 raise UnknownName(f"{name} {self.gone[name]}", where=self.name) from None
-            hint = nearest(name, self.index) or nearest(name, [*self.aliases, *self.gone]) or "padviz layers lists them"
+            model = shlex.quote(self.source) if self.source.lower().endswith(".onnx") else "MODEL"
+            lists = f"padviz layers {model} lists them"
+            hint = nearest(name, self.index) or nearest(name, [*self.aliases, *self.gone]) or lists
+            if "," in name and all(each.strip() in self.index for each in name.split(",")):
+                hint = "for several, repeat `layer`"
             raise UnknownName(f"no layer is called {name!r}", where=self.name, hint=hint) from None
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 import padviz
 from padviz.cli import cli
 from tests.cli.test_cli import APART, run, told
+from tests.cli.test_cli_foreign import plain
 from tests.wheels import real_file
 
 SCREENS = [
@@ -127,6 +128,33 @@ def test_several_make_a_row_each() -> None:
     assert [" ".join(row[-2:]) for row in rows[:2]] == ["replicate padding"] * 2
 
 
+def test_one_that_cannot_run_is_a_row_with_the_reason() -> None:
+    options = ["audit", "unet", "--size", "64", "--size", "572", "--size", "64"]
+    rows = run(*options).stdout.splitlines()[2:]
+    assert [row.split()[:3] for row in rows] == [["unet", "64", "cannot"], ["unet", "572", "foveated"]]
+    assert "cannot run: unet, " in rows[0]
+    bad, good = json.loads(run(*options, "--format", "json").stdout)["results"]
+    assert (bad["size"], good["size"], good["verdict"]) == ([64, 64], [572, 572], "foveated")
+    assert bad["error"].startswith("cannot run: unet, ")
+    assert run(*options, "--format", "markdown").stdout.startswith("### U-Net, 64 x 64: cannot run: unet, ")
+
+
+def test_what_is_named_twice_is_judged_once() -> None:
+    result = run("audit", "vgg11", "vgg11", "--size", "64", "--size", "64", "-o", "one.png")
+    assert result.stdout.startswith("VGG-11, 64 x 64")
+    assert result.stdout.endswith("\n\nfile  one.png\n")
+
+
+def test_the_size_of_a_file_that_leaves_it_open_is_told_to_be_assumed() -> None:
+    result = run("audit", plain())
+    says = "the file leaves its input size open, 224 x 224 is assumed; {} says another"
+    assert result.stderr == f"padviz: net: {says.format('--size')}\n"
+    noted = json.loads(run("audit", "net.onnx", "--format", "json").stdout)["results"][0]["notes"]
+    assert noted == [says.format("`size`")]
+    assert "assumed" not in run("audit", "net.onnx", "--size", "64").stderr
+    assert padviz.load("net.onnx").declared == ()
+
+
 def test_json_has_the_figures_of_python() -> None:
     found = json.loads(run("audit", "resnet18", "--size", "224", "--format", "json").stdout)
     (entry,) = found["results"]
@@ -164,7 +192,19 @@ def test_a_layer_is_judged_alone() -> None:
 REFUSED = [
     (["vgg1"], "no network is called 'vgg1'"),
     (["vgg11", "--size", "0"], "--size: '0' is not a size"),
-    (["vgg11", "--size", "1000001"], "--size: 1000001 is not one or two numbers"),
+    (
+        ["vgg11", "--size", "1000001"],
+        "--size: '1000001' is not a size; use pixels from 1 to 1000000, as 224 or 240x320",
+    ),
+    (["vgg11", "--size", "224,225"], "--size: '224,225' is not a size; for several, repeat it: --size 224 --size 225"),
+    (
+        ["vgg11", "--size", "64", "--layer", "features.3,features.6"],
+        "'features.3,features.6'; for several, repeat --la",
+    ),
+    (["vgg11", "--heads"], "'--heads' requires an argument; see padviz audit --help"),
+    (["."], r"\.: is a folder, not a network; name a .onnx or .toml file in it"),
+    (["vgg11", "--neutral", ""], "--neutral: '' names nothing; give it a name, or leave it out"),
+    (["unet", "--size", "64", "--size", "65"], "unet, .*64|its height is"),
     (["vgg11", "--size", "3"], "its height is 3|the input's height is 3"),
     (["vgg11", "--layer", "nope"], "no layer is called 'nope'"),
     (["vgg11", "resnet18", "-o", "a.png"], "-o: a picture holds one network at one size"),
@@ -203,12 +243,16 @@ OTHERS = [
     (["uneven", "vgg11", "--check="], "'' is not one of 'learned', 'all', 'drops'"),
     (
         ["uneven", "vgg11", "--layer", "features"],
-        "no layer is called 'features'.*padviz layers lists them|did you mean",
+        "no layer is called 'features'.*padviz layers MODEL lists them|did you mean",
     ),
-    (["sizes", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers lists them"),
-    (["taps", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers lists them"),
-    (["fields", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers lists them"),
-    (["layers", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers lists them"),
+    (["usage", "vgg11", "--cmap="], "--cmap: '' names nothing; give it a name, or leave it out"),
+    (["sizes", "vgg11", "--size", "1000001"], "--size: '1000001' is not a size; use pixels from 1 to 1000000"),
+    (["sizes", "vgg11", "--size", "64,65"], "--size: '64,65' is not a size; use pixels from 1"),
+    (["usage", "nope"], "did you mean unet.*; padviz networks lists the zoo|did you mean .* padviz networks lists"),
+    (["sizes", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers MODEL lists them"),
+    (["taps", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers MODEL lists them"),
+    (["fields", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers MODEL lists them"),
+    (["layers", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers MODEL lists them"),
 ]
 
 

@@ -49,7 +49,11 @@ def load_config(name_or_path: str | Path) -> Network:
         return read_network(Path(text), text)
     if text in zoo():
         return read_network(CONFIGS / "networks" / f"{text}.toml", text)
-    hint = nearest(text, zoo()) or "padviz networks lists the zoo; a description of your own ends in .toml"
+    if text and Path(text).is_dir():
+        raise UnknownName("is a folder, not a network", where=text, hint="name a .onnx or .toml file in it")
+    lists = "padviz networks lists the zoo; a file of your own ends in .onnx or .toml"
+    near = nearest(text, zoo())
+    hint = f"{near} {lists}" if near else lists
     raise UnknownName(f"no network is called {text!r}", hint=hint)
 
 
