@@ -203,7 +203,8 @@ def _beyond(found: Audit, shown: list[Remedy]) -> list[str]:
     wrapping = [name for name in names if "circular" in name]
     plain = [name for name in names if name not in wrapping]
     if wrapping:
-        plain.append(f"{', '.join(wrapping)} (these wrap around: for panoramas and textures)")
+        wrap = "these wrap" if len(wrapping) > 1 else "it wraps"
+        plain.append(f"{', '.join(wrapping)} ({wrap} around: for panoramas and textures)")
     if plain:
         said.append(f"Further padding, in --format json: {'; '.join(plain)}.")
     if shown[0].kind == "size" and any(remedy.kind == "padding" for remedy in shown):

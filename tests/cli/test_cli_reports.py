@@ -9,8 +9,12 @@ import re
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+import padviz
+from padviz.advice.verdict import audit
 from tests.cli.test_cli import run, told
+from tests.cli.test_cli_foreign import conv, saved
 
 TEXTS = [["uneven", "resnet18"], ["sizes", "resnet18"], ["diff", "vgg11", "vgg13"], ["coverage", "vgg11", "--margin"]]
 
@@ -64,3 +68,40 @@ def test_taps_print_height_before_width() -> None:
     assert height != width
     assert f"{height:+.2%} x {width:+.2%}" in run(*options).stdout
     assert re.search("Imbalance, height x width", " ".join(run("taps", "--help").stdout.split()))
+
+
+def test_sizes_say_which_window_is_never_even() -> None:
+    steps = '{op = "conv", name = "c", kernel = 2, padding = [[1, 0], [1, 0]]}'
+    Path("never.toml").write_text(f"layers = [{steps}]")
+    assert "why none        c reads an odd number of padded rows at each" in run("sizes", "never.toml").stdout
+    assert "why none" not in run("sizes", "resnet18").stdout
+
+
+def test_markdown_takes_no_name_for_markup() -> None:
+    steps = '{op = "conv", name = "a*`<b|", kernel = 3, stride = 2, padding = 1}'
+    Path("marked.toml").write_text(f"size = 224\nlayers = [{steps}]")
+    assert r"| a\*\`\<b\| | conv |" in run("uneven", "marked.toml", "--format", "markdown").stdout
+
+
+@pytest.mark.parametrize("name", ["dir", "dir/"])
+def test_a_folder_is_called_one(name: str) -> None:
+    Path("dir").mkdir()
+    assert f"{name}: is a folder, not a network; name a .onnx or .toml file in it" in told("audit", name)
+
+
+def test_one_scheme_that_wraps_is_one() -> None:
+    from padviz.cli.audit import _beyond
+
+    found = audit(padviz.load("vgg19"), 224)
+    circular = [each for each in found.remedies if each.what == "circular padding"]
+    assert _beyond(replace(found, remedies=[found.remedies[0], *circular]), found.remedies[:1]) == [
+        "Further padding, in --format json: circular (it wraps around: for panoramas and textures)."
+    ]
+
+
+def test_a_file_with_a_fixed_input_is_exported_anew() -> None:
+    nodes = [conv("a", "image", pads=[1, 1, 1, 1], strides=[2, 2])]
+    path = saved(nodes, ["a"], "fixed.onnx", (224, 224))
+    assert padviz.load(path).declared == (0, 1)
+    screen = " ".join(run("audit", path).stdout.split())
+    assert "export the file anew at 225 x 225, or with an open input size; Resize((225, 225))" in screen
