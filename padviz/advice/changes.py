@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -16,8 +17,6 @@ from padviz.network.network import Network, Size
 from padviz.network.sizes import sizes_of
 
 TRIED = ("replicate", "symmetric", "reflect", "circular", "partial", "zero/circular", "circular/zero")  # one word first
-TORCH = {"replicate": "replicate", "reflect": "reflect", "circular": "circular"}  # its padding modes
-ONNX = {"replicate": "edge", "reflect": "reflect", "circular": "wrap"}  # modes of Pad
 
 
 @dataclass(frozen=True)
@@ -38,16 +37,30 @@ def even_sizes_near(network: Network, size: Size) -> Iterator[Change]:
     for near in nearest_even(network, size):
         if near is not None:
             height, width = near.size
-            side = f"{height}" if height == width else f"({height}, {width})"
-            edit = f"CenterCrop({side})", f"where the whole image is needed: Resize(({height}, {width}))"
-            yield Change("size", f"{height} x {width} px", edit, "nothing", network, near.size)
+            yield Change(
+                "size", f"{height} x {width} px", _resized(network, size, near.size), "nothing", network, near.size
+            )
+
+
+def _resized(network: Network, size: Size, near: Size) -> tuple[str, ...]:
+    """How images, and a file that fixes the size of its input, get another size; a crop never adds to an image."""
+    height, width = near
+    crop = f"CenterCrop({height if height == width else near})"
+    resize = f"Resize(({height}, {width}))"
+    edit = crop, f"or {resize} for the whole image"
+    if any(new > old for new, old in zip(near, size, strict=True)):
+        edit = resize, f"or {crop} of larger images"
+    anew = f"export the file anew at {height} x {width}, or with an open input size"
+    fixed = any(near[axis] != size[axis] for axis in network.declared)
+    return (anew, *edit) if fixed else edit
 
 
 def schemes(network: Network, size: Size) -> Iterator[Change]:
     """Every padding scheme on every convolution, or on one axis."""
     if _any_pads(network):
         for scheme in TRIED:
-            yield Change("padding", f"{scheme} padding", _edits(scheme), "fine-tuning", network, size, scheme)
+            edit = _edits(scheme, network.source)
+            yield Change("padding", f"{scheme} padding", edit, "fine-tuning", network, size, scheme)
 
 
 def _any_pads(network: Network) -> bool:
@@ -63,40 +76,32 @@ def wraps(change: str) -> bool:
     return "circular" in change
 
 
-def _edits(scheme: str) -> tuple[str, ...]:
-    wraps_around = "wraps around: for panoramas and textures, whose sides meet"
-    if scheme in TORCH:
-        edit = f'nn.Conv2d(..., padding_mode="{TORCH[scheme]}")', f'ONNX: Pad(mode="{ONNX[scheme]}") before Conv'
-        return (*edit, wraps_around) if wraps(scheme) else edit
-    if scheme == "symmetric":
-        pad = 'torchvision.transforms.functional.pad(x, p, padding_mode="symmetric")'
-        return (f"{pad} before each nn.Conv2d(padding=0) that padded by p; for p = 1 it is replicate",)
-    if scheme == "partial":
-        return ("partial convolution: each output times its taps / those on real pixels",)
-    wide = scheme.endswith("/circular")
-    axis, pads, kept = ("width", "(p, p, 0, 0)", "(p, 0)") if wide else ("height", "(0, 0, p, p)", "(0, p)")
-    return (
-        f'F.pad(x, {pads}, mode="circular") before each nn.Conv2d(..., padding={kept})',
-        f"wraps the {axis} around: for images whose sides meet there",
-    )
+def _edits(scheme: str, source: str) -> tuple[str, ...]:
+    """How a person pads by a scheme: a module, a file, a network that is written anew."""
+    is_file = source.lower().endswith(".onnx")
+    name = shlex.quote(source) if is_file else "model.onnx"
+    command = f"padviz repad {name} --padding {scheme} -o {scheme.replace('/', '-')}.onnx"
+    module = f'padviz.repad(module, "{scheme}")'
+    edit = (command, module) if is_file else (module, command)
+    where = {"zero/circular": "the width wraps", "circular/zero": "the height wraps"}.get(scheme, "it wraps")
+    meets = (f"{where} around: for panoramas and textures, whose sides meet",) if wraps(scheme) else ()
+    return (*edit, f'anew: padviz.nn.PaddedConv2d(..., scheme="{scheme}")', *meets)
 
 
 def even_pads(network: Network, size: Size) -> Iterator[Change]:
-    """Pads of each uneven learned window that share what it consumes out evenly, where that is an even number."""
+    """Pads of those uneven learned windows that consume an even number of rows, shared out evenly."""
     uneven = _learned(network, size)
-    if not uneven or any(_total(row) % 2 for layer in uneven for row in (layer.height, layer.width)):
-        return
+    halved = [each for each in uneven if not any(_total(row) % 2 for row in (each.height, each.width))]
     layers, edits = list(network.layers), []
-    for each in uneven:
+    for each in halved:
         at = network.index[each.layer]
         pads = [_total(row) // 2 for row in (each.height, each.width)]
         ops = [_padded(op, pad) for op, pad in zip(layers[at].ops, pads, strict=True)]
         layers[at] = replace(layers[at], height=ops[0], width=ops[1])
         edits.append(f"{each.layer}: padding=({pads[0]}, {pads[1]})")
     changed = replace(network, layers=tuple(layers))
-    if not _learned(changed, size):
-        what = f"even pads for {_counted(len(uneven), 'window')}"
-        yield Change("pads", what, tuple(edits), "fine-tuning", changed, size)
+    if halved and len(_learned(changed, size)) <= len(uneven) - len(halved):
+        yield Change("pads", "even pads", tuple(edits), "fine-tuning", changed, size)
 
 
 def pooled_strides(network: Network, size: Size) -> Iterator[Change]:
@@ -168,8 +173,8 @@ def cannot(network: Network, size: Size) -> list[str]:
         )
     if odd:
         name, row = odd[0]
-        rows = _counted(_total(row), "row")
-        said.append(f"No pads make {name} even: its {row.output} units read {rows} of padding in all.")
+        rows = f"{_counted(_total(row), 'row')} of padding in all, an odd number"
+        said.append(f"No pads make {name} even: its {row.output} units read {rows}.")
     if not _any_pads(network):
         said.append("No convolution pads, so no padding scheme changes anything.")
     return [*said, *_no_crop(network, size)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from math import inf, log2
 from typing import Literal, get_args
 
 import msgspec
@@ -19,6 +20,7 @@ from padviz.network.rewrites import with_padding
 from padviz.network.targets import names_of, upto
 
 GAIN = 0.005  # of the pixels: what less would be called a remedy for?
+HARSH = 4  # times as often as its due: a pixel that is used more is overused whatever the others are
 Asks = Literal["nothing", "fine-tuning", "training anew"]
 ASKS = get_args(Asks)  # in order
 
@@ -55,6 +57,18 @@ class Outcome(msgspec.Struct, frozen=True):
         """The share of the pixels that are starved or overused."""
         return self.share.starved + self.share.overused if self.share else 0.0
 
+    @property
+    def low(self) -> bool:
+        """Whether every pixel is starved: where an image is smaller than the receptive field, no share tells much."""
+        return self.share is not None and self.share.most < 0.5
+
+    @property
+    def spread(self) -> float:
+        """How many times as much the pixel with the largest fair share has as the one with the least."""
+        if self.share is None or not self.share.most:
+            return 1.0
+        return self.share.most / self.share.least if self.share.least else inf
+
 
 class Remedy(msgspec.Struct, frozen=True):
     """A change, what comes of it, and what it asks of a trained network; `edit` is how it is made.
@@ -63,7 +77,7 @@ class Remedy(msgspec.Struct, frozen=True):
     --------
     >>> import padviz
     >>> remedies(padviz.load("resnet50"), 224)[0].edit
-    ['CenterCrop(225)', 'where the whole image is needed: Resize((225, 225))']
+    ['Resize((225, 225))', 'or CenterCrop(225) of larger images']
     """
 
     kind: str
@@ -164,13 +178,23 @@ def improvements(network: Network, before: Outcome, heads: str = "sum") -> tuple
 def helps(kind: str, before: Outcome, after: Outcome) -> bool:
     """Whether fewer learned windows are uneven or, for a size, drop rows; or fewer pixels get too little or too much.
 
-    A larger image has fewer pixels near its border whatever the network does: a size must do more than that.
+    A larger image has fewer pixels near its border whatever the network does: a size must do more than that. What
+    leaves windows uneven must not starve more pixels, or drop more rows, for those that it makes even. Where every
+    pixel is starved, it is the spread of the shares that must halve.
     """
     if after.uneven_learned != before.uneven_learned:
-        return after.uneven_learned < before.uneven_learned
+        cured = not after.uneven_learned or not (worse(before, after) or after.drops > before.drops)
+        return after.uneven_learned < before.uneven_learned and cured
     if kind == "size":
         return after.drops < before.drops
+    if before.low:
+        return after.spread < before.spread / 2
     return after.unfair < before.unfair - GAIN
+
+
+def worse(before: Outcome, after: Outcome) -> bool:
+    """Whether more pixels get too little or too much."""
+    return not before.low and after.unfair > before.unfair + GAIN
 
 
 def changes(network: Network, size: Size) -> Iterator[Change]:
@@ -185,15 +209,23 @@ def _rank(remedy: Remedy, before: Outcome) -> tuple[float, ...]:
     """What asks least of a trained network first, then what leaves least unfair, then what costs least.
 
     The nearest of even sizes comes first: a larger image has fewer pixels near its border whatever the network does.
-    Schemes that wrap around come last of those that ask as much: they suit few images. Last of all come sizes that
-    only drop fewer rows: they change neither uneven windows nor the border.
+    Schemes that wrap around come last of those that ask as much: they suit few images. Last of all come what leaves
+    more pixels unfair, and sizes that only drop fewer rows: they change neither uneven windows nor the border.
     """
     after, asks = remedy.outcome, ASKS.index(remedy.asks)
     sized = remedy.kind == "size"
     idle = sized and after.uneven_learned == before.uneven_learned
     away = sum(abs(n - m) for n, m in zip(after.size, before.size, strict=True))
-    left = after.uneven_learned, after.drops > 0, away if sized else round(after.unfair, 2)
-    return idle, asks, wraps(remedy.what), not sized, *left, remedy.macs_ratio or 1.0
+    left = after.uneven_learned, after.drops > 0, *((away,) if sized else _unfairness(before, after))
+    return idle, worse(before, after), asks, wraps(remedy.what), not sized, *left, remedy.macs_ratio or 1.0
+
+
+def _unfairness(before: Outcome, after: Outcome) -> tuple[float, ...]:
+    """What is unfair about the shares: one pixel used far too often, or many too little or too much."""
+    if before.low:
+        return (round(log2(after.spread), 1) if after.spread < inf else inf,)
+    harsh = after.share is not None and after.share.most > HARSH
+    return harsh, round(after.unfair, 2)
 
 
 def _ring(counts: CountMap) -> tuple[int, int]:

@@ -104,7 +104,7 @@ def audit(
     >>> audit(padviz.load("vgg19"), 224).verdict
     'foveated'
     """
-    from padviz.network.baked import notes_at
+    from padviz.network.baked import assumed, notes_at
 
     targets = names_of(layer, network, every=heads == "share")
     network, pixels = upto(network, targets), network.at(size)
@@ -129,7 +129,7 @@ def audit(
         outcome=found,
         remedies=[*helpful],
         cannot=[*cannot(network, pixels), *_crops(network, pixels, heads, helpful)],
-        notes=[*notes_at(network, pixels)],
+        notes=[*notes_at(network, pixels), *([said] if size is None and (said := assumed(network)) else [])],
     )
 
 
@@ -178,7 +178,7 @@ def _sentences(found: Outcome, reach: Reach, several: bool) -> list[str]:
         if max(share.starved, share.overused) <= TOLERATED:
             said.append(f"Nearly every pixel is used between half and 1.5 times as often as {FAR}.")
         if lean := _leans(share.lean.height, share.lean.width):
-            said.append(f"The {lean[0]} of the image counts for more than the {lean[1]}.")
+            said.append(f"The {lean[0]} half of the image counts for more than the {lean[1]} half.")
     if found.uneven_learned:
         many = f"{found.uneven_learned} convolutions read" if found.uneven_learned > 1 else "1 convolution reads"
         said.append(f"{many} more padding on one side than on the other, which goes with skewed filters.")
@@ -187,7 +187,15 @@ def _sentences(found: Outcome, reach: Reach, several: bool) -> list[str]:
     if reach.exceeds and reach.field:
         of = f" of {reach.layer}" if several else ""
         said.append(f"The receptive field{of} is larger than the image: every unit's reaches past the border.")
+    if found.low:
+        said.append(_apart(found))
     return said
+
+
+def _apart(found: Outcome) -> str:
+    """What tells remedies apart where all shares are low."""
+    times = f"{found.spread:.3g} times" if found.spread < 1e15 else "far more than"
+    return f"So all shares are low, and what counts is how far apart they lie: the largest is {times} the least."
 
 
 def _leans(height: float, width: float) -> tuple[str, str] | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from padviz.cli import options
-from padviz.errors import OptionError
+from padviz.errors import OptionError, SizeError, printable
 
 if TYPE_CHECKING:
     from padviz.advice.remedies import Outcome, Remedy
@@ -18,15 +19,31 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 SCHEMES = 3  # padding schemes of a screen, which has all other remedies
 NAMED = 4  # layers of a line
+UNEVEN = 8  # convolutions to mend, which are what the reader came for
 UNITS = ("", "K", "M", "G", "T", "P")
 EDITED = 8  # layers whose edit is the same
 REPORTS = (".png", ".svg", ".pdf", ".md", ".json")
-COLUMNS = ("remedy", "uneven", "starved", "overused", "drops", "macs", "asks for")
+COLUMNS = ("remedy", "uneven", "starved", "overused", "shares", "macs", "asks for")
 LEGEND = {
     "uneven": "convolutions that read more padding on one side",
-    "drops": "layers that drop rows at the far edge",
-    "macs": "multiply-adds",
+    "shares": "the least and the largest fair share",
+    "macs": "multiply-adds over today's",
 }
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A network, one of several, that cannot run at a size, and why."""
+
+    network: str
+    title: str
+    size: tuple[int, int]
+    error: SizeError
+
+    @property
+    def why(self) -> str:
+        """The reason in a line."""
+        return options.spelled(f"cannot run: {self.error.where}: {self.error.what}")
 
 
 @click.command(
@@ -53,10 +70,10 @@ def command(
 
     A pixel is starved that gets less than half of the paths that one far from all borders has, and overused that
     gets more than 1.5 times as many. Every remedy is counted exactly, none is guessed. First comes what asks least
-    of a trained network; then what leaves fewer windows uneven, fewer rows dropped, fewer pixels starved or
-    overused, and costs less; of even sizes, the nearest. Padding that wraps around comes last of what asks for
-    fine-tuning, and last of all a size that only avoids dropped rows. Several models, or sizes, make a table with
-    one row each.
+    of a trained network; then what leaves fewer windows uneven, drops no rows, overuses no pixel more than four
+    times, starves or overuses fewer, and costs less; of even sizes, the nearest. Padding that wraps around comes last
+    of what asks for fine-tuning; last of all a cure that leaves more pixels starved or overused, and a size that only
+    avoids dropped rows. Several models, or sizes, make a table with one row each.
 
     \b
     Example:
@@ -67,40 +84,65 @@ def command(
 
     if output is not None:
         options.checked_output(output, REPORTS, overwrite)
-        if output.suffix.lower() not in (".md", ".json") and len(models) * len(sizes or (1,)) > 1:
+        if output.suffix.lower() not in (".md", ".json") and len({*models}) * len({*sizes} or {1}) > 1:
             raise OptionError("a picture holds one network at one size", where="-o", hint="name one, or use .md")
-    networks = [(options.load_as(model, size), size) for model in models for size in sizes or (None,)]
-    found = [audit(network, size, layers or None, heads) for network, size in networks]
+    asked = [(model, size) for model in dict.fromkeys(models) for size in dict.fromkeys(sizes or (None,))]
+    networks = [(options.load_as(model, size), size) for model, size in asked]
+    found: list[Audit | Failed] = []
+    for network, size in networks:
+        if size is None:
+            options.warn_if_assumed(network)
+        try:
+            found.append(audit(network, size, layers or None, heads))
+        except SizeError as error:
+            if len(networks) == 1 or size is None:
+                raise
+            found.append(Failed(network.name, network.title, size, error))
+    if all(isinstance(each, Failed) for each in found):
+        raise next(each.error for each in found if isinstance(each, Failed))
     text = {"table": _table, "json": _json, "markdown": _markdown}
     if output is not None and output.suffix.lower() in (".md", ".json"):
         report = text["markdown" if output.suffix.lower() == ".md" else "json"](found)
         options.put(report, output, overwrite)
     elif output is not None:
-        _draw(networks[0][0], found[0], output)
+        (drawn,) = [each for each in found if not isinstance(each, Failed)]
+        _draw(networks[0][0], drawn, output)
     click.echo(text[format_](found))
+    if output is not None and format_ == "table":
+        click.echo(f"\nfile  {printable(output)}")
 
 
-def _json(found: list[Audit]) -> str:
+def _json(found: list[Audit | Failed]) -> str:
     from msgspec import to_builtins
 
     from padviz.files import documents
 
-    return documents.to_json({"schema_version": SCHEMA_VERSION, "results": [to_builtins(each) for each in found]})
+    listed = [
+        {"network": each.network, "title": each.title, "size": [*each.size], "error": each.why}
+        if isinstance(each, Failed)
+        else to_builtins(each)
+        for each in found
+    ]
+    return documents.to_json({"schema_version": SCHEMA_VERSION, "results": listed})
 
 
-def _table(found: list[Audit]) -> str:
-    return _screen(found[0]) if len(found) == 1 else _rows(found)
+def _table(found: list[Audit | Failed]) -> str:
+    first = found[0]
+    return _rows(found) if len(found) > 1 or isinstance(first, Failed) else _screen(first)
 
 
-def _rows(found: list[Audit]) -> str:
+def _rows(found: list[Audit | Failed]) -> str:
     """One row for each network and size."""
     from padviz.files import tables
 
     columns = ("network", "size", "verdict", "uneven", "starved", "overused", "best remedy")
     rows = []
     for each in found:
-        best = each.remedies[0].what if each.remedies else None
         size = options.pixels((each.size[0], each.size[1]))
+        if isinstance(each, Failed):
+            rows.append((each.network, size, each.why, None, None, None, None))
+            continue
+        best = each.remedies[0].what if each.remedies else None
         rows.append((each.network, size, each.verdict.replace(" and ", ", "), *_cells(each.outcome)[:3], best))
     return tables.to_table(columns, rows)
 
@@ -110,6 +152,7 @@ def _screen(found: Audit) -> str:
     from padviz.files import tables
 
     title = f"{found.title}, {_by(found.size)}, to {_names(found.target)}"
+    title += f", {_plain(found.outcome)} multiply-adds" if found.outcome.macs else ""
     parts = [tables.wrapped(title), tables.wrapped(f"{_capital(found.verdict)}. {' '.join(found.sentences)}")]
     parts.append(tables.to_facts(_facts(found)))
     if found.remedies:
@@ -126,10 +169,10 @@ def _compared(found: Audit) -> str:
 
     shown = _shown(found.remedies)
     rows = [(f"{i} {remedy.what}", *_effect(remedy)) for i, remedy in enumerate(shown, 1)]
-    today = ("  today", *_cells(found.outcome), _plain(found.outcome), None)
+    today = ("  today", *_cells(found.outcome), None, None)
     lines = [tables.to_table(COLUMNS, [today, *rows]), tables.wrapped(_legend([today, *rows])), ""]
-    for i, remedy in enumerate(shown, 1):
-        lines += [tables.wrapped(f"{i} {_edit(remedy)}", 2)]
+    for remedy, numbers in _edited(shown):
+        lines += [tables.wrapped("; ".join([f"{numbers} {_edit(remedy)}", *_besides(found.outcome, remedy)]), 2)]
     return "\n".join([*lines, *map(tables.wrapped, _beyond(found, shown))])
 
 
@@ -137,6 +180,19 @@ def _legend(rows: list[tuple[Any, ...]]) -> str:
     """What the columns count that have something in them."""
     filled = {name for row in rows for name, cell in zip(COLUMNS, row, strict=True) if cell not in (None, "")}
     return "; ".join(f"{name}: {what}" for name, what in LEGEND.items() if name in filled) + "."
+
+
+def _besides(before: Outcome, remedy: Remedy) -> list[str]:
+    """What a remedy does that the columns do not show, or that speaks against it."""
+    from padviz.advice.remedies import worse
+
+    after, said = remedy.outcome, []
+    if worse(before, after):
+        said.append("but more pixels are starved or overused")
+    if after.drops != before.drops:
+        many = {0: "drops no", 1: "1 layer drops"}.get(after.drops, f"{after.drops} layers drop")
+        said.append(f"{many} rows")
+    return said
 
 
 def _beyond(found: Audit, shown: list[Remedy]) -> list[str]:
@@ -147,7 +203,8 @@ def _beyond(found: Audit, shown: list[Remedy]) -> list[str]:
     wrapping = [name for name in names if "circular" in name]
     plain = [name for name in names if name not in wrapping]
     if wrapping:
-        plain.append(f"{', '.join(wrapping)} (these wrap around: for panoramas and textures)")
+        wrap = "these wrap" if len(wrapping) > 1 else "it wraps"
+        plain.append(f"{', '.join(wrapping)} ({wrap} around: for panoramas and textures)")
     if plain:
         said.append(f"Further padding, in --format json: {'; '.join(plain)}.")
     if shown[0].kind == "size" and any(remedy.kind == "padding" for remedy in shown):
@@ -163,9 +220,20 @@ def _shown(remedies: list[Remedy]) -> list[Remedy]:
     return [remedy for remedy in remedies if remedy.kind != "padding" or remedy in schemes]
 
 
+def _edited(shown: list[Remedy]) -> list[tuple[Remedy, str]]:
+    """The remedies whose edit is shown, with their numbers: padding schemes are all made like the first of them."""
+    schemes = [i for i, remedy in enumerate(shown, 1) if remedy.kind == "padding"]
+    numbers = {i: str(i) for i in range(1, len(shown) + 1) if i not in schemes[1:]}
+    if schemes:
+        numbers[schemes[0]] = ", ".join(map(str, schemes))
+    return [(shown[i - 1], text) for i, text in numbers.items()]
+
+
 def _edit(remedy: Remedy, most: int = EDITED) -> str:
     """How a remedy is made, in a sentence: layers that are edited alike stand together."""
-    if remedy.kind not in ("pads", "pool", "crop"):
+    if remedy.kind == "padding":
+        return " or ".join(remedy.edit[:2])
+    if remedy.kind == "size":
         return "; ".join(remedy.edit)
     alike: dict[str, list[str]] = {}
     for edit in remedy.edit:
@@ -180,14 +248,14 @@ def _facts(found: Audit) -> list[tuple[str, Any]]:
     facts: list[tuple[str, Any]] = []
     if share:
         first, last = share.corners.top_left, share.corners.bottom_right
-        corners = "" if first is None or last is None else f"; first corner {first:.2g}, last {last:.2g}"
-        facts.append(("fair shares", f"{share.least:.2g} to {share.most:.3g} (1 is fair){corners}"))
+        corners = "" if None in (first, last) else f"; first corner {_share(first)}, last {_share(last)}"
+        facts.append(("fair shares", f"{_share(share.least)} to {_share(share.most)} (1 is fair){corners}"))
     height, width = found.outcome.ring_px
     ring = f"{height} px" if height == width else f"{height} and {width} px"
     if 2 * height < found.size[0] and 2 * width < found.size[1]:
         facts.append((f"outer {ring}", f"used {found.outcome.ring:.2f} times as often as the average pixel"))
     kinds = {"convolutions": found.learned, "pools": found.rigid}
-    uneven = [f"{kind} {_names(names)}" for kind, names in kinds.items() if names]
+    uneven = [f"{kind} {_names(names, UNEVEN)}" for kind, names in kinds.items() if names]
     facts.append(("uneven", "; ".join(uneven) or "none"))
     facts.append(("drop rows", _names(found.dropping)))
     facts.append(("grid offset", found.grid))
@@ -212,16 +280,21 @@ def _inwards(found: Audit) -> str:
     return f"{top} px in from the top, {bottom} bottom, {left} left, {right} right"
 
 
-def _markdown(found: list[Audit]) -> str:
-    from padviz.errors import printable
+def _markdown(found: list[Audit | Failed]) -> str:
     from padviz.files import documents
 
     parts = []
     for each in found:
+        if isinstance(each, Failed):
+            parts.append(printable(f"### {each.title}, {_by([*each.size])}: {each.why}"))
+            continue
         parts.append(printable(f"### {each.title}, {_by(each.size)}: {each.verdict}"))
         parts.append(printable(" ".join(each.sentences)))
-        rows = [("today", *_cells(each.outcome), _plain(each.outcome), "", "")]
-        rows += [(remedy.what, *_effect(remedy), _edit(remedy, len(remedy.edit))) for remedy in each.remedies]
+        rows = [("today", *_cells(each.outcome), "", "", "")]
+        for remedy in each.remedies:
+            edit = remedy.edit if remedy.kind == "padding" else [_edit(remedy, len(remedy.edit))]
+            made = "; ".join([*edit, *_besides(each.outcome, remedy)])
+            rows.append((remedy.what, *_effect(remedy), made))
         parts.append(documents.to_markdown((*COLUMNS, "edit"), rows))
         parts += map(printable, each.cannot)
     return "\n\n".join(parts)
@@ -238,14 +311,27 @@ def _draw(network: Network, found: Audit, path: Path) -> None:
 
 def _cells(outcome: Outcome) -> tuple[Any, ...]:
     share = outcome.share
-    shares = (f"{share.starved:.1%}", f"{share.overused:.1%}") if share else (None, None)
-    return outcome.uneven_learned, *shares, outcome.drops or None
+    if share is None:
+        return outcome.uneven_learned, None, None, None
+    between = f"{_share(share.least)}–{_share(share.most)}"
+    return outcome.uneven_learned, f"{share.starved:.1%}", f"{share.overused:.1%}", between
+
+
+def _share(value: float | None) -> str:
+    """A fair share to two digits, or three of those above 10.
+
+    >>> [_share(n) for n in (0.0, 0.00043, 0.0152, 0.968, 1.0, 20.72)]
+    ['0', '4e-04', '0.015', '0.97', '1', '20.7']
+    """
+    if not value:
+        return "0"
+    return f"{value:.0e}" if value < 0.001 else f"{value:.2g}" if value < 10 else f"{value:.3g}"
 
 
 def _effect(remedy: Remedy) -> tuple[Any, ...]:
     """What a remedy does, costs, and asks for."""
-    times = f"{remedy.macs_ratio:.2f} x" if remedy.macs_ratio else ""
-    return *_cells(remedy.outcome), times, remedy.asks
+    times = f"{remedy.macs_ratio:.2f}" if remedy.macs_ratio else ""
+    return *_cells(remedy.outcome), times, remedy.asks.removesuffix(" anew")
 
 
 def _plain(outcome: Outcome) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import click
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from padviz.counting.count_map import CountMap
     from padviz.network.network import Network
 
+LONGEST = 80  # characters of a picture's name that come from what was asked for
 Item = tuple[str, "CountMap | PadvizError"]
 
 
@@ -32,7 +35,7 @@ Item = tuple[str, "CountMap | PadvizError"]
     type=click.Choice(["share", "counts", "each"]),
     help="Colours: of what a pixel far from all borders gets; of the largest count; or of each panel's own.",
 )
-@options.output("Picture (.png .svg .pdf). Default: MODEL-compare.png.")
+@options.output("Picture (.png .svg .pdf). Default: MODEL-WHAT-compare.png.")
 @options.format_of("table", "json", "csv")
 @options.cmap
 @options.overwrite
@@ -73,11 +76,24 @@ def command(
         raise OptionError(what, where="compare", hint="give a list to one of --padding, --size, --layer and --model")
     (varies,) = lists
     items = _items(given, varies, heads)
-    path = output or Path("-".join([Path(given["model"][0] or "").stem if model else "networks", "compare.png"]))
+    path = output or _default(given, varies)
     from padviz.figures import panels
 
     save(panels.compared(items, varies, scale, cmap), path)
     click.echo(_text(items, varies, path, format_))
+
+
+def _default(given: dict[str, list[str | None]], varies: str) -> Path:
+    """Where a picture goes that is not named: all that was asked for, as far as a name may be long.
+
+    >>> str(_default({"model": ["vgg19"], "size": ["64", "96"], "padding": [None]}, "size"))
+    'vgg19-64-96-compare.png'
+    """
+    parts = [Path(each).stem if name == "model" else each for name, values in given.items() for each in values if each]
+    whole = "-".join(re.sub(r"[^\w.]+", "-", part).strip("-") for part in parts)
+    if len(whole) > LONGEST:
+        whole = f"{whole[:LONGEST].rstrip('-.')}-{crc32(whole.encode()):08x}"
+    return Path(f"{whole}-compare.png")
 
 
 def _list(text: str | None) -> list[str | None]:

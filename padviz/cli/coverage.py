@@ -49,6 +49,7 @@ def command(
       padviz coverage vgg19 --size 224 --layer features.9 --layer features.36
       padviz coverage vgg19 --size 224 --margin
     """
+    format_ = options.format_for(output, format_, overwrite) if margin else format_
     network = options.load_as(model, size)
     pixels = size or network.size
     if margin:

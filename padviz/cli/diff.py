@@ -19,7 +19,7 @@ from padviz.errors import OptionError
 @options.same
 @options.format_of("table", "json", "csv")
 @click.option("--check", is_flag=True, help="Exit with 1 if they part anywhere, for CI.")
-@options.output("Write the result to a file instead of the terminal.")
+@options.output("Write the result to a file (.txt .json .csv) instead of the terminal.")
 @options.overwrite
 def command(
     model_a: str,
@@ -45,8 +45,7 @@ def command(
 
     if model_b is None and not same:
         raise OptionError("there is nothing to compare with", where="MODEL_B", hint="name one, or add --same")
-    if output is not None:
-        options.checked_output(output, None, overwrite)
+    format_ = options.format_for(output, format_, overwrite)
     first, second = options.load_as(model_a, size), options.load_as(model_b or model_a, size, same)
     pixels = size or first.size
     found = differences(first, second, pixels)

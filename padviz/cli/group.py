@@ -63,7 +63,8 @@ class _Group(click.Group):
         except PadvizError as error:
             code = _say(spelled(error, self.asked))
         except click.UsageError as error:
-            path = error.ctx.command_path if error.ctx else "padviz"
+            asked = f"padviz {self.asked.name}" if self.asked else "padviz"
+            path = error.ctx.command_path if error.ctx else asked
             code = _say(f"{_sentence(error)}; see {path} --help")
         except click.ClickException as error:
             code = _say(_sentence(error))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NEUTRAL = "padviz.neutral"
 SAID = "padviz.said"
-NO_TEXT = (".png", ".svg", ".pdf", ".npy", ".npz", ".gif", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+SUFFIXES = {"table": ".txt", "json": ".json", "csv": ".csv", "markdown": ".md", "github": ".txt"}  # of texts
 PART = " up to "  # in the title of a network that was cut
 RIGID, RIGID_NOTE = "*", "* rigid: a pool has no weights that could grow askew."
 Option = Callable[[Callable[..., None]], Callable[..., None]]
@@ -85,9 +85,15 @@ class SizeType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         if isinstance(value, tuple):
             return value
         match = re.fullmatch(r"([1-9]\d{0,8})(?:[xX]([1-9]\d{0,8}))?", value, re.ASCII)
-        if not match:
-            raise OptionError(f"{value!r} is not a size", where="--size", hint="use pixels from 1, as 224 or 240x320")
-        return int(match[1]), int(match[2] or match[1])
+        pixels = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+        from padviz.network.network import LARGEST
+
+        if not 0 < min(pixels) <= max(pixels) <= LARGEST:
+            hint = f"use pixels from 1 to {LARGEST}, as 224 or 240x320"
+            if "," in value and param is not None and param.multiple:
+                hint = "for several, repeat it: --size 224 --size 225"
+            raise OptionError(f"{value!r} is not a size", where="--size", hint=hint)
+        return pixels
 
 
 class PathType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -124,11 +130,20 @@ def _positions(text: str) -> int | slice:
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> None:
+    for each in value:
+        _named(ctx, param, each.strip())
     if value:
         from padviz.sources.tracing.moving import checked_neutral
 
         checked_neutral(value)
     ctx.meta[NEUTRAL] = value
+
+
+def _named(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Refuse an empty name, which would be taken for none."""
+    if value == "":
+        raise OptionError("'' names nothing", where=param.opts[0], hint="give it a name, or leave it out")
+    return value
 
 
 neutral = click.option(
@@ -186,7 +201,9 @@ heads = click.option(
 )
 unit = click.option("--unit", type=UnitType(), help="One unit of the target, or a box R0:R1,C0:C1. All by default.")
 same = click.option("--same", is_flag=True, help="Pad as TensorFlow's and Keras's SAME: the odd row on the far side.")
-cmap = click.option("--cmap", metavar="NAME", help="A colour map of matplotlib's; plasma, or PuOr for fair shares.")
+cmap = click.option(
+    "--cmap", metavar="NAME", callback=_named, help="A colour map of matplotlib's; plasma, or PuOr for fair shares."
+)
 overwrite = click.option("--overwrite", is_flag=True, help="Replace the file named with -o if it exists.")
 
 
@@ -306,6 +323,14 @@ def warn_if_baked(network: Network, size: tuple[int, int] | None = None) -> None
         say_once(f"{network.name}: {note}")
 
 
+def warn_if_assumed(network: Network) -> None:
+    """Say on stderr where a file leaves the size of its input open, and none was asked for."""
+    from padviz.network.baked import assumed
+
+    if said := assumed(network):
+        say_once(f"{network.name}: {said}")
+
+
 def known_layers(network: Network, layers: tuple[str, ...]) -> set[str]:
     """The layers asked for, checked; all of them where none is named."""
     return {network.find(name).name for name in layers} if layers else set(network.index)
@@ -349,15 +374,33 @@ def put(text: str, path: Path | None, overwrite: bool) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
+def format_for(path: Path | None, format_: str, overwrite: bool, pictures: tuple[str, ...] = ()) -> str:
+    """The format of what is written or printed: the suffix of the file says it, and --format must not say another."""
+    if path is None:
+        return format_
+    context = click.get_current_context()
+    (option,) = [each for each in context.command.params if each.name == "format_"]
+    known = {SUFFIXES[name]: name for name in getattr(option.type, "choices", ()) if name != "github"}
+    checked_output(path, (*known, *pictures), overwrite)
+    suffix = path.suffix.lower()
+    if suffix in pictures:
+        return format_
+    asked = context.get_parameter_source("format_") is not click.core.ParameterSource.DEFAULT
+    if asked and SUFFIXES[format_] != suffix:
+        what = f"{str(path)!r} does not fit --format {format_}"
+        raise OptionError(what, where="-o", hint=f"use {SUFFIXES[format_]}, or leave --format out")
+    return format_ if asked else known[suffix]
+
+
 def checked_output(path: Path, suffixes: tuple[str, ...] | None, overwrite: bool) -> Path:
     """Refuse a file that cannot or should not be written, before any work is done."""
     suffix = path.suffix.lower()
     if suffixes is not None and suffix not in suffixes:
         what = f"{str(path)!r} has no suffix that says what to write"
         raise OptionError(what, where="-o", hint=f"use {' '.join(suffixes)}")
-    if suffixes is None and suffix in NO_TEXT:
-        raise OptionError(f"{str(path)!r} would hold text", where="-o", hint="use .txt, .csv, .json or .md")
     try:
+        if path.parent.exists() and not path.parent.is_dir():
+            raise OptionError(f"{str(path.parent)!r} is a file, not a folder", where="-o", hint="choose another")
         if not path.parent.is_dir():
             what = f"folder {str(path.parent)!r} does not exist"
             raise OptionError(what, where="-o", hint="create it, or choose another")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from padviz.cli import options
 from padviz.errors import OptionError
+
+if TYPE_CHECKING:
+    from padviz.network.network import Network
 
 
 @click.command(name="sizes", short_help="Input sizes at which no padding is read unevenly, and their rule.")
@@ -21,7 +24,7 @@ from padviz.errors import OptionError
 @options.upto
 @options.same
 @options.format_of("table", "json", "csv")
-@options.output("Write the result to a file instead of the terminal.")
+@options.output("Write the result to a file (.txt .json .csv) instead of the terminal.")
 @options.overwrite
 def command(
     model: str,
@@ -45,8 +48,7 @@ def command(
     from padviz.files import documents, tables
 
     lo, hi = _range(range_)
-    if output is not None:
-        options.checked_output(output, None, overwrite)
+    format_ = options.format_for(output, format_, overwrite)
     network = options.cut(options.load_as(model, size, same), layers)
     options.warn_if_baked(network)
     if network.fixed:
@@ -68,6 +70,7 @@ def command(
             ("even", f"{len(found.even)} of {hi - lo + 1} sizes"),
             ("rule", found.rule or "none that holds in the whole range"),
             ("sizes", _runs(found.even)),
+            *(_why_none(network, lo, hi) if not found.even else []),
             *_priced(found.even, macs),
             ("no row dropped", f"{len(without)} of {hi - lo + 1} sizes"),
             ("rule", found.rule_without_drops or "none that holds in the whole range"),
@@ -75,6 +78,15 @@ def command(
         ]
         text = tables.to_facts(facts)
     options.put(text, output, overwrite)
+
+
+def _why_none(network: Network, lo: int, hi: int) -> list[tuple[str, str]]:
+    """Which window stands in the way of every even size, if one does."""
+    from padviz.audit.even_sizes import odd_window
+
+    middle = (lo + hi) // 2
+    odd = odd_window(network, (middle, middle))
+    return [("why none", f"{odd} reads an odd number of padded rows at each, which no pads can halve")] if odd else []
 
 
 def _priced(even: Sequence[int], macs: Sequence[int] | None) -> list[tuple[str, str]]:

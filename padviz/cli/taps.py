@@ -34,8 +34,9 @@ def command(
 ) -> None:
     """Count, for each tap of each window of MODEL, the units that read a real pixel with it.
 
-    An uneven layer has a grid that leans. Imbalance says how much more the right (bottom) half of the taps reads than
-    the left (top) half, in percent of both. A learned window has weights that can lean too, a rigid one (*) has none.
+    An uneven layer has a grid that leans. Imbalance, height x width, says how much more the bottom (right) half of the
+    taps reads than the top (left) half, in percent of both. A learned window has weights that can lean too, a rigid
+    one (*) has none.
 
     \b
     Example:
@@ -53,7 +54,7 @@ def command(
     rows = [row for row in tap_exposure(followed, pixels) if row.layer in wanted and (layers or row.grid.size > 1)]
     if not rows:
         what = f"{', '.join(layers)} has no taps" if layers else "has no window with several taps"
-        raise OptionError(what, where=network.name, hint="convolutions and pools have; padviz layers lists them")
+        raise OptionError(what, where=network.name, hint="convolutions and pools have; padviz layers MODEL lists them")
     if output is not None:
         from padviz.figures import panels
         from padviz.figures.canvas import save
@@ -77,7 +78,7 @@ def _text(rows: list[TapExposure], network: Network, size: Size, format_: str, o
     cells = []
     for row in rows:
         *counts, wide, tall, uneven = _cells(row)
-        both = f"{wide:+.2%}" if wide == tall else f"{wide:+.2%} x {tall:+.2%}"
+        both = f"{tall:+.2%}" if wide == tall else f"{tall:+.2%} x {wide:+.2%}"
         kind = row.kind if row.learned else row.kind + options.RIGID
         cells.append((row.layer, kind, *counts, (f"{both} uneven" if uneven else both) if wide or tall else "0"))
     title = f"{network.title}, {size[0]} x {size[1]}: units whose tap reads a real pixel"

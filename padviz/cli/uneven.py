@@ -51,7 +51,7 @@ FLAT = (
     metavar="[=learned|all|drops]",
     help="Exit with 1, for CI, if a learned window is uneven; =all: or any window; =drops: or rows are dropped.",
 )
-@options.output("Write the result to a file; or draw it (.png .svg .pdf) beside what is printed.")
+@options.output("Write the result to a file (.txt .json .csv .md); or draw it (.png .svg .pdf) beside what is printed.")
 @options.overwrite
 def command(
     models: tuple[str, ...],
@@ -80,8 +80,7 @@ def command(
     from padviz.figures.canvas import PICTURE_SUFFIXES
 
     drawn = output is not None and output.suffix.lower() in PICTURE_SUFFIXES
-    if output is not None:
-        options.checked_output(output, PICTURE_SUFFIXES if drawn else None, overwrite)
+    format_ = options.format_for(output, format_, overwrite, PICTURE_SUFFIXES)
     if drawn and len(models) * len(sizes or (1,)) > 1:
         what = "a picture holds one network at one size"
         raise OptionError(what, where="-o", hint="padviz export MODEL... --what uneven makes one of each")

@@ -46,7 +46,8 @@ def aside(path: Path) -> Iterator[Path]:
             yield stage / path.name
             os.replace(stage / path.name, path)
     except OSError as error:
-        raise OptionError(f"cannot be written ({error.strerror or error})", where=str(path)) from None
+        what = f"cannot be written ({error.strerror or error})"
+        raise OptionError(what, where=str(path), hint="choose another place") from None
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from padviz.errors import printable
 from padviz.files.tables import readable
 
 FORMULA = ("=", "+", "-", "@")  # how one starts; tabs and the like are written out
+MARKED = re.compile(r"[|*`<]")  # what Markdown would take for markup, in a cell
 NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII)
 
 
@@ -53,13 +54,13 @@ def _cell(value: Any) -> Any:
 def to_markdown(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A Markdown table.
 
-    >>> print(to_markdown(["layer", "rows"], [["a|b", 3]]))
+    >>> print(to_markdown(["layer", "rows"], [["a|b*", 3]]))
     | layer | rows |
     |---|---|
-    | a\\|b | 3 |
+    | a\\|b\\* | 3 |
     """
     lines = [columns, ["---"] * len(columns)]
-    lines += [[readable(cell).replace("|", "\\|") for cell in row] for row in rows]
+    lines += [[MARKED.sub(r"\\\g<0>", readable(cell)) for cell in row] for row in rows]
     return "\n".join(
         "|" + "|".join(line) + "|" if line[0] == "---" else "| " + " | ".join(line) + " |" for line in lines
     )

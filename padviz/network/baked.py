@@ -42,6 +42,14 @@ def notes_at(network: Network, size: Size | None) -> tuple[str, ...]:
     )
 
 
+def assumed(network: Network) -> str:
+    """A sentence where the size at which a network is read is nobody's: a file leaves it open."""
+    if not network.source.lower().endswith(".onnx") or len(network.declared) == 2:
+        return ""
+    height, width = network.size
+    return f"the file leaves its input size open, {height} x {width} is assumed; `size` says another"
+
+
 def _resizes(layer: Layer) -> bool:
     return any(isinstance(op, Resize) and op.size is not None for op in layer.ops)
 

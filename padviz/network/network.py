@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,7 +22,8 @@ class Network:
     """A directed acyclic graph of layers; the first is the input image, `targets` are the last feature maps.
 
     Without targets there are several last maps, and one must be chosen. On the axes in `fixed` (0: height, 1: width)
-    the network takes its own `size` only. `notes` are sentences on what to know of it, as where a head was cut off, and
+    the network takes its own `size` only; on those in `declared` a file says its input's size, which may be exported
+    anew. `notes` are sentences on what to know of it, as where a head was cut off, and
     `gone` says of names behind such a cut why no layer is called so. `aliases` are further names of layers: those
     that an ONNX file has for the tensors that they make.
 
@@ -40,6 +42,7 @@ class Network:
     source: str = ""
     size: Size = (224, 224)
     fixed: tuple[int, ...] = ()
+    declared: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     gone: Mapping[str, str] = field(default_factory=dict, repr=False)
     aliases: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -87,7 +90,11 @@ class Network:
         except KeyError:
             if name in self.gone:
                 raise UnknownName(f"{name} {self.gone[name]}", where=self.name) from None
-            hint = nearest(name, self.index) or nearest(name, [*self.aliases, *self.gone]) or "padviz layers lists them"
+            model = shlex.quote(self.source) if self.source.lower().endswith(".onnx") else "MODEL"
+            lists = f"padviz layers {model} lists them"
+            hint = nearest(name, self.index) or nearest(name, [*self.aliases, *self.gone]) or lists
+            if "," in name and all(each.strip() in self.index for each in name.split(",")):
+                hint = "for several, repeat `layer`"
             raise UnknownName(f"no layer is called {name!r}", where=self.name, hint=hint) from None
 
 

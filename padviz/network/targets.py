@@ -42,7 +42,7 @@ def names_of(layers: str | Iterable[str] | None, network: Network, *, every: boo
         return network.targets
     names = (layers,) if isinstance(layers, str) else tuple(layers) if isinstance(layers, tuple | list) else ()
     if not names or not all(isinstance(name, str) for name in names):
-        raise OptionError(f"{layers!r} names no layer", option="layer", hint="padviz layers lists them")
+        raise OptionError(f"{layers!r} names no layer", option="layer", hint="padviz layers MODEL lists them")
     return tuple(dict.fromkeys(network.find(name).name for name in names))
 
 

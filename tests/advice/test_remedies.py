@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace as replace_struct
 
 import padviz
 from padviz.advice.changes import TRIED, cannot, cropped_outputs, even_pads, pooled_strides, wraps
 from padviz.advice.pooled_strides import with_strides_pooled
-from padviz.advice.remedies import ASKS, changes, outcome, remedies
+from padviz.advice.remedies import ASKS, changes, helps, outcome, remedies, worse
 from padviz.advice.verdict import audit, maps
 from padviz.audit.border_margins import margins
 from padviz.network.network import Network
-from padviz.network.targets import upto
+from padviz.network.targets import names_of, upto
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.write import to_toml
 from tests.cli.test_cli import run
@@ -34,7 +35,7 @@ def test_resnet_50_at_224() -> None:
     assert found.rigid == ["maxpool"]
     assert found.verdict == "uneven and foveated"
     best = found.remedies[0]
-    assert (best.kind, best.what, best.edit[0], best.asks) == ("size", "225 x 225 px", "CenterCrop(225)", "nothing")
+    assert (best.kind, best.what, best.edit[0], best.asks) == ("size", "225 x 225 px", "Resize((225, 225))", "nothing")
     assert best.outcome.macs == 4_624_665_792
     assert found.outcome.macs == 4_087_136_256
     assert best.macs_ratio == 4_624_665_792 / 4_087_136_256
@@ -104,7 +105,89 @@ def test_pads_that_share_out_evenly_are_found_where_their_number_is_even() -> No
     assert not any("No pads" in each for each in cannot(lopsided, (224, 224)))
     odd = network({"op": "conv", "name": "a", "kernel": 3, "stride": 2, "padding": 1})
     assert not [*even_pads(odd, (224, 224))]
-    assert "No pads make a even: its 112 units read 1 row of padding in all." in cannot(odd, (224, 224))
+    assert "No pads make a even: its 112 units read 1 row of padding in all, an odd number." in cannot(odd, (224, 224))
+
+
+def test_pads_make_even_what_they_can_where_another_window_stays_uneven() -> None:
+    lopsided = {"op": "conv", "name": "a", "kernel": 4, "stride": 2, "padding": [[0, 2], [0, 2]]}
+    odd = {"op": "conv", "name": "b", "kernel": 3, "stride": 2, "padding": 1}
+    both = network(lopsided, odd)
+    (change,) = even_pads(both, (224, 224))
+    assert (change.what, change.edit) == ("even pads", ("a: padding=(1, 1)",))
+    assert [row.layer for row in padviz.ledger(both, 224).uneven] == ["a", "b"]
+    assert [row.layer for row in padviz.ledger(change.network, 224).uneven] == ["b"]
+    assert "even pads" in [each.what for each in remedies(both, 224)]
+
+
+def test_images_are_cropped_to_what_is_smaller_and_resized_to_what_is_larger() -> None:
+    sizes = [each for each in changes(padviz.load("resnet50"), (224, 224)) if each.kind == "size"]
+    assert [each.edit for each in sizes] == [
+        ("CenterCrop(193)", "or Resize((193, 193)) for the whole image"),
+        ("Resize((225, 225))", "or CenterCrop(225) of larger images"),
+    ]
+
+
+def test_a_file_that_says_the_size_of_its_input_is_exported_anew() -> None:
+    asked = "export the file anew at 225 x 225, or with an open input size"
+    fixed = replace(padviz.load("resnet50"), declared=(0, 1))
+    assert {asked in each.edit for each in changes(fixed, (224, 224)) if each.size == (225, 225)} == {True}
+    high = replace(fixed, declared=(0,))
+    edits = {each.size: each.edit[0] for each in changes(high, (225, 224)) if each.kind == "size"}
+    assert edits == {(225, 193): "CenterCrop((225, 193))", (225, 225): "Resize((225, 225))"}
+
+
+def test_padding_is_replaced_by_what_does_it() -> None:
+    for name, first in (
+        ("", 'padviz.repad(module, "zero/circular")'),
+        ("a b.onnx", "padviz repad 'a b.onnx' --padding"),
+    ):
+        made = replace(padviz.load("vgg11"), source=name)
+        (edit,) = [each.edit for each in changes(made, (224, 224)) if each.padding == "zero/circular"]
+        assert edit[0].startswith(first)
+        assert any("-o zero-circular.onnx" in each for each in edit)
+        assert 'anew: padviz.nn.PaddedConv2d(..., scheme="zero/circular")' in edit
+
+
+def test_what_every_pixel_lacks_is_told_apart_by_its_spread() -> None:
+    net = upto(padviz.load("ssd300_vgg16"), names_of(None, padviz.load("ssd300_vgg16"), every=True))
+    found = audit(net, 300, heads="share")
+    assert found.outcome.low
+    assert found.outcome.share is not None
+    assert found.outcome.spread == found.outcome.share.most / found.outcome.share.least
+    assert found.sentences[-1].endswith("the largest is 298 times the least.")
+    schemes = [each for each in found.remedies if each.kind == "padding"]
+    assert [each.what for each in schemes[:2]] == ["symmetric padding", "replicate padding"]
+    assert all(each.outcome.spread < 298 / 2 for each in schemes)
+    small = audit(padviz.load("resnet18"), 65)
+    assert small.outcome.low
+    assert small.remedies[0].outcome.spread < small.remedies[1].outcome.spread < small.outcome.spread / 2
+    assert not audit(padviz.load("resnet50"), 224).outcome.low
+
+
+def test_a_scheme_that_overuses_a_pixel_far_too_often_comes_after_those_that_do_not() -> None:
+    schemes = [each for each in remedies(padviz.load("mobilenet_v2"), 224) if each.kind == "padding"]
+    most = {each.what: each.outcome.share.most for each in schemes if each.outcome.share}
+    assert [*most][:3] == ["reflect padding", "partial padding", "replicate padding"]
+    assert most["replicate padding"] > 20
+    assert most["reflect padding"] < 2
+
+
+def test_a_cure_that_leaves_more_pixels_starved_comes_last() -> None:
+    found = remedies(padviz.load("googlenet"), 224)
+    assert [each.what for each in found[-2:]] == ["237 x 237 px", "205 x 205 px"]
+    before = outcome(padviz.load("googlenet"), 224)
+    assert [worse(before, each.outcome) for each in found[-3:]] == [False, True, True]
+
+
+def test_half_a_cure_that_starves_more_or_drops_more_is_none() -> None:
+    before = outcome(padviz.load("resnet50"), 224)
+    assert before.share is not None
+    starved = replace_struct(before.share, starved=before.share.starved + 0.1)
+    fewer = replace_struct(before, uneven_learned=1)
+    assert helps("pool", before, fewer)
+    assert not helps("pool", before, replace_struct(fewer, share=starved))
+    assert not helps("pool", before, replace_struct(fewer, drops=before.drops + 1))
+    assert helps("pool", before, replace_struct(fewer, share=starved, uneven_learned=0))
 
 
 def test_a_network_without_padding_is_offered_no_scheme() -> None:

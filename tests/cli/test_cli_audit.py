@@ -13,6 +13,7 @@ from PIL import Image
 import padviz
 from padviz.cli import cli
 from tests.cli.test_cli import APART, run, told
+from tests.cli.test_cli_foreign import plain
 from tests.wheels import real_file
 
 SCREENS = [
@@ -63,15 +64,40 @@ def screen_of(model: str, title: str, *options: str) -> str:
 def test_the_screen_says_what_is_wrong_and_what_to_change() -> None:
     screen = " ".join(run("audit", "resnet50", "--size", "224").stdout.split())
     assert "Uneven and foveated. 45% of the pixels are starved: used less than half" in screen
-    assert "The top left of the image counts for more than the bottom right." in screen
+    assert "The top left half of the image counts for more than the bottom right half." in screen
     assert "uneven convolutions conv1, layer2.0.conv2, layer3.0.conv2, layer4.0.conv2; pools maxpool" in screen
-    assert re.search(r"today 4 45\.1% 0\.0% 3 4\.09 G 1 225 x 225 px 0 28\.1% 0\.0% 1\.13 x nothing", screen)
-    assert "1 CenterCrop(225); where the whole image is needed: Resize((225, 225))" in screen
+    assert re.search(
+        r"today 4 45\.1% 0\.0% 4e-04–0\.97 1 225 x 225 px 0 28\.1% 0\.0% 0\.015–0\.99 1\.13 nothing", screen
+    )
+    assert "1 Resize((225, 225)); or CenterCrop(225) of larger images; drops no rows 2 CenterCrop(193); or" in screen
+    assert '3, 4, 5 padviz.repad(module, "partial") or padviz repad model.onnx --padding partial -o' in screen
     assert "6 stride=1, then nn.AvgPool2d(2): conv1, layer2.0.conv2, layer2.0.downsample.0," in screen
     assert "zero/circular, circular/zero (these wrap around: for panoramas and textures)." in screen
     assert "What padding does at an even size: --size 225." in screen
-    assert "No pads make conv1 even: its 112 units read 5 rows of padding in all." in screen
+    assert "No pads make conv1 even: its 112 units read 5 rows of padding in all, an odd number." in screen
     assert "Padding reaches every unit of layer4.2: no crop of the output is free of it." in screen
+
+
+def test_what_speaks_against_a_cure_is_said_and_it_comes_last() -> None:
+    result = CliRunner(**APART, env={"COLUMNS": "80"}).invoke(cli, ["audit", "googlenet", "--size", "224"])
+    screen = " ".join(result.stdout.split())
+    assert "1 replicate padding 1 16.6% 0.0%" in screen
+    assert "6 205 x 205 px 0 57.5% 0.0%" in screen
+    assert "5 Resize((237, 237)); or CenterCrop(237) of larger images; but more pixels are starved or over" in screen
+    assert "1 replicate" not in screen.partition("asks for")[0]
+
+
+def test_shares_too_small_to_tell_have_one_precision() -> None:
+    screen = " ".join(run("audit", "resnet50", "--size", "33").stdout.split())
+    least, most = re.search(r"fair shares (\S+) to (\S+) ", screen).groups()  # type: ignore[union-attr]
+    assert float(least) <= float(most)
+    assert len(least) <= 6
+    assert "So all shares are low, and what counts is how far apart they lie" in screen
+
+
+def test_every_uneven_convolution_of_mobilenet_is_named() -> None:
+    screen = " ".join(run("audit", "mobilenet_v2").stdout.split())
+    assert "features.7.conv.1.0, features.14.conv.1.0 drop rows none" in screen
 
 
 def test_what_pads_nothing_is_offered_nothing_and_told_why() -> None:
@@ -88,7 +114,7 @@ def test_what_is_not_there_is_not_explained_or_told() -> None:
     )
     screen = " ".join(run("audit", "small.toml").stdout.split())
     assert "Uneven. Fair shares cannot be told: small, b: its adaptive pooling makes" in screen
-    assert "uneven: convolutions that read more padding on one side. 1 CenterCrop(31)" in screen
+    assert "uneven: convolutions that read more padding on one side. 1 CenterCrop(31); or Resize((31, 31))" in screen
     assert "outer" not in screen
 
 
@@ -102,13 +128,40 @@ def test_several_make_a_row_each() -> None:
     assert [" ".join(row[-2:]) for row in rows[:2]] == ["replicate padding"] * 2
 
 
+def test_one_that_cannot_run_is_a_row_with_the_reason() -> None:
+    options = ["audit", "unet", "--size", "64", "--size", "572", "--size", "64"]
+    rows = run(*options).stdout.splitlines()[2:]
+    assert [row.split()[:3] for row in rows] == [["unet", "64", "cannot"], ["unet", "572", "foveated"]]
+    assert "cannot run: unet, " in rows[0]
+    bad, good = json.loads(run(*options, "--format", "json").stdout)["results"]
+    assert (bad["size"], good["size"], good["verdict"]) == ([64, 64], [572, 572], "foveated")
+    assert bad["error"].startswith("cannot run: unet, ")
+    assert run(*options, "--format", "markdown").stdout.startswith("### U-Net, 64 x 64: cannot run: unet, ")
+
+
+def test_what_is_named_twice_is_judged_once() -> None:
+    result = run("audit", "vgg11", "vgg11", "--size", "64", "--size", "64", "-o", "one.png")
+    assert result.stdout.startswith("VGG-11, 64 x 64")
+    assert result.stdout.endswith("\n\nfile  one.png\n")
+
+
+def test_the_size_of_a_file_that_leaves_it_open_is_told_to_be_assumed() -> None:
+    result = run("audit", plain())
+    says = "the file leaves its input size open, 224 x 224 is assumed; {} says another"
+    assert result.stderr == f"padviz: net: {says.format('--size')}\n"
+    noted = json.loads(run("audit", "net.onnx", "--format", "json").stdout)["results"][0]["notes"]
+    assert noted == [says.format("`size`")]
+    assert "assumed" not in run("audit", "net.onnx", "--size", "64").stderr
+    assert padviz.load("net.onnx").declared == ()
+
+
 def test_json_has_the_figures_of_python() -> None:
     found = json.loads(run("audit", "resnet18", "--size", "224", "--format", "json").stdout)
     (entry,) = found["results"]
     assert found["schema_version"] == 1
     best = padviz.remedies("resnet18", 224)[0]
     assert entry["remedies"][0]["edit"] == best.edit
-    assert best.edit[0] == "CenterCrop(225)"
+    assert best.edit[0] == "Resize((225, 225))"
     assert entry["remedies"][0]["outcome"]["share"]["starved"] == best.outcome.share.starved
     assert entry["learned"][0] == "conv1"
 
@@ -139,7 +192,19 @@ def test_a_layer_is_judged_alone() -> None:
 REFUSED = [
     (["vgg1"], "no network is called 'vgg1'"),
     (["vgg11", "--size", "0"], "--size: '0' is not a size"),
-    (["vgg11", "--size", "1000001"], "--size: 1000001 is not one or two numbers"),
+    (
+        ["vgg11", "--size", "1000001"],
+        "--size: '1000001' is not a size; use pixels from 1 to 1000000, as 224 or 240x320",
+    ),
+    (["vgg11", "--size", "224,225"], "--size: '224,225' is not a size; for several, repeat it: --size 224 --size 225"),
+    (
+        ["vgg11", "--size", "64", "--layer", "features.3,features.6"],
+        "'features.3,features.6'; for several, repeat --la",
+    ),
+    (["vgg11", "--heads"], "'--heads' requires an argument; see padviz audit --help"),
+    (["."], r"\.: is a folder, not a network; name a .onnx or .toml file in it"),
+    (["vgg11", "--neutral", ""], "--neutral: '' names nothing; give it a name, or leave it out"),
+    (["unet", "--size", "64", "--size", "65"], "unet, .*64|its height is"),
     (["vgg11", "--size", "3"], "its height is 3|the input's height is 3"),
     (["vgg11", "--layer", "nope"], "no layer is called 'nope'"),
     (["vgg11", "resnet18", "-o", "a.png"], "-o: a picture holds one network at one size"),
@@ -178,12 +243,16 @@ OTHERS = [
     (["uneven", "vgg11", "--check="], "'' is not one of 'learned', 'all', 'drops'"),
     (
         ["uneven", "vgg11", "--layer", "features"],
-        "no layer is called 'features'.*padviz layers lists them|did you mean",
+        "no layer is called 'features'.*padviz layers MODEL lists them|did you mean",
     ),
-    (["sizes", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers lists them"),
-    (["taps", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers lists them"),
-    (["fields", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers lists them"),
-    (["layers", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers lists them"),
+    (["usage", "vgg11", "--cmap="], "--cmap: '' names nothing; give it a name, or leave it out"),
+    (["sizes", "vgg11", "--size", "1000001"], "--size: '1000001' is not a size; use pixels from 1 to 1000000"),
+    (["sizes", "vgg11", "--size", "64,65"], "--size: '64,65' is not a size; use pixels from 1"),
+    (["usage", "nope"], "did you mean unet.*; padviz networks lists the zoo|did you mean .* padviz networks lists"),
+    (["sizes", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers MODEL lists them"),
+    (["taps", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers MODEL lists them"),
+    (["fields", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers MODEL lists them"),
+    (["layers", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers MODEL lists them"),
 ]
 
 

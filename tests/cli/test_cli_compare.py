@@ -50,8 +50,8 @@ def test_the_schemes_look_as_the_deck_describes() -> None:
         assert maps[banded]["corners"]["top_left"] < maps[banded]["centre"] < maps[banded]["max"]
         assert float(maps[banded]["centre"]) == pytest.approx(inside)
     assert found["varies"] == "padding"
-    assert found["files"] == ["vgg19-compare.png"]
-    with Image.open("vgg19-compare.png") as picture:
+    assert found["files"] == ["vgg19-512-zero-valid-full-reflect-symmetric-replicate-circular-partial-compare.png"]
+    with Image.open(found["files"][0]) as picture:
         picture.verify()
 
 
@@ -81,7 +81,7 @@ def test_sizes_depths_and_networks() -> None:
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert [row["model"] for row in rows] == ["vgg11", "vgg19", "alexnet"]
     assert "cannot run: alexnet" in rows[2]["note"]
-    assert os.path.exists("networks-compare.png")
+    assert os.path.exists("vgg11-vgg19-alexnet-32-compare.png")
 
 
 def test_a_caption_names_the_target_only_where_all_maps_share_it() -> None:
@@ -128,3 +128,16 @@ def test_bad_input_is_one_line(args: list[str], says: list[str]) -> None:
     for text in says:
         assert text in line
     assert os.listdir() == []
+
+
+def test_another_comparison_does_not_overwrite_the_first() -> None:
+    names = [
+        compared("vgg11", "--size", "64,96")["files"],
+        compared("vgg11", "--size", "64", "--padding", "zero,zero/circular")["files"],
+        compared("vgg11", "--size", ",".join(map(str, range(32, 96, 2))))["files"],
+        compared("vgg11", "--size", ",".join(map(str, range(32, 94, 2))))["files"],
+    ]
+    assert names[:2] == [["vgg11-64-96-compare.png"], ["vgg11-64-zero-zero-circular-compare.png"]]
+    assert names[2] != names[3]
+    assert max(len(name) for (name,) in names) < 110
+    assert sorted(os.listdir()) == sorted(name for (name,) in names)

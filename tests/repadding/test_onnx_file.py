@@ -76,7 +76,7 @@ def test_only_some_layers_or_all_but_some(tmp_path: Path) -> None:
     }
     some = layers(repad_file(path, "circular", without=["b_out"]))  # named by the tensor that it makes
     assert some == {"a": ("circular",) * 2, "b": ("zero",) * 2, "c": ("circular",) * 2}
-    with pytest.raises(PadvizError, match="no layer is called 'd'; padviz layers lists them"):
+    with pytest.raises(PadvizError, match=r"no layer is called 'd'; padviz layers .* lists them"):
         repad_file(path, "reflect", layers=["d"])
 
 

@@ -68,6 +68,7 @@ def laid_out(model: Proto, path: str | Path, neutral: Iterable[str] = (), size: 
         raise
     except BROKEN as error:
         raise DescriptionError(f"makes no sense ({' '.join(str(error).split())[:120]})", where=where) from None
+    network = replace(network, declared=tuple(axis for axis, i in enumerate(at) if shape[i]))
     assumed = size is None and 0 in (shape[i] for i in at)
     return _with_size_doubted(network) if assumed else network
 

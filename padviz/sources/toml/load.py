@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -45,11 +46,15 @@ def load_config(name_or_path: str | Path) -> Network:
     'ResNet-50'
     """
     text = str(name_or_path)
+    if text not in zoo() and "\0" not in text and text and os.path.isdir(text):
+        raise UnknownName("is a folder, not a network", where=text, hint="name a .onnx or .toml file in it")
     if isinstance(name_or_path, Path) or text.lower().endswith(".toml") or "/" in text:
         return read_network(Path(text), text)
     if text in zoo():
         return read_network(CONFIGS / "networks" / f"{text}.toml", text)
-    hint = nearest(text, zoo()) or "padviz networks lists the zoo; a description of your own ends in .toml"
+    lists = "padviz networks lists the zoo; a file of your own ends in .onnx or .toml"
+    near = nearest(text, zoo())
+    hint = f"{near} {lists}" if near else lists
     raise UnknownName(f"no network is called {text!r}", hint=hint)
 
 

@@ -1,0 +1,107 @@
+"""What -o writes: the suffix says the format, and nothing is written in another."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+import padviz
+from padviz.advice.verdict import audit
+from tests.cli.test_cli import run, told
+from tests.cli.test_cli_foreign import conv, saved
+
+TEXTS = [["uneven", "resnet18"], ["sizes", "resnet18"], ["diff", "vgg11", "vgg13"], ["coverage", "vgg11", "--margin"]]
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("args", TEXTS)
+def test_the_suffix_says_the_format(args: list[str]) -> None:
+    for suffix in ("json", "csv", "txt"):
+        assert run(*args, "-o", f"x.{suffix}").exit_code == 0
+    assert json.loads(Path("x.json").read_text())["schema_version"] == 1
+    assert len({len(row) for row in csv.reader(Path("x.csv").read_text().splitlines())}) == 1
+    assert Path("x.txt").read_text().rstrip() == run(*args).stdout.rstrip()
+
+
+def test_markdown_is_a_suffix_of_uneven_alone() -> None:
+    assert run("uneven", "resnet18", "-o", "x.md").exit_code == 0
+    assert Path("x.md").read_text() == run("uneven", "resnet18", "--format", "markdown").stdout
+    assert "use .txt .json .csv" in told("sizes", "resnet18", "-o", "y.md")
+    assert run("uneven", "resnet18", "--format", "github", "-o", "x.txt").exit_code == 0
+    assert Path("x.txt").read_text().startswith("::")
+
+
+@pytest.mark.parametrize("args", TEXTS)
+@pytest.mark.parametrize("name", ["x.foo", "x.csv.gz", "x.pt", "x.toml", "x"])
+def test_other_suffixes_are_refused(args: list[str], name: str) -> None:
+    assert f"-o: '{name}' has no suffix that says what to write; use .txt .json .csv" in told(*args, "-o", name)
+    assert os.listdir() == []
+
+
+@pytest.mark.parametrize("args", TEXTS)
+def test_a_format_that_says_another_is_refused(args: list[str]) -> None:
+    line = told(*args, "--format", "csv", "-o", "x.json")
+    assert "-o: 'x.json' does not fit --format csv; use .csv, or leave --format out" in line
+    assert os.listdir() == []
+    assert run(*args, "--format", "csv", "-o", "x.csv").exit_code == 0
+
+
+def test_a_folder_that_is_a_file_is_called_one() -> None:
+    Path("afile").write_text("")
+    assert "-o: 'afile' is a file, not a folder; choose another" in told("usage", "vgg11", "-o", "afile/x.png")
+
+
+def test_taps_print_height_before_width() -> None:
+    options = ["taps", "resnet18", "--size", "225x224", "--layer", "layer4.0.conv1"]
+    (row,) = json.loads(run(*options, "--format", "json").stdout)["layers"]
+    height, width = row["imbalance"]["height"], row["imbalance"]["width"]
+    assert height != width
+    assert f"{height:+.2%} x {width:+.2%}" in run(*options).stdout
+    assert re.search("Imbalance, height x width", " ".join(run("taps", "--help").stdout.split()))
+
+
+def test_sizes_say_which_window_is_never_even() -> None:
+    steps = '{op = "conv", name = "c", kernel = 2, padding = [[1, 0], [1, 0]]}'
+    Path("never.toml").write_text(f"layers = [{steps}]")
+    assert "why none        c reads an odd number of padded rows at each" in run("sizes", "never.toml").stdout
+    assert "why none" not in run("sizes", "resnet18").stdout
+
+
+def test_markdown_takes_no_name_for_markup() -> None:
+    steps = '{op = "conv", name = "a*`<b|", kernel = 3, stride = 2, padding = 1}'
+    Path("marked.toml").write_text(f"size = 224\nlayers = [{steps}]")
+    assert r"| a\*\`\<b\| | conv |" in run("uneven", "marked.toml", "--format", "markdown").stdout
+
+
+@pytest.mark.parametrize("name", ["dir", "dir/"])
+def test_a_folder_is_called_one(name: str) -> None:
+    Path("dir").mkdir()
+    assert f"{name}: is a folder, not a network; name a .onnx or .toml file in it" in told("audit", name)
+
+
+def test_one_scheme_that_wraps_is_one() -> None:
+    from padviz.cli.audit import _beyond
+
+    found = audit(padviz.load("vgg19"), 224)
+    circular = [each for each in found.remedies if each.what == "circular padding"]
+    assert _beyond(replace(found, remedies=[found.remedies[0], *circular]), found.remedies[:1]) == [
+        "Further padding, in --format json: circular (it wraps around: for panoramas and textures)."
+    ]
+
+
+def test_a_file_with_a_fixed_input_is_exported_anew() -> None:
+    nodes = [conv("a", "image", pads=[1, 1, 1, 1], strides=[2, 2])]
+    path = saved(nodes, ["a"], "fixed.onnx", (224, 224))
+    assert padviz.load(path).declared == (0, 1)
+    screen = " ".join(run("audit", path).stdout.split())
+    assert "export the file anew at 225 x 225, or with an open input size; Resize((225, 225))" in screen
