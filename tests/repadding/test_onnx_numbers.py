@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,7 @@ CASES = [
     for name in ("mobilenet_v2", "mixed", "mixed, old", "mixed, open")
     for scheme in SCHEMES
     if "partial" not in scheme or "open" not in name  # which is refused
+    if name != "mobilenet_v2" or scheme in ("zero", "symmetric", "partial")  # the larger one; it has no other pads
 ]
 
 
@@ -118,8 +120,7 @@ def test_a_real_file_computes_what_padding_by_hand_computes() -> None:
     assert np.abs(made - wanted).max() <= NEAR * np.abs(wanted).max()
 
 
-@pytest.mark.parametrize("scheme", ["symmetric", "circular/replicate"])
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(("name", "scheme"), [*zip(FILES, cycle(["symmetric", "circular/replicate"]), strict=False)])
 def test_real_files_obey_the_law(name: str, scheme: str) -> None:
     path, size = real_file(name), REAL[name]
     net = padviz.load(path, size=size)
