@@ -89,6 +89,11 @@ def _edits(scheme: str, source: str) -> tuple[str, ...]:
 
 
 def even_pads(network: Network, size: Size) -> Iterator[Change]:
+    """Pads that make all learned windows even."""
+    return (change for change in some_even_pads(network, size) if not _learned(change.network, size))
+
+
+def some_even_pads(network: Network, size: Size) -> Iterator[Change]:
     """Pads of those uneven learned windows that consume an even number of rows, shared out evenly."""
     uneven = _learned(network, size)
     halved = [each for each in uneven if not any(_total(row) % 2 for row in (each.height, each.width))]

@@ -8,7 +8,15 @@ from typing import Literal, get_args
 
 import msgspec
 
-from padviz.advice.changes import Change, cropped_outputs, even_pads, even_sizes_near, pooled_strides, schemes, wraps
+from padviz.advice.changes import (
+    Change,
+    cropped_outputs,
+    even_sizes_near,
+    pooled_strides,
+    schemes,
+    some_even_pads,
+    wraps,
+)
 from padviz.audit.costs import costs
 from padviz.audit.ledger import ledger
 from padviz.counting.count_map import CountMap
@@ -200,7 +208,7 @@ def worse(before: Outcome, after: Outcome) -> bool:
 def changes(network: Network, size: Size) -> Iterator[Change]:
     """All that is tried."""
     makers: tuple[Callable[[Network, Size], Iterator[Change]], ...]
-    makers = even_sizes_near, schemes, even_pads, pooled_strides, cropped_outputs
+    makers = even_sizes_near, schemes, some_even_pads, pooled_strides, cropped_outputs
     for make in makers:
         yield from make(network, size)
 
