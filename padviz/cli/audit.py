@@ -318,14 +318,13 @@ def _cells(outcome: Outcome) -> tuple[Any, ...]:
 
 
 def _share(value: float | None) -> str:
-    """A fair share to two digits, or three of those above 10.
+    """A fair share to two digits, to three above 10, and to one below a thousandth.
 
-    >>> [_share(n) for n in (0.0, 0.00043, 0.0152, 0.968, 1.0, 20.72)]
-    ['0', '4e-04', '0.015', '0.97', '1', '20.7']
+    >>> [_share(n) for n in (0.0, 3e-7, 0.00043, 0.0152, 0.968, 1.0, 20.72)]
+    ['0', '3e-07', '0.0004', '0.015', '0.97', '1', '20.7']
     """
-    if not value:
-        return "0"
-    return f"{value:.0e}" if value < 0.001 else f"{value:.2g}" if value < 10 else f"{value:.3g}"
+    digits = 1 if value and value < 0.001 else 2 if value and value < 10 else 3
+    return f"{value or 0:.{digits}g}"
 
 
 def _effect(remedy: Remedy) -> tuple[Any, ...]:

@@ -67,7 +67,7 @@ def test_the_screen_says_what_is_wrong_and_what_to_change() -> None:
     assert "The top left half of the image counts for more than the bottom right half." in screen
     assert "uneven convolutions conv1, layer2.0.conv2, layer3.0.conv2, layer4.0.conv2; pools maxpool" in screen
     assert re.search(
-        r"today 4 45\.1% 0\.0% 4e-04–0\.97 1 225 x 225 px 0 28\.1% 0\.0% 0\.015–0\.99 1\.13 nothing", screen
+        r"today 4 45\.1% 0\.0% 0\.0004–0\.97 1 225 x 225 px 0 28\.1% 0\.0% 0\.015–0\.99 1\.13 nothing", screen
     )
     assert "1 Resize((225, 225)); or CenterCrop(225) of larger images; drops no rows 2 CenterCrop(193); or" in screen
     assert '3, 4, 5 padviz.repad(module, "partial") or padviz repad model.onnx --padding partial -o' in screen
