@@ -210,7 +210,7 @@ def remedies(
     --------
     >>> best = remedies("resnet50", 224)[0]
     >>> best.what, best.edit, best.outcome.uneven_learned
-    ('225 x 225 px', ['CenterCrop(225)', 'where the whole image is needed: Resize((225, 225))'], 0)
+    ('225 x 225 px', ['Resize((225, 225))', 'or CenterCrop(225) of larger images'], 0)
     """
     from padviz.advice.remedies import remedies
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from padviz.cli import options
+from padviz.cli.value_types import SizeType
 from padviz.errors import OptionError, SizeError, printable
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Failed:
 )
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @options.neutral
-@click.option("--size", "sizes", type=options.SizeType(), multiple=True, help="Input size; may be given several times.")
+@click.option("--size", "sizes", type=SizeType(), multiple=True, help="Input size; may be given several times.")
 @options.layers
 @options.heads
 @options.format_of("table", "json", "markdown")

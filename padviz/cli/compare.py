@@ -10,6 +10,7 @@ from zlib import crc32
 import click
 
 from padviz.cli import options
+from padviz.cli.value_types import SizeType
 from padviz.errors import OptionError, PadvizError
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _items(given: dict[str, list[str | None]], varies: str, heads: str) -> list[
     """Each value of the list with its map, or with the error in its place."""
     from padviz.counting.usage import usages
 
-    sizes = [None if size is None else options.SizeType().convert(size, None, None) for size in given["size"]]
+    sizes = [None if size is None else SizeType().convert(size, None, None) for size in given["size"]]
     pairs = [(_loaded(name or "", size), size) for name in given["model"] for size in sizes]
     if len(sizes) > 1:
         for network, _ in pairs[:1]:

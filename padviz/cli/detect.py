@@ -9,6 +9,7 @@ import click
 
 from padviz.cli import options
 from padviz.cli.progress import progress
+from padviz.cli.value_types import PathType
 
 if TYPE_CHECKING:
     from padviz.trained.detecting.detectability import Detectability, PositionMap
@@ -42,7 +43,7 @@ SIDES = ("top", "bottom", "left", "right")
 @click.option(
     "-o",
     "picture",
-    type=options.PathType(),
+    type=PathType(),
     metavar="FILE",
     help="Picture (.png .svg .pdf). Default: MODEL-SIZE-detect.png.",
 )

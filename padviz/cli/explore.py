@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from padviz.cli import options
+from padviz.cli.value_types import SizeType
 from padviz.errors import OptionError, PadvizError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ SUFFIXES = (".html", ".htm")
 
 @click.command(name="explore", short_help="A page to play with: maps, layers, the audit, one layer cell by cell.")
 @options.model
-@click.option("--size", type=options.SizeType(), help="Input size that is shown first; the network's own by default.")
+@click.option("--size", type=SizeType(), help="Input size that is shown first; the network's own by default.")
 @click.option("--sizes", metavar="N|HxW[,...]", help="All sizes to choose from; 64,128,224,225,512 by default.")
 @click.option(
     "--padding",
@@ -71,7 +72,7 @@ def command(
 def _sizes(text: str) -> list[tuple[int, int]]:
     """The sizes between commas."""
     try:
-        return [options.SizeType().convert(each, None, None) for each in options.listed(text)]
+        return [SizeType().convert(each, None, None) for each in options.listed(text)]
     except OptionError as error:
         raise OptionError(error.what, where="--sizes", hint="use pixels from 1, as 224,320x480") from None
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from padviz.cli import options
+from padviz.cli.value_types import SizeType
 from padviz.errors import OptionError, PadvizError
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _warn_if_baked(model: str, size: str) -> None:
         if "," in size or ":" in size:
             options.warn_if_baked(options.load_as(model))
         else:
-            options.load_as(model, options.SizeType().convert(size, None, None))
+            options.load_as(model, SizeType().convert(size, None, None))
 
 
 def _checked_folder(folder: str) -> None:

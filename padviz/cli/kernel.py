@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from padviz.cli import options
+from padviz.cli.value_types import SizeType
 from padviz.errors import OptionError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ MOST = 16  # rows and columns that fit on a screen
 @click.option("--kernel", type=click.IntRange(1, 31), default=3, show_default=True, help="Rows and columns of taps.")
 @click.option("--stride", type=click.IntRange(1, 31), default=1, show_default=True)
 @click.option("--dilation", type=click.IntRange(1, 31), default=1, show_default=True)
-@click.option("--size", type=options.SizeType(), default="7", show_default=True, help="Image size, up to 16.")
+@click.option("--size", type=SizeType(), default="7", show_default=True, help="Image size, up to 16.")
 @click.option(
     "--padding",
     default="zero",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from padviz.cli import options
+from padviz.cli.value_types import SizeType
 from padviz.errors import OptionError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command(name="sizes", short_help="Input sizes at which no padding is read unevenly, and their rule.")
 @options.model
-@click.option("--size", type=options.SizeType(), help="Size at which an ONNX file or a module is read, if it asks.")
+@click.option("--size", type=SizeType(), help="Size at which an ONNX file or a module is read, if it asks.")
 @click.option("--range", "range_", default="64:1024", metavar="LO:HI", show_default=True, help="Sizes to look at.")
 @click.option("--axis", type=click.Choice(["both", "height", "width"]), default="both", help="Squares, or one side.")
 @options.upto
