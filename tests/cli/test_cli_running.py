@@ -207,8 +207,15 @@ MISTAKES = {
         "--stimulus",
         "cat",
     ): "--stimulus: 'cat' is no stimulus; use text:WOR",
-    ("detect", f"{NETS}classes", "--size", "32", "--stimulus", "no.png"): "no.png: is no picture that can be read (Fil",
-    ("detect", f"{NETS}classes", "--size", "32", "--image", "bad.pth"): "bad.pth: is no picture that can be read (Unid",
+    ("detect", f"{NETS}classes", "--size", "32", "--stimulus", "no.png"): "no.png: no such file; use a .png or .jpg",
+    (
+        "detect",
+        f"{NETS}classes",
+        "--size",
+        "32",
+        "--image",
+        "bad.pth",
+    ): "bad.pth: is no picture that can be read; use a .png or .jpg",
     ("detect", f"{NETS}classes", "--size", "32", "-o", "x.npz"): "-o: 'x.npz' has no suffix that says what to write",
 }
 

@@ -87,8 +87,8 @@ def read_picture(path: str | Path, size: Size | None, channels: int) -> NDArray[
     try:
         with Image.open(path) as opened:
             picture = ImageOps.exif_transpose(opened).convert(kind)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        what = f"is no picture that can be read ({type(error).__name__})"
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        what = "is no picture that can be read" if Path(path).exists() else "no such file"
         raise OptionError(what, where=str(path), hint="use a .png or .jpg") from None
     if size is not None:
         picture = ImageOps.fit(picture, (size[1], size[0]))
