@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from padviz.network.network import as_size
+from padviz.sources import is_module
 from padviz.trained.reading import read
 
 if TYPE_CHECKING:
@@ -266,7 +267,7 @@ def _repadded(trained: Trained, scheme: str) -> tuple[Runner, Sequence[Left]]:
     from padviz.trained.sessions.of_model import runner_of
 
     asked = plan(trained.network, scheme, trained.size)
-    if hasattr(trained.model, "graph"):
+    if not is_module(trained.model):
         from padviz.repadding.onnx_edits import edit
         from padviz.trained.sessions.onnx_runner import sized
 

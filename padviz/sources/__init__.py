@@ -53,7 +53,7 @@ def load(source: str | Path | Network | nn.Module, neutral: Iterable[str] = (), 
     if isinstance(source, Network):
         return source
     if not isinstance(source, str | Path):
-        if _is_module(source):
+        if is_module(source):
             return _from_torch(source, neutral, size)
         raise UnknownName(f"{source!r} is no network", hint="use a name of the zoo, or the path of a TOML file")
     return _from_name(source, neutral, size)
@@ -94,8 +94,12 @@ def shadowing(source: str) -> str:
     return f"{source}: {top} is {local.origin or top}, of this folder, and hides the {top} that is installed"
 
 
-def _is_module(source: object) -> bool:
-    """Whether it is a PyTorch module; where PyTorch is not loaded, nothing is."""
+def is_module(source: object) -> bool:
+    """Whether it is a PyTorch module; where PyTorch is not loaded, nothing is.
+
+    >>> is_module("resnet18")
+    False
+    """
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(source, torch.nn.Module)
 

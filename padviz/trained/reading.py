@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from padviz.errors import DescriptionError, OptionError, UnknownName
 from padviz.network.network import Size
-from padviz.sources import MODULE, WEIGHTS
+from padviz.sources import MODULE, WEIGHTS, is_module
 from padviz.trained.network import Trained
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ def read(
     PadvizError
         For what cannot be read, has no weights, or weights that do not fit.
     """
-    if not isinstance(source, Path) and (_is_module(source) or (isinstance(source, str) and MODULE.fullmatch(source))):
+    if not isinstance(source, Path) and (is_module(source) or (isinstance(source, str) and MODULE.fullmatch(source))):
         try:
             from padviz.trained import torch_weights
         except ImportError:
@@ -62,8 +61,3 @@ def read(
     if isinstance(source, str | Path):
         raise UnknownName("a description has no weights", where=where, hint=HINT)
     raise UnknownName(f"{source!r} is no network with weights", hint=HINT)
-
-
-def _is_module(source: Any) -> bool:
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(source, torch.nn.Module)

@@ -103,6 +103,13 @@ def exported(net: nn.Module, path: Path, size: int, batch: int | None = None) ->
     return path
 
 
+def test_a_module_that_has_a_graph_of_its_own_is_run_as_a_module() -> None:
+    net = Small().eval()
+    traced = torch.fx.symbolic_trace(net)
+    of_traced, of_net = (padviz.border_responses(each, 32, "reflect", n=2) for each in (traced, net))
+    assert [row.energy for row in of_traced.rows] == [row.energy for row in of_net.rows]
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("batch", [None, 1, 3])
 def test_a_module_and_its_export_agree_under_every_padding(batch: int | None, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from padviz.network.network import Network
+from padviz.sources import is_module
 from padviz.trained.network import Trained
 from padviz.trained.sessions.running import Runner
 
@@ -15,7 +16,7 @@ def runner_of(trained: Trained, edited: Any = None, within: Any = None) -> Runne
     Of an edited graph, the tensors are looked at that convolutions make in the model as it was.
     """
     about = trained.where, trained.network.name, trained.size
-    if hasattr(trained.model, "graph"):
+    if not is_module(trained.model):
         from padviz.trained.sessions.onnx_runner import OnnxRunner, convolutions
 
         return OnnxRunner(edited or trained.model, *about, observed=convolutions(trained.model))
