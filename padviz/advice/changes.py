@@ -122,17 +122,16 @@ def pooled_strides(network: Network, size: Size) -> Iterator[Change]:
 def cropped_outputs(network: Network, size: Size) -> Iterator[Change]:
     """The target without the units that padding touches, where some are left."""
     touched = _touched(network, size)
-    if not touched or any(each is None for each in touched.values()):
+    sides = {name: margin for name, margin in touched.items() if margin is not None}
+    if not sides or len(sides) < len(touched):
         return
     layers, edits = list(network.layers), []
-    for name, margin in touched.items():
-        if margin is None:
-            return
+    for name, margin in sides.items():
         (top, bottom), (left, right) = margin
         rows, cols = (Window(1, padding=(-before, -after)) for before, after in margin)
         layers.append(Layer(f"{name}.cropped", "crop", (network.index[name],), rows, cols))
         edits.append(f"{name}: y[..., {_slice(top, bottom)}, {_slice(left, right)}]")
-    cut = replace(network, layers=tuple(layers), targets=tuple(f"{name}.cropped" for name in touched))
+    cut = replace(network, layers=tuple(layers), targets=tuple(f"{name}.cropped" for name in sides))
     yield Change("crop", "cropped output", tuple(edits), "nothing", cut, size)
 
 
@@ -196,7 +195,7 @@ def _no_crop(network: Network, size: Size) -> list[str]:
 
 
 def _learned(network: Network, size: Size) -> list[LayerPadding]:
-    return [layer for layer in ledger(network, size).uneven if layer.learned]
+    return [*ledger(network, size).uneven_learned]
 
 
 def _new(network: Network, changed: Network) -> list[Layer]:

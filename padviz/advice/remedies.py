@@ -115,8 +115,8 @@ def outcome(
     summary, ring = counts.summary(), _ring(counts)
     return Outcome(
         size=[*counts.size],
-        uneven_learned=sum(row.learned for row in rows.uneven),
-        uneven_rigid=sum(not row.learned for row in rows.uneven),
+        uneven_learned=len(rows.uneven_learned),
+        uneven_rigid=len(rows.uneven_rigid),
         drops=sum(row.drops for row in rows.layers),
         share=summary.share,
         share_reason=summary.share_reason,

@@ -109,9 +109,7 @@ def audit(
     targets = names_of(layer, network, every=heads == "share")
     network, pixels = upto(network, targets), network.at(size)
     found, rows = outcome(network, pixels, heads=heads), ledger(network, pixels)
-    uneven = {learned: [row.layer for row in rows.uneven if row.learned is learned] for learned in (True, False)}
-    reach, helpful = _farthest(network, pixels), improvements(network, found, heads)
-    offset, grid = _grid(network, pixels, reach.layer)
+    (reach, field), helpful = _farthest(network, pixels), improvements(network, found, heads)
     return Audit(
         network=network.name,
         title=network.title,
@@ -120,12 +118,12 @@ def audit(
         heads=heads,
         verdict=_word(found),
         sentences=_sentences(found, reach, len(targets) > 1),
-        learned=uneven[True],
-        rigid=uneven[False],
+        learned=[row.layer for row in rows.uneven_learned],
+        rigid=[row.layer for row in rows.uneven_rigid],
         dropping=[row.layer for row in rows.layers if row.drops],
         reach=reach,
-        offset=offset,
-        grid=grid,
+        offset=[*field.offsets] if field else [None, None],
+        grid=grid_in_words(field) if field else f"undefined: {reach.why}",
         outcome=found,
         remedies=[*helpful],
         cannot=[*cannot(network, pixels), *_crops(network, pixels, heads, helpful)],
@@ -205,17 +203,17 @@ def _leans(height: float, width: float) -> tuple[str, str] | None:
     return (" ".join(near for near, _ in pairs), " ".join(far for _, far in pairs)) if pairs else None
 
 
-def _farthest(network: Network, size: Size) -> Reach:
-    """How far the border reaches into the image, at the target that sees most of it."""
+def _farthest(network: Network, size: Size) -> tuple[Reach, ReceptiveField | None]:
+    """How far the border reaches into the image, at the target that sees most of it, and the field of that."""
     try:
         fields = {each.layer: each for each in receptive_fields(network, size)}
         touched = {each.layer: each for each in margins(network, size)}
     except SizeError as error:
-        return Reach(network.targets[-1], None, None, error.what, exceeds=False)
-    found = [_reach(fields[name], touched[name], size) for name in network.targets if name in fields]
+        return Reach(network.targets[-1], None, None, error.what, exceeds=False), None
+    found = [(_reach(fields[name], touched[name], size), fields[name]) for name in network.targets if name in fields]
     if not found:
-        return Reach(network.targets[-1], None, None, "the target is the image", exceeds=False)
-    return max(found, key=lambda reach: (reach.field is None, reach.field or []))
+        return Reach(network.targets[-1], None, None, "the target is the image", exceeds=False), None
+    return max(found, key=lambda each: (each[0].field is None, each[0].field or []))
 
 
 def _reach(field: ReceptiveField, margin: Margin, size: Size) -> Reach:
@@ -228,15 +226,6 @@ def _reach(field: ReceptiveField, margin: Margin, size: Size) -> Reach:
     sizes = [each.size for each in fields]
     exceeds = any(f > n for f, n in zip(sizes, size, strict=True))
     return Reach(field.layer, sizes, _halos(margin), None, exceeds)
-
-
-def _grid(network: Network, size: Size, target: str) -> tuple[list[float | None], str]:
-    """Where the units of the target are centred, in pixels and in words."""
-    try:
-        field = next(each for each in receptive_fields(network, size) if each.layer == target)
-    except (SizeError, StopIteration) as error:
-        return [None, None], f"undefined: {getattr(error, 'what', 'the target is the image')}"
-    return [*field.offsets], grid_in_words(field)
 
 
 def _halos(margin: Margin) -> list[list[int]] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -119,6 +120,7 @@ def even_sizes(network: Network, lo: int = 64, hi: int = 1024, axis: str = "both
     )
 
 
+@lru_cache(8)  # asked for as a remedy, and for whether there is one
 def nearest_even(network: Network, size: Size) -> tuple[Suggestion | None, Suggestion | None]:
     """The even sizes next below and above `size`; a side that needs no change stays as it is, unless neither does.
 

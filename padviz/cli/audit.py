@@ -198,10 +198,12 @@ def _besides(before: Outcome, remedy: Remedy) -> list[str]:
 
 def _beyond(found: Audit, shown: list[Remedy]) -> list[str]:
     """What the screen leaves out."""
+    from padviz.advice.changes import wraps
+
     said = []
     others = [remedy for remedy in found.remedies if remedy not in shown]
     names = [remedy.what.removesuffix(" padding") for remedy in others]
-    wrapping = [name for name in names if "circular" in name]
+    wrapping = [name for name in names if wraps(name)]
     plain = [name for name in names if name not in wrapping]
     if wrapping:
         wrap = "these wrap" if len(wrapping) > 1 else "it wraps"

@@ -9,10 +9,9 @@ import click
 
 from padviz.cli import options
 from padviz.cli.value_types import SizeType
-from padviz.errors import OptionError, PadvizError
+from padviz.errors import OptionError
 
 if TYPE_CHECKING:
-    from padviz.network.network import Network
     from padviz.pages.explorer import Explorer
 
 SUFFIXES = (".html", ".htm")
@@ -53,14 +52,14 @@ def command(
       padviz explore vgg19 --size 224 --sizes 224,256,320x480 --padding zero,symmetric --open
     """
     from padviz.files import tables
-    from padviz.pages.explorer import explorer, ordered
+    from padviz.pages.explorer import explorer, laid_out, ordered
 
     if output is not None:
         options.checked_output(output, SUFFIXES, overwrite)
     network = options.load_as(model, size)
     shown = size or network.size
     asked = ordered(shown, None if sizes is None else _sizes(sizes))
-    networks = [(each, network if each == shown else _loaded(model, each)) for each in asked]
+    networks = laid_out(asked, shown, network, lambda each: options.load_as(model, each))
     page = explorer(networks, asked.index(shown), None if padding is None else options.listed(padding), layer, heads)
     path = output or Path(f"{network.name}-explore.html")
     page.save(path)
@@ -75,14 +74,6 @@ def _sizes(text: str) -> list[tuple[int, int]]:
         return [SizeType().convert(each, None, None) for each in options.listed(text)]
     except OptionError as error:
         raise OptionError(error.what, where="--sizes", hint="use pixels from 1, as 224,320x480") from None
-
-
-def _loaded(model: str, size: tuple[int, int]) -> Network | PadvizError:
-    """The network laid out at a size, or in its place why there is none."""
-    try:
-        return options.load_as(model, size)
-    except PadvizError as error:
-        return error
 
 
 def _facts(page: Explorer, path: Path) -> list[tuple[str, Any]]:

@@ -109,7 +109,7 @@ def _evened(model: str, size: tuple[int, int] | None, neutral: Iterable[str]) ->
 
     proto, network = opened(model, size, neutral)
     size = size or network.size
-    if not any(row.learned for row in ledger(network, size).uneven):
+    if not ledger(network, size).uneven_learned:
         what = f"no learned window is uneven at {options.pixels(size)}"
         raise OptionError(what, where=network.name, hint="padviz uneven lists what its windows read")
     for change in (*even_pads(network, size), *pooled_strides(network, size)):
@@ -218,7 +218,7 @@ def _short(value: float | None) -> str:
 
 
 def _pixels(offset: Any) -> str:
-    return "none" if offset is None else f"{float(offset):+g}"
+    return "none" if offset is None else f"{offset:+g}"
 
 
 def _row(change: Change) -> dict[str, Any]:

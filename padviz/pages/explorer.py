@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -16,7 +16,7 @@ from padviz.network.rewrites import canonical, with_padding
 from padviz.pages.facts import text
 from padviz.pages.filling import filled
 from padviz.pages.payload import Asked, payload
-from padviz.sources import load
+from padviz.sources import load, load_at
 
 if TYPE_CHECKING:
     from torch import nn
@@ -116,9 +116,10 @@ def explore(
     >>> page.maps, "</html>" in page.html
     (4, True)
     """
-    shown = as_size(size) if size is not None else load(network).size
+    first, shown = load_at(network, size)
     asked = ordered(shown, None if sizes is None else [as_size(each) for each in sizes])
-    return explorer([(each, _loaded(network, each)) for each in asked], asked.index(shown), padding, layer, heads)
+    networks = laid_out(asked, shown, first, lambda each: load(network, size=each))
+    return explorer(networks, asked.index(shown), padding, layer, heads)
 
 
 def ordered(shown: Size, sizes: Sequence[Size] | None) -> list[Size]:
@@ -130,6 +131,19 @@ def ordered(shown: Size, sizes: Sequence[Size] | None) -> list[Size]:
     return sorted(
         {shown, *([(n, n) for n in SIZES] if sizes is None else sizes)}, key=lambda size: (size[0] * size[1], size)
     )
+
+
+def laid_out(
+    asked: Sequence[Size], shown: Size, first: Network, again: Callable[[Size], Network]
+) -> list[tuple[Size, Network | PadvizError]]:
+    """The network at each size, or in its place why there is none; `first` is as it is at the one that is shown."""
+    found: list[tuple[Size, Network | PadvizError]] = []
+    for size in asked:
+        try:
+            found.append((size, first if size == shown else again(size)))
+        except PadvizError as error:
+            found.append((size, error))
+    return found
 
 
 def explorer(
@@ -155,14 +169,6 @@ def page(title: str, facts: dict[str, Any]) -> str:
 
     packed = json.dumps({**facts, "colours": hex_colours()}, separators=(",", ":")).replace("<", "\\u003c")
     return filled("explorer.html.j2", STYLES, MODULES, title=title, payload=packed)
-
-
-def _loaded(network: Any, size: Size) -> Network | PadvizError:
-    """The network at a size, or in its place why there is none."""
-    try:
-        return load(network, size=size)
-    except PadvizError as error:
-        return error
 
 
 def _paddings(network: Network, padding: Sequence[str] | None) -> list[str | None]:

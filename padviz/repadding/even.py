@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from fractions import Fraction
 
 from padviz.audit.ledger import ledger
-from padviz.audit.receptive_fields import AxisField, receptive_fields
+from padviz.audit.receptive_fields import receptive_fields
 from padviz.errors import PadvizError
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import with_pads_joined
@@ -56,29 +55,21 @@ def check_even(found: Network, size: Size) -> None:
     PadvizError
         Naming the layer.
     """
-    uneven = [row.layer for row in ledger(found, size).uneven if row.learned]
+    uneven = ledger(found, size).uneven_learned
     if uneven:
-        raise PadvizError(f"{uneven[0]} would still be uneven, so nothing was written", where=found.name)
+        raise PadvizError(f"{uneven[0].layer} would still be uneven, so nothing was written", where=found.name)
 
 
-def phases(network: Network, size: Size, name: str) -> list[Fraction | None]:
+def phases(network: Network, size: Size, name: str) -> tuple[float | None, float | None]:
     """By axis, how far the centre of a layer's units lies off the image's, in pixels; None where it has no centre.
 
     It is the mean centre of the units' receptive fields minus (n - 1) / 2.
 
     >>> import padviz
-    >>> [float(offset) for offset in phases(padviz.load("resnet50"), (224, 225), "layer4.2")]
-    [-15.5, 0.0]
+    >>> phases(padviz.load("resnet50"), (224, 225), "layer4.2")
+    (-15.5, 0.0)
     """
-    row = next(each for each in receptive_fields(network, size) if each.layer == name)
-    units = _shape(network, name, size)
-    return [_offset(field, m, n) for field, m, n in zip((row.height, row.width), units, size, strict=True)]
-
-
-def _offset(field: AxisField, units: int, n: int) -> Fraction | None:
-    if field.centre is None or field.stride is None:
-        return None
-    return field.centre + field.stride * (units - 1) / 2 - Fraction(n - 1, 2)
+    return next(each for each in receptive_fields(network, size) if each.layer == name).offsets
 
 
 def _shape(network: Network, name: str, size: Size) -> Size:

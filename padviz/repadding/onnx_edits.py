@@ -15,9 +15,10 @@ from padviz.network.network import Network
 from padviz.repadding.onnx_graph import Graph, Proto, Rows, attributes, set_pads
 from padviz.repadding.onnx_pads import ROLES, Cannot, Pads
 from padviz.repadding.plan import Change, Plan
+from padviz.sources.onnx import operators
 from padviz.sources.onnx.load import image_of, is_nhwc
 
-CONVS = ("Conv", "FusedConv", "ConvInteger", "QLinearConv")
+CONVS = {op.rpartition(".")[2] for op in operators.CONVS}
 SUMS = ("Conv", "FusedConv")  # convolutions whose outputs can be multiplied
 FLOATS = {1: np.float32, 10: np.float16, 11: np.float64}
 

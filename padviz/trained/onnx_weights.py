@@ -16,7 +16,7 @@ from padviz.sources.onnx.constants.stored import BROKEN
 from padviz.sources.onnx.load import laid_out
 from padviz.sources.onnx.load import read as read_model
 from padviz.sources.onnx.operators import CONVS, WEIGHT
-from padviz.sources.onnx.run import needed, title
+from padviz.sources.onnx.run import needed, op_of, title
 from padviz.trained.network import Kernel, Trained, Unread, as_kernel
 
 PASSED = ("Identity", "Cast", "Transpose", "DequantizeLinear")
@@ -50,8 +50,7 @@ def read(path: Path, size: Size | None = None, neutral: Iterable[str] = ()) -> T
 def _convolutions(model: Proto, network: Network) -> Iterator[tuple[Proto, Layer]]:
     """The nodes that convolve maps of the network, each with its layer."""
     for node in needed(model.graph):
-        domain = "" if node.domain in ("", "ai.onnx") else f"{node.domain}."
-        if domain + node.op_type in (*CONVS, "ConvTranspose"):
+        if op_of(node) in (*CONVS, "ConvTranspose"):
             at = next(
                 (network.index[name] for name in (network.alias(node.output[0]), title(node)) if name in network.index),
                 0,

@@ -2,6 +2,7 @@
 
 import { runs } from "./graph.js";
 import { coloured } from "./paint.js";
+import { hop } from "./panel.js";
 
 export const SMALL = 72; // screen pixels of a miniature
 export const LARGE = 320;
@@ -22,19 +23,7 @@ export function pointed(canvas, at, shape, choose) {
     );
   });
   canvas.addEventListener("keydown", (event) => {
-    const [row, col] = at(),
-      [height, width] = shape(),
-      far = event.shiftKey ? 10 : 1;
-    const next = {
-      ArrowUp: [row - far, col],
-      ArrowDown: [row + far, col],
-      ArrowLeft: [row, col - far],
-      ArrowRight: [row, col + far],
-      Home: [row, 0],
-      End: [row, width - 1],
-      PageUp: [0, col],
-      PageDown: [height - 1, col],
-    }[event.key];
+    const next = hop(event, at(), shape());
     if (!next || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     put(...next);

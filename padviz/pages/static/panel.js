@@ -7,6 +7,21 @@ import { set, state } from "./state.js";
 const NEAREST = 4; // pixels of a side that are shown at the least
 const EDGE = 6; // screen pixels that a pointer may move in a click
 
+// Where a key moves the cursor on a map of so many rows and columns; nothing for any other key.
+export function hop(event, [row, col], [height, width]) {
+  const far = event.shiftKey ? 10 : 1;
+  return {
+    ArrowUp: [row - far, col],
+    ArrowDown: [row + far, col],
+    ArrowLeft: [row, col - far],
+    ArrowRight: [row, col + far],
+    Home: [row, 0],
+    End: [row, width - 1],
+    PageUp: [0, col],
+    PageDown: [height - 1, col],
+  }[event.key];
+}
+
 export class Panel {
   // `source` gives the facts of the map, `others` the panels beside it, and `follow` goes on to the layers from it.
   constructor(root, book, { source, others, follow }) {
@@ -229,22 +244,10 @@ export class Panel {
   }
 
   press(event) {
-    const [row, col] = this.cursor,
-      far = event.shiftKey ? 10 : 1,
-      { height, width } = this.map;
-    const steps = {
-      ArrowUp: [row - far, col],
-      ArrowDown: [row + far, col],
-      ArrowLeft: [row, col - far],
-      ArrowRight: [row, col + far],
-      Home: [row, 0],
-      End: [row, width - 1],
-      PageUp: [0, col],
-      PageDown: [height - 1, col],
-    };
+    const next = hop(event, this.cursor, [this.map.height, this.map.width]);
     const around = [0.5, 0.5];
-    if (steps[event.key]) {
-      this.put(...steps[event.key]);
+    if (next) {
+      this.put(...next);
       this.keepSeen();
     } else if (event.key === "+" || event.key === "=") this.zoomTo(state.zoom[0] * 1.5, this.placeOf(), state.zoom);
     else if (event.key === "-" || event.key === "_") this.zoomTo(state.zoom[0] / 1.5, this.placeOf(), state.zoom);

@@ -108,9 +108,8 @@ class _Run:
         if bound is not None:
             refs = {each.name: bound.get(each.ref_attr_name) for each in proto.attribute if each.ref_attr_name}
             attrs = {key: value for key, value in (attrs | refs).items() if value is not None}
-        domain = "" if proto.domain in ("", "ai.onnx") else f"{proto.domain}."
         version = self.graph.versions.get(proto.domain or "ai.onnx", 1)
-        return Node(title(proto), domain + proto.op_type, version, attrs, tuple(inputs), len(proto.output))
+        return Node(title(proto), op_of(proto), version, attrs, tuple(inputs), len(proto.output))
 
     def inner(self, proto: Proto, node: Node, scope: Scope, depth: int) -> list[Value] | None:
         """What constants, functions of the model, and branches that are decided make; None for all other nodes."""
@@ -234,6 +233,11 @@ def reads(node: Proto, depth: int = 0) -> Iterable[str]:
 def title(proto: Proto) -> str:
     """What a node is called: by its name, or else by what it makes."""
     return str(proto.name or next((name for name in proto.output if name), proto.op_type))
+
+
+def op_of(proto: Proto) -> str:
+    """What a node does, with its domain in front where that is not ONNX's own."""
+    return ("" if proto.domain in ("", "ai.onnx") else f"{proto.domain}.") + str(proto.op_type)
 
 
 def attribute(proto: Proto) -> Any:

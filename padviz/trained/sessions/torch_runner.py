@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from padviz.errors import DescriptionError, Ended, OptionError, PadvizError, nearest, printable
 from padviz.network.network import Size
-from padviz.sources.torch.load import quiet
+from padviz.sources.torch.load import line_of, quiet
 from padviz.sources.torch.tracer import tensors_in
 from padviz.trained.sessions.running import Images, Reduced, has_borders, middle, outermost
 
@@ -79,8 +79,7 @@ class TorchRunner:
         except OURS:
             raise
         except Exception as error:
-            text = " ".join(str(error).split())[:200]
-            what = f"its forward fails on {' x '.join(map(str, images.shape))}: {type(error).__name__}: {text}"
+            what = f"its forward fails on {' x '.join(map(str, images.shape))}: {line_of(error)}"
             raise DescriptionError(what, where=self.where, hint="try another `size`") from None
 
 
