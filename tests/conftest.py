@@ -8,6 +8,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -18,6 +19,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in `nohup make test 
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TABLED = ("test_torch_module.py", "test_onnx_exports.py", "test_onnx_real.py", "test_zoo_torch.py")
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test runs in a folder of its own: what is left, made or changed there is seen, and nothing of other tests."""
+    monkeypatch.chdir(tmp_path)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -49,6 +49,7 @@ def contents(folder: Path | str = ".") -> dict[str, tuple[int, int, int]]:
 
 def told(*args: str) -> str:
     """The one line of an error, and nothing else anywhere: no file is left, made or changed."""
+    assert not Path("pyproject.toml").exists(), "use the fixture elsewhere: others write into this folder"
     before = contents()
     result = run(*args)
     assert result.exit_code == 2, result.output

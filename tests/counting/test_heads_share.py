@@ -21,6 +21,8 @@ from tests import naive
 from tests.cli.test_cli import run, told
 from tests.strategies import networks
 
+pytestmark = pytest.mark.usefixtures("elsewhere")
+
 HEADS = ["backbone.features.21", "backbone.extra.0.7.3", "backbone.extra.1.2"]
 TWO = [
     {"op": "conv", "name": "a", "kernel": 3, "stride": 2, "padding": 1},

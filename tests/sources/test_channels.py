@@ -23,6 +23,8 @@ from padviz.sources.toml.write import to_toml
 from tests.cli.test_cli import told
 from tests.sources.test_onnx_ops import saved
 
+pytestmark = pytest.mark.usefixtures("elsewhere")
+
 
 def channels(network: padviz.Network) -> dict[str, Channels | None]:
     return {layer.name: layer.channels for layer in network.layers if layer.kind in ("conv", "convtranspose")}

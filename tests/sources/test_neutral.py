@@ -13,6 +13,8 @@ from padviz.sources.tracing.moving import moves
 from tests.cli.test_cli import told
 from tests.sources.test_onnx_ops import model_of, saved
 
+pytestmark = pytest.mark.usefixtures("elsewhere")
+
 MOVING = [
     "Gather", "GatherElements", "GatherND", "ScatterND", "ScatterElements", "ReverseSequence", "Col2Im", "MaxUnpool",
     "NonMaxSuppression", "GridSample", "DeformConv", "Scan", "Loop", "If", "RoiAlign", "MaxRoiPool", "CumSum", "DFT",

@@ -13,6 +13,8 @@ from padviz.network.targets import upto
 from tests.cli.test_cli import run, told
 from tests.sources.test_onnx_ops import model_of, saved
 
+pytestmark = pytest.mark.usefixtures("elsewhere")
+
 BODY = """c = Conv <pads = [1, 1, 1, 1], strides = [2, 2]> (x, w3x3)
  early = Relu (c)
  p = Constant <value_ints = [0, 0, 0, 0, 0, 0, 0, 0]> ()
