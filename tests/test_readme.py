@@ -31,9 +31,7 @@ STAND_INS |= {"N": "64"}
 SHOWN = re.findall(r"^    \$ padviz (.*)\n((?:    .*\n|\n(?=    ))*)", README, re.MULTILINE)
 
 
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -27,9 +27,7 @@ from padviz.sources.toml.load import zoo
 ONE = '[[layers]]\nop = "conv"\nname = "c"\nkernel = 3\npadding = 1\n'
 
 
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 # Before 8.2, Click's runner told stderr from stdout only where it was asked to.

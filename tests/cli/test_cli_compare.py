@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,9 +20,7 @@ from tests.figures.test_draw import clipped
 SCHEMES = ("zero", "valid", "full", "reflect", "symmetric", "replicate", "circular", "partial")
 
 
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 def compared(*args: str) -> dict[str, Any]:

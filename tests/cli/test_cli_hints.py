@@ -39,9 +39,7 @@ layers = [{op = "conv", name = "a", kernel = 3, padding = 1}, {op = "conv", name
 FIXED = 'size = 16\nfixed = ["height"]\nlayers = [{op = "conv", name = "a", kernel = 3, padding = 1}]\n'
 
 
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

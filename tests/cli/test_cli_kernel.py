@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from fractions import Fraction
-from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
 
@@ -22,9 +21,7 @@ from tests.figures.test_draw import clipped
 SHAPES = [(3, 1, 1), (5, 1, 1), (3, 1, 2), (4, 2, 1)]  # kernel, stride, dilation
 
 
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 def step(kernel: int, stride: int, dilation: int, scheme: str) -> dict[str, Any]:

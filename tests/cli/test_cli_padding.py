@@ -23,10 +23,7 @@ from padviz.cli.uneven import REPORTED, _escaped
 from padviz.counting.coverage import coverages
 from tests.cli.test_cli import run, told
 
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 class Axis(Struct, forbid_unknown_fields=True):

@@ -29,9 +29,7 @@ from tests.cli.test_cli import ONE, run, told
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 def exported(*args: str, jobs: int = 1) -> dict[str, int]:

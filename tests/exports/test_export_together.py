@@ -22,9 +22,7 @@ from tests.cli.test_cli import ONE, run
 fcntl = pytest.importorskip("fcntl", reason="this system has no locks that end with their process")
 
 
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 def started(*args: str) -> subprocess.Popen[str]:

@@ -23,9 +23,7 @@ STEERING += [*map(chr, range(0x2066, 0x206A)), "\u200b", "\u200e", "\u200f", "\u
 NAME = "=a" + "".join(STEERING)
 
 
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 @pytest.mark.parametrize("c", STEERING, ids=ascii)

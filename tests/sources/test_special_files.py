@@ -15,10 +15,7 @@ from padviz.errors import DescriptionError
 from padviz.exports.manifest import read_manifest
 from padviz.sources.reading import opened, read_file
 
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 READERS = {
