@@ -21,9 +21,7 @@ from tests.cli.test_cli import ONE, run
 ITEM = "vgg11-64-usage"
 
 
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 def exported(*args: str) -> list[str]:
