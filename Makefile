@@ -28,6 +28,7 @@ check: .venv/.tools
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/.venv/numba-checked $(BIN)/python -m pytest tests/test_laws.py tests/test_cases.py
 
 soak: .venv/.tools
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -m sweep
 	$(BIN)/python -m tests.soak
 
 bench: .venv/.tools
