@@ -1,4 +1,4 @@
-"""Sweeps over networks that are much alike: `make test` runs some of each family, `make soak` the rest (`-m sweep`)."""
+"""Sweeps over what is much alike: `make test` runs a part that stands for all, `make soak` the rest (`-m sweep`)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+
+# Networks of the zoo that are deeper or wider than others of their family, and of the same windows.
+DEEPER = "densenet201 resnet34 resnet101 resnet152 resnext50_32x4d vgg13 vgg16 wide_resnet50_2"
+REST = pytest.mark.sweep  # of single cases
 
 
 def sampled(names: Iterable[str], rest: str) -> list[Any]:
@@ -15,7 +19,7 @@ def sampled(names: Iterable[str], rest: str) -> list[Any]:
     """
     known, left = [*names], rest.split()
     assert set(left) <= set(known), f"no such names: {sorted(set(left) - set(known))}"
-    return [pytest.param(name, marks=pytest.mark.sweep) if name in left else name for name in known]
+    return [pytest.param(name, marks=REST) if name in left else name for name in known]
 
 
 def asked(test: Any) -> set[str]:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import padviz
+from tests.cli.test_cli import run
 from tests.floors import FLOORS, PACKAGE, breaches, circles, modules
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -167,22 +168,17 @@ def test_compiled_kernels_are_kept_where_they_can_be_and_work_where_not(folder: 
 
 @pytest.mark.parametrize("model", ["vgg11", "torchvision.models:vgg11"])
 @pytest.mark.parametrize("command", ["usage", "uneven", "sizes", "taps", "fields", "coverage", "layers", "convert"])
-def test_a_command_loads_its_network_once(command: str, model: str, tmp_path: Path) -> None:
+def test_a_command_loads_its_network_once(
+    command: str, model: str, elsewhere: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name = "sources.toml.load.read_network" if model == "vgg11" else "sources.torch.load.load_module"
     module, function = name.rsplit(".", 1)
-    options = {"convert": ["-o", "x.toml"], "sizes": []}.get(command, ["--size", "64"])
-    code = f"""
-import padviz.{module} as home
-whole, calls = home.{function}, []
-home.{function} = lambda *args, **options: calls.append(args) or whole(*args, **options)
-from padviz.cli import cli
-try:
-    cli(["{command}", "{model}", *{options}])
-finally:
-    assert len(calls) == 1, calls
-"""
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert (run.returncode, run.stderr) == (0, "")
+    home = importlib.import_module(f"padviz.{module}")
+    whole, calls = getattr(home, function), []
+    monkeypatch.setattr(home, function, lambda *args, **options: calls.append(args) or whole(*args, **options))
+    result = run(command, model, *{"convert": ["-o", "x.toml"], "sizes": []}.get(command, ["--size", "64"]))
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert len(calls) == 1
 
 
 def public(module: ModuleType) -> list[str]:

@@ -24,6 +24,7 @@ from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import zoo
 from tests import naive
 from tests.strategies import networks
+from tests.sweeps import DEEPER, sampled
 
 REFERENCE = [  # network, size, scheme, starved, overused, least, most, first and last corner
     ("vgg19", 224, None, 0.276, 0, 0.0038, 1, 0.0038, 0.0038),
@@ -250,7 +251,7 @@ def test_shares_near_both_borders_are_those_of_an_image_one_period_larger(name: 
     assert (here[:64, -64:] == there[:64, -64:]).all()
 
 
-@pytest.mark.parametrize("name", zoo())
+@pytest.mark.parametrize("name", sampled(zoo(), DEEPER))
 def test_the_whole_zoo_has_shares_or_says_why_not(name: str) -> None:
     for size in (224, 225, (320, 512)):
         for scheme in (None, *SCHEMES):

@@ -32,6 +32,7 @@ from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import zoo
 from tests import naive
 from tests.strategies import networks
+from tests.sweeps import DEEPER, sampled
 
 FAR = 100_000  # rows, more than any core
 SHORT = {
@@ -96,7 +97,7 @@ def core_of(name: str, scheme: str | None, axis: int = 0) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("scheme", [None, *SCHEMES])
-@pytest.mark.parametrize("name", zoo())
+@pytest.mark.parametrize("name", sampled(zoo(), DEEPER))
 @given(data=st.data())
 @settings(max_examples=5)
 def test_a_tiled_map_is_the_dense_one(name: str, scheme: str | None, data: Any) -> None:
@@ -112,7 +113,7 @@ def test_a_tiled_map_is_the_dense_one(name: str, scheme: str | None, data: Any) 
     assert compare(padviz.load(name), size, scheme, pooling) == {"tiled"}
 
 
-@pytest.mark.parametrize("name", zoo())
+@pytest.mark.parametrize("name", sampled(zoo(), DEEPER))
 def test_sizes_of_every_remainder_are_tiled_alike(name: str) -> None:
     core, period = core_of(name, None)
     network = padviz.load(name)

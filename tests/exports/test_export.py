@@ -385,8 +385,8 @@ def whole_command(*args: str) -> list[str]:
 
 
 def test_killed_at_any_moment_it_leaves_whole_files_and_goes_on() -> None:
-    asked = ("vgg11", "resnet18", "--size", "64:400:16", "--format", "png,npz", "--jobs", "2")
-    total, seen = 44, 0
+    asked = ("vgg11", "resnet18", "--size", "64:288:16", "--format", "png,npz", "--jobs", "2")
+    total, seen = 30, 0
     for few in (1, 6):  # killed once early, once later
         process = subprocess.Popen(whole_command(*asked), start_new_session=True, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
@@ -419,8 +419,7 @@ def everything_is_whole_beside_partial() -> None:
 
 
 def test_interrupted_it_says_so_and_goes_on() -> None:
-    asked = ("vgg11", "--size", "64:512:8", "--jobs", "2")
-    command = whole_command(*asked)
+    command = whole_command("vgg11", "--size", "64:512:8", "--jobs", "2")
     with subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True) as process:
         while not list(Path().glob("out/*-usage.json")):
             time.sleep(0.02)
@@ -429,7 +428,7 @@ def test_interrupted_it_says_so_and_goes_on() -> None:
     assert process.returncode == 130
     assert words.strip() == "padviz: interrupted"
     everything_is_whole_beside_partial()
-    assert exported(*asked[:3], jobs=2)["kept"] > 0
+    assert exported("vgg11", "--size", "64:96:8")["kept"] > 0
 
 
 def test_a_terminal_gets_a_bar_and_a_pipe_nothing() -> None:

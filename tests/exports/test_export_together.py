@@ -18,6 +18,7 @@ from PIL import Image
 import padviz
 from padviz.files.atomic import LOCK, MARK, PREFIX, alone, aside, staged, sweep
 from tests.cli.test_cli import ONE, run
+from tests.sweeps import REST
 
 fcntl = pytest.importorskip("fcntl", reason="this system has no locks that end with their process")
 
@@ -212,7 +213,7 @@ ENDINGS = {"SIGKILL": -9, "SIGTERM": 143, "SIGINT": 130}
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
 @pytest.mark.parametrize("ending", ENDINGS)
-@pytest.mark.parametrize("few", [0, 1, 5])
+@pytest.mark.parametrize("few", [0, pytest.param(1, marks=REST), 5])
 def test_workers_end_with_their_export_and_the_next_run_leaves_nothing(few: int, ending: str) -> None:
     sizes = ["--size", "500:900:10", "--format", "png,npz"]
     process = started("export", "densenet201", "vgg11", *sizes, "--jobs", "2", "-o", "out")
