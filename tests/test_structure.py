@@ -181,6 +181,13 @@ def test_a_command_loads_its_network_once(
     assert len(calls) == 1
 
 
+def test_what_make_test_leaves_out_is_what_make_soak_runs() -> None:
+    options = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+    (left,) = re.findall("-m '(.*)'", options["addopts"])
+    _, _, soak = (PACKAGE.parent / "Makefile").read_text().partition("\nsoak:")
+    assert left == "not " + re.findall(r"\$\(PARALLEL\) -m (\w+)$", soak.partition("\n\n")[0], re.MULTILINE)[0]
+
+
 def public(module: ModuleType) -> list[str]:
     """The functions and classes that a module makes public: those defined in it."""
     return [

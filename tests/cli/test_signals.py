@@ -7,12 +7,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.cli.test_cli import contents
-from tests.sweeps import REST
 
 SELF = "import os, signal, sys\nfrom torch import nn\ndef end(): os.kill(os.getpid(), signal.{})\n"
 MOMENTS = {
@@ -113,17 +111,9 @@ KEPT = [set(), {"", "thumbs"}, {"", "thumbs"} | INDEX, {"", "thumbs"} | ITEM]  #
 TROUBLES = {"lets it through": "error", "takes it for its own": "ImportError('numpy') from None"}
 
 
-def moments_of_loading() -> list[Any]:
-    """Each library, trouble and signal; in `make test` each pair of two of them."""
-    return [
-        pytest.param(library, trouble, number, code, marks=() if (i + j + k) % 2 else REST)
-        for i, library in enumerate(LIBRARIES)
-        for j, trouble in enumerate(TROUBLES)
-        for k, (number, code) in enumerate([(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-    ]
-
-
-@pytest.mark.parametrize(("library", "trouble", "number", "code"), moments_of_loading())
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_a_signal_while_libraries_load_is_no_error_of_theirs(
     library: str, trouble: str, number: int, code: int, tmp_path: Path
 ) -> None:
