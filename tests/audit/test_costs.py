@@ -120,10 +120,10 @@ def test_every_convolution_of_the_zoo_has_the_channels_of_torchvisions(name: str
 def check_costs(model: nn.Module, *sizes: tuple[int, int]) -> None:
     """A module that is loaded at the first size costs what PyTorch counts at each, and so does its description."""
     network = padviz.load(model, size=sizes[0])
-    described = back(network)
+    again = back(network)
     for size in sizes:
         assert of_maps(network, size) == counted(model, size)
-        assert padviz.costs(described, size) == padviz.costs(network, size)
+        assert padviz.costs(again, size) == padviz.costs(network, size)
 
 
 @pytest.mark.parametrize(
