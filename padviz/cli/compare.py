@@ -69,11 +69,11 @@ def command(
         options.checked_output(output, PICTURE_SUFFIXES, overwrite)
     if (model is None) == (models is None):
         raise OptionError("needs one MODEL, or several with --model", where="MODEL", hint="as padviz compare vgg19 ...")
-    given = {"model": _list(model or models), "size": _list(size), "layer": _list(layer)}
-    given["padding"] = _paddings(padding)
+    asked = {"model": model or models, "size": size, "layer": layer, "padding": padding}
+    given = {name: _values(name, text) for name, text in asked.items()}
     lists = [name for name, values in given.items() if len(values) > 1]
     if len(lists) != 1:
-        what = f"{len(lists)} lists are given ({', '.join(lists)})" if lists else "nothing is a list"
+        what = f"{len(lists)} lists are given ({', '.join(lists)})" if lists else "nothing has two values that differ"
         raise OptionError(what, where="compare", hint="give a list to one of --padding, --size, --layer and --model")
     (varies,) = lists
     items = _items(given, varies, heads)
@@ -97,16 +97,16 @@ def _default(given: dict[str, list[str | None]], varies: str) -> Path:
     return Path(f"{whole}-compare.png")
 
 
-def _list(text: str | None) -> list[str | None]:
-    """Values between commas, each once; one None where nothing is given."""
-    return [None] if text is None else [*options.listed(text)]
-
-
-def _paddings(text: str | None) -> list[str | None]:
-    """The paddings between commas, each once."""
+def _values(option: str, text: str | None) -> list[str | None]:
+    """Values between commas, each once, paddings by their own names; one None where nothing is given."""
     from padviz.network.rewrites import canonical
 
-    return [*dict.fromkeys(map(canonical, _list(text)))]
+    if text is None:
+        return [None]
+    values = options.listed(text)
+    if "" in values:
+        raise OptionError(f"{text!r} has an empty value", option=option, hint="leave out a comma")
+    return [*dict.fromkeys(map(canonical, values))] if option == "padding" else [*values]
 
 
 def _items(given: dict[str, list[str | None]], varies: str, heads: str) -> list[Item]:

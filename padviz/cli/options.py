@@ -331,7 +331,9 @@ def checked_output(path: Path, suffixes: tuple[str, ...] | None, overwrite: bool
     """Refuse a file that cannot or should not be written, before any work is done."""
     suffix = path.suffix.lower()
     if suffixes is not None and suffix not in suffixes:
-        what = f"{str(path)!r} has no suffix that says what to write"
+        what = (
+            f"{str(path)!r} ends in {suffix}, which is not written here" if suffix else f"{str(path)!r} has no suffix"
+        )
         raise OptionError(what, where="-o", hint=f"use {' '.join(suffixes)}")
     try:
         if path.parent.exists() and not path.parent.is_dir():

@@ -208,7 +208,7 @@ REFUSED = [
     (["vgg11", "--size", "3"], "its height is 3|the input's height is 3"),
     (["vgg11", "--layer", "nope"], "no layer is called 'nope'"),
     (["vgg11", "resnet18", "-o", "a.png"], "-o: a picture holds one network at one size"),
-    (["vgg11", "-o", "a.npz"], "-o: 'a.npz' has no suffix that says what to write; use .png"),
+    (["vgg11", "-o", "a.npz"], "-o: 'a.npz' ends in .npz, which is not written here; use .png"),
     (["vgg11", "-o", "there.md"], "-o: 'there.md' exists; add --overwrite"),
     (["vgg11", "-o", "no/such.md"], "folder 'no' does not exist"),
     (["vgg11", "--format", "csv"], "'csv' is not one of"),

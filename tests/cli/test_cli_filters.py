@@ -137,7 +137,7 @@ MISTAKES = {
     ): "--weights: 'DEFAULT' is no file of weights, and nothing here takes weights by name; use th",
     ("net.onnx", "--weights", "other.pth"): "--weights: 'other.pth' goes with a PyTorch module; name one as package.",
     ("net.onnx", "--layer", "x"): "net: no layer is called 'x'; ",
-    ("net.onnx", "-o", "f.txt"): "-o: 'f.txt' has no suffix that says what to write; use .png .svg .pdf",
+    ("net.onnx", "-o", "f.txt"): "-o: 'f.txt' ends in .txt, which is not written here; use .png .svg .pdf",
     (
         "torchvision.models:resnet18",
     ): "torchvision.models:resnet18: makes a module with random weights; use --weights D",

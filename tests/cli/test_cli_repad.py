@@ -104,7 +104,7 @@ BAD: list[tuple[list[str], str]] = [
     (["none.onnx", "--padding", "reflect"], "none.onnx: no such file; give the path of an ONNX file"),
     (["text.onnx", "--padding", "reflect"], "text.onnx: is not an ONNX file, or only a part of one"),
     (["built.onnx", "--padding", "reflect", "--size", "20"], "--size: the file takes images of 12 x 16 pixels"),
-    (["net.onnx", "--padding", "reflect", "-o", "out.txt"], "-o: 'out.txt' has no suffix that says what to write; use"),
+    (["net.onnx", "--padding", "reflect", "-o", "out.txt"], "-o: 'out.txt' ends in .txt, which is not written here"),
     (["net.onnx", "--padding", "reflect", "-o", "net.onnx"], "-o: 'net.onnx' exists; add --overwrite to replace it"),
     (["net.onnx", "--padding", "reflect", "-o", "no/out.onnx"], "-o: folder 'no' does not exist"),
     (["odd.onnx", "--even"], "odd: neither pads nor pools make it even. No pads make c even: its "),

@@ -44,7 +44,9 @@ def test_markdown_is_a_suffix_of_uneven_alone() -> None:
 @pytest.mark.parametrize("args", TEXTS)
 @pytest.mark.parametrize("name", ["x.foo", "x.csv.gz", "x.pt", "x.toml", "x"])
 def test_other_suffixes_are_refused(args: list[str], name: str) -> None:
-    assert f"-o: '{name}' has no suffix that says what to write; use .txt .json .csv" in told(*args, "-o", name)
+    suffix = Path(name).suffix
+    wrong = f"ends in {suffix}, which is not written here" if suffix else "has no suffix"
+    assert f"-o: '{name}' {wrong}; use .txt .json .csv" in told(*args, "-o", name)
     assert os.listdir() == []
 
 

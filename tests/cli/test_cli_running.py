@@ -188,7 +188,7 @@ MISTAKES = {
     ("responses", "net.onnx", "--std", "x"): "--std: 'x' is no number; use one, or one for each channel",
     ("responses", "net.onnx", "-n", "0"): "invalid value for '-n': 0 is not in the range x>=1; see padviz responses",
     ("responses", "net.onnx", "--layer", "c", "-n", "1"): "c: no convolution that was measured is called so; ",
-    ("responses", "net.onnx", "-o", "f.txt"): "-o: 'f.txt' has no suffix that says what to write; use .png .svg .pdf",
+    ("responses", "net.onnx", "-o", "f.txt"): "-o: 'f.txt' ends in .txt, which is not written here; use .png .svg .pdf",
     ("responses", "fixed.onnx", "--size", "40"): "fixed.onnx: takes images of 32 x 32; use a --size of 32 x 32",
     ("responses", f"{NETS}classes", "--weights", "bad.pth"): "bad.pth: is no file of PyTorch's, or only a part of one",
     ("responses", f"{NETS}classes", "--weights", "code.pth"): "code.pth: holds more than tensors, such as code, which",
@@ -216,7 +216,7 @@ MISTAKES = {
         "--image",
         "bad.pth",
     ): "bad.pth: is no picture that can be read; use a .png or .jpg",
-    ("detect", f"{NETS}classes", "--size", "32", "-o", "x.npz"): "-o: 'x.npz' has no suffix that says what to write",
+    ("detect", f"{NETS}classes", "--size", "32", "-o", "x.npz"): "-o: 'x.npz' ends in .npz, which is not written here",
 }
 
 

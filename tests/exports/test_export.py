@@ -341,7 +341,7 @@ BAD = [
     (("empty.toml", "-o", "out"), "empty.toml: names nothing to draw"),
     (
         ("typo.toml", "-o", "out"),
-        "typo.toml: maps[0]: Object contains unknown field 'model'; its keys are models, sizes",
+        "typo.toml: maps[0]: has an unknown key 'model'; its keys are models, sizes",
     ),
     (("bad.toml", "-o", "out"), "bad.toml: is not valid TOML"),
     (("many.toml", "-o", "out"), "compare 'c': compares along no list, or along several"),

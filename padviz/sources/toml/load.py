@@ -73,4 +73,5 @@ def read_toml(path: str | Path, kind: str = "a TOML description") -> dict[str, A
             raise DescriptionError("is nested too deeply", where=str(path), hint="give each key a few parts")
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # TOML and UTF-8 errors are ValueErrors
-        raise DescriptionError(f"is not valid TOML: {_one_line(error)}", where=str(path)) from None
+        what = f"is not valid TOML: {_one_line(error)}"
+        raise DescriptionError(what, where=str(path), hint="mend it there") from None

@@ -27,13 +27,18 @@ Factors = Factor | Annotated[list[Factor], Two]
 Modes = Mode | Annotated[list[Mode], Two]
 
 
+WORDED = {"Object contains unknown field": "has an unknown key", "Object missing required field": "lacks the key"}
+
+
 def complaint(text: str) -> tuple[str, str]:
     """What msgspec says is wrong, without backticks, which are for options; and at which key, below the one it checked.
 
     >>> complaint("Object contains unknown field `size` - at `$.maps[0]`")
-    ("Object contains unknown field 'size'", '.maps[0]')
+    ("has an unknown key 'size'", '.maps[0]')
     """
     what, _, at = text.partition(" - at ")
+    for theirs, ours in WORDED.items():
+        what = what.replace(theirs, ours)
     return what.replace("`", "'"), at.strip("`").removeprefix("$")
 
 
