@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from padviz.errors import OptionError
 from padviz.network.network import as_size
 from padviz.sources import is_module
 from padviz.trained.reading import read
@@ -155,9 +157,9 @@ def detectability(
     mean, std : sequence of float, optional
         What pixels from 0 to 1 are normalised by, ImageNet's by default; the background is the mean.
     unfinished : Path, optional
-        A file that keeps the scores while they are calculated; `resume` takes it up.
+        A file that keeps the scores, to the last one: remove it once what is made of them is stored.
     resume : bool
-        Go on where an earlier call with the same options was interrupted.
+        Go on where an earlier call with the same options was interrupted, with what `unfinished` keeps.
     on_progress : callable, optional
         Told of the positions that are done, and of how many there are.
 
@@ -202,7 +204,8 @@ def detectability(
         for each in kept:
             each.write()
         raise
-    kept[0].done()
+    with suppress(OptionError):  # what cannot be kept can still be handed back
+        kept[0].write()
     return Detectability(
         trained.network.name,
         trained.network.title,

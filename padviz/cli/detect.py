@@ -10,6 +10,7 @@ import click
 from padviz.cli import options
 from padviz.cli.progress import progress
 from padviz.cli.value_types import PathType
+from padviz.errors import OptionError
 
 if TYPE_CHECKING:
     from padviz.trained.detecting.detectability import Detectability, PositionMap
@@ -76,7 +77,8 @@ def command(
     other one; from .5 on, it is seen. Contrast, height and class are chosen for a median score of .5 on the network as
     it is. Blind spots, below half the median, are outlined.
 
-    Ctrl-C keeps the scores beside the picture, and --resume goes on from there.
+    Ctrl-C keeps the scores beside the picture, and --resume goes on from there; so it does where the picture cannot be
+    written.
 
     \b
     Example:
@@ -92,6 +94,7 @@ def command(
         options.checked_output(picture, PICTURE_SUFFIXES, overwrite)
     trained = options.read_trained(model, size, weights)
     path = picture or options.default_picture(trained.network, trained.size, None, "detect")
+    kept = path.with_name(path.name + SUFFIX)
     with progress("positions") as told:
         found = detectability(
             trained,
@@ -108,14 +111,19 @@ def command(
             shift=shift,
             mean=mean,
             std=std,
-            unfinished=path.with_name(path.name + SUFFIX),
+            unfinished=kept,
             resume=resume,
             on_progress=told,
         )
-    save(detection.positions(found), path)
+    try:
+        save(detection.positions(found), path)
+    except OptionError as error:
+        hint = f"make room there, and add `resume`: {kept.name} has all scores" if kept.exists() else error.hint
+        raise OptionError(error.what, where=error.where, hint=hint) from None
     for note in found.notes:
         options.say(note)
     click.echo(_text(found, format_, path))
+    kept.unlink(missing_ok=True)  # all that is made of it is there
 
 
 def _text(found: Detectability, format_: str, path: Path) -> str:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
-import struct
-import zlib
-from math import prod
 from pathlib import Path
-from typing import IO, Any, NamedTuple
-from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
+from typing import IO, Any
+from zipfile import ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,22 +17,16 @@ from padviz.engine.apply import LIMB_BITS, Array
 from padviz.engine.limbs import from_bytes, to_bytes, to_ints
 from padviz.errors import DescriptionError, OptionError
 from padviz.files.atomic import aside
+from padviz.files.stored import BROKEN, DIGITS, Stored, stored_array, stored_arrays
 from padviz.sources.reading import opened
 
 COUNT_SUFFIXES = (".npy", ".npz", ".csv")
-DIGITS = "little_endian_digits"
 MOST_WRITTEN = 1 << 31  # counts, one by one
 AT_A_TIME = 1 << 22
 MOST_DIGITS = 1 << 11  # bytes of a count: more than those that Python prints
 INTEGER = 64  # bytes of a Python int, more or less, in an array
 KIND = "an .npy or .npz file that padviz wrote"
-MAGIC = b"\x93NUMPY\x01\x00"
-HEAD = re.compile(  # of what `write_counts` writes; nothing is evaluated
-    rb"\{'descr': (?:'<([if][48])'|\[\('little_endian_digits', '\|u1', \((\d{1,4}),\)\)\]), "
-    rb"'fortran_order': False, 'shape': \((\d{1,10}),(?: (\d{1,10}))?\), \} *\n"
-)
 MEMBERS = ("core.npy", "rows.npy", "cols.npy")
-BROKEN = (ValueError, OSError, EOFError, RuntimeError, OverflowError, BadZipFile, struct.error, zlib.error)
 
 
 def write_counts(counts: CountMap, path: Path) -> None:
@@ -135,36 +125,17 @@ def read_counts(path: str | Path, rows: Any = slice(None), cols: Any = slice(Non
             raise foreign from None
 
 
-class _Stored(NamedTuple):
-    """An array within a file, of which only the head was read."""
-
-    file: IO[bytes]
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    start: int  # of its data, in bytes
-
-    def read(self, first: int, count: int) -> NDArray[Any]:
-        """So many of its values, from the `first` on."""
-        self.file.seek(self.start + first * self.dtype.itemsize)
-        data = self.file.read(count * self.dtype.itemsize)
-        return np.frombuffer(data, self.dtype, count)
-
-
-def _parts(file: IO[bytes]) -> tuple[_Stored, NDArray[Any], NDArray[Any]]:
+def _parts(file: IO[bytes]) -> tuple[Stored, NDArray[Any], NDArray[Any]]:
     """The core in a file, and which of its rows and columns each position has; of an .npy file, all of them.
 
     Raises one of `BROKEN` where sizes, which are checked before anything is expanded, or values make no sense.
     """
     if file.read(4) != b"PK\x03\x04":
-        core = _stored(file, file.seek(0, os.SEEK_END))
+        core = stored_array(file, file.seek(0, os.SEEK_END))
         _check(core, *core.shape)
         return core, np.arange(core.shape[0]), np.arange(core.shape[1])
     with ZipFile(file) as archive:
-        members = {each.filename: each for each in archive.infolist()}
-        packed = {each.compress_type for each in members.values()} <= {ZIP_STORED, ZIP_DEFLATED}
-        if len(archive.infolist()) != len(MEMBERS) or members.keys() != {*MEMBERS} or not packed:
-            raise ValueError
-        core, *sides = (_stored(archive.open(name), members[name].file_size) for name in MEMBERS)
+        core, *sides = stored_arrays(archive, MEMBERS)
         if any(len(side.shape) != 1 or side.dtype.kind != "i" for side in sides):
             raise ValueError
         _check(core, *(side.shape[0] for side in sides))
@@ -175,23 +146,7 @@ def _parts(file: IO[bytes]) -> tuple[_Stored, NDArray[Any], NDArray[Any]]:
     return core, rows, cols
 
 
-def _stored(file: IO[bytes], size: int) -> _Stored:
-    """The array in an .npy file of `size` bytes, which has to hold just the array that its head tells of."""
-    file.seek(0)
-    lead = file.read(len(MAGIC) + 2)
-    length = int.from_bytes(lead[len(MAGIC) :], "little")
-    found = HEAD.fullmatch(file.read(length))
-    if not lead.startswith(MAGIC) or not found:
-        raise ValueError
-    kind, digits, *shape = (None if part is None else part.decode() for part in found.groups())
-    dtype = np.dtype(f"<{kind}" if kind else [(DIGITS, "u1", (int(digits or 0),))])
-    sides = tuple(int(side) for side in shape if side)
-    if not prod(sides) or size != len(lead) + length + prod(sides) * dtype.itemsize:
-        raise ValueError
-    return _Stored(file, dtype, sides, len(lead) + length)
-
-
-def _check(core: _Stored, *sides: int) -> None:
+def _check(core: Stored, *sides: int) -> None:
     """Refuse a core of other numbers than counts, and one larger than the map, which shows all of it."""
     size, a_limb = core.dtype.itemsize, LIMB_BITS // 8
     digits = core.dtype.names is not None and 8 < size <= MOST_DIGITS and (size - 8) % a_limb == 0
@@ -201,7 +156,7 @@ def _check(core: _Stored, *sides: int) -> None:
         raise ValueError
 
 
-def _cells(core: _Stored, rows: NDArray[Any], cols: NDArray[Any]) -> NDArray[Any]:
+def _cells(core: Stored, rows: NDArray[Any], cols: NDArray[Any]) -> NDArray[Any]:
     """Where some rows and columns of the core cross; of the others, only those that lie between are read, in turn."""
     if not len(rows) or not len(cols):
         return np.empty((len(rows), len(cols)), core.dtype)

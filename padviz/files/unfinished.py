@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import time
+from hashlib import sha256
 from pathlib import Path
+from typing import BinaryIO
+from zipfile import ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.errors import OptionError
+from padviz.errors import DescriptionError, OptionError
 from padviz.files.atomic import aside
+from padviz.files.stored import BROKEN, stored_arrays
+from padviz.sources.reading import opened
 
 SUFFIX = ".unfinished.npz"
 EVERY = 2.0  # seconds between two times that they are written
+MEMBERS = ("values.npy", "question.npy")
 
 
 class Unfinished:
@@ -27,7 +33,8 @@ class Unfinished:
     """
 
     def __init__(self, path: Path | None, question: str, count: int, resume: bool = False) -> None:
-        self.path, self.question, self.values = path, question, np.full(count, np.nan)
+        self.path, self.values = path, np.full(count, np.nan)
+        self.question = np.frombuffer(sha256(question.encode("utf-8", "backslashreplace")).digest(), "<i8")
         self.written = time.monotonic()
         if path is not None and resume:
             self.values = self._read(path)
@@ -41,26 +48,30 @@ class Unfinished:
         """Keep what there is."""
         if self.path is not None:
             with aside(self.path) as temporary, open(temporary, "wb") as file:
-                np.savez(file, values=self.values, question=np.array(self.question))
+                np.savez(file, values=self.values, question=self.question)
             self.written = time.monotonic()
-
-    def done(self) -> None:
-        """All is there, and its result is written: the file is not needed any more."""
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
 
     def _read(self, path: Path) -> NDArray[np.float64]:
         """What a file holds, if it is of the same question."""
         hint = "leave out `resume` to begin anew"
         if not path.exists():
             return self.values
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                question, values = str(file["question"]), file["values"]
-        except Exception as error:  # whatever a damaged archive makes numpy raise
-            what = f"is no unfinished sweep that can be read ({type(error).__name__})"
-            raise OptionError(what, where=str(path), hint=hint) from None
-        if question != self.question or values.shape != self.values.shape or values.dtype != self.values.dtype:
+        with opened(path, "an unfinished sweep") as file:
+            try:
+                found = self._own(file)
+            except (*BROKEN, MemoryError) as error:
+                what = f"is no unfinished sweep that can be read ({type(error).__name__})"
+                raise DescriptionError(what, where=str(path), hint=hint) from None
+        if found is None:
             raise OptionError("was begun with other options, or another network", where=str(path), hint=hint)
-        found: NDArray[np.float64] = values
         return found
+
+    def _own(self, file: BinaryIO) -> NDArray[np.float64] | None:
+        """The values in an archive; None where they are others than these. Nothing larger than these is expanded."""
+        with ZipFile(file) as archive:
+            parts = stored_arrays(archive, MEMBERS)
+            for part, own in zip(parts, (self.values, self.question), strict=True):
+                if (part.dtype, part.shape) != (own.dtype, own.shape):
+                    return None
+            values, question = (part.read(0, part.shape[0]) for part in parts)
+        return values.copy() if (question == self.question).all() else None

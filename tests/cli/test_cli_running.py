@@ -10,7 +10,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -173,6 +176,50 @@ def test_an_interrupted_sweep_is_kept_and_resumed() -> None:
     assert "was begun with other options" in told(*options[:-2], "--class", "0", "-o", "d.png", "--resume")
     result = run(*options, "--resume")
     assert (result.exit_code, kept.exists(), Path("d.png").exists()) == (0, False, True)
+
+
+def _classes(picture: str) -> tuple[str, ...]:
+    return "detect", f"{NETS}classes", "--size", "48", "--stimulus", "text:o", "--step", "4", "-o", picture
+
+
+@contextmanager
+def _full_disk() -> Iterator[None]:
+    """No file can have more than 20,000 bytes: scores fit, and pictures do not."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_scores_are_kept_where_the_picture_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    with _full_disk():
+        result = run(*_classes("d.png"))
+    why = "make room there, and add --resume: d.png.unfinished.npz has all scores"
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"padviz: d.png: cannot be written (File too large); {why}\n"
+    assert sorted(Path().glob("d.png*")) == [Path("d.png.unfinished.npz")]
+    with monkeypatch.context() as patched:
+        patched.setattr("padviz.trained.detecting.sweeping.Sweep.fill", _filled)
+        again = run(*_classes("d.png"), "--resume")
+    assert again.exit_code == 0
+    assert again.stdout == run(*_classes("e.png")).stdout.replace("e.png", "d.png")
+    assert not [*Path().glob("*unfinished*")]
+
+
+def _filled(sweep: Any, kept: Any, *others: Any) -> None:
+    assert np.isfinite(kept.values).all()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+def test_scores_are_kept_where_the_figures_cannot_be_told() -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "padviz", *_classes("d.png")]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (2, "padviz: stdout: cannot be written (No space left on device)\n")
+    assert sorted(Path().glob("d.png*")) == [Path("d.png"), Path("d.png.unfinished.npz")]
 
 
 MISTAKES = {

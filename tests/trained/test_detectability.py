@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import padviz
-from padviz.errors import OptionError, PadvizError
+from padviz.errors import PadvizError
 from padviz.files.unfinished import Unfinished
 from padviz.trained.detecting.asking import Question, answered
 from padviz.trained.detecting.detectability import PositionMap, phase_of
@@ -184,18 +184,6 @@ def test_an_interrupted_sweep_is_taken_up_where_it_was(tmp_path: Path) -> None:
     again, fewer = sweep(1000, True)
     assert (again == whole).all()
     assert 10 <= fewer < calls - 5
-
-
-def test_another_question_is_not_taken_up(tmp_path: Path) -> None:
-    path = tmp_path / "sweep.npz"
-    Unfinished(path, "one", 3).write()
-    assert np.isnan(Unfinished(path, "one", 3, resume=True).values).all()
-    assert np.isnan(Unfinished(path, "other", 3).values).all()  # begun anew
-    with pytest.raises(OptionError, match="was begun with other options"):
-        Unfinished(path, "other", 3, resume=True)
-    path.write_bytes(b"PK\3\4 not an archive")
-    with pytest.raises(OptionError, match="no unfinished sweep"):
-        Unfinished(path, "one", 3, resume=True)
 
 
 def test_a_picture_is_shifted_under_the_frame(tmp_path: Path) -> None:
