@@ -17,10 +17,11 @@ from unicodedata import normalize
 from msgspec import structs
 
 from padviz.errors import DescriptionError, OptionError, PadvizError
-from padviz.exports.manifest import DECLARED, TRAINED, Comparison, Illustrated, Manifest, Maps
+from padviz.exports.manifest import DECLARED, SHOWN, TRAINED, Comparison, Illustrated, Manifest, Maps
 from padviz.network.network import Network, Size, as_size
 from padviz.network.rewrites import canonical, padding_in_names
 from padviz.sources import MODULE, WEIGHTS, load, shadowing
+from padviz.trained.sessions.inputs import BLANK, NOISE, normalisation, pictures_in
 
 MOST_ITEMS = 100_000
 LONG, LONGEST = 60, 240  # bytes of one part of a name, and of all of it
@@ -30,13 +31,25 @@ Find = Callable[[str, Size | None], Network]
 
 
 @dataclass(frozen=True)
+class Shown:
+    """What a network is run on for its responses: as in `padviz.border_responses`."""
+
+    inputs: str = NOISE
+    n: int = 16
+    seed: int = 0
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Weighed:
-    """What a network is read from with its weights, and a hash of the files that these are in."""
+    """What a network is read from with its weights, what it is run on, and a hash of the files that these are in."""
 
     source: str
     weights: str | None
     neutral: tuple[str, ...]
     stamp: str
+    shown: Shown | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +156,9 @@ def _maps(maps: Maps, find: Find) -> Iterator[Item]:
     if maps.weights and not {*kinds} & {*TRAINED}:
         what = f"{' and '.join(kinds)} are of geometry alone"
         raise OptionError(what, option="weights", hint=f"leave it out, or ask for {', '.join(TRAINED)}")
+    if "responses" not in kinds and (given := [key for key in SHOWN if getattr(maps, key) is not None]):
+        what = f"{' and '.join(kinds)} are of networks that are not run"
+        raise OptionError(what, option=given[0], hint="leave it out, or ask for responses")
     networks = {model: _at_first(find, model, sizes) for model in maps.models}
     for name in maps.layers:
         if not any(network.alias(name) in network.index for network in networks.values()):
@@ -173,11 +189,24 @@ def _weighed(item: Item, maps: Maps, folder: Path, neutral: Sequence[str]) -> It
         return item
     source = _placed(item.models[0], folder)
     weights = _placed(maps.weights, folder) if maps.weights.lower().endswith(WEIGHTS) else maps.weights
-    stamp = sha256()
-    for path in filter(os.path.isfile, (source, weights)):
+    shown = _shown(maps, folder) if item.what == "responses" else None
+    pictures = pictures_in(shown.inputs, shown.n) if shown and shown.inputs not in (NOISE, BLANK) else []
+    stamp, files = sha256(), [source, weights, *map(str, pictures)]
+    for path in filter(os.path.isfile, files):
         with suppress(OSError), open(path, "rb") as file:  # who reads it says what is wrong
             stamp.update(file_digest(file, "sha256").digest())
-    return replace(item, trained=Weighed(source, weights or None, tuple(neutral), stamp.hexdigest()))
+    return replace(item, trained=Weighed(source, weights or None, tuple(neutral), stamp.hexdigest(), shown))
+
+
+def _shown(maps: Maps, folder: Path) -> Shown:
+    """What networks are run on; a folder of pictures is found from `folder`."""
+    given: dict[str, Any] = {key: value for key in SHOWN if (value := getattr(maps, key)) is not None}
+    for key in {*given} & {"mean", "std"}:
+        given[key] = tuple(given[key]) if isinstance(given[key], list) else (given[key],)
+        normalisation(len(given[key]), **{"mean": None, "std": None, key: given[key]})  # refuses what is no figure
+    if given.get("inputs", NOISE) not in (NOISE, BLANK):
+        given["inputs"] = os.path.abspath(folder / given["inputs"])
+    return Shown(**given)
 
 
 def _placed(name: str, folder: Path) -> str:

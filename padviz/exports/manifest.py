@@ -11,10 +11,12 @@ from msgspec import Meta, Struct
 from padviz.errors import DescriptionError, PadvizError
 from padviz.sources.toml.load import read_toml
 from padviz.sources.toml.schema import complaint
+from padviz.trained.sessions.inputs import MOST
 
 What = Literal["usage", "coverage", "uneven", "taps", "filters", "responses"]
 WHATS: tuple[str, ...] = get_args(What)
 TRAINED = ("filters", "responses")  # what is of networks with their weights
+SHOWN = ("inputs", "n", "seed", "mean", "std")  # what a network is run on for its responses
 DECLARED = "declared"  # the padding of each layer as the network has it
 
 Text = Annotated[str, Meta(min_length=1, max_length=1000)]
@@ -22,13 +24,16 @@ Texts = Annotated[list[Text], Meta(min_length=1)]
 Side = Annotated[int, Meta(ge=1, le=1_000_000)]
 Sides = Side | Annotated[list[Side], Meta(min_length=2, max_length=2)] | Text
 Few = Annotated[int, Meta(ge=1, le=31)]
+Channels = Annotated[list[float], Meta(min_length=1, max_length=1000)]
+Numbers = float | Channels
 
 
 class Maps(Struct, forbid_unknown_fields=True):
     """The product of what is named: one item for each network, size, padding, layer and kind of map.
 
     Without sizes it is the network's own, without paddings the declared one, without `what` usage. `weights` are those
-    of modules: the path of a file, or what a factory calls them.
+    of modules: the path of a file, or what a factory calls them. What follows them is of responses alone, and as in
+    `padviz responses`.
     """
 
     models: Texts
@@ -37,6 +42,11 @@ class Maps(Struct, forbid_unknown_fields=True):
     layers: list[Text] = []
     what: list[What] = []
     weights: Annotated[str, Meta(max_length=1000)] = ""
+    inputs: Text | None = None
+    n: Annotated[int, Meta(ge=1, le=MOST)] | None = None
+    seed: Annotated[int, Meta(ge=0)] | None = None
+    mean: Numbers | None = None
+    std: Numbers | None = None
 
 
 class Comparison(Struct, forbid_unknown_fields=True):

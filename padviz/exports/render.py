@@ -113,9 +113,12 @@ def _responses(item: Item) -> Rendered:
     from padviz.trained.reading import read
 
     assert item.trained is not None
-    of = item.trained
+    assert item.trained.shown is not None
+    of, shown = item.trained, item.trained.shown
     trained = read(of.source, item.sizes[0], of.weights, of.neutral)
-    found = border_responses(trained, padding=[each for each in item.paddings if each])
+    paddings = [each for each in item.paddings if each]
+    on: dict[str, Any] = {"seed": shown.seed, "mean": shown.mean, "std": shown.std}
+    found = border_responses(trained, None, paddings, shown.inputs, shown.n, **on)
     found = found.only([item.networks[0].find(item.layers[0]).name]) if item.layers[0] else found
     return Rendered(response_facts(found), lambda cmap: drawn(found, cmap))
 

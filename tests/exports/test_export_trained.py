@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from padviz.exports.items import expand
 from padviz.exports.manifest import read_manifest
@@ -88,3 +90,88 @@ def test_responses_under_several_paddings_are_one_picture() -> None:
     assert len(record["figures"]["layers"]) == 4 * len({each["layer"] for each in record["figures"]["layers"]})
     assert "E, circular" in Path("out/index.html").read_text()
     assert Path("out/net-32-responses.png").stat().st_size > 5000
+
+
+RUN = MANIFEST.replace('"filters"', '"responses"').replace("[32, 33]", "[32]")
+SHOWN = """paddings = ["reflect"]
+n = 3
+seed = 5
+mean = [0.1, 0.2, 0.3]
+std = 0.5
+"""
+
+
+def figures() -> Any:
+    return json.loads(Path("out/net-32-responses.json").read_text())["figures"]
+
+
+def test_responses_are_of_what_the_manifest_says_as_in_the_command() -> None:
+    Path("m.toml").write_text(RUN + SHOWN)
+    assert tally("m.toml", "--allow-modules") == [1, 0, 0]
+    same = ("--size", "32", "--padding", "reflect", "-n", "3", "--seed", "5", "--mean", ".1,.2,.3", "--std", ".5")
+    command = ("responses", "filtered_net:net", "--weights", "w.pth", "--format", "json")
+    told_ = json.loads(run(*command, *same).stdout)
+    assert (found := figures()) == {key: told_[key] for key in found}
+    for key, value in (("n", "4"), ("seed", "6"), ("mean", "0.1"), ("std", "[0.5, 0.5, 0.4]")):
+        line = next(line for line in SHOWN.splitlines() if line.startswith(f"{key} ="))
+        Path("m.toml").write_text(RUN + SHOWN.replace(line, f"{key} = {value}"))
+        assert tally("m.toml", "--allow-modules") == [1, 0, 0]
+        assert figures() != found
+    assert tally("m.toml", "--allow-modules") == [0, 1, 0]
+
+
+def test_pictures_lie_beside_the_manifest_and_are_read_anew_when_they_change() -> None:
+    Path("sub/pictures").mkdir(parents=True)
+    for each in ("w.pth", "filtered_net.py"):
+        Path("sub", each).write_bytes(Path(each).read_bytes())
+    for i in (0, 1):
+        Image.new("RGB", (32, 32), (9 * i, 40, 200)).save(f"sub/pictures/{i}.png")
+    Path("sub/m.toml").write_text(RUN + 'inputs = "pictures"\n')
+    assert tally("sub/m.toml", "--allow-modules") == [1, 0, 0]
+    assert (figures()["n"], Path(figures()["inputs"]).name) == (2, "pictures")
+    assert tally("sub/m.toml", "--allow-modules") == [0, 1, 0]
+    Image.new("RGB", (32, 32), (9, 41, 200)).save("sub/pictures/1.png")
+    assert tally("sub/m.toml", "--allow-modules") == [1, 0, 0]
+
+
+BAD = {
+    "n = 0": "maps[0].n: Expected 'int' >= 1",
+    "n = 10001": "maps[0].n: Expected 'int' <= 10000",
+    'n = "3"': "maps[0].n: Expected 'int', got 'str'",
+    "seed = -1": "maps[0].seed: Expected 'int' >= 0",
+    'mean = "x"': "maps[0].mean: Expected 'float | array', got 'str'",
+    "mean = []": "maps[0].mean: Expected 'array' of length >= 1",
+    "std = [0.5, true]": "maps[0].std[1]: Expected 'float', got 'bool'",
+    "means = 0.5": "maps[0]: Object contains unknown field 'means'",
+    "mean = nan": "mean: cannot be used; use finite numbers, of which none divides by 0",
+    "mean = [0.5, inf, 0.5]": "mean: cannot be used; use finite numbers, of which none divides by 0",
+    "std = 0": "std: cannot be used; use finite numbers, of which none divides by 0",
+    "std = [0.5, -0.5, 0.5]": "std: cannot be used; use finite numbers, of which none divides by 0",
+    'inputs = "none"': "inputs: ",
+}
+
+
+@pytest.mark.parametrize("line", BAD)
+def test_what_cannot_be_run_on_is_told_at_once(line: str) -> None:
+    Path("m.toml").write_text(f"{RUN}{line}\n")
+    said = told("export", "m.toml", "--allow-modules", "-o", "out")
+    comma = " " if BAD[line].startswith("maps") else ", "
+    assert said.startswith(f"padviz: m.toml{':' * (comma == ' ')}{comma}{BAD[line]}")
+    assert line != 'inputs = "none"' or "is no folder; use noise, blank, or a folder of pictures" in said
+
+
+@pytest.mark.parametrize("line", ['inputs = "blank"', "n = 3", "seed = 1", "mean = 0.5", "std = 0.5"])
+def test_what_is_not_run_takes_no_inputs(line: str) -> None:
+    Path("m.toml").write_text(f"{MANIFEST}{line}\n")
+    said = told("export", "m.toml", "--allow-modules", "-o", "out")
+    what = "filters are of networks that are not run; leave it out, or ask for responses"
+    assert said == f"padviz: m.toml, {line.split()[0]}: {what}\n"
+
+
+def test_a_mean_of_other_channels_fails_its_item_and_two_of_one_name_are_refused() -> None:
+    Path("m.toml").write_text(RUN + "mean = [0.5, 0.5]\n")
+    result = run("export", "m.toml", "--allow-modules", "-o", "out", "--jobs", "1")
+    assert result.exit_code == 3
+    assert "net-32-responses: mean: has 2 numbers, and the network reads 3 channels; give 1 or 3" in result.stderr
+    Path("m.toml").write_text(f"{RUN}{RUN}mean = 0.5\n")
+    assert "two items would be called net-32-responses" in told("export", "m.toml", "--allow-modules", "-o", "out2")

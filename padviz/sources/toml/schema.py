@@ -27,11 +27,16 @@ Factors = Factor | Annotated[list[Factor], Two]
 Modes = Mode | Annotated[list[Mode], Two]
 
 
-WORDED = {"Object contains unknown field": "has an unknown key", "Object missing required field": "lacks the key"}
+WORDED = {
+    "Object contains unknown field": "has an unknown key",
+    "Object missing required field": "lacks the key",
+    " | null": "",
+    "`": "'",
+}
 
 
 def complaint(text: str) -> tuple[str, str]:
-    """What msgspec says is wrong, without backticks, which are for options; and at which key, below the one it checked.
+    """What msgspec says is wrong, and at which key: no backticks, which are for options, no null, which TOML lacks.
 
     >>> complaint("Object contains unknown field `size` - at `$.maps[0]`")
     ("has an unknown key 'size'", '.maps[0]')
@@ -39,7 +44,7 @@ def complaint(text: str) -> tuple[str, str]:
     what, _, at = text.partition(" - at ")
     for theirs, ours in WORDED.items():
         what = what.replace(theirs, ours)
-    return what.replace("`", "'"), at.strip("`").removeprefix("$")
+    return what, at.strip("`").removeprefix("$")
 
 
 class AnyStep(Struct, forbid_unknown_fields=True, tag_field="op", kw_only=True):

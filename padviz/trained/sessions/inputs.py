@@ -44,7 +44,7 @@ def images_of(
         return (np.random.default_rng(seed).random((count, channels, *size), dtype=np.float32) - means) / stds
     if inputs == BLANK:
         return np.zeros((1, channels, *size), np.float32)
-    return np.stack([(read_picture(path, size, channels) - means) / stds for path in _pictures(inputs, count)])
+    return np.stack([(read_picture(path, size, channels) - means) / stds for path in pictures_in(inputs, count)])
 
 
 def normalisation(
@@ -67,8 +67,14 @@ def normalisation(
     return found[0], found[1]
 
 
-def _pictures(folder: str | Path, count: int) -> list[Path]:
-    """The first pictures of a folder, by name."""
+def pictures_in(folder: str | Path, count: int) -> list[Path]:
+    """The first pictures of a folder, by name.
+
+    Raises
+    ------
+    OptionError
+        If it is none, or has none.
+    """
     place = Path(folder)
     if not place.is_dir():
         hint = "use noise, blank, or a folder of pictures"
