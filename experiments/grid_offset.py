@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -29,7 +30,8 @@ CHANNELS = (12, 24, 48)
 EPOCHS, BATCH = 15, 100
 RATE, DECAY, MOMENTUM, SMOOTHING = 0.4, 2e-3, 0.9, 0.05
 NOISE = 0.15
-PLACES = 4  # that each digit of the test is seen at
+PLACES = 4  # that each digit of the test is seen at, along each axis
+SCORED = 500  # digits of the test, by their place
 COLOURS = {-1: "#d97706", 0: "0.4", 1: "#2f62b5", None: "0.4"}  # of arms, by the side on which their grid lies
 T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)  # of Student's t, for 1 .. 9 degrees of freedom
 
@@ -123,14 +125,17 @@ def digits(path: Path) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(framed), torch.from_numpy(rows[order, -1].astype(np.int64))
 
 
-def images(marks: Tensor, size: int, random: torch.Generator, shift: Tensor | None = None) -> list[Tensor]:
-    """Digits anywhere on images of that size, mirrored, in any grey on any grey, with noise.
+def images(
+    marks: Tensor, size: int, random: torch.Generator, shift: Tensor | None = None, at: int | None = None
+) -> list[Tensor]:
+    """Digits anywhere, or `at` a row and column, on images of that size, mirrored, any grey on any grey, with noise.
 
     With `shift`, a second batch of the same images whose digits lie so many rows and columns further on.
     """
     n = len(marks)
     room = size - DIGIT + (0 if shift is None else -1)
     places = (torch.rand((n, 2), generator=random) * (room + 1)).long()
+    places = places if at is None else torch.full((n, 2), at)
     flips = torch.rand((n, 2), generator=random) < 0.5
     ground = torch.rand((n, 1, 1), generator=random)
     ink = (0.5 + torch.rand((n, 1, 1), generator=random) / 2) * torch.sign(
@@ -150,7 +155,8 @@ def images(marks: Tensor, size: int, random: torch.Generator, shift: Tensor | No
 class Run:
     """What one training came to: D of each strided convolution, height before width; accuracy and shift consistency.
 
-    `error` is the standard error of D over all strided filters.
+    `error` is the standard error of D over all strided filters. `edges` are the scores of digits at the top, bottom,
+    left and right of the image minus those inside.
     """
 
     arm: str
@@ -158,16 +164,32 @@ class Run:
     skews: list[float]
     accuracy: float
     consistency: float
-    error: float = float("nan")
+    error: float
+    edges: list[float]
 
     @property
     def skew(self) -> float:
         """D over all strided filters and both axes: a convolution counts as its channels."""
         return float(np.average(self.skews, weights=np.repeat(CHANNELS, 2)))
 
+    @property
+    def far(self) -> float:
+        """How much better digits score at the bottom and the right than at the top and the left."""
+        top, bottom, left, right = self.edges
+        return (bottom + right - top - left) / 2
+
 
 def train(arm: Arm, seed: int, marks: Tensor, kinds: Tensor) -> Run:
-    """Train one network; the seed, and nothing of the arm, decides its weights, and how digits come and look."""
+    """Train one network, and measure it."""
+    net = fitted(arm, seed, marks, kinds)
+    accuracy, consistency = tested(net, arm.size, marks[TRAIN:], kinds[TRAIN:])
+    skews, error = leaning(net)
+    edges = edges_of(scores(net, arm.size, marks[TRAIN:], kinds[TRAIN:]))
+    return Run(arm.name, seed, skews, accuracy, consistency, error, edges)
+
+
+def fitted(arm: Arm, seed: int, marks: Tensor, kinds: Tensor) -> Net:
+    """A trained network; the seed, and nothing of the arm, decides its weights, and how digits come and look."""
     torch.manual_seed(seed)
     random = torch.Generator().manual_seed(1000 + seed)
     net = Net(arm).to(memory_format=torch.channels_last)
@@ -184,9 +206,7 @@ def train(arm: Arm, seed: int, marks: Tensor, kinds: Tensor) -> Run:
             functional.cross_entropy(net(x), y, label_smoothing=SMOOTHING).backward()
             optimiser.step()
             schedule.step()
-    accuracy, consistency = tested(net.eval(), arm.size, marks[TRAIN:], kinds[TRAIN:])
-    skews, error = leaning(net)
-    return Run(arm.name, seed, skews, accuracy, consistency, error)
+    return net.eval()
 
 
 @torch.no_grad()
@@ -198,6 +218,41 @@ def tested(net: nn.Module, size: int, marks: Tensor, kinds: Tensor) -> tuple[flo
         right.append((one == kinds).double().mean())
         same.append((one == other).double().mean())
     return float(torch.stack(right).mean()), float(torch.stack(same).mean())
+
+
+@torch.no_grad()
+def scores(net: nn.Module, size: int, marks: Tensor, kinds: Tensor) -> NDArray[np.float64]:
+    """The mean score of digits by their place, of shape (rows, columns), as `padviz detect --image` has it.
+
+    A picture that is larger than the image is shifted under it, so that the digit lies at one of 4 x 4 places, from
+    one edge to the other; its score is p / (p + q), with the probability p of what it is and q of the best other one.
+    Each picture comes with its mirror images, so that the digits themselves lean to no side.
+    """
+    kinds = kinds[:SCORED].repeat(4)
+    shown = pictures(marks[:SCORED], size)
+    offsets = torch.linspace(size - DIGIT, 0, PLACES).round().long().tolist()
+    found = [score(net(shown[..., y : y + size, x : x + size]), kinds) for y in offsets for x in offsets]
+    return torch.stack(found).mean(1, dtype=torch.double).reshape(PLACES, PLACES).numpy()
+
+
+def pictures(marks: Tensor, size: int) -> Tensor:
+    """Digits in the middle of pictures that can be shifted under an image until they touch its edges; all mirrored."""
+    room = size - DIGIT
+    (made,) = images(marks, size + room, torch.Generator().manual_seed(8), at=room)
+    return torch.cat([made, made.flip(2), made.flip(3), made.flip(2, 3)])
+
+
+def score(logits: Tensor, kinds: Tensor) -> Tensor:
+    """The score of what each digit is, over the best that it is not."""
+    own = functional.one_hot(kinds, logits.shape[1]).bool()
+    return torch.sigmoid(logits[own] - logits.masked_fill(own, -torch.inf).max(1).values)
+
+
+def edges_of(by_place: NDArray[np.float64]) -> list[float]:
+    """Each outermost line of scores minus the interior: top, bottom, left, right."""
+    from padviz.trained.detecting.detectability import PositionMap
+
+    return [float(edge) for edge in PositionMap(None, by_place).edges if edge is not None]
 
 
 def leaning(net: Net) -> tuple[list[float], float]:
@@ -229,6 +284,7 @@ class Result:
     skew: tuple[float, float]
     accuracy: tuple[float, float]
     consistency: tuple[float, float]
+    far: tuple[float, float]
 
 
 def results(runs: Sequence[Run]) -> list[Result]:
@@ -238,20 +294,21 @@ def results(runs: Sequence[Run]) -> list[Result]:
         own = [run for run in runs if run.arm == arm.name]
         if own:
             skew = interval([run.skew for run in own]) if len(own) > 1 else (own[0].skew, 1.96 * own[0].error)
-            right, same = [run.accuracy for run in own], [run.consistency for run in own]
-            found.append(Result(arm.name, arm.offset, len(own), skew, interval(right), interval(same)))
+            right, same, far = ([getattr(run, name) for run in own] for name in ("accuracy", "consistency", "far"))
+            found.append(Result(arm.name, arm.offset, len(own), skew, *map(interval, (right, same, far))))
     return found
 
 
 def table(found: Sequence[Result]) -> str:
     """The results as Markdown."""
     lines = [
-        "| arm | grid offset, px | D of strided filters | accuracy, % | shift consistency, % |",
-        "|---|--:|--:|--:|--:|",
+        "| arm | grid offset, px | D of strided filters | accuracy, % | shift consistency, % | far edges minus near |",
+        "|---|--:|--:|--:|--:|--:|",
     ]
     for each in found:
         offset = "none: it wraps" if each.offset is None else f"{each.offset:+g}".replace("+0", "0")
         cells = [_spread(each.skew, 1, 3, "+"), _spread(each.accuracy, 100, 1), _spread(each.consistency, 100, 1)]
+        cells.append(_spread(each.far, 1, 3, "+"))
         lines.append(f"| {each.arm} | {offset} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
