@@ -142,7 +142,7 @@ BAD = {
     'mean = "x"': "maps[0].mean: Expected 'float | array', got 'str'",
     "mean = []": "maps[0].mean: Expected 'array' of length >= 1",
     "std = [0.5, true]": "maps[0].std[1]: Expected 'float', got 'bool'",
-    "means = 0.5": "maps[0]: Object contains unknown field 'means'",
+    "means = 0.5": "maps[0]: has an unknown key 'means'",
     "mean = nan": "mean: cannot be used; use finite numbers, of which none divides by 0",
     "mean = [0.5, inf, 0.5]": "mean: cannot be used; use finite numbers, of which none divides by 0",
     "std = 0": "std: cannot be used; use finite numbers, of which none divides by 0",
