@@ -145,7 +145,7 @@ def border_responses(
     ...     where, name, size, channels, batch = "flat", "flat", (8, 8), 1, None
     ...     def responses(self, images):
     ...         ones = np.ones((len(images), 1, 8), np.float32)
-    ...         return [Reduced("conv", ones, ones, ones[..., 0], np.ones(len(images)), np.ones((8, 8)))]
+    ...         return [Reduced("conv", 0 * ones, 4, 1.0, np.ones((8, 8)))]
     >>> border_responses(Flat(), np.zeros((4, 1, 8, 8), np.float32), "zero")[0].energy
     Sides(top=0.0, bottom=0.0, left=0.0, right=0.0)
     """
@@ -164,27 +164,30 @@ class _Sums:
     """What is added up of one layer over the inputs, of which every other one is of the second half."""
 
     def __init__(self, first: Reduced) -> None:
-        self.layer, self.channels, self.shape = first.layer, first.rows.shape[1], first.total.shape
-        lines = first.rows.shape[2], first.cols.shape[2]
-        self.halves = [np.zeros((2, self.channels, n)) for n in lines]  # of each axis, lines minus interior
-        self.squares = np.zeros((4, self.channels))
+        self.layer, self.rows, self.shape = first.layer, first.rows, first.total.shape
+        _, self.channels, lines = first.lines.shape
+        self.halves = np.zeros((2, self.channels, lines))
+        self.squares = np.zeros((self.channels, 4))
         self.means: list[Array] = []  # of each input, the mean over channels of every side's D
         self.counts = np.zeros(2)
         self.scale, self.total = 0.0, np.zeros(self.shape)
 
     def add(self, part: Reduced, before: int) -> None:
         """Add some inputs; so many came before."""
-        sides = []
-        for axis, values in enumerate((part.rows, part.cols)):
-            lines = values - part.inner[..., None].astype(np.float64)
-            for half in (0, 1):
-                self.halves[axis][half] += lines[(half + before) % 2 :: 2].sum(0)
-            sides += [lines[..., 0], lines[..., -1]]
-        self.squares += [(side**2).sum(0) for side in sides]
-        self.means.append(np.stack([side.mean(1) for side in sides], axis=1))
-        self.counts += [len(part.rows[(half + before) % 2 :: 2]) for half in (0, 1)]
-        self.scale += float(part.square.sum())
+        for half in (0, 1):
+            own = part.lines[(half + before) % 2 :: 2]
+            self.halves[half] += own.sum(0)
+            self.counts[half] += len(own)
+        sides = part.lines[..., self.sides].astype(np.float64)
+        self.squares += (sides**2).sum(0)
+        self.means.append(sides.mean(1))
+        self.scale += part.square
         self.total += part.total
+
+    @property
+    def sides(self) -> list[int]:
+        """Where the outermost lines are, in the order of `Sides`."""
+        return [0, self.rows - 1, self.rows, -1]
 
     def response(self, padding: str | None) -> BorderResponse:
         """The figures over all inputs."""
@@ -196,7 +199,7 @@ class _Sums:
         if not scale:
             return BorderResponse(*about, note="is dead: 0 all over the interior")
         sizes = np.maximum(self.counts, 1)[:, None, None]
-        profiles = [self._energy(half / sizes, scale) for half in self.halves]
+        profiles = np.split(self._energy(self.halves / sizes, scale), [self.rows])
         inwards = tuple(each[: (len(each) + 1) // 2] for profile in profiles for each in (profile, profile[::-1]))
         energy = Sides(*(float(profile[0]) for profile in inwards))
         t = Sides(*_t(np.concatenate(self.means))) if count > 1 else NONE
@@ -211,11 +214,10 @@ class _Sums:
 
     def _aware(self, count: int, scale: float) -> float:
         """The share of channels whose border line is certain and large on some side."""
-        sums = [half.sum(0)[:, at] for half in self.halves for at in (0, -1)]
-        means = np.stack(sums) / count
+        means = self.halves.sum(0)[:, self.sides] / count
         spread = np.sqrt(np.maximum(self.squares / count - means**2, 0) / (count - 1))
         own = (np.abs(means) > CERTAIN * spread) & (np.abs(means) > LARGE * scale)
-        return float(own.any(0).mean())
+        return float(own.any(1).mean())
 
 
 def _t(values: Array) -> list[float | None]:

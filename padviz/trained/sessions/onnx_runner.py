@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from padviz.errors import DescriptionError, OptionError, SizeError, nearest, printable
 from padviz.network.network import Size
 from padviz.sources.onnx.load import image_of, is_nhwc
-from padviz.trained.sessions.running import Images, Reduced, has_borders, middle, outermost
+from padviz.trained.sessions.running import Images, Reduced, has_borders, middle, outermost, reduced
 
 Proto = Any
 PARTS = ("rows", "columns", "square", "total")
 OURS = "padviz/"  # in front of the names of what is added to a graph
 PROBED = 2  # images of a first run: a batch that a graph has fixed inside shows itself
 FLOAT = 1  # in ONNX
+Shape = tuple[int, ...]
 
 
 class OnnxRunner:
@@ -39,7 +40,7 @@ class OnnxRunner:
         self.kind = onnx.helper.tensor_dtype_to_np_dtype(self.image.type.tensor_type.elem_type)
         self.observed = convolutions(self.model) if observed is None else observed
         self._sessions: dict[str, Any] = {}
-        self._shapes = self._probed()
+        self._shapes = self._measured()
 
     def responses(self, images: Images) -> list[Reduced]:
         """Every convolution's output, reduced."""
@@ -71,30 +72,33 @@ class OnnxRunner:
             self.model.graph.output.add().name = name
             self._sessions.pop("outputs", None)
 
-    def _probed(self) -> dict[str, Size]:
+    def _measured(self) -> dict[str, Size]:
         """Height and width of every convolution's map; a graph that takes one image inside shows itself."""
         tensors = [*self.observed.values()] or [each.name for each in self.model.graph.output]
-        self._sessions["shapes"] = session(with_shapes(self.model, tensors), self.where)
-        names = [f"{OURS}shape/{tensor}" for tensor in tensors]
-        found = self._shapes_for(names, self.batch or PROBED)
-        del self._sessions["shapes"]
+        count = self.batch or PROBED
+        shape = (count, *self.size, self.channels) if self.nhwc else (count, self.channels, *self.size)
+        found = inferred(self.model, self.image.name, shape, tensors) or self._probed(tensors, count)
         sizes = zip(self.observed, found[: len(self.observed)], strict=True)
-        known = {name: (int(shape[2]), int(shape[3])) for name, shape in sizes if len(shape) == 4}
+        known = {name: (shape[2], shape[3]) for name, shape in sizes if len(shape) == 4}
         self.observed = {name: self.observed[name] for name in known}
         return known
 
-    def _shapes_for(self, names: Sequence[str], count: int) -> list[NDArray[Any]]:
-        """The shapes for so many images; for one where the graph has that built in."""
+    def _probed(self, tensors: Sequence[str], count: int) -> list[Shape]:
+        """The shapes that a run on so many images has; on one where the graph has that built in."""
+        self._sessions["shapes"] = session(with_shapes(self.model, tensors), self.where)
         images = np.zeros((count, self.channels, *self.size), np.float32)
+        names = [f"{OURS}shape/{tensor}" for tensor in tensors]
         try:
             found = self._run("shapes", names, images)
-            if self.batch or all(len(shape) != 4 or shape[0] == count for shape in found):
-                return found
         except DescriptionError:
             if self.batch:
                 raise
-        self.batch = 1
-        return self._run("shapes", names, images[:1])
+            found = []
+        if not self.batch and (not found or any(len(shape) == 4 and shape[0] != count for shape in found)):
+            self.batch = 1
+            found = self._run("shapes", names, images[:1])
+        del self._sessions["shapes"]
+        return [tuple(map(int, shape)) for shape in found]
 
     def _run(self, what: str, names: Sequence[str], images: Images) -> list[NDArray[Any]]:
         laid = images.transpose(0, 2, 3, 1) if self.nhwc else images
@@ -150,6 +154,27 @@ def line_of(error: BaseException) -> str:
     return f"{text[:200]}…" if len(text) > 200 else text or type(error).__name__
 
 
+def inferred(model: Proto, image: str, shape: Shape, tensors: Sequence[str]) -> list[Shape] | None:
+    """The shapes that tensors have for an image of some shape, by ONNX's rules; None where these leave one open.
+
+    They leave open, too, what a graph makes that has another number of images built in.
+    """
+    import onnx
+
+    graph = _copied(model)
+    del graph.graph.value_info[:]  # may tell of another size
+    (read,) = (each for each in graph.graph.input if each.name == image)
+    for i, n in enumerate(shape):
+        read.type.tensor_type.shape.dim[i].dim_value = n
+    try:
+        values = onnx.shape_inference.infer_shapes(graph, data_prop=True).graph.value_info
+    except Exception:  # of onnx, which has many; running it says more
+        return None
+    known = {each.name: tuple(dim.dim_value for dim in each.type.tensor_type.shape.dim) for each in values}
+    found = [known.get(tensor, ()) for tensor in tensors]
+    return found if all(each[:1] == shape[:1] and min(each) > 0 for each in found) else None
+
+
 def with_shapes(model: Proto, tensors: Iterable[str]) -> Proto:
     """A copy of a model that says the shapes of tensors, and makes nothing else."""
     from onnx import helper
@@ -198,31 +223,24 @@ def _reductions(graph: Proto, tensor: str, size: Size, opset: int) -> list[Proto
             return made("Slice", [whole], name, axes=[2, 3], starts=starts, ends=ends)
         return made("Slice", [whole, constant(starts), constant(ends), constant([2, 3])], name)
 
-    def reduced(op: str, source: str, name: str, axes: list[int]) -> str:
+    def over(op: str, source: str, name: str, axes: list[int]) -> str:
         if opset < 18:
             return made(op, [source], name, axes=axes, keepdims=0)
         return made(op, [source, constant(axes)], name, keepdims=0)
 
     down, along = map(middle, size)
-    tops = [cut(part, along, f"rows{i}") for i, part in enumerate(outermost(size[0]))]
-    reduced("ReduceMean", made("Concat", tops, "tops", axis=2), "rows", [3])
-    reduced("ReduceMean", cut(down, slice(0, size[1]), "down"), "columns", [2])
-    reduced("ReduceSumSquare", cut(down, along, "within"), "square", [1, 2, 3])
-    reduced("ReduceMean", whole, "total", [0, 1])
+    tops = [cut(part, along, f"top{i}") for i, part in enumerate(outermost(size[0]))]
+    made("Concat", [over("ReduceMean", top, f"mean/{top}", [3]) for top in tops], "rows", axis=2)
+    over("ReduceMean", cut(down, slice(0, size[1]), "down"), "columns", [2])
+    over("ReduceSumSquare", cut(down, along, "within"), "square", [1, 2, 3])
+    over("ReduceMean", whole, "total", [0, 1])
     return nodes
 
 
 def _reduced(layer: str, images: int, rows: Any, columns: Any, square: Any, total: Any) -> Reduced:
-    height, width = total.shape
-    count = rows.shape[1] * _length(height) * _length(width)
-    cols = np.concatenate([columns[..., part] for part in outermost(width)], axis=2)
-    inner = columns[..., middle(width)].mean(2)
-    return Reduced(layer, rows, cols, inner, square.astype(np.float64) / count, total * float(images))
-
-
-def _length(n: int) -> int:
-    part = middle(n)
-    return int(part.stop - part.start)
+    height, width = map(middle, total.shape)
+    count = rows.shape[1] * (height.stop - height.start) * (width.stop - width.start)
+    return reduced(layer, rows, columns, float(square.sum(dtype=np.float64)) / count, total * float(images))
 
 
 def _copied(model: Proto) -> Proto:

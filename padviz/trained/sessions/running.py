@@ -19,17 +19,16 @@ LEAST = 3  # rows and columns of a map that has borders and something between th
 class Reduced(NamedTuple):
     """What is kept of a convolution's output on some images: means, never the map itself.
 
-    `rows` are the means over the middle columns of the outermost lines, `LINES` on each side or all that there are, of
-    shape (images, channels, lines); and `cols` those of columns over the middle rows. `inner` and `square` are mean and
-    mean square of the middle, the first of shape (images, channels), the second one number per image; `total` is the
-    sum over the images of the mean over channels, of shape (height, width).
+    `lines` are the means of the outermost rows over the middle columns, `LINES` on each side or all that there are,
+    and after those so many `rows` the means of columns over the middle rows; all minus the mean of the middle, and of
+    shape (images, channels, lines). `square` is the mean square of the middle, and `total` the mean over channels, of
+    shape (height, width); both are sums over the images.
     """
 
     layer: str
-    rows: NDArray[np.float32]
-    cols: NDArray[np.float32]
-    inner: NDArray[np.float32]
-    square: NDArray[np.float64]
+    lines: NDArray[np.float32]
+    rows: int
+    square: float
     total: NDArray[np.float64]
 
 
@@ -79,3 +78,13 @@ def has_borders(height: int, width: int) -> bool:
 def at_once(runner: Runner) -> int:
     """How many images to run together."""
     return runner.batch or min(max(AT_ONCE // (runner.size[0] * runner.size[1]), 1), MOST)
+
+
+def reduced(
+    layer: str, rows: NDArray[np.float32], columns: NDArray[np.float32], square: float, total: NDArray[np.floating[Any]]
+) -> Reduced:
+    """What is kept, from the means of the outermost rows, and of all columns."""
+    width = columns.shape[2]
+    inner = columns[..., middle(width)].mean(2, keepdims=True)
+    lines = np.concatenate([rows, *(columns[..., part] for part in outermost(width))], axis=2)
+    return Reduced(layer, lines - inner, rows.shape[2], square, total.astype(np.float64))

@@ -18,7 +18,7 @@ from padviz.errors import DescriptionError, Ended, OptionError, PadvizError, nea
 from padviz.network.network import Size
 from padviz.sources.torch.load import line_of, quiet
 from padviz.sources.torch.tracer import tensors_in
-from padviz.trained.sessions.running import Images, Reduced, has_borders, middle, outermost
+from padviz.trained.sessions.running import Images, Reduced, has_borders, middle, outermost, reduced
 
 OURS = (PadvizError, KeyboardInterrupt, Ended)
 Within = Callable[[], AbstractContextManager[Any]]
@@ -113,7 +113,7 @@ class _Seen(TorchFunctionMode):
             name = printable(self.stack[-1] or "conv2d")
             self.calls[name] += 1
             if has_borders(*made.shape[2:]):
-                self.found.append(reduced(f"{name}#{self.calls[name]}" if self.calls[name] > 1 else name, made))
+                self.found.append(of_map(f"{name}#{self.calls[name]}" if self.calls[name] > 1 else name, made))
         return made
 
     def _entering(self, module: nn.Module, args: Any) -> None:
@@ -123,19 +123,20 @@ class _Seen(TorchFunctionMode):
         self.stack.pop()
 
 
-def reduced(layer: str, made: Tensor) -> Reduced:
-    """The means of a map, of shape (images, channels, height, width)."""
+def of_map(layer: str, made: Tensor) -> Reduced:
+    """What is kept of a map, of shape (images, channels, height, width)."""
     made = made.detach().float()
     count, channels, height, width = made.shape
     down, along = middle(height), middle(width)
-    lines = [made[:, :, part, along].mean(3) for part in outermost(height)]
+    across = made.new_zeros(width)
+    across[along] = 1 / (along.stop - along.start)
+    means = made @ across
+    rows = torch.cat([means[:, :, part] for part in outermost(height)], 2)
     columns = made[:, :, down].mean(2)
-    inner = columns[..., along].mean(2)
-    cols = torch.cat([columns[..., part] for part in outermost(width)], 2)
-    square = made[:, :, down, along].square().mean((1, 2, 3)).double()
+    square = made[:, :, down, along].square().mean((1, 2, 3)).double().sum()
     weights = made.new_full((1, count * channels), 1 / channels)
-    total = (weights @ made.reshape(count * channels, height * width)).reshape(height, width).double()
-    return Reduced(layer, *(each.cpu().numpy() for each in (torch.cat(lines, 2), cols, inner, square, total)))
+    total = (weights @ made.reshape(count * channels, height * width)).reshape(height, width)
+    return reduced(layer, rows.cpu().numpy(), columns.cpu().numpy(), float(square), total.cpu().numpy())
 
 
 def _named(made: Any, name: str) -> dict[str, Tensor]:
