@@ -18,7 +18,7 @@ LOAD = '`python -c "import onnx; onnx.load(FILE)"`'
 SAVED = "onnx_load_and_save"
 FILL, SAVE = "filling an array of that size", "matplotlib saving its pixels as a picture"
 AS_IS = "repadded_forward[None]"
-FORWARDS = "bare forwards of the same inputs"
+FORWARDS = "bare forwards of the same inputs, with their session"
 NAMES = {"vgg19": "VGG-19", "resnet50": "ResNet-50", "resnet152": "ResNet-152"}
 LEAST = {
     ("vgg19", 512): 60,

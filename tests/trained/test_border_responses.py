@@ -191,6 +191,22 @@ def test_a_graph_that_takes_one_image_inside_is_run_on_one_after_the_other() -> 
     np.testing.assert_allclose(found.energy, expected.energy, rtol=1e-5)
 
 
+def test_shapes_are_inferred_and_only_those_left_open_take_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    probed: list[str] = []
+    whole = OnnxRunner._probed
+    monkeypatch.setattr(OnnxRunner, "_probed", lambda self, *args: probed.append(self.name) or whole(self, *args))
+    images = images_of("noise", 4, (16, 16), 3)
+    plain = OnnxRunner(graph([conv()], ["n", 3, 16, 16]), "plain", "plain", (16, 16))
+    steps = [("ReduceMax", ["x"], "m"), ("Sub", ["m", "m"], "o"), ("Cast", ["o"], "i"), ("Add", ["shape", "i"], "s")]
+    options: dict[str, Any] = {"ReduceMax": {"keepdims": 0}, "Cast": {"to": 7}}
+    nodes = [helper.make_node(op, reads, [makes], **options.get(op, {})) for op, reads, makes in steps]
+    reshaped = [*nodes, helper.make_node("Reshape", ["x", "s"], ["r"]), conv("r")]
+    open_ = OnnxRunner(graph(reshaped, ["n", 3, 16, 16]), "open", "open", (16, 16))
+    found, expected = (border_responses(each, images, None)[0] for each in (open_, plain))
+    assert (probed, open_.batch) == (["open"], 1)
+    np.testing.assert_allclose(found.energy, expected.energy, rtol=1e-5)
+
+
 def test_threads_of_onnxruntime_do_not_spin() -> None:
     runner = OnnxRunner(graph([conv()], ["n", 3, 16, 16]), "net", "net", (16, 16))
     runner.outputs(images_of("noise", 1, (16, 16), 3))

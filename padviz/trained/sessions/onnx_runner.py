@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from padviz.errors import DescriptionError, OptionError, SizeError, nearest, printable
 from padviz.network.network import Size
 from padviz.sources.onnx.load import image_of, is_nhwc
-from padviz.trained.sessions.running import Images, Reduced, has_borders, middle, outermost, reduced
+from padviz.trained.sessions.running import Images, Reduced, has_borders, middle, outermost
 
 Proto = Any
 PARTS = ("rows", "columns", "square", "total")
@@ -238,9 +238,12 @@ def _reductions(graph: Proto, tensor: str, size: Size, opset: int) -> list[Proto
 
 
 def _reduced(layer: str, images: int, rows: Any, columns: Any, square: Any, total: Any) -> Reduced:
-    height, width = map(middle, total.shape)
-    count = rows.shape[1] * (height.stop - height.start) * (width.stop - width.start)
-    return reduced(layer, rows, columns, float(square.sum(dtype=np.float64)) / count, total * float(images))
+    height, width = total.shape
+    down, along = middle(height), middle(width)
+    count = rows.shape[1] * (down.stop - down.start) * (along.stop - along.start)
+    lines = np.concatenate([rows, *(columns[..., part] for part in outermost(width))], axis=2)
+    lines -= columns[..., along].mean(2, keepdims=True)
+    return Reduced(layer, lines, rows.shape[2], float(square.sum(dtype=np.float64)) / count, total * float(images))
 
 
 def _copied(model: Proto) -> Proto:

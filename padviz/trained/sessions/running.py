@@ -78,13 +78,3 @@ def has_borders(height: int, width: int) -> bool:
 def at_once(runner: Runner) -> int:
     """How many images to run together."""
     return runner.batch or min(max(AT_ONCE // (runner.size[0] * runner.size[1]), 1), MOST)
-
-
-def reduced(
-    layer: str, rows: NDArray[np.float32], columns: NDArray[np.float32], square: float, total: NDArray[np.floating[Any]]
-) -> Reduced:
-    """What is kept, from the means of the outermost rows, and of all columns."""
-    width = columns.shape[2]
-    inner = columns[..., middle(width)].mean(2, keepdims=True)
-    lines = np.concatenate([rows, *(columns[..., part] for part in outermost(width))], axis=2)
-    return Reduced(layer, lines - inner, rows.shape[2], square, total.astype(np.float64))

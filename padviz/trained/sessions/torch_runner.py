@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from padviz.errors import DescriptionError, Ended, OptionError, PadvizError, nea
 from padviz.network.network import Size
 from padviz.sources.torch.load import line_of, quiet
 from padviz.sources.torch.tracer import tensors_in
-from padviz.trained.sessions.running import Images, Reduced, has_borders, middle, outermost, reduced
+from padviz.trained.sessions.running import LINES, Images, Reduced, has_borders, middle, outermost
 
 OURS = (PadvizError, KeyboardInterrupt, Ended)
 Within = Callable[[], AbstractContextManager[Any]]
@@ -128,15 +129,28 @@ def of_map(layer: str, made: Tensor) -> Reduced:
     made = made.detach().float()
     count, channels, height, width = made.shape
     down, along = middle(height), middle(width)
-    across = made.new_zeros(width)
-    across[along] = 1 / (along.stop - along.start)
-    means = made @ across
-    rows = torch.cat([means[:, :, part] for part in outermost(height)], 2)
-    columns = made[:, :, down].mean(2)
+    flat = made.reshape(count * channels, height * width)
+    tops = [flat[:, part.start * width : part.stop * width] for part in outermost(height)]
+    over_rows, over_columns = (each.to(made) for each in _weights(tops[0].shape[1] // width, width))
+    columns = made[:, :, down].mean(2).flatten(0, 1) @ over_columns
+    lines = torch.cat([*(top @ over_rows for top in tops), columns[:, :-1]], 1) - columns[:, -1:]
     square = made[:, :, down, along].square().mean((1, 2, 3)).double().sum()
-    weights = made.new_full((1, count * channels), 1 / channels)
-    total = (weights @ made.reshape(count * channels, height * width)).reshape(height, width)
-    return reduced(layer, rows.cpu().numpy(), columns.cpu().numpy(), float(square), total.cpu().numpy())
+    total = made.new_full((1, count * channels), 1 / channels) @ flat
+    kept = lines.reshape(count, channels, -1), total.reshape(height, width).double()
+    return Reduced(layer, kept[0].cpu().numpy(), min(height, 2 * LINES), float(square), kept[1].cpu().numpy())
+
+
+@lru_cache(maxsize=32)
+def _weights(rows: int, width: int) -> tuple[Tensor, Tensor]:
+    """Products with these make means: of so many rows, laid end to end, over their middle; of the outermost columns.
+
+    The last column of the second is the mean of the middle. One product is faster than means of a few numbers each.
+    """
+    along = middle(width)
+    across = torch.zeros(width, 1)
+    across[along] = 1 / (along.stop - along.start)
+    columns = torch.eye(width)
+    return torch.kron(torch.eye(rows), across), torch.cat([*(columns[:, at] for at in outermost(width)), across], 1)
 
 
 def _named(made: Any, name: str) -> dict[str, Tensor]:
