@@ -12,7 +12,7 @@ from random import Random
 import pytest
 
 import padviz
-from tests.soak import fuzz, mutants, processes
+from tests.soak import beside, fuzz, processes
 from tests.soak.__main__ import FUZZED
 
 SEED = os.environ.get("SEED", "1")
@@ -51,7 +51,7 @@ def test_the_judge_finds_what_it_looks_for(
     exec(f"def load(path):\n    {breaks}", space)
     monkeypatch.setattr("padviz.load", space["load"])
     monkeypatch.setattr(fuzz, "SECONDS", 1)
-    assert says in fuzz._judged("TOML descriptions", mutants.NET, Random(0))
+    assert says in fuzz._judged("TOML descriptions", beside.NET, Random(0))
 
 
 def test_the_judge_compares_with_the_twin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,8 @@ FUZZED = {
     "ONNX files": 10_000,
     "manifests": 5_000,
     "counts files": 5_000,
-    "command lines": 2_000,
+    "kept scores": 1_000,
+    "command lines": 3_000,
 }
 DISTURBED = {"kills": 100, "signals": 300, "pairs of exports": 40}
 

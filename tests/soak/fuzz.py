@@ -15,11 +15,13 @@ import tempfile
 import tomllib
 import warnings
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import padviz
 from padviz.errors import PadvizError
@@ -30,10 +32,18 @@ from padviz.sources.toml.build import parse
 from padviz.sources.toml.write import to_toml
 from tests import naive
 from tests.flat import flat_steps
-from tests.soak.mutants import NET, mutant
+from tests.soak import beside
+from tests.soak.mutants import mutant
 
 SECONDS, BYTES = 10, 4 << 30  # of calculating; six times as long by the clock, on a busy machine
-SUFFIX = {"TOML descriptions": ".toml", "manifests": ".toml", "ONNX files": ".onnx", "counts files": ".npz"}
+SCHEMES = ["zero", "replicate", "reflect", "symmetric", "circular", "partial", "zero/circular", "reflect/zero"]
+SUFFIX = {
+    "TOML descriptions": ".toml",
+    "manifests": ".toml",
+    "ONNX files": ".onnx",
+    "counts files": ".npz",
+    "kept scores": ".npz",
+}
 REFUSALS = (1, 2, 3)  # exit codes
 
 
@@ -52,6 +62,10 @@ def tried(kind: str, made: Any, rng: Random) -> str:
             padviz.read_counts(path, *rng.choice([(), ([0], [-1])]))
         elif kind == "manifests":
             expand(read_manifest(path))
+        elif kind == "kept scores":
+            _resumed(path if rng.random() < 0.98 else Path(rng.choice(beside.LOCATIONS[2:6])))
+        elif kind == "ONNX files" and rng.random() < 0.4:
+            _weighed(path) if rng.random() < 0.5 else _repadded(path, rng)
         else:
             network = padviz.load(path)
             _counted(network, rng, twin=kind == "TOML descriptions")
@@ -76,6 +90,44 @@ def _counted(network: Network, rng: Random, twin: bool) -> None:
         assert close, f"counts differ from the twin's at {found.size}"
 
 
+def _weighed(path: Path) -> None:
+    """Read weights: each convolution's skew is that of all its taps, worked out at once."""
+    for row in padviz.mean_filters(path, 24).rows:
+        if row.magnitude is not None and row.channels - row.dead == 1 and row.height is not None:
+            lines, half = row.magnitude.sum(1), row.kernel[0] // 2
+            skew = (lines[-half:].sum() - lines[:half].sum()) / lines.sum()
+            assert np.isclose(row.height.skew, skew, atol=1e-5), f"{row.layer}: skew {row.height.skew} is not {skew}"
+
+
+def _repadded(path: Path, rng: Random) -> None:
+    """Repad; what is written is read again, and counted: where nothing is left alone, it is the scheme's usage."""
+    scheme, out = rng.choice(SCHEMES), Path("repadded.onnx")
+    out.unlink(missing_ok=True)
+    try:
+        found = padviz.repad_file(path, scheme, out, rng.choice((None, 24)))
+    except PadvizError:
+        assert not out.exists(), "refused after it was written"
+        raise
+    size = found.plan.size
+    made = padviz.usage(padviz.load(out, size=size), size, layer=found.plan.targets)
+    if not found.left:
+        network = padviz.load(path, size=size)
+        expected = padviz.usage(network, size, scheme, layer=network.targets)
+        assert np.array_equal(made.counts, expected.counts), f"usage is not that of {scheme}"
+
+
+def _resumed(path: Path) -> None:
+    """Take up a sweep, which then ends as one that was never interrupted."""
+    found = padviz.detectability("net.onnx", unfinished=path, resume=True, **beside.SWEPT)
+    for one, other in zip(found.maps, _swept(), strict=True):
+        assert np.allclose(one.values, other), f"scores under {one.padding} are others than without an interruption"
+
+
+@cache
+def _swept() -> list[NDArray[np.float64]]:
+    return [each.values for each in padviz.detectability("net.onnx", **beside.SWEPT).maps]
+
+
 def _is_small(steps: Any) -> bool:
     """Whether the twin can take its time for each tap; it removes no rows where padding is negative."""
     numbers = [*json.dumps(steps, default=lambda scale: scale.denominator).replace(",", " ").split()]
@@ -88,14 +140,23 @@ def _commanded(args: list[str]) -> str:
     from padviz.cli import cli
     from tests.cli.test_cli import APART
 
+    before = _files()
     with warnings.catch_warnings():
         result = CliRunner(**APART).invoke(cli, args)
+    after = _files()
+    assert not (left := [name for name in after if "/.padviz-" in f"/{name}"]), f"leaves {left}"
     assert result.exit_code in (0, *REFUSALS), f"exit {result.exit_code}: {result.output[-300:]}"
     if result.exit_code == 2:
         assert result.stderr.count("\n") == 1, f"not one line: {result.stderr!r}"
         assert result.stderr[:-1].isprintable(), f"not one line: {result.stderr!r}"
         assert not result.stdout, "refused after something was printed"
+        assert not (new := {*after.items()} ^ {*before.items()}), f"refused, and changed {sorted(new)}"
     return "fine" if result.exit_code == 0 else "refused"
+
+
+def _files() -> dict[str, int]:
+    """The files that are here, and when each was written, in nanoseconds."""
+    return {str(path): path.lstat().st_mtime_ns for path in Path().rglob("*")}
 
 
 def run(kind: str, seed: str, first: int, count: int) -> dict[str, Any]:
@@ -104,10 +165,12 @@ def run(kind: str, seed: str, first: int, count: int) -> dict[str, Any]:
     failures = []
     kept, here = Path(".soak").absolute(), os.getcwd()
     with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
+        inside = Path(folder, "so/far/down")  # where ../../x is
+        inside.mkdir(parents=True)
+        os.chdir(inside)
         try:
             for number in range(first, first + count):
-                Path("net.toml").write_text(NET)
+                beside.lay_out(whole=kind == "command lines")
                 rng = Random(f"{seed}/{kind}/{number}")
                 made = mutant(kind, rng)
                 what = _judged(kind, made, rng)

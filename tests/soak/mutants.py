@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from tests.soak import beside
+from tests.soak.commands import COMMANDS, crossed
+
 HERE = Path(__file__).parent.parent
 CONFIGS = HERE.parent / "configs"
 TOKEN = re.compile(r'-?\d+(?:\.\d+)?|"[^"\n]*"|[\w$.]+|\n|[^\S\n]+|.')
@@ -29,29 +32,9 @@ MANIFESTS = [
     'title = "t"\n[[maps]]\nmodels = ["vgg11"]\nwhat = ["usage", "taps"]\nlayers = ["features.3"]\n',
     '[[compare]]\nname = "c"\nmodels = ["vgg11"]\nsizes = [32, 64]\nscale = "each"\n',
     'title = "t"\n[[kernel]]\nname = "k"\npixel = [0, 1]\npaddings = ["zero", "reflect"]\n',
+    '[[maps]]\nmodels = ["net.onnx"]\nsizes = [16, "12x9"]\nwhat = ["filters", "usage"]\nlayers = ["a"]\n',
+    '[[maps]]\nmodels = ["net.onnx"]\nwhat = ["responses"]\nweights = "DEFAULT"\npaddings = ["declared", "reflect"]\n',
 ]
-COMMANDS = """
-usage vgg11 --size 32 --padding reflect --layer features.3 --format json -o a.npy --overwrite
-usage net.toml --size 9x12 --unit 0:2,1 --pooling mean -o a.csv --overwrite
-compare net.toml --size 8,12 --format csv -o a.svg --overwrite
-kernel --size 5 --padding partial --pixel 0,0
-uneven resnet18 net.toml --size 32 --format github --check
-sizes net.toml --range 8:64 --axis height --same
-taps net.toml --size 12 --format csv
-coverage net.toml --size 12 --layer a --margin
-fields net.toml --size 12 --layer b
-diff net.toml vgg11 --size 32 --check
-layers net.toml --size 12x9 --padding valid
-convert net.toml -o b.toml --overwrite
-export net.toml --size 8:12:2 --what usage,taps -o out --jobs 1 --format json
-""".strip().split("\n")
-NET = """size = 12
-layers = [
-    {op = "conv", name = "a", kernel = 3, padding = 1, stride = 2, out = 3, groups = "depthwise"},
-    {op = "resize", name = "b", scale = 2},
-    {op = "add", name = "c", from = ["b", "input"]},
-]
-"""
 
 
 def mutant(kind: str, rng: Random) -> Any:
@@ -61,9 +44,12 @@ def mutant(kind: str, rng: Random) -> Any:
     if kind == "manifests":
         return damaged_text(rng.choice(MANIFESTS * 8 + [(CONFIGS / "exports" / "deck.toml").read_text()]), rng)
     if kind == "command lines":
-        return damaged_text(rng.choice(COMMANDS), rng, commands=True).split(" ")
+        line = rng.choice(COMMANDS)
+        return (crossed(line, rng) if rng.random() < 0.6 else damaged_text(line, rng, commands=True)).split(" ")
     if kind == "counts files":
         return damaged_bytes(rng.choice(counts_files()), rng)
+    if kind == "kept scores":
+        return beside.kept(rng) if rng.random() < 0.5 else damaged_bytes(beside.sweep(), rng)
     return rng.choice((damaged_graph, lambda rng: damaged_bytes(rng.choice(models()), rng)))(rng)
 
 
@@ -121,7 +107,8 @@ def damaged_graph(rng: Random) -> bytes:
         if not numbers:
             parts[rng.randrange(len(parts))] = rng.choice(parts)
         try:
-            return bytes(model_of("".join(parts), int(opset.split()[0])).SerializeToString())
+            model = model_of("".join(parts), int(opset.split()[0]))
+            return bytes((beside.displaced(model, rng) if rng.random() < 0.2 else model).SerializeToString())
         except (parser.ParseError, ValueError, OverflowError, IndexError):  # of a number too long for it
             continue
 
@@ -141,7 +128,8 @@ def models() -> list[bytes]:
     """Small graphs as files."""
     from tests.sources.test_onnx_ops import GRAPHS, MEANS, model_of
 
-    return [model_of(body, int(opset.split()[0])).SerializeToString() for _, opset, body in GRAPHS + MEANS]
+    small = [model_of(body, int(opset.split()[0])).SerializeToString() for _, opset, body in GRAPHS + MEANS]
+    return [*small, *[beside.network()] * 9]
 
 
 @cache

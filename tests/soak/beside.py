@@ -1,0 +1,137 @@
+"""What lies beside a mutant: small networks, a picture, an interrupted sweep, and what weights may point to."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from contextlib import chdir, suppress
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+
+NET = """size = 12
+layers = [
+    {op = "conv", name = "a", kernel = 3, padding = 1, stride = 2, out = 3, groups = "depthwise"},
+    {op = "resize", name = "b", scale = 2},
+    {op = "add", name = "c", from = ["b", "input"]},
+]
+"""
+NODES = """
+    a = Conv <strides = [2, 2], pads = [1, 1, 1, 1]> (x, wa)
+    r = Relu (a)
+    b = Conv <pads = [1, 1, 1, 1]> (r, wb)
+    y = Sigmoid (b)
+"""
+KEPT = "a.png.unfinished.npz"  # of the command line below
+SWEPT: dict[str, Any] = {
+    "size": (16, 16),
+    "padding": ["reflect"],
+    "step": 4,
+    "output": "y",
+    "class_": 0,
+    "threshold": True,
+}
+LOCATIONS = [
+    "data",
+    "data",
+    "pipe",
+    "link",
+    "folder",
+    "vast",
+    "net.onnx",
+    "mutant.onnx",
+    "missing",
+    "../data",
+    "./data",
+]
+LOCATIONS += ["", ".", "..", "/etc/passwd", "/dev/zero", "folder/data", "\x1b[31m", "\u202edata", "data\n", "d" * 5000]
+NUMBERS = ["", "0", "4", "36", "-1", "1e3", "64", "9" * 18, "9" * 40, "x", " 4", "\u0664"]
+
+
+@cache
+def network() -> bytes:
+    """A network with weights and a map of scores, of any size."""
+    from onnx import numpy_helper, parser
+
+    head = '<ir_version: 8, opset_import: ["" : 13]> g (float[N, 3, H, W] x) => (float[N, 1, P, Q] y)'
+    model = parser.parse_model(f"{head} {{ {NODES} }}")
+    for node in model.graph.node:
+        node.name = node.output[0]
+    rng = np.random.default_rng(0)
+    for name, shape in (("wa", (4, 3, 3, 3)), ("wb", (1, 4, 3, 3))):
+        model.graph.initializer.append(numpy_helper.from_array(rng.normal(size=shape).astype(np.float32), name))
+    return bytes(model.SerializeToString())
+
+
+@cache
+def picture() -> bytes:
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.effect_noise((32, 24), 60).save(file, "png")
+    return file.getvalue()
+
+
+@cache
+def sweep() -> bytes:
+    """What a sweep of `detect` keeps that was interrupted."""
+    import padviz
+
+    def told(done: int, _: int) -> None:
+        if done > 3:
+            raise InterruptedError
+
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+        Path("net.onnx").write_bytes(network())
+        with suppress(InterruptedError):
+            padviz.detectability("net.onnx", unfinished=Path(KEPT), on_progress=told, **SWEPT)
+        return Path(KEPT).read_bytes()
+
+
+def lay_out(whole: bool) -> None:
+    """Put the networks here; the whole of it where a command may ask for it."""
+    Path("net.toml").write_text(NET)
+    Path("net.onnx").write_bytes(network())
+    if whole:
+        Path("b.png").write_bytes(picture())
+        Path(KEPT).write_bytes(sweep())
+    elif not os.path.lexists("pipe"):
+        Path("data").write_bytes(np.ones(16, np.float32).tobytes())
+        Path("folder").mkdir()
+        Path("link").symlink_to("/etc/passwd")
+        os.mkfifo("pipe")
+        with open("vast", "wb") as file:
+            file.truncate(6 << 30)  # without a block of the disk
+
+
+def displaced(model: Any, rng: Random) -> Any:
+    """A model whose weights, some or all, should lie in other files."""
+    for tensor in model.graph.initializer:
+        if rng.random() < 0.8:
+            tensor.ClearField("raw_data")
+            tensor.data_location = tensor.EXTERNAL
+            for key, values in (("location", LOCATIONS), ("offset", NUMBERS), ("length", NUMBERS)):
+                if key == "location" or rng.random() < 0.4:
+                    tensor.external_data.add(key=key, value=rng.choice(values))
+    return model
+
+
+def kept(rng: Random) -> bytes:
+    """A sweep that somebody else made, or of which less is there."""
+    with np.load(io.BytesIO(sweep())) as file:
+        values, question = file["values"], file["question"]
+    strange = [values[:-1], values[None], values.astype("f4"), values.astype(">f8"), values.astype("c16")]
+    strange += [np.array("x"), np.array({"a": 1}), np.zeros(10**6), np.array([]), np.where(values > 0, 0, 0)]
+    less = np.where(np.array([rng.random() < 0.5 for _ in values]), np.nan, values)
+    parts: dict[str, Any] = {"values": less, "question": question}
+    if rng.random() < 0.7:
+        parts[rng.choice(("values", "question", "more"))] = rng.choice(strange)
+    if rng.random() < 0.1:
+        del parts[rng.choice([*parts])]
+    made = io.BytesIO()
+    rng.choice((np.savez, np.savez_compressed))(made, **parts)
+    return made.getvalue()
