@@ -16,20 +16,39 @@ from itertools import pairwise
 from pathlib import Path
 from random import Random
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 import padviz
+from padviz.files.unfinished import SUFFIX
+from tests.soak import beside
 
 STARTED = "import os; os.write({}, b'.'); from padviz.__main__ import main; main()"
 FIRST = 0.01  # seconds from where padviz is imported: before, Python itself has the signal
 MANY = ["vgg11", "resnet18", "--size", "64:160:32", "--format", "png,npz", "--jobs", "2", "-o", "out"]
+SWEPT = ["--size", "64", "--height", "8", "--step", "1", "--threshold", "--padding", "own,reflect"]
+TRAINED = """[[maps]]
+models = ["scores.onnx"]
+sizes = [64, 96, 128]
+what = ["filters", "responses"]
+"""
 RUNS = {  # and the seconds that they take
     "usage": (["usage", "resnet18", "--size", "224", "-o", "map.csv", "--overwrite"], 0.8),
     "export": (["export", *MANY], 3.0),
     "uneven": (["uneven", "resnet50", "--size", "224", "-o", "ledger.png", "--overwrite"], 0.8),
     "ONNX": (["usage", "net.onnx", "--size", "64", "-o", "map.npz", "--overwrite"], 1.2),
     "torch": (["usage", "torchvision.models:resnet18", "--size", "64", "-o", "map.npy", "--overwrite"], 4.0),
+    "audit": (["audit", "resnet18", "--size", "64", "-o", "audit.md", "--overwrite"], 0.6),
+    "audit drawn": (["audit", "resnet50", "--size", "224", "-o", "audit.png", "--overwrite"], 1.2),
+    "explore": (["explore", "resnet18", "--sizes", "64,96", "-o", "page.html", "--overwrite"], 1.0),
+    "repad": (["repad", "net.onnx", "--padding", "symmetric", "-o", "out.onnx", "--overwrite"], 0.8),
+    "filters": (["filters", "scores.onnx", "--size", "64", "-o", "filters.png", "--overwrite"], 1.0),
+    "responses": (["responses", "scores.onnx", "--size", "96", "-n", "64", "-o", "responses.png", "--overwrite"], 1.3),
+    "detect": (["detect", "scores.onnx", *SWEPT, "-o", "spots.png", "--resume", "--overwrite"], 4.0),
+    "manifest": (["export", "trained.toml", "--jobs", "2", "-o", "out"], 3.0),
 }
+ENDS = {"page.html": "</html>", "audit.md": "is free of it.\n"}
 CODES = {signal.SIGINT: (130, -2), signal.SIGTERM: (143, -15)}  # a shell says 130 and 143 of the others too
 
 
@@ -47,6 +66,8 @@ class Started:
 
     def __init__(self, args: list[str], folder: str) -> None:
         (Path(folder) / "net.onnx").write_bytes(onnx_file())
+        (Path(folder) / "scores.onnx").write_bytes(beside.network())
+        (Path(folder) / "trained.toml").write_text(TRAINED)
         ready, told = os.pipe()
         command = [sys.executable, "-c", STARTED.format(told), *args]
         pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, "errors": "replace"}
@@ -97,7 +118,7 @@ def signalled(rng: Random) -> str:
             return about + f"exit code {code}: {words[-300:]!r}"
         if words.strip().count("\n") or "Traceback" in words:
             return about + f"says {words[-300:]!r}"
-        broken = _broken(Path(folder), hidden=True)
+        broken = _broken(Path(folder), hidden=True, kept=code != 0)
         return about + broken if broken else "fine" if code == 0 else "refused"
 
 
@@ -111,13 +132,28 @@ def killed(rng: Random) -> str:
         time.sleep(moment)
         started.kill()
         started.ended()
-        if broken := _broken(Path(folder), hidden=False):
+        if broken := _broken(Path(folder), hidden=False, kept=True):
             return about + broken
         code, words = Started(RUNS[what][0], folder).ended()
         if code or words:
             return about + f"afterwards exit code {code}: {words[-300:]!r}"
         broken = _broken(Path(folder), hidden=True)
+        if what == "detect" and not broken and not np.array_equal(_pixels(Path(folder)), undisturbed()):
+            broken = "another picture than without an interruption"
         return about + "afterwards " + broken if broken else "refused"
+
+
+@cache
+def undisturbed() -> NDArray[np.uint8]:
+    """The picture of a sweep that nothing interrupts."""
+    with tempfile.TemporaryDirectory() as folder:
+        Started(RUNS["detect"][0], folder).ended()
+        return _pixels(Path(folder))
+
+
+def _pixels(folder: Path) -> NDArray[np.uint8]:
+    with Image.open(folder / "spots.png") as picture:
+        return np.asarray(picture)
 
 
 def paired(rng: Random) -> str:
@@ -141,8 +177,8 @@ def paired(rng: Random) -> str:
 WAYS: dict[str, Callable[[Random], str]] = {"kills": killed, "signals": signalled, "pairs of exports": paired}
 
 
-def _broken(folder: Path, hidden: bool) -> str:
-    """What is half-written in a folder, or, if asked for, hidden and left behind."""
+def _broken(folder: Path, hidden: bool, kept: bool = False) -> str:
+    """What is half-written in a folder, or, if asked for, hidden and left behind; a sweep's scores may be `kept`."""
     for path in folder.rglob("*"):
         inside = path.relative_to(folder)
         if any(part.startswith(".") for part in inside.parts):
@@ -150,15 +186,22 @@ def _broken(folder: Path, hidden: bool) -> str:
                 return f"leaves {inside}"
             continue
         try:
-            if path.suffix == ".png":
+            if path.name.endswith(SUFFIX):
+                if not kept:
+                    return f"leaves {inside}"
+                with np.load(path) as scores:
+                    assert [*scores] == ["values", "question"]
+            elif path.suffix == ".png":
                 with Image.open(path) as picture:
                     picture.load()
             elif path.suffix in (".npy", ".npz"):
                 padviz.read_counts(path)
             elif path.suffix == ".json":
                 json.loads(path.read_text())
-            elif path.name == "map.csv":
-                assert path.read_text().count("\n") == 224
+            elif path.suffix == ".onnx":
+                padviz.load(path)
+            elif path.name in ENDS:
+                assert path.read_text().endswith(ENDS[path.name])
         except Exception as error:
             return f"half-written {inside}: {error}"
     return ""
