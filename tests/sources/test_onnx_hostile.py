@@ -158,6 +158,25 @@ HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
         body(f"s = Constant <value_ints = [1, {BIG}, 1, 1]> ()\na = Expand (x, s)\ny = Reshape (a, s)"),
         "no output is made of a spatial layer",
     ),
+    "no such axis": (
+        body("a = Conv (x, w3x3)\ny = Concat <axis = 7> (a, a)"),
+        "node y: Concat makes no sense .it has 4 dimensions and no axis 7.",
+    ),
+    "no such axis to slice": (
+        body("s = Constant <value_ints = [1]> ()\ne = Constant <value_ints = [9]> ()\n"
+             "k = Constant <value_ints = [6]> ()\na = Slice (x, s, e, k)\ny = Conv (a, w3x3)"),
+        "node a: Slice makes no sense .it has 4 dimensions and no axis 6.",
+    ),
+    "an axis twice": (
+        body("s = Constant <value_ints = [1, 2]> ()\ne = Constant <value_ints = [9, 9]> ()\n"
+             "k = Constant <value_ints = [2, -2]> ()\na = Slice (x, s, e, k)\ny = Conv (a, w3x3)"),
+        "node a: Slice makes no sense .it names an axis twice.",
+    ),
+    "padded twice": (
+        lambda: model_of("p = Constant <value_ints = [1, 2, 1, 2]> ()\nk = Constant <value_ints = [2, 2]> ()\n"
+                         "a = Pad (x, p, , k)\ny = Conv (a, w3x3)", 18),
+        "node a: Pad .opset 18. has a mode or amounts that make no sense",
+    ),
     "lost input": (body("y = Conv (nowhere, w3x3)"), "no earlier node makes 'nowhere'"),
     "calls itself": (calls_itself, "functions are nested more than 20 deep"),
     "doubling functions": (doubling_functions, "has more than 30000 nodes"),

@@ -10,7 +10,7 @@ import numpy as np
 from padviz.axis.operations import MOST_ROWS
 from padviz.errors import SizeError
 from padviz.network.layer import Kind
-from padviz.sources.onnx.constants.folding import axes_of
+from padviz.sources.onnx.constants.folding import axes_of, from_front
 from padviz.sources.onnx.constants.later import worked_out
 from padviz.sources.onnx.constants.stored import Unread
 from padviz.sources.onnx.reshaping import whole_image
@@ -137,7 +137,7 @@ def concat(plan: Plan, node: Node) -> Value | list[Value]:
     tensors = node.given
     maps = [each for each in tensors if not each.is_constant]
     rank = len(tensors[0].known)
-    axis = int(node.attrs.get("axis", 1)) % rank
+    axis = from_front(int(node.attrs.get("axis", 1)), rank)
     if any(len(each.known) != rank for each in tensors):
         raise Stuck("joins tensors of different ranks")
     if any(roles_of([each.known[axis]]) for each in maps):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from padviz.sources.onnx.constants.folding import from_front
 from padviz.sources.onnx.tensors import Node, Plan
 from padviz.sources.tracing.arranging import Stuck, Value
 from padviz.sources.tracing.axis_labels import has_positions
@@ -33,15 +34,15 @@ def _images(node: Node, rank: int) -> Sequence[int]:
 
 
 def _last(node: Node, rank: int) -> Sequence[int]:
-    return range(int(node.attrs.get("axis", -1)) % rank, rank)
+    return range(from_front(int(node.attrs.get("axis", -1)), rank), rank)
 
 
 def _one(node: Node, rank: int) -> Sequence[int]:
-    return [int(node.attrs.get("axis", -1)) % rank]
+    return [from_front(int(node.attrs.get("axis", -1)), rank)]
 
 
 def _listed(node: Node, rank: int) -> Sequence[int]:
-    return [int(axis) % rank for axis in node.numbers("axes", [0, 2, 3])]
+    return [from_front(int(axis), rank) for axis in node.numbers("axes", [0, 2, 3])]
 
 
 def _in_training(node: Node, rank: int) -> Sequence[int]:

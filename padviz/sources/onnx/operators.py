@@ -11,6 +11,7 @@ from padviz.axis.operations import Op, Same, Transposed, Window, out_size
 from padviz.axis.padding_modes import Mode
 from padviz.axis.resize import GRIDS, ROUNDINGS, Resize
 from padviz.network.layer import Kind
+from padviz.sources.onnx.constants.folding import from_front
 from padviz.sources.onnx.merging import MIXING
 from padviz.sources.onnx.norms import NORMS
 from padviz.sources.onnx.reshaping import SHAPING
@@ -57,13 +58,13 @@ def neutral(plan: Plan, node: Node) -> Made:
 def softmax(plan: Plan, node: Node) -> Made:
     x = node.tensor(0)
     rank = len(x.known)
-    axis = int(node.attrs.get("axis", 1 if node.version < 13 else -1)) % rank
+    axis = from_front(int(node.attrs.get("axis", 1 if node.version < 13 else -1)), rank)
     return along(plan, node.name, x, range(axis, rank) if node.version < 13 else [axis], WHY)
 
 
 def _picked(plan: Plan, node: Node, x: Value) -> Value:
     """The best channel of each position."""
-    dims, axis = list(x.known), int(node.attrs.get("axis", 0)) % len(x.known)
+    dims, axis = list(x.known), from_front(int(node.attrs.get("axis", 0)), len(x.known))
     if roles_of(dims[axis : axis + 1]):
         raise Stuck("picks one of all positions")
     dims[axis : axis + 1] = [()] if node.attrs.get("keepdims", 1) else []
@@ -172,19 +173,20 @@ def pad(plan: Plan, node: Node) -> Made:
     x = plan.settled(node.tensor(0))
     rank = len(x.known)
     amounts = node.attrs.get("pads") or node.attrs.get("paddings") or node.ints(1)
-    axes = node.ints(3) if len(node.inputs) > 3 and node.inputs[3] is not None else range(rank)
+    named = node.ints(3) if len(node.inputs) > 3 and node.inputs[3] is not None else range(rank)
+    axes = [from_front(int(axis), rank) for axis in named]
     mode = MODES.get(_text(node, "mode", "constant"))
-    if mode is None or len(amounts) != 2 * len(axes):
+    if mode is None or len(amounts) != 2 * len(axes) or len({*axes}) < len(axes):
         raise Stuck("has a mode or amounts that make no sense")
     ops: dict[str, Op] = {"h": Window(1, mode=mode), "w": Window(1, mode=mode)}
     dims = list(x.known)
     for i, axis in enumerate(axes):
         before, after = int(amounts[i]), int(amounts[len(axes) + i])
-        role = _own_role(plan, x, axis % rank, rank) if before or after else ""
+        role = _own_role(plan, x, axis, rank) if before or after else ""
         if role:
             ops[role] = Window(1, padding=(before, after), mode=mode)
         elif before or after:
-            dims[axis % rank] = plain(max(size_of(dims[axis % rank]) + before + after, 0))
+            dims[axis] = plain(max(size_of(dims[axis]) + before + after, 0))
     if tuple(dims) != x.known and all(op == Window(1, mode=mode) for op in ops.values()):
         return replace(x, dims=tuple(dims))  # channels alone
     every = [n for op in ops.values() if isinstance(op, Window) for n in op.padding if isinstance(n, int)]
@@ -206,7 +208,7 @@ def resize(plan: Plan, node: Node) -> Made:
     x, roles = plan.spatial(node, node.tensor(0))
     rank = len(x.known)
     scales, sizes = _targets(node)
-    axes = [int(axis) % rank for axis in node.attrs.get("axes") or range(rank)]
+    axes = [from_front(int(axis), rank) for axis in node.attrs.get("axes") or range(rank)]
     style = _style(node)
     ops: dict[str, Op] = {}
     for i, axis in enumerate(axes):

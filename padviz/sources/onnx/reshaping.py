@@ -11,7 +11,7 @@ import numpy as np
 
 from padviz.axis.operations import Op
 from padviz.axis.resize import Resize
-from padviz.sources.onnx.constants.folding import axes_of, new_shape, sliced
+from padviz.sources.onnx.constants.folding import axes_of, from_front, new_shape, sliced
 from padviz.sources.onnx.tensors import Node, Plan
 from padviz.sources.tracing.arranging import Stuck, Value, picked
 from padviz.sources.tracing.axis_labels import (
@@ -50,7 +50,7 @@ def flatten(plan: Plan, node: Node) -> Value:
     x = node.tensor(0)
     shape = shape_of(x.known)
     axis = int(node.attrs.get("axis", 1))
-    axis = axis + len(shape) if axis < 0 else axis
+    axis = axis if axis == len(shape) else from_front(axis, len(shape))
     return arranged(plan, node, x, [prod(shape[:axis]), prod(shape[axis:])])
 
 
@@ -75,7 +75,7 @@ def unsqueeze(plan: Plan, node: Node) -> Value:
     x = node.tensor(0)
     axes = node.attrs.get("axes") or node.ints(1)
     dims = list(x.known)
-    for axis in sorted(axis % (len(dims) + len(axes)) for axis in axes):
+    for axis in sorted(from_front(axis, len(dims) + len(axes)) for axis in axes):
         dims.insert(axis, ())
     return replace(x, dims=tuple(dims))
 
@@ -148,7 +148,7 @@ def slice_(plan: Plan, node: Node) -> Value:
 
 def split(plan: Plan, node: Node) -> list[Value]:
     x = node.tensor(0)
-    axis = int(node.attrs.get("axis", 0)) % len(x.known)
+    axis = from_front(int(node.attrs.get("axis", 0)), len(x.known))
     size = size_of(x.known[axis])
     sizes = node.attrs.get("split") or node.ints(1)
     if not sizes:
@@ -163,7 +163,7 @@ def split(plan: Plan, node: Node) -> list[Value]:
 def gather(plan: Plan, node: Node) -> Value:
     """Rows by their numbers: of channels any, of height or width a slice, or padding written out."""
     x, at = node.tensor(0), node.tensor(1)
-    axis = int(node.attrs.get("axis", 0)) % len(x.known)
+    axis = from_front(int(node.attrs.get("axis", 0)), len(x.known))
     dim = x.known[axis]
     if not roles_of([dim]) or x.layer is None:
         which = node.name if at.array is None else tuple(row % max(size_of(dim), 1) for row in node.ints(1))

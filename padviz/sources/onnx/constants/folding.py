@@ -57,6 +57,17 @@ def integers(array: Array | None) -> list[int]:
     return [] if array is None else [int(n) for n in np.asarray(array).reshape(-1)]
 
 
+def from_front(axis: int, rank: int) -> int:
+    """An axis counted from the front; one that is not there has no meaning.
+
+    >>> from_front(-1, 4)
+    3
+    """
+    if not -rank <= axis < rank:
+        raise IndexError(f"it has {rank} dimensions and no axis {axis}")
+    return axis % rank
+
+
 def sliced(attrs: Attrs, rest: Sequence[Array | None], rank: int) -> dict[int, slice]:
     """The slices that a Slice takes, by axis: from attributes (before opset 10) or inputs."""
     if "starts" in attrs:
@@ -69,7 +80,9 @@ def sliced(attrs: Attrs, rest: Sequence[Array | None], rank: int) -> dict[int, s
     axes = range(len(starts)) if axes is None else axes
     found = {}
     for axis, start, end, step in zip(axes, starts, ends, steps or [1] * len(starts), strict=True):
-        found[axis % rank] = slice(start, end, step)
+        found[from_front(axis, rank)] = slice(start, end, step)
+    if len(found) < len(axes):
+        raise ValueError("it names an axis twice")
     return found
 
 
@@ -90,7 +103,7 @@ def axes_of(attrs: Attrs, rest: Sequence[Array | None], rank: int) -> list[int]:
     """The axes of an operation, an attribute or an input, counted from the front; none given: an empty list."""
     given = attrs.get("axes")
     given = integers(rest[0]) if given is None and rest else given
-    return [axis % rank for axis in given or []]
+    return [from_front(axis, rank) for axis in given or []]
 
 
 def _slice(attrs: Attrs, data: Array, *rest: Array) -> Array:
@@ -105,7 +118,7 @@ def _squeeze(attrs: Attrs, data: Array, *rest: Array) -> Array:
 
 def _unsqueeze(attrs: Attrs, data: Array, *rest: Array) -> Array:
     given = attrs.get("axes") or integers(rest[0])
-    return np.expand_dims(data, tuple(axis % (data.ndim + len(given)) for axis in given))
+    return np.expand_dims(data, tuple(from_front(axis, data.ndim + len(given)) for axis in given))
 
 
 def _cast(attrs: Attrs, data: Array) -> Array:
