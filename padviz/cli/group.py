@@ -112,7 +112,11 @@ def _reader() -> Iterator[None]:
 
 
 def _unwritable(error: OSError) -> int:
-    """The output is gone or full; Python must not try again when it ends."""
+    """The output is gone or full; Python must not try again when it ends. Or it is another file, or the folder."""
+    if error.filename is not None:
+        return _say(f"{error.filename}: cannot be used ({error.strerror})")
+    if isinstance(error, FileNotFoundError):
+        return _say("the current folder is not there any more; change to another")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     if isinstance(error, BrokenPipeError):
         return 141

@@ -85,11 +85,13 @@ def _from_torch(source: nn.Module | str, neutral: Iterable[str], size: Size | No
 
 def shadowing(source: str) -> str:
     """A sentence where package.module:attribute finds a module in the current folder that hides an installed one."""
+    if not MODULE.fullmatch(source):
+        return ""
     top = source.partition(":")[0].partition(".")[0]
     here = os.getcwd()
     local = PathFinder.find_spec(top, [here])
     other = PathFinder.find_spec(top, [path for path in sys.path if path not in ("", here)])
-    if not MODULE.fullmatch(source) or local is None or other is None or other.origin == local.origin:
+    if local is None or other is None or other.origin == local.origin:
         return ""
     return f"{source}: {top} is {local.origin or top}, of this folder, and hides the {top} that is installed"
 

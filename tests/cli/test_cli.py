@@ -389,6 +389,27 @@ def test_output_that_cannot_be_written_is_one_line() -> None:
     assert (ascii_only.returncode, ascii_only.stderr) == (0, "")
 
 
+def test_a_folder_that_is_gone_is_said_where_it_is_needed() -> None:
+    Path("here").mkdir()
+    assert shell("cd here && rmdir ../here && padviz layers vgg16").returncode == 0
+    Path("here").mkdir()
+    named = shell("cd here && rmdir ../here && padviz export alexnet.onnx -o out")
+    assert (named.returncode, named.stderr.count("\n")) == (2, 1)
+    assert "stdout" not in named.stderr
+    Path("here").mkdir()
+    module = shell("cd here && rmdir ../here && padviz layers torchvision.models:alexnet")
+    assert module.stderr == "padviz: the current folder is not there any more; change to another\n"
+    assert module.returncode == 2
+
+
+def test_a_file_that_cannot_be_used_is_not_called_stdout(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied", "secret.toml")
+
+    monkeypatch.setattr("padviz.cli.options.load_as", unreadable)
+    assert told("layers", "vgg16") == "padviz: secret.toml: cannot be used (Permission denied)\n"
+
+
 def test_markup_in_titles_is_text() -> None:
     Path("net.toml").write_text('title = "[/x] [red]A[/red]"\n' + ONE)
     assert "[/x] [red]A[/red], 224 x 224" in run("layers", "net.toml").stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -217,3 +218,11 @@ def test_bad_input_is_one_line(args: list[str], message: str) -> None:
 def test_nothing_is_written_when_a_network_is_refused() -> None:
     Path("foreign_net.py").unlink()
     assert "no such file" in told("usage", "nosuch.onnx")
+
+
+def test_a_module_that_goes_to_another_folder_when_it_is_imported() -> None:
+    code = "import os\nfrom torch import nn\nos.mkdir('away')\nos.chdir('away')\nnet = nn.Conv2d(3, 1, 3)\n"
+    Path("wandering_net.py").write_text(code)
+    before = [*sys.path]
+    assert run("layers", "wandering_net:net", "--size", "8").exit_code == 0
+    assert sys.path == before

@@ -14,7 +14,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout, suppress
 from functools import partial
 from typing import Any
 
@@ -107,7 +107,8 @@ def named(source: str, make: Callable[[Any, str], Any] | None = None) -> Any:
 
 
 def _imported(home: str, source: str) -> Any:
-    sys.path.insert(0, os.getcwd())  # where the command is run, as python -m has it
+    here = os.getcwd()  # where the command is run, as python -m has it; the code may go elsewhere
+    sys.path.insert(0, here)
     try:
         with quiet():
             return importlib.import_module(home)
@@ -118,7 +119,8 @@ def _imported(home: str, source: str) -> Any:
     except BaseException as error:
         raise DescriptionError(f"cannot be imported: {line_of(error)}", where=source) from None
     finally:
-        sys.path.remove(os.getcwd())
+        with suppress(ValueError):  # the code may have set paths of its own
+            sys.path.remove(here)
 
 
 def made_empty(factory: Any, source: str) -> Any:
