@@ -10,13 +10,17 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from click.testing import CliRunner
 
 import padviz
-from tests.soak import beside, fuzz, processes
+from padviz.cli.group import COMMANDS, cli
+from tests.cli.test_cli import APART
+from tests.soak import beside, commands, fuzz, processes
 from tests.soak.__main__ import FUZZED
 
 SEED = os.environ.get("SEED", "1")
 SIGNALS = 10
+UNTRIED = ("--open", "--weights", "--allow-modules", "--neutral")  # they need a browser, PyTorch, or what is not known
 
 
 @pytest.mark.parametrize("kind", FUZZED)
@@ -25,6 +29,28 @@ def test_mutants_are_refused_by_one_line_or_counted(kind: str, tmp_path: Path, m
     found = fuzz.run(kind, SEED, 0, 40)
     assert found["failures"] == []
     assert found["tally"]["refused"] > 5
+
+
+def test_every_command_and_option_is_tried_on_a_line_that_is_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = {
+        (name, option)
+        for name in COMMANDS
+        for each in cli.get_command(None, name).params  # type: ignore[arg-type, union-attr]
+        for option in each.opts
+        if option.startswith("-") and option not in UNTRIED and (option != "--output" or name == "detect")
+    }
+    lines = commands.COMMANDS
+    tried = {(line.split()[0], word) for line in lines for word in line.split() if word.startswith("-")}
+    tried |= {(name, option.partition("=")[0]) for name, option in tried}
+    assert {name for name, _ in tried} == {*COMMANDS}
+    assert sorted(options - tried) == []
+    for line in lines:
+        beside.lay_out(whole=True)
+        result = CliRunner(**APART).invoke(cli, line.split())
+        assert result.exit_code == ("--check" in line and "repad" not in line), f"{line}: {result.output}"
 
 
 def test_processes_end_when_they_are_told_to() -> None:

@@ -13,8 +13,8 @@ explore net.toml --size 12 --sizes 8,12x9 --padding zero,reflect --layer a --hea
 usage vgg11 --size 32 --padding reflect --layer features.3 --format json -o a.npy --overwrite
 usage net.toml --size 8x12 --unit 0:2,1 --pooling mean -o a.csv --overwrite
 usage net.onnx --size 16 --layer a --layer y --heads share --scale share --cmap PuOr -o a.png --overwrite
-compare net.toml --size 8,12 --format csv -o a.svg --overwrite
-compare --model net.toml,net.onnx --size 12 --padding zero --layer a --scale each --cmap plasma -o a.png
+compare net.toml --size 8,12 --heads sum --format csv -o a.svg --overwrite
+compare --model net.toml,net.onnx --size 12 --padding zero --layer a --scale each --cmap plasma -o b.svg --overwrite
 kernel --size 5 --padding partial --pixel 0,0
 kernel --kernel 2 --stride 2 --dilation 2 --size 7 --cmap plasma -o a.png --overwrite
 uneven resnet18 net.toml --size 32 --format github --check
