@@ -63,7 +63,7 @@ def tried(kind: str, made: Any, rng: Random) -> str:
         elif kind == "manifests":
             expand(read_manifest(path))
         elif kind == "kept scores":
-            _resumed(path if rng.random() < 0.98 else Path(rng.choice(beside.LOCATIONS[3:6])))
+            _resumed(path if rng.random() < 0.98 else Path(rng.choice(beside.LOCATIONS[2:6])))
         elif kind == "ONNX files" and rng.random() < 0.4:
             _weighed(path) if rng.random() < 0.5 else _repadded(path, rng)
         else:
