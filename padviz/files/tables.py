@@ -39,7 +39,8 @@ def to_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str =
     with console.capture() as captured:
         console.print(table)
     lines = [line.rstrip() for line in captured.get().strip("\n").split("\n")]
-    return "\n".join(([wrapped(title), ""] if title else []) + [line for line in lines if line])
+    width = max((len(line) for line in lines if line.strip(" ─")), default=0)  # old rich's rule is a column wider
+    return "\n".join(([wrapped(title), ""] if title else []) + [line[:width] for line in lines if line])
 
 
 def terminal_width() -> int:

@@ -213,7 +213,7 @@ REFUSED = [
     (["vgg11", "-o", "no/such.md"], "folder 'no' does not exist"),
     (["vgg11", "--format", "csv"], "'csv' is not one of"),
     (["vgg11", "--heads", "all"], "'all' is not one of 'sum', 'share'; see padviz audit --help"),
-    (["vgg11", "--scale", "share"], "no such option '--scale'"),
+    (["vgg11", "--scale", "share"], "no such option:? '?--scale"),
     (["vgg11", "--layer", ""], "no layer is called ''"),
     (["vgg11", "-o", "."], "-o: '.' has no suffix"),
     (["vgg11", "--size", "64x"], "--size: '64x' is not a size"),

@@ -60,6 +60,7 @@ WAYS: dict[str, tuple[NDArray[Any], list[Any], str]] = {
     "of doubles": (FACTOR.astype(np.float64), [node("Cast", ["factor"], to=1)], "partial"),
     "of halves": (FACTOR.astype(np.float16), [node("Cast", ["factor"], to=10)], "partial"),
     "of halves, widened": (FACTOR.astype(np.float16), [node("Cast", ["factor"], to=1)], "partial"),
+    "one over it": ((1 / FACTOR).astype(np.float32), [node("Reciprocal", ["factor"])], "partial"),
     "nearly": (FACTOR * np.float32(1.02), [], "zero"),
     "a mask": (np.where(FACTOR > 1, 0, FACTOR), [], "zero"),
     "another by channel": (np.stack([FACTOR, 2 * FACTOR]), [], "zero"),

@@ -46,8 +46,7 @@ NEUTRAL = LINEAR | {
 def neutral(plan: Plan, node: Node) -> Made:
     """What acts on each position alone: the same map."""
     x = node.tensor(0)
-    constants = [each for each in node.given[1:] if not each.is_constant]
-    if constants:
+    if node.op != "CastLike" and not all(each.is_constant for each in node.given[1:]):
         raise Stuck("joins several maps")
     if node.op in ("ArgMax", "ArgMin"):
         return _picked(plan, node, x)

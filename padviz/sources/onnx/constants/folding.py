@@ -197,6 +197,7 @@ FOLDS: dict[str, Fold] = {
     "Neg": _elementwise(np.negative), "NonZero": lambda attrs, x: np.array(np.nonzero(x)),
     "Not": _elementwise(np.logical_not), "Or": _elementwise(np.logical_or), "Pow": _elementwise(np.power),
     "Range": lambda attrs, *ends: np.arange(*(end.item() for end in ends)).astype(ends[0].dtype),
+    "Reciprocal": _elementwise(np.reciprocal),
     "ReduceMax": _reduced(np.max), "ReduceMean": _reduced(np.mean), "ReduceMin": _reduced(np.min),
     "ReduceProd": _reduced(np.prod), "ReduceSum": _reduced(np.sum),
     "Reshape": lambda attrs, x, shape: x.reshape(new_shape(x.shape, integers(shape), attrs.get("allowzero", 0))),
