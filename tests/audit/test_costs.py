@@ -148,9 +148,7 @@ def test_modules_cost_what_pytorch_counts_and_so_do_their_descriptions(name: str
 def test_timms_models_cost_what_pytorch_counts(name: str) -> None:
     if name not in timm.list_models():
         pytest.skip("this timm lacks it")
-    with torch.device("meta"):
-        model = timm.create_model(name).eval()
-    check_costs(model, (256, 320), (224, 224))
+    check_costs(timm.create_model(name).eval().to("meta"), (256, 320), (224, 224))
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18", "resnext50_32x4d", "shufflenet_v2_x1_0", "densenet121"])

@@ -51,6 +51,7 @@ def node(op: str, reads: list[str], **attrs: Any) -> Any:
     return helper.make_node(op, reads, ["made"], **attrs)
 
 
+HITS = np.rint(25 / FACTOR).astype(np.int64)
 AXES = helper.make_node("Constant", [], ["axes"], value_ints=[0])
 WAYS: dict[str, tuple[NDArray[Any], list[Any], str]] = {
     "as it is": (FACTOR, [], "partial"),
@@ -61,6 +62,15 @@ WAYS: dict[str, tuple[NDArray[Any], list[Any], str]] = {
     "of halves": (FACTOR.astype(np.float16), [node("Cast", ["factor"], to=10)], "partial"),
     "of halves, widened": (FACTOR.astype(np.float16), [node("Cast", ["factor"], to=1)], "partial"),
     "one over it": ((1 / FACTOR).astype(np.float32), [node("Reciprocal", ["factor"])], "partial"),
+    "of whole numbers": (
+        HITS,
+        [
+            helper.make_node("Cast", ["factor"], ["hits"], to=1),
+            helper.make_node("Constant", [], ["taps"], value_float=25.0),
+            node("Div", ["taps", "hits"]),
+        ],
+        "partial",
+    ),
     "nearly": (FACTOR * np.float32(1.02), [], "zero"),
     "a mask": (np.where(FACTOR > 1, 0, FACTOR), [], "zero"),
     "another by channel": (np.stack([FACTOR, 2 * FACTOR]), [], "zero"),

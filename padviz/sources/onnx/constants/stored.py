@@ -25,7 +25,7 @@ INTEGERS = (2, 3, 4, 5, 6, 7, 9, 12, 13)  # TensorProto.DataType: what shapes an
 FEW = 16  # numbers of any other type: scales
 MOST_ALONG = 1 << 20  # or of those that say which rows are read
 WHOLE = (6, 7)  # TensorProto.DataType: of numbers of rows
-BYTES = {1: 4, 10: 2, 11: 8, 16: 2}  # TensorProto.DataType, of floats: bytes of a number
+BYTES = {1: 4, 6: 4, 7: 8, 10: 2, 11: 8, 16: 2}  # TensorProto.DataType, of floats and integers: bytes of a number
 BROKEN = (
     ArithmeticError,
     AssertionError,
@@ -91,7 +91,7 @@ class Stored:
     folder: Path
 
     def read(self, most: int) -> Array:
-        """Its numbers, which must be floats and no more than `most`.
+        """Its numbers, which must be floats or integers, and no more than `most`.
 
         Raises
         ------
