@@ -114,12 +114,17 @@ def transposed_reads(step: Step, axis: int, n: int) -> list[list[tuple[int | Non
 
 def resize_reads(step: Step, axis: int, n: int, like: int | None) -> list[list[tuple[int | None, Fraction]]]:
     if "scale" in step:
-        scale = Fraction(axis_of(step["scale"], axis)).limit_denominator(1000)
+        scale = scale_of(step, axis)
         m, ratio = floor(n * scale), 1 / scale
     else:
         m = axis_of(step["size"], axis) if "size" in step else like
         ratio = Fraction(n, m)
     return [resize_taps(step, coordinate(step, j, n, m, ratio), n) for j in range(m)]
+
+
+def scale_of(step: Step, axis: int) -> Fraction:
+    scale = axis_of(step["scale"], axis)
+    return Fraction(scale) if isinstance(scale, str) else Fraction(scale).limit_denominator(10_000)
 
 
 def coordinate(step: Step, j: int, n: int, m: int, ratio: Fraction) -> Fraction:
@@ -247,6 +252,64 @@ def every_path(steps: list[Step], size: Size, target: str) -> Counter[tuple[int,
         for x in range(sizes[target][1]):
             follow(target, (y, x))
     return ends
+
+
+class Fields:
+    """What the units of each layer see of the input on one axis that goes on to both sides, row by row and tap by tap.
+
+    `sizes` are the rows of the layers, and `whole` the layers of which each unit sees all.
+    """
+
+    def __init__(self, steps: list[Step], axis: int, size: Size) -> None:
+        self.axis, self.sizes = axis, {name: each[axis] for name, each in all_reads(steps, size)[1].items()}
+        self.steps = {step["name"]: (step, inputs) for step, inputs in zip(steps, sources(steps), strict=True)}
+        self.whole: set[str] = set()
+        for name, (step, inputs) in self.steps.items():
+            if step["op"] in ("global", "adaptive") or self.whole & {*inputs}:
+                self.whole.add(name)
+        self.found: dict[tuple[str, int], set[int]] = {}
+
+    def of(self, name: str, unit: int) -> set[int]:
+        """The first and the last input row that a unit of a layer sees, and of a layer of rows one row."""
+        if name == "input":
+            return {unit}
+        if (name, unit) not in self.found:
+            inputs = self.steps[name][1]
+            seen = {row for each in inputs for place in self.read(name, unit) for row in self.of(each, place)}
+            self.found[name, unit] = {min(seen), max(seen)}
+        return self.found[name, unit]
+
+    def read(self, name: str, unit: int) -> list[int]:
+        """The rows that a unit reads of the layer before."""
+        step, (first, *_) = self.steps[name]
+        n, m, axis = self.sizes[first], self.sizes[name], self.axis
+        kind = step["op"]
+        if kind in (*MERGES, "identity", "gate"):
+            return [unit]
+        if kind == "resize":
+            return endless_resize(step, axis, unit, n, m)
+        if kind == "crop" and "like" in step:
+            return [unit + (reads(step, axis, n + 99, m + 99)[50][0][0] or 0) - 50]
+        if kind == "crop":
+            return [unit * axis_of(step.get("stride", 1), axis) + padding_of(step, axis, n)[0]]
+        kernel = 1 if kind == "pad" else axis_of(step["kernel"], axis)
+        stride = axis_of(step.get("stride", kernel if kind in POOLS else 1), axis)
+        dilation, before = axis_of(step.get("dilation", 1), axis), padding_of(step, axis, n)[0]
+        taps = [tap * dilation for tap in range(kernel)]
+        if kind != "convtranspose":
+            return [unit * stride - before + tap for tap in taps]
+        place = unit + before  # where no row is read, paths end, and the field is that of the row before
+        return [(place - tap) // stride for tap in taps if (place - tap) % stride == 0] or [place // stride]
+
+
+def endless_resize(step: Step, axis: int, unit: int, n: int, m: int) -> list[int]:
+    """The rows that an output reads on an axis that goes on to both sides."""
+    ratio = 1 / scale_of(step, axis) if "scale" in step else Fraction(n, m)
+    x, mode = coordinate(step, unit, n, m, ratio), step.get("mode", "nearest")
+    if mode == "nearest":
+        return [row + floor(x) - 50 for row, _ in resize_taps(step, x - floor(x) + 50, 101) if row is not None]
+    more = 1 if mode == "cubic" else 0
+    return [floor(x)] if x == floor(x) else [*range(floor(x) - more, floor(x) + 2 + more)]
 
 
 @cache

@@ -12,6 +12,7 @@ GRIDS = ["asymmetric", "half_pixel", "pytorch_half_pixel", "tf_half_pixel_for_nn
 ROUNDINGS = ["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"]
 ODDS = ["end", "front", "down", "up"]
 MODES = ["zero", "replicate", "reflect", "symmetric", "circular"]
+SCALES: list[Any] = [2, [1.5, 0.5]]
 LARGEST = 24  # rows of any layer
 
 
@@ -28,9 +29,10 @@ rules = st.sampled_from(["same_upper", "same_lower"])
 
 
 @st.composite
-def steps(draw: Any, name: str, modes: list[str]) -> dict[str, Any]:
-    """One step of any kind but a merge."""
+def steps(draw: Any, name: str, modes: list[str], scales: list[Any] | None = None) -> dict[str, Any]:
+    """One step of any kind but a merge; resizes by `scales`, where these are given, and many of them."""
     kinds = ["conv", "conv", "conv", "maxpool", "avgpool", "convtranspose", "pad", "crop", "resize", "adaptive", "gate"]
+    kinds += ["resize"] * 8 if scales else []
     kind = draw(st.sampled_from(kinds))
     step: dict[str, Any] = {"op": kind, "name": name}
     if kind == "conv":
@@ -57,8 +59,8 @@ def steps(draw: Any, name: str, modes: list[str]) -> dict[str, Any]:
         step |= draw(st.sampled_from([{}, *({"grid": grid} for grid in GRIDS)]))
         step |= draw(
             st.one_of(
-                st.builds(lambda n: {"size": n}, pair(st.integers(1, 12))),
-                st.sampled_from([{"scale": 2}, {"scale": [1.5, 0.5]}]),
+                *([] if scales else [st.builds(lambda n: {"size": n}, pair(st.integers(1, 12)))]),
+                st.sampled_from([{"scale": scale} for scale in scales or SCALES]),
             )
         )
     elif kind == "adaptive":
@@ -67,7 +69,9 @@ def steps(draw: Any, name: str, modes: list[str]) -> dict[str, Any]:
 
 
 @st.composite
-def networks(draw: Any, most: int = 6, modes: list[str] | None = None) -> tuple[list[dict[str, Any]], tuple[int, int]]:
+def networks(
+    draw: Any, most: int = 6, modes: list[str] | None = None, scales: list[Any] | None = None
+) -> tuple[list[dict[str, Any]], tuple[int, int]]:
     """A network of up to `most` steps that works at the size drawn with it: (steps, size)."""
     size = draw(st.tuples(st.integers(3, 14), st.integers(3, 14)))
     laid: list[dict[str, Any]] = []
@@ -78,7 +82,7 @@ def networks(draw: Any, most: int = 6, modes: list[str] | None = None) -> tuple[
             read = draw(st.lists(st.sampled_from(same), min_size=2, max_size=3))
             step = {"op": draw(st.sampled_from(["add", "concat"])), "name": f"m{i}", "from": read}
         else:
-            step = draw(steps(f"l{i}", modes or MODES))
+            step = draw(steps(f"l{i}", modes or MODES, scales))
             step["from"] = draw(st.sampled_from(sorted(sizes)[-3:]))
             if step["op"] in ("resize", "crop") and draw(st.booleans()):
                 step = {key: value for key, value in step.items() if key not in ("size", "scale", "padding")}

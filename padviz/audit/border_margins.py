@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import lru_cache
 from math import ceil
 
-from padviz.audit.receptive_fields import Interval, Reach, reaches_of
+from padviz.audit.reaching.reach import Interval, Reach
+from padviz.audit.receptive_fields import reaches_of
 from padviz.network.network import Network, Size
 from padviz.network.sizes import is_square, sizes_of
 
@@ -66,7 +66,7 @@ def _margins(network: Network, pixels: Size) -> tuple[Margin, ...]:
 def _touched_on(network: Network, axis: int, pixels: Size) -> list[tuple[Interval, Interval | None]]:
     """The margin of every layer on one axis."""
     sizes, reaches = sizes_of(network, axis, pixels[axis]), reaches_of(network, axis, pixels)
-    return [_margin(reach, m, pixels[axis]) for reach, m in zip(reaches, sizes, strict=True)]
+    return [_margin(reach, m) for reach, m in zip(reaches, sizes, strict=True)]
 
 
 def _barriers(network: Network, axis: int) -> list[Barrier | None]:
@@ -79,22 +79,8 @@ def _barriers(network: Network, axis: int) -> list[Barrier | None]:
     return found
 
 
-def _margin(reach: Reach, m: int, n: int) -> tuple[Interval, Interval | None]:
-    """Of `m` units over `n` rows: how many see past either end, and the rows that so many stand for on a long axis."""
-    if reach.whole:
-        low, high = reach.seen[0]
-        return ((m, m) if low < 0 or high >= n else (0, 0)), None
-    before = _touched(lambda unit: reach.of(unit, unit)[0] < 0, len(reach.seen))
-    after = _touched(lambda unit: reach.of(m - 1 - unit, m - 1 - unit)[1] >= n, len(reach.seen))
-    stride = Fraction(reach.advance, len(reach.seen))
-    return (min(before, m), min(after, m)), (ceil(before * stride), ceil(after * stride))
-
-
-def _touched(sees_past: Callable[[int], bool], period: int) -> int:
-    """How many units, counted from a border, lie up to the last that sees past it."""
-    count = unit = 0
-    while unit < count + period:
-        unit += 1
-        if sees_past(unit - 1):
-            count = unit
-    return count
+def _margin(reach: Reach, m: int) -> tuple[Interval, Interval | None]:
+    """Of `m` units: how many see past either end, and the rows that so many stand for on a long axis."""
+    before, after = reach.touched
+    touched = min(before, m), min(after, m)
+    return touched, (ceil(before * reach.stride), ceil(after * reach.stride)) if reach.stride else None

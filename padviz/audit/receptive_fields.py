@@ -6,28 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from math import gcd, lcm
 
-from padviz.axis.operations import Adaptive, Op
-from padviz.axis.receptive_interval import rows_read
-from padviz.axis.resize import Resize, ratio_of
+from padviz.audit.reaching.periods import by_periods
+from padviz.audit.reaching.positions import by_positions
+from padviz.audit.reaching.reach import Interval, Reach
 from padviz.errors import SizeError
 from padviz.network.network import Network, Size
 from padviz.network.sizes import resolve, resolve_both
-
-Interval = tuple[int, int]
-MOST_PERIOD = 1 << 16  # units of a layer that are followed one by one
-MOST_KEPT = 1 << 20  # of all layers together
 
 
 @dataclass(frozen=True, slots=True)
 class AxisField:
     """The receptive field of a layer on one axis, in input rows.
 
-    `padding` is how far the first unit's field starts before the first row, `centre` the input row at
-    its middle; both are None where the branches, or the phases of upsampled units, are not centred
-    alike. `stride` is None where the branches advance at different rates. A layer that sees the
-    whole input has the input's size and neither stride nor padding.
+    `size` is the most rows that a unit of the layer's map sees, padding included. `padding` is how far the
+    first unit's field starts before the first row, `centre` the input row at its middle; both are None where
+    the branches, or the phases of upsampled units, are not centred alike. `stride` is None where the branches
+    advance at different rates. A layer that sees the whole input has the input's size and neither stride nor
+    padding.
 
     `offset` is the grid offset: the mean centre of all units' fields minus the image's centre, in input pixels. It
     predicts whether the filters of strided convolutions are skewed, and to which side; not how much.
@@ -68,30 +64,6 @@ class ReceptiveField:
         """The grid offset on both axes, in input pixels."""
         rows, cols = self.height.offset, self.width.offset
         return None if rows is None else float(rows), None if cols is None else float(cols)
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """The input rows, first and last, that units 0 .. period - 1 see; unit j + period sees `advance` further on.
-
-    >>> Reach(((-1, 1),), 2).of(0, 3)
-    (-1, 7)
-    """
-
-    seen: tuple[Interval, ...]
-    advance: int
-    parts_at: str | None = None
-    whole: bool = False
-    uneven_strides: bool = False
-
-    def of(self, first: int, last: int) -> Interval:
-        """The rows that units first .. last see together."""
-        ends = []
-        for unit in (first, last):
-            turns, phase = divmod(unit, len(self.seen))
-            low, high = self.seen[phase]
-            ends.append((low + turns * self.advance, high + turns * self.advance))
-        return ends[0][0], ends[1][1]
 
 
 def receptive_fields(network: Network, size: int | Sequence[int] | None = None) -> tuple[ReceptiveField, ...]:
@@ -175,91 +147,27 @@ def fields_of_units(network: Network, size: Size, layer: str) -> dict[str, tuple
         "bottom left": (m - 1, 0),
         "bottom right": (m - 1, w - 1),
     }
-    return {name: (rows.of(row, row), cols.of(col, col)) for name, (row, col) in units.items()}
+    return {name: (rows.of(row), cols.of(col)) for name, (row, col) in units.items()}
 
 
 @lru_cache(8)  # networks and sizes that are asked about one after the other
 def reaches_of(network: Network, axis: int, size: tuple[int, int]) -> tuple[Reach, ...]:
-    """The reach of every layer on one axis.
+    """The reach of every layer on one axis: a period of it, or where no map has one, all units.
 
     >>> import padviz
     >>> reaches_of(padviz.load("vgg11"), 0, (64, 64))[1].seen
-    ((-1, 1),)
+    [(-1, 1)]
     """
     sizes = resolve(network, axis, size[axis]).sizes
-    found, kept = [Reach(((0, 0),), 1)], 0
-    for i, layer in enumerate(network.layers[1:], start=1):
-        entering, op = [found[j] for j in layer.inputs], layer.ops[axis]
-        try:
-            if len(entering) > 1:
-                found.append(_merged(entering, layer.name))
-            else:
-                n = sizes[layer.inputs[0]]
-                found.append(entering[0] if op is None else _through(op, entering[0], n, sizes[i], layer.name))
-            kept += len(found[-1].seen)
-            _check_period(len(found[-1].seen) if kept <= MOST_KEPT else kept)
-        except SizeError as error:
-            raise SizeError(error.what, where=f"{network.name}, {layer.name}", hint=error.hint) from None
-    return tuple(found)
-
-
-def _through(op: Op, entering: Reach, n: int, n_out: int, name: str) -> Reach:
-    """The reach of the units of `op`, from that of the layer it reads, of `n` rows."""
-    if entering.whole or isinstance(op, Adaptive):
-        return Reach((entering.of(0, n - 1),), 0, entering.parts_at, whole=True)
-    _check_period(ratio_of(op, n, n_out).denominator if isinstance(op, Resize) else 1)
-    rows, step = rows_read(op, n, n_out)
-    _check_period(len(rows) * len(entering.seen) // gcd(step, len(entering.seen)))
-    period = len(rows) * len(entering.seen) // gcd(step, len(entering.seen))
-    seen = []
-    for unit in range(period):
-        turns, phase = divmod(unit, len(rows))
-        first, last = rows[phase]
-        seen.append(entering.of(first + turns * step, last + turns * step))
-    advance = period // len(rows) * step * entering.advance // len(entering.seen)
-    reach = Reach(tuple(seen), advance, entering.parts_at, uneven_strides=entering.uneven_strides)
-    if reach.parts_at is None and not _centred_alike(reach):
-        return Reach(reach.seen, advance, name, uneven_strides=entering.uneven_strides)
-    return reach
-
-
-def _check_period(period: int) -> None:
-    """Refuse a layer whose units are too many to be followed one by one, before they are."""
-    if period > MOST_PERIOD:
-        what = f"only every {period} units its receptive fields repeat, too many to follow"
-        raise SizeError(what, hint="use a scale of small numbers, such as 4/3, or name earlier layers")
-
-
-def _merged(reaches: Sequence[Reach], name: str) -> Reach:
-    """The union of branches."""
-    parted = next((reach.parts_at for reach in reaches if reach.parts_at), None)
-    if any(reach.whole for reach in reaches):
-        lows, highs = zip(*(reach.seen[0] for reach in reaches), strict=True)
-        return Reach(((min(lows), max(highs)),), 0, parted, whole=True)
-    period = lcm(*(len(reach.seen) for reach in reaches))
-    _check_period(period)
-    advances = {reach.advance * period // len(reach.seen) for reach in reaches}
-    both = [[reach.of(unit, unit) for reach in reaches] for unit in range(period)]
-    seen = tuple((min(low for low, _ in each), max(high for _, high in each)) for each in both)
-    uneven = len(advances) > 1 or any(reach.uneven_strides for reach in reaches)
-    centred = all(len({low + high for low, high in each}) == 1 for each in both)
-    return Reach(seen, max(advances), parted or (None if centred and not uneven else name), uneven_strides=uneven)
-
-
-def _centred_alike(reach: Reach) -> bool:
-    """Whether the centres of one period's units are evenly apart."""
-    period = len(reach.seen)
-    centres = [low + high for low, high in reach.seen]
-    return all((centre - centres[0]) * period == 2 * unit * reach.advance for unit, centre in enumerate(centres))
+    return by_periods(network, axis, sizes) or by_positions(network, axis, sizes)
 
 
 def _field(reach: Reach, n: int, units: int) -> AxisField:
     if reach.whole:
         return AxisField(n, None, None, None, whole=True)
-    size = max(high - low + 1 for low, high in reach.seen)
-    stride = None if reach.uneven_strides else Fraction(reach.advance, len(reach.seen))
-    low, high = reach.seen[0]
+    stride = None if reach.uneven_strides else reach.stride
+    low, high = reach.of(0)
     if reach.parts_at is not None or stride is None:
-        return AxisField(size, stride, None, None)
+        return AxisField(reach.size, stride, None, None)
     centre = Fraction(low + high, 2)
-    return AxisField(size, stride, -low, centre, centre + stride * (units - 1) / 2 - Fraction(n - 1, 2))
+    return AxisField(reach.size, stride, -low, centre, centre + stride * (units - 1) / 2 - Fraction(n - 1, 2))

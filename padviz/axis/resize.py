@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from math import ceil, floor, lcm
+from math import lcm
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -94,16 +94,17 @@ def reads(op: Resize, n: int, n_out: int) -> list[Reads]:
     return [(j[w != 0], row[w != 0], w[w != 0]) for row, w in zip(rows, weights, strict=True)]
 
 
-def span_of(op: Resize, x: Fraction) -> tuple[int, int]:
-    """The first and the last row that an output at coordinate `x` reads, far from any end.
+def span_of(op: Resize, x: Any, unit: int) -> tuple[Any, Any]:
+    """The first and the last row that an output at coordinate `x / unit` reads, far from any end.
 
-    >>> span_of(Resize(cubic=True), Fraction(1, 4)), span_of(Resize(linear=True), Fraction(1))
+    >>> span_of(Resize(cubic=True), 1, 4), span_of(Resize(linear=True), 4, 4)
     ((-1, 2), (1, 1))
     """
     if op.linear or op.cubic:
-        more = 1 if op.cubic and x.denominator > 1 else 0
-        return floor(x) - more, ceil(x) + more
-    row = rounded(x.numerator, x.denominator, op.rounding)
+        low, high = x // unit, -(-x // unit)
+        more = high - low if op.cubic else 0  # one, unless the coordinate is a row
+        return low - more, high + more
+    row = rounded(x, unit, op.rounding)
     return row, row
 
 

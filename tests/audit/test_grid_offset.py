@@ -41,7 +41,7 @@ def test_it_is_the_mean_centre_of_all_units_minus_the_images_centre(name: str, s
     for row in padviz.receptive_fields(network, size):
         at = network.index[row.layer]
         if row.height.offset is not None:
-            centres = [Fraction(sum(reaches[at].of(unit, unit)), 2) for unit in range(sizes[at])]
+            centres = [Fraction(sum(reaches[at].of(unit)), 2) for unit in range(sizes[at])]
             assert row.height.offset == sum(centres) / len(centres) - Fraction(size - 1, 2)
             checked += 1
     assert checked > 10
@@ -66,10 +66,12 @@ def test_where_branches_are_centred_differently_there_is_none_and_the_layer_is_n
     assert "predicts" not in screen
 
 
-def test_where_fields_cannot_be_followed_uneven_goes_on() -> None:
+def test_where_fields_cannot_be_followed_uneven_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("padviz.audit.reaching.positions.MOST_UNITS", 50_000)
     steps = '{op = "conv", name = "c", kernel = 3, padding = 1}, {op = "resize", name = "r", scale = "99991/99989"}'
     network = described([steps])
-    assert grid_offsets(network, (99989, 99989)) == {}
+    assert grid_offsets(network, (9989, 9989)) == {}
+    assert [*grid_offsets(network, (989, 989))] == ["c", "r"]
 
 
 def test_fields_uneven_and_audit_say_it() -> None:

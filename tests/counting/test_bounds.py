@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 import padviz
+from padviz.audit.border_margins import margins
 from padviz.axis.operations import taps_of
 from padviz.counting.periodic.tiling import Tiling
 from padviz.errors import SizeError
 from padviz.figures.heatmap import LEAST, _block
 from padviz.network.graph import backward
 from padviz.network.network import MOST_TAPS
+from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import zoo
 from tests import naive
 from tests.flat import flat_steps
@@ -86,7 +88,7 @@ def limited(*args: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     "command",
-    ["usage", "coverage", "uneven", "taps", "layers", "fields --layer b", "coverage --margin --layer a", "diff --same"],
+    ["usage", "coverage", "uneven", "taps", "layers", "fields", "coverage --margin", "diff --same"],
 )
 def test_a_period_of_a_hundred_million_units_costs_nothing(command: str, tmp_path: Path) -> None:
     name, *options = command.split()
@@ -94,18 +96,28 @@ def test_a_period_of_a_hundred_million_units_costs_nothing(command: str, tmp_pat
     assert (run.returncode, run.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("command", ["usage", "coverage", "uneven", "taps", "layers"])
+@pytest.mark.parametrize("command", ["usage", "coverage", "uneven", "taps", "layers", "fields", "coverage --margin"])
 def test_a_period_of_one_resize_costs_nothing(command: str, tmp_path: Path) -> None:
-    run = limited(command, "finer.toml", "--size", "224", folder=tmp_path)
+    name, *options = command.split()
+    run = limited(name, "finer.toml", "--size", "224", *options, folder=tmp_path)
     assert (run.returncode, run.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("command", ["fields", "coverage --margin"])
-def test_receptive_fields_that_hardly_repeat_are_refused_by_name(command: str, tmp_path: Path) -> None:
+def test_maps_with_too_many_units_to_follow_are_refused_by_name(command: str, tmp_path: Path) -> None:
     name, *options = command.split()
-    run = limited(name, "net.toml", *options, folder=tmp_path)
+    run = limited(name, "net.toml", "--size", "1000000", *options, folder=tmp_path)
     assert (run.returncode, run.stdout) == (2, "")
-    assert run.stderr.startswith("padviz: net, r2: only every 177768889 units its receptive fields repeat")
+    assert run.stderr.startswith("padviz: net, r3: its receptive fields do not repeat in a map of 2370191 units")
+    assert len(run.stderr.splitlines()) == 1
+
+
+def test_a_resize_to_a_row_that_looks_at_one_row_alone_ends() -> None:
+    """All units that it might have look at row 0, so that none would be the last to see past the border."""
+    steps = [{"op": "conv", "name": "c", "kernel": 3, "padding": 1}]
+    steps.append({"op": "resize", "name": "r", "size": 1, "mode": "linear", "align_corners": True})
+    row = margins(parse({"layers": steps}, "net"), 8)[-1]
+    assert (row.height, row.halo_height) == ((1, 0), None)
 
 
 def test_maps_without_room_for_a_period_are_counted_as_others_are(tmp_path: Path) -> None:

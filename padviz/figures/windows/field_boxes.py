@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from padviz.audit.receptive_fields import Interval
+from padviz.audit.reaching.reach import Interval
 from padviz.figures.canvas import (
     BETWEEN,
     EDGE,

@@ -1,0 +1,99 @@
+"""Reaches that repeat: what the units of one period see says what all see, at any size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from math import lcm
+
+import numpy as np
+
+from padviz.audit.reaching.reach import Interval, Reach, whole
+from padviz.axis.operations import Adaptive, Op
+from padviz.axis.receptive_interval import all_rows_of, is_wavy, rate_of, rows_of
+from padviz.network.network import Network
+
+MOST_PERIOD = 1 << 12  # units that are followed one by one, of a map that has fewer
+MOST_KEPT = 1 << 20  # of all layers together
+
+
+def by_periods(network: Network, axis: int, sizes: Sequence[int]) -> tuple[Reach, ...] | None:
+    """The reach of every layer, at these sizes; None where one repeats too late for that, or never.
+
+    >>> import padviz
+    >>> from padviz.network.sizes import sizes_of
+    >>> alexnet = padviz.load("alexnet")
+    >>> by_periods(alexnet, 0, sizes_of(alexnet, 0, 224))[1].seen
+    [(-2, 8)]
+    """
+    found, kept = [Reach([(0, 0)], Fraction(1), 1)], 0
+    for i, layer in enumerate(network.layers[1:], start=1):
+        entering, op = [found[j] for j in layer.inputs], layer.ops[axis]
+        if len(entering) == 1 and op is None:
+            found.append(entering[0])
+            continue
+        if any(each.whole for each in entering) or isinstance(op, Adaptive):
+            made: Reach | None = whole(entering, sizes[layer.inputs[0]], sizes[i], sizes[0])
+        elif op is None:
+            made = _merged(entering, sizes[i], sizes[0], layer.name)
+        else:
+            made = _through(op, entering[0], (sizes[layer.inputs[0]], sizes[i], sizes[0]), layer.name)
+        kept += len(made.seen) if made else 0
+        if made is None or kept > MOST_KEPT:
+            return None
+        found.append(made)
+    return tuple(found)
+
+
+def _through(op: Op, entering: Reach, rows: tuple[int, int, int], name: str) -> Reach | None:
+    """The reach of the units of `op`; `rows` are those of the layer it reads, its own, and those of the image."""
+    n, m, image = rows
+    rate = rate_of(op, n, m)
+    if not rate:
+        return None
+    period = lcm(rate.numerator, len(entering.seen)) // rate.numerator * rate.denominator
+    if period > max(MOST_PERIOD, m):
+        return None
+    seen = []
+    if entering.wavy:
+        for each in all_rows_of(op, n, m, np.arange(period)).T.tolist():
+            lows, highs = zip(*map(entering.of, each), strict=True)
+            seen.append((min(lows), max(highs)))
+    else:
+        for unit in range(period):
+            first, last = rows_of(op, n, m, unit)
+            seen.append((entering.of(first)[0], entering.of(last)[1]))
+    stride = entering.stride * rate
+    parts_at = entering.parts_at or (None if _centred_alike(seen[:m], stride) else name)
+    return _repeating(seen, stride, m, image, parts_at, wavy=entering.wavy or is_wavy(op))
+
+
+def _merged(reaches: Sequence[Reach], m: int, image: int, name: str) -> Reach | None:
+    """The union of branches, where all advance alike."""
+    period = lcm(*(len(reach.seen) for reach in reaches))
+    stride = reaches[0].stride
+    if period > max(MOST_PERIOD, m) or any(reach.stride != stride for reach in reaches):
+        return None
+    both = [[reach.of(unit) for reach in reaches] for unit in range(period)]
+    seen = [(min(low for low, _ in each), max(high for _, high in each)) for each in both]
+    parted = next((reach.parts_at for reach in reaches if reach.parts_at), None)
+    centred = all(len({low + high for low, high in each}) == 1 for each in both[:m])
+    parts_at = parted or (None if centred else name)
+    return _repeating(seen, stride, m, image, parts_at, wavy=any(reach.wavy for reach in reaches))
+
+
+def _centred_alike(seen: Sequence[Interval], stride: Fraction) -> bool:
+    """Whether the centres of units are evenly apart."""
+    first, (rows, units) = sum(seen[0]), stride.as_integer_ratio()
+    return all((low + high - first) * units == 2 * unit * rows for unit, (low, high) in enumerate(seen))
+
+
+def _repeating(
+    seen: Sequence[Interval], stride: Fraction, m: int, image: int, parts_at: str | None, *, wavy: bool
+) -> Reach:
+    """A reach with the units of a map that see past the image's border: of each phase, the last from either end."""
+    size = max(high - low + 1 for low, high in seen[:m])
+    period, advance = len(seen), int(len(seen) * stride)
+    before = max(unit + 1 - low // advance * period - period for unit, (low, _) in enumerate(seen))
+    first = min(unit - (high - image) // advance * period for unit, (_, high) in enumerate(seen))
+    return Reach(seen, stride, size, parts_at, wavy=wavy, touched=(max(before, 0), max(m - first, 0)))

@@ -1,0 +1,52 @@
+"""What the units of a layer see of the input on one axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from numpy.typing import NDArray
+
+Interval = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reach:
+    """The input rows, first and last, that a layer's units see, followed on an endless axis.
+
+    They are `seen` by units 0 .. period - 1, and unit j + period sees those `stride` x period further on; where units
+    are followed one by one, by all units of the map. `size` is the most rows that a unit of the map sees, and
+    `touched` says how many units next to either end, of a map that is long enough, see past the image's border.
+    `wavy` is set where a unit may see less far to one side than the unit before it, as cubic interpolation does where
+    it looks at a row itself.
+
+    >>> Reach([(-1, 1)], Fraction(2), 3).of(3)
+    (5, 7)
+    """
+
+    seen: Sequence[Any] | NDArray[Any]
+    stride: Fraction
+    size: int
+    parts_at: str | None = None
+    whole: bool = False
+    uneven_strides: bool = False
+    wavy: bool = False
+    touched: Interval = (0, 0)
+
+    def of(self, unit: int) -> Interval:
+        """The rows that a unit sees."""
+        turns, phase = divmod(unit, len(self.seen))
+        low, high = (int(row) for row in self.seen[phase])
+        advance = int(turns * len(self.seen) * self.stride)
+        return low + advance, high + advance
+
+
+def whole(reaches: Sequence[Reach], n: int, m: int, image: int) -> Reach:
+    """The reach of `m` units of which each sees all that layers of `n` units see of an image of so many rows."""
+    low = min(reach.of(unit)[0] for reach in reaches for unit in range(min(n, len(reach.seen))))
+    high = max(reach.of(n - 1 - unit)[1] for reach in reaches for unit in range(min(n, len(reach.seen))))
+    parted = next((reach.parts_at for reach in reaches if reach.parts_at), None)
+    touched = (m, m) if low < 0 or high >= image else (0, 0)
+    return Reach([(low, high)], Fraction(0), image, parted, whole=True, touched=touched)
