@@ -104,7 +104,8 @@ def _adaptive_strips(op: Adaptive, n: int) -> Iterator[Strip]:
 
 
 def _resize_strips(op: Resize, n: int, n_out: int) -> Iterator[Strip]:
-    period = min(ratio_of(op, n, n_out).denominator, n_out)
+    period = ratio_of(op, n, n_out).denominator
+    period = period if 2 * period <= n_out else 1  # else a phase has two rows at most
     for dst, src, weights in reads(op, n, n_out):
         yield from _runs(dst, src, weights if op.mean else np.ones(weights.shape), period)
 

@@ -12,7 +12,9 @@ import pytest
 
 import padviz
 from padviz.audit.border_margins import margins
+from padviz.axis.build import axis_map
 from padviz.axis.operations import taps_of
+from padviz.axis.resize import Resize
 from padviz.counting.periodic.tiling import Tiling
 from padviz.errors import SizeError
 from padviz.figures.heatmap import LEAST, _block
@@ -159,3 +161,10 @@ def test_counts_too_wide_for_their_map_are_refused_before_any_is_counted(monkeyp
 
     with pytest.raises(SizeError, match="repeats nothing, and is larger than padviz counts"):
         padviz.usage("resnet152", 9000, unit=(slice(0, 100), slice(0, 100)))
+
+
+@pytest.mark.parametrize("size", [17, 16, 99_999])
+def test_a_resize_to_many_rows_is_laid_in_runs(size: int) -> None:
+    """Where the ratio never repeats, neighbours run along: 17 rows spread to 100,000 are no 200,000 strips."""
+    for op in (Resize(size=100_000), Resize(size=100_000, linear=True)):
+        assert len(axis_map(op, size).strips) < 26_000
