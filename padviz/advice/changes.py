@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from padviz.advice.pooled_strides import with_strides_pooled
-from padviz.audit.border_margins import Margin, margins
 from padviz.audit.even_sizes import nearest_even, odd_window
 from padviz.audit.ledger import AxisPadding, LayerPadding, ledger
+from padviz.audit.reaching.border_margins import Margin, margins
 from padviz.axis.operations import Op, Window
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size

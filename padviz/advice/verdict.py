@@ -9,8 +9,8 @@ import msgspec
 
 from padviz.advice.changes import cannot, cropped_outputs
 from padviz.advice.remedies import Outcome, Remedy, changes, improvements, outcome
-from padviz.audit.border_margins import Margin, margins
 from padviz.audit.ledger import ledger
+from padviz.audit.reaching.border_margins import Margin, margins
 from padviz.audit.receptive_fields import AxisField, ReceptiveField, grid_in_words, receptive_fields
 from padviz.counting.count_map import CountMap
 from padviz.counting.usage import usage

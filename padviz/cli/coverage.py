@@ -11,7 +11,7 @@ from padviz.cli import options
 from padviz.errors import OptionError
 
 if TYPE_CHECKING:
-    from padviz.audit.border_margins import Barrier, Margin
+    from padviz.audit.reaching.border_margins import Barrier, Margin
     from padviz.counting.count_map import CountMap
 
 
@@ -53,7 +53,7 @@ def command(
     network = options.load_as(model, size)
     pixels = size or network.size
     if margin:
-        from padviz.audit.border_margins import margins
+        from padviz.audit.reaching.border_margins import margins
         from padviz.network.rewrites import with_padding
 
         wanted = options.known_layers(network, layers)

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import padviz
-from padviz.audit.border_margins import margins
 from padviz.audit.differences import differences
 from padviz.audit.even_sizes import _reads_odd, nearest_even, odd_window, rule_of
 from padviz.audit.ledger import AxisPadding, axis_padding
+from padviz.audit.reaching.border_margins import margins
 from padviz.audit.tap_exposure import tap_reads
 from padviz.axis.operations import Window, placement
 from padviz.counting.coverage import coverages

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import padviz
-from padviz.audit.border_margins import margins
+from padviz.audit.reaching.border_margins import margins
 from padviz.axis.build import axis_map
 from padviz.axis.operations import taps_of
 from padviz.axis.resize import Resize

@@ -195,6 +195,38 @@ def test_a_fit_knows_where_the_odd_row_goes(front: str, kernel: int, deep: bool)
             np.testing.assert_array_equal(padviz.usage(each, size).counts, expected)
 
 
+class Rounding(Fitting):
+    """A skip that is now and then a row too small for what comes up, and now and then a row too large."""
+
+    def __init__(self, front: Any, kernel: int, deep: bool, odd: bool = True) -> None:
+        super().__init__(front, kernel, deep)
+        self.odd = odd
+        self.b, self.up = nn.Conv2d(1, 1, 2, 4, bias=False), nn.ConvTranspose2d(1, 1, 4, 4, bias=False)
+        for each in (self.b, self.up):
+            nn.init.ones_(each.to(torch.float64).weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert self.odd or x.shape[-1] % 4 != 3
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("front", FRONTS)
+def test_a_fit_is_followed_at_sizes_that_tell_where_odd_rows_go(front: str) -> None:
+    """Of the sizes that are traced anyway none is short of an odd number of rows."""
+    for kernel, size in ((2, 10), (1, 11), (1, 9)):
+        module = Rounding(FRONTS[front], kernel, deep=True)
+        network = padviz.load(module, size=(32, 32))
+        assert (network.fixed, network.notes) == ((), ())
+        np.testing.assert_array_equal(padviz.usage(network, size).counts, counted(module, (size, size)))
+
+
+def test_where_no_trace_tells_where_odd_rows_go_it_is_said() -> None:
+    network = padviz.load(Rounding(FRONTS["down"], 1, deep=True, odd=False), size=(32, 32))
+    (note,) = padviz.usage(network, 10).notes
+    assert note.startswith("pad fits another map; on which side an odd row is added or removed is assumed")
+    assert network.fixed == ()
+
+
 @pytest.mark.parametrize("odd", ["end", "front", "down", "up"])
 def test_a_description_says_where_the_odd_row_goes(odd: str) -> None:
     for kernel in (2, 4):  # one removes a row, the other adds one

@@ -12,8 +12,9 @@ from padviz.errors import PadvizError
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
 from padviz.sources.tracing.last_maps import finish
+from padviz.sources.tracing.odd_rows import alike, settled
 from padviz.sources.tracing.trace import Trace
-from padviz.sources.tracing.unify import Cut, Traced, unified
+from padviz.sources.tracing.unify import Cut, Traced
 
 EVEN = 64  # a size that this divides stays even where strides halve it, and one row more stays odd
 LARGEST_STEP = 4096  # rows between the sizes that are traced
@@ -55,9 +56,10 @@ def general(tracer: Callable[[Size], Trace], size: Size, about: About, *, alone:
     first = finish(tracer(size))
     found = None
     fixed: tuple[int, ...] = ()
+    assumed: tuple[str, ...] = ()
     for fixed in ((0, 1),) if alone else ((), (0,), (1,), (0, 1)):  # the axes that stay as they are
         others = _others(tracer, first, fixed)
-        found = unified([first, *others]) if others or len(fixed) == 2 else None
+        found, assumed = settled(tracer, [first, *others]) if others or len(fixed) == 2 else (None, ())
         if found:
             break
     layers, lasts = found or (first.layers, first.lasts)
@@ -70,7 +72,7 @@ def general(tracer: Callable[[Size], Trace], size: Size, about: About, *, alone:
         source=about.source,
         size=size,
         fixed=fixed,
-        notes=_cut_notes(first.cuts, targets) + _grid_notes(first.grids),
+        notes=_cut_notes(first.cuts, targets) + _grid_notes(first.grids) + assumed,
         gone=_gone(first.cuts, targets) | _no_maps(first.vectors),
         aliases=_aliases(first, layers),
     )
@@ -159,11 +161,3 @@ def _beyond(n: int, more: int, step: int = EVEN) -> int:
     """
     steps, rows = divmod(more, EVEN)
     return -(-n // step) * step + steps * step + rows
-
-
-def alike(one: Traced, other: Traced) -> bool:
-    """Whether two traces are of one graph: the same names, kinds and edges."""
-    if len(one.layers) != len(other.layers) or one.lasts != other.lasts:
-        return False
-    pairs = zip(one.layers, other.layers, strict=True)
-    return all((a.name, a.kind, a.inputs, a.like) == (b.name, b.kind, b.inputs, b.like) for a, b in pairs)

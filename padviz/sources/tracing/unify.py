@@ -174,13 +174,18 @@ def _as_fit(traces: Sequence[Traced], versions: Versions, at: int) -> Layer | No
 
 def _odd(traces: Sequence[Traced], versions: Versions, at: int, axis: int) -> Odd | None:
     """Where the odd row goes on one axis if all versions fit zeros or crop, as far as the traces tell."""
-    told = {*ODDS}
+    return next(iter(odds_told(traces, versions, at, axis)), None)
+
+
+def odds_told(traces: Sequence[Traced], versions: Versions, at: int, axis: int) -> list[Odd]:
+    """Where the odd row may go on one axis by what the traces tell; nowhere if not all versions fit zeros or crop."""
+    told = [*ODDS]
     for layer, trace in zip(versions, traces, strict=True):
         op, n, m = layer.ops[axis], trace.sizes[layer.inputs[0]][axis], trace.sizes[at][axis]
         if not isinstance(op, Window) or op.stride > 1 or op.mode != "zero":
-            return None
-        told = {odd for odd in told if op.padding[0] == fit_shift(n, m, odd)}
-    return next((odd for odd in ODDS if odd in told), None)
+            return []
+        told = [odd for odd in told if op.padding[0] == fit_shift(n, m, odd)]
+    return told
 
 
 def _of_one_size(traces: Sequence[Traced], at: int, axes: Sequence[int]) -> Iterator[int]:
