@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 
 import padviz
 from padviz.axis.build import axis_map
-from padviz.axis.operations import Window
+from padviz.axis.operations import Op, Transposed, Window
 from padviz.axis.padding_modes import MODES
+from padviz.axis.receptive_interval import rows_read
+from padviz.axis.resize import GRIDS, ROUNDINGS, Resize
 from padviz.engine.apply import apply
 from padviz.errors import SizeError
 from padviz.network.rewrites import SCHEMES, canonical, with_padding
@@ -127,6 +130,32 @@ def test_a_window_reads_what_numpy_pads(pair: tuple[Window, int]) -> None:
     assert (made_map.dense() @ values).tolist() == [
         padded[s : s + window.extent : window.dilation].sum() for s in starts
     ]
+
+
+PERIODIC = st.one_of(
+    st.builds(Window, st.integers(1, 5), st.integers(1, 4), st.integers(1, 3), PADS),
+    st.integers(1, 3).flatmap(lambda s: st.builds(Transposed, st.integers(s, 5), st.just(s), padding=PADS)),
+    st.builds(
+        Resize,
+        scale=st.fractions(Fraction(1, 3), 3, max_denominator=4),
+        linear=st.booleans(),
+        cubic=st.booleans(),
+        grid=st.sampled_from(GRIDS),
+        rounding=st.sampled_from(ROUNDINGS),
+    ),
+)
+
+
+@given(op=PERIODIC, n=st.integers(24, 40))
+def test_units_far_from_any_end_read_the_rows_of_their_place_in_the_period(op: Op, n: int) -> None:
+    made = axis_map(op, n)
+    around, advance = rows_read(op, n, made.n_out)
+    for unit, reads in enumerate(made.dense()):
+        turns, phase = divmod(unit, len(around))
+        first, last = (row + turns * advance for row in around[phase])
+        if first >= 0 and last < n:
+            rows = np.flatnonzero(reads)
+            assert (rows[0], rows[-1]) == (first, last)
 
 
 @given(

@@ -66,6 +66,9 @@ COUNTED: dict[str, Callable[[Tensor], Any]] = {
     "nearest-exact": lambda x: functional.interpolate(x, size=(17, 40), mode="nearest-exact"),
     "bilinear": lambda x: functional.interpolate(x, scale_factor=2, mode="bilinear"),
     "align_corners": lambda x: functional.interpolate(x, size=(17, 40), mode="bilinear", align_corners=True),
+    "context": lambda x: functional.conv2d(
+        functional.interpolate(functional.adaptive_avg_pool2d(x, 1), x.shape[2:]), ONES
+    ),
     "skip": lambda x: x + functional.interpolate(functional.max_pool2d(x, 2), x.shape[2:]),
     "pixel_unshuffle": lambda x: functional.pixel_unshuffle(x, 2),
     "slices": lambda x: x[..., ::2, 1:-1],
