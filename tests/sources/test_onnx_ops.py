@@ -199,6 +199,7 @@ def test_squeeze_and_excitation_is_a_gate(name: str, tmp_path: Path) -> None:
 def test_a_vector_that_is_added_is_counted_everywhere(tmp_path: Path) -> None:
     body = "a = Conv (x, w3x3)\n p = GlobalAveragePool (a)\n b = Conv (p, w1x1)\n y = Add (a, b)"
     net = padviz.load(saved(model_of(body, 13), tmp_path))
+    assert [layer.name for layer in net.layers] == ["input", "a", "p", "b", "y.spread", "y"]
     once = padviz.usage(net, (6, 7), layer="a").counts
     assert (padviz.usage(net, (6, 7)).counts == once * (1 + 4 * 5)).all()
 
