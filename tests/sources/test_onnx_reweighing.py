@@ -58,6 +58,7 @@ WAYS: dict[str, tuple[NDArray[Any], list[Any], str]] = {
     "with an axis more": (FACTOR, [AXES, node("Unsqueeze", ["factor", "axes"])], "partial"),
     "of two": (FACTOR.T.copy(), [node("Transpose", ["factor"], perm=[1, 0])], "partial"),
     "for each channel": (np.stack([FACTOR] * 2), [], "partial"),
+    "for each channel of a batch": (np.stack([FACTOR] * 2)[None], [], "partial"),
     "of doubles": (FACTOR.astype(np.float64), [node("Cast", ["factor"], to=1)], "partial"),
     "of halves": (FACTOR.astype(np.float16), [node("Cast", ["factor"], to=10)], "partial"),
     "of halves, widened": (FACTOR.astype(np.float16), [node("Cast", ["factor"], to=1)], "partial"),

@@ -282,7 +282,7 @@ UNKNOWN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "beside": (lambda x: torch.cat([x, functional.max_pool2d(x, 3, 1, 1)], 2), "puts maps beside each other"),
     "rows in another order": (lambda x: torch.cat([x[:, :, 8:], x[:, :, :8]], 2), "in an order that no padding has"),
     "part": (lambda x: (x[:, :2].add_(functional.max_pool2d(x, 3, 1, 1)[:, :2]), x)[1], "part of a tensor in place"),
-    "softmax along whichever dimension": (lambda x: functional.softmax(x), "softmax: softmax runs along what is not known"),
+    "softmax along whichever dimension": (lambda x: functional.softmax(x), "softmax runs along what is not known"),
     "row": (lambda x: x[:, :, 3], "picks rows or columns"),
     "rows split twice": (
         lambda x: functional.max_pool2d(

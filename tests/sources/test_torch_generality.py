@@ -107,6 +107,27 @@ def test_padding_worked_out_by_hand_holds_at_all_sizes(shapes: tuple[tuple[int, 
         np.testing.assert_array_equal(padviz.usage(network, size).counts, counted(module, size))
 
 
+class Fitted(nn.Module):
+    """One pad gives back the columns that a window took, as many as ever, and the row that pooling lost, if it did."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = conv((1, 3)), conv()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = functional.interpolate(
+            functional.avg_pool2d(self.a(x), (2, 1), divisor_override=1), scale_factor=(2.0, 1.0)
+        )
+        return self.b(functional.pad(y, (1, 1, 0, x.shape[2] - y.shape[2])))
+
+
+def test_a_pad_that_is_same_along_columns_alone_still_fits_rows() -> None:
+    network = padviz.load(Fitted())
+    assert network.fixed == ()
+    for size in [(24, 25), (25, 24)]:
+        np.testing.assert_array_equal(padviz.usage(network, size).counts, counted(Fitted(), size))
+
+
 class Clamp(nn.Module):
     def __init__(self) -> None:
         super().__init__()
