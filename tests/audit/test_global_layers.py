@@ -86,6 +86,22 @@ def test_a_norm_at_the_end_is_kept_and_the_target_stays() -> None:
     assert (network.targets, [layer.name for layer in network.layers]) == (("0",), ["input", "0", "1"])
 
 
+class ChannelsLast(nn.Module):
+    """A layer norm over channels, which are last for it alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.LayerNorm(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.norm(self.conv(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return y
+
+
+def test_a_layer_norm_over_channels_alone_is_not_global() -> None:
+    assert [layer.name for layer in padviz.load(ChannelsLast()).layers] == ["input", "conv"]
+
+
 def test_a_description_keeps_what_is_global(tmp_path: Path) -> None:
     for middle, _, _ in GLOBAL:
         network = padviz.load(net(middle), size=(32, 32))
