@@ -110,7 +110,7 @@ def test_channels_that_a_description_cannot_hold_are_an_error(kind: Kind, channe
         ('{op = "conv", name = "c", in = 3}', "layer 'c': in: says nothing without out; add out = ..."),
         ('{op = "convtranspose", name = "c", out = 0, kernel = 2}', "layers[0].out: Expected 'int' >= 1"),
         ('{op = "conv", name = "c", out = 4, groups = "deep"}', "layers[0].groups: Invalid enum value 'deep'"),
-        ('{op = "maxpool", name = "c", kernel = 2, out = 4}', "unknown field 'out'"),
+        ('{op = "maxpool", name = "c", kernel = 2, out = 4}', "has an unknown key 'out'"),
         (
             '{op = "add", name = "s", branches = [[{op = "conv", out = 4}], []]}',
             "layer 's': its branches disagree in channels: 4 and 3; where channels do not follow, in = ... says them",
