@@ -315,7 +315,7 @@ def table(found: Sequence[Result]) -> str:
 
 def _spread(value: tuple[float, float], times: float, digits: int, sign: str = "") -> str:
     mean, half = value
-    said = f"{times * mean:{sign}.{digits}f}"
+    said = f"{times * mean:{sign}z.{digits}f}"
     return said if np.isnan(half) else f"{said} ± {times * half:.{digits}f}"
 
 
