@@ -322,6 +322,12 @@ def test_where_no_pattern_repeats_there_is_no_share_and_a_reason(case: str) -> N
         counts.share()
 
 
+@pytest.mark.parametrize(("period", "says"), [(4096, None), (4097, "x: it repeats every 4097 pixels only")])
+def test_the_longest_pattern_has_4096_rows(period: int, says: str | None) -> None:
+    layers = [{"op": "conv", "name": "a", "kernel": 1, "stride": [period, 1]}]
+    assert padviz.usage(parse({"layers": layers}, "x"), (period, 4)).share_reason == says
+
+
 def test_pixels_that_no_window_reads_have_no_share() -> None:
     counts = padviz.usage(parse({"layers": [{"op": "conv", "name": "a", "stride": 2}]}, "x"), 5)
     share = counts.share()

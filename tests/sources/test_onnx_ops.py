@@ -36,11 +36,11 @@ GRAPHS, MEANS = (
 )
 
 
-def model_of(body: str, opset: int, channels_last: bool = False) -> Any:
-    """The graph with these nodes, and with the weights of ones that their names ask for."""
+def model_of(body: str, opset: int, channels_last: int = 0) -> Any:
+    """The graph with these nodes, and weights of ones, as their names ask; so many channels are last, or one first."""
     lines = [line.strip() for line in body.split("\n")]
     lines.sort(key=lambda line: not line.partition("=")[2].strip().startswith("Constant "))  # constants first
-    dims = "N, H, W, 1" if channels_last else "N, 1, H, W"
+    dims = f"N, H, W, {channels_last}" if channels_last else "N, 1, H, W"
     head = f'<ir_version: 8, opset_import: ["" : {opset}]> g (float[{dims}] x) => (float[] y)'
     model = parser.parse_model(f"{head} {{ {' '.join(lines)} }}")
     names = {name for node in every_node(model.graph) for name in node.input}
@@ -58,15 +58,15 @@ def every_node(graph: Any) -> list[Any]:
     return [*graph.node, *(node for each in inner for node in every_node(each))]
 
 
-def bright_pixels(model: Any, size: tuple[int, int], channels_last: bool = False) -> np.ndarray:
+def bright_pixels(model: Any, size: tuple[int, int], channels_last: int = 0) -> np.ndarray:
     """For each pixel the sum over the outputs of the image that is one there and zero elsewhere."""
     session = session_of(model)
     found = np.zeros(size)
     for y in range(size[0]):
         for x in range(size[1]):
-            image = np.zeros((1, 1, *size), dtype=np.float32)
+            image = np.zeros((1, channels_last or 1, *size), dtype=np.float32)
             image[0, 0, y, x] = 1
-            image = image.reshape(1, *size, 1) if channels_last else image
+            image = np.moveaxis(image, 1, 3) if channels_last else image
             found[y, x] = session.run(None, {"x": image})[0].astype(np.float64).sum()
     return found
 
@@ -97,16 +97,17 @@ def test_averages_weigh_as_onnxruntime_weighs(name: str, opset: str, body: str, 
 
 def test_channels_last_images_have_height_and_width_in_the_middle(tmp_path: Path) -> None:
     body = "a = Transpose <perm = [0, 3, 1, 2]> (x)\n b = Conv <strides = [2, 1], pads = [1, 0, 0, 0]> (a, w3x2)\n"
-    model = model_of(body + " y = Transpose <perm = [0, 2, 3, 1]> (b)", 13, channels_last=True)
+    model = model_of(body + " y = Transpose <perm = [0, 2, 3, 1]> (b)", 13, channels_last=1)
     counts = padviz.usage(saved(model, tmp_path), (6, 8)).counts
-    np.testing.assert_array_equal(counts, bright_pixels(model, (6, 8), channels_last=True))
+    np.testing.assert_array_equal(counts, bright_pixels(model, (6, 8), channels_last=1))
 
 
-def test_channels_last_shows_in_the_number_of_channels(tmp_path: Path) -> None:
-    body = "c = Cast <to = 1> (x)\n a = Transpose <perm = [0, 3, 1, 2]> (c)\n y = Conv <strides = [2, 1]> (a, w3x2)"
-    model = model_of(body, 13, channels_last=True)
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_channels_last_shows_in_the_number_of_channels(channels: int, tmp_path: Path) -> None:
+    body = "c = Cast <to = 1> (x)\n a = Transpose <perm = [0, 3, 1, 2]> (c)\n y = Conv <strides = [2, 1]> (a, w3x2x"
+    model = model_of(f"{body}{channels})", 13, channels_last=channels)
     counts = padviz.usage(saved(model, tmp_path), (6, 8)).counts
-    np.testing.assert_array_equal(counts, bright_pixels(model, (6, 8), channels_last=True))
+    np.testing.assert_array_equal(counts, bright_pixels(model, (6, 8), channels_last=channels))
 
 
 def test_a_size_in_the_file_comes_before_the_one_asked_for(tmp_path: Path) -> None:

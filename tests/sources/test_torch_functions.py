@@ -141,6 +141,7 @@ BACK: dict[str, Callable[[Tensor], Tensor]] = {
     "windows": lambda x: whole(functional.linear(windows(x).movedim(1, -1), torch.ones(8, 8)).movedim(-1, 1)),
     "windows of two maps": lambda x: whole(windows(x) * windows(x).sigmoid()),
     "transposed": lambda x: x.transpose(2, 3).flatten(2).unflatten(2, (x.shape[3], x.shape[2])).transpose(2, 3),
+    "one channel, by its number and as a slice": lambda x: x[:, 2].unsqueeze(1) * x[:, 2:3].sigmoid(),
 }
 
 

@@ -48,7 +48,7 @@ def both(value: Any) -> tuple[int, int]:
     return pair[0], pair[-1]
 
 
-def laid(kernel: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, ceil: bool = False) -> list[Window]:
+def laid(kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool = False) -> list[Window]:
     """The windows of a function's arguments: each one number for both axes, or one for each."""
     pads: Any = ["same"] * 2 if padding == "same" else [(n, n) for n in both(0 if padding == "valid" else padding)]
     figures = zip(both(kernel), both(stride), both(dilation), pads, strict=True)
