@@ -17,6 +17,7 @@ import padviz
 from padviz.audit.reaching.border_margins import margins
 from padviz.sources.toml.write import to_toml
 from tests.cli.test_cli import run
+from tests.sources.test_onnx_ops import model_of, saved
 
 
 def net(*middle: nn.Module) -> nn.Sequential:
@@ -148,6 +149,16 @@ def test_onnx_norms_over_positions_are_global(op: str, attrs: dict[str, Any], wh
     assert row.layer == "last"
     assert (row.barrier_width or ("", ""))[1] == why
     assert (row.halo_width is None) == bool(why)
+
+
+def test_a_norm_of_what_is_pooled_makes_no_layer(tmp_path: Path) -> None:
+    """Scores that are a mean over all positions belong to the head, though each is of one that is looked at."""
+    body = """shape = Constant <value = int64[3] {1, 4, 48}> ()\n rows = Constant <value = int64[1] {1}> ()
+    scale = Constant <value = float[1] {1.0}> ()\n a = Conv <pads = [1, 1, 1, 1]> (x, f3x3x4)
+    k = Reshape (a, shape)\n q = Transpose <perm = [0, 2, 1]> (k)\n scores = MatMul (q, k)
+    mean = ReduceMean (scores, rows)\n y = LayerNormalization (mean, scale)"""
+    network = padviz.load(saved(model_of(body, 18), tmp_path), size=(6, 8))
+    assert (network.targets, [layer.name for layer in network.layers]) == (("a",), ["input", "a"])
 
 
 def test_margins_say_why_there_is_none() -> None:

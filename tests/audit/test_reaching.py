@@ -57,6 +57,13 @@ def test_units_may_see_less_far_than_the_one_before(scale: Any, dilated: bool) -
     follow([cubic, *([spread] if dilated else []), window, {**window, "name": "d", "kernel": 2}], (5, 6))
 
 
+def test_a_row_that_is_all_of_the_map_is_read_by_all_that_is_made_of_it() -> None:
+    """Between corners that are one there is no distance, so units far from them have none either."""
+    one, window = ({"op": "conv", "name": name, "kernel": 3, "padding": 1} for name in "ac")
+    corners = {"op": "resize", "name": "up", "scale": 3, "mode": "linear", "align_corners": True}
+    follow([{**one, "stride": 6}, corners, window], (6, 5))
+
+
 def follow(steps: list[dict[str, Any]], size: tuple[int, int]) -> None:
     net = parse({"layers": steps}, "random")
     for axis in (0, 1):

@@ -322,6 +322,11 @@ def test_where_no_pattern_repeats_there_is_no_share_and_a_reason(case: str) -> N
         counts.share()
 
 
+def test_each_axis_has_the_phase_of_its_own_size() -> None:
+    layers = [{"op": "conv", "name": "a", "kernel": 3, "stride": 2, "padding": "same_upper"}]
+    assert pattern_of(padviz.usage(parse({"layers": layers}, "x"), (8, 9))).tolist() == [[2, 4], [1, 2]]
+
+
 @pytest.mark.parametrize(("period", "says"), [(4096, None), (4097, "x: it repeats every 4097 pixels only")])
 def test_the_longest_pattern_has_4096_rows(period: int, says: str | None) -> None:
     layers = [{"op": "conv", "name": "a", "kernel": 1, "stride": [period, 1]}]

@@ -257,6 +257,12 @@ def test_every_description_says_what_it_is() -> None:
         assert layer_rows(net, net.size)
 
 
+def test_a_listing_says_what_is_before_and_after_on_each_axis() -> None:
+    pads = [[2, 1], [0, 3]]
+    layers = [{"op": op, "kernel": 4, "stride": 2, "padding": pads} for op in ("conv", "convtranspose")]
+    assert [row[5] for row in layer_rows(parse({"layers": layers}, "net"), (20, 20))] == [pads, pads]
+
+
 def test_schemes_rewrite_only_convolutions() -> None:
     net = with_padding(padviz.load("resnet18"), "reflect")
     assert net.find("conv1").height == Window(7, 2, padding=(3, 3), mode="reflect")

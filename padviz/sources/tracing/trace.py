@@ -122,7 +122,7 @@ class Trace:
 
     def normalise(self, name: str, value: int, why: str) -> int:
         """What makes each position depend on all, though paths pass it by: a norm over positions."""
-        if self.pooled[value] or self.layers[value].kind == "unknown":
+        if self.pooled[value]:
             return value
         return self._append(Layer(name, "identity", (value,), everywhere=why), self.sizes[value], False)
 

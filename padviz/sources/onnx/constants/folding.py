@@ -139,7 +139,7 @@ def _reduced(how: Callable[..., Any]) -> Fold:
 
 def _div(attrs: Attrs, a: Array, b: Array) -> Any:
     if a.dtype.kind in "iu":
-        whole = np.abs(a) // np.abs(np.where(b == 0, 1, b))  # ONNX rounds towards zero
+        whole = np.abs(a) // np.abs(b)  # ONNX rounds towards zero
         return (whole * np.sign(a) * np.sign(b)).astype(a.dtype)
     return a / b
 
