@@ -350,6 +350,12 @@ def test_what_is_not_known_is_an_error_with_ways_out(name: str) -> None:
     assert padviz.usage(network, layer="conv").max == 9
 
 
+def test_columns_among_rows_are_no_padding() -> None:
+    network = load_module(After(lambda x: torch.cat([x, x.mT, x], 2)), size=(32, 32))
+    with pytest.raises(padviz.PadvizError, match="cat puts maps beside each other"):
+        padviz.usage(network)
+
+
 def test_an_unknown_function_can_be_called_neutral() -> None:
     network = padviz.load(After(torch.lgamma), neutral=["lgamma"], size=(24, 32))
     assert network.targets == ("conv",)

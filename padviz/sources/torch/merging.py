@@ -139,7 +139,8 @@ def _beside(call: Call, tensors: Sequence[Any], role: str, dim: int) -> Value:
         at, own = _rows_of(call, value, role) if value else (-1, [None] * tensor.shape[dim])
         rows += own
         whole |= {at: replace(value, layer=at)} if value else {}
-    if len(whole) > 1:
+    laid = {tuple(tuple(roles_of([own])) for own in value.known) for value in call.spatial}
+    if len(whole) > 1 or len(laid) > 1:  # rows beside columns of one map are no rows of its own
         raise Stuck("puts maps beside each other")
     return as_pad(call.plan, call.inner("pad"), next(iter(whole.values())), role, rows)
 

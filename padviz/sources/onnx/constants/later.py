@@ -25,7 +25,14 @@ class Later:
 
 @dataclass
 class Budget:
-    """How many numbers may still be made: a small file can ask for any number of them."""
+    """How many numbers may still be made: a small file can ask for any number of them.
+
+    >>> Budget(1).spend(0)  # a step that makes none
+    >>> Budget(1).spend(1)
+    Traceback (most recent call last):
+        ...
+    padviz.sources.onnx.constants.stored.Unread: takes too much to be worked out
+    """
 
     left: int = MOST_IN_ALL
 
