@@ -52,8 +52,10 @@ class Resize:
 
 def ratio_of(op: Resize, n: int, n_out: int) -> Fraction:
     """How far apart the coordinates of neighbouring outputs are, in rows of the input."""
+    if n_out == 1 and op.layout in ("align_corners", "pytorch_half_pixel"):
+        return Fraction(0)
     if op.layout == "align_corners":
-        return Fraction(n - 1, n_out - 1) if n_out > 1 else Fraction(0)
+        return Fraction(n - 1, n_out - 1)
     return 1 / op.scale if op.scale is not None else Fraction(n, n_out)
 
 

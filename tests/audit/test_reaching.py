@@ -64,6 +64,12 @@ def test_a_row_that_is_all_of_the_map_is_read_by_all_that_is_made_of_it() -> Non
     follow([{**one, "stride": 6}, corners, window], (6, 5))
 
 
+@pytest.mark.parametrize("grid", ["align_corners", "pytorch_half_pixel"])
+def test_a_resize_to_one_row_looks_at_the_first_wherever_it_is(grid: str) -> None:
+    padded = {"op": "conv", "name": "a", "kernel": 3, "padding": 1}
+    follow([padded, {"op": "resize", "name": "one", "scale": "1/5", "mode": "linear", "grid": grid}], (5, 6))
+
+
 def follow(steps: list[dict[str, Any]], size: tuple[int, int]) -> None:
     net = parse({"layers": steps}, "random")
     for axis in (0, 1):

@@ -111,7 +111,8 @@ def test_responses_are_of_what_the_manifest_says_as_in_the_command() -> None:
     same = ("--size", "32", "--padding", "reflect", "-n", "3", "--seed", "5", "--mean", ".1,.2,.3", "--std", ".5")
     command = ("responses", "filtered_net:net", "--weights", "w.pth", "--format", "json")
     told_ = json.loads(run(*command, *same).stdout)
-    assert (found := figures()) == {key: told_[key] for key in found}
+    found = figures()
+    assert found == {key: told_[key] for key in found}
     for key, value in (("n", "4"), ("seed", "6"), ("mean", "0.1"), ("std", "[0.5, 0.5, 0.4]")):
         line = next(line for line in SHOWN.splitlines() if line.startswith(f"{key} ="))
         Path("m.toml").write_text(RUN + SHOWN.replace(line, f"{key} = {value}"))
