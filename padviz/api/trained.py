@@ -279,7 +279,7 @@ def _repadded(trained: Trained, scheme: str) -> tuple[Runner, Sequence[Left]]:
         return runner_of(trained, model), done.left
     from padviz.repadding.torch_module import padded_by
 
-    return runner_of(trained, within=lambda: padded_by(scheme)), asked.left
+    return runner_of(trained, within=lambda: padded_by(scheme, keeping=True)), asked.left
 
 
 def _over(parts: int, on_progress: Progress | None) -> Progress | None:

@@ -125,6 +125,22 @@ def test_a_module_and_its_export_agree_under_every_padding(batch: int | None, tm
     assert (of_file.mean("circular") or 0) < 0.1 < (of_file.mean(None) or 0)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_layers_with_too_few_rows_keep_their_padding_and_are_named_of_a_module_as_of_its_export(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.AvgPool2d(8), nn.Conv2d(4, 4, 9, padding=4)).eval()
+    of_file = padviz.border_responses(exported(net, tmp_path / "net.onnx", 32), 32, "reflect", n=4)
+    of_module = padviz.border_responses(net, 32, "reflect", n=4)
+    why = "keeps its padding (its input has 4 rows, too few for reflect padding of 4)"
+    assert of_module.notes == (f"reflect: 3 {why}",)
+    assert [why in note for note in of_file.notes] == [True]
+    for one, other in zip(of_file.rows, of_module.rows, strict=True):
+        np.testing.assert_allclose(one.energy, other.energy, rtol=0.02, atol=1e-3)
+    own, reflect = (of_module.under(padding)[1] for padding in (None, "reflect"))
+    assert own.layer == reflect.layer == "3"
+    assert own.energy != reflect.energy
+
+
 REFERENCE = {"own": 0.596, "reflect": 0.107, "symmetric": 0.167}
 OF_TEXT = {"own": 1.095, "reflect": 0.144, "symmetric": 0.296}
 

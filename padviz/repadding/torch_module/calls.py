@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 from torch.overrides import TorchFunctionMode
 
-from padviz.errors import PadvizError
+from padviz.errors import PadvizError, SizeError
 from padviz.network.rewrites import schemes_of
 from padviz.nn.functional import IMAGE, NONE, Pads, Schemes, padded, padded_conv2d
 from padviz.nn.padded_conv import amounts
@@ -48,23 +48,24 @@ class Padded(NamedTuple):
 class Repadding(TorchFunctionMode):
     """While active, convolutions, pads and unfolds pad as `how` says; None passes everything on.
 
-    What it calls instead declares its padding, and is left alone by any other that is active around it.
+    What it calls instead declares its padding, and is left alone by any other that is active around it. With `keeping`,
+    a call whose input has too few rows for a scheme stays as it is.
     """
 
-    def __init__(self, how: How | None) -> None:
+    def __init__(self, how: How | None, keeping: bool = False) -> None:
         super().__init__()
-        self.how = how
+        self.how, self.keeping = how, keeping
         self.last: Padded | None = None
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if self.how is not None:
-            if func is torch.conv2d:
-                return self.conv2d(self.how, *args, **kwargs)
-            if func is functional.pad:
-                return self.pad(self.how, *args, **kwargs)
-            if func is functional.unfold:
-                return self.unfold(self.how, *args, **kwargs)
+        ours: dict[Any, Any] = {torch.conv2d: self.conv2d, functional.pad: self.pad, functional.unfold: self.unfold}
+        if self.how is not None and func in ours:
+            try:
+                return ours[func](self.how, *args, **kwargs)
+            except SizeError:
+                if not self.keeping:
+                    raise
         return func(*args, **kwargs)
 
     def conv2d(
@@ -139,7 +140,7 @@ def image_pads(ndim: int, pad: Sequence[int]) -> tuple[Pads, tuple[int, int]] | 
 
 
 @contextmanager
-def padded_by(padding: str, layers: Collection[nn.Module] | None = None) -> Iterator[None]:
+def padded_by(padding: str, layers: Collection[nn.Module] | None = None, *, keeping: bool = False) -> Iterator[None]:
     """Within, every convolution pads by a scheme, whatever module or function makes it; nothing is changed for good.
 
     Calls of `conv2d`, `pad` and `unfold` are replaced as they come. Pads of channels, and those with infinity before a
@@ -151,11 +152,15 @@ def padded_by(padding: str, layers: Collection[nn.Module] | None = None) -> Iter
         zero, replicate, reflect, symmetric, circular or partial; or one for each axis, height/width.
     layers : collection of torch.nn.Module, optional
         Only what is called inside of these modules; everything by default.
+    keeping : bool
+        Whether a call whose input has too few rows for the scheme keeps its own padding.
 
     Raises
     ------
     OptionError
         For a scheme that cannot be used.
+    SizeError
+        Within, where an input has too few rows, unless that is `keeping`.
 
     Examples
     --------
@@ -167,7 +172,7 @@ def padded_by(padding: str, layers: Collection[nn.Module] | None = None) -> Iter
     """
     height, width = schemes_of(checked(padding))
     how = How((height, width))
-    repadding = Repadding(None if layers is not None else how)
+    repadding = Repadding(None if layers is not None else how, keeping)
     with ExitStack() as stack:
         if layers is not None:
             stack.enter_context(_only_inside({*layers}, repadding, how))
