@@ -158,8 +158,9 @@ def _table(found: Repadded, padding: str | None, path: Path | None) -> str:
     height, width = found.plan.size
     facts: list[tuple[str, Any]] = [("network", f"{found.source.title}, {height} x {width} pixels")]
     if padding:
-        facts.append(("padding", f"{_was(found.plan.changes)} to {padding}"))
-        facts.append(("changed", f"{len(found.changed)} of {found.plan.pads} layers that pad: {_names(found.changed)}"))
+        facts.append(("padding", f"{_was(found.plan.changes)} to {padding}" if found.changed else f"{padding} already"))
+        names = f": {_names(found.changed)}" if found.changed else ""
+        facts.append(("changed", f"{len(found.changed)} of {found.plan.pads} layers that pad{names}"))
         facts.append(("left alone", f"{len(found.left)}" if found.left else "none"))
     else:
         facts.append(("changed", f"{len(found.changed)}: {_names(map(_edit, found.plan.changes))}"))

@@ -68,6 +68,13 @@ def test_without_a_file_to_write_only_the_report_is_made() -> None:
     assert result.stderr == "padviz: nothing is written; -o FILE.onnx says where to\n"
 
 
+def test_where_all_pads_so_already_the_report_says_so_and_the_file_is_written() -> None:
+    result = run("repad", "net.onnx", "--padding", "zero", "-o", "out.onnx")
+    assert (result.exit_code, Path("out.onnx").exists()) == (0, True)
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert lines[1:4] == ["padding zero already", "changed 0 of 2 layers that pad", "left alone none"]
+
+
 def test_check_fails_where_a_layer_is_left_alone() -> None:
     one_dimensional(Path("line.onnx"))
     chosen = ["--padding", "reflect", "--size", "12x16", "-o", "out.onnx"]
