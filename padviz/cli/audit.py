@@ -172,8 +172,7 @@ def _compared(found: Audit) -> str:
     rows = [(f"{i} {remedy.what}", *_effect(remedy)) for i, remedy in enumerate(shown, 1)]
     today = ("  today", *_cells(found.outcome), None, None)
     lines = [tables.to_table(COLUMNS, [today, *rows]), tables.wrapped(_legend([today, *rows])), ""]
-    for remedy, numbers in _edited(shown):
-        lines += [tables.wrapped("; ".join([f"{numbers} {_edit(remedy)}", *_besides(found.outcome, remedy)]), 2)]
+    lines += [tables.wrapped(line, 2) for line in _edited(found.outcome, shown)]
     return "\n".join([*lines, *map(tables.wrapped, _beyond(found, shown))])
 
 
@@ -202,7 +201,7 @@ def _beyond(found: Audit, shown: list[Remedy]) -> list[str]:
 
     said = []
     others = [remedy for remedy in found.remedies if remedy not in shown]
-    names = [remedy.what.removesuffix(" padding") for remedy in others]
+    names = [*map(_scheme, others)]
     wrapping = [name for name in names if wraps(name)]
     plain = [name for name in names if name not in wrapping]
     if wrapping:
@@ -223,13 +222,30 @@ def _shown(remedies: list[Remedy]) -> list[Remedy]:
     return [remedy for remedy in remedies if remedy.kind != "padding" or remedy in schemes]
 
 
-def _edited(shown: list[Remedy]) -> list[tuple[Remedy, str]]:
-    """The remedies whose edit is shown, with their numbers: padding schemes are all made like the first of them."""
-    schemes = [i for i, remedy in enumerate(shown, 1) if remedy.kind == "padding"]
-    numbers = {i: str(i) for i in range(1, len(shown) + 1) if i not in schemes[1:]}
-    if schemes:
-        numbers[schemes[0]] = ", ".join(map(str, schemes))
-    return [(shown[i - 1], text) for i, text in numbers.items()]
+def _edited(before: Outcome, shown: list[Remedy]) -> list[str]:
+    """How each remedy that is shown is made, with its number: padding schemes stand together that differ in no more."""
+    alike: dict[str, list[int]] = {}
+    for i, remedy in enumerate(shown):
+        text = "; ".join([_edit(remedy), *_besides(before, remedy)])
+        alike.setdefault(_with_any(text, remedy) if remedy.kind == "padding" else text, []).append(i)
+    lines = []
+    for text, at in alike.items():
+        numbers, schemes = ", ".join(str(i + 1) for i in at), ", ".join(_scheme(shown[i]) for i in at)
+        if len(at) == 1:
+            text = "; ".join([_edit(shown[at[0]]), *_besides(before, shown[at[0]])])
+        lines.append(f"{numbers} {text}" + (f"; SCHEME: {schemes}" if len(at) > 1 else ""))
+    return lines
+
+
+def _with_any(text: str, remedy: Remedy) -> str:
+    """How a padding scheme is made, without saying which it is."""
+    scheme = _scheme(remedy)
+    text = text.replace(f'"{scheme}"', '"SCHEME"')
+    return text.replace(f"--padding {scheme} -o {scheme.replace('/', '-')}.onnx", "--padding SCHEME -o repadded.onnx")
+
+
+def _scheme(remedy: Remedy) -> str:
+    return remedy.what.removesuffix(" padding")
 
 
 def _edit(remedy: Remedy, most: int = EDITED) -> str:

@@ -70,7 +70,8 @@ def test_the_screen_says_what_is_wrong_and_what_to_change() -> None:
         r"today 4 45\.1% 0\.0% 0\.0004–0\.97 1 225 x 225 px 0 28\.1% 0\.0% 0\.015–0\.99 1\.13 nothing", screen
     )
     assert "1 Resize((225, 225)); or CenterCrop(225) of larger images; drops no rows 2 CenterCrop(193); or" in screen
-    assert '3, 4, 5 padviz.repad(module, "partial") or padviz repad model.onnx --padding partial -o' in screen
+    assert '3, 4, 5 padviz.repad(module, "SCHEME") or padviz repad model.onnx --padding SCHEME -o' in screen
+    assert "-o repadded.onnx; SCHEME: partial, reflect, replicate 6 stride=1" in screen
     assert "6 stride=1, then nn.AvgPool2d(2): conv1, layer2.0.conv2, layer2.0.downsample.0," in screen
     assert "zero/circular, circular/zero (these wrap around: for panoramas and textures)." in screen
     assert "What padding does at an even size: --size 225." in screen
@@ -265,3 +266,10 @@ def test_the_next_steps_work() -> None:
     assert run("usage", "vgg11", "--size", "64", "--unit", "0,0", "--scale", "counts").exit_code == 0
     assert run("usage", "vgg11", "--size", "64", "--padding", "zero/circular").exit_code == 0
     assert run("audit", "vgg11", "--size", "64", "-o", "vgg11-64-usage.png", "--overwrite").exit_code == 0
+
+
+def test_remedies_that_share_a_line_have_one_command_whatever_the_scheme() -> None:
+    screen = " ".join(run("audit", plain(), "--size", "64").stdout.split())
+    command, schemes = re.search(r"3, 4, 5 (.*?); SCHEME: (\S+, \S+, \S+) ", screen).groups()  # type: ignore[union-attr]
+    assert command == 'padviz repad net.onnx --padding SCHEME -o repadded.onnx or padviz.repad(module, "SCHEME")'
+    assert all(f" {i} {scheme} padding " in screen for i, scheme in enumerate(schemes.split(", "), 3))
