@@ -79,15 +79,15 @@ def _table(found: MeanFilters, files: list[str]) -> str:
     notes = [*([STRIDED_NOTE] if any(row.strided for row in found.rows) else []), LEGEND, *_notes(found)]
     parts.append("\n".join(map(tables.wrapped, notes)))
     columns = ("convolutions", "grid", "padding", "axes", "mean D", "D above 0")
-    parts.append(tables.to_table(columns, map(_group, found.groups)))
+    parts.append(tables.to_table(columns, map(_group, found.groups)) if found.groups else "")
     parts.append("\n".join(map(tables.wrapped, _summary(found))))
     return "\n\n".join(part for part in parts if part)
 
 
 def _row(row: MeanFilter) -> tuple[Any, ...]:
-    k, strides = row.kernel, [axis.stride for axis in row.axes]
+    k = row.kernel
     shape = f"{k[0]}/" if k[0] == k[1] else f"{k[0]}x{k[1]}/"
-    shape += "x".join(map(str, dict.fromkeys(strides))) if strides else "?"
+    shape += "x".join(map(str, dict.fromkeys(row.strides)))
     axes = [cell for axis in (row.height, row.width) for cell in _skew(axis)]
     asymmetry = max((axis.asymmetry for axis in row.axes), default=None)
     offsets = [None if axis.offset is None else f"{axis.offset:+g}".replace("+0", "0") for axis in row.axes]
@@ -137,8 +137,11 @@ def _notes(found: MeanFilters) -> list[str]:
     if dead := sum(row.dead for row in found.rows):
         layers = [row.layer for row in found.rows if row.dead]
         said.append(f"Left out: {dead} channels without weights, of {_few(layers)}.")
-    if broken := [row.layer for row in found.rows if row.mean is None]:
-        said.append(f"Nothing can be measured of {_few(broken)}: weights are not finite, or all 0.")
+    broken: dict[str, list[str]] = {}
+    for row in found.rows:
+        if row.why:
+            broken.setdefault(row.why, []).append(row.layer)
+    said += [f"Nothing can be measured of {_few(layers)}: {why}." for why, layers in broken.items()]
     if shared := [row.layer for row in found.rows if row.uses > 1]:
         said.append(f"Used by several layers, and counted once: {_few(shared)}.")
     if found.unread:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 FLIPS = 999  # sign flips of the permutation tests
 SEED = 0
 DEAD = 1e-12  # a channel whose weights are all below has none to speak of
+NOT_FINITE = "weights are NaN or infinite"
 GRIDS = ("mean", "magnitude", "exposure")
 Pads = tuple[int, int]
 Floats = NDArray[np.float64]
@@ -72,10 +73,11 @@ class MeanFilter:
     """The mean filter of one convolution, of shape (kernel height, width), and how it leans.
 
     `mean` is over output and input channels, `magnitude` the same of absolute weights, both without the `dead` channels
-    of its `channels`, whose weights are all zero; None where all are dead, or where weights are not finite. `exposure`
-    is the share of units whose tap reads a real pixel. An axis on which the kernel has one tap is None. `norm` says
-    whether a batch normalisation follows: then none is folded into the weights, which changes the mean filter but not
-    D. `uses` is how many layers share the weights: then `layer` is the first of them.
+    of its `channels`, whose weights are all zero; None where all are dead, or where weights are not finite: then `why`
+    says so, and neither axis has a skew. `exposure` is the share of units whose tap reads a real pixel. An axis on
+    which the kernel has one tap is None. `norm` says whether a batch normalisation follows: then none is folded into
+    the weights, which changes the mean filter but not D. `uses` is how many layers share the weights: then `layer` is
+    the first of them.
 
     Examples
     --------
@@ -88,6 +90,7 @@ class MeanFilter:
     layer: str
     kind: Kind
     kernel: Pads
+    stride: Pads
     channels: int
     dead: int
     norm: bool
@@ -97,6 +100,12 @@ class MeanFilter:
     exposure: Floats | None
     height: AxisSkew | None
     width: AxisSkew | None
+    why: str = ""
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """The strides of the axes that have several taps."""
+        return tuple(stride for taps, stride in zip(self.kernel, self.stride, strict=True) if taps > 1)
 
     @property
     def axes(self) -> tuple[AxisSkew, ...]:
@@ -106,7 +115,7 @@ class MeanFilter:
     @property
     def strided(self) -> bool:
         """Whether it is a convolution of a stride above 1."""
-        return self.kind == "conv" and any(axis.stride > 1 for axis in self.axes)
+        return self.kind == "conv" and max(self.strides) > 1
 
     @property
     def lean(self) -> Floats | None:
@@ -261,6 +270,10 @@ def filters_of(trained: Trained, layers: Sequence[str] = ()) -> MeanFilters:
         raise DescriptionError(what, where=trained.where, hint="padviz layers lists its convolutions")
     place = _Places(upto(network, tuple(wanted)) if layers else network, size)
     rows = tuple(_row(kernels, place) for kernels in shared.values())
+    if all(row.why for row in rows):
+        what = f"nothing can be measured: {rows[0].layer}: its {rows[0].why}"
+        more = f", and {len(rows) - 1} more like it" if len(rows) > 1 else ""
+        raise DescriptionError(what + more, where=trained.where, hint="use the weights of a network that was trained")
     return MeanFilters(network.name, network.title, size, rows, unread)
 
 
@@ -311,21 +324,24 @@ def _row(kernels: Sequence[Kernel], place: _Places) -> MeanFilter:
     sizes = np.abs(weights).mean(1, dtype=np.float64)
     live = ~(sizes.max((1, 2)) <= DEAD)  # what is no number is not dead
     dead = int(len(live) - live.sum())
-    known = live.any() and bool(np.isfinite(sizes).all())
+    why = NOT_FINITE if not np.isfinite(sizes).all() else "" if live.any() else "weights are all 0"
+    heights, widths = place.axis(names, 0), place.axis(names, 1)
     means, sizes = means[live], sizes[live]
     return MeanFilter(
         layer=first.layer,
         kind=layer.kind,
         kernel=(weights.shape[2], weights.shape[3]),
+        stride=(heights[0], widths[0]),
         channels=len(live),
         dead=dead,
         norm=first.norm,
         uses=len(kernels),
-        mean=means.mean(0) if known else None,
-        magnitude=sizes.mean(0) if known else None,
+        mean=None if why else means.mean(0),
+        magnitude=None if why else sizes.mean(0),
         exposure=place.taps.get(first.layer),
-        height=_skew(means, sizes, 0, *place.axis(names, 0)) if known and weights.shape[2] > 1 else None,
-        width=_skew(means, sizes, 1, *place.axis(names, 1)) if known and weights.shape[3] > 1 else None,
+        height=None if why or weights.shape[2] == 1 else _skew(means, sizes, 0, *heights),
+        width=None if why or weights.shape[3] == 1 else _skew(means, sizes, 1, *widths),
+        why=why,
     )
 
 

@@ -113,12 +113,30 @@ def test_what_is_dead_or_broken_or_unread_is_told() -> None:
     torch.save(net.state_dict(), "w.pth")
     said = run("filters", "filtered_net:net", "--weights", "w.pth", "-o", "broken.png").stdout
     assert "Left out: 2 channels without weights, of 0." in said
-    assert "Nothing can be measured of 3: weights are not finite, or all 0." in said
+    assert "Nothing can be measured of 3: weights are NaN or infinite." in said
     calculated = [helper.make_node("Mul", ["w3", "w3"], ["m"]), conv("a", "image"), conv("b", "a")]
     calculated[2].input[1] = "m"
     said = run("filters", saved(calculated, ["b"])).stdout
     assert "Not read: b, its weights are calculated, by Mul." in said
     assert "No batch normalisation follows: it was folded into the weights, or there is none; D is the same." in said
+
+
+def test_of_a_layer_without_finite_weights_the_geometry_is_right() -> None:
+    net = network()
+    net[0].weight.data[0, 0, 0, 0] = torch.nan
+    torch.save(net.state_dict(), "w.pth")
+    options = ("filters", "filtered_net:net", "--weights", "w.pth")
+    first = json.loads(run(*options, "--format", "json").stdout)["layers"][0]
+    assert (first["strided"], first["stride"], first["height"]) == (True, [2, 2], None)
+    assert first["why"] == "weights are NaN or infinite"
+    lines = [" ".join(line.split()) for line in run(*options).stdout.splitlines()]
+    assert "0* 3/2 8" in lines
+    assert "Nothing can be measured of 0: weights are NaN or infinite." in lines
+    net[3].weight.data[:] = torch.nan
+    torch.save(net.state_dict(), "w.pth")
+    assert told(*options).startswith(
+        "padviz: filtered_net:net: nothing can be measured: 0: its weights are NaN or infinite, and 1 more like it; use"
+    )
 
 
 NET_WITH = ("filtered_net:net", "--weights")

@@ -93,7 +93,7 @@ def _relative(mean: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
 
 def _figures(row: MeanFilter) -> str:
     """Kernel, stride and D of a convolution."""
-    strides = "×".join(map(str, dict.fromkeys(axis.stride for axis in row.axes)))
-    said = f"{row.kernel[0]}×{row.kernel[1]}" + (f" / {strides}" if strides else ": nothing to measure")
+    said = f"{row.kernel[0]}×{row.kernel[1]} / {'×'.join(map(str, dict.fromkeys(row.strides)))}"
+    said += f": {row.why}" if row.why else ""
     pairs = (("▾", row.height), ("▸", row.width))
     return "   ".join([said, *(f"{mark} {axis.skew:+.3f}" for mark, axis in pairs if axis is not None)])
