@@ -97,7 +97,7 @@ def _row(row: MeanFilter) -> tuple[Any, ...]:
 
 
 def _skew(axis: AxisSkew | None) -> tuple[str | None, str | None]:
-    return (None, None) if axis is None else (f"{axis.skew:+.3f}", f"{axis.p:.3f}")
+    return (None, None) if axis is None else (f"{axis.skew:+z.3f}", f"{axis.p:.3f}")
 
 
 def _both(cells: list[str | None]) -> str:
@@ -108,7 +108,7 @@ def _group(group: Group) -> tuple[Any, ...]:
     grid = {-1: "before the centre", 0: "centred", 1: "behind the centre", None: "undefined"}[group.grid]
     padding = {-1: "more behind", 0: "even", 1: "more before"}[group.padding]
     kind = "strided" if group.strided else "stride 1"
-    return kind, grid, padding, group.axes, f"{group.skew:+.3f}", f"{group.positive} of {group.axes}"
+    return kind, grid, padding, group.axes, f"{group.skew:+z.3f}", f"{group.positive} of {group.axes}"
 
 
 def _summary(found: MeanFilters) -> list[str]:
@@ -118,7 +118,7 @@ def _summary(found: MeanFilters) -> list[str]:
         if axes:
             mean = sum(axis.skew for axis in axes) / len(axes)
             positive = sum(axis.skew > 0 for axis in axes)
-            said.append(f"{name}: D {mean:+.3f}, above 0 on {positive} of {len(axes)} axes.")
+            said.append(f"{name}: D {mean:+z.3f}, above 0 on {positive} of {len(axes)} axes.")
     right, off = found.predicted
     if off:
         said.append(f"Off-centre grids: D leans to the other side on {right} of {off} axes. {PREDICTS}")

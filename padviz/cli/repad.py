@@ -203,8 +203,8 @@ def _figures(before: CountMap, after: CountMap) -> list[tuple[str, Any, Any]]:
             ("largest share", _short(one.most), _short(other.most)),
             ("first corner", _short(one.corners.top_left), _short(other.corners.top_left)),
             ("last corner", _short(one.corners.bottom_right), _short(other.corners.bottom_right)),
-            ("lean, height", f"{one.lean.height:+.3f}", f"{other.lean.height:+.3f}"),
-            ("lean, width", f"{one.lean.width:+.3f}", f"{other.lean.width:+.3f}"),
+            ("lean, height", f"{one.lean.height:+z.3f}", f"{other.lean.height:+z.3f}"),
+            ("lean, width", f"{one.lean.width:+z.3f}", f"{other.lean.width:+z.3f}"),
         ]
     return [
         *rows,

@@ -121,6 +121,18 @@ def test_what_is_dead_or_broken_or_unread_is_told() -> None:
     assert "No batch normalisation follows: it was folded into the weights, or there is none; D is the same." in said
 
 
+def test_what_rounds_to_zero_has_no_minus() -> None:
+    net = network()
+    for layer in (net[0], net[3]):
+        layer.weight.data[:] = 1
+        layer.weight.data[..., -1] -= 1e-4
+    torch.save(net.state_dict(), "w.pth")
+    said = run("filters", "filtered_net:net", "--weights", "w.pth", "-o", "f.svg").stdout
+    assert "-0.000" not in said
+    assert said.count("+0.000") >= 4
+    assert "-0.000" not in Path("f.svg").read_text()
+
+
 def test_of_a_layer_without_finite_weights_the_geometry_is_right() -> None:
     net = network()
     net[0].weight.data[0, 0, 0, 0] = torch.nan

@@ -39,8 +39,8 @@ def filters(found: MeanFilters, cmap: str | None = None) -> Figure:
     strided = [axis.skew for axis in found.strided]
     others = [axis.skew for axis in found.others]
     line = "skew D: ▾ height, ▸ width · red: stride above 1 · filled: p < 0.05"
-    line += f" · mean, strided {np.mean(strided):+.3f}" if strided else ""
-    line += f" · mean, stride 1 {np.mean(others):+.3f}" if others else ""
+    line += f" · mean, strided {np.mean(strided):+z.3f}" if strided else ""
+    line += f" · mean, stride 1 {np.mean(others):+z.3f}" if others else ""
     headline(figure, f"{shortened(found.title)}, {found.size[0]} × {found.size[1]}: mean filters", line)
     left, right = (EDGE + 40) / total_w, 1 - 30 / total_w
     chart = figure.add_axes((left, 1 - (HEAD + CHART - 14) / total_h, right - left, (CHART - 34) / total_h))
@@ -96,4 +96,4 @@ def _figures(row: MeanFilter) -> str:
     said = f"{row.kernel[0]}×{row.kernel[1]} / {'×'.join(map(str, dict.fromkeys(row.strides)))}"
     said += f": {row.why}" if row.why else ""
     pairs = (("▾", row.height), ("▸", row.width))
-    return "   ".join([said, *(f"{mark} {axis.skew:+.3f}" for mark, axis in pairs if axis is not None)])
+    return "   ".join([said, *(f"{mark} {axis.skew:+z.3f}" for mark, axis in pairs if axis is not None)])
