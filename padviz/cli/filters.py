@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from padviz.cli import options
+from padviz.errors import DescriptionError
 
 if TYPE_CHECKING:
     from padviz.trained.mean_filters import AxisSkew, Group, MeanFilter, MeanFilters
@@ -62,6 +63,7 @@ def command(
         options.checked_output(output, PICTURE_SUFFIXES, overwrite)
     trained = options.read_trained(model, size, weights)
     found = filters_of(trained, layers)
+    _check_measured(found, trained.where)
     if output is not None:
         from padviz.figures.canvas import save
         from padviz.figures.trained.mean_filters import filters
@@ -69,6 +71,14 @@ def command(
         save(filters(found), output)
     text = {"table": _table, "json": _json, "csv": _csv}[format_]
     click.echo(text(found, [str(output)] if output else []))
+
+
+def _check_measured(found: MeanFilters, where: str) -> None:
+    """Refuse a network of which no convolution can be measured."""
+    if all(row.why for row in found.rows):
+        more = f", and {len(found.rows) - 1} more like it" if len(found.rows) > 1 else ""
+        what = f"nothing can be measured: {found.rows[0].layer}: its {found.rows[0].why}{more}"
+        raise DescriptionError(what, where=where, hint="use the weights of a network that was trained")
 
 
 def _table(found: MeanFilters, files: list[str]) -> str:

@@ -270,10 +270,6 @@ def filters_of(trained: Trained, layers: Sequence[str] = ()) -> MeanFilters:
         raise DescriptionError(what, where=trained.where, hint="padviz layers lists its convolutions")
     place = _Places(upto(network, tuple(wanted)) if layers else network, size)
     rows = tuple(_row(kernels, place) for kernels in shared.values())
-    if all(row.why for row in rows):
-        what = f"nothing can be measured: {rows[0].layer}: its {rows[0].why}"
-        more = f", and {len(rows) - 1} more like it" if len(rows) > 1 else ""
-        raise DescriptionError(what + more, where=trained.where, hint="use the weights of a network that was trained")
     return MeanFilters(network.name, network.title, size, rows, unread)
 
 

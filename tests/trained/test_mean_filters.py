@@ -140,6 +140,7 @@ def test_channels_without_weights_and_weights_that_are_no_numbers_are_told() -> 
     broken[0, 0, 0, 0] = np.nan
     row = measured(broken)
     assert (row.dead, row.mean, row.axes) == (0, None, ())
+    assert (dead.why, row.why, row.strides) == ("weights are all 0", "weights are NaN or infinite", (1, 1))
 
 
 class Twice(nn.Module):
