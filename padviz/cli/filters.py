@@ -21,6 +21,7 @@ LEGEND = (
     "a: the part of the mean filter that its mirror image does not share."
 )
 PREDICTS = "The grid offset predicts whether D is there, and its sign; not its size."
+CHANCE = "no more than chance would have it"
 COLUMNS = ("layer", "k/s", "out", "height", "p", "width", "p", "a", "offset", "used")
 FLAT = (
     "layer", "kind", "kernel_height", "kernel_width", "channels", "dead", "norm", "uses", "axis", "stride",
@@ -131,7 +132,8 @@ def _summary(found: MeanFilters) -> list[str]:
             said.append(f"{name}: D {mean:+z.3f}, above 0 on {positive} of {len(axes)} axes.")
     right, off = found.predicted
     if off:
-        said.append(f"Off-centre grids: D leans to the other side on {right} of {off} axes. {PREDICTS}")
+        line = f"Off-centre grids: D leans to the other side on {right} of {off} axes"
+        said.append(f"{line}, {CHANCE}." if found.by_chance else f"{line}. {PREDICTS}")
     return said
 
 

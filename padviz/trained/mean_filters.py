@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from math import comb
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -191,6 +192,12 @@ class MeanFilters:
         off = [axis for axis in (*self.strided, *self.others) if axis.offset]
         return sum(axis.skew * (axis.offset or 0) < 0 for axis in off), len(off)
 
+    @property
+    def by_chance(self) -> bool:
+        """Whether a coin for each axis would lean so on as many of them in more than 5 % of all throws."""
+        right, off = self.predicted
+        return sum(comb(off, k) for k in range(right, off + 1)) * 20 > 1 << off
+
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
         """Draw them as tiles into `ax`, or into a new figure; see `padviz.figures.trained.mean_filters`."""
         drawn: Axes = hooks.figure("trained.mean_filters").plot(self, ax, **options)
@@ -283,7 +290,7 @@ def filter_facts(found: MeanFilters) -> dict[str, Any]:
         layers.append({**facts, "strided": row.strided, **axes, **grids})
     groups = [group._asdict() for group in found.groups]
     right, off = found.predicted
-    summary = {"groups": groups, "off_centre": off, "predicted": right}
+    summary = {"groups": groups, "off_centre": off, "predicted": right, "by_chance": found.by_chance}
     head = {"network": found.network, "size": [*found.size]}
     return {**head, "layers": layers, "unread": dict(found.unread), **summary}
 

@@ -133,6 +133,19 @@ def test_what_rounds_to_zero_has_no_minus() -> None:
     assert "-0.000" not in Path("f.svg").read_text()
 
 
+def test_the_grid_predicts_only_what_is_more_than_chance_would_have_it() -> None:
+    Path("leaning_net.py").write_text(
+        "from torch import nn\n\nDOWN = (3, 3, (3, 1), (2, 1), (1, 0))\n"
+        "net = nn.Sequential(*(nn.Conv2d(*DOWN) for _ in range(5)))\n"
+        "for layer in net:\n    layer.weight.data[:] = 1\n    layer.weight.data[:, :, 2] = 2\n"
+    )
+    line = "Off-centre grids: D leans to the other side on {0} of {0} axes"
+    all_of = run("filters", "leaning_net:net", "--size", "64").stdout
+    few = run("filters", "leaning_net:net", "--size", "64", *("--layer", "0", "--layer", "1", "--layer", "2")).stdout
+    assert f"{line.format(5)}. The grid offset predicts whether" in " ".join(all_of.split())  # 1 of 32 throws
+    assert f"{line.format(3)}, no more than chance would have it." in " ".join(few.split())  # 1 of 8
+
+
 def test_of_a_layer_without_finite_weights_the_geometry_is_right() -> None:
     net = network()
     net[0].weight.data[0, 0, 0, 0] = torch.nan
