@@ -249,12 +249,12 @@ def total_stride(trained: Trained) -> tuple[int, int] | None:
 def runners_of(
     trained: Trained, padding: str | Sequence[str] | None
 ) -> tuple[list[tuple[str | None, Runner]], tuple[str, ...]]:
-    """What runs the network as it is, and with each padding in place of its own; and notes on what stays as it is."""
+    """What runs the network as it is, and with each padding in place of its own; and notes on what is open or stays."""
     from padviz.trained.sessions.of_model import runner_of
 
     asked = dict.fromkeys([padding] if isinstance(padding, str) else padding or ())
     found: list[tuple[str | None, Runner]] = [(None, runner_of(trained))]
-    notes = []
+    notes = [*trained.notes]
     for scheme in asked:
         runner, left = _repadded(trained, scheme)
         found.append((scheme, runner))

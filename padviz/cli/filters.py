@@ -65,6 +65,8 @@ def command(
     trained = options.read_trained(model, size, weights)
     found = filters_of(trained, layers)
     _check_measured(found, trained.where)
+    for note in trained.notes:
+        options.say(note)
     if output is not None:
         from padviz.figures.canvas import save
         from padviz.figures.trained.mean_filters import filters

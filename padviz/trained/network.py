@@ -36,7 +36,7 @@ class Trained:
     """A network at a size, and the ONNX model or the PyTorch module, in evaluation mode, that holds its weights.
 
     `where` is the file, or the name of the module. `kernels` are those of all convolutions that padviz found, and
-    `unread` says by layer why there are none.
+    `unread` says by layer why there are none. `notes` say what is not known of the weights.
     """
 
     network: Network

@@ -30,8 +30,9 @@ def read(source: str | nn.Module, size: Size | None, weights: str | Path | None,
     """A module with the weights of its convolutions; see `padviz.trained.reading.read`."""
     where = source if isinstance(source, str) else type(source).__name__
     from_file = weights is not None and str(weights).lower().endswith(WEIGHTS)
+    untold: list[str] = []
     if isinstance(source, str):
-        module = named(source, None if from_file else partial(_made, weights=weights))
+        module = named(source, None if from_file else partial(_made, weights=weights, untold=untold))
     elif weights is not None and not from_file:
         raise _no_file(weights)
     else:
@@ -42,17 +43,22 @@ def read(source: str | nn.Module, size: Size | None, weights: str | Path | None,
         _load(module, state_of(Path(weights)), str(weights), where)
     pixels = size or network.size
     kernels, unread = _kernels(module, network, where, neutral, pixels)
-    return Trained(network, pixels, module, where, kernels, unread)
+    return Trained(network, pixels, module, where, kernels, unread, tuple(untold))
 
 
-def _made(factory: Any, source: str, weights: str | Path | None) -> Any:
-    """Call a factory with its weights by name; without a name, one that would make random ones is refused."""
+def _made(factory: Any, source: str, weights: str | Path | None, untold: list[str]) -> Any:
+    """Call a factory with its weights by name; without a name, one that would make random ones is refused.
+
+    Where nothing tells whether what it makes has weights of a training, that goes to `untold`.
+    """
     taken = parameters_of(factory)
     key = next((key for key in ("weights", "pretrained") if key in taken), None)
     if weights is None:
         if key and not taken[key].default:
             hint = "use `weights` DEFAULT, or the path of a file that fits"
             raise DescriptionError("makes a module with random weights", where=source, hint=hint)
+        if not key:
+            untold.append(f"{source}: its weights are those that it is made with; `weights` FILE gives it others")
         return made(factory, source, {})
     if key is None:
         raise _no_file(weights)

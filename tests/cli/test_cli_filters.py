@@ -68,6 +68,17 @@ def test_weights_of_a_module_are_given_beside_it() -> None:
     assert "Strided: D +0.121, above 0 on 2 of 2 axes." in result.stdout
 
 
+def test_that_nothing_tells_of_a_training_is_said_once() -> None:
+    line = "padviz: filtered_net:net: its weights are those that it is made with; --weights FILE gives it others\n"
+    for options in (["filters"], ["responses", "--padding", "own", "-n", "2"]):
+        said = run(*options, "filtered_net:net", "--size", "32")
+        assert (said.exit_code, said.stderr) == (0, line)
+    torch.save(network().state_dict(), "w.pth")
+    assert run("filters", "filtered_net:net", "--size", "32", "--weights", "w.pth").stderr == ""
+    Path("made_net.py").write_text("import filtered_net\n\nnet = filtered_net.net()\n")
+    assert run("filters", "made_net:net", "--size", "32").stderr == ""
+
+
 def test_json_and_csv_have_the_figures_of_python() -> None:
     torch.manual_seed(0)
     torch.save(network().state_dict(), "w.pth")
