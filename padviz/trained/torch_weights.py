@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from enum import EnumType
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ from padviz.trained.network import Kernel, Trained, Unread, as_kernel
 CALLS = ("conv1d", "conv2d", "conv_transpose2d")
 NESTED = ("state_dict", "model_state_dict", "model", "net")  # where checkpoints have the parameters
 PREFIXES = ("module.", "_orig_mod.", "model.")  # that training puts before each name
+A_FILE = "or a .pth or .safetensors file"
 NAMED = 3  # parameters, in a line
 
 
@@ -62,8 +64,19 @@ def _made(factory: Any, source: str, weights: str | Path | None, untold: list[st
         return made(factory, source, {})
     if key is None:
         raise _no_file(weights)
+    names = _names(taken[key].annotation) if key == "weights" else ["DEFAULT"]
+    if names and str(weights).rpartition(".")[2] not in names:
+        what, hint = f"{source} has no weights called {str(weights)!r}", f"use {', '.join(names)}, {A_FILE}"
+        raise OptionError(what, option="weights", hint=hint)
     value = str(weights) if key == "weights" else True
-    return made(factory, source, {key: value} | {key: None for key in ("weights_backbone",) if key in taken})
+    options = {key: value} | {key: None for key in ("weights_backbone",) if key in taken}
+    return made(factory, source, options, f"use a name that it has for weights, {A_FILE}")
+
+
+def _names(annotation: Any) -> list[str]:
+    """What the weights of a factory are called, as the enumeration in its signature has it, the usual ones first."""
+    kinds = [kind for kind in get_args(annotation) if isinstance(kind, EnumType)]
+    return sorted({name for kind in kinds for name in kind.__members__}, key=lambda name: (name != "DEFAULT", name))
 
 
 def _no_file(weights: str | Path) -> OptionError:

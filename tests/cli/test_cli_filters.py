@@ -189,6 +189,16 @@ MISTAKES = {
         *NET_WITH,
         "DEFAULT",
     ): "--weights: 'DEFAULT' is no file of weights, and nothing here takes weights by name; use th",
+    (
+        "torchvision.models:resnet18",
+        "--weights",
+        "DEFALT",
+    ): "--weights: torchvision.models:resnet18 has no weights called 'DEFALT'; use DEFAULT, IMAGENET1K_V1, or a .pth",
+    (
+        "torchvision.models.detection:fasterrcnn_resnet50_fpn",
+        "--weights",
+        "net.onnx",
+    ): "--weights: torchvision.models.detection:fasterrcnn_resnet50_fpn has no weights called 'net.onnx'; use DEF",
     ("net.onnx", "--weights", "other.pth"): "--weights: 'other.pth' goes with a PyTorch module; name one as package.",
     ("net.onnx", "--layer", "x"): "net: no layer is called 'x'; ",
     ("net.onnx", "-o", "f.txt"): "-o: 'f.txt' ends in .txt, which is not written here; use .png .svg .pdf",

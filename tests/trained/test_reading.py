@@ -289,7 +289,11 @@ BAD = {
     ("weighed_net:Net", "cut.safetensors"): "cut.safetensors: is no .safetensors file, or only a part of one",
     ("weighed_net:Net", "none.pth"): "none.pth: no such file; give the path of a .safetensors or .pth file",
     ("weighed_net:Net", "DEFAULT"): "weights: 'DEFAULT' is no file of weights, and nothing here takes weights by name",
-    ("weighed_net:named", "V9"): "weighed_net:named: cannot be made: ValueError: no weights are called V9",
+    ("weighed_net:named", "V9"): "weighed_net:named: cannot be made: ValueError: no weights are called V9; use a name",
+    (
+        "weighed_net:pretrained",
+        "V9",
+    ): "weights: weighed_net:pretrained has no weights called 'V9'; use DEFAULT, or a .pth",
     ("weighed_net:named", None): "weighed_net:named: makes a module with random weights; use `weights` DEFAULT, or",
     ("weighed_net:pretrained", None): "weighed_net:pretrained: makes a module with random weights; use `weights` DEF",
     ("resnet50", None): "resnet50: a description has no weights; name an .onnx file, or package.module:attribute and",

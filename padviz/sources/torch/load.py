@@ -141,7 +141,9 @@ def parameters_of(factory: Any) -> Mapping[str, inspect.Parameter]:
         return {}
 
 
-def made(factory: Any, source: str, options: Mapping[str, Any]) -> Any:
+def made(
+    factory: Any, source: str, options: Mapping[str, Any], hint: str = "name a function that needs no arguments"
+) -> Any:
     """Call a factory with such options, as far as they are its own."""
     try:
         with quiet():
@@ -150,7 +152,7 @@ def made(factory: Any, source: str, options: Mapping[str, Any]) -> Any:
         raise
     except BaseException as error:
         what = f"cannot be made: {line_of(error)}"
-        raise DescriptionError(what, where=source, hint="name a function that needs no arguments") from None
+        raise DescriptionError(what, where=source, hint=hint) from None
 
 
 def line_of(error: BaseException) -> str:
