@@ -25,6 +25,7 @@ CALLS = ("conv1d", "conv2d", "conv_transpose2d")
 NESTED = ("state_dict", "model_state_dict", "model", "net")  # where checkpoints have the parameters
 PREFIXES = ("module.", "_orig_mod.", "model.")  # that training puts before each name
 A_FILE = "or a .pth or .safetensors file"
+LONGEST = 160  # characters of what another library says
 NAMED = 3  # parameters, in a line
 
 
@@ -113,7 +114,7 @@ def _from_safetensors(path: Path) -> Mapping[Any, Any]:
     try:
         found: Mapping[Any, Any] = load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        what = f"is no .safetensors file, or only a part of one ({_line(error)})"
+        what = f"is no .safetensors file, or only a part of one{_line(error)}"
         raise DescriptionError(what, where=str(path)) from None
     return found
 
@@ -134,7 +135,7 @@ def _from_pickle(path: Path) -> Mapping[Any, Any]:
         hint = "save the module's state_dict(), or use .safetensors"
         what = "is a TorchScript archive, whose code padviz does not run"
         if "TorchScript" not in str(error):
-            what = f"is no file of PyTorch's, or only a part of one ({_line(error)})"
+            what = f"is no file of PyTorch's, or only a part of one{_line(error)}"
         raise DescriptionError(what, where=str(path), hint=hint) from None
     if not isinstance(found, Mapping):
         what = f"holds a {type(found).__name__}, and not parameters by name"
@@ -143,7 +144,9 @@ def _from_pickle(path: Path) -> Mapping[Any, Any]:
 
 
 def _line(error: BaseException) -> str:
-    return printable(" ".join(str(error).split())[:160])
+    """The first sentence of an error in parentheses, if it says anything."""
+    text = " ".join(str(error).split()).partition(". ")[0].rstrip(".")
+    return f" ({printable(text if len(text) <= LONGEST else text[:LONGEST] + '…')})" if text else ""
 
 
 def _load(module: nn.Module, state: dict[str, Tensor], path: str, where: str) -> None:
@@ -154,9 +157,15 @@ def _load(module: nn.Module, state: dict[str, Tensor], path: str, where: str) ->
             state = {key.removeprefix(prefix): value for key, value in state.items()}
     missing, further = [key for key in wanted if key not in state], [key for key in state if key not in wanted]
     other = [key for key in wanted if key in state and wanted[key].shape != state[key].shape]
-    said = [("lacks", missing), ("has, beyond it,", further), ("has of another shape", other)]
-    if found := [f"{verb} {_few(keys)}" for verb, keys in said if keys]:
-        raise DescriptionError(f"does not fit {where}: {', and '.join(found)}", where=path, hint="name what it is of")
+    said = [("lacks", missing), ("has, beyond it,", further)]
+    found = [f"{verb} {_few(keys)}" for verb, keys in said if keys]
+    if other:
+        shapes = [" x ".join(map(str, each[other[0]].shape)) or "one number" for each in (state, wanted)]
+        more = f", as of {len(other) - 1} more" if len(other) > 1 else ""
+        found.append(f"has {other[0]} of another shape ({shapes[0]}, not {shapes[1]}){more}")
+    if found:
+        hint = "give weights of this very model"
+        raise DescriptionError(f"does not fit {where}: {', and '.join(found)}", where=path, hint=hint)
     module.load_state_dict(state, strict=True, assign=True)
     if empty := [name for name, each in module.named_parameters() if each.is_meta]:
         raise DescriptionError(f"{_few(empty)} of {where} cannot be filled from it", where=path)

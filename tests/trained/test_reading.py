@@ -270,6 +270,9 @@ def _bad_files() -> None:
     Path("cut.pth").write_bytes(Path("cut.pth").read_bytes()[:700])
     safetensors.torch.save_file(state(), "cut.safetensors")
     Path("cut.safetensors").write_bytes(Path("cut.safetensors").read_bytes()[:100])
+    torch.save(state(width=999), "tail.pth")
+    Path("tail.pth").write_bytes(Path("tail.pth").read_bytes()[:100_000])
+    Path("nothing.pth").write_text("")
     Path("text.pth").write_text("hello")
     Path("folder.pth").mkdir()
 
@@ -279,11 +282,21 @@ BAD = {
     ("weighed_net:Net", "old.pth"): "old.pth: holds more than tensors, such as code, which padviz does not run; save",
     ("weighed_net:Net", "list.pth"): "list.pth: holds a list, and not parameters by name; save",
     ("weighed_net:Net", "empty.pth"): "empty.pth: holds no parameters; save a module's state_dict()",
-    ("weighed_net:Net", "wide.pth"): "wide.pth: does not fit weighed_net:Net: has of another shape conv.weight, conv.b",
+    (
+        "weighed_net:Net",
+        "wide.pth",
+    ): "wide.pth: does not fit weighed_net:Net: has conv.weight of another shape (8 x 3 x 3 x 3, not"
+    " 4 x 3 x 3 x 3), as of 5 more; give weights of this very model",
     ("weighed_net:Net", "more.pth"): "more.pth: does not fit weighed_net:Net: has, beyond it, extra.weight",
     ("weighed_net:Net", "less.pth"): "less.pth: does not fit weighed_net:Net: lacks norm.weight, norm.bias, norm.runn",
     ("weighed_net:Net", "script.pth"): "script.pth: is a TorchScript archive, whose code padviz does not run; save",
     ("weighed_net:Net", "cut.pth"): "cut.pth: is no file of PyTorch's, or only a part of one",
+    (
+        "weighed_net:Net",
+        "tail.pth",
+    ): "tail.pth: is no file of PyTorch's, or only a part of one (PytorchStreamReader fail"
+    "ed reading zip archive: failed finding central directory); save",
+    ("weighed_net:Net", "nothing.pth"): "nothing.pth: is no file of PyTorch's, or only a part of one; save",
     ("weighed_net:Net", "text.pth"): "text.pth: is no file of PyTorch's, or only a part of one",
     ("weighed_net:Net", "folder.pth"): "folder.pth: is not a file; give the path of a .safetensors or .pth file",
     ("weighed_net:Net", "cut.safetensors"): "cut.safetensors: is no .safetensors file, or only a part of one",
@@ -311,6 +324,7 @@ def test_what_cannot_be_read_gets_one_line(source: Any, weights: str | None) -> 
         read(source, (32, 32), weights)
     assert str(caught.value).startswith(BAD[source, weights])
     assert "\n" not in str(caught.value)
+    assert str(caught.value).count("(") == str(caught.value).count(")")
     assert not Path("harm").exists()
 
 
