@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from padviz.errors import DescriptionError, OptionError, UnknownName
 from padviz.network.network import Size
 from padviz.sources import MODULE, WEIGHTS, is_module
+from padviz.sources.toml.load import zoo
 from padviz.trained.network import Trained
 
 if TYPE_CHECKING:
@@ -59,5 +61,7 @@ def read(
         hint = f"name the code that makes the module, as package.module:attribute, and `weights` {where}"
         raise DescriptionError("holds weights without the network", where=where, hint=hint)
     if isinstance(source, str | Path):
-        raise UnknownName("a description has no weights", where=where, hint=HINT)
+        described = where.lower().endswith(".toml") or where in zoo()
+        what = "a description has no weights" if described else "is neither a network with weights nor a module's name"
+        raise UnknownName("is a folder" if os.path.isdir(where) else what, where=where, hint=HINT)
     raise UnknownName(f"{source!r} is no network with weights", hint=HINT)

@@ -310,6 +310,15 @@ BAD = {
     ("weighed_net:named", None): "weighed_net:named: makes a module with random weights; use `weights` DEFAULT, or",
     ("weighed_net:pretrained", None): "weighed_net:pretrained: makes a module with random weights; use `weights` DEF",
     ("resnet50", None): "resnet50: a description has no weights; name an .onnx file, or package.module:attribute and",
+    ("net.toml", None): "net.toml: a description has no weights; name an .onnx file, or",
+    (
+        "weighed_net",
+        None,
+    ): "weighed_net: is neither a network with weights nor a module's name; name an .onnx file, or p",
+    (
+        "folder.pth/..",
+        None,
+    ): "folder.pth/..: is a folder; name an .onnx file, or package.module:attribute and its `weigh",
     ("resnet50", "plain.pth"): "weights: 'plain.pth' goes with a PyTorch module; name one as package.module:attribute",
     ("plain.pth", None): "plain.pth: holds weights without the network; name the code that makes the module, as",
     ("none.onnx", None): "none.onnx: no such file; give the path of an ONNX file",
