@@ -40,9 +40,19 @@ def spelled(error: PadvizError | str, command: click.Command | None = None) -> s
     named = isinstance(error, PadvizError) and error.option and not error.where
     if isinstance(command, ChangesLayers):
         known = (known or set()) - {"layer"}
-    dashes = "--" if named and (known is None or str(error).partition(":")[0] in known) else ""
+    name = str(error).partition(":")[0]
+    dashes = _dashes(name) if named and (known is None or name in known) else ""
     text = str(error) if known is None else _known_only(str(error), known)
-    return dashes + re.sub(r"`([a-z_]+)`", lambda name: "--" + name[1].replace("_", "-"), text)
+    return dashes + re.sub(r"`([a-z_]+)`", lambda name: _dashes(name[1]) + name[1].replace("_", "-"), text)
+
+
+def _dashes(option: str) -> str:
+    """What stands before an option's name: one letter has one.
+
+    >>> _dashes("n"), _dashes("size")
+    ('-', '--')
+    """
+    return "-" if len(option) == 1 else "--"
 
 
 def _known_only(text: str, known: Container[str]) -> str:

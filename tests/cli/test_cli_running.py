@@ -236,6 +236,7 @@ MISTAKES = {
     ("responses", "net.onnx", "--std", "0"): "--std: cannot be used; use finite numbers, of which none divides by 0",
     ("responses", "net.onnx", "--std", "x"): "--std: 'x' is no number; use one, or one for each channel",
     ("responses", "net.onnx", "-n", "0"): "invalid value for '-n': 0 is not in the range x>=1; see padviz responses",
+    ("responses", "net.onnx", "-n", "20000"): "-n: 20000 is no number of images; use 1 to 10000",
     ("responses", "net.onnx", "--layer", "c", "-n", "1"): "c: no convolution that was measured is called so; ",
     ("responses", "net.onnx", "-o", "f.txt"): "-o: 'f.txt' ends in .txt, which is not written here; use .png .svg .pdf",
     ("responses", "fixed.onnx", "--size", "40"): "fixed.onnx: takes images of 32 x 32; use a --size of 32 x 32",
