@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 @options.pooling
 @click.option("--layer", "layers", multiple=True, metavar="NAME", help="Layers to look at; the last map by default.")
 @click.option("--margin", is_flag=True, help="Instead: how many units next to each border padding touches.")
-@options.output("Picture (.png .svg .pdf) or exact counts (.npy .npz .csv). Default: MODEL-SIZE[-MODE]-coverage.png.")
+@options.output(
+    "Picture (.png .svg .pdf) or exact counts (.npy .npz .csv). Default: MODEL-SIZE[-MODE]-coverage.png. "
+    "With --margin, a table (.txt .json .csv)."
+)
 @options.format_of("table", "json", "csv")
 @options.cmap
 @options.overwrite

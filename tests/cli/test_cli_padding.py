@@ -352,6 +352,7 @@ def test_coverage() -> None:
 
 
 def test_margins() -> None:
+    assert "With --margin, a table (.txt .json .csv)." in " ".join(run("coverage", "--help").stdout.split())
     table = run("coverage", "vgg16", "--size", "512", "--margin").stdout
     assert table.splitlines()[-1].split()[:6] == ["features.30", "maxpool", "3+3", "3+3", "96+96", "96+96"]
     found = json.loads(run("coverage", "resnet50", "--margin", "--layer", "layer4.2", "--format", "json").stdout)
