@@ -14,7 +14,7 @@ from padviz.audit.tap_exposure import tap_exposure, tap_facts
 from padviz.counting.count_map import CountMap
 from padviz.counting.coverage import coverage
 from padviz.counting.usage import usage, usages
-from padviz.errors import PadvizError
+from padviz.errors import DescriptionError, PadvizError
 from padviz.exports.items import Item
 from padviz.exports.manifest import DECLARED
 from padviz.figures import panels
@@ -24,6 +24,8 @@ from padviz.network.network import Network
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from padviz.trained.network import Trained
 
 
 class Rendered(NamedTuple):
@@ -94,15 +96,26 @@ def _taps(item: Item) -> Rendered:
     return Rendered(figures, lambda cmap: panels.taps(rows, title, cmap))
 
 
-def _filters(item: Item) -> Rendered:
-    from padviz.figures.trained.mean_filters import filters
-    from padviz.trained.mean_filters import filter_facts, filters_of
+def _trained(item: Item) -> Trained:
+    """The network of an item, with its weights; here it is manifests that name them."""
     from padviz.trained.reading import read
 
     assert item.trained is not None
     of = item.trained
-    trained = read(of.source, item.sizes[0], of.weights, of.neutral)
-    found = filters_of(trained, [item.layers[0]] if item.layers[0] else [])
+    try:
+        return read(of.source, item.sizes[0], of.weights, of.neutral)
+    except DescriptionError as error:
+        if of.weights is None and "`weights`" in error.hint:
+            hint = 'name it in a manifest, with weights = "DEFAULT", or the path of a file that fits'
+            raise DescriptionError(error.what, where=error.where, hint=hint) from None
+        raise
+
+
+def _filters(item: Item) -> Rendered:
+    from padviz.figures.trained.mean_filters import filters
+    from padviz.trained.mean_filters import filter_facts, filters_of
+
+    found = filters_of(_trained(item), [item.layers[0]] if item.layers[0] else [])
     return Rendered(filter_facts(found), lambda cmap: filters(found, cmap))
 
 
@@ -110,12 +123,10 @@ def _responses(item: Item) -> Rendered:
     from padviz.api.trained import border_responses
     from padviz.figures.trained.responses import panels as drawn
     from padviz.trained.border_responses import response_facts
-    from padviz.trained.reading import read
 
     assert item.trained is not None
     assert item.trained.shown is not None
-    of, shown = item.trained, item.trained.shown
-    trained = read(of.source, item.sizes[0], of.weights, of.neutral)
+    trained, shown = _trained(item), item.trained.shown
     paddings = [each for each in item.paddings if each]
     on: dict[str, Any] = {"seed": shown.seed, "mean": shown.mean, "std": shown.std}
     found = border_responses(trained, None, paddings, shown.inputs, shown.n, **on)

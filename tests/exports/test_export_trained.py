@@ -71,6 +71,9 @@ def test_mistakes_are_told() -> None:
     result = run("export", "vgg11", "--what", "filters", "-o", "out", "--jobs", "1")
     assert result.exit_code == 3
     assert "vgg11: a description has no weights" in result.stderr
+    result = run("export", "torchvision.models:alexnet", "--what", "filters", "-o", "out", "--jobs", "1")
+    hint = 'name it in a manifest, with weights = "DEFAULT", or the path of a file that fits\n'
+    assert result.stderr.endswith(f"torchvision.models:alexnet: makes a module with random weights; {hint}")
 
 
 def test_the_manifest_of_trained_networks_names_what_is_fetched() -> None:
