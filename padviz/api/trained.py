@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,8 @@ def border_responses(
     Notes
     -----
     E of a side is sqrt(max(0, mean over channels of D1 D2)) / S: D1 and D2 are the outermost line minus the interior,
-    as means over two disjoint halves of the inputs, and S is the root mean square of the interior.
+    as means over two disjoint halves of the inputs, and S is the root mean square of the interior. One input, unless
+    it is a blank, has no E.
     Source: Alsallakh et al., ICLR 2021: its line artifacts in feature maps.
 
     Examples
@@ -85,15 +87,18 @@ def border_responses(
     >>> found.rows[0].layer, found.rows[0].shape, found.mean(None) < 0.5
     ('0', (32, 32), True)
     """
-    from padviz.trained.border_responses import BorderResponses, border_responses
-    from padviz.trained.sessions.inputs import images_of
+    from padviz.trained.border_responses import NONE, BorderResponses, border_responses
+    from padviz.trained.sessions.inputs import BLANK, images_of
 
     trained = _read(network, size, weights)
     runners, notes = runners_of(trained, padding)
     first = runners[0][1]
     images = images_of(inputs, n, trained.size, first.channels, seed, mean, std)
+    notes = (*notes, *_few(str(inputs), len(images), n))
     told = _over(len(runners), on_progress)
     rows = [row for scheme, runner in runners for row in border_responses(runner, images, scheme, told)]
+    if len(images) == 1 and inputs != BLANK:
+        rows = [replace(row, energy=NONE, profiles=()) for row in rows]
     schemes = tuple(scheme for scheme, _ in runners)
     about = trained.network.name, trained.network.title, trained.size
     return BorderResponses(*about, schemes, str(inputs), len(images), tuple(rows), notes)
@@ -280,6 +285,16 @@ def _repadded(trained: Trained, scheme: str) -> tuple[Runner, Sequence[Left]]:
     from padviz.repadding.torch_module import padded_by
 
     return runner_of(trained, within=lambda: padded_by(scheme, keeping=True)), asked.left
+
+
+def _few(inputs: str, count: int, asked: int) -> list[str]:
+    """What is to be said of inputs that are fewer than was asked for, or too few."""
+    from padviz.trained.sessions.inputs import BLANK
+
+    if inputs == BLANK:
+        return []
+    few = [f"{inputs} has {count} picture{'s' if count > 1 else ''}, and {asked} were asked for"] * (count < asked)
+    return [*few, *["one input has no two halves, so E is not known; use more"] * (count == 1)]
 
 
 def _over(parts: int, on_progress: Progress | None) -> Progress | None:

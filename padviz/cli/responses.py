@@ -64,9 +64,9 @@ def command(
     trained = options.read_trained(model, size, weights)
     with progress("images") as told:
         found = border_responses(trained, size, padding, inputs, count, seed=seed, mean=mean, std=std, on_progress=told)
+    found = found.only(layers) if layers else found
     for note in found.notes:
         options.say(note)
-    found = found.only(layers) if layers else found
     if output is not None:
         from padviz.figures.canvas import save
         from padviz.figures.trained import responses
@@ -92,7 +92,8 @@ def _text(found: BorderResponses, format_: str, output: Path | None) -> str:
     rows: list[tuple[Any, ...]]
     rows = [(name, _by(each[0]), *map(_cell, each), _share(each[0])) for name, each in by_layer.items()]
     rows.append(("mean", None, *(found.mean(padding) for padding in found.paddings), None))
-    title = f"{found.title}, {found.size[0]} x {found.size[1]}, {found.count} inputs ({found.inputs}): E at the border"
+    inputs = "1 input" if found.count == 1 else f"{found.count} inputs"
+    title = f"{found.title}, {found.size[0]} x {found.size[1]}, {inputs} ({found.inputs}): E at the border"
     return tables.to_table(("layer", "map", *shown, "aware"), rows, title)
 
 
@@ -111,7 +112,7 @@ def _flat(row: BorderResponse) -> dict[str, Any]:
 
 def _cell(row: BorderResponse) -> Any:
     """E of a layer over its sides; what is wrong with it in place of that."""
-    return row.note or row.energy.mean
+    return row.note or ("-" if row.energy.mean is None else row.energy.mean)
 
 
 def _share(row: BorderResponse) -> str | None:

@@ -111,6 +111,20 @@ def test_layers_without_figures_say_why() -> None:
     assert json.loads(run("responses", f"{NETS}broken", "--size", "32", "--format", "json").stdout)["layers"]
 
 
+def test_few_inputs_are_said_and_one_has_no_energy() -> None:
+    plain("net.onnx")
+    Path("pics").mkdir()
+    for i in range(2):
+        Image.fromarray(np.full((40, 40, 3), 90 + i, np.uint8)).save(f"pics/{i}.png")
+    options = ("responses", "net.onnx", "--size", "32", "--padding", "own")
+    assert run(*options, "--inputs", "pics").stderr == "padviz: pics has 2 pictures, and 16 were asked for\n"
+    result = run(*options, "-n", "1")
+    assert result.stderr == "padviz: one input has no two halves, so E is not known; use more\n"
+    assert "1 input (noise)" in result.stdout
+    assert " ".join(result.stdout.splitlines()[-2].split()).startswith("b 3 x 16 x 16 -")
+    assert run(*options, "--inputs", "blank").stderr == ""
+
+
 def test_what_keeps_its_padding_is_said() -> None:
     wide = {"pads": [3, 3, 3, 3], "dilations": [3, 3]}
     saved([conv("a", "image", pads=[1, 1, 1, 1]), conv("b", "a", **wide)], ["b"], "wide.onnx", (3, 3))

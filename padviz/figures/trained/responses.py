@@ -72,7 +72,8 @@ def panels(found: BorderResponses, cmap: str | None = None) -> Figure:
         _profiles(axes(EDGE + columns * pitch + 50, y, PROFILE, SIDE - 10), rows, i == 0, i == len(shown) - 1)
     title = f"{shortened(found.title)}, {found.size[0]} × {found.size[1]}"
     what = "mean responses over channels, minus the interior's, over its RMS: orange is below it, purple above"
-    headline(figure, title, f"{what} · {found.count} inputs ({shortened(found.inputs, 24)})")
+    inputs = "1 input" if found.count == 1 else f"{found.count} inputs"
+    headline(figure, title, f"{what} · {inputs} ({shortened(found.inputs, 24)})")
     return figure
 
 
