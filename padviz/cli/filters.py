@@ -18,7 +18,8 @@ NAMED = 3  # layers of a line
 STRIDED, STRIDED_NOTE = "*", "* of a stride above 1."
 LEGEND = (
     "height, width: D; above 0, the bottom or the right half has larger weights; p: of sign flips. "
-    "a: the part of the mean filter that its mirror image does not share."
+    "a: the part of the mean filter that its mirror image does not share. "
+    "offset: of the grid from the image's centre, in input pixels; used: padding that is read before and after."
 )
 PREDICTS = "The grid offset predicts whether D is there, and its sign; not its size."
 CHANCE = "no more than chance would have it"
@@ -48,9 +49,9 @@ def command(
     """Average the filters of every convolution of MODEL, a trained network, and measure how they lean.
 
     MODEL is an ONNX file, or a PyTorch module as package.module:attribute: one that is trained, or one whose --weights
-    are given. D is the mean over output channels of how much larger the weights of a filter's second half are than
-    those of its first, over the sum of all; 0 is even. The skew of strided filters follows the offset of the sampling
-    grid from the image's centre, not the zeros that padding adds.
+    are given. D is the mean over output channels of how much larger the absolute weights of a filter's second half are
+    than those of its first, over the sum of all; 0 is even. The skew of strided filters follows the offset of the
+    sampling grid from the image's centre, not the zeros that padding adds.
 
     \b
     Example:

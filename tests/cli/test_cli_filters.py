@@ -51,6 +51,10 @@ def test_a_table_says_what_leans_and_why() -> None:
     assert "strided before the centre more before 10 +0.098 10 of 10" in lines
     assert "Strided: D +0.098, above 0 on 10 of 10 axes." in lines
     assert "Stride 1: D +0.022, above 0 on 27 of 30 axes." in lines
+    assert "offset: of the grid from the image's centre, in input pixels; used: padding that is read before" in (
+        " ".join(result.stdout.split())
+    )
+    assert "the absolute weights of a filter's second half" in " ".join(run("filters", "--help").stdout.split())
     assert lines[-1].startswith(
         "Off-centre grids: D leans to the other side on 29 of 32 axes. The grid offset predicts"
     )
