@@ -153,13 +153,16 @@ def _text(found: Detectability, format_: str, path: Path) -> str:
 
 def _rows(found: Detectability, what: str) -> list[list[Any]]:
     """The figures of all maps, a column for each padding."""
+    of = " where seen" if any(map(_unseen, found.maps)) else ""
     lines: list[tuple[str, Any]] = [
-        (f"{what}, min", lambda each: each.least),
-        (f"{what}, max", lambda each: each.most),
-        (f"{what}, median", lambda each: each.median),
-        ("not seen at any contrast", _unseen),
+        (f"{what}, min{of}", lambda each: each.least),
+        (f"{what}, max{of}", lambda each: each.most),
+        (f"{what}, median{of}", lambda each: each.median),
+        ("score without a stimulus", lambda each: each.without),
+        ("not seen at any contrast tried", _unseen),
+        ("NaN", lambda each: f"{each.lost:.1%}" if each.lost else None),
         ("sd", lambda each: each.sd),
-        ("blind spots", lambda each: f"{each.blind:.1%}"),
+        ("blind spots", lambda each: "-" if each.blind is None else f"{each.blind:.1%}"),
         *((f"{side} minus inside", lambda each, side=side: getattr(each.edges, side)) for side in SIDES),
         (f"explained by position mod {_by(found.maps[0].phase.stride)}", lambda each: each.phase.explained),
         ("the same, by chance", lambda each: each.phase.chance),
@@ -171,7 +174,7 @@ def _rows(found: Detectability, what: str) -> list[list[Any]]:
 
 
 def _unseen(each: PositionMap) -> str | None:
-    """The share of the positions at which even full contrast is not enough."""
+    """The share of the positions at which no contrast that was tried is enough."""
     import numpy as np
 
     share = float(np.isinf(each.values).mean())
@@ -208,6 +211,8 @@ def _facts(each: PositionMap) -> dict[str, Any]:
         "max": each.most,
         "median": each.median,
         "sd": each.sd,
+        "without": each.without,
+        "nan": each.lost,
         "blind": each.blind,
         "edges": each.edges._asdict(),
         "phase": phase,
@@ -217,7 +222,7 @@ def _facts(each: PositionMap) -> dict[str, Any]:
 
 
 def _finite(each: PositionMap) -> list[list[float | None]]:
-    """The values, row by row; None where no contrast is enough."""
+    """The values, row by row; None where no contrast is enough, or where the network makes NaN."""
     from math import isfinite
 
     return [[value if isfinite(value) else None for value in row] for row in each.values.tolist()]

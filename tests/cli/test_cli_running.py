@@ -155,7 +155,7 @@ def test_thresholds_and_shifted_pictures_are_mapped() -> None:
     size = ("--size", "40", "--step", "16")
     needed = run("detect", f"{NETS}classes", *size, "--threshold", "--stimulus", "text:o", "-o", "t.svg")
     assert needed.exit_code == 0
-    assert "not seen at any contrast  100.0%" in needed.stdout
+    assert "not seen at any contrast tried  100.0%" in needed.stdout
     shifted = run("detect", f"{NETS}classes", *size, "--image", "scene.png", "--shift", "16", "-o", "s.pdf")
     assert shifted.exit_code == 0
     assert "scene.png, shifted under the frame by up to 16 px" in shifted.stdout

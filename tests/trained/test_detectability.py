@@ -16,6 +16,7 @@ from padviz.errors import PadvizError
 from padviz.files.unfinished import Unfinished
 from padviz.trained.detecting.asking import Question, answered
 from padviz.trained.detecting.detectability import PositionMap, phase_of
+from padviz.trained.detecting.doubts import doubts
 from padviz.trained.detecting.scoring import scorer_of
 from padviz.trained.sessions.torch_runner import TorchRunner
 from tests.wheels import real_file
@@ -233,3 +234,69 @@ def test_the_score_of_a_class_is_its_share_with_the_best_other_one() -> None:
         scorer = scorer_of({"y": outputs}, (32, 32), "net")
         found = scorer.all({"y": outputs}, np.zeros((1, 4), np.int64))
         np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("threshold", [False, True])
+def test_where_the_output_does_not_depend_on_the_stimulus_no_blind_spots_are_known(threshold: bool) -> None:
+    options: dict[str, Any] = {"size": 32, "height": 8, "mean": (0.5,), "std": (0.5,), "threshold": threshold}
+    lifted = Spots(1e-7)
+    nn.init.constant_(lifted.conv.bias, 2.0)
+    found = padviz.detectability(lifted, **options)
+    (own,) = found.maps
+    assert own.without == pytest.approx(1 / (1 + np.exp(-2)))
+    assert (own.blind, own.hidden.any(), own.reacts) == (None, False, False)
+    why = "the background is seen without" if threshold else "the output hardly depends on what is shown: every score"
+    assert [note[: len(why)] for note in found.notes] == [why]
+    seen = padviz.detectability(Spots(40), "text:x", **options)
+    assert (seen.maps[0].blind is None, seen.maps[0].reacts, seen.notes) == (False, True, ())
+    assert seen.maps[0].without == pytest.approx(1 / (1 + np.exp(2)))
+
+
+class Losing(Spots):
+    """NaN where something is in the first rows."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        lost = x[:, :, :4].abs().amax((1, 2, 3), keepdim=True) > 0
+        return torch.where(lost, torch.nan, super().forward(x))
+
+
+@pytest.mark.parametrize("threshold", [False, True])
+def test_nan_is_told_and_is_no_blind_spot(threshold: bool) -> None:
+    options: dict[str, Any] = {"size": 40, "height": 8, "mean": (0.5,), "std": (0.5,), "threshold": threshold}
+    found = padviz.detectability(Losing(40), "text:x", **options)
+    (own,) = found.maps
+    assert own.lost == 1 / 5
+    assert np.isnan(own.values[0]).all()
+    assert np.isfinite(own.values[1:]).all()
+    assert not own.hidden[0].any()
+    assert found.notes == ("the network makes NaN at 20.0% of the positions",)
+    everywhere = Spots()
+    nn.init.constant_(everywhere.conv.bias, torch.nan)
+    whole = padviz.detectability(everywhere, "text:x", **options)
+    assert (whole.maps[0].lost, whole.maps[0].blind, whole.maps[0].consistency) == (1, None, None)
+    assert whole.notes == ("the network makes NaN at 100.0% of the positions",)
+
+
+def test_what_a_contrast_that_misses_its_goal_is_told_of() -> None:
+    def told(*scores: float, contrast: float | None = 0.3) -> str:
+        return "".join(doubts([PositionMap(None, np.array([scores]))], contrast))
+
+    assert told(0.3, 0.5, 0.7) == told(0.97, 0.97, contrast=None) == ""
+    assert told(0.9, 0.97, 0.98) == "no contrast that was tried has a median score near .5: here it is 0.97"
+    assert told(0.1, 0.999, 1).endswith("here it is 1; 67% of the scores are saturated")
+    assert told(0, 0.5, 1) == "67% of the scores are saturated: they tell little apart"
+    assert told(0.1, 0.2, 0.2, contrast=1).startswith("even at full contrast the median score is 0.2: another")
+    assert told(0.2).startswith("no contrast that was tried")
+
+
+class Faint(Spots):
+    """A detector of what is faint: dark things are seen between two contrasts alone."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        strength = -x.amin((1, 2, 3), keepdim=True)
+        return super().forward(x) * 0.1 + 0.8 * ((strength > 0.2) & (strength < 0.6))
+
+
+def test_what_is_seen_at_less_than_full_contrast_has_a_threshold() -> None:
+    (found,) = padviz.detectability(Faint(), "text:x", 32, height=8, mean=(0.5,), std=(0.5,), threshold=True).maps
+    assert found.values == pytest.approx(0.2, rel=0.03)

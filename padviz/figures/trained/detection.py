@@ -96,8 +96,6 @@ def _outline(ax: Axes, each: PositionMap, found: Detectability, step: tuple[int,
     from matplotlib.collections import LineCollection
 
     hidden = np.pad(each.hidden, 1)
-    if each.hidden.all():
-        return
     tops = [found.tops[0] + (i - 0.5) * step[0] for i in range(len(found.tops) + 1)]
     lefts = [found.lefts[0] + (j - 0.5) * step[1] for j in range(len(found.lefts) + 1)]
     lines = []
@@ -112,8 +110,8 @@ def _label(each: PositionMap) -> str:
     """A padding, and the figures of its map."""
     name = each.padding or "its own padding"
     if each.least is None or each.most is None:
-        return f"{name}\nnot seen anywhere"
-    spots = f"{each.blind:.1%} blind spots"
+        return f"{name}\n{'NaN' if each.lost == 1 else 'not seen'} anywhere"
+    spots = "no blind spots known" if each.blind is None else f"{each.blind:.1%} blind spots"
     return f"{name}\n{each.least:.3g} to {each.most:.3g}, {spots}"
 
 

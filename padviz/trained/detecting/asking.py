@@ -11,9 +11,10 @@ import numpy as np
 from padviz.errors import OptionError
 from padviz.network.network import Size
 from padviz.trained.detecting.detectability import PositionMap, phase_of, positions
+from padviz.trained.detecting.doubts import doubts
 from padviz.trained.detecting.scoring import Scorer, scorer_of
 from padviz.trained.detecting.stimuli import Canvas, Stimulus, stimulus_of
-from padviz.trained.detecting.sweeping import GOAL, Kept, Places, Sweep, outputs_of
+from padviz.trained.detecting.sweeping import GOAL, Kept, Places, Sweep, median_of, outputs_of
 from padviz.trained.sessions.inputs import read_picture
 from padviz.trained.sessions.running import Runner
 
@@ -66,7 +67,7 @@ class _Plan:
     tops: tuple[int, ...]
     lefts: tuple[int, ...]
     contrast: float
-    notes: tuple[str, ...] = ()
+    chosen: bool = False  # the contrast, and not given
 
     @property
     def places(self) -> Places:
@@ -97,9 +98,11 @@ def answered(
         part = _Part(kept, slice(i * count, (i + 1) * count))
         sweep.fill(part, runner, plan.places, None if question.threshold else plan.contrast)
         values = part.values.reshape(len(plan.tops), len(plan.lefts))
+        background = sweep.background(runner, plan.places)[:, sweep.scorer.class_ or 0].reshape(values.shape)
         phase = phase_of(values, plan.tops, plan.lefts, stride)
-        maps.append(PositionMap(padding, values, question.threshold, phase))
-    return Answer(plan.name, plan.shape, plan.contrast, sweep.scorer, plan.tops, plan.lefts, tuple(maps), plan.notes)
+        maps.append(PositionMap(padding, values, question.threshold, phase, background))
+    notes = doubts(maps, plan.contrast if plan.chosen else None)
+    return Answer(plan.name, plan.shape, plan.contrast, sweep.scorer, plan.tops, plan.lefts, tuple(maps), notes)
 
 
 class _Part:
@@ -142,17 +145,17 @@ def _slid(own: Runner, question: Question, canvas: Canvas, scorer: Scorer) -> _P
         plan = _sliding(stimulus, question, canvas, scorer)
         few = plan.places[_few(len(plan.places))]
         plan, most = _with_class(own, plan, few)
-        if best is None or most > best[0]:
+        if best is None or most > best[0]:  # NaN is not
             best = most, plan
         if most >= GOAL:
             break
     assert best is not None
     most, plan = best
-    if question.contrast is not None:
-        return replace(plan, contrast=question.contrast)
+    if question.contrast is not None or question.threshold:
+        return replace(plan, contrast=question.contrast or 1.0)
     few = plan.places[_few(len(plan.places))]
-    contrast, median = plan.sweep.calibrated(own, few, most)
-    return replace(plan, contrast=contrast, notes=_doubts(contrast, median))
+    contrast, _ = plan.sweep.calibrated(own, few, most)
+    return replace(plan, contrast=contrast, chosen=True)
 
 
 def _sliding(stimulus: Stimulus, question: Question, canvas: Canvas, scorer: Scorer) -> _Plan:
@@ -188,10 +191,11 @@ def _shifted(own: Runner, question: Question, canvas: Canvas, scorer: Scorer) ->
 
 def _with_class(own: Runner, plan: _Plan, few: Places) -> tuple[_Plan, float]:
     """The plan with a class to look for, by default the one with the best median; and that median."""
-    scores = np.median(plan.sweep.all(own, few, np.ones(len(few))), axis=0)
+    scores = np.array([median_of(each) for each in plan.sweep.all(own, few, np.ones(len(few))).T])
     if plan.sweep.scorer.class_ is None:
-        blank = plan.sweep.all(own, few[:1], np.zeros(1))[0]
-        class_ = int(np.argmax(scores - blank))
+        blank = plan.sweep.background(own, few[:1])[0]
+        more = scores - blank
+        class_ = int(np.argmax(np.where(np.isnan(more), -np.inf, more)))
         plan = replace(plan, sweep=replace(plan.sweep, scorer=plan.sweep.scorer.of_class(class_)))
     return plan, float(scores[plan.sweep.scorer.class_ or 0])
 
@@ -199,15 +203,6 @@ def _with_class(own: Runner, plan: _Plan, few: Places) -> tuple[_Plan, float]:
 def _few(count: int) -> Places:
     """Some of so many positions, drawn at random: those of a grid would all be of one phase of the strides."""
     return np.random.default_rng(0).permutation(count)[:FEW]
-
-
-def _doubts(contrast: float, median: float) -> tuple[str, ...]:
-    """What to know of a contrast that could not be chosen as it should."""
-    if contrast == 1 and median < 0.9 * GOAL:
-        return (f"even at full contrast the median score is {median:.2g}: another stimulus may be seen better",)
-    if abs(median - GOAL) > 0.25:
-        return (f"no contrast has a median score near .5; the nearest is {median:.2g}, so scores saturate",)
-    return ()
 
 
 def _too_large(stimulus: Stimulus, size: Size) -> OptionError:

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 DECIDED = 0.5  # the score from which on something is seen
-SATURATED, MOST_SATURATED = 0.99, 0.5  # scores that tell nothing apart, and the share of them that is flagged
+SATURATED = 0.99  # from here on, and as near to 0, scores tell nothing apart
+LITTLE = (
+    0.01  # what scores differ by from those of the empty background where the output hardly depends on what is shown
+)
 
 
 class Phase(NamedTuple):
@@ -35,7 +38,8 @@ class PositionMap:
     """Scores by position under one padding, of shape (rows, columns); None for the padding that the network has.
 
     `edges` are the mean of each outermost line minus that of the interior. With thresholds in place of scores they are
-    contrasts: the least that is seen, infinite where none is.
+    contrasts: the least that is seen, infinite where none is. `background` has the scores at the same positions without
+    a stimulus. What is NaN is in no figure but `lost`.
 
     Examples
     --------
@@ -48,6 +52,7 @@ class PositionMap:
     values: Array
     threshold: bool = False
     phase: Phase = field(default=Phase(None, None, None))
+    background: Array | None = None
 
     @property
     def least(self) -> float | None:
@@ -67,18 +72,42 @@ class PositionMap:
 
     @property
     def hidden(self) -> NDArray[np.bool_]:
-        """Blind spots: scores below half the median; thresholds above twice the median, or that nothing reaches."""
+        """Blind spots: scores below half the median; thresholds above twice the median, or that nothing reaches.
+
+        There are none where nothing is seen anywhere, nor where the output hardly depends on what is shown.
+        """
         median = self.median
-        if median is None:
-            return np.ones(self.values.shape, bool)
-        if self.threshold:
-            return ~(self.values <= 2 * median)
-        return self.values < median / 2
+        if median is None or not self.reacts:
+            return np.zeros(self.values.shape, bool)
+        return self.values > 2 * median if self.threshold else self.values < median / 2
 
     @property
-    def blind(self) -> float:
-        """The share of the positions that are blind spots."""
-        return float(self.hidden.mean())
+    def blind(self) -> float | None:
+        """The share of the positions that are blind spots; None where `hidden` says nothing."""
+        known = ~np.isnan(self.values)
+        return float(self.hidden[known].mean()) if self.median is not None and self.reacts else None
+
+    @property
+    def lost(self) -> float:
+        """The share of the positions at which the network makes NaN."""
+        return float(np.isnan(self.values).mean())
+
+    @property
+    def without(self) -> float | None:
+        """The median score without a stimulus."""
+        return None if self.background is None else _figure(np.median, self.background)
+
+    @property
+    def reacts(self) -> bool:
+        """Whether the output depends on what is shown: some score differs by .01 from the one without it.
+
+        A threshold depends on it unless the background alone is seen everywhere.
+        """
+        if self.background is None:
+            return True
+        if self.threshold:
+            return bool((self.background < DECIDED).any())
+        return bool((np.abs(self.values - self.background) >= LITTLE).any())
 
     @property
     def edges(self) -> Sides:
@@ -95,15 +124,18 @@ class PositionMap:
         """The share of neighbouring positions with the same decision."""
         if self.threshold:
             return None
-        seen = self.values >= DECIDED
-        same = [(seen[1:] == seen[:-1]).ravel(), (seen[:, 1:] == seen[:, :-1]).ravel()]
-        pairs = np.concatenate(same)
+        seen = np.where(np.isnan(self.values), np.nan, self.values >= DECIDED)
+        steps = np.concatenate([np.diff(seen, axis=0).ravel(), np.diff(seen, axis=1).ravel()])
+        pairs = steps[~np.isnan(steps)] == 0
         return float(pairs.mean()) if pairs.size else None
 
     @property
     def saturated(self) -> float:
         """The share of scores that are as good as 0 or 1."""
-        return 0.0 if self.threshold else float((np.abs(self.values - DECIDED) > SATURATED - DECIDED).mean())
+        known = self.values[~np.isnan(self.values)]
+        if self.threshold or not known.size:
+            return 0.0
+        return float((np.abs(known - DECIDED) > SATURATED - DECIDED).mean())
 
 
 @dataclass(frozen=True, eq=False)

@@ -85,7 +85,8 @@ def scorer_of(outputs: Mapping[str, Any], size: Size, where: str, named: str | N
         values = np.asarray(outputs[name])
         if kind := _kind(values):
             classes = as_maps(values).shape[1] if kind == "map" else int(np.prod(values.shape[1:]))
-            outside = bool(values.size) and not (values.min() >= 0 and values.max() <= 1)
+            known = values[~np.isnan(values)]
+            outside = bool(known.size) and not (known.min() >= 0 and known.max() <= 1)
             return Scorer(name, kind, classes, size, squashed=outside)
     shapes = ", ".join(f"{name!r} of {' x '.join(map(str, np.shape(outputs[name])))}" for name in outputs)
     what = f"is neither a map nor class scores: {shapes}"

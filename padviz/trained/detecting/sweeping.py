@@ -50,6 +50,16 @@ class Sweep:
             found.append(self.scorer.all(outputs_of(runner, images), self.boxes(places[part])))
         return np.concatenate(found)
 
+    def background(self, runner: Runner, places: Places) -> Array:
+        """The scores of all classes at each place where nothing is shown: one image is run, for all places."""
+        image = np.zeros((1, runner.channels, *runner.size), np.float32)
+        made, name = outputs_of(runner, image), self.scorer.output
+        most, found = at_once(runner), []
+        for start in range(0, len(places), most):
+            boxes = self.boxes(places[start : start + most])
+            found.append(self.scorer.all({name: np.repeat(made[name], len(boxes), axis=0)}, boxes))
+        return np.concatenate(found)
+
     def fill(self, kept: Kept, runner: Runner, places: Places, contrast: float | None) -> None:
         """Fill in what is missing: scores at a contrast, or without one the least contrasts that are seen."""
         todo = np.flatnonzero(np.isnan(kept.values))
@@ -65,14 +75,35 @@ class Sweep:
             self.told(len(part))
 
     def thresholds(self, runner: Runner, places: Places) -> Array:
-        """The least contrast at each place with a score of .5, by bisection; infinite where even 1 has less."""
-        low, high = np.full(len(places), np.log(FAINTEST)), np.zeros(len(places))
-        reached = self.scores(runner, places, np.ones(len(places))) >= GOAL
-        for _ in range(STEPS):
+        """A contrast at each place from which on its score is .5, by bisection; infinite where none tried is enough.
+
+        NaN where full contrast makes the network's score NaN.
+        """
+        found = self._least_tried(runner, places)
+        at = np.flatnonzero(np.isfinite(found))
+        high = np.log(found[at])
+        low = np.log(np.where(found[at] == 1, FAINTEST, np.maximum(found[at] / 2, FAINTEST)))
+        for _ in range(STEPS if at.size else 0):
             middle = (low + high) / 2
-            seen = self.scores(runner, places, np.exp(middle)) >= GOAL
+            seen = self.scores(runner, places[at], np.exp(middle)) >= GOAL
             low, high = np.where(seen, low, middle), np.where(seen, middle, high)
-        return np.where(reached, np.exp(high), np.inf)
+        found[at] = np.exp(high)
+        return found
+
+    def _least_tried(self, runner: Runner, places: Places) -> Array:
+        """Full contrast where that is seen, and elsewhere the least of its halves, quarters ... that is; or infinity.
+
+        Scores may fall where contrast rises.
+        """
+        full = self.scores(runner, places, np.ones(len(places)))
+        found = np.where(np.isnan(full), np.nan, np.where(full >= GOAL, 1.0, np.inf))
+        at = np.flatnonzero(np.isinf(found))
+        contrast = 0.5
+        while at.size and contrast >= FAINTEST:
+            seen = self.scores(runner, places[at], np.full(len(at), contrast)) >= GOAL
+            found[at[seen]] = contrast
+            contrast /= 2
+        return found
 
     def calibrated(self, runner: Runner, places: Places, most: float) -> tuple[float, float]:
         """The contrast that comes nearest to a median score of .5, and that median; with 1 it is `most`."""
@@ -81,10 +112,17 @@ class Sweep:
         for _ in range(STEPS if most > GOAL else 0):
             middle = (low + high) / 2
             contrast = float(np.exp(middle))
-            tried[contrast] = float(np.median(self.scores(runner, places, np.full(len(places), contrast))))
+            scores = self.scores(runner, places, np.full(len(places), contrast))
+            tried[contrast] = median_of(scores)
             low, high = (low, middle) if tried[contrast] > GOAL else (middle, high)
         best = min(tried, key=lambda contrast: abs(tried[contrast] - GOAL))
         return best, tried[best]
+
+
+def median_of(scores: Array) -> float:
+    """The median of the scores that are numbers; NaN where none is."""
+    known = scores[~np.isnan(scores)]
+    return float(np.median(known)) if known.size else float("nan")
 
 
 def outputs_of(runner: Runner, images: Images) -> dict[str, NDArray[np.float64]]:
