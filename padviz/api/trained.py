@@ -106,7 +106,7 @@ def border_responses(
 
 def detectability(
     network: str | Path | nn.Module | Trained,
-    stimulus: str = "sample",
+    stimulus: str | None = None,
     size: int | Sequence[int] | None = None,
     padding: str | Sequence[str] | None = None,
     *,
@@ -118,7 +118,7 @@ def detectability(
     class_: int | None = None,
     threshold: bool = False,
     image: str | Path | None = None,
-    shift: int = 32,
+    shift: int | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     unfinished: Path | None = None,
@@ -135,8 +135,8 @@ def detectability(
     ----------
     network : str, Path, torch.nn.Module or Trained
         The path of an ONNX file, a module with its weights, the name of what makes one, or what was read of it.
-    stimulus : str
-        "text:WORD", "sample", which is a pattern of rings, or the path of a picture.
+    stimulus : str, optional
+        "text:WORD", "sample", which is a pattern of rings, or the path of a picture; "sample" by default.
     size : int or (height, width), optional
         Input size in pixels; the network's own by default.
     padding : str or sequence of str, optional
@@ -157,8 +157,8 @@ def detectability(
         Find the least contrast at each position with a score of .5, in place of the score.
     image : str or Path, optional
         A picture, larger than the frame by `shift`, that moves under it in place of a stimulus.
-    shift : int
-        How far the picture moves, in pixels.
+    shift : int, optional
+        How far the picture moves, in pixels, up to the image's larger side; 32 by default.
     mean, std : sequence of float, optional
         What pixels from 0 to 1 are normalised by, ImageNet's by default; the background is the mean.
     unfinished : Path, optional
@@ -190,11 +190,13 @@ def detectability(
     (4, 4)
     """
     from padviz.files.unfinished import Unfinished
-    from padviz.trained.detecting.asking import Question, answered
+    from padviz.trained.detecting.asking import answered
     from padviz.trained.detecting.detectability import Detectability
+    from padviz.trained.detecting.question import Question
 
     question = Question(stimulus, height, contrast, step, output, class_, threshold, image, shift, mean, std)
     trained = _read(network, size, weights)
+    question.check(trained.size)
     runners, notes = runners_of(trained, padding)
     about = f"{trained.where} {weights} {trained.size} {[scheme for scheme, _ in runners]} {question}"
     kept: list[Unfinished] = []

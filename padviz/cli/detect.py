@@ -26,9 +26,7 @@ SIDES = ("top", "bottom", "left", "right")
 @click.option(
     "--stimulus",
     metavar="text:WORD|FILE|sample",
-    default="sample",
-    show_default=True,
-    help="What is moved over a neutral background; sample is a pattern of rings.",
+    help="What is moved over a neutral background; by default sample, a pattern of rings.",
 )
 @click.option("--height", type=click.IntRange(2), help="Of the stimulus, in pixels; one that is seen by default.")
 @click.option("--contrast", type=click.FloatRange(0, 1, min_open=True), help="Of the stimulus; 1 is as it is.")
@@ -37,7 +35,9 @@ SIDES = ("top", "bottom", "left", "right")
 @click.option("--class", "class_", type=click.IntRange(0), help="The class to look for; the one that is seen best.")
 @click.option("--threshold", is_flag=True, help="The contrast that is needed, in place of the score.")
 @click.option("--image", metavar="FILE", help="A picture that is shifted under the frame, in place of a stimulus.")
-@click.option("--shift", type=click.IntRange(1), default=32, show_default=True, help="How far, in pixels.")
+@click.option(
+    "--shift", type=click.IntRange(1), help="How far, in pixels, up to the image's larger side; 32 by default."
+)
 @options.mean
 @options.std
 @options.format_of("table", "json", "csv")
@@ -55,7 +55,7 @@ def command(
     size: tuple[int, int] | None,
     weights: str | None,
     padding: list[str],
-    stimulus: str,
+    stimulus: str | None,
     height: int | None,
     contrast: float | None,
     step: int,
@@ -63,7 +63,7 @@ def command(
     class_: int | None,
     threshold: bool,
     image: str | None,
-    shift: int,
+    shift: int | None,
     mean: tuple[float, ...] | None,
     std: tuple[float, ...] | None,
     format_: str,
@@ -95,6 +95,8 @@ def command(
     trained = options.read_trained(model, size, weights)
     path = picture or options.default_picture(trained.network, trained.size, None, "detect")
     kept = path.with_name(path.name + SUFFIX)
+    if resume and not kept.exists():
+        options.say(f"{kept.name} is not there: nothing was kept, and the sweep begins anew")
     with progress("positions") as told:
         found = detectability(
             trained,

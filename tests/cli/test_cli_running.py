@@ -194,6 +194,12 @@ def test_an_interrupted_sweep_is_kept_and_resumed() -> None:
     assert (result.exit_code, kept.exists(), Path("d.png").exists()) == (0, False, True)
 
 
+def test_a_sweep_that_was_not_kept_begins_anew_and_says_so() -> None:
+    line = "padviz: d.png.unfinished.npz is not there: nothing was kept, and the sweep begins anew\n"
+    assert run(*_classes("d.png"), "--resume").stderr.startswith(line)
+    assert line not in run(*_classes("d.png"), "--overwrite").stderr
+
+
 def _classes(picture: str) -> tuple[str, ...]:
     return "detect", f"{NETS}classes", "--size", "48", "--stimulus", "text:o", "--step", "4", "-o", picture
 
@@ -261,7 +267,82 @@ MISTAKES = {
     ("detect", f"{NETS}classes", "--output", "nine", "--size", "32"): "--output: no module inside is called 'nine'",
     ("detect", "net.onnx", "--output", "nine", "--size", "32"): "--output: no tensor is called 'nine'",
     ("detect", f"{NETS}classes", "--class", "5", "--size", "32"): "--class: 5 is no class of output 'output'; use 0 t",
-    ("detect", f"{NETS}classes", "--size", "32", "--height", "40"): "--stimulus: rings, 40 px high and 40 px wide, is",
+    (
+        "detect",
+        f"{NETS}classes",
+        "--size",
+        "32x16",
+        "--height",
+        "24",
+    ): "--stimulus: rings, 24 px high and 24 px wide, is",
+    ("detect", f"{NETS}classes", "--size", "32", "--height", "1000000000"): "--height: 1000000000 is higher than the",
+    (
+        "detect",
+        f"{NETS}classes",
+        "--size",
+        "32",
+        "--height",
+        "40",
+        "--stimulus",
+        "text:a",
+    ): "--height: 40 is higher than",
+    (
+        "detect",
+        f"{NETS}classes",
+        "--size",
+        "32",
+        "--image",
+        "a.png",
+        "--shift",
+        "1000000",
+    ): "--shift: 1000000 is further",
+    ("detect", f"{NETS}classes", "--size", "32", "--contrast", "nan"): "--contrast: nan is no contrast; use more than",
+    (
+        "detect",
+        f"{NETS}classes",
+        "--size",
+        "32",
+        "--shift",
+        "8",
+    ): "--shift: has no use without a picture; leave it out, or",
+    (
+        "detect",
+        f"{NETS}classes",
+        "--threshold",
+        "--contrast",
+        "1",
+    ): "--contrast: has no use beside --threshold; leave out",
+    (
+        "detect",
+        f"{NETS}classes",
+        "--image",
+        "a.png",
+        "--threshold",
+    ): "--threshold: has no use beside --image; leave out one of",
+    (
+        "detect",
+        f"{NETS}classes",
+        "--image",
+        "a.png",
+        "--stimulus",
+        "sample",
+    ): "--stimulus: has no use beside --image; leave out one of",
+    (
+        "detect",
+        f"{NETS}classes",
+        "--image",
+        "a.png",
+        "--height",
+        "8",
+    ): "--height: has no use beside --image; leave out one of",
+    (
+        "detect",
+        f"{NETS}classes",
+        "--image",
+        "a.png",
+        "--contrast",
+        ".5",
+    ): "--contrast: has no use beside --image; leave out one of",
     ("detect", f"{NETS}classes", "--size", "32", "--stimulus", "text:"): "--stimulus: '' is no word; use text: and 1",
     (
         "detect",

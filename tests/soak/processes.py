@@ -48,6 +48,7 @@ RUNS = {  # and the seconds that they take
     "detect": (["detect", "scores.onnx", *SWEPT, "-o", "spots.png", "--resume", "--overwrite"], 4.0),
     "manifest": (["export", "trained.toml", "--jobs", "2", "-o", "out"], 3.0),
 }
+ANEW = f"padviz: spots.png{SUFFIX} is not there: nothing was kept, and the sweep begins anew\n"
 ENDS = {"page.html": "</html>", "audit.md": "is free of it.\n"}
 CODES = {signal.SIGINT: (130, -2), signal.SIGTERM: (143, -15)}  # a shell says 130 and 143 of the others too
 
@@ -80,7 +81,7 @@ class Started:
         """Its exit code, and what it said."""
         try:
             _, words = self.process.communicate(timeout=seconds)
-            return self.process.returncode, words
+            return self.process.returncode, words.replace(ANEW, "")
         except subprocess.TimeoutExpired:
             self.kill()
             self.process.communicate()

@@ -14,9 +14,10 @@ from torch.nn import functional
 import padviz
 from padviz.errors import PadvizError
 from padviz.files.unfinished import Unfinished
-from padviz.trained.detecting.asking import Question, answered
+from padviz.trained.detecting.asking import answered
 from padviz.trained.detecting.detectability import PositionMap, phase_of
 from padviz.trained.detecting.doubts import doubts
+from padviz.trained.detecting.question import Question
 from padviz.trained.detecting.scoring import scorer_of
 from padviz.trained.sessions.torch_runner import TorchRunner
 from tests.wheels import real_file

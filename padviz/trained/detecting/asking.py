@@ -12,6 +12,7 @@ from padviz.errors import OptionError
 from padviz.network.network import Size
 from padviz.trained.detecting.detectability import PositionMap, phase_of, positions
 from padviz.trained.detecting.doubts import doubts
+from padviz.trained.detecting.question import STIMULUS, Question
 from padviz.trained.detecting.scoring import Scorer, scorer_of
 from padviz.trained.detecting.stimuli import Canvas, Stimulus, stimulus_of
 from padviz.trained.detecting.sweeping import GOAL, Kept, Places, Sweep, median_of, outputs_of
@@ -24,23 +25,6 @@ MOST_POSITIONS = 250_000
 Runners = Sequence[tuple[str | None, Runner]]  # by padding; the network as it is comes first
 Keep = Callable[[int], Kept]  # what keeps so many values
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is shown, where, and what is looked at; as in `padviz.detectability`."""
-
-    stimulus: str = "sample"
-    height: int | None = None
-    contrast: float | None = None
-    step: int = 8
-    output: str | None = None
-    class_: int | None = None
-    threshold: bool = False
-    image: str | Path | None = None
-    shift: int = 32
-    mean: Sequence[float] | None = None
-    std: Sequence[float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +121,7 @@ def _slid(own: Runner, question: Question, canvas: Canvas, scorer: Scorer) -> _P
     most_high = max(min(own.size) // 2, HEIGHTS[0])  # larger ones have few positions
     heights = [n for n in HEIGHTS if n <= most_high] if question.height is None else [question.height]
     for height in heights:
-        stimulus = stimulus_of(question.stimulus, height, own.channels)
+        stimulus = stimulus_of(question.stimulus or STIMULUS, height, own.channels)
         if any(n > size for n, size in zip(stimulus.shape, own.size, strict=True)):
             if best is None:
                 raise _too_large(stimulus, own.size)
@@ -173,12 +157,11 @@ def _sliding(stimulus: Stimulus, question: Question, canvas: Canvas, scorer: Sco
 
 def _shifted(own: Runner, question: Question, canvas: Canvas, scorer: Scorer) -> _Plan:
     """A picture that is larger than the frame by the shift, under it at every offset."""
-    if question.threshold:
-        raise OptionError("goes with a stimulus", option="threshold", hint="leave out `image`")
     path = Path(str(question.image))
-    larger = canvas.size[0] + question.shift, canvas.size[1] + question.shift
+    shift = question.shift_at(canvas.size)
+    larger = canvas.size[0] + shift, canvas.size[1] + shift
     picture = read_picture(path, larger, own.channels)
-    offsets = positions(question.shift, question.step)
+    offsets = positions(shift, question.step)
     _check_count(len(offsets) ** 2)
 
     def boxes(places: Places) -> Places:
