@@ -72,6 +72,17 @@ def pooled():
 def boxes():
     return nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(2), nn.Unflatten(2, (2, -1, 1, 1)))
 
+class Scalar(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 1, 3, padding=1)
+
+    def forward(self, x):
+        return self.conv(x).mean()
+
+def scalar():
+    return Scalar()
+
 broken = Broken()
 """
 NETS = "run_net:"
@@ -352,7 +363,14 @@ MISTAKES = {
         "--stimulus",
         "cat",
     ): "--stimulus: 'cat' is no stimulus; use text:WOR",
-    ("detect", f"{NETS}classes", "--size", "32", "--stimulus", "no.png"): "no.png: no such file; use a .png or .jpg",
+    (
+        "detect",
+        f"{NETS}classes",
+        "--size",
+        "32",
+        "--stimulus",
+        "no.png",
+    ): "no.png: no such file; give the path of a .png or .j",
     (
         "detect",
         f"{NETS}classes",
@@ -361,6 +379,36 @@ MISTAKES = {
         "--image",
         "bad.pth",
     ): "bad.pth: is no picture that can be read; use a .png or .jpg",
+    (
+        "detect",
+        f"{NETS}scalar",
+        "--size",
+        "32",
+    ): "run_net:scalar: the output is neither a map nor class scores: 'output' of one number",
+    (
+        "detect",
+        f"{NETS}classes",
+        "--size",
+        "32",
+        "--stimulus",
+        "pipe.png",
+    ): "pipe.png: is not a file; give the path of a",
+    (
+        "detect",
+        f"{NETS}classes",
+        "--size",
+        "32",
+        "--image",
+        "pipe.png",
+    ): "pipe.png: is not a file; give the path of a .p",
+    (
+        "detect",
+        f"{NETS}classes",
+        "--size",
+        "32",
+        "--stimulus",
+        "text:a\u65e5",
+    ): "--stimulus: the font has no '\u65e5'; use oth",
     ("detect", f"{NETS}classes", "--size", "32", "-o", "x.npz"): "-o: 'x.npz' ends in .npz, which is not written here",
 }
 
@@ -371,6 +419,10 @@ def test_mistakes_get_one_line(arguments: tuple[str, ...]) -> None:
     torch.save({"weight": torch.zeros(1)}, "other.pth")
     torch.save(nn.Conv2d(3, 8, 3), "code.pth")
     Path("empty").mkdir()
+    if hasattr(os, "mkfifo"):
+        os.mkfifo("pipe.png")
+    else:
+        Path("pipe.png").mkdir()
     saved([conv("a", "image"), helper.make_node("Relu", ["a"], ["r"], name="r")], ["r"], "fixed.onnx", (32, 32))
     assert told(*arguments).startswith(f"padviz: {MISTAKES[arguments]}")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from padviz.errors import OptionError
 from padviz.network.network import Size
@@ -110,9 +111,14 @@ def _scorer(runners: Runners, question: Question) -> Scorer:
         for _, runner in runners:
             runner.with_output(question.output)
         parts = [outputs_of(own, probes[i : i + 1]) for i in (0, 1)]
-    outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    outputs = {name: _together([part[name] for part in parts]) for name in parts[0]}
     scorer = scorer_of(outputs, own.size, own.where, question.output)
     return scorer if question.class_ is None else scorer.of_class(question.class_)
+
+
+def _together(found: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """An output for all probes; a single number for each has no images among its dimensions."""
+    return np.concatenate(found) if found[0].ndim else found[0]
 
 
 def _slid(own: Runner, question: Question, canvas: Canvas, scorer: Scorer) -> _Plan:

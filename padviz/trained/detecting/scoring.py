@@ -88,7 +88,9 @@ def scorer_of(outputs: Mapping[str, Any], size: Size, where: str, named: str | N
             known = values[~np.isnan(values)]
             outside = bool(known.size) and not (known.min() >= 0 and known.max() <= 1)
             return Scorer(name, kind, classes, size, squashed=outside)
-    shapes = ", ".join(f"{name!r} of {' x '.join(map(str, np.shape(outputs[name])))}" for name in outputs)
+    shapes = ", ".join(
+        f"{name!r} of {' x '.join(map(str, np.shape(outputs[name]))) or 'one number'}" for name in outputs
+    )
     what = f"is neither a map nor class scores: {shapes}"
     raise OptionError(f"the output {what}", where=where, hint="name a tensor that is one with `output`")
 

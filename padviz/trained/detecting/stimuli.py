@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from padviz.errors import OptionError
 from padviz.network.network import Size
-from padviz.trained.sessions.inputs import normalisation, read_picture
+from padviz.trained.sessions.inputs import normalisation, opened_picture, read_picture
 from padviz.trained.sessions.running import Images
 
 Pixels = NDArray[np.float32]
 TEXT, SAMPLE = "text:", "sample"
 LONGEST = 40  # characters of a word
+NO_LETTER = "\uffff"  # in no font
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +105,7 @@ def _text(word: str, height: int, channels: int) -> Stimulus:
         raise OptionError(f"{word!r} is no word", option="stimulus", hint=f"use text: and 1 to {LONGEST} characters")
     large = 8 * height
     font = ImageFont.load_default(large)
+    _check_glyphs(word)
     left, top, right, bottom = font.getbbox(word)
     picture = Image.new("L", (int(right - left) + 2, int(bottom - top) + 2))
     ImageDraw.Draw(picture).text((1 - left, 1 - top), word, fill=255, font=font)
@@ -113,6 +115,19 @@ def _text(word: str, height: int, channels: int) -> Stimulus:
     width = max(round(picture.width * height / picture.height), 1)
     cover = np.asarray(picture.resize((width, height), Image.Resampling.BOX), np.float32) / np.float32(255)
     return Stimulus(f"{word!r}, {height} px high", np.zeros((channels, height, width), np.float32), cover)
+
+
+def _check_glyphs(word: str) -> None:
+    """Refuse letters that the font would draw as the box of those that it lacks."""
+    from PIL import ImageFont
+
+    font = ImageFont.load_default(16)
+    lacks = font.getmask(NO_LETTER)
+    for letter in word:
+        mask = font.getmask(letter)
+        if (mask.size, bytes(mask)) == (lacks.size, bytes(lacks)):
+            hint = "use other letters, or a picture of the word"
+            raise OptionError(f"the font has no {letter!r}", option="stimulus", hint=hint)
 
 
 def _sample(height: int, channels: int) -> Stimulus:
@@ -130,8 +145,7 @@ def _picture(path: str, height: int, channels: int) -> Stimulus:
 
     pixels = read_picture(path, None, channels)
     width = max(round(pixels.shape[2] * height / pixels.shape[1]), 1)
-    with Image.open(path) as opened:
-        alpha: Any = opened.convert("RGBA").getchannel("A")
+    alpha: Any = opened_picture(path).convert("RGBA").getchannel("A")
     cover = np.asarray(alpha.resize((width, height)), np.float32) / np.float32(255)
     planes = [np.asarray(Image.fromarray(plane).resize((width, height))) for plane in pixels]
     return Stimulus(f"{Path(path).name}, {height} px high", np.stack(planes), cover)

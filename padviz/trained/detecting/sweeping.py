@@ -130,4 +130,4 @@ def outputs_of(runner: Runner, images: Images) -> dict[str, NDArray[np.float64]]
     real = len(images)
     if runner.batch and real < runner.batch:
         images = np.concatenate([images, np.repeat(images[-1:], runner.batch - real, axis=0)])
-    return {name: values[:real] for name, values in runner.outputs(images).items()}
+    return {name: values[:real] if values.ndim else values for name, values in runner.outputs(images).items()}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import OptionError
 from padviz.network.network import Size
+from padviz.sources.reading import opened
 from padviz.trained.sessions.running import Images
 
 NOISE, BLANK = "noise", "blank"
@@ -85,17 +87,33 @@ def pictures_in(folder: str | Path, count: int) -> list[Path]:
     return found[:count]
 
 
-def read_picture(path: str | Path, size: Size | None, channels: int) -> NDArray[np.float32]:
-    """A picture with pixels from 0 to 1, of shape (channels, height, width): its middle, scaled to the size."""
+def opened_picture(path: str | Path) -> Any:
+    """A picture of Pillow's, upright; a pipe is refused, and never waited for.
+
+    Raises
+    ------
+    PadvizError
+        If it is none, or cannot be read.
+    """
     from PIL import Image, ImageOps
 
+    with opened(path, "a .png or .jpg") as file:
+        try:
+            with Image.open(file) as picture:
+                upright = ImageOps.exif_transpose(picture)
+                upright.load()
+                return upright
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            hint = "use a .png or .jpg"
+            raise OptionError("is no picture that can be read", where=str(path), hint=hint) from None
+
+
+def read_picture(path: str | Path, size: Size | None, channels: int) -> NDArray[np.float32]:
+    """A picture with pixels from 0 to 1, of shape (channels, height, width): its middle, scaled to the size."""
+    from PIL import ImageOps
+
     kind = "L" if channels == 1 else "RGB"
-    try:
-        with Image.open(path) as opened:
-            picture = ImageOps.exif_transpose(opened).convert(kind)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        what = "is no picture that can be read" if Path(path).exists() else "no such file"
-        raise OptionError(what, where=str(path), hint="use a .png or .jpg") from None
+    picture: Any = opened_picture(path).convert(kind)
     if size is not None:
         picture = ImageOps.fit(picture, (size[1], size[0]))
     pixels: NDArray[np.float32] = np.asarray(picture, dtype=np.float32) / np.float32(255)
