@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from padviz.cli import options
+from padviz.cli import options, signals
 from padviz.cli.progress import progress
 from padviz.cli.value_types import PathType
-from padviz.errors import OptionError
+from padviz.errors import Ended, OptionError, printable
 
 if TYPE_CHECKING:
     from padviz.trained.detecting.detectability import Detectability, PositionMap
@@ -97,7 +99,7 @@ def command(
     kept = path.with_name(path.name + SUFFIX)
     if resume and not kept.exists():
         options.say(f"{kept.name} is not there: nothing was kept, and the sweep begins anew")
-    with progress("positions") as told:
+    with _kept_where_interrupted(kept), progress("positions") as told:
         found = detectability(
             trained,
             stimulus,
@@ -126,6 +128,21 @@ def command(
         options.say(note)
     click.echo(_text(found, format_, path))
     kept.unlink(missing_ok=True)  # all that is made of it is there
+
+
+@contextmanager
+def _kept_where_interrupted(path: Path) -> Iterator[None]:
+    """Where a sweep is interrupted, have it said what is kept of it."""
+    try:
+        yield
+    except (Ended, KeyboardInterrupt):
+        from padviz.files.unfinished import Unfinished
+
+        if path.is_file():
+            done, count = Unfinished.held(path)
+            name = printable(path.name)
+            signals.LEFT[:] = [f"{done} of {count} scores are kept in {name}, and --resume goes on"]
+        raise
 
 
 def _text(found: Detectability, format_: str, path: Path) -> str:

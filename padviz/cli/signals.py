@@ -13,6 +13,7 @@ from padviz.errors import Ended
 
 HANDLED = (signal.SIGINT, signal.SIGTERM)
 GRACE = 1.5  # seconds until the process ends without an exception
+LEFT: list[str] = []  # what a command that was interrupted leaves, in words
 SAYING = _thread.allocate_lock()  # taken by who says that padviz was interrupted
 
 
@@ -43,7 +44,7 @@ def code_of(code: int) -> int:
 def say_interrupted(code: int) -> None:
     """Say that Ctrl-C ended padviz, once: the main thread, or the one that waits for it, whichever ends first."""
     if code == 130 and SAYING.acquire(blocking=False) and sys.stderr is not None:
-        sys.stderr.write("padviz: interrupted\n")
+        sys.stderr.write("; ".join(["padviz: interrupted", *LEFT]) + "\n")
         sys.stderr.flush()
 
 
