@@ -127,9 +127,11 @@ def detectability(
 ) -> Detectability:
     """Move a stimulus over a neutral background, and score how well a trained network sees it at each position.
 
-    A detector's score is the peak of its map near the stimulus; a classifier's is p / (p + q), with the probability p
-    of the class and q of the best other one. From .5 on, something is seen. Unless they are given, height, class and
-    contrast are chosen such that the median score of the network as it is comes near .5.
+    A detector's score is the peak of its map within half the stimulus's height of it; a classifier's is p / (p + q),
+    with the probability p of the class and q of the best other one. From .5 on, something is seen. Unless they are
+    given, height, class and contrast are chosen such that the median score of the network as it is comes near .5. The
+    background alone is scored, too: where no score is more than .01 from that, the output hardly depends on the
+    stimulus, and no blind spots are known.
 
     Parameters
     ----------

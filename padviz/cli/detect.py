@@ -75,9 +75,13 @@ def command(
 ) -> None:
     """Move a stimulus over the image, and map how well MODEL, a trained network, sees it at each position.
 
-    A detector scores by the peak of its map near the stimulus, a classifier by how its class compares with the best
-    other one; from .5 on, it is seen. Contrast, height and class are chosen for a median score of .5 on the network as
-    it is. Blind spots, below half the median, are outlined.
+    A detector scores by the peak of its map within half the stimulus's height of it, a classifier by how its class
+    compares with the best other one; from .5 on, it is seen. Contrast, height and class are chosen for a median score
+    of .5 on the network as it is. Blind spots, below half the median, are outlined. Saturated scores are below .01 or
+    above .99.
+
+    The picture of --image is scaled (bicubic) to cover the frame and the shift, cut to its middle, and shifted right
+    and down.
 
     Ctrl-C keeps the scores beside the picture, and --resume goes on from there; so it does where the picture cannot be
     written.
@@ -164,7 +168,8 @@ def _text(found: Detectability, format_: str, path: Path) -> str:
     facts: list[tuple[str, Any]] = [
         ("network", f"{found.title}, {found.size[0]} x {found.size[1]} pixels"),
         ("shown", _shown(found)),
-        ("output", found.output if found.class_ is None else f"{found.output}, class {found.class_}"),
+        ("output", printable(found.output)),
+        *(() if found.class_ is None else [("class", found.class_)]),
     ]
     table = tables.to_table(("", *(options.named(each.padding) for each in found.maps)), _rows(found, what))
     return "\n\n".join([tables.to_facts(facts), table, tables.to_facts([("file", str(path))])])

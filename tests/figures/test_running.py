@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
@@ -56,3 +58,15 @@ def test_pictures_of_responses_fit_their_page(shape: tuple[int, int]) -> None:
     assert responses.drawn(found) == [f"layer{i}" * 9 for i in (0, 1, 3, 4, 6, 7, 9, 10)]
     assert not clipped(responses.panels(found))
     assert found.plot().get_lines()[0].get_ydata()[0] == 0.5
+
+
+def test_axes_say_what_moves_and_headings_name_an_output_once() -> None:
+    found = detected((320, 320))
+    for shifted, labels in (
+        (False, {"left (pixels)", "top (pixels)"}),
+        (True, {"shift right (pixels)", "shift down (pixels)"}),
+    ):
+        figure = detection.positions(replace(found, output="output", shifted=shifted))
+        assert labels == {figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()}
+        assert any(text.get_text().startswith("output, class 0 · red") for text in figure.texts)
+        assert not clipped(figure)

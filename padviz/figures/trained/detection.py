@@ -53,8 +53,9 @@ def positions(found: Detectability, cmap: str | None = None) -> Figure:
         ax = axes(EDGE + LEFT + col * pitch, HEAD + 20 + row * row_h + ABOVE, box_w, box_h)
         image = _draw(ax, found, each, cmap)
         ax.set_title(_label(each), fontsize=SMALL, loc="left", pad=4)
-        ax.set_xlabel("left (pixels)" if i + per_row >= count else "", fontsize=SMALL)
-        ax.set_ylabel("top (pixels)" if col == 0 else "", fontsize=SMALL)
+        down, right = ("shift down", "shift right") if found.shifted else ("top", "left")
+        ax.set_xlabel(f"{right} (pixels)" if i + per_row >= count else "", fontsize=SMALL)
+        ax.set_ylabel(f"{down} (pixels)" if col == 0 else "", fontsize=SMALL)
     bar = figure.colorbar(image, cax=axes(EDGE + per_row * pitch + 10, HEAD + 20 + ABOVE, BAR, box_h))
     bar.ax.tick_params(labelsize=SMALL - 1)
     bar.set_label("contrast that is needed" if found.maps[0].threshold else "score", fontsize=SMALL)
@@ -110,7 +111,7 @@ def _label(each: PositionMap) -> str:
     """A padding, and the figures of its map."""
     name = each.padding or "its own padding"
     if each.least is None or each.most is None:
-        return f"{name}\n{'NaN' if each.lost == 1 else 'not seen'} anywhere"
+        return f"{name}\n{'NaN everywhere' if each.lost == 1 else 'not seen anywhere'}"
     spots = "no blind spots known" if each.blind is None else f"{each.blind:.1%} blind spots"
     return f"{name}\n{each.least:.3g} to {each.most:.3g}, {spots}"
 
@@ -125,8 +126,9 @@ def _lines(found: Detectability) -> tuple[str, str]:
         shown = f"{shortened(found.stimulus, 60)}{contrast}"
     class_ = "" if found.class_ is None else f", class {found.class_}"
     meant = "more than twice the median contrast" if found.maps[0].threshold else "less than half of the median score"
-    at = "offset of the frame" if found.shifted else "position, of the upper left corner"
-    return f"{what} by {at}: {shown}", f"output {shortened(found.output, 40)}{class_} · red: {meant}"
+    at = "shift of the picture" if found.shifted else "position, of the upper left corner"
+    output = "output" if found.output == "output" else f"output {shortened(found.output, 40)}"
+    return f"{what} by {at}: {shown}", f"{output}{class_} · red: {meant}"
 
 
 def _step(at: tuple[int, ...]) -> int:
