@@ -434,3 +434,14 @@ def test_a_missing_onnxruntime_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     line = "net.onnx: running it needs the package onnxruntime; install it: pip install 'padviz[trained]'"
     assert told("responses", "net.onnx") == f"padviz: {line}\n"
     assert told("detect", "net.onnx") == f"padviz: {line}\n"
+
+
+def test_figures_of_thresholds_are_of_the_positions_that_are_seen() -> None:
+    from padviz.cli.detect import _rows
+    from padviz.trained.detecting.detectability import Detectability, PositionMap
+
+    some = PositionMap(None, np.array([[0.2, 0.4, np.inf, np.nan]]), threshold=True)
+    about = ("net", "net", (32, 32), "rings", (8, 8), 1.0, "y", 0, (0,), (0, 8, 16, 24))
+    rows = dict(map(tuple, _rows(Detectability(*about, (some,)), "contrast")))
+    assert rows["contrast, median where seen"] == pytest.approx(0.3)
+    assert (rows["not seen at any contrast tried"], rows["NaN"], rows["blind spots"]) == ("25.0%", "25.0%", "33.3%")
