@@ -154,7 +154,8 @@ def _screen(found: Audit) -> str:
 
     title = f"{found.title}, {_by(found.size)}, to {_names(found.target)}"
     title += f", {_plain(found.outcome)} multiply-adds" if found.outcome.macs else ""
-    parts = [tables.wrapped(title), tables.wrapped(f"{_capital(found.verdict)}. {' '.join(found.sentences)}")]
+    verdict = f"{found.verdict[:1].upper()}{found.verdict[1:]}. {' '.join(found.sentences)}"
+    parts = [tables.wrapped(title), tables.wrapped(verdict)]
     parts.append(tables.to_facts(_facts(found)))
     if found.remedies:
         parts.append(_compared(found))
@@ -211,8 +212,7 @@ def _beyond(found: Audit, shown: list[Remedy]) -> list[str]:
         said.append(f"Further padding, in --format json: {'; '.join(plain)}.")
     if shown[0].kind == "size" and any(remedy.kind == "padding" for remedy in shown):
         height, width = shown[0].outcome.size
-        size = options.pixels((height, width))
-        said.append(f"What padding does at an even size: --size {size}.")
+        said.append(f"What padding does at an even size: --size {options.pixels((height, width))}.")
     return said
 
 
@@ -225,15 +225,13 @@ def _shown(remedies: list[Remedy]) -> list[Remedy]:
 def _edited(before: Outcome, shown: list[Remedy]) -> list[str]:
     """How each remedy that is shown is made, with its number: padding schemes stand together that differ in no more."""
     alike: dict[str, list[int]] = {}
+    texts = ["; ".join([_edit(remedy), *_besides(before, remedy)]) for remedy in shown]
     for i, remedy in enumerate(shown):
-        text = "; ".join([_edit(remedy), *_besides(before, remedy)])
-        alike.setdefault(_with_any(text, remedy) if remedy.kind == "padding" else text, []).append(i)
+        alike.setdefault(_with_any(texts[i], remedy) if remedy.kind == "padding" else texts[i], []).append(i)
     lines = []
     for text, at in alike.items():
         numbers, schemes = ", ".join(str(i + 1) for i in at), ", ".join(_scheme(shown[i]) for i in at)
-        if len(at) == 1:
-            text = "; ".join([_edit(shown[at[0]]), *_besides(before, shown[at[0]])])
-        lines.append(f"{numbers} {text}" + (f"; SCHEME: {schemes}" if len(at) > 1 else ""))
+        lines.append(f"{numbers} {text}; SCHEME: {schemes}" if len(at) > 1 else f"{numbers} {texts[at[0]]}")
     return lines
 
 
@@ -363,10 +361,6 @@ def _plain(outcome: Outcome) -> str:
 def _names(names: list[str], most: int = NAMED) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more if names else "none"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _by(size: list[int]) -> str:

@@ -92,8 +92,7 @@ def command(
       padviz detect model.onnx --step 32 --format csv
     """
     from padviz.api.trained import detectability
-    from padviz.figures.canvas import PICTURE_SUFFIXES, save
-    from padviz.figures.trained import detection
+    from padviz.figures.canvas import PICTURE_SUFFIXES
     from padviz.files.unfinished import SUFFIX
 
     if picture is not None:
@@ -123,11 +122,7 @@ def command(
             resume=resume,
             on_progress=told,
         )
-    try:
-        save(detection.positions(found), path)
-    except OptionError as error:
-        hint = f"make room there, and add `resume`: {kept.name} has all scores" if kept.exists() else error.hint
-        raise OptionError(error.what, where=error.where, hint=hint) from None
+    _draw(found, path, kept)
     for note in found.notes:
         options.say(note)
     click.echo(_text(found, format_, path))
@@ -147,6 +142,18 @@ def _kept_where_interrupted(path: Path) -> Iterator[None]:
             name = printable(path.name)
             signals.LEFT[:] = [f"{done} of {count} scores are kept in {name}, and --resume goes on"]
         raise
+
+
+def _draw(found: Detectability, path: Path, kept: Path) -> None:
+    """Draw the maps; where they cannot be written, say what is kept of the sweep."""
+    from padviz.figures.canvas import save
+    from padviz.figures.trained import detection
+
+    try:
+        save(detection.positions(found), path)
+    except OptionError as error:
+        hint = f"make room there, and add `resume`: {kept.name} has all scores" if kept.exists() else error.hint
+        raise OptionError(error.what, where=error.where, hint=hint) from None
 
 
 def _text(found: Detectability, format_: str, path: Path) -> str:

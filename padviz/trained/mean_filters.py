@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from math import comb
@@ -13,15 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz import hooks
-from padviz.audit.ledger import axis_padding, windows_of
-from padviz.audit.receptive_fields import grid_offsets
-from padviz.audit.tap_exposure import tap_exposure
-from padviz.axis.operations import Transposed, Window
 from padviz.errors import DescriptionError
-from padviz.network.layer import Kind, Layer
-from padviz.network.network import Network, Size, as_size
+from padviz.network.layer import Kind
+from padviz.network.network import Size, as_size
 from padviz.network.targets import upto
-from padviz.trained.network import Kernel, Trained
+from padviz.trained.network import Kernel, Pads, Places, Trained
 from padviz.trained.reading import read
 
 if TYPE_CHECKING:
@@ -33,7 +29,6 @@ SEED = 0
 DEAD = 1e-12  # a channel whose weights are all below has none to speak of
 NOT_FINITE = "weights are NaN or infinite"
 GRIDS = ("mean", "magnitude", "exposure")
-Pads = tuple[int, int]
 Floats = NDArray[np.float64]
 
 
@@ -275,7 +270,7 @@ def filters_of(trained: Trained, layers: Sequence[str] = ()) -> MeanFilters:
             f"has no convolution of several taps{' among those layers' if layers else ''} whose weights are there{why}"
         )
         raise DescriptionError(what, where=trained.where, hint="padviz layers lists its convolutions")
-    place = _Places(upto(network, tuple(wanted)) if layers else network, size)
+    place = Places(upto(network, tuple(wanted)) if layers else network, size)
     rows = tuple(_row(kernels, place) for kernels in shared.values())
     return MeanFilters(network.name, network.title, size, rows, unread)
 
@@ -295,31 +290,7 @@ def filter_facts(found: MeanFilters) -> dict[str, Any]:
     return {**head, "layers": layers, "unread": dict(found.unread), **summary}
 
 
-class _Places:
-    """Where layers lie: their grid offsets, the padding that they read, and what their taps read."""
-
-    def __init__(self, network: Network, size: Size) -> None:
-        self.network = network
-        self.offsets = grid_offsets(network, size)
-        self.windows = {layer.name: windows for layer, windows in windows_of(network, size)}
-        self.taps = {row.layer: row.grid / row.units for row in tap_exposure(network, size) if row.units}
-
-    def axis(self, names: Iterable[str], axis: int) -> tuple[int, float | None, Pads | None]:
-        """Stride, grid offset and consumed padding on one axis; None where layers of the same weights differ."""
-        found = [self._axis(self.network.find(name), axis) for name in names]
-        offsets, pads = {each[1] for each in found}, {each[2] for each in found}
-        return found[0][0], offsets.pop() if len(offsets) == 1 else None, pads.pop() if len(pads) == 1 else None
-
-    def _axis(self, layer: Layer, axis: int) -> tuple[int, float | None, Pads | None]:
-        op, offset = layer.ops[axis], self.offsets.get(layer.name, (None, None))[axis]
-        stride = op.stride if isinstance(op, Window | Transposed) else 1
-        if layer.name not in self.windows:
-            return stride, offset, None
-        read = axis_padding(*self.windows[layer.name][axis])
-        return stride, offset, (read.consumed[0], read.consumed[1] + read.overhang)
-
-
-def _row(kernels: Sequence[Kernel], place: _Places) -> MeanFilter:
+def _row(kernels: Sequence[Kernel], place: Places) -> MeanFilter:
     """The mean filter of one convolution, or of several that share their weights."""
     first = kernels[0]
     layer, weights, names = place.network.find(first.layer), first.weights, [each.layer for each in kernels]

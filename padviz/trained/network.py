@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from padviz.audit.ledger import axis_padding, windows_of
+from padviz.audit.receptive_fields import grid_offsets
+from padviz.audit.tap_exposure import tap_exposure
+from padviz.axis.operations import Transposed, Window
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
+
+Pads = tuple[int, int]
 
 
 class Unread(Exception):
@@ -46,6 +53,30 @@ class Trained:
     kernels: tuple[Kernel, ...]
     unread: dict[str, str]
     notes: tuple[str, ...] = ()
+
+
+class Places:
+    """Where layers lie: their grid offsets, the padding that they read, and what their taps read."""
+
+    def __init__(self, network: Network, size: Size) -> None:
+        self.network = network
+        self.offsets = grid_offsets(network, size)
+        self.windows = {layer.name: windows for layer, windows in windows_of(network, size)}
+        self.taps = {row.layer: row.grid / row.units for row in tap_exposure(network, size) if row.units}
+
+    def axis(self, names: Iterable[str], axis: int) -> tuple[int, float | None, Pads | None]:
+        """Stride, grid offset and consumed padding on one axis; None where layers of the same weights differ."""
+        found = [self._axis(self.network.find(name), axis) for name in names]
+        offsets, pads = {each[1] for each in found}, {each[2] for each in found}
+        return found[0][0], offsets.pop() if len(offsets) == 1 else None, pads.pop() if len(pads) == 1 else None
+
+    def _axis(self, layer: Layer, axis: int) -> tuple[int, float | None, Pads | None]:
+        op, offset = layer.ops[axis], self.offsets.get(layer.name, (None, None))[axis]
+        stride = op.stride if isinstance(op, Window | Transposed) else 1
+        if layer.name not in self.windows:
+            return stride, offset, None
+        read = axis_padding(*self.windows[layer.name][axis])
+        return stride, offset, (read.consumed[0], read.consumed[1] + read.overhang)
 
 
 def turned(weights: NDArray[Any], groups: int) -> NDArray[Any]:
