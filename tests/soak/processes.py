@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -48,7 +49,7 @@ RUNS = {  # and the seconds that they take
     "detect": (["detect", "scores.onnx", *SWEPT, "-o", "spots.png", "--resume", "--overwrite"], 4.0),
     "manifest": (["export", "trained.toml", "--jobs", "2", "-o", "out"], 3.0),
 }
-ANEW = f"padviz: spots.png{SUFFIX} is not there: nothing was kept, and the sweep begins anew\n"
+NOTES = re.compile(r"padviz: .*(the sweep begins anew|the background is seen without a stimulus.*)\n")  # of detect
 ENDS = {"page.html": "</html>", "audit.md": "is free of it.\n"}
 CODES = {signal.SIGINT: (130, -2), signal.SIGTERM: (143, -15)}  # a shell says 130 and 143 of the others too
 
@@ -81,7 +82,7 @@ class Started:
         """Its exit code, and what it said."""
         try:
             _, words = self.process.communicate(timeout=seconds)
-            return self.process.returncode, words.replace(ANEW, "")
+            return self.process.returncode, NOTES.sub("", words)
         except subprocess.TimeoutExpired:
             self.kill()
             self.process.communicate()
