@@ -294,8 +294,8 @@ def _row(kernels: Sequence[Kernel], place: Places) -> MeanFilter:
     """The mean filter of one convolution, or of several that share their weights."""
     first = kernels[0]
     layer, weights, names = place.network.find(first.layer), first.weights, [each.layer for each in kernels]
-    means = weights.mean(1, dtype=np.float64)
-    sizes = np.abs(weights).mean(1, dtype=np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is said below
+        means, sizes = weights.mean(1, dtype=np.float64), np.abs(weights).mean(1, dtype=np.float64)
     live = ~(sizes.max((1, 2)) <= DEAD)  # what is no number is not dead
     dead = int(len(live) - live.sum())
     why = NOT_FINITE if not np.isfinite(sizes).all() else "" if live.any() else "weights are all 0"

@@ -136,11 +136,13 @@ def test_the_lean_is_what_half_a_turn_changes() -> None:
 def test_channels_without_weights_and_weights_that_are_no_numbers_are_told() -> None:
     dead = measured(np.zeros((4, 3, 3, 3)))
     assert (dead.dead, dead.mean, dead.lean, dead.height) == (4, None, None, None)
-    broken = weights_of(5, 4, 3, 3, 3)
-    broken[0, 0, 0, 0] = np.nan
-    row = measured(broken)
-    assert (row.dead, row.mean, row.axes) == (0, None, ())
-    assert (dead.why, row.why, row.strides) == ("weights are all 0", "weights are NaN or infinite", (1, 1))
+    assert dead.why == "weights are all 0"
+    for values in ([np.nan, 1], [np.inf, -np.inf]):
+        broken = weights_of(5, 4, 3, 3, 3)
+        broken[0, :2, 0, 0] = values
+        row = measured(broken)
+        assert (row.dead, row.mean, row.axes) == (0, None, ())
+        assert (row.why, row.strides) == ("weights are NaN or infinite", (1, 1))
 
 
 class Twice(nn.Module):
