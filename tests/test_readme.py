@@ -28,7 +28,7 @@ WITH_MORE = {
 }  # which are nothing by themselves: their examples have lines of their own
 STAND_INS = {"MODEL_A": "vgg11", "MODEL_B": "vgg13", "MODEL...": "vgg11", "MODEL": "vgg11", "NAME": "features.3"}
 STAND_INS |= {"N": "64"}
-UNTRAINED = ("padviz: the background is seen", "padviz: the output hardly depends")  # as the stand-in is
+UNTRAINED = re.compile("the background is seen|the output hardly depends")  # as the stand-in is
 SHOWN = re.findall(r"^    \$ padviz (.*)\n((?:    .*\n|\n(?=    ))*)", README, re.MULTILINE)
 
 
@@ -41,7 +41,7 @@ def test_commands_run(command: str) -> None:
         plain_file("model.onnx")
     result = run(*shlex.split(command))
     assert result.exit_code == 0, result.stderr
-    assert [line for line in result.stderr.splitlines() if not line.startswith(UNTRAINED)] == []
+    assert [line for line in result.stderr.splitlines() if not UNTRAINED.search(line)] == []
 
 
 @pytest.mark.parametrize("named", [each for each in NAMED if each not in WITH_MORE])
