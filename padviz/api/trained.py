@@ -209,9 +209,10 @@ def detectability(
 
     try:
         found = answered(runners, question, total_stride(trained), keep, on_progress)
-    except BaseException:
-        for each in kept:
+    except BaseException as error:
+        for each in kept if unfinished else ():
             each.write()
+            error.add_note(each.told())
         raise
     with suppress(OptionError):  # what cannot be kept can still be handed back
         kept[0].write()
@@ -297,8 +298,12 @@ def _few(inputs: str, count: int, asked: int) -> list[str]:
 
     if inputs == BLANK:
         return []
-    few = [f"{inputs} has {count} picture{'s' if count > 1 else ''}, and {asked} were asked for"] * (count < asked)
-    return [*few, *["one input has no two halves, so E is not known; use more"] * (count == 1)]
+    said = []
+    if count < asked:
+        said.append(f"{inputs} has {count} picture{'s' if count > 1 else ''}, and {asked} were asked for")
+    if count == 1:
+        said.append("one input has no two halves, so E is not known; use more")
+    return said
 
 
 def _over(parts: int, on_progress: Progress | None) -> Progress | None:

@@ -102,7 +102,7 @@ def command(
     kept = path.with_name(path.name + SUFFIX)
     if resume and not kept.exists():
         options.say(f"{kept.name} is not there: nothing was kept, and the sweep begins anew")
-    with _kept_where_interrupted(kept), progress("positions") as told:
+    with _told_where_interrupted(), progress("positions") as told:
         found = detectability(
             trained,
             stimulus,
@@ -130,17 +130,12 @@ def command(
 
 
 @contextmanager
-def _kept_where_interrupted(path: Path) -> Iterator[None]:
+def _told_where_interrupted() -> Iterator[None]:
     """Where a sweep is interrupted, have it said what is kept of it."""
     try:
         yield
-    except (Ended, KeyboardInterrupt):
-        from padviz.files.unfinished import Unfinished
-
-        if path.is_file():
-            done, count = Unfinished.held(path)
-            name = printable(path.name)
-            signals.LEFT[:] = [f"{done} of {count} scores are kept in {name}, and --resume goes on"]
+    except (Ended, KeyboardInterrupt) as error:
+        signals.LEFT[:] = map(options.spelled, getattr(error, "__notes__", ()))
         raise
 
 

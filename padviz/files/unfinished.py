@@ -11,7 +11,7 @@ from zipfile import ZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.errors import DescriptionError, OptionError
+from padviz.errors import DescriptionError, OptionError, printable
 from padviz.files.atomic import aside
 from padviz.files.stored import BROKEN, stored_arrays
 from padviz.sources.reading import opened
@@ -51,12 +51,10 @@ class Unfinished:
                 np.savez(file, values=self.values, question=self.question)
             self.written = time.monotonic()
 
-    @staticmethod
-    def held(path: Path) -> tuple[int, int]:
-        """How many values a file of these keeps, and of how many."""
-        with np.load(path) as file:
-            values = file["values"]
-        return int((~np.isnan(values)).sum()), values.size
+    def told(self) -> str:
+        """How many values are kept, and where, in words."""
+        done, name = np.count_nonzero(~np.isnan(self.values)), self.path.name if self.path else "memory"
+        return f"{done} of {self.values.size} scores are kept in {printable(name)}, and `resume` goes on"
 
     def _read(self, path: Path) -> NDArray[np.float64]:
         """What a file holds, if it is of the same question."""
