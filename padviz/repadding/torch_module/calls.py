@@ -45,6 +45,9 @@ class Padded(NamedTuple):
     zeros: bool  # by itself
 
 
+REPLACED: dict[Any, str] = {torch.conv2d: "conv2d", functional.pad: "pad", functional.unfold: "unfold"}
+
+
 class Repadding(TorchFunctionMode):
     """While active, convolutions, pads and unfolds pad as `how` says; None passes everything on.
 
@@ -59,10 +62,9 @@ class Repadding(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        ours: dict[Any, Any] = {torch.conv2d: self.conv2d, functional.pad: self.pad, functional.unfold: self.unfold}
-        if self.how is not None and func in ours:
+        if self.how is not None and func in REPLACED:
             try:
-                return ours[func](self.how, *args, **kwargs)
+                return getattr(self, REPLACED[func])(self.how, *args, **kwargs)
             except SizeError:
                 if not self.keeping:
                     raise
