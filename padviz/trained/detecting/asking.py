@@ -144,8 +144,7 @@ def _slid(own: Runner, question: Question, canvas: Canvas, scorer: Scorer) -> _P
     if question.contrast is not None or question.threshold:
         return replace(plan, contrast=question.contrast or 1.0)
     few = plan.places[_few(len(plan.places))]
-    contrast, _ = plan.sweep.calibrated(own, few, most)
-    return replace(plan, contrast=contrast, chosen=True)
+    return replace(plan, contrast=plan.sweep.calibrated(own, few, most), chosen=True)
 
 
 def _sliding(stimulus: Stimulus, question: Question, canvas: Canvas, scorer: Scorer) -> _Plan:

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 DECIDED = 0.5  # the score from which on something is seen
 SATURATED = 0.99  # from here on, and as near to 0, scores tell nothing apart
-LITTLE = (
-    0.01  # what scores differ by from those of the empty background where the output hardly depends on what is shown
-)
+LITTLE = 0.01  # how far scores are from those of the empty background where the output hardly depends on what is shown
 
 
 class Phase(NamedTuple):

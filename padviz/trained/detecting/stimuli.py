@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from padviz.errors import OptionError
 from padviz.network.network import Size
-from padviz.trained.sessions.inputs import normalisation, opened_picture, read_picture
+from padviz.trained.sessions.inputs import normalisation, opened_picture, pixels_of
 from padviz.trained.sessions.running import Images
 
 Pixels = NDArray[np.float32]
@@ -143,9 +143,10 @@ def _picture(path: str, height: int, channels: int) -> Stimulus:
     """A picture; where it is transparent, the background shows."""
     from PIL import Image
 
-    pixels = read_picture(path, None, channels)
+    picture = opened_picture(path)
+    pixels = pixels_of(picture, None, channels)
     width = max(round(pixels.shape[2] * height / pixels.shape[1]), 1)
-    alpha: Any = opened_picture(path).convert("RGBA").getchannel("A")
+    alpha: Any = picture.convert("RGBA").getchannel("A")
     cover = np.asarray(alpha.resize((width, height)), np.float32) / np.float32(255)
     planes = [np.asarray(Image.fromarray(plane).resize((width, height))) for plane in pixels]
     return Stimulus(f"{Path(path).name}, {height} px high", np.stack(planes), cover)

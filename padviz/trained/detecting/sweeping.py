@@ -105,8 +105,8 @@ class Sweep:
             contrast /= 2
         return found
 
-    def calibrated(self, runner: Runner, places: Places, most: float) -> tuple[float, float]:
-        """The contrast that comes nearest to a median score of .5, and that median; with 1 it is `most`."""
+    def calibrated(self, runner: Runner, places: Places, most: float) -> float:
+        """The contrast that comes nearest to a median score of .5; with 1 that is `most`."""
         tried = {1.0: most}
         low, high = np.log(FAINTEST), 0.0
         for _ in range(STEPS if most > GOAL else 0):
@@ -115,8 +115,7 @@ class Sweep:
             scores = self.scores(runner, places, np.full(len(places), contrast))
             tried[contrast] = median_of(scores)
             low, high = (low, middle) if tried[contrast] > GOAL else (middle, high)
-        best = min(tried, key=lambda contrast: abs(tried[contrast] - GOAL))
-        return best, tried[best]
+        return min(tried, key=lambda contrast: abs(tried[contrast] - GOAL))
 
 
 def median_of(scores: Array) -> float:

@@ -110,10 +110,15 @@ def opened_picture(path: str | Path) -> Any:
 
 def read_picture(path: str | Path, size: Size | None, channels: int) -> NDArray[np.float32]:
     """A picture with pixels from 0 to 1, of shape (channels, height, width): its middle, scaled to the size."""
+    return pixels_of(opened_picture(path), size, channels)
+
+
+def pixels_of(picture: Any, size: Size | None, channels: int) -> NDArray[np.float32]:
+    """The pixels of a picture of Pillow's, as `read_picture` has them."""
     from PIL import ImageOps
 
     kind = "L" if channels == 1 else "RGB"
-    picture: Any = opened_picture(path).convert(kind)
+    picture = picture.convert(kind)
     if size is not None:
         picture = ImageOps.fit(picture, (size[1], size[0]))
     pixels: NDArray[np.float32] = np.asarray(picture, dtype=np.float32) / np.float32(255)
