@@ -341,10 +341,8 @@ def checked_output(path: Path, suffixes: tuple[str, ...] | None, overwrite: bool
     """Refuse a file that cannot or should not be written, before any work is done."""
     suffix = path.suffix.lower()
     if suffixes is not None and suffix not in suffixes:
-        what = (
-            f"{str(path)!r} ends in {suffix}, which is not written here" if suffix else f"{str(path)!r} has no suffix"
-        )
-        raise OptionError(what, where="-o", hint=f"use {' '.join(suffixes)}")
+        wrong = f"ends in {suffix}, which is not written here" if suffix else "has no suffix"
+        raise OptionError(f"{str(path)!r} {wrong}", where="-o", hint=f"use {' '.join(suffixes)}")
     try:
         if path.parent.exists() and not path.parent.is_dir():
             raise OptionError(f"{str(path.parent)!r} is a file, not a folder", where="-o", hint="choose another")

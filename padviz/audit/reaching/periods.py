@@ -8,7 +8,7 @@ from math import lcm
 
 import numpy as np
 
-from padviz.audit.reaching.reach import Interval, Reach, whole
+from padviz.audit.reaching.reach import Interval, Reach, parted, whole
 from padviz.axis.operations import Adaptive, Op
 from padviz.axis.receptive_interval import all_rows_of, is_wavy, rate_of, rows_of
 from padviz.network.network import Network
@@ -76,9 +76,8 @@ def _merged(reaches: Sequence[Reach], m: int, image: int, name: str) -> Reach | 
         return None
     both = [[reach.of(unit) for reach in reaches] for unit in range(period)]
     seen = [(min(low for low, _ in each), max(high for _, high in each)) for each in both]
-    parted = next((reach.parts_at for reach in reaches if reach.parts_at), None)
     centred = all(len({low + high for low, high in each}) == 1 for each in both[:m])
-    parts_at = parted or (None if centred else name)
+    parts_at = parted(reaches) or (None if centred else name)
     return _repeating(seen, stride, m, image, parts_at, wavy=any(reach.wavy for reach in reaches))
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.audit.reaching.reach import Reach, whole
+from padviz.audit.reaching.reach import Reach, parted, whole
 from padviz.axis.operations import Adaptive, taps_of
 from padviz.axis.receptive_interval import all_rows_of, is_wavy, rate_of, rows_of
 from padviz.errors import SizeError
@@ -71,18 +71,16 @@ def by_positions(network: Network, axis: int, sizes: Sequence[int]) -> tuple[Rea
     seen = [asked[0]]
     for i, layer in enumerate(network.layers[1:], start=1):
         entering = [found[j] for j in layer.inputs]
-        if not on.slopes[i].whole:
-            branches = [_through(on, i, j, asked, seen[j]) for j in layer.inputs]
-            lows, highs = zip(*branches, strict=True)
-            seen.append((np.minimum.reduce(lows), np.maximum.reduce(highs)))
-            found.append(_reach(on, i, asked[i], seen[i]))
-            parted = next((reach.parts_at for reach in entering if reach.parts_at), None)
-            if parted or not _centred_alike(on, i, asked[i], branches):
-                found[i] = replace(found[i], parts_at=parted or layer.name)
+        if on.slopes[i].whole:
+            alone = layer.ops[axis] is None and len(entering) == 1
+            found.append(entering[0] if alone else whole(entering, sizes[layer.inputs[0]], sizes[i], sizes[0]))
+            seen.append(asked[i])
             continue
-        alone = layer.ops[axis] is None and len(entering) == 1
-        found.append(entering[0] if alone else whole(entering, sizes[layer.inputs[0]], sizes[i], sizes[0]))
-        seen.append(asked[i])
+        branches = [_through(on, i, j, asked, seen[j]) for j in layer.inputs]
+        lows, highs = zip(*branches, strict=True)
+        seen.append((np.minimum.reduce(lows), np.maximum.reduce(highs)))
+        parts_at = parted(entering) or (None if _centred_alike(on, i, asked[i], branches) else layer.name)
+        found.append(replace(_reach(on, i, asked[i], seen[i]), parts_at=parts_at))
     return tuple(found)
 
 

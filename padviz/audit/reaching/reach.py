@@ -43,10 +43,14 @@ class Reach:
         return low + advance, high + advance
 
 
+def parted(reaches: Sequence[Reach]) -> str | None:
+    """The first layer at which any of them is no longer centred; None where all are."""
+    return next((reach.parts_at for reach in reaches if reach.parts_at), None)
+
+
 def whole(reaches: Sequence[Reach], n: int, m: int, image: int) -> Reach:
     """The reach of `m` units of which each sees all that layers of `n` units see of an image of so many rows."""
     low = min(reach.of(unit)[0] for reach in reaches for unit in range(min(n, len(reach.seen))))
     high = max(reach.of(n - 1 - unit)[1] for reach in reaches for unit in range(min(n, len(reach.seen))))
-    parted = next((reach.parts_at for reach in reaches if reach.parts_at), None)
     touched = (m, m) if low < 0 or high >= image else (0, 0)
-    return Reach([(low, high)], Fraction(0), image, parted, whole=True, touched=touched)
+    return Reach([(low, high)], Fraction(0), image, parted(reaches), whole=True, touched=touched)

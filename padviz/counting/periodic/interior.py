@@ -60,9 +60,8 @@ def _ring(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Reso
     """One axis of the network, rolled up: a period of each layer, and the maps between them."""
     grows, sizes = growth(network, axis), sizes_of(network, axis, n)
     if axis in network.fixed:
-        raise NoInterior(
-            f"its {('height', 'width')[axis]} is built in, so nothing says how it goes on", where=network.name
-        )
+        what = f"its {('height', 'width')[axis]} is built in, so nothing says how it goes on"
+        raise NoInterior(what, where=network.name)
     if grows is None:
         raise NoInterior("its branches advance at different rates", where=network.name)
     if grows[0] > MOST_PERIOD:

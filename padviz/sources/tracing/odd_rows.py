@@ -70,8 +70,9 @@ def _telling(found: Unified, traces: Sequence[Traced], tried: set[Size]) -> Size
     """A size, not tried yet, at which some fit does on some axis what no trace tells of."""
     network, first = Network("", found[0], ()), traces[0].sizes[0]
     size = [*first]
-    for axis in {each.axis for each in _untold(found, traces)}:
-        wanted = [each for each in _untold(found, traces) if each.axis == axis]
+    untold = [*_untold(found, traces)]
+    for axis in {each.axis for each in untold}:
+        wanted = [each for each in untold if each.axis == axis]
         before = {each[axis] for each in tried}
         more = range(first[axis] + 1, first[axis] + AROUND)
         tells = (n for n in more if n not in before and any(_shows(network, each, n) for each in wanted))
