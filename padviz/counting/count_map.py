@@ -17,7 +17,8 @@ from padviz import hooks
 from padviz.counting.fair_share import Shares
 from padviz.counting.periodic.interior import NoInterior, interior
 from padviz.counting.periodic.tiling import Tiling, positions
-from padviz.counting.summary import SCHEMA_VERSION, Corners, PerAxis, Summary, Target
+from padviz.counting.rims import rims
+from padviz.counting.summary import SCHEMA_VERSION, Corners, PerAxis, Rim, Summary, Target
 from padviz.counting.walks import Weights
 from padviz.engine.apply import Array
 from padviz.engine.core import Core
@@ -183,9 +184,28 @@ class CountMap:
         """
         if self.full is not None or self.unit is not None:
             raise NoInterior("only usage by all units of a layer has fair shares", where=self.network.name)
+        found = interior(self.walked, self.size, self._targets, weights=self.weights)
+        return Shares(self.core, self.rows, self.cols, found)
+
+    @cached_property
+    def rims(self) -> tuple[Rim, Rim] | None:
+        """The starved and the overused rim of a usage map, in pixels; None where it has no fair shares.
+
+        >>> import padviz
+        >>> padviz.usage("resnet50", 225, padding="replicate").rims
+        (Rim(height=[0, 0], width=[0, 0]), Rim(height=[11, 11], width=[11, 11]))
+        """
+        if self.share_reason:
+            return None
+        try:
+            return rims(self.walked, self.size, self._targets, self.weights)
+        except NoInterior:
+            return None
+
+    @property
+    def _targets(self) -> tuple[int, ...]:
         names = [self.target.layer] if isinstance(self.target.layer, str) else self.target.layer
-        targets = tuple(self.walked.index[name] for name in names)
-        return Shares(self.core, self.rows, self.cols, interior(self.walked, self.size, targets, weights=self.weights))
+        return tuple(self.walked.index[name] for name in names)
 
     def relative(self, blocks: Size = (1, 1)) -> NDArray[np.float64]:
         """Counts over the largest one: means over blocks of so many rows and columns, rounded to float64.
@@ -224,7 +244,7 @@ class CountMap:
     def summary(self) -> Summary:
         """The figures that describe the map; see `Summary`."""
         height, width = self.shape
-        at = self.at
+        at, rims = self.at, self.rims or (None, None)
         return Summary(
             schema_version=SCHEMA_VERSION,
             network=self.network.name,
@@ -244,6 +264,8 @@ class CountMap:
             skew=self._skews(),
             share=None if self.share_reason else self.shares.figures(),
             share_reason=self.share_reason,
+            rim=rims[0],
+            overused_rim=rims[1],
             gates_left_out=len(self.network.gates),
             method="tiled" if self.tiled else "dense",
             notes=[*self.notes],

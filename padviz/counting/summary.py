@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 class Corners(msgspec.Struct, frozen=True):
@@ -76,6 +76,18 @@ class FairShare(msgspec.Struct, frozen=True):
     ripple: float
 
 
+class Rim(msgspec.Struct, frozen=True):
+    """How deep the band next to each side is, in pixels: [top, bottom] and [left, right].
+
+    >>> import padviz
+    >>> padviz.usage("resnet50", 224).summary().rim
+    Rim(height=[14, 34], width=[14, 34])
+    """
+
+    height: list[int]
+    width: list[int]
+
+
 class Target(msgspec.Struct, frozen=True):
     """The target layer and its shape; lists where several layers add up.
 
@@ -94,7 +106,9 @@ class Summary(msgspec.Struct, frozen=True):
     the largest difference between a pixel and its mirror image, over the maximum; `skew` how much
     more the second half is used than the first, over the sum. `method` is "tiled" where only a core
     was counted, of which the map is made, and "dense" where every position was. `share` has the figures of the fair
-    share, or is None where the map follows no pattern, for the reason in `share_reason`. `heads` is "share" where
+    share, or is None where the map follows no pattern, for the reason in `share_reason`. `rim` is the depth of the
+    band that gets less than half of an interior pixel's weight, on an image large enough that the sides are apart, and
+    `overused_rim` of the one that gets more than 3/2; None where there is no share. `heads` is "share" where
     each of several targets has the same weight, and "sum" where each path has. `marginalised` mixes the
     pattern of strides with the border, which `share` does not. `notes` are sentences on what else
     to know, as where an exported file is counted at another size than its own.
@@ -124,6 +138,8 @@ class Summary(msgspec.Struct, frozen=True):
     skew: PerAxis
     share: FairShare | None
     share_reason: str | None
+    rim: Rim | None
+    overused_rim: Rim | None
     gates_left_out: int
     method: str
     notes: list[str]

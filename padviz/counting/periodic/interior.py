@@ -51,13 +51,26 @@ def interior(
     >>> found.shape[1:], int(found.whole[0].max()) == 9**16
     ((32, 32), True)
     """
-    rows = _ring(network, 0, size[0], targets)
-    cols = rows if size[0] == size[1] and is_square(network) else _ring(network, 1, size[1], targets)
+    rows = ring(network, 0, size[0], targets)
+    cols = rows if size[0] == size[1] and is_square(network) else ring(network, 1, size[1], targets)
     return count_backward(Walk(network, rows, cols, targets, engine, weights), WHOLE)
 
 
-def _ring(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Resolved:
-    """One axis of the network, rolled up: a period of each layer, and the maps between them."""
+def ring(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Resolved:
+    """Roll one axis of the network up: a period of each layer, and the maps between them.
+
+    Raises
+    ------
+    NoInterior
+        Where the axis does not repeat, naming the layer.
+
+    Examples
+    --------
+    >>> import padviz
+    >>> net = padviz.load("vgg11")
+    >>> ring(net, 0, 224, (net.index["features.20"],)).sizes[0]
+    32
+    """
     grows, sizes = growth(network, axis), sizes_of(network, axis, n)
     if axis in network.fixed:
         what = f"its {('height', 'width')[axis]} is built in, so nothing says how it goes on"

@@ -1,0 +1,113 @@
+"""Rims: how deep the band next to each side is that gets too little, or too much, of an interior pixel's weight.
+
+One side is taken by itself: the other three are endless. So a rim is a property of the network, its padding and its
+target, and of the size only through the phase that the strides have at the far side.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.counting.periodic.interior import NoInterior, interior, ring
+from padviz.counting.periodic.stable_rows import growth, usage_tiling
+from padviz.counting.periodic.tiling import Tiling
+from padviz.counting.summary import Rim
+from padviz.counting.walks import WHOLE, Walk, Weights, count_backward
+from padviz.engine.apply import Array
+from padviz.engine.limbs import shares, to_ints
+from padviz.network.network import Network, Size
+from padviz.network.sizes import is_square, resolve
+
+STARVED, OVERUSED = Fraction(1, 2), Fraction(3, 2)  # of an interior pixel's weight: below the one, above the other
+NOISE = 1e-9  # of a mean in float64: what lies closer to a bound is compared in fractions
+MOST_ROWS = 1 << 22  # of an image on which two borders are told apart
+Sides = tuple[int, int]  # at the first row or column, and at the last
+
+
+@lru_cache(256)
+def rims(network: Network, size: Size, targets: tuple[int, ...], weights: Weights = None) -> tuple[Rim, Rim]:
+    """Measure the starved and the overused rim on all four sides, in pixels.
+
+    Raises
+    ------
+    NoInterior
+        Where the map of an endless image is not periodic, naming the layer.
+
+    Examples
+    --------
+    >>> import padviz
+    >>> net = padviz.load("resnet50")
+    >>> rims(net, (224, 225), (net.index["layer4.2"],))[0]
+    Rim(height=[14, 34], width=[14, 14])
+    """
+    height = _depths(network, 0, size, targets, weights)
+    same = size[0] == size[1] and is_square(network)
+    width = height if same else _depths(network, 1, size, targets, weights)
+    starved, overused = ([[*axis[which]] for axis in (height, width)] for which in (0, 1))
+    return Rim(*starved), Rim(*overused)
+
+
+def _depths(
+    network: Network, axis: int, size: Size, targets: tuple[int, ...], weights: Weights
+) -> tuple[Sides, Sides]:
+    """The starved and the overused rim of the two sides that lie across an axis."""
+    across = ring(network, 1 - axis, size[1 - axis], targets)
+    tiling = _apart(network, axis, size[axis], targets)
+    near = size[1 - axis]
+    pattern = interior(network, (near, tiling.n) if axis else (tiling.n, near), targets, weights=weights)
+    along = resolve(network, axis, tiling.kept)
+    axes = (across, along) if axis else (along, across)
+    core = count_backward(Walk(network, *axes, targets, "auto", weights), WHOLE)
+    counts, due = (each.swapaxes(1, 2) if axis else each for each in (core.whole, pattern.whole))
+    phases = tiling.first % due.shape[1]
+    low, high = _compared(counts, due, phases)
+    middle = tiling.start + tiling.period  # of the core: rows before it belong to the first side, others to the last
+    return _sides(low, middle), _sides(high, middle)
+
+
+def _apart(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Tiling:
+    """How the map repeats along an axis on the least image, of the same phase, whose borders are known to be apart."""
+    grows = growth(network, axis)
+    assert grows is not None, "an interior was found"
+    tiling = usage_tiling(network, axis, n, targets)
+    while not tiling.copies:
+        n += grows[0] * max(1, n // grows[0])
+        if n > MOST_ROWS:
+            raise NoInterior("what its border changes goes on to the other border", where=network.name)
+        tiling = usage_tiling(network, axis, n, targets)
+    return tiling
+
+
+def _compared(counts: Array, due: Array, phases: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which rows get less than half of their due, in the mean over a period, and which more than one and a half."""
+    peak = max(int(to_ints(due).max()), 1)
+    whole = shares(due, peak)
+    used = whole > 0
+    portions = np.where(used, whole, 1.0)[phases]
+    parts = used.sum(axis=1)[phases]
+    sums = np.where(used[phases], shares(counts, peak) / portions, 0.0).sum(axis=1)
+    found = []
+    for bound, sign in ((STARVED, 1), (OVERUSED, -1)):
+        limit = float(bound) * parts
+        beyond = sign * (limit - sums) > NOISE * limit
+        if counts.dtype.kind != "f":
+            for row in np.flatnonzero(np.abs(limit - sums) <= NOISE * limit):
+                beyond[row] = sign * (bound * int(parts[row]) - _exact(counts, due, row, phases[row])) > 0
+        found.append(beyond & (parts > 0))
+    return found[0], found[1]
+
+
+def _exact(counts: Array, due: Array, row: int, phase: int) -> Fraction:
+    """The sum of the fair shares of a row, as a fraction."""
+    given, full = (to_ints(each)[0].tolist() for each in (counts[:, row : row + 1], due[:, phase : phase + 1]))
+    return sum((Fraction(u, i) for u, i in zip(given, full, strict=True) if i), Fraction(0))
+
+
+def _sides(beyond: NDArray[np.bool_], middle: int) -> Sides:
+    """How deep the rows lie that are beyond a bound, on either side of the middle: 1 + the largest distance."""
+    near, far = np.flatnonzero(beyond[:middle]), np.flatnonzero(beyond[middle:][::-1])
+    return int(near.max(initial=-1)) + 1, int(far.max(initial=-1)) + 1
