@@ -5,7 +5,7 @@ export MPLBACKEND := Agg
 # One process per core, each of which calculates on one core.
 PARALLEL := -p no:benchmark -n logical --dist worksteal
 
-.PHONY: demo test test-lowest check bench soak figures figures-trained experiment clean
+.PHONY: demo test test-lowest check bench soak figures figures-trained reference experiment clean
 
 demo: .venv/.installed
 	$(BIN)/padviz audit resnet50 --size 224
@@ -53,6 +53,10 @@ figures: .venv/.tools .venv/.chromium
 	$(BIN)/padviz audit resnet50 --size 224 -o docs/resnet50-audit.png --overwrite
 	$(BIN)/padviz explore resnet50 -o docs/resnet50.html --overwrite
 	$(BIN)/python -m tests.pages.screenshot docs/resnet50.html docs/explorer.png
+
+# The rims of 69 networks, which an audit compares with: about a minute.
+reference: .venv/.tools
+	$(BIN)/python -W ignore experiments/known_rims.py padviz/advice/known_rims.json -o docs/rims.png
 
 # Trains 9 arms SEEDS times each: 3 take under 6 minutes on two idle cores.
 SEEDS := 3

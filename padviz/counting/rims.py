@@ -51,9 +51,7 @@ def rims(network: Network, size: Size, targets: tuple[int, ...], weights: Weight
     return Rim(*starved), Rim(*overused)
 
 
-def _depths(
-    network: Network, axis: int, size: Size, targets: tuple[int, ...], weights: Weights
-) -> tuple[Sides, Sides]:
+def _depths(network: Network, axis: int, size: Size, targets: tuple[int, ...], weights: Weights) -> tuple[Sides, Sides]:
     """The starved and the overused rim of the two sides that lie across an axis."""
     across = ring(network, 1 - axis, size[1 - axis], targets)
     tiling = _apart(network, axis, size[axis], targets)

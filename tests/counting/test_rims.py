@@ -62,9 +62,7 @@ def slow_rims(network: Network, size: tuple[int, int], scheme: str | None, perio
         first = rows.shape[1] // 2 // wide * wide
         means = []
         for y, row in enumerate(rows.tolist()):
-            shares = [
-                Fraction(row[first + x]) / Fraction(i) for x, i in enumerate(due[y % tall].tolist()) if i
-            ]
+            shares = [Fraction(row[first + x]) / Fraction(i) for x, i in enumerate(due[y % tall].tolist()) if i]
             means.append(sum(shares) / len(shares) if shares else Fraction(1))
         half = len(means) // 2
         if any(abs(mean - 1) > 1e-9 for mean in means[half - tall : half + tall]):
