@@ -1,45 +1,80 @@
-"""The changes that are tried: other sizes, padding schemes and pads, strides moved into pools, a cropped output."""
+"""The changes that are tried: other sizes and padding schemes, both together, other pads, pooled strides, a crop."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from padviz.advice.pooled_strides import with_strides_pooled
 from padviz.audit.even_sizes import nearest_even, odd_window
 from padviz.audit.ledger import AxisPadding, LayerPadding, ledger
 from padviz.audit.reaching.border_margins import Margin, margins
 from padviz.axis.operations import Op, Window
+from padviz.counting.periodic.stable_rows import growth
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
 from padviz.network.sizes import sizes_of
 
-TRIED = ("replicate", "symmetric", "reflect", "circular", "partial", "zero/circular", "circular/zero")  # one word first
+WHOLE = ("replicate", "symmetric", "reflect", "circular", "partial")
+TRIED = (*WHOLE, "zero/circular", "circular/zero")
+LARGER = 32  # pixels, or a period of the strides, that an image of the same phase gains
+Needs = Literal["today's weights", "fine-tune", "retrain"]
+NEEDS: tuple[Needs, ...] = get_args(Needs)
 
 
 @dataclass(frozen=True)
 class Change:
-    """A network that was changed, the size and the scheme it runs at, and how a person makes the same change."""
+    """A network that was changed, the size and the scheme it runs at, and how a person makes the same change.
 
-    kind: Literal["size", "padding", "pads", "pool", "crop"]
+    `needs` says what it takes of a trained network: it works with today's weights where every window reads what it
+    read, asks for fine-tuning where windows read otherwise or the sampling grid moves, and for training anew where the
+    graph is another.
+    """
+
+    kind: Literal["size", "larger", "padding", "both", "pads", "pool", "crop"]
     what: str
     edit: tuple[str, ...]
-    asks: Literal["nothing", "fine-tuning", "training anew"]
+    needs: Needs
     network: Network
     size: Size
     padding: str | None = None
 
 
-def even_sizes_near(network: Network, size: Size) -> Iterator[Change]:
-    """The next even sizes, below and above."""
+def balanced_sizes(network: Network, size: Size) -> Iterator[Change]:
+    """The next balanced sizes, below and above."""
     for near in nearest_even(network, size):
         if near is not None:
-            height, width = near.size
-            yield Change(
-                "size", f"{height} x {width} px", _resized(network, size, near.size), "nothing", network, near.size
-            )
+            yield _sized("size", network, size, near.size)
+
+
+def larger_image(network: Network, size: Size) -> Iterator[Change]:
+    """A larger image of the same phase: its rims are as wide, so that they are a smaller part of it."""
+    periods = [growth(network, axis) for axis in (0, 1)]
+    steps = [grows[0] * -(-LARGER // grows[0]) if grows else 0 for grows in periods]
+    if all(steps) and not network.fixed:
+        yield _sized("larger", network, size, (size[0] + steps[0], size[1] + steps[1]))
+
+
+def _sized(kind: Literal["size", "larger"], network: Network, size: Size, near: Size) -> Change:
+    needs: Needs = "today's weights" if keeps_phase(network, size, near) else "fine-tune"
+    return Change(kind, f"{near[0]} x {near[1]} px", _resized(network, size, near), needs, network, near)
+
+
+def keeps_phase(network: Network, size: Size, near: Size) -> bool:
+    """Whether every stride has the same phase at both sizes, so that windows read what they read, and the grid stays.
+
+    >>> import padviz
+    >>> net = padviz.load("resnet50")
+    >>> keeps_phase(net, (224, 224), (256, 256)), keeps_phase(net, (224, 224), (225, 225))
+    (True, False)
+    """
+    for axis, (n, other) in enumerate(zip(size, near, strict=True)):
+        grows = growth(network, axis)
+        if n != other and (grows is None or (other - n) % grows[0]):
+            return False
+    return True
 
 
 def _resized(network: Network, size: Size, near: Size) -> tuple[str, ...]:
@@ -60,7 +95,20 @@ def schemes(network: Network, size: Size) -> Iterator[Change]:
     if _any_pads(network):
         for scheme in TRIED:
             edit = _edits(scheme, network.source)
-            yield Change("padding", f"{scheme} padding", edit, "fine-tuning", network, size, scheme)
+            yield Change("padding", f"{scheme} padding", edit, "fine-tune", network, size, scheme)
+
+
+def balanced_size_with_schemes(network: Network, size: Size, most: float) -> Iterator[Change]:
+    """The nearest balanced size of at most so many times the multiply-adds, and a scheme, where windows are uneven."""
+    if not _any_pads(network) or not _learned(network, size):
+        return
+    near = [found for found in nearest_even(network, size) if found and (found.macs_ratio or found.work) <= most]
+    for found in sorted(near, key=lambda each: sum(abs(n - m) for n, m in zip(each.size, size, strict=True)))[:1]:
+        sized = _sized("size", network, size, found.size)
+        for scheme in WHOLE:
+            what = f"{'x'.join(map(str, found.size))} px, {scheme} padding"
+            edit = *sized.edit[:1], *_edits(scheme, network.source)[:1]
+            yield Change("both", what, edit, "fine-tune", network, found.size, scheme)
 
 
 def _any_pads(network: Network) -> bool:
@@ -106,7 +154,7 @@ def some_even_pads(network: Network, size: Size) -> Iterator[Change]:
         edits.append(f"{each.layer}: padding=({pads[0]}, {pads[1]})")
     changed = replace(network, layers=tuple(layers))
     if halved and len(_learned(changed, size)) <= len(uneven) - len(halved):
-        yield Change("pads", "even pads", tuple(edits), "fine-tuning", changed, size)
+        yield Change("pads", "even pads", tuple(edits), "fine-tune", changed, size)
 
 
 def pooled_strides(network: Network, size: Size) -> Iterator[Change]:
@@ -116,7 +164,7 @@ def pooled_strides(network: Network, size: Size) -> Iterator[Change]:
     if changed is not None:
         moved = [layer.name.removesuffix(".pool") for layer in _new(network, changed)]
         edit = tuple(f"{name}: stride=1, then nn.AvgPool2d(2)" for name in moved)
-        yield Change("pool", f"{_counted(len(moved), 'stride')} pooled", edit, "training anew", changed, size)
+        yield Change("pool", f"{_counted(len(moved), 'stride')} pooled", edit, "retrain", changed, size)
 
 
 def cropped_outputs(network: Network, size: Size) -> Iterator[Change]:
@@ -132,7 +180,7 @@ def cropped_outputs(network: Network, size: Size) -> Iterator[Change]:
         layers.append(Layer(f"{name}.cropped", "crop", (network.index[name],), rows, cols))
         edits.append(f"{name}: y[..., {_slice(top, bottom)}, {_slice(left, right)}]")
     cut = replace(network, layers=tuple(layers), targets=tuple(f"{name}.cropped" for name in sides))
-    yield Change("crop", "cropped output", tuple(edits), "nothing", cut, size)
+    yield Change("crop", "cropped output", tuple(edits), "today's weights", cut, size)
 
 
 def _touched(network: Network, size: Size) -> dict[str, tuple[tuple[int, int], tuple[int, int]] | None]:
@@ -173,7 +221,7 @@ def cannot(network: Network, size: Size) -> list[str]:
     if uneven and not any(nearest_even(network, size)):
         which = odd_window(network, size)
         said.append(
-            "No even size is near" + (f": {which} reads an odd number of padded rows at each." if which else ".")
+            "No balanced size is near" + (f": {which} reads an odd number of padded rows at each." if which else ".")
         )
     if odd:
         name, row = odd[0]

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from math import inf, log2
-from typing import Literal, get_args
 
 import msgspec
 
 from padviz.advice.changes import (
+    NEEDS,
     Change,
+    Needs,
+    balanced_size_with_schemes,
+    balanced_sizes,
     cropped_outputs,
-    even_sizes_near,
+    larger_image,
     pooled_strides,
     schemes,
     some_even_pads,
@@ -20,7 +24,7 @@ from padviz.advice.changes import (
 from padviz.audit.costs import costs
 from padviz.audit.ledger import ledger
 from padviz.counting.count_map import CountMap
-from padviz.counting.summary import FairShare, PerAxis
+from padviz.counting.summary import FairShare, PerAxis, Rim
 from padviz.counting.usage import usage
 from padviz.errors import PadvizError
 from padviz.network.network import Network, Size
@@ -29,8 +33,8 @@ from padviz.network.targets import names_of, upto
 
 GAIN = 0.005  # of the pixels: what less would be called a remedy for?
 HARSH = 4  # times as often as its due: a pixel that is used more is overused whatever the others are
-Asks = Literal["nothing", "fine-tuning", "training anew"]
-ASKS = get_args(Asks)  # in order
+COSTLY = 1.2  # times the multiply-adds: a size that costs more never stands first
+LESS = 0.1  # of the starved pixels that a larger image must spare
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -53,6 +57,8 @@ class Outcome(msgspec.Struct, frozen=True):
     drops: int
     share: FairShare | None
     share_reason: str | None
+    rim: Rim | None
+    overused_rim: Rim | None
     asymmetry: PerAxis
     skew: PerAxis
     marginalised: float
@@ -79,21 +85,26 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Remedy(msgspec.Struct, frozen=True):
-    """A change, what comes of it, and what it asks of a trained network; `edit` is how it is made.
+    """A change, what comes of it, and what it needs of a trained network; `edit` is how it is made.
+
+    `price` says what speaks against it, where that keeps it behind all others: it costs more than 1.2 times the
+    multiply-adds, it leaves more pixels starved or overused, or it only drops fewer rows.
 
     Examples
     --------
     >>> import padviz
-    >>> remedies(padviz.load("resnet50"), 224)[0].edit
-    ['Resize((225, 225))', 'or CenterCrop(225) of larger images']
+    >>> best = remedies(padviz.load("resnet50"), 224)[0]
+    >>> best.what, best.needs
+    ('225x225 px, reflect padding', 'fine-tune')
     """
 
     kind: str
     what: str
     edit: list[str]
-    asks: Asks
+    needs: Needs
     outcome: Outcome
     macs_ratio: float | None
+    price: str | None
 
 
 def outcome(
@@ -120,6 +131,8 @@ def outcome(
         drops=sum(row.drops for row in rows.layers),
         share=summary.share,
         share_reason=summary.share_reason,
+        rim=summary.rim,
+        overused_rim=summary.overused_rim,
         asymmetry=summary.asymmetry,
         skew=summary.skew,
         marginalised=summary.marginalised,
@@ -156,7 +169,7 @@ def remedies(
     --------
     >>> import padviz
     >>> [remedy.what for remedy in remedies(padviz.load("resnet18"), 224)][:2]
-    ['225 x 225 px', '193 x 193 px']
+    ['225x225 px, reflect padding', '225x225 px, partial padding']
     """
     network, pixels = upto(network, names_of(layer, network, every=heads == "share")), network.at(size)
     return improvements(network, outcome(network, pixels, heads=heads), heads)
@@ -177,9 +190,9 @@ def improvements(network: Network, before: Outcome, heads: str = "sum") -> tuple
         except PadvizError:
             continue  # it cannot run so: reflect on small maps
         ratio = after.macs / before.macs if after.macs and before.macs else None
-        remedy = Remedy(change.kind, change.what, [*change.edit], change.asks, after, ratio)
         if helps(change.kind, before, after):
-            found.append(remedy)
+            price = _price(change, before, after, ratio)
+            found.append(Remedy(change.kind, change.what, [*change.edit], change.needs, after, ratio, price))
     return tuple(sorted(found, key=lambda remedy: _rank(remedy, before)))
 
 
@@ -195,6 +208,8 @@ def helps(kind: str, before: Outcome, after: Outcome) -> bool:
         return after.uneven_learned < before.uneven_learned and cured
     if kind == "size":
         return after.drops < before.drops
+    if kind == "larger":
+        return not after.low and after.unfair < before.unfair * (1 - LESS)
     if before.low:
         return after.spread < before.spread / 2
     return after.unfair < before.unfair - GAIN
@@ -207,31 +222,46 @@ def worse(before: Outcome, after: Outcome) -> bool:
 
 def changes(network: Network, size: Size) -> Iterator[Change]:
     """All that is tried."""
-    makers: tuple[Callable[[Network, Size], Iterator[Change]], ...]
-    makers = even_sizes_near, schemes, some_even_pads, pooled_strides, cropped_outputs
+    makers: tuple[Callable[[Network, Size], Iterator[Change]], ...] = (
+        balanced_sizes,
+        partial(balanced_size_with_schemes, most=COSTLY),
+        larger_image,
+        schemes,
+        some_even_pads,
+        pooled_strides,
+        cropped_outputs,
+    )
     for make in makers:
         yield from make(network, size)
 
 
+def _price(change: Change, before: Outcome, after: Outcome, ratio: float | None) -> str | None:
+    if change.size != (before.size[0], before.size[1]) and (ratio or 0) > COSTLY:
+        return f"costs {ratio:.2f}x the multiply-adds"
+    if worse(before, after):
+        return "more pixels are starved or overused"
+    idle = change.kind == "size" and after.uneven_learned == before.uneven_learned
+    return "drops fewer rows, and no more" if idle else None
+
+
 def _rank(remedy: Remedy, before: Outcome) -> tuple[float, ...]:
-    """What asks least of a trained network first, then what leaves least unfair, then what costs least.
+    """What needs least of a trained network first, then what leaves least unfair, then what costs least.
 
-    The nearest of even sizes comes first: a larger image has fewer pixels near its border whatever the network does.
-    Schemes that wrap around come last of those that ask as much: they suit few images. Last of all come what leaves
-    more pixels unfair, and sizes that only drop fewer rows: they change neither uneven windows nor the border.
+    The nearest of balanced sizes comes first: a larger image has fewer pixels near its border whatever the network
+    does. Schemes that wrap around come last of those that need as much: they suit few images. What has a price comes
+    last of all.
     """
-    after, asks = remedy.outcome, ASKS.index(remedy.asks)
-    sized = remedy.kind == "size"
-    idle = sized and after.uneven_learned == before.uneven_learned
+    after = remedy.outcome
     away = sum(abs(n - m) for n, m in zip(after.size, before.size, strict=True))
-    left = after.uneven_learned, after.drops > 0, *((away,) if sized else _unfairness(before, after))
-    return idle, worse(before, after), asks, wraps(remedy.what), not sized, *left, remedy.macs_ratio or 1.0
+    harsh, unfair = _unfairness(before, after)
+    left = after.uneven_learned, after.drops > 0, wraps(remedy.what), harsh, away, unfair
+    return remedy.price is not None, NEEDS.index(remedy.needs), *left, remedy.macs_ratio or 1.0
 
 
-def _unfairness(before: Outcome, after: Outcome) -> tuple[float, ...]:
-    """What is unfair about the shares: one pixel used far too often, or many too little or too much."""
+def _unfairness(before: Outcome, after: Outcome) -> tuple[bool, float]:
+    """What is unfair about the shares: one pixel used far too often, and many too little or too much."""
     if before.low:
-        return (round(log2(after.spread), 1) if after.spread < inf else inf,)
+        return False, round(log2(after.spread), 1) if after.spread < inf else inf
     harsh = after.share is not None and after.share.most > HARSH
     return harsh, round(after.unfair, 2)
 

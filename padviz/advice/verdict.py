@@ -9,18 +9,17 @@ import msgspec
 
 from padviz.advice.changes import cannot, cropped_outputs
 from padviz.advice.remedies import Outcome, Remedy, changes, improvements, outcome
+from padviz.advice.standing import Standing, standing
+from padviz.advice.wording import border, padding, symmetry, verdict
 from padviz.audit.ledger import ledger
 from padviz.audit.reaching.border_margins import Margin, margins
 from padviz.audit.receptive_fields import AxisField, ReceptiveField, grid_in_words, receptive_fields
 from padviz.counting.count_map import CountMap
 from padviz.counting.usage import usage
 from padviz.errors import SizeError
-from padviz.network.network import Network, Size
+from padviz.network.network import Network, Size, as_size
+from padviz.network.sizes import sizes_of
 from padviz.network.targets import names_of, upto
-
-TOLERATED = 0.05  # of the pixels may be starved, or overused, in a network that is called fair
-FAR = "one far from all borders"
-LEANS = 0.02  # from here on a lean is told of
 
 
 class Reach(msgspec.Struct, frozen=True):
@@ -44,7 +43,10 @@ class Reach(msgspec.Struct, frozen=True):
 
 
 class Audit(msgspec.Struct, frozen=True):
-    """The verdict in a word and in sentences, the figures that it stands on, and the remedies, best first.
+    """The verdict in a few words and three sentences, the figures that it stands on, and the remedies, best first.
+
+    `border` says how deep the rims are, and where they stand among known networks; `symmetry` which convolutions read
+    their padding unevenly, and how far the sampling grid is off the image's centre; `padding` which units depend on it.
 
     `offset` is the grid offset of the target on both axes, in input pixels; None where `grid` says why there is none.
 
@@ -53,7 +55,7 @@ class Audit(msgspec.Struct, frozen=True):
     >>> import padviz
     >>> found = audit(padviz.load("resnet50"), 224)
     >>> found.verdict, found.learned[:2], found.rigid
-    ('uneven and foveated', ['conv1', 'layer2.0.conv2'], ['maxpool'])
+    ('lopsided, narrow rim', ['conv1', 'layer2.0.conv2'], ['maxpool'])
     """
 
     network: str
@@ -62,7 +64,10 @@ class Audit(msgspec.Struct, frozen=True):
     target: list[str]
     heads: str
     verdict: str
-    sentences: list[str]
+    border: str
+    symmetry: str
+    padding: str
+    standing: Standing | None
     learned: list[str]
     rigid: list[str]
     dropping: list[str]
@@ -102,23 +107,30 @@ def audit(
     --------
     >>> import padviz
     >>> audit(padviz.load("vgg19"), 224).verdict
-    'foveated'
+    'even, narrow rim'
     """
     from padviz.network.baked import assumed, notes_at
 
     targets = names_of(layer, network, every=heads == "share")
     network, pixels = upto(network, targets), network.at(size)
     found, rows = outcome(network, pixels, heads=heads), ledger(network, pixels)
-    (reach, field), helpful = _farthest(network, pixels), improvements(network, found, heads)
+    (reach, field, margin), helpful = _farthest(network, pixels), improvements(network, found, heads)
+    uneven = [row.layer for row in rows.uneven_learned]
+    stands = standing(found.rim) if found.rim else None
+    reads = margin is None or reach.why is not None or any((*margin.height, *margin.width))
+    units = tuple(sizes_of(network, axis, n)[network.index[reach.layer]] for axis, n in enumerate(pixels))
     return Audit(
         network=network.name,
         title=network.title,
         size=[*pixels],
         target=[*targets],
         heads=heads,
-        verdict=_word(found),
-        sentences=_sentences(found, reach, len(targets) > 1),
-        learned=[row.layer for row in rows.uneven_learned],
+        verdict=verdict(found, stands, reads),
+        border=border(found, stands, layer is None, reads),
+        symmetry=symmetry(uneven, field, reach.why),
+        padding=padding(margin, as_size(units), reach.field, pixels, reach.why),
+        standing=stands,
+        learned=uneven,
         rigid=[row.layer for row in rows.uneven_rigid],
         dropping=[row.layer for row in rows.layers if row.drops],
         reach=reach,
@@ -152,67 +164,17 @@ def _crops(network: Network, size: Size, heads: str, found: Sequence[Remedy]) ->
     return said
 
 
-def _word(found: Outcome) -> str:
-    """The verdict in a word or three."""
-    share = found.share
-    if share is None:
-        return "uneven" if found.uneven_learned else "even"
-    words = ["uneven"] if found.uneven_learned else []
-    words += ["foveated"] if share.starved > TOLERATED else []
-    words += ["overused border"] if share.overused > TOLERATED else []
-    return " and ".join(words) or "fair"
-
-
-def _sentences(found: Outcome, reach: Reach, several: bool) -> list[str]:
-    """The verdict for a person: who gets too little, who too much, which windows read unevenly, why."""
-    said, share = [], found.share
-    if share is None:
-        said.append(f"Fair shares cannot be told: {found.share_reason}.")
-    else:
-        if share.starved > TOLERATED:
-            said.append(f"{share.starved:.0%} of the pixels are starved: used less than half as often as {FAR}.")
-        if share.overused > TOLERATED:
-            said.append(f"{share.overused:.0%} of the pixels are overused: used more than 1.5 times as often as {FAR}.")
-        if max(share.starved, share.overused) <= TOLERATED:
-            said.append(f"Nearly every pixel is used between half and 1.5 times as often as {FAR}.")
-        if lean := _leans(share.lean.height, share.lean.width):
-            said.append(f"The {lean[0]} half of the image counts for more than the {lean[1]} half.")
-    if found.uneven_learned:
-        many = f"{found.uneven_learned} convolutions read" if found.uneven_learned > 1 else "1 convolution reads"
-        said.append(f"{many} more padding on one side than on the other, which goes with skewed filters.")
-    else:
-        said.append("No convolution reads more padding on one side than on the other.")
-    if reach.exceeds and reach.field:
-        of = f" of {reach.layer}" if several else ""
-        said.append(f"The receptive field{of} is larger than the image: every unit's reaches past the border.")
-    if found.low:
-        said.append(_apart(found))
-    return said
-
-
-def _apart(found: Outcome) -> str:
-    """What tells remedies apart where all shares are low."""
-    times = f"{found.spread:.3g} times" if found.spread < 1e15 else "far more than"
-    return f"So all shares are low, and what counts is how far apart they lie: the largest is {times} the least."
-
-
-def _leans(height: float, width: float) -> tuple[str, str] | None:
-    """Where a map leans to, and what lies across: "top left" and "bottom right"; None where it does not."""
-    sides = [(height, "top", "bottom"), (width, "left", "right")]
-    pairs = [(near, far) if lean < 0 else (far, near) for lean, near, far in sides if abs(lean) >= LEANS]
-    return (" ".join(near for near, _ in pairs), " ".join(far for _, far in pairs)) if pairs else None
-
-
-def _farthest(network: Network, size: Size) -> tuple[Reach, ReceptiveField | None]:
-    """How far the border reaches into the image, at the target that sees most of it, and the field of that."""
+def _farthest(network: Network, size: Size) -> tuple[Reach, ReceptiveField | None, Margin | None]:
+    """How far the border reaches into the image, at the target that sees most of it; its field and its margin."""
     try:
         fields = {each.layer: each for each in receptive_fields(network, size)}
         touched = {each.layer: each for each in margins(network, size)}
     except SizeError as error:
-        return Reach(network.targets[-1], None, None, error.what, exceeds=False), None
-    found = [(_reach(fields[name], touched[name], size), fields[name]) for name in network.targets if name in fields]
+        return Reach(network.targets[-1], None, None, error.what, exceeds=False), None, None
+    names = [name for name in network.targets if name in fields]
+    found = [(_reach(fields[name], touched[name], size), fields[name], touched[name]) for name in names]
     if not found:
-        return Reach(network.targets[-1], None, None, "the target is the image", exceeds=False), None
+        return Reach(network.targets[-1], None, None, "the target is the image", exceeds=False), None, None
     return max(found, key=lambda each: (each[0].field is None, each[0].field or []))
 
 

@@ -1,0 +1,79 @@
+"""Where a network stands among known ones, by the width of its rim."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.resources import files
+
+import msgspec
+
+from padviz.counting.summary import Rim
+
+APART = 4  # pixels that opposite rims differ by in a network that is called lopsided,
+PART = 0.25  # and the part of the wider one
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """What tells the rims of a network from those of others.
+
+    `mean` is the mean of the four sides in pixels, `narrower` the share of `of` known networks whose mean is less, and
+    `lopsided` whether opposite sides differ by more than 4 px and by more than a quarter of the wider one.
+
+    Examples
+    --------
+    >>> standing(Rim([14, 34], [14, 34]))
+    Standing(mean=24.0, narrower=0.21739130434782608, of=69, lopsided=True, width='narrow')
+    """
+
+    mean: float
+    narrower: float
+    of: int
+    lopsided: bool
+    width: str
+
+
+def standing(rim: Rim) -> Standing:
+    """Compare the rims of a network with those of known ones.
+
+    >>> standing(Rim([99, 114], [99, 114])).width, standing(Rim([30, 40], [40, 40])).width
+    ('wide', 'typical')
+    """
+    known, mean = _means(), width(rim)
+    first, third = quartiles()
+    word = "narrow" if mean <= first else "wide" if mean >= third else "typical"
+    narrower = sum(each < mean for each in known) / len(known)
+    return Standing(mean, narrower, len(known), any(map(_differ, (rim.height, rim.width))), word)
+
+
+def width(rim: Rim) -> float:
+    """The mean of the four sides, in pixels.
+
+    >>> width(Rim([14, 34], [14, 34]))
+    24.0
+    """
+    return sum((*rim.height, *rim.width)) / 4
+
+
+def quartiles() -> tuple[float, float]:
+    """The first and the third quartile of the widths of known networks, in pixels.
+
+    >>> quartiles()
+    (24.0, 60.0)
+    """
+    known = _means()
+    return known[len(known) // 4], known[3 * len(known) // 4]
+
+
+def _differ(sides: list[int]) -> bool:
+    return abs(sides[0] - sides[1]) > max(APART, PART * max(sides))
+
+
+class _Known(msgspec.Struct):
+    networks: list[Rim]
+
+
+@lru_cache(1)
+def _means() -> list[float]:
+    """The widths of known networks, the narrowest first; `make reference` measures them."""
+    told = files("padviz.advice").joinpath("known_rims.json").read_bytes()
+    return sorted(map(width, msgspec.json.decode(told, type=_Known).networks))
