@@ -106,7 +106,7 @@ def balanced_size_with_schemes(network: Network, size: Size, most: float) -> Ite
     for found in sorted(near, key=lambda each: sum(abs(n - m) for n, m in zip(each.size, size, strict=True)))[:1]:
         sized = _sized("size", network, size, found.size)
         for scheme in WHOLE:
-            what = f"{'x'.join(map(str, found.size))} px, {scheme} padding"
+            what = f"{found.size[0]}x{found.size[1]} + {scheme}"
             edit = *sized.edit[:1], *_edits(scheme, network.source)[:1]
             yield Change("both", what, edit, "fine-tune", network, found.size, scheme)
 
@@ -127,13 +127,17 @@ def wraps(change: str) -> bool:
 def _edits(scheme: str, source: str) -> tuple[str, ...]:
     """How a person pads by a scheme: a module, a file, a network that is written anew."""
     is_file = source.lower().endswith(".onnx")
-    name = shlex.quote(source) if is_file else "model.onnx"
-    command = f"padviz repad {name} --padding {scheme} -o {scheme.replace('/', '-')}.onnx"
+    command = f"padviz repad {_file(source)} --padding {scheme} -o {scheme.replace('/', '-')}.onnx"
     module = f'padviz.repad(module, "{scheme}")'
     edit = (command, module) if is_file else (module, command)
     where = {"zero/circular": "the width wraps", "circular/zero": "the height wraps"}.get(scheme, "it wraps")
     meets = (f"{where} around: for panoramas and textures, whose sides meet",) if wraps(scheme) else ()
     return (*edit, f'anew: padviz.nn.PaddedConv2d(..., scheme="{scheme}")', *meets)
+
+
+def _file(source: str) -> str:
+    """The file that a command changes: the network's own, or one that it stands for."""
+    return shlex.quote(source) if source.lower().endswith(".onnx") else "model.onnx"
 
 
 def even_pads(network: Network, size: Size) -> Iterator[Change]:
@@ -145,7 +149,7 @@ def some_even_pads(network: Network, size: Size) -> Iterator[Change]:
     """Pads of those uneven learned windows that consume an even number of rows, shared out evenly."""
     uneven = _learned(network, size)
     halved = [each for each in uneven if not any(_total(row) % 2 for row in (each.height, each.width))]
-    layers, edits = list(network.layers), []
+    layers, edits = list(network.layers), [f"padviz repad {_file(network.source)} --even -o even.onnx"]
     for each in halved:
         at = network.index[each.layer]
         pads = [_total(row) // 2 for row in (each.height, each.width)]
@@ -212,8 +216,8 @@ def cannot(network: Network, size: Size) -> list[str]:
     """What no remedy of a kind can do, in sentences.
 
     >>> import padviz
-    >>> cannot(padviz.load("resnet18"), (224, 224))[-1]
-    'Padding reaches every unit of layer4.1: no crop of the output is free of it.'
+    >>> cannot(padviz.load("resnet18"), (224, 224))
+    ['No pads make conv1 even: its 112 units read 5 rows of padding in all, an odd number.']
     """
     uneven = _learned(network, size)
     odd = [(each.layer, row) for each in uneven for row in (each.height, each.width) if row.uneven and _total(row) % 2]
@@ -229,17 +233,7 @@ def cannot(network: Network, size: Size) -> list[str]:
         said.append(f"No pads make {name} even: its {row.output} units read {rows}.")
     if not _any_pads(network):
         said.append("No convolution pads, so no padding scheme changes anything.")
-    return [*said, *_no_crop(network, size)]
-
-
-def _no_crop(network: Network, size: Size) -> list[str]:
-    """Why no crop of the output leaves units that read no padding."""
-    for margin in _margins(network, size):
-        if barrier := margin.barrier_height or margin.barrier_width:
-            why = f"{barrier[0]} ({barrier[1]}) makes every unit depend on all"
-            return [f"No crop of the output is free of padding: {why}."]
-    whole = next((name for name, sides in _touched(network, size).items() if sides is None), None)
-    return [f"Padding reaches every unit of {whole}: no crop of the output is free of it."] if whole else []
+    return said
 
 
 def _learned(network: Network, size: Size) -> list[LayerPadding]:

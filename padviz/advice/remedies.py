@@ -21,6 +21,7 @@ from padviz.advice.changes import (
     some_even_pads,
     wraps,
 )
+from padviz.advice.standing import APART
 from padviz.audit.costs import costs
 from padviz.audit.ledger import ledger
 from padviz.counting.count_map import CountMap
@@ -77,6 +78,11 @@ class Outcome(msgspec.Struct, frozen=True):
         return self.share is not None and self.share.most < 0.5
 
     @property
+    def tilt(self) -> int:
+        """How many pixels opposite rims differ by, on the axis where they differ most."""
+        return max(abs(near - far) for near, far in (self.rim.height, self.rim.width)) if self.rim else 0
+
+    @property
     def spread(self) -> float:
         """How many times as much the pixel with the largest fair share has as the one with the least."""
         if self.share is None or not self.share.most:
@@ -95,7 +101,7 @@ class Remedy(msgspec.Struct, frozen=True):
     >>> import padviz
     >>> best = remedies(padviz.load("resnet50"), 224)[0]
     >>> best.what, best.needs
-    ('225x225 px, reflect padding', 'fine-tune')
+    ('225x225 + reflect', 'fine-tune')
     """
 
     kind: str
@@ -169,7 +175,7 @@ def remedies(
     --------
     >>> import padviz
     >>> [remedy.what for remedy in remedies(padviz.load("resnet18"), 224)][:2]
-    ['225x225 px, reflect padding', '225x225 px, partial padding']
+    ['225x225 + reflect', '225x225 + partial']
     """
     network, pixels = upto(network, names_of(layer, network, every=heads == "share")), network.at(size)
     return improvements(network, outcome(network, pixels, heads=heads), heads)
@@ -241,7 +247,7 @@ def _price(change: Change, before: Outcome, after: Outcome, ratio: float | None)
     if worse(before, after):
         return "more pixels are starved or overused"
     idle = change.kind == "size" and after.uneven_learned == before.uneven_learned
-    return "drops fewer rows, and no more" if idle else None
+    return "drops fewer rows, and no more" if idle and before.tilt - after.tilt <= APART else None
 
 
 def _rank(remedy: Remedy, before: Outcome) -> tuple[float, ...]:

@@ -138,7 +138,7 @@ def _text(items: list[Item], varies: str, path: Path, format_: str) -> str:
         from padviz.exports.render import comparison_facts
 
         return documents.to_json({"schema_version": 1, **comparison_facts(items, varies), "files": [str(path)]})
-    columns = (varies, "max", "starved", "overused", "least", "most", "corner", "asymmetry", "lean", "note")
+    columns = (varies, "max", "rim", "starved", "overused", "least", "most", "corner", "asymmetry", "lean", "note")
     rows = [(label, *_figures(found, rounded=format_ == "table")) for label, found in items]
     if format_ == "csv":
         return documents.to_csv(columns, rows)
@@ -146,18 +146,20 @@ def _text(items: list[Item], varies: str, path: Path, format_: str) -> str:
 
 
 def _figures(found: CountMap | PadvizError, rounded: bool) -> tuple[Any, ...]:
+    from padviz.counting.summary import percent
     from padviz.files import tables
 
     if isinstance(found, PadvizError):
-        return *[None] * 8, options.spelled(f"cannot run: {found.where}: {found.what}")
+        return *[None] * 9, options.spelled(f"cannot run: {found.where}: {found.what}")
     summary = found.summary()
     most = tables.rounded(int(summary.max)) if rounded and summary.max >= 10**6 else summary.max
     asymmetry = max(summary.asymmetry.height, summary.asymmetry.width)
     if summary.share is None:
-        return most, *[None] * 5, asymmetry, None, f"no fair share: {summary.share_reason}"
+        return most, *[None] * 6, asymmetry, None, f"no fair share: {summary.share_reason}"
     share = summary.share
     lean = max(share.lean.height, share.lean.width, key=abs)
     parts: list[Any] = [share.starved, share.overused]
     if rounded:
-        parts = [f"{part:.1%}" for part in parts]
-    return most, *parts, share.least, share.most, share.corners.top_left, asymmetry, lean, None
+        parts = [percent(part) for part in parts]
+    rim = summary.rim.short if summary.rim else None
+    return most, rim, *parts, share.least, share.most, share.corners.top_left, asymmetry, lean, None

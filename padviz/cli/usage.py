@@ -92,7 +92,6 @@ def _show(counts: CountMap, path: Path, format_: str) -> None:
         *_fair(summary),
         ("asymmetry", f"height {summary.asymmetry.height:.4g}, width {summary.asymmetry.width:.4g}"),
         ("skew", f"height {summary.skew.height:+.4g}, width {summary.skew.width:+.4g}"),
-        ("below half", f"{summary.marginalised:.1%} of the pixels, of the maximum: strides and borders mixed"),
     ]
     facts.append(("counted", f"{_counted(counts)} ({summary.method})"))
     if summary.gates_left_out:
@@ -102,6 +101,7 @@ def _show(counts: CountMap, path: Path, format_: str) -> None:
 
 def _fair(summary: Summary) -> list[tuple[str, Any]]:
     """What pixels get of what one far from all borders gets."""
+    from padviz.counting.summary import percent
     from padviz.files.tables import readable
 
     share = summary.share
@@ -109,12 +109,21 @@ def _fair(summary: Summary) -> list[tuple[str, Any]]:
         return [("fair share", f"none: {summary.share_reason}")]
     corners = [readable(each) for each in (share.corners.top_left, share.corners.bottom_right)]
     facts: list[tuple[str, Any]] = [
-        ("starved", f"{share.starved:.1%} of pixels get less than half of one far from all borders"),
-        ("overused", f"{share.overused:.1%} get more than 1.5 times as much"),
+        *_rims(summary),
+        ("starved", f"{percent(share.starved)} of this image get less than half the weight of an interior pixel"),
+        ("overused", f"{percent(share.overused)} get more than 3/2 of it"),
         ("fair shares", f"{share.least:.4g} to {share.most:.4g}; corners {corners[0]} and {corners[1]}"),
         ("lean", f"height {share.lean.height:+.4g}, width {share.lean.width:+.4g}"),
     ]
-    return [*facts, ("unused", f"{share.unused:.1%} of the pixels, which no window reads")] if share.unused else facts
+    return (
+        [*facts, ("unused", f"{percent(share.unused)} of the pixels, which no window reads")] if share.unused else facts
+    )
+
+
+def _rims(summary: Summary) -> list[tuple[str, Any]]:
+    """How deep the bands next to the sides are, whatever the size of the image."""
+    rims = {"rim": (summary.rim, "starved"), "overused rim": (summary.overused_rim, "overused")}
+    return [(name, f"{rim.words} are {what}") for name, (rim, what) in rims.items() if rim and any(rim.depths)]
 
 
 def _counted(counts: CountMap) -> str:

@@ -94,7 +94,7 @@ def _compared(counts: Array, due: Array, phases: NDArray[np.int64]) -> tuple[NDA
         beyond = sign * (limit - sums) > NOISE * limit
         if counts.dtype.kind != "f":
             for row in np.flatnonzero(np.abs(limit - sums) <= NOISE * limit):
-                beyond[row] = sign * (bound * int(parts[row]) - _exact(counts, due, row, phases[row])) > 0
+                beyond[row] = sign * (bound * int(parts[row]) - _exact(counts, due, int(row), int(phases[row]))) > 0
         found.append(beyond & (parts > 0))
     return found[0], found[1]
 

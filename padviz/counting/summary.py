@@ -87,6 +87,39 @@ class Rim(msgspec.Struct, frozen=True):
     height: list[int]
     width: list[int]
 
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """All four sides: top, bottom, left, right."""
+        return *self.height, *self.width
+
+    @property
+    def short(self) -> str:
+        """The sides in a cell.
+
+        >>> Rim([14, 34], [14, 34]).short, Rim([9, 9], [9, 9]).short, Rim([0, 3], [2, 2]).short
+        ('14, 34', '9', '0, 3 / 2')
+        """
+        texts = [str(near) if near == far else f"{near}, {far}" for near, far in (self.height, self.width)]
+        return " / ".join(dict.fromkeys(texts))
+
+    @property
+    def words(self) -> str:
+        """The sides in words.
+
+        >>> print(Rim([14, 34], [14, 34]).words)
+        the outer 14 px above and left and 34 px below and right
+        >>> Rim([9, 9], [9, 9]).words, Rim([0, 3], [0, 0]).words
+        ('the outer 9 px on all sides', 'the outer 3 px below')
+        """
+        sides: dict[int, list[str]] = {}
+        for side, depth in zip(("above", "below", "left", "right"), self.depths, strict=True):
+            sides.setdefault(depth, []).append(side)
+        sides.pop(0, None)
+        if len(sides.get(self.height[0], [])) == 4:
+            return f"the outer {self.height[0]} px on all sides"
+        parts = [f"{depth} px {' and '.join(where)}" for depth, where in sides.items()]
+        return f"the outer {', '.join(parts[:-1])}{' and ' * (len(parts) > 1)}{parts[-1]}" if parts else "none"
+
 
 class Target(msgspec.Struct, frozen=True):
     """The target layer and its shape; lists where several layers add up.
@@ -152,3 +185,12 @@ def unit_text(unit: list[int] | list[list[int]]) -> str:
     ('3,4', '0:3,2:5')
     """
     return ",".join(str(each) if isinstance(each, int) else f"{each[0]}:{each[1]}" for each in unit)
+
+
+def percent(share: float) -> str:
+    """A share of something to one digit.
+
+    >>> percent(0.4512)
+    '45.1 %'
+    """
+    return f"{100 * share:.1f} %"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from padviz.counting.summary import Rim, percent
 from padviz.exports.manifest import WHATS
 from padviz.exports.record import THUMBS, Record
 from padviz.figures.canvas import hex_stops
@@ -77,7 +78,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
     """The figures on a card."""
     figures = record.figures
     if record.what in MAPS:
-        first = [("least share", f"{figures['least_share']:.1%}")] if record.what == "coverage" else []
+        first = [("least share", percent(figures["least_share"]))] if record.what == "coverage" else []
         return [
             *(first or _fairness(figures)),
             ("target", str(figures["target"]["layer"])),
@@ -108,9 +109,11 @@ def _fairness(figures: dict[str, Any]) -> list[tuple[str, str]]:
     share = figures["share"]
     if share is None:
         return [("fair share", f"none: {figures['share_reason']}")]
+    rim = [("rim", f"{Rim(**figures['rim']).short} px")] if figures["rim"] else []
     return [
-        ("starved", f"{share['starved']:.1%}"),
-        ("overused", f"{share['overused']:.1%}"),
+        *rim,
+        ("starved", percent(share["starved"])),
+        ("overused", percent(share["overused"])),
         ("fair shares", f"{share['least']:.2g} to {share['most']:.3g}"),
         ("lean", f"{max(share['lean'].values(), key=abs):+.3g}"),
     ]

@@ -20,12 +20,13 @@ from padviz.pages.gallery import gallery, natural
 from padviz.sources.reading import opened
 from padviz.version import __version__
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SUFFIXES = ("json", "csv", "html")
 COLUMNS = (
     "name", "what", "network", "height", "width", "padding", "target", "min", "max", "mean", "marginalised",
     "asymmetry_height", "asymmetry_width", "skew_height", "skew_width", "starved", "overused", "unused", "least_share",
-    "most_share", "lean_height", "lean_width", "uneven", "windows", "files", "error",
+    "most_share", "lean_height", "lean_width", "rim_top", "rim_bottom", "rim_left", "rim_right", "uneven",
+    "windows", "files", "error",
 )  # fmt: skip
 
 
@@ -86,6 +87,8 @@ def _row(record: Record) -> tuple[Any, ...]:
     share = shares(record)
     fair = [share.get(name) for name in ("starved", "overused", "unused", "least", "most")]
     fair += [share.get("lean", {}).get(axis) for axis in ("height", "width")]
+    rim = figures.get("rim") or {}
+    fair += [*rim.get("height", (None, None)), *rim.get("width", (None, None))]
     ledger = [record.figures[key] if record.what == "uneven" else None for key in ("uneven", "windows")]
     head = _head(record.name, record.what, record.networks, record.sizes, record.paddings)
     return (*head, target, *counts, *pairs, *fair, *ledger, " ".join(record.files), None)

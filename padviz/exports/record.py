@@ -11,13 +11,13 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from padviz.counting.summary import Corners, FairShare, PerAxis
+from padviz.counting.summary import Corners, FairShare, PerAxis, Rim
 from padviz.errors import PadvizError
 from padviz.exports.items import Item
 from padviz.exports.manifest import DECLARED, Side
 from padviz.sources.reading import read_file
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 THUMBS = "thumbs"
 NAME = re.compile(r"(?!\.)[\w.+=,@~-]+")  # of an item: what it may hold besides letters steers nothing
 MOST_BYTES = 1 << 26
@@ -57,6 +57,8 @@ class _Usage(Struct):
     skew: PerAxis
     share: FairShare | None
     share_reason: str | None
+    rim: Rim | None
+    overused_rim: Rim | None
 
 
 class _Coverage(_Usage):

@@ -59,7 +59,7 @@ def figures_of(counts: CountMap) -> dict[str, Any]:
     extremes = {"min": _long(summary.min), "max": _long(summary.max), "centre": _long(summary.centre)}
     rest = {"mean": float(summary.mean) if abs(summary.mean) < 1e300 else None, "marginalised": summary.marginalised}
     axes = {"asymmetry": to_builtins(summary.asymmetry), "skew": to_builtins(summary.skew)}
-    return {**extremes, **rest, **axes, "corners": corners, "share": share}
+    return {**extremes, **rest, **axes, "corners": corners, "share": share, "rim": summary.rim and summary.rim.short}
 
 
 def _tiling(tiling: Tiling) -> list[int]:

@@ -15,7 +15,7 @@ from msgspec.structs import replace as replace_struct
 import padviz
 from padviz.advice.changes import TRIED, cannot, cropped_outputs, even_pads, pooled_strides, some_even_pads, wraps
 from padviz.advice.pooled_strides import with_strides_pooled
-from padviz.advice.remedies import ASKS, changes, helps, outcome, remedies, worse
+from padviz.advice.remedies import NEEDS, changes, helps, outcome, remedies, worse
 from padviz.advice.verdict import audit, maps
 from padviz.audit.reaching.border_margins import margins
 from padviz.network.network import Network
@@ -33,9 +33,14 @@ def test_resnet_50_at_224() -> None:
     found = audit(padviz.load("resnet50"), 224)
     assert found.learned == ["conv1", "layer2.0.conv2", "layer3.0.conv2", "layer4.0.conv2"]
     assert found.rigid == ["maxpool"]
-    assert found.verdict == "uneven and foveated"
-    best = found.remedies[0]
-    assert (best.kind, best.what, best.edit[0], best.asks) == ("size", "225 x 225 px", "Resize((225, 225))", "nothing")
+    assert found.verdict == "lopsided, narrow rim"
+    both = found.remedies[0]
+    assert (both.kind, both.what, both.needs) == ("both", "225x225 + reflect", "fine-tune")
+    assert both.edit == ["Resize((225, 225))", 'padviz.repad(module, "reflect")']
+    assert both.outcome.share is not None
+    assert (round(both.outcome.share.starved, 3), round(both.outcome.share.overused, 3)) == (0, 0.056)
+    best = next(each for each in found.remedies if each.kind == "size")
+    assert (best.what, best.edit[0], best.needs) == ("225 x 225 px", "Resize((225, 225))", "fine-tune")
     assert best.outcome.macs == 4_624_665_792
     assert found.outcome.macs == 4_087_136_256
     assert best.macs_ratio == 4_624_665_792 / 4_087_136_256
@@ -100,7 +105,7 @@ def test_a_pooled_layer_that_is_the_target_is_its_pool() -> None:
 def test_pads_that_share_out_evenly_are_found_where_their_number_is_even() -> None:
     lopsided = network({"op": "conv", "name": "a", "kernel": 4, "stride": 2, "padding": [[0, 2], [0, 2]]})
     (change,) = even_pads(lopsided, (224, 224))
-    assert change.edit == ("a: padding=(1, 1)",)
+    assert change.edit == ("padviz repad model.onnx --even -o even.onnx", "a: padding=(1, 1)")
     assert padviz.ledger(change.network, 224).even
     assert not any("No pads" in each for each in cannot(lopsided, (224, 224)))
     odd = network({"op": "conv", "name": "a", "kernel": 3, "stride": 2, "padding": 1})
@@ -114,7 +119,10 @@ def test_pads_make_even_what_they_can_where_another_window_stays_uneven() -> Non
     both = network(lopsided, odd)
     (change,) = some_even_pads(both, (224, 224))
     assert not [*even_pads(both, (224, 224))]
-    assert (change.what, change.edit) == ("even pads", ("a: padding=(1, 1)",))
+    assert (change.what, change.edit) == (
+        "even pads",
+        ("padviz repad model.onnx --even -o even.onnx", "a: padding=(1, 1)"),
+    )
     assert [row.layer for row in padviz.ledger(both, 224).uneven] == ["a", "b"]
     assert [row.layer for row in padviz.ledger(change.network, 224).uneven] == ["b"]
     assert "even pads" in [each.what for each in remedies(both, 224)]
@@ -155,7 +163,7 @@ def test_what_every_pixel_lacks_is_told_apart_by_its_spread() -> None:
     assert found.outcome.low
     assert found.outcome.share is not None
     assert found.outcome.spread == found.outcome.share.most / found.outcome.share.least
-    assert found.sentences[-1].endswith("the largest is 298 times the least.")
+    assert round(found.outcome.spread) == 298
     schemes = [each for each in found.remedies if each.kind == "padding"]
     assert [each.what for each in schemes[:2]] == ["symmetric padding", "replicate padding"]
     assert all(each.outcome.spread < 298 / 2 for each in schemes)
@@ -176,6 +184,7 @@ def test_a_scheme_that_overuses_a_pixel_far_too_often_comes_after_those_that_do_
 def test_a_cure_that_leaves_more_pixels_starved_comes_last() -> None:
     found = remedies(padviz.load("googlenet"), 224)
     assert [each.what for each in found[-2:]] == ["237 x 237 px", "205 x 205 px"]
+    assert [each.price for each in found[-2:]] == ["more pixels are starved or overused"] * 2
     before = outcome(padviz.load("googlenet"), 224)
     assert [worse(before, each.outcome) for each in found[-3:]] == [False, True, True]
 
@@ -198,20 +207,53 @@ def test_a_network_without_padding_is_offered_no_scheme() -> None:
 
 
 @pytest.mark.parametrize(("name", "size"), [("mobilenet_v2", 224), ("resnet50", 224), ("vgg19", 224), ("alexnet", 224)])
-def test_what_asks_least_comes_first_and_what_wraps_around_after_what_asks_as_much(name: str, size: int) -> None:
+def test_what_needs_least_comes_first_and_what_has_a_price_last(name: str, size: int) -> None:
     found = remedies(padviz.load(name), size)
-    asked = [ASKS.index(each.asks) for each in found]
-    assert asked == sorted(asked)
+    needed = [(each.price is not None, NEEDS.index(each.needs)) for each in found]
+    assert needed == sorted(needed)
     schemes = [wraps(each.what) for each in found if each.kind == "padding"]
     assert schemes == sorted(schemes)
     assert {True, False} == {*schemes}
     for one, two in pairwise(found):
-        if (one.asks, wraps(one.what)) == (two.asks, wraps(two.what)):
-            assert (one.outcome.uneven_learned, one.outcome.drops > 0) <= (
-                two.outcome.uneven_learned,
-                two.outcome.drops > 0,
-            )
-    assert found[0].kind == ("padding" if name == "vgg19" else "size")
+        if (one.price is None, one.needs) == (two.price is None, two.needs):
+            left = [(each.outcome.uneven_learned, each.outcome.drops > 0, wraps(each.what)) for each in (one, two)]
+            assert left[0] <= left[1]
+    assert found[0].kind == ("padding" if name == "vgg19" else "both")
+
+
+@pytest.mark.parametrize(("name", "size"), [("vgg19", 225), ("alexnet", 224), ("resnet18", 100), ("densenet121", 224)])
+def test_a_size_that_costs_much_more_never_stands_before_one_that_does_not(name: str, size: int) -> None:
+    found = remedies(padviz.load(name), size)
+    costly = [each.outcome.size != [size, size] and (each.macs_ratio or 0) > 1.2 for each in found]
+    assert True in costly
+    assert not costly[0]
+    assert all(each.price is not None for each, dear in zip(found, costly, strict=True) if dear)
+
+
+def test_only_a_size_of_the_same_phase_works_with_todays_weights() -> None:
+    for name in ("resnet50", "vgg19", "mobilenet_v2"):
+        net = padviz.load(name)
+        made = [each for each in changes(net, (224, 224)) if each.size != (224, 224)]
+        assert {each.what for each in made if each.needs == "today's weights"} == {
+            "256 x 256 px",
+            *(["192 x 192 px"] if name == "vgg19" else []),
+        }
+        for each in made:
+            before, after = (padviz.ledger(net, size).layers for size in (224, each.size))
+            reads = [[(row.height.consumed, row.width.consumed) for row in rows] for rows in (before, after)]
+            if each.needs == "today's weights":
+                assert reads[0] == reads[1]
+
+
+def test_a_larger_image_of_the_same_phase_has_the_same_rim() -> None:
+    before, (larger,) = (
+        outcome(padviz.load("resnet50"), (224, 160)),
+        [each for each in remedies(padviz.load("resnet50"), (224, 160)) if each.kind == "larger"],
+    )
+    assert larger.outcome.size == [256, 192]
+    assert (larger.outcome.rim, larger.outcome.overused_rim) == (before.rim, before.overused_rim)
+    assert larger.outcome.unfair < before.unfair * 0.9
+    assert "larger" not in {each.kind for each in remedies(padviz.load("resnet50"), 640)}
 
 
 STEM = {"op": "conv", "name": "a", "kernel": 5, "padding": 2, "mode": "replicate"}
@@ -237,7 +279,7 @@ def test_a_crop_is_a_remedy_where_it_starves_fewer_than_were_overused() -> None:
     two = {"op": "conv", "name": "a", "kernel": 2, "dilation": 3, "padding": 3}
     made = network({**two, "mode": "replicate"})
     (crop,) = [each for each in remedies(made, 16) if each.kind == "crop"]
-    assert (crop.edit, crop.asks) == (["a: y[..., 3:-3, 3:-3]"], "nothing")
+    assert (crop.edit, crop.needs) == (["a: y[..., 3:-3, 3:-3]"], "today's weights")
     before = outcome(made, 16).share
     assert before is not None
     assert crop.outcome.share is not None
@@ -257,27 +299,27 @@ def test_what_a_crop_that_helps_nobody_would_do_is_said() -> None:
 
 
 def test_no_crop_where_padding_reaches_every_unit_or_head_or_one_sees_all() -> None:
-    assert cannot(padviz.load("efficientnet_b0"), (224, 224))[-1].startswith(
-        "No crop of the output is free of padding: "
-    )
+    assert not [*cropped_outputs(padviz.load("efficientnet_b0"), (224, 224))]
+    assert "(gate) makes every position depend on all" in audit(padviz.load("efficientnet_b0"), 224).padding
     several = upto(padviz.load("ssd300_vgg16"), ("backbone.features.21", "backbone.extra.1.2"))
     assert not [*cropped_outputs(several, (300, 300))]
-    assert cannot(several, (300, 300))[-1].startswith("Padding reaches every unit of backbone.extra.1.2")
+    assert audit(several, 300).padding.startswith("All 10 x 10 units of backbone.extra.1.2 depend on padding")
 
 
 def test_that_no_even_size_is_near_is_said() -> None:
     never = network({"op": "conv", "name": "a", "kernel": 2, "padding": [[1, 0], [1, 0]]})
-    assert cannot(never, (9, 9))[0] == "No even size is near: a reads an odd number of padded rows at each."
+    assert cannot(never, (9, 9))[0] == "No balanced size is near: a reads an odd number of padded rows at each."
 
 
 def test_a_size_that_only_drops_fewer_rows_comes_last() -> None:
     found = remedies(padviz.load("vgg19"), 225)
     assert found[0].kind == "padding"
     assert [each.what for each in found[-2:]] == ["224 x 224 px", "256 x 256 px"]
+    assert found[-2].price == "drops fewer rows, and no more"
 
 
 def test_the_nearest_even_size_comes_first_though_a_larger_image_has_less_of_a_border() -> None:
-    near, far = remedies(padviz.load("alexnet"), 224)[:2]
+    near, far = [each for each in remedies(padviz.load("alexnet"), 224) if each.kind == "size"]
     assert (near.what, far.what) == ("223 x 223 px", "255 x 255 px")
     assert far.outcome.unfair < near.outcome.unfair
 
@@ -289,35 +331,50 @@ def test_a_size_is_no_remedy_for_what_is_even_already() -> None:
 @pytest.mark.parametrize(
     ("name", "size", "verdict"),
     [
-        ("vgg19", 224, "foveated"),
-        ("resnet50", 65536, "uneven"),
-        ("resnet50", 225, "foveated"),
-        ("vgg19", 65536, "fair"),
-        ("densenet121", 224, "uneven and foveated"),
+        ("vgg19", 224, "even, narrow rim"),
+        ("resnet50", 65536, "lopsided, narrow rim"),
+        ("resnet50", 225, "even, narrow rim"),
+        ("mobilenet_v2", 224, "lopsided, typical rim"),
+        ("densenet121", 224, "even, wide rim"),
+        ("inception_v3", 224, "even, wide rim"),
+        ("unet", 572, "no padding read"),
     ],
 )
-def test_the_verdict_in_a_word(name: str, size: int, verdict: str) -> None:
+def test_the_verdict_in_a_few_words(name: str, size: int, verdict: str) -> None:
     assert audit(padviz.load(name), size).verdict == verdict
 
 
 def test_overuse_is_told_of() -> None:
-    net = padviz.load("resnet50")
-    wide = replace(net, layers=tuple(net.layers))
-    share = padviz.usage(wide, 225, "replicate").summary().share
-    assert share is not None
-    assert share.overused > 0.05
-    mirrored = parse(
-        {"layers": [{"op": "conv", "name": "a", "kernel": 9, "padding": 4, "mode": "replicate"}] * 1}, "mirrored"
-    )
-    assert audit(mirrored, 16).verdict == "overused border"
+    mirrored = network({"op": "conv", "name": "a", "kernel": 9, "padding": 4, "mode": "replicate"})
+    found = audit(mirrored, 16)
+    assert found.verdict == "overused rim"
+    assert found.border.endswith("the outer 1 px on all sides get more than 3/2 (overused), 14.1 % of this image.")
+
+
+def test_a_network_that_reads_no_padding_starves_nobody() -> None:
+    for made, size in ((padviz.load("unet"), 572), (network({"op": "conv", "name": "a", "kernel": [5, 1]}), (20, 30))):
+        found = audit(made, size)
+        said = " ".join((found.verdict, found.border, found.symmetry, found.padding))
+        assert "starved" not in said
+        assert found.border.startswith("No unit reads padding; the outer ")
+        assert "rim" not in said
+    assert "the outer 2 px above and below are context" in found.border
+
+
+def test_a_grid_that_is_off_the_centre_is_said_where_no_window_is_uneven() -> None:
+    found = audit(padviz.load("inception_v3"), 224)
+    assert not found.learned
+    assert "centred 10.5 px above and left of the image's centre" in found.symmetry
+    assert "15.5 px above the image's centre" in audit(padviz.load("resnet50"), (224, 225)).symmetry
+    assert "centred on the image" in audit(padviz.load("vgg19"), 224).symmetry
 
 
 def test_where_there_is_no_share_the_verdict_stands_on_windows_alone() -> None:
     made = network({"op": "conv", "name": "a", "kernel": 3, "padding": 1}, {"op": "adaptive", "name": "b", "output": 3})
     found = audit(made, 16)
-    assert found.verdict == "even"
+    assert found.verdict == "even windows"
     assert found.outcome.share is None
-    assert found.sentences[0] == f"Fair shares cannot be told: {found.outcome.share_reason}."
+    assert found.border == f"Fair shares are not defined: {found.outcome.share_reason}."
 
 
 def test_the_outer_ring_is_that_of_the_whole_map() -> None:
@@ -342,7 +399,7 @@ def test_reach_is_that_of_margins_and_fields() -> None:
 def test_of_several_targets_the_reach_is_that_of_the_one_that_sees_most() -> None:
     found = audit(padviz.load("ssd300_vgg16"), 300, ["backbone.extra.1.2", "backbone.features.21"])
     assert (found.reach.layer, found.reach.field) == ("backbone.extra.1.2", [452, 452])
-    assert found.sentences[-1].startswith("The receptive field of backbone.extra.1.2 is larger than the image")
+    assert found.padding.endswith("the receptive field is 452 x 452 px, larger than the image.")
     alone = audit(padviz.load("ssd300_vgg16"), 300, "backbone.features.21")
     assert (alone.reach.field, alone.reach.exceeds) == ([92, 92], False)
 

@@ -5,6 +5,13 @@ import { percent } from "./numbers.js";
 import { make } from "./paint.js";
 import { set, state } from "./state.js";
 
+// The rims of an axis, and of both where they differ.
+function sides(rim) {
+  if (rim === null) return "";
+  const texts = [rim.height, rim.width].map(([near, far]) => (near === far ? `${near}` : `${near}, ${far}`));
+  return texts[0] === texts[1] ? texts[0] : texts.join(" / ");
+}
+
 export class AuditPart {
   constructor(book) {
     this.book = book;
@@ -40,8 +47,7 @@ export class AuditPart {
     const { audit } = this;
     this.place.textContent = `At ${this.book.sizes[this.book.base].join(" × ")} pixels`;
     this.root.classList.toggle("cannot", Boolean(audit.reason));
-    this.verdict.textContent =
-      audit.reason ?? `${audit.verdict[0].toUpperCase()}${audit.verdict.slice(1)}. ${audit.sentences.join(" ")}`;
+    this.verdict.textContent = audit.reason ?? [audit.border, audit.symmetry, audit.padding].join(" ");
     if (audit.reason) return;
     this.list();
     this.cannot.textContent = [...audit.cannot, ...audit.notes].join(" ");
@@ -57,7 +63,7 @@ export class AuditPart {
       const figures = [
         outcome.uneven_learned,
         ...(outcome.share ? [percent(outcome.share.starved), percent(outcome.share.overused)] : ["", ""]),
-        outcome.drops || "",
+        sides(outcome.rim),
         ...rest,
       ];
       return make(
@@ -72,7 +78,7 @@ export class AuditPart {
     const ratio = ({ macs_ratio: ratio }) => (ratio === null ? "" : `${ratio.toFixed(2)} ×`);
     this.remedies.replaceChildren(
       row("today", audit.outcome, [macs, ""], null),
-      ...audit.remedies.map((remedy, at) => row(remedy.what, remedy.outcome, [ratio(remedy), remedy.asks], at)),
+      ...audit.remedies.map((remedy, at) => row(remedy.what, remedy.outcome, [ratio(remedy), remedy.price ? `${remedy.needs}, at a price` : remedy.needs], at)),
     );
     if (focused) this.remedies.querySelector("input:checked")?.focus();
     const remedy = audit.remedies[chosen];
@@ -82,7 +88,7 @@ export class AuditPart {
             make("p", {}, `How “${remedy.what}” is made:`),
             make("ul", {}, ...remedy.edit.map((line) => make("li", {}, make("code", {}, line)))),
           ]
-        : [make("p", {}, "Nothing that was tried treats the border more fairly.")]),
+        : [make("p", {}, "No remedy that was tried helps.")]),
     );
   }
 

@@ -305,6 +305,7 @@ function summary({ figures, target, shape, share_reason: reason }) {
     facts = [["target", `${target.join(", ")} (${shape.map((each) => each.join(" × ")).join(", ")})`]];
   if (share)
     facts.push(
+      ...(figures.rim === null ? [] : [["rim", `${figures.rim} px`]]),
       ["starved", percent(share.starved)],
       ["overused", percent(share.overused)],
       ["fair shares", `${short(share.least)} to ${short(share.most)}`],

@@ -1,0 +1,242 @@
+"""What `padviz audit` prints: one screen for a network, a row for each of several, Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from padviz.advice.measured import AS_IS
+from padviz.advice.remedies import Outcome, Remedy, worse
+from padviz.advice.verdict import Audit
+from padviz.cli import options
+from padviz.counting.summary import percent
+from padviz.errors import SizeError, printable
+from padviz.files import documents, tables
+
+SHOWN = {"both": 2, "padding": 2, "size": 2}  # remedies of a kind on a screen, which has all others
+NAMED = 4  # layers of a line
+UNEVEN = 8  # windows to mend, which are what the reader came for
+UNITS = ("", "K", "M", "G", "T", "P")
+COLUMNS = ("remedy", "uneven", "starved", "overused", "rim", "macs", "as is")
+LEGEND = {
+    "uneven": "convolutions",
+    "rim": "starved px at the first and last side",
+    "as is": "points of accuracy that a small trained network lost (yours: padviz trial MODEL)",
+}
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A network, one of several, that cannot run at a size, and why."""
+
+    network: str
+    title: str
+    size: tuple[int, int]
+    error: SizeError
+
+    @property
+    def why(self) -> str:
+        """The reason in a line."""
+        return options.spelled(f"cannot run: {self.error.where}: {self.error.what}")
+
+
+def to_rows(found: list[Audit | Failed]) -> str:
+    """One row for each network and size."""
+    columns = ("network", "size", "verdict", "uneven", "starved", "overused", "rim", "best remedy")
+    rows: list[tuple[Any, ...]] = []
+    for each in found:
+        size = options.pixels((each.size[0], each.size[1]))
+        if not isinstance(each, Audit):
+            rows.append((each.network, size, each.why, *[None] * 5))
+            continue
+        best = each.remedies[0].what if each.remedies else None
+        rows.append((each.network, size, each.verdict, *_cells(each.outcome), best))
+    return tables.to_table(columns, rows)
+
+
+def to_screen(found: Audit) -> str:
+    """All of one network, on one screen."""
+    title = f"{found.title}, {_by(found.size)}, to {_names(found.target)}"
+    title += f", {_plain(found.outcome)} multiply-adds" if found.outcome.macs else ""
+    answer = [("Border", found.border), ("Symmetry", found.symmetry), ("Padding", found.padding)]
+    parts = [tables.wrapped(title), tables.to_facts([*answer, *_facts(found)])]
+    parts.append(_compared(found) if found.remedies else "No remedy that was tried helps.")
+    parts.append("\n".join(map(tables.wrapped, found.cannot)))
+    return "\n\n".join(part for part in parts if part)
+
+
+def to_markdown(found: list[Audit | Failed]) -> str:
+    """A heading, the verdict and all remedies of each network."""
+    parts = []
+    for each in found:
+        if not isinstance(each, Audit):
+            parts.append(printable(f"### {each.title}, {_by([*each.size])}: {each.why}"))
+            continue
+        parts.append(printable(f"### {each.title}, {_by(each.size)}: {each.verdict}"))
+        parts.append(printable("\n".join(f"- {said}" for said in (each.border, each.symmetry, each.padding))))
+        rows = [("today", *_cells(each.outcome), "", "", "", "")]
+        for remedy in each.remedies:
+            made = "; ".join([*remedy.edit, *_besides(each.outcome, remedy)])
+            rows.append((remedy.what, *_effect(remedy), remedy.needs, made))
+        parts.append(documents.to_markdown((*COLUMNS, "needs", "edit"), rows))
+        parts += map(printable, each.cannot)
+    return "\n\n".join(parts)
+
+
+def _compared(found: Audit) -> str:
+    """The remedies beside today's figures, by what they need, and how each is made."""
+    shown = [*_shown(found.remedies)]
+    rows: list[tuple[Any, ...]] = [("  today", *_cells(found.outcome), None, None)]
+    for group, remedies in groupby(enumerate(shown, 1), key=lambda each: _group(each[1])):
+        rows.append((group, *[None] * 6))
+        rows += [(f"{i} {remedy.what}", *_effect(remedy)) for i, remedy in remedies]
+    lines = [tables.to_table(COLUMNS, rows), tables.wrapped(_legend(rows)), ""]
+    lines += [tables.wrapped(line, 2) for line in _edited(found.outcome, shown)]
+    if len(shown) < len(found.remedies):
+        lines.append(f"{len(found.remedies) - len(shown)} more: --format json")
+    return "\n".join(lines)
+
+
+def _group(remedy: Remedy) -> str:
+    """What a remedy needs of a trained network."""
+    return f"{remedy.needs}{', at a price' if remedy.price else ''}"
+
+
+def _shown(remedies: list[Remedy]) -> Iterator[Remedy]:
+    """The first of each kind, and what has a price only where nothing of its kind has none."""
+    left, free = dict(SHOWN), {remedy.kind for remedy in remedies if not remedy.price}
+    for remedy in remedies:
+        left[remedy.kind] = left.get(remedy.kind, 1) - 1
+        if left[remedy.kind] >= 0 and not (remedy.price and remedy.kind in free):
+            yield remedy
+
+
+def _legend(rows: list[tuple[Any, ...]]) -> str:
+    """What the columns count that have something in them."""
+    filled = {name for row in rows for name, cell in zip(COLUMNS, row, strict=True) if cell not in (None, "")}
+    return "; ".join(f"{name}: {what}" for name, what in LEGEND.items() if name in filled) + "."
+
+
+def _edited(before: Outcome, shown: list[Remedy]) -> list[str]:
+    """How each remedy is made, with its number: those that differ in nothing but the scheme stand together."""
+    alike: dict[str, list[int]] = {}
+    texts = ["; ".join([_edit(remedy), *_besides(before, remedy)]) for remedy in shown]
+    for i, remedy in enumerate(shown):
+        alike.setdefault(_with_any(texts[i], remedy), []).append(i)
+    lines = []
+    for text, at in alike.items():
+        numbers = ", ".join(str(i + 1) for i in at)
+        lines.append(f"{numbers} {text if len(at) > 1 else texts[at[0]]}")
+    return lines
+
+
+def _with_any(text: str, remedy: Remedy) -> str:
+    """How a remedy is made, without saying which padding scheme it takes."""
+    if not (scheme := _scheme(remedy)):
+        return text
+    text = text.replace(f'"{scheme}"', '"SCHEME"')
+    return text.replace(f"--padding {scheme} -o {scheme.replace('/', '-')}.onnx", "--padding SCHEME -o repadded.onnx")
+
+
+def _scheme(remedy: Remedy) -> str:
+    """The padding scheme of a remedy, if it has one."""
+    if remedy.kind == "both":
+        return remedy.what.rpartition(" + ")[2]
+    return remedy.what.removesuffix(" padding") if remedy.kind == "padding" else ""
+
+
+def _edit(remedy: Remedy) -> str:
+    """How a remedy is made, in a sentence: layers that are edited alike stand together."""
+    if remedy.kind == "both":
+        return " and ".join(remedy.edit)
+    if remedy.kind == "padding":
+        return " or ".join(remedy.edit[:2])
+    if remedy.kind in ("size", "larger"):
+        return " ".join(remedy.edit)
+    if remedy.kind == "pads":
+        return f"{remedy.edit[0]}; or {', '.join(remedy.edit[1:])}"
+    alike: dict[str, list[str]] = {}
+    for edit in remedy.edit:
+        layer, _, how = edit.rpartition(": ")
+        alike.setdefault(how, []).append(layer)
+    return "; ".join(f"{how}: {_names(layers)}" for how, layers in alike.items())
+
+
+def _besides(before: Outcome, remedy: Remedy) -> list[str]:
+    """What a remedy does that the columns do not show, or that speaks against it."""
+    after, said = remedy.outcome, []
+    if remedy.price:
+        said.append(
+            remedy.price if remedy.needs != "today's weights" else f"works with today's weights, {remedy.price}"
+        )
+    if worse(before, after) and not (remedy.price or "").startswith("more"):
+        said.append("more pixels are starved or overused")
+    if after.drops > before.drops:
+        said.append(f"leaves {after.drops} stride remainder{'s' if after.drops > 1 else ''}")
+    return said
+
+
+def _facts(found: Audit) -> list[tuple[str, Any]]:
+    """The figures that the verdict stands on."""
+    share = found.outcome.share
+    facts: list[tuple[str, Any]] = []
+    if share:
+        corners = [_share(each) for each in (share.corners.top_left, share.corners.bottom_right) if each is not None]
+        at = f"; first and last corner {corners[0]} and {corners[1]}" if len(corners) == 2 else ""
+        facts.append(("fair shares", f"{_share(share.least)} to {_share(share.most)} (1 is fair){at}"))
+    kinds = {"convolutions": found.learned[NAMED:], "pools": found.rigid}
+    uneven = [f"{kind} {_names(names, UNEVEN)}" for kind, names in kinds.items() if names]
+    if uneven:
+        facts.append(("also uneven", "; ".join(uneven)))
+    if found.dropping:
+        many = f"{len(found.dropping)} layers leave" if len(found.dropping) > 1 else "1 layer leaves"
+        facts.append(("remainders", f"{many} rows or columns unread, first {found.dropping[0]}"))
+    return facts
+
+
+def _cells(outcome: Outcome) -> tuple[Any, ...]:
+    share = outcome.share
+    if share is None:
+        return outcome.uneven_learned, None, None, None
+    return (
+        outcome.uneven_learned,
+        percent(share.starved),
+        percent(share.overused),
+        outcome.rim.short if outcome.rim else None,
+    )
+
+
+def _effect(remedy: Remedy) -> tuple[Any, ...]:
+    """What a remedy does and costs, and what was measured of its like."""
+    times = f"{remedy.macs_ratio:.2f}x" if remedy.macs_ratio else ""
+    lost = AS_IS.get(_scheme(remedy)) if remedy.kind == "padding" else None
+    return *_cells(remedy.outcome), times, f"{lost:+.1f}" if lost else None
+
+
+def _share(value: float | None) -> str:
+    """A fair share to two digits, to three above 10, and to one below a thousandth.
+
+    >>> [_share(n) for n in (0.0, 3e-7, 0.00043, 0.0152, 0.968, 1.0, 20.72)]
+    ['0', '3e-07', '0.0004', '0.015', '0.97', '1', '20.7']
+    """
+    digits = 1 if value and value < 0.001 else 2 if value and value < 10 else 3
+    return f"{value or 0:.{digits}g}"
+
+
+def _plain(outcome: Outcome) -> str:
+    """Multiply-adds to three digits."""
+    if not outcome.macs:
+        return ""
+    power = min((len(str(outcome.macs)) - 1) // 3, len(UNITS) - 1)
+    return f"{outcome.macs / 1000**power:.3g} {UNITS[power]}".rstrip()
+
+
+def _names(names: list[str], most: int = NAMED) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more if names else "none"
+
+
+def _by(size: list[int]) -> str:
+    return f"{size[0]} x {size[1]}"
