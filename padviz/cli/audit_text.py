@@ -154,7 +154,7 @@ def _edit(remedy: Remedy) -> str:
     if remedy.kind == "padding":
         return " or ".join(remedy.edit[:2])
     if remedy.kind in ("size", "larger"):
-        return " ".join(remedy.edit)
+        return "; ".join([*remedy.edit[:-2], " ".join(remedy.edit[-2:])])
     if remedy.kind == "pads":
         return f"{remedy.edit[0]}; or {', '.join(remedy.edit[1:])}"
     alike: dict[str, list[str]] = {}

@@ -91,16 +91,6 @@ def test_a_folder_is_called_one(name: str) -> None:
     assert f"{name}: is a folder, not a network; name a .onnx or .toml file in it" in told("audit", name)
 
 
-def test_one_scheme_that_wraps_is_one() -> None:
-    from padviz.cli.audit import _beyond
-
-    found = audit(padviz.load("vgg19"), 224)
-    circular = [each for each in found.remedies if each.what == "circular padding"]
-    assert _beyond(replace(found, remedies=[found.remedies[0], *circular]), found.remedies[:1]) == [
-        "Further padding, in --format json: circular (it wraps around: for panoramas and textures)."
-    ]
-
-
 def test_a_file_with_a_fixed_input_is_exported_anew() -> None:
     nodes = [conv("a", "image", pads=[1, 1, 1, 1], strides=[2, 2])]
     path = saved(nodes, ["a"], "fixed.onnx", (224, 224))

@@ -90,7 +90,11 @@ def test_the_product_of_what_is_named_is_made_and_listed() -> None:
     assert uneven["starved"] == ""
     html = Path("out/index.html").read_text()
     assert all(name in html for name in names)
-    assert f"<dt>starved</dt><dd>{share.starved:.1%}</dd>" in html
+    assert f"<dt>starved</dt><dd>{100 * share.starved:.1f} %</dd>" in html
+    rim = counts.summary().rim
+    assert rim is not None
+    assert [int(usage[f"rim_{side}"]) for side in ("top", "bottom", "left", "right")] == [*rim.depths]
+    assert f"<dt>rim</dt><dd>{rim.short} px</dd>" in html
     assert f"<dt>fair shares</dt><dd>{share.least:.2g} to {share.most:.3g}</dd>" in html
     assert not Path("out/.partial").exists()
 
