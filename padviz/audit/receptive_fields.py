@@ -25,8 +25,8 @@ class AxisField:
     advance at different rates. A layer that sees the whole input has the input's size and neither stride nor
     padding.
 
-    `offset` is the grid offset: the mean centre of all units' fields minus the image's centre, in input pixels. It
-    predicts whether the filters of strided convolutions are skewed, and to which side; not how much.
+    `offset` is the grid offset: the mean centre of all units' fields minus the image's centre, in input pixels.
+    In a controlled experiment the filters of strided convolutions were skewed where it is not 0, to the other side.
 
     >>> import padviz
     >>> field = padviz.receptive_fields("resnet18", 224)[0].height

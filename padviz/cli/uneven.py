@@ -267,7 +267,7 @@ def _verdict(network: Network, found: Ledger) -> list[str]:
 
 
 def _grid(network: Network, size: Size) -> list[str]:
-    """Where the units of the last maps are centred, and what that predicts."""
+    """Where the units of the last maps are centred, and what went with that."""
     from padviz.audit.receptive_fields import grid_in_words, receptive_fields
     from padviz.network.targets import names_of
 
@@ -279,25 +279,25 @@ def _grid(network: Network, size: Size) -> list[str]:
     last = f", the last of {len(names)} maps" if len(names) > 1 else ""
     said = [f"Grid offset of {name}{last}: {grid_in_words(rows[name])}." for name in names[-1:]]
     off = any(offset for name in names[-1:] for offset in rows[name].offsets)
-    return [*said, "It predicts that strided filters are skewed to the other side; not how much."] if off else said
+    return [*said, "In a controlled experiment strided filters were skewed to the other side."] if off else said
 
 
 def _cure(network: Network, found: Ledger) -> str:
-    """The nearest even sizes, or why there is none."""
+    """The nearest balanced sizes, or why there is none."""
     from padviz.audit.even_sizes import nearest_even, odd_window
 
     near = [each for each in nearest_even(network, found.size) if each]
     if near:
         return _priced(network, found.size, near)
     if found.even:
-        return "No other even size is near."
+        return "No other balanced size is near."
     if odd := odd_window(network, found.size):
-        return f"No even size is near: {odd} reads an odd number of padded rows at each, which no pads can halve."
-    return "No even size is near."
+        return f"No balanced size is near: {odd} reads an odd number of padded rows at each, which no pads can halve."
+    return "No balanced size is near."
 
 
 def _priced(network: Network, size: Size, near: list[Suggestion]) -> str:
-    """The nearest even sizes with their multiply-adds over those of the size asked about, or window positions."""
+    """The nearest balanced sizes with their multiply-adds over those of the size asked about, or window positions."""
     from padviz.audit.costs import COUNTED, costs
 
     known = all(each.macs_ratio is not None for each in near)
@@ -309,7 +309,7 @@ def _priced(network: Network, size: Size, near: list[Suggestion]) -> str:
         said.append(f"{options.pixels(each.size)} ({ratio:.3g} times the {what}{drops})")
     unknown = costs(network, size).unknown
     why = f"{unknown} does not say its channels, so multiply-adds are not known" if unknown else "nothing multiplies"
-    return f"Nearest even sizes: {', '.join(said)}; {COUNTED if known else why}."
+    return f"Nearest balanced sizes: {', '.join(said)}; {COUNTED if known else why}."
 
 
 def _reported(network: Network) -> dict[str, Any] | None:

@@ -233,17 +233,17 @@ def test_github_annotations() -> None:
 
 def test_even_sizes_that_drop_rows_are_said_and_where_none_is_even_why() -> None:
     text = run("uneven", "vgg16", "--size", "225").stdout
-    assert re.search(r"Nearest even sizes: 224 \([^)]*\), 256 \(", text)
-    assert "Nearest even sizes: 33 (" in run("uneven", "resnet50", "--size", "32").stdout
+    assert re.search(r"Nearest balanced sizes: 224 \([^)]*\), 256 \(", text)
+    assert "Nearest balanced sizes: 33 (" in run("uneven", "resnet50", "--size", "32").stdout
     conv = 'layers = [{{op = "conv", name = "c", kernel = {}, stride = {}, padding = {}}}]\nsize = 9\n{}'
     for shape, says in (
         (
             (2, 1, "[[1, 0], [1, 0]]", ""),
             "near: c reads an odd number of padded rows at each, which no pads can halve.",
         ),
-        ((3, 1, "[[2, 0], [2, 0]]", ""), "No even size is near."),
-        ((3, 1, "1", 'fixed = ["height", "width"]'), "No other even size is near."),
-        ((1, 3, "0", 'fixed = ["height", "width"]'), "No other even size is near."),
+        ((3, 1, "[[2, 0], [2, 0]]", ""), "No balanced size is near."),
+        ((3, 1, "1", 'fixed = ["height", "width"]'), "No other balanced size is near."),
+        ((1, 3, "0", 'fixed = ["height", "width"]'), "No other balanced size is near."),
     ):
         Path("net.toml").write_text(conv.format(*shape))
         assert says in " ".join(run("uneven", "net.toml").stdout.split())
