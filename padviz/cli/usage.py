@@ -110,7 +110,7 @@ def _fair(summary: Summary) -> list[tuple[str, Any]]:
     corners = [readable(each) for each in (share.corners.top_left, share.corners.bottom_right)]
     facts: list[tuple[str, Any]] = [
         *_rims(summary),
-        ("starved", f"{percent(share.starved)} of this image get less than half the weight of an interior pixel"),
+        ("starved", f"{percent(share.starved)} get less than half the weight of an interior pixel"),
         ("overused", f"{percent(share.overused)} get more than 3/2 of it"),
         ("fair shares", f"{share.least:.4g} to {share.most:.4g}; corners {corners[0]} and {corners[1]}"),
         ("lean", f"height {share.lean.height:+.4g}, width {share.lean.width:+.4g}"),
