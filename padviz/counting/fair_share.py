@@ -71,7 +71,7 @@ class Shares:
             given, used = self._given(part, rows, cols)
             least = min(least, float(given.min(where=used, initial=inf)))
             most = max(most, float(given.max(where=used, initial=-inf)))
-            return [given, used, self._starved(part, rows, cols), self._overused(part, rows, cols)]
+            return [given, used, *self._unfair(given, used, part, rows, cols)]
 
         down = _ways(self.tilings[0], self.period[0])
         across = down if self.square else _ways(self.tilings[1], self.period[1])
@@ -108,22 +108,17 @@ class Shares:
         values[~used] = 0
         return [values, used]
 
-    def _starved(self, part: Array, rows: slice, cols: slice) -> NDArray[np.bool_]:
-        """Where 2 u < i: exactly where u is less than i / 2, rounded up."""
-        if part.dtype.kind == "f":
-            starved: NDArray[np.bool_] = part[0] < self._laid(self.pattern[0], rows, cols) * (1 - NOISE) / 2
-            return starved
-        return less(part, self._laid(self._bounds[0], rows, cols))
+    def _unfair(
+        self, given: Floats, used: NDArray[np.bool_], part: Array, rows: slice, cols: slice
+    ) -> list[NDArray[np.bool_]]:
+        """Where a part is starved, and where it is overused: exactly, where counts are integers.
 
-    def _overused(self, part: Array, rows: slice, cols: slice) -> NDArray[np.bool_]:
-        """Where 2 u > 3 i and i > 0: exactly where 3 i / 2, rounded down, is less than u."""
-        if part.dtype.kind == "f":
-            interior = self._laid(self.pattern[0], rows, cols)
-            overused: NDArray[np.bool_] = (interior > 0) & (part[0] > interior * (1 + NOISE) * 3 / 2)
-            return overused
-        bound = self._laid(self._bounds[1], rows, cols)
-        more: NDArray[np.bool_] = less(bound, part) & (bound[-1] >= 0)
-        return more
+        2 u < i exactly where u is less than i / 2, rounded up; 2 u > 3 i exactly where 3 i / 2, rounded down, is less.
+        """
+        if not self.core.exact:
+            return [used & (given < (1 - NOISE) / 2), given > (1 + NOISE) * 3 / 2]
+        half, more = (self._laid(bound, rows, cols) for bound in self._bounds)
+        return [less(part, half), less(more, part) & (more[-1] >= 0)]
 
     @cached_property
     def _interior(self) -> Floats:

@@ -24,7 +24,7 @@ from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import zoo
 from tests import naive
 from tests.strategies import networks
-from tests.sweeps import DEEPER, sampled
+from tests.sweeps import DEEPER, REST, sampled
 
 REFERENCE = [  # network, size, scheme, starved, overused, least, most, first and last corner
     ("vgg19", 224, None, 0.276, 0, 0.0038, 1, 0.0038, 0.0038),
@@ -266,6 +266,31 @@ def test_the_whole_zoo_has_shares_or_says_why_not(name: str) -> None:
             assert max(share.rings) <= share.most
             if scheme is None or (scheme == "replicate" and size == 225):
                 assert_interior(counts)
+
+
+LAID = (224, 225, (193, 256), 96)  # sizes of the whole sweep
+WAYS = (None, *SCHEMES, "zero/partial", "partial/reflect")
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [
+        *((name, LAID[1:3] if name == "resnet101" else LAID[2:3]) for name in zoo()),
+        *(pytest.param(name, LAID, marks=REST) for name in zoo()),
+    ],
+)
+def test_pixels_are_starved_where_the_least_has_less_than_half_and_overused_where_the_most_has_more(
+    name: str, sizes: Any
+) -> None:
+    for size, scheme in product(sizes, WAYS):
+        try:
+            counts = padviz.usage(name, size, scheme)
+        except PadvizError:
+            continue  # it cannot run so
+        found = counts.summary().share
+        noise = NOISE if counts.tally.dtype.kind == "f" else 0
+        assert (found.starved > 0) == (found.least < (1 - noise) / 2), (size, scheme)
+        assert (found.overused > 0) == (found.most > (1 + noise) * 3 / 2), (size, scheme)
 
 
 def assert_interior(counts: Any) -> None:
