@@ -13,6 +13,8 @@ import pytest
 import timm
 import torch
 import torchvision
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
@@ -162,6 +164,54 @@ def test_the_figures_of_the_specification() -> None:
     assert [padviz.costs("resnet50", n).macs for n in (224, 225)] == [4_087_136_256, 4_624_665_792]
     head = 1_280_000
     assert [padviz.costs("mobilenet_v2", n).macs for n in (224, 225)] == [300_774_272 - head, 344_759_744 - head]
+
+
+class Shuffled(nn.Module):
+    """Layers one after another, of which an owner knows them in another order than they run in."""
+
+    def __init__(self, layers: list[nn.Module], order: list[int]) -> None:
+        super().__init__()
+        for i in order:
+            self.add_module(f"l{i}", layers[i])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for i in range(len(self._modules)):
+            x = getattr(self, f"l{i}")(x)
+        return x
+
+
+@st.composite
+def upsampling(draw: Any) -> tuple[int, nn.Module]:
+    """Convolutions, transposed ones and pools in any order, in groups, and how many channels their images have."""
+    shuffled = draw(st.booleans())
+    first = channels = draw(st.sampled_from([1, 3] if shuffled else [1, 2, 3, 4, 6, 8]))
+    layers: list[nn.Module] = []
+    for _ in range(draw(st.integers(1, 4))):
+        kind = draw(st.sampled_from([nn.Conv2d, nn.ConvTranspose2d, nn.ConvTranspose2d, nn.MaxPool2d]))
+        if kind is nn.MaxPool2d:
+            layers.append(nn.MaxPool2d(2))
+            continue
+        out = draw(st.sampled_from([2, 4, 6, 8]))
+        groups = 2 if channels % 2 == 0 and draw(st.booleans()) else 1
+        kernel, stride, pad = draw(st.integers(1, 3)), draw(st.integers(1, 2)), draw(st.integers(0, 1))
+        layers.append(kind(channels, out, kernel, stride, min(pad, kernel - 1), groups=groups, device="meta"))
+        channels = out
+    order = draw(st.permutations(range(len(layers)))) if shuffled else range(len(layers))
+    return first, Shuffled(layers, [*order]).eval()
+
+
+@given(drawn=upsampling(), size=st.tuples(st.integers(17, 24), st.integers(17, 24)))
+@example(drawn=(3, nn.Sequential(nn.ConvTranspose2d(3, 8, 2, 2), nn.Conv2d(8, 4, 3)).to("meta")), size=(20, 20))
+@settings(max_examples=60, deadline=None)
+def test_networks_cost_what_pytorch_counts_wherever_a_transposed_convolution_stands(
+    drawn: tuple[int, nn.Module], size: tuple[int, int]
+) -> None:
+    channels, model = drawn
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        model(torch.empty(1, channels, *size, device="meta"))
+    flops = counter.get_flop_counts().get("Global", {}).get(torch.ops.aten.convolution, 0)
+    assert 2 * padviz.costs(padviz.load(model, size=size), size).macs == flops
 
 
 def twin(step: dict[str, Any], size: tuple[int, int]) -> int:

@@ -193,7 +193,7 @@ def _declared_size(module: nn.Module) -> Size | None:
 
 def channels_of(module: nn.Module) -> list[int]:
     """How many channels an image may have: as the first convolution says, three, or one."""
-    convolutions = (each for each in module.modules() if isinstance(each, nn.Conv2d))
+    convolutions = (each for each in module.modules() if isinstance(each, nn.Conv2d | nn.ConvTranspose2d))
     first = next(convolutions, None)
     return list(dict.fromkeys([*([first.in_channels] if first else []), 3, 1]))
 

@@ -108,6 +108,8 @@ def conv_transpose2d(
     call: Call, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
     groups: int = 1, dilation: Any = 1,
 ) -> Result:  # fmt: skip
+    if input.shape[-3] != weight.shape[0]:  # PyTorch says so too, but not of tensors without data
+        raise RuntimeError(f"a transposed convolution of {weight.shape[0]} channels is given {input.shape[-3]}")
     pads = [(n, n) for n in both(padding)]
     figures = zip(weight.shape[-2:], both(stride), both(dilation), pads, both(output_padding), strict=True)
     channels = channels_of(input, weight.shape[1] * groups, 2, groups)
