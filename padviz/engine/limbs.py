@@ -152,8 +152,14 @@ def shares(tally: Array, peak: int | float) -> NDArray[np.float64]:
     if len(tally) == 1:
         return np.asarray(tally[0] / peak, dtype=np.float64)
     bits = int(peak).bit_length()
-    scaled = sum(limb * 2.0 ** (LIMB_BITS * i - bits) for i, limb in enumerate(tally))
+    scaled = sum(_times_power(limb, LIMB_BITS * i - bits) for i, limb in enumerate(tally))
     return np.asarray(scaled / (int(peak) / (1 << bits)))
+
+
+def _times_power(limb: Array, exponent: int) -> NDArray[np.float64]:
+    """A limb times 2 to a power; beyond what a float holds, limbs that a bound gave and no count fills stay 0."""
+    scaled: NDArray[np.float64] = limb * 2.0**exponent if exponent < 1000 else np.ldexp(limb, exponent)
+    return scaled
 
 
 def _extreme(tally: Array, pick: Any) -> int | float:

@@ -57,6 +57,13 @@ def test_limbs_are_the_integers(values: list[int]) -> None:
     np.testing.assert_allclose(shares(tally, max(values))[0], [v / max(values) if max(values) else 0 for v in values])
 
 
+@given(value=counts, above=st.integers(0, 40), peak=st.sampled_from([1, 7, 2**64, 2**7000]))
+def test_shares_do_not_ask_how_many_limbs_a_bound_gave(value: int, above: int, peak: int) -> None:
+    """Where a count may be far larger than the largest is, the most significant limbs are empty."""
+    tally = tally_of([value], 4 + above)
+    np.testing.assert_allclose(shares(tally, peak), [[float(Fraction(value, peak))]], rtol=1e-15)
+
+
 @given(values=st.lists(counts, min_size=6, max_size=6), data=st.data())
 @example(values=[2**150] * 6, data=None)
 def test_sums_take_rows_and_columns_as_often_as_they_occur(values: list[int], data: Any) -> None:
