@@ -75,14 +75,16 @@ class CountMap:
 
     @cached_property
     def counts(self) -> NDArray[Any]:
-        """Shape (height, width): int64, or Python ints where int64 cannot hold them, or float64.
+        """Shape (height, width), read-only: int64, or Python ints where int64 cannot hold them, or float64.
 
         Raises
         ------
         SizeError
             If the map does not fit into memory; `counts_at` gives parts of it.
         """
-        return self.counts_at(slice(None), slice(None))
+        counts = self.counts_at(slice(None), slice(None))
+        counts.flags.writeable = False  # all who ask are given the same
+        return counts
 
     def counts_at(self, rows: Any, cols: Any) -> NDArray[Any]:
         """The counts where those rows and columns cross, exact: a position, several, a range or a slice of each.

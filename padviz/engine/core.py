@@ -60,8 +60,10 @@ class Core:
 
     @cached_property
     def whole(self) -> Array:
-        """All of it."""
-        return self._pulled(self.source.limbs, self.pulls)
+        """All of it, read-only: maps share it."""
+        whole = self._pulled(self.source.limbs, self.pulls)
+        whole.flags.writeable = False
+        return whole
 
     def part(self, rows: slice = ALL, cols: slice = ALL) -> Array:
         """Some rows and columns: a view where the core is kept."""

@@ -373,3 +373,16 @@ def test_what_does_not_fit_into_memory_says_so(name: str, monkeypatch: pytest.Mo
 def test_a_million_pixels_a_side_do_not_fit() -> None:
     with pytest.raises(PadvizError, match="do not fit into memory"):
         padviz.usage("vgg11", 1_000_000).relative()
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "unit"), [("resnet18", 64, None), ("resnet152", 96, None), ("vgg11", 64, (0, 0))]
+)
+def test_no_caller_can_damage_a_map(name: str, size: int, unit: Any) -> None:
+    counts = padviz.usage(name, size, unit=unit)
+    handed = [counts.counts, counts.tally, counts.expanded(), counts.rows.index]
+    if unit is None:
+        handed.append(counts.shares.pattern)
+    for array in (*handed, padviz.coverage(name, size).counts):
+        with pytest.raises(ValueError, match="read-only"):
+            array[..., 0] = 7

@@ -36,6 +36,7 @@ class Tiling:
     def index(self) -> NDArray[np.int64]:
         """Which row of the core each row of the map is: every row of the core occurs."""
         index: NDArray[np.int64] = self.of(np.arange(self.n))
+        index.flags.writeable = False
         return index
 
     def of(self, rows: Any) -> Any:
