@@ -138,6 +138,26 @@ def to_limbs(values: NDArray[Any], limbs: int) -> Array:
     return np.stack([*digits, rest]).astype(np.int64)
 
 
+def outer(tall: Array, wide: Array, limbs: int) -> Array:
+    """The products of a column of counts, (limbs, height, 1), and a row of them, in so many carried limbs.
+
+    Each product of different counts is made once: most maps mirror, and repeat inside.
+
+    >>> outer(np.array([[[2], [3], [2]]]), np.array([[[5, 7]]]), 1).tolist()
+    [[[10, 14], [15, 21], [10, 14]]]
+    """
+    rows, cols = to_ints(tall)[:, 0].tolist(), to_ints(wide)[0].tolist()
+    down, across = ({value: i for i, value in enumerate(dict.fromkeys(values))} for values in (rows, cols))
+    each = LIMB_BITS // 8
+    found = np.zeros((limbs, len(down), len(across), 8), dtype=np.uint8)
+    for value, i in down.items():
+        digits = b"".join([(value * other).to_bytes(each * limbs, "little") for other in across])
+        found[:, i, :, :each] = np.frombuffer(digits, np.uint8).reshape(-1, limbs, each).swapaxes(0, 1)
+    products = found.view("<i8")[..., 0].astype(np.int64, copy=False)
+    spread: Array = products[:, np.array([down[row] for row in rows])[:, None], [across[col] for col in cols]]
+    return spread
+
+
 def largest_difference(here: Array, there: Array) -> int | float:
     """The largest difference, either way, between two tallies of one shape."""
     difference = here - there

@@ -10,6 +10,7 @@ from padviz.engine.apply import LIMB_BITS, Array, apply, carry
 from padviz.engine.axis_map import AxisMap
 from padviz.engine.limbs import HOLDS
 
+CARRIED = (1 << LIMB_BITS) - 1  # what no carried limb passes
 MOST_GAIN = (HOLDS - 1) >> LIMB_BITS  # of a map, for carried limbs to have room
 
 
@@ -44,7 +45,7 @@ class Tally:
         limbs = extended(self.limbs, limbs_for(self.most))
         if self.limb >> LIMB_BITS:
             carry(limbs)
-        return Tally(limbs, (1 << LIMB_BITS) - 1, self.most)
+        return Tally(limbs, CARRIED, self.most)
 
     def settled(self) -> Tally:
         """The same counts, carried where int64 might not hold one."""

@@ -23,11 +23,14 @@ from padviz.counting.periodic import stable_rows
 from padviz.counting.periodic.stable_rows import growth
 from padviz.counting.periodic.tiling import Tiling
 from padviz.counting.walks import WHOLE, count_backward, count_forward
+from padviz.engine import tally
+from padviz.engine.apply import apply
 from padviz.engine.core import Core
 from padviz.engine.limbs import to_ints
 from padviz.errors import PadvizError
 from padviz.files.counts import write_counts
 from padviz.network.rewrites import SCHEMES
+from padviz.network.sizes import resolve
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import zoo
 from tests import naive
@@ -386,3 +389,39 @@ def test_no_caller_can_damage_a_map(name: str, size: int, unit: Any) -> None:
     for array in (*handed, padviz.coverage(name, size).counts):
         with pytest.raises(ValueError, match="read-only"):
             array[..., 0] = 7
+
+
+def along(network: padviz.Network, axis: int, n: int) -> NDArray[Any]:
+    """Paths from each row to all units of a chain, in Python's integers."""
+    sizes, maps = resolve(network, axis, n)
+    paths = np.ones(sizes[-1], dtype=object)
+    for made in reversed(maps):
+        paths = paths if made is None else made.dense().astype(object).T @ paths
+    return paths
+
+
+@pytest.mark.parametrize("scheme", [None, "reflect", "circular", "valid"])
+@pytest.mark.parametrize(("depth", "kernel", "size"), [(12, 3, (40, 33)), (34, 5, (170, 150)), (90, 3, (200, 300))])
+def test_a_chain_of_any_depth_is_the_product_of_its_axes(
+    depth: int, kernel: int, size: tuple[int, int], scheme: str | None
+) -> None:
+    window = {"op": "conv", "kernel": [kernel, 3], "padding": [kernel // 2, 1]}
+    network = parse({"layers": [{**window, "name": f"c{i}"} for i in range(depth)]}, "chain")
+    counts = padviz.usage(network, size, scheme)
+    expected = np.multiply.outer(*(along(counts.walked, axis, n) for axis, n in enumerate(size)))
+    assert (counts.counts == expected).all()
+    assert (counts.min, counts.max, counts.total) == (expected.min(), expected.max(), expected.sum())
+
+
+def test_a_deep_chain_takes_a_pass_over_its_map_and_not_one_for_each_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def applied(made: Any, x: Any, axis: int, **options: Any) -> Any:
+        seen.append(x.shape)
+        return apply(made, x, axis, **options)
+
+    monkeypatch.setattr(tally, "apply", applied)
+    layers = [{"op": "conv", "name": f"c{i}", "kernel": 3, "padding": 1} for i in range(60)]
+    padviz.usage(parse({"layers": layers}, "chain"), (200, 190))
+    assert seen
+    assert all(1 in shape[1:] for shape in seen)
