@@ -268,6 +268,7 @@ class Fields:
             if step["op"] in ("global", "adaptive") or self.whole & {*inputs}:
                 self.whole.add(name)
         self.found: dict[tuple[str, int], set[int]] = {}
+        self.known: dict[tuple[str, int, bool], bool] = {}
 
     def of(self, name: str, unit: int) -> set[int]:
         """The first and the last input row that a unit of a layer sees, and of a layer of rows one row."""
@@ -279,8 +280,18 @@ class Fields:
             self.found[name, unit] = {min(seen), max(seen)}
         return self.found[name, unit]
 
-    def read(self, name: str, unit: int) -> list[int]:
-        """The rows that a unit reads of the layer before."""
+    def touches(self, name: str, unit: int, after: bool) -> bool:
+        """Whether a unit depends on what lies before the first row of any layer, or after the last one."""
+        if name == "input":
+            return False
+        if (name, unit, after) not in self.known:
+            places = [(each, place) for each in self.steps[name][1] for place in self.read(name, unit, real=True)]
+            past = [place >= self.sizes[each] if after else place < 0 for each, place in places]
+            self.known[name, unit, after] = any(past) or any(self.touches(*each, after) for each in places)
+        return self.known[name, unit, after]
+
+    def read(self, name: str, unit: int, real: bool = False) -> list[int]:
+        """The rows that a unit reads of the layer before; for one that reads none, the row before it, unless `real`."""
         step, (first, *_) = self.steps[name]
         n, m, axis = self.sizes[first], self.sizes[name], self.axis
         kind = step["op"]
@@ -299,7 +310,8 @@ class Fields:
         if kind != "convtranspose":
             return [unit * stride - before + tap for tap in taps]
         place = unit + before  # where no row is read, paths end, and the field is that of the row before
-        return [(place - tap) // stride for tap in taps if (place - tap) % stride == 0] or [place // stride]
+        found = [(place - tap) // stride for tap in taps if (place - tap) % stride == 0]
+        return found if found or real else [place // stride]
 
 
 def endless_resize(step: Step, axis: int, unit: int, n: int, m: int) -> list[int]:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import ceil
 from typing import Any
 
 import pytest
-from hypothesis import given
+import torch
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
 
 import padviz
+from padviz.audit.reaching.border_margins import Margin, margins
 from padviz.audit.reaching.periods import by_periods
 from padviz.audit.reaching.positions import by_positions
 from padviz.audit.reaching.reach import Reach
+from padviz.errors import PadvizError
 from padviz.network.sizes import sizes_of
 from padviz.sources.toml.build import parse
 from tests import naive
@@ -23,7 +29,6 @@ FAR = 250  # units beyond a map of 24, which no padding of six small layers touc
 
 
 def check(reaches: tuple[Reach, ...], net: padviz.Network, fields: naive.Fields) -> None:
-    n = fields.sizes["input"]
     for layer, reach in zip(net.layers, reaches, strict=True):
         assert reach.whole == (layer.name in fields.whole)
         m = fields.sizes[layer.name]
@@ -35,10 +40,6 @@ def check(reaches: tuple[Reach, ...], net: padviz.Network, fields: naive.Fields)
         centres = [Fraction(min(each) + max(each), 2) for each in seen]
         if reach.parts_at is None:
             assert centres == [centres[0] + unit * reach.stride for unit in range(m)]
-        if reach.stride and not reach.uneven_strides:
-            before = [unit for unit in range(FAR) if min(fields.of(layer.name, unit)) < 0]
-            after = [unit for unit in range(FAR) if max(fields.of(layer.name, m - 1 - unit)) >= n]
-            assert reach.touched == (max(before, default=-1) + 1, max(after, default=-1) + 1)
 
 
 @pytest.mark.parametrize("scales", [None, LONG], ids=["short", "long"])
@@ -77,3 +78,79 @@ def follow(steps: list[dict[str, Any]], size: tuple[int, int]) -> None:
         check(by_positions(net, axis, sizes), net, fields)
         if reaches := by_periods(net, axis, sizes):
             check(reaches, net, fields)
+        for row, reach in zip(margins(net, size), by_positions(net, axis, sizes)[1:], strict=True):
+            if not reach.whole:
+                check_margin(row, axis, reach, fields)
+
+
+def check_margin(row: Margin, axis: int, reach: Reach, fields: naive.Fields) -> None:
+    m = fields.sizes[row.layer]
+    before = [unit for unit in range(FAR) if fields.touches(row.layer, unit, after=False)]
+    after = [unit for unit in range(FAR) if fields.touches(row.layer, m - 1 - unit, after=True)]
+    touched = max(before, default=-1) + 1, max(after, default=-1) + 1
+    assert (row.height, row.width)[axis] == tuple(min(each, m) for each in touched)
+    halo, barrier = ((row.halo_height, row.barrier_height), (row.halo_width, row.barrier_width))[axis]
+    if barrier:
+        assert halo is None
+    elif reach.stride and not reach.uneven_strides:
+        assert halo == tuple(ceil(each * reach.stride) for each in touched)
+
+
+@st.composite
+def cropping(draw: Any) -> list[tuple[Any, ...]]:
+    """Convolutions that pad, transposed ones, and slices, one after another."""
+    amounts = st.tuples(*[st.integers(0, 2)] * 4)
+    conv = st.tuples(st.just("conv"), st.integers(1, 5), st.integers(1, 2), st.integers(1, 2), amounts)
+    up = st.tuples(st.just("up"), st.integers(1, 4), st.integers(1, 2), st.integers(0, 2))
+    cut = st.tuples(st.just("cut"), amounts, st.integers(1, 2))
+    return draw(st.lists(st.one_of(conv, up, cut), min_size=1, max_size=5))
+
+
+class Around(nn.Module):
+    """The layers of `cropping`; what lies outside of a side of any of them has a value of its own."""
+
+    def __init__(self, laid: list[tuple[Any, ...]]) -> None:
+        super().__init__()
+        self.laid = laid
+        self.values = (0.0,) * 4  # left, right, top, bottom
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for kind, *figures in self.laid:
+            if kind == "conv":
+                kernel, stride, dilation, pads = figures
+                x = F.conv2d(self.padded(x, pads), torch.ones(1, 1, kernel, kernel), None, stride, 0, dilation)
+            elif kind == "up":
+                kernel, stride, pad = figures
+                more = kernel if any(self.values) else 0  # as far as a unit reads past the end
+                x = self.padded(x, (more,) * 4)
+                x = F.conv_transpose2d(x, torch.ones(1, 1, kernel, kernel), None, stride, pad + stride * more)
+            else:
+                (left, right, top, bottom), step = figures
+                x = x[..., top : x.shape[-2] - bottom : step, left : x.shape[-1] - right : step]
+        return x
+
+    def padded(self, x: torch.Tensor, pads: Any) -> torch.Tensor:
+        for side, (pad, value) in enumerate(zip(pads, self.values, strict=True)):
+            x = F.pad(x, [pad if i == side else 0 for i in range(4)], value=value)
+        return x
+
+
+@given(laid=cropping(), size=st.tuples(st.integers(9, 16), st.integers(9, 16)))
+@example(laid=[("cut", (2,) * 4, 1), ("conv", 5, 1, 1, (2,) * 4)], size=(16, 16))
+@example(laid=[("up", 2, 2, 1), ("conv", 3, 1, 1, (1,) * 4)], size=(16, 16))
+@settings(deadline=None)
+def test_margins_are_the_units_that_change_with_what_is_padded(laid: list[tuple[Any, ...]], size: Any) -> None:
+    model = Around(laid)
+    image = torch.zeros(1, 1, *size)
+    try:
+        plain = model(image)
+        assert min(plain.shape) > 0
+        row = margins(padviz.load(model, size=size), size)[-1]
+    except (RuntimeError, AssertionError, IndexError, PadvizError):
+        return
+    sides = [*row.width, *row.height]
+    for side in range(4):
+        model.values = tuple(float(each == side) for each in range(4))
+        changed = (model(image) != plain)[0, 0].any(dim=0 if side < 2 else 1).nonzero().ravel().tolist()
+        n = plain.shape[-1 if side < 2 else -2]
+        assert sides[side] == ((n - min(changed) if side % 2 else max(changed) + 1) if changed else 0)

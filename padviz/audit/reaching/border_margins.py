@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 
-from padviz.audit.reaching.reach import Interval, Reach
-from padviz.audit.receptive_fields import reaches_of
+from padviz.audit.reaching.reach import Interval
+from padviz.audit.reaching.touching import Touched, touched_on
 from padviz.network.network import Network, Size
 from padviz.network.sizes import is_square, sizes_of
 
@@ -40,7 +40,7 @@ class Margin:
 
 
 def margins(network: Network, size: int | Sequence[int] | None = None) -> tuple[Margin, ...]:
-    """Find how far padding reaches into every layer: its units that see past the image's border.
+    """Find how far padding reaches into every layer: its units that read past an end of it, or of one before it.
 
     >>> import padviz
     >>> last = margins(padviz.load("vgg16"), 512)[-1]
@@ -50,7 +50,7 @@ def margins(network: Network, size: int | Sequence[int] | None = None) -> tuple[
     return _margins(network, network.at(size))
 
 
-@lru_cache(8)  # as reaches are
+@lru_cache(8)  # networks and sizes that are asked about one after the other
 def _margins(network: Network, pixels: Size) -> tuple[Margin, ...]:
     square = pixels[0] == pixels[1] and is_square(network)
     rows = _touched_on(network, 0, pixels)
@@ -65,8 +65,8 @@ def _margins(network: Network, pixels: Size) -> tuple[Margin, ...]:
 
 def _touched_on(network: Network, axis: int, pixels: Size) -> list[tuple[Interval, Interval | None]]:
     """The margin of every layer on one axis."""
-    sizes, reaches = sizes_of(network, axis, pixels[axis]), reaches_of(network, axis, pixels)
-    return [_margin(reach, m) for reach, m in zip(reaches, sizes, strict=True)]
+    sizes = sizes_of(network, axis, pixels[axis])
+    return [_margin(each, m) for each, m in zip(touched_on(network, axis, sizes), sizes, strict=True)]
 
 
 def _barriers(network: Network, axis: int) -> list[Barrier | None]:
@@ -79,8 +79,8 @@ def _barriers(network: Network, axis: int) -> list[Barrier | None]:
     return found
 
 
-def _margin(reach: Reach, m: int) -> tuple[Interval, Interval | None]:
-    """Of `m` units: how many see past either end, and the rows that so many stand for on a long axis."""
-    before, after = reach.touched
-    touched = min(before, m), min(after, m)
-    return touched, (ceil(before * reach.stride), ceil(after * reach.stride)) if reach.stride else None
+def _margin(touched: Touched, m: int) -> tuple[Interval, Interval | None]:
+    """Of `m` units: how many padding touches from either end, and the rows that so many stand for on a long axis."""
+    before, after = (side.depth for side in touched.sides)
+    halo = (ceil(before * touched.stride), ceil(after * touched.stride)) if touched.stride else None
+    return (min(before, m), min(after, m)), halo

@@ -33,11 +33,11 @@ def by_periods(network: Network, axis: int, sizes: Sequence[int]) -> tuple[Reach
             found.append(entering[0])
             continue
         if any(each.whole for each in entering) or isinstance(op, Adaptive):
-            made: Reach | None = whole(entering, sizes[layer.inputs[0]], sizes[i], sizes[0])
+            made: Reach | None = whole(entering, sizes[layer.inputs[0]], sizes[0])
         elif op is None:
-            made = _merged(entering, sizes[i], sizes[0], layer.name)
+            made = _merged(entering, sizes[i], layer.name)
         else:
-            made = _through(op, entering[0], (sizes[layer.inputs[0]], sizes[i], sizes[0]), layer.name)
+            made = _through(op, entering[0], sizes[layer.inputs[0]], sizes[i], layer.name)
         kept += len(made.seen) if made else 0
         if made is None or kept > MOST_KEPT:
             return None
@@ -45,9 +45,8 @@ def by_periods(network: Network, axis: int, sizes: Sequence[int]) -> tuple[Reach
     return tuple(found)
 
 
-def _through(op: Op, entering: Reach, rows: tuple[int, int, int], name: str) -> Reach | None:
-    """The reach of the units of `op`; `rows` are those of the layer it reads, its own, and those of the image."""
-    n, m, image = rows
+def _through(op: Op, entering: Reach, n: int, m: int, name: str) -> Reach | None:
+    """The reach of the `m` units of `op`, which reads a layer of `n`."""
     rate = rate_of(op, n, m)
     if not rate:
         return None
@@ -65,10 +64,10 @@ def _through(op: Op, entering: Reach, rows: tuple[int, int, int], name: str) -> 
             seen.append((entering.of(first)[0], entering.of(last)[1]))
     stride = entering.stride * rate
     parts_at = entering.parts_at or (None if _centred_alike(seen[:m], stride) else name)
-    return _repeating(seen, stride, m, image, parts_at, wavy=entering.wavy or is_wavy(op))
+    return _repeating(seen, stride, m, parts_at, wavy=entering.wavy or is_wavy(op))
 
 
-def _merged(reaches: Sequence[Reach], m: int, image: int, name: str) -> Reach | None:
+def _merged(reaches: Sequence[Reach], m: int, name: str) -> Reach | None:
     """The union of branches, where all advance alike."""
     period = lcm(*(len(reach.seen) for reach in reaches))
     stride = reaches[0].stride
@@ -78,7 +77,7 @@ def _merged(reaches: Sequence[Reach], m: int, image: int, name: str) -> Reach | 
     seen = [(min(low for low, _ in each), max(high for _, high in each)) for each in both]
     centred = all(len({low + high for low, high in each}) == 1 for each in both[:m])
     parts_at = parted(reaches) or (None if centred else name)
-    return _repeating(seen, stride, m, image, parts_at, wavy=any(reach.wavy for reach in reaches))
+    return _repeating(seen, stride, m, parts_at, wavy=any(reach.wavy for reach in reaches))
 
 
 def _centred_alike(seen: Sequence[Interval], stride: Fraction) -> bool:
@@ -87,12 +86,7 @@ def _centred_alike(seen: Sequence[Interval], stride: Fraction) -> bool:
     return all((low + high - first) * units == 2 * unit * rows for unit, (low, high) in enumerate(seen))
 
 
-def _repeating(
-    seen: Sequence[Interval], stride: Fraction, m: int, image: int, parts_at: str | None, *, wavy: bool
-) -> Reach:
-    """A reach with the units of a map that see past the image's border: of each phase, the last from either end."""
+def _repeating(seen: Sequence[Interval], stride: Fraction, m: int, parts_at: str | None, *, wavy: bool) -> Reach:
+    """A reach with the most rows that a unit of a map of `m` sees."""
     size = max(high - low + 1 for low, high in seen[:m])
-    period, advance = len(seen), int(len(seen) * stride)
-    before = max(unit + 1 - low // advance * period - period for unit, (low, _) in enumerate(seen))
-    first = min(unit - (high - image) // advance * period for unit, (_, high) in enumerate(seen))
-    return Reach(seen, stride, size, parts_at, wavy=wavy, touched=(max(before, 0), max(m - first, 0)))
+    return Reach(seen, stride, size, parts_at, wavy=wavy)

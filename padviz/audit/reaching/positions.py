@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from math import ceil, floor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,17 +22,14 @@ from padviz.errors import SizeError
 from padviz.network.network import Network
 
 MOST_UNITS = 1 << 23  # of all layers together
-SLACK = 3  # rows that an operation may read beyond what its rate says
 Units = NDArray[Any]
 Ends = tuple[Units, Units]  # of the first rows, and of the last
 
 
 class Slope(NamedTuple):
-    """What bounds a reach: unit j sees no row before rate x j - lead, and none behind rate x j + trail."""
+    """How a reach advances: by `rate` rows with each unit, in the long run."""
 
     rate: Fraction
-    lead: Fraction = Fraction(0)
-    trail: Fraction = Fraction(0)
     whole: bool = False
     wavy: bool = False
     uneven: bool = False
@@ -73,7 +69,7 @@ def by_positions(network: Network, axis: int, sizes: Sequence[int]) -> tuple[Rea
         entering = [found[j] for j in layer.inputs]
         if on.slopes[i].whole:
             alone = layer.ops[axis] is None and len(entering) == 1
-            found.append(entering[0] if alone else whole(entering, sizes[layer.inputs[0]], sizes[i], sizes[0]))
+            found.append(entering[0] if alone else whole(entering, sizes[layer.inputs[0]], sizes[0]))
             seen.append(asked[i])
             continue
         branches = [_through(on, i, j, asked, seen[j]) for j in layer.inputs]
@@ -89,31 +85,27 @@ def _slope(on: Axis, i: int) -> Slope:
     op, entering = layer.ops[on.axis], [on.slopes[j] for j in layer.inputs]
     if isinstance(op, Adaptive) or any(each.whole for each in entering):
         return Slope(Fraction(0), whole=True)
-    rate, lead, trail = (max(figures) for figures in zip(*(each[:3] for each in entering), strict=True))
+    rate = max(each.rate for each in entering)
     uneven = any(each.uneven or each.rate != rate for each in entering)
     wavy = any(each.wavy for each in entering)
     if op is None:
-        return Slope(rate, lead, trail, wavy=wavy, uneven=uneven)
-    n, m = sizes[layer.inputs[0]], sizes[i]
-    first, last = rows_of(op, n, m, 0)
-    lead, trail = lead + rate * (SLACK - first), trail + rate * (SLACK + last)
-    return Slope(rate * rate_of(op, n, m), lead, trail, wavy=wavy or is_wavy(op), uneven=uneven)
+        return Slope(rate, wavy=wavy, uneven=uneven)
+    return Slope(rate * rate_of(op, sizes[layer.inputs[0]], sizes[i]), wavy=wavy or is_wavy(op), uneven=uneven)
 
 
 def _asked(on: Axis) -> list[Ends]:
     """Of every layer the units, in order, of which it must be known how far they see: to the front, and to the end.
 
-    These are all units of its map, more where the border touches more than that, and those that later layers read.
+    These are all units of its map, and those that later layers read.
     """
     wanted: list[tuple[list[Units], list[Units]]] = [([], []) for _ in on.sizes]
     kept = 0
     _check(on, max(range(len(on.sizes)), key=on.sizes.__getitem__), 2 * sum(on.sizes))
     for i in reversed(range(len(on.sizes))):
         layer, m = on.network.layers[i], on.sizes[i]
-        start, stop = _touching(on, i)
-        _check(on, i, kept + stop - start)
-        wanted[i][0].append(np.arange(0, stop))
-        wanted[i][1].append(np.arange(start, m))
+        _check(on, i, kept + m)
+        for each in wanted[i]:
+            each.append(np.arange(m))
         units = [_in_order(each) for each in wanted[i]]
         kept += sum(map(len, units))
         _check(on, i, kept)
@@ -129,14 +121,6 @@ def _in_order(parts: Sequence[Units]) -> Units:
     units: Units = np.sort(np.concatenate(parts))
     new: Units = np.append(True, units[1:] != units[:-1])
     return units[new]
-
-
-def _touching(on: Axis, i: int) -> tuple[int, int]:
-    """The range of units that takes in a layer's own, and those of an endless axis that may see past the image."""
-    (rate, lead, trail, *_), m = on.slopes[i], on.sizes[i]
-    if on.slopes[i].uneven or not rate:
-        return 0, m
-    return min(0, floor((on.sizes[0] - trail) / rate)), max(m, ceil(lead / rate))
 
 
 def _rows(on: Axis, i: int, end: int, units: Units) -> Units:
@@ -185,9 +169,6 @@ def _centred_alike(on: Axis, i: int, asked: Ends, branches: Sequence[Ends]) -> b
 
 def _reach(on: Axis, i: int, asked: Ends, seen: Ends) -> Reach:
     low, high = _own(on, i, asked, seen)
-    before = asked[0][(asked[0] >= 0) & (seen[0] < 0)]
-    after = asked[1][(asked[1] < on.sizes[i]) & (seen[1] >= on.sizes[0])]
-    touched = int(before[-1]) + 1 if len(before) else 0, on.sizes[i] - int(after[0]) if len(after) else 0
     slope = on.slopes[i]
     size = int((high - low).max()) + 1
-    return Reach(np.stack([low, high], 1), slope.rate, size, uneven_strides=slope.uneven, touched=touched)
+    return Reach(np.stack([low, high], 1), slope.rate, size, uneven_strides=slope.uneven)

@@ -17,8 +17,7 @@ class Reach:
     """The input rows, first and last, that a layer's units see, followed on an endless axis.
 
     They are `seen` by units 0 .. period - 1, and unit j + period sees those `stride` x period further on; where units
-    are followed one by one, by all units of the map. `size` is the most rows that a unit of the map sees, and
-    `touched` says how many units next to either end, of a map that is long enough, see past the image's border.
+    are followed one by one, by all units of the map. `size` is the most rows that a unit of the map sees.
     `wavy` is set where a unit may see less far to one side than the unit before it, as cubic interpolation does where
     it looks at a row itself.
 
@@ -33,7 +32,6 @@ class Reach:
     whole: bool = False
     uneven_strides: bool = False
     wavy: bool = False
-    touched: Interval = (0, 0)
 
     def of(self, unit: int) -> Interval:
         """The rows that a unit sees."""
@@ -48,9 +46,8 @@ def parted(reaches: Sequence[Reach]) -> str | None:
     return next((reach.parts_at for reach in reaches if reach.parts_at), None)
 
 
-def whole(reaches: Sequence[Reach], n: int, m: int, image: int) -> Reach:
-    """The reach of `m` units of which each sees all that layers of `n` units see of an image of so many rows."""
+def whole(reaches: Sequence[Reach], n: int, image: int) -> Reach:
+    """The reach of units of which each sees all that layers of `n` units see of an image of so many rows."""
     low = min(reach.of(unit)[0] for reach in reaches for unit in range(min(n, len(reach.seen))))
     high = max(reach.of(n - 1 - unit)[1] for reach in reaches for unit in range(min(n, len(reach.seen))))
-    touched = (m, m) if low < 0 or high >= image else (0, 0)
-    return Reach([(low, high)], Fraction(0), image, parted(reaches), whole=True, touched=touched)
+    return Reach([(low, high)], Fraction(0), image, parted(reaches), whole=True)

@@ -1,0 +1,134 @@
+"""Which units of every layer padding touches: those that read past an end of a layer, or a unit that does."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from math import ceil
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.axis.operations import Adaptive, Op, Transposed, Window
+from padviz.axis.receptive_interval import all_rows_of, is_wavy, rate_of, rows_of
+from padviz.network.layer import Layer
+from padviz.network.network import Network
+
+SLACK = 3  # rows that an operation may read beyond what its rate says
+MOST_UNITS = 1 << 23  # that are looked at, of a layer; no map has more
+
+
+class Side(NamedTuple):
+    """The units next to one end of a layer that padding touches, counted from there: `full` in a row, and `more`.
+
+    They are those of an axis that is long enough; a map may have fewer.
+    """
+
+    full: int = 0
+    more: tuple[int, ...] = ()
+
+    @property
+    def depth(self) -> int:
+        """How far in the last of them is."""
+        return self.more[-1] + 1 if self.more else self.full
+
+
+class Touched(NamedTuple):
+    """Of a layer: the units that padding touches from either end, and the image's rows that a unit stands for.
+
+    `whole` is a layer of which each unit sees the whole image: padding touches all or none of its units.
+    """
+
+    sides: tuple[Side, Side]
+    stride: Fraction
+    whole: bool = False
+
+
+def touched_on(network: Network, axis: int, sizes: Sequence[int]) -> list[Touched]:
+    """The units of every layer that padding touches.
+
+    >>> import padviz
+    >>> from padviz.network.sizes import sizes_of
+    >>> vgg = padviz.load("vgg11")
+    >>> [side.full for side in touched_on(vgg, 0, sizes_of(vgg, 0, 512))[-1].sides]
+    [2, 2]
+    """
+    found = [Touched((Side(), Side()), Fraction(1))]
+    for i, layer in enumerate(network.layers[1:], start=1):
+        entering, op = [found[j] for j in layer.inputs], layer.ops[axis]
+        if op is None and len(entering) == 1:
+            found.append(entering[0])
+        elif isinstance(op, Adaptive) or any(each.whole for each in entering):
+            found.append(_whole(op, entering, sizes[layer.inputs[0]], sizes[i]))
+        else:
+            found.append(_through(layer, axis, entering, sizes[layer.inputs[0]], sizes[i]))
+    return found
+
+
+def _whole(op: Op | None, entering: Sequence[Touched], n: int, m: int) -> Touched:
+    """All units, or none: as those that they see, or by padding of their own."""
+    hit = any(side.depth for each in entering for side in each.sides)
+    hit |= isinstance(op, Window) and any(_passed(op, n, m, end, Side()).depth for end in (0, 1))
+    return Touched((Side(m), Side(m)) if hit else (Side(), Side()), Fraction(0), whole=True)
+
+
+def _through(layer: Layer, axis: int, entering: Sequence[Touched], n: int, m: int) -> Touched:
+    """Through a layer: its branches, and then its operation."""
+    op, stride = layer.ops[axis], max(each.stride for each in entering)
+    before, after = (_joined([each.sides[end] for each in entering]) for end in (0, 1))
+    if op is None:
+        return Touched((before, after), stride)
+    sides = _passed(op, n, m, 0, before), _passed(op, n, m, 1, after)
+    return Touched(sides, stride * rate_of(op, n, m))
+
+
+def _joined(sides: Sequence[Side]) -> Side:
+    if len(sides) == 1:
+        return sides[0]
+    return _side(max(side.full for side in sides), {unit for side in sides for unit in side.more})
+
+
+def _side(full: int, units: Iterable[int]) -> Side:
+    """So many units in a row, and others, which may be the next ones."""
+    more = sorted(unit for unit in units if unit >= full)
+    next_ones = sum(1 for i, unit in enumerate(more) if unit == full + i)
+    return Side(full + next_ones, tuple(more[next_ones:]))
+
+
+def _passed(op: Op, n: int, m: int, end: int, side: Side) -> Side:
+    """The units of an operation that read past an end of `n` rows, or one of the rows there that padding touches."""
+
+    def nearest(unit: int) -> int:
+        """The row next to the end that a unit reads, both counted from there."""
+        row: int = rows_of(op, n, m, m - 1 - unit if end else unit)[end]
+        return n - 1 - row if end else row
+
+    rate, first = rate_of(op, n, m), nearest(0)
+    if not rate:
+        return Side(m if first < side.depth else 0)
+    alone = not side.more and not is_wavy(op) and not _skips(op)
+    if alone and isinstance(op, Window):
+        return Side(max(0, -((first - side.full) // op.stride)))
+    several = min(max(1, ceil((side.depth - first + SLACK) / rate) + SLACK), MOST_UNITS)
+    if alone:
+        return Side(bisect_left(range(several), side.full, key=nearest))
+    units = np.arange(several)
+    rows, real = _rows_read(op, n, m, m - 1 - units if end else units)
+    rows = n - 1 - rows if end else rows
+    hit = (((rows < side.full) | np.isin(rows, side.more)) & real).any(axis=0)
+    return _side(0, np.flatnonzero(hit).tolist())
+
+
+def _skips(op: Op) -> bool:
+    """Whether it is a transposed convolution with units between its taps, which read nothing."""
+    return isinstance(op, Transposed) and op.kernel < op.stride
+
+
+def _rows_read(op: Op, n: int, m: int, units: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """All rows that each of an array of units may read, (rows, units), and which of them it does."""
+    if not isinstance(op, Transposed):
+        return (rows := all_rows_of(op, n, m, units)), np.ones(rows.shape, dtype=bool)
+    places = np.stack([units + op.padding[0] - tap * op.dilation for tap in range(op.kernel)])
+    return places // op.stride, places % op.stride == 0
