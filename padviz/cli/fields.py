@@ -35,8 +35,8 @@ def command(
     """Work out the receptive field of every layer of MODEL: size, effective stride, effective padding, centre.
 
     Sizes are the union over branches. Where branches are not centred alike, padding, centre and offset are left empty
-    and the layer where they part is named. The grid offset is the mean centre of a layer's units minus the image's. In a
-    controlled experiment the filters of strided convolutions were skewed where it is not 0, to the other side.
+    and the layer where they part is named. The grid offset is the mean centre of a layer's units minus the image's. In
+    a controlled experiment the filters of strided convolutions were skewed where it is not 0, to the other side.
 
     \b
     Example:

@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.counting.periodic.interior import NoInterior, interior, ring
+from padviz.counting.periodic.interior import NoInterior, endless, interior, ring
 from padviz.counting.periodic.stable_rows import growth, usage_tiling
 from padviz.counting.periodic.tiling import Tiling
 from padviz.counting.summary import Rim
@@ -24,7 +24,7 @@ from padviz.network.sizes import is_square, resolve
 
 STARVED, OVERUSED = Fraction(1, 2), Fraction(3, 2)  # of an interior pixel's weight: below the one, above the other
 NOISE = 1e-9  # of a mean in float64: what lies closer to a bound is compared in fractions
-MOST_ROWS = 1 << 22  # of an image on which two borders are told apart
+LARGE, MOST_ROWS = 1 << 12, 1 << 22  # of an image on which two borders are told apart: they cost a core
 Sides = tuple[int, int]  # at the first row or column, and at the last
 
 
@@ -53,10 +53,11 @@ def rims(network: Network, size: Size, targets: tuple[int, ...], weights: Weight
 
 def _depths(network: Network, axis: int, size: Size, targets: tuple[int, ...], weights: Weights) -> tuple[Sides, Sides]:
     """The starved and the overused rim of the two sides that lie across an axis."""
-    across = ring(network, 1 - axis, size[1 - axis], targets)
+    across = ring(endless(network), 1 - axis, size[1 - axis], targets)
     tiling = _apart(network, axis, size[axis], targets)
-    near = size[1 - axis]
-    pattern = interior(network, (near, tiling.n) if axis else (tiling.n, near), targets, weights=weights)
+    if endless(network) is network:  # what does not grow may weigh otherwise at another size
+        size = (size[0], tiling.n) if axis else (tiling.n, size[1])
+    pattern = interior(network, size, targets, weights=weights)
     along = resolve(network, axis, tiling.kept)
     axes = (across, along) if axis else (along, across)
     core = count_backward(Walk(network, *axes, targets, "auto", weights), WHOLE)
@@ -68,16 +69,17 @@ def _depths(network: Network, axis: int, size: Size, targets: tuple[int, ...], w
 
 
 def _apart(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Tiling:
-    """How the map repeats along an axis on the least image, of the same phase, whose borders are known to be apart."""
+    """How the map repeats along an axis of an image, of the same phase, that is large enough for borders to be apart."""
     grows = growth(network, axis)
     assert grows is not None, "an interior was found"
-    tiling = usage_tiling(network, axis, n, targets)
-    while not tiling.copies:
-        n += grows[0] * max(1, n // grows[0])
-        if n > MOST_ROWS:
+    rows = LARGE
+    while True:
+        tiling = usage_tiling(network, axis, n + grows[0] * -(-rows // grows[0]), targets)
+        if tiling.copies:
+            return tiling
+        rows *= 8
+        if rows > MOST_ROWS:
             raise NoInterior("what its border changes goes on to the other border", where=network.name)
-        tiling = usage_tiling(network, axis, n, targets)
-    return tiling
 
 
 def _compared(counts: Array, due: Array, phases: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -12,7 +12,7 @@ from padviz.axis.padding_modes import Mode
 from padviz.axis.resize import Resize
 from padviz.errors import OptionError, PadvizError
 from padviz.network.layer import POOLS, WINDOWS, Kind, Layer
-from padviz.network.network import Network
+from padviz.network.network import Network, Size
 
 Scheme = Literal[Mode, "valid", "full"]  # what `padding` takes
 SCHEMES: tuple[str, ...] = get_args(Scheme)
@@ -163,6 +163,31 @@ def padded_layer(layer: Layer, padding: str) -> Layer:
 
 
 @lru_cache(64)
+def with_zeros(network: Network) -> Network:
+    """The network with zeros in all padding: what no window reads far from borders, where all schemes are alike.
+
+    >>> import padviz
+    >>> net = padviz.load("vgg11")
+    >>> with_zeros(with_padding(net, "partial")) is with_zeros(net)
+    True
+    """
+
+    def zeros(window: Window) -> Window:
+        return window if window.mode == "zero" else replace(window, mode="zero")
+
+    layers = tuple(_map_windows(layer, zeros) for layer in network.layers)
+    return _known_by_layers(network.name, layers, network.targets, network.size, network.fixed)
+
+
+@lru_cache(64)
+def _known_by_layers(
+    name: str, layers: tuple[Layer, ...], targets: tuple[str, ...], size: Size, fixed: tuple[int, ...]
+) -> Network:
+    """One network for all that have the same layers, which caches know it by."""
+    return Network(name, layers, targets, size=size, fixed=fixed)
+
+
+@lru_cache(64)
 def with_mean_pooling(network: Network) -> Network:
     """The network with pooling and interpolation taps weighed, so that each output's weights sum to 1."""
 
@@ -208,7 +233,8 @@ def _map_windows(layer: Layer, change: Callable[[Window], Window]) -> Layer:
     def changed(op: Op | None) -> Op | None:
         return change(op) if isinstance(op, Window) else op
 
-    return replace(layer, height=changed(layer.height), width=changed(layer.width))
+    height, width = map(changed, layer.ops)
+    return layer if (height, width) == layer.ops else replace(layer, height=height, width=width)
 
 
 def _averaged(op: Op | None) -> Op | None:

@@ -131,7 +131,9 @@ def test_usage_json_has_exact_integers() -> None:
         "rim", "overused_rim", "gates_left_out", "method", "notes", "files",
     ]  # fmt: skip
     assert found["schema_version"] == 3
-    assert (found["rim"], found["overused_rim"]) == tuple({"height": each, "width": each} for each in ([39, 57], [0, 0]))
+    assert (found["rim"], found["overused_rim"]) == tuple(
+        {"height": each, "width": each} for each in ([39, 57], [0, 0])
+    )
     assert (found["network"], found["size"], found["padding"]) == ("resnet152", [96, 64], None)
     assert found["target"] == {"layer": "layer4.2", "shape": [3, 2]}
     assert (found["max"], found["min"]) == (counts.max(), counts.min())

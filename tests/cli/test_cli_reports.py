@@ -9,10 +9,8 @@ import re
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 
 import padviz
-from padviz.advice.verdict import audit
 from tests.cli.test_cli import run, told
 from tests.cli.test_cli_foreign import conv, saved
 

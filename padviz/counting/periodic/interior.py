@@ -18,6 +18,7 @@ from padviz.engine.core import Core
 from padviz.errors import PadvizError
 from padviz.network.graph import ancestors
 from padviz.network.network import Network, Size
+from padviz.network.rewrites import with_zeros
 from padviz.network.sizes import Resolved, is_square, sizes_of
 
 MOST_PERIOD = 1 << 12  # rows of a pattern that a person could still make something of
@@ -32,7 +33,6 @@ class NoInterior(PadvizError):
     """
 
 
-@lru_cache(256)
 def interior(
     network: Network, size: Size, targets: tuple[int, ...], engine: str = "auto", weights: Weights = None
 ) -> Core:
@@ -51,11 +51,28 @@ def interior(
     >>> found.shape[1:], int(found.whole[0].max()) == 9**16
     ((32, 32), True)
     """
+    return _interior(endless(network), size, targets, engine, weights)
+
+
+@lru_cache(256)
+def _interior(network: Network, size: Size, targets: tuple[int, ...], engine: str, weights: Weights) -> Core:
     rows = ring(network, 0, size[0], targets)
     cols = rows if size[0] == size[1] and is_square(network) else ring(network, 1, size[1], targets)
     return count_backward(Walk(network, rows, cols, targets, engine, weights), WHOLE)
 
 
+def endless(network: Network) -> Network:
+    """What stands for a network far from all borders: all padding schemes are alike there, where each layer grows.
+
+    >>> import padviz
+    >>> net = padviz.load("vgg11")
+    >>> endless(padviz.usage(net, 64, "reflect").walked) is endless(net)
+    True
+    """
+    return with_zeros(network) if all(all(growth(network, axis) or [0]) for axis in (0, 1)) else network
+
+
+@lru_cache(256)
 def ring(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Resolved:
     """Roll one axis of the network up: a period of each layer, and the maps between them.
 
