@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from padviz import hooks
 from padviz.counting.fair_share import Shares
 from padviz.counting.periodic.interior import NoInterior, interior
+from padviz.counting.periodic.rims import rims
 from padviz.counting.periodic.tiling import Tiling, positions
-from padviz.counting.rims import rims
 from padviz.counting.summary import SCHEMA_VERSION, Corners, PerAxis, Rim, Summary, Target
 from padviz.counting.walks import Weights
 from padviz.engine.apply import Array
@@ -195,7 +195,7 @@ class CountMap:
 
         >>> import padviz
         >>> padviz.usage("resnet50", 225, padding="replicate").rims
-        (Rim(height=[0, 0], width=[0, 0]), Rim(height=[11, 11], width=[11, 11]))
+        (Rim(height=[0, 0], width=[0, 0]), Rim(height=[8, 8], width=[8, 8]))
         """
         if self.share_reason:
             return None

@@ -69,7 +69,7 @@ def _depths(network: Network, axis: int, size: Size, targets: tuple[int, ...], w
 
 
 def _apart(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Tiling:
-    """How the map repeats along an axis of an image, of the same phase, that is large enough for borders to be apart."""
+    """How the map repeats along an axis of an image of the same phase that is large enough for borders to be apart."""
     grows = growth(network, axis)
     assert grows is not None, "an interior was found"
     rows = LARGE
