@@ -160,12 +160,13 @@ def odd_window(network: Network, size: Size) -> str | None:
     >>> odd_window(parse({"layers": steps}, "never"), (9, 9))
     'c'
     """
+    found: list[str] = []
     for axis, n in enumerate(size):
         odd: dict[str, Flags] = {}
         runs, even, _ = _verdict(network, axis, _around(n), odd)
         if runs.any() and not (runs & even).any():
-            return next((name for name, flags in odd.items() if flags[runs].all()), None)
-    return None
+            found += [name for name, flags in odd.items() if flags[runs].all()]
+    return min(found, key=network.index.__getitem__, default=None)
 
 
 class _Option(NamedTuple):

@@ -95,7 +95,7 @@ def receptive_fields(network: Network, size: int | Sequence[int] | None = None) 
             layer.kind,
             _field(heights[i], pixels[0], rows.sizes[i]),
             _field(widths[i], pixels[1], cols.sizes[i]),
-            heights[i].parts_at or widths[i].parts_at,
+            min(filter(None, (heights[i].parts_at, widths[i].parts_at)), key=network.index.__getitem__, default=None),
         )
         for i, layer in enumerate(network.layers)
         if i

@@ -1,0 +1,97 @@
+"""Turns networks, and what padviz says of them, by 90 degrees: the height becomes the width, the top the left."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+from padviz.network.network import Network
+
+WORDS = [("height", "width"), ("top", "left"), ("bottom", "right")]
+OTHER = {a: b for pair in WORDS for a, b in (pair, pair[::-1])}
+KEYS = {"rows": "cols", "cols": "rows"}
+LINES = {"row": "column", "rows": "columns", "column": "row", "columns": "rows"}
+PAIRS = {  # what holds one value for each axis, in lists: of a list of pairs, as margins are, the pairs stay
+    "size", "shape", "period", "ring_px", "field", "margin", "offset", "kernel", "stride", "dilation", "padding",
+    "input", "output", "unit", "pull", "read",
+}  # fmt: skip
+EACH = {"sizes": "size", "shapes": "size", "pulls": "pull", "reads": "read", "shape": "shape"}  # lists of such pairs
+GRIDS = {"grid", "plane", "interior", "uses"}  # what is a matrix of rows and columns
+FIGURE = r"whole input|[^\s,;:()x×]*\d[^\s,;:()x×]*"
+SCHEME = r"(?:zero|replicate|reflect|symmetric|circular|partial|valid|full)"
+
+
+def turned_network(network: Network) -> Network:
+    """The network of turned images."""
+    layers = tuple(replace(layer, height=layer.width, width=layer.height) for layer in network.layers)
+    fixed, declared = (tuple(sorted(1 - axis for axis in each)) for each in (network.fixed, network.declared))
+    height, width = network.size
+    return replace(network, layers=layers, size=(width, height), fixed=fixed, declared=declared)
+
+
+def turned_text(text: str) -> str:
+    """A text that says of the width what it said of the height, whatever it says.
+
+    >>> turned_text("7 x 5 px: height -0.5 px, 3 top; y[..., 1:, :-2]; zero/circular; (5, 7)")
+    '5 x 7 px: width -0.5 px, 3 left; y[..., :-2, 1:]; circular/zero; (7, 5)'
+    """
+    if re.fullmatch(r"[\d x]+(/[\d x]+)+", text):
+        return "/".join(map(turned_text, text.split("/")))
+    if pair := re.fullmatch(r"(\S*) x (\S*)", text):
+        return f"{pair[2]} x {pair[1]}"
+    text = re.sub(rf"({FIGURE})( ?[x×] ?)({FIGURE})", r"\3\2\1", text)
+    text = re.sub(r"\((\d+), (\d+)\)", r"(\2, \1)", text)
+    text = re.sub(r"\[\.\.\., ([^,\]]*), ([^,\]]*)\]", r"[..., \2, \1]", text)
+    text = re.sub(rf"\b({SCHEME})([/-])({SCHEME})\b", r"\3\2\1", text)
+    other = {**OTHER, **(LINES if "row" in text and "col" in text else {})}  # rows alone are those of any axis
+    return re.sub(r"left.out|[a-z]+", lambda word: other.get(word[0], word[0]), text)
+
+
+def turned(value: Any, key: str = "") -> Any:
+    """What padviz said, as JSON, of the turned image."""
+    if isinstance(value, dict):
+        return {KEYS.get(name) or turned_text(name): turned(each, name) for name, each in value.items()}
+    if isinstance(value, list):
+        found = [turned(each, EACH.get(key, "")) for each in value]
+        if key in GRIDS and value and isinstance(value[0], list):
+            return [list(column) for column in zip(*value, strict=True)]
+        if key == "corners":
+            return [found[i] for i in (0, 2, 1, 3)]
+        pair = key in PAIRS and len(value) == 2 and not (key in EACH and isinstance(value[0], list))
+        return found[::-1] if pair else found
+    return turned_text(value) if isinstance(value, str) else value
+
+
+def settled_audit(found: dict[str, Any]) -> dict[str, Any]:
+    """An audit whose remedies stand by name, where two rank alike.
+
+    Of what cannot be done it says how much is told, and why there is no reach only whether it is: one axis is named.
+    """
+    found["cannot"] = len(found["cannot"])
+    found["order"] = [each["what"] for each in found["remedies"] if "/" not in each["what"]]
+    found["remedies"] = {each["what"]: each for each in found["remedies"]}
+    if found["outcome"]["share"] is None:
+        found["sentences"] = len(found["sentences"])
+    if found["reach"]["why"]:
+        found["reach"]["why"] = found["grid"] = "stands"
+    return found
+
+
+def settled(value: Any) -> Any:
+    """What padviz said, whichever axis it named first: of why there are no shares, only whether it says so."""
+    if isinstance(value, dict):
+        told = {**value, "share_reason": bool(value["share_reason"])} if "share_reason" in value else value
+        return {"_".join(sorted(name.split("_"))): settled(each) for name, each in told.items()}
+    if isinstance(value, list):
+        return [settled(each) for each in value]
+    if isinstance(value, float):
+        return float(f"{value:.11g}")  # sums of floats along the other axis end in other digits
+    return _clauses(value) if isinstance(value, str) else value
+
+
+def _clauses(text: str) -> list[str]:
+    """The clauses of a text with their words, all in order."""
+    text = re.sub(r" ([x×]) ", r"\1", re.sub(r"(\d|:), ", r"\1,", text) if "(" in text or "[" in text else text)
+    parts = re.split(r"[,;:.](?= |$)| and ", text)
+    return sorted(" ".join(sorted(re.split(r"\s+|(?<=[a-z])/(?=[a-z])", part.strip()))) for part in parts)
