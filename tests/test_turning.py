@@ -83,6 +83,7 @@ CHOSEN: dict[str, tuple[list[dict[str, Any]], tuple[int, int]]] = {
         [
             {"op": "convtranspose", "kernel": 1, "stride": [1, 2]},
             {"op": "convtranspose", "kernel": 1, "stride": [2, 1]},
+            {"op": "conv", "kernel": [1, 3], "padding": [0, 1]},
         ],
         (13, 10),
     ),
