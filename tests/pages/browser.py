@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,8 +54,25 @@ def ready(page: Any) -> None:
     page.wait_for_function("() => document.documentElement.dataset.ready")
 
 
+def expect(locator: Any) -> Any:
+    """What is expected of a part of a page, which is waited for."""
+    from playwright.sync_api import expect
+
+    return expect(locator)
+
+
+def begins(text: str) -> re.Pattern[str]:
+    """What a text begins with, for `expect`."""
+    return re.compile("^" + re.escape(text))
+
+
+def reading(page: Any, key: str = "a") -> Any:
+    """What a panel says of the pixel under the pointer."""
+    return page.locator(f"#panel-{key} [data-part=read]")
+
+
 def read(page: Any, key: str = "a") -> str:
-    text: str = page.locator(f"#panel-{key} [data-part=read]").inner_text()
+    text: str = reading(page, key).inner_text()
     return text
 
 

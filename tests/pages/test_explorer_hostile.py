@@ -16,7 +16,7 @@ from padviz.network.network import Network
 from padviz.pages.explorer import MODULES, STYLES
 from padviz.pages.filling import script
 from tests.cli.test_cli import run
-from tests.pages.browser import after, opened
+from tests.pages.browser import after, expect, opened
 
 NASTY = [
     "</script><script>window.harmed = 1</script>",
@@ -51,8 +51,9 @@ def test_names_with_markup_are_only_ever_texts(browser: Any, tmp_path_factory: A
         after(page, lambda part=part: page.click(f"#tab-{part}"))
     assert page.evaluate("() => window.harmed") is None
     assert page.evaluate("() => document.scripts.length") == 2
-    assert page.locator("img, b").count() == 0
-    assert page.locator("#part-layers [data-part=strip] .layer").count() == len(padviz.load("vgg11").layers)
+    expect(page.locator("img, b")).to_have_count(0)
+    layers = page.locator("#part-layers [data-part=strip] .layer")
+    expect(layers).to_have_count(len(padviz.load("vgg11").layers))
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 1280
     assert page.said == []
     assert page.asked == [path.as_uri()]

@@ -13,7 +13,7 @@ from PIL import Image
 
 import padviz
 from padviz.pages.planes import Shelf
-from tests.pages.browser import after, drawn, opened, point, read, rests_at
+from tests.pages.browser import after, drawn, expect, opened, point, read, reading, rests_at
 
 
 @pytest.mark.parametrize(("size", "padding"), [((224, 224), "zero"), ((120, 160), "reflect"), ((224, 224), "circular")])
@@ -24,7 +24,7 @@ def test_the_read_out_is_the_exact_count_and_the_share(page: Any, size: tuple[in
     shares = counts.share()
     for row, col in ((0, 0), (0, size[1] - 1), (size[0] - 1, 100), (77, 3)):
         point(page, row, col, size)
-        assert f"{counts.at(row, col):,} paths" in read(page)
+        expect(reading(page)).to_contain_text(f"{counts.at(row, col):,} paths", use_inner_text=True)
         assert float(read(page).rpartition("fair share ")[2]) == pytest.approx(shares[row, col], rel=1e-3)
 
 
@@ -59,7 +59,7 @@ def test_counts_are_exact_however_they_are_kept(
         page.evaluate("at => { location.hash = at; }", f"at={down},{across}&two=0")
         row, col = (int(share * n) for share, n in zip((down, across), size, strict=True))
         rests_at(page, row, col)
-        assert f"{counts.at(row, col):,} paths" in read(page)
+        expect(reading(page)).to_contain_text(f"{counts.at(row, col):,} paths", use_inner_text=True)
     assert page.said == []
     page.close()
 
@@ -97,7 +97,7 @@ def test_two_maps_share_one_cursor_and_zoom(page: Any) -> None:
     after(page, lambda: page.mouse.wheel(0, -400))
     assert drawn(page, "b") != before
     after(page, lambda: page.uncheck("input[data-state=two]"))
-    assert not page.locator("#panel-b").is_visible()
+    expect(page.locator("#panel-b")).not_to_be_visible()
 
 
 def test_keys_move_zoom_and_follow(page: Any) -> None:
@@ -118,7 +118,7 @@ def test_keys_move_zoom_and_follow(page: Any) -> None:
     page.wait_for_function("() => document.getElementById('live').textContent.includes('row 1, column 223')")
     page.keyboard.press("Enter")
     page.wait_for_selector("#part-layers:not([hidden])")
-    assert page.input_value("#part-layers [data-part=col]") == "223"
+    expect(page.locator("#part-layers [data-part=col]")).to_have_value("223")
 
 
 def test_dragging_moves_and_a_click_follows(page: Any) -> None:
@@ -129,9 +129,9 @@ def test_dragging_moves_and_a_click_follows(page: Any) -> None:
     page.mouse.move(500, 420, steps=3)
     after(page, page.mouse.up)
     assert drawn(page) != before
-    assert page.locator("#part-maps").is_visible()
+    expect(page.locator("#part-maps")).to_be_visible()
     after(page, lambda: page.mouse.click(400, 400))
-    assert page.locator("#part-layers").is_visible()
+    expect(page.locator("#part-layers")).to_be_visible()
 
 
 def test_two_fingers_zoom(browser: Any, file: Path) -> None:
@@ -151,7 +151,7 @@ def test_two_fingers_zoom(browser: Any, file: Path) -> None:
     }"""
     after(page, lambda: page.evaluate(script))
     assert drawn(page) != before
-    assert page.locator("#part-maps").is_visible()
+    expect(page.locator("#part-maps")).to_be_visible()
     page.wait_for_function("() => /zoom=3/.test(location.hash)")
     assert page.said == []
     page.close()
@@ -169,15 +169,15 @@ def test_scales_change_the_picture_and_the_bar(page: Any) -> None:
         after(page, lambda what=what: page.check(f"input{what}"))
         assert drawn(page) not in seen
         seen.append(drawn(page))
-    assert "paths × 10¹⁵" in page.locator("#panel-a .unit").inner_text()
+    expect(page.locator("#panel-a .unit")).to_contain_text("paths × 10¹⁵", use_inner_text=True)
 
 
 def test_what_cannot_run_says_why(page: Any) -> None:
     label = page.locator("#panel-a [data-part=padding] option").last.inner_text()
     assert label == "valid (cannot run)"
     after(page, lambda: page.select_option("#panel-a [data-part=padding]", label=label))
-    assert "its branches disagree" in page.locator("#panel-a .why").inner_text()
-    assert not page.locator("#panel-a .plot").is_visible()
+    expect(page.locator("#panel-a .why")).to_contain_text("its branches disagree", use_inner_text=True)
+    expect(page.locator("#panel-a .plot")).not_to_be_visible()
 
 
 def test_an_address_brings_the_view_back(browser: Any, file: Path, page: Any) -> None:
@@ -187,7 +187,7 @@ def test_an_address_brings_the_view_back(browser: Any, file: Path, page: Any) ->
     page.wait_for_function("() => /zoom=[2-9]/.test(location.hash)")
     shown, picture = read(page), drawn(page)
     again = opened(browser, file, "#" + page.url.partition("#")[2])
-    assert read(again) == shown
+    expect(reading(again)).to_have_text(shown, use_inner_text=True)
     assert drawn(again) == picture
     again.close()
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import padviz
-from tests.pages.browser import opened
+from tests.pages.browser import expect, opened
 
 CODE = "import padviz\npadviz.explore('vgg11', 64, sizes=[64], padding=['zero', 'reflect'])"
 
@@ -29,7 +29,9 @@ def test_a_notebook_shows_a_page_that_works(browser: Any, tmp_path: Path) -> Non
     frame.locator("#panel-a [data-part=over]").press("Home")
     frame.locator("#panel-a [data-part=over]").press("PageUp")
     frame.locator("#panel-a .where").filter(has_text="row 0, column 0").wait_for()
-    assert f"{counts.at(0, 0):,} paths" in frame.locator("#panel-a [data-part=read]").inner_text()
+    expect(frame.locator("#panel-a [data-part=read]")).to_contain_text(
+        f"{counts.at(0, 0):,} paths", use_inner_text=True
+    )
     frame.locator("#tab-kernel").click()
-    assert frame.locator("#part-kernel [data-part=uses] button").count() == 49
+    expect(frame.locator("#part-kernel [data-part=uses] button")).to_have_count(49)
     page.close()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.pages.browser import after, opened, read
+from tests.pages.browser import after, begins, expect, opened, reading
 
 PARTS = ("maps", "layers", "audit", "kernel")
 
@@ -36,7 +36,7 @@ def test_nothing_is_wider_than_the_screen(browser: Any, file: Path, width: int, 
         )
         ink, paper = (sum(map(int, re.findall(r"\d+", colour))) for colour in style)
         assert (ink > paper) == (scheme == "dark")
-    assert page.locator("#panel-b").count() == 1
+    expect(page.locator("#panel-b")).to_have_count(1)
     assert page.said == []
     page.close()
 
@@ -55,9 +55,9 @@ def test_a_walk_through_all_parts_by_keyboard_alone(page: Any) -> None:
     tab_to("tab-maps")
     tab_to("over")
     after(page, lambda: page.keyboard.press("End"))
-    assert "column 223" in read(page)
+    expect(reading(page)).to_contain_text("column 223", use_inner_text=True)
     after(page, lambda: page.keyboard.press("Enter"))
-    assert page.locator("#part-layers").is_visible()
+    expect(page.locator("#part-layers")).to_be_visible()
     page.focus("#tab-layers")
     tab_to("row")
     after(page, lambda: page.keyboard.type("5"))
@@ -67,31 +67,31 @@ def test_a_walk_through_all_parts_by_keyboard_alone(page: Any) -> None:
     assert page.evaluate("() => document.activeElement.dataset.layer") == "1"
     tab_to("coverage")
     after(page, lambda: page.keyboard.press("ArrowDown"))
-    assert "unit 1, 0" in page.locator("[data-part=covered]").inner_text()
+    expect(page.locator("[data-part=covered]")).to_contain_text("unit 1, 0", use_inner_text=True)
     page.focus("#tab-layers")
     after(page, lambda: page.keyboard.press("ArrowRight"))
-    assert page.locator("#part-audit").is_visible()
+    expect(page.locator("#part-audit")).to_be_visible()
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     before = page.locator("[data-part=edit]").inner_text()
     after(page, lambda: page.keyboard.press("ArrowDown"))
-    assert page.locator("[data-part=edit]").inner_text() != before
+    expect(page.locator("[data-part=edit]")).not_to_have_text(before, use_inner_text=True)
     page.focus("#tab-audit")
     after(page, lambda: page.keyboard.press("ArrowRight"))
-    assert page.locator("#part-kernel").is_visible()
+    expect(page.locator("#part-kernel")).to_be_visible()
     for _ in range(6):
         page.keyboard.press("Tab")
     after(page, lambda: page.keyboard.press("ArrowRight"))
-    assert page.locator("[data-part=picked]").inner_text() == "Pixel 0, 1 is used 6 times."
+    expect(page.locator("[data-part=picked]")).to_have_text("Pixel 0, 1 is used 6 times.", use_inner_text=True)
     tab_to("next")
     after(page, lambda: page.keyboard.press("Enter"))
-    assert page.locator("[data-part=window]").inner_text().startswith("Window 2 of 6")
+    expect(page.locator("[data-part=window]")).to_have_text(begins("Window 2 of 6"), use_inner_text=True)
 
 
 def test_who_asks_for_less_motion_is_not_offered_to_play(browser: Any, file: Path) -> None:
     page = opened(browser, file, "#part=kernel", reduced_motion="reduce")
-    assert not page.locator("[data-part=play]").is_visible()
-    assert page.locator("[data-part=next]").is_visible()
+    expect(page.locator("[data-part=play]")).not_to_be_visible()
+    expect(page.locator("[data-part=next]")).to_be_visible()
     page.close()
 
 

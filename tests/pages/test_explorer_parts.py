@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from padviz.audit.one_layer import illustrate
 from padviz.counting.coverage import coverages
 from padviz.errors import PadvizError
 from padviz.network.rewrites import SCHEMES
-from tests.pages.browser import PADDINGS, SIZES, after, drawn, opened, read
+from tests.pages.browser import PADDINGS, SIZES, after, begins, drawn, expect, opened, reading
 
 
 def test_every_layer_that_a_pixel_reaches_is_as_the_engine_counts(page: Any) -> None:
@@ -28,23 +29,23 @@ def test_every_layer_that_a_pixel_reaches_is_as_the_engine_counts(page: Any) -> 
                 f"part=layers&lsize={at}&lpadding={scheme}&layer=9&unit=0.01,0.99&at=0.01,0.01",
             ),
         )
-        text = page.locator("[data-part=covered]").inner_text()
         net = padviz.load("resnet18")
         name = net.layers[9].name
         counts = padviz.coverage(net, size, padding, name)
-        assert text.startswith(f"{counts.share()[0, -1]:.1%}".replace("%", " %"))
+        share = f"{counts.share()[0, -1]:.1%}".replace("%", " %")
+        expect(page.locator("[data-part=covered]")).to_have_text(begins(share), use_inner_text=True)
         seen = padviz.usage(net, size, padding, name, unit=(0, -1)).counts > 0
         for what, axis in (("rows", 1), ("columns", 0)):
             runs = _runs(np.flatnonzero(seen.any(axis)))
-            assert f"{what} {runs}" in page.locator("[data-part=field]").inner_text()
+            expect(page.locator("[data-part=field]")).to_contain_text(f"{what} {runs}", use_inner_text=True)
         total = (
             padviz.usage(net, size, padding).at(1, 1) if size[0] == 120 else padviz.usage(net, size, padding).at(0, 0)
         )
-        assert f"{total:,} paths" in page.locator("[data-part=reach]").inner_text()
-        option = page.locator("[data-layer='9'] .reached").inner_text()
+        expect(page.locator("[data-part=reach]")).to_contain_text(f"{total:,} paths", use_inner_text=True)
         pixel = (int(0.01 * size[0]), int(0.01 * size[1]))
         box = _reached(net, size, padding, name, pixel)
-        assert option == f"{box[0]} × {box[1]} units"
+        reached = page.locator("[data-layer='9'] .reached")
+        expect(reached).to_have_text(f"{box[0]} × {box[1]} units", use_inner_text=True)
 
 
 def _runs(numbers: Any) -> str:
@@ -64,16 +65,14 @@ def test_a_layer_shows_its_ledger_and_taps(page: Any) -> None:
     after(page, lambda: page.click("#tab-layers"))
     row = padviz.ledger("resnet18", 224).layers[0]
     after(page, lambda: page.click("[data-layer='1']"))
-    text = page.locator("#part-layers [data-part=ledger]").inner_text()
-    assert "7/2/1" in text
-    assert "+".join(map(str, row.height.consumed)) in text
-    assert "It is uneven" in text
-    grid = page.locator("#part-layers [data-part=taps] td").all_inner_texts()
-    assert grid == [f"{each:,}" for each in padviz.tap_exposure("resnet18", 224)[0].grid.ravel()]
-    assert "uneven" in page.locator("[data-layer='1']").get_attribute("class")
+    for said in ("7/2/1", "+".join(map(str, row.height.consumed)), "It is uneven"):
+        expect(page.locator("#part-layers [data-part=ledger]")).to_contain_text(said, use_inner_text=True)
+    grid = [f"{each:,}" for each in padviz.tap_exposure("resnet18", 224)[0].grid.ravel()]
+    expect(page.locator("#part-layers [data-part=taps] td")).to_have_text(grid, use_inner_text=True)
+    expect(page.locator("[data-layer='1']")).to_have_class(re.compile("uneven"))
     page.focus("[data-layer='1']")
     after(page, lambda: page.keyboard.press("ArrowRight"))
-    assert page.locator("[data-layer='2']").get_attribute("aria-selected") == "true"
+    expect(page.locator("[data-layer='2']")).to_have_attribute("aria-selected", "true")
 
 
 def test_the_audit_says_what_the_command_says_and_shows_each_remedy(page: Any) -> None:
@@ -81,18 +80,18 @@ def test_the_audit_says_what_the_command_says_and_shows_each_remedy(page: Any) -
 
     after(page, lambda: page.click("#tab-audit"))
     found = audit(padviz.load("resnet18"), 224)
-    assert page.locator("[data-part=verdict]").inner_text().lower().startswith(found.verdict)
-    names = page.locator("[data-part=remedies] th").all_inner_texts()
-    assert names == ["today", *(remedy.what for remedy in found.remedies)]
+    expect(page.locator("[data-part=verdict]")).to_have_text(begins(found.verdict), ignore_case=True)
+    names = ["today", *(remedy.what for remedy in found.remedies)]
+    expect(page.locator("[data-part=remedies] th")).to_have_text(names, use_inner_text=True)
     before = drawn(page, "cured")
     after(page, lambda: page.check("input[name=remedy][value='3']"))
     assert drawn(page, "cured") != before
-    assert found.remedies[3].edit[0] in page.locator("[data-part=edit]").inner_text()
+    expect(page.locator("[data-part=edit]")).to_contain_text(found.remedies[3].edit[0], use_inner_text=True)
     sizes = [remedy for remedy in found.remedies if remedy.kind == "size"]
     after(page, lambda: page.check(f"input[name=remedy][value='{found.remedies.index(sizes[0])}']"))
     counts = padviz.usage("resnet18", sizes[0].outcome.size)
     row, col = (int(0.1 * n) for n in sizes[0].outcome.size)
-    assert f"{counts.at(row, col):,} paths" in read(page, "cured")
+    expect(reading(page, "cured")).to_contain_text(f"{counts.at(row, col):,} paths", use_inner_text=True)
 
 
 def test_the_ledger_sorts_and_leads_to_the_layers(page: Any) -> None:
@@ -100,7 +99,7 @@ def test_the_ledger_sorts_and_leads_to_the_layers(page: Any) -> None:
     rows = page.locator("#part-audit [data-part=ledger] tbody tr")
     layers = [row.layer for row in padviz.ledger("resnet18", 224).layers]
     names = page.locator("#part-audit [data-part=ledger] tbody th")
-    assert names.all_inner_texts() == layers
+    expect(names).to_have_text(layers, use_inner_text=True)
     header = page.locator("#part-audit [data-part=ledger] thead button")
     after(page, lambda: header.nth(2).click())
     inputs = [int(row.inner_text().split()[2]) for row in rows.all()]
@@ -110,7 +109,7 @@ def test_the_ledger_sorts_and_leads_to_the_layers(page: Any) -> None:
     marked = page.locator("#part-audit [data-part=ledger] tr.uneven th").all_inner_texts()
     assert sorted(marked) == sorted(row.layer for row in padviz.ledger("resnet18", 224).uneven_learned)
     after(page, lambda: page.click(f"#part-audit [data-part=ledger] button:text-is('{layers[3]}')"))
-    assert page.locator("#part-layers [data-part=name]").inner_text().startswith(layers[3])
+    expect(page.locator("#part-layers [data-part=name]")).to_have_text(begins(layers[3]), use_inner_text=True)
 
 
 def test_one_layer_is_what_the_engine_says_for_every_combination_offered(page: Any) -> None:
@@ -146,20 +145,22 @@ def test_the_windows_of_a_pixel_play(page: Any) -> None:
     after(page, lambda: page.click("#tab-kernel"))
     after(page, lambda: page.select_option("select[name=kscheme]", "symmetric"))
     after(page, lambda: page.click("#part-kernel [data-part=uses] button >> nth=8"))
-    assert page.locator("[data-part=picked]").inner_text() == "Pixel 1, 1 is used 9 times."
-    assert page.locator("[data-part=window]").inner_text().startswith("Window 1 of 9")
+    expect(page.locator("[data-part=picked]")).to_have_text("Pixel 1, 1 is used 9 times.", use_inner_text=True)
+    expect(page.locator("[data-part=window]")).to_have_text(begins("Window 1 of 9"), use_inner_text=True)
     after(page, lambda: page.click("[data-part=next]"))
-    assert page.locator("[data-part=window]").inner_text().startswith("Window 2 of 9: unit 0, 1")
-    assert page.locator("#part-kernel [data-part=padded] td.in").count() == 9
+    expect(page.locator("[data-part=window]")).to_have_text(begins("Window 2 of 9: unit 0, 1"), use_inner_text=True)
+    expect(page.locator("#part-kernel [data-part=padded] td.in")).to_have_count(9)
     page.click("[data-part=play]")
     page.wait_for_function(
         "() => document.querySelector('[data-part=window]').textContent.startsWith('Window 3')", timeout=15_000
     )
     after(page, lambda: page.click("[data-part=play]"))
-    assert page.locator("[data-part=play]").inner_text() == "play"
+    expect(page.locator("[data-part=play]")).to_have_text("play", use_inner_text=True)
     after(page, lambda: page.select_option("select[name=kernel]", "7"))
     after(page, lambda: page.select_option("select[name=dilation]", "3"))
-    assert "too few for symmetric padding of 9" in page.locator("#part-kernel [data-part=cannot]").inner_text()
+    expect(page.locator("#part-kernel [data-part=cannot]")).to_contain_text(
+        "too few for symmetric padding of 9", use_inner_text=True
+    )
 
 
 @pytest.mark.parametrize(

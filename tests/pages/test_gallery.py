@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 import padviz
-from tests.pages.browser import opened
+from tests.pages.browser import begins, expect, opened
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         '[[compare]]\nname = "schemes"\nmodels = ["vgg11"]\nsizes = [64]\npaddings = ["zero", "symmetric"]'
     )
     padviz.export(place / "more.toml", place / "out")
-    padviz.export(source, place / "out", **lists, what=["usage", "uneven"], jobs=2, formats=["png", "npz"])
+    padviz.export(source, place / "out", **lists, what=["usage", "uneven"], jobs=1, formats=["png", "npz"])
     return place / "out"
 
 
@@ -40,6 +41,12 @@ def shown(page: Any) -> list[str]:
     return [card.get_attribute("data-name") for card in page.locator("article:visible").all()]
 
 
+def shows(page: Any, names: list[str]) -> None:
+    """Waits until a page shows these items and no others, in this order."""
+    cards = "[...document.querySelectorAll('article')].filter(each => each.checkVisibility())"
+    page.wait_for_function(f"names => {cards}.map(each => each.dataset.name).join() === names.join()", arg=names)
+
+
 def reset(page: Any) -> None:
     page.click("button[type=reset]")
     page.wait_for_function("document.querySelectorAll('article[hidden]').length == 0")
@@ -52,7 +59,7 @@ def test_all_pictures_load_from_disk_and_nothing_else_is_fetched(page: Any, fold
         card.scroll_into_view_if_needed()
     page.wait_for_function("[...document.querySelectorAll('main img')].every(each => each.complete)", timeout=10_000)
     assert page.evaluate("[...document.querySelectorAll('main img')].every(each => each.naturalWidth > 0)")
-    assert page.locator("main img").count() + page.locator("main .mini").count() == len(cards)
+    expect(page.locator("main img, main .mini")).to_have_count(len(cards))
     assert all(url.startswith(folder.as_uri()) or url.startswith("data:") for url in page.asked)
     assert page.said == []
 
@@ -70,14 +77,14 @@ def test_filters_narrow_and_reset(page: Any) -> None:
     page.select_option("select[data-key=network]", "resnet18")
     page.select_option("select[data-key=size]", "96×96")
     page.select_option("select[data-key=padding]", "reflect")
-    assert shown(page) == ["resnet18-96-reflect-usage"]
-    assert page.locator("#count").inner_text() == f"1 of {len(everything)} items"
+    shows(page, ["resnet18-96-reflect-usage"])
+    expect(page.locator("#count")).to_have_text(f"1 of {len(everything)} items", use_inner_text=True)
     reset(page)
-    assert shown(page) == everything
+    shows(page, everything)
     page.select_option("select[data-key=what]", "uneven")
-    assert shown(page) == [name for name in everything if name.endswith("uneven")]
+    shows(page, [name for name in everything if name.endswith("uneven")])
     page.fill("#search", "VGG11-64")
-    assert shown(page) == ["vgg11-64-uneven"]
+    shows(page, ["vgg11-64-uneven"])
     reset(page)
 
 
@@ -88,8 +95,9 @@ def test_filters_stand_in_the_address_and_come_back(page: Any, browser: Any, fol
     chosen = shown(again)
     again.wait_for_function("location.hash.includes('what=uneven') && location.hash.includes('vgg11')")
     other = opened(browser, folder / "index.html", "#" + again.url.partition("#")[2], waiting=False)
-    assert shown(other) == chosen == [name for name in shown(page) if name.startswith("vgg11") and "uneven" in name]
-    assert other.input_value("select[data-key=what]") == "uneven"
+    assert chosen == [name for name in shown(page) if name.startswith("vgg11") and "uneven" in name]
+    shows(other, chosen)
+    expect(other.locator("select[data-key=what]")).to_have_value("uneven")
     for each in (again, other):
         assert each.said == []
         each.close()
@@ -97,11 +105,11 @@ def test_filters_stand_in_the_address_and_come_back(page: Any, browser: Any, fol
 
 def test_filters_that_nothing_fits_say_so(page: Any) -> None:
     page.fill("#search", "no such name")
-    assert shown(page) == []
-    assert page.locator("#none").inner_text().startswith("No item fits these filters.")
+    shows(page, [])
+    expect(page.locator("#none")).to_have_text(begins("No item fits these filters."), use_inner_text=True)
     page.click("#none button")
-    assert len(shown(page)) > 10
-    assert not page.locator("#none").is_visible()
+    page.wait_for_function("document.querySelectorAll('article:not([hidden])').length > 10")
+    expect(page.locator("#none")).not_to_be_visible()
 
 
 def test_a_viewer_goes_from_item_to_item_and_keeps_one_beside_the_next(page: Any) -> None:
@@ -109,35 +117,35 @@ def test_a_viewer_goes_from_item_to_item_and_keeps_one_beside_the_next(page: Any
     names = shown(page)
     page.locator("article:visible a.picture").first.click()
     caption = page.locator("#seen figcaption")
-    assert caption.inner_text() == names[0]
+    expect(caption).to_have_text(names[0], use_inner_text=True)
     page.wait_for_function("document.querySelector('#seen img').naturalWidth > 200")
     page.click("#next")
-    assert caption.inner_text() == names[1]
+    expect(caption).to_have_text(names[1], use_inner_text=True)
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowLeft")
-    assert caption.inner_text() == names[-1]
-    assert page.locator("#place").inner_text() == f"{len(names)} of {len(names)}"
+    expect(caption).to_have_text(names[-1], use_inner_text=True)
+    expect(page.locator("#place")).to_have_text(f"{len(names)} of {len(names)}", use_inner_text=True)
     page.check("#keep")
     page.click("#next")
-    assert page.locator("#kept figcaption").inner_text() == names[-1]
-    assert caption.inner_text() == names[0]
+    expect(page.locator("#kept figcaption")).to_have_text(names[-1], use_inner_text=True)
+    expect(caption).to_have_text(names[0], use_inner_text=True)
     page.keyboard.press("Escape")
-    assert not page.locator("#viewer").is_visible()
+    expect(page.locator("#viewer")).not_to_be_visible()
     reset(page)
 
 
 def test_maps_have_a_colour_bar_and_ledgers_are_written_out(page: Any) -> None:
     card = page.locator("article[data-name='vgg11-64-usage']")
-    assert card.locator(".bar").inner_text().split("\n")[-1] == f"{padviz.usage('vgg11', 64).max:,} paths"
-    assert "#0d0887" in card.locator(".strip").get_attribute("style")
-    lines = page.locator("article[data-name='resnet18-64-uneven'] .mini .name").all_inner_texts()
+    expect(card.locator(".bar")).to_contain_text(f"{padviz.usage('vgg11', 64).max:,} paths", use_inner_text=True)
+    expect(card.locator(".strip")).to_have_attribute("style", re.compile("#0d0887"))
+    lines = page.locator("article[data-name='resnet18-64-uneven'] .mini .name")
     uneven = [row.layer for row in padviz.ledger("resnet18", 64).uneven]
-    assert lines == uneven[:7]
+    expect(lines).to_have_text(uneven[:7], use_inner_text=True)
 
 
 def test_items_of_several_sizes_and_paddings_are_found_under_each(page: Any) -> None:
     page.select_option("select[data-key=padding]", "symmetric")
-    assert shown(page) == ["schemes"]
+    shows(page, ["schemes"])
     reset(page)
 
 
@@ -156,12 +164,11 @@ def test_cards_sort_by_a_figure(page: Any, folder: Path) -> None:
     assert figures == sorted(figures, reverse=True)
     assert figures[0] > 0 > figures[-1]
     page.select_option("#sort", "")
-    assert shown(page) == by_name
+    shows(page, by_name)
 
 
 def test_what_failed_is_said(page: Any) -> None:
-    text = page.locator("#failed").inner_text()
-    assert "could not be made" in text
+    expect(page.locator("#failed")).to_contain_text("could not be made", use_inner_text=True)
     assert page.said == []
 
 
