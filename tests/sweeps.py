@@ -1,4 +1,4 @@
-"""Sweeps over what is much alike: `make test` runs a part that stands for all, `make soak` the rest (`-m sweep`)."""
+"""Which tests run when: `make test` runs a part that stands for all, `make test-slow` and `make soak` the rest."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import pytest
 # Networks of the zoo that are deeper or wider than others of their family, and of the same windows.
 DEEPER = "densenet201 resnet34 resnet101 resnet152 resnext50_32x4d vgg13 vgg16 wide_resnet50_2"
 REST = pytest.mark.sweep  # of single cases
+SLOW = pytest.mark.slow  # kills, signals, training, and what PyTorch's new exporter takes its time for
 
 
-def sampled(names: Iterable[str], rest: str) -> list[Any]:
+def sampled(names: Iterable[str], rest: str, slow: str = "") -> list[Any]:
     """All names as parameters, of which those in `rest` wait for `make soak`: others of their families stand for them.
 
-    A name that is new is in no `rest`, and so runs in `make test`.
+    Those in `slow` run in `make test-slow`. A name that is new is in neither, and so runs in `make test`.
     """
-    known, left = [*names], rest.split()
-    assert set(left) <= set(known), f"no such names: {sorted(set(left) - set(known))}"
-    return [pytest.param(name, marks=REST) if name in left else name for name in known]
+    known, marks = [*names], dict.fromkeys(rest.split(), REST) | dict.fromkeys(slow.split(), SLOW)
+    assert set(marks) <= set(known), f"no such names: {sorted(set(marks) - set(known))}"
+    return [pytest.param(name, marks=marks[name]) if name in marks else name for name in known]
 
 
 def asked(test: Any) -> set[str]:

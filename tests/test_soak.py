@@ -17,6 +17,7 @@ from padviz.cli.group import COMMANDS, cli
 from tests.cli.test_cli import APART
 from tests.soak import beside, commands, fuzz, processes
 from tests.soak.__main__ import FUZZED
+from tests.sweeps import SLOW
 
 SEED = os.environ.get("SEED", "1")
 SIGNALS = 10
@@ -53,6 +54,7 @@ def test_every_command_and_option_is_tried_on_a_line_that_is_right(
         assert result.exit_code == ("--check" in line and "repad" not in line), f"{line}: {result.output}"
 
 
+@SLOW
 def test_processes_end_when_they_are_told_to() -> None:
     with ThreadPoolExecutor(2) as pool:
         said = [*pool.map(lambda number: processes.signalled(Random(f"{SEED}/signals/{number}")), range(SIGNALS))]

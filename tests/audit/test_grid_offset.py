@@ -52,7 +52,7 @@ def test_padding_on_the_other_side_turns_its_sign(size: int) -> None:
     steps = [f'{{op = "conv", name = "c{i}", kernel = 3, stride = 2, padding = "same_SIDE"}}' for i in range(3)]
     near, far = (padviz.receptive_fields(described(steps, side), size)[-1] for side in ("lower", "upper"))
     assert near.height.offset is not None
-    assert near.height.offset == -(far.height.offset or 0)
+    assert near.height.offset == -far.height.offset
     assert (near.height.offset < 0) == (size % 8 != 1)
 
 

@@ -24,6 +24,7 @@ from torch import nn
 
 from tests.cli.test_cli import run, told
 from tests.cli.test_cli_foreign import conv, plain, saved
+from tests.sweeps import SLOW
 
 NET = """
 import time
@@ -173,6 +174,7 @@ def test_thresholds_and_shifted_pictures_are_mapped() -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
+@SLOW
 def test_an_interrupted_sweep_is_kept_and_resumed() -> None:
     options = [
         "detect",

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_cli import contents
+from tests.sweeps import SLOW
 
+pytestmark = SLOW
 SELF = "import os, signal, sys\nfrom torch import nn\ndef end(): os.kill(os.getpid(), signal.{})\n"
 MOMENTS = {
     "import": "end()\nnet = nn.Conv2d(3, 4, 3)",

@@ -16,8 +16,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 import padviz
+from tests.sweeps import SLOW
 from tests.wheels import digits
 
+pytestmark = SLOW
 ROOT = Path(__file__).parents[2]
 
 

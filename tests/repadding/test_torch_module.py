@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.sweeps import SLOW
+
 torch = pytest.importorskip("torch")
 import torch.nn.functional as functional  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
@@ -370,7 +372,7 @@ def test_what_cannot_be_changed_is_refused_by_name(module: Callable[[], Any], sc
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("new", [False, True])
+@pytest.mark.parametrize("new", [False, pytest.param(True, marks=SLOW)])
 @pytest.mark.parametrize("scheme", ["symmetric", "partial"])
 def test_exports_of_repadded_modules_are_read_as_what_they_are(scheme: str, new: bool, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")

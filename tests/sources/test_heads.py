@@ -18,11 +18,12 @@ from padviz.sources.torch.load import load_module
 from tests.cli.test_cli import run
 from tests.sources.test_onnx_exports import SINCE_2_5
 from tests.sources.test_onnx_ops import model_of, saved
+from tests.sweeps import SLOW
 from tests.yolo import YoloV8, exported
 
 SIZE = (64, 96)
 LEVELS = {"old": "/detect/Concat", "new": "node_cat_13", "module": "detect"}
-SOURCES = ["old", pytest.param("new", marks=SINCE_2_5), "module", "raw"]
+SOURCES = ["old", pytest.param("new", marks=[SINCE_2_5, SLOW]), "module", "raw"]
 
 
 @pytest.fixture(scope="module", params=SOURCES)

@@ -16,6 +16,7 @@ from torchvision.models.vision_transformer import VisionTransformer
 import padviz
 from tests.cli.test_cli import run
 from tests.sources.test_onnx_exports import SINCE_2_5
+from tests.sweeps import SLOW
 
 NOTE = "counting stops at {}, the grid of patches before attention"
 
@@ -75,7 +76,7 @@ def test_a_transformer_of_torchvision_stops_at_its_patches(name: str) -> None:
     assert counts.notes == (NOTE.format("conv_proj"),)
 
 
-@pytest.mark.parametrize("exporter", ["old", pytest.param("new", marks=SINCE_2_5)])
+@pytest.mark.parametrize("exporter", ["old", pytest.param("new", marks=[SINCE_2_5, SLOW])])
 def test_its_file_does_so_too_and_commands_say_it_once(
     exporter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
