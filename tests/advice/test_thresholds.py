@@ -1,0 +1,143 @@
+"""Thresholds at equality, and networks that pad, or are too small, on one axis alone."""
+
+from __future__ import annotations
+
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+import padviz
+from padviz.advice.changes import cropped_outputs
+from padviz.advice.remedies import GAIN, Outcome, helps, outcome, worse
+from padviz.advice.verdict import audit
+from padviz.counting.coverage import coverage
+from padviz.network.network import Network
+from padviz.sources.toml.build import parse
+from padviz.sources.toml.write import to_toml
+from tests.cli.test_cli import run
+
+AXES = pytest.mark.parametrize("axis", [0, 1])
+
+
+def net(axis: int, *layers: dict[str, Any]) -> Network:
+    """A network whose pairs are turned for the other axis."""
+    steps = [
+        {key: each[::-1] if axis and isinstance(each, list) else each for key, each in layer.items()}
+        for layer in ({"op": "conv", "name": f"l{i}", **layer} for i, layer in enumerate(layers))
+    ]
+    return parse({"layers": steps, "size": 64}, "net")
+
+
+def at(axis: int, along: int, across: int = 12) -> tuple[int, int]:
+    return (across, along) if axis else (along, across)
+
+
+@AXES
+def test_half_of_what_is_due_is_not_starved_and_one_and_a_half_not_overused(axis: int) -> None:
+    valid = padviz.usage(net(axis, {"kernel": [2, 1]}), at(axis, 20)).summary().share
+    assert (valid.least, valid.starved) == (0.5, 0)
+    copied = {"kernel": [2, 1], "padding": [[1, 1], [0, 0]], "mode": "replicate"}
+    more = padviz.usage(net(axis, copied), at(axis, 20)).summary().share
+    assert (more.most, more.overused) == (1.5, 0)
+    assert padviz.usage(net(axis, {"kernel": [3, 1]}), at(axis, 20)).summary().share.starved == 2 / 20
+
+
+@AXES
+@pytest.mark.parametrize(
+    ("layer", "word"),
+    [
+        ({"kernel": [3, 1]}, "foveated"),
+        ({"kernel": [3, 1], "padding": [[2, 2], [0, 0]], "mode": "replicate"}, "overused border"),
+    ],
+)
+def test_five_percent_are_tolerated_and_more_are_not(axis: int, layer: dict[str, Any], word: str) -> None:
+    """One row at each end has too little, or too much: 2 of 40 are 5 %."""
+    for rows, verdict in ((40, "fair"), (39, word)):
+        found = audit(net(axis, layer), at(axis, rows))
+        assert found.verdict == verdict
+        assert found.outcome.unfair == 2 / rows
+
+
+@AXES
+def test_a_field_as_large_as_the_image_does_not_exceed_it(axis: int) -> None:
+    layer = {"kernel": [9, 3], "padding": [4, 1]}
+    for rows, exceeds in ((10, False), (9, False), (8, True)):
+        found = audit(net(axis, layer), at(axis, rows, 30)).reach
+        assert (found.field, found.exceeds) == ([*at(axis, 9, 3)], exceeds)
+
+
+@AXES
+@pytest.mark.parametrize("rows", range(2, 8))
+def test_an_output_is_cropped_to_the_units_that_read_no_padding(axis: int, rows: int) -> None:
+    """Where one axis is padded alone, all of the other is kept; where each unit reads padding, nothing is proposed."""
+    network = net(axis, {"kernel": [3, 1], "padding": [[2, 1], [0, 0]]})
+    found = coverage(network, at(axis, rows))
+    free = np.argwhere(found.counts == found.full)
+    changes = [*cropped_outputs(network, at(axis, rows))]
+    assert bool(changes) == bool(len(free))
+    for change in changes:
+        cut = coverage(change.network, at(axis, rows), layer="l0.cropped")
+        assert cut.counts.size == len(free)
+        assert (cut.counts == found.full).all()
+        kept = "2:-1, :" if axis == 0 else ":, 2:-1"
+        assert change.edit == (f"l0: y[..., {kept}]",)
+
+
+@AXES
+def test_the_outer_ring_is_told_where_the_image_has_more_than_two_of_it(axis: int) -> None:
+    network = net(axis, {"kernel": [4, 1], "stride": [4, 1], "padding": [1, 0]})
+    for rows, told in ((8, False), (9, True), (10, True)):
+        Path("net.toml").write_text(to_toml(network))
+        height, width = at(axis, rows, 40)
+        assert audit(network, (height, width)).outcome.ring_px == [*at(axis, 4, 1)]
+        screen = run("audit", "net.toml", "--size", f"{height}x{width}").stdout
+        assert any(line.startswith("outer") for line in screen.splitlines()) == told
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def judged(starved: float = 0.0, overused: float = 0.0, least: float = 1.0, most: float = 1.0, **more: Any) -> Outcome:
+    plain = outcome(net(0, {"kernel": [3, 1]}), (40, 12))
+    share = replace(plain.share, starved=starved, overused=overused, least=least, most=most)
+    return replace(plain, share=share, **more)
+
+
+def test_a_gain_as_small_as_is_asked_for_is_none() -> None:
+    assert not helps("padding", judged(GAIN), judged())
+    assert helps("padding", judged(2 * GAIN), judged())
+    assert helps("padding", judged(GAIN, GAIN), judged())
+    assert not worse(judged(), judged(GAIN))
+    assert worse(judged(), judged(0.0, 2 * GAIN))
+
+
+def test_fewer_dropped_rows_are_a_gain_of_sizes_alone() -> None:
+    assert helps("size", judged(drops=2), judged(drops=1))
+    assert not helps("size", judged(drops=1), judged(drops=1))
+    assert not helps("padding", judged(drops=2), judged(drops=1))
+    cured = judged(uneven_learned=1, drops=0)
+    assert helps("pads", replace(cured, uneven_learned=2), cured)
+    assert not helps("pads", replace(cured, uneven_learned=2), replace(cured, drops=1))
+    assert helps("pads", replace(cured, uneven_learned=2), replace(cured, uneven_learned=0, drops=1))
+
+
+def test_the_spread_is_how_far_shares_lie_apart() -> None:
+    assert judged(least=0.25, most=2.0).spread == 8
+    assert judged(least=0.0, most=0.25).spread == inf
+    assert judged(least=0.0, most=0.0).spread == 1
+    assert replace(judged(), share=None).spread == 1
+
+
+def test_where_all_shares_are_low_their_spread_must_halve() -> None:
+    assert not judged(most=0.5).low
+    low = judged(1.0, least=0.04, most=0.32)
+    assert low.low
+    assert not helps("padding", low, judged(1.0, least=0.08, most=0.32))
+    assert helps("padding", low, judged(1.0, least=0.09, most=0.32))
+    assert not worse(low, judged(1.0, 1.0))

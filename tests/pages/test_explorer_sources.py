@@ -1,0 +1,97 @@
+"""The explorer of modules and of ONNX files: each size is followed anew, and its maps are those of `usage`."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import to_builtins
+
+import padviz
+from tests.cli.test_cli import run
+
+torch = pytest.importorskip("torch")
+
+BRANCHING = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, (3, 5), padding=(1, 2))
+        self.c = nn.Conv2d(3, 3, (3, 2), stride=(2, 1))
+
+    def forward(self, x):
+        return self.b(self.a(x)) if x.shape[-1] > 40 else self.c(self.a(x))
+"""
+SIZES = [(32, 30), (32, 64), (48, 30), (64, 50)]  # two before and two behind the branch
+
+
+def facts_of(html: str) -> Any:
+    packed = re.search(r'id="payload">(.*?)</script>', html, re.DOTALL)
+    assert packed
+    return json.loads(packed[1])
+
+
+def is_of(facts: Any, source: Any, sizes: list[Any], paddings: list[str], shown: Any) -> None:
+    """The maps of a page are those of `usage`, and its audit is that of the size that is shown first."""
+    asked = [size for size in facts["sizes"] for _ in paddings]
+    assert sorted(facts["sizes"]) == sorted([*size] for size in sizes)
+    for size, padding, found in zip(asked, paddings * len(sizes), facts["maps"], strict=True):
+        summary = padviz.usage(source, tuple(size), padding).summary()
+        figures = found["figures"]
+        assert (found["size"], found["shape"]) == (size, [summary.target.shape])
+        assert (figures["max"], figures["min"]) == (str(summary.max), str(summary.min))
+        assert figures["share"] == to_builtins(summary.share)
+        ledger = {row.layer: row for row in padviz.ledger(source, tuple(size)).layers}
+        assert {row["layer"] for row in facts["records"][found["ledger"]].values()} == {*ledger}
+    assert facts["sizes"][facts["base"]] == facts["audit"]["size"] == [*shown]
+    expected = padviz.usage(source, shown).summary()
+    assert facts["audit"]["outcome"]["share"] == to_builtins(expected.share)
+    assert facts["audit"]["outcome"]["skew"] == to_builtins(expected.skew)
+    assert facts["audit"]["target"] == [expected.target.layer]
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "branching_net", raising=False)
+    Path("branching_net.py").write_text(BRANCHING)
+    import branching_net
+
+    return branching_net.Net()
+
+
+@pytest.mark.parametrize("shown", SIZES)
+def test_a_module_that_branches_on_its_size_is_followed_at_each(module: Any, shown: Any) -> None:
+    page = padviz.explore(module, shown, sizes=SIZES, padding=["zero", "reflect"])
+    is_of(facts_of(page.html), module, SIZES, ["zero", "reflect"], shown)
+
+
+@pytest.mark.parametrize("shown", SIZES[1:3])
+def test_the_command_follows_it_at_each_size(module: Any, shown: Any) -> None:
+    sizes = ",".join(f"{height}x{width}" for height, width in SIZES)
+    at = f"{shown[0]}x{shown[1]}"
+    made = run("explore", "branching_net:Net", "--size", at, "--sizes", sizes, "--padding", "zero", "-o", "page.html")
+    assert made.exit_code == 0, made.stderr
+    is_of(facts_of(Path("page.html").read_text()), module, SIZES, ["zero"], shown)
+
+
+def test_a_file_is_read_at_each_size(tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, (5, 3), (2, 1), (2, 0)), torch.nn.ReLU(), torch.nn.Conv2d(4, 4, 3, (1, 2), (0, 1))
+    )
+    open_axes = {"x": {2: "h", 3: "w"}}
+    path = tmp_path / "net.onnx"
+    torch.onnx.export(
+        net, (torch.zeros(1, 3, 40, 60),), path, input_names=["x"], dynamic_axes=open_axes, dynamo=False, verbose=False
+    )
+    sizes = [(40, 60), (33, 48), (60, 40)]
+    page = padviz.explore(path, (33, 48), sizes=sizes, padding=["zero", "reflect"])
+    is_of(facts_of(page.html), path, sizes, ["zero", "reflect"], (33, 48))
