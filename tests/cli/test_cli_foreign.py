@@ -182,8 +182,17 @@ def test_sweeps_warn_where_padding_is_baked_in(command: list[str]) -> None:
     assert run(command[0], plain(), *command[1:]).stderr == ""
 
 
-def test_one_size_does_not_warn() -> None:
-    assert run("uneven", baked(), "--size", "40").stderr == ""
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["uneven", "--size", "40"],
+        ["compare", "--size", "40", "--padding", "zero,reflect"],
+        ["export", "--size", "40", "-o", "out", "--jobs", "1"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_the_size_that_is_baked_in_does_not_warn(command: list[str]) -> None:
+    assert run(command[0], baked(), *command[1:]).stderr == ""
 
 
 def test_a_size_that_is_fixed_is_the_default_and_one_that_is_open_may_be_asked_for() -> None:

@@ -386,6 +386,16 @@ def test_names_that_would_leave_the_folder_do_not() -> None:
     assert [path.name for path in Path("out").glob("*.png")] == ["x_-9-_.._c_d-usage.png"]
 
 
+def test_taps_are_those_of_windows_with_several_unless_a_layer_is_named() -> None:
+    layers = ('{op = "conv", name = "one", kernel = 1, stride = 2}', '{op = "conv", name = "line", kernel = [1, 3]}')
+    Path("net.toml").write_text(f"layers = [{', '.join(layers)}]")
+    exported("net.toml", "--size", "9", "--what", "taps", "--layer", "one,line", "--format", "json")
+    exported("net.toml", "--size", "9", "--what", "taps", "--format", "json")
+    found = {path.stem: json.loads(path.read_text())["figures"] for path in Path("out").glob("net-*.json")}
+    names = {stem: [layer["layer"] for layer in each["layers"]] for stem, each in found.items()}
+    assert names == {"net-9-taps": ["line"], "net-9-line-taps": ["line"], "net-9-one-taps": ["one"]}
+
+
 def whole_command(*args: str) -> list[str]:
     return [sys.executable, "-m", "padviz", "export", *args, "-o", "out"]
 

@@ -1,0 +1,265 @@
+"""The law of formats: the table, JSON, CSV, Markdown and the card of one run state the same numbers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from padviz.exports.cards import card
+from padviz.exports.record import records
+from padviz.sources.toml.write import to_toml
+from tests.cli.test_cli import run
+from tests.test_turning import CHOSEN, laid
+
+NUMBER = re.compile(r"[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?%?")
+
+
+@pytest.fixture(params=CHOSEN)
+def asked(request: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A network and its size, as a command is asked for them."""
+    monkeypatch.chdir(tmp_path)
+    steps, (height, width) = CHOSEN[request.param]
+    Path("net.toml").write_text(to_toml(laid(steps, (height, width))))
+    return ["net.toml", "--size", f"{height}x{width}"]
+
+
+def said(command: str, asked: list[str], *args: str, format_: str = "") -> str:
+    result = run(command, *asked, *args, *(["--format", format_] if format_ else []))
+    assert result.exit_code == 0, result.stderr
+    return result.stdout
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    found = csv.DictReader(io.StringIO(text))
+    return [{key: cell.removeprefix("'") for key, cell in row.items()} for row in found]
+
+
+def states(text: str, value: float | None) -> bool:
+    """Whether a text is that number, rounded to as many digits as it has.
+
+    >>> states("36.0%", 0.36028), states("0.037", 0.03704), states("1,234", 1234), states("0.04", 0.03)
+    (True, True, True, False)
+    """
+    if value is None:
+        return text == ""
+    plain = Decimal(text.rstrip("%").replace(",", ""))
+    step = Decimal((0, (1,), plain.as_tuple().exponent))  # type: ignore[arg-type]
+    exact = Decimal(value) * (100 if text.endswith("%") else 1)
+    return abs(exact - plain) <= step * Decimal("0.5000001")
+
+
+def line(text: str, *start: str) -> str:
+    """What a table, or a card, says in the one line that begins with these words."""
+    found = [each for each in map(str.split, text.splitlines()) if each[: len(start)] == [*start]]
+    assert len(found) == 1, (start, text)
+    return " ".join(found[0][len(start) :])
+
+
+def numbers(text: str) -> list[str]:
+    return NUMBER.findall(text)
+
+
+def all_state(texts: list[str], values: list[float | None]) -> None:
+    """All of these texts state all of these values, in this order."""
+    assert len(texts) == len(values), (texts, values)
+    assert [pair for pair in zip(texts, values, strict=True) if not states(*pair)] == []
+
+
+def test_usage_and_its_card(asked: list[str]) -> None:
+    table = said("usage", asked, "-o", "map.npz", "--overwrite")
+    facts = json.loads(said("usage", asked, "-o", "map.npz", "--overwrite", format_="json"))
+    share = facts["share"]
+    for name in ("max", "min", "mean", "centre"):
+        all_state([line(table, "paths,", name)], [facts[name]])
+    for name in ("starved", "overused"):
+        all_state(numbers(line(table, name))[:1], [share[name]])
+    ends = [share["least"], share["most"], share["corners"]["top_left"], share["corners"]["bottom_right"]]
+    all_state(numbers(line(table, "fair", "shares")), ends)
+    all_state(numbers(line(table, "lean")), [share["lean"]["height"], share["lean"]["width"]])
+    for name in ("asymmetry", "skew"):
+        all_state(numbers(line(table, name)), [facts[name]["height"], facts[name]["width"]])
+    all_state(numbers(line(table, "below", "half"))[:1], [facts["marginalised"]])
+    run("export", *asked, "-o", "out", "--format", "json", "--jobs", "1")
+    (record,) = records(Path("out"))
+    assert {key: record.figures[key] for key in facts if key not in ("files", "padding")} == {
+        key: each for key, each in facts.items() if key not in ("files", "padding")
+    }
+    shown = dict(card(record)["facts"])
+    all_state(
+        [shown["starved"], shown["overused"], shown["paths, max"]], [share["starved"], share["overused"], facts["max"]]
+    )
+    all_state(numbers(shown["fair shares"]), [share["least"], share["most"]])
+    all_state([shown["asymmetry"]], [max(facts["asymmetry"].values())])
+    all_state([shown["lean"], shown["skew"]], [max(each.values(), key=abs) for each in (share["lean"], facts["skew"])])
+
+
+def test_compare(asked: list[str]) -> None:
+    given = ["--padding", "zero,symmetric", "-o", "c.png", "--overwrite"]
+    table, sheet = said("compare", asked, *given), rows_of(said("compare", asked, *given, format_="csv"))
+    facts = json.loads(said("compare", asked, *given, format_="json"))
+    assert [row["padding"] for row in sheet] == facts["values"] == ["zero", "symmetric"]
+    for row, found in zip(sheet, facts["results"], strict=True):
+        share = found["share"]
+        expected = [found["max"], *(share[key] for key in ("starved", "overused", "least", "most"))]
+        expected += [share["corners"]["top_left"], max(found["asymmetry"].values())]
+        expected += [max(share["lean"].values(), key=abs)]
+        assert [float(each) for each in [*row.values()][1:-1]] == expected
+        all_state(line(table, row["padding"]).split(), expected)
+
+
+def test_uneven(asked: list[str]) -> None:
+    table, sheet = said("uneven", asked, "--all"), rows_of(said("uneven", asked, "--all", format_="csv"))
+    marked = said("uneven", asked, "--all", format_="markdown")
+    (facts,) = json.loads(said("uneven", asked, "--all", format_="json"))["results"]
+    listed = {(layer["layer"], axis): layer[axis] for layer in facts["layers"] for axis in ("height", "width")}
+    uneven = {layer["layer"]: layer for layer in facts["layers"]}
+    assert [(row["layer"], row["axis"]) for row in sheet] == [*listed]
+    for row in sheet:
+        found, layer = listed[row["layer"], row["axis"]], uneven[row["layer"]]
+        plain = ("input", "output", "kernel", "stride", "dilation", "dropped", "skipped", "overhang")
+        assert [int(row[key]) for key in plain] == [found[key] for key in plain]
+        for key in ("declared", "consumed"):
+            assert [int(row[f"{key}_before"]), int(row[f"{key}_after"])] == found[key]
+        reads = found["consumed"][0], found["consumed"][1] + found["overhang"]
+        assert row["uneven"] == str(int(reads[0] != reads[1]))
+        assert row["offset"] == ("" if found["offset"] is None else str(found["offset"]))
+        assert (row["kind"], row["learned"]) == (layer["kind"], str(int(layer["learned"])))
+        same = layer["height"] == {**layer["width"], "offset": layer["height"]["offset"]}
+        shape = f"{found['kernel']}/{found['stride']}/{found['dilation']}"
+        pads = ("+".join(map(str, found[key])) for key in ("declared", "consumed"))
+        lost = [str(found[key]) for key in ("dropped", "skipped", "overhang") if found[key]]
+        cells = [shape, *([] if same else [row["axis"]]), str(found["input"]), *pads, *lost]
+        for text in (table, marked.replace("|", " ")):
+            (own,) = [
+                each
+                for each in text.splitlines()
+                if each.split()[:1] == [row["layer"]] and (same or row["axis"] in each.split())
+            ]
+            words = [word for word in own.split()[1:] if word not in ("(rigid)",)]
+            assert words[1 : 1 + len(cells)] == cells
+            if reads[0] != reads[1]:
+                assert [int(each) for each in numbers(" ".join(words[1 + len(cells) :]))] == [*reads]
+
+
+def test_coverage(asked: list[str]) -> None:
+    given = ["-o", "c.npz", "--overwrite"]
+    table, (row,) = said("coverage", asked, *given), rows_of(said("coverage", asked, *given, format_="csv"))
+    (found,) = json.loads(said("coverage", asked, *given, format_="json"))["layers"]
+    assert {key.replace(" ", "_"): cell for key, cell in row.items()} == {key: str(each) for key, each in found.items()}
+    least = found["min"] / found["full"]
+    shown = [found["height"], found["width"], found["full"], least]
+    all_state(
+        numbers(line(table, row["layer"])), [*shown, *(found[f"share_{key}"] for key in ("mean", "centre", "corner"))]
+    )
+
+
+def test_margins(asked: list[str]) -> None:
+    table, sheet = said("coverage", asked, "--margin"), rows_of(said("coverage", asked, "--margin", format_="csv"))
+    layers = json.loads(said("coverage", asked, "--margin", format_="json"))["layers"]
+    for row, found in zip(sheet, layers, strict=True):
+        figures = [found[of][side] for of in ("units", "pixels") for side in ("top", "bottom", "left", "right")]
+        assert [row[f"{of} {side}"] for of in ("units", "pixels") for side in ("top", "bottom", "left", "right")] == [
+            str(each) for each in figures
+        ]
+        pairs = [f"{before}+{after}" for before, after in zip(figures[::2], figures[1::2], strict=True)]
+        assert line(table, row["layer"]).split()[1:] == pairs
+
+
+def test_taps(asked: list[str]) -> None:
+    table, sheet = said("taps", asked), rows_of(said("taps", asked, format_="csv"))
+    layers = json.loads(said("taps", asked, format_="json"))["layers"]
+    for row, found in zip(sheet, layers, strict=True):
+        grid = [each for reads in found["grid"] for each in reads]
+        shape = [len(found["grid"]), len(found["grid"][0])]
+        assert row["taps"] == f"{shape[0]} x {shape[1]}"
+        assert [int(row[key]) for key in ("units", "least", "most")] == [found["units"], min(grid), max(grid)]
+        both = [found["imbalance"]["height"], found["imbalance"]["width"]]
+        assert [float(row["top_bottom"]), float(row["left_right"])] == both
+        counted: list[float | None] = [*shape, found["units"], min(grid), max(grid)]
+        leans = both[:1] if both[0] == both[1] else both
+        all_state(numbers(line(table, row["layer"]).partition(" ")[2]), [*counted, *leans])
+
+
+def test_fields_and_layers(asked: list[str]) -> None:
+    for command, left_out in (("fields", ""), ("layers", "0")):
+        table, sheet = said(command, asked), rows_of(said(command, asked, format_="csv"))
+        layers = json.loads(said(command, asked, format_="json"))["layers"]
+        for row, found in zip(sheet, layers, strict=True):
+            cells = [cell for key, cell in row.items() if key != "layer" and cell != left_out]
+            if command == "layers":
+                assert row["macs"] == ("" if found["macs"] is None else str(found["macs"]))
+                pairs = {key: each for key, each in found.items() if isinstance(each, list)}
+            else:
+                keys = ("size", "stride", "padding", "centre", "offset")
+                pairs = {key: [found[axis][key] for axis in ("height", "width")] for key in keys}
+            for key, pair in pairs.items():
+                tall, wide = ("+".join(map(str, each)) if isinstance(each, list) else _short(each) for each in pair)
+                assert row[key].strip() == (tall if tall == wide else f"{tall} x {wide}").strip()
+            assert [*map(_bare, line(table, row["layer"]).split())] == _joined(command, row, cells)
+
+
+def _joined(command: str, row: dict[str, str], cells: list[str]) -> list[str]:
+    """The words of a line of the table, from those of CSV: the table has kernel, stride and dilation in one cell."""
+    if command == "layers" and row["kernel"]:
+        shape = "/".join(row[key] for key in ("kernel", "stride", "dilation"))
+        cells = [row["kind"], shape, *cells[4:]]
+    return [_bare(word) for cell in cells for word in cell.split()]
+
+
+def _bare(word: str) -> str:
+    return word.replace(",", "")
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
+
+
+def test_sizes(asked: list[str]) -> None:
+    given = [asked[0], "--range", "9:60"]
+    table, sheet = said("sizes", given), rows_of(said("sizes", given, format_="csv"))
+    facts = json.loads(said("sizes", given, format_="json"))
+    assert [int(row["size"]) for row in sheet] == facts["even"]
+    assert [int(row["size"]) for row in sheet if row["drops"] == "0"] == facts["even_without_drops"]
+    assert [row["macs"] for row in sheet] == [str(each) for each in facts["macs"] or []] or not facts["macs"]
+    assert numbers(line(table, "even"))[:2] == [str(len(facts["even"])), "52"]
+    assert numbers(line(table, "no", "row"))[:2] == [str(len(facts["even_without_drops"])), "52"]
+    runs = [each.split()[1:] for each in table.splitlines() if each.split()[:1] == ["sizes"]]
+    for words, sizes in zip(runs, (facts["even"], facts["even_without_drops"]), strict=True):
+        spans = [[*map(int, word.split("-"))] for word in words if word != "none"]
+        assert [n for span in spans for n in range(span[0], span[-1] + 1)] == sizes
+
+
+def test_audit(asked: list[str]) -> None:
+    """Wherever the report has them, the figures of the network and of each remedy are those of JSON."""
+    (found,) = json.loads(said("audit", asked, format_="json"))["results"]
+    marked = [
+        [cell.strip() for cell in each.strip("|").split("|")]
+        for each in said("audit", asked, format_="markdown").splitlines()
+        if each.startswith("| ")
+    ]
+    head, today, *remedies = marked
+    screen = said("audit", asked)
+    outcomes = {"today": found["outcome"]} | {each["what"]: each["outcome"] for each in found["remedies"]}
+    assert [today[0], *(row[0] for row in remedies)] == [*outcomes]
+    ratios = {each["what"]: each["macs_ratio"] for each in found["remedies"]}
+    for cells in (today, *remedies):
+        row, after = dict(zip(head, cells, strict=True)), outcomes[cells[0]]
+        share = after["share"]
+        figures = [after["uneven_learned"], share["starved"], share["overused"], share["least"], share["most"]]
+        texts = [row["uneven"], row["starved"], row["overused"], *row["shares"].split("–")]
+        all_state(texts, figures)
+        if ratios.get(cells[0]) is not None:
+            all_state([row["macs"]], [ratios[cells[0]]])
+        own = [each for each in screen.splitlines() if re.match(rf"\s+(\d+ )?{re.escape(cells[0])}  ", each)]
+        for each in own:
+            assert each.split(cells[0])[1].split()[:4] == [
+                row[key] for key in ("uneven", "starved", "overused", "shares")
+            ]
+    assert any(each.split()[:1] == ["today"] for each in screen.splitlines()) == bool(remedies)
