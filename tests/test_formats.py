@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
+from padviz.audit.one_layer import illustrate
 from padviz.exports.cards import card
 from padviz.exports.record import records
 from padviz.sources.toml.write import to_toml
 from tests.cli.test_cli import run
 from tests.test_turning import CHOSEN, laid
 
-NUMBER = re.compile(r"[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?%?")
+NUMBER = re.compile(r"[+-]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?%?")
 
 
 @pytest.fixture(params=CHOSEN)
@@ -234,6 +235,21 @@ def test_sizes(asked: list[str]) -> None:
     for words, sizes in zip(runs, (facts["even"], facts["even_without_drops"]), strict=True):
         spans = [[*map(int, word.split("-"))] for word in words if word != "none"]
         assert [n for span in spans for n in range(span[0], span[-1] + 1)] == sizes
+
+
+@pytest.mark.parametrize("scheme", ["zero", "symmetric", "zero/circular", "partial"])
+@pytest.mark.parametrize("size", [(4, 7), (7, 4), (8, 16)])
+def test_kernel_prints_the_grids_of_one_layer(scheme: str, size: tuple[int, int]) -> None:
+    shown = illustrate(3, 2, 1, size, scheme)
+    given = ["--kernel", "3", "--stride", "2", "--size", f"{size[0]}x{size[1]}", "--padding", scheme]
+    for pixel in (None, (0, 2), (3, 1)):
+        text = said("kernel", given, *(["--pixel", f"{pixel[0]},{pixel[1]}"] if pixel else []))
+        assert numbers(text.splitlines()[0])[:4] == ["3", "3", "2", "1"]
+        grids = [shown.padded, shown.uses, *([shown.taps(*pixel)] if pixel else [])]
+        printed = [each.split() for each in text.splitlines()[3:]]
+        assert len(printed) == max(map(len, grids))
+        for i, words in enumerate(printed):
+            assert words == [str(cell) for grid in grids if i < len(grid) for cell in grid[i]]
 
 
 def test_audit(asked: list[str]) -> None:

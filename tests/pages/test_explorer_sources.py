@@ -82,6 +82,31 @@ def test_the_command_follows_it_at_each_size(module: Any, shown: Any) -> None:
     is_of(facts_of(Path("page.html").read_text()), module, SIZES, ["zero"], shown)
 
 
+@pytest.mark.parametrize("refused", [(32, 30), (64, 50)])
+def test_a_size_that_a_module_refuses_has_a_reason_and_the_others_their_maps(module: Any, refused: Any) -> None:
+    class Refusing(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            assert tuple(x.shape[-2:]) != refused, "no"
+            return net(x)
+
+    net = torch.nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect")
+    Refusing.net = net
+    shown = (48, 30)
+    facts = facts_of(padviz.explore(Refusing(), shown, sizes=[refused, shown]).html)
+    assert facts["paddings"][0] == "declared"
+    reasons = {tuple(size): found.get("reason") for size, found in zip(facts["sizes"], _first(facts), strict=True)}
+    assert reasons[shown] is None
+    assert "its forward fails" in reasons[refused]
+    with pytest.raises(padviz.PadvizError, match="its forward fails"):
+        padviz.explore(Refusing(), refused, sizes=[refused, shown])
+
+
+def _first(facts: Any) -> list[Any]:
+    """The map of each size under the first scheme."""
+    found: list[Any] = facts["maps"][:: len(facts["paddings"])]
+    return found
+
+
 def test_a_file_is_read_at_each_size(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     net = torch.nn.Sequential(
