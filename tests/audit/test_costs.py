@@ -145,6 +145,10 @@ def test_modules_cost_what_pytorch_counts_and_so_do_their_descriptions(name: str
         cs3darknet_s darknet53 ecaresnet26t fbnetc_100 gernet_s hardcorenas_a hgnet_tiny inception_resnet_v2 lcnet_050
         legacy_seresnet18 mobilenetv1_100 regnetx_002 rexnet_100 selecsls42 tf_efficientnet_b0
         """,
+        """
+        convmixer_768_32 cspresnet50 dla34 dpn48b gcresnet33ts ghostnet_100 hrnet_w18_small mixnet_s nf_regnet_b0
+        res2net50_14w_8s repvgg_a0 resnest14d skresnet18 xception41
+        """,
     ),
 )
 def test_timms_models_cost_what_pytorch_counts(name: str) -> None:
@@ -153,7 +157,10 @@ def test_timms_models_cost_what_pytorch_counts(name: str) -> None:
     check_costs(timm.create_model(name).eval().to("meta"), (256, 320), (224, 224))
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18", "resnext50_32x4d", "shufflenet_v2_x1_0", "densenet121"])
+EXPORTED = ["mobilenet_v2", "resnet18", "resnext50_32x4d", "shufflenet_v2_x1_0", "densenet121"]
+
+
+@pytest.mark.parametrize("name", sampled(EXPORTED, "", "resnext50_32x4d shufflenet_v2_x1_0 densenet121"))
 def test_exported_files_cost_the_same(name: str, tmp_path: Path) -> None:
     network = padviz.load(exported(name, "old", tmp_path))
     assert of_maps(network, network.size) == counted(vision(name), network.size)

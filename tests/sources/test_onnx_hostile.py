@@ -344,6 +344,6 @@ KEYS += [
 
 
 @given(data=warped())
-@settings(max_examples=600, deadline=10_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=10_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_files_that_make_no_sense_raise_nothing_but_padviz_errors(data: bytes, tmp_path: Path) -> None:
     is_told_in_a_line(data, tmp_path / "warped.onnx")

@@ -167,6 +167,7 @@ def without_weights(name: str) -> nn.Module:
         mobilenetv4_conv_small nf_resnet26 regnetx_002 regnety_002 resnet18 resnetrs50 semnasnet_050 seresnet18
         spnasnet_100 test_convnext tf_efficientnetv2_b0 tf_mobilenetv3_small_100 tinynet_a tresnet_v2_l vovnet39a
         """,
+        "eca_nfnet_l0 inception_resnet_v2 nasnetalarge resnetv2_50x1_bit",
     ),
 )
 def test_timms_convolutional_models(name: str) -> None:
