@@ -181,11 +181,16 @@ def test_a_command_loads_its_network_once(
     assert len(calls) == 1
 
 
-def test_what_make_test_leaves_out_is_what_make_soak_runs() -> None:
-    options = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+def test_what_make_test_leaves_out_is_what_make_soak_and_make_test_slow_run() -> None:
+    root = PACKAGE.parent
+    options = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
     (left,) = re.findall("-m '(.*)'", options["addopts"])
-    _, _, soak = (PACKAGE.parent / "Makefile").read_text().partition("\nsoak:")
-    assert left == "not " + re.findall(r"\$\(PARALLEL\) -m (\w+)$", soak.partition("\n\n")[0], re.MULTILINE)[0]
+    run_by = dict(
+        re.findall(r"^([\w-]+):.*\n.*\$\(PARALLEL\) -m '?([^'\n]+)'?$", (root / "Makefile").read_text(), re.MULTILINE)
+    )
+    assert run_by == {"soak": "sweep", "test-slow": "slow and not sweep"}
+    assert left == "not sweep and not slow"
+    assert (root / ".ci" / "run").read_text().split().count("test-slow") == 1
 
 
 def public(module: ModuleType) -> list[str]:

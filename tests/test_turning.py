@@ -172,13 +172,14 @@ COMMANDS = {
     "layers": "MODEL --size SIZE",
     "diff": "MODEL --size SIZE --same",
 }
+DRAWN = {"compare": "MODEL --size SIZE --padding zero,circular/zero,reflect -o OUT.png --overwrite"}
 EXAMPLES = 10
 WITHOUT_CSV = ("usage", "audit")
 
 
 def agree(pair: Pair, command: str) -> None:
     """What a command says as JSON and as CSV is turned, and so are the counts that it writes."""
-    asked = f"{command} {COMMANDS[command]}"
+    asked = f"{command} {(COMMANDS | DRAWN)[command]}"
     for read, format_ in ((objects, "json"), (rows, "csv"))[: 1 if command in WITHOUT_CSV else 2]:
         lying, standing = pair.said(f"{asked} --format {format_}")
         if lying.startswith("padviz: "):
@@ -190,7 +191,7 @@ def agree(pair: Pair, command: str) -> None:
         assert [[*column] for column in zip(*lying_counts, strict=True)] == standing_counts
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *DRAWN])
 @pytest.mark.parametrize("name", CHOSEN)
 def test_a_turned_network_turns_what_a_command_says(name: str, command: str) -> None:
     with pair_of(*CHOSEN[name]) as pair:
