@@ -19,7 +19,7 @@ from padviz.sources.toml.write import to_toml
 from tests.cli.test_cli import run
 from tests.test_turning import CHOSEN, laid
 
-NUMBER = re.compile(r"[+-]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?%?")
+NUMBER = re.compile(r"[+-]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?(?: ?%)?")
 
 
 @pytest.fixture(params=CHOSEN)
@@ -45,12 +45,12 @@ def rows_of(text: str) -> list[dict[str, str]]:
 def states(text: str, value: float | None) -> bool:
     """Whether a text is that number, rounded to as many digits as it has.
 
-    >>> states("36.0%", 0.36028), states("0.037", 0.03704), states("1,234", 1234), states("0.04", 0.03)
+    >>> states("36.0 %", 0.36028), states("0.037", 0.03704), states("1,234", 1234), states("0.04", 0.03)
     (True, True, True, False)
     """
     if value is None:
         return text == ""
-    plain = Decimal(text.rstrip("%").replace(",", ""))
+    plain = Decimal(text.rstrip(" %").replace(",", ""))
     step = Decimal((0, (1,), plain.as_tuple().exponent))  # type: ignore[arg-type]
     exact = Decimal(value) * (100 if text.endswith("%") else 1)
     return abs(exact - plain) <= step * Decimal("0.5000001")
@@ -61,6 +61,12 @@ def line(text: str, *start: str) -> str:
     found = [each for each in map(str.split, text.splitlines()) if each[: len(start)] == [*start]]
     assert len(found) == 1, (start, text)
     return " ".join(found[0][len(start) :])
+
+
+def line_of(text: str, name: str) -> str:
+    """The one line that begins with a name, with its gaps."""
+    (found,) = [each.strip() for each in text.splitlines() if each.split()[:1] == [name]]
+    return found
 
 
 def numbers(text: str) -> list[str]:
@@ -86,19 +92,28 @@ def test_usage_and_its_card(asked: list[str]) -> None:
     all_state(numbers(line(table, "lean")), [share["lean"]["height"], share["lean"]["width"]])
     for name in ("asymmetry", "skew"):
         all_state(numbers(line(table, name)), [facts[name]["height"], facts[name]["width"]])
-    all_state(numbers(line(table, "below", "half"))[:1], [facts["marginalised"]])
+    depths = {each for side in facts["rim"].values() for each in side} - {0}
+    if depths:
+        assert {int(each) for each in numbers(line(table, "rim"))} == depths
     run("export", *asked, "-o", "out", "--format", "json", "--jobs", "1")
     (record,) = records(Path("out"))
     assert {key: record.figures[key] for key in facts if key not in ("files", "padding")} == {
         key: each for key, each in facts.items() if key not in ("files", "padding")
     }
     shown = dict(card(record)["facts"])
+    assert shown["rim"] == f"{short(facts['rim'])} px"
     all_state(
         [shown["starved"], shown["overused"], shown["paths, max"]], [share["starved"], share["overused"], facts["max"]]
     )
     all_state(numbers(shown["fair shares"]), [share["least"], share["most"]])
     all_state([shown["asymmetry"]], [max(facts["asymmetry"].values())])
     all_state([shown["lean"], shown["skew"]], [max(each.values(), key=abs) for each in (share["lean"], facts["skew"])])
+
+
+def short(rim: dict[str, list[int]]) -> str:
+    """The depths of a rim as cells have them: of both axes once where they are the same."""
+    texts = [str(first) if first == last else f"{first}, {last}" for first, last in (rim["height"], rim["width"])]
+    return texts[0] if texts[0] == texts[1] else " / ".join(texts)
 
 
 def test_compare(asked: list[str]) -> None:
@@ -111,8 +126,11 @@ def test_compare(asked: list[str]) -> None:
         expected = [found["max"], *(share[key] for key in ("starved", "overused", "least", "most"))]
         expected += [share["corners"]["top_left"], max(found["asymmetry"].values())]
         expected += [max(share["lean"].values(), key=abs)]
+        assert row.pop("rim") == short(found["rim"])
         assert [float(each) for each in [*row.values()][1:-1]] == expected
-        all_state(line(table, row["padding"]).split(), expected)
+        cells = re.split(r"\s{2,}", line_of(table, row["padding"]))
+        assert cells.pop(2) == short(found["rim"])
+        all_state(cells[1:], expected)
 
 
 def test_uneven(asked: list[str]) -> None:
@@ -268,14 +286,15 @@ def test_audit(asked: list[str]) -> None:
     for cells in (today, *remedies):
         row, after = dict(zip(head, cells, strict=True)), outcomes[cells[0]]
         share = after["share"]
-        figures = [after["uneven_learned"], share["starved"], share["overused"], share["least"], share["most"]]
-        texts = [row["uneven"], row["starved"], row["overused"], *row["shares"].split("–")]
-        all_state(texts, figures)
+        all_state(
+            [row["uneven"], row["starved"], row["overused"]],
+            [after["uneven_learned"], share["starved"], share["overused"]],
+        )
+        assert row["rim"] == short(after["rim"])
         if ratios.get(cells[0]) is not None:
-            all_state([row["macs"]], [ratios[cells[0]]])
+            all_state([row["macs"].rstrip("x")], [ratios[cells[0]]])
         own = [each for each in screen.splitlines() if re.match(rf"\s+(\d+ )?{re.escape(cells[0])}  ", each)]
         for each in own:
-            assert each.split(cells[0])[1].split()[:4] == [
-                row[key] for key in ("uneven", "starved", "overused", "shares")
-            ]
+            told = re.split(r"\s{2,}", each.split(cells[0])[1].strip())
+            assert told[:4] == [row[key] for key in ("uneven", "starved", "overused", "rim")]
     assert any(each.split()[:1] == ["today"] for each in screen.splitlines()) == bool(remedies)

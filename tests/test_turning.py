@@ -315,13 +315,14 @@ def test_an_export_of_a_turned_network_is_turned(name: str) -> None:
         for what, record in found[0].items():
             other = found[1][what]
             assert settled(turned(record.figures)) == settled(other.figures)
-            lying, standing = card(record), card(other)
+            lying, standing = (json.loads(json.dumps(card(each))) for each in (record, other))
             for key in ("facts", "rank", "size"):
                 assert settled(turned(lying[key])) == settled(standing[key])
             grids = [{name: {"grid": grid} for name, grid in each["taps"] or []} for each in (lying, standing)]
             assert turned(grids[0]) == grids[1]
             for each, figures in ((lying, record.figures), (standing, other.figures)):
-                assert each["ledger"] is None or [*map(tuple, each["ledger"])] == uneven_lines(figures, each["ledger"])
+                lines = [*map(tuple, each["ledger"] or [])]
+                assert each["ledger"] is None or lines == uneven_lines(figures, lines)
 
 
 def uneven_lines(figures: dict[str, Any], chosen: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

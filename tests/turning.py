@@ -18,6 +18,7 @@ PAIRS = {  # what holds one value for each axis, in lists: of a list of pairs, a
 }  # fmt: skip
 EACH = {"sizes": "size", "shapes": "size", "pulls": "pull", "reads": "read", "shape": "shape"}  # lists of such pairs
 GRIDS = {"grid", "plane", "interior", "uses"}  # what is a matrix of rows and columns
+DEPTHS = r"\d+(?:, \d+)?"
 FIGURE = r"whole input|[^\s,;:()x×]*\d[^\s,;:()x×]*"
 SCHEME = r"(?:zero|replicate|reflect|symmetric|circular|partial|valid|full)"
 
@@ -36,6 +37,8 @@ def turned_text(text: str) -> str:
     >>> turned_text("7 x 5 px: height -0.5 px, 3 top; y[..., 1:, :-2]; zero/circular; (5, 7)")
     '5 x 7 px: width -0.5 px, 3 left; y[..., :-2, 1:]; circular/zero; (7, 5)'
     """
+    if rim := re.fullmatch(rf"({DEPTHS}) / ({DEPTHS})( px)?", text):
+        return f"{rim[2]} / {rim[1]}{rim[3] or ''}"
     if re.fullmatch(r"[\d x]+(/[\d x]+)+", text):
         return "/".join(map(turned_text, text.split("/")))
     if pair := re.fullmatch(r"(\S*) x (\S*)", text):
@@ -50,6 +53,8 @@ def turned_text(text: str) -> str:
 
 def turned(value: Any, key: str = "") -> Any:
     """What padviz said, as JSON, of the turned image."""
+    if key == "standing":
+        return value  # its width is that of a rim
     if isinstance(value, dict):
         return {KEYS.get(name) or turned_text(name): turned(each, name) for name, each in value.items()}
     if isinstance(value, list):
@@ -71,8 +76,8 @@ def settled_audit(found: dict[str, Any]) -> dict[str, Any]:
     found["cannot"] = len(found["cannot"])
     found["order"] = [each["what"] for each in found["remedies"] if "/" not in each["what"]]
     found["remedies"] = {each["what"]: each for each in found["remedies"]}
-    if found["outcome"]["share"] is None:
-        found["sentences"] = len(found["sentences"])
+    for sentence in ("border", "symmetry", "padding"):  # whose numbers are told in the order of the axes
+        found[sentence] = sorted(re.findall(r"\d+(?:\.\d+)?", found[sentence]))
     if found["reach"]["why"]:
         found["reach"]["why"] = found["grid"] = "stands"
     return found
@@ -91,7 +96,11 @@ def settled(value: Any) -> Any:
 
 
 def _clauses(text: str) -> list[str]:
-    """The clauses of a text with their words, all in order."""
+    """The clauses of a text with their words, all in order; the depths of a rim as they are."""
+    if re.fullmatch(rf"{DEPTHS}( / {DEPTHS})?( px)?", text):
+        return [text]
+    if re.fullmatch(r"-?\d+\.\d{11,}", text):
+        return [f"{float(text):.11g}"]
     text = re.sub(r" ([x×]) ", r"\1", re.sub(r"(\d|:), ", r"\1,", text) if "(" in text or "[" in text else text)
     parts = re.split(r"[,;:.](?= |$)| and ", text)
     return sorted(" ".join(sorted(re.split(r"\s+|(?<=[a-z])/(?=[a-z])", part.strip()))) for part in parts)

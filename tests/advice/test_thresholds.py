@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import inf
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,12 @@ from msgspec.structs import replace
 import padviz
 from padviz.advice.changes import cropped_outputs
 from padviz.advice.remedies import GAIN, Outcome, helps, outcome, worse
+from padviz.advice.standing import quartiles, standing
 from padviz.advice.verdict import audit
 from padviz.counting.coverage import coverage
+from padviz.counting.summary import Rim
 from padviz.network.network import Network
 from padviz.sources.toml.build import parse
-from padviz.sources.toml.write import to_toml
-from tests.cli.test_cli import run
 
 AXES = pytest.mark.parametrize("axis", [0, 1])
 
@@ -47,19 +46,53 @@ def test_half_of_what_is_due_is_not_starved_and_one_and_a_half_not_overused(axis
 
 
 @AXES
-@pytest.mark.parametrize(
-    ("layer", "word"),
-    [
-        ({"kernel": [3, 1]}, "foveated"),
-        ({"kernel": [3, 1], "padding": [[2, 2], [0, 0]], "mode": "replicate"}, "overused border"),
-    ],
-)
-def test_five_percent_are_tolerated_and_more_are_not(axis: int, layer: dict[str, Any], word: str) -> None:
-    """One row at each end has too little, or too much: 2 of 40 are 5 %."""
-    for rows, verdict in ((40, "fair"), (39, word)):
-        found = audit(net(axis, layer), at(axis, rows))
-        assert found.verdict == verdict
+def test_five_percent_are_not_foveated_and_more_are(axis: int) -> None:
+    """One row at each end has too little: 2 of 40 are 5 %."""
+    for rows, foveated in ((40, False), (39, True)):
+        found = audit(net(axis, {"kernel": [5, 1], "padding": [1, 0]}), at(axis, rows))
         assert found.outcome.unfair == 2 / rows
+        assert ("foveated" in found.border) == foveated
+
+
+@AXES
+def test_a_rim_begins_below_half_and_above_one_and_a_half(axis: int) -> None:
+    names = ("height", "width") if axis == 0 else ("width", "height")
+    copied = {"padding": [[1, 1], [0, 0]], "mode": "replicate"}
+    for layer, rims in (
+        ({"kernel": [2, 1]}, (0, 0)),
+        ({"kernel": [3, 1]}, (1, 0)),
+        ({"kernel": [2, 1], **copied}, (0, 0)),
+        ({"kernel": [3, 1], **copied, "padding": [[2, 2], [0, 0]]}, (0, 1)),
+    ):
+        summary = padviz.usage(net(axis, layer), at(axis, 20)).summary()
+        for rim, depth in zip((summary.rim, summary.overused_rim), rims, strict=True):
+            assert [getattr(rim, name) for name in names] == [[depth, depth], [0, 0]]
+
+
+@AXES
+@pytest.mark.parametrize(
+    ("sides", "lopsided"),
+    [([0, 4], False), ([0, 5], True), ([5, 0], True), ([30, 40], False), ([29, 40], True), ([12, 16], False)],
+)
+def test_a_rim_is_lopsided_by_more_than_four_pixels_and_a_quarter(axis: int, sides: list[int], lopsided: bool) -> None:
+    both = [sides, [7, 7]]
+    assert standing(Rim(*both[:: -1 if axis else 1])).lopsided == lopsided
+
+
+def test_the_quartiles_are_narrow_and_wide_themselves() -> None:
+    first, third = quartiles()
+    depths = {first: "narrow", first + 1: "typical", third - 1: "typical", third: "wide"}
+    for mean, word in depths.items():
+        found = standing(Rim([0, int(2 * mean)], [int(mean), int(mean)]))
+        assert (found.mean, found.width) == (mean, word)
+
+
+@AXES
+def test_a_grid_is_off_centre_from_one_pixel_on(axis: int) -> None:
+    for pads, off in (([1, 0], False), ([2, 0], True), ([0, 2], True), ([1, 1], False)):
+        found = audit(net(axis, {"kernel": [3, 1], "padding": [pads, [0, 0]]}), at(axis, 20))
+        assert abs(found.offset[axis]) == abs(pads[0] - pads[1]) / 2
+        assert ("1 px" in found.symmetry) == off
 
 
 @AXES
@@ -87,22 +120,6 @@ def test_an_output_is_cropped_to_the_units_that_read_no_padding(axis: int, rows:
         assert change.edit == (f"l0: y[..., {kept}]",)
 
 
-@AXES
-def test_the_outer_ring_is_told_where_the_image_has_more_than_two_of_it(axis: int) -> None:
-    network = net(axis, {"kernel": [4, 1], "stride": [4, 1], "padding": [1, 0]})
-    for rows, told in ((8, False), (9, True), (10, True)):
-        Path("net.toml").write_text(to_toml(network))
-        height, width = at(axis, rows, 40)
-        assert audit(network, (height, width)).outcome.ring_px == [*at(axis, 4, 1)]
-        screen = run("audit", "net.toml", "--size", f"{height}x{width}").stdout
-        assert any(line.startswith("outer") for line in screen.splitlines()) == told
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 def judged(starved: float = 0.0, overused: float = 0.0, least: float = 1.0, most: float = 1.0, **more: Any) -> Outcome:
     plain = outcome(net(0, {"kernel": [3, 1]}), (40, 12))
     share = replace(plain.share, starved=starved, overused=overused, least=least, most=most)
@@ -115,6 +132,12 @@ def test_a_gain_as_small_as_is_asked_for_is_none() -> None:
     assert helps("padding", judged(GAIN, GAIN), judged())
     assert not worse(judged(), judged(GAIN))
     assert worse(judged(), judged(0.0, 2 * GAIN))
+
+
+def test_a_larger_image_must_spare_a_tenth() -> None:
+    assert not helps("larger", judged(0.5), judged(0.45))
+    assert helps("larger", judged(0.5), judged(0.44))
+    assert not helps("larger", judged(0.5), judged(0.44, most=0.4))
 
 
 def test_fewer_dropped_rows_are_a_gain_of_sizes_alone() -> None:
