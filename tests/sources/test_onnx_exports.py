@@ -121,6 +121,7 @@ def check_file(path: Path, name: str, exporter: str) -> None:
         deeplabv3_resnet50 densenet201 resnet34 resnet101 resnet152 resnext50_32x4d squeezenet1_1 vgg11 vgg13 vgg16
         vgg19 wide_resnet50_2
         """,
+        "convnext_tiny densenet121 inception_v3",
     ),
 )
 def test_what_the_old_exporter_writes_counts_as_the_model(name: str, tmp_path: Path) -> None:
