@@ -17,7 +17,7 @@ from padviz.trained.detecting.question import STIMULUS, Question
 from padviz.trained.detecting.scoring import Scorer, scorer_of
 from padviz.trained.detecting.stimuli import Canvas, Stimulus, stimulus_of
 from padviz.trained.detecting.sweeping import GOAL, Kept, Places, Sweep, median_of, outputs_of
-from padviz.trained.sessions.inputs import read_picture
+from padviz.trained.sessions.pictures import read_picture
 from padviz.trained.sessions.running import Runner
 
 HEIGHTS = (12, 16, 24, 32, 48, 64, 96, 128, 192)  # pixels, tried one after another

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from padviz.errors import OptionError
 from padviz.network.network import Size
-from padviz.trained.sessions.inputs import normalisation, opened_picture, pixels_of
+from padviz.trained.sessions.inputs import normalisation
+from padviz.trained.sessions.pictures import opened_picture, pixels_of
 from padviz.trained.sessions.running import Images
 
 Pixels = NDArray[np.float32]
 TEXT, SAMPLE = "text:", "sample"
 LONGEST = 40  # characters of a word
+MOST_WIDE = 1 << 15  # pixels of a picture that is shown
 NO_LETTER = "\uffff"  # in no font
 
 
@@ -141,12 +143,12 @@ def _sample(height: int, channels: int) -> Stimulus:
 
 def _picture(path: str, height: int, channels: int) -> Stimulus:
     """A picture; where it is transparent, the background shows."""
-    from PIL import Image
-
     picture = opened_picture(path)
+    width = max(round(picture.width * height / picture.height), 1)
+    if width > MOST_WIDE:
+        raise OptionError(f"would be {width} pixels wide at a height of {height}", where=path, hint="crop it")
+    picture = picture.resize((width, height))  # Pillow weighs colours by how opaque they are
     pixels = pixels_of(picture, None, channels)
-    width = max(round(pixels.shape[2] * height / pixels.shape[1]), 1)
-    alpha: Any = picture.convert("RGBA").getchannel("A")
-    cover = np.asarray(alpha.resize((width, height)), np.float32) / np.float32(255)
-    planes = [np.asarray(Image.fromarray(plane).resize((width, height))) for plane in pixels]
-    return Stimulus(f"{Path(path).name}, {height} px high", np.stack(planes), cover)
+    opaque: Any = picture.getchannel("A") if picture.mode == "RGBA" else np.full((height, width), 255)
+    cover = np.asarray(opaque, np.float32) / np.float32(255)
+    return Stimulus(f"{Path(path).name}, {height} px high", pixels, cover)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import OptionError
 from padviz.network.network import Size
-from padviz.sources.reading import opened
+from padviz.trained.sessions.pictures import SUFFIXES, read_picture
 from padviz.trained.sessions.running import Images
 
 NOISE, BLANK = "noise", "blank"
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, of pixels from 0 to 1
 MOST = 10_000  # images
 
@@ -81,46 +79,7 @@ def pictures_in(folder: str | Path, count: int) -> list[Path]:
     if not place.is_dir():
         hint = "use noise, blank, or a folder of pictures"
         raise OptionError(f"{str(folder)!r} is no folder", option="inputs", hint=hint)
-    found = sorted(path for path in place.iterdir() if path.suffix.lower() in PICTURES and path.is_file())
+    found = sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
     if not found:
-        raise OptionError(f"{str(folder)!r} has no pictures", option="inputs", hint=f"those are {' '.join(PICTURES)}")
+        raise OptionError(f"{str(folder)!r} has no pictures", option="inputs", hint=f"those are {' '.join(SUFFIXES)}")
     return found[:count]
-
-
-def opened_picture(path: str | Path) -> Any:
-    """A picture of Pillow's, upright; a pipe is refused, and never waited for.
-
-    Raises
-    ------
-    PadvizError
-        If it is none, or cannot be read.
-    """
-    from PIL import Image, ImageOps
-
-    with opened(path, "a .png or .jpg") as file:
-        try:
-            with Image.open(file) as picture:
-                upright = ImageOps.exif_transpose(picture)
-                upright.load()
-                return upright
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            hint = "use a .png or .jpg"
-            raise OptionError("is no picture that can be read", where=str(path), hint=hint) from None
-
-
-def read_picture(path: str | Path, size: Size | None, channels: int) -> NDArray[np.float32]:
-    """A picture with pixels from 0 to 1, of shape (channels, height, width): its middle, scaled to the size."""
-    return pixels_of(opened_picture(path), size, channels)
-
-
-def pixels_of(picture: Any, size: Size | None, channels: int) -> NDArray[np.float32]:
-    """The pixels of a picture of Pillow's, as `read_picture` has them."""
-    from PIL import ImageOps
-
-    kind = "L" if channels == 1 else "RGB"
-    picture = picture.convert(kind)
-    if size is not None:
-        picture = ImageOps.fit(picture, (size[1], size[0]))
-    pixels: NDArray[np.float32] = np.asarray(picture, dtype=np.float32) / np.float32(255)
-    planes = pixels[None] if kind == "L" else pixels.transpose(2, 0, 1)
-    return planes if channels in (1, 3) else np.concatenate([planes, np.ones_like(planes[:1])])[:channels]

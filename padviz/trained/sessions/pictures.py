@@ -1,0 +1,104 @@
+"""Pictures from elsewhere, as networks read them: pixels from 0 to 1, whatever they are stored as."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.errors import OptionError, PadvizError
+from padviz.network.network import Size
+from padviz.sources.reading import opened
+
+KIND = "a .png or .jpg"
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF")  # that Pillow tries; others run programs, or have no end
+PLAIN = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr")  # modes of at most 8 bits
+MOST_PIXELS, MOST_BYTES = 1 << 26, 1 << 29
+BITS, PHOTOMETRIC, SAMPLES = 258, 262, 339  # tags of TIFF
+WHITE_IS_ZERO, SIGNED = 0, 2
+Pixels = NDArray[np.float32]
+
+
+def opened_picture(path: str | Path) -> Any:
+    """Open a picture of Pillow's, upright and of mode L, RGB, RGBA, or F from 0 to 1.
+
+    Raises
+    ------
+    PadvizError
+        If it is none, cannot be read, is too large, or does not say which of its numbers are black and white.
+    """
+    from PIL import Image, ImageOps
+
+    where = str(path)
+    with opened(path, KIND, MOST_BYTES) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Pillow, on damaged EXIF and large pictures
+        try:
+            with Image.open(file, formats=FORMATS) as picture:
+                if picture.width * picture.height > MOST_PIXELS:
+                    raise Image.DecompressionBombError
+                ImageOps.exif_transpose(picture, in_place=True)
+                picture.load()
+                return _graded(picture, where)
+        except PadvizError:
+            raise
+        except Image.DecompressionBombError:
+            raise OptionError(f"has more than {MOST_PIXELS} pixels", where=where, hint="scale it down") from None
+        except Exception:  # of Pillow, which has many
+            raise OptionError("is no picture that can be read", where=where, hint=f"use {KIND}") from None
+
+
+def read_picture(path: str | Path, size: Size | None, channels: int) -> Pixels:
+    """Read a picture with pixels from 0 to 1, of shape (channels, height, width): its middle, scaled to the size."""
+    return pixels_of(opened_picture(path), size, channels)
+
+
+def pixels_of(picture: Any, size: Size | None, channels: int) -> Pixels:
+    """Make an array of what `opened_picture` opens, as `read_picture` does; what is transparent has its own colour."""
+    from PIL import ImageOps
+
+    if channels not in (1, 3, 4):
+        what = f"a picture has 1, 3 or 4 channels, and the network reads {channels}"
+        raise OptionError(what, hint="use a network that reads pictures")
+    kind = "F" if picture.mode == "F" else "L" if channels == 1 else "RGB"
+    picture = picture if picture.mode == kind else picture.convert(kind)
+    if size is not None:
+        picture = ImageOps.fit(picture, (size[1], size[0]))
+    pixels: Pixels = np.asarray(picture, dtype=np.float32)
+    if kind == "F":  # which bicubic scaling overshoots; in fewer bits it is clipped
+        planes = np.broadcast_to(np.clip(pixels, 0, 1), (min(channels, 3), *pixels.shape))
+    else:
+        planes = (pixels[None] if kind == "L" else pixels.transpose(2, 0, 1)) / np.float32(255)
+    return planes if channels != 4 else np.concatenate([planes, np.ones_like(planes[:1])])
+
+
+def _graded(picture: Any, where: str) -> Any:
+    """Give a picture a mode whose black and white are known."""
+    tags = getattr(picture, "tag_v2", {})
+    signed = SIGNED in np.atleast_1d(tags.get(SAMPLES, 1))
+    if picture.mode == "La":
+        picture = picture.convert("LA")
+    if picture.mode in PLAIN and not signed:
+        kind = "RGBA" if picture.has_transparency_data else "L" if picture.mode in ("1", "L") else "RGB"
+        return picture if picture.mode == kind else picture.convert(kind)
+    # Pillow before 11 opens a PNG of 16 bits as I.
+    wide = picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PNG")
+    if signed or "transparency" in picture.info or not (wide or picture.mode == "F"):
+        what = f"{'signed ' if signed else ''}pixels of mode {picture.mode} have no black and white that is known"
+        what += " with transparency" if "transparency" in picture.info else ""
+        raise OptionError(what, where=where, hint="save it as an RGB picture of 8 bits")
+    return _scaled(picture, (1 << int(np.ravel(tags.get(BITS, 16))[0])) - 1 if wide else 1, tags, where)
+
+
+def _scaled(picture: Any, white: int, tags: Any, where: str) -> Any:
+    """Scale a picture of one channel from 0 to `white` to floats from 0 to 1."""
+    from PIL import Image
+
+    values = np.asarray(picture, np.float32) / np.float32(white)
+    if not ((values >= 0) & (values <= 1)).all():  # nor is NaN
+        what = "has floats beyond 0 to 1, and nothing says which of them is white"
+        raise OptionError(what, where=where, hint="scale them to 0 to 1, or save it with 8 bits")
+    return Image.fromarray(1 - values if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else values)

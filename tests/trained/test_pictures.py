@@ -1,0 +1,292 @@
+"""Pictures: one ramp has the same pixels whatever it is stored as, or is refused; none takes memory without a bound."""
+
+from __future__ import annotations
+
+import re
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from padviz.errors import OptionError, PadvizError
+from padviz.trained.detecting.stimuli import stimulus_of
+from padviz.trained.sessions.inputs import images_of
+from padviz.trained.sessions.pictures import MOST_PIXELS, opened_picture, read_picture
+
+RAMP = np.tile(np.arange(256, dtype=np.uint8), (64, 1))
+LEVELS = RAMP / np.float32(255)
+
+
+def plain(mode: str) -> Image.Image:
+    return Image.fromarray(RAMP).convert(mode)
+
+
+def wide(mode: str) -> Image.Image:
+    kind = {"I;16": "<u2", "I;16B": ">u2"}[mode]
+    return Image.frombytes(mode, (256, 64), (RAMP.astype(kind) * 257).astype(kind).tobytes())
+
+
+MADE: dict[str, Callable[[], Image.Image]] = {
+    **{mode: lambda mode=mode: plain(mode) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr")},  # type: ignore[misc]
+    "I;16": lambda: wide("I;16"),
+    "I;16B": lambda: wide("I;16B"),
+    "F": lambda: Image.fromarray(LEVELS),
+}
+STORED = [
+    ("png", mode) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I;16B")
+] + [("tif", mode) for mode in MADE] + [
+    ("jpg", "L"), ("jpg", "RGB"), ("jpg", "CMYK"), ("jpg", "YCbCr"), ("bmp", "1"), ("bmp", "L"), ("bmp", "P"),
+    ("bmp", "RGB"), ("webp", "RGB"), ("webp", "RGBA"), ("gif", "P"),
+]  # fmt: skip
+
+
+def stored(path: Path, picture: Image.Image, **options: Any) -> Path:
+    picture.save(path, **({"lossless": True} if path.suffix == ".webp" else {}), **options)
+    return path
+
+
+@pytest.mark.parametrize(("suffix", "mode"), STORED)
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_ramp_is_the_same_in_every_mode(suffix: str, mode: str, channels: int, tmp_path: Path) -> None:
+    path = stored(tmp_path / f"ramp.{suffix}", MADE[mode]())
+    found = read_picture(path, None, channels)
+    assert found.shape == (channels, 64, 256)
+    exact = mode != "1" and suffix != "jpg" and mode != "YCbCr"
+    for plane in found[:3]:
+        assert plane.mean() == pytest.approx(0.5, abs=1e-6 if exact else 0.005)
+        if mode != "1":
+            np.testing.assert_allclose(plane, LEVELS, atol=1e-6 if exact else 0.02)
+    scaled = read_picture(path, (32, 32), channels)
+    assert scaled[0].mean() == pytest.approx(0.5, abs=0.01)
+    assert 0 <= scaled.min() <= scaled.max() <= 1
+    shown = stimulus_of(str(path), 16, channels)
+    assert (shown.shape, shown.cover.min()) == ((16, 64), 1)
+    assert shown.pixels.mean(axis=(1, 2))[0] == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_picture_of_16_bits_keeps_levels_that_8_bits_have_not(tmp_path: Path) -> None:
+    values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    Image.fromarray(values).save(tmp_path / "all.png")
+    np.testing.assert_array_equal(read_picture(tmp_path / "all.png", None, 1)[0], values / np.float32(65535))
+
+
+def tiff(values: np.ndarray, *tags: tuple[int, int], byteorder: str = "<") -> bytes:
+    """A TIFF file of one channel, by hand: of samples and tags that Pillow does not write."""
+    data = values.astype(values.dtype.newbyteorder(byteorder)).tobytes()
+    bits, kind = 8 * values.itemsize, {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
+    high, wide = values.shape
+    known = {256: wide, 257: high, 258: bits, 259: 1, 262: 1, 273: 8, 277: 1, 278: high, 279: len(data), 339: kind}
+    entries = sorted({**known, **dict(tags)}.items())
+    table = b"".join(struct.pack(f"{byteorder}HHII", tag, 4, 1, value) for tag, value in entries)
+    head = (b"II*\0" if byteorder == "<" else b"MM\0*") + struct.pack(f"{byteorder}I", 8 + len(data))
+    return head + data + struct.pack(f"{byteorder}H", len(entries)) + table + bytes(4)
+
+
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_byte_orders_of_tiff(byteorder: str, kind: Any, tmp_path: Path) -> None:
+    values = LEVELS if kind is np.float32 else RAMP.astype(kind) * 257
+    (tmp_path / "ramp.tif").write_bytes(tiff(values, byteorder=byteorder))
+    np.testing.assert_allclose(read_picture(tmp_path / "ramp.tif", None, 1)[0], LEVELS, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+def test_where_0_is_white_it_is(kind: Any, tmp_path: Path) -> None:
+    values = LEVELS if kind is np.float32 else RAMP.astype(kind) * (257 if kind is np.uint16 else 1)
+    (tmp_path / "ramp.tif").write_bytes(tiff(values, (262, 0)))
+    np.testing.assert_allclose(read_picture(tmp_path / "ramp.tif", None, 1)[0], 1 - LEVELS, atol=1e-6)
+
+
+def test_12_bits_end_at_4095(tmp_path: Path) -> None:
+    levels = (RAMP.astype(int) * 4095 + 127) // 255
+    pairs = levels.reshape(-1, 2)
+    packed = np.stack([pairs[:, 0] >> 4, (pairs[:, 0] & 15) << 4 | pairs[:, 1] >> 8, pairs[:, 1] & 255], 1)
+    data = tiff(packed.astype(np.uint8).reshape(64, 384), (256, 256), (258, 12), (277, 1), (339, 1))
+    (tmp_path / "ramp.tif").write_bytes(data)
+    np.testing.assert_allclose(read_picture(tmp_path / "ramp.tif", None, 1)[0], LEVELS, atol=2e-4)
+
+
+UNKNOWN = {
+    "floats above 1": (LEVELS * 255, "has floats beyond 0 to 1, and nothing says which of them is white; scale them"),
+    "floats below 0": (LEVELS - 0.5, "has floats beyond 0 to 1"),
+    "NaN": (np.where(RAMP == 7, np.nan, LEVELS).astype(np.float32), "has floats beyond 0 to 1"),
+    "32 bits": (RAMP.astype(np.uint32), "pixels of mode I have no black and white that is known; save it as an RGB"),
+    "signed 32 bits": (RAMP.astype(np.int32), "signed pixels of mode I have no black and white"),
+    "signed 16 bits": (RAMP.astype(np.int16), "signed pixels of mode I have no black and white"),
+}
+
+
+@pytest.mark.parametrize("what", UNKNOWN)
+def test_pixels_without_a_known_black_and_white_are_refused(what: str, tmp_path: Path) -> None:
+    values, said = UNKNOWN[what]
+    (tmp_path / "ramp.tif").write_bytes(tiff(values))
+    for read in (lambda: images_of(tmp_path, 1, (32, 32), 3), lambda: stimulus_of(str(tmp_path / "ramp.tif"), 9, 3)):
+        with pytest.raises(OptionError, match=r"ramp\.tif: " + re.escape(said)):
+            read()
+
+
+def test_lab_is_refused_by_name(tmp_path: Path) -> None:
+    Image.frombytes("LAB", (4, 4), bytes(48)).save(tmp_path / "lab.tif")
+    with pytest.raises(OptionError, match=r"lab\.tif: pixels of mode LAB have no black and white that is known; save"):
+        opened_picture(tmp_path / "lab.tif")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_turns_a_picture_upright(suffix: str, orientation: int, tmp_path: Path) -> None:
+    values = np.zeros((16, 32), np.uint8)
+    values[:, 16:], values[8:, :16] = 255, 128
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = stored(tmp_path / f"turned.{suffix}", Image.fromarray(values), exif=exif)
+    turned = values.T if orientation > 4 else values
+    turned = turned[:, ::-1] if orientation in (2, 3, 6, 7) else turned
+    turned = turned[::-1] if orientation in (3, 4, 7, 8) else turned
+    np.testing.assert_allclose(read_picture(path, None, 1)[0], turned / 255, atol=0.05)
+
+
+def see_through(mode: str) -> Image.Image:
+    """Black on the left, and on the right white that is transparent."""
+    half = np.zeros((16, 32), np.uint8)
+    half[:, 16:] = 255
+    if mode in ("L", "RGB"):
+        picture = Image.fromarray(half).convert(mode)
+        picture.info["transparency"] = 255 if mode == "L" else (255, 255, 255)
+        return picture
+    if mode == "P":
+        picture = Image.fromarray((half == 255).astype(np.uint8), "L").convert("P")
+        picture.putpalette([0, 0, 0, 255, 255, 255])
+        picture.info["transparency"] = 1
+        return picture
+    picture = Image.fromarray(half).convert(mode)
+    picture.putalpha(Image.fromarray(255 - half))
+    return picture
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "LA", "RGB", "RGBA"])
+def test_what_is_transparent_covers_nothing_and_colours_nothing(mode: str, tmp_path: Path) -> None:
+    picture = see_through(mode)
+    options = {"transparency": picture.info["transparency"]} if "transparency" in picture.info else {}
+    shown = stimulus_of(str(stored(tmp_path / "half.png", picture, **options)), 8, 3)
+    assert (shown.cover[:, :6].min(), shown.cover[:, 10:].max()) == (1, 0)
+    assert (shown.pixels * shown.cover).max() < 0.02  # no white at the edge
+    assert read_picture(tmp_path / "half.png", None, 1).mean() == 0.5  # by itself, its own colours
+
+
+def test_16_bits_with_transparency_are_refused(tmp_path: Path) -> None:
+    wide("I;16").save(tmp_path / "key.png", transparency=0)
+    with pytest.raises(OptionError, match=r"key\.png: pixels of mode I;16 have no .* with transparency; save it as an"):
+        opened_picture(tmp_path / "key.png")
+
+
+def png(width: int, height: int, kind: int = 0) -> bytes:
+    """A PNG that declares a size, and has no pixels."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+def bmp(width: int, height: int) -> bytes:
+    head = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0)
+    return b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + head
+
+
+def gif(width: int, height: int) -> bytes:
+    frame = b"," + struct.pack("<HHHHB", 0, 0, width, height, 0) + b"\x02\x02\x44\x01\0;"
+    return b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + bytes(6) + frame
+
+
+def webp(width: int, height: int) -> bytes:
+    """An extended WebP of an animation, whose canvas is not bound to what its frames have."""
+    sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    chunks = b"VP8X" + struct.pack("<I", 10) + b"\x02\0\0\0" + sides + b"ANIM" + struct.pack("<IIH", 6, 0, 0)
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WEBP" + chunks
+
+
+VAST: dict[str, bytes] = {
+    "1 x 170 000 000": png(1, 170_000_000),
+    "just above": png(MOST_PIXELS // 64 + 1, 64),
+    "2e9 x 2e9": png(2**31 - 1, 2**31 - 1),
+    "of colours": png(60_000, 60_000, 2),
+    "bmp": bmp(60_000, 60_000),
+    "gif": gif(65_000, 65_000),
+    "webp": webp(16_384, 16_384),
+    "tiff": tiff(np.zeros((1, 1), np.uint8), (256, 100_000), (257, 100_000), (278, 100_000)),
+}
+
+
+@pytest.mark.parametrize("what", VAST)
+def test_a_picture_that_declares_too_many_pixels_is_refused_undecoded(what: str, tmp_path: Path) -> None:
+    (tmp_path / "vast.png").write_bytes(VAST[what])
+    with pytest.raises(OptionError, match=r"vast\.png: has more than 67108864 pixels; scale it down"):
+        opened_picture(tmp_path / "vast.png")
+
+
+BROKEN: dict[str, bytes] = {
+    "nothing": b"",
+    "text": b"hello",
+    "no pixels": png(8, 8),
+    "as many as are taken": png(64, MOST_PIXELS // 64),
+    "a canvas without frames": webp(64, 64),
+    "postscript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(%pipe%touch harm) (w) file\n",
+    "0 x 0": png(0, 0),
+    "no bits": tiff(RAMP, (258, 0)),
+    "strips far away": tiff(RAMP, (273, 2**31)),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_what_is_no_picture_is_one_line(what: str, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(BROKEN[what])
+    with pytest.raises(OptionError, match=r"broken\.png: is no picture that can be read; use a \.png or \.jpg"):
+        opened_picture(tmp_path / "broken.png")
+
+
+def test_a_damaged_picture_is_read_or_refused_in_one_line(tmp_path: Path) -> None:
+    random, path = np.random.default_rng(0), tmp_path / "damaged"
+    for suffix in ("png", "jpg", "tif", "webp", "bmp", "gif"):
+        exif = {} if suffix in ("bmp", "gif") else {"exif": ImageOps.exif_transpose(plain("L")).getexif()}
+        whole = stored(tmp_path / f"whole.{suffix}", plain("RGB").resize((24, 24)), **exif).read_bytes()
+        for _ in range(60):
+            data = bytearray(whole)
+            for at in random.integers(0, min(len(data), 400), 4):
+                data[at] = random.integers(256)
+            path.write_bytes(data)
+            with suppress(PadvizError):  # and nothing else
+                assert read_picture(path, (8, 8), 3).shape == (3, 8, 8)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells how much memory a process had")
+def test_the_largest_picture_takes_bounded_memory(tmp_path: Path) -> None:
+    Image.new("L", (64, MOST_PIXELS // 64)).save(tmp_path / "large.png")
+    code = (
+        "import re, sys; from padviz.trained.sessions.pictures import read_picture\n"
+        "assert not read_picture(sys.argv[1], (32, 32), 3).any()\n"
+        "print(re.search('VmHWM:(.*)kB', open('/proc/self/status').read())[1])"
+    )
+    run = subprocess.run([sys.executable, "-c", code, str(tmp_path / "large.png")], capture_output=True, check=True)
+    assert int(run.stdout) * 1024 < 600e6
+
+
+def test_a_thin_picture_is_no_stimulus_of_millions_of_pixels(tmp_path: Path) -> None:
+    Image.new("L", (100_000, 1)).save(tmp_path / "thin.png")
+    with pytest.raises(OptionError, match=r"thin\.png: would be 1200000 pixels wide at a height of 12; crop it"):
+        stimulus_of(str(tmp_path / "thin.png"), 12, 3)
+
+
+@pytest.mark.parametrize("channels", [2, 5])
+def test_channels_that_no_picture_has_are_refused(channels: int, tmp_path: Path) -> None:
+    plain("RGB").save(tmp_path / "a.png")
+    with pytest.raises(OptionError, match=f"a picture has 1, 3 or 4 channels, and the network reads {channels}"):
+        images_of(tmp_path, 1, (32, 32), channels)
