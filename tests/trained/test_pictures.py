@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image, ImageOps
 
@@ -21,6 +22,7 @@ from padviz.trained.detecting.stimuli import stimulus_of
 from padviz.trained.sessions.inputs import images_of
 from padviz.trained.sessions.pictures import MOST_PIXELS, opened_picture, read_picture
 
+OLD = int(PIL.__version__.partition(".")[0]) < 12  # which opens no TIFF of YCbCr, nor a WebP without frames
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (64, 1))
 LEVELS = RAMP / np.float32(255)
 
@@ -42,7 +44,7 @@ MADE: dict[str, Callable[[], Image.Image]] = {
 }
 STORED = [
     ("png", mode) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I;16B")
-] + [("tif", mode) for mode in MADE] + [
+] + [("tif", mode) for mode in MADE if mode != "YCbCr" or not OLD] + [
     ("jpg", "L"), ("jpg", "RGB"), ("jpg", "CMYK"), ("jpg", "YCbCr"), ("bmp", "1"), ("bmp", "L"), ("bmp", "P"),
     ("bmp", "RGB"), ("webp", "RGB"), ("webp", "RGBA"), ("gif", "P"),
 ]  # fmt: skip
@@ -182,19 +184,23 @@ def test_what_is_transparent_covers_nothing_and_colours_nothing(mode: str, tmp_p
 
 
 def test_16_bits_with_transparency_are_refused(tmp_path: Path) -> None:
-    wide("I;16").save(tmp_path / "key.png", transparency=0)
-    with pytest.raises(OptionError, match=r"key\.png: pixels of mode I;16 have no .* with transparency; save it as an"):
+    rows = b"".join(b"\0" + row.tobytes() for row in (RAMP.astype(">u2") * 257).astype(">u2"))
+    (tmp_path / "key.png").write_bytes(png(256, 64, bits=16, rows=rows, key=bytes(2)))
+    with pytest.raises(
+        OptionError, match=r"key\.png: pixels of mode I(;16)? have no .* with transparency; save it as an"
+    ):
         opened_picture(tmp_path / "key.png")
 
 
-def png(width: int, height: int, kind: int = 0) -> bytes:
-    """A PNG that declares a size, and has no pixels."""
+def png(width: int, height: int, kind: int = 0, bits: int = 8, rows: bytes = b"", key: bytes = b"") -> bytes:
+    """A PNG that declares a size, by default without pixels."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
-    head = struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0))
+    head += chunk(b"tRNS", key) if key else b""
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def bmp(width: int, height: int) -> bytes:
@@ -221,7 +227,7 @@ VAST: dict[str, bytes] = {
     "of colours": png(60_000, 60_000, 2),
     "bmp": bmp(60_000, 60_000),
     "gif": gif(65_000, 65_000),
-    "webp": webp(16_384, 16_384),
+    **({} if OLD else {"webp": webp(16_384, 16_384)}),
     "tiff": tiff(np.zeros((1, 1), np.uint8), (256, 100_000), (257, 100_000), (278, 100_000)),
 }
 
