@@ -66,6 +66,7 @@ class _Store:
         self.folder = folder
         self.stored = {each.name: each for each in model.graph.initializer}
         self.makers = {name: node for node in model.graph.node for name in node.output if name}
+        self.known: dict[str, Array] = {}
         self.readers: dict[str, list[Proto]] = {}
         for node in model.graph.node:
             for name in node.input:
@@ -75,20 +76,24 @@ class _Store:
         """A convolution's weights, as they are stored."""
         found = self.numbers(_weight_of(node), DEEPEST)
         if found.dtype.kind in "iu":
-            found = found.astype(np.float32) - self._zero_point(node)
+            found = found.astype(np.float32) - self._zero_point(node, found)
         if found.dtype.kind != "f":
             raise Unread(f"its weights are of type {found.dtype}")
         return found
 
-    def _zero_point(self, node: Proto) -> Any:
+    def _zero_point(self, node: Proto, found: Array) -> Any:
         at = {"QLinearConv": 5, "ConvInteger": 3}.get(node.op_type, len(node.input))
         if at >= len(node.input) or not node.input[at]:
             return np.float32(0)
-        zero = self.numbers(node.input[at], DEEPEST).astype(np.float32)
-        return zero.reshape(-1, 1, 1, 1) if zero.size > 1 else zero.reshape(-1)[:1].sum()
+        return _along(self.numbers(node.input[at], DEEPEST), found, 0)
 
     def numbers(self, name: str, depth: int) -> Array:
         """What a tensor holds, where it is a constant behind nodes that keep its numbers."""
+        if name not in self.known:
+            self.known[name] = self._numbers(name, depth)
+        return self.known[name]
+
+    def _numbers(self, name: str, depth: int) -> Array:
         if name in self.stored:
             return self._array(self.stored[name])
         node = self.makers.get(name)
@@ -105,12 +110,11 @@ class _Store:
         return self._scaled(found, node, attrs, depth) if node.op_type == "DequantizeLinear" else found
 
     def _scaled(self, found: Array, node: Proto, attrs: dict[str, Any], depth: int) -> Array:
-        scale = self.numbers(node.input[1], depth - 1).astype(np.float32)
-        given = len(node.input) > 2 and node.input[2]
-        zero = self.numbers(node.input[2], depth - 1).astype(np.float32) if given else np.float32(0)
         axis = attrs["axis"].i if "axis" in attrs else 1
-        shape = [-1 if i == axis % found.ndim else 1 for i in range(found.ndim)] if scale.size > 1 else []
-        return (found.astype(np.float32) - np.reshape(zero, shape)) * np.reshape(scale, shape)
+        scale = _along(self.numbers(node.input[1], depth - 1), found, axis)
+        given = len(node.input) > 2 and node.input[2]
+        zero = _along(self.numbers(node.input[2], depth - 1), found, axis) if given else np.float32(0)
+        return (found.astype(np.float32) - zero) * scale
 
     def _array(self, proto: Proto) -> Array:
         from onnx import numpy_helper
@@ -122,6 +126,18 @@ class _Store:
         except Exception as error:  # of onnx, which has many
             raise Unread(f"its weights cannot be read: {printable(' '.join(str(error).split())[:120])}") from None
         return found.astype(np.float32) if found.dtype.kind == "V" or found.dtype.name == "bfloat16" else found
+
+
+def _along(values: Array, found: Array, axis: int) -> Array:
+    """Scales or zero points, one for all numbers or one for each place along an axis, as what they go with.
+
+    Raises one of `BROKEN` where they are others: they would make it larger.
+    """
+    if values.size == 1:
+        return values.astype(np.float32).reshape(())
+    if values.shape != found.shape[axis : axis + 1 or None]:
+        raise ValueError
+    return values.astype(np.float32).reshape([-1 if i == axis % found.ndim else 1 for i in range(found.ndim)])
 
 
 def _weight_of(node: Proto) -> str:

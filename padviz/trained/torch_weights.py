@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from enum import EnumType
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, BinaryIO, get_args
+from zipfile import BadZipFile, ZipFile
 
 import torch
 from torch import Tensor, nn
@@ -93,15 +95,31 @@ def state_of(path: Path) -> dict[str, Tensor]:
     DescriptionError
         Naming the file.
     """
-    with opened(path, "a .safetensors or .pth file"):
-        pass
+    hint = "save a module's state_dict()"
+    with opened(path, "a .safetensors or .pth file") as file:
+        if _expands(file):
+            what = "expands to more than its bytes, which no file of PyTorch's does"
+            raise DescriptionError(what, where=str(path), hint=hint)
     found = _from_safetensors(path) if path.suffix.lower() == ".safetensors" else _from_pickle(path)
-    while nested := next((found[key] for key in NESTED if isinstance(found.get(key), Mapping)), None):
-        found = nested
-    state = {str(key): value for key, value in found.items() if isinstance(value, Tensor)}
+    seen = {id(found)}
+    while key := next((key for key in NESTED if isinstance(found.get(key), Mapping)), ""):
+        found = found[key]
+        if id(found) in seen:
+            raise DescriptionError(f"holds itself under {key!r}", where=str(path), hint=hint)
+        seen.add(id(found))
+    state = {key: value for key, value in found.items() if isinstance(key, str) and isinstance(value, Tensor)}
     if not state:
-        raise DescriptionError("holds no parameters", where=str(path), hint="save a module's state_dict()")
+        raise DescriptionError("holds no parameters", where=str(path), hint=hint)
     return state
+
+
+def _expands(file: BinaryIO) -> bool:
+    """Whether a file is an archive whose members have more bytes than it: compressed ones, or some that overlap."""
+    try:
+        with ZipFile(file) as archive:
+            return sum(each.file_size for each in archive.infolist()) > file.seek(0, os.SEEK_END)
+    except (BadZipFile, ValueError, NotImplementedError):  # what it is then is said by what reads it
+        return False
 
 
 def _from_safetensors(path: Path) -> Mapping[Any, Any]:
@@ -157,12 +175,16 @@ def _load(module: nn.Module, state: dict[str, Tensor], path: str, where: str) ->
             state = {key.removeprefix(prefix): value for key, value in state.items()}
     missing, further = [key for key in wanted if key not in state], [key for key in state if key not in wanted]
     other = [key for key in wanted if key in state and wanted[key].shape != state[key].shape]
+    kinds = [key for key in wanted if key in state and wanted[key].is_floating_point() > state[key].is_floating_point()]
     said = [("lacks", missing), ("has, beyond it,", further)]
     found = [f"{verb} {_few(keys)}" for verb, keys in said if keys]
     if other:
         shapes = [" x ".join(map(str, each[other[0]].shape)) or "one number" for each in (state, wanted)]
         more = f", as of {len(other) - 1} more" if len(other) > 1 else ""
         found.append(f"has {other[0]} of another shape ({shapes[0]}, not {shapes[1]}){more}")
+    if kinds:
+        dtypes = [str(each[kinds[0]].dtype).removeprefix("torch.") for each in (state, wanted)]
+        found.append(f"has {kinds[0]} of {dtypes[0]} where there is {dtypes[1]}")
     if found:
         hint = "give weights of this very model"
         raise DescriptionError(f"does not fit {where}: {', and '.join(found)}", where=path, hint=hint)
@@ -228,6 +250,8 @@ class _Calls(TorchFunctionMode):
                     weight, groups = self.weights[layer.name]
                     if weight.is_meta:
                         raise Unread("its weights are calculated from the image")
+                    if weight.is_complex():
+                        raise Unread("its weights are complex numbers")
                     numbers = weight.detach().to("cpu", torch.float32).numpy()
                     found.append(as_kernel(layer, numbers, groups, layer.name in self.normed, str(id(weight))))
                 except Unread as why:

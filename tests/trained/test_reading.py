@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
+import zipfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +111,33 @@ def test_quantised_weights_are_scaled_back() -> None:
     np.testing.assert_allclose(kernel(onnx_file(nodes, w=whole, s=scale, z=zero)), expected, rtol=1e-6)
 
 
+def chained(count: int) -> str:
+    """So many nodes, each of which scales what the one before makes by itself."""
+    names = ["w", *(f"v{i}" for i in range(count))]
+    lines = [f"{new} = DequantizeLinear ({old}, {old}, {old})" for old, new in pairwise(names)]
+    return "\n".join([*lines, f"y = Conv <kernel_shape = [3, 5]> (x, {names[-1]})"])
+
+
+@pytest.mark.parametrize("count", [18, 25])
+def test_constants_that_many_nodes_share_are_calculated_once(count: int) -> None:
+    """3 ** 18 calls would take minutes."""
+    found = read(onnx_file(chained(count), w=np.ones((1, 3, 1, 1), np.float32)))
+    assert found.unread == {"y": "its weights make no sense" if count < 20 else "its weights are an input"}
+
+
+def test_scales_and_zero_points_that_do_not_fit_make_no_larger_weights() -> None:
+    small, long = np.ones((1, 3, 1, 1), np.int8), np.ones(50_000, np.float32)
+    for axis in range(4):
+        nodes = f"v = DequantizeLinear <axis = {axis}> (w, s)\n y = Conv <kernel_shape = [3, 5]> (x, v)"
+        assert read(onnx_file(nodes, w=small, s=long)).unread == {"y": "its weights make no sense"}
+    nodes = "v = DequantizeLinear <axis = 0> (w, s, z)\n y = Conv <kernel_shape = [3, 5]> (x, v)"
+    one = np.ones(1, np.float32)
+    assert read(onnx_file(nodes, w=small, s=one, z=long.astype(np.int8))).unread == {"y": "its weights make no sense"}
+    whole = "y = ConvInteger <kernel_shape = [3, 5]> (x, w, a, z)"
+    zeros = {"a": np.zeros((), np.int8), "z": long.astype(np.int8)}
+    assert read(onnx_file(whole, w=small, **zeros)).unread == {"y": "its weights make no sense"}
+
+
 def test_weights_beside_the_file_are_read() -> None:
     path = onnx_file("y = Conv (x, w)", w=STORED)
     onnx.save(onnx.load(path), path, save_as_external_data=True, location="w.bin", size_threshold=0)
@@ -201,8 +231,12 @@ def test_weights_are_those_that_the_forward_makes_of_them() -> None:
 class OfTheImage(nn.Module):
     """A filter that each image makes for itself."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(3, 81, 1))
+
     def forward(self, x: Tensor) -> Tensor:
-        return functional.conv2d(x, x[:, :, :3, :3])
+        return functional.conv2d(x, self.gate(x).reshape(3, 3, 3, 3))
 
 
 def test_the_module_stays_as_it_is() -> None:
@@ -272,12 +306,59 @@ def _bad_files() -> None:
     Path("cut.safetensors").write_bytes(Path("cut.safetensors").read_bytes()[:100])
     torch.save(state(width=999), "tail.pth")
     Path("tail.pth").write_bytes(Path("tail.pth").read_bytes()[:100_000])
+    for name, kind in (("whole.pth", torch.int8), ("complex.pth", torch.complex64)):
+        torch.save({**state(), "conv.weight": state()["conv.weight"].to(kind)}, name)
+    _cycles()
+    _archives()
     Path("nothing.pth").write_text("")
     Path("text.pth").write_text("hello")
     Path("folder.pth").mkdir()
 
 
+def _cycles() -> None:
+    """Checkpoints that hold themselves, at once or by way of another."""
+    itself: dict[str, Any] = {"epoch": 3}
+    itself["model"] = itself
+    torch.save(itself, "itself.pt")
+    torch.save({"state_dict": {"net": itself}}, "later.pt")
+
+
+def _archives() -> None:
+    """Archives that hold more than the file has bytes: compressed, and one member that stands for many."""
+    torch.save(state(width=99), "plain.pth")
+    with zipfile.ZipFile("plain.pth") as source, zipfile.ZipFile("packed.pth", "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in source.namelist():
+            packed.writestr(name, source.read(name))
+    with zipfile.ZipFile("plain.pth") as source, zipfile.ZipFile("often.pth", "w") as often:
+        for name in source.namelist():
+            often.writestr(name, source.read(name))
+        large = max(often.infolist(), key=lambda each: each.file_size)
+        for i in range(9):
+            again = copy.copy(large)
+            again.filename = f"plain/data/{100 + i}"
+            often.filelist.append(again)
+        often._didModify = True  # type: ignore[attr-defined]
+
+
 BAD = {
+    ("weighed_net:Net", "itself.pt"): "itself.pt: holds itself under 'model'; save a module's state_dict()",
+    ("weighed_net:Net", "later.pt"): "later.pt: holds itself under 'model'; save a module's state_dict()",
+    (
+        "weighed_net:Net",
+        "packed.pth",
+    ): "packed.pth: expands to more than its bytes, which no file of PyTorch's does; save",
+    (
+        "weighed_net:Net",
+        "often.pth",
+    ): "often.pth: expands to more than its bytes, which no file of PyTorch's does; save",
+    (
+        "weighed_net:Net",
+        "whole.pth",
+    ): "whole.pth: does not fit weighed_net:Net: has conv.weight of int8 where there is float32; give weights of this",
+    (
+        "weighed_net:Net",
+        "complex.pth",
+    ): "complex.pth: does not fit weighed_net:Net: has conv.weight of complex64 where there is float32; give weights",
     ("weighed_net:Net", "code.pth"): "code.pth: holds more than tensors, such as code, which padviz does not run; save",
     ("weighed_net:Net", "old.pth"): "old.pth: holds more than tensors, such as code, which padviz does not run; save",
     ("weighed_net:Net", "list.pth"): "list.pth: holds a list, and not parameters by name; save",
@@ -339,5 +420,38 @@ def test_what_cannot_be_read_gets_one_line(source: Any, weights: str | None) -> 
 
 def test_weights_that_the_image_makes_are_told() -> None:
     found = read(OfTheImage(), (32, 32))
-    assert found.unread == {} or "image" in next(iter(found.unread.values()))
+    assert found.unread == {"conv": "its weights are calculated from the image"}
     assert not found.kernels
+
+
+class Complex(nn.Module):
+    """A convolution with complex weights, and one of what it makes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 4, 3, dtype=torch.complex64), nn.Conv2d(4, 4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(self.first(x.to(torch.complex64)).abs())
+
+
+def test_complex_weights_are_refused_by_the_layer() -> None:
+    found = padviz.mean_filters(Complex(), 32)
+    assert ([row.layer for row in found.rows], found.unread) == (
+        ["second"],
+        {"first": "its weights are complex numbers"},
+    )
+    with pytest.raises(PadvizError, match=r": first: its weights are complex numbers"):
+        padviz.mean_filters(Complex(), 32, layer="first")
+    with pytest.raises(PadvizError, match="first: makes complex numbers, which have no mean response; use a"):
+        padviz.border_responses(Complex(), 32, n=2)
+    spectrum = nn.Sequential(nn.Conv2d(3, 4, 3), Spectrum())
+    with pytest.raises(PadvizError, match="is neither a map nor class scores: 'output' of 2 x 4 x 30 x 30"):
+        padviz.detectability(spectrum, size=32, height=8)
+
+
+class Spectrum(nn.Module):
+    """What is made in the end is complex."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.fft.fft2(x)

@@ -60,7 +60,8 @@ class TorchRunner:
             finally:
                 handle.remove()
             made = kept[-1] if kept else None
-        return {name: tensor.float().cpu().numpy() for name, tensor in _named(made, self.output or "output").items()}
+        outputs = {name: each.detach().cpu() for name, each in _named(made, self.output or "output").items()}
+        return {name: (each if each.is_complex() else each.float()).numpy() for name, each in outputs.items()}
 
     def with_output(self, name: str) -> None:
         """Look at what a module inside makes; or at one of the outputs, by its name."""
@@ -113,6 +114,9 @@ class _Seen(TorchFunctionMode):
         if function is torch.conv2d and made.dim() == 4:
             name = printable(self.stack[-1] or "conv2d")
             self.calls[name] += 1
+            if made.is_complex():
+                what = "makes complex numbers, which have no mean response"
+                raise DescriptionError(what, where=name, hint="use a network with real weights")
             if has_borders(*made.shape[2:]):
                 self.found.append(of_map(f"{name}#{self.calls[name]}" if self.calls[name] > 1 else name, made))
         return made
