@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz import hooks
-from padviz.errors import UnknownName, nearest
+from padviz.errors import OptionError, UnknownName, nearest
 from padviz.network.network import Size
 from padviz.trained.sessions.running import Images, Reduced, Runner, at_once
 
@@ -151,6 +151,9 @@ def border_responses(
     """
     sums: dict[str, _Sums] = {}
     most = at_once(runner)
+    if runner.batch and len(images) % most:
+        what = f"{runner.where} takes {most} images at once, and there are {len(images)}"
+        raise OptionError(what, option="n", hint=f"use a multiple of {most}")
     for start in range(0, len(images), most):
         part = images[start : start + most]
         for each in runner.responses(part):

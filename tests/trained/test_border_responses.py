@@ -285,3 +285,22 @@ def test_external_weights_are_read_beside_the_file(tmp_path: Path) -> None:
     onnx.save(model, tmp_path / "apart.onnx", save_as_external_data=True, location="apart.bin", size_threshold=0)
     found, expected = (padviz.border_responses(tmp_path / f"{name}.onnx", n=2) for name in ("apart", "whole"))
     assert found.rows[0].energy == expected.rows[0].energy
+
+
+@pytest.mark.parametrize("shape", [(10**9, 3, 64, 64), ("n", 10**9, 8, 8), ("n", 3, 10**6, 10**6)])
+def test_images_that_a_file_declares_are_not_made_where_they_do_not_fit(shape: list[Any], tmp_path: Path) -> None:
+    onnx.save(graph([conv()], [*shape]), tmp_path / "vast.onnx")
+    for measure in (padviz.border_responses, padviz.detectability):
+        with pytest.raises(PadvizError, match=r"vast\.onnx: \d+ x \d+ x \d+ x \d+ numbers of images are too many; use"):
+            measure(tmp_path / "vast.onnx")
+    with pytest.raises(PadvizError, match="n: 10000 x 3 x 224 x 224 numbers of images are too many; use fewer"):
+        padviz.border_responses(Small().eval(), 224, n=10_000)
+
+
+def test_a_file_that_takes_some_images_at_once_is_given_as_many(tmp_path: Path) -> None:
+    onnx.save(graph([conv()], [3, 3, 16, 16]), tmp_path / "three.onnx")
+    assert padviz.border_responses(tmp_path / "three.onnx", n=6).count == 6
+    with pytest.raises(
+        PadvizError, match=r"n: .*three\.onnx takes 3 images at once, and there are 16; use a multiple of"
+    ):
+        padviz.border_responses(tmp_path / "three.onnx")

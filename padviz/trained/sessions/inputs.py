@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from padviz.errors import OptionError
 from padviz.network.network import Size
 from padviz.trained.sessions.pictures import SUFFIXES, read_picture
-from padviz.trained.sessions.running import Images
+from padviz.trained.sessions.running import Images, check_room
 
 NOISE, BLANK = "noise", "blank"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, of pixels from 0 to 1
@@ -40,11 +40,14 @@ def images_of(
     if not 1 <= count <= MOST:
         raise OptionError(f"{count} is no number of images", option="n", hint=f"use 1 to {MOST}")
     means, stds = normalisation(channels, mean, std)
+    pictures = [] if inputs in (NOISE, BLANK) else pictures_in(inputs, count)
+    count = 1 if inputs == BLANK else len(pictures) or count
+    check_room("n", count, channels, size)
     if inputs == NOISE:
         return (np.random.default_rng(seed).random((count, channels, *size), dtype=np.float32) - means) / stds
     if inputs == BLANK:
-        return np.zeros((1, channels, *size), np.float32)
-    return np.stack([(read_picture(path, size, channels) - means) / stds for path in pictures_in(inputs, count)])
+        return np.zeros((count, channels, *size), np.float32)
+    return np.stack([(read_picture(path, size, channels) - means) / stds for path in pictures])
 
 
 def normalisation(

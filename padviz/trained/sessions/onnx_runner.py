@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from padviz.errors import DescriptionError, OptionError, SizeError, nearest, printable
 from padviz.network.network import Size
 from padviz.sources.onnx.load import image_of, is_nhwc
-from padviz.trained.sessions.running import Images, Reduced, has_borders, middle, outermost
+from padviz.trained.sessions.running import Images, Reduced, check_room, has_borders, middle, outermost
 
 Proto = Any
 PARTS = ("rows", "columns", "square", "total")
@@ -37,6 +37,7 @@ class OnnxRunner:
         self.channels = shape[3 if self.nhwc else 1] or 3
         self.batch = shape[0] or None
         _check(self.model, self.image.name, shape, size, self.nhwc, where)
+        check_room(where, self.batch or PROBED, self.channels, size)
         self.kind = onnx.helper.tensor_dtype_to_np_dtype(self.image.type.tensor_type.elem_type)
         self.observed = convolutions(self.model) if observed is None else observed
         self._sessions: dict[str, Any] = {}

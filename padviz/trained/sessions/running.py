@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from padviz.errors import SizeError
 from padviz.network.network import Size
 
 Images = NDArray[np.float32]  # (images, channels, height, width), as the network reads them
 AT_ONCE = 2 * 320 * 320  # pixels of the images that are run together: more maps at once leave the cache
 MOST = 256  # of them
 LINES = 12  # from each side that are looked at
+MOST_NUMBERS = 1 << 29  # in images that are held together: 2 GiB
 LEAST = 3  # rows and columns of a map that has borders and something between them
 
 
@@ -78,3 +81,17 @@ def has_borders(height: int, width: int) -> bool:
 def at_once(runner: Runner) -> int:
     """How many images to run together."""
     return runner.batch or min(max(AT_ONCE // (runner.size[0] * runner.size[1]), 1), MOST)
+
+
+def check_room(where: str, images: int, channels: int, size: Size) -> None:
+    """Refuse so many images that they would not fit into memory, before any is made.
+
+    >>> check_room("net", 1_000_000, 3, (224, 224))
+    Traceback (most recent call last):
+        ...
+    padviz.errors.SizeError: net: 1000000 x 3 x 224 x 224 numbers of images are too many; use fewer, or a smaller `size`
+    """
+    shape = images, channels, *size
+    if prod(shape) > MOST_NUMBERS:
+        what = f"{' x '.join(map(str, shape))} numbers of images are too many"
+        raise SizeError(what, where=where, hint="use fewer, or a smaller `size`")

@@ -19,7 +19,7 @@ from padviz.errors import DescriptionError, Ended, OptionError, PadvizError, nea
 from padviz.network.network import Size
 from padviz.sources.torch.load import line_of, quiet
 from padviz.sources.torch.tracer import tensors_in
-from padviz.trained.sessions.running import LINES, Images, Reduced, has_borders, middle, outermost
+from padviz.trained.sessions.running import LINES, Images, Reduced, check_room, has_borders, middle, outermost
 
 OURS = (PadvizError, KeyboardInterrupt, Ended)
 Within = Callable[[], AbstractContextManager[Any]]
@@ -33,6 +33,7 @@ class TorchRunner:
     def __init__(
         self, module: nn.Module, where: str, name: str, size: Size, channels: int = 3, within: Within = nullcontext
     ) -> None:
+        check_room(where, 1, channels, size)
         self.channels = channels
         self.module, self.where, self.name, self.size, self.within = module, where, name, size, within
         self.output: str | None = None
