@@ -49,7 +49,7 @@ def shows(page: Any, names: list[str]) -> None:
 
 def reset(page: Any) -> None:
     page.click("button[type=reset]")
-    page.wait_for_function("document.querySelectorAll('article[hidden]').length == 0")
+    page.wait_for_function("() => document.querySelectorAll('article[hidden]').length == 0")
 
 
 def test_all_pictures_load_from_disk_and_nothing_else_is_fetched(page: Any, folder: Path) -> None:
@@ -57,11 +57,35 @@ def test_all_pictures_load_from_disk_and_nothing_else_is_fetched(page: Any, fold
     assert len(cards) == len(list(folder.glob("*.png"))) > 10
     for card in cards:
         card.scroll_into_view_if_needed()
-    page.wait_for_function("[...document.querySelectorAll('main img')].every(each => each.complete)", timeout=10_000)
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('main img')].every(each => each.complete)", timeout=10_000
+    )
     assert page.evaluate("[...document.querySelectorAll('main img')].every(each => each.naturalWidth > 0)")
     expect(page.locator("main img, main .mini")).to_have_count(len(cards))
     assert all(url.startswith(folder.as_uri()) or url.startswith("data:") for url in page.asked)
     assert page.said == []
+
+
+def test_the_page_may_ask_for_nothing_but_pictures(browser: Any, folder: Path) -> None:
+    """What slips into a name cannot send anything away, nor run what lies elsewhere."""
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    assert text.index('http-equiv="Content-Security-Policy"') < text.index("<title>")
+    slipped = "".join(
+        f'<{tag} src="https://elsewhere.example/{tag}"></{tag}>'
+        for tag in ("img", "script", "iframe", "video", "embed")
+    )
+    slipped += '<link rel="stylesheet" href="https://elsewhere.example/style">'
+    slipped += '<script>fetch("https://elsewhere.example/fetch").catch(() => { document.title = "refused" })</script>'
+    (folder / "slipped.html").write_text(text.replace("<main>", f"<main>{slipped}"), encoding="utf-8")
+    page = opened(browser, folder / "index.html", waiting=False)
+    refused: dict[str, str | None] = {}
+    page.on("requestfailed", lambda request: refused.update({request.url: request.failure}))
+    page.goto((folder / "slipped.html").as_uri())
+    page.wait_for_function("() => document.title == 'refused'")
+    assert {refused.get(url) for url in page.asked if "elsewhere" in url} <= {"csp"}
+    assert sum("Content Security Policy" in each for each in page.said) >= 7
+    page.close()
+    (folder / "slipped.html").unlink()
 
 
 def test_links_lead_to_files(page: Any, folder: Path) -> None:
@@ -93,7 +117,7 @@ def test_filters_stand_in_the_address_and_come_back(page: Any, browser: Any, fol
     again.select_option("select[data-key=what]", "uneven")
     again.fill("#search", "vgg11")
     chosen = shown(again)
-    again.wait_for_function("location.hash.includes('what=uneven') && location.hash.includes('vgg11')")
+    again.wait_for_function("() => location.hash.includes('what=uneven') && location.hash.includes('vgg11')")
     other = opened(browser, folder / "index.html", "#" + again.url.partition("#")[2], waiting=False)
     assert chosen == [name for name in shown(page) if name.startswith("vgg11") and "uneven" in name]
     shows(other, chosen)
@@ -118,7 +142,7 @@ def test_a_viewer_goes_from_item_to_item_and_keeps_one_beside_the_next(page: Any
     page.locator("article:visible a.picture").first.click()
     caption = page.locator("#seen figcaption")
     expect(caption).to_have_text(names[0], use_inner_text=True)
-    page.wait_for_function("document.querySelector('#seen img').naturalWidth > 200")
+    page.wait_for_function("() => document.querySelector('#seen img').naturalWidth > 200")
     page.click("#next")
     expect(caption).to_have_text(names[1], use_inner_text=True)
     page.keyboard.press("ArrowLeft")
