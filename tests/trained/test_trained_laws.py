@@ -1,0 +1,280 @@
+"""Laws of what is measured of trained networks: turning, mirroring, thresholds at equality, formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+import padviz
+from padviz.trained.border_responses import BorderResponse, Sides, border_responses
+from padviz.trained.detecting.detectability import PositionMap
+from padviz.trained.detecting.doubts import doubts
+from padviz.trained.detecting.scoring import as_maps, scorer_of
+from padviz.trained.detecting.stimuli import stimulus_of
+from padviz.trained.mean_filters import AxisSkew
+from padviz.trained.sessions.running import Reduced
+from padviz.trained.sessions.torch_runner import TorchRunner
+from tests.trained.known import known
+
+Pair = tuple[int, int]
+SHAPES: list[dict[str, Any]] = [
+    {"kernel": (3, 3), "stride": (2, 2), "pads": (1, 0, 1, 0)},
+    {"kernel": (3, 5), "stride": (2, 1), "pads": (0, 0, 1, 2)},
+    {"kernel": (1, 4), "stride": (1, 2), "pads": (2, 1, 0, 0)},
+    {"kernel": (5, 2), "stride": (1, 1), "pads": (0, 0, 2, 2)},
+    {"kernel": (2, 2), "stride": (1, 2), "pads": (0, 0, 0, 0)},
+]  # pads as in torch: left, right, top, bottom
+
+
+class Net(nn.Module):
+    """Two convolutions with whole weights, whose sums are exact in any order; the first is padded as asked."""
+
+    def __init__(
+        self, kernel: Pair, stride: Pair, pads: tuple[int, ...], turned: bool = False, mirrored: int = -1
+    ) -> None:
+        super().__init__()
+        draw = np.random.default_rng(7)
+        weights = [draw.integers(-4, 5, (4, into, *kernel)).astype(np.float32) for into in (2, 4)]
+        if mirrored >= 0:
+            weights = [np.flip(each, 2 + mirrored).copy() for each in weights]
+            pads = (pads[1], pads[0], *pads[2:]) if mirrored else (*pads[:2], pads[3], pads[2])
+        if turned:
+            weights = [each.swapaxes(2, 3).copy() for each in weights]
+            kernel, stride, pads = kernel[::-1], stride[::-1], (*pads[2:], *pads[:2])
+        self.pad, self.stride = nn.ZeroPad2d(pads), stride
+        self.first = nn.Conv2d(2, 4, kernel, stride, bias=False)
+        self.second = nn.Conv2d(4, 4, kernel, bias=False)
+        self.first.weight.data, self.second.weight.data = map(torch.from_numpy, weights)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(self.first(self.pad(x)).relu())
+
+
+def swapped(axis: AxisSkew | None, mirrored: bool = False) -> Any:
+    """The figures of an axis; those that its mirror image has."""
+    if axis is None:
+        return None
+    sign = -1 if mirrored else 1
+    offset = None if axis.offset is None else sign * axis.offset
+    pads = axis.consumed and (axis.consumed[::-1] if mirrored else axis.consumed)
+    z = None if axis.z is None else pytest.approx(sign * axis.z)
+    return (
+        pytest.approx(sign * axis.skew, abs=1e-12),
+        z,
+        axis.p,
+        pytest.approx(axis.asymmetry),
+        axis.stride,
+        offset,
+        pads,
+    )
+
+
+def figures(axis: AxisSkew | None) -> Any:
+    if axis is None:
+        return None
+    return axis.skew, axis.z, axis.p, axis.asymmetry, axis.stride, axis.offset, axis.consumed
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_turned_network_has_turned_filters(shape: dict[str, Any]) -> None:
+    rows, others = (padviz.mean_filters(Net(**shape, turned=turned), size).rows
+                    for turned, size in ((False, (24, 31)), (True, (31, 24))))  # fmt: skip
+    assert len(rows) == len(others) == 2
+    for row, other in zip(rows, others, strict=True):
+        assert (figures(other.height), figures(other.width)) == (swapped(row.width), swapped(row.height))
+        assert (other.kernel, other.stride, other.strided) == (row.kernel[::-1], row.stride[::-1], row.strided)
+        for one, turned in ((row.mean, other.mean), (row.magnitude, other.magnitude), (row.exposure, other.exposure),
+                            (row.lean, other.lean)):  # fmt: skip
+            np.testing.assert_array_equal(np.transpose(one), turned)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_mirrored_network_leans_the_other_way(shape: dict[str, Any], axis: int) -> None:
+    size = tuple(shape["stride"][i] * 9 + shape["kernel"][i] - sum(shape["pads"][2:] if i == 0 else shape["pads"][:2])
+                 for i in (0, 1))  # fmt: skip
+    rows, others = (padviz.mean_filters(Net(**shape, mirrored=which), size).rows for which in (-1, axis))
+    for row, other in zip(rows, others, strict=True):
+        for i, (one, mirrored) in enumerate(((row.height, other.height), (row.width, other.width))):
+            assert figures(mirrored) == swapped(one, mirrored=i == axis)
+
+
+def measured(net: nn.Module, images: NDArray[Any]) -> tuple[BorderResponse, ...]:
+    size = (images.shape[2], images.shape[3])
+    return border_responses(TorchRunner(net.eval(), "net", "net", size, images.shape[1]), images, None)
+
+
+def pixels(*size: int) -> NDArray[np.float32]:
+    return np.random.default_rng(3).integers(0, 4, (6, 2, *size)).astype(np.float32)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_turned_network_has_turned_responses_to_turned_images(shape: dict[str, Any]) -> None:
+    images = pixels(40, 33)
+    rows = measured(Net(**shape), images)
+    others = measured(Net(**shape, turned=True), images.swapaxes(2, 3))
+    for row, other in zip(rows, others, strict=True):
+        assert other.shape == row.shape[::-1]
+        np.testing.assert_allclose(np.transpose(row.map), other.map, rtol=1e-5)  # type: ignore[arg-type]
+        for one, turned in ((row.energy, other.energy), (row.t, other.t)):
+            np.testing.assert_allclose([*map(known, Sides(one.left, one.right, one.top, one.bottom))],
+                                       [*map(known, turned)], rtol=1e-3, atol=1e-5)  # fmt: skip
+        assert (other.aware, other.scale) == (row.aware, pytest.approx(row.scale))
+        for i, j in enumerate((2, 3, 0, 1)):
+            np.testing.assert_allclose(row.profiles[i], other.profiles[j], rtol=1e-3, atol=1e-4)
+
+
+class Dark(nn.Module):
+    """A detector of what is dark, of uneven padding and stride."""
+
+    def __init__(self, turned: bool = False, mirrored: bool = False) -> None:
+        super().__init__()
+        pads, kernel, stride = (3, 1, 0, 2), (3, 5), (2, 1)
+        pads = (3, 1, 2, 0) if mirrored else pads
+        self.pad = nn.ZeroPad2d((*pads[2:], *pads[:2]) if turned else pads)
+        self.conv = nn.Conv2d(1, 1, kernel[::-1] if turned else kernel, stride[::-1] if turned else stride)
+        nn.init.constant_(self.conv.weight, -0.5), nn.init.constant_(self.conv.bias, -2.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(self.conv(self.pad(x + 0.1)))
+
+
+def test_a_turned_detector_has_turned_positions() -> None:
+    options: dict[str, Any] = {"height": 8, "step": 5, "contrast": 0.4, "mean": (0.5,), "std": (0.5,)}
+    own = padviz.detectability(Dark(), size=(38, 53), **options)
+    turned = padviz.detectability(Dark(turned=True), size=(53, 38), **options)
+    assert (turned.tops, turned.lefts, turned.size) == (own.lefts, own.tops, own.size[::-1])
+    one, other = own.maps[0], turned.maps[0]
+    np.testing.assert_allclose(one.values.T, other.values, atol=1e-6)
+    edges = one.edges
+    expected = [*map(known, Sides(edges.left, edges.right, edges.top, edges.bottom))]
+    assert [*map(known, other.edges)] == pytest.approx(expected, abs=1e-6)
+    assert max(abs(each) for each in expected) > 0.01
+    assert other.phase.stride == known_pair(one.phase.stride)[::-1] == (1, 2)
+    assert (known(other.phase.explained), other.blind) == (
+        pytest.approx(known(one.phase.explained), abs=1e-4),
+        one.blind,
+    )
+
+
+def known_pair(pair: Pair | None) -> Pair:
+    assert pair is not None
+    return pair
+
+
+def test_a_mirrored_detector_has_mirrored_edges() -> None:
+    options: dict[str, Any] = {"size": (41, 56), "height": 8, "step": 1, "contrast": 0.4, "mean": (0.5,), "std": (0.5,)}
+    one, other = (padviz.detectability(Dark(mirrored=which), **options).maps[0] for which in (False, True))
+    np.testing.assert_allclose(one.values[::-1], other.values, atol=1e-6)
+    assert known(one.edges.top) == pytest.approx(known(other.edges.bottom), abs=1e-6)
+    assert abs(known(one.edges.top) - known(one.edges.bottom)) > 0.01
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_detector_and_its_file_agree(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"size": (38, 53), "height": 8, "step": 5, "mean": (0.5,), "std": (0.5,)}
+    torch.onnx.export(Dark().eval(), (torch.zeros(1, 1, 38, 53),), tmp_path / "net.onnx", dynamo=False)
+    own, of_file = padviz.detectability(Dark(), **options), padviz.detectability(tmp_path / "net.onnx", **options)
+    assert (of_file.tops, of_file.lefts) == (own.tops, own.lefts)
+    assert of_file.contrast == pytest.approx(own.contrast)
+    np.testing.assert_allclose(of_file.maps[0].values, own.maps[0].values, atol=1e-5)
+
+
+@pytest.mark.parametrize("height", [1, 8, 9, 32])
+def test_rings_lie_in_the_middle_of_what_is_shown(height: int) -> None:
+    found = stimulus_of("sample", height, 3)
+    for grid in (*found.pixels, found.cover):
+        for turned in (grid[::-1], grid[:, ::-1], grid.T):
+            np.testing.assert_allclose(grid, turned, atol=1e-6)
+    assert found.cover[height // 2, height // 2] == pytest.approx(min(1, height / 4), abs=0.2)
+    assert found.cover[0, 0] == (0 if height > 1 else 0.25)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("shape", SHAPES[:3])
+def test_a_file_and_its_module_agree_on_one_axis_as_on_two(shape: dict[str, Any], tmp_path: Path) -> None:
+    net = Net(**shape).eval()
+    torch.onnx.export(net, (torch.zeros(2, 2, 24, 31),), tmp_path / "net.onnx", dynamo=False, input_names=["x"],
+                      dynamic_axes={"x": {0: "n"}})  # fmt: skip
+    of_file, of_net = (padviz.mean_filters(each, (24, 31)) for each in (tmp_path / "net.onnx", net))
+    for one, other in zip(of_file.rows, of_net.rows, strict=True):
+        assert (one.height, one.width) == (other.height, other.width)
+        np.testing.assert_array_equal(one.exposure, other.exposure)  # type: ignore[arg-type]
+    assert of_file.groups == of_net.groups
+    rows = padviz.border_responses(tmp_path / "net.onnx", (24, 31), n=4, mean=(0.5,), std=(0.5,)).rows
+    for row, twin in zip(rows, padviz.border_responses(net, (24, 31), n=4, mean=(0.5,), std=(0.5,)).rows, strict=True):
+        np.testing.assert_allclose(row.energy, twin.energy, rtol=0.01, atol=1e-3)
+        np.testing.assert_allclose(row.map, twin.map, atol=1e-3)  # type: ignore[arg-type]
+
+
+def position_map(values: Any, background: float | None = None, threshold: bool = False) -> PositionMap:
+    grid = np.array(values, np.float64)
+    return PositionMap(
+        None, grid, threshold, background=None if background is None else np.full(grid.shape, background)
+    )
+
+
+def test_scores_at_a_threshold_are_on_the_side_that_is_said() -> None:
+    assert position_map([[0.8, 0.8, 0.8, 0.4, 0.39]]).hidden.tolist() == [[False] * 4 + [True]]  # below half the median
+    needed = position_map([[0.25, 0.25, 0.25, 0.5, 0.51]], threshold=True)
+    assert needed.hidden.tolist() == [[False] * 4 + [True]]  # above twice the median
+    assert position_map([[0.5, 0.6], [0.49, 0.2]]).consistency == 0.5  # .5 is seen
+    assert position_map([[0.25, 0.26]], 0.25).reacts  # by .01
+    assert not position_map([[0.25, 0.2599]], 0.25).reacts
+    assert position_map([[0.2, 0.3]], 0.49, threshold=True).reacts
+    assert not position_map([[0.2, 0.3]], 0.5, threshold=True).reacts  # the background is seen
+    assert position_map([[0.99, 0.01, 0.995, 0.005]]).saturated == 0.5
+    assert doubts([position_map([[0.25]])], 0.3) == doubts([position_map([[0.75]])], 0.3) == ()
+    assert len(doubts([position_map([[0.249]])], 0.3)) == len(doubts([position_map([[0.751]])], 0.3)) == 1
+    assert doubts([position_map([[0.5, 0.999, 0.5, 1.0]])], 0.3) == ()  # half of them are saturated, not more
+    assert [len(doubts([position_map([[0.4, 0.7]], background)], None)) for background in (0.499, 0.5)] == [0, 1]
+
+
+def test_maps_are_told_from_class_scores_at_three_rows() -> None:
+    for shape, kind in (((2, 5, 3, 3), "map"), ((2, 3, 3), "map"), ((2, 7, 1, 1), "classes"), ((2, 7), "classes")):
+        assert scorer_of({"y": np.zeros(shape)}, (32, 32), "net").kind == kind
+    for shape in ((2, 5, 2, 3), (2, 2, 3, 2), (2, 2, 3), (2, 3, 2), (7,)):
+        with pytest.raises(padviz.PadvizError, match="is neither a map nor class scores"):
+            scorer_of({"y": np.zeros(shape)}, (32, 32), "net")
+    assert as_maps(np.zeros((2, 4, 5, 4))).shape == (2, 4, 5, 4)
+    assert as_maps(np.zeros((2, 4, 5, 3))).shape == (2, 3, 4, 5)
+    ends = scorer_of({"y": np.array([[0.0, 1.0]])}, (32, 32), "net"), scorer_of({"y": np.array([[0, 1.1]])}, (8, 8), "")
+    assert [each.squashed for each in ends] == [False, True]
+
+
+def test_what_leans_nowhere_went_with_nothing() -> None:
+    """Whole weights, of which each half has as much: D is 0, and not almost."""
+    net = nn.Conv2d(1, 2, 3, stride=2, padding=1, bias=False)
+    nn.init.ones_(net.weight)
+    found = padviz.mean_filters(net, 32)
+    (row,) = found.rows
+    assert [(axis.skew, axis.offset) for axis in row.axes] == [(0.0, -0.5)] * 2
+    assert [group.positive for group in found.groups] == [0]
+    assert found.predicted == (0, 2)
+
+
+class Lines:
+    """A runner whose channels have these border lines on all four sides, on every input."""
+
+    where, name, size, channels, batch = "lines", "lines", (8, 8), 1, None
+
+    def __init__(self, *channels: float) -> None:
+        self.lines = np.array(channels, np.float32)
+
+    def responses(self, images: NDArray[Any]) -> list[Reduced]:
+        lines = np.tile(self.lines[:, None], (len(images), 1, 8))
+        return [Reduced("conv", lines, 4, float(len(images)), np.ones((8, 8)))]  # the interior's RMS is 1
+
+
+def test_a_channel_is_aware_above_half_of_the_interior() -> None:
+    (row,) = border_responses(Lines(0.5, -0.5, 0.51, -0.51, 0.0), np.zeros((4, 1, 8, 8), np.float32), None)  # type: ignore[arg-type]
+    assert row.aware == 2 / 5
+    assert row.t == (None,) * 4  # all inputs are alike
+    (one,) = border_responses(Lines(0.9), np.zeros((1, 1, 8, 8), np.float32), None)  # type: ignore[arg-type]
+    assert (one.aware, one.t.top, one.energy.top) == (None, None, pytest.approx(0.9))
