@@ -21,8 +21,7 @@ LEGEND = (
     "a: the part of the mean filter that its mirror image does not share. "
     "offset: of the grid from the image's centre, in input pixels; used: padding that is read before and after."
 )
-PREDICTS = "The grid offset predicts whether D is there, and its sign; not its size."
-CHANCE = "no more than chance would have it"
+ONE_SIDE = "all offsets lie on one side: nothing is tested"
 COLUMNS = ("layer", "k/s", "out", "height", "p", "width", "p", "a", "offset", "used")
 FLAT = (
     "layer", "kind", "kernel_height", "kernel_width", "channels", "dead", "norm", "uses", "axis", "stride",
@@ -50,8 +49,9 @@ def command(
 
     MODEL is an ONNX file, or a PyTorch module as package.module:attribute: one that is trained, or one whose --weights
     are given. D is the mean over output channels of how much larger the absolute weights of a filter's second half are
-    than those of its first, over the sum of all; 0 is even. The skew of strided filters follows the offset of the
-    sampling grid from the image's centre, not the zeros that padding adds.
+    than those of its first, over the sum of all; 0 is even. In networks that were trained to test it, the sign of D
+    went with the offset of the sampling grid from the image's centre. A network tests that only where offsets of both
+    signs occur.
 
     \b
     Example:
@@ -126,17 +126,21 @@ def _group(group: Group) -> tuple[Any, ...]:
 
 
 def _summary(found: MeanFilters) -> list[str]:
-    """Strided convolutions against the others, and how often the grid offset is right."""
+    """Strided convolutions against the others, and how often D went with the grid offset."""
     said = []
     for name, axes in (("Strided", found.strided), ("Stride 1", found.others)):
         if axes:
             mean = sum(axis.skew for axis in axes) / len(axes)
             positive = sum(axis.skew > 0 for axis in axes)
             said.append(f"{name}: D {mean:+z.3f}, above 0 on {positive} of {len(axes)} axes.")
-    right, off = found.predicted
-    if off:
-        line = f"Off-centre grids: D leans to the other side on {right} of {off} axes"
-        said.append(f"{line}, {CHANCE}." if found.by_chance else f"{line}. {PREDICTS}")
+    if off := len(found.off_centre):
+        right = found.went_with
+        went = (
+            ONE_SIDE
+            if right is None
+            else f"D's sign went with the offset, larger weights away from it, on {right} of {off} axes"
+        )
+        said.append(f"Off-centre grids: {went}.")
     return said
 
 
@@ -151,7 +155,7 @@ def _notes(found: MeanFilters) -> list[str]:
         said.append("No batch normalisation follows: it was folded into the weights, or there is none; D is the same.")
     if dead := sum(row.dead for row in found.rows):
         layers = [row.layer for row in found.rows if row.dead]
-        said.append(f"Left out: {dead} channels without weights, of {_few(layers)}.")
+        said.append(f"Left out: {dead} channels with weights below 1e-4 of the median channel's, of {_few(layers)}.")
     broken: dict[str, list[str]] = {}
     for row in found.rows:
         if row.why:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from math import comb
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 FLIPS = 999  # sign flips of the permutation tests
 SEED = 0
-DEAD = 1e-12  # a channel whose weights are all below has none to speak of
+DEAD = 1e-4  # of the median channel's largest weight: one whose weights are all below has none to speak of
 NOT_FINITE = "weights are NaN or infinite"
 GRIDS = ("mean", "magnitude", "exposure")
 Floats = NDArray[np.float64]
@@ -69,11 +68,11 @@ class MeanFilter:
     """The mean filter of one convolution, of shape (kernel height, width), and how it leans.
 
     `mean` is over output and input channels, `magnitude` the same of absolute weights, both without the `dead` channels
-    of its `channels`, whose weights are all zero; None where all are dead, or where weights are not finite: then `why`
-    says so, and neither axis has a skew. `exposure` is the share of units whose tap reads a real pixel. An axis on
-    which the kernel has one tap is None. `norm` says whether a batch normalisation follows: then none is folded into
-    the weights, which changes the mean filter but not D. `uses` is how many layers share the weights: then `layer` is
-    the first of them.
+    of its `channels`, whose weights are all below 1e-4 of the median channel's; None where all are dead, or where
+    weights are not finite: then `why` says so, and neither axis has a skew. `exposure` is the share of units whose tap
+    reads a real pixel. An axis on which the kernel has one tap is None. `norm` says whether a batch normalisation
+    follows: then none is folded into the weights, which changes the mean filter but not D. `uses` is how many layers
+    share the weights: then `layer` is the first of them.
 
     Examples
     --------
@@ -182,16 +181,19 @@ class MeanFilters:
         )
 
     @property
-    def predicted(self) -> tuple[int, int]:
-        """On how many of the axes with a grid off centre D has the sign that goes with it, and of how many."""
-        off = [axis for axis in (*self.strided, *self.others) if axis.offset]
-        return sum(axis.skew * (axis.offset or 0) < 0 for axis in off), len(off)
+    def off_centre(self) -> tuple[AxisSkew, ...]:
+        """The axes on which the grid is off the image's centre."""
+        return tuple(axis for axis in (*self.strided, *self.others) if axis.offset)
 
     @property
-    def by_chance(self) -> bool:
-        """Whether a coin for each axis would lean so on as many of them in more than 5 % of all throws."""
-        right, off = self.predicted
-        return sum(comb(off, k) for k in range(right, off + 1)) * 20 > 1 << off
+    def went_with(self) -> int | None:
+        """On how many of the axes off centre D has more on the side away from the offset.
+
+        None unless there are offsets of both signs: a network that leans for another reason would go with one sign.
+        """
+        if len({axis.offset > 0 for axis in self.off_centre if axis.offset}) < 2:
+            return None
+        return sum(axis.skew * (axis.offset or 0) < 0 for axis in self.off_centre)
 
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
         """Draw them as tiles into `ax`, or into a new figure; see `padviz.figures.trained.mean_filters`."""
@@ -231,8 +233,8 @@ def mean_filters(
     Notes
     -----
     D, the skew, is the same whether a batch normalisation is folded into the weights or not: each channel is measured
-    by itself. It follows the offset of the sampling grid from the image's centre, not the zeros; its size is not
-    predicted.
+    by itself, and those that folding makes vanish are left out. In networks that were trained to test it, the sign of D
+    went with the offset of the sampling grid from the image's centre, larger weights away from it, not with the zeros.
     Source: Alsallakh et al., ICLR 2021: mean filters; the measure D is ours.
 
     Examples
@@ -284,8 +286,7 @@ def filter_facts(found: MeanFilters) -> dict[str, Any]:
         axes = {key: facts.pop(key) for key in ("height", "width")}
         layers.append({**facts, "strided": row.strided, **axes, **grids})
     groups = [group._asdict() for group in found.groups]
-    right, off = found.predicted
-    summary = {"groups": groups, "off_centre": off, "predicted": right, "by_chance": found.by_chance}
+    summary = {"groups": groups, "off_centre": len(found.off_centre), "went_with": found.went_with}
     head = {"network": found.network, "size": [*found.size]}
     return {**head, "layers": layers, "unread": dict(found.unread), **summary}
 
@@ -296,9 +297,10 @@ def _row(kernels: Sequence[Kernel], place: Places) -> MeanFilter:
     layer, weights, names = place.network.find(first.layer), first.weights, [each.layer for each in kernels]
     with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is said below
         means, sizes = weights.mean(1, dtype=np.float64), np.abs(weights).mean(1, dtype=np.float64)
-    live = ~(sizes.max((1, 2)) <= DEAD)  # what is no number is not dead
+    largest, finite = sizes.max((1, 2)), bool(np.isfinite(sizes).all())
+    live = largest > DEAD * np.median(largest) if finite else np.ones(len(sizes), bool)
     dead = int(len(live) - live.sum())
-    why = NOT_FINITE if not np.isfinite(sizes).all() else "" if live.any() else "weights are all 0"
+    why = NOT_FINITE if not finite else "" if live.any() else "weights are all 0"
     heights, widths = place.axis(names, 0), place.axis(names, 1)
     means, sizes = means[live], sizes[live]
     return MeanFilter(

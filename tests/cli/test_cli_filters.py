@@ -55,9 +55,7 @@ def test_a_table_says_what_leans_and_why() -> None:
         " ".join(result.stdout.split())
     )
     assert "the absolute weights of a filter's second half" in " ".join(run("filters", "--help").stdout.split())
-    assert lines[-1].startswith(
-        "Off-centre grids: D leans to the other side on 29 of 32 axes. The grid offset predicts"
-    )
+    assert lines[-1] == "Off-centre grids: all offsets lie on one side: nothing is tested."
     assert (
         "Batch normalisation of 2 of the 22 convolutions is not folded into the weights; D is the same" in result.stdout
     )
@@ -127,7 +125,7 @@ def test_what_is_dead_or_broken_or_unread_is_told() -> None:
     net[3].weight.data[0, 0, 0, 0] = torch.inf
     torch.save(net.state_dict(), "w.pth")
     said = run("filters", "filtered_net:net", "--weights", "w.pth", "-o", "broken.png").stdout
-    assert "Left out: 2 channels without weights, of 0." in said
+    assert "Left out: 2 channels with weights below 1e-4 of the median channel's, of 0." in said
     assert "Nothing can be measured of 3: weights are NaN or infinite." in said
     calculated = [helper.make_node("Mul", ["w3", "w3"], ["m"]), conv("a", "image"), conv("b", "a")]
     calculated[2].input[1] = "m"
@@ -148,17 +146,27 @@ def test_what_rounds_to_zero_has_no_minus() -> None:
     assert "-0.000" not in Path("f.svg").read_text()
 
 
-def test_the_grid_predicts_only_what_is_more_than_chance_would_have_it() -> None:
+def test_how_often_d_went_with_the_offset_is_said_where_both_signs_occur() -> None:
     Path("leaning_net.py").write_text(
-        "from torch import nn\n\nDOWN = (3, 3, (3, 1), (2, 1), (1, 0))\n"
-        "net = nn.Sequential(*(nn.Conv2d(*DOWN) for _ in range(5)))\n"
-        "for layer in net:\n    layer.weight.data[:] = 1\n    layer.weight.data[:, :, 2] = 2\n"
+        "from torch import nn\n\n"
+        "def down(*pads):\n"
+        "    conv = nn.Conv2d(3, 3, (3, 1), (2, 1))\n"
+        "    conv.weight.data[:] = 1\n"
+        "    conv.weight.data[:, :, 2] = 2\n"
+        "    return nn.Sequential(nn.ZeroPad2d((0, 0, *pads)), conv)\n\n"
+        "one = nn.Sequential(down(1, 0), down(1, 0))\n"
+        "both = nn.Sequential(down(1, 0), down(0, 1), down(0, 1))\n"
     )
-    line = "Off-centre grids: D leans to the other side on {0} of {0} axes"
-    all_of = run("filters", "leaning_net:net", "--size", "64").stdout
-    few = run("filters", "leaning_net:net", "--size", "64", *("--layer", "0", "--layer", "1", "--layer", "2")).stdout
-    assert f"{line.format(5)}. The grid offset predicts whether" in " ".join(all_of.split())  # 1 of 32 throws
-    assert f"{line.format(3)}, no more than chance would have it." in " ".join(few.split())  # 1 of 8
+    one, both = (
+        " ".join(run("filters", f"leaning_net:{name}", "--size", "64").stdout.split()) for name in ("one", "both")
+    )
+    assert one.endswith("Off-centre grids: all offsets lie on one side: nothing is tested.")
+    line = "Off-centre grids: D's sign went with the offset, larger weights away from it, on 1 of 3 axes."
+    assert both.endswith(line)
+    found = json.loads(run("filters", "leaning_net:one", "--size", "64", "--format", "json").stdout)
+    assert (found["off_centre"], found["went_with"]) == (2, None)
+    found = json.loads(run("filters", "leaning_net:both", "--size", "64", "--format", "json").stdout)
+    assert (found["off_centre"], found["went_with"]) == (3, 1)
 
 
 def test_of_a_layer_without_finite_weights_the_geometry_is_right() -> None:

