@@ -70,3 +70,21 @@ def test_axes_say_what_moves_and_headings_name_an_output_once() -> None:
         assert labels == {figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()}
         assert any(text.get_text().startswith("output, class 0 · red") for text in figure.texts)
         assert not clipped(figure)
+
+
+def test_the_scale_of_profiles_reaches_the_first_ones_and_at_least_a_tenth() -> None:
+    def reach(*starts: float) -> float:
+        names = (None, "reflect", "circular")[: len(starts)]
+        rows = tuple(
+            BorderResponse(
+                "a", name, 8, (16, 16), 1.0, map=np.eye(16), profiles=(np.array([start, 0.0]),) * 4 if start else ()
+            )
+            for name, start in zip(names, starts, strict=True)
+        )
+        figure = responses.panels(BorderResponses("net", "net", (32, 32), names, "noise", 16, rows))
+        return float(figure.axes[-1].get_ylim()[1])
+
+    assert reach(0) == reach(0.05) == 0.1
+    assert reach(0.4) == pytest.approx(1.05 * 0.4)
+    assert reach(0.4, 0.8) == pytest.approx(1.05 * 0.8)
+    assert reach(0.4, 9.0) == pytest.approx(1.05 * 2.5 * 0.4)  # others do not make the first one small

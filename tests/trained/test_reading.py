@@ -239,6 +239,13 @@ class OfTheImage(nn.Module):
         return functional.conv2d(x, self.gate(x).reshape(3, 3, 3, 3))
 
 
+def test_a_network_has_the_size_that_is_asked_for_or_its_own() -> None:
+    net, file = nn.Sequential(nn.Conv2d(3, 4, 3)), onnx_file("y = Conv (x, w)", w=STORED)
+    for source in (net, file):
+        assert read(source, (32, 48)).size == (32, 48)
+        assert read(source).size == read(source).network.size == (224, 224)
+
+
 def test_the_module_stays_as_it_is() -> None:
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).train()
     before = {name: (value.data_ptr(), value.clone()) for name, value in net.state_dict().items()}
