@@ -43,6 +43,14 @@ def test_blind_spots_are_outlined() -> None:
     assert "0.1 to 0.8, 5.0% blind spots" in ax.get_title()
 
 
+def test_each_score_is_drawn_around_its_position() -> None:
+    found = replace(detected((64, 640)), lefts=tuple(range(0, 40 * 8, 8)))
+    ax = new_figure(400, 400).add_axes((0.1, 0.1, 0.8, 0.8))
+    found.plot(ax)
+    assert not found.shifted
+    assert [*ax.images[0].get_extent()] == [-4, 39 * 8 + 4, 3 * 16 + 8, -8]
+
+
 @pytest.mark.parametrize("shape", [(160, 160), (16, 160), (160, 16)])
 def test_pictures_of_responses_fit_their_page(shape: tuple[int, int]) -> None:
     lines = tuple(np.linspace(0.5, 0, 8) for _ in range(4))

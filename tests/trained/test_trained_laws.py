@@ -248,6 +248,13 @@ def test_maps_are_told_from_class_scores_at_three_rows() -> None:
     assert [each.squashed for each in ends] == [False, True]
 
 
+@pytest.mark.parametrize(("value", "score"), [(0.3, 0.3), (1.0, 1.0), (0.0, 0.0), (2.0, 0.8808), (-2.0, 0.1192)])
+def test_a_single_class_is_scored_as_a_probability_or_by_a_sigmoid(value: float, score: float) -> None:
+    outputs = {"y": np.array([[value]])}
+    found = scorer_of(outputs, (32, 32), "net").all(outputs, np.zeros((1, 4), np.int64))
+    assert found.tolist() == [[pytest.approx(score, abs=1e-4)]]
+
+
 def test_what_leans_nowhere_is_not_above_0() -> None:
     """Whole weights, of which each half has as much: D is 0, and not almost."""
     net = nn.Conv2d(1, 2, 3, stride=2, padding=1, bias=False)
