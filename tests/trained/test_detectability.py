@@ -204,6 +204,11 @@ def test_a_picture_is_shifted_under_the_frame(tmp_path: Path) -> None:
     assert values[0, 0] > 0.9 > 0.5 > values[4, 4]
 
 
+@pytest.mark.parametrize(("shift", "size", "expected"), [(None, (100, 80), 32), (None, (20, 30), 30), (5, (20, 30), 5)])
+def test_a_picture_is_shifted_as_far_as_asked_or_by_32(shift: int | None, size: tuple[int, int], expected: int) -> None:
+    assert Question(image="scene.png", shift=shift).shift_at(size) == expected
+
+
 class Heads(nn.Module):
     """Boxes that are no map, class scores, and a map of several classes."""
 

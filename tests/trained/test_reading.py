@@ -376,7 +376,10 @@ BAD = {
     ): "wide.pth: does not fit weighed_net:Net: has conv.weight of another shape (8 x 3 x 3 x 3, not"
     " 4 x 3 x 3 x 3), as of 5 more; give weights of this very model",
     ("weighed_net:Net", "more.pth"): "more.pth: does not fit weighed_net:Net: has, beyond it, extra.weight",
-    ("weighed_net:Net", "less.pth"): "less.pth: does not fit weighed_net:Net: lacks norm.weight, norm.bias, norm.runn",
+    (
+        "weighed_net:Net",
+        "less.pth",
+    ): "less.pth: does not fit weighed_net:Net: lacks norm.weight, norm.bias, norm.running_mean and 2 more; give",
     ("weighed_net:Net", "script.pth"): "script.pth: is a TorchScript archive, whose code padviz does not run; save",
     ("weighed_net:Net", "cut.pth"): "cut.pth: is no file of PyTorch's, or only a part of one",
     (
