@@ -158,7 +158,11 @@ def _crops(network: Network, size: Size, heads: str, found: Sequence[Remedy]) ->
     """What cropping the output by its margin does, where that is no remedy."""
     said = []
     for change in cropped_outputs(network, size) if "crop" not in [each.kind for each in found] else ():
-        share = usage(change.network, size, heads=heads).summary().share
+        try:
+            share = usage(change.network, size, heads=heads).summary().share
+        except SizeError as error:
+            said.append(f"Cropping to the units that read no padding is not counted: {error.what}.")
+            continue
         does = f"starves {share.starved:.1%} of the pixels" if share else "treats the border no fairer"
         said.append(f"Cropping to the units that read no padding {does} ({'; '.join(change.edit)}).")
     return said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from itertools import pairwise
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from padviz.advice.pooled_strides import with_strides_pooled
 from padviz.advice.remedies import NEEDS, changes, helps, outcome, remedies, worse
 from padviz.advice.verdict import audit, maps
 from padviz.audit.reaching.border_margins import margins
+from padviz.counting import walks
 from padviz.network.network import Network
 from padviz.network.targets import names_of, upto
 from padviz.sources.toml.build import parse
@@ -424,3 +426,12 @@ def test_heads_of_the_same_weight_are_judged_as_they_are_counted(
     told = json.loads(run("audit", "two.toml", "--size", "32", "--heads", "share", "--format", "json").stdout)
     assert told["results"][0]["heads"] == "share"
     assert [counts.weights is None for _, counts in maps(made, found, 2)] == [False] * (1 + len(found.remedies[:2]))
+
+
+def test_an_audit_says_which_crop_it_leaves_uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is cropped keeps more rows apart than the map has, and may be more than is counted."""
+    made = network(*({"op": "conv", "name": f"c{i}", "kernel": 3, "padding": 1} for i in range(8)))
+    monkeypatch.setattr(walks, "MOST_NUMBERS", prod(padviz.usage(made, 5000).core.shape))
+    crops = [said for said in audit(made, 5000).cannot if "Cropping" in said]
+    assert len(crops) == 1
+    assert "is not counted: its map of" in crops[0]
