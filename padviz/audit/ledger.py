@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
 
@@ -147,7 +147,11 @@ def ledger(network: Network, size: int | Sequence[int] | None = None) -> Ledger:
     >>> ledger(padviz.load("resnet18"), 225).even
     True
     """
-    pixels = network.at(size)
+    return _ledger(network, network.at(size))
+
+
+@lru_cache(64)  # each change of a network is asked for its ledger again and again
+def _ledger(network: Network, pixels: Size) -> Ledger:
     rows = [
         LayerPadding(layer.name, layer.kind, *(axis_padding(op, n) for op, n in windows))
         for layer, windows in windows_of(network, pixels)
@@ -165,12 +169,16 @@ def ledger_facts(found: Ledger) -> dict[str, Any]:
     """
     layers = []
     for layer in found.layers:
-        fields = asdict(layer)
-        named = {"layer": fields.pop("layer"), "kind": fields.pop("kind"), "learned": layer.learned}
-        layers.append({**named, "uneven": layer.uneven, **fields})
+        named = {"layer": layer.layer, "kind": layer.kind, "learned": layer.learned, "uneven": layer.uneven}
+        layers.append({**named, "height": _plain(layer.height), "width": _plain(layer.width)})
     head = {"network": found.network, "size": [*found.size], "even": found.even, "drops": found.drops}
     counts = {"uneven_learned": len(found.uneven_learned), "uneven_rigid": len(found.uneven_rigid)}
     return {**head, **counts, "layers": layers}
+
+
+def _plain(row: AxisPadding) -> dict[str, Any]:
+    """Its figures; as `asdict`, which copies each of them deeply."""
+    return {field.name: getattr(row, field.name) for field in fields(row)}
 
 
 @lru_cache(CACHED)

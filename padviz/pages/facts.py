@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import fields as fields_of
 from fractions import Fraction
 from typing import Any
 
@@ -139,7 +139,8 @@ def _layer(layer: Layer) -> dict[str, Any]:
 
 def _field(field: AxisField) -> dict[str, Any]:
     """The field of a layer along one axis; fractions are texts."""
-    return {key: str(value) if isinstance(value, Fraction) else value for key, value in asdict(field).items()}
+    values = ((each.name, getattr(field, each.name)) for each in fields_of(field))
+    return {name: str(value) if isinstance(value, Fraction) else value for name, value in values}
 
 
 def _whole(taps: int) -> int | str:
