@@ -48,6 +48,7 @@ RATIOS = [  # what, ours, compared with, theirs, the most that the ratio should 
     ("`even_sizes` of ResNet-152, 64 to 4096", "even_sizes", "`ledger` of ResNet-152 at one size", "ledger", 50),
     ("fair shares of ResNet-50 at 65536, with all figures", "fair_shares[65536]", "at 512", "fair_shares[512]", 2),
     ("all remedies of ResNet-152 at 224", "remedies[remedies]", "`usage` of it", "remedies[usage]", 100),
+    ("`audit` of 300 convolutions at 1024", "deep_chain[audit]", "`usage` of them", "deep_chain[usage]", 60),
     (
         "`padviz audit resnet50 --size 224`",
         "process_resnet_at_224[audit]",

@@ -20,7 +20,9 @@ import torch
 from torch import nn
 
 import padviz
+from padviz.advice.verdict import audit
 from padviz.counting.periodic.interior import interior
+from padviz.sources.toml.build import parse
 from tests.torch_oracle import counting_functions, model_of
 
 PLOT = """
@@ -128,6 +130,14 @@ def test_fair_shares(benchmark: Any, size: int) -> None:
 def test_remedies(benchmark: Any, what: str) -> None:
     network = padviz.load("resnet152")
     benchmark(getattr(padviz, what), network, 224)
+
+
+@pytest.mark.parametrize("what", ["audit", "usage"])
+def test_deep_chain(benchmark: Any, what: str) -> None:
+    """300 convolutions, whose counts have 287 digits."""
+    layers = [{"op": "conv", "name": f"c{i}", "kernel": 3, "padding": 1} for i in range(300)]
+    network, run = parse({"layers": layers}, "chain"), audit if what == "audit" else padviz.usage
+    benchmark.pedantic(run, (network, 1024), rounds=3)
 
 
 def process(benchmark: Any, folder: Path, *command: str, fresh: bool = False, rounds: int = 25) -> None:
