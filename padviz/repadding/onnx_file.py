@@ -12,6 +12,7 @@ from padviz import hooks
 from padviz.errors import OptionError, PadvizError
 from padviz.network.network import Network, Size, as_size
 from padviz.repadding import verify
+from padviz.repadding.onnx_data import check_place, locations
 from padviz.repadding.onnx_edits import edit
 from padviz.repadding.plan import Left, Plan, plan
 from padviz.sources.onnx.load import image_of, is_nhwc, laid_out, parsed, read
@@ -52,14 +53,12 @@ class Repadded:
         Raises
         ------
         OptionError
-            If something is in the way, or the file would lie away from its external data.
+            If something is in the way, or is external data of the model, or the file would lie away from that data.
         """
         out = Path(out)
         if not overwrite and os.path.lexists(out):
             raise OptionError("exists", where=str(out), hint="name another, or set overwrite")
-        if self.beside and self.path.resolve().parent != out.resolve().parent:
-            what = f"the weights in {self.beside[0]!r} lie beside {str(self.path)!r}, and the result names them"
-            raise OptionError(what, where=str(out), hint="write into the same folder")
+        check_place(out, self.path, self.beside)
         with hooks.aside()(out) as temporary:
             temporary.write_bytes(self.content)
 
@@ -134,6 +133,7 @@ def opened(path: str | Path, size: Size | None = None, neutral: Iterable[str] = 
 
 def edited(model: Any, path: str | Path, network: Network, asked: Plan, neutral: Iterable[str] = ()) -> Repadded:
     """A model edited as planned, read again and compared with the plan."""
+    beside = locations(model)
     done = edit(model, network, asked, str(path))
     check_useful(done)
     try:
@@ -143,7 +143,7 @@ def edited(model: Any, path: str | Path, network: Network, asked: Plan, neutral:
         raise PadvizError(what, where=str(path), hint="save its weights as external data first") from None
     found = laid_out(parsed(content, str(path)), path, neutral, done.size)
     verify.check(done, found)
-    return Repadded(Path(path), network, done, found, content, tuple(dict.fromkeys(_external(model))))
+    return Repadded(Path(path), network, done, found, content, beside)
 
 
 def _check_size(model: Any, where: str, size: Size | None) -> None:
@@ -172,12 +172,3 @@ def check_useful(done: Plan) -> None:
         raise PadvizError(f"nothing can be changed: {first.layer}: {first.why}{more}", where=done.before.name)
     if not done.pads:
         raise PadvizError("nothing can be changed: no convolution that was asked for pads", where=done.before.name)
-
-
-def _external(model: Any) -> Iterable[str]:
-    """The names of files with external data."""
-    tensors = [*model.graph.initializer]
-    tensors += [each.t for node in model.graph.node for each in node.attribute if each.HasField("t")]
-    for tensor in tensors:
-        if tensor.data_location == tensor.EXTERNAL:
-            yield from (each.value for each in tensor.external_data if each.key == "location")

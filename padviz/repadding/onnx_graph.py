@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -220,15 +220,20 @@ def _pieces(before: int, after: int, mode: str, steps: bool) -> list[tuple[int, 
     return [*head, (0, 0, 0), *tail]
 
 
+def within(graph: Proto) -> Iterator[Proto]:
+    """Walk a graph, or a function, and the graphs of branches and loops inside of it."""
+    yield graph
+    for node in graph.node:
+        for each in node.attribute:
+            for inner in (*([each.g] if each.HasField("g") else []), *each.graphs):
+                yield from within(inner)
+
+
 def _names(model: Proto) -> Counter[str]:
     """All names of nodes and tensors in a model, those of inner graphs included."""
     found: Counter[str] = Counter()
-    graphs = [model.graph]
-    while graphs:
-        graph = graphs.pop()
+    for graph in within(model.graph):
         found.update(each.name for each in (*graph.initializer, *graph.input, *graph.output, *graph.value_info))
         for node in graph.node:
             found.update((node.name, *node.input, *node.output))
-            graphs += [each.g for each in node.attribute if each.HasField("g")]
-            graphs += [graph for each in node.attribute for graph in each.graphs]
     return found

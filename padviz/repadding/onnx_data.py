@@ -1,0 +1,78 @@
+"""External data: the files with weights that a model reads beside itself, wherever in it they are named."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from padviz.errors import OptionError
+from padviz.repadding.onnx_graph import within
+
+Proto = Any
+
+
+def locations(model: Proto) -> tuple[str, ...]:
+    """List the names of the files with external data, those named in branches and in functions included."""
+    return tuple(
+        dict.fromkeys(
+            each.value
+            for tensor in _tensors(model)
+            if tensor.data_location == tensor.EXTERNAL
+            for each in tensor.external_data
+            if each.key == "location"
+        )
+    )
+
+
+def check_place(out: Path, path: Path, names: Iterable[str]) -> None:
+    """Refuse to write a model in the place of data that it reads, or where it would not find that data.
+
+    Parameters
+    ----------
+    out : Path
+        The file to write.
+    path : Path
+        The model that it is made of; its data are named as seen from its folder, links included.
+    names : iterable of str
+        As `locations` lists them.
+
+    Raises
+    ------
+    OptionError
+        Naming the data.
+    """
+    for name in names:
+        if _same(path.parent / name, out):
+            what = f"holds the weights of {str(path)!r}, which names it {name!r}"
+            raise OptionError(what, where=str(out), hint="name another file")
+    for name in names:
+        if not _same(path.parent / name, out.parent / name):
+            what = f"the weights in {name!r} lie beside {str(path)!r}, and the result names them"
+            raise OptionError(what, where=str(out), hint="write into the same folder")
+
+
+def _tensors(model: Proto) -> Iterator[Proto]:
+    """All tensors that a model holds, wherever they are."""
+    trained = [graph for each in model.training_info for graph in (each.initialization, each.algorithm)]
+    for top in (model.graph, *model.functions, *trained):
+        for graph in within(top):
+            attributes = [each for node in graph.node for each in node.attribute]
+            attributes += getattr(graph, "attribute_proto", ())  # of a function
+            sparse = [*getattr(graph, "sparse_initializer", ())]
+            yield from getattr(graph, "initializer", ())
+            for each in attributes:
+                yield from (each.t, *each.tensors)
+                sparse += (each.sparse_tensor, *each.sparse_tensors)
+            yield from (part for each in sparse for part in (each.values, each.indices))
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one place, by links or by another spelling; what is there need not exist."""
+    with suppress(OSError, ValueError):  # ValueError: a null byte
+        if os.path.realpath(one) == os.path.realpath(other):
+            return True
+        return os.path.samefile(one, other)
+    return False
