@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from padviz.axis.operations import Window
+from padviz.axis.operations import Op, Window
 from padviz.network.layer import Layer
 from padviz.network.network import Network
+from padviz.repadding.onnx_computed import Amounts, chain
 from padviz.repadding.onnx_graph import INPUTS_SINCE, NATIVE, Graph, Proto, Rows, attributes
 from padviz.repadding.plan import Change
+from padviz.sources.onnx.run import title
 
 ROLES = "hw"
+RANK = 4  # of images
+PASSING = ("Cast", "Identity", "Pad", "Relu", "Transpose")  # what a convolution reads the rows of its pad through
 Places = dict[str, tuple[int, tuple[int, int] | None]]  # by axis of the image: a tensor's axis, and rows if known
 
 
@@ -37,10 +41,7 @@ class Pads:
             axis = attributes(node).get("axis", 0)
             if len(roles) != 1 or axis < 0:
                 raise Cannot(f"its rows are joined by the node {node.name or node.output[0]}, in a way of its own")
-            op = ops[ROLES.index(roles[0])]
-            assert isinstance(op, Window)
-            assert not isinstance(op.padding, str)
-            return {roles[0]: (axis, op.padding)}
+            return {roles[0]: (axis, self._rows(roles[0], ops, self._is_stored(node)))}
         if node.op_type != "Pad":
             raise Cannot(f"its rows are made by a {node.op_type}")
         amounts, axes = self._amounts(node)
@@ -59,15 +60,31 @@ class Pads:
 
     def _followed(self, role: str, layer: Layer | None) -> tuple[int, tuple[int, int] | None]:
         """The rows of a pad whose amounts are computed, as far as the importer found them to be the same everywhere."""
-        op = None if layer is None or self.channels_last else layer.ops[ROLES.index(role)]
-        rows = op.padding if isinstance(op, Window) and not isinstance(op.padding, str) else None
-        return 2 + ROLES.index(role), rows
+        known = None if layer is None or self.channels_last else self._rows(role, layer.ops)
+        return 2 + ROLES.index(role), known
+
+    def _rows(self, role: str, ops: Sequence[Op | None], stored: bool = False) -> tuple[int, int] | None:
+        """The rows that are added at every size; None where they follow from one that the file leaves open."""
+        axis = ROLES.index(role)
+        op = ops[axis]
+        if axis in self.network.fixed and axis not in self.network.declared and not stored:
+            return None
+        return op.padding if isinstance(op, Window) and not isinstance(op.padding, str) else None
+
+    def _is_stored(self, node: Proto) -> bool:
+        """Whether it is in the file which rows are gathered, or sliced and joined."""
+        if node.op_type == "Gather":
+            return self.graph.integers(node.input[1]) is not None
+        makers = [self.graph.nodes[self.graph.maker[name]] for name in node.input if self._is_part(name)]
+        ends = [name for each in makers for name in each.input[each.op_type in ("Slice", "Gather") :]]
+        return not any(self.graph.integers(name) is None for name in ends if name)
 
     def _layer_of(self, node: Proto) -> Layer | None:
         """The pad that a node is, as the importer read it."""
         name = self.network.aliases.get(node.output[0])
         layer = self.network.layers[self.network.index[name]] if name else None
-        return layer if layer is not None and layer.kind == "pad" else None
+        same = layer is not None and layer.origin is not None and layer.origin.name == title(node)
+        return layer if layer is not None and layer.kind == "pad" and same else None
 
     def _amounts(self, node: Proto) -> tuple[list[int] | None, list[int] | None]:
         """The rows that a Pad adds, as far as they are known, and the axes that it names."""
@@ -85,29 +102,62 @@ class Pads:
     def steps(self, at: int, change: Change) -> Iterator[Callable[[], None]]:
         """A pad node with other modes: the same node where it can be, or else a chain in its place."""
         node, rows = self.graph.nodes[at], self.rows_of(at, change)
-        modes = {role: _plain(op.mode) for role, op in zip(ROLES, change.after.ops, strict=True) if role in rows}  # type: ignore[union-attr]
-        same = len({*modes.values()}) == 1
+        computed = any(amounts is None for _, amounts in rows.values())
+        ops = dict(zip(ROLES, change.after.ops, strict=True))
+        modes = {role: _plain(ops[role], computed and change.before.kind == "conv") for role in rows}
         mode = next(iter(modes.values()), "zero")
-        if node.op_type == "Pad" and same and self.graph.has(mode):
+        if node.op_type == "Pad" and len({*modes.values()}) <= 1 and self.graph.has(mode):
             yield lambda: self._once(at, lambda: _set_mode(node, NATIVE[mode], self.graph.opset))
             return
-        if any(amounts is None for _, amounts in rows.values()):
-            raise Cannot("its rows depend on the size")
+        if computed:
+            amount, places = self._computed(node), self._axes(at, change)
+            own = {places[role]: each for role, each in modes.items()}
+            yield lambda: self._once(at, lambda: self._replace(at, node.input[0], chain(self.graph, node, amount, own)))
+            return
         asked = {axis: Rows(*(amounts or (0, 0)), modes[role]) for role, (axis, amounts) in rows.items()}
         x = self._read_by(node)
         amounts, axes = self._amounts(node) if node.op_type == "Pad" else (None, None)
         rank = len(amounts) // 2 if amounts and not axes else 4
-        yield lambda: self._once(at, lambda: self._replace(at, x, asked, rank))
+        name = f"{node.name or node.output[0]}.pad"
+        yield lambda: self._once(
+            at, lambda: self._replace(at, x, self.graph.chain(x, node.output[0], asked, rank, name))
+        )
+
+    def _computed(self, node: Proto) -> Amounts:
+        """Where a Pad reads its rows, which are computed."""
+        if node.op_type != "Pad":
+            raise Cannot("its rows depend on the size, and are no Pad any more")
+        named = node.input[3] if len(node.input) > 3 else ""
+        axes = self.graph.integers(named) if named else [*range(RANK)]
+        if axes is None or self.graph.opset < INPUTS_SINCE:
+            raise Cannot("its pad reads from the size which axes it pads")
+        return Amounts(node.input[1], [axis % RANK for axis in axes])
+
+    def _axes(self, at: int, change: Change) -> dict[str, int]:
+        """The axes of what a pad pads that are height and width of the convolution behind it."""
+        if change.before.kind == "pad":
+            if self.channels_last:
+                raise Cannot("its rows depend on the size, and its axes on what comes before")
+            return {"h": 2, "w": 3}
+        axes = [2, 3]
+        assert change.before.origin is not None
+        node = self.graph.nodes[self.graph.titled[change.before.origin.name][0]]
+        while (step := self.graph.maker.get(node.input[0])) != at:
+            if step is None or self.graph.nodes[step].op_type not in PASSING:
+                raise Cannot("its rows depend on the size, and lie apart from it")
+            node = self.graph.nodes[step]
+            if node.op_type == "Transpose":
+                order = attributes(node).get("perm", range(RANK)[::-1])
+                axes = [order[axis] for axis in axes]
+        return dict(zip(ROLES, axes, strict=True))
 
     def _once(self, at: int, step: Callable[[], None]) -> None:
         if at not in self.done:
             self.done.add(at)
             step()
 
-    def _replace(self, at: int, x: str, rows: dict[int, Rows], rank: int) -> None:
+    def _replace(self, at: int, x: str, made: list[Proto]) -> None:
         node = self.graph.nodes[at]
-        name = node.name or node.output[0]
-        made = self.graph.chain(x, node.output[0], rows, rank, f"{name}.pad")
         made[-1].name = node.name
         self.graph.front[at] += made
         self.graph.gone.add(at)
@@ -127,8 +177,12 @@ class Pads:
         return at is not None and self.graph.nodes[at].op_type in ("Slice", "Gather", "Constant", "ConstantOfShape")
 
 
-def _plain(mode: str) -> str:
-    return "zero" if mode == "partial" else mode
+def _plain(op: Op | None, computed: bool) -> str:
+    """The mode of what a pad adds; of SAME before a window of 3 rows that is one row a side, where two modes agree."""
+    assert isinstance(op, Window)
+    if computed and op.mode == "symmetric" and isinstance(op.padding, str) and op.extent <= 3:
+        return "replicate"
+    return "zero" if op.mode == "partial" else op.mode
 
 
 def _set_mode(node: Proto, mode: str, opset: int) -> None:

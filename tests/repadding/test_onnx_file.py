@@ -181,7 +181,8 @@ LEFT: list[tuple[Callable[[Path], Path], str, dict[str, str], tuple[str, ...]]] 
     (one_dimensional, "circular", {"y": "it is one-dimensional"}, ("a",)),
     (of_computed_rows, "symmetric", {}, ("a", "y")),
     (of_computed_rows, "reflect", {}, ("a", "y")),
-    (as_same, "symmetric", {"d": "its rows depend on the size"}, ("y",)),
+    (as_same, "symmetric", {}, ("d", "y")),
+    (as_same, "circular", {}, ("d", "y")),
     (as_same, "reflect", {}, ("d", "y")),
 ]  # fmt: skip
 

@@ -1,0 +1,88 @@
+"""Pads whose rows are computed when a file runs, as those of SAME are: each axis in a mode of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from padviz.repadding.onnx_graph import NATIVE, Graph
+
+Proto = Any
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """A tensor of rows to add, before each of some axes and then after each."""
+
+    tensor: str
+    axes: Sequence[int]
+
+    def place(self, axis: int, side: int) -> int:
+        """Where the rows of one side of an axis are in it.
+
+        >>> Amounts("p", range(4)).place(2, 0), Amounts("p", (2, 3)).place(2, 1)
+        (2, 2)
+        """
+        return self.axes.index(axis) + side * len(self.axes)
+
+
+def chain(graph: Graph, node: Proto, amounts: Amounts, modes: Mapping[int, str]) -> list[Proto]:
+    """Make nodes that pad as a Pad node does, but axes by other modes; the last one makes what that made.
+
+    Axes of one mode are one Pad, where Pad has it; of another mode an axis is a Gather of its rows.
+    """
+    native = dict.fromkeys(mode for mode in modes.values() if graph.has(mode))
+    steps = [(mode, [axis for axis, each in modes.items() if each == mode]) for mode in native]
+    steps += [(mode, [axis]) for axis, mode in modes.items() if mode not in native]
+    name, x = f"{node.name or node.output[0]}.pad", node.input[0]
+    made: list[Proto] = []
+    for i, (mode, axes) in enumerate(steps):
+        output = node.output[0] if i == len(steps) - 1 else graph.free(f"{name}_output")
+        if mode in native:
+            made += _pad(graph, [x, *node.input[1:]], output, amounts, axes, mode, name)
+        else:
+            made += _gathered(graph, x, output, amounts, axes[0], mode, name)
+        x = output
+    return made
+
+
+def _pad(
+    graph: Graph, inputs: list[str], output: str, amounts: Amounts, axes: Sequence[int], mode: str, name: str
+) -> list[Proto]:
+    """A Pad of some axes: the amounts of all others are multiplied by 0."""
+    mask = np.array([axis in axes for axis in amounts.axes] * 2, dtype=np.int64)
+    some = graph.constant(mask, f"{name}_mask")
+    inputs[1] = graph.free(f"{name}_some")
+    masked = graph.node("Mul", [amounts.tensor, some.output[0]], inputs[1], inputs[1])
+    if mode != "zero" and len(inputs) > 2:
+        inputs[2] = ""
+    return [some, masked, graph.node("Pad", inputs, output, name, mode=NATIVE[mode])]
+
+
+def _gathered(graph: Graph, x: str, output: str, amounts: Amounts, axis: int, mode: str, name: str) -> list[Proto]:
+    """The rows -before .. n + after of an axis of n rows, each taken from where the mode folds it to."""
+    made: list[Proto] = []
+
+    def number(n: int) -> str:
+        made.append(graph.constant(np.array(n, dtype=np.int64), f"{name}_number"))
+        return str(made[-1].output[0])
+
+    def add(op: str, *inputs: str) -> str:
+        found = graph.free(f"{name}_{op.lower()}")
+        made.append(graph.node(op, inputs, found, found))
+        return found
+
+    before, after = (add("Gather", amounts.tensor, number(amounts.place(axis, side))) for side in (0, 1))
+    n = add("Gather", add("Shape", x), number(axis))
+    rows = add("Range", add("Neg", before), add("Add", n, after), number(1))
+    if mode == "circular":
+        rows = add("Mod", rows, n)
+    else:  # symmetric: there and back again, each row twice
+        twice = add("Add", n, n)
+        there = add("Mod", rows, twice)
+        rows = add("Min", there, add("Sub", add("Sub", twice, number(1)), there))
+    made.append(graph.node("Gather", [x, rows], output, name, axis=axis))
+    return made

@@ -1,0 +1,170 @@
+"""Pads whose rows are computed when a file runs: any scheme, at every size, by what onnxruntime makes of it."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+import padviz
+from padviz.axis.padding_modes import MODES
+from padviz.repadding.onnx_file import repad_file
+from tests.onnx_by_hand import run_file
+from tests.repadding.test_onnx_graphs import sized
+from tests.sources.test_onnx_ops import bright_pixels, model_of
+
+SIZES = ((9, 8), (6, 11), (8, 10), (7, 7))  # none of them square at any stride but the last
+SCHEMES = [*MODES, "zero/reflect", "circular/symmetric", "replicate/zero"]
+OPEN = [scheme for scheme in SCHEMES if scheme != "partial"]
+Pair = tuple[int, int]
+
+
+def same(x: str, y: str, kernel: Pair, strides: Pair, axes: bool = False) -> str:
+    """A convolution padded by a Pad whose rows are computed of the shape; it may be told its axes."""
+    lines = f"""{y}n = Shape ({x})
+ {y}r = Constant <value = int64[1] {{2}}> ()
+ {y}e = Constant <value = int64[1] {{4}}> ()
+ {y}hw = Slice ({y}n, {y}r, {y}e)
+ {y}one = Constant <value = int64[2] {{1, 1}}> ()
+ {y}two = Constant <value = int64[2] {{2, 2}}> ()
+ {y}k = Constant <value_ints = [{kernel[0]}, {kernel[1]}]> ()
+ {y}s = Constant <value_ints = [{strides[0]}, {strides[1]}]> ()
+ {y}zero = Constant <value = int64[2] {{0, 0}}> ()
+ {y}up = Add ({y}hw, {y}s)
+ {y}m = Sub ({y}up, {y}one)
+ {y}c = Div ({y}m, {y}s)
+ {y}l = Sub ({y}c, {y}one)
+ {y}b = Mul ({y}l, {y}s)
+ {y}t = Add ({y}b, {y}k)
+ {y}u = Sub ({y}t, {y}hw)
+ {y}v = Max ({y}u, {y}zero)
+ {y}f = Div ({y}v, {y}two)
+ {y}a = Sub ({y}v, {y}f)"""
+    amounts = f"{y}f, {y}a" if axes else f"{y}zero, {y}f, {y}zero, {y}a"
+    pads = f"\n {y}p = Concat <axis = 0> ({amounts})\n {y}ax = Constant <value = int64[2] {{2, -1}}> ()"
+    pad = f"\n {y}q = Pad ({x}, {y}p{f', , {y}ax' if axes else ''})"
+    return f"{lines}{pads}{pad}\n {y} = Conv <strides = [{strides[0]}, {strides[1]}]> ({y}q, w{kernel[0]}x{kernel[1]})"
+
+
+GRAPHS = {
+    "wide": (13, same("x", "y", (3, 5), (2, 1))),
+    "tall": (12, same("x", "y", (5, 3), (1, 2))),
+    "of named axes": (18, same("x", "y", (4, 7), (2, 2), axes=True)),
+    "wrapped by Pad itself": (19, same("x", "y", (5, 5), (2, 2))),
+    "of one axis": (13, same("x", "y", (1, 5), (1, 2))),
+    "two, and a pad of its own": (
+        13,
+        same("x", "d", (3, 3), (1, 2))
+        + f"\n {same('d', 'g', (2, 5), (2, 1))}"
+        + "\n y = Conv <pads = [1, 0, 1, 0]> (g, w3x1)",
+    ),
+    "shared by two": (
+        13,
+        same("x", "d", (3, 5), (2, 2)) + "\n g = Conv <strides = [2, 2]> (dq, w3x5)\n y = Add (d, g)",
+    ),
+}
+
+
+def written(name: str, folder: Path) -> Path:
+    opset, body = GRAPHS[name]
+    model = model_of(body, opset)
+    shape = model.graph.output[0].type.tensor_type.shape
+    for _ in range(4):
+        shape.dim.add()
+    onnx.save(model, folder / "net.onnx")
+    return folder / "net.onnx"
+
+
+@pytest.mark.parametrize("scheme", OPEN)
+@pytest.mark.parametrize("name", GRAPHS)
+def test_one_file_pads_by_the_scheme_at_every_size(name: str, scheme: str, tmp_path: Path) -> None:
+    path, out = written(name, tmp_path), tmp_path / "out.onnx"
+    found = repad_file(path, scheme, out, SIZES[0])
+    model = onnx.load(out)
+    onnx.checker.check_model(model, full_check=True)
+    assert found.left == ()
+    for size in SIZES:
+        counts = padviz.usage(out, size).counts
+        np.testing.assert_array_equal(counts, padviz.usage(path, size, scheme).counts)
+        np.testing.assert_array_equal(counts, bright_pixels(model, size))
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_where_the_size_is_built_in_convolutions_may_be_partial(name: str, tmp_path: Path) -> None:
+    path = written(name, tmp_path)
+    onnx.save(sized(onnx.load(path), SIZES[0]), path)
+    for scheme in ("partial", "partial/zero", "reflect/partial"):
+        found = repad_file(path, scheme)
+        assert found.left == ()
+        counts = padviz.usage(path, SIZES[0], scheme).counts
+        np.testing.assert_array_equal(padviz.usage(found.network, SIZES[0]).counts, counts)
+        seen = bright_pixels(onnx.load_model_from_string(found.content), SIZES[0])
+        np.testing.assert_allclose(seen, counts, rtol=1e-5)
+
+
+@pytest.mark.parametrize("scheme", OPEN)
+def test_a_pad_of_channels_last_is_told_by_what_reads_it(scheme: str, tmp_path: Path) -> None:
+    body = f"""t = Transpose <perm = [0, 3, 1, 2]> (x)
+ {same("t", "d", (5, 3), (2, 1))}
+ z = Transpose <perm = [0, 2, 3, 1]> (d)
+ y = Transpose <perm = [0, 3, 1, 2]> (z)"""
+    model = model_of(body, 13, channels_last=1)
+    onnx.save(model, tmp_path / "net.onnx")
+    found = repad_file(tmp_path / "net.onnx", scheme, size=(6, 11))
+    assert (found.left, padviz.load(tmp_path / "net.onnx").size) == ((), (224, 224))
+    for size in SIZES:
+        seen = bright_pixels(onnx.load_model_from_string(found.content), size, channels_last=1)
+        np.testing.assert_array_equal(seen, padviz.usage(tmp_path / "net.onnx", size, scheme).counts)
+
+
+def test_rows_of_a_gather_that_depend_on_the_size_stay_as_they_are(tmp_path: Path) -> None:
+    """They are no Pad any more, whose mode could be set; the convolution behind them is changed all the same."""
+    path, there = written("two, and a pad of its own", tmp_path), tmp_path / "there.onnx"
+    repad_file(path, "circular", there, SIZES[0])
+    found = repad_file(there, "zero", size=SIZES[0])
+    assert {each.why for each in found.left} == {"its rows depend on the size, and are no Pad any more"}
+    assert found.changed == ("y",)
+
+
+def exported(module: nn.Module, path: Path, dynamo: bool) -> Path:
+    sides: dict[str, Any] = {"dynamic_axes": {"x": {2: "h", 3: "w"}}, "opset_version": 17}
+    if dynamo:
+        sides = {
+            "dynamic_shapes": {"input": {2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}},
+            "external_data": False,
+        }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module.eval(),
+            (torch.zeros(1, 3, 32, 41),),
+            str(path),
+            input_names=["x"],
+            dynamo=dynamo,
+            verbose=False,
+            **sides,
+        )
+    return path
+
+
+@pytest.mark.parametrize("dynamo", [False, True])
+def test_exports_of_same_layers_compute_what_repadded_modules_compute(dynamo: bool, tmp_path: Path) -> None:
+    layers = pytest.importorskip("timm.layers")
+    torch.manual_seed(0)
+    same2d = layers.Conv2dSame
+    module = nn.Sequential(same2d(3, 4, 3, 2), nn.ReLU(), same2d(4, 4, (7, 3), (2, 1)), nn.Conv2d(4, 4, 3, padding=1))
+    path = exported(module, tmp_path / "net.onnx", dynamo)
+    for scheme in ("reflect", "symmetric", "circular", "zero/replicate"):
+        found = repad_file(path, scheme, size=(32, 41))
+        assert (found.left, len(found.changed)) == ((), 3)
+        for size in ((32, 41), (39, 30), (45, 64)):
+            image = torch.rand(1, 3, *size)
+            wanted = padviz.repad(module, scheme, size=size)(image).detach().numpy()
+            (seen,) = run_file(found.content, image.numpy())
+            np.testing.assert_allclose(seen, wanted, atol=1e-5)
