@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis.operations import Op, Window, pads_at
+from padviz.axis.operations import Op, Window, out_size, pads_at
 from padviz.axis.reweighing import ratios
 from padviz.network.layer import Layer
 from padviz.network.network import Network
@@ -212,25 +212,32 @@ class _Editor:
 
     def _reweigh(self, at: int, change: Change) -> Iterator[Callable[[], None]]:
         """A convolution whose outputs are multiplied by taps over taps that hit real pixels, before its bias."""
-        axes = [i for i, op in enumerate(change.after.ops) if isinstance(op, Window) and op.mode == "partial"]
-        node = self.graph.nodes[at]
-        factors: list[NDArray[Any]] = []
-        for i in axes:
-            op, n = change.after.ops[i], change.entering[i]
-            assert isinstance(op, Window)
-            if op.padding == (0, 0) or op.kernel == 1:
+        node, by_axis = self.graph.nodes[at], {}
+        for i, (op, n) in enumerate(zip(change.after.ops, change.entering, strict=True)):
+            if not isinstance(op, Window) or op.mode != "partial" or op.padding == (0, 0) or op.kernel == 1:
                 continue
             if self.open[i]:
                 raise Cannot("partial convolution needs sizes that are built in, and the file leaves them open")
-            shape = [1, 1, 1, 1]
-            shape[2 + i] = -1
-            factors.append(ratios(op, n).reshape(shape).astype(self._float(node)))
-        if factors and node.op_type not in SUMS:
+            by_axis[i] = ratios(op, n)
+        if not by_axis:
+            return
+        if node.op_type not in SUMS:
             raise Cannot(f"it is a {node.op_type}, whose outputs cannot be reweighed")
-        if factors and node.op_type == "FusedConv":
+        if node.op_type == "FusedConv":
             raise Cannot("its activation is fused into it")
-        if factors:
-            yield lambda: self._put_behind(at, factors)
+        kind = self._float(node)
+        factors = [each.astype(kind) for each in self._planes(change, by_axis)]
+        yield lambda: self._put_behind(at, factors)
+
+    def _planes(self, change: Change, by_axis: dict[int, NDArray[Any]]) -> list[NDArray[Any]]:
+        """What to multiply by: a number for each row and each column; together where one of the two is a mere scale."""
+        if all(each.size > 1 for each in by_axis.values()):
+            return [each.reshape([1, 1, -1, 1] if i == 0 else [1, 1, 1, -1]) for i, each in by_axis.items()]
+        sizes = [1 if self.open[i] else out_size(op, change.entering[i]) for i, op in enumerate(change.after.ops) if op]
+        if max(sizes) == 1:
+            raise Cannot("its map has one unit, where a file cannot tell partial convolution from a scale")
+        rows, cols = (by_axis.get(i, np.ones(n)) for i, n in enumerate(sizes))
+        return [np.outer(rows, cols)[None, None]]
 
     def _put_behind(self, at: int, factors: list[NDArray[Any]]) -> None:
         node, graph = self.graph.nodes[at], self.graph

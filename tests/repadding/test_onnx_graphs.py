@@ -13,6 +13,7 @@ import padviz
 from padviz.axis.padding_modes import MODES
 from padviz.errors import PadvizError
 from padviz.repadding.onnx_file import repad_file
+from padviz.repadding.plan import adds
 from tests.onnx_oracle import image_of, session_of
 from tests.sources.test_onnx_ops import GRAPHS, bright_pixels, model_of
 
@@ -39,6 +40,11 @@ MORE = [  # title, opset, nodes: what padding looks like in files, beyond the gr
     ("blocks as channels", "17", "s = Constant <value_ints = [1, 1, 3, 2, 4, 2]> ()\n r = Reshape (x, s)\n"
      "t = Transpose <perm = [0, 3, 5, 1, 2, 4]> (r)\n c = Constant <value_ints = [1, 4, 3, 4]> ()\n"
      "b = Reshape (t, c)\n y = Conv <pads = [1, 1, 1, 1]> (b, w3x3x4)"),
+    ("a map of one row", "17", "y = Conv <pads = [1, 1, 1, 1], strides = [6, 1]> (x, w3x3)"),
+    ("a map of one column", "17", "y = Conv <pads = [1, 0, 1, 2], strides = [2, 8]> (x, w3x3)"),
+    ("a row that is padded above and below", "17", "a = Conv <strides = [6, 1]> (x, w6x1)\n"
+     "y = Conv <pads = [1, 0, 1, 0]> (a, w3x1)"),
+    ("a map of one unit", "17", "y = Conv <pads = [2, 2, 0, 0]> (x, w8x10)"),
     ("old and SAME", "7", "a = Conv <auto_pad = \"SAME_LOWER\"> (x, w4x3)\n y = Conv <pads = [3, 2, 3, 2]> (a, w5x5)"),
 ]  # fmt: skip
 PADDED = [each for each in GRAPHS if "Conv " in each[2] or "Pad " in each[2]]
@@ -73,25 +79,59 @@ def is_valid(model: Any) -> bool:
     return True
 
 
-@pytest.mark.parametrize("scheme", [*MODES, "zero/circular", "symmetric/partial"])
+SCHEMES = [*MODES, "zero/circular", "symmetric/partial"]
+ONE_UNIT = "its map has one unit, where a file cannot tell partial convolution from a scale"
+CANNOT = {  # the schemes that change nothing in a file, and the reason
+    "pad, channels too": (SCHEMES[1:6] + SCHEMES[7:], "y: its pad also pads channels"),
+    "transposed image": (SCHEMES[1:], "y: it has width before height"),
+    "a pad before a pool": (
+        ["partial", "symmetric/partial"],
+        "a: it pads on its own, and partial convolution reweighs convolutions alone",
+    ),
+    "a row that is padded above and below": (["reflect"], "y: its input has 1 row, too few for reflect padding of 1"),
+    "a map of one unit": (["partial", "symmetric/partial"], f"y: {ONE_UNIT}"),
+}
+
+
+def pads(net: Any) -> bool:
+    return any(adds(op) for layer in net.layers if layer.kind in ("conv", "pad") for op in layer.ops)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize(("name", "opset", "body"), CASES, ids=[each[0] for each in CASES])
 def test_files_read_what_usage_says_of_the_scheme(
     name: str, opset: str, body: str, scheme: str, tmp_path: Path
 ) -> None:
     path = saved(name, opset, body, tmp_path)
     wanted = padviz.load(path)
-    try:
-        found = repad_file(path, scheme)
-    except PadvizError as error:
-        if "nothing can be changed" not in str(error):
-            raise
+    schemes, why = CANNOT.get(name, ([], ""))
+    if scheme in schemes or not pads(wanted):
+        with pytest.raises(PadvizError, match="nothing can be changed: ") as caught:
+            repad_file(path, scheme)
+        assert str(caught.value).endswith(why or "no convolution that was asked for pads")
         return
+    found = repad_file(path, scheme)
+    assert found.left == ()
     model = onnx.load_model_from_string(found.content)
     if is_valid(onnx.load(path)):
         onnx.checker.check_model(model, full_check=True)
-    if found.left:
-        return
     counts = padviz.usage(wanted, SIZE, scheme).counts
     np.testing.assert_array_equal(counts, padviz.usage(found.network, SIZE).counts)
     channels = int(opset.partition(" | ")[2] or 1)
     np.testing.assert_allclose(counts * channels, bright_pixels(model, SIZE), rtol=1e-5 if "partial" in scheme else 0)
+
+
+def test_partial_convolution_of_one_unit_is_left_alone_and_all_else_changed(tmp_path: Path) -> None:
+    body = """a = Conv <pads = [1, 1, 1, 1], strides = [2, 3]> (x, w3x3)
+ b = Conv <pads = [0, 1, 0, 1], strides = [3, 3]> (a, w3x3)
+ y = Conv <pads = [2, 1, 2, 1]> (b, w5x3)"""
+    path = saved("deep", "17", body, tmp_path)
+    found = repad_file(path, "partial")
+    assert (found.changed, [(each.layer, each.why) for each in found.left]) == (
+        ("a",),
+        [("b", ONE_UNIT), ("y", ONE_UNIT)],
+    )
+    counts = padviz.usage(found.plan.after, SIZE).counts
+    np.testing.assert_array_equal(counts, padviz.usage(found.network, SIZE).counts)
+    seen = bright_pixels(onnx.load_model_from_string(found.content), SIZE)
+    np.testing.assert_allclose(seen, counts, rtol=1e-5)
