@@ -58,7 +58,8 @@ def command(
 
     The result is read again before it is written: usage of it must be what `padviz usage MODEL --padding MODE` counts,
     in every pixel. What cannot be changed is left alone, and the report says why. With --even, the pads of uneven
-    convolutions are shared out evenly; where no pads can do that, their strides move into average pools of 2 x 2.
+    convolutions are shared out evenly; where no pads can do that, their strides move into average pools of 2 x 2. Pools
+    stay as they are, and the report names those that are uneven.
 
     \b
     Example:
@@ -126,8 +127,16 @@ def _maps(found: Repadded) -> list[CountMap]:
     from padviz.counting.usage import usage
     from padviz.network.targets import names_of
 
-    both = (found.source, found.network)
-    return [usage(each, found.plan.size, layer=names_of(None, each, every=True)) for each in both]
+    both = [found.source, *([] if len(found.maps) == 1 else [found.network])]
+    counted = [usage(each, found.plan.size, layer=names_of(None, each, every=True)) for each in both]
+    return counted if len(counted) == 2 else [*counted, *found.maps]  # one map was counted to be verified
+
+
+def _uneven(found: Repadded) -> list[str]:
+    """The windows that still read their padding unevenly."""
+    from padviz.audit.ledger import ledger
+
+    return [each.layer for each in ledger(found.network, found.plan.size).uneven]
 
 
 def _json(found: Repadded, padding: str | None, path: Path | None) -> str:
@@ -144,6 +153,7 @@ def _json(found: Repadded, padding: str | None, path: Path | None) -> str:
             "padding": padding,
             "changed": [_row(change) for change in found.plan.changes],
             "left": [{"layer": each.layer, "why": each.why} for each in found.left],
+            "uneven": _uneven(found),
             "before": to_builtins(before.summary()),
             "after": to_builtins(after.summary()),
             "files": [str(path)] if path else [],
@@ -164,6 +174,8 @@ def _table(found: Repadded, padding: str | None, path: Path | None) -> str:
         facts.append(("left alone", f"{len(found.left)}" if found.left else "none"))
     else:
         facts.append(("changed", f"{len(found.changed)}: {_names(map(_edit, found.plan.changes))}"))
+        uneven = _uneven(found)
+        facts.append(("uneven", f"{_names(uneven)}: pools have no weights, and stay as they are" if uneven else "none"))
         facts += _phases(found)
     facts.append(("verified", f"usage by {_names(found.plan.targets)} is what was asked for, in every pixel"))
     parts = [tables.to_facts([*facts, *([("file", str(path))] if path else [])])]

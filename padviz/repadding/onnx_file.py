@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from padviz import hooks
+from padviz.counting.count_map import CountMap
 from padviz.errors import OptionError, PadvizError
 from padviz.network.network import Network, Size, as_size
 from padviz.repadding import verify
@@ -23,7 +24,8 @@ class Repadded:
     """A file that was repadded: the network that it was, what was done, the network that it is, and its content.
 
     `changed` and `left` say which layers were changed, and which that pad were left alone, and why. `beside` are the
-    files with weights that must lie beside it, by their names, as they do beside the file at `path`.
+    files with weights that must lie beside it, by their names, as they do beside the file at `path`; `maps` are usage
+    by its last maps, which was verified.
 
     >>> import padviz
     >>> padviz.Repadded.__name__
@@ -36,6 +38,7 @@ class Repadded:
     network: Network
     content: bytes = field(repr=False)
     beside: tuple[str, ...] = ()
+    maps: tuple[CountMap, ...] = field(default=(), repr=False)
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -142,8 +145,8 @@ def edited(model: Any, path: str | Path, network: Network, asked: Plan, neutral:
         what = "is too large for one file, once it is repadded"
         raise PadvizError(what, where=str(path), hint="save its weights as external data first") from None
     found = laid_out(parsed(content, str(path)), path, neutral, done.size)
-    verify.check(done, found)
-    return Repadded(Path(path), network, done, found, content, beside)
+    maps = tuple(verify.check(done, found))
+    return Repadded(Path(path), network, done, found, content, beside, maps)
 
 
 def _check_size(model: Any, where: str, size: Size | None) -> None:

@@ -15,8 +15,8 @@ from padviz.repadding.plan import Plan
 ROWS = 256  # compared at a time
 
 
-def check(plan: Plan, found: Network) -> None:
-    """Compare a network that was read of what was repadded with the plan.
+def check(plan: Plan, found: Network) -> list[CountMap]:
+    """Compare a network that was read of what was repadded with the plan; the maps of its last maps come back.
 
     Parameters
     ----------
@@ -34,13 +34,17 @@ def check(plan: Plan, found: Network) -> None:
     >>> from padviz.network.rewrites import with_padding
     >>> from padviz.repadding.plan import plan
     >>> net = padviz.load("vgg11")
-    >>> check(plan(net, "reflect", 64), with_padding(net, "reflect"))
+    >>> check(plan(net, "reflect", 64), with_padding(net, "reflect"))[0].shape
+    (64, 64)
     """
+    maps = []
     for name in plan.targets:
-        wanted = usage(plan.after, plan.size, layer=name)
-        if name not in found.index or not same(wanted, usage(found, plan.size, layer=name)):
+        made = usage(found, plan.size, layer=name) if name in found.index else None
+        if made is None or not same(usage(plan.after, plan.size, layer=name), made):
             what = f"usage by {name} is not what was planned, so nothing was written"
             raise PadvizError(what, where=plan.before.name, hint="please report it, with the file if you can")
+        maps.append(made)
+    return maps
 
 
 def same(one: CountMap, other: CountMap) -> bool:

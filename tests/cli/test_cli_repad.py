@@ -9,17 +9,20 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from click.testing import CliRunner
 from onnx import helper, numpy_helper
 
 import padviz
 from padviz.cli import cli
+from padviz.counting.usage import usage as count
 from tests.cli.test_cli import APART, run, told
 from tests.cli.test_cli_foreign import conv, mystery, plain, saved
 from tests.repadding.test_onnx_file import SIZE as BUILT_IN
 from tests.repadding.test_onnx_file import chain, one_dimensional
 from tests.sources.test_onnx_ops import bright_pixels, model_of
+from tests.sweeps import REST
 
 SIZE = "96x128"
 
@@ -60,6 +63,19 @@ def test_json_says_what_was_changed_and_has_the_figures_of_usage() -> None:
     assert found["before"]["share"] == before["share"]
     assert found["after"]["share"] == after["share"]
     assert found["before"]["share"] != found["after"]["share"]
+
+
+def test_what_was_verified_is_not_counted_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[str] = []
+
+    def usage(network: Any, *args: Any, **options: Any) -> Any:
+        counted.append(network.name)
+        return count(network, *args, **options)
+
+    monkeypatch.setattr("padviz.repadding.verify.usage", usage)
+    monkeypatch.setattr("padviz.counting.usage.usage", usage)
+    assert run("repad", "net.onnx", "--padding", "reflect", "--size", SIZE).exit_code == 0
+    assert len(counted) == 3  # what was asked for, what was made, and what was before
 
 
 def test_without_a_file_to_write_only_the_report_is_made() -> None:
@@ -147,6 +163,7 @@ def test_even_shares_pads_out() -> None:
     assert (
         "units of y lie off the image's centre: from +1 to +0 px in height, from +1 to +0 px in width" in result.stdout
     )
+    assert "uneven    none" in result.stdout
     assert padviz.ledger("even.onnx", (8, 10)).even
     np.testing.assert_array_equal(
         padviz.usage("even.onnx", (8, 10)).counts, bright_pixels(onnx.load("even.onnx"), (8, 10))
@@ -183,6 +200,37 @@ def test_even_moves_strides_into_pools() -> None:
         *["Conv", "AveragePool"] * 2,
         "Add",
     ]
+
+
+EXPORTS = [
+    pytest.param(name, size, new, marks=REST if new or size[0] == size[1] else ())
+    for name in ("resnet18", "mobilenet_v2")
+    for size in ((224, 224), (320, 512))
+    for new in (False, True)
+]
+POOLS = {("resnet18", False): ["/maxpool/MaxPool"], ("resnet18", True): ["node_max_pool2d"]}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("name", "size", "new"), EXPORTS)
+def test_exports_of_torchvision_are_made_even(name: str, size: tuple[int, int], new: bool) -> None:
+    models, torch = pytest.importorskip("torchvision.models"), pytest.importorskip("torch")
+    if new:
+        pytest.importorskip("onnxscript")
+    module = models.get_model(name, weights=None).eval()
+    torch.onnx.export(module, (torch.zeros(1, 3, *size),), "real.onnx", dynamo=new, verbose=False)
+    result = run("repad", "real.onnx", "--even", "-o", "even.onnx")
+    assert (result.exit_code, result.stderr) == (0, "")
+    pools = POOLS.get((name, new), [])
+    said = f"{pools[0]}: pools have no weights, and stay as they are" if pools else "none"
+    assert f"\nuneven    {said}\n" in result.stdout
+    assert [each.layer for each in padviz.ledger("even.onnx", size).uneven] == pools
+    found = json.loads(run("repad", "real.onnx", "--even", "--format", "json").stdout)
+    assert (found["uneven"], len(found["changed"])) == (pools, {"resnet18": 7, "mobilenet_v2": 5}[name])
+    assert {row["pooled"] for row in found["changed"]} == {True}
+    session = onnxruntime.InferenceSession("even.onnx", providers=["CPUExecutionProvider"])
+    image = np.zeros((1, 3, *size), dtype=np.float32)
+    assert session.run(None, {session.get_inputs()[0].name: image})[0].shape == (1, 1000)
 
 
 def test_what_files_call_their_layers_does_no_harm() -> None:
