@@ -362,7 +362,7 @@ def test_a_module_that_cannot_be_counted_is_changed_by_its_code_too() -> None:
         (lambda: nn.Conv2d(3, 3, 3, padding=1), "mirror", "padding: 'mirror' is not a padding scheme"),
         (lambda: "model.onnx", "reflect", "is no torch.nn.Module"),
         (lambda: nn.Sequential(nn.ReflectionPad2d(1), nn.MaxPool2d(3)), "partial", "pads on its own"),
-        (two_images, "partial", ""),
+        (two_images, "partial", "Two: its forward fails on 3 x 16 x 16: TypeError"),
     ],
 )
 def test_what_cannot_be_changed_is_refused_by_name(module: Callable[[], Any], scheme: str, message: str) -> None:
