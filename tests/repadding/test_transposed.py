@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,9 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
+from torch import nn
 
 import padviz
 from padviz.network.targets import names_of
@@ -191,3 +195,42 @@ def test_a_report_turns_with_its_file(seed: int, tmp_path: Path, monkeypatch: py
     scheme = f"{SCHEMES[seed % 5]}/{SCHEMES[(seed + 1) % 5]}"
     one, two = report(path, "--padding", scheme), report(other, "--padding", swapped(scheme))
     assert of_axes(two | {"padding": scheme}) == one
+
+
+def modules() -> Iterator[Any]:
+    """A module that pads in convolutions and before them, on one axis and both; and the same one, turned."""
+    torch.manual_seed(0)
+    plain = nn.Sequential(
+        nn.Conv2d(2, 3, (3, 5), (2, 1), (1, 2)),
+        nn.ZeroPad2d((1, 2, 0, 3)),
+        nn.Conv2d(3, 3, (4, 2), padding=(1, 0), dilation=(1, 2)),
+        nn.ReLU(),
+        nn.Conv2d(3, 3, (1, 3), padding=(0, 1)),
+        nn.Conv2d(3, 2, (2, 4), padding="same"),
+    )
+    yield plain
+    other = copy.deepcopy(plain)
+    for each in other.modules():
+        if isinstance(each, nn.ZeroPad2d):
+            each.padding = (each.padding[2], each.padding[3], each.padding[0], each.padding[1])
+        if isinstance(each, nn.Conv2d):
+            each.weight.data = each.weight.data.transpose(2, 3).contiguous()
+            for name in ("kernel_size", "stride", "padding", "dilation"):
+                value = getattr(each, name)
+                setattr(each, name, value if isinstance(value, str) else value[::-1])
+    yield other
+
+
+@pytest.mark.parametrize("scheme", [*SCHEMES, "zero/circular", "symmetric/partial", "partial/reflect"])
+def test_a_module_turned_is_repadded_as_its_original_turned(scheme: str) -> None:
+    size = (21, 30)
+    plain, other = modules()
+    one, two = padviz.repad(plain, scheme, size=size), padviz.repad(other, swapped(scheme), size=size[::-1])
+    assert one.repadded.changed == two.repadded.changed
+    assert one.repadded.left == two.repadded.left == ()
+    maps = [padviz.usage(one, size).counts, padviz.usage(two, size[::-1]).counts.T]
+    wanted = padviz.usage(plain, size, padding=scheme).counts
+    for counts in maps:
+        np.testing.assert_allclose(counts, wanted, rtol=1e-12 if "partial" in scheme else 0)
+    image = torch.rand(1, 2, *size)
+    assert torch.allclose(one(image), two(image.transpose(2, 3)).transpose(2, 3), atol=1e-5)
