@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from padviz.axis.operations import Op, Window
 from padviz.repadding.onnx_graph import NATIVE, Graph
 
+INT64 = 7  # TensorProto.DataType
 Proto = Any
 
 
@@ -49,6 +51,18 @@ def chain(graph: Graph, node: Proto, amounts: Amounts, modes: Mapping[int, str])
     return made
 
 
+def mode_of(op: Op | None, computed: bool = True) -> str:
+    """The mode of what a pad adds; of SAME before a window of 3 rows that is one row a side, where two modes agree.
+
+    >>> mode_of(Window(3, padding="same_upper", mode="symmetric")), mode_of(Window(5, padding="same", mode="symmetric"))
+    ('replicate', 'symmetric')
+    """
+    assert isinstance(op, Window)
+    if computed and op.mode == "symmetric" and isinstance(op.padding, str) and op.extent <= 3:
+        return "replicate"
+    return "zero" if op.mode == "partial" else op.mode
+
+
 def _pad(
     graph: Graph, inputs: list[str], output: str, amounts: Amounts, axes: Sequence[int], mode: str, name: str
 ) -> list[Proto]:
@@ -60,6 +74,33 @@ def _pad(
     if mode != "zero" and len(inputs) > 2:
         inputs[2] = ""
     return [some, masked, graph.node("Pad", inputs, output, name, mode=NATIVE[mode])]
+
+
+def amounts_of_same(graph: Graph, x: str, windows: Sequence[Window], name: str) -> tuple[list[Proto], Amounts]:
+    """Make the nodes that work out the rows of SAME before convolutions, from the shape of what they read.
+
+    In all max((ceil(n / stride) - 1) * stride + extent - n, 0) rows, the smaller half of them before in SAME_UPPER.
+    """
+    made: list[Proto] = []
+
+    def numbers(*values: int) -> str:
+        made.append(graph.constant(np.array(values, dtype=np.int64), f"{name}_numbers"))
+        return str(made[-1].output[0])
+
+    def add(op: str, *inputs: str, **attributes: Any) -> str:
+        found = graph.free(f"{name}_{op.lower()}")
+        made.append(graph.node(op, inputs, found, found, **attributes))
+        return found
+
+    strides, extents = ([getattr(op, key) for op in windows] for key in ("stride", "extent"))
+    n = add("Slice", add("Shape", x), numbers(2), numbers(4))
+    last = add("Mul", add("Div", add("Sub", n, numbers(1)), numbers(*strides)), numbers(*strides))
+    rows = add("Sub", add("Add", last, numbers(*extents)), n)
+    rows = add("Mul", rows, add("Cast", add("Greater", rows, numbers(0)), to=INT64))
+    half = add("Div", rows, numbers(2))
+    rest, none = add("Sub", rows, half), numbers(0, 0)
+    before, after = (rest, half) if windows[0].padding == "same_lower" else (half, rest)
+    return made, Amounts(add("Concat", none, before, none, after, axis=0), range(4))
 
 
 def _gathered(graph: Graph, x: str, output: str, amounts: Amounts, axis: int, mode: str, name: str) -> list[Proto]:
@@ -80,9 +121,10 @@ def _gathered(graph: Graph, x: str, output: str, amounts: Amounts, axis: int, mo
     rows = add("Range", add("Neg", before), add("Add", n, after), number(1))
     if mode == "circular":
         rows = add("Mod", rows, n)
-    else:  # symmetric: there and back again, each row twice
-        twice = add("Add", n, n)
-        there = add("Mod", rows, twice)
-        rows = add("Min", there, add("Sub", add("Sub", twice, number(1)), there))
+    else:  # symmetric, there and back again: min(m, last - m) = (last - |last - 2 m|) / 2, as old files have it
+        last = add("Sub", add("Add", n, n), number(1))
+        there = add("Mod", rows, add("Add", n, n))
+        beyond = add("Abs", add("Sub", last, add("Add", there, there)))
+        rows = add("Div", add("Sub", last, beyond), number(2))
     made.append(graph.node("Gather", [x, rows], output, name, axis=axis))
     return made

@@ -12,7 +12,8 @@ from padviz.axis.operations import Op, Window, out_size, pads_at
 from padviz.axis.reweighing import ratios
 from padviz.network.layer import Layer
 from padviz.network.network import Network
-from padviz.repadding.onnx_graph import Graph, Proto, Rows, attributes, set_pads
+from padviz.repadding.onnx_computed import amounts_of_same, chain, mode_of
+from padviz.repadding.onnx_graph import INPUTS_SINCE, Graph, Proto, Rows, attributes, set_pads
 from padviz.repadding.onnx_pads import ROLES, Cannot, Pads
 from padviz.repadding.plan import Change, Plan
 from padviz.sources.onnx import operators
@@ -20,6 +21,7 @@ from padviz.sources.onnx.load import image_of, is_nhwc
 
 CONVS = {op.rpartition(".")[2] for op in operators.CONVS}
 SUMS = ("Conv", "FusedConv")  # convolutions whose outputs can be multiplied
+Own = dict[str, tuple[int, int] | None]
 FLOATS = {1: np.float32, 10: np.float16, 11: np.float64}
 
 
@@ -133,8 +135,8 @@ class _Editor:
             return found[0]
         raise Cannot("several nodes have its name" if found else "its node is inside of a function or a branch")
 
-    def _own(self, node: Proto, change: Change) -> dict[str, tuple[int, int]]:
-        """The rows that a convolution pads by itself, by axis: those that are not of pads before it."""
+    def _own(self, node: Proto, change: Change) -> Own:
+        """The rows that a convolution pads by itself, by axis, and no pad before it; None where they are computed."""
         attrs = attributes(node)
         rule = attrs.get("auto_pad", b"NOTSET").decode()
         before = change.before
@@ -143,15 +145,16 @@ class _Editor:
         if rule in ("NOTSET", "", "VALID"):
             pads = attrs.get("pads", [0] * 4) if rule != "VALID" else [0] * 4
             return {role: (pads[i], pads[2 + i]) for i, role in enumerate(ROLES)}
-        own = {}
+        own: Own = {}
         for i, (role, op, n) in enumerate(zip(ROLES, before.ops, change.entering, strict=True)):
             assert isinstance(op, Window)
-            if self.open[i] and op.stride > 1 and isinstance(op.padding, str):
+            open_ = self.open[i] and op.stride > 1 and isinstance(op.padding, str)
+            if open_ and self.graph.opset < INPUTS_SINCE:
                 raise Cannot(f"its {rule} padding depends on the size, which the file leaves open")
-            own[role] = pads_at(op, n)
+            own[role] = None if open_ else pads_at(op, n)
         return own
 
-    def _check_once(self, change: Change, own: dict[str, tuple[int, int]], pads: list[int]) -> None:
+    def _check_once(self, change: Change, own: Own, pads: list[int]) -> None:
         """Refuse an axis that is padded in two places: what copies would copy the copies."""
         for i, role in enumerate(ROLES):
             op = change.after.ops[i]
@@ -161,16 +164,20 @@ class _Editor:
             if places > 1:
                 raise Cannot("it is padded in two places, by itself and by a pad before it")
 
-    def _conv(self, at: int, change: Change, own: dict[str, tuple[int, int]]) -> Iterator[Callable[[], None]]:
+    def _conv(self, at: int, change: Change, own: Own) -> Iterator[Callable[[], None]]:
         """A convolution whose own padding on an axis is of another mode: a pad in front takes its rows."""
+        if None in own.values():
+            yield lambda: self._pad_same(at, change)
+            return
         moved: dict[int, Rows] = {}
         kept = [0] * 4
         for i, (role, op) in enumerate(zip(ROLES, change.after.ops, strict=True)):
             assert isinstance(op, Window)
-            if op.mode not in ("zero", "partial") and own[role] != (0, 0):
-                moved[2 + i] = Rows(*own[role], op.mode)
+            before, after = own[role] or (0, 0)
+            if op.mode not in ("zero", "partial") and (before, after) != (0, 0):
+                moved[2 + i] = Rows(before, after, op.mode)
             else:
-                kept[i], kept[2 + i] = own[role]
+                kept[i], kept[2 + i] = before, after
         if not moved:
             return
         if min(min(each[:2]) for each in moved.values()) < 0:
@@ -186,16 +193,28 @@ class _Editor:
 
         yield step
 
-    def _amend(self, node: Proto, change: Change, own: dict[str, tuple[int, int]]) -> Iterator[Callable[[], None]]:
+    def _pad_same(self, at: int, change: Change) -> None:
+        """A convolution whose rows follow from an open size: a pad in front works them out."""
+        node, graph = self.graph.nodes[at], self.graph
+        name, x = f"{node.name or node.output[0]}.pad", node.input[0]
+        made, amounts = amounts_of_same(graph, x, [op for op in change.before.ops if isinstance(op, Window)], name)
+        node.input[0] = graph.free(f"{name}_output")
+        pad = graph.node("Pad", [x, amounts.tensor], node.input[0], name)
+        modes = {2 + i: mode_of(op) for i, op in enumerate(change.after.ops)}
+        graph.front[at] += [*made, *chain(graph, pad, amounts, modes)]
+        set_pads(node, [0] * 4)
+
+    def _amend(self, node: Proto, change: Change, own: Own) -> Iterator[Callable[[], None]]:
         """A convolution with more or fewer rows of zeros."""
         kept = [0] * 4
         for i, (role, one, other) in enumerate(zip(ROLES, change.before.ops, change.after.ops, strict=True)):
             assert isinstance(one, Window)
             assert isinstance(other, Window)
-            if other.mode != "zero" or isinstance(one.padding, str) or isinstance(other.padding, str):
+            rows = own[role]
+            if other.mode != "zero" or isinstance(one.padding, str) or isinstance(other.padding, str) or rows is None:
                 raise Cannot("its padding is no plain zeros")
             for side in (0, 1):
-                kept[i + 2 * side] = own[role][side] + other.padding[side] - one.padding[side]
+                kept[i + 2 * side] = rows[side] + other.padding[side] - one.padding[side]
         if min(kept) < 0:
             raise Cannot("a pad before it has more rows than it should")
         yield lambda: set_pads(node, kept)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from padviz.axis.operations import Op, Window
 from padviz.network.layer import Layer
 from padviz.network.network import Network
-from padviz.repadding.onnx_computed import Amounts, chain
+from padviz.repadding.onnx_computed import Amounts, chain, mode_of
 from padviz.repadding.onnx_graph import INPUTS_SINCE, NATIVE, Graph, Proto, Rows, attributes
 from padviz.repadding.plan import Change
 from padviz.sources.onnx.run import title
@@ -104,7 +104,7 @@ class Pads:
         node, rows = self.graph.nodes[at], self.rows_of(at, change)
         computed = any(amounts is None for _, amounts in rows.values())
         ops = dict(zip(ROLES, change.after.ops, strict=True))
-        modes = {role: _plain(ops[role], computed and change.before.kind == "conv") for role in rows}
+        modes = {role: mode_of(ops[role], computed and change.before.kind == "conv") for role in rows}
         mode = next(iter(modes.values()), "zero")
         if node.op_type == "Pad" and len({*modes.values()}) <= 1 and self.graph.has(mode):
             yield lambda: self._once(at, lambda: _set_mode(node, NATIVE[mode], self.graph.opset))
@@ -175,14 +175,6 @@ class Pads:
     def _is_part(self, name: str) -> bool:
         at = self.graph.maker.get(name)
         return at is not None and self.graph.nodes[at].op_type in ("Slice", "Gather", "Constant", "ConstantOfShape")
-
-
-def _plain(op: Op | None, computed: bool) -> str:
-    """The mode of what a pad adds; of SAME before a window of 3 rows that is one row a side, where two modes agree."""
-    assert isinstance(op, Window)
-    if computed and op.mode == "symmetric" and isinstance(op.padding, str) and op.extent <= 3:
-        return "replicate"
-    return "zero" if op.mode == "partial" else op.mode
 
 
 def _set_mode(node: Proto, mode: str, opset: int) -> None:

@@ -18,6 +18,7 @@ from padviz.repadding.onnx_file import repad_file
 from tests.onnx_by_hand import run_file
 from tests.repadding.test_onnx_graphs import sized
 from tests.sources.test_onnx_ops import bright_pixels, model_of
+from tests.sweeps import REST
 
 SIZES = ((9, 8), (6, 11), (8, 10), (7, 7))  # none of them square at any stride but the last
 SCHEMES = [*MODES, "zero/reflect", "circular/symmetric", "replicate/zero"]
@@ -64,6 +65,14 @@ GRAPHS = {
         + f"\n {same('d', 'g', (2, 5), (2, 1))}"
         + "\n y = Conv <pads = [1, 0, 1, 0]> (g, w3x1)",
     ),
+    "a rule": (13, 'y = Conv <auto_pad = "SAME_UPPER", strides = [2, 1]> (x, w5x3)'),
+    "a rule of named axes": (18, 'y = Conv <auto_pad = "SAME_LOWER", strides = [3, 2]> (x, w4x3)'),
+    "a rule in an old file": (11, 'y = Conv <auto_pad = "SAME_LOWER", strides = [1, 2]> (x, w3x5)'),
+    "rules in a row": (
+        19,
+        """a = Conv <auto_pad = "SAME_UPPER", strides = [2, 1]> (x, w3x3)
+ y = Conv <auto_pad = "SAME_LOWER", strides = [2, 2]> (a, w2x4)""",
+    ),
     "shared by two": (
         13,
         same("x", "d", (3, 5), (2, 2)) + "\n g = Conv <strides = [2, 2]> (dq, w3x5)\n y = Add (d, g)",
@@ -81,8 +90,14 @@ def written(name: str, folder: Path) -> Path:
     return folder / "net.onnx"
 
 
-@pytest.mark.parametrize("scheme", OPEN)
-@pytest.mark.parametrize("name", GRAPHS)
+CASES = [
+    pytest.param(name, scheme, marks=() if (i + j) % 3 == 0 else REST)  # each with some schemes, and each scheme
+    for i, name in enumerate(GRAPHS)
+    for j, scheme in enumerate(OPEN)
+]
+
+
+@pytest.mark.parametrize(("name", "scheme"), CASES)
 def test_one_file_pads_by_the_scheme_at_every_size(name: str, scheme: str, tmp_path: Path) -> None:
     path, out = written(name, tmp_path), tmp_path / "out.onnx"
     found = repad_file(path, scheme, out, SIZES[0])
@@ -117,8 +132,8 @@ def test_a_pad_of_channels_last_is_told_by_what_reads_it(scheme: str, tmp_path: 
     model = model_of(body, 13, channels_last=1)
     onnx.save(model, tmp_path / "net.onnx")
     found = repad_file(tmp_path / "net.onnx", scheme, size=(6, 11))
-    assert (found.left, padviz.load(tmp_path / "net.onnx").size) == ((), (224, 224))
-    for size in SIZES:
+    assert found.left == ()
+    for size in SIZES[:2]:
         seen = bright_pixels(onnx.load_model_from_string(found.content), size, channels_last=1)
         np.testing.assert_array_equal(seen, padviz.usage(tmp_path / "net.onnx", size, scheme).counts)
 
@@ -153,17 +168,17 @@ def exported(module: nn.Module, path: Path, dynamo: bool) -> Path:
     return path
 
 
-@pytest.mark.parametrize("dynamo", [False, True])
+@pytest.mark.parametrize("dynamo", [False, pytest.param(True, marks=REST)])
 def test_exports_of_same_layers_compute_what_repadded_modules_compute(dynamo: bool, tmp_path: Path) -> None:
     layers = pytest.importorskip("timm.layers")
     torch.manual_seed(0)
     same2d = layers.Conv2dSame
     module = nn.Sequential(same2d(3, 4, 3, 2), nn.ReLU(), same2d(4, 4, (7, 3), (2, 1)), nn.Conv2d(4, 4, 3, padding=1))
     path = exported(module, tmp_path / "net.onnx", dynamo)
-    for scheme in ("reflect", "symmetric", "circular", "zero/replicate"):
+    for scheme in ("symmetric", "zero/reflect") if not dynamo else ("reflect", "symmetric", "circular"):
         found = repad_file(path, scheme, size=(32, 41))
         assert (found.left, len(found.changed)) == ((), 3)
-        for size in ((32, 41), (39, 30), (45, 64)):
+        for size in ((32, 41), (45, 64)):
             image = torch.rand(1, 3, *size)
             wanted = padviz.repad(module, scheme, size=size)(image).detach().numpy()
             (seen,) = run_file(found.content, image.numpy())
