@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from padviz.network.layer import Layer
     from padviz.network.network import Network
     from padviz.pages.explorer import Explorer, explore
-    from padviz.repadding.onnx_file import Repadded, repad_file
+    from padviz.repadding.onnx.file import Repadded, repad_file
     from padviz.repadding.torch_module.repadding import repad
     from padviz.sources import load
     from padviz.trained.border_responses import BorderResponse, BorderResponses
@@ -60,7 +60,7 @@ _HOMES = {
     "PositionMap": "padviz.trained.detecting.detectability",
     "ReceptiveField": "padviz.audit.receptive_fields",
     "Remedy": "padviz.advice.remedies",
-    "Repadded": "padviz.repadding.onnx_file",
+    "Repadded": "padviz.repadding.onnx.file",
     "Summary": "padviz.counting.summary",
     "TapExposure": "padviz.audit.tap_exposure",
     "border_responses": "padviz.api.trained",
@@ -77,7 +77,7 @@ _HOMES = {
     "receptive_fields": "padviz.api.audits",
     "remedies": "padviz.api.audits",
     "repad": "padviz.repadding.torch_module.repadding",
-    "repad_file": "padviz.repadding.onnx_file",
+    "repad_file": "padviz.repadding.onnx.file",
     "tap_exposure": "padviz.api.audits",
     "usage": "padviz.api.counts",
 }

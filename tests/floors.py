@@ -29,7 +29,7 @@ HEAVY = {
     "joblib": ("exports",),
     "matplotlib": ("figures",),
     "numba": ("engine.apply",),
-    "onnx": ("sources.onnx", "repadding.onnx_graph", "repadding.onnx_pads", "trained.onnx_weights", "trained.sessions"),
+    "onnx": ("sources.onnx", "repadding.onnx.graph", "repadding.onnx.pads", "trained.onnx_weights", "trained.sessions"),
     "onnxruntime": ("trained.sessions",),
     "rich": ("files.tables", "cli"),
     "safetensors": ("trained.torch_weights",),

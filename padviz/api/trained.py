@@ -281,7 +281,7 @@ def _repadded(trained: Trained, scheme: str) -> tuple[Runner, Sequence[Left]]:
 
     asked = plan(trained.network, scheme, trained.size)
     if not is_module(trained.model):
-        from padviz.repadding.onnx_edits import edit
+        from padviz.repadding.onnx.edits import edit
         from padviz.trained.sessions.onnx_runner import sized
 
         model = sized(trained.model, trained.where, trained.size)

@@ -13,7 +13,7 @@ from padviz.errors import OptionError
 
 if TYPE_CHECKING:
     from padviz.counting.count_map import CountMap
-    from padviz.repadding.onnx_file import Repadded
+    from padviz.repadding.onnx.file import Repadded
     from padviz.repadding.plan import Change
 
 SCHEMA_VERSION = 1
@@ -67,10 +67,11 @@ def command(
       padviz repad model.onnx --padding zero/circular -o wrapped.onnx
       padviz repad model.onnx --even --size 224 -o even.onnx
     """
-    from padviz.repadding.onnx_file import repad_file
+    from padviz.repadding.onnx.file import repad_file
 
     if not model.lower().endswith(".onnx"):
-        hint = "export it to .onnx; in Python, padviz.repad(module, scheme); padviz convert writes descriptions"
+        other = "" if even else "; in Python, padviz.repad(module, scheme); padviz convert writes descriptions"
+        hint = f"export it to .onnx{other}"
         raise OptionError("is not an ONNX file", where=model, hint=hint)
     _check_asked(padding, even, layers + without)
     if output is not None:
@@ -106,7 +107,7 @@ def _evened(model: str, size: tuple[int, int] | None, neutral: Iterable[str]) ->
     from padviz.advice.changes import cannot, even_pads, pooled_strides
     from padviz.audit.ledger import ledger
     from padviz.repadding.even import between, check_even
-    from padviz.repadding.onnx_file import edited, opened
+    from padviz.repadding.onnx.file import edited, opened
 
     proto, network = opened(model, size, neutral)
     size = size or network.size

@@ -114,6 +114,7 @@ def test_layers_are_no_way_around_what_is_not_known() -> None:
 
 BAD: list[tuple[list[str], str]] = [
     (["resnet18", "--padding", "reflect"], "resnet18: is not an ONNX file; export it to .onnx; in Python, "),
+    (["resnet18", "--even"], "resnet18: is not an ONNX file; export it to .onnx\n"),
     (["net.onnx"], "--padding: none is named; say what padding is to read, as --padding reflect, or --even"),
     (["net.onnx", "--padding", "mirror"], "--padding: 'mirror' is not a padding scheme; use zero, "),
     (["net.onnx", "--padding", "valid"], "--padding: 'valid' is another amount of padding, which changes the size "),

@@ -14,7 +14,7 @@ from torch import nn
 
 import padviz
 from padviz.axis.padding_modes import MODES
-from padviz.repadding.onnx_file import repad_file
+from padviz.repadding.onnx.file import repad_file
 from tests.onnx_by_hand import run_file
 from tests.repadding.test_onnx_graphs import sized
 from tests.sources.test_onnx_ops import bright_pixels, model_of

@@ -16,8 +16,8 @@ from onnx import TensorProto, helper, numpy_helper, parser
 import padviz
 from padviz.errors import PadvizError
 from padviz.network.layer import Origin
-from padviz.repadding import onnx_graph
-from padviz.repadding.onnx_file import repad_file
+from padviz.repadding.onnx import graph as onnx_graph
+from padviz.repadding.onnx.file import repad_file
 from tests.onnx_by_hand import run_file
 from tests.sources.test_onnx_ops import PADS_OF_SAME, model_of
 
@@ -175,9 +175,21 @@ def as_same(path: Path) -> Path:
     return path
 
 
+def padded_twice(path: Path) -> Path:
+    """Rows of zeros by a Pad and by the convolution itself: of copies, the second ones would copy the first."""
+    body = """p = Constant <value_ints = [0, 0, 1, 0, 0, 0, 1, 0]> ()
+ q = Pad (x, p)
+ d = Conv <pads = [1, 0, 0, 0]> (q, w3x3)
+ y = Conv <pads = [0, 1, 0, 1]> (d, w3x3)"""
+    onnx.save(model_of(body, 13), path)
+    return path
+
+
 LEFT: list[tuple[Callable[[Path], Path], str, dict[str, str], tuple[str, ...]]] = [
     (branch, "reflect", {"b": "its node is inside of a function or a branch"}, ("a",)),
     (called_alike, "reflect", {"twice": "several nodes have its name"}, ("a",)),
+    (padded_twice, "reflect", {"d": "it is padded in two places, by itself and by a pad before it"}, ("y",)),
+    (padded_twice, "zero/reflect", {}, ("y",)),
     (one_dimensional, "circular", {"y": "it is one-dimensional"}, ("a",)),
     (of_computed_rows, "symmetric", {}, ("a", "y")),
     (of_computed_rows, "reflect", {}, ("a", "y")),
@@ -235,7 +247,7 @@ def test_a_result_that_breaks_the_law_is_not_written(
     path = chain(tmp_path / "net.onnx")
     monkeypatch.setitem(onnx_graph.NATIVE, "reflect", "edge")
     monkeypatch.setattr(onnx_graph, "_pieces", lambda *_: [(0, 1, 1), (0, 0, 0), (0, 1, 1)])
-    monkeypatch.setattr("padviz.repadding.onnx_edits.ratios", lambda op, n: np.full(n, 1.5))
+    monkeypatch.setattr("padviz.repadding.onnx.edits.ratios", lambda op, n: np.full(n, 1.5))
     with pytest.raises(PadvizError, match="usage by c is not what was planned, so nothing was written"):
         repad_file(path, scheme, tmp_path / "out.onnx")
     assert os.listdir(tmp_path) == ["net.onnx"]

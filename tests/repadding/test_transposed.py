@@ -18,7 +18,7 @@ from torch import nn
 
 import padviz
 from padviz.network.targets import names_of
-from padviz.repadding.onnx_file import repad_file
+from padviz.repadding.onnx.file import repad_file
 from tests.cli.test_cli import run
 from tests.onnx_by_hand import run_file
 

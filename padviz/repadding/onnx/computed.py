@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from padviz.axis.operations import Op, Window
-from padviz.repadding.onnx_graph import NATIVE, Graph
+from padviz.repadding.onnx.graph import NATIVE, Graph
 
 INT64 = 7  # TensorProto.DataType
 Proto = Any

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from padviz.axis.operations import Op, Window
 from padviz.network.layer import Layer
 from padviz.network.network import Network
-from padviz.repadding.onnx_computed import Amounts, chain, mode_of
-from padviz.repadding.onnx_graph import INPUTS_SINCE, NATIVE, Graph, Proto, Rows, attributes
+from padviz.repadding.onnx.computed import Amounts, chain, mode_of
+from padviz.repadding.onnx.graph import INPUTS_SINCE, NATIVE, Graph, Proto, Rows, attributes
 from padviz.repadding.plan import Change
 from padviz.sources.onnx.run import title
 

@@ -12,9 +12,9 @@ from padviz.axis.operations import Op, Window, out_size, pads_at
 from padviz.axis.reweighing import ratios
 from padviz.network.layer import Layer
 from padviz.network.network import Network
-from padviz.repadding.onnx_computed import amounts_of_same, chain, mode_of
-from padviz.repadding.onnx_graph import INPUTS_SINCE, Graph, Proto, Rows, attributes, set_pads
-from padviz.repadding.onnx_pads import ROLES, Cannot, Pads
+from padviz.repadding.onnx.computed import amounts_of_same, chain, mode_of
+from padviz.repadding.onnx.graph import INPUTS_SINCE, Graph, Proto, Rows, attributes, set_pads
+from padviz.repadding.onnx.pads import ROLES, Cannot, Pads
 from padviz.repadding.plan import Change, Plan
 from padviz.sources.onnx import operators
 from padviz.sources.onnx.load import image_of, is_nhwc

@@ -13,8 +13,8 @@ from padviz.counting.count_map import CountMap
 from padviz.errors import OptionError, PadvizError
 from padviz.network.network import Network, Size, as_size
 from padviz.repadding import verify
-from padviz.repadding.onnx_data import check_place, locations
-from padviz.repadding.onnx_edits import edit
+from padviz.repadding.onnx.data import check_place, locations
+from padviz.repadding.onnx.edits import edit
 from padviz.repadding.plan import Left, Plan, plan
 from padviz.sources.onnx.load import image_of, is_nhwc, laid_out, parsed, read
 

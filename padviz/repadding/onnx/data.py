@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from padviz.errors import OptionError
-from padviz.repadding.onnx_graph import within
+from padviz.repadding.onnx.graph import within
 
 Proto = Any
 
