@@ -106,6 +106,7 @@ def _evened(model: str, size: tuple[int, int] | None, neutral: Iterable[str]) ->
     """The file with even pads, or with pools, whichever makes its learned windows even."""
     from padviz.advice.changes import cannot, even_pads, pooled_strides
     from padviz.audit.ledger import ledger
+    from padviz.network.rewrites import with_pads_joined
     from padviz.repadding.even import between, check_even
     from padviz.repadding.onnx.file import edited, opened
 
@@ -114,7 +115,8 @@ def _evened(model: str, size: tuple[int, int] | None, neutral: Iterable[str]) ->
     if not ledger(network, size).uneven_learned:
         what = f"no learned window is uneven at {options.pixels(size)}"
         raise OptionError(what, where=network.name, hint="padviz uneven lists what its windows read")
-    for change in (*even_pads(network, size), *pooled_strides(network, size)):
+    joined = with_pads_joined(network)  # a window's pads are its own and those of a pad before it
+    for change in (*even_pads(joined, size), *pooled_strides(network, size)):
         found = edited(proto, model, network, between(network, change.network, size), neutral)
         check_even(found.network, size)
         return found

@@ -41,7 +41,8 @@ def between(network: Network, changed: Network, size: Size) -> Plan:
         if new != layer:
             entering = sizes[0][layer.inputs[0]], sizes[1][layer.inputs[0]]
             changes.append(Change(layer, new, entering, pooled=f"{layer.name}{POOLED}" in after.index))
-    targets = last_maps(changed)
+    lasts = last_maps(network)
+    targets = tuple(name for name in last_maps(changed) if {name, name.removesuffix(POOLED)} & {*lasts})
     if any(_shape(network, name, size) != _shape(changed, made, size) for name, made in _pairs(network, targets)):
         raise PadvizError("the last map would have another size", where=network.name, hint="try another `size`")
     return Plan(before, after, size, targets, tuple(changes), pads=len(changes), whole=True)

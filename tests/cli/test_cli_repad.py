@@ -171,6 +171,32 @@ def test_even_shares_pads_out() -> None:
     )
 
 
+def padded_before(path: str, before: list[int], own: list[int]) -> None:
+    """A window whose padding is of a Pad and of its own, in a file."""
+    body = f"""p = Constant <value_ints = [0, 0, {before[0]}, {before[1]}, 0, 0, {before[2]}, {before[3]}]> ()
+ q = Pad (x, p)
+ a = Conv <pads = {own}, strides = [2, 2]> (q, w4x4)
+ y = Conv <pads = [1, 1, 1, 1]> (a, w3x3)"""
+    model = model_of(body, 17)
+    for dim, n in zip(model.graph.input[0].type.tensor_type.shape.dim[2:], (8, 10), strict=True):
+        dim.ClearField("dim_param")
+        dim.dim_value = n
+    onnx.save(model, path)
+
+
+def test_even_adds_to_the_rows_of_a_pad_before() -> None:
+    padded_before("both.onnx", [1, 1, 0, 0], [0, 0, 3, 3])
+    result = run("repad", "both.onnx", "--even", "-o", "even.onnx")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "a (pads 1+3 x 1+3 to 2+2 x 2+2)" in result.stdout
+    model = onnx.load("even.onnx")
+    assert padviz.ledger("even.onnx", (8, 10)).even
+    np.testing.assert_array_equal(padviz.usage("even.onnx", (8, 10)).counts, bright_pixels(model, (8, 10)))
+    padded_before("more.onnx", [0, 0, 2, 2], [0, 0, 0, 0])
+    line = "padviz: more: nothing can be changed: a: a pad before it has more rows than it should\n"
+    assert told("repad", "more.onnx", "--even") == line
+
+
 def test_even_moves_strides_into_pools() -> None:
     nodes = [conv("a", "image", pads=[1, 1, 1, 1], strides=[2, 2]), helper.make_node("Relu", ["a"], ["r"], name="r")]
     down = conv("s", "r", 1, strides=[2, 2])
