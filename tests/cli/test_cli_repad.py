@@ -78,6 +78,33 @@ def test_what_was_verified_is_not_counted_once_more(monkeypatch: pytest.MonkeyPa
     assert len(counted) == 3  # what was asked for, what was made, and what was before
 
 
+def test_the_table_has_the_figures_of_json() -> None:
+    body = "a = Conv <pads = [0, 0, 3, 1], strides = [2, 1]> (x, w4x2)\n y = Conv <pads = [0, 2, 0, 0]> (a, w1x5)"
+    onnx.save(model_of(body, 17), "far.onnx")
+    words = ["repad", "far.onnx", "--padding", "reflect/zero", "--size", "24x14"]
+    found = json.loads(run(*words, "--format", "json").stdout)
+    rows = dict(map(_row, run(*words).stdout.splitlines()))
+    for at, side in enumerate(("before", "after")):
+        share = found[side]["share"]
+        wanted = {
+            "starved": f"{share['starved']:.1%}",
+            "least share": f"{share['least']:.3g}",
+            "largest share": f"{share['most']:.3g}",
+            "first corner": f"{share['corners']['top_left']:.3g}",
+            "last corner": f"{share['corners']['bottom_right']:.3g}",
+            "lean, height": f"{share['lean']['height']:+.3f}",
+            "lean, width": f"{share['lean']['width']:+.3f}",
+        }
+        assert len({*wanted.values()}) > 5
+        assert {name: rows[name][at] for name in wanted} == wanted
+
+
+def _row(line: str) -> tuple[str, list[str]]:
+    """The name of a table's row, and its cells."""
+    name, *cells = [cell.strip() for cell in line.split("  ") if cell.strip()] or [""]
+    return name, cells
+
+
 def test_without_a_file_to_write_only_the_report_is_made() -> None:
     result = run("repad", "net.onnx", "--padding", "reflect")
     assert (result.exit_code, os.listdir()) == (0, ["net.onnx"])
@@ -169,6 +196,14 @@ def test_even_shares_pads_out() -> None:
     np.testing.assert_array_equal(
         padviz.usage("even.onnx", (8, 10)).counts, bright_pixels(onnx.load("even.onnx"), (8, 10))
     )
+
+
+def test_even_tells_the_phase_of_each_axis() -> None:
+    model = model_of("a = Conv <pads = [0, 0, 2, 0], strides = [2, 1]> (x, w4x1)\n y = Conv (a, w1x3)", 17)
+    onnx.save(model, "tall.onnx")
+    result = run("repad", "tall.onnx", "--even", "--size", "8x11")
+    assert "changed   1: a (pads 0+2 x 0+0 to 1+1 x 0+0)" in result.stdout
+    assert "off the image's centre: from +1 to +0 px in height, from +0 to +0 px in width" in result.stdout
 
 
 def padded_before(path: str, before: list[int], own: list[int]) -> None:
