@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from padviz.sources.torch.arguments import tensors_in
 from padviz.sources.torch.merging import merged, pick, pointwise
-from padviz.sources.torch.tracer import Call, Result, tensors_in
+from padviz.sources.torch.tracer import Call, Result
 from padviz.sources.tracing import contracting
 from padviz.sources.tracing.arranging import Stuck, Value
 from padviz.sources.tracing.axis_labels import has_positions, roles_of, upper
@@ -101,7 +102,7 @@ def attention(call: Call, query: Any, key: Any, value: Any, *args: Any, **option
         looks, own, out = ("inj", "jnd", "ind") if at == 0 else (batch + "ij", batch + "jd", batch + "id")
         scores = replace(asked, dims=(*asked.known[:-1], upper(read.known[at])))
         seen = contract(call.plan, call.name(), [(scores, looks), (read, own)], out, _never)
-    return [seen, *[Value(None, seen.layer)] * (len(list(tensors_in(call.out))) - 1)]
+    return [seen, *[Value(None, seen.layer)] * (len(tensors_in(call.out)) - 1)]
 
 
 def _never(values: Sequence[Value]) -> int:

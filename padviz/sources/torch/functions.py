@@ -13,6 +13,7 @@ from padviz.sources.torch import merging as merge
 from padviz.sources.torch import norms as norms
 from padviz.sources.torch import views as views
 from padviz.sources.torch import windows as windows
+from padviz.sources.torch.memory import CONSTANTS
 from padviz.sources.torch.tracer import Call, Result
 from padviz.sources.tracing.arranging import Flattened, Stuck, Value
 from padviz.sources.tracing.axis_labels import plain
@@ -37,10 +38,6 @@ SUBTRACTS = ("sub", "isub", "rsub", "subtract")
 PICKS = (
     "maximum", "minimum", "fmax", "fmin", "lerp", "where", "addcmul", "addcdiv", "eq", "ne", "gt", "ge", "lt", "le",
     "masked_fill",
-)  # fmt: skip
-CONSTANTS = (
-    "zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", "new_zeros", "new_ones",
-    "new_empty", "new_full", "new_tensor",
 )  # fmt: skip
 REDUCTIONS = (
     "mean", "sum", "amax", "amin", "max", "min", "std", "var", "norm", "logsumexp", "prod", "median", "argmax",
@@ -73,6 +70,7 @@ TABLE: Mapping[str, Handler] = {
     "instance_norm": norms.instance_norm,
     "avg_pool2d": windows.avg_pool2d,
     "baddbmm": mixing.baddbmm,
+    "copy": merge.copy,
     "conv1d": windows.conv1d,
     "conv2d": windows.conv2d,
     "conv_transpose2d": windows.conv_transpose2d,

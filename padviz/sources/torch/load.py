@@ -25,7 +25,7 @@ from torch.nn.modules import module as hooks
 from padviz.errors import DescriptionError, Ended, PadvizError, UnknownName, nearest
 from padviz.network.network import Network, Size
 from padviz.sources.torch.functions import lower
-from padviz.sources.torch.tracer import Tracer, tensors_in
+from padviz.sources.torch.tracer import Tracer
 from padviz.sources.tracing.arranging import Value
 from padviz.sources.tracing.axis_labels import is_positions, plain
 from padviz.sources.tracing.general import About, general
@@ -168,9 +168,11 @@ def emptied(module: nn.Module, where: str) -> nn.Module:
 def copied(module: nn.Module, where: str, of: Callable[[Tensor], Tensor]) -> nn.Module:
     """A copy of a module in evaluation mode, which has `of` a tensor where the module has that."""
     tensors = [*module.parameters(), *module.buffers()]
-    tensors += [value for each in module.modules() for value in vars(each).values() if isinstance(value, Tensor)]
+    values = [value for each in module.modules() for value in vars(each).values()]
+    tensors += [value for value in values if isinstance(value, Tensor)]
+    memo: dict[int, Any] = {id(value): value for value in values if isinstance(value, torch.jit.ScriptFunction)}
     try:
-        memo: dict[int, Any] = {id(tensor): of(tensor) for tensor in tensors}
+        memo |= {id(tensor): of(tensor) for tensor in tensors}
         return copy.deepcopy(module, memo).eval()
     except OURS:
         raise
@@ -206,7 +208,7 @@ def trace(
     tracer = Tracer(laid, module, partial(lower, neutral=neutral))
     kind = next((each.dtype for each in module.parameters() if each.is_floating_point()), torch.float32)
     image = torch.empty((1, channels, *size), device="meta", dtype=kind)
-    tracer.values[id(image)] = image, Value(((), plain(channels), (("h", size[0]),), (("w", size[1]),)), 0)
+    tracer.learn(image, Value(((), plain(channels), (("h", size[0]),), (("w", size[1]),)), 0))
     try:
         with torch.no_grad(), quiet(), followed(tracer), watch(tracer):
             out = module(image)
@@ -216,7 +218,7 @@ def trace(
         at = ", ".join(filter(None, (where, tracer.stack[-1][0])))
         what = f"its forward fails on {channels} x {size[0]} x {size[1]}: {line_of(error)}"
         raise DescriptionError(what, where=at, hint=_way_out(module)) from None
-    found = [value for tensor in tensors_in(out) if (value := tracer.values.get(id(tensor), (None, None))[1])]
+    found = tracer.found(out)
     laid.ends = {_as_output(laid, value) for value in dict.fromkeys(found)}
     return laid
 
@@ -274,7 +276,7 @@ def followed(tracer: Tracer) -> Iterator[None]:
         hooks.register_module_forward_hook(tracer.leaving),
     ]
     try:
-        with tracer:
+        with tracer.memory, tracer:
             yield
     finally:
         for handle in handles:

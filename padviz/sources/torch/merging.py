@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from padviz.axis.operations import Window
-from padviz.sources.torch.tracer import Call, Result, tensors_in
+from padviz.sources.torch.arguments import tensors_in
+from padviz.sources.torch.tracer import Call, Result
 from padviz.sources.tracing.arranging import Stuck, Value
 from padviz.sources.tracing.axis_labels import (
     AXES,
@@ -46,9 +47,15 @@ def pointwise(call: Call, *args: Any, **options: Any) -> Value:
     return together(call, "multiply")
 
 
+def copy(call: Call, input: Any, src: Any, *args: Any, **options: Any) -> Result:
+    """Take the map that a tensor is overwritten with."""
+    call.maps = [value] if (value := call.of(src)) else []
+    return pointwise(call) if value else call.broken("overwrites a map")
+
+
 def together(call: Call, kind: Merge, once: bool = False) -> Value:
     """Each position alone: one map passes through, several merge, a pooled one makes a gate of it."""
-    shape = next(tensors_in(call.out)).shape
+    shape = tensors_in(call.out)[0].shape
     values = list({call.plan.seen(value): value for value in call.maps}.values()) if once else call.maps
     alike = len(values) == 1 or (kind == "multiply" and len({call.plan.seen(value) for value in values}) == 1)
     values = values if alike else call.plan.in_step(values)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +13,15 @@ from torch.overrides import TorchFunctionMode
 
 from padviz.axis.operations import Op
 from padviz.network.layer import CONVOLUTIONS, Channels, Kind
+from padviz.sources.torch.arguments import op_of, tensors_in, without_data
+from padviz.sources.torch.memory import CONSTANTS, Layers, Memory, place
 from padviz.sources.tracing.arranging import Arranger, Stuck, Value
 from padviz.sources.tracing.axis_labels import plain, roles_of, shape_of, size_of
 from padviz.sources.tracing.trace import Trace
 
+OUT_OF_SIGHT = "reads what was made of it where padviz cannot follow, as in scripted code, torch.func or a thread"
+SCRIPTED = "is scripted, so that its code cannot be followed: put the module that it was made of in its place"
+SHAPED = ("to", "expand_as", "view_as", "reshape_as", "type_as")  # what reads of a second tensor its shape or its type
 ALIKE = frozenset(
     ("relu", "relu6", "hardswish", "hardsigmoid", "hardtanh", "gelu", "leaky_relu", "batch_norm", "layer_norm")
 )  # what they return is of the shape and type of what they read
@@ -33,7 +39,7 @@ class Call:
         self.op = op
         self.out = out
         self.tracer = tracer
-        self.tensors = list(tensors_in(args))
+        self.tensors = tensors_in(args)
         self.maps = [value for tensor in self.tensors if (value := self.of(tensor))]
 
     def of(self, tensor: Any) -> Value | None:
@@ -99,7 +105,7 @@ class Call:
 
     def shaped(self, value: Value, mixes: bool = False) -> Value:
         """The value with as many channels as the call returns; where it `mixes` them, they are no places any more."""
-        shape = next(tensors_in(self.out)).shape
+        shape = tensors_in(self.out)[0].shape
         dims = [
             dim if roles_of([dim]) or size_of(dim) == n else plain(n) for dim, n in zip(value.known, shape, strict=True)
         ]
@@ -138,24 +144,68 @@ class Tracer(TorchFunctionMode):
         self.names = {module: name for name, module in root.named_modules()}
         self.stack: list[tuple[str, nn.Module]] = [("", root)]
         self.values: dict[int, tuple[Tensor, Value]] = {}  # the tensors are kept, so that no id is used twice
+        self.sharing: dict[int | None, set[int]] = {}  # the ids of tensors in one memory
+        self.changed: dict[int | None, str] = {}  # why nothing is known of a memory any more
+        self.memory = Memory(kept_in(root))
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if len({tensor.device for tensor in tensors_in((args, kwargs))}) > 1:
             args, kwargs = without_data(args), without_data(kwargs)
+        if isinstance(self.stack[-1][1], torch.jit.ScriptModule):
+            return func(*args, **kwargs)
         op = op_of(func)
+        read = args[0] if op in SHAPED else (args, kwargs)
+        unseen = [] if op in CONSTANTS else [*self._unseen(read)]
+        self.memory.written.clear()
         quick = op in ALIKE and args and id(args[0]) in self.values  # PyTorch works long on shapes that are known
         out = torch.empty_like(args[0]) if quick else func(*args, **kwargs)
         changed = args[0] if op == "setitem" else out
-        if isinstance(changed, Tensor | tuple | list):
-            call = Call(self, op, args[0] if op.endswith("_as") else (args, kwargs), changed)  # the other's shape alone
-            if call.maps and any(True for _ in tensors_in(changed)):
-                with call.trace.made_by(self.stack[-1][0] or op):
+        if isinstance(changed, Tensor | tuple | list) and tensors_in(changed):
+            with self.plan.trace.made_by(self.stack[-1][0] or op):
+                for tensor, layers in unseen:
+                    self.learn(tensor, self._made_unseen(op, tensor, layers))
+                call = Call(self, op, read, changed)
+                if call.maps:
                     self._keep(call, self.lower(call, args, kwargs))
+        self._forget(op, {place(tensor) for tensor in tensors_in(changed)})
         return out
 
+    def found(self, out: Any) -> list[Value]:
+        """The maps that a forward returns, and what was made of them out of sight."""
+        for tensor, layers in [*self._unseen(out)]:
+            self.learn(tensor, self._made_unseen("output", tensor, layers))
+        return [self.values[id(tensor)][1] for tensor in tensors_in(out) if id(tensor) in self.values]
+
+    def _unseen(self, read: Any) -> Iterator[tuple[Tensor, Layers]]:
+        """The tensors that were made of maps by what is not followed, and the layers of these."""
+        for tensor in tensors_in(read):
+            if id(tensor) not in self.values and (layers := self.memory.of(tensor)):
+                yield tensor, layers
+
+    def _made_unseen(self, op: str, tensor: Tensor, layers: Layers) -> Value:
+        """A value that is an error once a target depends on it; what is made of vectors alone is one."""
+        trace, inputs = self.plan.trace, sorted(layers, reverse=True)
+        name = Call(self, op, (), tensor).name(merge=True)
+        if all(trace.pooled[at] for at in inputs):
+            return Value(tuple(map(plain, tensor.shape)), trace.merge(name, "concat", inputs))
+        spoilt = next((at for at in inputs if trace.layers[at].kind == "unknown"), None)
+        what = self.changed.get(place(tensor), f"{op} {OUT_OF_SIGHT}")
+        return Value(None, trace.broken(name, inputs, what) if spoilt is None else spoilt)
+
+    def _forget(self, op: str, kept: Collection[int | None]) -> None:
+        """Take back what is known of tensors whose memory was written to by a call that does not return them."""
+        for at in self.memory.written - {*kept}:
+            self._changed(at, op)
+
+    def _changed(self, at: int | None, op: str, but: Tensor | None = None) -> None:
+        """Take back what is known of all tensors in a memory that a call wrote to, `but` for the one it returns."""
+        for key in self.sharing.pop(at, set()) - {id(but)}:
+            self.values.pop(key, None)
+            self.changed[at] = f"{op} changes a part of a tensor in place"  # and what shares its data with it
+
     def _keep(self, call: Call, result: Result) -> None:
-        outs = list(tensors_in(call.out))
+        outs = tensors_in(call.out)
         results = result if isinstance(result, list) else [result] * len(outs)
         for tensor, value in zip(outs, results, strict=True):
             if value is None:
@@ -163,13 +213,17 @@ class Tracer(TorchFunctionMode):
                 continue
             before = self.values.get(id(tensor))
             value = _checked(call, value, tensor)
-            self.values[id(tensor)] = tensor, value
-            if before and tensor._base is not None and (whole := call.of(tensor._base)):
-                kind = call.trace.layers[value.at].kind
-                if before[1].at != value.at or kind == "unknown" or call.op in ("fill", "zero"):
-                    note = f"{call.op} changes a part of a tensor in place"  # and what shares its data with it
-                    broken = Value(None, call.trace.broken(call.name(), (whole.at, value.at), note))
-                    self.values[id(tensor._base)] = tensor._base, broken
+            at, kind = place(tensor), call.trace.layers[value.at].kind
+            if before and (before[1].at != value.at or kind == "unknown" or call.op in ("fill", "zero")):
+                self._changed(at, call.op, but=tensor)
+            self.learn(tensor, value)
+
+    def learn(self, tensor: Tensor, value: Value) -> None:
+        """Remember what a tensor holds."""
+        self.values[id(tensor)] = tensor, value
+        at = place(tensor)
+        self.memory.add(tensor, frozenset({value.at}), anew=at not in self.sharing)
+        self.sharing.setdefault(at, set()).add(id(tensor))
 
     def entering(self, module: nn.Module, args: Any) -> None:
         """A hook: a module's forward begins."""
@@ -177,7 +231,24 @@ class Tracer(TorchFunctionMode):
 
     def leaving(self, module: nn.Module, args: Any, output: Any) -> None:
         """A hook: it ended."""
+        if isinstance(module, torch.jit.ScriptModule):
+            self._scripted(args, output)
         self.stack.pop()
+
+    def _scripted(self, args: Any, output: Any) -> None:
+        """Refuse what a scripted module made of maps."""
+        call = Call(self, type(self).__name__, args, output)
+        for tensor in tensors_in(output):
+            if call.spatial:
+                inputs = [*dict.fromkeys(value.at for value in call.spatial)]
+                self.learn(tensor, Value(None, call.trace.broken(self.stack[-1][0], inputs, SCRIPTED)))
+
+
+def kept_in(root: nn.Module) -> Iterator[Tensor]:
+    """The tensors that a module and those inside of it keep, which are constants of a forward."""
+    for module in root.modules():
+        with suppress(RecursionError):  # of what contains itself
+            yield from tensors_in(vars(module))
 
 
 def _checked(call: Call, value: Value, tensor: Tensor) -> Value:
@@ -187,40 +258,4 @@ def _checked(call: Call, value: Value, tensor: Tensor) -> Value:
         return replace(value, dims=tuple(map(plain, shape)))
     if value.dims is not None and shape_of(value.dims) != shape:
         return call.broken(f"makes {' x '.join(map(str, shape))} of it, which padviz does not follow")
-    return value
-
-
-def op_of(func: Any) -> str:
-    """The plain name of a function, without the marks of operators and of in-place versions.
-
-    >>> [op_of(func) for func in (torch.Tensor.add_, torch.Tensor.__rsub__, torch.conv2d)]
-    ['add', 'rsub', 'conv2d']
-    """
-    name = str(getattr(func, "__name__", func))
-    if name == "__get__":
-        name = func.__self__.__name__
-    return name.rsplit(".", 1)[-1].strip("_")
-
-
-def tensors_in(value: Any) -> Iterator[Tensor]:
-    """The tensors in arguments or results, however nested."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        yield from tensors_in(list(value.values()))
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from tensors_in(each)
-    elif hasattr(value, "__dataclass_fields__"):
-        yield from tensors_in(list(vars(value).values()))
-
-
-def without_data(value: Any) -> Any:
-    """Arguments with every tensor that has data replaced by one that has none."""
-    if isinstance(value, Tensor):
-        return value if value.is_meta else torch.empty_like(value, device="meta")
-    if isinstance(value, dict):
-        return {key: without_data(each) for key, each in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(map(without_data, value))
     return value

@@ -17,8 +17,8 @@ from torch.overrides import TorchFunctionMode
 
 from padviz.errors import DescriptionError, Ended, OptionError, PadvizError, nearest, printable
 from padviz.network.network import Size
+from padviz.sources.torch.arguments import tensors_in
 from padviz.sources.torch.load import line_of, quiet
-from padviz.sources.torch.tracer import tensors_in
 from padviz.trained.sessions.running import LINES, Images, Reduced, check_room, has_borders, middle, outermost
 
 OURS = (PadvizError, KeyboardInterrupt, Ended)
@@ -164,5 +164,5 @@ def _named(made: Any, name: str) -> dict[str, Tensor]:
         return {name: made}
     if isinstance(made, Mapping):
         return {str(key): tensor for key, each in made.items() for tensor in _named(each, str(key)).values()}
-    found = list(tensors_in(made))
+    found = tensors_in(made)
     return {f"{name}.{i}" if len(found) > 1 else name: tensor for i, tensor in enumerate(found)}

@@ -1,0 +1,55 @@
+"""What a PyTorch function is called, and the tensors among what it is given or returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+PLAIN = frozenset((int, float, bool, str))  # most of what is no tensor
+
+
+def op_of(func: Any) -> str:
+    """Name a function plainly, without the marks of operators, of in-place versions and of overloads.
+
+    >>> [op_of(func) for func in (torch.Tensor.add_, torch.Tensor.__rsub__, torch.ops.aten.conv2d.default)]
+    ['add', 'rsub', 'conv2d']
+    """
+    func = getattr(func, "overloadpacket", func)
+    name = str(getattr(func, "__name__", func))
+    if name == "__get__":
+        name = func.__self__.__name__
+    return name.rsplit(".", 1)[-1].strip("_")
+
+
+def tensors_in(value: Any) -> list[Tensor]:
+    """Collect the tensors in arguments or results, however nested."""
+    found: list[Tensor] = []
+    _collect(value, found)
+    return found
+
+
+def _collect(value: Any, found: list[Tensor]) -> None:
+    if isinstance(value, Tensor):
+        found.append(value)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            if each is not None and type(each) not in PLAIN:
+                _collect(each, found)
+    elif isinstance(value, Mapping):
+        _collect([*value.values()], found)
+    elif hasattr(value, "__dataclass_fields__"):
+        _collect([*vars(value).values()], found)
+
+
+def without_data(value: Any) -> Any:
+    """Arguments with every tensor that has data replaced by one that has none."""
+    if isinstance(value, Tensor):
+        return value if value.is_meta else torch.empty_like(value, device="meta")
+    if isinstance(value, dict):
+        return {key: without_data(each) for key, each in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(without_data, value))
+    return value
