@@ -15,7 +15,7 @@ from padviz.counting.count_map import CountMap, machine_memory
 from padviz.counting.periodic.tiling import positions
 from padviz.engine.apply import LIMB_BITS, Array
 from padviz.engine.limbs import from_bytes, to_bytes, to_ints
-from padviz.errors import DescriptionError, OptionError
+from padviz.errors import DescriptionError, OptionError, let_through
 from padviz.files.atomic import aside
 from padviz.files.stored import BROKEN, DIGITS, Stored, stored_array, stored_arrays
 from padviz.sources.reading import opened
@@ -108,7 +108,8 @@ def read_counts(path: str | Path, rows: Any = slice(None), cols: Any = slice(Non
     with opened(path, KIND) as file:
         try:
             core, *index = _parts(file)
-        except (*BROKEN, MemoryError):
+        except (*BROKEN, MemoryError) as error:
+            let_through(error)
             raise foreign from None
         down, across = positions(index[0], rows, "rows"), positions(index[1], cols, "columns")
         try:

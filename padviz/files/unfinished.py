@@ -11,7 +11,7 @@ from zipfile import ZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.errors import DescriptionError, OptionError, printable
+from padviz.errors import DescriptionError, OptionError, let_through, printable
 from padviz.files.atomic import aside
 from padviz.files.stored import BROKEN, stored_arrays
 from padviz.sources.reading import opened
@@ -65,6 +65,7 @@ class Unfinished:
             try:
                 found = self._own(file)
             except (*BROKEN, MemoryError) as error:
+                let_through(error)
                 what = f"is no unfinished sweep that can be read ({type(error).__name__})"
                 raise DescriptionError(what, where=str(path), hint=hint) from None
         if found is None:

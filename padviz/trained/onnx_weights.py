@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from padviz.errors import printable
+from padviz.errors import let_through, printable
 from padviz.network.layer import CONVOLUTIONS, Layer
 from padviz.network.network import Network, Size
 from padviz.sources.onnx.constants.stored import BROKEN
@@ -124,6 +124,7 @@ class _Store:
         try:
             found = np.asarray(numpy_helper.to_array(proto, base_dir=str(self.folder)))
         except Exception as error:  # of onnx, which has many
+            let_through(error)
             raise Unread(f"its weights cannot be read: {printable(' '.join(str(error).split())[:120])}") from None
         return found.astype(np.float32) if found.dtype.kind == "V" or found.dtype.name == "bfloat16" else found
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from padviz.errors import DescriptionError, OptionError, PadvizError, printable
+from padviz.errors import DescriptionError, OptionError, PadvizError, let_through, printable
 from padviz.network.network import Network, Size, as_size
 from padviz.sources.onnx.constants.stored import BROKEN
 from padviz.sources.onnx.run import MOST_NODES, Graph
@@ -98,7 +98,8 @@ def parsed(content: bytes, where: str) -> Proto:
 
     try:
         model = onnx.load_model_from_string(content)
-    except (DecodeError, ValueError, MemoryError):
+    except (DecodeError, ValueError, MemoryError) as error:
+        let_through(error)
         raise DescriptionError("is not an ONNX file, or only a part of one", where=where) from None
     if not model.graph.node:
         raise DescriptionError("is not an ONNX file, or has no nodes", where=where)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from padviz.errors import DescriptionError, PadvizError
+from padviz.errors import DescriptionError, let_through
 from padviz.network.network import Size
 from padviz.sources.onnx.constants.folding import fold
 from padviz.sources.onnx.constants.later import Later
@@ -78,9 +78,8 @@ class _Run:
                 made = self.inner(proto, node, scope, depth)
                 with self.plan.trace.made_by(node.name):
                     outputs = run_node(self.plan, node) if made is None else made
-            except PadvizError:
-                raise
             except (Stuck, *BROKEN) as error:
+                let_through(error)
                 what = f"node {title(proto)}: {proto.op_type} makes no sense ({' '.join(str(error).split())[:120]})"
                 raise DescriptionError(what, where=self.graph.where) from None
             scope.update(zip(proto.output, outputs, strict=False))

@@ -20,7 +20,7 @@ def op_of(func: Any) -> str:
     func = getattr(func, "overloadpacket", func)
     name = str(getattr(func, "__name__", func))
     if name == "__get__":
-        name = func.__self__.__name__
+        name = getattr(func.__self__, "fget", func.__self__).__name__
     return name.rsplit(".", 1)[-1].strip("_")
 
 

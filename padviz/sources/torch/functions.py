@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from math import prod
 from typing import Any
@@ -125,13 +126,20 @@ def lower(call: Call, args: Sequence[Any], kwargs: Mapping[str, Any], neutral: C
             call.unmix()
         if not call.spatial:
             return _without_positions(call, handler, args, kwargs)
-        return call.unknown() if handler is None else handler(call, *args, **kwargs)
+        return call.unknown() if handler is None else _handled(call, handler, args, kwargs)
     except Stuck as stuck:
         if isinstance(stuck, Flattened) and _pointwise(call):
             return call.head(str(stuck), "reads as an image what was flattened")
         return call.broken(str(stuck))
-    except (TypeError, ValueError, IndexError, AttributeError, KeyError):
+
+
+def _handled(call: Call, handler: Handler, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Result:
+    """What a handler says of a call, if the call has the arguments that it takes."""
+    try:
+        inspect.signature(handler).bind(call, *args, **kwargs)
+    except TypeError:
         return call.broken("is called in a way that padviz does not follow")
+    return handler(call, *args, **kwargs)
 
 
 def _attend(call: Call, handler: Handler | None, at: int) -> None:

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 
-from padviz.errors import DescriptionError, Ended, PadvizError, UnknownName, nearest
+from padviz.errors import DescriptionError, Ended, PadvizError, UnknownName, let_through, nearest
 from padviz.network.network import Network, Size
 from padviz.sources.torch.functions import lower
 from padviz.sources.torch.tracer import Tracer
@@ -32,7 +32,6 @@ from padviz.sources.tracing.general import About, general
 from padviz.sources.tracing.trace import Trace
 
 SIZES = ((224, 224), (320, 320), (512, 512), (32, 32))  # tried where the module names none
-OURS = (PadvizError, KeyboardInterrupt, Ended)  # never other people's errors, whatever code of theirs runs
 UNTRAINED = {"weights": None, "weights_backbone": None, "pretrained": False, "pretrained_backbone": False}
 UNTRAINED |= {"init_weights": False}
 Watch = Callable[[Tracer], AbstractContextManager[Any]]
@@ -114,9 +113,8 @@ def _imported(home: str, source: str) -> Any:
             return importlib.import_module(home)
     except ModuleNotFoundError as error:
         raise UnknownName(f"no module is called {error.name!r}", where=source, hint="is it installed?") from None
-    except OURS:
-        raise
     except BaseException as error:
+        let_through(error)
         raise DescriptionError(f"cannot be imported: {line_of(error)}", where=source) from None
     finally:
         with suppress(ValueError):  # the code may have set paths of its own
@@ -148,9 +146,8 @@ def made(
     try:
         with quiet():
             return factory(**options)
-    except OURS:
-        raise
     except BaseException as error:
+        let_through(error)
         what = f"cannot be made: {line_of(error)}"
         raise DescriptionError(what, where=source, hint=hint) from None
 
@@ -174,9 +171,8 @@ def copied(module: nn.Module, where: str, of: Callable[[Tensor], Tensor]) -> nn.
     try:
         memo |= {id(tensor): of(tensor) for tensor in tensors}
         return copy.deepcopy(module, memo).eval()
-    except OURS:
-        raise
     except BaseException as error:
+        let_through(error)
         hint = "a module with lazy layers must have run once"
         raise DescriptionError(f"cannot be copied: {line_of(error)}", where=where, hint=hint) from None
 
@@ -212,9 +208,8 @@ def trace(
     try:
         with torch.no_grad(), quiet(), followed(tracer), watch(tracer):
             out = module(image)
-    except OURS:
-        raise
     except BaseException as error:
+        let_through(error)
         at = ", ".join(filter(None, (where, tracer.stack[-1][0])))
         what = f"its forward fails on {channels} x {size[0]} x {size[1]}: {line_of(error)}"
         raise DescriptionError(what, where=at, hint=_way_out(module)) from None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.errors import DescriptionError, OptionError, SizeError, nearest, printable
+from padviz.errors import DescriptionError, OptionError, SizeError, let_through, nearest, printable
 from padviz.network.network import Size
 from padviz.sources.onnx.load import image_of, is_nhwc
 from padviz.trained.sessions.running import Images, Reduced, check_room, has_borders, middle, outermost
@@ -109,6 +109,7 @@ class OnnxRunner:
         try:
             found: list[NDArray[Any]] = self._sessions[what].run(list(names), fed)
         except Exception as error:
+            let_through(error)
             shape = " x ".join(map(str, (len(images), self.channels, *self.size)))
             failure = f"cannot be run on {shape}: {line_of(error)}"
             raise DescriptionError(failure, where=self.where, hint="try another `size`") from None
@@ -146,6 +147,7 @@ def session(model: Proto, where: str) -> Any:
     try:
         return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:
+        let_through(error)
         raise DescriptionError(f"onnxruntime does not take it: {line_of(error)}", where=where) from None
 
 
@@ -169,7 +171,8 @@ def inferred(model: Proto, image: str, shape: Shape, tensors: Sequence[str]) -> 
         read.type.tensor_type.shape.dim[i].dim_value = n
     try:
         values = onnx.shape_inference.infer_shapes(graph, data_prop=True).graph.value_info
-    except Exception:  # of onnx, which has many; running it says more
+    except Exception as error:  # of onnx, which has many; running it says more
+        let_through(error)
         return None
     known = {each.name: tuple(dim.dim_value for dim in each.type.tensor_type.shape.dim) for each in values}
     found = [known.get(tensor, ()) for tensor in tensors]
@@ -266,6 +269,7 @@ def _with_external_data(model: Proto, where: str) -> None:
     try:
         load_external_data_for_model(model, str(Path(where).resolve().parent))
     except Exception as error:
+        let_through(error)
         what = f"its external data cannot be read: {line_of(error)}"
         raise DescriptionError(what, where=where, hint="put it beside the file") from None
 

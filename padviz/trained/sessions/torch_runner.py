@@ -15,13 +15,12 @@ from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 from torch.overrides import TorchFunctionMode
 
-from padviz.errors import DescriptionError, Ended, OptionError, PadvizError, nearest, printable
+from padviz.errors import DescriptionError, OptionError, let_through, nearest, printable
 from padviz.network.network import Size
 from padviz.sources.torch.arguments import tensors_in
 from padviz.sources.torch.load import line_of, quiet
 from padviz.trained.sessions.running import LINES, Images, Reduced, check_room, has_borders, middle, outermost
 
-OURS = (PadvizError, KeyboardInterrupt, Ended)
 Within = Callable[[], AbstractContextManager[Any]]
 
 
@@ -79,9 +78,8 @@ class TorchRunner:
                 for each in outer:
                     stack.enter_context(each)
                 return self.module(read)
-        except OURS:
-            raise
         except Exception as error:
+            let_through(error)
             what = f"its forward fails on {' x '.join(map(str, images.shape))}: {line_of(error)}"
             raise DescriptionError(what, where=self.where, hint="try another `size`") from None
 

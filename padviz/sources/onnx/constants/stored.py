@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from padviz.errors import PadvizError
+from padviz.errors import PadvizError, let_through
 from padviz.sources.onnx.constants.folding import MOST, Array
 from padviz.sources.reading import opened
 from padviz.sources.tracing.arranging import Value
@@ -128,6 +128,7 @@ class Stored:
         except PadvizError as error:
             raise Unread(f"should be in {name!r} beside the model ({error.what})") from None
         except (OSError, OverflowError, ValueError) as error:
+            let_through(error)
             raise Unread(f"cannot be read of {name!r} ({error})") from None
         if len(found) < length:
             raise Unread(f"should be in {name!r}, which is too short for it")
