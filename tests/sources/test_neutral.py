@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
+from torch.overrides import get_testing_overrides
 
 import padviz
+from padviz.sources.torch.arguments import op_of
+from padviz.sources.torch.functions import TABLE
 from padviz.sources.tracing.moving import moves
 from tests.cli.test_cli import told
 from tests.sources.test_onnx_ops import model_of, saved
@@ -23,6 +28,7 @@ MOVING = [
     "index_put", "take_along_dim", "conv3d", "conv_transpose1d", "avg_pool1d", "max_pool3d", "max_unpool2d",
     "adaptive_avg_pool1d", "grid_sample", "grid_sampler_2d", "deform_conv2d", "roi_align", "nms", "sort", "topk",
     "cumsum", "fft_fft2", "lstm", "gru", "as_strided", "tril", "diagonal", "im2col",
+    "cdist", "linalg_inv", "matrix_exp", "foreach_add", "cholesky_solve", "kron", "logsumexp",
 ]  # fmt: skip
 STAYING = [
     "Foo", "own.Mystery", "Erf", "Gelu", "lgamma", "erfinv", "i0", "sinc", "heaviside", "frac",
@@ -62,6 +68,34 @@ def test_neutral_is_neither_hinted_nor_taken_for_a_function_that_moves_positions
     assert "`neutral`" not in str(error.value)
     with pytest.raises(padviz.PadvizError, match="neutral: 'roll' moves positions or joins them"):
         padviz.load(Rolled(), neutral=["roll"])
+
+
+def joins(function: Callable[..., Any], args: Sequence[Any]) -> bool:
+    """Whether a function of maps makes one of their size that depends, at a position, on others."""
+    torch.manual_seed(0)
+    one = torch.rand(1, 2, 6, 6) + 0.1
+    other = one.clone()
+    other[:, :, 2, 3] += 0.37
+    try:
+        made = [function(*(image.clone() if each == "map" else each for each in args)) for image in (one, one, other)]
+        first, again, changed = (each if isinstance(each, torch.Tensor) else each[0] for each in made)
+        if first.shape[-2:] != (6, 6) or not first.eq(again).all():
+            return False  # another size, or random
+        differs = first.ne(changed).reshape(-1, 6, 6).any(0)
+    except Exception:
+        return False
+    differs[2, 3] = False
+    return bool(differs.any())
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_no_function_of_pytorch_that_joins_positions_can_be_called_neutral() -> None:
+    functions = {op_of(each): each for each in get_testing_overrides()}
+    asked = {op: each for op, each in functions.items() if op not in TABLE and not moves(op)}
+    ways = [["map"], ["map", "map"], ["map", 2], ["map", "map", "map"]]
+    assert [op for op, each in asked.items() for args in ways if joins(each, args)] == []
+    assert joins(torch.cdist, ["map", "map"])
+    assert len(asked) > 300
 
 
 @pytest.mark.parametrize("command", ["usage", "uneven", "sizes", "layers"])

@@ -40,8 +40,8 @@ def _collect(value: Any, found: list[Tensor]) -> None:
                 _collect(each, found)
     elif isinstance(value, Mapping):
         _collect([*value.values()], found)
-    elif hasattr(value, "__dataclass_fields__"):
-        _collect([*vars(value).values()], found)
+    elif hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
+        _collect([getattr(value, name, None) for name in value.__dataclass_fields__], found)
 
 
 def without_data(value: Any) -> Any:

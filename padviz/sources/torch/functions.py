@@ -54,7 +54,7 @@ TABLE: Mapping[str, Handler] = {
     **dict.fromkeys(["softmax", "log_softmax", "softmin", "normalize", "glu", "gumbel_softmax"], mixing.along),
     **dict.fromkeys(["view", "reshape", "flatten", "unflatten", "view_as", "reshape_as"], views.view),
     **dict.fromkeys(["chunk", "split", "split_with_sizes", "tensor_split"], views.split),
-    **dict.fromkeys(["transpose", "swapaxes", "swapdims", "t", "T", "mT"], views.transpose),
+    **dict.fromkeys(["transpose", "swapaxes", "swapdims", "t", "T", "mT", "H", "mH", "adjoint"], views.transpose),
     **dict.fromkeys(["movedim", "moveaxis"], views.movedim),
     **dict.fromkeys(["expand", "expand_as", "broadcast_to", "repeat", "tile"], views.expand),
     **dict.fromkeys(["matmul", "rmatmul", "mm", "bmm"], mixing.matmul),
@@ -63,24 +63,30 @@ TABLE: Mapping[str, Handler] = {
     **dict.fromkeys(
         ["adaptive_avg_pool2d", "adaptive_max_pool2d", "adaptive_max_pool2d_with_indices"], windows.adaptive_pool2d
     ),
+    **dict.fromkeys(
+        [f"upsample_{mode}2d" for mode in ("nearest", "nearest_exact", "bilinear", "bicubic")], windows.upsample
+    ),
     **dict.fromkeys(["interpolate", "upsample"], windows.interpolate),
     **dict.fromkeys(["scaled_dot_product_attention", "multi_head_attention_forward"], mixing.attention),
     **dict.fromkeys(["batch_norm", "native_batch_norm"], norms.batch_norm),
     **dict.fromkeys(["layer_norm", "rms_norm"], norms.layer_norm),
     "group_norm": norms.group_norm,
     "instance_norm": norms.instance_norm,
+    "native_batch_norm_legit_no_training": norms.batch_norm_of_three,
     "avg_pool2d": windows.avg_pool2d,
     "baddbmm": mixing.baddbmm,
     "copy": merge.copy,
     "conv1d": windows.conv1d,
     "conv2d": windows.conv2d,
     "conv_transpose2d": windows.conv_transpose2d,
+    "convolution": windows.convolution,
     "einsum": mixing.einsum,
     "getitem": views.getitem,
     "index_select": views.index_select,
     "linear": mixing.linear,
     "lp_pool2d": windows.lp_pool2d,
     "narrow": views.narrow,
+    "constant_pad_nd": windows.constant_pad_nd,
     "pad": windows.pad,
     "padded": windows.padded,
     "padded_conv2d": windows.padded_conv2d,
@@ -90,6 +96,7 @@ TABLE: Mapping[str, Handler] = {
     "repeat_interleave": windows.repeat_interleave,
     "select": views.select,
     "setitem": views.setitem,
+    "slice": views.slice_,
     "squeeze": views.squeeze,
     "stack": merge.stack,
     "unbind": views.unbind,
@@ -100,13 +107,13 @@ WHOLE = {
     merge.add, merge.subtract, merge.pick, merge.pointwise, mixing.reduce, mixing.along, mixing.linear, mixing.matmul,
     mixing.einsum, mixing.attention, views.view,
     views.transpose, views.permute, views.movedim, views.squeeze, views.unsqueeze, views.expand, norms.batch_norm,
-    norms.group_norm, norms.instance_norm, norms.layer_norm,
+    norms.group_norm, norms.instance_norm, norms.layer_norm, norms.batch_norm_of_three,
 }  # fmt: skip  # what reads rows, columns and channels that are one dimension as it is
-RESAMPLING = {windows.interpolate, windows.pixel_shuffle, windows.unfold}
+RESAMPLING = {windows.interpolate, windows.upsample, windows.pixel_shuffle, windows.unfold}
 PRODUCTS = {mixing.matmul, mixing.baddbmm, mixing.einsum}
 IMAGES = {
-    windows.conv2d, windows.padded_conv2d, windows.conv_transpose2d, windows.max_pool2d, windows.avg_pool2d,
-    windows.lp_pool2d,
+    windows.conv2d, windows.padded_conv2d, windows.conv_transpose2d, windows.convolution, windows.max_pool2d,
+    windows.avg_pool2d, windows.lp_pool2d,
 }  # fmt: skip
 
 
@@ -158,19 +165,19 @@ def _attend(call: Call, handler: Handler | None, at: int) -> None:
 
 def _pointwise(call: Call) -> bool:
     """Whether it is a convolution of one tap, which takes each position alone."""
-    return call.op in ("conv2d", "padded_conv2d") and call.tensors[1].shape[-2:] == (1, 1)
+    return call.op in ("conv2d", "padded_conv2d", "convolution") and call.tensors[1].shape[-2:] == (1, 1)
 
 
 def _without_positions(call: Call, handler: Handler | None, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Result:
     """Whatever is made of pooled vectors alone is one, but for what makes an image of them again."""
     one = len(call.maps) == 1 and prod(call.tensors[0].shape[-2:]) == 1
-    if handler in (windows.conv2d, windows.padded_conv2d) and one:
+    if handler in (windows.conv2d, windows.padded_conv2d, windows.convolution) and one:
         return handler(call, *args, **kwargs)  # it costs something
     inputs = list(dict.fromkeys(value.at for value in call.maps))
     at = call.trace.merge(call.name(merge=True), "concat", inputs)
     _attend(call, handler, at)
     shape = call.tensors[0].shape
-    if handler == windows.interpolate and len(shape) == 4:
+    if handler in (windows.interpolate, windows.upsample) and len(shape) == 4:
         height, width = (Resize(n) for n in call.out.shape[-2:])
         rows, cols = (((role, n),) for role, n in zip("hw", call.out.shape[-2:], strict=True))
         dims = (*map(plain, call.out.shape[:2]), rows, cols)

@@ -78,10 +78,11 @@ def network_of(
         what = f"is of type {type(module).__name__}, and not a torch.nn.Module whose code can be followed"
         raise DescriptionError(what, where=where, hint="name a module, or a class or function that makes one")
     empty, pointwise = emptied(module, where), frozenset(neutral)
-    declared = _declared_size(module)
+    exported = _exported_for(module)
+    declared = exported[1:] if exported else _declared_size(module)
     failures = []
     for pixels in (size,) if size else (declared,) if declared else SIZES:
-        for channels in channels_of(module):
+        for channels in exported[:1] if exported else channels_of(module):
             try:
                 tracer = partial(trace, empty, where, pointwise, channels)
                 return general(tracer, pixels, About(name, source=where), alone=alone)
@@ -182,6 +183,18 @@ def _empty(tensor: Tensor) -> Tensor:
     return nn.Parameter(empty, requires_grad=False) if isinstance(tensor, nn.Parameter) else empty
 
 
+def _exported_for(module: nn.Module) -> tuple[int, int, int] | None:
+    """The channels, height and width of the image that torch.export followed a module on."""
+    if not isinstance(module, torch.fx.GraphModule):
+        return None
+    values = [node.meta.get("val") for node in module.graph.nodes if node.op == "placeholder"]
+    images = [value.shape for value in values if isinstance(value, Tensor) and value.ndim == 4]
+    if len(images) != 1:
+        return None
+    channels, height, width = (n if isinstance(n, int) else n.node.hint for n in images[0][1:])
+    return channels, height, width
+
+
 def _declared_size(module: nn.Module) -> Size | None:
     """The input size that timm's models say they are made for."""
     declared = getattr(module, "pretrained_cfg", None) or getattr(module, "default_cfg", None)
@@ -210,6 +223,8 @@ def trace(
             out = module(image)
     except BaseException as error:
         let_through(error)
+        if error is tracer.failed:
+            raise
         at = ", ".join(filter(None, (where, tracer.stack[-1][0])))
         what = f"its forward fails on {channels} x {size[0]} x {size[1]}: {line_of(error)}"
         raise DescriptionError(what, where=at, hint=_way_out(module)) from None

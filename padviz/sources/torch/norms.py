@@ -25,6 +25,11 @@ def batch_norm(call: Call, *args: Any, **options: Any) -> Result:
     return over_positions(call) if _given(args, options, 5, "training", False) else pointwise(call)
 
 
+def batch_norm_of_three(call: Call, *args: Any, **options: Any) -> Result:
+    """What exported programs call a batch norm with running statistics, which returns statistics too."""
+    return [pointwise(call), None, None]
+
+
 def layer_norm(call: Call, input: Any, normalized_shape: Any, *args: Any, **options: Any) -> Result:
     """Over positions, if they are among the last dimensions that it takes together."""
     value, n = call.of(input), 1 if isinstance(normalized_shape, int) else len(normalized_shape)

@@ -144,6 +144,7 @@ class Tracer(TorchFunctionMode):
         self.names = {module: name for name, module in root.named_modules()}
         self.stack: list[tuple[str, nn.Module]] = [("", root)]
         self.values: dict[int, tuple[Tensor, Value]] = {}  # the tensors are kept, so that no id is used twice
+        self.failed: Exception | None = None  # an error of this very code, and not of the module's
         self.sharing: dict[int | None, set[int]] = {}  # the ids of tensors in one memory
         self.changed: dict[int | None, str] = {}  # why nothing is known of a memory any more
         self.memory = Memory(kept_in(root))
@@ -167,9 +168,16 @@ class Tracer(TorchFunctionMode):
                     self.learn(tensor, self._made_unseen(op, tensor, layers))
                 call = Call(self, op, read, changed)
                 if call.maps:
-                    self._keep(call, self.lower(call, args, kwargs))
+                    self._follow(call, args, kwargs)
         self._forget(op, {place(tensor) for tensor in tensors_in(changed)})
         return out
+
+    def _follow(self, call: Call, args: Any, kwargs: Any) -> None:
+        try:
+            self._keep(call, self.lower(call, args, kwargs))
+        except Exception as error:
+            self.failed = error
+            raise
 
     def found(self, out: Any) -> list[Value]:
         """The maps that a forward returns, and what was made of them out of sight."""

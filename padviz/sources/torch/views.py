@@ -126,6 +126,11 @@ def narrow(call: Call, input: Any, dim: int, start: int, length: int) -> Result:
     return getitem(call, input, (*[slice(None)] * (dim % input.ndim), slice(start, start + length)))
 
 
+def slice_(call: Call, input: Any, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Result:
+    """What exported programs call a slice."""
+    return getitem(call, input, (*[slice(None)] * (dim % input.ndim), slice(start, end, step)))
+
+
 def index_select(call: Call, input: Any, dim: int, index: Any) -> Result:
     return picked(call.map(input), dim % input.ndim, (plain(call.out.shape[dim]),), id(call.out))
 

@@ -104,6 +104,16 @@ def conv1d(
     return call.lay("conv", value, {role: window}, channels=channels_of(input, weight.shape[0], 1, groups))
 
 
+def convolution(
+    call: Call, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool,
+    output_padding: Any, groups: int,
+) -> Result:  # fmt: skip
+    """What exported programs call a convolution of any kind."""
+    if transposed:
+        return conv_transpose2d(call, input, weight, bias, stride, padding, output_padding, groups, dilation)
+    return (conv1d if len(stride) == 1 else conv2d)(call, input, weight, bias, stride, padding, dilation, groups)
+
+
 def conv_transpose2d(
     call: Call, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
     groups: int = 1, dilation: Any = 1,
@@ -159,6 +169,11 @@ def pad(call: Call, input: Any, pad: Sequence[int], mode: str = "constant", valu
     )
 
 
+def constant_pad_nd(call: Call, input: Any, amounts: Sequence[int], value: Any = 0) -> Result:
+    """What exported programs call a pad."""
+    return pad(call, input, amounts)
+
+
 def _laid_pad(call: Call, source: Value, windows: dict[str, Window]) -> Value:
     name = call.name() if "Pad" in type(call.tracer.stack[-1][1]).__name__ else call.inner("pad")
     with call.trace.made_by(name):
@@ -192,6 +207,13 @@ def interpolate(
         return over(call, "resize", input, [replace(kind, size=n) for n in wanted])
     scales = [scale_factor] * 2 if isinstance(scale_factor, int | float) else scale_factor
     return over(call, "resize", input, [replace(kind, scale=Fraction(n).limit_denominator(10_000)) for n in scales])
+
+
+def upsample(call: Call, input: Any, size: Any, *rest: Any) -> Result:
+    """What exported programs call a resize: the last argument has its scales, and the one before aligns corners."""
+    mode = call.op.removeprefix("upsample_").removesuffix("2d").replace("_", "-")
+    scales = rest[-1] if rest and size is None else None
+    return interpolate(call, input, size, scales, mode, align_corners=len(rest) > 1 and rest[0] is True)
 
 
 def pixel_shuffle(call: Call, input: Any, upscale_factor: int) -> Result:

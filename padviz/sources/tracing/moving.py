@@ -9,13 +9,17 @@ from padviz.errors import OptionError
 
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 MOVING = frozenset((
-    "align", "argsort", "attention", "compress", "conv", "convolution", "corr", "correlation", "crop", "cum", "cummax",
-    "cummin", "cumprod", "cumsum", "deform", "depth", "dft", "diag", "diagonal", "diff", "fft", "flip", "fliplr",
-    "flipud", "fold", "gather", "grid", "gru", "if", "im", "index", "interpolate", "irfft", "kthvalue",
-    "logcumsumexp", "loop", "lstm", "nms", "nonzero", "pad", "permute", "pixel", "pool", "pooling", "put", "resample",
-    "resize", "reverse", "rfft", "rnn", "roi", "roll", "rot", "sample", "sampler", "scan", "scatter", "slice", "sort",
-    "space", "stft", "strided", "suppression", "take", "top", "topk", "transpose", "tril", "trilu", "triu", "unfold",
-    "unique", "unpool", "upsample", "warp",
+    "adjoint", "align", "argsort", "attention", "cdist", "cholesky", "chunk", "compress", "conv", "convolution",
+    "corr", "correlation", "crop", "cum", "cummax", "cummin", "cumprod", "cumsum", "deform", "depth", "det", "dft",
+    "diag", "diagonal", "diff", "dsplit", "dstack", "eig", "fbgemm", "fft", "flip", "fliplr", "flipud", "fold", "foreach",
+    "gather", "geqrf", "grid", "gru", "hsplit", "hstack", "if", "im", "index", "inner", "interpolate", "inv",
+    "inverse", "irfft", "kron", "kthvalue", "linalg", "lobpcg", "logcumsumexp", "logdet", "logsumexp", "loop",
+    "lowrank", "lstm", "lstsq", "lu", "matmul", "matrix", "nms", "nonzero", "outer", "pad", "pdist", "permute",
+    "pinverse", "pixel", "pool", "pooling", "put", "qr", "resample", "resize", "reverse", "rfft", "rnn", "roi", "roll",
+    "rot", "sample", "sampler", "scan", "scatter", "searchsorted", "select", "slice", "slogdet", "softmax", "solve",
+    "sort", "space", "split", "stack", "stft", "strided", "suppression", "svd", "svdvals", "take", "top", "topk",
+    "transpose", "trapezoid", "trapz", "tril", "trilu", "triu", "unbind", "unfold", "unique", "unpool", "upsample",
+    "vecdot", "vsplit", "vstack", "warp",
 ))  # fmt: skip
 
 

@@ -1,0 +1,74 @@
+"""Programs of torch.export as networks: they count as the modules that they were made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.export import Dim, export
+from torch.nn import functional
+
+import padviz
+from padviz.errors import PadvizError
+
+
+class Joining(nn.Module):
+    """What exported programs have other names for: slices, pads, resizes, concatenations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.BatchNorm2d(4), nn.ReLU(inplace=True))
+        self.up, self.last = nn.ConvTranspose2d(4, 4, 2, 2), nn.Conv2d(11, 2, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.down(x)
+        near = functional.interpolate(functional.max_pool2d(y, 3, 1, 1), scale_factor=2)
+        wide = functional.pad(self.up(y)[:, :, 2:-1], (0, 0, 1, 2))
+        return self.last(torch.cat([x, wide, near], 1)).sigmoid()
+
+
+MODULES: dict[str, Any] = {
+    "joining": Joining,
+    "resnet18": lambda: torchvision.models.resnet18(weights=None),
+    "mobilenet_v3_small": lambda: torchvision.models.mobilenet_v3_small(weights=None),
+}
+
+
+def exported(module: nn.Module, size: tuple[int, int], open_: bool, decomposed: bool) -> nn.Module:
+    shapes = {2: 16 * Dim("h", max=20), 3: 16 * Dim("w", max=20)} if open_ else None
+    program = export(module.eval(), (torch.zeros(1, 3, *size),), dynamic_shapes=(shapes,) if shapes else None)
+    made: nn.Module = (program.run_decompositions() if decomposed else program).module()
+    return made
+
+
+@pytest.mark.parametrize("decomposed", [False, True])
+@pytest.mark.parametrize("name", MODULES)
+def test_an_exported_program_counts_as_its_module(name: str, decomposed: bool) -> None:
+    module = MODULES[name]()
+    program = exported(module, (64, 96), False, decomposed)
+    network = padviz.load(program)
+    assert (network.size, network.fixed) == ((64, 96), (0, 1))
+    np.testing.assert_array_equal(padviz.usage(program).counts, padviz.usage(module, (64, 96)).counts)
+    with pytest.raises(PadvizError, match=r"64|96"):
+        padviz.usage(network, (96, 96))
+    with pytest.raises(PadvizError, match=r"its forward fails on 3 x 96 x 96.*Guard failed"):
+        padviz.usage(program, (96, 96))
+
+
+@pytest.mark.parametrize("decomposed", [False, True])
+def test_an_exported_program_of_open_size_counts_at_others(decomposed: bool) -> None:
+    module = Joining()
+    program = exported(module, (64, 96), True, decomposed)
+    for size in [(64, 96), (128, 48)]:
+        np.testing.assert_array_equal(padviz.usage(program, size).counts, padviz.usage(module, size).counts)
+
+
+def test_an_exported_program_in_training_is_followed() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Dropout(), nn.Conv2d(4, 4, 3, padding=1)).train()
+    program = export(module, (torch.zeros(1, 3, 16, 24),)).module()
+    assert padviz.usage(program).max == 81
+    assert program.training == module.training
