@@ -7,11 +7,13 @@ import os
 import signal
 import sys
 import time
+from importlib.machinery import ExtensionFileLoader
 from typing import Any
 
 from padviz.errors import Ended
 
 HANDLED = (signal.SIGINT, signal.SIGTERM)
+LOADING = {ExtensionFileLoader.create_module.__code__, ExtensionFileLoader.exec_module.__code__}
 GRACE = 1.5  # seconds until the process ends without an exception
 LEFT: list[str] = []  # what a command that was interrupted leaves, in words
 SAYING = _thread.allocate_lock()  # taken by who says that padviz was interrupted
@@ -48,9 +50,21 @@ def say_interrupted(code: int) -> None:
         sys.stderr.flush()
 
 
-def _end(number: int, _: Any) -> None:
+def _end(number: int, frame: Any) -> None:
     Ended.received = Ended.received or number
+    if _loads_compiled(frame):
+        _thread.start_new_thread(_again, ())  # once more, later
+        return
     raise Ended(number)
+
+
+def _loads_compiled(frame: Any) -> bool:
+    """Whether a compiled module is being loaded: an exception there may end the process by SIGABRT."""
+    while frame is not None:
+        if frame.f_code in LOADING:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _watch(arrived: int) -> None:

@@ -137,6 +137,33 @@ def test_a_signal_while_libraries_load_is_no_error_of_theirs(
     assert {name.removeprefix(f"{tmp_path}/maps").lstrip("/") for name in made} in KEPT
 
 
+COMPILED = """
+import os, signal, sys
+def hook(event, args):
+    if event == "import" and args[0] == "numpy.exceptions" and not sent:  # which a compiled module of NumPy's imports
+        sent.append(event)
+        try:
+            os.kill(os.getpid(), signal.{name})
+            sum(range(10))
+        except BaseException:
+            os.write(1, b"raised")
+            raise
+sent = []
+sys.addaudithook(hook)
+from padviz.__main__ import main
+sys.argv[1:] = ["usage", "vgg11", "--size", "32", "-o", "map.npy"]
+main()
+"""
+
+
+@pytest.mark.parametrize(("name", "code", "words"), [("SIGTERM", 143, ""), ("SIGINT", 130, "padviz: interrupted\n")])
+def test_no_exception_is_raised_while_a_compiled_module_loads(name: str, code: int, words: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", COMPILED.format(name=name)]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert (run.returncode, run.stdout, run.stderr) == (code, "", words)
+    assert contents(tmp_path) == {}
+
+
 def test_a_module_of_this_folder_that_hides_an_installed_one_is_said(tmp_path: Path) -> None:
     (tmp_path / "hypothesis.py").write_text("from torch import nn\nnet = nn.Conv2d(3, 4, 3)\n")
     asked = [sys.executable, "-m", "padviz", "layers", "hypothesis:net", "--size", "32"]

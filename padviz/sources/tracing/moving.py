@@ -11,7 +11,8 @@ WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 MOVING = frozenset((
     "adjoint", "align", "argsort", "attention", "cdist", "cholesky", "chunk", "compress", "conv", "convolution",
     "corr", "correlation", "crop", "cum", "cummax", "cummin", "cumprod", "cumsum", "deform", "depth", "det", "dft",
-    "diag", "diagonal", "diff", "dsplit", "dstack", "eig", "fbgemm", "fft", "flip", "fliplr", "flipud", "fold", "foreach",
+    "diag", "diagonal", "diff", "dsplit", "dstack", "eig", "fbgemm", "fft", "flip", "fliplr", "flipud", "fold",
+    "foreach",
     "gather", "geqrf", "grid", "gru", "hsplit", "hstack", "if", "im", "index", "inner", "interpolate", "inv",
     "inverse", "irfft", "kron", "kthvalue", "linalg", "lobpcg", "logcumsumexp", "logdet", "logsumexp", "loop",
     "lowrank", "lstm", "lstsq", "lu", "matmul", "matrix", "nms", "nonzero", "outer", "pad", "pdist", "permute",
