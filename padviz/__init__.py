@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from padviz import hooks
+from padviz import forking, hooks
 from padviz.errors import PadvizError
 from padviz.version import __version__
 
@@ -93,5 +93,6 @@ def __dir__() -> list[str]:
     return sorted([*globals(), *_HOMES])
 
 
+forking.register()
 hooks.figure = lambda name: import_module(f"padviz.figures.{name}")
 hooks.aside = lambda: import_module("padviz.files.atomic").aside

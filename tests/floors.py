@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 PACKAGE = Path(__file__).parent.parent / "padviz"
 FLOORS = (
-    ("errors", "version", "hooks"),
+    ("errors", "version", "hooks", "forking"),
     ("engine",),
     ("axis",),
     ("network",),
