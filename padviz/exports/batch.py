@@ -12,7 +12,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,7 +48,13 @@ class Look(NamedTuple):
     cmap: str | None = None
 
 
-def run(items: Sequence[Item], folder: Path, look: Look, jobs: int | None = None) -> Iterator[Outcome]:
+def run(
+    items: Sequence[Item],
+    folder: Path,
+    look: Look,
+    jobs: int | None = None,
+    on_note: Callable[[str], None] | None = None,
+) -> Iterator[Outcome]:
     """Make what is not finished, in `jobs` processes of joblib (-1: one for each core), or as joblib is set to.
 
     Items that are finished come first. An item that fails does not stop the others.
@@ -68,8 +75,12 @@ def run(items: Sequence[Item], folder: Path, look: Look, jobs: int | None = None
             todo.append((item, of))
     try:
         if todo:
-            from joblib import Parallel, cpu_count, delayed
-
+            with warnings.catch_warnings(record=True) as said:  # with paths of joblib's, as where a disk is full
+                warnings.simplefilter("always")
+                from joblib import Parallel, cpu_count, delayed
+            if said and on_note:
+                why = " ".join(str(said[0].message).split()).partition(". ")[0]
+                on_note(f"pictures are made one after another, since no processes can be started ({why})")
             jobs = jobs and min(cpu_count() if jobs < 0 else jobs, len(todo))
             batch = 1 if len(todo) < 50 else "auto"
             ending: dict[str, Any] = {"initializer": _end_with, "initargs": (os.getpid(),)}

@@ -77,7 +77,7 @@ def export(
     check_index(Path(folder))
     outcomes: list[Outcome] = []
     try:
-        for outcome in run(items, Path(folder), look, jobs):
+        for outcome in run(items, Path(folder), look, jobs, on_note):
             outcomes.append(outcome)
             if told:
                 told(outcome, len(items))
