@@ -35,6 +35,7 @@ def command(
     if output is not None:
         options.checked_output(output, (".toml",), overwrite)
     network = options.load_as(model, size)
+    options.warn_if_baked(network)
     if padding is not None:  # pads that were given to convolutions are gone
         network = replace(upto(with_padding(network, padding), last_maps(network)), targets=network.targets)
     options.put(to_toml(replace(network, size=size or network.size)), output, overwrite)

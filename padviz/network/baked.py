@@ -31,13 +31,16 @@ def baked(network: Network) -> tuple[str, ...]:
 
 def notes_at(network: Network, size: Size | None) -> tuple[str, ...]:
     """What must be known of figures at a size, in whole sentences; None stands for several sizes."""
-    names = baked(network) if network.source.lower().endswith(".onnx") and size != network.size else ()
-    if not names or len(network.fixed) == 2:
+    if size == network.size:
         return network.notes
+    known = (*network.notes, *network.assumptions)
+    names = baked(network) if network.source.lower().endswith(".onnx") else ()
+    if not names or len(network.fixed) == 2:
+        return known
     some = f"{names[0]} and {len(names) - 1} more resize or pad" if len(names) > 1 else f"{names[0]} resizes or pads"
     why = "by fixed numbers, which an export at one size may have made of a rule"
     return (
-        *network.notes,
+        *known,
         f"{some} {why}; at other sizes the file is followed, and the original may differ",
     )
 

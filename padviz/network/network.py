@@ -23,8 +23,9 @@ class Network:
 
     Without targets there are several last maps, and one must be chosen. On the axes in `fixed` (0: height, 1: width)
     the network takes its own `size` only; on those in `declared` a file says its input's size, which may be exported
-    anew. `notes` are sentences on what to know of it, as where a head was cut off, and
-    `gone` says of names behind such a cut why no layer is called so. `aliases` are further names of layers: those
+    anew. `notes` are sentences on what to know of it, as where a head was cut off, `assumptions` those on what is not
+    known at other sizes than its own, and `gone` says of names behind such a cut why no layer is called so. `aliases`
+    are further names of layers: those
     that an ONNX file has for the tensors that they make.
 
     Examples
@@ -44,6 +45,7 @@ class Network:
     fixed: tuple[int, ...] = ()
     declared: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
     gone: Mapping[str, str] = field(default_factory=dict, repr=False)
     aliases: Mapping[str, str] = field(default_factory=dict, repr=False)
 

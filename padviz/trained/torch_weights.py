@@ -209,7 +209,7 @@ def _kernels(
     for channels in channels_of(module):
         calls = _Calls()
         try:
-            trace(module, where, frozenset(neutral), channels, size, calls.watch)
+            trace(module, where, frozenset(neutral), channels, size, watch=calls.watch)
         except PadvizError as error:
             failure = failure or error
             continue

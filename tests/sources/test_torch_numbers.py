@@ -220,11 +220,11 @@ def test_a_fit_is_followed_at_sizes_that_tell_where_odd_rows_go(front: str) -> N
         np.testing.assert_array_equal(padviz.usage(network, size).counts, counted(module, (size, size)))
 
 
-def test_where_no_trace_tells_where_odd_rows_go_it_is_said() -> None:
+def test_a_module_that_refuses_some_sizes_is_said_to_be_unknown_there() -> None:
     network = padviz.load(Rounding(FRONTS["down"], 1, deep=True, odd=False), size=(32, 32))
     (note,) = padviz.usage(network, 10).notes
-    assert note.startswith("pad fits another map; on which side an odd row is added or removed is assumed")
-    assert network.fixed == ()
+    assert note.startswith("it is read at 32 x 32, and cannot be followed at some sizes, as at 32 x 31:")
+    assert (padviz.usage(network, 32).notes, network.fixed) == ((), ())
 
 
 @pytest.mark.parametrize("odd", ["end", "front", "down", "up"])

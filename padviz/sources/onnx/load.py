@@ -19,6 +19,7 @@ from padviz.sources.onnx.run import MOST_NODES, Graph
 from padviz.sources.reading import read_file
 from padviz.sources.tracing.axis_labels import Dims, plain
 from padviz.sources.tracing.general import About, general
+from padviz.sources.tracing.rows import Probes
 from padviz.sources.tracing.trace import Trace
 
 MOST_BYTES = 1 << 31  # that protobuf takes
@@ -55,11 +56,11 @@ def laid_out(model: Proto, path: str | Path, neutral: Iterable[str] = (), size: 
         raise DescriptionError(f"input {image.name!r}: {error.what}", where=where) from None
     channels = plain(shape[3 if nhwc else 1] or 3)
 
-    def tracer(size: Size) -> Trace:
+    def tracer(size: Size, probes: Probes | None) -> Trace:
         rows, cols = ("h", size[0]), ("w", size[1])
         batch = plain(shape[0] or 1)
         dims: Dims = (batch, (rows,), (cols,), channels) if nhwc else (batch, channels, (rows,), (cols,))
-        return graph.trace(dims, size)
+        return graph.trace(dims, size, probes)
 
     try:
         graph = Graph(model, where, image, neutral)

@@ -17,6 +17,7 @@ from padviz.sources.onnx.operators import OPS, SPATIAL, pointwise
 from padviz.sources.onnx.tensors import Node, Plan
 from padviz.sources.tracing.arranging import Flattened, Stuck, Value
 from padviz.sources.tracing.axis_labels import Dims, plain, size_of
+from padviz.sources.tracing.rows import Probes
 from padviz.sources.tracing.trace import Trace
 
 MOST_NODES = 30_000  # that are run, those of functions and branches included
@@ -41,9 +42,9 @@ class Graph:
         self.nodes = needed(model.graph)
         self.attrs: dict[int, tuple[Proto, dict[str, Any]]] = {}  # with the node, so that its id stays its own
 
-    def trace(self, dims: Dims, size: Size) -> Trace:
+    def trace(self, dims: Dims, size: Size, probes: Probes | None) -> Trace:
         """Lay the graph out for an image of `dims`, which has `size`."""
-        run = _Run(self, Plan(Trace(self.where, size), neutral=self.neutral, batch=size_of(dims[0])))
+        run = _Run(self, Plan(Trace(self.where, size, probes), neutral=self.neutral, batch=size_of(dims[0])))
         scope: Scope = ChainMap({self.image.name: Value(dims, 0)}, self.constants)
         for other in self.model.graph.input:
             if other.name not in scope:

@@ -29,6 +29,7 @@ from padviz.sources.torch.tracer import Tracer
 from padviz.sources.tracing.arranging import Value
 from padviz.sources.tracing.axis_labels import is_positions, plain
 from padviz.sources.tracing.general import About, general
+from padviz.sources.tracing.rows import Probes, following
 from padviz.sources.tracing.trace import Trace
 
 SIZES = ((224, 224), (320, 320), (512, 512), (32, 32))  # tried where the module names none
@@ -210,16 +211,17 @@ def channels_of(module: nn.Module) -> list[int]:
 
 
 def trace(
-    module: nn.Module, where: str, neutral: Collection[str], channels: int, size: Size, watch: Watch = nullcontext
-) -> Trace:
+    module: nn.Module, where: str, neutral: Collection[str], channels: int, size: Size, probes: Probes | None = None,
+    watch: Watch = nullcontext,
+) -> Trace:  # fmt: skip
     """Follow the forward of an emptied module on an image of one size, `watch` with what follows it, within."""
-    laid = Trace(where, size)
+    laid = Trace(where, size, probes)
     tracer = Tracer(laid, module, partial(lower, neutral=neutral))
     kind = next((each.dtype for each in module.parameters() if each.is_floating_point()), torch.float32)
     image = torch.empty((1, channels, *size), device="meta", dtype=kind)
     tracer.learn(image, Value(((), plain(channels), (("h", size[0]),), (("w", size[1]),)), 0))
     try:
-        with torch.no_grad(), quiet(), followed(tracer), watch(tracer):
+        with torch.no_grad(), quiet(), followed(tracer), watch(tracer), following():
             out = module(image)
     except BaseException as error:
         let_through(error)

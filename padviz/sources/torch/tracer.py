@@ -17,6 +17,7 @@ from padviz.sources.torch.arguments import op_of, tensors_in, without_data
 from padviz.sources.torch.memory import CONSTANTS, Layers, Memory, place
 from padviz.sources.tracing.arranging import Arranger, Stuck, Value
 from padviz.sources.tracing.axis_labels import plain, roles_of, shape_of, size_of
+from padviz.sources.tracing.rows import bare
 from padviz.sources.tracing.trace import Trace
 
 OUT_OF_SIGHT = "reads what was made of it where padviz cannot follow, as in scripted code, torch.func or a thread"
@@ -150,7 +151,29 @@ class Tracer(TorchFunctionMode):
         self.memory = Memory(kept_in(root))
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
+        kwargs, turns = kwargs or {}, self.plan.trace.turns
+        if turns is None or not turns.on:
+            return self._called(func, args, kwargs)
+        turns.on = False  # the code that runs from here on is not the forward's own
+        try:
+            out = self._called(func, args, kwargs)
+            return self._sizes(op_of(func), args, kwargs, out)
+        finally:
+            turns.on = True
+
+    def _sizes(self, op: str, args: Any, kwargs: Any, out: Any) -> Any:
+        """The shape of a map with what it is at other sizes; all else as it is."""
+        known = self.values.get(id(args[0])) if op in ("shape", "size") and args else None
+        if known is None or known[1].dims is None:
+            return out
+        sizes = [self.plan.rows(known[1], dim) for dim in known[1].dims]
+        if [*map(bare, sizes)] != [*args[0].shape]:
+            return out
+        if isinstance(out, int):
+            return sizes[args[1] if len(args) > 1 else kwargs["dim"]]
+        return torch.Size(sizes)
+
+    def _called(self, func: Any, args: Any, kwargs: Any) -> Any:
         if len({tensor.device for tensor in tensors_in((args, kwargs))}) > 1:
             args, kwargs = without_data(args), without_data(kwargs)
         if isinstance(self.stack[-1][1], torch.jit.ScriptModule):

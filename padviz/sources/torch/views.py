@@ -22,6 +22,7 @@ from padviz.sources.tracing.axis_labels import (
     roles_of,
     size_of,
 )  # fmt: skip
+from padviz.sources.tracing.rows import cropped
 
 ROWS = "picks rows or columns"
 
@@ -146,7 +147,7 @@ def getitem(call: Call, input: Any, index: Any) -> Result:
             first = each % size_of(value.known[at])
             value, at = _one(_part(value, at, slice(first, first + 1)), at), at - 1
         elif isinstance(each, slice) and roles_of([value.known[at]]):
-            crops |= _crop(value.known[at], each)
+            crops |= _crop(call, value, value.known[at], each)
         elif isinstance(each, slice):
             value = _part(value, at, each)
         else:
@@ -159,15 +160,13 @@ def getitem(call: Call, input: Any, index: Any) -> Result:
     return call.lay("crop", value, {**dict.fromkeys(AXES, Window(1)), **crops}, call.inner("slice"))
 
 
-def _crop(dim: Dim, rows: slice) -> dict[str, Op]:
+def _crop(call: Call, value: Value, dim: Dim, rows: slice) -> dict[str, Op]:
     """The crop that a slice of a dimension is."""
     if rows in (slice(None), slice(0, None)):
         return {}
-    n = size_of(dim)
-    start, stop, step = rows.indices(n)
     if alone(dim) not in AXES:
         raise Stuck("picks positions")
-    return {alone(dim): Window(1, step, padding=(-start, max(stop, start) - n))}
+    return {alone(dim): cropped(rows.start, rows.stop, rows.step or 1, call.plan.rows(value, dim))}
 
 
 def _whole_index(index: Any, ndim: int) -> list[Any]:

@@ -197,7 +197,7 @@ def interpolate(
     call: Call, input: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
     align_corners: Any = None, recompute_scale_factor: Any = None, antialias: bool = False,
 ) -> Result:  # fmt: skip
-    wanted = call.out.shape[-2:]
+    wanted = call.out.shape[-2:] if size is None else both(size)
     if mode == "area":
         return over(call, "adaptive", input, map(Adaptive, wanted))
     if antialias or mode not in KINDS:

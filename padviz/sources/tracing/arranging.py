@@ -105,6 +105,15 @@ class Arranger:
     block: str = "."
     crops: dict[Any, int] = field(default_factory=dict)
 
+    def rows(self, x: Value, dim: Dim) -> Any:
+        """How large a dimension is, with what it would be for images of other sizes."""
+        found: Any = 1
+        for role, n in dim:
+            own = role in AXES and x.layer is not None and role not in dict(x.cuts)
+            own = own and self.trace.sizes[x.at][AXES[role]] == n
+            found *= self.trace.rows(x.at, AXES[role]) if own else n
+        return found
+
     def seen(self, x: Value) -> tuple[object, ...]:
         """What tells maps apart that paths see: the layer, without a norm over it, and the slice of its channels."""
         return self.trace.seen(x.at), x.part

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
@@ -12,8 +12,8 @@ from padviz.errors import PadvizError
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
 from padviz.sources.tracing.last_maps import finish
-from padviz.sources.tracing.odd_rows import alike, settled
-from padviz.sources.tracing.trace import Trace
+from padviz.sources.tracing.rows import Probes
+from padviz.sources.tracing.settling import Tracer, alike, settled
 from padviz.sources.tracing.unify import Cut, Traced
 
 EVEN = 64  # a size that this divides stays even where strides halve it, and one row more stays odd
@@ -38,28 +38,31 @@ class About:
     source: str = ""
 
 
-def general(tracer: Callable[[Size], Trace], size: Size, about: About, *, alone: bool = False) -> Network:
+def general(tracer: Tracer, size: Size, about: About, *, alone: bool = False) -> Network:
     """The network that a tracer follows, for every size where the traces at a few sizes can be explained together.
 
     On an axis where they cannot, or where the graph works at one size only, the network is `fixed` to `size`; on both
     if it is to hold `alone` there.
     Several last feature maps make a network without targets: one must be chosen.
 
-    >>> def tracer(size):
-    ...     trace = Trace("tiny", size)
-    ...     pads = (size[0] - 1) // 2 * 2 + 3 - size[0]
+    >>> from padviz.sources.tracing.trace import Trace
+    >>> def tracer(size, probes):
+    ...     trace = Trace("tiny", size, probes)
+    ...     pads = (trace.rows(0, 0) - 1) // 2 * 2 + 3 - trace.rows(0, 0)
     ...     trace.ends.add(trace.add("c", "conv", (0,), Window(3, 2, padding=(pads // 2, pads - pads // 2)), None))
     ...     return trace
     >>> general(tracer, (8, 8), About("tiny")).layers[1].height.padding
     'same_upper'
     """
-    first = finish(tracer(size))
+    probes = None if alone else Probes.around(size)
+    first = finish(tracer(size, probes))
     found = None
     fixed: tuple[int, ...] = ()
     assumed: tuple[str, ...] = ()
     for fixed in ((0, 1),) if alone else ((), (0,), (1,), (0, 1)):  # the axes that stay as they are
-        others = _others(tracer, first, fixed)
-        found, assumed = settled(tracer, [first, *others]) if others or len(fixed) == 2 else (None, ())
+        others = _others(tracer, first, fixed, probes)
+        enough = others or len(fixed) == 2
+        found, assumed = settled(tracer, [first, *others], probes, fixed) if enough else (None, ())
         if found:
             break
     layers, lasts = found or (first.layers, first.lasts)
@@ -72,7 +75,8 @@ def general(tracer: Callable[[Size], Trace], size: Size, about: About, *, alone:
         source=about.source,
         size=size,
         fixed=fixed,
-        notes=_cut_notes(first.cuts, targets) + _grid_notes(first.grids) + assumed,
+        notes=_cut_notes(first.cuts, targets) + _grid_notes(first.grids),
+        assumptions=assumed,
         gone=_gone(first.cuts, targets) | _no_maps(first.vectors),
         aliases=_aliases(first, layers),
     )
@@ -123,14 +127,14 @@ def _gone(cuts: Sequence[Cut], lasts: Sequence[str]) -> dict[str, str]:
     return gone
 
 
-def _others(tracer: Callable[[Size], Trace], first: Traced, fixed: tuple[int, ...]) -> list[Traced]:
+def _others(tracer: Tracer, first: Traced, fixed: tuple[int, ...], probes: Probes | None) -> list[Traced]:
     """Traces at a few other sizes, which differ on the axes that are not fixed; none where the graph differs."""
     found: list[Traced] = []
     step = _step(first)
     for more in OTHERS[: (len(OTHERS), 4, 0)[len(fixed)]]:
         height, width = (n if axis in fixed else _beyond(n, more[axis], step) for axis, n in enumerate(first.sizes[0]))
         try:
-            other = finish(tracer((height, width)))
+            other = finish(tracer((height, width), probes))
         except PadvizError:
             continue
         if alike(first, other):

@@ -47,6 +47,8 @@ def finish(trace: Trace) -> Traced:
         aliases,
         _vectors(trace, place),
         tuple(trace.layers[i].name for i in targets if i in attended),
+        {place[i]: ops for i, ops in trace.moving.items() if i in place},
+        trace.turns,
     )
 
 

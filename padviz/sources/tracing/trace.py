@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
+
+import numpy as np
 
 from padviz.axis.operations import Adaptive, Op, Transposed, Window, out_size
 from padviz.axis.resize import Resize
@@ -13,7 +16,9 @@ from padviz.network.graph import ancestors
 from padviz.network.layer import MERGES, Channels, Kind, Layer, Origin
 from padviz.network.network import Size
 from padviz.sources.tracing.attending import Attending
+from padviz.sources.tracing.everywhere import Both, leaving
 from padviz.sources.tracing.moving import moves
+from padviz.sources.tracing.rows import Probes, Turns, parted, tracked
 
 MOST_LAYERS = 10_000
 MOST_KERNEL = 4096  # taps on an axis
@@ -42,7 +47,7 @@ class Trace:
     ('gate', (1,), (6, 7))
     """
 
-    def __init__(self, where: str, size: Size) -> None:
+    def __init__(self, where: str, size: Size, probes: Probes | None = None) -> None:
         self.where = where
         self.layers = [Layer("input", "input", ())]
         self.sizes = [size]
@@ -56,6 +61,9 @@ class Trace:
         self.attending = Attending()
         self.origin: Origin | None = None
         self._names: dict[str, int] = {"input": 1}
+        self.moving: dict[int, tuple[Op | None, Op | None]] = {}
+        self.turns = Turns(np.full(probes.height.shape, -1)) if probes else None
+        self._rows: list[Both] = [probes.axes] if probes else []
 
     @contextmanager
     def made_by(self, name: str) -> Iterator[None]:
@@ -65,6 +73,19 @@ class Trace:
             yield
         finally:
             self.origin = before
+
+    def rows(self, at: int, axis: int) -> Any:
+        """The rows or columns of a layer, with how many there would be at other sizes."""
+        if self.turns is None:
+            return self.sizes[at][axis]
+        for i in range(len(self._rows), at + 1):
+            layer, over = self.layers[i], self.moving.get(i, (None, None))
+            found = []
+            for own, moved, each in zip(layer.ops, over, (0, 1), strict=True):
+                like = None if layer.like is None else self._rows[layer.like][each]
+                found.append(leaving(moved or own, self._rows[layer.inputs[0]][each], like))
+            self._rows.append((found[0], found[1]))
+        return tracked(self.sizes[at][axis], self._rows[at][axis], self.turns)
 
     def swapped(self, at: int) -> None:
         """Remember that a layer has width before height."""
@@ -96,6 +117,9 @@ class Trace:
             return made
         if kind == "global":
             height = width = Adaptive(1)
+        (height, tall), (width, wide) = parted(height), parted(width)
+        if self.turns and (tall or wide):
+            self.moving[len(self.layers)] = tall, wide
         entering = self.sizes[inputs[0]]
         for other in inputs[1:]:
             if self.sizes[other] != entering:

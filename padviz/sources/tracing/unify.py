@@ -13,6 +13,7 @@ from padviz.axis.resize import Resize
 from padviz.network.layer import WINDOWS, Layer
 from padviz.network.network import Size
 from padviz.network.rewrites import joined_to
+from padviz.sources.tracing.rows import Turns
 
 RULES: tuple[Same, ...] = ("same_upper", "same_lower")
 
@@ -29,7 +30,8 @@ class Traced(NamedTuple):
     """A graph at one size: its layers, their sizes, the positions of its last feature maps, and the heads cut off.
 
     `aliases` are other names of layers, and `vectors` names of what is no map, with the maps that it is made of.
-    `grids` are the last maps behind which attention looks at their positions.
+    `grids` are the last maps behind which attention looks at their positions. `moving` has what layers do at all
+    sizes, where that depends on the size, and `turns` what the forward decided by it.
     """
 
     layers: tuple[Layer, ...]
@@ -39,6 +41,8 @@ class Traced(NamedTuple):
     aliases: Mapping[str, int] = MappingProxyType({})
     vectors: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     grids: tuple[str, ...] = ()
+    moving: Mapping[int, tuple[Op | None, Op | None]] = MappingProxyType({})
+    turns: Turns | None = None
 
 
 Unified = tuple[tuple[Layer, ...], tuple[int, ...]]

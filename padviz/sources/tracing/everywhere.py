@@ -1,0 +1,106 @@
+"""Layers at many sizes at once: how many rows each has, whether it fits, and what it pads, crops or resizes there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from padviz.axis.operations import Adaptive, Fit, Op, Transposed, Window, fit_shift, pads_at, sized
+from padviz.axis.padding_modes import most_padding
+from padviz.axis.resize import Resize
+from padviz.network.layer import Layer
+from padviz.sources.tracing.rows import Over
+
+Moving = Mapping[int, tuple[Op | None, Op | None]]  # the operations of layers that depend on the size, at all sizes
+Both = tuple[Over, Over]
+
+
+class Walked(NamedTuple):
+    """The rows and columns of each layer, and at which sizes all of them fit."""
+
+    sizes: list[Both]
+    fits: Over
+
+
+def walked(layers: Sequence[Layer], moving: Moving, axes: Both) -> Walked:
+    """Walk the sizes of an image through layers, of which those in `moving` do something else at each."""
+    sizes: list[Both] = [axes]
+    fits = np.ones(axes[0].shape, dtype=bool)
+    known: dict[Any, tuple[Over, Any]] = {}
+    with np.errstate(all="ignore"):
+        for i, layer in enumerate(layers[1:], start=1):
+            for other in layer.inputs[1:]:
+                for one, n in zip(sizes[layer.inputs[0]], sizes[other], strict=True):
+                    fits &= True if one is n else one == n
+            out = []
+            for axis, op in enumerate(layer.ops):
+                over, n = moving[i][axis] if i in moving else None, sizes[layer.inputs[0]][axis]
+                like = None if layer.like is None else sizes[layer.like][axis]
+                key = (op, id(n), id(like)) if over is None else (i, axis)
+                if key not in known:
+                    known[key] = _leaving(over or op, n, like)
+                rows, right = known[key]
+                fits &= right
+                out.append(rows)
+            sizes.append((out[0], out[1]))
+    return Walked(sizes, fits)
+
+
+def leaving(op: Op | None, n: Over, like: Over | None) -> Over:
+    """The rows that an operation makes at each size."""
+    with np.errstate(all="ignore"):
+        return _leaving(op, n, like)[0]
+
+
+def _leaving(op: Op | None, n: Over, like: Over | None) -> tuple[Over, Any]:
+    if op is None:
+        return n, True
+    rows = np.broadcast_to(sized(op, n, like), n.shape)
+    right = rows >= 1
+    if isinstance(op, Window):
+        before, after = pads_at(op, n)
+        right = right & ((np.asarray(before) >= 0) | (n + before + after >= op.extent))
+        if op.mode in ("reflect", "symmetric", "circular"):
+            right = right & (np.maximum(before, after) <= most_padding(op.mode, n))
+    return rows, right
+
+
+def figures(op: Op | None, n: Over, made: Over) -> tuple[Any, ...]:
+    """What an operation does to `n` rows, of which it makes so many: two that say the same do the same."""
+    if isinstance(op, Window):
+        return "window", op.kernel, op.stride, op.dilation, *pads_at(op, n)
+    if isinstance(op, Fit):
+        before = _fit_shifts(n, made, op)
+        return "window", 1, 1, 1, before, made - n - before
+    if isinstance(op, Transposed):
+        return "transposed", op.kernel, op.stride, op.dilation, *op.padding, op.output_padding
+    if isinstance(op, Adaptive):
+        return "adaptive", op.output
+    if isinstance(op, Resize):
+        ratio = (1, op.scale.numerator, op.scale.denominator) if op.scale is not None else (0, made, n)
+        return "resize", made, *ratio
+    return ("none",)
+
+
+def _fit_shifts(n: Over, made: Over, op: Fit) -> Over:
+    pairs, which = np.unique(made - n, return_inverse=True)
+    found: Over = np.array([fit_shift(0, int(more), op.odd) for more in pairs])[which]
+    return found
+
+
+def differs(one: tuple[Any, ...], other: tuple[Any, ...], shape: tuple[int, ...]) -> Over:
+    """At which sizes two operations do not do the same."""
+    if one[0] == other[0] == "resize":
+        (_, made, *ratio), (_, also, *ratio2) = one, other
+        uneven = np.zeros(shape, dtype=bool) | (made != also)
+        if ratio[0] != ratio2[0] or ratio[0]:  # a scale reads what a size does only where it is met exactly
+            uneven |= ratio[1] * ratio2[2] != ratio2[1] * ratio[2]
+        return uneven
+    if one[0] != other[0] or len(one) != len(other):
+        return np.ones(shape, dtype=bool)
+    found = np.zeros(shape, dtype=bool)
+    for a, b in zip(one[1:], other[1:], strict=True):
+        found |= a != b
+    return found

@@ -1,0 +1,243 @@
+"""Numbers that a forward makes of the size of its image, with what they are at many other sizes.
+
+A forward is run at one size. What it works out of the rows of a map carries along what it would be at all others, as
+long as the forward takes the same turns there; where it compares such numbers, the sizes are kept that turn the same
+way.
+"""
+
+from __future__ import annotations
+
+import builtins
+import operator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from math import ceil, floor, trunc
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.axis.operations import Op, Window
+from padviz.axis.operations import Transposed as Transposed
+from padviz.network.network import Size
+
+DENSE = 640  # sizes from 1 on, all of them
+FAR = (range(641, 2048, 13), range(2048, 8192, 101))  # steps that no stride divides
+SEED = 1
+Over = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Probes:
+    """Sizes at which numbers are known: those of one axis, with the other's own, with its like, and with any.
+
+    >>> probes = Probes.around((224, 320))
+    >>> sorted({int(n) for n in probes.height[probes.width == 7]})[:4]
+    [7, 224, 374]
+    """
+
+    size: Size
+    height: Over
+    width: Over
+
+    @classmethod
+    def around(cls, size: Size) -> Probes:
+        """The sizes beside the one at which a graph is read."""
+        ns = np.array([*range(1, DENSE + 1), *(n for far in FAR for n in far)])
+        mixed = np.random.default_rng(SEED).permutation(ns)
+        height = np.concatenate([ns, ns, np.full(ns.shape, size[0]), ns])
+        width = np.concatenate([ns, np.full(ns.shape, size[1]), ns, mixed])
+        return cls(size, height, width)
+
+    @property
+    def axes(self) -> tuple[Over, Over]:
+        return self.height, self.width
+
+
+@dataclass
+class Turns:
+    """What a forward decided by such numbers: at each size the `first` turn that is another there, -1 for none.
+
+    `plain` are numbers that Python made whole, which nobody can follow; where they were rows, all is `lost`. While it
+    is not `on`, nothing is kept: the code that runs is not the forward's own.
+    """
+
+    first: Over
+    plain: list[tuple[Any, Over]] = field(default_factory=list)
+    lost: bool = False
+    on: bool = True
+    count: int = 0
+
+    def kept(self, outcome: bool, over: Over) -> bool:
+        """The outcome of a comparison, of which the sizes are kept that have the same."""
+        if self.on:
+            self.first[(self.first < 0) & (over != outcome)] = self.count
+            self.count += 1
+        return outcome
+
+    def escaped(self, value: Any, over: Over) -> None:
+        """Keep a number that is a plain one from now on."""
+        if self.on and (over != value).any():
+            self.plain.append((value, over))
+            self.lost |= over.dtype.kind == "i"
+
+
+class Tracked:
+    """A number with what it is at all sizes, `over`."""
+
+    over: Over
+    turns: Turns
+
+    def __bool__(self) -> bool:
+        return self.turns.kept(bool(bare(self)), self.over != 0)
+
+    def __int__(self) -> int:
+        self.turns.escaped(bare(self), self.over)
+        return int(bare(self))
+
+    def __float__(self) -> float:
+        self.turns.escaped(bare(self), self.over)
+        return float(bare(self))
+
+
+class Rows(Tracked, int):
+    """A whole number of rows."""
+
+    __hash__ = int.__hash__
+
+
+class Ratio(Tracked, float):
+    """Any other number."""
+
+    __hash__ = float.__hash__
+
+
+def bare(value: Any) -> Any:
+    """The number alone."""
+    return (
+        int.__int__(value) if isinstance(value, Rows) else float.__float__(value) if isinstance(value, Ratio) else value
+    )
+
+
+def over_of(value: Any) -> Any:
+    """What a number is at all sizes; a plain one is the same at each."""
+    return value.over if isinstance(value, Tracked) else value
+
+
+def tracked(value: Any, over: Over, turns: Turns) -> Any:
+    """A number that carries what it is at all sizes."""
+    made: Any = Rows(value) if isinstance(value, int) else Ratio(value)
+    made.over, made.turns = over, turns
+    return made
+
+
+def _of_two(how: Callable[[Any, Any], Any], swapped: bool) -> Callable[[Any, Any], Any]:
+    def run(self: Any, other: Any) -> Any:
+        if not isinstance(other, int | float):
+            return NotImplemented
+        pair = (other, self) if swapped else (self, other)
+        value = how(*map(bare, pair))
+        with np.errstate(all="ignore"):
+            over = how(*(np.asarray(over_of(each)) for each in pair))
+        return self.turns.kept(value, over) if isinstance(value, bool) else tracked(value, over, self.turns)
+
+    return run
+
+
+def _of_one(how: Callable[..., Any], many: Callable[[Over], Over]) -> Callable[..., Any]:
+    def run(self: Any) -> Any:
+        return tracked(how(bare(self)), many(self.over), self.turns)
+
+    return run
+
+
+def _whole(many: Callable[[Over], Over]) -> Callable[[Over], Over]:
+    return lambda over: np.nan_to_num(many(over)).astype(np.int64)
+
+
+for _name in ("add", "sub", "mul", "floordiv", "mod", "truediv"):
+    for _kind in (Rows, Ratio):
+        setattr(_kind, f"__{_name}__", _of_two(getattr(operator, _name), False))
+        setattr(_kind, f"__r{_name}__", _of_two(getattr(operator, _name), True))
+for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
+    for _kind in (Rows, Ratio):
+        setattr(_kind, f"__{_name}__", _of_two(getattr(operator, _name), False))
+for _kind in (Rows, Ratio):
+    for _name, _how, _many in (("neg", operator.neg, np.negative), ("abs", abs, np.abs)):
+        setattr(_kind, f"__{_name}__", _of_one(_how, _many))
+_ROUNDED = {"ceil": (ceil, np.ceil), "floor": (floor, np.floor), "round": (round, np.rint), "trunc": (trunc, np.trunc)}
+for _name, (_how, _many) in _ROUNDED.items():
+    setattr(Rows, f"__{_name}__", _of_one(_how, lambda over: over))
+    setattr(Ratio, f"__{_name}__", _of_one(_how, _whole(_many)))
+
+
+def _chosen(real: Callable[..., Any], many: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    """Python's `max` or `min`, which follows the numbers of all sizes."""
+
+    def run(*given: Any, **options: Any) -> Any:
+        each = [*given[0]] if len(given) == 1 and isinstance(given[0], tuple | list) else [*given]
+        found = next((value for value in each if isinstance(value, Tracked)), None)
+        if options or found is None or not all(isinstance(value, int | float) for value in each):
+            return real(*given, **options)
+        over = over_of(each[0])
+        for other in each[1:]:
+            over = many(over, over_of(other))
+        return tracked(real(map(bare, each)), np.broadcast_to(over, found.over.shape), found.turns)
+
+    return run
+
+
+@contextmanager
+def following() -> Iterator[None]:
+    """Within, `max` and `min` choose for all sizes at once: else each would be a turn."""
+    before = builtins.max, builtins.min
+    builtins.max, builtins.min = _chosen(max, np.maximum), _chosen(min, np.minimum)
+    try:
+        yield
+    finally:
+        builtins.max, builtins.min = before
+
+
+FIGURES = ("kernel", "stride", "dilation", "padding", "size", "output", "output_padding")
+
+
+def parted(op: Op | None) -> tuple[Op | None, Op | None]:
+    """An operation with plain figures, and the same with what they are at all sizes; None where they are plain."""
+    figures = {name: getattr(op, name) for name in FIGURES if hasattr(op, name)}
+    pairs = {name: value if isinstance(value, tuple) else (value,) for name, value in figures.items()}
+    moving = {name for name, pair in pairs.items() if any(isinstance(each, Tracked) for each in pair)}
+    if op is None or not moving:
+        return op, None
+
+    def with_figures(of: Callable[[Any], Any]) -> Op:
+        new = {name: tuple(map(of, pairs[name])) for name in moving}
+        changed: dict[str, Any] = {name: pair if name == "padding" else pair[0] for name, pair in new.items()}
+        return replace(op, **changed)
+
+    return with_figures(bare), with_figures(over_of)
+
+
+def cropped(start: Any, stop: Any, step: int, n: Any) -> Window:
+    """The crop that a slice takes of `n` rows, as Python reads its ends.
+
+    >>> cropped(1, -2, 1, 8).padding, cropped(None, 20, 1, 8).padding
+    ((-1, -2), (0, 0))
+    """
+    first = 0 if start is None else clipped(start, n)
+    last = n if stop is None else clipped(stop, n)
+    return Window(1, step, padding=(-first, larger(last, first) - n))
+
+
+def clipped(end: Any, n: Any) -> Any:
+    """Where a slice that ends there ends in `n` rows: counted from the back where it is negative."""
+    turns = next((each.turns for each in (end, n) if isinstance(each, Tracked)), None)
+    at = bare(end)
+    plainly = builtins.min(at, bare(n)) if at >= 0 else builtins.max(at + bare(n), 0)
+    if turns is None:
+        return plainly
+    over, rows = over_of(end), over_of(n)
+    return tracked(plainly, np.where(over >= 0, np.minimum(over, rows), np.maximum(over + rows, 0)), turns)
+
+
+larger = _chosen(max, np.maximum)
