@@ -1,0 +1,298 @@
+"""Random modules that pad, crop and resize by rules of their own, read at one size and asked at others.
+
+What padviz reads *at* a size is the truth here: a network that was read elsewhere must count the same there, refuse
+the same, or say that it assumes something. `python -m tests.soak.resized SEED FIRST COUNT` prints a tally as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from random import Random
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+import padviz
+from padviz.errors import PadvizError
+from padviz.network.baked import notes_at
+from padviz.network.network import Network, Size
+from padviz.sources.torch.load import load_module
+
+ASKED = 5
+Step = Callable[[Tensor, list[Tensor]], Tensor]
+FRONTS: dict[str, Callable[[Any], Any]] = {
+    "down": lambda d: d // 2,
+    "up": lambda d: -(-d // 2),
+    "zero": lambda d: 0 * d,
+    "all": lambda d: d,
+    "third": lambda d: d // 3,
+    "int": lambda d: int(d / 2),
+    "floor": lambda d: math.floor(d / 2),
+    "ceil": lambda d: math.ceil(d / 2),
+    "round": lambda d: round(d / 2),
+    "clamped": lambda d: max(min(d // 2, 3), -2),
+}
+OUTPUTS: tuple[Callable[[Any, int], Any], ...] = (
+    lambda n, s: -(-n // s),
+    lambda n, s: math.ceil(n / s),
+    lambda n, s: (n + s - 1) // s,
+    lambda n, s: n // s + (n % s != 0),
+)
+
+
+def sides(x: Tensor, more: Callable[[Any], Any], front: Callable[[Any], Any], height: bool, width: bool) -> list[Any]:
+    """The pads that make a map so many rows and columns larger, as `functional.pad` takes them."""
+    pads: list[Any] = []
+    for axis, wanted in ((3, width), (2, height)):
+        d = more(x.shape[axis]) if wanted else 0
+        pads += [front(d), d - front(d)]
+    return pads
+
+
+class Resized(nn.Module):
+    """A module of random steps, each of which sees the map that it changes and those that were kept."""
+
+    def __init__(self, rng: Random) -> None:
+        super().__init__()
+        self.rng, self.layers, self.steps = rng, nn.ModuleList(), list[Step]()
+        self.told: list[str] = []
+        for _ in range(rng.randint(1, 5)):
+            kind = rng.choice(KINDS)
+            self.told.append(kind.__name__)
+            self.steps.append(kind(self, rng))
+        self.steps.append(conv(self, rng))
+        del self.rng
+
+    def layer(self, made: nn.Module) -> nn.Module:
+        self.layers.append(made)
+        return made
+
+    def forward(self, x: Tensor) -> Tensor:
+        kept: list[Tensor] = []
+        for step in self.steps:
+            x = step(x, kept)
+        return x
+
+
+def conv(net: Resized, rng: Random, **options: Any) -> Step:
+    k, s = rng.randint(1, 5), rng.choice((1, 1, 2, 3, 4))
+    made = net.layer(nn.Conv2d(1, 1, k, s, rng.randint(0, k // 2), rng.choice((1, 1, 2)), bias=False))
+    return lambda x, kept: made(x)
+
+
+def transposed(net: Resized, rng: Random) -> Step:
+    k, s = rng.randint(1, 4), rng.randint(1, 4)
+    made = net.layer(nn.ConvTranspose2d(1, 1, k, s, rng.randint(0, (k - 1) // 2), bias=False))
+    return lambda x, kept: made(x)
+
+
+def pool(net: Resized, rng: Random) -> Step:
+    k, s = rng.randint(2, 3), rng.randint(1, 3)
+    return partial(_pooled, net.layer(nn.MaxPool2d(k, s, k // 2, ceil_mode=rng.random() < 0.3)))
+
+
+def _pooled(made: nn.Module, x: Tensor, kept: list[Tensor]) -> Tensor:
+    return made(x)  # type: ignore[no-any-return]
+
+
+def same(net: Resized, rng: Random) -> Step:
+    """A strided convolution that is padded as SAME, by hand."""
+    k, s, d = rng.randint(1, 5), rng.randint(1, 4), rng.choice((1, 1, 2))
+    made, out = net.layer(nn.Conv2d(1, 1, k, s, 0, d, bias=False)), rng.choice(OUTPUTS)
+    front = FRONTS[rng.choice(("down", "down", "up", "int", "zero", "third"))]
+    guarded, floor = rng.random() < 0.2, rng.random() < 0.8
+
+    def run(x: Tensor, kept: list[Tensor]) -> Tensor:
+        def more(n: Any) -> Any:
+            total = (out(n, s) - 1) * s + (k - 1) * d + 1 - n
+            return max(total, 0) if floor else total
+
+        pads = sides(x, more, front, True, True)
+        return made(x if guarded and not any(pads) else functional.pad(x, pads))
+
+    return run
+
+
+def multiple(net: Resized, rng: Random) -> Step:
+    """A pad to the next multiple of a number, in any mode."""
+    m, front = rng.randint(2, 9), FRONTS[rng.choice([*FRONTS])]
+    mode = rng.choice(("constant", "constant", "constant", "reflect", "replicate", "circular"))
+    height, width = rng.choice(((True, True), (True, False), (False, True)))
+    after = net.layer(nn.Conv2d(1, 1, rng.randint(1, 3), rng.randint(1, m), bias=False))
+    joined = rng.random() < 0.6
+
+    def run(x: Tensor, kept: list[Tensor]) -> Tensor:
+        x = functional.pad(x, sides(x, lambda n: -n % m, front, height, width), mode=mode)
+        return after(x) if joined else x
+
+    return run
+
+
+def cut(net: Resized, rng: Random) -> Step:
+    """A crop to a multiple of a number, of a part of the rows, or to no more than so many."""
+    m, most, front = rng.randint(2, 7), rng.randint(4, 60), rng.random() < 0.3
+    how = rng.choice(("multiple", "most", "share", "last", "step"))
+
+    def run(x: Tensor, kept: list[Tensor]) -> Tensor:
+        h, w = x.shape[2:]
+        if how == "step":
+            return x[:, :, h % m :: 2, : w - w % m : 2]
+        ends = {
+            "multiple": (h // m * m, w // m * m),
+            "most": (min(h, most), min(w, most)),
+            "share": (h - h // 4, w - w // 4),
+            "last": (h - 1 if h % 2 else h, w - w % 2),
+        }[how]
+        return x[:, :, h - ends[0] :, w - ends[1] :] if front else x[:, :, : ends[0], : ends[1]]
+
+    return run
+
+
+def least(net: Resized, rng: Random) -> Step:
+    """A pad of what is smaller than so many rows."""
+    n, front = rng.randint(2, 60), FRONTS[rng.choice([*FRONTS])]
+    return lambda x, kept: functional.pad(x, sides(x, lambda rows: max(n - rows, 0), front, True, True))
+
+
+def turn(net: Resized, rng: Random) -> Step:
+    """One of two convolutions, or a pad or none, by the size."""
+    n, m = rng.randint(3, 80), rng.randint(2, 3)
+    a, b = (net.layer(nn.Conv2d(1, 1, 3, 1, p, bias=False)) for p in (0, 1))
+    how = rng.choice(("size", "rest", "pad"))
+
+    def run(x: Tensor, kept: list[Tensor]) -> Tensor:
+        if how == "pad":
+            return functional.pad(x, (0, 1, 0, 1)) if x.shape[2] % m else x
+        chosen: Tensor = (a if (x.shape[3] > n if how == "size" else x.shape[2] % m == 1) else b)(x)
+        return chosen
+
+    return run
+
+
+def resized(net: Resized, rng: Random) -> Step:
+    """A resize by a scale, or to a size that is worked out."""
+    mode, s = rng.choice(("nearest", "bilinear")), rng.randint(2, 3)
+    how = rng.choice(("scale", "times", "share", "least", "one less"))
+
+    def run(x: Tensor, kept: list[Tensor]) -> Tensor:
+        h, w = x.shape[2:]
+        if how == "scale":
+            return functional.interpolate(x, scale_factor=float(s), mode=mode)
+        sizes = {
+            "times": (h * s, w * s),
+            "share": (max(h // s, 1), max(w // s, 1)),
+            "least": (max(h, 9), max(w, 9)),
+            "one less": (2 * h - 1, 2 * w - 1),
+        }
+        return functional.interpolate(x, size=sizes[how], mode=mode)
+
+    return run
+
+
+def skip(net: Resized, rng: Random) -> Step:
+    """A branch that goes down and up again, and is made to fit what it left, or the other way round."""
+    s = rng.randint(1, 4)
+    down = net.layer(nn.Conv2d(1, 1, rng.randint(1, 4), s, rng.randint(0, 1), bias=False))
+    up = net.layer(nn.ConvTranspose2d(1, 1, s, s, bias=False))
+    how, front = rng.choice(("pad", "pad", "slice", "centre", "resize")), FRONTS[rng.choice([*FRONTS])]
+    swapped, cat = rng.random() < 0.5, rng.random() < 0.3
+    last = net.layer(nn.Conv2d(2 if cat else 1, 1, 1, bias=False))
+
+    def fitted(x: Tensor, like: Tensor) -> Tensor:
+        h, w = like.shape[2:]
+        if how == "pad":
+            dh, dw = h - x.shape[2], w - x.shape[3]
+            return functional.pad(x, (front(dw), dw - front(dw), front(dh), dh - front(dh)))
+        if how == "resize":
+            return functional.interpolate(x, size=(h, w))
+        top, left = ((x.shape[2] - h) // 2, (x.shape[3] - w) // 2) if how == "centre" else (0, 0)
+        return x[:, :, top : top + h, left : left + w]
+
+    def run(x: Tensor, kept: list[Tensor]) -> Tensor:
+        y = up(down(x))
+        small, like = (y, x) if swapped else (x, y)
+        pair = fitted(small, like), like
+        return last(torch.cat(pair, 1) if cat else pair[0] + pair[1])  # type: ignore[no-any-return]
+
+    return run
+
+
+KINDS = [conv] * 3 + [pool] * 2 + [same] * 5 + [skip] * 5 + [transposed, resized, cut, multiple, least, turn]
+
+
+def drawn(rng: Random) -> tuple[Resized, Size, list[Size]]:
+    """A module, the size that it is read at, and five others, below and above on each axis."""
+    module = Resized(rng)
+    read = rng.randint(12, 100), rng.randint(12, 100)
+
+    def near(n: int) -> int:
+        return rng.choice((rng.randint(1, n), rng.randint(max(n - 9, 1), n + 9), rng.randint(n, 3 * n)))
+
+    return module, read, [(near(read[0]), near(read[1])) for _ in range(ASKED)]
+
+
+def compared(network: Network, truth: Callable[[Size], Network], size: Size) -> str:
+    """Whether a network says at a size what one read there says: "right", "refused", "noted"; or what is wrong."""
+    found, expected = _counted(lambda: network, size), _counted(lambda: truth(size), size)
+    if isinstance(found, str) and isinstance(expected, str):
+        return "refused"
+    if isinstance(found, str):
+        fixed = any(network.size[axis] != size[axis] for axis in network.fixed)
+        return "fixed" if fixed else "noted" if _noted(network, size) else f"refuses {size}: {found}"
+    if not isinstance(expected, str) and np.array_equal(found, expected):
+        return "right"
+    return "noted" if _noted(network, size) else f"is wrong at {size}"
+
+
+def _noted(network: Network, size: Size) -> bool:
+    return any("assumed" in note for note in notes_at(network, size))
+
+
+def _counted(load: Callable[[], Network], size: Size) -> Any:
+    try:
+        network = load()
+        return padviz.usage(network, size, layer=network.targets or None).counts
+    except PadvizError as error:
+        return str(error)
+
+
+def judged(seed: str, number: int) -> list[str]:
+    """What became of one module at the sizes asked; nothing where it cannot be read at all."""
+    module, read, sizes = drawn(Random(f"{seed}/{number}"))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            network = load_module(module, size=read)
+    except PadvizError:
+        return []
+    said = [compared(network, lambda size: load_module(module, size=size, alone=True), size) for size in sizes]
+    return [
+        line if line in TALLIED else f"{number}: {' '.join(module.told)}, read at {read}, {line}" for line in said
+    ]
+
+
+TALLIED = ("right", "refused", "fixed", "noted")
+
+
+def run(seed: str, first: int, count: int) -> dict[str, Any]:
+    """The tally of so many modules that can be read, from a number on."""
+    tally, failures, number, read = Counter[str](), list[str](), first, 0
+    while read < count:
+        said = judged(seed, number)
+        read, number = read + bool(said), number + 1
+        tally.update(line if line in TALLIED else "failed" for line in said)
+        failures += [line for line in said if line not in TALLIED]
+    return {"tally": {"read": read, **tally}, "failures": failures}
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))))
