@@ -8,7 +8,7 @@ is followed anew. What is open then is said.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from padviz.errors import PadvizError
 from padviz.network.network import Size
 from padviz.sources.tracing.everywhere import Walked, differs, figures, walked
 from padviz.sources.tracing.last_maps import finish
-from padviz.sources.tracing.rows import Over, Probes
+from padviz.sources.tracing.rows import Over, Probes, Turns
 from padviz.sources.tracing.trace import Trace
 from padviz.sources.tracing.unify import Traced, Unified, unified
 
@@ -38,7 +38,19 @@ class Case:
     followed: list[Traced]
     known: list[Traced]
     closed: Over
-    said: dict[str, Size]
+    said: dict[str, Size] = field(default_factory=dict)
+    walks: dict[int, Walked] = field(default_factory=dict)
+
+    @property
+    def turned(self) -> list[tuple[Traced, Turns]]:
+        """The traces that were followed, with the turns that each took."""
+        return [(traced, traced.turns) for traced in self.followed if traced.turns is not None]
+
+    def walk(self, traced: Traced) -> Walked:
+        """The rows of each layer of a trace that was followed, at all sizes."""
+        if id(traced) not in self.walks:
+            self.walks[id(traced)] = walked(traced.layers, traced.moving, self.probes.axes)
+        return self.walks[id(traced)]
 
 
 def settled(
@@ -55,7 +67,7 @@ def settled(
     asked = np.ones(probes.height.shape, dtype=bool)
     for axis in fixed:
         asked &= probes.axes[axis] == probes.size[axis]
-    case = Case(tracer, probes, asked, [*traces], [*traces], np.zeros(asked.shape, dtype=bool), {})
+    case = Case(tracer, probes, asked, [*traces], [*traces], np.zeros(asked.shape, dtype=bool))
     for _ in range(MADE_UP):
         better = _mended(case, found)
         if better is found:
@@ -76,7 +88,10 @@ def _depends(traced: Traced) -> bool:
 
 def _mended(case: Case, found: Unified) -> Unified | None:
     """The layers that do, at a size where these do not, what the forward does; the same where there is none."""
-    for traced in case.followed:
+    _lose(case)
+    for traced, turns in case.turned:
+        if turns.lost:
+            continue
         wrong, walk = _wrong(case, found, traced)
         if not wrong.any():
             continue
@@ -125,6 +140,27 @@ def _opened(case: Case, found: Unified) -> Unified | None:
     return found
 
 
+def _lose(case: Case) -> None:
+    """Mark all as lost where layers do something else in each trace, and nothing tells how that comes about."""
+    if any(turns.plain for _, turns in case.turned):
+        return
+    for versions in zip(*([(traced, i) for i in range(len(traced.layers))] for traced in case.followed), strict=True):
+        if len({tuple(_still(_op(traced, i, axis)) for axis in (0, 1)) for traced, i in versions}) > 1:
+            for _, turns in case.turned:
+                turns.lost = True
+
+
+def _still(op: Op | None) -> tuple[Any, ...]:
+    """What of an operation does not depend on the size."""
+    names = () if op is None else op.__dataclass_fields__
+    values = [value for name in names for value in _each(getattr(op, name))]
+    return tuple(None if isinstance(value, np.ndarray) else value for value in values)
+
+
+def _each(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
 def _holds(case: Case, traced: Traced) -> Over:
     """The sizes at which a trace tells what the forward does."""
     turns = traced.turns
@@ -137,16 +173,16 @@ def _holds(case: Case, traced: Traced) -> Over:
 
 
 def _open(case: Case, found: Unified) -> Over:
-    """The sizes at which no trace tells what turns the forward takes, where the layers fit."""
+    """The sizes at which no trace tells what the forward does, and the layers fit."""
     left = case.asked & ~case.closed
-    turned = [traced.turns.first < 0 for traced in case.followed if traced.turns is not None]
-    left &= ~np.logical_or.reduce(turned) | _rounded_anew(case)
+    told = [(turns.first < 0) & case.walk(traced).fits for traced, turns in case.turned]
+    left &= ~np.logical_or.reduce(told) | _rounded_anew(case)
     return left & walked(found[0], {}, case.probes.axes).fits if left.any() else left
 
 
 def _rounded_anew(case: Case) -> Over:
     """Where a number that Python made whole has a sign, or a fraction, that it has in no trace."""
-    plain = [traced.turns.plain for traced in case.followed if traced.turns is not None]
+    plain = [turns.plain for _, turns in case.turned]
     found = np.zeros(case.asked.shape, dtype=bool)
     for i, (_, over) in enumerate(plain[0] if plain else ()):
         seen = np.array([_kind(each[i][0]) for each in plain if i < len(each)])
@@ -161,15 +197,15 @@ def _kind(number: Any) -> Any:
 def _as(case: Case, at: int) -> Over:
     """The sizes that part from all traces where one does."""
     same = case.asked.copy()
-    for traced in case.followed:
-        if traced.turns is not None:
-            same &= traced.turns.first == traced.turns.first[at]
+    for traced, turns in case.turned:
+        fits = case.walk(traced).fits
+        same &= (turns.first == turns.first[at]) & (fits == fits[at])
     return same
 
 
 def _wrong(case: Case, found: Unified, traced: Traced) -> tuple[Over, Walked]:
     """The sizes at which the layers do not do what a trace says, and those of its layers."""
-    walk, ours = walked(traced.layers, traced.moving, case.probes.axes), walked(found[0], {}, case.probes.axes)
+    walk, ours = case.walk(traced), walked(found[0], {}, case.probes.axes)
     index = {layer.name: i for i, layer in enumerate(found[0])}
     wrong = np.zeros(case.asked.shape, dtype=bool)
     with np.errstate(all="ignore"):
@@ -254,7 +290,7 @@ def _assumed(case: Case, found: Unified) -> tuple[str, ...]:
     said = dict(case.said)
     if left.any():
         said.setdefault("turn", _size(case.probes, _nearest(case.probes, left)))
-    if any(traced.turns is not None and traced.turns.lost for traced in case.followed):
+    if any(turns.lost for _, turns in case.turned):
         said.setdefault("lost", case.probes.size)
     if not said:
         return ()
