@@ -47,6 +47,7 @@ def command(
     from padviz.audit.costs import macs_of_squares
     from padviz.audit.even_sizes import even_sizes
     from padviz.files import documents, tables
+    from padviz.network.baked import declared
 
     lo, hi = _range(range_)
     format_ = options.format_for(output, format_, overwrite)
@@ -55,6 +56,8 @@ def command(
     if network.fixed:
         axes = " and ".join(("height", "width")[i] for i in network.fixed)
         options.say(f"{network.name}: its {axes} cannot vary, so only {options.pixels(network.size)} fits")
+    if said := declared(network):
+        options.say(f"{network.name}: {said}")
     found = even_sizes(network, lo, hi, axis)
     without = set(found.even_without_drops)
     macs = macs_of_squares(network, found.even) if axis == "both" else None

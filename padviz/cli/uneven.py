@@ -299,17 +299,19 @@ def _cure(network: Network, found: Ledger) -> str:
 def _priced(network: Network, size: Size, near: list[Suggestion]) -> str:
     """The nearest balanced sizes with their multiply-adds over those of the size asked about, or window positions."""
     from padviz.audit.costs import COUNTED, costs
+    from padviz.network.baked import declared
 
     known = all(each.macs_ratio is not None for each in near)
     what = "multiply-adds" if known else "window positions"
-    said = []
+    sizes = []
     for each in near:
         ratio = each.macs_ratio if known else each.work
         drops = ", drops rows" if each.drops else ""
-        said.append(f"{options.pixels(each.size)} ({ratio:.3g} times the {what}{drops})")
+        sizes.append(f"{options.pixels(each.size)} ({ratio:.3g} times the {what}{drops})")
     unknown = costs(network, size).unknown
     why = f"{unknown} does not say its channels, so multiply-adds are not known" if unknown else "nothing multiplies"
-    return f"Nearest balanced sizes: {', '.join(said)}; {COUNTED if known else why}."
+    anew = f" But {said}." if (said := declared(network)) else ""
+    return f"Nearest balanced sizes: {', '.join(sizes)}; {COUNTED if known else why}.{anew}"
 
 
 def _reported(network: Network) -> dict[str, Any] | None:

@@ -45,6 +45,16 @@ def notes_at(network: Network, size: Size | None) -> tuple[str, ...]:
     )
 
 
+def declared(network: Network) -> str:
+    """A clause where a file says the size of its input, and so runs at no other one before it is exported anew."""
+    sides = [("height", "width")[axis] for axis in network.declared if axis not in network.fixed]
+    if not sides:
+        return ""
+    height, width = network.size
+    said = f"the file declares the {' and '.join(sides)} of its input ({height} x {width})"
+    return f"{said}: at another size it must be exported anew, or with an open input size"
+
+
 def assumed(network: Network) -> str:
     """A sentence where the size at which a network is read is nobody's: a file leaves it open."""
     if not network.source.lower().endswith(".onnx") or len(network.declared) == 2:

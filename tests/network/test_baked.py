@@ -89,3 +89,16 @@ def test_an_export_of_a_baked_file_warns_once(size: str, tmp_path: Path) -> None
     result = run("export", str(path), "--size", size, "-o", str(tmp_path / "out"), "--jobs", "1")
     assert result.exit_code == 0, result.output
     assert result.stderr.count("the file is followed") == 1
+
+
+@pytest.mark.parametrize("command", ["sizes", "uneven", "audit"])
+def test_other_sizes_of_a_file_that_declares_its_own_ask_for_another_export(command: str, tmp_path: Path) -> None:
+    path = saved(fixed("y = Conv <strides = [2, 2], pads = [1, 1, 1, 1]> (x, w3x3)", (32, 32)), tmp_path)
+    result = run(command, str(path))
+    assert result.exit_code == 0, result.stderr
+    said = " ".join((result.stdout + result.stderr).split())
+    assert "33" in said
+    assert "anew" in said
+    onnx.save(open_again(path), path)
+    result = run(command, str(path), "--size", "32")
+    assert "anew" not in result.stdout + result.stderr

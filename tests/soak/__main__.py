@@ -1,4 +1,4 @@
-"""`make soak`: everything once over, on two cores, within twenty minutes. SEED repeats a run, SOAK scales it."""
+"""`make soak`: everything once over, on two cores, within half an hour. SEED repeats a run, SOAK scales it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 from padviz.files.tables import to_table
 from tests.soak import processes
 
-MINUTES, CORES, CHUNK = 20, 2, 1000
+MINUTES, CORES = 30, 2
 FUZZED = {
     "TOML descriptions": 50_000,
     "ONNX files": 10_000,
@@ -24,12 +24,15 @@ FUZZED = {
     "kept scores": 1_000,
     "command lines": 3_000,
 }
+RESIZED = {"modules at other sizes": 3_000}
+CHUNKS = dict.fromkeys(FUZZED, 1000) | dict.fromkeys(RESIZED, 100)
 DISTURBED = {"kills": 100, "signals": 300, "pairs of exports": 40}
 
 
 def fuzzed(kind: str, seed: str, first: int, count: int) -> dict[str, Any]:
     """The tally of some mutants, from a process of their own, which may break."""
-    command = [sys.executable, "-m", "tests.soak.fuzz", kind, seed, str(first), str(count)]
+    judge = "tests.soak.resized" if kind in RESIZED else "tests.soak.fuzz"
+    command = [sys.executable, "-m", judge, kind, seed, str(first), str(count)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode == 0:
         return dict(json.loads(run.stdout.splitlines()[-1]))
@@ -50,21 +53,20 @@ def main() -> int:
     seed, scale = os.environ.get("SEED") or str(time.time_ns() % 10**6), float(os.environ.get("SOAK") or 1)
     print(f"SEED={seed} SOAK={scale:g}", flush=True)
     end = time.monotonic() + 60 * MINUTES
-    planned = {kind: max(1, int(n * scale)) for kind, n in {**DISTURBED, **FUZZED}.items()}
+    planned = {kind: max(1, int(n * scale)) for kind, n in {**DISTURBED, **RESIZED, **FUZZED}.items()}
     tallies = {kind: Counter[str]() for kind in planned}
     failures: list[str] = []
 
     def work(job: tuple[str, int]) -> None:
         kind, first = job
         if time.monotonic() < end:
-            run = fuzzed if kind in FUZZED else disturbed
-            found = run(kind, seed, first, min(CHUNK, planned[kind] - first))
+            run = fuzzed if kind in CHUNKS else disturbed
+            found = run(kind, seed, first, min(CHUNKS.get(kind, 1), planned[kind] - first))
             tallies[kind].update(found["tally"])
             failures.extend(found["failures"])
 
     with ThreadPoolExecutor(CORES) as pool:
-        steps = {kind: CHUNK if kind in FUZZED else 1 for kind in planned}
-        list(pool.map(work, [(kind, at) for kind, n in planned.items() for at in range(0, n, steps[kind])]))
+        list(pool.map(work, [(kind, at) for kind, n in planned.items() for at in range(0, n, CHUNKS.get(kind, 1))]))
     rows = [(kind, tally.total(), tally["refused"], tally["fine"], tally["failed"]) for kind, tally in tallies.items()]
     failures += [f"{kind}: only {row[0]} of {planned[kind]}" for kind, *row in rows if row[0] < planned[kind]]
     print(to_table(("what", "tried", "refused cleanly", "fine", "failed"), rows), *failures, sep="\n")

@@ -1,7 +1,8 @@
 """Random modules that pad, crop and resize by rules of their own, read at one size and asked at others.
 
 What padviz reads *at* a size is the truth here: a network that was read elsewhere must count the same there, refuse
-the same, or say that it assumes something. `python -m tests.soak.resized SEED FIRST COUNT` prints a tally as JSON.
+the same, or say that it assumes something. `python -m tests.soak.resized KIND SEED FIRST COUNT` prints a tally as JSON:
+a module is fine where it is right at some size, refused where it is at none, and failed where it is wrong at any.
 """
 
 from __future__ import annotations
@@ -275,24 +276,25 @@ def judged(seed: str, number: int) -> list[str]:
     except PadvizError:
         return []
     said = [compared(network, lambda size: load_module(module, size=size, alone=True), size) for size in sizes]
-    return [
-        line if line in TALLIED else f"{number}: {' '.join(module.told)}, read at {read}, {line}" for line in said
-    ]
+    return [line if line in TALLIED else f"{number}: {' '.join(module.told)}, read at {read}, {line}" for line in said]
 
 
 TALLIED = ("right", "refused", "fixed", "noted")
 
 
 def run(seed: str, first: int, count: int) -> dict[str, Any]:
-    """The tally of so many modules that can be read, from a number on."""
-    tally, failures, number, read = Counter[str](), list[str](), first, 0
-    while read < count:
-        said = judged(seed, number)
-        read, number = read + bool(said), number + 1
-        tally.update(line if line in TALLIED else "failed" for line in said)
-        failures += [line for line in said if line not in TALLIED]
-    return {"tally": {"read": read, **tally}, "failures": failures}
+    """The tally of so many modules that can be read, and of the sizes that they were asked at."""
+    tally, asked, failures, number = Counter[str](), Counter[str](), list[str](), 0
+    while tally.total() < count:
+        said, number = judged(f"{seed}/{first}", number), number + 1
+        wrong = [line for line in said if line not in TALLIED]
+        if said:
+            tally["failed" if wrong else "fine" if "right" in said else "refused"] += 1
+        asked.update("failed" if line in wrong else line for line in said)
+        failures += wrong
+    return {"tally": tally, "asked": asked, "failures": failures}
 
 
 if __name__ == "__main__":
-    print(json.dumps(run(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))))
+    warnings.simplefilter("ignore")
+    print(json.dumps(run(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))))

@@ -19,6 +19,7 @@ from padviz.sources.onnx.tensors import Node, Plan
 from padviz.sources.tracing.arranging import Stuck, Value
 from padviz.sources.tracing.axis_labels import AXES, alone, has_positions, plain, roles_of, shape_of, size_of
 from padviz.sources.tracing.contracting import along
+from padviz.sources.tracing.rows import Tracked
 
 Made = Value | list[Value]
 Function = Callable[[Plan, Node], Made]
@@ -171,7 +172,7 @@ def _across_channels(node: Node, kernel: Sequence[int]) -> Value | None:
 def pad(plan: Plan, node: Node) -> Made:
     x = plan.settled(node.tensor(0))
     rank = len(x.known)
-    amounts = node.attrs.get("pads") or node.attrs.get("paddings") or node.ints(1)
+    amounts = node.attrs.get("pads") or node.attrs.get("paddings") or plan.rows_in(node, 1)
     named = node.ints(3) if len(node.inputs) > 3 and node.inputs[3] is not None else range(rank)
     axes = [from_front(int(axis), rank) for axis in named]
     mode = MODES.get(_text(node, "mode", "constant"))
@@ -180,8 +181,9 @@ def pad(plan: Plan, node: Node) -> Made:
     ops: dict[str, Op] = {"h": Window(1, mode=mode), "w": Window(1, mode=mode)}
     dims = list(x.known)
     for i, axis in enumerate(axes):
-        before, after = int(amounts[i]), int(amounts[len(axes) + i])
-        role = _own_role(plan, x, axis, rank) if before or after else ""
+        before, after = amounts[i], amounts[len(axes) + i]
+        moves = isinstance(before, Tracked) or isinstance(after, Tracked)
+        role = _own_role(plan, x, axis, rank) if moves or before or after else ""
         if role:
             ops[role] = Window(1, padding=(before, after), mode=mode)
         elif before or after:
@@ -189,7 +191,8 @@ def pad(plan: Plan, node: Node) -> Made:
     if tuple(dims) != x.known and all(op == Window(1, mode=mode) for op in ops.values()):
         return replace(x, dims=tuple(dims))  # channels alone
     every = [n for op in ops.values() if isinstance(op, Window) for n in op.padding if isinstance(n, int)]
-    kind: Kind = "crop" if max(every) <= 0 and min(every) < 0 else "pad"
+    still = not any(isinstance(n, Tracked) for n in every)
+    kind: Kind = "crop" if still and max(every) <= 0 and min(every) < 0 else "pad"
     return plan.lay(node.name, kind, replace(x, dims=tuple(dims)), ops)
 
 
@@ -206,7 +209,7 @@ def _own_role(plan: Plan, x: Value, axis: int, rank: int) -> str:
 def resize(plan: Plan, node: Node) -> Made:
     x, roles = plan.spatial(node, node.tensor(0))
     rank = len(x.known)
-    scales, sizes = _targets(node)
+    scales, sizes = _targets(plan, node)
     axes = [from_front(int(axis), rank) for axis in node.attrs.get("axes") or range(rank)]
     style = _style(node)
     ops: dict[str, Op] = {}
@@ -222,14 +225,16 @@ def resize(plan: Plan, node: Node) -> Made:
     return plan.lay(node.name, "resize", x, ops) if ops else replace(x, acted=True)
 
 
-def _targets(node: Node) -> tuple[list[float], list[int]]:
+def _targets(plan: Plan, node: Node) -> tuple[list[float], list[int]]:
     """The scales or the sizes that a Resize or an Upsample asks for."""
     if node.op == "Upsample" and "scales" in node.attrs:
         return [float(scale) for scale in node.attrs["scales"]], []
     at = 1 if node.op == "Upsample" or node.version < 11 else 2
     arrays = node.arrays(at)
     scales = [] if not arrays or arrays[0] is None else [float(n) for n in arrays[0].reshape(-1)]
-    sizes = node.ints(3) if len(arrays) > 1 and at == 2 else []
+    sizes = plan.rows_in(node, 3) if len(arrays) > 1 and at == 2 else []
+    if scales and node.tensor(at).over is not None and plan.trace.turns is not None:
+        plan.trace.turns.lost = True
     if bool(scales) == bool(sizes) or not all(scale > 0 for scale in scales):
         raise Stuck("asks for no size, or for two")
     if _text(node, "keep_aspect_ratio_policy", "stretch") != "stretch":

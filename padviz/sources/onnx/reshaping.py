@@ -9,9 +9,9 @@ from math import ceil, prod
 
 import numpy as np
 
-from padviz.axis.operations import Op
+from padviz.axis.operations import Op, Window
 from padviz.axis.resize import Resize
-from padviz.sources.onnx.constants.folding import axes_of, from_front, new_shape, sliced
+from padviz.sources.onnx.constants.folding import Array, axes_of, from_front, new_shape, sliced
 from padviz.sources.onnx.tensors import Node, Plan
 from padviz.sources.tracing.arranging import Stuck, Value, picked
 from padviz.sources.tracing.axis_labels import (
@@ -26,6 +26,7 @@ from padviz.sources.tracing.axis_labels import (
     shape_of,
     size_of,
 )
+from padviz.sources.tracing.rows import Tracked, bare, cropped, over_of
 from padviz.sources.tracing.slices_as_padding import as_pad
 
 OPEN_END = (1 << 31) - 1  # what exporters write for "to the end", or more
@@ -111,22 +112,45 @@ def _copied(plan: Plan, node: Node, x: Value, dims: Dims | None) -> Value:
     return plan.lay(node.name, "resize", plan.settled(replace(x, dims=kept)), ops)
 
 
-def cut(node: Node, x: Value, axis: int, rows: slice) -> Value:
+def _window(plan: Plan, x: Value, role: str, rows: slice) -> Window | None:
+    """The crop that a slice is, with the one before it that is not laid out yet."""
+    n = plan.trace.rows(x.at, AXES[role])
+    step = 1 if rows.step is None else rows.step
+    if step < 1:
+        return None
+    before = plan.ends.get((x.at, role, dict(x.cuts)[role])) if role in dict(x.cuts) else Window(1)
+    if before is None or before.stride > 1:
+        return None
+    first, last = before.padding
+    window = cropped(rows.start, rows.stop, step, n + first + last)
+    return replace(window, padding=(first + window.padding[0], last + window.padding[1]))
+
+
+def cut(plan: Plan, node: Node, x: Value, axis: int, rows: slice) -> Value:
     """A slice of one dimension; of height or width it is pending, since it may be part of padding written out."""
     dim = x.known[axis]
-    size = size_of(dim)
-    if rows.start in (0, None) and rows.step in (1, None) and (rows.stop is None or rows.stop >= OPEN_END):
+    size, ends = size_of(dim), rows
+    rows = slice(*map(bare, (rows.start, rows.stop, rows.step)))
+    if (
+        not isinstance(ends.stop, Tracked)
+        and rows.start in (0, None)
+        and rows.step in (1, None)
+        and (rows.stop is None or rows.stop >= OPEN_END)
+    ):
         return x
     taken = range(size)[rows]
-    if taken == range(size):
+    role = alone(dim)
+    window = _window(plan, x, role, ends) if role in AXES and x.layer is not None else None
+    if taken == range(size) and (window is None or not any(isinstance(n, Tracked) for n in window.padding)):
         return x
     if not roles_of([dim]):
         return picked(x, axis, (plain(len(taken)),), tuple(taken))
-    role = alone(dim)
     if role not in AXES or has_parts(x.known):
         raise Stuck("takes a slice of mixed or split dimensions")
     before = dict(x.cuts).get(role, range(size))
     cuts = {**dict(x.cuts), role: before[rows]}
+    if window is not None and x.layer is not None:
+        plan.ends[x.layer, role, cuts[role]] = window
     dims = (*x.known[:axis], ((role, len(taken)),), *x.known[axis + 1 :])
     return replace(x, dims=dims, cuts=tuple(cuts.items()), by=node.name)
 
@@ -139,8 +163,10 @@ def whole_image(plan: Plan, x: Value, axis: int) -> Value:
 
 def slice_(plan: Plan, node: Node) -> Value:
     x = node.tensor(0)
-    for axis, rows in sliced(node.attrs, node.arrays(1), len(x.known)).items():
-        x = cut(node, whole_image(plan, x, axis), axis, rows)
+    ends = [np.array([*plan.rows_in(node, i), None], dtype=object)[:-1] for i in range(1, len(node.inputs))]
+    ends = [end if len(end) else None for end in ends]
+    for axis, rows in sliced(node.attrs, ends, len(x.known)).items():
+        x = cut(plan, node, whole_image(plan, x, axis), axis, rows)
     if any(size_of(dim) == 0 for dim in x.known):
         raise Stuck("takes an empty slice")
     return x
@@ -157,7 +183,7 @@ def split(plan: Plan, node: Node) -> list[Value]:
     if sum(sizes) != size or min(sizes) < 1:
         raise Stuck(f"splits {size} into {', '.join(map(str, sizes))}")
     ends = np.cumsum(sizes).tolist()
-    return [cut(node, x, axis, slice(end - n, end)) for n, end in zip(sizes, ends, strict=True)]
+    return [cut(plan, node, x, axis, slice(end - n, end)) for n, end in zip(sizes, ends, strict=True)]
 
 
 def gather(plan: Plan, node: Node) -> Value:
@@ -174,7 +200,7 @@ def gather(plan: Plan, node: Node) -> Value:
         raise Stuck("gathers from mixed dimensions")
     steps = {b - a for a, b in pairwise(rows)} or {1}
     if len(steps) == 1 and min(steps) > 0:
-        x = cut(node, x, axis, slice(rows[0], rows[-1] + 1, steps.pop()))
+        x = cut(plan, node, x, axis, slice(rows[0], rows[-1] + 1, steps.pop()))
     else:
         x = as_pad(plan, node.name, x, alone(dim), rows)
     return x if at.array.ndim else replace(x, dims=(*x.known[:axis], *x.known[axis + 1 :]))
@@ -186,13 +212,24 @@ def gather_nd(plan: Plan, node: Node) -> Value:
 
 
 def shape(plan: Plan, node: Node) -> Value:
-    found = shape_of(node.tensor(0).known)
-    found = found[slice(node.attrs.get("start", 0), node.attrs.get("end"))]
-    return Value((plain(len(found)),), array=np.array(found, dtype=np.int64))
+    x = node.tensor(0)
+    part = slice(node.attrs.get("start", 0), node.attrs.get("end"))
+    found = shape_of(x.known)[part]
+    made = Value((plain(len(found)),), array=np.array(found, dtype=np.int64))
+    return replace(made, over=_sizes_everywhere(plan, x)[:, part]) if plan.trace.turns and x.layer is not None else made
+
+
+def _sizes_everywhere(plan: Plan, x: Value) -> Array:
+    """The shape of a map at all sizes, a row for each."""
+    x = plan.settled(x) if x.cuts else x
+    sizes = [over_of(plan.rows(x, dim)) for dim in x.known]
+    return np.stack(np.broadcast_arrays(*sizes, plan.trace.turns.first)[:-1], 1)
 
 
 def size(plan: Plan, node: Node) -> Value:
-    return Value((), array=np.array(prod(shape_of(node.tensor(0).known)), dtype=np.int64))
+    x = node.tensor(0)
+    made = Value((), array=np.array(prod(shape_of(x.known)), dtype=np.int64))
+    return replace(made, over=_sizes_everywhere(plan, x).prod(1)) if plan.trace.turns and x.layer is not None else made
 
 
 def filled(plan: Plan, node: Node) -> Value:

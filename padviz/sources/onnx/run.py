@@ -10,6 +10,7 @@ from typing import Any
 
 from padviz.errors import DescriptionError, let_through
 from padviz.network.network import Size
+from padviz.sources.onnx.constants.everywhere import folded_everywhere
 from padviz.sources.onnx.constants.folding import fold
 from padviz.sources.onnx.constants.later import Later
 from padviz.sources.onnx.constants.stored import BROKEN, constant, filled_with, literal
@@ -45,6 +46,8 @@ class Graph:
     def trace(self, dims: Dims, size: Size, probes: Probes | None) -> Trace:
         """Lay the graph out for an image of `dims`, which has `size`."""
         run = _Run(self, Plan(Trace(self.where, size, probes), neutral=self.neutral, batch=size_of(dims[0])))
+        if run.plan.trace.turns:
+            run.plan.trace.turns.on = False  # a graph turns nowhere but at an If
         scope: Scope = ChainMap({self.image.name: Value(dims, 0)}, self.constants)
         for other in self.model.graph.input:
             if other.name not in scope:
@@ -129,6 +132,7 @@ class _Run:
         condition = node.tensor(0).array
         if condition is None or condition.size != 1:
             return None
+        self.plan.turn(bool(condition.item()), node.tensor(0).over)
         graph = node.attrs["then_branch" if condition.item() else "else_branch"]
         inside: Scope = ChainMap({each.name: constant(each, self.graph.folder) for each in graph.initializer}, scope)
         self.nodes(graph.node, inside, depth + 1)
@@ -199,7 +203,9 @@ def _folded(plan: Plan, node: Node) -> list[Value]:
         more = {"outputs": node.outputs, "filled": filled_with(node.attrs.get("value"))}
         found = fold(node.op, node.attrs | more, arrays)
         if found is not None:
-            return [Value(tuple(plain(n) for n in each.shape), array=each) for each in found]
+            overs = folded_everywhere(node.op, node.attrs | more, node.inputs, found)
+            pairs = zip(found, overs, strict=True)
+            return [Value(tuple(plain(n) for n in each.shape), array=each, over=over) for each, over in pairs]
     try:
         made = OPS[node.op](plan, node) if node.op in OPS and node.given else Value(None)
     except Stuck:

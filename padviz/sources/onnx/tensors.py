@@ -8,6 +8,7 @@ from typing import Any
 
 from padviz.axis.resize import Resize
 from padviz.network.layer import Channels
+from padviz.sources.onnx.constants.everywhere import LOST
 from padviz.sources.onnx.constants.folding import Array, integers
 from padviz.sources.onnx.constants.later import Budget
 from padviz.sources.tracing.arranging import Arranger, Stuck, Value
@@ -20,6 +21,7 @@ from padviz.sources.tracing.axis_labels import (
     shape_of,
     size_of,
 )
+from padviz.sources.tracing.rows import tracked
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,29 @@ class Plan(Arranger):
         if vector and shape_of(x.known[2:]) != [1] * (len(x.known) - 2) and not has_places(x.known[2:]):
             x = self._unfolded(node, x)
         return self.image(x, 2)
+
+    def rows_in(self, node: Node, i: int) -> list[Any]:
+        """An input as Python ints, with what they are at other sizes; nothing where it is missing or empty."""
+        found, turns = node.ints(i), self.trace.turns
+        over = node.tensor(i).over if found else None
+        if over is None or turns is None:
+            return [*found]
+        if over is LOST:
+            turns.lost = True
+            return [*found]
+        columns = over.reshape(len(over), -1).T
+        pairs = zip(found, columns, strict=True)
+        return [n if (column == n).all() else tracked(n, column, turns) for n, column in pairs]
+
+    def turn(self, outcome: bool, over: Any) -> None:
+        """Keep what was decided by the size of the image."""
+        turns = self.trace.turns
+        if turns is not None and over is LOST:
+            turns.lost = True
+        elif turns is not None and over is not None:
+            turns.on = True
+            turns.kept(outcome, over.reshape(-1))
+            turns.on = False
 
     def channels(self, x: Value, weight: Sequence[int], groups: int, transposed: bool = False) -> Channels | None:
         """What a weight says of a convolution of `x`, for each image; None where it says nothing that makes sense.

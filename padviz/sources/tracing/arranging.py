@@ -45,10 +45,11 @@ class Value:
     """What a tensor holds: a map (it has a `layer`), a head (made of the layers `behind`), or a constant.
 
     `dims` is None where the shape is not known. A constant has its numbers in an `array` where they are few, or else
-    what works them out `later`. A map has `acted` once an activation was applied to it since its layer; `part` says
-    which of the layer's channels it has, where not all; `cuts` are slices of its rows or columns that are not laid out
-    yet, and `by` is the name that they, or a split of rows or columns, get. A head is `flattened` if it is made of maps
-    whose rows and columns are one dimension.
+    what works them out `later`; `over` is what they are at all sizes, where they depend on the image's. A map has
+    `acted` once an activation was applied to it since its layer; `part` says which of the layer's channels it has,
+    where not all; `cuts` are slices of its rows or columns that are not laid out yet, and `by` is the name that they,
+    or a split of rows or columns, get. A head is `flattened` if it is made of maps whose rows and columns are one
+    dimension.
     """
 
     dims: Dims | None
@@ -61,6 +62,7 @@ class Value:
     cuts: tuple[tuple[str, range], ...] = ()
     by: str = ""
     flattened: bool = False
+    over: Any = None
 
     @property
     def is_constant(self) -> bool:
@@ -104,6 +106,7 @@ class Arranger:
     trace: Trace
     block: str = "."
     crops: dict[Any, int] = field(default_factory=dict)
+    ends: dict[tuple[int, str, range], Window] = field(default_factory=dict)  # of cuts that depend on the size
 
     def rows(self, x: Value, dim: Dim) -> Any:
         """How large a dimension is, with what it would be for images of other sizes."""
@@ -148,7 +151,8 @@ class Arranger:
                 if rows.step < 1:
                     raise Stuck("reverses the order of rows or columns")
                 n = self.trace.sizes[layer][AXES[role]]
-                ops[AXES[role]] = Window(1, rows.step, padding=(-rows.start, rows.stop - n))
+                plainly = Window(1, rows.step, padding=(-rows.start, rows.stop - n))
+                ops[AXES[role]] = self.ends.get((layer, role, rows), plainly)
             self.crops[key] = self.trace.add(name, "crop", (layer,), ops[0], ops[1])
         return self.crops[key]
 

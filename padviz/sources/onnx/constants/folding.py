@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from padviz.sources.tracing.rows import Tracked
+
 Array = NDArray[Any]
 Attrs = dict[str, Any]
 Fold = Callable[..., Any]
@@ -54,7 +56,8 @@ def _together(*shapes: Sequence[int]) -> int:
 
 def integers(array: Array | None) -> list[int]:
     """A small constant as Python ints; nothing for one that is missing."""
-    return [] if array is None else [int(n) for n in np.asarray(array).reshape(-1)]
+    numbers = [] if array is None else np.asarray(array).reshape(-1)
+    return [n if isinstance(n, Tracked) else int(n) for n in numbers]
 
 
 def from_front(axis: int, rank: int) -> int:
