@@ -9,7 +9,7 @@ from math import ceil, prod
 
 import numpy as np
 
-from padviz.axis.operations import Op, Window
+from padviz.axis.operations import Op, Window, pads_at
 from padviz.axis.resize import Resize
 from padviz.sources.onnx.constants.folding import Array, axes_of, from_front, new_shape, sliced
 from padviz.sources.onnx.tensors import Node, Plan
@@ -119,11 +119,12 @@ def _window(plan: Plan, x: Value, role: str, rows: slice) -> Window | None:
     if step < 1:
         return None
     before = plan.ends.get((x.at, role, dict(x.cuts)[role])) if role in dict(x.cuts) else Window(1)
-    if before is None or before.stride > 1:
+    if before is None or before.stride > 1 or isinstance(before.padding, str):
         return None
     first, last = before.padding
     window = cropped(rows.start, rows.stop, step, n + first + last)
-    return replace(window, padding=(first + window.padding[0], last + window.padding[1]))
+    front, back = pads_at(window, None)
+    return replace(window, padding=(first + front, last + back))
 
 
 def cut(plan: Plan, node: Node, x: Value, axis: int, rows: slice) -> Value:
@@ -163,8 +164,8 @@ def whole_image(plan: Plan, x: Value, axis: int) -> Value:
 
 def slice_(plan: Plan, node: Node) -> Value:
     x = node.tensor(0)
-    ends = [np.array([*plan.rows_in(node, i), None], dtype=object)[:-1] for i in range(1, len(node.inputs))]
-    ends = [end if len(end) else None for end in ends]
+    given = [np.array([*plan.rows_in(node, i), None], dtype=object)[:-1] for i in range(1, len(node.inputs))]
+    ends = [end if len(end) else None for end in given]
     for axis, rows in sliced(node.attrs, ends, len(x.known)).items():
         x = cut(plan, node, whole_image(plan, x, axis), axis, rows)
     if any(size_of(dim) == 0 for dim in x.known):
@@ -223,7 +224,9 @@ def _sizes_everywhere(plan: Plan, x: Value) -> Array:
     """The shape of a map at all sizes, a row for each."""
     x = plan.settled(x) if x.cuts else x
     sizes = [over_of(plan.rows(x, dim)) for dim in x.known]
-    return np.stack(np.broadcast_arrays(*sizes, plan.trace.turns.first)[:-1], 1)
+    turns = plan.trace.turns
+    assert turns is not None
+    return np.stack(np.broadcast_arrays(*sizes, turns.first)[:-1], 1)
 
 
 def size(plan: Plan, node: Node) -> Value:

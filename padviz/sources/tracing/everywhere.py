@@ -100,7 +100,7 @@ def differs(one: tuple[Any, ...], other: tuple[Any, ...], shape: tuple[int, ...]
         return uneven
     if one[0] != other[0] or len(one) != len(other):
         return np.ones(shape, dtype=bool)
-    found = np.zeros(shape, dtype=bool)
+    found: Over = np.zeros(shape, dtype=bool)
     for a, b in zip(one[1:], other[1:], strict=True):
         found |= a != b
     return found

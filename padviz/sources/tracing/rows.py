@@ -164,9 +164,14 @@ for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
     for _kind in (Rows, Ratio):
         setattr(_kind, f"__{_name}__", _of_two(getattr(operator, _name), False))
 for _kind in (Rows, Ratio):
-    for _name, _how, _many in (("neg", operator.neg, np.negative), ("abs", abs, np.abs)):
-        setattr(_kind, f"__{_name}__", _of_one(_how, _many))
-_ROUNDED = {"ceil": (ceil, np.ceil), "floor": (floor, np.floor), "round": (round, np.rint), "trunc": (trunc, np.trunc)}
+    setattr(_kind, "__neg__", _of_one(operator.neg, np.negative))  # noqa: B010
+    setattr(_kind, "__abs__", _of_one(abs, np.abs))  # noqa: B010
+_ROUNDED: dict[str, tuple[Any, Any]] = {
+    "ceil": (ceil, np.ceil),
+    "floor": (floor, np.floor),
+    "round": (round, np.rint),
+    "trunc": (trunc, np.trunc),
+}
 for _name, (_how, _many) in _ROUNDED.items():
     setattr(Rows, f"__{_name}__", _of_one(_how, lambda over: over))
     setattr(Ratio, f"__{_name}__", _of_one(_how, _whole(_many)))

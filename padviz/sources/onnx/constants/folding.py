@@ -56,7 +56,7 @@ def _together(*shapes: Sequence[int]) -> int:
 
 def integers(array: Array | None) -> list[int]:
     """A small constant as Python ints; nothing for one that is missing."""
-    numbers = [] if array is None else np.asarray(array).reshape(-1)
+    numbers: list[Any] = [] if array is None else [*np.asarray(array).reshape(-1)]
     return [n if isinstance(n, Tracked) else int(n) for n in numbers]
 
 
