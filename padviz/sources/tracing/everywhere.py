@@ -94,7 +94,7 @@ def differs(one: tuple[Any, ...], other: tuple[Any, ...], shape: tuple[int, ...]
     """At which sizes two operations do not do the same."""
     if one[0] == other[0] == "resize":
         (_, made, *ratio), (_, also, *ratio2) = one, other
-        uneven = np.zeros(shape, dtype=bool) | (made != also)
+        uneven: Over = np.zeros(shape, dtype=bool) | (made != also)
         if ratio[0] != ratio2[0] or ratio[0]:  # a scale reads what a size does only where it is met exactly
             uneven |= ratio[1] * ratio2[2] != ratio2[1] * ratio[2]
         return uneven

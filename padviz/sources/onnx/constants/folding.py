@@ -57,7 +57,8 @@ def _together(*shapes: Sequence[int]) -> int:
 def integers(array: Array | None) -> list[int]:
     """A small constant as Python ints; nothing for one that is missing."""
     numbers: list[Any] = [] if array is None else [*np.asarray(array).reshape(-1)]
-    return [n if isinstance(n, Tracked) else int(n) for n in numbers]
+    found: list[Any] = [n if isinstance(n, Tracked) else int(n) for n in numbers]
+    return found
 
 
 def from_front(axis: int, rank: int) -> int:
