@@ -15,14 +15,15 @@ from padviz.network.network import Network, Size
 from padviz.sources.toml.build import parse
 from padviz.sources.tracing.general import About, general
 from padviz.sources.tracing.last_maps import finish
+from padviz.sources.tracing.rows import Probes
 from padviz.sources.tracing.trace import Trace
 
 Tracer = Callable[[Size], Trace]
 
 
 def traced(lay: Callable[[Trace, Size], int | list[int]], size: Size = (64, 64)) -> Network:
-    def tracer(at: Size) -> Trace:
-        trace = Trace("net", at)
+    def tracer(at: Size, probes: Probes | None) -> Trace:
+        trace = Trace("net", at, probes)
         ends = lay(trace, at)
         trace.ends.update([ends] if isinstance(ends, int) else ends)
         return trace
