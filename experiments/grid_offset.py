@@ -29,6 +29,7 @@ TRAIN, TEST = 4000, 1000
 CHANNELS = (12, 24, 48)
 EPOCHS, BATCH = 15, 100
 RATE, DECAY, MOMENTUM, SMOOTHING = 0.4, 2e-3, 0.9, 0.05
+ADAMW_RATE, ADAMW_DECAY = 0.01, 0.05
 NOISE = 0.15
 PLACES = 4  # that each digit of the test is seen at, along each axis
 SCORED = 500  # digits of the test, by their place
@@ -47,6 +48,7 @@ class Arm:
     inner: str = "constant"  # of residual convolutions, which pad by 1 on both sides
     one_sided: bool = False  # zeros before, mirrored pixels behind
     pooled: bool = False  # stride 1, then a mean over 2 x 2
+    adamw: bool = False  # in place of SGD
 
     @property
     def offset(self) -> float | None:
@@ -68,6 +70,7 @@ ARMS = (
     Arm("33 zero", 33),
     Arm("32 far side", 32, (0, 1)),
     Arm("33 one-sided", 33, one_sided=True),
+    Arm("33 one-sided AdamW", 33, one_sided=True, adamw=True),
     Arm("32 mirrored", 32, mode="reflect", inner="reflect"),
     Arm("32 circular", 32, mode="circular", inner="circular"),
     Arm("32 pooled", 32, pooled=True),
@@ -194,9 +197,14 @@ def fitted(arm: Arm, seed: int, marks: Tensor, kinds: Tensor) -> Net:
     random = torch.Generator().manual_seed(1000 + seed)
     net = Net(arm).to(memory_format=torch.channels_last)
     steps = TRAIN // BATCH
-    optimiser = torch.optim.SGD(net.parameters(), RATE, MOMENTUM, weight_decay=DECAY, nesterov=True)
+    rate = ADAMW_RATE if arm.adamw else RATE
+    optimiser: torch.optim.Optimizer
+    if arm.adamw:
+        optimiser = torch.optim.AdamW(net.parameters(), rate, weight_decay=ADAMW_DECAY)
+    else:
+        optimiser = torch.optim.SGD(net.parameters(), rate, MOMENTUM, weight_decay=DECAY, nesterov=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, RATE, epochs=EPOCHS, steps_per_epoch=steps, cycle_momentum=False
+        optimiser, rate, epochs=EPOCHS, steps_per_epoch=steps, cycle_momentum=False
     )
     for _ in range(EPOCHS):
         order = torch.randperm(TRAIN, generator=random)
@@ -336,7 +344,7 @@ def draw(found: Sequence[Result], path: Path) -> None:
     ax.tick_params(axis="x", labelsize=SMALL)
     ax.set_xlabel("D of strided filters, mean and 95 % interval over seeds", fontsize=SMALL)
     ax.spines[["top", "right"]].set_visible(False)
-    figure.text(0.03, 1 - 28 / height, "Skew follows the offset of the sampling grid", fontsize=LARGE)
+    figure.text(0.03, 1 - 28 / height, "Skew goes with the offset of the sampling grid", fontsize=LARGE)
     line = "orange: the grid lies before the image's centre · grey: on it · blue: behind it"
     figure.text(0.03, 1 - 50 / height, line, fontsize=SMALL)
     save(figure, path)
