@@ -15,6 +15,7 @@ from padviz.audit.ledger import ledger
 from padviz.audit.reaching.border_margins import Margin, margins
 from padviz.audit.receptive_fields import AxisField, ReceptiveField, grid_in_words, receptive_fields
 from padviz.counting.count_map import CountMap
+from padviz.counting.summary import percent
 from padviz.counting.usage import usage
 from padviz.errors import SizeError
 from padviz.network.network import Network, Size, as_size
@@ -163,7 +164,7 @@ def _crops(network: Network, size: Size, heads: str, found: Sequence[Remedy]) ->
         except SizeError as error:
             said.append(f"Cropping to the units that read no padding is not counted: {error.what}.")
             continue
-        does = f"starves {share.starved:.1%} of the pixels" if share else "treats the border no fairer"
+        does = f"starves {percent(share.starved)} of the pixels" if share else "treats the border no fairer"
         said.append(f"Cropping to the units that read no padding {does} ({'; '.join(change.edit)}).")
     return said
 

@@ -34,7 +34,7 @@ Item = tuple[str, "CountMap | PadvizError"]
 @click.option(
     "--scale",
     type=click.Choice(["share", "counts", "each"]),
-    help="Colours: of what a pixel far from all borders gets; of the largest count; or of each panel's own.",
+    help="Colours: of an interior pixel's weight; of the largest count; or of each panel's own.",
 )
 @options.output("Picture (.png .svg .pdf). Default: MODEL-WHAT-compare.png.")
 @options.format_of("table", "json", "csv")
@@ -55,7 +55,7 @@ def command(
 ) -> None:
     """Draw the usage maps of MODEL side by side. Exactly one of --padding, --size, --layer and --model is a list.
 
-    Colours show the fair share of each pixel: 1 is what a pixel far from all borders gets, below 1/2 it is starved,
+    Colours show the fair share of each pixel: 1 is the weight of an interior pixel, below 1/2 it is starved,
     above 3/2 overused. What cannot run gets an empty panel that says why.
 
     \b

@@ -207,13 +207,16 @@ def _phases(found: Repadded) -> list[tuple[str, str]]:
 
 def _figures(before: CountMap, after: CountMap) -> list[tuple[str, Any, Any]]:
     """The figures of two maps side by side, as `padviz usage` has them."""
+    from padviz.counting.summary import percent
+
     was, now = before.summary(), after.summary()
     rows: list[tuple[str, Any, Any]] = []
     one, other = was.share, now.share
     if one is not None and other is not None:
         rows += [
-            ("starved", f"{one.starved:.1%}", f"{other.starved:.1%}"),
-            ("overused", f"{one.overused:.1%}", f"{other.overused:.1%}"),
+            *([("rim, px", was.rim.short, now.rim.short)] if was.rim and now.rim else []),
+            ("starved", percent(one.starved), percent(other.starved)),
+            ("overused", percent(one.overused), percent(other.overused)),
             ("least share", _short(one.least), _short(other.least)),
             ("largest share", _short(one.most), _short(other.most)),
             ("first corner", _short(one.corners.top_left), _short(other.corners.top_left)),
@@ -221,12 +224,7 @@ def _figures(before: CountMap, after: CountMap) -> list[tuple[str, Any, Any]]:
             ("lean, height", f"{one.lean.height:+z.3f}", f"{other.lean.height:+z.3f}"),
             ("lean, width", f"{one.lean.width:+z.3f}", f"{other.lean.width:+z.3f}"),
         ]
-    return [
-        *rows,
-        ("paths, max", was.max, now.max),
-        ("paths, min", was.min, now.min),
-        ("below half", f"{was.marginalised:.1%}", f"{now.marginalised:.1%}"),
-    ]
+    return [*rows, ("paths, max", was.max, now.max), ("paths, min", was.min, now.min)]
 
 
 def _short(value: float | None) -> str:

@@ -100,7 +100,7 @@ def _show(counts: CountMap, path: Path, format_: str) -> None:
 
 
 def _fair(summary: Summary) -> list[tuple[str, Any]]:
-    """What pixels get of what one far from all borders gets."""
+    """What pixels get of the weight of an interior one."""
     from padviz.counting.summary import percent
     from padviz.files.tables import readable
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from padviz.counting.count_map import CountMap
 from padviz.counting.periodic.tiling import Tiling
-from padviz.counting.summary import Target, unit_text
+from padviz.counting.summary import Target, percent, unit_text
 from padviz.errors import SizeError
 from padviz.figures.canvas import (
     DPI,
@@ -44,7 +44,7 @@ MOST_PIXELS = 1 << 29  # of a bare picture
 def heatmap(counts: CountMap, cmap: str | None = None, scale: str = "counts") -> Figure:
     """Draw a map with a colour bar from 0 to the maximum, and the profiles along its centre lines.
 
-    The `scale` is "counts", or "share": of what a pixel far from all borders gets, 1 in the middle of the colours.
+    The `scale` is "counts", or "share": of an interior pixel's weight, 1 in the middle of the colours.
 
     Returns
     -------
@@ -143,7 +143,7 @@ def fairness(counts: CountMap) -> str:
     '45.1% starved, 0.0% overused'
     """
     found = counts.shares.figures()
-    return f"{found.starved:.1%} starved, {found.overused:.1%} overused"
+    return f"{percent(found.starved)} starved, {percent(found.overused)} overused"
 
 
 def _of(target: Target) -> str:

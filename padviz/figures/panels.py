@@ -72,7 +72,7 @@ def compared(
 ) -> Figure:
     """Usage maps side by side; an error is written out.
 
-    The `scale` is "share", of what a pixel far from all borders gets; "counts", up to the largest of all panels; or
+    The `scale` is "share", of an interior pixel's weight; "counts", up to the largest of all panels; or
     "each", up to the panel's own. By default it is "share" where a map has one.
     """
     maps = [found for _, found in items if isinstance(found, CountMap)]
@@ -93,7 +93,7 @@ def compared(
     kept = [text for key, text in same.items() if not varies.startswith(key.replace("network", "model"))]
     targets = {str(each.target.layer) for each in maps}
     target = first.target.layer if len(targets) == 1 else "the layer" if varies == "layer" else "each last feature map"
-    meaning = "1 is what a pixel far from all borders gets" if scale == "share" else f"colours: {unit}"
+    meaning = "1 is the weight of an interior pixel" if scale == "share" else f"colours: {unit}"
     line = f"paths from each pixel to {target} · {meaning}{MEANT if meant else ''}"
     shown = FAIR if scale == "share" else Scale(1.0, unit)
     return _grid(panels, ", ".join(map(shortened, kept)), line, shown, COMPARED, cmap, columns=4)

@@ -87,7 +87,7 @@ def test_the_table_has_the_figures_of_json() -> None:
     for at, side in enumerate(("before", "after")):
         share = found[side]["share"]
         wanted = {
-            "starved": f"{share['starved']:.1%}",
+            "starved": f"{100 * share['starved']:.1f} %",
             "least share": f"{share['least']:.3g}",
             "largest share": f"{share['most']:.3g}",
             "first corner": f"{share['corners']['top_left']:.3g}",
