@@ -29,11 +29,11 @@ HEAVY = {
     "joblib": ("exports",),
     "matplotlib": ("figures",),
     "numba": ("engine.apply",),
-    "onnx": ("sources.onnx", "repadding.onnx.graph", "repadding.onnx.pads", "trained.onnx_weights", "trained.sessions"),
+    "onnx": ("sources.onnx", "repadding.onnx.graph", "repadding.onnx.pads", "trained.weights", "trained.sessions"),
     "onnxruntime": ("trained.sessions",),
     "rich": ("files.tables", "cli"),
-    "safetensors": ("trained.torch_weights",),
-    "torch": ("nn", "repadding.torch_module", "sources.torch", "trained.torch_weights", "trained.sessions"),
+    "safetensors": ("trained.weights",),
+    "torch": ("nn", "repadding.torch_module", "sources.torch", "trained.weights", "trained.sessions"),
     "torchvision": ("sources.torch",),
 }
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from padviz.errors import OptionError
 from padviz.network.network import as_size
 from padviz.sources import is_module
-from padviz.trained.reading import read
+from padviz.trained.weights.reading import read
 
 if TYPE_CHECKING:
     from torch import nn
@@ -90,7 +90,7 @@ def border_responses(
     from padviz.trained.border_responses import NONE, BorderResponses, border_responses
     from padviz.trained.sessions.inputs import BLANK, images_of
 
-    trained = _read(network, size, weights)
+    trained = as_trained(network, size, weights)
     runners, notes = runners_of(trained, padding)
     first = runners[0][1]
     images = images_of(inputs, n, trained.size, first.channels, seed, mean, std)
@@ -197,7 +197,7 @@ def detectability(
     from padviz.trained.detecting.question import Question
 
     question = Question(stimulus, height, contrast, step, output, class_, threshold, image, shift, mean, std)
-    trained = _read(network, size, weights)
+    trained = as_trained(network, size, weights)
     question.check(trained.size)
     runners, notes = runners_of(trained, padding)
     about = f"{trained.where} {weights} {trained.size} {[scheme for scheme, _ in runners]} {question}"
@@ -233,7 +233,7 @@ def detectability(
     )
 
 
-def _read(
+def as_trained(
     network: str | Path | nn.Module | Trained, size: int | Sequence[int] | None, weights: str | Path | None
 ) -> Trained:
     """What a person names, with its weights; or what was read already."""
@@ -266,15 +266,19 @@ def runners_of(
     found: list[tuple[str | None, Runner]] = [(None, runner_of(trained))]
     notes = [*trained.notes]
     for scheme in asked:
-        runner, left = _repadded(trained, scheme)
+        runner, left = repadded(trained, scheme)
         found.append((scheme, runner))
-        if left:
-            more = f", and {len(left) - 1} more" if len(left) > 1 else ""
-            notes.append(f"{scheme}: {left[0].layer} keeps its padding ({left[0].why}){more}")
+        notes += kept_padding(scheme, left)
     return found, tuple(notes)
 
 
-def _repadded(trained: Trained, scheme: str) -> tuple[Runner, Sequence[Left]]:
+def kept_padding(scheme: str, left: Sequence[Left]) -> list[str]:
+    """What to say of the layers that keep their padding under a scheme."""
+    more = f", and {len(left) - 1} more" if len(left) > 1 else ""
+    return [f"{scheme}: {left[0].layer} keeps its padding ({left[0].why}){more}"] if left else []
+
+
+def repadded(trained: Trained, scheme: str) -> tuple[Runner, Sequence[Left]]:
     """What runs the network with another padding: an edited copy of a graph, or a module while calls are replaced."""
     from padviz.repadding.plan import plan
     from padviz.trained.sessions.of_model import runner_of

@@ -222,7 +222,7 @@ def load_as(model: str, size: tuple[int, int] | None = None, same: bool = False)
 def read_trained(model: str, size: tuple[int, int] | None = None, weights: str | None = None) -> Trained:
     """The network that MODEL names, with its weights."""
     from padviz.sources import shadowing
-    from padviz.trained.reading import read
+    from padviz.trained.weights.reading import read
 
     if line := shadowing(model):
         say_once(line)

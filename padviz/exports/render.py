@@ -98,7 +98,7 @@ def _taps(item: Item) -> Rendered:
 
 def _trained(item: Item) -> Trained:
     """The network of an item, with its weights; here it is manifests that name them."""
-    from padviz.trained.reading import read
+    from padviz.trained.weights.reading import read
 
     assert item.trained is not None
     of = item.trained

@@ -17,7 +17,7 @@ from padviz.network.layer import Kind
 from padviz.network.network import Size, as_size
 from padviz.network.targets import upto
 from padviz.trained.network import Kernel, Pads, Places, Trained
-from padviz.trained.reading import read
+from padviz.trained.weights.reading import read
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

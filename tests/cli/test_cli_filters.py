@@ -251,6 +251,6 @@ def test_a_missing_extra_is_named(
     Path("w.safetensors").write_text("")
     monkeypatch.setitem(sys.modules, missing, None)
     if missing == "torch":
-        monkeypatch.delitem(sys.modules, "padviz.trained.torch_weights", raising=False)
+        monkeypatch.delitem(sys.modules, "padviz.trained.weights.torch_weights", raising=False)
         monkeypatch.delattr(padviz.trained, "torch_weights", raising=False)
     assert told("filters", *arguments) == f"padviz: {line}\n"

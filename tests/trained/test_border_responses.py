@@ -18,9 +18,9 @@ import padviz
 from padviz.api.trained import runners_of
 from padviz.errors import PadvizError
 from padviz.trained.border_responses import border_responses
-from padviz.trained.reading import read
 from padviz.trained.sessions.inputs import images_of
 from padviz.trained.sessions.onnx_runner import OnnxRunner
+from padviz.trained.weights.reading import read
 from tests.trained.known import known
 from tests.wheels import real_file, real_weights
 

@@ -23,7 +23,7 @@ from torch.nn.utils import parametrizations
 
 import padviz
 from padviz.errors import PadvizError
-from padviz.trained.reading import read
+from padviz.trained.weights.reading import read
 
 FACTORY = """
 import torch

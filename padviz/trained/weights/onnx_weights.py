@@ -27,7 +27,7 @@ Array = np.ndarray[Any, Any]
 
 
 def read(path: Path, size: Size | None = None, neutral: Iterable[str] = ()) -> Trained:
-    """An ONNX file with the weights of its convolutions; see `padviz.trained.reading.read`."""
+    """An ONNX file with the weights of its convolutions; see `padviz.trained.weights.reading.read`."""
     model = read_model(path, str(path))
     network = laid_out(model, str(path), neutral, size)
     store = _Store(model, path.parent)

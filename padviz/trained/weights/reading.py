@@ -44,7 +44,7 @@ def read(
     """
     if not isinstance(source, Path) and (is_module(source) or (isinstance(source, str) and MODULE.fullmatch(source))):
         try:
-            from padviz.trained import torch_weights
+            from padviz.trained.weights import torch_weights
         except ImportError:
             hint = "install it: pip install 'padviz[torch]'"
             raise DescriptionError("needs PyTorch", where=str(source), hint=hint) from None
@@ -54,7 +54,7 @@ def read(
         raise OptionError(what, option="weights", hint="name one as package.module:attribute")
     where = str(source)
     if where.lower().endswith(".onnx"):
-        from padviz.trained import onnx_weights
+        from padviz.trained.weights import onnx_weights
 
         return onnx_weights.read(Path(where), size, neutral)
     if where.lower().endswith(WEIGHTS):

@@ -33,7 +33,7 @@ NAMED = 3  # parameters, in a line
 
 
 def read(source: str | nn.Module, size: Size | None, weights: str | Path | None, neutral: Iterable[str]) -> Trained:
-    """A module with the weights of its convolutions; see `padviz.trained.reading.read`."""
+    """A module with the weights of its convolutions; see `padviz.trained.weights.reading.read`."""
     where = source if isinstance(source, str) else type(source).__name__
     from_file = weights is not None and str(weights).lower().endswith(WEIGHTS)
     untold: list[str] = []
