@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from padviz.cli import options, signals
-from padviz.cli.progress import progress
+from padviz.cli import options
+from padviz.cli.progress import progress, told_where_interrupted
 from padviz.cli.value_types import PathType
-from padviz.errors import Ended, OptionError, printable
+from padviz.errors import OptionError, printable
 
 if TYPE_CHECKING:
     from padviz.trained.detecting.detectability import Detectability, PositionMap
@@ -102,7 +100,7 @@ def command(
     kept = path.with_name(path.name + SUFFIX)
     if resume and not kept.exists():
         options.say(f"{kept.name} is not there: nothing was kept, and the sweep begins anew")
-    with _told_where_interrupted(), progress("positions") as told:
+    with told_where_interrupted(), progress("positions") as told:
         found = detectability(
             trained,
             stimulus,
@@ -127,16 +125,6 @@ def command(
         options.say(note)
     click.echo(_text(found, format_, path))
     kept.unlink(missing_ok=True)  # all that is made of it is there
-
-
-@contextmanager
-def _told_where_interrupted() -> Iterator[None]:
-    """Where a sweep is interrupted, have it said what is kept of it."""
-    try:
-        yield
-    except (Ended, KeyboardInterrupt) as error:
-        signals.LEFT[:] = map(options.spelled, getattr(error, "__notes__", ()))
-        raise
 
 
 def _draw(found: Detectability, path: Path, kept: Path) -> None:

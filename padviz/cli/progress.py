@@ -6,6 +6,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from padviz.cli import options, signals
+from padviz.errors import Ended
+
 
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
@@ -20,3 +23,13 @@ def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
         yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+@contextmanager
+def told_where_interrupted() -> Iterator[None]:
+    """Where a sweep is interrupted, have it said what is kept of it."""
+    try:
+        yield
+    except (Ended, KeyboardInterrupt) as error:
+        signals.LEFT[:] = map(options.spelled, getattr(error, "__notes__", ()))
+        raise

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
@@ -81,3 +83,17 @@ class Unfinished:
                     return None
             values, question = (part.read(0, part.shape[0]) for part in parts)
         return values.copy() if (question == self.question).all() else None
+
+
+@contextmanager
+def keeping(kept: Unfinished) -> Iterator[None]:
+    """Write what there is when a calculation ends; where it is interrupted, note with the error what is kept."""
+    try:
+        yield
+    except BaseException as error:
+        if kept.path is not None and not np.isnan(kept.values).all():
+            kept.write()
+            error.add_note(kept.told())
+        raise
+    with suppress(OptionError):  # what cannot be kept can still be handed back
+        kept.write()

@@ -16,9 +16,9 @@ from padviz.trained.detecting.doubts import doubts
 from padviz.trained.detecting.question import STIMULUS, Question
 from padviz.trained.detecting.scoring import Scorer, scorer_of
 from padviz.trained.detecting.stimuli import Canvas, Stimulus, stimulus_of
-from padviz.trained.detecting.sweeping import GOAL, Kept, Places, Sweep, median_of, outputs_of
+from padviz.trained.detecting.sweeping import GOAL, Places, Sweep, median_of
 from padviz.trained.sessions.pictures import read_picture
-from padviz.trained.sessions.running import Runner
+from padviz.trained.sessions.running import Kept, Runner, outputs_of
 
 HEIGHTS = (12, 16, 24, 32, 48, 64, 96, 128, 192)  # pixels, tried one after another
 FEW = 32  # positions at which contrasts are chosen

@@ -4,28 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padviz.trained.detecting.scoring import Scorer
-from padviz.trained.sessions.running import Images, Runner, at_once
+from padviz.trained.sessions.running import Images, Kept, Runner, at_once, outputs_of
 
 Array = NDArray[np.float64]
 Places = NDArray[np.int64]  # (positions, 2): top and left, in pixels
 GOAL = 0.5  # the score that contrasts are chosen for
 STEPS = 9  # of a bisection: to 1 % of a contrast
 FAINTEST = 1 / 128  # contrast
-
-
-class Kept(Protocol):
-    """The values of a sweep, NaN where they are to come; `save` is told whenever there are more of them."""
-
-    values: Array
-
-    def save(self) -> None:
-        """Keep what there is, for the case that the sweep is interrupted."""
 
 
 @dataclass(eq=False)
@@ -122,11 +112,3 @@ def median_of(scores: Array) -> float:
     """The median of the scores that are numbers; NaN where none is."""
     known = scores[~np.isnan(scores)]
     return float(np.median(known)) if known.size else float("nan")
-
-
-def outputs_of(runner: Runner, images: Images) -> dict[str, NDArray[np.float64]]:
-    """A network's outputs for images, as many as it takes at once or fewer."""
-    real = len(images)
-    if runner.batch and real < runner.batch:
-        images = np.concatenate([images, np.repeat(images[-1:], runner.batch - real, axis=0)])
-    return {name: values[:real] if values.ndim else values for name, values in runner.outputs(images).items()}

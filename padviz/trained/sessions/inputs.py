@@ -70,7 +70,7 @@ def normalisation(
     return found[0], found[1]
 
 
-def pictures_in(folder: str | Path, count: int) -> list[Path]:
+def pictures_in(folder: str | Path, count: int, option: str = "inputs") -> list[Path]:
     """The first pictures of a folder, by name.
 
     Raises
@@ -80,9 +80,9 @@ def pictures_in(folder: str | Path, count: int) -> list[Path]:
     """
     place = Path(folder)
     if not place.is_dir():
-        hint = "use noise, blank, or a folder of pictures"
-        raise OptionError(f"{str(folder)!r} is no folder", option="inputs", hint=hint)
+        hint = "use noise, blank, or a folder of pictures" if option == "inputs" else "use a folder of pictures"
+        raise OptionError(f"{str(folder)!r} is no folder", option=option, hint=hint)
     found = sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
     if not found:
-        raise OptionError(f"{str(folder)!r} has no pictures", option="inputs", hint=f"those are {' '.join(SUFFIXES)}")
+        raise OptionError(f"{str(folder)!r} has no pictures", option=option, hint=f"those are {' '.join(SUFFIXES)}")
     return found[:count]

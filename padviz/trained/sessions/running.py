@@ -54,6 +54,15 @@ class Runner(Protocol):
         """Make something inside of the network an output."""
 
 
+class Kept(Protocol):
+    """The values of a sweep, NaN where they are to come; `save` is told whenever there are more of them."""
+
+    values: NDArray[np.float64]
+
+    def save(self) -> None:
+        """Keep what there is, for the case that the sweep is interrupted."""
+
+
 def middle(n: int) -> slice:
     """The middle half of n rows, without the outermost ones.
 
@@ -81,6 +90,14 @@ def has_borders(height: int, width: int) -> bool:
 def at_once(runner: Runner) -> int:
     """How many images to run together."""
     return runner.batch or min(max(AT_ONCE // (runner.size[0] * runner.size[1]), 1), MOST)
+
+
+def outputs_of(runner: Runner, images: Images) -> dict[str, NDArray[Any]]:
+    """A network's outputs for images, as many as it takes at once or fewer."""
+    real = len(images)
+    if runner.batch and real < runner.batch:
+        images = np.concatenate([images, np.repeat(images[-1:], runner.batch - real, axis=0)])
+    return {name: values[:real] if values.ndim else values for name, values in runner.outputs(images).items()}
 
 
 def check_room(where: str, images: int, channels: int, size: Size) -> None:
