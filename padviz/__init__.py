@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from padviz.api.audits import costs, even_sizes, ledger, receptive_fields, remedies, tap_exposure
     from padviz.api.counts import coverage, usage
     from padviz.api.trained import border_responses, detectability
+    from padviz.api.trying import seen, trial
     from padviz.audit.costs import Costs
     from padviz.audit.even_sizes import EvenSizes
     from padviz.audit.ledger import Ledger
@@ -35,13 +36,15 @@ if TYPE_CHECKING:
     from padviz.trained.border_responses import BorderResponse, BorderResponses
     from padviz.trained.detecting.detectability import Detectability, PositionMap
     from padviz.trained.mean_filters import MeanFilter, MeanFilters, mean_filters
+    from padviz.trained.trying.seen import Seen
+    from padviz.trained.trying.trial import Trial, TrialRow
 
 __all__ = [
     "BorderResponse", "BorderResponses", "Costs", "CountMap", "Detectability", "EvenSizes", "Explorer", "Layer",
     "Ledger", "MeanFilter", "MeanFilters", "Network", "PadvizError", "PositionMap", "ReceptiveField", "Remedy",
-    "Repadded", "Summary", "TapExposure", "__version__", "border_responses", "costs", "coverage", "detectability",
-    "even_sizes", "explore", "export", "ledger", "load", "mean_filters", "read_counts", "receptive_fields", "remedies",
-    "repad", "repad_file", "tap_exposure", "usage",
+    "Repadded", "Seen", "Summary", "TapExposure", "Trial", "TrialRow", "__version__", "border_responses", "costs",
+    "coverage", "detectability", "even_sizes", "explore", "export", "ledger", "load", "mean_filters", "read_counts",
+    "receptive_fields", "remedies", "repad", "repad_file", "seen", "tap_exposure", "trial", "usage",
 ]  # fmt: skip
 
 _HOMES = {
@@ -61,8 +64,11 @@ _HOMES = {
     "ReceptiveField": "padviz.audit.receptive_fields",
     "Remedy": "padviz.advice.remedies",
     "Repadded": "padviz.repadding.onnx.file",
+    "Seen": "padviz.trained.trying.seen",
     "Summary": "padviz.counting.summary",
     "TapExposure": "padviz.audit.tap_exposure",
+    "Trial": "padviz.trained.trying.trial",
+    "TrialRow": "padviz.trained.trying.trial",
     "border_responses": "padviz.api.trained",
     "costs": "padviz.api.audits",
     "coverage": "padviz.api.counts",
@@ -78,7 +84,9 @@ _HOMES = {
     "remedies": "padviz.api.audits",
     "repad": "padviz.repadding.torch_module.repadding",
     "repad_file": "padviz.repadding.onnx.file",
+    "seen": "padviz.api.trying",
     "tap_exposure": "padviz.api.audits",
+    "trial": "padviz.api.trying",
     "usage": "padviz.api.counts",
 }
 

@@ -20,7 +20,7 @@ from padviz.version import __version__
 
 COMMANDS = (
     "audit", "explore", "usage", "compare", "kernel", "uneven", "sizes", "taps", "coverage", "fields", "filters",
-    "responses", "detect", "diff", "export", "layers", "networks", "convert", "repad",
+    "responses", "detect", "trial", "seen", "diff", "export", "layers", "networks", "convert", "repad",
 )  # fmt: skip
 
 

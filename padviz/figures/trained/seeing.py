@@ -1,0 +1,72 @@
+"""Where a trained network sees, beside the usage of the same places."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from padviz.figures.canvas import BETWEEN, CMAP, EDGE, HEAD, SMALL, colour_map, headline, new_figure, shortened
+from padviz.trained.trying.seen import Array, Seen
+from padviz.trained.trying.wording import with_ends
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SIDE, LEAST, TITLE, BELOW, BAR = 300, 60, 30, 70, 12  # screen pixels
+LEFT = 40  # of each map, for what stands there
+
+
+def beside(found: Seen, cmap: str | None = None) -> Figure:
+    """Two maps, what is seen and usage, each on a scale from 0 to its largest value."""
+    zoom = SIDE / max(found.size)
+    wide, tall = (max(round(n * zoom), LEAST) for n in found.size[::-1])
+    pitch = LEFT + max(wide, SIDE) + BETWEEN
+    width, height = EDGE + 2 * pitch + 60, HEAD + TITLE + tall + BELOW
+    figure = new_figure(width, height)
+    top = 1 - (HEAD + TITLE + tall) / height
+    seen = f"seen: edge over inside {found.edge.mean:.2f}"
+    usage = f"usage: edge over inside {found.edge_usage:.2f}"
+    image: Any = None
+    for i, (values, label) in enumerate(((found.values, seen), (found.usage, usage))):
+        ax = figure.add_axes(((EDGE + LEFT + i * pitch) / width, top, wide / width, tall / height))
+        image = _map(ax, found, values, cmap)
+        ax.set_title(label, fontsize=SMALL, loc="left", pad=4)
+    bar = figure.add_axes(((EDGE + LEFT + pitch + wide + 10) / width, top, BAR / width, tall / height))
+    figure.colorbar(image, cax=bar).ax.tick_params(labelsize=SMALL - 1)
+    title = f"{shortened(found.title, 44)}, {found.size[0]} × {found.size[1]}"
+    headline(
+        figure, title, f"change of the output under a patch of {found.patch} px, and usage there, over the largest"
+    )
+    line = (
+        f"Spearman with usage {with_ends(found.by_usage)}, with distance to the border {with_ends(found.by_distance)}"
+    )
+    figure.text(EDGE / width, 1 - 74 / height, line, fontsize=SMALL)
+    return figure
+
+
+def plot(found: Seen, ax: Axes | None = None) -> Axes:
+    """Draw the map of what is seen into `ax`; without it, the first axes of `beside`."""
+    if ax is None:
+        return beside(found).axes[0]
+    _map(ax, found, found.values, None)
+    return ax
+
+
+def _map(ax: Axes, found: Seen, values: Array, cmap: str | None) -> Any:
+    """One map, over its largest value, each place where the middle of its patch was."""
+    step = [(at[-1] - at[0]) / (len(at) - 1) for at in (found.tops, found.lefts)]
+    half = found.patch / 2
+    extent = (
+        found.lefts[0] + half - step[1] / 2,
+        found.lefts[-1] + half + step[1] / 2,
+        found.tops[-1] + half + step[0] / 2,
+        found.tops[0] + half - step[0] / 2,
+    )
+    colours, most = colour_map(cmap or CMAP), float(values.max()) or 1.0
+    image = ax.imshow(
+        values / most, cmap=colours, vmin=0, vmax=1, aspect="auto", extent=extent, interpolation="nearest"
+    )
+    ax.set_xlabel("middle of the patch (pixels)", fontsize=SMALL)
+    ax.tick_params(labelsize=SMALL - 1)
+    ax.spines[:].set_visible(False)
+    return image

@@ -1,0 +1,182 @@
+"""A network's outputs before and after a change, image by image: answers kept, and how far maps move."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.errors import DescriptionError
+from padviz.network.network import Size
+from padviz.trained.trying.crops import Frame
+
+Array = NDArray[np.float64]
+Shape = tuple[int, ...]
+Part = tuple[slice, ...]
+EVERY: Part = (slice(None),)
+Kind = Literal["classes", "map"]
+Scores = Literal["probabilities", "logits"]
+LEAST = 1e-12  # of a probability, whose logarithm is taken
+SUM = 1e-3  # how far from 1 the probabilities of all classes may sum up
+
+
+class Output(NamedTuple):
+    """Which output is compared, and as what: scores of classes, or a map (or any other tensor)."""
+
+    name: str
+    kind: Kind
+
+
+def output_of(outputs: Mapping[str, NDArray[Any]], images: int, where: str) -> Output:
+    """The output to compare: the first with scores of classes, else the first of floats.
+
+    Raises
+    ------
+    DescriptionError
+        Where there is none that tells the images apart.
+
+    Examples
+    --------
+    >>> output_of({"map": np.zeros((2, 1, 8, 8)), "scores": np.zeros((2, 10))}, 2, "net")
+    Output(name='scores', kind='classes')
+    """
+    floats = {
+        name: values.shape
+        for name, values in outputs.items()
+        if np.issubdtype(values.dtype, np.floating) and values.ndim > 1 and len(values) == images and values.size
+    }
+    for name, shape in floats.items():
+        if all(n == 1 for n in shape[2:]):
+            return Output(name, "classes")
+    for name in floats:
+        return Output(name, "map")
+    raise DescriptionError("has no output of floats for each image", where=where, hint="use a network that has one")
+
+
+def check_finite(values: Array, where: str) -> None:
+    """Refuse outputs that cannot be compared with anything.
+
+    Raises
+    ------
+    DescriptionError
+        Where they hold NaN or infinite numbers.
+    """
+    if not np.isfinite(values).all():
+        hint = "check `mean` and `std`, and its weights"
+        raise DescriptionError("makes NaN or infinite numbers of these images", where=where, hint=hint)
+
+
+def of_classes(own: Array, changed: Array) -> dict[str, Array]:
+    """Of each image, whether the class with the best score is kept, and the KL divergence from the answers as trained.
+
+    The divergence is in nats: 0 where all probabilities stay.
+
+    >>> found = of_classes(np.array([[4.0, 0.0], [4.0, 0.0]]), np.array([[4.0, 0.0], [0.0, 4.0]]))
+    >>> found["kept"].tolist(), found["kl"].round(2).tolist()
+    ([1.0, 0.0], [0.0, 3.86])
+    """
+    kind = kind_of(own)
+    before, after = probabilities(own, kind), probabilities(changed, kind)
+    kept = before.argmax(1) == after.argmax(1)
+    logs = np.log(np.maximum(before, LEAST)) - np.log(np.maximum(after, LEAST))
+    return {"kept": kept.astype(np.float64), "kl": (before * logs).sum(1)}
+
+
+def kind_of(scores: Array) -> Scores:
+    """What scores are: probabilities, where those of each image are from 0 to 1 and sum to 1; else logits."""
+    flat = scores.reshape(len(scores), -1)
+    whole = flat.shape[1] == 1 or np.abs(flat.sum(1, dtype=np.float64) - 1).max() < SUM
+    return "probabilities" if flat.min() >= 0 and flat.max() <= 1 and whole else "logits"
+
+
+def probabilities(scores: Array, kind: Scores) -> Array:
+    """The probabilities of all classes; of a single score, those of two.
+
+    >>> probabilities(np.array([[0.25]]), "probabilities").tolist()
+    [[0.75, 0.25]]
+    >>> probabilities(np.zeros((1, 1)), "logits").tolist()
+    [[0.5, 0.5]]
+    """
+    flat = scores.reshape(len(scores), -1).astype(np.float64)
+    if flat.shape[1] == 1:
+        flat = np.concatenate([1 - flat if kind == "probabilities" else 0 * flat, flat], axis=1)
+    if kind == "probabilities":
+        return flat
+    raised = np.exp(flat - flat.max(1, keepdims=True))
+    found: Array = raised / raised.sum(1, keepdims=True)
+    return found
+
+
+def of_maps(own: Array, changed: Array) -> dict[str, Array]:
+    """Of each image, how far the output moves relative to its norm, and the correlation of the two outputs.
+
+    >>> {name: values.round(9).tolist() for name, values in of_maps(np.eye(4)[None], 2 * np.eye(4)[None]).items()}
+    {'relative': [1.0], 'correlation': [1.0]}
+    """
+    return {"relative": relative(own, changed), "correlation": correlation(own, changed)}
+
+
+def overlap(own: Shape, changed: Shape, frame: Frame, size: Size) -> tuple[Part, Part] | None:
+    """The parts of two outputs, without their images, that stand for the same pixels; None where that is not known.
+
+    `size` is that of the network's own frame, and `frame` what the changed output was made of, relative to it. A frame
+    that moves by less than a unit leaves outputs of one shape where they are.
+
+    >>> overlap((5, 28, 28), (5, 29, 29), Frame(0, 0, 225, 225), (224, 224))[1]
+    (slice(None, None, None), slice(0, 28, None), slice(0, 28, None))
+    >>> overlap((8, 8), (8, 8), Frame(1, 1, 8, 8), (8, 8))
+    ((slice(1, 8, None), slice(1, 8, None)), (slice(0, 7, None), slice(0, 7, None)))
+    >>> overlap((5, 7, 7), (5, 6, 6), Frame(15, 15, 193, 193), (224, 224)) is None
+    True
+    """
+    axes = next((at for at in (len(own) - 2, len(own) - 3) if at >= 0 and _spatial(own[at : at + 2], size)), None)
+    if axes is None or own[:axes] + own[axes + 2 :] != changed[:axes] + changed[axes + 2 :]:
+        return (EVERY, EVERY) if own == changed else None
+    parts: tuple[list[slice], list[slice]] = [slice(None)] * len(own), [slice(None)] * len(own)
+    for i in (0, 1):
+        at, start = axes + i, _units(own[axes + i], size[i], frame[i])
+        if start is None and own != changed:
+            return None
+        start = start or 0
+        length = min(own[at], start + changed[at]) - max(start, 0)
+        parts[0][at] = slice(max(start, 0), max(start, 0) + length)
+        parts[1][at] = slice(max(-start, 0), max(-start, 0) + length)
+    return tuple(parts[0]), tuple(parts[1])
+
+
+def _spatial(units: Shape, size: Size) -> bool:
+    """Whether two dimensions are height and width: of one stride, or one zoom, that is a whole number."""
+    return units[0] * size[1] == units[1] * size[0] and _units(units[0], size[0], 0) is not None
+
+
+def _units(units: int, pixels: int, moved: int) -> int | None:
+    """How many units of a map so many pixels are; None where that is no whole number."""
+    if pixels % units and units % pixels:
+        return None
+    return None if moved * units % pixels else moved * units // pixels
+
+
+def relative(own: Array, changed: Array) -> Array:
+    """The norm of the difference over the norm of the output as trained, of each image."""
+    before, after = _flat(own), _flat(changed)
+    found: Array = np.linalg.norm(after - before, axis=1) / np.maximum(np.linalg.norm(before, axis=1), LEAST)
+    return found
+
+
+def correlation(own: Array, changed: Array) -> Array:
+    """Pearson's correlation of the two outputs, over all their numbers, of each image; 0 where one is constant."""
+    before, after = (each - each.mean(1, keepdims=True) for each in map(_flat, (own, changed)))
+    norms = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
+    found: Array = (before * after).sum(1) / np.maximum(norms, LEAST)
+    return found
+
+
+def by(shape: Shape) -> str:
+    """A shape in words."""
+    return " x ".join(map(str, shape))
+
+
+def _flat(values: Array) -> Array:
+    return values.reshape(len(values), -1).astype(np.float64)

@@ -1,0 +1,252 @@
+"""Where a trained network sees: how its output changes when a patch is laid over an image, beside what counts say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz import hooks
+from padviz.counting.count_map import CountMap
+from padviz.errors import OptionError
+from padviz.network.network import Size
+from padviz.trained.sessions.running import Images, Kept, Runner, at_once, middle, outputs_of
+from padviz.trained.trying.comparing import check_finite, output_of
+from padviz.trained.trying.crops import Crop, Frame
+from padviz.trained.trying.intervals import ONE_PICTURE, Estimate, resampled_pictures, within
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Array = NDArray[np.float64]
+Places = NDArray[np.int64]  # (places, 2): top and left of each, in pixels
+LEAST_GRID = 5  # places on a side: an outermost ring, and something inside
+DIGITS = 12  # to which means are told apart, so that those of equal counts tie
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """How a trained network's output changes by the place of a patch, and what its geometry says of these places.
+
+    `values` is the root mean square change of `output` over crops, `usage` the mean count of paths under the patch over
+    the largest of all pixels, and `distance` the patch's distance to the border in pixels; all are of shape (tops,
+    lefts). `by_usage` and `by_distance` are the rank correlations of `values` with the two, and `gain` the first minus
+    the second. `edge` is the mean of the outermost ring over that of the inside, the middle half; `edge_usage` that of
+    the counts. Intervals are of 95 %, over pictures.
+
+    Examples
+    --------
+    >>> flat, none = np.ones((5, 5)), Estimate(0.5, 0.4, 0.6)
+    >>> about = ("net", "net", (40, 40), "photos", 16, 16, "output", 8, (0, 8, 16, 24, 32), (0, 8, 16, 24, 32))
+    >>> Seen(*about, flat, flat, flat, none, none, none, none, 1.0).edge.mean
+    0.5
+    """
+
+    network: str
+    title: str
+    size: Size
+    images: str
+    count: int
+    pictures: int
+    output: str
+    patch: int
+    tops: tuple[int, ...]
+    lefts: tuple[int, ...]
+    values: Array
+    usage: Array
+    distance: Array
+    by_usage: Estimate
+    by_distance: Estimate
+    gain: Estimate
+    edge: Estimate
+    edge_usage: float
+    notes: tuple[str, ...] = ()
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the map of what is seen; into `ax`, or axes of its own."""
+        axes: Axes = hooks.figure("trained.seeing").plot(self, ax)
+        return axes
+
+
+def places_of(size: Size, patch: int, grid: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Tops and lefts of a patch on a grid that reaches from border to border, in pixels.
+
+    Raises
+    ------
+    OptionError
+        For a patch or a grid that does not fit.
+
+    Examples
+    --------
+    >>> places_of((32, 48), 8, 5)
+    ((0, 6, 12, 18, 24), (0, 10, 20, 30, 40))
+    """
+    room = min(size) - patch
+    if patch < 1 or room < LEAST_GRID - 1:
+        hint = f"use 1 to {min(size) - LEAST_GRID + 1}" if min(size) >= LEAST_GRID else "use a larger `size`"
+        what = f"{patch} px do not fit into {size[0]} x {size[1]} at {LEAST_GRID} places a side"
+        raise OptionError(what, option="patch", hint=hint)
+    if not LEAST_GRID <= grid <= room + 1:
+        what = f"{grid} places a side are too {'few' if grid < LEAST_GRID else 'many'}"
+        raise OptionError(what, option="grid", hint=f"use {LEAST_GRID} to {room + 1}")
+    tops, lefts = (tuple(np.rint(np.linspace(0, n - patch, grid)).astype(int).tolist()) for n in size)
+    return tops, lefts
+
+
+@dataclass(frozen=True, eq=False)
+class Looking:
+    """A network, and a patch to lay over images at places; `normal` is what pixels are normalised by.
+
+    The patch is the mean pixel, which is 0 once it is normalised. `told` is told of the places that are done.
+    """
+
+    runner: Runner
+    patch: int
+    places: Places
+    normal: tuple[Images, Images]
+    told: Callable[[int], None]
+
+    def run(self, crops: Iterable[Crop], kept: Kept) -> tuple[str, Array, NDArray[np.int64]]:
+        """Fill in what is missing of `kept`, the mean square changes of the output, crop by crop and place by place.
+
+        Hand back the output's name, the changes, of shape (crops, places), and the pictures that the crops are of.
+        """
+        name, pictures, frame = "", [], Frame(0, 0, *self.runner.size)
+        for at, crop in enumerate(crops):
+            image: Images = (crop.scene(frame) - self.normal[0]) / self.normal[1]
+            outputs = outputs_of(self.runner, image[None])
+            name = name or output_of(outputs, 1, self.runner.where).name
+            check_finite(outputs[name], self.runner.where)
+            self._fill(kept, at * len(self.places), image, name, outputs[name].astype(np.float64))
+            pictures.append(crop.picture)
+        return name, kept.values.reshape(-1, len(self.places))[: len(pictures)], np.array(pictures)
+
+    def _fill(self, kept: Kept, start: int, image: Images, name: str, before: Array) -> None:
+        """Lay the patch over one image, at as many places at a time as fit the cache."""
+        values = kept.values[start : start + len(self.places)]
+        todo, most = np.flatnonzero(np.isnan(values)), at_once(self.runner)
+        self.told(len(values) - len(todo))
+        for part in (todo[i : i + most] for i in range(0, len(todo), most)):
+            images = np.repeat(image[None], len(part), axis=0)
+            for shown, (top, left) in zip(images, self.places[part], strict=True):
+                shown[:, top : top + self.patch, left : left + self.patch] = 0
+            after = outputs_of(self.runner, images)[name].astype(np.float64)
+            check_finite(after, self.runner.where)
+            values[part] = ((after - before) ** 2).reshape(len(part), -1).mean(1)
+            kept.save()
+            self.told(len(part))
+
+
+def usage_at(counts: CountMap, patch: int, tops: tuple[int, ...], lefts: tuple[int, ...]) -> Array:
+    """The mean count under a patch at each place, over the largest of all pixels, of shape (tops, lefts).
+
+    >>> import padviz
+    >>> bool(usage_at(padviz.usage("vgg11", 64), 8, (0, 28), (0, 28))[1, 1] > 0.5)
+    True
+    """
+    sums = np.pad(counts.relative().cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    top, left = np.array(tops)[:, None], np.array(lefts)[None, :]
+    bottom, right = top + patch, left + patch
+    found: Array = (sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]) / patch**2
+    return found
+
+
+def distance_at(size: Size, patch: int, tops: tuple[int, ...], lefts: tuple[int, ...]) -> Array:
+    """How far a patch at each place is from the nearest border, in pixels, of shape (tops, lefts).
+
+    >>> distance_at((32, 48), 8, (0, 6, 12), (0, 10)).tolist()
+    [[0.0, 0.0], [0.0, 6.0], [0.0, 10.0]]
+    """
+    down, across = (np.minimum(at, n - patch - at) for at, n in ((np.array(tops), size[0]), (np.array(lefts), size[1])))
+    found: Array = np.minimum(down[:, None], across[None, :]).astype(np.float64)
+    return found
+
+
+def edge_of(values: Array) -> float:
+    """The mean of the outermost ring over that of the middle half.
+
+    >>> edge_of(np.pad(np.ones((3, 3)), 1))
+    0.0
+    """
+    ring = np.ones(values.shape, bool)
+    ring[1:-1, 1:-1] = False
+    inside = values[middle(values.shape[0]), middle(values.shape[1])].mean()
+    return float(values[ring].mean() / inside) if inside else float("nan")
+
+
+def ranks(values: Array) -> Array:
+    """The ranks of values, from 1 on; values that tie share the mean of theirs.
+
+    >>> ranks(np.array([5.0, 1.0, 5.0])).tolist()
+    [2.5, 1.0, 2.5]
+    """
+    flat = values.ravel()
+    scale = np.abs(flat).max() or 1.0
+    _, at, counts = np.unique((flat / scale).round(DIGITS), return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    found: Array = (last - (counts - 1) / 2)[at]
+    return found
+
+
+def rank_correlation(one: Array, other: Array) -> float:
+    """Spearman's correlation of two maps; 0 where one is flat.
+
+    >>> rank_correlation(np.array([1.0, 2.0, 9.0]), np.array([3.0, 4.0, 5.0]))
+    1.0
+    """
+    first, second = (each - each.mean() for each in (ranks(one), ranks(other)))
+    norm = np.sqrt((first**2).sum() * (second**2).sum())
+    return float((first * second).sum() / norm) if norm else 0.0
+
+
+def estimates(
+    squares: Array, pictures: NDArray[np.int64], usage: Array, distance: Array
+) -> tuple[Array, Estimate, Estimate, Estimate, Estimate]:
+    """The map of what is seen, its rank correlations with usage and distance, their difference, and edge over inside.
+
+    `squares` is of shape (crops, places). Intervals are of maps over pictures that are drawn anew.
+    """
+
+    def figures(squares: Array) -> tuple[float, ...]:
+        seen = np.sqrt(squares).reshape(usage.shape)
+        by_usage, by_distance = rank_correlation(seen, usage), rank_correlation(seen, distance)
+        return by_usage, by_distance, by_usage - by_distance, edge_of(seen)
+
+    whole = squares.mean(0)
+    drawn = np.array([figures(each) for each in resampled_pictures(squares, pictures)]).reshape(-1, 4)
+    found = [within(mean, drawn[:, i]) for i, mean in enumerate(figures(whole))]
+    return np.sqrt(whole).reshape(usage.shape), found[0], found[1], found[2], found[3]
+
+
+def doubts(values: Array, pictures: NDArray[np.int64]) -> Iterator[str]:
+    """What to know before the figures are believed: one picture alone, or an output that no patch changes."""
+    if len(np.unique(pictures)) == 1:
+        yield ONE_PICTURE
+    if not values.any():
+        yield "the output is the same wherever the patch lies: nothing is known of where it sees"
+
+
+def seen_facts(found: Seen) -> dict[str, Any]:
+    """What is seen, as JSON has it."""
+    return {
+        "network": found.network,
+        "size": list(found.size),
+        "images": found.images,
+        "count": found.count,
+        "pictures": found.pictures,
+        "output": found.output,
+        "patch": found.patch,
+        "tops": list(found.tops),
+        "lefts": list(found.lefts),
+        "by_usage": found.by_usage._asdict(),
+        "by_distance": found.by_distance._asdict(),
+        "gain": found.gain._asdict(),
+        "edge": {"seen": found.edge._asdict(), "usage": found.edge_usage},
+        "values": found.values.tolist(),
+        "usage": found.usage.tolist(),
+        "distance": found.distance.tolist(),
+        "notes": list(found.notes),
+    }

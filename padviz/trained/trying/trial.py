@@ -1,0 +1,338 @@
+"""What each remedy does to a trained network as it is: its outputs on pictures, before and after the change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz import hooks
+from padviz.errors import PadvizError, UnknownName
+from padviz.network.network import Size
+from padviz.trained.sessions.running import Images, Runner, at_once, outputs_of
+from padviz.trained.trying import comparing
+from padviz.trained.trying.comparing import Kind, Output, output_of, overlap
+from padviz.trained.trying.crops import Crop, Frame, room_for
+from padviz.trained.trying.intervals import ONE_PICTURE, Estimate, estimate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Array = NDArray[np.float64]
+What = Literal["shift", "size", "padding"]
+How = Literal["crop", "resize"]
+Needs = Literal["today's weights", "fine-tune", "more pictures"]
+Figures = dict[str, Array]  # of each crop, by name
+ROUNDING = 1e-9  # of shares that are sums over crops
+
+
+@dataclass(frozen=True, eq=False)
+class Variant:
+    """A change, and how it is run: on which frame of each crop's scene, resized where `how` says so."""
+
+    kind: What
+    runner: Runner
+    frame: Frame
+    how: How | None = None
+    padding: str | None = None
+    asked: bool = True  # and not tried by itself: then it must run
+
+    def images(self, crops: Sequence[Crop], scenes: Images, room: Frame, normal: tuple[Images, Images]) -> Images:
+        """What the network reads of each crop."""
+        if self.how == "resize":
+            pixels = np.stack([crop.scene(self.frame, self.runner.size) for crop in crops])
+            return (pixels - normal[0]) / normal[1]
+        top, left = self.frame.top - room.top, self.frame.left - room.left
+        return scenes[:, :, top : top + self.frame.height, left : left + self.frame.width]
+
+
+@dataclass(frozen=True, eq=False)
+class TrialRow:
+    """A change and what it does: `figures` are means over crops, with their 95 % intervals over pictures.
+
+    Of scores of classes they are `kept`, the share of crops whose best class stays, and `kl`, the KL divergence from
+    the answers as trained, in nats; of other outputs `relative`, the change over the output's norm, and `correlation`.
+    `against_shift` is the first of them minus that of a shift by one pixel, crop by crop. Where `note` says why, there
+    are none. `size` is what it ran at: `how` says whether by a larger or smaller "crop" of the scene or by a "resize".
+    `needs` is what follows from the interval: "fine-tune" where the change is worse than the shift, "today's weights"
+    where it loses at most twice what the shift loses, "more pictures" where neither is settled.
+
+    Examples
+    --------
+    >>> TrialRow("size", (225, 225), "crop", None, (224, 224), {"kept": Estimate(0.67, 0.58, 0.75)}).name
+    '225 px by one more row'
+    """
+
+    kind: What
+    size: Size
+    how: How | None
+    padding: str | None
+    trained_at: Size
+    figures: dict[str, Estimate]
+    against_shift: Estimate | None = None
+    needs: Needs | None = None
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """The change in words."""
+        if self.kind == "shift":
+            return "a shift by one pixel"
+        if self.kind == "padding":
+            return f"{self.padding} padding"
+        height, width = self.size
+        pixels = f"{height} px" if height == width else f"{height} x {width} px"
+        return f"{pixels} by {_scene(self.size, self.trained_at) if self.how == 'crop' else 'resizing'}"
+
+    @property
+    def main(self) -> Estimate | None:
+        """The figure that the change is judged by."""
+        return next(iter(self.figures.values()), None)
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """What changes do to a trained network as it is; the first of `rows` is the yardstick, a shift by one pixel.
+
+    Examples
+    --------
+    >>> shift = TrialRow("shift", (224, 224), None, None, (224, 224), {"kept": Estimate(0.86, 0.8, 0.92)})
+    >>> found = Trial("net", "net", (224, 224), "photos", 64, 13, "output", "classes", (shift,))
+    >>> found.shift.main.mean, found.changes
+    (0.86, ())
+    """
+
+    network: str
+    title: str
+    size: Size
+    images: str
+    count: int
+    pictures: int
+    output: str
+    kind: Kind
+    rows: tuple[TrialRow, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def shift(self) -> TrialRow:
+        """The yardstick."""
+        return self.rows[0]
+
+    @property
+    def changes(self) -> tuple[TrialRow, ...]:
+        """The rows of all changes but the yardstick."""
+        return self.rows[1:]
+
+    def row(self, *, size: int | Size | None = None, padding: str | None = None, how: How = "crop") -> TrialRow:
+        """The row of a size, or of a padding scheme.
+
+        Raises
+        ------
+        UnknownName
+            If that was not tried.
+        """
+        wanted = ("padding", padding, None) if size is None else ("size", _pair(size), how)
+        for row in self.rows:
+            if wanted == (row.kind, row.padding if row.kind == "padding" else row.size, row.how):
+                return row
+        raise UnknownName(f"{padding if size is None else size} was not tried", where=self.network)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw what each change does as a dot with its interval; into `ax`, or axes of its own."""
+        axes: Axes = hooks.figure("trained.trials").plot(self, ax)
+        return axes
+
+
+@dataclass(eq=False)
+class Trying:
+    """Variants of a network, run on the same crops; what they make is kept crop by crop.
+
+    `told` is told of every image that was run. A variant that fails, or whose output cannot be compared, is left out,
+    and `left` says why; one that was asked for must run.
+    """
+
+    own: Runner
+    variants: Sequence[Variant]
+    normal: tuple[Images, Images]
+    told: Callable[[int], None]
+
+    def __post_init__(self) -> None:
+        self.room = room_of(self.own, self.variants)
+        self.output: Output | None = None
+        self.kept: list[list[Any]] = [[] for _ in self.variants]
+        self.before: list[Array] = []
+        self.pictures: list[int] = []
+        self.left: dict[int, str] = {}
+
+    def run(self, crops: Iterable[Crop]) -> None:
+        """Run all variants on all crops, as many at a time as fit the cache."""
+        for part in _parts(crops, at_once(self.own)):
+            scenes: Images = (np.stack([crop.scene(self.room) for crop in part]) - self.normal[0]) / self.normal[1]
+            whole = Variant("shift", self.own, Frame(0, 0, *self.own.size))
+            before = self._own(whole.images(part, scenes, self.room, self.normal))
+            self.pictures += [crop.picture for crop in part]
+            for i, variant in enumerate(self.variants):
+                if i not in self.left:
+                    self._change(i, variant, variant.images(part, scenes, self.room, self.normal), before)
+                self.told(len(part))
+
+    def _own(self, images: Images) -> Array:
+        outputs = _made(self.own, images)
+        self.output = self.output or output_of(outputs, len(images), self.own.where)
+        made = outputs[self.output.name]
+        self.told(len(images))
+        comparing.check_finite(made, self.own.where)
+        if self.output.kind == "classes":
+            self.before.append(made)
+        return made
+
+    def _change(self, at: int, variant: Variant, images: Images, before: Array) -> None:
+        """Run one variant: keep scores, or compare maps at once."""
+        assert self.output
+        try:
+            after = _made(variant.runner, images)[self.output.name]
+        except PadvizError as error:
+            if variant.asked:
+                raise
+            self.left[at] = error.what
+            return
+        if self.output.kind == "classes" and after.shape == before.shape:
+            self.kept[at].append(after)
+            return
+        alike = self.output.kind == "map" and (variant.how != "resize" or after.shape == before.shape)
+        parts = overlap(before.shape[1:], after.shape[1:], variant.frame, self.own.size) if alike else None
+        if parts is None:
+            shapes = comparing.by(after.shape[1:]), comparing.by(before.shape[1:])
+            self.left[at] = "makes {}, and {} as trained: cannot be compared".format(*shapes)
+            return
+        self.kept[at].append(comparing.of_maps(before[:, *parts[0]], after[:, *parts[1]]))
+
+    def figures(self, at: int) -> Figures | str:
+        """What was measured of a variant, by crop; or why there is nothing."""
+        if at in self.left:
+            return self.left[at]
+        if self.before:
+            after = np.concatenate(self.kept[at])
+            lost = ~np.isfinite(after.reshape(len(after), -1)).all(1)
+            return _lost(lost) or comparing.of_classes(np.concatenate(self.before), after)
+        found = {name: np.concatenate([part[name] for part in self.kept[at]]) for name in self.kept[at][0]}
+        return _lost(~np.isfinite(found["relative"])) or found
+
+
+def rows_of(trying: Trying) -> Iterator[TrialRow]:
+    """A row for each variant that was run, of which the first is the yardstick."""
+    pictures = np.array(trying.pictures)
+    yardstick: Array | None = None
+    for i, variant in enumerate(trying.variants):
+        about = variant.kind, variant.runner.size, variant.how, variant.padding, trying.own.size
+        found = trying.figures(i)
+        if isinstance(found, str):
+            yield TrialRow(*about, {}, note=found)
+            continue
+        estimates = {name: estimate(values, pictures, name == "kept") for name, values in found.items()}
+        main = next(iter(found.values()))
+        if variant.kind == "shift":
+            yardstick = main
+        if variant.kind == "shift" or yardstick is None:
+            yield TrialRow(*about, estimates)
+            continue
+        against = estimate(main - yardstick, pictures)
+        yield TrialRow(*about, estimates, against, needs_of(against, yardstick, "kept" in found))
+
+
+def needs_of(against: Estimate, yardstick: Array, kept: bool) -> Needs | None:
+    """What follows from a difference to the yardstick, of which more is better if it is `kept` answers.
+
+    >>> shift = np.array([0.9])
+    >>> [needs_of(Estimate(0, low, high), shift, True) for low, high in ((-0.3, -0.1), (-0.1, 0.1), (-0.3, 0.1))]
+    ['fine-tune', "today's weights", 'more pictures']
+    """
+    if against.low is None or against.high is None:
+        return None
+    loss = 1 - yardstick.mean() if kept else yardstick.mean()
+    least, most = (
+        (-against.high, -against.low) if kept else (against.low, against.high)
+    )  # that it loses beyond the shift
+    if least > 0:
+        return "fine-tune"
+    return "today's weights" if most <= loss + ROUNDING else "more pictures"
+
+
+def room_of(own: Runner, variants: Sequence[Variant]) -> Frame:
+    """What a scene must hold: the network's own frame, and those of all changes."""
+    return room_for([Frame(0, 0, *own.size), *(variant.frame for variant in variants)])
+
+
+def doubts(trying: Trying) -> Iterator[str]:
+    """What to know before the figures are believed: too few pictures, or a network that answers all of them alike."""
+    if len({*trying.pictures}) == 1:
+        yield ONE_PICTURE
+    if not trying.before:
+        return
+    scores = np.concatenate(trying.before).reshape(len(trying.pictures), -1)
+    best = scores.argmax(1)
+    if len(best) > 1 and scores.shape[1] > 1 and (best == best[0]).all():
+        yield f"all {len(best)} crops have class {best[0]} as trained: that it is kept says little"
+
+
+def trial_facts(found: Trial) -> dict[str, Any]:
+    """A trial as JSON has it."""
+    return {
+        "network": found.network,
+        "size": list(found.size),
+        "images": found.images,
+        "count": found.count,
+        "pictures": found.pictures,
+        "output": found.output,
+        "rows": [row_facts(row) for row in found.rows],
+        "notes": list(found.notes),
+    }
+
+
+def row_facts(row: TrialRow) -> dict[str, Any]:
+    """A row as JSON has it."""
+    return {
+        "change": row.kind,
+        "size": list(row.size),
+        "how": row.how,
+        "padding": row.padding,
+        **{name: each._asdict() for name, each in row.figures.items()},
+        "against_shift": row.against_shift and row.against_shift._asdict(),
+        "needs": row.needs,
+        "note": row.note,
+    }
+
+
+def _made(runner: Runner, images: Images) -> dict[str, Array]:
+    """A network's outputs for any number of images."""
+    parts = [outputs_of(runner, images[i : i + at_once(runner)]) for i in range(0, len(images), at_once(runner))]
+    whole = [name for name, values in parts[0].items() if values.ndim]
+    return parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in whole}
+
+
+def _parts(crops: Iterable[Crop], count: int) -> Iterator[list[Crop]]:
+    rest = iter(crops)
+    while part := list(islice(rest, count)):
+        yield part
+
+
+def _lost(lost: NDArray[np.bool_]) -> str:
+    return f"makes NaN or infinite numbers of {lost.sum()} of {len(lost)} crops" if lost.any() else ""
+
+
+def _pair(size: int | Size) -> Size:
+    return (size, size) if isinstance(size, int) else size
+
+
+def _scene(size: Size, own: Size) -> str:
+    """By what an image of another size shows more or less of the scene."""
+    more = {new - old for new, old in zip(size, own, strict=True)}
+    if len(more) > 1:
+        return "another crop"
+    (rows,) = more
+    count, which = "one" if abs(rows) == 1 else str(abs(rows)), "more" if rows > 0 else "fewer"
+    return f"{count} {which} row{'' if abs(rows) == 1 else 's'}"

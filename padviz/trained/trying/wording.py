@@ -1,0 +1,122 @@
+"""Results in words: the answer of a trial in one sentence, what each change needs, and what geometry explains."""
+
+from __future__ import annotations
+
+from padviz.trained.trying.intervals import Estimate
+from padviz.trained.trying.seen import Seen
+from padviz.trained.trying.trial import Trial, TrialRow
+
+
+def answer(found: Trial) -> str:
+    """Say in one sentence what the changes do, beside the yardstick.
+
+    >>> shift = TrialRow("shift", (224, 224), None, None, (224, 224), {"kept": Estimate(0.86, 0.8, 0.92)})
+    >>> size = TrialRow("size", (225, 225), "crop", None, (224, 224), {"kept": Estimate(0.67, 0.58, 0.75)})
+    >>> answer(Trial("net", "net", (224, 224), "photos", 64, 13, "output", "classes", (shift, size)))[:66]
+    '225 px by one more row keeps the top-1 on 67 % of 64 crops (58 to '
+    """
+    known = [(row, row.main) for row in found.changes if row.main is not None]
+    yardstick = found.shift.main
+    if not known or yardstick is None:
+        return "None of the changes has an output that can be compared with that of the network as trained."
+    known.sort(key=lambda each: each[1].mean if found.kind == "map" else -each[1].mean)
+    (best, first), (worst, last) = known[0], known[-1]
+    verb, by = ("keeps the top-1", " on") if found.kind == "classes" else ("changes the output", " by")
+    of = f" of {crops(found)}" if found.kind == "classes" else f" of its norm, in the mean over {crops(found)}"
+    shift = f"; a shift by one pixel{by} {percent(yardstick.mean)}"
+    if len(known) == 1:
+        return f"{best.name} {verb}{by} {percent(first.mean)}{of}{span(first)}{shift}."
+    more = f"Of {len(known)} changes, {best.name} harms least: it {verb}{by} {percent(first.mean)}{of}{span(first)}"
+    return f"{more}; {worst.name} harms most:{by} {percent(last.mean)}{span(last)}{shift}."
+
+
+def needs(found: Trial) -> list[str]:
+    """Say which changes work with today's weights, which need fine-tuning, and which ask for more pictures."""
+    said = {
+        "today's weights": "Works with today's weights, loses at most twice what a shift by one pixel loses",
+        "fine-tune": "Fine-tune, worse than a shift by one pixel",
+        "more pictures": "Not settled, use more pictures",
+    }
+    rows = {what: [row.name for row in found.changes if row.needs == what] for what in said}
+    return [f"{said[what]}: {', '.join(names)}." for what, names in rows.items() if names]
+
+
+def explained(found: Seen) -> str:
+    """Say what geometry explains of where a network sees, and what it does not.
+
+    From a rank correlation of .8 on it explains the order of places, from .5 on a part of it, and from -.5 down it has
+    it reversed.
+    """
+    by, gain, edge = found.by_usage, found.gain, found.edge
+    verbs = ((0.8, "explains the order"), (0.5, "explains a part of the order"), (-0.5, "hardly explains the order"))
+    verb = next((verb for least, verb in verbs if by.mean >= least), "has the order reversed")
+    more = _beside(gain, 0, "more than", "no more than", "less than")
+    rim = _beside(edge, found.edge_usage, "better than counts say", "as well as counts say", "worse than counts say")
+    return (
+        f"Geometry {verb} of places that {found.title} sees: Spearman {by.mean:.2f}{ends(by)} with usage, {more} the "
+        f"{found.by_distance.mean:.2f} of the plain distance to the border; it sees the edge {rim}, at {edge.mean:.2f}"
+        f"{ends(edge)} of the inside, where usage has {found.edge_usage:.2f}."
+    )
+
+
+def _beside(value: Estimate, mark: float, above: str, same: str, below: str) -> str:
+    """Which word fits: the interval lies above the mark, around it, or below."""
+    low, high = (value.mean if end is None else end for end in (value.low, value.high))
+    return above if low > mark else below if high < mark else same
+
+
+def ends(value: Estimate) -> str:
+    return "" if value.low is None or value.high is None else f" ({value.low:.2f} to {value.high:.2f})"
+
+
+def crops(found: Trial) -> str:
+    """How many crops there are."""
+    return f"{found.count} crop{'' if found.count == 1 else 's'}"
+
+
+def cell(name: str, value: Estimate | None) -> str | None:
+    """A figure and its interval, as tables have them.
+
+    >>> cell("kept", Estimate(0.67, 0.58, 0.75)), cell("kl", Estimate(0.5166, 0.3, 0.79))
+    ('67 % (58 to 75)', '0.52')
+    """
+    if value is None:
+        return None
+    return f"{percent(value.mean)}{span(value)}" if name in ("kept", "relative") else f"{value.mean:.2f}"
+
+
+def against(row: TrialRow) -> str | None:
+    """The difference from the yardstick in points of percent, with its interval.
+
+    >>> size = {"kept": Estimate(0.67, 0.58, 0.75)}
+    >>> against(TrialRow("size", (225, 225), "crop", None, (224, 224), size, Estimate(-0.19, -0.27, -0.11)))
+    '-19 (-27 to -11)'
+    """
+    found = row.against_shift
+    if found is None:
+        return None
+    ends = "" if found.low is None or found.high is None else f" ({100 * found.low:+.0f} to {100 * found.high:+.0f})"
+    return f"{100 * found.mean:+.0f}{ends}".replace("-0 ", "+0 ")
+
+
+def percent(value: float) -> str:
+    """A share in percent.
+
+    >>> percent(0.8461)
+    '85 %'
+    """
+    return f"{value:.0%}".replace("%", " %")
+
+
+def span(value: Estimate) -> str:
+    """The interval of a share in parentheses, if there is one."""
+    return "" if value.low is None or value.high is None else f" ({100 * value.low:.0f} to {100 * value.high:.0f})"
+
+
+def with_ends(value: Estimate) -> str:
+    """A figure and its interval.
+
+    >>> with_ends(Estimate(0.926, 0.9, 0.95))
+    '0.93 (0.90 to 0.95)'
+    """
+    return f"{value.mean:.2f}{ends(value)}"
