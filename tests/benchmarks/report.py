@@ -65,6 +65,10 @@ RATIOS = [  # what, ours, compared with, theirs, the most that the ratio should 
     ("`border_responses` of MobileNet-V2 at 224", "responses[torch]", FORWARDS, "forwards[torch]", 1.5),
     ("`detectability` of a text detector at 160", "detect[onnx]", FORWARDS, "detect_forwards[onnx]", 1.3),
     ("`detectability` of MobileNet-V2 at 96", "detect[torch]", FORWARDS, "detect_forwards[torch]", 1.3),
+    ("`trial` of a text detector at 160 and 192", "trial[onnx]", FORWARDS, "trial_forwards[onnx]", 1.3),
+    ("`trial` of MobileNet-V2 at 224 and 225", "trial[torch]", FORWARDS, "trial_forwards[torch]", 1.3),
+    ("`seen` of a text detector at 160", "seen[onnx]", FORWARDS, "seen_forwards[onnx]", 1.3),
+    ("`seen` of MobileNet-V2 at 224", "seen[torch]", FORWARDS, "seen_forwards[torch]", 1.3),
     ("`padviz filters resnet50.onnx`", "process_filters_onnx", WEIGHTS, "process_weights_onnx", 3),
     ("`padviz filters` of PyTorch's ResNet-50", "process_filters_torch", STATE, "process_weights_torch", 3),
     *(

@@ -12,8 +12,9 @@ import torchvision
 
 import padviz
 from padviz.trained.mean_filters import AxisSkew, MeanFilters
+from tests.sweeps import REST
 from tests.trained.known import known
-from tests.wheels import real_file, real_weights
+from tests.wheels import photographs, real_file, real_weights
 
 
 def mean(axes: Sequence[AxisSkew]) -> float:
@@ -76,3 +77,41 @@ def test_a_network_on_a_centred_grid_leans_nowhere() -> None:
     assert (len(found.others), len(found.strided), found.off_centre) == (26, 0, ())
     assert mean(found.others) == -0.001
     assert all(axis.offset == 0 for axis in found.others)
+
+
+# Shares of top-1 answers that MobileNet-V2 kept on 130 other crops, and what was seen of four networks.
+KEPT = {"shift": 0.86, 223: 0.85, 225: 0.67, "partial": 0.115}
+USAGE_EXPLAINS, EDGE_SEEN, EDGE_COUNTED = 0.86, 0.63, (0.19, 0.46)
+
+
+@pytest.mark.parametrize("crops", [26, pytest.param(130, marks=REST)])
+def test_what_changes_do_to_mobilenet_v2_is_what_was_measured_on_other_crops(crops: int) -> None:
+    weights = real_weights("mobilenet_v2-b0353104.pth")
+    options = {"sizes": [223, 225], "padding": "partial", "weights": weights, "n": crops}
+    found = padviz.trial("torchvision.models:mobilenet_v2", photographs(), **options)
+    assert (found.count, found.pictures, found.notes) == (crops, 13, ())
+    rows = {"shift": found.shift, 223: found.row(size=223), 225: found.row(size=225)}
+    rows["partial"] = found.row(padding="partial")
+    for name, row in rows.items():
+        kept = row.figures["kept"]
+        assert kept.low is not None
+        assert kept.high is not None
+        assert kept.low <= KEPT[name] <= kept.high, name
+        assert crops < 130 or kept.high - kept.low < 0.35, name
+    means = [rows[name].figures["kl"].mean for name in ("shift", 225, "partial")]
+    assert means[0] < means[1] / 4 < means[2] / 16
+    assert (rows["partial"].needs, rows[225].needs) == ("fine-tune", "fine-tune")
+
+
+@pytest.mark.parametrize(("grid", "crops"), [(5, 6), pytest.param(11, 13, marks=REST)])
+def test_mobilenet_v2_sees_its_rim_better_than_counts_say(grid: int, crops: int) -> None:
+    weights = real_weights("mobilenet_v2-b0353104.pth")
+    found = padviz.seen("torchvision.models:mobilenet_v2", photographs(), grid=grid, n=crops, weights=weights)
+    assert found.by_usage.low is not None
+    assert found.by_usage.high is not None
+    assert found.by_usage.low <= USAGE_EXPLAINS <= found.by_usage.high
+    assert found.edge.low is not None
+    assert found.edge.high is not None
+    assert found.edge.low <= EDGE_SEEN <= found.edge.high
+    assert EDGE_COUNTED[0] < found.edge_usage < EDGE_COUNTED[1]
+    assert found.edge_usage < found.edge.low

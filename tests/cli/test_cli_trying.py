@@ -1,0 +1,241 @@
+"""`padviz trial` and `padviz seen` from the command line: formats, pictures, mistakes, interrupts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import helper
+from PIL import Image
+
+from tests.cli.test_cli import run, told
+from tests.cli.test_cli_foreign import conv, plain, saved
+from tests.cli.test_cli_running import NET, NETS
+from tests.figures.test_draw import clipped
+from tests.trained.test_trying import folder
+
+LOST = """
+def lost():
+    made = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    nn.init.constant_(made[0].bias, float("nan"))
+    return made
+
+lost = lost()
+
+from tests.trained.test_trying import classifier
+
+judge = classifier()
+"""
+PHOTOS = ("--images", "photos")
+TRIAL = ("trial", f"{NETS}judge", "--trained-at", "24", *PHOTOS, "-n", "8", "--mean", ".5", "--std", ".1")
+SEEN = ("seen", f"{NETS}judge", "--size", "24x32", *PHOTOS, "-n", "4", "--patch", "6", "--grid", "5", "--mean", ".5")
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("run_net.py").write_text(NET + LOST)
+    plain("net.onnx")
+    folder(Path("photos"))
+
+
+def test_all_formats_of_a_trial_state_the_same_numbers() -> None:
+    options = (*TRIAL, "--size", "25", "--padding", "reflect,zero/circular")
+    shown = run(*options, "-o", "t.png")
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    found = json.loads(run(*options, "--format", "json").stdout)
+    answer, title = shown.stdout.splitlines()[0], shown.stdout.splitlines()[2]
+    assert answer == found["answer"]
+    assert answer.startswith("Of 4 changes, ")
+    assert title == "judge, 24 x 24; 8 crops of 6 pictures in photos; against it as trained"
+    assert (found["schema_version"], found["count"], found["pictures"], found["files"]) == (1, 8, 6, [])
+    assert [row["change"] for row in found["rows"]] == ["shift", "size", "size", "padding", "padding"]
+    table = [*csv.DictReader(io.StringIO(run(*options, "--format", "csv").stdout))]
+    marked = run(*options, "--format", "markdown").stdout
+    for row, flat in zip(found["rows"], table, strict=True):
+        for name in ("kept", "kl", "against_shift"):
+            ends = row[name] or {"mean": None, "low": None, "high": None}
+            cells = [flat[name], flat[f"{name}_low"], flat[f"{name}_high"]]
+            assert [float(cell) if cell else None for cell in cells] == [ends["mean"], ends["low"], ends["high"]]
+        kept = "{mean:.0%} ({low:.0%} to {high:.0%}".format(**row["kept"]).replace("%", "")
+        assert re.sub(r"^(\d+)", r"\1 %", kept) in shown.stdout
+        assert re.sub(r"^(\d+)", r"\1 %", kept) in marked
+        assert flat["needs"] == (row["needs"] or "")
+    assert marked.splitlines()[0] == answer
+    assert Image.open("t.png").size[0] > 800
+
+
+def test_a_single_change_is_the_answer() -> None:
+    found = json.loads(run(*TRIAL, "--size", "25", "--padding", "own", "--format", "json").stdout)
+    assert re.match(
+        r"Of 2 changes, 25 px by (one more row|resizing) harms least: it keeps the top-1 on ", found["answer"]
+    )
+    line = run(*TRIAL, "--padding", "reflect").stdout.splitlines()[0]
+    pattern = r"reflect padding keeps the top-1 on \d+ % of 8 crops \(\d+ to \d+\); a shift by one pixel on \d+ %\."
+    assert re.fullmatch(pattern, line)
+
+
+def test_all_formats_of_what_is_seen_state_the_same_numbers() -> None:
+    shown = run(*SEEN, "-o", "s.png")
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    found = json.loads(run(*SEEN, "--format", "json").stdout)
+    answer = shown.stdout.splitlines()[0]
+    assert answer == found["answer"]
+    assert answer.startswith("Geometry ")
+    for key, name in (("by_usage", "Spearman with usage"), ("gain", "usage's minus distance's")):
+        cell = "{mean:.2f} ({low:.2f} to {high:.2f})".format(**found[key])
+        assert re.search(rf"{name} +{re.escape(cell)}", shown.stdout)
+        assert cell in run(*SEEN, "--format", "markdown").stdout
+    assert re.search(rf"edge over inside .* {found['edge']['usage']:.2f}", shown.stdout)
+    table = [*csv.DictReader(io.StringIO(run(*SEEN, "--format", "csv").stdout))]
+    for key in ("seen", "usage", "distance"):
+        values = np.array([float(row[key]) for row in table]).reshape(5, 5)
+        np.testing.assert_array_equal(values, found["values" if key == "seen" else key])
+    assert [int(row["top"]) for row in table[::5]] == found["tops"] == [0, 4, 9, 14, 18]
+    assert [int(row["left"]) for row in table[:5]] == found["lefts"]
+    assert Image.open("s.png").size[0] > 700
+
+
+def test_maps_are_told_by_their_change() -> None:
+    result = run("trial", f"{NETS}slow", "--trained-at", "16", *PHOTOS, "-n", "2", "--padding", "circular")
+    pattern = r"circular padding changes the output by \d+ % of its norm, in the mean over 2 crops"
+    assert re.match(pattern, result.stdout.splitlines()[0])
+    assert "correlation" in result.stdout
+
+
+def test_noise_is_run_on_where_that_is_asked_for() -> None:
+    result = run("trial", f"{NETS}classes", "--trained-at", "24", "--noise", "-n", "4", "--padding", "reflect")
+    assert result.exit_code == 0
+    assert "padviz: noise tells little about what a network does to photographs\n" in result.stderr
+    assert "4 crops of 4 pictures in noise" in result.stdout
+
+
+MISTAKES = {
+    ("trial", "net.onnx"): "--images: noise tells little about what a network does to photographs; name a folder of",
+    ("seen", "net.onnx"): "--images: noise tells little about what a network does to photographs; name a folder of",
+    ("trial", "net.onnx", "--noise", *PHOTOS): "--noise: has no use beside --images; leave out one of them",
+    ("trial", "net.onnx", "--images", "none"): "--images: 'none' is no folder; use a folder of pictures",
+    ("trial", "net.onnx", "--images", "empty"): "--images: 'empty' has no pictures; those are .png .jpg",
+    ("trial", "net.onnx", *PHOTOS, "--trained-at", "64"): "--images: no picture in 'photos' has 65 x 65 pixels or more",
+    ("trial", "net.onnx", *PHOTOS, "--trained-at", "32", "--size", "99"): "--images: no picture in 'photos' has 99 x 9",
+    ("trial", "net.onnx", *PHOTOS, "--trained-at", "32", "--size", "32"): "--size: 32 x 32 is what it was trained at",
+    ("trial", "fixed.onnx", *PHOTOS, "--size", "33"): "fixed.onnx: takes images of 32 x 32; use a --size of 32 x 32",
+    ("trial", "net.onnx", *PHOTOS, "--padding", "mirror"): "--padding: 'mirror' is not a padding scheme; use zero",
+    ("trial", "net.onnx", *PHOTOS, "--padding", "valid"): "--padding: 'valid' is another amount of padding",
+    ("trial", "net.onnx", *PHOTOS, "-n", "20000"): "-n: 20000 is no number of crops; use 1 to 10000",
+    ("trial", "net.onnx", *PHOTOS, "--std", "0"): "--std: cannot be used; use finite numbers, of which none divides",
+    ("trial", "resnet50", *PHOTOS): "resnet50: a description has no weights; ",
+    (
+        "trial",
+        "torchvision.models:resnet18",
+        *PHOTOS,
+    ): "torchvision.models:resnet18: makes a module with random weights",
+    (
+        "trial",
+        f"{NETS}lost",
+        *PHOTOS,
+        "--trained-at",
+        "24",
+    ): "run_net:lost: makes NaN or infinite numbers of these imag",
+    ("seen", f"{NETS}lost", *PHOTOS, "--size", "32", "--patch", "4"): "run_net:lost: makes NaN or infinite numbers of",
+    ("trial", f"{NETS}scalar", *PHOTOS, "--trained-at", "24"): "run_net:scalar: has no output of floats for each image",
+    ("trial", "net.onnx", *PHOTOS, "-o", "t.txt"): "-o: 't.txt' ends in .txt, which is not written here; use .png",
+    (
+        "seen",
+        "net.onnx",
+        *PHOTOS,
+        "--size",
+        "32",
+        "--patch",
+        "30",
+    ): "--patch: 30 px do not fit into 32 x 32 at 5 places",
+    ("seen", "net.onnx", *PHOTOS, "--size", "32", "--grid", "4"): "--grid: 4 places a side are too few; use 5 to 9",
+    ("seen", "net.onnx", *PHOTOS, "--size", "32", "--grid", "10"): "--grid: 10 places a side are too many; use 5 to 9",
+    ("seen", "net.onnx", *PHOTOS, "--size", "99"): "--images: no picture in 'photos' has 99 x 99 pixels or more",
+    ("seen", "fixed.onnx", *PHOTOS, "--size", "40"): "fixed.onnx: takes images of 32 x 32; use a --size of 32 x 32",
+}
+
+
+@pytest.mark.parametrize("arguments", MISTAKES, ids=" ".join)
+def test_mistakes_get_one_line(arguments: tuple[str, ...]) -> None:
+    Path("empty").mkdir()
+    saved([conv("a", "image"), helper.make_node("Relu", ["a"], ["r"], name="r")], ["r"], "fixed.onnx", (32, 32))
+    assert told(*arguments).startswith(f"padviz: {MISTAKES[arguments]}")
+
+
+def interrupted(options: list[str]) -> tuple[int, tuple[str, str]]:
+    """The exit code and output of a run that Ctrl-C ends once it is under way."""
+    code = f"import sys; print(1, flush=True); sys.argv[1:] = {options!r}; {MAIN}"
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as started:
+        assert started.stdout
+        assert started.stdout.readline() == "1\n"
+        kept = Path("x.png.unfinished.npz")
+        for _ in range(300 if options[0] == "seen" else 40):
+            time.sleep(0.1)
+            if kept.exists():
+                break
+        started.send_signal(signal.SIGINT)
+        said = started.communicate(timeout=30)
+    return started.returncode, said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_a_trial_that_is_interrupted_ends_with_one_line_and_no_file() -> None:
+    options = ["trial", f"{NETS}slow", "--trained-at", "40", *PHOTOS, "-n", "500", "-o", "x.png"]
+    assert interrupted(options) == (130, ("", "padviz: interrupted\n"))
+    assert not [*Path().glob("x.*")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_what_was_seen_is_kept_and_resumed() -> None:
+    size = ["--size", "32", "--patch", "8", "--grid", "7"]
+    options = ["seen", f"{NETS}slow", *size, *PHOTOS, "-n", "6", "-o", "x.png"]
+    code, said = interrupted(options)
+    with np.load("x.png.unfinished.npz") as file:
+        done, count = int(np.isfinite(file["values"]).sum()), file["values"].size
+    assert 0 < done < count == 6 * 49
+    left = f"{done} of {count} scores are kept in x.png.unfinished.npz, and --resume goes on"
+    assert (code, said) == (130, ("", f"padviz: interrupted; {left}\n"))
+    assert "was begun with other options" in told(*options[:-2], "--seed", "1", "-o", "x.png", "--resume")
+    result = run(*options, "--resume")
+    assert (result.exit_code, Path("x.png").exists(), [*Path().glob("*unfinished*")]) == (0, True, [])
+    assert result.stdout == run(*options, "--overwrite").stdout
+
+
+MAIN = "import runpy; runpy.run_module('padviz', run_name='__main__')"
+
+
+def test_pictures_fit_their_page() -> None:
+    from padviz.figures.trained import seeing, trials
+    from padviz.trained.trying.intervals import Estimate
+    from padviz.trained.trying.seen import Seen
+    from padviz.trained.trying.trial import Trial, TrialRow
+
+    some: Any = Estimate(0.5, 0.25, 0.75)
+    none = Estimate(0.5, None, None)
+    rows = [TrialRow("size", (2240, 2250), "crop", None, (224, 224), {"kept": some}, some, "fine-tune")]
+    rows += [TrialRow("padding", (224, 224), None, "reflect/circular", (224, 224), {}, note="makes NaN " * 9)]
+    shift = TrialRow("shift", (224, 224), None, None, (224, 224), {"kept": none})
+    found = Trial("net", "a network", (224, 224), "a/long/folder" * 4, 64, 13, "y", "classes", (shift, *rows))
+    assert not clipped(trials.dots(found))
+    (line, *_) = found.plot().get_lines()
+    assert line.get_xdata()[0] == 50
+    for size in ((224, 224), (64, 640), (640, 64)):
+        at = tuple(range(0, 60, 6))
+        map_ = np.linspace(0, 1, 100).reshape(10, 10)
+        about = ("net", "a network" * 9, size, "photos", 16, 13, "y", 8, at, at)
+        what = Seen(*about, map_, map_, map_, some, some, some, some, 0.4)
+        assert not clipped(seeing.beside(what))
+        np.testing.assert_array_equal(what.plot().get_images()[0].get_array(), map_)

@@ -1,0 +1,432 @@
+"""Trials and what is seen: figures equal those of a slow twin, and laws hold on turned networks, files and modules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional
+
+import padviz
+from padviz.errors import PadvizError
+from padviz.trained.trying.comparing import overlap
+from padviz.trained.trying.crops import Crop, Crops, Frame, NoiseCrops, resized_frame, room_for
+from padviz.trained.trying.intervals import Estimate, estimate
+from padviz.trained.trying.seen import distance_at, edge_of, places_of, ranks, usage_at
+from padviz.trained.trying.trial import needs_of
+
+Array = NDArray[Any]
+MEAN, STD = 0.4, 0.25
+NORMAL: dict[str, Any] = {"mean": (MEAN,), "std": (STD,)}
+
+
+def classifier(classes: int = 5) -> nn.Sequential:
+    """An odd function, so that classes differ by image."""
+    torch.manual_seed(1)
+    convs = [nn.Conv2d(*channels, 3, stride=2, padding=1, bias=False) for channels in ((3, 8), (8, 8))]
+    net = nn.Sequential(convs[0], nn.Tanh(), convs[1], nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, classes))
+    nn.init.zeros_(net[5].bias)
+    return net
+
+
+def mapper() -> nn.Sequential:
+    torch.manual_seed(2)
+    return nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 2, (3, 5), padding=(1, 2)))
+
+
+class Turned(nn.Module):
+    """A network of convolutions with height and width exchanged."""
+
+    def __init__(self, net: nn.Sequential) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*map(self.turned, net))
+
+    @staticmethod
+    def turned(layer: nn.Module) -> nn.Module:
+        if not isinstance(layer, nn.Conv2d):
+            return layer
+        sides = {name: getattr(layer, name)[::-1] for name in ("kernel_size", "stride", "padding")}
+        made = nn.Conv2d(layer.in_channels, layer.out_channels, **sides)
+        made.weight = nn.Parameter(layer.weight.detach().transpose(2, 3))
+        made.bias = layer.bias
+        return made
+
+    def forward(self, x: Tensor) -> Tensor:
+        made: Tensor = self.layers(x)
+        return made
+
+
+def picture(path: Path, height: int, width: int, seed: int) -> Array:
+    """A picture of smooth noise, as photographs are."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (height // 4 + 1, width // 4 + 1, 3), np.uint8)
+    made = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+    made.save(path)
+    return np.asarray(made)
+
+
+def folder(path: Path, count: int = 6, height: int = 44, width: int = 52, turned: bool = False) -> Path:
+    path.mkdir(exist_ok=True)
+    for i in range(count):
+        pixels = picture(path / f"{i}.png", height, width, i)
+        if turned:
+            Image.fromarray(pixels.transpose(1, 0, 2)).save(path / f"{i}.png")
+    return path
+
+
+# crops
+
+
+def test_frames_of_one_crop_are_parts_of_one_scene(tmp_path: Path) -> None:
+    frames = Frame(0, 0, 28, 32), Frame(1, 1, 28, 32), resized_frame((28, 32), (35, 29))
+    room = room_for(frames)
+    crops = [*Crops(folder(tmp_path / "p"), (28, 32), 9, room, 3)]
+    assert [crop.picture for crop in crops] == [0, 0, 1, 1, 2, 2, 3, 4, 5]
+    for crop in crops:
+        scene = crop.scene(room)
+        assert scene.shape == (3, room.height, room.width)
+        for frame in frames:
+            top, left = frame.top - room.top, frame.left - room.left
+            part = scene[:, top : top + frame.height, left : left + frame.width]
+            np.testing.assert_allclose(crop.scene(frame), part, atol=1e-5)
+
+
+def test_a_picture_is_scaled_to_the_surroundings_of_a_frame_and_never_enlarged(tmp_path: Path) -> None:
+    path = folder(tmp_path / "p", 1, 128, 192)
+    (large,) = Crops(path, (56, 56), 1, Frame(0, 0, 57, 57), 3)
+    assert large.scale == pytest.approx(64 / 128)
+    (whole,) = Crops(path, (120, 120), 1, Frame(0, 0, 121, 121), 3)
+    assert whole.scale == 1
+    pixels = np.asarray(Image.open(path / "0.png"), np.float32).transpose(2, 0, 1) / 255
+    own = pixels[:, whole.top : whole.top + 120, whole.left : whole.left + 120]
+    np.testing.assert_allclose(whole.scene(Frame(0, 0, 120, 120)), own, atol=1e-6)
+
+
+def test_crops_of_a_picture_that_is_much_larger_are_those_of_all_its_pixels(tmp_path: Path) -> None:
+    path = folder(tmp_path / "p", 1, 611, 823)
+    (crop,) = Crops(path, (40, 40), 1, Frame(0, 0, 41, 41), 3)
+    whole = np.asarray(Image.open(path / "0.png"), np.float32).transpose(2, 0, 1) / 255
+    scale = 8 / 7 * 40 / 611
+    assert crop.pixels.shape == (3, 153, 206)
+    slow = Crop(0, whole, scale, crop.top, crop.left).scene(Frame(0, 0, 40, 40))
+    assert np.abs(crop.scene(Frame(0, 0, 40, 40)) - slow).max() < 0.01
+
+
+def test_crops_follow_the_seed_and_differ_within_a_picture(tmp_path: Path) -> None:
+    path, room = folder(tmp_path / "p"), Frame(0, 0, 21, 21)
+
+    def places(seed: int) -> list[tuple[int, int]]:
+        return [(crop.top, crop.left) for crop in Crops(path, (20, 20), 30, room, 3, seed)]
+
+    assert places(0) == places(0) != places(1)
+    assert len({*places(0)}) > 8
+
+
+def test_pictures_that_are_too_small_are_left_out_and_their_crops_shared(tmp_path: Path) -> None:
+    path = folder(tmp_path / "p", 3)
+    picture(path / "1.png", 20, 90, 0)
+    crops = Crops(path, (32, 32), 8, Frame(0, 0, 33, 33), 3)
+    assert [crop.picture for crop in crops] == [0, 0, 0, 2, 2, 2, 2, 2]
+    assert crops.notes == ("1 picture is below 33 x 33 px, and left out",)
+
+
+# comparing
+
+
+def test_scores_are_judged_as_pytorch_does() -> None:
+    found = padviz.trial(classifier(), noise=True, n=12, trained_at=24, padding="reflect", **NORMAL)
+    net, crops = classifier(), [*NoiseCrops(12, Frame(0, 0, 25, 25), 3)]
+    own, moved = (scores(net, crops, frame) for frame in (Frame(0, 0, 24, 24), Frame(1, 1, 24, 24)))
+    mirrored = scores(padviz.repad(classifier(), "reflect", size=24), crops, Frame(0, 0, 24, 24))
+    for row, changed in zip(found.rows, (moved, mirrored), strict=True):
+        assert row.figures["kept"].mean == (own.argmax(1) == changed.argmax(1)).float().mean()
+        logs = functional.log_softmax(changed, 1), functional.log_softmax(own, 1)
+        kl = functional.kl_div(*logs, reduction="batchmean", log_target=True)
+        assert row.figures["kl"].mean == pytest.approx(float(kl), rel=1e-4)
+    assert found.rows[1].figures["kl"].mean > 0
+    difference = (own.argmax(1) == mirrored.argmax(1)).double() - (own.argmax(1) == moved.argmax(1)).double()
+    assert found.rows[1].against_shift is not None
+    assert found.rows[1].against_shift.mean == pytest.approx(float(difference.mean()))
+
+
+def scores(net: nn.Module, crops: list[Crop], frame: Frame) -> Tensor:
+    images = np.stack([crop.scene(frame) for crop in crops])
+    with torch.no_grad():
+        made: Tensor = net.eval()((torch.from_numpy(images) - MEAN) / STD).double()
+    return made
+
+
+def test_sizes_are_made_by_crops_and_by_resizing() -> None:
+    found = padviz.trial(classifier(), noise=True, n=6, trained_at=24, sizes=[25, (21, 28)], **NORMAL)
+    names = ["25 px by one more row", "25 px by resizing", "21 x 28 px by another crop", "21 x 28 px by resizing"]
+    assert [row.name for row in found.changes] == names
+    room = room_for([Frame(1, 1, 24, 24), Frame(1, -2, 21, 28), Frame(0, 0, 25, 25)])
+    net, crops = classifier(), [*NoiseCrops(6, room, 3)]
+    own = scores(net, crops, Frame(0, 0, 24, 24))
+    larger = scores(net, crops, Frame(0, 0, 25, 25))
+    assert found.row(size=25).figures["kl"].mean == pytest.approx(kl_of(own, larger), rel=1e-4)
+    cut = scores(net, crops, Frame(1, -2, 21, 28))
+    assert found.row(size=(21, 28)).figures["kl"].mean == pytest.approx(kl_of(own, cut), rel=1e-4)
+    wide = [Crop(0, crop.scene(Frame(0, 0, 24, 24), (21, 28)), 1, 0, 0) for crop in crops]
+    resized = scores(net, wide, Frame(0, 0, 21, 28))
+    row = found.row(size=(21, 28), how="resize")
+    assert row.figures["kl"].mean == pytest.approx(kl_of(own, resized), rel=1e-4)
+
+
+def kl_of(own: Tensor, changed: Tensor) -> float:
+    logs = functional.log_softmax(changed, 1), functional.log_softmax(own, 1)
+    return float(functional.kl_div(*logs, reduction="batchmean", log_target=True))
+
+
+def test_maps_are_compared_where_they_stand_for_the_same_pixels() -> None:
+    """A network of 1 x 1 convolutions makes the same of each pixel wherever it lies in the image."""
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Tanh(), nn.Conv2d(4, 2, 1))
+    found = padviz.trial(net, noise=True, n=3, trained_at=(20, 24), sizes=[(21, 24), (28, 20)])
+    for row in (found.shift, found.row(size=(21, 24)), found.row(size=(28, 20))):
+        assert row.figures["relative"].mean < 1e-6
+        assert row.figures["correlation"].mean > 1 - 1e-6
+    resized = found.row(size=(21, 24), how="resize")
+    assert (resized.figures, resized.note) == ({}, "makes 2 x 21 x 24, and 2 x 20 x 24 as trained: cannot be compared")
+
+
+@pytest.mark.parametrize(
+    ("own", "changed", "frame", "rows"),
+    [
+        ((2, 8, 8), (2, 9, 8), Frame(0, 0, 33, 32), ((0, 8), (0, 8))),  # a stride of 4
+        ((2, 8, 8), (2, 10, 8), Frame(-4, 0, 40, 32), ((0, 8), (1, 9))),
+        ((2, 8, 8), (2, 6, 8), Frame(8, 0, 24, 32), ((2, 8), (0, 6))),
+        ((2, 8, 8), (2, 8, 8), Frame(1, 1, 32, 32), ((0, 8), (0, 8))),  # below a unit
+        ((2, 64, 64), (2, 64, 64), Frame(1, 0, 32, 32), ((2, 64), (0, 62))),  # twice as large
+    ],
+)
+def test_the_overlap_of_maps(own: Any, changed: Any, frame: Frame, rows: Any) -> None:
+    parts = overlap(own, changed, frame, (32, 32))
+    assert parts is not None
+    assert [(each[1].start, each[1].stop) for each in parts] == [*rows]
+    by_last = overlap((*own[1:], 2), (*changed[1:], 2), frame, (32, 32))
+    assert by_last is not None
+    assert [(each[0].start, each[0].stop) for each in by_last] == [*rows]
+
+
+def test_maps_that_stand_for_other_pixels_are_not_compared() -> None:
+    assert overlap((2, 8, 8), (2, 9, 9), Frame(-2, -2, 36, 36), (32, 32)) is None
+    assert overlap((2, 8, 8), (3, 8, 8), Frame(0, 0, 32, 32), (32, 32)) is None
+    assert overlap((100, 6), (120, 6), Frame(0, 0, 33, 33), (32, 32)) is None
+
+
+# laws
+
+
+def test_a_turned_network_on_turned_pictures_has_the_same_figures(tmp_path: Path) -> None:
+    """The pictures are as large as what the changes need, so that no place is drawn."""
+    upright, turned = (folder(tmp_path / name, 4, 31, 37, name == "t") for name in ("u", "t"))
+    options: dict[str, Any] = {"n": 4, **NORMAL}
+    for make in (classifier, mapper):
+        one = padviz.trial(make(), upright, [(31, 37)], ["reflect/circular"], trained_at=(30, 36), **options)
+        other = padviz.trial(Turned(make()), turned, [(37, 31)], ["circular/reflect"], trained_at=(36, 30), **options)
+        assert len(one.rows) == 4
+        for row, back in zip(one.rows, other.rows, strict=True):
+            assert [*row.figures] == [*back.figures]
+            for name, value in row.figures.items():
+                assert back.figures[name] == pytest.approx(value, abs=1e-5)
+    first = padviz.seen(mapper(), upright, 6, 5, size=(31, 37), **options)
+    second = padviz.seen(Turned(mapper()), turned, 6, 5, size=(37, 31), **options)
+    np.testing.assert_allclose(second.values.T, first.values, rtol=1e-4)
+    np.testing.assert_allclose(second.usage.T, first.usage)
+    for name in ("by_usage", "by_distance", "gain", "edge", "edge_usage"):
+        assert getattr(second, name) == pytest.approx(getattr(first, name), abs=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("batch", [None, 3])
+def test_a_file_has_the_figures_of_its_module(tmp_path: Path, batch: int | None) -> None:
+    net = mapper()
+    axes = {"x": {2: "h", 3: "w"} if batch else {0: "n", 2: "h", 3: "w"}}
+    image = torch.zeros(batch or 1, 3, 24, 24)
+    torch.onnx.export(net, (image,), tmp_path / "m.onnx", dynamo=False, input_names=["x"], dynamic_axes=axes)
+    options: dict[str, Any] = {"n": 7, "noise": True, **NORMAL}
+    one, other = (
+        padviz.trial(each, sizes=[25], padding=["symmetric", "partial"], trained_at=24, **options)
+        for each in (net, tmp_path / "m.onnx")
+    )
+    for row, back in zip(one.rows, other.rows, strict=True):
+        assert row.note == back.note
+        for name, value in row.figures.items():
+            assert back.figures[name].mean == pytest.approx(value.mean, rel=1e-3, abs=1e-5)
+    first, second = (padviz.seen(each, None, 6, 5, size=24, **options) for each in (net, tmp_path / "m.onnx"))
+    np.testing.assert_allclose(second.values, first.values, rtol=1e-3)
+    np.testing.assert_array_equal(second.usage, first.usage)
+
+
+def test_the_yardstick_of_what_ignores_shifts_is_whole() -> None:
+    pooled = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, padding_mode="circular"), nn.Flatten(), Sorted())
+    found = padviz.trial(pooled, noise=True, n=2, trained_at=12, padding="circular")
+    assert found.row(padding="circular").figures["kept"].mean == 1
+    assert found.row(padding="circular").figures["kl"].mean == 0
+
+
+class Sorted(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, :5]
+
+
+# intervals
+
+
+def test_intervals_are_over_pictures_and_not_over_their_crops() -> None:
+    values = np.random.default_rng(0).random(30)
+    each = estimate(values, np.arange(30))
+    assert estimate(np.repeat(values, 4), np.repeat(np.arange(30), 4)) == pytest.approx(each)
+    assert each.low is not None
+    assert each.mean - each.low == pytest.approx(1.96 * values.std() / 30**0.5, rel=0.1)
+    assert estimate(values, np.zeros(30, int)) == Estimate(values.mean(), None, None)
+
+
+@pytest.mark.parametrize(("share", "low", "high"), [(1.0, 0.025**0.1, 1.0), (0.0, 0.0, 1 - 0.025**0.1)])
+def test_shares_that_are_whole_have_an_interval(share: float, low: float, high: float) -> None:
+    assert estimate(np.full(20, share), np.arange(20) // 2, share=True) == Estimate(share, low, high)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "needs"),
+    [
+        (-0.25, -0.125, "fine-tune"),
+        (-0.5, 0.0, "more pictures"),
+        (-0.25, 0.0, "today's weights"),  # it loses twice what the shift does, .25
+        (-0.2501, 0.1, "more pictures"),
+        (0.1, 0.2, "today's weights"),
+        (None, None, None),
+    ],
+)
+def test_what_a_change_needs_turns_at_zero_and_at_the_loss_of_the_shift(low: Any, high: Any, needs: Any) -> None:
+    assert needs_of(Estimate(0, low, high), np.array([1.0, 1.0, 1.0, 0.0]), kept=True) == needs
+    turned = Estimate(0, None if high is None else -high, None if low is None else -low)
+    assert needs_of(turned, np.array([0.25]), kept=False) == needs
+
+
+# seen
+
+
+def test_a_network_of_ones_sees_what_is_counted(tmp_path: Path) -> None:
+    """On a white image its output changes by the paths that the patch hides."""
+    net = nn.Sequential(
+        *(nn.Conv2d(3, 2, 3, stride=2, padding=1, bias=False), nn.Conv2d(2, 1, (5, 3), padding=1, bias=False)), Summed()
+    )
+    for layer in net[:2]:
+        nn.init.ones_(layer.weight)
+    for i in range(2):
+        Image.new("RGB", (40, 40), "white").save(tmp_path / f"{i}.png")
+    found = padviz.seen(net, tmp_path, 5, 7, 2, size=(32, 40), mean=(0,), std=(1,))
+    np.testing.assert_allclose(found.values / found.values.max(), found.usage / found.usage.max(), rtol=1e-5)
+    assert found.by_usage.mean == pytest.approx(1)
+    assert found.edge.mean == pytest.approx(found.edge_usage)
+    assert found.pictures == 2
+    counts = padviz.usage(net, (32, 40)).counts
+    for i, top in enumerate(found.tops):
+        for j, left in enumerate(found.lefts):
+            mean = counts[top : top + 5, left : left + 5].mean() / counts.max()
+            assert found.usage[i, j] == pytest.approx(mean)
+
+
+class Summed(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3))
+
+
+def test_changes_are_those_of_images_with_the_patch_laid_on_one_by_one() -> None:
+    found = padviz.seen(mapper(), None, 6, 5, 3, noise=True, size=(16, 20), **NORMAL)
+    net, crops = mapper().eval(), [*NoiseCrops(3, Frame(0, 0, 16, 20), 3)]
+    images = (torch.from_numpy(np.stack([crop.pixels for crop in crops])) - MEAN) / STD
+    with torch.no_grad():
+        for i, top in enumerate(found.tops):
+            for j, left in enumerate(found.lefts):
+                hidden = images.clone()
+                hidden[:, :, top : top + 6, left : left + 6] = 0
+                change = (net(hidden) - net(images)).double().square().mean().sqrt()
+                assert found.values[i, j] == pytest.approx(float(change), rel=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_ranks_distances_and_edges_equal_those_counted_one_by_one(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    values = random.integers(0, 6, 30).astype(float)
+    slow = [(values < value).sum() + ((values == value).sum() + 1) / 2 for value in values]
+    assert ranks(values).tolist() == slow
+    size, patch, grid = (int(random.integers(20, 40)), int(random.integers(20, 40))), 4, 5
+    tops, lefts = places_of(size, patch, grid)
+    assert (tops[0], tops[-1], lefts[-1]) == (0, size[0] - patch, size[1] - patch)
+    for i, top in enumerate(tops):
+        for j, left in enumerate(lefts):
+            near = min(top, left, size[0] - top - patch, size[1] - left - patch)
+            assert distance_at(size, patch, tops, lefts)[i, j] == near
+    square = random.random((5, 5))
+    ring = [square[i, j] for i in range(5) for j in range(5) if i in (0, 4) or j in (0, 4)]
+    assert edge_of(square) == pytest.approx(np.mean(ring) / square[2, 2])
+
+
+def test_usage_under_a_patch_does_not_depend_on_how_the_map_is_kept() -> None:
+    counts = padviz.usage("resnet18", (300, 200))
+    at = (0, 31, 290), (0, 17, 190)
+    relative = counts.relative()
+    slow = [[relative[top : top + 10, left : left + 10].mean() for left in at[1]] for top in at[0]]
+    np.testing.assert_allclose(usage_at(counts, 10, *at), slow, rtol=1e-9)
+
+
+# what cannot be answered
+
+
+@pytest.mark.parametrize("call", [padviz.trial, padviz.seen])
+def test_numbers_that_are_not_finite_are_refused(call: Any) -> None:
+    net = classifier()
+    nn.init.constant_(net[5].bias, float("nan"))
+    size = {"trained_at" if call is padviz.trial else "size": 24}
+    with pytest.raises(PadvizError, match="makes NaN or infinite numbers of these images; check `mean`"):
+        call(net, noise=True, n=2, **size, **({} if call is padviz.trial else {"patch": 4, "grid": 5}))
+
+
+def test_a_change_that_makes_nan_says_so() -> None:
+    class Sizes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = classifier()
+
+        def forward(self, x: Tensor) -> Tensor:
+            made: Tensor = self.net(x)
+            return made * (float("nan") if x.shape[2] == 25 else 1)
+
+    found = padviz.trial(Sizes(), noise=True, n=3, trained_at=24, sizes=[25])
+    assert [(row.figures, row.note) for row in found.changes] == [
+        ({}, "makes NaN or infinite numbers of 3 of 3 crops")
+    ] * 2
+
+
+def test_a_network_that_answers_all_alike_and_a_single_picture_are_said(tmp_path: Path) -> None:
+    net = classifier()
+    nn.init.zeros_(net[5].weight)
+    found = padviz.trial(net, folder(tmp_path / "p", 1), n=3, trained_at=24, padding="reflect")
+    one = "one picture tells nothing about others, so there are no intervals; use more"
+    assert found.notes == (one, "all 3 crops have class 0 as trained: that it is kept says little")
+    assert found.rows[1].figures["kept"] == Estimate(1.0, None, None)
+    assert found.rows[1].needs is None
+    flat = padviz.seen(net, folder(tmp_path / "p", 1), 4, 5, n=2, size=24)
+    assert flat.notes == (one, "the output is the same wherever the patch lies: nothing is known of where it sees")
+
+
+def test_by_default_what_fits_is_tried_and_the_rest_is_said() -> None:
+    fixed = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.Flatten(), nn.Linear(4 * 12 * 12, 3))
+    found = padviz.trial(fixed, noise=True, n=2, trained_at=24)
+    assert {row.kind for row in found.changes} == {"padding"}
+    assert any(note.startswith("no balanced size near 24 x 24") for note in found.notes)
+    free = padviz.trial(classifier(), noise=True, n=2, trained_at=24)
+    assert [row.size for row in free.changes if row.kind == "size"] == [(21, 21)] * 2 + [(25, 25)] * 2
+    paddings = [row.padding for row in free.changes if row.kind == "padding"]
+    assert paddings == ["reflect", "symmetric", "replicate", "circular", "partial"]
+    with pytest.raises(PadvizError, match="try another `size`"):
+        padviz.trial(fixed, noise=True, n=2, trained_at=24, sizes=[25])
+    with pytest.raises(PadvizError, match="was not tried"):
+        free.row(size=99)
