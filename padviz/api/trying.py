@@ -102,6 +102,8 @@ def trial(
     trained = as_trained(network, None if trained_at is None else as_size(trained_at), weights)
     own, notes = runner_of(trained), [*trained.notes]
     variants = [Variant("shift", own, Frame(1, 1, *own.size)), *_variants(trained, sizes, padding, notes)]
+    if len(variants) == 1:
+        raise OptionError("leaves nothing to try", option="padding", hint="name a scheme, or a `size`")
     about = n, room_of(own, variants), own.channels, seed
     crops = NoiseCrops(*about) if images is None else Crops(images, own.size, *about)
     trying = Trying(own, variants, normalisation(own.channels, mean, std), _told(n * (1 + len(variants)), on_progress))

@@ -71,6 +71,11 @@ def test_all_formats_of_a_trial_state_the_same_numbers() -> None:
         kept = "{mean:.0%} ({low:.0%} to {high:.0%}".format(**row["kept"]).replace("%", "")
         assert re.sub(r"^(\d+)", r"\1 %", kept) in shown.stdout
         assert re.sub(r"^(\d+)", r"\1 %", kept) in marked
+        if row["against_shift"]:
+            ends = {name: round(100 * end) for name, end in row["against_shift"].items()}
+            cell = "{mean:+d} ({low:+d} to {high:+d})".format(**ends)
+            assert cell in shown.stdout
+            assert cell in marked
         assert flat["needs"] == (row["needs"] or "")
     assert marked.splitlines()[0] == answer
     assert Image.open("t.png").size[0] > 800
@@ -132,6 +137,7 @@ MISTAKES = {
     ("trial", "net.onnx", *PHOTOS, "--trained-at", "32", "--size", "32"): "--size: 32 x 32 is what it was trained at",
     ("trial", "fixed.onnx", *PHOTOS, "--size", "33"): "fixed.onnx: takes images of 32 x 32; use a --size of 32 x 32",
     ("trial", "net.onnx", *PHOTOS, "--padding", "mirror"): "--padding: 'mirror' is not a padding scheme; use zero",
+    ("trial", "net.onnx", *PHOTOS, "--padding", "own"): "--padding: leaves nothing to try; name a scheme, or a --size",
     ("trial", "net.onnx", *PHOTOS, "--padding", "valid"): "--padding: 'valid' is another amount of padding",
     ("trial", "net.onnx", *PHOTOS, "-n", "20000"): "-n: 20000 is no number of crops; use 1 to 10000",
     ("trial", "net.onnx", *PHOTOS, "--std", "0"): "--std: cannot be used; use finite numbers, of which none divides",

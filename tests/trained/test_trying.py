@@ -349,6 +349,11 @@ def test_changes_are_those_of_images_with_the_patch_laid_on_one_by_one() -> None
                 hidden[:, :, top : top + 6, left : left + 6] = 0
                 change = (net(hidden) - net(images)).double().square().mean().sqrt()
                 assert found.values[i, j] == pytest.approx(float(change), rel=1e-4)
+    for name, other in (("by_usage", found.usage), ("by_distance", found.distance)):
+        slow = np.corrcoef(ranks(found.values), ranks(other))[0, 1]
+        assert getattr(found, name).mean == pytest.approx(slow)
+    assert found.gain.mean == pytest.approx(found.by_usage.mean - found.by_distance.mean)
+    assert found.gain.mean != 0
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -95,8 +95,8 @@ def against(row: TrialRow) -> str | None:
     found = row.against_shift
     if found is None:
         return None
-    ends = "" if found.low is None or found.high is None else f" ({100 * found.low:+.0f} to {100 * found.high:+.0f})"
-    return f"{100 * found.mean:+.0f}{ends}".replace("-0 ", "+0 ")
+    mean, *interval = (f"{round(100 * end):+d}" for end in found if end is not None)
+    return f"{mean} ({' to '.join(interval)})" if interval else mean
 
 
 def percent(value: float) -> str:
