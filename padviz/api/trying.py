@@ -194,6 +194,7 @@ def seen(
     from padviz.trained.sessions.of_model import runner_of
     from padviz.trained.trying import seen as rooms
     from padviz.trained.trying.crops import Crops, Frame, NoiseCrops
+    from padviz.trained.trying.intervals import few
 
     _check_images(images, noise)
     trained = as_trained(network, None if size is None else as_size(size), weights)
@@ -209,6 +210,7 @@ def seen(
     looking = rooms.Looking(runner, patch, places, normalisation(runner.channels, mean, std), told)
     with keeping(kept):
         output, squares, pictures = looking.run(crops, kept)
+    rooms.check_reacts(squares, grid, trained.where)
     by_place = rooms.usage_at(counts, patch, *at), rooms.distance_at(trained.size, patch, *at)
     found = rooms.estimates(squares, pictures, *by_place)
     return rooms.Seen(
@@ -225,7 +227,7 @@ def seen(
         *by_place,
         *found[1:],
         rooms.edge_of(by_place[0]),
-        (*trained.notes, *crops.notes, *rooms.doubts(found[0], pictures)),
+        (*trained.notes, *crops.notes, *few(pictures)),
     )
 
 

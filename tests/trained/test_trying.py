@@ -410,16 +410,28 @@ def test_a_change_that_makes_nan_says_so() -> None:
     ] * 2
 
 
-def test_a_network_that_answers_all_alike_and_a_single_picture_are_said(tmp_path: Path) -> None:
+ONE = "one picture tells nothing about others, so there are no intervals; use more"
+
+
+def test_answers_that_are_all_alike_and_a_single_picture_are_said(tmp_path: Path) -> None:
     net = classifier()
-    nn.init.zeros_(net[5].weight)
+    net[5].bias.data[3] = 100
     found = padviz.trial(net, folder(tmp_path / "p", 1), n=3, trained_at=24, padding="reflect")
-    one = "one picture tells nothing about others, so there are no intervals; use more"
-    assert found.notes == (one, "all 3 crops have class 0 as trained: that it is kept says little")
+    assert found.notes == (ONE, "all 3 crops have class 3 as trained: that it is kept says little")
     assert found.rows[1].figures["kept"] == Estimate(1.0, None, None)
     assert found.rows[1].needs is None
-    flat = padviz.seen(net, folder(tmp_path / "p", 1), 4, 5, n=2, size=24)
-    assert flat.notes == (one, "the output is the same wherever the patch lies: nothing is known of where it sees")
+    seen = padviz.seen(net, folder(tmp_path / "p", 1), 4, 5, n=2, size=24)
+    assert seen.notes == (ONE,)
+    assert (seen.edge.low, seen.by_usage.high, seen.gain.low) == (None, None, None)
+
+
+def test_networks_that_do_not_react_are_refused() -> None:
+    net = classifier()
+    nn.init.zeros_(net[5].weight)
+    with pytest.raises(PadvizError, match="does not react: its output is the same for all images; use trained weights"):
+        padviz.trial(net, noise=True, n=3, trained_at=24, padding="reflect")
+    with pytest.raises(PadvizError, match="does not react: a patch anywhere inside leaves its output as it is; use tr"):
+        padviz.seen(net, None, 4, 5, 2, size=24, noise=True)
 
 
 def test_by_default_what_fits_is_tried_and_the_rest_is_said() -> None:

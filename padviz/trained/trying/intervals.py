@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 RESAMPLES, SEED = 2000, 0
 MAPS = 400  # of whole maps, whose figures take longer
-ONE_PICTURE = "one picture tells nothing about others, so there are no intervals; use more"
 OUTSIDE = 0.025  # of the resampled means, on each side
 
 
@@ -57,6 +56,16 @@ def resampled_pictures(values: Array, pictures: NDArray[np.int64], resamples: in
     return found
 
 
+def few(pictures: NDArray[np.int64]) -> tuple[str, ...]:
+    """What to say of crops that are all of one picture.
+
+    >>> few(np.array([0, 0]))[0][:40], few(np.array([0, 1]))
+    ('one picture tells nothing about others, ', ())
+    """
+    one = len(np.unique(pictures)) == 1
+    return ("one picture tells nothing about others, so there are no intervals; use more",) if one else ()
+
+
 def within(mean: float, drawn: Array) -> Estimate:
     """A figure with the interval of those that were drawn; without one, where none were.
 
@@ -64,6 +73,7 @@ def within(mean: float, drawn: Array) -> Estimate:
     >>> round(found.low, 3), round(found.high, 3), within(0.5, np.empty(0)).low
     (0.025, 0.975, None)
     """
+    drawn = drawn[np.isfinite(drawn)]
     if not len(drawn):
         return Estimate(mean, None, None)
     low, high = np.quantile(drawn, (OUTSIDE, 1 - OUTSIDE))

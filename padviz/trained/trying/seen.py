@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from padviz import hooks
 from padviz.counting.count_map import CountMap
-from padviz.errors import OptionError
+from padviz.errors import DescriptionError, OptionError
 from padviz.network.network import Size
 from padviz.trained.sessions.running import Images, Kept, Runner, at_once, middle, outputs_of
 from padviz.trained.trying.comparing import check_finite, output_of
 from padviz.trained.trying.crops import Crop, Frame
-from padviz.trained.trying.intervals import ONE_PICTURE, Estimate, resampled_pictures, within
+from padviz.trained.trying.intervals import Estimate, resampled_pictures, within
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -221,12 +221,18 @@ def estimates(
     return np.sqrt(whole).reshape(usage.shape), found[0], found[1], found[2], found[3]
 
 
-def doubts(values: Array, pictures: NDArray[np.int64]) -> Iterator[str]:
-    """What to know before the figures are believed: one picture alone, or an output that no patch changes."""
-    if len(np.unique(pictures)) == 1:
-        yield ONE_PICTURE
-    if not values.any():
-        yield "the output is the same wherever the patch lies: nothing is known of where it sees"
+def check_reacts(squares: Array, grid: int, where: str) -> None:
+    """Refuse a network whose output no patch inside changes: nothing is known of where it sees.
+
+    Raises
+    ------
+    DescriptionError
+        Naming it.
+    """
+    inside = squares.mean(0).reshape(grid, grid)[middle(grid), middle(grid)]
+    if not inside.any():
+        what = "does not react: a patch anywhere inside leaves its output as it is"
+        raise DescriptionError(what, where=where, hint="use trained weights, or a larger `patch`")
 
 
 def seen_facts(found: Seen) -> dict[str, Any]:

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz import hooks
-from padviz.errors import PadvizError, UnknownName
+from padviz.errors import DescriptionError, PadvizError, UnknownName
 from padviz.network.network import Size
 from padviz.trained.sessions.running import Images, Runner, at_once, outputs_of
 from padviz.trained.trying import comparing
 from padviz.trained.trying.comparing import Kind, Output, output_of, overlap
 from padviz.trained.trying.crops import Crop, Frame, room_for
-from padviz.trained.trying.intervals import ONE_PICTURE, Estimate, estimate
+from padviz.trained.trying.intervals import Estimate, estimate, few
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +27,7 @@ What = Literal["shift", "size", "padding"]
 How = Literal["crop", "resize"]
 Needs = Literal["today's weights", "fine-tune", "more pictures"]
 Figures = dict[str, Array]  # of each crop, by name
+ALIKE = 1e-6  # of the largest output: how far those of two images differ by rounding alone
 ROUNDING = 1e-9  # of shares that are sums over crops
 
 
@@ -167,6 +168,8 @@ class Trying:
         self.before: list[Array] = []
         self.pictures: list[int] = []
         self.left: dict[int, str] = {}
+        self.first: Array | None = None
+        self.reacts = False
 
     def run(self, crops: Iterable[Crop]) -> None:
         """Run all variants on all crops, as many at a time as fit the cache."""
@@ -179,6 +182,9 @@ class Trying:
                 if i not in self.left:
                     self._change(i, variant, variant.images(part, scenes, self.room, self.normal), before)
                 self.told(len(part))
+        if not self.reacts and len(self.pictures) > 1:
+            what = "does not react: its output is the same for all images"
+            raise DescriptionError(what, where=self.own.where, hint="use trained weights")
 
     def _own(self, images: Images) -> Array:
         outputs = _made(self.own, images)
@@ -186,6 +192,8 @@ class Trying:
         made = outputs[self.output.name]
         self.told(len(images))
         comparing.check_finite(made, self.own.where)
+        self.first = made[:1] if self.first is None else self.first
+        self.reacts |= bool((np.abs(made - self.first) > ALIKE * np.abs(self.first).max()).any())
         if self.output.kind == "classes":
             self.before.append(made)
         return made
@@ -269,8 +277,7 @@ def room_of(own: Runner, variants: Sequence[Variant]) -> Frame:
 
 def doubts(trying: Trying) -> Iterator[str]:
     """What to know before the figures are believed: too few pictures, or a network that answers all of them alike."""
-    if len({*trying.pictures}) == 1:
-        yield ONE_PICTURE
+    yield from few(np.array(trying.pictures))
     if not trying.before:
         return
     scores = np.concatenate(trying.before).reshape(len(trying.pictures), -1)
