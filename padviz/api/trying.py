@@ -108,7 +108,7 @@ def trial(
     crops = NoiseCrops(*about) if images is None else Crops(images, own.size, *about)
     trying = Trying(own, variants, normalisation(own.channels, mean, std), _told(n * (1 + len(variants)), on_progress))
     trying.run(crops)
-    output = trying.output
+    output, rows = trying.output, tuple(rows_of(trying))
     assert output
     return Trial(
         trained.network.name,
@@ -119,8 +119,8 @@ def trial(
         len({*trying.pictures}),
         output.name,
         output.kind,
-        tuple(rows_of(trying)),
-        (*notes, *crops.notes, *doubts(trying)),
+        rows,
+        (*notes, *crops.notes, *doubts(trying, rows[0])),
     )
 
 

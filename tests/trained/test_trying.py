@@ -161,6 +161,27 @@ def scores(net: nn.Module, crops: list[Crop], frame: Frame) -> Tensor:
     return made
 
 
+def test_maps_are_judged_by_how_far_they_move() -> None:
+    found = padviz.trial(mapper(), noise=True, n=5, trained_at=(20, 24), padding="circular", **NORMAL)
+    crops = [*NoiseCrops(5, Frame(0, 0, 21, 25), 3)]
+    own, moved = (scores(mapper(), crops, Frame(at, at, 20, 24)) for at in (0, 1))
+    circular = scores(padviz.repad(mapper(), "circular", size=(20, 24)), crops, Frame(0, 0, 20, 24))
+    pairs = (own[..., 1:, 1:], moved[..., :-1, :-1]), (own, circular)
+    for row, (before, after) in zip(found.rows, pairs, strict=True):
+        far, whole = ((each.flatten(1) ** 2).sum(1) for each in (after - before, before))
+        assert row.figures["relative"].mean == pytest.approx(float(far.sqrt().mean() / whole.mean().sqrt()), rel=1e-4)
+        together = [np.corrcoef(one.ravel(), two.ravel())[0, 1] for one, two in zip(before, after, strict=True)]
+        assert row.figures["correlation"].mean == pytest.approx(np.mean(together), rel=1e-4)
+
+
+def test_a_yardstick_that_is_lost_is_said() -> None:
+    net = nn.Conv2d(3, 1, 1, stride=2, bias=False)  # which reads other pixels once they are shifted
+    found = padviz.trial(net, noise=True, n=4, trained_at=24, sizes=[25], mean=(0.5,), std=(0.25,))
+    assert found.shift.figures["relative"].mean > 1
+    lost = "a shift by one pixel changes most of the output already: use images that the network was trained for"
+    assert found.notes[1:] == (lost,)
+
+
 def test_sizes_are_made_by_crops_and_by_resizing() -> None:
     found = padviz.trial(classifier(), noise=True, n=6, trained_at=24, sizes=[25, (21, 28)], **NORMAL)
     names = ["25 px by one more row", "25 px by resizing", "21 x 28 px by another crop", "21 x 28 px by resizing"]

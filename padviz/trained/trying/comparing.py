@@ -110,12 +110,14 @@ def probabilities(scores: Array, kind: Scores) -> Array:
 
 
 def of_maps(own: Array, changed: Array) -> dict[str, Array]:
-    """Of each image, how far the output moves relative to its norm, and the correlation of the two outputs.
+    """Of each image, by how much the output moves, its norm as trained, and the correlation of the two outputs.
 
     >>> {name: values.round(9).tolist() for name, values in of_maps(np.eye(4)[None], 2 * np.eye(4)[None]).items()}
-    {'relative': [1.0], 'correlation': [1.0]}
+    {'moved': [2.0], 'norm': [2.0], 'correlation': [1.0]}
     """
-    return {"relative": relative(own, changed), "correlation": correlation(own, changed)}
+    before, after = _flat(own), _flat(changed)
+    moved, norm = np.linalg.norm(after - before, axis=1), np.linalg.norm(before, axis=1)
+    return {"moved": moved, "norm": norm, "correlation": correlation(own, changed)}
 
 
 def overlap(own: Shape, changed: Shape, frame: Frame, size: Size) -> tuple[Part, Part] | None:
@@ -158,10 +160,13 @@ def _units(units: int, pixels: int, moved: int) -> int | None:
     return None if moved * units % pixels else moved * units // pixels
 
 
-def relative(own: Array, changed: Array) -> Array:
-    """The norm of the difference over the norm of the output as trained, of each image."""
-    before, after = _flat(own), _flat(changed)
-    found: Array = np.linalg.norm(after - before, axis=1) / np.maximum(np.linalg.norm(before, axis=1), LEAST)
+def relative(moved: Array, norm: Array) -> Array:
+    """How far each output moves over the norm of all, their root mean square: an image with hardly any has little say.
+
+    >>> relative(np.array([1.0, 0.1]), np.array([2.0, 0.0])).round(3).tolist()
+    [0.707, 0.071]
+    """
+    found: Array = moved / max(float(np.sqrt((norm**2).mean())), LEAST)
     return found
 
 

@@ -27,6 +27,7 @@ What = Literal["shift", "size", "padding"]
 How = Literal["crop", "resize"]
 Needs = Literal["today's weights", "fine-tune", "more pictures"]
 Figures = dict[str, Array]  # of each crop, by name
+LEAST_KEPT, MOST_MOVED = 0.5, 1.0  # under a shift by one pixel: beyond these it is no yardstick
 ALIKE = 1e-6  # of the largest output: how far those of two images differ by rounding alone
 ROUNDING = 1e-9  # of shares that are sums over crops
 
@@ -56,7 +57,8 @@ class TrialRow:
     """A change and what it does: `figures` are means over crops, with their 95 % intervals over pictures.
 
     Of scores of classes they are `kept`, the share of crops whose best class stays, and `kl`, the KL divergence from
-    the answers as trained, in nats; of other outputs `relative`, the change over the output's norm, and `correlation`.
+    the answers as trained, in nats; of other outputs `relative`, the change over the output's norm, its root mean
+    square over crops, and `correlation`.
     `against_shift` is the first of them minus that of a shift by one pixel, crop by crop. Where `note` says why, there
     are none. `size` is what it ran at: `how` says whether by a larger or smaller "crop" of the scene or by a "resize".
     `needs` is what follows from the interval: "fine-tune" where the change is worse than the shift, "today's weights"
@@ -228,7 +230,9 @@ class Trying:
             lost = ~np.isfinite(after.reshape(len(after), -1)).all(1)
             return _lost(lost) or comparing.of_classes(np.concatenate(self.before), after)
         found = {name: np.concatenate([part[name] for part in self.kept[at]]) for name in self.kept[at][0]}
-        return _lost(~np.isfinite(found["relative"])) or found
+        lost = _lost(~np.isfinite(found["moved"]))
+        moved = comparing.relative(found["moved"], found["norm"])
+        return lost or {"relative": moved, "correlation": found["correlation"]}
 
 
 def rows_of(trying: Trying) -> Iterator[TrialRow]:
@@ -275,9 +279,11 @@ def room_of(own: Runner, variants: Sequence[Variant]) -> Frame:
     return room_for([Frame(0, 0, *own.size), *(variant.frame for variant in variants)])
 
 
-def doubts(trying: Trying) -> Iterator[str]:
-    """What to know before the figures are believed: too few pictures, or a network that answers all of them alike."""
+def doubts(trying: Trying, shift: TrialRow) -> Iterator[str]:
+    """What to know before the figures are believed: one picture, a yardstick that is lost, or answers all alike."""
     yield from few(np.array(trying.pictures))
+    if shift.main and (shift.main.mean < LEAST_KEPT if "kept" in shift.figures else shift.main.mean > MOST_MOVED):
+        yield "a shift by one pixel changes most of the output already: use images that the network was trained for"
     if not trying.before:
         return
     scores = np.concatenate(trying.before).reshape(len(trying.pictures), -1)

@@ -6,6 +6,8 @@ from padviz.trained.trying.intervals import Estimate
 from padviz.trained.trying.seen import Seen
 from padviz.trained.trying.trial import Trial, TrialRow
 
+LARGE = 10.0  # a change over the norm: from here on it is told as a multiple
+
 
 def answer(found: Trial) -> str:
     """Say in one sentence what the changes do, beside the yardstick.
@@ -95,22 +97,26 @@ def against(row: TrialRow) -> str | None:
     found = row.against_shift
     if found is None:
         return None
-    mean, *interval = (f"{round(100 * end):+d}" for end in found if end is not None)
+    mean, *interval = (f"{round(100 * end):+,d}" for end in found if end is not None)
     return f"{mean} ({' to '.join(interval)})" if interval else mean
 
 
 def percent(value: float) -> str:
-    """A share in percent.
+    """A share in percent; a large one as a multiple.
 
-    >>> percent(0.8461)
-    '85 %'
+    >>> percent(0.8461), percent(1234.5)
+    ('85 %', '1,234x')
     """
-    return f"{value:.0%}".replace("%", " %")
+    return f"{value:.0%}".replace("%", " %") if value < LARGE else f"{value:,.0f}x"
 
 
 def span(value: Estimate) -> str:
     """The interval of a share in parentheses, if there is one."""
-    return "" if value.low is None or value.high is None else f" ({100 * value.low:.0f} to {100 * value.high:.0f})"
+    if value.low is None or value.high is None:
+        return ""
+    if max(value.mean, value.high) >= LARGE:
+        return f" ({value.low:,.1f}x to {value.high:,.0f}x)"
+    return f" ({100 * value.low:.0f} to {100 * value.high:.0f})"
 
 
 def with_ends(value: Estimate) -> str:
