@@ -95,7 +95,7 @@ def trial(
     """
     from padviz.trained.sessions.inputs import normalisation
     from padviz.trained.sessions.of_model import runner_of
-    from padviz.trained.trying.crops import Crops, Frame, NoiseCrops
+    from padviz.trained.trying.crops import Frame, crops_of
     from padviz.trained.trying.trial import Trial, Trying, Variant, doubts, room_of, rows_of
 
     _check_images(images, noise)
@@ -104,8 +104,7 @@ def trial(
     variants = [Variant("shift", own, Frame(1, 1, *own.size)), *_variants(trained, sizes, padding, notes)]
     if len(variants) == 1:
         raise OptionError("leaves nothing to try", option="padding", hint="name a scheme, or a `size`")
-    about = n, room_of(own, variants), own.channels, seed
-    crops = NoiseCrops(*about) if images is None else Crops(images, own.size, *about)
+    crops = crops_of(images, own.size, n, room_of(own, variants), own.channels, seed)
     trying = Trying(own, variants, normalisation(own.channels, mean, std), _told(n * (1 + len(variants)), on_progress))
     trying.run(crops)
     output, rows = trying.output, tuple(rows_of(trying))
@@ -193,7 +192,7 @@ def seen(
     from padviz.trained.sessions.inputs import normalisation
     from padviz.trained.sessions.of_model import runner_of
     from padviz.trained.trying import seen as rooms
-    from padviz.trained.trying.crops import Crops, Frame, NoiseCrops
+    from padviz.trained.trying.crops import Frame, crops_of
     from padviz.trained.trying.intervals import few
 
     _check_images(images, noise)
@@ -201,13 +200,12 @@ def seen(
     at = rooms.places_of(trained.size, patch, grid)
     counts = usage(trained.network, trained.size, heads="share")
     runner = runner_of(trained)
-    about = n, Frame(0, 0, *trained.size), runner.channels, seed
-    crops = NoiseCrops(*about) if images is None else Crops(images, trained.size, *about)
+    crops = crops_of(images, trained.size, n, Frame(0, 0, *trained.size), runner.channels, seed)
     places = np.array([(top, left) for top in at[0] for left in at[1]])
     asked = f"seen {trained.where} {weights} {trained.size} {crops.name} {n} {patch} {grid} {seed} {mean} {std}"
     kept = Unfinished(unfinished, asked, n * len(places), resume)
-    told = _told(n * len(places), on_progress)
-    looking = rooms.Looking(runner, patch, places, normalisation(runner.channels, mean, std), told)
+    normal, told = normalisation(runner.channels, mean, std), _told(n * len(places), on_progress)
+    looking = rooms.Looking(runner, patch, places, normal, told)
     with keeping(kept):
         output, squares, pictures = looking.run(crops, kept)
     rooms.check_reacts(squares, grid, trained.where)

@@ -149,6 +149,14 @@ class NoiseCrops:
             yield Crop(number, pixels, 1.0, -self.room.top, -self.room.left)
 
 
+def crops_of(
+    folder: str | Path | None, own: Size, count: int, room: Frame, channels: int, seed: int
+) -> Crops | NoiseCrops:
+    """Crops of the pictures of a folder; of noise where there is none."""
+    about = count, room, channels, seed
+    return NoiseCrops(*about) if folder is None else Crops(folder, own, *about)
+
+
 def checked(count: int) -> int:
     """A number of crops.
 
