@@ -32,20 +32,22 @@ def lost():
     return made
 
 lost = lost()
-
+"""
+JUDGE = """
 from tests.trained.test_trying import classifier
 
 judge = classifier()
 """
 PHOTOS = ("--images", "photos")
-TRIAL = ("trial", f"{NETS}judge", "--trained-at", "24", *PHOTOS, "-n", "8", "--mean", ".5", "--std", ".1")
-SEEN = ("seen", f"{NETS}judge", "--size", "24x32", *PHOTOS, "-n", "4", "--patch", "6", "--grid", "5", "--mean", ".5")
+TRIAL = ("trial", "judge_net:judge", "--trained-at", "24", *PHOTOS, "-n", "8", "--mean", ".5", "--std", ".1")
+SEEN = ("seen", "judge_net:judge", "--size", "24x32", *PHOTOS, "-n", "4", "--patch", "6", "--grid", "5", "--mean", ".5")
 
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("run_net.py").write_text(NET + LOST)
+    Path("judge_net.py").write_text(JUDGE)  # apart: processes that are started know no tests
     plain("net.onnx")
     folder(Path("photos"))
 
