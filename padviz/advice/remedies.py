@@ -109,6 +109,7 @@ class Remedy(msgspec.Struct, frozen=True):
     edit: list[str]
     needs: Needs
     outcome: Outcome
+    padding: str | None
     macs_ratio: float | None
     price: str | None
 
@@ -198,7 +199,8 @@ def improvements(network: Network, before: Outcome, heads: str = "sum") -> tuple
         ratio = after.macs / before.macs if after.macs and before.macs else None
         if helps(change.kind, before, after):
             price = _price(change, before, after, ratio)
-            found.append(Remedy(change.kind, change.what, [*change.edit], change.needs, after, ratio, price))
+            what = change.kind, change.what, [*change.edit], change.needs
+            found.append(Remedy(*what, after, change.padding, ratio, price))
     return tuple(sorted(found, key=lambda remedy: _rank(remedy, before)))
 
 

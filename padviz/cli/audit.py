@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from padviz.advice.verdict import Audit
     from padviz.cli.audit_text import Failed
     from padviz.network.network import Network
+    from padviz.trained.trying.trial import Trial
 
 SCHEMA_VERSION = 2
 REPORTS = (".png", ".svg", ".pdf", ".md", ".json")
@@ -28,6 +29,8 @@ REPORTS = (".png", ".svg", ".pdf", ".md", ".json")
 @click.option("--size", "sizes", type=SizeType(), multiple=True, help="Input size; may be given several times.")
 @options.layers
 @options.heads
+@click.option("--images", metavar="FOLDER", help="Photographs, to try remedies on MODEL, a trained network, as it is.")
+@options.weights
 @options.format_of("table", "json", "markdown")
 @options.output("Write a report: .md, .json, or a picture (.png .svg .pdf) of the map beside its remedies'.")
 @options.overwrite
@@ -36,6 +39,8 @@ def command(
     sizes: tuple[tuple[int, int], ...],
     layers: tuple[str, ...],
     heads: str,
+    images: str | None,
+    weights: str | None,
     format_: str,
     output: Path | None,
     overwrite: bool,
@@ -49,7 +54,8 @@ def command(
     Remedies that work with today's weights come first, then fine-tuning, then retraining. Among those: fewer uneven
     windows, no stride remainder, no pixel above four times its share, the nearest size, fewer starved or overused
     pixels. What has a price comes last: more than 1.2x multiply-adds, or more starved pixels. Geometry is counted
-    exactly; padviz trial measures what a remedy does to a trained network. Several models or sizes make a table.
+    exactly; what a remedy does to a trained network is tried with --images, as padviz trial does by itself. Several
+    models or sizes make a table.
 
     \b
     Example:
@@ -63,6 +69,10 @@ def command(
         options.checked_output(output, REPORTS, overwrite)
         if output.suffix.lower() not in (".md", ".json") and len({*models}) * len({*sizes} or {1}) > 1:
             raise OptionError("a picture holds one network at one size", where="-o", hint="name one, or use .md")
+    if weights and not images:
+        raise OptionError("goes with --images", where="--weights", hint="add it, or leave out the weights")
+    if images and len({*models}) * len({*sizes} or {1}) > 1:
+        raise OptionError("remedies are tried on one network at one size", where="--images", hint="name one")
     asked = [(model, size) for model in dict.fromkeys(models) for size in dict.fromkeys(sizes or (None,))]
     networks = [(options.load_as(model, size), size) for model, size in asked]
     found: list[Audit | Failed] = []
@@ -77,23 +87,44 @@ def command(
             found.append(Failed(network.name, network.title, size, error))
     if all(isinstance(each, Failed) for each in found):
         raise next(each.error for each in found if isinstance(each, Failed))
+    tried = _tried(models[0], weights, found[0], images) if images else None
     text = {"table": _table, "json": _json, "markdown": to_markdown}
     if output is not None and output.suffix.lower() in (".md", ".json"):
-        report = text["markdown" if output.suffix.lower() == ".md" else "json"](found)
+        report = text["markdown" if output.suffix.lower() == ".md" else "json"](found, tried)
         options.put(report, output, overwrite)
     elif output is not None:
         (drawn,) = [each for each in found if not isinstance(each, Failed)]
         _draw(networks[0][0], drawn, output)
-    click.echo(text[format_](found))
+    click.echo(text[format_](found, tried))
     if output is not None and format_ == "table":
         click.echo(f"\nfile  {printable(output)}")
 
 
-def _json(found: list[Audit | Failed]) -> str:
+def _tried(model: str, weights: str | None, found: Audit | Failed, images: str) -> Trial:
+    """The sizes and schemes among the remedies, tried on a trained network."""
+    from padviz.advice.verdict import Audit
+    from padviz.api.trying import trial
+    from padviz.cli.progress import progress
+
+    assert isinstance(found, Audit), "one that cannot run is an error"
+    sizes = [(each.outcome.size[0], each.outcome.size[1]) for each in found.remedies if each.kind in ("size", "larger")]
+    schemes = [each.padding for each in found.remedies if each.kind == "padding" and each.padding]
+    if not sizes and not schemes:
+        raise OptionError("no remedy is a size or a padding scheme", where="--images", hint="leave it out")
+    trained = options.read_trained(model, (found.size[0], found.size[1]), weights)
+    with progress("images") as told:
+        tried = trial(trained, images, sizes, schemes, on_progress=told)
+    for note in tried.notes:
+        options.say(note)
+    return tried
+
+
+def _json(found: list[Audit | Failed], tried: Trial | None) -> str:
     from msgspec import to_builtins
 
     from padviz.cli.audit_text import Failed
     from padviz.files import documents
+    from padviz.trained.trying.trial import trial_facts
 
     listed = [
         {"network": each.network, "title": each.title, "size": [*each.size], "error": each.why}
@@ -101,14 +132,15 @@ def _json(found: list[Audit | Failed]) -> str:
         else to_builtins(each)
         for each in found
     ]
-    return documents.to_json({"schema_version": SCHEMA_VERSION, "results": listed})
+    more = {"trial": trial_facts(tried)} if tried else {}
+    return documents.to_json({"schema_version": SCHEMA_VERSION, "results": listed, **more})
 
 
-def _table(found: list[Audit | Failed]) -> str:
+def _table(found: list[Audit | Failed], tried: Trial | None) -> str:
     from padviz.cli.audit_text import Failed, to_rows, to_screen
 
     first = found[0]
-    return to_rows(found) if len(found) > 1 or isinstance(first, Failed) else to_screen(first)
+    return to_rows(found) if len(found) > 1 or isinstance(first, Failed) else to_screen(first, tried)
 
 
 def _draw(network: Network, found: Audit, path: Path) -> None:

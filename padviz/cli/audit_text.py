@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from padviz.advice.measured import AS_IS
 from padviz.advice.remedies import Outcome, Remedy, worse
@@ -15,11 +15,14 @@ from padviz.counting.summary import percent
 from padviz.errors import SizeError, printable
 from padviz.files import documents, tables
 
+if TYPE_CHECKING:
+    from padviz.trained.trying.trial import Trial
+
 SHOWN = {"both": 2, "padding": 2, "size": 2}  # remedies of a kind on a screen, which has all others
 NAMED = 4  # layers of a line
 UNEVEN = 8  # windows to mend, which are what the reader came for
 UNITS = ("", "K", "M", "G", "T", "P")
-COLUMNS = ("remedy", "uneven", "starved", "overused", "rim", "macs", "as is")
+COLUMNS = ("remedy", "uneven", "starved", "overused", "rim", "macs")
 LEGEND = {
     "uneven": "convolutions",
     "rim": "starved px at the first and last side",
@@ -56,18 +59,18 @@ def to_rows(found: list[Audit | Failed]) -> str:
     return tables.to_table(columns, rows)
 
 
-def to_screen(found: Audit) -> str:
+def to_screen(found: Audit, tried: Trial | None) -> str:
     """All of one network, on one screen."""
     title = f"{found.title}, {_by(found.size)}, to {_names(found.target)}"
     title += f", {_plain(found.outcome)} multiply-adds" if found.outcome.macs else ""
     answer = [("Border", found.border), ("Symmetry", found.symmetry), ("Padding", found.padding)]
     parts = [tables.wrapped(title), tables.to_facts([*answer, *_facts(found)])]
-    parts.append(_compared(found) if found.remedies else "No remedy that was tried helps.")
+    parts.append(_compared(found, tried) if found.remedies else "No remedy that was tried helps.")
     parts.append("\n".join(map(tables.wrapped, found.cannot)))
     return "\n\n".join(part for part in parts if part)
 
 
-def to_markdown(found: list[Audit | Failed]) -> str:
+def to_markdown(found: list[Audit | Failed], tried: Trial | None) -> str:
     """A heading, the verdict and all remedies of each network."""
     parts = []
     for each in found:
@@ -79,20 +82,21 @@ def to_markdown(found: list[Audit | Failed]) -> str:
         rows = [("today", *_cells(each.outcome), "", "", "", "")]
         for remedy in each.remedies:
             made = "; ".join([*remedy.edit, *_besides(each.outcome, remedy)])
-            rows.append((remedy.what, *_effect(remedy), remedy.needs, made))
-        parts.append(documents.to_markdown((*COLUMNS, "needs", "edit"), rows))
+            rows.append((remedy.what, *_effect(remedy, tried), remedy.needs, made))
+        parts.append(documents.to_markdown((*COLUMNS, _last(tried), "needs", "edit"), rows))
         parts += map(printable, each.cannot)
     return "\n\n".join(parts)
 
 
-def _compared(found: Audit) -> str:
+def _compared(found: Audit, tried: Trial | None) -> str:
     """The remedies beside today's figures, by what they need, and how each is made."""
     shown = [*_shown(found.remedies)]
     rows: list[tuple[Any, ...]] = [("  today", *_cells(found.outcome), None, None)]
     for group, remedies in groupby(enumerate(shown, 1), key=lambda each: _group(each[1])):
         rows.append((group, *[None] * 6))
-        rows += [(f"{i} {remedy.what}", *_effect(remedy)) for i, remedy in remedies]
-    lines = [tables.to_table(COLUMNS, rows), tables.wrapped(_legend(rows)), ""]
+        rows += [(f"{i} {remedy.what}", *_effect(remedy, tried)) for i, remedy in remedies]
+    columns = *COLUMNS, _last(tried)
+    lines = [tables.to_table(columns, rows), tables.wrapped(_legend(columns, rows, tried)), ""]
     lines += [tables.wrapped(line, 2) for line in _edited(found.outcome, shown)]
     if len(shown) < len(found.remedies):
         lines.append(f"{len(found.remedies) - len(shown)} more: --format json")
@@ -101,7 +105,7 @@ def _compared(found: Audit) -> str:
 
 def _group(remedy: Remedy) -> str:
     """What a remedy needs of a trained network."""
-    return f"{remedy.needs}{', at a price' if remedy.price else ''}"
+    return f"{remedy.needs}{', priced' if remedy.price else ''}"
 
 
 def _shown(remedies: list[Remedy]) -> Iterator[Remedy]:
@@ -113,10 +117,21 @@ def _shown(remedies: list[Remedy]) -> Iterator[Remedy]:
             yield remedy
 
 
-def _legend(rows: list[tuple[Any, ...]]) -> str:
+def _legend(columns: tuple[str, ...], rows: list[tuple[Any, ...]], tried: Trial | None) -> str:
     """What the columns count that have something in them."""
-    filled = {name for row in rows for name, cell in zip(COLUMNS, row, strict=True) if cell not in (None, "")}
-    return "; ".join(f"{name}: {what}" for name, what in LEGEND.items() if name in filled) + "."
+    filled = {name for row in rows for name, cell in zip(columns, row, strict=True) if cell not in (None, "")}
+    told = dict(LEGEND)
+    if tried and tried.shift.main:
+        what = "answers kept as it is" if tried.kind == "classes" else "of the output's norm, as it is"
+        told[_last(tried)] = (
+            f"{what} ({tried.count} crops; {percent(tried.shift.main.mean)} under a shift by one pixel)"
+        )
+    return "; ".join(f"{name}: {what}" for name, what in told.items() if name in filled) + "."
+
+
+def _last(tried: Trial | None) -> str:
+    """The column of what was measured."""
+    return "as is" if tried is None else "top-1 kept" if tried.kind == "classes" else "changed"
 
 
 def _edited(before: Outcome, shown: list[Remedy]) -> list[str]:
@@ -134,17 +149,10 @@ def _edited(before: Outcome, shown: list[Remedy]) -> list[str]:
 
 def _with_any(text: str, remedy: Remedy) -> str:
     """How a remedy is made, without saying which padding scheme it takes."""
-    if not (scheme := _scheme(remedy)):
+    if not (scheme := remedy.padding):
         return text
     text = text.replace(f'"{scheme}"', '"SCHEME"')
     return text.replace(f"--padding {scheme} -o {scheme.replace('/', '-')}.onnx", "--padding SCHEME -o repadded.onnx")
-
-
-def _scheme(remedy: Remedy) -> str:
-    """The padding scheme of a remedy, if it has one."""
-    if remedy.kind == "both":
-        return remedy.what.rpartition(" + ")[2]
-    return remedy.what.removesuffix(" padding") if remedy.kind == "padding" else ""
 
 
 def _edit(remedy: Remedy) -> str:
@@ -208,11 +216,23 @@ def _cells(outcome: Outcome) -> tuple[Any, ...]:
     )
 
 
-def _effect(remedy: Remedy) -> tuple[Any, ...]:
-    """What a remedy does and costs, and what was measured of its like."""
+def _effect(remedy: Remedy, tried: Trial | None) -> tuple[Any, ...]:
+    """What a remedy does and costs, and what was measured of it, or of its like."""
     times = f"{remedy.macs_ratio:.2f}x" if remedy.macs_ratio else ""
-    lost = AS_IS.get(_scheme(remedy)) if remedy.kind == "padding" else None
-    return *_cells(remedy.outcome), times, f"{lost:+.1f}" if lost else None
+    return *_cells(remedy.outcome), times, _measured(remedy, tried)
+
+
+def _measured(remedy: Remedy, tried: Trial | None) -> str | None:
+    """What a remedy did to this trained network, or to another one."""
+    if tried is None:
+        lost = AS_IS.get(remedy.padding or "") if remedy.kind == "padding" else None
+        return f"{lost:+.1f}" if lost else None
+    size = (remedy.outcome.size[0], remedy.outcome.size[1])
+    for row in tried.changes:
+        same = row.padding == remedy.padding if remedy.kind == "padding" else row.size == size and row.how == "crop"
+        if same and remedy.kind != "both" and row.main and row.kind == ("padding" if remedy.padding else "size"):
+            return percent(row.main.mean)
+    return None
 
 
 def _share(value: float | None) -> str:

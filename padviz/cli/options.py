@@ -119,15 +119,16 @@ def model(command: Callable[..., None]) -> Callable[..., None]:
     return click.argument("model")(neutral(command))
 
 
+weights = click.option(
+    "--weights",
+    metavar="FILE|NAME",
+    help="A .safetensors or .pth file that fits the module; or, as DEFAULT, what its factory calls them.",
+)
+
+
 def trained(command: Callable[..., None]) -> Callable[..., None]:
     """The argument MODEL of a network with weights, and how to read it."""
-    return model(
-        click.option(
-            "--weights",
-            metavar="FILE|NAME",
-            help="A .safetensors or .pth file that fits the module; or, as DEFAULT, what its factory calls them.",
-        )(command)
-    )
+    return model(weights(command))
 
 
 size = click.option("--size", type=SizeType(), help="Input size in pixels; the network's own by default.")
