@@ -177,8 +177,9 @@ def remedies(
 ) -> tuple[Remedy, ...]:
     """Find what could be changed about a network at a size, so that it treats the border more fairly.
 
-    Tried are the nearest even sizes, padding schemes on both axes or on one, pads that make uneven windows even, the
-    stride of uneven learned windows moved into rigid pools, and the output cropped to units that read no padding.
+    Tried are the nearest balanced sizes, padding schemes on both axes or on one, both together, pads that make uneven
+    windows even, the stride of uneven learned windows moved into rigid pools, and the output cropped to units that read
+    no padding.
 
     Parameters
     ----------
@@ -193,8 +194,8 @@ def remedies(
     Returns
     -------
     tuple of Remedy
-        Those that help; first what asks least of a trained network, then what helps most: what each is,
-        how it is made, what it asks of a trained network, and its outcome.
+        Those that help; first what works with today's weights, then what helps most: what each is, how it is made,
+        what it needs of a trained network, and its outcome.
 
     Raises
     ------
@@ -203,14 +204,14 @@ def remedies(
 
     Notes
     -----
-    Each is counted exactly by the same engine; none is guessed.
+    The geometry of each is counted exactly; `trial` measures what it does to a trained network.
     Source: Alsallakh et al., ICLR 2021: even sizes, padding schemes, rigid kernels.
 
     Examples
     --------
     >>> best = remedies("resnet50", 224)[0]
     >>> best.what, best.edit, best.outcome.uneven_learned
-    ('225 x 225 px', ['Resize((225, 225))', 'or CenterCrop(225) of larger images'], 0)
+    ('225x225 + reflect', ['Resize((225, 225))', 'padviz.repad(module, "reflect")'], 0)
     """
     from padviz.advice.remedies import remedies
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from padviz.trained.trying.trial import Trial
 
 SCHEMA_VERSION = 2
+NEAR = 32  # pixels that height and width gain together: larger sizes are left out where pictures are too small
 REPORTS = (".png", ".svg", ".pdf", ".md", ".json")
 
 
@@ -105,6 +106,7 @@ def _tried(model: str, weights: str | None, found: Audit | Failed, images: str) 
     from padviz.advice.verdict import Audit
     from padviz.api.trying import trial
     from padviz.cli.progress import progress
+    from padviz.trained.trying.crops import TooSmall
 
     assert isinstance(found, Audit), "one that cannot run is an error"
     sizes = [(each.outcome.size[0], each.outcome.size[1]) for each in found.remedies if each.kind in ("size", "larger")]
@@ -112,8 +114,15 @@ def _tried(model: str, weights: str | None, found: Audit | Failed, images: str) 
     if not sizes and not schemes:
         raise OptionError("no remedy is a size or a padding scheme", where="--images", hint="leave it out")
     trained = options.read_trained(model, (found.size[0], found.size[1]), weights)
+    near = [size for size in sizes if sum(size) < sum(found.size) + NEAR]
     with progress("images") as told:
-        tried = trial(trained, images, sizes, schemes, on_progress=told)
+        try:
+            tried = trial(trained, images, sizes, schemes, on_progress=told)
+        except TooSmall as error:
+            if near == sizes:
+                raise
+            options.say(f"{error.what}: larger sizes are not tried")
+            tried = trial(trained, images, near, schemes, on_progress=told)
     for note in tried.notes:
         options.say(note)
     return tried

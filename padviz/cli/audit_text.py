@@ -176,9 +176,7 @@ def _besides(before: Outcome, remedy: Remedy) -> list[str]:
     """What a remedy does that the columns do not show, or that speaks against it."""
     after, said = remedy.outcome, []
     if remedy.price:
-        said.append(
-            remedy.price if remedy.needs != "today's weights" else f"works with today's weights, {remedy.price}"
-        )
+        said.append(remedy.price)
     if worse(before, after) and not (remedy.price or "").startswith("more"):
         said.append("more pixels are starved or overused")
     if after.drops > before.drops:

@@ -86,6 +86,6 @@ def test_fields_uneven_and_audit_say_it() -> None:
     assert {row["offset"] for row in rows if row["layer"] == "layer4.0.conv2"} == {"-15.5"}
     (entry,) = json.loads(run("audit", "resnet18", "--size", "224", "--format", "json").stdout)["results"]
     assert (entry["offset"], entry["grid"]) == ([-15.5, -15.5], "height -15.5 px, width -15.5 px")
-    assert "grid offset" in run("audit", "resnet18", "--size", "224").stdout
+    assert "sampling grid is centred 15.5" in " ".join(run("audit", "resnet18", "--size", "224").stdout.split())
     screen = " ".join(run("uneven", "ssd300_vgg16").stdout.split())
     assert "Grid offset of backbone.extra.4.2, the last of 6 maps: height -14 px, width -14 px." in screen

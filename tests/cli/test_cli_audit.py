@@ -70,7 +70,7 @@ def test_the_screen_answers_in_three_sentences_and_says_what_to_change() -> None
     assert "Padding All 7 x 7 units of layer4.2 depend on padding; the receptive field is 427 x 427 px" in screen
     assert re.search(r"today 4 45\.1 % 0\.0 % 14, 34 fine-tune 1 225x225 \+ reflect 0 0\.0 % 5\.6 % 0 1\.13x 2", screen)
     assert "5 partial padding 4 10.3 % 3.3 % 0, 13 1.00x -19.1 " in screen
-    assert "today's weights, at a price 8 256 x 256 px" in screen
+    assert "today's weights, priced 8 256 x 256 px" in screen
     assert '1, 2 Resize((225, 225)) and padviz.repad(module, "SCHEME") 3' in screen
     assert "4 CenterCrop(193) or Resize((193, 193)) for the whole image" in screen
     assert '5, 6 padviz.repad(module, "SCHEME") or padviz repad model.onnx --padding SCHEME -o' in screen

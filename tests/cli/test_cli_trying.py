@@ -83,6 +83,46 @@ def test_all_formats_of_a_trial_state_the_same_numbers() -> None:
     assert Image.open("t.png").size[0] > 800
 
 
+def test_an_audit_tries_its_remedies_on_the_trained_network() -> None:
+    words = ("audit", "judge_net:judge", "--size", "24", *PHOTOS)
+    found = json.loads(run(*words, "--format", "json").stdout)
+    (audited,), tried = found["results"], found["trial"]
+    rows = {(row["padding"], *row["size"]): row["kept"] for row in tried["rows"] if row["how"] != "resize"}
+    shown = run(*words)
+    assert shown.exit_code == 0
+    assert shown.stderr.endswith("'photos' has 56 x 56 pixels or more: larger sizes are not tried\n")
+    marked = run(*words, "--format", "markdown").stdout
+    kept = 0
+    for remedy in audited["remedies"]:
+        row = rows.get((remedy["padding"], *remedy["outcome"]["size"])) if remedy["kind"] != "both" else None
+        cell = f"{100 * row['mean']:.1f} %" if row else ""
+        line = next(line for line in marked.splitlines() if line.startswith(f"| {remedy['what']} |"))
+        assert line.split(" | ")[6] == cell
+        assert (
+            re.search(rf"\d {re.escape(remedy['what'])} .*{cell}\n", shown.stdout) or remedy["what"] not in shown.stdout
+        )
+        kept += bool(row)
+    assert kept >= 3
+    shift = next(row["kept"] for row in tried["rows"] if row["change"] == "shift")
+    assert f"top-1 kept: answers kept as it is (64 crops; {100 * shift['mean']:.1f} % under a shift by one pixel)" in (
+        " ".join(shown.stdout.split())
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("judge_net:judge", "--weights", "w.pth"), "--weights: goes with --images"),
+        (("judge_net:judge", "vgg11", *PHOTOS), "--images: remedies are tried on one network at one size; name one"),
+        (("judge_net:judge", "--size", "24", "--size", "25", *PHOTOS), "--images: remedies are tried on one network"),
+        (("judge_net:judge", "--size", "24", "--images", "nowhere"), "--images: 'nowhere' is no folder"),
+        (("vgg11", "--size", "64", *PHOTOS), "vgg11"),
+    ],
+)
+def test_what_an_audit_cannot_try_is_one_line(words: tuple[str, ...], says: str) -> None:
+    assert says in told("audit", *words)
+
+
 def test_a_single_change_is_the_answer() -> None:
     found = json.loads(run(*TRIAL, "--size", "25", "--padding", "own", "--format", "json").stdout)
     assert re.match(

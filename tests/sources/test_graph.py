@@ -15,7 +15,7 @@ from padviz.network.network import Network, Size
 from padviz.sources.toml.build import parse
 from padviz.sources.tracing.general import About, general
 from padviz.sources.tracing.last_maps import finish
-from padviz.sources.tracing.rows import Probes
+from padviz.sources.tracing.sizes.rows import Probes
 from padviz.sources.tracing.trace import Trace
 
 Tracer = Callable[[Size], Trace]

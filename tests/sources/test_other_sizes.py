@@ -19,7 +19,7 @@ from torch.nn import functional
 import padviz
 from padviz.errors import PadvizError
 from padviz.network.baked import notes_at
-from padviz.sources.tracing.rows import Probes, Turns, following, tracked
+from padviz.sources.tracing.sizes.rows import Probes, Turns, following, tracked
 from tests.soak import resized
 from tests.torch_oracle import conv, counted
 

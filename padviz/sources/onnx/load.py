@@ -19,7 +19,7 @@ from padviz.sources.onnx.run import MOST_NODES, Graph
 from padviz.sources.reading import read_file
 from padviz.sources.tracing.axis_labels import Dims, plain
 from padviz.sources.tracing.general import About, general
-from padviz.sources.tracing.rows import Probes
+from padviz.sources.tracing.sizes.rows import Probes
 from padviz.sources.tracing.trace import Trace
 
 MOST_BYTES = 1 << 31  # that protobuf takes

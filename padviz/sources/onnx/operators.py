@@ -19,7 +19,7 @@ from padviz.sources.onnx.tensors import Node, Plan
 from padviz.sources.tracing.arranging import Stuck, Value
 from padviz.sources.tracing.axis_labels import AXES, alone, has_positions, plain, roles_of, shape_of, size_of
 from padviz.sources.tracing.contracting import along
-from padviz.sources.tracing.rows import Tracked
+from padviz.sources.tracing.sizes.rows import Tracked
 
 Made = Value | list[Value]
 Function = Callable[[Plan, Node], Made]

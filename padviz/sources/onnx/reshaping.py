@@ -26,7 +26,7 @@ from padviz.sources.tracing.axis_labels import (
     shape_of,
     size_of,
 )
-from padviz.sources.tracing.rows import Tracked, bare, cropped, over_of
+from padviz.sources.tracing.sizes.rows import Tracked, bare, cropped, over_of
 from padviz.sources.tracing.slices_as_padding import as_pad
 
 OPEN_END = (1 << 31) - 1  # what exporters write for "to the end", or more

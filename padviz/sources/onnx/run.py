@@ -18,7 +18,7 @@ from padviz.sources.onnx.operators import OPS, SPATIAL, pointwise
 from padviz.sources.onnx.tensors import Node, Plan
 from padviz.sources.tracing.arranging import Flattened, Stuck, Value
 from padviz.sources.tracing.axis_labels import Dims, plain, size_of
-from padviz.sources.tracing.rows import Probes
+from padviz.sources.tracing.sizes.rows import Probes
 from padviz.sources.tracing.trace import Trace
 
 MOST_NODES = 30_000  # that are run, those of functions and branches included

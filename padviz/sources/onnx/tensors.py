@@ -21,7 +21,7 @@ from padviz.sources.tracing.axis_labels import (
     shape_of,
     size_of,
 )
-from padviz.sources.tracing.rows import tracked
+from padviz.sources.tracing.sizes.rows import tracked
 
 
 @dataclass(frozen=True, slots=True)

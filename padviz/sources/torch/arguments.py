@@ -53,3 +53,7 @@ def without_data(value: Any) -> Any:
     if type(value) in (list, tuple):
         return type(value)(map(without_data, value))
     return value
+
+
+class Refused(RuntimeError):
+    """A call that PyTorch refuses, but not of tensors without data: the module's own mistake."""

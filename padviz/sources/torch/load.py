@@ -29,7 +29,7 @@ from padviz.sources.torch.tracer import Tracer
 from padviz.sources.tracing.arranging import Value
 from padviz.sources.tracing.axis_labels import is_positions, plain
 from padviz.sources.tracing.general import About, general
-from padviz.sources.tracing.rows import Probes, following
+from padviz.sources.tracing.sizes.rows import Probes, following
 from padviz.sources.tracing.trace import Trace
 
 SIZES = ((224, 224), (320, 320), (512, 512), (32, 32))  # tried where the module names none

@@ -13,11 +13,11 @@ from torch.overrides import TorchFunctionMode
 
 from padviz.axis.operations import Op
 from padviz.network.layer import CONVOLUTIONS, Channels, Kind
-from padviz.sources.torch.arguments import op_of, tensors_in, without_data
+from padviz.sources.torch.arguments import Refused, op_of, tensors_in, without_data
 from padviz.sources.torch.memory import CONSTANTS, Layers, Memory, place
 from padviz.sources.tracing.arranging import Arranger, Stuck, Value
 from padviz.sources.tracing.axis_labels import plain, roles_of, shape_of, size_of
-from padviz.sources.tracing.rows import bare
+from padviz.sources.tracing.sizes.rows import bare
 from padviz.sources.tracing.trace import Trace
 
 OUT_OF_SIGHT = "reads what was made of it where padviz cannot follow, as in scripted code, torch.func or a thread"
@@ -198,6 +198,8 @@ class Tracer(TorchFunctionMode):
     def _follow(self, call: Call, args: Any, kwargs: Any) -> None:
         try:
             self._keep(call, self.lower(call, args, kwargs))
+        except Refused:
+            raise
         except Exception as error:
             self.failed = error
             raise

@@ -22,7 +22,7 @@ from padviz.sources.tracing.axis_labels import (
     roles_of,
     size_of,
 )  # fmt: skip
-from padviz.sources.tracing.rows import cropped
+from padviz.sources.tracing.sizes.rows import cropped
 
 ROWS = "picks rows or columns"
 

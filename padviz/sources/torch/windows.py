@@ -12,6 +12,7 @@ from padviz.axis.operations import Adaptive, Op, Transposed, Window
 from padviz.axis.padding_modes import Mode
 from padviz.axis.resize import Resize
 from padviz.network.layer import Channels, Kind
+from padviz.sources.torch.arguments import Refused
 from padviz.sources.torch.attention import weighed
 from padviz.sources.torch.merging import pointwise
 from padviz.sources.torch.tracer import Call, Result
@@ -119,7 +120,7 @@ def conv_transpose2d(
     groups: int = 1, dilation: Any = 1,
 ) -> Result:  # fmt: skip
     if input.shape[-3] != weight.shape[0]:  # PyTorch says so too, but not of tensors without data
-        raise RuntimeError(f"a transposed convolution of {weight.shape[0]} channels is given {input.shape[-3]}")
+        raise Refused(f"a transposed convolution of {weight.shape[0]} channels is given {input.shape[-3]}")
     pads = [(n, n) for n in both(padding)]
     figures = zip(weight.shape[-2:], both(stride), both(dilation), pads, both(output_padding), strict=True)
     channels = channels_of(input, weight.shape[1] * groups, 2, groups)

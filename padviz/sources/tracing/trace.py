@@ -16,9 +16,9 @@ from padviz.network.graph import ancestors
 from padviz.network.layer import MERGES, Channels, Kind, Layer, Origin
 from padviz.network.network import Size
 from padviz.sources.tracing.attending import Attending
-from padviz.sources.tracing.everywhere import Both, leaving
 from padviz.sources.tracing.moving import moves
-from padviz.sources.tracing.rows import Probes, Turns, parted, tracked
+from padviz.sources.tracing.sizes.everywhere import Both, leaving
+from padviz.sources.tracing.sizes.rows import Probes, Turns, parted, tracked
 
 MOST_LAYERS = 10_000
 MOST_KERNEL = 4096  # taps on an axis

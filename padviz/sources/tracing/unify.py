@@ -13,7 +13,7 @@ from padviz.axis.resize import Resize
 from padviz.network.layer import WINDOWS, Layer
 from padviz.network.network import Size
 from padviz.network.rewrites import joined_to
-from padviz.sources.tracing.rows import Turns
+from padviz.sources.tracing.sizes.rows import Turns
 
 RULES: tuple[Same, ...] = ("same_upper", "same_lower")
 

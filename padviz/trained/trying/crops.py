@@ -23,6 +23,10 @@ OVERSAMPLED = 3  # pixels of a large picture for each of its crops' are kept
 Pixels = NDArray[np.float32]  # (channels, height, width), from 0 to 1
 
 
+class TooSmall(OptionError):
+    """No picture has room for the sizes asked for."""
+
+
 class Frame(NamedTuple):
     """A part of a scene: where it begins, relative to the network's own frame, and its height and width in pixels."""
 
@@ -101,7 +105,7 @@ class Crops:
             yield from self._of(i, picture, share)
         if self.small == len(self.paths):
             what = f"no picture in {self.name!r} has {self.room.height} x {self.room.width} pixels or more"
-            raise OptionError(what, option="images", hint="use larger pictures, or smaller sizes")
+            raise TooSmall(what, option="images", hint="use larger pictures, or smaller sizes")
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.sources.tracing.rows import Tracked
+from padviz.sources.tracing.sizes.rows import Tracked
 
 Array = NDArray[Any]
 Attrs = dict[str, Any]

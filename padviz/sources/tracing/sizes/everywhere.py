@@ -11,7 +11,7 @@ from padviz.axis.operations import Adaptive, Fit, Op, Transposed, Window, fit_sh
 from padviz.axis.padding_modes import most_padding
 from padviz.axis.resize import Resize
 from padviz.network.layer import Layer
-from padviz.sources.tracing.rows import Over
+from padviz.sources.tracing.sizes.rows import Over
 
 Moving = Mapping[int, tuple[Op | None, Op | None]]  # the operations of layers that depend on the size, at all sizes
 Both = tuple[Over, Over]

@@ -16,9 +16,9 @@ import numpy as np
 from padviz.axis.operations import Op
 from padviz.errors import PadvizError
 from padviz.network.network import Size
-from padviz.sources.tracing.everywhere import Walked, differs, figures, walked
 from padviz.sources.tracing.last_maps import finish
-from padviz.sources.tracing.rows import Over, Probes, Turns
+from padviz.sources.tracing.sizes.everywhere import Walked, differs, figures, walked
+from padviz.sources.tracing.sizes.rows import Over, Probes, Turns
 from padviz.sources.tracing.trace import Trace
 from padviz.sources.tracing.unify import Traced, Unified, unified
 
