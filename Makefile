@@ -62,7 +62,7 @@ figures: .venv/.tools .venv/.chromium
 reference: .venv/.tools
 	$(BIN)/python -W ignore experiments/known_rims.py padviz/advice/known_rims.json -o docs/rims.png
 
-# Trains 9 arms SEEDS times each: 3 take under 6 minutes on two idle cores.
+# Trains 10 arms SEEDS times each: 3 take about 6 minutes on two idle cores.
 SEEDS := 3
 experiment: .venv/.tools
 	$(BIN)/python -m tests.wheels .bench/trained
