@@ -333,7 +333,7 @@ def draw(found: Sequence[Result], path: Path) -> None:
 
     figure = new_figure(820, 90 + 34 * len(found))
     height = 90 + 34 * len(found)
-    ax = figure.add_axes((0.25, 46 / height, 0.72, (height - 110) / height))
+    ax = figure.add_axes((0.31, 46 / height, 0.66, (height - 110) / height))
     for at, each in enumerate(found):
         colour = COLOURS[None if each.offset is None else int(np.sign(each.offset))]
         half = 0.0 if np.isnan(each.skew[1]) else each.skew[1]
