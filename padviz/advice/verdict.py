@@ -128,7 +128,7 @@ def audit(
         heads=heads,
         verdict=verdict(found, stands, reads),
         border=border(found, stands, layer is None, reads),
-        symmetry=symmetry(uneven, field, reach.why),
+        symmetry=symmetry(uneven, field, reach.why, reads),
         padding=padding(margin, as_size(units), reach.field, pixels, reach.why),
         standing=stands,
         learned=uneven,

@@ -65,14 +65,14 @@ def border(found: Outcome, standing: Standing | None, compared: bool, reads: boo
     return f"{'; '.join(parts)}."
 
 
-def symmetry(uneven: list[str], field: ReceptiveField | None, whole: str | None) -> str:
+def symmetry(uneven: list[str], field: ReceptiveField | None, whole: str | None, reads: bool) -> str:
     """Which convolutions read their padding unevenly, and how far the sampling grid is off the image's centre."""
     if uneven:
         named = ", ".join(uneven[:NAMED]) + (f" and {len(uneven) - NAMED} more" if len(uneven) > NAMED else "")
         many = f"{len(uneven)} convolutions read their" if len(uneven) > 1 else "1 convolution reads its"
         said = f"{many} padding unevenly ({named})"
     else:
-        said = "Every convolution reads its padding evenly"
+        said = f"{'Every' if reads else 'No'} convolution reads {'its padding evenly' if reads else 'padding'}"
     return f"{said}; {grid_place(field, whole)}."
 
 
