@@ -92,7 +92,7 @@ def _resized(network: Network, size: Size, near: Size) -> tuple[str, ...]:
 
 def schemes(network: Network, size: Size) -> Iterator[Change]:
     """Every padding scheme on every convolution, or on one axis."""
-    if _any_pads(network):
+    if network.pads:
         for scheme in TRIED:
             edit = _edits(scheme, network.source)
             yield Change("padding", f"{scheme} padding", edit, "fine-tune", network, size, scheme)
@@ -100,7 +100,7 @@ def schemes(network: Network, size: Size) -> Iterator[Change]:
 
 def balanced_size_with_schemes(network: Network, size: Size, most: float) -> Iterator[Change]:
     """The nearest balanced size of at most so many times the multiply-adds, and a scheme, where windows are uneven."""
-    if not _any_pads(network) or not _learned(network, size):
+    if not network.pads or not _learned(network, size):
         return
     near = [found for found in nearest_even(network, size) if found and (found.macs_ratio or found.work) <= most]
     for found in sorted(near, key=lambda each: sum(abs(n - m) for n, m in zip(each.size, size, strict=True)))[:1]:
@@ -109,14 +109,6 @@ def balanced_size_with_schemes(network: Network, size: Size, most: float) -> Ite
             what = f"{found.size[0]}x{found.size[1]} + {scheme}"
             edit = *sized.edit[:1], *_edits(scheme, network.source)[:1]
             yield Change("both", what, edit, "fine-tune", network, found.size, scheme)
-
-
-def _any_pads(network: Network) -> bool:
-    return any(layer.kind in ("conv", "pad") and any(map(_pads, layer.ops)) for layer in network.layers)
-
-
-def _pads(op: Op | None) -> bool:
-    return isinstance(op, Window) and op.padding != (0, 0)
 
 
 def wraps(change: str) -> bool:
@@ -231,7 +223,7 @@ def cannot(network: Network, size: Size) -> list[str]:
         name, row = odd[0]
         rows = f"{_counted(_total(row), 'row')} of padding in all, an odd number"
         said.append(f"No pads make {name} even: its {row.output} units read {rows}.")
-    if not _any_pads(network):
+    if not network.pads:
         said.append("No convolution pads, so no padding scheme changes anything.")
     return said
 

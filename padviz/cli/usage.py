@@ -89,7 +89,7 @@ def _show(counts: CountMap, path: Path, format_: str) -> None:
         ("paths, centre", summary.centre),
         ("corners", f"{tables.readable(corners.top_left)}  {tables.readable(corners.top_right)}"),
         ("", f"{tables.readable(corners.bottom_left)}  {tables.readable(corners.bottom_right)}"),
-        *_fair(summary),
+        *_fair(summary, counts.walked.pads),
         ("asymmetry", f"height {summary.asymmetry.height:.4g}, width {summary.asymmetry.width:.4g}"),
         ("skew", f"height {summary.skew.height:+.4g}, width {summary.skew.width:+.4g}"),
     ]
@@ -99,7 +99,7 @@ def _show(counts: CountMap, path: Path, format_: str) -> None:
     click.echo(tables.to_facts([*facts, ("file", str(path))]))
 
 
-def _fair(summary: Summary) -> list[tuple[str, Any]]:
+def _fair(summary: Summary, pads: bool) -> list[tuple[str, Any]]:
     """What pixels get of the weight of an interior one."""
     from padviz.counting.summary import percent
     from padviz.files.tables import readable
@@ -107,10 +107,11 @@ def _fair(summary: Summary) -> list[tuple[str, Any]]:
     share = summary.share
     if share is None:
         return [("fair share", f"none: {summary.share_reason}")]
+    what = "starved" if pads else "context"
     corners = [readable(each) for each in (share.corners.top_left, share.corners.bottom_right)]
     facts: list[tuple[str, Any]] = [
-        *_rims(summary),
-        ("starved", f"{percent(share.starved)} get less than half the weight of an interior pixel"),
+        *_rims(summary, what),
+        (what, f"{percent(share.starved)} get less than half the weight of an interior pixel"),
         ("overused", f"{percent(share.overused)} get more than 3/2 of it"),
         ("fair shares", f"{share.least:.4g} to {share.most:.4g}; corners {corners[0]} and {corners[1]}"),
         ("lean", f"height {share.lean.height:+.4g}, width {share.lean.width:+.4g}"),
@@ -120,10 +121,10 @@ def _fair(summary: Summary) -> list[tuple[str, Any]]:
     )
 
 
-def _rims(summary: Summary) -> list[tuple[str, Any]]:
+def _rims(summary: Summary, what: str) -> list[tuple[str, Any]]:
     """How deep the bands next to the sides are, whatever the size of the image."""
-    rims = {"rim": (summary.rim, "starved"), "overused rim": (summary.overused_rim, "overused")}
-    return [(name, f"{rim.words} are {what}") for name, (rim, what) in rims.items() if rim and any(rim.depths)]
+    rims = {"rim": (summary.rim, what), "overused rim": (summary.overused_rim, "overused")}
+    return [(name, f"{rim.words} are {word}") for name, (rim, word) in rims.items() if rim and any(rim.depths)]
 
 
 def _counted(counts: CountMap) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from operator import index
 
-from padviz.axis.operations import taps_of
+from padviz.axis.operations import Window, taps_of
 from padviz.errors import DescriptionError, OptionError, UnknownName, nearest
 from padviz.network.layer import Layer
 
@@ -69,6 +69,17 @@ class Network:
     def at(self, size: int | Sequence[int] | None) -> Size:
         """The size asked for: the network's own where none is."""
         return self.size if size is None else as_size(size)
+
+    @property
+    def pads(self) -> bool:
+        """Whether any convolution pads.
+
+        >>> import padviz
+        >>> padviz.load("vgg11").pads, padviz.load("unet").pads
+        (True, False)
+        """
+        ops = (op for layer in self.layers if layer.kind in ("conv", "pad") for op in layer.ops)
+        return any(isinstance(op, Window) and op.padding != (0, 0) for op in ops)
 
     @property
     def gates(self) -> tuple[str, ...]:
