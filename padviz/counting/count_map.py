@@ -18,11 +18,12 @@ from padviz.counting.fair_share import Shares
 from padviz.counting.periodic.interior import NoInterior, interior
 from padviz.counting.periodic.rims import rims
 from padviz.counting.periodic.tiling import Tiling, positions
+from padviz.counting.product_shares import shares_of
 from padviz.counting.summary import SCHEMA_VERSION, Corners, PerAxis, Rim, Summary, Target
 from padviz.counting.walks import Weights
 from padviz.engine.apply import Array
 from padviz.engine.core import Core
-from padviz.engine.limbs import count_below_half, largest, largest_difference, smallest, to_ints, value_at
+from padviz.engine.limbs import to_ints, value_at
 from padviz.errors import SizeError
 from padviz.network.baked import notes_at
 from padviz.network.network import Network, Size
@@ -30,7 +31,6 @@ from padviz.network.network import Network, Size
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-ROWS = 64  # compared at a time
 OBJECT = 56  # bytes of a large Python int and of what holds it, about
 
 
@@ -129,12 +129,12 @@ class CountMap:
     @property
     def max(self) -> int | float:
         """The largest count, a Python int."""
-        return self._extremes[1]
+        return self.core.extremes[1]
 
     @property
     def min(self) -> int | float:
         """The smallest count, a Python int."""
-        return self._extremes[0]
+        return self.core.extremes[0]
 
     @cached_property
     def total(self) -> int | float:
@@ -187,7 +187,7 @@ class CountMap:
         if self.full is not None or self.unit is not None:
             raise NoInterior("only usage by all units of a layer has fair shares", where=self.network.name)
         found = interior(self.walked, self.size, self._targets, weights=self.weights)
-        return Shares(self.core, self.rows, self.cols, found)
+        return shares_of(self.core, self.rows, self.cols, found)
 
     @cached_property
     def rims(self) -> tuple[Rim, Rim] | None:
@@ -218,7 +218,7 @@ class CountMap:
         """
         height, width = self.shape
         with self._fitting(8 * -(-height // blocks[0]) * -(-width // blocks[1])):
-            if self.tiled and min(blocks) > 1:
+            if min(blocks) > 1 and (self.tiled or not self.core.kept):
                 return self.core.means(self.rows.weights(blocks[0]), self.cols.weights(blocks[1]), self.max)
             values = self.core.shares(self.max)
             return self.cols.means(self.rows.means(values, blocks[0]).T, blocks[1]).T
@@ -261,7 +261,7 @@ class CountMap:
             mean=_mean(self.total, height * width),
             centre=at(height // 2, width // 2),
             corners=Corners(at(0, 0), at(0, -1), at(-1, 0), at(-1, -1)),
-            marginalised=self._below_half() / (height * width),
+            marginalised=self.core.below_half(self._times[0][0], self._times[1][0], self._square) / (height * width),
             asymmetry=self._asymmetries(),
             skew=self._skews(),
             share=None if self.share_reason else self.shares.figures(),
@@ -322,33 +322,12 @@ class CountMap:
         skews = (half / self.total if self.total else 0.0 for half in halves)
         return PerAxis(*(round(skew, 12) if isinstance(self.total, float) else skew for skew in skews))
 
-    @cached_property
-    def _extremes(self) -> tuple[int | float, int | float]:
-        found = [(smallest(part), largest(part)) for part, *_ in self.core.parts(half=self.core.symmetric)]
-        return min(low for low, _ in found), max(high for _, high in found)
-
-    def _below_half(self) -> int:
-        """How many positions have less than half of the largest count."""
-        (down, *_), (across, *_) = self._times
-        below = 0
-        for part, rows, cols in self.core.parts(half=self._square):
-            times = across[cols]
-            if self._square:  # what lies after the diagonal stands for what lies before it
-                times = times * np.where(np.arange(len(times)) < part.shape[1], 1, 2)
-            below += count_below_half(part, self.max, down[rows], times)
-        return below
-
     def _asymmetries(self) -> PerAxis:
         height = self._asymmetry(self.rows, 1)
         return PerAxis(height, height if self._square else self._asymmetry(self.cols, 2))
 
     def _asymmetry(self, tiling: Tiling, axis: int) -> float:
-        here, there = tiling.mirrored()
-        most: int | float = 0
-        for at in range(0, len(here), ROWS):
-            facing = (self.core.take(which[at : at + ROWS], axis) for which in (here, there))
-            most = max(most, largest_difference(*facing))
-        return most / self.max if self.max else 0.0
+        return self.core.asymmetry(*tiling.mirrored(), axis) / self.max if self.max else 0.0
 
 
 def machine_memory() -> float:

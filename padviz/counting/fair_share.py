@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cached_property
 from itertools import pairwise
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,17 @@ Floats = NDArray[np.float64]
 Find = Callable[[Array, slice, slice], list[NDArray[Any]]]  # in a part of the core, with its rows and columns
 
 
+class Found(NamedTuple):
+    """Sums of the shares, and of where there are any, by `_ways`; how many are unfair; the extremes."""
+
+    given: Floats
+    used: Floats
+    starved: float
+    overused: float
+    least: float
+    most: float
+
+
 class Shares:
     """The fair shares of a map that is kept as a core.
 
@@ -36,11 +47,16 @@ class Shares:
     """
 
     def __init__(self, core: Core, rows: Tiling, cols: Tiling, pattern: Core) -> None:
-        self.core, self.tilings, self.pattern = core, (rows, cols), pattern.whole
+        self.core, self.tilings, self.interior = core, (rows, cols), pattern
         self.period = pattern.shape[1:]
         self.phases = [tiling.first % period for tiling, period in zip(self.tilings, self.period, strict=True)]
-        self.most = max(int(to_ints(self.pattern).max()), 1)
+        self.most = max(int(pattern.extremes[1]), 1)
         self.square = core.symmetric and rows == cols
+
+    @cached_property
+    def pattern(self) -> Array:
+        """The counts of the interior."""
+        return self.interior.whole
 
     @property
     def values(self) -> Floats:
@@ -54,7 +70,7 @@ class Shares:
         """Means over blocks of rows and columns of the map, of the positions that have a share."""
         rows, cols = self.tilings
         if min(blocks) > 1:
-            sums, parts = self._sums(self._given, rows.weights(blocks[0]), cols.weights(blocks[1]))
+            sums, parts = self._spread(rows.weights(blocks[0]), cols.weights(blocks[1]))
         else:
             used = ~np.isnan(values := self.values)
             spread = np.where(used, values, 0), used.astype(np.float64)
@@ -63,7 +79,26 @@ class Shares:
             return sums / parts
 
     def figures(self) -> FairShare:
-        """All of them, from one pass over the core."""
+        """All of them."""
+        down = _ways(self.tilings[0], self.period[0])
+        across = down if self.square else _ways(self.tilings[1], self.period[1])
+        found = self._found(down, across)
+        pixels, used = self.tilings[0].n * self.tilings[1].n, found.used[0, 0]
+        return FairShare(
+            period=[*self.period],
+            starved=found.starved / pixels,
+            overused=found.overused / pixels,
+            unused=(pixels - int(used)) / pixels,
+            least=found.least if used else 0.0,
+            most=found.most if used else 0.0,
+            corners=CornerShares(*(self._corner(*at) for at in CORNERS)),
+            lean=_lean(found.given),
+            rings=_rings(found.given, found.used),
+            ripple=self._ripple(),
+        )
+
+    def _found(self, down: Floats, across: Floats) -> Found:
+        """What one pass over the core finds."""
         least, most = inf, -inf
 
         def find(part: Array, rows: slice, cols: slice) -> list[NDArray[Any]]:
@@ -73,24 +108,18 @@ class Shares:
             most = max(most, float(given.max(where=used, initial=-inf)))
             return [given, used, *self._unfair(given, used, part, rows, cols)]
 
-        down = _ways(self.tilings[0], self.period[0])
-        across = down if self.square else _ways(self.tilings[1], self.period[1])
         given, used, starved, overused = self._sums(find, down, across)
-        pixels = self.tilings[0].n * self.tilings[1].n
+        return Found(given, used, float(starved[0, 0]), float(overused[0, 0]), least, most)
+
+    def _ripple(self) -> float:
+        """The largest over the smallest of the interior's counts, zeros left out."""
         interior = to_ints(self.pattern)
         ripple = interior[interior > 0]
-        return FairShare(
-            period=[*self.period],
-            starved=float(starved[0, 0]) / pixels,
-            overused=float(overused[0, 0]) / pixels,
-            unused=(pixels - int(used[0, 0])) / pixels,
-            least=least if used[0, 0] else 0.0,
-            most=most if used[0, 0] else 0.0,
-            corners=CornerShares(*(self._corner(*at) for at in CORNERS)),
-            lean=_lean(given),
-            rings=_rings(given, used),
-            ripple=float(ripple.max() / ripple.min()) if ripple.size else 1.0,
-        )
+        return float(ripple.max() / ripple.min()) if ripple.size else 1.0
+
+    def _spread(self, down: Floats, across: Floats) -> list[Floats]:
+        """Sums of the shares, and of where there are any, with weights (ways, height) and (ways, width)."""
+        return self._sums(self._given, down, across)
 
     def _sums(self, find: Find, down: Floats, across: Floats) -> list[Floats]:
         """Sums over the map of each thing that is found, with weights (ways, height) and (ways, width)."""

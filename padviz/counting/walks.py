@@ -12,8 +12,9 @@ import numpy as np
 from padviz.axis.operations import Window
 from padviz.engine.apply import Array
 from padviz.engine.core import Core, Pull
-from padviz.engine.limbs import HOLDS, outer
-from padviz.engine.tally import CARRIED, Tally, limbs_for
+from padviz.engine.limbs import HOLDS
+from padviz.engine.product import Product
+from padviz.engine.tally import Tally, limbs_for
 from padviz.errors import PadvizError, SizeError
 from padviz.network.graph import backward, forward
 from padviz.network.network import Network
@@ -25,7 +26,6 @@ WHOLE: Box = slice(None), slice(None)
 MOST_NUMBERS = 1 << 27  # in one layer's array: 1 GiB
 MOST_BITS = 14_000  # of a count: what Python prints
 MOST_LIMBS = 64  # that counts of most networks need, and more
-FEW_LIMBS = 2  # that walks carry along faster than Python multiplies
 MOST_STEM = 256  # the gain of maps that are followed in parts, which bounds how far these overlap
 
 
@@ -66,14 +66,10 @@ def count_backward(walk: Walk, box: Box) -> Core:
             wide = replace(tall, limbs=tall.limbs.swapaxes(1, 2))
         else:
             wide = _backward(replace(walk, rows=flat), (WHOLE[0], box[1]))
-        most = tall.most * wide.most
-        if most < HOLDS or tall.limbs.dtype.kind == "f":
-            _check_room(walk, 0, replace(tall, most=most))
-            return Core(Tally(tall.limbs * wide.limbs, most, most), symmetric=symmetric)
-        if (limbs := limbs_for(most)) > FEW_LIMBS:
-            _check_room(walk, 0, replace(tall, most=most))
-            _check_size(walk, 0, limbs)
-            return Core(Tally(outer(tall.limbs, wide.limbs, limbs), CARRIED, most), symmetric=symmetric)
+        found = Product(tall.settled(), symmetric=symmetric, wide=wide.settled())
+        _check_room(walk, 0, replace(tall, most=found.most))
+        _check_size(walk, 0, found.shape[0])
+        return found
     stem = _stem(walk)
     pulls = tuple(_transposed(walk, i) for i in range(stem, 0, -1))
     core = Core(_backward(walk, box, stem).settled(), pulls, walk.engine, symmetric)

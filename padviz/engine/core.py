@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from padviz.engine.apply import Array, apply
 from padviz.engine.axis_map import AxisMap
-from padviz.engine.limbs import HOLDS, shares, totals
+from padviz.engine.limbs import HOLDS, count_below_half, largest, largest_difference, shares, smallest, totals
 from padviz.engine.tally import Tally, limbs_for
 
 AT_ONCE = 1 << 22  # numbers of a part: 32 MiB
+ROWS = 64  # compared at a time
 ALL = slice(None)
 Pull = tuple[AxisMap | None, AxisMap | None]  # of a layer: along height and width
 
@@ -101,6 +102,32 @@ class Core:
         for start in range(0, height, step):
             rows, cols = slice(start, min(start + step, height)), slice(start if half else 0, width)
             yield self.part(rows, cols), rows, cols
+
+    @cached_property
+    def extremes(self) -> tuple[int | float, int | float]:
+        """The smallest and the largest count."""
+        found = [(smallest(part), largest(part)) for part, *_ in self.parts(half=self.symmetric)]
+        return min(low for low, _ in found), max(high for _, high in found)
+
+    def below_half(self, down: NDArray[np.int64], across: NDArray[np.int64], square: bool) -> int:
+        """How many counts are below half of the largest, with each row and column taken so many times.
+
+        A `square` map is its own transpose, and so may be a core that has its rows more often than its columns.
+        """
+        below = 0
+        for part, rows, cols in self.parts(half=square):
+            times = across[cols]
+            if square:  # what lies after the diagonal stands for what lies before it
+                times = times * np.where(np.arange(len(times)) < part.shape[1], 1, 2)
+            below += count_below_half(part, self.extremes[1], down[rows], times)
+        return below
+
+    def asymmetry(self, here: NDArray[np.int64], there: NDArray[np.int64], axis: int) -> int | float:
+        """The largest difference, either way, between some rows (axis 1) or columns (axis 2) and others."""
+        most: int | float = 0
+        for at in range(0, len(here), ROWS):
+            most = max(most, largest_difference(*(self.take(each[at : at + ROWS], axis) for each in (here, there))))
+        return most
 
     def shares(self, peak: int | float) -> NDArray[np.float64]:
         """Every count over the largest."""

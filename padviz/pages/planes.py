@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from base64 import b64encode
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -41,9 +42,7 @@ class Shelf:
         SizeError
             For more than a page should hold.
         """
-        if limbs.nbytes > MOST_BYTES:
-            what = f"a map of {limbs.shape[1]} x {limbs.shape[2]} counts is more than a page should hold"
-            raise SizeError(what, hint="use a smaller `size`")
+        _check_room(limbs.shape)
         folds, part = _folded(limbs)
         head = {"height": limbs.shape[1], "width": limbs.shape[2], "folds": folds, "floats": limbs.dtype.kind == "f"}
         packed = zlib.compress(_bytewise(part), 6)
@@ -61,7 +60,9 @@ class Shelf:
     def core(self, core: Core) -> dict[str, Any]:
         """A core, as the counts of the smaller layer that it is made of and the maps that lead from there to it."""
         pulls = [[self.axis(down), self.axis(across)] for down, across in core.pulls]
-        return {"plane": self.plane(core.source.limbs), "pulls": pulls}
+        if not pulls:
+            _check_room(core.shape)
+        return {"plane": self.plane(core.source.limbs if pulls else core.whole), "pulls": pulls}
 
     def record(self, value: Any) -> int:
         """Plain lists and numbers that several maps may share."""
@@ -75,6 +76,12 @@ class Shelf:
             self._found[key] = len(where)
             where.append(make())
         return self._found[key]
+
+
+def _check_room(shape: tuple[int, ...]) -> None:
+    if 8 * prod(shape) > MOST_BYTES:
+        what = f"a map of {shape[1]} x {shape[2]} counts is more than a page should hold"
+        raise SizeError(what, hint="use a smaller `size`")
 
 
 def _folded(limbs: Array) -> tuple[str, Array]:

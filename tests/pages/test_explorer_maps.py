@@ -50,7 +50,7 @@ def test_counts_are_exact_however_they_are_kept(
     browser: Any, tmp_path: Path, network: str, size: tuple[int, int], padding: str, kept: str
 ) -> None:
     counts, shelf = padviz.usage(network, size, padding), Shelf()
-    folds = shelf.planes[shelf.plane(counts.core.source.limbs)]["folds"]
+    folds = shelf.planes[shelf.core(counts.core)["plane"]]["folds"]
     facts = {"165 bits": int(counts.max).bit_length() == 165, "what repeats once": counts.tiled}
     assert {**facts, "an eighth": folds == "rct", "a quarter": folds == "rc"}[kept]
     padviz.explore(network, size, sizes=[size], padding=[padding]).save(tmp_path / "page.html")

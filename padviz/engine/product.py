@@ -1,0 +1,156 @@
+"""The counts of a chain's core: the products of a column and a row of counts, made a part at a time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate
+from operator import itemgetter, mul
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.engine import core
+from padviz.engine.apply import Array
+from padviz.engine.core import ALL, Core
+from padviz.engine.limbs import HOLDS, outer, shares, to_ints
+from padviz.engine.tally import Tally, limbs_for
+
+Place = TypeVar("Place", bound=Hashable)
+
+
+@dataclass(frozen=True, eq=False)
+class Product(Core):
+    """A core whose count at row y and column x is the one of `source` at y times the one of `wide` at x.
+
+    Its figures come from the two vectors alone, exactly.
+
+    >>> column, row = (Tally(np.array(limbs), 9, 9) for limbs in ([[[2], [3]]], [[[5, 7, 1]]]))
+    >>> found = Product(column, wide=row)
+    >>> found.whole.tolist(), found.extremes
+    ([[[10, 14, 2], [15, 21, 3]]], (2, 21))
+    """
+
+    wide: Tally = field(kw_only=True)
+
+    @cached_property
+    def most(self) -> int:
+        """What no count passes."""
+        return self.source.most * self.wide.most
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int]:
+        """(limbs, height, width)."""
+        limbs = limbs_for(self.most) if self.exact and self.most >= HOLDS else 1
+        return limbs, self.source.limbs.shape[1], self.wide.limbs.shape[2]
+
+    @property
+    def kept(self) -> bool:
+        """Whether the core stays in memory once it is asked for."""
+        limbs, height, width = self.shape
+        return limbs * height * width <= core.AT_ONCE
+
+    @cached_property
+    def whole(self) -> Array:
+        """All of it, read-only: maps share it."""
+        whole = self._laid(ALL, ALL)
+        whole.flags.writeable = False
+        return whole
+
+    def part(self, rows: slice = ALL, cols: slice = ALL) -> Array:
+        """Some rows and columns: a view where the core is kept."""
+        return self.whole[:, rows, cols] if self.kept else self._laid(rows, cols)
+
+    def _laid(self, rows: slice, cols: slice) -> Array:
+        tall, wide, limbs = self.source.limbs[:, rows], self.wide.limbs[:, :, cols], self.shape[0]
+        return np.asarray(tall * wide) if limbs == 1 else outer(tall, wide, limbs)
+
+    @cached_property
+    def column(self) -> list[Any]:
+        """The count of each row, as Python numbers."""
+        counts: list[Any] = to_ints(self.source.limbs)[:, 0].tolist()
+        return counts
+
+    @cached_property
+    def row(self) -> list[Any]:
+        """The count of each column, as Python numbers."""
+        counts: list[Any] = to_ints(self.wide.limbs)[0].tolist()
+        return counts
+
+    @cached_property
+    def extremes(self) -> tuple[int | float, int | float]:
+        """The smallest and the largest count."""
+        return min(self.column) * min(self.row), max(self.column) * max(self.row)
+
+    def shares(self, peak: int | float) -> NDArray[np.float64]:
+        """Every count over the largest."""
+        return np.multiply.outer(*self._sides(peak))
+
+    def means(self, rows: NDArray[np.float64], cols: NDArray[np.float64], peak: int | float) -> NDArray[np.float64]:
+        """Sums of the counts over the largest, with weights (ways, height) and (ways, width)."""
+        down, across = self._sides(peak)
+        return np.multiply.outer(rows @ down, cols @ across)
+
+    def _sides(self, peak: int | float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Two vectors whose products are the counts over `peak`."""
+        tallest, widest = max(self.column), max(self.row)
+        scale = tallest * widest / peak if peak else 0.0
+        return shares(self.source.limbs, tallest)[:, 0] * scale, shares(self.wide.limbs, widest)[0]
+
+    def totals(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> list[list[Any]]:
+        """Sums of the counts, with weights (ways, height) and (ways, width)."""
+        down, across = (
+            [sum(map(mul, way, counts)) for way in ways.tolist()]
+            for ways, counts in ((rows, self.column), (cols, self.row))
+        )
+        return [[tall * wide for wide in across] for tall in down]
+
+    def below_half(self, down: NDArray[np.int64], across: NDArray[np.int64], square: bool) -> int:
+        """How many counts are below half of the largest, with each row and column taken so many times."""
+        peak = self.extremes[1]
+        columns, rows = times_of(self.column, down), times_of(self.row, across)
+        return below(columns, rows, lambda count: count, lambda tall, wide: bool(2 * tall * wide < peak))
+
+    def asymmetry(self, here: NDArray[np.int64], there: NDArray[np.int64], axis: int) -> int | float:
+        """The largest difference, either way, between some rows (axis 1) or columns (axis 2) and others."""
+        counts, others = (self.column, self.row) if axis == 1 else (self.row, self.column)
+        pairs = zip(here.tolist(), there.tolist(), strict=True)
+        most: int | float = max((abs(counts[a] - counts[b]) for a, b in pairs), default=0) * max(others)
+        return most
+
+
+def times_of(places: Iterable[Place], times: Iterable[Any]) -> Counter[Place]:
+    """How often each of some places occurs, where each is taken so many times.
+
+    >>> times_of("aba", [1, 2, 3])
+    Counter({'a': 4, 'b': 2})
+    """
+    found: Counter[Place] = Counter()
+    for place, n in zip(places, times, strict=True):
+        found[place] += int(n)
+    return found
+
+
+def below(
+    tall: Counter[Place], wide: Counter[Place], rank: Callable[[Place], Any], less: Callable[[Place, Place], bool]
+) -> int:
+    """How many pairs are less than a bound, which no pair is that comes after one that is not, by `rank`.
+
+    >>> from collections import Counter
+    >>> below(Counter([1, 2]), Counter([3, 4]), lambda n: n, lambda a, b: a * b < 6)
+    2
+    """
+    ranked = sorted(((rank(place), place, n) for place, n in wide.items()), key=itemgetter(0))
+    places = [place for _, place, _ in ranked]
+    before = [0, *accumulate(n for *_, n in ranked)]
+    total = 0
+    for place, n in tall.items():
+        low, high = 0, len(places)
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (middle + 1, high) if less(place, places[middle]) else (low, middle)
+        total += n * before[low]
+    return total

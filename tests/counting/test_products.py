@@ -1,0 +1,135 @@
+"""A chain's map is the product of two vectors: counts and figures are those of the dense walk, exactly."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import astuple
+
+import padviz
+from padviz import CountMap
+from padviz.counting import walks
+from padviz.counting.periodic import interior, rims
+from padviz.engine import core
+from padviz.engine.product import Product
+from padviz.errors import PadvizError
+from padviz.sources.toml.build import parse
+
+SCHEMES = (None, "zero", "valid", "full", "replicate", "reflect", "symmetric", "circular", "partial", "zero/circular")
+
+
+@st.composite
+def chains(draw: Any) -> list[dict[str, Any]]:
+    """Windows one after another; from 12 of gain 49 on, counts pass int64."""
+    steps = []
+    for i in range(draw(st.integers(1, 14))):
+        kernel = [draw(st.sampled_from((1, 3, 4, 7))) for _ in "hw"]
+        stride = [draw(st.sampled_from((1, 1, 1, 2))) if i < 3 else 1 for _ in "hw"]
+        pads = [[draw(st.integers(0, k // 2)), draw(st.integers(0, k // 2))] for k in kernel]
+        dilation = [draw(st.sampled_from((1, 1, 2))) for _ in "hw"]
+        window = {"kernel": kernel, "stride": stride, "padding": pads, "dilation": dilation}
+        steps.append({"op": "conv", "name": f"c{i}", **window})
+    return steps
+
+
+def counted(steps: list[dict[str, Any]], *asked: Any, dense: bool, **options: Any) -> CountMap:
+    """A map, by the road that networks with branches take if it is `dense`."""
+    with pytest.MonkeyPatch.context() as patch:
+        if dense:
+            patch.setattr(walks, "is_chain", lambda network: False)
+        network = parse({"layers": steps}, "chain")
+        found = padviz.usage(network, *asked, **options)
+        assert isinstance(found.core, Product) is not dense
+        interior._interior.cache_clear()  # what the other road made
+        rims.rims.cache_clear()
+        _ = found.share_reason, found.rims
+        return found
+
+
+FIGURES = "min", "max", "mean", "centre", "marginalised"
+
+
+def assert_alike(one: CountMap, other: CountMap) -> None:
+    """The same counts and figures; floats as near as sums in another order are."""
+    exact, first, second = one.core.exact, one.summary(), other.summary()
+
+    def same(ours: Any, theirs: Any) -> bool:
+        return bool(ours == (theirs if exact else pytest.approx(theirs, rel=1e-9, abs=1e-9)))
+
+    if exact:
+        assert (one.counts == other.counts).all()
+        assert (one.counts_at(slice(None, None, 3), -1) == other.counts_at(slice(None, None, 3), -1)).all()
+    np.testing.assert_allclose(one.counts.astype(float), other.counts.astype(float), rtol=1e-12)
+    for name in FIGURES:
+        assert same(getattr(first, name), getattr(second, name)), name
+    for name in ("corners", "asymmetry", "skew"):
+        assert same(*(astuple(getattr(each, name)) for each in (first, second))), name
+    assert (first.rim, first.overused_rim, first.share_reason) == (
+        second.rim,
+        second.overused_rim,
+        second.share_reason,
+    )
+    np.testing.assert_allclose(one.relative((5, 7)), other.relative((5, 7)), rtol=1e-9)
+    assert one.border_use((3, 4)) == pytest.approx(other.border_use((3, 4)), rel=1e-9)
+    if first.share and second.share:
+        assert_shares_alike(one, other)
+
+
+def assert_shares_alike(one: CountMap, other: CountMap) -> None:
+    first, second = one.shares.figures(), other.shares.figures()
+    for name in ("period", "starved", "overused", "unused"):
+        assert getattr(first, name) == getattr(second, name), name
+    for name in ("least", "most", "ripple", "rings"):
+        assert getattr(first, name) == pytest.approx(getattr(second, name), rel=1e-9), name
+    assert astuple(first.lean) == pytest.approx(astuple(second.lean), abs=1e-9)
+    ours, theirs = (astuple(each.corners) for each in (first, second))
+    assert [each is None for each in ours] == [each is None for each in theirs]
+    assert [n for n in ours if n is not None] == pytest.approx([n for n in theirs if n is not None], rel=1e-9)
+    for blocks in ((1, 1), (5, 7)):
+        np.testing.assert_allclose(one.share(blocks), other.share(blocks), rtol=1e-9)
+
+
+@given(
+    steps=chains(),
+    size=st.sampled_from([(60, 60), (60, 47), (33, 90), (200, 40)]),
+    scheme=st.sampled_from(SCHEMES),
+    pooling=st.sampled_from(["count", "mean"]),
+    engine=st.sampled_from(["numpy", "numba"]),
+    in_parts=st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_product_has_the_counts_and_the_figures_of_the_dense_walk(
+    steps: Any, size: tuple[int, int], scheme: str | None, pooling: str, engine: str, in_parts: bool
+) -> None:
+    try:
+        other = counted(steps, size, scheme, dense=True, pooling=pooling, engine="numpy")
+    except PadvizError:
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        if in_parts:
+            patch.setattr(core, "AT_ONCE", 3000)
+        assert_alike(counted(steps, size, scheme, dense=False, pooling=pooling, engine=engine), other)
+
+
+@pytest.mark.parametrize("scheme", [None, "replicate", "reflect", "full"])
+def test_shares_at_the_thresholds_are_compared_exactly(scheme: str | None) -> None:
+    """Two rows of 2 taps, of which the first row is read once: exactly half of its due, and not starved."""
+    steps = [{"op": "conv", "name": "c", "kernel": [2, 1], "padding": 0}]
+    assert padviz.usage(parse({"layers": steps}, "two"), 9, scheme).shares.figures().starved == 0
+    for kernel, padding in (([3, 3], 1), ([4, 2], [[2, 1], [1, 0]]), ([2, 4], 0), ([1, 6], 0)):
+        steps = [{"op": "conv", "name": "c", "kernel": kernel, "padding": padding}]
+        assert_alike(counted(steps, (12, 17), scheme, dense=False), counted(steps, (12, 17), scheme, dense=True))
+
+
+def test_a_large_product_is_never_there_as_a_whole() -> None:
+    steps = [{"op": "conv", "name": f"c{i}", "kernel": 2047, "padding": 1023} for i in range(3)]
+    found = padviz.usage(parse({"layers": steps}, "three"), 4096)
+    assert found.summary().method == "dense"
+    assert found.relative((64, 64)).shape == found.share((64, 64)).shape == (64, 64)
+    assert prod(found.core.shape) > core.AT_ONCE
+    assert "whole" not in vars(found.core)
