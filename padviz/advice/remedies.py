@@ -38,16 +38,15 @@ COSTLY = 1.2  # times the multiply-adds: a size that costs more never stands fir
 LESS = 0.1  # of the starved pixels that a larger image must spare
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Judged(msgspec.Struct, frozen=True):
     """A network at a size, under a scheme: how evenly its windows read, and what share its pixels get.
 
-    `ring` is the share of the paths that the pixels within `ring_px`, one period, of the border have, over their share
-    of the pixels; `macs` are None where channels are not known.
+    `macs` are None where channels are not known.
 
     Examples
     --------
     >>> import padviz
-    >>> found = outcome(padviz.load("resnet50"), 224)
+    >>> found = judged(padviz.load("resnet50"), 224)
     >>> found.uneven_learned, found.uneven_rigid, found.macs
     (4, 1, 4087136256)
     """
@@ -60,11 +59,6 @@ class Outcome(msgspec.Struct, frozen=True):
     share_reason: str | None
     rim: Rim | None
     overused_rim: Rim | None
-    asymmetry: PerAxis
-    skew: PerAxis
-    marginalised: float
-    ring: float
-    ring_px: list[int]
     macs: int | None
 
     @property
@@ -90,6 +84,24 @@ class Outcome(msgspec.Struct, frozen=True):
         return self.share.most / self.share.least if self.share.least else inf
 
 
+class Outcome(Judged, frozen=True):
+    """What is judged of a network, and further figures of its map: see `padviz.counting.summary.Summary`.
+
+    `ring` is the share of the paths that the pixels within `ring_px`, one period, of the border have, over their share
+    of the pixels.
+
+    >>> import padviz
+    >>> outcome(padviz.load("resnet50"), 224).ring_px
+    [32, 32]
+    """
+
+    asymmetry: PerAxis
+    skew: PerAxis
+    marginalised: float
+    ring: float
+    ring_px: list[int]
+
+
 class Remedy(msgspec.Struct, frozen=True):
     """A change, what comes of it, and what it needs of a trained network; `edit` is how it is made.
 
@@ -108,7 +120,7 @@ class Remedy(msgspec.Struct, frozen=True):
     what: str
     edit: list[str]
     needs: Needs
-    outcome: Outcome
+    outcome: Judged
     padding: str | None
     macs_ratio: float | None
     price: str | None
@@ -129,23 +141,34 @@ def outcome(
         If it cannot run so.
     """
     counts = usage(network, size, padding, layer, heads=heads)
-    rows = ledger(with_padding(network, padding), size)
     summary, ring = counts.summary(), _ring(counts)
     return Outcome(
-        size=[*counts.size],
-        uneven_learned=len(rows.uneven_learned),
-        uneven_rigid=len(rows.uneven_rigid),
-        drops=sum(row.drops for row in rows.layers),
-        share=summary.share,
-        share_reason=summary.share_reason,
-        rim=summary.rim,
-        overused_rim=summary.overused_rim,
+        **msgspec.structs.asdict(_judged(network, counts)),
         asymmetry=summary.asymmetry,
         skew=summary.skew,
         marginalised=summary.marginalised,
         ring=counts.border_use(ring),
         ring_px=[*ring],
-        macs=costs(network, size).macs,
+    )
+
+
+def judged(network: Network, size: Size, padding: str | None = None, heads: str = "sum") -> Judged:
+    """What is judged of a network at a size, under a padding scheme."""
+    return _judged(network, usage(network, size, padding, heads=heads))
+
+
+def _judged(network: Network, counts: CountMap) -> Judged:
+    rows, (starved, overused) = ledger(with_padding(network, counts.padding), counts.size), counts.rims or (None, None)
+    return Judged(
+        size=[*counts.size],
+        uneven_learned=len(rows.uneven_learned),
+        uneven_rigid=len(rows.uneven_rigid),
+        drops=sum(row.drops for row in rows.layers),
+        share=None if counts.share_reason else counts.shares.figures(),
+        share_reason=counts.share_reason,
+        rim=starved,
+        overused_rim=overused,
+        macs=costs(network, counts.size).macs,
     )
 
 
@@ -182,7 +205,7 @@ def remedies(
     return improvements(network, outcome(network, pixels, heads=heads), heads)
 
 
-def improvements(network: Network, before: Outcome, heads: str = "sum") -> tuple[Remedy, ...]:
+def improvements(network: Network, before: Judged, heads: str = "sum") -> tuple[Remedy, ...]:
     """The `remedies` of a network whose outcome, as it is, is known.
 
     >>> import padviz
@@ -193,7 +216,7 @@ def improvements(network: Network, before: Outcome, heads: str = "sum") -> tuple
     found = []
     for change in changes(network, (before.size[0], before.size[1])):
         try:
-            after = outcome(change.network, change.size, change.padding, heads=heads)
+            after = judged(change.network, change.size, change.padding, heads)
         except PadvizError:
             continue  # it cannot run so: reflect on small maps
         ratio = after.macs / before.macs if after.macs and before.macs else None
@@ -204,7 +227,7 @@ def improvements(network: Network, before: Outcome, heads: str = "sum") -> tuple
     return tuple(sorted(found, key=lambda remedy: _rank(remedy, before)))
 
 
-def helps(kind: str, before: Outcome, after: Outcome) -> bool:
+def helps(kind: str, before: Judged, after: Judged) -> bool:
     """Whether fewer learned windows are uneven or, for a size, drop rows; or fewer pixels get too little or too much.
 
     A larger image has fewer pixels near its border whatever the network does: a size must do more than that. What
@@ -223,7 +246,7 @@ def helps(kind: str, before: Outcome, after: Outcome) -> bool:
     return after.unfair < before.unfair - GAIN
 
 
-def worse(before: Outcome, after: Outcome) -> bool:
+def worse(before: Judged, after: Judged) -> bool:
     """Whether more pixels get too little or too much."""
     return not before.low and after.unfair > before.unfair + GAIN
 
@@ -243,7 +266,7 @@ def changes(network: Network, size: Size) -> Iterator[Change]:
         yield from make(network, size)
 
 
-def _price(change: Change, before: Outcome, after: Outcome, ratio: float | None) -> str | None:
+def _price(change: Change, before: Judged, after: Judged, ratio: float | None) -> str | None:
     if change.size != (before.size[0], before.size[1]) and (ratio or 0) > COSTLY:
         return f"costs {ratio:.2f}x the multiply-adds"
     if worse(before, after):
@@ -252,7 +275,7 @@ def _price(change: Change, before: Outcome, after: Outcome, ratio: float | None)
     return "drops fewer rows, and no more" if idle and before.tilt - after.tilt <= APART else None
 
 
-def _rank(remedy: Remedy, before: Outcome) -> tuple[float, ...]:
+def _rank(remedy: Remedy, before: Judged) -> tuple[float, ...]:
     """What needs least of a trained network first, then what leaves least unfair, then what costs least.
 
     The nearest of balanced sizes comes first: a larger image has fewer pixels near its border whatever the network
@@ -266,7 +289,7 @@ def _rank(remedy: Remedy, before: Outcome) -> tuple[float, ...]:
     return remedy.price is not None, NEEDS.index(remedy.needs), *left, remedy.macs_ratio or 1.0
 
 
-def _unfairness(before: Outcome, after: Outcome) -> tuple[bool, float]:
+def _unfairness(before: Judged, after: Judged) -> tuple[bool, float]:
     """What is unfair about the shares: one pixel used far too often, and many too little or too much."""
     if before.low:
         return False, round(log2(after.spread), 1) if after.spread < inf else inf

@@ -8,7 +8,7 @@ from math import ceil
 import msgspec
 
 from padviz.advice.changes import cannot, cropped_outputs
-from padviz.advice.remedies import Outcome, Remedy, changes, improvements, outcome
+from padviz.advice.remedies import Outcome, Remedy, changes, improvements, judged, outcome
 from padviz.advice.standing import Standing, standing
 from padviz.advice.wording import border, padding, symmetry, verdict
 from padviz.audit.ledger import ledger
@@ -160,7 +160,7 @@ def _crops(network: Network, size: Size, heads: str, found: Sequence[Remedy]) ->
     said = []
     for change in cropped_outputs(network, size) if "crop" not in [each.kind for each in found] else ():
         try:
-            share = usage(change.network, size, heads=heads).summary().share
+            share = judged(change.network, size, heads=heads).share
         except SizeError as error:
             said.append(f"Cropping to the units that read no padding is not counted: {error.what}.")
             continue

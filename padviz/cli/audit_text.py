@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from padviz.advice.measured import AS_IS
-from padviz.advice.remedies import Outcome, Remedy, worse
+from padviz.advice.remedies import Judged, Outcome, Remedy, worse
 from padviz.advice.verdict import Audit
 from padviz.cli import options
 from padviz.counting.summary import percent
@@ -202,7 +202,7 @@ def _facts(found: Audit) -> list[tuple[str, Any]]:
     return facts
 
 
-def _cells(outcome: Outcome) -> tuple[Any, ...]:
+def _cells(outcome: Judged) -> tuple[Any, ...]:
     share = outcome.share
     if share is None:
         return outcome.uneven_learned, None, None, None
@@ -243,7 +243,7 @@ def _share(value: float | None) -> str:
     return f"{value or 0:.{digits}g}"
 
 
-def _plain(outcome: Outcome) -> str:
+def _plain(outcome: Judged) -> str:
     """Multiply-adds to three digits."""
     if not outcome.macs:
         return ""

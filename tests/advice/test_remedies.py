@@ -58,7 +58,7 @@ def test_the_figures_are_those_of_the_map_counted_anew(name: str) -> None:
         change = made[remedy.what]
         summary = padviz.usage(change.network, change.size, change.padding).summary()
         after = remedy.outcome
-        assert (after.share, after.asymmetry, after.skew) == (summary.share, summary.asymmetry, summary.skew)
+        assert (after.share, after.rim, after.overused_rim) == (summary.share, summary.rim, summary.overused_rim)
         assert after.size == [*change.size]
 
 
