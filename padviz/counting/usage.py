@@ -50,7 +50,7 @@ def usage(
     asked = prepare_request(network, size, padding, layer, pooling, engine, heads)
     picked, box = box_of(unit, asked.shapes)
     rows, cols = _tilings(asked) if unit is None else (Tiling(n) for n in asked.size)
-    weights = _weights(asked, pooling, engine) if heads == "share" and len(asked.at) > 1 else None
+    weights = _weights(asked, engine) if heads == "share" and len(asked.at) > 1 else None
     core = count_backward(asked.walk((rows.kept, cols.kept), engine, weights), box)
     target = target_of(asked.shapes)
     head = asked.declared, asked.size, asked.padding, pooling
@@ -65,11 +65,9 @@ def _tilings(asked: Request) -> tuple[Tiling, Tiling]:
     return rows, usage_tiling(asked.walked, 1, asked.size[1], asked.at)
 
 
-def _weights(asked: Request, pooling: str, engine: str) -> tuple[float, ...]:
+def _weights(asked: Request, engine: str) -> tuple[float, ...]:
     """What a path to each target counts, so that all paths to it count as many as those to the target with the most."""
-    totals = [
-        usage(asked.declared, asked.size, asked.padding, name, pooling, engine=engine).total for name in asked.shapes
-    ]
+    totals = [usage(asked.walked, asked.size, layer=name, engine=engine).total for name in asked.shapes]
     return tuple(max(totals) / total if total else 1.0 for total in totals)
 
 

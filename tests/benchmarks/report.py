@@ -17,6 +17,7 @@ WEIGHTS, STATE = "a script that reads its weights", "a script that makes the mod
 LOAD = '`python -c "import onnx; onnx.load(FILE)"`'
 SAVED = "onnx_load_and_save"
 FILL, SAVE = "filling an array of that size", "matplotlib saving its pixels as a picture"
+ITS_USAGE = "figures of their `usage`"
 AS_IS = "repadded_forward[None]"
 FORWARDS = "bare forwards of the same inputs, with their session"
 NAMES = {"vgg19": "VGG-19", "resnet50": "ResNet-50", "resnet152": "ResNet-152"}
@@ -48,7 +49,9 @@ RATIOS = [  # what, ours, compared with, theirs, the most that the ratio should 
     ("`even_sizes` of ResNet-152, 64 to 4096", "even_sizes", "`ledger` of ResNet-152 at one size", "ledger", 50),
     ("fair shares of ResNet-50 at 65536, with all figures", "fair_shares[65536]", "at 512", "fair_shares[512]", 2),
     ("all remedies of ResNet-152 at 224", "remedies[remedies]", "`usage` of it", "remedies[usage]", 100),
-    ("`audit` of 300 convolutions at 1024", "deep_chain[audit]", "`usage` of them", "deep_chain[usage]", 60),
+    ("`audit` of 300 convolutions at 1024", "deep_chain[audit-300-1024]", ITS_USAGE, "deep_chain[usage-300-1024]", 15),
+    ("`audit` of 2,000 convolutions at 224", "deep_chain[audit-2000-224]", ITS_USAGE, "deep_chain[usage-2000-224]", 15),
+    ("figures of the `usage` of three 4095-tap kernels at 8192", "wide_chain[8192]", "at 4096", "wide_chain[4096]", 3),
     (
         "`padviz audit resnet50 --size 224`",
         "process_resnet_at_224[audit]",

@@ -132,12 +132,22 @@ def test_remedies(benchmark: Any, what: str) -> None:
     benchmark(getattr(padviz, what), network, 224)
 
 
+@pytest.mark.parametrize(("depth", "size"), [(300, 1024), (2000, 224)])
 @pytest.mark.parametrize("what", ["audit", "usage"])
-def test_deep_chain(benchmark: Any, what: str) -> None:
-    """300 convolutions, whose counts have 287 digits."""
-    layers = [{"op": "conv", "name": f"c{i}", "kernel": 3, "padding": 1} for i in range(300)]
-    network, run = parse({"layers": layers}, "chain"), audit if what == "audit" else padviz.usage
-    benchmark.pedantic(run, (network, 1024), rounds=3)
+def test_deep_chain(benchmark: Any, what: str, depth: int, size: int) -> None:
+    """Convolutions whose counts have 287 digits, and 1,909."""
+    layers = [{"op": "conv", "name": f"c{i}", "kernel": 3, "padding": 1} for i in range(depth)]
+    network = parse({"layers": layers}, "chain")
+    run = (lambda: audit(network, size)) if what == "audit" else (lambda: padviz.usage(network, size).summary())
+    benchmark.pedantic(run, rounds=3)
+
+
+@pytest.mark.parametrize("size", [4096, 8192])
+def test_wide_chain(benchmark: Any, size: int) -> None:
+    """Three kernels that read half of the image, so that nothing repeats in it."""
+    layers = [{"op": "conv", "name": f"c{i}", "kernel": 4095, "padding": 2047} for i in range(3)]
+    network = parse({"layers": layers}, "chain")
+    benchmark.pedantic(lambda: padviz.usage(network, size).summary(), rounds=5)
 
 
 def process(benchmark: Any, folder: Path, *command: str, fresh: bool = False, rounds: int = 25) -> None:
