@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil
@@ -129,6 +130,22 @@ def count_forward(walk: Walk) -> list[tuple[Core, int | float]]:
     >>> core.whole[0, :2, :2].tolist(), full
     ([[4, 6], [6, 9]], 9)
     """
+    full = forward(walk.network, walk.targets, 1, lambda i, v: v * taps_at(walk, i))
+    if is_chain(walk.network):
+        flat = Resolved((1,) * len(walk.network.layers), (None,) * len(walk.network.layers))
+        sides = _forward(replace(walk, cols=flat)), _forward(replace(walk, rows=flat))
+        cores: Sequence[Core] = [
+            Product(tall.settled(), wide=wide.settled()) for tall, wide in zip(*sides, strict=True)
+        ]
+        for i, core in zip(walk.targets, cores, strict=True):
+            _check_size(walk, i, core.shape[0])
+    else:
+        cores = [Core(tally.settled()) for tally in _forward(walk)]
+    return [(core, most if core.exact else float(most)) for core, most in zip(cores, full, strict=True)]
+
+
+def _forward(walk: Walk) -> list[Tally]:
+    """The counts of each target."""
     rows, cols = walk.rows.maps, walk.cols.maps
 
     def push(i: int, value: Tally) -> Tally:
@@ -140,10 +157,7 @@ def count_forward(walk: Walk) -> list[tuple[Core, int | float]]:
         return down.through(cols[i], 2, walk.engine)
 
     _check_sizes(walk)
-    full = forward(walk.network, walk.targets, 1, lambda i, v: v * taps_at(walk, i))
-    exact = is_exact(walk)
-    tallies = forward(walk.network, walk.targets, _seed(walk, 0, WHOLE, np.int64 if exact else np.float64), push)
-    return [(Core(tally.settled()), most if exact else float(most)) for tally, most in zip(tallies, full, strict=True)]
+    return forward(walk.network, walk.targets, _seed(walk, 0, WHOLE, np.int64 if is_exact(walk) else np.float64), push)
 
 
 def is_exact(walk: Walk) -> bool:

@@ -14,6 +14,7 @@ from msgspec.structs import astuple
 import padviz
 from padviz import CountMap
 from padviz.counting import walks
+from padviz.counting.coverage import coverages
 from padviz.counting.periodic import interior, rims
 from padviz.engine import core
 from padviz.engine.product import Product
@@ -133,3 +134,29 @@ def test_a_large_product_is_never_there_as_a_whole() -> None:
     assert found.relative((64, 64)).shape == found.share((64, 64)).shape == (64, 64)
     assert prod(found.core.shape) > core.AT_ONCE
     assert "whole" not in vars(found.core)
+
+
+@given(
+    steps=chains(),
+    size=st.sampled_from([(60, 60), (60, 47), (200, 40)]),
+    scheme=st.sampled_from(SCHEMES),
+    engine=st.sampled_from(["numpy", "numba"]),
+)
+@settings(max_examples=40, deadline=None)
+def test_coverage_of_a_chain_is_that_of_the_dense_walk(
+    steps: Any, size: tuple[int, int], scheme: str | None, engine: str
+) -> None:
+    network = parse({"layers": steps}, "chain")
+    layers = [each["name"] for each in steps[:: max(1, len(steps) // 2)]]
+    try:
+        ours = coverages(network, size, scheme, layers, engine=engine)
+    except PadvizError:
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(walks, "is_chain", lambda network: False)
+        theirs = coverages(network, size, scheme, layers, engine="numpy")
+    for one, other in zip(ours, theirs, strict=True):
+        assert isinstance(one.core, Product)
+        assert not isinstance(other.core, Product)
+        assert one.full == other.full
+        assert_alike(one, other)
