@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from padviz import hooks
 from padviz.counting.fair_share import Shares
 from padviz.counting.periodic.interior import NoInterior, interior
+from padviz.counting.periodic.product_shares import shares_of
 from padviz.counting.periodic.rims import rims
 from padviz.counting.periodic.tiling import Tiling, positions
-from padviz.counting.product_shares import shares_of
 from padviz.counting.summary import SCHEMA_VERSION, Corners, PerAxis, Rim, Summary, Target
 from padviz.counting.walks import Weights
 from padviz.engine.apply import Array
