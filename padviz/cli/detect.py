@@ -22,7 +22,7 @@ SIDES = ("top", "bottom", "left", "right")
 @click.command(name="detect", short_help="Where in the image a trained network sees something: its blind spots.")
 @options.trained
 @options.size
-@options.schemes("own")
+@options.schemes("trained")
 @click.option(
     "--stimulus",
     metavar="text:WORD|FILE|sample",
@@ -86,7 +86,7 @@ def command(
 
     \b
     Example:
-      padviz detect model.onnx --stimulus text:padding --padding own,symmetric,circular
+      padviz detect model.onnx --stimulus text:padding --padding trained,symmetric,circular
       padviz detect model.onnx --step 32 --format csv
     """
     from padviz.api.trained import detectability

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NEUTRAL = "padviz.neutral"
 SAID = "padviz.said"
+AS_TRAINED = "trained"  # in --padding: the padding that a network has
 SUFFIXES = {"table": ".txt", "json": ".json", "csv": ".csv", "markdown": ".md", "github": ".txt"}  # of texts
 PART = " up to "  # in the title of a network that was cut
 RIGID, RIGID_NOTE = "*", "* rigid: a pool has no weights that could grow askew."
@@ -173,24 +174,24 @@ seed = click.option("--seed", type=click.IntRange(0), default=0, show_default=Tr
 
 
 def schemes(usual: str) -> Option:
-    """The option --padding, several schemes; "own" is the network as it is, and always the first."""
-    help_ = f"Schemes in place of the network's own padding, between commas, or own for none. By default {usual}."
+    """The option --padding, several schemes; "trained" is the network's own, always the first."""
+    help_ = f"Schemes to replace the padding by, between commas; trained keeps it. By default {usual}."
     return click.option("--padding", metavar="MODE,...", default=usual, callback=_schemes, help=help_)
 
 
 def _schemes(ctx: click.Context, param: click.Parameter, value: str) -> list[str]:
     from padviz.network.rewrites import canonical
 
-    return [canonical(each) or each for each in listed(value) if each != "own"]
+    return [canonical(each) or each for each in listed(value) if each != AS_TRAINED]
 
 
 def named(padding: str | None) -> str:
     """What a padding is called in a heading.
 
     >>> named(None), named("reflect")
-    ('own', 'reflect')
+    ('trained', 'reflect')
     """
-    return padding or "own"
+    return padding or AS_TRAINED
 
 
 mean = click.option("--mean", type=NumbersType(), help="Of pixels from 0 to 1, by channel; ImageNet's by default.")

@@ -72,7 +72,7 @@ def test_weights_of_a_module_are_given_beside_it() -> None:
 
 def test_that_nothing_tells_of_a_training_is_said_once() -> None:
     line = "padviz: filtered_net:net: its weights are those that it is made with; --weights FILE gives it others\n"
-    for options in (["filters"], ["responses", "--padding", "own", "-n", "2"]):
+    for options in (["filters"], ["responses", "--padding", "trained", "-n", "2"]):
         said = run(*options, "filtered_net:net", "--size", "32")
         assert (said.exit_code, said.stderr) == (0, line)
     torch.save(network().state_dict(), "w.pth")

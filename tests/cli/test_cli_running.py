@@ -101,7 +101,7 @@ def test_responses_are_a_table_json_csv_and_a_picture() -> None:
     result = run(*options, "-o", "r.png")
     assert (result.exit_code, result.stderr) == (0, "")
     head, _, *rows = [line.split() for line in result.stdout.splitlines()[2:]]
-    assert head == ["layer", "map", "own", "reflect", "symmetric", "circular", "aware"]
+    assert head == ["layer", "map", "trained", "reflect", "symmetric", "circular", "aware"]
     assert [row[0] for row in rows] == ["0", "2", "mean"]
     assert Image.open("r.png").size[0] > 900
     found = json.loads(run(*options, "--format", "json").stdout)
@@ -110,13 +110,13 @@ def test_responses_are_a_table_json_csv_and_a_picture() -> None:
     assert found["means"][0]["energy"] == pytest.approx(
         np.mean([[*row["energy"].values()] for row in found["layers"][:2]])
     )
-    table = [*csv.DictReader(io.StringIO(run(*options, "--format", "csv", "--padding", "own").stdout))]
+    table = [*csv.DictReader(io.StringIO(run(*options, "--format", "csv", "--padding", "trained").stdout))]
     assert [row["layer"] for row in table] == ["0", "2"]
     assert float(table[0]["energy_top"]) == pytest.approx(found["layers"][0]["energy"]["top"])
 
 
 def test_layers_without_figures_say_why() -> None:
-    result = run("responses", f"{NETS}broken", "--size", "32", "-n", "2", "--padding", "own", "-o", "b.png")
+    result = run("responses", f"{NETS}broken", "--size", "32", "-n", "2", "--padding", "trained", "-o", "b.png")
     assert result.exit_code == 0
     assert "is dead: 0 all over the interior" in result.stdout
     assert "makes NaN or infinite numbers" in result.stdout
@@ -128,7 +128,7 @@ def test_few_inputs_are_said_and_one_has_no_energy() -> None:
     Path("pics").mkdir()
     for i in range(2):
         Image.fromarray(np.full((40, 40, 3), 90 + i, np.uint8)).save(f"pics/{i}.png")
-    options = ("responses", "net.onnx", "--size", "32", "--padding", "own")
+    options = ("responses", "net.onnx", "--size", "32", "--padding", "trained")
     assert run(*options, "--inputs", "pics").stderr == "padviz: pics has 2 pictures, and 16 were asked for\n"
     result = run(*options, "-n", "1")
     assert result.stderr == "padviz: one input has no two halves, so E is not known; use more\n"
@@ -147,7 +147,7 @@ def test_what_keeps_its_padding_is_said() -> None:
 
 
 def test_detect_is_a_table_json_csv_and_a_picture() -> None:
-    options = ("detect", f"{NETS}classes", "--size", "48", "--stimulus", "text:o", "--padding", "own,circular")
+    options = ("detect", f"{NETS}classes", "--size", "48", "--stimulus", "text:o", "--padding", "trained,circular")
     result = run(*options, "-o", "d.png")
     assert result.exit_code == 0
     assert "neighbours that decide alike" in result.stdout

@@ -28,7 +28,7 @@ from tests.soak import beside
 STARTED = "import os; os.write({}, b'.'); from padviz.__main__ import main; main()"
 FIRST = 0.01  # seconds from where padviz is imported: before, Python itself has the signal
 MANY = ["vgg11", "resnet18", "--size", "64:160:32", "--format", "png,npz", "--jobs", "2", "-o", "out"]
-SWEPT = ["--size", "64", "--height", "8", "--step", "1", "--threshold", "--padding", "own,reflect"]
+SWEPT = ["--size", "64", "--height", "8", "--step", "1", "--threshold", "--padding", "trained,reflect"]
 TRAINED = """[[maps]]
 models = ["scores.onnx"]
 sizes = [64, 96, 128]

@@ -109,7 +109,7 @@ def _outline(ax: Axes, each: PositionMap, found: Detectability, step: tuple[int,
 
 def _label(each: PositionMap) -> str:
     """A padding, and the figures of its map."""
-    name = each.padding or "its own padding"
+    name = each.padding or "as trained"
     if each.least is None or each.most is None:
         return f"{name}\n{'NaN everywhere' if each.lost == 1 else 'not seen anywhere'}"
     spots = "no blind spots known" if each.blind is None else f"{each.blind:.1%} blind spots"
