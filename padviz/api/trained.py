@@ -113,7 +113,7 @@ def detectability(
     weights: str | Path | None = None,
     height: int | None = None,
     contrast: float | None = None,
-    step: int = 8,
+    step: int | None = None,
     output: str | None = None,
     class_: int | None = None,
     threshold: bool = False,
@@ -121,6 +121,7 @@ def detectability(
     shift: int | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    bgr: bool = False,
     unfinished: Path | None = None,
     resume: bool = False,
     on_progress: Progress | None = None,
@@ -130,8 +131,7 @@ def detectability(
     A detector's score is the peak of its map within half the stimulus's height of it; a classifier's is p / (p + q),
     with the probability p of the class and q of the best other one. From .5 on, something is seen. Unless they are
     given, height, class and contrast are chosen such that the median score of the network as it is comes near .5. The
-    background alone is scored, too: where no score is more than .01 from that, the output hardly depends on the
-    stimulus, and no blind spots are known.
+    background alone is scored, too: where no score is more than .01 from that, nothing reacts, and that is an error.
 
     Parameters
     ----------
@@ -149,20 +149,23 @@ def detectability(
         Of the stimulus, in pixels.
     contrast : float, optional
         Of the stimulus: 1 is as it is, and 0 the background.
-    step : int
-        Pixels from one position to the next.
+    step : int, optional
+        Pixels from one position to the next; the least one, from 8 on, that makes at most 400 positions by default.
     output : str, optional
         The output to look at, or a tensor or module inside; the first that is a map or class scores by default.
     class_ : int, optional
         The class to look for.
     threshold : bool
-        Find the least contrast at each position with a score of .5, in place of the score.
+        Find the least contrast at each position with a score of .5, in place of the score. Without it that is done
+        where scores tell positions apart at no contrast, and `.notes` say why.
     image : str or Path, optional
         A picture, larger than the frame by `shift`, that moves under it in place of a stimulus.
     shift : int, optional
         How far the picture moves, in pixels, up to the image's larger side; 32 by default.
     mean, std : sequence of float, optional
         What pixels from 0 to 1 are normalised by, ImageNet's by default; the background is the mean.
+    bgr : bool
+        Feed blue, green, red; `mean` and `std` stay in the order red, green, blue.
     unfinished : Path, optional
         A file that keeps the scores, to the last one: remove it once what is made of them is stored.
     resume : bool
@@ -194,9 +197,10 @@ def detectability(
     from padviz.files.unfinished import Unfinished
     from padviz.trained.detecting.asking import answered
     from padviz.trained.detecting.detectability import Detectability
+    from padviz.trained.detecting.inside import maps_inside
     from padviz.trained.detecting.question import Question
 
-    question = Question(stimulus, height, contrast, step, output, class_, threshold, image, shift, mean, std)
+    question = Question(stimulus, height, contrast, step, output, class_, threshold, image, shift, mean, std, bgr)
     trained = as_trained(network, size, weights)
     question.check(trained.size)
     runners, notes = runners_of(trained, padding)
@@ -208,7 +212,11 @@ def detectability(
         return kept[0]
 
     try:
-        found = answered(runners, question, total_stride(trained), keep, on_progress)
+        found = answered(runners, question, total_stride(trained), keep, on_progress, lambda: maps_inside(trained))
+    except OptionError:  # of what was asked: nothing of it is worth keeping
+        for each in kept:
+            each.remove()
+        raise
     except BaseException as error:
         for each in kept if unfinished else ():
             each.write()

@@ -30,16 +30,17 @@ SIDES = ("top", "bottom", "left", "right")
 )
 @click.option("--height", type=click.IntRange(2), help="Of the stimulus, in pixels; one that is seen by default.")
 @click.option("--contrast", type=click.FloatRange(0, 1, min_open=True), help="Of the stimulus; 1 is as it is.")
-@click.option("--step", type=click.IntRange(1), default=8, show_default=True, help="Pixels to the next position.")
+@click.option("--step", type=click.IntRange(1), help="Pixels to the next position; by default 400 positions at most.")
 @click.option("--output", "seen", metavar="NAME", help="The output to look at, or a tensor or module inside.")
 @click.option("--class", "class_", type=click.IntRange(0), help="The class to look for; the one that is seen best.")
-@click.option("--threshold", is_flag=True, help="The contrast that is needed, in place of the score.")
+@click.option("--threshold", is_flag=True, help="Map the contrast needed in place of the score.")
 @click.option("--image", metavar="FILE", help="A picture that is shifted under the frame, in place of a stimulus.")
 @click.option(
     "--shift", type=click.IntRange(1), help="How far, in pixels, up to the image's larger side; 32 by default."
 )
 @options.mean
 @options.std
+@click.option("--bgr", is_flag=True, help="Feed blue, green, red; --mean and --std stay red, green, blue.")
 @options.format_of("table", "json", "csv")
 @click.option(
     "-o",
@@ -58,7 +59,7 @@ def command(
     stimulus: str | None,
     height: int | None,
     contrast: float | None,
-    step: int,
+    step: int | None,
     seen: str | None,
     class_: int | None,
     threshold: bool,
@@ -66,6 +67,7 @@ def command(
     shift: int | None,
     mean: tuple[float, ...] | None,
     std: tuple[float, ...] | None,
+    bgr: bool,
     format_: str,
     picture: Path | None,
     resume: bool,
@@ -74,15 +76,19 @@ def command(
     """Move a stimulus over the image, and map how well MODEL, a trained network, sees it at each position.
 
     A detector scores by the peak of its map within half the stimulus's height of it, a classifier by how its class
-    compares with the best other one; from .5 on, it is seen. Contrast, height and class are chosen for a median score
-    of .5 on the network as it is. Blind spots, below half the median, are outlined. Saturated scores are below .01 or
-    above .99.
+    compares with the best other one; from .5 on, it is seen. A map is an output whose rows and columns fit the image;
+    detect refuses other outputs, and lists maps inside to ask for. Contrast, height and class are chosen for a median
+    score of .5 on the network as trained. Blind spots, below half the median, are outlined. Saturated scores are below
+    .01 or above .99.
+
+    Where no contrast brings the median between .2 and .8, where more than half of the scores are saturated, or where
+    the background alone is seen, detect maps the contrast needed, as --threshold does, and says why. It refuses to map
+    what does not react.
 
     The picture of --image is scaled (bicubic) to cover the frame and the shift, cut to its middle, and shifted right
     and down.
 
-    Ctrl-C keeps the scores beside the picture, and --resume goes on from there; so it does where the picture cannot be
-    written.
+    Ctrl-C, or a picture that cannot be written, leaves the scores next to the picture; --resume continues from them.
 
     \b
     Example:
@@ -116,6 +122,7 @@ def command(
             shift=shift,
             mean=mean,
             std=std,
+            bgr=bgr,
             unfinished=kept,
             resume=resume,
             on_progress=told,
@@ -154,26 +161,28 @@ def _text(found: Detectability, format_: str, path: Path) -> str:
             for left, value in zip(found.lefts, line, strict=True)
         ]
         return documents.to_csv(("padding", "top", "left", "contrast" if _threshold(found) else "score"), rows)
-    what = "contrast that is needed" if _threshold(found) else "score"
+    what = "contrast needed" if _threshold(found) else "score"
     facts: list[tuple[str, Any]] = [
         ("network", f"{found.title}, {found.size[0]} x {found.size[1]} pixels"),
         ("shown", _shown(found)),
         ("output", printable(found.output)),
         *(() if found.class_ is None else [("class", found.class_)]),
     ]
+    if found.maps[0].below:
+        facts.append(("looked for", "the contrast at which this class, the background's, is no longer seen"))
     table = tables.to_table(("", *(options.named(each.padding) for each in found.maps)), _rows(found, what))
     return "\n\n".join([tables.to_facts(facts), table, tables.to_facts([("file", str(path))])])
 
 
 def _rows(found: Detectability, what: str) -> list[list[Any]]:
     """The figures of all maps, a column for each padding."""
-    of = " where seen" if any(map(_unseen, found.maps)) else ""
+    of = " where enough" if any(map(_unseen, found.maps)) else ""
     lines: list[tuple[str, Any]] = [
         (f"{what}, min{of}", lambda each: each.least),
         (f"{what}, max{of}", lambda each: each.most),
         (f"{what}, median{of}", lambda each: each.median),
         ("score without a stimulus", lambda each: each.without),
-        ("not seen at any contrast tried", _unseen),
+        ("no contrast tried is enough", _unseen),
         ("NaN", lambda each: f"{each.lost:.1%}" if each.lost else None),
         ("sd", lambda each: each.sd),
         ("blind spots", lambda each: "-" if each.blind is None else f"{each.blind:.1%}"),
@@ -221,6 +230,7 @@ def _facts(each: PositionMap) -> dict[str, Any]:
     return {
         "padding": each.padding,
         "threshold": each.threshold,
+        "below": each.below,
         "min": each.least,
         "max": each.most,
         "median": each.median,

@@ -53,6 +53,11 @@ class Unfinished:
                 np.savez(file, values=self.values, question=self.question)
             self.written = time.monotonic()
 
+    def remove(self) -> None:
+        """Keep nothing."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
     def told(self) -> str:
         """How many values are kept, and where, in words."""
         done, name = np.count_nonzero(~np.isnan(self.values)), self.path.name if self.path else "memory"

@@ -64,6 +64,11 @@ def slow():
     torch.manual_seed(0)
     return Slow()
 
+def dark():
+    net = nn.Sequential(nn.Conv2d(3, 1, 3, padding=1), nn.Sigmoid())
+    nn.init.constant_(net[0].weight, -1.0), nn.init.constant_(net[0].bias, -2.0)
+    return net
+
 def linear():
     return nn.Linear(8, 8)
 
@@ -165,9 +170,15 @@ def test_detect_is_a_table_json_csv_and_a_picture() -> None:
 def test_thresholds_and_shifted_pictures_are_mapped() -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (70, 90, 3), np.uint8)).save("scene.png")
     size = ("--size", "40", "--step", "16")
-    needed = run("detect", f"{NETS}classes", *size, "--threshold", "--stimulus", "text:o", "-o", "t.svg")
+    needed = run("detect", f"{NETS}dark", *size, "--threshold", "--stimulus", "text:o", "-o", "t.svg")
     assert needed.exit_code == 0
-    assert "not seen at any contrast tried  100.0%" in needed.stdout
+    assert "contrast needed, median" in needed.stdout
+    command = ("detect", f"{NETS}classes", *size, "--threshold", "--stimulus", "text:o", "-o", "u.svg")
+    assert (
+        "run_net:classes: nothing reacts to the stimulus: every score is within 0.01 of the background's, 0.4"
+        in told(*command)
+    )
+    assert not [*Path().glob("u.svg*")]
     shifted = run("detect", f"{NETS}classes", *size, "--image", "scene.png", "--shift", "16", "-o", "s.pdf")
     assert shifted.exit_code == 0
     assert "scene.png, shifted under the frame by up to 16 px" in shifted.stdout
@@ -278,7 +289,7 @@ MISTAKES = {
     ("responses", f"{NETS}classes", "--weights", "bad.pth"): "bad.pth: is no file of PyTorch's, or only a part of one",
     ("responses", f"{NETS}classes", "--weights", "code.pth"): "code.pth: holds more than tensors, such as code, which",
     ("responses", f"{NETS}classes", "--weights", "other.pth"): "other.pth: does not fit run_net:classes: lacks 0.weig",
-    ("detect", f"{NETS}boxes", "--size", "32"): "run_net:boxes: the output is neither a map nor class scores: 'output'",
+    ("detect", f"{NETS}boxes", "--size", "32"): "run_net:boxes: the output is neither a map of the image, 32 x 32, nor",
     ("detect", f"{NETS}classes", "--output", "nine", "--size", "32"): "--output: no module inside is called 'nine'",
     ("detect", "net.onnx", "--output", "nine", "--size", "32"): "--output: no tensor is called 'nine'",
     ("detect", f"{NETS}classes", "--class", "5", "--size", "32"): "--class: 5 is no class of output 'output'; use 0 t",
@@ -388,7 +399,7 @@ MISTAKES = {
         f"{NETS}scalar",
         "--size",
         "32",
-    ): "run_net:scalar: the output is neither a map nor class scores: 'output' of one number",
+    ): "run_net:scalar: the output is neither a map of the image, 32 x 32, nor class scores: 'output' of one number",
     (
         "detect",
         f"{NETS}classes",
@@ -445,5 +456,5 @@ def test_figures_of_thresholds_are_of_the_positions_that_are_seen() -> None:
     some = PositionMap(None, np.array([[0.2, 0.4, np.inf, np.nan]]), threshold=True)
     about = ("net", "net", (32, 32), "rings", (8, 8), 1.0, "y", 0, (0,), (0, 8, 16, 24))
     rows = dict(map(tuple, _rows(Detectability(*about, (some,)), "contrast")))
-    assert rows["contrast, median where seen"] == pytest.approx(0.3)
-    assert (rows["not seen at any contrast tried"], rows["NaN"], rows["blind spots"]) == ("25.0%", "25.0%", "33.3%")
+    assert rows["contrast, median where enough"] == pytest.approx(0.3)
+    assert (rows["no contrast tried is enough"], rows["NaN"], rows["blind spots"]) == ("25.0%", "25.0%", "33.3%")

@@ -29,11 +29,11 @@ fields net.toml --size 12 --layer b
 fields net.onnx --size 12 --layer a --format json -o a.png --overwrite
 filters net.onnx --size 16 --layer a --format csv -o a.png --overwrite
 filters net.onnx --layer a --format json
-responses net.onnx --size 16 -n 2 --padding trained,zero/circular --seed 1 --mean .5 --std .2 --layer a -o a.png --overwrite
+responses net.onnx --size 16 -n 2 --padding trained,zero/circular --seed 1 --mean .5 --layer a -o a.png --overwrite
 responses net.onnx --size 12x16 --padding trained --inputs blank --format csv
 detect net.onnx --size 16 --stimulus text:ab --step 8 --height 8 --contrast .5 --format csv -o a.png --overwrite
-detect net.onnx --size 16 --padding trained,reflect --step 4 --output y --class 0 --threshold --resume -o a.png --overwrite
-detect net.onnx --size 16 --image b.png --shift 8 --step 4 --mean .5 --std .2 --format json -o a.svg --overwrite
+detect net.onnx --size 16 --padding trained,reflect --output y --class 0 --threshold --resume -o a.png --overwrite
+detect net.onnx --size 16 --image b.png --shift 8 --step 4 --mean .5 --std .2 --bgr --format json -o a.svg --overwrite
 diff net.toml vgg11 --size 32 --check
 diff net.toml net.onnx --size 12 --same --format json -o a.json --overwrite
 layers net.toml --size 12x8 --padding reflect

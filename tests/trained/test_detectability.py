@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,15 @@ import padviz
 from padviz.errors import PadvizError
 from padviz.files.unfinished import Unfinished
 from padviz.trained.detecting.asking import answered
+from padviz.trained.detecting.contrasts import _ungraded
 from padviz.trained.detecting.detectability import PositionMap, phase_of
 from padviz.trained.detecting.doubts import doubts
 from padviz.trained.detecting.question import Question
 from padviz.trained.detecting.scoring import scorer_of
+from padviz.trained.reading import read
+from padviz.trained.sessions.of_model import runner_of
 from padviz.trained.sessions.torch_runner import TorchRunner
+from tests import yolo
 from tests.trained.known import known
 from tests.wheels import real_file
 
@@ -166,10 +172,10 @@ class Interrupted(TorchRunner):
 
 
 def test_an_interrupted_sweep_is_taken_up_where_it_was(tmp_path: Path) -> None:
-    path, question = tmp_path / "sweep.npz", Question(height=6, step=4, mean=(0.5,), std=(0.5,))
+    path, question = tmp_path / "sweep.npz", Question("text:x", height=6, step=4, mean=(0.5,), std=(0.5,))
 
     def sweep(left: int, resume: bool) -> tuple[Any, int]:
-        runner = Interrupted(Spots(), "net", "net", (40, 40), 1)
+        runner = Interrupted(Spots(20), "net", "net", (40, 40), 1)
         runner.left = left
         kept: list[Unfinished] = []
 
@@ -224,12 +230,15 @@ class Heads(nn.Module):
 def test_the_first_output_that_can_be_scored_is_looked_at_or_the_one_that_is_named() -> None:
     torch.manual_seed(0)
     net = Heads().eval()
+    with torch.no_grad():
+        net.conv.weight.copy_(torch.arange(3.0).reshape(3, 1, 1, 1) * -3)
+    nn.init.constant_(net.conv.bias, -3.0)
     options: dict[str, Any] = {"size": 32, "height": 8, "step": 8}
     assert padviz.detectability(net, **options).output == "maps"
     found = padviz.detectability(net, output="scores", class_=2, **options)
     assert (found.output, found.class_) == ("scores", 2)
     assert padviz.detectability(net, output="conv", **options).output == "conv"
-    for wrong, said in (({"output": "boxes"}, "neither a map nor class scores"), ({"output": "score"}, "no module"),
+    for wrong, said in (({"output": "boxes"}, "neither a map of the image"), ({"output": "score"}, "no module"),
                         ({"class_": 3}, "3 is no class")):  # fmt: skip
         with pytest.raises(PadvizError, match=said):
             padviz.detectability(net, **options, **wrong)
@@ -244,20 +253,24 @@ def test_the_score_of_a_class_is_its_share_with_the_best_other_one() -> None:
         np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
-@pytest.mark.parametrize("threshold", [False, True])
-def test_where_the_output_does_not_depend_on_the_stimulus_no_blind_spots_are_known(threshold: bool) -> None:
-    options: dict[str, Any] = {"size": 32, "height": 8, "mean": (0.5,), "std": (0.5,), "threshold": threshold}
-    lifted = Spots(1e-7)
+@pytest.mark.parametrize(("asked", "said"), [
+    ({}, "the background alone is seen, with a score of 0.881, and the stimulus never changes that at"),
+    ({"threshold": True}, "the background alone is seen, with a score of 0.881, and the stimulus never changes that"),
+    ({"contrast": 0.5}, "nothing reacts to what is shown: every score is within 0.01 of the background's, 0.881"),
+])  # fmt: skip
+def test_what_does_not_react_is_refused_and_leaves_no_file(asked: dict[str, Any], said: str, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"size": 32, "height": 8, "mean": (0.5,), "std": (0.5,), **asked}
+    lifted = Spots(1)
     nn.init.constant_(lifted.conv.bias, 2.0)
-    found = padviz.detectability(lifted, **options)
-    (own,) = found.maps
-    assert own.without == pytest.approx(1 / (1 + np.exp(-2)))
-    assert (own.blind, own.hidden.any(), own.reacts) == (None, False, False)
-    why = "the background is seen without" if threshold else "the output hardly depends on what is shown: every score"
-    assert [note[: len(why)] for note in found.notes] == [why]
-    seen = padviz.detectability(Spots(40), "text:x", **options)
-    assert (seen.maps[0].blind is None, seen.maps[0].reacts, seen.notes) == (False, True, ())
-    assert seen.maps[0].without == pytest.approx(1 / (1 + np.exp(2)))
+    nn.init.constant_(lifted.conv.weight, -1e-4 if "contrast" in asked else -1)
+    with pytest.raises(PadvizError, match=re.escape(f"Spots: {said}")):
+        padviz.detectability(lifted, unfinished=tmp_path / "kept.npz", **options)
+    assert not [*tmp_path.iterdir()]
+    nn.init.constant_(lifted.conv.weight, 0), nn.init.constant_(lifted.conv.bias, -2)
+    with pytest.raises(PadvizError, match=r"Spots: nothing reacts to .*of the background's, 0.119; try another"):
+        padviz.detectability(lifted, **options)
+    (seen,) = padviz.detectability(Spots(40), "text:x", **options).maps
+    assert (seen.blind is None, seen.reacts, seen.without) == (False, True, pytest.approx(1 / (1 + np.exp(2))))
 
 
 class Losing(Spots):
@@ -280,21 +293,152 @@ def test_nan_is_told_and_is_no_blind_spot(threshold: bool) -> None:
     assert found.notes == ("the network makes NaN at 20.0% of the positions",)
     everywhere = Spots()
     nn.init.constant_(everywhere.conv.bias, torch.nan)
-    whole = padviz.detectability(everywhere, "text:x", **options)
-    assert (whole.maps[0].lost, whole.maps[0].blind, whole.maps[0].consistency) == (1, None, None)
-    assert whole.notes == ("the network makes NaN at 100.0% of the positions",)
+    with pytest.raises(PadvizError, match="Spots: the network makes NaN wherever the stimulus is"):
+        padviz.detectability(everywhere, "text:x", **options)
 
 
-def test_what_a_contrast_that_misses_its_goal_is_told_of() -> None:
-    def told(*scores: float, contrast: float | None = 0.3) -> str:
-        return "".join(doubts([PositionMap(None, np.array([scores]))], contrast))
+def test_maps_that_do_not_react_or_are_saturated_are_told() -> None:
+    def told(*scores: float, background: float | None = None, threshold: bool = False) -> str:
+        grid = np.array([scores])
+        empty = None if background is None else np.full_like(grid, background)
+        return "".join(doubts([PositionMap("zero", grid, threshold, background=empty)]))
 
-    assert told(0.3, 0.5, 0.7) == told(0.97, 0.97, contrast=None) == ""
-    assert told(0.9, 0.97, 0.98) == "no contrast that was tried has a median score near .5: here it is 0.97"
-    assert told(0.1, 0.999, 1).endswith("here it is 1; 67% of the scores are saturated")
-    assert told(0, 0.5, 1) == "67% of the scores are saturated: they tell little apart"
-    assert told(0.1, 0.2, 0.2, contrast=1).startswith("even at full contrast the median score is 0.2: another")
-    assert told(0.2).startswith("no contrast that was tried")
+    assert told(0.3, 0.5, 0.7) == told(0.3, 0.5, background=0.3) == told(0.2, np.inf, threshold=True) == ""
+    assert told(0, 0.5, 1) == "zero: 67% of the scores are saturated: they tell little apart"
+    assert told(0.3, 0.3, background=0.3).startswith("zero: the output hardly depends on what is shown")
+    assert told(np.inf, np.inf, background=0.3, threshold=True).startswith("zero: no contrast that was tried changes")
+
+
+class Steep(Spots):
+    """All or none: the score is 0 up to some contrast, and 1 from there on."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(1e4 * self.conv(x))
+
+
+class Sure(nn.Module):
+    """A classifier that is sure of the background; what is dark raises a class for each part of the image."""
+
+    def __init__(self, gain: float, bias: float, parts: int = 4) -> None:
+        super().__init__()
+        self.conv, self.gain, self.bias, self.parts = nn.Conv2d(1, 1, 3, padding=1, bias=False), gain, bias, parts
+        nn.init.constant_(self.conv.weight, -1 / 9)
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = [self.gain * part.sum((1, 2, 3)) for part in self.conv(x).tensor_split(self.parts, 3)]
+        return torch.stack([torch.full_like(parts[0], self.bias), *parts], 1).softmax(1)
+
+
+GREY: dict[str, Any] = {"mean": (0.5,), "std": (0.5,)}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_boxes_of_an_exported_yolo_are_refused_and_the_maps_that_are_named_are_read(tmp_path: Path) -> None:
+    path = yolo.exported(tmp_path, size=(96, 160), opened=False)
+    with pytest.raises(PadvizError) as refused:
+        padviz.detectability(path)
+    said = (
+        "the output is neither a map of the image, 96 x 160, nor class scores: 'output0' of 7 x 315; name a map inside"
+    )
+    assert said in str(refused.value)
+    named = re.findall(r"'(/\S+)' \((\d+) x (\d+) x (\d+)\)", str(refused.value))
+    assert [tuple(map(int, each[1:])) for each in named] == [
+        (3, 12, 20), (3, 6, 10), (3, 3, 5), (64, 12, 20), (64, 6, 10), (64, 3, 5)]  # fmt: skip
+    trained = read(path, (96, 160))
+    for name, *shape in named:
+        runner = runner_of(trained)
+        runner.with_output(name)
+        made = runner.outputs(np.zeros((1, 3, 96, 160), np.float32))
+        assert made[name].shape[1:] == tuple(map(int, shape))
+        assert scorer_of(made, (96, 160), "net", name).kind == "map"
+
+
+def test_a_module_names_its_maps_inside_too() -> None:
+    with pytest.raises(PadvizError, match=r"name a map inside with `output`: 'detect\.cv3\.0\.2' \(3 x 12 x 20\), "):
+        padviz.detectability(yolo.YoloV8(raw=False).eval(), size=(96, 160))
+
+
+def test_a_classifier_that_is_sure_of_the_background_is_mapped_by_contrast_or_refused() -> None:
+    lost = padviz.detectability(Sure(1, 4), "text:x", 32, height=8, **GREY)
+    (own,) = lost.maps
+    assert (lost.class_, own.threshold, own.below) == (0, True, True)
+    assert lost.notes == (
+        "no class wins at most positions: mapped is the contrast at which class 0, the background's, is lost",
+    )
+    assert 0 < known(own.least) < known(own.most) <= 1
+    won = padviz.detectability(Sure(1, 4, parts=1), "text:x", 32, height=8, **GREY)
+    assert (won.class_, won.maps[0].below) == (1, False)
+    asked = padviz.detectability(Sure(1, 4), "text:x", 32, height=8, class_=0, **GREY)
+    assert asked.notes == (
+        "the background alone is seen, with a score of 0.982: mapped is the contrast at which it is not",
+    )
+    np.testing.assert_array_equal(asked.maps[0].values, own.values)
+    with pytest.raises(PadvizError, match=r"Sure: the stimulus is not seen at .*; `contrast` 1 maps such scores"):
+        padviz.detectability(Sure(0.05, 4), "text:x", 32, height=8, **GREY)
+
+
+def test_an_all_or_none_detector_is_mapped_by_contrast_and_a_graded_one_by_score() -> None:
+    steep = padviz.detectability(Steep(40), "text:x", 48, height=8, **GREY)
+    (own,) = steep.maps
+    assert own.threshold
+    assert [note.split(", in")[0] for note in steep.notes] == ["the scores are all or none"]
+    asked = padviz.detectability(Steep(40), "text:x", 48, height=8, threshold=True, **GREY)
+    assert (own.values == asked.maps[0].values).all()
+    assert (asked.notes, np.isfinite(own.values).all()) == ((), True)
+    graded = padviz.detectability(Spots(), "text:x", 48, height=8, **GREY)
+    assert (graded.notes, graded.maps[0].threshold) == ((), False)
+    assert 0.2 <= known(graded.maps[0].median) <= 0.8
+
+
+@pytest.mark.parametrize(("scores", "mapped"), [
+    ([0.2] * 4, ""), ([0.8] * 4, ""), ([0.199] * 4, "even at full contrast the median score is 0.2: "),
+    ([0.0, 0.4, 0.6, 1.0], ""), ([0.0, 0.4, 1.0, 1.0], "75% of the scores are all or none at a contrast of 1: "),
+])  # fmt: skip
+def test_scores_are_graded_from_a_median_of_a_fifth_to_four_fifths(scores: list[float], mapped: str) -> None:
+    found = _ungraded({1.0: np.array(scores)}, 1.0) if np.median(scores) <= 0.5 else _ungraded(
+        {1.0: np.array(scores), 0.5: np.zeros(4)}, 1.0)  # fmt: skip
+    assert found == (f"{mapped}mapped is the contrast needed" if mapped else "")
+
+
+def test_the_medians_on_both_sides_are_told_where_scores_jump() -> None:
+    tried = {1.0: np.full(4, 0.999), 0.22: np.full(4, 0.997), 0.2: np.full(4, 0.06), 0.1: np.zeros(4)}
+    said = "the scores are all or none, in the median 0.06 at a contrast of 0.2 and 0.997 at 0.22: mapped is"
+    assert _ungraded(tried, 0.2).startswith(said)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (640, 480), (1024, 96), (96, 2048)])
+def test_there_are_at_most_400_positions_unless_more_are_asked_for(size: tuple[int, int]) -> None:
+    step = Question().step_in(size)
+    assert prod(n // step + 1 for n in size) <= 400
+    assert step == 8 or prod(n // (step - 1) + 1 for n in size) > 400
+    assert Question(step=1).step_in(size) == 1
+
+
+class Blue(nn.Module):
+    """A detector of what is blue, the first of its channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 1, 1)
+        nn.init.zeros_(self.conv.weight), nn.init.constant_(self.conv.bias, -1)
+        with torch.no_grad():
+            self.conv.weight[0, 0] = 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x)
+
+
+def test_bgr_feeds_blue_first(tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (8, 8), (0, 0, 255)).save(tmp_path / "blue.png")
+    options: dict[str, Any] = {"size": 32, "height": 8, "contrast": 1, "mean": (0.1, 0.2, 0.3), "std": (1, 1, 0.5)}
+    found = padviz.detectability(Blue(), str(tmp_path / "blue.png"), bgr=True, **options)
+    assert found.maps[0].values == pytest.approx(1 / (1 + np.exp(1 - 2 * (1 - 0.3) / 0.5)))
+    with pytest.raises(PadvizError, match="Blue: nothing reacts to what is shown"):
+        padviz.detectability(Blue(), str(tmp_path / "blue.png"), **options)
+    with pytest.raises(PadvizError, match="bgr: has no use: the network reads 1 channel, not 3 colours"):
+        padviz.detectability(Spots(), size=32, bgr=True)
 
 
 class Faint(Spots):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import padviz
 from padviz.trained.border_responses import BorderResponse, Sides, border_responses
 from padviz.trained.detecting.detectability import PositionMap
 from padviz.trained.detecting.doubts import doubts
-from padviz.trained.detecting.scoring import as_maps, scorer_of
+from padviz.trained.detecting.maps import as_maps, fits
+from padviz.trained.detecting.scoring import scorer_of
 from padviz.trained.detecting.stimuli import stimulus_of
 from padviz.trained.mean_filters import AxisSkew
 from padviz.trained.sessions.running import Reduced
@@ -228,22 +230,44 @@ def test_scores_at_a_threshold_are_on_the_side_that_is_said() -> None:
     assert position_map([[0.25, 0.26]], 0.25).reacts  # by .01
     assert not position_map([[0.25, 0.2599]], 0.25).reacts
     assert position_map([[0.2, 0.3]], 0.49, threshold=True).reacts
+    assert not position_map([[np.inf, np.inf]], 0.49, threshold=True).reacts
+    assert replace(position_map([[0.2, 0.3]], 0.5, threshold=True), below=True).reacts  # the background is lost
+    assert not replace(position_map([[0.2, 0.3]], 0.49, threshold=True), below=True).reacts
     assert not position_map([[0.2, 0.3]], 0.5, threshold=True).reacts  # the background is seen
     assert position_map([[0.99, 0.01, 0.995, 0.005]]).saturated == 0.5
-    assert doubts([position_map([[0.25]])], 0.3) == doubts([position_map([[0.75]])], 0.3) == ()
-    assert len(doubts([position_map([[0.249]])], 0.3)) == len(doubts([position_map([[0.751]])], 0.3)) == 1
-    assert doubts([position_map([[0.5, 0.999, 0.5, 1.0]])], 0.3) == ()  # half of them are saturated, not more
-    assert [len(doubts([position_map([[0.4, 0.7]], background)], None)) for background in (0.499, 0.5)] == [0, 1]
+    assert doubts([position_map([[0.5, 0.999, 0.5, 1.0]])]) == ()  # half of them are saturated, not more
+    assert len(doubts([position_map([[0.5, 0.999, 1.0]])])) == 1
+    assert [len(doubts([position_map([[0.4, 0.7]], background)])) for background in (0.499, 0.5)] == [0, 1]
 
 
 def test_maps_are_told_from_class_scores_at_three_rows() -> None:
     for shape, kind in (((2, 5, 3, 3), "map"), ((2, 3, 3), "map"), ((2, 7, 1, 1), "classes"), ((2, 7), "classes")):
         assert scorer_of({"y": np.zeros(shape)}, (32, 32), "net").kind == kind
     for shape in ((2, 5, 2, 3), (2, 2, 3, 2), (2, 2, 3), (2, 3, 2), (7,)):
-        with pytest.raises(padviz.PadvizError, match="is neither a map nor class scores"):
+        with pytest.raises(padviz.PadvizError, match="neither a map of the image, 32 x 32, nor class"):
             scorer_of({"y": np.zeros(shape)}, (32, 32), "net")
-    assert as_maps(np.zeros((2, 4, 5, 4))).shape == (2, 4, 5, 4)
-    assert as_maps(np.zeros((2, 4, 5, 3))).shape == (2, 3, 4, 5)
+    assert as_maps(np.zeros((2, 4, 5, 4)), (32, 32)).shape == (2, 4, 5, 4)
+    assert as_maps(np.zeros((2, 4, 5, 3)), (32, 40)).shape == (2, 3, 4, 5)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 4, 8, 16, 32])
+@pytest.mark.parametrize("size", [(96, 96), (96, 160), (640, 352), (225, 161)])
+def test_what_a_stride_makes_of_an_image_fits_it_and_a_list_of_boxes_does_not(stride: int, size: Pair) -> None:
+    high, wide = (-(-n // stride) for n in size)
+    if min(high, wide) < 3:
+        return
+    for shape in ((high, wide), (high - 1, wide - 1), (high + 1, wide)):
+        assert fits(shape, size) == (min(shape) >= 3)
+    for boxes in ((4, high * wide), (84, high * wide), (high * wide, 85), (high, 3 * wide)):
+        assert not fits(boxes, size)
+    for classes in (1, 3, 80):
+        shape = (2, classes, high, wide)
+        if not fits((classes, high), size) and not fits((wide, classes), size):
+            assert as_maps(np.zeros(shape, np.int8), size).shape == shape
+            assert as_maps(np.zeros(shape, np.int8).transpose(0, 2, 3, 1), size).shape == shape
+
+
+def test_the_end_of_class_scores() -> None:
     ends = scorer_of({"y": np.array([[0.0, 1.0]])}, (32, 32), "net"), scorer_of({"y": np.array([[0, 1.1]])}, (8, 8), "")
     assert [each.squashed for each in ends] == [False, True]
 

@@ -58,7 +58,7 @@ def positions(found: Detectability, cmap: str | None = None) -> Figure:
         ax.set_ylabel(f"{down} (pixels)" if col == 0 else "", fontsize=SMALL)
     bar = figure.colorbar(image, cax=axes(EDGE + per_row * pitch + 10, HEAD + 20 + ABOVE, BAR, box_h))
     bar.ax.tick_params(labelsize=SMALL - 1)
-    bar.set_label("contrast that is needed" if found.maps[0].threshold else "score", fontsize=SMALL)
+    bar.set_label("contrast needed" if found.maps[0].threshold else "score", fontsize=SMALL)
     headline(figure, title, lines[0])
     figure.text(EDGE / width, 1 - 74 / height, lines[1], fontsize=SMALL)
     return figure
@@ -111,14 +111,15 @@ def _label(each: PositionMap) -> str:
     """A padding, and the figures of its map."""
     name = each.padding or "as trained"
     if each.least is None or each.most is None:
-        return f"{name}\n{'NaN everywhere' if each.lost == 1 else 'not seen anywhere'}"
+        return f"{name}\n{'NaN everywhere' if each.lost == 1 else 'no contrast is enough'}"
     spots = "no blind spots known" if each.blind is None else f"{each.blind:.1%} blind spots"
     return f"{name}\n{each.least:.3g} to {each.most:.3g}, {spots}"
 
 
 def _lines(found: Detectability) -> tuple[str, str]:
     """What was shown, and what the outline means."""
-    what = "least contrast that is seen" if found.maps[0].threshold else "score"
+    what = "contrast needed" if found.maps[0].threshold else "score"
+    what += " to lose it" if found.maps[0].below else ""
     if found.shifted:
         shown = f"{shortened(found.stimulus, 40)}, shifted under the frame"
     else:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from padviz.errors import OptionError
 from padviz.network.network import Size
-from padviz.trained.detecting.detectability import PositionMap, phase_of, positions
+from padviz.trained.detecting.contrasts import HINT, Chosen, chosen
+from padviz.trained.detecting.detectability import LITTLE, PositionMap, phase_of, positions
 from padviz.trained.detecting.doubts import doubts
 from padviz.trained.detecting.question import STIMULUS, Question
 from padviz.trained.detecting.scoring import Scorer, scorer_of
@@ -51,21 +52,26 @@ class _Plan:
     shape: Size
     tops: tuple[int, ...]
     lefts: tuple[int, ...]
-    contrast: float
-    chosen: bool = False  # the contrast, and not given
+    choice: Chosen | None = None  # how the stimulus is shown
 
     @property
     def places(self) -> Places:
         return np.array([(top, left) for top in self.tops for left in self.lefts], np.int64)
 
+    @property
+    def few(self) -> Places:
+        """Some of the places, drawn at random: those of a grid would all be of one phase of the strides."""
+        return self.places[np.random.default_rng(0).permutation(len(self.tops) * len(self.lefts))[:FEW]]
+
 
 def answered(
-    runners: Runners, question: Question, stride: Size | None, keep: Keep, on_progress: Progress | None
-) -> Answer:
-    """Plan the sweep on the network as it is, and make it under each padding."""
+    runners: Runners, question: Question, stride: Size | None, keep: Keep, on_progress: Progress | None,
+    inside: Callable[[], str] = str,
+) -> Answer:  # fmt: skip
+    """Plan the sweep on the network as it is, and make it under each padding; `inside` lists maps to ask for."""
     own = runners[0][1]
-    canvas = Canvas.of(own.size, own.channels, question.mean, question.std)
-    scorer = _scorer(runners, question)
+    canvas = Canvas.of(own.size, own.channels, question.mean, question.std, question.bgr)
+    scorer = _scorer(runners, question, inside)
     plan = _shifted(own, question, canvas, scorer) if question.image else _slid(own, question, canvas, scorer)
     count = len(plan.places)
     kept = keep(count * len(runners))
@@ -77,17 +83,29 @@ def answered(
         if on_progress:
             on_progress(done, count * len(runners))
 
-    sweep = replace(plan.sweep, told=told)
+    choice = plan.choice or Chosen(plan.sweep)
+    sweep = replace(choice.sweep, told=told)
     maps = []
     for i, (padding, runner) in enumerate(runners):
         part = _Part(kept, slice(i * count, (i + 1) * count))
-        sweep.fill(part, runner, plan.places, None if question.threshold else plan.contrast)
+        sweep.fill(part, runner, plan.places, None if choice.threshold else choice.contrast)
         values = part.values.reshape(len(plan.tops), len(plan.lefts))
         background = sweep.background(runner, plan.places)[:, sweep.scorer.class_ or 0].reshape(values.shape)
         phase = phase_of(values, plan.tops, plan.lefts, stride)
-        maps.append(PositionMap(padding, values, question.threshold, phase, background))
-    notes = doubts(maps, plan.contrast if plan.chosen else None)
-    return Answer(plan.name, plan.shape, plan.contrast, sweep.scorer, plan.tops, plan.lefts, tuple(maps), notes)
+        maps.append(PositionMap(padding, values, choice.threshold, phase, background, sweep.below))
+        if i == 0 and not maps[0].reacts:
+            raise _nothing(maps[0], own)
+    notes = (*([choice.why] if choice.why else []), *doubts(maps))
+    return Answer(plan.name, plan.shape, choice.contrast, sweep.scorer, plan.tops, plan.lefts, tuple(maps), notes)
+
+
+def _nothing(found: PositionMap, own: Runner) -> OptionError:
+    """Refuse a map of an output that does not depend on what is shown."""
+    what = "the network makes NaN at every position"
+    if found.lost < 1:
+        what = f"nothing reacts to what is shown: every score is within {LITTLE} of the background's"
+        what += "" if found.without is None else f", {found.without:.3g}"
+    return OptionError(what, where=own.where, hint=HINT)
 
 
 class _Part:
@@ -100,7 +118,7 @@ class _Part:
         self.whole.save()
 
 
-def _scorer(runners: Runners, question: Question) -> Scorer:
+def _scorer(runners: Runners, question: Question, inside: Callable[[], str]) -> Scorer:
     """The output to look at, told by what the network makes of a blank and of noise."""
     own = runners[0][1]
     shape = (2, own.channels, *own.size)
@@ -112,7 +130,7 @@ def _scorer(runners: Runners, question: Question) -> Scorer:
             runner.with_output(question.output)
         parts = [outputs_of(own, probes[i : i + 1]) for i in (0, 1)]
     outputs = {name: _together([part[name] for part in parts]) for name in parts[0]}
-    scorer = scorer_of(outputs, own.size, own.where, question.output)
+    scorer = scorer_of(outputs, own.size, own.where, question.output, inside)
     return scorer if question.class_ is None else scorer.of_class(question.class_)
 
 
@@ -123,7 +141,7 @@ def _together(found: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 def _slid(own: Runner, question: Question, canvas: Canvas, scorer: Scorer) -> _Plan:
     """A stimulus as large and as strong as it must be to be seen at half of the positions."""
-    best: tuple[float, _Plan] | None = None
+    best: tuple[float, _Plan, NDArray[np.float64]] | None = None
     most_high = max(min(own.size) // 2, HEIGHTS[0])  # larger ones have few positions
     heights = [n for n in HEIGHTS if n <= most_high] if question.height is None else [question.height]
     for height in heights:
@@ -132,24 +150,20 @@ def _slid(own: Runner, question: Question, canvas: Canvas, scorer: Scorer) -> _P
             if best is None:
                 raise _too_large(stimulus, own.size)
             break
-        plan = _sliding(stimulus, question, canvas, scorer)
-        few = plan.places[_few(len(plan.places))]
-        plan, most = _with_class(own, plan, few)
+        plan, full = _with_class(own, _sliding(stimulus, question, canvas, scorer))
+        most = median_of(full)
         if best is None or most > best[0]:  # NaN is not
-            best = most, plan
+            best = most, plan, full
         if most >= GOAL:
             break
     assert best is not None
-    most, plan = best
-    if question.contrast is not None or question.threshold:
-        return replace(plan, contrast=question.contrast or 1.0)
-    few = plan.places[_few(len(plan.places))]
-    return replace(plan, contrast=plan.sweep.calibrated(own, few, most), chosen=True)
+    _, plan, full = best
+    return replace(plan, choice=chosen(own, plan.sweep, plan.few, full, question))
 
 
 def _sliding(stimulus: Stimulus, question: Question, canvas: Canvas, scorer: Scorer) -> _Plan:
     room = [size - n for size, n in zip(canvas.size, stimulus.shape, strict=True)]
-    tops, lefts = (positions(n, question.step) for n in room)
+    tops, lefts = (positions(n, question.step_in((room[0], room[1]))) for n in room)
     _check_count(len(tops) * len(lefts))
     around = stimulus.shape[0] // 2
 
@@ -157,7 +171,7 @@ def _sliding(stimulus: Stimulus, question: Question, canvas: Canvas, scorer: Sco
         return np.concatenate([places - around, places + np.array(stimulus.shape) + around], axis=1)
 
     sweep = Sweep(lambda places, contrasts: canvas.shown(stimulus, places, contrasts), boxes, scorer)
-    return _Plan(sweep, stimulus.name, stimulus.shape, tops, lefts, 1.0)
+    return _Plan(sweep, stimulus.name, stimulus.shape, tops, lefts)
 
 
 def _shifted(own: Runner, question: Question, canvas: Canvas, scorer: Scorer) -> _Plan:
@@ -166,31 +180,30 @@ def _shifted(own: Runner, question: Question, canvas: Canvas, scorer: Scorer) ->
     shift = question.shift_at(canvas.size)
     larger = canvas.size[0] + shift, canvas.size[1] + shift
     picture = read_picture(path, larger, own.channels)
-    offsets = positions(shift, question.step)
+    offsets = positions(shift, question.step_in((shift, shift)))
     _check_count(len(offsets) ** 2)
 
     def boxes(places: Places) -> Places:
         return np.tile(np.array([0, 0, *canvas.size]), (len(places), 1))
 
     sweep = Sweep(lambda places, contrasts: canvas.frames(picture, places), boxes, scorer)
-    plan = _Plan(sweep, path.name, canvas.size, offsets, offsets, 1.0)
-    return _with_class(own, plan, plan.places[_few(len(plan.places))])[0]
+    return _with_class(own, _Plan(sweep, path.name, canvas.size, offsets, offsets))[0]
 
 
-def _with_class(own: Runner, plan: _Plan, few: Places) -> tuple[_Plan, float]:
-    """The plan with a class to look for, by default the one with the best median; and that median."""
-    scores = np.array([median_of(each) for each in plan.sweep.all(own, few, np.ones(len(few))).T])
+def _with_class(own: Runner, plan: _Plan) -> tuple[_Plan, NDArray[np.float64]]:
+    """The plan with a class to look for, and the scores of a few positions at full contrast.
+
+    By default it is the class whose median rises most over the background's, of those that the background is not.
+    """
+    scores = plan.sweep.all(own, plan.few, np.ones(len(plan.few)))
     if plan.sweep.scorer.class_ is None:
-        blank = plan.sweep.background(own, few[:1])[0]
-        more = scores - blank
-        class_ = int(np.argmax(np.where(np.isnan(more), -np.inf, more)))
+        blank = np.median(plan.sweep.background(own, plan.few), axis=0)
+        more = np.array([median_of(each) for each in scores.T]) - blank
+        more = np.where(np.isnan(more), -np.inf, more)
+        others = np.where(blank < GOAL, more, -np.inf)
+        class_ = int(np.argmax(others if np.isfinite(others).any() else more))
         plan = replace(plan, sweep=replace(plan.sweep, scorer=plan.sweep.scorer.of_class(class_)))
-    return plan, float(scores[plan.sweep.scorer.class_ or 0])
-
-
-def _few(count: int) -> Places:
-    """Some of so many positions, drawn at random: those of a grid would all be of one phase of the strides."""
-    return np.random.default_rng(0).permutation(count)[:FEW]
+    return plan, scores[:, plan.sweep.scorer.class_ or 0]
 
 
 def _too_large(stimulus: Stimulus, size: Size) -> OptionError:

@@ -36,8 +36,9 @@ class PositionMap:
     """Scores by position under one padding, of shape (rows, columns); None for the padding that the network has.
 
     `edges` are the mean of each outermost line minus that of the interior. With thresholds in place of scores they are
-    contrasts: the least that is seen, infinite where none is. `background` has the scores at the same positions without
-    a stimulus. What is NaN is in no figure but `lost`.
+    contrasts: the least that is seen, or with `below` the least at which the background's class is lost; infinite where
+    none is enough. `background` has the scores at the same positions without a stimulus. What is NaN is in no figure but
+    `lost`.
 
     Examples
     --------
@@ -51,6 +52,7 @@ class PositionMap:
     threshold: bool = False
     phase: Phase = field(default=Phase(None, None, None))
     background: Array | None = None
+    below: bool = False
 
     @property
     def least(self) -> float | None:
@@ -99,12 +101,15 @@ class PositionMap:
     def reacts(self) -> bool:
         """Whether the output depends on what is shown: some score differs by .01 from the one without it.
 
-        A threshold depends on it unless the background alone is seen everywhere.
+        A threshold depends on it if some contrast that was tried is enough, and none would not be.
         """
+        if self.threshold:
+            seen = np.isfinite(self.values)
+            if self.background is not None:
+                seen &= (self.background >= DECIDED) if self.below else (self.background < DECIDED)
+            return bool(seen.any())
         if self.background is None:
             return True
-        if self.threshold:
-            return bool((self.background < DECIDED).any())
         return bool((np.abs(self.values - self.background) >= LITTLE).any())
 
     @property

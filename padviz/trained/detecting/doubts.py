@@ -6,40 +6,32 @@ from collections.abc import Iterator, Sequence
 
 from padviz.trained.detecting.detectability import DECIDED, LITTLE, PositionMap
 
-NEAR = 0.25  # of .5, where the median of a contrast that was chosen should lie
 MANY = 0.5  # the share of saturated scores that is told
 
 
-def doubts(maps: Sequence[PositionMap], chosen: float | None) -> tuple[str, ...]:
-    """Notes on maps, of which the first is of the network as it is; `chosen` is the contrast, where it was."""
-    notes = [f"{each.padding}: {note}" if each.padding else note for each in maps for note in _of_map(each)]
-    return (*notes, *(() if chosen is None or not maps[0].reacts else _of_contrast(maps[0], chosen)))
+def doubts(maps: Sequence[PositionMap]) -> tuple[str, ...]:
+    """Notes on maps, of which the first is of the network as it is."""
+    return tuple(f"{each.padding}: {note}" if each.padding else note for each in maps for note in _of_map(each))
 
 
 def _of_map(found: PositionMap) -> Iterator[str]:
-    """NaN, an output that does not depend on what is shown, and a background that is seen by itself."""
+    """NaN, an output that does not depend on what is shown, a background that is seen by itself, and saturation."""
     if found.lost:
         yield f"the network makes NaN at {found.lost:.1%} of the positions"
-    if found.lost == 1 or found.without is None:
+    if found.lost == 1:
         return
-    if not found.threshold and not found.reacts:
-        yield (
-            f"the output hardly depends on what is shown: every score is within {LITTLE} of the one without it, "
-            f"{found.without:.3g}, and blind spots are not known"
-        )
-    elif found.without >= DECIDED:
+    if not found.reacts:
+        yield _unmoved(found)
+    elif found.without is not None and found.without >= DECIDED and not found.below:
         yield f"the background is seen without a stimulus: its median score is {found.without:.3g}"
-
-
-def _of_contrast(found: PositionMap, contrast: float) -> Iterator[str]:
-    """A contrast that was to make the median .5, and does not."""
-    median, many = found.median, found.saturated > MANY
-    if median is None or (abs(median - DECIDED) <= NEAR and not many):
-        return
-    saturated = f"; {found.saturated:.0%} of the scores are saturated" if many else ""
-    if abs(median - DECIDED) <= NEAR:
+    elif found.saturated > MANY:
         yield f"{found.saturated:.0%} of the scores are saturated: they tell little apart"
-    elif contrast == 1 and median < DECIDED:
-        yield f"even at full contrast the median score is {median:.2g}{saturated}: another stimulus may be seen better"
-    else:
-        yield f"no contrast that was tried has a median score near .5: here it is {median:.2g}{saturated}"
+
+
+def _unmoved(found: PositionMap) -> str:
+    """What is said of a map of nothing, and that its blind spots are not known."""
+    if found.threshold:
+        return "no contrast that was tried changes what is seen, and blind spots are not known"
+    least = "" if found.without is None else f", {found.without:.3g}"
+    what = f"the output hardly depends on what is shown: every score is within {LITTLE} of the one without it{least}"
+    return f"{what}, and blind spots are not known"

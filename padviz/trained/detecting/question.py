@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 from padviz.errors import OptionError
 from padviz.network.network import Size
 
 STIMULUS, SHIFT = "sample", 32  # unless something else is asked for
+FINEST, MANY = 8, 400  # the default step: at least so many pixels, and at most so many positions
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Question:
     stimulus: str | None = None
     height: int | None = None
     contrast: float | None = None
-    step: int = 8
+    step: int | None = None
     output: str | None = None
     class_: int | None = None
     threshold: bool = False
@@ -35,6 +37,7 @@ class Question:
     shift: int | None = None
     mean: Sequence[float] | None = None
     std: Sequence[float] | None = None
+    bgr: bool = False
 
     def __post_init__(self) -> None:
         if self.image is not None:
@@ -67,6 +70,19 @@ class Question:
     def shift_at(self, size: Size) -> int:
         """How far a picture is shifted, in pixels."""
         return min(SHIFT, max(size)) if self.shift is None else self.shift
+
+    def step_in(self, room: Size) -> int:
+        """How far apart positions are: as asked, or the least step, from 8 on, that makes at most 400 of them.
+
+        >>> Question().step_in((576, 576)), Question().step_in((48, 48)), Question(step=3).step_in((576, 576))
+        (30, 8, 3)
+        """
+        if self.step is not None:
+            return self.step
+        step = FINEST
+        while prod(n // step + 1 for n in room) > MANY:
+            step += 1
+        return step
 
 
 def _idle(beside: str, option: str) -> OptionError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from padviz.errors import OptionError, nearest
 from padviz.network.network import Size
+from padviz.trained.detecting.maps import as_maps, is_map, peak
 
 Array = NDArray[np.float64]
 Kind = Literal["map", "classes"]
-LEAST = 3  # rows and columns of a map
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Scorer:
         """The scores of every class, of shape (images, classes); `boxes` are (top, left, bottom, right) in pixels."""
         values = outputs[self.output].astype(np.float64)
         if self.kind == "map":
-            maps = as_maps(values)
-            peaks = np.stack([_peak(each, box, self.size) for each, box in zip(maps, boxes, strict=True)])
+            maps = as_maps(values, self.size)
+            peaks = np.stack([peak(each, box, self.size) for each, box in zip(maps, boxes, strict=True)])
             return _sigmoid(peaks) if self.squashed else peaks
         flat = values.reshape(len(values), -1)
         if not self.squashed:
@@ -65,13 +65,17 @@ class Scorer:
         return replace(self, class_=class_)
 
 
-def scorer_of(outputs: Mapping[str, Any], size: Size, where: str, named: str | None = None) -> Scorer:
-    """Which output to look at, given some: the one that is named, or the first that can be scored.
+def scorer_of(
+    outputs: Mapping[str, Any], size: Size, where: str, named: str | None = None, inside: Callable[[], str] = str
+) -> Scorer:
+    """Choose the output to look at: the one that is named, or the first that is a map or class scores.
+
+    `inside` lists the maps within the network, for the case that no output is one.
 
     Raises
     ------
     OptionError
-        If there is none: neither a map nor class scores.
+        If there is none.
 
     Examples
     --------
@@ -83,46 +87,29 @@ def scorer_of(outputs: Mapping[str, Any], size: Size, where: str, named: str | N
         raise OptionError(f"no output is called {named!r}", option="output", hint=hint)
     for name in [named] if named is not None else outputs:
         values = np.asarray(outputs[name])
-        if kind := _kind(values):
-            classes = as_maps(values).shape[1] if kind == "map" else int(np.prod(values.shape[1:]))
+        if kind := _kind(values, size):
+            classes = as_maps(values, size).shape[1] if kind == "map" else int(np.prod(values.shape[1:]))
             known = values[~np.isnan(values)]
             outside = bool(known.size) and not (known.min() >= 0 and known.max() <= 1)
             return Scorer(name, kind, classes, size, squashed=outside)
-    shapes = ", ".join(
-        f"{name!r} of {' x '.join(map(str, np.shape(outputs[name]))) or 'one number'}" for name in outputs
-    )
-    what = f"is neither a map nor class scores: {shapes}"
-    raise OptionError(f"the output {what}", where=where, hint="name a tensor that is one with `output`")
+    raise _unfit({name: np.shape(outputs[name]) for name in ([named] if named else outputs)}, size, where, inside())
 
 
-def _kind(values: NDArray[Any]) -> Kind | None:
-    """What an output is, by its shape: one number for each class, or a map of some classes."""
+def _unfit(shapes: Mapping[str, tuple[int, ...]], size: Size, where: str, inside: str) -> OptionError:
+    """Refuse outputs by name, since none is a map of the image or has class scores."""
+    told = ", ".join(f"{name!r} of {' x '.join(map(str, shape[1:])) or 'one number'}" for name, shape in shapes.items())
+    what = f"the output is neither a map of the image, {size[0]} x {size[1]}, nor class scores: {told}"
+    return OptionError(what, where=where, hint=inside or "name a map inside with `output`")
+
+
+def _kind(values: NDArray[Any], size: Size) -> Kind | None:
+    """Tell what an output is by its shape: one number for each class, or a map that fits the image."""
     shape = values.shape
     if not np.issubdtype(values.dtype, np.floating) or len(shape) < 2:
         return None
     if len(shape) == 2 or all(n == 1 for n in shape[2:]):
         return "classes"
-    if len(shape) == 4 and min(as_maps(values).shape[2:]) >= LEAST:
-        return "map"
-    return "map" if len(shape) == 3 and min(shape[1:]) >= LEAST else None
-
-
-def as_maps(values: NDArray[Any]) -> NDArray[Any]:
-    """Maps as (images, classes, height, width): classes are the fewest of the three, or there is one without a name."""
-    if values.ndim == 3:
-        return values[:, None]
-    return values.transpose(0, 3, 1, 2) if values.shape[3] < min(values.shape[1:3]) else values
-
-
-def _peak(maps: NDArray[Any], box: NDArray[np.int64], size: Size) -> Array:
-    """The largest value of each class's map within a box of image pixels."""
-    slices = []
-    for axis in (0, 1):
-        ratio, n = maps.shape[1 + axis] / size[axis], maps.shape[1 + axis]
-        first = min(max(int(np.floor(box[axis] * ratio)), 0), n - 1)
-        slices.append(slice(first, max(int(np.ceil(box[2 + axis] * ratio)), first + 1)))
-    found: Array = maps[:, slices[0], slices[1]].max(axis=(1, 2))
-    return found
+    return "map" if is_map(shape, size) else None
 
 
 def _sigmoid(values: Array) -> Array:

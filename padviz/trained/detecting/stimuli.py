@@ -47,11 +47,27 @@ class Canvas:
     size: Size
     mean: Pixels
     std: Pixels
+    bgr: bool = False  # the network reads blue first; mean and deviation are of red first
 
     @classmethod
-    def of(cls, size: Size, channels: int, mean: Sequence[float] | None, std: Sequence[float] | None) -> Canvas:
-        """A canvas whose background is the mean pixel."""
-        return cls(size, *normalisation(channels, mean, std))
+    def of(
+        cls, size: Size, channels: int, mean: Sequence[float] | None, std: Sequence[float] | None, bgr: bool = False
+    ) -> Canvas:
+        """Make a canvas whose background is the mean pixel.
+
+        Raises
+        ------
+        OptionError
+            For figures that cannot be used, or for `bgr` where there are not three colours.
+        """
+        if bgr and channels != 3:
+            what = f"has no use: the network reads {channels} channel{'s' if channels > 1 else ''}, not 3 colours"
+            raise OptionError(what, option="bgr", hint="leave it out")
+        return cls(size, *normalisation(channels, mean, std), bgr)
+
+    def ordered(self, images: Images) -> Images:
+        """Images with their channels in the order that the network reads."""
+        return images[:, ::-1] if self.bgr else images
 
     def shown(self, stimulus: Stimulus, places: NDArray[np.int64], contrasts: NDArray[np.float64]) -> Images:
         """A stimulus at places (top, left), each with its contrast: 1 is as it is, and 0 the background alone.
@@ -66,14 +82,14 @@ class Canvas:
         images = np.zeros((len(places), len(self.mean), *self.size), np.float32)
         for image, (top, left), contrast in zip(images, places, contrasts, strict=True):
             image[:, top : top + height, left : left + width] = patch * np.float32(contrast)
-        return images
+        return self.ordered(images)
 
     def frames(self, picture: Pixels, places: NDArray[np.int64]) -> Images:
         """The parts of a larger picture that begin at places (top, left)."""
         height, width = self.size
         parts = [picture[:, top : top + height, left : left + width] for top, left in places]
         found: Images = (np.stack(parts) - self.mean) / self.std
-        return found
+        return self.ordered(found)
 
 
 def stimulus_of(asked: str, height: int, channels: int) -> Stimulus:

@@ -26,6 +26,7 @@ class Sweep:
     boxes: Callable[[Places], Places]
     scorer: Scorer
     told: Callable[[int], None] = field(default=lambda more: None)
+    below: bool = False  # what is looked for is the contrast at which the background's class is lost
 
     def scores(self, runner: Runner, places: Places, contrasts: Array) -> Array:
         """The score at each place, each with its contrast."""
@@ -69,43 +70,47 @@ class Sweep:
 
         NaN where full contrast makes the network's score NaN.
         """
-        found = self._least_tried(runner, places)
+        found = self.least_tried(runner, places)
         at = np.flatnonzero(np.isfinite(found))
         high = np.log(found[at])
         low = np.log(np.where(found[at] == 1, FAINTEST, np.maximum(found[at] / 2, FAINTEST)))
         for _ in range(STEPS if at.size else 0):
             middle = (low + high) / 2
-            seen = self.scores(runner, places[at], np.exp(middle)) >= GOAL
+            seen = self._decided(self.scores(runner, places[at], np.exp(middle)))
             low, high = np.where(seen, low, middle), np.where(seen, middle, high)
         found[at] = np.exp(high)
         return found
 
-    def _least_tried(self, runner: Runner, places: Places) -> Array:
+    def _decided(self, scores: Array) -> NDArray[np.bool_]:
+        """Whether each score is on the side of .5 that is looked for."""
+        decided: NDArray[np.bool_] = scores < GOAL if self.below else scores >= GOAL
+        return decided
+
+    def least_tried(self, runner: Runner, places: Places) -> Array:
         """Full contrast where that is seen, and elsewhere the least of its halves, quarters ... that is; or infinity.
 
         Scores may fall where contrast rises.
         """
         full = self.scores(runner, places, np.ones(len(places)))
-        found = np.where(np.isnan(full), np.nan, np.where(full >= GOAL, 1.0, np.inf))
+        found = np.where(np.isnan(full), np.nan, np.where(self._decided(full), 1.0, np.inf))
         at = np.flatnonzero(np.isinf(found))
         contrast = 0.5
         while at.size and contrast >= FAINTEST:
-            seen = self.scores(runner, places[at], np.full(len(at), contrast)) >= GOAL
+            seen = self._decided(self.scores(runner, places[at], np.full(len(at), contrast)))
             found[at[seen]] = contrast
             contrast /= 2
         return found
 
-    def calibrated(self, runner: Runner, places: Places, most: float) -> float:
-        """The contrast that comes nearest to a median score of .5; with 1 that is `most`."""
-        tried = {1.0: most}
+    def calibrated(self, runner: Runner, places: Places, full: Array) -> dict[float, Array]:
+        """The scores at each contrast of a bisection for a median of .5, from those at full contrast on."""
+        tried = {1.0: full}
         low, high = np.log(FAINTEST), 0.0
-        for _ in range(STEPS if most > GOAL else 0):
+        for _ in range(STEPS if median_of(full) > GOAL else 0):
             middle = (low + high) / 2
             contrast = float(np.exp(middle))
-            scores = self.scores(runner, places, np.full(len(places), contrast))
-            tried[contrast] = median_of(scores)
-            low, high = (low, middle) if tried[contrast] > GOAL else (middle, high)
-        return min(tried, key=lambda contrast: abs(tried[contrast] - GOAL))
+            tried[contrast] = self.scores(runner, places, np.full(len(places), contrast))
+            low, high = (low, middle) if median_of(tried[contrast]) > GOAL else (middle, high)
+        return tried
 
 
 def median_of(scores: Array) -> float:

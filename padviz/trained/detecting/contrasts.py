@@ -1,0 +1,121 @@
+"""Which contrast to show a stimulus with; where none is good for scores, the contrast needed is mapped instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.errors import OptionError
+from padviz.trained.detecting.detectability import DECIDED, LITTLE, SATURATED
+from padviz.trained.detecting.question import Question
+from padviz.trained.detecting.sweeping import GOAL, Places, Sweep, median_of
+from padviz.trained.sessions.running import Runner
+
+Array = NDArray[np.float64]
+GRADED = (0.2, 0.8)  # where the median of graded scores can be brought
+MOST = 0.5  # the share of positions at which a class wins for its map to be drawn
+CLEAR = 0.1  # how far the scores of what is not seen must rise to be mapped by themselves
+MANY = 0.5  # the share of saturated scores from which on scores are all or none
+HINT = "try another `stimulus`, a larger `height`, or another `output` or `class`"
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """What a sweep maps: scores at a contrast, or the contrast needed, and `why` that where it was not asked for."""
+
+    sweep: Sweep
+    contrast: float = 1.0
+    threshold: bool = False
+    why: str = ""
+
+
+def chosen(own: Runner, sweep: Sweep, few: Places, full: Array, question: Question) -> Chosen:
+    """Choose what to map, by a few positions on the network as it is, and their scores at full contrast.
+
+    Raises
+    ------
+    OptionError
+        If no score reacts to the stimulus, or if the contrast needed is asked for and none is enough.
+    """
+    if np.isnan(full).all():
+        raise OptionError("the network makes NaN wherever the stimulus is", where=own.where, hint=HINT)
+    if question.contrast is not None:
+        return Chosen(sweep, question.contrast)
+    background = median_of(sweep.background(own, few)[:, sweep.scorer.class_ or 0])
+    why = "" if question.threshold else _seen_already(background)
+    if not question.threshold and not why:
+        tried = sweep.calibrated(own, few, full)
+        best = min(tried, key=lambda each: abs(median_of(tried[each]) - GOAL))
+        if not (why := _ungraded(tried, best)):
+            return Chosen(sweep, best)
+    return _needed(own, sweep, few, background, why, question.class_)
+
+
+def _seen_already(background: float) -> str:
+    """Why scores tell little where the background alone is seen; "" elsewhere."""
+    if background < DECIDED:
+        return ""
+    return f"the background alone is seen, with a score of {background:.3g}: mapped is the contrast at which it is not"
+
+
+def _ungraded(tried: dict[float, Array], best: float) -> str:
+    """Why no contrast makes scores that tell positions apart; "" where one does."""
+    medians = {contrast: median_of(scores) for contrast, scores in sorted(tried.items())}
+    known = tried[best][~np.isnan(tried[best])]
+    saturated = float((np.abs(known - GOAL) > SATURATED - GOAL).mean())
+    below = [each for each, median in medians.items() if median <= GOAL]
+    above = [each for each, median in medians.items() if median > GOAL]
+    if GRADED[0] <= medians[best] <= GRADED[1] and saturated <= MANY:
+        return ""
+    mapped = "mapped is the contrast needed"
+    if not above:
+        return f"even at full contrast the median score is {medians[1.0]:.2g}: {mapped}"
+    if not below:
+        return f"the median score is {medians[above[0]]:.2g} even at a contrast of {above[0]:.2g}: {mapped}"
+    if GRADED[0] <= medians[best] <= GRADED[1]:
+        return f"{saturated:.0%} of the scores are all or none at a contrast of {best:.3g}: {mapped}"
+    ends = f"{medians[below[-1]]:.2g} at a contrast of {below[-1]:.3g} and {medians[above[0]]:.3g} at {above[0]:.3g}"
+    return f"the scores are all or none, in the median {ends}: {mapped}"
+
+
+def _needed(own: Runner, sweep: Sweep, few: Places, background: float, why: str, class_: int | None) -> Chosen:
+    """Map the contrast at which the decision changes; of the background's class where no other wins at most."""
+    sweep = replace(sweep, below=background >= DECIDED)
+    changed = _changed(own, sweep, few)
+    of_background = np.median(sweep.background(own, few), axis=0)
+    sure = int(np.argmax(of_background))
+    if class_ is None and not sweep.below and of_background[sure] >= DECIDED and changed < MOST:
+        other = replace(sweep, scorer=sweep.scorer.of_class(sure), below=True)
+        if _changed(own, other, few) > changed:
+            mapped = f"mapped is the contrast at which class {sure}, the background's, is lost"
+            return Chosen(other, threshold=True, why=f"no class wins at most positions: {mapped}")
+    if not changed:
+        return _unseen(own, sweep, few, background, bool(why))
+    return Chosen(sweep, threshold=True, why=why)
+
+
+def _changed(own: Runner, sweep: Sweep, few: Places) -> float:
+    """The share of positions at which some contrast changes the decision."""
+    return float(np.isfinite(sweep.least_tried(own, few)).mean())
+
+
+def _unseen(own: Runner, sweep: Sweep, few: Places, background: float, scored: bool) -> Chosen:
+    """Map scores at full contrast where they react, though none is seen; refuse to draw a map of nothing."""
+    full = sweep.scores(own, few, np.ones(len(few)))
+    most = full[np.nanargmax(np.abs(full - background))]
+    at = f"at {len(few)} positions and contrasts from 1/128 to 1"
+    reached = f"scores go from the background's {background:.3g} to {most:.3g}"
+    if scored and not sweep.below and most - background >= CLEAR:
+        return Chosen(sweep, why=f"the stimulus is not seen {at}: {reached}; mapped are the scores at full contrast")
+    if abs(most - background) < LITTLE:
+        what = f"nothing reacts to the stimulus: every score is within {LITTLE} of the background's, {background:.3g}"
+    elif sweep.below:
+        what = (
+            f"the background alone is seen, with a score of {background:.3g}, and the stimulus never changes that {at}"
+        )
+    else:
+        what = f"the stimulus is not seen {at}: {reached}"
+        raise OptionError(what, where=own.where, hint=f"{HINT}; `contrast` 1 maps such scores")
+    raise OptionError(what, where=own.where, hint=HINT)
