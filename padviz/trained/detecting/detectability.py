@@ -37,8 +37,7 @@ class PositionMap:
 
     `edges` are the mean of each outermost line minus that of the interior. With thresholds in place of scores they are
     contrasts: the least that is seen, or with `below` the least at which the background's class is lost; infinite where
-    none is enough. `background` has the scores at the same positions without a stimulus. What is NaN is in no figure but
-    `lost`.
+    none is enough. `background` has the scores at the same positions without a stimulus. NaN counts in `lost` alone.
 
     Examples
     --------
