@@ -404,6 +404,8 @@ def test_the_medians_on_both_sides_are_told_where_scores_jump() -> None:
     tried = {1.0: np.full(4, 0.999), 0.22: np.full(4, 0.997), 0.2: np.full(4, 0.06), 0.1: np.zeros(4)}
     said = "the scores are all or none, in the median 0.06 at a contrast of 0.2 and 0.997 at 0.22: mapped is"
     assert _ungraded(tried, 0.2).startswith(said)
+    assert _ungraded({**tried, 0.21: np.full(4, 0.5)}, 0.21).startswith(said)  # by a contrast that hardly differs
+    assert _ungraded({1.0: np.full(4, 0.9), 0.5: np.full(4, 0.5), 0.25: np.full(4, 0.1)}, 0.5) == ""
 
 
 @pytest.mark.parametrize("size", [(64, 64), (640, 480), (1024, 96), (96, 2048)])

@@ -17,6 +17,7 @@ Array = NDArray[np.float64]
 GRADED = (0.2, 0.8)  # where the median of graded scores can be brought
 MOST = 0.5  # the share of positions at which a class wins for its map to be drawn
 CLEAR = 0.1  # how far the scores of what is not seen must rise to be mapped by themselves
+STEEP = 1.25  # a contrast so much larger makes all of nothing
 MANY = 0.5  # the share of saturated scores from which on scores are all or none
 HINT = "try another `stimulus`, a larger `height`, or another `output` or `class`"
 
@@ -65,19 +66,19 @@ def _ungraded(tried: dict[float, Array], best: float) -> str:
     medians = {contrast: median_of(scores) for contrast, scores in sorted(tried.items())}
     known = tried[best][~np.isnan(tried[best])]
     saturated = float((np.abs(known - GOAL) > SATURATED - GOAL).mean())
-    below = [each for each, median in medians.items() if median <= GOAL]
-    above = [each for each, median in medians.items() if median > GOAL]
-    if GRADED[0] <= medians[best] <= GRADED[1] and saturated <= MANY:
-        return ""
+    low = [each for each, median in medians.items() if median < GRADED[0]]
+    high = [each for each, median in medians.items() if median > GRADED[1]]
     mapped = "mapped is the contrast needed"
-    if not above:
+    if len(low) == len(medians):
         return f"even at full contrast the median score is {medians[1.0]:.2g}: {mapped}"
-    if not below:
-        return f"the median score is {medians[above[0]]:.2g} even at a contrast of {above[0]:.2g}: {mapped}"
-    if GRADED[0] <= medians[best] <= GRADED[1]:
+    if len(high) == len(medians):
+        return f"the median score is {medians[high[0]]:.2g} even at a contrast of {high[0]:.2g}: {mapped}"
+    if low and high and (high[0] <= STEEP * low[-1] or not GRADED[0] <= medians[best] <= GRADED[1]):
+        ends = f"{medians[low[-1]]:.2g} at a contrast of {low[-1]:.3g} and {medians[high[0]]:.3g} at {high[0]:.3g}"
+        return f"the scores are all or none, in the median {ends}: {mapped}"
+    if saturated > MANY:
         return f"{saturated:.0%} of the scores are all or none at a contrast of {best:.3g}: {mapped}"
-    ends = f"{medians[below[-1]]:.2g} at a contrast of {below[-1]:.3g} and {medians[above[0]]:.3g} at {above[0]:.3g}"
-    return f"the scores are all or none, in the median {ends}: {mapped}"
+    return ""
 
 
 def _needed(own: Runner, sweep: Sweep, few: Places, background: float, why: str, class_: int | None) -> Chosen:
