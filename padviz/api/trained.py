@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 AXES = ("height", "width")
 Progress = Callable[[int, int], None]  # what is done, and all of it
+Runners = list[tuple[str | None, "Runner"]]
+Notes = tuple[str, ...]
 
 
 def border_responses(
@@ -37,6 +39,7 @@ def border_responses(
     seed: int = 0,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    shuffled: bool = True,
     on_progress: Progress | None = None,
 ) -> BorderResponses:
     """Run a trained network, and measure what every convolution makes at the border, side by side.
@@ -56,16 +59,19 @@ def border_responses(
     weights : str or Path, optional
         A file of weights for a module, or the name of weights that a factory takes.
     seed : int
-        Of the noise.
+        Of the noise, and of the order that weights are shuffled into.
     mean, std : sequence of float, optional
         What pixels from 0 to 1 are normalised by, as when the network was trained; ImageNet's by default.
+    shuffled : bool
+        Measure the network with its weights shuffled within each convolution, too: what geometry makes by itself.
     on_progress : callable, optional
         Told of the inputs that were run, under all paddings, and of how many there are.
 
     Returns
     -------
     BorderResponses
-        With `.rows`, for each padding and convolution, and `.plot()`.
+        With `.verdict`, a sentence, `.rows`, for each padding and convolution, and `.plot()`; the padding of rows with
+        shuffled weights is "shuffled".
 
     Raises
     ------
@@ -87,16 +93,20 @@ def border_responses(
     >>> found.rows[0].layer, found.rows[0].shape, found.mean(None) < 0.5
     ('0', (32, 32), True)
     """
-    from padviz.trained.border_responses import NONE, BorderResponses, border_responses
+    from padviz.trained.border_responses import NONE, BorderResponses, border_responses, faint
     from padviz.trained.sessions.inputs import BLANK, images_of
 
     trained = as_trained(network, size, weights)
     runners, notes = runners_of(trained, padding)
     first = runners[0][1]
     images = images_of(inputs, n, trained.size, first.channels, seed, mean, std)
+    if shuffled:
+        runners, notes = _with_shuffled(trained, seed, runners, notes)
     notes = (*notes, *_few(str(inputs), len(images), n))
     told = _over(len(runners), on_progress)
     rows = [row for scheme, runner in runners for row in border_responses(runner, images, scheme, told)]
+    if inputs != BLANK and (note := faint(first, images, rows)):
+        notes = (*notes, note)
     if len(images) == 1 and inputs != BLANK:
         rows = [replace(row, energy=NONE, profiles=()) for row in rows]
     schemes = tuple(scheme for scheme, _ in runners)
@@ -302,6 +312,17 @@ def repadded(trained: Trained, scheme: str) -> tuple[Runner, Sequence[Left]]:
     from padviz.repadding.torch_module import padded_by
 
     return runner_of(trained, within=lambda: padded_by(scheme, keeping=True)), asked.left
+
+
+def _with_shuffled(trained: Trained, seed: int, runners: Runners, notes: Notes) -> tuple[Runners, Notes]:
+    """The runners, and one of the network with shuffled weights; or a note that it cannot be copied."""
+    from padviz.trained.sessions.of_model import runner_of
+    from padviz.trained.shuffling import SHUFFLED, shuffled
+
+    made = shuffled(trained, seed)
+    if made is None:
+        return runners, (*notes, "the module cannot be copied, so nothing is known of shuffled weights")
+    return [*runners, (SHUFFLED, runner_of(made))], notes
 
 
 def _few(inputs: str, count: int, asked: int) -> list[str]:

@@ -26,6 +26,7 @@ SCHEMA_VERSION = 1
 @options.seed
 @options.mean
 @options.std
+@click.option("--shuffled/--no-shuffled", default=True, help="Run it with shuffled weights, too; the default.")
 @click.option("--layer", "layers", multiple=True, metavar="NAME", help="Only this layer; may be given several times.")
 @options.format_of("table", "json", "csv")
 @options.output("Draw mean responses and their profiles to a picture (.png .svg .pdf).")
@@ -40,6 +41,7 @@ def command(
     seed: int,
     mean: tuple[float, ...] | None,
     std: tuple[float, ...] | None,
+    shuffled: bool,
     layers: tuple[str, ...],
     format_: str,
     output: Path | None,
@@ -47,9 +49,14 @@ def command(
 ) -> None:
     """Run MODEL, a trained network, and compare what its convolutions make at the border with what they make inside.
 
-    E is the outermost line minus the interior, over what is usual in the interior: 0 where the border is nothing
-    special. It is measured with the network's own padding, and with each of --padding in its place; circular leaves
-    no border, and shows the noise. Aware is the share of channels with a border line of their own.
+    E is the outermost line minus the interior, over what is usual in the interior. E .5: the border line is off by half
+    of what the interior usually is. Compare E only within a network, at one normalisation and kind of input; below .02
+    it is noise at 16 inputs. It is measured as trained, with each of --padding in place of that, and as trained with
+    the weights shuffled within each layer: what geometry makes by itself. Circular padding leaves convolutions no
+    border, and shows the noise; padded pools keep theirs. Aware is the share of channels with a border line of their
+    own.
+
+    Check --mean and --std where responses says that a convolution hardly reacts: E may double by wrong ones.
 
     \b
     Example:
@@ -62,8 +69,9 @@ def command(
     if output is not None:
         options.checked_output(output, PICTURE_SUFFIXES, overwrite)
     trained = options.read_trained(model, size, weights)
+    about = {"seed": seed, "mean": mean, "std": std, "shuffled": shuffled}
     with progress("images") as told:
-        found = border_responses(trained, size, padding, inputs, count, seed=seed, mean=mean, std=std, on_progress=told)
+        found = border_responses(trained, size, padding, inputs, count, **about, on_progress=told)
     found = found.only(layers) if layers else found
     for note in found.notes:
         options.say(note)
@@ -77,7 +85,7 @@ def command(
 
 def _text(found: BorderResponses, format_: str, output: Path | None) -> str:
     from padviz.files import documents, tables
-    from padviz.trained.border_responses import response_facts
+    from padviz.trained.border_responses import READING, response_facts
 
     if format_ == "json":
         head = {"schema_version": SCHEMA_VERSION, **response_facts(found)}
@@ -94,7 +102,8 @@ def _text(found: BorderResponses, format_: str, output: Path | None) -> str:
     rows.append(("mean", None, *(found.mean(padding) for padding in found.paddings), None))
     inputs = "1 input" if found.count == 1 else f"{found.count} inputs"
     title = f"{found.title}, {found.size[0]} x {found.size[1]}, {inputs} ({found.inputs}): E at the border"
-    return tables.to_table(("layer", "map", *shown, "aware"), rows, title)
+    table = tables.to_table(("layer", "map", *shown, "aware"), rows, title)
+    return "\n\n".join([found.verdict, table, READING])
 
 
 def _flat(row: BorderResponse) -> dict[str, Any]:

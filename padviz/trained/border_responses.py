@@ -13,6 +13,7 @@ from padviz import hooks
 from padviz.errors import OptionError, UnknownName, nearest
 from padviz.network.network import Size
 from padviz.trained.sessions.running import Images, Reduced, Runner, at_once
+from padviz.trained.shuffling import SHUFFLED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 SIDES = ("top", "bottom", "left", "right")
 CERTAIN, LARGE = 5.0, 0.5  # a channel's own border line: |t| over the inputs, and its size over the interior's RMS
+NOISE = 0.02  # E that noise makes at 16 inputs
+ALIKE = 1.25  # times E of shuffled weights, within which geometry explains it
+FIRST, CONSTANT = 2, 0.9  # convolutions that are asked whether they react, and the share of a response that says no
+READING = (
+    "E .5: the border line is off by half of what the interior usually is. Compare E only within a network, at one "
+    "normalisation and kind of input; below .02 it is noise at 16 inputs."
+)
 Progress = Callable[[int, int], None]  # images done, and all of them
 
 
@@ -93,6 +101,11 @@ class BorderResponses:
     rows: tuple[BorderResponse, ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def verdict(self) -> str:
+        """What the figures say, in a sentence."""
+        return verdict(self)
+
     def under(self, padding: str | None) -> tuple[BorderResponse, ...]:
         """The rows of one padding, in network order."""
         return tuple(row for row in self.rows if row.padding == padding)
@@ -122,6 +135,45 @@ class BorderResponses:
         """Draw the mean profiles over the distance to the border, a line for each padding."""
         axes: Axes = hooks.figure("trained.responses").plot(self, ax)
         return axes
+
+
+def verdict(found: BorderResponses) -> str:
+    """Say how large E is as trained, beside shuffled weights and the best padding that was tried."""
+    own, random = found.mean(None), found.mean(SHUFFLED)
+    if own is None:
+        return "No convolution has a border energy E: see the notes of the layers."
+    beside = f", {_against(own, random)}: {random:.3f} with shuffled weights" if random is not None else ""
+    known = [(mean, each) for each in found.paddings if each not in (None, SHUFFLED) and (mean := found.mean(each))]
+    least = f"; the least of the paddings tried is {min(known)[0]:.3f}, {min(known)[1]}" if known else ""
+    quiet = f", within the noise of {found.count} inputs" if own < NOISE else ""
+    return f"Border energy E is {own:.3f} as trained{beside}{quiet}{least}."
+
+
+def _against(own: float, random: float) -> str:
+    """What E of a trained network is beside that of the same network with shuffled weights."""
+    if own > ALIKE * random:
+        return "more than geometry alone makes"
+    if random > ALIKE * own:
+        return "less than geometry alone makes"
+    return "about what geometry alone makes"
+
+
+def faint(runner: Runner, images: Images, rows: Sequence[BorderResponse]) -> str:
+    """Say if the first convolutions hardly react to the images: what they make of their mean colour is nearly all.
+
+    Normalised by the wrong figures, an image is nearly constant; biases and norms then make the response.
+    """
+    colour = images.mean((0, 2, 3), keepdims=True)
+    constant = np.broadcast_to(colour, (runner.batch or 1, *images.shape[1:])).astype(np.float32)
+    scales = {row.layer: row.scale for row in rows[:FIRST]}
+    for each in runner.responses(constant):
+        scale = scales.get(each.layer)
+        if scale and np.isfinite(scale) and (share := each.square / len(each.lines) / scale**2) > CONSTANT:
+            return (
+                f"{each.layer} hardly reacts to the inputs: {min(share, 1):.1%} of its mean square is there for their "
+                "mean colour alone; E is then that of biases: check `mean` and `std`"
+            )
+    return ""
 
 
 def border_responses(
@@ -233,7 +285,8 @@ def response_facts(found: BorderResponses) -> dict[str, Any]:
     """All figures, as JSON has them."""
     about = {"network": found.network, "size": list(found.size), "inputs": found.inputs, "n": found.count}
     means = [{"padding": padding, "energy": found.mean(padding)} for padding in found.paddings]
-    return {**about, "means": means, "layers": [row_facts(row) for row in found.rows], "notes": list(found.notes)}
+    layers = [row_facts(row) for row in found.rows]
+    return {**about, "verdict": found.verdict, "means": means, "layers": layers, "notes": list(found.notes)}
 
 
 def row_facts(row: BorderResponse) -> dict[str, Any]:

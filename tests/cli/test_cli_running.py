@@ -105,17 +105,23 @@ def test_responses_are_a_table_json_csv_and_a_picture() -> None:
     options = ("responses", f"{NETS}classes", "--size", "32x48", "-n", "4")
     result = run(*options, "-o", "r.png")
     assert (result.exit_code, result.stderr) == (0, "")
-    head, _, *rows = [line.split() for line in result.stdout.splitlines()[2:]]
-    assert head == ["layer", "map", "trained", "reflect", "symmetric", "circular", "aware"]
+    verdict, _, _, _, *lines, _, reading = result.stdout.splitlines()
+    assert verdict.startswith("Border energy E is 0.")
+    assert reading.startswith("E .5: the border line is off by half of what the interior usually is. Compare E only")
+    head, _, *rows = [line.split() for line in lines]
+    assert head == ["layer", "map", "trained", "reflect", "symmetric", "circular", "shuffled", "aware"]
     assert [row[0] for row in rows] == ["0", "2", "mean"]
     assert Image.open("r.png").size[0] > 900
     found = json.loads(run(*options, "--format", "json").stdout)
-    assert [each["padding"] for each in found["means"]] == [None, "reflect", "symmetric", "circular"]
+    assert [each["padding"] for each in found["means"]] == [None, "reflect", "symmetric", "circular", "shuffled"]
+    assert found["verdict"] == verdict
     assert found["layers"][0]["shape"] == [16, 24]
     assert found["means"][0]["energy"] == pytest.approx(
         np.mean([[*row["energy"].values()] for row in found["layers"][:2]])
     )
-    table = [*csv.DictReader(io.StringIO(run(*options, "--format", "csv", "--padding", "trained").stdout))]
+    table = [
+        *csv.DictReader(io.StringIO(run(*options, "--format", "csv", "--padding", "trained", "--no-shuffled").stdout))
+    ]
     assert [row["layer"] for row in table] == ["0", "2"]
     assert float(table[0]["energy_top"]) == pytest.approx(found["layers"][0]["energy"]["top"])
 
@@ -132,13 +138,13 @@ def test_few_inputs_are_said_and_one_has_no_energy() -> None:
     plain("net.onnx")
     Path("pics").mkdir()
     for i in range(2):
-        Image.fromarray(np.full((40, 40, 3), 90 + i, np.uint8)).save(f"pics/{i}.png")
+        Image.fromarray(np.random.default_rng(i).integers(0, 255, (40, 40, 3), np.uint8)).save(f"pics/{i}.png")
     options = ("responses", "net.onnx", "--size", "32", "--padding", "trained")
     assert run(*options, "--inputs", "pics").stderr == "padviz: pics has 2 pictures, and 16 were asked for\n"
     result = run(*options, "-n", "1")
     assert result.stderr == "padviz: one input has no two halves, so E is not known; use more\n"
     assert "1 input (noise)" in result.stdout
-    assert " ".join(result.stdout.splitlines()[-2].split()).startswith("b 3 x 16 x 16 -")
+    assert " ".join(result.stdout.splitlines()[-4].split()).startswith("b 3 x 16 x 16 -")
     assert run(*options, "--inputs", "blank").stderr == ""
 
 

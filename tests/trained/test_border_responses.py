@@ -17,9 +17,10 @@ from torch.nn import functional
 import padviz
 from padviz.api.trained import runners_of
 from padviz.errors import PadvizError
-from padviz.trained.border_responses import border_responses
+from padviz.trained.border_responses import BorderResponse, BorderResponses, Sides, border_responses
 from padviz.trained.sessions.inputs import images_of
 from padviz.trained.sessions.onnx_runner import OnnxRunner
+from padviz.trained.shuffling import shuffled
 from padviz.trained.weights.reading import read
 from tests.trained.known import known
 from tests.wheels import real_file, real_weights
@@ -82,7 +83,7 @@ def naive(maps: Array) -> tuple[list[float], list[float], float, Array]:
 def test_measures_are_those_of_the_whole_maps_whatever_writes_into_them() -> None:
     net = Small().eval()
     images = images_of("noise", 11, (32, 40), 3)
-    found = {row.layer: row for row in padviz.border_responses(net, (32, 40), n=11).rows}
+    found = {row.layer: row for row in padviz.border_responses(net, (32, 40), n=11).under(None)}
     expected = maps_of(net, images)
     assert found.keys() == expected.keys()
     for layer, maps in expected.items():
@@ -118,8 +119,8 @@ def test_a_module_and_its_export_agree_under_every_padding(batch: int | None, tm
     schemes = ["zero", "reflect", "symmetric", "circular", "partial"]
     of_file = padviz.border_responses(exported(net, tmp_path / "net.onnx", 32, batch), 32, schemes, n=6)
     of_module = padviz.border_responses(net, 32, schemes, n=6)
-    assert (of_file.paddings, len(of_file.rows)) == ((None, *schemes), 18)
-    for one, other in zip(of_file.rows, of_module.rows, strict=True):
+    assert (of_file.paddings, len(of_file.rows)) == ((None, *schemes, "shuffled"), 21)
+    for one, other in zip(of_file.rows[:18], of_module.rows[:18], strict=True):
         np.testing.assert_allclose(one.energy, other.energy, rtol=0.02, atol=1e-3)
         np.testing.assert_allclose(one.map, other.map, atol=1e-4)
     assert of_file.mean("zero") == of_file.mean(None)
@@ -135,7 +136,7 @@ def test_layers_with_too_few_rows_keep_their_padding_and_are_named_of_a_module_a
     why = "keeps its padding (its input has 4 rows, too few for reflect padding of 4)"
     assert of_module.notes == (f"reflect: 3 {why}",)
     assert [why in note for note in of_file.notes] == [True]
-    for one, other in zip(of_file.rows, of_module.rows, strict=True):
+    for one, other in zip(of_file.rows[:4], of_module.rows[:4], strict=True):
         np.testing.assert_allclose(one.energy, other.energy, rtol=0.02, atol=1e-3)
     own, reflect = (of_module.under(padding)[1] for padding in (None, "reflect"))
     assert own.layer == reflect.layer == "3"
@@ -248,7 +249,7 @@ class Broken(nn.Module):
 def test_dead_layers_and_nan_are_reported_and_not_drawn() -> None:
     from padviz.figures.trained.responses import drawn, panels
 
-    found = padviz.border_responses(Broken(), 32, n=2)
+    found = padviz.border_responses(Broken(), 32, n=2, shuffled=False)
     assert [row.note for row in found.rows] == ["is dead: 0 all over the interior", "makes NaN or infinite numbers"]
     assert all(row.map is None and row.energy.mean is None and row.aware is None for row in found.rows)
     assert (drawn(found), found.mean(None)) == ([], None)
@@ -259,7 +260,7 @@ def test_dead_layers_and_nan_are_reported_and_not_drawn() -> None:
 def test_a_blank_is_one_image_without_an_error_of_the_mean() -> None:
     found = padviz.border_responses(Small().eval(), 32, inputs="blank", n=9)
     assert found.count == 1
-    assert [row.t.top for row in found.rows] == [None] * 3
+    assert [row.t.top for row in found.under(None)] == [None] * 3
     assert known(found.rows[1].energy.top) > 0.1  # the bias of the stem, cut off at the border
 
 
@@ -275,7 +276,7 @@ def test_a_folder_of_pictures_is_read_scaled_and_normalised(tmp_path: Path) -> N
 
 def test_layers_that_are_not_there_are_refused() -> None:
     found = padviz.border_responses(Small().eval(), 32, n=2)
-    assert [row.layer for row in found.only(["stem"]).rows] == ["stem"]
+    assert [row.layer for row in found.only(["stem"]).rows] == ["stem", "stem"]
     with pytest.raises(PadvizError, match=r"stern: no convolution .* did you mean stem"):
         found.only(["stern"])
 
@@ -305,3 +306,80 @@ def test_a_file_that_takes_some_images_at_once_is_given_as_many(tmp_path: Path) 
         PadvizError, match=r"n: .*three\.onnx takes 3 images at once, and there are 16; use a multiple of"
     ):
         padviz.border_responses(tmp_path / "three.onnx")
+
+
+class Scaled(nn.Module):
+    """Two convolutions with a bias, which images of a wrong scale hardly change."""
+
+    def __init__(self, bias: bool = True) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Conv2d(3, 8, 3, padding=1, bias=bias), nn.Conv2d(8, 8, 3, padding=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(functional.relu(self.first(x)))
+
+
+def shuffled_weights(model: Any) -> list[Array]:
+    """The weights of every convolution, of a module or a graph."""
+    if isinstance(model, nn.Module):
+        return [each.detach().double().numpy() for each in model.parameters() if each.dim() == 4]
+    return [numpy_helper.to_array(each) for each in model.graph.initializer if len(each.dims) == 4]
+
+
+@pytest.mark.parametrize("kind", ["module", "file"])
+def test_shuffled_weights_are_those_of_each_layer_in_an_order_of_the_seed(kind: str, tmp_path: Path) -> None:
+    net = Scaled().eval()
+    trained = read(net if kind == "module" else exported(net, tmp_path / "net.onnx", 16), (16, 16))
+    before = shuffled_weights(trained.model)
+    one, again, other = (shuffled(trained, seed) for seed in (0, 0, 1))
+    for i, weights in enumerate(before):
+        found, same, others = (shuffled_weights(known(each).model)[i] for each in (one, again, other))
+        assert (np.sort(found, None) == np.sort(weights, None)).all()
+        assert (found == same).all()
+        assert (found != weights).mean() > 0.9 < (found != others).mean()
+    for left, kept in zip(before, shuffled_weights(trained.model), strict=True):
+        assert (left == kept).all()  # the network that was given is as it was
+
+
+def test_external_weights_are_shuffled_too(tmp_path: Path) -> None:
+    model = graph([conv()], ["n", 3, 16, 16])
+    onnx.save(model, tmp_path / "whole.onnx")
+    onnx.save(model, tmp_path / "apart.onnx", save_as_external_data=True, location="apart.bin", size_threshold=0)
+    found, expected = (padviz.border_responses(tmp_path / f"{name}.onnx", n=2) for name in ("apart", "whole"))
+    assert [row.energy for row in found.under("shuffled")] == [row.energy for row in expected.under("shuffled")]
+    assert found.under("shuffled")[0].energy != found.under(None)[0].energy
+
+
+def test_the_verdict_stands_on_the_means() -> None:
+    def says(own: float, *others: tuple[str, float]) -> str:
+        rows = [BorderResponse("a", name, 1, (8, 8), 1.0, Sides(*[e] * 4)) for name, e in ((None, own), *others)]
+        names = tuple(row.padding for row in rows)
+        return BorderResponses("net", "net", (32, 32), names, "noise", 16, tuple(rows)).verdict
+
+    assert says(0.5, ("reflect", 0.2), ("circular", 0.1), ("shuffled", 0.4)) == (
+        "Border energy E is 0.500 as trained, about what geometry alone makes: 0.400 with shuffled weights; "
+        "the least of the paddings tried is 0.100, circular."
+    )
+    assert "as trained, more than geometry alone makes: 0.399" in says(0.5, ("shuffled", 0.399))
+    assert "as trained, less than geometry alone makes: 0.626" in says(0.5, ("shuffled", 0.626))
+    assert says(0.019).endswith("as trained, within the noise of 16 inputs.")
+    assert says(0.02) == "Border energy E is 0.020 as trained."
+
+
+@pytest.mark.parametrize(("mean", "std", "warned"), [((0.5,), (0.3,), False), ((0.5,), (255.0,), True)])
+def test_a_convolution_that_hardly_reacts_to_the_images_is_told(mean: Any, std: Any, warned: bool) -> None:
+    notes = padviz.border_responses(Scaled().eval(), 32, n=4, mean=mean, std=std).notes
+    said = [note for note in notes if note.startswith("first hardly reacts to the inputs: 100.0% of its mean square")]
+    assert (len(said), len(notes)) == (warned, warned)
+    assert padviz.border_responses(Scaled().eval(), 32, inputs="blank", n=4, mean=mean, std=std).notes == ()
+
+
+def test_real_networks_are_warned_of_where_they_are_fed_pixels_of_another_scale() -> None:
+    weights = real_weights("mobilenet_v2-b0353104.pth")
+    options: dict[str, Any] = {"weights": weights, "n": 2, "shuffled": False}
+    usual = padviz.border_responses("torchvision.models:mobilenet_v2", 96, **options)
+    assert not any("hardly reacts" in note for note in usual.notes)
+    faint = padviz.border_responses("torchvision.models:mobilenet_v2", 96, mean=(0.0,), std=(255.0,), **options)
+    assert any("features.1.conv.0.0 hardly reacts to the inputs: 100.0% of" in note for note in faint.notes)
+    assert known(faint.mean(None)) > 1.8 * known(usual.mean(None))

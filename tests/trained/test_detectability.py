@@ -381,7 +381,7 @@ def test_an_all_or_none_detector_is_mapped_by_contrast_and_a_graded_one_by_score
     steep = padviz.detectability(Steep(40), "text:x", 48, height=8, **GREY)
     (own,) = steep.maps
     assert own.threshold
-    assert [note.split(", in")[0] for note in steep.notes] == ["the scores are all or none"]
+    assert [note.split(", their")[0] for note in steep.notes] == ["the scores are all or none"]
     asked = padviz.detectability(Steep(40), "text:x", 48, height=8, threshold=True, **GREY)
     assert (own.values == asked.maps[0].values).all()
     assert (asked.notes, np.isfinite(own.values).all()) == ((), True)
@@ -400,11 +400,12 @@ def test_scores_are_graded_from_a_median_of_a_fifth_to_four_fifths(scores: list[
     assert found == (f"{mapped}mapped is the contrast needed" if mapped else "")
 
 
-def test_the_medians_on_both_sides_are_told_where_scores_jump() -> None:
-    tried = {1.0: np.full(4, 0.999), 0.22: np.full(4, 0.997), 0.2: np.full(4, 0.06), 0.1: np.zeros(4)}
-    said = "the scores are all or none, in the median 0.06 at a contrast of 0.2 and 0.997 at 0.22: mapped is"
-    assert _ungraded(tried, 0.2).startswith(said)
-    assert _ungraded({**tried, 0.21: np.full(4, 0.5)}, 0.21).startswith(said)  # by a contrast that hardly differs
+def test_the_contrasts_are_told_between_which_scores_jump() -> None:
+    medians = {1.0: 0.999, 0.3: 0.998, 0.22: 0.78, 0.217: 0.5, 0.21: 0.06, 0.1: 0.0}  # of a text detector, about
+    said = "the scores are all or none, their median goes from 0.2 to 0.8 between contrasts of 0.212 and 0.226: mapped"
+    assert _ungraded({each: np.full(4, median) for each, median in medians.items()}, 0.217).startswith(said)
+    jump = {1.0: np.full(4, 0.997), 0.201: np.full(4, 0.997), 0.2: np.full(4, 0.06), 0.1: np.zeros(4)}
+    assert _ungraded(jump, 0.2).startswith("the scores are all or none, their median goes from 0.2 to 0.8 between")
     assert _ungraded({1.0: np.full(4, 0.9), 0.5: np.full(4, 0.5), 0.25: np.full(4, 0.1)}, 0.5) == ""
 
 

@@ -23,6 +23,7 @@ from padviz.figures.canvas import (
 )
 from padviz.trained.border_responses import BorderResponse, BorderResponses
 from padviz.trained.sessions.running import LINES, middle
+from padviz.trained.shuffling import SHUFFLED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,6 +34,10 @@ SIDE, PROFILE, NAMES, LEAST = 150, 210, 26, 980  # screen pixels: a map, a profi
 COLOURS = "PuOr"
 QUIET = 0.1  # E that a profile's scale reaches at least
 LOUD = 99.5  # percentile of the first map of a row from which on colours look alike
+LEGEND = (
+    "E .5: the border line is off by half of what the interior usually is; compare only within a network, at one "
+    "normalisation · below .02: noise at 16 inputs"
+)
 TALL = 2.5  # times the first profile of a row, to which others are shown
 
 
@@ -47,7 +52,7 @@ def panels(found: BorderResponses, cmap: str | None = None) -> Figure:
     colours = colour_map(cmap or COLOURS)
     columns, pitch = len(found.paddings), SIDE + BETWEEN
     total_w = EDGE + columns * pitch + 60 + PROFILE + EDGE
-    total_h = HEAD + 24 + max(len(layers), 1) * (SIDE + NAMES + 22) + 40
+    total_h = HEAD + 24 + max(len(layers), 1) * (SIDE + NAMES + 22) + 54
     width, height = max(total_w, LEAST), total_h
     figure = new_figure(width, height)
 
@@ -74,6 +79,7 @@ def panels(found: BorderResponses, cmap: str | None = None) -> Figure:
     what = "mean responses over channels, minus the interior's, over its RMS: orange is below it, purple above"
     inputs = "1 input" if found.count == 1 else f"{found.count} inputs"
     headline(figure, title, f"{what} · {inputs} ({shortened(found.inputs, 24)})")
+    figure.text(EDGE / width, 14 / height, LEGEND, fontsize=SMALL)
     return figure
 
 
@@ -96,7 +102,7 @@ def relative(row: BorderResponse) -> NDArray[np.float64]:
 
 def named(padding: str | None) -> str:
     """What a padding is called above its column."""
-    return padding or "as trained"
+    return "shuffled weights" if padding == SHUFFLED else padding or "as trained"
 
 
 def plot(found: BorderResponses, ax: Axes | None = None) -> Axes:

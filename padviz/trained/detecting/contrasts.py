@@ -73,12 +73,22 @@ def _ungraded(tried: dict[float, Array], best: float) -> str:
         return f"even at full contrast the median score is {medians[1.0]:.2g}: {mapped}"
     if len(high) == len(medians):
         return f"the median score is {medians[high[0]]:.2g} even at a contrast of {high[0]:.2g}: {mapped}"
-    if low and high and (high[0] <= STEEP * low[-1] or not GRADED[0] <= medians[best] <= GRADED[1]):
-        ends = f"{medians[low[-1]]:.2g} at a contrast of {low[-1]:.3g} and {medians[high[0]]:.3g} at {high[0]:.3g}"
-        return f"the scores are all or none, in the median {ends}: {mapped}"
+    if low and high:
+        first, last = _crossed(medians, GRADED[0], low[-1]), _crossed(medians, GRADED[1], high[0])
+        if last <= STEEP * first or not GRADED[0] <= medians[best] <= GRADED[1]:
+            ends = f"from {GRADED[0]} to {GRADED[1]} between contrasts of {first:.3g} and {last:.3g}"
+            return f"the scores are all or none, their median goes {ends}: {mapped}"
     if saturated > MANY:
         return f"{saturated:.0%} of the scores are all or none at a contrast of {best:.3g}: {mapped}"
     return ""
+
+
+def _crossed(medians: dict[float, float], level: float, beyond: float) -> float:
+    """The contrast at which medians cross a level, between one that is beyond it and the next one tried."""
+    tried = list(medians)
+    other = tried[tried.index(beyond) + (1 if medians[beyond] < level else -1)]
+    share = (level - medians[beyond]) / (medians[other] - medians[beyond])
+    return float(beyond * (other / beyond) ** share)
 
 
 def _needed(own: Runner, sweep: Sweep, few: Places, background: float, why: str, class_: int | None) -> Chosen:

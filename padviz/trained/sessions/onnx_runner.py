@@ -133,6 +133,28 @@ def convolutions(model: Proto) -> dict[str, str]:
     return {printable(node.name or node.output[0]): node.output[0] for node in nodes}
 
 
+def with_permuted_weights(model: Proto, where: str, rng: np.random.Generator) -> Proto:
+    """A copy of a model in which the stored weights of each convolution are permuted."""
+    from onnx import numpy_helper
+
+    copied = type(model)()
+    copied.CopyFrom(model)
+    _with_external_data(copied, where)
+    made = {output: node for node in copied.graph.node for output in node.output}
+    stored = {each.name: each for each in copied.graph.initializer}
+    read = [node.input[1] for node in copied.graph.node if node.op_type in ("Conv", "ConvTranspose")]
+    for name in dict.fromkeys(read):
+        while name in made and made[name].op_type in ("Identity", "Cast", "Transpose", "DequantizeLinear"):
+            name = made[name].input[0]
+        node = made.get(name)
+        constant = node.attribute[0].t if node is not None and node.op_type == "Constant" else None
+        tensor = stored.get(name, constant)
+        if tensor is not None:
+            values = numpy_helper.to_array(tensor)
+            tensor.CopyFrom(numpy_helper.from_array(rng.permutation(values.ravel()).reshape(values.shape), tensor.name))
+    return copied
+
+
 def session(model: Proto, where: str) -> Any:
     """A session of onnxruntime whose threads wait for work asleep: they share the machine."""
     try:
@@ -246,7 +268,7 @@ def _weights(n: int, part: slice) -> NDArray[np.float32]:
 
 
 def _reduced(layer: str, rows: Any, columns: Any, square: Any, total: Any) -> Reduced:
-    images, channels, height, _ = rows.shape
+    channels, height = rows.shape[1:3]
     width = columns.shape[3]
     down, along = middle(height), middle(width)
     count = channels * (down.stop - down.start) * (along.stop - along.start)
