@@ -69,7 +69,7 @@ def command(
     if output is not None:
         options.checked_output(output, PICTURE_SUFFIXES, overwrite)
     trained = options.read_trained(model, size, weights)
-    about = {"seed": seed, "mean": mean, "std": std, "shuffled": shuffled}
+    about: dict[str, Any] = {"seed": seed, "mean": mean, "std": std, "shuffled": shuffled}
     with progress("images") as told:
         found = border_responses(trained, size, padding, inputs, count, **about, on_progress=told)
     found = found.only(layers) if layers else found

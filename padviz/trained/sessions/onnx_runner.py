@@ -80,7 +80,7 @@ class OnnxRunner:
         shape = (count, *self.size, self.channels) if self.nhwc else (count, self.channels, *self.size)
         found = inferred(self.model, self.image.name, shape, tensors) or self._probed(tensors, count)
         shapes = zip(self.observed, found[: len(self.observed)], strict=True)
-        known = {name: shape for name, shape in shapes if len(shape) == 4}
+        known: dict[str, Shape] = {name: shape for name, shape in shapes if len(shape) == 4}
         self.observed = {name: self.observed[name] for name in known}
         return known
 
