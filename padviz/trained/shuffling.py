@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -22,21 +20,13 @@ def shuffled(trained: Trained, seed: int) -> Trained | None:
     """
     rng = np.random.default_rng(seed)
     if not is_module(trained.model):
-        return replace(trained, model=_shuffled_graph(trained, rng))
+        from padviz.trained.sessions import onnx_runner
+
+        return replace(trained, model=onnx_runner.with_permuted_weights(trained.model, trained.where, rng))
+    from padviz.trained.sessions import torch_runner
+
     try:
-        module = deepcopy(trained.model)
+        return replace(trained, model=torch_runner.with_permuted_weights(trained.model, rng))
     except Exception as error:  # of other people's code
         let_through(error)
         return None
-    for each in module.parameters():
-        if each.dim() == 4:
-            order = rng.permutation(each.numel())
-            each.data = each.data.flatten()[order.tolist()].reshape(each.shape)
-    return replace(trained, model=module)
-
-
-def _shuffled_graph(trained: Trained, rng: np.random.Generator) -> Any:
-    """A copy of a model whose convolutions' stored weights are permuted."""
-    from padviz.trained.sessions.onnx_runner import with_permuted_weights
-
-    return with_permuted_weights(trained.model, trained.where, rng)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from copy import deepcopy
 from functools import lru_cache
 from typing import Any
 
@@ -133,27 +134,36 @@ def of_map(layer: str, made: Tensor) -> Reduced:
     count, channels, height, width = made.shape
     down, along = middle(height), middle(width)
     flat = made.reshape(count * channels, height * width)
-    tops = [flat[:, part.start * width : part.stop * width] for part in outermost(height)]
-    over_rows, over_columns = (each.to(made) for each in _weights(tops[0].shape[1] // width, width))
-    columns = made[:, :, down].mean(2).flatten(0, 1) @ over_columns
-    lines = torch.cat([*(top @ over_rows for top in tops), columns[:, :-1]], 1) - columns[:, -1:]
+    if height <= 2 * LINES:  # a product with the whole map is faster than means of a few numbers each
+        rows = [(made.reshape(-1, width) @ _weights(width).to(made)[:, -1]).reshape(count, channels, height)]
+    else:
+        rows = [made[:, :, part, along].mean(3) for part in outermost(height)]
+    columns = made[:, :, down].mean(2) @ _weights(width).to(made)
+    lines = torch.cat([*rows, columns[..., :-1]], 2) - columns[..., -1:]
     square = made[:, :, down, along].square().mean((1, 2, 3)).double().sum()
     total = made.new_full((1, count * channels), 1 / channels) @ flat
-    kept = lines.reshape(count, channels, -1), total.reshape(height, width).double()
-    return Reduced(layer, kept[0].cpu().numpy(), min(height, 2 * LINES), float(square), kept[1].cpu().numpy())
+    kept = lines.cpu().numpy(), total.reshape(height, width).double().cpu().numpy()
+    return Reduced(layer, kept[0], min(height, 2 * LINES), float(square), kept[1])
 
 
 @lru_cache(maxsize=32)
-def _weights(rows: int, width: int) -> tuple[Tensor, Tensor]:
-    """Products with these make means: of so many rows, laid end to end, over their middle; of the outermost columns.
-
-    The last column of the second is the mean of the middle. One product is faster than means of a few numbers each.
-    """
+def _weights(width: int) -> Tensor:
+    """Products with these take the outermost columns, and last the mean of the middle ones."""
     along = middle(width)
     across = torch.zeros(width, 1)
     across[along] = 1 / (along.stop - along.start)
     columns = torch.eye(width)
-    return torch.kron(torch.eye(rows), across), torch.cat([*(columns[:, at] for at in outermost(width)), across], 1)
+    return torch.cat([*(columns[:, at] for at in outermost(width)), across], 1)
+
+
+def with_permuted_weights(module: nn.Module, rng: np.random.Generator) -> nn.Module:
+    """A copy of a module in which the weights of each convolution are permuted."""
+    copied = deepcopy(module)
+    for each in copied.parameters():
+        if each.dim() == 4:
+            order = torch.from_numpy(rng.permutation(each.numel())).to(each.device)
+            each.data = each.data.flatten()[order].reshape(each.shape)
+    return copied
 
 
 def _named(made: Any, name: str) -> dict[str, Tensor]:
