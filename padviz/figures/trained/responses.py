@@ -152,7 +152,7 @@ def _profiles(ax: Axes, rows: dict[str | None, BorderResponse], first: bool, las
     for padding, row in rows.items():
         means = mean_profile([row] if row.profiles else [])
         highest.append(max(means, default=0.0))
-        ax.plot(range(len(means)), means, marker="o", ms=2.5, lw=1.2, label=named(padding))
+        ax.plot(range(len(means)), means, marker="o", ms=2.5, lw=1.2, label=padding or "as trained")
     ax.set_ylim(0, max(1.05 * min(max(highest), TALL * highest[0]), QUIET))
     ax.set_xlim(-0.4, LINES - 0.6)
     ax.tick_params(labelsize=SMALL - 1)
