@@ -22,9 +22,9 @@ from padviz.trained.detecting.detectability import PositionMap, phase_of
 from padviz.trained.detecting.doubts import doubts
 from padviz.trained.detecting.question import Question
 from padviz.trained.detecting.scoring import scorer_of
-from padviz.trained.reading import read
 from padviz.trained.sessions.of_model import runner_of
 from padviz.trained.sessions.torch_runner import TorchRunner
+from padviz.trained.weights.reading import read
 from tests import yolo
 from tests.trained.known import known
 from tests.wheels import real_file
