@@ -1,4 +1,4 @@
-"""padviz: does a network treat the border of an image fairly, and what to change if it does not.
+"""padviz: how much of an image's border a network neglects, and what can be changed.
 
 Everything is loaded on first use: `import padviz` alone brings in neither numba nor matplotlib.
 """

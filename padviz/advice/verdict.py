@@ -1,4 +1,4 @@
-"""The verdict: does a network treat the border of an image fairly, at a size, and what could be changed."""
+"""The verdict: what a network does to the border of an image, at a size, and what could be changed."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ def remedies(
     *,
     heads: str = "sum",
 ) -> tuple[Remedy, ...]:
-    """Find what could be changed about a network at a size, so that it treats the border more fairly.
+    """Find what could be changed about a network at a size, so that it neglects less of the border.
 
     Tried are the nearest balanced sizes, padding schemes on both axes or on one, both together, pads that make uneven
     windows even, the stride of uneven learned windows moved into rigid pools, and the output cropped to units that read

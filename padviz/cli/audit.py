@@ -1,4 +1,4 @@
-"""`padviz audit`: does it treat the border fairly, and what could be changed?"""
+"""`padviz audit`: what does it do to the border, and what could be changed?"""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REPORTS = (".png", ".svg", ".pdf", ".md", ".json")
 
 
 @click.command(
-    name="audit", short_help="Does it treat the border fairly? The verdict, and remedies with their effects."
+    name="audit", short_help="How much of the border does it neglect? Three sentences, and remedies."
 )
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @options.neutral

@@ -144,7 +144,7 @@ def _sentence(error: click.ClickException) -> str:
 @click.version_option(__version__)
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    """Does a network treat the border of an image fairly, and what to change if it does not?
+    """How much of an image's border does a network neglect, and what can be changed?
 
     MODEL is a name from the zoo (see `padviz networks`), the path of an ONNX file or a TOML description, or a PyTorch
     module as package.module:attribute.
