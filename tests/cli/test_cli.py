@@ -562,8 +562,13 @@ def test_help_ends_with_an_example_that_runs(command: str) -> None:
     assert examples
     if "model.onnx" in text:
         from tests.cli.test_cli_foreign import plain
+        from tests.test_readme import seeing_file
 
-        plain("model.onnx")
+        (seeing_file if command == "detect" else plain)("model.onnx")
+    if "photos" in text:
+        from tests.trained.test_trying import folder
+
+        folder(Path("photos"), 3, 260, 280)
     for example in examples:
         result = run(*example.split()[1:])
         assert result.exit_code == 0, result.output
