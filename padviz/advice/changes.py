@@ -209,7 +209,7 @@ def cannot(network: Network, size: Size) -> list[str]:
 
     >>> import padviz
     >>> cannot(padviz.load("resnet18"), (224, 224))
-    ['No pads make conv1 even: its 112 units read 5 rows of padding in all, an odd number.']
+    ['At 224 x 224 no pads make conv1 even: its 112 units read 5 rows of padding in all, an odd number.']
     """
     uneven = _learned(network, size)
     odd = [(each.layer, row) for each in uneven for row in (each.height, each.width) if row.uneven and _total(row) % 2]
@@ -222,7 +222,8 @@ def cannot(network: Network, size: Size) -> list[str]:
     if odd:
         name, row = odd[0]
         rows = f"{_counted(_total(row), 'row')} of padding in all, an odd number"
-        said.append(f"No pads make {name} even: its {row.output} units read {rows}.")
+        at = f"{size[0]} x {size[1]}"
+        said.append(f"At {at} no pads make {name} even: its {row.output} units read {rows}.")
     if not network.pads:
         said.append("No convolution pads, so no padding scheme changes anything.")
     return said

@@ -22,9 +22,7 @@ NEAR = 32  # pixels that height and width gain together: larger sizes are left o
 REPORTS = (".png", ".svg", ".pdf", ".md", ".json")
 
 
-@click.command(
-    name="audit", short_help="How much of the border does it neglect? Three sentences, and remedies."
-)
+@click.command(name="audit", short_help="How much of the border does it neglect? Three sentences, and remedies.")
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @options.neutral
 @click.option("--size", "sizes", type=SizeType(), multiple=True, help="Input size; may be given several times.")

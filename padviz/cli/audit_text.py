@@ -26,7 +26,7 @@ COLUMNS = ("remedy", "uneven", "starved", "overused", "rim", "macs")
 LEGEND = {
     "uneven": "convolutions",
     "rim": "starved px at the first and last side",
-    "as is": "points of accuracy that a small trained network lost (yours: padviz trial MODEL)",
+    "elsewhere": "points of accuracy, of a small network as it is (yours: --images FOLDER)",
 }
 
 
@@ -99,7 +99,7 @@ def _compared(found: Audit, tried: Trial | None) -> str:
     lines = [tables.to_table(columns, rows), tables.wrapped(_legend(columns, rows, tried)), ""]
     lines += [tables.wrapped(line, 2) for line in _edited(found.outcome, shown)]
     if len(shown) < len(found.remedies):
-        lines.append(f"{len(found.remedies) - len(shown)} more: --format json")
+        lines.append(f"And {len(found.remedies) - len(shown)} further remedies: --format json")
     return "\n".join(lines)
 
 
@@ -131,7 +131,7 @@ def _legend(columns: tuple[str, ...], rows: list[tuple[Any, ...]], tried: Trial 
 
 def _last(tried: Trial | None) -> str:
     """The column of what was measured."""
-    return "as is" if tried is None else "top-1 kept" if tried.kind == "classes" else "changed"
+    return "elsewhere" if tried is None else "top-1 kept" if tried.kind == "classes" else "changed"
 
 
 def _edited(before: Outcome, shown: list[Remedy]) -> list[str]:
@@ -175,7 +175,7 @@ def _edit(remedy: Remedy) -> str:
 def _besides(before: Outcome, remedy: Remedy) -> list[str]:
     """What a remedy does that the columns do not show, or that speaks against it."""
     after, said = remedy.outcome, []
-    if remedy.price:
+    if remedy.price and not remedy.price.startswith("costs"):  # which the column says
         said.append(remedy.price)
     if worse(before, after) and not (remedy.price or "").startswith("more"):
         said.append("more pixels are starved or overused")
@@ -187,7 +187,7 @@ def _besides(before: Outcome, remedy: Remedy) -> list[str]:
 def _facts(found: Audit) -> list[tuple[str, Any]]:
     """The figures that the verdict stands on."""
     share = found.outcome.share
-    facts: list[tuple[str, Any]] = []
+    facts: list[tuple[str, Any]] = [("no training", _without_training(found.remedies))] if found.remedies else []
     if share:
         corners = [_share(each) for each in (share.corners.top_left, share.corners.bottom_right) if each is not None]
         at = f"; first and last corner {corners[0]} and {corners[1]}" if len(corners) == 2 else ""
@@ -200,6 +200,15 @@ def _facts(found: Audit) -> list[tuple[str, Any]]:
         many = f"{len(found.dropping)} layers leave" if len(found.dropping) > 1 else "1 layer leaves"
         facts.append(("remainders", f"{many} rows or columns unread, first {found.dropping[0]}"))
     return facts
+
+
+def _without_training(remedies: list[Remedy]) -> str:
+    """What works with today's weights."""
+    first = next((each for each in remedies if each.needs == "today's weights"), None)
+    if first is None or first.outcome.share is None:
+        return "nothing that was tried works with today's weights"
+    times = f" at {first.macs_ratio:.2f}x multiply-adds" if first.macs_ratio and first.macs_ratio != 1 else ""
+    return f"{first.what}{times} leaves {percent(first.outcome.share.starved)} starved"
 
 
 def _cells(outcome: Judged) -> tuple[Any, ...]:

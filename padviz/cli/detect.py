@@ -97,15 +97,12 @@ def command(
     """
     from padviz.api.trained import detectability
     from padviz.figures.canvas import PICTURE_SUFFIXES
-    from padviz.files.unfinished import SUFFIX
 
     if picture is not None:
         options.checked_output(picture, PICTURE_SUFFIXES, overwrite)
     trained = options.read_trained(model, size, weights)
     path = picture or options.default_picture(trained.network, trained.size, None, "detect")
-    kept = path.with_name(path.name + SUFFIX)
-    if resume and not kept.exists():
-        options.say(f"{kept.name} is not there: nothing was kept, and the sweep begins anew")
+    kept = options.kept_beside(path, resume, overwrite)
     with told_where_interrupted(), progress("positions") as told:
         found = detectability(
             trained,

@@ -233,6 +233,19 @@ def read_trained(model: str, size: tuple[int, int] | None = None, weights: str |
     return found
 
 
+def kept_beside(picture: Path, resume: bool, overwrite: bool) -> Path:
+    """The file that keeps a run beside its picture: what an interrupted run left there is gone on with, or given up."""
+    from padviz.files.unfinished import SUFFIX
+
+    kept = picture.with_name(picture.name + SUFFIX)
+    if resume and not kept.exists():
+        say(f"{kept.name} is not there: nothing was kept, and the run begins anew")
+    if kept.exists() and not (resume or overwrite):
+        hint = "add --resume to continue it, or --overwrite to begin anew"
+        raise OptionError("keeps an interrupted run", where=kept.name, hint=hint)
+    return kept
+
+
 def cut(network: Network, layers: tuple[str, ...]) -> Network:
     """The network up to the layers asked for, and all of it where none is; its title says so."""
     from padviz.network.targets import upto

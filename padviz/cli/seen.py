@@ -62,15 +62,12 @@ def command(
     """
     from padviz.api.trying import seen
     from padviz.figures.canvas import PICTURE_SUFFIXES
-    from padviz.files.unfinished import SUFFIX
 
     if output is not None:
         options.checked_output(output, PICTURE_SUFFIXES, overwrite)
     trained = options.read_trained(model, size, weights)
     path = output or options.default_picture(trained.network, trained.size, None, "seen")
-    kept = path.with_name(path.name + SUFFIX)
-    if resume and not kept.exists():
-        options.say(f"{kept.name} is not there: nothing was saved, and the run begins anew")
+    kept = options.kept_beside(path, resume, overwrite)
     with told_where_interrupted(), progress("places") as told:
         found = seen(
             trained,

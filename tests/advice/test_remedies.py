@@ -107,10 +107,12 @@ def test_pads_that_share_out_evenly_are_found_where_their_number_is_even() -> No
     (change,) = even_pads(lopsided, (224, 224))
     assert change.edit == ("padviz repad model.onnx --even -o even.onnx", "a: padding=(1, 1)")
     assert padviz.ledger(change.network, 224).even
-    assert not any("No pads" in each for each in cannot(lopsided, (224, 224)))
+    assert not any("no pads" in each for each in cannot(lopsided, (224, 224)))
     odd = network({"op": "conv", "name": "a", "kernel": 3, "stride": 2, "padding": 1})
     assert not [*even_pads(odd, (224, 224))]
-    assert "No pads make a even: its 112 units read 1 row of padding in all, an odd number." in cannot(odd, (224, 224))
+    assert "At 224 x 224 no pads make a even: its 112 units read 1 row of padding in all, an odd number." in cannot(
+        odd, (224, 224)
+    )
 
 
 def test_pads_make_even_what_they_can_where_another_window_stays_uneven() -> None:

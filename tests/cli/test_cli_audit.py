@@ -75,7 +75,7 @@ def test_the_screen_answers_in_three_sentences_and_says_what_to_change() -> None
     assert "4 CenterCrop(193) or Resize((193, 193)) for the whole image" in screen
     assert '5, 6 padviz.repad(module, "SCHEME") or padviz repad model.onnx --padding SCHEME -o' in screen
     assert "7 stride=1, then nn.AvgPool2d(2): conv1, layer2.0.conv2, layer2.0.downsample.0," in screen
-    assert "No pads make conv1 even: its 112 units read 5 rows of padding in all, an odd number." in screen
+    assert "At 224 x 224 no pads make conv1 even: its 112 units read 5 rows of padding in all, an odd number." in screen
 
 
 def test_what_speaks_against_a_cure_is_said_and_it_comes_last() -> None:

@@ -158,7 +158,7 @@ BAD: list[tuple[list[str], str]] = [
     (["net.onnx", "--padding", "reflect", "-o", "out.txt"], "-o: 'out.txt' ends in .txt, which is not written here"),
     (["net.onnx", "--padding", "reflect", "-o", "net.onnx"], "-o: 'net.onnx' exists; add --overwrite to replace it"),
     (["net.onnx", "--padding", "reflect", "-o", "no/out.onnx"], "-o: folder 'no' does not exist"),
-    (["odd.onnx", "--even"], "odd: neither pads nor pools make it even. No pads make c even: its "),
+    (["odd.onnx", "--even"], "odd: neither pads nor pools make it even. At "),
 ]  # fmt: skip
 
 

@@ -227,7 +227,7 @@ def test_an_interrupted_sweep_is_kept_and_resumed() -> None:
 
 
 def test_a_sweep_that_was_not_kept_begins_anew_and_says_so() -> None:
-    line = "padviz: d.png.unfinished.npz is not there: nothing was kept, and the sweep begins anew\n"
+    line = "padviz: d.png.unfinished.npz is not there: nothing was kept, and the run begins anew\n"
     assert run(*_classes("d.png"), "--resume").stderr.startswith(line)
     assert line not in run(*_classes("d.png"), "--overwrite").stderr
 
@@ -255,6 +255,10 @@ def test_scores_are_kept_where_the_picture_cannot_be_written(monkeypatch: pytest
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == f"padviz: d.png: cannot be written (File too large); {why}\n"
     assert sorted(Path().glob("d.png*")) == [Path("d.png.unfinished.npz")]
+    held = (
+        "padviz: d.png.unfinished.npz: keeps an interrupted run; add --resume to continue it, or --overwrite to begin"
+    )
+    assert told(*_classes("d.png")).startswith(held)
     with monkeypatch.context() as patched:
         patched.setattr("padviz.trained.detecting.sweeping.Sweep.fill", _filled)
         again = run(*_classes("d.png"), "--resume")

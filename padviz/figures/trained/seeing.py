@@ -24,8 +24,8 @@ def beside(found: Seen, cmap: str | None = None) -> Figure:
     width, height = EDGE + 2 * pitch + 60, HEAD + TITLE + tall + BELOW
     figure = new_figure(width, height)
     top = 1 - (HEAD + TITLE + tall) / height
-    seen = f"seen: edge over inside {found.edge.mean:.2f}"
-    usage = f"usage: edge over inside {found.edge_usage:.2f}"
+    seen = f"seen: change of the output under a patch of {found.patch} px"
+    usage = "usage there; both over the largest"
     image: Any = None
     for i, (values, label) in enumerate(((found.values, seen), (found.usage, usage))):
         ax = figure.add_axes(((EDGE + LEFT + i * pitch) / width, top, wide / width, tall / height))
@@ -35,7 +35,10 @@ def beside(found: Seen, cmap: str | None = None) -> Figure:
     figure.colorbar(image, cax=bar).ax.tick_params(labelsize=SMALL - 1)
     title = f"{shortened(found.title, 44)}, {found.size[0]} × {found.size[1]}"
     headline(
-        figure, title, f"change of the output under a patch of {found.patch} px, and usage there, over the largest"
+        figure,
+        title,
+        f"the edge is seen at {100 * found.edge.mean:.0f} % of the inside, counts say {100 * found.edge_usage:.0f} % "
+        f"({found.count} crops)",
     )
     line = (
         f"Spearman with usage {with_ends(found.by_usage)}, with distance to the border {with_ends(found.by_distance)}"

@@ -26,7 +26,7 @@ def dots(found: Trial) -> Figure:
     what = "top-1 answers kept" if found.kind == "classes" else "change of the output over its norm"
     about = f"{found.count} crops of {found.pictures} pictures ({shortened(found.images, 24)})"
     headline(figure, title, f"{what}, with 95 % intervals · {about}")
-    line = "grey: a shift by one pixel · red: worse than that, fine-tune"
+    line = "grey: a shift by one pixel · red: worse than that, fine-tune · blue: not settled, or as good"
     figure.text(EDGE / width, 1 - 74 / height, line, fontsize=SMALL)
     return figure
 
