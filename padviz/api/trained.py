@@ -207,7 +207,7 @@ def detectability(
     from padviz.files.unfinished import Unfinished
     from padviz.trained.detecting.asking import answered
     from padviz.trained.detecting.detectability import Detectability
-    from padviz.trained.detecting.inside import maps_inside
+    from padviz.trained.detecting.outputs.inside import maps_inside
     from padviz.trained.detecting.question import Question
 
     question = Question(stimulus, height, contrast, step, output, class_, threshold, image, shift, mean, std, bgr)
@@ -234,21 +234,9 @@ def detectability(
         raise
     with suppress(OptionError):  # what cannot be kept can still be handed back
         kept[0].write()
-    return Detectability(
-        trained.network.name,
-        trained.network.title,
-        trained.size,
-        found.name,
-        found.shape,
-        found.contrast,
-        found.scorer.output,
-        found.scorer.class_,
-        found.tops,
-        found.lefts,
-        found.maps,
-        bool(image),
-        (*notes, *found.notes),
-    )
+    head = trained.network.name, trained.network.title, trained.size, found.name, found.shape, found.contrast
+    picked = found.scorer.output, found.scorer.class_, found.tops, found.lefts, found.maps
+    return Detectability(*head, *picked, bool(image), (*notes, *found.notes))
 
 
 def as_trained(

@@ -25,7 +25,11 @@ Find = Callable[[Array, slice, slice], list[NDArray[Any]]]  # in a part of the c
 
 
 class Found(NamedTuple):
-    """Sums of the shares, and of where there are any, by `_ways`; how many are unfair; the extremes."""
+    """Sums of the shares, and of where there are any, by `_ways`; how many are unfair; the extremes.
+
+    >>> Found(np.ones((1, 1)), np.ones((1, 1)), starved=1.0, overused=0.0, least=0.2, most=1.0).starved
+    1.0
+    """
 
     given: Floats
     used: Floats

@@ -140,7 +140,7 @@ def fairness(counts: CountMap) -> str:
 
     >>> import padviz
     >>> fairness(padviz.usage("resnet50", 224))
-    '45.1% starved, 0.0% overused'
+    '45.1 % starved, 0.0 % overused'
     """
     found = counts.shares.figures()
     return f"{percent(found.starved)} starved, {percent(found.overused)} overused"

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import nn
 
 import padviz
-import padviz.trained
+import padviz.trained.weights
 from tests.cli.test_cli import run, told
 from tests.cli.test_cli_foreign import conv, plain, saved
 from tests.wheels import real_file, real_weights
@@ -252,5 +252,5 @@ def test_a_missing_extra_is_named(
     monkeypatch.setitem(sys.modules, missing, None)
     if missing == "torch":
         monkeypatch.delitem(sys.modules, "padviz.trained.weights.torch_weights", raising=False)
-        monkeypatch.delattr(padviz.trained, "torch_weights", raising=False)
+        monkeypatch.delattr(padviz.trained.weights, "torch_weights", raising=False)
     assert told("filters", *arguments) == f"padviz: {line}\n"

@@ -90,7 +90,9 @@ def test_responses_under_several_paddings_are_one_picture() -> None:
     Path("m.toml").write_text(MANIFEST.replace('"filters"', '"responses"').replace("[32, 33]", "[32]"))
     assert tally("m.toml", "--allow-modules") == [1, 0, 0]
     record = json.loads(Path("out/net-32-responses.json").read_text())
-    assert [each["padding"] for each in record["figures"]["means"]] == [None, "reflect", "symmetric", "circular"]
+    assert [each["padding"] for each in record["figures"]["means"]] == [
+        None, "reflect", "symmetric", "circular", "shuffled"
+    ]  # fmt: skip
     assert len(record["figures"]["layers"]) == 4 * len({each["layer"] for each in record["figures"]["layers"]})
     assert "E, circular" in Path("out/index.html").read_text()
     assert Path("out/net-32-responses.png").stat().st_size > 5000

@@ -23,7 +23,7 @@ layers = [
 NODES = """
     a = Conv <strides = [2, 2], pads = [1, 1, 1, 1]> (x, wa)
     r = Relu (a)
-    b = Conv <pads = [1, 1, 1, 1]> (r, wb)
+    b = Conv <pads = [1, 1, 1, 1]> (r, wb, bias)
     y = Sigmoid (b)
 """
 KEPT = "a.png.unfinished.npz"  # of the command line below
@@ -64,6 +64,8 @@ def network() -> bytes:
     rng = np.random.default_rng(0)
     for name, shape in (("wa", (4, 3, 3, 3)), ("wb", (1, 4, 3, 3))):
         model.graph.initializer.append(numpy_helper.from_array(rng.normal(size=shape).astype(np.float32), name))
+    low = numpy_helper.from_array(np.full(1, -1, np.float32), "bias")  # of the empty background: nothing is seen there
+    model.graph.initializer.append(low)
     return bytes(model.SerializeToString())
 
 

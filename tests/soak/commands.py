@@ -9,6 +9,7 @@ Options = list[list[str]]  # each with its values
 COMMANDS = """
 audit net.toml --size 12 --size 9x12 --layer b --heads share --format markdown -o a.json --overwrite
 audit net.onnx --size 16 --neutral Foo --format json -o a.png --overwrite
+audit net.onnx --size 16 --images . --format markdown
 explore net.toml --size 12 --sizes 8,12x9 --padding zero,reflect --layer a --heads share -o a.html --overwrite
 usage vgg11 --size 32 --padding reflect --layer features.3 --format json -o a.npy --overwrite
 usage net.toml --size 8x12 --unit 0:2,1 --pooling mean -o a.csv --overwrite
@@ -30,7 +31,7 @@ fields net.onnx --size 12 --layer a --format json -o a.png --overwrite
 filters net.onnx --size 16 --layer a --format csv -o a.png --overwrite
 filters net.onnx --layer a --format json
 responses net.onnx --size 16 -n 2 --padding trained,zero/circular --seed 1 --mean .5 --layer a -o a.png --overwrite
-responses net.onnx --size 12x16 --padding trained --inputs blank --format csv
+responses net.onnx --size 12x16 --padding trained --inputs blank --std .2 --shuffled --format csv
 detect net.onnx --size 16 --stimulus text:ab --step 8 --height 8 --contrast .5 --format csv -o a.png --overwrite
 detect net.onnx --size 16 --padding trained,reflect --output y --class 0 --threshold --resume -o a.png --overwrite
 detect net.onnx --size 16 --image b.png --shift 8 --step 4 --mean .5 --std .2 --bgr --format json -o a.svg --overwrite

@@ -20,8 +20,8 @@ from padviz.trained.detecting.asking import answered
 from padviz.trained.detecting.contrasts import _ungraded
 from padviz.trained.detecting.detectability import PositionMap, phase_of
 from padviz.trained.detecting.doubts import doubts
+from padviz.trained.detecting.outputs.scoring import scorer_of
 from padviz.trained.detecting.question import Question
-from padviz.trained.detecting.scoring import scorer_of
 from padviz.trained.sessions.of_model import runner_of
 from padviz.trained.sessions.torch_runner import TorchRunner
 from padviz.trained.weights.reading import read

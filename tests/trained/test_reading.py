@@ -456,7 +456,9 @@ def test_complex_weights_are_refused_by_the_layer() -> None:
     with pytest.raises(PadvizError, match="first: makes complex numbers, which have no mean response; use a"):
         padviz.border_responses(Complex(), 32, n=2)
     spectrum = nn.Sequential(nn.Conv2d(3, 4, 3), Spectrum())
-    with pytest.raises(PadvizError, match="is neither a map nor class scores: 'output' of 2 x 4 x 30 x 30"):
+    with pytest.raises(
+        PadvizError, match="is neither a map of the image, 32 x 32, nor class scores: 'output' of 4 x 30 x 30"
+    ):
         padviz.detectability(spectrum, size=32, height=8)
 
 

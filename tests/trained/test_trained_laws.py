@@ -16,8 +16,8 @@ import padviz
 from padviz.trained.border_responses import BorderResponse, Sides, border_responses
 from padviz.trained.detecting.detectability import PositionMap
 from padviz.trained.detecting.doubts import doubts
-from padviz.trained.detecting.maps import as_maps, fits
-from padviz.trained.detecting.scoring import scorer_of
+from padviz.trained.detecting.outputs.maps import as_maps, fits
+from padviz.trained.detecting.outputs.scoring import scorer_of
 from padviz.trained.detecting.stimuli import stimulus_of
 from padviz.trained.mean_filters import AxisSkew
 from padviz.trained.sessions.running import Reduced

@@ -14,8 +14,8 @@ from padviz.network.network import Size
 from padviz.trained.detecting.contrasts import HINT, Chosen, chosen
 from padviz.trained.detecting.detectability import LITTLE, PositionMap, phase_of, positions
 from padviz.trained.detecting.doubts import doubts
+from padviz.trained.detecting.outputs.scoring import Scorer, scorer_of
 from padviz.trained.detecting.question import STIMULUS, Question
-from padviz.trained.detecting.scoring import Scorer, scorer_of
 from padviz.trained.detecting.stimuli import Canvas, Stimulus, stimulus_of
 from padviz.trained.detecting.sweeping import GOAL, Places, Sweep, median_of
 from padviz.trained.sessions.pictures import read_picture

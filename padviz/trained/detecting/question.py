@@ -75,7 +75,7 @@ class Question:
         """How far apart positions are: as asked, or the least step, from 8 on, that makes at most 400 of them.
 
         >>> Question().step_in((576, 576)), Question().step_in((48, 48)), Question(step=3).step_in((576, 576))
-        (30, 8, 3)
+        (29, 8, 3)
         """
         if self.step is not None:
             return self.step

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.trained.detecting.scoring import Scorer
+from padviz.trained.detecting.outputs.scoring import Scorer
 from padviz.trained.sessions.running import Images, Kept, Runner, at_once, outputs_of
 
 Array = NDArray[np.float64]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from padviz.errors import PadvizError
 from padviz.network.sizes import resolve_both
 from padviz.sources import is_module
-from padviz.trained.detecting.maps import fits
+from padviz.trained.detecting.outputs.maps import fits
 from padviz.trained.network import Trained
 
 MOST = 6  # that are named

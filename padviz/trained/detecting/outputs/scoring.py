@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from padviz.errors import OptionError, nearest
 from padviz.network.network import Size
-from padviz.trained.detecting.maps import as_maps, is_map, peak
+from padviz.trained.detecting.outputs.maps import as_maps, is_map, peak
 
 Array = NDArray[np.float64]
 Kind = Literal["map", "classes"]
