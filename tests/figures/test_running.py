@@ -9,9 +9,11 @@ import pytest
 from matplotlib.collections import LineCollection
 
 from padviz.figures.canvas import new_figure
-from padviz.figures.trained import detection, responses
+from padviz.figures.trained import detection, responses, trials
 from padviz.trained.border_responses import BorderResponse, BorderResponses, Sides
 from padviz.trained.detecting.detectability import Detectability, PositionMap
+from padviz.trained.trying.intervals import Estimate
+from padviz.trained.trying.trial import Trial, TrialRow
 from tests.figures.test_draw import clipped
 
 SIZES = [(320, 320), (64, 640), (640, 64)]
@@ -96,3 +98,34 @@ def test_the_scale_of_profiles_reaches_the_first_ones_and_at_least_a_tenth() -> 
     assert reach(0.4) == pytest.approx(1.05 * 0.4)
     assert reach(0.4, 0.8) == pytest.approx(1.05 * 0.8)
     assert reach(0.4, 9.0) == pytest.approx(1.05 * 2.5 * 0.4)  # others do not make the first one small
+
+
+def test_dots_and_their_axis_say_what_was_measured_of_scores_and_of_maps() -> None:
+    for name, says in (("kept", "top-1 kept, %"), ("relative", "change, % of the output's norm")):
+        shift, change = Estimate(0.8, 0.7, 0.9), Estimate(0.6, 0.5, 0.75)
+        rows = (
+            TrialRow("shift", (32, 48), None, None, (32, 48), {name: shift}),
+            TrialRow("padding", (32, 48), None, "reflect", (32, 48), {name: change}),
+            TrialRow("size", (33, 48), "resize", None, (32, 48), {}, note="cannot be compared"),
+        )
+        kind = "classes" if name == "kept" else "map"
+        ax = trials.plot(Trial("net", "net", (32, 48), "noise", 8, 8, "y", kind, rows))  # type: ignore[arg-type]
+        assert (ax.get_xlabel(), ax.get_xlim()[0], ax.get_xlim()[1] == 100) == (says, 0, name == "kept")
+        assert ax.get_lines()[0].get_xdata() == pytest.approx([80, 80])
+        (dots,) = ax.containers
+        assert [*dots.lines[0].get_xydata()[0]] == pytest.approx([60, 0])
+        (interval,) = dots.lines[2][0].get_segments()
+        assert interval[:, 0].tolist() == pytest.approx([50, 75])
+        assert [text.get_text() for text in ax.texts] == ["cannot be compared"]
+        assert not clipped(ax.figure)
+
+
+def test_a_trial_s_page_grows_by_a_line_for_each_change() -> None:
+    kept = {"kept": Estimate(0.8, 0.7, 0.9)}
+    row = TrialRow("padding", (32, 48), None, "reflect", (32, 48), kept)
+    for count in (1, 4, 20):
+        rows = (replace(row, kind="shift", padding=None), *[row] * count)
+        figure = trials.dots(Trial("net", "net", (32, 48), "noise", 8, 8, "y", "classes", rows))
+        (ax,) = figure.axes
+        assert [*ax.bbox.size] == pytest.approx([trials.WIDE, trials.LINE * (count + 1)])
+        assert not clipped(figure)

@@ -120,3 +120,9 @@ def test_a_file_is_read_at_each_size(tmp_path: Path) -> None:
     sizes = [(40, 60), (33, 48), (60, 40)]
     page = padviz.explore(path, (33, 48), sizes=sizes, padding=["zero", "reflect"])
     is_of(facts_of(page.html), path, sizes, ["zero", "reflect"], (33, 48))
+
+
+def test_a_page_in_a_shell_says_how_many_maps_it_has() -> None:
+    for schemes, maps in ((["zero"], "1 map"), (["zero", "reflect"], "2 maps")):
+        page = padviz.explore("vgg11", 64, sizes=[64], padding=schemes)
+        assert repr(page) == f"<Explorer VGG-11, {maps}, {len(page.html) / 1e6:.1f} MB>"

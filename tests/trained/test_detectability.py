@@ -206,7 +206,7 @@ def test_a_picture_is_shifted_under_the_frame(tmp_path: Path) -> None:
         Spots(), size=32, image=tmp_path / "corner.png", shift=32, step=8, mean=(0.5,), std=(0.5,)
     )
     values = found.maps[0].values
-    assert (found.shifted, values.shape, found.shape) == (True, (5, 5), (32, 32))
+    assert (found.shifted, values.shape, found.shape, found.contrast) == (True, (5, 5), (32, 32), 1)
     assert values[0, 0] > 0.9 > 0.5 > values[4, 4]
 
 
