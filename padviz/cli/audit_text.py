@@ -242,14 +242,14 @@ def _measured(remedy: Remedy, tried: Trial | None) -> str | None:
     return None
 
 
-def _share(value: float | None) -> str:
+def _share(value: float) -> str:
     """A fair share to two digits, to three above 10, and to one below a thousandth.
 
     >>> [_share(n) for n in (0.0, 3e-7, 0.00043, 0.0152, 0.968, 1.0, 20.72)]
     ['0', '3e-07', '0.0004', '0.015', '0.97', '1', '20.7']
     """
-    digits = 1 if value and value < 0.001 else 2 if value and value < 10 else 3
-    return f"{value or 0:.{digits}g}"
+    digits = 1 if value < 0.001 else 2 if value < 10 else 3
+    return f"{value:.{digits}g}"
 
 
 def _plain(outcome: Judged) -> str:

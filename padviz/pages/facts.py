@@ -14,7 +14,7 @@ from padviz.counting.count_map import CountMap
 from padviz.counting.periodic.tiling import Tiling
 from padviz.counting.walks import Walk, taps_at
 from padviz.errors import PadvizError, SizeError, printable
-from padviz.network.layer import LEARNED, Layer
+from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
 from padviz.network.sizes import resolve_both
 from padviz.pages.planes import Shelf
@@ -132,7 +132,6 @@ def _layer(layer: Layer) -> dict[str, Any]:
         "name": text(layer.name),
         "kind": layer.kind,
         "inputs": [*layer.inputs],
-        "learned": layer.kind in LEARNED,
         "whole": text(layer.whole(0) or layer.whole(1)),
     }
 

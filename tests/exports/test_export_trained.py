@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from padviz.exports.items import expand
+import padviz
+from padviz.exports.items import Shown, expand
 from padviz.exports.manifest import read_manifest
 from tests.cli.test_cli import run, told
 from tests.cli.test_cli_filters import NET, network
@@ -187,3 +190,10 @@ def test_a_mean_of_other_channels_fails_its_item_and_two_of_one_name_are_refused
     assert "net-32-responses: mean: has 2 numbers, and the network reads 3 channels; give 1 or 3" in result.stderr
     Path("m.toml").write_text(f"{RUN}{RUN}mean = 0.5\n")
     assert "two items would be called net-32-responses" in told("export", "m.toml", "--allow-modules", "-o", "out2")
+
+
+def test_responses_are_by_default_of_the_inputs_that_the_function_takes() -> None:
+    known = inspect.signature(padviz.border_responses).parameters
+    assert {each.name: each.default for each in fields(Shown)} == {
+        each.name: known[each.name].default for each in fields(Shown)
+    }
