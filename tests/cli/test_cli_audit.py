@@ -86,6 +86,14 @@ def test_what_speaks_against_a_cure_is_said_and_it_comes_last() -> None:
     assert "of larger images; more pixels are starved or overused |" in rows
 
 
+@pytest.mark.parametrize(("name", "size"), [("resnet50", "224"), ("mobilenet_v2", "224"), ("googlenet", "224")])
+def test_what_the_screen_leaves_out_is_counted(name: str, size: str) -> None:
+    screen = run("audit", name, "--size", size).stdout
+    listed = {int(i) for i in re.findall(r"^  ? ?(\d+) \S", screen, re.MULTILINE)}
+    left = len(padviz.remedies(name, int(size))) - max(listed)
+    assert re.findall(r"^(\d+) more: --format json$", screen, re.MULTILINE) == [str(left)]
+
+
 def test_shares_too_small_to_tell_have_one_precision() -> None:
     screen = " ".join(run("audit", "resnet50", "--size", "33").stdout.split())
     least, most = re.search(r"fair shares (\S+) to (\S+) ", screen).groups()  # type: ignore[union-attr]

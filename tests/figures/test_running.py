@@ -67,7 +67,9 @@ def test_pictures_of_responses_fit_their_page(shape: tuple[int, int]) -> None:
     found = BorderResponses("net", "a network", (320, 320), paddings, "noise", 16, rows)
     assert responses.drawn(found) == [f"layer{i}" * 9 for i in (0, 1, 3, 4, 6, 7, 9, 10)]
     assert not clipped(responses.panels(found))
-    assert found.plot().get_lines()[0].get_ydata()[0] == 0.5
+    ax = found.plot()
+    assert ax.get_lines()[0].get_ydata()[0] == 0.5
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["its own padding", *paddings[1:]]
 
 
 def test_axes_say_what_moves_and_headings_name_an_output_once() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 import zipfile
 from itertools import pairwise
 from pathlib import Path
@@ -23,7 +24,9 @@ from torch.nn.utils import parametrizations
 
 import padviz
 from padviz.errors import PadvizError
+from padviz.network.layer import CONVOLUTIONS
 from padviz.trained.weights.reading import read
+from tests.sources.test_onnx_ops import GRAPHS, MEANS, model_of
 
 FACTORY = """
 import torch
@@ -467,3 +470,19 @@ class Spectrum(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.fft.fft2(x)
+
+
+@pytest.mark.parametrize(
+    ("opset", "body"), [each[1:] for each in GRAPHS + MEANS], ids=[each[0] for each in GRAPHS + MEANS]
+)
+def test_what_is_read_of_a_file_are_its_convolutions(opset: str, body: str) -> None:
+    """A node that convolves may be part of what the network does not know: it has no layer to show weights of."""
+    onnx.save(model_of(body, int(opset.split()[0])), "net.onnx")
+    try:
+        found = read("net.onnx")
+    except PadvizError as error:
+        with pytest.raises(PadvizError, match=re.escape(error.what)):  # there is no network at all
+            padviz.load("net.onnx")
+        return
+    convolutions = [layer.name for layer in found.network.layers if layer.kind in CONVOLUTIONS]
+    assert sorted([*found.unread, *(each.layer for each in found.kernels)]) == sorted(convolutions)
