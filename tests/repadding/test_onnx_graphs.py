@@ -32,6 +32,8 @@ MORE = [  # title, opset, nodes: what padding looks like in files, beyond the gr
     ("a pad of named axes", "18", "p = Constant <value_ints = [1, 2, 1, 0]> ()\n"
      "n = Constant <value_ints = [-2, 3]> ()\n"
      "a = Pad (x, p, , n)\n y = Conv (a, w3x3)"),
+    ("rows joined, an axis from the end", "17", "z = Constant <value = float[1, 1, 2, 8] {0, 0, 0, 0, 0, 0, 0, 0, "
+     "0, 0, 0, 0, 0, 0, 0, 0}> ()\n a = Concat <axis = -2> (x, z)\n y = Conv (a, w3x3)"),
     ("a pad in the middle", "13", "t = Transpose <perm = [0, 2, 3, 1]> (x)\n"
      "p = Constant <value_ints = [0, 1, 2, 0, 0, 1, 0, 0]> ()\n"
      "a = Pad (t, p)\n u = Transpose <perm = [0, 3, 1, 2]> (a)\n y = Conv (u, w3x3)"),

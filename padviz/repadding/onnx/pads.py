@@ -38,8 +38,8 @@ class Pads:
         ops = (change.before if layer is None else layer).ops
         roles = [role for role, op in zip(ROLES, ops, strict=True) if isinstance(op, Window) and op.padding != (0, 0)]
         if node.op_type in ("Concat", "Gather"):
-            axis = attributes(node).get("axis", 0)
-            if len(roles) != 1 or axis < 0:
+            axis = attributes(node).get("axis", 0) % RANK
+            if len(roles) != 1:
                 raise Cannot(f"its rows are joined by the node {node.name or node.output[0]}, in a way of its own")
             return {roles[0]: (axis, self._rows(roles[0], ops, self._is_stored(node)))}
         if node.op_type != "Pad":
