@@ -10,6 +10,7 @@ import pty
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from msgspec import Struct
 from PIL import Image
 
 import padviz
-from padviz.cli.uneven import REPORTED, _escaped
+from padviz.cli.uneven import REPORTED, _escaped, _grid
 from padviz.counting.coverage import coverages
+from padviz.sources.toml.build import parse
 from tests.cli.test_cli import run, told
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -252,11 +254,23 @@ def test_even_sizes_that_drop_rows_are_said_and_where_none_is_even_why() -> None
     assert entry["nearest_even"] == {"below": None, "above": None, "odd_window": "c"}
 
 
+def test_the_offset_of_several_maps_is_that_of_the_last() -> None:
+    """A controlled experiment is told of where the last one is off the centre, and not where another one is."""
+    conv = {"op": "conv", "kernel": 3, "padding": 1, "from": "input"}
+    for strides, offset in (((2, 1), "0 px"), ((1, 2), "-0.5 px")):
+        layers = [{**conv, "name": name, "stride": stride} for name, stride in zip("ab", strides, strict=True)]
+        network = replace(parse({"layers": layers, "size": 32}, "net"), targets=())
+        first, *told = _grid(network, (32, 32))
+        assert first.startswith(f"Grid offset of b, the last of 2 maps: height {offset}, width {offset}")
+        assert len(told) == (offset != "0 px")
+
+
 def test_same_shows_the_opposite_skew() -> None:
     near, far = (run("uneven", "mobilenet_v1", "--size", "224", *options).stdout for options in ((), ("--same",)))
     assert "1 top/left, 0 bottom/right" in near
     assert "0 top/left, 1 bottom/right" in far
     assert set(REPORTED) == {"mobilenet_v1", "resnet18", "resnet34", "resnet50", "resnet101"}
+    assert all(0 < at_225 - at_224 < 1 for at_224, at_225 in REPORTED.values())
 
 
 # sizes
