@@ -164,3 +164,15 @@ def test_where_all_shares_are_low_their_spread_must_halve() -> None:
     assert not helps("padding", low, judged(1.0, least=0.08, most=0.32))
     assert helps("padding", low, judged(1.0, least=0.09, most=0.32))
     assert not worse(low, judged(1.0, 1.0))
+
+
+@AXES
+@pytest.mark.parametrize(("along", "across"), [(24, 40), (9, 40), (24, 5), (4, 6), (3, 40)])
+def test_the_outer_ring_is_as_wide_as_the_period_on_each_axis(axis: int, along: int, across: int) -> None:
+    strided = net(axis, {"kernel": [3, 4], "stride": [2, 4], "padding": [1, 2]})
+    size = at(axis, along, across)
+    found, counts = outcome(strided, size), padviz.usage(strided, size).counts
+    assert found.ring_px == [*at(axis, 2, 4)]
+    inside = counts[tuple(slice(ring, max(n - ring, ring)) for ring, n in zip(found.ring_px, size, strict=True))]
+    share = 1 - inside.sum() / counts.sum()
+    assert found.ring == pytest.approx(share / (1 - inside.size / counts.size))
