@@ -91,7 +91,7 @@ def test_what_the_screen_leaves_out_is_counted(name: str, size: str) -> None:
     screen = run("audit", name, "--size", size).stdout
     listed = {int(i) for i in re.findall(r"^  ? ?(\d+) \S", screen, re.MULTILINE)}
     left = len(padviz.remedies(name, int(size))) - max(listed)
-    assert re.findall(r"^(\d+) more: --format json$", screen, re.MULTILINE) == [str(left)]
+    assert re.findall(r"^And (\d+) further remedies: --format json$", screen, re.MULTILINE) == [str(left)]
 
 
 def test_shares_too_small_to_tell_have_one_precision() -> None:
