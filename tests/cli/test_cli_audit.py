@@ -138,6 +138,11 @@ def test_several_make_a_row_each() -> None:
     assert [row[-1] for row in rows] == ["replicate padding"] * 2 + ["225x225 + reflect", "reflect padding"]
 
 
+def test_sizes_of_rows_are_height_by_width() -> None:
+    table = run("audit", "vgg11", "--size", "64x96", "--size", "32x300").stdout
+    assert [line.split()[:2] for line in table.splitlines()[2:]] == [["vgg11", "64x96"], ["vgg11", "32x300"]]
+
+
 def test_one_that_cannot_run_is_a_row_with_the_reason() -> None:
     options = ["audit", "unet", "--size", "64", "--size", "572", "--size", "64"]
     rows = run(*options).stdout.splitlines()[2:]

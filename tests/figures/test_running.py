@@ -69,7 +69,7 @@ def test_pictures_of_responses_fit_their_page(shape: tuple[int, int]) -> None:
     assert not clipped(responses.panels(found))
     ax = found.plot()
     assert ax.get_lines()[0].get_ydata()[0] == 0.5
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["its own padding", *paddings[1:]]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["as trained", *paddings[1:]]
 
 
 def test_axes_say_what_moves_and_headings_name_an_output_once() -> None:
