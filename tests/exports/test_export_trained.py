@@ -96,7 +96,7 @@ def test_responses_under_several_paddings_are_one_picture() -> None:
     assert [each["padding"] for each in record["figures"]["means"]] == [
         None, "reflect", "symmetric", "circular", "shuffled"
     ]  # fmt: skip
-    assert len(record["figures"]["layers"]) == 4 * len({each["layer"] for each in record["figures"]["layers"]})
+    assert len(record["figures"]["layers"]) == 5 * len({each["layer"] for each in record["figures"]["layers"]})
     assert "E, circular" in Path("out/index.html").read_text()
     assert Path("out/net-32-responses.png").stat().st_size > 5000
 

@@ -51,7 +51,9 @@ def read(
         return torch_weights.read(source, size, weights, neutral)
     if weights is not None:
         what = f"{str(weights)!r} goes with a PyTorch module"
-        raise OptionError(what, option="weights", hint="name one as torchvision.models:resnet50")
+        raise OptionError(
+            what, option="weights", hint="name one as package.module:attribute, as torchvision.models:resnet50"
+        )
     where = str(source)
     if where.lower().endswith(".onnx"):
         from padviz.trained.weights import onnx_weights
