@@ -33,7 +33,7 @@ filters net.onnx --layer a --format json
 responses net.onnx --size 16 -n 2 --padding trained,zero/circular --seed 1 --mean .5 --layer a -o a.png --overwrite
 responses net.onnx --size 12x16 --padding trained --inputs blank --std .2 --shuffled --format csv
 detect net.onnx --size 16 --stimulus text:ab --step 8 --height 8 --contrast .5 --format csv -o a.png --overwrite
-detect net.onnx --size 16 --padding trained,reflect --output y --class 0 --threshold --step 4 --resume -o a.png --overwrite
+detect net.onnx --size 16 --padding reflect --output y --class 0 --threshold --step 4 --resume -o a.png --overwrite
 detect net.onnx --size 16 --image b.png --shift 8 --step 4 --mean .5 --std .2 --bgr --format json -o a.svg --overwrite
 diff net.toml vgg11 --size 32 --check
 diff net.toml net.onnx --size 12 --same --format json -o a.json --overwrite
