@@ -115,6 +115,10 @@ def _items(given: dict[str, list[str | None]], varies: str, heads: str) -> list[
 
     sizes = [None if size is None else SizeType().convert(size, None, None) for size in given["size"]]
     pairs = [(_loaded(name or "", size), size) for name in given["model"] for size in sizes]
+    if len(sizes) > 1:
+        for network, _ in pairs[:1]:
+            if not isinstance(network, PadvizError):
+                options.warn_if_baked(network)
     choices = [(*pair, padding, layer) for pair in pairs for padding in given["padding"] for layer in given["layer"]]
     return [*zip([value or "" for value in given[varies]], usages(choices, heads), strict=True)]
 
