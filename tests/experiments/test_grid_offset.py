@@ -37,7 +37,8 @@ def experiment() -> ModuleType:
 def test_the_network_is_as_described_and_its_offsets_are_padvizs(experiment: ModuleType) -> None:
     torch.manual_seed(0)
     expected = {"32 zero": -3.5, "33 zero": 0, "32 far side": 3.5, "33 one-sided": 0, "33 one-sided AdamW": 0,
-                "32 mirrored": -3.5, "32 circular": None, "32 pooled": 0, "38 no padding": -3.5, "39 no padding": 0}  # fmt: skip
+                "32 mirrored": -3.5, "32 circular": None, "32 pooled": 0, "38 no padding": -3.5,
+                "39 no padding": 0}  # fmt: skip
     assert {arm.name: arm.offset for arm in experiment.ARMS} == expected
     for arm in experiment.ARMS:
         net = experiment.Net(arm).eval()
