@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from padviz.figures.canvas import EDGE, HEAD, MEDIUM, SMALL, UNEVEN, headline, new_figure, shortened
@@ -24,7 +25,7 @@ def dots(found: Trial) -> Figure:
     plot(found, figure.add_axes((box[0] / width, box[1] / height, box[2] / width, box[3] / height)))
     title = f"{shortened(found.title)}, {found.size[0]} × {found.size[1]}, as trained"
     what = "top-1 answers kept" if found.kind == "classes" else "change of the output over its norm"
-    about = f"{found.count} crops of {found.pictures} pictures ({shortened(found.images, 24)})"
+    about = f"{found.count} crops of {found.pictures} pictures ({shortened(Path(found.images).name, 24)})"
     headline(figure, title, f"{what}, with 95 % intervals · {about}")
     line = "grey: a shift by one pixel · red: worse than that, fine-tune · blue: not settled, or as good"
     figure.text(EDGE / width, 1 - 74 / height, line, fontsize=SMALL)
