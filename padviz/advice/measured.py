@@ -5,4 +5,3 @@ trained with zeros most. The network is the one of `make experiment` at 32 px; `
 """
 
 AS_IS = {"partial": -19.1, "reflect": -12.7, "symmetric": -8.0, "replicate": -8.0, "circular": -4.5}
-ONE_EPOCH = {"partial": -1.6, "reflect": -2.8, "symmetric": -2.7, "replicate": -2.7, "circular": 0.4}

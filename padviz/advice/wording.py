@@ -9,7 +9,6 @@ from padviz.audit.receptive_fields import ReceptiveField
 from padviz.counting.summary import percent
 from padviz.network.network import Size
 
-STARVED = 0.5  # of an interior pixel's weight
 TOLERATED = 0.05  # of the pixels may be starved before a network is called foveated
 CENTRED = 1.0  # pixels that a sampling grid may be off the image's centre and be called centred
 NAMED = 4  # layers of a sentence
@@ -48,7 +47,7 @@ def border(found: Outcome, standing: Standing | None, compared: bool, reads: boo
     if any(rim.depths):
         shape = "Lopsided" if standing and standing.lopsided else "Even"
         wide = f", {standing.width}" if standing and compared else ""
-        if share.most < STARVED:
+        if found.low:
             parts.append(
                 f"{shape}{wide} rim: on a large image {rim.words} would get less than half {INTERIOR} (starved); "
                 "in this one every pixel does (foveated)"
