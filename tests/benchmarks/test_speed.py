@@ -21,7 +21,7 @@ from torch import nn
 
 import padviz
 from padviz.advice.verdict import audit
-from padviz.counting.periodic.interior import interior
+from padviz.counting.periodic.interior import _interior, ring
 from padviz.sources.toml.build import parse
 from tests.torch_oracle import counting_functions, model_of
 
@@ -120,7 +120,8 @@ def test_fair_shares(benchmark: Any, size: int) -> None:
     network = padviz.load("resnet50")
 
     def prepare() -> tuple[tuple[Any], dict[str, Any]]:
-        interior.cache_clear()
+        _interior.cache_clear()
+        ring.cache_clear()
         return (padviz.usage(network, size),), {}
 
     benchmark.pedantic(lambda counts: counts.shares.figures(), setup=prepare, rounds=50, warmup_rounds=1)
