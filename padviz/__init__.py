@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from padviz.api.counts import coverage, usage
     from padviz.api.trained import border_responses, detectability
     from padviz.api.trying import seen, trial
-    from padviz.audit.costs import Costs
-    from padviz.audit.even_sizes import EvenSizes
-    from padviz.audit.ledger import Ledger
-    from padviz.audit.receptive_fields import ReceptiveField
-    from padviz.audit.tap_exposure import TapExposure
     from padviz.counting.count_map import CountMap
-    from padviz.counting.summary import Summary
+    from padviz.counting.shares.summary import Summary
     from padviz.exports.run import export
-    from padviz.files.counts import read_counts
+    from padviz.geometry.costs import Costs
+    from padviz.geometry.even_sizes import EvenSizes
+    from padviz.geometry.ledger import Ledger
+    from padviz.geometry.receptive_fields import ReceptiveField
+    from padviz.geometry.tap_exposure import TapExposure
     from padviz.network.layer import Layer
     from padviz.network.network import Network
     from padviz.pages.explorer import Explorer, explore
     from padviz.repadding.onnx.file import Repadded, repad_file
     from padviz.repadding.torch_module.repadding import repad
+    from padviz.reports.counts import read_counts
     from padviz.sources import load
     from padviz.trained.border_responses import BorderResponse, BorderResponses
     from padviz.trained.detecting.detectability import Detectability, PositionMap
@@ -48,25 +48,25 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {
-    "Costs": "padviz.audit.costs",
+    "Costs": "padviz.geometry.costs",
     "BorderResponse": "padviz.trained.border_responses",
     "BorderResponses": "padviz.trained.border_responses",
     "CountMap": "padviz.counting.count_map",
     "Detectability": "padviz.trained.detecting.detectability",
-    "EvenSizes": "padviz.audit.even_sizes",
+    "EvenSizes": "padviz.geometry.even_sizes",
     "Explorer": "padviz.pages.explorer",
     "Layer": "padviz.network.layer",
-    "Ledger": "padviz.audit.ledger",
+    "Ledger": "padviz.geometry.ledger",
     "MeanFilter": "padviz.trained.mean_filters",
     "MeanFilters": "padviz.trained.mean_filters",
     "Network": "padviz.network.network",
     "PositionMap": "padviz.trained.detecting.detectability",
-    "ReceptiveField": "padviz.audit.receptive_fields",
+    "ReceptiveField": "padviz.geometry.receptive_fields",
     "Remedy": "padviz.advice.remedies",
     "Repadded": "padviz.repadding.onnx.file",
     "Seen": "padviz.trained.trying.seen",
-    "Summary": "padviz.counting.summary",
-    "TapExposure": "padviz.audit.tap_exposure",
+    "Summary": "padviz.counting.shares.summary",
+    "TapExposure": "padviz.geometry.tap_exposure",
     "Trial": "padviz.trained.trying.trial",
     "TrialRow": "padviz.trained.trying.trial",
     "border_responses": "padviz.api.trained",
@@ -79,7 +79,7 @@ _HOMES = {
     "ledger": "padviz.api.audits",
     "load": "padviz.sources",
     "mean_filters": "padviz.trained.mean_filters",
-    "read_counts": "padviz.files.counts",
+    "read_counts": "padviz.reports.counts",
     "receptive_fields": "padviz.api.audits",
     "remedies": "padviz.api.audits",
     "repad": "padviz.repadding.torch_module.repadding",
@@ -103,4 +103,3 @@ def __dir__() -> list[str]:
 
 forking.register()
 hooks.figure = lambda name: import_module(f"padviz.figures.{name}")
-hooks.aside = lambda: import_module("padviz.files.atomic").aside

@@ -6,4 +6,3 @@ from collections.abc import Callable
 from typing import Any
 
 figure: Callable[[str], Any]  # loads a module of `padviz.figures`, as "heatmap" for `CountMap.plot`
-aside: Callable[[], Any]  # what writes a file by way of a temporary one

@@ -9,19 +9,18 @@ from typing import NamedTuple
 
 PACKAGE = Path(__file__).parent.parent / "padviz"
 FLOORS = (
-    ("errors", "version", "hooks", "forking"),
-    ("engine",),
-    ("axis",),
+    ("errors", "version", "hooks", "forking", "engine"),
+    ("files", "axis"),
     ("network",),
-    ("sources", "counting", "audit", "nn"),
-    ("files", "advice", "repadding", "trained"),
-    ("figures", "api"),
+    ("sources", "counting", "geometry", "nn"),
+    ("advice", "repadding", "trained"),
+    ("reports", "figures", "api"),
     ("pages",),
     ("exports",),
-    ("cli",),
-    ("__init__", "__main__"),
+    ("cli", "__init__"),
+    ("__main__",),
 )
-SOURCES = (("tracing", "reading"), ("toml", "onnx", "torch"), ("__init__",))  # the floors inside of that room
+SOURCES = (("tracing",), ("toml", "onnx", "torch"), ("__init__",))  # the floors inside of that room
 HEAVY = {
     "PIL": ("figures", "trained.detecting", "trained.sessions"),
     "click": ("cli",),
@@ -31,7 +30,7 @@ HEAVY = {
     "numba": ("engine.apply",),
     "onnx": ("sources.onnx", "repadding.onnx.graph", "repadding.onnx.pads", "trained.weights", "trained.sessions"),
     "onnxruntime": ("trained.sessions",),
-    "rich": ("files.tables", "cli"),
+    "rich": ("reports.tables", "cli"),
     "safetensors": ("trained.weights",),
     "torch": ("nn", "repadding.torch_module", "sources.torch", "trained.weights", "trained.sessions"),
     "torchvision": ("sources.torch",),
@@ -141,11 +140,29 @@ def circles(package: Path = PACKAGE) -> list[str]:
         & names.keys() - {name}
         for name, path in names.items()
     }
-    for middle in names:
-        for name in names:
+    return _in_circles(reached)
+
+
+def folder_circles(package: Path = PACKAGE) -> list[str]:
+    """Folders of one room that import each other, at once or by way of others; a room's own modules are one of them."""
+    names = modules(package)
+    homes = {name: path.parent.relative_to(package).as_posix() for name, path in names.items()}
+    reached: dict[str, set[str]] = {home: set() for home in homes.values()}
+    for name, path in names.items():
+        for each in imports(path, package):
+            home = homes.get(within(each.of, package))
+            if home and home.split("/")[0] == homes[name].split("/")[0] != "." and home != homes[name]:
+                reached[homes[name]].add(home)
+    return _in_circles(reached)
+
+
+def _in_circles(reached: dict[str, set[str]]) -> list[str]:
+    """The names that are reached from themselves."""
+    for middle in reached:
+        for name in reached:
             if middle in reached[name]:
                 reached[name] |= reached[middle]
-    return sorted(name for name in names if name in reached[name])
+    return sorted(name for name in reached if name in reached[name])
 
 
 def table(package: Path = PACKAGE) -> str:
@@ -159,4 +176,5 @@ def table(package: Path = PACKAGE) -> str:
 
 
 if __name__ == "__main__":
-    print(f"{table()}\n{len(FLOORS)} floors, {len(circles())} circles, {len(breaches())} imports that run up")
+    print(f"{table()}\n{len(FLOORS)} floors, {len(breaches())} imports that run up")
+    print(f"circles: {len(circles())} of modules, {len(folder_circles())} of folders inside a room")

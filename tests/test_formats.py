@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from padviz.audit.one_layer import illustrate
 from padviz.exports.cards import card
 from padviz.exports.record import records
+from padviz.geometry.one_layer import illustrate
 from padviz.sources.toml.write import to_toml
 from tests.cli.test_cli import run
 from tests.test_turning import CHOSEN, laid

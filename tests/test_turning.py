@@ -17,9 +17,6 @@ import pytest
 from hypothesis import given, settings
 
 import padviz
-from padviz.audit.one_layer import illustrate
-from padviz.audit.receptive_fields import fields_of_units
-from padviz.audit.tap_exposure import tap_exposure
 from padviz.counting.coverage import coverage
 from padviz.engine.limbs import to_ints
 from padviz.exports.cards import card
@@ -27,6 +24,9 @@ from padviz.exports.record import records
 from padviz.figures import panels
 from padviz.figures.heatmap import heatmap
 from padviz.figures.windows import field_boxes, ledger_bars
+from padviz.geometry.one_layer import illustrate
+from padviz.geometry.receptive_fields import fields_of_units
+from padviz.geometry.tap_exposure import tap_exposure
 from padviz.network.network import Network
 from padviz.network.rewrites import SCHEMES
 from padviz.pages.payload import Asked, payload

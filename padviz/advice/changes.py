@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from padviz.advice.pooled_strides import with_strides_pooled
-from padviz.audit.even_sizes import nearest_even, odd_window
-from padviz.audit.ledger import AxisPadding, LayerPadding, ledger
-from padviz.audit.reaching.border_margins import Margin, margins
 from padviz.axis.operations import Op, Window
-from padviz.counting.periodic.stable_rows import growth
+from padviz.counting.walking.stable_rows import growth
+from padviz.geometry.even_sizes import nearest_even, odd_window
+from padviz.geometry.ledger import AxisPadding, LayerPadding, ledger
+from padviz.geometry.reaching.border_margins import Margin, margins
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
 from padviz.network.sizes import sizes_of

@@ -22,12 +22,12 @@ from padviz.advice.changes import (
     wraps,
 )
 from padviz.advice.standing import APART
-from padviz.audit.costs import costs
-from padviz.audit.ledger import ledger
 from padviz.counting.count_map import CountMap
-from padviz.counting.summary import FairShare, PerAxis, Rim
+from padviz.counting.shares.summary import FairShare, PerAxis, Rim
 from padviz.counting.usage import usage
 from padviz.errors import PadvizError
+from padviz.geometry.costs import costs
+from padviz.geometry.ledger import ledger
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import with_padding
 from padviz.network.targets import names_of, upto
@@ -85,7 +85,7 @@ class Judged(msgspec.Struct, frozen=True):
 
 
 class Outcome(Judged, frozen=True):
-    """What is judged of a network, and further figures of its map: see `padviz.counting.summary.Summary`.
+    """What is judged of a network, and further figures of its map: see `padviz.counting.shares.summary.Summary`.
 
     `ring` is the share of the paths that the pixels within `ring_px`, one period, of the border have, over their share
     of the pixels.

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import msgspec
 
-from padviz.counting.summary import Rim
+from padviz.counting.shares.summary import Rim
 
 APART = 4  # pixels that opposite rims differ by in a network that is called lopsided,
 PART = 0.25  # and the part of the wider one

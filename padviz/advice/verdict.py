@@ -11,13 +11,13 @@ from padviz.advice.changes import cannot, cropped_outputs
 from padviz.advice.remedies import Outcome, Remedy, changes, improvements, judged, outcome
 from padviz.advice.standing import Standing, standing
 from padviz.advice.wording import border, padding, symmetry, verdict
-from padviz.audit.ledger import ledger
-from padviz.audit.reaching.border_margins import Margin, margins
-from padviz.audit.receptive_fields import AxisField, ReceptiveField, grid_in_words, receptive_fields
 from padviz.counting.count_map import CountMap
-from padviz.counting.summary import percent
+from padviz.counting.shares.summary import percent
 from padviz.counting.usage import usage
 from padviz.errors import SizeError
+from padviz.geometry.ledger import ledger
+from padviz.geometry.reaching.border_margins import Margin, margins
+from padviz.geometry.receptive_fields import AxisField, ReceptiveField, grid_in_words, receptive_fields
 from padviz.network.network import Network, Size, as_size
 from padviz.network.sizes import sizes_of
 from padviz.network.targets import names_of, upto

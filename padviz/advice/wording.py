@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from padviz.advice.remedies import Outcome
 from padviz.advice.standing import Standing
-from padviz.audit.reaching.border_margins import Margin
-from padviz.audit.receptive_fields import ReceptiveField
-from padviz.counting.summary import percent
+from padviz.counting.shares.summary import percent
+from padviz.geometry.reaching.border_margins import Margin
+from padviz.geometry.receptive_fields import ReceptiveField
 from padviz.network.network import Size
 
 TOLERATED = 0.05  # of the pixels may be starved before a network is called foveated

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from torch import nn
 
     from padviz.advice.remedies import Remedy
-    from padviz.audit.costs import Costs
-    from padviz.audit.even_sizes import EvenSizes
-    from padviz.audit.ledger import Ledger
-    from padviz.audit.receptive_fields import ReceptiveField
-    from padviz.audit.tap_exposure import TapExposure
+    from padviz.geometry.costs import Costs
+    from padviz.geometry.even_sizes import EvenSizes
+    from padviz.geometry.ledger import Ledger
+    from padviz.geometry.receptive_fields import ReceptiveField
+    from padviz.geometry.tap_exposure import TapExposure
 
 
 def costs(network: str | Path | Network | nn.Module, size: int | Sequence[int] | None = None) -> Costs:
@@ -52,7 +52,7 @@ def costs(network: str | Path | Network | nn.Module, size: int | Sequence[int] |
     >>> [cost.macs for cost in costs("resnet50", 224).layers[:2]]
     [118013952, 0]
     """
-    from padviz.audit.costs import costs
+    from padviz.geometry.costs import costs
 
     return costs(*load_at(network, size))
 
@@ -90,7 +90,7 @@ def even_sizes(
     >>> found.even, found.rule
     ((225, 257, 289), '32*i + 1')
     """
-    from padviz.audit.even_sizes import even_sizes
+    from padviz.geometry.even_sizes import even_sizes
 
     return even_sizes(load(network), lo, hi, axis)
 
@@ -126,7 +126,7 @@ def ledger(network: str | Path | Network | nn.Module, size: int | Sequence[int] 
     >>> ledger("resnet18", 225).even
     True
     """
-    from padviz.audit.ledger import ledger
+    from padviz.geometry.ledger import ledger
 
     return ledger(*load_at(network, size))
 
@@ -163,7 +163,7 @@ def receptive_fields(
     >>> last.height.size, int(last.height.stride), last.height.padding
     (212, 32, 90)
     """
-    from padviz.audit.receptive_fields import receptive_fields
+    from padviz.geometry.receptive_fields import receptive_fields
 
     return receptive_fields(*load_at(network, size))
 
@@ -252,6 +252,6 @@ def tap_exposure(
            [42, 49, 49],
            [42, 49, 49]])
     """
-    from padviz.audit.tap_exposure import tap_exposure
+    from padviz.geometry.tap_exposure import tap_exposure
 
     return tap_exposure(*load_at(network, size))

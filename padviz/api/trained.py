@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from padviz.repadding.plan import Left
     from padviz.trained.border_responses import BorderResponses
     from padviz.trained.detecting.detectability import Detectability
-    from padviz.trained.network import Trained
     from padviz.trained.sessions.running import Runner
+    from padviz.trained.weights.trained_network import Trained
 
 AXES = ("height", "width")
 Progress = Callable[[int, int], None]  # what is done, and all of it
@@ -243,15 +243,15 @@ def as_trained(
     network: str | Path | nn.Module | Trained, size: int | Sequence[int] | None, weights: str | Path | None
 ) -> Trained:
     """What a person names, with its weights; or what was read already."""
-    from padviz.trained.network import Trained
+    from padviz.trained.weights.trained_network import Trained
 
     return network if isinstance(network, Trained) else read(network, None if size is None else as_size(size), weights)
 
 
 def total_stride(trained: Trained) -> tuple[int, int] | None:
     """The largest stride of any layer towards the image, on each axis: scores may repeat with it; None if not known."""
-    from padviz.audit.receptive_fields import receptive_fields
     from padviz.errors import PadvizError
+    from padviz.geometry.receptive_fields import receptive_fields
 
     try:
         found = receptive_fields(trained.network, trained.size)

@@ -16,9 +16,9 @@ from padviz.network.network import Size, as_size
 if TYPE_CHECKING:
     from torch import nn
 
-    from padviz.trained.network import Trained
     from padviz.trained.trying.seen import Seen
     from padviz.trained.trying.trial import Trial, Variant
+    from padviz.trained.weights.trained_network import Trained
 
 SCHEMES = ("reflect", "symmetric", "replicate", "circular", "partial")  # that are tried where none is named
 
@@ -233,7 +233,7 @@ def _variants(
     trained: Trained, sizes: int | Sequence[int | Size] | None, padding: str | Sequence[str] | None, notes: list[str]
 ) -> Iterator[Variant]:
     """The changes to try: those that are asked for, or what is tried by itself as far as the network takes it."""
-    from padviz.audit.even_sizes import nearest_even
+    from padviz.geometry.even_sizes import nearest_even
     from padviz.trained.trying.crops import Frame
     from padviz.trained.trying.trial import Variant
 

@@ -130,7 +130,7 @@ def _json(found: list[Audit | Failed], tried: Trial | None) -> str:
     from msgspec import to_builtins
 
     from padviz.cli.audit_text import Failed
-    from padviz.files import documents
+    from padviz.reports import documents
     from padviz.trained.trying.trial import trial_facts
 
     listed = [

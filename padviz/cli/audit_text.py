@@ -11,9 +11,9 @@ from padviz.advice.measured import AS_IS
 from padviz.advice.remedies import Judged, Outcome, Remedy, worse
 from padviz.advice.verdict import Audit
 from padviz.cli import options
-from padviz.counting.summary import percent
+from padviz.counting.shares.summary import percent
 from padviz.errors import SizeError, printable
-from padviz.files import documents, tables
+from padviz.reports import documents, tables
 
 if TYPE_CHECKING:
     from padviz.trained.trying.trial import Trial

@@ -132,7 +132,7 @@ def _loaded(name: str, size: tuple[int, int] | None) -> Network | PadvizError:
 
 
 def _text(items: list[Item], varies: str, path: Path, format_: str) -> str:
-    from padviz.files import documents, tables
+    from padviz.reports import documents, tables
 
     if format_ == "json":
         from padviz.exports.render import comparison_facts
@@ -146,8 +146,8 @@ def _text(items: list[Item], varies: str, path: Path, format_: str) -> str:
 
 
 def _figures(found: CountMap | PadvizError, rounded: bool) -> tuple[Any, ...]:
-    from padviz.counting.summary import percent
-    from padviz.files import tables
+    from padviz.counting.shares.summary import percent
+    from padviz.reports import tables
 
     if isinstance(found, PadvizError):
         return *[None] * 9, options.spelled(f"cannot run: {found.where}: {found.what}")

@@ -11,8 +11,8 @@ from padviz.cli import options
 from padviz.errors import OptionError
 
 if TYPE_CHECKING:
-    from padviz.audit.reaching.border_margins import Barrier, Margin
     from padviz.counting.count_map import CountMap
+    from padviz.geometry.reaching.border_margins import Barrier, Margin
 
 
 @click.command(name="coverage", short_help="What share of each unit's paths starts at real pixels, not padding.")
@@ -56,7 +56,7 @@ def command(
     network = options.load_as(model, size)
     pixels = size or network.size
     if margin:
-        from padviz.audit.reaching.border_margins import margins
+        from padviz.geometry.reaching.border_margins import margins
         from padviz.network.rewrites import with_padding
 
         wanted = options.known_layers(network, layers)
@@ -66,8 +66,8 @@ def command(
         return
     from padviz.counting.coverage import coverages
     from padviz.figures.canvas import PICTURE_SUFFIXES
-    from padviz.files.counts import COUNT_SUFFIXES
     from padviz.network.targets import names_of
+    from padviz.reports.counts import COUNT_SUFFIXES
 
     targets = names_of(layers or None, network)
     if output is not None:
@@ -85,7 +85,7 @@ def _write(found: tuple[CountMap, ...], path: Path, cmap: str | None) -> None:
     from padviz.figures import panels
     from padviz.figures.canvas import save
     from padviz.figures.heatmap import heatmap
-    from padviz.files.counts import COUNT_SUFFIXES, write_counts
+    from padviz.reports.counts import COUNT_SUFFIXES, write_counts
 
     if path.suffix.lower() in COUNT_SUFFIXES and len(found) == 1:
         write_counts(found[0], path)
@@ -95,7 +95,7 @@ def _write(found: tuple[CountMap, ...], path: Path, cmap: str | None) -> None:
 
 def _shares(found: tuple[CountMap, ...], path: Path, format_: str) -> str:
     """The figures of coverage maps: counts are exact, shares are floats."""
-    from padviz.files import documents, tables
+    from padviz.reports import documents, tables
 
     columns = ("layer", "height", "width", "full", "max", "min", "share mean", "share centre", "share corner")
     rows = []
@@ -118,14 +118,14 @@ def _shares(found: tuple[CountMap, ...], path: Path, format_: str) -> str:
 
 
 def _rounded(value: int | float) -> str:
-    from padviz.files import tables
+    from padviz.reports import tables
 
     return tables.rounded(int(value)) if value >= 10**6 else f"{value:,.4g}" if value % 1 else f"{int(value):,}"
 
 
 def _margins(rows: list[Margin], network: str, size: tuple[int, int], format_: str) -> str:
     """Units and pixels at the top, bottom, left and right; behind what makes all positions depend on all, no pixels."""
-    from padviz.files import documents, tables
+    from padviz.reports import documents, tables
 
     sides = ("top", "bottom", "left", "right")
     none = (None, None)

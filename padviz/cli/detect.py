@@ -144,7 +144,7 @@ def _draw(found: Detectability, path: Path, kept: Path) -> None:
 
 
 def _text(found: Detectability, format_: str, path: Path) -> str:
-    from padviz.files import documents, tables
+    from padviz.reports import documents, tables
 
     if format_ == "json":
         maps = [{**_facts(each), "values": _finite(each)} for each in found.maps]

@@ -40,8 +40,8 @@ def command(
       padviz diff mobilenet_v1 --size 224 --same
       padviz diff vgg16 vgg19 --size 224
     """
-    from padviz.audit.differences import differences
-    from padviz.files import documents, tables
+    from padviz.geometry.differences import differences
+    from padviz.reports import documents, tables
 
     if model_b is None and not same:
         raise OptionError("there is nothing to compare with", where="MODEL_B", hint="name one, or add --same")

@@ -51,8 +51,8 @@ def command(
       padviz explore resnet50
       padviz explore vgg19 --size 224 --sizes 224,256,320x480 --padding zero,symmetric --open
     """
-    from padviz.files import tables
     from padviz.pages.explorer import explorer, laid_out, ordered
+    from padviz.reports import tables
 
     if output is not None:
         options.checked_output(output, SUFFIXES, overwrite)

@@ -118,8 +118,8 @@ def _progress() -> Iterator[Callable[[Outcome, int], None] | None]:
 
 def _report(outcomes: Sequence[Outcome], folder: Path) -> None:
     """Say what was done, and end with 3 if something failed."""
-    from padviz.files import tables
     from padviz.pages.gallery import natural
+    from padviz.reports import tables
 
     states = [outcome.state for outcome in outcomes]
     facts: list[tuple[str, Any]] = [(state, states.count(state)) for state in ("made", "kept", "failed")]

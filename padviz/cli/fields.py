@@ -11,7 +11,7 @@ import click
 from padviz.cli import options
 
 if TYPE_CHECKING:
-    from padviz.audit.receptive_fields import AxisField, ReceptiveField
+    from padviz.geometry.receptive_fields import AxisField, ReceptiveField
     from padviz.network.network import Network, Size
 
 
@@ -42,8 +42,8 @@ def command(
     Example:
       padviz fields vgg16 --size 224
     """
-    from padviz.audit.receptive_fields import fields_of_units, receptive_fields
     from padviz.figures.canvas import PICTURE_SUFFIXES
+    from padviz.geometry.receptive_fields import fields_of_units, receptive_fields
 
     if output is not None:
         options.checked_output(output, PICTURE_SUFFIXES, overwrite)
@@ -62,7 +62,7 @@ def command(
 
 
 def _text(rows: list[ReceptiveField], network: Network, size: Size, format_: str, output: Path | None) -> str:
-    from padviz.files import documents, tables
+    from padviz.reports import documents, tables
 
     if format_ == "json":
         head = {"schema_version": 1, "network": network.name, "size": list(size)}

@@ -86,7 +86,7 @@ def _check_measured(found: MeanFilters, where: str) -> None:
 
 
 def _table(found: MeanFilters, files: list[str]) -> str:
-    from padviz.files import tables
+    from padviz.reports import tables
 
     title = f"{found.title}, {found.size[0]} x {found.size[1]}: mean filters"
     parts = [tables.to_table(COLUMNS, map(_row, found.rows), title)]
@@ -176,14 +176,14 @@ def _few(names: list[str]) -> str:
 
 
 def _json(found: MeanFilters, files: list[str]) -> str:
-    from padviz.files import documents
+    from padviz.reports import documents
     from padviz.trained.mean_filters import filter_facts
 
     return documents.to_json({"schema_version": SCHEMA_VERSION, **filter_facts(found), "files": files})
 
 
 def _csv(found: MeanFilters, files: list[str]) -> str:
-    from padviz.files import documents
+    from padviz.reports import documents
 
     rows = []
     for row in found.rows:

@@ -13,7 +13,7 @@ from padviz.cli.value_types import SizeType
 from padviz.errors import OptionError
 
 if TYPE_CHECKING:
-    from padviz.audit.one_layer import Illustration
+    from padviz.geometry.one_layer import Illustration
 
 MOST = 16  # rows and columns that fit on a screen
 
@@ -52,8 +52,8 @@ def command(
       padviz kernel --padding symmetric,reflect --size 5
       padviz kernel --padding partial --pixel 0,0
     """
-    from padviz.audit.one_layer import illustrate
     from padviz.figures.canvas import PICTURE_SUFFIXES
+    from padviz.geometry.one_layer import illustrate
     from padviz.network.rewrites import canonical
 
     if output is not None:

@@ -9,7 +9,7 @@ import click
 from padviz.cli import options
 
 if TYPE_CHECKING:
-    from padviz.audit.costs import Costs
+    from padviz.geometry.costs import Costs
 
 
 @click.command(name="layers", short_help="Every spatial layer of a network, with its geometry and sizes.")
@@ -30,11 +30,11 @@ def command(
     Example:
       padviz layers resnet50 --size 224
     """
-    from padviz.audit.costs import costs
-    from padviz.files import documents, tables
+    from padviz.geometry.costs import costs
     from padviz.network.listing import layer_rows
     from padviz.network.network import as_size
     from padviz.network.rewrites import with_padding
+    from padviz.reports import documents, tables
 
     network = options.cut(options.load_as(model, size), layers)
     height, width = as_size(size or network.size)
@@ -63,8 +63,8 @@ def _shortened(row: list[Any]) -> list[Any]:
 
 
 def _total(found: Costs) -> str:
-    from padviz.audit.costs import COUNTED
-    from padviz.files.tables import readable
+    from padviz.geometry.costs import COUNTED
+    from padviz.reports.tables import readable
 
     if found.macs is None:
         return f"Multiply-adds (macs): not known, since {found.unknown} does not say its channels."

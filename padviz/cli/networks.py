@@ -16,7 +16,7 @@ def command(format_: str) -> None:
     Example:
       padviz networks
     """
-    from padviz.files import documents, tables
+    from padviz.reports import documents, tables
     from padviz.sources.toml.load import load_config, zoo
 
     columns = ("name", "title", "size", "layers", "source")

@@ -16,7 +16,7 @@ from padviz.errors import OptionError, PadvizError, printable
 
 if TYPE_CHECKING:
     from padviz.network.network import Network
-    from padviz.trained.network import Trained
+    from padviz.trained.weights.trained_network import Trained
 
 NEUTRAL = "padviz.neutral"
 SAID = "padviz.said"

@@ -105,7 +105,7 @@ def _check_asked(padding: str | None, even: bool, layers: tuple[str, ...]) -> No
 def _evened(model: str, size: tuple[int, int] | None, neutral: Iterable[str]) -> Repadded:
     """The file with even pads, or with pools, whichever makes its learned windows even."""
     from padviz.advice.changes import cannot, even_pads, pooled_strides
-    from padviz.audit.ledger import ledger
+    from padviz.geometry.ledger import ledger
     from padviz.network.rewrites import with_pads_joined
     from padviz.repadding.even import between, check_even
     from padviz.repadding.onnx.file import edited, opened
@@ -137,7 +137,7 @@ def _maps(found: Repadded) -> list[CountMap]:
 
 def _uneven(found: Repadded) -> list[str]:
     """The windows that still read their padding unevenly."""
-    from padviz.audit.ledger import ledger
+    from padviz.geometry.ledger import ledger
 
     return [each.layer for each in ledger(found.network, found.plan.size).uneven]
 
@@ -145,7 +145,7 @@ def _uneven(found: Repadded) -> list[str]:
 def _json(found: Repadded, padding: str | None, path: Path | None) -> str:
     from msgspec import to_builtins
 
-    from padviz.files import documents
+    from padviz.reports import documents
 
     before, after = _maps(found)
     return documents.to_json(
@@ -166,7 +166,7 @@ def _json(found: Repadded, padding: str | None, path: Path | None) -> str:
 
 def _table(found: Repadded, padding: str | None, path: Path | None) -> str:
     """What was changed, what was left alone and why, and the figures before and after."""
-    from padviz.files import tables
+    from padviz.reports import tables
 
     height, width = found.plan.size
     facts: list[tuple[str, Any]] = [("network", f"{found.source.title}, {height} x {width} pixels")]
@@ -207,7 +207,7 @@ def _phases(found: Repadded) -> list[tuple[str, str]]:
 
 def _figures(before: CountMap, after: CountMap) -> list[tuple[str, Any, Any]]:
     """The figures of two maps side by side, as `padviz usage` has them."""
-    from padviz.counting.summary import percent
+    from padviz.counting.shares.summary import percent
 
     was, now = before.summary(), after.summary()
     rows: list[tuple[str, Any, Any]] = []

@@ -84,7 +84,7 @@ def command(
 
 
 def _text(found: BorderResponses, format_: str, output: Path | None) -> str:
-    from padviz.files import documents, tables
+    from padviz.reports import documents, tables
     from padviz.trained.border_responses import READING, response_facts
 
     if format_ == "json":

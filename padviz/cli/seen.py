@@ -95,7 +95,7 @@ def command(
 
 
 def _text(found: Seen, format_: str, output: Path | None) -> str:
-    from padviz.files import documents, tables
+    from padviz.reports import documents, tables
     from padviz.trained.trying.seen import seen_facts
     from padviz.trained.trying.wording import explained
 

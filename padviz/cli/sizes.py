@@ -44,10 +44,10 @@ def command(
     Example:
       padviz sizes resnet50 --range 64:1024
     """
-    from padviz.audit.costs import macs_of_squares
-    from padviz.audit.even_sizes import even_sizes
-    from padviz.files import documents, tables
+    from padviz.geometry.costs import macs_of_squares
+    from padviz.geometry.even_sizes import even_sizes
     from padviz.network.baked import declared
+    from padviz.reports import documents, tables
 
     lo, hi = _range(range_)
     format_ = options.format_for(output, format_, overwrite)
@@ -86,7 +86,7 @@ def command(
 
 def _why_none(network: Network, lo: int, hi: int) -> list[tuple[str, str]]:
     """Which window stands in the way of every even size, if one does."""
-    from padviz.audit.even_sizes import odd_window
+    from padviz.geometry.even_sizes import odd_window
 
     middle = (lo + hi) // 2
     odd = odd_window(network, (middle, middle))

@@ -11,7 +11,7 @@ from padviz.cli import options
 from padviz.errors import OptionError
 
 if TYPE_CHECKING:
-    from padviz.audit.tap_exposure import TapExposure
+    from padviz.geometry.tap_exposure import TapExposure
     from padviz.network.network import Network, Size
 
 
@@ -42,8 +42,8 @@ def command(
     Example:
       padviz taps resnet50 --size 224
     """
-    from padviz.audit.tap_exposure import tap_exposure
     from padviz.figures.canvas import PICTURE_SUFFIXES
+    from padviz.geometry.tap_exposure import tap_exposure
 
     if output is not None:
         options.checked_output(output, PICTURE_SUFFIXES, overwrite)
@@ -64,8 +64,8 @@ def command(
 
 
 def _text(rows: list[TapExposure], network: Network, size: Size, format_: str, output: Path | None) -> str:
-    from padviz.audit.tap_exposure import tap_facts
-    from padviz.files import documents, tables
+    from padviz.geometry.tap_exposure import tap_facts
+    from padviz.reports import documents, tables
 
     if format_ == "json":
         head = {"schema_version": 1, "network": network.name, "size": list(size)}

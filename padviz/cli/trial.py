@@ -92,7 +92,7 @@ def command(
 
 
 def _text(found: Trial, format_: str, output: Path | None) -> str:
-    from padviz.files import documents, tables
+    from padviz.reports import documents, tables
     from padviz.trained.trying.trial import trial_facts
     from padviz.trained.trying.wording import answer, needs
 

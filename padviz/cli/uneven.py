@@ -13,8 +13,8 @@ from padviz.cli.value_types import SizeType
 from padviz.errors import OptionError, SizeError, printable
 
 if TYPE_CHECKING:
-    from padviz.audit.even_sizes import Suggestion
-    from padviz.audit.ledger import AxisPadding, LayerPadding, Ledger
+    from padviz.geometry.even_sizes import Suggestion
+    from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger
     from padviz.network.network import Network, Size
 
 SCHEMA_VERSION = 1
@@ -77,8 +77,8 @@ def command(
       padviz uneven resnet50 --size 225 --check=drops
       padviz uneven resnet50 mobilenet_v1 --size 224 --size 225 --format markdown
     """
-    from padviz.audit.ledger import ledger
     from padviz.figures.canvas import PICTURE_SUFFIXES
+    from padviz.geometry.ledger import ledger
 
     drawn = output is not None and output.suffix.lower() in PICTURE_SUFFIXES
     format_ = options.format_for(output, format_, overwrite, PICTURE_SUFFIXES)
@@ -107,7 +107,7 @@ Result = tuple[str, "Network", "Ledger"]
 
 def _fails(found: Ledger | LayerPadding, check: str) -> bool:
     """Whether a network, or one of its windows, is what --check looks for."""
-    from padviz.audit.ledger import LayerPadding
+    from padviz.geometry.ledger import LayerPadding
 
     if not isinstance(found, LayerPadding):
         return any(_fails(layer, check) for layer in found.layers)
@@ -115,7 +115,7 @@ def _fails(found: Ledger | LayerPadding, check: str) -> bool:
 
 
 def _table(results: list[Result], all_: bool) -> str:
-    from padviz.files import tables
+    from padviz.reports import tables
 
     parts = []
     for _, network, found in results:
@@ -129,7 +129,7 @@ def _table(results: list[Result], all_: bool) -> str:
 
 
 def _markdown(results: list[Result], all_: bool) -> str:
-    from padviz.files import documents
+    from padviz.reports import documents
 
     parts = []
     for _, network, found in results:
@@ -141,8 +141,8 @@ def _markdown(results: list[Result], all_: bool) -> str:
 
 
 def _csv(results: list[Result], all_: bool) -> str:
-    from padviz.audit.receptive_fields import grid_offsets
-    from padviz.files import documents
+    from padviz.geometry.receptive_fields import grid_offsets
+    from padviz.reports import documents
 
     rows = []
     for _, network, found in results:
@@ -158,9 +158,9 @@ def _csv(results: list[Result], all_: bool) -> str:
 
 
 def _json(results: list[Result], all_: bool) -> str:
-    from padviz.audit.even_sizes import nearest_even, odd_window
-    from padviz.audit.ledger import ledger_facts
-    from padviz.files import documents
+    from padviz.geometry.even_sizes import nearest_even, odd_window
+    from padviz.geometry.ledger import ledger_facts
+    from padviz.reports import documents
 
     listed: list[dict[str, Any]] = []
     for _, network, found in results:
@@ -176,7 +176,7 @@ def _json(results: list[Result], all_: bool) -> str:
 
 def _with_offsets(facts: dict[str, Any], network: Network, size: Size) -> dict[str, Any]:
     """A ledger for JSON with the grid offset of each layer on each axis."""
-    from padviz.audit.receptive_fields import grid_offsets
+    from padviz.geometry.receptive_fields import grid_offsets
 
     offsets = grid_offsets(network, size)
     for layer in facts["layers"]:
@@ -268,7 +268,7 @@ def _verdict(network: Network, found: Ledger) -> list[str]:
 
 def _grid(network: Network, size: Size) -> list[str]:
     """Where the units of the last maps are centred, and what went with that."""
-    from padviz.audit.receptive_fields import grid_in_words, receptive_fields
+    from padviz.geometry.receptive_fields import grid_in_words, receptive_fields
     from padviz.network.targets import names_of
 
     try:
@@ -284,7 +284,7 @@ def _grid(network: Network, size: Size) -> list[str]:
 
 def _cure(network: Network, found: Ledger) -> str:
     """The nearest balanced sizes, or why there is none."""
-    from padviz.audit.even_sizes import nearest_even, odd_window
+    from padviz.geometry.even_sizes import nearest_even, odd_window
 
     near = [each for each in nearest_even(network, found.size) if each]
     if near:
@@ -298,7 +298,7 @@ def _cure(network: Network, found: Ledger) -> str:
 
 def _priced(network: Network, size: Size, near: list[Suggestion]) -> str:
     """The nearest balanced sizes with their multiply-adds over those of the size asked about, or window positions."""
-    from padviz.audit.costs import COUNTED, costs
+    from padviz.geometry.costs import COUNTED, costs
     from padviz.network.baked import declared
 
     known = all(each.macs_ratio is not None for each in near)

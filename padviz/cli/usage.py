@@ -12,7 +12,7 @@ from padviz.errors import OptionError
 
 if TYPE_CHECKING:
     from padviz.counting.count_map import CountMap
-    from padviz.counting.summary import Summary
+    from padviz.counting.shares.summary import Summary
 
 
 @click.command(name="usage", short_help="How often each input pixel is used: a heat map and its figures.")
@@ -53,7 +53,7 @@ def command(
     """
     from padviz.counting.usage import usage
     from padviz.figures.canvas import PICTURE_SUFFIXES
-    from padviz.files.counts import COUNT_SUFFIXES
+    from padviz.reports.counts import COUNT_SUFFIXES
 
     if output is not None:
         options.checked_output(output, PICTURE_SUFFIXES + COUNT_SUFFIXES, overwrite)
@@ -70,8 +70,8 @@ def _show(counts: CountMap, path: Path, format_: str) -> None:
     """Print the figures of a map and the file they were drawn to."""
     from msgspec import to_builtins
 
-    from padviz.files import documents, tables
     from padviz.network.rewrites import padding_in_words
+    from padviz.reports import documents, tables
 
     summary = counts.summary()
     if format_ == "json":
@@ -101,8 +101,8 @@ def _show(counts: CountMap, path: Path, format_: str) -> None:
 
 def _fair(summary: Summary, pads: bool) -> list[tuple[str, Any]]:
     """What pixels get of the weight of an interior one."""
-    from padviz.counting.summary import percent
-    from padviz.files.tables import readable
+    from padviz.counting.shares.summary import percent
+    from padviz.reports.tables import readable
 
     share = summary.share
     if share is None:
@@ -147,7 +147,7 @@ def _shared(counts: CountMap) -> list[tuple[str, Any]]:
 
 
 def _target(summary: Summary) -> str:
-    from padviz.counting.summary import unit_text
+    from padviz.counting.shares.summary import unit_text
 
     layers, shapes = summary.target.layer, summary.target.shape
     if isinstance(layers, str):
@@ -159,7 +159,7 @@ def _target(summary: Summary) -> str:
 def _write(counts: CountMap, path: Path, cmap: str | None, scale: str) -> None:
     from padviz.figures.canvas import save
     from padviz.figures.heatmap import heatmap
-    from padviz.files.counts import COUNT_SUFFIXES, write_counts
+    from padviz.reports.counts import COUNT_SUFFIXES, write_counts
 
     if path.suffix.lower() in COUNT_SUFFIXES:
         write_counts(counts, path)

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz import hooks
-from padviz.counting.fair_share import Shares
-from padviz.counting.periodic.interior import NoInterior, interior
-from padviz.counting.periodic.product_shares import shares_of
-from padviz.counting.periodic.rims import rims
-from padviz.counting.periodic.tiling import Tiling, positions
-from padviz.counting.summary import SCHEMA_VERSION, Corners, PerAxis, Rim, Summary, Target
-from padviz.counting.walks import Weights
+from padviz.counting.shares.fair_share import Shares
+from padviz.counting.shares.interior import NoInterior, interior
+from padviz.counting.shares.product_shares import shares_of
+from padviz.counting.shares.rims import rims
+from padviz.counting.shares.summary import SCHEMA_VERSION, Corners, PerAxis, Rim, Summary, Target
+from padviz.counting.walking.tiling import Tiling, positions
+from padviz.counting.walking.walks import Weights
 from padviz.engine.apply import Array
 from padviz.engine.core import Core
 from padviz.engine.limbs import to_ints, value_at

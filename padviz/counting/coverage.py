@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from padviz.counting.count_map import CountMap
-from padviz.counting.periodic.stable_rows import coverage_tilings
 from padviz.counting.request import prepare_request, target_of
-from padviz.counting.walks import count_forward
+from padviz.counting.walking.stable_rows import coverage_tilings
+from padviz.counting.walking.walks import count_forward
 from padviz.errors import OptionError
 from padviz.network.network import Network
 

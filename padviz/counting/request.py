@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from operator import index
 from typing import NamedTuple
 
-from padviz.counting.summary import Target
-from padviz.counting.walks import Box, Walk, Weights
+from padviz.counting.shares.summary import Target
+from padviz.counting.walking.walks import Box, Walk, Weights
 from padviz.errors import OptionError
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import canonical, with_mean_pooling, with_padding

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from padviz.counting.count_map import CountMap
-from padviz.counting.periodic.stable_rows import usage_tiling
-from padviz.counting.periodic.tiling import Tiling
 from padviz.counting.request import Request, box_of, prepare_request, target_of
-from padviz.counting.walks import count_backward
+from padviz.counting.walking.stable_rows import usage_tiling
+from padviz.counting.walking.tiling import Tiling
+from padviz.counting.walking.walks import count_backward
 from padviz.errors import OptionError, PadvizError, UnknownName
 from padviz.network.network import Network
 from padviz.network.sizes import is_square

@@ -24,7 +24,7 @@ from padviz.exports.render import Rendered, rendered
 from padviz.figures.canvas import CMAP, colour_map, save
 from padviz.figures.heatmap import write_bare, write_thumbnail
 from padviz.files.atomic import PREFIX, alone, staged, sweep
-from padviz.files.counts import write_counts
+from padviz.reports.counts import write_counts
 from padviz.version import __version__
 
 FORMATS = ("png", "npz", "json")

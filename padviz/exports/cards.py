@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from padviz.counting.summary import Rim, percent
+from padviz.counting.shares.summary import Rim, percent
 from padviz.exports.manifest import WHATS
 from padviz.exports.record import THUMBS, Record
 from padviz.figures.canvas import hex_stops
-from padviz.files.tables import readable, rounded
+from padviz.reports.tables import readable, rounded
 
 MAPS = ("usage", "coverage")
 MINI, GRIDS = 7, 3  # lines of a small ledger, and small grids

@@ -15,9 +15,9 @@ from padviz.exports.cards import card, map_figures, shares
 from padviz.exports.items import Item
 from padviz.exports.record import Record, facts_of, records
 from padviz.files.atomic import alone, aside
-from padviz.files.documents import to_csv, to_json
+from padviz.files.reading import opened
 from padviz.pages.gallery import gallery, natural
-from padviz.sources.reading import opened
+from padviz.reports.documents import to_csv, to_json
 from padviz.version import __version__
 
 SCHEMA_VERSION = 2

@@ -11,11 +11,11 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from padviz.counting.summary import Corners, FairShare, PerAxis, Rim
+from padviz.counting.shares.summary import Corners, FairShare, PerAxis, Rim
 from padviz.errors import PadvizError
 from padviz.exports.items import Item
 from padviz.exports.manifest import DECLARED, Side
-from padviz.sources.reading import read_file
+from padviz.files.reading import read_file
 
 SCHEMA_VERSION = 2
 THUMBS = "thumbs"

@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import to_builtins
 
-from padviz.audit.ledger import ledger, ledger_facts
-from padviz.audit.one_layer import illustrate
-from padviz.audit.tap_exposure import tap_exposure, tap_facts
 from padviz.counting.count_map import CountMap
 from padviz.counting.coverage import coverage
 from padviz.counting.usage import usage, usages
@@ -20,12 +17,15 @@ from padviz.exports.manifest import DECLARED
 from padviz.figures import panels
 from padviz.figures.heatmap import heatmap
 from padviz.figures.windows import kernel_cells, ledger_bars
+from padviz.geometry.ledger import ledger, ledger_facts
+from padviz.geometry.one_layer import illustrate
+from padviz.geometry.tap_exposure import tap_exposure, tap_facts
 from padviz.network.network import Network
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from padviz.trained.network import Trained
+    from padviz.trained.weights.trained_network import Trained
 
 
 class Rendered(NamedTuple):

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.counting.count_map import CountMap
-from padviz.counting.periodic.tiling import Tiling
-from padviz.counting.summary import Target, percent, unit_text
+from padviz.counting.shares.summary import Target, percent, unit_text
+from padviz.counting.walking.tiling import Tiling
 from padviz.errors import SizeError
 from padviz.figures.canvas import (
     DPI,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.audit.tap_exposure import TapExposure
 from padviz.counting.count_map import CountMap
 from padviz.errors import PadvizError
 from padviz.figures.canvas import (
@@ -29,6 +28,7 @@ from padviz.figures.canvas import (
 )
 from padviz.figures.heatmap import LEAST, blocks_of, fairness
 from padviz.figures.scales import FAIR, Scale, colour_bar, scaled
+from padviz.geometry.tap_exposure import TapExposure
 from padviz.network.network import Size
 from padviz.network.rewrites import padding_in_words
 

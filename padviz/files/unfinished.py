@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError, OptionError, let_through, printable
 from padviz.files.atomic import aside
+from padviz.files.reading import opened
 from padviz.files.stored import BROKEN, stored_arrays
-from padviz.sources.reading import opened
 
 SUFFIX = ".unfinished.npz"
 EVERY = 2.0  # seconds between two times that they are written

@@ -7,13 +7,13 @@ from fractions import Fraction
 from typing import Any
 
 from padviz.advice.verdict import Audit, audit, maps
-from padviz.audit.ledger import ledger, ledger_facts
-from padviz.audit.receptive_fields import AxisField, receptive_fields
-from padviz.audit.tap_exposure import tap_exposure, tap_facts
 from padviz.counting.count_map import CountMap
-from padviz.counting.periodic.tiling import Tiling
-from padviz.counting.walks import Walk, taps_at
+from padviz.counting.walking.tiling import Tiling
+from padviz.counting.walking.walks import Walk, taps_at
 from padviz.errors import PadvizError, SizeError, printable
+from padviz.geometry.ledger import ledger, ledger_facts
+from padviz.geometry.receptive_fields import AxisField, receptive_fields
+from padviz.geometry.tap_exposure import tap_exposure, tap_facts
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
 from padviz.network.sizes import resolve_both

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from padviz.audit.ledger import ledger
-from padviz.audit.receptive_fields import receptive_fields
 from padviz.errors import PadvizError
+from padviz.geometry.ledger import ledger
+from padviz.geometry.receptive_fields import receptive_fields
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import with_pads_joined
 from padviz.network.sizes import sizes_of

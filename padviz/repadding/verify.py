@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.counting.count_map import CountMap
-from padviz.counting.periodic.tiling import Tiling
 from padviz.counting.usage import usage
+from padviz.counting.walking.tiling import Tiling
 from padviz.errors import PadvizError
 from padviz.network.network import Network
 from padviz.repadding.plan import Plan

@@ -16,8 +16,8 @@ from padviz.errors import DescriptionError
 from padviz.network.layer import Kind
 from padviz.network.network import Size, as_size
 from padviz.network.targets import upto
-from padviz.trained.network import Kernel, Pads, Places, Trained
 from padviz.trained.weights.reading import read
+from padviz.trained.weights.trained_network import Kernel, Pads, Places, Trained
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

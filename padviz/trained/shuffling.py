@@ -8,7 +8,7 @@ import numpy as np
 
 from padviz.errors import let_through
 from padviz.sources import is_module
-from padviz.trained.network import Trained
+from padviz.trained.weights.trained_network import Trained
 
 SHUFFLED = "shuffled"  # in place of a padding's name
 

@@ -18,8 +18,8 @@ from padviz.advice.changes import TRIED, cannot, cropped_outputs, even_pads, poo
 from padviz.advice.pooled_strides import with_strides_pooled
 from padviz.advice.remedies import NEEDS, changes, helps, outcome, remedies, worse
 from padviz.advice.verdict import audit, maps
-from padviz.audit.reaching.border_margins import margins
-from padviz.counting import walks
+from padviz.counting.walking import walks
+from padviz.geometry.reaching.border_margins import margins
 from padviz.network.network import Network
 from padviz.network.targets import names_of, upto
 from padviz.sources.toml.build import parse

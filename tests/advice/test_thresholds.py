@@ -15,7 +15,7 @@ from padviz.advice.remedies import GAIN, Outcome, helps, outcome, worse
 from padviz.advice.standing import quartiles, standing
 from padviz.advice.verdict import audit
 from padviz.counting.coverage import coverage
-from padviz.counting.summary import Rim
+from padviz.counting.shares.summary import Rim
 from padviz.network.network import Network
 from padviz.sources.toml.build import parse
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 import padviz
-from padviz.trained.network import Trained
 from padviz.trained.sessions.inputs import images_of
 from padviz.trained.sessions.of_model import runner_of
 from padviz.trained.sessions.running import AT_ONCE, Images, at_once
 from padviz.trained.trying.crops import Crops, Frame
 from padviz.trained.weights.reading import read
+from padviz.trained.weights.trained_network import Trained
 from tests.wheels import photographs, real_file, real_weights
 
 INPUTS, STEP = 16, 16

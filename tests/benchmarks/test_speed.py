@@ -21,7 +21,7 @@ from torch import nn
 
 import padviz
 from padviz.advice.verdict import audit
-from padviz.counting.periodic.interior import _interior, ring
+from padviz.counting.shares.interior import _interior, ring
 from padviz.sources.toml.build import parse
 from tests.torch_oracle import counting_functions, model_of
 

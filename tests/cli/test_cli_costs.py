@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import padviz
-from padviz.audit.costs import COUNTED
+from padviz.geometry.costs import COUNTED
 from tests.cli.test_cli import run
 
 STEP = '{op = "conv", name = "a", kernel = 3, padding = 1, stride = 2'

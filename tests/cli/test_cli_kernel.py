@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from padviz.audit.one_layer import illustrate
 from padviz.figures.windows import kernel_cells
+from padviz.geometry.one_layer import illustrate
 from padviz.network.rewrites import SCHEMES
 from tests import naive
 from tests.cli.test_cli import run, told

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 import padviz
-from padviz.audit.reaching.border_margins import margins
 from padviz.axis.build import axis_map
 from padviz.axis.operations import taps_of
 from padviz.axis.resize import Resize
-from padviz.counting.periodic.tiling import Tiling
+from padviz.counting.walking.tiling import Tiling
 from padviz.errors import SizeError
 from padviz.figures.heatmap import LEAST, _block
+from padviz.geometry.reaching.border_margins import margins
 from padviz.network.graph import backward
 from padviz.network.network import MOST_TAPS
 from padviz.sources.toml.build import parse
@@ -156,7 +156,7 @@ def test_no_network_of_the_zoo_has_a_tenth_of_the_taps() -> None:
 
 def test_counts_too_wide_for_their_map_are_refused_before_any_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     counted = lambda network, seeds, pull: backward(network, checked(seeds), pull)  # noqa: E731
-    monkeypatch.setattr("padviz.counting.walks.backward", counted)
+    monkeypatch.setattr("padviz.counting.walking.walks.backward", counted)
 
     def checked(seeds: Any) -> Any:
         assert all(isinstance(seed, int) for seed in seeds.values()), "arrays are walked"

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 import padviz
 from padviz.counting import request
-from padviz.counting.fair_share import NOISE, Shares
-from padviz.counting.periodic.interior import NoInterior, interior
-from padviz.counting.walks import WHOLE, count_backward
+from padviz.counting.shares.fair_share import NOISE, Shares
+from padviz.counting.shares.interior import NoInterior, interior
+from padviz.counting.walking.walks import WHOLE, count_backward
 from padviz.engine.limbs import to_ints
 from padviz.errors import PadvizError
 from padviz.network.rewrites import SCHEMES

@@ -13,9 +13,9 @@ from msgspec.structs import astuple
 
 import padviz
 from padviz import CountMap
-from padviz.counting import walks
 from padviz.counting.coverage import coverages
-from padviz.counting.periodic import interior, rims
+from padviz.counting.shares import interior, rims
+from padviz.counting.walking import walks
 from padviz.engine import core
 from padviz.engine.product import Product
 from padviz.errors import PadvizError

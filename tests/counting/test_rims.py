@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import padviz
-from padviz.counting.summary import Rim
+from padviz.counting.shares.summary import Rim
 from padviz.engine.limbs import to_ints
 from padviz.errors import PadvizError
 from padviz.network.network import Network

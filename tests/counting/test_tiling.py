@@ -19,18 +19,18 @@ from numpy.typing import NDArray
 import padviz
 from padviz import CountMap
 from padviz.counting import coverage, request
-from padviz.counting.periodic import stable_rows
-from padviz.counting.periodic.stable_rows import growth
-from padviz.counting.periodic.tiling import Tiling
-from padviz.counting.walks import WHOLE, count_backward, count_forward
+from padviz.counting.walking import stable_rows
+from padviz.counting.walking.stable_rows import growth
+from padviz.counting.walking.tiling import Tiling
+from padviz.counting.walking.walks import WHOLE, count_backward, count_forward
 from padviz.engine import tally
 from padviz.engine.apply import apply
 from padviz.engine.core import Core
 from padviz.engine.limbs import to_ints
 from padviz.errors import PadvizError
-from padviz.files.counts import write_counts
 from padviz.network.rewrites import SCHEMES
 from padviz.network.sizes import resolve
+from padviz.reports.counts import write_counts
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import zoo
 from tests import naive
@@ -323,7 +323,7 @@ def test_a_huge_map_is_written_small_and_read_in_parts(tmp_path: Path, monkeypat
     def too_large(*_: Any) -> Any:
         raise MemoryError
 
-    monkeypatch.setattr("padviz.files.counts.from_bytes", too_large)
+    monkeypatch.setattr("padviz.reports.counts.from_bytes", too_large)
     write_counts(padviz.usage("resnet152", 65536), tmp_path / "wide.npz")
     with pytest.raises(PadvizError, match=r"wide.npz: its 65536 x 65536 counts .* read_counts\(path, rows, cols\)"):
         padviz.read_counts(tmp_path / "wide.npz", [0], [0])
@@ -351,7 +351,7 @@ finally:
 def test_files_are_written_some_rows_at_a_time(
     name: str, pooling: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("padviz.files.counts.AT_A_TIME", 1000)
+    monkeypatch.setattr("padviz.reports.counts.AT_A_TIME", 1000)
     found = padviz.usage(name, (1500, 70), pooling=pooling)
     expected = dense(found)
     write_counts(found, tmp_path / "map.npy")

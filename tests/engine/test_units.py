@@ -30,12 +30,12 @@ from padviz.engine.limbs import (
     value_at,
 )
 from padviz.errors import PadvizError, SizeError, nearest
-from padviz.files.tables import readable
 from padviz.network.listing import layer_rows
 from padviz.network.network import as_size
 from padviz.network.rewrites import with_padding
 from padviz.network.sizes import resolve
 from padviz.network.targets import upto
+from padviz.reports.tables import readable
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import CONFIGS, zoo
 

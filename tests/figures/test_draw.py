@@ -16,13 +16,13 @@ from matplotlib.text import Text
 from PIL import Image
 
 import padviz
-from padviz.audit.one_layer import illustrate
-from padviz.audit.receptive_fields import fields_of_units
 from padviz.counting.coverage import coverages
 from padviz.figures import canvas, panels
 from padviz.figures.canvas import png
 from padviz.figures.heatmap import blocks_of, heatmap, scaled, write_bare, write_thumbnail
 from padviz.figures.windows import field_boxes, kernel_cells, ledger_bars
+from padviz.geometry.one_layer import illustrate
+from padviz.geometry.receptive_fields import fields_of_units
 from padviz.sources.toml.build import parse
 
 SHAPES = [(32, 32), (512, 512), (200, 1000), (1000, 200), (100, 1)]

@@ -16,7 +16,7 @@ import pytest
 
 import padviz
 from padviz.errors import DescriptionError
-from padviz.files.counts import write_counts
+from padviz.reports.counts import write_counts
 
 WIDE = np.dtype([("little_endian_digits", "u1", (15,))])
 

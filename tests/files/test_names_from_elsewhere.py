@@ -14,8 +14,8 @@ import pytest
 
 from padviz.cli.uneven import _escaped
 from padviz.errors import PadvizError, printable
-from padviz.files.documents import to_csv, to_json, to_markdown
-from padviz.files.tables import to_facts, to_table, wrapped
+from padviz.reports.documents import to_csv, to_json, to_markdown
+from padviz.reports.tables import to_facts, to_table, wrapped
 from tests.cli.test_cli import run
 
 STEERING = ["\x1b", "\x07", "\x9b", "\x7f", "\0", "\r", "\n", "\t", *map(chr, range(0x202A, 0x202F))]

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import padviz
-from padviz.audit.one_layer import illustrate
 from padviz.counting.coverage import coverages
 from padviz.errors import PadvizError
+from padviz.geometry.one_layer import illustrate
 from padviz.network.rewrites import SCHEMES
 from tests.pages.browser import PADDINGS, SIZES, after, begins, drawn, expect, opened, reading
 

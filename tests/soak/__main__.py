@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import Any
 
-from padviz.files.tables import to_table
+from padviz.reports.tables import to_table
 from tests.soak import processes
 
 MINUTES, CORES = 30, 2

@@ -138,7 +138,7 @@ def counts_files() -> list[bytes]:
     import tempfile
 
     import padviz
-    from padviz.files.counts import write_counts
+    from padviz.reports.counts import write_counts
 
     found = []
     with tempfile.TemporaryDirectory() as folder:

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import padviz
-from padviz.audit.even_sizes import even_sizes
 from padviz.axis.build import axis_map
 from padviz.axis.operations import Window, out_size
 from padviz.errors import SizeError
+from padviz.geometry.even_sizes import even_sizes
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.write import to_toml
 from tests import naive

@@ -17,7 +17,7 @@ from torch.nn import functional
 import padviz
 from padviz.errors import DescriptionError
 from padviz.trained.mean_filters import AxisSkew, MeanFilter
-from padviz.trained.network import Unread, turned
+from padviz.trained.weights.trained_network import Unread, turned
 
 
 def convolution(weights: NDArray[Any], **options: Any) -> nn.Conv2d:

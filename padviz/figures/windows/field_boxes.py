@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from padviz.audit.reaching.reach import Interval
 from padviz.figures.canvas import (
     BETWEEN,
     EDGE,
@@ -17,6 +16,7 @@ from padviz.figures.canvas import (
     short_name,
     shortened,
 )
+from padviz.geometry.reaching.reach import Interval
 from padviz.network.network import Size
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from padviz.audit.one_layer import Illustration
 from padviz.figures.canvas import (
     CMAP,
     EDGE,
@@ -18,6 +17,7 @@ from padviz.figures.canvas import (
     ink,
     new_figure,
 )
+from padviz.geometry.one_layer import Illustration
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from padviz.audit.ledger import AxisPadding, LayerPadding, Ledger
 from padviz.figures.canvas import (
     BETWEEN,
     EDGE,
@@ -18,6 +17,7 @@ from padviz.figures.canvas import (
     short_name,
     shortened,
 )
+from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from padviz import hooks
 from padviz.counting.count_map import CountMap
 from padviz.errors import OptionError, PadvizError
+from padviz.files.atomic import aside
 from padviz.network.network import Network, Size, as_size
 from padviz.repadding import verify
 from padviz.repadding.onnx.data import check_place, locations
@@ -62,7 +62,7 @@ class Repadded:
         if not overwrite and os.path.lexists(out):
             raise OptionError("exists", where=str(out), hint="name another, or set overwrite")
         check_place(out, self.path, self.beside)
-        with hooks.aside()(out) as temporary:
+        with aside(out) as temporary:
             temporary.write_bytes(self.content)
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from padviz.errors import DescriptionError, OptionError, PadvizError, let_through, printable
+from padviz.files.reading import read_file
 from padviz.network.network import Network, Size, as_size
 from padviz.sources.onnx.constants.stored import BROKEN
 from padviz.sources.onnx.run import MOST_NODES, Graph
-from padviz.sources.reading import read_file
 from padviz.sources.tracing.axis_labels import Dims, plain
 from padviz.sources.tracing.general import About, general
 from padviz.sources.tracing.sizes.rows import Probes

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from padviz.errors import DescriptionError, UnknownName, let_through, nearest, printable
+from padviz.files.reading import read_file
 from padviz.network.network import Network
-from padviz.sources.reading import read_file
 from padviz.sources.toml.build import DEEPEST, _one_line, parse
 
 _HERE = Path(__file__).resolve().parents[2]

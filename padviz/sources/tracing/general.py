@@ -12,9 +12,9 @@ from padviz.errors import PadvizError
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
 from padviz.sources.tracing.last_maps import finish
+from padviz.sources.tracing.settling import Tracer, alike, settled
 from padviz.sources.tracing.sizes.rows import Probes
-from padviz.sources.tracing.sizes.settling import Tracer, alike, settled
-from padviz.sources.tracing.unify import Cut, Traced
+from padviz.sources.tracing.sizes.unify import Cut, Traced
 
 EVEN = 64  # a size that this divides stays even where strides halve it, and one row more stays odd
 LARGEST_STEP = 4096  # rows between the sizes that are traced

@@ -9,8 +9,8 @@ from padviz.errors import DescriptionError
 from padviz.network.graph import ancestors, only
 from padviz.network.layer import Layer
 from padviz.network.network import Size
+from padviz.sources.tracing.sizes.unify import Cut, Traced
 from padviz.sources.tracing.trace import Trace
-from padviz.sources.tracing.unify import Cut, Traced
 
 
 def finish(trace: Trace) -> Traced:

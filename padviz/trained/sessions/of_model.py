@@ -6,8 +6,8 @@ from typing import Any
 
 from padviz.network.network import Network
 from padviz.sources import is_module
-from padviz.trained.network import Trained
 from padviz.trained.sessions.running import Runner
+from padviz.trained.weights.trained_network import Trained
 
 
 def runner_of(trained: Trained, edited: Any = None, within: Any = None) -> Runner:

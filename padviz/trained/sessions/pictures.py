@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import OptionError, PadvizError, let_through
+from padviz.files.reading import opened
 from padviz.network.network import Size
-from padviz.sources.reading import opened
 
 KIND = "a .png or .jpg"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")

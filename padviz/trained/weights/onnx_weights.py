@@ -17,7 +17,7 @@ from padviz.sources.onnx.load import laid_out
 from padviz.sources.onnx.load import read as read_model
 from padviz.sources.onnx.operators import CONVS, WEIGHT
 from padviz.sources.onnx.run import needed, op_of, title
-from padviz.trained.network import Kernel, Trained, Unread, as_kernel
+from padviz.trained.weights.trained_network import Kernel, Trained, Unread, as_kernel
 
 PASSED = ("Identity", "Cast", "Transpose", "DequantizeLinear")
 DEEPEST = 20  # nodes between a constant and its convolution

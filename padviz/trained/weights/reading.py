@@ -11,7 +11,7 @@ from padviz.errors import DescriptionError, OptionError, UnknownName
 from padviz.network.network import Size
 from padviz.sources import MODULE, WEIGHTS, is_module
 from padviz.sources.toml.load import zoo
-from padviz.trained.network import Trained
+from padviz.trained.weights.trained_network import Trained
 
 if TYPE_CHECKING:
     from torch import nn

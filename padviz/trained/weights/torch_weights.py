@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from padviz.errors import DescriptionError, OptionError, PadvizError, let_through, printable
+from padviz.files.reading import opened
 from padviz.network.layer import CONVOLUTIONS
 from padviz.network.network import Network, Size
 from padviz.sources import WEIGHTS
-from padviz.sources.reading import opened
 from padviz.sources.torch.arguments import op_of
 from padviz.sources.torch.load import channels_of, copied, made, named, network_of, parameters_of, quiet, trace
 from padviz.sources.torch.tracer import Tracer
-from padviz.trained.network import Kernel, Trained, Unread, as_kernel
+from padviz.trained.weights.trained_network import Kernel, Trained, Unread, as_kernel
 
 CALLS = ("conv1d", "conv2d", "conv_transpose2d")
 NESTED = ("state_dict", "model_state_dict", "model", "net")  # where checkpoints have the parameters

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from padviz.errors import PadvizError, let_through
+from padviz.files.reading import opened
 from padviz.sources.onnx.constants.folding import MOST, Array
-from padviz.sources.reading import opened
 from padviz.sources.tracing.arranging import Value
 from padviz.sources.tracing.axis_labels import plain
 

@@ -6,7 +6,7 @@ from padviz.errors import PadvizError
 from padviz.network.sizes import resolve_both
 from padviz.sources import is_module
 from padviz.trained.detecting.outputs.maps import fits
-from padviz.trained.network import Trained
+from padviz.trained.weights.trained_network import Trained
 
 MOST = 6  # that are named
 

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.audit.costs import costs
-from padviz.audit.ledger import axis_padding
 from padviz.axis.operations import Op, Window, placement, sized
 from padviz.axis.padding_modes import most_padding
 from padviz.errors import OptionError, SizeError
+from padviz.geometry.costs import costs
+from padviz.geometry.ledger import axis_padding
 from padviz.network.layer import WINDOWS
 from padviz.network.network import LARGEST, Network, Size, as_size
 from padviz.network.rewrites import with_pads_before

@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 import padviz
-from padviz.audit.costs import macs_of_squares
+from padviz.geometry.costs import macs_of_squares
 from padviz.network.layer import CONVOLUTIONS, Channels
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import zoo

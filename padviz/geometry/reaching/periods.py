@@ -8,9 +8,9 @@ from math import lcm
 
 import numpy as np
 
-from padviz.audit.reaching.reach import Interval, Reach, parted, whole
 from padviz.axis.operations import Adaptive, Op
 from padviz.axis.receptive_interval import all_rows_of, is_wavy, rate_of, rows_of
+from padviz.geometry.reaching.reach import Interval, Reach, parted, whole
 from padviz.network.network import Network
 
 MOST_PERIOD = 1 << 12  # units that are followed one by one, of a map that has fewer

@@ -11,8 +11,8 @@ from functools import lru_cache
 from padviz.axis.build import axis_map
 from padviz.axis.endless import ring_map
 from padviz.axis.operations import Op
-from padviz.counting.periodic.stable_rows import growth
-from padviz.counting.walks import WHOLE, Walk, Weights, count_backward
+from padviz.counting.walking.stable_rows import growth
+from padviz.counting.walking.walks import WHOLE, Walk, Weights, count_backward
 from padviz.engine.axis_map import AxisMap
 from padviz.engine.core import Core
 from padviz.errors import PadvizError

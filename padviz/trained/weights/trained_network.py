@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.audit.ledger import axis_padding, windows_of
-from padviz.audit.receptive_fields import grid_offsets
-from padviz.audit.tap_exposure import tap_exposure
 from padviz.axis.operations import Transposed, Window
+from padviz.geometry.ledger import axis_padding, windows_of
+from padviz.geometry.receptive_fields import grid_offsets
+from padviz.geometry.tap_exposure import tap_exposure
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 
-from padviz.audit.reaching.reach import Interval
-from padviz.audit.reaching.touching import Touched, touched_on
+from padviz.geometry.reaching.reach import Interval
+from padviz.geometry.reaching.touching import Touched, touched_on
 from padviz.network.network import Network, Size
 from padviz.network.sizes import is_square, sizes_of
 

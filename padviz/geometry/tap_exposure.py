@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.audit.ledger import axis_padding, windows_of
 from padviz.axis.operations import Window, place
+from padviz.geometry.ledger import axis_padding, windows_of
 from padviz.network.layer import LEARNED, Kind
 from padviz.network.network import Network
 

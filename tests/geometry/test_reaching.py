@@ -14,11 +14,11 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 import padviz
-from padviz.audit.reaching.border_margins import Margin, margins
-from padviz.audit.reaching.periods import by_periods
-from padviz.audit.reaching.positions import by_positions
-from padviz.audit.reaching.reach import Reach
 from padviz.errors import PadvizError
+from padviz.geometry.reaching.border_margins import Margin, margins
+from padviz.geometry.reaching.periods import by_periods
+from padviz.geometry.reaching.positions import by_positions
+from padviz.geometry.reaching.reach import Reach
 from padviz.network.sizes import sizes_of
 from padviz.sources.toml.build import parse
 from tests import naive

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from padviz.axis.operations import MOST_ROWS
 from padviz.counting.count_map import CountMap, machine_memory
-from padviz.counting.periodic.tiling import positions
+from padviz.counting.walking.tiling import positions
 from padviz.engine.apply import LIMB_BITS, Array
 from padviz.engine.limbs import from_bytes, to_bytes, to_ints
 from padviz.errors import DescriptionError, OptionError, let_through
 from padviz.files.atomic import aside
+from padviz.files.reading import opened
 from padviz.files.stored import BROKEN, DIGITS, Stored, stored_array, stored_arrays
-from padviz.sources.reading import opened
 
 COUNT_SUFFIXES = (".npy", ".npz", ".csv")
 MOST_WRITTEN = 1 << 31  # counts, one by one
@@ -96,7 +96,7 @@ def read_counts(path: str | Path, rows: Any = slice(None), cols: Any = slice(Non
     Examples
     --------
     >>> import tempfile, padviz
-    >>> from padviz.files.counts import write_counts
+    >>> from padviz.reports.counts import write_counts
     >>> counts = padviz.usage("resnet152", 64)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_counts(counts, Path(folder) / "counts.npz")

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from padviz.counting.fair_share import NOISE, Floats, Found, Shares
-from padviz.counting.periodic.tiling import Tiling
+from padviz.counting.shares.fair_share import NOISE, Floats, Found, Shares
+from padviz.counting.walking.tiling import Tiling
 from padviz.engine.core import Core
 from padviz.engine.product import Product, below, times_of
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from padviz.audit.reaching.periods import by_periods
-from padviz.audit.reaching.positions import by_positions
-from padviz.audit.reaching.reach import Interval, Reach
 from padviz.errors import SizeError
+from padviz.geometry.reaching.periods import by_periods
+from padviz.geometry.reaching.positions import by_positions
+from padviz.geometry.reaching.reach import Interval, Reach
 from padviz.network.network import Network, Size
 from padviz.network.sizes import resolve, resolve_both
 

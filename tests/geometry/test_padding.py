@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import padviz
-from padviz.audit.differences import differences
-from padviz.audit.even_sizes import _reads_odd, nearest_even, odd_window, rule_of
-from padviz.audit.ledger import AxisPadding, axis_padding
-from padviz.audit.reaching.border_margins import margins
-from padviz.audit.tap_exposure import tap_reads
 from padviz.axis.operations import Window, placement
 from padviz.counting.coverage import coverages
 from padviz.errors import SizeError
+from padviz.geometry.differences import differences
+from padviz.geometry.even_sizes import _reads_odd, nearest_even, odd_window, rule_of
+from padviz.geometry.ledger import AxisPadding, axis_padding
+from padviz.geometry.reaching.border_margins import margins
+from padviz.geometry.tap_exposure import tap_reads
 from padviz.network.rewrites import with_same
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import zoo

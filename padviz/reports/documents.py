@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from padviz.errors import printable
-from padviz.files.tables import readable
+from padviz.reports.tables import readable
 
 FORMULA = ("=", "+", "-", "@")  # how one starts; tabs and the like are written out
 MARKED = re.compile(r"[|*`<]")  # what Markdown would take for markup, in a cell

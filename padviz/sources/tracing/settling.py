@@ -19,8 +19,8 @@ from padviz.network.network import Size
 from padviz.sources.tracing.last_maps import finish
 from padviz.sources.tracing.sizes.everywhere import Walked, differs, figures, walked
 from padviz.sources.tracing.sizes.rows import Over, Probes, Turns
+from padviz.sources.tracing.sizes.unify import Traced, Unified, unified
 from padviz.sources.tracing.trace import Trace
-from padviz.sources.tracing.unify import Traced, Unified, unified
 
 Tracer = Callable[[Size, "Probes | None"], Trace]
 MADE_UP = 16  # traces

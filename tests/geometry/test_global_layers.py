@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 from torch import Tensor, nn
 
 import padviz
-from padviz.audit.reaching.border_margins import margins
+from padviz.geometry.reaching.border_margins import margins
 from padviz.sources.toml.write import to_toml
 from tests.cli.test_cli import run
 from tests.sources.test_onnx_ops import model_of, saved

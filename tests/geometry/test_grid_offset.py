@@ -11,7 +11,7 @@ from fractions import Fraction
 import pytest
 
 import padviz
-from padviz.audit.receptive_fields import grid_in_words, grid_offsets, reaches_of
+from padviz.geometry.receptive_fields import grid_in_words, grid_offsets, reaches_of
 from padviz.network.sizes import resolve_both
 from padviz.sources.toml.build import parse
 from tests.cli.test_cli import run
@@ -67,7 +67,7 @@ def test_where_branches_are_centred_differently_there_is_none_and_the_layer_is_n
 
 
 def test_where_fields_cannot_be_followed_uneven_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("padviz.audit.reaching.positions.MOST_UNITS", 50_000)
+    monkeypatch.setattr("padviz.geometry.reaching.positions.MOST_UNITS", 50_000)
     steps = '{op = "conv", name = "c", kernel = 3, padding = 1}, {op = "resize", name = "r", scale = "99991/99989"}'
     network = described([steps])
     assert grid_offsets(network, (9989, 9989)) == {}

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.counting.periodic.tiling import Tiling
-from padviz.counting.summary import CornerShares, FairShare, PerAxis
+from padviz.counting.shares.summary import CornerShares, FairShare, PerAxis
+from padviz.counting.walking.tiling import Tiling
 from padviz.engine.apply import Array
 from padviz.engine.core import Core
 from padviz.engine.limbs import HOLDS, less, shares, to_ints, to_limbs

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from padviz.axis.operations import CACHED, Adaptive, Fit, Op, Transposed, Window, place
 from padviz.axis.receptive_interval import rows_read
 from padviz.axis.resize import Resize, ratio_of
-from padviz.counting.periodic.tiling import Tiling
+from padviz.counting.walking.tiling import Tiling
 from padviz.network.graph import ancestors, backward, forward
 from padviz.network.network import Network
 from padviz.network.sizes import sizes_of

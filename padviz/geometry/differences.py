@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from padviz.audit.ledger import axis_padding, windows_of
+from padviz.geometry.ledger import axis_padding, windows_of
 from padviz.network.network import Network, Size
 
 

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.audit.reaching.reach import Reach, parted, whole
 from padviz.axis.operations import Adaptive, taps_of
 from padviz.axis.receptive_interval import all_rows_of, is_wavy, rate_of, rows_of
 from padviz.errors import SizeError
+from padviz.geometry.reaching.reach import Reach, parted, whole
 from padviz.network.network import Network
 
 MOST_UNITS = 1 << 23  # of all layers together

@@ -12,11 +12,11 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.counting.periodic.interior import NoInterior, endless, interior, ring
-from padviz.counting.periodic.stable_rows import growth, usage_tiling
-from padviz.counting.periodic.tiling import Tiling
-from padviz.counting.summary import Rim
-from padviz.counting.walks import WHOLE, Walk, Weights, count_backward
+from padviz.counting.shares.interior import NoInterior, endless, interior, ring
+from padviz.counting.shares.summary import Rim
+from padviz.counting.walking.stable_rows import growth, usage_tiling
+from padviz.counting.walking.tiling import Tiling
+from padviz.counting.walking.walks import WHOLE, Walk, Weights, count_backward
 from padviz.engine.apply import Array
 from padviz.engine.limbs import shares, to_ints
 from padviz.network.network import Network, Size
