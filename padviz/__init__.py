@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from padviz.counting.count_map import CountMap
     from padviz.counting.shares.summary import Summary
     from padviz.exports.run import export
+    from padviz.geometry.balance.even_sizes import EvenSizes
     from padviz.geometry.costs import Costs
-    from padviz.geometry.even_sizes import EvenSizes
     from padviz.geometry.ledger import Ledger
     from padviz.geometry.receptive_fields import ReceptiveField
     from padviz.geometry.tap_exposure import TapExposure
@@ -53,7 +53,7 @@ _HOMES = {
     "BorderResponses": "padviz.trained.border_responses",
     "CountMap": "padviz.counting.count_map",
     "Detectability": "padviz.trained.detecting.detectability",
-    "EvenSizes": "padviz.geometry.even_sizes",
+    "EvenSizes": "padviz.geometry.balance.even_sizes",
     "Explorer": "padviz.pages.explorer",
     "Layer": "padviz.network.layer",
     "Ledger": "padviz.geometry.ledger",

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from padviz.advice.pooled_strides import with_strides_pooled
 from padviz.axis.operations import Op, Window
 from padviz.counting.walking.stable_rows import growth
-from padviz.geometry.even_sizes import nearest_even, odd_window
+from padviz.geometry.balance.nearest import nearest_even, odd_window
 from padviz.geometry.ledger import AxisPadding, LayerPadding, ledger
 from padviz.geometry.reaching.border_margins import Margin, margins
 from padviz.network.layer import Layer

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from padviz.advice.remedies import Remedy
+    from padviz.geometry.balance.even_sizes import EvenSizes
     from padviz.geometry.costs import Costs
-    from padviz.geometry.even_sizes import EvenSizes
     from padviz.geometry.ledger import Ledger
     from padviz.geometry.receptive_fields import ReceptiveField
     from padviz.geometry.tap_exposure import TapExposure
@@ -90,7 +90,7 @@ def even_sizes(
     >>> found.even, found.rule
     ((225, 257, 289), '32*i + 1')
     """
-    from padviz.geometry.even_sizes import even_sizes
+    from padviz.geometry.balance.even_sizes import even_sizes
 
     return even_sizes(load(network), lo, hi, axis)
 

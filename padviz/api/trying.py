@@ -233,7 +233,7 @@ def _variants(
     trained: Trained, sizes: int | Sequence[int | Size] | None, padding: str | Sequence[str] | None, notes: list[str]
 ) -> Iterator[Variant]:
     """The changes to try: those that are asked for, or what is tried by itself as far as the network takes it."""
-    from padviz.geometry.even_sizes import nearest_even
+    from padviz.geometry.balance.nearest import nearest_even
     from padviz.trained.trying.crops import Frame
     from padviz.trained.trying.trial import Variant
 

@@ -44,8 +44,8 @@ def command(
     Example:
       padviz sizes resnet50 --range 64:1024
     """
+    from padviz.geometry.balance.even_sizes import even_sizes
     from padviz.geometry.costs import macs_of_squares
-    from padviz.geometry.even_sizes import even_sizes
     from padviz.network.baked import declared
     from padviz.reports import documents, tables
 
@@ -86,7 +86,7 @@ def command(
 
 def _why_none(network: Network, lo: int, hi: int) -> list[tuple[str, str]]:
     """Which window stands in the way of every even size, if one does."""
-    from padviz.geometry.even_sizes import odd_window
+    from padviz.geometry.balance.nearest import odd_window
 
     middle = (lo + hi) // 2
     odd = odd_window(network, (middle, middle))

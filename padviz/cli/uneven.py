@@ -13,7 +13,7 @@ from padviz.cli.value_types import SizeType
 from padviz.errors import OptionError, SizeError, printable
 
 if TYPE_CHECKING:
-    from padviz.geometry.even_sizes import Suggestion
+    from padviz.geometry.balance.nearest import Suggestion
     from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger
     from padviz.network.network import Network, Size
 
@@ -158,7 +158,7 @@ def _csv(results: list[Result], all_: bool) -> str:
 
 
 def _json(results: list[Result], all_: bool) -> str:
-    from padviz.geometry.even_sizes import nearest_even, odd_window
+    from padviz.geometry.balance.nearest import nearest_even, odd_window
     from padviz.geometry.ledger import ledger_facts
     from padviz.reports import documents
 
@@ -284,7 +284,7 @@ def _grid(network: Network, size: Size) -> list[str]:
 
 def _cure(network: Network, found: Ledger) -> str:
     """The nearest balanced sizes, or why there is none."""
-    from padviz.geometry.even_sizes import nearest_even, odd_window
+    from padviz.geometry.balance.nearest import nearest_even, odd_window
 
     near = [each for each in nearest_even(network, found.size) if each]
     if near:

@@ -15,8 +15,10 @@ import padviz
 from padviz.axis.operations import Window, placement
 from padviz.counting.coverage import coverages
 from padviz.errors import SizeError
+from padviz.geometry.balance.by_size import reads_odd
+from padviz.geometry.balance.even_sizes import rule_of
+from padviz.geometry.balance.nearest import nearest_even, odd_window
 from padviz.geometry.differences import differences
-from padviz.geometry.even_sizes import _reads_odd, nearest_even, odd_window, rule_of
 from padviz.geometry.ledger import AxisPadding, axis_padding
 from padviz.geometry.reaching.border_margins import margins
 from padviz.geometry.tap_exposure import tap_reads
@@ -266,7 +268,7 @@ def test_where_every_even_size_drops_rows_the_suggestions_say_so() -> None:
 @given(window=windows, n=st.integers(1, 40))
 def test_what_reads_an_odd_number_of_padded_rows_cannot_be_even(window: Window, n: int) -> None:
     """The parity that a reason stands on: whatever the pads, with as many units it is uneven."""
-    if not _reads_odd(window, np.array([n]))[0] or placement(window, n).n_out < 1:
+    if not reads_odd(window, np.array([n]))[0] or placement(window, n).n_out < 1:
         return
     assert axis_padding(window, n).uneven
     m, total = placement(window, n).n_out, sum(window.padding)

@@ -15,7 +15,7 @@ import padviz
 from padviz.axis.build import axis_map
 from padviz.axis.operations import Window, out_size
 from padviz.errors import SizeError
-from padviz.geometry.even_sizes import even_sizes
+from padviz.geometry.balance.even_sizes import even_sizes
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.write import to_toml
 from tests import naive

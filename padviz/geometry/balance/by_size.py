@@ -1,0 +1,135 @@
+"""What the windows of a network read at many sizes of one axis, all at once."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.axis.operations import Op, Window, placement, sized
+from padviz.axis.padding_modes import most_padding
+from padviz.geometry.ledger import axis_padding
+from padviz.network.layer import WINDOWS
+from padviz.network.network import Network
+from padviz.network.rewrites import with_pads_before
+from padviz.network.sizes import check_known
+
+Rows = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+class Verdict(NamedTuple):
+    """Flags of each size: the network takes it; no layer is uneven; none drops rows.
+
+    `odd` has the sizes at which a layer reads an odd number of padded rows; layers that are alike stand there once.
+    """
+
+    runs: Flags
+    even: Flags
+    whole: Flags
+    odd: dict[str, Flags]
+
+
+class _Reading(NamedTuple):
+    """Flags of each size of one window's input: it reads evenly; it drops no rows; it reads an odd number of pads."""
+
+    even: Flags
+    whole: Flags
+    odd: Flags
+
+
+def verdict_on(network: Network, axis: int, sizes: Rows) -> Verdict:
+    """Judge a network at each of an array of sizes, shape (n,), of one axis.
+
+    >>> import padviz
+    >>> verdict_on(padviz.load("resnet18"), 0, np.arange(224, 227)).even.tolist()
+    [False, True, False]
+    """
+    rows, runs = _rows_of(network, axis, sizes)
+    readings: dict[tuple[Window, int], tuple[str, _Reading]] = {}
+    for layer in network.layers:
+        if layer.kind in WINDOWS and layer.ops[axis] is not None:
+            padded = with_pads_before(network, layer)
+            window, n = padded.ops[axis], rows[padded.inputs[0]]
+            if isinstance(window, Window) and (window, id(n)) not in readings:
+                readings[window, id(n)] = layer.name, _reading(window, n)
+    all_of = [np.ones(sizes.shape, dtype=bool)]
+    even = np.logical_and.reduce(all_of + [each.even for _, each in readings.values()])
+    whole = np.logical_and.reduce(all_of + [each.whole for _, each in readings.values()])
+    return Verdict(runs, even, whole, {name: each.odd for name, each in readings.values()})
+
+
+def _rows_of(network: Network, axis: int, sizes: Rows) -> tuple[list[Rows], Flags]:
+    """The rows of every layer at each size, and which sizes the network takes; equal arrays are one array."""
+    rows, same = [sizes], {sizes.tobytes(): sizes}
+    runs = sizes == network.size[axis] if axis in network.fixed else np.ones(sizes.shape, dtype=bool)
+    known: dict[tuple[Op, int, int], tuple[Rows, Flags]] = {}
+    for layer in network.layers[1:]:
+        check_known(network, layer)
+        entering, *others = (rows[j] for j in layer.inputs)
+        for other in others:
+            if other is not entering:
+                runs = runs & (other == entering)
+        op = layer.ops[axis]
+        if op is None:
+            rows.append(entering)
+            continue
+        like = None if layer.like is None else rows[layer.like]
+        key = op, id(entering), id(like)
+        if key not in known:
+            leaving, fits = _leaving(op, entering, like)
+            known[key] = same.setdefault(leaving.tobytes(), leaving), fits
+        runs = runs & known[key][1]
+        rows.append(known[key][0])
+    return rows, runs
+
+
+def _leaving(op: Op, n: NDArray[np.int64], like: Any) -> tuple[NDArray[np.int64], Flags]:
+    """Output sizes, and whether the operation takes each input; impossible ones are set to 1."""
+    leaving = np.broadcast_to(sized(op, n, like), n.shape)
+    fits = leaving >= 1
+    if isinstance(op, Window):
+        before, after, _ = placement(op, n)
+        if op.mode in ("reflect", "symmetric", "circular"):
+            fits = fits & (np.maximum(before, after) <= most_padding(op.mode, n))
+    return np.where(fits, leaving, 1), fits
+
+
+def _reading(window: Window, n: Rows) -> _Reading:
+    """Look at one window at each size of its input.
+
+    Evenness and drops depend only on the padding, on the rows left over, and, for few units, on their number: one size
+    of each such class is looked at. Sizes that leave no unit are called even and whole.
+    """
+    even, whole, odd = np.ones(n.shape, bool), np.ones(n.shape, bool), reads_odd(window, n)
+    taken = np.flatnonzero(placement(window, n).n_out >= 1)
+    if not taken.size:
+        return _Reading(even, whole, odd)
+    n = n[taken]
+    before, after, m = placement(window, n)
+    left_over = n + before + after - window.extent - (m - 1) * window.stride
+    few = np.minimum(m, 4 + 3 * window.extent // window.stride + np.max(before) + np.max(after))
+    classes = np.zeros(n.shape, dtype=np.int64)  # one number for each combination
+    for part in (before, after, left_over, few):
+        low = np.min(part)
+        classes = classes * (np.max(part) - low + 1) + part - low
+    _, first, kind = np.unique(classes, return_index=True, return_inverse=True)
+    rows = [axis_padding(window, int(n[i])) for i in first]
+    even[taken] = np.array([not row.uneven for row in rows])[kind]
+    whole[taken] = np.array([not row.dropped for row in rows])[kind]
+    return _Reading(even, whole, odd)
+
+
+def reads_odd(window: Window, n: Rows) -> Flags:
+    """Tell at which sizes a window without gaps reads an odd number of padded rows in all.
+
+    >>> from padviz.axis.operations import Window
+    >>> reads_odd(Window(3, 2, padding=(1, 1)), np.array([224, 225])).tolist()
+    [True, False]
+    """
+    if window.dilation > 1 or window.stride > window.kernel:
+        return np.zeros(n.shape, dtype=bool)
+    rows = (placement(window, n).n_out - 1) * window.stride + window.extent - n
+    odd: Flags = (rows > 0) & (rows % 2 == 1)
+    return odd

@@ -1,0 +1,100 @@
+"""Even sizes: where no window reads its padding unevenly, over whole ranges at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from padviz.errors import OptionError, SizeError
+from padviz.geometry.balance.by_size import Flags, verdict_on
+from padviz.network.network import LARGEST, Network
+from padviz.network.sizes import is_square
+
+AXES = ("both", "height", "width")
+MOST_RESIDUES = 4  # a rule with more alternatives is no rule that a person would use
+
+
+@dataclass(frozen=True, slots=True)
+class EvenSizes:
+    """The even sizes in lo .. hi: all, those at which no row is dropped, and the rule they follow if there is one.
+
+    Examples
+    --------
+    >>> import padviz
+    >>> padviz.even_sizes("resnet18", 200, 230).even
+    (225,)
+    """
+
+    network: str
+    range: tuple[int, int]
+    axis: str
+    even: tuple[int, ...]
+    even_without_drops: tuple[int, ...]
+    rule: str | None
+    rule_without_drops: str | None
+
+
+def even_sizes(network: Network, lo: int = 64, hi: int = 1024, axis: str = "both") -> EvenSizes:
+    """Every size in lo .. hi at which no layer is uneven: `padviz.even_sizes`, of a network that is loaded.
+
+    Parameters
+    ----------
+    network : Network
+    lo, hi, axis
+        As for `padviz.even_sizes`.
+
+    Raises
+    ------
+    PadvizError
+        For a size or option that cannot be used.
+
+    Examples
+    --------
+    >>> import padviz
+    >>> even_sizes(padviz.load("resnet50"), 200, 300).even
+    (225, 257, 289)
+    """
+    if not 1 <= lo <= hi <= LARGEST:
+        raise OptionError(f"{lo}:{hi} is not a range of sizes", option="range", hint=f"use LO:HI within 1:{LARGEST}")
+    if axis not in AXES:
+        raise OptionError(f"axis {axis!r} is not known", option="axis", hint=f"use {', '.join(AXES)}")
+    sizes = np.arange(lo, hi + 1)
+    wanted = {"both": (0, 1), "height": (0,), "width": (1,)}[axis]
+    verdicts = [verdict_on(network, each, sizes) for each in wanted[: 1 if is_square(network) else 2]]
+    runs, even, whole = (np.logical_and.reduce(flags) for flags in zip(*(each[:3] for each in verdicts), strict=True))
+    if not runs.any():
+        raise SizeError(f"takes no size from {lo} to {hi}", where=network.name, hint="try another range")
+    found = (runs & even, runs & even & whole)
+    first = int(np.argmax(runs))  # a rule starts where the network does
+    since = f", from {lo + first}" if first else ""
+    all_even, without_drops = (tuple(sizes[flags].tolist()) for flags in found)
+    rule, strict_rule = (rule_of(flags[first:], lo + first) for flags in found)
+    return EvenSizes(
+        network.name,
+        (lo, hi),
+        axis,
+        all_even,
+        without_drops,
+        rule and rule + since,
+        strict_rule and strict_rule + since,
+    )
+
+
+def rule_of(even: Flags, lo: int) -> str | None:
+    """The shortest period that the flags of sizes lo, lo + 1, ... keep throughout, twice at the least.
+
+    >>> rule_of(np.array([True, False, False] * 4), 64)
+    '3*i + 1'
+    """
+    for period in range(1, len(even) // 2 + 1):
+        if (even[period:] == even[:-period]).all():
+            break
+    else:
+        return None
+    residues = sorted((lo + int(i)) % period for i in np.flatnonzero(even[:period]))
+    if period == 1:
+        return "every size" if residues else None
+    if not 1 <= len(residues) <= MOST_RESIDUES:
+        return None
+    return " or ".join(f"{period}*i + {residue}" if residue else f"{period}*i" for residue in residues)
