@@ -36,7 +36,7 @@ def new_figure(width: int, height: int) -> Figure:
 
 
 def colour_map(name: str) -> Any:
-    """matplotlib's colour map of that name.
+    """Matplotlib's colour map of that name.
 
     Raises
     ------

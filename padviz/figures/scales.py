@@ -32,7 +32,7 @@ class Scale:
     share: bool = False
 
     def colours(self, cmap: str | None) -> Any:
-        """matplotlib's colour map of that name, or its own."""
+        """Matplotlib's colour map of that name, or its own."""
         return colour_map(cmap or (SHARES if self.share else CMAP)).with_extremes(bad=UNREAD)
 
 

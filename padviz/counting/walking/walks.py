@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import ceil
 
 import numpy as np
@@ -71,7 +71,7 @@ def count_backward(walk: Walk, box: Box) -> Core:
         _check_room(walk, 0, replace(tall, most=found.most))
         _check_size(walk, 0, found.shape[0])
         return found
-    stem = _stem(walk)
+    stem = min(_leading(walk), key=partial(_positions, walk))
     pulls = tuple(_transposed(walk, i) for i in range(stem, 0, -1))
     core = Core(_backward(walk, box, stem).settled(), pulls, walk.engine, symmetric)
     _check_room(walk, 0, replace(core.source, most=core.most))
@@ -80,17 +80,16 @@ def count_backward(walk: Walk, box: Box) -> Core:
     return core
 
 
-def _stem(walk: Walk) -> int:
-    """The layer from which pixels are reached one layer after another, and which is the smallest of such layers."""
-    layers, read = walk.network.layers, Counter(j for layer in walk.network.layers for j in layer.inputs)
-    stem, gains = 0, [1, 1]
+def _leading(walk: Walk) -> Iterator[int]:
+    """Yield the input and the layers after it, while each alone reads the one before, and they gain little."""
+    layers, readers = walk.network.layers, Counter(j for layer in walk.network.layers for j in layer.inputs)
+    yield 0
+    gains = [1, 1]
     for i, layer in enumerate(layers[1:], start=1):
         gains = [gain * (made.gain if made else 1) for gain, made in zip(gains, _transposed(walk, i), strict=True)]
-        if layer.inputs != (i - 1,) or read[i - 1] > 1 or i - 1 in walk.targets or max(gains) > MOST_STEM:
-            break
-        if _positions(walk, i) < _positions(walk, stem):
-            stem = i
-    return stem
+        if layer.inputs != (i - 1,) or readers[i - 1] > 1 or i - 1 in walk.targets or max(gains) > MOST_STEM:
+            return
+        yield i
 
 
 def _transposed(walk: Walk, i: int) -> Pull:

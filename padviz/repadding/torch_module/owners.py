@@ -68,28 +68,25 @@ def owner_of(origin: str, names: set[str]) -> str:
 
 
 def _asked(plan: Plan, each: Change, module: nn.Module, names: set[str]) -> Iterator[tuple[str, How | None]]:
-    """The modules that a change concerns, each with its way; None where there is none."""
+    """Yield the modules that a change concerns, each with its way; None where there is none."""
     origin = each.before.origin
     assert origin is not None, each.name
-    owner, pads = owner_of(origin.name, names), [owner_of(pad, names) for pad in origin.pads]
-    apart = [pad for pad in pads if pad != owner]
+    owner = owner_of(origin.name, names)
+    apart = [pad for pad in (owner_of(pad, names) for pad in origin.pads) if pad != owner]
     schemes = _scheme(each.after.height), _scheme(each.after.width)
     if not apart:
         before = how_of(module.get_submodule(owner))
         yield owner, How(schemes, more=before.more if before else NONE)
         return
-    own = _own_pads(module.get_submodule(owner))
-    if "partial" not in schemes and own == NONE:
+    own, both = _own_pads(module.get_submodule(owner)), _amounts(each.before)
+    if own == NONE and "partial" not in schemes:  # all pads are made by modules before it, which change alone
         yield from ((pad, How(schemes)) for pad in apart)
-        return
-    both = _amounts(each.before)
-    if own is None or both is None:
+    elif own is None or both is None:
         yield from ((pad, None) for pad in apart)
-        return
-    (top, bottom), (left, right) = own
-    more = ((both[0][0] - top, both[0][1] - bottom), (both[1][0] - left, both[1][1] - right))
-    yield owner, How(schemes, more=more)
-    yield from ((pad, How(schemes, without=True)) for pad in apart)
+    else:  # the convolution takes over what the modules before it padded
+        more = [(near[0] - here[0], near[1] - here[1]) for near, here in zip(both, own, strict=True)]
+        yield owner, How(schemes, more=(more[0], more[1]))
+        yield from ((pad, How(schemes, without=True)) for pad in apart)
 
 
 def _scheme(op: Op | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -62,6 +62,9 @@ class _Plan:
     def few(self) -> Places:
         """Some of the places, drawn at random: those of a grid would all be of one phase of the strides."""
         return self.places[np.random.default_rng(0).permutation(len(self.tops) * len(self.lefts))[:FEW]]
+
+
+_Scored = tuple[_Plan, NDArray[np.float64]]  # a plan, and the scores of a few of its positions at full contrast
 
 
 def answered(
@@ -140,25 +143,36 @@ def _together(found: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 
 def _slid(own: Runner, question: Question, canvas: Canvas, scorer: Scorer) -> _Plan:
-    """A stimulus as large and as strong as it must be to be seen at half of the positions."""
-    best: tuple[float, _Plan, NDArray[np.float64]] | None = None
+    """Choose a stimulus as large as it must be to be seen at half of the positions, and its contrast."""
+    plan, full = _first_seen(
+        _with_class(own, _sliding(each, question, canvas, scorer)) for each in _stimuli(own, question)
+    )
+    return replace(plan, choice=chosen(own, plan.sweep, plan.few, full, question))
+
+
+def _stimuli(own: Runner, question: Question) -> Iterator[Stimulus]:
+    """Yield the stimulus at the height asked for, or at one after another that the image has room for."""
     most_high = max(min(own.size) // 2, HEIGHTS[0])  # larger ones have few positions
     heights = [n for n in HEIGHTS if n <= most_high] if question.height is None else [question.height]
-    for height in heights:
+    for i, height in enumerate(heights):
         stimulus = stimulus_of(question.stimulus or STIMULUS, height, own.channels)
         if any(n > size for n, size in zip(stimulus.shape, own.size, strict=True)):
-            if best is None:
+            if i == 0:
                 raise _too_large(stimulus, own.size)
+            return
+        yield stimulus
+
+
+def _first_seen(asked: Iterable[_Scored]) -> _Scored:
+    """Return the first plan that is seen at half of the positions, or the one that is seen best."""
+    tried = []
+    for plan, full in asked:
+        median = median_of(full)
+        tried.append((-np.inf if np.isnan(median) else median, plan, full))
+        if median >= GOAL:
             break
-        plan, full = _with_class(own, _sliding(stimulus, question, canvas, scorer))
-        most = median_of(full)
-        if best is None or most > best[0]:  # NaN is not
-            best = most, plan, full
-        if most >= GOAL:
-            break
-    assert best is not None
-    _, plan, full = best
-    return replace(plan, choice=chosen(own, plan.sweep, plan.few, full, question))
+    _, plan, full = max(tried, key=lambda each: each[0])
+    return plan, full
 
 
 def _sliding(stimulus: Stimulus, question: Question, canvas: Canvas, scorer: Scorer) -> _Plan:
@@ -190,7 +204,7 @@ def _shifted(own: Runner, question: Question, canvas: Canvas, scorer: Scorer) ->
     return _with_class(own, _Plan(sweep, path.name, canvas.size, offsets, offsets))[0]
 
 
-def _with_class(own: Runner, plan: _Plan) -> tuple[_Plan, NDArray[np.float64]]:
+def _with_class(own: Runner, plan: _Plan) -> _Scored:
     """The plan with a class to look for, and the scores of a few positions at full contrast.
 
     By default it is the class whose median rises most over the background's, of those that the background is not.
