@@ -127,6 +127,15 @@ def test_shares_at_the_thresholds_are_compared_exactly(scheme: str | None) -> No
         assert_alike(counted(steps, (12, 17), scheme, dense=False), counted(steps, (12, 17), scheme, dense=True))
 
 
+@pytest.mark.parametrize("padding", [[0, 1], [1, 0]])
+@pytest.mark.parametrize(("depth", "kernel"), [(2, 3), (30, 20)])
+def test_counts_are_floats_on_both_axes_where_one_of_them_weighs(padding: list[int], depth: int, kernel: int) -> None:
+    steps = [{"op": "conv", "name": f"c{i}", "kernel": kernel, "padding": padding} for i in range(depth)]
+    one, other = (counted(steps, 620, "partial", dense=dense) for dense in (False, True))
+    assert not one.core.exact
+    assert_alike(one, other)
+
+
 def test_a_large_product_is_never_there_as_a_whole() -> None:
     steps = [{"op": "conv", "name": f"c{i}", "kernel": 2047, "padding": 1023} for i in range(3)]
     found = padviz.usage(parse({"layers": steps}, "three"), 4096)

@@ -61,12 +61,12 @@ def count_backward(walk: Walk, box: Box) -> Core:
     network, targets, rows, cols = walk.network, walk.targets, walk.rows, walk.cols
     symmetric = rows is cols and box == WHOLE
     if len(targets) == 1 and is_chain(network):  # nothing adds up: an outer product of two vectors
-        flat = Resolved((1,) * len(network.layers), (None,) * len(network.layers))
-        tall = _backward(replace(walk, cols=flat), (box[0], WHOLE[1]))
+        along, across = _sides(walk)
+        tall = _backward(along, (box[0], WHOLE[1]))
         if symmetric:
             wide = replace(tall, limbs=tall.limbs.swapaxes(1, 2))
         else:
-            wide = _backward(replace(walk, rows=flat), (WHOLE[0], box[1]))
+            wide = _backward(across, (WHOLE[0], box[1]))
         found = Product(tall.settled(), symmetric=symmetric, wide=wide.settled())
         _check_room(walk, 0, replace(tall, most=found.most))
         _check_size(walk, 0, found.shape[0])
@@ -78,6 +78,13 @@ def count_backward(walk: Walk, box: Box) -> Core:
     if core.kept:
         core.part()  # counted now, not when it is first looked at
     return core
+
+
+def _sides(walk: Walk) -> tuple[Walk, Walk]:
+    """Split the walk of a chain into those along height and along width: in floats where either is not exact."""
+    flat = Resolved((1,) * len(walk.network.layers), (None,) * len(walk.network.layers))
+    walk = walk if is_exact(walk) else replace(walk, weights=(1.0,) * len(walk.targets))
+    return replace(walk, cols=flat), replace(walk, rows=flat)
 
 
 def _leading(walk: Walk) -> Iterator[int]:
@@ -131,11 +138,8 @@ def count_forward(walk: Walk) -> list[tuple[Core, int | float]]:
     """
     full = forward(walk.network, walk.targets, 1, lambda i, v: v * taps_at(walk, i))
     if is_chain(walk.network):
-        flat = Resolved((1,) * len(walk.network.layers), (None,) * len(walk.network.layers))
-        sides = _forward(replace(walk, cols=flat)), _forward(replace(walk, rows=flat))
-        cores: Sequence[Core] = [
-            Product(tall.settled(), wide=wide.settled()) for tall, wide in zip(*sides, strict=True)
-        ]
+        sides = zip(*map(_forward, _sides(walk)), strict=True)
+        cores: Sequence[Core] = [Product(tall.settled(), wide=wide.settled()) for tall, wide in sides]
         for i, core in zip(walk.targets, cores, strict=True):
             _check_size(walk, i, core.shape[0])
     else:
