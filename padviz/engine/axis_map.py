@@ -5,14 +5,17 @@ numpy adds each strip with one strided slice, and swapping the two ends of every
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.engine.strip import Strip
+from padviz.engine.strip import Strip, joined
 from padviz.engine.write_plan import Plan, plan
 
 
@@ -38,20 +41,24 @@ class AxisMap:
         """The same reads seen from the input: out and in exchanged."""
         return AxisMap(self.n_out, self.n_in, tuple(strip.flipped for strip in self.strips))
 
-    def only(self, rows: slice) -> tuple[AxisMap, slice]:
-        """The map to some of its rows alone, and the rows of the input that those read.
+    def only(self, rows: Sequence[slice]) -> tuple[AxisMap, tuple[slice, ...]]:
+        """The map to some runs of its rows alone, and the runs of the input that those read.
 
         >>> taps = (Strip(1, 1, 0, 1, 4), Strip(0, 1, 0, 1, 5), Strip(0, 1, 1, 1, 4))
-        >>> part, read = AxisMap(5, 5, taps).only(slice(3, 5))
+        >>> part, read = AxisMap(5, 5, taps).only([slice(0, 1), slice(4, 5)])
         >>> part.dense().tolist(), read
-        ([[1, 1, 1], [0, 1, 1]], slice(2, 5, None))
+        ([[1, 1, 0, 0], [0, 0, 1, 1]], (slice(0, 2, None), slice(3, 5, None)))
         """
-        start, stop, _ = rows.indices(self.n_out)
-        strips = [part for strip in self.strips if (part := strip.within(start, stop)).length]
-        ends = [end for s in strips for end in (s.src, s.src + s.src_step * (s.length - 1))] or [0]
-        first, last = min(ends), max(ends) + 1
-        moved = tuple(strip._replace(dst=strip.dst - start, src=strip.src - first) for strip in strips)
-        return AxisMap(last - first, stop - start, moved), slice(first, last)
+        strips, n_out = [], 0
+        for run in rows:
+            parts = [strip.within(run.start, run.stop) for strip in self.strips]
+            strips += [part._replace(dst=part.dst - run.start + n_out) for part in parts if part.length]
+            n_out += run.stop - run.start
+        read = joined([strip.read for strip in strips])
+        before = list(accumulate((run.stop - run.start for run in read), initial=0))
+        at = [bisect_right(read, strip.read.start, key=lambda run: run.start) - 1 for strip in strips]
+        moved = [strip._replace(src=strip.src - read[i].start + before[i]) for i, strip in zip(at, strips, strict=True)]
+        return AxisMap(before[-1], n_out, tuple(moved)), read
 
     @cached_property
     def reads(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
@@ -70,12 +70,14 @@ class Core:
         """Some rows and columns: a view where the core is kept."""
         if self.kept:
             return self.whole[:, rows, cols]
-        pulls = []
-        for down, across in reversed(self.pulls):
-            down, rows = down.only(rows) if down else (down, rows)
-            across, cols = across.only(cols) if across else (across, cols)
-            pulls.append((down, across))
-        return self._pulled(self.source.limbs[:, rows, cols], pulls[::-1])
+        whole = zip((rows, cols), self.shape[1:], strict=True)
+        runs: list[tuple[slice, ...]] = [(slice(*each.indices(n)[:2]),) for each, n in whole]
+        pulls: list[Pull] = []
+        for pull in reversed(self.pulls):
+            parts = [made.only(run) if made else (None, run) for made, run in zip(pull, runs, strict=True)]
+            pulls.append((parts[0][0], parts[1][0]))
+            runs = [read for _, read in parts]
+        return self._pulled(_taken(_taken(self.source.limbs, runs[0], 1), runs[1], 2), pulls[::-1])
 
     def at(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> Array:
         """The limbs where those rows and columns cross."""
@@ -162,3 +164,9 @@ class Core:
         for down, across in pulls:  # widths first, while there are fewer rows
             value = value.through(across, 2, self.engine, passing=down is not None).through(down, 1, self.engine)
         return replace(value, most=self.most).settled().limbs  # as many in each part
+
+
+def _taken(limbs: Array, runs: Sequence[slice], axis: int) -> Array:
+    """Some runs of rows (axis 1) or columns (axis 2): a view where there is one."""
+    parts = [limbs[:, run] if axis == 1 else limbs[:, :, run] for run in runs]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis)

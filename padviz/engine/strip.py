@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 
@@ -20,6 +20,16 @@ class Strip(NamedTuple):
     def flipped(self) -> Strip:
         """The same reads seen from the input: out and in exchanged."""
         return Strip(self.src, self.src_step, self.dst, self.dst_step, self.length, self.weight)
+
+    @property
+    def read(self) -> slice:
+        """The run of the input from the first row that it reads to the last.
+
+        >>> Strip(0, 1, 9, -2, 5).read
+        slice(1, 10, None)
+        """
+        ends = self.src, self.src + self.src_step * (self.length - 1)
+        return slice(min(ends), max(ends) + 1)
 
     @property
     def ahead(self) -> Strip:
@@ -60,3 +70,18 @@ class Strip(NamedTuple):
         """
         for at in range(0, self.length, most):
             yield self.between(at, min(at + most, self.length))
+
+
+def joined(runs: Sequence[slice]) -> tuple[slice, ...]:
+    """Runs of rows in order, those that meet made one; row 0 where there are none.
+
+    >>> joined([slice(7, 9), slice(2, 4), slice(0, 3)])
+    (slice(0, 4, None), slice(7, 9, None))
+    """
+    found: list[slice] = []
+    for start, stop in sorted((run.start, run.stop) for run in runs):
+        if found and start <= found[-1].stop:
+            found[-1] = slice(found[-1].start, max(found[-1].stop, stop))
+        else:
+            found.append(slice(start, stop))
+    return tuple(found) or (slice(0, 1),)
