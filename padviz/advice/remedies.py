@@ -143,7 +143,7 @@ def outcome(
     counts = usage(network, size, padding, layer, heads=heads)
     summary, ring = counts.summary(), _ring(counts)
     return Outcome(
-        **msgspec.structs.asdict(_judged(network, counts)),
+        **msgspec.structs.asdict(_judged(network, counts, summary.share)),
         asymmetry=summary.asymmetry,
         skew=summary.skew,
         marginalised=summary.marginalised,
@@ -154,17 +154,18 @@ def outcome(
 
 def judged(network: Network, size: Size, padding: str | None = None, heads: str = "sum") -> Judged:
     """What is judged of a network at a size, under a padding scheme."""
-    return _judged(network, usage(network, size, padding, heads=heads))
+    counts = usage(network, size, padding, heads=heads)
+    return _judged(network, counts, None if counts.share_reason else counts.shares.figures())
 
 
-def _judged(network: Network, counts: CountMap) -> Judged:
+def _judged(network: Network, counts: CountMap, share: FairShare | None) -> Judged:
     rows, (starved, overused) = ledger(with_padding(network, counts.padding), counts.size), counts.rims or (None, None)
     return Judged(
         size=[*counts.size],
         uneven_learned=len(rows.uneven_learned),
         uneven_rigid=len(rows.uneven_rigid),
         drops=sum(row.drops for row in rows.layers),
-        share=None if counts.share_reason else counts.shares.figures(),
+        share=share,
         share_reason=counts.share_reason,
         rim=starved,
         overused_rim=overused,

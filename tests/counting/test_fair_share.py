@@ -17,7 +17,7 @@ from padviz.counting import request
 from padviz.counting.shares.fair_share import NOISE, Shares
 from padviz.counting.shares.interior import NoInterior, interior
 from padviz.counting.walking.walks import WHOLE, count_backward
-from padviz.engine.limbs import to_ints
+from padviz.engine.limbs import less, to_ints
 from padviz.errors import PadvizError
 from padviz.network.rewrites import SCHEMES
 from padviz.sources.toml.build import parse
@@ -380,6 +380,19 @@ def test_comparisons_are_exact_where_floats_would_round() -> None:
     found = counts.summary().share
     assert found.starved == (2 * exact < tiled).sum() / exact.size
     assert found.overused == (2 * exact > 3 * tiled).sum() / exact.size
+
+
+def test_only_shares_next_to_a_threshold_are_compared_in_integers(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[int] = []
+
+    def counted(counts: Any, others: Any) -> Any:
+        compared.append(np.size(counts))
+        return less(counts, others)
+
+    monkeypatch.setattr("padviz.counting.shares.fair_share.less", counted)
+    counts = padviz.usage("resnet50", (224, 256))
+    assert counts.shares.figures().starved > 0
+    assert sum(compared) < counts.core.part().size / 100
 
 
 def test_rings_and_lean_are_those_of_the_whole_map() -> None:

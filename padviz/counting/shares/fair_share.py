@@ -146,12 +146,16 @@ class Shares:
     ) -> list[NDArray[np.bool_]]:
         """Where a part is starved, and where it is overused: exactly, where counts are integers.
 
-        2 u < i exactly where u is less than i / 2, rounded up; 2 u > 3 i exactly where 3 i / 2, rounded down, is less.
+        Floats decide all that are not next to a bound. Of the others, 2 u < i exactly where u is less than i / 2,
+        rounded up; 2 u > 3 i exactly where 3 i / 2, rounded down, is less.
         """
-        if not self.core.exact:
-            return [used & (given < (1 - NOISE) / 2), given > (1 + NOISE) * 3 / 2]
-        half, more = (self._laid(bound, rows, cols) for bound in self._bounds)
-        return [less(part, half), less(more, part) & (more[-1] >= 0)]
+        starved, overused = used & (given < (1 - NOISE) / 2), given > (1 + NOISE) * 3 / 2
+        if self.core.exact:
+            near = np.nonzero(np.abs(np.abs(given - 1) - 0.5) < 2 * NOISE)
+            phases = (all_of[which][at] for all_of, which, at in zip(self.phases, (rows, cols), near, strict=True))
+            (half, more), counts = self._bounds(*phases), part[:, near[0], near[1]]
+            starved[near], overused[near] = less(counts, half), less(more, counts)
+        return [starved, overused]
 
     @cached_property
     def _interior(self) -> Floats:
@@ -160,14 +164,12 @@ class Shares:
         found[found == 0] = np.nan
         return found
 
-    @cached_property
-    def _bounds(self) -> tuple[Array, Array]:
-        """Half of the pattern, and one and a half of it, in limbs as the core has them."""
-        interior, limbs = to_ints(self.pattern), self.core.shape[0]
+    def _bounds(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> tuple[Array, Array]:
+        """Half of the pattern at some rows and columns, and one and a half of it, in limbs as the core has them."""
+        interior, limbs = to_ints(self.pattern)[rows, cols], self.core.shape[0]
         if self.most > HOLDS // 2:
             interior = interior.astype(object)
-        more = np.where(interior > 0, interior + interior // 2, -1)
-        return to_limbs((interior + 1) // 2, limbs), to_limbs(more, limbs)
+        return to_limbs((interior + 1) // 2, limbs), to_limbs(interior + interior // 2, limbs)
 
     def _laid(self, pattern: Array, rows: slice, cols: slice) -> Array:
         """A pattern as it lies on some rows and columns of the core."""
