@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from padviz.counting.count_map import CountMap
@@ -67,8 +68,24 @@ def _tilings(asked: Request) -> tuple[Tiling, Tiling]:
 
 def _weights(asked: Request, engine: str) -> tuple[float, ...]:
     """What a path to each target counts, so that all paths to it count as many as those to the target with the most."""
-    totals = [usage(asked.walked, asked.size, layer=name, engine=engine).total for name in asked.shapes]
-    return tuple(max(totals) / total if total else 1.0 for total in totals)
+    same = _alike(asked.walked)
+    firsts = dict.fromkeys(same[i] for i in asked.at)
+    totals = {
+        i: usage(asked.walked, asked.size, layer=asked.walked.layers[i].name, engine=engine).total for i in firsts
+    }
+    most = max(totals.values())
+    return tuple(most / totals[same[i]] if totals[same[i]] else 1.0 for i in asked.at)
+
+
+@lru_cache(64)
+def _alike(network: Network) -> tuple[int, ...]:
+    """Of each layer the first one that does the same with the same maps, which as many paths reach."""
+    firsts: dict[tuple[Any, ...], int] = {}
+    same: list[int] = []
+    for i, layer in enumerate(network.layers):
+        inputs, like = tuple(same[j] for j in layer.inputs), None if layer.like is None else same[layer.like]
+        same.append(firsts.setdefault((layer.kind, inputs, like, layer.ops), i))
+    return tuple(same)
 
 
 def usages(choices: Iterable[tuple[Any, ...]], heads: str = "sum") -> list[CountMap | PadvizError]:

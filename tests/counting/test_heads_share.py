@@ -13,6 +13,8 @@ import pytest
 from hypothesis import given, settings
 
 import padviz
+from padviz import CountMap
+from padviz.counting.usage import usage
 from padviz.errors import PadvizError
 from padviz.network.targets import last_maps
 from padviz.sources.toml.build import parse
@@ -132,3 +134,23 @@ def test_the_command_shares_and_says_how(tmp_path: Path, monkeypatch: pytest.Mon
     assert facts["target"]["layer"] == ["p3", "deep"]
     found = run("compare", "two.toml", "--size", "32,64", "--heads", "share", "--format", "json", "-o", "c.png")
     assert [each["heads"] for each in json.loads(found.stdout)["results"]] == ["share", "share"]
+
+
+def test_heads_that_do_the_same_are_weighed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty of one kernel and twenty of another, each with a convolution after it."""
+    steps: list[dict[str, Any]] = [{"op": "conv", "name": "stem", "kernel": 3, "padding": 1, "stride": 2}]
+    for i in range(40):
+        steps.append({"op": "conv", "name": f"a{i}", "from": "stem", "kernel": 1 + 2 * (i % 2), "padding": i % 2})
+        steps.append({"op": "conv", "name": f"b{i}", "from": f"a{i}", "kernel": 3, "padding": 1})
+    network = parse({"layers": steps, "target": []}, "many")
+    asked: list[Any] = []
+
+    def counted(*args: Any, **options: Any) -> CountMap:
+        asked.append(options.get("layer"))
+        return usage(*args, **options)
+
+    monkeypatch.setattr("padviz.counting.usage.usage", counted)
+    found = counted(network, 32, heads="share")
+    totals = [usage(network, 32, layer=f"b{i}").total for i in range(2)]
+    assert found.weights == tuple(max(totals) / total for total in totals) * 20
+    assert asked == [None, "b0", "b1"]

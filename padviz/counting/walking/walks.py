@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from math import ceil
 
 import numpy as np
@@ -122,8 +122,9 @@ def _backward(walk: Walk, box: Box, stem: int = 0) -> Tally:
 
     _check_sizes(walk)
     kind = np.int64 if is_exact(walk) else np.float64
-    seeds = {i: _seed(walk, i, box, kind) for i in walk.targets}
-    return backward(walk.network, seeds, pull) or _seed(walk, stem, (slice(0), slice(0)), kind)
+    return backward(walk.network, _seeds(walk, box, kind), pull) or _seed(
+        _shape(walk, stem), 1, (slice(0), slice(0)), kind
+    )
 
 
 def count_forward(walk: Walk) -> list[tuple[Core, int | float]]:
@@ -160,7 +161,8 @@ def _forward(walk: Walk) -> list[Tally]:
         return down.through(cols[i], 2, walk.engine)
 
     _check_sizes(walk)
-    return forward(walk.network, walk.targets, _seed(walk, 0, WHOLE, np.int64 if is_exact(walk) else np.float64), push)
+    seed = _seed(_shape(walk, 0), 1, WHOLE, np.int64 if is_exact(walk) else np.float64)
+    return forward(walk.network, walk.targets, seed, push)
 
 
 def is_exact(walk: Walk) -> bool:
@@ -234,9 +236,18 @@ def taps_at(walk: Walk, i: int) -> int:
     return taps
 
 
-def _seed(walk: Walk, i: int, box: Box, kind: type) -> Tally:
-    """One path at each unit of a box of layer `i`: the unit itself; or its weight."""
-    weight = 1.0 if walk.weights is None else dict(zip(walk.targets, walk.weights, strict=True)).get(i, 1.0)
-    limbs: Array = np.zeros((1, walk.rows.sizes[i], walk.cols.sizes[i]), dtype=kind)
+def _seeds(walk: Walk, box: Box, kind: type) -> dict[int, Tally]:
+    """One path, or its weight, at each unit of a box of each target: the same array where it is the same."""
+    weights, made = walk.weights or (1.0,) * len(walk.targets), cache(partial(_seed, box=box, kind=kind))
+    return {i: made(_shape(walk, i), weight) for i, weight in zip(walk.targets, weights, strict=True)}
+
+
+def _seed(shape: tuple[int, int], weight: float, box: Box, kind: type) -> Tally:
+    """The same number at each unit of a box of a layer, and 0 elsewhere."""
+    limbs: Array = np.zeros((1, *shape), dtype=kind)
     limbs[0][box] = weight
     return Tally(limbs, 1, ceil(weight))
+
+
+def _shape(walk: Walk, i: int) -> tuple[int, int]:
+    return walk.rows.sizes[i], walk.cols.sizes[i]
