@@ -166,6 +166,33 @@ def test_counts_too_wide_for_their_map_are_refused_before_any_is_counted(monkeyp
         padviz.usage("resnet152", 9000, unit=(slice(0, 100), slice(0, 100)))
 
 
+BRANCHES = """
+layers = [
+    {op = "add", name = "sum", branches = [
+        [{op = "conv", name = "a.c", kernel = 2047, padding = 1023}],
+        [{op = "conv", name = "b.c", kernel = 2047, padding = 1023}],
+    ]},
+]
+"""
+
+
+@pytest.mark.parametrize("command", ["usage", "audit", "coverage"])
+def test_windows_that_overlap_too_often_are_refused_before_any_number_is_added(command: str, tmp_path: Path) -> None:
+    (tmp_path / "wide.toml").write_text(BRANCHES)
+    run = limited(command, "wide.toml", "--size", "8192", folder=tmp_path)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.startswith("padviz: wide, a.c: its windows overlap too often: the map takes ")
+    assert run.stderr.endswith(" billion additions; use a smaller --size\n")
+    assert len(run.stderr.splitlines()) == 1
+
+
+def test_windows_overlap_less_often_in_a_smaller_map_and_in_a_chain(tmp_path: Path) -> None:
+    (tmp_path / "wide.toml").write_text(BRANCHES)
+    found = padviz.usage(tmp_path / "wide.toml", 512)
+    assert found.max == 2 * 512**2
+    assert padviz.usage(padviz.load(tmp_path / "wide.toml"), 8192, layer="a.c").max == 2047**2
+
+
 @pytest.mark.parametrize("size", [17, 16, 99_999])
 def test_a_resize_to_many_rows_is_laid_in_runs(size: int) -> None:
     """Where the ratio never repeats, neighbours run along: 17 rows spread to 100,000 are no 200,000 strips."""

@@ -25,6 +25,8 @@ Box = tuple[slice, slice]
 Weights = tuple[float, ...] | None  # of a path to each target; None where each counts 1
 WHOLE: Box = slice(None), slice(None)
 MOST_NUMBERS = 1 << 27  # in one layer's array: 1 GiB
+MOST_ADDITIONS = 1 << 31  # of wide windows in one walk, which take about a second
+WIDE = 128  # taps of a unit, in the mean: no network that is used has as many
 MOST_BITS = 14_000  # of a count: what Python prints
 MOST_LIMBS = 64  # that counts of most networks need, and more
 MOST_STEM = 256  # the gain of maps that are followed in parts, which bounds how far these overlap
@@ -194,6 +196,7 @@ def _check_size(walk: Walk, i: int, limbs: int = 1) -> None:
 
 def _check_sizes(walk: Walk) -> None:
     """Refuse at once what a later layer would be too large for, with as many limbs as its counts may come to need."""
+    _check_work(walk)
     if max(walk.rows.sizes) * max(walk.cols.sizes) * MOST_LIMBS < MOST_NUMBERS:
         return
     for i in walk.targets:
@@ -210,6 +213,22 @@ def _check_sizes(walk: Walk) -> None:
     for i, most in bounds.items():
         wide = is_exact(walk) and most >= HOLDS
         _check_size(walk, walk.network.layers[i].inputs[0] if i else 0, limbs_for(most) if wide else 1)
+
+
+def _check_work(walk: Walk) -> None:
+    """Refuse windows of so many taps that adding up what they read would take long, by the layer that asks for most."""
+    additions = [_additions(walk, i) for i in range(len(walk.network.layers))]
+    if sum(additions) > MOST_ADDITIONS:
+        layer = walk.network.layers[additions.index(max(additions))]
+        what = f"its windows overlap too often: the map takes {sum(additions) / 1e9:.1f} billion additions"
+        raise SizeError(what, where=f"{walk.network.name}, {layer.name}", hint="use a smaller `size`")
+
+
+def _additions(walk: Walk, i: int) -> int:
+    """How many numbers a layer of wide windows adds up, along both axes."""
+    sides = walk.cols.sizes[walk.network.layers[i].inputs[0] if i else 0], walk.rows.sizes[i]
+    made = zip((walk.rows.maps[i], walk.cols.maps[i]), sides, strict=True)
+    return sum(each.reads * across for each, across in made if each and each.reads > WIDE * each.n_out)
 
 
 @lru_cache(64)
