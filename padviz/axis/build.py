@@ -15,6 +15,9 @@ from padviz.axis.resize import ratio_of, reads
 from padviz.axis.reweighing import ratios
 from padviz.engine.axis_map import AxisMap as AxisMap
 from padviz.engine.strip import Strip
+from padviz.errors import SizeError
+
+MOST_STRIPS = 1 << 18  # of a window under partial padding: one for each tap and weight
 
 
 @lru_cache(CACHED)
@@ -54,7 +57,10 @@ def _window_strips(window: Window, n: int, n_out: int) -> list[Strip]:
     before = place(window, n).before
     strips = list(_tap_strips(window, n, n_out, before))
     if window.mode == "partial" and window.kernel > 1:
-        strips = list(_reweighed(strips, ratios(window, n)))
+        weights = ratios(window, n)
+        if len(strips) * np.count_nonzero(np.diff(weights)) > MOST_STRIPS:
+            raise SizeError(f"its {window.kernel} taps weigh otherwise in too many rows under partial padding")
+        strips = list(_reweighed(strips, weights))
     if window.mean:
         strips = [strip._replace(weight=strip.weight / window.kernel) for strip in strips]
     return strips

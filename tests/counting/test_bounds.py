@@ -193,6 +193,17 @@ def test_windows_overlap_less_often_in_a_smaller_map_and_in_a_chain(tmp_path: Pa
     assert padviz.usage(padviz.load(tmp_path / "wide.toml"), 8192, layer="a.c").max == 2047**2
 
 
+@pytest.mark.parametrize(("kernel", "counted"), [(401, True), (1001, False)])
+def test_windows_with_a_weight_for_each_of_many_rows_and_taps_are_refused(kernel: int, counted: bool) -> None:
+    steps = [{"op": "conv", "name": "c", "kernel": kernel, "padding": kernel // 2}]
+    network = parse({"layers": steps}, "wide")
+    if counted:
+        assert padviz.usage(network, 4096, "partial").max > kernel**2
+        return
+    with pytest.raises(SizeError, match=r"^wide, c: its 1001 taps weigh otherwise in too many rows under partial"):
+        padviz.usage(network, 4096, "partial")
+
+
 @pytest.mark.parametrize("size", [17, 16, 99_999])
 def test_a_resize_to_many_rows_is_laid_in_runs(size: int) -> None:
     """Where the ratio never repeats, neighbours run along: 17 rows spread to 100,000 are no 200,000 strips."""
