@@ -16,7 +16,7 @@ demo: .venv/.installed
 test: .venv/.tools .venv/.chromium
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL)
 
-# Kills and signals, the experiment, most files of PyTorch's new exporter: CI runs them after the rest.
+# Kills and signals, the experiment, and what takes long while others stand for it: CI runs them after the rest.
 test-slow: .venv/.tools
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -m 'slow and not sweep'
 

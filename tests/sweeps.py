@@ -10,7 +10,7 @@ import pytest
 # Networks of the zoo that are deeper or wider than others of their family, and of the same windows.
 DEEPER = "densenet201 resnet34 resnet101 resnet152 resnext50_32x4d vgg13 vgg16 wide_resnet50_2"
 REST = pytest.mark.sweep  # of single cases
-SLOW = pytest.mark.slow  # kills, signals, training, and what PyTorch's new exporter takes its time for
+SLOW = pytest.mark.slow  # kills, signals, training, PyTorch's new exporter, and what takes long that others stand for
 
 
 def sampled(names: Iterable[str], rest: str, slow: str = "") -> list[Any]:
@@ -21,6 +21,11 @@ def sampled(names: Iterable[str], rest: str, slow: str = "") -> list[Any]:
     known, marks = [*names], dict.fromkeys(rest.split(), REST) | dict.fromkeys(slow.split(), SLOW)
     assert set(marks) <= set(known), f"no such names: {sorted(set(marks) - set(known))}"
     return [pytest.param(name, marks=marks[name]) if name in marks else name for name in known]
+
+
+def every_third(names: Iterable[str]) -> list[Any]:
+    """All names as parameters, of which each third runs in `make test`, and the others in `make test-slow`."""
+    return [pytest.param(name, marks=SLOW if i % 3 else ()) for i, name in enumerate(names)]
 
 
 def asked(test: Any) -> set[str]:

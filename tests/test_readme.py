@@ -17,6 +17,7 @@ import padviz
 from padviz.cli import cli
 from tests.cli.test_cli import APART, run
 from tests.cli.test_cli_foreign import plain as plain_file
+from tests.sweeps import SLOW
 from tests.trained.test_trying import folder
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -32,6 +33,7 @@ WITH_MORE = {
     "seen MODEL",
     "trial MODEL",
 }  # which are nothing by themselves: their examples have lines of their own
+LONG = "compare resnet50", "compare vgg19 --size 512", "export vgg11 resnet18", "usage resnet50 --size 65536"
 STAND_INS = {"MODEL_A": "vgg11", "MODEL_B": "vgg13", "MODEL...": "vgg11", "MODEL": "vgg11", "NAME": "features.3"}
 STAND_INS |= {"N": "64"}
 UNTRAINED = re.compile(
@@ -56,7 +58,9 @@ def seeing_file(path: str) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "command", [pytest.param(each, marks=SLOW if each.startswith(LONG) else ()) for each in COMMANDS]
+)
 def test_commands_run(command: str) -> None:
     if "model.onnx" in command:
         (seeing_file if command.startswith("detect") else plain_file)("model.onnx")

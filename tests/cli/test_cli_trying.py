@@ -240,7 +240,8 @@ def test_mistakes_get_one_line(arguments: tuple[str, ...]) -> None:
 
 def interrupted(options: list[str]) -> tuple[int, tuple[str, str]]:
     """The exit code and output of a run that Ctrl-C ends once it is under way."""
-    code = f"import sys; print(1, flush=True); sys.argv[1:] = {options!r}; {MAIN}"
+    often = "from padviz.files import unfinished; unfinished.EVERY = 0.1"
+    code = f"import sys; {often}; print(1, flush=True); sys.argv[1:] = {options!r}; {MAIN}"
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", code], **pipes) as started:
         assert started.stdout
@@ -265,11 +266,11 @@ def test_a_trial_that_is_interrupted_ends_with_one_line_and_no_file() -> None:
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_what_was_seen_is_kept_and_resumed() -> None:
     size = ["--size", "32", "--patch", "8", "--grid", "7"]
-    options = ["seen", f"{NETS}slow", *size, *PHOTOS, "-n", "6", "-o", "x.png"]
+    options = ["seen", f"{NETS}slow", *size, *PHOTOS, "-n", "3", "-o", "x.png"]
     code, said = interrupted(options)
     with np.load("x.png.unfinished.npz") as file:
         done, count = int(np.isfinite(file["values"]).sum()), file["values"].size
-    assert 0 < done < count == 6 * 49
+    assert 0 < done < count == 3 * 49
     left = f"{done} of {count} scores are kept in x.png.unfinished.npz, and --resume goes on"
     assert (code, said) == (130, ("", f"padviz: interrupted; {left}\n"))
     assert "was begun with other options" in told(*options[:-2], "--seed", "1", "-o", "x.png", "--resume")

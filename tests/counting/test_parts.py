@@ -134,7 +134,7 @@ def test_a_core_in_parts_has_the_counts_and_the_figures_of_the_whole(
 @given(
     network=networks(most=8, modes=MODES), size=st.tuples(st.integers(8, 60), st.integers(8, 60)) | st.just((60, 60))
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_random_cores_in_parts_have_the_counts_and_the_figures_of_the_whole(
     network: Any, size: tuple[int, int]
 ) -> None:

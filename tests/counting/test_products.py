@@ -103,7 +103,7 @@ def assert_shares_alike(one: CountMap, other: CountMap) -> None:
     engine=st.sampled_from(["numpy", "numba"]),
     in_parts=st.booleans(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_product_has_the_counts_and_the_figures_of_the_dense_walk(
     steps: Any, size: tuple[int, int], scheme: str | None, pooling: str, engine: str, in_parts: bool
 ) -> None:
@@ -151,7 +151,7 @@ def test_a_large_product_is_never_there_as_a_whole() -> None:
     scheme=st.sampled_from(SCHEMES),
     engine=st.sampled_from(["numpy", "numba"]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_coverage_of_a_chain_is_that_of_the_dense_walk(
     steps: Any, size: tuple[int, int], scheme: str | None, engine: str
 ) -> None:

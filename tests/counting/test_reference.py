@@ -11,6 +11,7 @@ import pytest
 import padviz
 from tests import naive
 from tests.flat import flat_steps
+from tests.sweeps import SLOW
 
 ENGINES = ["numpy", "numba"]
 
@@ -62,7 +63,7 @@ def python_ints(name: str, size: tuple[int, int]) -> Any:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("name", ["resnet152", "densenet201"])
+@pytest.mark.parametrize("name", ["resnet152", pytest.param("densenet201", marks=SLOW)])
 def test_deep_networks_equal_python_ints(engine: str, name: str) -> None:
     """Every pixel at a small size and at 224, where the maxima are far beyond 64 bits."""
     for size in ((64, 96), (224, 224)):

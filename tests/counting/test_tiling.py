@@ -35,7 +35,7 @@ from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import zoo
 from tests import naive
 from tests.strategies import networks
-from tests.sweeps import DEEPER, sampled
+from tests.sweeps import DEEPER, SLOW, sampled
 
 FAR = 100_000  # rows, more than any core
 SHORT = {
@@ -102,7 +102,7 @@ def core_of(name: str, scheme: str | None, axis: int = 0) -> tuple[int, int]:
 @pytest.mark.parametrize("scheme", [None, *SCHEMES])
 @pytest.mark.parametrize("name", sampled(zoo(), DEEPER))
 @given(data=st.data())
-@settings(max_examples=5)
+@settings(max_examples=2)
 def test_a_tiled_map_is_the_dense_one(name: str, scheme: str | None, data: Any) -> None:
     core, period = core_of(name, scheme)
     if not core:  # branches that valid and full take apart: refused, and tested as such
@@ -136,7 +136,7 @@ def test_random_networks_are_tiled_right() -> None:
         size=st.tuples(st.integers(20, 120), st.integers(3, 60)),
         pooling=st.sampled_from(["count", "mean"]),
     )
-    @settings(max_examples=150)
+    @settings(max_examples=100)
     def compared(network: Any, size: tuple[int, int], pooling: str) -> None:
         steps, _ = network
         try:
@@ -145,7 +145,7 @@ def test_random_networks_are_tiled_right() -> None:
             methods.append("refused")
 
     compared()
-    assert methods.count("tiled") >= 40
+    assert methods.count("tiled") >= 25
 
 
 @given(
@@ -329,7 +329,10 @@ def test_a_huge_map_is_written_small_and_read_in_parts(tmp_path: Path, monkeypat
         padviz.read_counts(tmp_path / "wide.npz", [0], [0])
 
 
-@pytest.mark.parametrize(("name", "size", "most"), [("resnet50", 65_536, 300e6), ("densenet201", 1_000_000, 400e6)])
+@pytest.mark.parametrize(
+    ("name", "size", "most"),
+    [("resnet50", 65_536, 300e6), pytest.param("densenet201", 1_000_000, 400e6, marks=SLOW)],
+)
 def test_a_huge_map_takes_little_memory_with_its_picture(name: str, size: int, most: float, tmp_path: Path) -> None:
     if not Path("/proc/self/status").exists():
         pytest.skip("only Linux tells how much memory a process had")

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 import padviz
 from padviz.cli import cli
 from tests.cli.test_cli import APART
+from tests.sweeps import SLOW
 
 CODE = """
 from pathlib import Path
@@ -51,7 +52,10 @@ def test_allowed_or_on_the_command_line_it_runs(asked: list[str]) -> None:
     assert Path("ran").exists()
 
 
-@pytest.mark.parametrize("asked", [["survey.toml", "--allow-modules"], ["hypothesis:net", "--size", "32,33"]])
+@pytest.mark.parametrize(
+    "asked",
+    [["survey.toml", "--allow-modules"], pytest.param(["hypothesis:net", "--size", "32,33"], marks=SLOW)],
+)
 def test_a_module_that_hides_an_installed_one_is_said_once_for_each_model(asked: list[str]) -> None:
     Path("hypothesis.py").write_text("from torch import nn\nnet = nn.Conv2d(3, 4, 3)\n")
     tables = "[[maps]]\nmodels = ['hypothesis:net']\nsizes = [32, 33]\n" * 2

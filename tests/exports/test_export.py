@@ -450,7 +450,9 @@ def test_interrupted_it_says_so_and_goes_on() -> None:
 
 
 def test_a_terminal_gets_a_bar_and_a_pipe_nothing() -> None:
-    result = subprocess.run(whole_command("vgg11", "--size", "64"), check=True, capture_output=True, text=True)
+    result = subprocess.run(
+        whole_command("vgg11", "--size", "64", "--jobs", "1"), check=True, capture_output=True, text=True
+    )
     assert result.stderr == ""
     master, slave = pty.openpty()
     command = whole_command("vgg11", "--size", "64:128:16", "--jobs", "1")
@@ -466,6 +468,7 @@ def test_a_terminal_gets_a_bar_and_a_pipe_nothing() -> None:
     assert b"a second" in shown
 
 
+@SLOW
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_it_runs_on_a_dask_cluster() -> None:
     joblib = pytest.importorskip("joblib")

@@ -17,6 +17,7 @@ from padviz.exports.items import _named
 from padviz.files.atomic import MARK, MARKED, PREFIX, alone, aside, staged, sweep
 from padviz.pages.gallery import natural
 from tests.cli.test_cli import ONE, run
+from tests.sweeps import every_third
 
 ITEM = "vgg11-64-usage"
 
@@ -164,7 +165,7 @@ DAMAGED = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGED)
+@pytest.mark.parametrize("damage", every_third(DAMAGED))
 def test_damaged_records_are_passed_over_and_made_anew(damage: str) -> None:
     exported("vgg11", "--size", "64")
     path = Path(f"out/{ITEM}.json")

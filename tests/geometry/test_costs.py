@@ -26,7 +26,7 @@ from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import zoo
 from padviz.sources.toml.write import to_toml
 from tests.sources.test_onnx_exports import exported
-from tests.sweeps import sampled
+from tests.sweeps import DEEPER, sampled
 
 NOT_TORCHVISIONS = {"mobilenet_v1", "unet", "unet_padded"}
 ZOO = [name for name in zoo() if name not in NOT_TORCHVISIONS]
@@ -103,7 +103,8 @@ def back(network: padviz.Network) -> padviz.Network:
 
 
 @pytest.mark.parametrize(
-    "name", sampled(ZOO, "", "densenet201 resnet34 resnet101 resnet152 vgg13 vgg19 wide_resnet50_2")
+    "name",
+    sampled(ZOO, "", "densenet201 resnet34 resnet101 resnet152 resnext50_32x4d vgg13 vgg16 vgg19 wide_resnet50_2"),
 )
 def test_the_zoo_costs_what_pytorch_counts(name: str) -> None:
     network = padviz.load(name)
@@ -111,7 +112,7 @@ def test_the_zoo_costs_what_pytorch_counts(name: str) -> None:
         assert padviz.costs(network, size).macs == counted(vision(name), size)
 
 
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", sampled(ZOO, "", DEEPER))
 def test_every_convolution_of_the_zoo_has_the_channels_of_torchvisions(name: str) -> None:
     modules = dict(vision(name).named_modules())
     inner = "backbone." if name in ("deeplabv3_resnet50", "ssd300_vgg16") else ""
@@ -131,7 +132,12 @@ def check_costs(model: nn.Module, *sizes: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", sampled(ZOO + MORE, "densenet201 resnet34 resnet101 resnet152 vgg11 vgg13 vgg19 wide_resnet50_2")
+    "name",
+    sampled(
+        ZOO + MORE,
+        "densenet201 resnet34 resnet101 resnet152 vgg11 vgg13 vgg19 wide_resnet50_2",
+        "deeplabv3_resnet50 efficientnet_v2_s mobilenet_v3_small regnet_y_400mf resnext50_32x4d squeezenet1_1",
+    ),
 )
 def test_modules_cost_what_pytorch_counts_and_so_do_their_descriptions(name: str) -> None:
     model = vision(name)

@@ -41,7 +41,7 @@ def named(texts: list[str]) -> Network:
     return replace(net, name=texts[0], title=texts[-1], layers=layers, targets=(names[-1],))
 
 
-@settings(max_examples=6)
+@settings(max_examples=2)
 @given(texts=st.lists(TEXTS, min_size=1, max_size=4))
 def test_names_with_markup_are_only_ever_texts(browser: Any, tmp_path_factory: Any, texts: list[str]) -> None:
     path = tmp_path_factory.mktemp("hostile") / "page.html"

@@ -14,6 +14,7 @@ from PIL import Image
 import padviz
 from padviz.pages.planes import Shelf
 from tests.pages.browser import after, drawn, expect, opened, point, read, reading, rests_at
+from tests.sweeps import SLOW
 
 
 @pytest.mark.parametrize(("size", "padding"), [((224, 224), "zero"), ((120, 160), "reflect"), ((224, 224), "circular")])
@@ -196,8 +197,8 @@ def test_an_address_brings_the_view_back(browser: Any, file: Path, page: Any) ->
     "fragment",
     [
         "part=none&asize=99&apadding=-1",
-        "zoom=nan,1&at=a,b&kernel=6&show=%3Cb%3E",
-        "at=1e9,-5&zoom=1e9,3,3",
+        pytest.param("zoom=nan,1&at=a,b&kernel=6&show=%3Cb%3E", marks=SLOW),
+        pytest.param("at=1e9,-5&zoom=1e9,3,3", marks=SLOW),
         "layer=1e9&remedy=77&two=5&part=audit",
     ],
 )

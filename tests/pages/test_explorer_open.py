@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from tests.pages.browser import after, begins, expect, opened, reading
+from tests.sweeps import SLOW
 
 PARTS = ("maps", "layers", "audit", "kernel")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=SLOW)])
 def test_axe_finds_no_serious_violation(browser: Any, file: Path, scheme: Any) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
     page = opened(browser, file, color_scheme=scheme, bypass_csp=True)

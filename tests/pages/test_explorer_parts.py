@@ -16,6 +16,7 @@ from padviz.errors import PadvizError
 from padviz.geometry.one_layer import illustrate
 from padviz.network.rewrites import SCHEMES
 from tests.pages.browser import PADDINGS, SIZES, after, begins, drawn, expect, opened, reading
+from tests.sweeps import SLOW
 
 
 def test_every_layer_that_a_pixel_reaches_is_as_the_engine_counts(page: Any) -> None:
@@ -165,7 +166,11 @@ def test_the_windows_of_a_pixel_play(page: Any) -> None:
 
 @pytest.mark.parametrize(
     ("network", "size", "padding"),
-    [("inception_v3", 107, "circular"), ("unet_padded", 48, "reflect"), ("mobilenet_v3_large", 64, "partial")],
+    [
+        pytest.param("inception_v3", 107, "circular", marks=SLOW),
+        ("unet_padded", 48, "reflect"),
+        ("mobilenet_v3_large", 64, "partial"),
+    ],
 )
 def test_the_page_counts_through_every_layer_as_the_engine_does(
     browser: Any, tmp_path: Path, network: str, size: int, padding: str

@@ -121,7 +121,7 @@ def check_file(path: Path, name: str, exporter: str) -> None:
         deeplabv3_resnet50 densenet201 resnet34 resnet101 resnet152 resnext50_32x4d squeezenet1_1 vgg11 vgg13 vgg16
         vgg19 wide_resnet50_2
         """,
-        "convnext_tiny densenet121 inception_v3",
+        "convnext_tiny densenet121 inception_v3 resnet50",
     ),
 )
 def test_what_the_old_exporter_writes_counts_as_the_model(name: str, tmp_path: Path) -> None:
@@ -137,7 +137,10 @@ def test_what_the_old_exporter_writes_counts_as_the_model(name: str, tmp_path: P
         deeplabv3_resnet50 densenet121 densenet201 inception_v3 mobilenet_v2 mobilenet_v3_large regnet_y_400mf resnet34
         resnet50 resnet101 resnet152 resnext50_32x4d squeezenet1_1 vgg11 vgg13 vgg16 vgg19 wide_resnet50_2
         """,
-        "convnext_tiny efficientnet_b0 googlenet lraspp_mobilenet_v3_large shufflenet_v2_x1_0 vgg11_bn",
+        """
+        convnext_tiny efficientnet_b0 googlenet lraspp_mobilenet_v3_large resnet18 shufflenet_v2_x1_0 squeezenet1_0
+        vgg11_bn
+        """,
     ),
 )
 def test_what_the_new_exporter_writes_counts_as_the_model(name: str, tmp_path: Path) -> None:

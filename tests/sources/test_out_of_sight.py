@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 import padviz
 from padviz.errors import PadvizError
+from tests.sweeps import SLOW
 from tests.torch_oracle import conv, counted
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
@@ -196,7 +197,9 @@ def test_a_scripted_head_is_in_nobodys_way() -> None:
     assert padviz.usage(module, 9).max == 9
 
 
-@pytest.mark.parametrize("wrap", [torch.compile, nn.DataParallel, nn.utils.parametrizations.weight_norm])
+@pytest.mark.parametrize(
+    "wrap", [pytest.param(torch.compile, marks=SLOW), nn.DataParallel, nn.utils.parametrizations.weight_norm]
+)
 def test_modules_that_are_wrapped_are_followed(wrap: Callable[[nn.Module], Any]) -> None:
     module = Branches(lambda x: x, wrap(conv(5, padding=2)))
     np.testing.assert_array_equal(

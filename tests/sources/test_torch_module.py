@@ -100,6 +100,10 @@ def assert_counts(network: Network, module: nn.Module, size: tuple[int, int]) ->
         regnet_y_800mf regnet_y_8gf resnet101 resnet152 resnext101_32x8d resnext101_64x4d shufflenet_v2_x0_5
         shufflenet_v2_x1_5 shufflenet_v2_x2_0 vgg13_bn vgg16_bn vgg19_bn wide_resnet101_2
         """,
+        """
+        efficientnet_v2_s mobilenet_v3_large regnet_y_400mf resnet34 resnet50 resnext50_32x4d squeezenet1_1 vgg13 vgg16
+        vgg19 wide_resnet50_2
+        """,
     ),
 )
 def test_torchvisions_classifiers(name: str) -> None:
@@ -112,7 +116,9 @@ def test_torchvisions_classifiers(name: str) -> None:
         assert_counts(network, named(f"torchvision.models:{name}"), size)
 
 
-@pytest.mark.parametrize("name", sampled(SEGMENTERS, "deeplabv3_resnet101 fcn_resnet101"))
+@pytest.mark.parametrize(
+    "name", sampled(SEGMENTERS, "deeplabv3_resnet101 fcn_resnet101", "deeplabv3_mobilenet_v3_large")
+)
 def test_torchvisions_segmenters(name: str) -> None:
     source = f"torchvision.models.segmentation:{name}"
     for size in SIZES:
@@ -167,7 +173,12 @@ def without_weights(name: str) -> nn.Module:
         mobilenetv4_conv_small nf_resnet26 regnetx_002 regnety_002 resnet18 resnetrs50 semnasnet_050 seresnet18
         spnasnet_100 test_convnext tf_efficientnetv2_b0 tf_mobilenetv3_small_100 tinynet_a tresnet_v2_l vovnet39a
         """,
-        "eca_nfnet_l0 inception_resnet_v2 nasnetalarge resnetv2_50x1_bit",
+        """
+        cs3darknet_focus_s darknet53 dpn48b eca_nfnet_l0 gcresnet33ts ghostnetv2_100 hgnetv2_b0 hrnet_w18_small
+        inception_next_atto inception_resnet_v2 legacy_seresnet18 mobilenetv4_conv_blur_medium nasnetalarge nf_regnet_b0
+        rdnet_tiny regnetz_b16 repvit_m0_9 resnest14d resnet26t resnet50_clip resnet50_gn resnetaa34d resnetv2_50x1_bit
+        rexnet_100 tf_mixnet_s tresnet_m xception41
+        """,
     ),
 )
 def test_timms_convolutional_models(name: str) -> None:

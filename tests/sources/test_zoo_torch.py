@@ -9,6 +9,7 @@ import padviz
 from padviz.network.sizes import resolve_both
 from padviz.network.targets import upto
 from padviz.sources.toml.load import zoo
+from tests.sweeps import DEEPER, sampled
 from tests.torch_oracle import OnesConv, model_of, paths
 
 OWN = {"mobilenet_v1", "unet", "unet_padded"}  # networks that torchvision does not have
@@ -16,7 +17,7 @@ SIZES = [(224, 224), (225, 225), (240, 320)]
 FUNCTIONAL = {"max_pool", "avg_pool"}  # pools that Inception calls as functions, so that they have no module
 
 
-@pytest.mark.parametrize("name", [name for name in zoo() if name not in OWN])
+@pytest.mark.parametrize("name", sampled([name for name in zoo() if name not in OWN], "", DEEPER))
 def test_counts_sizes_and_names_are_torchvisions(name: str) -> None:
     model = model_of(name)
     run = getattr(model, "backbone", None)

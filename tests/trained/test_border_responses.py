@@ -22,6 +22,7 @@ from padviz.trained.sessions.inputs import images_of
 from padviz.trained.sessions.onnx_runner import OnnxRunner
 from padviz.trained.shuffling import shuffled
 from padviz.trained.weights.reading import read
+from tests.sweeps import SLOW
 from tests.trained.known import known
 from tests.wheels import real_file, real_weights
 
@@ -147,7 +148,7 @@ REFERENCE = {"own": 0.596, "reflect": 0.107, "symmetric": 0.167}
 OF_TEXT = {"own": 1.095, "reflect": 0.144, "symmetric": 0.296}
 
 
-@pytest.mark.parametrize("name", ["mobilenet", "det"])
+@pytest.mark.parametrize("name", ["mobilenet", pytest.param("det", marks=SLOW)])
 def test_real_networks_have_the_borders_that_were_measured(name: str) -> None:
     options: dict[str, Any] = {"padding": ["reflect", "symmetric", "circular"], "n": 6}
     if name == "det":

@@ -12,7 +12,7 @@ import torchvision
 
 import padviz
 from padviz.trained.mean_filters import AxisSkew, MeanFilters
-from tests.sweeps import REST
+from tests.sweeps import REST, SLOW
 from tests.trained.known import known
 from tests.wheels import photographs, real_file, real_weights
 
@@ -84,7 +84,7 @@ KEPT = {"shift": 0.86, 223: 0.85, 225: 0.67, "partial": 0.115}
 USAGE_EXPLAINS, EDGE_SEEN, EDGE_COUNTED = 0.86, 0.63, (0.19, 0.46)
 
 
-@pytest.mark.parametrize("crops", [26, pytest.param(130, marks=REST)])
+@pytest.mark.parametrize("crops", [pytest.param(26, marks=SLOW), pytest.param(130, marks=REST)])
 def test_what_changes_do_to_mobilenet_v2_is_what_was_measured_on_other_crops(crops: int) -> None:
     weights = real_weights("mobilenet_v2-b0353104.pth")
     options = {"sizes": [223, 225], "padding": "partial", "weights": weights, "n": crops}
