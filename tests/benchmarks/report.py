@@ -52,6 +52,8 @@ RATIOS = [  # what, ours, compared with, theirs, the most that the ratio should 
     ("`audit` of 300 convolutions at 1024", "deep_chain[audit-300-1024]", ITS_USAGE, "deep_chain[usage-300-1024]", 15),
     ("`audit` of 2,000 convolutions at 224", "deep_chain[audit-2000-224]", ITS_USAGE, "deep_chain[usage-2000-224]", 15),
     ("figures of the `usage` of three 4095-tap kernels at 8192", "wide_chain[8192]", "at 4096", "wide_chain[4096]", 3),
+    ("`audit` of DenseNet-201 at 1000000", "dense_core[audit]", ITS_USAGE, "dense_core[usage]", 15),
+    ("figures of 1,000 heads that share", "many_heads[share]", "that add up", "many_heads[sum]", 3),
     (
         "`padviz audit resnet50 --size 224`",
         "process_resnet_at_224[audit]",

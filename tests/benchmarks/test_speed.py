@@ -151,6 +151,23 @@ def test_wide_chain(benchmark: Any, size: int) -> None:
     benchmark.pedantic(lambda: padviz.usage(network, size).summary(), rounds=5)
 
 
+@pytest.mark.parametrize("what", ["audit", "usage"])
+def test_dense_core(benchmark: Any, what: str) -> None:
+    """A map whose borders reach 1,930 pixels in, so that its core is too large to be kept."""
+    network = padviz.load("densenet201")
+    run = audit if what == "audit" else (lambda *asked: padviz.usage(*asked).summary())
+    benchmark.pedantic(run, (network, 1_000_000), rounds=3)
+
+
+@pytest.mark.parametrize("heads", ["share", "sum"])
+def test_many_heads(benchmark: Any, heads: str) -> None:
+    layers: list[dict[str, Any]] = [{"op": "conv", "name": "stem", "kernel": 3, "padding": 1}]
+    layers += [{"op": "conv", "name": f"h{i}", "from": "stem", "kernel": 3, "padding": 1} for i in range(1000)]
+    network = parse({"layers": layers, "target": []}, "heads")
+    names = [f"h{i}" for i in range(1000)]
+    benchmark.pedantic(lambda: padviz.usage(network, 224, layer=names, heads=heads).summary(), rounds=5)
+
+
 def process(benchmark: Any, folder: Path, *command: str, fresh: bool = False, rounds: int = 25) -> None:
     """Time a whole process; `fresh` gives each round an empty cache for numba."""
     caches = iter(range(1000))
