@@ -27,6 +27,8 @@ def with_strides_pooled(network: Network, names: tuple[str, ...]) -> Network | N
     ['layer2.0.conv1.pool', 'layer2.0.downsample.0.pool']
     """
     moved = {network.index[name] for name in names}
+    if not all(_movable(network.layers[i]) for i in moved):
+        return None
     moved |= {i for i in _shortcuts(network) if any(_meet(network, i, j) for j in moved)}
     if not all(_movable(network.layers[i]) for i in moved):
         return None
@@ -69,7 +71,6 @@ def _meet(network: Network, shortcut: int, other: int) -> bool:
     if {shortcut, other} & (ancestors(network.layers, [shortcut]) & ancestors(network.layers, [other])):
         return False  # one comes before the other
     for i in range(max(shortcut, other) + 1, len(network.layers)):
-        before = ancestors(network.layers, [i])
-        if shortcut in before and network.layers[i].kind in MERGES:
+        if network.layers[i].kind in MERGES and shortcut in (before := ancestors(network.layers, [i])):
             return other in before
     return False

@@ -20,6 +20,7 @@ from padviz.advice.remedies import NEEDS, changes, helps, outcome, remedies, wor
 from padviz.advice.verdict import audit, maps
 from padviz.counting.walking import walks
 from padviz.geometry.reaching.border_margins import margins
+from padviz.network.graph import ancestors
 from padviz.network.network import Network
 from padviz.network.targets import names_of, upto
 from padviz.sources.toml.build import parse
@@ -436,3 +437,19 @@ def test_an_audit_says_which_crop_it_leaves_uncounted(monkeypatch: pytest.Monkey
     crops = [said for said in audit(made, 5000).cannot if "Cropping" in said]
     assert len(crops) == 1
     assert "is not counted: its map of" in crops[0]
+
+
+def test_heads_that_meet_nowhere_are_not_followed_from_layer_to_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thirty strided convolutions, and thirty of 1 x 1 that could be shortcuts beside them."""
+    steps: list[Any] = [{"op": "conv", "name": "stem", "kernel": 3, "padding": 1}]
+    shapes = ((3, 1), (1, 0)) * 30
+    for i, (kernel, pad) in enumerate(shapes):
+        step = {"op": "conv", "name": f"h{i}", "from": "stem", "kernel": kernel, "padding": pad, "stride": 2}
+        steps.append(step)
+    network = parse({"layers": steps, "target": [f"h{i}" for i in range(60)]}, "heads")
+    followed: list[int] = []
+    monkeypatch.setattr(
+        "padviz.advice.pooled_strides.ancestors", lambda *asked: followed.append(1) or ancestors(*asked)
+    )
+    assert with_strides_pooled(network, tuple(f"h{i}" for i in range(0, 60, 2))) is not None
+    assert len(followed) <= 2 * 30 * 30
