@@ -13,7 +13,7 @@ FLOORS = (
     ("files", "axis"),
     ("network",),
     ("sources", "counting", "geometry", "nn"),
-    ("advice", "repadding", "trained"),
+    ("advice", "repadding", "trained", "cutting"),
     ("reports", "figures", "api"),
     ("pages",),
     ("exports",),

@@ -1,0 +1,187 @@
+"""A plan: which tiles to read of an image, and which units of each to keep, so that every unit is kept once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise, product
+from math import ceil
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.cutting.context import Context, context_on, lattice_on
+from padviz.cutting.right_units import Cut, right_units
+from padviz.errors import OptionError, SizeError
+from padviz.network.network import Network, Size
+from padviz.network.sizes import sizes_of
+
+Slices = tuple[slice, slice]
+Span = tuple[int, int]
+
+
+class Tile(NamedTuple):
+    """One tile: `out[..., *tile.keep] = model(image[..., *tile.read])[..., *tile.take]`, (rows, columns) each.
+
+    Of a plan for several heads, `keep` and `take` are those of the first; `heads` has (keep, take) of each by name.
+    """
+
+    read: Slices
+    keep: Slices
+    take: Slices
+    heads: dict[str, tuple[Slices, Slices]]
+
+
+@dataclass(frozen=True)
+class Line:
+    """The tiles along one axis: as long as `length`, from `starts` on, and what each keeps of every head.
+
+    `keeps[head][k]` are the units (first, last + 1) of the whole image that tile k keeps, and `offsets[head][k]` is
+    what is added to a tile's own unit to have that of the whole image.
+    """
+
+    image: int
+    length: int
+    starts: tuple[int, ...]
+    keeps: tuple[tuple[Span, ...], ...]
+    offsets: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Tiles of an image for a network: iterate over it, `len` says how many there are.
+
+    `contexts` has (height, width) of each head. `cost` is the pixels that are read over those of the image.
+
+    >>> from padviz.cutting.plan import plan_tiles
+    >>> import padviz
+    >>> plan = plan_tiles(padviz.load("unet_padded"), (1024, 1024), (512, 512))
+    >>> len(plan), next(iter(plan)).read, round(plan.cost, 2)
+    (9, (slice(0, 512, None), slice(0, 512, None)), 2.25)
+    """
+
+    network: str
+    heads: tuple[str, ...]
+    image: Size
+    tile: Size
+    contexts: tuple[tuple[Context, Context], ...]
+    lines: tuple[Line, Line] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.lines[0].starts) * len(self.lines[1].starts)
+
+    @property
+    def cost(self) -> float:
+        """The pixels that all tiles read, over those of the image."""
+        return len(self) * self.tile[0] * self.tile[1] / (self.image[0] * self.image[1])
+
+    def __iter__(self) -> Iterator[Tile]:
+        rows, cols = self.lines
+        for k, j in product(range(len(rows.starts)), range(len(cols.starts))):
+            read = _slice(rows.starts[k], rows.length), _slice(cols.starts[j], cols.length)
+            heads = {}
+            for h, name in enumerate(self.heads):
+                pairs = (rows.keeps[h][k], rows.offsets[h][k]), (cols.keeps[h][j], cols.offsets[h][j])
+                keep = slice(*pairs[0][0]), slice(*pairs[1][0])
+                take = tuple(slice(first - offset, last - offset) for (first, last), offset in pairs)
+                heads[name] = keep, (take[0], take[1])
+            yield Tile(read, *heads[self.heads[0]], heads)
+
+
+def _slice(start: int, length: int) -> slice:
+    return slice(start, start + length)
+
+
+def plan_tiles(
+    network: Network, image: Size, tile: Size, objects: int = 0, without: frozenset[str] = frozenset()
+) -> Plan:
+    """Plan tiles of at most `tile` pixels for an image, as few as keep every unit of every target right.
+
+    Tiles are as long as the image is, modulo the lattice, so that rules that depend on the size choose as they do for
+    the whole image. Any object of up to `objects` pixels lies within what one of them keeps right.
+
+    Raises
+    ------
+    OptionError
+        Where a layer lets no context be exact, naming it; or where tiles are too small, with the least that are not.
+    """
+    contexts = [context_on(network, axis, image[axis], without) for axis in (0, 1)]
+    for each in (*contexts[0], *contexts[1]):
+        if each.barrier:
+            what = f"no tiles are exact: {each.barrier.layer} ({each.barrier.why})"
+            raise OptionError(what, where=network.name, hint="plan as if it were local with --ignore-norms")
+    lines = [_line(network, axis, image[axis], tile[axis], objects, without) for axis in (0, 1)]
+    pairs = tuple(zip(*contexts, strict=True))
+    length = lines[0].length, lines[1].length
+    return Plan(network.name, network.targets, image, length, pairs, (lines[0], lines[1]))
+
+
+def _line(network: Network, axis: int, n: int, most: int, objects: int, without: frozenset[str]) -> Line:
+    """Lay tiles along one axis, each as far on as the one before it is right."""
+    sizes = [sizes_of(network, axis, n)[network.index[name]] for name in network.targets]
+    if most >= n:
+        return Line(n, n, (0,), tuple(((0, m),) for m in sizes), tuple((0,) for _ in sizes))
+    step, strides = lattice_on(network, axis, n)
+    length = most - (most - n) % step
+    ends = _Ends(network, axis, n, without)
+    apart = [strides[network.index[name]] for name in network.targets]
+    advance = _advance(ends, length, step, apart, objects)
+    if not advance:
+        least = next((m for m in range(length + step, n, step) if _advance(ends, m, step, apart, objects)), n)
+        what = f"{most} px are too few: a tile needs {least} to keep anything that is right"
+        raise OptionError(what, where=network.name, option="tile", hint=f"use {least} or more")
+    starts = [0]
+    while starts[-1] < n - length:
+        starts.append(min(starts[-1] + advance, n - length))
+    shifts = tuple(tuple(int(start / stride) for start in starts) for stride in apart)
+    spans = [ends.of(start, length) for start in starts[:2]] + [ends.of(n - length, length)]
+    keeps = tuple(_kept([each[h] for each in spans], shifts[h], sizes[h]) for h in range(len(sizes)))
+    return Line(n, length, tuple(starts), keeps, shifts)
+
+
+class _Ends(NamedTuple):
+    """A network on one axis, with an image of `n` rows: what tiles of it have right."""
+
+    network: Network
+    axis: int
+    n: int
+    without: frozenset[str]
+
+    def of(self, start: int, length: int) -> list[Span]:
+        """The units (first, last + 1) of each head that are right in a tile; (0, 0) where it is too small for any."""
+        try:
+            units = right_units(self.network, self.axis, Cut(self.n, start, length), self.without)
+        except SizeError:
+            return [(0, 0)] * len(self.network.targets)
+        return [_longest_run(units[self.network.index[name]].right) for name in self.network.targets]
+
+
+def _longest_run(flags: NDArray[np.bool_]) -> Span:
+    """The first and the last + 1 of the longest run of flags that are set."""
+    edges = np.flatnonzero(np.diff(flags, prepend=False, append=False)).reshape(-1, 2)
+    if not len(edges):
+        return 0, 0
+    first, last = edges[np.argmax(edges[:, 1] - edges[:, 0])].tolist()
+    return first, last
+
+
+def _advance(ends: _Ends, length: int, step: int, strides: Sequence[Fraction], objects: int) -> int:
+    """How many pixels further on the next tile may start: 0 where tiles of that length keep too little."""
+    inner, first = ends.of(min(step, ends.n - length), length), ends.of(0, length)
+    if any(begin for begin, _ in first):
+        return 0
+    room = min((last - begin) * stride for (begin, last), stride in zip(inner, strides, strict=True))
+    return max(0, int((room - objects) // step) * step)
+
+
+def _kept(spans: Sequence[Span], shifts: Sequence[int], m: int) -> tuple[Span, ...]:
+    """Part the `m` units among tiles: where two have the same ones right, each keeps those nearer to its middle.
+
+    `spans` are what the first tile has right, what each further one has, and what the last one has.
+    """
+    kinds = [0, *[1] * (len(shifts) - 2), 2] if len(shifts) > 1 else [0]
+    whole = [(spans[kind][0] + shift, spans[kind][1] + shift) for kind, shift in zip(kinds, shifts, strict=True)]
+    cuts = [0, *(ceil(Fraction(a[1] + b[0], 2)) for a, b in pairwise(whole)), m]
+    return tuple(pairwise(cuts))

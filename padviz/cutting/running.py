@@ -1,0 +1,116 @@
+"""Run anything tile by tile, by a plan, and lay what it makes together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from padviz.cutting.plan import Plan, Tile
+from padviz.errors import OptionError
+
+Progress = Callable[[int, int], None]
+
+
+def tiled(
+    model: Callable[[Any], Any],
+    image: Any,
+    plan: Plan,
+    *,
+    batch: int = 1,
+    out: Any = None,
+    on_progress: Progress | None = None,
+) -> Any:
+    """Run a model over the tiles of a plan, and return what it makes of the whole image.
+
+    Parameters
+    ----------
+    model : callable
+        Takes an array or tensor (..., height, width) and returns one (..., units, units); for several heads a list of
+        them, in the order of `plan.heads`, or a dict by their names.
+    image : numpy.ndarray or torch.Tensor, (..., height, width)
+        A memmap is read a tile at a time.
+    plan : Plan
+        For an image of that size.
+    batch : int
+        How many tiles are run at once, where the image is (1, channels, height, width).
+    out : array, or a list of them, optional
+        What is written to, (..., units, units): a memmap or zarr array where memory would not hold it.
+    on_progress : callable, optional
+        Called with (tiles done, tiles in all).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import padviz
+    >>> from padviz.cutting.plan import plan_tiles
+    >>> plan = plan_tiles(padviz.load("unet"), (2044, 700), (572, 572))
+    >>> tiled(lambda tile: tile[92:-92, 92:-92], np.eye(2044, 700), plan).shape
+    (1860, 516)
+    """
+    _check(image, plan, batch)
+    outputs = None if out is None else list(out) if isinstance(out, list | tuple) else [out]
+    done = 0
+    for group in _groups(iter(plan), batch):
+        parts = _parts(model(_read(image, group)), plan)
+        if outputs is None:
+            outputs = [_empty(part, plan, h, image) for h, part in enumerate(parts)]
+        for k, tile in enumerate(group):
+            for output, part, (keep, take) in zip(outputs, parts, tile.heads.values(), strict=True):
+                mine = part[k : k + 1] if len(group) > 1 else part
+                output[(..., *keep)] = mine[(..., *take)]
+        done += len(group)
+        if on_progress:
+            on_progress(done, len(plan))
+    assert outputs is not None
+    return outputs[0] if len(plan.heads) == 1 else outputs
+
+
+def _check(image: Any, plan: Plan, batch: int) -> None:
+    """Refuse an image that the plan is not for, and a batch that it cannot be run in."""
+    if tuple(image.shape[-2:]) != plan.image:
+        what = f"the image is {image.shape[-2]} x {image.shape[-1]}, and the plan for {plan.image[0]} x {plan.image[1]}"
+        raise OptionError(what, option="image", hint="make a plan for it")
+    if batch < 1 or (batch > 1 and (len(image.shape) != 4 or image.shape[0] != 1)):
+        what = f"{batch} tiles cannot be run at once on an image of shape {tuple(image.shape)}"
+        raise OptionError(what, option="batch", hint="use 1, or an image of shape (1, channels, height, width)")
+
+
+def _groups(tiles: Iterator[Tile], batch: int) -> Iterator[list[Tile]]:
+    while group := list(islice(tiles, batch)):
+        yield group
+
+
+def _read(image: Any, group: Sequence[Tile]) -> Any:
+    """The pixels of some tiles, one after another along the first axis."""
+    parts = [image[(..., *tile.read)] for tile in group]
+    if len(parts) == 1:
+        return parts[0]
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    stacked = parts[0].new_empty((len(parts), *parts[0].shape[1:]))
+    for k, part in enumerate(parts):
+        stacked[k] = part[0]
+    return stacked
+
+
+def _parts(made: Any, plan: Plan) -> list[Any]:
+    """What a model made, in the order of the plan's heads."""
+    if isinstance(made, Mapping):
+        made = [made[name] for name in plan.heads]
+    parts = list(made) if isinstance(made, list | tuple) else [made]
+    if len(parts) != len(plan.heads):
+        what = f"the model makes {len(parts)} maps, and the plan is for {len(plan.heads)}: {', '.join(plan.heads)}"
+        raise OptionError(what, option="model", hint="return a dict by these names, or plan for the layers it returns")
+    return parts
+
+
+def _empty(part: Any, plan: Plan, head: int, image: Any) -> Any:
+    """Room for the map of a head of the whole image, of the kind that the model makes."""
+    units = [line.keeps[head][-1][1] for line in plan.lines]
+    leading = (1, *part.shape[1:-2]) if len(image.shape) == 4 else part.shape[:-2]
+    if isinstance(part, np.ndarray):
+        return np.empty((*leading, *units), part.dtype)
+    return part.new_empty((*leading, *units))

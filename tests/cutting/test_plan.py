@@ -1,0 +1,224 @@
+"""Tiles laid together are the whole image, with as little context as that takes."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import Phase, assume, given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import padviz
+from padviz.cutting.context import context_on
+from padviz.cutting.plan import Plan, plan_tiles
+from padviz.cutting.running import tiled
+from padviz.errors import OptionError, PadvizError
+from tests.cutting.test_right_units import Net, steps
+
+DOUBLE = {"dtype": torch.float64}
+
+
+def seeded(module: nn.Module) -> nn.Module:
+    """A module with weights of both signs, in double precision."""
+    generator = torch.Generator().manual_seed(0)
+    for each in module.parameters():
+        each.data = torch.randn(each.shape, generator=generator) / max(1, each[0].numel()) ** 0.5
+    return module.double().eval()
+
+
+class UNet(nn.Module):
+    """Two levels down and up again, with crops to what is left where it pads nothing."""
+
+    def __init__(self, pad: int, mode: str = "zeros", up: str = "transposed") -> None:
+        super().__init__()
+
+        def twice(a: int, b: int) -> nn.Module:
+            convs = [nn.Conv2d(n, b, 3, padding=pad, padding_mode=mode) for n in (a, b)]
+            return nn.Sequential(convs[0], nn.ReLU(), convs[1], nn.ReLU())
+
+        self.first, self.low, self.bottom = twice(1, 4), twice(4, 6), twice(6, 8)
+        self.pool = nn.MaxPool2d(2)
+        ups = {"transposed": lambda a, b: nn.ConvTranspose2d(a, b, 2, 2)}
+        ups["nearest"] = lambda a, b: nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(a, b, 1))
+        ups["bilinear"] = lambda a, b: nn.Sequential(nn.Upsample(scale_factor=2, mode="bilinear"), nn.Conv2d(a, b, 1))
+        self.ups = nn.ModuleList([ups[up](8, 6), ups[up](6, 4)])
+        self.back = nn.ModuleList([twice(12, 6), twice(8, 4)])
+        self.last = nn.Conv2d(4, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        one = self.first(x)
+        two = self.low(self.pool(one))
+        x = self.bottom(self.pool(two))
+        for skip, up, back in zip((two, one), self.ups, self.back, strict=True):
+            x = up(x)
+            height, width = x.shape[2:]
+            top, left = ((n - m) // 2 for n, m in zip(skip.shape[2:], x.shape[2:], strict=True))
+            x = back(torch.cat([skip[..., top : top + height, left : left + width], x], 1))
+        return self.last(x)
+
+
+def decoder(*figures: int) -> nn.Module:
+    down = [nn.Conv2d(1, 4, 3, 2, 1), nn.Conv2d(4, 4, 3, 2, 1), nn.ReLU()]
+    return nn.Sequential(*down, nn.ConvTranspose2d(4, 4, *figures), nn.ConvTranspose2d(4, 2, *figures))
+
+
+def conv(a: int, b: int, kernel: int = 3, stride: int = 1, dilation: int = 1) -> nn.Module:
+    return nn.Conv2d(a, b, kernel, stride, dilation * (kernel // 2), dilation)
+
+
+def ceiling(kernel: int) -> nn.Module:
+    return nn.MaxPool2d(kernel, 2, ceil_mode=True)
+
+
+MODULES = {
+    "u-net of valid convolutions": (UNet(0), (188, 188), (100, 108)),
+    "u-net": (UNet(1), (200, 212), (80, 96)),
+    "u-net that mirrors": (UNet(1, "reflect"), (200, 212), (80, 96)),
+    "u-net that repeats": (UNet(1, "replicate", "nearest"), (200, 212), (80, 96)),
+    "u-net with bilinear resizes": (UNet(1, up="bilinear"), (200, 212), (80, 96)),
+    "decoder 4/2/1": (decoder(4, 2, 1), (128, 180), (64, 50)),
+    "decoder 3/2/1 with output padding": (decoder(3, 2, 1, 1), (128, 180), (64, 50)),
+    "pixel shuffle": (nn.Sequential(conv(1, 16), nn.PixelShuffle(4), conv(1, 1)), (67, 97), (24, 31)),
+    "dilated": (nn.Sequential(*[conv(1, 1, dilation=d) for d in (1, 2, 4)]), (101, 97), (40, 33)),
+    "ceil pools": (nn.Sequential(conv(1, 2), ceiling(3), conv(2, 2), ceiling(2)), (101, 98), (45, 44)),
+    "strides": (nn.Sequential(conv(1, 4, 7, 2), nn.MaxPool2d(3, 2, 1), conv(4, 4, 3, 2)), (193, 190), (90, 101)),
+}
+
+
+def whole_and_tiled(module: nn.Module, size: tuple[int, int], tile: tuple[int, int]) -> tuple[Any, Any, Plan]:
+    image = torch.rand(1, 1, *size, **DOUBLE)
+    plan = plan_tiles(padviz.load(module, size=size), size, tile)
+    with torch.no_grad():
+        return module(image), tiled(module, image, plan), plan
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_tiles_laid_together_are_the_whole(name: str) -> None:
+    module, size, most = MODULES[name]
+    whole, together, plan = whole_and_tiled(seeded(module), size, most)
+    assert len(plan) > 4
+    assert all(n <= m for n, m in zip(plan.tile, most, strict=True))
+    assert together.shape == whole.shape
+    assert float((together - whole).abs().max() / whole.abs().max()) < 1e-12
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_one_unit_less_of_context_is_wrong_on_each_side(name: str) -> None:
+    """Kept units that reach one further into a tile's own border differ from the whole."""
+    module, size, most = MODULES[name]
+    seeded(module)
+    network = padviz.load(module, size=size)
+    plan = plan_tiles(network, size, most)
+    image = torch.rand(1, 1, *size, **DOUBLE)
+    with torch.no_grad():
+        whole = module(image)
+        for axis, (context, line) in enumerate(zip(plan.contexts[0], plan.lines, strict=True)):
+            k = len(line.starts) // 2
+            at = [slice(None)] * 4
+            at[2 + axis] = slice(line.starts[k], line.starts[k] + line.length)
+            tile = module(image[tuple(at)])
+            m, offset = tile.shape[2 + axis], line.offsets[0][k]
+            for unit in (context.units[0] - 1, m - context.units[1]):
+                if 0 <= unit < m:
+                    here, there = tile.select(2 + axis, unit), whole.select(2 + axis, unit + offset)
+                    assert not torch.allclose(here, there, rtol=1e-12, atol=0), (axis, unit)
+
+
+@given(laid=steps(), n=st.integers(60, 140), tile=st.integers(20, 59))
+@settings(deadline=None, max_examples=60, phases=[Phase.explicit, Phase.generate])
+def test_random_networks_are_cut_and_laid_together(laid: list[tuple[Any, ...]], n: int, tile: int) -> None:
+    model, image = Net(laid), torch.rand(1, 1, n, 1, **DOUBLE)
+    try:
+        network = padviz.load(model, size=(n, 1))
+        plan = plan_tiles(network, (n, 1), (tile, 1))
+        whole = model(image)
+    except (PadvizError, RuntimeError):
+        assume(False)
+    together = tiled(model, image, plan)
+    assert together.shape == whole.shape
+    assert torch.allclose(together, whole, rtol=1e-12, atol=0), (laid, n, tile, plan)
+
+
+def test_every_unit_is_kept_once_and_every_pixel_is_read() -> None:
+    plan = plan_tiles(padviz.load("resnet50"), (1000, 1311), (640, 700))
+    kept, read = np.zeros((32, 41), int), np.zeros((1000, 1311), int)
+    for tile in plan:
+        kept[tile.keep] += 1
+        read[tile.read] += 1
+    assert (kept == 1).all()
+    assert read.min() == 1
+    assert plan.cost == read.sum() / read.size
+
+
+def test_heads_have_slices_of_their_own() -> None:
+    net = padviz.load("ssd300_vgg16")
+    from padviz.network.targets import last_maps, upto
+
+    plan = plan_tiles(upto(net, last_maps(net)[:2]), (300 + 640, 300), (812, 300))
+    assert len(plan) == 2 or len(plan) == 3
+    for name, (keep, take) in next(iter(plan)).heads.items():
+        assert keep[0].stop - keep[0].start == take[0].stop - take[0].start, name
+
+
+def test_objects_lie_within_what_one_tile_has_right() -> None:
+    net = padviz.load("resnet50")
+    plain, wide = (plan_tiles(net, (2048, 2048), (1024, 1024), objects) for objects in (0, 200))
+    gap = {b - a for a, b in zip(plain.lines[0].starts, plain.lines[0].starts[1:], strict=False)}
+    nearer = {b - a for a, b in zip(wide.lines[0].starts, wide.lines[0].starts[1:], strict=False)}
+    assert max(nearer) <= max(gap) - 200
+
+
+def test_tiles_that_are_too_small_name_the_least_that_is_not() -> None:
+    net = padviz.load("unet_padded")
+    with pytest.raises(OptionError, match="200 px are too few: a tile needs 208"):
+        plan_tiles(net, (1024, 1024), (200, 200))
+    assert plan_tiles(net, (1024, 1024), (208, 208)).tile == (208, 208)
+
+
+@pytest.mark.parametrize(
+    ("layer", "why"), [(nn.InstanceNorm2d(4), "instance norm"), (nn.GroupNorm(2, 4), "group norm")]
+)
+def test_norms_over_positions_are_named_and_tiles_do_differ_there(layer: nn.Module, why: str) -> None:
+    module = seeded(nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), layer, nn.Conv2d(4, 1, 3, padding=1)))
+    network = padviz.load(module, size=(96, 96))
+    with pytest.raises(OptionError, match=f"no tiles are exact: 1 .*{why}"):
+        plan_tiles(network, (96, 96), (48, 48))
+    plan = plan_tiles(network, (96, 96), (48, 48), without=frozenset({"1"}))
+    image = torch.rand(1, 1, 96, 96, **DOUBLE)
+    with torch.no_grad():
+        whole, together = module(image), tiled(module, image, plan)
+    assert float((whole - together).abs().max() / whole.abs().max()) > 1e-3
+    assert [each.units for each in context_on(network, 0, 96)] == [(2, 2)]
+
+
+def test_padding_that_wraps_around_is_named() -> None:
+    module = nn.Sequential(nn.Conv2d(1, 1, 3), nn.Conv2d(1, 1, 3, padding=1, padding_mode="circular"))
+    with pytest.raises(OptionError, match=r"no tiles are exact: 1 \(circular padding"):
+        plan_tiles(padviz.load(module, size=(96, 96)), (96, 96), (48, 48))
+
+
+def test_tiles_are_run_several_at_once_into_what_is_given(tmp_path: Any) -> None:
+    module, size, most = MODULES["u-net"]
+    seeded(module)
+    plan = plan_tiles(padviz.load(module, size=size), size, most)
+    image, seen = np.random.default_rng(0).random((1, 1, *size)), []
+
+    def run(tile: Any) -> Any:
+        with torch.no_grad():
+            return module(torch.from_numpy(np.ascontiguousarray(tile))).numpy()
+
+    one = tiled(run, image, plan)
+    out = np.lib.format.open_memmap(tmp_path / "out.npy", "w+", np.float64, one.shape)
+    several = tiled(run, image, plan, batch=4, out=out, on_progress=lambda done, count: seen.append((done, count)))
+    assert several is out
+    assert np.allclose(out, one, rtol=1e-12)
+    assert seen[-1] == (len(plan), len(plan))
+    for k, j in product((0, 1), (0, 1)):
+        with pytest.raises(OptionError, match="the plan for 200 x 212"):
+            tiled(run, image[..., k:, j + 1 :], plan)
+    with pytest.raises(OptionError, match="cannot be run at once"):
+        tiled(run, image[0], plan, batch=2)
