@@ -1,0 +1,48 @@
+"""Graded context: the pixels around what a tile keeps from which nearly all paths come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+
+import numpy as np
+
+from padviz.counting.usage import usage
+from padviz.cutting.context import Context, Interval
+from padviz.network.network import Network
+from padviz.network.sizes import sizes_of
+
+MOST_PHASES = 16  # units of one period of the lattice that are looked at
+
+
+def graded_on(network: Network, axis: int, n: int, context: Context, levels: Sequence[float]) -> list[Interval]:
+    """Find at each level the least context from within which every unit draws that share of its paths.
+
+    Each side is looked at alone. It is not exact: paths count alike in it, whatever trained weights make of them.
+
+    >>> import padviz
+    >>> from padviz.cutting.context import context_on
+    >>> net = padviz.load("unet_padded")
+    >>> graded_on(net, 0, 512, context_on(net, 0, 512)[0], [0.9, 0.99])
+    [(32, 32), (56, 56)]
+    """
+    step, stride = context.lattice, context.stride
+    margin = ceil((context.before + context.after + step) / step) * step
+    size = [2 * margin + n % step] * 2
+    first = int(margin / stride)
+    phases = range(0, max(1, int(step / stride)), max(1, int(step / stride) // MOST_PHASES))
+    found = [(0, 0)] * len(levels)
+    lost = (size[axis] - sizes_of(network, axis, size[axis])[network.index[context.layer]] * stride) / 2
+    for phase in phases:
+        at = [first, first]
+        at[axis] += phase
+        counts = usage(network, (size[0], size[1]), None, context.layer, unit=(at[0], at[1]))
+        blocks = (1, size[1]) if axis == 0 else (size[0], 1)
+        paths = counts.relative(blocks).ravel()
+        before, after = np.cumsum(paths) / paths.sum(), np.cumsum(paths[::-1])[::-1] / paths.sum()
+        low, high = at[axis] * stride + lost, (at[axis] + 1) * stride + lost
+        for k, level in enumerate(levels):
+            near = int(np.searchsorted(before, 1 - level, "right"))  # rows in front of it hold less than the rest
+            far = int(np.flatnonzero(after > 1 - level)[-1]) + 1
+            found[k] = max(found[k][0], ceil(low - near)), max(found[k][1], ceil(far - high))
+    return found
