@@ -62,8 +62,7 @@ class Plan:
     (9, (slice(0, 512, None), slice(0, 512, None)), 2.25)
     """
 
-    network: str
-    heads: tuple[str, ...]
+    network: Network = field(repr=False)
     image: Size
     tile: Size
     contexts: tuple[tuple[Context, Context], ...]
@@ -71,6 +70,11 @@ class Plan:
 
     def __len__(self) -> int:
         return len(self.lines[0].starts) * len(self.lines[1].starts)
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The layers that are kept, by name."""
+        return self.network.targets
 
     @property
     def cost(self) -> float:
@@ -115,7 +119,7 @@ def plan_tiles(
     lines = [_line(network, axis, image[axis], tile[axis], objects, without) for axis in (0, 1)]
     pairs = tuple(zip(*contexts, strict=True))
     length = lines[0].length, lines[1].length
-    return Plan(network.name, network.targets, image, length, pairs, (lines[0], lines[1]))
+    return Plan(network, image, length, pairs, (lines[0], lines[1]))
 
 
 def _line(network: Network, axis: int, n: int, most: int, objects: int, without: frozenset[str]) -> Line:

@@ -1,0 +1,268 @@
+"""What other libraries must be told so that their tiles are those of a plan, and how exact they are then.
+
+Every recipe was read in the library's code; those that are called exact are run against it in the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, NamedTuple
+
+from padviz.cutting.context import context_on
+from padviz.cutting.plan import Plan
+from padviz.errors import OptionError
+
+EPSILON = {"monai": 1e-10, "toolbelt": 1e-7}  # toolbelt takes sums of weights below 2.2e-16 for none
+
+
+@dataclass(frozen=True)
+class Handover:
+    """The keyword arguments for a library, the call to paste, and how exact its result is.
+
+    >>> import padviz
+    >>> from padviz.cutting.plan import plan_tiles
+    >>> plan = plan_tiles(padviz.load("unet_padded"), (1024, 1024), (512, 512))
+    >>> handover(plan, "torchio").arguments
+    {'patch_size': (512, 512, 1), 'patch_overlap': (192, 192, 0)}
+    """
+
+    library: str
+    arguments: dict[str, Any]
+    call: str
+    exact: str
+
+
+class _Side(NamedTuple):
+    """A plan on one axis, in pixels: the context is the larger of what any head, and any length of a tile, asks for."""
+
+    image: int
+    tile: int
+    step: int
+    lattice: int
+    context: int
+    scale: float | None  # of the output, where it is as many times the tile everywhere
+
+    @property
+    def halo(self) -> int:
+        """The context, up to the next multiple of the lattice."""
+        return ceil(self.context / self.lattice) * self.lattice
+
+    @property
+    def core(self) -> int:
+        """What a tile keeps between two halos."""
+        return (self.tile - 2 * self.halo) // self.lattice * self.lattice
+
+
+def handover(plan: Plan, library: str) -> Handover:
+    """Translate a plan for a library.
+
+    Raises
+    ------
+    OptionError
+        For a library that is not known, and for one that no plan makes exact, with the reason.
+    """
+    if library in REASONS:
+        raise OptionError(f"{library}: {REASONS[library]}", option="for", hint="use python, or another library")
+    if library not in LIBRARIES:
+        raise OptionError(f"{library!r} is not known", option="for", hint=f"use {', '.join(LIBRARIES)}")
+    return LIBRARIES[library](plan, [_side(plan, axis) for axis in (0, 1)])
+
+
+def _side(plan: Plan, axis: int) -> _Side:
+    line, contexts = plan.lines[axis], [pair[axis] for pair in plan.contexts]
+    lattice = contexts[0].lattice
+    even = context_on(plan.network, axis, line.length // lattice * lattice or lattice)
+    context = max(max(each.before, each.after) for each in (*contexts, *even))
+    scales = {line.keeps[h][-1][1] / line.image for h in range(len(contexts))}
+    step = line.starts[1] - line.starts[0] if len(line.starts) > 1 else line.length
+    return _Side(line.image, line.length, step, lattice, context, scales.pop() if len(scales) == 1 else None)
+
+
+def _python(plan: Plan, sides: list[_Side]) -> Handover:
+    image, tile = (" x ".join(map(str, each)) for each in (plan.image, plan.tile))
+    call = (
+        f"plan = padviz.tiles(model, image={plan.image}, tile={plan.tile})\n"
+        "out = padviz.tiled(model, image, plan)  # or by hand:\n"
+        "for tile in plan:\n"
+        "    out[(..., *tile.keep)] = model(image[(..., *tile.read)])[(..., *tile.take)]"
+    )
+    return Handover("python", {"image": plan.image, "tile": plan.tile}, call, f"exact: {image} in tiles of {tile}")
+
+
+def _weighed_step(side: _Side) -> int:
+    """The largest step at which no tile's wrong units lie where only the outermost tile is right; 0 if there is none.
+
+    Both have the same small weight there: at the front that is a step below the context, and at the end a last tile
+    that is pushed back until the one before it reaches into its rim.
+    """
+    if side.tile == side.image:
+        return side.tile
+    for step in range(side.step // side.lattice * side.lattice, side.context - 1, -side.lattice):
+        before_last = (ceil((side.image - side.tile) / step) - 1) * step
+        if step > 0 and before_last + side.tile <= side.image - side.context:
+            return step
+    return 0
+
+
+def _monai(plan: Plan, sides: list[_Side]) -> Handover:
+    """Steps come from a fraction that MONAI rounds down, so half a pixel is taken off; only cores have weight."""
+    steps = [_weighed_step(side) or side.step for side in sides]
+    overlaps = tuple(max(0, side.tile - n - 0.5) / side.tile for side, n in zip(sides, steps, strict=True))
+    arguments = {"roi_size": plan.tile, "overlap": overlaps, "mode": "constant", "sw_batch_size": 1}
+    ends = [f"{side.context}:{side.tile - side.context}" for side in sides]
+    lines = [f"rows, cols = (torch.full((n,), {EPSILON['monai']:g}) for n in {plan.tile})"]
+    lines += [f"rows[{ends[0]}] = cols[{ends[1]}] = 1"]
+    call = "\n".join(
+        [
+            *lines,
+            f"out = sliding_window_inference(image, {plan.tile}, 1, model, overlap={overlaps},",
+            '    mode="constant", roi_weight_map=torch.outer(rows, cols))',
+        ]
+    )
+    return Handover("monai", arguments, call, _dense(plan, sides, "MONAI") or _spaced(sides) or "exact")
+
+
+def _torchio(plan: Plan, sides: list[_Side]) -> Handover:
+    """Half of the overlap is cropped off each side, so it must be even."""
+    overlaps = []
+    for side in sides:
+        steps = range(side.tile // side.lattice * side.lattice, 0, -side.lattice)
+        fits = (n for n in steps if (side.tile - n) % 2 == 0 and (side.tile - n) // 2 >= side.context)
+        overlaps.append(side.tile - next(fits, side.tile) if side.tile < side.image else 0)
+    arguments = {"patch_size": (*plan.tile, 1), "patch_overlap": (*overlaps, 0)}
+    call = (
+        f"sampler = torchio.GridSampler(subject, {arguments['patch_size']}, {arguments['patch_overlap']})\n"
+        'aggregator = torchio.GridAggregator(sampler, overlap_mode="crop")'
+    )
+    odd = any(n == 0 and side.tile < side.image for n, side in zip(overlaps, sides, strict=True))
+    why = "not exact: no even overlap keeps the lattice; pad the image to an even size" if odd else ""
+    return Handover("torchio", arguments, call, why or _dense(plan, sides, "TorchIO") or "exact")
+
+
+def _realesrgan(plan: Plan, sides: list[_Side]) -> Handover:
+    core, halo = min(side.core for side in sides), max(side.halo for side in sides)
+    arguments = {"tile": core, "tile_pad": halo}
+    why = "" if core > 0 else f"not exact: no core is left between {halo} px on each side; use a larger tile"
+    whole = all(side.scale and side.scale % 1 == 0 for side in sides)
+    exact = why or ("exact" if whole else "not exact: Real-ESRGAN needs an output of a whole scale; use python")
+    return Handover("realesrgan", arguments, f"RealESRGANer(..., tile={core}, tile_pad={halo}, pre_pad=0)", exact)
+
+
+def _toolbelt(plan: Plan, sides: list[_Side]) -> Handover:
+    """Tiles must fit the image, since it is padded where they do not, which moves the phase."""
+    steps = []
+    for side in sides:
+        periods = (side.image - side.tile) // side.lattice
+        whole = [n * side.lattice for n in range(1, periods + 1) if periods % n == 0]
+        steps.append(max((n for n in whole if side.context <= n <= side.step), default=side.tile))
+    arguments = {"image_shape": plan.image, "tile_size": plan.tile, "tile_step": tuple(steps)}
+    why = _dense(plan, sides, "pytorch-toolbelt")
+    if not why and any(n == side.tile < side.image for n, side in zip(steps, sides, strict=True)):
+        wanted = [side.tile + ceil((side.image - side.tile) / side.step) * side.step for side in sides]
+        why = f"not exact: no step fits the image; pad it to {' x '.join(map(str, wanted))}"
+    ends = [f"{side.context}:{side.tile - side.context}" for side in sides]
+    call = (
+        f"rows, cols = (numpy.full(n, {EPSILON['toolbelt']:g}) for n in {plan.tile})\n"
+        f"rows[{ends[0]}] = cols[{ends[1]}] = 1\n"
+        f"slicer = ImageSlicer({plan.image}, tile_size={plan.tile}, tile_step={tuple(steps)},\n"
+        "    weight=numpy.outer(rows, cols))"
+    )
+    return Handover("toolbelt", arguments, call, why or "exact")
+
+
+def _spaced(sides: list[_Side]) -> str:
+    """Say so where the last tile lies too near to the one before it."""
+    if all(_weighed_step(side) for side in sides):
+        return ""
+    wanted = [side.tile + ceil((side.image - side.tile) / side.step) * side.step for side in sides]
+    return f"not exact: the last tile would lie too near; pad the image to {' x '.join(map(str, wanted))}"
+
+
+def _dense(plan: Plan, sides: list[_Side], library: str) -> str:
+    """Say so where a library cannot lay maps of another size than the tile's together."""
+    return "" if all(side.scale == 1 for side in sides) else _other_size(library)
+
+
+def _other_size(library: str) -> str:
+    return f"not exact: {library} needs an output as large as the tile; use python"
+
+
+def _rim(sides: list[_Side], library: str, reads: str) -> str:
+    widths = " and ".join(str(n) for n in dict.fromkeys(side.context for side in sides))
+    return f"exact but for the outer {widths} px, where {library} reads {reads}"
+
+
+def _torch_em(plan: Plan, sides: list[_Side]) -> Handover:
+    block, halo = tuple(side.core for side in sides), tuple(side.halo for side in sides)
+    call = f"predict_with_halo(image, model, gpu_ids, block_shape={block}, halo={halo})"
+    return Handover("torch-em", {"block_shape": block, "halo": halo}, call, _rim(sides, "torch-em", "mirrored pixels"))
+
+
+def _bioimageio(plan: Plan, sides: list[_Side]) -> Handover:
+    arguments = {"size": [{"min": s.lattice + 2 * s.halo, "step": s.lattice} for s in sides]}
+    halos = [side.halo for side in sides]
+    axes = [
+        f"  - {{id: {name}, type: space, size: {{min: {size['min']}, step: {size['step']}}}, halo: {halo}}}"
+        for name, size, halo in zip("yx", arguments["size"], halos, strict=True)
+    ]
+    call = "\n".join(["axes:  # sizes of the input, halo of the output", *axes])
+    return Handover("bioimageio", {**arguments, "halo": halos}, call, _rim(sides, "bioimage.io", "mirrored pixels"))
+
+
+def _rastervision(plan: Plan, sides: list[_Side]) -> Handover:
+    chip, halo = min(plan.tile), max(side.halo for side in sides)
+    stride = (chip - 2 * halo) // sides[0].lattice * sides[0].lattice
+    call = f"SemanticSegmentationPredictOptions(chip_sz={chip}, stride={stride}, crop_sz={halo})"
+    arguments = {"chip_sz": chip, "stride": stride, "crop_sz": halo}
+    return Handover("rastervision", arguments, call, _rim(sides, "raster-vision", "empty pixels"))
+
+
+def _terratorch(plan: Plan, sides: list[_Side]) -> Handover:
+    crop, halo = min(plan.tile), max(side.halo for side in sides)
+    stride = (crop - 2 * halo) // sides[0].lattice * sides[0].lattice
+    call = f"tiled_inference(model, image, crop={crop}, stride={stride}, delta={halo}, blend_overlaps=False)"
+    arguments = {"crop": crop, "stride": stride, "delta": halo, "blend_overlaps": False}
+    return Handover("terratorch", arguments, call, _rim(sides, "TerraTorch", "mirrored pixels"))
+
+
+def _tiatoolbox(plan: Plan, sides: list[_Side]) -> Handover:
+    core = tuple(side.core for side in sides)
+    arguments = {"patch_input_shape": plan.tile, "patch_output_shape": core, "stride_shape": core}
+    call = f"IOSegmentorConfig(patch_input_shape={plan.tile}, patch_output_shape={core}, stride_shape={core}, ...)"
+    return Handover("tiatoolbox", arguments, call, _rim(sides, "TIAToolbox", "empty pixels"))
+
+
+def _sahi(plan: Plan, sides: list[_Side]) -> Handover:
+    ratios = [round((side.tile - side.step) / side.tile, 4) for side in sides]
+    arguments: dict[str, Any] = {"slice_height": plan.tile[0], "slice_width": plan.tile[1]}
+    arguments |= {"overlap_height_ratio": ratios[0], "overlap_width_ratio": ratios[1]}
+    call = f"get_sliced_prediction(image, model, {', '.join(f'{k}={v}' for k, v in arguments.items())})"
+    return Handover("sahi", arguments, call, "not exact: boxes are merged; objects see the context that they need")
+
+
+def _supervision(plan: Plan, sides: list[_Side]) -> Handover:
+    sizes, overlaps = plan.tile[::-1], tuple(side.tile - side.step for side in reversed(sides))
+    call = f"InferenceSlicer(callback, slice_wh={sizes}, overlap_wh={overlaps})"
+    exact = "not exact: boxes are merged; objects see the context that they need"
+    return Handover("supervision", {"slice_wh": sizes, "overlap_wh": overlaps}, call, exact)
+
+
+LIBRARIES: dict[str, Callable[[Plan, list[_Side]], Handover]] = {
+    "python": _python,
+    "monai": _monai,
+    "torchio": _torchio,
+    "realesrgan": _realesrgan,
+    "toolbelt": _toolbelt,
+    "torch-em": _torch_em,
+    "bioimageio": _bioimageio,
+    "rastervision": _rastervision,
+    "terratorch": _terratorch,
+    "tiatoolbox": _tiatoolbox,
+    "sahi": _sahi,
+    "supervision": _supervision,
+}
+BLENDED = "tiles are blended, and start off the lattice"
+REASONS = {"nnunet": BLENDED, "cellpose": BLENDED, "diffusers": "norms and attention see the tile alone"}
+REASONS |= {"comfyui": REASONS["diffusers"]}
