@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+import warnings
 import zlib
 from collections.abc import Sequence
 from math import prod
@@ -71,4 +72,9 @@ def stored_arrays(archive: ZipFile, names: Sequence[str]) -> list[Stored]:
     packed = {each.compress_type for each in members.values()} <= {ZIP_STORED, ZIP_DEFLATED}
     if len(archive.infolist()) != len(names) or members.keys() != {*names} or not packed:
         raise ValueError
-    return [stored_array(archive.open(name), members[name].file_size) for name in names]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # zipfile warns of members that overlap, and goes on
+        try:
+            return [stored_array(archive.open(name), members[name].file_size) for name in names]
+        except UserWarning as warning:
+            raise ValueError(str(warning)) from None

@@ -128,6 +128,22 @@ def test_the_archive_that_the_hostile_ones_are_made_of_is_read(tmp_path: Path) -
     assert padviz.read_counts(tmp_path / "good.npz").tolist() == padviz.read_counts(tmp_path / "good.npy").tolist()
 
 
+def test_members_that_overlap_are_refused_where_zipfile_only_warns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    npz()(tmp_path / "map.npz")
+
+    def warned(archive: zipfile.ZipFile, name: str) -> Any:
+        warnings.warn(f"Overlapped entries: {name!r} (possible zip bomb)", stacklevel=2)
+        return opened(archive, name)
+
+    opened = zipfile.ZipFile.open
+    monkeypatch.setattr(zipfile.ZipFile, "open", warned)
+    with pytest.raises(DescriptionError):
+        padviz.read_counts(tmp_path / "map.npz")
+    assert capfd.readouterr().err == ""
+
+
 def test_a_small_file_may_tell_of_a_map_that_fits_nowhere(tmp_path: Path) -> None:
     side = npy(np.zeros(1_000_000, dtype=np.int32))
     npz(CORE, side, side)(tmp_path / "vast.npz")
