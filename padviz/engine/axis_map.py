@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.engine.strip import Strip, joined
-from padviz.engine.write_plan import Plan, plan
+from padviz.engine.write_plan import WritePlan, plan
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class AxisMap:
         return AxisMap(self.n_out, self.n_in, tuple(strip.flipped for strip in self.strips))
 
     def only(self, rows: Sequence[slice]) -> tuple[AxisMap, tuple[slice, ...]]:
-        """The map to some runs of its rows alone, and the runs of the input that those read.
+        """Cut the map down to some runs of its rows, and find the runs of the input that those read.
 
         >>> taps = (Strip(1, 1, 0, 1, 4), Strip(0, 1, 0, 1, 5), Strip(0, 1, 1, 1, 4))
         >>> part, read = AxisMap(5, 5, taps).only([slice(0, 1), slice(4, 5)])
@@ -66,7 +66,7 @@ class AxisMap:
         return sum(strip.length for strip in self.strips)
 
     @cached_property
-    def plan(self) -> Plan:
+    def plan(self) -> WritePlan:
         """How numpy adds the strips up."""
         return plan(self.strips, self.n_out)
 
@@ -83,7 +83,7 @@ class AxisMap:
         return int(sums.max(initial=0))
 
     def parts(self, most: int) -> list[AxisMap]:
-        """The map as a sum of maps whose gain is at most `most`."""
+        """Split the map into a sum of maps whose gain is at most `most`."""
         parts: list[AxisMap] = []
         taken: list[Strip] = []
         gain = 0
@@ -108,7 +108,7 @@ class AxisMap:
         return self.n_in == self.n_out and self.strips == (Strip(0, 1, 0, 1, self.n_in),)
 
     def dense(self) -> NDArray[Any]:
-        """The matrix itself, shape (n_out, n_in): for tests and small illustrations."""
+        """Write out the matrix, shape (n_out, n_in): for tests and small illustrations."""
         matrix: NDArray[Any] = np.zeros((self.n_out, self.n_in), dtype=np.int64 if self.exact else np.float64)
         for strip in self.strips:
             i = np.arange(strip.length)
