@@ -13,7 +13,7 @@ MODES: tuple[str, ...] = get_args(Mode)
 
 
 def fold(mode: Mode, n: int, before: int, after: int) -> tuple[tuple[int, int], tuple[int, int]] | None:
-    """Where padded rows read from: position p < 0 or p >= n of the padded axis reads row a * p + b.
+    """Find where padded rows read from: position p < 0 or p >= n of the padded axis reads row a * p + b.
 
     Returns ((a, b) before the first row, (a, b) after the last), or None where padding reads nothing.
 
@@ -41,7 +41,7 @@ def fold(mode: Mode, n: int, before: int, after: int) -> tuple[tuple[int, int], 
 
 
 def most_padding(mode: Mode, n: Any) -> Any:
-    """The most rows that a mode that copies can add on a side, where it has a limit."""
+    """Find the most rows that a mode that copies can add on a side, where it has a limit."""
     return n - 1 if mode == "reflect" else n
 
 
