@@ -15,17 +15,17 @@ A = TypeVar("A")
 
 
 def ancestors(layers: Sequence[Layer], ends: Iterable[int], *, followed: bool = True) -> set[int]:
-    """The positions that `ends` depend on, themselves included; without the `followed`, on whose size alone they do."""
-    found = set(ends)
+    """Find the positions that `ends` depend on, themselves included; `followed` ones too, for their size alone."""
+    positions = set(ends)
     for i in reversed(range(len(layers))):
-        if i in found:
+        if i in positions:
             like = layers[i].like if followed else None
-            found.update(layers[i].inputs, () if like is None else (like,))
-    return found
+            positions.update(layers[i].inputs, () if like is None else (like,))
+    return positions
 
 
 def only(layers: Sequence[Layer], kept: Sequence[int]) -> tuple[Layer, ...]:
-    """The layers at those positions, which depend on no others; what they read is named by its new position."""
+    """Keep the layers at those positions, which depend on no others; what they read is named by its new position."""
     position = {old: new for new, old in enumerate(kept)}
 
     def moved(layer: Layer) -> Layer:
