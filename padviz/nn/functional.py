@@ -15,7 +15,7 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 from padviz.axis.operations import Window
 from padviz.axis.padding_modes import Mode
-from padviz.nn.reading import check_fits, extended, known, reweighing
+from padviz.nn.padded_rows import check_fits, extended, known, reweighing
 
 Pads = tuple[tuple[int, int], tuple[int, int]]  # ((top, bottom), (left, right))
 Schemes = tuple[str, str]  # of height and of width
@@ -55,8 +55,8 @@ def padded(
     [[[[1.0, 0.0, 0.0, 1.0, 2.0, 2.0, 1.0]]]]
     """
     if has_torch_function((input,)):
-        made: Tensor = handle_torch_function(padded, (input,), input, pads, schemes, dims, value)
-        return made
+        result: Tensor = handle_torch_function(padded, (input,), input, pads, schemes, dims, value)
+        return result
     if schemes[0] == schemes[1] and dims == IMAGE:
         both = _at_once(input, schemes[0], pads, value)
         if both is not None:
@@ -67,7 +67,7 @@ def padded(
 
 
 def _at_once(input: Tensor, scheme: str, pads: Pads, value: float | None) -> Tensor | None:
-    """Both axes padded by PyTorch's own function, where it has the scheme."""
+    """Pad both axes by PyTorch's own function, where it has the scheme."""
     (top, bottom), (left, right) = pads
     if scheme == "zero":
         return functional.pad(input, (left, right, top, bottom), value=value)
@@ -80,7 +80,7 @@ def _at_once(input: Tensor, scheme: str, pads: Pads, value: float | None) -> Ten
 
 
 def _native(scheme: str, amounts: Sequence[int]) -> str:
-    """PyTorch's name of a scheme, or nothing: an edge that is repeated once is replicated."""
+    """Find PyTorch's name of a scheme, or nothing: an edge that is repeated once is replicated."""
     if not known(*amounts):
         return scheme if scheme in ("replicate", "reflect") else ""
     if min(amounts) < 0:
@@ -89,7 +89,7 @@ def _native(scheme: str, amounts: Sequence[int]) -> str:
 
 
 def _along(input: Tensor, dim: int, rows: tuple[int, int], scheme: Mode, value: float | None) -> Tensor:
-    """One axis padded."""
+    """Pad one axis."""
     if known(*rows) and rows == (0, 0):
         return input
     if scheme in ("zero", "partial"):
@@ -136,8 +136,8 @@ def padded_conv2d(
     """
     if has_torch_function((input, weight, bias)):
         given = (input, weight, bias, stride, pads, dilation, groups, schemes)
-        made: Tensor = handle_torch_function(padded_conv2d, (input, weight, bias), *given)
-        return made
+        result: Tensor = handle_torch_function(padded_conv2d, (input, weight, bias), *given)
+        return result
     if "partial" in schemes:
         return _partial(input, weight, bias, stride, pads, dilation, groups, schemes)
     input, left = _padded_but_zeros(input, pads, schemes)
@@ -145,7 +145,7 @@ def padded_conv2d(
 
 
 def _padded_but_zeros(input: Tensor, pads: Pads, schemes: Schemes) -> tuple[Tensor, tuple[int, int]]:
-    """The image padded, but for zeros that are the same on both sides, which the convolution pads itself."""
+    """Pad the image, but for zeros that are the same on both sides, which the convolution pads itself."""
     own = [_of_its_own(rows, scheme) for rows, scheme in zip(pads, schemes, strict=True)]
     rest = [(0, 0) if alone else rows for rows, alone in zip(pads, own, strict=True)]
     if any(not known(*rows) or any(rows) for rows in rest):
@@ -157,7 +157,7 @@ def _padded_but_zeros(input: Tensor, pads: Pads, schemes: Schemes) -> tuple[Tens
 
 
 def _of_its_own(rows: tuple[int, int], scheme: str) -> bool:
-    """Whether a convolution can pad rows itself: branches, so that a compiler that has symbols for them decides."""
+    """Tell whether a convolution can pad rows itself, by branches, so that a compiler that has symbols decides."""
     if scheme not in ("zero", "partial") or not known(*rows):
         return False
     if rows[0] != rows[1]:
@@ -171,9 +171,9 @@ def _partial(
     input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, pads: Pads, dilation: Any, groups: int,
     schemes: Schemes,
 ) -> Tensor:  # fmt: skip
-    """Partial convolution on the axes whose scheme it is."""
+    """Convolve partially on the axes whose scheme it is."""
     ready, left = _padded_but_zeros(input, pads, schemes)
-    made = functional.conv2d(ready, weight, None, stride, left, dilation, groups)
+    result = functional.conv2d(ready, weight, None, stride, left, dilation, groups)
     windows = [
         Window(weight.shape[dim], _of(stride, axis), _of(dilation, axis), pads[axis])
         if schemes[axis] == "partial" and (not known(*pads[axis]) or any(pads[axis]))
@@ -181,10 +181,10 @@ def _partial(
         for axis, dim in enumerate(IMAGE)
     ]
     if any(windows):
-        made = made * reweighing(input.shape[-2:], windows, like=made)
-    return made if bias is None else made + bias[:, None, None]
+        result = result * reweighing(input.shape[-2:], windows, like=result)
+    return result if bias is None else result + bias[:, None, None]
 
 
 def _of(value: Any, axis: int) -> int:
-    """One number for both axes, or one for each."""
+    """Take the one number for both axes, or the one for this axis."""
     return value if isinstance(value, int) else tuple(value)[axis if len(value) > 1 else 0]

@@ -33,7 +33,7 @@ def check_fits(mode: Mode, n: Any, before: Any, after: Any) -> None:
 
 
 def extended(input: Tensor, dim: int, before: int, after: int, mode: Mode) -> Tensor:
-    """A tensor with rows of its own put before and after those along a dimension; negative amounts are cut off.
+    """Put rows of its own before and after those along a dimension; negative amounts are cut off.
 
     >>> extended(torch.arange(4), 0, 2, 1, "symmetric").tolist()
     [1, 0, 0, 1, 2, 3, 3]
@@ -47,7 +47,7 @@ def extended(input: Tensor, dim: int, before: int, after: int, mode: Mode) -> Te
 
 
 def rows_before(input: Tensor, dim: int, count: int, mode: Mode) -> Tensor:
-    """The rows that padding adds before the first."""
+    """Make the rows that padding adds before the first."""
     if mode == "replicate":
         return torch.cat([_slice(input, dim, 0, 1)] * count, dim)
     if mode == "circular":
@@ -58,7 +58,7 @@ def rows_before(input: Tensor, dim: int, count: int, mode: Mode) -> Tensor:
 
 
 def rows_after(input: Tensor, dim: int, count: int, mode: Mode) -> Tensor:
-    """The rows that padding adds after the last."""
+    """Make the rows that padding adds after the last."""
     n = input.shape[dim]
     if mode == "replicate":
         return torch.cat([_slice(input, dim, n - 1, n)] * count, dim)
@@ -69,21 +69,21 @@ def rows_after(input: Tensor, dim: int, count: int, mode: Mode) -> Tensor:
 
 
 def _slice(input: Tensor, dim: int, start: Any, stop: Any) -> Tensor:
-    places: Any = (..., slice(start, stop), *[slice(None)] * (input.ndim - 1 - dim % input.ndim))
-    return input[places]
+    slices: Any = (..., slice(start, stop), *[slice(None)] * (input.ndim - 1 - dim % input.ndim))
+    return input[slices]
 
 
 def known(*numbers: Any) -> bool:
-    """Whether numbers are there to decide by: those of a trace are not.
+    """Tell whether numbers are there to decide by: those of a trace are not.
 
     >>> known(1, 2), known(torch.tensor(1))
     (True, False)
     """
-    return not any(isinstance(each, Tensor) for each in numbers)
+    return not any(isinstance(n, Tensor) for n in numbers)
 
 
 def reweighing(sizes: Sequence[Any], windows: Sequence[Window | None], like: Tensor) -> Tensor:
-    """What partial convolution multiplies its units by, of shape (1, height, width), or 1 where an axis has no window.
+    """Find what partial convolution multiplies units by, (1, height, width), or 1 where an axis has no window.
 
     >>> reweighing((5, 9), (Window(3, padding=(1, 1)), None), torch.empty(0)).tolist()
     [[[1.5], [1.0], [1.0], [1.0], [1.5]]]
@@ -97,7 +97,7 @@ def reweighing(sizes: Sequence[Any], windows: Sequence[Window | None], like: Ten
 
 
 def _ratios(op: Window | None, n: Any, like: Tensor) -> Tensor:
-    """The ratios of one axis, of a size that is symbolic or traced."""
+    """Find the ratios of one axis, of a size that is symbolic or traced."""
     if op is None:
         return torch.ones(1, device=like.device)
     before, _, n_out = placement(op, n)
