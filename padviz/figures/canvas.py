@@ -26,7 +26,7 @@ SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def new_figure(width: int, height: int) -> Figure:
-    """An empty figure of that many screen pixels, outside of pyplot."""
+    """Make an empty figure of that many screen pixels, outside of pyplot."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -36,7 +36,7 @@ def new_figure(width: int, height: int) -> Figure:
 
 
 def colour_map(name: str) -> Any:
-    """Matplotlib's colour map of that name.
+    """Find matplotlib's colour map of that name.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def colour_map(name: str) -> Any:
 
 
 def hex_colours() -> dict[str, list[str]]:
-    """The colours of shares and of counts, for pages: 256 of each, from the lowest value on."""
+    """List the colours of shares and of counts, for pages: 256 of each, from the lowest value on."""
     from matplotlib.colors import to_hex
 
     return {
@@ -62,7 +62,7 @@ def hex_colours() -> dict[str, list[str]]:
 
 
 def hex_stops(name: str, stops: int = 9) -> list[str]:
-    """Colours of the map of that name, from the lowest value on, as pages write them; none where there is no such map.
+    """List colours of the map of that name, from the lowest value on, as pages write them; none without such a map.
 
     >>> hex_stops("plasma", 2), hex_stops("none of this name")
     (['#0d0887', '#f0f921'], [])
@@ -74,7 +74,7 @@ def hex_stops(name: str, stops: int = 9) -> list[str]:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as the bytes of a PNG file."""
+    """Write the figure as the bytes of a PNG file."""
     return _rendered(figure, "png")
 
 
@@ -101,7 +101,7 @@ def _rendered(figure: Figure, kind: str) -> bytes:
 
 
 def shortened(text: str, most: int = 60) -> str:
-    """A text that fits a heading; what cannot be printed is written out, and a $ starts no formula.
+    """Shorten a text to fit a heading; what cannot be printed is written out, and a $ starts no formula.
 
     >>> shortened("x" * 100, 5)
     'xxxx…'
@@ -111,14 +111,14 @@ def shortened(text: str, most: int = 60) -> str:
 
 
 def sampling(values: NDArray[np.float64], pixels: float) -> Literal["nearest", "antialiased"]:
-    """How matplotlib should draw values so wide on so many screen pixels: crisp, or smooth where cells would alias."""
+    """Choose how matplotlib should draw values so wide on so many screen pixels: crisp, or smooth where cells alias."""
     cells = values.shape[1]
-    each = pixels / cells
-    return "nearest" if abs(each - round(each)) < 0.001 or each > 3 else "antialiased"
+    per_cell = pixels / cells
+    return "nearest" if abs(per_cell - round(per_cell)) < 0.001 or per_cell > 3 else "antialiased"
 
 
 def ink(image: Any, value: float) -> str:
-    """White on the dark colours of an image, black on the bright ones."""
+    """Choose white on the dark colours of an image, black on the bright ones."""
     red, green, blue, _ = image.cmap(image.norm(value))
     return "w" if 0.3 * red + 0.59 * green + 0.11 * blue < 0.5 else "k"
 
