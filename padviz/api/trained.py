@@ -230,7 +230,7 @@ def detectability(
     except BaseException as error:
         for each in kept if unfinished else ():
             each.write()
-            error.add_note(each.told())
+            error.add_note(each.in_words())
         raise
     with suppress(OptionError):  # what cannot be kept can still be handed back
         kept[0].write()

@@ -58,7 +58,7 @@ class Unfinished:
         if self.path is not None:
             self.path.unlink(missing_ok=True)
 
-    def told(self) -> str:
+    def in_words(self) -> str:
         """Say how many values are kept, and where."""
         done, name = np.count_nonzero(~np.isnan(self.values)), self.path.name if self.path else "memory"
         return f"{done} of {self.values.size} scores are kept in {printable(name)}, and `resume` goes on"
@@ -98,7 +98,7 @@ def keeping(kept: Unfinished) -> Iterator[None]:
     except BaseException as error:
         if kept.path is not None and not np.isnan(kept.values).all():
             kept.write()
-            error.add_note(kept.told())
+            error.add_note(kept.in_words())
         raise
     with suppress(OptionError):  # what cannot be kept can still be handed back
         kept.write()
