@@ -114,7 +114,11 @@ def place(window: Window, n: int) -> Placement:
 
 
 def placement(window: Window, n: Any) -> Placement:
-    """Place a window as `place` does, without its check, for one size or for an array of sizes."""
+    """Place a window as `place` does, without its check, for one size or for an array of sizes.
+
+    >>> [placement(Window(3, stride=2, padding=(1, 1)), n).n_out for n in (4, 5)]
+    [2, 3]
+    """
     before, after = pads_at(window, n)
     room = n + before + after - window.extent
     if not window.ceil:
@@ -125,6 +129,7 @@ def placement(window: Window, n: Any) -> Placement:
 
 
 def pads_at(window: Window, n: Any) -> tuple[Any, Any]:
+    """Find the rows padded (before, after), for one size or for an array of sizes."""
     if isinstance(window.padding, tuple):
         return window.padding
     if window.padding == "same":
@@ -161,7 +166,11 @@ def taps_of(op: Op | None) -> int:
 
 
 def sized(op: Op, n: Any, like: Any = None) -> Any:
-    """Count as `out_size` does, without its checks, for one size or for an array of sizes."""
+    """Count as `out_size` does, without its checks, for one size or for an array of sizes.
+
+    >>> sized(Adaptive(7), 224), sized(Fit(), 7, like=8)
+    (7, 8)
+    """
     if isinstance(op, Window):
         return placement(op, n).n_out
     if isinstance(op, Adaptive):

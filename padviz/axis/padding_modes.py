@@ -41,9 +41,14 @@ def fold(mode: Mode, n: int, before: int, after: int) -> tuple[tuple[int, int], 
 
 
 def most_padding(mode: Mode, n: Any) -> Any:
-    """Find the most rows that a mode that copies can add on a side, where it has a limit."""
+    """Find the most rows that a mode that copies can add on a side, where it has a limit.
+
+    >>> most_padding("reflect", 5), most_padding("symmetric", 5)
+    (4, 5)
+    """
     return n - 1 if mode == "reflect" else n
 
 
 def rows_word(n: int) -> str:
+    """Choose "row" or "rows"."""
     return "row" if n == 1 else "rows"

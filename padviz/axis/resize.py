@@ -51,7 +51,11 @@ class Resize:
 
 
 def ratio_of(op: Resize, n: int, n_out: int) -> Fraction:
-    """Find how far apart the coordinates of neighbouring outputs are, in rows of the input."""
+    """Find how far apart the coordinates of neighbouring outputs are, in rows of the input.
+
+    >>> ratio_of(Resize(linear=True), 4, 8), ratio_of(Resize(linear=True, align_corners=True), 4, 7)
+    (Fraction(1, 2), Fraction(1, 2))
+    """
     if n_out == 1 and op.layout in ("align_corners", "pytorch_half_pixel"):
         return Fraction(0)
     if op.layout == "align_corners":
@@ -60,7 +64,11 @@ def ratio_of(op: Resize, n: int, n_out: int) -> Fraction:
 
 
 def origin_of(op: Resize, n: int, n_out: int) -> Fraction:
-    """Find the coordinate of the first output."""
+    """Find the coordinate of the first output.
+
+    >>> origin_of(Resize(linear=True), 4, 8), origin_of(Resize(), 4, 8)
+    (Fraction(-1, 4), Fraction(0, 1))
+    """
     if op.layout in ("asymmetric", "align_corners") or (op.layout == "pytorch_half_pixel" and n_out == 1):
         return Fraction(0)
     half = ratio_of(op, n, n_out) / 2

@@ -62,6 +62,13 @@ def handover(plan: Plan, library: str) -> Handover:
     ------
     OptionError
         For a library that is not known, and for one that no plan makes exact, with the reason.
+
+    Examples
+    --------
+    >>> import padviz
+    >>> from padviz.cutting.plan import plan_tiles
+    >>> handover(plan_tiles(padviz.load("unet_padded"), (1024, 1024), (512, 512)), "python").exact
+    'exact: 1024 x 1024 in tiles of 512 x 512'
     """
     if library in REASONS:
         raise OptionError(f"{library}: {REASONS[library]}", option="for", hint="use python, or another library")

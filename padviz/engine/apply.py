@@ -49,6 +49,14 @@ def apply(axis_map: Linear, x: Array, axis: int, *, engine: str = "auto", passin
 
     `engine` is "numpy", "numba" or "auto", which picks by the amount of work. A `passing` result
     is good until this thread's next one: it saves fresh memory, which costs more than the sums.
+
+    A map applied is its matrix times `x`:
+
+    >>> from padviz.engine.axis_map import AxisMap
+    >>> taps = AxisMap(3, 3, (Strip(0, 1, 0, 1, 3), Strip(1, 1, 0, 1, 2)))
+    >>> x = np.arange(6).reshape(1, 3, 2)
+    >>> bool((apply(taps, x, 1)[0] == taps.dense() @ x[0]).all())
+    True
     """
     shape = (x.shape[0], axis_map.n_out, x.shape[2]) if axis == 1 else (x.shape[0], x.shape[1], axis_map.n_out)
     out = _kept("passing", shape, x.dtype) if passing else np.empty(shape, dtype=x.dtype)
@@ -62,6 +70,11 @@ def carry(limbs: Array) -> None:
     """Bring every limb but the last into 0 .. 2**LIMB_BITS - 1, in place; the value stays the same.
 
     The last limb keeps the sign, so differences of counts normalise too.
+
+    >>> limbs = np.array([[[(1 << 56) + 5]], [[1]]])
+    >>> carry(limbs)
+    >>> limbs.ravel().tolist()
+    [5, 2]
     """
     rows = max(1, CACHED // limbs.shape[2])
     for start in range(0, limbs.shape[1], rows):

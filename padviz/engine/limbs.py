@@ -88,7 +88,11 @@ def smallest(tally: Array) -> int | float:
 
 
 def value_at(tally: Array, row: int, col: int) -> int | float:
-    """Find the value at one position, as a Python number."""
+    """Find the value at one position, as a Python number.
+
+    >>> value_at(np.array([[[5]], [[1]]]), 0, 0) == 5 + (1 << LIMB_BITS)
+    True
+    """
     digits = tally[:, row, col].tolist()
     if len(digits) == 1:
         only: int | float = digits[0]
@@ -98,7 +102,11 @@ def value_at(tally: Array, row: int, col: int) -> int | float:
 
 
 def count_below_half(tally: Array, peak: int | float, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> int:
-    """Count positions that have twice their value below `peak`, with each row and column taken so many times."""
+    """Count positions that have twice their value below `peak`, with each row and column taken so many times.
+
+    >>> count_below_half(np.array([[[1, 2, 4]]]), 4, np.array([1]), np.array([10, 1, 1]))
+    10
+    """
     if tally.dtype.kind == "f":
         below = 2 * tally[0] < peak
     else:
@@ -161,14 +169,22 @@ def outer(tall: Array, wide: Array, limbs: int) -> Array:
 
 
 def largest_difference(here: Array, there: Array) -> int | float:
-    """Find the largest difference, either way, between two tallies of one shape."""
+    """Find the largest difference, either way, between two tallies of one shape.
+
+    >>> largest_difference(np.array([[[1, 9]]]), np.array([[[4, 7]]]))
+    3
+    """
     difference = here - there
     carry(difference)
     return max(largest(difference), -smallest(difference))
 
 
 def shares(tally: Array, peak: int | float) -> NDArray[np.float64]:
-    """Divide every value by `peak`, rounded to float64, however large the counts are."""
+    """Divide every value by `peak`, rounded to float64, however large the counts are.
+
+    >>> shares(np.array([[[1, 2]]]), 2).tolist()
+    [[0.5, 1.0]]
+    """
     if not peak:
         return np.zeros(tally.shape[1:])
     if len(tally) == 1:

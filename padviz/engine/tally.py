@@ -64,7 +64,11 @@ class Tally:
 
 
 def limbs_for(most: int) -> int:
-    """Count the limbs that hold carried counts up to `most`."""
+    """Count the limbs that hold carried counts up to `most`.
+
+    >>> limbs_for((1 << 56) - 1), limbs_for(1 << 56)
+    (1, 2)
+    """
     return -(-most.bit_length() // LIMB_BITS)
 
 

@@ -128,11 +128,13 @@ UNEVEN, RIGID = "#c22f2f", "#2f62b5"  # uneven windows: with weights, and withou
 
 
 def headline(figure: Figure, title: str, line: str) -> None:
+    """Write a title, and a line below it, at the top of a figure."""
     width, height = figure.get_size_inches() * DPI
     figure.text(EDGE / width, 1 - 30 / height, title, fontsize=LARGE)
     figure.text(EDGE / width, 1 - 56 / height, line, fontsize=MEDIUM)
 
 
 def short_name(name: str) -> str:
+    """Shorten a layer's name to its last 24 characters, to label a panel."""
     plain = shortened(name, 200)
     return plain if len(plain) <= 24 else "…" + plain[-23:]

@@ -15,7 +15,12 @@ A = TypeVar("A")
 
 
 def ancestors(layers: Sequence[Layer], ends: Iterable[int], *, followed: bool = True) -> set[int]:
-    """Find the positions that `ends` depend on, themselves included; `followed` ones too, for their size alone."""
+    """Find the positions that `ends` depend on, themselves included; if `followed`, also those whose size matters.
+
+    >>> import padviz
+    >>> sorted(ancestors(padviz.load("vgg11").layers, [2]))
+    [0, 1, 2]
+    """
     positions = set(ends)
     for i in reversed(range(len(layers))):
         if i in positions:
@@ -42,6 +47,10 @@ def backward(
 
     Values meet by `join`. The same walk serves arrays, the plain ints that prove how wide the arrays must be, and more.
     Returns None where no seed reaches the input.
+
+    >>> import padviz
+    >>> backward(padviz.load("vgg11"), {3: 1}, lambda i, gain: gain * 10)
+    1000
     """
     value: list[A | None] = [seeds.get(i) for i in range(len(network.layers))]
     for i in range(len(value) - 1, 0, -1):

@@ -189,7 +189,12 @@ def _known_by_layers(
 
 @lru_cache(64)
 def with_mean_pooling(network: Network) -> Network:
-    """Weigh the taps of pooling and interpolation, so that each output's weights sum to 1."""
+    """Weigh the taps of pooling and interpolation, so that each output's weights sum to 1.
+
+    >>> import padviz
+    >>> with_mean_pooling(padviz.load("vgg11")).layers[2].height.mean
+    True
+    """
 
     def rewrite(layer: Layer) -> Layer:
         if layer.kind in POOLS or layer.kind == "resize":

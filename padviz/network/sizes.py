@@ -44,7 +44,12 @@ def resolve(network: Network, axis: int, n: int) -> Resolved:
 
 @lru_cache(1024)
 def sizes_of(network: Network, axis: int, n: int) -> tuple[int, ...]:
-    """Count the rows out of every layer on one axis: what `resolve` gives, without the maps."""
+    """Count the rows out of every layer on one axis: what `resolve` gives, without the maps.
+
+    >>> import padviz
+    >>> sizes_of(padviz.load("vgg11"), 0, 64)[-1]
+    2
+    """
     check_size(network, axis, n)
     sizes = [n]
     for layer in network.layers[1:]:
@@ -95,7 +100,12 @@ def resolve_both(network: Network, size: Size) -> tuple[Resolved, Resolved]:
 
 @lru_cache(64)
 def is_square(network: Network) -> bool:
-    """Tell whether every layer does the same on both axes, and neither has a size of its own."""
+    """Tell whether every layer does the same on both axes, and neither has a size of its own.
+
+    >>> import padviz
+    >>> is_square(padviz.load("vgg11"))
+    True
+    """
     return len(network.fixed) != 1 and all(layer.height == layer.width for layer in network.layers)
 
 

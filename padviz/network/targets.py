@@ -13,7 +13,12 @@ from padviz.network.network import Network
 
 @lru_cache(256)
 def upto(network: Network, targets: tuple[str, ...]) -> Network:
-    """Cut the network down to what `targets` depend on; branches that end elsewhere are gone."""
+    """Cut the network down to what `targets` depend on; branches that end elsewhere are gone.
+
+    >>> import padviz
+    >>> len(upto(padviz.load("vgg11"), ("features.3",)).layers)
+    4
+    """
     names = tuple(dict.fromkeys(network.find(name).name for name in targets))
     wanted = ancestors(network.layers, [network.index[name] for name in names]) | {0}
     if len(wanted) == len(network.layers) and names == network.targets:

@@ -20,7 +20,11 @@ def pads_of(module: nn.Conv2d) -> Pads:
 
 
 def amounts(padding: Any, kernel: Any, dilation: Any) -> Pads:
-    """Find the rows and columns that a `padding` argument of PyTorch means, for a kernel and a dilation."""
+    """Find the rows and columns that a `padding` argument of PyTorch means, for a kernel and a dilation.
+
+    >>> amounts("same", (4, 3), 1), amounts(1, (3, 3), 1)
+    (((1, 2), (1, 1)), ((1, 1), (1, 1)))
+    """
     if padding == "same":
         total = [d * (k - 1) for k, d in zip(kernel, _pair(dilation), strict=True)]
         return (total[0] // 2, total[0] - total[0] // 2), (total[1] // 2, total[1] - total[1] // 2)

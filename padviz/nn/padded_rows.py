@@ -47,7 +47,11 @@ def extended(input: Tensor, dim: int, before: int, after: int, mode: Mode) -> Te
 
 
 def rows_before(input: Tensor, dim: int, count: int, mode: Mode) -> Tensor:
-    """Make the rows that padding adds before the first."""
+    """Make the rows that padding adds before the first.
+
+    >>> rows_before(torch.arange(4), 0, 2, "reflect").tolist()
+    [2, 1]
+    """
     if mode == "replicate":
         return torch.cat([_slice(input, dim, 0, 1)] * count, dim)
     if mode == "circular":
@@ -58,7 +62,11 @@ def rows_before(input: Tensor, dim: int, count: int, mode: Mode) -> Tensor:
 
 
 def rows_after(input: Tensor, dim: int, count: int, mode: Mode) -> Tensor:
-    """Make the rows that padding adds after the last."""
+    """Make the rows that padding adds after the last.
+
+    >>> rows_after(torch.arange(4), 0, 2, "circular").tolist()
+    [0, 1]
+    """
     n = input.shape[dim]
     if mode == "replicate":
         return torch.cat([_slice(input, dim, n - 1, n)] * count, dim)

@@ -101,7 +101,11 @@ def relative(row: BorderResponse) -> NDArray[np.float64]:
 
 
 def named(padding: str | None) -> str:
-    """Say what a padding is called above its column."""
+    """Say what a padding is called above its column.
+
+    >>> named(None), named("reflect")
+    ('as trained', 'reflect')
+    """
     return "shuffled weights" if padding == SHUFFLED else padding or "as trained"
 
 

@@ -47,7 +47,11 @@ def parted(reaches: Sequence[Reach]) -> str | None:
 
 
 def whole(reaches: Sequence[Reach], n: int, image: int) -> Reach:
-    """Unite the reaches of units of which each sees all that layers of `n` units see of an image of so many rows."""
+    """Unite the reaches of units of which each sees all that layers of `n` units see of an image of so many rows.
+
+    >>> whole([Reach([(-1, 1)], Fraction(2), 3)], 4, 8).seen
+    [(-1, 7)]
+    """
     low = min(reach.of(unit)[0] for reach in reaches for unit in range(min(n, len(reach.seen))))
     high = max(reach.of(n - 1 - unit)[1] for reach in reaches for unit in range(min(n, len(reach.seen))))
     return Reach([(low, high)], Fraction(0), image, parted(reaches), whole=True)
