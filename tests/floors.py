@@ -28,7 +28,7 @@ HEAVY = {
     "joblib": ("exports",),
     "matplotlib": ("figures",),
     "numba": ("engine.apply",),
-    "onnx": ("sources.onnx", "repadding.onnx.graph", "repadding.onnx.pads", "trained.weights", "trained.sessions"),
+    "onnx": ("sources.onnx", "repadding.onnx.graph", "repadding.onnx.pads", "trained.sessions"),
     "onnxruntime": ("trained.sessions",),
     "rich": ("reports.tables", "cli"),
     "safetensors": ("trained.weights",),

@@ -292,10 +292,9 @@ def repadded(trained: Trained, scheme: str) -> tuple[Runner, Sequence[Left]]:
     asked = plan(trained.network, scheme, trained.size)
     if not is_module(trained.model):
         from padviz.repadding.onnx.edits import edit
-        from padviz.trained.sessions.onnx_runner import sized
 
-        model = sized(trained.model, trained.where, trained.size)
-        done = edit(model, trained.network, asked, trained.where)
+        model = trained.model.sized(trained.size)
+        done = edit(model, trained.network, asked)
         return runner_of(trained, model), done.left
     from padviz.repadding.torch_module import padded_by
 

@@ -108,16 +108,16 @@ def _evened(model: str, size: tuple[int, int] | None, neutral: Iterable[str]) ->
     from padviz.geometry.ledger import ledger
     from padviz.network.rewrites import with_pads_joined
     from padviz.repadding.even import between, check_even
-    from padviz.repadding.onnx.file import edited, opened
+    from padviz.repadding.onnx.file import edited, read
 
-    proto, network = opened(model, size, neutral)
+    source, network = read(model, size, neutral)
     size = size or network.size
     if not ledger(network, size).uneven_learned:
         what = f"no learned window is uneven at {options.pixels(size)}"
         raise OptionError(what, where=network.name, hint="padviz uneven lists what its windows read")
     joined = with_pads_joined(network)  # a window's pads are its own and those of a pad before it
     for change in (*even_pads(joined, size), *pooled_strides(network, size)):
-        found = edited(proto, model, network, between(network, change.network, size), neutral)
+        found = edited(source, network, between(network, change.network, size), neutral)
         check_even(found.network, size)
         return found
     why = " ".join(cannot(network, size)) or "Its strides cannot be moved."

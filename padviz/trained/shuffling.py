@@ -22,7 +22,7 @@ def shuffled(trained: Trained, seed: int) -> Trained | None:
     if not is_module(trained.model):
         from padviz.trained.sessions import onnx_runner
 
-        return replace(trained, model=onnx_runner.with_permuted_weights(trained.model, trained.where, rng))
+        return replace(trained, model=onnx_runner.with_permuted_weights(trained.model, rng))
     from padviz.trained.sessions import torch_runner
 
     try:

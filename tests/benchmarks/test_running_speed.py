@@ -41,7 +41,7 @@ def forwards(trained: Trained, parts: list[Images]) -> None:
     if hasattr(trained.model, "graph"):
         from padviz.trained.sessions.onnx_runner import session
 
-        bare = session(trained.model, "bare")
+        bare = session(trained.model.proto, "bare")
         for part in parts:
             bare.run(None, {"x": part})
         return

@@ -15,8 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import set_external_data
 
 from padviz.errors import OptionError
-from padviz.repadding.onnx.data import locations
 from padviz.repadding.onnx.file import repad_file
+from padviz.sources.onnx.constants.external import locations
 from tests.cli.test_cli import run, told
 
 SIZE = (12, 16)

@@ -17,6 +17,7 @@ from torch.nn import functional
 import padviz
 from padviz.api.trained import runners_of
 from padviz.errors import PadvizError
+from padviz.sources.onnx.model import as_model
 from padviz.trained.border_responses import BorderResponse, BorderResponses, Sides, border_responses
 from padviz.trained.sessions.inputs import images_of
 from padviz.trained.sessions.onnx_runner import OnnxRunner
@@ -192,9 +193,9 @@ def conv(reads: str = "x", makes: str = "y") -> Any:
 @pytest.mark.parametrize("opset", [9, 12, 18])
 def test_channels_last_an_open_batch_and_old_opsets_are_the_same(opset: int) -> None:
     images = images_of("noise", 6, (16, 16), 3)
-    plain = OnnxRunner(graph([conv()], ["n", 3, 16, 16]), "plain", "plain", (16, 16))
+    plain = OnnxRunner(as_model(graph([conv()], ["n", 3, 16, 16]), "plain"), "plain", (16, 16))
     turned = helper.make_node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2])
-    last = OnnxRunner(graph([turned, conv("t")], ["n", 16, 16, 3], opset), "last", "last", (16, 16))
+    last = OnnxRunner(as_model(graph([turned, conv("t")], ["n", 16, 16, 3], opset), "last"), "last", (16, 16))
     expected = border_responses(plain, images, None)[0]
     found = border_responses(last, images, None)[0]
     np.testing.assert_allclose(found.energy, expected.energy, rtol=1e-5)
@@ -203,8 +204,8 @@ def test_channels_last_an_open_batch_and_old_opsets_are_the_same(opset: int) -> 
 def test_a_graph_that_takes_one_image_inside_is_run_on_one_after_the_other() -> None:
     images = images_of("noise", 6, (16, 16), 3)
     shaped = helper.make_node("Reshape", ["x", "shape"], ["r"])
-    baked = OnnxRunner(graph([shaped, conv("r")], ["n", 3, 16, 16]), "baked", "baked", (16, 16))
-    plain = OnnxRunner(graph([conv()], ["n", 3, 16, 16]), "plain", "plain", (16, 16))
+    baked = OnnxRunner(as_model(graph([shaped, conv("r")], ["n", 3, 16, 16]), "baked"), "baked", (16, 16))
+    plain = OnnxRunner(as_model(graph([conv()], ["n", 3, 16, 16]), "plain"), "plain", (16, 16))
     found, expected = (border_responses(each, images, None)[0] for each in (baked, plain))
     assert baked.batch == 1
     np.testing.assert_allclose(found.energy, expected.energy, rtol=1e-5)
@@ -215,19 +216,19 @@ def test_shapes_are_inferred_and_only_those_left_open_take_a_run(monkeypatch: py
     whole = OnnxRunner._probed
     monkeypatch.setattr(OnnxRunner, "_probed", lambda self, *args: probed.append(self.name) or whole(self, *args))
     images = images_of("noise", 4, (16, 16), 3)
-    plain = OnnxRunner(graph([conv()], ["n", 3, 16, 16]), "plain", "plain", (16, 16))
+    plain = OnnxRunner(as_model(graph([conv()], ["n", 3, 16, 16]), "plain"), "plain", (16, 16))
     steps = [("ReduceMax", ["x"], "m"), ("Sub", ["m", "m"], "o"), ("Cast", ["o"], "i"), ("Add", ["shape", "i"], "s")]
     options: dict[str, Any] = {"ReduceMax": {"keepdims": 0}, "Cast": {"to": 7}}
     nodes = [helper.make_node(op, reads, [makes], **options.get(op, {})) for op, reads, makes in steps]
     reshaped = [*nodes, helper.make_node("Reshape", ["x", "s"], ["r"]), conv("r")]
-    open_ = OnnxRunner(graph(reshaped, ["n", 3, 16, 16]), "open", "open", (16, 16))
+    open_ = OnnxRunner(as_model(graph(reshaped, ["n", 3, 16, 16]), "open"), "open", (16, 16))
     found, expected = (border_responses(each, images, None)[0] for each in (open_, plain))
     assert (probed, open_.batch) == (["open"], 1)
     np.testing.assert_allclose(found.energy, expected.energy, rtol=1e-5)
 
 
 def test_threads_of_onnxruntime_do_not_spin() -> None:
-    runner = OnnxRunner(graph([conv()], ["n", 3, 16, 16]), "net", "net", (16, 16))
+    runner = OnnxRunner(as_model(graph([conv()], ["n", 3, 16, 16]), "net"), "net", (16, 16))
     runner.outputs(images_of("noise", 1, (16, 16), 3))
     (session,) = runner._sessions.values()
     options = session.get_session_options()

@@ -18,6 +18,7 @@ import timm
 import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper, parser
+from onnx.external_data_helper import set_external_data
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations
@@ -151,15 +152,77 @@ def test_weights_beside_the_file_are_read() -> None:
     assert found.unread["y"].startswith("its weights cannot be read: ")
 
 
-@pytest.mark.parametrize("location", ["../outside.bin", "/etc/hostname"])
-def test_weights_outside_of_the_files_folder_are_not(location: str) -> None:
-    Path("in").mkdir()
+def apart(location: str, spoil: str = "") -> Path:
+    """A file whose weights lie in another one, of that name, beside it; or in a way that is refused."""
     path = onnx_file("y = Conv (x, w)", w=STORED)
-    onnx.save(onnx.load(path), path, save_as_external_data=True, location="outside.bin", size_threshold=0)
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="w.bin", size_threshold=0)
     model = onnx.load(path, load_external_data=False)
-    model.graph.initializer[0].external_data[0].value = location
-    onnx.save(model, "in/model.onnx")
-    assert not read("in/model.onnx").kernels
+    told = {each.key: each for each in model.graph.initializer[0].external_data}
+    told["location"].value = location
+    if spoil == "longer":
+        told["length"].value = str(STORED.nbytes + 4)
+    for folder in ("in", "in/below", "else"):
+        Path(folder).mkdir()
+    Path("w.bin").rename("else/w.bin" if spoil == "link" else Path("in", "below" if "/" in location else "", "w.bin"))
+    if spoil == "link":
+        Path("in/w.bin").symlink_to("../else/w.bin")
+    path.write_bytes(model.SerializeToString())
+    return path.rename("in/model.onnx")
+
+
+APART = {
+    "above": ("../w.bin", "", "should be in '../w.bin', which is no name of a file beside the model"),
+    "whole path": ("/etc/hostname", "", "should be in '/etc/hostname', which is no name of a file beside the model"),
+    "below": ("below/w.bin", "", "should be in 'below/w.bin', which is no name of a file beside the model"),
+    "a link": ("w.bin", "link", "should be in 'w.bin', which is no file beside the model"),
+    "other length": ("w.bin", "longer", "has 724 bytes in 'w.bin' where its shape has 720"),
+}
+
+
+@pytest.mark.parametrize("how", APART)
+def test_weights_that_are_not_a_file_beside_the_model_are_refused(how: str) -> None:
+    location, spoil, why = APART[how]
+    path = apart(location, spoil)
+    found = read(path)
+    assert not found.kernels
+    assert found.unread == {"y": f"its weights cannot be read: w {why}"}
+    message = f"{path}: its external data cannot be read: w {why}; put it beside the file"
+    with pytest.raises(PadvizError) as error:
+        padviz.border_responses(path, (32, 32), n=1)
+    assert str(error.value) == message
+
+
+def test_weights_lie_beside_the_file_as_it_is_named_be_that_a_link() -> None:
+    path = apart("w.bin")
+    Path("link.onnx").symlink_to(path)
+    missing = "w should be in 'w.bin' beside the model (no such file)"
+    assert read("link.onnx").unread == {"y": f"its weights cannot be read: {missing}"}
+    with pytest.raises(PadvizError, match=r"link\.onnx: its external data cannot be read: w should be in 'w\.bin'"):
+        padviz.border_responses("link.onnx", (32, 32), n=1)
+
+
+@pytest.mark.parametrize("place", [".", "elsewhere"])
+def test_a_constant_nodes_weights_are_read_beside_the_file_and_never_where_one_is(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = "c = Constant <value = float {1}> ()\n y = Conv <kernel_shape = [3, 5], pads = [1, 2, 1, 2]> (x, c)"
+    path, data = onnx_file(nodes).absolute(), Path("w.bin").absolute()
+    model = onnx.load(path)
+    held = model.graph.node[0].attribute[0].t
+    held.CopyFrom(numpy_helper.from_array(STORED))
+    onnx.save(model, path)
+    expected = padviz.border_responses(path, (32, 32), n=1).rows[0].energy
+    set_external_data(held, "w.bin", length=STORED.nbytes)
+    held.ClearField("raw_data")
+    path.write_bytes(model.SerializeToString())
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    (data if place == "." else Path("w.bin")).write_bytes(STORED.tobytes())
+    if place == ".":
+        assert padviz.border_responses(path, (32, 32), n=1).rows[0].energy == expected
+        return
+    with pytest.raises(PadvizError, match=r"its external data cannot be read: .* beside the model \(no such file\)"):
+        padviz.border_responses(path, (32, 32), n=1)
 
 
 def test_weights_that_are_calculated_are_told() -> None:

@@ -3,28 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from padviz.errors import OptionError
-from padviz.repadding.onnx.graph import within
-
-Proto = Any
-
-
-def locations(model: Proto) -> tuple[str, ...]:
-    """List the names of the files with external data, those named in branches and in functions included."""
-    return tuple(
-        dict.fromkeys(
-            each.value
-            for tensor in _tensors(model)
-            if tensor.data_location == tensor.EXTERNAL
-            for each in tensor.external_data
-            if each.key == "location"
-        )
-    )
 
 
 def check_place(out: Path, path: Path, names: Iterable[str]) -> None:
@@ -37,7 +20,7 @@ def check_place(out: Path, path: Path, names: Iterable[str]) -> None:
     path : Path
         The model that it is made of; its data are named as seen from its folder, links included.
     names : iterable of str
-        As `locations` lists them.
+        As `padviz.sources.onnx.constants.external.locations` lists them.
 
     Raises
     ------
@@ -52,21 +35,6 @@ def check_place(out: Path, path: Path, names: Iterable[str]) -> None:
         if not _same(path.parent / name, out.parent / name):
             what = f"the weights in {name!r} lie beside {str(path)!r}, and the result names them"
             raise OptionError(what, where=str(out), hint="write into the same folder")
-
-
-def _tensors(model: Proto) -> Iterator[Proto]:
-    """All tensors that a model holds, wherever they are."""
-    trained = [graph for each in model.training_info for graph in (each.initialization, each.algorithm)]
-    for top in (model.graph, *model.functions, *trained):
-        for graph in within(top):
-            attributes = [each for node in graph.node for each in node.attribute]
-            attributes += getattr(graph, "attribute_proto", ())  # of a function
-            sparse = [*getattr(graph, "sparse_initializer", ())]
-            yield from getattr(graph, "initializer", ())
-            for each in attributes:
-                yield from (each.t, *each.tensors)
-                sparse += (each.sparse_tensor, *each.sparse_tensors)
-            yield from (part for each in sparse for part in (each.values, each.indices))
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -13,11 +13,12 @@ from padviz.axis.reweighing import ratios
 from padviz.network.layer import Layer
 from padviz.network.network import Network
 from padviz.repadding.onnx.computed import amounts_of_same, chain, mode_of
-from padviz.repadding.onnx.graph import INPUTS_SINCE, Graph, Proto, Rows, attributes, set_pads
+from padviz.repadding.onnx.graph import INPUTS_SINCE, Graph, Proto, Rows, set_pads
 from padviz.repadding.onnx.pads import ROLES, Cannot, Pads
 from padviz.repadding.plan import Change, Plan
 from padviz.sources.onnx import operators
-from padviz.sources.onnx.load import image_of, is_nhwc
+from padviz.sources.onnx.model import Model
+from padviz.sources.onnx.nodes import attributes
 
 CONVS = {op.rpartition(".")[2] for op in operators.CONVS}
 SUMS = ("Conv", "FusedConv")  # convolutions whose outputs can be multiplied
@@ -25,24 +26,19 @@ Own = dict[str, tuple[int, int] | None]
 FLOATS = {1: np.float32, 10: np.float16, 11: np.float64}
 
 
-def edit(model: Proto, network: Network, plan: Plan, where: str = "") -> Plan:
+def edit(model: Model, network: Network, plan: Plan) -> Plan:
     """Change a model as planned, in place; the plan that comes back leaves alone what the file did not allow.
 
     Parameters
     ----------
-    model : onnx.ModelProto
+    model : Model
         External data need not be loaded.
     network : Network
         What the importer read of it.
     plan : Plan
-
-    Raises
-    ------
-    PadvizError
-        Where the model has no image among its inputs.
     """
     graph = Graph(model)
-    editor = _Editor(graph, network, plan, where)
+    editor = _Editor(graph, network, plan)
     steps: dict[str, list[Callable[[], None]]] = {}
     why: dict[str, str] = {}
     for change in plan.changes:
@@ -82,15 +78,13 @@ def _modes(layer: Layer) -> tuple[str, ...]:
 class _Editor:
     """How each change is made: everything is checked first, and done by the steps that come of it."""
 
-    def __init__(self, graph: Graph, network: Network, plan: Plan, where: str) -> None:
+    def __init__(self, graph: Graph, network: Network, plan: Plan) -> None:
         self.graph = graph
         self.plan = plan
-        image, shape = image_of(graph.model, where)
-        channels_last = is_nhwc(graph.model, image, shape)
-        at = (1, 2) if channels_last else (2, 3)
-        self.open = [shape[i] == 0 for i in at]
-        self.type = image.type.tensor_type.elem_type
-        self.pads = Pads(graph, network, channels_last)
+        image = graph.model.image
+        self.open = [n == 0 for n in image.size]
+        self.type = image.type
+        self.pads = Pads(graph, network, image.channels_last)
 
     def steps(self, change: Change) -> Iterator[Callable[[], None]]:
         """What is to be done for one layer.
@@ -137,8 +131,8 @@ class _Editor:
 
     def _own(self, node: Proto, change: Change) -> Own:
         """The rows that a convolution pads by itself, by axis, and no pad before it; None where they are computed."""
-        attrs = attributes(node)
-        rule = attrs.get("auto_pad", b"NOTSET").decode()
+        attrs = attributes(node.attribute)
+        rule = attrs.get("auto_pad", "NOTSET")
         before = change.before
         if len(attrs.get("pads", [0] * 4)) != 4 or len(attrs.get("kernel_shape", [1, 1])) != 2:
             raise Cannot("it is one-dimensional")

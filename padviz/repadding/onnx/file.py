@@ -6,17 +6,18 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from padviz.counting.count_map import CountMap
 from padviz.errors import OptionError, PadvizError
 from padviz.files.atomic import aside
 from padviz.network.network import Network, Size, as_size
 from padviz.repadding import verify
-from padviz.repadding.onnx.data import check_place, locations
+from padviz.repadding.onnx.data import check_place
 from padviz.repadding.onnx.edits import edit
 from padviz.repadding.plan import Left, Plan, plan
-from padviz.sources.onnx.load import image_of, is_nhwc, laid_out, parsed, read
+from padviz.sources.onnx.constants.external import locations
+from padviz.sources.onnx.load import laid_out
+from padviz.sources.onnx.model import Model, opened, parsed
 
 
 @dataclass(frozen=True)
@@ -120,43 +121,34 @@ def repad_file(
     padviz.errors.DescriptionError: missing.onnx: no such file; give the path of an ONNX file
     """
     at = None if size is None else as_size(size)
-    model, network = opened(path, at, neutral)
-    found = edited(model, path, network, plan(network, padding, at, layers, without), neutral)
+    model, network = read(path, at, neutral)
+    found = edited(model, network, plan(network, padding, at, layers, without), neutral)
     if out is not None:
         found.save(out, overwrite=overwrite)
     return found
 
 
-def opened(path: str | Path, size: Size | None = None, neutral: Iterable[str] = ()) -> tuple[Any, Network]:
-    """The model in a file, and the network that it is at a size that it takes."""
-    model = read(Path(path), str(path))
-    _check_size(model, str(path), size)
-    return model, laid_out(model, path, neutral, size)
+def read(path: str | Path, size: Size | None = None, neutral: Iterable[str] = ()) -> tuple[Model, Network]:
+    """Read the model in a file, and the network that it is at a size that it takes."""
+    model = opened(path)
+    if size is not None and not model.image.fits(size):
+        raise OptionError(f"the file takes images of {model.image} pixels", option="size", hint="leave it out")
+    return model, laid_out(model, neutral, size)
 
 
-def edited(model: Any, path: str | Path, network: Network, asked: Plan, neutral: Iterable[str] = ()) -> Repadded:
-    """A model edited as planned, read again and compared with the plan."""
-    beside = locations(model)
-    done = edit(model, network, asked, str(path))
+def edited(model: Model, network: Network, asked: Plan, neutral: Iterable[str] = ()) -> Repadded:
+    """Edit a model as planned, read it again and compare it with the plan."""
+    beside = locations(model.proto)
+    done = edit(model, network, asked)
     check_useful(done)
     try:
-        content = model.SerializeToString()
+        content = model.proto.SerializeToString()
     except (ValueError, MemoryError):
         what = "is too large for one file, once it is repadded"
-        raise PadvizError(what, where=str(path), hint="save its weights as external data first") from None
-    found = laid_out(parsed(content, str(path)), path, neutral, done.size)
+        raise PadvizError(what, where=model.where, hint="save its weights as external data first") from None
+    found = laid_out(parsed(content, model.where), neutral, done.size)
     maps = tuple(verify.check(done, found))
-    return Repadded(Path(path), network, done, found, content, beside, maps)
-
-
-def _check_size(model: Any, where: str, size: Size | None) -> None:
-    """Refuse another size than the one that is built into a file."""
-    image, shape = image_of(model, where)
-    at = (1, 2) if is_nhwc(model, image, shape) else (2, 3)
-    declared = [shape[i] for i in at]
-    if size is not None and any(n not in (0, asked) for n, asked in zip(declared, size, strict=True)):
-        built_in = " x ".join(str(n or "any") for n in declared)
-        raise OptionError(f"the file takes images of {built_in} pixels", option="size", hint="leave it out")
+    return Repadded(Path(model.where), network, done, found, content, beside, maps)
 
 
 def check_useful(done: Plan) -> None:

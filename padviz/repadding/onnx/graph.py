@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.sources.onnx.run import reads, title
+from padviz.sources.onnx.constants.external import is_external, numbers, within
+from padviz.sources.onnx.model import Model
+from padviz.sources.onnx.nodes import Constants, reads, title
 
 NATIVE = {"zero": "constant", "replicate": "edge", "reflect": "reflect", "circular": "wrap"}  # modes of Pad
 WRAP_SINCE, INPUTS_SINCE, AXES_SINCE, STEPS_SINCE, SLICE_INPUTS_SINCE = 19, 11, 18, 10, 10  # opsets
@@ -40,19 +42,20 @@ class Graph:
     New constants are Constant nodes right before their readers, so initializers stay as they are.
     """
 
-    def __init__(self, model: Proto) -> None:
+    def __init__(self, model: Model) -> None:
         self.model = model
         self.nodes = list(model.graph.node)
-        self.opset = next(each.version for each in model.opset_import if each.domain in ("", "ai.onnx"))
+        self.opset = model.opset
         self.maker = {name: at for at, node in enumerate(self.nodes) for name in node.output if name}
         self.titled: dict[str, list[int]] = defaultdict(list)
         for at, node in enumerate(self.nodes):
             self.titled[title(node)].append(at)
-        self.stored = {each.name: each for each in model.graph.initializer}
+        self.constants = Constants(model.graph)
+        self.stored = self.constants.stored
         self.front: dict[int, list[Proto]] = defaultdict(list)
         self.behind: dict[int, list[Proto]] = defaultdict(list)
         self.gone: set[int] = set()
-        self._taken = _names(model)
+        self._taken = _names(model.graph)
 
     def free(self, name: str) -> str:
         """A name that nothing in the model has yet; from now on it is taken."""
@@ -75,24 +78,15 @@ class Graph:
 
     def integers(self, name: str) -> list[int] | None:
         """The numbers of a small constant tensor, wherever it is kept; None where it is computed."""
-        from onnx import numpy_helper
-
-        proto = self.stored.get(name)
-        while proto is None and name in self.maker:
-            node = self.nodes[self.maker[name]]
-            if node.op_type == "Constant":
-                proto = next((each.t for each in node.attribute if each.name == "value"), None)
-                if proto is None:
-                    ints = next((each for each in node.attribute if each.name in ("value_ints", "value_int")), None)
-                    return None if ints is None else [*ints.ints] or [ints.i]
-            elif node.op_type in ("Identity", "Cast"):
-                name = node.input[0]
-                proto = self.stored.get(name)
-            else:
-                return None
-        if proto is None or proto.data_location == proto.EXTERNAL:
+        name = self.constants.behind(name, ("Identity", "Cast"))
+        proto = self.constants.tensor(name)
+        if proto is not None:
+            return None if is_external(proto) else [int(n) for n in numbers(proto).reshape(-1)]
+        node = self.constants.makers.get(name)
+        if node is None or node.op_type != "Constant":
             return None
-        return [int(n) for n in numpy_helper.to_array(proto).reshape(-1)]
+        ints = next((each for each in node.attribute if each.name in ("value_ints", "value_int")), None)
+        return None if ints is None else [*ints.ints] or [ints.i]
 
     def chain(
         self, x: str, output: str, rows: Mapping[int, Rows], rank: int | None, name: str, last: str = ""
@@ -182,13 +176,6 @@ class Graph:
         return {name for node in (*kept, *new) for name in reads(node)} | {o.name for o in self.model.graph.output}
 
 
-def attributes(node: Proto) -> dict[str, Any]:
-    """The attributes of a node, as Python values."""
-    from onnx import helper
-
-    return {each.name: helper.get_attribute_value(each) for each in node.attribute}
-
-
 def set_pads(node: Proto, pads: list[int]) -> None:
     """Explicit pads in place of those there were, or of a rule."""
     from onnx import helper
@@ -220,19 +207,10 @@ def _pieces(before: int, after: int, mode: str, steps: bool) -> list[tuple[int, 
     return [*head, (0, 0, 0), *tail]
 
 
-def within(graph: Proto) -> Iterator[Proto]:
-    """Walk a graph, or a function, and the graphs of branches and loops inside of it."""
-    yield graph
-    for node in graph.node:
-        for each in node.attribute:
-            for inner in (*([each.g] if each.HasField("g") else []), *each.graphs):
-                yield from within(inner)
-
-
-def _names(model: Proto) -> Counter[str]:
-    """All names of nodes and tensors in a model, those of inner graphs included."""
+def _names(whole: Proto) -> Counter[str]:
+    """All names of nodes and tensors in a graph, those of inner graphs included."""
     found: Counter[str] = Counter()
-    for graph in within(model.graph):
+    for graph in within(whole):
         found.update(each.name for each in (*graph.initializer, *graph.input, *graph.output, *graph.value_info))
         for node in graph.node:
             found.update((node.name, *node.input, *node.output))

@@ -8,9 +8,9 @@ from padviz.axis.operations import Op, Window
 from padviz.network.layer import Layer
 from padviz.network.network import Network
 from padviz.repadding.onnx.computed import Amounts, chain, mode_of
-from padviz.repadding.onnx.graph import INPUTS_SINCE, NATIVE, Graph, Proto, Rows, attributes
+from padviz.repadding.onnx.graph import INPUTS_SINCE, NATIVE, Graph, Proto, Rows
 from padviz.repadding.plan import Change
-from padviz.sources.onnx.run import title
+from padviz.sources.onnx.nodes import attributes, title
 
 ROLES = "hw"
 RANK = 4  # of images
@@ -38,7 +38,7 @@ class Pads:
         ops = (change.before if layer is None else layer).ops
         roles = [role for role, op in zip(ROLES, ops, strict=True) if isinstance(op, Window) and op.padding != (0, 0)]
         if node.op_type in ("Concat", "Gather"):
-            axis = attributes(node).get("axis", 0) % RANK
+            axis = attributes(node.attribute).get("axis", 0) % RANK
             if len(roles) != 1:
                 raise Cannot(f"its rows are joined by the node {node.name or node.output[0]}, in a way of its own")
             return {roles[0]: (axis, self._rows(roles[0], ops, self._is_stored(node)))}
@@ -88,7 +88,7 @@ class Pads:
 
     def _amounts(self, node: Proto) -> tuple[list[int] | None, list[int] | None]:
         """The rows that a Pad adds, as far as they are known, and the axes that it names."""
-        attrs = attributes(node)
+        attrs = attributes(node.attribute)
         if self.graph.opset < INPUTS_SINCE:
             return [*attrs.get("pads", attrs.get("paddings", []))] or None, None
         axes = self.graph.integers(node.input[3]) if len(node.input) > 3 and node.input[3] else None
@@ -147,7 +147,7 @@ class Pads:
                 raise Cannot("its rows depend on the size, and lie apart from it")
             node = self.graph.nodes[step]
             if node.op_type == "Transpose":
-                order = attributes(node).get("perm", range(RANK)[::-1])
+                order = attributes(node.attribute).get("perm", range(RANK)[::-1])
                 axes = [order[axis] for axis in axes]
         return dict(zip(ROLES, axes, strict=True))
 

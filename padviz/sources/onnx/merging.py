@@ -10,9 +10,9 @@ import numpy as np
 from padviz.axis.operations import MOST_ROWS
 from padviz.errors import SizeError
 from padviz.network.layer import Kind
+from padviz.sources.onnx.constants.external import Unread
 from padviz.sources.onnx.constants.folding import axes_of, from_front
 from padviz.sources.onnx.constants.later import worked_out
-from padviz.sources.onnx.constants.stored import Unread
 from padviz.sources.onnx.reshaping import whole_image
 from padviz.sources.onnx.tensors import Node, Plan
 from padviz.sources.tracing.arranging import Stuck, Value

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Iterable, MutableMapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from padviz.errors import DescriptionError, let_through
@@ -14,15 +13,15 @@ from padviz.sources.onnx.constants.everywhere import folded_everywhere
 from padviz.sources.onnx.constants.folding import fold
 from padviz.sources.onnx.constants.later import Later
 from padviz.sources.onnx.constants.stored import BROKEN, constant, filled_with, literal
+from padviz.sources.onnx.model import MOST_NODES, Model
+from padviz.sources.onnx.nodes import DEEPEST, attributes, needed, op_of, title
 from padviz.sources.onnx.operators import OPS, SPATIAL, pointwise
 from padviz.sources.onnx.tensors import Node, Plan
 from padviz.sources.tracing.arranging import Flattened, Stuck, Value
-from padviz.sources.tracing.axis_labels import Dims, plain, size_of
+from padviz.sources.tracing.axis_labels import AXES, Dim, plain
 from padviz.sources.tracing.sizes.rows import Probes
 from padviz.sources.tracing.trace import Trace
 
-MOST_NODES = 30_000  # that are run, those of functions and branches included
-DEEPEST = 20  # functions and branches inside of one another
 Scope = MutableMapping[str, Value]
 Proto = Any
 
@@ -30,28 +29,28 @@ Proto = Any
 class Graph:
     """A model that can be laid out at any size: `trace` runs its nodes in order."""
 
-    def __init__(self, model: Proto, where: str, image: Proto, neutral: Iterable[str]) -> None:
-        self.model = model
-        self.where = where
-        self.image = image
+    def __init__(self, model: Model, neutral: Iterable[str]) -> None:
+        self.model, self.where, self.folder = model, model.where, model.folder
         self.neutral = frozenset(neutral)
-        self.versions = {each.domain or "ai.onnx": each.version for each in model.opset_import}
-        self.functions = {(each.domain, each.name): each for each in model.functions}
-        self.folder = Path(where).parent
+        self.versions = {each.domain or "ai.onnx": each.version for each in model.proto.opset_import}
+        self.functions = {(each.domain, each.name): each for each in model.proto.functions}
         self.constants = {each.name: constant(each, self.folder) for each in model.graph.initializer}
         self.constants |= {each.values.name: Value(None) for each in model.graph.sparse_initializer}
         self.nodes = needed(model.graph)
         self.attrs: dict[int, tuple[Proto, dict[str, Any]]] = {}  # with the node, so that its id stays its own
 
-    def trace(self, dims: Dims, size: Size, probes: Probes | None) -> Trace:
-        """Lay the graph out for an image of `dims`, which has `size`."""
-        run = _Run(self, Plan(Trace(self.where, size, probes), neutral=self.neutral, batch=size_of(dims[0])))
+    def trace(self, size: Size, probes: Probes | None) -> Trace:
+        """Lay the graph out for an image of a size."""
+        image = self.model.image
+        run = _Run(self, Plan(Trace(self.where, size, probes), neutral=self.neutral, batch=image.shape[0] or 1))
         if run.plan.trace.turns:
             run.plan.trace.turns.on = False  # a graph turns nowhere but at an If
-        scope: Scope = ChainMap({self.image.name: Value(dims, 0)}, self.constants)
-        for other in self.model.graph.input:
-            if other.name not in scope:
-                scope[other.name] = Value(None)
+        sides: list[Dim] = [((role, n),) for role, n in zip(AXES, size, strict=True)]
+        sides.insert(2 if image.channels_last else 0, plain(image.channels))
+        scope: Scope = ChainMap({image.name: Value((plain(image.shape[0] or 1), *sides), 0)}, self.constants)
+        for other in self.model.further:
+            if other not in scope:  # of a sparse tensor
+                scope[other] = Value(None)
         run.nodes(self.nodes, scope, 0)
         for output in self.model.graph.output:
             value = scope[output.name] if output.name in scope else Value(None)
@@ -106,7 +105,7 @@ class _Run:
                 what = f"node {title(proto)}: no earlier node makes {name!r}, which it reads"
                 raise DescriptionError(what, where=self.graph.where, hint="the graph has a cycle, or a part is missing")
         if id(proto) not in self.graph.attrs:
-            self.graph.attrs[id(proto)] = proto, {each.name: attribute(each) for each in proto.attribute}
+            self.graph.attrs[id(proto)] = proto, attributes(proto.attribute)
         attrs = self.graph.attrs[id(proto)][1]
         if bound is not None:
             refs = {each.name: bound.get(each.ref_attr_name) for each in proto.attribute if each.ref_attr_name}
@@ -124,7 +123,7 @@ class _Run:
         if function is None or node.op in self.plan.neutral:
             return None
         inside: Scope = dict(zip(function.input, (each or Value(None) for each in node.inputs), strict=False))
-        bound = {each.name: attribute(each) for each in function.attribute_proto} | node.attrs
+        bound = attributes(function.attribute_proto) | node.attrs
         self.nodes(function.node, inside, depth + 1, bound)
         return [inside[name] for name in function.output]
 
@@ -213,47 +212,3 @@ def _folded(plan: Plan, node: Node) -> list[Value]:
     every = made if isinstance(made, list) else [made] * node.outputs
     later = (Later(node.op, node.attrs, node.inputs, node.outputs, i) for i in range(len(every)))
     return [replace(each, array=None, later=how) for each, how in zip(every, later, strict=True)]
-
-
-def needed(graph: Proto) -> list[Proto]:
-    """The nodes that outputs of the graph depend on, in their order."""
-    wanted = {output.name for output in graph.output}
-    kept = []
-    for node in reversed(graph.node):
-        if not wanted.isdisjoint(node.output):
-            wanted.update(reads(node))
-            kept.append(node)
-    return kept[::-1]
-
-
-def reads(node: Proto, depth: int = 0) -> Iterable[str]:
-    """The names that a node reads, those of its inner graphs included."""
-    yield from node.input
-    for each in node.attribute:
-        if each.HasField("g") and depth < DEEPEST:
-            for inner in each.g.node:
-                yield from reads(inner, depth + 1)
-            yield from (output.name for output in each.g.output)
-
-
-def title(proto: Proto) -> str:
-    """What a node is called: by its name, or else by what it makes."""
-    return str(proto.name or next((name for name in proto.output if name), proto.op_type))
-
-
-def op_of(proto: Proto) -> str:
-    """What a node does, with its domain in front where that is not ONNX's own."""
-    return ("" if proto.domain in ("", "ai.onnx") else f"{proto.domain}.") + str(proto.op_type)
-
-
-def attribute(proto: Proto) -> Any:
-    """An attribute as a Python value; tensors and graphs as they are, and None where it refers to a function's."""
-    if proto.ref_attr_name:
-        return None
-    kind = proto.type
-    if kind == 3:
-        return proto.s.decode("utf-8", "replace")
-    if kind in (6, 7):
-        return list(proto.floats if kind == 6 else proto.ints)
-    single = {1: "f", 2: "i", 4: "t", 5: "g"}.get(kind)
-    return getattr(proto, single) if single else None

@@ -15,14 +15,15 @@ def runner_of(trained: Trained, edited: Any = None, within: Any = None) -> Runne
 
     Of an edited graph, the tensors are looked at that convolutions make in the model as it was.
     """
-    about = trained.where, trained.network.name, trained.size
     if not is_module(trained.model):
         from padviz.trained.sessions.onnx_runner import OnnxRunner, convolutions
 
-        return OnnxRunner(edited or trained.model, *about, observed=convolutions(trained.model))
+        observed = convolutions(trained.model.proto)
+        return OnnxRunner(edited or trained.model, trained.network.name, trained.size, observed)
     from padviz.trained.sessions.torch_runner import TorchRunner
 
-    return TorchRunner(trained.model, *about, channels_of(trained.network), *([within] if within else []))
+    about = trained.where, trained.network.name, trained.size, channels_of(trained.network)
+    return TorchRunner(trained.model, *about, *([within] if within else []))
 
 
 def channels_of(network: Network) -> int:

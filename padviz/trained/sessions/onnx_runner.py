@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,13 @@ from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError, OptionError, SizeError, let_through, nearest, printable
 from padviz.network.network import Size
-from padviz.sources.onnx.load import image_of, is_nhwc
+from padviz.sources.onnx.constants.external import numbers
+from padviz.sources.onnx.model import Model
+from padviz.sources.onnx.nodes import Constants
 from padviz.trained.sessions.running import LINES, Images, Reduced, check_room, has_borders, middle, outermost
 
 Proto = Any
+PASSED = ("Identity", "Cast", "Transpose", "DequantizeLinear")  # between the weights that are stored and those used
 PARTS = ("rows", "columns", "square", "total")
 OURS = "padviz/"  # in front of the names of what is added to a graph
 PROBED = 2  # images of a first run: a batch that a graph has fixed inside shows itself
@@ -25,20 +27,15 @@ Shape = tuple[int, ...]
 class OnnxRunner:
     """A graph with its image laid out at a size; `observed` are its convolutions' tensors, by their names."""
 
-    def __init__(self, model: Proto, where: str, name: str, size: Size, observed: dict[str, str] | None = None) -> None:
-        import onnx
+    def __init__(self, model: Model, name: str, size: Size, observed: dict[str, str] | None = None) -> None:
+        from onnx import helper
 
-        self.where, self.name, self.size = where, name, size
-        self.model = onnx.ModelProto()
-        self.model.CopyFrom(model)
-        _with_external_data(self.model, where)
-        self.image, shape = image_of(self.model, where)
-        self.nhwc = is_nhwc(self.model, self.image, shape)
-        self.channels = shape[3 if self.nhwc else 1] or 3
-        self.batch = shape[0] or None
-        _check(self.model, self.image.name, shape, size, self.nhwc, where)
-        check_room(where, self.batch or PROBED, self.channels, size)
-        self.kind = onnx.helper.tensor_dtype_to_np_dtype(self.image.type.tensor_type.elem_type)
+        self.where, self.name, self.size, self.image = model.where, name, size, model.image
+        self.model, self.opset = model.whole().proto, model.opset
+        self.channels, self.batch = self.image.channels, self.image.shape[0] or None
+        _check(model, size)
+        check_room(self.where, self.batch or PROBED, self.channels, size)
+        self.kind = helper.tensor_dtype_to_np_dtype(self.image.type)
         self.observed = convolutions(self.model) if observed is None else observed
         self._sessions: dict[str, Any] = {}
         self._shapes = self._measured()
@@ -50,7 +47,7 @@ class OnnxRunner:
         if not seen:
             raise DescriptionError("no convolution makes a map of 3 x 3 or more", where=self.where, hint="try `size`")
         if "responses" not in self._sessions:
-            extended = with_reductions(self.model, {seen[layer]: shapes[layer] for layer in seen})
+            extended = with_reductions(self.model, {seen[layer]: shapes[layer] for layer in seen}, self.opset)
             self._sessions["responses"] = session(extended, self.where)
         names = [f"{OURS}{part}/{tensor}" for tensor in seen.values() for part in PARTS]
         found = self._run("responses", names, images)
@@ -77,7 +74,8 @@ class OnnxRunner:
         """The shape of every convolution's map; a graph that takes one image inside shows itself."""
         tensors = [*self.observed.values()] or [each.name for each in self.model.graph.output]
         count = self.batch or PROBED
-        shape = (count, *self.size, self.channels) if self.nhwc else (count, self.channels, *self.size)
+        last = self.image.channels_last
+        shape = (count, *self.size, self.channels) if last else (count, self.channels, *self.size)
         found = inferred(self.model, self.image.name, shape, tensors) or self._probed(tensors, count)
         shapes = zip(self.observed, found[: len(self.observed)], strict=True)
         known: dict[str, Shape] = {name: shape for name, shape in shapes if len(shape) == 4}
@@ -102,7 +100,7 @@ class OnnxRunner:
         return [tuple(map(int, shape)) for shape in found]
 
     def _run(self, what: str, names: Sequence[str], images: Images) -> list[NDArray[Any]]:
-        laid = images.transpose(0, 2, 3, 1) if self.nhwc else images
+        laid = images.transpose(0, 2, 3, 1) if self.image.channels_last else images
         if np.issubdtype(self.kind, np.integer):
             laid = np.clip(np.rint(laid), 0, np.iinfo(self.kind).max)
         fed = {self.image.name: np.ascontiguousarray(laid, dtype=self.kind)}
@@ -116,41 +114,23 @@ class OnnxRunner:
         return found
 
 
-def sized(model: Proto, where: str, size: Size) -> Proto:
-    """A copy of a model whose image has that height and width built in."""
-    copied = type(model)()
-    copied.CopyFrom(model)
-    image, shape = image_of(copied, where)
-    rows = 1 if is_nhwc(copied, image, shape) else 2
-    for i, n in enumerate(size):
-        image.type.tensor_type.shape.dim[rows + i].dim_value = n
-    return copied
-
-
 def convolutions(model: Proto) -> dict[str, str]:
     """The tensors that convolutions make, by the names that layers have: the node's own, or the tensor's."""
     nodes = [node for node in model.graph.node if node.op_type == "Conv" and node.domain in ("", "ai.onnx")]
     return {printable(node.name or node.output[0]): node.output[0] for node in nodes}
 
 
-def with_permuted_weights(model: Proto, where: str, rng: np.random.Generator) -> Proto:
-    """A copy of a model in which the stored weights of each convolution are permuted."""
+def with_permuted_weights(model: Model, rng: np.random.Generator) -> Model:
+    """Copy a model, and permute the stored weights of each convolution."""
     from onnx import numpy_helper
 
-    copied = type(model)()
-    copied.CopyFrom(model)
-    _with_external_data(copied, where)
-    made = {output: node for node in copied.graph.node for output in node.output}
-    stored = {each.name: each for each in copied.graph.initializer}
+    copied = model.whole()
+    constants = Constants(copied.graph)
     read = [node.input[1] for node in copied.graph.node if node.op_type in ("Conv", "ConvTranspose")]
     for name in dict.fromkeys(read):
-        while name in made and made[name].op_type in ("Identity", "Cast", "Transpose", "DequantizeLinear"):
-            name = made[name].input[0]
-        node = made.get(name)
-        constant = node.attribute[0].t if node is not None and node.op_type == "Constant" else None
-        tensor = stored.get(name, constant)
+        tensor = constants.tensor(constants.behind(name, PASSED))
         if tensor is not None:
-            values = numpy_helper.to_array(tensor)
+            values = numbers(tensor)
             tensor.CopyFrom(numpy_helper.from_array(rng.permutation(values.ravel()).reshape(values.shape), tensor.name))
     return copied
 
@@ -212,12 +192,11 @@ def with_shapes(model: Proto, tensors: Iterable[str]) -> Proto:
     return graph
 
 
-def with_reductions(model: Proto, tensors: dict[str, Shape]) -> Proto:
+def with_reductions(model: Proto, tensors: dict[str, Shape], opset: int) -> Proto:
     """A copy of a model that makes the parts of `Reduced` of each tensor, which has that shape but for its images."""
     from onnx import helper
 
     graph = _copied(model)
-    opset = next((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), 1)
     for tensor, shape in tensors.items():
         for node in _reductions(graph.graph, tensor, shape, opset):
             node.name = node.output[0]
@@ -289,27 +268,9 @@ def _copied(model: Proto) -> Proto:
     return copied
 
 
-def _with_external_data(model: Proto, where: str) -> None:
-    """Read the weights that lie beside a file into the model."""
-    from onnx.external_data_helper import load_external_data_for_model, uses_external_data
-
-    if not any(map(uses_external_data, model.graph.initializer)):
-        return
-    try:
-        load_external_data_for_model(model, str(Path(where).resolve().parent))
-    except Exception as error:
-        let_through(error)
-        what = f"its external data cannot be read: {line_of(error)}"
-        raise DescriptionError(what, where=where, hint="put it beside the file") from None
-
-
-def _check(model: Proto, image: str, shape: list[int], size: Size, nhwc: bool, where: str) -> None:
+def _check(model: Model, size: Size) -> None:
     """Refuse another size than the one a file has fixed, and further inputs."""
-    declared = tuple(shape[i] for i in ((1, 2) if nhwc else (2, 3)))
-    if any(n and n != asked for n, asked in zip(declared, size, strict=True)):
-        taken = " x ".join(str(n or "any") for n in declared)
-        raise SizeError(f"takes images of {taken}", where=where, hint=f"use a `size` of {taken}")
-    stored = {each.name for each in model.graph.initializer}
-    others = [each.name for each in model.graph.input if each.name not in stored and each.name != image]
-    if others:
-        raise DescriptionError(f"has further inputs: {', '.join(map(repr, others[:4]))}", where=where)
+    if not model.image.fits(size):
+        raise SizeError(f"takes images of {model.image}", where=model.where, hint=f"use a `size` of {model.image}")
+    if model.further:
+        raise DescriptionError(f"has further inputs: {', '.join(map(repr, model.further[:4]))}", where=model.where)

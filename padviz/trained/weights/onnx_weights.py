@@ -12,11 +12,12 @@ import numpy as np
 from padviz.errors import let_through, printable
 from padviz.network.layer import CONVOLUTIONS, Layer
 from padviz.network.network import Network, Size
+from padviz.sources.onnx.constants import external
 from padviz.sources.onnx.constants.stored import BROKEN
 from padviz.sources.onnx.load import laid_out
-from padviz.sources.onnx.load import read as read_model
+from padviz.sources.onnx.model import Model, opened
+from padviz.sources.onnx.nodes import Constants, attributes, needed, op_of, title
 from padviz.sources.onnx.operators import CONVS, WEIGHT
-from padviz.sources.onnx.run import needed, op_of, title
 from padviz.trained.weights.trained_network import Kernel, Trained, Unread, as_kernel
 
 PASSED = ("Identity", "Cast", "Transpose", "DequantizeLinear")
@@ -28,14 +29,14 @@ Array = np.ndarray[Any, Any]
 
 def read(path: Path, size: Size | None = None, neutral: Iterable[str] = ()) -> Trained:
     """An ONNX file with the weights of its convolutions; see `padviz.trained.weights.reading.read`."""
-    model = read_model(path, str(path))
-    network = laid_out(model, str(path), neutral, size)
-    store = _Store(model, path.parent)
+    model = opened(path)
+    network = laid_out(model, neutral, size)
+    store = _Store(model)
     kernels: list[Kernel] = []
     unread: dict[str, str] = {}
     for node, layer in _convolutions(model, network):
         try:
-            groups = next((each.i for each in node.attribute if each.name == "group"), 1)
+            groups = attributes(node.attribute).get("group", 1)
             kernels.append(as_kernel(layer, store.weights(node), groups, _normalised(store, node), _weight_of(node)))
         except Unread as why:
             unread[layer.name] = str(why)
@@ -47,7 +48,7 @@ def read(path: Path, size: Size | None = None, neutral: Iterable[str] = ()) -> T
     return Trained(network, size or network.size, model, str(path), tuple(kernels), unread)
 
 
-def _convolutions(model: Proto, network: Network) -> Iterator[tuple[Proto, Layer]]:
+def _convolutions(model: Model, network: Network) -> Iterator[tuple[Proto, Layer]]:
     """The nodes that convolve maps of the network, each with its layer."""
     for node in needed(model.graph):
         if op_of(node) in (*CONVS, "ConvTranspose"):
@@ -62,10 +63,9 @@ def _convolutions(model: Proto, network: Network) -> Iterator[tuple[Proto, Layer
 class _Store:
     """The constants of a graph, and what reads each tensor."""
 
-    def __init__(self, model: Proto, folder: Path) -> None:
-        self.folder = folder
-        self.stored = {each.name: each for each in model.graph.initializer}
-        self.makers = {name: node for node in model.graph.node for name in node.output if name}
+    def __init__(self, model: Model) -> None:
+        self.folder = model.folder
+        self.constants = Constants(model.graph)
         self.known: dict[str, Array] = {}
         self.readers: dict[str, list[Proto]] = {}
         for node in model.graph.node:
@@ -94,35 +94,31 @@ class _Store:
         return self.known[name]
 
     def _numbers(self, name: str, depth: int) -> Array:
-        if name in self.stored:
-            return self._array(self.stored[name])
-        node = self.makers.get(name)
+        tensor, node = self.constants.tensor(name), self.constants.makers.get(name)
+        if tensor is not None and (depth or name in self.constants.stored):
+            return self._array(tensor)
         if node is None or depth == 0:
             raise Unread("its weights are an input")
-        attrs = {each.name: each for each in node.attribute}
-        if node.op_type == "Constant" and "value" in attrs:
-            return self._array(attrs["value"].t)
         if node.op_type not in PASSED:
             raise Unread(f"its weights are calculated, by {node.op_type}")
-        found = self.numbers(node.input[0], depth - 1)
+        found, attrs = self.numbers(node.input[0], depth - 1), attributes(node.attribute)
         if node.op_type == "Transpose":
-            return np.transpose(found, [*attrs["perm"].ints] if "perm" in attrs else None)
-        return self._scaled(found, node, attrs, depth) if node.op_type == "DequantizeLinear" else found
+            return np.transpose(found, attrs.get("perm"))
+        return self._scaled(found, node, attrs.get("axis", 1), depth) if node.op_type == "DequantizeLinear" else found
 
-    def _scaled(self, found: Array, node: Proto, attrs: dict[str, Any], depth: int) -> Array:
-        axis = attrs["axis"].i if "axis" in attrs else 1
+    def _scaled(self, found: Array, node: Proto, axis: int, depth: int) -> Array:
         scale = _along(self.numbers(node.input[1], depth - 1), found, axis)
         given = len(node.input) > 2 and node.input[2]
         zero = _along(self.numbers(node.input[2], depth - 1), found, axis) if given else np.float32(0)
         return (found.astype(np.float32) - zero) * scale
 
     def _array(self, proto: Proto) -> Array:
-        from onnx import numpy_helper
-
         if prod(max(n, 0) for n in proto.dims) > MOST_NUMBERS:
             raise Unread("its weights are too many")
         try:
-            found = np.asarray(numpy_helper.to_array(proto, base_dir=str(self.folder)))
+            found = external.read(proto, self.folder, MOST_NUMBERS)
+        except external.Unread as error:
+            raise Unread(f"its weights cannot be read: {printable(f'{proto.name} {error}')}") from None
         except Exception as error:  # of onnx, which has many
             let_through(error)
             raise Unread(f"its weights cannot be read: {printable(' '.join(str(error).split())[:120])}") from None

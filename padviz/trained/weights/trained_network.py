@@ -48,7 +48,7 @@ class Trained:
 
     network: Network
     size: Size
-    model: Any  # an onnx.ModelProto without its external data, or a torch.nn.Module
+    model: Any  # a padviz.sources.onnx.model.Model, or a torch.nn.Module
     where: str
     kernels: tuple[Kernel, ...]
     unread: dict[str, str]

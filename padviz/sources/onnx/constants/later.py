@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from padviz.sources.onnx.constants.external import Unread
 from padviz.sources.onnx.constants.folding import Array, Attrs, fold
-from padviz.sources.onnx.constants.stored import BROKEN, Stored, Unread, filled_with
+from padviz.sources.onnx.constants.stored import BROKEN, Stored, filled_with
 from padviz.sources.tracing.arranging import Value
 
 MOST_AT_ONCE = 1 << 22  # numbers in an array
@@ -31,7 +32,7 @@ class Budget:
     >>> Budget(1).spend(1)
     Traceback (most recent call last):
         ...
-    padviz.sources.onnx.constants.stored.Unread: takes too much to be worked out
+    padviz.sources.onnx.constants.external.Unread: takes too much to be worked out
     """
 
     left: int = MOST_IN_ALL

@@ -48,4 +48,4 @@ def _asked(trained: Trained, layer: str) -> str:
         return layer
     from padviz.trained.sessions.onnx_runner import convolutions
 
-    return convolutions(trained.model).get(layer, layer)
+    return convolutions(trained.model.proto).get(layer, layer)

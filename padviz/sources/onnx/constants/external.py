@@ -1,0 +1,166 @@
+"""External data: the numbers that a model keeps in other files, read from beside it alone, by plain names.
+
+No link, no path and no name of a folder is followed, and nothing is read that a file does not have.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.errors import PadvizError, let_through
+from padviz.files.opened import opened
+
+MOST_BYTES = 1 << 31  # that protobuf takes
+MOST_DIMENSIONS = 8
+# TensorProto.DataType: bits of a number
+BITS = {1: 32, 2: 8, 3: 8, 4: 16, 5: 16, 6: 32, 7: 64, 9: 8, 10: 16, 11: 64, 12: 32, 13: 64, 14: 64, 15: 128, 16: 16,
+        17: 8, 18: 8, 19: 8, 20: 8, 21: 4, 22: 4, 23: 4, 24: 8, 25: 2, 26: 2}  # fmt: skip
+Proto = Any
+
+
+class Unread(Exception):
+    """Why the numbers of a constant are not known."""
+
+
+def within(graph: Proto) -> Iterator[Proto]:
+    """Walk a graph, or a function, and the graphs of branches and loops inside of it."""
+    yield graph
+    for node in graph.node:
+        for each in node.attribute:
+            for inner in (*([each.g] if each.HasField("g") else []), *each.graphs):
+                yield from within(inner)
+
+
+def tensors(model: Proto) -> Iterator[Proto]:
+    """Walk all tensors that a model holds, wherever they are."""
+    trained = [graph for each in model.training_info for graph in (each.initialization, each.algorithm)]
+    for top in (model.graph, *model.functions, *trained):
+        for graph in within(top):
+            every = [each for node in graph.node for each in node.attribute]
+            every += getattr(graph, "attribute_proto", ())  # of a function
+            sparse = [*getattr(graph, "sparse_initializer", ())]
+            yield from getattr(graph, "initializer", ())
+            for each in every:
+                yield from (each.t, *each.tensors)
+                sparse += (each.sparse_tensor, *each.sparse_tensors)
+            yield from (part for each in sparse for part in (each.values, each.indices))
+
+
+def is_external(tensor: Proto) -> bool:
+    """Whether the numbers of a tensor are in another file."""
+    return bool(tensor.data_location == tensor.EXTERNAL)
+
+
+def locations(model: Proto) -> tuple[str, ...]:
+    """List the names of the files with external data, those named in branches and in functions included."""
+    every = (each for tensor in tensors(model) if is_external(tensor) for each in tensor.external_data)
+    return tuple(dict.fromkeys(each.value for each in every if each.key == "location"))
+
+
+def numbers(tensor: Proto) -> NDArray[Any]:
+    """The numbers of a tensor that has them in the model itself."""
+    from onnx import numpy_helper
+
+    return np.asarray(numpy_helper.to_array(tensor))
+
+
+def read(tensor: Proto, folder: Path, most: int) -> NDArray[Any]:
+    """Read the numbers of a tensor, from the model or from a file in its folder: no more than `most`.
+
+    Raises
+    ------
+    Unread
+        Saying why.
+    """
+    _check(tensor, 1)
+    if prod(tensor.dims) > most:
+        raise Unread("is too large to be read")
+    if not is_external(tensor):
+        return numbers(tensor)
+    return numbers(type(tensor)(data_type=tensor.data_type, dims=tensor.dims, raw_data=_bytes_of(tensor, folder)))
+
+
+def take_in(model: Proto, folder: Path) -> None:
+    """Read all external data of a model into it.
+
+    Raises
+    ------
+    Unread
+        Naming the tensor, and saying why.
+    """
+    left = MOST_BYTES
+    for tensor in filter(is_external, tensors(model)):
+        try:
+            data = _bytes_of(tensor, folder, left)
+        except Unread as error:
+            raise Unread(f"{tensor.name} {error}") from None
+        left -= len(data)
+        tensor.ClearField("external_data")
+        tensor.ClearField("data_location")
+        tensor.raw_data = data
+
+
+def _check(tensor: Proto, least: int) -> None:
+    """Refuse strings, too many dimensions, and dimensions of less than the `least` size."""
+    if tensor.data_type not in BITS or len(tensor.dims) > MOST_DIMENSIONS or min(tensor.dims, default=1) < least:
+        raise Unread("is stored in a form that is not read")
+
+
+def _bytes_of(tensor: Proto, folder: Path, most: int = MOST_BYTES) -> bytes:
+    """The bytes of a tensor in its file, which must have so many where it says."""
+    _check(tensor, 0)
+    length = -(-prod(tensor.dims) * BITS[tensor.data_type] // 8)
+    told = {each.key: each.value for each in tensor.external_data}
+    name = told.get("location", "")
+    if not is_plain(name):
+        raise Unread(f"should be in {name!r}, which is no name of a file beside the model")
+    start, said = (_number(told.get(key, ""), other) for key, other in (("offset", 0), ("length", length)))
+    if said != length:
+        raise Unread(f"has {said} bytes in {name!r} where its shape has {length}")
+    if length > most:
+        raise Unread("is too large to be read")
+    return _read_from(folder, name, start, length)
+
+
+def _read_from(folder: Path, name: str, start: int, length: int) -> bytes:
+    """So many bytes of a file beside the model, which must be a regular one and no link."""
+    path = folder / name
+    try:
+        if path.exists() and not stat.S_ISREG(os.lstat(path).st_mode):  # no link either: it may lead anywhere
+            raise Unread(f"should be in {name!r}, which is no file beside the model")
+        with opened(path, "external data") as file:
+            if os.fstat(file.fileno()).st_size < start + length:
+                raise Unread(f"should be in {name!r}, which is too short for it")
+            file.seek(start)
+            return file.read(length)
+    except PadvizError as error:
+        raise Unread(f"should be in {name!r} beside the model ({error.what})") from None
+    except (OSError, OverflowError, ValueError) as error:
+        let_through(error)
+        raise Unread(f"cannot be read of {name!r} ({error})") from None
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name is that of a file in the same folder, on every system.
+
+    >>> is_plain("net.onnx.data"), is_plain("../passwd"), is_plain("C:data"), is_plain("..")
+    (True, False, False, False)
+    """
+    return bool(name) and name.isprintable() and name not in (".", "..") and not {*name} & {*"/\\:"}
+
+
+def _number(text: str, other: int) -> int:
+    """An offset or a length, as text; what it is where there is none."""
+    if not text:
+        return other
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise Unread(f"is at {text!r}, which is no number of bytes")
+    return int(text)

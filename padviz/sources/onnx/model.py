@@ -1,0 +1,179 @@
+"""One ONNX model, opened: the image among its inputs, its layout and its opset, and what it may read beside itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from padviz.errors import DescriptionError, let_through
+from padviz.files.opened import read_file
+from padviz.network.network import Size
+from padviz.sources.onnx.constants.external import MOST_BYTES, Unread, take_in
+
+OLDEST = 7  # opset
+MOST_NODES = 30_000  # that are run, those of functions and branches included
+CHANNELS = (1, 3, 4)  # of an image
+NHWC_TO_NCHW = [0, 3, 1, 2]
+Proto = Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Image:
+    """The image among the inputs of a model: its shape, with 0 for what is open, and whether channels come last."""
+
+    proto: Proto
+    shape: tuple[int, int, int, int]
+    channels_last: bool
+
+    @property
+    def name(self) -> str:
+        return str(self.proto.name)
+
+    @property
+    def type(self) -> int:
+        """Its TensorProto.DataType."""
+        return int(self.proto.type.tensor_type.elem_type)
+
+    @property
+    def axes(self) -> tuple[int, int]:
+        """The dimensions that are height and width."""
+        return (1, 2) if self.channels_last else (2, 3)
+
+    @property
+    def size(self) -> Size:
+        """Height and width in pixels, 0 where they are open."""
+        return self.shape[self.axes[0]], self.shape[self.axes[1]]
+
+    @property
+    def channels(self) -> int:
+        """How many channels it has; three where that is open."""
+        return self.shape[3 if self.channels_last else 1] or 3
+
+    def fits(self, size: Size) -> bool:
+        """Whether it may have a size: that which is built in, where one is."""
+        return all(own in (0, asked) for own, asked in zip(self.size, size, strict=True))
+
+    def __str__(self) -> str:
+        return " x ".join(str(n or "any") for n in self.size)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """A model, an onnx.ModelProto, that was read of the file `where`; its external data lie beside that."""
+
+    proto: Proto
+    where: str
+    image: Image
+    opset: int
+
+    @property
+    def graph(self) -> Proto:
+        return self.proto.graph
+
+    @property
+    def folder(self) -> Path:
+        """Where its external data lie: beside the file as it was named, be that a link."""
+        return Path(self.where).parent
+
+    @property
+    def further(self) -> list[str]:
+        """The names of its inputs but for the image and those that are stored."""
+        return [each.name for each in _inputs(self.proto) if each.name != self.image.name]
+
+    def copy(self) -> Model:
+        """Copy it, to be edited."""
+        proto = type(self.proto)()
+        proto.CopyFrom(self.proto)
+        return as_model(proto, self.where)
+
+    def sized(self, size: Size) -> Model:
+        """Copy it with the height and width of its image built in."""
+        image = self.copy()
+        for axis, n in zip(image.image.axes, size, strict=True):
+            image.image.proto.type.tensor_type.shape.dim[axis].dim_value = n
+        return as_model(image.proto, self.where)
+
+    def whole(self) -> Model:
+        """Copy it with its external data in it."""
+        copied = self.copy()
+        try:
+            take_in(copied.proto, self.folder)
+        except Unread as error:
+            what = f"its external data cannot be read: {error}"
+            raise DescriptionError(what, where=self.where, hint="put it beside the file") from None
+        return copied
+
+
+def opened(path: str | Path) -> Model:
+    """Open an ONNX file, without its external data.
+
+    Raises
+    ------
+    DescriptionError
+        Naming the file, where it is none, too large, too old, or has no image among its inputs.
+    """
+    try:
+        import onnx  # noqa: F401
+    except ImportError:
+        hint = "install it: pip install 'padviz[onnx]'"
+        raise DescriptionError("reading it needs the package onnx", where=str(path), hint=hint) from None
+    return parsed(read_file(Path(path), "an ONNX file", MOST_BYTES), str(path))
+
+
+def parsed(content: bytes, where: str) -> Model:
+    """Open the content of an ONNX file; see `opened`."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        proto = onnx.load_model_from_string(content)
+    except (DecodeError, ValueError, MemoryError) as error:
+        let_through(error)
+        raise DescriptionError("is not an ONNX file, or only a part of one", where=where) from None
+    if not proto.graph.node:
+        raise DescriptionError("is not an ONNX file, or has no nodes", where=where)
+    if (opset := _opset(proto)) < OLDEST:
+        hint = f"padviz reads opset {OLDEST} and newer: export it anew"
+        raise DescriptionError(f"is of opset {opset}", where=where, hint=hint)
+    if len(proto.graph.node) > MOST_NODES:
+        raise DescriptionError(f"has more than {MOST_NODES} nodes", where=where)
+    return as_model(proto, where)
+
+
+def as_model(proto: Proto, where: str) -> Model:
+    """Take a model that is in memory; the image is its one input of four dimensions that is no initializer.
+
+    Raises
+    ------
+    DescriptionError
+        Where there is no such input, or several.
+    """
+    found = [each for each in _inputs(proto) if len(each.type.tensor_type.shape.dim) == 4]
+    if len(found) != 1:
+        names = ", ".join(repr(each.name) for each in found[:8])
+        what = f"has several inputs of four dimensions: {names}" if found else "has no input of four dimensions"
+        raise DescriptionError(what, where=where, hint="padviz looks for one image, as batch, channels, height, width")
+    batch, first, rows, last = (max(dim.dim_value, 0) for dim in found[0].type.tensor_type.shape.dim)
+    apart = (first in CHANNELS) != (last in CHANNELS)
+    channels_last = last in CHANNELS if apart else _is_turned(proto, found[0].name)
+    return Model(proto, where, Image(found[0], (batch, first, rows, last), channels_last), _opset(proto))
+
+
+def _opset(proto: Proto) -> int:
+    """The version of ONNX's own operations that a model is made of."""
+    return int(next((each.version for each in proto.opset_import if each.domain in ("", "ai.onnx")), 1))
+
+
+def _inputs(proto: Proto) -> list[Proto]:
+    """The inputs of a model without those that are stored."""
+    stored = {each.name for each in proto.graph.initializer}
+    return [each for each in proto.graph.input if each.name not in stored]
+
+
+def _is_turned(proto: Proto, image: str) -> bool:
+    """Whether the image is transposed so that its channels, which come last, are at the front."""
+    for node in proto.graph.node:
+        if image in node.input and node.op_type == "Transpose":
+            return any(each.name == "perm" and [*each.ints] == NHWC_TO_NCHW for each in node.attribute)
+    return False
