@@ -16,11 +16,11 @@ from padviz.repadding.onnx.computed import amounts_of_same, chain, mode_of
 from padviz.repadding.onnx.graph import INPUTS_SINCE, Graph, Proto, Rows, set_pads
 from padviz.repadding.onnx.pads import ROLES, Cannot, Pads
 from padviz.repadding.plan import Change, Plan
-from padviz.sources.onnx import operators
+from padviz.sources.onnx import tensors
 from padviz.sources.onnx.model import Model
 from padviz.sources.onnx.nodes import attributes
 
-CONVS = {op.rpartition(".")[2] for op in operators.CONVS}
+CONVS = {op.rpartition(".")[2] for op in tensors.CONVS}
 SUMS = ("Conv", "FusedConv")  # convolutions whose outputs can be multiplied
 Own = dict[str, tuple[int, int] | None]
 FLOATS = {1: np.float32, 10: np.float16, 11: np.float64}

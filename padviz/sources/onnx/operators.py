@@ -7,26 +7,24 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from padviz.axis.operations import Op, Same, Transposed, Window, out_size
+from padviz.axis.operations import Op, Transposed, Window, out_size
 from padviz.axis.padding_modes import Mode
 from padviz.axis.resize import GRIDS, ROUNDINGS, Resize
 from padviz.network.layer import Kind
 from padviz.sources.onnx.constants.folding import from_front
 from padviz.sources.onnx.merging import MIXING
-from padviz.sources.onnx.norms import NORMS
+from padviz.sources.onnx.norms import NORMS, norm
 from padviz.sources.onnx.reshaping import SHAPING
-from padviz.sources.onnx.tensors import Node, Plan
+from padviz.sources.onnx.tensors import CONVS, SAME, Node, Plan
 from padviz.sources.tracing.arranging import Stuck, Value
 from padviz.sources.tracing.axis_labels import AXES, alone, has_positions, plain, roles_of, shape_of, size_of
+from padviz.sources.tracing.calls import Result
 from padviz.sources.tracing.contracting import along
 from padviz.sources.tracing.sizes.rows import Tracked
 
-Made = Value | list[Value]
-Function = Callable[[Plan, Node], Made]
+Function = Callable[[Node], Result]
 MODES: dict[str, Mode] = {"constant": "zero", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
-SAME: dict[str, Same] = {"SAME_UPPER": "same_upper", "SAME_LOWER": "same_lower"}
 WHY = "softmax over positions"
-NOTHING = ["NOTSET", "VALID", ""]
 
 # What acts on each position alone. The first ones are linear: they do not make an activation of what they are part of.
 LINEAR = {
@@ -44,25 +42,24 @@ NEUTRAL = LINEAR | {
 }  # fmt: skip
 
 
-def neutral(plan: Plan, node: Node) -> Made:
+def neutral(node: Node) -> Result:
     """What acts on each position alone: the same map."""
     x = node.tensor(0)
     if node.op != "CastLike" and not all(each.is_constant for each in node.given[1:]):
         raise Stuck("joins several maps")
     if node.op in ("ArgMax", "ArgMin"):
-        return _picked(plan, node, x)
-    made = x if node.op in LINEAR else replace(x, acted=True, array=None)
-    return [made] * node.outputs if node.outputs > 1 else made
+        return _picked(node, x)
+    return x if node.op in LINEAR else replace(x, acted=True, array=None)
 
 
-def softmax(plan: Plan, node: Node) -> Made:
+def softmax(node: Node) -> Result:
     x = node.tensor(0)
     rank = len(x.known)
     axis = from_front(int(node.attrs.get("axis", 1 if node.version < 13 else -1)), rank)
-    return along(plan, node.name, x, range(axis, rank) if node.version < 13 else [axis], WHY)
+    return along(node, x, range(axis, rank) if node.version < 13 else [axis], WHY)
 
 
-def _picked(plan: Plan, node: Node, x: Value) -> Value:
+def _picked(node: Node, x: Value) -> Value:
     """The best channel of each position."""
     dims, axis = list(x.known), from_front(int(node.attrs.get("axis", 0)), len(x.known))
     if roles_of(dims[axis : axis + 1]):
@@ -71,43 +68,19 @@ def _picked(plan: Plan, node: Node, x: Value) -> Value:
     return replace(x, dims=tuple(dims), acted=True)
 
 
-def window_op(node: Node, kernel: Sequence[int], i: int, ceil: bool = False) -> Window:
-    """The window of a convolution or a pool on its i-th spatial axis."""
-    k = len(kernel)
-    pads, rule = node.numbers("pads", [0] * 2 * k), _text(node, "auto_pad", "NOTSET")
-    if rule not in SAME and rule not in NOTHING:
-        raise Stuck(f"has an auto_pad {rule!r}")
-    padding = SAME.get(rule) or ((0, 0) if rule == "VALID" else (pads[i], pads[k + i]))
-    stride, dilation = node.numbers("strides", [1] * k)[i], node.numbers("dilations", [1] * k)[i]
-    return Window(kernel[i], stride, dilation, padding, ceil=ceil)
-
-
-CONVS = ("Conv", "ConvInteger", "QLinearConv", "com.microsoft.FusedConv")
-WEIGHT = {"QLinearConv": 3}  # which input the weights are; the second of all others
-
-
-def conv(plan: Plan, node: Node) -> Made:
-    weight = node.tensor(WEIGHT.get(node.op, 1))
-    x, roles = plan.spatial(node, node.tensor(0))
-    shape = shape_of(weight.dims or ())
+def conv(node: Node) -> Result:
+    shape = shape_of(node.weight.dims or ())
+    x, roles = node.image(node.tensor(0))
     kernel = node.numbers("kernel_shape", shape[2:])
     if len(kernel) != len(roles):
         raise Stuck(f"has a kernel of {len(kernel)} dimensions over {len(roles)}")
-    ops: dict[str, Op] = {role: window_op(node, kernel, i) for i, role in enumerate(roles)}
-    channels = plan.channels(x, shape, int(node.attrs.get("group", 1)))
-    return plan.lay(node.name, "conv", x, ops, shape[0] if shape else 1, channels)
+    ops: dict[str, Op] = {role: node.window(kernel, i) for i, role in enumerate(roles)}
+    channels = node.channels(x, shape, int(node.attrs.get("group", 1)))
+    return node.lay("conv", x, ops, shape[0] if shape else 1, channels)
 
 
-def pointwise(node: Node) -> bool:
-    """Whether it is a convolution of one tap, which takes each position alone."""
-    if node.op not in CONVS:
-        return False
-    kernel = node.numbers("kernel_shape", shape_of(node.tensor(WEIGHT.get(node.op, 1)).known)[2:])
-    return all(window_op(node, kernel, i) == Window(1) for i in range(len(kernel)))
-
-
-def transposed(plan: Plan, node: Node) -> Made:
-    x, roles = plan.spatial(node, node.tensor(0))
+def transposed(node: Node) -> Result:
+    x, roles = node.image(node.tensor(0))
     shape = shape_of(node.tensor(1).dims or ())
     kernel = node.numbers("kernel_shape", shape[2:])
     if len(kernel) != len(roles) or len(shape) < 2:
@@ -117,15 +90,15 @@ def transposed(plan: Plan, node: Node) -> Made:
         role: _transposed_op(node, kernel, i, n) for i, (role, n) in enumerate(zip(roles, sizes, strict=True))
     }
     groups = int(node.attrs.get("group", 1))
-    channels = plan.channels(x, shape, groups, transposed=True)
-    return plan.lay(node.name, "convtranspose", x, ops, shape[1] * groups, channels)
+    channels = node.channels(x, shape, groups, transposed=True)
+    return node.lay("convtranspose", x, ops, shape[1] * groups, channels)
 
 
 def _transposed_op(node: Node, kernel: Sequence[int], i: int, n: int) -> Transposed:
     k = len(kernel)
     stride, dilation = node.numbers("strides", [1] * k)[i], node.numbers("dilations", [1] * k)[i]
     extra = node.numbers("output_padding", [0] * k)[i]
-    pads, rule = node.numbers("pads", [0] * 2 * k), _text(node, "auto_pad", "NOTSET")
+    pads, rule = node.numbers("pads", [0] * 2 * k), node.text("auto_pad", "NOTSET")
     before, after = (0, 0) if rule == "VALID" else (pads[i], pads[k + i])
     asked = node.numbers("output_shape", [])[-k:]
     if asked or rule in SAME:
@@ -137,19 +110,18 @@ def _transposed_op(node: Node, kernel: Sequence[int], i: int, n: int) -> Transpo
 
 
 def pool(kind: Kind) -> Function:
-    def run(plan: Plan, node: Node) -> Made:
+    def run(node: Node) -> Result:
         kernel = node.numbers("kernel_shape", [])
         if across := _across_channels(node, kernel):
             return across
-        x, roles = plan.spatial(node, node.tensor(0))
+        x, roles = node.image(node.tensor(0))
         if len(kernel) != len(roles):
             raise Stuck(f"has a kernel of {len(kernel)} dimensions over {len(roles)}")
         ceil = bool(node.attrs.get("ceil_mode", 0))
-        ops: dict[str, Op] = {role: window_op(node, kernel, i, ceil) for i, role in enumerate(roles)}
+        ops: dict[str, Op] = {role: node.window(kernel, i, ceil) for i, role in enumerate(roles)}
         if all(op == Window(1, ceil=ceil) for op in ops.values()):
             return replace(x, acted=True)
-        made = plan.lay(node.name, kind, x, ops)
-        return [made] * node.outputs if node.outputs > 1 else made
+        return node.lay(kind, x, ops)
 
     return run
 
@@ -157,7 +129,7 @@ def pool(kind: Kind) -> Function:
 def _across_channels(node: Node, kernel: Sequence[int]) -> Value | None:
     """A pool that slides along channels only, as in a local response normalisation: neutral."""
     x = node.tensor(0)
-    windows = [window_op(node, kernel, i) for i in range(len(kernel))]
+    windows = [node.window(kernel, i) for i in range(len(kernel))]
     dims = x.known[2:]
     slides = [window != Window(1) for window in windows]
     if len(dims) != len(windows) or not any(slides):
@@ -169,13 +141,13 @@ def _across_channels(node: Node, kernel: Sequence[int]) -> Value | None:
     return replace(x, dims=(*x.known[:2], *slid), acted=True)
 
 
-def pad(plan: Plan, node: Node) -> Made:
-    x = plan.settled(node.tensor(0))
+def pad(node: Node) -> Result:
+    x = node.plan.settled(node.tensor(0))
     rank = len(x.known)
-    amounts = node.attrs.get("pads") or node.attrs.get("paddings") or plan.rows_in(node, 1)
-    named = node.ints(3) if len(node.inputs) > 3 and node.inputs[3] is not None else range(rank)
+    amounts = node.attrs.get("pads") or node.attrs.get("paddings") or node.rows_in(1)
+    named = node.ints(3) if len(node.read) > 3 and node.read[3] is not None else range(rank)
     axes = [from_front(int(axis), rank) for axis in named]
-    mode = MODES.get(_text(node, "mode", "constant"))
+    mode = MODES.get(node.text("mode", "constant"))
     if mode is None or len(amounts) != 2 * len(axes) or len({*axes}) < len(axes):
         raise Stuck("has a mode or amounts that make no sense")
     ops: dict[str, Op] = {"h": Window(1, mode=mode), "w": Window(1, mode=mode)}
@@ -183,7 +155,7 @@ def pad(plan: Plan, node: Node) -> Made:
     for i, axis in enumerate(axes):
         before, after = amounts[i], amounts[len(axes) + i]
         moves = isinstance(before, Tracked) or isinstance(after, Tracked)
-        role = _own_role(plan, x, axis, rank) if moves or before or after else ""
+        role = _own_role(node.plan, x, axis, rank) if moves or before or after else ""
         if role:
             ops[role] = Window(1, padding=(before, after), mode=mode)
         elif before or after:
@@ -193,7 +165,7 @@ def pad(plan: Plan, node: Node) -> Made:
     every = [n for op in ops.values() if isinstance(op, Window) for n in op.padding if isinstance(n, int)]
     still = not any(isinstance(n, Tracked) for n in every)
     kind: Kind = "crop" if still and max(every) <= 0 and min(every) < 0 else "pad"
-    return plan.lay(node.name, kind, replace(x, dims=tuple(dims)), ops)
+    return node.lay(kind, replace(x, dims=tuple(dims)), ops)
 
 
 def _own_role(plan: Plan, x: Value, axis: int, rank: int) -> str:
@@ -206,10 +178,10 @@ def _own_role(plan: Plan, x: Value, axis: int, rank: int) -> str:
     return roles[0] if roles else ""
 
 
-def resize(plan: Plan, node: Node) -> Made:
-    x, roles = plan.spatial(node, node.tensor(0))
+def resize(node: Node) -> Result:
+    x, roles = node.image(node.tensor(0))
     rank = len(x.known)
-    scales, sizes = _targets(plan, node)
+    scales, sizes = _targets(node)
     axes = [from_front(int(axis), rank) for axis in node.attrs.get("axes") or range(rank)]
     style = _style(node)
     ops: dict[str, Op] = {}
@@ -222,32 +194,32 @@ def resize(plan: Plan, node: Node) -> Made:
         elif scale != 1:
             op = Resize(sizes[i] if sizes else None, scale, **style)
             ops[roles[axis - 2]] = _checked(node, op, n)
-    return plan.lay(node.name, "resize", x, ops) if ops else replace(x, acted=True)
+    return node.lay("resize", x, ops) if ops else replace(x, acted=True)
 
 
-def _targets(plan: Plan, node: Node) -> tuple[list[float], list[int]]:
+def _targets(node: Node) -> tuple[list[float], list[int]]:
     """The scales or the sizes that a Resize or an Upsample asks for."""
     if node.op == "Upsample" and "scales" in node.attrs:
         return [float(scale) for scale in node.attrs["scales"]], []
     at = 1 if node.op == "Upsample" or node.version < 11 else 2
     arrays = node.arrays(at)
     scales = [] if not arrays or arrays[0] is None else [float(n) for n in arrays[0].reshape(-1)]
-    sizes = plan.rows_in(node, 3) if len(arrays) > 1 and at == 2 else []
-    if scales and node.tensor(at).over is not None and plan.trace.turns is not None:
-        plan.trace.turns.lost = True
+    sizes = node.rows_in(3) if len(arrays) > 1 and at == 2 else []
+    if scales and node.tensor(at).over is not None and node.trace.turns is not None:
+        node.trace.turns.lost = True
     if bool(scales) == bool(sizes) or not all(scale > 0 for scale in scales):
         raise Stuck("asks for no size, or for two")
-    if _text(node, "keep_aspect_ratio_policy", "stretch") != "stretch":
+    if node.text("keep_aspect_ratio_policy", "stretch") != "stretch":
         raise Stuck("keeps an aspect ratio")
     return scales, sizes
 
 
 def _style(node: Node) -> dict[str, Any]:
     """How a Resize interpolates, in the words of `padviz.axis.resize`."""
-    mode = _text(node, "mode", "nearest")
+    mode = node.text("mode", "nearest")
     plainly = node.op == "Upsample" or node.version < 11
-    grid = _text(node, "coordinate_transformation_mode", "asymmetric" if plainly else "half_pixel")
-    rounding = _text(node, "nearest_mode", "floor" if plainly else "round_prefer_floor")
+    grid = node.text("coordinate_transformation_mode", "asymmetric" if plainly else "half_pixel")
+    rounding = node.text("nearest_mode", "floor" if plainly else "round_prefer_floor")
     if grid not in GRIDS or rounding not in ROUNDINGS or mode not in ("nearest", "linear", "bilinear", "cubic"):
         raise Stuck(f"interpolates by {mode}, {grid}, {rounding}")
     found: dict[str, Any] = {"linear": mode.endswith("linear"), "cubic": mode == "cubic", "grid": grid}
@@ -263,35 +235,24 @@ def _checked(node: Node, op: Resize, n: int) -> Resize:
     return replace(op, rounding="ceil") if shrinks and plainly else op
 
 
-def depth_to_space(plan: Plan, node: Node) -> Made:
-    x, roles = plan.spatial(node, node.tensor(0))
+def depth_to_space(node: Node) -> Result:
+    x, roles = node.image(node.tensor(0))
     block = int(node.attrs["blocksize"])
     ops: dict[str, Op] = {role: Resize(scale=Fraction(block)) for role in roles}
-    return plan.lay(node.name, "resize", x, ops, max(size_of(x.known[1]) // block**2, 1))
+    return node.lay("resize", x, ops, max(size_of(x.known[1]) // block**2, 1))
 
 
-def space_to_depth(plan: Plan, node: Node) -> Made:
-    x, _ = plan.spatial(node, node.tensor(0))
+def space_to_depth(node: Node) -> Result:
+    x, _ = node.image(node.tensor(0))
     block = int(node.attrs["blocksize"])
-    layer = plan.space_to_depth(node.name, x.layer or 0, block, block)
+    layer = node.plan.space_to_depth(node.title, x.layer or 0, block, block)
     dims = (x.known[0], plain(size_of(x.known[1]) * block**2), *x.known[2:])
-    return Value(plan.sized(dims, layer), layer)
-
-
-SPATIAL = {
-    "AveragePool", "com.microsoft.FusedConv", "Conv", "ConvInteger", "ConvTranspose", "DepthToSpace", "LpPool",
-    "MaxPool", "Pad", "QLinearConv", "Resize", "SpaceToDepth", "Upsample",
-}  # fmt: skip
-
-
-def _text(node: Node, key: str, default: str) -> str:
-    value = node.attrs.get(key, default)
-    return value if isinstance(value, str) else default
+    return Value(node.plan.sized(dims, layer), layer)
 
 
 OPS: dict[str, Function] = {
     **dict.fromkeys(NEUTRAL, neutral),
-    **NORMS,
+    **dict.fromkeys(NORMS, norm),
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), softmax),
     **SHAPING,
     **MIXING,

@@ -26,13 +26,14 @@ from padviz.sources.tracing.axis_labels import (
     shape_of,
     size_of,
 )
+from padviz.sources.tracing.calls import Result
 from padviz.sources.tracing.sizes.rows import Tracked, bare, cropped, over_of
 from padviz.sources.tracing.slices_as_padding import as_pad
 
 OPEN_END = (1 << 31) - 1  # what exporters write for "to the end", or more
 
 
-def transpose(plan: Plan, node: Node) -> Value:
+def transpose(node: Node) -> Value:
     x = node.tensor(0)
     dims = x.known
     order = node.attrs.get("perm") or range(len(dims))[::-1]
@@ -41,29 +42,29 @@ def transpose(plan: Plan, node: Node) -> Value:
     return replace(x, dims=tuple(dims[i] for i in order))
 
 
-def reshape(plan: Plan, node: Node) -> Value:
+def reshape(node: Node) -> Value:
     x = node.tensor(0)
     wanted = node.attrs.get("shape") or node.ints(1)
-    return arranged(plan, node, x, new_shape(shape_of(x.known), wanted, bool(node.attrs.get("allowzero"))))
+    return arranged(node, x, new_shape(shape_of(x.known), wanted, bool(node.attrs.get("allowzero"))))
 
 
-def flatten(plan: Plan, node: Node) -> Value:
+def flatten(node: Node) -> Value:
     x = node.tensor(0)
     shape = shape_of(x.known)
     axis = int(node.attrs.get("axis", 1))
     axis = axis if axis == len(shape) else from_front(axis, len(shape))
-    return arranged(plan, node, x, [prod(shape[:axis]), prod(shape[axis:])])
+    return arranged(node, x, [prod(shape[:axis]), prod(shape[axis:])])
 
 
-def arranged(plan: Plan, node: Node, x: Value, shape: Sequence[int]) -> Value:
+def arranged(node: Node, x: Value, shape: Sequence[int]) -> Value:
     """The tensor in another shape; one that does not divide makes it a head, as after a flatten."""
-    made = plan.reshape(x, shape, node.name, node.name)
+    made = node.plan.reshape(x, shape, node.title, node.title)
     if made is None:
-        return plan.head(node) if x.layer is not None else replace(x, dims=tuple(plain(n) for n in shape))
+        return node.head() if x.layer is not None else replace(x, dims=tuple(plain(n) for n in shape))
     return made
 
 
-def squeeze(plan: Plan, node: Node) -> Value:
+def squeeze(node: Node) -> Value:
     x = node.tensor(0)
     dims = x.known
     axes = axes_of(node.attrs, node.arrays(1), len(dims)) or [i for i, dim in enumerate(dims) if size_of(dim) == 1]
@@ -72,7 +73,7 @@ def squeeze(plan: Plan, node: Node) -> Value:
     return replace(x, dims=tuple(dim for i, dim in enumerate(dims) if i not in axes))
 
 
-def unsqueeze(plan: Plan, node: Node) -> Value:
+def unsqueeze(node: Node) -> Value:
     x = node.tensor(0)
     axes = node.attrs.get("axes") or node.ints(1)
     dims = list(x.known)
@@ -81,23 +82,21 @@ def unsqueeze(plan: Plan, node: Node) -> Value:
     return replace(x, dims=tuple(dims))
 
 
-def expand(plan: Plan, node: Node) -> Value:
+def expand(node: Node) -> Value:
     x = node.tensor(0)
-    return _copied(plan, node, x, broadcast(x.known, tuple(plain(n) for n in node.ints(1))))
+    return _copied(node, x, broadcast(x.known, tuple(plain(n) for n in node.ints(1))))
 
 
-def tile(plan: Plan, node: Node) -> Value:
+def tile(node: Node) -> Value:
     x = node.tensor(0)
     times = node.ints(1)
     if len(times) != len(x.known):
         raise Stuck("repeats dimensions that it does not have")
     sizes = [size_of(dim) * n for dim, n in zip(x.known, times, strict=True)]
-    return _copied(
-        plan, node, x, tuple(d if n == 1 else plain(m) for d, n, m in zip(x.known, times, sizes, strict=True))
-    )
+    return _copied(node, x, tuple(d if n == 1 else plain(m) for d, n, m in zip(x.known, times, sizes, strict=True)))
 
 
-def _copied(plan: Plan, node: Node, x: Value, dims: Dims | None) -> Value:
+def _copied(node: Node, x: Value, dims: Dims | None) -> Value:
     """Copies along dimensions of size 1: along height or width, every row sees the one there was."""
     if dims is None:
         raise Stuck("copies a tensor to a shape that does not fit")
@@ -109,7 +108,7 @@ def _copied(plan: Plan, node: Node, x: Value, dims: Dims | None) -> Value:
         return replace(x, dims=dims, array=None)
     kept = tuple(old if alone(old) else new for old, new in zip(before, dims, strict=True))
     ops: dict[str, Op] = {role: Resize(n) for role, n in grown.items()}
-    return plan.lay(node.name, "resize", plan.settled(replace(x, dims=kept)), ops)
+    return node.lay("resize", node.plan.settled(replace(x, dims=kept)), ops)
 
 
 def _window(plan: Plan, x: Value, role: str, rows: slice) -> Window | None:
@@ -127,7 +126,7 @@ def _window(plan: Plan, x: Value, role: str, rows: slice) -> Window | None:
     return replace(window, padding=(first + front, last + back))
 
 
-def cut(plan: Plan, node: Node, x: Value, axis: int, rows: slice) -> Value:
+def cut(node: Node, x: Value, axis: int, rows: slice) -> Value:
     """A slice of one dimension; of height or width it is pending, since it may be part of padding written out."""
     dim = x.known[axis]
     size, ends = size_of(dim), rows
@@ -141,7 +140,7 @@ def cut(plan: Plan, node: Node, x: Value, axis: int, rows: slice) -> Value:
         return x
     taken = range(size)[rows]
     role = alone(dim)
-    window = _window(plan, x, role, ends) if role in AXES and x.layer is not None else None
+    window = _window(node.plan, x, role, ends) if role in AXES and x.layer is not None else None
     if taken == range(size) and (window is None or not any(isinstance(n, Tracked) for n in window.padding)):
         return x
     if not roles_of([dim]):
@@ -151,9 +150,9 @@ def cut(plan: Plan, node: Node, x: Value, axis: int, rows: slice) -> Value:
     before = dict(x.cuts).get(role, range(size))
     cuts = {**dict(x.cuts), role: before[rows]}
     if window is not None and x.layer is not None:
-        plan.ends[x.layer, role, cuts[role]] = window
+        node.plan.ends[x.layer, role, cuts[role]] = window
     dims = (*x.known[:axis], ((role, len(taken)),), *x.known[axis + 1 :])
-    return replace(x, dims=dims, cuts=tuple(cuts.items()), by=node.name)
+    return replace(x, dims=dims, cuts=tuple(cuts.items()), by=node.title)
 
 
 def whole_image(plan: Plan, x: Value, axis: int) -> Value:
@@ -162,18 +161,18 @@ def whole_image(plan: Plan, x: Value, axis: int) -> Value:
     return plan.settled(x) if blocks and alone(x.known[axis]) in AXES else x
 
 
-def slice_(plan: Plan, node: Node) -> Value:
+def slice_(node: Node) -> Value:
     x = node.tensor(0)
-    given = [np.array([*plan.rows_in(node, i), None], dtype=object)[:-1] for i in range(1, len(node.inputs))]
+    given = [np.array([*node.rows_in(i), None], dtype=object)[:-1] for i in range(1, len(node.read))]
     ends = [end if len(end) else None for end in given]
     for axis, rows in sliced(node.attrs, ends, len(x.known)).items():
-        x = cut(plan, node, whole_image(plan, x, axis), axis, rows)
+        x = cut(node, whole_image(node.plan, x, axis), axis, rows)
     if any(size_of(dim) == 0 for dim in x.known):
         raise Stuck("takes an empty slice")
     return x
 
 
-def split(plan: Plan, node: Node) -> list[Value]:
+def split(node: Node) -> list[Value]:
     x = node.tensor(0)
     axis = from_front(int(node.attrs.get("axis", 0)), len(x.known))
     size = size_of(x.known[axis])
@@ -184,16 +183,16 @@ def split(plan: Plan, node: Node) -> list[Value]:
     if sum(sizes) != size or min(sizes) < 1:
         raise Stuck(f"splits {size} into {', '.join(map(str, sizes))}")
     ends = np.cumsum(sizes).tolist()
-    return [cut(plan, node, x, axis, slice(end - n, end)) for n, end in zip(sizes, ends, strict=True)]
+    return [cut(node, x, axis, slice(end - n, end)) for n, end in zip(sizes, ends, strict=True)]
 
 
-def gather(plan: Plan, node: Node) -> Value:
+def gather(node: Node) -> Value:
     """Rows by their numbers: of channels any, of height or width a slice, or padding written out."""
     x, at = node.tensor(0), node.tensor(1)
     axis = from_front(int(node.attrs.get("axis", 0)), len(x.known))
     dim = x.known[axis]
     if not roles_of([dim]) or x.layer is None:
-        which = node.name if at.array is None else tuple(row % max(size_of(dim), 1) for row in node.ints(1))
+        which = node.title if at.array is None else tuple(row % max(size_of(dim), 1) for row in node.ints(1))
         return picked(x, axis, at.known, which)
     size = size_of(dim)
     rows = [row % size for row in node.ints(1)]
@@ -201,46 +200,48 @@ def gather(plan: Plan, node: Node) -> Value:
         raise Stuck("gathers from mixed dimensions")
     steps = {b - a for a, b in pairwise(rows)} or {1}
     if len(steps) == 1 and min(steps) > 0:
-        x = cut(plan, node, x, axis, slice(rows[0], rows[-1] + 1, steps.pop()))
+        x = cut(node, x, axis, slice(rows[0], rows[-1] + 1, steps.pop()))
     else:
-        x = as_pad(plan, node.name, x, alone(dim), rows)
+        x = as_pad(node.plan, node.name("pad"), x, alone(dim), rows)
     return x if at.array.ndim else replace(x, dims=(*x.known[:axis], *x.known[axis + 1 :]))
 
 
-def gather_nd(plan: Plan, node: Node) -> Value:
+def gather_nd(node: Node) -> Value:
     """Positions picked one by one, as an adaptive pool before a head is written: no map any more."""
-    return plan.head(node)
+    return node.head()
 
 
-def shape(plan: Plan, node: Node) -> Value:
+def shape(node: Node) -> Value:
     x = node.tensor(0)
     part = slice(node.attrs.get("start", 0), node.attrs.get("end"))
     found = shape_of(x.known)[part]
     made = Value((plain(len(found)),), array=np.array(found, dtype=np.int64))
-    return replace(made, over=_sizes_everywhere(plan, x)[:, part]) if plan.trace.turns and x.layer is not None else made
+    over = _sizes_everywhere(node, x)
+    return replace(made, over=None if over is None else over[:, part])
 
 
-def _sizes_everywhere(plan: Plan, x: Value) -> Array:
-    """The shape of a map at all sizes, a row for each."""
-    x = plan.settled(x) if x.cuts else x
-    sizes = [over_of(plan.rows(x, dim)) for dim in x.known]
-    turns = plan.trace.turns
-    assert turns is not None
+def _sizes_everywhere(node: Node, x: Value) -> Array | None:
+    """The shape of a map at all sizes, a row for each; None for a constant, or where one size is asked for."""
+    if (turns := node.trace.turns) is None or x.layer is None:
+        return None
+    x = node.plan.settled(x) if x.cuts else x
+    sizes = [over_of(node.plan.rows(x, dim)) for dim in x.known]
     return np.stack(np.broadcast_arrays(*sizes, turns.first)[:-1], 1)
 
 
-def size(plan: Plan, node: Node) -> Value:
+def size(node: Node) -> Value:
     x = node.tensor(0)
-    made = Value((), array=np.array(prod(shape_of(x.known)), dtype=np.int64))
-    return replace(made, over=_sizes_everywhere(plan, x).prod(1)) if plan.trace.turns and x.layer is not None else made
+    over = _sizes_everywhere(node, x)
+    shape = np.array(prod(shape_of(x.known)), dtype=np.int64)
+    return Value((), array=shape, over=None if over is None else over.prod(1))
 
 
-def filled(plan: Plan, node: Node) -> Value:
+def filled(node: Node) -> Value:
     """A constant too large to be made."""
     return Value(tuple(plain(n) for n in node.ints(0)))
 
 
-SHAPING: dict[str, Callable[[Plan, Node], Value | list[Value]]] = {
+SHAPING: dict[str, Callable[[Node], Result]] = {
     "ConstantOfShape": filled,
     "Expand": expand,
     "Flatten": flatten,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, MutableMapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from padviz.errors import DescriptionError, let_through
 from padviz.network.network import Size
@@ -15,10 +15,11 @@ from padviz.sources.onnx.constants.later import Later
 from padviz.sources.onnx.constants.stored import BROKEN, constant, filled_with, literal
 from padviz.sources.onnx.model import MOST_NODES, Model
 from padviz.sources.onnx.nodes import DEEPEST, attributes, needed, op_of, title
-from padviz.sources.onnx.operators import OPS, SPATIAL, pointwise
-from padviz.sources.onnx.tensors import Node, Plan
-from padviz.sources.tracing.arranging import Flattened, Stuck, Value
+from padviz.sources.onnx.operators import OPS
+from padviz.sources.onnx.tensors import Node, Plan, passed
+from padviz.sources.tracing.arranging import Stuck, Value
 from padviz.sources.tracing.axis_labels import AXES, Dim, plain
+from padviz.sources.tracing.calls import Result, follow
 from padviz.sources.tracing.sizes.rows import Probes
 from padviz.sources.tracing.trace import Trace
 
@@ -79,8 +80,8 @@ class _Run:
             try:
                 node = self.node(proto, scope, bound)
                 made = self.inner(proto, node, scope, depth)
-                with self.plan.trace.made_by(node.name):
-                    outputs = run_node(self.plan, node) if made is None else made
+                with self.plan.trace.made_by(node.title):
+                    outputs = run_node(node) if made is None else made
             except (Stuck, *BROKEN) as error:
                 let_through(error)
                 what = f"node {title(proto)}: {proto.op_type} makes no sense ({' '.join(str(error).split())[:120]})"
@@ -93,7 +94,7 @@ class _Run:
         trace = self.plan.trace
         for name, value in zip(names, outputs, strict=False):
             if value.layer in trace.heads:
-                trace.behind |= dict.fromkeys((node.name, name), value.layer)
+                trace.behind |= dict.fromkeys((node.title, name), value.layer)
             elif value.layer and not value.cuts and not depth:
                 trace.tensors[name] = value.layer
 
@@ -111,7 +112,9 @@ class _Run:
             refs = {each.name: bound.get(each.ref_attr_name) for each in proto.attribute if each.ref_attr_name}
             attrs = {key: value for key, value in (attrs | refs).items() if value is not None}
         version = self.graph.versions.get(proto.domain or "ai.onnx", 1)
-        return Node(title(proto), op_of(proto), version, attrs, tuple(inputs), len(proto.output))
+        op, plan = op_of(proto), self.plan
+        handler = passed if op in plan.neutral else OPS.get(op)
+        return Node(plan, title(proto), op, version, attrs, tuple(inputs), len(proto.output), handler)
 
     def inner(self, proto: Proto, node: Node, scope: Scope, depth: int) -> list[Value] | None:
         """What constants, functions of the model, and branches that are decided make; None for all other nodes."""
@@ -122,7 +125,7 @@ class _Run:
         function = self.graph.functions.get((proto.domain, proto.op_type))
         if function is None or node.op in self.plan.neutral:
             return None
-        inside: Scope = dict(zip(function.input, (each or Value(None) for each in node.inputs), strict=False))
+        inside: Scope = dict(zip(function.input, (each or Value(None) for each in node.read), strict=False))
         bound = attributes(function.attribute_proto) | node.attrs
         self.nodes(function.node, inside, depth + 1, bound)
         return [inside[name] for name in function.output]
@@ -138,77 +141,32 @@ class _Run:
         return [inside[each.name] for each in graph.output]
 
 
-def run_node(plan: Plan, node: Node) -> list[Value]:
-    """What a node makes of its tensors: constants are folded, maps get a layer, heads stay heads."""
-    if all(each.is_constant for each in node.given) and node.op != "Shape":
-        return _folded(plan, node)
-    layers = [each.layer for each in node.given if each.layer is not None]
-    spoilt = [layer for layer in layers if plan.trace.layers[layer].kind == "unknown"]
-    if spoilt:
-        if node.op in SPATIAL and not pointwise(node):
-            for each in spoilt:
-                plan.trace.windowed(each)
-        layer = spoilt[0] if len({*layers}) == 1 else plan.trace.add(node.name, "concat", layers)
-        return [Value(None, layer)] * node.outputs
-    if node.op in plan.neutral:
-        return [next(each for each in node.given if not each.is_constant)] * node.outputs
-    known = node.op in OPS
-    flat = all(plan.is_flat(each) for each in node.given if not each.is_constant)
-    if any(each.behind for each in node.given) or (flat and not known):
-        if flat and node.op not in SPATIAL:
-            return [_head(plan, node)] * node.outputs
-        why = "reads what was flattened, or picked position by position, as an image"
-        return [_stuck(plan, node, why, node.tensor(0).flattened)] * node.outputs
-    if not known:
-        what = f"node {node.name}: the operation {node.op} (opset {node.version})"
-        return [Value(None, plan.trace.unknown(node.name, layers, what, node.op))] * node.outputs
-    try:
-        made = OPS[node.op](plan, node)
-    except Stuck as stuck:
-        if flat and node.op not in SPATIAL:
-            return [_head(plan, node)] * node.outputs
-        return [_stuck(plan, node, str(stuck), isinstance(stuck, Flattened))] * node.outputs
-    return made if isinstance(made, list) else [made]
+def run_node(node: Node) -> list[Value]:
+    """What a node makes of its tensors: constants are folded, and all else is decided as for any call."""
+    if node.op != "Shape" and not node.maps:
+        return folded(node)
+    return _each(node, follow(node))
 
 
-def _head(plan: Plan, node: Node) -> Value:
-    """A head, which may be a step of attention."""
-    value = plan.head(node)
-    if node.op.endswith("Attention"):
-        plan.trace.attending.step(value.behind, "attention")
-    elif node.op in ("MatMul", "Einsum") and sum(not each.is_constant for each in node.given) > 1:
-        plan.trace.attending.step(value.behind, "product")
-    elif node.op == "Softmax":
-        plan.trace.attending.step(value.behind, "softmax")
-    return value
+def _each(node: Node, made: Result) -> list[Value]:
+    """What a node makes, one for each output."""
+    return [made] * node.outputs if isinstance(made, Value) else [*cast("Sequence[Value]", made)]
 
 
-def _stuck(plan: Plan, node: Node, why: str, flat: bool) -> Value:
-    """What cannot be followed: a head, where it takes each position of what was flattened alone."""
-    sources = sorted(frozenset().union(*(each.sources for each in node.given)))
-    what = f"node {node.name}: {node.op} (opset {node.version}) {why}"
-    if flat and pointwise(node):
-        layer = plan.trace.head(node.name, sources, what, "reads as an image what was flattened")
-    else:
-        layer = plan.trace.broken(node.name, sources, what)
-    plan.trace.pooled[layer] &= node.op not in SPATIAL  # an image that is made of a vector would be a map
-    return Value(None, layer)
-
-
-def _folded(plan: Plan, node: Node) -> list[Value]:
+def folded(node: Node) -> list[Value]:
     """A constant: its numbers where it is small, and else its shape as far as it is known, and how to work it out."""
-    arrays = [None if each is None else each.array for each in node.inputs]
-    if all(each is None or each.array is not None for each in node.inputs):
+    arrays = [None if each is None else each.array for each in node.read]
+    if all(each is None or each.array is not None for each in node.read):
         more = {"outputs": node.outputs, "filled": filled_with(node.attrs.get("value"))}
         found = fold(node.op, node.attrs | more, arrays)
         if found is not None:
-            overs = folded_everywhere(node.op, node.attrs | more, node.inputs, found)
+            overs = folded_everywhere(node.op, node.attrs | more, node.read, found)
             pairs = zip(found, overs, strict=True)
             return [Value(tuple(plain(n) for n in each.shape), array=each, over=over) for each, over in pairs]
     try:
-        made = OPS[node.op](plan, node) if node.op in OPS and node.given else Value(None)
+        made = OPS[node.op](node) if node.op in OPS and node.given else Value(None)
     except Stuck:
         made = Value(None)
-    every = made if isinstance(made, list) else [made] * node.outputs
-    later = (Later(node.op, node.attrs, node.inputs, node.outputs, i) for i in range(len(every)))
+    every = _each(node, made)
+    later = (Later(node.op, node.attrs, node.read, node.outputs, i) for i in range(len(every)))
     return [replace(each, array=None, later=how) for each, how in zip(every, later, strict=True)]

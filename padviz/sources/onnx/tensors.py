@@ -2,67 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from padviz.axis.operations import Op, Same, Window
 from padviz.axis.resize import Resize
-from padviz.network.layer import Channels
+from padviz.network.layer import Channels, Kind
 from padviz.sources.onnx.constants.everywhere import LOST
 from padviz.sources.onnx.constants.folding import Array, integers
 from padviz.sources.onnx.constants.later import Budget
 from padviz.sources.tracing.arranging import Arranger, Stuck, Value
+from padviz.sources.tracing.attending import Step
 from padviz.sources.tracing.axis_labels import (
     AXES,
+    Dims,
     alone,
+    broadcast,
     has_places,
     has_positions,
     is_flattened,
     shape_of,
     size_of,
 )
+from padviz.sources.tracing.calls import Call, Result
+from padviz.sources.tracing.joining import together
 from padviz.sources.tracing.sizes.rows import tracked
 
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A node with the tensors it reads; `op` has its domain in front where that is not ONNX's own."""
-
-    name: str
-    op: str
-    version: int
-    attrs: dict[str, Any]
-    inputs: tuple[Value | None, ...]
-    outputs: int = 1
-
-    @property
-    def given(self) -> list[Value]:
-        """The inputs that are there."""
-        return [each for each in self.inputs if each is not None]
-
-    def tensor(self, i: int) -> Value:
-        """An input that must be there."""
-        found = self.inputs[i] if i < len(self.inputs) else None
-        if found is None:
-            raise Stuck("lacks an input")
-        return found
-
-    def arrays(self, start: int) -> list[Array | None]:
-        """The inputs from `start` on as small constants; what is not one is an error."""
-        found: list[Array | None] = []
-        for each in self.inputs[start:]:
-            if each is not None and each.array is None:
-                raise Stuck("has an input that is no small constant")
-            found.append(None if each is None else each.array)
-        return found
-
-    def numbers(self, key: str, default: Sequence[int]) -> list[int]:
-        """An attribute of several numbers."""
-        return [int(n) for n in self.attrs.get(key) or default]
-
-    def ints(self, i: int) -> list[int]:
-        """An input as Python ints; nothing where it is missing or empty."""
-        return integers(self.arrays(i)[0]) if i < len(self.inputs) else []
+CONVS = ("Conv", "ConvInteger", "QLinearConv", "com.microsoft.FusedConv")
+WEIGHT = {"QLinearConv": 3}  # which input the weights are; the second of all others
+WINDOWED = {
+    *CONVS, "AveragePool", "ConvTranspose", "DepthToSpace", "LpPool", "MaxPool", "Pad", "Resize", "SpaceToDepth",
+    "Upsample",
+}  # fmt: skip
+SAME: dict[str, Same] = {"SAME_UPPER": "same_upper", "SAME_LOWER": "same_lower"}
+NOTHING = ["NOTSET", "VALID", ""]
+PARTS = ("spread", "line", "global")  # whose layers are called after them too
 
 
 @dataclass
@@ -73,31 +48,6 @@ class Plan(Arranger):
     batch: int = 1
     budget: Budget = field(default_factory=Budget)
 
-    def spatial(self, node: Node, x: Value) -> tuple[Value, list[str]]:
-        """A map that a spatial operation can read, and the roles of its dimensions from the third on."""
-        x = self.settled(x)
-        if x.layer is None:
-            raise Stuck("reads what was flattened as an image")
-        if not 3 <= len(x.known) <= 4:
-            raise Stuck(f"reads a tensor of {len(x.known)} dimensions as an image")
-        vector = self.trace.pooled[x.layer] and not any(map(has_positions, x.known[:2]))
-        if vector and shape_of(x.known[2:]) != [1] * (len(x.known) - 2) and not has_places(x.known[2:]):
-            x = self._unfolded(node, x)
-        return self.image(x, 2)
-
-    def rows_in(self, node: Node, i: int) -> list[Any]:
-        """An input as Python ints, with what they are at other sizes; nothing where it is missing or empty."""
-        found, turns = node.ints(i), self.trace.turns
-        over = node.tensor(i).over if found else None
-        if over is None or turns is None:
-            return [*found]
-        if over is LOST:
-            turns.lost = True
-            return [*found]
-        columns = over.reshape(len(over), -1).T
-        pairs = zip(found, columns, strict=True)
-        return [n if (column == n).all() else tracked(n, column, turns) for n, column in pairs]
-
     def turn(self, outcome: bool, over: Any) -> None:
         """Keep what was decided by the size of the image."""
         turns = self.trace.turns
@@ -107,6 +57,195 @@ class Plan(Arranger):
             turns.on = True
             turns.kept(outcome, over.reshape(-1))
             turns.on = False
+
+    def is_flat(self, x: Value) -> bool:
+        """Whether height and width are no dimensions of their own any more: a head, unless it is reshaped back."""
+        if x.layer is None or x.dims is None:
+            return True
+        own = {alone(dim) for dim in x.dims}
+        return self.trace.pooled[x.layer] or self.tells_apart(x.layer, [role for role in AXES if role not in own])
+
+
+@dataclass(eq=False)
+class Node(Call):
+    """A node with the tensors it reads; `op` has its domain in front where that is not ONNX's own."""
+
+    plan: Plan
+    title: str
+    op: str
+    version: int
+    attrs: dict[str, Any]
+    read: tuple[Value | None, ...]
+    outputs: int = 1
+    handler: Callable[[Node], Result] | None = None  # what the operation makes of maps, where it is known
+
+    @property
+    def given(self) -> list[Value]:
+        """The inputs that are there."""
+        return [each for each in self.read if each is not None]
+
+    @property
+    def maps(self) -> list[Value]:  # type: ignore[override]
+        return [each for each in self.given if not each.is_constant]
+
+    @property
+    def what(self) -> str:  # type: ignore[override]
+        return f"node {self.title}: {self.op} (opset {self.version})"
+
+    @property
+    def which(self) -> str:  # type: ignore[override]
+        return f"node {self.title}: the operation {self.op} (opset {self.version})"
+
+    @property
+    def sources(self) -> list[int]:
+        return sorted(frozenset().union(*(each.sources for each in self.given)))
+
+    @property
+    def windowed(self) -> bool:  # type: ignore[override]
+        return self.op in WINDOWED
+
+    @property
+    def pointwise(self) -> bool:  # type: ignore[override]
+        if self.op not in CONVS:
+            return False
+        kernel = self.numbers("kernel_shape", shape_of(self.weight.known)[2:])
+        return all(self.window(kernel, i) == Window(1) for i in range(len(kernel)))
+
+    @property
+    def weight(self) -> Value:
+        """The weights of a convolution."""
+        return self.tensor(WEIGHT.get(self.op, 1))
+
+    @property
+    def step(self) -> Step | None:  # type: ignore[override]
+        if self.op.endswith("Attention"):
+            return "attention"
+        if self.op in ("MatMul", "Einsum") and len(self.maps) > 1:
+            return "product"
+        return "softmax" if self.op == "Softmax" else None
+
+    def name(self, part: str = "") -> str:
+        return f"{self.title}.{part}" if part in PARTS else self.title
+
+    @property
+    def flat(self) -> bool:
+        """Whether none of its maps has height and width."""
+        return all(map(self.plan.is_flat, self.maps))
+
+    def without_positions(self) -> Result:
+        if any(each.behind for each in self.given) or (self.handler is None and self.flat):
+            why = "reads what was flattened, or picked position by position, as an image"
+            return self.stuck(why, self.tensor(0).flattened)
+        return None
+
+    def handled(self) -> Result:
+        if self.handler is None:
+            return self.unknown()
+        return self.handler(self)
+
+    def stuck(self, why: str, flattened: bool) -> Value:
+        return self.head() if self.flat and not self.windowed else super().stuck(why, flattened)
+
+    def head(self) -> Value:
+        """A head made of all inputs, never spatial again, which may be a step of attention."""
+        vectors = (each.layer is not None and self.trace.pooled[each.layer] for each in self.maps)
+        pairs = zip(self.maps, vectors, strict=True)
+        flat = all(each.flattened or vector or is_flattened(each.dims or ()) for each, vector in pairs)
+        behind = frozenset(self.sources)
+        self.attend(behind)
+        return Value(None, behind=behind, flattened=flat)
+
+    def lined_up(self, values: Sequence[Value], along: int | None = None) -> Dims:
+        """As far as they are known, with those of constants."""
+        maps, known = iter(values), list[Dims]()
+        for each in self.given:
+            dims = each.dims if each.is_constant else next(maps).dims
+            if dims is not None:
+                known.append(dims if along is None or not each.is_constant else (*dims[:along], (), *dims[along + 1 :]))
+        found = known[0] if known else None
+        for dims in known[1:]:
+            found = None if found is None else broadcast(found, dims)
+        if found is None:
+            raise Stuck("joins " + " and ".join("x".join(map(str, shape_of(dims))) for dims in known))
+        return found
+
+    def tensor(self, i: int) -> Value:
+        """An input that must be there."""
+        found = self.read[i] if i < len(self.read) else None
+        if found is None:
+            raise Stuck("lacks an input")
+        return found
+
+    def arrays(self, start: int) -> list[Array | None]:
+        """The inputs from `start` on as small constants; what is not one is an error."""
+        found: list[Array | None] = []
+        for each in self.read[start:]:
+            if each is not None and each.array is None:
+                raise Stuck("has an input that is no small constant")
+            found.append(None if each is None else each.array)
+        return found
+
+    def numbers(self, key: str, default: Sequence[int]) -> list[int]:
+        """An attribute of several numbers."""
+        return [int(n) for n in self.attrs.get(key) or default]
+
+    def text(self, key: str, default: str) -> str:
+        """An attribute that is text."""
+        value = self.attrs.get(key, default)
+        return value if isinstance(value, str) else default
+
+    def ints(self, i: int) -> list[int]:
+        """An input as Python ints; nothing where it is missing or empty."""
+        return integers(self.arrays(i)[0]) if i < len(self.read) else []
+
+    def rows_in(self, i: int) -> list[Any]:
+        """An input as Python ints, with what they are at other sizes; nothing where it is missing or empty."""
+        found, turns = self.ints(i), self.trace.turns
+        over = self.tensor(i).over if found else None
+        if over is None or turns is None:
+            return [*found]
+        if over is LOST:
+            turns.lost = True
+            return [*found]
+        columns = over.reshape(len(over), -1).T
+        pairs = zip(found, columns, strict=True)
+        return [n if (column == n).all() else tracked(n, column, turns) for n, column in pairs]
+
+    def window(self, kernel: Sequence[int], i: int, ceil: bool = False) -> Window:
+        """The window of a convolution or a pool on its i-th spatial axis."""
+        k = len(kernel)
+        pads, rule = self.numbers("pads", [0] * 2 * k), self.text("auto_pad", "NOTSET")
+        if rule not in SAME and rule not in NOTHING:
+            raise Stuck(f"has an auto_pad {rule!r}")
+        padding = SAME.get(rule) or ((0, 0) if rule == "VALID" else (pads[i], pads[k + i]))
+        stride, dilation = self.numbers("strides", [1] * k)[i], self.numbers("dilations", [1] * k)[i]
+        return Window(kernel[i], stride, dilation, padding, ceil=ceil)
+
+    def image(self, x: Value) -> tuple[Value, list[str]]:
+        """A map that a spatial operation can read, and the roles of its dimensions from the third on."""
+        x = self.plan.settled(x)
+        if x.layer is None:
+            raise Stuck("reads what was flattened as an image")
+        if not 3 <= len(x.known) <= 4:
+            raise Stuck(f"reads a tensor of {len(x.known)} dimensions as an image")
+        vector = self.trace.pooled[x.layer] and not any(map(has_positions, x.known[:2]))
+        if vector and shape_of(x.known[2:]) != [1] * (len(x.known) - 2) and not has_places(x.known[2:]):
+            x = self._unfolded(x)
+        return self.plan.image(x, 2)
+
+    def _unfolded(self, x: Value) -> Value:
+        """A vector that was reshaped to an image: every position of it sees the vector."""
+        sizes = shape_of(x.known)[2:]
+        height, width = [1] * (2 - len(sizes)) + sizes
+        layer = self.trace.add(self.name("spread"), "resize", (x.at,), Resize(height), Resize(width))
+        dims = (*x.known[:2], *(((role, n),) for role, n in zip("hw"[-len(sizes) :], sizes, strict=True)))
+        return Value(dims, layer)
+
+    def lay(
+        self, kind: Kind, x: Value, ops: Mapping[str, Op], made: int | None = None, channels: Channels | None = None
+    ) -> Value:
+        """Lay one layer with an operation for each role, and as many channels as are `made`."""
+        return self.plan.lay(self.title, kind, x, ops, made, channels)
 
     def channels(self, x: Value, weight: Sequence[int], groups: int, transposed: bool = False) -> Channels | None:
         """What a weight says of a convolution of `x`, for each image; None where it says nothing that makes sense.
@@ -119,29 +258,10 @@ class Plan(Arranger):
         if first % groups:
             return None
         into, out = (first, second) if transposed else (second, first)
-        batch, rest = divmod(size_of(x.known[0]), self.batch)
+        batch, rest = divmod(size_of(x.known[0]), self.plan.batch)
         return None if rest or not batch else Channels(batch * into, batch * out, batch * groups)
 
-    def _unfolded(self, node: Node, x: Value) -> Value:
-        """A vector that was reshaped to an image: every position of it sees the vector."""
-        sizes = shape_of(x.known)[2:]
-        height, width = [1] * (2 - len(sizes)) + sizes
-        layer = self.trace.add(f"{node.name}.spread", "resize", (x.at,), Resize(height), Resize(width))
-        dims = (*x.known[:2], *(((role, n),) for role, n in zip("hw"[-len(sizes) :], sizes, strict=True)))
-        return Value(dims, layer)
 
-    def is_flat(self, x: Value) -> bool:
-        """Whether height and width are no dimensions of their own any more: a head, unless it is reshaped back."""
-        if x.layer is None or x.dims is None:
-            return True
-        own = {alone(dim) for dim in x.dims}
-        return self.trace.pooled[x.layer] or self.tells_apart(x.layer, [role for role in AXES if role not in own])
-
-    def head(self, node: Node) -> Value:
-        """A head made of all inputs: never spatial again."""
-        maps = [each for each in node.given if not each.is_constant]
-        flat = all(each.flattened or self._vector(each) or is_flattened(each.dims or ()) for each in maps)
-        return Value(None, behind=frozenset().union(*(each.sources for each in maps)), flattened=flat)
-
-    def _vector(self, x: Value) -> bool:
-        return x.layer is not None and self.trace.pooled[x.layer]
+def passed(node: Node) -> Result:
+    """What was asked to be neutral: each position alone, of all maps that it reads."""
+    return node.maps[0] if len(node.maps) == 1 else together(replace(node, read=(*node.maps,)), "add", node.maps)

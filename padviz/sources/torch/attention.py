@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from padviz.sources.torch.arguments import tensors_in
-from padviz.sources.torch.merging import merged, pick, pointwise
-from padviz.sources.torch.tracer import Call, Result
+from padviz.sources.torch.merging import pick, pointwise
+from padviz.sources.torch.tracer import Call
 from padviz.sources.tracing import contracting
 from padviz.sources.tracing.arranging import Stuck, Value
 from padviz.sources.tracing.axis_labels import has_positions, roles_of, upper
+from padviz.sources.tracing.calls import Result
 from padviz.sources.tracing.contracting import Letters, contract, met
+from padviz.sources.tracing.joining import join
 
 
 def reduce(call: Call, input: Any, *args: Any, **options: Any) -> Result:
@@ -25,7 +27,7 @@ def reduce(call: Call, input: Any, *args: Any, **options: Any) -> Result:
         dim = options.get("dim", args[-1] if args and isinstance(args[-1], tuple | list) else dim)
     dims = range(input.ndim) if dim is None or dim == () else [dim] if isinstance(dim, int) else dim
     kept = next(iter(call.out if isinstance(call.out, tuple) else [call.out])).ndim == input.ndim
-    return contracting.over(call.plan, call.name(), value, {d % input.ndim for d in dims}, kept)
+    return contracting.over(call, value, {d % input.ndim for d in dims}, kept)
 
 
 def along(call: Call, input: Any, dim: Any = None, *args: Any, **options: Any) -> Result:
@@ -33,25 +35,25 @@ def along(call: Call, input: Any, dim: Any = None, *args: Any, **options: Any) -
     value = call.of(input)
     dim = options.get("dim", dim)
     if value is None or not isinstance(dim, int):
-        return call.broken("runs along what is not known")
+        raise Stuck("runs along what is not known")
     if call.op != "glu":
-        return contracting.along(call.plan, call.name(), value, [dim % input.ndim], f"{call.op} over positions")
+        return contracting.along(call, value, [dim % input.ndim], f"{call.op} over positions")
     if roles_of([value.known[dim]]):
-        return call.broken("joins one half of the rows or columns with the other")
-    halves = call.trace.merge(call.name(merge=True), "multiply", [call.plan.settled(value).at] * 2)
+        raise Stuck("joins one half of the rows or columns with the other")
+    halves = call.trace.merge(call.name("merge"), "multiply", [call.plan.settled(value).at] * 2)
     return call.shaped(replace(value, layer=halves))  # a product of two slices
 
 
 def linear(call: Call, input: Any, weight: Any, bias: Any = None) -> Result:
     value = call.of(input)
     if value is None:
-        return call.broken("has weights that are made of a map")
+        raise Stuck("has weights that are made of a map")
     return weighed(call, value, [*range(input.ndim)], [*range(input.ndim - 1), "out"], {"out": call.out.shape[-1]})
 
 
 def weighed(call: Call, value: Value, own: Letters, out: Letters, sizes: Mapping[Any, int]) -> Value:
     """A product with weights, whose channels are others than those of the same layer."""
-    return contracting.linear(call.plan, call.name(), value, own, out, sizes, part=(id(call.out),))
+    return contracting.linear(call, value, own, out, sizes, part=(id(call.out),))
 
 
 def matmul(call: Call, input: Any, other: Any) -> Result:
@@ -83,9 +85,11 @@ def product(call: Call, operands: Sequence[tuple[Any, str]], out: str) -> Result
 
     def times(values: Sequence[Value]) -> int:
         vectors = [value for value, _ in read if call.pooled(value)]
-        return merged(call, "multiply", [*values, *vectors], values[0])
+        every = [*values, *vectors]
+        alike = len({call.plan.seen(value) for value in every}) == 1  # x times itself is an activation
+        return max(value.at for value in every) if alike else join(call, "multiply", [value.at for value in every])
 
-    return call.shaped(contract(call.plan, call.name(), maps, out, times))
+    return call.shaped(contract(call, maps, out, times))
 
 
 def attention(call: Call, query: Any, key: Any, value: Any, *args: Any, **options: Any) -> Result:
@@ -101,7 +105,7 @@ def attention(call: Call, query: Any, key: Any, value: Any, *args: Any, **option
     else:
         looks, own, out = ("inj", "jnd", "ind") if at == 0 else (batch + "ij", batch + "jd", batch + "id")
         scores = replace(asked, dims=(*asked.known[:-1], upper(read.known[at])))
-        seen = contract(call.plan, call.name(), [(scores, looks), (read, own)], out, _never)
+        seen = contract(call, [(scores, looks), (read, own)], out, _never)
     return [seen, *[Value(None, seen.layer)] * (len(tensors_in(call.out)) - 1)]
 
 

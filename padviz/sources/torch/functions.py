@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
-from math import prod
 from typing import Any
 
-from padviz.axis.resize import Resize
-from padviz.network.graph import ancestors
 from padviz.sources.torch import attention as mixing
 from padviz.sources.torch import merging as merge
 from padviz.sources.torch import norms as norms
 from padviz.sources.torch import views as views
 from padviz.sources.torch import windows as windows
 from padviz.sources.torch.memory import CONSTANTS
-from padviz.sources.torch.tracer import Call, Result
-from padviz.sources.tracing.arranging import Flattened, Stuck, Value
-from padviz.sources.tracing.axis_labels import plain
+from padviz.sources.torch.tracer import ATTENTION, RESIZES, Call
+from padviz.sources.tracing.calls import Result, follow
 
 Handler = Callable[..., Result]
 
@@ -63,14 +58,12 @@ TABLE: Mapping[str, Handler] = {
     **dict.fromkeys(
         ["adaptive_avg_pool2d", "adaptive_max_pool2d", "adaptive_max_pool2d_with_indices"], windows.adaptive_pool2d
     ),
-    **dict.fromkeys(
-        [f"upsample_{mode}2d" for mode in ("nearest", "nearest_exact", "bilinear", "bicubic")], windows.upsample
-    ),
+    **dict.fromkeys(RESIZES, windows.upsample),
     **dict.fromkeys(["interpolate", "upsample"], windows.interpolate),
-    **dict.fromkeys(["scaled_dot_product_attention", "multi_head_attention_forward"], mixing.attention),
+    **dict.fromkeys(ATTENTION, mixing.attention),
     **dict.fromkeys(["batch_norm", "native_batch_norm"], norms.batch_norm),
     **dict.fromkeys(["layer_norm", "rms_norm"], norms.layer_norm),
-    "group_norm": norms.group_norm,
+    "group_norm": norms.norm,
     "instance_norm": norms.instance_norm,
     "native_batch_norm_legit_no_training": norms.batch_norm_of_three,
     "avg_pool2d": windows.avg_pool2d,
@@ -107,83 +100,14 @@ WHOLE = {
     merge.add, merge.subtract, merge.pick, merge.pointwise, mixing.reduce, mixing.along, mixing.linear, mixing.matmul,
     mixing.einsum, mixing.attention, views.view,
     views.transpose, views.permute, views.movedim, views.squeeze, views.unsqueeze, views.expand, norms.batch_norm,
-    norms.group_norm, norms.instance_norm, norms.layer_norm, norms.batch_norm_of_three,
+    norms.norm, norms.instance_norm, norms.layer_norm, norms.batch_norm_of_three,
 }  # fmt: skip  # what reads rows, columns and channels that are one dimension as it is
-RESAMPLING = {windows.interpolate, windows.upsample, windows.pixel_shuffle, windows.unfold}
-PRODUCTS = {mixing.matmul, mixing.baddbmm, mixing.einsum}
-IMAGES = {
-    windows.conv2d, windows.padded_conv2d, windows.conv_transpose2d, windows.convolution, windows.max_pool2d,
-    windows.avg_pool2d, windows.lp_pool2d,
-}  # fmt: skip
 
 
 def lower(call: Call, args: Sequence[Any], kwargs: Mapping[str, Any], neutral: Collection[str] = ()) -> Result:
     """Lay the layers of one call, and say what its results hold."""
     if call.op in CONSTANTS:
         return None
-    if unknown := [value for value in call.maps if call.trace.layers[value.at].kind == "unknown"]:
-        if TABLE.get(call.op) in IMAGES | RESAMPLING and not _pointwise(call):
-            for value in unknown:
-                call.trace.windowed(value.at)
-        inputs = tuple(dict.fromkeys(value.at for value in call.maps))
-        return unknown[0] if len(inputs) == 1 else Value(None, call.trace.add(call.name(), "concat", inputs))
-    handler = merge.add if call.op in neutral else TABLE.get(call.op)
-    try:
-        if handler not in WHOLE:
-            call.unmix()
-        if not call.spatial:
-            return _without_positions(call, handler, args, kwargs)
-        return call.unknown() if handler is None else _handled(call, handler, args, kwargs)
-    except Stuck as stuck:
-        if isinstance(stuck, Flattened) and _pointwise(call):
-            return call.head(str(stuck), "reads as an image what was flattened")
-        return call.broken(str(stuck))
-
-
-def _handled(call: Call, handler: Handler, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Result:
-    """What a handler says of a call, if the call has the arguments that it takes."""
-    try:
-        inspect.signature(handler).bind(call, *args, **kwargs)
-    except TypeError:
-        return call.broken("is called in a way that padviz does not follow")
-    return handler(call, *args, **kwargs)
-
-
-def _attend(call: Call, handler: Handler | None, at: int) -> None:
-    """Keep account of attention among tokens and positions."""
-    tokens = ancestors(call.trace.layers, [at]) & call.trace.tokens
-    maps = frozenset(i for token in tokens for i in call.trace.layers[token].inputs)
-    if not maps:
-        return
-    if handler is mixing.attention:
-        call.trace.attending.step(maps, "attention")
-    elif handler in PRODUCTS and len(call.maps) > 1:
-        call.trace.attending.step(maps, "product")
-    elif "softmax" in call.op:
-        call.trace.attending.step(maps, "softmax")
-
-
-def _pointwise(call: Call) -> bool:
-    """Whether it is a convolution of one tap, which takes each position alone."""
-    return call.op in ("conv2d", "padded_conv2d", "convolution") and call.tensors[1].shape[-2:] == (1, 1)
-
-
-def _without_positions(call: Call, handler: Handler | None, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Result:
-    """Whatever is made of pooled vectors alone is one, but for what makes an image of them again."""
-    one = len(call.maps) == 1 and prod(call.tensors[0].shape[-2:]) == 1
-    if handler in (windows.conv2d, windows.padded_conv2d, windows.convolution) and one:
-        return handler(call, *args, **kwargs)  # it costs something
-    inputs = list(dict.fromkeys(value.at for value in call.maps))
-    at = call.trace.merge(call.name(merge=True), "concat", inputs)
-    _attend(call, handler, at)
-    shape = call.tensors[0].shape
-    if handler in (windows.interpolate, windows.upsample) and len(shape) == 4:
-        height, width = (Resize(n) for n in call.out.shape[-2:])
-        rows, cols = (((role, n),) for role, n in zip("hw", call.out.shape[-2:], strict=True))
-        dims = (*map(plain, call.out.shape[:2]), rows, cols)
-        return Value(dims, call.trace.add(call.name(), "resize", (at,), height, width))
-    if handler in IMAGES and prod(shape[-2:]) > 1:
-        image = call.broken("reads as an image what was flattened or pooled before")
-        call.trace.pooled[image.at] = False
-        return image
-    return Value(None, at)
+    call.handler = merge.add if call.op in neutral else TABLE.get(call.op)
+    call.whole, call.given = call.handler in WHOLE, (args, kwargs)
+    return follow(call)

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from padviz.sources.torch.merging import pointwise
-from padviz.sources.torch.tracer import Call, Result
-from padviz.sources.tracing.arranging import Value
+from padviz.sources.torch.tracer import Call
 from padviz.sources.tracing.axis_labels import roles_of
+from padviz.sources.tracing.calls import Result
 
 
-def group_norm(call: Call, *args: Any, **options: Any) -> Result:
-    return over_positions(call)
+def norm(call: Call, *args: Any, over_positions: bool = True, **options: Any) -> Result:
+    """A normalisation of each image, by itself or of groups of its channels."""
+    made = pointwise(call)
+    return call.norm(made, call.op.replace("_", " ")) if over_positions else made
 
 
 def instance_norm(call: Call, *args: Any, **options: Any) -> Result:
     """Over positions, unless it uses running statistics."""
-    return over_positions(call) if _given(args, options, 5, "use_input_stats", True) else pointwise(call)
+    return norm(call, over_positions=_given(args, options, 5, "use_input_stats", True))
 
 
 def batch_norm(call: Call, *args: Any, **options: Any) -> Result:
     """Over positions where it has no running statistics."""
-    return over_positions(call) if _given(args, options, 5, "training", False) else pointwise(call)
+    return norm(call, over_positions=_given(args, options, 5, "training", False))
 
 
 def batch_norm_of_three(call: Call, *args: Any, **options: Any) -> Result:
@@ -33,14 +34,7 @@ def batch_norm_of_three(call: Call, *args: Any, **options: Any) -> Result:
 def layer_norm(call: Call, input: Any, normalized_shape: Any, *args: Any, **options: Any) -> Result:
     """Over positions, if they are among the last dimensions that it takes together."""
     value, n = call.of(input), 1 if isinstance(normalized_shape, int) else len(normalized_shape)
-    return over_positions(call) if value and roles_of(value.known[-n:]) else pointwise(call)
-
-
-def over_positions(call: Call) -> Value:
-    found = pointwise(call)
-    path, module = call.tracer.stack[-1]
-    name = path if "Norm" in type(module).__name__ and path else call.inner(call.op)
-    return replace(found, layer=call.trace.normalise(name, found.at, call.op.replace("_", " ")))
+    return norm(call, over_positions=bool(value and roles_of(value.known[-n:])))
 
 
 def _given(args: Any, options: Any, at: int, key: str, default: bool) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+import inspect
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import torch
@@ -12,11 +14,25 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from padviz.axis.operations import Op
+from padviz.axis.resize import Resize
+from padviz.network.graph import ancestors
 from padviz.network.layer import CONVOLUTIONS, Channels, Kind
 from padviz.sources.torch.arguments import Refused, op_of, tensors_in, without_data
 from padviz.sources.torch.memory import CONSTANTS, Layers, Memory, place
+from padviz.sources.tracing import calls
 from padviz.sources.tracing.arranging import Arranger, Stuck, Value
-from padviz.sources.tracing.axis_labels import plain, roles_of, shape_of, size_of
+from padviz.sources.tracing.attending import Step
+from padviz.sources.tracing.axis_labels import (
+    Dims,
+    broadcast,
+    has_positions,
+    plain,
+    ranked,
+    roles_of,
+    shape_of,
+    size_of,
+)
+from padviz.sources.tracing.calls import Result
 from padviz.sources.tracing.sizes.rows import bare
 from padviz.sources.tracing.trace import Trace
 
@@ -28,20 +44,33 @@ ALIKE = frozenset(
 )  # what they return is of the shape and type of what they read
 
 
-Result = Value | list[Value | None] | None  # of a call: one value for all that it returns, one each, or a constant
+CONVS = frozenset(("conv2d", "padded_conv2d", "convolution"))
+IMAGES = CONVS | {"conv_transpose2d", "max_pool2d", "max_pool2d_with_indices", "avg_pool2d", "lp_pool2d"}
+RESIZES = frozenset(
+    ("interpolate", "upsample", *(f"upsample_{mode}2d" for mode in ("nearest", "nearest_exact", "bilinear", "bicubic")))
+)
+ATTENTION = frozenset(("scaled_dot_product_attention", "multi_head_attention_forward"))
+PRODUCTS = frozenset(("matmul", "rmatmul", "mm", "bmm", "baddbmm", "einsum"))
 
 
-class Call:
-    """One call: the function, what it read and returned, and the trace that its layers go to."""
+class Call(calls.Call):
+    """One call: the function, what it read and returned, and the trace that its layers go to.
+
+    `handler` is what it does to maps, where that is known; what is `whole` it reads as it is, even rows, columns and
+    channels that are one dimension.
+    """
 
     def __init__(self, tracer: Tracer, op: str, args: Any, out: Any) -> None:
         self.plan = tracer.plan
-        self.trace = tracer.plan.trace
-        self.op = op
+        self.op = self.what = op
+        self.which = f"function {op}"
         self.out = out
         self.tracer = tracer
         self.tensors = tensors_in(args)
         self.maps = [value for tensor in self.tensors if (value := self.of(tensor))]
+        self.handler: Callable[..., Result] | None = None
+        self.whole = False
+        self.given: tuple[Any, Any] = (), {}
 
     def of(self, tensor: Any) -> Value | None:
         """What a tensor holds; None for a constant."""
@@ -63,27 +92,94 @@ class Call:
         """The maps among what it read, without the pooled ones."""
         return [value for value in self.maps if not self.pooled(value)]
 
-    def name(self, merge: bool = False) -> str:
-        """What a layer of this call is called: its module's path, and the function where the path says too little."""
+    @property
+    def inputs(self) -> list[int]:
+        return list(dict.fromkeys(value.at for value in self.spatial or self.maps))
+
+    @property
+    def windowed(self) -> bool:  # type: ignore[override]
+        return self.op in IMAGES | RESIZES | {"pixel_shuffle", "unfold"}
+
+    @property
+    def pointwise(self) -> bool:  # type: ignore[override]
+        return self.op in CONVS and self.tensors[1].shape[-2:] == (1, 1)
+
+    @property
+    def step(self) -> Step | None:  # type: ignore[override]
+        if self.op in ATTENTION:
+            return "attention"
+        if self.op in PRODUCTS and len(self.maps) > 1:
+            return "product"
+        return "softmax" if "softmax" in self.op else None
+
+    def name(self, part: str = "") -> str:
+        """By the path of its module, and by the function where the path says too little."""
         path, module = self.tracer.stack[-1]
-        alone = merge or not any(True for _ in module.children())
-        return path if path and alone else f"{path}.{self.short}".lstrip(".")
+        whole = not any(True for _ in module.children())
+        if part == "merge" or not part:
+            short = self.op.removeprefix("padded_").split("2d")[0]
+            return path if path and (part or whole) else f"{path}.{short}".lstrip(".")
+        if part == "norm":
+            return path if "Norm" in type(module).__name__ and path else self.inner(self.op)
+        return f"{self.name()}.line" if part == "line" else self.inner({"spread": "expand"}.get(part, part))
 
     def inner(self, suffix: str) -> str:
         """What a further layer of this call is called."""
         return f"{self.tracer.stack[-1][0]}.{suffix}".lstrip(".")
 
-    @property
-    def short(self) -> str:
-        return self.op.removeprefix("padded_").split("2d")[0]
+    def lined_up(self, values: Sequence[Value], along: int | None = None) -> Dims:
+        shape = [1 if axis == along else n for axis, n in enumerate(tensors_in(self.out)[0].shape)]
+        padded = [ranked(value.known, len(shape)) for value in values if not self.pooled(value)]
+        dims: Dims | None = padded[0]
+        for each in padded[1:]:
+            dims = dims and broadcast(dims, each)
+        if dims is None or any(
+            size_of(own) > 1 and has_positions(own) != has_positions(dim)
+            for each in padded
+            for own, dim in zip(each, dims, strict=True)
+        ):
+            raise Stuck("reads maps whose rows and columns do not line up")
+        whole = [[size_of(dim) for dim, to in zip(each, dims, strict=True) if roles_of([to])] for each in padded]
+        if [size_of(dim) for dim in dims if roles_of([dim])] not in whole or any(
+            any(role for role, _ in dim) and size_of(dim) != n for dim, n in zip(dims, shape, strict=True)
+        ):
+            raise Stuck("makes a larger map of those that it reads")
+        return tuple(dim if size_of(dim) == n else plain(n) for dim, n in zip(dims, shape, strict=True))
+
+    def handled(self) -> Result:
+        if self.handler is None:
+            return self.unknown()
+        args, kwargs = self.given
+        try:
+            inspect.signature(self.handler).bind(self, *args, **kwargs)
+        except TypeError:
+            raise Stuck("is called in a way that padviz does not follow") from None
+        return self.handler(self, *args, **kwargs)
+
+    def without_positions(self) -> Result:
+        """Whatever is made of pooled vectors alone is one, but for what makes an image of them again."""
+        if not self.whole:
+            self._change(lambda value: self.plan.unmixed(self.name("line"), value))
+        if self.spatial:
+            return None
+        shape = self.tensors[0].shape
+        if self.op in CONVS and len(self.maps) == 1 and prod(shape[-2:]) == 1:
+            return self.handled()  # it costs something
+        at = self.trace.merge(self.name("merge"), "concat", self.inputs)
+        tokens = ancestors(self.trace.layers, [at]) & self.trace.tokens
+        self.attend(frozenset(i for token in tokens for i in self.trace.layers[token].inputs))
+        if self.op in RESIZES and len(shape) == 4:
+            height, width = (Resize(n) for n in self.out.shape[-2:])
+            rows, cols = (((role, n),) for role, n in zip("hw", self.out.shape[-2:], strict=True))
+            dims = (*map(plain, self.out.shape[:2]), rows, cols)
+            return Value(dims, self.trace.add(self.name(), "resize", (at,), height, width))
+        if self.op in IMAGES and prod(shape[-2:]) > 1:
+            return self.broken("reads as an image what was flattened or pooled before")
+        return Value(None, at)
 
     def settle(self) -> None:
         """Lay out what is pending in all that it reads."""
         self._change(self.plan.settled)
-
-    def unmix(self) -> None:
-        """Pool, in all that it reads, rows and columns that are one dimension with channels."""
-        self._change(lambda value: self.plan.unmixed(f"{self.name()}.line", value))
 
     def _change(self, change: Callable[[Value], Value]) -> None:
         for tensor in self.tensors:
@@ -118,21 +214,6 @@ class Call:
     def pool(self, value: Value) -> Value:
         """Lay a global pool, or what is one in all but name: something that sees every position and has none."""
         return Value(None, self.trace.add(self.name(), "global", (value.at,)))
-
-    def broken(self, what: str) -> Value:
-        """A value that is an error once a target depends on it."""
-        inputs = list(dict.fromkeys(value.at for value in self.spatial or self.maps))
-        return Value(None, self.trace.broken(self.name(), inputs, f"{self.op} {what}"))
-
-    def head(self, what: str, why: str = "") -> Value:
-        """A value that is broken, and that a network may be cut before."""
-        inputs = list(dict.fromkeys(value.at for value in self.spatial or self.maps))
-        return Value(None, self.trace.head(self.name(), inputs, f"{self.op} {what}", why or what))
-
-    def unknown(self) -> Value:
-        """The value of a function that is not known."""
-        inputs = list(dict.fromkeys(value.at for value in self.spatial or self.maps))
-        return Value(None, self.trace.unknown(self.name(), inputs, f"function {self.op}", self.op))
 
 
 class Tracer(TorchFunctionMode):
@@ -219,7 +300,7 @@ class Tracer(TorchFunctionMode):
     def _made_unseen(self, op: str, tensor: Tensor, layers: Layers) -> Value:
         """A value that is an error once a target depends on it; what is made of vectors alone is one."""
         trace, inputs = self.plan.trace, sorted(layers, reverse=True)
-        name = Call(self, op, (), tensor).name(merge=True)
+        name = Call(self, op, (), tensor).name("merge")
         if all(trace.pooled[at] for at in inputs):
             return Value(tuple(map(plain, tensor.shape)), trace.merge(name, "concat", inputs))
         spoilt = next((at for at in inputs if trace.layers[at].kind == "unknown"), None)
@@ -239,7 +320,7 @@ class Tracer(TorchFunctionMode):
 
     def _keep(self, call: Call, result: Result) -> None:
         outs = tensors_in(call.out)
-        results = result if isinstance(result, list) else [result] * len(outs)
+        results = [result] * len(outs) if result is None or isinstance(result, Value) else result
         for tensor, value in zip(outs, results, strict=True):
             if value is None:
                 self.values.pop(id(tensor), None)

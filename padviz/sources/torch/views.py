@@ -9,7 +9,7 @@ from typing import Any
 
 from padviz.axis.operations import Op, Window
 from padviz.sources.torch.merging import pointwise
-from padviz.sources.torch.tracer import Call, Result
+from padviz.sources.torch.tracer import Call
 from padviz.sources.tracing.arranging import Stuck, Value, picked
 from padviz.sources.tracing.axis_labels import (
     AXES,
@@ -22,6 +22,7 @@ from padviz.sources.tracing.axis_labels import (
     roles_of,
     size_of,
 )  # fmt: skip
+from padviz.sources.tracing.calls import Result
 from padviz.sources.tracing.sizes.rows import cropped
 
 ROWS = "picks rows or columns"
@@ -30,10 +31,10 @@ ROWS = "picks rows or columns"
 def view(call: Call, input: Any, *shape: Any, **options: Any) -> Result:
     value = call.of(input)
     if value is None:
-        return call.broken("reads the shape of a map")
-    made = call.plan.reshape(value, call.out.shape, call.name(), call.name(merge=True))
+        raise Stuck("reads the shape of a map")
+    made = call.plan.reshape(value, call.out.shape, call.name(), call.name("merge"))
     if made is None:
-        return call.broken(f"from {_shape(input)} to {_shape(call.out)} mixes rows and columns up")
+        raise Stuck(f"from {_shape(input)} to {_shape(call.out)} mixes rows and columns up")
     return arranged(call, made, made.known)
 
 
@@ -154,10 +155,10 @@ def getitem(call: Call, input: Any, index: Any) -> Result:
             value = picked(value, at, (plain(call.out.shape[at]),), id(call.out))
         at += 1
     if len(value.known) != call.out.ndim:
-        return call.broken("picks positions")
+        raise Stuck("picks positions")
     if not crops:
         return call.shaped(value)
-    return call.lay("crop", value, {**dict.fromkeys(AXES, Window(1)), **crops}, call.inner("slice"))
+    return call.lay("crop", value, {**dict.fromkeys(AXES, Window(1)), **crops}, call.name("slice"))
 
 
 def _crop(call: Call, value: Value, dim: Dim, rows: slice) -> dict[str, Op]:
@@ -186,6 +187,6 @@ def setitem(call: Call, input: Any, index: Any, new: Any) -> Result:
     if len(dims) != len(given) or any(
         roles_of([dim]) and each != slice(None) for dim, each in zip(dims, given, strict=True)
     ):
-        return call.broken("writes some rows or columns only")
+        raise Stuck("writes some rows or columns only")
     at = [each.at for each in call.maps]
-    return call.shaped(Value(dims, at[0] if len(at) == 1 else call.trace.merge(call.name(merge=True), "concat", at)))
+    return call.shaped(Value(dims, at[0] if len(at) == 1 else call.trace.merge(call.name("merge"), "concat", at)))

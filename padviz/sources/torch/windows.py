@@ -15,9 +15,10 @@ from padviz.network.layer import Channels, Kind
 from padviz.sources.torch.arguments import Refused
 from padviz.sources.torch.attention import weighed
 from padviz.sources.torch.merging import pointwise
-from padviz.sources.torch.tracer import Call, Result
+from padviz.sources.torch.tracer import Call
 from padviz.sources.tracing.arranging import Stuck, Value
 from padviz.sources.tracing.axis_labels import AXES, alone, plain, roles_of
+from padviz.sources.tracing.calls import Result
 
 MODES: dict[str, Mode] = {
     "constant": "zero", "reflect": "reflect", "replicate": "replicate", "circular": "circular",
@@ -63,7 +64,7 @@ def conv2d(
     value, roles = call.image(input)
     windows = dict(zip(roles, laid(weight.shape[-2:], stride, padding, dilation), strict=True))
     if call.of(weight) in call.spatial:
-        return call.broken("has a kernel that is made of a map")
+        raise Stuck("has a kernel that is made of a map")
     pad, (path, module) = call.trace.layers[value.at], call.tracer.stack[-1]
     if pad.name == f"{path}.pad" and getattr(module, "padding_mode", "zeros") != "zeros":
         ops = {role: _with_pad(window, pad.ops[AXES[role]]) for role, window in windows.items()}
@@ -83,7 +84,7 @@ def padded_conv2d(
     """A convolution of `padviz.nn`, which says what its padding reads."""
     value, roles = call.image(input)
     if call.of(weight) in call.spatial:
-        return call.broken("has a kernel that is made of a map")
+        raise Stuck("has a kernel that is made of a map")
     windows = laid(weight.shape[-2:], stride, 0, dilation)
     ops = {
         role: replace(window, padding=rows, mode=scheme)
@@ -164,7 +165,7 @@ def pad(call: Call, input: Any, pad: Sequence[int], mode: str = "constant", valu
     if not any(map(any, amounts.values())) and (len(amounts) < len(pairs) or not amounts):
         return pointwise(call)  # channels
     if not amounts.keys() <= {*AXES}:
-        return call.broken("pads what is not rows and columns")
+        raise Stuck("pads what is not rows and columns")
     return _laid_pad(
         call, source, {role: Window(1, padding=amounts.get(role, (0, 0)), mode=MODES[mode]) for role in AXES}
     )
@@ -176,7 +177,7 @@ def constant_pad_nd(call: Call, input: Any, amounts: Sequence[int], value: Any =
 
 
 def _laid_pad(call: Call, source: Value, windows: dict[str, Window]) -> Value:
-    name = call.name() if "Pad" in type(call.tracer.stack[-1][1]).__name__ else call.inner("pad")
+    name = call.name() if "Pad" in type(call.tracer.stack[-1][1]).__name__ else call.name("pad")
     with call.trace.made_by(name):
         return call.lay("pad", source, windows, name)
 
@@ -190,7 +191,7 @@ def padded(call: Call, input: Any, pads: Any, schemes: Any, dims: Any = (-2, -1)
         if roles_of([source.known[dim]]) or any(rows)
     }
     if not windows.keys() <= {*AXES}:
-        return call.broken("pads what is not rows and columns")
+        raise Stuck("pads what is not rows and columns")
     return _laid_pad(call, source, windows)
 
 
@@ -202,7 +203,7 @@ def interpolate(
     if mode == "area":
         return over(call, "adaptive", input, map(Adaptive, wanted))
     if antialias or mode not in KINDS:
-        return call.broken(f"in mode {mode!r}{' with antialias' if antialias else ''} is not known")
+        raise Stuck(f"in mode {mode!r}{' with antialias' if antialias else ''} is not known")
     kind = replace(KINDS[mode], align_corners=bool(align_corners))
     if scale_factor is None or recompute_scale_factor:
         return over(call, "resize", input, [replace(kind, size=n) for n in wanted])
@@ -223,7 +224,7 @@ def pixel_shuffle(call: Call, input: Any, upscale_factor: int) -> Result:
 
 def pixel_unshuffle(call: Call, input: Any, downscale_factor: int) -> Result:
     value, _ = call.image(input)
-    layer = call.plan.space_to_depth(call.name(merge=True), value.at, downscale_factor, downscale_factor)
+    layer = call.plan.space_to_depth(call.name("merge"), value.at, downscale_factor, downscale_factor)
     return call.shaped(replace(value, layer=layer, dims=call.plan.sized(value.known, layer)))
 
 

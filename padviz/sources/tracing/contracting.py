@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from padviz.sources.tracing.arranging import Arranger, Stuck, Value
+from padviz.sources.tracing.arranging import Stuck, Value
 from padviz.sources.tracing.axis_labels import (
     AXES,
     CHANNELS,
@@ -20,6 +20,7 @@ from padviz.sources.tracing.axis_labels import (
     size_of,
     upper,
 )
+from padviz.sources.tracing.calls import Call
 
 Letters = Sequence[object]
 Times = Callable[[Sequence[Value]], int]  # lays the product of maps, and says where
@@ -38,7 +39,7 @@ class Term:
         return {letter for letter, dim in self.named.items() if has_positions(dim)}
 
 
-def contract(on: Arranger, name: str, terms: Iterable[tuple[Value, Letters]], out: Letters, times: Times) -> Value:
+def contract(call: Call, terms: Iterable[tuple[Value, Letters]], out: Letters, times: Times) -> Value:
     """A sum of products of maps: values with a letter for each dimension, and the letters that are left.
 
     Where the positions of two maps meet without being summed (queries and keys), those of the second are what is
@@ -46,9 +47,9 @@ def contract(on: Arranger, name: str, terms: Iterable[tuple[Value, Letters]], ou
     """
     found = []
     for each, letters in terms:
-        value = on.settled(each)
+        value = call.plan.settled(each)
         if any(is_mixed(dim) for letter, dim in zip(letters, value.known, strict=True) if letter not in out):
-            value = on.unmixed(f"{name}.line", value)
+            value = call.plan.unmixed(f"{call.name()}.line", value)
         found.append(Term(value, dict(zip(letters, value.known, strict=True))))
     every = {letter for term in found for letter in term.places}
     for letter in every:
@@ -57,10 +58,10 @@ def contract(on: Arranger, name: str, terms: Iterable[tuple[Value, Letters]], ou
     gone = [dim for term in found for letter, dim in term.named.items() if letter not in out]
     dims = met(tuple(_widest(term.named.get(letter, ()) for term in found) for letter in out), gone)
     if summed := every - {*out}:
-        return _summed(on, name, found, summed, dims, times)
+        return _summed(call, found, summed, dims, times)
     if any(term.places == every for term in found):
         layer = times([term.value for term in found])
-        return Value(on.sized(dims, layer), layer)
+        return Value(call.plan.sized(dims, layer), layer)
     looks, looked = (one.places - other.places for one, other in zip(found[:2], found[1::-1], strict=True))
     if len(found) > 2 or looked & {*found[0].named} or looks & {*found[1].named}:
         raise Stuck("multiplies maps of different rows or columns")
@@ -83,21 +84,19 @@ def met(dims: Dims, gone: Iterable[Dim]) -> Dims:
     return tuple(tuple(("" if role in places else role, n) for role, n in dim) for dim in dims)
 
 
-def _summed(
-    on: Arranger, name: str, terms: Sequence[Term], summed: Collection[object], dims: Dims, times: Times
-) -> Value:
+def _summed(call: Call, terms: Sequence[Term], summed: Collection[object], dims: Dims, times: Times) -> Value:
     """Scores times values: every position that looks sees every one that is looked at. Or a product of maps, joined."""
     for scores, seen in zip(terms, terms[::-1], strict=True) if len(terms) == 2 else ():
         if _looks(scores, seen, summed):
             roles = roles_of(seen.named[letter] for letter in summed) if seen.places - {*summed} else [*AXES]
             dims = tuple(tuple((role, n) for role, n in dim if n > 1 or not role.isupper()) for dim in dims)
-            return replace(on.mixed(name, seen.value, roles, "attention", scores.value.at), dims=dims)
+            return replace(call.plan.mixed(call.name(), seen.value, roles, "attention", scores.value.at), dims=dims)
     if any(term.places != terms[0].places for term in terms):
         raise Stuck("sums over some rows or columns only")
     roles = roles_of(terms[0].named[letter] for letter in summed)
     if any(map(str.isupper, roles)):
         raise Stuck("sums over positions that are looked at")
-    return Value(dims, on.pooled_over(name, times([term.value for term in terms]), roles))
+    return Value(dims, call.plan.pooled_over(call.name(), times([term.value for term in terms]), roles))
 
 
 def _looks(scores: Term, seen: Term, summed: Collection[object]) -> bool:
@@ -108,48 +107,46 @@ def _looks(scores: Term, seen: Term, summed: Collection[object]) -> bool:
     return all(role.isupper() for role in at) and all(role.islower() for role in of)
 
 
-def linear(
-    on: Arranger, name: str, x: Value, own: Letters, out: Letters, sizes: Mapping[object, int], part: object
-) -> Value:
+def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[object, int], part: object) -> Value:
     """A product with a constant: of channels others, a `part`; of positions, each result sees them all."""
     gone = [dim for letter, dim in zip(own, x.known, strict=True) if letter not in out]
     if has_parts(x.known) if roles_of(gone) else x.cuts:
-        x = on.settled(x)
+        x = call.plan.settled(x)
     named = dict(zip(own, x.known, strict=True))
     gone = [dim for letter, dim in named.items() if letter not in out]
     lost = roles_of(gone)
     dims = met(tuple(named.get(letter) or plain(sizes.get(letter, 1)) for letter in out), gone)
-    if not lost or x.layer is None or on.trace.pooled[x.layer]:
+    if not lost or x.layer is None or call.trace.pooled[x.layer]:
         return replace(x, dims=dims, part=(*x.part, part), array=None)
     back = [i for i, letter in enumerate(out) if letter not in named and sizes.get(letter, 1) == size_of(gone[0])]
     if len(gone) == 1 and back and all(role not in CHANNELS for role, _ in gone[0]):  # mixed into as many
-        mixed = on.mixed(name, on.settled(x), lost, "linear over positions")
+        mixed = call.plan.mixed(call.name(), call.plan.settled(x), lost, "linear over positions")
         return replace(mixed, dims=(*dims[: back[0]], gone[0], *dims[back[0] + 1 :]))
-    return Value(dims, on.joined(name, x, lost))
+    return Value(dims, call.plan.joined(call.name(), x, lost))
 
 
-def along(on: Arranger, name: str, x: Value, axes: Collection[int], why: str) -> Value:
+def along(call: Call, x: Value, axes: Collection[int], why: str) -> Value:
     """Softmax and the like: over channels, or over positions that are looked at, each position alone.
 
     Over rows or columns each sees them all; over the places in a block, all of the block.
     """
     if has_parts(x.known) and any(has_positions(x.known[axis]) for axis in axes):
-        x = on.settled(x)
+        x = call.plan.settled(x)
     over = [x.known[axis] for axis in axes]
     x = replace(x, dims=met(x.known, over), acted=True, array=None)
     lost = {role for dim in over for role, n in dim if role in AXES and n > 1}
-    if not lost or x.layer is None or on.trace.pooled[x.layer]:
+    if not lost or x.layer is None or call.trace.pooled[x.layer]:
         return x
-    return on.mixed(name, on.settled(x), lost, why)
+    return call.plan.mixed(call.name(), call.plan.settled(x), lost, why)
 
 
-def over(on: Arranger, name: str, x: Value, axes: Collection[int], keep: bool) -> Value:
+def over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Value:
     """A mean, sum or extreme over dimensions: over channels each position alone, over rows and columns pooling.
 
     Over positions that are looked at it is what scores are divided by.
     """
     if x.cuts or (has_parts(x.known) and any(has_positions(x.known[axis]) for axis in axes)):
-        x = on.settled(x)
+        x = call.plan.settled(x)
     gone = [x.known[axis] for axis in axes]
     single = {axis: _single(x.known[axis]) for axis in axes}
     dims = tuple(single.get(axis, dim) for axis, dim in enumerate(x.known) if keep or axis not in axes)
@@ -157,9 +154,9 @@ def over(on: Arranger, name: str, x: Value, axes: Collection[int], keep: bool) -
         dims = (*dims[:-1], dims[-1] + tuple(atom for dim in single.values() for atom in dim if atom[0].isupper()))
     dims, lost = met(dims, gone), {*roles_of(gone)}
     lost = {role for role in lost if not role.isupper()}
-    if not lost or x.layer is None or on.trace.pooled[x.layer]:
+    if not lost or x.layer is None or call.trace.pooled[x.layer]:
         return replace(x, dims=dims, acted=True, array=None)
-    return Value(dims, on.pooled_over(name, x.layer, lost))
+    return Value(dims, call.plan.pooled_over(call.name(), x.layer, lost))
 
 
 def _single(dim: Dim) -> Dim:

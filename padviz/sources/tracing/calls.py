@@ -1,0 +1,119 @@
+"""Calls of foreign graphs: what becomes of each is decided once, whichever framework the graph is of."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+
+from padviz.sources.tracing.arranging import Arranger, Flattened, Stuck, Value
+from padviz.sources.tracing.attending import Step
+from padviz.sources.tracing.axis_labels import Dims
+from padviz.sources.tracing.trace import Trace
+
+Result = Value | Sequence[Value | None] | None  # of a call: one value for all that it returns, one each, or a constant
+
+
+class Call(ABC):
+    """A call of a foreign graph: an operation `op`, and the maps, heads and vectors among what it reads.
+
+    A framework says of its calls what they are called, whether they read an image by windows (`windowed`), or each
+    position alone as a convolution of one tap does (`pointwise`), which `step` of attention they may be, `what` to say
+    of them, and `which` operation it is where it is not known; and what its own operations make of maps.
+    """
+
+    plan: Arranger
+    op: str
+    what: str
+    which: str
+    maps: list[Value]
+    windowed: bool
+    pointwise: bool
+    step: Step | None
+
+    @property
+    def trace(self) -> Trace:
+        return self.plan.trace
+
+    @property
+    def inputs(self) -> list[int]:
+        """The layers that it reads."""
+        return list(dict.fromkeys(value.at for value in self.maps))
+
+    @property
+    def sources(self) -> list[int]:
+        """Those that it depends on, by way of heads too."""
+        return self.inputs
+
+    @abstractmethod
+    def name(self, part: str = "") -> str:
+        """What its layer is called, or a further one that is a `part` of it: merge, spread, pad, norm, line."""
+
+    @abstractmethod
+    def handled(self) -> Result:
+        """What an operation that is known makes of maps; may be `Stuck`."""
+
+    @abstractmethod
+    def without_positions(self) -> Result:
+        """What is made of vectors, or of what was flattened; None where there are positions that it can read."""
+
+    @abstractmethod
+    def lined_up(self, values: Sequence[Value], along: int | None = None) -> Dims:
+        """The dimensions that maps have together, `along` one of size 1; what does not fit is `Stuck`."""
+
+    def unknown(self) -> Value:
+        """Make an operation that is not known an error once a target depends on it."""
+        return Value(None, self.trace.unknown(self.name(), self.inputs, self.which, self.op))
+
+    def norm(self, x: Value, why: str) -> Value:
+        """Make each position of a map depend on all, though paths pass a normalisation by."""
+        return replace(x, layer=self.trace.normalise(self.name("norm"), x.at, why))
+
+    def broken(self, why: str) -> Value:
+        """Make what cannot be followed an error once a target depends on it."""
+        return self._image(self.trace.broken(self.name(), self.sources, f"{self.what} {why}"))
+
+    def cut(self, why: str, does: str) -> Value:
+        """Make what cannot be followed a head, which a network may be cut before; `does` is what it does there."""
+        return self._image(self.trace.head(self.name(), self.sources, f"{self.what} {why}", does))
+
+    def _image(self, layer: int) -> Value:
+        """What a layer makes; an image that is made of a vector would be a map."""
+        self.trace.pooled[layer] &= not self.windowed
+        return Value(None, layer)
+
+    def stuck(self, why: str, flattened: bool) -> Value:
+        """Give up on a call: a head begins where each position of what was flattened is taken alone."""
+        if flattened and self.pointwise:
+            return self.cut(why, "reads as an image what was flattened")
+        return self.broken(why)
+
+    def attend(self, maps: frozenset[int]) -> None:
+        """Keep account of attention among what maps became."""
+        if maps and self.step:
+            self.trace.attending.step(maps, self.step)
+
+
+def follow(call: Call) -> Result:
+    """Decide what a call makes of the maps that it reads.
+
+    What reads something unknown is unknown; vectors, and what was flattened, make a head; an operation that is not
+    known, or that padviz is stuck at, is an error once a target depends on it.
+    """
+    spoilt = [value.at for value in call.maps if value.layer and call.trace.layers[value.at].kind == "unknown"]
+    if spoilt:
+        return _spoilt(call, spoilt)
+    try:
+        made = call.without_positions()
+        return call.handled() if made is None else made
+    except Stuck as stuck:
+        return call.stuck(str(stuck), isinstance(stuck, Flattened))
+
+
+def _spoilt(call: Call, spoilt: Sequence[int]) -> Value:
+    """What is made of something unknown: that, or all of it that is joined."""
+    if call.windowed and not call.pointwise:
+        for at in spoilt:
+            call.trace.windowed(at)
+    layers = list(dict.fromkeys(value.at for value in call.maps if value.layer is not None))
+    return Value(None, spoilt[0] if len(layers) == 1 else call.trace.add(call.name(), "concat", layers))
