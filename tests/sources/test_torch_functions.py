@@ -26,8 +26,8 @@ from padviz.network.network import Network
 from padviz.network.targets import last_maps
 from padviz.sources.toml.write import to_toml
 from padviz.sources.torch import functions
+from padviz.sources.torch.call import Call
 from padviz.sources.torch.load import load_module
-from padviz.sources.torch.tracer import Call
 from padviz.sources.tracing.arranging import Value
 from tests.cli.test_cli import run
 from tests.torch_calls import count

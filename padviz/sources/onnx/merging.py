@@ -17,9 +17,8 @@ from padviz.sources.onnx.reshaping import whole_image
 from padviz.sources.onnx.tensors import Node
 from padviz.sources.tracing.arranging import Stuck, Value
 from padviz.sources.tracing.axis_labels import AXES, alone, plain, regrouped, roles_of, shape_of, size_of
-from padviz.sources.tracing.calls import Result
+from padviz.sources.tracing.calls import Result, join, side_by_side, together
 from padviz.sources.tracing.contracting import Letters, contract, linear, over
-from padviz.sources.tracing.joining import join, side_by_side, together
 from padviz.sources.tracing.reweighing import may_reweigh, partial
 from padviz.sources.tracing.slices_as_padding import Row, as_pad
 

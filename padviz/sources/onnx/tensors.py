@@ -13,7 +13,6 @@ from padviz.sources.onnx.constants.everywhere import LOST
 from padviz.sources.onnx.constants.folding import Array, integers
 from padviz.sources.onnx.constants.later import Budget
 from padviz.sources.tracing.arranging import Arranger, Stuck, Value
-from padviz.sources.tracing.attending import Step
 from padviz.sources.tracing.axis_labels import (
     AXES,
     Dims,
@@ -25,8 +24,7 @@ from padviz.sources.tracing.axis_labels import (
     shape_of,
     size_of,
 )
-from padviz.sources.tracing.calls import Call, Result
-from padviz.sources.tracing.joining import together
+from padviz.sources.tracing.calls import Call, Result, together
 from padviz.sources.tracing.sizes.rows import tracked
 
 CONVS = ("Conv", "ConvInteger", "QLinearConv", "com.microsoft.FusedConv")
@@ -115,14 +113,6 @@ class Node(Call):
     def weight(self) -> Value:
         """The weights of a convolution."""
         return self.tensor(WEIGHT.get(self.op, 1))
-
-    @property
-    def step(self) -> Step | None:  # type: ignore[override]
-        if self.op.endswith("Attention"):
-            return "attention"
-        if self.op in ("MatMul", "Einsum") and len(self.maps) > 1:
-            return "product"
-        return "softmax" if self.op == "Softmax" else None
 
     def name(self, part: str = "") -> str:
         return f"{self.title}.{part}" if part in PARTS else self.title

@@ -7,14 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from padviz.sources.torch.arguments import tensors_in
+from padviz.sources.torch.call import Call
 from padviz.sources.torch.merging import pick, pointwise
-from padviz.sources.torch.tracer import Call
 from padviz.sources.tracing import contracting
 from padviz.sources.tracing.arranging import Stuck, Value
 from padviz.sources.tracing.axis_labels import has_positions, roles_of, upper
-from padviz.sources.tracing.calls import Result
+from padviz.sources.tracing.calls import Result, join
 from padviz.sources.tracing.contracting import Letters, contract, met
-from padviz.sources.tracing.joining import join
 
 
 def reduce(call: Call, input: Any, *args: Any, **options: Any) -> Result:

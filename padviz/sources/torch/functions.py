@@ -10,8 +10,8 @@ from padviz.sources.torch import merging as merge
 from padviz.sources.torch import norms as norms
 from padviz.sources.torch import views as views
 from padviz.sources.torch import windows as windows
+from padviz.sources.torch.call import RESIZES, Call
 from padviz.sources.torch.memory import CONSTANTS
-from padviz.sources.torch.tracer import ATTENTION, RESIZES, Call
 from padviz.sources.tracing.calls import Result, follow
 
 Handler = Callable[..., Result]
@@ -60,7 +60,7 @@ TABLE: Mapping[str, Handler] = {
     ),
     **dict.fromkeys(RESIZES, windows.upsample),
     **dict.fromkeys(["interpolate", "upsample"], windows.interpolate),
-    **dict.fromkeys(ATTENTION, mixing.attention),
+    **dict.fromkeys(["scaled_dot_product_attention", "multi_head_attention_forward"], mixing.attention),
     **dict.fromkeys(["batch_norm", "native_batch_norm"], norms.batch_norm),
     **dict.fromkeys(["layer_norm", "rms_norm"], norms.layer_norm),
     "group_norm": norms.norm,

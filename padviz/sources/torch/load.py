@@ -20,7 +20,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules import module as hooks
 
 from padviz.errors import DescriptionError, Ended, PadvizError, UnknownName, let_through, nearest
 from padviz.network.network import Network, Size
@@ -221,13 +220,13 @@ def trace(
     image = torch.empty((1, channels, *size), device="meta", dtype=kind)
     tracer.learn(image, Value(((), plain(channels), (("h", size[0]),), (("w", size[1]),)), 0))
     try:
-        with torch.no_grad(), quiet(), followed(tracer), watch(tracer), following():
+        with torch.no_grad(), quiet(), tracer.modules, tracer.memory, tracer, watch(tracer), following():
             out = module(image)
     except BaseException as error:
         let_through(error)
         if error is tracer.failed:
             raise
-        at = ", ".join(filter(None, (where, tracer.stack[-1][0])))
+        at = ", ".join(filter(None, (where, tracer.modules.path)))
         what = f"its forward fails on {channels} x {size[0]} x {size[1]}: {line_of(error)}"
         raise DescriptionError(what, where=at, hint=_way_out(module)) from None
     found = tracer.found(out)
@@ -278,21 +277,6 @@ def quiet() -> Iterator[None]:
             sys.stdin = before
     if Ended.received:  # and other people's code went on
         raise Ended
-
-
-@contextmanager
-def followed(tracer: Tracer) -> Iterator[None]:
-    """Within, the tracer sees every call and every module that begins or ends."""
-    handles = [
-        hooks.register_module_forward_pre_hook(tracer.entering),
-        hooks.register_module_forward_hook(tracer.leaving),
-    ]
-    try:
-        with tracer.memory, tracer:
-            yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _way_out(module: nn.Module) -> str:

@@ -7,11 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from padviz.axis.operations import Window
-from padviz.sources.torch.tracer import Call
+from padviz.sources.torch.call import Call
 from padviz.sources.tracing.arranging import Stuck, Value
 from padviz.sources.tracing.axis_labels import AXES, alone, is_positions, roles_of
-from padviz.sources.tracing.calls import Result
-from padviz.sources.tracing.joining import side_by_side, together
+from padviz.sources.tracing.calls import Result, side_by_side, together
 from padviz.sources.tracing.slices_as_padding import Row, as_pad
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from padviz.sources.torch.call import Call
 from padviz.sources.torch.merging import pointwise
-from padviz.sources.torch.tracer import Call
 from padviz.sources.tracing.axis_labels import roles_of
 from padviz.sources.tracing.calls import Result
 

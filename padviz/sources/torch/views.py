@@ -8,8 +8,8 @@ from itertools import accumulate
 from typing import Any
 
 from padviz.axis.operations import Op, Window
+from padviz.sources.torch.call import Call
 from padviz.sources.torch.merging import pointwise
-from padviz.sources.torch.tracer import Call
 from padviz.sources.tracing.arranging import Stuck, Value, picked
 from padviz.sources.tracing.axis_labels import (
     AXES,

@@ -14,8 +14,8 @@ from padviz.axis.resize import Resize
 from padviz.network.layer import Channels, Kind
 from padviz.sources.torch.arguments import Refused
 from padviz.sources.torch.attention import weighed
+from padviz.sources.torch.call import Call
 from padviz.sources.torch.merging import pointwise
-from padviz.sources.torch.tracer import Call
 from padviz.sources.tracing.arranging import Stuck, Value
 from padviz.sources.tracing.axis_labels import AXES, alone, plain, roles_of
 from padviz.sources.tracing.calls import Result
@@ -65,7 +65,7 @@ def conv2d(
     windows = dict(zip(roles, laid(weight.shape[-2:], stride, padding, dilation), strict=True))
     if call.of(weight) in call.spatial:
         raise Stuck("has a kernel that is made of a map")
-    pad, (path, module) = call.trace.layers[value.at], call.tracer.stack[-1]
+    pad, (path, module) = call.trace.layers[value.at], call.modules.stack[-1]
     if pad.name == f"{path}.pad" and getattr(module, "padding_mode", "zeros") != "zeros":
         ops = {role: _with_pad(window, pad.ops[AXES[role]]) for role, window in windows.items()}
         value, windows = replace(value, layer=pad.inputs[0]), ops
@@ -177,7 +177,7 @@ def constant_pad_nd(call: Call, input: Any, amounts: Sequence[int], value: Any =
 
 
 def _laid_pad(call: Call, source: Value, windows: dict[str, Window]) -> Value:
-    name = call.name() if "Pad" in type(call.tracer.stack[-1][1]).__name__ else call.name("pad")
+    name = call.name() if "Pad" in call.modules.kind else call.name("pad")
     with call.trace.made_by(name):
         return call.lay("pad", source, windows, name)
 

@@ -6,11 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 
+from padviz.network.layer import Kind
 from padviz.sources.tracing.arranging import Arranger, Flattened, Stuck, Value
-from padviz.sources.tracing.attending import Step
-from padviz.sources.tracing.axis_labels import Dims
-from padviz.sources.tracing.trace import Trace
+from padviz.sources.tracing.axis_labels import Dims, regrouped
+from padviz.sources.tracing.trace import Step, Trace
 
+PRODUCTS = frozenset(("matmul", "rmatmul", "mm", "bmm", "baddbmm", "einsum"))
 Result = Value | Sequence[Value | None] | None  # of a call: one value for all that it returns, one each, or a constant
 
 
@@ -18,8 +19,8 @@ class Call(ABC):
     """A call of a foreign graph: an operation `op`, and the maps, heads and vectors among what it reads.
 
     A framework says of its calls what they are called, whether they read an image by windows (`windowed`), or each
-    position alone as a convolution of one tap does (`pointwise`), which `step` of attention they may be, `what` to say
-    of them, and `which` operation it is where it is not known; and what its own operations make of maps.
+    position alone as a convolution of one tap does (`pointwise`), `what` to say of them, and `which` operation it is
+    where it is not known; and what its own operations make of maps.
     """
 
     plan: Arranger
@@ -29,7 +30,6 @@ class Call(ABC):
     maps: list[Value]
     windowed: bool
     pointwise: bool
-    step: Step | None
 
     @property
     def trace(self) -> Trace:
@@ -90,8 +90,11 @@ class Call(ABC):
 
     def attend(self, maps: frozenset[int]) -> None:
         """Keep account of attention among what maps became."""
-        if maps and self.step:
-            self.trace.attending.step(maps, self.step)
+        op = self.op.lower()
+        product = op in PRODUCTS and len(self.maps) > 1
+        step: Step | None = "attention" if "attention" in op else "product" if product else None
+        if maps and (step or "softmax" in op):
+            self.trace.attending.step(maps, step or "softmax")
 
 
 def follow(call: Call) -> Result:
@@ -117,3 +120,47 @@ def _spoilt(call: Call, spoilt: Sequence[int]) -> Value:
             call.trace.windowed(at)
     layers = list(dict.fromkeys(value.at for value in call.maps if value.layer is not None))
     return Value(None, spoilt[0] if len(layers) == 1 else call.trace.add(call.name(), "concat", layers))
+
+
+def together(call: Call, kind: Kind, values: Sequence[Value], once: bool = False) -> Value:
+    """Join maps elementwise: one passes; of the same channels of a layer it is an activation; others merge.
+
+    What is the same is multiplied by itself, as in x * sigmoid(x), or counted `once`.
+    """
+    plan = call.plan
+    if len(values) > 1:
+        values = [plan.settled(x) if x.cuts else x for x in values]
+    alike = len({plan.seen(x) for x in values}) == 1 and (once or kind == "multiply" or len(values) == 1)
+    values = values if alike else plan.in_step(values)
+    dims = call.lined_up(values)
+    if alike:
+        last = max(values, key=lambda x: x.at)
+        return replace(last, dims=dims, array=None, acted=last.acted or len(values) > 1)
+    layer = join(call, kind, [x.at for x in values])
+    return Value(plan.sized(dims, layer), layer, by=max(x.by for x in values))
+
+
+def join(call: Call, kind: Kind, layers: Sequence[int]) -> int:
+    """Lay a merge; single rows and columns, and vectors beside maps, are copied along the others first."""
+    plan, trace, name = call.plan, call.trace, call.name("spread")
+    maps = [at for at in layers if not trace.pooled[at]]
+    if kind == "concat" and maps:
+        maps = layers = [trace.spread(name, at, maps[0]) if trace.pooled[at] else at for at in layers]
+    if len({trace.sizes[at] for at in maps}) > 1:
+        largest = max(maps, key=lambda at: trace.sizes[at])
+        tallest = max(maps, key=lambda at: trace.sizes[at][::-1])
+        spread = {at: plan.spread(name, at, largest) for at in maps}
+        spread = {at: plan.spread(name, made, tallest) for at, made in spread.items()}
+        layers = [spread.get(at, at) for at in layers]
+    return trace.merge(call.name("merge"), kind, layers)
+
+
+def side_by_side(call: Call, values: Sequence[Value], axis: int, n: int, new: bool = False) -> Value:
+    """Join maps along a dimension of `n` channels, which they have, or which is `new`."""
+    values = call.plan.in_step(values)
+    rest = [replace(x, dims=(*x.known[:axis], (), *x.known[axis + (not new) :])) for x in values]
+    dims = call.lined_up(rest, axis)
+    own = regrouped([] if new else [x.known[axis] for x in values], n)
+    layer = join(call, "concat", [x.at for x in values])
+    made = replace(values[0], array=None) if len(values) == 1 else Value(None, layer, by=values[0].by)
+    return replace(made, dims=call.plan.sized((*dims[:axis], own, *dims[axis + 1 :]), layer))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,11 +15,12 @@ from padviz.errors import DescriptionError, SizeError
 from padviz.network.graph import ancestors
 from padviz.network.layer import MERGES, Channels, Kind, Layer, Origin
 from padviz.network.network import Size
-from padviz.sources.tracing.attending import Attending
 from padviz.sources.tracing.moving import moves
 from padviz.sources.tracing.sizes.everywhere import Both, leaving
 from padviz.sources.tracing.sizes.rows import Probes, Turns, parted, tracked
 
+Step = Literal["product", "softmax", "attention"]
+Maps = frozenset[int]
 MOST_LAYERS = 10_000
 MOST_KERNEL = 4096  # taps on an axis
 MOST_STEP = 100_000  # rows of a stride, a dilation, or padding
@@ -235,6 +236,36 @@ class Trace:
         hint = f"the input is {height} x {width}: try another `size`"
         what = f"its branches disagree in size: {parts[0]}, {parts[1]}"
         return SizeError(what, where=f"{self.where}, {name}", hint=hint)
+
+
+class Attending:
+    """The maps that tokens were made of which attend to each other, in a graph that is gone through in order.
+
+    Attention in heads is told by its steps: a product of what maps became, a softmax of it, and a product again.
+
+    Examples
+    --------
+    >>> found = Attending()
+    >>> for step in ("softmax", "product", "softmax"):
+    ...     found.step(frozenset({3}), step)
+    >>> found.maps
+    set()
+    >>> found.step(frozenset({3}), "product")
+    >>> found.maps
+    {3}
+    """
+
+    def __init__(self) -> None:
+        self.maps: set[int] = set()
+        self._last: dict[Maps, Step] = {}
+
+    def step(self, maps: Maps, step: Step) -> None:
+        """Take the next step of a head that is made of some maps."""
+        last = self._last.get(maps)
+        if step == "attention" or (last, step) == ("softmax", "product"):
+            self.maps |= maps
+        if step != "softmax" or last == "product":
+            self._last[maps] = step
 
 
 def _check(op: Op, where: str) -> None:

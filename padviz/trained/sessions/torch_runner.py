@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.modules import module as hooks
 from torch.overrides import TorchFunctionMode
 
 from padviz.errors import DescriptionError, OptionError, let_through, nearest, printable
 from padviz.network.network import Size
 from padviz.sources.torch.arguments import tensors_in
 from padviz.sources.torch.load import line_of, quiet
+from padviz.sources.torch.modules import Modules
 from padviz.trained.sessions.running import LINES, Images, Reduced, check_room, has_borders, middle, outermost
 
 Within = Callable[[], AbstractContextManager[Any]]
@@ -42,7 +42,7 @@ class TorchRunner:
     def responses(self, images: Images) -> list[Reduced]:
         """Every convolution's output, reduced."""
         seen = _Seen(self.module)
-        self._run(images, seen)
+        self._run(images, seen.modules, seen)
         if not seen.found:
             raise DescriptionError("no convolution makes a map of 3 x 3 or more", where=self.where, hint="try `size`")
         return seen.found
@@ -91,28 +91,13 @@ class _Seen(TorchFunctionMode):
     def __init__(self, root: nn.Module) -> None:
         super().__init__()
         self.found: list[Reduced] = []
-        self.names = {module: name for name, module in root.named_modules()}
-        self.stack = [""]
+        self.modules = Modules(root, always=True)
         self.calls: Counter[str] = Counter()
-        self.handles: list[Any] = []
-
-    def __enter__(self) -> _Seen:
-        self.handles = [
-            hooks.register_module_forward_pre_hook(self._entering),
-            hooks.register_module_forward_hook(self._leaving, always_call=True),
-        ]
-        super().__enter__()  # type: ignore[no-untyped-call]
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)  # type: ignore[no-untyped-call]
-        for handle in self.handles:
-            handle.remove()
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         made = function(*args, **(kwargs or {}))
         if function is torch.conv2d and made.dim() == 4:
-            name = printable(self.stack[-1] or "conv2d")
+            name = printable(self.modules.path or "conv2d")
             self.calls[name] += 1
             if made.is_complex():
                 what = "makes complex numbers, which have no mean response"
@@ -120,12 +105,6 @@ class _Seen(TorchFunctionMode):
             if has_borders(*made.shape[2:]):
                 self.found.append(of_map(f"{name}#{self.calls[name]}" if self.calls[name] > 1 else name, made))
         return made
-
-    def _entering(self, module: nn.Module, args: Any) -> None:
-        self.stack.append(self.names.get(module, self.stack[-1]))
-
-    def _leaving(self, module: nn.Module, args: Any, made: Any) -> None:
-        self.stack.pop()
 
 
 def of_map(layer: str, made: Tensor) -> Reduced:

@@ -1,0 +1,183 @@
+"""One call of a PyTorch function, as a call of a foreign graph: what it reads and returns, and what it is called."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+from torch import Tensor
+
+from padviz.axis.operations import Op
+from padviz.axis.resize import Resize
+from padviz.network.graph import ancestors
+from padviz.network.layer import CONVOLUTIONS, Channels, Kind
+from padviz.sources.torch.arguments import tensors_in
+from padviz.sources.torch.modules import Modules
+from padviz.sources.tracing import calls
+from padviz.sources.tracing.arranging import Arranger, Stuck, Value
+from padviz.sources.tracing.axis_labels import Dims, broadcast, has_positions, plain, ranked, roles_of, size_of
+from padviz.sources.tracing.calls import Result
+
+Values = dict[int, tuple[Tensor, Value]]  # what tensors hold, by their ids; they are kept, so that no id is used twice
+CONVS = frozenset(("conv2d", "padded_conv2d", "convolution"))
+IMAGES = CONVS | {"conv_transpose2d", "max_pool2d", "max_pool2d_with_indices", "avg_pool2d", "lp_pool2d"}
+RESIZES = frozenset(
+    ("interpolate", "upsample", *(f"upsample_{mode}2d" for mode in ("nearest", "nearest_exact", "bilinear", "bicubic")))
+)
+
+
+class Call(calls.Call):
+    """One call: the function, what it read and returned, and the trace that its layers go to.
+
+    `handler` is what it does to maps, where that is known; what is `whole` it reads as it is, even rows, columns and
+    channels that are one dimension.
+    """
+
+    def __init__(self, plan: Arranger, modules: Modules, values: Values, op: str, args: Any, out: Any) -> None:
+        self.plan, self.modules, self.values = plan, modules, values
+        self.op = self.what = op
+        self.which = f"function {op}"
+        self.out = out
+        self.tensors = tensors_in(args)
+        self.maps = [value for tensor in self.tensors if (value := self.of(tensor))]
+        self.handler: Callable[..., Result] | None = None
+        self.whole = False
+        self.given: tuple[Any, Any] = (), {}
+
+    def of(self, tensor: Any) -> Value | None:
+        """What a tensor holds; None for a constant."""
+        return self.values.get(id(tensor), (None, None))[1]
+
+    def map(self, tensor: Any) -> Value:
+        """What a tensor holds, which must be a map."""
+        value = self.of(tensor)
+        if value is None:
+            raise Stuck("reads a constant where padviz looks for a map")
+        return value
+
+    def pooled(self, value: Value) -> bool:
+        """Whether there are no positions left in it."""
+        return self.trace.pooled[value.at]
+
+    @property
+    def spatial(self) -> list[Value]:
+        """The maps among what it read, without the pooled ones."""
+        return [value for value in self.maps if not self.pooled(value)]
+
+    @property
+    def inputs(self) -> list[int]:
+        return list(dict.fromkeys(value.at for value in self.spatial or self.maps))
+
+    @property
+    def windowed(self) -> bool:  # type: ignore[override]
+        return self.op in IMAGES | RESIZES | {"pixel_shuffle", "unfold"}
+
+    @property
+    def pointwise(self) -> bool:  # type: ignore[override]
+        return self.op in CONVS and self.tensors[1].shape[-2:] == (1, 1)
+
+    def name(self, part: str = "") -> str:
+        """By the path of its module, and by the function where the path says too little."""
+        path, module = self.modules.stack[-1]
+        whole = not any(True for _ in module.children())
+        if part == "merge" or not part:
+            short = self.op.removeprefix("padded_").split("2d")[0]
+            return path if path and (part or whole) else f"{path}.{short}".lstrip(".")
+        if part == "norm":
+            return path if "Norm" in self.modules.kind and path else self.inner(self.op)
+        return f"{self.name()}.line" if part == "line" else self.inner({"spread": "expand"}.get(part, part))
+
+    def inner(self, suffix: str) -> str:
+        """What a further layer of this call is called."""
+        return f"{self.modules.path}.{suffix}".lstrip(".")
+
+    def lined_up(self, values: Sequence[Value], along: int | None = None) -> Dims:
+        shape = [1 if axis == along else n for axis, n in enumerate(tensors_in(self.out)[0].shape)]
+        padded = [ranked(value.known, len(shape)) for value in values if not self.pooled(value)]
+        dims: Dims | None = padded[0]
+        for each in padded[1:]:
+            dims = dims and broadcast(dims, each)
+        if dims is None or any(
+            size_of(own) > 1 and has_positions(own) != has_positions(dim)
+            for each in padded
+            for own, dim in zip(each, dims, strict=True)
+        ):
+            raise Stuck("reads maps whose rows and columns do not line up")
+        whole = [[size_of(dim) for dim, to in zip(each, dims, strict=True) if roles_of([to])] for each in padded]
+        if [size_of(dim) for dim in dims if roles_of([dim])] not in whole or any(
+            any(role for role, _ in dim) and size_of(dim) != n for dim, n in zip(dims, shape, strict=True)
+        ):
+            raise Stuck("makes a larger map of those that it reads")
+        return tuple(dim if size_of(dim) == n else plain(n) for dim, n in zip(dims, shape, strict=True))
+
+    def handled(self) -> Result:
+        if self.handler is None:
+            return self.unknown()
+        args, kwargs = self.given
+        try:
+            inspect.signature(self.handler).bind(self, *args, **kwargs)
+        except TypeError:
+            raise Stuck("is called in a way that padviz does not follow") from None
+        return self.handler(self, *args, **kwargs)
+
+    def without_positions(self) -> Result:
+        """Whatever is made of pooled vectors alone is one, but for what makes an image of them again."""
+        if not self.whole:
+            self._change(lambda value: self.plan.unmixed(self.name("line"), value))
+        if self.spatial:
+            return None
+        shape = self.tensors[0].shape
+        if self.op in CONVS and len(self.maps) == 1 and prod(shape[-2:]) == 1:
+            return self.handled()  # it costs something
+        at = self.trace.merge(self.name("merge"), "concat", self.inputs)
+        tokens = ancestors(self.trace.layers, [at]) & self.trace.tokens
+        self.attend(frozenset(i for token in tokens for i in self.trace.layers[token].inputs))
+        if self.op in RESIZES and len(shape) == 4:
+            height, width = (Resize(n) for n in self.out.shape[-2:])
+            rows, cols = (((role, n),) for role, n in zip("hw", self.out.shape[-2:], strict=True))
+            dims = (*map(plain, self.out.shape[:2]), rows, cols)
+            return Value(dims, self.trace.add(self.name(), "resize", (at,), height, width))
+        if self.op in IMAGES and prod(shape[-2:]) > 1:
+            return self.broken("reads as an image what was flattened or pooled before")
+        return Value(None, at)
+
+    def settle(self) -> None:
+        """Lay out what is pending in all that it reads."""
+        self._change(self.plan.settled)
+
+    def _change(self, change: Callable[[Value], Value]) -> None:
+        for tensor in self.tensors:
+            value = self.of(tensor)
+            if value and value.dims is not None and not self.pooled(value):
+                self.values[id(tensor)] = tensor, change(value)
+        self.maps = [value for tensor in self.tensors if (value := self.of(tensor))]
+
+    def image(self, tensor: Tensor, rank: int = 2) -> tuple[Value, list[str]]:
+        """A map whose last dimensions are rows and columns, and which of them is which."""
+        return self.plan.image(self.map(tensor), tensor.ndim - rank)
+
+    def lay(
+        self, kind: Kind, value: Value, ops: Mapping[str, Op | None], name: str = "", channels: Channels | None = None
+    ) -> Value:
+        """Lay one layer that reads one map, with an operation for each role."""
+        given = {role: op for role, op in ops.items() if op}
+        made = self.plan.lay(name or self.name(), kind, value, given, channels=channels)
+        return self.shaped(made, mixes=kind in CONVOLUTIONS)
+
+    def shaped(self, value: Value, mixes: bool = False) -> Value:
+        """The value with as many channels as the call returns; where it `mixes` them, they are no places any more."""
+        shape = tensors_in(self.out)[0].shape
+        dims = [
+            dim if roles_of([dim]) or size_of(dim) == n else plain(n) for dim, n in zip(value.known, shape, strict=True)
+        ]
+        if mixes:
+            at = next(i for i, dim in enumerate(dims) if roles_of([dim])) - 1
+            dims[at] = plain(shape[at])
+        return replace(value, dims=tuple(dims))
+
+    def pool(self, value: Value) -> Value:
+        """Lay a global pool, or what is one in all but name: something that sees every position and has none."""
+        return Value(None, self.trace.add(self.name(), "global", (value.at,)))

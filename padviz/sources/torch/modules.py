@@ -1,0 +1,48 @@
+"""Which module of a network runs, while its forward does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+from torch.nn.modules import module as hooks
+
+
+class Modules:
+    """While active, a stack of the modules that run, with their paths in `root`; others are of the one that calls them.
+
+    `left` is called with each module that ends, what it read and what it returned. One whose forward fails stays on the
+    stack, to tell where that was, unless it is `always` taken off.
+    """
+
+    def __init__(self, root: nn.Module, left: Callable[..., None] | None = None, always: bool = False) -> None:
+        self.names = {module: name for name, module in root.named_modules()}
+        self.stack = [("", root)]
+        self.left, self.always = left, always
+
+    @property
+    def path(self) -> str:
+        """The path of the innermost module."""
+        return self.stack[-1][0]
+
+    @property
+    def kind(self) -> str:
+        """The name of its class."""
+        return type(self.stack[-1][1]).__name__
+
+    def __enter__(self) -> None:
+        leaving = hooks.register_module_forward_hook(self._leaving, always_call=self.always)
+        self.handles = [hooks.register_module_forward_pre_hook(self._entering), leaving]
+
+    def __exit__(self, *error: object) -> None:
+        for handle in self.handles:
+            handle.remove()
+
+    def _entering(self, module: nn.Module, args: Any) -> None:
+        self.stack.append((self.names.get(module, self.path), module))
+
+    def _leaving(self, module: nn.Module, args: Any, made: Any) -> None:
+        if self.left:
+            self.left(module, args, made)
+        self.stack.pop()
