@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from padviz.errors import DescriptionError, OptionError, PadvizError, printable
+from padviz.errors import DescriptionError, OptionError, printable
 from padviz.network.network import Network, Size, as_size
 from padviz.sources.onnx.constants.stored import BROKEN
 from padviz.sources.onnx.model import Model, opened
@@ -44,11 +44,9 @@ def laid_out(model: Model, neutral: Iterable[str] = (), size: Size | None = None
         raise DescriptionError(f"input {image.name!r}: {error.what}", where=where) from None
     try:
         graph = Graph(model, neutral)
-        network = general(graph.trace, pixels, About(printable(Path(where).stem), source=where))
-    except PadvizError:
-        raise
     except BROKEN as error:
         raise DescriptionError(f"makes no sense ({' '.join(str(error).split())[:120]})", where=where) from None
+    network = general(graph.trace, pixels, About(printable(Path(where).stem), source=where))
     network = replace(network, declared=tuple(axis for axis, n in enumerate(image.size) if n))
     return _with_size_doubted(network) if size is None and 0 in image.size else network
 

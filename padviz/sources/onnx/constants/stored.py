@@ -40,9 +40,10 @@ def constant(proto: Proto, folder: Path) -> Value:
     shape = tuple(plain(n) for n in dims)
     if not is_external(proto) and prod(dims) <= most and len(dims) <= MOST_DIMENSIONS:
         try:
-            return known(numbers(proto))
+            array = numbers(proto)
         except BROKEN:
             return Value(shape)
+        return known(array)
     return Value(shape, later=Stored(proto, folder))
 
 
