@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from padviz.errors import OptionError, PadvizError
 from padviz.files.atomic import aside
 from padviz.network.network import Network, Size, as_size
 from padviz.repadding import verify
-from padviz.repadding.onnx.data import check_place
 from padviz.repadding.onnx.edits import edit
 from padviz.repadding.plan import Left, Plan, plan
 from padviz.sources.onnx.constants.external import locations
@@ -62,7 +62,7 @@ class Repadded:
         out = Path(out)
         if not overwrite and os.path.lexists(out):
             raise OptionError("exists", where=str(out), hint="name another, or set overwrite")
-        check_place(out, self.path, self.beside)
+        _check_place(out, self.path, self.beside)
         with aside(out) as temporary:
             temporary.write_bytes(self.content)
 
@@ -167,3 +167,27 @@ def check_useful(done: Plan) -> None:
         raise PadvizError(f"nothing can be changed: {first.layer}: {first.why}{more}", where=done.before.name)
     if not done.pads:
         raise PadvizError("nothing can be changed: no convolution that was asked for pads", where=done.before.name)
+
+
+def _check_place(out: Path, path: Path, names: Iterable[str]) -> None:
+    """Refuse to write a model in the place of the data of `names` that it reads, or where it would not find them.
+
+    They are named as seen from the folder of the model that it is made of, at `path`, links included.
+    """
+    for name in names:
+        if _same(path.parent / name, out):
+            what = f"holds the weights of {str(path)!r}, which names it {name!r}"
+            raise OptionError(what, where=str(out), hint="name another file")
+    for name in names:
+        if not _same(path.parent / name, out.parent / name):
+            what = f"the weights in {name!r} lie beside {str(path)!r}, and the result names them"
+            raise OptionError(what, where=str(out), hint="write into the same folder")
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one place, by links or by another spelling; what is there need not exist."""
+    with suppress(OSError, ValueError):  # ValueError: a null byte
+        if os.path.realpath(one) == os.path.realpath(other):
+            return True
+        return os.path.samefile(one, other)
+    return False

@@ -75,32 +75,18 @@ class Node(Call):
     attrs: dict[str, Any]
     read: tuple[Value | None, ...]
     outputs: int = 1
-    handler: Callable[[Node], Result] | None = None  # what the operation makes of maps, where it is known
+    handler: Callable[..., Result] | None = None
 
-    @property
-    def given(self) -> list[Value]:
-        """The inputs that are there."""
-        return [each for each in self.read if each is not None]
-
-    @property
-    def maps(self) -> list[Value]:  # type: ignore[override]
-        return [each for each in self.given if not each.is_constant]
-
-    @property
-    def what(self) -> str:  # type: ignore[override]
-        return f"node {self.title}: {self.op} (opset {self.version})"
-
-    @property
-    def which(self) -> str:  # type: ignore[override]
-        return f"node {self.title}: the operation {self.op} (opset {self.version})"
+    def __post_init__(self) -> None:
+        self.given = [each for each in self.read if each is not None]
+        self.maps = [each for each in self.given if not each.is_constant]
+        self.windowed = self.op in WINDOWED
+        self.what = f"node {self.title}: {self.op} (opset {self.version})"
+        self.which = f"node {self.title}: the operation {self.op} (opset {self.version})"
 
     @property
     def sources(self) -> list[int]:
         return sorted(frozenset().union(*(each.sources for each in self.given)))
-
-    @property
-    def windowed(self) -> bool:  # type: ignore[override]
-        return self.op in WINDOWED
 
     @property
     def pointwise(self) -> bool:  # type: ignore[override]
@@ -128,10 +114,8 @@ class Node(Call):
             return self.stuck(why, self.tensor(0).flattened)
         return None
 
-    def handled(self) -> Result:
-        if self.handler is None:
-            return self.unknown()
-        return self.handler(self)
+    def handled(self, handler: Callable[..., Result]) -> Result:
+        return handler(self)
 
     def stuck(self, why: str, flattened: bool) -> Value:
         return self.head() if self.flat and not self.windowed else super().stuck(why, flattened)

@@ -27,19 +27,20 @@ IMAGES = CONVS | {"conv_transpose2d", "max_pool2d", "max_pool2d_with_indices", "
 RESIZES = frozenset(
     ("interpolate", "upsample", *(f"upsample_{mode}2d" for mode in ("nearest", "nearest_exact", "bilinear", "bicubic")))
 )
+WINDOWED = IMAGES | RESIZES | {"pixel_shuffle", "unfold"}
 
 
 class Call(calls.Call):
     """One call: the function, what it read and returned, and the trace that its layers go to.
 
-    `handler` is what it does to maps, where that is known; what is `whole` it reads as it is, even rows, columns and
-    channels that are one dimension.
+    What is `whole` reads rows, columns and channels that are one dimension as they are; `given` are its arguments.
     """
 
     def __init__(self, plan: Arranger, modules: Modules, values: Values, op: str, args: Any, out: Any) -> None:
         self.plan, self.modules, self.values = plan, modules, values
         self.op = self.what = op
         self.which = f"function {op}"
+        self.windowed = op in WINDOWED
         self.out = out
         self.tensors = tensors_in(args)
         self.maps = [value for tensor in self.tensors if (value := self.of(tensor))]
@@ -70,10 +71,6 @@ class Call(calls.Call):
     @property
     def inputs(self) -> list[int]:
         return list(dict.fromkeys(value.at for value in self.spatial or self.maps))
-
-    @property
-    def windowed(self) -> bool:  # type: ignore[override]
-        return self.op in IMAGES | RESIZES | {"pixel_shuffle", "unfold"}
 
     @property
     def pointwise(self) -> bool:  # type: ignore[override]
@@ -113,15 +110,13 @@ class Call(calls.Call):
             raise Stuck("makes a larger map of those that it reads")
         return tuple(dim if size_of(dim) == n else plain(n) for dim, n in zip(dims, shape, strict=True))
 
-    def handled(self) -> Result:
-        if self.handler is None:
-            return self.unknown()
+    def handled(self, handler: Callable[..., Result]) -> Result:
         args, kwargs = self.given
         try:
-            inspect.signature(self.handler).bind(self, *args, **kwargs)
+            inspect.signature(handler).bind(self, *args, **kwargs)
         except TypeError:
             raise Stuck("is called in a way that padviz does not follow") from None
-        return self.handler(self, *args, **kwargs)
+        return handler(self, *args, **kwargs)
 
     def without_positions(self) -> Result:
         """Whatever is made of pooled vectors alone is one, but for what makes an image of them again."""
@@ -130,8 +125,8 @@ class Call(calls.Call):
         if self.spatial:
             return None
         shape = self.tensors[0].shape
-        if self.op in CONVS and len(self.maps) == 1 and prod(shape[-2:]) == 1:
-            return self.handled()  # it costs something
+        if self.op in CONVS and self.handler and len(self.maps) == 1 and prod(shape[-2:]) == 1:
+            return self.handled(self.handler)  # it costs something
         at = self.trace.merge(self.name("merge"), "concat", self.inputs)
         tokens = ancestors(self.trace.layers, [at]) & self.trace.tokens
         self.attend(frozenset(i for token in tokens for i in self.trace.layers[token].inputs))

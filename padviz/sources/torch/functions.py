@@ -7,7 +7,6 @@ from typing import Any
 
 from padviz.sources.torch import attention as mixing
 from padviz.sources.torch import merging as merge
-from padviz.sources.torch import norms as norms
 from padviz.sources.torch import views as views
 from padviz.sources.torch import windows as windows
 from padviz.sources.torch.call import RESIZES, Call
@@ -61,11 +60,11 @@ TABLE: Mapping[str, Handler] = {
     **dict.fromkeys(RESIZES, windows.upsample),
     **dict.fromkeys(["interpolate", "upsample"], windows.interpolate),
     **dict.fromkeys(["scaled_dot_product_attention", "multi_head_attention_forward"], mixing.attention),
-    **dict.fromkeys(["batch_norm", "native_batch_norm"], norms.batch_norm),
-    **dict.fromkeys(["layer_norm", "rms_norm"], norms.layer_norm),
-    "group_norm": norms.norm,
-    "instance_norm": norms.instance_norm,
-    "native_batch_norm_legit_no_training": norms.batch_norm_of_three,
+    **dict.fromkeys(["batch_norm", "native_batch_norm"], merge.batch_norm),
+    **dict.fromkeys(["layer_norm", "rms_norm"], merge.layer_norm),
+    "group_norm": merge.norm,
+    "instance_norm": merge.instance_norm,
+    "native_batch_norm_legit_no_training": merge.batch_norm_of_three,
     "avg_pool2d": windows.avg_pool2d,
     "baddbmm": mixing.baddbmm,
     "copy": merge.copy,
@@ -99,8 +98,8 @@ TABLE: Mapping[str, Handler] = {
 WHOLE = {
     merge.add, merge.subtract, merge.pick, merge.pointwise, mixing.reduce, mixing.along, mixing.linear, mixing.matmul,
     mixing.einsum, mixing.attention, views.view,
-    views.transpose, views.permute, views.movedim, views.squeeze, views.unsqueeze, views.expand, norms.batch_norm,
-    norms.norm, norms.instance_norm, norms.layer_norm, norms.batch_norm_of_three,
+    views.transpose, views.permute, views.movedim, views.squeeze, views.unsqueeze, views.expand, merge.batch_norm,
+    merge.norm, merge.instance_norm, merge.layer_norm, merge.batch_norm_of_three,
 }  # fmt: skip  # what reads rows, columns and channels that are one dimension as it is
 
 

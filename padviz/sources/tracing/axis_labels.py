@@ -9,7 +9,7 @@ transpose, and a reshape there and back, lose nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from math import prod
 
 Atom = tuple[str, int]
@@ -112,33 +112,40 @@ def reshaped(dims: Dims, shape: Sequence[int]) -> Dims | None:
     >>> reshaped((plain(8), (("h", 4),), (("w", 5),)), [2, 4, 20])
     ((('', 2),), (('', 4),), (('h', 4), ('w', 5)))
     """
-    atoms = [*joined(atom for dim in dims for atom in dim)][::-1]
-    parts = {role[:-1] for role, _ in atoms if role.endswith(".")}
+    left = [*joined(atom for dim in dims for atom in dim)][::-1]  # the next one last
+    split = {role[:-1] for role, _ in left if role.endswith(".")}
     out: list[Dim] = []
     for wanted in shape:
-        dim: list[Atom] = []
-        have = 1
-        if wanted == 1 and atoms and atoms[-1][1] == 1:
-            dim.append(atoms.pop())
-        while have < wanted:
-            if not atoms or wanted % have:
-                return None
-            role, size = atoms.pop()
-            taken = min(size, wanted // have)
-            if taken < 1 or size % taken or (taken < size and (role in parts or role.endswith("."))):
-                return None
-            if taken < size:
-                role, inner = (role[-1:],) * 2 if role in CHANNELS else (role, f"{role}.")
-                atoms.append((inner, size // taken))
-            dim.append((role, taken))
-            have *= taken
-        if have != wanted:
+        dim = _taken(left, wanted, split)
+        if dim is None:
             return None
-        out.append(joined(dim))
-    looked = tuple(atom for atom in atoms[::-1] if atom[0].isupper())  # what scores were summed over
-    if any(size > 1 for _, size in atoms):
+        out.append(dim)
+    if any(size > 1 for _, size in left):
         return None
+    looked = tuple(atom for atom in left[::-1] if atom[0].isupper())  # what scores were summed over
     return (*out[:-1], out[-1] + looked) if looked and out else tuple(out)
+
+
+def _taken(left: list[Atom], wanted: int, split: Collection[str]) -> Dim | None:
+    """Take the atoms off the end that make a dimension of a size; the last is split, unless it is or was already."""
+    if wanted == 1 and left and left[-1][1] == 1:
+        return joined([left.pop()])
+    dim: list[Atom] = []
+    while (have := size_of(tuple(dim))) < wanted:
+        if not left or wanted % have:
+            return None
+        role, size = left.pop()
+        taken = min(size, wanted // have)
+        if taken < 1 or size % taken:
+            return None
+        if taken < size:
+            if role in split or role.endswith("."):
+                return None
+            outer, inner = (role[-1:],) * 2 if role in CHANNELS else (role, f"{role}.")
+            left.append((inner, size // taken))
+            role = outer
+        dim.append((role, taken))
+    return joined(dim) if size_of(tuple(dim)) == wanted else None
 
 
 def ranked(dims: Dims, rank: int) -> Dims:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from padviz.network.layer import Kind
@@ -20,7 +20,7 @@ class Call(ABC):
 
     A framework says of its calls what they are called, whether they read an image by windows (`windowed`), or each
     position alone as a convolution of one tap does (`pointwise`), `what` to say of them, and `which` operation it is
-    where it is not known; and what its own operations make of maps.
+    where it is not known; and what its own operations make of maps, by a `handler` if they are known.
     """
 
     plan: Arranger
@@ -28,6 +28,7 @@ class Call(ABC):
     what: str
     which: str
     maps: list[Value]
+    handler: Callable[..., Result] | None
     windowed: bool
     pointwise: bool
 
@@ -50,7 +51,7 @@ class Call(ABC):
         """What its layer is called, or a further one that is a `part` of it: merge, spread, pad, norm, line."""
 
     @abstractmethod
-    def handled(self) -> Result:
+    def handled(self, handler: Callable[..., Result]) -> Result:
         """What an operation that is known makes of maps; may be `Stuck`."""
 
     @abstractmethod
@@ -108,7 +109,9 @@ def follow(call: Call) -> Result:
         return _spoilt(call, spoilt)
     try:
         made = call.without_positions()
-        return call.handled() if made is None else made
+        if made is not None:
+            return made
+        return call.unknown() if call.handler is None else call.handled(call.handler)
     except Stuck as stuck:
         return call.stuck(str(stuck), isinstance(stuck, Flattened))
 

@@ -42,31 +42,43 @@ class Term:
 def contract(call: Call, terms: Iterable[tuple[Value, Letters]], out: Letters, times: Times) -> Value:
     """A sum of products of maps: values with a letter for each dimension, and the letters that are left.
 
-    Where the positions of two maps meet without being summed (queries and keys), those of the second are what is
-    looked at; summing over them later (values) is attention.
+    It is one of four: scores times values, which is attention; a product of maps that is summed over rows or columns;
+    a product position by position; or scores, where the positions of two maps meet without being summed (queries and
+    keys), of which those of the second are looked at.
     """
-    found = []
-    for each, letters in terms:
-        value = call.plan.settled(each)
-        if any(is_mixed(dim) for letter, dim in zip(letters, value.known, strict=True) if letter not in out):
-            value = call.plan.unmixed(f"{call.name()}.line", value)
-        found.append(Term(value, dict(zip(letters, value.known, strict=True))))
-    every = {letter for term in found for letter in term.places}
-    for letter in every:
-        if len({_rows(term.named[letter], letter in out) for term in found if letter in term.places}) > 1:
-            raise Stuck("multiplies rows with columns")
+    found = [_term(call, value, letters, out) for value, letters in terms]
+    places = {letter for term in found for letter in term.places}
+    if any(len({_rows(term.named[i], i in out) for term in found if i in term.places}) > 1 for i in places):
+        raise Stuck("multiplies rows with columns")
     gone = [dim for term in found for letter, dim in term.named.items() if letter not in out]
     dims = met(tuple(_widest(term.named.get(letter, ()) for term in found) for letter in out), gone)
-    if summed := every - {*out}:
+    if summed := places - {*out}:
+        for scores, seen in zip(found, found[::-1], strict=True) if len(found) == 2 else ():
+            if _looks(scores, seen, summed):
+                return _attended(call, scores, seen, summed, dims)
         return _summed(call, found, summed, dims, times)
-    if any(term.places == every for term in found):
+    if any(term.places == places for term in found):
         layer = times([term.value for term in found])
         return Value(call.plan.sized(dims, layer), layer)
-    looks, looked = (one.places - other.places for one, other in zip(found[:2], found[1::-1], strict=True))
-    if len(found) > 2 or looked & {*found[0].named} or looks & {*found[1].named}:
+    looked = _looked_at(found)
+    meeting = tuple(upper(dim) if letter in looked else dim for letter, dim in zip(out, dims, strict=True))
+    return Value(meeting, found[0].value.layer, acted=True)
+
+
+def _term(call: Call, value: Value, letters: Letters, out: Letters) -> Term:
+    """A factor, settled; rows or columns that are one dimension with channels, and are summed, are pooled first."""
+    value = call.plan.settled(value)
+    if any(is_mixed(dim) for letter, dim in zip(letters, value.known, strict=True) if letter not in out):
+        value = call.plan.unmixed(call.name("line"), value)
+    return Term(value, dict(zip(letters, value.known, strict=True)))
+
+
+def _looked_at(terms: Sequence[Term]) -> set[object]:
+    """The letters of positions that the second of two maps has alone, as keys have."""
+    looks, looked = (one.places - other.places for one, other in zip(terms[:2], terms[1::-1], strict=True))
+    if len(terms) > 2 or looked & {*terms[0].named} or looks & {*terms[1].named}:
         raise Stuck("multiplies maps of different rows or columns")
-    scores = tuple(upper(dim) if letter in looked else dim for letter, dim in zip(out, dims, strict=True))
-    return Value(scores, found[0].value.layer, acted=True)
+    return looked
 
 
 def _rows(dim: Dim, kept: bool) -> tuple[str, ...]:
@@ -84,13 +96,15 @@ def met(dims: Dims, gone: Iterable[Dim]) -> Dims:
     return tuple(tuple(("" if role in places else role, n) for role, n in dim) for dim in dims)
 
 
+def _attended(call: Call, scores: Term, seen: Term, summed: Collection[object], dims: Dims) -> Value:
+    """Scores times values: every position that looks sees every one that is looked at."""
+    roles = roles_of(seen.named[letter] for letter in summed) if seen.places - {*summed} else [*AXES]
+    dims = tuple(tuple((role, n) for role, n in dim if n > 1 or not role.isupper()) for dim in dims)
+    return replace(call.plan.mixed(call.name(), seen.value, roles, "attention", scores.value.at), dims=dims)
+
+
 def _summed(call: Call, terms: Sequence[Term], summed: Collection[object], dims: Dims, times: Times) -> Value:
-    """Scores times values: every position that looks sees every one that is looked at. Or a product of maps, joined."""
-    for scores, seen in zip(terms, terms[::-1], strict=True) if len(terms) == 2 else ():
-        if _looks(scores, seen, summed):
-            roles = roles_of(seen.named[letter] for letter in summed) if seen.places - {*summed} else [*AXES]
-            dims = tuple(tuple((role, n) for role, n in dim if n > 1 or not role.isupper()) for dim in dims)
-            return replace(call.plan.mixed(call.name(), seen.value, roles, "attention", scores.value.at), dims=dims)
+    """A product of maps, joined over rows, columns or both."""
     if any(term.places != terms[0].places for term in terms):
         raise Stuck("sums over some rows or columns only")
     roles = roles_of(terms[0].named[letter] for letter in summed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Collection, Container
 
 from padviz.axis.operations import Window
 from padviz.errors import DescriptionError
@@ -14,42 +14,42 @@ from padviz.sources.tracing.trace import Trace
 
 
 def finish(trace: Trace) -> Traced:
-    """The part of a trace that its last spatial feature maps are made of, and their names.
+    """Cut a trace down to what its last spatial feature maps are made of, and name them.
 
     A last map is one that no later map is made of: outputs, heads and pooled vectors may read it. An
     adaptive pool before a head, or a pool that reads its whole input, is not one: the map before it is. Nor is a head
     that reads a flattened map as an image: the maps that were flattened are.
     """
-    readers: list[list[int]] = [[] for _ in trace.layers]
-    for i, layer in enumerate(trace.layers):
-        for j in {*layer.inputs}:
-            readers[j].append(i)
     ends, cuts = _before_heads(trace)
     live = ancestors(trace.layers, ends)
-    lasts = [i for i in sorted(live) if not trace.pooled[i] and all(trace.pooled[r] for r in readers[i] if r in live)]
-    stripped = list(dict.fromkeys(_before_pooling(trace, i) for i in lasts))
-    inner = ancestors(trace.layers, [j for i in stripped for j in trace.layers[i].inputs])
-    targets = [i for i in stripped if i not in inner and i > 0]
-    if not targets:
-        hint = "padviz looks for windows over an image"
-        raise DescriptionError("no output is made of a spatial layer", where=trace.where, hint=hint)
+    targets = _targets(trace, live)
     after = [i for i in live if not trace.pooled[i] and trace.seen(i) in targets]  # norms that nothing reads again
     kept = sorted(ancestors(trace.layers, [*targets, *after]) | {0})
-    sizes = tuple(trace.sizes[i] for i in kept)
     place = {i: k for k, i in enumerate(kept)}
-    aliases = {name: place[i] for name, i in trace.tensors.items() if i in place}
     attended = {_before_pooling(trace, i) for i in trace.attending.maps}
     return Traced(
-        only(trace.layers, kept),
-        sizes,
-        tuple(place[i] for i in targets),
-        cuts,
-        aliases,
-        _vectors(trace, place),
-        tuple(trace.layers[i].name for i in targets if i in attended),
-        {place[i]: ops for i, ops in trace.moving.items() if i in place},
-        trace.turns,
+        layers=only(trace.layers, kept),
+        sizes=tuple(trace.sizes[i] for i in kept),
+        lasts=tuple(place[i] for i in targets),
+        cuts=cuts,
+        aliases={name: place[i] for name, i in trace.tensors.items() if i in place},
+        vectors=_vectors(trace, place),
+        grids=tuple(trace.layers[i].name for i in targets if i in attended),
+        moving={place[i]: ops for i, ops in trace.moving.items() if i in place},
+        turns=trace.turns,
     )
+
+
+def _targets(trace: Trace, live: Collection[int]) -> list[int]:
+    """The last maps, among the layers that something is made of."""
+    read_by_maps = {i for at in live if not trace.pooled[at] for i in trace.layers[at].inputs}
+    lasts = [i for i in sorted(live) if not trace.pooled[i] and i not in read_by_maps]
+    stripped = list(dict.fromkeys(_before_pooling(trace, i) for i in lasts))
+    inner = ancestors(trace.layers, [j for i in stripped for j in trace.layers[i].inputs])
+    if found := [i for i in stripped if i not in inner and i > 0]:
+        return found
+    hint = "padviz looks for windows over an image"
+    raise DescriptionError("no output is made of a spatial layer", where=trace.where, hint=hint)
 
 
 def _vectors(trace: Trace, kept: Container[int]) -> dict[str, tuple[str, ...]]:
