@@ -17,8 +17,7 @@ from padviz.repadding.onnx.graph import INPUTS_SINCE, Graph, Proto, Rows, set_pa
 from padviz.repadding.onnx.pads import ROLES, Cannot, Pads
 from padviz.repadding.plan import Change, Plan
 from padviz.sources.onnx import tensors
-from padviz.sources.onnx.model import Model
-from padviz.sources.onnx.nodes import attributes
+from padviz.sources.onnx.model import Model, attributes
 
 CONVS = {op.rpartition(".")[2] for op in tensors.CONVS}
 SUMS = ("Conv", "FusedConv")  # convolutions whose outputs can be multiplied

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.sources.onnx.constants.external import is_external, numbers, within
-from padviz.sources.onnx.model import Model
-from padviz.sources.onnx.nodes import Constants, reads, title
+from padviz.sources.onnx.model import Constants, Model, reads, title
 
 NATIVE = {"zero": "constant", "replicate": "edge", "reflect": "reflect", "circular": "wrap"}  # modes of Pad
 WRAP_SINCE, INPUTS_SINCE, AXES_SINCE, STEPS_SINCE, SLICE_INPUTS_SINCE = 19, 11, 18, 10, 10  # opsets

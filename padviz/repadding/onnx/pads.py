@@ -10,7 +10,7 @@ from padviz.network.network import Network
 from padviz.repadding.onnx.computed import Amounts, chain, mode_of
 from padviz.repadding.onnx.graph import INPUTS_SINCE, NATIVE, Graph, Proto, Rows
 from padviz.repadding.plan import Change
-from padviz.sources.onnx.nodes import attributes, title
+from padviz.sources.onnx.model import attributes, title
 
 ROLES = "hw"
 RANK = 4  # of images

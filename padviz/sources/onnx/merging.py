@@ -12,7 +12,7 @@ from padviz.errors import SizeError
 from padviz.network.layer import Kind
 from padviz.sources.onnx.constants.external import Unread
 from padviz.sources.onnx.constants.folding import axes_of, from_front
-from padviz.sources.onnx.constants.later import worked_out
+from padviz.sources.onnx.constants.stored import worked_out
 from padviz.sources.onnx.reshaping import whole_image
 from padviz.sources.onnx.tensors import Node
 from padviz.sources.tracing.arranging import Stuck, Value

@@ -11,10 +11,8 @@ from padviz.errors import DescriptionError, let_through
 from padviz.network.network import Size
 from padviz.sources.onnx.constants.everywhere import folded_everywhere
 from padviz.sources.onnx.constants.folding import fold
-from padviz.sources.onnx.constants.later import Later
-from padviz.sources.onnx.constants.stored import BROKEN, constant, filled_with, literal
-from padviz.sources.onnx.model import MOST_NODES, Model
-from padviz.sources.onnx.nodes import DEEPEST, attributes, needed, op_of, title
+from padviz.sources.onnx.constants.stored import BROKEN, Later, constant, filled_with, literal
+from padviz.sources.onnx.model import DEEPEST, MOST_NODES, Model, attributes, needed, op_of, title
 from padviz.sources.onnx.operators import OPS
 from padviz.sources.onnx.tensors import Node, Plan, passed
 from padviz.sources.tracing.arranging import Stuck, Value

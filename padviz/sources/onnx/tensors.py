@@ -11,7 +11,7 @@ from padviz.axis.resize import Resize
 from padviz.network.layer import Channels, Kind
 from padviz.sources.onnx.constants.everywhere import LOST
 from padviz.sources.onnx.constants.folding import Array, integers
-from padviz.sources.onnx.constants.later import Budget
+from padviz.sources.onnx.constants.stored import Budget
 from padviz.sources.tracing.arranging import Arranger, Stuck, Value
 from padviz.sources.tracing.axis_labels import (
     AXES,

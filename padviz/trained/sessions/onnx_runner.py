@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from padviz.errors import DescriptionError, OptionError, SizeError, let_through, nearest, printable
 from padviz.network.network import Size
 from padviz.sources.onnx.constants.external import numbers
-from padviz.sources.onnx.model import Model
-from padviz.sources.onnx.nodes import Constants
+from padviz.sources.onnx.model import Constants, Model
 from padviz.trained.sessions.running import LINES, Images, Reduced, check_room, has_borders, middle, outermost
 
 Proto = Any

@@ -15,8 +15,7 @@ from padviz.network.network import Network, Size
 from padviz.sources.onnx.constants import external
 from padviz.sources.onnx.constants.stored import BROKEN
 from padviz.sources.onnx.load import laid_out
-from padviz.sources.onnx.model import Model, opened
-from padviz.sources.onnx.nodes import Constants, attributes, needed, op_of, title
+from padviz.sources.onnx.model import Constants, Model, attributes, needed, op_of, opened, title
 from padviz.sources.onnx.tensors import CONVS, WEIGHT
 from padviz.trained.weights.trained_network import Kernel, Trained, Unread, as_kernel
 
