@@ -15,7 +15,7 @@ from padviz.sources.onnx.constants.folding import axes_of, from_front
 from padviz.sources.onnx.constants.stored import worked_out
 from padviz.sources.onnx.reshaping import whole_image
 from padviz.sources.onnx.tensors import Node
-from padviz.sources.tracing.arranging import Stuck, Value
+from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import AXES, alone, plain, regrouped, roles_of, shape_of, size_of
 from padviz.sources.tracing.calls import Result, join, side_by_side, together
 from padviz.sources.tracing.contracting import Letters, contract, linear, over
@@ -31,7 +31,7 @@ def merged(kind: Kind) -> Callable[[Node], Value]:
     def run(node: Node) -> Value:
         maps = node.maps
         if not maps:
-            return Value(node.lined_up([]))
+            return Constant(node.lined_up([]))
         if len(maps) == 1 and (found := _reweighed(node, maps[0])) is not None:
             return found
         away = node.op == "Sub" and any(node.trace.pooled[each.at] for each in maps)  # a mean: a normalisation
@@ -41,12 +41,12 @@ def merged(kind: Kind) -> Callable[[Node], Value]:
     return run
 
 
-def _reweighed(node: Node, x: Value) -> Value | None:
+def _reweighed(node: Node, x: Map) -> Value | None:
     """A convolution's output that is multiplied as partial convolution does; None where it is not."""
     divided = node.op == "Div" and node.given[0] is x
     if node.op != "Mul" and not divided:
         return None
-    factor = next((each for each in node.given if each.is_constant), None)
+    factor = next((each for each in node.given if isinstance(each, Constant)), None)
     if factor is None or (factor.array is None and factor.later is None):
         return None  # an input of the graph, such as a mask
     if not may_reweigh(node.trace, x, factor.dims):
@@ -57,7 +57,7 @@ def _reweighed(node: Node, x: Value) -> Value | None:
         how = "divides" if divided else "multiplies"
         which = f"the constant that it {how} a convolution by, which may make it partial convolution"
         what = f"node {node.title}: {which}, {error}, and"
-        return Value(None, node.trace.unknown(node.title, (x.at,), what, node.op))
+        return Map(None, node.trace.unknown(node.title, (x.at,), what, node.op))
     with np.errstate(all="ignore"):
         return partial(node.trace, x, 1 / array if divided else array)
 
@@ -78,20 +78,18 @@ def global_pool(node: Node) -> Value:
 
 def concat(node: Node) -> Value:
     """Along channels a merge; along height or width only as padding written out."""
-    tensors = node.given
-    maps = [each for each in tensors if not each.is_constant]
-    rank = len(tensors[0].known)
+    rank = len(node.given[0].known)
     axis = from_front(int(node.attrs.get("axis", 1)), rank)
-    if any(len(each.known) != rank for each in tensors):
+    if any(len(each.known) != rank for each in node.given):
         raise Stuck("joins tensors of different ranks")
-    if any(roles_of([each.known[axis]]) for each in maps):
-        tensors = [each if each.is_constant else whole_image(node.plan, each, axis) for each in tensors]
-        return _along_positions(replace(node, read=tuple(tensors)), axis)
-    n = sum(size_of(each.known[axis]) for each in tensors)
-    if maps:
-        return side_by_side(node, maps, axis, n)
+    if any(roles_of([each.known[axis]]) for each in node.maps):
+        whole = tuple(whole_image(node.plan, each, axis) for each in node.given)
+        return _along_positions(replace(node, read=whole), axis)
+    n = sum(size_of(each.known[axis]) for each in node.given)
+    if node.maps:
+        return side_by_side(node, node.maps, axis, n)
     dims = node.lined_up([], axis)
-    return Value((*dims[:axis], regrouped([], n), *dims[axis + 1 :]))
+    return Constant((*dims[:axis], regrouped([], n), *dims[axis + 1 :]))
 
 
 def _along_positions(node: Node, axis: int) -> Value:
@@ -101,7 +99,7 @@ def _along_positions(node: Node, axis: int) -> Value:
     if node.flat:
         return node.head()
     role = alone(maps[0].known[axis])
-    bases = {(each.layer, tuple(cut for cut in each.cuts if cut[0] != role)) for each in maps}
+    bases = {(each.at, tuple(cut for cut in each.cuts if cut[0] != role)) for each in maps}
     if role not in AXES or len(bases) > 1 or any(alone(each.known[axis]) != role for each in maps):
         raise Stuck("joins different maps along their height or width")
     rows: list[Row] = []
@@ -109,7 +107,7 @@ def _along_positions(node: Node, axis: int) -> Value:
         size = size_of(each.known[axis])
         if len(rows) + size > MOST_ROWS:
             raise SizeError(f"its output would have {len(rows) + size} rows")
-        rows += [None] * size if each.is_constant else dict(each.cuts).get(role, range(size))
+        rows += dict(each.cuts).get(role, range(size)) if isinstance(each, Map) else [None] * size
     whole = replace(maps[0], cuts=tuple(cut for cut in maps[0].cuts if cut[0] != role))
     return as_pad(node.plan, node.name("pad"), whole, role, rows)
 
@@ -117,15 +115,16 @@ def _along_positions(node: Node, axis: int) -> Value:
 def product(node: Node, a: Value, b: Value, letters: tuple[Letters, Letters, Letters]) -> Value:
     """A product of two tensors, summed over the letters that the result lacks, as einsum names dimensions."""
     (first, second, out) = letters
-    if a.is_constant or b.is_constant:
-        x, own, weight, theirs = (a, first, b, second) if b.is_constant else (b, second, a, first)
+    if isinstance(a, Constant) or isinstance(b, Constant):
+        x, own, weight, theirs = (a, first, b, second) if isinstance(b, Constant) else (b, second, a, first)
         sizes = dict(zip(theirs, shape_of(weight.dims), strict=True)) if weight.dims is not None else {}
         return linear(node, x, own, out, sizes, part=node.title)
 
-    def times(values: Sequence[Value]) -> int:
+    def times(values: Sequence[Map]) -> int:
         return join(node, "multiply", [each.at for each in values])
 
-    return contract(node, [(a, first), (b, second)], out, times)
+    terms = [(x, letters) for x, letters in ((a, first), (b, second)) if isinstance(x, Map)]
+    return contract(node, terms, out, times)
 
 
 def matmul(node: Node) -> Value:
@@ -142,7 +141,7 @@ def matmul(node: Node) -> Value:
 def gemm(node: Node) -> Value:
     first, second = "ki" if node.attrs.get("transA") else "ik", "jk" if node.attrs.get("transB") else "kj"
     a = node.tensor(0)
-    if a.layer is not None and len(a.known) != 2:
+    if isinstance(a, Map) and len(a.known) != 2:
         raise Stuck("multiplies what is no matrix")
     return product(node, a, node.tensor(1), (first, second, "ij"))
 
@@ -159,25 +158,25 @@ def attention(node: Node) -> Value:
     """Attention in one node: the query's positions see all of the value's."""
     looks = node.plan.settled(node.tensor(0))
     value = node.read[2] if len(node.read) > 2 and node.read[2] is not None else looks
-    seen = looks if value.layer is None else node.plan.settled(value)
-    if looks.layer is None or seen.layer is None:
+    seen = node.plan.settled(value) if isinstance(value, Map) else looks
+    if not isinstance(looks, Map):
         raise Stuck("lacks a map")
-    return Value(looks.known, node.trace.mix(node.title, seen.layer, looks.layer))
+    return Map(looks.known, node.trace.mix(node.title, seen.at, looks.at))
 
 
-def recurrent(node: Node) -> list[Value]:
+def recurrent(node: Node) -> Sequence[Value]:
     """A recurrence: a step sees all rows that are among its features, and then every step sees every step."""
     x = node.plan.settled(node.tensor(0))
-    if x.layer is None or len(x.known) != 3 or node.attrs.get("layout"):
+    if not isinstance(x, Map) or len(x.known) != 3 or node.attrs.get("layout"):
         raise Stuck("runs along what is no sequence, or not along its first dimension")
     steps, batch, features = x.known
     hidden = plain(int(node.attrs.get("hidden_size", 1)))
     ways = plain(2 if node.attrs.get("direction") == "bidirectional" else 1)
     rows, along = ({role for role, n in dim if role and n > 1} for dim in (features, steps))
-    lines = node.plan.pooled_over(node.name("line"), x.layer, rows) if rows else x.layer
+    lines = node.plan.pooled_over(node.name("line"), x.at, rows) if rows else x.at
     layer = node.plan.pooled_over(node.name("global"), lines, along) if along else lines
-    last = Value((ways, batch, hidden), layer)
-    return [Value((steps, ways, batch, hidden), node.plan.spread(node.title, layer, lines)), last, last][: node.outputs]
+    last = Map((ways, batch, hidden), layer)
+    return [Map((steps, ways, batch, hidden), node.plan.spread(node.title, layer, lines)), last, last][: node.outputs]
 
 
 MIXING: dict[str, Callable[[Node], Result]] = {

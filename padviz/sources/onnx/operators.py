@@ -15,7 +15,7 @@ from padviz.sources.onnx.constants.folding import from_front
 from padviz.sources.onnx.merging import MIXING
 from padviz.sources.onnx.reshaping import SHAPING
 from padviz.sources.onnx.tensors import CONVS, SAME, Node, Plan
-from padviz.sources.tracing.arranging import Stuck, Value
+from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import AXES, alone, has_positions, plain, roles_of, shape_of, size_of
 from padviz.sources.tracing.calls import Result
 from padviz.sources.tracing.contracting import along
@@ -44,11 +44,11 @@ NEUTRAL = LINEAR | {
 def neutral(node: Node) -> Result:
     """What acts on each position alone: the same map."""
     x = node.tensor(0)
-    if node.op != "CastLike" and not all(each.is_constant for each in node.given[1:]):
+    if node.op != "CastLike" and not all(isinstance(each, Constant) for each in node.given[1:]):
         raise Stuck("joins several maps")
     if node.op in ("ArgMax", "ArgMin"):
         return _picked(node, x)
-    return x if node.op in LINEAR else replace(x, acted=True, array=None)
+    return x if node.op in LINEAR else x.activated(x.dims)
 
 
 def softmax(node: Node) -> Result:
@@ -64,7 +64,7 @@ def _picked(node: Node, x: Value) -> Value:
     if roles_of(dims[axis : axis + 1]):
         raise Stuck("picks one of all positions")
     dims[axis : axis + 1] = [()] if node.attrs.get("keepdims", 1) else []
-    return replace(x, dims=tuple(dims), acted=True)
+    return x.activated(tuple(dims))
 
 
 def conv(node: Node) -> Result:
@@ -137,7 +137,7 @@ def _across_channels(node: Node, kernel: Sequence[int]) -> Value | None:
         return None
     sizes = [out_size(window, size_of(dim)) for window, dim in zip(windows, dims, strict=True)]
     slid = tuple(dim if alone(dim) else plain(n) for dim, n in zip(dims, sizes, strict=True))
-    return replace(x, dims=(*x.known[:2], *slid), acted=True)
+    return x.activated((*x.known[:2], *slid))
 
 
 def pad(node: Node) -> Result:
@@ -204,7 +204,7 @@ def _targets(node: Node) -> tuple[list[float], list[int]]:
     arrays = node.arrays(at)
     scales = [] if not arrays or arrays[0] is None else [float(n) for n in arrays[0].reshape(-1)]
     sizes = node.rows_in(3) if len(arrays) > 1 and at == 2 else []
-    if scales and node.tensor(at).over is not None and node.trace.turns is not None:
+    if scales and node.over(at) is not None and node.trace.turns is not None:
         node.trace.turns.lost = True
     if bool(scales) == bool(sizes) or not all(scale > 0 for scale in scales):
         raise Stuck("asks for no size, or for two")
@@ -244,18 +244,18 @@ def depth_to_space(node: Node) -> Result:
 def space_to_depth(node: Node) -> Result:
     x, _ = node.image(node.tensor(0))
     block = int(node.attrs["blocksize"])
-    layer = node.plan.space_to_depth(node.title, x.layer or 0, block, block)
+    layer = node.plan.space_to_depth(node.title, x.at, block, block)
     dims = (x.known[0], plain(size_of(x.known[1]) * block**2), *x.known[2:])
-    return Value(node.plan.sized(dims, layer), layer)
+    return Map(node.plan.sized(dims, layer), layer)
 
 
 def norm(node: Node) -> Result:
     """A normalisation over some dimensions, as the table says; that with running statistics makes no activation."""
     x, (why, over) = node.tensor(0), NORMS[node.op]
-    if any(not each.is_constant for each in node.given[1:]):
+    if not all(isinstance(each, Constant) for each in node.given[1:]):
         raise Stuck("joins several maps")
-    made = x if node.op == "BatchNormalization" else replace(x, acted=True, array=None)
-    if x.layer is not None and x.dims and any(has_positions(x.dims[i]) for i in over(node, len(x.dims))):
+    made = x if node.op == "BatchNormalization" else x.activated(x.dims)
+    if isinstance(made, Map) and x.dims and any(has_positions(x.dims[i]) for i in over(node, len(x.dims))):
         return node.norm(made, why)
     return made
 

@@ -13,7 +13,7 @@ from padviz.axis.operations import Op, Window, pads_at
 from padviz.axis.resize import Resize
 from padviz.sources.onnx.constants.folding import Array, axes_of, from_front, new_shape, sliced
 from padviz.sources.onnx.tensors import Node, Plan
-from padviz.sources.tracing.arranging import Stuck, Value, picked
+from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value, picked
 from padviz.sources.tracing.axis_labels import (
     AXES,
     Dims,
@@ -60,7 +60,7 @@ def arranged(node: Node, x: Value, shape: Sequence[int]) -> Value:
     """The tensor in another shape; one that does not divide makes it a head, as after a flatten."""
     made = node.plan.reshape(x, shape, node.title, node.title)
     if made is None:
-        return node.head() if x.layer is not None else replace(x, dims=tuple(plain(n) for n in shape))
+        return node.head() if isinstance(x, Map) else Constant(tuple(plain(n) for n in shape))
     return made
 
 
@@ -104,14 +104,14 @@ def _copied(node: Node, x: Value, dims: Dims | None) -> Value:
     grown = {alone(old): size_of(new) for old, new in zip(before, dims, strict=True) if old != new and alone(old)}
     if any(size_of(old) > 1 and old != new for old, new in zip(before, dims, strict=True)) or not {*grown} <= {*AXES}:
         raise Stuck("repeats what has more than one row")
-    if not grown or x.layer is None:
-        return replace(x, dims=dims, array=None)
+    if not grown or not isinstance(x, Map):
+        return replace(x, dims=dims)
     kept = tuple(old if alone(old) else new for old, new in zip(before, dims, strict=True))
     ops: dict[str, Op] = {role: Resize(n) for role, n in grown.items()}
     return node.lay("resize", node.plan.settled(replace(x, dims=kept)), ops)
 
 
-def _window(plan: Plan, x: Value, role: str, rows: slice) -> Window | None:
+def _window(plan: Plan, x: Map, role: str, rows: slice) -> Window | None:
     """The crop that a slice is, with the one before it that is not laid out yet."""
     n = plan.trace.rows(x.at, AXES[role])
     step = 1 if rows.step is None else rows.step
@@ -140,24 +140,24 @@ def cut(node: Node, x: Value, axis: int, rows: slice) -> Value:
         return x
     taken = range(size)[rows]
     role = alone(dim)
-    window = _window(node.plan, x, role, ends) if role in AXES and x.layer is not None else None
+    window = _window(node.plan, x, role, ends) if role in AXES and isinstance(x, Map) else None
     if taken == range(size) and (window is None or not any(isinstance(n, Tracked) for n in window.padding)):
         return x
     if not roles_of([dim]):
         return picked(x, axis, (plain(len(taken)),), tuple(taken))
-    if role not in AXES or has_parts(x.known):
+    if role not in AXES or has_parts(x.known) or not isinstance(x, Map):
         raise Stuck("takes a slice of mixed or split dimensions")
     before = dict(x.cuts).get(role, range(size))
     cuts = {**dict(x.cuts), role: before[rows]}
-    if window is not None and x.layer is not None:
-        node.plan.ends[x.layer, role, cuts[role]] = window
+    if window is not None:
+        node.plan.ends[x.at, role, cuts[role]] = window
     dims = (*x.known[:axis], ((role, len(taken)),), *x.known[axis + 1 :])
     return replace(x, dims=dims, cuts=tuple(cuts.items()), by=node.title)
 
 
 def whole_image(plan: Plan, x: Value, axis: int) -> Value:
     """An image whose channels are places in blocks of rows or columns, with those laid out before its rows are cut."""
-    blocks = x.layer is not None and has_parts(x.known) and [*map(alone, x.known[2:])] == [*AXES]
+    blocks = isinstance(x, Map) and has_parts(x.known) and [*map(alone, x.known[2:])] == [*AXES]
     return plan.settled(x) if blocks and alone(x.known[axis]) in AXES else x
 
 
@@ -191,19 +191,20 @@ def gather(node: Node) -> Value:
     x, at = node.tensor(0), node.tensor(1)
     axis = from_front(int(node.attrs.get("axis", 0)), len(x.known))
     dim = x.known[axis]
-    if not roles_of([dim]) or x.layer is None:
-        which = node.title if at.array is None else tuple(row % max(size_of(dim), 1) for row in node.ints(1))
+    array = at.array if isinstance(at, Constant) else None
+    if not roles_of([dim]) or not isinstance(x, Map):
+        which = node.title if array is None else tuple(row % max(size_of(dim), 1) for row in node.ints(1))
         return picked(x, axis, at.known, which)
     size = size_of(dim)
     rows = [row % size for row in node.ints(1)]
-    if alone(dim) not in AXES or not rows or at.array is None or at.array.ndim > 1:
+    if alone(dim) not in AXES or not rows or array is None or array.ndim > 1:
         raise Stuck("gathers from mixed dimensions")
     steps = {b - a for a, b in pairwise(rows)} or {1}
     if len(steps) == 1 and min(steps) > 0:
         x = cut(node, x, axis, slice(rows[0], rows[-1] + 1, steps.pop()))
     else:
         x = as_pad(node.plan, node.name("pad"), x, alone(dim), rows)
-    return x if at.array.ndim else replace(x, dims=(*x.known[:axis], *x.known[axis + 1 :]))
+    return x if array.ndim else replace(x, dims=(*x.known[:axis], *x.known[axis + 1 :]))
 
 
 def gather_nd(node: Node) -> Value:
@@ -215,14 +216,13 @@ def shape(node: Node) -> Value:
     x = node.tensor(0)
     part = slice(node.attrs.get("start", 0), node.attrs.get("end"))
     found = shape_of(x.known)[part]
-    made = Value((plain(len(found)),), array=np.array(found, dtype=np.int64))
     over = _sizes_everywhere(node, x)
-    return replace(made, over=None if over is None else over[:, part])
+    return Constant((plain(len(found)),), np.array(found, dtype=np.int64), over=None if over is None else over[:, part])
 
 
 def _sizes_everywhere(node: Node, x: Value) -> Array | None:
     """The shape of a map at all sizes, a row for each; None for a constant, or where one size is asked for."""
-    if (turns := node.trace.turns) is None or x.layer is None:
+    if (turns := node.trace.turns) is None or not isinstance(x, Map):
         return None
     x = node.plan.settled(x) if x.cuts else x
     sizes = [over_of(node.plan.rows(x, dim)) for dim in x.known]
@@ -233,12 +233,12 @@ def size(node: Node) -> Value:
     x = node.tensor(0)
     over = _sizes_everywhere(node, x)
     shape = np.array(prod(shape_of(x.known)), dtype=np.int64)
-    return Value((), array=shape, over=None if over is None else over.prod(1))
+    return Constant((), array=shape, over=None if over is None else over.prod(1))
 
 
 def filled(node: Node) -> Value:
     """A constant too large to be made."""
-    return Value(tuple(plain(n) for n in node.ints(0)))
+    return Constant(tuple(plain(n) for n in node.ints(0)))
 
 
 SHAPING: dict[str, Callable[[Node], Result]] = {

@@ -11,11 +11,11 @@ from padviz.errors import DescriptionError, let_through
 from padviz.network.network import Size
 from padviz.sources.onnx.constants.everywhere import folded_everywhere
 from padviz.sources.onnx.constants.folding import fold
-from padviz.sources.onnx.constants.stored import BROKEN, Later, constant, filled_with, literal
+from padviz.sources.onnx.constants.stored import BROKEN, Later, constant, filled_with, known, literal
 from padviz.sources.onnx.model import DEEPEST, MOST_NODES, Model, attributes, needed, op_of, title
 from padviz.sources.onnx.operators import OPS
 from padviz.sources.onnx.tensors import Node, Plan, passed
-from padviz.sources.tracing.arranging import Stuck, Value
+from padviz.sources.tracing.arranging import Constant, Head, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import AXES, Dim, plain
 from padviz.sources.tracing.calls import Result, follow
 from padviz.sources.tracing.sizes.rows import Probes
@@ -33,8 +33,8 @@ class Graph:
         self.neutral = frozenset(neutral)
         self.versions = {each.domain or "ai.onnx": each.version for each in model.proto.opset_import}
         self.functions = {(each.domain, each.name): each for each in model.proto.functions}
-        self.constants = {each.name: constant(each, self.folder) for each in model.graph.initializer}
-        self.constants |= {each.values.name: Value(None) for each in model.graph.sparse_initializer}
+        self.constants: dict[str, Value] = {each.name: constant(each, self.folder) for each in model.graph.initializer}
+        self.constants |= {each.values.name: Constant(None) for each in model.graph.sparse_initializer}
         self.nodes = needed(model.graph)
         self.attrs: dict[int, tuple[Proto, dict[str, Any]]] = {}  # with the node, so that its id stays its own
 
@@ -46,15 +46,15 @@ class Graph:
             run.plan.trace.turns.on = False  # a graph turns nowhere but at an If
         sides: list[Dim] = [((role, n),) for role, n in zip(AXES, size, strict=True)]
         sides.insert(2 if image.channels_last else 0, plain(image.channels))
-        scope: Scope = ChainMap({image.name: Value((plain(image.shape[0] or 1), *sides), 0)}, self.constants)
+        scope: Scope = ChainMap({image.name: Map((plain(image.shape[0] or 1), *sides), 0)}, self.constants)
         for other in self.model.further:
             if other not in scope:  # of a sparse tensor
-                scope[other] = Value(None)
+                scope[other] = Constant(None)
         run.nodes(self.nodes, scope, 0)
         for output in self.model.graph.output:
-            value = scope[output.name] if output.name in scope else Value(None)
+            value = scope[output.name] if output.name in scope else Constant(None)
             run.plan.trace.ends |= value.sources
-            if value.behind or (value.layer is not None and run.plan.trace.pooled[value.layer]):
+            if isinstance(value, Head) or (isinstance(value, Map) and run.plan.trace.pooled[value.at]):
                 run.plan.trace.vectors[output.name] = value.sources
         return run.plan.trace
 
@@ -91,10 +91,10 @@ class _Run:
         """Keep what tensors are called that hold a layer as it is, and what lies behind a head."""
         trace = self.plan.trace
         for name, value in zip(names, outputs, strict=False):
-            if value.layer in trace.heads:
-                trace.behind |= dict.fromkeys((node.title, name), value.layer)
-            elif value.layer and not value.cuts and not depth:
-                trace.tensors[name] = value.layer
+            if isinstance(value, Map) and value.at in trace.heads:
+                trace.behind |= dict.fromkeys((node.title, name), value.at)
+            elif isinstance(value, Map) and value.at and not value.cuts and not depth:
+                trace.tensors[name] = value.at
 
     def node(self, proto: Proto, scope: Scope, bound: dict[str, Any] | None) -> Node:
         """The node with its attributes and the tensors that it reads."""
@@ -123,17 +123,17 @@ class _Run:
         function = self.graph.functions.get((proto.domain, proto.op_type))
         if function is None or node.op in self.plan.neutral:
             return None
-        inside: Scope = dict(zip(function.input, (each or Value(None) for each in node.read), strict=False))
+        inside: Scope = dict(zip(function.input, (each or Constant(None) for each in node.read), strict=False))
         bound = attributes(function.attribute_proto) | node.attrs
         self.nodes(function.node, inside, depth + 1, bound)
         return [inside[name] for name in function.output]
 
     def branch(self, node: Node, scope: Scope, depth: int) -> list[Value] | None:
-        condition = node.tensor(0).array
-        if condition is None or condition.size != 1:
+        decides = node.tensor(0)
+        if not isinstance(decides, Constant) or decides.array is None or decides.array.size != 1:
             return None
-        self.plan.turn(bool(condition.item()), node.tensor(0).over)
-        graph = node.attrs["then_branch" if condition.item() else "else_branch"]
+        self.plan.turn(bool(decides.array.item()), decides.over)
+        graph = node.attrs["then_branch" if decides.array.item() else "else_branch"]
         inside: Scope = ChainMap({each.name: constant(each, self.graph.folder) for each in graph.initializer}, scope)
         self.nodes(graph.node, inside, depth + 1)
         return [inside[each.name] for each in graph.output]
@@ -141,8 +141,9 @@ class _Run:
 
 def run_node(node: Node) -> list[Value]:
     """What a node makes of its tensors: constants are folded, and all else is decided as for any call."""
-    if node.op != "Shape" and not node.maps:
-        return folded(node)
+    given = [each for each in node.given if isinstance(each, Constant)]
+    if node.op != "Shape" and len(given) == len(node.given):
+        return folded(node, [None if each is None else given.pop(0) for each in node.read])
     return _each(node, follow(node))
 
 
@@ -151,20 +152,18 @@ def _each(node: Node, made: Result) -> list[Value]:
     return [made] * node.outputs if isinstance(made, Value) else [*cast("Sequence[Value]", made)]
 
 
-def folded(node: Node) -> list[Value]:
+def folded(node: Node, read: Sequence[Constant | None]) -> list[Value]:
     """A constant: its numbers where it is small, and else its shape as far as it is known, and how to work it out."""
-    arrays = [None if each is None else each.array for each in node.read]
-    if all(each is None or each.array is not None for each in node.read):
+    arrays = [None if each is None else each.array for each in read]
+    if all(each is None or each.array is not None for each in read):
         more = {"outputs": node.outputs, "filled": filled_with(node.attrs.get("value"))}
         found = fold(node.op, node.attrs | more, arrays)
         if found is not None:
-            overs = folded_everywhere(node.op, node.attrs | more, node.read, found)
-            pairs = zip(found, overs, strict=True)
-            return [Value(tuple(plain(n) for n in each.shape), array=each, over=over) for each, over in pairs]
+            overs = folded_everywhere(node.op, node.attrs | more, read, found)
+            return [replace(known(each), over=over) for each, over in zip(found, overs, strict=True)]
     try:
-        made = OPS[node.op](node) if node.op in OPS and node.given else Value(None)
+        made = OPS[node.op](node) if node.op in OPS and node.given else Constant(None)
     except Stuck:
-        made = Value(None)
-    every = _each(node, made)
-    later = (Later(node.op, node.attrs, node.read, node.outputs, i) for i in range(len(every)))
-    return [replace(each, array=None, later=how) for each, how in zip(every, later, strict=True)]
+        made = Constant(None)
+    every = enumerate(_each(node, made))
+    return [Constant(each.dims, later=Later(node.op, node.attrs, read, node.outputs, i)) for i, each in every]

@@ -12,7 +12,7 @@ from padviz.network.layer import Channels, Kind
 from padviz.sources.onnx.constants.everywhere import LOST
 from padviz.sources.onnx.constants.folding import Array, integers
 from padviz.sources.onnx.constants.stored import Budget
-from padviz.sources.tracing.arranging import Arranger, Stuck, Value
+from padviz.sources.tracing.arranging import Arranger, Constant, Head, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import (
     AXES,
     Dims,
@@ -58,10 +58,10 @@ class Plan(Arranger):
 
     def is_flat(self, x: Value) -> bool:
         """Whether height and width are no dimensions of their own any more: a head, unless it is reshaped back."""
-        if x.layer is None or x.dims is None:
+        if not isinstance(x, Map) or x.dims is None:
             return True
         own = {alone(dim) for dim in x.dims}
-        return self.trace.pooled[x.layer] or self.tells_apart(x.layer, [role for role in AXES if role not in own])
+        return self.trace.pooled[x.at] or self.tells_apart(x.at, [role for role in AXES if role not in own])
 
 
 @dataclass(eq=False)
@@ -79,7 +79,8 @@ class Node(Call):
 
     def __post_init__(self) -> None:
         self.given = [each for each in self.read if each is not None]
-        self.maps = [each for each in self.given if not each.is_constant]
+        self.maps = [each for each in self.given if isinstance(each, Map)]
+        self.heads = [each for each in self.given if isinstance(each, Head)]
         self.windowed = self.op in WINDOWED
         self.what = f"node {self.title}: {self.op} (opset {self.version})"
         self.which = f"node {self.title}: the operation {self.op} (opset {self.version})"
@@ -106,12 +107,13 @@ class Node(Call):
     @property
     def flat(self) -> bool:
         """Whether none of its maps has height and width."""
-        return all(map(self.plan.is_flat, self.maps))
+        return all(map(self.plan.is_flat, self.maps))  # and heads are
 
     def without_positions(self) -> Result:
-        if any(each.behind for each in self.given) or (self.handler is None and self.flat):
+        if self.heads or (self.handler is None and self.flat):
             why = "reads what was flattened, or picked position by position, as an image"
-            return self.stuck(why, self.tensor(0).flattened)
+            first = self.tensor(0)
+            return self.stuck(why, isinstance(first, Head) and first.flattened)
         return None
 
     def handled(self, handler: Callable[..., Result]) -> Result:
@@ -122,20 +124,19 @@ class Node(Call):
 
     def head(self) -> Value:
         """A head made of all inputs, never spatial again, which may be a step of attention."""
-        vectors = (each.layer is not None and self.trace.pooled[each.layer] for each in self.maps)
-        pairs = zip(self.maps, vectors, strict=True)
-        flat = all(each.flattened or vector or is_flattened(each.dims or ()) for each, vector in pairs)
+        flat = all(self.trace.pooled[each.at] or is_flattened(each.dims or ()) for each in self.maps)
         behind = frozenset(self.sources)
-        self.attend(behind)
-        return Value(None, behind=behind, flattened=flat)
+        self.attend(behind, len(self.maps) + len(self.heads))
+        return Head(None, behind, flat and all(each.flattened for each in self.heads))
 
-    def lined_up(self, values: Sequence[Value], along: int | None = None) -> Dims:
+    def lined_up(self, values: Sequence[Map], along: int | None = None) -> Dims:
         """As far as they are known, with those of constants."""
         maps, known = iter(values), list[Dims]()
         for each in self.given:
-            dims = each.dims if each.is_constant else next(maps).dims
+            constant = isinstance(each, Constant)
+            dims = each.dims if constant else next(maps).dims
             if dims is not None:
-                known.append(dims if along is None or not each.is_constant else (*dims[:along], (), *dims[along + 1 :]))
+                known.append(dims if along is None or not constant else (*dims[:along], (), *dims[along + 1 :]))
         found = known[0] if known else None
         for dims in known[1:]:
             found = None if found is None else broadcast(found, dims)
@@ -154,9 +155,10 @@ class Node(Call):
         """The inputs from `start` on as small constants; what is not one is an error."""
         found: list[Array | None] = []
         for each in self.read[start:]:
-            if each is not None and each.array is None:
+            array = each.array if isinstance(each, Constant) else None
+            if each is not None and array is None:
                 raise Stuck("has an input that is no small constant")
-            found.append(None if each is None else each.array)
+            found.append(array)
         return found
 
     def numbers(self, key: str, default: Sequence[int]) -> list[int]:
@@ -175,7 +177,7 @@ class Node(Call):
     def rows_in(self, i: int) -> list[Any]:
         """An input as Python ints, with what they are at other sizes; nothing where it is missing or empty."""
         found, turns = self.ints(i), self.trace.turns
-        over = self.tensor(i).over if found else None
+        over = self.over(i) if found else None
         if over is None or turns is None:
             return [*found]
         if over is LOST:
@@ -184,6 +186,11 @@ class Node(Call):
         columns = over.reshape(len(over), -1).T
         pairs = zip(found, columns, strict=True)
         return [n if (column == n).all() else tracked(n, column, turns) for n, column in pairs]
+
+    def over(self, i: int) -> Any:
+        """What an input, a constant, is at all sizes; None where it does not depend on them."""
+        found = self.tensor(i)
+        return found.over if isinstance(found, Constant) else None
 
     def window(self, kernel: Sequence[int], i: int, ceil: bool = False) -> Window:
         """The window of a convolution or a pool on its i-th spatial axis."""
@@ -195,29 +202,29 @@ class Node(Call):
         stride, dilation = self.numbers("strides", [1] * k)[i], self.numbers("dilations", [1] * k)[i]
         return Window(kernel[i], stride, dilation, padding, ceil=ceil)
 
-    def image(self, x: Value) -> tuple[Value, list[str]]:
+    def image(self, x: Value) -> tuple[Map, list[str]]:
         """A map that a spatial operation can read, and the roles of its dimensions from the third on."""
         x = self.plan.settled(x)
-        if x.layer is None:
+        if not isinstance(x, Map):
             raise Stuck("reads what was flattened as an image")
         if not 3 <= len(x.known) <= 4:
             raise Stuck(f"reads a tensor of {len(x.known)} dimensions as an image")
-        vector = self.trace.pooled[x.layer] and not any(map(has_positions, x.known[:2]))
+        vector = self.trace.pooled[x.at] and not any(map(has_positions, x.known[:2]))
         if vector and shape_of(x.known[2:]) != [1] * (len(x.known) - 2) and not has_places(x.known[2:]):
             x = self._unfolded(x)
         return self.plan.image(x, 2)
 
-    def _unfolded(self, x: Value) -> Value:
+    def _unfolded(self, x: Map) -> Map:
         """A vector that was reshaped to an image: every position of it sees the vector."""
         sizes = shape_of(x.known)[2:]
         height, width = [1] * (2 - len(sizes)) + sizes
         layer = self.trace.add(self.name("spread"), "resize", (x.at,), Resize(height), Resize(width))
         dims = (*x.known[:2], *(((role, n),) for role, n in zip("hw"[-len(sizes) :], sizes, strict=True)))
-        return Value(dims, layer)
+        return Map(dims, layer)
 
     def lay(
         self, kind: Kind, x: Value, ops: Mapping[str, Op], made: int | None = None, channels: Channels | None = None
-    ) -> Value:
+    ) -> Map:
         """Lay one layer with an operation for each role, and as many channels as are `made`."""
         return self.plan.lay(self.title, kind, x, ops, made, channels)
 

@@ -10,7 +10,7 @@ from padviz.sources.torch.arguments import tensors_in
 from padviz.sources.torch.call import Call
 from padviz.sources.torch.merging import pick, pointwise
 from padviz.sources.tracing import contracting
-from padviz.sources.tracing.arranging import Stuck, Value
+from padviz.sources.tracing.arranging import Map, Stuck
 from padviz.sources.tracing.axis_labels import has_positions, roles_of, upper
 from padviz.sources.tracing.calls import Result, join
 from padviz.sources.tracing.contracting import Letters, contract, met
@@ -50,7 +50,7 @@ def linear(call: Call, input: Any, weight: Any, bias: Any = None) -> Result:
     return weighed(call, value, [*range(input.ndim)], [*range(input.ndim - 1), "out"], {"out": call.out.shape[-1]})
 
 
-def weighed(call: Call, value: Value, own: Letters, out: Letters, sizes: Mapping[Any, int]) -> Value:
+def weighed(call: Call, value: Map, own: Letters, out: Letters, sizes: Mapping[Any, int]) -> Result:
     """A product with weights, whose channels are others than those of the same layer."""
     return contracting.linear(call, value, own, out, sizes, part=(id(call.out),))
 
@@ -82,7 +82,7 @@ def product(call: Call, operands: Sequence[tuple[Any, str]], out: str) -> Result
         sizes = {k: n for operand, letters in operands for k, n in zip(letters, operand.shape, strict=True)}
         return weighed(call, *read[0], out, sizes)
 
-    def times(values: Sequence[Value]) -> int:
+    def times(values: Sequence[Map]) -> int:
         vectors = [value for value, _ in read if call.pooled(value)]
         every = [*values, *vectors]
         alike = len({call.plan.seen(value) for value in every}) == 1  # x times itself is an activation
@@ -105,8 +105,8 @@ def attention(call: Call, query: Any, key: Any, value: Any, *args: Any, **option
         looks, own, out = ("inj", "jnd", "ind") if at == 0 else (batch + "ij", batch + "jd", batch + "id")
         scores = replace(asked, dims=(*asked.known[:-1], upper(read.known[at])))
         seen = contract(call, [(scores, looks), (read, own)], out, _never)
-    return [seen, *[Value(None, seen.layer)] * (len(tensors_in(call.out)) - 1)]
+    return [seen, *[Map(None, seen.at)] * (len(tensors_in(call.out)) - 1)]
 
 
-def _never(values: Sequence[Value]) -> int:
+def _never(values: Sequence[Map]) -> int:
     raise Stuck("attends along some rows or columns only")

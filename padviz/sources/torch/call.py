@@ -17,11 +17,11 @@ from padviz.network.layer import CONVOLUTIONS, Channels, Kind
 from padviz.sources.torch.arguments import tensors_in
 from padviz.sources.torch.modules import Modules
 from padviz.sources.tracing import calls
-from padviz.sources.tracing.arranging import Arranger, Stuck, Value
+from padviz.sources.tracing.arranging import Arranger, Map, Stuck
 from padviz.sources.tracing.axis_labels import Dims, broadcast, has_positions, plain, ranked, roles_of, size_of
 from padviz.sources.tracing.calls import Result
 
-Values = dict[int, tuple[Tensor, Value]]  # what tensors hold, by their ids; they are kept, so that no id is used twice
+Values = dict[int, tuple[Tensor, Map]]  # what tensors hold, by their ids; they are kept, so that no id is used twice
 CONVS = frozenset(("conv2d", "padded_conv2d", "convolution"))
 IMAGES = CONVS | {"conv_transpose2d", "max_pool2d", "max_pool2d_with_indices", "avg_pool2d", "lp_pool2d"}
 RESIZES = frozenset(
@@ -48,23 +48,23 @@ class Call(calls.Call):
         self.whole = False
         self.given: tuple[Any, Any] = (), {}
 
-    def of(self, tensor: Any) -> Value | None:
+    def of(self, tensor: Any) -> Map | None:
         """What a tensor holds; None for a constant."""
         return self.values.get(id(tensor), (None, None))[1]
 
-    def map(self, tensor: Any) -> Value:
+    def map(self, tensor: Any) -> Map:
         """What a tensor holds, which must be a map."""
         value = self.of(tensor)
         if value is None:
             raise Stuck("reads a constant where padviz looks for a map")
         return value
 
-    def pooled(self, value: Value) -> bool:
+    def pooled(self, value: Map) -> bool:
         """Whether there are no positions left in it."""
         return self.trace.pooled[value.at]
 
     @property
-    def spatial(self) -> list[Value]:
+    def spatial(self) -> list[Map]:
         """The maps among what it read, without the pooled ones."""
         return [value for value in self.maps if not self.pooled(value)]
 
@@ -91,7 +91,7 @@ class Call(calls.Call):
         """What a further layer of this call is called."""
         return f"{self.modules.path}.{suffix}".lstrip(".")
 
-    def lined_up(self, values: Sequence[Value], along: int | None = None) -> Dims:
+    def lined_up(self, values: Sequence[Map], along: int | None = None) -> Dims:
         shape = [1 if axis == along else n for axis, n in enumerate(tensors_in(self.out)[0].shape)]
         padded = [ranked(value.known, len(shape)) for value in values if not self.pooled(value)]
         dims: Dims | None = padded[0]
@@ -129,40 +129,40 @@ class Call(calls.Call):
             return self.handled(self.handler)  # it costs something
         at = self.trace.merge(self.name("merge"), "concat", self.inputs)
         tokens = ancestors(self.trace.layers, [at]) & self.trace.tokens
-        self.attend(frozenset(i for token in tokens for i in self.trace.layers[token].inputs))
+        self.attend(frozenset(i for token in tokens for i in self.trace.layers[token].inputs), len(self.maps))
         if self.op in RESIZES and len(shape) == 4:
             height, width = (Resize(n) for n in self.out.shape[-2:])
             rows, cols = (((role, n),) for role, n in zip("hw", self.out.shape[-2:], strict=True))
             dims = (*map(plain, self.out.shape[:2]), rows, cols)
-            return Value(dims, self.trace.add(self.name(), "resize", (at,), height, width))
+            return Map(dims, self.trace.add(self.name(), "resize", (at,), height, width))
         if self.op in IMAGES and prod(shape[-2:]) > 1:
             return self.broken("reads as an image what was flattened or pooled before")
-        return Value(None, at)
+        return Map(None, at)
 
     def settle(self) -> None:
         """Lay out what is pending in all that it reads."""
         self._change(self.plan.settled)
 
-    def _change(self, change: Callable[[Value], Value]) -> None:
+    def _change(self, change: Callable[[Map], Map]) -> None:
         for tensor in self.tensors:
             value = self.of(tensor)
             if value and value.dims is not None and not self.pooled(value):
                 self.values[id(tensor)] = tensor, change(value)
         self.maps = [value for tensor in self.tensors if (value := self.of(tensor))]
 
-    def image(self, tensor: Tensor, rank: int = 2) -> tuple[Value, list[str]]:
+    def image(self, tensor: Tensor, rank: int = 2) -> tuple[Map, list[str]]:
         """A map whose last dimensions are rows and columns, and which of them is which."""
         return self.plan.image(self.map(tensor), tensor.ndim - rank)
 
     def lay(
-        self, kind: Kind, value: Value, ops: Mapping[str, Op | None], name: str = "", channels: Channels | None = None
-    ) -> Value:
+        self, kind: Kind, value: Map, ops: Mapping[str, Op | None], name: str = "", channels: Channels | None = None
+    ) -> Map:
         """Lay one layer that reads one map, with an operation for each role."""
         given = {role: op for role, op in ops.items() if op}
         made = self.plan.lay(name or self.name(), kind, value, given, channels=channels)
         return self.shaped(made, mixes=kind in CONVOLUTIONS)
 
-    def shaped(self, value: Value, mixes: bool = False) -> Value:
+    def shaped(self, value: Map, mixes: bool = False) -> Map:
         """The value with as many channels as the call returns; where it `mixes` them, they are no places any more."""
         shape = tensors_in(self.out)[0].shape
         dims = [
@@ -173,6 +173,6 @@ class Call(calls.Call):
             dims[at] = plain(shape[at])
         return replace(value, dims=tuple(dims))
 
-    def pool(self, value: Value) -> Value:
+    def pool(self, value: Map) -> Map:
         """Lay a global pool, or what is one in all but name: something that sees every position and has none."""
-        return Value(None, self.trace.add(self.name(), "global", (value.at,)))
+        return Map(None, self.trace.add(self.name(), "global", (value.at,)))

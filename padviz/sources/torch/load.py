@@ -25,7 +25,7 @@ from padviz.errors import DescriptionError, Ended, PadvizError, UnknownName, let
 from padviz.network.network import Network, Size
 from padviz.sources.torch.functions import lower
 from padviz.sources.torch.tracer import Tracer
-from padviz.sources.tracing.arranging import Value
+from padviz.sources.tracing.arranging import Map
 from padviz.sources.tracing.axis_labels import is_positions, plain
 from padviz.sources.tracing.general import About, general
 from padviz.sources.tracing.sizes.rows import Probes, following
@@ -218,7 +218,7 @@ def trace(
     tracer = Tracer(laid, module, partial(lower, neutral=neutral))
     kind = next((each.dtype for each in module.parameters() if each.is_floating_point()), torch.float32)
     image = torch.empty((1, channels, *size), device="meta", dtype=kind)
-    tracer.learn(image, Value(((), plain(channels), (("h", size[0]),), (("w", size[1]),)), 0))
+    tracer.learn(image, Map(((), plain(channels), (("h", size[0]),), (("w", size[1]),)), 0))
     try:
         with torch.no_grad(), quiet(), tracer.modules, tracer.memory, tracer, watch(tracer), following():
             out = module(image)
@@ -234,7 +234,7 @@ def trace(
     return laid
 
 
-def _as_output(laid: Trace, value: Value) -> int:
+def _as_output(laid: Trace, value: Map) -> int:
     """A map that is an output is a last map, even where the module goes on from it; but not one that is flattened."""
     at, layer = value.at, laid.layers[value.at]
     laid.origin = layer.origin

@@ -8,7 +8,7 @@ from typing import Any
 
 from padviz.axis.operations import Window
 from padviz.sources.torch.call import Call
-from padviz.sources.tracing.arranging import Stuck, Value
+from padviz.sources.tracing.arranging import Map, Stuck
 from padviz.sources.tracing.axis_labels import AXES, alone, is_positions, roles_of
 from padviz.sources.tracing.calls import Result, side_by_side, together
 from padviz.sources.tracing.slices_as_padding import Row, as_pad
@@ -29,7 +29,7 @@ def pick(call: Call, *args: Any, **options: Any) -> Result:
     return together(call, "add", list({call.plan.seen(value): value for value in call.maps}.values()))
 
 
-def pointwise(call: Call, *args: Any, **options: Any) -> Value:
+def pointwise(call: Call, *args: Any, **options: Any) -> Map:
     return together(call, "multiply", call.maps)
 
 
@@ -59,10 +59,10 @@ def stack(call: Call, tensors: Sequence[Any], dim: int = 0) -> Result:
     return side_by_side(call, call.maps, dim % call.out.ndim, call.out.shape[dim], new=True)
 
 
-def _beside(call: Call, tensors: Sequence[Any], role: str, dim: int) -> Value:
+def _beside(call: Call, tensors: Sequence[Any], role: str, dim: int) -> Map:
     """Rows or columns put beside a map: padding, where they are its own in the order of some mode, or zeros."""
     rows: list[Row] = []
-    whole: dict[int, Value] = {}
+    whole: dict[int, Map] = {}
     for tensor in tensors:
         value = call.of(tensor)
         at, own = _rows_of(call, value, role) if value else (-1, [None] * tensor.shape[dim])
@@ -74,7 +74,7 @@ def _beside(call: Call, tensors: Sequence[Any], role: str, dim: int) -> Value:
     return as_pad(call.plan, call.name("pad"), next(iter(whole.values())), role, rows)
 
 
-def _rows_of(call: Call, value: Value, role: str) -> tuple[int, Sequence[Row]]:
+def _rows_of(call: Call, value: Map, role: str) -> tuple[int, Sequence[Row]]:
     """The layer that a map is cut out of along one axis, or is, and which rows of it."""
     layer, n = call.trace.layers[value.at], call.trace.sizes[value.at][AXES[role]]
     op, other = layer.ops[AXES[role]], layer.ops[1 - AXES[role]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -15,7 +15,7 @@ from padviz.sources.torch.arguments import Refused, op_of, tensors_in, without_d
 from padviz.sources.torch.call import Call, Values
 from padviz.sources.torch.memory import CONSTANTS, Layers, Memory, place
 from padviz.sources.torch.modules import Modules
-from padviz.sources.tracing.arranging import Arranger, Value
+from padviz.sources.tracing.arranging import Arranger, Map
 from padviz.sources.tracing.axis_labels import (
     plain,
     shape_of,
@@ -104,7 +104,7 @@ class Tracer(TorchFunctionMode):
             self.failed = error
             raise
 
-    def found(self, out: Any) -> list[Value]:
+    def found(self, out: Any) -> list[Map]:
         """The maps that a forward returns, and what was made of them out of sight."""
         for tensor, layers in [*self._unseen(out)]:
             self.learn(tensor, self._made_unseen("output", tensor, layers))
@@ -116,15 +116,15 @@ class Tracer(TorchFunctionMode):
             if id(tensor) not in self.values and (layers := self.memory.of(tensor)):
                 yield tensor, layers
 
-    def _made_unseen(self, op: str, tensor: Tensor, layers: Layers) -> Value:
+    def _made_unseen(self, op: str, tensor: Tensor, layers: Layers) -> Map:
         """A value that is an error once a target depends on it; what is made of vectors alone is one."""
         trace, inputs = self.plan.trace, sorted(layers, reverse=True)
         name = self.call(op, (), tensor).name("merge")
         if all(trace.pooled[at] for at in inputs):
-            return Value(tuple(map(plain, tensor.shape)), trace.merge(name, "concat", inputs))
+            return Map(tuple(map(plain, tensor.shape)), trace.merge(name, "concat", inputs))
         spoilt = next((at for at in inputs if trace.layers[at].kind == "unknown"), None)
         what = self.changed.get(place(tensor), f"{op} {OUT_OF_SIGHT}")
-        return Value(None, trace.broken(name, inputs, what) if spoilt is None else spoilt)
+        return Map(None, trace.broken(name, inputs, what) if spoilt is None else spoilt)
 
     def _forget(self, op: str, kept: Collection[int | None]) -> None:
         """Take back what is known of tensors whose memory was written to by a call that does not return them."""
@@ -139,9 +139,9 @@ class Tracer(TorchFunctionMode):
 
     def _keep(self, call: Call, result: Result) -> None:
         outs = tensors_in(call.out)
-        results = [result] * len(outs) if result is None or isinstance(result, Value) else result
+        results = result if isinstance(result, Sequence) else [result] * len(outs)
         for tensor, value in zip(outs, results, strict=True):
-            if value is None:
+            if not isinstance(value, Map):
                 self.values.pop(id(tensor), None)
                 continue
             before = self.values.get(id(tensor))
@@ -151,7 +151,7 @@ class Tracer(TorchFunctionMode):
                 self._changed(at, call.op, but=tensor)
             self.learn(tensor, value)
 
-    def learn(self, tensor: Tensor, value: Value) -> None:
+    def learn(self, tensor: Tensor, value: Map) -> None:
         """Remember what a tensor holds."""
         self.values[id(tensor)] = tensor, value
         at = place(tensor)
@@ -162,7 +162,7 @@ class Tracer(TorchFunctionMode):
         """Refuse what a scripted module made of maps."""
         if isinstance(module, torch.jit.ScriptModule) and (call := self.call("", args, output)).spatial:
             for tensor in tensors_in(output):
-                self.learn(tensor, Value(None, call.trace.broken(self.modules.path, call.inputs, SCRIPTED)))
+                self.learn(tensor, Map(None, call.trace.broken(self.modules.path, call.inputs, SCRIPTED)))
 
 
 def kept_in(root: nn.Module) -> Iterator[Tensor]:
@@ -172,7 +172,7 @@ def kept_in(root: nn.Module) -> Iterator[Tensor]:
             yield from tensors_in(vars(module))
 
 
-def _checked(call: Call, value: Value, tensor: Tensor) -> Value:
+def _checked(call: Call, value: Map, tensor: Tensor) -> Map:
     """The value with the shape of its tensor, which what is known of a map must agree with."""
     shape = [*tensor.shape]
     if call.pooled(value):

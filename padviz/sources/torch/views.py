@@ -10,7 +10,7 @@ from typing import Any
 from padviz.axis.operations import Op, Window
 from padviz.sources.torch.call import Call
 from padviz.sources.torch.merging import pointwise
-from padviz.sources.tracing.arranging import Stuck, Value, picked
+from padviz.sources.tracing.arranging import Map, Stuck, picked
 from padviz.sources.tracing.axis_labels import (
     AXES,
     Dim,
@@ -38,7 +38,7 @@ def view(call: Call, input: Any, *shape: Any, **options: Any) -> Result:
     return arranged(call, made, made.known)
 
 
-def arranged(call: Call, value: Value, dims: Dims) -> Value:
+def arranged(call: Call, value: Map, dims: Dims) -> Map:
     """A map in other dimensions; what had one position alone and has none is pooled."""
     if any(is_positions(dim) or has_positions(dim) for dim in dims):
         return replace(value, dims=dims)
@@ -97,7 +97,7 @@ def split(call: Call, input: Any, *args: Any, **options: Any) -> Result:
     ]
 
 
-def _part(value: Value, dim: int, rows: slice) -> Value:
+def _part(value: Map, dim: int, rows: slice) -> Map:
     """A map with a slice of its channels, which lie along a dimension."""
     n = size_of(value.known[dim])
     taken = rows.indices(n)
@@ -109,7 +109,7 @@ def unbind(call: Call, input: Any, dim: int = 0) -> Result:
     return [_one(_part(value, dim, slice(i, i + 1)), dim) for i in range(input.shape[dim])]
 
 
-def _one(value: Value, dim: int) -> Value:
+def _one(value: Map, dim: int) -> Map:
     """A map without a dimension of one channel."""
     if roles_of([value.known[dim]]):
         raise Stuck(ROWS)
@@ -161,7 +161,7 @@ def getitem(call: Call, input: Any, index: Any) -> Result:
     return call.lay("crop", value, {**dict.fromkeys(AXES, Window(1)), **crops}, call.name("slice"))
 
 
-def _crop(call: Call, value: Value, dim: Dim, rows: slice) -> dict[str, Op]:
+def _crop(call: Call, value: Map, dim: Dim, rows: slice) -> dict[str, Op]:
     """The crop that a slice of a dimension is."""
     if rows in (slice(None), slice(0, None)):
         return {}
@@ -189,4 +189,4 @@ def setitem(call: Call, input: Any, index: Any, new: Any) -> Result:
     ):
         raise Stuck("writes some rows or columns only")
     at = [each.at for each in call.maps]
-    return call.shaped(Value(dims, at[0] if len(at) == 1 else call.trace.merge(call.name("merge"), "concat", at)))
+    return call.shaped(Map(dims, at[0] if len(at) == 1 else call.trace.merge(call.name("merge"), "concat", at)))

@@ -16,7 +16,7 @@ from padviz.sources.torch.arguments import Refused
 from padviz.sources.torch.attention import weighed
 from padviz.sources.torch.call import Call
 from padviz.sources.torch.merging import pointwise
-from padviz.sources.tracing.arranging import Stuck, Value
+from padviz.sources.tracing.arranging import Map, Stuck
 from padviz.sources.tracing.axis_labels import AXES, alone, plain, roles_of
 from padviz.sources.tracing.calls import Result
 
@@ -32,7 +32,7 @@ KINDS = {
 }
 
 
-def over(call: Call, kind: Kind, input: Any, ops: Iterable[Op | None], channels: Channels | None = None) -> Value:
+def over(call: Call, kind: Kind, input: Any, ops: Iterable[Op | None], channels: Channels | None = None) -> Map:
     """Lay one layer over an image, with an operation for each of its last two dimensions."""
     value, roles = call.image(input)
     return call.lay(kind, value, dict(zip(roles, ops, strict=True)), channels=channels)
@@ -176,7 +176,7 @@ def constant_pad_nd(call: Call, input: Any, amounts: Sequence[int], value: Any =
     return pad(call, input, amounts)
 
 
-def _laid_pad(call: Call, source: Value, windows: dict[str, Window]) -> Value:
+def _laid_pad(call: Call, source: Map, windows: dict[str, Window]) -> Map:
     name = call.name() if "Pad" in call.modules.kind else call.name("pad")
     with call.trace.made_by(name):
         return call.lay("pad", source, windows, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from padviz.axis.operations import Adaptive, Op, Window
 from padviz.axis.resize import Resize
@@ -30,6 +30,7 @@ from padviz.sources.tracing.trace import Trace
 
 MOST_PARTS = 1024  # crops that one space-to-depth may take
 IMAGE = 4  # dimensions
+V = TypeVar("V", bound="Value")
 
 
 class Stuck(Exception):
@@ -42,36 +43,9 @@ class Flattened(Stuck):
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """What a tensor holds: a map (it has a `layer`), a head (made of the layers `behind`), or a constant.
-
-    `dims` is None where the shape is not known. A constant has its numbers in an `array` where they are few, or else
-    what works them out `later`; `over` is what they are at all sizes, where they depend on the image's. A map has
-    `acted` once an activation was applied to it since its layer; `part` says which of the layer's channels it has,
-    where not all; `cuts` are slices of its rows or columns that are not laid out yet, and `by` is the name that they,
-    or a split of rows or columns, get. A head is `flattened` if it is made of maps whose rows and columns are one
-    dimension.
-    """
+    """What a tensor holds: a `Map`, a `Head` or a `Constant`; `dims` is None where its shape is not known."""
 
     dims: Dims | None
-    layer: int | None = None
-    behind: frozenset[int] = frozenset()
-    array: Any = None
-    later: Any = None
-    acted: bool = False
-    part: tuple[object, ...] = ()
-    cuts: tuple[tuple[str, range], ...] = ()
-    by: str = ""
-    flattened: bool = False
-    over: Any = None
-
-    @property
-    def is_constant(self) -> bool:
-        return self.layer is None and not self.behind
-
-    @property
-    def sources(self) -> frozenset[int]:
-        """The layers it depends on, as far as outputs are concerned."""
-        return self.behind if self.layer is None else frozenset({self.layer})
 
     @property
     def known(self) -> Dims:
@@ -83,17 +57,82 @@ class Value:
     @property
     def at(self) -> int:
         """Its layer, which it must have."""
-        if self.layer is None:
-            raise Stuck("reads what is no map")
+        raise Stuck("reads what is no map")
+
+    @property
+    def sources(self) -> frozenset[int]:
+        """The layers it depends on, as far as outputs are concerned."""
+        return frozenset()
+
+    def activated(self: V, dims: Dims | None) -> V:
+        """The same in other dimensions, after an activation."""
+        return replace(self, dims=dims)
+
+    def part_of(self: V, dims: Dims, part: object) -> V:
+        """A part of its channels, or others made of them, in such dimensions."""
+        return replace(self, dims=dims)
+
+
+@dataclass(frozen=True, slots=True)
+class Map(Value):
+    """A `layer`, by its position in the trace, in some arrangement.
+
+    It has `acted` once an activation was applied to it since its layer; `part` says which of the layer's channels it
+    has, where not all; `cuts` are slices of its rows or columns that are not laid out yet, and `by` is the name that
+    they, or a split of rows or columns, get.
+    """
+
+    layer: int
+    acted: bool = False
+    part: tuple[object, ...] = ()
+    cuts: tuple[tuple[str, range], ...] = ()
+    by: str = ""
+
+    @property
+    def at(self) -> int:
         return self.layer
 
+    @property
+    def sources(self) -> frozenset[int]:
+        return frozenset({self.layer})
 
-def picked(x: Value, axis: int, dims: Dims, which: object) -> Value:
+    def activated(self, dims: Dims | None) -> Map:
+        return replace(self, dims=dims, acted=True)
+
+    def part_of(self, dims: Dims, part: object) -> Map:
+        return replace(self, dims=dims, part=(*self.part, part))
+
+
+@dataclass(frozen=True, slots=True)
+class Head(Value):
+    """What is no map any more: it is made of the layers `behind`, `flattened` if all of these were, or are vectors."""
+
+    behind: frozenset[int] = frozenset()
+    flattened: bool = False
+
+    @property
+    def sources(self) -> frozenset[int]:
+        return self.behind
+
+
+@dataclass(frozen=True, slots=True)
+class Constant(Value):
+    """Numbers: in an `array` where they are few, or else by what works them out `later`.
+
+    `over` is what they are at all sizes, where they depend on the image's.
+    """
+
+    array: Any = None
+    later: Any = None
+    over: Any = None
+
+
+def picked(x: V, axis: int, dims: Dims, which: object) -> V:
     """Some of the channels along a dimension, which `dims` take the place of."""
     if roles_of([x.known[axis]]) or alone(x.known[axis]):
         raise Stuck("picks rows or columns")
     made = (regrouped(x.known[axis : axis + 1], size_of(dim)) for dim in dims)
-    return replace(x, dims=(*x.known[:axis], *made, *x.known[axis + 1 :]), part=(*x.part, (axis, which)), array=None)
+    return x.part_of((*x.known[:axis], *made, *x.known[axis + 1 :]), (axis, which))
 
 
 @dataclass
@@ -112,31 +151,33 @@ class Arranger:
         """How large a dimension is, with what it would be for images of other sizes."""
         found: Any = 1
         for role, n in dim:
-            own = role in AXES and x.layer is not None and role not in dict(x.cuts)
+            own = role in AXES and isinstance(x, Map) and role not in dict(x.cuts)
             own = own and self.trace.sizes[x.at][AXES[role]] == n
             found *= self.trace.rows(x.at, AXES[role]) if own else n
         return found
 
-    def seen(self, x: Value) -> tuple[object, ...]:
+    def seen(self, x: Map) -> tuple[object, ...]:
         """What tells maps apart that paths see: the layer, without a norm over it, and the slice of its channels."""
         return self.trace.seen(x.at), x.part
 
-    def settled(self, x: Value) -> Value:
+    def settled(self, x: V) -> V:
         """The value with what is pending laid out: slices as crops, rows that became channels as several crops."""
+        if not isinstance(x, Map):
+            return x
         with self.trace.made_by(x.by):
-            return replace(self._laid_out(x), by="")
+            return cast("V", replace(self._laid_out(x), by=""))
 
-    def _laid_out(self, x: Value) -> Value:
-        if x.layer is not None and x.cuts:
-            x = replace(x, layer=self.crop(x.by, x.layer, dict(x.cuts)), cuts=())
+    def _laid_out(self, x: Map) -> Map:
+        if x.cuts:
+            x = replace(x, layer=self.crop(x.by, x.at, dict(x.cuts)), cuts=())
         inner = {role[0]: n for dim in x.dims or () for role, n in dim if role in PLACES and n > 1}
-        if x.layer is not None and inner:
-            layer = self.space_to_depth(x.by, x.layer, inner.get("h", 1), inner.get("w", 1))
+        if inner:
+            layer = self.space_to_depth(x.by, x.at, inner.get("h", 1), inner.get("w", 1))
             dims = tuple(tuple((PLACES.get(role, role), n) for role, n in dim) for dim in x.known)
             x = replace(x, layer=layer, dims=dims)
         return x
 
-    def in_step(self, values: Sequence[Value]) -> list[Value]:
+    def in_step(self, values: Sequence[Map]) -> list[Map]:
         """Values that one layer can join: settled, unless rows and columns are split alike in all of them."""
         maps = [x for x in values if not self.trace.pooled[x.at]]
         split = {tuple(tuple(atom for atom in dim if roles_of([(atom,)])) for dim in x.known) for x in maps}
@@ -172,7 +213,7 @@ class Arranger:
             self.crops[layer, high, across] = self.trace.merge(name, "concat", parts)
         return self.crops[layer, high, across]
 
-    def reshape(self, x: Value, shape: Sequence[int], name: str, by: str) -> Value | None:
+    def reshape(self, x: V, shape: Sequence[int], name: str, by: str) -> V | None:
         """The value in another shape; None where that does not divide.
 
         Copies, or channels, laid inside of each row or column of an image are depth to space, called `name`: an
@@ -184,30 +225,35 @@ class Arranger:
             dims = reshaped(x.known, shape)
         if dims is None:
             return None
+        x = replace(x, dims=dims)
+        return cast("V", self._reshaped(x, dims, name, by)) if isinstance(x, Map) else x
+
+    def _reshaped(self, x: Map, dims: Dims, name: str, by: str) -> Map:
+        """A map in other dimensions, with what grew inside of its rows or columns laid as a resize."""
         splits = any(role.endswith(".") for role in roles_of(dims))
-        x = replace(x, dims=dims, by=x.by or by if splits else x.by)
+        x = replace(x, by=x.by or by if splits else x.by)
         grown = {dim[0][0]: dim[1][1] for dim in dims if len(dim) == 2 and dim[0][0] in AXES and not dim[1][0]}
-        if not grown or len(dims) != IMAGE or x.layer is None:
+        if not grown or len(dims) != IMAGE:
             return x
         x = self.settled(replace(x, dims=tuple(dim[:1] if dim and dim[0][0] in grown else dim for dim in dims)))
         return self.lay(name, "resize", x, {role: Resize(scale=Fraction(n)) for role, n in grown.items()})
 
-    def image(self, x: Value, first: int) -> tuple[Value, list[str]]:
+    def image(self, x: Value, first: int) -> tuple[Map, list[str]]:
         """A map that a spatial operation can read, and the roles of its dimensions from `first` on."""
         x = self.settled(x)
         dims, within = x.known[:first], x.known[first:]
-        if x.layer is None or any(map(has_positions, dims)):
+        if not isinstance(x, Map) or any(map(has_positions, dims)):
             raise Stuck("reads height or width as channels")
         if any(map(str.isupper, roles_of(x.known))):
             raise Stuck("reads as an image what attention looks at")
         roles = [alone(dim) for dim in within]
         absent = [role for role in AXES if role not in roles]
         blank = any(size_of(dim) > 1 for role, dim in zip(roles, within, strict=True) if not role)
-        if not {*roles} <= {*AXES, ""} or self.tells_apart(x.layer, absent) or blank:
+        if not {*roles} <= {*AXES, ""} or self.tells_apart(x.at, absent) or blank:
             kind = Flattened if is_flattened(within) and not any(map(is_mixed, within)) else Stuck
             raise kind("reads mixed height, width and channels as an image")
         roles = [role or absent.pop(0 if len(roles) == len(AXES) else -1) for role in roles]
-        sizes = [self.trace.sizes[x.layer][AXES[role]] for role in roles]
+        sizes = [self.trace.sizes[x.at][AXES[role]] for role in roles]
         image: tuple[Dim, ...] = tuple(((role, n),) for role, n in zip(roles, sizes, strict=True))
         return replace(x, dims=(*dims, *image)), roles
 
@@ -218,13 +264,13 @@ class Arranger:
     def lay(
         self, name: str, kind: Kind, x: Value, ops: Mapping[str, Op], made: int | None = None,
         channels: Channels | None = None,
-    ) -> Value:  # fmt: skip
+    ) -> Map:  # fmt: skip
         """One layer with an operation for each role, and what holds it, with as many channels as are `made`."""
         layer = self.trace.add(name, kind, (x.at,), ops.get("h"), ops.get("w"), channels=channels)
         if roles_of(x.known) == ["w", "h"]:
             self.trace.swapped(layer)
         dims = x.known if made is None else (x.known[0], plain(made), *x.known[2:])
-        return Value(self.sized(dims, layer), layer)
+        return Map(self.sized(dims, layer), layer)
 
     def sized(self, dims: Dims, layer: int) -> Dims:
         """The dimensions with the height and the width that a layer has; as they are where those are split."""
@@ -246,8 +292,8 @@ class Arranger:
 
     def joined(self, name: str, x: Value, roles: Collection[str]) -> int:
         """The same of a value; what is sliced along the other axis is cut out last, so that it stays a place."""
-        if x.layer is not None and x.cuts and {*roles}.isdisjoint(role for role, _ in x.cuts):
-            return self.crop(name, self.pooled_over(f"{name}.line", x.layer, roles), dict(x.cuts))
+        if isinstance(x, Map) and x.cuts and {*roles}.isdisjoint(role for role, _ in x.cuts):
+            return self.crop(name, self.pooled_over(f"{name}.line", x.at, roles), dict(x.cuts))
         return self.pooled_over(name, self.settled(x).at, roles)
 
     def spread(self, name: str, small: int, like: int) -> int:
@@ -256,10 +302,10 @@ class Arranger:
         height, width = (Resize() if n == 1 != m else None for n, m in sizes)
         return self.trace.add(name, "resize", (small,), height, width, like) if height or width else small
 
-    def unmixed(self, name: str, x: Value) -> Value:
+    def unmixed(self, name: str, x: Map) -> Map:
         """The value where rows or columns that are one dimension with channels are seen at once: they are channels."""
         lost = {*roles_of(dim for dim in x.known if is_mixed(dim))}
-        if not lost or x.layer is None:
+        if not lost:
             return x
         x = self.settled(x)
         lost = {*roles_of(dim for dim in x.known if is_mixed(dim))}
@@ -268,11 +314,11 @@ class Arranger:
         if lost & {*roles_of(dim for dim in x.known if not is_mixed(dim) and has_positions(dim))}:
             raise Stuck("takes a part of the rows or columns as channels")
         dims = tuple(plain(size_of(dim)) if is_mixed(dim) else dim for dim in x.known)
-        return Value(dims, self.pooled_over(name, x.at, lost))
+        return Map(dims, self.pooled_over(name, x.at, lost))
 
-    def mixed(self, name: str, x: Value, roles: Collection[str], why: str, like: int | None = None) -> Value:
+    def mixed(self, name: str, x: Value, roles: Collection[str], why: str, like: int | None = None) -> Map:
         """A settled map of which each position of it, or of a layer, saw all of its column, its row, or both."""
         if not {*roles} <= {*AXES}:
             raise Stuck("mixes positions inside of windows")
         axes = [AXES[role] for role in sorted(roles)]
-        return Value(x.dims, self.trace.mix(name, x.at, x.at if like is None else like, axes, why))
+        return Map(x.dims, self.trace.mix(name, x.at, x.at if like is None else like, axes, why))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from padviz.network.layer import Kind
-from padviz.sources.tracing.arranging import Arranger, Flattened, Stuck, Value
+from padviz.sources.tracing.arranging import Arranger, Flattened, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import Dims, regrouped
 from padviz.sources.tracing.trace import Step, Trace
 
@@ -27,7 +27,7 @@ class Call(ABC):
     op: str
     what: str
     which: str
-    maps: list[Value]
+    maps: list[Map]
     handler: Callable[..., Result] | None
     windowed: bool
     pointwise: bool
@@ -59,29 +59,29 @@ class Call(ABC):
         """What is made of vectors, or of what was flattened; None where there are positions that it can read."""
 
     @abstractmethod
-    def lined_up(self, values: Sequence[Value], along: int | None = None) -> Dims:
+    def lined_up(self, values: Sequence[Map], along: int | None = None) -> Dims:
         """The dimensions that maps have together, `along` one of size 1; what does not fit is `Stuck`."""
 
-    def unknown(self) -> Value:
+    def unknown(self) -> Map:
         """Make an operation that is not known an error once a target depends on it."""
-        return Value(None, self.trace.unknown(self.name(), self.inputs, self.which, self.op))
+        return Map(None, self.trace.unknown(self.name(), self.inputs, self.which, self.op))
 
-    def norm(self, x: Value, why: str) -> Value:
+    def norm(self, x: Map, why: str) -> Map:
         """Make each position of a map depend on all, though paths pass a normalisation by."""
         return replace(x, layer=self.trace.normalise(self.name("norm"), x.at, why))
 
-    def broken(self, why: str) -> Value:
+    def broken(self, why: str) -> Map:
         """Make what cannot be followed an error once a target depends on it."""
         return self._image(self.trace.broken(self.name(), self.sources, f"{self.what} {why}"))
 
-    def cut(self, why: str, does: str) -> Value:
+    def cut(self, why: str, does: str) -> Map:
         """Make what cannot be followed a head, which a network may be cut before; `does` is what it does there."""
         return self._image(self.trace.head(self.name(), self.sources, f"{self.what} {why}", does))
 
-    def _image(self, layer: int) -> Value:
+    def _image(self, layer: int) -> Map:
         """What a layer makes; an image that is made of a vector would be a map."""
         self.trace.pooled[layer] &= not self.windowed
-        return Value(None, layer)
+        return Map(None, layer)
 
     def stuck(self, why: str, flattened: bool) -> Value:
         """Give up on a call: a head begins where each position of what was flattened is taken alone."""
@@ -89,10 +89,10 @@ class Call(ABC):
             return self.cut(why, "reads as an image what was flattened")
         return self.broken(why)
 
-    def attend(self, maps: frozenset[int]) -> None:
-        """Keep account of attention among what maps became."""
+    def attend(self, maps: frozenset[int], read: int) -> None:
+        """Keep account of attention among what maps became, of which so many are read."""
         op = self.op.lower()
-        product = op in PRODUCTS and len(self.maps) > 1
+        product = op in PRODUCTS and read > 1
         step: Step | None = "attention" if "attention" in op else "product" if product else None
         if maps and (step or "softmax" in op):
             self.trace.attending.step(maps, step or "softmax")
@@ -104,9 +104,9 @@ def follow(call: Call) -> Result:
     What reads something unknown is unknown; vectors, and what was flattened, make a head; an operation that is not
     known, or that padviz is stuck at, is an error once a target depends on it.
     """
-    spoilt = [value.at for value in call.maps if value.layer and call.trace.layers[value.at].kind == "unknown"]
-    if spoilt:
-        return _spoilt(call, spoilt)
+    layers = list(dict.fromkeys(value.at for value in call.maps))
+    if spoilt := [at for at in layers if call.trace.layers[at].kind == "unknown"]:
+        return _spoilt(call, layers, spoilt)
     try:
         made = call.without_positions()
         if made is not None:
@@ -116,16 +116,15 @@ def follow(call: Call) -> Result:
         return call.stuck(str(stuck), isinstance(stuck, Flattened))
 
 
-def _spoilt(call: Call, spoilt: Sequence[int]) -> Value:
+def _spoilt(call: Call, layers: Sequence[int], spoilt: Sequence[int]) -> Value:
     """What is made of something unknown: that, or all of it that is joined."""
     if call.windowed and not call.pointwise:
         for at in spoilt:
             call.trace.windowed(at)
-    layers = list(dict.fromkeys(value.at for value in call.maps if value.layer is not None))
-    return Value(None, spoilt[0] if len(layers) == 1 else call.trace.add(call.name(), "concat", layers))
+    return Map(None, spoilt[0] if len(layers) == 1 else call.trace.add(call.name(), "concat", layers))
 
 
-def together(call: Call, kind: Kind, values: Sequence[Value], once: bool = False) -> Value:
+def together(call: Call, kind: Kind, values: Sequence[Map], once: bool = False) -> Map:
     """Join maps elementwise: one passes; of the same channels of a layer it is an activation; others merge.
 
     What is the same is multiplied by itself, as in x * sigmoid(x), or counted `once`.
@@ -138,9 +137,9 @@ def together(call: Call, kind: Kind, values: Sequence[Value], once: bool = False
     dims = call.lined_up(values)
     if alike:
         last = max(values, key=lambda x: x.at)
-        return replace(last, dims=dims, array=None, acted=last.acted or len(values) > 1)
+        return replace(last, dims=dims, acted=last.acted or len(values) > 1)
     layer = join(call, kind, [x.at for x in values])
-    return Value(plan.sized(dims, layer), layer, by=max(x.by for x in values))
+    return Map(plan.sized(dims, layer), layer, by=max(x.by for x in values))
 
 
 def join(call: Call, kind: Kind, layers: Sequence[int]) -> int:
@@ -158,12 +157,12 @@ def join(call: Call, kind: Kind, layers: Sequence[int]) -> int:
     return trace.merge(call.name("merge"), kind, layers)
 
 
-def side_by_side(call: Call, values: Sequence[Value], axis: int, n: int, new: bool = False) -> Value:
+def side_by_side(call: Call, values: Sequence[Map], axis: int, n: int, new: bool = False) -> Map:
     """Join maps along a dimension of `n` channels, which they have, or which is `new`."""
     values = call.plan.in_step(values)
     rest = [replace(x, dims=(*x.known[:axis], (), *x.known[axis + (not new) :])) for x in values]
     dims = call.lined_up(rest, axis)
     own = regrouped([] if new else [x.known[axis] for x in values], n)
     layer = join(call, "concat", [x.at for x in values])
-    made = replace(values[0], array=None) if len(values) == 1 else Value(None, layer, by=values[0].by)
+    made = values[0] if len(values) == 1 else Map(None, layer, by=values[0].by)
     return replace(made, dims=call.plan.sized((*dims[:axis], own, *dims[axis + 1 :]), layer))

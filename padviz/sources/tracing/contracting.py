@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from padviz.sources.tracing.arranging import Stuck, Value
+from padviz.sources.tracing.arranging import Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import (
     AXES,
     CHANNELS,
@@ -23,14 +23,14 @@ from padviz.sources.tracing.axis_labels import (
 from padviz.sources.tracing.calls import Call
 
 Letters = Sequence[object]
-Times = Callable[[Sequence[Value]], int]  # lays the product of maps, and says where
+Times = Callable[[Sequence[Map]], int]  # lays the product of maps, and says where
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
     """A factor of a product: its dimensions by their letters."""
 
-    value: Value
+    value: Map
     named: Mapping[object, Dim]
 
     @property
@@ -39,7 +39,7 @@ class Term:
         return {letter for letter, dim in self.named.items() if has_positions(dim)}
 
 
-def contract(call: Call, terms: Iterable[tuple[Value, Letters]], out: Letters, times: Times) -> Value:
+def contract(call: Call, terms: Iterable[tuple[Map, Letters]], out: Letters, times: Times) -> Map:
     """A sum of products of maps: values with a letter for each dimension, and the letters that are left.
 
     It is one of four: scores times values, which is attention; a product of maps that is summed over rows or columns;
@@ -59,13 +59,13 @@ def contract(call: Call, terms: Iterable[tuple[Value, Letters]], out: Letters, t
         return _summed(call, found, summed, dims, times)
     if any(term.places == places for term in found):
         layer = times([term.value for term in found])
-        return Value(call.plan.sized(dims, layer), layer)
+        return Map(call.plan.sized(dims, layer), layer)
     looked = _looked_at(found)
     meeting = tuple(upper(dim) if letter in looked else dim for letter, dim in zip(out, dims, strict=True))
-    return Value(meeting, found[0].value.layer, acted=True)
+    return Map(meeting, found[0].value.at, acted=True)
 
 
-def _term(call: Call, value: Value, letters: Letters, out: Letters) -> Term:
+def _term(call: Call, value: Map, letters: Letters, out: Letters) -> Term:
     """A factor, settled; rows or columns that are one dimension with channels, and are summed, are pooled first."""
     value = call.plan.settled(value)
     if any(is_mixed(dim) for letter, dim in zip(letters, value.known, strict=True) if letter not in out):
@@ -96,21 +96,21 @@ def met(dims: Dims, gone: Iterable[Dim]) -> Dims:
     return tuple(tuple(("" if role in places else role, n) for role, n in dim) for dim in dims)
 
 
-def _attended(call: Call, scores: Term, seen: Term, summed: Collection[object], dims: Dims) -> Value:
+def _attended(call: Call, scores: Term, seen: Term, summed: Collection[object], dims: Dims) -> Map:
     """Scores times values: every position that looks sees every one that is looked at."""
     roles = roles_of(seen.named[letter] for letter in summed) if seen.places - {*summed} else [*AXES]
     dims = tuple(tuple((role, n) for role, n in dim if n > 1 or not role.isupper()) for dim in dims)
     return replace(call.plan.mixed(call.name(), seen.value, roles, "attention", scores.value.at), dims=dims)
 
 
-def _summed(call: Call, terms: Sequence[Term], summed: Collection[object], dims: Dims, times: Times) -> Value:
+def _summed(call: Call, terms: Sequence[Term], summed: Collection[object], dims: Dims, times: Times) -> Map:
     """A product of maps, joined over rows, columns or both."""
     if any(term.places != terms[0].places for term in terms):
         raise Stuck("sums over some rows or columns only")
     roles = roles_of(terms[0].named[letter] for letter in summed)
     if any(map(str.isupper, roles)):
         raise Stuck("sums over positions that are looked at")
-    return Value(dims, call.plan.pooled_over(call.name(), times([term.value for term in terms]), roles))
+    return Map(dims, call.plan.pooled_over(call.name(), times([term.value for term in terms]), roles))
 
 
 def _looks(scores: Term, seen: Term, summed: Collection[object]) -> bool:
@@ -124,19 +124,19 @@ def _looks(scores: Term, seen: Term, summed: Collection[object]) -> bool:
 def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[object, int], part: object) -> Value:
     """A product with a constant: of channels others, a `part`; of positions, each result sees them all."""
     gone = [dim for letter, dim in zip(own, x.known, strict=True) if letter not in out]
-    if has_parts(x.known) if roles_of(gone) else x.cuts:
+    if has_parts(x.known) if roles_of(gone) else isinstance(x, Map) and x.cuts:
         x = call.plan.settled(x)
     named = dict(zip(own, x.known, strict=True))
     gone = [dim for letter, dim in named.items() if letter not in out]
     lost = roles_of(gone)
     dims = met(tuple(named.get(letter) or plain(sizes.get(letter, 1)) for letter in out), gone)
-    if not lost or x.layer is None or call.trace.pooled[x.layer]:
-        return replace(x, dims=dims, part=(*x.part, part), array=None)
+    if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
+        return x.part_of(dims, part)
     back = [i for i, letter in enumerate(out) if letter not in named and sizes.get(letter, 1) == size_of(gone[0])]
     if len(gone) == 1 and back and all(role not in CHANNELS for role, _ in gone[0]):  # mixed into as many
         mixed = call.plan.mixed(call.name(), call.plan.settled(x), lost, "linear over positions")
         return replace(mixed, dims=(*dims[: back[0]], gone[0], *dims[back[0] + 1 :]))
-    return Value(dims, call.plan.joined(call.name(), x, lost))
+    return Map(dims, call.plan.joined(call.name(), x, lost))
 
 
 def along(call: Call, x: Value, axes: Collection[int], why: str) -> Value:
@@ -147,9 +147,9 @@ def along(call: Call, x: Value, axes: Collection[int], why: str) -> Value:
     if has_parts(x.known) and any(has_positions(x.known[axis]) for axis in axes):
         x = call.plan.settled(x)
     over = [x.known[axis] for axis in axes]
-    x = replace(x, dims=met(x.known, over), acted=True, array=None)
+    x = x.activated(met(x.known, over))
     lost = {role for dim in over for role, n in dim if role in AXES and n > 1}
-    if not lost or x.layer is None or call.trace.pooled[x.layer]:
+    if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x
     return call.plan.mixed(call.name(), call.plan.settled(x), lost, why)
 
@@ -159,7 +159,7 @@ def over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Value:
 
     Over positions that are looked at it is what scores are divided by.
     """
-    if x.cuts or (has_parts(x.known) and any(has_positions(x.known[axis]) for axis in axes)):
+    if (isinstance(x, Map) and x.cuts) or (has_parts(x.known) and any(has_positions(x.known[axis]) for axis in axes)):
         x = call.plan.settled(x)
     gone = [x.known[axis] for axis in axes]
     single = {axis: _single(x.known[axis]) for axis in axes}
@@ -168,9 +168,9 @@ def over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Value:
         dims = (*dims[:-1], dims[-1] + tuple(atom for dim in single.values() for atom in dim if atom[0].isupper()))
     dims, lost = met(dims, gone), {*roles_of(gone)}
     lost = {role for role in lost if not role.isupper()}
-    if not lost or x.layer is None or call.trace.pooled[x.layer]:
-        return replace(x, dims=dims, acted=True, array=None)
-    return Value(dims, call.plan.pooled_over(call.name(), x.layer, lost))
+    if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
+        return x.activated(dims)
+    return Map(dims, call.plan.pooled_over(call.name(), x.at, lost))
 
 
 def _single(dim: Dim) -> Dim:

@@ -12,7 +12,7 @@ from padviz.axis.operations import Op, Window
 from padviz.axis.reweighing import ratios
 from padviz.network.layer import Layer
 from padviz.network.rewrites import joined_to, same_mode
-from padviz.sources.tracing.arranging import Value
+from padviz.sources.tracing.arranging import Map, Value
 from padviz.sources.tracing.axis_labels import AXES, Dims, alone, size_of
 from padviz.sources.tracing.trace import Trace
 
@@ -22,9 +22,9 @@ WAYS = ((0, 1), (0,), (1,))  # axes that may be reweighed
 
 def may_reweigh(trace: Trace, x: Value, dims: Dims | None) -> bool:
     """Whether a constant of a shape, which may be unknown, could be what a convolution that pads is reweighed by."""
-    if x.layer is None or x.acted or x.cuts or x.part or trace.layers[x.layer].kind != "conv":
+    if not isinstance(x, Map) or x.acted or x.cuts or x.part or trace.layers[x.at].kind != "conv":
         return False
-    pads = [op for conv in _with_pads(trace, trace.layers[x.layer]) for op in conv.ops if _is_zeros(op)]
+    pads = [op for conv in _with_pads(trace, trace.layers[x.at]) for op in conv.ops if _is_zeros(op)]
     if not pads or dims is None or x.dims is None:
         return bool(pads)
     roles = [alone(dim) for dim in x.dims][-len(dims) :] if len(dims) <= len(x.dims) else []
@@ -37,12 +37,12 @@ def partial(trace: Trace, x: Value, factor: NDArray[Any]) -> Value | None:
     None where it is not: then a constant acts on each position alone, and paths do not see it.
     """
     plane = _plane(x, factor)
-    if x.layer is None or plane is None:
+    if not isinstance(x, Map) or plane is None:
         return None
-    for conv in reversed(_with_pads(trace, trace.layers[x.layer])):  # counts are rounded the same way in one layer
+    for conv in reversed(_with_pads(trace, trace.layers[x.at])):  # counts are rounded the same way in one layer
         for axes in WAYS:
             if (ops := _reweighed(trace, conv, plane, axes)) is not None:
-                return replace(x, layer=_laid(trace, x.layer, replace(conv, height=ops[0], width=ops[1])))
+                return replace(x, layer=_laid(trace, x.at, replace(conv, height=ops[0], width=ops[1])))
     return None
 
 

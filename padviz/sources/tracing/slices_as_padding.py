@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from padviz.axis.operations import Window
 from padviz.axis.padding_modes import Mode, fold
 from padviz.errors import SizeError
-from padviz.sources.tracing.arranging import Arranger, Stuck, Value
+from padviz.sources.tracing.arranging import Arranger, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import AXES
 
 Row = int | None
 MOST_TRIES = 16
 
 
-def as_pad(on: Arranger, name: str, x: Value, role: str, rows: Sequence[Row]) -> Value:
+def as_pad(on: Arranger, name: str, x: Value, role: str, rows: Sequence[Row]) -> Map:
     """The map `x` with its rows (or columns) being `rows` of it, which must be how some mode pads."""
     x = on.settled(x)
     n = on.trace.sizes[x.at][AXES[role]]

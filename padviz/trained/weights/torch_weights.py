@@ -234,8 +234,8 @@ class _Calls(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         out, op = func(*args, **kwargs), op_of(func)
-        if op in CALLS and (value := self.tracer.values.get(id(out))) and value[1].layer is not None:
-            name = self.tracer.plan.trace.layers[value[1].layer].name
+        if op in CALLS and (value := self.tracer.values.get(id(out))):
+            name = self.tracer.plan.trace.layers[value[1].at].name
             self.weights[name] = _argument(args, kwargs, 1, "weight", None), _argument(args, kwargs, 6, "groups", 1)
             self.made[id(out)] = out, name
         elif op == "batch_norm" and (made := self.made.get(id(_argument(args, kwargs, 0, "input", None)))):

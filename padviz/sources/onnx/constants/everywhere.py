@@ -9,14 +9,14 @@ import numpy as np
 
 from padviz.sources.onnx.constants.folding import ELEMENTWISE, FOLDS, Array, Attrs, fold
 from padviz.sources.onnx.constants.stored import BROKEN
-from padviz.sources.tracing.arranging import Value
+from padviz.sources.tracing.arranging import Constant
 
 ALONE = ELEMENTWISE | {"Abs", "Cast", "CastLike", "Ceil", "Floor", "Identity", "Neg", "Not", "Round", "Sign", "Sqrt"}
 MOVING = {"Expand", "Flatten", "Gather", "Reshape", "Slice", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze"}
 LOST = False  # what a constant is at other sizes, where that is not known
 
 
-def folded_everywhere(op: str, attrs: Attrs, inputs: Sequence[Value | None], made: Sequence[Array]) -> list[Any]:
+def folded_everywhere(op: str, attrs: Attrs, inputs: Sequence[Constant | None], made: Sequence[Array]) -> list[Any]:
     """What the results of an operation are at all sizes, in front of their own dimensions; None where they are plain.
 
     `made` are the results at the size that is read. What is not known is `LOST`.

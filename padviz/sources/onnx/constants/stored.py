@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from padviz.sources.onnx.constants.external import MOST_DIMENSIONS, Unread, is_external, numbers, read
 from padviz.sources.onnx.constants.folding import MOST, Array, Attrs, fold
-from padviz.sources.tracing.arranging import Value
+from padviz.sources.tracing.arranging import Constant
 from padviz.sources.tracing.axis_labels import plain
 
 INTEGERS = (2, 3, 4, 5, 6, 7, 9, 12, 13)  # TensorProto.DataType: what shapes and pads are made of
@@ -33,7 +34,7 @@ MOST_IN_ALL = 1 << 26  # numbers that are made and read while a graph is laid ou
 Proto = Any
 
 
-def constant(proto: Proto, folder: Path) -> Value:
+def constant(proto: Proto, folder: Path) -> Constant:
     """A stored tensor: its shape, and its numbers at once where there are few and they are in the file itself."""
     dims = [max(n, 0) for n in proto.dims]
     most = MOST if proto.data_type in INTEGERS else FEW
@@ -44,22 +45,22 @@ def constant(proto: Proto, folder: Path) -> Value:
         try:
             array = numbers(proto)
         except BROKEN:
-            return Value(shape)
+            return Constant(shape)
         return known(array)
-    return Value(shape, later=Stored(proto, folder))
+    return Constant(shape, later=Stored(proto, folder))
 
 
-def known(array: Array) -> Value:
+def known(array: Array) -> Constant:
     """A constant by its numbers."""
-    return Value(tuple(plain(n) for n in array.shape), array=array)
+    return Constant(tuple(plain(n) for n in array.shape), array=array)
 
 
-def literal(attrs: dict[str, Any], folder: Path) -> Value:
+def literal(attrs: dict[str, Any], folder: Path) -> Constant:
     """What a Constant node holds."""
     if "value" in attrs:
         return constant(attrs["value"], folder)
     found = [known(np.array(value)) for key, value in attrs.items() if key.startswith(("value_int", "value_float"))]
-    return found[0] if found else Value(None)
+    return found[0] if found else Constant(None)
 
 
 def filled_with(proto: Proto | None) -> Any:
@@ -85,7 +86,7 @@ class Later:
 
     op: str
     attrs: Attrs
-    of: tuple[Value | None, ...]
+    of: Sequence[Constant | None]
     outputs: int
     which: int
 
@@ -109,7 +110,7 @@ class Budget:
             raise Unread("takes too much to be worked out")
 
 
-def worked_out(value: Value, budget: Budget) -> Array:
+def worked_out(value: Constant, budget: Budget) -> Array:
     """The numbers of a constant.
 
     Raises
@@ -131,11 +132,11 @@ def worked_out(value: Value, budget: Budget) -> Array:
     return done[id(value)]
 
 
-def _missing(later: Later, done: dict[int, Array]) -> list[Value]:
+def _missing(later: Later, done: dict[int, Array]) -> list[Constant]:
     return [each for each in later.of if each is not None and id(each) not in done]
 
 
-def _made(value: Value, done: dict[int, Array], budget: Budget) -> Array:
+def _made(value: Constant, done: dict[int, Array], budget: Budget) -> Array:
     """One constant, of those that it is made of."""
     if value.array is not None:
         found: Array = value.array
