@@ -279,14 +279,18 @@ def test_mutated_files_raise_nothing_but_padviz_errors(data: bytes, tmp_path: Pa
     is_told_in_a_line(data, tmp_path / "mutated.onnx")
 
 
-def test_an_error_of_our_own_is_not_blamed_on_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def wrong(*args: Any) -> None:
-        raise KeyError("ours")
+def wrong(*args: Any) -> None:
+    raise TypeError("ours")
 
-    monkeypatch.setattr("padviz.sources.onnx.load.general", wrong)
+
+def test_an_error_of_our_own_is_not_blamed_on_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither of what an operation does, nor of what makes one network of several traces."""
     (tmp_path / "net.onnx").write_bytes(conv_model().SerializeToString())
-    with pytest.raises(KeyError, match="ours"):
-        padviz.load(tmp_path / "net.onnx")
+    for name, put in (("run.OPS", {**OPS, "Conv": wrong}), ("load.general", wrong)):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"padviz.sources.onnx.{name}", put)
+            with pytest.raises(TypeError, match="ours"):
+                padviz.load(tmp_path / "net.onnx")
 
 
 ODD = [-(2**63), -1000, -2, -1, 0, 1, 2, 3, 7, 1000, 10**6, 2**31 - 1, 2**63 - 1]

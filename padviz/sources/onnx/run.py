@@ -10,7 +10,7 @@ from typing import Any, cast
 from padviz.errors import DescriptionError, let_through
 from padviz.network.network import Size
 from padviz.sources.onnx.constants.everywhere import folded_everywhere
-from padviz.sources.onnx.constants.folding import fold
+from padviz.sources.onnx.constants.folding import FOLDS, fold
 from padviz.sources.onnx.constants.stored import BROKEN, Later, constant, filled_with, known, literal
 from padviz.sources.onnx.model import DEEPEST, MOST_NODES, Model, attributes, needed, op_of, title
 from padviz.sources.onnx.operators import OPS
@@ -21,6 +21,26 @@ from padviz.sources.tracing.calls import Result, follow
 from padviz.sources.tracing.sizes.rows import Probes
 from padviz.sources.tracing.trace import Trace
 
+# AttributeProto.AttributeType: floats, ints, text, tensors, graphs, lists of floats and of ints
+TYPES = {
+    **dict.fromkeys(("value_float", "min", "max"), 1),
+    **dict.fromkeys(
+        ("allowzero", "antialias", "axis", "blocksize", "ceil_mode", "end", "fmod", "group", "hidden_size", "keepdims",
+         "layout", "noop_with_empty_axes", "num_outputs", "start", "to", "training_mode", "transA", "transB",
+         "value_int"), 2,
+    ),
+    **dict.fromkeys(
+        ("auto_pad", "coordinate_transformation_mode", "direction", "equation", "keep_aspect_ratio_policy", "mode",
+         "nearest_mode"), 3,
+    ),
+    "value": 4,
+    **dict.fromkeys(("then_branch", "else_branch"), 5),
+    **dict.fromkeys(("scales", "value_floats"), 6),
+    **dict.fromkeys(
+        ("axes", "dilations", "ends", "kernel_shape", "output_padding", "output_shape", "paddings", "pads", "perm",
+         "shape", "split", "starts", "strides", "value_ints"), 7,
+    ),
+}  # fmt: skip
 Scope = MutableMapping[str, Value]
 Proto = Any
 
@@ -104,7 +124,7 @@ class _Run:
                 what = f"node {title(proto)}: no earlier node makes {name!r}, which it reads"
                 raise DescriptionError(what, where=self.graph.where, hint="the graph has a cycle, or a part is missing")
         if id(proto) not in self.graph.attrs:
-            self.graph.attrs[id(proto)] = proto, attributes(proto.attribute)
+            self.graph.attrs[id(proto)] = proto, checked(proto)
         attrs = self.graph.attrs[id(proto)][1]
         if bound is not None:
             refs = {each.name: bound.get(each.ref_attr_name) for each in proto.attribute if each.ref_attr_name}
@@ -137,6 +157,15 @@ class _Run:
         inside: Scope = ChainMap({each.name: constant(each, self.graph.folder) for each in graph.initializer}, scope)
         self.nodes(graph.node, inside, depth + 1)
         return [inside[each.name] for each in graph.output]
+
+
+def checked(proto: Proto) -> dict[str, Any]:
+    """Read the attributes of a node: of an operation that is known, they must be of the types that it has."""
+    if op_of(proto) in OPS.keys() | FOLDS.keys() | {"Constant", "If"}:
+        for each in proto.attribute:
+            if not each.ref_attr_name and each.type != TYPES.get(each.name, each.type):
+                raise ValueError(f"its {each.name} is of another type")
+    return {key: value for key, value in attributes(proto.attribute).items() if value is not None}
 
 
 def run_node(node: Node) -> list[Value]:

@@ -66,10 +66,20 @@ def locations(model: Proto) -> tuple[str, ...]:
 
 
 def numbers(tensor: Proto) -> NDArray[Any]:
-    """The numbers of a tensor that has them in the model itself."""
+    """The numbers of a tensor that has them in the model itself.
+
+    Raises
+    ------
+    ValueError
+        With what onnx says of one that makes no sense.
+    """
     from onnx import numpy_helper
 
-    return np.asarray(numpy_helper.to_array(tensor))
+    try:
+        return np.asarray(numpy_helper.to_array(tensor))
+    except Exception as error:  # of onnx, which has many
+        let_through(error)
+        raise ValueError(str(error)) from None
 
 
 def read(tensor: Proto, folder: Path, most: int) -> NDArray[Any]:

@@ -28,10 +28,15 @@ def fold(op: str, attrs: Attrs, arrays: Sequence[Array | None], most: int = MOST
     [array([1, 2, 3])]
     >>> fold("Add", {}, [np.zeros((100, 1)), np.zeros(100)])  # 10,000 numbers
     """
-    if op not in FOLDS or grown(op, attrs, arrays) > most:
+    if op not in FOLDS:
         return None
-    with np.errstate(all="ignore"):
-        made = FOLDS[op](attrs, *arrays)
+    try:
+        if grown(op, attrs, arrays) > most:
+            return None
+        with np.errstate(all="ignore"):
+            made = FOLDS[op](attrs, *arrays)
+    except (AttributeError, RuntimeError, TypeError) as error:  # numpy's, of too many inputs, or of what is missing
+        raise ValueError(str(error)) from None
     outputs = made if isinstance(made, list) else [made]
     found = [np.asarray(each) for each in outputs]
     return found if all(each.size <= most for each in found) else None
