@@ -29,9 +29,9 @@ def merged(kind: Kind) -> Callable[[Node], Value]:
     """Elementwise on two or more: with constants neutral, of maps a merge; a gate where one of them is pooled."""
 
     def run(node: Node) -> Value:
-        maps = node.maps
+        maps, dims = node.maps, node.lined_up(node.maps)  # which must fit before anything is made of a constant
         if not maps:
-            return Constant(node.lined_up([]))
+            return Constant(dims)
         if len(maps) == 1 and (found := _reweighed(node, maps[0])) is not None:
             return found
         away = node.op == "Sub" and any(node.trace.pooled[each.at] for each in maps)  # a mean: a normalisation
