@@ -149,6 +149,12 @@ HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
         body(f"s = Constant <value_ints = [{BIG}, {BIG}]> ()\nc = ConstantOfShape (s)\ny = Pad (x, c)"),
         "y: Pad .opset 13. has an input that is no small constant",
     ),
+    "no letters": (
+        lambda: model_of("p = Constant <value_ints = [0, 0]> ()\ny = Pad (x, p)", 13)
+        .SerializeToString()
+        .replace(b"value_ints", b"\x80alue_ints"),
+        "y: Pad .opset 13. has an input that is no small constant",
+    ),
     "huge range": (
         body(f"a = Constant <value_int = 0> ()\nb = Constant <value_int = {BIG}> ()\nc = Constant <value_int = 1> ()\n"
              "p = Range (a, b, c)\ny = Pad (x, p)"),

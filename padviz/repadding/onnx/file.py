@@ -17,7 +17,7 @@ from padviz.repadding.onnx.edits import edit
 from padviz.repadding.plan import Left, Plan, plan
 from padviz.sources.onnx.constants.external import locations
 from padviz.sources.onnx.load import laid_out
-from padviz.sources.onnx.model import Model, opened, parsed
+from padviz.sources.onnx.model import Model, open_model, parse_model
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def repad_file(
 
 def read(path: str | Path, size: Size | None = None, neutral: Iterable[str] = ()) -> tuple[Model, Network]:
     """Read the model in a file, and the network that it is at a size that it takes."""
-    model = opened(path)
+    model = open_model(path)
     if size is not None and not model.image.fits(size):
         raise OptionError(f"the file takes images of {model.image} pixels", option="size", hint="leave it out")
     return model, laid_out(model, neutral, size)
@@ -146,7 +146,7 @@ def edited(model: Model, network: Network, asked: Plan, neutral: Iterable[str] =
     except (ValueError, MemoryError):
         what = "is too large for one file, once it is repadded"
         raise PadvizError(what, where=model.where, hint="save its weights as external data first") from None
-    found = laid_out(parsed(content, model.where), neutral, done.size)
+    found = laid_out(parse_model(content, model.where), neutral, done.size)
     maps = tuple(verify.check(done, found))
     return Repadded(Path(model.where), network, done, found, content, beside, maps)
 

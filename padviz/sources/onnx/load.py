@@ -14,7 +14,7 @@ from pathlib import Path
 from padviz.errors import DescriptionError, OptionError, printable
 from padviz.network.network import Network, Size, as_size
 from padviz.sources.onnx.constants.stored import BROKEN
-from padviz.sources.onnx.model import Model, opened
+from padviz.sources.onnx.model import Model, open_model
 from padviz.sources.onnx.run import Graph
 from padviz.sources.tracing.general import About, general
 
@@ -31,7 +31,7 @@ def load_onnx(path: str | Path, neutral: Iterable[str] = (), size: Size | None =
     DescriptionError
         Naming the file, and the node where there is one.
     """
-    return laid_out(opened(path), neutral, size)
+    return laid_out(open_model(path), neutral, size)
 
 
 def laid_out(model: Model, neutral: Iterable[str] = (), size: Size | None = None) -> Network:

@@ -91,10 +91,10 @@ class Model:
 
     def sized(self, size: Size) -> Model:
         """Copy it with the height and width of its image built in."""
-        image = self.copy()
-        for axis, n in zip(image.image.axes, size, strict=True):
-            image.image.proto.type.tensor_type.shape.dim[axis].dim_value = n
-        return as_model(image.proto, self.where)
+        copied = self.copy()
+        for axis, n in zip(copied.image.axes, size, strict=True):
+            copied.image.proto.type.tensor_type.shape.dim[axis].dim_value = n
+        return as_model(copied.proto, self.where)
 
     def whole(self) -> Model:
         """Copy it with its external data in it."""
@@ -107,7 +107,7 @@ class Model:
         return copied
 
 
-def opened(path: str | Path) -> Model:
+def open_model(path: str | Path) -> Model:
     """Open an ONNX file, without its external data.
 
     Raises
@@ -120,11 +120,11 @@ def opened(path: str | Path) -> Model:
     except ImportError:
         hint = "install it: pip install 'padviz[onnx]'"
         raise DescriptionError("reading it needs the package onnx", where=str(path), hint=hint) from None
-    return parsed(read_file(Path(path), "an ONNX file", MOST_BYTES), str(path))
+    return parse_model(read_file(Path(path), "an ONNX file", MOST_BYTES), str(path))
 
 
-def parsed(content: bytes, where: str) -> Model:
-    """Open the content of an ONNX file; see `opened`."""
+def parse_model(content: bytes, where: str) -> Model:
+    """Open the content of an ONNX file; see `open_model`."""
     import onnx
     from google.protobuf.message import DecodeError
 
@@ -193,7 +193,7 @@ def op_of(node: Proto) -> str:
 
 def attributes(protos: Iterable[Proto]) -> dict[str, Any]:
     """Read the attributes of a node, or the defaults of a function's, as Python values by name."""
-    return {each.name: _value(each) for each in protos}
+    return {str(each.name): _value(each) for each in protos}  # a name that is no UTF-8 is bytes
 
 
 def _value(proto: Proto) -> Any:

@@ -15,7 +15,7 @@ from padviz.network.network import Network, Size
 from padviz.sources.onnx.constants import external
 from padviz.sources.onnx.constants.stored import BROKEN
 from padviz.sources.onnx.load import laid_out
-from padviz.sources.onnx.model import Constants, Model, attributes, needed, op_of, opened, title
+from padviz.sources.onnx.model import Constants, Model, attributes, needed, op_of, open_model, title
 from padviz.sources.onnx.tensors import CONVS, WEIGHT
 from padviz.trained.weights.trained_network import Kernel, Trained, Unread, as_kernel
 
@@ -28,7 +28,7 @@ Array = np.ndarray[Any, Any]
 
 def read(path: Path, size: Size | None = None, neutral: Iterable[str] = ()) -> Trained:
     """An ONNX file with the weights of its convolutions; see `padviz.trained.weights.reading.read`."""
-    model = opened(path)
+    model = open_model(path)
     network = laid_out(model, neutral, size)
     store = _Store(model)
     kernels: list[Kernel] = []
