@@ -48,66 +48,62 @@ REPLACED: dict[Any, str] = {torch.conv2d: "conv2d", functional.pad: "pad", funct
 
 
 class Repadding(TorchFunctionMode):
-    """While active, convolutions, pads and unfolds pad as `how` says; None passes everything on.
+    """While active, convolutions, pads and unfolds pad as `how` says.
 
     What it calls instead declares its padding, and is left alone by any other that is active around it. With `keeping`,
     a call whose input has too few rows for a scheme stays as it is.
     """
 
-    def __init__(self, how: How | None, keeping: bool = False) -> None:
+    def __init__(self, how: How, keeping: bool = False) -> None:
         super().__init__()
         self.how, self.keeping = how, keeping
         self.last: Padded | None = None
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if self.how is not None and func in REPLACED:
+        if func in REPLACED:
             try:
-                return getattr(self, REPLACED[func])(self.how, *args, **kwargs)
+                return getattr(self, REPLACED[func])(*args, **kwargs)
             except SizeError:
                 if not self.keeping:
                     raise
         return func(*args, **kwargs)
 
     def conv2d(
-        self, how: How, input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0,
+        self, input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0,
         dilation: Any = 1, groups: int = 1,
     ) -> Tensor:  # fmt: skip
         """A convolution, with the rows of a pad just before it as its own where it reweighs, or pads further."""
-        schemes = how.schemes or ("zero", "zero")
-        pads = added(amounts(padding, weight.shape[-2:], dilation), how.more)
+        schemes = self.how.schemes or ("zero", "zero")
+        pads = added(amounts(padding, weight.shape[-2:], dilation), self.how.more)
         joined = "partial" in schemes if pads == NONE else self.last is not None and self.last.zeros
         if self.last and input is self.last.made and joined:
             input, pads = self.last.source, added(pads, self.last.pads)
         return padded_conv2d(input, weight, bias, stride, pads, dilation, groups, schemes)
 
-    def pad(
-        self, how: How, input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None
-    ) -> Tensor:
+    def pad(self, input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
         """A pad of rows and columns; what pads channels, or with infinity for a pool, stays as it is."""
         where = image_pads(input.ndim, pad)
         if where is None or (mode == "constant" and not math.isfinite(value or 0)):
             return functional.pad(input, pad, mode, value)
-        if how.without:
+        if self.how.without:
             return input
         pads, dims = where
         own = NAMES.get(mode, mode)
-        schemes = how.schemes or (own, own)
+        schemes = self.how.schemes or (own, own)
         kept = value if mode == "constant" and set(schemes) == {"zero"} else None
         made = padded(input, pads, schemes, dims, kept)
         if dims == IMAGE:
             self.last = Padded(made, input, pads, mode == "constant")
         return made
 
-    def unfold(
-        self, how: How, input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
-    ) -> Tensor:
+    def unfold(self, input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
         """Windows laid out as columns, for a convolution that is written as a product of matrices."""
         pads = amounts(padding, (1, 1), 1)
         if pads != NONE:
-            if how.schemes and "partial" in how.schemes:
+            if self.how.schemes and "partial" in self.how.schemes:
                 raise PadvizError("unfold pads what it lays out, and partial convolution reweighs convolutions alone")
-            input = padded(input, pads, how.schemes or ("zero", "zero"))
+            input = padded(input, pads, self.how.schemes or ("zero", "zero"))
         return functional.unfold(input, kernel_size, dilation, 0, stride)
 
 
