@@ -11,7 +11,7 @@ from padviz.axis.operations import MOST_ROWS
 from padviz.errors import SizeError
 from padviz.network.layer import Kind
 from padviz.sources.onnx.constants.external import Unread
-from padviz.sources.onnx.constants.folding import axes_of, from_front
+from padviz.sources.onnx.constants.folding import axes_of
 from padviz.sources.onnx.constants.stored import worked_out
 from padviz.sources.onnx.reshaping import whole_image
 from padviz.sources.onnx.tensors import Node
@@ -79,7 +79,7 @@ def global_pool(node: Node) -> Value:
 def concat(node: Node) -> Value:
     """Along channels a merge; along height or width only as padding written out."""
     rank = len(node.given[0].known)
-    axis = from_front(int(node.attrs.get("axis", 1)), rank)
+    axis = node.axis(rank, 1)
     if any(len(each.known) != rank for each in node.given):
         raise Stuck("joins tensors of different ranks")
     if any(roles_of([each.known[axis]]) for each in node.maps):

@@ -54,13 +54,13 @@ def neutral(node: Node) -> Result:
 def softmax(node: Node) -> Result:
     x = node.tensor(0)
     rank = len(x.known)
-    axis = from_front(int(node.attrs.get("axis", 1 if node.version < 13 else -1)), rank)
+    axis = node.axis(rank, 1 if node.version < 13 else -1)
     return along(node, x, range(axis, rank) if node.version < 13 else [axis], WHY)
 
 
 def _picked(node: Node, x: Value) -> Value:
     """The best channel of each position."""
-    dims, axis = list(x.known), from_front(int(node.attrs.get("axis", 0)), len(x.known))
+    dims, axis = list(x.known), node.axis(len(x.known), 0)
     if roles_of(dims[axis : axis + 1]):
         raise Stuck("picks one of all positions")
     dims[axis : axis + 1] = [()] if node.attrs.get("keepdims", 1) else []
@@ -71,11 +71,8 @@ def conv(node: Node) -> Result:
     shape = shape_of(node.weight.dims or ())
     x, roles = node.image(node.tensor(0))
     kernel = node.numbers("kernel_shape", shape[2:])
-    if len(kernel) != len(roles):
-        raise Stuck(f"has a kernel of {len(kernel)} dimensions over {len(roles)}")
-    ops: dict[str, Op] = {role: node.window(kernel, i) for i, role in enumerate(roles)}
     channels = node.channels(x, shape, int(node.attrs.get("group", 1)))
-    return node.lay("conv", x, ops, shape[0] if shape else 1, channels)
+    return node.lay("conv", x, node.windows(kernel, roles), shape[0] if shape else 1, channels)
 
 
 def transposed(node: Node) -> Result:
@@ -114,10 +111,8 @@ def pool(kind: Kind) -> Function:
         if across := _across_channels(node, kernel):
             return across
         x, roles = node.image(node.tensor(0))
-        if len(kernel) != len(roles):
-            raise Stuck(f"has a kernel of {len(kernel)} dimensions over {len(roles)}")
         ceil = bool(node.attrs.get("ceil_mode", 0))
-        ops: dict[str, Op] = {role: node.window(kernel, i, ceil) for i, role in enumerate(roles)}
+        ops = node.windows(kernel, roles, ceil)
         if all(op == Window(1, ceil=ceil) for op in ops.values()):
             return replace(x, acted=True)
         return node.lay(kind, x, ops)
@@ -260,16 +255,12 @@ def norm(node: Node) -> Result:
     return made
 
 
-def _axis(node: Node, rank: int) -> int:
-    return from_front(int(node.attrs.get("axis", -1)), rank)
-
-
 def _images(node: Node, rank: int) -> Sequence[int]:
     return range(2, rank)
 
 
 def _last(node: Node, rank: int) -> Sequence[int]:
-    return range(_axis(node, rank), rank)
+    return range(node.axis(rank, -1), rank)
 
 
 def _listed(node: Node, rank: int) -> Sequence[int]:
@@ -281,7 +272,7 @@ NORMS: dict[str, tuple[str, Callable[[Node, int], Sequence[int]]]] = {
     "GroupNormalization": ("group norm", _images),
     "InstanceNormalization": ("instance norm", _images),
     "LayerNormalization": ("layer norm", _last),
-    "LpNormalization": ("norm over positions", lambda node, rank: [_axis(node, rank)]),
+    "LpNormalization": ("norm over positions", lambda node, rank: [node.axis(rank, -1)]),
     "MeanVarianceNormalization": ("norm over positions", _listed),
     "RMSNormalization": ("rms norm", _last),
     "com.microsoft.GroupNorm": ("group norm", lambda node, rank: range(1, rank)),

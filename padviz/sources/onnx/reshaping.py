@@ -174,7 +174,7 @@ def slice_(node: Node) -> Value:
 
 def split(node: Node) -> list[Value]:
     x = node.tensor(0)
-    axis = from_front(int(node.attrs.get("axis", 0)), len(x.known))
+    axis = node.axis(len(x.known), 0)
     size = size_of(x.known[axis])
     sizes = node.attrs.get("split") or node.ints(1)
     if not sizes:
@@ -189,7 +189,7 @@ def split(node: Node) -> list[Value]:
 def gather(node: Node) -> Value:
     """Rows by their numbers: of channels any, of height or width a slice, or padding written out."""
     x, at = node.tensor(0), node.tensor(1)
-    axis = from_front(int(node.attrs.get("axis", 0)), len(x.known))
+    axis = node.axis(len(x.known), 0)
     dim = x.known[axis]
     array = at.array if isinstance(at, Constant) else None
     if not roles_of([dim]) or not isinstance(x, Map):

@@ -10,7 +10,7 @@ from padviz.axis.operations import Op, Same, Window
 from padviz.axis.resize import Resize
 from padviz.network.layer import Channels, Kind
 from padviz.sources.onnx.constants.everywhere import LOST
-from padviz.sources.onnx.constants.folding import Array, integers
+from padviz.sources.onnx.constants.folding import Array, from_front, integers
 from padviz.sources.onnx.constants.stored import Budget
 from padviz.sources.tracing.arranging import Arranger, Constant, Head, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import (
@@ -165,6 +165,10 @@ class Node(Call):
         """An attribute of several numbers."""
         return [int(n) for n in self.attrs.get(key) or default]
 
+    def axis(self, rank: int, default: int) -> int:
+        """The attribute of an axis, of so many, counted from the front."""
+        return from_front(int(self.attrs.get("axis", default)), rank)
+
     def text(self, key: str, default: str) -> str:
         """An attribute that is text."""
         value = self.attrs.get(key, default)
@@ -201,6 +205,12 @@ class Node(Call):
         padding = SAME.get(rule) or ((0, 0) if rule == "VALID" else (pads[i], pads[k + i]))
         stride, dilation = self.numbers("strides", [1] * k)[i], self.numbers("dilations", [1] * k)[i]
         return Window(kernel[i], stride, dilation, padding, ceil=ceil)
+
+    def windows(self, kernel: Sequence[int], roles: Sequence[str], ceil: bool = False) -> dict[str, Op]:
+        """Those on all axes, by their roles."""
+        if len(kernel) != len(roles):
+            raise Stuck(f"has a kernel of {len(kernel)} dimensions over {len(roles)}")
+        return {role: self.window(kernel, i, ceil) for i, role in enumerate(roles)}
 
     def image(self, x: Value) -> tuple[Map, list[str]]:
         """A map that a spatial operation can read, and the roles of its dimensions from the third on."""
