@@ -29,9 +29,9 @@ def merged(kind: Kind) -> Callable[[Node], Value]:
     """Elementwise on two or more: with constants neutral, of maps a merge; a gate where one of them is pooled."""
 
     def run(node: Node) -> Value:
-        maps, dims = node.maps, node.lined_up(node.maps)  # which must fit before anything is made of a constant
+        maps = node.maps
         if not maps:
-            return Constant(dims)
+            return Constant(node.lined_up([]))
         if len(maps) == 1 and (found := _reweighed(node, maps[0])) is not None:
             return found
         away = node.op == "Sub" and any(node.trace.pooled[each.at] for each in maps)  # a mean: a normalisation
@@ -51,6 +51,7 @@ def _reweighed(node: Node, x: Map) -> Value | None:
         return None  # an input of the graph, such as a mask
     if not may_reweigh(node.trace, x, factor.dims):
         return None
+    node.lined_up([x])  # it must fit: at another size than that of a file it does not
     try:
         array = worked_out(factor, node.plan.budget)
     except Unread as error:

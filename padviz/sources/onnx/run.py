@@ -41,6 +41,7 @@ TYPES = {
          "shape", "split", "starts", "strides", "value_ints"), 7,
     ),
 }  # fmt: skip
+KNOWN = {*OPS, *FOLDS, "Constant", "If"}
 Scope = MutableMapping[str, Value]
 Proto = Any
 
@@ -161,7 +162,7 @@ class _Run:
 
 def checked(proto: Proto) -> dict[str, Any]:
     """Read the attributes of a node: of an operation that is known, they must be of the types that it has."""
-    if op_of(proto) in OPS.keys() | FOLDS.keys() | {"Constant", "If"}:
+    if op_of(proto) in KNOWN:
         for each in proto.attribute:
             if not each.ref_attr_name and each.type != TYPES.get(each.name, each.type):
                 raise ValueError(f"its {each.name} is of another type")

@@ -82,8 +82,14 @@ class Node(Call):
         self.maps = [each for each in self.given if isinstance(each, Map)]
         self.heads = [each for each in self.given if isinstance(each, Head)]
         self.windowed = self.op in WINDOWED
-        self.what = f"node {self.title}: {self.op} (opset {self.version})"
-        self.which = f"node {self.title}: the operation {self.op} (opset {self.version})"
+
+    @property
+    def what(self) -> str:
+        return f"node {self.title}: {self.op} (opset {self.version})"
+
+    @property
+    def which(self) -> str:
+        return f"node {self.title}: the operation {self.op} (opset {self.version})"
 
     @property
     def sources(self) -> list[int]:

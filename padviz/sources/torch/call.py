@@ -18,7 +18,16 @@ from padviz.sources.torch.arguments import tensors_in
 from padviz.sources.torch.modules import Modules
 from padviz.sources.tracing import calls
 from padviz.sources.tracing.arranging import Arranger, Map, Stuck
-from padviz.sources.tracing.axis_labels import Dims, broadcast, has_positions, plain, ranked, roles_of, size_of
+from padviz.sources.tracing.axis_labels import (
+    Dims,
+    broadcast,
+    has_positions,
+    plain,
+    ranked,
+    roles_of,
+    shape_of,
+    size_of,
+)
 from padviz.sources.tracing.calls import Result
 
 Values = dict[int, tuple[Tensor, Map]]  # what tensors hold, by their ids; they are kept, so that no id is used twice
@@ -38,8 +47,7 @@ class Call(calls.Call):
 
     def __init__(self, plan: Arranger, modules: Modules, values: Values, op: str, args: Any, out: Any) -> None:
         self.plan, self.modules, self.values = plan, modules, values
-        self.op = self.what = op
-        self.which = f"function {op}"
+        self.op = op
         self.windowed = op in WINDOWED
         self.out = out
         self.tensors = tensors_in(args)
@@ -97,6 +105,8 @@ class Call(calls.Call):
         dims: Dims | None = padded[0]
         for each in padded[1:]:
             dims = dims and broadcast(dims, each)
+        if padded == [dims] and shape_of(padded[0]) == shape:  # most calls
+            return padded[0]
         if dims is None or any(
             size_of(own) > 1 and has_positions(own) != has_positions(dim)
             for each in padded

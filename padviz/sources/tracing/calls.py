@@ -25,8 +25,6 @@ class Call(ABC):
 
     plan: Arranger
     op: str
-    what: str
-    which: str
     maps: list[Map]
     handler: Callable[..., Result] | None
     windowed: bool
@@ -35,6 +33,14 @@ class Call(ABC):
     @property
     def trace(self) -> Trace:
         return self.plan.trace
+
+    @property
+    def what(self) -> str:
+        return self.op
+
+    @property
+    def which(self) -> str:
+        return f"function {self.op}"
 
     @property
     def inputs(self) -> list[int]:
