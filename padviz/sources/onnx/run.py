@@ -21,26 +21,18 @@ from padviz.sources.tracing.calls import Result, follow
 from padviz.sources.tracing.sizes.rows import Probes
 from padviz.sources.tracing.trace import Trace
 
-# AttributeProto.AttributeType: floats, ints, text, tensors, graphs, lists of floats and of ints
-TYPES = {
-    **dict.fromkeys(("value_float", "min", "max"), 1),
-    **dict.fromkeys(
-        ("allowzero", "antialias", "axis", "blocksize", "ceil_mode", "end", "fmod", "group", "hidden_size", "keepdims",
-         "layout", "noop_with_empty_axes", "num_outputs", "start", "to", "training_mode", "transA", "transB",
-         "value_int"), 2,
-    ),
-    **dict.fromkeys(
-        ("auto_pad", "coordinate_transformation_mode", "direction", "equation", "keep_aspect_ratio_policy", "mode",
-         "nearest_mode"), 3,
-    ),
-    "value": 4,
-    **dict.fromkeys(("then_branch", "else_branch"), 5),
-    **dict.fromkeys(("scales", "value_floats"), 6),
-    **dict.fromkeys(
-        ("axes", "dilations", "ends", "kernel_shape", "output_padding", "output_shape", "paddings", "pads", "perm",
-         "shape", "split", "starts", "strides", "value_ints"), 7,
-    ),
-}  # fmt: skip
+NAMES = {  # of attributes, by their AttributeProto.AttributeType
+    1: "max min value_float",
+    2: "allowzero antialias axis blocksize ceil_mode end fmod group hidden_size keepdims layout noop_with_empty_axes "
+    "num_outputs start to training_mode transA transB value_int",
+    3: "auto_pad coordinate_transformation_mode direction equation keep_aspect_ratio_policy mode nearest_mode",
+    4: "value",
+    5: "else_branch then_branch",
+    6: "scales value_floats",
+    7: "axes dilations ends kernel_shape output_padding output_shape paddings pads perm shape split starts strides "
+    "value_ints",
+}
+TYPES = {name: kind for kind, names in NAMES.items() for name in names.split()}
 KNOWN = {*OPS, *FOLDS, "Constant", "If"}
 Scope = MutableMapping[str, Value]
 Proto = Any
