@@ -9,16 +9,19 @@ from typing import Literal, get_args
 
 from padviz.advice.pooled_strides import with_strides_pooled
 from padviz.axis.operations import Op, Window
+from padviz.axis.padding_modes import COPYING, MODES, SCHEMES
 from padviz.counting.walking.stable_rows import growth
 from padviz.geometry.balance.nearest import nearest_even, odd_window
 from padviz.geometry.ledger import AxisPadding, LayerPadding, ledger
 from padviz.geometry.reaching.border_margins import Margin, margins
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
+from padviz.network.rewrites import schemes_of
 from padviz.network.sizes import sizes_of
 
-WHOLE = ("replicate", "symmetric", "reflect", "circular", "partial")
-TRIED = (*WHOLE, "zero/circular", "circular/zero")
+WRAPPING = tuple(mode for mode in COPYING if SCHEMES[mode].wraps)
+OTHER = MODES[1:]  # than zeros
+TRIED = (*OTHER, *(f"zero/{mode}" for mode in WRAPPING), *(f"{mode}/zero" for mode in WRAPPING))
 LARGER = 32  # pixels, or a period of the strides, that an image of the same phase gains
 Needs = Literal["today's weights", "fine-tune", "retrain"]
 NEEDS: tuple[Needs, ...] = get_args(Needs)
@@ -105,7 +108,7 @@ def balanced_size_with_schemes(network: Network, size: Size, most: float) -> Ite
     near = [found for found in nearest_even(network, size) if found and (found.macs_ratio or found.work) <= most]
     for found in sorted(near, key=lambda each: sum(abs(n - m) for n, m in zip(each.size, size, strict=True)))[:1]:
         sized = _sized("size", network, size, found.size)
-        for scheme in WHOLE:
+        for scheme in OTHER:
             what = f"{found.size[0]}x{found.size[1]} + {scheme}"
             edit = *sized.edit[:1], *_edits(scheme, network.source)[:1]
             yield Change("both", what, edit, "fine-tune", network, found.size, scheme)
@@ -113,7 +116,7 @@ def balanced_size_with_schemes(network: Network, size: Size, most: float) -> Ite
 
 def wraps(change: str) -> bool:
     """Whether a change makes one side of the image the neighbour of the other, as is right for few images."""
-    return "circular" in change
+    return any(mode in change for mode in WRAPPING)
 
 
 def _edits(scheme: str, source: str) -> tuple[str, ...]:
@@ -122,7 +125,8 @@ def _edits(scheme: str, source: str) -> tuple[str, ...]:
     command = f"padviz repad {_file(source)} --padding {scheme} -o {scheme.replace('/', '-')}.onnx"
     module = f'padviz.repad(module, "{scheme}")'
     edit = (command, module) if is_file else (module, command)
-    where = {"zero/circular": "the width wraps", "circular/zero": "the height wraps"}.get(scheme, "it wraps")
+    height, width = (SCHEMES[mode].wraps for mode in schemes_of(scheme))
+    where = "it wraps" if height and width else "the height wraps" if height else "the width wraps"
     meets = (f"{where} around: for panoramas and textures, whose sides meet",) if wraps(scheme) else ()
     return (*edit, f'anew: padviz.nn.PaddedConv2d(..., scheme="{scheme}")', *meets)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from padviz.api.trained import Progress, as_trained, kept_padding, repadded
+from padviz.axis.padding_modes import OTHER
 from padviz.errors import OptionError, PadvizError
 from padviz.network.network import Size, as_size
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from padviz.trained.trying.seen import Seen
     from padviz.trained.trying.trial import Trial, Variant
     from padviz.trained.weights.trained_network import Trained
-
-SCHEMES = ("reflect", "symmetric", "replicate", "circular", "partial")  # that are tried where none is named
 
 
 def trial(
@@ -43,7 +42,7 @@ def trial(
     Each change is run on the same crops of pictures, and its outputs are compared with those of the network as
     trained; a shift of the crops by one pixel, down and right, is the yardstick. A size is made in two ways: of a
     larger or smaller crop of the scene at the same scale, and by resizing. Unless sizes or schemes are named, the
-    nearest balanced sizes below and above, and reflect, symmetric, replicate, circular and partial padding are tried.
+    nearest balanced sizes below and above, and all padding schemes that keep the size of every map are tried.
 
     Parameters
     ----------
@@ -245,7 +244,7 @@ def _variants(
         notes += [] if wanted else [f"no balanced size near {trained.size[0]} x {trained.size[1]} that it takes"]
     for size in dict.fromkeys(wanted):
         yield from _of_size(trained, size, asked, notes)
-    schemes = [padding] if isinstance(padding, str) else padding or (() if asked else SCHEMES)
+    schemes = [padding] if isinstance(padding, str) else padding or (() if asked else OTHER)
     for scheme in dict.fromkeys(schemes):
         try:
             runner, left = repadded(trained, scheme)

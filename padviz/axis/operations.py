@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args
 
-from padviz.axis.padding_modes import Mode, rows_word
+from padviz.axis.padding_modes import rows_word
 from padviz.axis.resize import Resize as Resize
 from padviz.engine.axis_map import AxisMap as AxisMap
 from padviz.errors import SizeError
@@ -32,7 +32,7 @@ class Window:
     stride: int = 1
     dilation: int = 1
     padding: tuple[int, int] | Same = (0, 0)
-    mode: Mode = "zero"
+    mode: str = "zero"
     ceil: bool = False
     mean: bool = False
 

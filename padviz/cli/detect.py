@@ -22,7 +22,7 @@ SIDES = ("top", "bottom", "left", "right")
 @click.command(name="detect", short_help="Where in the image a trained network sees something: its blind spots.")
 @options.trained
 @options.size
-@options.schemes("trained")
+@options.schemes((options.AS_TRAINED,))
 @click.option(
     "--stimulus",
     metavar="text:WORD|FILE|sample",

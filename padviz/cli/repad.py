@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from padviz.axis.padding_modes import MODES, in_a_sentence
 from padviz.cli import options
 from padviz.errors import OptionError
 
@@ -31,7 +32,7 @@ SHOWN = 12  # layers that are left alone, in a table
 @click.option(
     "--padding",
     metavar="MODE",
-    help="What padding is to read: zero, replicate, reflect, symmetric, circular or partial; or HEIGHT/WIDTH.",
+    help=f"What padding is to read: {in_a_sentence(MODES)}; or HEIGHT/WIDTH.",
 )
 @click.option(
     "--even", is_flag=True, help="Make uneven learned windows even instead: by pads, or by pools for strides."

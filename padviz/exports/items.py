@@ -16,6 +16,7 @@ from unicodedata import normalize
 
 from msgspec import structs
 
+from padviz.axis.padding_modes import RUNNING_ON
 from padviz.errors import DescriptionError, OptionError, PadvizError
 from padviz.exports.manifest import DECLARED, SHOWN, TRAINED, Comparison, Illustrated, Manifest, Maps
 from padviz.network.network import Network, Size, as_size
@@ -26,7 +27,6 @@ from padviz.trained.sessions.inputs import BLANK, NOISE, normalisation, pictures
 MOST_ITEMS = 100_000
 LONG, LONGEST = 60, 240  # bytes of one part of a name, and of all of it
 TAKEN = re.compile(r"index|(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # by the index of the folder, and by Windows
-USUAL = ("reflect", "symmetric", "circular")  # in place of a network's own padding, for its responses
 Find = Callable[[str, Size | None], Network]
 
 
@@ -175,7 +175,7 @@ def _maps(maps: Maps, find: Find) -> Iterator[Item]:
                 layer,
                 what,
             ]
-            schemes = (padding,) if what != "responses" else tuple(paddings) if maps.paddings else (None, *USUAL)
+            schemes = (padding,) if what != "responses" else tuple(paddings) if maps.paddings else (None, *RUNNING_ON)
             item = Item(_named(parts), what, (network,), (at,), schemes, (layer,), (model,))
             try:
                 yield replace(item, networks=(find(model, size),))

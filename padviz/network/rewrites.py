@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
-from typing import Literal, cast, get_args
 
 from padviz.axis.operations import Adaptive, Op, Window
-from padviz.axis.padding_modes import Mode
+from padviz.axis.padding_modes import SCHEMES
 from padviz.axis.resize import Resize
 from padviz.errors import OptionError, PadvizError
 from padviz.network.layer import POOLS, WINDOWS, Kind, Layer
 from padviz.network.network import Network, Size
-
-Scheme = Literal[Mode, "valid", "full"]  # what `padding` takes
-SCHEMES: tuple[str, ...] = get_args(Scheme)
 
 
 def with_padding(network: Network, padding: str | None) -> Network:
@@ -226,7 +222,7 @@ def _padded(window: Op | None, kind: Kind, scheme: str) -> Op | None:
         return replace(window, padding=(0, 0))
     if scheme == "full":
         return replace(window, padding=(window.extent - 1, window.extent - 1), mode="zero")
-    return replace(window, mode=cast(Mode, scheme))
+    return replace(window, mode=scheme)
 
 
 def _map_windows(layer: Layer, change: Callable[[Window], Window]) -> Layer:

@@ -7,21 +7,20 @@ partial convolution as partial.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch.nn.functional as functional
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function
 
 from padviz.axis.operations import Window
-from padviz.axis.padding_modes import Mode
+from padviz.axis.padding_modes import SCHEMES, native
 from padviz.nn.reading import check_fits, extended, known, reweighing
 
 Pads = tuple[tuple[int, int], tuple[int, int]]  # ((top, bottom), (left, right))
 Schemes = tuple[str, str]  # of height and of width
 NONE: Pads = ((0, 0), (0, 0))
 IMAGE = (-2, -1)  # the dimensions of rows and columns
-NATIVE = ("replicate", "reflect", "circular")
 
 
 def padded(
@@ -36,7 +35,7 @@ def padded(
     pads : ((top, bottom), (left, right))
         Rows and columns to add; negative ones are cut off.
     schemes : (str, str)
-        Of height and of width: zero, replicate, reflect, symmetric or circular.
+        Of height and of width, as README lists them, but for those of convolutions alone: ("zero", "symmetric").
     dims : (int, int)
         The dimensions of height and of width.
     value : float, optional
@@ -62,7 +61,7 @@ def padded(
         if both is not None:
             return both
     for dim, rows, scheme in zip(dims, pads, schemes, strict=True):
-        input = _along(input, dim, rows, cast(Mode, scheme), value)
+        input = _along(input, dim, rows, scheme, value)
     return input
 
 
@@ -75,24 +74,22 @@ def _at_once(input: Tensor, scheme: str, pads: Pads, value: float | None) -> Ten
     if not mode or input.ndim not in (3, 4):
         return None
     for dim, rows in zip(IMAGE, pads, strict=True):
-        check_fits(cast(Mode, scheme), input.shape[dim], *rows)
+        check_fits(scheme, input.shape[dim], *rows)
     return functional.pad(input, (left, right, top, bottom), mode=mode)
 
 
 def _native(scheme: str, amounts: Sequence[int]) -> str:
-    """PyTorch's name of a scheme, or nothing: an edge that is repeated once is replicated."""
+    """PyTorch's name of a scheme that copies, or nothing: an edge that is repeated once is replicated."""
     if not known(*amounts):
-        return scheme if scheme in ("replicate", "reflect") else ""
-    if min(amounts) < 0:
-        return ""
-    return "replicate" if scheme == "symmetric" and max(amounts) <= 1 else scheme if scheme in NATIVE else ""
+        return "" if SCHEMES[scheme].wraps else SCHEMES[scheme].torch
+    return "" if min(amounts) < 0 else SCHEMES[native(scheme, max(amounts))].torch
 
 
-def _along(input: Tensor, dim: int, rows: tuple[int, int], scheme: Mode, value: float | None) -> Tensor:
+def _along(input: Tensor, dim: int, rows: tuple[int, int], scheme: str, value: float | None) -> Tensor:
     """One axis padded."""
     if known(*rows) and rows == (0, 0):
         return input
-    if scheme in ("zero", "partial"):
+    if not SCHEMES[scheme].reads:
         return functional.pad(input, (*[0] * (2 * (-dim - 1)), *rows), value=value)
     check_fits(scheme, input.shape[dim], *rows)
     mode = _native(scheme, rows)
@@ -116,7 +113,7 @@ def padded_conv2d(
     pads : ((top, bottom), (left, right))
         Rows and columns to add.
     schemes : (str, str)
-        Of height and of width: zero, replicate, reflect, symmetric, circular or partial.
+        Of height and of width, as README lists them.
 
     Raises
     ------
@@ -158,7 +155,7 @@ def _padded_but_zeros(input: Tensor, pads: Pads, schemes: Schemes) -> tuple[Tens
 
 def _of_its_own(rows: tuple[int, int], scheme: str) -> bool:
     """Whether a convolution can pad rows itself: branches, so that a compiler that has symbols for them decides."""
-    if scheme not in ("zero", "partial") or not known(*rows):
+    if SCHEMES[scheme].reads or not known(*rows):
         return False
     if rows[0] != rows[1]:
         return False

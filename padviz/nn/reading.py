@@ -14,13 +14,11 @@ import torch
 from torch import Tensor
 
 from padviz.axis.operations import Window, placement
-from padviz.axis.padding_modes import Mode, fold, most_padding
+from padviz.axis.padding_modes import SCHEMES, fits, fold
 from padviz.axis.reweighing import ratios
 
-LIMITED = ("reflect", "symmetric", "circular")  # schemes that need as many rows as they pad, or more
 
-
-def check_fits(mode: Mode, n: Any, before: Any, after: Any) -> None:
+def check_fits(mode: str, n: Any, before: Any, after: Any) -> None:
     """Refuse more padding than a scheme has rows to read for, as the counts do.
 
     Raises
@@ -28,11 +26,11 @@ def check_fits(mode: Mode, n: Any, before: Any, after: Any) -> None:
     SizeError
         If the padding is too much for `n` rows.
     """
-    if mode in LIMITED and known(n, before, after) and max(before, after) > max(most_padding(mode, n), 0):
+    if known(n, before, after) and not fits(mode, n, max(before, after)):
         fold(mode, int(n), max(before, 0), max(after, 0))
 
 
-def extended(input: Tensor, dim: int, before: int, after: int, mode: Mode) -> Tensor:
+def extended(input: Tensor, dim: int, before: int, after: int, mode: str) -> Tensor:
     """A tensor with rows of its own put before and after those along a dimension; negative amounts are cut off.
 
     >>> extended(torch.arange(4), 0, 2, 1, "symmetric").tolist()
@@ -46,26 +44,26 @@ def extended(input: Tensor, dim: int, before: int, after: int, mode: Mode) -> Te
     return torch.cat([*front, input, *back], dim)
 
 
-def rows_before(input: Tensor, dim: int, count: int, mode: Mode) -> Tensor:
+def rows_before(input: Tensor, dim: int, count: int, mode: str) -> Tensor:
     """The rows that padding adds before the first."""
-    if mode == "replicate":
-        return torch.cat([_slice(input, dim, 0, 1)] * count, dim)
-    if mode == "circular":
-        n = input.shape[dim]
-        return _slice(input, dim, n - count, n)
-    first = 1 if mode == "reflect" else 0
-    return _slice(input, dim, first, first + count).flip(dim)
+    return _rows_from(input, dim, count, mode, front=not SCHEMES[mode].wraps)
 
 
-def rows_after(input: Tensor, dim: int, count: int, mode: Mode) -> Tensor:
+def rows_after(input: Tensor, dim: int, count: int, mode: str) -> Tensor:
     """The rows that padding adds after the last."""
-    n = input.shape[dim]
-    if mode == "replicate":
-        return torch.cat([_slice(input, dim, n - 1, n)] * count, dim)
-    if mode == "circular":
-        return _slice(input, dim, 0, count)
-    last = n - 1 if mode == "reflect" else n
-    return _slice(input, dim, last - count, last).flip(dim)
+    return _rows_from(input, dim, count, mode, front=SCHEMES[mode].wraps)
+
+
+def _rows_from(input: Tensor, dim: int, count: int, mode: str, front: bool) -> Tensor:
+    """The rows that a mode reads at one border, the front one or the last, in the order in which they pad."""
+    first, step = SCHEMES[mode].reads or (0, 0)
+    many = count if step else 1
+    n = 0 if front else input.shape[dim]
+    start, stop = (first, first + many) if front else (n - (first + many), n - first if first else n)
+    rows = _slice(input, dim, start, stop)
+    if not step:
+        return torch.cat([rows] * count, dim)
+    return rows if SCHEMES[mode].wraps else rows.flip(dim)
 
 
 def _slice(input: Tensor, dim: int, start: Any, stop: Any) -> Tensor:

@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from padviz.axis.padding_modes import EXPLORED
 from padviz.errors import PadvizError
 from padviz.files.atomic import aside
 from padviz.network.network import Network, Size, as_size
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 SIZES = (64, 128, 224, 225, 512)
-PADDINGS = ("zero", "reflect", "symmetric", "circular", "partial")
 MODULES = (
     "numbers",
     "maps",
@@ -88,8 +88,8 @@ def explore(
     sizes : sequence of int or (height, width), optional
         All sizes to choose from; 64, 128, 224, 225 and 512 by default.
     padding : sequence of str, optional
-        The padding schemes to choose from, as for `usage`; "declared" is as each layer declares it. By default zero,
-        reflect, symmetric, circular and partial.
+        The padding schemes to choose from, as for `usage`; "declared" is as each layer declares it. By default all
+        that keep the size of every map, but for replicate.
     layer : str, optional
         The target layer; the last feature map by default.
     heads : "sum" or "share"
@@ -176,4 +176,4 @@ def _paddings(network: Network, padding: Sequence[str] | None) -> list[str | Non
     if padding is not None:
         return [*dict.fromkeys(None if each == "declared" else canonical(each) for each in padding)]
     declared: list[str | None] = [] if with_padding(network, "zero").layers == network.layers else [None]
-    return [*declared, *PADDINGS]
+    return [*declared, *EXPLORED]

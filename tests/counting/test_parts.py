@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import padviz
 from padviz import CountMap
+from padviz.axis.padding_modes import MODES
 from padviz.engine.apply import apply
 from padviz.engine.axis_map import AxisMap
 from padviz.engine.strip import Strip
@@ -18,7 +19,6 @@ from padviz.errors import PadvizError
 from padviz.sources.toml.build import parse
 from tests.strategies import networks
 
-MODES = ["zero", "replicate", "reflect", "symmetric", "circular", "partial"]
 SMALL = 3000  # numbers of a part
 
 
@@ -132,7 +132,7 @@ def test_a_core_in_parts_has_the_counts_and_the_figures_of_the_whole(
 
 
 @given(
-    network=networks(most=8, modes=MODES), size=st.tuples(st.integers(8, 60), st.integers(8, 60)) | st.just((60, 60))
+    network=networks(most=8, modes=[*MODES]), size=st.tuples(st.integers(8, 60), st.integers(8, 60)) | st.just((60, 60))
 )
 @settings(max_examples=40, deadline=None)
 def test_random_cores_in_parts_have_the_counts_and_the_figures_of_the_whole(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 import padviz
 from padviz import CountMap
+from padviz.axis.padding_modes import MODES, SCHEMES
 from padviz.counting import coverage, request
 from padviz.counting.walking import stable_rows
 from padviz.counting.walking.stable_rows import growth
@@ -28,7 +29,6 @@ from padviz.engine.apply import apply
 from padviz.engine.core import Core
 from padviz.engine.limbs import to_ints
 from padviz.errors import PadvizError
-from padviz.network.rewrites import SCHEMES
 from padviz.network.sizes import resolve
 from padviz.reports.counts import write_counts
 from padviz.sources.toml.build import parse
@@ -44,7 +44,6 @@ SHORT = {
     "convnext_tiny": 160,
     "unet": 196,
 }  # the other axis, where 97 rows are too few
-MODES = ["zero", "replicate", "reflect", "symmetric", "circular", "partial"]
 
 
 def assert_same(found: CountMap, core: Core) -> None:
@@ -132,7 +131,7 @@ def test_random_networks_are_tiled_right() -> None:
     methods: list[str] = []
 
     @given(
-        network=networks(most=8, modes=MODES),
+        network=networks(most=8, modes=[*MODES]),
         size=st.tuples(st.integers(20, 120), st.integers(3, 60)),
         pooling=st.sampled_from(["count", "mean"]),
     )

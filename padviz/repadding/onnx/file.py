@@ -84,7 +84,7 @@ def repad_file(
     path : str or Path
         An ONNX file; weights that lie beside it are not opened.
     padding : str
-        zero, replicate, reflect, symmetric, circular or partial; or one for each axis, height/width.
+        A scheme that README lists, but for valid and full; or one for each axis, height/width.
     out : str or Path, optional
         The file to write; none by default, to see what would be done.
     size : int or (height, width), optional

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 from torch.overrides import TorchFunctionMode
 
+from padviz.axis.padding_modes import SCHEMES
 from padviz.errors import PadvizError, SizeError
 from padviz.network.rewrites import schemes_of
 from padviz.nn.functional import IMAGE, NONE, Pads, Schemes, padded, padded_conv2d
@@ -21,7 +22,7 @@ from padviz.nn.reading import known
 from padviz.repadding.plan import checked
 
 CHANNELS_LAST = (-3, -2)
-NAMES = {"constant": "zero"}  # of PyTorch's modes, where they differ
+NAMES = {scheme.torch: name for name, scheme in SCHEMES.items() if scheme.torch}
 
 
 class How(NamedTuple):
@@ -151,7 +152,7 @@ def padded_by(padding: str, layers: Collection[nn.Module] | None = None, *, keep
     Parameters
     ----------
     padding : str
-        zero, replicate, reflect, symmetric, circular or partial; or one for each axis, height/width.
+        A scheme that README lists, but for valid and full; or one for each axis, height/width.
     layers : collection of torch.nn.Module, optional
         Only what is called inside of these modules; everything by default.
     keeping : bool

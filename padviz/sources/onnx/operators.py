@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from padviz.axis.operations import Op, Same, Transposed, Window, out_size
-from padviz.axis.padding_modes import Mode
+from padviz.axis.padding_modes import SCHEMES
 from padviz.axis.resize import GRIDS, ROUNDINGS, Resize
 from padviz.network.layer import Kind
 from padviz.sources.onnx.constants.folding import from_front
@@ -23,7 +23,7 @@ from padviz.sources.tracing.sizes.rows import Tracked
 
 Made = Value | list[Value]
 Function = Callable[[Plan, Node], Made]
-MODES: dict[str, Mode] = {"constant": "zero", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
+MODES = {scheme.onnx: name for name, scheme in SCHEMES.items() if scheme.onnx}
 SAME: dict[str, Same] = {"SAME_UPPER": "same_upper", "SAME_LOWER": "same_lower"}
 WHY = "softmax over positions"
 NOTHING = ["NOTSET", "VALID", ""]
