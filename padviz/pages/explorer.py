@@ -9,12 +9,12 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from padviz.axis.padding_modes import EXPLORED
+from padviz.axis.padding_modes import EXPLORED, SCHEMES
 from padviz.errors import PadvizError
 from padviz.files.atomic import aside
 from padviz.network.network import Network, Size, as_size
 from padviz.network.rewrites import canonical, with_padding
-from padviz.pages.facts import text
+from padviz.pages.facts import WINDOWS, text
 from padviz.pages.filling import filled
 from padviz.pages.payload import Asked, payload
 from padviz.sources import load, load_at
@@ -47,7 +47,7 @@ class Explorer:
 
     >>> import padviz
     >>> padviz.explore("vgg11", 64, sizes=[64], padding=["zero"])
-    <Explorer VGG-11, 1 map, 0.1 MB>
+    <Explorer VGG-11, 1 map, 0.2 MB>
     """
 
     title: str
@@ -168,7 +168,7 @@ def page(title: str, facts: dict[str, Any]) -> str:
     from padviz.figures.canvas import hex_colours
 
     packed = json.dumps({**facts, "colours": hex_colours()}, separators=(",", ":")).replace("<", "\\u003c")
-    return filled("explorer.html.j2", STYLES, MODULES, title=title, payload=packed)
+    return filled("explorer.html.j2", STYLES, MODULES, title=title, windows=WINDOWS, schemes=SCHEMES, payload=packed)
 
 
 def _paddings(network: Network, padding: Sequence[str] | None) -> list[str | None]:
