@@ -6,7 +6,7 @@ from dataclasses import fields as fields_of
 from fractions import Fraction
 from typing import Any
 
-from padviz.advice.verdict import Audit, audit, maps
+from padviz.advice.verdict import Audit, examine
 from padviz.axis.padding_modes import SCHEMES
 from padviz.counting.count_map import CountMap
 from padviz.counting.walking.tiling import Tiling
@@ -22,6 +22,7 @@ from padviz.network.sizes import resolve_both
 from padviz.pages.planes import Shelf
 
 WINDOWS = {"kernel": (1, 2, 3, 4, 5, 7), "stride": (1, 2, 3), "dilation": (1, 2, 3)}  # on offer, over one layer
+MOST_REMEDIES = 100  # with maps: more than are tried
 PIXELS = 7  # a side of its image
 LONGEST = 300  # characters of a name from elsewhere
 
@@ -173,12 +174,11 @@ def audit_facts(
     try:
         if isinstance(network, PadvizError):
             raise network
-        found = audit(network, size, layer, heads)
-        drawn = dict(maps(network, found, len(found.remedies)))
+        found = examine(network, size, layer, heads, MOST_REMEDIES)
     except PadvizError as error:
         return {"reason": text(error)}
-    shown = {what: map_facts(shelf, counts) for what, counts in drawn.items()}
-    return {**_plain(found), "today": shown["today"], "maps": [shown.get(remedy.what) for remedy in found.remedies]}
+    today, *remedied = (map_facts(shelf, counts) for counts in (found.today, *found.remedied))
+    return {**_plain(found.audit), "today": today, "maps": remedied}
 
 
 def _plain(found: Audit) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +12,7 @@ from padviz.geometry.balance.by_size import Flags, verdict_on
 from padviz.geometry.costs import costs
 from padviz.network.layer import WINDOWS
 from padviz.network.network import LARGEST, Network, Size, as_size
-from padviz.network.sizes import is_square, resolve_both
+from padviz.network.sizes import is_square, sizes_of
 
 REACH = 1024  # how far from the size asked about an even one is looked for
 
@@ -39,9 +38,10 @@ class Suggestion:
     macs_ratio: float | None = None
 
 
-@lru_cache(8)  # asked for as a remedy, and for whether there is one
-def nearest_even(network: Network, size: Size) -> tuple[Suggestion | None, Suggestion | None]:
+def nearest_even(network: Network, size: Size, macs: int | None = None) -> tuple[Suggestion | None, Suggestion | None]:
     """The even sizes next below and above `size`; a side that needs no change stays as it is, unless neither does.
+
+    `macs` are the multiply-adds at `size`, where they are counted already.
 
     Sizes that drop no row come first. None is below half of the size or above twice, unless nothing between is even.
 
@@ -57,13 +57,15 @@ def nearest_even(network: Network, size: Size) -> tuple[Suggestion | None, Sugge
     sides = [height, height if alike else _side(network, 1, size[1])]
     move = all(side.stays for side in sides)
     found: list[Suggestion | None] = []
+    before: _Work | None = None
     for below in (True, False):
         pair = [side.here if side.stays and not move else side.below if below else side.above for side in sides]
         chosen = [each for each in pair if each]
         if len(chosen) == 2:
             there = as_size([each.n for each in chosen])
             drops = any(each.drops for each in chosen)
-            found.append(_suggested(network, there, size, drops))
+            before = before or _work(network, size, macs)
+            found.append(_suggested(there, _work(network, there), before, drops))
         else:
             found.append(None)
     return found[0], found[1]
@@ -130,14 +132,19 @@ def _around(n: int) -> NDArray[np.int64]:
     return np.arange(max(1, n - REACH), min(n + REACH, LARGEST) + 1)
 
 
-def _suggested(network: Network, pixels: Size, asked: Size, drops: bool) -> Suggestion:
-    work = _positions(network, pixels) / (_positions(network, asked) or 1)
-    macs, before = (costs(network, each).macs for each in (pixels, asked))
-    return Suggestion(pixels, work, drops, macs, macs / before if macs and before else None)
+class _Work(NamedTuple):
+    """Window positions, summed over layers, which are the work as far as it is known without channels; and macs."""
+
+    positions: int
+    macs: int | None
 
 
-def _positions(network: Network, size: Size) -> int:
-    """Window positions, summed over layers: the work, as far as it is known without channels."""
-    rows, cols = resolve_both(network, size)
+def _work(network: Network, size: Size, macs: int | None = None) -> _Work:
+    rows, cols = (sizes_of(network, axis, n) for axis, n in enumerate(size))
     windows = [i for i, layer in enumerate(network.layers) if layer.kind in WINDOWS]
-    return sum(rows.sizes[i] * cols.sizes[i] for i in windows)
+    return _Work(sum(rows[i] * cols[i] for i in windows), macs or costs(network, size).macs)
+
+
+def _suggested(size: Size, work: _Work, before: _Work, drops: bool) -> Suggestion:
+    ratio = work.macs / before.macs if work.macs and before.macs else None
+    return Suggestion(size, work.positions / (before.positions or 1), drops, work.macs, ratio)
