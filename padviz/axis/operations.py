@@ -137,6 +137,7 @@ def pads_at(window: Window, n: Any) -> tuple[Any, Any]:
     return (large, small) if window.padding == "same_lower" else (small, large)
 
 
+@lru_cache(CACHED)
 def out_size(op: Op, n: int, like: int | None = None) -> int:
     """The number of output rows of `op` on `n` input rows; `like` is the size of the layer it follows.
 

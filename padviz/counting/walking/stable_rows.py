@@ -142,7 +142,7 @@ def growth(network: Network, axis: int) -> tuple[int, ...] | None:
     """
     rates = [Fraction(1)]
     for layer in network.layers[1:]:
-        if len({rates[i] for i in layer.inputs}) > 1:
+        if any(rates[i] != rates[layer.inputs[0]] for i in layer.inputs[1:]):
             return None
         like = Fraction(0) if layer.like is None else rates[layer.like]
         rates.append(_rate(layer.ops[axis], rates[layer.inputs[0]], like))
@@ -155,7 +155,7 @@ def _rate(op: Op | None, entering: Fraction, like: Fraction) -> Fraction:
     if op is None:
         return entering
     if isinstance(op, Window):
-        return entering / op.stride
+        return entering / op.stride if op.stride > 1 else entering
     if isinstance(op, Transposed):
         return entering * op.stride
     if isinstance(op, Resize) and op.scale is not None:
