@@ -7,8 +7,7 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args
 
 from padviz.axis.padding_modes import rows_word
-from padviz.axis.resize import Resize as Resize
-from padviz.engine.axis_map import AxisMap as AxisMap
+from padviz.axis.resize import Resize
 from padviz.errors import SizeError
 
 Same = Literal["same", "same_upper", "same_lower"]

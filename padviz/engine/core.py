@@ -146,7 +146,7 @@ class Core:
         return np.asarray(down @ shares(self.source.limbs, peak) @ across.T)
 
     def totals(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> list[list[Any]]:
-        """Sums of the counts, with weights (ways, height) and (ways, width): exact, see `wide.totals`."""
+        """Sums of the counts, with weights (ways, height) and (ways, width): exact, see `limbs.totals`."""
         return totals(self.source.limbs, *self._pushed(rows, cols))
 
     def _pushed(self, *weights: Array) -> tuple[Array, Array]:

@@ -21,6 +21,7 @@ PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
 CMAP = "plasma"
 SHARES = "PuOr"  # orange is starved, white is fair, purple is overused: told apart by all eyes
 DPI = 130
+STOPS = 9  # of a colour scale on a page
 SMALL, MEDIUM, LARGE = 7, 8, 12  # points
 SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -61,16 +62,16 @@ def hex_colours() -> dict[str, list[str]]:
     }
 
 
-def hex_stops(name: str, stops: int = 9) -> list[str]:
+def hex_stops(name: str) -> list[str]:
     """Colours of the map of that name, from the lowest value on, as pages write them; none where there is no such map.
 
-    >>> hex_stops("plasma", 2), hex_stops("none of this name")
+    >>> hex_stops("plasma")[::8], hex_stops("none of this name")
     (['#0d0887', '#f0f921'], [])
     """
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
-    return [to_hex(colormaps[name](at / (stops - 1))) for at in range(stops)] if name in colormaps else []
+    return [to_hex(colormaps[name](at / (STOPS - 1))) for at in range(STOPS)] if name in colormaps else []
 
 
 def png(figure: Figure) -> bytes:

@@ -17,6 +17,7 @@ from padviz.engine.axis_map import AxisMap
 from padviz.engine.strip import Strip
 from padviz.errors import PadvizError
 from padviz.sources.toml.build import parse
+from tests.dense import dense
 from tests.strategies import networks
 
 SMALL = 3000  # numbers of a part
@@ -40,10 +41,10 @@ def test_a_map_to_some_rows_has_those_rows_and_reads_no_others(data: Any, n_in: 
     ends = sorted(data.draw(st.lists(st.integers(0, n_out), min_size=2, max_size=4, unique=True)))
     runs = [slice(*pair) for pair in zip(ends[::2], ends[1::2], strict=False)]
     part, read = made.only(runs)
-    expected = np.concatenate([made.dense()[run] for run in runs])
+    expected = np.concatenate([dense(made)[run] for run in runs])
     kept = np.concatenate([np.arange(run.start, run.stop) for run in read])
-    assert (part.dense() == expected[:, kept]).all()
-    assert part.dense().sum() == expected.sum()
+    assert (dense(part) == expected[:, kept]).all()
+    assert dense(part).sum() == expected.sum()
     used = np.flatnonzero(expected.any(axis=0))
     assert len(used) == 0 or (used[0], used[-1]) == (kept[0], kept[-1])
 

@@ -53,17 +53,12 @@ class Tiling:
         rows = np.arange(self.kept)
         return rows + self.copies * self.period * (rows >= self.start + self.period)
 
-    def times(self, rows: slice = slice(None)) -> NDArray[np.int64]:
-        """How often each row of the core occurs in the map, or between some of its rows.
-
-        >>> Tiling(12, start=2, period=3, copies=2).times(slice(1, 7)).tolist()
-        [0, 1, 2, 2, 1, 0]
-        """
-        times: NDArray[np.int64] = self.times_within([rows])[0]
-        return times
-
     def times_within(self, parts: Sequence[slice]) -> NDArray[np.int64]:
-        """How often each row of the core occurs between some rows of the map, for several such parts of it."""
+        """How often each row of the core occurs between some rows of the map, for several such parts of it.
+
+        >>> Tiling(12, start=2, period=3, copies=2).times_within([slice(1, 7)]).tolist()
+        [[0, 1, 2, 2, 1, 0]]
+        """
         ends = np.array([rows.indices(self.n)[:2] for rows in parts])
         again = np.zeros(self.kept, dtype=np.int64)
         again[self.start : self.start + self.period] = self.copies

@@ -16,7 +16,7 @@ SIDE, LEAST, TITLE, BELOW, BAR = 300, 60, 30, 70, 12  # screen pixels
 LEFT = 40  # of each map, for what stands there
 
 
-def beside(found: Seen, cmap: str | None = None) -> Figure:
+def beside(found: Seen) -> Figure:
     """Two maps, what is seen and usage, each on a scale from 0 to its largest value."""
     zoom = SIDE / max(found.size)
     wide, tall = (max(round(n * zoom), LEAST) for n in found.size[::-1])
@@ -29,7 +29,7 @@ def beside(found: Seen, cmap: str | None = None) -> Figure:
     image: Any = None
     for i, (values, label) in enumerate(((found.values, seen), (found.usage, usage))):
         ax = figure.add_axes(((EDGE + LEFT + i * pitch) / width, top, wide / width, tall / height))
-        image = _map(ax, found, values, cmap)
+        image = _map(ax, found, values)
         ax.set_title(label, fontsize=SMALL, loc="left", pad=4)
     bar = figure.add_axes(((EDGE + LEFT + pitch + wide + 10) / width, top, BAR / width, tall / height))
     figure.colorbar(image, cax=bar).ax.tick_params(labelsize=SMALL - 1)
@@ -51,11 +51,11 @@ def plot(found: Seen, ax: Axes | None = None) -> Axes:
     """Draw the map of what is seen into `ax`; without it, the first axes of `beside`."""
     if ax is None:
         return beside(found).axes[0]
-    _map(ax, found, found.values, None)
+    _map(ax, found, found.values)
     return ax
 
 
-def _map(ax: Axes, found: Seen, values: Array, cmap: str | None) -> Any:
+def _map(ax: Axes, found: Seen, values: Array) -> Any:
     """One map, over its largest value, each place where the middle of its patch was."""
     step = [(at[-1] - at[0]) / (len(at) - 1) for at in (found.tops, found.lefts)]
     half = found.patch / 2
@@ -65,7 +65,7 @@ def _map(ax: Axes, found: Seen, values: Array, cmap: str | None) -> Any:
         found.tops[-1] + half + step[0] / 2,
         found.tops[0] + half - step[0] / 2,
     )
-    colours, most = colour_map(cmap or CMAP), float(values.max()) or 1.0
+    colours, most = colour_map(CMAP), float(values.max()) or 1.0
     image = ax.imshow(
         values / most, cmap=colours, vmin=0, vmax=1, aspect="auto", extent=extent, interpolation="nearest"
     )

@@ -94,10 +94,8 @@ class Graph:
             return None
         return [int(n) for n in numpy_helper.to_array(proto).reshape(-1)]
 
-    def chain(
-        self, x: str, output: str, rows: Mapping[int, Rows], rank: int | None, name: str, last: str = ""
-    ) -> list[Proto]:
-        """Nodes that make `output` of `x`, with rows added along axes; `last` is what the last one is called.
+    def chain(self, x: str, output: str, rows: Mapping[int, Rows], rank: int | None, name: str) -> list[Proto]:
+        """Nodes that make `output` of `x`, with rows added along axes.
 
         Axes of one mode are one Pad, where Pad has it; other modes are slices joined by a Concat, an axis at a time.
         """
@@ -107,11 +105,9 @@ class Graph:
             groups += [axes] if self.has(mode) else [{axis: each} for axis, each in axes.items()]
         made: list[Proto] = []
         for i, axes in enumerate(groups):
-            ends = i == len(groups) - 1
-            out = output if ends else self.free(f"{name}_output")
-            call = last if ends and last else name
+            out = output if i == len(groups) - 1 else self.free(f"{name}_output")
             how = self._pad if self.has(next(iter(axes.values())).native) else self._joined
-            made += how(x, out, axes, rank, call)
+            made += how(x, out, axes, rank, name)
             x = out
         return made
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as functional
-from torch import Tensor, nn
-from torch.nn.modules import module as hooks
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from padviz.axis.padding_modes import SCHEMES
@@ -50,20 +49,20 @@ REPLACED: dict[Any, str] = {torch.conv2d: "conv2d", functional.pad: "pad", funct
 
 
 class Repadding(TorchFunctionMode):
-    """While active, convolutions, pads and unfolds pad as `how` says; None passes everything on.
+    """While active, convolutions, pads and unfolds pad as `how` says.
 
     What it calls instead declares its padding, and is left alone by any other that is active around it. With `keeping`,
     a call whose input has too few rows for a scheme stays as it is.
     """
 
-    def __init__(self, how: How | None, keeping: bool = False) -> None:
+    def __init__(self, how: How, keeping: bool = False) -> None:
         super().__init__()
         self.how, self.keeping = how, keeping
         self.last: Padded | None = None
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if self.how is not None and func in REPLACED:
+        if func in REPLACED:
             try:
                 return getattr(self, REPLACED[func])(self.how, *args, **kwargs)
             except SizeError:
@@ -143,7 +142,7 @@ def image_pads(ndim: int, pad: Sequence[int]) -> tuple[Pads, tuple[int, int]] | 
 
 
 @contextmanager
-def padded_by(padding: str, layers: Collection[nn.Module] | None = None, *, keeping: bool = False) -> Iterator[None]:
+def padded_by(padding: str, *, keeping: bool = False) -> Iterator[None]:
     """Within, every convolution pads by a scheme, whatever module or function makes it; nothing is changed for good.
 
     Calls of `conv2d`, `pad` and `unfold` are replaced as they come. Pads of channels, and those with infinity before a
@@ -153,8 +152,6 @@ def padded_by(padding: str, layers: Collection[nn.Module] | None = None, *, keep
     ----------
     padding : str
         A scheme that README lists, but for valid and full; or one for each axis, height/width.
-    layers : collection of torch.nn.Module, optional
-        Only what is called inside of these modules; everything by default.
     keeping : bool
         Whether a call whose input has too few rows for the scheme keeps its own padding.
 
@@ -167,40 +164,15 @@ def padded_by(padding: str, layers: Collection[nn.Module] | None = None, *, keep
 
     Examples
     --------
+    >>> from torch import nn
     >>> conv = nn.Conv2d(1, 1, 3, padding=1, bias=False)
     >>> _ = nn.init.ones_(conv.weight)
     >>> with padded_by("circular"):
     ...     conv(torch.ones(1, 1, 2, 4))[0, 0, 0].tolist()
     [9.0, 9.0, 9.0, 9.0]
     """
-    height, width = schemes_of(checked(padding))
-    how = How((height, width))
-    repadding = Repadding(None if layers is not None else how, keeping)
     with ExitStack() as stack:
-        if layers is not None:
-            stack.enter_context(_only_inside({*layers}, repadding, how))
         if hasattr(torch.compiler, "set_stance"):
             stack.enter_context(torch.compiler.set_stance("force_eager"))  # compiled code passes it by
-        stack.enter_context(repadding)
+        stack.enter_context(Repadding(How(schemes_of(checked(padding))), keeping))
         yield
-
-
-@contextmanager
-def _only_inside(modules: set[nn.Module], repadding: Repadding, how: How) -> Iterator[None]:
-    """Within, it is active while one of the modules runs."""
-    stack: list[How | None] = []
-
-    def entering(module: nn.Module, args: Any) -> None:
-        stack.append(repadding.how)
-        repadding.how = how if module in modules else repadding.how
-
-    def leaving(module: nn.Module, args: Any, output: Any) -> None:
-        repadding.how = stack.pop()
-
-    before = hooks.register_module_forward_pre_hook(entering)
-    after = hooks.register_module_forward_hook(cast(Any, leaving), always_call=True)
-    try:
-        yield
-    finally:
-        before.remove()
-        after.remove()
