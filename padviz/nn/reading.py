@@ -7,6 +7,7 @@ traced, they are computed of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -88,10 +89,19 @@ def reweighing(sizes: Sequence[Any], windows: Sequence[Window | None], like: Ten
     """
     pads = [n for op in windows if op for n in op.padding]
     if all(isinstance(n, int) for n in (*sizes, *pads)) and not torch.compiler.is_compiling():
-        factors = [ratios(op, n) if op else np.ones(1) for op, n in zip(windows, sizes, strict=True)]
+        factors = [
+            ratios(_plain(op), int.__int__(n)) if op else np.ones(1) for op, n in zip(windows, sizes, strict=True)
+        ]
         return torch.tensor(np.outer(*factors)[None], dtype=like.dtype, device=like.device)
     high, wide = (_ratios(op, n, like) for op, n in zip(windows, sizes, strict=True))
     return (high[:, None] * wide)[None].to(like.dtype)
+
+
+def _plain(op: Window) -> Window:
+    """A window for caches that all share: a number of a trace may know what it is at other sizes."""
+    assert isinstance(op.padding, tuple)
+    before, after = map(int.__int__, op.padding)
+    return replace(op, padding=(before, after))
 
 
 def _ratios(op: Window | None, n: Any, like: Tensor) -> Tensor:
