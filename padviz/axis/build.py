@@ -21,7 +21,7 @@ MOST_STRIPS = 1 << 18  # of a window under partial padding: one for each tap and
 
 @lru_cache(CACHED)
 def axis_map(op: Op, n: int, like: int | None = None) -> AxisMap:
-    """What `op` reads of `n` input rows, as an `AxisMap`.
+    """Lay `op` over `n` input rows, as an `AxisMap`.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def _window_strips(window: Window, n: int, n_out: int) -> list[Strip]:
 
 
 def _tap_strips(window: Window, n: int, n_out: int, before: int) -> Iterator[Strip]:
-    """Each tap reads an arithmetic progression: its part inside, and what its ends in the padding fold onto."""
+    """Lay a strip for each tap, an arithmetic progression inside, and for what its ends in the padding fold onto."""
     after = pads_at(window, n)[1]
     outside = fold(window.mode, n, before, after) if before > 0 or after > 0 else None
     step = window.stride

@@ -113,7 +113,11 @@ def place(window: Window, n: int) -> Placement:
 
 
 def placement(window: Window, n: Any) -> Placement:
-    """The arithmetic of `place` without its check, for one size or for an array of sizes."""
+    """Place a window as `place` does, without its check, for one size or for an array of sizes.
+
+    >>> [placement(Window(3, stride=2, padding=(1, 1)), n).n_out for n in (4, 5)]
+    [2, 3]
+    """
     before, after = pads_at(window, n)
     room = n + before + after - window.extent
     if not window.ceil:
@@ -124,6 +128,7 @@ def placement(window: Window, n: Any) -> Placement:
 
 
 def pads_at(window: Window, n: Any) -> tuple[Any, Any]:
+    """Find the rows padded (before, after), for one size or for an array of sizes."""
     if isinstance(window.padding, tuple):
         return window.padding
     if window.padding == "same":
@@ -138,7 +143,7 @@ def pads_at(window: Window, n: Any) -> tuple[Any, Any]:
 
 @lru_cache(CACHED)
 def out_size(op: Op, n: int, like: int | None = None) -> int:
-    """The number of output rows of `op` on `n` input rows; `like` is the size of the layer it follows.
+    """Count the output rows of `op` on `n` input rows; `like` is the size of the layer it follows.
 
     >>> out_size(Transposed(2, stride=2), 14)
     28
@@ -152,7 +157,7 @@ def out_size(op: Op, n: int, like: int | None = None) -> int:
 
 
 def taps_of(op: Op | None) -> int:
-    """How many taps, or pooled regions, an operation has.
+    """Count the taps, or pooled regions, of an operation.
 
     >>> taps_of(Window(7)), taps_of(Adaptive(6)), taps_of(None)
     (7, 6, 0)
@@ -161,7 +166,11 @@ def taps_of(op: Op | None) -> int:
 
 
 def sized(op: Op, n: Any, like: Any = None) -> Any:
-    """The arithmetic of `out_size` without its checks, for one size or for an array of sizes."""
+    """Count as `out_size` does, without its checks, for one size or for an array of sizes.
+
+    >>> sized(Adaptive(7), 224), sized(Fit(), 7, like=8)
+    (7, 8)
+    """
     if isinstance(op, Window):
         return placement(op, n).n_out
     if isinstance(op, Adaptive):
@@ -175,7 +184,7 @@ def sized(op: Op, n: Any, like: Any = None) -> Any:
 
 
 def fit_shift(n: int, n_out: int, odd: Odd = "end") -> int:
-    """The rows that a fit of `n` rows to `n_out` adds in front, or takes off if negative.
+    """Count the rows that a fit of `n` rows to `n_out` adds in front, or takes off if negative.
 
     >>> [(fit_shift(4, 7, odd), fit_shift(7, 4, odd)) for odd in ODDS]
     [(1, -1), (2, -2), (1, -2), (2, -1)]

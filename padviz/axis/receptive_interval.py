@@ -17,7 +17,7 @@ EXACT = 1 << 62  # what int64 holds without a doubt
 
 
 def rows_read(op: Op, n: int, n_out: int) -> tuple[list[tuple[int, int]], int]:
-    """Rows (first, last) that the units of one period read of the layer before, and how far the next period is.
+    """Find the rows (first, last) that the units of one period read of the layer before, and how far the next is.
 
     Far from any end, and not for adaptive pools, whose units read by no steady rate.
 
@@ -29,7 +29,7 @@ def rows_read(op: Op, n: int, n_out: int) -> tuple[list[tuple[int, int]], int]:
 
 
 def rate_of(op: Op, n: int, n_out: int) -> Fraction:
-    """How many rows further on the next unit reads: over a period of units, as many rows as it has.
+    """Find how many rows further on the next unit reads: over a period of units, as many rows as it has.
 
     >>> rate_of(Transposed(4, stride=2, padding=(1, 1)), 7, 14)
     Fraction(1, 2)
@@ -42,7 +42,7 @@ def rate_of(op: Op, n: int, n_out: int) -> Fraction:
 
 
 def rows_of(op: Op, n: int, n_out: int, units: Any) -> tuple[Any, Any]:
-    """The first and the last row that a unit, or each of an array of units, reads on an endless axis.
+    """Find the first and the last row that a unit, or each of an array of units, reads on an endless axis.
 
     >>> first, last = rows_of(Resize(scale=Fraction(2), linear=True), 3, 6, np.array([0, 1, 100]))
     >>> first.tolist(), last.tolist()
@@ -68,7 +68,7 @@ def rows_of(op: Op, n: int, n_out: int, units: Any) -> tuple[Any, Any]:
 
 
 def all_rows_of(op: Op, n: int, n_out: int, units: NDArray[Any]) -> NDArray[Any]:
-    """All rows that each of an array of units reads, some of them again: an array (rows, units).
+    """List all rows that each of an array of units reads, some of them again: an array (rows, units).
 
     >>> all_rows_of(Window(3, dilation=2), 9, 5, np.array([0, 1])).tolist()
     [[0, 1], [2, 3], [4, 5]]
@@ -78,12 +78,12 @@ def all_rows_of(op: Op, n: int, n_out: int, units: NDArray[Any]) -> NDArray[Any]
         return np.stack([first + tap * op.dilation for tap in range(op.kernel)])
     if not isinstance(op, Transposed):
         return np.stack([np.minimum(first + more, last) for more in range(int((last - first).max()) + 1)])
-    places = [units + op.padding[0] - tap * op.dilation for tap in range(op.kernel)]
-    return np.stack([first, *(np.where(place % op.stride, first, place // op.stride) for place in places)])
+    scaled = [units + op.padding[0] - tap * op.dilation for tap in range(op.kernel)]
+    return np.stack([first, *(np.where(row % op.stride, first, row // op.stride) for row in scaled)])
 
 
 def is_wavy(op: Op) -> bool:
-    """Whether a unit may read less far to one side than the one before it.
+    """Tell whether a unit may read less far to one side than the one before it.
 
     Cubic interpolation does where it looks at a row itself, and a dilated transposed convolution in some phases.
 
@@ -97,7 +97,7 @@ def is_wavy(op: Op) -> bool:
 
 @lru_cache(CACHED)
 def _rows_of_phases(kernel: int, stride: int, dilation: int) -> tuple[list[int], list[int]]:
-    """The first and the last row that outputs 0 .. stride - 1 of a transposed convolution read; 0 where they read none.
+    """Find the first and the last row that outputs 0 .. stride - 1 of a `Transposed` read; 0 where they read none.
 
     >>> _rows_of_phases(3, 2, 1), _rows_of_phases(1, 2, 1)
     (([-1, 0], [0, 0]), ([0, 0], [0, 0]))
@@ -106,11 +106,11 @@ def _rows_of_phases(kernel: int, stride: int, dilation: int) -> tuple[list[int],
     for tap in range(kernel):
         phase = tap * dilation % stride
         rows[phase].append((phase - tap * dilation) // stride)
-    return [min(each, default=0) for each in rows], [max(each, default=0) for each in rows]
+    return [min(read, default=0) for read in rows], [max(read, default=0) for read in rows]
 
 
 def _wide(units: Any, factor: int) -> Any:
-    """Units that can be multiplied by a factor: of Python's integers, where int64 might not hold the products."""
+    """Widen units to be multiplied by a factor: to Python's integers, where int64 might not hold the products."""
     if isinstance(units, int) or not len(units):
         return units
     largest = max(abs(int(units[0])), abs(int(units[-1])), 1)

@@ -51,7 +51,11 @@ class Resize:
 
 
 def ratio_of(op: Resize, n: int, n_out: int) -> Fraction:
-    """How far apart the coordinates of neighbouring outputs are, in rows of the input."""
+    """Find how far apart the coordinates of neighbouring outputs are, in rows of the input.
+
+    >>> ratio_of(Resize(linear=True), 4, 8), ratio_of(Resize(linear=True, align_corners=True), 4, 7)
+    (Fraction(1, 2), Fraction(1, 2))
+    """
     if n_out == 1 and op.layout in ("align_corners", "pytorch_half_pixel"):
         return Fraction(0)
     if op.layout == "align_corners":
@@ -60,7 +64,11 @@ def ratio_of(op: Resize, n: int, n_out: int) -> Fraction:
 
 
 def origin_of(op: Resize, n: int, n_out: int) -> Fraction:
-    """The coordinate of the first output."""
+    """Find the coordinate of the first output.
+
+    >>> origin_of(Resize(linear=True), 4, 8), origin_of(Resize(), 4, 8)
+    (Fraction(-1, 4), Fraction(0, 1))
+    """
     if op.layout in ("asymmetric", "align_corners") or (op.layout == "pytorch_half_pixel" and n_out == 1):
         return Fraction(0)
     half = ratio_of(op, n, n_out) / 2
@@ -68,7 +76,7 @@ def origin_of(op: Resize, n: int, n_out: int) -> Fraction:
 
 
 def reads(op: Resize, n: int, n_out: int) -> list[Reads]:
-    """What the outputs read, as arrays (outputs, rows, weights), one for each neighbour that is read.
+    """List what the outputs read, as arrays (outputs, rows, weights), one for each neighbour that is read.
 
     >>> [(rows.tolist(), weights.tolist()) for _, rows, weights in reads(Resize(linear=True), 2, 4)]
     [([0, 0, 0, 1], [1.0, 0.75, 0.25, 1.0]), ([1, 1], [0.25, 0.75])]
@@ -97,7 +105,7 @@ def reads(op: Resize, n: int, n_out: int) -> list[Reads]:
 
 
 def span_of(op: Resize, x: Any, unit: int) -> tuple[Any, Any]:
-    """The first and the last row that an output at coordinate `x / unit` reads, far from any end.
+    """Find the first and the last row that an output at coordinate `x / unit` reads, far from any end.
 
     >>> span_of(Resize(cubic=True), 1, 4), span_of(Resize(linear=True), 4, 4)
     ((-1, 2), (1, 1))
@@ -111,7 +119,7 @@ def span_of(op: Resize, x: Any, unit: int) -> tuple[Any, Any]:
 
 
 def rounded(x: Any, unit: int, rounding: Rounding) -> Any:
-    """The row that nearest interpolation takes for the coordinate `x / unit`.
+    """Round the coordinate `x / unit` to the row that nearest interpolation takes.
 
     >>> [rounded(3, 2, rule) for rule in ROUNDINGS]
     [1, 2, 1, 2]
@@ -124,10 +132,10 @@ def rounded(x: Any, unit: int, rounding: Rounding) -> Any:
 
 
 def _cubic(t: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weights of the rows at -1, 0, 1, 2 for coordinates `t` past row 0: the cubic kernel with a = -3/4."""
+    """Weigh the rows at -1, 0, 1, 2 for coordinates `t` past row 0: the cubic kernel with a = -3/4."""
     a = -0.75
-    near = [((a + 2) * each - (a + 3)) * each**2 + 1 for each in (t, 1 - t)]
-    far = [((a * each - 5 * a) * each + 8 * a) * each - 4 * a for each in (1 + t, 2 - t)]
+    near = [((a + 2) * d - (a + 3)) * d**2 + 1 for d in (t, 1 - t)]
+    far = [((a * d - 5 * a) * d + 8 * a) * d - 4 * a for d in (1 + t, 2 - t)]
     weights = np.stack([far[0], near[0], near[1], far[1]])
     weights[:, t == 0] = np.array([0, 1, 0, 0])[:, None]
     return weights

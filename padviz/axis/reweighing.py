@@ -9,7 +9,7 @@ from padviz.axis.operations import Window, place
 
 
 def ratios(window: Window, n: int) -> NDArray[np.float64]:
-    """For each output of a window over `n` rows, its taps over those that do not read padding; at least one counts.
+    """Divide the taps of each output over `n` rows by those that do not read padding; at least one counts.
 
     Source: Liu et al., "Partial Convolution based Padding", 2018.
 

@@ -87,7 +87,7 @@ class CountMap:
         return counts
 
     def counts_at(self, rows: Any, cols: Any) -> NDArray[Any]:
-        """The counts where those rows and columns cross, exact: a position, several, a range or a slice of each.
+        """Look up counts where those rows and columns cross, exact: a position, several, a range or a slice of each.
 
         >>> import padviz
         >>> padviz.usage("vgg19", 4096).counts_at(range(2), slice(-2, None)).shape
@@ -98,7 +98,7 @@ class CountMap:
             return to_ints(limbs)
 
     def expanded(self, rows: Any = slice(None), cols: Any = slice(None)) -> Array:
-        """The limbs of the counts where those rows and columns cross, shape (limbs, rows, columns)."""
+        """Expand the limbs of the counts where those rows and columns cross, shape (limbs, rows, columns)."""
         whole = all(isinstance(which, slice) and which == slice(None) for which in (rows, cols))
         if whole and not self.tiled:
             return self.tally
@@ -142,7 +142,7 @@ class CountMap:
         return self._totals[0][0]
 
     def share(self, blocks: Size = (1, 1)) -> NDArray[np.float64]:
-        """What each position has of its due, shape (height, width): means over blocks of so many rows and columns.
+        """Find what each position has of its due, shape (height, width): means over blocks of rows and columns.
 
         Of a usage map the fair share: the count over the one that a pixel at its place in the pattern of strides has
         far from all borders; NaN where that is none. Of a coverage map the share of a unit's paths that start at real
@@ -156,8 +156,8 @@ class CountMap:
         Examples
         --------
         >>> import padviz
-        >>> found = padviz.usage("resnet50", 225, padding="replicate").share()
-        >>> round(float(found.min()), 3), round(float(found.max()), 2)
+        >>> shares = padviz.usage("resnet50", 225, padding="replicate").share()
+        >>> round(float(shares.min()), 3), round(float(shares.max()), 2)
         (1.0, 8.05)
         """
         if self.full is not None:
@@ -186,8 +186,8 @@ class CountMap:
         """
         if self.full is not None or self.unit is not None:
             raise NoInterior("only usage by all units of a layer has fair shares", where=self.network.name)
-        found = interior(self.walked, self.size, self._targets, weights=self.weights)
-        return shares_of(self.core, self.rows, self.cols, found)
+        pattern = interior(self.walked, self.size, self._targets, weights=self.weights)
+        return shares_of(self.core, self.rows, self.cols, pattern)
 
     @cached_property
     def rims(self) -> tuple[Rim, Rim] | None:
@@ -210,7 +210,7 @@ class CountMap:
         return tuple(self.walked.index[name] for name in names)
 
     def relative(self, blocks: Size = (1, 1)) -> NDArray[np.float64]:
-        """Counts over the largest one: means over blocks of so many rows and columns, rounded to float64.
+        """Divide counts by the largest: means over blocks of so many rows and columns, rounded to float64.
 
         >>> import padviz
         >>> padviz.usage("vgg19", 65536).relative((4096, 65536)).round(3).ravel()[[0, 1, -1]]
@@ -224,7 +224,7 @@ class CountMap:
             return self.cols.means(self.rows.means(values, blocks[0]).T, blocks[1]).T
 
     def border_use(self, ring: Size) -> float:
-        """The share of the paths that pixels within so many rows and columns of the border have, over theirs of all.
+        """Compare the share of the paths that pixels near the border have with theirs of all pixels.
 
         >>> import padviz
         >>> round(padviz.usage("vgg19", 224).border_use((32, 32)), 2)
@@ -240,11 +240,11 @@ class CountMap:
         return float(share * pixels[0] / (pixels[0] - pixels[1]))
 
     def at(self, row: int, col: int) -> int | float:
-        """The count at one position, a Python number."""
+        """Look up the count at one position, a Python number."""
         return value_at(self.expanded(row, col), 0, 0)
 
     def summary(self) -> Summary:
-        """The figures that describe the map; see `Summary`."""
+        """Sum the map up in figures; see `Summary`."""
         height, width = self.shape
         at, rims = self.at, self.rims or (None, None)
         return Summary(
@@ -331,7 +331,7 @@ class CountMap:
 
 
 def machine_memory() -> float:
-    """The bytes of memory of the machine, where it tells.
+    """Ask for the bytes of memory of the machine, where it tells.
 
     >>> machine_memory() > 0
     True

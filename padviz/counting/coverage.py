@@ -21,7 +21,7 @@ def coverage(
     *,
     engine: str = "auto",
 ) -> CountMap:
-    """The paths that reach each unit of a layer from real pixels: `padviz.coverage`, of a network that is loaded.
+    """Count the paths that reach each unit of a layer from real pixels: `padviz.coverage`, of a loaded network.
 
     Parameters
     ----------
@@ -42,11 +42,11 @@ def coverage(
     >>> coverage(padviz.load("vgg19"), 64, layer="features.2").full
     81
     """
-    found, *others = coverages(network, size, padding, None if layer is None else [layer], pooling, engine=engine)
+    count_map, *others = coverages(network, size, padding, None if layer is None else [layer], pooling, engine=engine)
     if others:
-        names = ", ".join(str(each.target.layer) for each in (found, *others))
-        raise OptionError(f"has several target layers: {names}", where=found.network.name, hint="name one layer")
-    return found
+        names = ", ".join(str(other.target.layer) for other in (count_map, *others))
+        raise OptionError(f"has several target layers: {names}", where=count_map.network.name, hint="name one layer")
+    return count_map
 
 
 def coverages(
@@ -58,17 +58,17 @@ def coverages(
     *,
     engine: str = "auto",
 ) -> tuple[CountMap, ...]:
-    """`coverage` of several layers, from one walk.
+    """Count the `coverage` of several layers, in one walk.
 
     >>> import padviz
-    >>> [found.shape for found in coverages(padviz.load("vgg11"), 64, layers=["features.0", "features.20"])]
+    >>> [count_map.shape for count_map in coverages(padviz.load("vgg11"), 64, layers=["features.0", "features.20"])]
     [(64, 64), (2, 2)]
     """
-    asked = prepare_request(network, size, padding, layers, pooling, engine)
-    rows, cols = (coverage_tilings(asked.walked, axis, n, asked.at) for axis, n in enumerate(asked.size))
-    counted = count_forward(asked.walk((rows[0].kept, cols[0].kept), engine))
-    found = []
-    for (name, shape), (core, full), *tiles in zip(asked.shapes.items(), counted, rows[1:], cols[1:], strict=True):
-        head = asked.declared, asked.size, asked.padding, pooling, target_of({name: shape}), None
-        found.append(CountMap(*head, core, tiles[0], tiles[1], asked.walked, full))
-    return tuple(found)
+    request = prepare_request(network, size, padding, layers, pooling, engine)
+    rows, cols = (coverage_tilings(request.walked, axis, n, request.at) for axis, n in enumerate(request.size))
+    counted = count_forward(request.walk((rows[0].kept, cols[0].kept), engine))
+    count_maps = []
+    for (name, shape), (core, full), *tiles in zip(request.shapes.items(), counted, rows[1:], cols[1:], strict=True):
+        head = request.declared, request.size, request.padding, pooling, target_of({name: shape}), None
+        count_maps.append(CountMap(*head, core, tiles[0], tiles[1], request.walked, full))
+    return tuple(count_maps)

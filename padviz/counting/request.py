@@ -36,7 +36,7 @@ class Request(NamedTuple):
         return {self.walked.layers[i].name: (rows[i], cols[i]) for i in self.at}
 
     def walk(self, core: Size, engine: str, weights: Weights = None) -> Walk:
-        """The walk through the network at the size of a core."""
+        """Lay a walk through the network at the size of a core."""
         return Walk(self.walked, *resolve_both(self.walked, core), self.at, engine, weights)
 
 
@@ -49,13 +49,13 @@ def prepare_request(
     engine: str,
     heads: str = "sum",
 ) -> Request:
-    """The network up to the target layers, with the padding and the pooling that were asked for.
+    """Cut the network down to the target layers, with the padding and the pooling that were asked for.
 
     Where `heads` share, and no layer is named, all last maps are targets.
 
     >>> import padviz
-    >>> asked = prepare_request(padviz.load("vgg11"), 64, None, "features.3", "count", "auto")
-    >>> asked.size, asked.at, len(asked.walked.layers)
+    >>> request = prepare_request(padviz.load("vgg11"), 64, None, "features.3", "count", "auto")
+    >>> request.size, request.at, len(request.walked.layers)
     ((64, 64), (3,), 4)
     """
     if engine not in ("auto", "numpy", "numba"):
@@ -75,7 +75,7 @@ def prepare_request(
 
 
 def target_of(shapes: Mapping[str, Size]) -> Target:
-    """The targets as a summary reports them: one name and shape, or lists of several.
+    """Report the targets as a summary does: one name and shape, or lists of several.
 
     >>> target_of({"a": (7, 7)}).shape, target_of({"a": (7, 7), "b": (3, 3)}).layer
     ([7, 7], ['a', 'b'])
@@ -89,7 +89,7 @@ def target_of(shapes: Mapping[str, Size]) -> Target:
 def box_of(
     unit: tuple[int | slice, int | slice] | None, shapes: Mapping[str, Size]
 ) -> tuple[list[int] | list[list[int]] | None, Box]:
-    """The unit, or box of units, that was asked for: as it is reported, and as slices of the target.
+    """Read the unit, or box of units, that was asked for: as it is reported, and as slices of the target.
 
     >>> box_of((-1, slice(0, 2)), {"a": (7, 9)})
     ([[6, 7], [0, 2]], (slice(6, 7, None), slice(0, 2, None)))
@@ -101,17 +101,17 @@ def box_of(
     ((name, shape),) = shapes.items()
     if not isinstance(unit, tuple | list) or len(unit) != 2:
         raise OptionError(f"{unit!r} is not a unit", option="unit", hint="use (row, column), numbers or slices")
-    rows, cols = (_range(each, n) for each, n in zip(unit, shape, strict=True))
+    rows, cols = (_range(which, n) for which, n in zip(unit, shape, strict=True))
     if not rows or not cols:
         what = f"{_plain(unit)} is outside of layer {name}, which has {shape[0]} x {shape[1]} units"
         raise OptionError(what, option="unit", hint="count from 0, or from the end with -1")
-    single = not any(isinstance(each, slice) for each in unit)
+    single = not any(isinstance(which, slice) for which in unit)
     report = [rows[0], cols[0]] if single else [[rows[0], rows[-1] + 1], [cols[0], cols[-1] + 1]]
     return report, (slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1))
 
 
 def _range(which: int | slice, n: int) -> range:
-    """The positions meant, empty where they are not all inside; a negative one counts from the end."""
+    """List the positions meant, none where they are not all inside; a negative one counts from the end."""
     if not isinstance(which, slice):
         if not hasattr(which, "__index__"):
             raise OptionError(f"{which!r} is not a position", option="unit", hint="use whole numbers, or slices")
@@ -124,15 +124,15 @@ def _range(which: int | slice, n: int) -> range:
 
 
 def _plain(unit: Sequence[int | slice]) -> str:
-    """A unit or a box as the command line has it.
+    """Write a unit or a box as the command line has it.
 
     >>> _plain((3, slice(0, 2)))
     '3,0:2'
     """
 
-    def text(each: int | slice) -> str:
-        if not isinstance(each, slice):
-            return str(each)
-        return ":".join("" if end is None else str(end) for end in (each.start, each.stop))
+    def text(which: int | slice) -> str:
+        if not isinstance(which, slice):
+            return str(which)
+        return ":".join("" if end is None else str(end) for end in (which.start, which.stop))
 
-    return ",".join(text(each) for each in unit)
+    return ",".join(text(which) for which in unit)

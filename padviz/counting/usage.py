@@ -27,7 +27,7 @@ def usage(
     heads: str = "sum",
     engine: str = "auto",
 ) -> CountMap:
-    """The paths from every input pixel to the units of the target layer: `padviz.usage`, of a network that is loaded.
+    """Count the paths from every input pixel to the units of the target: `padviz.usage`, of a loaded network.
 
     Parameters
     ----------
@@ -48,38 +48,38 @@ def usage(
     >>> usage(padviz.load("vgg19"), 512).max == 9**16
     True
     """
-    asked = prepare_request(network, size, padding, layer, pooling, engine, heads)
-    picked, box = box_of(unit, asked.shapes)
-    rows, cols = _tilings(asked) if unit is None else (Tiling(n) for n in asked.size)
-    weights = _weights(asked, engine) if heads == "share" and len(asked.at) > 1 else None
-    core = count_backward(asked.walk((rows.kept, cols.kept), engine, weights), box)
-    target = target_of(asked.shapes)
-    head = asked.declared, asked.size, asked.padding, pooling
-    return CountMap(*head, target, picked, core, rows, cols, asked.walked, weights=weights)
+    request = prepare_request(network, size, padding, layer, pooling, engine, heads)
+    picked, box = box_of(unit, request.shapes)
+    rows, cols = _tilings(request) if unit is None else (Tiling(n) for n in request.size)
+    weights = _weights(request, engine) if heads == "share" and len(request.at) > 1 else None
+    core = count_backward(request.walk((rows.kept, cols.kept), engine, weights), box)
+    target = target_of(request.shapes)
+    head = request.declared, request.size, request.padding, pooling
+    return CountMap(*head, target, picked, core, rows, cols, request.walked, weights=weights)
 
 
-def _tilings(asked: Request) -> tuple[Tiling, Tiling]:
-    """How the map repeats along each axis; the work is shared where both are the same."""
-    rows = usage_tiling(asked.walked, 0, asked.size[0], asked.at)
-    if asked.size[0] == asked.size[1] and is_square(asked.walked):
+def _tilings(request: Request) -> tuple[Tiling, Tiling]:
+    """Tile the map along each axis; the work is shared where both are the same."""
+    rows = usage_tiling(request.walked, 0, request.size[0], request.at)
+    if request.size[0] == request.size[1] and is_square(request.walked):
         return rows, rows
-    return rows, usage_tiling(asked.walked, 1, asked.size[1], asked.at)
+    return rows, usage_tiling(request.walked, 1, request.size[1], request.at)
 
 
-def _weights(asked: Request, engine: str) -> tuple[float, ...]:
-    """What a path to each target counts, so that all paths to it count as many as those to the target with the most."""
-    same = _alike(asked.walked)
-    firsts = dict.fromkeys(same[i] for i in asked.at)
+def _weights(request: Request, engine: str) -> tuple[float, ...]:
+    """Weigh a path to each target, so that all paths to it count as many as those to the target with the most."""
+    same = _alike(request.walked)
+    firsts = dict.fromkeys(same[i] for i in request.at)
     totals = {
-        i: usage(asked.walked, asked.size, layer=asked.walked.layers[i].name, engine=engine).total for i in firsts
+        i: usage(request.walked, request.size, layer=request.walked.layers[i].name, engine=engine).total for i in firsts
     }
     most = max(totals.values())
-    return tuple(most / totals[same[i]] if totals[same[i]] else 1.0 for i in asked.at)
+    return tuple(most / totals[same[i]] if totals[same[i]] else 1.0 for i in request.at)
 
 
 @lru_cache(64)
 def _alike(network: Network) -> tuple[int, ...]:
-    """Of each layer the first one that does the same with the same maps, which as many paths reach."""
+    """Find for each layer the first one that does the same with the same maps, which as many paths reach."""
     firsts: dict[tuple[Any, ...], int] = {}
     same: list[int] = []
     for i, layer in enumerate(network.layers):
@@ -89,25 +89,25 @@ def _alike(network: Network) -> tuple[int, ...]:
 
 
 def usages(choices: Iterable[tuple[Any, ...]], heads: str = "sum") -> list[CountMap | PadvizError]:
-    """`usage` of each (network, size, padding, layer): a map, or why it cannot run, which is raised if all cannot.
+    """Count `usage` of each (network, size, padding, layer): a map, or why it cannot run; raise if none can.
 
     In place of a network may stand why there is none.
 
     >>> import padviz
     >>> net = padviz.load("vgg11")
-    >>> [type(found).__name__ for found in usages([(net, 64, None, None), (net, 64, "valid", None)])]
+    >>> [type(outcome).__name__ for outcome in usages([(net, 64, None, None), (net, 64, "valid", None)])]
     ['CountMap', 'SizeError']
     """
-    found: list[CountMap | PadvizError] = []
+    outcomes: list[CountMap | PadvizError] = []
     for choice in choices:
         try:
             if isinstance(choice[0], PadvizError):
                 raise choice[0]
-            found.append(usage(*choice, heads=heads))
+            outcomes.append(usage(*choice, heads=heads))
         except (OptionError, UnknownName):
             raise  # it was asked for by a name that does not exist
         except PadvizError as error:
-            found.append(error)
-    if found and all(isinstance(each, PadvizError) for each in found):
-        raise found[0]  # type: ignore[misc]
-    return found
+            outcomes.append(error)
+    if outcomes and all(isinstance(outcome, PadvizError) for outcome in outcomes):
+        raise outcomes[0]  # type: ignore[misc]
+    return outcomes

@@ -70,7 +70,7 @@ def lattice_on(network: Network, axis: int, n: int) -> Lattice:
 
 
 def _rate(op: Op | None, n: int, m: int) -> Fraction:
-    """How many rows a unit stands for: of a resize to a size, to the nearest whole scale."""
+    """Count how many rows a unit stands for: of a resize to a size, to the nearest whole scale."""
     if op is None or isinstance(op, Adaptive):
         return Fraction(1)
     if isinstance(op, Resize) and (op.scale is None or op.layout == "align_corners"):
@@ -85,7 +85,7 @@ def context_on(network: Network, axis: int, n: int, without: frozenset[str] = fr
     the barrier, and left out.
 
     >>> import padviz
-    >>> [(each.before, each.after, each.lattice) for each in context_on(padviz.load("unet_padded"), 0, 512)]
+    >>> [(head.before, head.after, head.lattice) for head in context_on(padviz.load("unet_padded"), 0, 512)]
     [(94, 94, 16)]
     """
     lattice = lattice_on(network, axis, n)
@@ -113,7 +113,7 @@ def _context(network: Network, axis: int, n: int, i: int, lattice: Lattice, with
 
 
 def _units(network: Network, axis: int, cut: Cut, i: int, without: frozenset[str]) -> Units | None:
-    """The units of a layer in a tile; None where the network does not take it."""
+    """Find the units of a layer in a tile that are right; None where the network does not take it."""
     try:
         return right_units(network, axis, cut, without)[i]
     except SizeError:

@@ -31,7 +31,7 @@ def graded_on(network: Network, axis: int, n: int, context: Context, levels: Seq
     size = [2 * margin + n % step] * 2
     first = int(margin / stride)
     phases = range(0, max(1, int(step / stride)), max(1, int(step / stride) // MOST_PHASES))
-    found = [(0, 0)] * len(levels)
+    contexts = [(0, 0)] * len(levels)
     lost = (size[axis] - sizes_of(network, axis, size[axis])[network.index[context.layer]] * stride) / 2
     for phase in phases:
         at = [first, first]
@@ -44,5 +44,5 @@ def graded_on(network: Network, axis: int, n: int, context: Context, levels: Seq
         for k, level in enumerate(levels):
             near = int(np.searchsorted(before, 1 - level, "right"))  # rows in front of it hold less than the rest
             far = int(np.flatnonzero(after > 1 - level)[-1]) + 1
-            found[k] = max(found[k][0], ceil(low - near)), max(found[k][1], ceil(far - high))
-    return found
+            contexts[k] = max(contexts[k][0], ceil(low - near)), max(contexts[k][1], ceil(far - high))
+    return contexts

@@ -62,6 +62,13 @@ def handover(plan: Plan, library: str) -> Handover:
     ------
     OptionError
         For a library that is not known, and for one that no plan makes exact, with the reason.
+
+    Examples
+    --------
+    >>> import padviz
+    >>> from padviz.cutting.plan import plan_tiles
+    >>> handover(plan_tiles(padviz.load("unet_padded"), (1024, 1024), (512, 512)), "python").exact
+    'exact: 1024 x 1024 in tiles of 512 x 512'
     """
     if library in REASONS:
         raise OptionError(f"{library}: {REASONS[library]}", option="for", hint="use python, or another library")
@@ -74,14 +81,14 @@ def _side(plan: Plan, axis: int) -> _Side:
     line, contexts = plan.lines[axis], [pair[axis] for pair in plan.contexts]
     lattice = contexts[0].lattice
     even = context_on(plan.network, axis, line.length // lattice * lattice or lattice)
-    context = max(max(each.before, each.after) for each in (*contexts, *even))
+    context = max(max(head.before, head.after) for head in (*contexts, *even))
     scales = {line.keeps[h][-1][1] / line.image for h in range(len(contexts))}
     step = line.starts[1] - line.starts[0] if len(line.starts) > 1 else line.length
     return _Side(line.image, line.length, step, lattice, context, scales.pop() if len(scales) == 1 else None)
 
 
 def _python(plan: Plan, sides: list[_Side]) -> Handover:
-    image, tile = (" x ".join(map(str, each)) for each in (plan.image, plan.tile))
+    image, tile = (" x ".join(map(str, size)) for size in (plan.image, plan.tile))
     call = (
         f"plan = padviz.tiles(model, image={plan.image}, tile={plan.tile})\n"
         "out = padviz.tiled(model, image, plan)  # or by hand:\n"
@@ -92,7 +99,7 @@ def _python(plan: Plan, sides: list[_Side]) -> Handover:
 
 
 def _weighed_step(side: _Side) -> int:
-    """The largest step at which no tile's wrong units lie where only the outermost tile is right; 0 if there is none.
+    """Find the largest step at which no tile's wrong units lie where only the outermost tile is right; 0 if none.
 
     Both have the same small weight there: at the front that is a step below the context, and at the end a last tile
     that is pushed back until the one before it reaches into its rim.
@@ -107,7 +114,7 @@ def _weighed_step(side: _Side) -> int:
 
 
 def _monai(plan: Plan, sides: list[_Side]) -> Handover:
-    """Steps come from a fraction that MONAI rounds down, so half a pixel is taken off; only cores have weight."""
+    """Choose overlaps half a pixel smaller than the steps leave, since MONAI rounds down; only cores have weight."""
     steps = [_weighed_step(side) or side.step for side in sides]
     overlaps = tuple(max(0, side.tile - n - 0.5) / side.tile for side, n in zip(sides, steps, strict=True))
     arguments = {"roi_size": plan.tile, "overlap": overlaps, "mode": "constant", "sw_batch_size": 1}
@@ -125,7 +132,7 @@ def _monai(plan: Plan, sides: list[_Side]) -> Handover:
 
 
 def _torchio(plan: Plan, sides: list[_Side]) -> Handover:
-    """Half of the overlap is cropped off each side, so it must be even."""
+    """Choose even overlaps, since half of one is cropped off each side."""
     overlaps = []
     for side in sides:
         steps = range(side.tile // side.lattice * side.lattice, 0, -side.lattice)
@@ -151,7 +158,7 @@ def _realesrgan(plan: Plan, sides: list[_Side]) -> Handover:
 
 
 def _toolbelt(plan: Plan, sides: list[_Side]) -> Handover:
-    """Tiles must fit the image, since it is padded where they do not, which moves the phase."""
+    """Fit tiles into the image, since it is padded where they do not fit, which moves the phase."""
     steps = []
     for side in sides:
         periods = (side.image - side.tile) // side.lattice

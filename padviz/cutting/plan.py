@@ -112,9 +112,9 @@ def plan_tiles(
         Where a layer lets no context be exact, naming it; or where tiles are too small, with the least that are not.
     """
     contexts = [context_on(network, axis, image[axis], without) for axis in (0, 1)]
-    for each in (*contexts[0], *contexts[1]):
-        if each.barrier:
-            what = f"no tiles are exact: {each.barrier.layer} ({each.barrier.why})"
+    for context in (*contexts[0], *contexts[1]):
+        if context.barrier:
+            what = f"no tiles are exact: {context.barrier.layer} ({context.barrier.why})"
             raise OptionError(what, where=network.name, hint="plan as if it were local with --ignore-norms")
     lines = [_line(network, axis, image[axis], tile[axis], objects, without) for axis in (0, 1)]
     pairs = tuple(zip(*contexts, strict=True))
@@ -141,7 +141,7 @@ def _line(network: Network, axis: int, n: int, most: int, objects: int, without:
         starts.append(min(starts[-1] + advance, n - length))
     shifts = tuple(tuple(int(start / stride) for start in starts) for stride in apart)
     spans = [ends.of(start, length) for start in starts[:2]] + [ends.of(n - length, length)]
-    keeps = tuple(_kept([each[h] for each in spans], shifts[h], sizes[h]) for h in range(len(sizes)))
+    keeps = tuple(_kept([heads[h] for heads in spans], shifts[h], sizes[h]) for h in range(len(sizes)))
     return Line(n, length, tuple(starts), keeps, shifts)
 
 
@@ -154,7 +154,7 @@ class _Ends(NamedTuple):
     without: frozenset[str]
 
     def of(self, start: int, length: int) -> list[Span]:
-        """The units (first, last + 1) of each head that are right in a tile; (0, 0) where it is too small for any."""
+        """Find the units (first, last + 1) of each head that are right in a tile; (0, 0) where it is too small."""
         try:
             units = right_units(self.network, self.axis, Cut(self.n, start, length), self.without)
         except SizeError:
@@ -163,7 +163,7 @@ class _Ends(NamedTuple):
 
 
 def _longest_run(flags: NDArray[np.bool_]) -> Span:
-    """The first and the last + 1 of the longest run of flags that are set."""
+    """Find the first and the last + 1 of the longest run of flags that are set."""
     edges = np.flatnonzero(np.diff(flags, prepend=False, append=False)).reshape(-1, 2)
     if not len(edges):
         return 0, 0
@@ -172,7 +172,7 @@ def _longest_run(flags: NDArray[np.bool_]) -> Span:
 
 
 def _advance(ends: _Ends, length: int, step: int, strides: Sequence[Fraction], objects: int) -> int:
-    """How many pixels further on the next tile may start: 0 where tiles of that length keep too little."""
+    """Count how many pixels further on the next tile may start: 0 where tiles of that length keep too little."""
     inner, first = ends.of(min(step, ends.n - length), length), ends.of(0, length)
     if any(begin for begin, _ in first):
         return 0

@@ -95,13 +95,13 @@ def _merged(layer: Layer, branches: list[Units], m: int) -> Units:
     if len(branches) == 1:
         first = branches[0]
         return first if first.barrier is None else _none(m, first.barrier)
-    barrier = next((each.barrier for each in branches if each.barrier), None)
-    offsets = {each.offset for each in branches if each.offset is not None}
+    barrier = next((branch.barrier for branch in branches if branch.barrier), None)
+    offsets = {branch.offset for branch in branches if branch.offset is not None}
     if barrier is None and len(offsets) > 1:
         barrier = Barrier(layer.name, "its branches lie differently in a tile")
     if barrier:
         return _none(m, barrier)
-    return Units(offsets.pop() if offsets else None, np.logical_and.reduce([each.right for each in branches]))
+    return Units(offsets.pop() if offsets else None, np.logical_and.reduce([branch.right for branch in branches]))
 
 
 def _through(layer: Layer, axis: int, entering: Units, here: tuple[int, int], there: tuple[int, int]) -> Units:
@@ -126,7 +126,7 @@ def _through(layer: Layer, axis: int, entering: Units, here: tuple[int, int], th
 
 
 def _offset(op: Op, offset: int, here: tuple[int, int], there: tuple[int, int]) -> int | None:
-    """How far units lie from those of the tile in the whole image; None where they lie between its units."""
+    """Find how far units lie from those of the tile in the whole image; None where they lie between its units."""
     if isinstance(op, Transposed):
         return offset * op.stride
     if isinstance(op, Fit):
@@ -143,7 +143,7 @@ def _offset(op: Op, offset: int, here: tuple[int, int], there: tuple[int, int]) 
 
 
 def _why(op: Op) -> str:
-    """Why no unit of an operation is right."""
+    """Say why no unit of an operation is right."""
     if isinstance(op, Resize):
         corners = "with its corners aligned, " if op.layout == "align_corners" else ""
         return f"a resize that, {corners}follows the image's size" if op.scale is None else "a resize off its phase"
@@ -151,16 +151,16 @@ def _why(op: Op) -> str:
 
 
 def _rows_read(op: Op, sizes: tuple[int, int], units: Rows) -> tuple[Rows, Flags]:
-    """The rows that each unit reads on an endless axis, shape (reads, units), and which of them it truly reads."""
+    """List the rows that each unit reads on an endless axis, shape (reads, units), and which of them it truly reads."""
     if not isinstance(op, Transposed):
         rows = all_rows_of(op, *sizes, units)
         return rows, np.ones(rows.shape, dtype=bool)
-    places = np.stack([units + op.padding[0] - tap * op.dilation for tap in range(op.kernel)])
-    return places // op.stride, places % op.stride == 0
+    scaled = np.stack([units + op.padding[0] - tap * op.dilation for tap in range(op.kernel)])
+    return scaled // op.stride, scaled % op.stride == 0
 
 
 def _sources(op: Op, n: int, rows: Rows) -> Rows:
-    """The rows of the input that reads of an endless axis come from; -1 where they read nothing."""
+    """Find the rows of the input that reads of an endless axis come from; -1 where they read nothing."""
     if isinstance(op, Resize):
         return np.clip(rows, 0, n - 1)
     outside = (rows < 0) | (rows >= n)

@@ -84,7 +84,7 @@ def _groups(tiles: Iterator[Tile], batch: int) -> Iterator[list[Tile]]:
 
 
 def _read(image: Any, group: Sequence[Tile]) -> Any:
-    """The pixels of some tiles, one after another along the first axis."""
+    """Read the pixels of some tiles, one after another along the first axis."""
     parts = [image[(..., *tile.read)] for tile in group]
     if len(parts) == 1:
         return parts[0]
@@ -96,11 +96,11 @@ def _read(image: Any, group: Sequence[Tile]) -> Any:
     return stacked
 
 
-def _parts(made: Any, plan: Plan) -> list[Any]:
-    """What a model made, in the order of the plan's heads."""
-    if isinstance(made, Mapping):
-        made = [made[name] for name in plan.heads]
-    parts = list(made) if isinstance(made, list | tuple) else [made]
+def _parts(returned: Any, plan: Plan) -> list[Any]:
+    """Sort what a model returned into the order of the plan's heads."""
+    if isinstance(returned, Mapping):
+        returned = [returned[name] for name in plan.heads]
+    parts = list(returned) if isinstance(returned, list | tuple) else [returned]
     if len(parts) != len(plan.heads):
         what = f"the model makes {len(parts)} maps, and the plan is for {len(plan.heads)}: {', '.join(plan.heads)}"
         raise OptionError(what, option="model", hint="return a dict by these names, or plan for the layers it returns")
@@ -108,7 +108,7 @@ def _parts(made: Any, plan: Plan) -> list[Any]:
 
 
 def _empty(part: Any, plan: Plan, head: int, image: Any) -> Any:
-    """Room for the map of a head of the whole image, of the kind that the model makes."""
+    """Make room for the map of a head of the whole image, of the kind that the model makes."""
     units = [line.keeps[head][-1][1] for line in plan.lines]
     leading = (1, *part.shape[1:-2]) if len(image.shape) == 4 else part.shape[:-2]
     if isinstance(part, np.ndarray):

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.engine.strip import Strip
-from padviz.engine.write_plan import Plan
+from padviz.engine.write_plan import WritePlan
 
 Array = NDArray[Any]
 
@@ -41,20 +41,28 @@ class Linear(Protocol):
     @property
     def reads(self) -> int: ...
     @property
-    def plan(self) -> Plan: ...
+    def plan(self) -> WritePlan: ...
 
 
-def apply(made: Linear, x: Array, axis: int, *, engine: str = "auto", passing: bool = False) -> Array:
+def apply(axis_map: Linear, x: Array, axis: int, *, engine: str = "auto", passing: bool = False) -> Array:
     """Apply a map to `x` along `axis` (1 height, 2 width), which has the map's `n_out` rows after.
 
     `engine` is "numpy", "numba" or "auto", which picks by the amount of work. A `passing` result
     is good until this thread's next one: it saves fresh memory, which costs more than the sums.
+
+    A map applied is its matrix times `x`:
+
+    >>> from padviz.engine.axis_map import AxisMap
+    >>> taps = AxisMap(3, 3, (Strip(0, 1, 0, 1, 3), Strip(1, 1, 0, 1, 2)))
+    >>> x = np.arange(6).reshape(1, 3, 2)
+    >>> bool((apply(taps, x, 1)[0] == taps.dense() @ x[0]).all())
+    True
     """
-    shape = (x.shape[0], made.n_out, x.shape[2]) if axis == 1 else (x.shape[0], x.shape[1], made.n_out)
+    shape = (x.shape[0], axis_map.n_out, x.shape[2]) if axis == 1 else (x.shape[0], x.shape[1], axis_map.n_out)
     out = _kept("passing", shape, x.dtype) if passing else np.empty(shape, dtype=x.dtype)
-    additions = 0 if engine == "numpy" else made.reads * x.size // x.shape[axis]
+    additions = 0 if engine == "numpy" else axis_map.reads * x.size // x.shape[axis]
     add = _add_numba if engine == "numba" or additions >= NUMBA_FROM else _add_numpy
-    add(made, x, axis, out)
+    add(axis_map, x, axis, out)
     return out
 
 
@@ -62,6 +70,11 @@ def carry(limbs: Array) -> None:
     """Bring every limb but the last into 0 .. 2**LIMB_BITS - 1, in place; the value stays the same.
 
     The last limb keeps the sign, so differences of counts normalise too.
+
+    >>> limbs = np.array([[[(1 << 56) + 5]], [[1]]])
+    >>> carry(limbs)
+    >>> limbs.ravel().tolist()
+    [5, 2]
     """
     rows = max(1, CACHED // limbs.shape[2])
     for start in range(0, limbs.shape[1], rows):
@@ -71,7 +84,7 @@ def carry(limbs: Array) -> None:
 
 
 def _kept(what: str, shape: tuple[int, ...], dtype: Any) -> Array:
-    """An array in memory that this thread keeps for one purpose; large ones get memory of their own."""
+    """Reuse memory that this thread keeps for one purpose; a large array gets memory of its own."""
     size = prod(shape)
     if size > KEPT:
         return np.empty(shape, dtype=dtype)
@@ -83,18 +96,18 @@ def _kept(what: str, shape: tuple[int, ...], dtype: Any) -> Array:
     return array
 
 
-def _add_numpy(made: Linear, x: Array, axis: int, out: Array) -> None:
+def _add_numpy(axis_map: Linear, x: Array, axis: int, out: Array) -> None:
     limbs = 1 if x[0].size > CACHED else len(x)  # at a time, so that they stay in the cache
     for i in range(0, len(x), limbs):
         part = pairs = x[i : i + limbs]
-        if made.plan.paired:
+        if axis_map.plan.paired:
             low, high = (part[:, :-1], part[:, 1:]) if axis == 1 else (part[:, :, :-1], part[:, :, 1:])
             pairs = np.add(low, high, out=_kept("pairs", low.shape, x.dtype))
         arrays = part, pairs, out[i : i + limbs]
-        _follow(made.plan, *(arrays if axis == 1 else [array.swapaxes(1, 2) for array in arrays]))
+        _follow(axis_map.plan, *(arrays if axis == 1 else [array.swapaxes(1, 2) for array in arrays]))
 
 
-def _follow(plan: Plan, x: Array, pairs: Array, out: Array) -> None:
+def _follow(plan: WritePlan, x: Array, pairs: Array, out: Array) -> None:
     read = (x, pairs)
     for into, sources in plan.writes:
         if len(sources) == 2:
@@ -110,9 +123,9 @@ def _follow(plan: Plan, x: Array, pairs: Array, out: Array) -> None:
         out[:, row] += total if weight == 1 else total * weight
 
 
-def _add_numba(made: Linear, x: Array, axis: int, out: Array) -> None:
-    steps = np.array([strip.ahead[:5] for strip in made.strips], dtype=np.int64).reshape(-1, 5)
-    weights = np.array([strip.weight for strip in made.strips], dtype=out.dtype)
+def _add_numba(axis_map: Linear, x: Array, axis: int, out: Array) -> None:
+    steps = np.array([strip.ahead[:5] for strip in axis_map.strips], dtype=np.int64).reshape(-1, 5)
+    weights = np.array([strip.weight for strip in axis_map.strips], dtype=out.dtype)
     out.fill(0)
     _compiled(_down if axis == 1 else _across)(steps, weights, x, out)
 
@@ -128,7 +141,7 @@ def _compiled(loop: Callable[..., None]) -> Any:
 
 
 def _down(steps: Array, weights: Array, x: Array, out: Array) -> None:
-    """Rows that add to rows: some rows of the output at a time, so that what they read is still in the cache."""
+    """Add rows to rows, some rows of the output at a time, so that what they read is still in the cache."""
     some = max(1, 16384 // out.shape[2])
     for limb in range(out.shape[0]):
         for start in range(0, out.shape[1], some):
@@ -152,7 +165,7 @@ def _down(steps: Array, weights: Array, x: Array, out: Array) -> None:
 
 
 def _across(steps: Array, weights: Array, x: Array, out: Array) -> None:
-    """Columns that add to columns: row by row."""
+    """Add columns to columns, row by row."""
     for limb in range(out.shape[0]):
         for row in range(out.shape[1]):
             for strip in range(steps.shape[0]):

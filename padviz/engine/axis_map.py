@@ -14,7 +14,7 @@ from itertools import accumulate
 import numpy as np
 
 from padviz.engine.strip import Strip, joined
-from padviz.engine.write_plan import Plan, plan
+from padviz.engine.write_plan import WritePlan, plan
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class AxisMap:
         return sum(strip.length for strip in self.strips)
 
     @cached_property
-    def plan(self) -> Plan:
+    def plan(self) -> WritePlan:
         """How numpy adds the strips up."""
         return plan(self.strips, self.n_out)
 

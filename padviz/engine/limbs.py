@@ -19,7 +19,7 @@ HOLDS = 1 << 63  # int64 holds what is below
 
 
 def to_ints(tally: Array) -> NDArray[Any]:
-    """Counts of shape (height, width): int64 or float64 as they are, limbs as Python ints.
+    """Write counts of shape (height, width) as numbers: int64 or float64 as they are, limbs as Python ints.
 
     >>> to_ints(np.array([[[5]], [[1]]]))
     array([[72057594037927941]], dtype=object)
@@ -34,15 +34,15 @@ def to_ints(tally: Array) -> NDArray[Any]:
 
 
 def to_bytes(tally: Array) -> NDArray[np.uint8]:
-    """Carried limbs as little-endian bytes, shape (height, width, bytes): exact, and free of objects."""
+    """Write carried limbs as little-endian bytes, shape (height, width, bytes): exact, and free of objects."""
     parts = [np.ascontiguousarray(limb, dtype="<i8").view(np.uint8) for limb in tally]
     height, width = tally.shape[1:]
     digits = [part.reshape(height, width, 8) for part in parts]
-    return np.concatenate([*(each[..., : LIMB_BITS // 8] for each in digits[:-1]), digits[-1]], axis=2)
+    return np.concatenate([*(part[..., : LIMB_BITS // 8] for part in digits[:-1]), digits[-1]], axis=2)
 
 
 def from_bytes(digits: NDArray[np.uint8]) -> NDArray[Any]:
-    """Python ints from `to_bytes`.
+    """Read Python ints from `to_bytes`.
 
     >>> from_bytes(to_bytes(np.array([[[5]], [[1]]])))
     array([[72057594037927941]], dtype=object)
@@ -55,7 +55,7 @@ def from_bytes(digits: NDArray[np.uint8]) -> NDArray[Any]:
 
 
 def totals(tally: Array, rows: Array, cols: Array) -> list[list[Any]]:
-    """The sums over all positions, for each way of taking every row so many times, and every column: exact for counts.
+    """Sum up all positions, for each way of taking every row so many times, and every column: exact for counts.
 
     `rows` is (ways, height) and `cols` (ways, width).
 
@@ -65,30 +65,34 @@ def totals(tally: Array, rows: Array, cols: Array) -> list[list[Any]]:
     if tally.dtype.kind == "f":
         sums: list[list[Any]] = (rows @ tally[0] @ cols.T).tolist()
         return sums
-    found: list[list[Any]] = [[0] * len(cols) for _ in rows]
+    sums_by_way: list[list[Any]] = [[0] * len(cols) for _ in rows]
     bits = 53 - int(rows.sum(axis=1).max()).bit_length()  # of a count at a time, so that floats stay exact
     weights, columns = rows.astype(np.float64), cols.tolist()
     for i, limb in enumerate(tally):
         for shift in range(0, 63, bits):
             part = (limb >> shift) & ((1 << bits) - 1)
-            for way, sums_below in zip(found, (weights @ part).astype(np.int64).tolist(), strict=True):
+            for way, sums_below in zip(sums_by_way, (weights @ part).astype(np.int64).tolist(), strict=True):
                 for j, times in enumerate(columns):
                     way[j] += sum(map(mul, sums_below, times)) << (LIMB_BITS * i + shift)
-    return found
+    return sums_by_way
 
 
 def largest(tally: Array) -> int | float:
-    """The largest value."""
+    """Find the largest value."""
     return _extreme(tally, np.max)
 
 
 def smallest(tally: Array) -> int | float:
-    """The smallest value."""
+    """Find the smallest value."""
     return _extreme(tally, np.min)
 
 
 def value_at(tally: Array, row: int, col: int) -> int | float:
-    """The value at one position, as a Python number."""
+    """Find the value at one position, as a Python number.
+
+    >>> value_at(np.array([[[5]], [[1]]]), 0, 0) == 5 + (1 << LIMB_BITS)
+    True
+    """
     digits = tally[:, row, col].tolist()
     if len(digits) == 1:
         only: int | float = digits[0]
@@ -98,7 +102,11 @@ def value_at(tally: Array, row: int, col: int) -> int | float:
 
 
 def count_below_half(tally: Array, peak: int | float, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> int:
-    """How many positions have twice their value below `peak`, with each row and column taken so many times."""
+    """Count positions that have twice their value below `peak`, with each row and column taken so many times.
+
+    >>> count_below_half(np.array([[[1, 2, 4]]]), 4, np.array([1]), np.array([10, 1, 1]))
+    10
+    """
     if tally.dtype.kind == "f":
         below = 2 * tally[0] < peak
     else:
@@ -108,7 +116,7 @@ def count_below_half(tally: Array, peak: int | float, rows: NDArray[np.int64], c
 
 
 def less(tally: Array, other: Iterable[Any]) -> NDArray[np.bool_]:
-    """Where carried counts are less than others in as many limbs, which are arrays or numbers.
+    """Tell where carried counts are less than others in as many limbs, which are arrays or numbers.
 
     >>> less(np.array([[[5, 7]], [[1, 1]]]), np.array([[[6, 6]], [[1, 1]]]))
     array([[ True, False]])
@@ -124,7 +132,7 @@ def less(tally: Array, other: Iterable[Any]) -> NDArray[np.bool_]:
 
 
 def to_limbs(values: NDArray[Any], limbs: int) -> Array:
-    """Counts of shape (height, width) in so many carried limbs; what they cannot hold is as large as they can.
+    """Put counts of shape (height, width) into so many carried limbs; what they cannot hold is as large as they can.
 
     >>> to_limbs(np.array([[5, 1 << 56]]), 2).tolist()
     [[[5, 0]], [[0, 1]]]
@@ -139,7 +147,7 @@ def to_limbs(values: NDArray[Any], limbs: int) -> Array:
 
 
 def outer(tall: Array, wide: Array, limbs: int) -> Array:
-    """The products of a column of counts, (limbs, height, 1), and a row of them, in so many carried limbs.
+    """Multiply a column of counts, (limbs, height, 1), and a row of them, into so many carried limbs.
 
     Each product of different counts is made once: most maps mirror, and repeat inside.
 
@@ -148,25 +156,35 @@ def outer(tall: Array, wide: Array, limbs: int) -> Array:
     """
     rows, cols = to_ints(tall)[:, 0].tolist(), to_ints(wide)[0].tolist()
     down, across = ({value: i for i, value in enumerate(dict.fromkeys(values))} for values in (rows, cols))
-    each = LIMB_BITS // 8
-    found = np.zeros((limbs, len(down), len(across), 8), dtype=np.uint8)
+    limb_bytes = LIMB_BITS // 8
+    product_bytes = np.zeros((limbs, len(down), len(across), 8), dtype=np.uint8)
     for value, i in down.items():
-        digits = b"".join([(value * other).to_bytes(each * limbs, "little") for other in across])
-        found[:, i, :, :each] = np.frombuffer(digits, np.uint8).reshape(-1, limbs, each).swapaxes(0, 1)
-    products = found.view("<i8")[..., 0].astype(np.int64, copy=False)
+        digits = b"".join([(value * other).to_bytes(limb_bytes * limbs, "little") for other in across])
+        product_bytes[:, i, :, :limb_bytes] = (
+            np.frombuffer(digits, np.uint8).reshape(-1, limbs, limb_bytes).swapaxes(0, 1)
+        )
+    products = product_bytes.view("<i8")[..., 0].astype(np.int64, copy=False)
     spread: Array = products[:, np.array([down[row] for row in rows])[:, None], [across[col] for col in cols]]
     return spread
 
 
 def largest_difference(here: Array, there: Array) -> int | float:
-    """The largest difference, either way, between two tallies of one shape."""
+    """Find the largest difference, either way, between two tallies of one shape.
+
+    >>> largest_difference(np.array([[[1, 9]]]), np.array([[[4, 7]]]))
+    3
+    """
     difference = here - there
     carry(difference)
     return max(largest(difference), -smallest(difference))
 
 
 def shares(tally: Array, peak: int | float) -> NDArray[np.float64]:
-    """Every value over `peak`, rounded to float64, however large the counts are."""
+    """Divide every value by `peak`, rounded to float64, however large the counts are.
+
+    >>> shares(np.array([[[1, 2]]]), 2).tolist()
+    [[0.5, 1.0]]
+    """
     if not peak:
         return np.zeros(tally.shape[1:])
     if len(tally) == 1:
@@ -177,7 +195,7 @@ def shares(tally: Array, peak: int | float) -> NDArray[np.float64]:
 
 
 def _times_power(limb: Array, exponent: int) -> NDArray[np.float64]:
-    """A limb times 2 to a power; beyond what a float holds, limbs that a bound gave and no count fills stay 0."""
+    """Multiply a limb by 2 to a power; beyond what a float holds, limbs that a bound gave and no count fills stay 0."""
     scaled: NDArray[np.float64] = limb * 2.0**exponent if exponent < 1000 else np.ldexp(limb, exponent)
     return scaled
 

@@ -19,7 +19,7 @@ from padviz.engine.core import ALL, Core
 from padviz.engine.limbs import HOLDS, outer, shares, to_ints
 from padviz.engine.tally import Tally, limbs_for
 
-Place = TypeVar("Place", bound=Hashable)
+Item = TypeVar("Item", bound=Hashable)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +29,8 @@ class Product(Core):
     Its figures come from the two vectors alone, exactly.
 
     >>> column, row = (Tally(np.array(limbs), 9, 9) for limbs in ([[[2], [3]]], [[[5, 7, 1]]]))
-    >>> found = Product(column, wide=row)
-    >>> found.whole.tolist(), found.extremes
+    >>> product = Product(column, wide=row)
+    >>> product.whole.tolist(), product.extremes
     ([[[10, 14, 2], [15, 21, 3]]], (2, 21))
     """
 
@@ -61,7 +61,7 @@ class Product(Core):
         return whole
 
     def part(self, rows: slice = ALL, cols: slice = ALL) -> Array:
-        """Some rows and columns: a view where the core is kept."""
+        """Take some rows and columns: a view where the core is kept."""
         return self.whole[:, rows, cols] if self.kept else self._laid(rows, cols)
 
     def _laid(self, rows: slice, cols: slice) -> Array:
@@ -86,22 +86,22 @@ class Product(Core):
         return min(self.column) * min(self.row), max(self.column) * max(self.row)
 
     def shares(self, peak: int | float) -> NDArray[np.float64]:
-        """Every count over the largest."""
-        return np.multiply.outer(*self._sides(peak))
+        """Divide every count by the largest."""
+        return np.multiply.outer(*self._vectors(peak))
 
     def means(self, rows: NDArray[np.float64], cols: NDArray[np.float64], peak: int | float) -> NDArray[np.float64]:
-        """Sums of the counts over the largest, with weights (ways, height) and (ways, width)."""
-        down, across = self._sides(peak)
+        """Sum up the counts over the largest, with weights (ways, height) and (ways, width)."""
+        down, across = self._vectors(peak)
         return np.multiply.outer(rows @ down, cols @ across)
 
-    def _sides(self, peak: int | float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Two vectors whose products are the counts over `peak`."""
+    def _vectors(self, peak: int | float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Find two vectors whose products are the counts over `peak`."""
         tallest, widest = max(self.column), max(self.row)
         scale = tallest * widest / peak if peak else 0.0
         return shares(self.source.limbs, tallest)[:, 0] * scale, shares(self.wide.limbs, widest)[0]
 
     def totals(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> list[list[Any]]:
-        """Sums of the counts, with weights (ways, height) and (ways, width)."""
+        """Sum up the counts, with weights (ways, height) and (ways, width)."""
         down, across = (
             [sum(map(mul, way, counts)) for way in ways.tolist()]
             for ways, counts in ((rows, self.column), (cols, self.row))
@@ -109,48 +109,48 @@ class Product(Core):
         return [[tall * wide for wide in across] for tall in down]
 
     def below_half(self, down: NDArray[np.int64], across: NDArray[np.int64], square: bool) -> int:
-        """How many counts are below half of the largest, with each row and column taken so many times."""
+        """Count what is below half of the largest count, with each row and column taken so many times."""
         peak = self.extremes[1]
         columns, rows = times_of(self.column, down), times_of(self.row, across)
         return below(columns, rows, lambda count: count, lambda tall, wide: bool(2 * tall * wide < peak))
 
     def asymmetry(self, here: NDArray[np.int64], there: NDArray[np.int64], axis: int) -> int | float:
-        """The largest difference, either way, between some rows (axis 1) or columns (axis 2) and others."""
+        """Find the largest difference, either way, between some rows (axis 1) or columns (axis 2) and others."""
         counts, others = (self.column, self.row) if axis == 1 else (self.row, self.column)
         pairs = zip(here.tolist(), there.tolist(), strict=True)
         most: int | float = max((abs(counts[a] - counts[b]) for a, b in pairs), default=0) * max(others)
         return most
 
 
-def times_of(places: Iterable[Place], times: Iterable[Any]) -> Counter[Place]:
-    """How often each of some places occurs, where each is taken so many times.
+def times_of(items: Iterable[Item], times: Iterable[Any]) -> Counter[Item]:
+    """Count how often each of some items occurs, where each is taken so many times.
 
     >>> times_of("aba", [1, 2, 3])
     Counter({'a': 4, 'b': 2})
     """
-    found: Counter[Place] = Counter()
-    for place, n in zip(places, times, strict=True):
-        found[place] += int(n)
-    return found
+    times_by_item: Counter[Item] = Counter()
+    for item, n in zip(items, times, strict=True):
+        times_by_item[item] += int(n)
+    return times_by_item
 
 
 def below(
-    tall: Counter[Place], wide: Counter[Place], rank: Callable[[Place], Any], less: Callable[[Place, Place], bool]
+    tall: Counter[Item], wide: Counter[Item], rank: Callable[[Item], Any], less: Callable[[Item, Item], bool]
 ) -> int:
-    """How many pairs are less than a bound, which no pair is that comes after one that is not, by `rank`.
+    """Count the pairs less than a bound, which no pair is that comes after one that is not, by `rank`.
 
     >>> from collections import Counter
     >>> below(Counter([1, 2]), Counter([3, 4]), lambda n: n, lambda a, b: a * b < 6)
     2
     """
-    ranked = sorted(((rank(place), place, n) for place, n in wide.items()), key=itemgetter(0))
-    places = [place for _, place, _ in ranked]
+    ranked = sorted(((rank(item), item, n) for item, n in wide.items()), key=itemgetter(0))
+    items = [item for _, item, _ in ranked]
     before = [0, *accumulate(n for *_, n in ranked)]
     total = 0
-    for place, n in tall.items():
-        low, high = 0, len(places)
+    for item, n in tall.items():
+        low, high = 0, len(items)
         while low < high:
             middle = (low + high) // 2
-            low, high = (middle + 1, high) if less(place, places[middle]) else (low, middle)
+            low, high = (middle + 1, high) if less(item, items[middle]) else (low, middle)
         total += n * before[low]
     return total

@@ -44,7 +44,7 @@ class Strip(NamedTuple):
         return Strip(dst, -self.dst_step, src, -self.src_step, self.length, self.weight)
 
     def within(self, start: int, stop: int) -> Strip:
-        """The part of the strip that writes rows `start` to `stop`, with `dst` going up; its length may be 0.
+        """Cut it to the part that writes rows `start` to `stop`, with `dst` going up; its length may be 0.
 
         >>> Strip(9, -2, 0, 1, 5).within(2, 6)
         Strip(dst=3, dst_step=2, src=3, src_step=-1, length=2, weight=1)
@@ -58,12 +58,12 @@ class Strip(NamedTuple):
         return up.between(first, last)
 
     def between(self, first: int, last: int) -> Strip:
-        """Its reads number `first` to `last` - 1."""
+        """Cut it to its reads number `first` to `last` - 1."""
         dst, src = self.dst + first * self.dst_step, self.src + first * self.src_step
         return self._replace(dst=dst, src=src, length=max(0, last - first))
 
     def pieces(self, most: int) -> Iterator[Strip]:
-        """It in pieces of at most so many reads.
+        """Cut it into pieces of at most so many reads.
 
         >>> [piece.length for piece in Strip(0, 0, 0, 1, 5).pieces(2)]
         [2, 2, 1]
@@ -73,15 +73,15 @@ class Strip(NamedTuple):
 
 
 def joined(runs: Sequence[slice]) -> tuple[slice, ...]:
-    """Runs of rows in order, those that meet made one; row 0 where there are none.
+    """Sort runs of rows, and make one of those that meet; row 0 where there are none.
 
     >>> joined([slice(7, 9), slice(2, 4), slice(0, 3)])
     (slice(0, 4, None), slice(7, 9, None))
     """
-    found: list[slice] = []
+    merged: list[slice] = []
     for start, stop in sorted((run.start, run.stop) for run in runs):
-        if found and start <= found[-1].stop:
-            found[-1] = slice(found[-1].start, max(found[-1].stop, stop))
+        if merged and start <= merged[-1].stop:
+            merged[-1] = slice(merged[-1].start, max(merged[-1].stop, stop))
         else:
-            found.append(slice(start, stop))
-    return tuple(found) or (slice(0, 1),)
+            merged.append(slice(start, stop))
+    return tuple(merged) or (slice(0, 1),)

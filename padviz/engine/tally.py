@@ -31,45 +31,49 @@ class Tally:
             a, b = a.ready(2), b.ready(2)
         if len(a.limbs) != len(b.limbs):
             longest = max(len(a.limbs), len(b.limbs))
-            a, b = (replace(each, limbs=extended(each.limbs, longest)) for each in (a, b))
+            a, b = (replace(tally, limbs=extended(tally.limbs, longest)) for tally in (a, b))
         return Tally(a.limbs + b.limbs, a.limb + b.limb, a.most + b.most)
 
     def ready(self, gain: int) -> Tally:
-        """The same counts with room to grow by `gain`: carried, into more limbs where they need them."""
+        """Make room to grow by `gain`: the same counts carried, into more limbs where they need them."""
         if self.limb * gain < HOLDS or self.limbs.dtype.kind == "f":
             return self
         return self.carried()
 
     def carried(self) -> Tally:
-        """The same counts in limbs of `LIMB_BITS`, as many as the largest may need."""
+        """Carry the counts into limbs of `LIMB_BITS`, as many as the largest may need."""
         limbs = extended(self.limbs, limbs_for(self.most))
         if self.limb >> LIMB_BITS:
             carry(limbs)
         return Tally(limbs, CARRIED, self.most)
 
     def settled(self) -> Tally:
-        """The same counts, carried where int64 might not hold one."""
+        """Carry the counts where int64 might not hold one."""
         return self if self.most < HOLDS or self.limbs.dtype.kind == "f" else self.carried()
 
-    def through(self, made: AxisMap | None, axis: int, engine: str, passing: bool = False) -> Tally:
-        """The counts that a map makes of these along an axis."""
-        if made is None:
+    def through(self, axis_map: AxisMap | None, axis: int, engine: str, passing: bool = False) -> Tally:
+        """Push the counts through a map along an axis."""
+        if axis_map is None:
             return self
-        if made.gain > MOST_GAIN and self.limb * made.gain >= HOLDS and self.limbs.dtype.kind != "f":
-            first, *others = (self.through(part, axis, engine) for part in made.parts(MOST_GAIN))
+        if axis_map.gain > MOST_GAIN and self.limb * axis_map.gain >= HOLDS and self.limbs.dtype.kind != "f":
+            first, *others = (self.through(part, axis, engine) for part in axis_map.parts(MOST_GAIN))
             return sum(others, start=first)
-        ready = self.ready(made.gain)
-        limbs = apply(made, ready.limbs, axis, engine=engine, passing=passing)
-        return Tally(limbs, ready.limb * made.gain, ready.most * made.gain)
+        ready = self.ready(axis_map.gain)
+        limbs = apply(axis_map, ready.limbs, axis, engine=engine, passing=passing)
+        return Tally(limbs, ready.limb * axis_map.gain, ready.most * axis_map.gain)
 
 
 def limbs_for(most: int) -> int:
-    """How many limbs hold carried counts up to `most`."""
+    """Count the limbs that hold carried counts up to `most`.
+
+    >>> limbs_for((1 << 56) - 1), limbs_for(1 << 56)
+    (1, 2)
+    """
     return -(-most.bit_length() // LIMB_BITS)
 
 
 def extended(limbs: Array, n: int) -> Array:
-    """The same counts in at least `n` limbs."""
+    """Lay the same counts in at least `n` limbs."""
     if len(limbs) >= n:
         return limbs
     longer = np.zeros((n, *limbs.shape[1:]), dtype=limbs.dtype)

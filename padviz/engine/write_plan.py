@@ -21,7 +21,7 @@ class Source(NamedTuple):
     rows: slice
 
 
-class Plan(NamedTuple):
+class WritePlan(NamedTuple):
     """What to do, in this order. `paired` says whether sums of neighbouring rows are needed.
 
     `writes` are rows of the output and the sources, up to two, whose sum they become; `adds` are rows, a source and
@@ -48,7 +48,7 @@ class _Run(NamedTuple):
         return self._replace(start=max(self.start, start), stop=min(self.stop, stop))
 
     def without(self, other: _Run) -> list[_Run]:
-        """What is left of the run before and after another."""
+        """Find what is left of the run before and after another."""
         parts = self.within(self.start, other.start), self.within(other.stop, self.stop)
         return [part for part in parts if part.length > 0]
 
@@ -61,17 +61,17 @@ class _Fill(NamedTuple):
     runs: tuple[_Run, ...]
 
 
-def plan(strips: Sequence[Strip], n_out: int) -> Plan:
+def plan(strips: Sequence[Strip], n_out: int) -> WritePlan:
     """Order the strips of a map to `n_out` rows.
 
-    >>> made = plan([Strip(1, 1, 0, 1, 2), Strip(0, 1, 0, 1, 3)], 3)
-    >>> [(rows, [source.rows for source in sources]) for rows, sources in made.writes]
+    >>> ordered = plan([Strip(1, 1, 0, 1, 2), Strip(0, 1, 0, 1, 3)], 3)
+    >>> [(rows, [source.rows for source in sources]) for rows, sources in ordered.writes]
     [(slice(1, 3, 1), [slice(1, 3, 1), slice(0, 2, 1)]), (slice(0, 1, 1), [slice(0, 1, 1)])]
     """
     steps = Counter((s.dst_step, s.src_step) for s in strips if s.dst_step > 0 and s.src_step > 0 and s.weight == 1)
     step, src_step = steps.most_common(1)[0][0] if steps else (1, 1)
     phases: list[list[_Run]] = [[] for _ in range(min(step, n_out))]
-    found = Plan(False, [], [], [])
+    ordered = WritePlan(False, [], [], [])
     for strip in strips:
         if (strip.dst_step, strip.src_step, strip.weight) == (step, src_step, 1):
             start, phase = divmod(strip.dst, step)
@@ -79,11 +79,11 @@ def plan(strips: Sequence[Strip], n_out: int) -> Plan:
         elif strip.dst_step:
             read = span(strip.src, strip.src_step, strip.length) if strip.src_step else span(strip.src, 1, 1)
             written = span(strip.dst, strip.dst_step, strip.length)
-            found.adds.append((written, Source(False, read), strip.weight))
+            ordered.adds.append((written, Source(False, read), strip.weight))
         else:
-            found.sums.append((strip.dst, span(strip.src, strip.src_step, strip.length), strip.weight))
+            ordered.sums.append((strip.dst, span(strip.src, strip.src_step, strip.length), strip.weight))
     if src_step == 1 and sum(len(runs) // 2 for runs in phases) > len(phases):
-        found = found._replace(paired=True)
+        ordered = ordered._replace(paired=True)
         phases = [[*_paired(runs)] for runs in phases]
 
     def rows(phase: int, start: int, stop: int) -> slice:
@@ -94,13 +94,13 @@ def plan(strips: Sequence[Strip], n_out: int) -> Plan:
 
     for phase, runs in enumerate(phases):
         writes, adds = _ordered(runs, -(-(n_out - phase) // step))
-        found.writes.extend((rows(phase, fill.start, fill.stop), tuple(map(source, fill.runs))) for fill in writes)
-        found.adds.extend((rows(phase, run.start, run.stop), source(run), 1) for run in adds)
-    return found
+        ordered.writes.extend((rows(phase, fill.start, fill.stop), tuple(map(source, fill.runs))) for fill in writes)
+        ordered.adds.extend((rows(phase, run.start, run.stop), source(run), 1) for run in adds)
+    return ordered
 
 
 def span(start: int, step: int, length: int) -> slice:
-    """The slice that visits start, start + step, ... `length` times, for any step but 0.
+    """Lay the slice that visits start, start + step, ... `length` times, for any step but 0.
 
     >>> list(range(9))[span(4, -2, 3)]
     [4, 2, 0]
@@ -110,7 +110,7 @@ def span(start: int, step: int, length: int) -> slice:
 
 
 def _paired(runs: list[_Run]) -> Iterator[_Run]:
-    """Runs side by side as runs over sums of neighbours, with what sticks out at their ends."""
+    """Turn runs side by side into runs over sums of neighbours, and what sticks out at their ends."""
     waiting: _Run | None = None
     for run in sorted(runs, key=lambda run: run.offset):
         if waiting is None or run.offset != waiting.offset + 1:
@@ -126,7 +126,7 @@ def _paired(runs: list[_Run]) -> Iterator[_Run]:
 
 
 def _ordered(runs: list[_Run], n: int) -> tuple[list[_Fill], list[_Run]]:
-    """What first fills the `n` rows of a phase, and the runs that add to it later."""
+    """Choose what first fills the `n` rows of a phase, and the runs that add to it later."""
     if not runs:
         return [_Fill(0, n, ())], []
     first, *others = sorted(runs, key=lambda run: -run.length)

@@ -15,7 +15,7 @@ from padviz.exports.cards import card, map_figures, shares
 from padviz.exports.items import Item
 from padviz.exports.record import Record, facts_of, records
 from padviz.files.atomic import alone, aside
-from padviz.files.reading import opened
+from padviz.files.opened import opened
 from padviz.pages.gallery import gallery, natural
 from padviz.reports.documents import to_csv, to_json
 from padviz.version import __version__

@@ -15,7 +15,7 @@ from padviz.counting.shares.summary import Corners, FairShare, PerAxis, Rim
 from padviz.errors import PadvizError
 from padviz.exports.items import Item
 from padviz.exports.manifest import DECLARED, Side
-from padviz.files.reading import read_file
+from padviz.files.opened import read_file
 
 SCHEMA_VERSION = 2
 THUMBS = "thumbs"

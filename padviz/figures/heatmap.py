@@ -70,21 +70,28 @@ def heatmap(counts: CountMap, cmap: str | None = None, scale: str = "counts") ->
     def axes(x: int, y: int, w: int, h: int) -> Axes:
         return figure.add_axes((x / total_w, y / total_h, w / total_w, h / total_h))
 
-    values, shown = scaled(counts, blocks, scale)
+    values, colour_scale = scaled(counts, blocks, scale)
     main = axes(LEFT, BOTTOM, box_w, box_h)
-    image = _image(main, values, shown, cmap, counts.shape)
+    image = _image(main, values, colour_scale, cmap, counts.shape)
     place = "pixels" if counts.full is None else "units"
     main.set_xlabel(f"column ({place})", fontsize=MEDIUM)
     main.set_ylabel(f"row ({place})", fontsize=MEDIUM)
-    _profiles(figure, np.nan_to_num(np.minimum(values, shown.most)), shown.most, counts.shape, blocks, (box_w, box_h))
-    colour_bar(figure, image, axes(bar_x, BOTTOM, BAR, box_h), shown, MEDIUM)
+    _profiles(
+        figure,
+        np.nan_to_num(np.minimum(values, colour_scale.most)),
+        colour_scale.most,
+        counts.shape,
+        blocks,
+        (box_w, box_h),
+    )
+    colour_bar(figure, image, axes(bar_x, BOTTOM, BAR, box_h), colour_scale, MEDIUM)
     figure.text(LEFT / total_w, 1 - 37 / total_h, title, fontsize=LARGE)
     figure.text(LEFT / total_w, 1 - 66 / total_h, line, fontsize=MEDIUM)
     return figure
 
 
 def picture(counts: CountMap) -> bytes:
-    """The heat map as the bytes of a PNG file."""
+    """Write the heat map as the bytes of a PNG file."""
     return png(heatmap(counts))
 
 
@@ -99,7 +106,7 @@ def plot(counts: CountMap, ax: Axes | None = None, cmap: str | None = None, scal
 
 
 def blocks_of(counts: CountMap, pixels: int) -> Size:
-    """The blocks (rows, columns) whose means draw a map on so many screen pixels.
+    """Choose the blocks (rows, columns) whose means draw a map on so many screen pixels.
 
     Where the map repeats, blocks are whole periods or whole parts of one: others would beat with it and draw
     stripes that are not there.
@@ -122,7 +129,7 @@ def _block(tiling: Tiling, least: int) -> int:
 
 
 def caption(counts: CountMap, scale: str = "counts") -> tuple[str, str]:
-    """A title line, and a line that says padding, target and pooling; with fair shares, who gets none."""
+    """Write a title line, and a line with padding, target and pooling; with fair shares, who gets none."""
     height, width = counts.size
     padding = padding_in_words(counts.padding, "padding")
     line = f"{padding} · {'paths' if counts.full is None else 'coverage of the paths'} to {_of(counts.target)}"
@@ -136,14 +143,14 @@ def caption(counts: CountMap, scale: str = "counts") -> tuple[str, str]:
 
 
 def fairness(counts: CountMap) -> str:
-    """The shares of the pixels that get too little and too much.
+    """Write the shares of the pixels that get too little and too much.
 
     >>> import padviz
     >>> fairness(padviz.usage("resnet50", 224))
     '45.1 % starved, 0.0 % overused'
     """
-    found = counts.shares.figures()
-    return f"{percent(found.starved)} starved, {percent(found.overused)} overused"
+    figures = counts.shares.figures()
+    return f"{percent(figures.starved)} starved, {percent(figures.overused)} overused"
 
 
 def _of(target: Target) -> str:
@@ -154,12 +161,12 @@ def _of(target: Target) -> str:
 
 
 def _longest(shape: Size) -> int:
-    """About how many screen pixels the longer side of a heat map takes."""
+    """Choose how many screen pixels, about, the longer side of a heat map takes."""
     return SIDE if max(shape) < 2 * min(shape) else int(1.3 * SIDE)
 
 
 def _box(shape: Size, blocks: Size, longest: int) -> tuple[int, int]:
-    """Screen pixels of a heat map, (width, height): whole ones for every block along the longer side.
+    """Size a heat map in screen pixels, (width, height): whole ones for every block along the longer side.
 
     >>> _box((224, 224), (1, 1), 600), _box((512, 512), (1, 1), 600), _box((1500, 1000), (4, 4), 600)
     ((672, 672), (512, 512), (500, 750))
@@ -206,9 +213,9 @@ def _write_numbers(ax: Axes, values: NDArray[np.float64], image: Any, share: boo
 
 
 def _profiles(figure: Figure, values: NDArray[np.float64], peak: float, shape: Size, blocks: Size, box: Size) -> None:
-    """The values along the centre row, above the map, and along the centre column, beside it; `box` is the map's.
+    """Draw the values along the centre row, above the map, and along the centre column, beside it.
 
-    Drawn without axes, which cost more to make than all that they would hold here.
+    `box` is the map's. There are no axes, which cost more to make than all that they would hold here.
     """
     (height, width), (row, col) = shape, (shape[0] // 2 // blocks[0], shape[1] // 2 // blocks[1])
     most = f"{peak:,.0f}" if peak >= 1000 else f"{peak:.3g}"
@@ -217,29 +224,31 @@ def _profiles(figure: Figure, values: NDArray[np.float64], peak: float, shape: S
     _filled(figure, LEFT + place, above + length * values[row], above, upright=True)
     place = box[1] - _edges(height, blocks[0]) * box[1] / height
     _filled(figure, BOTTOM + place, beside + length * values[:, col], beside, upright=False)
-    _lettered(figure, LEFT + box[0], above + PROFILE + 2, _meant("row", row, blocks[0], height), "right", "bottom")
-    _lettered(figure, beside, BOTTOM - 30, _meant("column", col, blocks[1], width), "left", "top")
+    _lettered(
+        figure, LEFT + box[0], above + PROFILE + 2, _block_in_words("row", row, blocks[0], height), "right", "bottom"
+    )
+    _lettered(figure, beside, BOTTOM - 30, _block_in_words("column", col, blocks[1], width), "left", "top")
     for value, text in ((0.0, "0"), (peak, most)):
         _lettered(figure, LEFT - 6, above + length * value, text, "right", "center")
         _lettered(figure, beside + length * value, BOTTOM - 6, text, "center", "top")
 
 
-def _meant(what: str, at: int, block: int, n: int) -> str:
-    """The positions of a block, in words.
+def _block_in_words(what: str, at: int, block: int, n: int) -> str:
+    """Write the positions of a block in words.
 
-    >>> _meant("row", 3, 1, 7), _meant("row", 1, 4, 7)
+    >>> _block_in_words("row", 3, 1, 7), _block_in_words("row", 1, 4, 7)
     ('row 3', 'rows 4 to 6')
     """
     return f"{what} {at}" if block == 1 else f"{what}s {at * block} to {min((at + 1) * block, n) - 1}"
 
 
 def _edges(n: int, block: int) -> NDArray[np.int64]:
-    """Where blocks of `n` positions begin, and where the last one ends."""
+    """Find where blocks of `n` positions begin, and where the last one ends."""
     return np.minimum(np.arange(0, n + block, block), n)
 
 
 def _filled(figure: Figure, edges: NDArray[np.float64], ends: NDArray[np.float64], base: int, *, upright: bool) -> None:
-    """Steps from `base` to `ends`, between `edges`, all in screen pixels."""
+    """Fill steps from `base` to `ends`, between `edges`, all in screen pixels."""
     from matplotlib.patches import Polygon
 
     outline = np.column_stack([np.repeat(edges, 2), np.concatenate([[base], np.repeat(ends, 2), [base]])])
@@ -264,14 +273,14 @@ def write_bare(counts: CountMap, path: Path, cmap: str | None = None, most: int 
     from PIL.Image import fromarray
 
     block = -(-max(counts.shape) // most) if most else 1
-    shown = counts
+    core_map = counts
     if block == 1:
         height, width = counts.shape
         if height * width > MOST_PIXELS:
             what = f"a picture of {height} x {width} pixels is larger than padviz writes"
             raise SizeError(what, where=counts.network.name, hint="leave `bare` out, for one that fits a screen")
-        shown = replace(counts, rows=Tiling(counts.rows.kept), cols=Tiling(counts.cols.kept))  # what repeats, once
-    values, scale = scaled(shown, (block, block))
+        core_map = replace(counts, rows=Tiling(counts.rows.kept), cols=Tiling(counts.cols.kept))  # what repeats, once
+    values, scale = scaled(core_map, (block, block))
     pixels = scale.colours(cmap)(values / scale.most, bytes=True)[..., :3]
     if block == 1:
         pixels = pixels.take(counts.cols.index, 1).take(counts.rows.index, 0)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 COLUMNS = 6  # panels in a row
-MEANT = " · drawn as means of blocks"
+AS_MEANS = " · drawn as means of blocks"
 COMPARED, THROUGH = 220, 170  # screen pixels of a panel: maps side by side, and layers of one network
 
 
@@ -52,15 +52,15 @@ class Panel(NamedTuple):
 
 
 def strip(maps: Sequence[CountMap], cmap: str | None = None) -> Figure:
-    """Coverage of several layers of one network, on one scale: the share of paths that start at real pixels."""
+    """Draw coverage of several layers of one network, on one scale: the share of paths that start at real pixels."""
     first = maps[0]
     title = f"{shortened(first.network.title)}, {first.size[0]} × {first.size[1]}"
     line = f"share of each unit's paths that starts at real pixels · {padding_in_words(first.padding, 'padding')}"
-    panels, blocks = [], [blocks_of(each, 2 * THROUGH) for each in maps]
-    for each, block in zip(maps, blocks, strict=True):
-        label = f"{short_name(str(each.target.layer))}\n{each.shape[0]} × {each.shape[1]}"
-        panels.append(Panel(label, "black", scaled(each, block)[0], each.shape))
-    line += MEANT if any(block != (1, 1) for block in blocks) else ""
+    panels, blocks = [], [blocks_of(count_map, 2 * THROUGH) for count_map in maps]
+    for count_map, block in zip(maps, blocks, strict=True):
+        label = f"{short_name(str(count_map.target.layer))}\n{count_map.shape[0]} × {count_map.shape[1]}"
+        panels.append(Panel(label, "black", scaled(count_map, block)[0], count_map.shape))
+    line += AS_MEANS if any(block != (1, 1) for block in blocks) else ""
     return _grid(panels, title, line, Scale(1.0, "share of the paths"), THROUGH, cmap)
 
 
@@ -70,52 +70,52 @@ def compared(
     scale: str | None = None,
     cmap: str | None = None,
 ) -> Figure:
-    """Usage maps side by side; an error is written out.
+    """Draw usage maps side by side; an error is written out.
 
     The `scale` is "share", of an interior pixel's weight; "counts", up to the largest of all panels; or
     "each", up to the panel's own. By default it is "share" where a map has one.
     """
-    maps = [found for _, found in items if isinstance(found, CountMap)]
+    maps = [outcome for _, outcome in items if isinstance(outcome, CountMap)]
     scale = scale or scale_for(maps)
-    most = max(each.max for each in maps) if scale == "counts" else None
+    most = max(count_map.max for count_map in maps) if scale == "counts" else None
     panels: list[Panel] = []
-    meant = False
-    for name, found in items:
-        if isinstance(found, PadvizError):
-            panels.append(Panel(short_name(name), "0.4", f"cannot run: {found.where}: {found.what}", (1, 1)))
+    averaged = False
+    for name, outcome in items:
+        if isinstance(outcome, PadvizError):
+            panels.append(Panel(short_name(name), "0.4", f"cannot run: {outcome.where}: {outcome.what}", (1, 1)))
             continue
-        blocks = blocks_of(found, 2 * COMPARED)
-        meant |= blocks != (1, 1)
-        panels.append(_panel(name, found, scale, blocks, most))
+        blocks = blocks_of(outcome, 2 * COMPARED)
+        averaged |= blocks != (1, 1)
+        panels.append(_panel(name, outcome, scale, blocks, most))
     unit = f"share of {_scientific(most)} paths" if most else "share of the panel's maximum"
     first = maps[0]
     same = {"network": first.network.title, "size": f"{first.size[0]} × {first.size[1]}"}
     kept = [text for key, text in same.items() if not varies.startswith(key.replace("network", "model"))]
-    targets = {str(each.target.layer) for each in maps}
+    targets = {str(count_map.target.layer) for count_map in maps}
     target = first.target.layer if len(targets) == 1 else "the layer" if varies == "layer" else "each last feature map"
     meaning = "1 is the weight of an interior pixel" if scale == "share" else f"colours: {unit}"
-    line = f"paths from each pixel to {target} · {meaning}{MEANT if meant else ''}"
-    shown = FAIR if scale == "share" else Scale(1.0, unit)
-    return _grid(panels, ", ".join(map(shortened, kept)), line, shown, COMPARED, cmap, columns=4)
+    line = f"paths from each pixel to {target} · {meaning}{AS_MEANS if averaged else ''}"
+    colour_scale = FAIR if scale == "share" else Scale(1.0, unit)
+    return _grid(panels, ", ".join(map(shortened, kept)), line, colour_scale, COMPARED, cmap, columns=4)
 
 
 def scale_for(maps: Sequence[CountMap]) -> str:
-    """What maps side by side are drawn as, if nobody says: fair shares where any has them."""
-    return "share" if any(each.share_reason is None for each in maps) else "each"
+    """Choose what maps side by side are drawn as, if nobody says: fair shares where any has them."""
+    return "share" if any(count_map.share_reason is None for count_map in maps) else "each"
 
 
-def _panel(name: str, found: CountMap, scale: str, blocks: Size, most: int | float | None) -> Panel:
+def _panel(name: str, count_map: CountMap, scale: str, blocks: Size, most: int | float | None) -> Panel:
     if scale == "share":
-        if found.share_reason:
-            label = f"{short_name(name)}\nmax {_scientific(found.max)}"
-            return Panel(label, "0.4", f"no fair share: {found.share_reason}", (1, 1))
-        return Panel(f"{short_name(name)}\n{fairness(found)}", "black", found.share(blocks), found.shape)
-    label = f"{short_name(name)}\nmax {_scientific(found.max)} · {found.summary().marginalised:.0%} below half"
-    return Panel(label, "black", found.relative(blocks) * (found.max / most if most else 1), found.shape)
+        if count_map.share_reason:
+            label = f"{short_name(name)}\nmax {_scientific(count_map.max)}"
+            return Panel(label, "0.4", f"no fair share: {count_map.share_reason}", (1, 1))
+        return Panel(f"{short_name(name)}\n{fairness(count_map)}", "black", count_map.share(blocks), count_map.shape)
+    label = f"{short_name(name)}\nmax {_scientific(count_map.max)} · {count_map.summary().marginalised:.0%} below half"
+    return Panel(label, "black", count_map.relative(blocks) * (count_map.max / most if most else 1), count_map.shape)
 
 
 def taps(exposures: Sequence[TapExposure], title: str, cmap: str | None = None) -> Figure:
-    """Tap exposure in network order, on one scale: the share of units whose tap reads a real pixel."""
+    """Draw tap exposure in network order, on one scale: the share of units whose tap reads a real pixel."""
     parts = [row.grid / row.units for row in exposures]
     panels = []
     for row, share in zip(exposures, parts, strict=True):
@@ -142,7 +142,7 @@ def _grid(
     least: float = 0.0,
     columns: int = COLUMNS,
 ) -> Figure:
-    """Panels in rows, with one colour bar from `least` up, as the scale says."""
+    """Draw panels in rows, with one colour bar from `least` up, as the scale says."""
     colours = scale.colours(cmap)
     per_row = min(columns, max(len(panels), 1))
     pitch, label = side + BETWEEN + 20, 40
@@ -184,7 +184,7 @@ def _grid(
 
 
 def _within(shape: tuple[int, ...], side: int) -> tuple[int, int]:
-    """Screen pixels (width, height) of a panel in those proportions."""
+    """Size a panel in those proportions, in screen pixels (width, height)."""
     zoom = side / max(shape)
     return max(int(shape[1] * zoom), 8), max(int(shape[0] * zoom), 8)
 

@@ -32,7 +32,7 @@ class Scale:
     share: bool = False
 
     def colours(self, cmap: str | None) -> Any:
-        """Matplotlib's colour map of that name, or its own."""
+        """Find matplotlib's colour map of that name, or its own."""
         return colour_map(cmap or (SHARES if self.share else CMAP)).with_extremes(bad=UNREAD)
 
 
@@ -40,7 +40,7 @@ FAIR = Scale(CLIPPED, "fair share", share=True)
 
 
 def scaled(counts: CountMap, blocks: Size = (1, 1), scale: str = "counts") -> tuple[NDArray[np.float64], Scale]:
-    """Means over blocks: as fair shares, as shares of coverage, or as counts over a power of ten that is readable.
+    """Average blocks: as fair shares, as shares of coverage, or as counts over a power of ten that is readable.
 
     >>> import padviz
     >>> scaled(padviz.usage("vgg19", 512))[1].unit
@@ -67,7 +67,7 @@ def _of_counts(values: NDArray[np.float64], unit: str) -> tuple[NDArray[np.float
 
 
 def colour_bar(figure: Figure, image: Any, place: Any, scale: Scale, size: int) -> None:
-    """The bar beside a map; of shares, with a line at 1 and an end that says that more is there."""
+    """Draw the bar beside a map; of shares, with a line at 1 and an end that says that more is there."""
     from matplotlib.ticker import FixedLocator, MaxNLocator
 
     ticks = FixedLocator([0, 0.5, 1, 1.5, CLIPPED]) if scale.share else MaxNLocator(6)

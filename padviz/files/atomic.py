@@ -34,8 +34,8 @@ def aside(path: Path) -> Iterator[Path]:
     --------
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with aside(Path(folder) / "counts.csv") as temporary:
-    ...         written, told = temporary.write_text("1,2"), os.listdir(folder)[0].startswith(PREFIX)
-    ...     told, os.listdir(folder)
+    ...         written, is_aside = temporary.write_text("1,2"), os.listdir(folder)[0].startswith(PREFIX)
+    ...     is_aside, os.listdir(folder)
     (True, ['counts.csv'])
     """
     try:
@@ -52,7 +52,7 @@ def aside(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def staged(folder: Path) -> Iterator[Path]:
-    """A folder inside `folder` for files while they are written; it is gone in the end."""
+    """Open a folder inside `folder` for files while they are written; it is gone in the end."""
     stage, descriptor = _marked(folder)
     try:
         yield stage
@@ -64,7 +64,7 @@ def staged(folder: Path) -> Iterator[Path]:
 def sweep(folder: Path) -> None:
     """Remove what `staged` made in `folder` for processes that were killed; links are never followed."""
     with suppress(OSError), os.scandir(folder) as entries:
-        for entry in [each for each in entries if each.name.startswith(PREFIX)]:
+        for entry in [entry for entry in entries if entry.name.startswith(PREFIX)]:
             if entry.is_dir(follow_symlinks=False):
                 with suppress(OSError):
                     _remove_abandoned(folder / entry.name)
@@ -99,7 +99,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def _marked(folder: Path) -> tuple[Path, int]:
-    """A new folder, and its mark, open and locked."""
+    """Make a new folder, and its mark, open and locked."""
     while True:
         stage = Path(tempfile.mkdtemp(prefix=PREFIX, dir=folder))
         with suppress(FileNotFoundError, BlockingIOError):  # swept before it was locked

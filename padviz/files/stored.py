@@ -32,14 +32,14 @@ class Stored(NamedTuple):
     start: int  # of its data, in bytes
 
     def read(self, first: int, count: int) -> NDArray[Any]:
-        """So many of its values, from the `first` on."""
+        """Read so many of its values, from the `first` on."""
         self.file.seek(self.start + first * self.dtype.itemsize)
         data = self.file.read(count * self.dtype.itemsize)
         return np.frombuffer(data, self.dtype, count)
 
 
 def stored_array(file: IO[bytes], size: int) -> Stored:
-    """The array in an .npy file of `size` bytes, which has to hold just the array that its head tells of.
+    """Find the array in an .npy file of `size` bytes, which has to hold just what its head tells of.
 
     Raises one of `BROKEN` where it does not.
 
@@ -52,10 +52,10 @@ def stored_array(file: IO[bytes], size: int) -> Stored:
     file.seek(0)
     lead = file.read(len(MAGIC) + 2)
     length = int.from_bytes(lead[len(MAGIC) :], "little")
-    found = HEAD.fullmatch(file.read(length))
-    if not lead.startswith(MAGIC) or not found:
+    head = HEAD.fullmatch(file.read(length))
+    if not lead.startswith(MAGIC) or not head:
         raise ValueError
-    kind, digits, *shape = (None if part is None else part.decode() for part in found.groups())
+    kind, digits, *shape = (None if part is None else part.decode() for part in head.groups())
     dtype = np.dtype(f"<{kind}" if kind else [(DIGITS, "u1", (int(digits or 0),))])
     sides = tuple(int(side) for side in shape if side)
     if not prod(sides) or size != len(lead) + length + prod(sides) * dtype.itemsize:
@@ -64,12 +64,12 @@ def stored_array(file: IO[bytes], size: int) -> Stored:
 
 
 def stored_arrays(archive: ZipFile, names: Sequence[str]) -> list[Stored]:
-    """The arrays of an .npz file that has these members and no other, none of them expanded.
+    """Find the arrays of an .npz file that has these members and no other, none of them expanded.
 
     Raises one of `BROKEN` where it has others, or one of them is no array as padviz writes them.
     """
-    members = {each.filename: each for each in archive.infolist()}
-    packed = {each.compress_type for each in members.values()} <= {ZIP_STORED, ZIP_DEFLATED}
+    members = {member.filename: member for member in archive.infolist()}
+    packed = {member.compress_type for member in members.values()} <= {ZIP_STORED, ZIP_DEFLATED}
     if len(archive.infolist()) != len(names) or members.keys() != {*names} or not packed:
         raise ValueError
     with warnings.catch_warnings():

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError, OptionError, let_through, printable
 from padviz.files.atomic import aside
-from padviz.files.reading import opened
+from padviz.files.opened import opened
 from padviz.files.stored import BROKEN, stored_arrays
 
 SUFFIX = ".unfinished.npz"
@@ -68,29 +68,29 @@ class Unfinished:
         if self.path is not None:
             self.path.unlink(missing_ok=True)
 
-    def told(self) -> str:
-        """How many values are kept, and where, in words."""
+    def in_words(self) -> str:
+        """Say how many values are kept, and where."""
         done, name = np.count_nonzero(~np.isnan(self.values)), self.path.name if self.path else "memory"
         return f"{done} of {self.values.size} scores are kept in {printable(name)}, and `resume` goes on"
 
     def _read(self, path: Path) -> NDArray[np.float64]:
-        """What a file holds, if it is of the same question."""
+        """Read what a file holds, if it is of the same question."""
         hint = "leave out `resume` to begin anew"
         if not path.exists():
             return self.values
         with opened(path, "an unfinished sweep") as file:
             try:
-                found = self._own(file)
+                values = self._own(file)
             except (*BROKEN, MemoryError) as error:
                 let_through(error)
                 what = f"is no unfinished sweep that can be read ({type(error).__name__})"
                 raise DescriptionError(what, where=str(path), hint=hint) from None
-        if found is None:
+        if values is None:
             raise OptionError("was begun with other options, or another network", where=str(path), hint=hint)
-        return found
+        return values
 
     def _own(self, file: BinaryIO) -> NDArray[np.float64] | None:
-        """The values in an archive; None where they are others than these. Nothing larger than these is expanded."""
+        """Read the values in an archive; None where they are others than these. Nothing larger is expanded."""
         with ZipFile(file) as archive:
             parts = stored_arrays(archive, MEMBERS)
             for part, own in zip(parts, (self.values, self.question), strict=True):
@@ -108,7 +108,7 @@ def keeping(kept: Unfinished) -> Iterator[None]:
     except BaseException as error:
         if kept.path is not None and not np.isnan(kept.values).all():
             kept.write()
-            error.add_note(kept.told())
+            error.add_note(kept.in_words())
         raise
     with suppress(OptionError):  # what cannot be kept can still be handed back
         kept.write()

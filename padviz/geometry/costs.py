@@ -42,8 +42,8 @@ class Costs:
     Examples
     --------
     >>> import padviz
-    >>> found = padviz.costs("resnet50", 224)
-    >>> found.macs, found.layers[0]
+    >>> sheet = padviz.costs("resnet50", 224)
+    >>> sheet.macs, sheet.layers[0]
     (4087136256, LayerCost(layer='conv1', macs=118013952))
     """
 
@@ -63,7 +63,7 @@ class Costs:
 
 
 def costs(network: Network, size: int | Sequence[int] | None = None) -> Costs:
-    """The multiply-adds of every layer at a size: `padviz.costs`, of a network that is loaded.
+    """Count the multiply-adds of every layer at a size: `padviz.costs`, of a loaded network.
 
     Parameters
     ----------
@@ -84,27 +84,27 @@ def costs(network: Network, size: int | Sequence[int] | None = None) -> Costs:
     """
     pixels = network.at(size)
     rows, cols = (sizes_of(network, axis, n) for axis, n in enumerate(pixels))
-    found = []
+    layer_costs = []
     for i, layer in enumerate(network.layers[1:], start=1):
         at = layer.inputs[0] if layer.kind == "convtranspose" else i
-        each = _per_position(layer)
-        found.append(LayerCost(layer.name, None if each is None else each * rows[at] * cols[at]))
-    return Costs(network.name, pixels, tuple(found))
+        macs = _per_position(layer)
+        layer_costs.append(LayerCost(layer.name, None if macs is None else macs * rows[at] * cols[at]))
+    return Costs(network.name, pixels, tuple(layer_costs))
 
 
 def macs_of_squares(network: Network, sizes: Sequence[int]) -> list[int] | None:
-    """The multiply-adds at each of many sizes that a network takes, at once; None where they are not known.
+    """Count the multiply-adds at each of many sizes that a network takes; None where they are not known.
 
     >>> import padviz
     >>> macs_of_squares(padviz.load("resnet50"), [224, 225])
     [4087136256, 4624665792]
     """
-    each = [_per_position(layer) for layer in network.layers[1:]]
-    if None in each:
+    macs_of_layers = [_per_position(layer) for layer in network.layers[1:]]
+    if None in macs_of_layers:
         return None
     rows, cols = (_sizes_at(network, axis, sizes) for axis in (0, 1))
     total = np.zeros(len(sizes), dtype=object)  # Python's integers, which no size overflows
-    for i, (layer, macs) in enumerate(zip(network.layers[1:], each, strict=True), start=1):
+    for i, (layer, macs) in enumerate(zip(network.layers[1:], macs_of_layers, strict=True), start=1):
         if macs:
             at = layer.inputs[0] if layer.kind == "convtranspose" else i
             total += rows[at].astype(object) * cols[at].astype(object) * macs
@@ -112,7 +112,7 @@ def macs_of_squares(network: Network, sizes: Sequence[int]) -> list[int] | None:
 
 
 def _sizes_at(network: Network, axis: int, sizes: Sequence[int]) -> list[Any]:
-    """The rows, or columns, out of every layer at each size."""
+    """Count the rows, or columns, out of every layer at each size."""
     at: list[Any] = [np.asarray(sizes, dtype=np.int64)]
     for layer in network.layers[1:]:
         check_known(network, layer)
@@ -123,7 +123,7 @@ def _sizes_at(network: Network, axis: int, sizes: Sequence[int]) -> list[Any]:
 
 
 def _per_position(layer: Layer) -> int | None:
-    """The multiply-adds of each position that a layer makes, or of each that it reads where it is transposed."""
+    """Count the multiply-adds of each position that a layer makes, or of each that it reads where it is transposed."""
     if layer.kind not in CONVOLUTIONS:
         return 0
     taps = prod(max(taps_of(op), 1) for op in layer.ops)

@@ -46,7 +46,7 @@ def _pairs(a: Network, b: Network, size: Size) -> Iterator[tuple[str | None, str
     if len(first.keys() & second.keys()) * 2 < min(len(first), len(second)):
         names = [[*first], [*second]]
         longest = max(map(len, names))
-        left, right = ([*each, *[None] * (longest - len(each))] for each in names)
+        left, right = ([*side, *[None] * (longest - len(side))] for side in names)
         pairs = list(zip(left, right, strict=True))
     else:
         pairs = [(name, name if name in second else None) for name in first]
@@ -56,11 +56,11 @@ def _pairs(a: Network, b: Network, size: Size) -> Iterator[tuple[str | None, str
 
 
 def _windows(network: Network, size: Size) -> dict[str, Figures]:
-    """Of each window its figures, each (height, width)."""
-    found = {}
+    """List the figures of each window, each (height, width)."""
+    figures = {}
     for layer, windows in windows_of(network, size):
         rows = [axis_padding(op, n) for op, n in windows]
-        found[layer.name] = {
+        figures[layer.name] = {
             "kind": (layer.kind,) * 2,
             "kernel": tuple(row.kernel for row in rows),
             "stride": tuple(row.stride for row in rows),
@@ -70,7 +70,7 @@ def _windows(network: Network, size: Size) -> dict[str, Figures]:
             "padding read": tuple(f"{row.consumed[0]}+{row.consumed[1] + row.overhang}" for row in rows),
             "output": tuple(row.output for row in rows),
         }
-    return found
+    return figures
 
 
 def _compared(a: str | None, b: str | None, first: Figures, second: Figures) -> Iterator[Difference]:

@@ -15,7 +15,7 @@ from padviz.network.network import Network, Size
 from padviz.network.rewrites import with_pads_before
 from padviz.network.sizes import resolve_both
 
-Pads = tuple[int, int]
+EndPads = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ class AxisPadding:
     kernel: int
     stride: int
     dilation: int
-    declared: Pads
-    consumed: Pads
+    declared: EndPads
+    consumed: EndPads
     dropped: int
     skipped: int
     overhang: int
@@ -89,11 +89,11 @@ class Ledger:
     Examples
     --------
     >>> import padviz
-    >>> found = padviz.ledger("resnet18", 225)
-    >>> found.even, found.drops
+    >>> rows = padviz.ledger("resnet18", 225)
+    >>> rows.even, rows.drops
     (True, False)
-    >>> found = padviz.ledger("resnet18", 224)
-    >>> len(found.uneven_learned), [row.layer for row in found.uneven_rigid]
+    >>> rows = padviz.ledger("resnet18", 224)
+    >>> len(rows.uneven_learned), [row.layer for row in rows.uneven_rigid]
     (4, ['maxpool'])
     """
 
@@ -128,7 +128,7 @@ class Ledger:
 
 
 def ledger(network: Network, size: int | Sequence[int] | None = None) -> Ledger:
-    """The padding of every window at a size: `padviz.ledger`, of a network that is loaded.
+    """Count the padding that every window reads at a size: `padviz.ledger`, of a loaded network.
 
     Parameters
     ----------
@@ -156,30 +156,30 @@ def ledger(network: Network, size: int | Sequence[int] | None = None) -> Ledger:
     return Ledger(network.name, pixels, tuple(rows))
 
 
-def ledger_facts(found: Ledger) -> dict[str, Any]:
-    """A ledger as plain lists and numbers, for JSON.
+def ledger_facts(ledger: Ledger) -> dict[str, Any]:
+    """Write a ledger as plain lists and numbers, for JSON.
 
     >>> import padviz
     >>> ledger_facts(padviz.ledger("resnet18", 224))["layers"][0]["uneven"]
     True
     """
     layers = []
-    for layer in found.layers:
+    for layer in ledger.layers:
         named = {"layer": layer.layer, "kind": layer.kind, "learned": layer.learned, "uneven": layer.uneven}
         layers.append({**named, "height": _plain(layer.height), "width": _plain(layer.width)})
-    head = {"network": found.network, "size": [*found.size], "even": found.even, "drops": found.drops}
-    counts = {"uneven_learned": len(found.uneven_learned), "uneven_rigid": len(found.uneven_rigid)}
+    head = {"network": ledger.network, "size": [*ledger.size], "even": ledger.even, "drops": ledger.drops}
+    counts = {"uneven_learned": len(ledger.uneven_learned), "uneven_rigid": len(ledger.uneven_rigid)}
     return {**head, **counts, "layers": layers}
 
 
 def _plain(row: AxisPadding) -> dict[str, Any]:
-    """Its figures; as `asdict`, which copies each of them deeply."""
+    """List its figures as `asdict` does, which copies each of them deeply."""
     return {field.name: getattr(row, field.name) for field in fields(row)}
 
 
 @lru_cache(CACHED)
 def axis_padding(window: Window, n: int) -> AxisPadding:
-    """The ledger of one window over `n` rows: marks the rows that its taps read, and counts.
+    """Mark the rows that the taps of one window over `n` rows read, and count them.
 
     >>> axis_padding(Window(3, stride=2, padding=(1, 1)), 8).consumed
     (1, 0)
@@ -200,7 +200,7 @@ def axis_padding(window: Window, n: int) -> AxisPadding:
 
 
 def windows_of(network: Network, size: Size) -> list[tuple[Layer, list[tuple[Window, int]]]]:
-    """The convolutions and pools, each with its window and input rows on both axes.
+    """List the convolutions and pools, each with its window and input rows on both axes.
 
     >>> import padviz
     >>> layer, sides = windows_of(padviz.load("vgg11"), (64, 96))[1]
@@ -208,11 +208,11 @@ def windows_of(network: Network, size: Size) -> list[tuple[Layer, list[tuple[Win
     ('features.2', [(2, 64), (2, 96)])
     """
     axes = resolve_both(network, size)
-    found = []
+    layer_windows = []
     for declared in network.layers:
         if declared.kind in WINDOWS:
             layer = with_pads_before(network, declared)
             entering = [axis.sizes[layer.inputs[0]] for axis in axes]
             ops = [op for op in layer.ops if isinstance(op, Window)]
-            found.append((layer, list(zip(ops, entering, strict=True))))
-    return found
+            layer_windows.append((layer, list(zip(ops, entering, strict=True))))
+    return layer_windows

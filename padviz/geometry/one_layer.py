@@ -15,7 +15,7 @@ from padviz.network.network import Size
 from padviz.network.rewrites import canonical, padded_layer
 
 Count = int | Fraction
-Grid = list[list[Count]]
+CountGrid = list[list[Count]]
 EMPTY = "·"  # padding that copies no pixel
 
 
@@ -36,10 +36,10 @@ class Illustration:
     size: Size
     padded: list[list[str]]
     before: tuple[int, int]
-    uses: Grid
+    uses: CountGrid
 
-    def taps(self, row: int, col: int) -> Grid:
-        """How often each cell of the kernel reads one pixel, the padded copies of it included."""
+    def taps(self, row: int, col: int) -> CountGrid:
+        """Count how often each cell of the kernel reads one pixel, the padded copies of it included."""
         if not (0 <= row < self.size[0] and 0 <= col < self.size[1]):
             what = f"{row},{col} is outside of an image of {self.size[0]} x {self.size[1]}"
             raise OptionError(what, option="pixel", hint="rows and columns count from 0")
@@ -57,10 +57,10 @@ def illustrate(kernel: int, stride: int, dilation: int, size: Size, scheme: str)
 
     Examples
     --------
-    >>> shown = illustrate(3, 1, 1, (5, 5), "symmetric")
-    >>> shown.padded[0]
+    >>> symmetric = illustrate(3, 1, 1, (5, 5), "symmetric")
+    >>> symmetric.padded[0]
     ['a', 'a', 'b', 'c', 'd', 'e', 'e']
-    >>> shown.taps(0, 0)
+    >>> symmetric.taps(0, 0)
     [[4, 2, 0], [2, 1, 0], [0, 0, 0]]
     """
     scheme = canonical(scheme) or "zero"
@@ -99,31 +99,31 @@ def _windows(kernel: int, stride: int, dilation: int, scheme: str) -> tuple[Wind
 
 
 def _reads_by_row(window: Window, n: int) -> list[Fraction]:
-    """How often each of `n` rows is read."""
+    """Count how often each of `n` rows is read."""
     return [sum(_reads_by_tap(window, n, row), Fraction(0)) for row in range(n)]
 
 
 def _reads_by_tap(window: Window, n: int, row: int) -> list[Fraction]:
-    """How often each tap reads `row`; a unit of a partial convolution counts kernel / taps that hit real rows."""
-    found = [Fraction(0)] * window.kernel
+    """Count how often each tap reads `row`; a unit of a partial convolution counts kernel / taps that hit real rows."""
+    reads = [Fraction(0)] * window.kernel
     for taps in _reads(window, n):
         hits = sum(at is not None for at in taps)
         weight = Fraction(window.kernel, hits) if window.mode == "partial" and hits else Fraction(1)
         for tap, at in enumerate(taps):
             if at == row:
-                found[tap] += weight
-    return found
+                reads[tap] += weight
+    return reads
 
 
 def _reads(window: Window, n: int) -> Iterator[list[int | None]]:
-    """For each unit, the row that each of its taps reads, or None."""
+    """List for each unit the row that each of its taps reads, or None."""
     copied = _copied(window, n)
     for unit in range(place(window, n).n_out):
         yield [copied[unit * window.stride + tap * window.dilation] for tap in range(window.kernel)]
 
 
 def _copied(window: Window, n: int) -> list[int | None]:
-    """For each place of the padded axis, the row it copies, or None."""
+    """Find for each position of the padded axis the row it copies, or None."""
     before, after, _ = place(window, n)
     outside = fold(window.mode, n, before, after) if before or after else None
     rows: list[int | None] = []

@@ -67,7 +67,7 @@ class ReceptiveField:
 
 
 def receptive_fields(network: Network, size: int | Sequence[int] | None = None) -> tuple[ReceptiveField, ...]:
-    """The receptive field of every layer: `padviz.receptive_fields`, of a network that is loaded.
+    """Find the receptive field of every layer: `padviz.receptive_fields`, of a loaded network.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def receptive_fields(network: Network, size: int | Sequence[int] | None = None) 
 
 
 def grid_offsets(network: Network, size: Size) -> dict[str, tuple[float | None, float | None]]:
-    """The grid offset of every layer on both axes, in input pixels; nothing where fields cannot be followed.
+    """Find the grid offset of every layer on both axes, in input pixels; nothing where fields cannot be followed.
 
     >>> import padviz
     >>> grid_offsets(padviz.load("resnet50"), (224, 225))["layer4.2"]
@@ -116,7 +116,7 @@ def grid_offsets(network: Network, size: Size) -> dict[str, tuple[float | None, 
 
 
 def grid_in_words(row: ReceptiveField) -> str:
-    """The grid offset of a layer in a few words, or why it has none.
+    """Say the grid offset of a layer in a few words, or why it has none.
 
     >>> import padviz
     >>> grid_in_words(padviz.receptive_fields("resnet50", (224, 225))[-1])
@@ -125,12 +125,12 @@ def grid_in_words(row: ReceptiveField) -> str:
     if row.parts_at:
         return f"undefined: branches are centred differently from {row.parts_at} on"
     pairs = zip(("height", "width"), row.offsets, strict=True)
-    said = [f"{axis} {offset:+g} px" for axis, offset in pairs if offset is not None]
-    return ", ".join(said).replace("+0 px", "0 px") or "none: each unit sees the whole image"
+    words = [f"{axis} {offset:+g} px" for axis, offset in pairs if offset is not None]
+    return ", ".join(words).replace("+0 px", "0 px") or "none: each unit sees the whole image"
 
 
 def fields_of_units(network: Network, size: Size, layer: str) -> dict[str, tuple[Interval, Interval]]:
-    """Rows and columns (first, last) that the centre and the corner units of a layer see, padding included.
+    """Find rows and columns (first, last) that the centre and the corner units of a layer see, padding included.
 
     >>> import padviz
     >>> fields_of_units(padviz.load("vgg16"), (224, 224), "features.2")["top left"]
@@ -152,7 +152,7 @@ def fields_of_units(network: Network, size: Size, layer: str) -> dict[str, tuple
 
 @lru_cache(8)  # networks and sizes that are asked about one after the other
 def reaches_of(network: Network, axis: int, size: tuple[int, int]) -> tuple[Reach, ...]:
-    """The reach of every layer on one axis: a period of it, or where no map has one, all units.
+    """Find the reach of every layer on one axis: a period of it, or where no map has one, all units.
 
     >>> import padviz
     >>> reaches_of(padviz.load("vgg11"), 0, (64, 64))[1].seen

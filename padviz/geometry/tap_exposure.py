@@ -43,7 +43,7 @@ class TapExposure:
 
 
 def tap_exposure(network: Network, size: int | Sequence[int] | None = None) -> tuple[TapExposure, ...]:
-    """The units that read a real pixel with each tap: `padviz.tap_exposure`, of a network that is loaded.
+    """Count the units that read a real pixel with each tap: `padviz.tap_exposure`, of a loaded network.
 
     Parameters
     ----------
@@ -63,18 +63,18 @@ def tap_exposure(network: Network, size: int | Sequence[int] | None = None) -> t
     49
     """
     pixels = network.at(size)
-    found = []
+    exposures = []
     for layer, windows in windows_of(network, pixels):
         height, width = (tap_reads(op, n) for op, n in windows)
         rows, cols = (axis_padding(op, n) for op, n in windows)
         units, uneven = rows.output * cols.output, rows.uneven or cols.uneven
         imbalance = _imbalance(height), _imbalance(width)
-        found.append(TapExposure(layer.name, layer.kind, uneven, units, np.outer(height, width), imbalance))
-    return tuple(found)
+        exposures.append(TapExposure(layer.name, layer.kind, uneven, units, np.outer(height, width), imbalance))
+    return tuple(exposures)
 
 
 def tap_facts(row: TapExposure) -> dict[str, Any]:
-    """The taps of one layer as plain lists and numbers, for JSON.
+    """Write the taps of one layer as plain lists and numbers, for JSON.
 
     >>> import padviz
     >>> tap_facts(padviz.tap_exposure("resnet18", 224)[-5])["grid"][0]
@@ -86,7 +86,7 @@ def tap_facts(row: TapExposure) -> dict[str, Any]:
 
 
 def tap_reads(window: Window, n: int) -> list[int]:
-    """How many units read a real row with each tap.
+    """Count the units that read a real row with each tap.
 
     >>> tap_reads(Window(3, stride=2, padding=(1, 1)), 8)
     [3, 4, 4]

@@ -10,7 +10,7 @@ from padviz.network.rewrites import with_pads_before
 
 
 def baked(network: Network) -> tuple[str, ...]:
-    """The layers that hold what may have been worked out for one input size.
+    """List the layers that hold what may have been worked out for one input size.
 
     These are resizes to a fixed size, strided windows that pad one side more than the other (as SAME does), and pads
     of more rows than the windows that read them can need.
@@ -30,7 +30,7 @@ def baked(network: Network) -> tuple[str, ...]:
 
 
 def notes_at(network: Network, size: Size | None) -> tuple[str, ...]:
-    """What must be known of figures at a size, in whole sentences; None stands for several sizes."""
+    """List what must be known of figures at a size, in whole sentences; None stands for several sizes."""
     if size == network.size:
         return network.notes
     known = (*network.notes, *network.assumptions)
@@ -46,17 +46,17 @@ def notes_at(network: Network, size: Size | None) -> tuple[str, ...]:
 
 
 def declared(network: Network) -> str:
-    """A clause where a file says the size of its input, and so runs at no other one before it is exported anew."""
+    """Say, in a clause, that a file gives its input's size, and so runs at no other one before it is exported anew."""
     sides = [("height", "width")[axis] for axis in network.declared if axis not in network.fixed]
     if not sides:
         return ""
     height, width = network.size
-    said = f"the file declares the {' and '.join(sides)} of its input ({height} x {width})"
-    return f"{said}: at another size it must be exported anew, or with an open input size"
+    clause = f"the file declares the {' and '.join(sides)} of its input ({height} x {width})"
+    return f"{clause}: at another size it must be exported anew, or with an open input size"
 
 
 def assumed(network: Network) -> str:
-    """A sentence where the size at which a network is read is nobody's: a file leaves it open."""
+    """Say, in a sentence, that the size at which a network is read is nobody's: a file leaves it open."""
     if not network.source.lower().endswith(".onnx") or len(network.declared) == 2:
         return ""
     height, width = network.size
@@ -75,11 +75,11 @@ def _leans(network: Network, layer: Layer) -> bool:
 
 
 def _fills(layer: Layer, readers: list[Layer]) -> bool:
-    """Whether a pad has more rows than the windows that read it reach beyond an edge, or feeds something else."""
+    """Tell whether a pad has more rows than the windows that read it reach beyond an edge, or feeds something else."""
     if layer.kind != "pad":
         return False
     for axis, op in enumerate(layer.ops):
-        extents = [each.extent for reader in readers if isinstance(each := reader.ops[axis], Window)]
+        extents = [window.extent for reader in readers if isinstance(window := reader.ops[axis], Window)]
         needed = min(extents, default=1) - 1 if len(extents) == len(readers) else 0
         if isinstance(op, Window) and not isinstance(op.padding, str) and sum(op.padding) > needed:
             return True

@@ -15,17 +15,22 @@ A = TypeVar("A")
 
 
 def ancestors(layers: Sequence[Layer], ends: Iterable[int], *, followed: bool = True) -> set[int]:
-    """The positions that `ends` depend on, themselves included; without the `followed`, on whose size alone they do."""
-    found = set(ends)
+    """Find the positions that `ends` depend on, themselves included; if `followed`, also those whose size matters.
+
+    >>> import padviz
+    >>> sorted(ancestors(padviz.load("vgg11").layers, [2]))
+    [0, 1, 2]
+    """
+    positions = set(ends)
     for i in reversed(range(len(layers))):
-        if i in found:
+        if i in positions:
             like = layers[i].like if followed else None
-            found.update(layers[i].inputs, () if like is None else (like,))
-    return found
+            positions.update(layers[i].inputs, () if like is None else (like,))
+    return positions
 
 
 def only(layers: Sequence[Layer], kept: Sequence[int]) -> tuple[Layer, ...]:
-    """The layers at those positions, which depend on no others; what they read is named by its new position."""
+    """Keep the layers at those positions, which depend on no others; what they read is named by its new position."""
     position = {old: new for new, old in enumerate(kept)}
 
     def moved(layer: Layer) -> Layer:
@@ -42,6 +47,10 @@ def backward(
 
     Values meet by `join`. The same walk serves arrays, the plain ints that prove how wide the arrays must be, and more.
     Returns None where no seed reaches the input.
+
+    >>> import padviz
+    >>> backward(padviz.load("vgg11"), {3: 1}, lambda i, gain: gain * 10)
+    1000
     """
     value: list[A | None] = [seeds.get(i) for i in range(len(network.layers))]
     for i in range(len(value) - 1, 0, -1):

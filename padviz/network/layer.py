@@ -31,7 +31,7 @@ class Origin:
     swapped: bool = False
 
     def after(self, pad: Origin) -> Origin:
-        """The origin of what has the rows of a pad before it as its own.
+        """Add the rows of a pad before it, which it has as its own.
 
         >>> Origin("conv1").after(Origin("pad"))
         Origin(name='conv1', pads=('pad',), swapped=False)
@@ -93,7 +93,7 @@ class Layer:
         object.__setattr__(self, "ops", (self.height, self.width))
 
     def whole(self, axis: int) -> str:
-        """What makes each row, or column, of it depend on all of what it reads; nothing where they do not.
+        """Say what makes each row, or column, of it depend on all of what it reads; nothing where they do not.
 
         >>> Layer("pool", "global", (0,), Adaptive(1), Adaptive(1)).whole(0)
         'global pooling'

@@ -10,7 +10,7 @@ from padviz.network.sizes import resolve_both
 
 
 def layer_rows(network: Network, size: Size) -> list[tuple[Any, ...]]:
-    """Every layer as (name, kind, kernel, stride, dilation, padding, input, output); pairs are [height, width].
+    """List every layer as (name, kind, kernel, stride, dilation, padding, input, output); pairs are [height, width].
 
     Padding is [[before, after], [before, after]] as resolved at `size`; what a kind lacks is None.
 
@@ -29,7 +29,7 @@ def layer_rows(network: Network, size: Size) -> list[tuple[Any, ...]]:
 
 
 def _geometry(op: Op | None, n: int) -> tuple[Any, ...]:
-    """Kernel, stride, dilation and padding of an operation, as far as it has them."""
+    """Read off kernel, stride, dilation and padding of an operation, as far as it has them."""
     if isinstance(op, Window):
         placed = place(op, n)
         return op.kernel, op.stride, op.dilation, [placed.before, placed.after]

@@ -67,7 +67,7 @@ class Network:
         return {layer.name: i for i, layer in enumerate(self.layers)}
 
     def at(self, size: int | Sequence[int] | None) -> Size:
-        """The size asked for: the network's own where none is."""
+        """Choose the size asked for, or the network's own where none is."""
         return self.size if size is None else as_size(size)
 
     @property
@@ -87,11 +87,11 @@ class Network:
         return tuple(layer.name for layer in self.layers if layer.kind == "gate")
 
     def alias(self, name: str) -> str:
-        """The layer's own name, where `name` is that of a tensor that one makes; any other name as it is."""
+        """Find the layer's own name, where `name` is that of a tensor that one makes; any other name stays."""
         return name if name in self.index else self.aliases.get(name, name)
 
     def find(self, name: str) -> Layer:
-        """The layer called `name`, or that makes the tensor of that name.
+        """Find the layer called `name`, or that makes the tensor of that name.
 
         Raises
         ------
@@ -106,7 +106,7 @@ class Network:
             model = shlex.quote(self.source) if self.source.lower().endswith(".onnx") else "MODEL"
             lists = f"padviz layers {model} lists them"
             hint = nearest(name, self.index) or nearest(name, [*self.aliases, *self.gone]) or lists
-            if "," in name and all(each.strip() in self.index for each in name.split(",")):
+            if "," in name and all(part.strip() in self.index for part in name.split(",")):
                 hint = "for several, repeat `layer`"
             raise UnknownName(f"no layer is called {name!r}", where=self.name, hint=hint) from None
 
@@ -120,7 +120,7 @@ def as_size(size: int | Sequence[int]) -> Size:
     pair = tuple(size) if isinstance(size, tuple | list) else (size, size)
     whole = all(hasattr(n, "__index__") and not hasattr(n, "__len__") and not isinstance(n, bool) for n in pair)
     if not whole or len(pair) != 2 or not all(0 < n <= LARGEST for n in pair):
-        shown = " x ".join(map(repr, dict.fromkeys(pair))) if len(pair) == 2 and whole else repr(size)
-        what = f"{shown} is not one or two numbers of pixels from 1 to {LARGEST}"
+        numbers = " x ".join(map(repr, dict.fromkeys(pair))) if len(pair) == 2 and whole else repr(size)
+        what = f"{numbers} is not one or two numbers of pixels from 1 to {LARGEST}"
         raise OptionError(what, option="size", hint="use 224 or (240, 320)")
     return index(pair[0]), index(pair[1])

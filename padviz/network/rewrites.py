@@ -15,7 +15,7 @@ from padviz.network.network import Network, Size
 
 
 def with_padding(network: Network, padding: str | None) -> Network:
-    """The network with every convolution's padding done by a scheme, or by one for each axis; None leaves it as it is.
+    """Pad every convolution by a scheme, or by one for each axis; None leaves the network as it is.
 
     The fold modes and "partial" change what the padding reads. "valid" removes all padding, of
     pooling too; "full" pads every convolution by its extent - 1 on both sides. Pooling ignores its
@@ -45,12 +45,12 @@ def _repadded(network: Network, padding: str) -> Network:
 
 
 def _alone(pad: Op | None, scheme: str) -> bool:
-    """Whether a pad has rows that no convolution reweighs."""
+    """Tell whether a pad has rows that no convolution reweighs."""
     return scheme == "partial" and isinstance(pad, Window) and pad.padding != (0, 0)
 
 
 def schemes_of(padding: str) -> tuple[str, str]:
-    """The scheme of height and that of width: "a/b", or "a" for both.
+    """Split a padding into the scheme of height and that of width: "a/b", or "a" for both.
 
     >>> schemes_of("zero/circular"), schemes_of("reflect")
     (('zero', 'circular'), ('reflect', 'reflect'))
@@ -63,7 +63,7 @@ def schemes_of(padding: str) -> tuple[str, str]:
 
 
 def canonical(padding: str | None) -> str | None:
-    """A padding checked and in its shortest form: "a" for "a/a".
+    """Check a padding, and bring it into its shortest form: "a" for "a/a".
 
     >>> canonical("zero/zero"), canonical("zero/circular"), canonical(None)
     ('zero', 'zero/circular', None)
@@ -75,7 +75,7 @@ def canonical(padding: str | None) -> str | None:
 
 
 def padding_in_words(padding: str | None, noun: str = "") -> str:
-    """A padding as tables say it, and with the noun as pictures do.
+    """Say a padding as tables do, and with the noun as pictures do.
 
     >>> padding_in_words("zero/circular"), padding_in_words("zero"), padding_in_words(None)
     ('zero/circular (height/width)', 'zero', 'as declared')
@@ -87,7 +87,7 @@ def padding_in_words(padding: str | None, noun: str = "") -> str:
 
 
 def padding_in_names(padding: str | None) -> str | None:
-    """A padding as file names have it, where a slash would be a folder.
+    """Write a padding as file names have it, where a slash would be a folder.
 
     >>> padding_in_names("zero/circular"), padding_in_names("zero")
     ('zero+circular', 'zero')
@@ -96,7 +96,7 @@ def padding_in_names(padding: str | None) -> str | None:
 
 
 def with_pads_joined(network: Network) -> Network:
-    """The network with each `pad` layer's rows given to the convolutions that follow it, where that changes nothing.
+    """Give each `pad` layer's rows to the convolutions that follow it, where that changes nothing.
 
     A pad stays as it is where something else reads it too, or where the convolution pads the same axis in another mode.
     Of several pads in a row, the last one is joined first.
@@ -119,7 +119,7 @@ def with_pads_joined(network: Network) -> Network:
 
 
 def joined_to(pad: Layer, reader: Layer) -> Layer | None:
-    """A window with the rows of the pad before it as its own, or None where they do not simply add up."""
+    """Give a window the rows of the pad before it as its own, or None where they do not simply add up."""
     ops = []
     for rows, window in zip(pad.ops, reader.ops, strict=True):
         if not isinstance(rows, Window) or not isinstance(window, Window) or window.ceil:
@@ -133,7 +133,7 @@ def joined_to(pad: Layer, reader: Layer) -> Layer | None:
 
 
 def with_pads_before(network: Network, layer: Layer) -> Layer:
-    """A window that counts the rows of a `pad` layer before it as its own padding: Keras writes them apart."""
+    """Count the rows of a `pad` layer before a window as its own padding: Keras writes them apart."""
     before = network.layers[layer.inputs[0]]
     while before.kind == "pad" and (joined := joined_to(before, layer)):
         layer, before = joined, network.layers[joined.inputs[0]]
@@ -141,7 +141,7 @@ def with_pads_before(network: Network, layer: Layer) -> Layer:
 
 
 def same_mode(pad: Layer, reader: Layer) -> bool:
-    """Whether a window with the rows of a pad before it as its own reads what both did: zeros add up."""
+    """Tell whether a window with the rows of a pad before it as its own reads what both did: zeros add up."""
     pairs = zip(pad.ops, reader.ops, strict=True)
     return all(
         isinstance(rows, Window)
@@ -152,7 +152,7 @@ def same_mode(pad: Layer, reader: Layer) -> bool:
 
 
 def padded_layer(layer: Layer, padding: str) -> Layer:
-    """One layer as `with_padding` rewrites it."""
+    """Rewrite one layer as `with_padding` does."""
     ops = (_padded(op, layer.kind, scheme) for op, scheme in zip(layer.ops, schemes_of(padding), strict=True))
     height, width = ops
     return layer if (height, width) == layer.ops else replace(layer, height=height, width=width)
@@ -160,7 +160,7 @@ def padded_layer(layer: Layer, padding: str) -> Layer:
 
 @lru_cache(64)
 def with_zeros(network: Network) -> Network:
-    """The network with zeros in all padding: what no window reads far from borders, where all schemes are alike.
+    """Put zeros in all padding: what no window reads far from borders, where all schemes are alike.
 
     >>> import padviz
     >>> net = padviz.load("vgg11")
@@ -181,13 +181,18 @@ def _zeros(window: Window) -> Window:
 def _known_by_layers(
     name: str, layers: tuple[Layer, ...], targets: tuple[str, ...], size: Size, fixed: tuple[int, ...]
 ) -> Network:
-    """One network for all that have the same layers, which caches know it by."""
+    """Share one network among all that have the same layers, which caches know it by."""
     return Network(name, layers, targets, size=size, fixed=fixed)
 
 
 @lru_cache(64)
 def with_mean_pooling(network: Network) -> Network:
-    """The network with pooling and interpolation taps weighed, so that each output's weights sum to 1."""
+    """Weigh the taps of pooling and interpolation, so that each output's weights sum to 1.
+
+    >>> import padviz
+    >>> with_mean_pooling(padviz.load("vgg11")).layers[2].height.mean
+    True
+    """
 
     def rewrite(layer: Layer) -> Layer:
         if layer.kind in POOLS or layer.kind == "resize":
@@ -199,7 +204,7 @@ def with_mean_pooling(network: Network) -> Network:
 
 @lru_cache(64)
 def with_same(network: Network) -> Network:
-    """The network as TensorFlow's and Keras's SAME would pad it: windows that pad put the odd row on the far side.
+    """Pad as TensorFlow's and Keras's SAME would: windows that pad put the odd row on the far side.
 
     >>> import padviz
     >>> with_same(padviz.load("resnet18")).find("conv1").height.padding
@@ -217,7 +222,7 @@ def with_same(network: Network) -> Network:
 
 @lru_cache(CACHED)  # a network has some tens of windows, which every scheme pads anew
 def _padded(window: Op | None, kind: Kind, scheme: str) -> Op | None:
-    """What a layer does on one axis, padded by `scheme`."""
+    """Pad an operation of one axis by `scheme`."""
     padded = kind in ("conv", "pad") or (scheme == "valid" and kind in POOLS)
     if not padded or not isinstance(window, Window):
         return window

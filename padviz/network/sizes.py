@@ -24,7 +24,7 @@ class Resolved(NamedTuple):
 
 @lru_cache(1024)
 def resolve(network: Network, axis: int, n: int) -> Resolved:
-    """Sizes and axis maps of every layer on axis 0 (height) or 1 (width) for `n` input rows.
+    """Lay every layer over its input on axis 0 (height) or 1 (width), for `n` input rows: sizes and maps.
 
     Raises
     ------
@@ -38,13 +38,18 @@ def resolve(network: Network, axis: int, n: int) -> Resolved:
     16
     """
     sizes = sizes_of(network, axis, n)
-    maps = [apply_to_layer(axis_map, network, layer, axis, sizes) for layer in network.layers[1:]]
-    return Resolved(sizes, (None, *(None if made and made.identity else made for made in maps)))
+    axis_maps = [apply_to_layer(axis_map, network, layer, axis, sizes) for layer in network.layers[1:]]
+    return Resolved(sizes, (None, *(None if m and m.identity else m for m in axis_maps)))
 
 
 @lru_cache(1024)
 def sizes_of(network: Network, axis: int, n: int) -> tuple[int, ...]:
-    """The rows out of every layer on one axis: what `resolve` gives, without the maps."""
+    """Count the rows out of every layer on one axis: what `resolve` gives, without the maps.
+
+    >>> import padviz
+    >>> sizes_of(padviz.load("vgg11"), 0, 64)[-1]
+    2
+    """
     check_size(network, axis, n)
     sizes = [n]
     for layer in network.layers[1:]:
@@ -59,7 +64,7 @@ def sizes_of(network: Network, axis: int, n: int) -> tuple[int, ...]:
 def apply_to_layer(
     what: Callable[[Op, int, int | None], T], network: Network, layer: Layer, axis: int, sizes: Sequence[int]
 ) -> T | None:
-    """`what` of a layer's operation at those sizes; None where each row reads itself. Errors name the layer."""
+    """Call `what` on a layer's operation at those sizes; None where each row reads itself. Errors name the layer."""
     op = layer.ops[axis]
     if op is None:
         return None
@@ -86,7 +91,7 @@ def check_known(network: Network, layer: Layer) -> None:
 
 
 def resolve_both(network: Network, size: Size) -> tuple[Resolved, Resolved]:
-    """`resolve` for height and width; the work is shared where both axes are the same."""
+    """Resolve height and width; the work is shared where both axes are the same."""
     rows = resolve(network, 0, size[0])
     if size[0] == size[1] and is_square(network):
         return rows, rows
@@ -95,7 +100,12 @@ def resolve_both(network: Network, size: Size) -> tuple[Resolved, Resolved]:
 
 @lru_cache(64)
 def is_square(network: Network) -> bool:
-    """Whether every layer does the same on both axes, and neither has a size of its own."""
+    """Tell whether every layer does the same on both axes, and neither has a size of its own.
+
+    >>> import padviz
+    >>> is_square(padviz.load("vgg11"))
+    True
+    """
     return len(network.fixed) != 1 and all(layer.height == layer.width for layer in network.layers)
 
 

@@ -13,7 +13,12 @@ from padviz.network.network import Network
 
 @lru_cache(256)
 def upto(network: Network, targets: tuple[str, ...]) -> Network:
-    """The part of the network that `targets` depend on; branches that end elsewhere are gone."""
+    """Cut the network down to what `targets` depend on; branches that end elsewhere are gone.
+
+    >>> import padviz
+    >>> len(upto(padviz.load("vgg11"), ("features.3",)).layers)
+    4
+    """
     names = tuple(dict.fromkeys(network.find(name).name for name in targets))
     wanted = ancestors(network.layers, [network.index[name] for name in names]) | {0}
     if len(wanted) == len(network.layers) and names == network.targets:
@@ -22,7 +27,7 @@ def upto(network: Network, targets: tuple[str, ...]) -> Network:
 
 
 def names_of(layers: str | Iterable[str] | None, network: Network, *, every: bool = False) -> tuple[str, ...]:
-    """The target layers asked for, checked; where none is named, the network's own targets, or `every` last map.
+    """Check the target layers asked for; where none is named, take the network's own targets, or `every` last map.
 
     Raises
     ------
@@ -33,9 +38,9 @@ def names_of(layers: str | Iterable[str] | None, network: Network, *, every: boo
         if every and not network.targets:
             return last_maps(network)
         if not network.targets:
-            found = last_maps(network)
-            opening = "has several last feature maps:" if len(found) > 1 else "leaves its target open; its last map is"
-            what = f"{opening} {', '.join(found)}"
+            last = last_maps(network)
+            opening = "has several last feature maps:" if len(last) > 1 else "leaves its target open; its last map is"
+            what = f"{opening} {', '.join(last)}"
             raise OptionError(
                 what, where=network.name, hint="name one or more with `layer`, or count all with `heads` share"
             )
@@ -47,7 +52,7 @@ def names_of(layers: str | Iterable[str] | None, network: Network, *, every: boo
 
 
 def last_maps(network: Network) -> tuple[str, ...]:
-    """The layers that no other layer reads.
+    """List the layers that no other layer reads.
 
     >>> import padviz
     >>> last_maps(padviz.load("vgg19"))

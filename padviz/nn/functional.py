@@ -15,7 +15,7 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 from padviz.axis.operations import Window
 from padviz.axis.padding_modes import SCHEMES, native
-from padviz.nn.reading import check_fits, extended, known, reweighing
+from padviz.nn.padded_rows import check_fits, extended, known, reweighing
 
 Pads = tuple[tuple[int, int], tuple[int, int]]  # ((top, bottom), (left, right))
 Schemes = tuple[str, str]  # of height and of width

@@ -11,7 +11,7 @@ from padviz.nn.functional import Pads, padded_conv2d
 
 
 def pads_of(module: nn.Conv2d) -> Pads:
-    """The rows and columns that a convolution declares to pad, ((top, bottom), (left, right)), whatever its mode.
+    """Find the rows and columns that a convolution declares to pad, ((top, bottom), (left, right)), in any mode.
 
     >>> pads_of(nn.Conv2d(1, 1, 4, padding="same")), pads_of(nn.Conv2d(1, 1, 3, padding=(1, 0)))
     (((1, 2), (1, 2)), ((1, 1), (0, 0)))
@@ -20,7 +20,11 @@ def pads_of(module: nn.Conv2d) -> Pads:
 
 
 def amounts(padding: Any, kernel: Any, dilation: Any) -> Pads:
-    """The rows and columns that a `padding` argument of PyTorch means, for a kernel and a dilation."""
+    """Find the rows and columns that a `padding` argument of PyTorch means, for a kernel and a dilation.
+
+    >>> amounts("same", (4, 3), 1), amounts(1, (3, 3), 1)
+    (((1, 2), (1, 1)), ((1, 1), (1, 1)))
+    """
     if padding == "same":
         total = [d * (k - 1) for k, d in zip(kernel, _pair(dilation), strict=True)]
         return (total[0] // 2, total[0] - total[0] // 2), (total[1] // 2, total[1] - total[1] // 2)
@@ -66,7 +70,7 @@ class PaddedConv2d(nn.Conv2d):
         return padded_conv2d(input, weight, bias, self.stride, pads_of(self), self.dilation, self.groups, self.schemes)
 
     def extra_repr(self) -> str:
-        """What `print` says of it."""
+        """Say what `print` shows of it."""
         plain: str = super().extra_repr()  # type: ignore[no-untyped-call]
         return f"{plain}, scheme={'/'.join(dict.fromkeys(self.schemes))!r}"
 

@@ -38,5 +38,5 @@ class SymmetricPad2d(nn.Module):
         return padded(input, ((top, bottom), (left, right)), ("symmetric", "symmetric"))
 
     def extra_repr(self) -> str:
-        """What `print` says of it."""
+        """Say what `print` shows of it."""
         return f"{self.padding}"

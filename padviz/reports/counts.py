@@ -17,7 +17,7 @@ from padviz.engine.apply import LIMB_BITS, Array
 from padviz.engine.limbs import from_bytes, to_bytes, to_ints
 from padviz.errors import DescriptionError, OptionError, let_through
 from padviz.files.atomic import aside
-from padviz.files.reading import opened
+from padviz.files.opened import opened
 from padviz.files.stored import BROKEN, DIGITS, Stored, stored_array, stored_arrays
 
 COUNT_SUFFIXES = (".npy", ".npz", ".csv")

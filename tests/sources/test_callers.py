@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 import padviz
 from padviz.errors import DescriptionError, PadvizError, let_through
-from padviz.files.reading import opened
+from padviz.files.opened import opened
 
 
 class Late(Exception):

@@ -13,7 +13,7 @@ import pytest
 import padviz
 from padviz.errors import DescriptionError
 from padviz.exports.manifest import read_manifest
-from padviz.files.reading import opened, read_file
+from padviz.files.opened import opened, read_file
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -59,7 +59,7 @@ def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(monkeypatch: py
     os.mkfifo("pipe")
     Path("file").write_bytes(b"hello")
     before = os.stat("file")
-    monkeypatch.setattr("padviz.files.reading.os.stat", lambda path: before)  # looked at before it was replaced
+    monkeypatch.setattr("padviz.files.opened.os.stat", lambda path: before)  # looked at before it was replaced
     assert read_file("pipe", "a TOML description", 100) == b""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from functools import cached_property
 from itertools import pairwise
 from math import inf
@@ -17,17 +17,16 @@ from padviz.engine.apply import Array
 from padviz.engine.core import Core
 from padviz.engine.limbs import HOLDS, less, shares, to_ints, to_limbs
 
-RINGS = 16  # that are told of, from the border inwards
+RINGS = 16  # that are reported, from the border inwards
 CORNERS = (0, 0), (0, -1), (-1, 0), (-1, -1)
 NOISE = 1e-9  # of rational counts, which are rounded
 Floats = NDArray[np.float64]
-Find = Callable[[Array, slice, slice], list[NDArray[Any]]]  # in a part of the core, with its rows and columns
 
 
-class Found(NamedTuple):
+class ShareSums(NamedTuple):
     """Sums of the shares, and of where there are any, by `_ways`; how many are unfair; the extremes.
 
-    >>> Found(np.ones((1, 1)), np.ones((1, 1)), starved=1.0, overused=0.0, least=0.2, most=1.0).starved
+    >>> ShareSums(np.ones((1, 1)), np.ones((1, 1)), starved=1.0, overused=0.0, least=0.2, most=1.0).starved
     1.0
     """
 
@@ -71,71 +70,68 @@ class Shares:
         return values
 
     def means(self, blocks: tuple[int, int] = (1, 1)) -> Floats:
-        """Means over blocks of rows and columns of the map, of the positions that have a share."""
+        """Average blocks of rows and columns of the map, over the positions that have a share."""
         rows, cols = self.tilings
         if min(blocks) > 1:
             sums, parts = self._spread(rows.weights(blocks[0]), cols.weights(blocks[1]))
         else:
-            used = ~np.isnan(values := self.values)
-            spread = np.where(used, values, 0), used.astype(np.float64)
-            sums, parts = (cols.means(rows.means(each, blocks[0]).T, blocks[1]).T for each in spread)
+            used = ~np.isnan(shares_of_core := self.values)
+            spread = np.where(used, shares_of_core, 0), used.astype(np.float64)
+            sums, parts = (cols.means(rows.means(values, blocks[0]).T, blocks[1]).T for values in spread)
         with np.errstate(invalid="ignore"):
             return sums / parts
 
     def figures(self) -> FairShare:
-        """All of them."""
+        """Sum the shares up in figures."""
         down = _ways(self.tilings[0], self.period[0])
         across = down if self.square else _ways(self.tilings[1], self.period[1])
-        found = self._found(down, across)
-        pixels, used = self.tilings[0].n * self.tilings[1].n, found.used[0, 0]
+        sums = self._share_sums(down, across)
+        pixels, used = self.tilings[0].n * self.tilings[1].n, sums.used[0, 0]
         return FairShare(
             period=[*self.period],
-            starved=found.starved / pixels,
-            overused=found.overused / pixels,
+            starved=sums.starved / pixels,
+            overused=sums.overused / pixels,
             unused=(pixels - int(used)) / pixels,
-            least=found.least if used else 0.0,
-            most=found.most if used else 0.0,
+            least=sums.least if used else 0.0,
+            most=sums.most if used else 0.0,
             corners=CornerShares(*(self._corner(*at) for at in CORNERS)),
-            lean=_lean(found.given),
-            rings=_rings(found.given, found.used),
+            lean=_lean(sums.given),
+            rings=_rings(sums.given, sums.used),
             ripple=self._ripple(),
         )
 
-    def _found(self, down: Floats, across: Floats) -> Found:
-        """What one pass over the core finds."""
-        least, most = inf, -inf
-
-        def find(part: Array, rows: slice, cols: slice) -> list[NDArray[Any]]:
-            nonlocal least, most
+    def _share_sums(self, down: Floats, across: Floats) -> ShareSums:
+        """Sum up the shares and find their extremes, in one pass over the core."""
+        half, sums, least, most = self._half(down, across), [], inf, -inf
+        for part, rows, cols in self.core.parts(half):
             given, used = self._given(part, rows, cols)
             least = min(least, float(given.min(where=used, initial=inf)))
             most = max(most, float(given.max(where=used, initial=-inf)))
-            return [given, used, *self._unfair(given, used, part, rows, cols)]
-
-        given, used, starved, overused = self._sums(find, down, across)
-        return Found(given, used, float(starved[0, 0]), float(overused[0, 0]), least, most)
+            values = [given, used, *self._unfair(given, used, part, rows, cols)]
+            sums.append([_weighed(value, down[:, rows], across[:, cols], half) for value in values])
+        given, used, starved, overused = _added(sums)
+        return ShareSums(given, used, float(starved[0, 0]), float(overused[0, 0]), least, most)
 
     def _ripple(self) -> float:
-        """The largest over the smallest of the interior's counts, zeros left out."""
+        """Divide the largest of the interior's counts by the smallest, zeros left out."""
         interior = to_ints(self.pattern)
         ripple = interior[interior > 0]
         return float(ripple.max() / ripple.min()) if ripple.size else 1.0
 
     def _spread(self, down: Floats, across: Floats) -> list[Floats]:
-        """Sums of the shares, and of where there are any, with weights (ways, height) and (ways, width)."""
-        return self._sums(self._given, down, across)
-
-    def _sums(self, find: Find, down: Floats, across: Floats) -> list[Floats]:
-        """Sums over the map of each thing that is found, with weights (ways, height) and (ways, width)."""
-        half = self.square and down is across
-        parts = (
-            [_weighed(each, down[:, rows], across[:, cols], half) for each in find(part, rows, cols)]
+        """Sum up the shares, and where there are any, with weights (ways, height) and (ways, width)."""
+        half = self._half(down, across)
+        return _added(
+            [_weighed(value, down[:, rows], across[:, cols], half) for value in self._given(part, rows, cols)]
             for part, rows, cols in self.core.parts(half)
         )
-        return [np.sum(each, axis=0) for each in zip(*parts, strict=True)]
+
+    def _half(self, down: Floats, across: Floats) -> bool:
+        """Tell whether the core's half from the diagonal on is enough for sums with these weights."""
+        return self.square and down is across
 
     def _given(self, part: Array, rows: slice, cols: slice) -> list[NDArray[Any]]:
-        """The shares of a part of the core, 0 where there are none, and where there are."""
+        """Find the shares of a part of the core, 0 where there are none, and where there are any."""
         values = shares(part, self.most) / self._laid(self._interior, rows, cols)
         used = ~np.isnan(values)
         values[~used] = 0
@@ -144,7 +140,7 @@ class Shares:
     def _unfair(
         self, given: Floats, used: NDArray[np.bool_], part: Array, rows: slice, cols: slice
     ) -> list[NDArray[np.bool_]]:
-        """Where a part is starved, and where it is overused: exactly, where counts are integers.
+        """Tell where a part is starved, and where it is overused: exactly, where counts are integers.
 
         Floats decide all that are not next to a bound. Of the others, 2 u < i exactly where u is less than i / 2,
         rounded up; 2 u > 3 i exactly where 3 i / 2, rounded down, is less.
@@ -160,19 +156,19 @@ class Shares:
     @cached_property
     def _interior(self) -> Floats:
         """The pattern over its largest count, as shares of the core are; NaN where it reads nothing."""
-        found = shares(self.pattern, self.most)
-        found[found == 0] = np.nan
-        return found
+        pattern = shares(self.pattern, self.most)
+        pattern[pattern == 0] = np.nan
+        return pattern
 
     def _bounds(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> tuple[Array, Array]:
-        """Half of the pattern at some rows and columns, and one and a half of it, in limbs as the core has them."""
+        """Take half of the pattern at some rows and columns, and one and a half, in limbs as the core has them."""
         interior, limbs = to_ints(self.pattern)[rows, cols], self.core.shape[0]
         if self.most > HOLDS // 2:
             interior = interior.astype(object)
         return to_limbs((interior + 1) // 2, limbs), to_limbs(interior + interior // 2, limbs)
 
     def _laid(self, pattern: Array, rows: slice, cols: slice) -> Array:
-        """A pattern as it lies on some rows and columns of the core."""
+        """Lay a pattern on some rows and columns of the core."""
         laid: Array = pattern.take(self.phases[0][rows], -2).take(self.phases[1][cols], -1)
         return laid
 
@@ -184,14 +180,19 @@ class Shares:
 
 
 def _ways(tiling: Tiling, period: int) -> Floats:
-    """How often the map has each row of the core: inside of each ring, and in its first and its second half."""
+    """Count how often the map has each row of the core: inside of each ring, and in its first and its second half."""
     insides = [slice(ring * period, max(tiling.n - ring * period, ring * period)) for ring in range(RINGS + 1)]
     halves = slice(tiling.n // 2), slice(tiling.n - tiling.n // 2, tiling.n)
     return tiling.times_within([*insides, *halves]).astype(np.float64)
 
 
+def _added(parts: Iterable[list[Floats]]) -> list[Floats]:
+    """Add up sums over parts of a map, each with its like."""
+    return [np.sum(terms, axis=0) for terms in zip(*parts, strict=True)]
+
+
 def _weighed(values: NDArray[Any], down: Floats, across: Floats, half: bool) -> Floats:
-    """Sums of values with weights; of a `half`, from the diagonal on, those of the whole symmetric map."""
+    """Sum up values with weights; of a `half`, from the diagonal on, those of the whole symmetric map."""
     sums = down @ values
     if not half:
         return np.asarray(sums @ across.T)
@@ -201,12 +202,12 @@ def _weighed(values: NDArray[Any], down: Floats, across: Floats, half: bool) -> 
 
 
 def _lean(given: Floats) -> PerAxis:
-    """How much more the second half has than the first, of sums in `_ways`."""
+    """Compare the second half with the first: how much more it has, of sums in `_ways`."""
     total, differences = given[0, 0], (given[-1, 0] - given[-2, 0], given[0, -1] - given[0, -2])
-    return PerAxis(*(round(float(each / total), 12) + 0.0 if total else 0.0 for each in differences))
+    return PerAxis(*(round(float(difference / total), 12) + 0.0 if total else 0.0 for difference in differences))
 
 
 def _rings(given: Floats, used: Floats) -> list[float]:
-    """Means over what lies between one rectangle and the next, of sums in `_ways`."""
-    sums, counts = (np.diagonal(each)[: RINGS + 1].tolist() for each in (given, used))
+    """Average what lies between one rectangle and the next, of sums in `_ways`."""
+    sums, counts = (np.diagonal(sums_by_way)[: RINGS + 1].tolist() for sums_by_way in (given, used))
     return [(a - b) / (m - n) for (a, b), (m, n) in zip(pairwise(sums), pairwise(counts), strict=True) if m > n]

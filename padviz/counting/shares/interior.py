@@ -36,7 +36,7 @@ class NoInterior(PadvizError):
 def interior(
     network: Network, size: Size, targets: tuple[int, ...], engine: str = "auto", weights: Weights = None
 ) -> Core:
-    """The pattern of usage far from all borders, aligned with the first row and column of the map at `size`.
+    """Count the pattern of usage far from all borders, aligned with the first row and column of the map at `size`.
 
     Raises
     ------
@@ -47,8 +47,8 @@ def interior(
     --------
     >>> import padviz
     >>> net = padviz.load("vgg19")
-    >>> found = interior(net, (512, 512), (net.index["features.36"],))
-    >>> found.shape[1:], int(found.whole[0].max()) == 9**16
+    >>> core = interior(net, (512, 512), (net.index["features.36"],))
+    >>> core.shape[1:], int(core.whole[0].max()) == 9**16
     ((32, 32), True)
     """
     return _interior(endless(network), size, targets, engine, weights)
@@ -62,7 +62,7 @@ def _interior(network: Network, size: Size, targets: tuple[int, ...], engine: st
 
 
 def endless(network: Network) -> Network:
-    """What stands for a network far from all borders: all padding schemes are alike there, where each layer grows.
+    """Find what stands for a network far from all borders: all padding schemes are alike there, where layers grow.
 
     >>> import padviz
     >>> net = padviz.load("vgg11")
@@ -97,21 +97,21 @@ def ring(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Resol
     if grows[0] > MOST_PERIOD:
         raise NoInterior(f"it repeats every {grows[0]} pixels only", where=network.name)
     walked = ancestors(network.layers, targets, followed=False)
-    maps: list[AxisMap | None] = [None]
+    axis_maps: list[AxisMap | None] = [None]
     for i, layer in enumerate(network.layers[1:], start=1):
         op, j = layer.ops[axis], layer.inputs[0]
-        made = None
+        rolled = None
         if op is not None and i in walked:
             like = None if layer.like is None else sizes[layer.like]
-            made = _rolled(op, (sizes[j], sizes[i]), (grows[j], grows[i]), like)
-            if made is None:
+            rolled = _rolled(op, (sizes[j], sizes[i]), (grows[j], grows[i]), like)
+            if rolled is None:
                 raise NoInterior(_why(layer.whole(axis)), where=f"{network.name}, {layer.name}")
-        maps.append(None if made and made.identity else made)
-    return Resolved(tuple(grow or n for grow, n in zip(grows, sizes, strict=True)), tuple(maps))
+        axis_maps.append(None if rolled and rolled.identity else rolled)
+    return Resolved(tuple(grow or n for grow, n in zip(grows, sizes, strict=True)), tuple(axis_maps))
 
 
 def _rolled(op: Op, sizes: tuple[int, int], grows: tuple[int, int], like: int | None) -> AxisMap | None:
-    """The map of an operation between the periods of two layers; layers that do not grow are as they are."""
+    """Roll up an operation between the periods of two layers; layers that do not grow are as they are."""
     if grows == (0, 0):
         return axis_map(op, sizes[0], like)
     return ring_map(op, *sizes, grows)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from padviz.counting.shares.fair_share import NOISE, Floats, Found, Shares
+from padviz.counting.shares.fair_share import NOISE, Floats, Shares, ShareSums
 from padviz.counting.walking.tiling import Tiling
 from padviz.engine.core import Core
 from padviz.engine.product import Product, below, times_of
@@ -17,7 +17,7 @@ Given = tuple[Any, Any]  # what a row or a column has, and its due
 
 
 def shares_of(core: Core, rows: Tiling, cols: Tiling, pattern: Core) -> Shares:
-    """The fair shares of a map, from two vectors where it and its pattern are products.
+    """Find the fair shares of a map, from two vectors where it and its pattern are products.
 
     >>> import padviz
     >>> type(padviz.usage("vgg11", 64).shares).__name__
@@ -60,12 +60,12 @@ class ProductShares(Shares):
         used = [weights @ ~np.isnan(part) for weights, part in ((down, tall), (across, wide))]
         return [np.multiply.outer(*sums), np.multiply.outer(*used)]
 
-    def _found(self, down: Floats, across: Floats) -> Found:
+    def _share_sums(self, down: Floats, across: Floats) -> ShareSums:
         given, used = self._spread(down, across)
-        tall, wide = (times_of(*each) for each in zip(self._givens, (down[0], across[0]), strict=True))
-        tall, wide = (Counter({(a, due): n for (a, due), n in each.items() if due}) for each in (tall, wide))
+        tall, wide = (times_of(givens, n) for givens, n in zip(self._givens, (down[0], across[0]), strict=True))
+        tall, wide = (Counter({(a, due): n for (a, due), n in times.items() if due}) for times in (tall, wide))
         if not tall or not wide:
-            return Found(given, used, 0.0, 0.0, 0.0, 0.0)
+            return ShareSums(given, used, 0.0, 0.0, 0.0, 0.0)
         noise = 0.0 if self.core.exact else NOISE
 
         def starved(one: Given, other: Given) -> bool:
@@ -76,11 +76,11 @@ class ProductShares(Shares):
             count, due = one[0] * other[0], one[1] * other[1]
             return bool(2 * count <= 3 * due) if self.core.exact else bool(count / due <= (1 + noise) * 3 / 2)
 
-        ends = [_extremes([*each]) for each in (tall, wide)]
+        ends = [_extremes([*times]) for times in (tall, wide)]
         least, most = (_ratio(a * b, due * owed) for (a, due), (b, owed) in zip(*ends, strict=True))
         total = tall.total() * wide.total()
         unfair = below(tall, wide, _rank, starved), total - below(tall, wide, _rank, fair)
-        return Found(given, used, float(unfair[0]), float(unfair[1]), least, most)
+        return ShareSums(given, used, float(unfair[0]), float(unfair[1]), least, most)
 
     def _ripple(self) -> float:
         tall, wide = ([n for n in side if n] for side in (self.interior.column, self.interior.row))
@@ -94,12 +94,12 @@ class ProductShares(Shares):
 
 
 def _ratio(count: Any, due: Any) -> float:
-    """A share as a float, rounded once; NaN where nothing is due."""
+    """Divide as a float, rounded once; NaN where nothing is due."""
     return float(count / due) if due else float("nan")
 
 
 def _compared(one: Given, other: Given) -> int:
-    """Below 0 where a share is less than another, above 0 where it is more."""
+    """Compare two shares: below 0 where the one is less than the other, above 0 where it is more."""
     left, right = one[0] * other[1], other[0] * one[1]
     return bool(left > right) - bool(left < right)
 
@@ -108,5 +108,5 @@ _rank = cmp_to_key(_compared)
 
 
 def _extremes(givens: list[Given]) -> tuple[Given, Given]:
-    """The smallest and the largest share."""
+    """Find the smallest and the largest share."""
     return min(givens, key=_rank), max(givens, key=_rank)

@@ -25,7 +25,7 @@ from padviz.network.sizes import is_square, resolve
 STARVED, OVERUSED = Fraction(1, 2), Fraction(3, 2)  # of an interior pixel's weight: below the one, above the other
 NOISE = 1e-9  # of a mean in float64: what lies closer to a bound is compared in fractions
 LARGE, MOST_ROWS = 1 << 12, 1 << 22  # of an image on which two borders are told apart: they cost a core
-Sides = tuple[int, int]  # at the first row or column, and at the last
+EndDepths = tuple[int, int]  # at the first row or column, and at the last
 
 
 @lru_cache(256)
@@ -51,8 +51,10 @@ def rims(network: Network, size: Size, targets: tuple[int, ...], weights: Weight
     return Rim(*starved), Rim(*overused)
 
 
-def _depths(network: Network, axis: int, size: Size, targets: tuple[int, ...], weights: Weights) -> tuple[Sides, Sides]:
-    """The starved and the overused rim of the two sides that lie across an axis."""
+def _depths(
+    network: Network, axis: int, size: Size, targets: tuple[int, ...], weights: Weights
+) -> tuple[EndDepths, EndDepths]:
+    """Measure the starved and the overused rim of the two sides that lie across an axis."""
     across = ring(endless(network), 1 - axis, size[1 - axis], targets)
     tiling = _apart(network, axis, size[axis], targets)
     if endless(network) is network:  # what does not grow may weigh otherwise at another size
@@ -61,15 +63,15 @@ def _depths(network: Network, axis: int, size: Size, targets: tuple[int, ...], w
     along = resolve(network, axis, tiling.kept)
     axes = (across, along) if axis else (along, across)
     core = count_backward(Walk(network, *axes, targets, "auto", weights), WHOLE)
-    counts, due = (each.swapaxes(1, 2) if axis else each for each in (core.whole, pattern.whole))
+    counts, due = (counted.swapaxes(1, 2) if axis else counted for counted in (core.whole, pattern.whole))
     phases = tiling.first % due.shape[1]
     low, high = _compared(counts, due, phases)
     middle = tiling.start + tiling.period  # of the core: rows before it belong to the first side, others to the last
-    return _sides(low, middle), _sides(high, middle)
+    return _end_depths(low, middle), _end_depths(high, middle)
 
 
 def _apart(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Tiling:
-    """How the map repeats along an axis of an image of the same phase that is large enough for borders to be apart."""
+    """Tile the axis of an image of the same phase that is large enough for borders to be apart."""
     grows = growth(network, axis)
     assert grows is not None, "an interior was found"
     rows = LARGE
@@ -83,31 +85,31 @@ def _apart(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Til
 
 
 def _compared(counts: Array, due: Array, phases: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which rows get less than half of their due, in the mean over a period, and which more than one and a half."""
+    """Tell which rows get less than half of their due, in the mean over a period, and which more than 3/2."""
     peak = max(int(to_ints(due).max()), 1)
     whole = shares(due, peak)
     used = whole > 0
     portions = np.where(used, whole, 1.0)[phases]
     parts = used.sum(axis=1)[phases]
     sums = np.where(used[phases], shares(counts, peak) / portions, 0.0).sum(axis=1)
-    found = []
+    rows_beyond = []
     for bound, sign in ((STARVED, 1), (OVERUSED, -1)):
         limit = float(bound) * parts
         beyond = sign * (limit - sums) > NOISE * limit
         if counts.dtype.kind != "f":
             for row in np.flatnonzero(np.abs(limit - sums) <= NOISE * limit):
                 beyond[row] = sign * (bound * int(parts[row]) - _exact(counts, due, int(row), int(phases[row]))) > 0
-        found.append(beyond & (parts > 0))
-    return found[0], found[1]
+        rows_beyond.append(beyond & (parts > 0))
+    return rows_beyond[0], rows_beyond[1]
 
 
 def _exact(counts: Array, due: Array, row: int, phase: int) -> Fraction:
-    """The sum of the fair shares of a row, as a fraction."""
-    given, full = (to_ints(each)[0].tolist() for each in (counts[:, row : row + 1], due[:, phase : phase + 1]))
+    """Sum up the fair shares of a row, as a fraction."""
+    given, full = (to_ints(limbs)[0].tolist() for limbs in (counts[:, row : row + 1], due[:, phase : phase + 1]))
     return sum((Fraction(u, i) for u, i in zip(given, full, strict=True) if i), Fraction(0))
 
 
-def _sides(beyond: NDArray[np.bool_], middle: int) -> Sides:
-    """How deep the rows lie that are beyond a bound, on either side of the middle: 1 + the largest distance."""
+def _end_depths(beyond: NDArray[np.bool_], middle: int) -> EndDepths:
+    """Measure how deep the rows lie that are beyond a bound, on either side of the middle: 1 + the largest distance."""
     near, far = np.flatnonzero(beyond[:middle]), np.flatnonzero(beyond[middle:][::-1])
     return int(near.max(initial=-1)) + 1, int(far.max(initial=-1)) + 1

@@ -179,16 +179,16 @@ class Summary(msgspec.Struct, frozen=True):
 
 
 def unit_text(unit: list[int] | list[list[int]]) -> str:
-    """A unit or a box of units as people write it.
+    """Write a unit or a box of units as people do.
 
     >>> unit_text([3, 4]), unit_text([[0, 3], [2, 5]])
     ('3,4', '0:3,2:5')
     """
-    return ",".join(str(each) if isinstance(each, int) else f"{each[0]}:{each[1]}" for each in unit)
+    return ",".join(str(span) if isinstance(span, int) else f"{span[0]}:{span[1]}" for span in unit)
 
 
 def percent(share: float) -> str:
-    """A share of something to one digit.
+    """Write a share of something to one digit.
 
     >>> percent(0.4512)
     '45.1 %'

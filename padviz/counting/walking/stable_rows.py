@@ -35,7 +35,7 @@ class StableRows:
     stop: int
 
     def intersect(self, other: StableRows) -> StableRows:
-        """Rows that are stable for both reasons."""
+        """Keep the rows that are stable for both reasons."""
         return StableRows(max(self.start, other.start), min(self.stop, other.stop))
 
 
@@ -58,7 +58,7 @@ class ReadSpan(NamedTuple):
     alike: StableRows
 
     def read_by(self, units: StableRows) -> StableRows:
-        """The rows of which all readers are stable units.
+        """Find the rows of which all readers are stable units.
 
         A unit u that reads row r has rate * u + low <= r <= rate * u + high, so it is one of
         (r - high) / rate <= u <= (r - low) / rate. All of them come before `stop` if (r - low) / rate < stop, that is
@@ -69,7 +69,7 @@ class ReadSpan(NamedTuple):
         return StableRows(start, ceil(self.rate * units.stop + self.low))
 
     def readers_of(self, rows: StableRows) -> StableRows:
-        """The units that read stable rows only.
+        """Find the units that read stable rows only.
 
         The last row of unit u comes before `stop` if rate * u + high < stop, that is u < (stop - high) / rate: the
         first unit that does not is the ceiling. Its first row, a whole number, comes from `start` on if
@@ -80,7 +80,7 @@ class ReadSpan(NamedTuple):
 
 
 def usage_tiling(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Tiling:
-    """How the usage map of all units of the targets repeats along an axis of `n` input rows.
+    """Tile the usage map of all units of the targets along an axis of `n` input rows.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def usage_tiling(network: Network, axis: int, n: int, targets: tuple[int, ...]) 
 
 
 def coverage_tilings(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> tuple[Tiling, ...]:
-    """How the input, and then the coverage map of each target, repeats along an axis of `n` input rows.
+    """Tile the input, and then the coverage map of each target, along an axis of `n` input rows.
 
     >>> import padviz
     >>> net = padviz.load("vgg11")
@@ -107,9 +107,9 @@ def coverage_tilings(network: Network, axis: int, n: int, targets: tuple[int, ..
 @lru_cache(1024)
 def _tilings(network: Network, axis: int, n: int, targets: tuple[int, ...], *, back: bool) -> tuple[Tiling, ...]:
     sizes, grows = sizes_of(network, axis, n), growth(network, axis)
-    places = (0,) if back else (0, *targets)
+    ends = (0,) if back else (0, *targets)
     if grows is None or axis in network.fixed or grows[0] > n:  # no room for a period between the borders
-        return tuple(Tiling(sizes[i]) for i in places)
+        return tuple(Tiling(sizes[i]) for i in ends)
     axes, join = _Axis(network, axis, sizes, grows), StableRows.intersect
     if back:
         stable = [backward(network, {i: axes.whole(i) for i in targets}, axes.pulled, join) or axes.whole(0)]
@@ -117,24 +117,24 @@ def _tilings(network: Network, axis: int, n: int, targets: tuple[int, ...], *, b
             axes.fit(i)
     else:
         stable = [axes.whole(0), *forward(network, targets, axes.whole(0), axes.pushed, join)]
-    for i, rows in zip(places, stable, strict=True):
+    for i, rows in zip(ends, stable, strict=True):
         axes.need(i, rows)
     copies = max(0, min(axes.copies))
     return tuple(
         Tiling(sizes[i], rows.start, grows[i], copies) if grows[i] else Tiling(sizes[i])
-        for i, rows in zip(places, stable, strict=True)
+        for i, rows in zip(ends, stable, strict=True)
     )
 
 
 def _followed(network: Network, targets: tuple[int, ...]) -> list[int]:
-    """Layers that lead to no target: only their sizes matter, since resizes and crops follow them."""
+    """List layers that lead to no target: only their sizes matter, since resizes and crops follow them."""
     walked = ancestors(network.layers, targets, followed=False)
     return [i for i in range(1, len(network.layers)) if i not in walked]
 
 
 @lru_cache(256)
 def growth(network: Network, axis: int) -> tuple[int, ...] | None:
-    """By how many rows each layer grows with the input: as few as leave no fractions. None where branches part.
+    """Find by how many rows each layer grows with the input: as few as leave no fractions. None where branches part.
 
     >>> import padviz
     >>> growth(padviz.load("vgg19"), 0)[:7]
@@ -151,7 +151,7 @@ def growth(network: Network, axis: int) -> tuple[int, ...] | None:
 
 
 def _rate(op: Op | None, entering: Fraction, like: Fraction) -> Fraction:
-    """Rows out per row of the input, in the long run."""
+    """Find the rows out per row of the input, in the long run."""
     if op is None:
         return entering
     if isinstance(op, Window):
@@ -191,7 +191,7 @@ class _Axis:
             self.need(j, self._inside(j, span.edge))
 
     def pulled(self, i: int, rows: StableRows) -> StableRows:
-        """The stable rows of what layer `i` reads, seen from it: those of which all readers are stable."""
+        """Pull stable rows through layer `i` to what it reads: those of which all readers are stable."""
         j = self.network.layers[i].inputs[0]
         op = self.network.layers[i].ops[self.axis]
         self.need(i, rows)
@@ -205,7 +205,7 @@ class _Axis:
         return span.read_by(rows.intersect(span.alike)).intersect(self._inside(j, span.edge))
 
     def pushed(self, i: int, rows: StableRows) -> StableRows:
-        """The stable units of layer `i`, from the stable rows of what it reads."""
+        """Push the stable rows of what layer `i` reads through it, to its stable units."""
         j = self.network.layers[i].inputs[0]
         op = self.network.layers[i].ops[self.axis]
         if op is None:
@@ -224,7 +224,7 @@ class _Axis:
         return StableRows(edge, self.sizes[i] - edge)
 
     def _span(self, i: int, j: int, op: Op) -> ReadSpan | None:
-        """What layer `i` reads of layer `j`; None where that does not move along as the input grows."""
+        """Find what layer `i` reads of layer `j`; None where that does not move along as the input grows."""
         n, n_out = self.sizes[j], self.sizes[i]
         if not self.grows[i] or not self.grows[j]:
             return None
@@ -239,7 +239,7 @@ class _Axis:
 
 @lru_cache(CACHED)
 def read_span(op: Op, n: int, n_out: int) -> ReadSpan | None:
-    """Where the units of an operation read; None where that has no fixed rate.
+    """Find where the units of an operation read; None where that has no fixed rate.
 
     >>> read_span(Window(7, stride=2, padding=(3, 3)), 224, 112)[:4]
     (2, -3, 3, 0)

@@ -38,8 +38,8 @@ class Walk:
 
     >>> import padviz
     >>> from padviz.counting.request import prepare_request
-    >>> asked = prepare_request(padviz.load("vgg11"), 64, None, None, "count", "auto")
-    >>> asked.walk((64, 64), "numpy").rows.sizes[0]
+    >>> request = prepare_request(padviz.load("vgg11"), 64, None, None, "count", "auto")
+    >>> request.walk((64, 64), "numpy").rows.sizes[0]
     64
     """
 
@@ -52,27 +52,27 @@ class Walk:
 
 
 def count_backward(walk: Walk, box: Box) -> Core:
-    """Paths from each pixel to the units of `box` in the targets.
+    """Count the paths from each pixel to the units of `box` in the targets.
 
     >>> import padviz
     >>> from padviz.counting.request import prepare_request
-    >>> asked = prepare_request(padviz.load("vgg11"), 64, None, "features.0", "count", "auto")
-    >>> count_backward(asked.walk((64, 64), "auto"), WHOLE).whole[0, :2, :2].tolist()
+    >>> request = prepare_request(padviz.load("vgg11"), 64, None, "features.0", "count", "auto")
+    >>> count_backward(request.walk((64, 64), "auto"), WHOLE).whole[0, :2, :2].tolist()
     [[4, 6], [6, 9]]
     """
     network, targets, rows, cols = walk.network, walk.targets, walk.rows, walk.cols
     symmetric = rows is cols and box == WHOLE
     if len(targets) == 1 and is_chain(network):  # nothing adds up: an outer product of two vectors
-        along, across = _sides(walk)
+        along, across = _split(walk)
         tall = _backward(along, (box[0], WHOLE[1]))
         if symmetric:
             wide = replace(tall, limbs=tall.limbs.swapaxes(1, 2))
         else:
             wide = _backward(across, (WHOLE[0], box[1]))
-        found = Product(tall.settled(), symmetric=symmetric, wide=wide.settled())
-        _check_room(walk, 0, replace(tall, most=found.most))
-        _check_size(walk, 0, found.shape[0])
-        return found
+        product = Product(tall.settled(), symmetric=symmetric, wide=wide.settled())
+        _check_room(walk, 0, replace(tall, most=product.most))
+        _check_size(walk, 0, product.shape[0])
+        return product
     stem = min(_leading(walk), key=partial(_positions, walk))
     pulls = tuple(_transposed(walk, i) for i in range(stem, 0, -1))
     core = Core(_backward(walk, box, stem).settled(), pulls, walk.engine, symmetric)
@@ -82,7 +82,7 @@ def count_backward(walk: Walk, box: Box) -> Core:
     return core
 
 
-def _sides(walk: Walk) -> tuple[Walk, Walk]:
+def _split(walk: Walk) -> tuple[Walk, Walk]:
     """Split the walk of a chain into those along height and along width: in floats where either is not exact."""
     flat = Resolved((1,) * len(walk.network.layers), (None,) * len(walk.network.layers))
     walk = walk if is_exact(walk) else replace(walk, weights=(1.0,) * len(walk.targets))
@@ -95,14 +95,17 @@ def _leading(walk: Walk) -> Iterator[int]:
     yield 0
     gains = [1, 1]
     for i, layer in enumerate(layers[1:], start=1):
-        gains = [gain * (made.gain if made else 1) for gain, made in zip(gains, _transposed(walk, i), strict=True)]
+        gains = [
+            gain * (axis_map.gain if axis_map else 1)
+            for gain, axis_map in zip(gains, _transposed(walk, i), strict=True)
+        ]
         if layer.inputs != (i - 1,) or readers[i - 1] > 1 or i - 1 in walk.targets or max(gains) > MOST_STEM:
             return
         yield i
 
 
 def _transposed(walk: Walk, i: int) -> Pull:
-    """The maps that pull a value through layer `i`."""
+    """Find the maps that pull a value through layer `i`."""
     tall, wide = walk.rows.maps[i], walk.cols.maps[i]
     return tall and tall.transposed, wide and wide.transposed
 
@@ -112,10 +115,10 @@ def _positions(walk: Walk, i: int) -> int:
 
 
 def _backward(walk: Walk, box: Box, stem: int = 0) -> Tally:
-    """The counts of the layer `stem`."""
+    """Count the paths from the layer `stem`."""
 
     def pull(i: int, value: Tally) -> Tally:
-        """Through both axes, transposed; widths first, while there are fewer rows."""
+        """Pull through both axes, transposed; widths first, while there are fewer rows."""
         down, across = _transposed(walk, i)
         if i <= stem or down is across is None:
             return value
@@ -130,18 +133,18 @@ def _backward(walk: Walk, box: Box, stem: int = 0) -> Tally:
 
 
 def count_forward(walk: Walk) -> list[tuple[Core, int | float]]:
-    """Paths that reach the units of each target, and how many a unit far from padding has.
+    """Count the paths that reach the units of each target, and how many a unit far from padding has.
 
     >>> import padviz
     >>> from padviz.counting.request import prepare_request
-    >>> asked = prepare_request(padviz.load("vgg11"), 64, None, "features.0", "count", "auto")
-    >>> [(core, full)] = count_forward(asked.walk((64, 64), "auto"))
+    >>> request = prepare_request(padviz.load("vgg11"), 64, None, "features.0", "count", "auto")
+    >>> [(core, full)] = count_forward(request.walk((64, 64), "auto"))
     >>> core.whole[0, :2, :2].tolist(), full
     ([[4, 6], [6, 9]], 9)
     """
     full = forward(walk.network, walk.targets, 1, lambda i, v: v * taps_at(walk, i))
     if is_chain(walk.network):
-        sides = zip(*map(_forward, _sides(walk)), strict=True)
+        sides = zip(*map(_forward, _split(walk)), strict=True)
         cores: Sequence[Core] = [Product(tall.settled(), wide=wide.settled()) for tall, wide in sides]
         for i, core in zip(walk.targets, cores, strict=True):
             _check_size(walk, i, core.shape[0])
@@ -151,11 +154,11 @@ def count_forward(walk: Walk) -> list[tuple[Core, int | float]]:
 
 
 def _forward(walk: Walk) -> list[Tally]:
-    """The counts of each target."""
+    """Count the paths to each target."""
     rows, cols = walk.rows.maps, walk.cols.maps
 
     def push(i: int, value: Tally) -> Tally:
-        """Through both axes, forward; heights first, which leaves fewer rows."""
+        """Push through both axes, forward; heights first, which leaves fewer rows."""
         if rows[i] is cols[i] is None:
             return value
         _check_room(walk, i, value)
@@ -168,15 +171,16 @@ def _forward(walk: Walk) -> list[Tally]:
 
 
 def is_exact(walk: Walk) -> bool:
-    """Whether every read, and every path, counts once, so that counts are integers.
+    """Tell whether every read, and every path, counts once, so that counts are integers.
 
     >>> import padviz
     >>> from padviz.counting.request import prepare_request
-    >>> asked = [prepare_request(padviz.load("vgg11"), 64, mode, None, "count", "auto") for mode in ("zero", "partial")]
-    >>> [is_exact(each.walk((64, 64), "auto")) for each in asked]
+    >>> net, modes = padviz.load("vgg11"), ("zero", "partial")
+    >>> requests = [prepare_request(net, 64, mode, None, "count", "auto") for mode in modes]
+    >>> [is_exact(request.walk((64, 64), "auto")) for request in requests]
     [True, False]
     """
-    return walk.weights is None and all(made is None or made.exact for made in (*walk.rows.maps, *walk.cols.maps))
+    return walk.weights is None and all(m is None or m.exact for m in (*walk.rows.maps, *walk.cols.maps))
 
 
 def _check_room(walk: Walk, i: int, value: Tally) -> None:
@@ -204,8 +208,8 @@ def _check_sizes(walk: Walk) -> None:
     bounds = dict.fromkeys(range(len(walk.network.layers)), 0)
 
     def pull(i: int, most: int) -> int:
-        for made in (walk.rows.maps[i], walk.cols.maps[i]):
-            most *= made.transposed.gain if made else 1
+        for axis_map in (walk.rows.maps[i], walk.cols.maps[i]):
+            most *= axis_map.transposed.gain if axis_map else 1
         bounds[i] = most
         return most
 
@@ -225,44 +229,44 @@ def _check_work(walk: Walk) -> None:
 
 
 def _additions(walk: Walk, i: int) -> int:
-    """How many numbers a layer of wide windows adds up, along both axes."""
+    """Count the numbers that a layer of wide windows adds up, along both axes."""
     sides = walk.cols.sizes[walk.network.layers[i].inputs[0] if i else 0], walk.rows.sizes[i]
-    made = zip((walk.rows.maps[i], walk.cols.maps[i]), sides, strict=True)
-    return sum(each.reads * across for each, across in made if each and each.reads > WIDE * each.n_out)
+    maps = zip((walk.rows.maps[i], walk.cols.maps[i]), sides, strict=True)
+    return sum(m.reads * across for m, across in maps if m and m.reads > WIDE * m.n_out)
 
 
 @lru_cache(64)
 def is_chain(network: Network) -> bool:
-    """Whether each layer reads just the one before it."""
+    """Tell whether each layer reads just the one before it."""
     return all(layer.inputs == (i,) for i, layer in enumerate(network.layers[1:]))
 
 
 def taps_at(walk: Walk, i: int) -> int:
-    """How many positions a unit of layer `i` reads where nothing is missing; weights of a mean sum to 1.
+    """Count the positions that a unit of layer `i` reads where nothing is missing; weights of a mean sum to 1.
 
     >>> import padviz
     >>> from padviz.counting.request import prepare_request
-    >>> asked = prepare_request(padviz.load("vgg11"), 64, None, None, "count", "auto")
-    >>> [taps_at(asked.walk((64, 64), "auto"), i) for i in (1, 2)]
+    >>> request = prepare_request(padviz.load("vgg11"), 64, None, None, "count", "auto")
+    >>> [taps_at(request.walk((64, 64), "auto"), i) for i in (1, 2)]
     [9, 4]
     """
     layer = walk.network.layers[i]
     taps = 1
-    for op, made in zip(layer.ops, (walk.rows.maps[i], walk.cols.maps[i]), strict=True):
-        if op is None or made is None or getattr(op, "mean", False):
+    for op, axis_map in zip(layer.ops, (walk.rows.maps[i], walk.cols.maps[i]), strict=True):
+        if op is None or axis_map is None or getattr(op, "mean", False):
             continue
-        taps *= op.kernel if isinstance(op, Window) else made.gain
+        taps *= op.kernel if isinstance(op, Window) else axis_map.gain
     return taps
 
 
 def _seeds(walk: Walk, box: Box, kind: type) -> dict[int, Tally]:
-    """One path, or its weight, at each unit of a box of each target: the same array where it is the same."""
-    weights, made = walk.weights or (1.0,) * len(walk.targets), cache(partial(_seed, box=box, kind=kind))
-    return {i: made(_shape(walk, i), weight) for i, weight in zip(walk.targets, weights, strict=True)}
+    """Lay one path, or its weight, at each unit of a box of each target: the same array where it is the same."""
+    weights, seed = walk.weights or (1.0,) * len(walk.targets), cache(partial(_seed, box=box, kind=kind))
+    return {i: seed(_shape(walk, i), weight) for i, weight in zip(walk.targets, weights, strict=True)}
 
 
 def _seed(shape: tuple[int, int], weight: float, box: Box, kind: type) -> Tally:
-    """The same number at each unit of a box of a layer, and 0 elsewhere."""
+    """Lay the same number at each unit of a box of a layer, and 0 elsewhere."""
     limbs: Array = np.zeros((1, *shape), dtype=kind)
     limbs[0][box] = weight
     return Tally(limbs, 1, ceil(weight))

@@ -31,15 +31,15 @@ OUTLINE = "#ff3b3b"
 PER_ROW = 3
 
 
-def positions(found: Detectability, cmap: str | None = None) -> Figure:
-    """The scores by position, a map for each padding, with blind spots outlined, on one scale from 0 to 1."""
-    count = len(found.maps)
+def positions(scores: Detectability, cmap: str | None = None) -> Figure:
+    """Draw the scores by position, a map for each padding, with blind spots outlined, on one scale from 0 to 1."""
+    count = len(scores.maps)
     per_row = min(count, PER_ROW)
-    box_w, box_h = _box(found)
+    box_w, box_h = _box(scores)
     pitch, row_h = max(box_w, LABEL) + LEFT + BETWEEN, ABOVE + box_h + BELOW
     rows = -(-count // per_row)
-    title = f"{shortened(found.title)}, {found.size[0]} × {found.size[1]}"
-    lines = _lines(found)
+    title = f"{shortened(scores.title)}, {scores.size[0]} × {scores.size[1]}"
+    lines = _lines(scores)
     width = max(EDGE + per_row * pitch + BAR + 80, int(7.6 * max(map(len, lines))) + 2 * EDGE)
     height = HEAD + 20 + rows * row_h + 10
     figure = new_figure(width, height)
@@ -48,57 +48,57 @@ def positions(found: Detectability, cmap: str | None = None) -> Figure:
         return figure.add_axes((x / width, 1 - (y + h) / height, w / width, h / height))
 
     image: Any = None
-    for i, each in enumerate(found.maps):
+    for i, score_map in enumerate(scores.maps):
         row, col = divmod(i, per_row)
         ax = axes(EDGE + LEFT + col * pitch, HEAD + 20 + row * row_h + ABOVE, box_w, box_h)
-        image = _draw(ax, found, each, cmap)
-        ax.set_title(_label(each), fontsize=SMALL, loc="left", pad=4)
-        down, right = ("shift down", "shift right") if found.shifted else ("top", "left")
+        image = _draw(ax, scores, score_map, cmap)
+        ax.set_title(_label(score_map), fontsize=SMALL, loc="left", pad=4)
+        down, right = ("shift down", "shift right") if scores.shifted else ("top", "left")
         ax.set_xlabel(f"{right} (pixels)" if i + per_row >= count else "", fontsize=SMALL)
         ax.set_ylabel(f"{down} (pixels)" if col == 0 else "", fontsize=SMALL)
     bar = figure.colorbar(image, cax=axes(EDGE + per_row * pitch + 10, HEAD + 20 + ABOVE, BAR, box_h))
     bar.ax.tick_params(labelsize=SMALL - 1)
-    bar.set_label("contrast needed" if found.maps[0].threshold else "score", fontsize=SMALL)
+    bar.set_label("contrast needed" if scores.maps[0].threshold else "score", fontsize=SMALL)
     headline(figure, title, lines[0])
     figure.text(EDGE / width, 1 - 74 / height, lines[1], fontsize=SMALL)
     return figure
 
 
-def plot(found: Detectability, ax: Axes | None = None, padding: str | None = None) -> Axes:
+def plot(scores: Detectability, ax: Axes | None = None, padding: str | None = None) -> Axes:
     """Draw one map alone into `ax`, with a title; without `ax`, the first axes of `positions`."""
     if ax is None:
-        return positions(found).axes[0]
-    each = next((each for each in found.maps if each.padding == padding), found.maps[0])
-    _draw(ax, found, each, None)
-    ax.set_title(f"{shortened(found.title)}\n{_label(each)}", fontsize=MEDIUM)
+        return positions(scores).axes[0]
+    score_map = next((score_map for score_map in scores.maps if score_map.padding == padding), scores.maps[0])
+    _draw(ax, scores, score_map, None)
+    ax.set_title(f"{shortened(scores.title)}\n{_label(score_map)}", fontsize=MEDIUM)
     return ax
 
 
-def _draw(ax: Axes, found: Detectability, each: PositionMap, cmap: str | None) -> Any:
-    """One map, each score where it was found, with a line around blind spots."""
-    step = _step(found.tops), _step(found.lefts)
+def _draw(ax: Axes, scores: Detectability, score_map: PositionMap, cmap: str | None) -> Any:
+    """Draw one map, each score where it was found, with a line around blind spots."""
+    step = _step(scores.tops), _step(scores.lefts)
     extent = (
-        found.lefts[0] - step[1] / 2,
-        found.lefts[-1] + step[1] / 2,
-        found.tops[-1] + step[0] / 2,
-        found.tops[0] - step[0] / 2,
+        scores.lefts[0] - step[1] / 2,
+        scores.lefts[-1] + step[1] / 2,
+        scores.tops[-1] + step[0] / 2,
+        scores.tops[0] - step[0] / 2,
     )
-    colours = colour_map(cmap or (f"{COLOURS}_r" if each.threshold else COLOURS)).with_extremes(bad=UNSEEN)
-    values = np.where(np.isfinite(each.values), each.values, np.nan)
+    colours = colour_map(cmap or (f"{COLOURS}_r" if score_map.threshold else COLOURS)).with_extremes(bad=UNSEEN)
+    values = np.where(np.isfinite(score_map.values), score_map.values, np.nan)
     image = ax.imshow(values, cmap=colours, vmin=0, vmax=1, aspect="auto", extent=extent, interpolation="nearest")
-    _outline(ax, each, found, step)
+    _outline(ax, score_map, scores, step)
     ax.tick_params(labelsize=SMALL - 1)
     ax.spines[:].set_visible(False)
     return image
 
 
-def _outline(ax: Axes, each: PositionMap, found: Detectability, step: tuple[int, int]) -> None:
-    """Lines along the sides of cells where a blind spot begins or ends."""
+def _outline(ax: Axes, score_map: PositionMap, scores: Detectability, step: tuple[int, int]) -> None:
+    """Draw lines along the sides of cells where a blind spot begins or ends."""
     from matplotlib.collections import LineCollection
 
-    hidden = np.pad(each.hidden, 1)
-    tops = [found.tops[0] + (i - 0.5) * step[0] for i in range(len(found.tops) + 1)]
-    lefts = [found.lefts[0] + (j - 0.5) * step[1] for j in range(len(found.lefts) + 1)]
+    hidden = np.pad(score_map.hidden, 1)
+    tops = [scores.tops[0] + (i - 0.5) * step[0] for i in range(len(scores.tops) + 1)]
+    lefts = [scores.lefts[0] + (j - 0.5) * step[1] for j in range(len(scores.lefts) + 1)]
     lines = []
     for i, j in zip(*np.nonzero(hidden[1:, 1:-1] != hidden[:-1, 1:-1]), strict=True):
         lines.append([(lefts[j], tops[i]), (lefts[j + 1], tops[i])])
@@ -107,37 +107,39 @@ def _outline(ax: Axes, each: PositionMap, found: Detectability, step: tuple[int,
     ax.add_collection(LineCollection(lines, colors=OUTLINE, linewidths=1.2, clip_on=False), autolim=False)
 
 
-def _label(each: PositionMap) -> str:
-    """A padding, and the figures of its map."""
-    name = each.padding or "as trained"
-    if each.least is None or each.most is None:
-        return f"{name}\n{'NaN everywhere' if each.lost == 1 else 'no contrast is enough'}"
-    spots = "no blind spots known" if each.blind is None else f"{each.blind:.1%} blind spots"
-    return f"{name}\n{each.least:.3g} to {each.most:.3g}, {spots}"
+def _label(score_map: PositionMap) -> str:
+    """Write a padding, and the figures of its map."""
+    name = score_map.padding or "as trained"
+    if score_map.least is None or score_map.most is None:
+        return f"{name}\n{'NaN everywhere' if score_map.lost == 1 else 'no contrast is enough'}"
+    spots = "no blind spots known" if score_map.blind is None else f"{score_map.blind:.1%} blind spots"
+    return f"{name}\n{score_map.least:.3g} to {score_map.most:.3g}, {spots}"
 
 
-def _lines(found: Detectability) -> tuple[str, str]:
-    """What was shown, and what the outline means."""
-    what = "contrast needed" if found.maps[0].threshold else "score"
-    what += " to lose it" if found.maps[0].below else ""
-    if found.shifted:
-        shown = f"{shortened(found.stimulus, 40)}, shifted under the frame"
+def _lines(scores: Detectability) -> tuple[str, str]:
+    """Say what was shown, and what the outline means."""
+    what = "contrast needed" if scores.maps[0].threshold else "score"
+    what += " to lose it" if scores.maps[0].below else ""
+    if scores.shifted:
+        stimulus = f"{shortened(scores.stimulus, 40)}, shifted under the frame"
     else:
-        contrast = "" if found.maps[0].threshold else f" at a contrast of {found.contrast:.2g}"
-        shown = f"{shortened(found.stimulus, 60)}{contrast}"
-    class_ = "" if found.class_ is None else f", class {found.class_}"
-    meant = "more than twice the median contrast" if found.maps[0].threshold else "less than half of the median score"
-    at = "shift of the picture" if found.shifted else "position, of the upper left corner"
-    output = "output" if found.output == "output" else f"output {shortened(found.output, 40)}"
-    return f"{what} by {at}: {shown}", f"{output}{class_} · red: {meant}"
+        contrast = "" if scores.maps[0].threshold else f" at a contrast of {scores.contrast:.2g}"
+        stimulus = f"{shortened(scores.stimulus, 60)}{contrast}"
+    class_ = "" if scores.class_ is None else f", class {scores.class_}"
+    outline = (
+        "more than twice the median contrast" if scores.maps[0].threshold else "less than half of the median score"
+    )
+    at = "shift of the picture" if scores.shifted else "position, of the upper left corner"
+    output = "output" if scores.output == "output" else f"output {shortened(scores.output, 40)}"
+    return f"{what} by {at}: {stimulus}", f"{output}{class_} · red: {outline}"
 
 
 def _step(at: tuple[int, ...]) -> int:
     return at[1] - at[0] if len(at) > 1 else 8
 
 
-def _box(found: Detectability) -> tuple[int, int]:
-    """Screen pixels (width, height) of a map, in the proportions of the positions."""
-    tall, wide = len(found.tops) * _step(found.tops), len(found.lefts) * _step(found.lefts)
+def _box(scores: Detectability) -> tuple[int, int]:
+    """Size a map in screen pixels (width, height), in the proportions of the positions."""
+    tall, wide = len(scores.tops) * _step(scores.tops), len(scores.lefts) * _step(scores.lefts)
     zoom = SIDE / max(tall, wide)
     return max(round(wide * zoom), LEAST), max(round(tall * zoom), LEAST)

@@ -30,23 +30,25 @@ LABELS = (
 )
 
 
-def filters(found: MeanFilters, cmap: str | None = None) -> Figure:
-    """The mean filter of every convolution, what its taps read, and the lean of the mean |filter|; D above."""
-    columns = max(min(COLUMNS, len(found.rows)), ceil(len(found.rows) / TALL))
-    wide, tall = columns * CARD_W, ceil(len(found.rows) / columns) * CARD_H
+def filters(mean_filters: MeanFilters, cmap: str | None = None) -> Figure:
+    """Draw the mean filter of every convolution, what its taps read, and the lean of the mean |filter|; D above."""
+    columns = max(min(COLUMNS, len(mean_filters.rows)), ceil(len(mean_filters.rows) / TALL))
+    wide, tall = columns * CARD_W, ceil(len(mean_filters.rows) / columns) * CARD_H
     total_w, total_h = max(EDGE + wide + BARS, 760), HEAD + CHART + 40 + max(tall, 400)
     figure = new_figure(total_w, total_h)
-    strided = [axis.skew for axis in found.strided]
-    others = [axis.skew for axis in found.others]
+    strided = [axis.skew for axis in mean_filters.strided]
+    others = [axis.skew for axis in mean_filters.others]
     line = "skew D: ▾ height, ▸ width · red: stride above 1 · filled: p < 0.05"
     line += f" · mean, strided {np.mean(strided):+z.3f}" if strided else ""
     line += f" · mean, stride 1 {np.mean(others):+z.3f}" if others else ""
-    headline(figure, f"{shortened(found.title)}, {found.size[0]} × {found.size[1]}: mean filters", line)
+    headline(
+        figure, f"{shortened(mean_filters.title)}, {mean_filters.size[0]} × {mean_filters.size[1]}: mean filters", line
+    )
     left, right = (EDGE + 40) / total_w, 1 - 30 / total_w
     chart = figure.add_axes((left, 1 - (HEAD + CHART - 14) / total_h, right - left, (CHART - 34) / total_h))
-    skews(found, chart)
+    skews(mean_filters, chart)
     ax = canvas(figure, total_w, total_h - HEAD - CHART, HEAD + CHART)
-    images = _cards(ax, found, columns, (EDGE, 20), cmap)
+    images = _cards(ax, mean_filters, columns, (EDGE, 20), cmap)
     x, y = EDGE + wide + 12, HEAD + CHART + 20 + LABEL
     for i, (image, label) in enumerate(zip(images, LABELS, strict=True)):
         if image is not None:
@@ -54,19 +56,19 @@ def filters(found: MeanFilters, cmap: str | None = None) -> Figure:
     return figure
 
 
-def plot(found: MeanFilters, ax: Axes | None = None, columns: int = COLUMNS, cmap: str | None = None) -> Axes:
+def plot(mean_filters: MeanFilters, ax: Axes | None = None, columns: int = COLUMNS, cmap: str | None = None) -> Axes:
     """Draw the cards of all convolutions into `ax`, or into a new figure: mean filter, taps read, lean."""
-    columns = max(1, min(columns, len(found.rows)))
-    wide, tall = columns * CARD_W, ceil(len(found.rows) / columns) * CARD_H
+    columns = max(1, min(columns, len(mean_filters.rows)))
+    wide, tall = columns * CARD_W, ceil(len(mean_filters.rows) / columns) * CARD_H
     if ax is None:
         ax = new_figure(wide + 2 * GAP, tall + 2 * GAP).add_axes((0, 0, 1, 1))
-    _cards(pixels(ax, wide, tall), found, columns, (GAP, 0), cmap)
+    _cards(pixels(ax, wide, tall), mean_filters, columns, (GAP, 0), cmap)
     return ax
 
 
-def _cards(ax: Axes, found: MeanFilters, columns: int, corner: tuple[int, int], cmap: str | None) -> list[Any]:
-    """A card for each convolution; an image of each kind, for its colour bar."""
-    floor = min((float(row.exposure.min()) for row in found.rows if row.exposure is not None), default=0.0)
+def _cards(ax: Axes, mean_filters: MeanFilters, columns: int, corner: tuple[int, int], cmap: str | None) -> list[Any]:
+    """Draw a card for each convolution; give an image of each kind, for its colour bar."""
+    floor = min((float(row.exposure.min()) for row in mean_filters.rows if row.exposure is not None), default=0.0)
     floor = min(float(np.floor(floor * 20)) / 20, 0.95)
     colours = colour_map(cmap or DIVERGING)
     scales: list[dict[str, Any]] = [
@@ -75,7 +77,7 @@ def _cards(ax: Axes, found: MeanFilters, columns: int, corner: tuple[int, int], 
         {"cmap": colours, "vmin": -LEAN, "vmax": LEAN},
     ]
     images: list[Any] = [None, None, None]
-    for i, row in enumerate(found.rows):
+    for i, row in enumerate(mean_filters.rows):
         x, y = corner[0] + i % columns * CARD_W, corner[1] + i // columns * CARD_H
         colour = UNEVEN if row.strided else "black"
         ax.text(x, y + 10, f"{i + 1}  {short_name(row.layer)}", fontsize=SMALL - 1, color=colour)
@@ -87,13 +89,13 @@ def _cards(ax: Axes, found: MeanFilters, columns: int, corner: tuple[int, int], 
 
 
 def _relative(mean: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
-    """A mean filter over its largest weight."""
+    """Divide a mean filter by its largest weight."""
     return None if mean is None else mean / (np.abs(mean).max() or 1.0)
 
 
 def _figures(row: MeanFilter) -> str:
-    """Kernel, stride and D of a convolution."""
-    said = f"{row.kernel[0]}×{row.kernel[1]} / {'×'.join(map(str, dict.fromkeys(row.strides)))}"
-    said += f": {row.why}" if row.why else ""
+    """Write kernel, stride and D of a convolution."""
+    label = f"{row.kernel[0]}×{row.kernel[1]} / {'×'.join(map(str, dict.fromkeys(row.strides)))}"
+    label += f": {row.why}" if row.why else ""
     pairs = (("▾", row.height), ("▸", row.width))
-    return "   ".join([said, *(f"{mark} {axis.skew:+z.3f}" for mark, axis in pairs if axis is not None)])
+    return "   ".join([label, *(f"{mark} {axis.skew:+z.3f}" for mark, axis in pairs if axis is not None)])

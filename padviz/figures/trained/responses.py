@@ -41,16 +41,16 @@ LEGEND = (
 TALL = 2.5  # times the first profile of a row, to which others are shown
 
 
-def panels(found: BorderResponses, cmap: str | None = None) -> Figure:
-    """Mean responses, a row for each layer and a column for each padding, and their profiles on the right.
+def panels(responses: BorderResponses, cmap: str | None = None) -> Figure:
+    """Draw mean responses, a row for each layer and a column for each padding, and their profiles on the right.
 
     Of many layers, eight are drawn, spread evenly through the network; layers without figures are not.
     """
-    layers = drawn(found)
-    shown = [{row.padding: row for row in found.rows if row.layer == layer} for layer in layers]
-    maps = {id(row): relative(row) for rows in shown for row in rows.values() if row.map is not None}
+    layers = drawn(responses)
+    rows_by_padding = [{row.padding: row for row in responses.rows if row.layer == layer} for layer in layers]
+    maps = {id(row): relative(row) for rows in rows_by_padding for row in rows.values() if row.map is not None}
     colours = colour_map(cmap or COLOURS)
-    columns, pitch = len(found.paddings), SIDE + BETWEEN
+    columns, pitch = len(responses.paddings), SIDE + BETWEEN
     total_w = EDGE + columns * pitch + 60 + PROFILE + EDGE
     total_h = HEAD + 24 + max(len(layers), 1) * (SIDE + NAMES + 22) + 54
     width, height = max(total_w, LEAST), total_h
@@ -59,12 +59,12 @@ def panels(found: BorderResponses, cmap: str | None = None) -> Figure:
     def axes(x: float, y: float, w: float, h: float) -> Axes:
         return figure.add_axes((x / width, 1 - (y + h) / height, w / width, h / height))
 
-    for i, rows in enumerate(shown):
+    for i, rows in enumerate(rows_by_padding):
         y = HEAD + 24 + i * (SIDE + NAMES + 22) + NAMES
         first = next(iter(rows.values()))
         own = next((np.abs(maps[id(row)]) for row in rows.values() if id(row) in maps), np.ones(1))
         loud = float(np.percentile(own, LOUD)) or 1.0
-        for j, padding in enumerate(found.paddings):
+        for j, padding in enumerate(responses.paddings):
             row = rows.get(padding)
             ax = axes(EDGE + j * pitch, y, *_box(first.shape))
             _map(ax, row, maps, loud, colours)
@@ -74,67 +74,71 @@ def panels(found: BorderResponses, cmap: str | None = None) -> Figure:
         label = f"{short_name(first.layer)} · {channels} of {first.shape[0]} × {first.shape[1]}"
         label += f" · colours to ±{loud:.2g}"
         figure.text(EDGE / width, 1 - (y - 7) / height, label, fontsize=SMALL)
-        _profiles(axes(EDGE + columns * pitch + 50, y, PROFILE, SIDE - 10), rows, i == 0, i == len(shown) - 1)
-    title = f"{shortened(found.title)}, {found.size[0]} × {found.size[1]}"
+        _profiles(axes(EDGE + columns * pitch + 50, y, PROFILE, SIDE - 10), rows, i == 0, i == len(rows_by_padding) - 1)
+    title = f"{shortened(responses.title)}, {responses.size[0]} × {responses.size[1]}"
     what = "mean responses over channels, minus the interior's, over its RMS: orange is below it, purple above"
-    inputs = "1 input" if found.count == 1 else f"{found.count} inputs"
-    headline(figure, title, f"{what} · {inputs} ({shortened(found.inputs, 24)})")
+    inputs = "1 input" if responses.count == 1 else f"{responses.count} inputs"
+    headline(figure, title, f"{what} · {inputs} ({shortened(responses.inputs, 24)})")
     figure.text(EDGE / width, 14 / height, LEGEND, fontsize=SMALL)
     return figure
 
 
-def drawn(found: BorderResponses) -> list[str]:
-    """The layers of a picture: all that have figures, or eight of them."""
-    known = list(dict.fromkeys(row.layer for row in found.rows if row.map is not None))
+def drawn(responses: BorderResponses) -> list[str]:
+    """Choose the layers of a picture: all that have figures, or eight of them."""
+    known = list(dict.fromkeys(row.layer for row in responses.rows if row.map is not None))
     if len(known) <= MOST:
         return known
     return [known[round(i * (len(known) - 1) / (MOST - 1))] for i in range(MOST)]
 
 
 def relative(row: BorderResponse) -> NDArray[np.float64]:
-    """A mean response minus that of the interior, over the interior's RMS."""
+    """Subtract the mean of the interior from a response, and divide by the interior's RMS."""
     if row.map is None:
         return np.zeros(row.shape)
     inner = row.map[middle(row.shape[0]), middle(row.shape[1])].mean()
-    found: NDArray[np.float64] = (row.map - inner) / row.scale
-    return found
+    response: NDArray[np.float64] = (row.map - inner) / row.scale
+    return response
 
 
 def named(padding: str | None) -> str:
-    """What a padding is called above its column."""
+    """Say what a padding is called above its column.
+
+    >>> named(None), named("reflect")
+    ('as trained', 'reflect')
+    """
     return "shuffled weights" if padding == SHUFFLED else padding or "as trained"
 
 
-def plot(found: BorderResponses, ax: Axes | None = None) -> Axes:
+def plot(responses: BorderResponses, ax: Axes | None = None) -> Axes:
     """Draw the mean over layers of the profiles, a line for each padding; into `ax`, or axes of its own."""
     if ax is None:
         ax = new_figure(620, 400).add_axes((0.11, 0.15, 0.85, 0.72))
-    for padding in found.paddings:
-        means = mean_profile([row for row in found.under(padding) if row.profiles])
+    for padding in responses.paddings:
+        means = mean_profile([row for row in responses.under(padding) if row.profiles])
         ax.plot(range(len(means)), means, marker="o", ms=3, label=named(padding))
     ax.set_xlabel("distance to the border (rows or columns of the map)", fontsize=MEDIUM)
     ax.set_ylabel("E, mean over layers and sides", fontsize=MEDIUM)
-    ax.set_title(f"{shortened(found.title)}, {found.size[0]} × {found.size[1]}", fontsize=MEDIUM)
+    ax.set_title(f"{shortened(responses.title)}, {responses.size[0]} × {responses.size[1]}", fontsize=MEDIUM)
     ax.tick_params(labelsize=SMALL)
     ax.set_ylim(bottom=0)
-    if found.paddings:
+    if responses.paddings:
         ax.legend(fontsize=SMALL, frameon=False)
     return ax
 
 
 def mean_profile(rows: Sequence[BorderResponse]) -> list[float]:
-    """E by distance to the border, over sides, and over the layers that have lines so far from both borders."""
-    found = []
+    """Average E by distance to the border, over sides, and over the layers that have lines so far from borders."""
+    profile = []
     for distance in range(LINES):
         values = [side[distance] for row in rows for side in row.profiles if distance < len(side)]
         if not values:
             break
-        found.append(float(np.mean(values)))
-    return found
+        profile.append(float(np.mean(values)))
+    return profile
 
 
 def _map(ax: Axes, row: BorderResponse | None, maps: dict[int, Any], loud: float, colours: Any) -> None:
-    """One mean response, or why there is none."""
+    """Draw one mean response, or why there is none."""
     ax.set_xticks([])
     ax.set_yticks([])
     ax.spines[:].set_visible(False)
@@ -147,7 +151,7 @@ def _map(ax: Axes, row: BorderResponse | None, maps: dict[int, Any], loud: float
 
 
 def _profiles(ax: Axes, rows: dict[str | None, BorderResponse], first: bool, last: bool) -> None:
-    """E by distance to the border, a line for each padding."""
+    """Draw E by distance to the border, a line for each padding."""
     highest: list[float] = []
     for padding, row in rows.items():
         means = mean_profile([row] if row.profiles else [])
@@ -166,6 +170,6 @@ def _profiles(ax: Axes, rows: dict[str | None, BorderResponse], first: bool, las
 
 
 def _box(shape: tuple[int, int]) -> tuple[float, float]:
-    """Screen pixels (width, height) of a map."""
+    """Size a map in screen pixels (width, height)."""
     zoom = SIDE / max(shape)
     return max(shape[1] * zoom, 8), max(shape[0] * zoom, 8)

@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 OTHERS = "0.45"
 LEAST = 0.05  # of D, that the chart shows at least
-AXES = (("height", "v"), ("width", ">"))  # markers that point where a positive D has more
+AXIS_MARKERS = (("height", "v"), ("width", ">"))  # markers that point where a positive D has more
 
 
-def skews(found: MeanFilters, ax: Axes) -> None:
+def skews(mean_filters: MeanFilters, ax: Axes) -> None:
     """Draw D of every convolution on both axes: strided ones in red; filled where sign flips rarely reach it."""
     from matplotlib.ticker import MaxNLocator
 
-    for at, row in enumerate(found.rows, start=1):
+    for at, row in enumerate(mean_filters.rows, start=1):
         colour = UNEVEN if row.strided else OTHERS
-        for name, marker in AXES:
+        for name, marker in AXIS_MARKERS:
             axis = getattr(row, name)
             if axis is not None:
                 face = colour if axis.p < 0.05 else "none"
@@ -29,10 +29,10 @@ def skews(found: MeanFilters, ax: Axes) -> None:
                     [at], [axis.skew], marker, color=colour, markerfacecolor=face, markersize=4, markeredgewidth=0.7
                 )
     ax.axhline(0, color="0.6", lw=0.6)
-    ax.set_xlim(0.3, len(found.rows) + 0.7)
+    ax.set_xlim(0.3, len(mean_filters.rows) + 0.7)
     ax.xaxis.set_major_locator(MaxNLocator(12, integer=True))
     ax.set_ylabel("D", fontsize=SMALL)
     ax.tick_params(labelsize=SMALL - 1)
     ax.spines[["top", "right"]].set_visible(False)
-    most = 1.15 * max([LEAST, *(abs(axis.skew) for row in found.rows for axis in row.axes)])
+    most = 1.15 * max([LEAST, *(abs(axis.skew) for row in mean_filters.rows for axis in row.axes)])
     ax.set_ylim(-most, most)

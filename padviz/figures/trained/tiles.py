@@ -18,7 +18,7 @@ FRAME = "0.75"
 
 
 def canvas(figure: Figure, width: int, height: int, top: int) -> Axes:
-    """An axis over a figure from `top` on, whose data are screen pixels, downwards."""
+    """Lay an axis over a figure from `top` on, whose data are screen pixels, downwards."""
     total = figure.get_size_inches()[1] * figure.dpi
     ax = figure.add_axes((0, 1 - (top + height) / total, 1, height / total))
     return pixels(ax, width, height)
@@ -50,10 +50,10 @@ def tile(ax: Axes, values: NDArray[np.float64] | None, x: float, y: float, side:
 
 
 def bar(figure: Figure, image: Any, place: tuple[int, int, int], label: str, beyond: bool = False) -> None:
-    """A colour bar at (x, y) of that height, in screen pixels, below its label; pointed where there may be more."""
+    """Draw a colour bar at (x, y) of that height, in screen pixels, below its label; pointed if there may be more."""
     width, height = figure.get_size_inches() * figure.dpi
     x, y, high = place
     ax = figure.add_axes((x / width, 1 - (y + high) / height, 10 / width, high / height))
-    found = figure.colorbar(image, cax=ax, extend="both" if beyond else "neither")
-    found.ax.tick_params(labelsize=SMALL - 1)
+    colour_bar = figure.colorbar(image, cax=ax, extend="both" if beyond else "neither")
+    colour_bar.ax.tick_params(labelsize=SMALL - 1)
     figure.text(x / width, 1 - (y - 8) / height, label, fontsize=SMALL - 1)

@@ -17,31 +17,31 @@ WIDE, LINE, NAMES, BELOW = 560, 30, 260, 60  # screen pixels: the scale, a chang
 INK, YARDSTICK = "#2f62b5", "0.45"
 
 
-def dots(found: Trial) -> Figure:
-    """A dot for each change, with its 95 % interval; the shift by one pixel is the line, and its interval the band."""
-    width, height = EDGE + NAMES + WIDE + EDGE, HEAD + 20 + LINE * (len(found.changes) + 1) + BELOW
+def dots(trial: Trial) -> Figure:
+    """Draw a dot for each change, with its 95 % interval; a shift by one pixel is the line, its interval the band."""
+    width, height = EDGE + NAMES + WIDE + EDGE, HEAD + 20 + LINE * (len(trial.changes) + 1) + BELOW
     figure = new_figure(width, height)
     box = EDGE + NAMES, BELOW, WIDE, height - HEAD - 20 - BELOW
-    plot(found, figure.add_axes((box[0] / width, box[1] / height, box[2] / width, box[3] / height)))
-    title = f"{shortened(found.title)}, {found.size[0]} × {found.size[1]}, as trained"
-    what = "top-1 answers kept" if found.kind == "classes" else "change of the output over its norm"
-    about = f"{found.count} crops of {found.pictures} pictures ({shortened(Path(found.images).name, 24)})"
+    plot(trial, figure.add_axes((box[0] / width, box[1] / height, box[2] / width, box[3] / height)))
+    title = f"{shortened(trial.title)}, {trial.size[0]} × {trial.size[1]}, as trained"
+    what = "top-1 answers kept" if trial.kind == "classes" else "change of the output over its norm"
+    about = f"{trial.count} crops of {trial.pictures} pictures ({shortened(Path(trial.images).name, 24)})"
     headline(figure, title, f"{what}, with 95 % intervals · {about}")
     line = "grey: a shift by one pixel · red: worse than that, fine-tune · blue: not settled, or as good"
     figure.text(EDGE / width, 1 - 74 / height, line, fontsize=SMALL)
     return figure
 
 
-def plot(found: Trial, ax: Axes | None = None) -> Axes:
+def plot(trial: Trial, ax: Axes | None = None) -> Axes:
     """Draw the dots into `ax`; without it, the axes of `dots`."""
     if ax is None:
-        return dots(found).axes[0]
-    yardstick = found.shift.main
+        return dots(trial).axes[0]
+    yardstick = trial.shift.main
     if yardstick is not None:
         ax.axvline(100 * yardstick.mean, color=YARDSTICK, lw=1.2)
         if yardstick.low is not None and yardstick.high is not None:
             ax.axvspan(100 * yardstick.low, 100 * yardstick.high, color=YARDSTICK, alpha=0.15, lw=0)
-    for i, row in enumerate(found.changes):
+    for i, row in enumerate(trial.changes):
         if row.main is None:
             ax.text(
                 0.01,
@@ -62,13 +62,13 @@ def plot(found: Trial, ax: Axes | None = None) -> Axes:
             color=UNEVEN if row.needs == "fine-tune" else INK,
             capsize=2,
         )
-    ax.set_yticks(range(len(found.changes)), [shortened(row.name, 44) for row in found.changes], fontsize=MEDIUM)
-    ax.set_ylim(len(found.changes) - 0.4, -0.6)
-    if found.kind == "classes":
+    ax.set_yticks(range(len(trial.changes)), [shortened(row.name, 44) for row in trial.changes], fontsize=MEDIUM)
+    ax.set_ylim(len(trial.changes) - 0.4, -0.6)
+    if trial.kind == "classes":
         ax.set_xlim(0, 100)
     else:
         ax.set_xlim(left=0)
-    ax.set_xlabel("top-1 kept, %" if found.kind == "classes" else "change, % of the output's norm", fontsize=MEDIUM)
+    ax.set_xlabel("top-1 kept, %" if trial.kind == "classes" else "change, % of the output's norm", fontsize=MEDIUM)
     ax.tick_params(axis="x", labelsize=SMALL)
     ax.grid(axis="x", color="0.9", lw=0.6)
     ax.set_axisbelow(True)
@@ -77,7 +77,7 @@ def plot(found: Trial, ax: Axes | None = None) -> Axes:
 
 
 def _ends(value: Estimate) -> list[list[float]] | None:
-    """How far the interval reaches to each side, in percent."""
+    """Measure how far the interval reaches to each side, in percent."""
     if value.low is None or value.high is None:
         return None
     return [[100 * (value.mean - value.low)], [100 * (value.high - value.mean)]]

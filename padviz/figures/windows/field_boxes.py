@@ -26,7 +26,7 @@ LEAST_BOX = 5  # screen pixels of a receptive field
 
 
 def fields(units: Mapping[str, Mapping[str, tuple[Interval, Interval]]], size: Size, title: str) -> Figure:
-    """Receptive fields of the centre and corner units of some layers, over the image that they look at."""
+    """Draw receptive fields of the centre and corner units of some layers, over the image that they look at."""
     from matplotlib.patches import Rectangle
 
     boxes = [box for layer in units.values() for box in layer.values()]
@@ -42,8 +42,8 @@ def fields(units: Mapping[str, Mapping[str, tuple[Interval, Interval]]], size: S
     ax = figure.add_axes(((left_edge) / total_w, 64 / total_h, box_w / total_w, box_h / total_h))
     ax.add_patch(Rectangle((-0.5, -0.5), size[1], size[0], color="0.88", label="image", zorder=0))
     grown = False
-    for i, (name, each) in enumerate(units.items()):
-        for j, ((top, bottom), (left, right)) in enumerate(each.values()):
+    for i, (name, unit_boxes) in enumerate(units.items()):
+        for j, ((top, bottom), (left, right)) in enumerate(unit_boxes.values()):
             more = [max(LEAST_BOX / zoom - (last - first + 1), 0) / 2 for first, last in ((left, right), (top, bottom))]
             grown |= max(more) > 0
             corner = left - 0.5 - more[0], top - 0.5 - more[1]

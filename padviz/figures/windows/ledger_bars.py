@@ -29,57 +29,59 @@ BELOW, LINE = 56, 17  # screen pixels under the bars: ticks and their label, and
 HATCH = "/////"  # of windows without weights
 
 
-def padding(found: Ledger, title: str) -> Figure:
-    """The padding ledger: rows of padding that each window declares (outlined) and reads (filled), on both sides.
+def padding(ledger: Ledger, title: str) -> Figure:
+    """Draw the rows of padding that each window declares (outlined) and reads (filled), on both sides.
 
     Windows without weights are hatched; the uneven ones are red, or blue where they are rigid.
     """
-    first = sorted(found.layers, key=lambda layer: not (layer.uneven or layer.drops))[:LEDGER]
-    shown = [layer for layer in found.layers if layer in first]
-    left_out = len(found.layers) - len(shown)
-    both = [("height and width", [layer.height for layer in shown])]
-    if any(layer.height != layer.width for layer in shown):
-        both = [("height", both[0][1]), ("width", [layer.width for layer in shown])]
+    first = sorted(ledger.layers, key=lambda layer: not (layer.uneven or layer.drops))[:LEDGER]
+    layers = [layer for layer in ledger.layers if layer in first]
+    left_out = len(ledger.layers) - len(layers)
+    both = [("height and width", [layer.height for layer in layers])]
+    if any(layer.height != layer.width for layer in layers):
+        both = [("height", both[0][1]), ("width", [layer.width for layer in layers])]
     more = f" · {left_out} more not shown" if left_out else ""
-    line = f"{len(found.uneven)} of {len(found.layers)} windows that pad or stride are uneven{_split(found)}{more}"
-    names, wide, tall = 170, 300, 15 * max(len(shown), 3)
+    line = f"{len(ledger.uneven)} of {len(ledger.layers)} windows that pad or stride are uneven{_split(ledger)}{more}"
+    names, wide, tall = 170, 300, 15 * max(len(layers), 3)
     total_w = max(EDGE + names + (wide + BETWEEN) * len(both) + EDGE, EDGE + int(8.6 * len(line)), 640)
-    handles = _handles(shown)
+    handles = _handles(layers)
     below = BELOW + LINE * -(-len(handles) // 2)
     total_h = HEAD + 26 + tall + below
     figure = new_figure(total_w, total_h)
     for i, (axis, rows) in enumerate(both):
         x = EDGE + names + i * (wide + BETWEEN)
         ax = figure.add_axes((x / total_w, below / total_h, wide / total_w, tall / total_h))
-        _sides(ax, rows, [layer.learned for layer in shown])
+        _sides(ax, rows, [layer.learned for layer in layers])
         ax.set_title(f"{axis}: before | after", fontsize=SMALL)
-        ax.set_yticks(range(len(shown)), [] if i else [short_name(layer.layer) for layer in shown], fontsize=SMALL - 1)
+        ax.set_yticks(
+            range(len(layers)), [] if i else [short_name(layer.layer) for layer in layers], fontsize=SMALL - 1
+        )
     at = (EDGE - 8) / total_w, 0
     look: dict[str, Any] = {"ncols": 2, "fontsize": SMALL - 1, "frameon": False, "borderpad": 0.3}
     figure.legend(handles=handles, loc="lower left", bbox_to_anchor=at, **look)
-    headline(figure, f"{shortened(title)}, {found.size[0]} × {found.size[1]}", line)
+    headline(figure, f"{shortened(title)}, {ledger.size[0]} × {ledger.size[1]}", line)
     return figure
 
 
-def _split(found: Ledger) -> str:
-    counts = (len(found.uneven_learned), "learned"), (len(found.uneven_rigid), "rigid")
+def _split(ledger: Ledger) -> str:
+    counts = (len(ledger.uneven_learned), "learned"), (len(ledger.uneven_rigid), "rigid")
     parts = [f"{count} {word}" for count, word in counts if count]
     return f": {', '.join(parts)}" if parts else ""
 
 
-def _handles(shown: Sequence[LayerPadding]) -> list[Patch]:
-    """What the marks mean, of those that are there."""
+def _handles(layers: Sequence[LayerPadding]) -> list[Patch]:
+    """Explain the marks that are there."""
     from matplotlib.patches import Patch
 
     handles = [Patch(facecolor="none", edgecolor="0.2", lw=0.7, label="declared")]
-    for uneven, learned in sorted({(layer.uneven, layer.learned) for layer in shown}, reverse=True):
+    for uneven, learned in sorted({(layer.uneven, layer.learned) for layer in layers}, reverse=True):
         word = "learned (weights)" if learned else "rigid (a pool)"
         handles.append(Patch(**_mark(uneven, learned), label=f"read, {'uneven' if uneven else 'even'}, {word}"))
     return handles
 
 
 def _mark(uneven: bool, learned: bool) -> dict[str, Any]:
-    """How padding that is read is drawn."""
+    """Choose how padding that is read is drawn."""
     colour = "0.55" if not uneven else UNEVEN if learned else RIGID
     if learned:
         return {"facecolor": colour}
@@ -87,7 +89,7 @@ def _mark(uneven: bool, learned: bool) -> dict[str, Any]:
 
 
 def _sides(ax: Axes, rows: Sequence[AxisPadding], learned: Sequence[bool]) -> None:
-    """A bar to the left for the padding before, one to the right for that after; what is dropped as a number."""
+    """Draw a bar to the left for the padding before, one to the right for that after; what is dropped as a number."""
     from matplotlib.ticker import MaxNLocator
 
     reach = max([1, *(max(*row.declared, row.consumed[1] + row.overhang) for row in rows)]) + 0.5

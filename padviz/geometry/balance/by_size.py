@@ -55,13 +55,13 @@ def verdict_on(network: Network, axis: int, sizes: Rows) -> Verdict:
             if isinstance(window, Window) and (window, id(n)) not in readings:
                 readings[window, id(n)] = layer.name, _reading(window, n)
     all_of = [np.ones(sizes.shape, dtype=bool)]
-    even = np.logical_and.reduce(all_of + [each.even for _, each in readings.values()])
-    whole = np.logical_and.reduce(all_of + [each.whole for _, each in readings.values()])
-    return Verdict(runs, even, whole, {name: each.odd for name, each in readings.values()})
+    even = np.logical_and.reduce(all_of + [reading.even for _, reading in readings.values()])
+    whole = np.logical_and.reduce(all_of + [reading.whole for _, reading in readings.values()])
+    return Verdict(runs, even, whole, {name: reading.odd for name, reading in readings.values()})
 
 
 def _rows_of(network: Network, axis: int, sizes: Rows) -> tuple[list[Rows], Flags]:
-    """The rows of every layer at each size, and which sizes the network takes; equal arrays are one array."""
+    """Count every layer's rows at each size, and tell which sizes the network takes; equal arrays are one array."""
     rows, same = [sizes], {sizes.tobytes(): sizes}
     runs = sizes == network.size[axis] if axis in network.fixed else np.ones(sizes.shape, dtype=bool)
     known: dict[tuple[Op, int, int], tuple[Rows, Flags]] = {}
@@ -86,7 +86,7 @@ def _rows_of(network: Network, axis: int, sizes: Rows) -> tuple[list[Rows], Flag
 
 
 def _leaving(op: Op, n: NDArray[np.int64], like: Any) -> tuple[NDArray[np.int64], Flags]:
-    """Output sizes, and whether the operation takes each input; impossible ones are set to 1."""
+    """Find output sizes, and whether the operation takes each input; impossible ones are set to 1."""
     leaving = np.broadcast_to(sized(op, n, like), n.shape)
     fits = leaving >= 1
     if isinstance(op, Window):
@@ -108,9 +108,9 @@ def _reading(window: Window, n: Rows) -> _Reading:
     n = n[taken]
     before, after, m = placement(window, n)
     left_over = n + before + after - window.extent - (m - 1) * window.stride
-    few = np.minimum(m, 4 + 3 * window.extent // window.stride + np.max(before) + np.max(after))
+    near_units = np.minimum(m, 4 + 3 * window.extent // window.stride + np.max(before) + np.max(after))
     classes = np.zeros(n.shape, dtype=np.int64)  # one number for each combination
-    for part in (before, after, left_over, few):
+    for part in (before, after, left_over, near_units):
         low = np.min(part)
         classes = classes * (np.max(part) - low + 1) + part - low
     _, first, kind = np.unique(classes, return_index=True, return_inverse=True)

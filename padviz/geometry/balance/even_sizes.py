@@ -11,7 +11,7 @@ from padviz.geometry.balance.by_size import Flags, verdict_on
 from padviz.network.network import LARGEST, Network
 from padviz.network.sizes import is_square
 
-AXES = ("both", "height", "width")
+AXIS_CHOICES = ("both", "height", "width")
 MOST_RESIDUES = 4  # a rule with more alternatives is no rule that a person would use
 
 
@@ -36,7 +36,7 @@ class EvenSizes:
 
 
 def even_sizes(network: Network, lo: int = 64, hi: int = 1024, axis: str = "both") -> EvenSizes:
-    """Every size in lo .. hi at which no layer is uneven: `padviz.even_sizes`, of a network that is loaded.
+    """Find every size in lo .. hi at which no layer is uneven: `padviz.even_sizes`, of a loaded network.
 
     Parameters
     ----------
@@ -57,19 +57,21 @@ def even_sizes(network: Network, lo: int = 64, hi: int = 1024, axis: str = "both
     """
     if not 1 <= lo <= hi <= LARGEST:
         raise OptionError(f"{lo}:{hi} is not a range of sizes", option="range", hint=f"use LO:HI within 1:{LARGEST}")
-    if axis not in AXES:
-        raise OptionError(f"axis {axis!r} is not known", option="axis", hint=f"use {', '.join(AXES)}")
+    if axis not in AXIS_CHOICES:
+        raise OptionError(f"axis {axis!r} is not known", option="axis", hint=f"use {', '.join(AXIS_CHOICES)}")
     sizes = np.arange(lo, hi + 1)
     wanted = {"both": (0, 1), "height": (0,), "width": (1,)}[axis]
-    verdicts = [verdict_on(network, each, sizes) for each in wanted[: 1 if is_square(network) else 2]]
-    runs, even, whole = (np.logical_and.reduce(flags) for flags in zip(*(each[:3] for each in verdicts), strict=True))
+    verdicts = [verdict_on(network, at, sizes) for at in wanted[: 1 if is_square(network) else 2]]
+    runs, even, whole = (
+        np.logical_and.reduce(flags) for flags in zip(*(verdict[:3] for verdict in verdicts), strict=True)
+    )
     if not runs.any():
         raise SizeError(f"takes no size from {lo} to {hi}", where=network.name, hint="try another range")
-    found = (runs & even, runs & even & whole)
+    balanced = (runs & even, runs & even & whole)
     first = int(np.argmax(runs))  # a rule starts where the network does
     since = f", from {lo + first}" if first else ""
-    all_even, without_drops = (tuple(sizes[flags].tolist()) for flags in found)
-    rule, strict_rule = (rule_of(flags[first:], lo + first) for flags in found)
+    all_even, without_drops = (tuple(sizes[flags].tolist()) for flags in balanced)
+    rule, strict_rule = (rule_of(flags[first:], lo + first) for flags in balanced)
     return EvenSizes(
         network.name,
         (lo, hi),
@@ -82,7 +84,7 @@ def even_sizes(network: Network, lo: int = 64, hi: int = 1024, axis: str = "both
 
 
 def rule_of(even: Flags, lo: int) -> str | None:
-    """The shortest period that the flags of sizes lo, lo + 1, ... keep throughout, twice at the least.
+    """Find the shortest period that the flags of sizes lo, lo + 1, ... keep throughout, twice at the least.
 
     >>> rule_of(np.array([True, False, False] * 4), 64)
     '3*i + 1'

@@ -49,33 +49,33 @@ def margins(network: Network, size: int | Sequence[int] | None = None) -> tuple[
     pixels = network.at(size)
     square = pixels[0] == pixels[1] and is_square(network)
     rows = _touched_on(network, 0, pixels)
-    touched, found = (rows, rows if square else _touched_on(network, 1, pixels)), []
+    touched, layer_margins = (rows, rows if square else _touched_on(network, 1, pixels)), []
     for layer, high, wide, *stops in list(
         zip(network.layers, *touched, *(_barriers(network, axis) for axis in (0, 1)), strict=True)
     )[1:]:
         halos = [None if stop else halo for stop, (_, halo) in zip(stops, (high, wide), strict=True)]
-        found.append(Margin(layer.name, layer.kind, high[0], wide[0], *halos, *stops))
-    return tuple(found)
+        layer_margins.append(Margin(layer.name, layer.kind, high[0], wide[0], *halos, *stops))
+    return tuple(layer_margins)
 
 
 def _touched_on(network: Network, axis: int, pixels: Size) -> list[tuple[Interval, Interval | None]]:
-    """The margin of every layer on one axis."""
+    """Measure the margin of every layer on one axis."""
     sizes = sizes_of(network, axis, pixels[axis])
-    return [_margin(each, m) for each, m in zip(touched_on(network, axis, sizes), sizes, strict=True)]
+    return [_margin(touched, m) for touched, m in zip(touched_on(network, axis, sizes), sizes, strict=True)]
 
 
 def _barriers(network: Network, axis: int) -> list[Barrier | None]:
-    """Of every layer, the first before it, or itself, that makes each position depend on all."""
-    found: list[Barrier | None] = [None]
+    """Find for every layer the first before it, or itself, that makes each position depend on all."""
+    barriers: list[Barrier | None] = [None]
     for layer in network.layers[1:]:
         why = layer.whole(axis)
-        before = next((found[j] for j in layer.inputs if found[j]), None)
-        found.append(before or ((layer.name, why) if why else None))
-    return found
+        before = next((barriers[j] for j in layer.inputs if barriers[j]), None)
+        barriers.append(before or ((layer.name, why) if why else None))
+    return barriers
 
 
 def _margin(touched: Touched, m: int) -> tuple[Interval, Interval | None]:
-    """Of `m` units: how many padding touches from either end, and the rows that so many stand for on a long axis."""
+    """Count of `m` units those that padding touches from either end, and the rows so many stand for on a long axis."""
     before, after = (side.depth for side in touched.sides)
     halo = (ceil(before * touched.stride), ceil(after * touched.stride)) if touched.stride else None
     return (min(before, m), min(after, m)), halo

@@ -18,7 +18,7 @@ MOST_KEPT = 1 << 20  # of all layers together
 
 
 def by_periods(network: Network, axis: int, sizes: Sequence[int]) -> tuple[Reach, ...] | None:
-    """The reach of every layer, at these sizes; None where one repeats too late for that, or never.
+    """Find the reach of every layer, at these sizes; None where one repeats too late for that, or never.
 
     >>> import padviz
     >>> from padviz.network.sizes import sizes_of
@@ -26,27 +26,27 @@ def by_periods(network: Network, axis: int, sizes: Sequence[int]) -> tuple[Reach
     >>> by_periods(alexnet, 0, sizes_of(alexnet, 0, 224))[1].seen
     [(-2, 8)]
     """
-    found, kept = [Reach([(0, 0)], Fraction(1), 1)], 0
+    reaches, kept = [Reach([(0, 0)], Fraction(1), 1)], 0
     for i, layer in enumerate(network.layers[1:], start=1):
-        entering, op = [found[j] for j in layer.inputs], layer.ops[axis]
+        entering, op = [reaches[j] for j in layer.inputs], layer.ops[axis]
         if len(entering) == 1 and op is None:
-            found.append(entering[0])
+            reaches.append(entering[0])
             continue
-        if any(each.whole for each in entering) or isinstance(op, Adaptive):
-            made: Reach | None = whole(entering, sizes[layer.inputs[0]], sizes[0])
+        if any(reach.whole for reach in entering) or isinstance(op, Adaptive):
+            reached: Reach | None = whole(entering, sizes[layer.inputs[0]], sizes[0])
         elif op is None:
-            made = _merged(entering, sizes[i], layer.name)
+            reached = _merged(entering, sizes[i], layer.name)
         else:
-            made = _through(op, entering[0], sizes[layer.inputs[0]], sizes[i], layer.name)
-        kept += len(made.seen) if made else 0
-        if made is None or kept > MOST_KEPT:
+            reached = _through(op, entering[0], sizes[layer.inputs[0]], sizes[i], layer.name)
+        kept += len(reached.seen) if reached else 0
+        if reached is None or kept > MOST_KEPT:
             return None
-        found.append(made)
-    return tuple(found)
+        reaches.append(reached)
+    return tuple(reaches)
 
 
 def _through(op: Op, entering: Reach, n: int, m: int, name: str) -> Reach | None:
-    """The reach of the `m` units of `op`, which reads a layer of `n`."""
+    """Pull the reach of the `m` units of `op` through it, which reads a layer of `n`."""
     rate = rate_of(op, n, m)
     if not rate:
         return None
@@ -55,8 +55,8 @@ def _through(op: Op, entering: Reach, n: int, m: int, name: str) -> Reach | None
         return None
     seen = []
     if entering.wavy:
-        for each in all_rows_of(op, n, m, np.arange(period)).T.tolist():
-            lows, highs = zip(*map(entering.of, each), strict=True)
+        for rows in all_rows_of(op, n, m, np.arange(period)).T.tolist():
+            lows, highs = zip(*map(entering.of, rows), strict=True)
             seen.append((min(lows), max(highs)))
     else:
         for unit in range(period):
@@ -68,25 +68,25 @@ def _through(op: Op, entering: Reach, n: int, m: int, name: str) -> Reach | None
 
 
 def _merged(reaches: Sequence[Reach], m: int, name: str) -> Reach | None:
-    """The union of branches, where all advance alike."""
+    """Unite the reaches of branches, where all advance alike."""
     period = lcm(*(len(reach.seen) for reach in reaches))
     stride = reaches[0].stride
     if period > max(MOST_PERIOD, m) or any(reach.stride != stride for reach in reaches):
         return None
     both = [[reach.of(unit) for reach in reaches] for unit in range(period)]
-    seen = [(min(low for low, _ in each), max(high for _, high in each)) for each in both]
-    centred = all(len({low + high for low, high in each}) == 1 for each in both[:m])
+    seen = [(min(low for low, _ in intervals), max(high for _, high in intervals)) for intervals in both]
+    centred = all(len({low + high for low, high in intervals}) == 1 for intervals in both[:m])
     parts_at = parted(reaches) or (None if centred else name)
     return _repeating(seen, stride, m, parts_at, wavy=any(reach.wavy for reach in reaches))
 
 
 def _centred_alike(seen: Sequence[Interval], stride: Fraction) -> bool:
-    """Whether the centres of units are evenly apart."""
+    """Tell whether the centres of units are evenly apart."""
     first, (rows, units) = sum(seen[0]), stride.as_integer_ratio()
     return all((low + high - first) * units == 2 * unit * rows for unit, (low, high) in enumerate(seen))
 
 
 def _repeating(seen: Sequence[Interval], stride: Fraction, m: int, parts_at: str | None, *, wavy: bool) -> Reach:
-    """A reach with the most rows that a unit of a map of `m` sees."""
+    """Make a reach with the most rows that a unit of a map of `m` sees."""
     size = max(high - low + 1 for low, high in seen[:m])
     return Reach(seen, stride, size, parts_at, wavy=wavy)

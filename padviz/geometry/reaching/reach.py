@@ -34,7 +34,7 @@ class Reach:
     wavy: bool = False
 
     def of(self, unit: int) -> Interval:
-        """The rows that a unit sees."""
+        """Find the rows that a unit sees."""
         turns, phase = divmod(unit, len(self.seen))
         low, high = (int(row) for row in self.seen[phase])
         advance = int(turns * len(self.seen) * self.stride)
@@ -42,12 +42,16 @@ class Reach:
 
 
 def parted(reaches: Sequence[Reach]) -> str | None:
-    """The first layer at which any of them is no longer centred; None where all are."""
+    """Find the first layer at which any of them is no longer centred; None where all are."""
     return next((reach.parts_at for reach in reaches if reach.parts_at), None)
 
 
 def whole(reaches: Sequence[Reach], n: int, image: int) -> Reach:
-    """The reach of units of which each sees all that layers of `n` units see of an image of so many rows."""
+    """Unite the reaches of units of which each sees all that layers of `n` units see of an image of so many rows.
+
+    >>> whole([Reach([(-1, 1)], Fraction(2), 3)], 4, 8).seen
+    [(-1, 7)]
+    """
     low = min(reach.of(unit)[0] for reach in reaches for unit in range(min(n, len(reach.seen))))
     high = max(reach.of(n - 1 - unit)[1] for reach in reaches for unit in range(min(n, len(reach.seen))))
     return Reach([(low, high)], Fraction(0), image, parted(reaches), whole=True)

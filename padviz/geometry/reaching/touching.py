@@ -47,7 +47,7 @@ class Touched(NamedTuple):
 
 
 def touched_on(network: Network, axis: int, sizes: Sequence[int]) -> list[Touched]:
-    """The units of every layer that padding touches.
+    """Find the units of every layer that padding touches.
 
     >>> import padviz
     >>> from padviz.network.sizes import sizes_of
@@ -55,29 +55,29 @@ def touched_on(network: Network, axis: int, sizes: Sequence[int]) -> list[Touche
     >>> [side.full for side in touched_on(vgg, 0, sizes_of(vgg, 0, 512))[-1].sides]
     [2, 2]
     """
-    found = [Touched((Side(), Side()), Fraction(1))]
+    touched = [Touched((Side(), Side()), Fraction(1))]
     for i, layer in enumerate(network.layers[1:], start=1):
-        entering, op = [found[j] for j in layer.inputs], layer.ops[axis]
+        entering, op = [touched[j] for j in layer.inputs], layer.ops[axis]
         if op is None and len(entering) == 1:
-            found.append(entering[0])
-        elif isinstance(op, Adaptive) or any(each.whole for each in entering):
-            found.append(_whole(op, entering, sizes[layer.inputs[0]], sizes[i]))
+            touched.append(entering[0])
+        elif isinstance(op, Adaptive) or any(before.whole for before in entering):
+            touched.append(_whole(op, entering, sizes[layer.inputs[0]], sizes[i]))
         else:
-            found.append(_through(layer, axis, entering, sizes[layer.inputs[0]], sizes[i]))
-    return found
+            touched.append(_through(layer, axis, entering, sizes[layer.inputs[0]], sizes[i]))
+    return touched
 
 
 def _whole(op: Op | None, entering: Sequence[Touched], n: int, m: int) -> Touched:
-    """All units, or none: as those that they see, or by padding of their own."""
-    hit = any(side.depth for each in entering for side in each.sides)
+    """Touch all units, or none: as those that they see, or by padding of their own."""
+    hit = any(side.depth for touched in entering for side in touched.sides)
     hit |= isinstance(op, Window) and any(_passed(op, n, m, end, Side()).depth for end in (0, 1))
     return Touched((Side(m), Side(m)) if hit else (Side(), Side()), Fraction(0), whole=True)
 
 
 def _through(layer: Layer, axis: int, entering: Sequence[Touched], n: int, m: int) -> Touched:
-    """Through a layer: its branches, and then its operation."""
-    op, stride = layer.ops[axis], max(each.stride for each in entering)
-    before, after = (_joined([each.sides[end] for each in entering]) for end in (0, 1))
+    """Pass through a layer: its branches, and then its operation."""
+    op, stride = layer.ops[axis], max(touched.stride for touched in entering)
+    before, after = (_joined([touched.sides[end] for touched in entering]) for end in (0, 1))
     if op is None:
         return Touched((before, after), stride)
     sides = _passed(op, n, m, 0, before), _passed(op, n, m, 1, after)
@@ -91,17 +91,17 @@ def _joined(sides: Sequence[Side]) -> Side:
 
 
 def _side(full: int, units: Iterable[int]) -> Side:
-    """So many units in a row, and others, which may be the next ones."""
+    """Count units in a row, and keep others, which may be the next ones."""
     more = sorted(unit for unit in units if unit >= full)
     next_ones = sum(1 for i, unit in enumerate(more) if unit == full + i)
     return Side(full + next_ones, tuple(more[next_ones:]))
 
 
 def _passed(op: Op, n: int, m: int, end: int, side: Side) -> Side:
-    """The units of an operation that read past an end of `n` rows, or one of the rows there that padding touches."""
+    """Find the units of an operation that read past an end of `n` rows, or a row there that padding touches."""
 
     def nearest(unit: int) -> int:
-        """The row next to the end that a unit reads, both counted from there."""
+        """Find the row next to the end that a unit reads, both counted from there."""
         row: int = rows_of(op, n, m, m - 1 - unit if end else unit)[end]
         return n - 1 - row if end else row
 
@@ -122,13 +122,13 @@ def _passed(op: Op, n: int, m: int, end: int, side: Side) -> Side:
 
 
 def _skips(op: Op) -> bool:
-    """Whether it is a transposed convolution with units between its taps, which read nothing."""
+    """Tell whether it is a transposed convolution with units between its taps, which read nothing."""
     return isinstance(op, Transposed) and op.kernel < op.stride
 
 
 def _rows_read(op: Op, n: int, m: int, units: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """All rows that each of an array of units may read, (rows, units), and which of them it does."""
+    """List all rows that each of an array of units may read, (rows, units), and which of them it does."""
     if not isinstance(op, Transposed):
         return (rows := all_rows_of(op, n, m, units)), np.ones(rows.shape, dtype=bool)
-    places = np.stack([units + op.padding[0] - tap * op.dilation for tap in range(op.kernel)])
-    return places // op.stride, places % op.stride == 0
+    scaled = np.stack([units + op.padding[0] - tap * op.dilation for tap in range(op.kernel)])
+    return scaled // op.stride, scaled % op.stride == 0

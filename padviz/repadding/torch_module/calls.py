@@ -17,7 +17,7 @@ from padviz.errors import PadvizError, SizeError
 from padviz.network.rewrites import schemes_of
 from padviz.nn.functional import IMAGE, NONE, Pads, Schemes, padded, padded_conv2d
 from padviz.nn.padded_conv import amounts
-from padviz.nn.reading import known
+from padviz.nn.padded_rows import known
 from padviz.repadding.plan import checked
 
 CHANNELS_LAST = (-3, -2)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from padviz.errors import DescriptionError, OptionError, PadvizError, let_through, printable
-from padviz.files.reading import read_file
+from padviz.files.opened import read_file
 from padviz.network.network import Network, Size, as_size
 from padviz.sources.onnx.constants.stored import BROKEN
 from padviz.sources.onnx.run import MOST_NODES, Graph

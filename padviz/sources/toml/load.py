@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from padviz.errors import DescriptionError, UnknownName, let_through, nearest, printable
-from padviz.files.reading import read_file
+from padviz.files.opened import read_file
 from padviz.network.network import Network
 from padviz.sources.toml.build import DEEPEST, _one_line, parse
 

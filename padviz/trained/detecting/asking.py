@@ -98,7 +98,7 @@ def seek(
     except BaseException as error:
         for each in kept if keeping.path else ():
             each.write()
-            error.add_note(each.told())
+            error.add_note(each.in_words())
         raise
     with suppress(OptionError):  # what cannot be kept can still be handed back
         kept[0].write()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import OptionError, PadvizError, let_through
-from padviz.files.reading import opened
+from padviz.files.opened import opened
 from padviz.network.network import Size
 
 KIND = "a .png or .jpg"

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from padviz.errors import DescriptionError, OptionError, PadvizError, let_through, printable
-from padviz.files.reading import opened
+from padviz.files.opened import opened
 from padviz.network.layer import CONVOLUTIONS
 from padviz.network.network import Network, Size
 from padviz.sources import WEIGHTS

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from padviz.errors import PadvizError, let_through
-from padviz.files.reading import opened
+from padviz.files.opened import opened
 from padviz.sources.onnx.constants.folding import MOST, Array
 from padviz.sources.tracing.arranging import Value
 from padviz.sources.tracing.axis_labels import plain

@@ -14,7 +14,7 @@ from padviz.errors import DescriptionError, let_through
 
 @contextmanager
 def opened(path: str | Path, kind: str, most: float = float("inf")) -> Iterator[BinaryIO]:
-    """A file that should be `kind`, such as "an ONNX file", open to be read.
+    """Open a file that should be `kind`, such as "an ONNX file", to be read.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def opened(path: str | Path, kind: str, most: float = float("inf")) -> Iterator[
 
 
 def read_file(path: str | Path, kind: str, most: int) -> bytes:
-    """All of a file that should be `kind`; see `opened`.
+    """Read all of a file that should be `kind`; see `opened`.
 
     >>> read_file("missing.toml", "a TOML description", 100)
     Traceback (most recent call last):
