@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ast import literal_eval
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from fractions import Fraction
 from functools import cache
 from math import ceil, floor
@@ -42,19 +43,18 @@ def padded_axis(n: int, before: int, after: int, mode: str) -> list[int | None]:
     """The padded axis written out: at each place the row that it copies, or None for padding that reads nothing."""
     rows = list(range(n))
     if mode in ("zero", "partial"):
-        head, tail = [None] * before, [None] * after
-    elif mode == "replicate":
-        head, tail = [0] * before, [n - 1] * after
-    elif mode == "reflect":
-        assert before < n and after < n
-        head, tail = [rows[i] for i in range(before, 0, -1)], [rows[n - 2 - i] for i in range(after)]
-    elif mode == "symmetric":
-        assert before <= n and after <= n
-        head, tail = [rows[i] for i in range(before - 1, -1, -1)], [rows[n - 1 - i] for i in range(after)]
-    else:
-        assert before <= n and after <= n
-        head, tail = rows[n - before :] if before else [], rows[:after]
-    return [*head, *rows, *tail]
+        return [*[None] * before, *rows, *[None] * after]
+    front, back = COPIES[mode](rows, before), COPIES[mode](rows[::-1], after)
+    assert (len(front), len(back)) == (before, after)
+    return [*front[::-1], *rows, *back]
+
+
+COPIES: dict[str, Callable[[list[int], int], list[int]]] = {
+    "replicate": lambda rows, count: rows[:1] * count,
+    "reflect": lambda rows, count: rows[1 : 1 + count],
+    "symmetric": lambda rows, count: rows[:count],
+    "circular": lambda rows, count: rows[::-1][:count],
+}  # what `count` rows in front of some rows copy, the nearest first; those behind see the rows from the other end
 
 
 def window_reads(n: int, kernel: int, stride: int, dilation: int, pads: tuple[int, int], mode: str, up: bool) -> Any:

@@ -6,12 +6,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from padviz.axis.padding_modes import COPYING
 from tests import naive
 
 GRIDS = ["asymmetric", "half_pixel", "pytorch_half_pixel", "tf_half_pixel_for_nn", "align_corners"]
 ROUNDINGS = ["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"]
 ODDS = ["end", "front", "down", "up"]
-MODES = ["zero", "replicate", "reflect", "symmetric", "circular"]
+MODES = ["zero", *COPYING]
 SCALES: list[Any] = [2, [1.5, 0.5]]
 LARGEST = 24  # rows of any layer
 

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 
 import padviz
+from padviz.axis.padding_modes import SCHEMES
 from padviz.counting.coverage import coverage
 from padviz.engine.limbs import to_ints
 from padviz.exports.cards import card
@@ -28,7 +29,6 @@ from padviz.geometry.one_layer import illustrate
 from padviz.geometry.receptive_fields import fields_of_units
 from padviz.geometry.tap_exposure import tap_exposure
 from padviz.network.network import Network
-from padviz.network.rewrites import SCHEMES
 from padviz.pages.payload import Asked, payload
 from padviz.pages.planes import Shelf
 from padviz.sources.toml.build import parse

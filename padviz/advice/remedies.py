@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import inf, log2
 
@@ -15,10 +16,10 @@ from padviz.advice.changes import (
     balanced_size_with_schemes,
     balanced_sizes,
     cropped_outputs,
+    even_pads,
     larger_image,
     pooled_strides,
     schemes,
-    some_even_pads,
     wraps,
 )
 from padviz.advice.standing import APART
@@ -26,10 +27,8 @@ from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import FairShare, PerAxis, Rim
 from padviz.counting.usage import usage
 from padviz.errors import PadvizError
-from padviz.geometry.costs import costs
-from padviz.geometry.ledger import ledger
-from padviz.network.network import Network, Size
-from padviz.network.rewrites import with_padding
+from padviz.geometry.balance.case import Case
+from padviz.network.network import Network
 from padviz.network.targets import names_of, upto
 
 GAIN = 0.005  # of the pixels: what less would be called a remedy for?
@@ -46,9 +45,9 @@ class Judged(msgspec.Struct, frozen=True):
     Examples
     --------
     >>> import padviz
-    >>> found = judged(padviz.load("resnet50"), 224)
+    >>> found = padviz.remedies("resnet50", 225)[0].outcome
     >>> found.uneven_learned, found.uneven_rigid, found.macs
-    (4, 1, 4087136256)
+    (0, 0, 4624665792)
     """
 
     size: list[int]
@@ -91,7 +90,7 @@ class Outcome(Judged, frozen=True):
     of the pixels.
 
     >>> import padviz
-    >>> outcome(padviz.load("resnet50"), 224).ring_px
+    >>> outcome(Case(padviz.load("resnet50"), (224, 224)), padviz.usage("resnet50", 224)).ring_px
     [32, 32]
     """
 
@@ -126,24 +125,24 @@ class Remedy(msgspec.Struct, frozen=True):
     price: str | None
 
 
-def outcome(
-    network: Network,
-    size: int | Sequence[int] | None = None,
-    padding: str | None = None,
-    layer: str | Sequence[str] | None = None,
-    heads: str = "sum",
-) -> Outcome:
-    """All figures of a network at a size, under a padding scheme: what `Outcome` holds.
+@dataclass(frozen=True)
+class Attempt:
+    """A change that was tried, and what comes of it, or why it cannot run; the remedy that it is, where it helps.
 
-    Raises
-    ------
-    PadvizError
-        If it cannot run so.
+    `counts` is its map, where that is kept.
     """
-    counts = usage(network, size, padding, layer, heads=heads)
+
+    change: Change
+    after: Judged | PadvizError
+    remedy: Remedy | None = None
+    counts: CountMap | None = field(default=None, repr=False)
+
+
+def outcome(today: Case, counts: CountMap) -> Outcome:
+    """Describe the map of a network at a size by all figures that `Outcome` holds."""
     summary, ring = counts.summary(), _ring(counts)
     return Outcome(
-        **msgspec.structs.asdict(_judged(network, counts, summary.share)),
+        **msgspec.structs.asdict(judged(today, counts, summary.share)),
         asymmetry=summary.asymmetry,
         skew=summary.skew,
         marginalised=summary.marginalised,
@@ -152,14 +151,9 @@ def outcome(
     )
 
 
-def judged(network: Network, size: Size, padding: str | None = None, heads: str = "sum") -> Judged:
-    """What is judged of a network at a size, under a padding scheme."""
-    counts = usage(network, size, padding, heads=heads)
-    return _judged(network, counts, None if counts.share_reason else counts.shares.figures())
-
-
-def _judged(network: Network, counts: CountMap, share: FairShare | None) -> Judged:
-    rows, (starved, overused) = ledger(with_padding(network, counts.padding), counts.size), counts.rims or (None, None)
+def judged(case: Case, counts: CountMap, share: FairShare | None) -> Judged:
+    """Judge the map of a network at a size, under any padding scheme, whose fair shares are known."""
+    rows, (starved, overused) = case.ledger, counts.rims or (None, None)
     return Judged(
         size=[*counts.size],
         uneven_learned=len(rows.uneven_learned),
@@ -169,7 +163,7 @@ def _judged(network: Network, counts: CountMap, share: FairShare | None) -> Judg
         share_reason=counts.share_reason,
         rim=starved,
         overused_rim=overused,
-        macs=costs(network, counts.size).macs,
+        macs=case.macs,
     )
 
 
@@ -202,30 +196,41 @@ def remedies(
     >>> [remedy.what for remedy in remedies(padviz.load("resnet18"), 224)][:2]
     ['225x225 + reflect', '225x225 + partial']
     """
-    network, pixels = upto(network, names_of(layer, network, every=heads == "share")), network.at(size)
-    return improvements(network, outcome(network, pixels, heads=heads), heads)
+    today = Case(upto(network, names_of(layer, network, every=heads == "share")), network.at(size))
+    before = outcome(today, usage(today.network, today.size, heads=heads))
+    return tuple(each.remedy for each in attempts(today, before, heads) if each.remedy)
 
 
-def improvements(network: Network, before: Judged, heads: str = "sum") -> tuple[Remedy, ...]:
-    """The `remedies` of a network whose outcome, as it is, is known.
+def attempts(today: Case, before: Judged, heads: str = "sum", most: int = 0) -> list[Attempt]:
+    """Try all changes of a network whose outcome today is known: the best remedies first, `most` of them with maps.
 
     >>> import padviz
-    >>> net = padviz.load("resnet18")
-    >>> improvements(net, outcome(net, 224)) == remedies(net, 224)
-    True
+    >>> today = Case(padviz.load("resnet18"), (224, 224))
+    >>> found = attempts(today, outcome(today, padviz.usage("resnet18", 224)))
+    >>> found[0].change.what, found[0].after.uneven_learned
+    ('225x225 + reflect', 0)
     """
-    found = []
-    for change in changes(network, (before.size[0], before.size[1])):
-        try:
-            after = judged(change.network, change.size, change.padding, heads)
-        except PadvizError:
-            continue  # it cannot run so: reflect on small maps
-        ratio = after.macs / before.macs if after.macs and before.macs else None
-        if helps(change.kind, before, after):
-            price = _price(change, before, after, ratio)
-            what = change.kind, change.what, [*change.edit], change.needs
-            found.append(Remedy(*what, after, change.padding, ratio, price))
-    return tuple(sorted(found, key=lambda remedy: _rank(remedy, before)))
+    found: list[Attempt] = []
+    for change in changes(today):
+        found = sorted([*found, _attempt(change, before, heads)], key=lambda each: _rank(each, before))
+        found[most:] = [replace(each, counts=None) for each in found[most:]]  # maps may be large
+    return found
+
+
+def _attempt(change: Change, before: Judged, heads: str) -> Attempt:
+    """Count what a change does."""
+    case = change.case
+    try:
+        counts = usage(case.network, case.size, change.padding, heads=heads)
+        after = judged(case, counts, None if counts.share_reason else counts.shares.figures())
+    except PadvizError as error:
+        return Attempt(change, error)  # as reflect on small maps
+    ratio = after.macs / before.macs if after.macs and before.macs else None
+    if not helps(change.kind, before, after):
+        return Attempt(change, after)
+    what = change.kind, change.what, [*change.edit], change.needs
+    remedy = Remedy(*what, after, change.padding, ratio, _price(change, before, after, ratio))
+    return Attempt(change, after, remedy, counts)
 
 
 def helps(kind: str, before: Judged, after: Judged) -> bool:
@@ -252,23 +257,23 @@ def worse(before: Judged, after: Judged) -> bool:
     return not before.low and after.unfair > before.unfair + GAIN
 
 
-def changes(network: Network, size: Size) -> Iterator[Change]:
+def changes(today: Case) -> Iterator[Change]:
     """All that is tried."""
-    makers: tuple[Callable[[Network, Size], Iterator[Change]], ...] = (
+    makers: tuple[Callable[[Case], Iterator[Change]], ...] = (
         balanced_sizes,
         partial(balanced_size_with_schemes, most=COSTLY),
         larger_image,
         schemes,
-        some_even_pads,
+        even_pads,
         pooled_strides,
         cropped_outputs,
     )
     for make in makers:
-        yield from make(network, size)
+        yield from make(today)
 
 
 def _price(change: Change, before: Judged, after: Judged, ratio: float | None) -> str | None:
-    if change.size != (before.size[0], before.size[1]) and (ratio or 0) > COSTLY:
+    if change.case.size != (before.size[0], before.size[1]) and (ratio or 0) > COSTLY:
         return f"costs {ratio:.2f}x the multiply-adds"
     if worse(before, after):
         return "more pixels are starved or overused"
@@ -276,18 +281,21 @@ def _price(change: Change, before: Judged, after: Judged, ratio: float | None) -
     return "drops fewer rows, and no more" if idle and before.tilt - after.tilt <= APART else None
 
 
-def _rank(remedy: Remedy, before: Judged) -> tuple[float, ...]:
-    """What needs least of a trained network first, then what leaves least unfair, then what costs least.
+def _rank(tried: Attempt, before: Judged) -> tuple[float, ...]:
+    """What helps first: what needs least of a trained network, then what leaves least unfair, then what costs least.
 
     The nearest of balanced sizes comes first: a larger image has fewer pixels near its border whatever the network
     does. Schemes that wrap around come last of those that need as much: they suit few images. What has a price comes
     last of all.
     """
+    remedy = tried.remedy
+    if remedy is None:
+        return (True,)
     after = remedy.outcome
     away = sum(abs(n - m) for n, m in zip(after.size, before.size, strict=True))
     harsh, unfair = _unfairness(before, after)
-    left = after.uneven_learned, after.drops > 0, wraps(remedy.what), harsh, away, unfair
-    return remedy.price is not None, NEEDS.index(remedy.needs), *left, remedy.macs_ratio or 1.0
+    left = after.uneven_learned, after.drops > 0, wraps(remedy.padding), harsh, away, unfair
+    return False, remedy.price is not None, NEEDS.index(remedy.needs), *left, remedy.macs_ratio or 1.0
 
 
 def _unfairness(before: Judged, after: Judged) -> tuple[bool, float]:

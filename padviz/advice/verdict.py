@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import ceil
 
 import msgspec
 
-from padviz.advice.changes import cannot, cropped_outputs
-from padviz.advice.remedies import Outcome, Remedy, changes, improvements, judged, outcome
+from padviz.advice.remedies import Attempt, Outcome, Remedy, attempts, outcome
 from padviz.advice.standing import Standing, standing
 from padviz.advice.wording import border, padding, symmetry, verdict
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import percent
 from padviz.counting.usage import usage
-from padviz.errors import SizeError
-from padviz.geometry.ledger import ledger
-from padviz.geometry.reaching.border_margins import Margin, margins
+from padviz.errors import PadvizError, SizeError
+from padviz.geometry.balance.case import Case
+from padviz.geometry.balance.even_pads import cannot
+from padviz.geometry.reaching.border_margins import Margin
 from padviz.geometry.receptive_fields import AxisField, ReceptiveField, grid_in_words, receptive_fields
 from padviz.network.network import Network, Size, as_size
 from padviz.network.sizes import sizes_of
@@ -110,17 +111,49 @@ def audit(
     >>> audit(padviz.load("vgg19"), 224).verdict
     'even, narrow rim'
     """
+    return examine(network, size, layer, heads).audit
+
+
+@dataclass(frozen=True)
+class Examined:
+    """An audit, and the maps that it was made of: as it is today, and with each of the first remedies, in order."""
+
+    audit: Audit
+    today: CountMap
+    remedied: list[CountMap]
+
+    @property
+    def maps(self) -> list[tuple[str, CountMap]]:
+        """All of them, with what they are of."""
+        names = [remedy.what for remedy in self.audit.remedies[: len(self.remedied)]]
+        return [("today", self.today), *zip(names, self.remedied, strict=True)]
+
+
+def examine(
+    network: Network,
+    size: int | Sequence[int] | None = None,
+    layer: str | Sequence[str] | None = None,
+    heads: str = "sum",
+    most: int = 0,
+) -> Examined:
+    """Judge a network at a size, as `audit` does, and keep the maps of so many remedies at most.
+
+    >>> import padviz
+    >>> [what for what, _ in examine(padviz.load("vgg11"), 64, most=2).maps]
+    ['today', 'replicate padding', 'symmetric padding']
+    """
     from padviz.network.baked import assumed, notes_at
 
     targets = names_of(layer, network, every=heads == "share")
     network, pixels = upto(network, targets), network.at(size)
-    found, rows = outcome(network, pixels, heads=heads), ledger(network, pixels)
-    (reach, field, margin), helpful = _farthest(network, pixels), improvements(network, found, heads)
-    uneven = [row.layer for row in rows.uneven_learned]
+    today, counts = Case(network, pixels), usage(network, pixels, heads=heads)
+    found = outcome(today, counts)
+    (reach, field, margin), tried = _farthest(today), attempts(today, found, heads, most)
+    uneven = [row.layer for row in today.uneven]
     stands = standing(found.rim) if found.rim else None
     reads = margin is None or reach.why is not None or any((*margin.height, *margin.width))
     units = tuple(sizes_of(network, axis, n)[network.index[reach.layer]] for axis, n in enumerate(pixels))
-    return Audit(
+    audit = Audit(
         network=network.name,
         title=network.title,
         size=[*pixels],
@@ -132,48 +165,34 @@ def audit(
         padding=padding(margin, as_size(units), reach.field, pixels, reach.why),
         standing=stands,
         learned=uneven,
-        rigid=[row.layer for row in rows.uneven_rigid],
-        dropping=[row.layer for row in rows.layers if row.drops],
+        rigid=[row.layer for row in today.ledger.uneven_rigid],
+        dropping=[row.layer for row in today.ledger.layers if row.drops],
         reach=reach,
         offset=[*field.offsets] if field else [None, None],
         grid=grid_in_words(field) if field else f"undefined: {reach.why}",
         outcome=found,
-        remedies=[*helpful],
-        cannot=[*cannot(network, pixels), *_crops(network, pixels, heads, helpful)],
+        remedies=[each.remedy for each in tried if each.remedy],
+        cannot=[*cannot(today), *(_crop(each) for each in tried if each.change.kind == "crop" and not each.remedy)],
         notes=[*notes_at(network, pixels), *([said] if size is None and (said := assumed(network)) else [])],
     )
+    return Examined(audit, counts, [each.counts for each in tried if each.counts])
 
 
-def maps(network: Network, found: Audit, most: int) -> list[tuple[str, CountMap]]:
-    """The usage map of an audited network as it is, and with each of the first remedies."""
-    network, size = upto(network, tuple(found.target)), (found.size[0], found.size[1])
-    shown = [("today", usage(network, size, heads=found.heads))]
-    made = {change.what: change for change in changes(network, size)}
-    for remedy in found.remedies[:most]:
-        change = made[remedy.what]
-        shown.append((change.what, usage(change.network, change.size, change.padding, heads=found.heads)))
-    return shown
-
-
-def _crops(network: Network, size: Size, heads: str, found: Sequence[Remedy]) -> list[str]:
+def _crop(tried: Attempt) -> str:
     """What cropping the output by its margin does, where that is no remedy."""
-    said = []
-    for change in cropped_outputs(network, size) if "crop" not in [each.kind for each in found] else ():
-        try:
-            share = judged(change.network, size, heads=heads).share
-        except SizeError as error:
-            said.append(f"Cropping to the units that read no padding is not counted: {error.what}.")
-            continue
-        does = f"starves {percent(share.starved)} of the pixels" if share else "treats the border no fairer"
-        said.append(f"Cropping to the units that read no padding {does} ({'; '.join(change.edit)}).")
-    return said
+    if isinstance(tried.after, PadvizError):
+        return f"Cropping to the units that read no padding is not counted: {tried.after.what}."
+    share = tried.after.share
+    does = f"starves {percent(share.starved)} of the pixels" if share else "treats the border no fairer"
+    return f"Cropping to the units that read no padding {does} ({'; '.join(tried.change.edit)})."
 
 
-def _farthest(network: Network, size: Size) -> tuple[Reach, ReceptiveField | None, Margin | None]:
+def _farthest(today: Case) -> tuple[Reach, ReceptiveField | None, Margin | None]:
     """How far the border reaches into the image, at the target that sees most of it; its field and its margin."""
+    network, size = today.network, today.size
     try:
         fields = {each.layer: each for each in receptive_fields(network, size)}
-        touched = {each.layer: each for each in margins(network, size)}
+        touched = {each.layer: each for each in today.margins}
     except SizeError as error:
         return Reach(network.targets[-1], None, None, error.what, exceeds=False), None, None
     names = [name for name in network.targets if name in fields]

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from padviz.errors import OptionError
-from padviz.network.network import as_size
-from padviz.sources import is_module
-from padviz.trained.weights.reading import read
+from padviz.api.repadded import runners_of
+from padviz.trained.weights.reading import as_trained
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from padviz.repadding.plan import Left
     from padviz.trained.border_responses import BorderResponses
     from padviz.trained.detecting.detectability import Detectability
-    from padviz.trained.sessions.running import Runner
     from padviz.trained.weights.trained_network import Trained
 
-AXES = ("height", "width")
 Progress = Callable[[int, int], None]  # what is done, and all of it
-Runners = list[tuple[str | None, "Runner"]]
-Notes = tuple[str, ...]
 
 
 def border_responses(
@@ -93,25 +84,12 @@ def border_responses(
     >>> found.rows[0].layer, found.rows[0].shape, found.mean(None) < 0.5
     ('0', (32, 32), True)
     """
-    from padviz.trained.border_responses import NONE, BorderResponses, border_responses, faint
-    from padviz.trained.sessions.inputs import BLANK, images_of
+    from padviz.trained.responding import respond
+    from padviz.trained.sessions.inputs import Inputs
 
     trained = as_trained(network, size, weights)
-    runners, notes = runners_of(trained, padding)
-    first = runners[0][1]
-    images = images_of(inputs, n, trained.size, first.channels, seed, mean, std)
-    if shuffled:
-        runners, notes = _with_shuffled(trained, seed, runners, notes)
-    notes = (*notes, *_few(str(inputs), len(images), n))
-    told = _over(len(runners), on_progress)
-    rows = [row for scheme, runner in runners for row in border_responses(runner, images, scheme, told)]
-    if inputs != BLANK and (note := faint(first, images, rows)):
-        notes = (*notes, note)
-    if len(images) == 1 and inputs != BLANK:
-        rows = [replace(row, energy=NONE, profiles=()) for row in rows]
-    schemes = tuple(scheme for scheme, _ in runners)
-    about = trained.network.name, trained.network.title, trained.size
-    return BorderResponses(*about, schemes, str(inputs), len(images), tuple(rows), notes)
+    on = Inputs(str(inputs), n, seed, mean, std)
+    return respond(trained, *runners_of(trained, padding), on, shuffled, on_progress)
 
 
 def detectability(
@@ -200,140 +178,17 @@ def detectability(
     Examples
     --------
     >>> import torch
+    >>> _ = torch.manual_seed(1)
     >>> peaks = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 3, padding=1), torch.nn.Sigmoid())
     >>> detectability(peaks, size=32, height=8).maps[0].values.shape
     (4, 4)
     """
-    from padviz.files.unfinished import Unfinished
-    from padviz.trained.detecting.asking import answered
-    from padviz.trained.detecting.detectability import Detectability
-    from padviz.trained.detecting.outputs.inside import maps_inside
+    from padviz.files.unfinished import Keeping
+    from padviz.trained.detecting.asking import seek
     from padviz.trained.detecting.question import Question
 
     question = Question(stimulus, height, contrast, step, output, class_, threshold, image, shift, mean, std, bgr)
     trained = as_trained(network, size, weights)
     question.check(trained.size)
-    runners, notes = runners_of(trained, padding)
-    about = f"{trained.where} {weights} {trained.size} {[scheme for scheme, _ in runners]} {question}"
-    kept: list[Unfinished] = []
-
-    def keep(count: int) -> Unfinished:
-        kept.append(Unfinished(unfinished, about, count, resume))
-        return kept[0]
-
-    try:
-        found = answered(runners, question, total_stride(trained), keep, on_progress, lambda: maps_inside(trained))
-    except OptionError:  # of what was asked: nothing of it is worth keeping
-        for each in kept:
-            each.remove()
-        raise
-    except BaseException as error:
-        for each in kept if unfinished else ():
-            each.write()
-            error.add_note(each.in_words())
-        raise
-    with suppress(OptionError):  # what cannot be kept can still be handed back
-        kept[0].write()
-    head = trained.network.name, trained.network.title, trained.size, found.name, found.shape, found.contrast
-    picked = found.scorer.output, found.scorer.class_, found.tops, found.lefts, found.maps
-    return Detectability(*head, *picked, bool(image), (*notes, *found.notes))
-
-
-def as_trained(
-    network: str | Path | nn.Module | Trained, size: int | Sequence[int] | None, weights: str | Path | None
-) -> Trained:
-    """What a person names, with its weights; or what was read already."""
-    from padviz.trained.weights.trained_network import Trained
-
-    return network if isinstance(network, Trained) else read(network, None if size is None else as_size(size), weights)
-
-
-def total_stride(trained: Trained) -> tuple[int, int] | None:
-    """The largest stride of any layer towards the image, on each axis: scores may repeat with it; None if not known."""
-    from padviz.errors import PadvizError
-    from padviz.geometry.receptive_fields import receptive_fields
-
-    try:
-        found = receptive_fields(trained.network, trained.size)
-    except PadvizError:  # a head that cannot be followed can still be run
-        return None
-    strides = [[axis.stride for row in found if (axis := getattr(row, name)) and axis.stride] for name in AXES]
-    height, width = (max((int(each) for each in sides), default=1) for sides in strides)
-    return height, width
-
-
-def runners_of(
-    trained: Trained, padding: str | Sequence[str] | None
-) -> tuple[list[tuple[str | None, Runner]], tuple[str, ...]]:
-    """What runs the network as it is, and with each padding in place of its own; and notes on what is open or stays."""
-    from padviz.trained.sessions.of_model import runner_of
-
-    asked = dict.fromkeys([padding] if isinstance(padding, str) else padding or ())
-    found: list[tuple[str | None, Runner]] = [(None, runner_of(trained))]
-    notes = [*trained.notes]
-    for scheme in asked:
-        runner, left = repadded(trained, scheme)
-        found.append((scheme, runner))
-        notes += kept_padding(scheme, left)
-    return found, tuple(notes)
-
-
-def kept_padding(scheme: str, left: Sequence[Left]) -> list[str]:
-    """What to say of the layers that keep their padding under a scheme."""
-    more = f", and {len(left) - 1} more" if len(left) > 1 else ""
-    return [f"{scheme}: {left[0].layer} keeps its padding ({left[0].why}){more}"] if left else []
-
-
-def repadded(trained: Trained, scheme: str) -> tuple[Runner, Sequence[Left]]:
-    """What runs the network with another padding: an edited copy of a graph, or a module while calls are replaced."""
-    from padviz.repadding.plan import plan
-    from padviz.trained.sessions.of_model import runner_of
-
-    asked = plan(trained.network, scheme, trained.size)
-    if not is_module(trained.model):
-        from padviz.repadding.onnx.edits import edit
-
-        model = trained.model.sized(trained.size)
-        done = edit(model, trained.network, asked)
-        return runner_of(trained, model), done.left
-    from padviz.repadding.torch_module import padded_by
-
-    return runner_of(trained, within=lambda: padded_by(scheme, keeping=True)), asked.left
-
-
-def _with_shuffled(trained: Trained, seed: int, runners: Runners, notes: Notes) -> tuple[Runners, Notes]:
-    """The runners, and one of the network with shuffled weights; or a note that it cannot be copied."""
-    from padviz.trained.sessions.of_model import runner_of
-    from padviz.trained.shuffling import SHUFFLED, shuffled
-
-    made = shuffled(trained, seed)
-    if made is None:
-        return runners, (*notes, "the module cannot be copied, so nothing is known of shuffled weights")
-    return [*runners, (SHUFFLED, runner_of(made))], notes
-
-
-def _few(inputs: str, count: int, asked: int) -> list[str]:
-    """What is to be said of inputs that are fewer than was asked for, or too few."""
-    from padviz.trained.sessions.inputs import BLANK
-
-    if inputs == BLANK:
-        return []
-    said = []
-    if count < asked:
-        said.append(f"{inputs} has {count} picture{'s' if count > 1 else ''}, and {asked} were asked for")
-    if count == 1:
-        said.append("one input has no two halves, so E is not known; use more")
-    return said
-
-
-def _over(parts: int, on_progress: Progress | None) -> Progress | None:
-    """Progress over all parts, of which each tells its own."""
-    done = 0
-
-    def told(more: int, count: int) -> None:
-        nonlocal done
-        done += more
-        if on_progress:
-            on_progress(done, parts * count)
-
-    return told
+    keeping = Keeping(unfinished, resume, f"{trained.where} {weights}")
+    return seek(trained, *runners_of(trained, padding), question, keeping, on_progress)

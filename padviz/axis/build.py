@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from padviz.axis.operations import CACHED, Adaptive, Op, Transposed, Window, fit_shift, out_size, pads_at, place
 from padviz.axis.padding_modes import fold
-from padviz.axis.resize import Resize as Resize
-from padviz.axis.resize import ratio_of, reads
+from padviz.axis.resize import Resize, ratio_of, reads
 from padviz.axis.reweighing import ratios
-from padviz.engine.axis_map import AxisMap as AxisMap
+from padviz.engine.axis_map import AxisMap
 from padviz.engine.strip import Strip
 from padviz.errors import SizeError
 
@@ -31,7 +30,9 @@ def axis_map(op: Op, n: int, like: int | None = None) -> AxisMap:
 
     Examples
     --------
-    >>> axis_map(Window(3, padding=(1, 1), mode="reflect"), 4).dense()
+    >>> from padviz.engine.apply import apply
+    >>> made = axis_map(Window(3, padding=(1, 1), mode="reflect"), 4)
+    >>> apply(made, np.eye(4, dtype=np.int64)[None], 1)[0]
     array([[1, 2, 0, 0],
            [1, 1, 1, 0],
            [0, 1, 1, 1],

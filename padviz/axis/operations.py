@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args
 
-from padviz.axis.padding_modes import Mode, rows_word
-from padviz.axis.resize import Resize as Resize
-from padviz.engine.axis_map import AxisMap as AxisMap
+from padviz.axis.padding_modes import rows_word
+from padviz.axis.resize import Resize
 from padviz.errors import SizeError
 
 Same = Literal["same", "same_upper", "same_lower"]
@@ -32,7 +31,7 @@ class Window:
     stride: int = 1
     dilation: int = 1
     padding: tuple[int, int] | Same = (0, 0)
-    mode: Mode = "zero"
+    mode: str = "zero"
     ceil: bool = False
     mean: bool = False
 
@@ -142,6 +141,7 @@ def pads_at(window: Window, n: Any) -> tuple[Any, Any]:
     return (large, small) if window.padding == "same_lower" else (small, large)
 
 
+@lru_cache(CACHED)
 def out_size(op: Op, n: int, like: int | None = None) -> int:
     """Count the output rows of `op` on `n` input rows; `like` is the size of the layer it follows.
 

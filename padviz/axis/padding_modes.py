@@ -1,19 +1,53 @@
-"""Padding modes, as folds: which row of the input a padded row reads."""
+"""The padding schemes, one table: what each reads, what PyTorch and ONNX call it, and one line that explains it."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
-from padviz.axis.resize import Resize as Resize
-from padviz.engine.axis_map import AxisMap as AxisMap
 from padviz.errors import SizeError
 
-Mode = Literal["zero", "replicate", "reflect", "symmetric", "circular", "partial"]
-MODES: tuple[str, ...] = get_args(Mode)
+Ends = tuple[tuple[int, int], tuple[int, int]]  # (a, b) before the first row and after the last: p reads a * p + b
 
 
-def fold(mode: Mode, n: int, before: int, after: int) -> tuple[tuple[int, int], tuple[int, int]] | None:
-    """Find where padded rows read from: position p < 0 or p >= n of the padded axis reads row a * p + b.
+class Scheme(NamedTuple):
+    """How the k-th padded row, counted from 1 at the border outwards, is filled: from depth `first + step * (k - 1)`.
+
+    Depths count from the same border, or from the far one where the scheme `wraps`; `step` is 0 or 1. A scheme without
+    `reads` reads nothing, and one that `resizes` says how many rows there are, not what they read. `torch` and `onnx`
+    are the modes of their pads, `since` the opset that has it.
+    """
+
+    explained: str
+    reads: tuple[int, int] | None = None
+    wraps: bool = False
+    resizes: bool = False
+    torch: str = ""
+    onnx: str = ""
+    since: int = 1
+
+
+SCHEMES = {
+    "zero": Scheme("zeros", torch="constant", onnx="constant"),
+    "replicate": Scheme("the outermost row, again and again", (0, 0), torch="replicate", onnx="edge"),
+    "reflect": Scheme("the mirror image, without the outermost row", (1, 1), torch="reflect", onnx="reflect"),
+    "symmetric": Scheme("the mirror image, with the outermost row", (0, 1)),
+    "circular": Scheme("the rows at the far border", (0, 1), wraps=True, torch="circular", onnx="wrap", since=19),
+    "partial": Scheme("zeros; a unit is multiplied by taps / taps on the image (partial convolution)"),
+    "valid": Scheme("none at all, of pools too", resizes=True),
+    "full": Scheme("zeros, extent - 1 on each side", resizes=True),
+}
+MODES = tuple(name for name, scheme in SCHEMES.items() if not scheme.resizes)
+COPYING = tuple(name for name in MODES if SCHEMES[name].reads)
+RUNNING_ON = tuple(name for name, scheme in SCHEMES.items() if scheme.reads and scheme.reads[1])  # row by row
+OTHER = tuple(  # than zeros, what differs least from the image first
+    sorted(MODES[1:], key=lambda name: (name not in COPYING, SCHEMES[name].wraps, name not in RUNNING_ON))
+)
+EXPLORED = ("zero", *(name for name in OTHER if name != "replicate"))  # one row of it is symmetric
+
+
+def fold(mode: str, n: int, before: int, after: int) -> Ends | None:
+    """Where padded rows read from: position p < 0 or p >= n of the padded axis reads row a * p + b.
 
     Returns ((a, b) before the first row, (a, b) after the last), or None where padding reads nothing.
 
@@ -27,28 +61,59 @@ def fold(mode: Mode, n: int, before: int, after: int) -> tuple[tuple[int, int], 
     >>> fold("reflect", 5, 1, 1)
     ((-1, 0), (-1, 8))
     """
-    if mode in ("zero", "partial"):
+    scheme = SCHEMES[mode]
+    if scheme.reads is None:
         return None
-    if mode == "replicate":
-        return (0, 0), (0, n - 1)
-    if max(before, after) > most_padding(mode, n):
-        raise SizeError(f"its input has {n} {rows_word(n)}, too few for {mode} padding of {max(before, after)}")
-    if mode == "reflect":
-        return (-1, 0), (-1, 2 * (n - 1))
-    if mode == "symmetric":
-        return (-1, -1), (-1, 2 * n - 1)
-    return (1, n), (1, -n)
+    most = max(before, after)
+    if not fits(mode, n, most):
+        raise SizeError(f"its input has {n} {rows_word(n)}, too few for {mode} padding of {most}")
+    first, step = scheme.reads
+    if scheme.wraps:
+        return (step, n - 1 - first + step), (step, first - step * n)
+    return (-step, first - step), (-step, n - 1 - first + step * n)
 
 
-def most_padding(mode: Mode, n: Any) -> Any:
-    """Find the most rows that a mode that copies can add on a side, where it has a limit.
+def depth(mode: str, count: Any) -> Any:
+    """How deep in the image the outermost of `count` padded rows reads; 0 is the row at a border.
 
-    >>> most_padding("reflect", 5), most_padding("symmetric", 5)
-    (4, 5)
+    >>> depth("reflect", 3), depth("symmetric", 3), depth("replicate", 3)
+    (3, 2, 0)
     """
-    return n - 1 if mode == "reflect" else n
+    first, step = SCHEMES[mode].reads or (0, 0)
+    return first + step * (count - 1)
+
+
+def fits(mode: str, n: Any, count: Any) -> Any:
+    """Whether `n` rows are enough for a mode to pad `count` rows on a side; numbers or arrays of them.
+
+    >>> fits("reflect", 3, 2), fits("reflect", 3, 3), fits("zero", 1, 9)
+    (True, False, True)
+    """
+    return (count <= 0) | (depth(mode, count) < n)
+
+
+def native(mode: str, count: int) -> str:
+    """The mode that pads `count` rows alike and has a name in PyTorch and ONNX, or else the mode itself.
+
+    >>> native("symmetric", 1), native("symmetric", 2)
+    ('replicate', 'symmetric')
+    """
+    scheme = SCHEMES[mode]
+    if scheme.reads is None or scheme.wraps or scheme.torch or count > 1:
+        return mode
+    alike = (name for name in COPYING if SCHEMES[name].torch and not SCHEMES[name].wraps)
+    return next((name for name in alike if depth(name, 1) == depth(mode, 1)), mode)
+
+
+def in_a_sentence(names: Iterable[str]) -> str:
+    """Names as a sentence has them.
+
+    >>> in_a_sentence(("zero", "valid", "full"))
+    'zero, valid or full'
+    """
+    *most, last = names
+    return f"{', '.join(most)} or {last}"
 
 
 def rows_word(n: int) -> str:
-    """Choose "row" or "rows"."""
     return "row" if n == 1 else "rows"

@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.axis.operations import CACHED, Fit, Op, Transposed, Window, fit_shift, place
-from padviz.axis.resize import Resize as Resize
-from padviz.axis.resize import origin_of, ratio_of, span_of
-from padviz.engine.axis_map import AxisMap as AxisMap
+from padviz.axis.resize import Resize, origin_of, ratio_of, span_of
 
 EXACT = 1 << 62  # what int64 holds without a doubt
 

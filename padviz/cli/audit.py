@@ -12,13 +12,13 @@ from padviz.cli.value_types import SizeType
 from padviz.errors import OptionError, SizeError, printable
 
 if TYPE_CHECKING:
-    from padviz.advice.verdict import Audit
+    from padviz.advice.verdict import Audit, Examined
     from padviz.cli.audit_text import Failed
-    from padviz.network.network import Network
     from padviz.trained.trying.trial import Trial
 
 SCHEMA_VERSION = 2
 NEAR = 32  # pixels that height and width gain together: larger sizes are left out where pictures are too small
+DRAWN = 3  # remedies in a picture
 REPORTS = (".png", ".svg", ".pdf", ".md", ".json")
 
 
@@ -61,7 +61,7 @@ def command(
       padviz audit resnet50 --size 224
       padviz audit resnet50 mobilenet_v2 vgg19 --size 224 --size 512
     """
-    from padviz.advice.verdict import audit
+    from padviz.advice.verdict import examine
     from padviz.cli.audit_text import Failed, to_markdown
 
     if output is not None:
@@ -75,11 +75,13 @@ def command(
     asked = [(model, size) for model in dict.fromkeys(models) for size in dict.fromkeys(sizes or (None,))]
     networks = [(options.load_as(model, size), size) for model, size in asked]
     found: list[Audit | Failed] = []
+    pictured = output is not None and output.suffix.lower() not in (".md", ".json")
     for network, size in networks:
         if size is None:
             options.warn_if_assumed(network)
         try:
-            found.append(audit(network, size, layers or None, heads))
+            examined = examine(network, size, layers or None, heads, DRAWN if pictured else 0)
+            found.append(examined.audit)
         except SizeError as error:
             if len(networks) == 1 or size is None:
                 raise
@@ -88,12 +90,11 @@ def command(
         raise next(each.error for each in found if isinstance(each, Failed))
     tried = _tried(models[0], weights, found[0], images) if images else None
     text = {"table": _table, "json": _json, "markdown": to_markdown}
-    if output is not None and output.suffix.lower() in (".md", ".json"):
+    if output is not None and not pictured:
         report = text["markdown" if output.suffix.lower() == ".md" else "json"](found, tried)
         options.put(report, output, overwrite)
     elif output is not None:
-        (drawn,) = [each for each in found if not isinstance(each, Failed)]
-        _draw(networks[0][0], drawn, output)
+        _draw(examined, output)
     click.echo(text[format_](found, tried))
     if output is not None and format_ == "table":
         click.echo(f"\nfile  {printable(output)}")
@@ -150,10 +151,9 @@ def _table(found: list[Audit | Failed], tried: Trial | None) -> str:
     return to_rows(found) if len(found) > 1 or isinstance(first, Failed) else to_screen(first, tried)
 
 
-def _draw(network: Network, found: Audit, path: Path) -> None:
+def _draw(examined: Examined, path: Path) -> None:
     """The map as it is, beside those of the first remedies."""
-    from padviz.advice.verdict import maps
     from padviz.figures import panels
     from padviz.figures.canvas import save
 
-    save(panels.compared(maps(network, found, 3), "remedy", "share"), path)
+    save(panels.compared(examined.maps, "remedy", "share"), path)

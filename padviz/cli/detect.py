@@ -16,13 +16,12 @@ if TYPE_CHECKING:
     from padviz.trained.detecting.detectability import Detectability, PositionMap
 
 SCHEMA_VERSION = 1
-SIDES = ("top", "bottom", "left", "right")
 
 
 @click.command(name="detect", short_help="Where in the image a trained network sees something: its blind spots.")
 @options.trained
 @options.size
-@options.schemes("trained")
+@options.schemes((options.AS_TRAINED,))
 @click.option(
     "--stimulus",
     metavar="text:WORD|FILE|sample",
@@ -183,7 +182,10 @@ def _rows(found: Detectability, what: str) -> list[list[Any]]:
         ("NaN", lambda each: f"{each.lost:.1%}" if each.lost else None),
         ("sd", lambda each: each.sd),
         ("blind spots", lambda each: "-" if each.blind is None else f"{each.blind:.1%}"),
-        *((f"{side} minus inside", lambda each, side=side: getattr(each.edges, side)) for side in SIDES),
+        *(
+            (f"{side} minus inside", lambda each, side=side: getattr(each.edges, side))
+            for side in found.maps[0].edges._fields
+        ),
         (f"explained by position mod {_by(found.maps[0].phase.stride)}", lambda each: each.phase.explained),
         ("the same, by chance", lambda each: each.phase.chance),
         ("neighbours that decide alike", lambda each: each.consistency),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from padviz.axis.padding_modes import EXPLORED
 from padviz.cli import options
 from padviz.cli.value_types import SizeType
 from padviz.errors import OptionError
@@ -24,7 +25,7 @@ SUFFIXES = (".html", ".htm")
 @click.option(
     "--padding",
     metavar="MODE[,...]",
-    help="Schemes to choose from, as for usage, or declared; zero,reflect,symmetric,circular,partial by default.",
+    help=f"Schemes to choose from, as for usage, or declared; {','.join(EXPLORED)} by default.",
 )
 @click.option("--layer", metavar="NAME", help="Target layer. The last feature map by default.")
 @options.heads

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from padviz.axis.padding_modes import SCHEMES, in_a_sentence
 from padviz.cli.value_types import NumbersType, PathType, SizeType, UnitType
 from padviz.errors import OptionError, PadvizError, printable
 
@@ -136,8 +137,8 @@ size = click.option("--size", type=SizeType(), help="Input size in pixels; the n
 padding = click.option(
     "--padding",
     metavar="MODE",
-    help="Padding of every convolution: zero, replicate, reflect, symmetric, circular, partial, valid or full; "
-    "or HEIGHT/WIDTH, as zero/circular. As declared by default.",
+    help=f"Padding of every convolution: {in_a_sentence(SCHEMES)}; or HEIGHT/WIDTH, as zero/circular. As declared by "
+    "default.",
 )
 pooling = click.option(
     "--pooling", type=click.Choice(["count", "mean"]), default="count", help="Count pooling taps, or weigh by 1/taps."
@@ -173,10 +174,10 @@ inputs = click.option(
 seed = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of what is random.")
 
 
-def schemes(usual: str) -> Option:
+def schemes(usual: tuple[str, ...]) -> Option:
     """The option --padding, several schemes; "trained" is the network's own, always the first."""
-    help_ = f"Schemes to replace the padding by, between commas; trained keeps it. By default {usual}."
-    return click.option("--padding", metavar="MODE,...", default=usual, callback=_schemes, help=help_)
+    help_ = f"Schemes to replace the padding by, between commas; trained keeps it. By default {','.join(usual)}."
+    return click.option("--padding", metavar="MODE,...", default=",".join(usual), callback=_schemes, help=help_)
 
 
 def _schemes(ctx: click.Context, param: click.Parameter, value: str) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from padviz.axis.padding_modes import MODES, in_a_sentence
 from padviz.cli import options
 from padviz.errors import OptionError
 
@@ -31,7 +32,7 @@ SHOWN = 12  # layers that are left alone, in a table
 @click.option(
     "--padding",
     metavar="MODE",
-    help="What padding is to read: zero, replicate, reflect, symmetric, circular or partial; or HEIGHT/WIDTH.",
+    help=f"What padding is to read: {in_a_sentence(MODES)}; or HEIGHT/WIDTH.",
 )
 @click.option(
     "--even", is_flag=True, help="Make uneven learned windows even instead: by pads, or by pools for strides."
@@ -67,20 +68,18 @@ def command(
       padviz repad model.onnx --padding zero/circular -o wrapped.onnx
       padviz repad model.onnx --even --size 224 -o even.onnx
     """
-    from padviz.repadding.onnx.file import repad_file
+    from padviz.repadding.onnx.file import check_asked, repad_file
 
     if not model.lower().endswith(".onnx"):
         other = "" if even else "; in Python, padviz.repad(module, scheme); padviz convert writes descriptions"
         hint = f"export it to .onnx{other}"
         raise OptionError("is not an ONNX file", where=model, hint=hint)
-    _check_asked(padding, even, layers + without)
+    check_asked(padding, even)
+    if even and layers + without:
+        raise OptionError("takes all uneven windows", where="--even", hint="leave --layer and --except out")
     if output is not None:
         options.checked_output(output, (".onnx",), overwrite)
-    neutral = options.neutral_ops()
-    if padding is not None:
-        found = repad_file(model, padding, None, size, layers, without, neutral=neutral)
-    else:
-        found = _evened(model, size, neutral)
+    found = repad_file(model, padding, None, size, layers, without, even=even, neutral=options.neutral_ops())
     options.warn_if_baked(found.source, found.plan.size)
     if output is None:
         options.say("nothing is written; -o FILE.onnx says where to")
@@ -89,40 +88,6 @@ def command(
     click.echo(_json(found, padding, output) if format_ == "json" else _table(found, padding, output))
     if check and found.left:
         click.get_current_context().exit(1)
-
-
-def _check_asked(padding: str | None, even: bool, layers: tuple[str, ...]) -> None:
-    """Exactly one of --padding and --even."""
-    if padding is None and not even:
-        hint = "say what padding is to read, as --padding reflect, or --even"
-        raise OptionError("none is named", where="--padding", hint=hint)
-    if padding is not None and even:
-        raise OptionError("cannot be combined with --padding", where="--even", hint="do one after the other")
-    if even and layers:
-        raise OptionError("takes all uneven windows", where="--even", hint="leave --layer and --except out")
-
-
-def _evened(model: str, size: tuple[int, int] | None, neutral: Iterable[str]) -> Repadded:
-    """The file with even pads, or with pools, whichever makes its learned windows even."""
-    from padviz.advice.changes import cannot, even_pads, pooled_strides
-    from padviz.geometry.ledger import ledger
-    from padviz.network.rewrites import with_pads_joined
-    from padviz.repadding.even import between, check_even
-    from padviz.repadding.onnx.file import edited, read
-
-    source, network = read(model, size, neutral)
-    size = size or network.size
-    if not ledger(network, size).uneven_learned:
-        what = f"no learned window is uneven at {options.pixels(size)}"
-        raise OptionError(what, where=network.name, hint="padviz uneven lists what its windows read")
-    joined = with_pads_joined(network)  # a window's pads are its own and those of a pad before it
-    for change in (*even_pads(joined, size), *pooled_strides(network, size)):
-        found = edited(source, network, between(network, change.network, size), neutral)
-        check_even(found.network, size)
-        return found
-    why = " ".join(cannot(network, size)) or "Its strides cannot be moved."
-    hint = "padviz sizes lists the sizes at which it is even"
-    raise OptionError(f"neither pads nor pools make it even. {why.rstrip('.')}", where=network.name, hint=hint)
 
 
 def _maps(found: Repadded) -> list[CountMap]:
@@ -193,13 +158,13 @@ def _table(found: Repadded, padding: str | None, path: Path | None) -> str:
 
 def _phases(found: Repadded) -> list[tuple[str, str]]:
     """What an edit does to where the last map's units lie over the image."""
+    from padviz.geometry.receptive_fields import grid_offsets
     from padviz.network.targets import last_maps
-    from padviz.repadding.even import phases
 
-    lines = []
+    lines, unknown = [], (None, None)
+    before, after = (grid_offsets(network, found.plan.size) for network in (found.source, found.network))
     for one, other in zip(last_maps(found.source), found.plan.targets, strict=True):
-        was, now = phases(found.source, found.plan.size, one), phases(found.network, found.plan.size, other)
-        pairs = zip(("height", "width"), was, now, strict=True)
+        pairs = zip(("height", "width"), before.get(one, unknown), after.get(other, unknown), strict=True)
         said = ", ".join(f"from {_pixels(a)} to {_pixels(b)} px in {axis}" for axis, a, b in pairs)
         lines.append(("phase", f"units of {one} lie off the image's centre: {said}, in the mean"))
     return lines[:NAMED]

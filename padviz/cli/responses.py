@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from padviz.axis.padding_modes import RUNNING_ON
 from padviz.cli import options
 from padviz.cli.progress import progress
 
 if TYPE_CHECKING:
     from padviz.trained.border_responses import BorderResponse, BorderResponses
 
-USUAL = "reflect,symmetric,circular"
 SCHEMA_VERSION = 1
 
 
 @click.command(name="responses", short_help="What a trained network's convolutions make at the border: line artifacts.")
 @options.trained
 @options.size
-@options.schemes(USUAL)
+@options.schemes(RUNNING_ON)
 @options.inputs
 @click.option("-n", "count", type=click.IntRange(1), default=16, show_default=True, help="How many inputs.")
 @options.seed

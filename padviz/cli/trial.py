@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from padviz.axis.padding_modes import OTHER
 from padviz.cli import options
 from padviz.cli.progress import progress
 from padviz.cli.value_types import SizeType
@@ -14,7 +15,6 @@ from padviz.cli.value_types import SizeType
 if TYPE_CHECKING:
     from padviz.trained.trying.trial import Trial, TrialRow
 
-USUAL = "reflect,symmetric,replicate,circular,partial"
 SCHEMA_VERSION = 1
 HEADINGS = {"kept": "top-1 kept", "kl": "KL", "relative": "change", "correlation": "correlation"}
 
@@ -23,7 +23,7 @@ HEADINGS = {"kept": "top-1 kept", "kl": "KL", "relative": "change", "correlation
 @options.trained
 @click.option("--images", metavar="FOLDER", help="Photographs like those of the training.")
 @click.option("--size", "sizes", type=SizeType(), multiple=True, help="Input size to try; may be given several times.")
-@options.schemes(USUAL)
+@options.schemes(OTHER)
 @click.option("-n", "count", type=click.IntRange(1), default=64, show_default=True, help="How many crops.")
 @click.option("--trained-at", type=SizeType(), help="Input size of the training; the network's own by default.")
 @options.seed

@@ -43,7 +43,7 @@ class Core:
     @cached_property
     def most(self) -> int:
         """What no count passes."""
-        return self.source.most * prod(axis_map.gain for pull in self.pulls for axis_map in pull if axis_map)
+        return self.source.most * prod(made.gain for pull in self.pulls for made in pull if made)
 
     @cached_property
     def shape(self) -> tuple[int, int, int]:
@@ -51,7 +51,7 @@ class Core:
         limbs = limbs_for(self.most) if self.exact and self.most >= HOLDS else 1
         size = self.source.limbs.shape[1:]
         for pull in self.pulls:
-            size = tuple(axis_map.n_out if axis_map else n for axis_map, n in zip(pull, size, strict=True))
+            size = tuple(made.n_out if made else n for made, n in zip(pull, size, strict=True))
         return limbs, *size
 
     @property
@@ -67,20 +67,20 @@ class Core:
         return whole
 
     def part(self, rows: slice = ALL, cols: slice = ALL) -> Array:
-        """Take some rows and columns: a view where the core is kept."""
+        """Some rows and columns: a view where the core is kept."""
         if self.kept:
             return self.whole[:, rows, cols]
         whole = zip((rows, cols), self.shape[1:], strict=True)
-        runs: list[tuple[slice, ...]] = [(slice(*run.indices(n)[:2]),) for run, n in whole]
+        runs: list[tuple[slice, ...]] = [(slice(*each.indices(n)[:2]),) for each, n in whole]
         pulls: list[Pull] = []
         for pull in reversed(self.pulls):
-            parts = [axis_map.only(run) if axis_map else (None, run) for axis_map, run in zip(pull, runs, strict=True)]
+            parts = [made.only(run) if made else (None, run) for made, run in zip(pull, runs, strict=True)]
             pulls.append((parts[0][0], parts[1][0]))
             runs = [read for _, read in parts]
         return self._pulled(_taken(_taken(self.source.limbs, runs[0], 1), runs[1], 2), pulls[::-1])
 
     def at(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> Array:
-        """Take the limbs where those rows and columns cross."""
+        """The limbs where those rows and columns cross."""
         down, across = (slice(which.min(), which.max() + 1) for which in (rows, cols))
         near, rows, cols = self.part(down, across), rows - down.start, cols - across.start
         limbs: Array = np.empty((len(near), len(rows), len(cols)), dtype=near.dtype)
@@ -91,14 +91,14 @@ class Core:
         return limbs
 
     def take(self, which: NDArray[np.int64], axis: int) -> Array:
-        """Take some rows (axis 1) or columns (axis 2), in any order."""
+        """Some rows (axis 1) or columns (axis 2), in any order."""
         near = slice(which.min(), which.max() + 1)
         part = self.part(near) if axis == 1 else self.part(cols=near)
         taken: Array = part.take(which - near.start, axis)
         return taken
 
     def parts(self, half: bool = False) -> Iterator[tuple[Array, slice, slice]]:
-        """Walk over all of it in parts, with their rows and columns; or over its half from the diagonal on."""
+        """All of it in parts, with their rows and columns; or its half from the diagonal on."""
         limbs, height, width = self.shape
         step = max(1, AT_ONCE // (limbs * width))
         for start in range(0, height, step):
@@ -108,11 +108,11 @@ class Core:
     @cached_property
     def extremes(self) -> tuple[int | float, int | float]:
         """The smallest and the largest count."""
-        extremes = [(smallest(part), largest(part)) for part, *_ in self.parts(half=self.symmetric)]
-        return min(low for low, _ in extremes), max(high for _, high in extremes)
+        found = [(smallest(part), largest(part)) for part, *_ in self.parts(half=self.symmetric)]
+        return min(low for low, _ in found), max(high for _, high in found)
 
     def below_half(self, down: NDArray[np.int64], across: NDArray[np.int64], square: bool) -> int:
-        """Count what is below half of the largest count, with each row and column taken so many times.
+        """How many counts are below half of the largest, with each row and column taken so many times.
 
         A `square` map is its own transpose, and so may be a core that has its rows more often than its columns.
         """
@@ -125,14 +125,14 @@ class Core:
         return below
 
     def asymmetry(self, here: NDArray[np.int64], there: NDArray[np.int64], axis: int) -> int | float:
-        """Find the largest difference, either way, between some rows (axis 1) or columns (axis 2) and others."""
+        """The largest difference, either way, between some rows (axis 1) or columns (axis 2) and others."""
         most: int | float = 0
         for at in range(0, len(here), ROWS):
-            most = max(most, largest_difference(*(self.take(rows[at : at + ROWS], axis) for rows in (here, there))))
+            most = max(most, largest_difference(*(self.take(each[at : at + ROWS], axis) for each in (here, there))))
         return most
 
     def shares(self, peak: int | float) -> NDArray[np.float64]:
-        """Divide every count by the largest."""
+        """Every count over the largest."""
         values = np.empty(self.shape[1:])
         for part, rows, cols in self.parts(half=self.symmetric):
             values[rows, cols] = shares(part, peak)
@@ -141,18 +141,18 @@ class Core:
         return values
 
     def means(self, rows: NDArray[np.float64], cols: NDArray[np.float64], peak: int | float) -> NDArray[np.float64]:
-        """Sum up the counts over the largest, with weights (ways, height) and (ways, width)."""
+        """Sums of the counts over the largest, with weights (ways, height) and (ways, width)."""
         down, across = self._pushed(rows, cols)
         return np.asarray(down @ shares(self.source.limbs, peak) @ across.T)
 
     def totals(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> list[list[Any]]:
-        """Sum up the counts, with weights (ways, height) and (ways, width): exact, see `limbs.totals`."""
+        """Sums of the counts, with weights (ways, height) and (ways, width): exact, see `limbs.totals`."""
         return totals(self.source.limbs, *self._pushed(rows, cols))
 
     def _pushed(self, *weights: Array) -> tuple[Array, Array]:
-        """Push weights of rows and of columns on to the source, which is smaller, with the same sums."""
+        """Weights of rows and of columns as those of the source, which is smaller, with the same sums."""
         if not self.exact:
-            weights = tuple(weight.astype(np.float64) for weight in weights)
+            weights = tuple(each.astype(np.float64) for each in weights)
         down, across = weights
         for tall, flat in reversed(self.pulls):
             down = apply(tall.transposed, down[None], 2)[0] if tall else down
@@ -167,6 +167,6 @@ class Core:
 
 
 def _taken(limbs: Array, runs: Sequence[slice], axis: int) -> Array:
-    """Take some runs of rows (axis 1) or columns (axis 2): a view where there is one."""
+    """Some runs of rows (axis 1) or columns (axis 2): a view where there is one."""
     parts = [limbs[:, run] if axis == 1 else limbs[:, :, run] for run in runs]
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis)

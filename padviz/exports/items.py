@@ -16,29 +16,18 @@ from unicodedata import normalize
 
 from msgspec import structs
 
+from padviz.axis.padding_modes import RUNNING_ON
 from padviz.errors import DescriptionError, OptionError, PadvizError
 from padviz.exports.manifest import DECLARED, SHOWN, TRAINED, Comparison, Illustrated, Manifest, Maps
 from padviz.network.network import Network, Size, as_size
 from padviz.network.rewrites import canonical, padding_in_names
 from padviz.sources import MODULE, WEIGHTS, load, shadowing
-from padviz.trained.sessions.inputs import BLANK, NOISE, normalisation, pictures_in
+from padviz.trained.sessions.inputs import BLANK, NOISE, Inputs, normalisation, pictures_in
 
 MOST_ITEMS = 100_000
 LONG, LONGEST = 60, 240  # bytes of one part of a name, and of all of it
 TAKEN = re.compile(r"index|(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # by the index of the folder, and by Windows
-USUAL = ("reflect", "symmetric", "circular")  # in place of a network's own padding, for its responses
 Find = Callable[[str, Size | None], Network]
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What a network is run on for its responses: as in `padviz.border_responses`."""
-
-    inputs: str = NOISE
-    n: int = 16
-    seed: int = 0
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +38,7 @@ class Weighed:
     weights: str | None
     neutral: tuple[str, ...]
     stamp: str
-    shown: Shown | None = None
+    shown: Inputs | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +164,7 @@ def _maps(maps: Maps, find: Find) -> Iterator[Item]:
                 layer,
                 what,
             ]
-            schemes = (padding,) if what != "responses" else tuple(paddings) if maps.paddings else (None, *USUAL)
+            schemes = (padding,) if what != "responses" else tuple(paddings) if maps.paddings else (None, *RUNNING_ON)
             item = Item(_named(parts), what, (network,), (at,), schemes, (layer,), (model,))
             try:
                 yield replace(item, networks=(find(model, size),))
@@ -198,7 +187,7 @@ def _weighed(item: Item, maps: Maps, folder: Path, neutral: Sequence[str]) -> It
     return replace(item, trained=Weighed(source, weights or None, tuple(neutral), stamp.hexdigest(), shown))
 
 
-def _shown(maps: Maps, folder: Path) -> Shown:
+def _shown(maps: Maps, folder: Path) -> Inputs:
     """What networks are run on; a folder of pictures is found from `folder`."""
     given: dict[str, Any] = {key: value for key in SHOWN if (value := getattr(maps, key)) is not None}
     for key in {*given} & {"mean", "std"}:
@@ -206,7 +195,7 @@ def _shown(maps: Maps, folder: Path) -> Shown:
         normalisation(len(given[key]), **{"mean": None, "std": None, key: given[key]})  # refuses what is no figure
     if given.get("inputs", NOISE) not in (NOISE, BLANK):
         given["inputs"] = os.path.abspath(folder / given["inputs"])
-    return Shown(**given)
+    return Inputs(**given)
 
 
 def _placed(name: str, folder: Path) -> str:

@@ -21,12 +21,13 @@ PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
 CMAP = "plasma"
 SHARES = "PuOr"  # orange is starved, white is fair, purple is overused: told apart by all eyes
 DPI = 130
+STOPS = 9  # of a colour scale on a page
 SMALL, MEDIUM, LARGE = 7, 8, 12  # points
 SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def new_figure(width: int, height: int) -> Figure:
-    """Make an empty figure of that many screen pixels, outside of pyplot."""
+    """An empty figure of that many screen pixels, outside of pyplot."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -36,7 +37,7 @@ def new_figure(width: int, height: int) -> Figure:
 
 
 def colour_map(name: str) -> Any:
-    """Find matplotlib's colour map of that name.
+    """Matplotlib's colour map of that name.
 
     Raises
     ------
@@ -52,7 +53,7 @@ def colour_map(name: str) -> Any:
 
 
 def hex_colours() -> dict[str, list[str]]:
-    """List the colours of shares and of counts, for pages: 256 of each, from the lowest value on."""
+    """The colours of shares and of counts, for pages: 256 of each, from the lowest value on."""
     from matplotlib.colors import to_hex
 
     return {
@@ -61,20 +62,20 @@ def hex_colours() -> dict[str, list[str]]:
     }
 
 
-def hex_stops(name: str, stops: int = 9) -> list[str]:
-    """List colours of the map of that name, from the lowest value on, as pages write them; none without such a map.
+def hex_stops(name: str) -> list[str]:
+    """Colours of the map of that name, from the lowest value on, as pages write them; none where there is no such map.
 
-    >>> hex_stops("plasma", 2), hex_stops("none of this name")
+    >>> hex_stops("plasma")[::8], hex_stops("none of this name")
     (['#0d0887', '#f0f921'], [])
     """
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
-    return [to_hex(colormaps[name](at / (stops - 1))) for at in range(stops)] if name in colormaps else []
+    return [to_hex(colormaps[name](at / (STOPS - 1))) for at in range(STOPS)] if name in colormaps else []
 
 
 def png(figure: Figure) -> bytes:
-    """Write the figure as the bytes of a PNG file."""
+    """The figure as the bytes of a PNG file."""
     return _rendered(figure, "png")
 
 
@@ -101,7 +102,7 @@ def _rendered(figure: Figure, kind: str) -> bytes:
 
 
 def shortened(text: str, most: int = 60) -> str:
-    """Shorten a text to fit a heading; what cannot be printed is written out, and a $ starts no formula.
+    """A text that fits a heading; what cannot be printed is written out, and a $ starts no formula.
 
     >>> shortened("x" * 100, 5)
     'xxxx…'
@@ -111,14 +112,14 @@ def shortened(text: str, most: int = 60) -> str:
 
 
 def sampling(values: NDArray[np.float64], pixels: float) -> Literal["nearest", "antialiased"]:
-    """Choose how matplotlib should draw values so wide on so many screen pixels: crisp, or smooth where cells alias."""
+    """How matplotlib should draw values so wide on so many screen pixels: crisp, or smooth where cells would alias."""
     cells = values.shape[1]
-    per_cell = pixels / cells
-    return "nearest" if abs(per_cell - round(per_cell)) < 0.001 or per_cell > 3 else "antialiased"
+    each = pixels / cells
+    return "nearest" if abs(each - round(each)) < 0.001 or each > 3 else "antialiased"
 
 
 def ink(image: Any, value: float) -> str:
-    """Choose white on the dark colours of an image, black on the bright ones."""
+    """White on the dark colours of an image, black on the bright ones."""
     red, green, blue, _ = image.cmap(image.norm(value))
     return "w" if 0.3 * red + 0.59 * green + 0.11 * blue < 0.5 else "k"
 
@@ -128,13 +129,11 @@ UNEVEN, RIGID = "#c22f2f", "#2f62b5"  # uneven windows: with weights, and withou
 
 
 def headline(figure: Figure, title: str, line: str) -> None:
-    """Write a title, and a line below it, at the top of a figure."""
     width, height = figure.get_size_inches() * DPI
     figure.text(EDGE / width, 1 - 30 / height, title, fontsize=LARGE)
     figure.text(EDGE / width, 1 - 56 / height, line, fontsize=MEDIUM)
 
 
 def short_name(name: str) -> str:
-    """Shorten a layer's name to its last 24 characters, to label a panel."""
     plain = shortened(name, 200)
     return plain if len(plain) <= 24 else "…" + plain[-23:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +22,15 @@ from padviz.files.stored import BROKEN, stored_arrays
 SUFFIX = ".unfinished.npz"
 EVERY = 2.0  # seconds between two times that they are written
 MEMBERS = ("values.npy", "question.npy")
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """Where values are kept until all are there, whether to go on with those, and what they depend on besides."""
+
+    path: Path | None = None
+    resume: bool = False
+    about: str = ""
 
 
 class Unfinished:

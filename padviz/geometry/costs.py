@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from padviz.axis.operations import sized, taps_of
 from padviz.network.layer import CONVOLUTIONS, Layer
-from padviz.network.network import Network, Size
+from padviz.network.network import Network
 from padviz.network.sizes import check_known, sizes_of
 
 COUNTED = "convolutions alone, without linear layers, attention, and the vectors of gates and heads"
@@ -83,11 +82,7 @@ def costs(network: Network, size: int | Sequence[int] | None = None) -> Costs:
     >>> costs(padviz.load("mobilenet_v2"), 225).macs
     343479744
     """
-    return _costs(network, network.at(size))
-
-
-@lru_cache(64)
-def _costs(network: Network, pixels: Size) -> Costs:
+    pixels = network.at(size)
     rows, cols = (sizes_of(network, axis, n) for axis, n in enumerate(pixels))
     layer_costs = []
     for i, layer in enumerate(network.layers[1:], start=1):

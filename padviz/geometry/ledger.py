@@ -147,11 +147,7 @@ def ledger(network: Network, size: int | Sequence[int] | None = None) -> Ledger:
     >>> ledger(padviz.load("resnet18"), 225).even
     True
     """
-    return _ledger(network, network.at(size))
-
-
-@lru_cache(64)  # each change of a network is asked for its ledger again and again
-def _ledger(network: Network, pixels: Size) -> Ledger:
+    pixels = network.at(size)
     rows = [
         LayerPadding(layer.name, layer.kind, *(axis_padding(op, n) for op, n in windows))
         for layer, windows in windows_of(network, pixels)

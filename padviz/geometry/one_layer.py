@@ -64,13 +64,7 @@ def illustrate(kernel: int, stride: int, dilation: int, size: Size, scheme: str)
     [[4, 2, 0], [2, 1, 0], [0, 0, 0]]
     """
     scheme = canonical(scheme) or "zero"
-    extent = dilation * (kernel - 1) + 1
-    pads = (extent - 1) // 2, extent - 1 - (extent - 1) // 2
-    declared = Window(kernel, stride, dilation, pads)
-    layer = padded_layer(Layer("window", "conv", (0,), declared, declared), scheme)
-    assert isinstance(layer.height, Window)
-    assert isinstance(layer.width, Window)
-    windows = layer.height, layer.width
+    windows = _windows(kernel, stride, dilation, scheme)
     try:
         tall, wide = map(_reads_by_row, windows, size)
     except SizeError as error:
@@ -78,6 +72,30 @@ def illustrate(kernel: int, stride: int, dilation: int, size: Size, scheme: str)
     uses = [[_plain(a * b) for b in wide] for a in tall]
     before = place(windows[0], size[0]).before, place(windows[1], size[1]).before
     return Illustration(scheme, windows, size, _lettered(windows, size), before, uses)
+
+
+def padded_axis(kernel: int, dilation: int, n: int, scheme: str) -> tuple[int, list[int | None]]:
+    """List the pixel that each place of an axis of `n` pixels copies once it is padded, after the rows in front of it.
+
+    >>> padded_axis(3, 1, 4, "reflect")
+    (1, [1, 0, 1, 2, 3, 2])
+    """
+    window = _windows(kernel, 1, dilation, scheme)[0]
+    try:
+        return place(window, n).before, _copied(window, n)
+    except SizeError as error:
+        raise SizeError(error.what, where=scheme) from None
+
+
+def _windows(kernel: int, stride: int, dilation: int, scheme: str) -> tuple[Window, Window]:
+    """The window along height and along width, padded by a scheme."""
+    extent = dilation * (kernel - 1) + 1
+    pads = (extent - 1) // 2, extent - 1 - (extent - 1) // 2
+    declared = Window(kernel, stride, dilation, pads)
+    layer = padded_layer(Layer("window", "conv", (0,), declared, declared), scheme)
+    assert isinstance(layer.height, Window)
+    assert isinstance(layer.width, Window)
+    return layer.height, layer.width
 
 
 def _reads_by_row(window: Window, n: int) -> list[Fraction]:

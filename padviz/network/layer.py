@@ -66,7 +66,8 @@ class Layer:
     `like` is the layer whose size a resize or a crop follows. An unknown layer's `note` is the error that it is
     where anything depends on it. `everywhere` says what makes each position depend on all, though paths pass it by:
     "instance norm". `origin` is None for the image and for described networks, and `channels` for all but
-    convolutions, and for those whose channels nobody says; layers compare without the two.
+    convolutions, and for those whose channels nobody says; layers compare without the two. `ops` is the operation on
+    each axis, (height, width).
 
     Examples
     --------
@@ -85,11 +86,11 @@ class Layer:
     everywhere: str = ""
     origin: Origin | None = field(default=None, compare=False, repr=False)
     channels: Channels | None = field(default=None, compare=False, repr=False)
+    ops: tuple[Op | None, Op | None] = field(init=False, compare=False, repr=False)
 
-    @property
-    def ops(self) -> tuple[Op | None, Op | None]:
-        """The operation on each axis: (height, width)."""
-        return self.height, self.width
+    def __post_init__(self) -> None:
+        """Put height and width side by side, which every walk along an axis reads."""
+        object.__setattr__(self, "ops", (self.height, self.width))
 
     def whole(self, axis: int) -> str:
         """Say what makes each row, or column, of it depend on all of what it reads; nothing where they do not.

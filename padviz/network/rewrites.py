@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
-from typing import Literal, cast, get_args
 
-from padviz.axis.operations import Adaptive, Op, Window
-from padviz.axis.padding_modes import Mode
+from padviz.axis.operations import CACHED, Adaptive, Op, Window
+from padviz.axis.padding_modes import SCHEMES
 from padviz.axis.resize import Resize
 from padviz.errors import OptionError, PadvizError
 from padviz.network.layer import POOLS, WINDOWS, Kind, Layer
 from padviz.network.network import Network, Size
-
-Scheme = Literal[Mode, "valid", "full"]  # what `padding` takes
-SCHEMES: tuple[str, ...] = get_args(Scheme)
 
 
 def with_padding(network: Network, padding: str | None) -> Network:
@@ -119,7 +115,7 @@ def with_pads_joined(network: Network) -> Network:
             done.add(at)
             for i, layer in zip(readers, joined, strict=True):
                 layers[i] = layer or layers[i]
-    return replace(network, layers=tuple(layers))
+    return replace(network, layers=tuple(layers)) if done else network
 
 
 def joined_to(pad: Layer, reader: Layer) -> Layer | None:
@@ -172,11 +168,13 @@ def with_zeros(network: Network) -> Network:
     True
     """
 
-    def zeros(window: Window) -> Window:
-        return window if window.mode == "zero" else replace(window, mode="zero")
-
-    layers = tuple(_map_windows(layer, zeros) for layer in network.layers)
+    layers = tuple(_map_windows(layer, _zeros) for layer in network.layers)
     return _known_by_layers(network.name, layers, network.targets, network.size, network.fixed)
+
+
+@lru_cache(CACHED)
+def _zeros(window: Window) -> Window:
+    return window if window.mode == "zero" else replace(window, mode="zero")
 
 
 @lru_cache(64)
@@ -222,6 +220,7 @@ def with_same(network: Network) -> Network:
     return replace(network, layers=tuple(rewrite(layer) for layer in network.layers))
 
 
+@lru_cache(CACHED)  # a network has some tens of windows, which every scheme pads anew
 def _padded(window: Op | None, kind: Kind, scheme: str) -> Op | None:
     """Pad an operation of one axis by `scheme`."""
     padded = kind in ("conv", "pad") or (scheme == "valid" and kind in POOLS)
@@ -231,7 +230,7 @@ def _padded(window: Op | None, kind: Kind, scheme: str) -> Op | None:
         return replace(window, padding=(0, 0))
     if scheme == "full":
         return replace(window, padding=(window.extent - 1, window.extent - 1), mode="zero")
-    return replace(window, mode=cast(Mode, scheme))
+    return replace(window, mode=scheme)
 
 
 def _map_windows(layer: Layer, change: Callable[[Window], Window]) -> Layer:

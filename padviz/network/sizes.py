@@ -54,7 +54,7 @@ def sizes_of(network: Network, axis: int, n: int) -> tuple[int, ...]:
     sizes = [n]
     for layer in network.layers[1:]:
         check_known(network, layer)
-        n_out = apply_to_layer(out_size, network, layer, axis, sizes)
+        n_out = None if layer.ops[axis] is None else apply_to_layer(out_size, network, layer, axis, sizes)
         if len(layer.inputs) > 1:
             _agree(network, layer, axis, sizes)
         sizes.append(sizes[layer.inputs[0]] if n_out is None else n_out)

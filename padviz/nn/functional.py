@@ -7,21 +7,20 @@ partial convolution as partial.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch.nn.functional as functional
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function
 
 from padviz.axis.operations import Window
-from padviz.axis.padding_modes import Mode
+from padviz.axis.padding_modes import SCHEMES, native
 from padviz.nn.padded_rows import check_fits, extended, known, reweighing
 
 Pads = tuple[tuple[int, int], tuple[int, int]]  # ((top, bottom), (left, right))
 Schemes = tuple[str, str]  # of height and of width
 NONE: Pads = ((0, 0), (0, 0))
 IMAGE = (-2, -1)  # the dimensions of rows and columns
-NATIVE = ("replicate", "reflect", "circular")
 
 
 def padded(
@@ -36,7 +35,7 @@ def padded(
     pads : ((top, bottom), (left, right))
         Rows and columns to add; negative ones are cut off.
     schemes : (str, str)
-        Of height and of width: zero, replicate, reflect, symmetric or circular.
+        Of height and of width, as README lists them, but for those of convolutions alone: ("zero", "symmetric").
     dims : (int, int)
         The dimensions of height and of width.
     value : float, optional
@@ -55,19 +54,19 @@ def padded(
     [[[[1.0, 0.0, 0.0, 1.0, 2.0, 2.0, 1.0]]]]
     """
     if has_torch_function((input,)):
-        result: Tensor = handle_torch_function(padded, (input,), input, pads, schemes, dims, value)
-        return result
+        made: Tensor = handle_torch_function(padded, (input,), input, pads, schemes, dims, value)
+        return made
     if schemes[0] == schemes[1] and dims == IMAGE:
         both = _at_once(input, schemes[0], pads, value)
         if both is not None:
             return both
     for dim, rows, scheme in zip(dims, pads, schemes, strict=True):
-        input = _along(input, dim, rows, cast(Mode, scheme), value)
+        input = _along(input, dim, rows, scheme, value)
     return input
 
 
 def _at_once(input: Tensor, scheme: str, pads: Pads, value: float | None) -> Tensor | None:
-    """Pad both axes by PyTorch's own function, where it has the scheme."""
+    """Both axes padded by PyTorch's own function, where it has the scheme."""
     (top, bottom), (left, right) = pads
     if scheme == "zero":
         return functional.pad(input, (left, right, top, bottom), value=value)
@@ -75,24 +74,22 @@ def _at_once(input: Tensor, scheme: str, pads: Pads, value: float | None) -> Ten
     if not mode or input.ndim not in (3, 4):
         return None
     for dim, rows in zip(IMAGE, pads, strict=True):
-        check_fits(cast(Mode, scheme), input.shape[dim], *rows)
+        check_fits(scheme, input.shape[dim], *rows)
     return functional.pad(input, (left, right, top, bottom), mode=mode)
 
 
 def _native(scheme: str, amounts: Sequence[int]) -> str:
-    """Find PyTorch's name of a scheme, or nothing: an edge that is repeated once is replicated."""
+    """PyTorch's name of a scheme that copies, or nothing: an edge that is repeated once is replicated."""
     if not known(*amounts):
-        return scheme if scheme in ("replicate", "reflect") else ""
-    if min(amounts) < 0:
-        return ""
-    return "replicate" if scheme == "symmetric" and max(amounts) <= 1 else scheme if scheme in NATIVE else ""
+        return "" if SCHEMES[scheme].wraps else SCHEMES[scheme].torch
+    return "" if min(amounts) < 0 else SCHEMES[native(scheme, max(amounts))].torch
 
 
-def _along(input: Tensor, dim: int, rows: tuple[int, int], scheme: Mode, value: float | None) -> Tensor:
-    """Pad one axis."""
+def _along(input: Tensor, dim: int, rows: tuple[int, int], scheme: str, value: float | None) -> Tensor:
+    """One axis padded."""
     if known(*rows) and rows == (0, 0):
         return input
-    if scheme in ("zero", "partial"):
+    if not SCHEMES[scheme].reads:
         return functional.pad(input, (*[0] * (2 * (-dim - 1)), *rows), value=value)
     check_fits(scheme, input.shape[dim], *rows)
     mode = _native(scheme, rows)
@@ -116,7 +113,7 @@ def padded_conv2d(
     pads : ((top, bottom), (left, right))
         Rows and columns to add.
     schemes : (str, str)
-        Of height and of width: zero, replicate, reflect, symmetric, circular or partial.
+        Of height and of width, as README lists them.
 
     Raises
     ------
@@ -136,8 +133,8 @@ def padded_conv2d(
     """
     if has_torch_function((input, weight, bias)):
         given = (input, weight, bias, stride, pads, dilation, groups, schemes)
-        result: Tensor = handle_torch_function(padded_conv2d, (input, weight, bias), *given)
-        return result
+        made: Tensor = handle_torch_function(padded_conv2d, (input, weight, bias), *given)
+        return made
     if "partial" in schemes:
         return _partial(input, weight, bias, stride, pads, dilation, groups, schemes)
     input, left = _padded_but_zeros(input, pads, schemes)
@@ -145,7 +142,7 @@ def padded_conv2d(
 
 
 def _padded_but_zeros(input: Tensor, pads: Pads, schemes: Schemes) -> tuple[Tensor, tuple[int, int]]:
-    """Pad the image, but for zeros that are the same on both sides, which the convolution pads itself."""
+    """The image padded, but for zeros that are the same on both sides, which the convolution pads itself."""
     own = [_of_its_own(rows, scheme) for rows, scheme in zip(pads, schemes, strict=True)]
     rest = [(0, 0) if alone else rows for rows, alone in zip(pads, own, strict=True)]
     if any(not known(*rows) or any(rows) for rows in rest):
@@ -157,8 +154,8 @@ def _padded_but_zeros(input: Tensor, pads: Pads, schemes: Schemes) -> tuple[Tens
 
 
 def _of_its_own(rows: tuple[int, int], scheme: str) -> bool:
-    """Tell whether a convolution can pad rows itself, by branches, so that a compiler that has symbols decides."""
-    if scheme not in ("zero", "partial") or not known(*rows):
+    """Whether a convolution can pad rows itself: branches, so that a compiler that has symbols for them decides."""
+    if SCHEMES[scheme].reads or not known(*rows):
         return False
     if rows[0] != rows[1]:
         return False
@@ -171,9 +168,9 @@ def _partial(
     input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, pads: Pads, dilation: Any, groups: int,
     schemes: Schemes,
 ) -> Tensor:  # fmt: skip
-    """Convolve partially on the axes whose scheme it is."""
+    """Partial convolution on the axes whose scheme it is."""
     ready, left = _padded_but_zeros(input, pads, schemes)
-    result = functional.conv2d(ready, weight, None, stride, left, dilation, groups)
+    made = functional.conv2d(ready, weight, None, stride, left, dilation, groups)
     windows = [
         Window(weight.shape[dim], _of(stride, axis), _of(dilation, axis), pads[axis])
         if schemes[axis] == "partial" and (not known(*pads[axis]) or any(pads[axis]))
@@ -181,10 +178,10 @@ def _partial(
         for axis, dim in enumerate(IMAGE)
     ]
     if any(windows):
-        result = result * reweighing(input.shape[-2:], windows, like=result)
-    return result if bias is None else result + bias[:, None, None]
+        made = made * reweighing(input.shape[-2:], windows, like=made)
+    return made if bias is None else made + bias[:, None, None]
 
 
 def _of(value: Any, axis: int) -> int:
-    """Take the one number for both axes, or the one for this axis."""
+    """One number for both axes, or one for each."""
     return value if isinstance(value, int) else tuple(value)[axis if len(value) > 1 else 0]

@@ -9,11 +9,12 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from padviz.axis.padding_modes import EXPLORED, SCHEMES
 from padviz.errors import PadvizError
 from padviz.files.atomic import aside
 from padviz.network.network import Network, Size, as_size
 from padviz.network.rewrites import canonical, with_padding
-from padviz.pages.facts import text
+from padviz.pages.facts import WINDOWS, text
 from padviz.pages.filling import filled
 from padviz.pages.payload import Asked, payload
 from padviz.sources import load, load_at
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 SIZES = (64, 128, 224, 225, 512)
-PADDINGS = ("zero", "reflect", "symmetric", "circular", "partial")
 MODULES = (
     "numbers",
     "maps",
@@ -47,7 +47,7 @@ class Explorer:
 
     >>> import padviz
     >>> padviz.explore("vgg11", 64, sizes=[64], padding=["zero"])
-    <Explorer VGG-11, 1 map, 0.1 MB>
+    <Explorer VGG-11, 1 map, 0.2 MB>
     """
 
     title: str
@@ -88,8 +88,8 @@ def explore(
     sizes : sequence of int or (height, width), optional
         All sizes to choose from; 64, 128, 224, 225 and 512 by default.
     padding : sequence of str, optional
-        The padding schemes to choose from, as for `usage`; "declared" is as each layer declares it. By default zero,
-        reflect, symmetric, circular and partial.
+        The padding schemes to choose from, as for `usage`; "declared" is as each layer declares it. By default all
+        that keep the size of every map, but for replicate.
     layer : str, optional
         The target layer; the last feature map by default.
     heads : "sum" or "share"
@@ -168,7 +168,7 @@ def page(title: str, facts: dict[str, Any]) -> str:
     from padviz.figures.canvas import hex_colours
 
     packed = json.dumps({**facts, "colours": hex_colours()}, separators=(",", ":")).replace("<", "\\u003c")
-    return filled("explorer.html.j2", STYLES, MODULES, title=title, payload=packed)
+    return filled("explorer.html.j2", STYLES, MODULES, title=title, windows=WINDOWS, schemes=SCHEMES, payload=packed)
 
 
 def _paddings(network: Network, padding: Sequence[str] | None) -> list[str | None]:
@@ -176,4 +176,4 @@ def _paddings(network: Network, padding: Sequence[str] | None) -> list[str | Non
     if padding is not None:
         return [*dict.fromkeys(None if each == "declared" else canonical(each) for each in padding)]
     declared: list[str | None] = [] if with_padding(network, "zero").layers == network.layers else [None]
-    return [*declared, *PADDINGS]
+    return [*declared, *EXPLORED]

@@ -6,12 +6,14 @@ from dataclasses import fields as fields_of
 from fractions import Fraction
 from typing import Any
 
-from padviz.advice.verdict import Audit, audit, maps
+from padviz.advice.verdict import Audit, examine
+from padviz.axis.padding_modes import SCHEMES
 from padviz.counting.count_map import CountMap
 from padviz.counting.walking.tiling import Tiling
 from padviz.counting.walking.walks import Walk, taps_at
 from padviz.errors import PadvizError, SizeError, printable
 from padviz.geometry.ledger import ledger, ledger_facts
+from padviz.geometry.one_layer import padded_axis
 from padviz.geometry.receptive_fields import AxisField, receptive_fields
 from padviz.geometry.tap_exposure import tap_exposure, tap_facts
 from padviz.network.layer import Layer
@@ -19,6 +21,9 @@ from padviz.network.network import Network, Size
 from padviz.network.sizes import resolve_both
 from padviz.pages.planes import Shelf
 
+WINDOWS = {"kernel": (1, 2, 3, 4, 5, 7), "stride": (1, 2, 3), "dilation": (1, 2, 3)}  # on offer, over one layer
+MOST_REMEDIES = 100  # with maps: more than are tried
+PIXELS = 7  # a side of its image
 LONGEST = 300  # characters of a name from elsewhere
 
 
@@ -122,6 +127,22 @@ def audit_rows(shelf: Shelf, network: Network, size: Size) -> dict[str, Any]:
     }
 
 
+def window_facts() -> dict[str, Any]:
+    """Pad one axis of a small image for each window on offer, by scheme and "kernel,dilation"; or say why not."""
+    kernels, _, dilations = WINDOWS.values()
+    return {
+        "size": PIXELS,
+        "axes": {name: {f"{k},{d}": _padded(k, d, name) for k in kernels for d in dilations} for name in SCHEMES},
+    }
+
+
+def _padded(kernel: int, dilation: int, scheme: str) -> tuple[int, list[int | None]] | str:
+    try:
+        return padded_axis(kernel, dilation, PIXELS, scheme)
+    except SizeError as error:
+        return f"{error.where}: {error.what}"
+
+
 def _names(counts: CountMap) -> list[str]:
     layers = counts.target.layer
     return [layers] if isinstance(layers, str) else layers
@@ -153,12 +174,11 @@ def audit_facts(
     try:
         if isinstance(network, PadvizError):
             raise network
-        found = audit(network, size, layer, heads)
-        drawn = dict(maps(network, found, len(found.remedies)))
+        found = examine(network, size, layer, heads, MOST_REMEDIES)
     except PadvizError as error:
         return {"reason": text(error)}
-    shown = {what: map_facts(shelf, counts) for what, counts in drawn.items()}
-    return {**_plain(found), "today": shown["today"], "maps": [shown.get(remedy.what) for remedy in found.remedies]}
+    today, *remedied = (map_facts(shelf, counts) for counts in (found.today, *found.remedied))
+    return {**_plain(found.audit), "today": today, "maps": remedied}
 
 
 def _plain(found: Audit) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from padviz.counting.usage import usage
 from padviz.errors import OptionError, PadvizError, UnknownName
 from padviz.network.network import Network, Size
-from padviz.pages.facts import audit_facts, geometry_facts, map_facts, text
+from padviz.pages.facts import audit_facts, geometry_facts, map_facts, text, window_facts
 from padviz.pages.planes import Shelf
 
 SCHEMA_VERSION = 1
@@ -51,6 +51,7 @@ def payload(asked: Asked) -> dict[str, Any]:
         "network": text(shown.name),
         "title": text(shown.title or shown.name),
         "sizes": [[*size] for size, _ in asked.networks],
+        "windows": window_facts(),
         "paddings": [padding or "declared" for padding in asked.paddings],
         "base": asked.base,
         "heads": asked.heads,

@@ -1,12 +1,14 @@
-"""The other cures as plans: pads of single layers changed, strides moved into pools, and what it does to the phase."""
+"""The other cures as plans: pads of single layers changed, strides moved into pools."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from padviz.errors import PadvizError
+from padviz.errors import OptionError, PadvizError
+from padviz.geometry.balance.case import Case
+from padviz.geometry.balance.even_pads import cannot, with_even_pads
+from padviz.geometry.balance.pooled_strides import with_strides_pooled
 from padviz.geometry.ledger import ledger
-from padviz.geometry.receptive_fields import receptive_fields
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import with_pads_joined
 from padviz.network.sizes import sizes_of
@@ -14,6 +16,30 @@ from padviz.network.targets import last_maps
 from padviz.repadding.plan import Change, Plan
 
 POOLED = ".pool"  # what a pool that took a layer's stride is called, after the layer
+
+
+def evened(network: Network, size: Size) -> Plan:
+    """Plan even pads or, where no pads make all learned windows even, pools in place of strides.
+
+    Raises
+    ------
+    OptionError
+        If no learned window is uneven, or nothing makes them even.
+    """
+    today = Case(network, size)
+    if not today.uneven:
+        at = f"{size[0]} x {size[1]}" if size[0] != size[1] else str(size[0])
+        what = f"no learned window is uneven at {at}"
+        raise OptionError(what, where=network.name, hint="padviz uneven lists what its windows read")
+    found = with_even_pads(Case(with_pads_joined(network), size))  # a window's pads are its own and a pad's before it
+    if found and not found.case.uneven:
+        return between(network, found.case.network, size)
+    pooled = with_strides_pooled(network, tuple(each.layer for each in today.uneven))
+    if pooled:
+        return between(network, pooled, size)
+    why = " ".join(cannot(today)) or "Its strides cannot be moved."
+    hint = "padviz sizes lists the sizes at which it is even"
+    raise OptionError(f"neither pads nor pools make it even. {why.rstrip('.')}", where=network.name, hint=hint)
 
 
 def between(network: Network, changed: Network, size: Size) -> Plan:
@@ -27,7 +53,7 @@ def between(network: Network, changed: Network, size: Size) -> Plan:
     Examples
     --------
     >>> import padviz
-    >>> from padviz.advice.pooled_strides import with_strides_pooled
+    >>> from padviz.geometry.balance.pooled_strides import with_strides_pooled
     >>> net = padviz.load("resnet18")
     >>> plan = between(net, with_strides_pooled(net, ("conv1",)), (224, 224))
     >>> [(change.name, change.pooled) for change in plan.changes]
@@ -59,18 +85,6 @@ def check_even(found: Network, size: Size) -> None:
     uneven = ledger(found, size).uneven_learned
     if uneven:
         raise PadvizError(f"{uneven[0].layer} would still be uneven, so nothing was written", where=found.name)
-
-
-def phases(network: Network, size: Size, name: str) -> tuple[float | None, float | None]:
-    """By axis, how far the centre of a layer's units lies off the image's, in pixels; None where it has no centre.
-
-    It is the mean centre of the units' receptive fields minus (n - 1) / 2.
-
-    >>> import padviz
-    >>> phases(padviz.load("resnet50"), (224, 225), "layer4.2")
-    (-15.5, 0.0)
-    """
-    return next(each for each in receptive_fields(network, size) if each.layer == name).offsets
 
 
 def _shape(network: Network, name: str, size: Size) -> Size:

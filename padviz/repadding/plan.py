@@ -98,7 +98,7 @@ def plan(
     ----------
     network : Network
     padding : str
-        zero, replicate, reflect, symmetric, circular or partial; or one for each axis, height/width.
+        A scheme that README lists, but for valid and full; or one for each axis, height/width.
     size : int or (height, width), optional
         Input size in pixels at which the scheme must fit; the network's own by default.
     layers, without : iterable of str

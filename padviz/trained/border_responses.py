@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Array = NDArray[np.float64]
-SIDES = ("top", "bottom", "left", "right")
 CERTAIN, LARGE = 5.0, 0.5  # a channel's own border line: |t| over the inputs, and its size over the interior's RMS
 NOISE = 0.02  # E that noise makes at 16 inputs
 ALIKE = 1.25  # times E of shuffled weights, within which geometry explains it

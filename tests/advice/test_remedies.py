@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 from math import prod
@@ -11,21 +12,33 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace as replace_struct
 
 import padviz
-from padviz.advice.changes import TRIED, cannot, cropped_outputs, even_pads, pooled_strides, some_even_pads, wraps
-from padviz.advice.pooled_strides import with_strides_pooled
-from padviz.advice.remedies import NEEDS, changes, helps, outcome, remedies, worse
-from padviz.advice.verdict import audit, maps
+from padviz.advice import remedies as remedies_of
+from padviz.advice import verdict as verdict_of
+from padviz.advice.changes import TRIED, cropped_outputs, even_pads, pooled_strides, wraps
+from padviz.advice.remedies import NEEDS, changes, helps, remedies, worse
+from padviz.advice.verdict import audit, examine
 from padviz.counting.walking import walks
+from padviz.errors import PadvizError
+from padviz.geometry.balance import case as case_of
+from padviz.geometry.balance import nearest as nearest_of
+from padviz.geometry.balance.case import Case
+from padviz.geometry.balance.even_pads import cannot
+from padviz.geometry.balance.pooled_strides import with_strides_pooled
 from padviz.geometry.reaching.border_margins import margins
 from padviz.network.graph import ancestors
 from padviz.network.network import Network
+from padviz.network.rewrites import with_padding
 from padviz.network.targets import names_of, upto
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.write import to_toml
+from tests.advice.judging import outcome_of
 from tests.cli.test_cli import run
+from tests.strategies import networks
 
 
 def network(*layers: dict[str, Any]) -> Network:
@@ -52,20 +65,20 @@ def test_resnet_50_at_224() -> None:
 
 @pytest.mark.parametrize("name", ["resnet50", "mobilenet_v2", "unet_padded"])
 def test_the_figures_are_those_of_the_map_counted_anew(name: str) -> None:
-    made = {change.what: change for change in changes(padviz.load(name), (224, 224))}
+    made = {change.what: change for change in changes(Case(padviz.load(name), (224, 224)))}
     found = remedies(padviz.load(name), 224)
     assert found
     for remedy in found:
         change = made[remedy.what]
-        summary = padviz.usage(change.network, change.size, change.padding).summary()
+        summary = padviz.usage(change.case.network, change.case.size, change.padding).summary()
         after = remedy.outcome
         assert (after.share, after.rim, after.overused_rim) == (summary.share, summary.rim, summary.overused_rim)
-        assert after.size == [*change.size]
+        assert after.size == [*change.case.size]
 
 
 @pytest.mark.parametrize("scheme", TRIED)
 def test_a_scheme_is_that_of_usage(scheme: str) -> None:
-    found = outcome(padviz.load("resnet18"), 225, scheme)
+    found = outcome_of(padviz.load("resnet18"), 225, scheme)
     assert found.share == padviz.usage("resnet18", 225, scheme).summary().share
 
 
@@ -83,11 +96,11 @@ def test_strides_moved_into_pools_are_those_that_a_person_moves() -> None:
     for layer in (module.layer2, module.layer3, module.layer4):
         layer[0].conv1 = pooled(layer[0].conv1)
         layer[0].downsample[0] = pooled(layer[0].downsample[0])
-    (change,) = pooled_strides(padviz.load("resnet18"), (224, 224))
+    (change,) = pooled_strides(Case(padviz.load("resnet18"), (224, 224)))
     assert change.what == "7 strides pooled"
     by_hand = padviz.usage(module, 224, layer="layer4.1")
-    assert (padviz.usage(change.network, 224).counts == by_hand.counts).all()
-    assert [row.layer for row in padviz.ledger(change.network, 224).uneven_learned] == []
+    assert (padviz.usage(change.case.network, 224).counts == by_hand.counts).all()
+    assert [row.layer for row in padviz.ledger(change.case.network, 224).uneven_learned] == []
 
 
 def test_a_stride_that_no_pool_of_two_makes_stays() -> None:
@@ -105,34 +118,33 @@ def test_a_pooled_layer_that_is_the_target_is_its_pool() -> None:
 
 def test_pads_that_share_out_evenly_are_found_where_their_number_is_even() -> None:
     lopsided = network({"op": "conv", "name": "a", "kernel": 4, "stride": 2, "padding": [[0, 2], [0, 2]]})
-    (change,) = even_pads(lopsided, (224, 224))
+    (change,) = even_pads(Case(lopsided, (224, 224)))
     assert change.edit == ("padviz repad model.onnx --even -o even.onnx", "a: padding=(1, 1)")
-    assert padviz.ledger(change.network, 224).even
-    assert not any("no pads" in each for each in cannot(lopsided, (224, 224)))
+    assert padviz.ledger(change.case.network, 224).even
+    assert not any("no pads" in each for each in cannot(Case(lopsided, (224, 224))))
     odd = network({"op": "conv", "name": "a", "kernel": 3, "stride": 2, "padding": 1})
-    assert not [*even_pads(odd, (224, 224))]
-    assert "At 224 x 224 no pads make a even: its 112 units read 1 row of padding in all, an odd number." in cannot(
-        odd, (224, 224)
-    )
+    assert not [*even_pads(Case(odd, (224, 224)))]
+    line = "At 224 x 224 no pads make a even: its 112 units read 1 row of padding in all, an odd number."
+    assert line in cannot(Case(odd, (224, 224)))
 
 
 def test_pads_make_even_what_they_can_where_another_window_stays_uneven() -> None:
     lopsided = {"op": "conv", "name": "a", "kernel": 4, "stride": 2, "padding": [[0, 2], [0, 2]]}
     odd = {"op": "conv", "name": "b", "kernel": 3, "stride": 2, "padding": 1}
     both = network(lopsided, odd)
-    (change,) = some_even_pads(both, (224, 224))
-    assert not [*even_pads(both, (224, 224))]
+    (change,) = even_pads(Case(both, (224, 224)))
+    assert change.case.uneven
     assert (change.what, change.edit) == (
         "even pads",
         ("padviz repad model.onnx --even -o even.onnx", "a: padding=(1, 1)"),
     )
     assert [row.layer for row in padviz.ledger(both, 224).uneven] == ["a", "b"]
-    assert [row.layer for row in padviz.ledger(change.network, 224).uneven] == ["b"]
+    assert [row.layer for row in padviz.ledger(change.case.network, 224).uneven] == ["b"]
     assert "even pads" in [each.what for each in remedies(both, 224)]
 
 
 def test_images_are_cropped_to_what_is_smaller_and_resized_to_what_is_larger() -> None:
-    sizes = [each for each in changes(padviz.load("resnet50"), (224, 224)) if each.kind == "size"]
+    sizes = [each for each in changes(Case(padviz.load("resnet50"), (224, 224))) if each.kind == "size"]
     assert [each.edit for each in sizes] == [
         ("CenterCrop(193)", "or Resize((193, 193)) for the whole image"),
         ("Resize((225, 225))", "or CenterCrop(225) of larger images"),
@@ -142,9 +154,9 @@ def test_images_are_cropped_to_what_is_smaller_and_resized_to_what_is_larger() -
 def test_a_file_that_says_the_size_of_its_input_is_exported_anew() -> None:
     asked = "export the file anew at 225 x 225, or with an open input size"
     fixed = replace(padviz.load("resnet50"), declared=(0, 1))
-    assert {asked in each.edit for each in changes(fixed, (224, 224)) if each.size == (225, 225)} == {True}
+    assert {asked in each.edit for each in changes(Case(fixed, (224, 224))) if each.case.size == (225, 225)} == {True}
     high = replace(fixed, declared=(0,))
-    edits = {each.size: each.edit[0] for each in changes(high, (225, 224)) if each.kind == "size"}
+    edits = {each.case.size: each.edit[0] for each in changes(Case(high, (225, 224))) if each.kind == "size"}
     assert edits == {(225, 193): "CenterCrop((225, 193))", (225, 225): "Resize((225, 225))"}
 
 
@@ -154,7 +166,7 @@ def test_padding_is_replaced_by_what_does_it() -> None:
         ("a b.onnx", "padviz repad 'a b.onnx' --padding"),
     ):
         made = replace(padviz.load("vgg11"), source=name)
-        (edit,) = [each.edit for each in changes(made, (224, 224)) if each.padding == "zero/circular"]
+        (edit,) = [each.edit for each in changes(Case(made, (224, 224))) if each.padding == "zero/circular"]
         assert edit[0].startswith(first)
         assert any("-o zero-circular.onnx" in each for each in edit)
         assert 'anew: padviz.nn.PaddedConv2d(..., scheme="zero/circular")' in edit
@@ -188,12 +200,12 @@ def test_a_cure_that_leaves_more_pixels_starved_comes_last() -> None:
     found = remedies(padviz.load("googlenet"), 224)
     assert [each.what for each in found[-2:]] == ["237 x 237 px", "205 x 205 px"]
     assert [each.price for each in found[-2:]] == ["more pixels are starved or overused"] * 2
-    before = outcome(padviz.load("googlenet"), 224)
+    before = outcome_of(padviz.load("googlenet"), 224)
     assert [worse(before, each.outcome) for each in found[-3:]] == [False, True, True]
 
 
 def test_half_a_cure_that_starves_more_or_drops_more_is_none() -> None:
-    before = outcome(padviz.load("resnet50"), 224)
+    before = outcome_of(padviz.load("resnet50"), 224)
     assert before.share is not None
     starved = replace_struct(before.share, starved=before.share.starved + 0.1)
     fewer = replace_struct(before, uneven_learned=1)
@@ -204,7 +216,7 @@ def test_half_a_cure_that_starves_more_or_drops_more_is_none() -> None:
 
 
 def test_a_network_without_padding_is_offered_no_scheme() -> None:
-    kinds = {change.kind for change in changes(padviz.load("unet"), (572, 572))}
+    kinds = {change.kind for change in changes(Case(padviz.load("unet"), (572, 572)))}
     assert "padding" not in kinds
     assert remedies(padviz.load("unet"), 572) == ()
 
@@ -214,12 +226,12 @@ def test_what_needs_least_comes_first_and_what_has_a_price_last(name: str, size:
     found = remedies(padviz.load(name), size)
     needed = [(each.price is not None, NEEDS.index(each.needs)) for each in found]
     assert needed == sorted(needed)
-    schemes = [wraps(each.what) for each in found if each.kind == "padding"]
+    schemes = [wraps(each.padding) for each in found if each.kind == "padding"]
     assert schemes == sorted(schemes)
     assert {True, False} == {*schemes}
     for one, two in pairwise(found):
         if (one.price is None, one.needs) == (two.price is None, two.needs):
-            left = [(each.outcome.uneven_learned, each.outcome.drops > 0, wraps(each.what)) for each in (one, two)]
+            left = [(each.outcome.uneven_learned, each.outcome.drops > 0, wraps(each.padding)) for each in (one, two)]
             assert left[0] <= left[1]
     assert found[0].kind == ("padding" if name == "vgg19" else "both")
 
@@ -236,13 +248,13 @@ def test_a_size_that_costs_much_more_never_stands_before_one_that_does_not(name:
 def test_only_a_size_of_the_same_phase_works_with_todays_weights() -> None:
     for name in ("resnet50", "vgg19", "mobilenet_v2"):
         net = padviz.load(name)
-        made = [each for each in changes(net, (224, 224)) if each.size != (224, 224)]
+        made = [each for each in changes(Case(net, (224, 224))) if each.case.size != (224, 224)]
         assert {each.what for each in made if each.needs == "today's weights"} == {
             "256 x 256 px",
             *(["192 x 192 px"] if name == "vgg19" else []),
         }
         for each in made:
-            before, after = (padviz.ledger(net, size).layers for size in (224, each.size))
+            before, after = (padviz.ledger(net, size).layers for size in (224, each.case.size))
             reads = [[(row.height.consumed, row.width.consumed) for row in rows] for rows in (before, after)]
             if each.needs == "today's weights":
                 assert reads[0] == reads[1]
@@ -250,7 +262,7 @@ def test_only_a_size_of_the_same_phase_works_with_todays_weights() -> None:
 
 def test_a_larger_image_of_the_same_phase_has_the_same_rim() -> None:
     before, (larger,) = (
-        outcome(padviz.load("resnet50"), (224, 160)),
+        outcome_of(padviz.load("resnet50"), (224, 160)),
         [each for each in remedies(padviz.load("resnet50"), (224, 160)) if each.kind == "larger"],
     )
     assert larger.outcome.size == [256, 192]
@@ -265,17 +277,17 @@ LAST = {"op": "conv", "name": "b", "kernel": 5, "stride": 2, "padding": 2, "mode
 
 def test_a_crop_of_the_output_leaves_the_units_that_read_no_padding() -> None:
     made = network(STEM, LAST)
-    (change,) = cropped_outputs(made, (20, 33))
+    (change,) = cropped_outputs(Case(made, (20, 33)))
     touched = next(row for row in margins(made, (20, 33)) if row.layer == "b")
     (top, bottom), (left, right) = touched.height, touched.width
     assert change.edit == (f"b: y[..., {top}:-{bottom}, {left}:-{right}]",)
-    assert padviz.usage(change.network, (20, 33)).target.shape == [10 - top - bottom, 17 - left - right]
+    assert padviz.usage(change.case.network, (20, 33)).target.shape == [10 - top - bottom, 17 - left - right]
     whole = padviz.coverage(made, (20, 33), "zero")
     kept = whole.counts[top:-bottom, left:-right]
     assert (kept == 625).all()
     assert (whole.counts[top - 1] < 625).all()
     box = (slice(top, -bottom), slice(left, -right))
-    assert (padviz.usage(change.network, (20, 33)).counts == padviz.usage(made, (20, 33), unit=box).counts).all()
+    assert (padviz.usage(change.case.network, (20, 33)).counts == padviz.usage(made, (20, 33), unit=box).counts).all()
 
 
 def test_a_crop_is_a_remedy_where_it_starves_fewer_than_were_overused() -> None:
@@ -283,7 +295,7 @@ def test_a_crop_is_a_remedy_where_it_starves_fewer_than_were_overused() -> None:
     made = network({**two, "mode": "replicate"})
     (crop,) = [each for each in remedies(made, 16) if each.kind == "crop"]
     assert (crop.edit, crop.needs) == (["a: y[..., 3:-3, 3:-3]"], "today's weights")
-    before = outcome(made, 16).share
+    before = outcome_of(made, 16).share
     assert before is not None
     assert crop.outcome.share is not None
     assert (before.overused * 256, before.starved, crop.outcome.share.starved * 256) == (60, 0, 36)
@@ -301,16 +313,16 @@ def test_what_a_crop_that_helps_nobody_would_do_is_said() -> None:
 
 
 def test_no_crop_where_padding_reaches_every_unit_or_head_or_one_sees_all() -> None:
-    assert not [*cropped_outputs(padviz.load("efficientnet_b0"), (224, 224))]
+    assert not [*cropped_outputs(Case(padviz.load("efficientnet_b0"), (224, 224)))]
     assert "(gate) makes every position depend on all" in audit(padviz.load("efficientnet_b0"), 224).padding
     several = upto(padviz.load("ssd300_vgg16"), ("backbone.features.21", "backbone.extra.1.2"))
-    assert not [*cropped_outputs(several, (300, 300))]
+    assert not [*cropped_outputs(Case(several, (300, 300)))]
     assert audit(several, 300).padding.startswith("All 10 x 10 units of backbone.extra.1.2 depend on padding")
 
 
 def test_that_no_even_size_is_near_is_said() -> None:
     never = network({"op": "conv", "name": "a", "kernel": 2, "padding": [[1, 0], [1, 0]]})
-    assert cannot(never, (9, 9))[0] == "No balanced size is near: a reads an odd number of padded rows at each."
+    assert cannot(Case(never, (9, 9)))[0] == "No balanced size is near: a reads an odd number of padded rows at each."
 
 
 def test_a_size_that_only_drops_fewer_rows_comes_last() -> None:
@@ -421,13 +433,47 @@ def test_heads_of_the_same_weight_are_judged_as_they_are_counted(
     Path("two.toml").write_text(to_toml(made))
     found = audit(made, 32, heads="share")
     assert (found.target, found.heads) == (["p3", "p5"], "share")
-    assert found.outcome == outcome(made, 32, heads="share")
+    assert found.outcome == outcome_of(made, 32, heads="share")
     assert found.outcome.skew == padviz.usage(made, 32, heads="share").summary().skew
     assert found.outcome.skew != audit(upto(made, ("p3", "p5")), 32).outcome.skew
     assert found.remedies == [*padviz.remedies(made, 32, heads="share")]
     told = json.loads(run("audit", "two.toml", "--size", "32", "--heads", "share", "--format", "json").stdout)
     assert told["results"][0]["heads"] == "share"
-    assert [counts.weights is None for _, counts in maps(made, found, 2)] == [False] * (1 + len(found.remedies[:2]))
+    kept = examine(made, 32, heads="share", most=2).maps
+    assert [counts.weights is None for _, counts in kept] == [False] * (1 + len(found.remedies[:2]))
+
+
+@pytest.mark.parametrize(("name", "size"), [("resnet50", 224), ("mobilenet_v2", (193, 224)), ("unet_padded", 224)])
+def test_an_audit_counts_nothing_twice(name: str, size: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, asked = padviz.load(name), Counter[Any]()
+    for module, what in ((remedies_of, "usage"), (verdict_of, "usage"), (case_of, "ledger"), (case_of, "costs")):
+        monkeypatch.setattr(module, what, counted(what, getattr(module, what), asked))
+    monkeypatch.setattr(nearest_of, "costs", counted("costs", nearest_of.costs, asked))
+    found = examine(network, size, most=2)
+    assert set(asked.values()) == {1}, asked
+    assert [what for what, _ in found.maps] == ["today", *(each.what for each in found.audit.remedies[:2])]
+    assert [each.padding for _, each in found.maps] == [None, *(each.padding for each in found.audit.remedies[:2])]
+
+
+def counted(what: str, ask: Any, asked: Counter[Any]) -> Any:
+    """A question that remembers what it was asked: a network by its layers, a size, a scheme."""
+
+    def remembered(network: Network, *args: Any, **options: Any) -> Any:
+        asked[what, network.layers, network.targets, *args] += 1
+        return ask(network, *args, **options)
+
+    return remembered
+
+
+@given(network=networks(), scheme=st.sampled_from(TRIED))
+def test_schemes_change_no_ledger(network: Any, scheme: str) -> None:
+    steps, size = network
+    net = parse({"layers": steps}, "net")
+    try:
+        found = padviz.ledger(with_padding(net, scheme), size)
+    except PadvizError:
+        return  # a pad on its own, or too few rows
+    assert found.layers == padviz.ledger(net, size).layers
 
 
 def test_an_audit_says_which_crop_it_leaves_uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -449,7 +495,7 @@ def test_heads_that_meet_nowhere_are_not_followed_from_layer_to_layer(monkeypatc
     network = parse({"layers": steps, "target": [f"h{i}" for i in range(60)]}, "heads")
     followed: list[int] = []
     monkeypatch.setattr(
-        "padviz.advice.pooled_strides.ancestors", lambda *asked: followed.append(1) or ancestors(*asked)
+        "padviz.geometry.balance.pooled_strides.ancestors", lambda *asked: followed.append(1) or ancestors(*asked)
     )
     assert with_strides_pooled(network, tuple(f"h{i}" for i in range(0, 60, 2))) is not None
     assert len(followed) <= 2 * 30 * 30

@@ -11,13 +11,15 @@ from msgspec.structs import replace
 
 import padviz
 from padviz.advice.changes import cropped_outputs
-from padviz.advice.remedies import GAIN, Outcome, helps, outcome, worse
+from padviz.advice.remedies import GAIN, Outcome, helps, worse
 from padviz.advice.standing import quartiles, standing
 from padviz.advice.verdict import audit
 from padviz.counting.coverage import coverage
 from padviz.counting.shares.summary import Rim
+from padviz.geometry.balance.case import Case
 from padviz.network.network import Network
 from padviz.sources.toml.build import parse
+from tests.advice.judging import outcome_of
 
 AXES = pytest.mark.parametrize("axis", [0, 1])
 
@@ -110,10 +112,10 @@ def test_an_output_is_cropped_to_the_units_that_read_no_padding(axis: int, rows:
     network = net(axis, {"kernel": [3, 1], "padding": [[2, 1], [0, 0]]})
     found = coverage(network, at(axis, rows))
     free = np.argwhere(found.counts == found.full)
-    changes = [*cropped_outputs(network, at(axis, rows))]
+    changes = [*cropped_outputs(Case(network, at(axis, rows)))]
     assert bool(changes) == bool(len(free))
     for change in changes:
-        cut = coverage(change.network, at(axis, rows), layer="l0.cropped")
+        cut = coverage(change.case.network, at(axis, rows), layer="l0.cropped")
         assert cut.counts.size == len(free)
         assert (cut.counts == found.full).all()
         kept = "2:-1, :" if axis == 0 else ":, 2:-1"
@@ -121,7 +123,7 @@ def test_an_output_is_cropped_to_the_units_that_read_no_padding(axis: int, rows:
 
 
 def judged(starved: float = 0.0, overused: float = 0.0, least: float = 1.0, most: float = 1.0, **more: Any) -> Outcome:
-    plain = outcome(net(0, {"kernel": [3, 1]}), (40, 12))
+    plain = outcome_of(net(0, {"kernel": [3, 1]}), (40, 12))
     share = replace(plain.share, starved=starved, overused=overused, least=least, most=most)
     return replace(plain, share=share, **more)
 
@@ -171,7 +173,7 @@ def test_where_all_shares_are_low_their_spread_must_halve() -> None:
 def test_the_outer_ring_is_as_wide_as_the_period_on_each_axis(axis: int, along: int, across: int) -> None:
     strided = net(axis, {"kernel": [3, 4], "stride": [2, 4], "padding": [1, 2]})
     size = at(axis, along, across)
-    found, counts = outcome(strided, size), padviz.usage(strided, size).counts
+    found, counts = outcome_of(strided, size), padviz.usage(strided, size).counts
     assert found.ring_px == [*at(axis, 2, 4)]
     inside = counts[tuple(slice(ring, max(n - ring, ring)) for ring, n in zip(found.ring_px, size, strict=True))]
     share = 1 - inside.sum() / counts.sum()

@@ -20,8 +20,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 import padviz
+from padviz.axis.padding_modes import SCHEMES
 from padviz.cli.group import COMMANDS, cli
-from padviz.network.rewrites import SCHEMES
 from padviz.sources.toml.load import zoo
 from tests.sweeps import sampled
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from padviz.axis.padding_modes import SCHEMES
 from padviz.figures.windows import kernel_cells
 from padviz.geometry.one_layer import illustrate
-from padviz.network.rewrites import SCHEMES
 from tests import naive
 from tests.cli.test_cli import run, told
 from tests.figures.test_draw import clipped

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import padviz
+from padviz.axis.padding_modes import SCHEMES
 from padviz.counting import request
 from padviz.counting.shares.fair_share import NOISE, Shares
 from padviz.counting.shares.interior import NoInterior, interior
 from padviz.counting.walking.walks import WHOLE, count_backward
 from padviz.engine.limbs import less, to_ints
 from padviz.errors import PadvizError
-from padviz.network.rewrites import SCHEMES
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import zoo
 from tests import naive

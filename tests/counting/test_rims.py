@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import padviz
+from padviz.axis.padding_modes import SCHEMES
 from padviz.counting.shares.summary import Rim
 from padviz.engine.limbs import to_ints
 from padviz.errors import PadvizError
 from padviz.network.network import Network
-from padviz.network.rewrites import SCHEMES
 from padviz.sources.toml.build import parse
 from tests.strategies import networks
 from tests.sweeps import DEEPER, sampled

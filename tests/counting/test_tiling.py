@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 import padviz
 from padviz import CountMap
+from padviz.axis.padding_modes import MODES, SCHEMES
 from padviz.counting import coverage, request
 from padviz.counting.walking import stable_rows
 from padviz.counting.walking.stable_rows import growth
@@ -28,12 +29,12 @@ from padviz.engine.apply import apply
 from padviz.engine.core import Core
 from padviz.engine.limbs import to_ints
 from padviz.errors import PadvizError
-from padviz.network.rewrites import SCHEMES
 from padviz.network.sizes import resolve
 from padviz.reports.counts import write_counts
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import zoo
 from tests import naive
+from tests.dense import dense as matrix_of
 from tests.strategies import networks
 from tests.sweeps import DEEPER, SLOW, sampled
 
@@ -44,7 +45,6 @@ SHORT = {
     "convnext_tiny": 160,
     "unet": 196,
 }  # the other axis, where 97 rows are too few
-MODES = ["zero", "replicate", "reflect", "symmetric", "circular", "partial"]
 
 
 def assert_same(found: CountMap, core: Core) -> None:
@@ -132,7 +132,7 @@ def test_random_networks_are_tiled_right() -> None:
     methods: list[str] = []
 
     @given(
-        network=networks(most=8, modes=MODES),
+        network=networks(most=8, modes=[*MODES]),
         size=st.tuples(st.integers(20, 120), st.integers(3, 60)),
         pooling=st.sampled_from(["count", "mean"]),
     )
@@ -159,9 +159,9 @@ def test_an_index_visits_the_core_in_order_and_repeats_one_period(
     assert index[: start + period] == list(range(start + period))
     assert index[len(index) - rest :] == list(range(tiling.kept - rest, tiling.kept))
     assert index[start : start + (copies + 1) * period] == list(range(start, start + period)) * (copies + 1)
-    assert tiling.times().tolist() == [index.count(row) for row in range(tiling.kept)]
+    assert tiling.times_within([slice(None)])[0].tolist() == [index.count(row) for row in range(tiling.kept)]
     part = data.draw(st.slices(tiling.n).filter(lambda rows: rows.step in (None, 1)))
-    assert tiling.times(part).tolist() == [index[part].count(row) for row in range(tiling.kept)]
+    assert tiling.times_within([part])[0].tolist() == [index[part].count(row) for row in range(tiling.kept)]
     assert tiling.first.tolist() == [index.index(row) for row in range(tiling.kept)]
     pairs = set(zip(*(each.tolist() for each in tiling.mirrored()), strict=True))
     facing = list(zip(index, index[::-1], strict=True))[: len(index) // 2]
@@ -399,7 +399,7 @@ def along(network: padviz.Network, axis: int, n: int) -> NDArray[Any]:
     sizes, maps = resolve(network, axis, n)
     paths = np.ones(sizes[-1], dtype=object)
     for made in reversed(maps):
-        paths = paths if made is None else made.dense().astype(object).T @ paths
+        paths = paths if made is None else matrix_of(made).astype(object).T @ paths
     return paths
 
 

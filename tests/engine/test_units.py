@@ -38,6 +38,7 @@ from padviz.network.targets import upto
 from padviz.reports.tables import readable
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import CONFIGS, zoo
+from tests.dense import dense
 
 counts = st.integers(0, 2**150)
 
@@ -183,7 +184,7 @@ def test_transposed_and_resized_sizes_are_pytorchs() -> None:
         made = axis_map(Transposed(kernel, stride, dilation, (pad, pad), extra), 7)
         assert made.n_out == out.shape[2]
         out.sum().backward()
-        assert made.dense().sum(axis=0).tolist() == image.grad[0, 0].tolist()
+        assert dense(made).sum(axis=0).tolist() == image.grad[0, 0].tolist()
     for options in ({"scale_factor": 2.0}, {"size": 5}, {"size": 16}, {"scale_factor": 1.5}):
         for mode, corners in (("nearest", None), ("bilinear", False), ("bilinear", True)):
             image = torch.zeros((1, 1, 7, 1), dtype=torch.float64, requires_grad=True)
@@ -198,7 +199,7 @@ def test_transposed_and_resized_sizes_are_pytorchs() -> None:
             made = axis_map(op, 7)
             assert made.n_out == out.shape[2]
             out.sum().backward()
-            np.testing.assert_allclose(made.dense().sum(axis=0), image.grad[0, 0, :, 0], rtol=1e-12)
+            np.testing.assert_allclose(dense(made).sum(axis=0), image.grad[0, 0, :, 0], rtol=1e-12)
 
 
 def test_branches_that_end_elsewhere_are_ignored() -> None:

@@ -13,8 +13,9 @@ import torch
 from PIL import Image
 
 import padviz
-from padviz.exports.items import Shown, expand
+from padviz.exports.items import expand
 from padviz.exports.manifest import read_manifest
+from padviz.trained.sessions.inputs import Inputs
 from tests.cli.test_cli import run, told
 from tests.cli.test_cli_filters import NET, network
 from tests.cli.test_cli_foreign import plain
@@ -194,6 +195,6 @@ def test_a_mean_of_other_channels_fails_its_item_and_two_of_one_name_are_refused
 
 def test_responses_are_by_default_of_the_inputs_that_the_function_takes() -> None:
     known = inspect.signature(padviz.border_responses).parameters
-    assert {each.name: each.default for each in fields(Shown)} == {
-        each.name: known[each.name].default for each in fields(Shown)
+    assert {each.name: each.default for each in fields(Inputs)} == {
+        each.name: known[each.name].default for each in fields(Inputs)
     }

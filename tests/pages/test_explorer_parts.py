@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import padviz
+from padviz.axis.padding_modes import SCHEMES
 from padviz.counting.coverage import coverages
 from padviz.errors import PadvizError
 from padviz.geometry.one_layer import illustrate
-from padviz.network.rewrites import SCHEMES
 from tests.pages.browser import PADDINGS, SIZES, after, begins, drawn, expect, opened, reading
 from tests.sweeps import SLOW
 
@@ -122,7 +122,7 @@ def test_one_layer_is_what_the_engine_says_for_every_combination_offered(page: A
     combinations = [(*map(int, numbers), scheme) for *numbers, scheme in itertools.product(*offered)]
     found = page.evaluate(
         "all => all.map(each => document.getElementById('part-kernel').illustrated(...each))",
-        [[*each[:3], 7, each[3], i % 7, i // 7 % 7] for i, each in enumerate(combinations)],
+        [[*each, i % 7, i // 7 % 7] for i, each in enumerate(combinations)],
     )
     assert len(found) == len(combinations) == 432
     for i, ((kernel, stride, dilation, scheme), shown) in enumerate(zip(combinations, found, strict=True)):

@@ -14,6 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, parser
 
 import padviz
+from padviz.axis.padding_modes import SCHEMES
 from padviz.errors import PadvizError
 from padviz.network.layer import Origin
 from padviz.repadding.onnx import graph as onnx_graph
@@ -246,7 +247,7 @@ def test_a_result_that_breaks_the_law_is_not_written(
     scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = chain(tmp_path / "net.onnx")
-    monkeypatch.setitem(onnx_graph.NATIVE, "reflect", "edge")
+    monkeypatch.setitem(SCHEMES, "reflect", SCHEMES["reflect"]._replace(onnx="edge"))
     monkeypatch.setattr(onnx_graph, "_pieces", lambda *_: [(0, 1, 1), (0, 0, 0), (0, 1, 1)])
     monkeypatch.setattr("padviz.repadding.onnx.edits.ratios", lambda op, n: np.full(n, 1.5))
     with pytest.raises(PadvizError, match="usage by c is not what was planned, so nothing was written"):

@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
 import padviz
-from padviz.axis.operations import Op, Window
+from padviz.axis.operations import Op, Window, place
 from padviz.axis.resize import Resize
 from padviz.network.layer import Layer
 from padviz.network.network import Network
 from padviz.network.targets import last_maps
+from padviz.nn.functional import padded_conv2d
 from padviz.sources.toml.write import to_toml
 from padviz.sources.torch import functions
 from padviz.sources.torch.call import Call
@@ -530,3 +531,20 @@ def test_loaded_modules_are_written_as_toml() -> None:
 def test_loading_a_zoo_network_needs_no_torch() -> None:
     code = "import padviz, sys; padviz.load('vgg11'); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_numbers_that_follow_a_size_are_kept_in_no_cache() -> None:
+    """What partial convolution weighs by is asked of caches that all networks share."""
+
+    class Same(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1, 3, 9, 9))
+
+        def forward(self, x: Any) -> Any:
+            rows, cols = (max((-(-n // 7) - 1) * 7 + 9 - n, 0) for n in x.shape[-2:])
+            pads = ((rows // 2, rows - rows // 2), (cols // 2, cols - cols // 2))
+            return padded_conv2d(x, self.weight, stride=7, pads=pads, schemes=("partial", "partial"))
+
+    assert padviz.load(Same(), size=(61, 61)).layers[1].height == Window(9, 7, padding="same_upper", mode="partial")
+    assert {type(n) for n in place(Window(9, 7, padding=(2, 2)), 61)} == {int}

@@ -19,6 +19,7 @@ from padviz.geometry.balance.even_sizes import even_sizes
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.write import to_toml
 from tests import naive
+from tests.dense import dense
 from tests.torch_oracle import conv, counted, sum_pool
 
 SHAPES = [(k, s, p) for k, s in product(range(1, 7), range(1, 7)) for p in range(k // 2 + 1)]
@@ -41,7 +42,7 @@ def test_ceil_rounding_takes_the_inputs_that_pytorch_takes(n: int) -> None:
         assert out_size(window, n) == made.shape[-1]
         made.sum().backward()
         assert image.grad is not None
-        rows = axis_map(window, n).dense().sum(axis=0)
+        rows = dense(axis_map(window, n)).sum(axis=0)
         np.testing.assert_array_equal(np.outer(rows, rows), image.grad[0, 0].numpy())
         step = {"op": "maxpool", "name": "p", "kernel": kernel, "stride": stride, "padding": pad, "ceil": True}
         assert naive.usage([step], (n, n), ["p"]) == np.outer(rows, rows).tolist()

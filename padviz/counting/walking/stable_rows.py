@@ -9,6 +9,7 @@ from math import ceil, floor, lcm
 from typing import Any, NamedTuple
 
 from padviz.axis.operations import CACHED, Adaptive, Fit, Op, Transposed, Window, place
+from padviz.axis.padding_modes import RUNNING_ON, SCHEMES, depth
 from padviz.axis.receptive_interval import rows_read
 from padviz.axis.resize import Resize, ratio_of
 from padviz.counting.walking.tiling import Tiling
@@ -141,7 +142,7 @@ def growth(network: Network, axis: int) -> tuple[int, ...] | None:
     """
     rates = [Fraction(1)]
     for layer in network.layers[1:]:
-        if len({rates[i] for i in layer.inputs}) > 1:
+        if any(rates[i] != rates[layer.inputs[0]] for i in layer.inputs[1:]):
             return None
         like = Fraction(0) if layer.like is None else rates[layer.like]
         rates.append(_rate(layer.ops[axis], rates[layer.inputs[0]], like))
@@ -154,7 +155,7 @@ def _rate(op: Op | None, entering: Fraction, like: Fraction) -> Fraction:
     if op is None:
         return entering
     if isinstance(op, Window):
-        return entering / op.stride
+        return entering / op.stride if op.stride > 1 else entering
     if isinstance(op, Transposed):
         return entering * op.stride
     if isinstance(op, Resize) and op.scale is not None:
@@ -256,6 +257,7 @@ def read_span(op: Op, n: int, n_out: int) -> ReadSpan | None:
         before, after, _ = place(op, n)
         if op.mode == "partial":
             alike = StableRows(-(-before // op.stride), (n + before - op.extent) // op.stride + 1)
-        elif op.mode != "zero" and max(before, after) > 0:
-            edge = 1 if op.mode == "replicate" else max(before, after) + 1
+        elif SCHEMES[op.mode].reads and max(before, after) > 0:
+            most = max(before, after)
+            edge = max(depth(op.mode, most), most if op.mode in RUNNING_ON else 0) + 1
     return ReadSpan(rate, low, high, edge, alike)

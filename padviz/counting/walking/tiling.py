@@ -40,7 +40,7 @@ class Tiling:
         return index
 
     def of(self, rows: Any) -> Any:
-        """Find the row of the core for one row of the map, or for an array of them."""
+        """The row of the core for one row of the map, or for an array of them."""
         return rows - self.period * np.clip((rows - self.start) // self.period, 0, self.copies)
 
     @property
@@ -53,17 +53,12 @@ class Tiling:
         rows = np.arange(self.kept)
         return rows + self.copies * self.period * (rows >= self.start + self.period)
 
-    def times(self, rows: slice = slice(None)) -> NDArray[np.int64]:
-        """Count how often each row of the core occurs in the map, or between some of its rows.
-
-        >>> Tiling(12, start=2, period=3, copies=2).times(slice(1, 7)).tolist()
-        [0, 1, 2, 2, 1, 0]
-        """
-        times: NDArray[np.int64] = self.times_within([rows])[0]
-        return times
-
     def times_within(self, parts: Sequence[slice]) -> NDArray[np.int64]:
-        """Count how often each row of the core occurs between some rows of the map, for several such parts of it."""
+        """How often each row of the core occurs between some rows of the map, for several such parts of it.
+
+        >>> Tiling(12, start=2, period=3, copies=2).times_within([slice(1, 7)]).tolist()
+        [[0, 1, 2, 2, 1, 0]]
+        """
         ends = np.array([rows.indices(self.n)[:2] for rows in parts])
         again = np.zeros(self.kept, dtype=np.int64)
         again[self.start : self.start + self.period] = self.copies
@@ -72,14 +67,14 @@ class Tiling:
         return before[:, 1] - before[:, 0]
 
     def mirrored(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Pair the rows of the core that face each other in the map, first and last and so on: each pair once."""
+        """The rows of the core that face each other in the map, first and last and so on: each pair once."""
         first, last = self.index[: self.n // 2], self.index[::-1][: self.n // 2]
         facing = np.minimum(first, last) * self.kept + np.maximum(first, last)
         pairs = facing[np.sort(np.unique(facing, return_index=True)[1])]  # in order, so that next ones lie close
         return pairs // self.kept, pairs % self.kept
 
     def means(self, core: NDArray[np.float64], block: int) -> NDArray[np.float64]:
-        """Average blocks of rows of the map, from those of its core; the last block may be smaller."""
+        """Rows of the map, from those of its core: means over blocks of rows, of which the last may be smaller."""
         if block == 1:
             return core[self.index] if self.copies else core
         if self.copies:
@@ -88,7 +83,7 @@ class Tiling:
         return np.add.reduceat(core, starts, axis=0) / np.diff(np.append(starts, self.n))[:, None]
 
     def weights(self, block: int) -> NDArray[np.float64]:
-        """Weigh each row of the core in each block of rows: the matrix that makes `means`.
+        """What share each row of the core has in each block of rows: the matrix that makes `means`.
 
         >>> Tiling(12, start=2, period=3, copies=2).weights(6) * 6
         array([[1., 1., 2., 1., 1., 0.],
@@ -100,7 +95,7 @@ class Tiling:
 
 
 def positions(index: NDArray[Any], which: Any, what: str) -> NDArray[Any]:
-    """Look up some positions of an index: one, several, a range or a slice of them.
+    """Some positions of an index: one, several, a range or a slice of them.
 
     Raises
     ------
@@ -114,10 +109,10 @@ def positions(index: NDArray[Any], which: Any, what: str) -> NDArray[Any]:
     (array([5]), array([3, 4, 2]))
     """
     try:
-        rows = np.atleast_1d(index[which])
+        found = np.atleast_1d(index[which])
     except (IndexError, TypeError, ValueError):
-        rows = index[None]
-    if rows.ndim != 1:
+        found = index[None]
+    if found.ndim != 1:
         hint = f"use whole numbers from 0 to {len(index) - 1}, or a slice"
         raise OptionError(f"{which!r} is outside of its {len(index)} {what}, or no position", where=what, hint=hint)
-    return rows
+    return found

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.axis.operations import Op, Window, placement, sized
-from padviz.axis.padding_modes import most_padding
+from padviz.axis.padding_modes import fits as padding_fits
 from padviz.geometry.ledger import axis_padding
 from padviz.network.layer import WINDOWS
 from padviz.network.network import Network
@@ -91,8 +91,7 @@ def _leaving(op: Op, n: NDArray[np.int64], like: Any) -> tuple[NDArray[np.int64]
     fits = leaving >= 1
     if isinstance(op, Window):
         before, after, _ = placement(op, n)
-        if op.mode in ("reflect", "symmetric", "circular"):
-            fits = fits & (np.maximum(before, after) <= most_padding(op.mode, n))
+        fits = fits & padding_fits(op.mode, n, np.maximum(before, after))
     return np.where(fits, leaving, 1), fits
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +12,7 @@ from padviz.geometry.balance.by_size import Flags, verdict_on
 from padviz.geometry.costs import costs
 from padviz.network.layer import WINDOWS
 from padviz.network.network import LARGEST, Network, Size, as_size
-from padviz.network.sizes import is_square, resolve_both
+from padviz.network.sizes import is_square, sizes_of
 
 REACH = 1024  # how far from the size asked about an even one is looked for
 
@@ -39,9 +38,10 @@ class Suggestion:
     macs_ratio: float | None = None
 
 
-@lru_cache(8)  # asked for as a remedy, and for whether there is one
-def nearest_even(network: Network, size: Size) -> tuple[Suggestion | None, Suggestion | None]:
-    """Find the even sizes next below and above `size`; a side that is even stays, unless neither needs change.
+def nearest_even(network: Network, size: Size, macs: int | None = None) -> tuple[Suggestion | None, Suggestion | None]:
+    """The even sizes next below and above `size`; a side that needs no change stays as it is, unless neither does.
+
+    `macs` are the multiply-adds at `size`, where they are counted already.
 
     Sizes that drop no row come first. None is below half of the size or above twice, unless nothing between is even.
 
@@ -49,43 +49,44 @@ def nearest_even(network: Network, size: Size) -> tuple[Suggestion | None, Sugge
     >>> below, above = nearest_even(padviz.load("resnet50"), (224, 224))
     >>> below.size, above.size
     ((193, 193), (225, 225))
-    >>> [near and near.size for near in nearest_even(padviz.load("resnet50"), (32, 32))]
+    >>> [found and found.size for found in nearest_even(padviz.load("resnet50"), (32, 32))]
     [None, (33, 33)]
     """
-    height = _options(network, 0, size[0])
+    height = _side(network, 0, size[0])
     alike = size[0] == size[1] and is_square(network)
-    sides = [height, height if alike else _options(network, 1, size[1])]
+    sides = [height, height if alike else _side(network, 1, size[1])]
     move = all(side.stays for side in sides)
-    suggestions: list[Suggestion | None] = []
+    found: list[Suggestion | None] = []
+    before: _Work | None = None
     for below in (True, False):
         pair = [side.here if side.stays and not move else side.below if below else side.above for side in sides]
-        chosen = [option for option in pair if option]
+        chosen = [each for each in pair if each]
         if len(chosen) == 2:
-            there = as_size([option.n for option in chosen])
-            drops = any(option.drops for option in chosen)
-            suggestions.append(_suggested(network, there, size, drops))
+            there = as_size([each.n for each in chosen])
+            drops = any(each.drops for each in chosen)
+            before = before or _work(network, size, macs)
+            found.append(_suggested(there, _work(network, there), before, drops))
         else:
-            suggestions.append(None)
-    return suggestions[0], suggestions[1]
+            found.append(None)
+    return found[0], found[1]
 
 
 def odd_window(network: Network, size: Size) -> str | None:
-    """Find, where no size near is even, a window that reads an odd number of padded rows at each of them.
+    """Where no size near is even: a window that reads an odd number of padded rows at each, which no pads can halve.
 
-    A window of m units reads (m - 1) s + e - n rows of padding in all, as long as it has no gaps; no pads halve an odd
-    number.
+    A window of m units reads (m - 1) s + e - n rows of padding in all, as long as it has no gaps.
 
     >>> from padviz.sources.toml.build import parse
     >>> steps = [{"op": "conv", "name": "c", "kernel": 2, "padding": [[1, 0], [1, 0]]}]
     >>> odd_window(parse({"layers": steps}, "never"), (9, 9))
     'c'
     """
-    names: list[str] = []
+    found: list[str] = []
     for axis, n in enumerate(size):
         runs, even, _, odd = verdict_on(network, axis, _around(n))
         if runs.any() and not (runs & even).any():
-            names += [name for name, flags in odd.items() if flags[runs].all()]
-    return min(names, key=network.index.__getitem__, default=None)
+            found += [name for name, flags in odd.items() if flags[runs].all()]
+    return min(found, key=network.index.__getitem__, default=None)
 
 
 class _Option(NamedTuple):
@@ -95,7 +96,7 @@ class _Option(NamedTuple):
     drops: bool
 
 
-class _Options(NamedTuple):
+class _Side(NamedTuple):
     """What one side may be: as it is, smaller, larger."""
 
     here: _Option
@@ -104,8 +105,8 @@ class _Options(NamedTuple):
     above: _Option | None
 
 
-def _options(network: Network, axis: int, n: int) -> _Options:
-    """List the options of one side."""
+def _side(network: Network, axis: int, n: int) -> _Side:
+    """The options of one side."""
     sizes = _around(n)
     verdict = verdict_on(network, axis, sizes)
     even = verdict.runs & verdict.even
@@ -117,28 +118,33 @@ def _options(network: Network, axis: int, n: int) -> _Options:
     def nearest(where: Flags) -> _Option | None:
         for flags in best:
             if (flags & where).any():
-                there = int(min(sizes[flags & where], key=lambda near: abs(near - n)))
+                there = int(min(sizes[flags & where], key=lambda each: abs(each - n)))
                 return _Option(there, not verdict.whole[there - sizes[0]])
         return None
 
     here = n - int(sizes[0])
     stays = best[0][here] or (best[1][here] and not best[0].any())
     below, above = nearest(sizes < n), nearest(sizes > n)
-    return _Options(_Option(n, not verdict.whole[here]), bool(stays), below, above)
+    return _Side(_Option(n, not verdict.whole[here]), bool(stays), below, above)
 
 
 def _around(n: int) -> NDArray[np.int64]:
     return np.arange(max(1, n - REACH), min(n + REACH, LARGEST) + 1)
 
 
-def _suggested(network: Network, pixels: Size, declared: Size, drops: bool) -> Suggestion:
-    work = _positions(network, pixels) / (_positions(network, declared) or 1)
-    macs, macs_before = (costs(network, at).macs for at in (pixels, declared))
-    return Suggestion(pixels, work, drops, macs, macs / macs_before if macs and macs_before else None)
+class _Work(NamedTuple):
+    """Window positions, summed over layers, which are the work as far as it is known without channels; and macs."""
+
+    positions: int
+    macs: int | None
 
 
-def _positions(network: Network, size: Size) -> int:
-    """Count window positions, summed over layers: the work, as far as it is known without channels."""
-    rows, cols = resolve_both(network, size)
+def _work(network: Network, size: Size, macs: int | None = None) -> _Work:
+    rows, cols = (sizes_of(network, axis, n) for axis, n in enumerate(size))
     windows = [i for i, layer in enumerate(network.layers) if layer.kind in WINDOWS]
-    return sum(rows.sizes[i] * cols.sizes[i] for i in windows)
+    return _Work(sum(rows[i] * cols[i] for i in windows), macs or costs(network, size).macs)
+
+
+def _suggested(size: Size, work: _Work, before: _Work, drops: bool) -> Suggestion:
+    ratio = work.macs / before.macs if work.macs and before.macs else None
+    return Suggestion(size, work.positions / (before.positions or 1), drops, work.macs, ratio)

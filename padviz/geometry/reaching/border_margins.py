@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from math import ceil
 
 from padviz.geometry.reaching.reach import Interval
@@ -47,11 +46,7 @@ def margins(network: Network, size: int | Sequence[int] | None = None) -> tuple[
     >>> last.height, last.halo_height
     ((3, 3), (96, 96))
     """
-    return _margins(network, network.at(size))
-
-
-@lru_cache(8)  # networks and sizes that are asked about one after the other
-def _margins(network: Network, pixels: Size) -> tuple[Margin, ...]:
+    pixels = network.at(size)
     square = pixels[0] == pixels[1] and is_square(network)
     rows = _touched_on(network, 0, pixels)
     touched, layer_margins = (rows, rows if square else _touched_on(network, 1, pixels)), []

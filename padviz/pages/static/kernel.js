@@ -4,16 +4,16 @@ import { make } from "./paint.js";
 import { set, state } from "./state.js";
 import { Illustration, illustrated } from "./window.js";
 
-const SIZE = 7;
 const EVERY = 900; // milliseconds of a window
 
 export class Kernel {
-  constructor() {
+  constructor(windows) {
+    this.asked = windows;
     this.root = document.getElementById("part-kernel");
     for (const name of ["padded", "uses", "taps", "window", "play", "back", "next", "cannot", "picked"])
       this[name] = this.root.querySelector(`[data-part="${name}"]`);
-    this.root.dataset.size = SIZE;
-    this.root.illustrated = illustrated; // for the test that holds it against the engine
+    this.root.dataset.size = this.asked.size;
+    this.root.illustrated = (...asked) => illustrated(windows, ...asked); // for the test that holds it against the engine
     this.play.addEventListener("click", () => this.toggle());
     this.back.addEventListener("click", () => this.step(-1));
     this.next.addEventListener("click", () => this.step(1));
@@ -26,14 +26,14 @@ export class Kernel {
   }
 
   get pixel() {
-    return state.kpixel.map((at) => Math.min(Math.max(Math.floor(at), 0), SIZE - 1));
+    return state.kpixel.map((at) => Math.min(Math.max(Math.floor(at), 0), this.asked.size - 1));
   }
 
   draw() {
     for (const select of this.root.querySelectorAll("select")) select.value = state[select.name];
     let shown = null;
     try {
-      shown = new Illustration(state.kernel, state.stride, state.dilation, SIZE, state.kscheme);
+      shown = new Illustration(this.asked, state.kernel, state.stride, state.dilation, state.kscheme);
       this.cannot.textContent = "";
     } catch (error) {
       this.cannot.textContent = `${error.message}; choose a smaller kernel or dilation.`;
@@ -72,7 +72,7 @@ export class Kernel {
             "tr",
             {},
             ...line.map((text, x) => {
-              const real = y >= before && y < before + SIZE && x >= before && x < before + SIZE,
+              const real = y >= before && y < before + this.asked.size && x >= before && x < before + this.asked.size,
                 inWindow = within(y, window?.at[0]) && within(x, window?.at[1]);
               const names = [real ? "real" : "pad", text === letter ? "same" : "", inWindow ? "in" : ""];
               return make("td", { class: names.filter(Boolean).join(" ") }, text);
@@ -145,11 +145,11 @@ export class Kernel {
       ArrowLeft: [row, col - 1],
       ArrowRight: [row, col + 1],
       Home: [row, 0],
-      End: [row, SIZE - 1],
+      End: [row, this.asked.size - 1],
     }[event.key];
     if (!next) return;
     event.preventDefault();
-    set({ kpixel: next.map((at) => Math.min(Math.max(at, 0), SIZE - 1)), kwindow: 0 });
+    set({ kpixel: next.map((at) => Math.min(Math.max(at, 0), this.asked.size - 1)), kwindow: 0 });
   }
 
   step(by) {

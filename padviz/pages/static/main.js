@@ -8,7 +8,6 @@ import { Panel } from "./panel.js";
 import { listen, set, start, state } from "./state.js";
 
 const PARTS = ["maps", "layers", "audit", "kernel"];
-const SCHEMES = ["zero", "replicate", "reflect", "symmetric", "circular", "partial", "valid", "full"];
 
 function begin() {
   const book = new Book(JSON.parse(document.getElementById("payload").textContent));
@@ -17,7 +16,7 @@ function begin() {
   listen(() => checked(book));
   const layers = new Layers(book),
     audit = new AuditPart(book),
-    kernel = new Kernel();
+    kernel = new Kernel(book.windows);
   const pickers = { a: pickersOf(book, "a"), b: pickersOf(book, "b") };
   const shown = () => (state.part === "audit" ? [today, cured] : state.two ? [left, right] : [left]);
   const panelOf = (id, source, follow) =>
@@ -104,7 +103,7 @@ function checked(book) {
     ["two", [1, 0]],
     ["log", [0, 1]],
     ["own", [0, 1]],
-    ["kscheme", SCHEMES],
+    ["kscheme", Object.keys(book.windows.axes)],
   ])
     among(key, all);
   for (const key of ["kernel", "stride", "dilation"]) {

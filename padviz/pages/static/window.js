@@ -1,4 +1,4 @@
-// One layer on a small image, worked out in the page as padviz.audit.one_layer does: every combination is tested.
+// One layer on a small image, as padviz.geometry.one_layer shows it: every combination is tested.
 
 const EMPTY = "·";
 const LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -32,42 +32,19 @@ const divisor = (a, b) => (b ? divisor(b, a % b) : a);
 const NONE = new Fraction(0),
   ONE = new Fraction(1);
 
-// One axis: a window of `kernel` taps over `n` pixels, padded so that stride 1 keeps the size, unless the scheme differs.
+// A window of `kernel` taps, `dilation` apart, over a padded axis that Python sends: the pixel that each place copies, or
+// null, with the rows before the first pixel; or a text that says why it cannot be.
 export class Axis {
-  constructor(kernel, stride, dilation, n, scheme) {
-    const extent = dilation * (kernel - 1) + 1,
-      before = Math.floor((extent - 1) / 2);
-    const pads = { valid: [0, 0], full: [extent - 1, extent - 1] }[scheme] ?? [before, extent - 1 - before];
-    Object.assign(this, { kernel, stride, dilation, n, scheme, before: pads[0], after: pads[1] });
-    this.units = Math.floor((n + pads[0] + pads[1] - extent) / stride) + 1;
-    const most = { reflect: n - 1, symmetric: n, circular: n }[scheme] ?? Infinity,
-      rows = n === 1 ? "row" : "rows";
-    if (this.units < 1) throw new RangeError(`${scheme}: its input has ${n} ${rows} and its window spans ${extent}`);
-    if (Math.max(...pads) > most)
-      throw new RangeError(
-        `${scheme}: its input has ${n} ${rows}, too few for ${scheme} padding of ${Math.max(...pads)}`,
-      );
-  }
-
-  // The pixel that a place of the padded axis copies, from -before on; null where it copies none.
-  copied(at) {
-    const { n, scheme } = this;
-    if (at >= 0 && at < n) return at;
-    if (scheme === "replicate") return at < 0 ? 0 : n - 1;
-    if (scheme === "reflect") return at < 0 ? -at : 2 * (n - 1) - at;
-    if (scheme === "symmetric") return at < 0 ? -1 - at : 2 * n - 1 - at;
-    return scheme === "circular" ? (at + n) % n : null;
-  }
-
-  get padded() {
-    return Array.from({ length: this.before + this.n + this.after }, (_, at) => this.copied(at - this.before));
+  constructor(sent, kernel, stride, dilation, scheme) {
+    if (typeof sent === "string") throw new RangeError(sent);
+    const [before, padded] = sent;
+    Object.assign(this, { kernel, stride, dilation, scheme, before, padded });
+    this.units = Math.floor((padded.length - dilation * (kernel - 1) - 1) / stride) + 1;
   }
 
   // The pixels that the taps of a unit read.
   reads(unit) {
-    return Array.from({ length: this.kernel }, (_, tap) =>
-      this.copied(unit * this.stride + tap * this.dilation - this.before),
-    );
+    return Array.from({ length: this.kernel }, (_, tap) => this.padded[unit * this.stride + tap * this.dilation]);
   }
 
   // How often each tap reads a pixel; a unit of a partial convolution counts kernel / taps that hit pixels.
@@ -98,11 +75,11 @@ export class Axis {
   }
 }
 
-// A square window over a square image of `n` x `n` pixels.
+// A square window over a square image of `windows.size` pixels a side, whose axes Python sends.
 export class Illustration {
-  constructor(kernel, stride, dilation, n, scheme) {
-    this.n = n;
-    this.axis = new Axis(kernel, stride, dilation, n, scheme);
+  constructor(windows, kernel, stride, dilation, scheme) {
+    this.n = windows.size;
+    this.axis = new Axis(windows.axes[scheme][`${kernel},${dilation}`], kernel, stride, dilation, scheme);
   }
 
   get padded() {
@@ -137,9 +114,9 @@ export class Illustration {
 }
 
 // All of it as texts, for a test against the engine.
-export function illustrated(kernel, stride, dilation, n, scheme, row, col) {
+export function illustrated(windows, kernel, stride, dilation, scheme, row, col) {
   try {
-    const shown = new Illustration(kernel, stride, dilation, n, scheme),
+    const shown = new Illustration(windows, kernel, stride, dilation, scheme),
       texts = (grid) => grid.map((line) => line.map(String));
     return {
       padded: texts(shown.padded),

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from padviz.axis.operations import Op, Window
-from padviz.repadding.onnx.graph import NATIVE, Graph
+from padviz.axis.padding_modes import SCHEMES, native
+from padviz.repadding.onnx.graph import Graph
 
 INT64 = 7  # TensorProto.DataType
 Proto = Any
@@ -58,9 +59,9 @@ def mode_of(op: Op | None, computed: bool = True) -> str:
     ('replicate', 'symmetric')
     """
     assert isinstance(op, Window)
-    if computed and op.mode == "symmetric" and isinstance(op.padding, str) and op.extent <= 3:
-        return "replicate"
-    return "zero" if op.mode == "partial" else op.mode
+    if computed and isinstance(op.padding, str) and op.extent <= 3:
+        return native(op.mode, 1) if SCHEMES[op.mode].reads else "zero"
+    return op.mode if SCHEMES[op.mode].reads else "zero"
 
 
 def _pad(
@@ -73,7 +74,7 @@ def _pad(
     masked = graph.node("Mul", [amounts.tensor, some.output[0]], inputs[1], inputs[1])
     if mode != "zero" and len(inputs) > 2:
         inputs[2] = ""
-    return [some, masked, graph.node("Pad", inputs, output, name, mode=NATIVE[mode])]
+    return [some, masked, graph.node("Pad", inputs, output, name, mode=SCHEMES[mode].onnx)]
 
 
 def amounts_of_same(graph: Graph, x: str, windows: Sequence[Window], name: str) -> tuple[list[Proto], Amounts]:
@@ -119,12 +120,14 @@ def _gathered(graph: Graph, x: str, output: str, amounts: Amounts, axis: int, mo
     before, after = (add("Gather", amounts.tensor, number(amounts.place(axis, side))) for side in (0, 1))
     n = add("Gather", add("Shape", x), number(axis))
     rows = add("Range", add("Neg", before), add("Add", n, after), number(1))
-    if mode == "circular":
+    if SCHEMES[mode].wraps:
         rows = add("Mod", rows, n)
-    else:  # symmetric, there and back again: min(m, last - m) = (last - |last - 2 m|) / 2, as old files have it
-        last = add("Sub", add("Add", n, n), number(1))
-        there = add("Mod", rows, add("Add", n, n))
-        beyond = add("Abs", add("Sub", last, add("Add", there, there)))
-        rows = add("Div", add("Sub", last, beyond), number(2))
+    else:  # `fold` written out, for a size that is not known
+        first, step = SCHEMES[mode].reads or (0, 0)
+        front, back = number(first - step), add("Sub", n, number(1 + first))
+        if step:
+            front, back = add("Sub", front, rows), add("Sub", add("Add", n, back), rows)
+        rest = add("Where", add("Less", rows, n), rows, back)
+        rows = add("Where", add("Less", rows, number(0)), front, rest)
     made.append(graph.node("Gather", [x, rows], output, name, axis=axis))
     return made

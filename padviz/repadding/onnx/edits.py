@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.axis.operations import Op, Window, out_size, pads_at
+from padviz.axis.padding_modes import SCHEMES
 from padviz.axis.reweighing import ratios
 from padviz.network.layer import Layer
 from padviz.network.network import Network
@@ -151,7 +152,7 @@ class _Editor:
         """Refuse an axis that is padded in two places: what copies would copy the copies."""
         for i, role in enumerate(ROLES):
             op = change.after.ops[i]
-            if not isinstance(op, Window) or op.mode in ("zero", "partial"):
+            if not isinstance(op, Window) or not SCHEMES[op.mode].reads:
                 continue
             places = sum(role in self.pads.rows_of(pad, change) for pad in pads) + (own[role] != (0, 0))
             if places > 1:
@@ -167,7 +168,7 @@ class _Editor:
         for i, (role, op) in enumerate(zip(ROLES, change.after.ops, strict=True)):
             assert isinstance(op, Window)
             before, after = own[role] or (0, 0)
-            if op.mode not in ("zero", "partial") and (before, after) != (0, 0):
+            if SCHEMES[op.mode].reads and (before, after) != (0, 0):
                 moved[2 + i] = Rows(before, after, op.mode)
             else:
                 kept[i], kept[2 + i] = before, after

@@ -69,29 +69,32 @@ class Repadded:
 
 def repad_file(
     path: str | Path,
-    padding: str,
+    padding: str | None = None,
     out: str | Path | None = None,
     size: int | Sequence[int] | None = None,
     layers: Iterable[str] = (),
     without: Iterable[str] = (),
     *,
+    even: bool = False,
     neutral: Iterable[str] = (),
     overwrite: bool = False,
 ) -> Repadded:
-    """Write an ONNX file whose convolutions pad by a scheme: all else in it stays, and usage of it is verified.
+    """Write an ONNX file whose convolutions pad by a scheme, or evenly: all else stays, and usage of it is verified.
 
     Parameters
     ----------
     path : str or Path
         An ONNX file; weights that lie beside it are not opened.
-    padding : str
-        zero, replicate, reflect, symmetric, circular or partial; or one for each axis, height/width.
+    padding : str, optional
+        A scheme that README lists, but for valid and full; or one for each axis, height/width.
     out : str or Path, optional
         The file to write; none by default, to see what would be done.
     size : int or (height, width), optional
         Where the file leaves its size open, the one to verify at, in pixels.
     layers, without : iterable of str
         The only layers to change, all by default; and layers to leave as they are.
+    even : bool
+        In place of a scheme: share out the pads of uneven convolutions evenly, or move their strides into pools.
     neutral : iterable of str
         As for `padviz.load`.
     overwrite : bool
@@ -120,12 +123,37 @@ def repad_file(
         ...
     padviz.errors.DescriptionError: missing.onnx: no such file; give the path of an ONNX file
     """
+    layers, without = tuple(layers), tuple(without)
+    check_asked(padding, even, layers + without)
     at = None if size is None else as_size(size)
     model, network = read(path, at, neutral)
-    found = edited(model, network, plan(network, padding, at, layers, without), neutral)
+    if padding is None:
+        from padviz.repadding.even import check_even, evened
+
+        found = edited(model, network, evened(network, at or network.size), neutral)
+        check_even(found.network, found.plan.size)
+    else:
+        found = edited(model, network, plan(network, padding, at, layers, without), neutral)
     if out is not None:
         found.save(out, overwrite=overwrite)
     return found
+
+
+def check_asked(padding: str | None, even: bool, layers: Sequence[str] = ()) -> None:
+    """Refuse anything but one of a scheme and `even`, which takes all layers.
+
+    Raises
+    ------
+    OptionError
+        Naming the option.
+    """
+    if padding is None and not even:
+        hint = "say what padding is to read, as `padding` reflect, or `even`"
+        raise OptionError("none is named", option="padding", hint=hint)
+    if padding is not None and even:
+        raise OptionError("cannot be combined with `padding`", option="even", hint="do one after the other")
+    if even and layers:
+        raise OptionError("takes all uneven windows", option="even", hint="leave `layers` and `without` out")
 
 
 def read(path: str | Path, size: Size | None = None, neutral: Iterable[str] = ()) -> tuple[Model, Network]:

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from padviz.axis.padding_modes import SCHEMES, native
 from padviz.sources.onnx.constants.external import is_external, numbers, within
 from padviz.sources.onnx.model import Constants, Model, reads, title
 
-NATIVE = {"zero": "constant", "replicate": "edge", "reflect": "reflect", "circular": "wrap"}  # modes of Pad
-WRAP_SINCE, INPUTS_SINCE, AXES_SINCE, STEPS_SINCE, SLICE_INPUTS_SINCE = 19, 11, 18, 10, 10  # opsets
+INPUTS_SINCE, AXES_SINCE, STEPS_SINCE, SLICE_INPUTS_SINCE = 11, 18, 10, 10  # opsets
 TO_THE_END, TO_THE_FRONT = (1 << 31) - 1, -(1 << 31) + 1
 Proto = Any
 
@@ -32,7 +32,7 @@ class Rows(NamedTuple):
         >>> Rows(1, 1, "symmetric").native, Rows(2, 1, "symmetric").native
         ('replicate', 'symmetric')
         """
-        return "replicate" if self.mode == "symmetric" and max(self.before, self.after) <= 1 else self.mode
+        return native(self.mode, max(self.before, self.after))
 
 
 class Graph:
@@ -87,10 +87,8 @@ class Graph:
         ints = next((each for each in node.attribute if each.name in ("value_ints", "value_int")), None)
         return None if ints is None else [*ints.ints] or [ints.i]
 
-    def chain(
-        self, x: str, output: str, rows: Mapping[int, Rows], rank: int | None, name: str, last: str = ""
-    ) -> list[Proto]:
-        """Nodes that make `output` of `x`, with rows added along axes; `last` is what the last one is called.
+    def chain(self, x: str, output: str, rows: Mapping[int, Rows], rank: int | None, name: str) -> list[Proto]:
+        """Nodes that make `output` of `x`, with rows added along axes.
 
         Axes of one mode are one Pad, where Pad has it; other modes are slices joined by a Concat, an axis at a time.
         """
@@ -100,20 +98,18 @@ class Graph:
             groups += [axes] if self.has(mode) else [{axis: each} for axis, each in axes.items()]
         made: list[Proto] = []
         for i, axes in enumerate(groups):
-            ends = i == len(groups) - 1
-            out = output if ends else self.free(f"{name}_output")
-            call = last if ends and last else name
+            out = output if i == len(groups) - 1 else self.free(f"{name}_output")
             how = self._pad if self.has(next(iter(axes.values())).native) else self._joined
-            made += how(x, out, axes, rank, call)
+            made += how(x, out, axes, rank, name)
             x = out
         return made
 
     def has(self, mode: str) -> bool:
         """Whether Pad has a mode in the opset of the model."""
-        return mode in NATIVE and (mode != "circular" or self.opset >= WRAP_SINCE)
+        return bool(SCHEMES[mode].onnx) and self.opset >= SCHEMES[mode].since
 
     def _pad(self, x: str, output: str, rows: Mapping[int, Rows], rank: int | None, name: str) -> list[Proto]:
-        mode = NATIVE[next(iter(rows.values())).native]
+        mode = SCHEMES[next(iter(rows.values())).native].onnx
         ends = [[each[side] for each in rows.values()] for side in (0, 1)]
         if self.opset >= AXES_SINCE:
             amounts = self.constant(np.array(ends[0] + ends[1], dtype=np.int64), f"{name}_pads")
@@ -195,14 +191,17 @@ def _pieces(before: int, after: int, mode: str, steps: bool) -> list[tuple[int, 
     >>> _pieces(2, 1, "circular", True), _pieces(2, 1, "symmetric", False)
     ([(-2, 2147483647, 1), (0, 0, 0), (0, 1, 1)], [(1, 2, 1), (0, 1, 1), (0, 0, 0), (-1, 2147483647, 1)])
     """
-    if mode == "circular":
-        head, tail = [(-before, TO_THE_END, 1)][:before], [(0, after, 1)][:after]
-    elif steps:
-        head = [(before - 1, TO_THE_FRONT, -1) if before > 1 else (0, 1, 1)][:before]
-        tail = [(-1, -after - 1, -1) if after > 1 else (-1, TO_THE_END, 1)][:after]
+    first, step = SCHEMES[mode].reads or (0, 0)
+    if SCHEMES[mode].wraps:
+        head = [(-before - first, -first or TO_THE_END, 1)][:before]
+        tail = [(first, first + after, 1)][:after]
+    elif steps and step:
+        head = [(first + before - 1, first - 1 if first else TO_THE_FRONT, -1) if before > 1 else (first, first + 1, 1)]
+        tail = [(-1 - first, -first - after - 1, -1) if after > 1 else (-1 - first, -first or TO_THE_END, 1)]
+        head, tail = head[:before], tail[:after]
     else:
-        head = [(i, i + 1, 1) for i in reversed(range(before))]
-        tail = [(-1 - i, -i or TO_THE_END, 1) for i in range(after)]
+        head = [(i, i + 1, 1) for i in (first + step * k for k in reversed(range(before)))]
+        tail = [(-1 - i, -i or TO_THE_END, 1) for i in (first + step * k for k in range(after))]
     return [*head, (0, 0, 0), *tail]
 
 

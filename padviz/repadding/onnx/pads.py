@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from padviz.axis.operations import Op, Window
+from padviz.axis.padding_modes import SCHEMES
 from padviz.network.layer import Layer
 from padviz.network.network import Network
 from padviz.repadding.onnx.computed import Amounts, chain, mode_of
-from padviz.repadding.onnx.graph import INPUTS_SINCE, NATIVE, Graph, Proto, Rows
+from padviz.repadding.onnx.graph import INPUTS_SINCE, Graph, Proto, Rows
 from padviz.repadding.plan import Change
 from padviz.sources.onnx.model import attributes, title
 
@@ -107,7 +108,7 @@ class Pads:
         modes = {role: mode_of(ops[role], computed and change.before.kind == "conv") for role in rows}
         mode = next(iter(modes.values()), "zero")
         if node.op_type == "Pad" and len({*modes.values()}) <= 1 and self.graph.has(mode):
-            yield lambda: self._once(at, lambda: _set_mode(node, NATIVE[mode], self.graph.opset))
+            yield lambda: self._once(at, lambda: _set_mode(node, SCHEMES[mode].onnx, self.graph.opset))
             return
         if computed:
             amount, places = self._computed(node), self._axes(at, change)

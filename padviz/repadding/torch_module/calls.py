@@ -12,6 +12,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from padviz.axis.padding_modes import SCHEMES
 from padviz.errors import PadvizError, SizeError
 from padviz.network.rewrites import schemes_of
 from padviz.nn.functional import IMAGE, NONE, Pads, Schemes, padded, padded_conv2d
@@ -20,7 +21,7 @@ from padviz.nn.padded_rows import known
 from padviz.repadding.plan import checked
 
 CHANNELS_LAST = (-3, -2)
-NAMES = {"constant": "zero"}  # of PyTorch's modes, where they differ
+NAMES = {scheme.torch: name for name, scheme in SCHEMES.items() if scheme.torch}
 
 
 class How(NamedTuple):
@@ -146,7 +147,7 @@ def padded_by(padding: str, *, keeping: bool = False) -> Iterator[None]:
     Parameters
     ----------
     padding : str
-        zero, replicate, reflect, symmetric, circular or partial; or one for each axis, height/width.
+        A scheme that README lists, but for valid and full; or one for each axis, height/width.
     keeping : bool
         Whether a call whose input has too few rows for the scheme keeps its own padding.
 
@@ -159,15 +160,15 @@ def padded_by(padding: str, *, keeping: bool = False) -> Iterator[None]:
 
     Examples
     --------
+    >>> from torch import nn
     >>> conv = nn.Conv2d(1, 1, 3, padding=1, bias=False)
     >>> _ = nn.init.ones_(conv.weight)
     >>> with padded_by("circular"):
     ...     conv(torch.ones(1, 1, 2, 4))[0, 0, 0].tolist()
     [9.0, 9.0, 9.0, 9.0]
     """
-    height, width = schemes_of(checked(padding))
     with ExitStack() as stack:
         if hasattr(torch.compiler, "set_stance"):
             stack.enter_context(torch.compiler.set_stance("force_eager"))  # compiled code passes it by
-        stack.enter_context(Repadding(How((height, width)), keeping))
+        stack.enter_context(Repadding(How(schemes_of(checked(padding))), keeping))
         yield

@@ -64,7 +64,7 @@ def repad(
     module : torch.nn.Module
         Scripted and lazy modules are refused; of what `torch.compile` made, the module inside is repadded.
     padding : str
-        zero, replicate, reflect, symmetric, circular or partial; or one for each axis, height/width: "zero/circular".
+        A scheme that README lists, but for valid and full; or one for each axis, height/width: "zero/circular".
     layers : str or iterable of str, optional
         Names of layers, or of modules with all that is in them; everything that pads by default.
     size : int or (height, width), optional

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from padviz.axis.operations import Op, Transposed, Window, out_size
-from padviz.axis.padding_modes import Mode
+from padviz.axis.padding_modes import SCHEMES
 from padviz.axis.resize import GRIDS, ROUNDINGS, Resize
 from padviz.network.layer import Kind
 from padviz.sources.onnx.constants.folding import from_front
@@ -22,7 +22,7 @@ from padviz.sources.tracing.contracting import along
 from padviz.sources.tracing.sizes.rows import Tracked
 
 Function = Callable[[Node], Result]
-MODES: dict[str, Mode] = {"constant": "zero", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
+MODES = {scheme.onnx: name for name, scheme in SCHEMES.items() if scheme.onnx}
 WHY = "softmax over positions"
 
 # What acts on each position alone. The first ones are linear: they do not make an activation of what they are part of.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
 from padviz.axis.operations import Odd, Same
-from padviz.axis.padding_modes import Mode
+from padviz.axis.padding_modes import COPYING, MODES
 from padviz.axis.resize import Grid, Rounding
 
 Positive = Annotated[int, Meta(ge=1, le=100_000)]
@@ -24,7 +24,13 @@ Signed = Annotated[int, Meta(ge=-100_000, le=100_000)]
 Sides = Signed | Annotated[list[Signed | Annotated[list[Signed], Two]], Two]
 Factor = Annotated[float, Meta(gt=0, le=1000)] | Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,8}(/[1-9][0-9]{0,8})?$")]
 Factors = Factor | Annotated[list[Factor], Two]
+if TYPE_CHECKING:
+    Mode = str
+    Fold = str
+else:
+    Mode, Fold = Literal[MODES], Literal["zero", *COPYING]  # of a convolution, and of a pad on its own
 Modes = Mode | Annotated[list[Mode], Two]
+Folds = Fold | Annotated[list[Fold], Two]
 
 
 WORDED = {
@@ -99,12 +105,9 @@ class GlobalPool(AnyStep, tag="global"):
     global_: Text = field(default="", name="global")
 
 
-Fold = Literal["zero", "replicate", "reflect", "symmetric", "circular"]
-
-
 class Pad(AnyStep, tag="pad"):
     padding: Sides
-    mode: Fold | Annotated[list[Fold], Two] = "zero"
+    mode: Folds = "zero"
 
 
 class Crop(AnyStep, tag="crop"):

@@ -9,7 +9,7 @@ from math import prod
 from typing import Any
 
 from padviz.axis.operations import Adaptive, Op, Transposed, Window
-from padviz.axis.padding_modes import Mode
+from padviz.axis.padding_modes import SCHEMES
 from padviz.axis.resize import Resize
 from padviz.network.layer import Channels, Kind
 from padviz.sources.torch.arguments import Refused
@@ -20,9 +20,7 @@ from padviz.sources.tracing.arranging import Map, Stuck
 from padviz.sources.tracing.axis_labels import AXES, alone, plain, roles_of
 from padviz.sources.tracing.calls import Result
 
-MODES: dict[str, Mode] = {
-    "constant": "zero", "reflect": "reflect", "replicate": "replicate", "circular": "circular",
-}  # fmt: skip
+MODES = {scheme.torch: name for name, scheme in SCHEMES.items() if scheme.torch}
 
 KINDS = {
     "nearest": Resize(),

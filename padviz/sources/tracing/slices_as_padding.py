@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from padviz.axis.operations import Window
-from padviz.axis.padding_modes import Mode, fold
+from padviz.axis.padding_modes import COPYING, RUNNING_ON, SCHEMES, fold
 from padviz.errors import SizeError
 from padviz.sources.tracing.arranging import Arranger, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import AXES
 
 Row = int | None
+TRIED = "zero", *sorted(COPYING, key=lambda mode: (not SCHEMES[mode].wraps, mode not in RUNNING_ON))  # the first wins
 MOST_TRIES = 16
 
 
@@ -23,24 +24,23 @@ def as_pad(on: Arranger, name: str, x: Value, role: str, rows: Sequence[Row]) ->
     return on.lay(name, "pad", x, {role: window} | {each: Window(1, mode=mode) for each in AXES if each != role})
 
 
-def mode_of(rows: Sequence[Row], n: int) -> tuple[int, Mode]:
+def mode_of(rows: Sequence[Row], n: int) -> tuple[int, str]:
     """How many of `rows` are before the `n` rows themselves, and the mode in which those around are padding.
 
     >>> mode_of([2, 0, 1, 2, 0], 3)
     (1, 'circular')
     """
-    modes: tuple[Mode, ...] = ("zero", "circular", "reflect", "symmetric", "replicate")
     starts = [at for at, row in enumerate(rows) if row == 0 and rows[at + n - 1 : at + n] == [n - 1]]
     for before in starts[:MOST_TRIES]:
         if [*rows[before : before + n]] != [*range(n)]:
             continue
-        for mode in modes:
+        for mode in TRIED:
             if [*rows] == folded(mode, n, before, len(rows) - n - before):
                 return before, mode
     raise Stuck("joins rows of a map in an order that no padding has")
 
 
-def folded(mode: Mode, n: int, before: int, after: int) -> list[Row] | None:
+def folded(mode: str, n: int, before: int, after: int) -> list[Row] | None:
     """The padded axis: the row that each place reads, or None where it reads nothing."""
     try:
         ends = fold(mode, n, before, after)

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.errors import OptionError
+from padviz.errors import OptionError, PadvizError
+from padviz.files.unfinished import Keeping, Unfinished
+from padviz.geometry.receptive_fields import receptive_fields
 from padviz.network.network import Size
 from padviz.trained.detecting.contrasts import HINT, Chosen, chosen
-from padviz.trained.detecting.detectability import LITTLE, PositionMap, phase_of, positions
+from padviz.trained.detecting.detectability import LITTLE, Detectability, PositionMap, phase_of, positions
 from padviz.trained.detecting.doubts import doubts
+from padviz.trained.detecting.outputs.inside import maps_inside
 from padviz.trained.detecting.outputs.scoring import Scorer, scorer_of
 from padviz.trained.detecting.question import STIMULUS, Question
 from padviz.trained.detecting.stimuli import Canvas, Stimulus, stimulus_of
 from padviz.trained.detecting.sweeping import GOAL, Places, Sweep, median_of
 from padviz.trained.sessions.pictures import read_picture
 from padviz.trained.sessions.running import Kept, Runner, outputs_of
+from padviz.trained.weights.trained_network import Trained
 
+AXES = ("height", "width")
 HEIGHTS = (12, 16, 24, 32, 48, 64, 96, 128, 192)  # pixels, tried one after another
 FEW = 32  # positions at which contrasts are chosen
 MOST_POSITIONS = 250_000
@@ -65,6 +71,51 @@ class _Plan:
 
 
 _Scored = tuple[_Plan, NDArray[np.float64]]  # a plan, and the scores of a few of its positions at full contrast
+
+
+def seek(
+    trained: Trained,
+    runners: Runners,
+    notes: Sequence[str],
+    question: Question,
+    keeping: Keeping,
+    on_progress: Progress | None,
+) -> Detectability:
+    """Score every position under each padding; what is interrupted is kept, and the error says where."""
+    about = f"{keeping.about} {trained.size} {[scheme for scheme, _ in runners]} {question}"
+    kept: list[Unfinished] = []
+
+    def keep(count: int) -> Unfinished:
+        kept.append(Unfinished(keeping.path, about, count, keeping.resume))
+        return kept[0]
+
+    try:
+        found = answered(runners, question, total_stride(trained), keep, on_progress, lambda: maps_inside(trained))
+    except OptionError:  # of what was asked: nothing of it is worth keeping
+        for each in kept:
+            each.remove()
+        raise
+    except BaseException as error:
+        for each in kept if keeping.path else ():
+            each.write()
+            error.add_note(each.in_words())
+        raise
+    with suppress(OptionError):  # what cannot be kept can still be handed back
+        kept[0].write()
+    head = trained.network.name, trained.network.title, trained.size, found.name, found.shape, found.contrast
+    picked = found.scorer.output, found.scorer.class_, found.tops, found.lefts, found.maps
+    return Detectability(*head, *picked, bool(question.image), (*notes, *found.notes))
+
+
+def total_stride(trained: Trained) -> tuple[int, int] | None:
+    """The largest stride of any layer towards the image, on each axis: scores may repeat with it; None if not known."""
+    try:
+        found = receptive_fields(trained.network, trained.size)
+    except PadvizError:  # a head that cannot be followed can still be run
+        return None
+    strides = [[axis.stride for row in found if (axis := getattr(row, name)) and axis.stride] for name in AXES]
+    height, width = (max((int(each) for each in sides), default=1) for sides in strides)
+    return height, width
 
 
 def answered(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,17 @@ from padviz.trained.sessions.running import Images, check_room
 NOISE, BLANK = "noise", "blank"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, of pixels from 0 to 1
 MOST = 10_000  # images
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a network is run on for its responses, as in `padviz.border_responses`."""
+
+    inputs: str = NOISE
+    n: int = 16
+    seed: int = 0
+    mean: Sequence[float] | None = None
+    std: Sequence[float] | None = None
 
 
 def images_of(

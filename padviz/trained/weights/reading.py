@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from padviz.errors import DescriptionError, OptionError, UnknownName
-from padviz.network.network import Size
+from padviz.network.network import Size, as_size
 from padviz.sources import MODULE, WEIGHTS, is_module
 from padviz.sources.toml.load import zoo
 from padviz.trained.weights.trained_network import Trained
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from torch import nn
 
 HINT = "name an .onnx file, or package.module:attribute and its `weights`"
+
+
+def as_trained(
+    network: str | Path | nn.Module | Trained, size: int | Sequence[int] | None, weights: str | Path | None
+) -> Trained:
+    """Read what a person names, with its weights; what was read already stays as it is."""
+    return network if isinstance(network, Trained) else read(network, None if size is None else as_size(size), weights)
 
 
 def read(

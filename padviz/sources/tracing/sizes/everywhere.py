@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from padviz.axis.operations import Adaptive, Fit, Op, Transposed, Window, fit_shift, pads_at, sized
-from padviz.axis.padding_modes import most_padding
+from padviz.axis.padding_modes import fits
 from padviz.axis.resize import Resize
 from padviz.network.layer import Layer
 from padviz.sources.tracing.sizes.rows import Over
@@ -62,8 +62,7 @@ def _leaving(op: Op | None, n: Over, like: Over | None) -> tuple[Over, Any]:
     if isinstance(op, Window):
         before, after = pads_at(op, n)
         right = right & ((np.asarray(before) >= 0) | (n + before + after >= op.extent))
-        if op.mode in ("reflect", "symmetric", "circular"):
-            right = right & (np.maximum(before, after) <= most_padding(op.mode, n))
+        right = right & fits(op.mode, n, np.maximum(before, after))
     return rows, right
 
 

@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.axis.operations import Op, Window
-from padviz.axis.operations import Transposed as Transposed
 from padviz.network.network import Size
 
 DENSE = 640  # sizes from 1 on, all of them

@@ -47,10 +47,6 @@ class Scorer:
         best = np.where(flat == order[:, -1:], order[:, -2:-1], order[:, -1:])  # of the others
         return _sigmoid(flat - best)
 
-    def score(self, outputs: Mapping[str, Any], boxes: NDArray[np.int64]) -> Array:
-        """The scores of the class that is looked for, one for each image."""
-        return self.all(outputs, boxes)[:, self.class_ or 0]
-
     def of_class(self, class_: int) -> Scorer:
         """The same, looking for a class.
 

@@ -1,0 +1,55 @@
+"""A network at a size: what a change starts from, and what it leads to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from padviz.geometry.balance.nearest import Suggestion, nearest_even
+from padviz.geometry.costs import costs
+from padviz.geometry.ledger import LayerPadding, Ledger, ledger
+from padviz.geometry.reaching.border_margins import Margin, margins
+from padviz.network.network import Network, Size
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A network at a size, as (height, width) in pixels; what its geometry says is worked out once.
+
+    Padding schemes are no part of it: they change what padded rows read, not how many there are.
+
+    >>> import padviz
+    >>> case = Case(padviz.load("resnet50"), (224, 224))
+    >>> len(case.uneven), case.macs
+    (4, 4087136256)
+    """
+
+    network: Network
+    size: Size
+    known_macs: int | None = None  # where they are counted already
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The padding of every window."""
+        return ledger(self.network, self.size)
+
+    @property
+    def uneven(self) -> tuple[LayerPadding, ...]:
+        """The uneven layers with weights."""
+        return self.ledger.uneven_learned
+
+    @cached_property
+    def macs(self) -> int | None:
+        """The multiply-adds; None where channels are not known."""
+        return self.known_macs or costs(self.network, self.size).macs
+
+    @cached_property
+    def margins(self) -> tuple[Margin, ...]:
+        """How far padding reaches into each target."""
+        return tuple(each for each in margins(self.network, self.size) if each.layer in self.network.targets)
+
+    @cached_property
+    def near(self) -> tuple[tuple[Suggestion, Case], ...]:
+        """The balanced sizes next below and above, each with the network at it."""
+        found = nearest_even(self.network, self.size, self.macs)
+        return tuple((each, Case(self.network, each.size, each.macs)) for each in found if each)

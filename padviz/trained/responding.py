@@ -1,0 +1,69 @@
+"""Border responses under several paddings and, beside them, with shuffled weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from padviz.trained.border_responses import NONE, BorderResponses, border_responses, faint
+from padviz.trained.sessions.inputs import BLANK, Inputs, images_of
+from padviz.trained.sessions.of_model import runner_of
+from padviz.trained.sessions.running import Runner
+from padviz.trained.shuffling import SHUFFLED, shuffled
+from padviz.trained.weights.trained_network import Trained
+
+Runners = list[tuple[str | None, Runner]]  # each with its padding: the network as it is first
+Notes = tuple[str, ...]
+Progress = Callable[[int, int], None]  # what is done, and all of it
+
+
+def respond(
+    trained: Trained, runners: Runners, notes: Notes, inputs: Inputs, shuffle: bool, on_progress: Progress | None
+) -> BorderResponses:
+    """Measure a trained network under each padding and, where asked, with its weights shuffled."""
+    first, kind = runners[0][1], inputs.inputs
+    images = images_of(kind, inputs.n, trained.size, first.channels, inputs.seed, inputs.mean, inputs.std)
+    if shuffle:
+        runners, notes = _with_shuffled(trained, inputs.seed, runners, notes)
+    notes = (*notes, *_few(inputs, len(images)))
+    told = _over(len(runners), on_progress)
+    rows = [row for scheme, runner in runners for row in border_responses(runner, images, scheme, told)]
+    if kind != BLANK and (note := faint(first, images, rows)):
+        notes = (*notes, note)
+    if len(images) == 1 and kind != BLANK:
+        rows = [replace(row, energy=NONE, profiles=()) for row in rows]
+    about = trained.network.name, trained.network.title, trained.size, tuple(scheme for scheme, _ in runners)
+    return BorderResponses(*about, kind, len(images), tuple(rows), notes)
+
+
+def _with_shuffled(trained: Trained, seed: int, runners: Runners, notes: Notes) -> tuple[Runners, Notes]:
+    """The runners, and one of the network with shuffled weights; or a note that it cannot be copied."""
+    made = shuffled(trained, seed)
+    if made is None:
+        return runners, (*notes, "the module cannot be copied, so nothing is known of shuffled weights")
+    return [*runners, (SHUFFLED, runner_of(made))], notes
+
+
+def _few(inputs: Inputs, count: int) -> list[str]:
+    """What is to be said of inputs that are fewer than was asked for, or too few."""
+    if inputs.inputs == BLANK:
+        return []
+    said = []
+    if count < inputs.n:
+        said.append(f"{inputs.inputs} has {count} picture{'s' if count > 1 else ''}, and {inputs.n} were asked for")
+    if count == 1:
+        said.append("one input has no two halves, so E is not known; use more")
+    return said
+
+
+def _over(parts: int, on_progress: Progress | None) -> Progress | None:
+    """Progress over all parts, of which each tells its own."""
+    done = 0
+
+    def told(more: int, count: int) -> None:
+        nonlocal done
+        done += more
+        if on_progress:
+            on_progress(done, parts * count)
+
+    return told
