@@ -185,10 +185,14 @@ def test_a_function_with_a_gradient_of_its_own_is_followed() -> None:
 
 @pytest.mark.parametrize("make", [scripted, lambda a: torch.jit.trace(a, torch.zeros(1, 1, 9, 9).double())])
 def test_a_scripted_module_is_refused_with_what_to_do(make: Callable[[nn.Module], nn.Module]) -> None:
-    network = padviz.load(Branches(lambda x: x, make(conv(5, padding=2))), size=(16, 16))
+    module = Branches(lambda x: x, make(conv(5, padding=2)))
     with pytest.raises(PadvizError, match=r"^Branches, a: is scripted, .*: put the module that it was made of in its"):
-        padviz.usage(network)
-    assert padviz.usage(network, layer="b").max == 9
+        padviz.usage(module, (16, 16))
+
+
+def test_what_does_not_lead_through_a_scripted_module_counts() -> None:
+    module = Branches(lambda x: x, scripted(conv(5, padding=2)))
+    assert padviz.usage(module, (16, 16), layer="b").max == 9
 
 
 def test_a_scripted_head_is_in_nobodys_way() -> None:

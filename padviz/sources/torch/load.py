@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from padviz.errors import DescriptionError, Ended, PadvizError, UnknownName, let_through, nearest
 from padviz.network.network import Network, Size
 from padviz.sources.torch.functions import lower
-from padviz.sources.torch.tracer import Tracer
+from padviz.sources.torch.tracer import SCRIPTED, Tracer
 from padviz.sources.tracing.arranging import Map
 from padviz.sources.tracing.axis_labels import is_positions, plain
 from padviz.sources.tracing.general import About, general
@@ -227,6 +227,8 @@ def trace(
         if error is tracer.failed:
             raise
         at = ", ".join(filter(None, (where, tracer.modules.path)))
+        if tracer.scripted:  # older versions of PyTorch run no traced code on tensors without data
+            raise DescriptionError(SCRIPTED, where=at) from None
         what = f"its forward fails on {channels} x {size[0]} x {size[1]}: {line_of(error)}"
         raise DescriptionError(what, where=at, hint=_way_out(module)) from None
     found = tracer.found(out)

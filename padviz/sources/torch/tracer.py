@@ -72,7 +72,7 @@ class Tracer(TorchFunctionMode):
     def _called(self, func: Any, args: Any, kwargs: Any) -> Any:
         if len({tensor.device for tensor in tensors_in((args, kwargs))}) > 1:
             args, kwargs = without_data(args), without_data(kwargs)
-        if isinstance(self.modules.stack[-1][1], torch.jit.ScriptModule):
+        if self.scripted:
             return func(*args, **kwargs)
         op = op_of(func)
         read = args[0] if op in SHAPED else (args, kwargs)
@@ -90,6 +90,11 @@ class Tracer(TorchFunctionMode):
                     self._follow(call, args, kwargs)
         self._forget(op, {place(tensor) for tensor in tensors_in(changed)})
         return out
+
+    @property
+    def scripted(self) -> bool:
+        """Whether the module that runs is scripted."""
+        return isinstance(self.modules.stack[-1][1], torch.jit.ScriptModule)
 
     def call(self, op: str, args: Any, out: Any) -> Call:
         """A call within the module that runs."""
