@@ -95,7 +95,20 @@ def test_usage_and_its_card(asked: list[str]) -> None:
     depths = {each for side in facts["rim"].values() for each in side} - {0}
     if depths:
         assert {int(each) for each in numbers(line(table, "rim"))} == depths
+    (sheet,) = rows_of(said("usage", asked, "-o", "map.npz", "--overwrite", format_="csv"))
     run("export", *asked, "-o", "out", "--format", "json", "--jobs", "1")
+    (listed,) = rows_of(Path("out/index.csv").read_text())
+    pairs = {"height": ("top", "bottom"), "width": ("left", "right")}
+    for row in (sheet, listed):
+        assert [row[f"rim_{side}"] for axis in pairs for side in pairs[axis]] == [
+            str(depth) for axis in pairs for depth in facts["rim"][axis]
+        ]
+        for name, of in (("asymmetry", facts), ("skew", facts), ("lean", share)):
+            assert [float(row[f"{name}_{axis}"]) for axis in pairs] == [of[name][axis] for axis in pairs]
+        for name in ("min", "max", "mean", "marginalised", "starved", "overused", "unused"):
+            assert float(row[name]) == {**share, **facts}[name]
+        assert [float(row["least_share"]), float(row["most_share"])] == [share["least"], share["most"]]
+        assert [int(row["height"]), int(row["width"])] == facts["size"]
     (record,) = records(Path("out"))
     assert {key: record.figures[key] for key in facts if key not in ("files", "padding")} == {
         key: each for key, each in facts.items() if key not in ("files", "padding")
@@ -171,7 +184,7 @@ def test_coverage(asked: list[str]) -> None:
     given = ["-o", "c.npz", "--overwrite"]
     table, (row,) = said("coverage", asked, *given), rows_of(said("coverage", asked, *given, format_="csv"))
     (found,) = json.loads(said("coverage", asked, *given, format_="json"))["layers"]
-    assert {key.replace(" ", "_"): cell for key, cell in row.items()} == {key: str(each) for key, each in found.items()}
+    assert row == {key: str(each) for key, each in found.items()}
     least = found["min"] / found["full"]
     shown = [found["height"], found["width"], found["full"], least]
     all_state(
@@ -184,7 +197,7 @@ def test_margins(asked: list[str]) -> None:
     layers = json.loads(said("coverage", asked, "--margin", format_="json"))["layers"]
     for row, found in zip(sheet, layers, strict=True):
         figures = [found[of][side] for of in ("units", "pixels") for side in ("top", "bottom", "left", "right")]
-        assert [row[f"{of} {side}"] for of in ("units", "pixels") for side in ("top", "bottom", "left", "right")] == [
+        assert [row[f"{of}_{side}"] for of in ("units", "pixels") for side in ("top", "bottom", "left", "right")] == [
             str(each) for each in figures
         ]
         pairs = [f"{before}+{after}" for before, after in zip(figures[::2], figures[1::2], strict=True)]

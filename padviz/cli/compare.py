@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 import click
 
 from padviz.cli import options
+from padviz.cli.showing import To, reported
 from padviz.cli.value_types import SizeType
 from padviz.errors import OptionError, PadvizError
+from padviz.reports.report import PICTURES
 
 if TYPE_CHECKING:
-    from padviz.counting.count_map import CountMap
     from padviz.network.network import Network
+    from padviz.reports.maps.usage import Item
 
 LONGEST = 80  # characters of a picture's name that come from what was asked for
-Item = tuple[str, "CountMap | PadvizError"]
 
 
 @click.command(name="compare", short_help="Usage maps side by side: paddings, sizes, depths or networks.")
@@ -36,22 +37,10 @@ Item = tuple[str, "CountMap | PadvizError"]
     type=click.Choice(["share", "counts", "each"]),
     help="Colours: of an interior pixel's weight; of the largest count; or of each panel's own.",
 )
-@options.output("Picture (.png .svg .pdf). Default: MODEL-WHAT-compare.png.")
-@options.format_of("table", "json", "csv")
 @options.cmap
-@options.overwrite
+@reported("compare", help="Picture (.png .svg .pdf). Default: MODEL-WHAT-compare.png.", suffixes=PICTURES)
 def command(
-    model: str | None,
-    models: str | None,
-    size: str | None,
-    padding: str | None,
-    layer: str | None,
-    heads: str,
-    scale: str | None,
-    output: Path | None,
-    format_: str,
-    cmap: str | None,
-    overwrite: bool,
+    model: str | None, models: str | None, heads: str, scale: str | None, cmap: str | None, to: To, **asked: str | None
 ) -> None:
     """Draw the usage maps of MODEL side by side. Exactly one of --padding, --size, --layer and --model is a list.
 
@@ -63,13 +52,13 @@ def command(
       padviz compare vgg19 --size 128 --padding zero,reflect,symmetric,partial
       padviz compare resnet50 --size 64,128,224
     """
-    from padviz.figures.canvas import PICTURE_SUFFIXES, save
+    from padviz.figures import panels
+    from padviz.figures.canvas import save
+    from padviz.reports.maps import usage as reports
 
-    if output is not None:
-        options.checked_output(output, PICTURE_SUFFIXES, overwrite)
     if (model is None) == (models is None):
         raise OptionError("needs one MODEL, or several with --model", where="MODEL", hint="as padviz compare vgg19 ...")
-    asked = {"model": model or models, "size": size, "layer": layer, "padding": padding}
+    asked = {"model": model or models, **{name: asked[name] for name in ("size", "layer", "padding")}}
     given = {name: _values(name, text) for name, text in asked.items()}
     lists = [name for name, values in given.items() if len(values) > 1]
     if len(lists) != 1:
@@ -77,11 +66,9 @@ def command(
         raise OptionError(what, where="compare", hint="give a list to one of --padding, --size, --layer and --model")
     (varies,) = lists
     items = _items(given, varies, heads)
-    path = output or _default(given, varies)
-    from padviz.figures import panels
-
+    path = to.path or _default(given, varies)
     save(panels.compared(items, varies, scale, cmap), path)
-    click.echo(_text(items, varies, path, format_))
+    to.show(reports.compare(items, varies, [str(path)], options.spelled))
 
 
 def _default(given: dict[str, list[str | None]], varies: str) -> Path:
@@ -129,37 +116,3 @@ def _loaded(name: str, size: tuple[int, int] | None) -> Network | PadvizError:
         return options.load_as(name, size)
     except PadvizError as error:
         return error
-
-
-def _text(items: list[Item], varies: str, path: Path, format_: str) -> str:
-    from padviz.reports import documents, tables
-
-    if format_ == "json":
-        from padviz.exports.render import comparison_facts
-
-        return documents.to_json({"schema_version": 1, **comparison_facts(items, varies), "files": [str(path)]})
-    columns = (varies, "max", "rim", "starved", "overused", "least", "most", "corner", "asymmetry", "lean", "note")
-    rows = [(label, *_figures(found, rounded=format_ == "table")) for label, found in items]
-    if format_ == "csv":
-        return documents.to_csv(columns, rows)
-    return f"{tables.to_table(columns, rows)}\n\n{tables.to_facts([('file', str(path))])}"
-
-
-def _figures(found: CountMap | PadvizError, rounded: bool) -> tuple[Any, ...]:
-    from padviz.counting.shares.summary import percent
-    from padviz.reports import tables
-
-    if isinstance(found, PadvizError):
-        return *[None] * 9, options.spelled(f"cannot run: {found.where}: {found.what}")
-    summary = found.summary()
-    most = tables.rounded(int(summary.max)) if rounded and summary.max >= 10**6 else summary.max
-    asymmetry = max(summary.asymmetry.height, summary.asymmetry.width)
-    if summary.share is None:
-        return most, *[None] * 6, asymmetry, None, f"no fair share: {summary.share_reason}"
-    share = summary.share
-    lean = max(share.lean.height, share.lean.width, key=abs)
-    parts: list[Any] = [share.starved, share.overused]
-    if rounded:
-        parts = [percent(part) for part in parts]
-    rim = summary.rim.short if summary.rim else None
-    return most, rim, *parts, share.least, share.most, share.corners.top_left, asymmetry, lean, None

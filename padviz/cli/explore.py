@@ -9,7 +9,8 @@ import click
 
 from padviz.axis.padding_modes import EXPLORED
 from padviz.cli import options
-from padviz.cli.value_types import SizeType
+from padviz.cli.showing import OVERWRITE, checked_output, output_to
+from padviz.cli.value_types import Pixels, SizeType
 from padviz.errors import OptionError
 
 if TYPE_CHECKING:
@@ -29,12 +30,12 @@ SUFFIXES = (".html", ".htm")
 )
 @click.option("--layer", metavar="NAME", help="Target layer. The last feature map by default.")
 @options.heads
-@options.output("The page (.html). Default: MODEL-explore.html.")
+@output_to("The page (.html). Default: MODEL-explore.html.")
 @click.option("--open", "opened", is_flag=True, help="Show it in a browser.")
-@options.overwrite
+@OVERWRITE
 def command(
     model: str,
-    size: tuple[int, int] | None,
+    size: Pixels | None,
     sizes: str | None,
     padding: str | None,
     layer: str | None,
@@ -56,7 +57,7 @@ def command(
     from padviz.reports import tables
 
     if output is not None:
-        options.checked_output(output, SUFFIXES, overwrite)
+        checked_output(output, SUFFIXES, overwrite)
     network = options.load_as(model, size)
     shown = size or network.size
     asked = ordered(shown, None if sizes is None else _sizes(sizes))

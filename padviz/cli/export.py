@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from padviz.cli import options
-from padviz.cli.value_types import SizeType
+from padviz.cli.value_types import Names, SizeType
 from padviz.errors import OptionError, PadvizError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ UNSAID = "ignore:resource_tracker:UserWarning"  # joblib cleans up after an expo
 @click.option("--allow-modules", is_flag=True, help="Run the code that a manifest names as package.module:attribute.")
 @options.cmap
 def command(
-    models: tuple[str, ...],
+    models: Names,
     size: str | None,
     padding: str | None,
     layer: str | None,

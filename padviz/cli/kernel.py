@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
 import click
 
 from padviz.cli import options
-from padviz.cli.value_types import SizeType
+from padviz.cli.showing import To, reported
+from padviz.cli.value_types import Pixels, SizeType
 from padviz.errors import OptionError
-
-if TYPE_CHECKING:
-    from padviz.geometry.one_layer import Illustration
 
 MOST = 16  # rows and columns that fit on a screen
 
@@ -31,19 +25,10 @@ MOST = 16  # rows and columns that fit on a screen
     help="One scheme, or several; HEIGHT/WIDTH for one on each axis.",
 )
 @click.option("--pixel", metavar="ROW,COL", help="Also show how often each cell of the kernel reads this pixel.")
-@options.output("Draw it to a picture (.png .svg .pdf).")
 @options.cmap
-@options.overwrite
+@reported("kernel", "the layer")
 def command(
-    kernel: int,
-    stride: int,
-    dilation: int,
-    size: tuple[int, int],
-    padding: str,
-    pixel: str | None,
-    output: Path | None,
-    cmap: str | None,
-    overwrite: bool,
+    kernel: int, stride: int, dilation: int, size: Pixels, padding: str, pixel: str | None, cmap: str | None, to: To
 ) -> None:
     """Show a window on a small image: what the padding copies, as letters, and how often each pixel is used.
 
@@ -52,25 +37,20 @@ def command(
       padviz kernel --padding symmetric,reflect --size 5
       padviz kernel --padding partial --pixel 0,0
     """
-    from padviz.figures.canvas import PICTURE_SUFFIXES
+    from padviz.figures.windows import kernel_cells
     from padviz.geometry.one_layer import illustrate
     from padviz.network.rewrites import canonical
+    from padviz.reports.maps.kernel import report_of
+    from padviz.reports.tables import pixels
 
-    if output is not None:
-        options.checked_output(output, PICTURE_SUFFIXES, overwrite)
     if max(size) > MOST:
-        raise OptionError(f"{options.pixels(size)} does not fit on a screen", where="--size", hint=f"use up to {MOST}")
+        raise OptionError(f"{pixels(size)} does not fit on a screen", where="--size", hint=f"use up to {MOST}")
     schemes = dict.fromkeys(map(canonical, options.listed(padding)))
     shown = [illustrate(kernel, stride, dilation, size, scheme) for scheme in schemes if scheme]
     at = _pixel(pixel)
     if at is not None:
         shown[0].taps(*at)
-    if output is not None:
-        from padviz.figures.canvas import save
-        from padviz.figures.windows import kernel_cells
-
-        save(kernel_cells.kernels(shown, at, cmap), output)
-    click.echo("\n\n".join(_text(each, at) for each in shown))
+    to.show(report_of(shown, at, to.files), lambda: kernel_cells.kernels(shown, at, cmap))
 
 
 def _pixel(text: str | None) -> tuple[int, int] | None:
@@ -80,35 +60,3 @@ def _pixel(text: str | None) -> tuple[int, int] | None:
     if len(parts) != 2 or not all(part.isdecimal() and len(part) < 4 for part in parts):
         raise OptionError(f"{text!r} is not a pixel", where="--pixel", hint="use ROW,COL, counted from 0")
     return int(parts[0]), int(parts[1])
-
-
-def _text(shown: Illustration, pixel: tuple[int, int] | None) -> str:
-    """The grids side by side."""
-    from padviz.network.rewrites import padding_in_words
-
-    window = shown.windows[0]
-    scheme = padding_in_words(shown.scheme)
-    title = f"{scheme}: {window.kernel} x {window.kernel} kernel, stride {window.stride}, dilation {window.dilation}"
-    grids: list[tuple[str, Sequence[Sequence[Any]]]] = [
-        ("padded image", shown.padded),
-        ("uses of each pixel", shown.uses),
-    ]
-    if pixel is not None:
-        grids.append((f"reads of pixel {pixel[0]},{pixel[1]} by each tap", shown.taps(*pixel)))
-    return f"{title}\n\n{_beside([_lines(name, grid) for name, grid in grids])}"
-
-
-def _lines(name: str, grid: Sequence[Sequence[Any]]) -> list[str]:
-    width = max(len(str(cell)) for row in grid for cell in row)
-    return [name, *(" ".join(f"{cell!s:>{width}}" for cell in row) for row in grid)]
-
-
-def _beside(blocks: list[list[str]]) -> str:
-    tall = max(map(len, blocks))
-    widths = [max(map(len, block)) for block in blocks]
-    full = [[*block, *[""] * (tall - len(block))] for block in blocks]
-    rows = (
-        "    ".join(f"{line:{width}}" for line, width in zip(row, widths, strict=True))
-        for row in zip(*full, strict=True)
-    )
-    return "\n".join(row.rstrip() for row in rows)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Container
-from dataclasses import replace
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from padviz.axis.padding_modes import SCHEMES, in_a_sentence
-from padviz.cli.value_types import NumbersType, PathType, SizeType, UnitType
+from padviz.cli.value_types import NumbersType, SizeType, UnitType
 from padviz.errors import OptionError, PadvizError, printable
 
 if TYPE_CHECKING:
@@ -22,9 +20,6 @@ if TYPE_CHECKING:
 NEUTRAL = "padviz.neutral"
 SAID = "padviz.said"
 AS_TRAINED = "trained"  # in --padding: the padding that a network has
-SUFFIXES = {"table": ".txt", "json": ".json", "csv": ".csv", "markdown": ".md", "github": ".txt"}  # of texts
-PART = " up to "  # in the title of a network that was cut
-RIGID, RIGID_NOTE = "*", "* rigid: a pool has no weights that could grow askew."
 Option = Callable[[Callable[..., None]], Callable[..., None]]
 
 
@@ -153,6 +148,9 @@ layers = click.option(
 upto = click.option(
     "--layer", "layers", multiple=True, metavar="NAME", help="The network up to this layer; may be given several times."
 )
+only = click.option(
+    "--layer", "layers", multiple=True, metavar="NAME", help="Only this layer; may be given several times."
+)
 heads = click.option(
     "--heads",
     type=click.Choice(["sum", "share"]),
@@ -165,8 +163,6 @@ same = click.option("--same", is_flag=True, help="Pad as TensorFlow's and Keras'
 cmap = click.option(
     "--cmap", metavar="NAME", callback=_named, help="A colour map of matplotlib's; plasma, or PuOr for fair shares."
 )
-overwrite = click.option("--overwrite", is_flag=True, help="Replace the file named with -o if it exists.")
-
 
 inputs = click.option(
     "--inputs", metavar="noise|blank|FOLDER", default="noise", show_default=True, help="What the network is run on."
@@ -186,27 +182,8 @@ def _schemes(ctx: click.Context, param: click.Parameter, value: str) -> list[str
     return [canonical(each) or each for each in listed(value) if each != AS_TRAINED]
 
 
-def named(padding: str | None) -> str:
-    """What a padding is called in a heading.
-
-    >>> named(None), named("reflect")
-    ('trained', 'reflect')
-    """
-    return padding or AS_TRAINED
-
-
 mean = click.option("--mean", type=NumbersType(), help="Of pixels from 0 to 1, by channel; ImageNet's by default.")
 std = click.option("--std", type=NumbersType(), help="Deviation of pixels, by channel; ImageNet's by default.")
-
-
-def output(help: str) -> Option:
-    """The option -o, a path."""
-    return click.option("-o", "--output", type=PathType(), metavar="FILE", help=help)
-
-
-def format_of(*names: str) -> Option:
-    """The option --format; the first name is the default."""
-    return click.option("--format", "format_", type=click.Choice(names), default=names[0], show_default=True)
 
 
 def load_as(model: str, size: tuple[int, int] | None = None, same: bool = False) -> Network:
@@ -247,16 +224,6 @@ def kept_beside(picture: Path, resume: bool, overwrite: bool) -> Path:
     return kept
 
 
-def cut(network: Network, layers: tuple[str, ...]) -> Network:
-    """The network up to the layers asked for, and all of it where none is; its title says so."""
-    from padviz.network.targets import upto
-
-    if not layers:
-        return network
-    part = upto(network, layers)
-    return replace(part, title=f"{network.title}{PART}{', '.join(part.targets)}")
-
-
 def neutral_ops() -> tuple[str, ...]:
     """What --neutral names in the command that runs."""
     found: tuple[str, ...] = click.get_current_context().meta.get(NEUTRAL, ())
@@ -266,6 +233,12 @@ def neutral_ops() -> tuple[str, ...]:
 def say(line: str) -> None:
     """Say something on stderr."""
     click.echo(f"padviz: {printable(spelled(line))}", err=True)
+
+
+def say_all(notes: Iterable[str]) -> None:
+    """Say each of some notes on stderr."""
+    for note in notes:
+        say(note)
 
 
 def say_once(line: str) -> None:
@@ -306,70 +279,10 @@ def listed(text: str) -> list[str]:
     return [*dict.fromkeys(part.strip() for part in text.split(","))]
 
 
-def pixels(size: tuple[int, int]) -> str:
-    """A size as people write it.
-
-    >>> pixels((224, 224)), pixels((240, 320))
-    ('224', '240x320')
-    """
-    height, width = size
-    return str(height) if height == width else f"{height}x{width}"
-
-
 def default_picture(network: Network, size: tuple[int, int], padding: str | None, what: str) -> Path:
     """Where a picture goes that is not named: MODEL-SIZE[-MODE]-WHAT.png."""
     from padviz.network.rewrites import canonical, padding_in_names
+    from padviz.reports.tables import pixels
 
     mode = padding_in_names(canonical(padding))
     return Path("-".join([network.name, pixels(size), *([mode] if mode else []), f"{what}.png"]))
-
-
-def put(text: str, path: Path | None, overwrite: bool) -> None:
-    """Print a text, or write it to the file named with -o."""
-    if path is None:
-        click.echo(text)
-        return
-    from padviz.files.atomic import aside
-
-    with aside(checked_output(path, None, overwrite)) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
-
-
-def format_for(path: Path | None, format_: str, overwrite: bool, pictures: tuple[str, ...] = ()) -> str:
-    """The format of what is written or printed: the suffix of the file says it, and --format must not say another."""
-    if path is None:
-        return format_
-    context = click.get_current_context()
-    (option,) = [each for each in context.command.params if each.name == "format_"]
-    known = {SUFFIXES[name]: name for name in getattr(option.type, "choices", ()) if name != "github"}
-    checked_output(path, (*known, *pictures), overwrite)
-    suffix = path.suffix.lower()
-    if suffix in pictures:
-        return format_
-    asked = context.get_parameter_source("format_") is not click.core.ParameterSource.DEFAULT
-    if asked and SUFFIXES[format_] != suffix:
-        what = f"{str(path)!r} does not fit --format {format_}"
-        raise OptionError(what, where="-o", hint=f"use {SUFFIXES[format_]}, or leave --format out")
-    return format_ if asked else known[suffix]
-
-
-def checked_output(path: Path, suffixes: tuple[str, ...] | None, overwrite: bool) -> Path:
-    """Refuse a file that cannot or should not be written, before any work is done."""
-    suffix = path.suffix.lower()
-    if suffixes is not None and suffix not in suffixes:
-        wrong = f"ends in {suffix}, which is not written here" if suffix else "has no suffix"
-        raise OptionError(f"{str(path)!r} {wrong}", where="-o", hint=f"use {' '.join(suffixes)}")
-    try:
-        if path.parent.exists() and not path.parent.is_dir():
-            raise OptionError(f"{str(path.parent)!r} is a file, not a folder", where="-o", hint="choose another")
-        if not path.parent.is_dir():
-            what = f"folder {str(path.parent)!r} does not exist"
-            raise OptionError(what, where="-o", hint="create it, or choose another")
-        if path.is_dir():
-            raise OptionError(f"{str(path)!r} is a folder", where="-o", hint="name a file")
-        if os.path.lexists(path) and not overwrite:
-            raise OptionError(f"{str(path)!r} exists", where="-o", hint="add --overwrite to replace it")
-    except OSError as error:
-        what = f"{str(path)!r} cannot be used ({error.strerror})"
-        raise OptionError(what, where="-o", hint="choose another") from None
-    return path

@@ -10,6 +10,9 @@ import click
 
 from padviz.errors import OptionError
 
+Pixels = tuple[int, int]  # height and width
+Names = tuple[str, ...]
+
 
 class NumbersType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """One number, or one for each channel, between commas."""

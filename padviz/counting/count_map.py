@@ -18,7 +18,7 @@ from padviz.counting.shares.fair_share import Shares
 from padviz.counting.shares.interior import NoInterior, interior
 from padviz.counting.shares.product_shares import shares_of
 from padviz.counting.shares.rims import rims
-from padviz.counting.shares.summary import SCHEMA_VERSION, Corners, PerAxis, Rim, Summary, Target
+from padviz.counting.shares.summary import Corners, PerAxis, Rim, Summary, Target
 from padviz.counting.walking.tiling import Tiling, positions
 from padviz.counting.walking.walks import Weights
 from padviz.engine.apply import Array
@@ -27,6 +27,7 @@ from padviz.engine.limbs import to_ints, value_at
 from padviz.errors import SizeError
 from padviz.network.baked import notes_at
 from padviz.network.network import Network, Size
+from padviz.version import SCHEMAS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -248,7 +249,7 @@ class CountMap:
         height, width = self.shape
         at, rims = self.at, self.rims or (None, None)
         return Summary(
-            schema_version=SCHEMA_VERSION,
+            schema_version=SCHEMAS["usage"],
             network=self.network.name,
             size=[*self.size],
             padding=self.padding,

@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -192,7 +192,7 @@ def _checked(look: Look) -> None:
     colour_map(look.cmap or CMAP)
 
 
-def _told(made: Rendered, look: Look) -> dict[str, Any]:
+def _told(made: Rendered, look: Look) -> Mapping[str, Any]:
     """The figures of an item, and of a map the colours that it is drawn in."""
     return {**made.figures, "cmap": look.cmap or CMAP} if made.counts is not None else made.figures
 

@@ -8,26 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
+from padviz.counting.shares.summary import Summary
 from padviz.errors import OptionError, PadvizError
 from padviz.exports.batch import Outcome
-from padviz.exports.cards import card, map_figures, shares
+from padviz.exports.cards import card
 from padviz.exports.items import Item
-from padviz.exports.record import Record, facts_of, records
+from padviz.exports.record import Record, facts_of, records, result_of
 from padviz.files.atomic import alone, aside
 from padviz.files.opened import opened
+from padviz.geometry.ledger import Ledger
 from padviz.pages.gallery import gallery, natural
 from padviz.reports.documents import to_csv, to_json
-from padviz.version import __version__
+from padviz.reports.maps.usage import FIGURES
+from padviz.reports.report import Table
+from padviz.version import SCHEMAS, __version__
 
-SCHEMA_VERSION = 2
 SUFFIXES = ("json", "csv", "html")
-COLUMNS = (
-    "name", "what", "network", "height", "width", "padding", "target", "min", "max", "mean", "marginalised",
-    "asymmetry_height", "asymmetry_width", "skew_height", "skew_width", "starved", "overused", "unused", "least_share",
-    "most_share", "lean_height", "lean_width", "rim_top", "rim_bottom", "rim_left", "rim_right", "uneven",
-    "windows", "files", "error",
-)  # fmt: skip
+HEAD = ("name", "what", "network", "height", "width", "padding")
+COLUMNS = (*HEAD, *(column.key for column in FIGURES), "uneven", "windows", "files", "error")
 
 
 def check_index(folder: Path) -> None:
@@ -62,12 +62,11 @@ def write_index(folder: Path, title: str, outcomes: Sequence[Outcome], items: Se
     heads = [(each.name, named[each.name].what, *facts_of(named[each.name])) for each in failed]
     keys = ("name", "what", "networks", "sizes", "paddings", "error")
     errors = [dict(zip(keys, (*head, each.error), strict=True)) for head, each in zip(heads, failed, strict=True)]
-    whole = {"schema_version": SCHEMA_VERSION, "version": __version__, "title": title, "failed": errors}
-    blank = [None] * (len(COLUMNS) - 7)
-    lost = [(*_head(*head), *blank, each.error) for head, each in zip(heads, failed, strict=True)]
+    whole = {"schema_version": SCHEMAS["export"], "version": __version__, "title": title, "failed": errors}
+    lost = [{**_head(*head), "error": each.error} for head, each in zip(heads, failed, strict=True)]
     with alone(folder):  # of several exports at once, the last lists the items of all
         found = sorted(records(folder), key=lambda record: natural(record.name))
-        rows = [*map(_row, found), *lost]
+        rows = [[row.get(key) for key in COLUMNS] for row in (*map(_row, found), *lost)]
         texts = to_json({**whole, "items": found}), to_csv(COLUMNS, rows), _gallery(title, found, failed)
         for suffix, text in zip(SUFFIXES, texts, strict=True):
             with aside(folder / f"index.{suffix}") as temporary:
@@ -79,22 +78,20 @@ def _gallery(title: str, found: Sequence[Record], failed: Sequence[Outcome]) -> 
     return gallery(title, [*map(card, found)], {each.name: each.error for each in failed})
 
 
-def _row(record: Record) -> tuple[Any, ...]:
-    figures = map_figures(record)
-    target = figures.get("target", {}).get("layer")
-    pairs = [figures.get(name, {}).get(axis) for name in ("asymmetry", "skew") for axis in ("height", "width")]
-    counts = [figures.get(name) for name in ("min", "max", "mean", "marginalised")]
-    share = shares(record)
-    fair = [share.get(name) for name in ("starved", "overused", "unused", "least", "most")]
-    fair += [share.get("lean", {}).get(axis) for axis in ("height", "width")]
-    rim = figures.get("rim") or {}
-    fair += [*rim.get("height", (None, None)), *rim.get("width", (None, None))]
-    ledger = [record.figures[key] if record.what == "uneven" else None for key in ("uneven", "windows")]
+def _row(record: Record) -> dict[str, Any]:
+    """Pick the figures of a record by their columns, as far as it has them."""
     head = _head(record.name, record.what, record.networks, record.sizes, record.paddings)
-    return (*head, target, *counts, *pairs, *fair, *ledger, " ".join(record.files), None)
+    row, found = {**head, "files": " ".join(record.files)}, result_of(record)
+    if isinstance(found, Ledger):
+        return {**row, "uneven": len(found.uneven), "windows": len(found.layers)}
+    if not isinstance(found, Summary):
+        return row
+    fair = found if record.what == "usage" else structs.replace(found, share=None)
+    return {**row, **Table(FIGURES, [fair]).records[0]}
 
 
-def _head(name: str, what: str, networks: list[str], sizes: list[list[int]], paddings: list[str]) -> tuple[str, ...]:
+def _head(name: str, what: str, networks: list[str], sizes: list[list[int]], paddings: list[str]) -> dict[str, str]:
     """The first cells of a row; several values are apart by blanks."""
     heights, widths = (" ".join(str(size[axis]) for size in sizes) for axis in (0, 1))
-    return name, what, " ".join(networks), heights, widths, " ".join(paddings)
+    cells = name, what, " ".join(networks), heights, widths, " ".join(paddings)
+    return dict(zip(HEAD, cells, strict=True))

@@ -11,13 +11,15 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from padviz.counting.shares.summary import Corners, FairShare, PerAxis, Rim
+from padviz.counting.shares.summary import PerAxis, Summary
 from padviz.errors import PadvizError
 from padviz.exports.items import Item
 from padviz.exports.manifest import DECLARED, Side
 from padviz.files.opened import read_file
+from padviz.geometry.ledger import Ledger
+from padviz.reports.documents import plain
+from padviz.version import SCHEMAS
 
-SCHEMA_VERSION = 2
 THUMBS = "thumbs"
 NAME = re.compile(r"(?!\.)[\w.+=,@~-]+")  # of an item: what it may hold besides letters steers nothing
 MOST_BYTES = 1 << 26
@@ -42,76 +44,47 @@ class Record(Struct, frozen=True):
     figures: dict[str, Any]
 
 
-class _Target(Struct):
-    layer: str | list[str]
+class Coverage(Summary, frozen=True):
+    """The figures of a coverage map."""
 
-
-class _Usage(Struct):
-    target: _Target
-    min: int | float
-    max: int | float
-    mean: float
-    corners: Corners
-    marginalised: float
-    asymmetry: PerAxis
-    skew: PerAxis
-    share: FairShare | None
-    share_reason: str | None
-    rim: Rim | None
-    overused_rim: Rim | None
-
-
-class _Coverage(_Usage):
+    full: int | float
     least_share: float
 
 
-class _Reads(Struct):
-    dropped: int
-    consumed: tuple[int, int]
-    overhang: int
+class Taps(Struct):
+    """The tap exposure of a layer."""
 
-
-class _Layer(Struct):
-    layer: str
-    learned: bool
-    height: _Reads
-    width: _Reads
-
-
-class _Uneven(Struct):
-    uneven: int
-    windows: int
-    layers: list[_Layer]
-
-
-class _Taps(Struct):
     layer: str
     units: int
     grid: list[list[int]]
     imbalance: PerAxis
 
 
-class _Layers(Struct):
-    layers: Annotated[list[_Taps], Meta(min_length=1)]
+class _Taps(Struct):
+    layers: Annotated[list[Taps], Meta(min_length=1)]
 
 
-class _Group(Struct):
+class Group(Struct):
+    """Axes of convolutions that are alike, and their mean skew."""
+
     strided: bool
     axes: Annotated[int, Meta(ge=1)]
     skew: float
 
 
 class _Filters(Struct):
-    groups: list[_Group]
+    groups: list[Group]
 
 
-class _Mean(Struct):
+class Mean(Struct):
+    """The mean border energy under a padding."""
+
     padding: str | None
     energy: float | None
 
 
 class _Responses(Struct):
-    means: Annotated[list[_Mean], Meta(min_length=1)]
+    means: Annotated[list[Mean], Meta(min_length=1)]
 
 
 class _Compared(Struct):
@@ -123,8 +96,8 @@ class _Kernel(Struct):
     uses: dict[str, Any]
 
 
-SHAPES = {  # the figures that the index and the gallery read
-    "usage": _Usage, "coverage": _Coverage, "uneven": _Uneven, "taps": _Layers, "filters": _Filters,
+SHAPES: dict[str, Any] = {  # the figures that the index and the gallery read
+    "usage": Summary, "coverage": Coverage, "uneven": Ledger, "taps": _Taps, "filters": _Filters,
     "responses": _Responses, "compare": _Compared, "kernel": _Kernel,
 }  # fmt: skip
 _Plain: Any = bool | int | float | str | None
@@ -143,10 +116,10 @@ def facts_of(item: Item) -> tuple[list[str], list[list[int]], list[str]]:
     return networks, [[*size] for size in at], [padding or DECLARED for padding in item.paddings]
 
 
-def record_of(item: Item, of: str, lengths: Mapping[str, int], figures: dict[str, Any]) -> bytes:
+def record_of(item: Item, of: str, lengths: Mapping[str, int], figures: Mapping[str, Any]) -> bytes:
     """The record of an item with that fingerprint, whose files have these lengths, as JSON."""
-    facts = SCHEMA_VERSION, item.name, item.what, *facts_of(item)
-    record = Record(*facts, of, [*lengths], [*lengths.values()], figures)
+    facts = SCHEMAS["export"], item.name, item.what, *facts_of(item)
+    record = Record(*facts, of, [*lengths], [*lengths.values()], plain(figures))
     return msgspec.json.format(msgspec.json.encode(record), indent=2)
 
 
@@ -164,12 +137,17 @@ def read_record(folder: Path, name: str) -> Record | None:
             return None
         record = msgspec.json.decode(read_file(path, "a record", MOST_BYTES), type=Record)
         msgspec.convert(record.figures, dict[str, _Figure])
-        figures = msgspec.convert(record.figures, SHAPES[record.what])
+        figures = result_of(record)
     except (PadvizError, msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, SystemError):
         return None  # older versions of msgspec answer an integer that no float holds with a SystemError
     named = record.name == name and NAME.fullmatch(name)
     own = len({*record.files}) == len(record.files) == len(record.lengths) and {*record.files} <= {*files_of(name)}
-    return record if named and own and (not isinstance(figures, _Usage) or _is_sound(figures)) else None
+    return record if named and own and (not isinstance(figures, Summary) or _is_sound(figures)) else None
+
+
+def result_of(record: Record) -> Any:
+    """Read the figures of a record as the result that they are of, as far as the index and the gallery need it."""
+    return msgspec.convert(record.figures, SHAPES[record.what])
 
 
 def files_of(name: str) -> tuple[str, ...]:
@@ -186,7 +164,7 @@ def is_whole(record: Record, folder: Path) -> bool:
     return all(stat.S_ISREG(each.st_mode) for each in found) and [each.st_size for each in found] == record.lengths
 
 
-def _is_sound(figures: _Usage) -> bool:
+def _is_sound(figures: Summary) -> bool:
     """Whether the counts are of one kind and within their bounds, so that they can be divided."""
     corners = figures.corners
     counts = figures.min, corners.top_left, corners.top_right, corners.bottom_left, corners.bottom_right

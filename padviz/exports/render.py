@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,10 +17,13 @@ from padviz.exports.manifest import DECLARED
 from padviz.figures import panels
 from padviz.figures.heatmap import heatmap
 from padviz.figures.windows import kernel_cells, ledger_bars
-from padviz.geometry.ledger import ledger, ledger_facts
+from padviz.geometry.ledger import ledger
 from padviz.geometry.one_layer import illustrate
-from padviz.geometry.tap_exposure import tap_exposure, tap_facts
+from padviz.geometry.tap_exposure import tap_exposure
 from padviz.network.network import Network
+from padviz.reports.maps import usage as maps
+from padviz.reports.windows import taps
+from padviz.reports.windows.uneven import ledger_facts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 class Rendered(NamedTuple):
     """`picture` draws when it is called, in the colours of that name."""
 
-    figures: dict[str, Any]
+    figures: Mapping[str, Any]
     picture: Callable[[str | None], Figure]
     counts: CountMap | None = None
 
@@ -57,18 +60,9 @@ def rendered(item: Item) -> Rendered:
     return _RENDERERS[item.what](item)
 
 
-def comparison_facts(items: Sequence[tuple[str, CountMap | PadvizError]], varies: str) -> dict[str, Any]:
-    """The figures of maps side by side; where one cannot run, why."""
-    results = [
-        {varies: label, "error": str(found)} if isinstance(found, PadvizError) else to_builtins(found.summary())
-        for label, found in items
-    ]
-    return {"varies": varies, "values": [label for label, _ in items], "results": results}
-
-
 def _usage(item: Item) -> Rendered:
     counts = usage(item.networks[0], item.sizes[0], item.paddings[0], item.layers[0])
-    return Rendered(to_builtins(counts.summary()), lambda cmap: heatmap(counts, cmap), counts)
+    return Rendered(maps.usage(counts).facts, lambda cmap: heatmap(counts, cmap), counts)
 
 
 def _coverage(item: Item) -> Rendered:
@@ -91,9 +85,8 @@ def _taps(item: Item) -> Rendered:
     rows = [row for row in tap_exposure(network, size) if row.layer == wanted or (not wanted and row.grid.size > 1)]
     if not rows:
         raise PadvizError(f"{wanted or network.name} has no taps", where=network.name, hint="convolutions have")
-    figures = {"network": network.name, "size": [*size], "layers": [tap_facts(row) for row in rows]}
     title = f"{network.title}, {size[0]} × {size[1]}"
-    return Rendered(figures, lambda cmap: panels.taps(rows, title, cmap))
+    return Rendered(taps.report_of(rows, network, size).facts, lambda cmap: panels.taps(rows, title, cmap))
 
 
 def _trained(item: Item) -> Trained:
@@ -113,16 +106,17 @@ def _trained(item: Item) -> Trained:
 
 def _filters(item: Item) -> Rendered:
     from padviz.figures.trained.mean_filters import filters
-    from padviz.trained.mean_filters import filter_facts, filters_of
+    from padviz.reports.trained.filters import report_of
+    from padviz.trained.mean_filters import filters_of
 
     found = filters_of(_trained(item), [item.layers[0]] if item.layers[0] else [])
-    return Rendered(filter_facts(found), lambda cmap: filters(found, cmap))
+    return Rendered(report_of(found).facts, lambda cmap: filters(found, cmap))
 
 
 def _responses(item: Item) -> Rendered:
     from padviz.api.trained import border_responses
     from padviz.figures.trained.responses import panels as drawn
-    from padviz.trained.border_responses import response_facts
+    from padviz.reports.trained.responses import report_of
 
     assert item.trained is not None
     assert item.trained.shown is not None
@@ -131,7 +125,7 @@ def _responses(item: Item) -> Rendered:
     on: dict[str, Any] = {"seed": shown.seed, "mean": shown.mean, "std": shown.std}
     found = border_responses(trained, None, paddings, shown.inputs, shown.n, **on)
     found = found.only([item.networks[0].find(item.layers[0]).name]) if item.layers[0] else found
-    return Rendered(response_facts(found), lambda cmap: drawn(found, cmap))
+    return Rendered(report_of(found).facts, lambda cmap: drawn(found, cmap))
 
 
 def _compare(item: Item) -> Rendered:
@@ -139,7 +133,7 @@ def _compare(item: Item) -> Rendered:
     varies = next(name for name, values in lists.items() if len(values) > 1)
     labels = [_label(value) for value in lists[varies]]
     found = [*zip(labels, usages(product(*lists.values())), strict=True)]
-    return Rendered(comparison_facts(found, varies), lambda cmap: panels.compared(found, varies, item.scale, cmap))
+    return Rendered(maps.compare(found, varies).facts, lambda cmap: panels.compared(found, varies, item.scale, cmap))
 
 
 def _label(value: Any) -> str:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
 CMAP = "plasma"
 SHARES = "PuOr"  # orange is starved, white is fair, purple is overused: told apart by all eyes
 DPI = 130

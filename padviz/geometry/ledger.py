@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
@@ -156,27 +155,6 @@ def ledger(network: Network, size: int | Sequence[int] | None = None) -> Ledger:
     return Ledger(network.name, pixels, tuple(rows))
 
 
-def ledger_facts(ledger: Ledger) -> dict[str, Any]:
-    """Write a ledger as plain lists and numbers, for JSON.
-
-    >>> import padviz
-    >>> ledger_facts(padviz.ledger("resnet18", 224))["layers"][0]["uneven"]
-    True
-    """
-    layers = []
-    for layer in ledger.layers:
-        named = {"layer": layer.layer, "kind": layer.kind, "learned": layer.learned, "uneven": layer.uneven}
-        layers.append({**named, "height": _plain(layer.height), "width": _plain(layer.width)})
-    head = {"network": ledger.network, "size": [*ledger.size], "even": ledger.even, "drops": ledger.drops}
-    counts = {"uneven_learned": len(ledger.uneven_learned), "uneven_rigid": len(ledger.uneven_rigid)}
-    return {**head, **counts, "layers": layers}
-
-
-def _plain(row: AxisPadding) -> dict[str, Any]:
-    """List its figures as `asdict` does, which copies each of them deeply."""
-    return {field.name: getattr(row, field.name) for field in fields(row)}
-
-
 @lru_cache(CACHED)
 def axis_padding(window: Window, n: int) -> AxisPadding:
     """Mark the rows that the taps of one window over `n` rows read, and count them.
@@ -213,6 +191,6 @@ def windows_of(network: Network, size: Size) -> list[tuple[Layer, list[tuple[Win
         if declared.kind in WINDOWS:
             layer = with_pads_before(network, declared)
             entering = [axis.sizes[layer.inputs[0]] for axis in axes]
-            ops = [op for op in layer.ops if isinstance(op, Window)]
+            ops = [op if isinstance(op, Window) else Window(1) for op in layer.ops]  # one tap, where it has one axis
             layer_windows.append((layer, list(zip(ops, entering, strict=True))))
     return layer_windows

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,18 +70,6 @@ def tap_exposure(network: Network, size: int | Sequence[int] | None = None) -> t
         imbalance = _imbalance(height), _imbalance(width)
         exposures.append(TapExposure(layer.name, layer.kind, uneven, units, np.outer(height, width), imbalance))
     return tuple(exposures)
-
-
-def tap_facts(row: TapExposure) -> dict[str, Any]:
-    """Write the taps of one layer as plain lists and numbers, for JSON.
-
-    >>> import padviz
-    >>> tap_facts(padviz.tap_exposure("resnet18", 224)[-5])["grid"][0]
-    [36, 42, 42]
-    """
-    imbalance = dict(zip(("height", "width"), row.imbalance, strict=True))
-    head = {"layer": row.layer, "kind": row.kind, "learned": row.learned, "uneven": row.uneven, "units": row.units}
-    return {**head, "grid": row.grid.tolist(), "imbalance": imbalance}
 
 
 def tap_reads(window: Window, n: int) -> list[int]:

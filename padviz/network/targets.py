@@ -10,6 +10,8 @@ from padviz.errors import OptionError
 from padviz.network.graph import ancestors, only
 from padviz.network.network import Network
 
+PART = " up to "  # in the title of a network that was cut
+
 
 @lru_cache(256)
 def upto(network: Network, targets: tuple[str, ...]) -> Network:
@@ -24,6 +26,14 @@ def upto(network: Network, targets: tuple[str, ...]) -> Network:
     if len(wanted) == len(network.layers) and names == network.targets:
         return network  # itself, so that what is known of it stays known
     return replace(network, layers=only(network.layers, sorted(wanted)), targets=names)
+
+
+def cut(network: Network, layers: tuple[str, ...]) -> Network:
+    """The network up to the layers asked for, and all of it where none is; its title says so."""
+    if not layers:
+        return network
+    part = upto(network, layers)
+    return replace(part, title=f"{network.title}{PART}{', '.join(part.targets)}")
 
 
 def names_of(layers: str | Iterable[str] | None, network: Network, *, every: bool = False) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import fields as fields_of
 from fractions import Fraction
 from typing import Any
@@ -12,14 +13,16 @@ from padviz.counting.count_map import CountMap
 from padviz.counting.walking.tiling import Tiling
 from padviz.counting.walking.walks import Walk, taps_at
 from padviz.errors import PadvizError, SizeError, printable
-from padviz.geometry.ledger import ledger, ledger_facts
+from padviz.geometry.ledger import ledger
 from padviz.geometry.one_layer import padded_axis
 from padviz.geometry.receptive_fields import AxisField, receptive_fields
-from padviz.geometry.tap_exposure import tap_exposure, tap_facts
+from padviz.geometry.tap_exposure import tap_exposure
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
 from padviz.network.sizes import resolve_both
 from padviz.pages.planes import Shelf
+from padviz.reports.windows.taps import tap_facts
+from padviz.reports.windows.uneven import ledger_facts
 
 WINDOWS = {"kernel": (1, 2, 3, 4, 5, 7), "stride": (1, 2, 3), "dilation": (1, 2, 3)}  # on offer, over one layer
 MOST_REMEDIES = 100  # with maps: more than are tried
@@ -48,7 +51,7 @@ def map_facts(shelf: Shelf, counts: CountMap) -> dict[str, Any]:
         "cols": _tiling(counts.cols),
         "interior": shelf.plane(counts.shares.pattern) if shared else None,
         "share_reason": text(counts.share_reason) if counts.share_reason else None,
-        "target": [text(each) for each in ([layers] if isinstance(layers, str) else layers)],
+        "target": [*map(text, counts.target.names)],
         "shape": [shapes] if isinstance(layers, str) else shapes,
         "figures": figures_of(counts),
     }
@@ -82,7 +85,7 @@ def geometry_facts(shelf: Shelf, counts: CountMap) -> dict[str, Any]:
     of each reads where nothing is missing.
     """
     network, axes = counts.walked, resolve_both(counts.walked, counts.size)
-    at = tuple(network.index[network.find(name).name] for name in _names(counts))
+    at = tuple(network.index[network.find(name).name] for name in counts.target.names)
     walk = Walk(network, *axes, at, "auto")
     facts = {
         "graph": shelf.record([_layer(layer) for layer in network.layers]),
@@ -98,32 +101,18 @@ def geometry_facts(shelf: Shelf, counts: CountMap) -> dict[str, Any]:
 
 def audit_rows(shelf: Shelf, network: Network, size: Size) -> dict[str, Any]:
     """The ledger, the tap exposure and the receptive fields, each by the number of the layer."""
-    index = network.index
-    found = ledger_facts(ledger(network, size))["layers"]
-    exposed = [(row.layer, tap_facts(row)) for row in tap_exposure(network, size)]
-    try:
-        fields = [
-            (
-                row.layer,
-                {
-                    "height": _field(row.height),
-                    "width": _field(row.width),
-                    "parts_at": row.parts_at and text(row.parts_at),
-                },
-            )
-            for row in receptive_fields(network, size)
-        ]
-    except SizeError:  # its fields repeat too seldom to be followed
-        fields = []
+    index, fields = network.index, {}
+    with suppress(SizeError):  # its fields repeat too seldom to be followed
+        for row in receptive_fields(network, size):
+            axes = {"height": _field(row.height), "width": _field(row.width)}
+            fields[index[row.layer]] = {**axes, "parts_at": row.parts_at and text(row.parts_at)}
+    windows = ledger_facts(ledger(network, size))["layers"]
+    exposed = {index[row.layer]: tap_facts(row) for row in tap_exposure(network, size)}
+    shown = {at: {key: row[key] for key in ("grid", "units", "imbalance")} for at, row in exposed.items()}
     return {
-        "ledger": shelf.record({index[row["layer"]]: {**row, "layer": text(row["layer"])} for row in found}),
-        "exposure": shelf.record(
-            {
-                index[name]: {"grid": row["grid"], "units": row["units"], "imbalance": row["imbalance"]}
-                for name, row in exposed
-            }
-        ),
-        "fields": shelf.record({index[name]: row for name, row in fields}),
+        "ledger": shelf.record({index[row["layer"]]: {**row, "layer": text(row["layer"])} for row in windows}),
+        "exposure": shelf.record(shown),
+        "fields": shelf.record(fields),
     }
 
 
@@ -141,11 +130,6 @@ def _padded(kernel: int, dilation: int, scheme: str) -> tuple[int, list[int | No
         return padded_axis(kernel, dilation, PIXELS, scheme)
     except SizeError as error:
         return f"{error.where}: {error.what}"
-
-
-def _names(counts: CountMap) -> list[str]:
-    layers = counts.target.layer
-    return [layers] if isinstance(layers, str) else layers
 
 
 def _layer(layer: Layer) -> dict[str, Any]:

@@ -11,8 +11,7 @@ from padviz.errors import OptionError, PadvizError, UnknownName
 from padviz.network.network import Network, Size
 from padviz.pages.facts import audit_facts, geometry_facts, map_facts, text, window_facts
 from padviz.pages.planes import Shelf
-
-SCHEMA_VERSION = 1
+from padviz.version import SCHEMAS
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def payload(asked: Asked) -> dict[str, Any]:
     if shown is None or all(isinstance(each, PadvizError) for each in maps):
         raise next(each for each in maps if isinstance(each, PadvizError))
     return {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": SCHEMAS["explorer"],
         "network": text(shown.name),
         "title": text(shown.title or shown.name),
         "sizes": [[*size] for size, _ in asked.networks],

@@ -20,7 +20,6 @@ from padviz.files.atomic import aside
 from padviz.files.opened import opened
 from padviz.files.stored import BROKEN, DIGITS, Stored, stored_array, stored_arrays
 
-COUNT_SUFFIXES = (".npy", ".npz", ".csv")
 MOST_WRITTEN = 1 << 31  # counts, one by one
 AT_A_TIME = 1 << 22
 MOST_DIGITS = 1 << 11  # bytes of a count: more than those that Python prints

@@ -6,7 +6,9 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -14,9 +16,56 @@ import msgspec
 from padviz.errors import printable
 from padviz.reports.tables import readable
 
+PAIRS, SIZES = ("declared", "consumed"), ("size", "shape")  # rows before and after the image; height and width
 FORMULA = ("=", "+", "-", "@")  # how one starts; tabs and the like are written out
 MARKED = re.compile(r"[|*`<]")  # what Markdown would take for markup, in a cell
 NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII)
+
+
+def plain(value: Any) -> Any:
+    """Turn a value into what JSON holds: dataclasses, named tuples and structs into objects, fractions into floats.
+
+    >>> from fractions import Fraction
+    >>> plain({"a": (Fraction(1, 2), 3)})
+    {'a': [0.5, 3]}
+    """
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if is_dataclass(value):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if hasattr(value, "_asdict"):
+        return plain(value._asdict())
+    if isinstance(value, Mapping):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return float(value) if isinstance(value, Fraction) else msgspec.to_builtins(value)
+
+
+def picked(value: Any, names: str) -> dict[str, Any]:
+    """Pick some attributes of a value, as JSON holds them.
+
+    >>> picked(1j, "real imag")
+    {'real': 0.0, 'imag': 1.0}
+    """
+    return {name: plain(getattr(value, name)) for name in names.split()}
+
+
+def flat(value: Any) -> dict[str, Any]:
+    """Lay a value out as cells of CSV: the key of an object stands before those in it, sizes have an "x", pads a side.
+
+    >>> flat({"energy": {"top": 1}, "size": [3, 4], "rim": [14, 34], "consumed": [1, 0]})
+    {'energy_top': 1, 'size': '3x4', 'rim': '14 34', 'consumed_before': 1, 'consumed_after': 0}
+    """
+    cells: dict[str, Any] = {}
+    for key, each in plain(value).items():
+        if key in PAIRS:
+            cells |= {f"{key}_before": each and each[0], f"{key}_after": each and each[1]}
+        elif isinstance(each, dict):
+            cells |= {f"{key}_{inner}": figure for inner, figure in flat(each).items()}
+        else:
+            cells[key] = ("x" if key in SIZES else " ").join(map(str, each)) if isinstance(each, list) else each
+    return cells
 
 
 def to_json(value: Any) -> str:
@@ -25,7 +74,7 @@ def to_json(value: Any) -> str:
     >>> to_json({"max": 9**25})
     '{\\n  "max": 717897987691852588770249\\n}'
     """
-    return json.dumps(msgspec.to_builtins(value), indent=2).replace("\x7f", "\\u007f")
+    return json.dumps(plain(value), indent=2).replace("\x7f", "\\u007f")
 
 
 def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -46,7 +95,7 @@ def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 def _cell(value: Any) -> Any:
     """A cell of CSV: numbers as they are, and an apostrophe before what a spreadsheet would work out."""
     if not isinstance(value, str):
-        return "" if value is None else value
+        return "" if value is None else int(value) if isinstance(value, bool) else value
     text = printable(value)
     return f"'{text}" if text.startswith(FORMULA) and not NUMBER.fullmatch(text) else text
 
@@ -60,7 +109,12 @@ def to_markdown(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     | a\\|b\\* | 3 |
     """
     lines = [columns, ["---"] * len(columns)]
-    lines += [[MARKED.sub(r"\\\g<0>", readable(cell)) for cell in row] for row in rows]
+    lines += [[marked(cell) for cell in row] for row in rows]
     return "\n".join(
         "|" + "|".join(line) + "|" if line[0] == "---" else "| " + " | ".join(line) + " |" for line in lines
     )
+
+
+def marked(value: Any) -> str:
+    """Write a value as a person reads it, with what Markdown would take for markup escaped."""
+    return MARKED.sub(r"\\\g<0>", readable(value))

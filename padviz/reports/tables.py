@@ -1,4 +1,4 @@
-"""Rows and facts for the terminal."""
+"""Rows, facts, sizes and names as people read them; on a terminal, folded to its width."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FOLDED = 24  # characters from which a column may fold
 DIGITS = 21  # integers longer than this are rounded in terminal tables; json has them whole
 
 
-def to_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> str:
+def to_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table for the terminal: names and sentences fold to its width, figures never do; empty columns are left out."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -40,7 +40,7 @@ def to_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str =
         console.print(table)
     lines = [line.rstrip() for line in captured.get().strip("\n").split("\n")]
     width = max((len(line) for line in lines if line.strip(" ─")), default=0)  # old rich's rule is a column wider
-    return "\n".join(([wrapped(title), ""] if title else []) + [line[:width] for line in lines if line])
+    return "\n".join(line[:width] for line in lines if line)
 
 
 def terminal_width() -> int:
@@ -86,3 +86,50 @@ def rounded(value: int) -> str:
     """An integer of any length to four digits."""
     power = len(str(abs(value))) - 1
     return f"{value / 10**power:.3f}e+{power}"
+
+
+def by(size: Sequence[int | str]) -> str:
+    """Write a size as sentences have it.
+
+    >>> by((224, 320))
+    '224 x 320'
+    """
+    return " x ".join(map(str, size))
+
+
+def pixels(size: Sequence[int]) -> str:
+    """Write a size as options have it.
+
+    >>> pixels((224, 224)), pixels((240, 320))
+    ('224', '240x320')
+    """
+    return "x".join(map(str, size[: 1 + (size[0] != size[1])]))
+
+
+def few(names: Iterable[str], most: int = 3) -> str:
+    """List the first of some names, and say how many more there are.
+
+    >>> few("abcde"), few([])
+    ('a, b, c and 2 more', 'none')
+    """
+    listed = [*names]
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + more if listed else "none"
+
+
+def once(texts: Iterable[str], between: str = " x ") -> str:
+    """Join what is said of both axes; say it once where it is the same.
+
+    >>> once(["3", "3"]), once(["3", "5"])
+    ('3', '3 x 5')
+    """
+    return between.join(dict.fromkeys(texts))
+
+
+def named(padding: str | None) -> str:
+    """Name a padding in a heading.
+
+    >>> named(None), named("reflect")
+    ('trained', 'reflect')
+    """
+    return padding or "trained"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -278,26 +278,3 @@ def _t(values: Array) -> list[float | None]:
     """Mean over its standard error of each column; None where all values are alike."""
     errors = values.std(0, ddof=1) / np.sqrt(len(values))
     return [float(mean / error) if error else None for mean, error in zip(values.mean(0), errors, strict=True)]
-
-
-def response_facts(found: BorderResponses) -> dict[str, Any]:
-    """All figures, as JSON has them."""
-    about = {"network": found.network, "size": list(found.size), "inputs": found.inputs, "n": found.count}
-    means = [{"padding": padding, "energy": found.mean(padding)} for padding in found.paddings]
-    layers = [row_facts(row) for row in found.rows]
-    return {**about, "verdict": found.verdict, "means": means, "layers": layers, "notes": list(found.notes)}
-
-
-def row_facts(row: BorderResponse) -> dict[str, Any]:
-    """The figures of one row."""
-    return {
-        "layer": row.layer,
-        "padding": row.padding,
-        "channels": row.channels,
-        "shape": list(row.shape),
-        "energy": row.energy._asdict(),
-        "t": row.t._asdict(),
-        "aware": row.aware,
-        "scale": row.scale if not row.note else None,
-        "note": row.note or None,
-    }

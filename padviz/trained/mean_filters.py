@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -275,20 +275,6 @@ def filters_of(trained: Trained, layers: Sequence[str] = ()) -> MeanFilters:
     place = Places(upto(network, tuple(wanted)) if layers else network, size)
     rows = tuple(_row(kernels, place) for kernels in shared.values())
     return MeanFilters(network.name, network.title, size, rows, unread)
-
-
-def filter_facts(found: MeanFilters) -> dict[str, Any]:
-    """Mean filters as plain lists and numbers, for JSON."""
-    layers = []
-    for row in found.rows:
-        facts = asdict(row)
-        grids = {key: None if (grid := facts.pop(key)) is None else grid.tolist() for key in GRIDS}
-        axes = {key: facts.pop(key) for key in ("height", "width")}
-        layers.append({**facts, "strided": row.strided, **axes, **grids})
-    groups = [group._asdict() for group in found.groups]
-    summary = {"groups": groups, "off_centre": len(found.off_centre), "went_with": found.went_with}
-    head = {"network": found.network, "size": [*found.size]}
-    return {**head, "layers": layers, "unread": dict(found.unread), **summary}
 
 
 def _row(kernels: Sequence[Kernel], place: Places) -> MeanFilter:

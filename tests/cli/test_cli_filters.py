@@ -213,7 +213,7 @@ MISTAKES = {
     ): "--weights: torchvision.models.detection:fasterrcnn_resnet50_fpn has no weights called 'net.onnx'; use DEF",
     ("net.onnx", "--weights", "other.pth"): "--weights: 'other.pth' goes with a PyTorch module; name one as package.",
     ("net.onnx", "--layer", "x"): "net: no layer is called 'x'; ",
-    ("net.onnx", "-o", "f.txt"): "-o: 'f.txt' ends in .txt, which is not written here; use .png .svg .pdf",
+    ("net.onnx", "-o", "f.npz"): "-o: 'f.npz' ends in .npz, which is not written here; use .txt .json .csv .md .png",
     (
         "torchvision.models:resnet18",
     ): "torchvision.models:resnet18: makes a module with random weights; use --weights D",
@@ -230,7 +230,7 @@ def test_mistakes_get_one_line(arguments: tuple[str, ...]) -> None:
     torch.save({"weight": torch.zeros(1)}, "other.pth")
     torch.save(nn.Conv2d(3, 8, 3), "code.pth")
     assert told("filters", *arguments).startswith(f"padviz: {MISTAKES[arguments]}")
-    assert not Path("f.txt").exists()
+    assert not Path("f.npz").exists()
 
 
 @pytest.mark.parametrize(

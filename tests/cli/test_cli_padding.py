@@ -20,8 +20,9 @@ from msgspec import Struct
 from PIL import Image
 
 import padviz
-from padviz.cli.uneven import REPORTED, _escaped, _grid
 from padviz.counting.coverage import coverages
+from padviz.reports.rendering import escaped
+from padviz.reports.windows.uneven import REPORTED, grid
 from padviz.sources.toml.build import parse
 from tests.cli.test_cli import run, told
 
@@ -229,8 +230,8 @@ def test_github_annotations() -> None:
     assert lines[0].startswith("::warning file=a%2Cb.toml,title=")
     assert "x%0A::error::y (conv) reads 1 top/left" in lines[0]
     assert len(lines) == 2
-    assert _escaped("50%,\r\n:", property_=True) == "50%25%2C%0D%0A%3A"
-    assert _escaped("50%,:") == "50%25,:"
+    assert escaped("50%,\r\n:", property_=True) == "50%25%2C%0D%0A%3A"
+    assert escaped("50%,:") == "50%25,:"
 
 
 def test_even_sizes_that_drop_rows_are_said_and_where_none_is_even_why() -> None:
@@ -260,7 +261,7 @@ def test_the_offset_of_several_maps_is_that_of_the_last() -> None:
     for strides, offset in (((2, 1), "0 px"), ((1, 2), "-0.5 px")):
         layers = [{**conv, "name": name, "stride": stride} for name, stride in zip("ab", strides, strict=True)]
         network = replace(parse({"layers": layers, "size": 32}, "net"), targets=())
-        first, *told = _grid(network, (32, 32))
+        first, *told = grid(network, (32, 32))
         assert first.startswith(f"Grid offset of b, the last of 2 maps: height {offset}, width {offset}")
         assert len(told) == (offset != "0 px")
 
@@ -366,7 +367,7 @@ def test_coverage() -> None:
 
 
 def test_margins() -> None:
-    assert "With --margin, a table (.txt .json .csv)." in " ".join(run("coverage", "--help").stdout.split())
+    assert "With --margin, a table (.txt .json .csv .md)." in " ".join(run("coverage", "--help").stdout.split())
     table = run("coverage", "vgg16", "--size", "512", "--margin").stdout
     assert table.splitlines()[-1].split()[:6] == ["features.30", "maxpool", "3+3", "3+3", "96+96", "96+96"]
     found = json.loads(run("coverage", "resnet50", "--margin", "--layer", "layer4.2", "--format", "json").stdout)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def test_what_was_verified_is_not_counted_once_more(monkeypatch: pytest.MonkeyPa
         return count(network, *args, **options)
 
     monkeypatch.setattr("padviz.repadding.verify.usage", usage)
-    monkeypatch.setattr("padviz.counting.usage.usage", usage)
+    monkeypatch.setattr("padviz.reports.maps.repad.usage", usage)
     assert run("repad", "net.onnx", "--padding", "reflect", "--size", SIZE).exit_code == 0
     assert len(counted) == 3  # what was asked for, what was made, and what was before
 
@@ -125,6 +126,10 @@ def test_check_fails_where_a_layer_is_left_alone() -> None:
     assert (result.exit_code, result.stderr) == (1, "")
     assert "it is one-dimensional" in result.stdout
     assert run("repad", "line.onnx", *chosen, "--overwrite").exit_code == 0
+    github = run("repad", "line.onnx", *chosen, "--overwrite", "--check", "--format", "github")
+    assert github.exit_code == 1
+    assert re.fullmatch("::error title=Left alone::.*: .*it is one-dimensional.*\n", github.stdout)
+    assert json.loads(run("repad", "line.onnx", *chosen, "--overwrite", "--format", "json").stdout)["uneven"] == []
     assert run("repad", "line.onnx", *chosen, "--overwrite", "--check", "--except", "y").exit_code == 0
     assert [*Path().glob("out.onnx")]
 

@@ -31,10 +31,13 @@ def test_the_suffix_says_the_format(args: list[str]) -> None:
     assert Path("x.txt").read_text().rstrip() == run(*args).stdout.rstrip()
 
 
-def test_markdown_is_a_suffix_of_uneven_alone() -> None:
-    assert run("uneven", "resnet18", "-o", "x.md").exit_code == 0
-    assert Path("x.md").read_text() == run("uneven", "resnet18", "--format", "markdown").stdout
-    assert "use .txt .json .csv" in told("sizes", "resnet18", "-o", "y.md")
+@pytest.mark.parametrize("args", TEXTS)
+def test_markdown_is_a_suffix(args: list[str]) -> None:
+    assert run(*args, "-o", "x.md").exit_code == 0
+    assert Path("x.md").read_text() == run(*args, "--format", "markdown").stdout
+
+
+def test_annotations_are_written_to_a_text() -> None:
     assert run("uneven", "resnet18", "--format", "github", "-o", "x.txt").exit_code == 0
     assert Path("x.txt").read_text().startswith("::")
 

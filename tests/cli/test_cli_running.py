@@ -294,7 +294,12 @@ MISTAKES = {
     ("responses", "net.onnx", "-n", "0"): "invalid value for '-n': 0 is not in the range x>=1; see padviz responses",
     ("responses", "net.onnx", "-n", "20000"): "-n: 20000 is no number of images; use 1 to 10000",
     ("responses", "net.onnx", "--layer", "c", "-n", "1"): "c: no convolution that was measured is called so; ",
-    ("responses", "net.onnx", "-o", "f.txt"): "-o: 'f.txt' ends in .txt, which is not written here; use .png .svg .pdf",
+    (
+        "responses",
+        "net.onnx",
+        "-o",
+        "f.npz",
+    ): "-o: 'f.npz' ends in .npz, which is not written here; use .txt .json",
     ("responses", "fixed.onnx", "--size", "40"): "fixed.onnx: takes images of 32 x 32; use a --size of 32 x 32",
     ("responses", f"{NETS}classes", "--weights", "bad.pth"): "bad.pth: is no file of PyTorch's, or only a part of one",
     ("responses", f"{NETS}classes", "--weights", "code.pth"): "code.pth: holds more than tensors, such as code, which",
@@ -459,12 +464,27 @@ def test_a_missing_onnxruntime_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     assert told("detect", "net.onnx") == f"padviz: {line}\n"
 
 
+def test_each_side_of_a_map_has_its_own_line() -> None:
+    from padviz.reports.trained.detect import figures
+    from padviz.trained.detecting.detectability import Detectability, PositionMap
+
+    values = np.full((5, 5), 0.5)
+    values[0], values[-1], values[1:-1, 0], values[1:-1, -1] = 0.1, 0.2, 0.3, 0.4
+    shown = PositionMap(None, values)
+    found = Detectability(
+        "net", "net", (32, 32), "rings", (8, 8), 1.0, "y", 0, tuple(range(5)), tuple(range(5)), (shown,)
+    )
+    rows = dict(map(tuple, figures(found).values))
+    assert [rows[f"{side} minus inside"] for side in ("top", "bottom", "left", "right")] == [*shown.edges]
+    assert len({*shown.edges}) == 4
+
+
 def test_figures_of_thresholds_are_of_the_positions_that_are_seen() -> None:
-    from padviz.cli.detect import _rows
+    from padviz.reports.trained.detect import figures
     from padviz.trained.detecting.detectability import Detectability, PositionMap
 
     some = PositionMap(None, np.array([[0.2, 0.4, np.inf, np.nan]]), threshold=True)
     about = ("net", "net", (32, 32), "rings", (8, 8), 1.0, "y", 0, (0,), (0, 8, 16, 24))
-    rows = dict(map(tuple, _rows(Detectability(*about, (some,)), "contrast")))
-    assert rows["contrast, median where enough"] == pytest.approx(0.3)
+    rows = dict(map(tuple, figures(Detectability(*about, (some,))).values))
+    assert rows["contrast needed, median where enough"] == pytest.approx(0.3)
     assert (rows["no contrast tried is enough"], rows["NaN"], rows["blind spots"]) == ("25.0%", "25.0%", "33.3%")

@@ -214,7 +214,7 @@ MISTAKES = {
         "4",
     ): "lost_net:lost: makes NaN or infinite numbers of",
     ("trial", f"{NETS}scalar", *PHOTOS, "--trained-at", "24"): "run_net:scalar: has no output of floats for each image",
-    ("trial", "net.onnx", *PHOTOS, "-o", "t.txt"): "-o: 't.txt' ends in .txt, which is not written here; use .png",
+    ("trial", "net.onnx", *PHOTOS, "-o", "t.npz"): "-o: 't.npz' ends in .npz, which is not written here; use .txt",
     (
         "seen",
         "net.onnx",

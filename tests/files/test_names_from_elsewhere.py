@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from padviz.cli.uneven import _escaped
 from padviz.errors import PadvizError, printable
 from padviz.reports.documents import to_csv, to_json, to_markdown
+from padviz.reports.rendering import escaped
 from padviz.reports.tables import to_facts, to_table, wrapped
 from tests.cli.test_cli import run
 
@@ -31,10 +31,10 @@ def test_every_writer_writes_out_what_steers(c: str) -> None:
     assert printable(c) == repr(c)[1:-1] == printable(printable(c))
     name = f"a{c}b"
     texts = str(PadvizError(name, where=name, hint=name)), to_csv(["n"], [[name]]), to_markdown(["n"], [[name]])
-    texts += to_table(["n"], [[name]], name), to_facts([("n", name)]), wrapped(name), _escaped(name)
+    texts += to_table(["n"], [[name]]), to_facts([("n", name)]), wrapped(name), escaped(name)
     for text in texts:
         assert text.replace("\n", "").isprintable()
-        assert repr(name)[1:-1] in text or (text == _escaped(name) and c in "\r\n")
+        assert repr(name)[1:-1] in text or (text == escaped(name) and c in "\r\n")
     assert json.loads(to_json({"n": name})) == {"n": name}
     assert all(line.isprintable() for line in to_json({"n": name}).split("\n"))
 

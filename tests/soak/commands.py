@@ -7,7 +7,7 @@ from random import Random
 
 Options = list[list[str]]  # each with its values
 COMMANDS = """
-audit net.toml --size 12 --size 9x12 --layer b --heads share --format markdown -o a.json --overwrite
+audit net.toml --size 12 --size 9x12 --layer b --heads share --format markdown -o a.md --overwrite
 audit net.onnx --size 16 --neutral Foo --format json -o a.png --overwrite
 audit net.onnx --size 16 --images . --format markdown
 explore net.toml --size 12 --sizes 8,12x9 --padding zero,reflect --layer a --heads share -o a.html --overwrite
@@ -16,7 +16,7 @@ usage net.toml --size 8x12 --unit 0:2,1 --pooling mean -o a.csv --overwrite
 usage net.onnx --size 16 --layer a --layer y --heads share --scale share --cmap PuOr -o a.png --overwrite
 compare net.toml --size 8,12 --heads sum --format csv -o a.svg --overwrite
 compare --model net.toml,net.onnx --size 12 --padding zero --layer a --scale each --cmap plasma -o b.svg --overwrite
-kernel --size 5 --padding partial --pixel 0,0
+kernel --size 5 --padding partial --pixel 0,0 --format csv
 kernel --kernel 2 --stride 2 --dilation 2 --size 7 --cmap plasma -o a.png --overwrite
 uneven resnet18 net.toml --size 32 --format github --check
 uneven net.toml net.onnx --size 12 --layer a --same --all --check=learned -o a.csv --overwrite
@@ -35,11 +35,12 @@ responses net.onnx --size 12x16 --padding trained --inputs blank --std .2 --shuf
 detect net.onnx --size 16 --stimulus text:ab --step 8 --height 8 --contrast .5 --format csv -o a.png --overwrite
 detect net.onnx --size 16 --padding reflect --output y --class 0 --threshold --step 4 --resume -o a.png --overwrite
 detect net.onnx --size 16 --image b.png --shift 8 --step 4 --mean .5 --std .2 --bgr --format json -o a.svg --overwrite
-diff net.toml vgg11 --size 32 --check
+diff net.toml vgg11 --size 32 --check --format github
 diff net.toml net.onnx --size 12 --same --format json -o a.json --overwrite
-layers net.toml --size 12x8 --padding reflect
+layers net.toml --size 12x8 --padding reflect -o a.csv --overwrite
 layers net.onnx --layer a --format json
 networks --format json
+networks -o a.md --overwrite
 convert net.toml -o b.toml --overwrite
 convert net.onnx --size 12 --padding valid -o b.toml --overwrite
 export net.toml --size 8:12:2 --what usage,coverage --bare -o out --jobs 1 --format json,png

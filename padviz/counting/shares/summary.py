@@ -6,8 +6,6 @@ from typing import Any
 
 import msgspec
 
-SCHEMA_VERSION = 3
-
 
 class Corners(msgspec.Struct, frozen=True):
     """The four corner pixels.
@@ -131,6 +129,11 @@ class Target(msgspec.Struct, frozen=True):
     layer: str | list[str]
     shape: list[Any]
 
+    @property
+    def names(self) -> list[str]:
+        """The layers, however many they are."""
+        return [self.layer] if isinstance(self.layer, str) else self.layer
+
 
 class Summary(msgspec.Struct, frozen=True):
     """The figures of a map. Exact counts are ints; mean, shares and rational counts are floats.
@@ -160,7 +163,7 @@ class Summary(msgspec.Struct, frozen=True):
     pooling: str
     target: Target
     heads: str
-    unit: list[list[int]] | list[int] | None
+    unit: list[Any] | None
     min: int | float
     max: int | float
     mean: float

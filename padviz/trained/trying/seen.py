@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -233,26 +233,3 @@ def check_reacts(squares: Array, grid: int, where: str) -> None:
     if not inside.any():
         what = "does not react: a patch anywhere inside leaves its output as it is"
         raise DescriptionError(what, where=where, hint="use trained weights, or a larger `patch`")
-
-
-def seen_facts(found: Seen) -> dict[str, Any]:
-    """What is seen, as JSON has it."""
-    return {
-        "network": found.network,
-        "size": list(found.size),
-        "images": found.images,
-        "count": found.count,
-        "pictures": found.pictures,
-        "output": found.output,
-        "patch": found.patch,
-        "tops": list(found.tops),
-        "lefts": list(found.lefts),
-        "by_usage": found.by_usage._asdict(),
-        "by_distance": found.by_distance._asdict(),
-        "gain": found.gain._asdict(),
-        "edge": {"seen": found.edge._asdict(), "usage": found.edge_usage},
-        "values": found.values.tolist(),
-        "usage": found.usage.tolist(),
-        "distance": found.distance.tolist(),
-        "notes": list(found.notes),
-    }

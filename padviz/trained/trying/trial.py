@@ -292,34 +292,6 @@ def doubts(trying: Trying, shift: TrialRow) -> Iterator[str]:
         yield f"all {len(best)} crops have class {best[0]} as trained: that it is kept says little"
 
 
-def trial_facts(found: Trial) -> dict[str, Any]:
-    """A trial as JSON has it."""
-    return {
-        "network": found.network,
-        "size": list(found.size),
-        "images": found.images,
-        "count": found.count,
-        "pictures": found.pictures,
-        "output": found.output,
-        "rows": [row_facts(row) for row in found.rows],
-        "notes": list(found.notes),
-    }
-
-
-def row_facts(row: TrialRow) -> dict[str, Any]:
-    """A row as JSON has it."""
-    return {
-        "change": row.kind,
-        "size": list(row.size),
-        "how": row.how,
-        "padding": row.padding,
-        **{name: each._asdict() for name, each in row.figures.items()},
-        "against_shift": row.against_shift and row.against_shift._asdict(),
-        "needs": row.needs,
-        "note": row.note,
-    }
-
-
 def _made(runner: Runner, images: Images) -> dict[str, Array]:
     """A network's outputs for any number of images."""
     parts = [outputs_of(runner, images[i : i + at_once(runner)]) for i in range(0, len(images), at_once(runner))]

@@ -1,0 +1,129 @@
+"""What a command prints, writes and draws: --format, -o and --overwrite, in one place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from padviz.cli.value_types import PathType
+from padviz.errors import OptionError
+from padviz.reports.report import PICTURES, SUFFIXES, formats_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from padviz.reports.report import Report
+
+Option = Callable[[Callable[..., None]], Callable[..., None]]
+OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace the file named with -o if it exists.")
+
+
+def output_to(help: str, long: str = "--output") -> Option:
+    """Make the option -o, a path."""
+    return click.option("-o", *([long] if long else []), "output", type=PathType(), metavar="FILE", help=help)
+
+
+@dataclass(frozen=True)
+class To:
+    """Where a report goes, and in which format; what else -o names, a picture or counts, is made beside it."""
+
+    format: str
+    path: Path | None
+    overwrite: bool
+    beside: bool = False
+
+    @property
+    def files(self) -> list[str]:
+        """What is made beside the report."""
+        return [str(self.path)] if self.beside else []
+
+    def checked(self, suffixes: tuple[str, ...], texts: tuple[str, ...] = ()) -> To:
+        """Refuse a file that is neither one of those nor a text of those formats; a text's suffix says its format."""
+        if self.path is None:
+            return self
+        known = {SUFFIXES[each]: each for each in texts if each != "github"}
+        suffix = checked_output(self.path, (*known, *suffixes), self.overwrite).suffix.lower()
+        if suffix in suffixes:
+            return replace(self, beside=True)
+        asked = click.get_current_context().get_parameter_source("format_") is not click.core.ParameterSource.DEFAULT
+        if asked and SUFFIXES[self.format] != suffix:
+            what = f"{str(self.path)!r} does not fit --format {self.format}"
+            raise OptionError(what, where="-o", hint=f"use {SUFFIXES[self.format]}, or leave --format out")
+        return self if asked else replace(self, format=known[suffix])
+
+    def show(self, report: Report, draw: Callable[[], Figure] | None = None) -> None:
+        """Draw what -o asks for, print or write the report, and end with its exit code."""
+        from padviz.reports.rendering import to_text
+
+        text = to_text(report, self.format)
+        if self.path is not None and self.beside and draw:
+            from padviz.figures.canvas import save
+
+            save(draw(), self.path)
+        put(text, None if self.beside else self.path, self.overwrite)
+        if report.code:
+            raise SystemExit(report.code)
+
+
+def reported(
+    name: str, drawn: str = "", *, help: str = "", suffixes: tuple[str, ...] | None = None, long: str = "--output"
+) -> Option:
+    """Add the options of a command that reports, and hand them on as one value, `to`.
+
+    -o takes a text, and where `drawn` says what is drawn a picture; or what `help` says, with those `suffixes`.
+    """
+    formats, pictures = formats_of(name), PICTURES if drawn else ()
+    texts = " ".join(dict.fromkeys(SUFFIXES[each] for each in formats))
+    picture = f", or draw {drawn} ({' '.join(pictures)})" if drawn else ""
+    format_ = click.option("--format", "format_", type=click.Choice(formats), default="table", show_default=True)
+    help = help or f"Write the report ({texts}){picture}."
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def with_to(format_: str, output: Path | None, overwrite: bool, **asked: Any) -> None:
+            to = To(format_, output, overwrite)
+            to = to.checked(pictures, formats) if suffixes is None else to.checked(suffixes) if suffixes else to
+            command(to=to, **asked)
+
+        return format_(output_to(help, long)(OVERWRITE(with_to)))
+
+    return decorate
+
+
+def put(text: str, path: Path | None, overwrite: bool) -> None:
+    """Print a text, or write it to the file named with -o."""
+    if path is None:
+        click.echo(text)
+        return
+    from padviz.files.atomic import aside
+
+    with aside(checked_output(path, None, overwrite)) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def checked_output(path: Path, suffixes: tuple[str, ...] | None, overwrite: bool) -> Path:
+    """Refuse a file that cannot or should not be written, before any work is done."""
+    suffix = path.suffix.lower()
+    if suffixes is not None and suffix not in suffixes:
+        wrong = f"ends in {suffix}, which is not written here" if suffix else "has no suffix"
+        raise OptionError(f"{str(path)!r} {wrong}", where="-o", hint=f"use {' '.join(suffixes)}")
+    try:
+        if path.parent.exists() and not path.parent.is_dir():
+            raise OptionError(f"{str(path.parent)!r} is a file, not a folder", where="-o", hint="choose another")
+        if not path.parent.is_dir():
+            what = f"folder {str(path.parent)!r} does not exist"
+            raise OptionError(what, where="-o", hint="create it, or choose another")
+        if path.is_dir():
+            raise OptionError(f"{str(path)!r} is a folder", where="-o", hint="name a file")
+        if os.path.lexists(path) and not overwrite:
+            raise OptionError(f"{str(path)!r} exists", where="-o", hint="add --overwrite to replace it")
+    except OSError as error:
+        what = f"{str(path)!r} cannot be used ({error.strerror})"
+        raise OptionError(what, where="-o", hint="choose another") from None
+    return path

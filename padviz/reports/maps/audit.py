@@ -1,0 +1,269 @@
+"""The report of `audit`: one screen for a network, a row for each of several, all remedies on paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from padviz.advice.measured import AS_IS
+from padviz.advice.remedies import Judged, Outcome, Remedy, worse
+from padviz.advice.verdict import Audit
+from padviz.counting.shares.summary import percent
+from padviz.network.network import Size
+from padviz.reports.maps.usage import fairness
+from padviz.reports.report import Block, Column, Facts, Heading, Lines, Report, Table
+from padviz.reports.tables import by, few, pixels
+from padviz.reports.trained.trying import trial_facts
+from padviz.trained.trying.trial import Trial
+
+SHOWN = {"both": 2, "padding": 2, "size": 2}  # remedies of a kind on a screen, which has all others
+NAMED = 4  # layers of a line
+MEND = 8  # uneven windows, which are what the reader came for
+UNITS = ("", "K", "M", "G", "T", "P")
+LEGEND = {
+    "uneven": "convolutions",
+    "rim": "starved px at the first and last side",
+    "elsewhere": "points of accuracy, of a small network as it is (yours: --images FOLDER)",
+}
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A network, one of several, that cannot run at a size, and why."""
+
+    network: str
+    title: str
+    size: Size
+    error: str
+
+
+class Row(NamedTuple):
+    """A network as it is or with a remedy; or what stands above some of those."""
+
+    what: str
+    outcome: Judged | None = None
+    remedy: Remedy | None = None
+    of: Audit | Failed | None = None
+
+
+def _remedy(key: str) -> Any:
+    return lambda row: row.remedy and getattr(row.remedy, key)
+
+
+RIM, STARVED, OVERUSED = fairness(lambda row: row.outcome)
+UNEVEN = Column("uneven", of=lambda row: row.outcome and row.outcome.uneven_learned)
+JUDGED = (UNEVEN, STARVED, OVERUSED, RIM)
+REMEDY = (Column("remedy", of=lambda row: row.what), *JUDGED, Column("macs", show="{:.2f}x", of=_remedy("macs_ratio")))
+NEEDS = Column("needs", of=_remedy("needs"))
+SEVERAL = (
+    Column("network", of=lambda row: row.of.network),
+    Column("size", of=lambda row: pixels(row.of.size)),
+    Column("verdict", of=lambda row: row.of.error if isinstance(row.of, Failed) else row.of.verdict),
+    *JUDGED,
+    Column("best", "best remedy", of=_remedy("what")),
+)
+SHEET = (*SEVERAL[:3], *REMEDY, NEEDS, Column("edit", of=lambda row: row.remedy and "; ".join(row.remedy.edit)))
+
+
+def report_of(found: Sequence[Audit | Failed], tried: Trial | None = None, files: Sequence[str] = ()) -> Report:
+    """Report the audits of networks; `tried` is what their remedies do to a trained one."""
+    facts: dict[str, Any] = {"results": found, **({"trial": trial_facts(tried)} if tried else {})}
+    rows = [_rows(each) for each in found]
+    best = [own[0]._replace(remedy=own[1].remedy if own[1:] else None) for own in rows]
+    first = found[0]
+    screen: list[Block] = [Table(SEVERAL, best)]
+    if len(found) == 1 and isinstance(first, Audit):
+        screen = _screen(first, tried)
+    screen.append(Facts(("file", file) for file in files))
+    sheet = Table(SHEET, [row for own in rows for row in own])
+    return Report("audit", facts, [screen], sheet, [_paper(each, tried) for each in found])
+
+
+def _rows(found: Audit | Failed) -> list[Row]:
+    """List a network as it is, and with each remedy."""
+    if isinstance(found, Failed):
+        return [Row("today", of=found)]
+    changed = [Row(remedy.what, remedy.outcome, remedy, found) for remedy in found.remedies]
+    return [Row("today", found.outcome, None, found), *changed]
+
+
+def _screen(found: Audit, tried: Trial | None) -> list[Block]:
+    """Lay out all of one network, on one screen."""
+    title = f"{found.title}, {by(found.size)}, to {few(found.target, NAMED)}"
+    title += f", {_plain(found.outcome)} multiply-adds" if found.outcome.macs else ""
+    answer = [("Border", found.border), ("Symmetry", found.symmetry), ("Padding", found.padding)]
+    blocks: list[Block] = [Heading(title), Facts([*answer, *_figures(found)])]
+    helped = _compared(found, tried) if found.remedies else [Lines(["No remedy that was tried helps."])]
+    return [*blocks, *helped, Lines(found.cannot)]
+
+
+def _paper(found: Audit | Failed, tried: Trial | None) -> list[Block]:
+    """Lay out a heading, the verdict and all remedies of a network."""
+    if isinstance(found, Failed):
+        return [Heading(f"{found.title}, {by(found.size)}: {found.error}")]
+
+    def made(row: Row) -> str:
+        return "; ".join([*row.remedy.edit, *_besides(found.outcome, row.remedy)]) if row.remedy else ""
+
+    heading = Heading(f"{found.title}, {by(found.size)}: {found.verdict}")
+    said = Facts(("", each) for each in (found.border, found.symmetry, found.padding))
+    table = Table((*REMEDY, _measured_column(tried), NEEDS, Column("edit", of=made)), _rows(found))
+    return [heading, said, table, Lines(found.cannot)]
+
+
+def _compared(found: Audit, tried: Trial | None) -> list[Block]:
+    """Set the remedies beside today's figures, by what they need, and say how each is made."""
+    shown = [*_shown(found.remedies)]
+    rows = [Row("  today", found.outcome)]
+    for group, remedies in groupby(enumerate(shown, 1), key=lambda each: _group(each[1])):
+        rows += [Row(group), *(Row(f"{i} {remedy.what}", remedy.outcome, remedy) for i, remedy in remedies)]
+    table = Table((*REMEDY, _measured_column(tried)), rows)
+    edited = _edited(found.outcome, shown)
+    if len(shown) < len(found.remedies):
+        edited.append(f"And {len(found.remedies) - len(shown)} further remedies: --format json")
+    return [replace(table, legend=_legend(table, tried)), Lines(edited, indent=2)]
+
+
+def _group(remedy: Remedy) -> str:
+    """Say what a remedy needs of a trained network."""
+    return f"{remedy.needs}{', priced' if remedy.price else ''}"
+
+
+def _shown(remedies: list[Remedy]) -> Iterator[Remedy]:
+    """Yield the first of each kind, and what has a price only where nothing of its kind has none."""
+    left, free = dict(SHOWN), {remedy.kind for remedy in remedies if not remedy.price}
+    for remedy in remedies:
+        left[remedy.kind] = left.get(remedy.kind, 1) - 1
+        if left[remedy.kind] >= 0 and not (remedy.price and remedy.kind in free):
+            yield remedy
+
+
+def _legend(table: Table, tried: Trial | None) -> str:
+    """Say what the columns count that have something in them."""
+    filled = {name for row in table.cells() for name, cell in zip(table.headings, row, strict=True) if cell is not None}
+    told = dict(LEGEND)
+    if tried and tried.shift.main:
+        what = "answers kept as it is" if tried.kind == "classes" else "of the output's norm, as it is"
+        yardstick = f"{percent(tried.shift.main.mean)} under a shift by one pixel"
+        told[_last(tried)] = f"{what} ({tried.count} crops; {yardstick})"
+    return "; ".join(f"{name}: {what}" for name, what in told.items() if name in filled) + "."
+
+
+def _measured_column(tried: Trial | None) -> Column:
+    """Make the column of what was measured of a remedy, or of its like."""
+    return Column(_last(tried), of=lambda row: row.remedy and _measured(row.remedy, tried))
+
+
+def _last(tried: Trial | None) -> str:
+    """Name the column of what was measured."""
+    return "elsewhere" if tried is None else "top-1 kept" if tried.kind == "classes" else "changed"
+
+
+def _edited(before: Outcome, shown: list[Remedy]) -> list[str]:
+    """Say how each remedy is made, with its number: those that differ in nothing but the scheme stand together."""
+    alike: dict[str, list[int]] = {}
+    texts = ["; ".join([_edit(remedy), *_besides(before, remedy)]) for remedy in shown]
+    for i, remedy in enumerate(shown):
+        alike.setdefault(_with_any(texts[i], remedy), []).append(i)
+    lines = []
+    for text, at in alike.items():
+        numbers = ", ".join(str(i + 1) for i in at)
+        lines.append(f"{numbers} {text if len(at) > 1 else texts[at[0]]}")
+    return lines
+
+
+def _with_any(text: str, remedy: Remedy) -> str:
+    """Say how a remedy is made, without the padding scheme that it takes."""
+    if not (scheme := remedy.padding):
+        return text
+    text = text.replace(f'"{scheme}"', '"SCHEME"')
+    return text.replace(f"--padding {scheme} -o {scheme.replace('/', '-')}.onnx", "--padding SCHEME -o repadded.onnx")
+
+
+def _edit(remedy: Remedy) -> str:
+    """Say how a remedy is made, in a sentence: layers that are edited alike stand together."""
+    if remedy.kind == "both":
+        return " and ".join(remedy.edit)
+    if remedy.kind == "padding":
+        return " or ".join(remedy.edit[:2])
+    if remedy.kind in ("size", "larger"):
+        return "; ".join([*remedy.edit[:-2], " ".join(remedy.edit[-2:])])
+    if remedy.kind == "pads":
+        return f"{remedy.edit[0]}; or {', '.join(remedy.edit[1:])}"
+    alike: dict[str, list[str]] = {}
+    for edit in remedy.edit:
+        layer, _, how = edit.rpartition(": ")
+        alike.setdefault(how, []).append(layer)
+    return "; ".join(f"{how}: {few(layers, NAMED)}" for how, layers in alike.items())
+
+
+def _besides(before: Outcome, remedy: Remedy) -> list[str]:
+    """Say what a remedy does that the columns do not show, or that speaks against it."""
+    after, said = remedy.outcome, []
+    if remedy.price and not remedy.price.startswith("costs"):  # which the column says
+        said.append(remedy.price)
+    if worse(before, after) and not (remedy.price or "").startswith("more"):
+        said.append("more pixels are starved or overused")
+    if after.drops > before.drops:
+        said.append(f"leaves {after.drops} stride remainder{'s' if after.drops > 1 else ''}")
+    return said
+
+
+def _figures(found: Audit) -> list[tuple[str, Any]]:
+    """List the figures that the verdict stands on."""
+    share = found.outcome.share
+    facts: list[tuple[str, Any]] = [("no training", _without_training(found.remedies))] if found.remedies else []
+    if share:
+        corners = [_share(each) for each in (share.corners.top_left, share.corners.bottom_right) if each is not None]
+        at = f"; first and last corner {corners[0]} and {corners[1]}" if len(corners) == 2 else ""
+        facts.append(("fair shares", f"{_share(share.least)} to {_share(share.most)} (1 is fair){at}"))
+    kinds = {"convolutions": found.learned[NAMED:], "pools": found.rigid}
+    uneven = [f"{kind} {few(names, MEND)}" for kind, names in kinds.items() if names]
+    if uneven:
+        facts.append(("also uneven", "; ".join(uneven)))
+    if found.dropping:
+        many = f"{len(found.dropping)} layers leave" if len(found.dropping) > 1 else "1 layer leaves"
+        facts.append(("remainders", f"{many} rows or columns unread, first {found.dropping[0]}"))
+    return facts
+
+
+def _without_training(remedies: list[Remedy]) -> str:
+    """Say what works with today's weights."""
+    first = next((each for each in remedies if each.needs == "today's weights"), None)
+    if first is None or first.outcome.share is None:
+        return "nothing that was tried works with today's weights"
+    times = f" at {first.macs_ratio:.2f}x multiply-adds" if first.macs_ratio and first.macs_ratio != 1 else ""
+    return f"{first.what}{times} leaves {percent(first.outcome.share.starved)} starved"
+
+
+def _measured(remedy: Remedy, tried: Trial | None) -> str | None:
+    """Find what a remedy did to this trained network, or to another one."""
+    if tried is None:
+        lost = AS_IS.get(remedy.padding or "") if remedy.kind == "padding" else None
+        return f"{lost:+.1f}" if lost else None
+    size = (remedy.outcome.size[0], remedy.outcome.size[1])
+    for row in tried.changes:
+        same = row.padding == remedy.padding if remedy.kind == "padding" else row.size == size and row.how == "crop"
+        if same and remedy.kind != "both" and row.main and row.kind == ("padding" if remedy.padding else "size"):
+            return percent(row.main.mean)
+    return None
+
+
+def _share(value: float) -> str:
+    """Write a fair share to two digits, to three above 10, and to one below a thousandth.
+
+    >>> [_share(n) for n in (0.0, 3e-7, 0.00043, 0.0152, 0.968, 1.0, 20.72)]
+    ['0', '3e-07', '0.0004', '0.015', '0.97', '1', '20.7']
+    """
+    digits = 1 if value < 0.001 else 2 if value < 10 else 3
+    return f"{value:.{digits}g}"
+
+
+def _plain(outcome: Judged) -> str:
+    """Write multiply-adds to three digits."""
+    if not outcome.macs:
+        return ""
+    power = min((len(str(outcome.macs)) - 1) // 3, len(UNITS) - 1)
+    return f"{outcome.macs / 1000**power:.3g} {UNITS[power]}".rstrip()

@@ -1,0 +1,65 @@
+"""The report of `kernel`: one layer on a small image, cell by cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from typing import Any
+
+from padviz.geometry.one_layer import Illustration
+from padviz.network.rewrites import padding_in_words
+from padviz.reports.report import Grids, Heading, Report, Table, columns
+
+Pixel = tuple[int, int]
+Grid = Sequence[Sequence[Any]]
+
+
+def report_of(shown: Sequence[Illustration], pixel: Pixel | None, files: Sequence[str]) -> Report:
+    """Report the grids of a window under some padding schemes."""
+    layers = [_facts(each, pixel) for each in shown]
+    screen = [block for each in shown for block in (Heading(_title(each)), Grids(_beside(each, pixel)))]
+    sheet = Table(columns("padding grid row column value"), [row for each in layers for row in _cells(each)])
+    return Report("kernel", {"layers": layers}, [screen], sheet, files=files)
+
+
+def _title(shown: Illustration) -> str:
+    window = shown.windows[0]
+    side = f"{window.kernel} x {window.kernel}"
+    return f"{padding_in_words(shown.scheme)}: {side} kernel, stride {window.stride}, dilation {window.dilation}"
+
+
+def _facts(shown: Illustration, pixel: Pixel | None) -> dict[str, Any]:
+    """Lay out a layer for JSON; fractions are texts."""
+    window = shown.windows[0]
+    head = {"padding": shown.scheme, "kernel": window.kernel, "stride": window.stride, "dilation": window.dilation}
+    grids: dict[str, Grid] = {
+        "padded": shown.padded,
+        "uses": shown.uses,
+        **({"taps": shown.taps(*pixel)} if pixel else {}),
+    }
+    exact = {key: [[n if isinstance(n, int) else str(n) for n in row] for row in grid] for key, grid in grids.items()}
+    return {**head, "size": [*shown.size], "pixel": pixel, **exact}
+
+
+def _cells(facts: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for name in ("padded", "uses", "taps"):
+        for i, row in enumerate(facts.get(name, ())):
+            for j, value in enumerate(row):
+                yield {"padding": facts["padding"], "grid": name, "row": i, "column": j, "value": value}
+
+
+def _beside(shown: Illustration, pixel: Pixel | None) -> str:
+    """Lay the grids out side by side."""
+    grids: dict[str, Grid] = {"padded image": shown.padded, "uses of each pixel": shown.uses}
+    if pixel:
+        grids[f"reads of pixel {pixel[0]},{pixel[1]} by each tap"] = shown.taps(*pixel)
+    blocks = [_lines(name, grid) for name, grid in grids.items()]
+    widths = [max(map(len, block)) for block in blocks]
+    rows = zip_longest(*blocks, fillvalue="")
+    lines = ["    ".join(f"{line:{n}}" for line, n in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join(map(str.rstrip, lines))
+
+
+def _lines(name: str, grid: Grid) -> list[str]:
+    width = max(len(str(cell)) for row in grid for cell in row)
+    return [name, *(" ".join(f"{cell!s:>{width}}" for cell in row) for row in grid)]

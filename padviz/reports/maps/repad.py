@@ -1,0 +1,146 @@
+"""The report of `repad`: what was changed in a file, what was left alone and why, and the figures of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from padviz.counting.count_map import CountMap
+from padviz.counting.shares.summary import FairShare, percent
+from padviz.counting.usage import usage
+from padviz.geometry.ledger import ledger
+from padviz.geometry.receptive_fields import grid_offsets
+from padviz.network.layer import Layer
+from padviz.network.targets import last_maps, names_of
+from padviz.repadding.onnx.file import Repadded
+from padviz.repadding.plan import Change
+from padviz.reports.report import Column, Facts, Finding, Lines, Report, Table, columns
+from padviz.reports.tables import by, few, once
+
+SHOWN = 12  # layers that are left alone, in a table
+NAMED = 3  # maps of which it is said where their units lie
+LEFT = (Column("layer", "left alone"), Column("why"))
+
+
+def report_of(found: Repadded, padding: str | None, check: bool, files: Sequence[str]) -> Report:
+    """Report a file that was padded otherwise, or made even; with `check`, a layer that is left alone fails."""
+    before, after = _maps(found)
+    uneven = [each.layer for each in ledger(found.network, found.plan.size).uneven]
+    facts: dict[str, Any] = {"network": found.source.name, "size": found.plan.size, "padding": padding}
+    facts |= {"changed": [*map(_row, found.plan.changes)], "left": found.left, "uneven": uneven}
+    facts |= {"before": before.summary(), "after": after.summary()}
+    said = Facts([*_facts(found, padding, uneven), *(("file", file) for file in files)])
+    more = [f"and {len(found.left) - SHOWN} more: --format json"] if len(found.left) > SHOWN else []
+    figures = Table(FIGURES, [*_figures(before, after)])
+    sheet = [{"layer": each.name, "was": _reads(each.before), "now": _reads(each.after)} for each in found.plan.changes]
+    sheet += [{"layer": each.layer, "left_alone": each.why} for each in found.left]
+    return Report(
+        "repad",
+        facts,
+        [[said, Table(LEFT, found.left[:SHOWN]), Lines(more), figures]],
+        Table(columns("layer was now left_alone"), sheet),
+        [[said, Table(LEFT, found.left), figures]],
+        [Finding("error" if check else "warning", "Left alone", f"{each.layer}: {each.why}") for each in found.left],
+        files,
+        int(check and bool(found.left)),
+    )
+
+
+def _maps(found: Repadded) -> list[CountMap]:
+    """Count usage by the last maps, before and after."""
+    both = [found.source, *([] if len(found.maps) == 1 else [found.network])]
+    counted = [usage(each, found.plan.size, layer=names_of(None, each, every=True)) for each in both]
+    return counted if len(counted) == 2 else [*counted, *found.maps]  # one map was counted to be verified
+
+
+def _facts(found: Repadded, padding: str | None, uneven: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    yield "network", f"{found.source.title}, {by(found.plan.size)} pixels"
+    if padding:
+        yield "padding", f"{_was(found.plan.changes)} to {padding}" if found.changed else f"{padding} already"
+        names = f": {few(found.changed)}" if found.changed else ""
+        yield "changed", f"{len(found.changed)} of {found.plan.pads} layers that pad{names}"
+        yield "left alone", f"{len(found.left)}" if found.left else "none"
+    else:
+        yield "changed", f"{len(found.changed)}: {few(map(_edit, found.plan.changes))}"
+        yield "uneven", f"{few(uneven)}: pools have no weights, and stay as they are" if uneven else "none"
+        yield from _phases(found)
+    yield "verified", f"usage by {few(found.plan.targets)} is what was asked for, in every pixel"
+
+
+def _phases(found: Repadded) -> Iterator[tuple[str, str]]:
+    """Yield what an edit does to where the last map's units lie over the image."""
+    unknown = (None, None)
+    before, after = (grid_offsets(network, found.plan.size) for network in (found.source, found.network))
+    for one, other in [*zip(last_maps(found.source), found.plan.targets, strict=True)][:NAMED]:
+        pairs = zip(("height", "width"), before.get(one, unknown), after.get(other, unknown), strict=True)
+        said = ", ".join(f"from {_pixels(a)} to {_pixels(b)} px in {axis}" for axis, a, b in pairs)
+        yield "phase", f"units of {one} lie off the image's centre: {said}, in the mean"
+
+
+def _pixels(offset: Any) -> str:
+    return "none" if offset is None else f"{offset:+g}"
+
+
+FIGURES = columns("figure before after")
+
+
+def _figures(before: CountMap, after: CountMap) -> Iterator[dict[str, Any]]:
+    """Yield the figures of two maps side by side, as `padviz usage` has them."""
+    maps = before.summary(), after.summary()
+    one, other = (summary.share for summary in maps)
+    if one and other:
+        if maps[0].rim and maps[1].rim:
+            yield _beside("rim, px", *(summary.rim and summary.rim.short for summary in maps))
+        for name, of, show in SHARES:
+            yield _beside(name, *(None if (value := of(share)) is None else show(value) for share in (one, other)))
+    for name in ("max", "min"):
+        yield _beside(f"paths, {name}", *(getattr(summary, name) for summary in maps))
+
+
+def _beside(name: str, before: Any, after: Any) -> dict[str, Any]:
+    return {"figure": name, "before": before, "after": after}
+
+
+SHARES: tuple[tuple[str, Callable[[FairShare], float | None], Callable[[float], str]], ...] = (
+    ("starved", lambda share: share.starved, percent),
+    ("overused", lambda share: share.overused, percent),
+    ("least share", lambda share: share.least, "{:.3g}".format),
+    ("largest share", lambda share: share.most, "{:.3g}".format),
+    ("first corner", lambda share: share.corners.top_left, "{:.3g}".format),
+    ("last corner", lambda share: share.corners.bottom_right, "{:.3g}".format),
+    ("lean, height", lambda share: share.lean.height, "{:+z.3f}".format),
+    ("lean, width", lambda share: share.lean.width, "{:+z.3f}".format),
+)
+
+
+def _row(change: Change) -> dict[str, Any]:
+    """Lay out a layer that was changed for JSON."""
+    was, now = (
+        [{key: getattr(op, key, None) for key in ("mode", "padding", "stride")} for op in layer.ops]
+        for layer in (change.before, change.after)
+    )
+    head = {"layer": change.name, "kind": change.before.kind, "input": [*change.entering]}
+    return {**head, "was": was, "now": now, "pooled": change.pooled}
+
+
+def _edit(change: Change) -> str:
+    """Say how one layer was made even."""
+    if change.pooled:
+        return f"{change.name} (stride 1, then an average of 2 x 2)"
+    return f"{change.name} (pads {_pads(change.before)} to {_pads(change.after)})"
+
+
+def _pads(layer: Layer) -> str:
+    return by(["+".join(map(str, getattr(op, "padding", ()))) for op in layer.ops])
+
+
+def _reads(layer: Layer) -> str:
+    """Write a layer's scheme, its pads and its stride, for CSV."""
+    modes, strides = ([str(getattr(op, key, "")) for op in layer.ops] for key in ("mode", "stride"))
+    return f"{once(modes, '/')} {_pads(layer)}, stride {once(strides)}"
+
+
+def _was(changes: Iterable[Change]) -> str:
+    """Name the schemes that changed layers had."""
+    modes = {getattr(op, "mode", None) for change in changes for op in change.before.ops}
+    return ", ".join(sorted(mode for mode in modes if mode)) or "as it was"

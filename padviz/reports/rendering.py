@@ -1,0 +1,131 @@
+"""A report in each format: a table for the terminal, JSON, CSV, Markdown, lines for GitHub, HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Any
+
+from padviz.errors import printable
+from padviz.reports import documents, tables
+from padviz.reports.report import Block, Facts, Finding, Heading, Lines, Report, Table
+from padviz.version import SCHEMAS
+
+ROWS = 20  # of a table in a notebook; the rest is folded
+
+
+def to_text(report: Report, format_: str) -> str:
+    """Write a report in a format: one of `SUFFIXES`, or "html"."""
+    return _FORMATS[format_](report)
+
+
+def to_screen(report: Report) -> str:
+    """Lay tables, facts and sentences out for the terminal, folded to its width."""
+    return "\n\n\n".join("\n\n".join(filter(None, map(_on_screen, part))) for part in report.screen)
+
+
+def _on_screen(block: Block) -> str:
+    if isinstance(block, Heading):
+        return tables.wrapped(block)
+    if isinstance(block, Facts):
+        return tables.to_facts(block) if block else ""
+    if isinstance(block, Lines):
+        return "\n".join(tables.wrapped(text, block.indent) for text in (*block.marks, *block.texts))
+    if isinstance(block, Table):
+        legend = f"\n{tables.wrapped(block.legend)}" if block.legend else ""
+        return tables.to_table(block.headings, block.cells()) + legend if block.rows else ""
+    return str(block)
+
+
+def to_json(report: Report) -> str:
+    """Write the JSON object, its schema's version first and the files that were drawn last."""
+    files = {} if report.files is None else {"files": [*report.files]}
+    return documents.to_json({"schema_version": SCHEMAS[report.name], **report.facts, **files})
+
+
+def to_csv(report: Report) -> str:
+    """Write the exact figures of the sheet under its keys."""
+    sheet = report.sheet or next(block for part in report.screen for block in part if isinstance(block, Table))
+    return documents.to_csv([column.key for column in sheet.columns], sheet.values)
+
+
+def to_markdown(report: Report) -> str:
+    """Write what the screen shows as Markdown, or more where a screen has no room for it."""
+    blocks = [block for part in report.paper or report.screen for block in part]
+    return "\n\n".join(text for block in blocks if (text := _in_markdown(block)))
+
+
+def _in_markdown(block: Block) -> str:
+    if isinstance(block, Heading):
+        return printable(f"### {block}")
+    if isinstance(block, Facts):
+        return "\n".join(f"- {printable(name)}{': ' * bool(name)}{documents.marked(value)}" for name, value in block)
+    if isinstance(block, Lines):
+        return "\n\n".join(map(printable, block.texts))
+    if not isinstance(block, Table):
+        return f"```\n{block}\n```"
+    if not block.rows:
+        return ""
+    legend = f"\n\n{printable(block.legend)}" if block.legend else ""
+    return documents.to_markdown(block.headings, block.cells(paper=True)) + legend
+
+
+def to_github(report: Report) -> str:
+    """Write an annotation for each finding, as GitHub reads them in the log of a workflow."""
+    return "\n".join(map(_annotation, report.findings))
+
+
+def _annotation(found: Finding) -> str:
+    file = f"file={escaped(found.file, property_=True)}," if found.file else ""
+    return f"::{found.level} {file}title={escaped(found.title, property_=True)}::{escaped(found.text)}"
+
+
+def escaped(text: str, property_: bool = False) -> str:
+    """Escape what a workflow command would misread, and then what a terminal would.
+
+    >>> escaped("50%, a:b", property_=True)
+    '50%25%2C a%3Ab'
+    """
+    pairs = [("%", "%25"), ("\r", "%0D"), ("\n", "%0A"), *([(":", "%3A"), (",", "%2C")] if property_ else [])]
+    for char, escape_ in pairs:
+        text = text.replace(char, escape_)
+    return printable(text)
+
+
+def to_html(report: Report) -> str:
+    """Write a fragment for notebooks: headings, sentences, and plain tables that fold all but their first rows."""
+    return "\n".join(text for part in report.paper or report.screen for block in part if (text := _in_html(block)))
+
+
+def _in_html(block: Block) -> str:
+    if isinstance(block, Heading):
+        return f"<h4>{_html(block)}</h4>"
+    if isinstance(block, Facts):
+        return _table_of([], block) if block else ""
+    if isinstance(block, Lines):
+        return "\n".join(f"<p>{_html(text)}</p>" for text in block.texts)
+    if not isinstance(block, Table):
+        return "<pre>" + "\n".join(map(_html, str(block).split("\n"))) + "</pre>"
+    cells = block.cells(paper=True)
+    shown, rest = (_table_of(block.headings, rows) if rows else "" for rows in (cells[:ROWS], cells[ROWS:]))
+    more = f"{len(cells) - ROWS} more row{'' if len(cells) == ROWS + 1 else 's'}"
+    folded = f"<details><summary>{more}</summary>\n{rest}</details>\n" if rest else ""
+    return shown + folded + (f"<p>{_html(block.legend)}</p>" if block.legend else "")
+
+
+def _table_of(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    lines = [_line("th", headings)] * bool(headings) + [_line("td", row) for row in rows]
+    return "<table>\n" + "\n".join(lines) + "\n</table>\n"
+
+
+def _line(tag: str, cells: Sequence[Any]) -> str:
+    return "<tr>" + "".join(f"<{tag}>{_html(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+
+def _html(value: Any) -> str:
+    return escape(tables.readable(value))
+
+
+_FORMATS: dict[str, Callable[[Report], str]] = {
+    "table": to_screen, "json": to_json, "csv": to_csv, "markdown": to_markdown, "github": to_github, "html": to_html,
+}  # fmt: skip

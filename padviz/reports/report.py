@@ -1,0 +1,139 @@
+"""What is reported of a result: columns and tables of typed rows, sentences, findings; any format is made of these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+SUFFIXES = {"table": ".txt", "json": ".json", "csv": ".csv", "markdown": ".md", "github": ".txt"}
+PICTURES = (".png", ".svg", ".pdf")
+COUNTS = (".npy", ".npz", ".csv")
+ROWS = ("table", "json", "csv", "markdown")  # wherever there are rows
+FINDINGS = (*ROWS, "github")  # where a check may fail
+FOUND = ("diff", "repad", "uneven")  # commands that check
+Level = Literal["error", "warning", "notice"]
+Show = str | Callable[[Any], Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A figure of every row: `key` names it in JSON and CSV, `heading` on screens and paper.
+
+    `of` finds it in a row; by default it is the row's attribute, or item, of that key. `show` rounds it and gives it
+    its unit, as a format such as "{:.2f}x" or a function, and `words` does so on paper, where that reads otherwise.
+
+    >>> Column("ratio", show="{:.2f}x").shown({"ratio": 1.128})
+    '1.13x'
+    """
+
+    key: str
+    heading: str = ""
+    show: Show = None
+    of: Callable[[Any], Any] | None = None
+    words: Show = None
+
+    def value(self, row: Any) -> Any:
+        """Find the exact figure in a row."""
+        if self.of:
+            return self.of(row)
+        return row.get(self.key) if isinstance(row, Mapping) else getattr(row, self.key)
+
+    def shown(self, row: Any, paper: bool = False) -> Any:
+        """Round the figure of a row, and word it; None stays None."""
+        value, show = self.value(row), (paper and self.words) or self.show
+        if value is None or show is None:
+            return value
+        return show.format(value) if isinstance(show, str) else show(value)
+
+
+def columns(keys: str) -> tuple[Column, ...]:
+    """Make columns that show their values as they are, of keys between blanks."""
+    return tuple(map(Column, keys.split()))
+
+
+class Block:
+    """What a report says at a stretch."""
+
+
+@dataclass(frozen=True)
+class Table(Block):
+    """Rows of any type under columns, and below them what the columns mean."""
+
+    columns: Sequence[Column]
+    rows: Sequence[Any]
+    legend: str = ""
+
+    @property
+    def headings(self) -> list[str]:
+        """What stands above the columns for people."""
+        return [column.heading or column.key for column in self.columns]
+
+    def cells(self, paper: bool = False) -> list[list[Any]]:
+        """Show each row as people read it on a screen, or on paper."""
+        return [[column.shown(row, paper) for column in self.columns] for row in self.rows]
+
+    @property
+    def values(self) -> list[list[Any]]:
+        """The exact figures of each row."""
+        return [[column.value(row) for column in self.columns] for row in self.rows]
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The exact figures of each row by their keys, for JSON."""
+        return [{column.key: column.value(row) for column in self.columns} for row in self.rows]
+
+
+class Heading(str, Block):
+    """What a part of a report is about: the network and its size."""
+
+
+class Facts(tuple[tuple[str, Any], ...], Block):
+    """Names and values, one a line."""
+
+
+@dataclass(frozen=True)
+class Lines(Block):
+    """Sentences, one a line; on screens, what the marks in a table mean comes first."""
+
+    texts: Sequence[str]
+    indent: int = 0
+    marks: Sequence[str] = ()
+
+
+class Grids(str, Block):
+    """Small grids of figures, laid out cell by cell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check looks for, where it was found; `file` is a file that a person edits."""
+
+    level: Level
+    title: str
+    text: str
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A result in all formats.
+
+    `facts` is the JSON object; its name among `SCHEMAS` is `name`. `screen` has the parts of a terminal's table,
+    `paper` those of Markdown and HTML where they say more. `sheet` is the table of CSV; without one, it is the only
+    table of the screen. `files` are the pictures that were drawn, for JSON. `code` is the exit code.
+    """
+
+    name: str
+    facts: Mapping[str, Any]
+    screen: Sequence[Sequence[Block]]
+    sheet: Table | None = None
+    paper: Sequence[Sequence[Block]] = ()
+    findings: Sequence[Finding] = ()
+    files: Sequence[str] | None = None
+    code: int = 0
+
+
+def formats_of(name: str) -> tuple[str, ...]:
+    """List the formats of a command, the usual one first."""
+    return FINDINGS if name in FOUND else ROWS

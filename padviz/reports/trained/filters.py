@@ -1,0 +1,129 @@
+"""The report of `filters`: the mean filters of a trained network, and whether they lean to one side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from padviz.reports.documents import flat, picked
+from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
+from padviz.reports.tables import by, few, once
+from padviz.trained.mean_filters import MeanFilter, MeanFilters
+
+STRIDED = "* of a stride above 1."
+LEGEND = (
+    "height, width: D; above 0, the bottom or the right half has larger weights; p: of sign flips. "
+    "a: the part of the mean filter that its mirror image does not share. "
+    "offset: of the grid from the image's centre, in input pixels; used: padding that is read before and after."
+)
+ONE_SIDE = "all offsets lie on one side: nothing is tested"
+GRID = {-1: "before the centre", 0: "centred", 1: "behind the centre", None: "undefined"}
+PADDING = {-1: "more behind", 0: "even", 1: "more before"}
+
+
+def _shape(row: MeanFilter) -> str:
+    return f"{once(map(str, row.kernel), 'x')}/{once(map(str, row.strides), 'x')}"
+
+
+def _both(values: Iterable[float | tuple[int, int] | None]) -> str:
+    """Write the offsets, or pads, of both axes, as far as they have them."""
+    signed = (
+        f"{value:+g}".replace("+0", "0") if isinstance(value, float) else "+".join(map(str, value or "?"))
+        for value in values
+    )
+    return once(signed).replace("?", "")
+
+
+def _most(row: MeanFilter) -> float | None:
+    return max((axis.asymmetry for axis in row.axes), default=None)
+
+
+def _skew(axis: str) -> tuple[Column, Column]:
+    """Make the columns of D on one axis, and its p."""
+
+    def figure(key: str) -> Any:
+        return lambda row: getattr(getattr(row, axis), key, None)
+
+    return Column(f"skew_{axis}", axis, "{:+z.3f}", figure("skew")), Column(f"p_{axis}", "p", "{:.3f}", figure("p"))
+
+
+SCREEN = (
+    Column("layer", of=lambda row: f"{row.layer}{'*' * row.strided}"),
+    Column("shape", "k/s", of=_shape),
+    Column("channels", "out"),
+    *_skew("height"),
+    *_skew("width"),
+    Column("asymmetry", "a", lambda value: value and f"{value:.2f}", _most),
+    Column("offset", of=lambda row: _both(axis.offset for axis in row.axes)),
+    Column("used", of=lambda row: _both(axis.consumed for axis in row.axes)),
+)
+GROUPS = (
+    Column("strided", "convolutions", lambda strided: "strided" if strided else "stride 1"),
+    Column("grid", of=lambda group: GRID[group.grid]),
+    Column("padding", of=lambda group: PADDING[group.padding]),
+    Column("axes"),
+    Column("skew", "mean D", "{:+z.3f}"),
+    Column("positive", "D above 0", of=lambda group: f"{group.positive} of {group.axes}"),
+)
+SHEET = columns(
+    "layer kind kernel_height kernel_width channels dead norm uses axis stride skew z p asymmetry asymmetry_p offset "
+    "consumed_before consumed_after"
+)
+
+
+def report_of(found: MeanFilters, files: Sequence[str] = ()) -> Report:
+    """Report the mean filters of a network."""
+    notes = Lines([LEGEND, *_notes(found)], marks=[STRIDED] if any(row.strided for row in found.rows) else [])
+    heading = Heading(f"{found.title}, {by(found.size)}: mean filters")
+    screen = [heading, Table(SCREEN, found.rows), notes, Table(GROUPS, found.groups), Lines(_summary(found))]
+    sheet = Table(SHEET, [row for each in found.rows for row in _axes(each)])
+    keys = "layer kind kernel stride channels dead norm uses why strided height width mean magnitude exposure"
+    facts = {**picked(found, "network size"), "layers": [picked(row, keys) for row in found.rows]}
+    facts |= {"unread": found.unread, "groups": found.groups, "off_centre": len(found.off_centre)}
+    return Report("filters", {**facts, "went_with": found.went_with}, [screen], sheet, files=files)
+
+
+def _axes(row: MeanFilter) -> Iterator[dict[str, Any]]:
+    """Yield a row of CSV for each axis that has a skew."""
+    kernel = {"kernel_height": row.kernel[0], "kernel_width": row.kernel[1]}
+    for name, axis in (("height", row.height), ("width", row.width)):
+        if axis is not None:
+            yield {**picked(row, "layer kind channels dead norm uses"), **kernel, "axis": name, **flat(axis)}
+
+
+def _summary(found: MeanFilters) -> list[str]:
+    """Compare strided convolutions with the others, and say how often D went with the grid offset."""
+    said = []
+    for name, axes in (("Strided", found.strided), ("Stride 1", found.others)):
+        if axes:
+            mean = sum(axis.skew for axis in axes) / len(axes)
+            positive = sum(axis.skew > 0 for axis in axes)
+            said.append(f"{name}: D {mean:+z.3f}, above 0 on {positive} of {len(axes)} axes.")
+    if off := len(found.off_centre):
+        right = found.went_with
+        went = f"D's sign went with the offset, larger weights away from it, on {right} of {off} axes"
+        said.append(f"Off-centre grids: {ONE_SIDE if right is None else went}.")
+    return said
+
+
+def _notes(found: MeanFilters) -> list[str]:
+    """Say what was left out, and what is folded."""
+    said = ["No batch normalisation follows: it was folded into the weights, or there is none; D is the same."]
+    if normed := sum(row.norm for row in found.rows):
+        many = "" if normed == len(found.rows) else f" of {normed} of the {len(found.rows)} convolutions"
+        said = [f"Batch normalisation{many} is not folded into the weights; D is the same either way."]
+    if dead := sum(row.dead for row in found.rows):
+        layers = few(row.layer for row in found.rows if row.dead)
+        said.append(f"Left out: {dead} channels with weights below 1e-4 of the median channel's, of {layers}.")
+    broken: dict[str, list[str]] = {}
+    for row in found.rows:
+        if row.why:
+            broken.setdefault(row.why, []).append(row.layer)
+    said += [f"Nothing can be measured of {few(layers)}: {why}." for why, layers in broken.items()]
+    if shared := [row.layer for row in found.rows if row.uses > 1]:
+        said.append(f"Used by several layers, and counted once: {few(shared)}.")
+    if found.unread:
+        name, why = next(iter(found.unread.items()))
+        more = f", and {len(found.unread) - 1} more" if len(found.unread) > 1 else ""
+        said.append(f"Not read: {name}, {why}{more}.")
+    return said

@@ -1,0 +1,112 @@
+"""The reports of `layers`, `networks`, `fields` and `diff`, which list what a network is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+from padviz.geometry.costs import COUNTED, Costs
+from padviz.geometry.differences import Difference
+from padviz.geometry.receptive_fields import ReceptiveField
+from padviz.network.network import Network, Size
+from padviz.reports.documents import plain
+from padviz.reports.report import Column, Finding, Heading, Level, Lines, Report, Table, columns
+from padviz.reports.tables import by, once, readable
+
+Row = dict[str, Any]
+
+
+def _both(row: Row, key: str) -> str | None:
+    """Write a figure of both axes as h x w, or once where they are alike; padding as before+after."""
+    texts = ("+".join(map(str, each)) if isinstance(each, list) else str(each) for each in row[key] or ())
+    return once(texts) or None
+
+
+def _pair(key: str, heading: str = "") -> Column:
+    return Column(key, heading, of=lambda row: _both(row, key))
+
+
+def _shape(row: Row) -> str | None:
+    return row["kernel"] and "/".join(str(_both(row, key)) for key in ("kernel", "stride", "dilation"))
+
+
+HEAD, MACS = columns("layer kind"), Column("macs", show=lambda macs: macs or None)
+SHEET = (*HEAD, *map(_pair, ("kernel", "stride", "dilation", "padding", "input", "output")), MACS)
+LISTED = (*HEAD, Column("shape", "k/s/d", of=_shape), _pair("padding", "pads"), _pair("input"), _pair("output"), MACS)
+
+
+def layers(network: Network, size: Size, rows: Sequence[tuple[Any, ...]], found: Costs) -> Report:
+    """Report the layers of a network, as `layer_rows` lists them, and what they cost."""
+    keys = [column.key for column in SHEET]
+    listed = [dict(zip(keys, (*row, cost.macs), strict=True)) for row, cost in zip(rows, found.layers, strict=True)]
+    facts = {"network": network.name, "size": [*size], "macs": found.macs, "macs_unknown": found.unknown}
+    total = f"not known, since {found.unknown} does not say its channels"
+    if found.macs is not None:
+        total = f"{readable(found.macs)}; {COUNTED}"
+    said = Lines((f"Multiply-adds (macs): {total}.",))
+    screen = [Heading(f"{network.title}, {by(size)}"), Table(LISTED, listed), said]
+    return Report("layers", {**facts, "layers": listed}, [screen], Table(SHEET, listed))
+
+
+def networks(found: Sequence[Network]) -> Report:
+    """Report the networks of the zoo."""
+    zoo = Table(
+        (
+            *columns("name title"),
+            Column("size", of=lambda net: "x".join(map(str, net.size))),
+            Column("layers", of=lambda net: len(net.layers) - 1),
+            Column("source"),
+        ),
+        found,
+    )
+    return Report("networks", {"networks": zoo.records}, [[zoo]])
+
+
+def _field(key: str) -> Column:
+    """Make the column of a figure of receptive fields, on both axes."""
+
+    def of(row: ReceptiveField) -> str:
+        values = [getattr(axis, key) for axis in (row.height, row.width)]
+        wholes = [key == "size" and axis.whole for axis in (row.height, row.width)]
+        texts = ["whole input" if whole else _number(each) for whole, each in zip(wholes, values, strict=True)]
+        return once(texts)
+
+    return Column(key, of=of)
+
+
+def _number(value: Fraction | int | None) -> str:
+    return "" if value is None else f"{float(value):g}" if isinstance(value, Fraction) else str(value)
+
+
+PARTS = Column("parts_at", "branches part at")
+FIELDS = (*HEAD, *map(_field, ("size", "stride", "padding", "centre", "offset")), PARTS)
+
+
+def fields(rows: Sequence[ReceptiveField], network: Network, size: Size, files: Sequence[str] = ()) -> Report:
+    """Report the receptive fields of some layers of a network."""
+    facts = {"network": network.name, "size": [*size], "layers": plain(rows)}
+    screen = [Heading(f"{network.title}, {by(size)}, in input pixels"), Table(FIELDS, rows)]
+    return Report("fields", facts, [screen], files=files)
+
+
+DIFFERENCES = (
+    Column("layer_a", "layer", of=lambda row: row.a),
+    Column("layer_b", "layer of B", of=lambda row: row.b),
+    *columns("axis what"),
+    Column("a", "A", of=lambda row: row.in_a),
+    Column("b", "B", of=lambda row: row.in_b),
+)
+
+
+def diff(first: Network, second: Network, size: Size, same: bool, found: Sequence[Difference], check: bool) -> Report:
+    """Report where two networks part; with `check`, any difference fails."""
+    table = Table(DIFFERENCES, found)
+    facts = {"networks": [first.name, second.name], "same": same, "size": [*size], "differences": table.records}
+    names = f"{first.title} and {second.title}{' under SAME' if same else ''}, {by(size)}"
+    heading = Heading(names if found else f"{names}: no difference in size or padding")
+    level: Level = "error" if check else "warning"
+    findings = [
+        Finding(level, names, f"{row.a or row.b}: {row.what}, {row.axis}: {row.in_a} and {row.in_b}") for row in found
+    ]
+    return Report("diff", facts, [[heading, table]], findings=findings, code=int(check and bool(found)))

@@ -1,0 +1,74 @@
+"""The report of `sizes`: the even sizes of a range, their rules, and their multiply-adds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+from padviz.geometry.balance.even_sizes import EvenSizes
+from padviz.geometry.balance.nearest import odd_window
+from padviz.geometry.costs import macs_of_squares
+from padviz.network.network import Network
+from padviz.reports.documents import picked
+from padviz.reports.report import Facts, Report, Table, columns
+
+
+def report_of(network: Network, found: EvenSizes) -> Report:
+    """Report the even sizes of a network."""
+    macs = macs_of_squares(network, found.even) if found.axis == "both" else None
+    priced = dict(zip(found.even, macs or (), strict=False))
+    keys = "network range axis even even_without_drops rule rule_without_drops"
+    without = {*found.even_without_drops}
+    rows = [{"size": n, "drops": n not in without, "macs": priced.get(n)} for n in found.even]
+    return Report(
+        "sizes",
+        {**picked(found, keys), "macs": macs},
+        [[Facts(_facts(network, found, priced))]],
+        Table(columns("size drops macs"), rows),
+    )
+
+
+def _facts(network: Network, found: EvenSizes, priced: dict[int, int]) -> list[tuple[str, Any]]:
+    lo, hi = found.range
+    axis = "" if found.axis == "both" else f", {found.axis} alone"
+    return [
+        ("network", f"{network.title}, sizes {lo} to {hi}{axis}"),
+        *_ruled("even", found.even, found.rule, hi - lo + 1),
+        *(_why_none(network, lo, hi) if not found.even else []),
+        *_priced(priced),
+        *_ruled("no row dropped", found.even_without_drops, found.rule_without_drops, hi - lo + 1),
+    ]
+
+
+def _ruled(name: str, sizes: Sequence[int], rule: str | None, count: int) -> list[tuple[str, str]]:
+    """Say how many sizes there are, their rule, and which they are."""
+    rule = rule or "none that holds in the whole range"
+    return [(name, f"{len(sizes)} of {count} sizes"), ("rule", rule), ("sizes", _runs(sizes))]
+
+
+def _why_none(network: Network, lo: int, hi: int) -> list[tuple[str, str]]:
+    """Name the window that stands in the way of every even size, if one does."""
+    middle = (lo + hi) // 2
+    odd = odd_window(network, (middle, middle))
+    return [("why none", f"{odd} reads an odd number of padded rows at each, which no pads can halve")] if odd else []
+
+
+def _priced(priced: dict[int, int]) -> list[tuple[str, str]]:
+    """Say the multiply-adds at the first even size and at the last one.
+
+    >>> _priced({225: 4624665792, 257: 5967894016})
+    [('macs', '4,624,665,792 at 225, 5,967,894,016 at 257')]
+    """
+    ends = [*priced][:1] + [*priced][1:][-1:]
+    return [("macs", ", ".join(f"{priced[n]:,} at {n}" for n in ends))] if ends else []
+
+
+def _runs(sizes: Sequence[int]) -> str:
+    """Write sizes with runs of neighbours drawn together.
+
+    >>> _runs([5, 6, 7, 9])
+    '5-7 9'
+    """
+    runs = [[n for _, n in run] for _, run in groupby(enumerate(sizes), lambda each: each[1] - each[0])]
+    return " ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs) or "none"

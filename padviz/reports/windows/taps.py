@@ -1,0 +1,55 @@
+"""The report of `taps`: how often each tap of a window reads a real pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from padviz.geometry.tap_exposure import TapExposure
+from padviz.network.network import Network, Size
+from padviz.reports.documents import picked
+from padviz.reports.report import Column, Heading, Lines, Report, Table
+from padviz.reports.tables import by, once
+from padviz.reports.windows.uneven import RIGID, kind
+
+LAYER = (Column("layer"), kind(lambda row: row))
+COUNTED = (
+    Column("taps", of=lambda row: by(row.grid.shape)),
+    Column("units"),
+    Column("least", of=lambda row: int(row.grid.min())),
+    Column("most", of=lambda row: int(row.grid.max())),
+)
+SHEET = (
+    Column("layer"),
+    Column("kind"),
+    *COUNTED,
+    Column("left_right", of=lambda row: row.imbalance[1]),
+    Column("top_bottom", of=lambda row: row.imbalance[0]),
+    Column("uneven"),
+    Column("learned"),
+)
+
+
+def report_of(rows: Sequence[TapExposure], network: Network, size: Size, files: Sequence[str] = ()) -> Report:
+    """Report the tap exposure of some layers of a network."""
+    facts = {"network": network.name, "size": [*size], "layers": [*map(tap_facts, rows)]}
+    table = Table((*LAYER, *COUNTED, Column("imbalance", of=_imbalance)), rows)
+    heading = Heading(f"{network.title}, {by(size)}: units whose tap reads a real pixel")
+    marks = () if all(row.learned for row in rows) else (RIGID,)
+    return Report("taps", facts, [[heading, table, Lines((), marks=marks)]], Table(SHEET, rows), files=files)
+
+
+def tap_facts(row: TapExposure) -> dict[str, Any]:
+    """Pick the taps of one layer for JSON.
+
+    >>> import padviz
+    >>> tap_facts(padviz.tap_exposure("resnet18", 224)[-5])["grid"][0]
+    [36, 42, 42]
+    """
+    imbalance = dict(zip(("height", "width"), row.imbalance, strict=True))
+    return {**picked(row, "layer kind learned uneven units grid"), "imbalance": imbalance}
+
+
+def _imbalance(row: TapExposure) -> str:
+    both = once(f"{each:+.2%}" for each in row.imbalance)
+    return f"{both} uneven" if row.uneven else both if any(row.imbalance) else "0"

@@ -1,0 +1,240 @@
+"""The report of `uneven`: which windows read their padding on one side, what it costs to cure, what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from padviz.errors import SizeError
+from padviz.geometry.balance.nearest import Suggestion, nearest_even, odd_window
+from padviz.geometry.costs import COUNTED, costs
+from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger
+from padviz.geometry.receptive_fields import grid_in_words, grid_offsets, receptive_fields
+from padviz.network.baked import declared
+from padviz.network.network import Network, Size
+from padviz.network.targets import PART, names_of
+from padviz.reports.documents import flat, picked, plain
+from padviz.reports.report import Block, Column, Finding, Heading, Level, Lines, Report, Table, columns
+from padviz.reports.tables import by, few, pixels
+
+SOURCE = "Alsallakh et al., ICLR 2021"
+REPORTED = {  # ImageNet top-1 accuracy in percent of networks trained and tested at 224 and at 225
+    "mobilenet_v1": (68.19, 68.80),
+    "resnet18": (69.93, 70.27),
+    "resnet34": (73.30, 73.72),
+    "resnet50": (75.65, 76.01),
+    "resnet101": (77.37, 77.67),
+}
+RIGID = "* rigid: a pool has no weights that could grow askew."
+Result = tuple[str, Network, Ledger]  # as the model was asked for
+
+
+class Reads(NamedTuple):
+    """What a window reads on one axis, or on both where they agree."""
+
+    layer: LayerPadding
+    axis: str
+    row: AxisPadding
+    sides: tuple[str, str]
+
+    @property
+    def pair(self) -> tuple[int, int]:
+        """The padded rows that it reads before and after the image."""
+        return self.row.consumed[0], self.row.consumed[1] + self.row.overhang
+
+    @property
+    def words(self) -> str:
+        """What it reads on each side, where that is uneven."""
+        first, second = self.pair
+        return f"{first} {self.sides[0]}, {second} {self.sides[1]}" if self.row.uneven else ""
+
+
+def _pair(pair: tuple[int, int]) -> str:
+    return "+".join(map(str, pair))
+
+
+def _of(key: str, heading: str = "", **more: Any) -> Column:
+    """Make the column of one figure of an axis."""
+    return Column(key, heading, of=lambda reads: getattr(reads.row, key), **more)
+
+
+def kind(found: Any) -> Column:
+    """Make the column of a window's kind, which marks rigid ones; `found` finds the window in a row."""
+
+    def marked(mark: str) -> Callable[[Any], str]:
+        return lambda row: f"{row.kind}{'' if row.learned else mark}"
+
+    return Column("kind", of=found, show=marked("*"), words=marked(" (rigid)"))
+
+
+SCREEN = (
+    Column("layer", of=lambda reads: reads.layer.layer),
+    kind(lambda reads: reads.layer),
+    Column("shape", "k/s/d", of=lambda reads: f"{reads.row.kernel}/{reads.row.stride}/{reads.row.dilation}"),
+    Column("axis"),
+    _of("input"),
+    _of("declared", "pads", show=_pair),
+    _of("consumed", "used", show=_pair),
+    _of("dropped", "drop", show=lambda rows: rows or None),
+    _of("skipped", "skip", show=lambda rows: rows or None),
+    _of("overhang", "over", show=lambda rows: rows or None),
+    Column("words", "reads"),
+)
+SHEET = columns(
+    "network height width layer kind learned axis uneven input output kernel stride dilation "
+    "declared_before declared_after consumed_before consumed_after dropped skipped overhang offset"
+)
+
+
+def report_of(results: Sequence[Result], every: bool = False, check: str | None = None) -> Report:
+    """Report the ledgers of networks: their uneven windows, or `every` one; `check` says which fail."""
+    listed = [(network, found, found.layers if every else found.uneven) for _, network, found in results]
+    return Report(
+        "uneven",
+        {"results": [_facts(network, found) for _, network, found in results]},
+        [_blocks(*each, every) for each in listed],
+        Table(SHEET, [row for each in listed for row in _sheet(*each)]),
+        findings=[finding for each in results for finding in _findings(*each, check)],
+        code=int(any(fails(layer, check) for _, _, found in results for layer in found.layers)),
+    )
+
+
+def fails(layer: LayerPadding, check: str | None) -> bool:
+    """Check a window: "learned" fails an uneven one with weights, "all" any uneven one, "drops" also lost rows."""
+    uneven = layer.uneven and (layer.learned or check != "learned")
+    return check is not None and (uneven or (layer.drops and check == "drops"))
+
+
+def ledger_facts(found: Ledger) -> dict[str, Any]:
+    """Pick the figures of a ledger for JSON.
+
+    >>> import padviz
+    >>> ledger_facts(padviz.ledger("resnet18", 224))["layers"][0]["uneven"]
+    True
+    """
+    counts = {"uneven_learned": len(found.uneven_learned), "uneven_rigid": len(found.uneven_rigid)}
+    layers = [picked(layer, "layer kind learned uneven height width") for layer in found.layers]
+    return {**picked(found, "network size even drops"), **counts, "layers": layers}
+
+
+def _facts(network: Network, found: Ledger) -> dict[str, Any]:
+    """Add the grid offset of each layer to a ledger, and the nearest balanced sizes."""
+    facts, offsets = ledger_facts(found), grid_offsets(network, found.size)
+    for layer in facts["layers"]:
+        for axis, offset in zip(("height", "width"), offsets.get(layer["layer"], (None, None)), strict=True):
+            layer[axis]["offset"] = offset
+    below, above = nearest_even(network, found.size)
+    odd = odd_window(network, found.size) if below is above is None else None
+    facts["nearest_even"] = {"below": plain(below), "above": plain(above), "odd_window": odd}
+    if reported := _reported(network):
+        facts["reported"] = {"metric": "ImageNet top-1, percent", **reported, "source": SOURCE}
+    return facts
+
+
+def _sheet(network: Network, found: Ledger, listed: Sequence[LayerPadding]) -> Iterator[dict[str, Any]]:
+    """Yield a row for each window and axis."""
+    offsets = grid_offsets(network, found.size)
+    head = {"network": found.network, "height": found.size[0], "width": found.size[1]}
+    for layer in listed:
+        pair = offsets.get(layer.layer, (None, None))
+        for axis, row, offset in zip(("height", "width"), (layer.height, layer.width), pair, strict=True):
+            own = {"axis": axis, "offset": offset, "uneven": row.uneven}
+            yield {**head, **picked(layer, "layer kind learned"), **flat(row), **own}
+
+
+def _blocks(network: Network, found: Ledger, listed: Sequence[LayerPadding], every: bool) -> list[Block]:
+    """Lay out what is said of one network at one size."""
+    marks = () if all(layer.learned for layer in listed) else (RIGID,)
+    table = Table(SCREEN, [row for layer in listed for row in reads_of(layer, every)])
+    return [Heading(f"{network.title}, {by(found.size)}"), table, Lines(verdict(network, found), marks=marks)]
+
+
+def reads_of(layer: LayerPadding, every: bool = False) -> list[Reads]:
+    """List one row for both axes where they agree, else one for each that matters."""
+    if layer.height == layer.width:
+        return [Reads(layer, "", layer.height, ("top/left", "bottom/right"))]
+    tall, wide = (
+        Reads(layer, "height", layer.height, ("top", "bottom")),
+        Reads(layer, "width", layer.width, ("left", "right")),
+    )
+    return [reads for reads in (tall, wide) if every or reads.row.uneven or not layer.uneven]
+
+
+def _findings(model: str, network: Network, found: Ledger, check: str | None) -> Iterator[Finding]:
+    """Yield each window that is uneven or fails, and the verdict."""
+    at, file = f"{found.network} at {by(found.size)}", model if model.endswith(".toml") else ""
+    for layer in found.layers:
+        if layer.uneven or (check == "drops" and layer.drops):
+            level: Level = "error" if fails(layer, check) else "warning"
+            what = f"{layer.layer} ({layer.kind}{'' if layer.learned else ', rigid'}) {_shows(layer)}"
+            yield Finding(level, f"{'Uneven padding' if layer.uneven else 'Dropped rows'} in {at}", what, file)
+    yield Finding("notice", at, " ".join(verdict(network, found)), file)
+
+
+def _shows(layer: LayerPadding) -> str:
+    if not layer.uneven:
+        return f"drops {layer.height.dropped} at the bottom, {layer.width.dropped} at the right"
+    return "reads " + "; ".join(filter(None, (reads.words for reads in reads_of(layer))))
+
+
+def verdict(network: Network, found: Ledger) -> list[str]:
+    """Say how many windows are uneven, what to do, what it costs, what it brought."""
+    count, windows = len(found.uneven), len(found.layers)
+    lines = [f"Even: none of the {windows} windows that pad or stride reads more padding on one side."]
+    if count:
+        split = (len(found.uneven_learned), "learned"), (len(found.uneven_rigid), "rigid")
+        each = ", ".join(f"{n} {word}" for n, word in split if n)
+        lines = [f"Uneven: {count} of the {windows} windows that pad or stride read more padding on one side: {each}."]
+    if found.drops:
+        names = [layer.layer for layer in found.layers if layer.drops]
+        lines.append(f"Rows or columns at the far edge are dropped by {few(names, 1)}.")
+    lines += [*grid(network, found.size), _cure(network, found)]
+    if reported := _reported(network):
+        line = "Reported for training and testing at 224 and 225: ImageNet top-1 {at_224:.2f} % and {at_225:.2f} %"
+        lines.append(line.format(**reported) + f" ({SOURCE}).")
+    return lines
+
+
+def grid(network: Network, size: Size) -> list[str]:
+    """Say where the units of the last maps are centred, and what went with that."""
+    try:
+        rows = {row.layer: row for row in receptive_fields(network, size)}
+    except SizeError:
+        return []
+    names = [name for name in names_of(None, network, every=True) if name in rows]
+    last = f", the last of {len(names)} maps" if len(names) > 1 else ""
+    said = [f"Grid offset of {name}{last}: {grid_in_words(rows[name])}." for name in names[-1:]]
+    off = any(offset for name in names[-1:] for offset in rows[name].offsets)
+    return [*said, "In a controlled experiment strided filters were skewed to the other side."] if off else said
+
+
+def _cure(network: Network, found: Ledger) -> str:
+    """Name the nearest balanced sizes, or say why there is none."""
+    near = [each for each in nearest_even(network, found.size) if each]
+    if near:
+        return _priced(network, found.size, near)
+    if found.even:
+        return "No other balanced size is near."
+    if odd := odd_window(network, found.size):
+        return f"No balanced size is near: {odd} reads an odd number of padded rows at each, which no pads can halve."
+    return "No balanced size is near."
+
+
+def _priced(network: Network, size: Size, near: list[Suggestion]) -> str:
+    """Price the nearest balanced sizes by multiply-adds over those of the size asked about, or by window positions."""
+    known = all(each.macs_ratio is not None for each in near)
+    what = "multiply-adds" if known else "window positions"
+    sizes = []
+    for each in near:
+        ratio = each.macs_ratio if known else each.work
+        sizes.append(f"{pixels(each.size)} ({ratio:.3g} times the {what}{', drops rows' * each.drops})")
+    unknown = costs(network, size).unknown
+    why = f"{unknown} does not say its channels, so multiply-adds are not known" if unknown else "nothing multiplies"
+    anew = f" But {said}." if (said := declared(network)) else ""
+    return f"Nearest balanced sizes: {', '.join(sizes)}; {COUNTED if known else why}.{anew}"
+
+
+def _reported(network: Network) -> dict[str, float]:
+    """Find what was measured of a network, whole, at 224 and at 225."""
+    known = REPORTED.get(network.name, ()) if PART not in network.title else ()
+    return dict(zip(("at_224", "at_225"), known, strict=False))
