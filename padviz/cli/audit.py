@@ -25,7 +25,7 @@ NEAR = 32  # pixels that height and width gain together: larger sizes are left o
 @click.option("--size", "sizes", type=SizeType(), multiple=True, help="Input size; may be given several times.")
 @options.layers
 @options.heads
-@click.option("--images", metavar="FOLDER", help="Photographs, to try remedies on MODEL, a trained network, as it is.")
+@options.images("Photographs, to try remedies on MODEL, a trained network, as it is.")
 @options.weights
 @reported("audit", "the map beside its remedies'")
 def command(

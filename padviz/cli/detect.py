@@ -72,12 +72,12 @@ def command(
 
     trained = options.read_trained(model, size, weights)
     path = to.path or options.default_picture(trained.network, trained.size, None, "detect")
-    kept = options.kept_beside(path, resume, to.overwrite)
+    kept, anew = options.kept_beside(path, resume, to.overwrite)
     about: dict[str, Any] = {"size": size, "output": seen, "unfinished": kept, "resume": resume}
     with told_where_interrupted(), progress("positions") as told:
         found = detectability(trained, **asked, **about, on_progress=told)
     _draw(found, path, kept)
-    options.say_all(found.notes)
+    options.say_all((*anew, *found.notes))
     to.show(report_of(found, [str(path)]))
     kept.unlink(missing_ok=True)  # all that is made of it is there
 

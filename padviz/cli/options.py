@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -211,17 +211,27 @@ def read_trained(model: str, size: tuple[int, int] | None = None, weights: str |
     return found
 
 
-def kept_beside(picture: Path, resume: bool, overwrite: bool) -> Path:
-    """The file that keeps a run beside its picture: what an interrupted run left there is gone on with, or given up."""
+def kept_beside(picture: Path, resume: bool, overwrite: bool) -> tuple[Path, tuple[str, ...]]:
+    """Name the file that keeps a run beside its picture, and note where there is none to go on with."""
     from padviz.files.unfinished import SUFFIX
 
     kept = picture.with_name(picture.name + SUFFIX)
-    if resume and not kept.exists():
-        say(f"{kept.name} is not there: nothing was kept, and the run begins anew")
     if kept.exists() and not (resume or overwrite):
         hint = "add --resume to continue it, or --overwrite to begin anew"
         raise OptionError("keeps an interrupted run", where=kept.name, hint=hint)
-    return kept
+    anew = f"{kept.name} was not there: nothing was kept, and the run began anew"
+    return kept, (anew,) if resume and not kept.exists() else ()
+
+
+def images(words: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add --images, a folder that is looked for before anything is read."""
+
+    def checked(context: click.Context, option: click.Parameter, folder: str | None) -> str | None:
+        if folder is not None and not Path(folder).is_dir():
+            raise OptionError(f"{folder!r} is no folder", where="--images", hint="use a folder of pictures")
+        return folder
+
+    return click.option("--images", metavar="FOLDER", callback=checked, help=words)
 
 
 def neutral_ops() -> tuple[str, ...]:

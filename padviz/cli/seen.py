@@ -14,7 +14,7 @@ from padviz.cli.value_types import Pixels
 
 @click.command(name="seen", short_help="Where a trained network sees, beside what its geometry says.")
 @options.trained
-@click.option("--images", metavar="FOLDER", help="Photographs like those of the training.")
+@options.images("Photographs like those of the training.")
 @options.size
 @click.option("--patch", type=click.IntRange(1), default=24, show_default=True, help="Side of the patch in pixels.")
 @click.option("--grid", type=click.IntRange(1), default=11, show_default=True, help="Places of it along each side.")
@@ -44,9 +44,9 @@ def command(model: str, weights: str | None, size: Pixels | None, resume: bool, 
 
     trained = options.read_trained(model, size, weights)
     path = to.path or options.default_picture(trained.network, trained.size, None, "seen")
-    kept = options.kept_beside(path, resume, to.overwrite)
+    kept, anew = options.kept_beside(path, resume, to.overwrite)
     with told_where_interrupted(), progress("places") as told:
         found = seen(trained, **asked, unfinished=kept, resume=resume, on_progress=told)
-    options.say_all(found.notes)
+    options.say_all((*anew, *found.notes))
     to.show(trying.seen(found, to.files), lambda: seeing.beside(found))
     kept.unlink(missing_ok=True)  # all that is made of it is there

@@ -15,7 +15,7 @@ from padviz.cli.value_types import Pixels, SizeType
 
 @click.command(name="trial", short_help="What each remedy does to a trained network as it is, before any training.")
 @options.trained
-@click.option("--images", metavar="FOLDER", help="Photographs like those of the training.")
+@options.images("Photographs like those of the training.")
 @click.option("--size", "sizes", type=SizeType(), multiple=True, help="Input size to try; may be given several times.")
 @options.schemes(OTHER)
 @click.option("-n", type=click.IntRange(1), default=64, show_default=True, help="How many crops.")

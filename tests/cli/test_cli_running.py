@@ -227,7 +227,7 @@ def test_an_interrupted_sweep_is_kept_and_resumed() -> None:
 
 
 def test_a_sweep_that_was_not_kept_begins_anew_and_says_so() -> None:
-    line = "padviz: d.png.unfinished.npz is not there: nothing was kept, and the run begins anew\n"
+    line = "padviz: d.png.unfinished.npz was not there: nothing was kept, and the run began anew\n"
     assert run(*_classes("d.png"), "--resume").stderr.startswith(line)
     assert line not in run(*_classes("d.png"), "--overwrite").stderr
 

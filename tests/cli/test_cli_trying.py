@@ -173,6 +173,7 @@ def test_noise_is_run_on_where_that_is_asked_for() -> None:
 MISTAKES = {
     ("trial", "net.onnx"): "--images: noise tells little about what a network does to photographs; name a folder of",
     ("seen", "net.onnx"): "--images: noise tells little about what a network does to photographs; name a folder of",
+    ("seen", "net.onnx", "--resume", "-o", "a.png"): "--images: noise tells little about what a network does to photog",
     ("trial", "net.onnx", "--noise", *PHOTOS): "--noise: has no use beside --images; leave out one of them",
     ("trial", "net.onnx", "--images", "none"): "--images: 'none' is no folder; use a folder of pictures",
     ("trial", "net.onnx", "--images", "empty"): "--images: 'empty' has no pictures; those are .png .jpg",

@@ -49,7 +49,7 @@ RUNS = {  # and the seconds that they take
     "detect": (["detect", "scores.onnx", *SWEPT, "-o", "spots.png", "--resume", "--overwrite"], 4.0),
     "manifest": (["export", "trained.toml", "--jobs", "2", "-o", "out"], 3.0),
 }
-NOTES = re.compile(r"padviz: .*(the run begins anew|the background is seen without a stimulus.*)\n")  # of detect
+NOTES = re.compile(r"padviz: .*(the run began anew|the background is seen without a stimulus.*)\n")  # of detect
 ENDS = {"page.html": "</html>", "audit.md": "an odd number.\n"}
 CODES = {signal.SIGINT: (130, -2), signal.SIGTERM: (143, -15)}  # a shell says 130 and 143 of the others too
 
