@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from padviz.advice.remedies import Remedy
     from padviz.api.audits import costs, even_sizes, ledger, receptive_fields, remedies, tap_exposure
     from padviz.api.counts import coverage, usage
+    from padviz.api.tiles import tiles
     from padviz.api.trained import border_responses, detectability
     from padviz.api.trying import seen, trial
     from padviz.counting.count_map import CountMap
     from padviz.counting.shares.summary import Summary
+    from padviz.cutting.plan import Plan
+    from padviz.cutting.running import tiled
     from padviz.exports.run import export
     from padviz.geometry.balance.even_sizes import EvenSizes
     from padviz.geometry.costs import Costs
@@ -41,10 +44,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BorderResponse", "BorderResponses", "Costs", "CountMap", "Detectability", "EvenSizes", "Explorer", "Layer",
-    "Ledger", "MeanFilter", "MeanFilters", "Network", "PadvizError", "PositionMap", "ReceptiveField", "Remedy",
+    "Ledger", "MeanFilter", "MeanFilters", "Network", "PadvizError", "Plan", "PositionMap", "ReceptiveField", "Remedy",
     "Repadded", "Seen", "Summary", "TapExposure", "Trial", "TrialRow", "__version__", "border_responses", "costs",
     "coverage", "detectability", "even_sizes", "explore", "export", "ledger", "load", "mean_filters", "read_counts",
-    "receptive_fields", "remedies", "repad", "repad_file", "seen", "tap_exposure", "trial", "usage",
+    "receptive_fields", "remedies", "repad", "repad_file", "seen", "tap_exposure", "tiled", "tiles", "trial", "usage",
 ]  # fmt: skip
 
 _HOMES = {
@@ -60,6 +63,7 @@ _HOMES = {
     "MeanFilter": "padviz.trained.mean_filters",
     "MeanFilters": "padviz.trained.mean_filters",
     "Network": "padviz.network.network",
+    "Plan": "padviz.cutting.plan",
     "PositionMap": "padviz.trained.detecting.detectability",
     "ReceptiveField": "padviz.geometry.receptive_fields",
     "Remedy": "padviz.advice.remedies",
@@ -86,6 +90,8 @@ _HOMES = {
     "repad_file": "padviz.repadding.onnx.file",
     "seen": "padviz.api.trying",
     "tap_exposure": "padviz.api.audits",
+    "tiled": "padviz.cutting.running",
+    "tiles": "padviz.api.tiles",
     "trial": "padviz.api.trying",
     "usage": "padviz.api.counts",
 }

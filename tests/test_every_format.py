@@ -32,7 +32,8 @@ WALK = {
     "kernel": "--size 4x5 --padding zero,partial --pixel 0,1", "layers": "net.toml", "networks": "",
     "repad": "model.onnx --size 32x48 --padding reflect", "responses": "model.onnx --size 32x48 -n 2",
     "seen": "model.onnx --images photos -n 2 --size 32x48 --patch 4 --grid 5", "sizes": "net.toml --range 9:60",
-    "taps": "net.toml", "trial": "model.onnx --images photos -n 4 --padding circular --size 225",
+    "taps": "net.toml", "tiles": "unet_padded --image 1024x1536 --tile 512 --for monai",
+    "trial": "model.onnx --images photos -n 4 --padding circular --size 225",
     "uneven": "net.toml --all", "usage": "net.toml",
 }  # fmt: skip
 ASIDE = {"explore", "export", "convert"}  # which make pages, folders and descriptions
@@ -65,6 +66,7 @@ def report(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> Report:
         caught.append(report)
         return to_text(report, format_)
 
+    monkeypatch.delenv("COLUMNS", raising=False)  # as the command that runs has none
     monkeypatch.setattr("padviz.reports.rendering.to_text", catching)
     result = run(*asked)
     assert result.exit_code == 0, result.stderr

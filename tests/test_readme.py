@@ -6,6 +6,7 @@ import gc
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -36,6 +37,7 @@ WITH_MORE = {
 LONG = "compare resnet50", "compare vgg19 --size 512", "export vgg11 resnet18", "usage resnet50 --size 65536"
 STAND_INS = {"MODEL_A": "vgg11", "MODEL_B": "vgg13", "MODEL...": "vgg11", "MODEL": "vgg11", "NAME": "features.3"}
 STAND_INS |= {"N": "64"}
+EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 UNTRAINED = re.compile(
     "the background is seen|the output hardly depends|that it is kept says little|mapped is the contrast"
 )  # as the stand-ins are
@@ -99,7 +101,7 @@ def test_outputs_are_what_is_printed(command: str, shown: str) -> None:
 
 def test_enough_is_found() -> None:
     assert len(COMMANDS) >= 8
-    assert len(SHOWN) == 4
+    assert len(SHOWN) == 5
 
 
 def test_the_toml_example_works() -> None:
@@ -110,20 +112,29 @@ def test_the_toml_example_works() -> None:
 
 
 def test_the_python_example_works() -> None:
-    *_, example = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    example = EXAMPLES[-1]
     assert run("usage", "resnet18", "-o", "counts.npz").exit_code == 0
     exec(compile(example, "README.md", "exec"), {})
 
 
+def test_the_example_of_tiles_works() -> None:
+    (example,) = (each for each in EXAMPLES if "padviz.tiles" in each)
+    names: dict[str, Any] = {}
+    exec(compile(example, "README.md", "exec"), names)
+    assert names["out"].all()
+
+
 def test_the_examples_of_repadding_work() -> None:
-    for example in re.findall(r"```python\n(.*?)```", README, re.DOTALL)[1:3]:
+    examples = [each for each in EXAMPLES[:-1] if "torchvision" in each or "padviz.nn" in each]
+    assert len(examples) == 2
+    for example in examples:
         exec(compile(example, "README.md", "exec"), {})
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_the_cluster_example_works_on_a_small_cluster() -> None:
     distributed = pytest.importorskip("dask.distributed", reason="the extra padviz[dask] is not installed")
-    example, *_ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (example,) = (each for each in EXAMPLES if "scheduler" in each)
     Path("survey.toml").write_text('[[maps]]\nmodels = ["vgg11"]\nsizes = ["64:96:16"]\n')
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None

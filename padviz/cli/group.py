@@ -19,8 +19,8 @@ from padviz.errors import Ended, PadvizError, printable
 from padviz.version import __version__
 
 COMMANDS = (
-    "audit", "explore", "usage", "compare", "kernel", "uneven", "sizes", "taps", "coverage", "fields", "filters",
-    "responses", "detect", "trial", "seen", "diff", "export", "layers", "networks", "convert", "repad",
+    "audit", "explore", "usage", "compare", "kernel", "uneven", "sizes", "taps", "coverage", "fields", "tiles",
+    "filters", "responses", "detect", "trial", "seen", "diff", "export", "layers", "networks", "convert", "repad",
 )  # fmt: skip
 
 

@@ -43,7 +43,8 @@ class SizeType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
             hint = f"use pixels from 1 to {LARGEST}, as 224 or 240x320"
             if "," in value and param is not None and param.multiple:
                 hint = "for several, repeat it: --size 224 --size 225"
-            raise OptionError(f"{value!r} is not a size", where="--size", hint=hint)
+            where = param.opts[0] if param is not None and param.opts else "--size"
+            raise OptionError(f"{value!r} is not a size", where=where, hint=hint)
         return pixels
 
 

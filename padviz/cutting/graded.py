@@ -9,7 +9,7 @@ import numpy as np
 
 from padviz.counting.usage import usage
 from padviz.cutting.context import Context, Interval
-from padviz.network.network import Network
+from padviz.network.network import Network, Size
 from padviz.network.sizes import sizes_of
 
 MOST_PHASES = 16  # units of one period of the lattice that are looked at
@@ -46,3 +46,11 @@ def graded_on(network: Network, axis: int, n: int, context: Context, levels: Seq
             far = int(np.flatnonzero(after > 1 - level)[-1]) + 1
             contexts[k] = max(contexts[k][0], ceil(low - near)), max(contexts[k][1], ceil(far - high))
     return contexts
+
+
+def both_graded(
+    network: Network, size: Size, contexts: tuple[Context, Context], levels: Sequence[float]
+) -> tuple[list[Interval], list[Interval]]:
+    """Find the graded context of a head on height and on width."""
+    height, width = (graded_on(network, axis, size[axis], contexts[axis], levels) for axis in (0, 1))
+    return height, width

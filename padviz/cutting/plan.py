@@ -115,11 +115,21 @@ def plan_tiles(
     for context in (*contexts[0], *contexts[1]):
         if context.barrier:
             what = f"no tiles are exact: {context.barrier.layer} ({context.barrier.why})"
-            raise OptionError(what, where=network.name, hint="plan as if it were local with --ignore-norms")
+            raise OptionError(what, where=network.name, hint="plan as if it were local with `ignore_norms`")
     lines = [_line(network, axis, image[axis], tile[axis], objects, without) for axis in (0, 1)]
     pairs = tuple(zip(*contexts, strict=True))
     length = lines[0].length, lines[1].length
     return Plan(network, image, length, pairs, (lines[0], lines[1]))
+
+
+def globals_of(network: Network) -> frozenset[str]:
+    """Name the layers at which each position depends on all, or on the far side.
+
+    >>> import padviz
+    >>> len(globals_of(padviz.load("efficientnet_b0"))), len(globals_of(padviz.load("vgg11")))
+    (16, 0)
+    """
+    return frozenset(layer.name for layer in network.layers if any(layer.whole(axis) for axis in (0, 1)))
 
 
 def _line(network: Network, axis: int, n: int, most: int, objects: int, without: frozenset[str]) -> Line:
@@ -135,7 +145,7 @@ def _line(network: Network, axis: int, n: int, most: int, objects: int, without:
     if not advance:
         least = next((m for m in range(length + step, n, step) if _advance(ends, m, step, apart, objects)), n)
         what = f"{most} px are too few: a tile needs {least} to keep anything that is right"
-        raise OptionError(what, where=network.name, option="tile", hint=f"use {least} or more")
+        raise OptionError(what, option="tile", hint=f"use `tile` {least} or more")
     starts = [0]
     while starts[-1] < n - length:
         starts.append(min(starts[-1] + advance, n - length))

@@ -41,6 +41,16 @@ def tiled(
     on_progress : callable, optional
         Called with (tiles done, tiles in all).
 
+    Returns
+    -------
+    array, tensor, or list of them
+        Of shape (..., units, units), one for each head of the plan.
+
+    Raises
+    ------
+    OptionError
+        For an image of another size, or a model that makes other heads, than the plan is for.
+
     Examples
     --------
     >>> import numpy as np

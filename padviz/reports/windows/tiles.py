@@ -1,0 +1,120 @@
+"""The report of `tiles`: context, lattice, and the tiles of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from padviz.cutting.context import Context
+from padviz.cutting.handover import Handover
+from padviz.cutting.plan import Plan
+from padviz.network.network import Network
+from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, columns
+from padviz.reports.tables import by
+
+Pair = tuple[Context, Context]
+Graded = Mapping[str, tuple[Sequence[tuple[int, int]], Sequence[tuple[int, int]]]]
+AXES = ("height", "width")
+
+
+def report_of(
+    network: Network,
+    contexts: Sequence[Pair],
+    graded: Graded,
+    levels: Sequence[float],
+    plan: Plan | None = None,
+    recipe: Handover | None = None,
+) -> Report:
+    """Report the context of every head on each axis, and the plan of an image and the call to paste, if there are any.
+
+    `graded` has, by head, the (before, after) of each level on height and on width.
+    """
+    rows = [
+        {
+            "layer": context.layer,
+            "axis": axis,
+            "before": context.before,
+            "after": context.after,
+            "lattice": context.lattice,
+            "stride": float(context.stride),
+            **_graded(graded[context.layer][i], levels),
+        }
+        for pair in contexts
+        for i, (axis, context) in enumerate(zip(AXES, pair, strict=True))
+    ]
+    shown = [Column(_key("at", level), f"{100 * level:g} %", of=_at(level)) for level in levels]
+    table = Table((*columns("layer axis before after lattice"), Column("stride", show="{:g}"), *shown), rows)
+    sheet = Table(columns(" ".join(rows[0])), rows)
+    barrier = next((each.barrier for pair in contexts for each in pair if each.barrier), None)
+    facts: dict[str, Any] = {"network": network.name, "barrier": barrier and [*barrier], "contexts": rows}
+    facts |= {"levels": [*levels], "plan": plan and plan_facts(plan), "recipe": recipe and recipe_facts(recipe)}
+    first = Lines((answer(contexts, plan), *ways_out(contexts)))
+    about = Lines(("before, after: pixels around what a tile keeps; % of the paths come from within so many.",))
+    screen: list[Sequence[Block]] = [[Heading(network.title), first, table, about]]
+    if recipe:
+        screen.append([Heading(f"{recipe.library}, {recipe.exact}"), Lines(tuple(recipe.call.split("\n")))])
+    return Report("tiles", facts, screen, sheet)
+
+
+def _graded(pairs: Sequence[tuple[int, int]], levels: Sequence[float]) -> dict[str, int]:
+    """List the graded context on one axis by its keys."""
+    sides = [zip(("before", "after"), pair, strict=True) for pair in pairs]
+    return {_key(side, level): n for level, ends in zip(levels, sides, strict=True) for side, n in ends}
+
+
+def _at(level: float) -> Callable[[Mapping[str, Any]], str]:
+    return lambda row: f"{row[_key('before', level)]}, {row[_key('after', level)]}"
+
+
+def _key(side: str, level: float) -> str:
+    return f"{side}_{100 * level:g}".replace(".", "_")
+
+
+def answer(contexts: Sequence[Pair], plan: Plan | None) -> str:
+    """Say in a sentence what a tile must read, where tiles start, and what a plan comes to."""
+    height, width = (max((pair[i] for pair in contexts), key=lambda each: each.before + each.after) for i in (0, 1))
+    sides = _sides(height) if _sides(height) == _sides(width) else f"{_sides(height)}, and {_sides(width)} along width"
+    lattice = by((height.lattice, width.lattice)) if height.lattice != width.lattice else str(height.lattice)
+    start = f"tiles start on multiples of {lattice}" if lattice != "1" else "tiles start anywhere"
+    if height.barrier or width.barrier:
+        layer, why = height.barrier or width.barrier or ("", "")
+        return f"No tiles are exact: {layer} ({why}). Without it: {sides}; {start}."
+    if plan is None:
+        return f"{sides[0].upper()}{sides[1:]}; {start}."
+    counts = [len(line.starts) for line in plan.lines]
+    steps = [line.starts[1] - line.starts[0] if len(line.starts) > 1 else line.image for line in plan.lines]
+    tiles = f"tiles of {by(plan.tile)} keep {by((steps[0], steps[1]))}"
+    total = f"{by((counts[0], counts[1]))} tiles; {plan.cost:.2f} times the pixels"
+    return f"{sides[0].upper()}{sides[1:]}; {start}: {tiles}; {total}."
+
+
+def _sides(context: Context) -> str:
+    if context.before == context.after:
+        return f"{context.before} px of context on each side"
+    return f"{context.before} px of context before and {context.after} px after"
+
+
+def ways_out(contexts: Sequence[Pair]) -> list[str]:
+    """Say what can be done where no tiles are exact."""
+    reasons = {context.barrier.why for pair in contexts for context in pair if context.barrier}
+    if not reasons:
+        return []
+    if any("norm" in why for why in reasons):
+        return ["Use running statistics, or one set of them for all tiles; or --ignore-norms, which is inexact."]
+    return ["Use --ignore-norms to plan as if it saw each position alone, which is inexact."]
+
+
+def plan_facts(plan: Plan) -> dict[str, Any]:
+    """List what JSON has of a plan."""
+    starts = {axis: [*line.starts] for axis, line in zip(AXES, plan.lines, strict=True)}
+    keeps = {
+        name: {axis: [[*span] for span in line.keeps[h]] for axis, line in zip(AXES, plan.lines, strict=True)}
+        for h, name in enumerate(plan.heads)
+    }
+    facts = {"image": [*plan.image], "tile": [*plan.tile], "tiles": len(plan), "cost": plan.cost}
+    return {**facts, "starts": starts, "keeps": keeps}
+
+
+def recipe_facts(recipe: Handover) -> dict[str, Any]:
+    """List what JSON has of a recipe for a library."""
+    return {"library": recipe.library, "exact": recipe.exact, "arguments": recipe.arguments, "call": recipe.call}

@@ -1,0 +1,81 @@
+"""`padviz tiles`: the answer first, then context, lattice and the call to paste; each mistake one line."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import padviz
+from tests.cli.test_cli import run
+
+pytestmark = pytest.mark.usefixtures("elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [
+        ("unet", "92 px of context on each side; tiles start on multiples of 16."),
+        ("vgg11 --layer features.0", "1 px of context on each side; tiles start anywhere."),
+        ("resnet50", "224 px of context before and 192 px after; tiles start on multiples of 32."),
+        (
+            "unet_padded --image 1024x2048 --tile 512x1024",
+            "94 px of context on each side; tiles start on multiples of 16: tiles of 512 x 1024 keep 320 x 832; "
+            "3 x 3 tiles; 2.25 times the pixels.",
+        ),
+        (
+            "efficientnet_b0",
+            "No tiles are exact: features.1.0.block.1 (gate). Without it: 448 px of context before and 416 px after; "
+            "tiles start on multiples of 32.",
+        ),
+    ],
+)
+def test_the_first_sentence_answers(command: str, answer: str) -> None:
+    assert answer in " ".join(run("tiles", *command.split()).stdout.split())
+
+
+def test_json_has_the_plan_that_python_has() -> None:
+    facts = json.loads(run("tiles", "unet_padded", "--image", "1024", "--tile", "512", "--format", "json").stdout)
+    plan = padviz.tiles("unet_padded", 1024, 512)
+    assert facts["plan"]["tiles"] == len(plan) == 9
+    assert facts["plan"]["starts"] == {"height": [*plan.lines[0].starts], "width": [*plan.lines[1].starts]}
+    assert [row["before"] for row in facts["contexts"]] == [94, 94]
+    assert [facts["contexts"][0][f"{side}_99"] for side in ("before", "after")] == [56, 56]
+
+
+def test_norms_are_ignored_where_that_is_asked_for() -> None:
+    asked = ["tiles", "efficientnet_b0", "--image", "2048", "--tile", "1024"]
+    assert "no tiles are exact: features.1.0.block.1 (gate)" in run(*asked).stderr
+    assert "keep 160 x 160; 8 x 8 tiles" in run(*asked, "--ignore-norms").stdout
+
+
+def test_the_call_of_a_library_can_be_pasted() -> None:
+    text = run("tiles", "unet_padded", "--image", "1024", "--tile", "512", "--for", "torchio").stdout
+    assert "torchio, exact" in text
+    assert "torchio.GridSampler(subject, (512, 512, 1), (192, 192, 0))" in text
+
+
+def test_a_file_is_written_in_each_format() -> None:
+    for suffix in ("txt", "json", "csv", "md"):
+        assert run("tiles", "unet", "-o", f"plan.{suffix}").exit_code == 0
+        assert "92" in Path(f"plan.{suffix}").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ("--tile 512", "--tile: plans tiles of an image; add --image and --tile"),
+        ("--for monai", "--for: plans tiles of an image; add --image and --tile"),
+        ("--image 1024 --tile 100", "--tile: 100 px are too few: a tile needs 208 .*; use --tile 208 or more"),
+        ("--image 1024 --tile 512 --for nnunet", "--for: nnunet: tiles are blended, .*; use python, or another"),
+        ("--image 1024 --tile 512 --for x", "--for: 'x' is not known; use python, monai, torchio"),
+        ("--image 0", "--image: '0' is not a size; use pixels from 1"),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_what_works(options: str, line: str) -> None:
+    result = run("tiles", "unet_padded", *options.split())
+    assert result.exit_code == 2
+    assert re.match(f"padviz: {line}", result.stderr), result.stderr
+    assert result.stderr.count("\n") == 1
