@@ -46,14 +46,14 @@ def command(
       padviz repad model.onnx --padding zero/circular -o wrapped.onnx
       padviz repad model.onnx --even --size 224 -o even.onnx
     """
-    from padviz.repadding.onnx.file import check_asked, repad_file
+    from padviz.repadding.onnx.file import check_options, repad_file
     from padviz.reports.maps.repad import report_of
 
     if not model.lower().endswith(".onnx"):
         other = "" if even else "; in Python, padviz.repad(module, scheme); padviz convert writes descriptions"
         hint = f"export it to .onnx{other}"
         raise OptionError("is not an ONNX file", where=model, hint=hint)
-    check_asked(padding, even)
+    check_options(padding, even)
     if even and layers + without:
         raise OptionError("takes all uneven windows", where="--even", hint="leave --layer and --except out")
     found = repad_file(model, padding, None, size, layers, without, even=even, neutral=options.neutral_ops())

@@ -31,10 +31,11 @@ def evened(network: Network, size: Size) -> Plan:
         at = f"{size[0]} x {size[1]}" if size[0] != size[1] else str(size[0])
         what = f"no learned window is uneven at {at}"
         raise OptionError(what, where=network.name, hint="padviz uneven lists what its windows read")
-    found = with_even_pads(Case(with_pads_joined(network), size))  # a window's pads are its own and a pad's before it
-    if found and not found.case.uneven:
-        return between(network, found.case.network, size)
-    pooled = with_strides_pooled(network, tuple(each.layer for each in today.uneven))
+    joined = Case(with_pads_joined(network), size)  # a window's pads are its own and a pad's before it
+    remedied = with_even_pads(joined)
+    if remedied and not remedied.case.uneven:
+        return between(network, remedied.case.network, size)
+    pooled = with_strides_pooled(network, tuple(window.layer for window in today.uneven))
     if pooled:
         return between(network, pooled, size)
     why = " ".join(cannot(today)) or "Its strides cannot be moved."
@@ -43,7 +44,7 @@ def evened(network: Network, size: Size) -> Plan:
 
 
 def between(network: Network, changed: Network, size: Size) -> Plan:
-    """The plan to make one network of another: the same layers with other pads, or with a stride moved into a pool.
+    """Plan to make one network of another: the same layers with other pads, or with a stride moved into a pool.
 
     Raises
     ------
@@ -69,12 +70,12 @@ def between(network: Network, changed: Network, size: Size) -> Plan:
             changes.append(Change(layer, new, entering, pooled=f"{layer.name}{POOLED}" in after.index))
     lasts = last_maps(network)
     targets = tuple(name for name in last_maps(changed) if {name, name.removesuffix(POOLED)} & {*lasts})
-    if any(_shape(network, name, size) != _shape(changed, made, size) for name, made in _pairs(network, targets)):
+    if any(_shape(network, name, size) != _shape(changed, other, size) for name, other in _pairs(network, targets)):
         raise PadvizError("the last map would have another size", where=network.name, hint="try another `size`")
     return Plan(before, after, size, targets, tuple(changes), pads=len(changes), whole=True)
 
 
-def check_even(found: Network, size: Size) -> None:
+def check_even(network: Network, size: Size) -> None:
     """Refuse a result that is not even after all.
 
     Raises
@@ -82,9 +83,9 @@ def check_even(found: Network, size: Size) -> None:
     PadvizError
         Naming the layer.
     """
-    uneven = ledger(found, size).uneven_learned
+    uneven = ledger(network, size).uneven_learned
     if uneven:
-        raise PadvizError(f"{uneven[0].layer} would still be uneven, so nothing was written", where=found.name)
+        raise PadvizError(f"{uneven[0].layer} would still be uneven, so nothing was written", where=network.name)
 
 
 def _shape(network: Network, name: str, size: Size) -> Size:
@@ -93,5 +94,5 @@ def _shape(network: Network, name: str, size: Size) -> Size:
 
 
 def _pairs(network: Network, targets: tuple[str, ...]) -> list[tuple[str, str]]:
-    """The last maps of a network, each with what stands for it."""
+    """Pair the last maps of a network with what stands for each."""
     return [(name if name in network.index else name.removesuffix(POOLED), name) for name in targets]

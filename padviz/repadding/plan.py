@@ -53,8 +53,8 @@ class Plan:
     scheme as an override where nothing is left alone. A `whole` one is done as a whole, or not at all.
 
     >>> import padviz
-    >>> found = plan(padviz.load("vgg11"), "reflect")
-    >>> len(found.changes), found.changes[0].name, found.changes[0].after.height.mode
+    >>> planned = plan(padviz.load("vgg11"), "reflect")
+    >>> len(planned.changes), planned.changes[0].name, planned.changes[0].after.height.mode
     (8, 'features.0', 'reflect')
     """
 
@@ -68,7 +68,7 @@ class Plan:
     whole: bool = False
 
     def leaving(self, why: Mapping[str, str]) -> Plan:
-        """The plan without the layers that cannot be changed after all, by name and with the reason.
+        """Drop from the plan the layers that cannot be changed after all, by name and with the reason.
 
         Raises
         ------
@@ -112,17 +112,17 @@ def plan(
     Examples
     --------
     >>> import padviz
-    >>> found = plan(padviz.load("resnet18"), "reflect", 32)
-    >>> found.left[0]
+    >>> planned = plan(padviz.load("resnet18"), "reflect", 32)
+    >>> planned.left[0]
     Left(layer='layer4.0.conv2', why='its input has 1 row, too few for reflect padding of 1')
     """
     padding = checked(padding)
     joined, at = with_pads_joined(network), network.at(size)
     sizes = [sizes_of(joined, axis, n) for axis, n in enumerate(at)]
-    asked = _asked(network, joined, layers, without)
+    selected = _selected(network, joined, layers, without)
     changes, left, pads = [], [], 0
     for i, layer in enumerate(joined.layers):
-        if i not in asked:
+        if i not in selected:
             continue
         entering = sizes[0][layer.inputs[0]], sizes[1][layer.inputs[0]]
         after = padded_layer(layer, padding)
@@ -148,7 +148,7 @@ def plan(
 
 
 def checked(padding: str) -> str:
-    """A scheme that says what padding reads, in its shortest form; "valid" and "full" say how much there is.
+    """Check and shorten a scheme that says what padding reads; "valid" and "full" say how much there is.
 
     Raises
     ------
@@ -166,7 +166,7 @@ def checked(padding: str) -> str:
 
 
 def adds(op: Op | None) -> bool:
-    """Whether an operation has padding.
+    """Tell whether an operation has padding.
 
     >>> adds(Window(3)), adds(Window(3, padding="same"))
     (False, True)
@@ -175,7 +175,7 @@ def adds(op: Op | None) -> bool:
 
 
 def same_rows(one: Op | None, other: Op | None) -> bool:
-    """Whether two operations read the same rows: a mode says nothing where there is no padding.
+    """Tell whether two operations read the same rows: a mode says nothing where there is no padding.
 
     >>> same_rows(Window(3, mode="reflect"), Window(3)), same_rows(Window(3, padding=(1, 1)), Window(3))
     (True, False)
@@ -186,7 +186,7 @@ def same_rows(one: Op | None, other: Op | None) -> bool:
 
 
 def cannot(layer: Layer, entering: Size) -> str:
-    """Why a layer cannot pad what it reads, or nothing if it can.
+    """Say why a layer cannot pad what it reads, or nothing if it can.
 
     >>> cannot(Layer("c", "conv", (0,), Window(5, padding=(2, 2), mode="reflect"), Window(1)), (2, 2))
     'its input has 2 rows, too few for reflect padding of 2'
@@ -209,19 +209,19 @@ def _fills(op: Op | None, n: int, n_out: int) -> bool:
 
 
 def _changed(network: Network, changes: Iterable[Change]) -> Network:
-    """The network with the layers as they are to become."""
+    """Put the layers as they are to become into the network."""
     after = {change.name: change.after for change in changes}
     return replace(network, layers=tuple(after.get(layer.name, layer) for layer in network.layers))
 
 
-def _asked(network: Network, joined: Network, layers: Iterable[str], without: Iterable[str]) -> set[int]:
-    """The positions of the layers to change; a pad that was joined stands for the convolutions that have its rows."""
-    named = {at for name in layers for at in _meant(network, joined, name)}
-    left = {at for name in without for at in _meant(network, joined, name)}
+def _selected(network: Network, joined: Network, layers: Iterable[str], without: Iterable[str]) -> set[int]:
+    """Find the positions of the layers to change; a pad that was joined stands for the convolutions with its rows."""
+    named = {at for name in layers for at in _positions(network, joined, name)}
+    left = {at for name in without for at in _positions(network, joined, name)}
     return (named or {*range(1, len(joined.layers))}) - left
 
 
-def _meant(network: Network, joined: Network, name: str) -> Iterator[int]:
+def _positions(network: Network, joined: Network, name: str) -> Iterator[int]:
     at = joined.index[network.find(name).name]
     yield at
     if joined.layers[at].kind != network.layers[at].kind:

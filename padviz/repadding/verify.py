@@ -15,13 +15,13 @@ from padviz.repadding.plan import Plan
 ROWS = 256  # compared at a time
 
 
-def check(plan: Plan, found: Network) -> list[CountMap]:
+def check(plan: Plan, network: Network) -> list[CountMap]:
     """Compare a network that was read of what was repadded with the plan; the maps of its last maps come back.
 
     Parameters
     ----------
     plan : Plan
-    found : Network
+    network : Network
 
     Raises
     ------
@@ -39,16 +39,16 @@ def check(plan: Plan, found: Network) -> list[CountMap]:
     """
     maps = []
     for name in plan.targets:
-        made = usage(found, plan.size, layer=name) if name in found.index else None
-        if made is None or not same(usage(plan.after, plan.size, layer=name), made):
+        counts = usage(network, plan.size, layer=name) if name in network.index else None
+        if counts is None or not same(usage(plan.after, plan.size, layer=name), counts):
             what = f"usage by {name} is not what was planned, so nothing was written"
             raise PadvizError(what, where=plan.before.name, hint="please report it, with the file if you can")
-        maps.append(made)
+        maps.append(counts)
     return maps
 
 
 def same(one: CountMap, other: CountMap) -> bool:
-    """Whether two maps have the same counts, to the last bit; what repeats in both is compared once."""
+    """Tell whether two maps have the same counts, to the last bit; what repeats in both is compared once."""
     if one.shape != other.shape:
         return False
     down, across = distinct(one.rows, other.rows), distinct(one.cols, other.cols)
@@ -60,10 +60,10 @@ def same(one: CountMap, other: CountMap) -> bool:
 
 
 def distinct(one: Tiling, other: Tiling) -> NDArray[np.int64]:
-    """Rows that stand for all: every other one is, in both cores, the row that one of them is.
+    """Choose rows that stand for all: every other one is, in both cores, the row that one of them is.
 
     >>> distinct(Tiling(12, start=2, period=3, copies=2), Tiling(12, start=4, period=3, copies=1)).tolist()
     [0, 1, 2, 3, 4, 5, 6, 10, 11]
     """
-    found: NDArray[np.int64] = np.unique(one.index * other.kept + other.index, return_index=True)[1]
-    return np.sort(found)
+    rows: NDArray[np.int64] = np.unique(one.index * other.kept + other.index, return_index=True)[1]
+    return np.sort(rows)

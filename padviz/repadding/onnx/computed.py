@@ -24,7 +24,7 @@ class Amounts:
     axes: Sequence[int]
 
     def place(self, axis: int, side: int) -> int:
-        """Where the rows of one side of an axis are in it.
+        """Find where the rows of one side of an axis are in it.
 
         >>> Amounts("p", range(4)).place(2, 0), Amounts("p", (2, 3)).place(2, 1)
         (2, 2)
@@ -38,22 +38,22 @@ def chain(graph: Graph, node: Proto, amounts: Amounts, modes: Mapping[int, str])
     Axes of one mode are one Pad, where Pad has it; of another mode an axis is a Gather of its rows.
     """
     native = dict.fromkeys(mode for mode in modes.values() if graph.has(mode))
-    steps = [(mode, [axis for axis, each in modes.items() if each == mode]) for mode in native]
+    steps = [(mode, [axis for axis, own in modes.items() if own == mode]) for mode in native]
     steps += [(mode, [axis]) for axis, mode in modes.items() if mode not in native]
     name, x = f"{node.name or node.output[0]}.pad", node.input[0]
-    made: list[Proto] = []
+    nodes: list[Proto] = []
     for i, (mode, axes) in enumerate(steps):
         output = node.output[0] if i == len(steps) - 1 else graph.free(f"{name}_output")
         if mode in native:
-            made += _pad(graph, [x, *node.input[1:]], output, amounts, axes, mode, name)
+            nodes += _pad(graph, [x, *node.input[1:]], output, amounts, axes, mode, name)
         else:
-            made += _gathered(graph, x, output, amounts, axes[0], mode, name)
+            nodes += _gathered(graph, x, output, amounts, axes[0], mode, name)
         x = output
-    return made
+    return nodes
 
 
 def mode_of(op: Op | None, computed: bool = True) -> str:
-    """The mode of what a pad adds; of SAME before a window of 3 rows that is one row a side, where two modes agree.
+    """Name the mode of what a pad adds; of SAME before 3 rows that is one row a side, where two modes agree.
 
     >>> mode_of(Window(3, padding="same_upper", mode="symmetric")), mode_of(Window(5, padding="same", mode="symmetric"))
     ('replicate', 'symmetric')
@@ -67,7 +67,7 @@ def mode_of(op: Op | None, computed: bool = True) -> str:
 def _pad(
     graph: Graph, inputs: list[str], output: str, amounts: Amounts, axes: Sequence[int], mode: str, name: str
 ) -> list[Proto]:
-    """A Pad of some axes: the amounts of all others are multiplied by 0."""
+    """Make a Pad of some axes: the amounts of all others are multiplied by 0."""
     mask = np.array([axis in axes for axis in amounts.axes] * 2, dtype=np.int64)
     some = graph.constant(mask, f"{name}_mask")
     inputs[1] = graph.free(f"{name}_some")
@@ -82,16 +82,16 @@ def amounts_of_same(graph: Graph, x: str, windows: Sequence[Window], name: str) 
 
     In all max((ceil(n / stride) - 1) * stride + extent - n, 0) rows, the smaller half of them before in SAME_UPPER.
     """
-    made: list[Proto] = []
+    nodes: list[Proto] = []
 
     def numbers(*values: int) -> str:
-        made.append(graph.constant(np.array(values, dtype=np.int64), f"{name}_numbers"))
-        return str(made[-1].output[0])
+        nodes.append(graph.constant(np.array(values, dtype=np.int64), f"{name}_numbers"))
+        return str(nodes[-1].output[0])
 
     def add(op: str, *inputs: str, **attributes: Any) -> str:
-        found = graph.free(f"{name}_{op.lower()}")
-        made.append(graph.node(op, inputs, found, found, **attributes))
-        return found
+        output = graph.free(f"{name}_{op.lower()}")
+        nodes.append(graph.node(op, inputs, output, output, **attributes))
+        return output
 
     strides, extents = ([getattr(op, key) for op in windows] for key in ("stride", "extent"))
     n = add("Slice", add("Shape", x), numbers(2), numbers(4))
@@ -101,21 +101,21 @@ def amounts_of_same(graph: Graph, x: str, windows: Sequence[Window], name: str) 
     half = add("Div", rows, numbers(2))
     rest, none = add("Sub", rows, half), numbers(0, 0)
     before, after = (rest, half) if windows[0].padding == "same_lower" else (half, rest)
-    return made, Amounts(add("Concat", none, before, none, after, axis=0), range(4))
+    return nodes, Amounts(add("Concat", none, before, none, after, axis=0), range(4))
 
 
 def _gathered(graph: Graph, x: str, output: str, amounts: Amounts, axis: int, mode: str, name: str) -> list[Proto]:
-    """The rows -before .. n + after of an axis of n rows, each taken from where the mode folds it to."""
-    made: list[Proto] = []
+    """Gather the rows -before .. n + after of an axis of n rows, each from where the mode folds it to."""
+    nodes: list[Proto] = []
 
     def number(n: int) -> str:
-        made.append(graph.constant(np.array(n, dtype=np.int64), f"{name}_number"))
-        return str(made[-1].output[0])
+        nodes.append(graph.constant(np.array(n, dtype=np.int64), f"{name}_number"))
+        return str(nodes[-1].output[0])
 
     def add(op: str, *inputs: str) -> str:
-        found = graph.free(f"{name}_{op.lower()}")
-        made.append(graph.node(op, inputs, found, found))
-        return found
+        output = graph.free(f"{name}_{op.lower()}")
+        nodes.append(graph.node(op, inputs, output, output))
+        return output
 
     before, after = (add("Gather", amounts.tensor, number(amounts.place(axis, side))) for side in (0, 1))
     n = add("Gather", add("Shape", x), number(axis))
@@ -129,5 +129,5 @@ def _gathered(graph: Graph, x: str, output: str, amounts: Amounts, axis: int, mo
             front, back = add("Sub", front, rows), add("Sub", add("Add", n, back), rows)
         rest = add("Where", add("Less", rows, n), rows, back)
         rows = add("Where", add("Less", rows, number(0)), front, rest)
-    made.append(graph.node("Gather", [x, rows], output, name, axis=axis))
-    return made
+    nodes.append(graph.node("Gather", [x, rows], output, name, axis=axis))
+    return nodes

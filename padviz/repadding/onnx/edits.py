@@ -48,27 +48,27 @@ def edit(model: Model, network: Network, plan: Plan) -> Plan:
             why[change.name] = str(error)
     for name in _together(plan, why):
         why[name] = "it shares its pad with a layer that is left alone"
-    for name, made in steps.items():
+    for name, edits in steps.items():
         if name not in why:
-            for step in made:
+            for step in edits:
                 step()
     graph.finish()
     return plan.leaving(why)
 
 
 def _together(plan: Plan, why: dict[str, str]) -> list[str]:
-    """Layers whose pad another one has as well that does not change alike."""
+    """List layers whose pad another one has as well that does not change alike."""
     after = {change.name: change.after for change in plan.changes if change.name not in why}
     sharing: dict[str, list[Layer]] = {}
     for layer in plan.before.layers:
         for pad in layer.origin.pads if layer.origin else ():
             sharing.setdefault(pad, []).append(layer)
-    found = []
+    names = []
     for layers in sharing.values():
         modes = {_modes(after[layer.name]) if layer.name in after else None for layer in layers}
         if len(modes) > 1:
-            found += [layer.name for layer in layers if layer.name in after]
-    return found
+            names += [layer.name for layer in layers if layer.name in after]
+    return names
 
 
 def _modes(layer: Layer) -> tuple[str, ...]:
@@ -87,7 +87,7 @@ class _Editor:
         self.pads = Pads(graph, network, image.channels_last)
 
     def steps(self, change: Change) -> Iterator[Callable[[], None]]:
-        """What is to be done for one layer.
+        """Yield what is to be done for one layer.
 
         Raises
         ------
@@ -102,9 +102,9 @@ class _Editor:
         if any(isinstance(op, Window) and op.mode == "partial" for op in change.before.ops):
             raise Cannot("it is reweighed as partial convolution: repad the file that this one was made of")
         if change.before.kind == "pad":
-            yield from self.pads.steps(self._found(origin.name), change)
+            yield from self.pads.steps(self._position(origin.name), change)
             return
-        at = self._found(origin.name)
+        at = self._position(origin.name)
         node = self.graph.nodes[at]
         if node.op_type not in CONVS:
             raise Cannot(f"it is a {node.op_type}, which pads inside")
@@ -115,22 +115,22 @@ class _Editor:
         if any(map(_amounts_differ, change.before.ops, change.after.ops)):
             yield from self._amend(node, change, own)
             return
-        pads = [self._found(name) for name in origin.pads]
+        pads = [self._position(name) for name in origin.pads]
         self._check_once(change, own, pads)
         for pad in pads:
             yield from self.pads.steps(pad, change)
         yield from self._conv(at, change, own)
         yield from self._reweigh(at, change)
 
-    def _found(self, name: str) -> int:
-        """The node of a name, which must be in the main graph, and the only one."""
-        found = self.graph.titled.get(name, [])
-        if len(found) == 1:
-            return found[0]
-        raise Cannot("several nodes have its name" if found else "its node is inside of a function or a branch")
+    def _position(self, name: str) -> int:
+        """Find the node of a name, which must be in the main graph, and the only one."""
+        positions = self.graph.titled.get(name, [])
+        if len(positions) == 1:
+            return positions[0]
+        raise Cannot("several nodes have its name" if positions else "its node is inside of a function or a branch")
 
     def _own(self, node: Proto, change: Change) -> Own:
-        """The rows that a convolution pads by itself, by axis, and no pad before it; None where they are computed."""
+        """Read the rows that a convolution pads by itself, by axis; None where they are computed."""
         attrs = attributes(node.attribute)
         rule = attrs.get("auto_pad", "NOTSET")
         before = change.before
@@ -159,7 +159,7 @@ class _Editor:
                 raise Cannot("it is padded in two places, by itself and by a pad before it")
 
     def _conv(self, at: int, change: Change, own: Own) -> Iterator[Callable[[], None]]:
-        """A convolution whose own padding on an axis is of another mode: a pad in front takes its rows."""
+        """Move a convolution's own padding of another mode, on an axis, into a pad in front."""
         if None in own.values():
             yield lambda: self._pad_same(at, change)
             return
@@ -174,7 +174,7 @@ class _Editor:
                 kept[i], kept[2 + i] = before, after
         if not moved:
             return
-        if min(min(each[:2]) for each in moved.values()) < 0:
+        if min(min(rows[:2]) for rows in moved.values()) < 0:
             raise Cannot("its padding also crops")
 
         def step() -> None:
@@ -188,18 +188,18 @@ class _Editor:
         yield step
 
     def _pad_same(self, at: int, change: Change) -> None:
-        """A convolution whose rows follow from an open size: a pad in front works them out."""
+        """Put a pad in front of a convolution whose rows follow from an open size; it works them out."""
         node, graph = self.graph.nodes[at], self.graph
         name, x = f"{node.name or node.output[0]}.pad", node.input[0]
-        made, amounts = amounts_of_same(graph, x, [op for op in change.before.ops if isinstance(op, Window)], name)
+        nodes, amounts = amounts_of_same(graph, x, [op for op in change.before.ops if isinstance(op, Window)], name)
         node.input[0] = graph.free(f"{name}_output")
         pad = graph.node("Pad", [x, amounts.tensor], node.input[0], name)
         modes = {2 + i: mode_of(op) for i, op in enumerate(change.after.ops)}
-        graph.front[at] += [*made, *chain(graph, pad, amounts, modes)]
+        graph.front[at] += [*nodes, *chain(graph, pad, amounts, modes)]
         set_pads(node, [0] * 4)
 
     def _amend(self, node: Proto, change: Change, own: Own) -> Iterator[Callable[[], None]]:
-        """A convolution with more or fewer rows of zeros."""
+        """Give a convolution more or fewer rows of zeros."""
         kept = [0] * 4
         for i, (role, one, other) in enumerate(zip(ROLES, change.before.ops, change.after.ops, strict=True)):
             assert isinstance(one, Window)
@@ -214,17 +214,17 @@ class _Editor:
         yield lambda: set_pads(node, kept)
 
     def _pool(self, at: int) -> None:
-        """Stride 1, and an average over 2 x 2 of what comes out."""
+        """Set stride 1, and average over 2 x 2 of what comes out."""
         node, graph = self.graph.nodes[at], self.graph
         name, output = node.name or node.output[0], node.output[0]
         node.name = name
-        node.attribute.remove(next(each for each in node.attribute if each.name == "strides"))
+        node.attribute.remove(next(attr for attr in node.attribute if attr.name == "strides"))
         node.output[0] = graph.free(f"{name}.unstrided")
         pool = graph.node("AveragePool", [node.output[0]], output, f"{name}.pool", kernel_shape=[2, 2], strides=[2, 2])
         graph.behind[at].append(pool)
 
     def _reweigh(self, at: int, change: Change) -> Iterator[Callable[[], None]]:
-        """A convolution whose outputs are multiplied by taps over taps that hit real pixels, before its bias."""
+        """Multiply a convolution's outputs by taps over taps that hit real pixels, before its bias."""
         node, by_axis = self.graph.nodes[at], {}
         for i, (op, n) in enumerate(zip(change.after.ops, change.entering, strict=True)):
             if not isinstance(op, Window) or op.mode != "partial" or op.padding == (0, 0) or op.kernel == 1:
@@ -239,13 +239,13 @@ class _Editor:
         if node.op_type == "FusedConv":
             raise Cannot("its activation is fused into it")
         kind = self._float(node)
-        factors = [each.astype(kind) for each in self._planes(change, by_axis)]
+        factors = [plane.astype(kind) for plane in self._planes(change, by_axis)]
         yield lambda: self._put_behind(at, factors)
 
     def _planes(self, change: Change, by_axis: dict[int, NDArray[Any]]) -> list[NDArray[Any]]:
-        """What to multiply by: a number for each row and each column; together where one of the two is a mere scale."""
-        if all(each.size > 1 for each in by_axis.values()):
-            return [each.reshape([1, 1, -1, 1] if i == 0 else [1, 1, 1, -1]) for i, each in by_axis.items()]
+        """Make what to multiply by: a number for each row and column; together where one of the two is a mere scale."""
+        if all(factor.size > 1 for factor in by_axis.values()):
+            return [array.reshape([1, 1, -1, 1] if i == 0 else [1, 1, 1, -1]) for i, array in by_axis.items()]
         sizes = [1 if self.open[i] else out_size(op, change.entering[i]) for i, op in enumerate(change.after.ops) if op]
         if max(sizes) == 1:
             raise Cannot("its map has one unit, where a file cannot tell partial convolution from a scale")
@@ -262,16 +262,16 @@ class _Editor:
         for i, factor in enumerate(factors):
             last = i == len(factors) - 1 and not bias
             weights = graph.constant(factor, f"{name}.ratios")
-            made = output if last else graph.free(f"{name}.reweighed")
-            graph.behind[at] += [weights, graph.node("Mul", [x, weights.output[0]], made, f"{name}.reweigh")]
-            x = made
+            product = output if last else graph.free(f"{name}.reweighed")
+            graph.behind[at] += [weights, graph.node("Mul", [x, weights.output[0]], product, f"{name}.reweigh")]
+            x = product
         if bias:
             shape = graph.constant(np.array([1, -1, 1, 1], dtype=np.int64), f"{name}.bias_shape")
             placed = graph.node("Reshape", [bias, shape.output[0]], graph.free(f"{name}.bias"), f"{name}.place_bias")
             graph.behind[at] += [shape, placed, graph.node("Add", [x, placed.output[0]], output, f"{name}.add_bias")]
 
     def _float(self, node: Proto) -> Any:
-        """The type that a convolution computes in: that of its weights, where they are stored."""
+        """Find the type that a convolution computes in: that of its weights, where they are stored."""
         kind = self.type
         if node.input[1] in self.graph.stored:
             kind = self.graph.stored[node.input[1]].data_type

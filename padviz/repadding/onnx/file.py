@@ -124,22 +124,22 @@ def repad_file(
     padviz.errors.DescriptionError: missing.onnx: no such file; give the path of an ONNX file
     """
     layers, without = tuple(layers), tuple(without)
-    check_asked(padding, even, layers + without)
+    check_options(padding, even, layers + without)
     at = None if size is None else as_size(size)
     model, network = read(path, at, neutral)
     if padding is None:
         from padviz.repadding.even import check_even, evened
 
-        found = edited(model, network, evened(network, at or network.size), neutral)
-        check_even(found.network, found.plan.size)
+        repadded = edited(model, network, evened(network, at or network.size), neutral)
+        check_even(repadded.network, repadded.plan.size)
     else:
-        found = edited(model, network, plan(network, padding, at, layers, without), neutral)
+        repadded = edited(model, network, plan(network, padding, at, layers, without), neutral)
     if out is not None:
-        found.save(out, overwrite=overwrite)
-    return found
+        repadded.save(out, overwrite=overwrite)
+    return repadded
 
 
-def check_asked(padding: str | None, even: bool, layers: Sequence[str] = ()) -> None:
+def check_options(padding: str | None, even: bool, layers: Sequence[str] = ()) -> None:
     """Refuse anything but one of a scheme and `even`, which takes all layers.
 
     Raises
@@ -164,19 +164,19 @@ def read(path: str | Path, size: Size | None = None, neutral: Iterable[str] = ()
     return model, laid_out(model, neutral, size)
 
 
-def edited(model: Model, network: Network, asked: Plan, neutral: Iterable[str] = ()) -> Repadded:
+def edited(model: Model, network: Network, plan: Plan, neutral: Iterable[str] = ()) -> Repadded:
     """Edit a model as planned, read it again and compare it with the plan."""
     beside = locations(model.proto)
-    done = edit(model, network, asked)
+    done = edit(model, network, plan)
     check_useful(done)
     try:
         content = model.proto.SerializeToString()
     except (ValueError, MemoryError):
         what = "is too large for one file, once it is repadded"
         raise PadvizError(what, where=model.where, hint="save its weights as external data first") from None
-    found = laid_out(parse_model(content, model.where), neutral, done.size)
-    maps = tuple(verify.check(done, found))
-    return Repadded(Path(model.where), network, done, found, content, beside, maps)
+    reread = laid_out(parse_model(content, model.where), neutral, done.size)
+    maps = tuple(verify.check(done, reread))
+    return Repadded(Path(model.where), network, done, reread, content, beside, maps)
 
 
 def check_useful(done: Plan) -> None:
@@ -213,7 +213,7 @@ def _check_place(out: Path, path: Path, names: Iterable[str]) -> None:
 
 
 def _same(one: Path, other: Path) -> bool:
-    """Whether two paths lead to one place, by links or by another spelling; what is there need not exist."""
+    """Tell whether two paths lead to one place, by links or by another spelling; what is there need not exist."""
     with suppress(OSError, ValueError):  # ValueError: a null byte
         if os.path.realpath(one) == os.path.realpath(other):
             return True

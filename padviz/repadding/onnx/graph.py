@@ -57,26 +57,26 @@ class Graph:
         self._taken = _names(model.graph)
 
     def free(self, name: str) -> str:
-        """A name that nothing in the model has yet; from now on it is taken."""
+        """Choose a name that nothing in the model has yet; from now on it is taken."""
         self._taken[name] += 1
-        found = name if self._taken[name] == 1 else f"{name}_{self._taken[name]}"
-        return found if found == name else self.free(found)
+        numbered = name if self._taken[name] == 1 else f"{name}_{self._taken[name]}"
+        return numbered if numbered == name else self.free(numbered)
 
     def node(self, op: str, inputs: Sequence[str], output: str, name: str, **attributes: Any) -> Proto:
-        """A new node with a free name."""
+        """Make a new node with a free name."""
         from onnx import helper
 
         return helper.make_node(op, inputs, [output], name=self.free(name), **attributes)
 
     def constant(self, array: NDArray[Any], name: str) -> Proto:
-        """A new Constant node; its output has its name."""
+        """Make a new Constant node; its output has its name."""
         from onnx import helper, numpy_helper
 
         name = self.free(name)
         return helper.make_node("Constant", [], [name], name=name, value=numpy_helper.from_array(array))
 
     def integers(self, name: str) -> list[int] | None:
-        """The numbers of a small constant tensor, wherever it is kept; None where it is computed."""
+        """Read the numbers of a small constant tensor, wherever it is kept; None where it is computed."""
         name = self.constants.behind(name, ("Identity", "Cast"))
         proto = self.constants.tensor(name)
         if proto is not None:
@@ -84,33 +84,33 @@ class Graph:
         node = self.constants.makers.get(name)
         if node is None or node.op_type != "Constant":
             return None
-        ints = next((each for each in node.attribute if each.name in ("value_ints", "value_int")), None)
+        ints = next((attr for attr in node.attribute if attr.name in ("value_ints", "value_int")), None)
         return None if ints is None else [*ints.ints] or [ints.i]
 
     def chain(self, x: str, output: str, rows: Mapping[int, Rows], rank: int | None, name: str) -> list[Proto]:
-        """Nodes that make `output` of `x`, with rows added along axes.
+        """Make nodes that make `output` of `x`, with rows added along axes.
 
         Axes of one mode are one Pad, where Pad has it; other modes are slices joined by a Concat, an axis at a time.
         """
         groups: list[dict[int, Rows]] = []
-        for mode in dict.fromkeys(each.native for each in rows.values()):
-            axes = {axis: each for axis, each in rows.items() if each.native == mode}
-            groups += [axes] if self.has(mode) else [{axis: each} for axis, each in axes.items()]
-        made: list[Proto] = []
+        for mode in dict.fromkeys(added.native for added in rows.values()):
+            axes = {axis: added for axis, added in rows.items() if added.native == mode}
+            groups += [axes] if self.has(mode) else [{axis: added} for axis, added in axes.items()]
+        nodes: list[Proto] = []
         for i, axes in enumerate(groups):
             out = output if i == len(groups) - 1 else self.free(f"{name}_output")
-            how = self._pad if self.has(next(iter(axes.values())).native) else self._joined
-            made += how(x, out, axes, rank, name)
+            make = self._pad if self.has(next(iter(axes.values())).native) else self._joined
+            nodes += make(x, out, axes, rank, name)
             x = out
-        return made
+        return nodes
 
     def has(self, mode: str) -> bool:
-        """Whether Pad has a mode in the opset of the model."""
+        """Tell whether Pad has a mode in the opset of the model."""
         return bool(SCHEMES[mode].onnx) and self.opset >= SCHEMES[mode].since
 
     def _pad(self, x: str, output: str, rows: Mapping[int, Rows], rank: int | None, name: str) -> list[Proto]:
         mode = SCHEMES[next(iter(rows.values())).native].onnx
-        ends = [[each[side] for each in rows.values()] for side in (0, 1)]
+        ends = [[added[side] for added in rows.values()] for side in (0, 1)]
         if self.opset >= AXES_SINCE:
             amounts = self.constant(np.array(ends[0] + ends[1], dtype=np.int64), f"{name}_pads")
             axes = self.constant(np.array([*rows], dtype=np.int64), f"{name}_axes")
@@ -118,8 +118,8 @@ class Graph:
             return [amounts, axes, self.node("Pad", inputs, output, name, mode=mode)]
         assert rank is not None
         whole = [0] * 2 * rank
-        for axis, each in rows.items():
-            whole[axis], whole[rank + axis] = each.before, each.after
+        for axis, added in rows.items():
+            whole[axis], whole[rank + axis] = added.before, added.after
         if self.opset >= INPUTS_SINCE:
             amounts = self.constant(np.array(whole, dtype=np.int64), f"{name}_pads")
             return [amounts, self.node("Pad", [x, amounts.output[0]], output, name, mode=mode)]
@@ -127,14 +127,14 @@ class Graph:
 
     def _joined(self, x: str, output: str, rows: Mapping[int, Rows], rank: int | None, name: str) -> list[Proto]:
         ((axis, (before, after, mode)),) = rows.items()
-        made, parts = [], []
+        slices, parts = [], []
         for start, end, step in _pieces(before, after, mode, self.opset >= STEPS_SINCE):
             if step == 0:
                 parts.append(x)
                 continue
             parts.append(self.free(f"{name}_rows"))
-            made += self._slice(x, parts[-1], axis, start, end, step)
-        return [*made, self.node("Concat", parts, output, name, axis=axis)]
+            slices += self._slice(x, parts[-1], axis, start, end, step)
+        return [*slices, self.node("Concat", parts, output, name, axis=axis)]
 
     def _slice(self, x: str, output: str, axis: int, start: int, end: int, step: int) -> list[Proto]:
         if self.opset < SLICE_INPUTS_SINCE:
@@ -143,7 +143,7 @@ class Graph:
             self.constant(np.array([n], dtype=np.int64), f"{output}_{what}")
             for what, n in (("starts", start), ("ends", end), ("axes", axis), ("steps", step))
         ]
-        return [*numbers, self.node("Slice", [x, *(each.output[0] for each in numbers)], output, output)]
+        return [*numbers, self.node("Slice", [x, *(constant.output[0] for constant in numbers)], output, output)]
 
     def finish(self) -> None:
         """Put the new nodes in, and take out the old ones, and constants that only those read."""
@@ -163,7 +163,7 @@ class Graph:
             at = self.maker[name]
             if at not in self.gone and used.isdisjoint(self.nodes[at].output):
                 self.gone.add(at)
-                self.release([each for each in self.nodes[at].input if each])
+                self.release([name for name in self.nodes[at].input if name])
 
     def _used(self) -> set[str]:
         kept = [node for at, node in enumerate(self.nodes) if at not in self.gone]
@@ -172,21 +172,21 @@ class Graph:
 
 
 def set_pads(node: Proto, pads: list[int]) -> None:
-    """Explicit pads in place of those there were, or of a rule."""
+    """Set explicit pads in place of those there were, or of a rule."""
     from onnx import helper
 
     for i in reversed(range(len(node.attribute))):
         if node.attribute[i].name == "auto_pad" or (node.attribute[i].name == "pads" and not any(pads)):
             del node.attribute[i]
-    found = next((each for each in node.attribute if each.name == "pads"), None)
-    if found is not None:
-        found.ints[:] = pads
+    attr = next((attr for attr in node.attribute if attr.name == "pads"), None)
+    if attr is not None:
+        attr.ints[:] = pads
     elif any(pads):
         node.attribute.append(helper.make_attribute("pads", pads))
 
 
 def _pieces(before: int, after: int, mode: str, steps: bool) -> list[tuple[int, int, int]]:
-    """Slices (start, end, step) of which a padded axis is made; step 0 is the axis itself.
+    """List slices (start, end, step) of which a padded axis is made; step 0 is the axis itself.
 
     >>> _pieces(2, 1, "circular", True), _pieces(2, 1, "symmetric", False)
     ([(-2, 2147483647, 1), (0, 0, 0), (0, 1, 1)], [(1, 2, 1), (0, 1, 1), (0, 0, 0), (-1, 2147483647, 1)])
@@ -206,10 +206,10 @@ def _pieces(before: int, after: int, mode: str, steps: bool) -> list[tuple[int, 
 
 
 def _names(whole: Proto) -> Counter[str]:
-    """All names of nodes and tensors in a graph, those of inner graphs included."""
-    found: Counter[str] = Counter()
+    """Count all names of nodes and tensors in a graph, those of inner graphs included."""
+    names: Counter[str] = Counter()
     for graph in within(whole):
-        found.update(each.name for each in (*graph.initializer, *graph.input, *graph.output, *graph.value_info))
+        names.update(value.name for value in (*graph.initializer, *graph.input, *graph.output, *graph.value_info))
         for node in graph.node:
-            found.update((node.name, *node.input, *node.output))
-    return found
+            names.update((node.name, *node.input, *node.output))
+    return names

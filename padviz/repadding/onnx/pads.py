@@ -33,7 +33,7 @@ class Pads:
         self.done: set[int] = set()
 
     def rows_of(self, at: int, change: Change) -> Places:
-        """By axis of the image: the axis of the tensor that a pad node pads, and how many rows; None where computed."""
+        """Find, by image axis, the tensor's axis that a pad node pads, and how many rows; None where computed."""
         node = self.graph.nodes[at]
         layer = self._layer_of(node)
         ops = (change.before if layer is None else layer).ops
@@ -54,18 +54,18 @@ class Pads:
         padded = [i for i in range(half) if amounts[i] or amounts[half + i]]
         if len(padded) != len(roles):
             raise Cannot("its pad also pads channels")
-        found: Places = {}
+        places: Places = {}
         for role, i in zip(roles, padded, strict=True):
-            found[role] = (axes[i] if axes else i, (amounts[i], amounts[half + i]))
-        return found
+            places[role] = (axes[i] if axes else i, (amounts[i], amounts[half + i]))
+        return places
 
     def _followed(self, role: str, layer: Layer | None) -> tuple[int, tuple[int, int] | None]:
-        """The rows of a pad whose amounts are computed, as far as the importer found them to be the same everywhere."""
+        """Find the rows of a pad whose amounts are computed, as far as the importer found one answer for all sizes."""
         known = None if layer is None or self.channels_last else self._rows(role, layer.ops)
         return 2 + ROLES.index(role), known
 
     def _rows(self, role: str, ops: Sequence[Op | None], stored: bool = False) -> tuple[int, int] | None:
-        """The rows that are added at every size; None where they follow from one that the file leaves open."""
+        """Find the rows that are added at every size; None where they follow from one that the file leaves open."""
         axis = ROLES.index(role)
         op = ops[axis]
         if axis in self.network.fixed and axis not in self.network.declared and not stored:
@@ -73,22 +73,22 @@ class Pads:
         return op.padding if isinstance(op, Window) and not isinstance(op.padding, str) else None
 
     def _is_stored(self, node: Proto) -> bool:
-        """Whether it is in the file which rows are gathered, or sliced and joined."""
+        """Tell whether it is in the file which rows are gathered, or sliced and joined."""
         if node.op_type == "Gather":
             return self.graph.integers(node.input[1]) is not None
         makers = [self.graph.nodes[self.graph.maker[name]] for name in node.input if self._is_part(name)]
-        ends = [name for each in makers for name in each.input[each.op_type in ("Slice", "Gather") :]]
+        ends = [name for maker in makers for name in maker.input[maker.op_type in ("Slice", "Gather") :]]
         return not any(self.graph.integers(name) is None for name in ends if name)
 
     def _layer_of(self, node: Proto) -> Layer | None:
-        """The pad that a node is, as the importer read it."""
+        """Find the pad that a node is, as the importer read it."""
         name = self.network.aliases.get(node.output[0])
         layer = self.network.layers[self.network.index[name]] if name else None
         same = layer is not None and layer.origin is not None and layer.origin.name == title(node)
         return layer if layer is not None and layer.kind == "pad" and same else None
 
     def _amounts(self, node: Proto) -> tuple[list[int] | None, list[int] | None]:
-        """The rows that a Pad adds, as far as they are known, and the axes that it names."""
+        """Read the rows that a Pad adds, as far as they are known, and the axes that it names."""
         attrs = attributes(node.attribute)
         if self.graph.opset < INPUTS_SINCE:
             return [*attrs.get("pads", attrs.get("paddings", []))] or None, None
@@ -101,7 +101,7 @@ class Pads:
         return amounts, axes
 
     def steps(self, at: int, change: Change) -> Iterator[Callable[[], None]]:
-        """A pad node with other modes: the same node where it can be, or else a chain in its place."""
+        """Give a pad node other modes: the same node where it can be, or else a chain in its place."""
         node, rows = self.graph.nodes[at], self.rows_of(at, change)
         computed = any(amounts is None for _, amounts in rows.values())
         ops = dict(zip(ROLES, change.after.ops, strict=True))
@@ -112,20 +112,20 @@ class Pads:
             return
         if computed:
             amount, places = self._computed(node), self._axes(at, change)
-            own = {places[role]: each for role, each in modes.items()}
+            own = {places[role]: mode for role, mode in modes.items()}
             yield lambda: self._once(at, lambda: self._replace(at, node.input[0], chain(self.graph, node, amount, own)))
             return
-        asked = {axis: Rows(*(amounts or (0, 0)), modes[role]) for role, (axis, amounts) in rows.items()}
+        rows_by_axis = {axis: Rows(*(amounts or (0, 0)), modes[role]) for role, (axis, amounts) in rows.items()}
         x = self._read_by(node)
         amounts, axes = self._amounts(node) if node.op_type == "Pad" else (None, None)
         rank = len(amounts) // 2 if amounts and not axes else 4
         name = f"{node.name or node.output[0]}.pad"
         yield lambda: self._once(
-            at, lambda: self._replace(at, x, self.graph.chain(x, node.output[0], asked, rank, name))
+            at, lambda: self._replace(at, x, self.graph.chain(x, node.output[0], rows_by_axis, rank, name))
         )
 
     def _computed(self, node: Proto) -> Amounts:
-        """Where a Pad reads its rows, which are computed."""
+        """Find where a Pad reads its rows, which are computed."""
         if node.op_type != "Pad":
             raise Cannot("its rows depend on the size, and are no Pad any more")
         named = node.input[3] if len(node.input) > 3 else ""
@@ -135,7 +135,7 @@ class Pads:
         return Amounts(node.input[1], [axis % RANK for axis in axes])
 
     def _axes(self, at: int, change: Change) -> dict[str, int]:
-        """The axes of what a pad pads that are height and width of the convolution behind it."""
+        """Find the axes of what a pad pads that are height and width of the convolution behind it."""
         if change.before.kind == "pad":
             if self.channels_last:
                 raise Cannot("its rows depend on the size, and its axes on what comes before")
@@ -157,15 +157,15 @@ class Pads:
             self.done.add(at)
             step()
 
-    def _replace(self, at: int, x: str, made: list[Proto]) -> None:
+    def _replace(self, at: int, x: str, nodes: list[Proto]) -> None:
         node = self.graph.nodes[at]
-        made[-1].name = node.name
-        self.graph.front[at] += made
+        nodes[-1].name = node.name
+        self.graph.front[at] += nodes
         self.graph.gone.add(at)
-        self.graph.release([each for each in node.input if each != x and each])
+        self.graph.release([name for name in node.input if name != x and name])
 
     def _read_by(self, node: Proto) -> str:
-        """The tensor that a pad reads: of slices joined, what is between them, which all of them are slices of."""
+        """Find the tensor that a pad reads: of slices joined, what is between them, which all of them are slices of."""
         if node.op_type != "Concat":
             return str(node.input[0])
         whole = {name for name in node.input if not self._is_part(name)}
@@ -179,12 +179,12 @@ class Pads:
 
 
 def _set_mode(node: Proto, mode: str, opset: int) -> None:
-    """Another mode of a Pad; a number to fill with stays only where it fills."""
+    """Set another mode of a Pad; a number to fill with stays only where it fills."""
     from onnx import helper
 
-    found = next((each for each in node.attribute if each.name == "mode"), None)
-    if found is not None:
-        found.s = mode.encode()
+    attr = next((attr for attr in node.attribute if attr.name == "mode"), None)
+    if attr is not None:
+        attr.s = mode.encode()
     else:
         node.attribute.append(helper.make_attribute("mode", mode))
     if mode != "constant" and opset >= INPUTS_SINCE and len(node.input) > 2:

@@ -39,7 +39,7 @@ class How(NamedTuple):
 class Padded(NamedTuple):
     """What a pad made of a tensor, which a convolution that reads it may want to know."""
 
-    made: Tensor
+    output: Tensor
     source: Tensor
     pads: Pads
     zeros: bool  # by itself
@@ -74,16 +74,16 @@ class Repadding(TorchFunctionMode):
         self, input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0,
         dilation: Any = 1, groups: int = 1,
     ) -> Tensor:  # fmt: skip
-        """A convolution, with the rows of a pad just before it as its own where it reweighs, or pads further."""
+        """Convolve, with the rows of a pad just before it as its own where it reweighs, or pads further."""
         schemes = self.how.schemes or ("zero", "zero")
         pads = added(amounts(padding, weight.shape[-2:], dilation), self.how.more)
         joined = "partial" in schemes if pads == NONE else self.last is not None and self.last.zeros
-        if self.last and input is self.last.made and joined:
+        if self.last and input is self.last.output and joined:
             input, pads = self.last.source, added(pads, self.last.pads)
         return padded_conv2d(input, weight, bias, stride, pads, dilation, groups, schemes)
 
     def pad(self, input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
-        """A pad of rows and columns; what pads channels, or with infinity for a pool, stays as it is."""
+        """Pad rows and columns; what pads channels, or with infinity for a pool, stays as it is."""
         where = image_pads(input.ndim, pad)
         if where is None or (mode == "constant" and not math.isfinite(value or 0)):
             return functional.pad(input, pad, mode, value)
@@ -93,13 +93,13 @@ class Repadding(TorchFunctionMode):
         own = NAMES.get(mode, mode)
         schemes = self.how.schemes or (own, own)
         kept = value if mode == "constant" and set(schemes) == {"zero"} else None
-        made = padded(input, pads, schemes, dims, kept)
+        output = padded(input, pads, schemes, dims, kept)
         if dims == IMAGE:
-            self.last = Padded(made, input, pads, mode == "constant")
-        return made
+            self.last = Padded(output, input, pads, mode == "constant")
+        return output
 
     def unfold(self, input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
-        """Windows laid out as columns, for a convolution that is written as a product of matrices."""
+        """Lay windows out as columns, for a convolution that is written as a product of matrices."""
         pads = amounts(padding, (1, 1), 1)
         if pads != NONE:
             if self.how.schemes and "partial" in self.how.schemes:
@@ -109,14 +109,14 @@ class Repadding(TorchFunctionMode):
 
 
 def added(one: Pads, other: Pads) -> Pads:
-    """The sums of two amounts of padding."""
+    """Add two amounts of padding."""
     (top, bottom), (left, right) = one
     (t, b), (l, r) = other  # noqa: E741
     return (top + t, bottom + b), (left + l, right + r)
 
 
 def image_pads(ndim: int, pad: Sequence[int]) -> tuple[Pads, tuple[int, int]] | None:
-    """The rows and columns that the argument of a pad adds, and their dimensions; None where it adds anything else.
+    """Read the rows and columns that a pad's argument adds, and their dimensions; None where it adds anything else.
 
     Rows and columns are the last two dimensions, or of four the middle ones if columns are padded there.
 
@@ -139,7 +139,7 @@ def image_pads(ndim: int, pad: Sequence[int]) -> tuple[Pads, tuple[int, int]] | 
 
 @contextmanager
 def padded_by(padding: str, *, keeping: bool = False) -> Iterator[None]:
-    """Within, every convolution pads by a scheme, whatever module or function makes it; nothing is changed for good.
+    """Pad every convolution within by a scheme, whatever module or function makes it; nothing is changed for good.
 
     Calls of `conv2d`, `pad` and `unfold` are replaced as they come. Pads of channels, and those with infinity before a
     pool, stay.

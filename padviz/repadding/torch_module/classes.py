@@ -23,7 +23,7 @@ from padviz.repadding.torch_module.scan import calls_of
 
 
 def is_plain(kind: type[nn.Module]) -> bool:
-    """Whether a convolution is called as PyTorch's own is, or ours: what a subclass does in its forward, it keeps.
+    """Tell whether a convolution is called as PyTorch's own or ours is: what a subclass does in its forward, it keeps.
 
     >>> is_plain(nn.Conv2d), is_plain(nn.ConvTranspose2d), is_plain(PaddedConv2d)
     (True, False, True)
@@ -35,12 +35,12 @@ def is_plain(kind: type[nn.Module]) -> bool:
 
 
 def base_of(kind: type[nn.Module]) -> type[nn.Module]:
-    """The class that a repadded one was made of; any other is its own."""
+    """Find the class that a repadded one was made of; any other is its own."""
     return cast("type[nn.Module]", kind.__dict__.get("repadded_base", kind))
 
 
 def how_of(module: nn.Module) -> How | None:
-    """How a module was repadded, if it was."""
+    """Tell how a module was repadded, if it was."""
     return cast("How | None", type(module).__dict__.get("repadded_how"))
 
 
@@ -52,7 +52,7 @@ def change(module: nn.Module, how: How | None) -> None:
 
 @lru_cache(4096)
 def repadded_class(base: Any, how: How) -> type[nn.Module]:
-    """The subclass of a module's class that pads in a way."""
+    """Derive the subclass of a module's class that pads in a way."""
     own: Callable[..., Any]
     if is_plain(base):
         name, own = "_conv_forward", _convolution(how)
@@ -88,7 +88,7 @@ def _convolution(how: How) -> Callable[..., Tensor]:
 
 
 def declared(module: nn.Conv2d) -> tuple[str, str]:
-    """The schemes that a convolution has by itself.
+    """Read the schemes that a convolution has by itself.
 
     >>> declared(nn.Conv2d(1, 1, 3)), declared(nn.Conv2d(1, 1, 3, padding_mode="circular"))
     (('zero', 'zero'), ('circular', 'circular'))
@@ -137,14 +137,14 @@ def _get_name(self: nn.Module) -> str:
 
 
 def _reduce_ex(self: nn.Module, protocol: Any) -> Any:
-    """A module as pickle and copy have it: what its own class makes of it, and the way in which it pads."""
+    """Reduce a module, as pickle and copy do: to what its own class makes of it, and the way in which it pads."""
     kind: Any = type(self)
-    made = kind.repadded_base.__reduce_ex__(self, protocol)
-    arguments = tuple(kind.repadded_base if each is kind else each for each in made[1])
-    return (_restored, (made[0], arguments, kind.repadded_how), *made[2:])
+    reduced = kind.repadded_base.__reduce_ex__(self, protocol)
+    arguments = tuple(kind.repadded_base if part is kind else part for part in reduced[1])
+    return (_restored, (reduced[0], arguments, kind.repadded_how), *reduced[2:])
 
 
 def _restored(make: Callable[..., nn.Module], arguments: tuple[Any, ...], how: How) -> nn.Module:
-    made = make(*arguments)
-    change(made, how)
-    return made
+    module = make(*arguments)
+    change(module, how)
+    return module

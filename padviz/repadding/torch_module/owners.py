@@ -29,21 +29,21 @@ class Ways:
 
 
 def ways_of(plan: Plan, module: nn.Module) -> Ways:
-    """The ways in which the modules of a plan's changes are to pad."""
+    """Work out the ways in which the modules of a plan's changes are to pad."""
     ways, names = Ways(), {name for name, _ in module.named_modules()}
     left = {owner_of(layer.origin.name, names): layer.name for layer in _left_alone(plan) if layer.origin}
-    for each in plan.changes:
-        for owner, how in _asked(plan, each, module, names):
+    for change in plan.changes:
+        for owner, how in _ways_of_change(plan, change, module, names):
             if owner in left:
-                ways.refused[each.name] = f"{left[owner]} is of the same module, {owner or 'the whole'}"
+                ways.refused[change.name] = f"{left[owner]} is of the same module, {owner or 'the whole'}"
             elif how is None or ways.hows.setdefault(owner, how) != how:
                 what = (
                     "its pads are of another module" if how is None else "two of its layers ask for different padding"
                 )
-                ways.refused[each.name] = (
+                ways.refused[change.name] = (
                     f"{what}, {owner or 'the whole'}, and partial convolution needs them as its own"
                 )
-            ways.takes.setdefault(owner, each.name)
+            ways.takes.setdefault(owner, change.name)
     for owner, layer in ways.takes.items():
         if layer in ways.refused:
             ways.hows.pop(owner, None)
@@ -51,13 +51,13 @@ def ways_of(plan: Plan, module: nn.Module) -> Ways:
 
 
 def _left_alone(plan: Plan) -> Iterator[Layer]:
-    """Layers that pad, and that the plan leaves as they are."""
-    names = {each.layer for each in plan.left}
+    """Yield layers that pad, and that the plan leaves as they are."""
+    names = {left.layer for left in plan.left}
     yield from (layer for layer in plan.before.layers if layer.name in names)
 
 
 def owner_of(origin: str, names: set[str]) -> str:
-    """The name of the module that an origin means: its own, or that of the module whose function it was.
+    """Name the module that an origin means: its own, or that of the module whose function it was.
 
     >>> owner_of("a.conv", {"", "a", "a.conv"}), owner_of("a.pad", {"", "a"}), owner_of("conv2d", {"", "a"})
     ('a.conv', 'a', '')
@@ -67,18 +67,18 @@ def owner_of(origin: str, names: set[str]) -> str:
     return origin
 
 
-def _asked(plan: Plan, each: Change, module: nn.Module, names: set[str]) -> Iterator[tuple[str, How | None]]:
+def _ways_of_change(plan: Plan, change: Change, module: nn.Module, names: set[str]) -> Iterator[tuple[str, How | None]]:
     """Yield the modules that a change concerns, each with its way; None where there is none."""
-    origin = each.before.origin
-    assert origin is not None, each.name
+    origin = change.before.origin
+    assert origin is not None, change.name
     owner = owner_of(origin.name, names)
     apart = [pad for pad in (owner_of(pad, names) for pad in origin.pads) if pad != owner]
-    schemes = _scheme(each.after.height), _scheme(each.after.width)
+    schemes = _scheme(change.after.height), _scheme(change.after.width)
     if not apart:
         before = how_of(module.get_submodule(owner))
         yield owner, How(schemes, more=before.more if before else NONE)
         return
-    own, both = _own_pads(module.get_submodule(owner)), _amounts(each.before)
+    own, both = _own_pads(module.get_submodule(owner)), _amounts(change.before)
     if own == NONE and "partial" not in schemes:  # all pads are made by modules before it, which change alone
         yield from ((pad, How(schemes)) for pad in apart)
     elif own is None or both is None:
@@ -94,42 +94,42 @@ def _scheme(op: Op | None) -> str:
 
 
 def _own_pads(module: nn.Module) -> Pads | None:
-    """What a convolution pads by itself, where that can be told."""
+    """Read what a convolution pads by itself, where that can be told."""
     return pads_of(module) if isinstance(module, nn.Conv2d) else None
 
 
 def _amounts(layer: Layer) -> Pads | None:
-    """The rows and columns of a convolution, where they are the same at every size."""
+    """Read the rows and columns of a convolution, where they are the same at every size."""
     height, width = (op.padding if isinstance(op, Window) else None for op in layer.ops)
     return (height, width) if isinstance(height, tuple) and isinstance(width, tuple) else None
 
 
 def unseen(module: nn.Module, seen: set[str], schemes: tuple[str, str]) -> Iterator[tuple[str, How]]:
-    """Modules that pad, and that made no layer of the network: auxiliary heads, or all where it cannot be read."""
-    for name, each in module.named_modules():
+    """Yield modules that pad and made no layer of the network: auxiliary heads, or all where it cannot be read."""
+    for name, inner in module.named_modules():
         if name in seen:
             continue
-        if isinstance(each, nn.Conv2d) and is_plain(type(each)):
-            before = how_of(each)
-            now = (before and before.schemes) or declared(each)
-            asked = zip(pads_of(each), now, schemes, strict=True)
-            if any(any(rows) and own != scheme for rows, own, scheme in asked):
+        if isinstance(inner, nn.Conv2d) and is_plain(type(inner)):
+            before = how_of(inner)
+            now = (before and before.schemes) or declared(inner)
+            read = zip(pads_of(inner), now, schemes, strict=True)
+            if any(any(rows) and own != scheme for rows, own, scheme in read):
                 yield name, How(schemes)
-        elif name and may_pad(each):
+        elif name and may_pad(inner):
             yield name, How(schemes)
 
 
 def may_pad(module: nn.Module) -> bool:
-    """Whether a module other than a plain convolution pads by calls of its own."""
+    """Tell whether a module other than a plain convolution pads by calls of its own."""
     kind: Any = type(module)
     other = isinstance(module, nn.modules.conv._ConvNd) and kind.__module__.partition(".")[0] == "torch"
     return isinstance(module, SymmetricPad2d) or (not other and bool(calls_of(kind)))
 
 
 def shields(module: nn.Module, hows: dict[str, How]) -> Iterator[tuple[str, How]]:
-    """Modules that stay as they are inside of those whose calls are watched."""
+    """Yield modules that stay as they are inside of those whose calls are watched."""
     watched = [name for name in hows if not is_plain(type(module.get_submodule(name)))]
     for outer in watched:
-        for name, each in module.get_submodule(outer).named_modules(prefix=outer):
-            if name != outer and name not in hows and not how_of(each) and (is_plain(type(each)) or may_pad(each)):
+        for name, inner in module.get_submodule(outer).named_modules(prefix=outer):
+            if name != outer and name not in hows and not how_of(inner) and (is_plain(type(inner)) or may_pad(inner)):
                 yield name, How(None)

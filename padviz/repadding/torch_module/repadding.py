@@ -129,24 +129,24 @@ def refuse(module: nn.Module, where: str) -> None:
     """
     if not isinstance(module, nn.Module):
         raise DescriptionError(f"{module!r} is no torch.nn.Module", hint="an ONNX file is repadded by padviz repad")
-    for name, each in module.named_modules():
+    for name, inner in module.named_modules():
         at = ", ".join(filter(None, (where, name)))
-        if isinstance(each, torch.jit.ScriptModule):
+        if isinstance(inner, torch.jit.ScriptModule):
             raise DescriptionError("is a ScriptModule, whose code is fixed", where=at, hint="repad it before scripting")
-        if any(map(nn.parameter.is_lazy, (*each._parameters.values(), *each._buffers.values()))):
+        if any(map(nn.parameter.is_lazy, (*inner._parameters.values(), *inner._buffers.values()))):
             raise DescriptionError("is a lazy module that has not run yet", where=at, hint="run it once before")
-        if {"forward", "_conv_forward"} & vars(each).keys() and isinstance(each, nn.Conv2d):
+        if {"forward", "_conv_forward"} & vars(inner).keys() and isinstance(inner, nn.Conv2d):
             raise DescriptionError("has a forward of its own, set on the module", where=at, hint="make it a subclass")
 
 
 def copied(module: nn.Module, share: bool, where: str) -> nn.Module:
-    """A copy of a module, with its hooks; parameters are those of the module itself if it is to `share` them."""
+    """Copy a module, with its hooks; parameters are those of the module itself if it is to `share` them."""
     memo: dict[int, Any] = {}
     inside = {*module.modules()}
-    for each in inside:
-        tensors = [*each._parameters.values(), *(value for value in vars(each).values() if isinstance(value, Tensor))]
+    for inner in inside:
+        tensors = [*inner._parameters.values(), *(value for value in vars(inner).values() if isinstance(value, Tensor))]
         memo |= {id(tensor): tensor for tensor in tensors if share and tensor is not None}
-        memo |= {id(hook): hook for hook in _hooks(each) if getattr(hook, "__self__", None) not in inside}
+        memo |= {id(hook): hook for hook in _hooks(inner) if getattr(hook, "__self__", None) not in inside}
     try:
         return copy.deepcopy(module, memo)
     except Exception as error:
@@ -155,23 +155,23 @@ def copied(module: nn.Module, share: bool, where: str) -> nn.Module:
 
 
 def _hooks(module: nn.Module) -> Iterator[Any]:
-    """The hooks of one module: what they belong to is not copied."""
+    """Yield the hooks of one module: what they belong to is not copied."""
     for key, value in vars(module).items():
         if key.endswith("_hooks") and isinstance(value, dict):
             yield from value.values()
 
 
 def _layers_of(network: Network, names: Sequence[str]) -> list[str]:
-    """The layers that names mean: their own, or all that are inside of a module."""
-    found: list[str] = []
+    """List the layers that names mean: their own, or all that are inside of a module."""
+    layers: list[str] = []
     for name in names:
         inside = [layer.name for layer in network.layers if layer.name == name or layer.name.startswith(f"{name}.")]
-        found += inside or [network.find(name).name]
-    return found
+        layers += inside or [network.find(name).name]
+    return layers
 
 
 def _by_plan(module: nn.Module, planned: Plan, padding: str, names: Sequence[str]) -> nn.Module:
-    """The module changed as planned, read once more, and held against the law."""
+    """Change the module as planned, read it once more, and hold it against the law."""
     ways = ways_of(planned, module)
     planned = planned.leaving(ways.refused)
     rest = _rest(module, planned, padding, names)
@@ -182,21 +182,21 @@ def _by_plan(module: nn.Module, planned: Plan, padding: str, names: Sequence[str
     if planned.left and not planned.changes and not rest:
         raise PadvizError(planned.left[0].why, where=f"{planned.before.name}, {planned.left[0].layer}")
     obey(planned, done, padding)
-    told = [f"{each.layer} is left alone: {each.why}" for each in planned.left]
-    return _told(module, Report(padding, tuple(hows), planned.left, planned.size), told)
+    warned = [f"{left.layer} is left alone: {left.why}" for left in planned.left]
+    return _reported(module, Report(padding, tuple(hows), planned.left, planned.size), warned)
 
 
-def _told(module: nn.Module, done: Report, told: Sequence[str]) -> nn.Module:
-    """The module with its report, and a warning if there is something that a person must know."""
+def _reported(module: nn.Module, done: Report, warned: Sequence[str]) -> nn.Module:
+    """Give the module its report, and warn if there is something that a person must know."""
     module.repadded = done  # type: ignore[assignment]
-    if told:
-        more = f"; and {len(told) - SHOWN} more, see .repadded" if len(told) > SHOWN else ""
-        warnings.warn(f"{base_of(type(module)).__name__}: {'; '.join(told[:SHOWN])}{more}", UserWarning, stacklevel=5)
+    if warned:
+        more = f"; and {len(warned) - SHOWN} more, see .repadded" if len(warned) > SHOWN else ""
+        warnings.warn(f"{base_of(type(module)).__name__}: {'; '.join(warned[:SHOWN])}{more}", UserWarning, stacklevel=5)
     return module
 
 
 def _rest(module: nn.Module, planned: Plan, padding: str, names: Sequence[str]) -> dict[str, How]:
-    """The ways of modules that the network does not have, since nothing on the way to its last maps runs them."""
+    """Find the ways of modules that the network does not have, since nothing on the way to its last maps runs them."""
     inside = {name for name, _ in module.named_modules()}
     origins = [layer.origin for layer in planned.before.layers if layer.origin]
     seen = {owner_of(name, inside) for origin in origins for name in (origin.name, *origin.pads)}
@@ -205,21 +205,21 @@ def _rest(module: nn.Module, planned: Plan, padding: str, names: Sequence[str]) 
 
 
 def _named(name: str, names: Sequence[str]) -> bool:
-    return not names or any(name == each or name.startswith(f"{each}.") for each in names)
+    return not names or any(name == part or name.startswith(f"{part}.") for part in names)
 
 
 def _by_code(module: nn.Module, padding: str, names: Sequence[str], unread: str) -> nn.Module:
-    """The module changed where its code says that it pads: its forward could not be followed."""
+    """Change the module where its code says that it pads: its forward could not be followed."""
     inside = [name for name, _ in module.named_modules()]
     for name in names:
-        if not any(_named(each, [name]) for each in inside):
+        if not any(_named(module_name, [name]) for module_name in inside):
             raise UnknownName(f"no module is called {name!r}", where=type(module).__name__, hint=nearest(name, inside))
     height, width = schemes_of(padding)
     hows = {name: how for name, how in unseen(module, set(), (height, width)) if _named(name, names)}
     if not hows:
         raise DescriptionError(f"nothing to repad was found, and {unread}", where=type(module).__name__)
     apply(module, hows)
-    return _told(module, Report(padding, tuple(hows), unread=unread), [f"changed by its code, unchecked: {unread}"])
+    return _reported(module, Report(padding, tuple(hows), unread=unread), [f"changed by its code, unchecked: {unread}"])
 
 
 def apply(module: nn.Module, hows: dict[str, How]) -> None:
@@ -229,16 +229,16 @@ def apply(module: nn.Module, hows: dict[str, How]) -> None:
 
 
 def _out_of_reach(planned: Plan, done: Network) -> Iterator[str]:
-    """The names of layers that pad otherwise than they were to."""
+    """Name the layers that pad otherwise than they were to."""
     joined = with_pads_joined(done)
-    for each in planned.changes:
-        layer = joined.layers[joined.index[each.name]] if each.name in joined.index else None
-        if layer and _windows(layer, each.entering) != _windows(each.after, each.entering):
-            yield each.name
+    for wanted in planned.changes:
+        layer = joined.layers[joined.index[wanted.name]] if wanted.name in joined.index else None
+        if layer and _windows(layer, wanted.entering) != _windows(wanted.after, wanted.entering):
+            yield wanted.name
 
 
 def _windows(layer: Layer, entering: Size) -> list[Any]:
-    """What a layer reads at a size, on each axis."""
+    """Describe what a layer reads at a size, on each axis."""
     return [_window(op, n) for op, n in zip(layer.ops, entering, strict=True)]
 
 
@@ -259,7 +259,7 @@ def obey(planned: Plan, done: Network, padding: str) -> None:
     PadvizError
         If it is not.
     """
-    maps = [usage(each, planned.size, layer=names_of(None, each, every=True)) for each in (planned.after, done)]
+    maps = [usage(net, planned.size, layer=names_of(None, net, every=True)) for net in (planned.after, done)]
     near = "partial" in schemes_of(padding) and np.allclose(maps[0].counts, maps[1].counts, rtol=NEAR, atol=0)
     if not near and not same(maps[0], maps[1]):
         what = f"does not use its pixels as it would under the padding that was asked for, at {planned.size}"
