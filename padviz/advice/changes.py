@@ -44,12 +44,12 @@ class Change:
 
 
 def balanced_sizes(today: Case) -> Iterator[Change]:
-    """The next balanced sizes, below and above."""
+    """Change the size to the next balanced ones, below and above."""
     return (_sized("size", today, case) for _, case in today.near)
 
 
 def larger_image(today: Case) -> Iterator[Change]:
-    """A larger image of the same phase: its rims are as wide, so that they are a smaller part of it."""
+    """Enlarge the image by whole phases: its rims are as wide, so that they are a smaller part of it."""
     periods = [growth(today.network, axis) for axis in (0, 1)]
     steps = [grows[0] * -(-LARGER // grows[0]) if grows else 0 for grows in periods]
     if all(steps) and not today.network.fixed:
@@ -63,7 +63,7 @@ def _sized(kind: Literal["size", "larger"], today: Case, near: Case) -> Change:
 
 
 def keeps_phase(network: Network, size: Size, near: Size) -> bool:
-    """Whether every stride has the same phase at both sizes, so that windows read what they read, and the grid stays.
+    """Tell whether every stride has the same phase at both sizes: windows read what they read, and the grid stays.
 
     >>> import padviz
     >>> net = padviz.load("resnet50")
@@ -78,7 +78,7 @@ def keeps_phase(network: Network, size: Size, near: Size) -> bool:
 
 
 def _resized(network: Network, size: Size, near: Size) -> tuple[str, ...]:
-    """How images, and a file that fixes the size of its input, get another size; a crop never adds to an image."""
+    """Tell how images, and a file that fixes its input's size, get another size; a crop never adds to an image."""
     height, width = near
     crop = f"CenterCrop({height if height == width else near})"
     resize = f"Resize(({height}, {width}))"
@@ -91,7 +91,7 @@ def _resized(network: Network, size: Size, near: Size) -> tuple[str, ...]:
 
 
 def schemes(today: Case) -> Iterator[Change]:
-    """Every padding scheme on every convolution, or on one axis."""
+    """Change the padding scheme of every convolution, or of one axis."""
     if today.network.pads:
         for scheme in TRIED:
             edit = _edits(scheme, today.network.source)
@@ -99,11 +99,11 @@ def schemes(today: Case) -> Iterator[Change]:
 
 
 def balanced_size_with_schemes(today: Case, most: float) -> Iterator[Change]:
-    """The nearest balanced size of at most so many times the multiply-adds, and a scheme, where windows are uneven."""
+    """Combine the nearest balanced size of at most so many times the multiply-adds with each scheme, if uneven."""
     if not today.network.pads or not today.uneven:
         return
-    near = [case for found, case in today.near if (found.macs_ratio or found.work) <= most]
-    for case in sorted(near, key=lambda each: sum(abs(n - m) for n, m in zip(each.size, today.size, strict=True)))[:1]:
+    near = [case for suggestion, case in today.near if (suggestion.macs_ratio or suggestion.work) <= most]
+    for case in sorted(near, key=lambda case: sum(abs(n - m) for n, m in zip(case.size, today.size, strict=True)))[:1]:
         resized = _sized("size", today, case).edit[:1]
         for scheme in OTHER:
             what = f"{case.size[0]}x{case.size[1]} + {scheme}"
@@ -112,12 +112,12 @@ def balanced_size_with_schemes(today: Case, most: float) -> Iterator[Change]:
 
 
 def wraps(padding: str | None) -> bool:
-    """Whether a scheme makes one side of the image the neighbour of the other, as is right for few images."""
+    """Tell whether a scheme makes one side of the image the neighbour of the other, as is right for few images."""
     return padding is not None and any(SCHEMES[mode].wraps for mode in schemes_of(padding))
 
 
 def _edits(scheme: str, source: str) -> tuple[str, ...]:
-    """How a person pads by a scheme: a module, a file, a network that is written anew."""
+    """Tell how a person pads by a scheme: a module, a file, a network that is written anew."""
     is_file = source.lower().endswith(".onnx")
     command = f"padviz repad {_file(source)} --padding {scheme} -o {scheme.replace('/', '-')}.onnx"
     module = f'padviz.repad(module, "{scheme}")'
@@ -129,22 +129,22 @@ def _edits(scheme: str, source: str) -> tuple[str, ...]:
 
 
 def _file(source: str) -> str:
-    """The file that a command changes: the network's own, or one that it stands for."""
+    """Name the file that a command changes: the network's own, or one that it stands for."""
     return shlex.quote(source) if source.lower().endswith(".onnx") else "model.onnx"
 
 
 def even_pads(today: Case) -> Iterator[Change]:
-    """Pads of those uneven learned windows that consume an even number of rows, shared out evenly."""
-    found = with_even_pads(today)
-    if found is not None:
+    """Share out evenly the pads of those uneven learned windows that consume an even number of rows."""
+    evened = with_even_pads(today)
+    if evened is not None:
         command = f"padviz repad {_file(today.network.source)} --even -o even.onnx"
-        edit = command, *(f"{name}: padding=({high}, {wide})" for name, (high, wide) in found.pads.items())
-        yield Change("pads", "even pads", edit, "fine-tune", found.case)
+        edit = command, *(f"{name}: padding=({high}, {wide})" for name, (high, wide) in evened.pads.items())
+        yield Change("pads", "even pads", edit, "fine-tune", evened.case)
 
 
 def pooled_strides(today: Case) -> Iterator[Change]:
-    """The stride of every uneven learned window moved into an average pool."""
-    names = tuple(each.layer for each in today.uneven)
+    """Move the stride of every uneven learned window into an average pool."""
+    names = tuple(window.layer for window in today.uneven)
     changed = with_strides_pooled(today.network, names) if names else None
     if changed is not None:
         moved = [layer.name.removesuffix(".pool") for layer in _new(today.network, changed)]
@@ -154,7 +154,7 @@ def pooled_strides(today: Case) -> Iterator[Change]:
 
 
 def cropped_outputs(today: Case) -> Iterator[Change]:
-    """The target without the units that padding touches, where some are left."""
+    """Crop the target to the units that padding does not touch, where some are left."""
     network, touched = today.network, _touched(today)
     sides = {name: margin for name, margin in touched.items() if margin is not None}
     if not sides or len(sides) < len(touched):
@@ -170,8 +170,8 @@ def cropped_outputs(today: Case) -> Iterator[Change]:
 
 
 def _touched(today: Case) -> dict[str, tuple[tuple[int, int], tuple[int, int]] | None]:
-    """Of each target that padding reaches, the units next to each border that it touches; None if that is all."""
-    found: dict[str, tuple[tuple[int, int], tuple[int, int]] | None] = {}
+    """Find, of each target that padding reaches, the units at each border that it touches; None if that is all."""
+    touched: dict[str, tuple[tuple[int, int], tuple[int, int]] | None] = {}
     sizes = [sizes_of(today.network, axis, n) for axis, n in enumerate(today.size)]
     for margin in today.margins:
         at, sides = today.network.index[margin.layer], (margin.height, margin.width)
@@ -180,10 +180,10 @@ def _touched(today: Case) -> dict[str, tuple[tuple[int, int], tuple[int, int]] |
             or margin.barrier_width
             or any(sum(s) >= m[at] for s, m in zip(sides, sizes, strict=True))
         ):
-            found[margin.layer] = None
+            touched[margin.layer] = None
         elif any(map(any, sides)):
-            found[margin.layer] = sides
-    return found
+            touched[margin.layer] = sides
+    return touched
 
 
 def _slice(before: int, after: int) -> str:

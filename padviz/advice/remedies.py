@@ -45,8 +45,8 @@ class Judged(msgspec.Struct, frozen=True):
     Examples
     --------
     >>> import padviz
-    >>> found = padviz.remedies("resnet50", 225)[0].outcome
-    >>> found.uneven_learned, found.uneven_rigid, found.macs
+    >>> judgement = padviz.remedies("resnet50", 225)[0].outcome
+    >>> judgement.uneven_learned, judgement.uneven_rigid, judgement.macs
     (0, 0, 4624665792)
     """
 
@@ -173,7 +173,7 @@ def remedies(
     layer: str | Sequence[str] | None = None,
     heads: str = "sum",
 ) -> tuple[Remedy, ...]:
-    """What could be changed at a size, best first: `padviz.remedies`, of a network that is loaded.
+    """Find what could be changed at a size, best first: `padviz.remedies`, of a loaded network.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def remedies(
     """
     today = Case(upto(network, names_of(layer, network, every=heads == "share")), network.at(size))
     before = outcome(today, usage(today.network, today.size, heads=heads))
-    return tuple(each.remedy for each in attempts(today, before, heads) if each.remedy)
+    return tuple(tried.remedy for tried in attempts(today, before, heads) if tried.remedy)
 
 
 def attempts(today: Case, before: Judged, heads: str = "sum", most: int = 0) -> list[Attempt]:
@@ -206,15 +206,15 @@ def attempts(today: Case, before: Judged, heads: str = "sum", most: int = 0) -> 
 
     >>> import padviz
     >>> today = Case(padviz.load("resnet18"), (224, 224))
-    >>> found = attempts(today, outcome(today, padviz.usage("resnet18", 224)))
-    >>> found[0].change.what, found[0].after.uneven_learned
+    >>> tried = attempts(today, outcome(today, padviz.usage("resnet18", 224)))
+    >>> tried[0].change.what, tried[0].after.uneven_learned
     ('225x225 + reflect', 0)
     """
-    found: list[Attempt] = []
+    tried: list[Attempt] = []
     for change in changes(today):
-        found = sorted([*found, _attempt(change, before, heads)], key=lambda each: _rank(each, before))
-        found[most:] = [replace(each, counts=None) for each in found[most:]]  # maps may be large
-    return found
+        tried = sorted([*tried, _attempt(change, before, heads)], key=lambda attempt: _rank(attempt, before))
+        tried[most:] = [replace(attempt, counts=None) for attempt in tried[most:]]  # maps may be large
+    return tried
 
 
 def _attempt(change: Change, before: Judged, heads: str) -> Attempt:
@@ -234,7 +234,7 @@ def _attempt(change: Change, before: Judged, heads: str) -> Attempt:
 
 
 def helps(kind: str, before: Judged, after: Judged) -> bool:
-    """Whether fewer learned windows are uneven or, for a size, drop rows; or fewer pixels get too little or too much.
+    """Tell whether fewer learned windows are uneven or, for a size, drop rows; or fewer pixels get an unfair share.
 
     A larger image has fewer pixels near its border whatever the network does: a size must do more than that. What
     leaves windows uneven must not starve more pixels, or drop more rows, for those that it makes even. Where every
@@ -253,12 +253,12 @@ def helps(kind: str, before: Judged, after: Judged) -> bool:
 
 
 def worse(before: Judged, after: Judged) -> bool:
-    """Whether more pixels get too little or too much."""
+    """Tell whether more pixels get too little or too much."""
     return not before.low and after.unfair > before.unfair + GAIN
 
 
 def changes(today: Case) -> Iterator[Change]:
-    """All that is tried."""
+    """Yield all that is tried."""
     makers: tuple[Callable[[Case], Iterator[Change]], ...] = (
         balanced_sizes,
         partial(balanced_size_with_schemes, most=COSTLY),
@@ -281,14 +281,14 @@ def _price(change: Change, before: Judged, after: Judged, ratio: float | None) -
     return "drops fewer rows, and no more" if idle and before.tilt - after.tilt <= APART else None
 
 
-def _rank(tried: Attempt, before: Judged) -> tuple[float, ...]:
-    """What helps first: what needs least of a trained network, then what leaves least unfair, then what costs least.
+def _rank(attempt: Attempt, before: Judged) -> tuple[float, ...]:
+    """Rank what helps: what needs least of a trained network, then what leaves least unfair, then what costs least.
 
     The nearest of balanced sizes comes first: a larger image has fewer pixels near its border whatever the network
     does. Schemes that wrap around come last of those that need as much: they suit few images. What has a price comes
     last of all.
     """
-    remedy = tried.remedy
+    remedy = attempt.remedy
     if remedy is None:
         return (True,)
     after = remedy.outcome
@@ -299,7 +299,7 @@ def _rank(tried: Attempt, before: Judged) -> tuple[float, ...]:
 
 
 def _unfairness(before: Judged, after: Judged) -> tuple[bool, float]:
-    """What is unfair about the shares: one pixel used far too often, and many too little or too much."""
+    """Sum up what is unfair about the shares: one pixel used far too often, and many too little or too much."""
     if before.low:
         return False, round(log2(after.spread), 1) if after.spread < inf else inf
     harsh = after.share is not None and after.share.most > HARSH
@@ -307,7 +307,7 @@ def _unfairness(before: Judged, after: Judged) -> tuple[bool, float]:
 
 
 def _ring(counts: CountMap) -> tuple[int, int]:
-    """How wide the outer ring is: a period of the strides, or 32 pixels where nothing repeats."""
+    """Choose how wide the outer ring is: a period of the strides, or 32 pixels where nothing repeats."""
     if counts.share_reason is None:
         height, width = counts.shares.period
         return height, width

@@ -41,12 +41,12 @@ def standing(rim: Rim) -> Standing:
     known, mean = _means(), width(rim)
     first, third = quartiles()
     word = "narrow" if mean <= first else "wide" if mean >= third else "typical"
-    narrower = sum(each < mean for each in known) / len(known)
+    narrower = sum(other < mean for other in known) / len(known)
     return Standing(mean, narrower, len(known), any(map(_differ, (rim.height, rim.width))), word)
 
 
 def width(rim: Rim) -> float:
-    """The mean of the four sides, in pixels.
+    """Average the four sides, in pixels.
 
     >>> width(Rim([14, 34], [14, 34]))
     24.0
@@ -55,7 +55,7 @@ def width(rim: Rim) -> float:
 
 
 def quartiles() -> tuple[float, float]:
-    """The first and the third quartile of the widths of known networks, in pixels.
+    """Find the first and the third quartile of the widths of known networks, in pixels.
 
     >>> quartiles()
     (24.0, 60.0)
@@ -74,6 +74,6 @@ class _Known(msgspec.Struct):
 
 @lru_cache(1)
 def _means() -> list[float]:
-    """The widths of known networks, the narrowest first; `make reference` measures them."""
-    told = files("padviz.advice").joinpath("known_rims.json").read_bytes()
-    return sorted(map(width, msgspec.json.decode(told, type=_Known).networks))
+    """Read the widths of known networks, the narrowest first; `make reference` measures them."""
+    rims = files("padviz.advice").joinpath("known_rims.json").read_bytes()
+    return sorted(map(width, msgspec.json.decode(rims, type=_Known).networks))

@@ -55,8 +55,8 @@ class Audit(msgspec.Struct, frozen=True):
     Examples
     --------
     >>> import padviz
-    >>> found = audit(padviz.load("resnet50"), 224)
-    >>> found.verdict, found.learned[:2], found.rigid
+    >>> judged = audit(padviz.load("resnet50"), 224)
+    >>> judged.verdict, judged.learned[:2], judged.rigid
     ('lopsided, narrow rim', ['conv1', 'layer2.0.conv2'], ['maxpool'])
     """
 
@@ -147,10 +147,10 @@ def examine(
     targets = names_of(layer, network, every=heads == "share")
     network, pixels = upto(network, targets), network.at(size)
     today, counts = Case(network, pixels), usage(network, pixels, heads=heads)
-    found = outcome(today, counts)
-    (reach, field, margin), tried = _farthest(today), attempts(today, found, heads, most)
+    figures = outcome(today, counts)
+    (reach, field, margin), tried = _farthest(today), attempts(today, figures, heads, most)
     uneven = [row.layer for row in today.uneven]
-    stands = standing(found.rim) if found.rim else None
+    stands = standing(figures.rim) if figures.rim else None
     reads = margin is None or reach.why is not None or any((*margin.height, *margin.width))
     units = tuple(sizes_of(network, axis, n)[network.index[reach.layer]] for axis, n in enumerate(pixels))
     audit = Audit(
@@ -159,8 +159,8 @@ def examine(
         size=[*pixels],
         target=[*targets],
         heads=heads,
-        verdict=verdict(found, stands, reads),
-        border=border(found, stands, layer is None, reads),
+        verdict=verdict(figures, stands, reads),
+        border=border(figures, stands, layer is None, reads),
         symmetry=symmetry(uneven, field, reach.why, reads),
         padding=padding(margin, as_size(units), reach.field, pixels, reach.why),
         standing=stands,
@@ -170,16 +170,22 @@ def examine(
         reach=reach,
         offset=[*field.offsets] if field else [None, None],
         grid=grid_in_words(field) if field else f"undefined: {reach.why}",
-        outcome=found,
-        remedies=[each.remedy for each in tried if each.remedy],
-        cannot=[*cannot(today), *(_crop(each) for each in tried if each.change.kind == "crop" and not each.remedy)],
-        notes=[*notes_at(network, pixels), *([said] if size is None and (said := assumed(network)) else [])],
+        outcome=figures,
+        remedies=[attempt.remedy for attempt in tried if attempt.remedy],
+        cannot=[
+            *cannot(today),
+            *(_crop(attempt) for attempt in tried if attempt.change.kind == "crop" and not attempt.remedy),
+        ],
+        notes=[
+            *notes_at(network, pixels),
+            *([assumption] if size is None and (assumption := assumed(network)) else []),
+        ],
     )
-    return Examined(audit, counts, [each.counts for each in tried if each.counts])
+    return Examined(audit, counts, [attempt.counts for attempt in tried if attempt.counts])
 
 
 def _crop(tried: Attempt) -> str:
-    """What cropping the output by its margin does, where that is no remedy."""
+    """Say what cropping the output by its margin does, where that is no remedy."""
     if isinstance(tried.after, PadvizError):
         return f"Cropping to the units that read no padding is not counted: {tried.after.what}."
     share = tried.after.share
@@ -188,28 +194,28 @@ def _crop(tried: Attempt) -> str:
 
 
 def _farthest(today: Case) -> tuple[Reach, ReceptiveField | None, Margin | None]:
-    """How far the border reaches into the image, at the target that sees most of it; its field and its margin."""
+    """Find how far the border reaches into the image, at the target that sees most of it; its field and its margin."""
     network, size = today.network, today.size
     try:
-        fields = {each.layer: each for each in receptive_fields(network, size)}
-        touched = {each.layer: each for each in today.margins}
+        fields = {field.layer: field for field in receptive_fields(network, size)}
+        touched = {margin.layer: margin for margin in today.margins}
     except SizeError as error:
         return Reach(network.targets[-1], None, None, error.what, exceeds=False), None, None
     names = [name for name in network.targets if name in fields]
-    found = [(_reach(fields[name], touched[name], size), fields[name], touched[name]) for name in names]
-    if not found:
+    reaches = [(_reach(fields[name], touched[name], size), fields[name], touched[name]) for name in names]
+    if not reaches:
         return Reach(network.targets[-1], None, None, "the target is the image", exceeds=False), None, None
-    return max(found, key=lambda each: (each[0].field is None, each[0].field or []))
+    return max(reaches, key=lambda reach: (reach[0].field is None, reach[0].field or []))
 
 
 def _reach(field: ReceptiveField, margin: Margin, size: Size) -> Reach:
     barrier = margin.barrier_height or margin.barrier_width
     fields: list[AxisField] = [field.height, field.width]
-    if barrier or any(each.whole for each in fields):
+    if barrier or any(along.whole for along in fields):
         depends = "makes every position depend on all"
         why = f"{barrier[0]} ({barrier[1]}) {depends}" if barrier else "it sees the whole image"
         return Reach(field.layer, None, None, why, exceeds=True)
-    sizes = [each.size for each in fields]
+    sizes = [along.size for along in fields]
     exceeds = any(f > n for f, n in zip(sizes, size, strict=True))
     return Reach(field.layer, sizes, _halos(margin), None, exceeds)
 

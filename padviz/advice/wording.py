@@ -15,39 +15,39 @@ NAMED = 4  # layers of a sentence
 INTERIOR = "the weight of an interior pixel"
 
 
-def verdict(found: Outcome, standing: Standing | None, reads: bool) -> str:
-    """The verdict in a few words.
+def verdict(figures: Outcome, standing: Standing | None, reads: bool) -> str:
+    """Write the verdict in a few words.
 
     >>> import padviz
     >>> from padviz.advice.verdict import audit
     >>> audit(padviz.load("vgg19"), 224).verdict
     'even, narrow rim'
     """
-    if found.rim is None:
-        return "uneven windows" if found.uneven_learned else "even windows"
+    if figures.rim is None:
+        return "uneven windows" if figures.uneven_learned else "even windows"
     if not reads:
         return "no padding read"
     words = []
-    if any(found.rim.depths):
+    if any(figures.rim.depths):
         shape = "lopsided" if standing and standing.lopsided else "even"
         words.append(f"{shape}, {standing.width} rim" if standing else f"{shape} rim")
-    if found.overused_rim and any(found.overused_rim.depths):
+    if figures.overused_rim and any(figures.overused_rim.depths):
         words.append("overused rim")
     return " and ".join(words) or "no rim"
 
 
-def border(found: Outcome, standing: Standing | None, compared: bool, reads: bool) -> str:
-    """How deep the rims are, what share of this image gets too little or too much, and how many networks have less."""
-    share, rim, more = found.share, found.rim, found.overused_rim
+def border(figures: Outcome, standing: Standing | None, compared: bool, reads: bool) -> str:
+    """Write how deep the rims are, what share of this image is unfair, and how many networks have narrower rims."""
+    share, rim, more = figures.share, figures.rim, figures.overused_rim
     if share is None or rim is None or more is None:
-        return f"Fair shares are not defined: {found.share_reason}."
+        return f"Fair shares are not defined: {figures.share_reason}."
     if not reads:
         return f"No unit reads padding; {rim.words} are context, which few units see."
     parts = []
     if any(rim.depths):
         shape = "Lopsided" if standing and standing.lopsided else "Even"
         wide = f", {standing.width}" if standing and compared else ""
-        if found.low:
+        if figures.low:
             parts.append(
                 f"{shape}{wide} rim: on a large image {rim.words} would get less than half {INTERIOR} (starved); "
                 "in this one every pixel does (foveated)"
@@ -72,18 +72,18 @@ def border(found: Outcome, standing: Standing | None, compared: bool, reads: boo
 
 
 def symmetry(uneven: list[str], field: ReceptiveField | None, whole: str | None, reads: bool) -> str:
-    """Which convolutions read their padding unevenly, and how far the sampling grid is off the image's centre."""
+    """Write which convolutions read their padding unevenly, and how far the sampling grid is off the image's centre."""
     if uneven:
         named = ", ".join(uneven[:NAMED]) + (f" and {len(uneven) - NAMED} more" if len(uneven) > NAMED else "")
         many = f"{len(uneven)} convolutions read their" if len(uneven) > 1 else "1 convolution reads its"
-        said = f"{many} padding unevenly ({named})"
+        windows = f"{many} padding unevenly ({named})"
     else:
-        said = f"{'Every' if reads else 'No'} convolution reads {'its padding evenly' if reads else 'padding'}"
-    return f"{said}; {grid_place(field, whole)}."
+        windows = f"{'Every' if reads else 'No'} convolution reads {'its padding evenly' if reads else 'padding'}"
+    return f"{windows}; {grid_place(field, whole)}."
 
 
 def grid_place(field: ReceptiveField | None, whole: str | None) -> str:
-    """Where the sampling grid lies.
+    """Write where the sampling grid lies.
 
     >>> import padviz
     >>> grid_place(padviz.receptive_fields("resnet50", (224, 225))[-1], None)
@@ -93,8 +93,8 @@ def grid_place(field: ReceptiveField | None, whole: str | None) -> str:
         return f"no sampling grid: {whole}"
     if field.parts_at:
         return f"the sampling grid is not defined: branches have different centres, first at {field.parts_at}"
-    sides = zip(field.offsets, (("above", "below"), ("left of", "right of")), strict=True)
-    off = [(abs(n), words[n > 0]) for n, words in sides if n is not None and abs(n) >= CENTRED]
+    axes = zip(field.offsets, (("above", "below"), ("left of", "right of")), strict=True)
+    off = [(abs(n), words[n > 0]) for n, words in axes if n is not None and abs(n) >= CENTRED]
     if not off:
         seen = any(n is not None for n in field.offsets)
         return "the sampling grid is centred on the image" if seen else "no sampling grid: each unit sees all"
@@ -102,12 +102,12 @@ def grid_place(field: ReceptiveField | None, whole: str | None) -> str:
         return (
             f"the sampling grid is centred {off[0][0]:g} px {' and '.join(word for _, word in off)} the image's centre"
         )
-    each = " and ".join(f"{n:g} px {word}" for n, word in off)
-    return f"the sampling grid is centred {each} the image's centre"
+    sides = " and ".join(f"{n:g} px {word}" for n, word in off)
+    return f"the sampling grid is centred {sides} the image's centre"
 
 
 def padding(margin: Margin | None, units: Size, field: list[int] | None, size: Size, whole: str | None) -> str:
-    """Which units of the target depend on padding."""
+    """Write which units of the target depend on padding."""
     if margin is None or whole:
         return f"Every unit depends on padding: {whole or 'the target is the image'}."
     (top, bottom), (left, right) = sides = margin.height, margin.width
