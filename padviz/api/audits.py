@@ -86,8 +86,8 @@ def even_sizes(
 
     Examples
     --------
-    >>> found = even_sizes("resnet50", 200, 300)
-    >>> found.even, found.rule
+    >>> balanced = even_sizes("resnet50", 200, 300)
+    >>> balanced.even, balanced.rule
     ((225, 257, 289), '32*i + 1')
     """
     from padviz.geometry.balance.even_sizes import even_sizes

@@ -51,8 +51,8 @@ def coverage(
     Examples
     --------
     >>> import padviz
-    >>> found = padviz.coverage("vgg19", 64, layer="features.2")
-    >>> found.full, int(found.counts[0, 0]), int(found.counts[9, 9])
+    >>> counts = padviz.coverage("vgg19", 64, layer="features.2")
+    >>> counts.full, int(counts.counts[0, 0]), int(counts.counts[9, 9])
     (81, 25, 81)
     """
     from padviz.counting.coverage import coverage

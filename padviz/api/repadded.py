@@ -16,37 +16,37 @@ if TYPE_CHECKING:
 def runners_of(
     trained: Trained, padding: str | Sequence[str] | None
 ) -> tuple[list[tuple[str | None, Runner]], tuple[str, ...]]:
-    """What runs the network as it is, and with each padding in place of its own; and notes on what is open or stays."""
+    """Make what runs the network as it is, and with each padding in place of its own; note what is open or stays."""
     from padviz.trained.sessions.of_model import runner_of
 
-    asked = dict.fromkeys([padding] if isinstance(padding, str) else padding or ())
-    found: list[tuple[str | None, Runner]] = [(None, runner_of(trained))]
+    schemes = dict.fromkeys([padding] if isinstance(padding, str) else padding or ())
+    runners: list[tuple[str | None, Runner]] = [(None, runner_of(trained))]
     notes = [*trained.notes]
-    for scheme in asked:
+    for scheme in schemes:
         runner, stays = repadded(trained, scheme)
-        found.append((scheme, runner))
+        runners.append((scheme, runner))
         notes += stays
-    return found, tuple(notes)
+    return runners, tuple(notes)
 
 
 def repadded(trained: Trained, scheme: str) -> tuple[Runner, list[str]]:
-    """What runs the network with another padding, and what to say of the layers that keep theirs.
+    """Make what runs the network with another padding, and what to say of the layers that keep theirs.
 
     It is an edited copy of a graph, or a module while its calls are replaced.
     """
     from padviz.repadding.plan import plan
     from padviz.trained.sessions.of_model import runner_of
 
-    asked = plan(trained.network, scheme, trained.size)
+    planned = plan(trained.network, scheme, trained.size)
     if not is_module(trained.model):
         from padviz.repadding.onnx.edits import edit
 
         model = trained.model.sized(trained.size)
-        done = edit(model, trained.network, asked)
+        done = edit(model, trained.network, planned)
         return runner_of(trained, model), _kept(scheme, done.left)
     from padviz.repadding.torch_module import padded_by
 
-    return runner_of(trained, within=lambda: padded_by(scheme, keeping=True)), _kept(scheme, asked.left)
+    return runner_of(trained, within=lambda: padded_by(scheme, keeping=True)), _kept(scheme, planned.left)
 
 
 def _kept(scheme: str, left: Sequence[Left]) -> list[str]:

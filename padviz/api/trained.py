@@ -80,16 +80,16 @@ def border_responses(
     --------
     >>> import torch
     >>> conv = torch.nn.Conv2d(3, 8, 3, padding=1, bias=False)
-    >>> found = border_responses(torch.nn.Sequential(conv), 32, n=4)
-    >>> found.rows[0].layer, found.rows[0].shape, found.mean(None) < 0.5
+    >>> responses = border_responses(torch.nn.Sequential(conv), 32, n=4)
+    >>> responses.rows[0].layer, responses.rows[0].shape, responses.mean(None) < 0.5
     ('0', (32, 32), True)
     """
     from padviz.trained.responding import respond
     from padviz.trained.sessions.inputs import Inputs
 
     trained = as_trained(network, size, weights)
-    on = Inputs(str(inputs), n, seed, mean, std)
-    return respond(trained, *runners_of(trained, padding), on, shuffled, on_progress)
+    images = Inputs(str(inputs), n, seed, mean, std)
+    return respond(trained, *runners_of(trained, padding), images, shuffled, on_progress)
 
 
 def detectability(
