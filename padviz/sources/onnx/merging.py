@@ -53,7 +53,7 @@ def _reweighed(node: Node, x: Map) -> Value | None:
         return None
     node.lined_up([x])  # it must fit: at another size than that of a file it does not
     try:
-        array = worked_out(factor, node.plan.budget)
+        array = worked_out(factor, node.arranger.budget)
     except Unread as error:
         how = "divides" if divided else "multiplies"
         which = f"the constant that it {how} a convolution by, which may make it partial convolution"
@@ -68,12 +68,12 @@ def reduced(node: Node) -> Value:
     x = node.tensor(0)
     axes = axes_of(node.attrs, node.arrays(1), len(x.known))
     if not axes and node.attrs.get("noop_with_empty_axes"):
-        return node.plan.settled(x)
+        return node.arranger.settled(x)
     return over(node, x, axes or range(len(x.known)), bool(node.attrs.get("keepdims", 1)))
 
 
 def global_pool(node: Node) -> Value:
-    x = node.plan.settled(node.tensor(0))
+    x = node.arranger.settled(node.tensor(0))
     return over(node, x, range(2, len(x.known)), keep=True)
 
 
@@ -84,7 +84,7 @@ def concat(node: Node) -> Value:
     if any(len(each.known) != rank for each in node.given):
         raise Stuck("joins tensors of different ranks")
     if any(roles_of([each.known[axis]]) for each in node.maps):
-        whole = tuple(whole_image(node.plan, each, axis) for each in node.given)
+        whole = tuple(whole_image(node.arranger, each, axis) for each in node.given)
         return _along_positions(replace(node, read=whole), axis)
     n = sum(size_of(each.known[axis]) for each in node.given)
     if node.maps:
@@ -110,7 +110,7 @@ def _along_positions(node: Node, axis: int) -> Value:
             raise SizeError(f"its output would have {len(rows) + size} rows")
         rows += dict(each.cuts).get(role, range(size)) if isinstance(each, Map) else [None] * size
     whole = replace(maps[0], cuts=tuple(cut for cut in maps[0].cuts if cut[0] != role))
-    return as_pad(node.plan, node.name("pad"), whole, role, rows)
+    return as_pad(node.arranger, node.name("pad"), whole, role, rows)
 
 
 def product(node: Node, a: Value, b: Value, letters: tuple[Letters, Letters, Letters]) -> Value:
@@ -157,9 +157,9 @@ def einsum(node: Node) -> Value:
 
 def attention(node: Node) -> Value:
     """Attention in one node: the query's positions see all of the value's."""
-    looks = node.plan.settled(node.tensor(0))
+    looks = node.arranger.settled(node.tensor(0))
     value = node.read[2] if len(node.read) > 2 and node.read[2] is not None else looks
-    seen = node.plan.settled(value) if isinstance(value, Map) else looks
+    seen = node.arranger.settled(value) if isinstance(value, Map) else looks
     if not isinstance(looks, Map):
         raise Stuck("lacks a map")
     return Map(looks.known, node.trace.mix(node.title, seen.at, looks.at))
@@ -167,17 +167,19 @@ def attention(node: Node) -> Value:
 
 def recurrent(node: Node) -> Sequence[Value]:
     """A recurrence: a step sees all rows that are among its features, and then every step sees every step."""
-    x = node.plan.settled(node.tensor(0))
+    x = node.arranger.settled(node.tensor(0))
     if not isinstance(x, Map) or len(x.known) != 3 or node.attrs.get("layout"):
         raise Stuck("runs along what is no sequence, or not along its first dimension")
     steps, batch, features = x.known
     hidden = plain(int(node.attrs.get("hidden_size", 1)))
     ways = plain(2 if node.attrs.get("direction") == "bidirectional" else 1)
     rows, along = ({role for role, n in dim if role and n > 1} for dim in (features, steps))
-    lines = node.plan.pooled_over(node.name("line"), x.at, rows) if rows else x.at
-    layer = node.plan.pooled_over(node.name("global"), lines, along) if along else lines
+    lines = node.arranger.pooled_over(node.name("line"), x.at, rows) if rows else x.at
+    layer = node.arranger.pooled_over(node.name("global"), lines, along) if along else lines
     last = Map((ways, batch, hidden), layer)
-    return [Map((steps, ways, batch, hidden), node.plan.spread(node.title, layer, lines)), last, last][: node.outputs]
+    return [Map((steps, ways, batch, hidden), node.arranger.spread(node.title, layer, lines)), last, last][
+        : node.outputs
+    ]
 
 
 MIXING: dict[str, Callable[[Node], Result]] = {

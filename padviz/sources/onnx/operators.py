@@ -14,7 +14,7 @@ from padviz.network.layer import Kind
 from padviz.sources.onnx.constants.folding import from_front
 from padviz.sources.onnx.merging import MIXING
 from padviz.sources.onnx.reshaping import SHAPING
-from padviz.sources.onnx.tensors import CONVS, SAME, Node, Plan
+from padviz.sources.onnx.tensors import CONVS, SAME, GraphArranger, Node
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import AXES, alone, has_positions, plain, roles_of, shape_of, size_of
 from padviz.sources.tracing.calls import Result
@@ -136,7 +136,7 @@ def _across_channels(node: Node, kernel: Sequence[int]) -> Value | None:
 
 
 def pad(node: Node) -> Result:
-    x = node.plan.settled(node.tensor(0))
+    x = node.arranger.settled(node.tensor(0))
     rank = len(x.known)
     amounts = node.attrs.get("pads") or node.attrs.get("paddings") or node.rows_in(1)
     named = node.ints(3) if len(node.read) > 3 and node.read[3] is not None else range(rank)
@@ -149,7 +149,7 @@ def pad(node: Node) -> Result:
     for i, axis in enumerate(axes):
         before, after = amounts[i], amounts[len(axes) + i]
         moves = isinstance(before, Tracked) or isinstance(after, Tracked)
-        role = _own_role(node.plan, x, axis, rank) if moves or before or after else ""
+        role = _own_role(node.arranger, x, axis, rank) if moves or before or after else ""
         if role:
             ops[role] = Window(1, padding=(before, after), mode=mode)
         elif before or after:
@@ -162,7 +162,7 @@ def pad(node: Node) -> Result:
     return node.lay(kind, replace(x, dims=tuple(dims)), ops)
 
 
-def _own_role(plan: Plan, x: Value, axis: int, rank: int) -> str:
+def _own_role(arranger: GraphArranger, x: Value, axis: int, rank: int) -> str:
     """The role of one axis, which must be no mixture."""
     roles = [role for role, _ in x.known[axis] if role]
     if not roles and size_of(x.known[axis]) == 1 and rank == 4 and axis > 1:
@@ -239,9 +239,9 @@ def depth_to_space(node: Node) -> Result:
 def space_to_depth(node: Node) -> Result:
     x, _ = node.image(node.tensor(0))
     block = int(node.attrs["blocksize"])
-    layer = node.plan.space_to_depth(node.title, x.at, block, block)
+    layer = node.arranger.space_to_depth(node.title, x.at, block, block)
     dims = (x.known[0], plain(size_of(x.known[1]) * block**2), *x.known[2:])
-    return Map(node.plan.sized(dims, layer), layer)
+    return Map(node.arranger.sized(dims, layer), layer)
 
 
 def norm(node: Node) -> Result:

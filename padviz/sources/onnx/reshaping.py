@@ -12,7 +12,7 @@ import numpy as np
 from padviz.axis.operations import Op, Window, pads_at
 from padviz.axis.resize import Resize
 from padviz.sources.onnx.constants.folding import Array, axes_of, from_front, new_shape, sliced
-from padviz.sources.onnx.tensors import Node, Plan
+from padviz.sources.onnx.tensors import GraphArranger, Node
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value, picked
 from padviz.sources.tracing.axis_labels import (
     AXES,
@@ -58,7 +58,7 @@ def flatten(node: Node) -> Value:
 
 def arranged(node: Node, x: Value, shape: Sequence[int]) -> Value:
     """The tensor in another shape; one that does not divide makes it a head, as after a flatten."""
-    made = node.plan.reshape(x, shape, node.title, node.title)
+    made = node.arranger.reshape(x, shape, node.title, node.title)
     if made is None:
         return node.head() if isinstance(x, Map) else Constant(tuple(plain(n) for n in shape))
     return made
@@ -108,16 +108,16 @@ def _copied(node: Node, x: Value, dims: Dims | None) -> Value:
         return replace(x, dims=dims)
     kept = tuple(old if alone(old) else new for old, new in zip(before, dims, strict=True))
     ops: dict[str, Op] = {role: Resize(n) for role, n in grown.items()}
-    return node.lay("resize", node.plan.settled(replace(x, dims=kept)), ops)
+    return node.lay("resize", node.arranger.settled(replace(x, dims=kept)), ops)
 
 
-def _window(plan: Plan, x: Map, role: str, rows: slice) -> Window | None:
+def _window(arranger: GraphArranger, x: Map, role: str, rows: slice) -> Window | None:
     """The crop that a slice is, with the one before it that is not laid out yet."""
-    n = plan.trace.rows(x.at, AXES[role])
+    n = arranger.trace.rows(x.at, AXES[role])
     step = 1 if rows.step is None else rows.step
     if step < 1:
         return None
-    before = plan.ends.get((x.at, role, dict(x.cuts)[role])) if role in dict(x.cuts) else Window(1)
+    before = arranger.ends.get((x.at, role, dict(x.cuts)[role])) if role in dict(x.cuts) else Window(1)
     if before is None or before.stride > 1 or isinstance(before.padding, str):
         return None
     first, last = before.padding
@@ -140,7 +140,7 @@ def cut(node: Node, x: Value, axis: int, rows: slice) -> Value:
         return x
     taken = range(size)[rows]
     role = alone(dim)
-    window = _window(node.plan, x, role, ends) if role in AXES and isinstance(x, Map) else None
+    window = _window(node.arranger, x, role, ends) if role in AXES and isinstance(x, Map) else None
     if taken == range(size) and (window is None or not any(isinstance(n, Tracked) for n in window.padding)):
         return x
     if not roles_of([dim]):
@@ -150,15 +150,15 @@ def cut(node: Node, x: Value, axis: int, rows: slice) -> Value:
     before = dict(x.cuts).get(role, range(size))
     cuts = {**dict(x.cuts), role: before[rows]}
     if window is not None:
-        node.plan.ends[x.at, role, cuts[role]] = window
+        node.arranger.ends[x.at, role, cuts[role]] = window
     dims = (*x.known[:axis], ((role, len(taken)),), *x.known[axis + 1 :])
     return replace(x, dims=dims, cuts=tuple(cuts.items()), by=node.title)
 
 
-def whole_image(plan: Plan, x: Value, axis: int) -> Value:
+def whole_image(arranger: GraphArranger, x: Value, axis: int) -> Value:
     """An image whose channels are places in blocks of rows or columns, with those laid out before its rows are cut."""
     blocks = isinstance(x, Map) and has_parts(x.known) and [*map(alone, x.known[2:])] == [*AXES]
-    return plan.settled(x) if blocks and alone(x.known[axis]) in AXES else x
+    return arranger.settled(x) if blocks and alone(x.known[axis]) in AXES else x
 
 
 def slice_(node: Node) -> Value:
@@ -166,7 +166,7 @@ def slice_(node: Node) -> Value:
     given = [np.array([*node.rows_in(i), None], dtype=object)[:-1] for i in range(1, len(node.read))]
     ends = [end if len(end) else None for end in given]
     for axis, rows in sliced(node.attrs, ends, len(x.known)).items():
-        x = cut(node, whole_image(node.plan, x, axis), axis, rows)
+        x = cut(node, whole_image(node.arranger, x, axis), axis, rows)
     if any(size_of(dim) == 0 for dim in x.known):
         raise Stuck("takes an empty slice")
     return x
@@ -203,7 +203,7 @@ def gather(node: Node) -> Value:
     if len(steps) == 1 and min(steps) > 0:
         x = cut(node, x, axis, slice(rows[0], rows[-1] + 1, steps.pop()))
     else:
-        x = as_pad(node.plan, node.name("pad"), x, alone(dim), rows)
+        x = as_pad(node.arranger, node.name("pad"), x, alone(dim), rows)
     return x if array.ndim else replace(x, dims=(*x.known[:axis], *x.known[axis + 1 :]))
 
 
@@ -224,8 +224,8 @@ def _sizes_everywhere(node: Node, x: Value) -> Array | None:
     """The shape of a map at all sizes, a row for each; None for a constant, or where one size is asked for."""
     if (turns := node.trace.turns) is None or not isinstance(x, Map):
         return None
-    x = node.plan.settled(x) if x.cuts else x
-    sizes = [over_of(node.plan.rows(x, dim)) for dim in x.known]
+    x = node.arranger.settled(x) if x.cuts else x
+    sizes = [over_of(node.arranger.rows(x, dim)) for dim in x.known]
     return np.stack(np.broadcast_arrays(*sizes, turns.first)[:-1], 1)
 
 

@@ -14,7 +14,7 @@ from padviz.sources.onnx.constants.folding import FOLDS, fold
 from padviz.sources.onnx.constants.stored import BROKEN, Later, constant, filled_with, known, literal
 from padviz.sources.onnx.model import DEEPEST, MOST_NODES, Model, attributes, needed, op_of, title
 from padviz.sources.onnx.operators import OPS
-from padviz.sources.onnx.tensors import Node, Plan, passed
+from padviz.sources.onnx.tensors import GraphArranger, Node, passed
 from padviz.sources.tracing.arranging import Constant, Head, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import AXES, Dim, plain
 from padviz.sources.tracing.calls import Result, follow
@@ -54,9 +54,11 @@ class Graph:
     def trace(self, size: Size, probes: Probes | None) -> Trace:
         """Lay the graph out for an image of a size."""
         image = self.model.image
-        run = _Run(self, Plan(Trace(self.where, size, probes), neutral=self.neutral, batch=image.shape[0] or 1))
-        if run.plan.trace.turns:
-            run.plan.trace.turns.on = False  # a graph turns nowhere but at an If
+        run = _Run(
+            self, GraphArranger(Trace(self.where, size, probes), neutral=self.neutral, batch=image.shape[0] or 1)
+        )
+        if run.arranger.trace.turns:
+            run.arranger.trace.turns.on = False  # a graph turns nowhere but at an If
         sides: list[Dim] = [((role, n),) for role, n in zip(AXES, size, strict=True)]
         sides.insert(2 if image.channels_last else 0, plain(image.channels))
         scope: Scope = ChainMap({image.name: Map((plain(image.shape[0] or 1), *sides), 0)}, self.constants)
@@ -66,18 +68,18 @@ class Graph:
         run.nodes(self.nodes, scope, 0)
         for output in self.model.graph.output:
             value = scope[output.name] if output.name in scope else Constant(None)
-            run.plan.trace.ends |= value.sources
-            if isinstance(value, Head) or (isinstance(value, Map) and run.plan.trace.pooled[value.at]):
-                run.plan.trace.vectors[output.name] = value.sources
-        return run.plan.trace
+            run.arranger.trace.ends |= value.sources
+            if isinstance(value, Head) or (isinstance(value, Map) and run.arranger.trace.pooled[value.at]):
+                run.arranger.trace.vectors[output.name] = value.sources
+        return run.arranger.trace
 
 
 class _Run:
     """One pass over the nodes."""
 
-    def __init__(self, graph: Graph, plan: Plan) -> None:
+    def __init__(self, graph: Graph, arranger: GraphArranger) -> None:
         self.graph = graph
-        self.plan = plan
+        self.arranger = arranger
         self.count = 0
 
     def nodes(self, protos: Iterable[Proto], scope: Scope, depth: int, bound: dict[str, Any] | None = None) -> None:
@@ -91,7 +93,7 @@ class _Run:
             try:
                 node = self.node(proto, scope, bound)
                 made = self.inner(proto, node, scope, depth)
-                with self.plan.trace.made_by(node.title):
+                with self.arranger.trace.made_by(node.title):
                     outputs = run_node(node) if made is None else made
             except (Stuck, *BROKEN) as error:
                 let_through(error)
@@ -102,7 +104,7 @@ class _Run:
 
     def named(self, node: Node, names: Iterable[str], outputs: list[Value], depth: int) -> None:
         """Keep what tensors are called that hold a layer as it is, and what lies behind a head."""
-        trace = self.plan.trace
+        trace = self.arranger.trace
         for name, value in zip(names, outputs, strict=False):
             if isinstance(value, Map) and value.at in trace.heads:
                 trace.behind |= dict.fromkeys((node.title, name), value.at)
@@ -123,9 +125,9 @@ class _Run:
             refs = {each.name: bound.get(each.ref_attr_name) for each in proto.attribute if each.ref_attr_name}
             attrs = {key: value for key, value in (attrs | refs).items() if value is not None}
         version = self.graph.versions.get(proto.domain or "ai.onnx", 1)
-        op, plan = op_of(proto), self.plan
-        handler = passed if op in plan.neutral else OPS.get(op)
-        return Node(plan, title(proto), op, version, attrs, tuple(inputs), len(proto.output), handler)
+        op, arranger = op_of(proto), self.arranger
+        handler = passed if op in arranger.neutral else OPS.get(op)
+        return Node(arranger, title(proto), op, version, attrs, tuple(inputs), len(proto.output), handler)
 
     def inner(self, proto: Proto, node: Node, scope: Scope, depth: int) -> list[Value] | None:
         """What constants, functions of the model, and branches that are decided make; None for all other nodes."""
@@ -134,7 +136,7 @@ class _Run:
         if node.op == "If":
             return self.branch(node, scope, depth)
         function = self.graph.functions.get((proto.domain, proto.op_type))
-        if function is None or node.op in self.plan.neutral:
+        if function is None or node.op in self.arranger.neutral:
             return None
         inside: Scope = dict(zip(function.input, (each or Constant(None) for each in node.read), strict=False))
         bound = attributes(function.attribute_proto) | node.attrs
@@ -145,7 +147,7 @@ class _Run:
         decides = node.tensor(0)
         if not isinstance(decides, Constant) or decides.array is None or decides.array.size != 1:
             return None
-        self.plan.turn(bool(decides.array.item()), decides.over)
+        self.arranger.turn(bool(decides.array.item()), decides.over)
         graph = node.attrs["then_branch" if decides.array.item() else "else_branch"]
         inside: Scope = ChainMap({each.name: constant(each, self.graph.folder) for each in graph.initializer}, scope)
         self.nodes(graph.node, inside, depth + 1)

@@ -39,7 +39,7 @@ PARTS = ("spread", "line", "global")  # whose layers are called after them too
 
 
 @dataclass
-class Plan(Arranger):
+class GraphArranger(Arranger):
     """A graph while it is laid out; the operations in `neutral` act on each position alone. A `batch` is images."""
 
     neutral: frozenset[str] = frozenset()
@@ -68,7 +68,7 @@ class Plan(Arranger):
 class Node(Call):
     """A node with the tensors it reads; `op` has its domain in front where that is not ONNX's own."""
 
-    plan: Plan
+    arranger: GraphArranger
     title: str
     op: str
     version: int
@@ -113,7 +113,7 @@ class Node(Call):
     @property
     def flat(self) -> bool:
         """Whether none of its maps has height and width."""
-        return all(map(self.plan.is_flat, self.maps))  # and heads are
+        return all(map(self.arranger.is_flat, self.maps))  # and heads are
 
     def without_positions(self) -> Result:
         if self.heads or (self.handler is None and self.flat):
@@ -220,7 +220,7 @@ class Node(Call):
 
     def image(self, x: Value) -> tuple[Map, list[str]]:
         """A map that a spatial operation can read, and the roles of its dimensions from the third on."""
-        x = self.plan.settled(x)
+        x = self.arranger.settled(x)
         if not isinstance(x, Map):
             raise Stuck("reads what was flattened as an image")
         if not 3 <= len(x.known) <= 4:
@@ -228,7 +228,7 @@ class Node(Call):
         vector = self.trace.pooled[x.at] and not any(map(has_positions, x.known[:2]))
         if vector and shape_of(x.known[2:]) != [1] * (len(x.known) - 2) and not has_places(x.known[2:]):
             x = self._unfolded(x)
-        return self.plan.image(x, 2)
+        return self.arranger.image(x, 2)
 
     def _unfolded(self, x: Map) -> Map:
         """A vector that was reshaped to an image: every position of it sees the vector."""
@@ -242,7 +242,7 @@ class Node(Call):
         self, kind: Kind, x: Value, ops: Mapping[str, Op], made: int | None = None, channels: Channels | None = None
     ) -> Map:
         """Lay one layer with an operation for each role, and as many channels as are `made`."""
-        return self.plan.lay(self.title, kind, x, ops, made, channels)
+        return self.arranger.lay(self.title, kind, x, ops, made, channels)
 
     def channels(self, x: Value, weight: Sequence[int], groups: int, transposed: bool = False) -> Channels | None:
         """What a weight says of a convolution of `x`, for each image; None where it says nothing that makes sense.
@@ -255,7 +255,7 @@ class Node(Call):
         if first % groups:
             return None
         into, out = (first, second) if transposed else (second, first)
-        batch, rest = divmod(size_of(x.known[0]), self.plan.batch)
+        batch, rest = divmod(size_of(x.known[0]), self.arranger.batch)
         return None if rest or not batch else Channels(batch * into, batch * out, batch * groups)
 
 

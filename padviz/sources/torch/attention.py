@@ -39,7 +39,7 @@ def along(call: Call, input: Any, dim: Any = None, *args: Any, **options: Any) -
         return contracting.along(call, value, [dim % input.ndim], f"{call.op} over positions")
     if roles_of([value.known[dim]]):
         raise Stuck("joins one half of the rows or columns with the other")
-    halves = call.trace.merge(call.name("merge"), "multiply", [call.plan.settled(value).at] * 2)
+    halves = call.trace.merge(call.name("merge"), "multiply", [call.arranger.settled(value).at] * 2)
     return call.shaped(replace(value, layer=halves))  # a product of two slices
 
 
@@ -85,7 +85,7 @@ def product(call: Call, operands: Sequence[tuple[Any, str]], out: str) -> Result
     def times(values: Sequence[Map]) -> int:
         vectors = [value for value, _ in read if call.pooled(value)]
         every = [*values, *vectors]
-        alike = len({call.plan.seen(value) for value in every}) == 1  # x times itself is an activation
+        alike = len({call.arranger.seen(value) for value in every}) == 1  # x times itself is an activation
         return max(value.at for value in every) if alike else join(call, "multiply", [value.at for value in every])
 
     return call.shaped(contract(call, maps, out, times))

@@ -45,8 +45,8 @@ class Call(calls.Call):
     What is `whole` reads rows, columns and channels that are one dimension as they are; `given` are its arguments.
     """
 
-    def __init__(self, plan: Arranger, modules: Modules, values: Values, op: str, args: Any, out: Any) -> None:
-        self.plan, self.modules, self.values = plan, modules, values
+    def __init__(self, arranger: Arranger, modules: Modules, values: Values, op: str, args: Any, out: Any) -> None:
+        self.arranger, self.modules, self.values = arranger, modules, values
         self.op = op
         self.windowed = op in WINDOWED
         self.out = out
@@ -131,7 +131,7 @@ class Call(calls.Call):
     def without_positions(self) -> Result:
         """Whatever is made of pooled vectors alone is one, but for what makes an image of them again."""
         if not self.whole:
-            self._change(lambda value: self.plan.unmixed(self.name("line"), value))
+            self._change(lambda value: self.arranger.unmixed(self.name("line"), value))
         if self.spatial:
             return None
         shape = self.tensors[0].shape
@@ -151,7 +151,7 @@ class Call(calls.Call):
 
     def settle(self) -> None:
         """Lay out what is pending in all that it reads."""
-        self._change(self.plan.settled)
+        self._change(self.arranger.settled)
 
     def _change(self, change: Callable[[Map], Map]) -> None:
         for tensor in self.tensors:
@@ -162,14 +162,14 @@ class Call(calls.Call):
 
     def image(self, tensor: Tensor, rank: int = 2) -> tuple[Map, list[str]]:
         """A map whose last dimensions are rows and columns, and which of them is which."""
-        return self.plan.image(self.map(tensor), tensor.ndim - rank)
+        return self.arranger.image(self.map(tensor), tensor.ndim - rank)
 
     def lay(
         self, kind: Kind, value: Map, ops: Mapping[str, Op | None], name: str = "", channels: Channels | None = None
     ) -> Map:
         """Lay one layer that reads one map, with an operation for each role."""
         given = {role: op for role, op in ops.items() if op}
-        made = self.plan.lay(name or self.name(), kind, value, given, channels=channels)
+        made = self.arranger.lay(name or self.name(), kind, value, given, channels=channels)
         return self.shaped(made, mixes=kind in CONVOLUTIONS)
 
     def shaped(self, value: Map, mixes: bool = False) -> Map:

@@ -20,13 +20,14 @@ def add(call: Call, *args: Any, **options: Any) -> Result:
 
 def subtract(call: Call, *args: Any, **options: Any) -> Result:
     """A mean over all positions that is taken away from each is a normalisation: like a gate, it is left out."""
-    same = len({call.plan.seen(value) for value in call.maps}) == 1  # and so is what a map's mean over channels leaves
+    seen = {call.arranger.seen(value) for value in call.maps}
+    same = len(seen) == 1  # and so is what a map's mean over channels leaves
     return together(call, "multiply" if same or len(call.spatial) < len(call.maps) else "add", call.maps)
 
 
 def pick(call: Call, *args: Any, **options: Any) -> Result:
     """Each position from one of several maps, or between them; of one map alone it is an activation."""
-    return together(call, "add", list({call.plan.seen(value): value for value in call.maps}.values()))
+    return together(call, "add", list({call.arranger.seen(value): value for value in call.maps}.values()))
 
 
 def pointwise(call: Call, *args: Any, **options: Any) -> Map:
@@ -71,7 +72,7 @@ def _beside(call: Call, tensors: Sequence[Any], role: str, dim: int) -> Map:
     laid = {tuple(tuple(roles_of([own])) for own in value.known) for value in call.spatial}
     if len(whole) > 1 or len(laid) > 1:  # rows beside columns of one map are no rows of its own
         raise Stuck("puts maps beside each other")
-    return as_pad(call.plan, call.name("pad"), next(iter(whole.values())), role, rows)
+    return as_pad(call.arranger, call.name("pad"), next(iter(whole.values())), role, rows)
 
 
 def _rows_of(call: Call, value: Map, role: str) -> tuple[int, Sequence[Row]]:

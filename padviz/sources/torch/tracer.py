@@ -37,7 +37,7 @@ class Tracer(TorchFunctionMode):
 
     def __init__(self, trace: Trace, root: nn.Module, lower: Callable[[Call, Any, Any], Result]) -> None:
         super().__init__()
-        self.plan = Arranger(trace, block=".block.")
+        self.arranger = Arranger(trace, block=".block.")
         self.lower = lower
         self.modules = Modules(root, self._left)
         self.values: Values = {}
@@ -47,7 +47,7 @@ class Tracer(TorchFunctionMode):
         self.memory = Memory(kept_in(root))
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs, turns = kwargs or {}, self.plan.trace.turns
+        kwargs, turns = kwargs or {}, self.arranger.trace.turns
         if turns is None or not turns.on:
             return self._called(func, args, kwargs)
         turns.on = False  # the code that runs from here on is not the forward's own
@@ -62,7 +62,7 @@ class Tracer(TorchFunctionMode):
         known = self.values.get(id(args[0])) if op in ("shape", "size") and args else None
         if known is None or known[1].dims is None:
             return out
-        sizes = [self.plan.rows(known[1], dim) for dim in known[1].dims]
+        sizes = [self.arranger.rows(known[1], dim) for dim in known[1].dims]
         if [*map(bare, sizes)] != [*args[0].shape]:
             return out
         if isinstance(out, int):
@@ -82,7 +82,7 @@ class Tracer(TorchFunctionMode):
         out = torch.empty_like(args[0]) if quick else func(*args, **kwargs)
         changed = args[0] if op == "setitem" else out
         if isinstance(changed, Tensor | tuple | list) and tensors_in(changed):
-            with self.plan.trace.made_by(self.modules.path or op):
+            with self.arranger.trace.made_by(self.modules.path or op):
                 for tensor, layers in unseen:
                     self.learn(tensor, self._made_unseen(op, tensor, layers))
                 call = self.call(op, read, changed)
@@ -98,7 +98,7 @@ class Tracer(TorchFunctionMode):
 
     def call(self, op: str, args: Any, out: Any) -> Call:
         """A call within the module that runs."""
-        return Call(self.plan, self.modules, self.values, op, args, out)
+        return Call(self.arranger, self.modules, self.values, op, args, out)
 
     def _follow(self, call: Call, args: Any, kwargs: Any) -> None:
         try:
@@ -123,7 +123,7 @@ class Tracer(TorchFunctionMode):
 
     def _made_unseen(self, op: str, tensor: Tensor, layers: Layers) -> Map:
         """A value that is an error once a target depends on it; what is made of vectors alone is one."""
-        trace, inputs = self.plan.trace, sorted(layers, reverse=True)
+        trace, inputs = self.arranger.trace, sorted(layers, reverse=True)
         name = self.call(op, (), tensor).name("merge")
         if all(trace.pooled[at] for at in inputs):
             return Map(tuple(map(plain, tensor.shape)), trace.merge(name, "concat", inputs))

@@ -32,7 +32,7 @@ def view(call: Call, input: Any, *shape: Any, **options: Any) -> Result:
     value = call.of(input)
     if value is None:
         raise Stuck("reads the shape of a map")
-    made = call.plan.reshape(value, call.out.shape, call.name(), call.name("merge"))
+    made = call.arranger.reshape(value, call.out.shape, call.name(), call.name("merge"))
     if made is None:
         raise Stuck(f"from {_shape(input)} to {_shape(call.out)} mixes rows and columns up")
     return arranged(call, made, made.known)
@@ -139,7 +139,7 @@ def index_select(call: Call, input: Any, dim: int, index: Any) -> Result:
 
 def getitem(call: Call, input: Any, index: Any) -> Result:
     """Channels picked or sliced; rows and columns sliced."""
-    value, at = call.plan.settled(call.map(input)), 0
+    value, at = call.arranger.settled(call.map(input)), 0
     crops: dict[str, Op] = {}
     for each in _whole_index(index, input.ndim):
         if each is None:
@@ -167,7 +167,7 @@ def _crop(call: Call, value: Map, dim: Dim, rows: slice) -> dict[str, Op]:
         return {}
     if alone(dim) not in AXES:
         raise Stuck("picks positions")
-    return {alone(dim): cropped(rows.start, rows.stop, rows.step or 1, call.plan.rows(value, dim))}
+    return {alone(dim): cropped(rows.start, rows.stop, rows.step or 1, call.arranger.rows(value, dim))}
 
 
 def _whole_index(index: Any, ndim: int) -> list[Any]:

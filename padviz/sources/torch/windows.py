@@ -156,7 +156,7 @@ def adaptive_pool2d(call: Call, input: Any, output_size: Any, return_indices: bo
 
 
 def pad(call: Call, input: Any, pad: Sequence[int], mode: str = "constant", value: Any = None) -> Result:
-    source = call.plan.settled(call.map(input))
+    source = call.arranger.settled(call.map(input))
     pairs = list(zip(pad[::2], pad[1::2], strict=True))
     dims = source.known[: -len(pairs) - 1 : -1]  # the last dimension's first
     amounts = {alone(dim): pair for dim, pair in zip(dims, pairs, strict=True) if roles_of([dim])}
@@ -182,7 +182,7 @@ def _laid_pad(call: Call, source: Map, windows: dict[str, Window]) -> Map:
 
 def padded(call: Call, input: Any, pads: Any, schemes: Any, dims: Any = (-2, -1), value: Any = None) -> Result:
     """A pad of `padviz.nn`, which says what it reads."""
-    source = call.plan.settled(call.map(input))
+    source = call.arranger.settled(call.map(input))
     windows = {
         alone(source.known[dim]): Window(1, padding=rows, mode=scheme)
         for dim, rows, scheme in zip(dims, pads, schemes, strict=True)
@@ -222,8 +222,8 @@ def pixel_shuffle(call: Call, input: Any, upscale_factor: int) -> Result:
 
 def pixel_unshuffle(call: Call, input: Any, downscale_factor: int) -> Result:
     value, _ = call.image(input)
-    layer = call.plan.space_to_depth(call.name("merge"), value.at, downscale_factor, downscale_factor)
-    return call.shaped(replace(value, layer=layer, dims=call.plan.sized(value.known, layer)))
+    layer = call.arranger.space_to_depth(call.name("merge"), value.at, downscale_factor, downscale_factor)
+    return call.shaped(replace(value, layer=layer, dims=call.arranger.sized(value.known, layer)))
 
 
 def unfold(call: Call, input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Result:
@@ -231,13 +231,13 @@ def unfold(call: Call, input: Any, kernel_size: Any, dilation: Any = 1, padding:
         return call.unknown()  # Tensor.unfold
     value, roles = call.image(input)
     windows = dict(zip(roles, laid(kernel_size, stride, padding, dilation), strict=True))
-    made = call.plan.lay(call.name(), "conv", value, windows)
+    made = call.arranger.lay(call.name(), "conv", value, windows)
     rows, cols = made.known[-2:]
     return replace(made, dims=(*map(plain, call.out.shape[:2]), rows + cols))
 
 
 def repeat_interleave(call: Call, input: Any, repeats: int, dim: int) -> Result:
-    value = call.plan.settled(call.map(input))
+    value = call.arranger.settled(call.map(input))
     role = alone(value.known[dim])
     if not any(each for each, _ in value.known[dim]):
         return call.shaped(value)

@@ -23,7 +23,7 @@ class Call(ABC):
     where it is not known; and what its own operations make of maps, by a `handler` if they are known.
     """
 
-    plan: Arranger
+    arranger: Arranger
     op: str
     maps: list[Map]
     handler: Callable[..., Result] | None
@@ -32,7 +32,7 @@ class Call(ABC):
 
     @property
     def trace(self) -> Trace:
-        return self.plan.trace
+        return self.arranger.trace
 
     @property
     def what(self) -> str:
@@ -135,40 +135,40 @@ def together(call: Call, kind: Kind, values: Sequence[Map], once: bool = False) 
 
     What is the same is multiplied by itself, as in x * sigmoid(x), or counted `once`.
     """
-    plan = call.plan
+    arranger = call.arranger
     if len(values) > 1:
-        values = [plan.settled(x) if x.cuts else x for x in values]
-    alike = len({plan.seen(x) for x in values}) == 1 and (once or kind == "multiply" or len(values) == 1)
-    values = values if alike else plan.in_step(values)
+        values = [arranger.settled(x) if x.cuts else x for x in values]
+    alike = len({arranger.seen(x) for x in values}) == 1 and (once or kind == "multiply" or len(values) == 1)
+    values = values if alike else arranger.in_step(values)
     dims = call.lined_up(values)
     if alike:
         last = max(values, key=lambda x: x.at)
         return replace(last, dims=dims, acted=last.acted or len(values) > 1)
     layer = join(call, kind, [x.at for x in values])
-    return Map(plan.sized(dims, layer), layer, by=max(x.by for x in values))
+    return Map(arranger.sized(dims, layer), layer, by=max(x.by for x in values))
 
 
 def join(call: Call, kind: Kind, layers: Sequence[int]) -> int:
     """Lay a merge; single rows and columns, and vectors beside maps, are copied along the others first."""
-    plan, trace, name = call.plan, call.trace, call.name("spread")
+    arranger, trace, name = call.arranger, call.trace, call.name("spread")
     maps = [at for at in layers if not trace.pooled[at]]
     if kind == "concat" and maps:
         maps = layers = [trace.spread(name, at, maps[0]) if trace.pooled[at] else at for at in layers]
     if len({trace.sizes[at] for at in maps}) > 1:
         largest = max(maps, key=lambda at: trace.sizes[at])
         tallest = max(maps, key=lambda at: trace.sizes[at][::-1])
-        spread = {at: plan.spread(name, at, largest) for at in maps}
-        spread = {at: plan.spread(name, made, tallest) for at, made in spread.items()}
+        spread = {at: arranger.spread(name, at, largest) for at in maps}
+        spread = {at: arranger.spread(name, made, tallest) for at, made in spread.items()}
         layers = [spread.get(at, at) for at in layers]
     return trace.merge(call.name("merge"), kind, layers)
 
 
 def side_by_side(call: Call, values: Sequence[Map], axis: int, n: int, new: bool = False) -> Map:
     """Join maps along a dimension of `n` channels, which they have, or which is `new`."""
-    values = call.plan.in_step(values)
+    values = call.arranger.in_step(values)
     rest = [replace(x, dims=(*x.known[:axis], (), *x.known[axis + (not new) :])) for x in values]
     dims = call.lined_up(rest, axis)
     own = regrouped([] if new else [x.known[axis] for x in values], n)
     layer = join(call, "concat", [x.at for x in values])
     made = values[0] if len(values) == 1 else Map(None, layer, by=values[0].by)
-    return replace(made, dims=call.plan.sized((*dims[:axis], own, *dims[axis + 1 :]), layer))
+    return replace(made, dims=call.arranger.sized((*dims[:axis], own, *dims[axis + 1 :]), layer))

@@ -59,7 +59,7 @@ def contract(call: Call, terms: Iterable[tuple[Map, Letters]], out: Letters, tim
         return _summed(call, found, summed, dims, times)
     if any(term.places == places for term in found):
         layer = times([term.value for term in found])
-        return Map(call.plan.sized(dims, layer), layer)
+        return Map(call.arranger.sized(dims, layer), layer)
     looked = _looked_at(found)
     meeting = tuple(upper(dim) if letter in looked else dim for letter, dim in zip(out, dims, strict=True))
     return Map(meeting, found[0].value.at, acted=True)
@@ -67,9 +67,9 @@ def contract(call: Call, terms: Iterable[tuple[Map, Letters]], out: Letters, tim
 
 def _term(call: Call, value: Map, letters: Letters, out: Letters) -> Term:
     """A factor, settled; rows or columns that are one dimension with channels, and are summed, are pooled first."""
-    value = call.plan.settled(value)
+    value = call.arranger.settled(value)
     if any(is_mixed(dim) for letter, dim in zip(letters, value.known, strict=True) if letter not in out):
-        value = call.plan.unmixed(call.name("line"), value)
+        value = call.arranger.unmixed(call.name("line"), value)
     return Term(value, dict(zip(letters, value.known, strict=True)))
 
 
@@ -100,7 +100,7 @@ def _attended(call: Call, scores: Term, seen: Term, summed: Collection[object], 
     """Scores times values: every position that looks sees every one that is looked at."""
     roles = roles_of(seen.named[letter] for letter in summed) if seen.places - {*summed} else [*AXES]
     dims = tuple(tuple((role, n) for role, n in dim if n > 1 or not role.isupper()) for dim in dims)
-    return replace(call.plan.mixed(call.name(), seen.value, roles, "attention", scores.value.at), dims=dims)
+    return replace(call.arranger.mixed(call.name(), seen.value, roles, "attention", scores.value.at), dims=dims)
 
 
 def _summed(call: Call, terms: Sequence[Term], summed: Collection[object], dims: Dims, times: Times) -> Map:
@@ -110,7 +110,7 @@ def _summed(call: Call, terms: Sequence[Term], summed: Collection[object], dims:
     roles = roles_of(terms[0].named[letter] for letter in summed)
     if any(map(str.isupper, roles)):
         raise Stuck("sums over positions that are looked at")
-    return Map(dims, call.plan.pooled_over(call.name(), times([term.value for term in terms]), roles))
+    return Map(dims, call.arranger.pooled_over(call.name(), times([term.value for term in terms]), roles))
 
 
 def _looks(scores: Term, seen: Term, summed: Collection[object]) -> bool:
@@ -125,7 +125,7 @@ def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[obje
     """A product with a constant: of channels others, a `part`; of positions, each result sees them all."""
     gone = [dim for letter, dim in zip(own, x.known, strict=True) if letter not in out]
     if has_parts(x.known) if roles_of(gone) else isinstance(x, Map) and x.cuts:
-        x = call.plan.settled(x)
+        x = call.arranger.settled(x)
     named = dict(zip(own, x.known, strict=True))
     gone = [dim for letter, dim in named.items() if letter not in out]
     lost = roles_of(gone)
@@ -134,9 +134,9 @@ def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[obje
         return x.part_of(dims, part)
     back = [i for i, letter in enumerate(out) if letter not in named and sizes.get(letter, 1) == size_of(gone[0])]
     if len(gone) == 1 and back and all(role not in CHANNELS for role, _ in gone[0]):  # mixed into as many
-        mixed = call.plan.mixed(call.name(), call.plan.settled(x), lost, "linear over positions")
+        mixed = call.arranger.mixed(call.name(), call.arranger.settled(x), lost, "linear over positions")
         return replace(mixed, dims=(*dims[: back[0]], gone[0], *dims[back[0] + 1 :]))
-    return Map(dims, call.plan.joined(call.name(), x, lost))
+    return Map(dims, call.arranger.joined(call.name(), x, lost))
 
 
 def along(call: Call, x: Value, axes: Collection[int], why: str) -> Value:
@@ -145,13 +145,13 @@ def along(call: Call, x: Value, axes: Collection[int], why: str) -> Value:
     Over rows or columns each sees them all; over the places in a block, all of the block.
     """
     if has_parts(x.known) and any(has_positions(x.known[axis]) for axis in axes):
-        x = call.plan.settled(x)
+        x = call.arranger.settled(x)
     over = [x.known[axis] for axis in axes]
     x = x.activated(met(x.known, over))
     lost = {role for dim in over for role, n in dim if role in AXES and n > 1}
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x
-    return call.plan.mixed(call.name(), call.plan.settled(x), lost, why)
+    return call.arranger.mixed(call.name(), call.arranger.settled(x), lost, why)
 
 
 def over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Value:
@@ -160,7 +160,7 @@ def over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Value:
     Over positions that are looked at it is what scores are divided by.
     """
     if (isinstance(x, Map) and x.cuts) or (has_parts(x.known) and any(has_positions(x.known[axis]) for axis in axes)):
-        x = call.plan.settled(x)
+        x = call.arranger.settled(x)
     gone = [x.known[axis] for axis in axes]
     single = {axis: _single(x.known[axis]) for axis in axes}
     dims = tuple(single.get(axis, dim) for axis, dim in enumerate(x.known) if keep or axis not in axes)
@@ -170,7 +170,7 @@ def over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Value:
     lost = {role for role in lost if not role.isupper()}
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x.activated(dims)
-    return Map(dims, call.plan.pooled_over(call.name(), x.at, lost))
+    return Map(dims, call.arranger.pooled_over(call.name(), x.at, lost))
 
 
 def _single(dim: Dim) -> Dim:

@@ -235,7 +235,7 @@ class _Calls(TorchFunctionMode):
         kwargs = kwargs or {}
         out, op = func(*args, **kwargs), op_of(func)
         if op in CALLS and (value := self.tracer.values.get(id(out))):
-            name = self.tracer.plan.trace.layers[value[1].at].name
+            name = self.tracer.arranger.trace.layers[value[1].at].name
             self.weights[name] = _argument(args, kwargs, 1, "weight", None), _argument(args, kwargs, 6, "groups", 1)
             self.made[id(out)] = out, name
         elif op == "batch_norm" and (made := self.made.get(id(_argument(args, kwargs, 0, "input", None)))):
