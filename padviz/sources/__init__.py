@@ -84,7 +84,7 @@ def _from_torch(source: nn.Module | str, neutral: Iterable[str], size: Size | No
 
 
 def shadowing(source: str) -> str:
-    """A sentence where package.module:attribute finds a module in the current folder that hides an installed one."""
+    """Warn, in a sentence, where a module in the current folder hides the installed one that a name means."""
     if not MODULE.fullmatch(source):
         return ""
     top = source.partition(":")[0].partition(".")[0]
@@ -97,7 +97,7 @@ def shadowing(source: str) -> str:
 
 
 def is_module(source: object) -> bool:
-    """Whether it is a PyTorch module; where PyTorch is not loaded, nothing is.
+    """Tell whether it is a PyTorch module; where PyTorch is not loaded, nothing is.
 
     >>> is_module("resnet18")
     False
@@ -112,6 +112,6 @@ def load_at(source: str | Path | Network | nn.Module, size: int | Sequence[int] 
     >>> load_at("inception_v3", None)[1]
     (299, 299)
     """
-    asked = None if size is None else as_size(size)
-    network = load(source, size=asked)
-    return network, asked or network.size
+    pixels = None if size is None else as_size(size)
+    network = load(source, size=pixels)
+    return network, pixels or network.size

@@ -37,7 +37,7 @@ def load_onnx(path: str | Path, neutral: Iterable[str] = (), size: Size | None =
 def laid_out(model: Model, neutral: Iterable[str] = (), size: Size | None = None) -> Network:
     """Lay out the network of a model, as `load_onnx` gives it; the model stays as it is."""
     image, where = model.image, model.where
-    height, width = (own or asked for own, asked in zip(image.size, size or (USUAL, USUAL), strict=True))
+    height, width = (own or given for own, given in zip(image.size, size or (USUAL, USUAL), strict=True))
     try:
         pixels = as_size((height, width))
     except OptionError as error:
@@ -52,7 +52,7 @@ def laid_out(model: Model, neutral: Iterable[str] = (), size: Size | None = None
 
 
 def _with_size_doubted(network: Network) -> Network:
-    """Where the file leaves its size open, what cannot be followed may be due to the size that was taken."""
+    """Add to what cannot be followed that it may be due to the size taken, which the file leaves open."""
     height, width = network.size
     doubt = f", and `size` may say another size than {height} x {width}, which the file leaves open"
     layers = (replace(layer, note=layer.note + doubt) if layer.note else layer for layer in network.layers)

@@ -26,27 +26,27 @@ AFFINE = ("Add", "Sub", "Sum", "Mean", "Mul", "Div")  # with constants these mak
 
 
 def merged(kind: Kind) -> Callable[[Node], Value]:
-    """Elementwise on two or more: with constants neutral, of maps a merge; a gate where one of them is pooled."""
+    """Make a handler of two or more elementwise: constants are neutral, maps merge; a gate where one is pooled."""
 
     def run(node: Node) -> Value:
         maps = node.maps
         if not maps:
             return Constant(node.lined_up([]))
-        if len(maps) == 1 and (found := _reweighed(node, maps[0])) is not None:
-            return found
-        away = node.op == "Sub" and any(node.trace.pooled[each.at] for each in maps)  # a mean: a normalisation
-        made = together(node, "multiply" if away else kind, maps, once=any(each.acted for each in maps))
-        return replace(made, acted=made.acted or (len(maps) == 1 and node.op not in AFFINE))
+        if len(maps) == 1 and (partial_conv := _reweighed(node, maps[0])) is not None:
+            return partial_conv
+        away = node.op == "Sub" and any(node.trace.pooled[x.at] for x in maps)  # a mean: a normalisation
+        joined = together(node, "multiply" if away else kind, maps, once=any(x.acted for x in maps))
+        return replace(joined, acted=joined.acted or (len(maps) == 1 and node.op not in AFFINE))
 
     return run
 
 
 def _reweighed(node: Node, x: Map) -> Value | None:
-    """A convolution's output that is multiplied as partial convolution does; None where it is not."""
+    """Find the convolution's output that is multiplied as partial convolution does; None where it is not."""
     divided = node.op == "Div" and node.given[0] is x
     if node.op != "Mul" and not divided:
         return None
-    factor = next((each for each in node.given if isinstance(each, Constant)), None)
+    factor = next((x for x in node.given if isinstance(x, Constant)), None)
     if factor is None or (factor.array is None and factor.later is None):
         return None  # an input of the graph, such as a mask
     if not may_reweigh(node.trace, x, factor.dims):
@@ -64,7 +64,7 @@ def _reweighed(node: Node, x: Map) -> Value | None:
 
 
 def reduced(node: Node) -> Value:
-    """A mean, sum or extreme over some dimensions: over channels neutral, over height and width global."""
+    """Reduce to a mean, sum or extreme over some dimensions: over channels neutral, over height and width global."""
     x = node.tensor(0)
     axes = axes_of(node.attrs, node.arrays(1), len(x.known))
     if not axes and node.attrs.get("noop_with_empty_axes"):
@@ -78,15 +78,15 @@ def global_pool(node: Node) -> Value:
 
 
 def concat(node: Node) -> Value:
-    """Along channels a merge; along height or width only as padding written out."""
+    """Merge along channels; along height or width take only padding written out."""
     rank = len(node.given[0].known)
     axis = node.axis(rank, 1)
-    if any(len(each.known) != rank for each in node.given):
+    if any(len(x.known) != rank for x in node.given):
         raise Stuck("joins tensors of different ranks")
-    if any(roles_of([each.known[axis]]) for each in node.maps):
-        whole = tuple(whole_image(node.arranger, each, axis) for each in node.given)
+    if any(roles_of([x.known[axis]]) for x in node.maps):
+        whole = tuple(whole_image(node.arranger, x, axis) for x in node.given)
         return _along_positions(replace(node, read=whole), axis)
-    n = sum(size_of(each.known[axis]) for each in node.given)
+    n = sum(size_of(x.known[axis]) for x in node.given)
     if node.maps:
         return side_by_side(node, node.maps, axis, n)
     dims = node.lined_up([], axis)
@@ -94,27 +94,27 @@ def concat(node: Node) -> Value:
 
 
 def _along_positions(node: Node, axis: int) -> Value:
-    """Slices of one map, and zeros, joined along its height or width: a pad, if they copy rows as a pad does."""
+    """Join slices of one map, and zeros, along its height or width: a pad, if they copy rows as a pad does."""
     maps = node.maps
-    node.lined_up([replace(each, dims=(*each.known[:axis], (), *each.known[axis + 1 :])) for each in maps], axis)
+    node.lined_up([replace(part, dims=(*part.known[:axis], (), *part.known[axis + 1 :])) for part in maps], axis)
     if node.flat:
         return node.head()
     role = alone(maps[0].known[axis])
-    bases = {(each.at, tuple(cut for cut in each.cuts if cut[0] != role)) for each in maps}
-    if role not in AXES or len(bases) > 1 or any(alone(each.known[axis]) != role for each in maps):
+    bases = {(part.at, tuple(cut for cut in part.cuts if cut[0] != role)) for part in maps}
+    if role not in AXES or len(bases) > 1 or any(alone(part.known[axis]) != role for part in maps):
         raise Stuck("joins different maps along their height or width")
     rows: list[Row] = []
-    for each in node.given:
-        size = size_of(each.known[axis])
+    for part in node.given:
+        size = size_of(part.known[axis])
         if len(rows) + size > MOST_ROWS:
             raise SizeError(f"its output would have {len(rows) + size} rows")
-        rows += dict(each.cuts).get(role, range(size)) if isinstance(each, Map) else [None] * size
+        rows += dict(part.cuts).get(role, range(size)) if isinstance(part, Map) else [None] * size
     whole = replace(maps[0], cuts=tuple(cut for cut in maps[0].cuts if cut[0] != role))
     return as_pad(node.arranger, node.name("pad"), whole, role, rows)
 
 
 def product(node: Node, a: Value, b: Value, letters: tuple[Letters, Letters, Letters]) -> Value:
-    """A product of two tensors, summed over the letters that the result lacks, as einsum names dimensions."""
+    """Multiply two tensors and sum over the letters that the result lacks, as einsum names dimensions."""
     (first, second, out) = letters
     if isinstance(a, Constant) or isinstance(b, Constant):
         x, own, weight, theirs = (a, first, b, second) if isinstance(b, Constant) else (b, second, a, first)
@@ -122,7 +122,7 @@ def product(node: Node, a: Value, b: Value, letters: tuple[Letters, Letters, Let
         return linear(node, x, own, out, sizes, part=node.title)
 
     def times(values: Sequence[Map]) -> int:
-        return join(node, "multiply", [each.at for each in values])
+        return join(node, "multiply", [x.at for x in values])
 
     terms = [(x, letters) for x, letters in ((a, first), (b, second)) if isinstance(x, Map)]
     return contract(node, terms, out, times)
@@ -131,7 +131,7 @@ def product(node: Node, a: Value, b: Value, letters: tuple[Letters, Letters, Let
 def matmul(node: Node) -> Value:
     at = {"QLinearMatMul": (0, 3)}.get(node.op, (0, 1))
     a, b = (node.tensor(i) for i in at)
-    ranks = [2 if each.dims is None else len(each.dims) for each in (a, b)]
+    ranks = [2 if x.dims is None else len(x.dims) for x in (a, b)]
     batch: list[object] = list(range(-max(ranks), -2))
     first = [*batch, "i", "k"][-ranks[0] :]
     second = [*batch, "k", "j"][-ranks[1] :] if ranks[1] > 1 else ["k"]
@@ -156,7 +156,7 @@ def einsum(node: Node) -> Value:
 
 
 def attention(node: Node) -> Value:
-    """Attention in one node: the query's positions see all of the value's."""
+    """Attend in one node: the query's positions see all of the value's."""
     looks = node.arranger.settled(node.tensor(0))
     value = node.read[2] if len(node.read) > 2 and node.read[2] is not None else looks
     seen = node.arranger.settled(value) if isinstance(value, Map) else looks
@@ -166,7 +166,7 @@ def attention(node: Node) -> Value:
 
 
 def recurrent(node: Node) -> Sequence[Value]:
-    """A recurrence: a step sees all rows that are among its features, and then every step sees every step."""
+    """Run a recurrence: a step sees all rows that are among its features, and then every step sees every step."""
     x = node.arranger.settled(node.tensor(0))
     if not isinstance(x, Map) or len(x.known) != 3 or node.attrs.get("layout"):
         raise Stuck("runs along what is no sequence, or not along its first dimension")

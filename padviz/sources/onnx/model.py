@@ -53,8 +53,8 @@ class Image:
         return self.shape[3 if self.channels_last else 1] or 3
 
     def fits(self, size: Size) -> bool:
-        """Whether it may have a size: that which is built in, where one is."""
-        return all(own in (0, asked) for own, asked in zip(self.size, size, strict=True))
+        """Tell whether it may have a size: that which is built in, where one is."""
+        return all(own in (0, wanted) for own, wanted in zip(self.size, size, strict=True))
 
     def __str__(self) -> str:
         return " x ".join(str(n or "any") for n in self.size)
@@ -81,7 +81,7 @@ class Model:
     @property
     def further(self) -> list[str]:
         """The names of its inputs but for the image and those that are stored."""
-        return [each.name for each in _inputs(self.proto) if each.name != self.image.name]
+        return [value.name for value in _inputs(self.proto) if value.name != self.image.name]
 
     def copy(self) -> Model:
         """Copy it, to be edited."""
@@ -151,33 +151,33 @@ def as_model(proto: Proto, where: str) -> Model:
     DescriptionError
         Where there is no such input, or several.
     """
-    found = [each for each in _inputs(proto) if len(each.type.tensor_type.shape.dim) == 4]
-    if len(found) != 1:
-        names = ", ".join(repr(each.name) for each in found[:8])
-        what = f"has several inputs of four dimensions: {names}" if found else "has no input of four dimensions"
+    images = [value for value in _inputs(proto) if len(value.type.tensor_type.shape.dim) == 4]
+    if len(images) != 1:
+        names = ", ".join(repr(value.name) for value in images[:8])
+        what = f"has several inputs of four dimensions: {names}" if images else "has no input of four dimensions"
         raise DescriptionError(what, where=where, hint="padviz looks for one image, as batch, channels, height, width")
-    batch, first, rows, last = (max(dim.dim_value, 0) for dim in found[0].type.tensor_type.shape.dim)
+    batch, first, rows, last = (max(dim.dim_value, 0) for dim in images[0].type.tensor_type.shape.dim)
     apart = (first in CHANNELS) != (last in CHANNELS)
-    channels_last = last in CHANNELS if apart else _is_turned(proto, found[0].name)
-    return Model(proto, where, Image(found[0], (batch, first, rows, last), channels_last), _opset(proto))
+    channels_last = last in CHANNELS if apart else _is_turned(proto, images[0].name)
+    return Model(proto, where, Image(images[0], (batch, first, rows, last), channels_last), _opset(proto))
 
 
 def _opset(proto: Proto) -> int:
-    """The version of ONNX's own operations that a model is made of."""
-    return int(next((each.version for each in proto.opset_import if each.domain in ("", "ai.onnx")), 1))
+    """Read the version of ONNX's own operations that a model is made of."""
+    return int(next((opset.version for opset in proto.opset_import if opset.domain in ("", "ai.onnx")), 1))
 
 
 def _inputs(proto: Proto) -> list[Proto]:
-    """The inputs of a model without those that are stored."""
-    stored = {each.name for each in proto.graph.initializer}
-    return [each for each in proto.graph.input if each.name not in stored]
+    """List the inputs of a model without those that are stored."""
+    stored = {value.name for value in proto.graph.initializer}
+    return [value for value in proto.graph.input if value.name not in stored]
 
 
 def _is_turned(proto: Proto, image: str) -> bool:
-    """Whether the image is transposed so that its channels, which come last, are at the front."""
+    """Tell whether the image is transposed so that its channels, which come last, are at the front."""
     for node in proto.graph.node:
         if image in node.input and node.op_type == "Transpose":
-            return any(each.name == "perm" and [*each.ints] == NHWC_TO_NCHW for each in node.attribute)
+            return any(attr.name == "perm" and [*attr.ints] == NHWC_TO_NCHW for attr in node.attribute)
     return False
 
 
@@ -193,11 +193,11 @@ def op_of(node: Proto) -> str:
 
 def attributes(protos: Iterable[Proto]) -> dict[str, Any]:
     """Read the attributes of a node, or the defaults of a function's, as Python values by name."""
-    return {str(each.name): _value(each) for each in protos}  # a name that is no UTF-8 is bytes
+    return {str(attr.name): _value(attr) for attr in protos}  # a name that is no UTF-8 is bytes
 
 
 def _value(proto: Proto) -> Any:
-    """An attribute as a Python value; tensors and graphs as they are, and None where it refers to a function's."""
+    """Read an attribute as a Python value; tensors and graphs as they are, and None where it refers to a function's."""
     if proto.ref_attr_name:
         return None
     kind = proto.type
@@ -223,18 +223,18 @@ def needed(graph: Proto) -> list[Proto]:
 def reads(node: Proto, depth: int = 0) -> Iterable[str]:
     """List the names that a node reads, those of its inner graphs included."""
     yield from node.input
-    for each in node.attribute:
-        if each.HasField("g") and depth < DEEPEST:
-            for inner in each.g.node:
+    for attr in node.attribute:
+        if attr.HasField("g") and depth < DEEPEST:
+            for inner in attr.g.node:
                 yield from reads(inner, depth + 1)
-            yield from (output.name for output in each.g.output)
+            yield from (output.name for output in attr.g.output)
 
 
 class Constants:
     """The tensors that a graph stores, and the nodes that make all others."""
 
     def __init__(self, graph: Proto) -> None:
-        self.stored = {each.name: each for each in graph.initializer}
+        self.stored = {tensor.name: tensor for tensor in graph.initializer}
         self.makers = {name: node for node in graph.node for name in node.output if name}
 
     def tensor(self, name: str) -> Proto | None:
@@ -242,7 +242,7 @@ class Constants:
         node = self.makers.get(name)
         if name in self.stored or node is None or node.op_type != "Constant":
             return self.stored.get(name)
-        return next((each.t for each in node.attribute if each.name == "value"), None)
+        return next((attr.t for attr in node.attribute if attr.name == "value"), None)
 
     def behind(self, name: str, passed: Collection[str]) -> str:
         """Follow a tensor back through nodes of the types that are `passed`, to the name of what they are made of."""

@@ -42,9 +42,9 @@ NEUTRAL = LINEAR | {
 
 
 def neutral(node: Node) -> Result:
-    """What acts on each position alone: the same map."""
+    """Pass what acts on each position alone: the same map."""
     x = node.tensor(0)
-    if node.op != "CastLike" and not all(isinstance(each, Constant) for each in node.given[1:]):
+    if node.op != "CastLike" and not all(isinstance(other, Constant) for other in node.given[1:]):
         raise Stuck("joins several maps")
     if node.op in ("ArgMax", "ArgMin"):
         return _picked(node, x)
@@ -59,7 +59,7 @@ def softmax(node: Node) -> Result:
 
 
 def _picked(node: Node, x: Value) -> Value:
-    """The best channel of each position."""
+    """Pick the best channel of each position."""
     dims, axis = list(x.known), node.axis(len(x.known), 0)
     if roles_of(dims[axis : axis + 1]):
         raise Stuck("picks one of all positions")
@@ -96,9 +96,9 @@ def _transposed_op(node: Node, kernel: Sequence[int], i: int, n: int) -> Transpo
     extra = node.numbers("output_padding", [0] * k)[i]
     pads, rule = node.numbers("pads", [0] * 2 * k), node.text("auto_pad", "NOTSET")
     before, after = (0, 0) if rule == "VALID" else (pads[i], pads[k + i])
-    asked = node.numbers("output_shape", [])[-k:]
-    if asked or rule in SAME:
-        out = asked[i] if asked else n * stride
+    output_shape = node.numbers("output_shape", [])[-k:]
+    if output_shape or rule in SAME:
+        out = output_shape[i] if output_shape else n * stride
         total = (n - 1) * stride + dilation * (kernel[i] - 1) + 1 + extra - out
         extra, total = extra + max(-total, 0), max(total, 0)
         before, after = (total // 2, total - total // 2) if rule == "SAME_UPPER" else (total - total // 2, total // 2)
@@ -121,7 +121,7 @@ def pool(kind: Kind) -> Function:
 
 
 def _across_channels(node: Node, kernel: Sequence[int]) -> Value | None:
-    """A pool that slides along channels only, as in a local response normalisation: neutral."""
+    """Pass a pool that slides along channels only, as in a local response normalisation: neutral."""
     x = node.tensor(0)
     windows = [node.window(kernel, i) for i in range(len(kernel))]
     dims = x.known[2:]
@@ -163,7 +163,7 @@ def pad(node: Node) -> Result:
 
 
 def _own_role(arranger: GraphArranger, x: Value, axis: int, rank: int) -> str:
-    """The role of one axis, which must be no mixture."""
+    """Find the role of one axis, which must be no mixture."""
     roles = [role for role, _ in x.known[axis] if role]
     if not roles and size_of(x.known[axis]) == 1 and rank == 4 and axis > 1:
         return "hw"[axis - 2]
@@ -192,7 +192,7 @@ def resize(node: Node) -> Result:
 
 
 def _targets(node: Node) -> tuple[list[float], list[int]]:
-    """The scales or the sizes that a Resize or an Upsample asks for."""
+    """Read the scales or the sizes that a Resize or an Upsample asks for."""
     if node.op == "Upsample" and "scales" in node.attrs:
         return [float(scale) for scale in node.attrs["scales"]], []
     at = 1 if node.op == "Upsample" or node.version < 11 else 2
@@ -209,19 +209,19 @@ def _targets(node: Node) -> tuple[list[float], list[int]]:
 
 
 def _style(node: Node) -> dict[str, Any]:
-    """How a Resize interpolates, in the words of `padviz.axis.resize`."""
+    """Tell how a Resize interpolates, in the words of `padviz.axis.resize`."""
     mode = node.text("mode", "nearest")
     plainly = node.op == "Upsample" or node.version < 11
     grid = node.text("coordinate_transformation_mode", "asymmetric" if plainly else "half_pixel")
     rounding = node.text("nearest_mode", "floor" if plainly else "round_prefer_floor")
     if grid not in GRIDS or rounding not in ROUNDINGS or mode not in ("nearest", "linear", "bilinear", "cubic"):
         raise Stuck(f"interpolates by {mode}, {grid}, {rounding}")
-    found: dict[str, Any] = {"linear": mode.endswith("linear"), "cubic": mode == "cubic", "grid": grid}
-    return found | ({"rounding": rounding} if mode == "nearest" else {})
+    style: dict[str, Any] = {"linear": mode.endswith("linear"), "cubic": mode == "cubic", "grid": grid}
+    return style | ({"rounding": rounding} if mode == "nearest" else {})
 
 
 def _checked(node: Node, op: Resize, n: int) -> Resize:
-    """What onnxruntime does before opset 11 when it shrinks; and antialiasing, which reads more rows when it does."""
+    """Do as onnxruntime does before opset 11 when it shrinks; refuse antialiasing, which reads more rows then."""
     shrinks = (op.size or 0) < n if op.scale is None else op.scale < 1
     if shrinks and node.attrs.get("antialias") and (op.linear or op.cubic):
         raise Stuck("shrinks with antialiasing")
@@ -245,14 +245,14 @@ def space_to_depth(node: Node) -> Result:
 
 
 def norm(node: Node) -> Result:
-    """A normalisation over some dimensions, as the table says; that with running statistics makes no activation."""
+    """Normalise over some dimensions, as the table says; running statistics make no activation."""
     x, (why, over) = node.tensor(0), NORMS[node.op]
-    if not all(isinstance(each, Constant) for each in node.given[1:]):
+    if not all(isinstance(other, Constant) for other in node.given[1:]):
         raise Stuck("joins several maps")
-    made = x if node.op == "BatchNormalization" else x.activated(x.dims)
-    if isinstance(made, Map) and x.dims and any(has_positions(x.dims[i]) for i in over(node, len(x.dims))):
-        return node.norm(made, why)
-    return made
+    activated = x if node.op == "BatchNormalization" else x.activated(x.dims)
+    if isinstance(activated, Map) and x.dims and any(has_positions(x.dims[i]) for i in over(node, len(x.dims))):
+        return node.norm(activated, why)
+    return activated
 
 
 def _images(node: Node, rank: int) -> Sequence[int]:

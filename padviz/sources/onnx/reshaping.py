@@ -57,11 +57,11 @@ def flatten(node: Node) -> Value:
 
 
 def arranged(node: Node, x: Value, shape: Sequence[int]) -> Value:
-    """The tensor in another shape; one that does not divide makes it a head, as after a flatten."""
-    made = node.arranger.reshape(x, shape, node.title, node.title)
-    if made is None:
+    """Give the tensor another shape; one that does not divide makes it a head, as after a flatten."""
+    reshaped = node.arranger.reshape(x, shape, node.title, node.title)
+    if reshaped is None:
         return node.head() if isinstance(x, Map) else Constant(tuple(plain(n) for n in shape))
-    return made
+    return reshaped
 
 
 def squeeze(node: Node) -> Value:
@@ -97,7 +97,7 @@ def tile(node: Node) -> Value:
 
 
 def _copied(node: Node, x: Value, dims: Dims | None) -> Value:
-    """Copies along dimensions of size 1: along height or width, every row sees the one there was."""
+    """Copy along dimensions of size 1: along height or width, every row sees the one there was."""
     if dims is None:
         raise Stuck("copies a tensor to a shape that does not fit")
     before = ranked(x.known, len(dims))
@@ -112,7 +112,7 @@ def _copied(node: Node, x: Value, dims: Dims | None) -> Value:
 
 
 def _window(arranger: GraphArranger, x: Map, role: str, rows: slice) -> Window | None:
-    """The crop that a slice is, with the one before it that is not laid out yet."""
+    """Find the crop that a slice is, with the one before it that is not laid out yet."""
     n = arranger.trace.rows(x.at, AXES[role])
     step = 1 if rows.step is None else rows.step
     if step < 1:
@@ -127,7 +127,7 @@ def _window(arranger: GraphArranger, x: Map, role: str, rows: slice) -> Window |
 
 
 def cut(node: Node, x: Value, axis: int, rows: slice) -> Value:
-    """A slice of one dimension; of height or width it is pending, since it may be part of padding written out."""
+    """Slice one dimension; of height or width it is pending, since it may be part of padding written out."""
     dim = x.known[axis]
     size, ends = size_of(dim), rows
     rows = slice(*map(bare, (rows.start, rows.stop, rows.step)))
@@ -156,7 +156,7 @@ def cut(node: Node, x: Value, axis: int, rows: slice) -> Value:
 
 
 def whole_image(arranger: GraphArranger, x: Value, axis: int) -> Value:
-    """An image whose channels are places in blocks of rows or columns, with those laid out before its rows are cut."""
+    """Lay blocks of rows or columns whose places are channels out before a slice of an image's rows."""
     blocks = isinstance(x, Map) and has_parts(x.known) and [*map(alone, x.known[2:])] == [*AXES]
     return arranger.settled(x) if blocks and alone(x.known[axis]) in AXES else x
 
@@ -178,8 +178,8 @@ def split(node: Node) -> list[Value]:
     size = size_of(x.known[axis])
     sizes = node.attrs.get("split") or node.ints(1)
     if not sizes:
-        each = ceil(size / node.outputs)
-        sizes = [min(each, size - each * i) for i in range(node.outputs)]
+        per_part = ceil(size / node.outputs)
+        sizes = [min(per_part, size - per_part * i) for i in range(node.outputs)]
     if sum(sizes) != size or min(sizes) < 1:
         raise Stuck(f"splits {size} into {', '.join(map(str, sizes))}")
     ends = np.cumsum(sizes).tolist()
@@ -187,7 +187,7 @@ def split(node: Node) -> list[Value]:
 
 
 def gather(node: Node) -> Value:
-    """Rows by their numbers: of channels any, of height or width a slice, or padding written out."""
+    """Gather rows by their numbers: of channels any, of height or width a slice, or padding written out."""
     x, at = node.tensor(0), node.tensor(1)
     axis = node.axis(len(x.known), 0)
     dim = x.known[axis]
@@ -208,20 +208,20 @@ def gather(node: Node) -> Value:
 
 
 def gather_nd(node: Node) -> Value:
-    """Positions picked one by one, as an adaptive pool before a head is written: no map any more."""
+    """Make a head of positions picked one by one, as an adaptive pool before a head is written."""
     return node.head()
 
 
 def shape(node: Node) -> Value:
     x = node.tensor(0)
     part = slice(node.attrs.get("start", 0), node.attrs.get("end"))
-    found = shape_of(x.known)[part]
+    sizes = shape_of(x.known)[part]
     over = _sizes_everywhere(node, x)
-    return Constant((plain(len(found)),), np.array(found, dtype=np.int64), over=None if over is None else over[:, part])
+    return Constant((plain(len(sizes)),), np.array(sizes, dtype=np.int64), over=None if over is None else over[:, part])
 
 
 def _sizes_everywhere(node: Node, x: Value) -> Array | None:
-    """The shape of a map at all sizes, a row for each; None for a constant, or where one size is asked for."""
+    """Find the shape of a map at all sizes, a row for each; None for a constant, or where one size is asked for."""
     if (turns := node.trace.turns) is None or not isinstance(x, Map):
         return None
     x = node.arranger.settled(x) if x.cuts else x
@@ -237,7 +237,7 @@ def size(node: Node) -> Value:
 
 
 def filled(node: Node) -> Value:
-    """A constant too large to be made."""
+    """Make a constant too large to be worked out."""
     return Constant(tuple(plain(n) for n in node.ints(0)))
 
 

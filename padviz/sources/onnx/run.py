@@ -44,10 +44,12 @@ class Graph:
     def __init__(self, model: Model, neutral: Iterable[str]) -> None:
         self.model, self.where, self.folder = model, model.where, model.folder
         self.neutral = frozenset(neutral)
-        self.versions = {each.domain or "ai.onnx": each.version for each in model.proto.opset_import}
-        self.functions = {(each.domain, each.name): each for each in model.proto.functions}
-        self.constants: dict[str, Value] = {each.name: constant(each, self.folder) for each in model.graph.initializer}
-        self.constants |= {each.values.name: Constant(None) for each in model.graph.sparse_initializer}
+        self.versions = {proto.domain or "ai.onnx": proto.version for proto in model.proto.opset_import}
+        self.functions = {(proto.domain, proto.name): proto for proto in model.proto.functions}
+        self.constants: dict[str, Value] = {
+            proto.name: constant(proto, self.folder) for proto in model.graph.initializer
+        }
+        self.constants |= {proto.values.name: Constant(None) for proto in model.graph.sparse_initializer}
         self.nodes = needed(model.graph)
         self.attrs: dict[int, tuple[Proto, dict[str, Any]]] = {}  # with the node, so that its id stays its own
 
@@ -92,9 +94,9 @@ class _Run:
                 raise DescriptionError(f"has more than {MOST_NODES} nodes", where=self.graph.where)
             try:
                 node = self.node(proto, scope, bound)
-                made = self.inner(proto, node, scope, depth)
+                inner_outputs = self.inner(proto, node, scope, depth)
                 with self.arranger.trace.made_by(node.title):
-                    outputs = run_node(node) if made is None else made
+                    outputs = run_node(node) if inner_outputs is None else inner_outputs
             except (Stuck, *BROKEN) as error:
                 let_through(error)
                 what = f"node {title(proto)}: {proto.op_type} makes no sense ({' '.join(str(error).split())[:120]})"
@@ -112,17 +114,17 @@ class _Run:
                 trace.tensors[name] = value.at
 
     def node(self, proto: Proto, scope: Scope, bound: dict[str, Any] | None) -> Node:
-        """The node with its attributes and the tensors that it reads."""
+        """Make the node with its attributes and the tensors that it reads."""
         inputs = [scope.get(name) if name else None for name in proto.input]
-        for name, found in zip(proto.input, inputs, strict=True):
-            if name and found is None:
+        for name, value in zip(proto.input, inputs, strict=True):
+            if name and value is None:
                 what = f"node {title(proto)}: no earlier node makes {name!r}, which it reads"
                 raise DescriptionError(what, where=self.graph.where, hint="the graph has a cycle, or a part is missing")
         if id(proto) not in self.graph.attrs:
             self.graph.attrs[id(proto)] = proto, checked(proto)
         attrs = self.graph.attrs[id(proto)][1]
         if bound is not None:
-            refs = {each.name: bound.get(each.ref_attr_name) for each in proto.attribute if each.ref_attr_name}
+            refs = {attr.name: bound.get(attr.ref_attr_name) for attr in proto.attribute if attr.ref_attr_name}
             attrs = {key: value for key, value in (attrs | refs).items() if value is not None}
         version = self.graph.versions.get(proto.domain or "ai.onnx", 1)
         op, arranger = op_of(proto), self.arranger
@@ -130,7 +132,7 @@ class _Run:
         return Node(arranger, title(proto), op, version, attrs, tuple(inputs), len(proto.output), handler)
 
     def inner(self, proto: Proto, node: Node, scope: Scope, depth: int) -> list[Value] | None:
-        """What constants, functions of the model, and branches that are decided make; None for all other nodes."""
+        """Run constants, functions of the model, and branches that are decided; None for all other nodes."""
         if node.op == "Constant":
             return [literal(node.attrs, self.graph.folder)]
         if node.op == "If":
@@ -138,7 +140,7 @@ class _Run:
         function = self.graph.functions.get((proto.domain, proto.op_type))
         if function is None or node.op in self.arranger.neutral:
             return None
-        inside: Scope = dict(zip(function.input, (each or Constant(None) for each in node.read), strict=False))
+        inside: Scope = dict(zip(function.input, (value or Constant(None) for value in node.read), strict=False))
         bound = attributes(function.attribute_proto) | node.attrs
         self.nodes(function.node, inside, depth + 1, bound)
         return [inside[name] for name in function.output]
@@ -149,45 +151,45 @@ class _Run:
             return None
         self.arranger.turn(bool(decides.array.item()), decides.over)
         graph = node.attrs["then_branch" if decides.array.item() else "else_branch"]
-        inside: Scope = ChainMap({each.name: constant(each, self.graph.folder) for each in graph.initializer}, scope)
+        inside: Scope = ChainMap({value.name: constant(value, self.graph.folder) for value in graph.initializer}, scope)
         self.nodes(graph.node, inside, depth + 1)
-        return [inside[each.name] for each in graph.output]
+        return [inside[value.name] for value in graph.output]
 
 
 def checked(proto: Proto) -> dict[str, Any]:
     """Read the attributes of a node: of an operation that is known, they must be of the types that it has."""
     if op_of(proto) in KNOWN:
-        for each in proto.attribute:
-            if not each.ref_attr_name and each.type != TYPES.get(each.name, each.type):
-                raise ValueError(f"its {each.name} is of another type")
+        for attr in proto.attribute:
+            if not attr.ref_attr_name and attr.type != TYPES.get(attr.name, attr.type):
+                raise ValueError(f"its {attr.name} is of another type")
     return {key: value for key, value in attributes(proto.attribute).items() if value is not None}
 
 
 def run_node(node: Node) -> list[Value]:
-    """What a node makes of its tensors: constants are folded, and all else is decided as for any call."""
-    given = [each for each in node.given if isinstance(each, Constant)]
+    """Lower one node to what its outputs hold: constants are folded, and all else is decided as for any call."""
+    given = [x for x in node.given if isinstance(x, Constant)]
     if node.op != "Shape" and len(given) == len(node.given):
-        return folded(node, [None if each is None else given.pop(0) for each in node.read])
-    return _each(node, follow(node))
+        return folded(node, [None if x is None else given.pop(0) for x in node.read])
+    return _listed(node, follow(node))
 
 
-def _each(node: Node, made: Result) -> list[Value]:
-    """What a node makes, one for each output."""
-    return [made] * node.outputs if isinstance(made, Value) else [*cast("Sequence[Value]", made)]
+def _listed(node: Node, result: Result) -> list[Value]:
+    """List what a node makes, one for each output."""
+    return [result] * node.outputs if isinstance(result, Value) else [*cast("Sequence[Value]", result)]
 
 
 def folded(node: Node, read: Sequence[Constant | None]) -> list[Value]:
-    """A constant: its numbers where it is small, and else its shape as far as it is known, and how to work it out."""
-    arrays = [None if each is None else each.array for each in read]
-    if all(each is None or each.array is not None for each in read):
+    """Fold constants: to their numbers where they are few, else to shapes as far as known, and how to work them out."""
+    arrays = [None if x is None else x.array for x in read]
+    if all(x is None or x.array is not None for x in read):
         more = {"outputs": node.outputs, "filled": filled_with(node.attrs.get("value"))}
-        found = fold(node.op, node.attrs | more, arrays)
-        if found is not None:
-            overs = folded_everywhere(node.op, node.attrs | more, read, found)
-            return [replace(known(each), over=over) for each, over in zip(found, overs, strict=True)]
+        results = fold(node.op, node.attrs | more, arrays)
+        if results is not None:
+            overs = folded_everywhere(node.op, node.attrs | more, read, results)
+            return [replace(known(x), over=over) for x, over in zip(results, overs, strict=True)]
     try:
-        made = OPS[node.op](node) if node.op in OPS and node.given else Constant(None)
+        shapes = OPS[node.op](node) if node.op in OPS and node.given else Constant(None)
     except Stuck:
-        made = Constant(None)
-    every = enumerate(_each(node, made))
-    return [Constant(each.dims, later=Later(node.op, node.attrs, read, node.outputs, i)) for i, each in every]
+        shapes = Constant(None)
+    every = enumerate(_listed(node, shapes))
+    return [Constant(x.dims, later=Later(node.op, node.attrs, read, node.outputs, i)) for i, x in every]

@@ -57,7 +57,7 @@ class GraphArranger(Arranger):
             turns.on = False
 
     def is_flat(self, x: Value) -> bool:
-        """Whether height and width are no dimensions of their own any more: a head, unless it is reshaped back."""
+        """Tell whether height and width are no dimensions of their own any more: a head, unless it is reshaped back."""
         if not isinstance(x, Map) or x.dims is None:
             return True
         own = {alone(dim) for dim in x.dims}
@@ -78,9 +78,9 @@ class Node(Call):
     handler: Callable[..., Result] | None = None
 
     def __post_init__(self) -> None:
-        self.given = [each for each in self.read if each is not None]
-        self.maps = [each for each in self.given if isinstance(each, Map)]
-        self.heads = [each for each in self.given if isinstance(each, Head)]
+        self.given = [x for x in self.read if x is not None]
+        self.maps = [x for x in self.given if isinstance(x, Map)]
+        self.heads = [x for x in self.given if isinstance(x, Head)]
         self.windowed = self.op in WINDOWED
 
     @property
@@ -93,7 +93,7 @@ class Node(Call):
 
     @property
     def sources(self) -> list[int]:
-        return sorted(frozenset().union(*(each.sources for each in self.given)))
+        return sorted(frozenset().union(*(x.sources for x in self.given)))
 
     @property
     def pointwise(self) -> bool:  # type: ignore[override]
@@ -129,81 +129,81 @@ class Node(Call):
         return self.head() if self.flat and not self.windowed else super().stuck(why, flattened)
 
     def head(self) -> Value:
-        """A head made of all inputs, never spatial again, which may be a step of attention."""
-        flat = all(self.trace.pooled[each.at] or is_flattened(each.dims or ()) for each in self.maps)
+        """Make a head of all inputs, never spatial again, which may be a step of attention."""
+        flat = all(self.trace.pooled[x.at] or is_flattened(x.dims or ()) for x in self.maps)
         behind = frozenset(self.sources)
         self.attend(behind, len(self.maps) + len(self.heads))
-        return Head(None, behind, flat and all(each.flattened for each in self.heads))
+        return Head(None, behind, flat and all(x.flattened for x in self.heads))
 
     def lined_up(self, values: Sequence[Map], along: int | None = None) -> Dims:
-        """As far as they are known, with those of constants."""
+        """Line up dimensions as far as they are known, with those of constants."""
         maps, known = iter(values), list[Dims]()
-        for each in self.given:
-            constant = isinstance(each, Constant)
-            dims = each.dims if constant else next(maps).dims
+        for x in self.given:
+            constant = isinstance(x, Constant)
+            dims = x.dims if constant else next(maps).dims
             if dims is not None:
                 known.append(dims if along is None or not constant else (*dims[:along], (), *dims[along + 1 :]))
-        found = known[0] if known else None
+        common = known[0] if known else None
         for dims in known[1:]:
-            found = None if found is None else broadcast(found, dims)
-        if found is None:
+            common = None if common is None else broadcast(common, dims)
+        if common is None:
             raise Stuck("joins " + " and ".join("x".join(map(str, shape_of(dims))) for dims in known))
-        return found
+        return common
 
     def tensor(self, i: int) -> Value:
-        """An input that must be there."""
-        found = self.read[i] if i < len(self.read) else None
-        if found is None:
+        """Read an input that must be there."""
+        x = self.read[i] if i < len(self.read) else None
+        if x is None:
             raise Stuck("lacks an input")
-        return found
+        return x
 
     def arrays(self, start: int) -> list[Array | None]:
-        """The inputs from `start` on as small constants; what is not one is an error."""
-        found: list[Array | None] = []
-        for each in self.read[start:]:
-            array = each.array if isinstance(each, Constant) else None
-            if each is not None and array is None:
+        """Read the inputs from `start` on as small constants; what is not one is an error."""
+        arrays: list[Array | None] = []
+        for x in self.read[start:]:
+            array = x.array if isinstance(x, Constant) else None
+            if x is not None and array is None:
                 raise Stuck("has an input that is no small constant")
-            found.append(array)
-        return found
+            arrays.append(array)
+        return arrays
 
     def numbers(self, key: str, default: Sequence[int]) -> list[int]:
-        """An attribute of several numbers."""
+        """Read an attribute of several numbers."""
         return [int(n) for n in self.attrs.get(key) or default]
 
     def axis(self, rank: int, default: int) -> int:
-        """The attribute of an axis, of so many, counted from the front."""
+        """Read the attribute of an axis, of so many, counted from the front."""
         return from_front(int(self.attrs.get("axis", default)), rank)
 
     def text(self, key: str, default: str) -> str:
-        """An attribute that is text."""
+        """Read an attribute that is text."""
         value = self.attrs.get(key, default)
         return value if isinstance(value, str) else default
 
     def ints(self, i: int) -> list[int]:
-        """An input as Python ints; nothing where it is missing or empty."""
+        """Read an input as Python ints; nothing where it is missing or empty."""
         return integers(self.arrays(i)[0]) if i < len(self.read) else []
 
     def rows_in(self, i: int) -> list[Any]:
-        """An input as Python ints, with what they are at other sizes; nothing where it is missing or empty."""
-        found, turns = self.ints(i), self.trace.turns
-        over = self.over(i) if found else None
+        """Read an input as Python ints, with what they are at other sizes; nothing where it is missing or empty."""
+        ints, turns = self.ints(i), self.trace.turns
+        over = self.over(i) if ints else None
         if over is None or turns is None:
-            return [*found]
+            return [*ints]
         if over is LOST:
             turns.lost = True
-            return [*found]
+            return [*ints]
         columns = over.reshape(len(over), -1).T
-        pairs = zip(found, columns, strict=True)
+        pairs = zip(ints, columns, strict=True)
         return [n if (column == n).all() else tracked(n, column, turns) for n, column in pairs]
 
     def over(self, i: int) -> Any:
-        """What an input, a constant, is at all sizes; None where it does not depend on them."""
-        found = self.tensor(i)
-        return found.over if isinstance(found, Constant) else None
+        """Look up what an input, a constant, is at all sizes; None where it does not depend on them."""
+        x = self.tensor(i)
+        return x.over if isinstance(x, Constant) else None
 
     def window(self, kernel: Sequence[int], i: int, ceil: bool = False) -> Window:
-        """The window of a convolution or a pool on its i-th spatial axis."""
+        """Make the window of a convolution or a pool on its i-th spatial axis."""
         k = len(kernel)
         pads, rule = self.numbers("pads", [0] * 2 * k), self.text("auto_pad", "NOTSET")
         if rule not in SAME and rule not in NOTHING:
@@ -213,13 +213,13 @@ class Node(Call):
         return Window(kernel[i], stride, dilation, padding, ceil=ceil)
 
     def windows(self, kernel: Sequence[int], roles: Sequence[str], ceil: bool = False) -> dict[str, Op]:
-        """Those on all axes, by their roles."""
+        """Make the windows on all axes, by their roles."""
         if len(kernel) != len(roles):
             raise Stuck(f"has a kernel of {len(kernel)} dimensions over {len(roles)}")
         return {role: self.window(kernel, i, ceil) for i, role in enumerate(roles)}
 
     def image(self, x: Value) -> tuple[Map, list[str]]:
-        """A map that a spatial operation can read, and the roles of its dimensions from the third on."""
+        """Arrange a map so that a spatial operation can read it; name the roles of its dimensions from the third on."""
         x = self.arranger.settled(x)
         if not isinstance(x, Map):
             raise Stuck("reads what was flattened as an image")
@@ -231,7 +231,7 @@ class Node(Call):
         return self.arranger.image(x, 2)
 
     def _unfolded(self, x: Map) -> Map:
-        """A vector that was reshaped to an image: every position of it sees the vector."""
+        """Spread a vector that was reshaped to an image: every position of it sees the vector."""
         sizes = shape_of(x.known)[2:]
         height, width = [1] * (2 - len(sizes)) + sizes
         layer = self.trace.add(self.name("spread"), "resize", (x.at,), Resize(height), Resize(width))
@@ -239,13 +239,13 @@ class Node(Call):
         return Map(dims, layer)
 
     def lay(
-        self, kind: Kind, x: Value, ops: Mapping[str, Op], made: int | None = None, channels: Channels | None = None
+        self, kind: Kind, x: Value, ops: Mapping[str, Op], out: int | None = None, channels: Channels | None = None
     ) -> Map:
-        """Lay one layer with an operation for each role, and as many channels as are `made`."""
-        return self.arranger.lay(self.title, kind, x, ops, made, channels)
+        """Lay one layer with an operation for each role, and with as many channels as go `out`."""
+        return self.arranger.lay(self.title, kind, x, ops, out, channels)
 
     def channels(self, x: Value, weight: Sequence[int], groups: int, transposed: bool = False) -> Channels | None:
-        """What a weight says of a convolution of `x`, for each image; None where it says nothing that makes sense.
+        """Find what a weight says of a convolution of `x`, for each image; None where it says nothing that makes sense.
 
         What becomes further images of a batch on the way is groups of channels.
         """
@@ -260,5 +260,5 @@ class Node(Call):
 
 
 def passed(node: Node) -> Result:
-    """What was asked to be neutral: each position alone, of all maps that it reads."""
+    """Pass what was asked to be neutral: each position alone, of all maps that it reads."""
     return node.maps[0] if len(node.maps) == 1 else together(replace(node, read=(*node.maps,)), "add", node.maps)

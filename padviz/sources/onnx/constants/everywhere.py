@@ -16,71 +16,71 @@ MOVING = {"Expand", "Flatten", "Gather", "Reshape", "Slice", "Split", "Squeeze",
 LOST = False  # what a constant is at other sizes, where that is not known
 
 
-def folded_everywhere(op: str, attrs: Attrs, inputs: Sequence[Constant | None], made: Sequence[Array]) -> list[Any]:
-    """What the results of an operation are at all sizes, in front of their own dimensions; None where they are plain.
+def folded_everywhere(op: str, attrs: Attrs, inputs: Sequence[Constant | None], results: Sequence[Array]) -> list[Any]:
+    """Fold an operation at all sizes, a dimension in front of each result's own; None where they are plain.
 
-    `made` are the results at the size that is read. What is not known is `LOST`.
+    `results` are those at the size that is read. What is not known is `LOST`.
     """
-    overs = [None if each is None else each.over for each in inputs]
+    overs = [None if x is None else x.over for x in inputs]
     if all(over is None for over in overs):
-        return [None] * len(made)
+        return [None] * len(results)
     if any(over is LOST for over in overs):
-        return [LOST] * len(made)
-    given = [None if each is None else each.array if each.over is None else each.over for each in inputs]
+        return [LOST] * len(results)
+    given = [None if x is None else x.array if x.over is None else x.over for x in inputs]
     moved = op == "Concat" or (op in MOVING and all(over is None for over in overs[1:]))
     try:
         with np.errstate(all="ignore"):
             if op in ALONE:
-                found = _alone(op, attrs, given, overs, made)
+                folded = _alone(op, attrs, given, overs, results)
             elif moved:
-                found = _moved(op, attrs, given, overs)
+                folded = _moved(op, attrs, given, overs)
             else:
-                found = _each(op, attrs, given, overs)
+                folded = _at_each_size(op, attrs, given, overs)
     except BROKEN:
-        return [LOST] * len(made)
-    if [each.shape[1:] for each in found] != [each.shape for each in made]:
-        return [LOST] * len(made)
-    return [None if (over == one).all() else over for over, one in zip(found, made, strict=True)]
+        return [LOST] * len(results)
+    if [over.shape[1:] for over in folded] != [result.shape for result in results]:
+        return [LOST] * len(results)
+    return [None if (over == result).all() else over for over, result in zip(folded, results, strict=True)]
 
 
 def _count(overs: Sequence[Any]) -> int:
     return next(len(over) for over in overs if over is not None)
 
 
-def _alone(op: str, attrs: Attrs, given: Sequence[Any], overs: Sequence[Any], made: Sequence[Array]) -> list[Array]:
-    """Each number by itself: the sizes are one more dimension in front."""
-    rank = max(each.ndim - (over is not None) for each, over in zip(given, overs, strict=True) if each is not None)
+def _alone(op: str, attrs: Attrs, given: Sequence[Any], overs: Sequence[Any], results: Sequence[Array]) -> list[Array]:
+    """Fold each number by itself: the sizes are one more dimension in front."""
+    rank = max(x.ndim - (over is not None) for x, over in zip(given, overs, strict=True) if x is not None)
     spread = [
-        each if over is None else each.reshape(len(each), *[1] * (rank + 1 - each.ndim), *each.shape[1:])
-        for each, over in zip(given, overs, strict=True)
+        x if over is None else x.reshape(len(x), *[1] * (rank + 1 - x.ndim), *x.shape[1:])
+        for x, over in zip(given, overs, strict=True)
     ]
-    return [np.broadcast_to(FOLDS[op](attrs, *spread), (_count(overs), *made[0].shape))]
+    return [np.broadcast_to(FOLDS[op](attrs, *spread), (_count(overs), *results[0].shape))]
 
 
 def _moved(op: str, attrs: Attrs, given: Sequence[Any], overs: Sequence[Any]) -> list[Array]:
-    """Numbers that are moved: where each comes from is found by moving their places."""
+    """Move numbers: where each comes from is found by moving their places."""
     count, pools, places, first = _count(overs), [], [], 0
-    for i, (each, over) in enumerate(zip(given, overs, strict=True)):
+    for i, (x, over) in enumerate(zip(given, overs, strict=True)):
         if i and op != "Concat":
-            places.append(each)
+            places.append(x)
             continue
-        numbers = np.broadcast_to(each, (count, *each.shape)) if over is None else each
+        numbers = np.broadcast_to(x, (count, *x.shape)) if over is None else x
         pools.append(numbers.reshape(count, -1))
         places.append(np.arange(first, first + pools[-1].shape[1]).reshape(numbers.shape[1:]))
         first += pools[-1].shape[1]
     pool = np.concatenate(pools, 1)
     moved = fold(op, attrs, places)
-    return [] if moved is None else [pool[:, each.astype(np.int64)] for each in moved]
+    return [] if moved is None else [pool[:, at.astype(np.int64)] for at in moved]
 
 
-def _each(op: str, attrs: Attrs, given: Sequence[Any], overs: Sequence[Any]) -> list[Array]:
-    """Anything else, at one size after another; those that are given the same make the same."""
+def _at_each_size(op: str, attrs: Attrs, given: Sequence[Any], overs: Sequence[Any]) -> list[Array]:
+    """Fold anything else, at one size after another; those that are given the same make the same."""
     moving = np.concatenate([over.reshape(len(over), -1) for over in overs if over is not None], 1)
     _, first, which = np.unique(moving, axis=0, return_index=True, return_inverse=True)
-    made = []
+    folded = []
     for i in first:
-        found = fold(op, attrs, [each if over is None else each[i] for each, over in zip(given, overs, strict=True)])
-        if found is None:
+        results = fold(op, attrs, [x if over is None else x[i] for x, over in zip(given, overs, strict=True)])
+        if results is None:
             return []
-        made.append(found)
-    return [np.stack(each)[which.reshape(-1)] for each in zip(*made, strict=True)]
+        folded.append(results)
+    return [np.stack(x)[which.reshape(-1)] for x in zip(*folded, strict=True)]

@@ -34,39 +34,39 @@ def within(graph: Proto) -> Iterator[Proto]:
     """Walk a graph, or a function, and the graphs of branches and loops inside of it."""
     yield graph
     for node in graph.node:
-        for each in node.attribute:
-            for inner in (*([each.g] if each.HasField("g") else []), *each.graphs):
+        for attr in node.attribute:
+            for inner in (*([attr.g] if attr.HasField("g") else []), *attr.graphs):
                 yield from within(inner)
 
 
 def tensors(model: Proto) -> Iterator[Proto]:
     """Walk all tensors that a model holds, wherever they are."""
-    trained = [graph for each in model.training_info for graph in (each.initialization, each.algorithm)]
+    trained = [graph for info in model.training_info for graph in (info.initialization, info.algorithm)]
     for top in (model.graph, *model.functions, *trained):
         for graph in within(top):
-            every = [each for node in graph.node for each in node.attribute]
+            every = [attr for node in graph.node for attr in node.attribute]
             every += getattr(graph, "attribute_proto", ())  # of a function
             sparse = [*getattr(graph, "sparse_initializer", ())]
             yield from getattr(graph, "initializer", ())
-            for each in every:
-                yield from (each.t, *each.tensors)
-                sparse += (each.sparse_tensor, *each.sparse_tensors)
-            yield from (part for each in sparse for part in (each.values, each.indices))
+            for attr in every:
+                yield from (attr.t, *attr.tensors)
+                sparse += (attr.sparse_tensor, *attr.sparse_tensors)
+            yield from (part for pair in sparse for part in (pair.values, pair.indices))
 
 
 def is_external(tensor: Proto) -> bool:
-    """Whether the numbers of a tensor are in another file."""
+    """Tell whether the numbers of a tensor are in another file."""
     return bool(tensor.data_location == tensor.EXTERNAL)
 
 
 def locations(model: Proto) -> tuple[str, ...]:
     """List the names of the files with external data, those named in branches and in functions included."""
-    every = (each for tensor in tensors(model) if is_external(tensor) for each in tensor.external_data)
-    return tuple(dict.fromkeys(each.value for each in every if each.key == "location"))
+    every = (entry for tensor in tensors(model) if is_external(tensor) for entry in tensor.external_data)
+    return tuple(dict.fromkeys(entry.value for entry in every if entry.key == "location"))
 
 
 def numbers(tensor: Proto) -> NDArray[Any]:
-    """The numbers of a tensor that has them in the model itself.
+    """Read the numbers of a tensor that has them in the model itself.
 
     Raises
     ------
@@ -125,23 +125,23 @@ def _check(tensor: Proto, least: int) -> None:
 
 
 def _bytes_of(tensor: Proto, folder: Path, most: int = MOST_BYTES) -> bytes:
-    """The bytes of a tensor in its file, which must have so many where it says."""
+    """Read the bytes of a tensor in its file, which must have so many where it says."""
     _check(tensor, 0)
     length = -(-prod(tensor.dims) * BITS[tensor.data_type] // 8)
-    told = {each.key: each.value for each in tensor.external_data}
-    name = told.get("location", "")
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    name = entries.get("location", "")
     if not is_plain(name):
         raise Unread(f"should be in {name!r}, which is no name of a file beside the model")
-    start, said = (_number(told.get(key, ""), other) for key, other in (("offset", 0), ("length", length)))
-    if said != length:
-        raise Unread(f"has {said} bytes in {name!r} where its shape has {length}")
+    start, stored = (_number(entries.get(key, ""), other) for key, other in (("offset", 0), ("length", length)))
+    if stored != length:
+        raise Unread(f"has {stored} bytes in {name!r} where its shape has {length}")
     if length > most:
         raise Unread("is too large to be read")
     return _read_from(folder, name, start, length)
 
 
 def _read_from(folder: Path, name: str, start: int, length: int) -> bytes:
-    """So many bytes of a file beside the model, which must be a regular one and no link."""
+    """Read so many bytes of a file beside the model, which must be a regular one and no link."""
     path = folder / name
     try:
         if path.exists() and not stat.S_ISREG(os.lstat(path).st_mode):  # no link either: it may lead anywhere
@@ -159,7 +159,7 @@ def _read_from(folder: Path, name: str, start: int, length: int) -> bytes:
 
 
 def is_plain(name: str) -> bool:
-    """Whether a name is that of a file in the same folder, on every system.
+    """Tell whether a name is that of a file in the same folder, on every system.
 
     >>> is_plain("net.onnx.data"), is_plain("../passwd"), is_plain("C:data"), is_plain("..")
     (True, False, False, False)
@@ -168,7 +168,7 @@ def is_plain(name: str) -> bool:
 
 
 def _number(text: str, other: int) -> int:
-    """An offset or a length, as text; what it is where there is none."""
+    """Read an offset or a length from text; `other` where there is none."""
     if not text:
         return other
     if not (text.isascii() and text.isdigit() and len(text) <= 18):

@@ -22,7 +22,7 @@ TYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 5: np.int16, 6: np.int32, 7: np
 
 
 def fold(op: str, attrs: Attrs, arrays: Sequence[Array | None], most: int = MOST) -> list[Array] | None:
-    """What an operation makes of constant arrays, or None where it is not one for shapes, or makes too many numbers.
+    """Apply an operation to constant arrays; None where it is not one for shapes, or makes too many numbers.
 
     >>> fold("Concat", {"axis": 0}, [np.array([1, 2]), np.array([3])])
     [array([1, 2, 3])]
@@ -34,40 +34,40 @@ def fold(op: str, attrs: Attrs, arrays: Sequence[Array | None], most: int = MOST
         if grown(op, attrs, arrays) > most:
             return None
         with np.errstate(all="ignore"):
-            made = FOLDS[op](attrs, *arrays)
+            result = FOLDS[op](attrs, *arrays)
     except (AttributeError, RuntimeError, TypeError) as error:  # numpy's, of too many inputs, or of what is missing
         raise ValueError(str(error)) from None
-    outputs = made if isinstance(made, list) else [made]
-    found = [np.asarray(each) for each in outputs]
-    return found if all(each.size <= most for each in found) else None
+    outputs = result if isinstance(result, list) else [result]
+    results = [np.asarray(array) for array in outputs]
+    return results if all(array.size <= most for array in results) else None
 
 
 def grown(op: str, attrs: Attrs, arrays: Sequence[Array | None]) -> float:
-    """The numbers of a result that may have more of them than what it is made of; 0 for what cannot."""
-    given = [each for each in arrays if each is not None]
+    """Count the numbers of a result that may have more of them than what it is made of; 0 for what cannot."""
+    given = [array for array in arrays if array is not None]
     if op in GROWING:
         most: float = GROWING[op](*given)
         return most
     if op == "Gather":
         left: list[int] = np.delete(given[0].shape, attrs.get("axis", 0)).tolist()
         return prod(left) * given[1].size
-    return _together(*(each.shape for each in given)) if op in ELEMENTWISE else 0
+    return _together(*(array.shape for array in given)) if op in ELEMENTWISE else 0
 
 
 def _together(*shapes: Sequence[int]) -> int:
-    """The numbers of arrays of these shapes that are spread over one another."""
+    """Count the numbers of arrays of these shapes that are spread over one another."""
     return prod(max(sizes) for sizes in zip_longest(*(shape[::-1] for shape in shapes), fillvalue=1))
 
 
 def integers(array: Array | None) -> list[int]:
-    """A small constant as Python ints; nothing for one that is missing."""
+    """Read a small constant as Python ints; nothing for one that is missing."""
     numbers: list[Any] = [] if array is None else [*np.asarray(array).reshape(-1)]
-    found: list[Any] = [n if isinstance(n, Tracked) else int(n) for n in numbers]
-    return found
+    ints: list[Any] = [n if isinstance(n, Tracked) else int(n) for n in numbers]
+    return ints
 
 
 def from_front(axis: int, rank: int) -> int:
-    """An axis counted from the front; one that is not there has no meaning.
+    """Count an axis from the front; one that is not there has no meaning.
 
     >>> from_front(-1, 4)
     3
@@ -78,7 +78,7 @@ def from_front(axis: int, rank: int) -> int:
 
 
 def sliced(attrs: Attrs, rest: Sequence[Array | None], rank: int) -> dict[int, slice]:
-    """The slices that a Slice takes, by axis: from attributes (before opset 10) or inputs."""
+    """Read the slices that a Slice takes, by axis: from attributes (before opset 10) or inputs."""
     if "starts" in attrs:
         starts, ends = attrs["starts"], attrs["ends"]
         axes, steps = attrs.get("axes"), None
@@ -87,16 +87,16 @@ def sliced(attrs: Attrs, rest: Sequence[Array | None], rank: int) -> dict[int, s
         axes = integers(rest[2]) if len(rest) > 2 and rest[2] is not None else None
         steps = integers(rest[3]) if len(rest) > 3 and rest[3] is not None else None
     axes = range(len(starts)) if axes is None else axes
-    found = {}
+    slices = {}
     for axis, start, end, step in zip(axes, starts, ends, steps or [1] * len(starts), strict=True):
-        found[from_front(axis, rank)] = slice(start, end, step)
-    if len(found) < len(axes):
+        slices[from_front(axis, rank)] = slice(start, end, step)
+    if len(slices) < len(axes):
         raise ValueError("it names an axis twice")
-    return found
+    return slices
 
 
 def new_shape(shape: Sequence[int], wanted: Sequence[int], allow_zero: bool = False) -> list[int]:
-    """The shape that a Reshape makes: 0 copies a size, -1 is what is left.
+    """Work out the shape that a Reshape makes: 0 copies a size, -1 is what is left.
 
     >>> new_shape([2, 3, 4], [0, -1])
     [2, 12]
@@ -109,15 +109,15 @@ def new_shape(shape: Sequence[int], wanted: Sequence[int], allow_zero: bool = Fa
 
 
 def axes_of(attrs: Attrs, rest: Sequence[Array | None], rank: int) -> list[int]:
-    """The axes of an operation, an attribute or an input, counted from the front; none given: an empty list."""
+    """Read the axes of an operation, an attribute or an input, counted from the front; none given: an empty list."""
     given = attrs.get("axes")
     given = integers(rest[0]) if given is None and rest else given
     return [from_front(axis, rank) for axis in given or []]
 
 
 def _slice(attrs: Attrs, data: Array, *rest: Array) -> Array:
-    found = sliced(attrs, rest, data.ndim)
-    return data[tuple(found.get(axis, slice(None)) for axis in range(data.ndim))]
+    slices = sliced(attrs, rest, data.ndim)
+    return data[tuple(slices.get(axis, slice(None)) for axis in range(data.ndim))]
 
 
 def _squeeze(attrs: Attrs, data: Array, *rest: Array) -> Array:
@@ -158,8 +158,8 @@ def _split(attrs: Attrs, data: Array, *rest: Array) -> list[Array]:
     sizes = attrs.get("split") or integers(rest[0] if rest else None)
     if not sizes:
         parts = attrs.get("num_outputs") or attrs["outputs"]
-        each = ceil(data.shape[axis] / parts)
-        return np.split(data, [each * (i + 1) for i in range(parts - 1)], axis)
+        per_part = ceil(data.shape[axis] / parts)
+        return np.split(data, [per_part * (i + 1) for i in range(parts - 1)], axis)
     return np.split(data, np.cumsum(sizes)[:-1].tolist(), axis)
 
 
@@ -173,8 +173,8 @@ def _elementwise(how: Callable[..., Any]) -> Fold:
 
 def _variadic(how: Callable[..., Any]) -> Fold:
     def run(attrs: Attrs, first: Array, *rest: Array) -> Any:
-        for each in rest:
-            first = how(first, each)
+        for other in rest:
+            first = how(first, other)
         return first
 
     return run

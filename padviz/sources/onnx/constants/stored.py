@@ -26,7 +26,7 @@ Proto = Any
 
 
 def constant(proto: Proto, folder: Path) -> Constant:
-    """A stored tensor: its shape, and its numbers at once where there are few and they are in the file itself."""
+    """Read a stored tensor: its shape, and its numbers at once where they are few and in the file itself."""
     dims = [max(n, 0) for n in proto.dims]
     most = MOST if proto.data_type in INTEGERS else FEW
     if len(dims) == 1 and proto.data_type in WHOLE:
@@ -42,20 +42,20 @@ def constant(proto: Proto, folder: Path) -> Constant:
 
 
 def known(array: Array) -> Constant:
-    """A constant by its numbers."""
+    """Make a constant of its numbers."""
     return Constant(tuple(plain(n) for n in array.shape), array=array)
 
 
 def literal(attrs: dict[str, Any], folder: Path) -> Constant:
-    """What a Constant node holds."""
+    """Read what a Constant node holds."""
     if "value" in attrs:
         return constant(attrs["value"], folder)
-    found = [known(np.array(value)) for key, value in attrs.items() if key.startswith(("value_int", "value_float"))]
-    return found[0] if found else Constant(None)
+    literals = [known(np.array(value)) for key, value in attrs.items() if key.startswith(("value_int", "value_float"))]
+    return literals[0] if literals else Constant(None)
 
 
 def filled_with(proto: Proto | None) -> Any:
-    """The number that a ConstantOfShape is filled with."""
+    """Read the number that a ConstantOfShape is filled with."""
     return np.float32(0) if proto is None else numbers(proto).reshape(-1)[0]
 
 
@@ -67,7 +67,7 @@ class Stored:
     folder: Path
 
     def read(self, most: int) -> Array:
-        """Its numbers, no more than `most`; or why they are not known, as `Unread`."""
+        """Read its numbers, no more than `most`; or say why they are not known, as `Unread`."""
         return read(self.proto, self.folder, most)
 
 
@@ -95,14 +95,14 @@ class Budget:
 
     left: int = MOST_IN_ALL
 
-    def spend(self, made: int) -> None:
-        self.left -= made + 1  # each step counts
+    def spend(self, numbers: int) -> None:
+        self.left -= numbers + 1  # each step counts
         if self.left < 0:
             raise Unread("takes too much to be worked out")
 
 
 def worked_out(value: Constant, budget: Budget) -> Array:
-    """The numbers of a constant.
+    """Work out the numbers of a constant.
 
     Raises
     ------
@@ -112,45 +112,45 @@ def worked_out(value: Constant, budget: Budget) -> Array:
     done: dict[int, Array] = {}
     pending = [value]  # no recursion: chains may be long
     while pending:
-        each = pending[-1]
-        missing = [] if each.array is not None or not isinstance(each.later, Later) else _missing(each.later, done)
+        top = pending[-1]
+        missing = [] if top.array is not None or not isinstance(top.later, Later) else _missing(top.later, done)
         if missing:
             pending += missing
             continue
         pending.pop()
-        if id(each) not in done:
-            done[id(each)] = _made(each, done, budget)
+        if id(top) not in done:
+            done[id(top)] = _numbers_of(top, done, budget)
     return done[id(value)]
 
 
 def _missing(later: Later, done: dict[int, Array]) -> list[Constant]:
-    return [each for each in later.of if each is not None and id(each) not in done]
+    return [value for value in later.of if value is not None and id(value) not in done]
 
 
-def _made(value: Constant, done: dict[int, Array], budget: Budget) -> Array:
-    """One constant, of those that it is made of."""
+def _numbers_of(value: Constant, done: dict[int, Array], budget: Budget) -> Array:
+    """Work out one constant, of those that it is made of."""
     if value.array is not None:
-        found: Array = value.array
+        numbers: Array = value.array
     elif isinstance(value.later, Stored):
         budget.spend(0)
-        found = value.later.read(min(MOST_AT_ONCE, budget.left))
-        budget.spend(found.size)
+        numbers = value.later.read(min(MOST_AT_ONCE, budget.left))
+        budget.spend(numbers.size)
     elif isinstance(value.later, Later):
-        found = _folded(value.later, done, budget)
+        numbers = _folded(value.later, done, budget)
     else:
         raise Unread("is no stored constant")
-    return found
+    return numbers
 
 
 def _folded(later: Later, done: dict[int, Array], budget: Budget) -> Array:
-    arrays = [None if each is None else done[id(each)] for each in later.of]
-    budget.spend(sum(each.size for each in arrays if each is not None))
+    arrays = [None if value is None else done[id(value)] for value in later.of]
+    budget.spend(sum(array.size for array in arrays if array is not None))
     try:
         more = {"outputs": later.outputs, "filled": filled_with(later.attrs.get("value"))}
-        made = fold(later.op, later.attrs | more, arrays, min(MOST_AT_ONCE, budget.left))
+        results = fold(later.op, later.attrs | more, arrays, min(MOST_AT_ONCE, budget.left))
     except BROKEN:
-        made = None
-    if made is None:
+        results = None
+    if results is None:
         raise Unread(f"is made by a {later.op} that is not worked out")
-    budget.spend(sum(each.size for each in made))
-    return made[later.which]
+    budget.spend(sum(array.size for array in results))
+    return results[later.which]
