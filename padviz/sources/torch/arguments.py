@@ -26,30 +26,30 @@ def op_of(func: Any) -> str:
 
 def tensors_in(value: Any) -> list[Tensor]:
     """Collect the tensors in arguments or results, however nested."""
-    found: list[Tensor] = []
-    _collect(value, found)
-    return found
+    tensors: list[Tensor] = []
+    _collect(value, tensors)
+    return tensors
 
 
-def _collect(value: Any, found: list[Tensor]) -> None:
+def _collect(value: Any, tensors: list[Tensor]) -> None:
     if isinstance(value, Tensor):
-        found.append(value)
+        tensors.append(value)
     elif isinstance(value, list | tuple):
-        for each in value:
-            if each is not None and type(each) not in PLAIN:
-                _collect(each, found)
+        for item in value:
+            if item is not None and type(item) not in PLAIN:
+                _collect(item, tensors)
     elif isinstance(value, Mapping):
-        _collect([*value.values()], found)
+        _collect([*value.values()], tensors)
     elif hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
-        _collect([getattr(value, name, None) for name in value.__dataclass_fields__], found)
+        _collect([getattr(value, name, None) for name in value.__dataclass_fields__], tensors)
 
 
 def without_data(value: Any) -> Any:
-    """Arguments with every tensor that has data replaced by one that has none."""
+    """Replace every tensor that has data, among arguments, by one that has none."""
     if isinstance(value, Tensor):
         return value if value.is_meta else torch.empty_like(value, device="meta")
     if isinstance(value, dict):
-        return {key: without_data(each) for key, each in value.items()}
+        return {key: without_data(item) for key, item in value.items()}
     if type(value) in (list, tuple):
         return type(value)(map(without_data, value))
     return value

@@ -17,9 +17,9 @@ from padviz.sources.tracing.contracting import Letters, contract, met
 
 
 def reduce(call: Call, input: Any, *args: Any, **options: Any) -> Result:
-    """Mean, sum, maximum ... over some dimensions."""
+    """Reduce to a mean, sum, maximum ... over some dimensions."""
     value = call.of(input)
-    dim = options.get("dim", options.get("axis", next((each for each in args if not isinstance(each, str)), None)))
+    dim = options.get("dim", options.get("axis", next((arg for arg in args if not isinstance(arg, str)), None)))
     if value is None or hasattr(dim, "shape"):
         return pick(call)  # torch.max(a, b)
     if call.op in ("norm", "std", "var"):
@@ -30,7 +30,7 @@ def reduce(call: Call, input: Any, *args: Any, **options: Any) -> Result:
 
 
 def along(call: Call, input: Any, dim: Any = None, *args: Any, **options: Any) -> Result:
-    """Softmax and the like over one dimension."""
+    """Run softmax and the like over one dimension."""
     value = call.of(input)
     dim = options.get("dim", dim)
     if value is None or not isinstance(dim, int):
@@ -51,12 +51,12 @@ def linear(call: Call, input: Any, weight: Any, bias: Any = None) -> Result:
 
 
 def weighed(call: Call, value: Map, own: Letters, out: Letters, sizes: Mapping[Any, int]) -> Result:
-    """A product with weights, whose channels are others than those of the same layer."""
+    """Multiply by weights, whose channels are others than those of the same layer."""
     return contracting.linear(call, value, own, out, sizes, part=(id(call.out),))
 
 
 def matmul(call: Call, input: Any, other: Any) -> Result:
-    """The product of matrices, in the words of `product`."""
+    """Multiply matrices, in the words of `product`."""
     batch = "ABCDEFGH"[: max(input.ndim, other.ndim) - 2]
     first, second = batch[len(batch) - input.ndim + 2 :] + "ik", batch[len(batch) - other.ndim + 2 :] + "kj"
     return product(call, [(input, first), (other, second)], batch + "ij")
@@ -75,7 +75,7 @@ def einsum(call: Call, equation: str, *operands: Any) -> Result:
 
 
 def product(call: Call, operands: Sequence[tuple[Any, str]], out: str) -> Result:
-    """A sum of products: operands with a letter for each dimension, and the letters that are left."""
+    """Sum products: operands with a letter for each dimension, and the letters that are left."""
     read = [(value, letters) for operand, letters in operands if (value := call.of(operand))]
     maps = [(value, letters) for value, letters in read if not call.pooled(value)]
     if len(read) == 1:
@@ -92,18 +92,18 @@ def product(call: Call, operands: Sequence[tuple[Any, str]], out: str) -> Result
 
 
 def attention(call: Call, query: Any, key: Any, value: Any, *args: Any, **options: Any) -> Result:
-    """Scaled dot-product attention, and that with heads, whose positions are the first dimension."""
+    """Attend by scaled dot products, or with heads, whose positions are the first dimension."""
     call.settle()
-    asked, read = call.of(query), call.of(value)
+    queries, read = call.of(query), call.of(value)
     at, batch = 0 if "multi" in call.op else -2, "ABCDEFGH"[: query.ndim - 2]
     if read is None or not has_positions(read.known[at]):
         seen = pointwise(call)
         seen = replace(seen, dims=met(seen.known, [read.known[at]] if read else ()))
-    elif asked is None or call.pooled(asked):
+    elif queries is None or call.pooled(queries):
         seen = call.pool(read)
     else:
         looks, own, out = ("inj", "jnd", "ind") if at == 0 else (batch + "ij", batch + "jd", batch + "id")
-        scores = replace(asked, dims=(*asked.known[:-1], upper(read.known[at])))
+        scores = replace(queries, dims=(*queries.known[:-1], upper(read.known[at])))
         seen = contract(call, [(scores, looks), (read, own)], out, _never)
     return [seen, *[Map(None, seen.at)] * (len(tensors_in(call.out)) - 1)]
 

@@ -57,18 +57,18 @@ class Call(calls.Call):
         self.given: tuple[Any, Any] = (), {}
 
     def of(self, tensor: Any) -> Map | None:
-        """What a tensor holds; None for a constant."""
+        """Look up what a tensor holds; None for a constant."""
         return self.values.get(id(tensor), (None, None))[1]
 
     def map(self, tensor: Any) -> Map:
-        """What a tensor holds, which must be a map."""
+        """Look up what a tensor holds, which must be a map."""
         value = self.of(tensor)
         if value is None:
             raise Stuck("reads a constant where padviz looks for a map")
         return value
 
     def pooled(self, value: Map) -> bool:
-        """Whether there are no positions left in it."""
+        """Tell whether there are no positions left in it."""
         return self.trace.pooled[value.at]
 
     @property
@@ -85,7 +85,7 @@ class Call(calls.Call):
         return self.op in CONVS and self.tensors[1].shape[-2:] == (1, 1)
 
     def name(self, part: str = "") -> str:
-        """By the path of its module, and by the function where the path says too little."""
+        """Name its layer by the path of its module, and by the function where the path says too little."""
         path, module = self.modules.stack[-1]
         whole = not any(True for _ in module.children())
         if part == "merge" or not part:
@@ -96,24 +96,24 @@ class Call(calls.Call):
         return f"{self.name()}.line" if part == "line" else self.inner({"spread": "expand"}.get(part, part))
 
     def inner(self, suffix: str) -> str:
-        """What a further layer of this call is called."""
+        """Name a further layer of this call."""
         return f"{self.modules.path}.{suffix}".lstrip(".")
 
     def lined_up(self, values: Sequence[Map], along: int | None = None) -> Dims:
         shape = [1 if axis == along else n for axis, n in enumerate(tensors_in(self.out)[0].shape)]
         padded = [ranked(value.known, len(shape)) for value in values if not self.pooled(value)]
         dims: Dims | None = padded[0]
-        for each in padded[1:]:
-            dims = dims and broadcast(dims, each)
+        for read in padded[1:]:
+            dims = dims and broadcast(dims, read)
         if padded == [dims] and shape_of(padded[0]) == shape:  # most calls
             return padded[0]
         if dims is None or any(
             size_of(own) > 1 and has_positions(own) != has_positions(dim)
-            for each in padded
-            for own, dim in zip(each, dims, strict=True)
+            for read in padded
+            for own, dim in zip(read, dims, strict=True)
         ):
             raise Stuck("reads maps whose rows and columns do not line up")
-        whole = [[size_of(dim) for dim, to in zip(each, dims, strict=True) if roles_of([to])] for each in padded]
+        whole = [[size_of(dim) for dim, to in zip(read, dims, strict=True) if roles_of([to])] for read in padded]
         if [size_of(dim) for dim in dims if roles_of([dim])] not in whole or any(
             any(role for role, _ in dim) and size_of(dim) != n for dim, n in zip(dims, shape, strict=True)
         ):
@@ -129,7 +129,7 @@ class Call(calls.Call):
         return handler(self, *args, **kwargs)
 
     def without_positions(self) -> Result:
-        """Whatever is made of pooled vectors alone is one, but for what makes an image of them again."""
+        """Make a vector of what is made of pooled vectors alone, but for what makes an image of them again."""
         if not self.whole:
             self._change(lambda value: self.arranger.unmixed(self.name("line"), value))
         if self.spatial:
@@ -161,7 +161,7 @@ class Call(calls.Call):
         self.maps = [value for tensor in self.tensors if (value := self.of(tensor))]
 
     def image(self, tensor: Tensor, rank: int = 2) -> tuple[Map, list[str]]:
-        """A map whose last dimensions are rows and columns, and which of them is which."""
+        """Arrange a map so that its last dimensions are rows and columns, and say which of them is which."""
         return self.arranger.image(self.map(tensor), tensor.ndim - rank)
 
     def lay(
@@ -169,11 +169,11 @@ class Call(calls.Call):
     ) -> Map:
         """Lay one layer that reads one map, with an operation for each role."""
         given = {role: op for role, op in ops.items() if op}
-        made = self.arranger.lay(name or self.name(), kind, value, given, channels=channels)
-        return self.shaped(made, mixes=kind in CONVOLUTIONS)
+        laid = self.arranger.lay(name or self.name(), kind, value, given, channels=channels)
+        return self.shaped(laid, mixes=kind in CONVOLUTIONS)
 
     def shaped(self, value: Map, mixes: bool = False) -> Map:
-        """The value with as many channels as the call returns; where it `mixes` them, they are no places any more."""
+        """Give the value as many channels as the call returns; where it `mixes` them, they are no places any more."""
         shape = tensors_in(self.out)[0].shape
         dims = [
             dim if roles_of([dim]) or size_of(dim) == n else plain(n) for dim, n in zip(value.known, shape, strict=True)

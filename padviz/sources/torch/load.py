@@ -72,7 +72,7 @@ def load_module(
 def network_of(
     module: Any, name: str, where: str, neutral: Iterable[str] = (), size: Size | None = None, alone: bool = False
 ) -> Network:
-    """The network that a module is, called `name`; `where` is what errors name, and `alone` as in `load_module`."""
+    """Follow a module to a network called `name`; `where` is what errors name, and `alone` as in `load_module`."""
     module = getattr(module, "_orig_mod", module)  # as torch.compile wraps it
     if not isinstance(module, nn.Module) or isinstance(module, torch.jit.ScriptModule):
         what = f"is of type {type(module).__name__}, and not a torch.nn.Module whose code can be followed"
@@ -92,18 +92,18 @@ def network_of(
 
 
 def named(source: str, make: Callable[[Any, str], Any] | None = None) -> Any:
-    """What "package.module:attribute.attribute" names; factories on the way are called: without weights, by default."""
+    """Find what "package.module:attribute.attribute" names; call factories on the way, without weights by default."""
     make = make or made_empty
     home, _, path = source.partition(":")
-    found, before = _imported(home, source), ""
+    target, before = _imported(home, source), ""
     for part in path.split("."):
-        if not hasattr(found, part) and callable(found) and not isinstance(found, nn.Module):
-            found = make(found, source)
-        if not hasattr(found, part):
-            hint = nearest(part, dir(found))
+        if not hasattr(target, part) and callable(target) and not isinstance(target, nn.Module):
+            target = make(target, source)
+        if not hasattr(target, part):
+            hint = nearest(part, dir(target))
             raise UnknownName(f"{before or home} has no {part!r}", where=source, hint=hint)
-        found, before = getattr(found, part), part
-    return found if isinstance(found, nn.Module) or not callable(found) else make(found, source)
+        target, before = getattr(target, part), part
+    return target if isinstance(target, nn.Module) or not callable(target) else make(target, source)
 
 
 def _imported(home: str, source: str) -> Any:
@@ -127,20 +127,20 @@ def made_empty(factory: Any, source: str) -> Any:
     options = {key: value for key, value in UNTRAINED.items() if key in parameters_of(factory)}
     try:
         with empty_parameters():
-            return made(factory, source, options)
+            return call_factory(factory, source, options)
     except DescriptionError:
-        return made(factory, source, options)
+        return call_factory(factory, source, options)
 
 
 def parameters_of(factory: Any) -> Mapping[str, inspect.Parameter]:
-    """What a factory may be given, as far as it says so."""
+    """List what a factory may be given, as far as it says so."""
     try:
         return inspect.signature(factory).parameters
     except (TypeError, ValueError):
         return {}
 
 
-def made(
+def call_factory(
     factory: Any, source: str, options: Mapping[str, Any], hint: str = "name a function that needs no arguments"
 ) -> Any:
     """Call a factory with such options, as far as they are its own."""
@@ -159,14 +159,14 @@ def line_of(error: BaseException) -> str:
 
 
 def emptied(module: nn.Module, where: str) -> nn.Module:
-    """A copy of a module in evaluation mode whose tensors have no data; the module itself is left alone."""
+    """Copy a module in evaluation mode with tensors that have no data; the module itself is left alone."""
     return copied(module, where, _empty)
 
 
 def copied(module: nn.Module, where: str, of: Callable[[Tensor], Tensor]) -> nn.Module:
-    """A copy of a module in evaluation mode, which has `of` a tensor where the module has that."""
+    """Copy a module in evaluation mode, with `of` a tensor where the module has that."""
     tensors = [*module.parameters(), *module.buffers()]
-    values = [value for each in module.modules() for value in vars(each).values()]
+    values = [value for inner in module.modules() for value in vars(inner).values()]
     tensors += [value for value in values if isinstance(value, Tensor)]
     memo: dict[int, Any] = {id(value): value for value in values if isinstance(value, torch.jit.ScriptFunction)}
     try:
@@ -184,7 +184,7 @@ def _empty(tensor: Tensor) -> Tensor:
 
 
 def _exported_for(module: nn.Module) -> tuple[int, int, int] | None:
-    """The channels, height and width of the image that torch.export followed a module on."""
+    """Read the channels, height and width of the image that torch.export followed a module on."""
     if not isinstance(module, torch.fx.GraphModule):
         return None
     values = [node.meta.get("val") for node in module.graph.nodes if node.op == "placeholder"]
@@ -196,15 +196,15 @@ def _exported_for(module: nn.Module) -> tuple[int, int, int] | None:
 
 
 def _declared_size(module: nn.Module) -> Size | None:
-    """The input size that timm's models say they are made for."""
+    """Read the input size that timm's models say they are made for."""
     declared = getattr(module, "pretrained_cfg", None) or getattr(module, "default_cfg", None)
     size = declared.get("input_size") if isinstance(declared, dict) else None
     return (size[-2], size[-1]) if size else None
 
 
 def channels_of(module: nn.Module) -> list[int]:
-    """How many channels an image may have: as the first convolution says, three, or one."""
-    convolutions = (each for each in module.modules() if isinstance(each, nn.Conv2d | nn.ConvTranspose2d))
+    """List how many channels an image may have: as the first convolution says, three, or one."""
+    convolutions = (inner for inner in module.modules() if isinstance(inner, nn.Conv2d | nn.ConvTranspose2d))
     first = next(convolutions, None)
     return list(dict.fromkeys([*([first.in_channels] if first else []), 3, 1]))
 
@@ -216,7 +216,7 @@ def trace(
     """Follow the forward of an emptied module on an image of one size, `watch` with what follows it, within."""
     laid = Trace(where, size, probes)
     tracer = Tracer(laid, module, partial(lower, neutral=neutral))
-    kind = next((each.dtype for each in module.parameters() if each.is_floating_point()), torch.float32)
+    kind = next((parameter.dtype for parameter in module.parameters() if parameter.is_floating_point()), torch.float32)
     image = torch.empty((1, channels, *size), device="meta", dtype=kind)
     tracer.learn(image, Map(((), plain(channels), (("h", size[0]),), (("w", size[1]),)), 0))
     try:
@@ -231,13 +231,13 @@ def trace(
             raise DescriptionError(SCRIPTED, where=at) from None
         what = f"its forward fails on {channels} x {size[0]} x {size[1]}: {line_of(error)}"
         raise DescriptionError(what, where=at, hint=_way_out(module)) from None
-    found = tracer.found(out)
-    laid.ends = {_as_output(laid, value) for value in dict.fromkeys(found)}
+    outputs = tracer.outputs(out)
+    laid.ends = {_as_output(laid, value) for value in dict.fromkeys(outputs)}
     return laid
 
 
 def _as_output(laid: Trace, value: Map) -> int:
-    """A map that is an output is a last map, even where the module goes on from it; but not one that is flattened."""
+    """Make a last map of an output, even where the module goes on from it; but not of one that is flattened."""
     at, layer = value.at, laid.layers[value.at]
     laid.origin = layer.origin
     if value.dims is not None and not any(map(is_positions, value.dims)):
@@ -248,13 +248,13 @@ def _as_output(laid: Trace, value: Map) -> int:
 
 
 def _goes_on(laid: Trace, at: int) -> bool:
-    """Whether anything but a head reads a layer."""
-    return any(at in each.inputs for i, each in enumerate(laid.layers) if i not in laid.heads)
+    """Tell whether anything but a head reads a layer."""
+    return any(at in layer.inputs for i, layer in enumerate(laid.layers) if i not in laid.heads)
 
 
 @contextmanager
 def empty_parameters() -> Iterator[None]:
-    """Within, parameters have no data from the moment that a module gets them."""
+    """Keep parameters, within, without data from the moment that a module gets them."""
     register = nn.Module.register_parameter
 
     def emptied(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
@@ -269,7 +269,7 @@ def empty_parameters() -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within, other people's code warns nobody, prints nothing among our figures, and finds nobody to ask."""
+    """Keep other people's code, within, from warning, from printing among our figures, and from asking anybody."""
     before = sys.stdin
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()), open(os.devnull) as sys.stdin:
         warnings.simplefilter("ignore")

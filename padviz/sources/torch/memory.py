@@ -39,7 +39,7 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.add(tensor, NONE)
 
     def of(self, tensor: Tensor) -> Layers:
-        """The layers that the memory of a tensor was made of."""
+        """Find the layers that the memory of a tensor was made of."""
         if not tensor.is_meta:
             return NONE  # what has data was made of no image, which has none
         at = place(tensor)
@@ -85,7 +85,7 @@ def place(tensor: Tensor) -> int | None:
 
 
 def _written(schema: Any, args: Any, kwargs: Any) -> Iterator[Tensor]:
-    """The tensors that a call writes to in place."""
+    """Yield the tensors that a call writes to in place."""
     for argument, value in zip(schema.arguments, args, strict=False):
         if argument.is_write:
             yield from tensors_in(value)

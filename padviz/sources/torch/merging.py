@@ -19,14 +19,14 @@ def add(call: Call, *args: Any, **options: Any) -> Result:
 
 
 def subtract(call: Call, *args: Any, **options: Any) -> Result:
-    """A mean over all positions that is taken away from each is a normalisation: like a gate, it is left out."""
+    """Subtract; a mean over all positions taken away from each is a normalisation: like a gate, it is left out."""
     seen = {call.arranger.seen(value) for value in call.maps}
     same = len(seen) == 1  # and so is what a map's mean over channels leaves
     return together(call, "multiply" if same or len(call.spatial) < len(call.maps) else "add", call.maps)
 
 
 def pick(call: Call, *args: Any, **options: Any) -> Result:
-    """Each position from one of several maps, or between them; of one map alone it is an activation."""
+    """Pick each position from one of several maps, or between them; of one map alone it is an activation."""
     return together(call, "add", list({call.arranger.seen(value): value for value in call.maps}.values()))
 
 
@@ -51,9 +51,9 @@ def cat(call: Call, tensors: Sequence[Any], dim: int = 0, **options: Any) -> Res
         return side_by_side(call, call.maps, dim % len(full.known), call.out.shape[dim])
     if len(along) > 1:
         return call.cut("joins positions of maps", "joins positions of maps")
-    made = call.pool(full)  # tokens beside positions: no map any more
-    call.trace.tokens.add(made.at)
-    return made
+    pooled = call.pool(full)  # tokens beside positions: no map any more
+    call.trace.tokens.add(pooled.at)
+    return pooled
 
 
 def stack(call: Call, tensors: Sequence[Any], dim: int = 0) -> Result:
@@ -61,7 +61,7 @@ def stack(call: Call, tensors: Sequence[Any], dim: int = 0) -> Result:
 
 
 def _beside(call: Call, tensors: Sequence[Any], role: str, dim: int) -> Map:
-    """Rows or columns put beside a map: padding, where they are its own in the order of some mode, or zeros."""
+    """Put rows or columns beside a map: padding, where they are its own in the order of some mode, or zeros."""
     rows: list[Row] = []
     whole: dict[int, Map] = {}
     for tensor in tensors:
@@ -76,7 +76,7 @@ def _beside(call: Call, tensors: Sequence[Any], role: str, dim: int) -> Map:
 
 
 def _rows_of(call: Call, value: Map, role: str) -> tuple[int, Sequence[Row]]:
-    """The layer that a map is cut out of along one axis, or is, and which rows of it."""
+    """Find the layer that a map is cut out of along one axis, or is, and which rows of it."""
     layer, n = call.trace.layers[value.at], call.trace.sizes[value.at][AXES[role]]
     op, other = layer.ops[AXES[role]], layer.ops[1 - AXES[role]]
     if layer.kind != "crop" or not isinstance(op, Window) or other not in (None, Window(1)):
@@ -86,28 +86,28 @@ def _rows_of(call: Call, value: Map, role: str) -> tuple[int, Sequence[Row]]:
 
 
 def norm(call: Call, *args: Any, over_positions: bool = True, **options: Any) -> Result:
-    """A normalisation of each image, by itself or of groups of its channels."""
-    made = pointwise(call)
-    return call.norm(made, call.op.replace("_", " ")) if over_positions else made
+    """Normalise each image, by itself or by groups of its channels."""
+    activated = pointwise(call)
+    return call.norm(activated, call.op.replace("_", " ")) if over_positions else activated
 
 
 def instance_norm(call: Call, *args: Any, **options: Any) -> Result:
-    """Over positions, unless it uses running statistics."""
+    """Normalise over positions, unless it uses running statistics."""
     return norm(call, over_positions=_given(args, options, 5, "use_input_stats", True))
 
 
 def batch_norm(call: Call, *args: Any, **options: Any) -> Result:
-    """Over positions where it has no running statistics."""
+    """Normalise over positions where it has no running statistics."""
     return norm(call, over_positions=_given(args, options, 5, "training", False))
 
 
 def batch_norm_of_three(call: Call, *args: Any, **options: Any) -> Result:
-    """What exported programs call a batch norm with running statistics, which returns statistics too."""
+    """Handle what exported programs call a batch norm with running statistics, which returns statistics too."""
     return [pointwise(call), None, None]
 
 
 def layer_norm(call: Call, input: Any, normalized_shape: Any, *args: Any, **options: Any) -> Result:
-    """Over positions, if they are among the last dimensions that it takes together."""
+    """Normalise over positions, if they are among the last dimensions that it takes together."""
     value, n = call.of(input), 1 if isinstance(normalized_shape, int) else len(normalized_shape)
     return norm(call, over_positions=bool(value and roles_of(value.known[-n:])))
 

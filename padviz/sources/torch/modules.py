@@ -42,7 +42,7 @@ class Modules:
     def _entering(self, module: nn.Module, args: Any) -> None:
         self.stack.append((self.names.get(module, self.path), module))
 
-    def _leaving(self, module: nn.Module, args: Any, made: Any) -> None:
+    def _leaving(self, module: nn.Module, args: Any, out: Any) -> None:
         if self.left:
-            self.left(module, args, made)
+            self.left(module, args, out)
         self.stack.pop()

@@ -58,7 +58,7 @@ class Tracer(TorchFunctionMode):
             turns.on = True
 
     def _sizes(self, op: str, args: Any, kwargs: Any, out: Any) -> Any:
-        """The shape of a map with what it is at other sizes; all else as it is."""
+        """Give the shape of a map what it is at other sizes; leave all else as it is."""
         known = self.values.get(id(args[0])) if op in ("shape", "size") and args else None
         if known is None or known[1].dims is None:
             return out
@@ -97,7 +97,7 @@ class Tracer(TorchFunctionMode):
         return isinstance(self.modules.stack[-1][1], torch.jit.ScriptModule)
 
     def call(self, op: str, args: Any, out: Any) -> Call:
-        """A call within the module that runs."""
+        """Make a call within the module that runs."""
         return Call(self.arranger, self.modules, self.values, op, args, out)
 
     def _follow(self, call: Call, args: Any, kwargs: Any) -> None:
@@ -109,20 +109,20 @@ class Tracer(TorchFunctionMode):
             self.failed = error
             raise
 
-    def found(self, out: Any) -> list[Map]:
-        """The maps that a forward returns, and what was made of them out of sight."""
+    def outputs(self, out: Any) -> list[Map]:
+        """List the maps that a forward returns, and what was made of them out of sight."""
         for tensor, layers in [*self._unseen(out)]:
             self.learn(tensor, self._made_unseen("output", tensor, layers))
         return [self.values[id(tensor)][1] for tensor in tensors_in(out) if id(tensor) in self.values]
 
     def _unseen(self, read: Any) -> Iterator[tuple[Tensor, Layers]]:
-        """The tensors that were made of maps by what is not followed, and the layers of these."""
+        """Yield the tensors that were made of maps by what is not followed, and the layers of these."""
         for tensor in tensors_in(read):
             if id(tensor) not in self.values and (layers := self.memory.of(tensor)):
                 yield tensor, layers
 
     def _made_unseen(self, op: str, tensor: Tensor, layers: Layers) -> Map:
-        """A value that is an error once a target depends on it; what is made of vectors alone is one."""
+        """Make a value that is an error once a target depends on it; what is made of vectors alone is one."""
         trace, inputs = self.arranger.trace, sorted(layers, reverse=True)
         name = self.call(op, (), tensor).name("merge")
         if all(trace.pooled[at] for at in inputs):
@@ -171,14 +171,14 @@ class Tracer(TorchFunctionMode):
 
 
 def kept_in(root: nn.Module) -> Iterator[Tensor]:
-    """The tensors that a module and those inside of it keep, which are constants of a forward."""
+    """Yield the tensors that a module and those inside of it keep, which are constants of a forward."""
     for module in root.modules():
         with suppress(RecursionError):  # of what contains itself
             yield from tensors_in(vars(module))
 
 
 def _checked(call: Call, value: Map, tensor: Tensor) -> Map:
-    """The value with the shape of its tensor, which what is known of a map must agree with."""
+    """Give the value the shape of its tensor, which what is known of a map must agree with."""
     shape = [*tensor.shape]
     if call.pooled(value):
         return replace(value, dims=tuple(map(plain, shape)))

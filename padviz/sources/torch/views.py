@@ -32,14 +32,14 @@ def view(call: Call, input: Any, *shape: Any, **options: Any) -> Result:
     value = call.of(input)
     if value is None:
         raise Stuck("reads the shape of a map")
-    made = call.arranger.reshape(value, call.out.shape, call.name(), call.name("merge"))
-    if made is None:
+    viewed = call.arranger.reshape(value, call.out.shape, call.name(), call.name("merge"))
+    if viewed is None:
         raise Stuck(f"from {_shape(input)} to {_shape(call.out)} mixes rows and columns up")
-    return arranged(call, made, made.known)
+    return arranged(call, viewed, viewed.known)
 
 
 def arranged(call: Call, value: Map, dims: Dims) -> Map:
-    """A map in other dimensions; what had one position alone and has none is pooled."""
+    """Arrange a map in other dimensions; what had one position alone and has none is pooled."""
     if any(is_positions(dim) or has_positions(dim) for dim in dims):
         return replace(value, dims=dims)
     return call.pool(value)
@@ -98,7 +98,7 @@ def split(call: Call, input: Any, *args: Any, **options: Any) -> Result:
 
 
 def _part(value: Map, dim: int, rows: slice) -> Map:
-    """A map with a slice of its channels, which lie along a dimension."""
+    """Slice the channels of a map, which lie along a dimension."""
     n = size_of(value.known[dim])
     taken = rows.indices(n)
     return value if taken == (0, n, 1) else picked(value, dim, (plain(len(range(*taken))),), taken)
@@ -110,7 +110,7 @@ def unbind(call: Call, input: Any, dim: int = 0) -> Result:
 
 
 def _one(value: Map, dim: int) -> Map:
-    """A map without a dimension of one channel."""
+    """Drop a dimension of one channel from a map."""
     if roles_of([value.known[dim]]):
         raise Stuck(ROWS)
     return replace(value, dims=value.known[:dim] + value.known[dim + 1 :])
@@ -129,7 +129,7 @@ def narrow(call: Call, input: Any, dim: int, start: int, length: int) -> Result:
 
 
 def slice_(call: Call, input: Any, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Result:
-    """What exported programs call a slice."""
+    """Handle what exported programs call a slice."""
     return getitem(call, input, (*[slice(None)] * (dim % input.ndim), slice(start, end, step)))
 
 
@@ -138,19 +138,19 @@ def index_select(call: Call, input: Any, dim: int, index: Any) -> Result:
 
 
 def getitem(call: Call, input: Any, index: Any) -> Result:
-    """Channels picked or sliced; rows and columns sliced."""
+    """Pick or slice channels; slice rows and columns."""
     value, at = call.arranger.settled(call.map(input)), 0
     crops: dict[str, Op] = {}
-    for each in _whole_index(index, input.ndim):
-        if each is None:
+    for item in _whole_index(index, input.ndim):
+        if item is None:
             value = replace(value, dims=(*value.known[:at], (), *value.known[at:]))
-        elif isinstance(each, int):
-            first = each % size_of(value.known[at])
+        elif isinstance(item, int):
+            first = item % size_of(value.known[at])
             value, at = _one(_part(value, at, slice(first, first + 1)), at), at - 1
-        elif isinstance(each, slice) and roles_of([value.known[at]]):
-            crops |= _crop(call, value, value.known[at], each)
-        elif isinstance(each, slice):
-            value = _part(value, at, each)
+        elif isinstance(item, slice) and roles_of([value.known[at]]):
+            crops |= _crop(call, value, value.known[at], item)
+        elif isinstance(item, slice):
+            value = _part(value, at, item)
         else:
             value = picked(value, at, (plain(call.out.shape[at]),), id(call.out))
         at += 1
@@ -162,7 +162,7 @@ def getitem(call: Call, input: Any, index: Any) -> Result:
 
 
 def _crop(call: Call, value: Map, dim: Dim, rows: slice) -> dict[str, Op]:
-    """The crop that a slice of a dimension is."""
+    """Make the crop that a slice of a dimension is."""
     if rows in (slice(None), slice(0, None)):
         return {}
     if alone(dim) not in AXES:
@@ -171,22 +171,22 @@ def _crop(call: Call, value: Map, dim: Dim, rows: slice) -> dict[str, Op]:
 
 
 def _whole_index(index: Any, ndim: int) -> list[Any]:
-    """An index with its ellipsis written out."""
+    """Write an index out without its ellipsis."""
     given = list(index) if isinstance(index, tuple) else [index]
-    count = sum(1 for each in given if each is not None and each is not ...)
-    at = next((i for i, each in enumerate(given) if each is ...), len(given))
+    count = sum(1 for item in given if item is not None and item is not ...)
+    at = next((i for i, item in enumerate(given) if item is ...), len(given))
     return [*given[:at], *[slice(None)] * (ndim - count), *given[at + 1 :]]
 
 
 def setitem(call: Call, input: Any, index: Any, new: Any) -> Result:
-    """Channels written in place: the tensor holds both what was there and what is there now."""
+    """Write channels in place: the tensor holds both what was there and what is there now."""
     call.settle()
     value, source = call.of(input), call.of(new)
-    given = [each for each in _whole_index(index, input.ndim) if each is not None]
+    given = [item for item in _whole_index(index, input.ndim) if item is not None]
     dims = value.known if value else source.known if source else ()
     if len(dims) != len(given) or any(
-        roles_of([dim]) and each != slice(None) for dim, each in zip(dims, given, strict=True)
+        roles_of([dim]) and item != slice(None) for dim, item in zip(dims, given, strict=True)
     ):
         raise Stuck("writes some rows or columns only")
-    at = [each.at for each in call.maps]
+    at = [x.at for x in call.maps]
     return call.shaped(Map(dims, at[0] if len(at) == 1 else call.trace.merge(call.name("merge"), "concat", at)))

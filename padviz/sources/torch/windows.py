@@ -36,20 +36,20 @@ def over(call: Call, kind: Kind, input: Any, ops: Iterable[Op | None], channels:
     return call.lay(kind, value, dict(zip(roles, ops, strict=True)), channels=channels)
 
 
-def channels_of(input: Any, made: Any, rank: int, groups: int = 1) -> Channels:
-    """The channels of a convolution over the last `rank` dimensions; further images of a batch are groups of it."""
+def channels_of(input: Any, out_channels: Any, rank: int, groups: int = 1) -> Channels:
+    """Count the channels of a convolution over the last `rank` dimensions; images of a batch are groups of it."""
     batch = prod(input.shape[: -rank - 1])
-    return Channels(batch * input.shape[-rank - 1], batch * made, batch * groups)
+    return Channels(batch * input.shape[-rank - 1], batch * out_channels, batch * groups)
 
 
 def both(value: Any) -> tuple[int, int]:
-    """One number for both axes, or one for each."""
+    """Take one number for both axes, or one for each."""
     pair = (value, value) if isinstance(value, int) else tuple(value)
     return pair[0], pair[-1]
 
 
 def laid(kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool = False) -> list[Window]:
-    """The windows of a function's arguments: each one number for both axes, or one for each."""
+    """Make the windows of a function's arguments: each one number for both axes, or one for each."""
     pads: Any = ["same"] * 2 if padding == "same" else [(n, n) for n in both(0 if padding == "valid" else padding)]
     figures = zip(both(kernel), both(stride), both(dilation), pads, strict=True)
     return [Window(*figure, ceil=ceil) for figure in figures]
@@ -71,7 +71,7 @@ def conv2d(
 
 
 def _with_pad(window: Window, pad: Any) -> Window:
-    """A convolution whose own module padded its input before, for another mode than zero."""
+    """Give a convolution the padding, for another mode than zero, that its own module did before."""
     return replace(window, padding=pad.padding, mode=pad.mode)
 
 
@@ -79,7 +79,7 @@ def padded_conv2d(
     call: Call, input: Any, weight: Any, bias: Any = None, stride: Any = 1, pads: Any = ((0, 0), (0, 0)),
     dilation: Any = 1, groups: int = 1, schemes: Any = ("zero", "zero"),
 ) -> Result:  # fmt: skip
-    """A convolution of `padviz.nn`, which says what its padding reads."""
+    """Convolve as `padviz.nn` does, which says what its padding reads."""
     value, roles = call.image(input)
     if call.of(weight) in call.spatial:
         raise Stuck("has a kernel that is made of a map")
@@ -95,7 +95,7 @@ def conv1d(
     call: Call, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
     groups: int = 1,
 ) -> Result:  # fmt: skip
-    """A convolution of columns, or rows, where the others are gone; of one tap, it leaves each position alone."""
+    """Convolve columns, or rows, where the others are gone; one tap leaves each position alone."""
     (window, _), value = laid(weight.shape[-1], stride, padding, dilation), call.map(input)
     if window == Window(1):
         own = [*"nkl"[-input.ndim :]]
@@ -108,7 +108,7 @@ def convolution(
     call: Call, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool,
     output_padding: Any, groups: int,
 ) -> Result:  # fmt: skip
-    """What exported programs call a convolution of any kind."""
+    """Handle what exported programs call a convolution of any kind."""
     if transposed:
         return conv_transpose2d(call, input, weight, bias, stride, padding, output_padding, groups, dilation)
     return (conv1d if len(stride) == 1 else conv2d)(call, input, weight, bias, stride, padding, dilation, groups)
@@ -170,7 +170,7 @@ def pad(call: Call, input: Any, pad: Sequence[int], mode: str = "constant", valu
 
 
 def constant_pad_nd(call: Call, input: Any, amounts: Sequence[int], value: Any = 0) -> Result:
-    """What exported programs call a pad."""
+    """Handle what exported programs call a pad."""
     return pad(call, input, amounts)
 
 
@@ -181,7 +181,7 @@ def _laid_pad(call: Call, source: Map, windows: dict[str, Window]) -> Map:
 
 
 def padded(call: Call, input: Any, pads: Any, schemes: Any, dims: Any = (-2, -1), value: Any = None) -> Result:
-    """A pad of `padviz.nn`, which says what it reads."""
+    """Pad as `padviz.nn` does, which says what it reads."""
     source = call.arranger.settled(call.map(input))
     windows = {
         alone(source.known[dim]): Window(1, padding=rows, mode=scheme)
@@ -210,7 +210,7 @@ def interpolate(
 
 
 def upsample(call: Call, input: Any, size: Any, *rest: Any) -> Result:
-    """What exported programs call a resize: the last argument has its scales, and the one before aligns corners."""
+    """Handle what exported programs call a resize: its last argument has scales, the one before aligns corners."""
     mode = call.op.removeprefix("upsample_").removesuffix("2d").replace("_", "-")
     scales = rest[-1] if rest and size is None else None
     return interpolate(call, input, size, scales, mode, align_corners=len(rest) > 1 and rest[0] is True)
@@ -231,15 +231,15 @@ def unfold(call: Call, input: Any, kernel_size: Any, dilation: Any = 1, padding:
         return call.unknown()  # Tensor.unfold
     value, roles = call.image(input)
     windows = dict(zip(roles, laid(kernel_size, stride, padding, dilation), strict=True))
-    made = call.arranger.lay(call.name(), "conv", value, windows)
-    rows, cols = made.known[-2:]
-    return replace(made, dims=(*map(plain, call.out.shape[:2]), rows + cols))
+    columns = call.arranger.lay(call.name(), "conv", value, windows)
+    rows, cols = columns.known[-2:]
+    return replace(columns, dims=(*map(plain, call.out.shape[:2]), rows + cols))
 
 
 def repeat_interleave(call: Call, input: Any, repeats: int, dim: int) -> Result:
     value = call.arranger.settled(call.map(input))
     role = alone(value.known[dim])
-    if not any(each for each, _ in value.known[dim]):
+    if not any(role for role, _ in value.known[dim]):
         return call.shaped(value)
     if role not in AXES:
         raise Stuck("repeats what is not rows or columns")

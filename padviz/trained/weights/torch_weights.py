@@ -20,7 +20,7 @@ from padviz.network.layer import CONVOLUTIONS
 from padviz.network.network import Network, Size
 from padviz.sources import WEIGHTS
 from padviz.sources.torch.arguments import op_of
-from padviz.sources.torch.load import channels_of, copied, made, named, network_of, parameters_of, quiet, trace
+from padviz.sources.torch.load import call_factory, channels_of, copied, named, network_of, parameters_of, quiet, trace
 from padviz.sources.torch.tracer import Tracer
 from padviz.trained.weights.trained_network import Kernel, Trained, Unread, as_kernel
 
@@ -65,7 +65,7 @@ def _made(factory: Any, source: str, weights: str | Path | None, untold: list[st
             raise DescriptionError("makes a module with random weights", where=source, hint=hint)
         if not key:
             untold.append(f"{source}: its weights are those that it is made with; `weights` FILE gives it others")
-        return made(factory, source, {})
+        return call_factory(factory, source, {})
     if key is None:
         raise _no_file(weights)
     names = _names(taken[key].annotation) if key == "weights" else ["DEFAULT"]
@@ -74,7 +74,7 @@ def _made(factory: Any, source: str, weights: str | Path | None, untold: list[st
         raise OptionError(what, option="weights", hint=hint)
     value = str(weights) if key == "weights" else True
     options = {key: value} | {key: None for key in ("weights_backbone",) if key in taken}
-    return made(factory, source, options, f"use a name that it has for weights, {A_FILE}")
+    return call_factory(factory, source, options, f"use a name that it has for weights, {A_FILE}")
 
 
 def _names(annotation: Any) -> list[str]:
