@@ -60,7 +60,7 @@ class Graph:
             self, GraphArranger(Trace(self.where, size, probes), neutral=self.neutral, batch=image.shape[0] or 1)
         )
         if run.arranger.trace.turns:
-            run.arranger.trace.turns.on = False  # a graph turns nowhere but at an If
+            run.arranger.trace.turns.active = False  # a graph turns nowhere but at an If
         sides: list[Dim] = [((role, n),) for role, n in zip(AXES, size, strict=True)]
         sides.insert(2 if image.channels_last else 0, plain(image.channels))
         scope: Scope = ChainMap({image.name: Map((plain(image.shape[0] or 1), *sides), 0)}, self.constants)

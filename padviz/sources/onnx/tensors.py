@@ -52,9 +52,9 @@ class GraphArranger(Arranger):
         if turns is not None and over is LOST:
             turns.lost = True
         elif turns is not None and over is not None:
-            turns.on = True
+            turns.active = True
             turns.kept(outcome, over.reshape(-1))
-            turns.on = False
+            turns.active = False
 
     def is_flat(self, x: Value) -> bool:
         """Tell whether height and width are no dimensions of their own any more: a head, unless it is reshaped back."""

@@ -48,14 +48,14 @@ class Tracer(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs, turns = kwargs or {}, self.arranger.trace.turns
-        if turns is None or not turns.on:
+        if turns is None or not turns.active:
             return self._called(func, args, kwargs)
-        turns.on = False  # the code that runs from here on is not the forward's own
+        turns.active = False  # the code that runs from here on is not the forward's own
         try:
             out = self._called(func, args, kwargs)
             return self._sizes(op_of(func), args, kwargs, out)
         finally:
-            turns.on = True
+            turns.active = True
 
     def _sizes(self, op: str, args: Any, kwargs: Any, out: Any) -> Any:
         """Give the shape of a map what it is at other sizes; leave all else as it is."""

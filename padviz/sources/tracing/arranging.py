@@ -65,11 +65,11 @@ class Value:
         return frozenset()
 
     def activated(self: V, dims: Dims | None) -> V:
-        """The same in other dimensions, after an activation."""
+        """Copy it in other dimensions, after an activation."""
         return replace(self, dims=dims)
 
     def part_of(self: V, dims: Dims, part: object) -> V:
-        """A part of its channels, or others made of them, in such dimensions."""
+        """Take a part of its channels, or others made of them, in such dimensions."""
         return replace(self, dims=dims)
 
 
@@ -128,11 +128,11 @@ class Constant(Value):
 
 
 def picked(x: V, axis: int, dims: Dims, which: object) -> V:
-    """Some of the channels along a dimension, which `dims` take the place of."""
+    """Pick some of the channels along a dimension, which `dims` take the place of."""
     if roles_of([x.known[axis]]) or alone(x.known[axis]):
         raise Stuck("picks rows or columns")
-    made = (regrouped(x.known[axis : axis + 1], size_of(dim)) for dim in dims)
-    return x.part_of((*x.known[:axis], *made, *x.known[axis + 1 :]), (axis, which))
+    grouped = (regrouped(x.known[axis : axis + 1], size_of(dim)) for dim in dims)
+    return x.part_of((*x.known[:axis], *grouped, *x.known[axis + 1 :]), (axis, which))
 
 
 @dataclass
@@ -148,20 +148,20 @@ class Arranger:
     ends: dict[tuple[int, str, range], Window] = field(default_factory=dict)  # of cuts that depend on the size
 
     def rows(self, x: Value, dim: Dim) -> Any:
-        """How large a dimension is, with what it would be for images of other sizes."""
-        found: Any = 1
+        """Measure how large a dimension is, with what it would be for images of other sizes."""
+        size: Any = 1
         for role, n in dim:
             own = role in AXES and isinstance(x, Map) and role not in dict(x.cuts)
             own = own and self.trace.sizes[x.at][AXES[role]] == n
-            found *= self.trace.rows(x.at, AXES[role]) if own else n
-        return found
+            size *= self.trace.rows(x.at, AXES[role]) if own else n
+        return size
 
     def seen(self, x: Map) -> tuple[object, ...]:
-        """What tells maps apart that paths see: the layer, without a norm over it, and the slice of its channels."""
+        """Identify what paths see of a map: the layer, without a norm over it, and the slice of its channels."""
         return self.trace.seen(x.at), x.part
 
     def settled(self, x: V) -> V:
-        """The value with what is pending laid out: slices as crops, rows that became channels as several crops."""
+        """Lay out what is pending in a value: slices as crops, rows that became channels as several crops."""
         if not isinstance(x, Map):
             return x
         with self.trace.made_by(x.by):
@@ -178,13 +178,13 @@ class Arranger:
         return x
 
     def in_step(self, values: Sequence[Map]) -> list[Map]:
-        """Values that one layer can join: settled, unless rows and columns are split alike in all of them."""
+        """Arrange values so that one layer can join them: settled, unless rows and columns are split alike in all."""
         maps = [x for x in values if not self.trace.pooled[x.at]]
         split = {tuple(tuple(atom for atom in dim if roles_of([(atom,)])) for dim in x.known) for x in maps}
         return [*values] if len(split) == 1 and not any(x.cuts for x in maps) else [*map(self.settled, values)]
 
     def crop(self, name: str, layer: int, cuts: Mapping[str, range]) -> int:
-        """Rows and columns of a layer, as a layer."""
+        """Crop rows and columns of a layer, as a layer."""
         key = (layer, *sorted(cuts.items(), key=lambda cut: cut[0]))
         if key not in self.crops:
             ops: list[Op | None] = [None, None]
@@ -198,7 +198,7 @@ class Arranger:
         return self.crops[key]
 
     def space_to_depth(self, name: str, layer: int, high: int, across: int) -> int:
-        """Every block of `high` x `across` positions becomes one: as many crops, joined."""
+        """Make every block of `high` x `across` positions one: as many crops, joined."""
         if high * across > MOST_PARTS:
             raise Stuck(f"makes {high * across} maps of one")
         if (layer, high, across) not in self.crops:
@@ -214,7 +214,7 @@ class Arranger:
         return self.crops[layer, high, across]
 
     def reshape(self, x: V, shape: Sequence[int], name: str, by: str) -> V | None:
-        """The value in another shape; None where that does not divide.
+        """Give the value another shape; None where that does not divide.
 
         Copies, or channels, laid inside of each row or column of an image are depth to space, called `name`: an
         upsampling by nearest. What a split of rows or columns becomes is called `by`.
@@ -229,7 +229,7 @@ class Arranger:
         return cast("V", self._reshaped(x, dims, name, by)) if isinstance(x, Map) else x
 
     def _reshaped(self, x: Map, dims: Dims, name: str, by: str) -> Map:
-        """A map in other dimensions, with what grew inside of its rows or columns laid as a resize."""
+        """Arrange a map in other dimensions, with what grew inside of its rows or columns laid as a resize."""
         splits = any(role.endswith(".") for role in roles_of(dims))
         x = replace(x, by=x.by or by if splits else x.by)
         grown = {dim[0][0]: dim[1][1] for dim in dims if len(dim) == 2 and dim[0][0] in AXES and not dim[1][0]}
@@ -239,7 +239,7 @@ class Arranger:
         return self.lay(name, "resize", x, {role: Resize(scale=Fraction(n)) for role, n in grown.items()})
 
     def image(self, x: Value, first: int) -> tuple[Map, list[str]]:
-        """A map that a spatial operation can read, and the roles of its dimensions from `first` on."""
+        """Arrange a map so that a spatial operation can read it; name the roles of its dimensions from `first` on."""
         x = self.settled(x)
         dims, within = x.known[:first], x.known[first:]
         if not isinstance(x, Map) or any(map(has_positions, dims)):
@@ -258,29 +258,29 @@ class Arranger:
         return replace(x, dims=(*dims, *image)), roles
 
     def tells_apart(self, layer: int, roles: Iterable[str]) -> bool:
-        """Whether a layer has several rows, or columns, as the roles say."""
+        """Tell whether a layer has several rows, or columns, as the roles say."""
         return any(self.trace.sizes[layer][AXES[role]] > 1 for role in roles)
 
     def lay(
-        self, name: str, kind: Kind, x: Value, ops: Mapping[str, Op], made: int | None = None,
+        self, name: str, kind: Kind, x: Value, ops: Mapping[str, Op], out: int | None = None,
         channels: Channels | None = None,
     ) -> Map:  # fmt: skip
-        """One layer with an operation for each role, and what holds it, with as many channels as are `made`."""
+        """Lay one layer with an operation for each role, and hold it in a map with as many channels as go `out`."""
         layer = self.trace.add(name, kind, (x.at,), ops.get("h"), ops.get("w"), channels=channels)
         if roles_of(x.known) == ["w", "h"]:
             self.trace.swapped(layer)
-        dims = x.known if made is None else (x.known[0], plain(made), *x.known[2:])
+        dims = x.known if out is None else (x.known[0], plain(out), *x.known[2:])
         return Map(self.sized(dims, layer), layer)
 
     def sized(self, dims: Dims, layer: int) -> Dims:
-        """The dimensions with the height and the width that a layer has; as they are where those are split."""
+        """Give the dimensions the height and the width that a layer has; where those are split, keep them."""
         if has_parts(dims):
             return dims
         new = dict(zip(AXES, self.trace.sizes[layer], strict=True))
         return tuple(tuple((role, new.get(role, size)) for role, size in dim) for dim in dims)
 
     def pooled_over(self, name: str, layer: int, roles: Collection[str]) -> int:
-        """All rows, all columns, or both seen at once: a global layer, or an adaptive one on one axis."""
+        """Lay what sees all rows, all columns, or both at once: a global layer, or an adaptive one on one axis."""
         if not {*roles} <= {*AXES}:
             raise Stuck("mixes positions inside of windows")
         if not self.tells_apart(layer, {*AXES} - {*roles}):
@@ -291,19 +291,19 @@ class Arranger:
         return self.trace.add(name, "adaptive", (layer,), height, width)
 
     def joined(self, name: str, x: Value, roles: Collection[str]) -> int:
-        """The same of a value; what is sliced along the other axis is cut out last, so that it stays a place."""
+        """Pool a value likewise; what is sliced along the other axis is cut out last, so that it stays a place."""
         if isinstance(x, Map) and x.cuts and {*roles}.isdisjoint(role for role, _ in x.cuts):
             return self.crop(name, self.pooled_over(f"{name}.line", x.at, roles), dict(x.cuts))
         return self.pooled_over(name, self.settled(x).at, roles)
 
     def spread(self, name: str, small: int, like: int) -> int:
-        """A map one row or one column large, copied along that axis to the size of another."""
+        """Copy a map one row or one column large along that axis to the size of another."""
         sizes = zip(self.trace.sizes[small], self.trace.sizes[like], strict=True)
         height, width = (Resize() if n == 1 != m else None for n, m in sizes)
         return self.trace.add(name, "resize", (small,), height, width, like) if height or width else small
 
     def unmixed(self, name: str, x: Map) -> Map:
-        """The value where rows or columns that are one dimension with channels are seen at once: they are channels."""
+        """Make channels of rows or columns that are one dimension with channels: all of them are seen at once."""
         lost = {*roles_of(dim for dim in x.known if is_mixed(dim))}
         if not lost:
             return x
@@ -317,7 +317,7 @@ class Arranger:
         return Map(dims, self.pooled_over(name, x.at, lost))
 
     def mixed(self, name: str, x: Value, roles: Collection[str], why: str, like: int | None = None) -> Map:
-        """A settled map of which each position of it, or of a layer, saw all of its column, its row, or both."""
+        """Lay a settled map of which each position, or each of a layer, saw all of its column, its row, or both."""
         if not {*roles} <= {*AXES}:
             raise Stuck("mixes positions inside of windows")
         axes = [AXES[role] for role in sorted(roles)]

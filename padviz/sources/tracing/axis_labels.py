@@ -21,17 +21,17 @@ CHANNELS = frozenset(("", ":", *PLACES.values()))
 
 
 def plain(n: int) -> Dim:
-    """A dimension of `n` without a role."""
+    """Make a dimension of `n` without a role."""
     return () if n == 1 else (("", n),)
 
 
 def size_of(dim: Dim) -> int:
-    """How large a dimension is."""
+    """Multiply out how large a dimension is."""
     return prod(size for _, size in dim)
 
 
 def shape_of(dims: Dims) -> list[int]:
-    """The shape of a tensor, as its framework sees it.
+    """Read the shape of a tensor, as its framework sees it.
 
     >>> shape_of(((("h", 4), ("w", 5)), plain(3)))
     [20, 3]
@@ -40,17 +40,17 @@ def shape_of(dims: Dims) -> list[int]:
 
 
 def roles_of(dims: Iterable[Dim]) -> list[str]:
-    """The roles in some dimensions, in their order, without those of channels."""
+    """List the roles in some dimensions, in their order, without those of channels."""
     return [role for dim in dims for role, _ in dim if role not in CHANNELS]
 
 
 def has_positions(dim: Dim) -> bool:
-    """Whether a dimension tells rows or columns apart."""
+    """Tell whether a dimension tells rows or columns apart."""
     return any(n > 1 and roles_of([((role, n),)]) for role, n in dim)
 
 
 def has_parts(dims: Dims) -> bool:
-    """Whether rows or columns are split into an outer and an inner part.
+    """Tell whether rows or columns are split into an outer and an inner part.
 
     >>> has_parts(((("h", 2),), (("h.", 4),))), has_parts(((("h", 8),),))
     (True, False)
@@ -59,22 +59,22 @@ def has_parts(dims: Dims) -> bool:
 
 
 def has_places(dims: Iterable[Dim]) -> bool:
-    """Whether some channels are places in blocks of rows or columns."""
+    """Tell whether some channels are places in blocks of rows or columns."""
     return any(role and role in CHANNELS for dim in dims for role, _ in dim)
 
 
 def regrouped(dims: Sequence[Dim], n: int) -> Dim:
-    """A dimension of `n` channels out of others, picked or side by side: their places are no whole blocks any more."""
+    """Make `n` channels out of other dimensions, picked or side by side: their places are no whole blocks any more."""
     return ((":", n),) if has_places(dims) else plain(n)
 
 
 def is_positions(dim: Dim) -> bool:
-    """Whether a dimension is made of rows and columns alone, be they single ones."""
+    """Tell whether a dimension is made of rows and columns alone, be they single ones."""
     return bool(dim) and all(role not in CHANNELS for role, _ in dim)
 
 
 def is_mixed(dim: Dim) -> bool:
-    """Whether rows or columns and channels are one dimension.
+    """Tell whether rows or columns and channels are one dimension.
 
     >>> is_mixed((("", 8), ("h", 4))), is_mixed((("h", 4), ("w", 5)))
     (True, False)
@@ -83,7 +83,7 @@ def is_mixed(dim: Dim) -> bool:
 
 
 def is_flattened(dims: Dims) -> bool:
-    """Whether rows and columns are one dimension.
+    """Tell whether rows and columns are one dimension.
 
     >>> is_flattened((plain(8), (("h", 4), ("w", 5)))), is_flattened((plain(8), (("h", 4),), (("w", 5),)))
     (True, False)
@@ -92,12 +92,12 @@ def is_flattened(dims: Dims) -> bool:
 
 
 def upper(dim: Dim) -> Dim:
-    """A dimension of positions that are looked at, rather than those that look."""
+    """Mark a dimension of positions as those that are looked at, rather than those that look."""
     return tuple((role if role in CHANNELS else role.upper(), size) for role, size in dim)
 
 
 def alone(dim: Dim) -> str:
-    """The role that a dimension consists of, but for single rows and columns; or "".
+    """Find the role that a dimension consists of, but for single rows and columns; or "".
 
     >>> alone((("h", 1), ("w", 5))), alone((("h", 4), ("w", 5)))
     ('w', '')
@@ -107,7 +107,7 @@ def alone(dim: Dim) -> str:
 
 
 def reshaped(dims: Dims, shape: Sequence[int]) -> Dims | None:
-    """The dimensions after a reshape to `shape`, or None where a size does not divide, or a part is split again.
+    """Reshape dimensions to `shape`; None where a size does not divide, or a part is split again.
 
     >>> reshaped((plain(8), (("h", 4),), (("w", 5),)), [2, 4, 20])
     ((('', 2),), (('', 4),), (('h', 4), ('w', 5)))
@@ -149,7 +149,7 @@ def _taken(left: list[Atom], wanted: int, split: Collection[str]) -> Dim | None:
 
 
 def ranked(dims: Dims, rank: int) -> Dims:
-    """The dimensions with as many of size 1 in front as make them `rank`, as broadcasting has them.
+    """Put as many dimensions of size 1 in front as make them `rank`, as broadcasting has them.
 
     >>> ranked((plain(5),), 3)
     ((), (), (('', 5),))
@@ -158,7 +158,7 @@ def ranked(dims: Dims, rank: int) -> Dims:
 
 
 def joined(dim: Iterable[Atom]) -> Dim:
-    """A dimension with the parts of a split put together again, where they are neighbours."""
+    """Put the parts of a split, where they are neighbours, together again in one dimension."""
     out: list[Atom] = []
     for role, size in dim:
         if out and (role == out[-1][0] == "" or (role and role == out[-1][0] + ".")):
@@ -169,7 +169,7 @@ def joined(dim: Iterable[Atom]) -> Dim:
 
 
 def broadcast(one: Dims, other: Dims) -> Dims | None:
-    """The dimensions of an elementwise operation, or None where the shapes do not fit."""
+    """Broadcast the dimensions of an elementwise operation; None where the shapes do not fit."""
     out: list[Dim] = []
     longer = max(len(one), len(other))
     for a, b in zip(ranked(one, longer), ranked(other, longer), strict=True):

@@ -54,19 +54,19 @@ class Call(ABC):
 
     @abstractmethod
     def name(self, part: str = "") -> str:
-        """What its layer is called, or a further one that is a `part` of it: merge, spread, pad, norm, line."""
+        """Name its layer, or a further one that is a `part` of it: merge, spread, pad, norm, line."""
 
     @abstractmethod
     def handled(self, handler: Callable[..., Result]) -> Result:
-        """What an operation that is known makes of maps; may be `Stuck`."""
+        """Do to maps what an operation that is known does; may be `Stuck`."""
 
     @abstractmethod
     def without_positions(self) -> Result:
-        """What is made of vectors, or of what was flattened; None where there are positions that it can read."""
+        """Handle vectors, and what was flattened; None where there are positions that it can read."""
 
     @abstractmethod
     def lined_up(self, values: Sequence[Map], along: int | None = None) -> Dims:
-        """The dimensions that maps have together, `along` one of size 1; what does not fit is `Stuck`."""
+        """Line up the dimensions that maps have together, `along` one of size 1; what does not fit is `Stuck`."""
 
     def unknown(self) -> Map:
         """Make an operation that is not known an error once a target depends on it."""
@@ -85,7 +85,7 @@ class Call(ABC):
         return self._image(self.trace.head(self.name(), self.sources, f"{self.what} {why}", does))
 
     def _image(self, layer: int) -> Map:
-        """What a layer makes; an image that is made of a vector would be a map."""
+        """Hold what a layer makes; an image that is made of a vector would be a map."""
         self.trace.pooled[layer] &= not self.windowed
         return Map(None, layer)
 
@@ -114,16 +114,16 @@ def follow(call: Call) -> Result:
     if spoilt := [at for at in layers if call.trace.layers[at].kind == "unknown"]:
         return _spoilt(call, layers, spoilt)
     try:
-        made = call.without_positions()
-        if made is not None:
-            return made
+        result = call.without_positions()
+        if result is not None:
+            return result
         return call.unknown() if call.handler is None else call.handled(call.handler)
     except Stuck as stuck:
         return call.stuck(str(stuck), isinstance(stuck, Flattened))
 
 
 def _spoilt(call: Call, layers: Sequence[int], spoilt: Sequence[int]) -> Value:
-    """What is made of something unknown: that, or all of it that is joined."""
+    """Pass on something unknown that is read: that, or all of it that is joined."""
     if call.windowed and not call.pointwise:
         for at in spoilt:
             call.trace.windowed(at)
@@ -158,7 +158,7 @@ def join(call: Call, kind: Kind, layers: Sequence[int]) -> int:
         largest = max(maps, key=lambda at: trace.sizes[at])
         tallest = max(maps, key=lambda at: trace.sizes[at][::-1])
         spread = {at: arranger.spread(name, at, largest) for at in maps}
-        spread = {at: arranger.spread(name, made, tallest) for at, made in spread.items()}
+        spread = {at: arranger.spread(name, wide, tallest) for at, wide in spread.items()}
         layers = [spread.get(at, at) for at in layers]
     return trace.merge(call.name("merge"), kind, layers)
 
@@ -170,5 +170,5 @@ def side_by_side(call: Call, values: Sequence[Map], axis: int, n: int, new: bool
     dims = call.lined_up(rest, axis)
     own = regrouped([] if new else [x.known[axis] for x in values], n)
     layer = join(call, "concat", [x.at for x in values])
-    made = values[0] if len(values) == 1 else Map(None, layer, by=values[0].by)
-    return replace(made, dims=call.arranger.sized((*dims[:axis], own, *dims[axis + 1 :]), layer))
+    whole = values[0] if len(values) == 1 else Map(None, layer, by=values[0].by)
+    return replace(whole, dims=call.arranger.sized((*dims[:axis], own, *dims[axis + 1 :]), layer))

@@ -40,33 +40,33 @@ class Term:
 
 
 def contract(call: Call, terms: Iterable[tuple[Map, Letters]], out: Letters, times: Times) -> Map:
-    """A sum of products of maps: values with a letter for each dimension, and the letters that are left.
+    """Sum products of maps: values with a letter for each dimension, and the letters that are left.
 
     It is one of four: scores times values, which is attention; a product of maps that is summed over rows or columns;
     a product position by position; or scores, where the positions of two maps meet without being summed (queries and
     keys), of which those of the second are looked at.
     """
-    found = [_term(call, value, letters, out) for value, letters in terms]
-    places = {letter for term in found for letter in term.places}
-    if any(len({_rows(term.named[i], i in out) for term in found if i in term.places}) > 1 for i in places):
+    factors = [_term(call, value, letters, out) for value, letters in terms]
+    places = {letter for term in factors for letter in term.places}
+    if any(len({_rows(term.named[i], i in out) for term in factors if i in term.places}) > 1 for i in places):
         raise Stuck("multiplies rows with columns")
-    gone = [dim for term in found for letter, dim in term.named.items() if letter not in out]
-    dims = met(tuple(_widest(term.named.get(letter, ()) for term in found) for letter in out), gone)
+    gone = [dim for term in factors for letter, dim in term.named.items() if letter not in out]
+    dims = met(tuple(_widest(term.named.get(letter, ()) for term in factors) for letter in out), gone)
     if summed := places - {*out}:
-        for scores, seen in zip(found, found[::-1], strict=True) if len(found) == 2 else ():
+        for scores, seen in zip(factors, factors[::-1], strict=True) if len(factors) == 2 else ():
             if _looks(scores, seen, summed):
                 return _attended(call, scores, seen, summed, dims)
-        return _summed(call, found, summed, dims, times)
-    if any(term.places == places for term in found):
-        layer = times([term.value for term in found])
+        return _summed(call, factors, summed, dims, times)
+    if any(term.places == places for term in factors):
+        layer = times([term.value for term in factors])
         return Map(call.arranger.sized(dims, layer), layer)
-    looked = _looked_at(found)
+    looked = _looked_at(factors)
     meeting = tuple(upper(dim) if letter in looked else dim for letter, dim in zip(out, dims, strict=True))
-    return Map(meeting, found[0].value.at, acted=True)
+    return Map(meeting, factors[0].value.at, acted=True)
 
 
 def _term(call: Call, value: Map, letters: Letters, out: Letters) -> Term:
-    """A factor, settled; rows or columns that are one dimension with channels, and are summed, are pooled first."""
+    """Make a settled factor; rows or columns that are one dimension with channels, and are summed, are pooled first."""
     value = call.arranger.settled(value)
     if any(is_mixed(dim) for letter, dim in zip(letters, value.known, strict=True) if letter not in out):
         value = call.arranger.unmixed(call.name("line"), value)
@@ -74,7 +74,7 @@ def _term(call: Call, value: Map, letters: Letters, out: Letters) -> Term:
 
 
 def _looked_at(terms: Sequence[Term]) -> set[object]:
-    """The letters of positions that the second of two maps has alone, as keys have."""
+    """Find the letters of positions that the second of two maps has alone, as keys have."""
     looks, looked = (one.places - other.places for one, other in zip(terms[:2], terms[1::-1], strict=True))
     if len(terms) > 2 or looked & {*terms[0].named} or looks & {*terms[1].named}:
         raise Stuck("multiplies maps of different rows or columns")
@@ -82,7 +82,7 @@ def _looked_at(terms: Sequence[Term]) -> set[object]:
 
 
 def _rows(dim: Dim, kept: bool) -> tuple[str, ...]:
-    """The rows and columns of a dimension; those that are looked at are others, unless they are summed."""
+    """List the rows and columns of a dimension; those that are looked at are others, unless they are summed."""
     return tuple(role if kept else role.lower() for role, n in dim if n > 1 and role not in CHANNELS)
 
 
@@ -91,20 +91,20 @@ def _widest(dims: Iterable[Dim]) -> Dim:
 
 
 def met(dims: Dims, gone: Iterable[Dim]) -> Dims:
-    """Dimensions where the places in blocks that are among those gone are channels like others: they have met."""
+    """Make the places in blocks that are among dimensions gone channels like others: they have met."""
     places = {role for dim in gone for role, _ in dim if role in PLACES.values()}
     return tuple(tuple(("" if role in places else role, n) for role, n in dim) for dim in dims)
 
 
 def _attended(call: Call, scores: Term, seen: Term, summed: Collection[object], dims: Dims) -> Map:
-    """Scores times values: every position that looks sees every one that is looked at."""
+    """Attend: scores times values, where every position that looks sees every one that is looked at."""
     roles = roles_of(seen.named[letter] for letter in summed) if seen.places - {*summed} else [*AXES]
     dims = tuple(tuple((role, n) for role, n in dim if n > 1 or not role.isupper()) for dim in dims)
     return replace(call.arranger.mixed(call.name(), seen.value, roles, "attention", scores.value.at), dims=dims)
 
 
 def _summed(call: Call, terms: Sequence[Term], summed: Collection[object], dims: Dims, times: Times) -> Map:
-    """A product of maps, joined over rows, columns or both."""
+    """Multiply maps, and join the product over rows, columns or both."""
     if any(term.places != terms[0].places for term in terms):
         raise Stuck("sums over some rows or columns only")
     roles = roles_of(terms[0].named[letter] for letter in summed)
@@ -114,7 +114,7 @@ def _summed(call: Call, terms: Sequence[Term], summed: Collection[object], dims:
 
 
 def _looks(scores: Term, seen: Term, summed: Collection[object]) -> bool:
-    """Whether all that is summed are positions that the scores look at, and that the other map has."""
+    """Tell whether all that is summed are positions that the scores look at, and that the other map has."""
     if not {*summed} <= scores.places & seen.places or not seen.places - {*summed} <= scores.places:
         return False
     at, of = ([role for letter in summed for role in roles_of([term.named[letter]])] for term in (scores, seen))
@@ -122,7 +122,7 @@ def _looks(scores: Term, seen: Term, summed: Collection[object]) -> bool:
 
 
 def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[object, int], part: object) -> Value:
-    """A product with a constant: of channels others, a `part`; of positions, each result sees them all."""
+    """Multiply by a constant: of channels others, a `part`; of positions, each result sees them all."""
     gone = [dim for letter, dim in zip(own, x.known, strict=True) if letter not in out]
     if has_parts(x.known) if roles_of(gone) else isinstance(x, Map) and x.cuts:
         x = call.arranger.settled(x)
@@ -140,7 +140,7 @@ def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[obje
 
 
 def along(call: Call, x: Value, axes: Collection[int], why: str) -> Value:
-    """Softmax and the like: over channels, or over positions that are looked at, each position alone.
+    """Run softmax and the like: over channels, or over positions that are looked at, each position alone.
 
     Over rows or columns each sees them all; over the places in a block, all of the block.
     """
@@ -155,7 +155,7 @@ def along(call: Call, x: Value, axes: Collection[int], why: str) -> Value:
 
 
 def over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Value:
-    """A mean, sum or extreme over dimensions: over channels each position alone, over rows and columns pooling.
+    """Reduce to a mean, sum or extreme: over channels each position alone, over rows and columns pooling.
 
     Over positions that are looked at it is what scores are divided by.
     """
@@ -174,6 +174,6 @@ def over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Value:
 
 
 def _single(dim: Dim) -> Dim:
-    """What a reduction leaves of a dimension that it keeps."""
+    """Make what a reduction leaves of a dimension that it keeps."""
     roles = roles_of([dim])
     return tuple((role, 1) for role in roles) if len(dim) == 1 or any(map(str.isupper, roles)) else ()

@@ -39,7 +39,7 @@ class About:
 
 
 def general(tracer: Tracer, size: Size, about: About, *, alone: bool = False) -> Network:
-    """The network that a tracer follows, for every size where the traces at a few sizes can be explained together.
+    """Follow a network, for every size where the traces at a few sizes can be explained together.
 
     On an axis where they cannot, or where the graph works at one size only, the network is `fixed` to `size`; on both
     if it is to hold `alone` there.
@@ -56,16 +56,16 @@ def general(tracer: Tracer, size: Size, about: About, *, alone: bool = False) ->
     """
     probes = None if alone else Probes.around(size)
     first = finish(tracer(size, probes))
-    found = None
+    explained = None
     fixed: tuple[int, ...] = ()
     assumed: tuple[str, ...] = ()
     for fixed in ((0, 1),) if alone else ((), (0,), (1,), (0, 1)):  # the axes that stay as they are
         others = _others(tracer, first, fixed, probes)
         enough = others or len(fixed) == 2
-        found, assumed = settled(tracer, [first, *others], probes, fixed) if enough else (None, ())
-        if found:
+        explained, assumed = settled(tracer, [first, *others], probes, fixed) if enough else (None, ())
+        if explained:
             break
-    layers, lasts = found or (first.layers, first.lasts)
+    layers, lasts = explained or (first.layers, first.lasts)
     targets = tuple(layers[i].name for i in lasts)
     return Network(
         name=about.name,
@@ -83,7 +83,7 @@ def general(tracer: Tracer, size: Size, about: About, *, alone: bool = False) ->
 
 
 def _cut_notes(cuts: Sequence[Cut], lasts: Sequence[str]) -> tuple[str, ...]:
-    """That heads were cut off, and what is left to count to, in a sentence."""
+    """Say in a sentence that heads were cut off, and what is left to count to."""
     if not cuts:
         return ()
     more = f", and before {len(cuts) - 1} more" if len(cuts) > 1 else ""
@@ -93,23 +93,23 @@ def _cut_notes(cuts: Sequence[Cut], lasts: Sequence[str]) -> tuple[str, ...]:
 
 
 def _grid_notes(grids: Sequence[str]) -> tuple[str, ...]:
-    """That attention looks at what is counted to, in a sentence for each last map."""
+    """Say in a sentence for each last map that attention looks at what is counted to."""
     return tuple(f"counting stops at {name}, the grid of patches before attention" for name in grids)
 
 
 def _aliases(traced: Traced, layers: Sequence[Layer]) -> dict[str, str]:
-    """Other names of layers; one that was left out is what it read."""
+    """Map other names of layers to theirs; one that was left out is what it read."""
     names = {layer.name for layer in layers}
-    found = {}
+    aliases = {}
     for name, at in traced.aliases.items():
         while traced.layers[at].name not in names:
             at = traced.layers[at].inputs[0]
-        found[name] = traced.layers[at].name
-    return found
+        aliases[name] = traced.layers[at].name
+    return aliases
 
 
 def _no_maps(vectors: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """What to say of names of outputs that are no maps."""
+    """Say of names of outputs that they are no maps."""
     return {
         name: f"is no map: it is made of what was flattened or pooled of {', '.join(maps[:NAMED])}"
         for name, maps in vectors.items()
@@ -118,7 +118,7 @@ def _no_maps(vectors: Mapping[str, Sequence[str]]) -> dict[str, str]:
 
 
 def _gone(cuts: Sequence[Cut], lasts: Sequence[str]) -> dict[str, str]:
-    """What to say of names that are not there any more, since they lie behind a cut."""
+    """Say of names that they are not there any more, since they lie behind a cut."""
     gone: dict[str, str] = {}
     for cut in cuts:
         named = ", ".join(lasts[:NAMED])
@@ -128,8 +128,8 @@ def _gone(cuts: Sequence[Cut], lasts: Sequence[str]) -> dict[str, str]:
 
 
 def _others(tracer: Tracer, first: Traced, fixed: tuple[int, ...], probes: Probes | None) -> list[Traced]:
-    """Traces at a few other sizes, which differ on the axes that are not fixed; none where the graph differs."""
-    found: list[Traced] = []
+    """Trace at a few other sizes, which differ on the axes that are not fixed; none where the graph differs."""
+    others: list[Traced] = []
     step = _step(first)
     for more in OTHERS[: (len(OTHERS), 4, 0)[len(fixed)]]:
         height, width = (n if axis in fixed else _beyond(n, more[axis], step) for axis, n in enumerate(first.sizes[0]))
@@ -138,16 +138,16 @@ def _others(tracer: Tracer, first: Traced, fixed: tuple[int, ...], probes: Probe
         except PadvizError:
             continue
         if alike(first, other):
-            found.append(other)
+            others.append(other)
         elif not any(layer.kind == "unknown" for layer in other.layers):  # it works at this size, in another way
             return []
-        if len(found) == TRACED:
+        if len(others) == TRACED:
             break
-    return found
+    return others
 
 
 def _step(traced: Traced) -> int:
-    """Rows that every stride divides: sizes that are so far apart leave the same rests, all the way down."""
+    """Find rows that every stride divides: sizes that are so far apart leave the same rests, all the way down."""
     ratios = [Fraction(1)]
     for layer in traced.layers[1:]:
         ops = [op for op in layer.ops if isinstance(op, Window | Transposed)]
@@ -158,7 +158,7 @@ def _step(traced: Traced) -> int:
 
 
 def _beyond(n: int, more: int, step: int = EVEN) -> int:
-    """A size beyond the least whole number of steps: by so many 64ths of a step, and the rest of `more` in rows.
+    """Find a size beyond the least whole number of steps: by so many 64ths of a step, and the rest of `more` in rows.
 
     >>> _beyond(224, 1), _beyond(256, 64), _beyond(100, 65, 192)
     (257, 320, 385)

@@ -41,20 +41,20 @@ def finish(trace: Trace) -> Traced:
 
 
 def _targets(trace: Trace, live: Collection[int]) -> list[int]:
-    """The last maps, among the layers that something is made of."""
+    """Find the last maps, among the layers that something is made of."""
     read_by_maps = {i for at in live if not trace.pooled[at] for i in trace.layers[at].inputs}
     lasts = [i for i in sorted(live) if not trace.pooled[i] and i not in read_by_maps]
     stripped = list(dict.fromkeys(_before_pooling(trace, i) for i in lasts))
     inner = ancestors(trace.layers, [j for i in stripped for j in trace.layers[i].inputs])
-    if found := [i for i in stripped if i not in inner and i > 0]:
-        return found
+    if targets := [i for i in stripped if i not in inner and i > 0]:
+        return targets
     hint = "padviz looks for windows over an image"
     raise DescriptionError("no output is made of a spatial layer", where=trace.where, hint=hint)
 
 
 def _vectors(trace: Trace, kept: Container[int]) -> dict[str, tuple[str, ...]]:
-    """What is no map any more, with the last maps that it is made of."""
-    found = {}
+    """Name what is no map any more, with the last maps that it is made of."""
+    vectors = {}
     for name, sources in trace.vectors.items():
         maps, ahead = set(), [*sources]
         while ahead:
@@ -63,12 +63,12 @@ def _vectors(trace: Trace, kept: Container[int]) -> dict[str, tuple[str, ...]]:
                 maps.add(at)
             else:
                 ahead += trace.layers[at].inputs
-        found[name] = tuple(trace.layers[at].name for at in sorted(maps))
-    return found
+        vectors[name] = tuple(trace.layers[at].name for at in sorted(maps))
+    return vectors
 
 
 def _before_heads(trace: Trace) -> tuple[set[int], tuple[Cut, ...]]:
-    """What a trace ends with once its heads are cut off, and the heads that are."""
+    """Cut the heads off: what a trace ends with then, and the heads."""
     heads = ancestors(trace.layers, trace.ends) & trace.heads.keys()
     ends = {i for at in heads for i in trace.layers[at].inputs} | trace.ends
     ends -= heads
@@ -78,7 +78,7 @@ def _before_heads(trace: Trace) -> tuple[set[int], tuple[Cut, ...]]:
 
 
 def _before_pooling(trace: Trace, at: int) -> int:
-    """The map before the pooling that a trace ends with, if it does."""
+    """Find the map before the pooling that a trace ends with, if it does."""
     while trace.seen(at) != at or trace.layers[at].kind in ("adaptive", "avgpool", "maxpool"):
         if trace.seen(at) != at:
             at = trace.seen(at)

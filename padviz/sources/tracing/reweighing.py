@@ -21,7 +21,7 @@ WAYS = ((0, 1), (0,), (1,))  # axes that may be reweighed
 
 
 def may_reweigh(trace: Trace, x: Value, dims: Dims | None) -> bool:
-    """Whether a constant of a shape, which may be unknown, could be what a convolution that pads is reweighed by."""
+    """Tell whether a constant of a shape, which may be unknown, could reweigh a convolution that pads."""
     if not isinstance(x, Map) or x.acted or x.cuts or x.part or trace.layers[x.at].kind != "conv":
         return False
     pads = [op for conv in _with_pads(trace, trace.layers[x.at]) for op in conv.ops if _is_zeros(op)]
@@ -32,7 +32,7 @@ def may_reweigh(trace: Trace, x: Value, dims: Dims | None) -> bool:
 
 
 def partial(trace: Trace, x: Value, factor: NDArray[Any]) -> Value | None:
-    """What a convolution's output is once it is multiplied by a constant, if that is how partial convolution reweighs.
+    """Make a partial convolution of one whose output is multiplied by a constant, if that is how it reweighs.
 
     None where it is not: then a constant acts on each position alone, and paths do not see it.
     """
@@ -47,7 +47,7 @@ def partial(trace: Trace, x: Value, factor: NDArray[Any]) -> Value | None:
 
 
 def _plane(x: Value, factor: NDArray[Any]) -> NDArray[Any] | None:
-    """A factor by rows and columns, each of them all or one; None where it differs along channels."""
+    """Arrange a factor by rows and columns, each of them all or one; None where it differs along channels."""
     if factor.ndim > len(x.known) or not factor.size:
         return None
     roles = [alone(dim) for dim in x.known]
@@ -61,22 +61,22 @@ def _plane(x: Value, factor: NDArray[Any]) -> NDArray[Any] | None:
 
 
 def _with_pads(trace: Trace, conv: Layer) -> list[Layer]:
-    """The convolution as it is, and with each pad before it as its own, as far as that changes nothing."""
-    found = [conv]
+    """List the convolution as it is, and with each pad before it as its own, as far as that changes nothing."""
+    versions = [conv]
     before = trace.layers[conv.inputs[0]]
-    while before.kind == "pad" and same_mode(before, found[-1]) and (joined := joined_to(before, found[-1])):
-        found.append(joined)
+    while before.kind == "pad" and same_mode(before, versions[-1]) and (joined := joined_to(before, versions[-1])):
+        versions.append(joined)
         before = trace.layers[joined.inputs[0]]
-    return found
+    return versions
 
 
 def _is_zeros(op: Op | None) -> bool:
-    """Whether an operation pads with zeros that may be reweighed."""
+    """Tell whether an operation pads with zeros that may be reweighed."""
     return isinstance(op, Window) and op.mode == "zero" and op.padding != (0, 0)
 
 
 def _reweighed(trace: Trace, conv: Layer, plane: NDArray[Any], axes: tuple[int, ...]) -> list[Op | None] | None:
-    """The operations with partial padding on some axes, where the factor is that of those."""
+    """Give the operations partial padding on some axes, where the factor is that of those."""
     ops = list(conv.ops)
     factors = [np.ones(1), np.ones(1)]
     for axis in axes:
@@ -93,9 +93,9 @@ def _reweighed(trace: Trace, conv: Layer, plane: NDArray[Any], axes: tuple[int, 
 
 
 def _laid(trace: Trace, at: int, conv: Layer) -> int:
-    """The partial convolution in the place and with the name of the plain one, which is left for what else reads it."""
-    made = trace.add(f"{conv.name}.sums", "conv", conv.inputs, conv.height, conv.width, channels=conv.channels)
-    plain, new = trace.layers[at], trace.layers[made]
+    """Lay the partial convolution in the place and with the name of the plain one, which others may still read."""
+    sums = trace.add(f"{conv.name}.sums", "conv", conv.inputs, conv.height, conv.width, channels=conv.channels)
+    plain, new = trace.layers[at], trace.layers[sums]
     trace.layers[at] = replace(plain, name=new.name)
-    trace.layers[made] = replace(new, name=plain.name, origin=conv.origin)
-    return made
+    trace.layers[sums] = replace(new, name=plain.name, origin=conv.origin)
+    return sums

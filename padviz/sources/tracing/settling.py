@@ -34,11 +34,11 @@ class Case:
 
     tracer: Tracer
     probes: Probes
-    asked: Over
+    probed: Over
     followed: list[Traced]
     known: list[Traced]
     closed: Over
-    said: dict[str, Size] = field(default_factory=dict)
+    doubts: dict[str, Size] = field(default_factory=dict)
     walks: dict[int, Walked] = field(default_factory=dict)
 
     @property
@@ -47,7 +47,7 @@ class Case:
         return [(traced, traced.turns) for traced in self.followed if traced.turns is not None]
 
     def walk(self, traced: Traced) -> Walked:
-        """The rows of each layer of a trace that was followed, at all sizes."""
+        """Walk the rows of each layer of a trace that was followed, at all sizes."""
         if id(traced) not in self.walks:
             self.walks[id(traced)] = walked(traced.layers, traced.moving, self.probes.axes)
         return self.walks[id(traced)]
@@ -56,64 +56,64 @@ class Case:
 def settled(
     tracer: Tracer, traces: Sequence[Traced], probes: Probes | None, fixed: tuple[int, ...]
 ) -> tuple[Unified | None, tuple[str, ...]]:
-    """The layers that explain the traces, and what the forward does at all other sizes.
+    """Find the layers that explain the traces, and what the forward does at all other sizes.
 
     With them come sentences on what is assumed, where a forward decides by its size what to do and cannot be followed,
     or where no rule is right at every size.
     """
-    found = unified(traces)
-    if found is None or probes is None or len(fixed) == 2 or not any(map(_depends, traces)):
-        return found, ()
-    asked = np.ones(probes.height.shape, dtype=bool)
+    explained = unified(traces)
+    if explained is None or probes is None or len(fixed) == 2 or not any(map(_depends, traces)):
+        return explained, ()
+    probed = np.ones(probes.height.shape, dtype=bool)
     for axis in fixed:
-        asked &= probes.axes[axis] == probes.size[axis]
-    case = Case(tracer, probes, asked, [*traces], [*traces], np.zeros(asked.shape, dtype=bool))
+        probed &= probes.axes[axis] == probes.size[axis]
+    case = Case(tracer, probes, probed, [*traces], [*traces], np.zeros(probed.shape, dtype=bool))
     for _ in range(MADE_UP):
-        better = _mended(case, found)
-        if better is found:
-            better = _opened(case, found)
-        if better is found:
+        better = _mended(case, explained)
+        if better is explained:
+            better = _opened(case, explained)
+        if better is explained:
             break
         if better is None:
             return None, ()
-        found = better
-    return found, _assumed(case, found)
+        explained = better
+    return explained, _assumed(case, explained)
 
 
 def _depends(traced: Traced) -> bool:
-    """Whether the forward makes anything of its size."""
+    """Tell whether the forward makes anything of its size."""
     turns = traced.turns
     return bool(traced.moving) or (turns is not None and (bool(turns.plain) or bool((turns.first >= 0).any())))
 
 
-def _mended(case: Case, found: Unified) -> Unified | None:
-    """The layers that do, at a size where these do not, what the forward does; the same where there is none."""
+def _mended(case: Case, explained: Unified) -> Unified | None:
+    """Mend the layers to do, at a size where they do not, what the forward does; the same where there is none."""
     _lose(case)
     for traced, turns in case.turned:
         if turns.lost:
             continue
-        wrong, walk = _wrong(case, found, traced)
+        wrong, walk = _wrong(case, explained, traced)
         if not wrong.any():
             continue
         at = _nearest(case.probes, wrong)
         made_up = _at(traced, walk, at)
         better = unified([*case.known, made_up])
-        if better is not None and better != found:
+        if better is not None and better != explained:
             case.known.append(made_up)
             return better
-        held = _holds(case, traced) & walk.fits & case.asked
+        held = _holds(case, traced) & walk.fits & case.probed
         if wrong.sum() > MANY * held.sum():
             return None
-        case.said.setdefault("rule", _size(case.probes, at))
-    return found
+        case.doubts.setdefault("rule", _size(case.probes, at))
+    return explained
 
 
-def _opened(case: Case, found: Unified) -> Unified | None:
-    """The layers that explain a further trace too, at a size where the forward may take another turn."""
+def _opened(case: Case, explained: Unified) -> Unified | None:
+    """Extend the layers to explain a further trace, at a size where the forward may take another turn."""
     for _ in range(FOLLOWED):
-        left = _open(case, found)
+        left = _open(case, explained)
         if not left.any() or len(case.followed) > FOLLOWED:
-            return found
+            return explained
         at = _nearest(case.probes, left)
         size = _size(case.probes, at)
         like = _as(case, at)
@@ -121,23 +121,23 @@ def _opened(case: Case, found: Unified) -> Unified | None:
             other = finish(case.tracer(size, case.probes))
         except PadvizError:
             case.closed |= like
-            case.said.setdefault("refused", size)
+            case.doubts.setdefault("refused", size)
             continue
         if not alike(case.followed[0], other):
             case.closed |= like
-            case.said.setdefault("turn", size)
+            case.doubts.setdefault("turn", size)
             continue
         better = unified([*case.known, other])
         if better is None:
-            if (like & case.asked).sum() > MANY * case.asked.sum():
+            if (like & case.probed).sum() > MANY * case.probed.sum():
                 return None
             case.closed |= like
-            case.said.setdefault("rule", size)
+            case.doubts.setdefault("rule", size)
             continue
         case.followed.append(other)
         case.known.append(other)
-        return better if better != found else _opened(case, found)
-    return found
+        return better if better != explained else _opened(case, explained)
+    return explained
 
 
 def _lose(case: Case) -> None:
@@ -151,20 +151,20 @@ def _lose(case: Case) -> None:
 
 
 def _still(op: Op | None) -> tuple[Any, ...]:
-    """What of an operation does not depend on the size."""
+    """Read what of an operation does not depend on the size."""
     names = () if op is None else op.__dataclass_fields__
-    values = [value for name in names for value in _each(getattr(op, name))]
+    values = [value for name in names for value in _as_tuple(getattr(op, name))]
     return tuple(None if isinstance(value, np.ndarray) else value for value in values)
 
 
-def _each(value: Any) -> tuple[Any, ...]:
+def _as_tuple(value: Any) -> tuple[Any, ...]:
     return value if isinstance(value, tuple) else (value,)
 
 
 def _holds(case: Case, traced: Traced) -> Over:
-    """The sizes at which a trace tells what the forward does."""
+    """Find the sizes at which a trace tells what the forward does."""
     turns = traced.turns
-    held: Over = case.asked.copy()
+    held: Over = case.probed.copy()
     if turns is not None:
         held &= turns.first < 0
         for value, over in turns.plain:
@@ -172,22 +172,22 @@ def _holds(case: Case, traced: Traced) -> Over:
     return held
 
 
-def _open(case: Case, found: Unified) -> Over:
-    """The sizes at which no trace tells what the forward does, and the layers fit."""
-    left = case.asked & ~case.closed
-    told = [(turns.first < 0) & case.walk(traced).fits for traced, turns in case.turned]
-    left &= ~np.logical_or.reduce(told) | _rounded_anew(case)
-    return left & walked(found[0], {}, case.probes.axes).fits if left.any() else left
+def _open(case: Case, explained: Unified) -> Over:
+    """Find the sizes at which no trace tells what the forward does, and the layers fit."""
+    left = case.probed & ~case.closed
+    known = [(turns.first < 0) & case.walk(traced).fits for traced, turns in case.turned]
+    left &= ~np.logical_or.reduce(known) | _rounded_anew(case)
+    return left & walked(explained[0], {}, case.probes.axes).fits if left.any() else left
 
 
 def _rounded_anew(case: Case) -> Over:
-    """Where a number that Python made whole has a sign, or a fraction, that it has in no trace."""
+    """Find where a number that Python made whole has a sign, or a fraction, that it has in no trace."""
     plain = [turns.plain for _, turns in case.turned]
-    found = np.zeros(case.asked.shape, dtype=bool)
+    anew = np.zeros(case.probed.shape, dtype=bool)
     for i, (_, over) in enumerate(plain[0] if plain else ()):
-        seen = np.array([_kind(each[i][0]) for each in plain if i < len(each)])
-        found |= ~np.isin(_kind(over), seen)
-    return found
+        seen = np.array([_kind(numbers[i][0]) for numbers in plain if i < len(numbers)])
+        anew |= ~np.isin(_kind(over), seen)
+    return anew
 
 
 def _kind(number: Any) -> Any:
@@ -195,33 +195,33 @@ def _kind(number: Any) -> Any:
 
 
 def _as(case: Case, at: int) -> Over:
-    """The sizes that part from all traces where one does."""
-    same = case.asked.copy()
+    """Find the sizes that part from all traces where one does."""
+    same = case.probed.copy()
     for traced, turns in case.turned:
         fits = case.walk(traced).fits
         same &= (turns.first == turns.first[at]) & (fits == fits[at])
     return same
 
 
-def _wrong(case: Case, found: Unified, traced: Traced) -> tuple[Over, Walked]:
-    """The sizes at which the layers do not do what a trace says, and those of its layers."""
-    walk, ours = case.walk(traced), walked(found[0], {}, case.probes.axes)
-    index = {layer.name: i for i, layer in enumerate(found[0])}
-    wrong = np.zeros(case.asked.shape, dtype=bool)
+def _wrong(case: Case, explained: Unified, traced: Traced) -> tuple[Over, Walked]:
+    """Find the sizes at which the layers do not do what a trace says, and walk those of its layers."""
+    walk, ours = case.walk(traced), walked(explained[0], {}, case.probes.axes)
+    index = {layer.name: i for i, layer in enumerate(explained[0])}
+    wrong = np.zeros(case.probed.shape, dtype=bool)
     with np.errstate(all="ignore"):
         for i, layer in enumerate(traced.layers[1:], start=1):
             if layer.name in index:
                 here = index[layer.name]
                 for axis in (0, 1):
-                    wrong |= _differs(traced, walk, i, axis, found, ours, here)
+                    wrong |= _differs(traced, walk, i, axis, explained, ours, here)
     held = _holds(case, traced) & walk.fits & ~case.closed
     return wrong & held, walk
 
 
-def _differs(traced: Traced, walk: Walked, i: int, axis: int, found: Unified, ours: Walked, here: int) -> Over:
-    """Where one layer, with the pads before it that were left out, does something else than the one found."""
-    layer, mine = traced.layers[i], found[0][here]
-    names = {each.name for each in found[0]}
+def _differs(traced: Traced, walk: Walked, i: int, axis: int, explained: Unified, ours: Walked, here: int) -> Over:
+    """Find where one layer, with the pads before it that were left out, does something else than the one explained."""
+    layer, mine = traced.layers[i], explained[0][here]
+    names = {other.name for other in explained[0]}
     shape = walk.fits.shape
     before, after, wrong = 0, 0, np.zeros(shape, dtype=bool)
     for k, source in enumerate(layer.inputs):
@@ -235,13 +235,13 @@ def _differs(traced: Traced, walk: Walked, i: int, axis: int, found: Unified, ou
             before, after, n = rows[0], rows[1], walk.sizes[source][axis]
         else:
             wrong |= (np.asarray(rows[0]) != 0) | (np.asarray(rows[1]) != 0)
-    said = figures(_op(traced, i, axis), walk.sizes[layer.inputs[0]][axis], walk.sizes[i][axis])
-    if said[0] == "window":
-        said = (*said[:4], said[4] + before, said[5] + after)
+    theirs = figures(_op(traced, i, axis), walk.sizes[layer.inputs[0]][axis], walk.sizes[i][axis])
+    if theirs[0] == "window":
+        theirs = (*theirs[:4], theirs[4] + before, theirs[5] + after)
     else:
         wrong |= (np.asarray(before) != 0) | (np.asarray(after) != 0)
-    told = figures(mine.ops[axis], n, ours.sizes[here][axis])
-    return wrong | differs(said, told, shape)
+    own = figures(mine.ops[axis], n, ours.sizes[here][axis])
+    return wrong | differs(theirs, own, shape)
 
 
 def _op(traced: Traced, i: int, axis: int) -> Op | None:
@@ -254,7 +254,7 @@ def _ends(traced: Traced, walk: Walked, i: int, axis: int) -> tuple[Over, Over]:
 
 
 def _at(traced: Traced, walk: Walked, at: int) -> Traced:
-    """What the trace would be at another size."""
+    """Make up what the trace would be at another size."""
     layers = list(traced.layers)
     for i, ops in traced.moving.items():
         height, width = (
@@ -275,7 +275,7 @@ def _picked(op: Op, at: int) -> Op:
 
 
 def _nearest(probes: Probes, where: Over) -> int:
-    """The one of some sizes that is nearest to the one at which the graph is read."""
+    """Find the one of some sizes that is nearest to the one at which the graph is read."""
     away = sum(np.abs(n - own) for n, own in zip(probes.axes, probes.size, strict=True))
     return int(np.argmin(np.where(where, away, np.iinfo(np.int64).max)))
 
@@ -284,17 +284,17 @@ def _size(probes: Probes, at: int) -> Size:
     return int(probes.height[at]), int(probes.width[at])
 
 
-def _assumed(case: Case, found: Unified) -> tuple[str, ...]:
-    """What is assumed, in a sentence, with a size at which it may be otherwise."""
-    left = _open(case, found)
-    said = dict(case.said)
+def _assumed(case: Case, explained: Unified) -> tuple[str, ...]:
+    """Say what is assumed, in a sentence, with a size at which it may be otherwise."""
+    left = _open(case, explained)
+    doubts = dict(case.doubts)
     if left.any():
-        said.setdefault("turn", _size(case.probes, _nearest(case.probes, left)))
+        doubts.setdefault("turn", _size(case.probes, _nearest(case.probes, left)))
     if any(turns.lost for _, turns in case.turned):
-        said.setdefault("lost", case.probes.size)
-    if not said:
+        doubts.setdefault("lost", case.probes.size)
+    if not doubts:
         return ()
-    what, (height, width) = next(iter(said.items()))
+    what, (height, width) = next(iter(doubts.items()))
     own = " x ".join(map(str, case.probes.size))
     return (f"it is read at {own}, and {WHY[what].format(f'{height} x {width}')}: other sizes are assumed to be alike",)
 
@@ -308,7 +308,7 @@ WHY = {
 
 
 def alike(one: Traced, other: Traced) -> bool:
-    """Whether two traces are of one graph: the same names, kinds and edges."""
+    """Tell whether two traces are of one graph: the same names, kinds and edges."""
     if len(one.layers) != len(other.layers) or one.lasts != other.lasts:
         return False
     pairs = zip(one.layers, other.layers, strict=True)

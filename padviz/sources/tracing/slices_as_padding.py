@@ -15,17 +15,18 @@ TRIED = "zero", *sorted(COPYING, key=lambda mode: (not SCHEMES[mode].wraps, mode
 MOST_TRIES = 16
 
 
-def as_pad(on: Arranger, name: str, x: Value, role: str, rows: Sequence[Row]) -> Map:
-    """The map `x` with its rows (or columns) being `rows` of it, which must be how some mode pads."""
-    x = on.settled(x)
-    n = on.trace.sizes[x.at][AXES[role]]
+def as_pad(arranger: Arranger, name: str, x: Value, role: str, rows: Sequence[Row]) -> Map:
+    """Pad the map `x` so that its rows (or columns) are `rows` of it, which must be how some mode pads."""
+    x = arranger.settled(x)
+    n = arranger.trace.sizes[x.at][AXES[role]]
     before, mode = mode_of(rows, n)
-    window = Window(1, padding=(before, len(rows) - n - before), mode=mode)
-    return on.lay(name, "pad", x, {role: window} | {each: Window(1, mode=mode) for each in AXES if each != role})
+    ops = {axis: Window(1, mode=mode) for axis in AXES}
+    ops[role] = Window(1, padding=(before, len(rows) - n - before), mode=mode)
+    return arranger.lay(name, "pad", x, ops)
 
 
 def mode_of(rows: Sequence[Row], n: int) -> tuple[int, str]:
-    """How many of `rows` are before the `n` rows themselves, and the mode in which those around are padding.
+    """Find how many of `rows` are before the `n` rows themselves, and the mode in which those around are padding.
 
     >>> mode_of([2, 0, 1, 2, 0], 3)
     (1, 'circular')
@@ -41,7 +42,7 @@ def mode_of(rows: Sequence[Row], n: int) -> tuple[int, str]:
 
 
 def folded(mode: str, n: int, before: int, after: int) -> list[Row] | None:
-    """The padded axis: the row that each place reads, or None where it reads nothing."""
+    """Fold the padded axis: the row that each place reads, or None where it reads nothing."""
     try:
         ends = fold(mode, n, before, after)
     except SizeError:

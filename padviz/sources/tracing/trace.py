@@ -68,7 +68,7 @@ class Trace:
 
     @contextmanager
     def made_by(self, name: str) -> Iterator[None]:
-        """Within, layers are those of the node, the module or the function with this name."""
+        """Lay, within, layers as those of the node, the module or the function with this name."""
         before, self.origin = self.origin, Origin(name)
         try:
             yield
@@ -76,16 +76,16 @@ class Trace:
             self.origin = before
 
     def rows(self, at: int, axis: int) -> Any:
-        """The rows or columns of a layer, with how many there would be at other sizes."""
+        """Count the rows or columns of a layer, with how many there would be at other sizes."""
         if self.turns is None:
             return self.sizes[at][axis]
         for i in range(len(self._rows), at + 1):
             layer, over = self.layers[i], self.moving.get(i, (None, None))
-            found = []
-            for own, moved, each in zip(layer.ops, over, (0, 1), strict=True):
-                like = None if layer.like is None else self._rows[layer.like][each]
-                found.append(leaving(moved or own, self._rows[layer.inputs[0]][each], like))
-            self._rows.append((found[0], found[1]))
+            counts = []
+            for own, moved, along in zip(layer.ops, over, (0, 1), strict=True):
+                like = None if layer.like is None else self._rows[layer.like][along]
+                counts.append(leaving(moved or own, self._rows[layer.inputs[0]][along], like))
+            self._rows.append((counts[0], counts[1]))
         return tracked(self.sizes[at][axis], self._rows[at][axis], self.turns)
 
     def swapped(self, at: int) -> None:
@@ -112,10 +112,10 @@ class Trace:
             Naming the file and the layer, where the size does not work.
         """
         if spoilt := [i for i in inputs if self.layers[i].kind == "unknown"]:
-            made = self._unknown(name, inputs, self.layers[spoilt[0]].note)
+            unknown = self._unknown(name, inputs, self.layers[spoilt[0]].note)
             if self.heads.keys() >= {*spoilt}:
-                self.heads[made] = self.heads[spoilt[0]]
-            return made
+                self.heads[unknown] = self.heads[spoilt[0]]
+            return unknown
         if kind == "global":
             height = width = Adaptive(1)
         (height, tall), (width, wide) = parted(height), parted(width)
@@ -146,19 +146,19 @@ class Trace:
         return self.add(name, "gate", (self.merge(f"{name}.maps", kind, maps),))
 
     def normalise(self, name: str, value: int, why: str) -> int:
-        """What makes each position depend on all, though paths pass it by: a norm over positions."""
+        """Lay what makes each position depend on all, though paths pass it by: a norm over positions."""
         if self.pooled[value]:
             return value
         return self._append(Layer(name, "identity", (value,), everywhere=why), self.sizes[value], False)
 
     def seen(self, at: int) -> int:
-        """The layer that paths see in the place of a norm over positions."""
+        """Find the layer that paths see in the place of a norm over positions."""
         while self.layers[at].kind == "identity" and self.layers[at].everywhere:
             at = self.layers[at].inputs[0]
         return at
 
     def mix(self, name: str, value: int, like: int, axes: Collection[int] = (0, 1), why: str = "attention") -> int:
-        """Attention and the like: every position of `like` sees every position of `value`, or of its row or column."""
+        """Lay attention and the like: positions of `like` see all of `value`, or of its row or column."""
         if len(axes) == 1:
             height, width = (Adaptive(1) if axis in axes else None for axis in (0, 1))
             line = self._because(why, self.add(f"{name}.line", "adaptive", (value,), height, width))
@@ -173,7 +173,7 @@ class Trace:
         return at
 
     def spread(self, name: str, vector: int, like: int) -> int:
-        """A vector, or a map one row or column large, copied to every position of `like`."""
+        """Copy a vector, or a map one row or column large, to every position of `like`."""
         return self.add(name, "resize", (vector,), Resize(), Resize(), like)
 
     def unknown(self, name: str, inputs: Sequence[int], what: str, op: str) -> int:
@@ -194,14 +194,14 @@ class Trace:
 
         `why` says, after its name, what it does.
         """
-        made = self.broken(name, inputs, what)
-        self.heads[made] = why
-        return made
+        broken = self.broken(name, inputs, what)
+        self.heads[broken] = why
+        return broken
 
     def windowed(self, at: int) -> None:
-        """A window of several taps, or a resize, reads what an unknown layer made: that is no head."""
-        for each in ancestors(self.layers, [at]) & self.heads.keys():
-            del self.heads[each]
+        """Take back that an unknown layer is a head: a window of several taps, or a resize, reads what it made."""
+        for head in ancestors(self.layers, [at]) & self.heads.keys():
+            del self.heads[head]
 
     def _unknown(self, name: str, inputs: Sequence[int], note: str) -> int:
         pooled = all(self.pooled[i] for i in inputs)
@@ -245,13 +245,13 @@ class Attending:
 
     Examples
     --------
-    >>> found = Attending()
+    >>> attending = Attending()
     >>> for step in ("softmax", "product", "softmax"):
-    ...     found.step(frozenset({3}), step)
-    >>> found.maps
+    ...     attending.step(frozenset({3}), step)
+    >>> attending.maps
     set()
-    >>> found.step(frozenset({3}), "product")
-    >>> found.maps
+    >>> attending.step(frozenset({3}), "product")
+    >>> attending.maps
     {3}
     """
 

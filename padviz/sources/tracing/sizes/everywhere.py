@@ -49,7 +49,7 @@ def walked(layers: Sequence[Layer], moving: Moving, axes: Both) -> Walked:
 
 
 def leaving(op: Op | None, n: Over, like: Over | None) -> Over:
-    """The rows that an operation makes at each size."""
+    """Count the rows that an operation makes at each size."""
     with np.errstate(all="ignore"):
         return _leaving(op, n, like)[0]
 
@@ -66,40 +66,40 @@ def _leaving(op: Op | None, n: Over, like: Over | None) -> tuple[Over, Any]:
     return rows, right
 
 
-def figures(op: Op | None, n: Over, made: Over) -> tuple[Any, ...]:
-    """What an operation does to `n` rows, of which it makes so many: two that say the same do the same."""
+def figures(op: Op | None, n: Over, n_out: Over) -> tuple[Any, ...]:
+    """Sum up what an operation does to `n` rows, of which it makes `n_out`: two that say the same do the same."""
     if isinstance(op, Window):
         return "window", op.kernel, op.stride, op.dilation, *pads_at(op, n)
     if isinstance(op, Fit):
-        before = _fit_shifts(n, made, op)
-        return "window", 1, 1, 1, before, made - n - before
+        before = _fit_shifts(n, n_out, op)
+        return "window", 1, 1, 1, before, n_out - n - before
     if isinstance(op, Transposed):
         return "transposed", op.kernel, op.stride, op.dilation, *op.padding, op.output_padding
     if isinstance(op, Adaptive):
         return "adaptive", op.output
     if isinstance(op, Resize):
-        ratio = (1, op.scale.numerator, op.scale.denominator) if op.scale is not None else (0, made, n)
-        return "resize", made, *ratio
+        ratio = (1, op.scale.numerator, op.scale.denominator) if op.scale is not None else (0, n_out, n)
+        return "resize", n_out, *ratio
     return ("none",)
 
 
-def _fit_shifts(n: Over, made: Over, op: Fit) -> Over:
-    pairs, which = np.unique(made - n, return_inverse=True)
-    found: Over = np.array([fit_shift(0, int(more), op.odd) for more in pairs])[which]
-    return found
+def _fit_shifts(n: Over, n_out: Over, op: Fit) -> Over:
+    pairs, which = np.unique(n_out - n, return_inverse=True)
+    shifts: Over = np.array([fit_shift(0, int(more), op.odd) for more in pairs])[which]
+    return shifts
 
 
 def differs(one: tuple[Any, ...], other: tuple[Any, ...], shape: tuple[int, ...]) -> Over:
-    """At which sizes two operations do not do the same."""
+    """Find at which sizes two operations do not do the same."""
     if one[0] == other[0] == "resize":
-        (_, made, *ratio), (_, also, *ratio2) = one, other
-        uneven: Over = np.zeros(shape, dtype=bool) | (made != also)
+        (_, n_out, *ratio), (_, n_out2, *ratio2) = one, other
+        uneven: Over = np.zeros(shape, dtype=bool) | (n_out != n_out2)
         if ratio[0] != ratio2[0] or ratio[0]:  # a scale reads what a size does only where it is met exactly
             uneven |= ratio[1] * ratio2[2] != ratio2[1] * ratio[2]
         return uneven
     if one[0] != other[0] or len(one) != len(other):
         return np.ones(shape, dtype=bool)
-    found: Over = np.zeros(shape, dtype=bool)
+    differing: Over = np.zeros(shape, dtype=bool)
     for a, b in zip(one[1:], other[1:], strict=True):
-        found |= a != b
-    return found
+        differing |= a != b
+    return differing

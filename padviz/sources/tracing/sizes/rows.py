@@ -42,7 +42,7 @@ class Probes:
 
     @classmethod
     def around(cls, size: Size) -> Probes:
-        """The sizes beside the one at which a graph is read."""
+        """Choose the sizes beside the one at which a graph is read."""
         ns = np.array([*range(1, DENSE + 1), *(n for far in FAR for n in far)])
         mixed = np.random.default_rng(SEED).permutation(ns)
         height = np.concatenate([ns, ns, np.full(ns.shape, size[0]), ns])
@@ -59,25 +59,25 @@ class Turns:
     """What a forward decided by such numbers: at each size the `first` turn that is another there, -1 for none.
 
     `plain` are numbers that Python made whole, which nobody can follow; where they were rows, all is `lost`. While it
-    is not `on`, nothing is kept: the code that runs is not the forward's own.
+    is not `active`, nothing is kept: the code that runs is not the forward's own.
     """
 
     first: Over
     plain: list[tuple[Any, Over]] = field(default_factory=list)
     lost: bool = False
-    on: bool = True
+    active: bool = True
     count: int = 0
 
     def kept(self, outcome: bool, over: Over) -> bool:
-        """The outcome of a comparison, of which the sizes are kept that have the same."""
-        if self.on:
+        """Keep the sizes at which a comparison has the same outcome, and return it."""
+        if self.active:
             self.first[(self.first < 0) & (over != outcome)] = self.count
             self.count += 1
         return outcome
 
     def escaped(self, value: Any, over: Over) -> None:
         """Keep a number that is a plain one from now on."""
-        if self.on and (over != value).any():
+        if self.active and (over != value).any():
             self.plain.append((value, over))
             self.lost |= over.dtype.kind == "i"
 
@@ -113,22 +113,22 @@ class Ratio(Tracked, float):
 
 
 def bare(value: Any) -> Any:
-    """The number alone."""
+    """Take the number alone."""
     return (
         int.__int__(value) if isinstance(value, Rows) else float.__float__(value) if isinstance(value, Ratio) else value
     )
 
 
 def over_of(value: Any) -> Any:
-    """What a number is at all sizes; a plain one is the same at each."""
+    """Read what a number is at all sizes; a plain one is the same at each."""
     return value.over if isinstance(value, Tracked) else value
 
 
 def tracked(value: Any, over: Over, turns: Turns) -> Any:
-    """A number that carries what it is at all sizes."""
-    made: Any = Rows(value) if isinstance(value, int) else Ratio(value)
-    made.over, made.turns = over, turns
-    return made
+    """Track a number with what it is at all sizes."""
+    number: Any = Rows(value) if isinstance(value, int) else Ratio(value)
+    number.over, number.turns = over, turns
+    return number
 
 
 def _of_two(how: Callable[[Any, Any], Any], swapped: bool) -> Callable[[Any, Any], Any]:
@@ -138,7 +138,7 @@ def _of_two(how: Callable[[Any, Any], Any], swapped: bool) -> Callable[[Any, Any
         pair = (other, self) if swapped else (self, other)
         value = how(*map(bare, pair))
         with np.errstate(all="ignore"):
-            over = how(*(np.asarray(over_of(each)) for each in pair))
+            over = how(*(np.asarray(over_of(one)) for one in pair))
         return self.turns.kept(value, over) if isinstance(value, bool) else tracked(value, over, self.turns)
 
     return run
@@ -177,24 +177,24 @@ for _name, (_how, _many) in _ROUNDED.items():
 
 
 def _chosen(real: Callable[..., Any], many: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-    """Python's `max` or `min`, which follows the numbers of all sizes."""
+    """Wrap Python's `max` or `min` to follow the numbers of all sizes."""
 
     def run(*given: Any, **options: Any) -> Any:
-        each = [*given[0]] if len(given) == 1 and isinstance(given[0], tuple | list) else [*given]
-        found = next((value for value in each if isinstance(value, Tracked)), None)
-        if options or found is None or not all(isinstance(value, int | float) for value in each):
+        values = [*given[0]] if len(given) == 1 and isinstance(given[0], tuple | list) else [*given]
+        sized = next((value for value in values if isinstance(value, Tracked)), None)
+        if options or sized is None or not all(isinstance(value, int | float) for value in values):
             return real(*given, **options)
-        over = over_of(each[0])
-        for other in each[1:]:
+        over = over_of(values[0])
+        for other in values[1:]:
             over = many(over, over_of(other))
-        return tracked(real(map(bare, each)), np.broadcast_to(over, found.over.shape), found.turns)
+        return tracked(real(map(bare, values)), np.broadcast_to(over, sized.over.shape), sized.turns)
 
     return run
 
 
 @contextmanager
 def following() -> Iterator[None]:
-    """Within, `max` and `min` choose for all sizes at once: else each would be a turn."""
+    """Let `max` and `min`, within, choose for all sizes at once: else each would be a turn."""
     before = builtins.max, builtins.min
     builtins.max, builtins.min = _chosen(max, np.maximum), _chosen(min, np.minimum)
     try:
@@ -207,10 +207,10 @@ FIGURES = ("kernel", "stride", "dilation", "padding", "size", "output", "output_
 
 
 def parted(op: Op | None) -> tuple[Op | None, Op | None]:
-    """An operation with plain figures, and the same with what they are at all sizes; None where they are plain."""
+    """Part an operation: with plain figures, and with what they are at all sizes; None where they are plain."""
     figures = {name: getattr(op, name) for name in FIGURES if hasattr(op, name)}
     pairs = {name: value if isinstance(value, tuple) else (value,) for name, value in figures.items()}
-    moving = {name for name, pair in pairs.items() if any(isinstance(each, Tracked) for each in pair)}
+    moving = {name for name, pair in pairs.items() if any(isinstance(figure, Tracked) for figure in pair)}
     if op is None or not moving:
         return op, None
 
@@ -223,7 +223,7 @@ def parted(op: Op | None) -> tuple[Op | None, Op | None]:
 
 
 def cropped(start: Any, stop: Any, step: int, n: Any) -> Window:
-    """The crop that a slice takes of `n` rows, as Python reads its ends.
+    """Make the crop that a slice takes of `n` rows, as Python reads its ends.
 
     >>> cropped(1, -2, 1, 8).padding, cropped(None, 20, 1, 8).padding
     ((-1, -2), (0, 0))
@@ -234,8 +234,8 @@ def cropped(start: Any, stop: Any, step: int, n: Any) -> Window:
 
 
 def clipped(end: Any, n: Any) -> Any:
-    """Where a slice that ends there ends in `n` rows: counted from the back where it is negative."""
-    turns = next((each.turns for each in (end, n) if isinstance(each, Tracked)), None)
+    """Find where a slice that ends there ends in `n` rows: counted from the back where it is negative."""
+    turns = next((number.turns for number in (end, n) if isinstance(number, Tracked)), None)
     at = bare(end)
     plainly = builtins.min(at, bare(n)) if at >= 0 else builtins.max(at + bare(n), 0)
     if turns is None:

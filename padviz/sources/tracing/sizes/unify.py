@@ -50,7 +50,7 @@ Versions = list[Layer]  # one layer, as each trace has it
 
 
 def unified(traces: Sequence[Traced]) -> Unified | None:
-    """Layers that hold at the size of every trace, and the positions of the last maps; None where no rule explains one.
+    """Find layers that hold at the size of every trace, and the positions of the last maps; None if no rule does.
 
     Tried in turn, where traces differ: a resize follows an earlier layer, or a scale; a crop or a pad
     fits an earlier layer; padding is SAME, its window's own or that of the pad before. Pads and crops
@@ -71,7 +71,7 @@ def unified(traces: Sequence[Traced]) -> Unified | None:
 
 
 def without(layers: Sequence[Layer], lasts: Sequence[int], idle: set[int]) -> Unified:
-    """The layers but the idle ones, whose readers read what they read."""
+    """Leave out the idle layers, whose readers read what they read."""
     position: list[int] = []
     kept: list[Layer] = []
     for at, layer in enumerate(layers):
@@ -96,20 +96,20 @@ def _differs(versions: Versions) -> bool:
 
 
 def _explained(traces: Sequence[Traced], versions: Versions, at: int) -> Layer | None:
-    """The layer that is each of the versions at its size."""
+    """Find the layer that is each of the versions at its size."""
     if versions[0].kind == "resize":
         return _as_resize(traces, versions, at)
     if versions[0].kind in ("pad", "crop") and (fitted := _as_fit(traces, versions, at)):
         return fitted
     if versions[0].kind in WINDOWS:
         ops = [_as_same(traces, versions, axis) for axis in (0, 1)]
-        if all(found for _, found in ops):
+        if all(has_rule for _, has_rule in ops):
             return replace(versions[0], height=ops[0][0], width=ops[1][0])
     return None
 
 
 def _as_same(traces: Sequence[Traced], versions: Versions, axis: int) -> tuple[Op | None, bool]:
-    """The window on one axis with a rule for its padding, and whether there is one."""
+    """Make the window on one axis with a rule for its padding, and tell whether there is one."""
     ops = [layer.ops[axis] for layer in versions]
     if all(op == ops[0] for op in ops):
         return ops[0], True
@@ -117,7 +117,7 @@ def _as_same(traces: Sequence[Traced], versions: Versions, axis: int) -> tuple[O
     entering = [trace.sizes[versions[0].inputs[0]][axis] for trace in traces]
     for rule in RULES:
         op = replace(windows[0], padding=rule) if windows else None
-        if op and len(windows) == len(ops) and all(replace(each, padding=rule) == op for each in windows):
+        if op and len(windows) == len(ops) and all(replace(window, padding=rule) == op for window in windows):
             placed = [placement(op, n)[:2] for n in entering]
             if placed == [window.padding for window in windows]:
                 return op, True
@@ -130,12 +130,12 @@ def _join_pad(traces: Sequence[Traced], columns: list[Versions], at: int, idle: 
     joined: dict[int, Versions] = {}
     for i in readers:
         both = [_with_pad(pad, window) for pad, window in zip(columns[at], columns[i], strict=True)]
-        found = [layer for layer in both if layer is not None]
-        if len(found) < len(traces) or columns[i][0].kind not in WINDOWS:
+        windows = [layer for layer in both if layer is not None]
+        if len(windows) < len(traces) or columns[i][0].kind not in WINDOWS:
             return
-        if not all(_as_same(traces, found, axis)[1] for axis in (0, 1)):
+        if not all(_as_same(traces, windows, axis)[1] for axis in (0, 1)):
             return
-        joined[i] = found
+        joined[i] = windows
     if readers and at not in traces[0].lasts:
         for i, versions in joined.items():
             columns[i] = versions
@@ -143,7 +143,7 @@ def _join_pad(traces: Sequence[Traced], columns: list[Versions], at: int, idle: 
 
 
 def _with_pad(pad: Layer, reader: Layer) -> Layer | None:
-    """A window with the rows of a pad as its own, or None where these are not zeros, and it is none that reads them."""
+    """Give a window the rows of a pad as its own; None where these are not zeros, and it is none that reads them."""
     zeros = all(isinstance(op, Window) and op.mode == "zero" for op in (*pad.ops, *reader.ops))
     alone = reader.kind == "conv" and all(isinstance(op, Window) and op.padding == (0, 0) for op in reader.ops)
     return joined_to(pad, reader) if zeros or alone else None
@@ -177,23 +177,23 @@ def _as_fit(traces: Sequence[Traced], versions: Versions, at: int) -> Layer | No
 
 
 def _odd(traces: Sequence[Traced], versions: Versions, at: int, axis: int) -> Odd | None:
-    """Where the odd row goes on one axis if all versions fit zeros or crop, as far as the traces tell."""
-    return next(iter(odds_told(traces, versions, at, axis)), None)
+    """Choose where the odd row goes on one axis if all versions fit zeros or crop, as far as the traces tell."""
+    return next(iter(possible_odds(traces, versions, at, axis)), None)
 
 
-def odds_told(traces: Sequence[Traced], versions: Versions, at: int, axis: int) -> list[Odd]:
-    """Where the odd row may go on one axis by what the traces tell; nowhere if not all versions fit zeros or crop."""
-    told = [*ODDS]
+def possible_odds(traces: Sequence[Traced], versions: Versions, at: int, axis: int) -> list[Odd]:
+    """List where the odd row may go on one axis, as traces tell; nowhere if not all versions fit zeros or crop."""
+    odds = [*ODDS]
     for layer, trace in zip(versions, traces, strict=True):
         op, n, m = layer.ops[axis], trace.sizes[layer.inputs[0]][axis], trace.sizes[at][axis]
         if not isinstance(op, Window) or op.stride > 1 or op.mode != "zero":
             return []
-        told = [odd for odd in told if op.padding[0] == fit_shift(n, m, odd)]
-    return told
+        odds = [odd for odd in odds if op.padding[0] == fit_shift(n, m, odd)]
+    return odds
 
 
 def _of_one_size(traces: Sequence[Traced], at: int, axes: Sequence[int]) -> Iterator[int]:
-    """Earlier layers that have, in every trace, the size of the layer `at` on the axes."""
+    """Yield earlier layers that have, in every trace, the size of the layer `at` on the axes."""
     for i in range(at):
         if all(trace.sizes[i][axis] == trace.sizes[at][axis] for trace in traces for axis in axes):
             yield i
