@@ -61,10 +61,10 @@ def parse(raw: dict[str, Any], name: str, where: str = "") -> Network:
         size=as_size(description.size),
         fixed=tuple(sorted({AXES.index(axis) for axis in description.fixed})),
     )
-    for each in targets:
-        if each not in network.index:
-            hint = nearest(each, network.index)
-            raise DescriptionError(f"target: no layer is called {each!r}", where=where, hint=hint)
+    for layer_name in targets:
+        if layer_name not in network.index:
+            hint = nearest(layer_name, network.index)
+            raise DescriptionError(f"target: no layer is called {layer_name!r}", where=where, hint=hint)
     return network
 
 
@@ -76,7 +76,7 @@ class _Builder:
         self.where = where
         self.layers = [Layer("input", "input", ())]
         self.channels: list[int | None] = [IMAGE]  # that each layer has; None where nobody says
-        self.said = False  # whether a convolution says what it makes
+        self.counted = False  # whether a convolution says how many channels it makes
         self.index = {"input": 0}
         self.last = 0
         self.nested: list[str] = []  # blocks and branches being laid out, to catch a block that uses itself
@@ -109,7 +109,7 @@ class _Builder:
         if bool(step.branches) == isinstance(step.from_, list):
             raise self._error(name, "a merge takes either branches = [[...], ...] or from = [names]")
         if isinstance(step.from_, list):
-            inputs = [self._find(step, each, prefix, "from") for each in step.from_]
+            inputs = [self._find(step, other, prefix, "from") for other in step.from_]
         else:
             entering = self._entering(step, prefix)
             inputs = []
@@ -149,14 +149,14 @@ class _Builder:
         if name in self.index:
             raise self._error(name, "name: is used twice")
         entering = [self.channels[i] for i in layer.inputs]
-        channels, leaving = of_step(step, layer.kind, name, entering, self.said, self._error)
-        self.said |= channels is not None
+        channels, leaving = of_step(step, layer.kind, name, entering, self.counted, self._error)
+        self.counted |= channels is not None
         self.index[name] = self.last = len(self.layers)
         self.layers.append(replace(layer, name=name, channels=channels))
         self.channels.append(leaving)
 
     def _entering(self, step: AnyStep, prefix: str) -> int:
-        """The one layer that a step reads: the one before it, or the one that it names."""
+        """Find the one layer that a step reads: the one before it, or the one that it names."""
         if isinstance(step.from_, list):
             raise self._error(
                 _join(prefix, step.name), "from: only a merge (add, concat, multiply) reads several layers"
@@ -164,9 +164,9 @@ class _Builder:
         return self.last if step.from_ is None else self._find(step, step.from_, prefix, "from")
 
     def _find(self, step: AnyStep, name: str, prefix: str, key: str) -> int:
-        for each in (_join(prefix, name), name):
-            if each in self.index:
-                return self.index[each]
+        for full_name in (_join(prefix, name), name):
+            if full_name in self.index:
+                return self.index[full_name]
         what = f"{key}: no earlier layer is called {name!r}"
         raise self._error(_join(prefix, step.name), what, nearest(name, self.index))
 
@@ -175,7 +175,7 @@ class _Builder:
 
 
 def _ops(step: Step, error: Any) -> tuple[Op | None, Op | None]:
-    """The operation of a step on each axis."""
+    """Make the operation of a step on each axis."""
     if isinstance(step, Gate | Identity):
         return None, None
     if isinstance(step, GlobalPool):
@@ -225,14 +225,14 @@ def _axis_op(step: Any, axis: int) -> Op:
 
 
 def _scale(scale: float | str | None) -> Fraction | None:
-    """A number is meant to four digits or so, a fraction like "4/3" exactly."""
+    """Read a number as meant to four digits or so, a fraction like "4/3" exactly."""
     if scale is None or isinstance(scale, str):
         return Fraction(scale) if scale else None
     return Fraction(scale).limit_denominator(10_000)
 
 
 def _pads(padding: Any, axis: int) -> Any:
-    """A rule stays a rule; n, (h, w) or ((top, bottom), (left, right)) becomes (before, after)."""
+    """Read pads: a rule stays a rule; n, (h, w) or ((top, bottom), (left, right)) becomes (before, after)."""
     side = padding[axis] if isinstance(padding, list) else padding
     if isinstance(side, str):
         return side
@@ -251,9 +251,9 @@ def _join(prefix: str, name: str) -> str:
 def _fill(value: Any, parameters: dict[str, Any], used: set[str], path: str, where: str) -> Any:
     """Put the block's parameters in the place of its "$name" strings."""
     if isinstance(value, dict):
-        return {key: _fill(each, parameters, used, f"{path}.{key}", where) for key, each in value.items()}
+        return {key: _fill(part, parameters, used, f"{path}.{key}", where) for key, part in value.items()}
     if isinstance(value, list):
-        return [_fill(each, parameters, used, f"{path}[{i}]", where) for i, each in enumerate(value)]
+        return [_fill(part, parameters, used, f"{path}[{i}]", where) for i, part in enumerate(value)]
     if isinstance(value, str) and value.startswith("$"):
         if value[1:] not in parameters:
             hint = f"add with = {{{value[1:]} = ...}} where the block is used"

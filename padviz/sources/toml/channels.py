@@ -30,23 +30,23 @@ class Followed(NamedTuple):
     leaving: int | None
 
 
-def of_step(step: Any, kind: Kind, name: str, entering: Sequence[int | None], said: bool, error: Error) -> Followed:
-    """The channels of one step that reads layers with so many; nothing is an error until a convolution `said` some."""
+def of_step(step: Any, kind: Kind, name: str, entering: Sequence[int | None], counted: bool, error: Error) -> Followed:
+    """Follow the channels of a step through layers with so many; nothing is an error until some are `counted`."""
     if isinstance(step, Convolution):
         return _convolved(step, name, entering[0], error)
-    told = step.in_ if isinstance(step, Merge) else None
-    if told is not None and kind == "concat":
+    declared = step.in_ if isinstance(step, Merge) else None
+    if declared is not None and kind == "concat":
         raise error(name, "in: the branches of a concat may have any channels", "the next convolution may say them")
-    if told is None and kind in ("add", "multiply") and (two := _parted(entering)):
-        if not said:
+    if declared is None and kind in ("add", "multiply") and (two := _parted(entering)):
+        if not counted:
             return Followed(None, None)
         what = f"its branches disagree in channels: {two[0]} and {two[1]}"
         raise error(name, what, "where channels do not follow, in = ... says them")
-    return Followed(None, told if told is not None else joined(kind, entering))
+    return Followed(None, declared if declared is not None else joined(kind, entering))
 
 
 def joined(kind: Kind, entering: Sequence[int | None]) -> int | None:
-    """How many channels leave a layer that is no convolution.
+    """Count the channels that leave a layer that is no convolution.
 
     >>> joined("concat", (64, 32)), joined("add", (64, 64)), joined("multiply", (64, 1)), joined("add", (64, None))
     (96, 64, 64, None)
@@ -58,7 +58,7 @@ def joined(kind: Kind, entering: Sequence[int | None]) -> int | None:
 
 
 def _parted(entering: Sequence[int | None]) -> list[int]:
-    """The numbers of channels that cannot be added, if there are any: a single one is spread over the others."""
+    """List the numbers of channels that cannot be added, if there are any: a single one is spread over the others."""
     several = list(dict.fromkeys(n for n in entering if n is not None and n > 1))
     return several if len(several) > 1 else []
 
@@ -78,7 +78,7 @@ def _convolved(step: Convolution, name: str, entering: int | None, error: Error)
 
 
 def written(network: Network) -> Iterator[dict[str, Any]]:
-    """The keys that each layer needs for its channels to be read back, the image's first.
+    """Yield the keys that each layer needs for its channels to be read back, the image's first.
 
     Channels that were split or picked do not follow: a convolution of them says what it reads, and so does a sum.
     """

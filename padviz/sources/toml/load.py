@@ -22,7 +22,7 @@ LONG_KEY = re.compile(  # a.b.c..., on which tomllib takes the square of the tim
 
 
 def zoo() -> list[str]:
-    """The names of the shipped networks.
+    """List the names of the shipped networks.
 
     >>> "vgg19" in zoo()
     True
@@ -66,7 +66,7 @@ def read_network(path: Path, where: str) -> Network:
 
 
 def read_toml(path: str | Path, kind: str = "a TOML description") -> dict[str, Any]:
-    """What a TOML file from elsewhere says."""
+    """Read what a TOML file from elsewhere says."""
     try:
         text = read_file(path, kind, MOST_BYTES).decode()
         if LONG_KEY.search(text):

@@ -42,7 +42,7 @@ WORDED = {
 
 
 def complaint(text: str) -> tuple[str, str]:
-    """What msgspec says is wrong, and at which key: no backticks, which are for options, no null, which TOML lacks.
+    """Split what msgspec says into what is wrong and at which key: no backticks, which are for options, no null.
 
     >>> complaint("Object contains unknown field `size` - at `$.maps[0]`")
     ("has an unknown key 'size'", '.maps[0]')

@@ -57,9 +57,10 @@ def to_toml(network: Network) -> str:
         head["target"] = network.targets[0] if len(network.targets) == 1 else list(network.targets)
     if network.fixed:
         head["fixed"] = [AXES[axis] for axis in network.fixed]
-    said = list(written(network))
+    channel_keys = list(written(network))
     steps = [
-        _step(network, at) | said[at] | _geometry(network, network.layers[at]) for at in range(1, len(network.layers))
+        _step(network, at) | channel_keys[at] | _geometry(network, network.layers[at])
+        for at in range(1, len(network.layers))
     ]
     lines = [f"{key} = {_text(value)}" for key, value in head.items() if value != ""]
     lines += ["layers = [", *(f"    {_text(step)}," for step in steps), "]"]
@@ -69,7 +70,7 @@ def to_toml(network: Network) -> str:
 
 
 def _filled(layer: Layer) -> Layer:
-    """The layer with an operation on both axes, if it has one on one of them."""
+    """Give the layer an operation on both axes, if it has one on one of them."""
     if layer.ops.count(None) != 1 or layer.like is not None or layer.kind not in ALONE:
         return layer
     height, width = (op or ALONE[layer.kind] for op in layer.ops)
@@ -77,7 +78,7 @@ def _filled(layer: Layer) -> Layer:
 
 
 def _step(network: Network, at: int) -> dict[str, Any]:
-    """What a layer is, in the words of a description, and what it reads: `from` only where not the layer before."""
+    """Write what a layer is, in the words of a description, and what it reads: `from` unless it is the layer before."""
     layer = network.layers[at]
     read = [network.layers[i].name for i in layer.inputs]
     step: dict[str, Any] = {"op": layer.kind, "name": layer.name}
@@ -93,7 +94,7 @@ def _step(network: Network, at: int) -> dict[str, Any]:
 
 
 def _geometry(network: Network, layer: Layer) -> dict[str, Any]:
-    """The keys of a layer's operations, those that say nothing left out."""
+    """Write the keys of a layer's operations, those that say nothing left out."""
     rows, cols = (_fields(op, layer) for op in layer.ops)
     needed = NEEDED.get(layer.kind, set())
     if rows.keys() != cols.keys():
@@ -107,7 +108,7 @@ def _geometry(network: Network, layer: Layer) -> dict[str, Any]:
 
 
 def _fields(op: Op | None, layer: Layer) -> dict[str, Any]:
-    """The keys of one axis."""
+    """Write the keys of one axis."""
     if isinstance(op, Adaptive):
         return {} if layer.kind == "global" else {"output": op.output}
     if isinstance(op, Window) and layer.kind == "crop":
@@ -140,7 +141,7 @@ def _scale(scale: Fraction) -> Any:
 
 
 def _pair(values: Any) -> Any:
-    """One value where height and width are the same; [before, after] always stands for one axis."""
+    """Write one value where height and width are the same; [before, after] always stands for one axis."""
     height, width = values
     return height if height == width and not isinstance(height, list) else [height, width]
 
@@ -159,9 +160,9 @@ def _indescribable(network: Network, layer: Layer) -> DescriptionError:
 
 
 def _text(value: Any) -> str:
-    """A value in TOML's words, which are JSON's but for tables."""
+    """Write a value in TOML's words, which are JSON's but for tables."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {_text(each)}" for key, each in value.items()) + "}"
+        return "{" + ", ".join(f"{key} = {_text(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_text, value)) + "]"
     text = json.dumps(value, ensure_ascii=False)
