@@ -95,6 +95,26 @@ def test_averages_weigh_as_onnxruntime_weighs(name: str, opset: str, body: str, 
     np.testing.assert_allclose(counts, bright_pixels(model, (6, 8)), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("op", ["BitwiseAnd", "BitwiseOr", "BitwiseXor"])
+@pytest.mark.parametrize("nodes", ["c = Conv <pads = [0, 0, 2, 2]> (a, w3x3)", "c = Sigmoid (b)"])
+def test_bits_join_maps_as_products_do(op: str, nodes: str, tmp_path: Path) -> None:
+    before = "a = Conv (x, w3x3)\n b = Conv <pads = [2, 2, 0, 0]> (a, w3x3)"
+    text = f"{before}\n {nodes}\n d = {{}} (b, c)\n y = Conv (d, w2x2)"
+    joined, multiplied = (
+        padviz.usage(saved(model_of(text.format(each), 18), tmp_path), (9, 10)).counts for each in (op, "Mul")
+    )
+    np.testing.assert_array_equal(joined, multiplied)
+
+
+def test_windows_of_a_norm_count_as_pools_do(tmp_path: Path) -> None:
+    text = '{} kernel_shape = [3, 2], strides = [2, 2], auto_pad = "SAME_LOWER"> (x)'
+    norm, most = (
+        padviz.usage(saved(model_of(f"y = {text.format(each)}", 12), tmp_path), (7, 8)).counts
+        for each in ("LpPool <p = 2,", "MaxPool <")
+    )
+    np.testing.assert_array_equal(norm, most)
+
+
 def test_channels_last_images_have_height_and_width_in_the_middle(tmp_path: Path) -> None:
     body = "a = Transpose <perm = [0, 3, 1, 2]> (x)\n b = Conv <strides = [2, 1], pads = [1, 0, 0, 0]> (a, w3x2)\n"
     model = model_of(body + " y = Transpose <perm = [0, 2, 3, 1]> (b)", 13, channels_last=1)

@@ -185,6 +185,7 @@ def recurrent(node: Node) -> Sequence[Value]:
 MIXING: dict[str, Callable[[Node], Result]] = {
     **dict.fromkeys(("Add", "Sub", "Sum", "Mean", "Max", "Min"), merged("add")),
     **dict.fromkeys(("Mul", "Div", "Pow", "Mod", "Where", "And", "Or", "Xor", "Equal"), merged("multiply")),
+    **dict.fromkeys(("BitwiseAnd", "BitwiseOr", "BitwiseXor"), merged("multiply")),
     **dict.fromkeys(("Greater", "GreaterOrEqual", "Less", "LessOrEqual"), merged("multiply")),
     **dict.fromkeys(
         (

@@ -187,11 +187,13 @@ GROWING: dict[str, Callable[..., float]] = {
     "Range": lambda start, stop, step: abs(float(stop) - float(start)) / max(abs(float(step)), 1e-9),
 }
 ELEMENTWISE = {
-    "Add", "And", "Clip", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Min", "Mod",
-    "Mul", "Or", "Pow", "Sub", "Where", "Xor",
+    "Add", "And", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Clip", "Div", "Equal", "Greater", "GreaterOrEqual", "Less",
+    "LessOrEqual", "Max", "Min", "Mod", "Mul", "Or", "Pow", "Sub", "Where", "Xor",
 }  # fmt: skip
 FOLDS: dict[str, Fold] = {
     "Abs": _elementwise(np.abs), "Add": _elementwise(np.add), "And": _elementwise(np.logical_and), "Cast": _cast,
+    "BitwiseAnd": _elementwise(np.bitwise_and), "BitwiseNot": _elementwise(np.bitwise_not),
+    "BitwiseOr": _elementwise(np.bitwise_or), "BitwiseXor": _elementwise(np.bitwise_xor),
     "CastLike": lambda attrs, x, like: x.astype(like.dtype),
     "Ceil": _elementwise(np.ceil), "Clip": lambda attrs, x, *ends: _clip(attrs, x, *ends),
     "Concat": lambda attrs, *arrays: np.concatenate(arrays, attrs["axis"]),
