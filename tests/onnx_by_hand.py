@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 NUMPY = {"replicate": "edge", "reflect": "reflect", "symmetric": "symmetric", "circular": "wrap"}
+NUMPY |= dict.fromkeys(("zero", "partial"), "constant")
 
 
 def run_padded(model: onnx.ModelProto, image: NDArray[Any], scheme: str) -> list[NDArray[Any]]:
@@ -44,7 +45,7 @@ def convolved(
     for axis, each in zip((2, 3), schemes, strict=True):
         around = [(0, 0)] * 4
         around[axis] = (attrs["pads"][axis - 2], attrs["pads"][axis])
-        x = np.pad(x, around, NUMPY.get(each, "constant"))  # type: ignore[call-overload]
+        x = np.pad(x, around, NUMPY[each])  # type: ignore[call-overload]
         mask = np.pad(mask, around, constant_values=0 if each == "partial" else 1)
     place = dict(zip(node.input, (x, weight), strict=False))
     del plain.input[2:]

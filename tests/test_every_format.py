@@ -18,6 +18,7 @@ from padviz.cli.group import COMMANDS, cli
 from padviz.reports.rendering import ROWS, to_text
 from padviz.reports.report import SUFFIXES, Column, Facts, Grids, Heading, Lines, Report, Table, formats_of
 from padviz.sources.toml.write import to_toml
+from padviz.version import SCHEMAS
 from tests.cli.test_cli import run
 from tests.cli.test_cli_foreign import plain
 from tests.test_formats import NUMBER, states
@@ -76,6 +77,7 @@ def report(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> Report:
 
 def test_the_walk_has_all_commands() -> None:
     assert {each.split()[0] for each in WALK} == {*COMMANDS} - ASIDE
+    assert {*COMMANDS} - ASIDE <= SCHEMAS.keys()
     for name in {*COMMANDS} - ASIDE:
         command = cli.get_command(None, name)  # type: ignore[arg-type]
         assert command is not None

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from padviz.axis.operations import Fit, Op, Window, pads_at
-from padviz.axis.padding_modes import MODES, fold
+from padviz.axis.padding_modes import MODES, fold, native
 from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
@@ -175,14 +175,19 @@ def adds(op: Op | None) -> bool:
 
 
 def same_rows(one: Op | None, other: Op | None) -> bool:
-    """Tell whether two operations read the same rows: a mode says nothing where there is no padding.
+    """Tell whether two operations read the same rows: with one row of padding some modes do, with none all.
 
     >>> same_rows(Window(3, mode="reflect"), Window(3)), same_rows(Window(3, padding=(1, 1)), Window(3))
     (True, False)
+    >>> replicated, mirrored = (Window(3, padding=(1, 1), mode=mode) for mode in ("replicate", "symmetric"))
+    >>> same_rows(replicated, mirrored)
+    True
     """
-    if not isinstance(one, Window) or not isinstance(other, Window) or one.padding != (0, 0):
+    if not isinstance(one, Window) or not isinstance(other, Window) or not isinstance(one.padding, tuple):
         return one == other
-    return replace(one, mode="zero") == replace(other, mode="zero")
+    count = max(one.padding)
+    modes = [native(op.mode, count) if count > 0 else "zero" for op in (one, other)]
+    return modes[0] == modes[1] and replace(one, mode="zero") == replace(other, mode="zero")
 
 
 def cannot(layer: Layer, entering: Size) -> str:

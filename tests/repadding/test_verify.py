@@ -14,6 +14,7 @@ from padviz.counting.count_map import CountMap
 from padviz.engine.core import Core
 from padviz.engine.tally import Tally
 from padviz.repadding import verify
+from tests.cli.test_cli_foreign import plain
 from tests.sources.test_onnx_ops import model_of, saved
 
 
@@ -48,3 +49,13 @@ def test_a_huge_file_is_verified_by_what_does_not_repeat(tmp_path: Path, monkeyp
     path = saved(model_of(nodes, 13), tmp_path)
     assert padviz.repad_file(path, "reflect", size=1_000_000).changed == ("a",)
     assert cells
+
+
+def test_what_reads_the_same_rows_is_left_as_it_is(tmp_path: Path) -> None:
+    """With one row of padding ONNX's edge is symmetric padding, so that a second repadding has nothing to do."""
+    plain(str(tmp_path / "one.onnx"))
+    once = padviz.repad_file(tmp_path / "one.onnx", "symmetric", tmp_path / "once.onnx")
+    again = padviz.repad_file(tmp_path / "once.onnx", "symmetric", tmp_path / "again.onnx")
+    assert once.changed
+    assert not again.changed
+    assert (tmp_path / "again.onnx").read_bytes() == (tmp_path / "once.onnx").read_bytes()
