@@ -52,54 +52,58 @@ def command(
     from padviz.figures import panels
     from padviz.reports.maps.audit import Failed, report_of
 
-    asked = [(model, size) for model in dict.fromkeys(models) for size in dict.fromkeys(sizes or (None,))]
-    if to.beside and len(asked) > 1:
+    pairs = [(model, size) for model in dict.fromkeys(models) for size in dict.fromkeys(sizes or (None,))]
+    if to.beside and len(pairs) > 1:
         raise OptionError("a picture holds one network at one size", where="-o", hint="name one, or use .md")
     if weights and not images:
         raise OptionError("goes with --images", where="--weights", hint="add it, or leave out the weights")
-    if images and len(asked) > 1:
+    if images and len(pairs) > 1:
         raise OptionError("remedies are tried on one network at one size", where="--images", hint="name one")
-    networks = [(options.load_as(model, size), size) for model, size in asked]
-    found: list[Audit | Failed] = []
+    networks = [(options.load_as(model, size), size) for model, size in pairs]
+    results: list[Audit | Failed] = []
     errors: list[SizeError] = []
     for network, size in networks:
         if size is None:
             options.warn_if_assumed(network)
         try:
             examined = examine(network, size, layers or None, heads, DRAWN if to.beside else 0)
-            found.append(examined.audit)
+            results.append(examined.audit)
         except SizeError as error:
             if size is None:
                 raise
             errors.append(error)
             why = options.spelled(f"cannot run: {error.where}: {error.what}")
-            found.append(Failed(network.name, network.title, size, why))
-    if len(errors) == len(found):
+            results.append(Failed(network.name, network.title, size, why))
+    if len(errors) == len(results):
         raise errors[0]
-    first = next(each for each in found if isinstance(each, Audit))
+    first = next(result for result in results if isinstance(result, Audit))
     tried = _tried(models[0], weights, first, images) if images else None
-    to.show(report_of(found, tried, to.files), lambda: panels.compared(examined.maps, "remedy", "share"))
+    to.show(report_of(results, tried, to.files), lambda: panels.compared(examined.maps, "remedy", "share"))
 
 
-def _tried(model: str, weights: str | None, found: Audit, images: str) -> Trial:
-    """The sizes and schemes among the remedies, tried on a trained network."""
+def _tried(model: str, weights: str | None, audit: Audit, images: str) -> Trial:
+    """Try the sizes and schemes among the remedies on a trained network."""
     from padviz.api.trying import trial
     from padviz.cli.progress import progress
     from padviz.trained.trying.crops import TooSmall
 
-    sizes = [(each.outcome.size[0], each.outcome.size[1]) for each in found.remedies if each.kind in ("size", "larger")]
-    schemes = [each.padding for each in found.remedies if each.kind == "padding" and each.padding]
+    sizes = [
+        (remedy.outcome.size[0], remedy.outcome.size[1])
+        for remedy in audit.remedies
+        if remedy.kind in ("size", "larger")
+    ]
+    schemes = [remedy.padding for remedy in audit.remedies if remedy.kind == "padding" and remedy.padding]
     if not sizes and not schemes:
         raise OptionError("no remedy is a size or a padding scheme", where="--images", hint="leave it out")
-    trained = options.read_trained(model, (found.size[0], found.size[1]), weights)
-    near = [size for size in sizes if sum(size) < sum(found.size) + NEAR]
-    with progress("images") as told:
+    trained = options.read_trained(model, (audit.size[0], audit.size[1]), weights)
+    near = [size for size in sizes if sum(size) < sum(audit.size) + NEAR]
+    with progress("images") as on_progress:
         try:
-            tried = trial(trained, images, sizes, schemes, on_progress=told)
+            tried = trial(trained, images, sizes, schemes, on_progress=on_progress)
         except TooSmall as error:
             if near == sizes:
                 raise
             options.say(f"{error.what}: larger sizes are not tried")
-            tried = trial(trained, images, near, schemes, on_progress=told)
+            tried = trial(trained, images, near, schemes, on_progress=on_progress)
     options.say_all(tried.notes)
     return tried

@@ -40,7 +40,13 @@ LONGEST = 80  # characters of a picture's name that come from what was asked for
 @options.cmap
 @reported("compare", help="Picture (.png .svg .pdf). Default: MODEL-WHAT-compare.png.", suffixes=PICTURES)
 def command(
-    model: str | None, models: str | None, heads: str, scale: str | None, cmap: str | None, to: To, **asked: str | None
+    model: str | None,
+    models: str | None,
+    heads: str,
+    scale: str | None,
+    cmap: str | None,
+    to: To,
+    **settings: str | None,
 ) -> None:
     """Draw the usage maps of MODEL side by side. Exactly one of --padding, --size, --layer and --model is a list.
 
@@ -58,8 +64,8 @@ def command(
 
     if (model is None) == (models is None):
         raise OptionError("needs one MODEL, or several with --model", where="MODEL", hint="as padviz compare vgg19 ...")
-    asked = {"model": model or models, **{name: asked[name] for name in ("size", "layer", "padding")}}
-    given = {name: _values(name, text) for name, text in asked.items()}
+    settings = {"model": model or models, **{name: settings[name] for name in ("size", "layer", "padding")}}
+    given = {name: _values(name, text) for name, text in settings.items()}
     lists = [name for name, values in given.items() if len(values) > 1]
     if len(lists) != 1:
         what = f"{len(lists)} lists are given ({', '.join(lists)})" if lists else "nothing has two values that differ"
@@ -72,12 +78,14 @@ def command(
 
 
 def _default(given: dict[str, list[str | None]], varies: str) -> Path:
-    """Where a picture goes that is not named: all that was asked for, as far as a name may be long.
+    """Name the picture where no name is given: all that was asked for, as far as a name may be long.
 
     >>> str(_default({"model": ["vgg19"], "size": ["64", "96"], "padding": [None]}, "size"))
     'vgg19-64-96-compare.png'
     """
-    parts = [Path(each).stem if name == "model" else each for name, values in given.items() for each in values if each]
+    parts = [
+        Path(value).stem if name == "model" else value for name, values in given.items() for value in values if value
+    ]
     whole = "-".join(re.sub(r"[^\w.]+", "-", part).strip("-") for part in parts)
     if len(whole) > LONGEST:
         whole = f"{whole[:LONGEST].rstrip('-.')}-{crc32(whole.encode()):08x}"
@@ -85,7 +93,7 @@ def _default(given: dict[str, list[str | None]], varies: str) -> Path:
 
 
 def _values(option: str, text: str | None) -> list[str | None]:
-    """Values between commas, each once, paddings by their own names; one None where nothing is given."""
+    """List values between commas, each once, paddings by their own names; one None where nothing is given."""
     from padviz.network.rewrites import canonical
 
     if text is None:
@@ -97,7 +105,7 @@ def _values(option: str, text: str | None) -> list[str | None]:
 
 
 def _items(given: dict[str, list[str | None]], varies: str, heads: str) -> list[Item]:
-    """Each value of the list with its map, or with the error in its place."""
+    """Pair each value of the list with its map, or with the error in its place."""
     from padviz.counting.usage import usages
 
     sizes = [None if size is None else SizeType().convert(size, None, None) for size in given["size"]]
@@ -111,7 +119,7 @@ def _items(given: dict[str, list[str | None]], varies: str, heads: str) -> list[
 
 
 def _loaded(name: str, size: tuple[int, int] | None) -> Network | PadvizError:
-    """The network, or in its place why there is none."""
+    """Load the network; where there is none, return the error in its place."""
     try:
         return options.load_as(name, size)
     except PadvizError as error:

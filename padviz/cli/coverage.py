@@ -65,14 +65,14 @@ def command(
     if len(targets) > 1 and to.path and to.path.suffix.lower() in COUNTS:
         raise OptionError(f"{str(to.path)!r} holds the counts of one layer", where="-o", hint="name one --layer")
     to = to.checked(PICTURES + COUNTS)
-    found = coverages(network, size, padding, targets, pooling)
-    path = to.path or options.default_picture(network, found[0].size, padding, "coverage")
-    _write(found, path, cmap)
-    to.show(coverage(found, [str(path)]))
+    maps = coverages(network, size, padding, targets, pooling)
+    path = to.path or options.default_picture(network, maps[0].size, padding, "coverage")
+    _write(maps, path, cmap)
+    to.show(coverage(maps, [str(path)]))
 
 
 def _margins(model: str, size: tuple[int, int] | None, padding: str | None, layers: tuple[str, ...]) -> Report:
-    """How far padding reaches into some layers."""
+    """Report how far padding reaches into some layers."""
     from padviz.geometry.reaching.border_margins import margins
     from padviz.network.rewrites import with_padding
     from padviz.network.targets import cut
@@ -84,13 +84,13 @@ def _margins(model: str, size: tuple[int, int] | None, padding: str | None, laye
     return coverage.margins([row for row in margins(followed, pixels) if row.layer in wanted], network.name, pixels)
 
 
-def _write(found: tuple[CountMap, ...], path: Path, cmap: str | None) -> None:
+def _write(maps: tuple[CountMap, ...], path: Path, cmap: str | None) -> None:
     from padviz.figures import panels
     from padviz.figures.canvas import save
     from padviz.figures.heatmap import heatmap
     from padviz.reports.counts import write_counts
 
     if path.suffix.lower() in COUNTS:
-        write_counts(found[0], path)
+        write_counts(maps[0], path)
     else:
-        save(heatmap(found[0], cmap) if len(found) == 1 else panels.strip(found, cmap), path)
+        save(heatmap(maps[0], cmap) if len(maps) == 1 else panels.strip(maps, cmap), path)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from padviz.cli import options
-from padviz.cli.progress import progress, told_where_interrupted
+from padviz.cli.progress import progress, saying_what_is_kept
 from padviz.cli.showing import To, reported
 from padviz.cli.value_types import Pixels
 from padviz.errors import OptionError
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 @click.option("--resume", is_flag=True, help="Go on with a sweep that was interrupted.")
 @reported("detect", help="Picture (.png .svg .pdf). Default: MODEL-SIZE-detect.png.", suffixes=PICTURES, long="")
 def command(
-    model: str, weights: str | None, size: Pixels | None, seen: str | None, resume: bool, to: To, **asked: Any
+    model: str, weights: str | None, size: Pixels | None, seen: str | None, resume: bool, to: To, **settings: Any
 ) -> None:
     """Move a stimulus over the image, and map how well MODEL, a trained network, sees it at each position.
 
@@ -74,21 +74,21 @@ def command(
     path = to.path or options.default_picture(trained.network, trained.size, None, "detect")
     kept, anew = options.kept_beside(path, resume, to.overwrite)
     about: dict[str, Any] = {"size": size, "output": seen, "unfinished": kept, "resume": resume}
-    with told_where_interrupted(), progress("positions") as told:
-        found = detectability(trained, **asked, **about, on_progress=told)
-    _draw(found, path, kept)
-    options.say_all((*anew, *found.notes))
-    to.show(report_of(found, [str(path)]))
+    with saying_what_is_kept(), progress("positions") as on_progress:
+        scores = detectability(trained, **settings, **about, on_progress=on_progress)
+    _draw(scores, path, kept)
+    options.say_all((*anew, *scores.notes))
+    to.show(report_of(scores, [str(path)]))
     kept.unlink(missing_ok=True)  # all that is made of it is there
 
 
-def _draw(found: Detectability, path: Path, kept: Path) -> None:
+def _draw(scores: Detectability, path: Path, kept: Path) -> None:
     """Draw the maps; where they cannot be written, say what is kept of the sweep."""
     from padviz.figures.canvas import save
     from padviz.figures.trained import detection
 
     try:
-        save(detection.positions(found), path)
+        save(detection.positions(scores), path)
     except OptionError as error:
         hint = f"make room there, and add `resume`: {kept.name} has all scores" if kept.exists() else error.hint
         raise OptionError(error.what, where=error.where, hint=hint) from None

@@ -59,10 +59,12 @@ def command(
     if output is not None:
         checked_output(output, SUFFIXES, overwrite)
     network = options.load_as(model, size)
-    shown = size or network.size
-    asked = ordered(shown, None if sizes is None else _sizes(sizes))
-    networks = laid_out(asked, shown, network, lambda each: options.load_as(model, each))
-    page = explorer(networks, asked.index(shown), None if padding is None else options.listed(padding), layer, heads)
+    first = size or network.size
+    ordered_sizes = ordered(first, None if sizes is None else _sizes(sizes))
+    networks = laid_out(ordered_sizes, first, network, lambda other: options.load_as(model, other))
+    page = explorer(
+        networks, ordered_sizes.index(first), None if padding is None else options.listed(padding), layer, heads
+    )
     path = output or Path(f"{network.name}-explore.html")
     page.save(path)
     click.echo(tables.to_facts(_facts(page, path)))
@@ -71,9 +73,9 @@ def command(
 
 
 def _sizes(text: str) -> list[tuple[int, int]]:
-    """The sizes between commas."""
+    """Read the sizes between commas."""
     try:
-        return [SizeType().convert(each, None, None) for each in options.listed(text)]
+        return [SizeType().convert(size, None, None) for size in options.listed(text)]
     except OptionError as error:
         raise OptionError(error.what, where="--sizes", hint="use pixels from 1, as 224,320x480") from None
 

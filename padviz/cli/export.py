@@ -61,7 +61,7 @@ def command(
     from padviz.exports.run import export
 
     _checked_folder(output)
-    unsaid = [each for each in os.environ.get("PYTHONWARNINGS", "").split(",") if each not in ("", UNSAID)]
+    unsaid = [rule for rule in os.environ.get("PYTHONWARNINGS", "").split(",") if rule not in ("", UNSAID)]
     os.environ["PYTHONWARNINGS"] = ",".join([*unsaid, UNSAID])
     lists = {"sizes": size, "paddings": padding, "layers": layer, "what": what}
     given: dict[str, Any] = {name: options.listed(value) for name, value in lists.items() if value is not None}
@@ -71,8 +71,8 @@ def command(
     look: dict[str, Any] = {"formats": options.listed(format_), "bare": bare, "cmap": cmap}
     look |= {"allow_modules": allow_modules, "on_note": options.say_once}
     neutral = options.neutral_ops()
-    with _progress() as told:
-        outcomes = export(models, output, **look, jobs=jobs or -1, neutral=neutral, told=told, **given)
+    with _progress() as on_outcome:
+        outcomes = export(models, output, **look, jobs=jobs or -1, neutral=neutral, told=on_outcome, **given)
     _report(outcomes, Path(output))
 
 
@@ -97,7 +97,7 @@ def _checked_folder(folder: str) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[Outcome, int], None] | None]:
-    """A bar with rate and time left on stderr; nothing where that is no terminal."""
+    """Draw a bar with rate and time left on stderr; nothing where that is no terminal."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -124,7 +124,9 @@ def _report(outcomes: Sequence[Outcome], folder: Path) -> None:
     states = [outcome.state for outcome in outcomes]
     facts: list[tuple[str, Any]] = [(state, states.count(state)) for state in ("made", "kept", "failed")]
     click.echo(tables.to_facts([*facts, ("gallery", str(folder / "index.html"))]))
-    failed = sorted((each for each in outcomes if each.state == "failed"), key=lambda each: natural(each.name))
+    failed = sorted(
+        (outcome for outcome in outcomes if outcome.state == "failed"), key=lambda outcome: natural(outcome.name)
+    )
     for outcome in failed[:SAID]:
         options.say(f"{outcome.name}: {outcome.error}")
     if len(failed) > SAID:

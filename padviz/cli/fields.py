@@ -41,7 +41,7 @@ def command(model: str, size: Pixels | None, layers: Names, to: To) -> None:
     rows = [row for row in receptive_fields(followed, pixels) if row.layer in wanted]
 
     def draw() -> Any:
-        shown = {name: fields_of_units(followed, pixels, name) for name in layers or network.targets}
-        return field_boxes.fields(shown, pixels, network.title)
+        unit_fields = {name: fields_of_units(followed, pixels, name) for name in layers or network.targets}
+        return field_boxes.fields(unit_fields, pixels, network.title)
 
     to.show(fields(rows, network, pixels, to.files), draw)

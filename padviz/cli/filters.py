@@ -39,15 +39,15 @@ def command(model: str, weights: str | None, size: Pixels | None, layers: Names,
     from padviz.trained.mean_filters import filters_of
 
     trained = options.read_trained(model, size, weights)
-    found = filters_of(trained, layers)
-    _check_measured(found, trained.where)
+    mean_filters = filters_of(trained, layers)
+    _check_measured(mean_filters, trained.where)
     options.say_all(trained.notes)
-    to.show(report_of(found, to.files), lambda: filters(found))
+    to.show(report_of(mean_filters, to.files), lambda: filters(mean_filters))
 
 
-def _check_measured(found: MeanFilters, where: str) -> None:
+def _check_measured(mean_filters: MeanFilters, where: str) -> None:
     """Refuse a network of which no convolution can be measured."""
-    if all(row.why for row in found.rows):
-        more = f", and {len(found.rows) - 1} more like it" if len(found.rows) > 1 else ""
-        what = f"nothing can be measured: {found.rows[0].layer}: its {found.rows[0].why}{more}"
+    if all(row.why for row in mean_filters.rows):
+        more = f", and {len(mean_filters.rows) - 1} more like it" if len(mean_filters.rows) > 1 else ""
+        what = f"nothing can be measured: {mean_filters.rows[0].layer}: its {mean_filters.rows[0].why}{more}"
         raise DescriptionError(what, where=where, hint="use the weights of a network that was trained")

@@ -27,7 +27,7 @@ COMMANDS = (
 class _Group(click.Group):
     """Loads a command's module when it is asked for; says what went wrong in one line."""
 
-    asked: click.Command | None = None  # the one that runs
+    running: click.Command | None = None  # the one that runs
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -49,8 +49,8 @@ class _Group(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        name, self.asked, rest = super().resolve_command(ctx, args)
-        return name, self.asked, rest
+        name, self.running, rest = super().resolve_command(ctx, args)
+        return name, self.running, rest
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         kwargs["standalone_mode"] = False
@@ -61,10 +61,10 @@ class _Group(click.Group):
             code = super().main(*args, **kwargs)
             sys.stdout.flush()
         except PadvizError as error:
-            code = _say(spelled(error, self.asked))
+            code = _say(spelled(error, self.running))
         except click.UsageError as error:
-            asked = f"padviz {self.asked.name}" if self.asked else "padviz"
-            path = error.ctx.command_path if error.ctx else asked
+            called = f"padviz {self.running.name}" if self.running else "padviz"
+            path = error.ctx.command_path if error.ctx else called
             code = _say(f"{_sentence(error)}; see {path} --help")
         except click.ClickException as error:
             code = _say(_sentence(error))
@@ -85,7 +85,7 @@ class _Group(click.Group):
 
 
 def _robust_streams() -> None:
-    """Names may hold what the terminal cannot show."""
+    """Write out what the terminal cannot show: names may hold that."""
     _open_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -93,7 +93,7 @@ def _robust_streams() -> None:
 
 
 def _open_streams() -> None:
-    """Where the caller closed a stream, what is said goes nowhere, from processes that are started too."""
+    """Send what a closed stream would say nowhere, from processes that are started too."""
     for number, name in ((1, "stdout"), (2, "stderr")):
         if getattr(sys, name) is None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), number)
@@ -112,7 +112,7 @@ def _reader() -> Iterator[None]:
 
 
 def _unwritable(error: OSError) -> int:
-    """The output is gone or full; Python must not try again when it ends. Or it is another file, or the folder."""
+    """Say that the output is gone or full; Python must not try again when it ends. Or name another file."""
     if error.filename is not None:
         return _say(f"{error.filename}: cannot be used ({error.strerror})")
     if isinstance(error, FileNotFoundError):
@@ -131,7 +131,7 @@ def _say(line: str, code: int = 2) -> int:
 
 
 def _sentence(error: click.ClickException) -> str:
-    """The message on one line, in the style of padviz's own."""
+    """Put the message on one line, in the style of padviz's own."""
     line = " ".join(error.format_message().split()).rstrip(".")
     return line[:1].lower() + line[1:]
 

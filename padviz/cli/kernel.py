@@ -46,11 +46,11 @@ def command(
     if max(size) > MOST:
         raise OptionError(f"{pixels(size)} does not fit on a screen", where="--size", hint=f"use up to {MOST}")
     schemes = dict.fromkeys(map(canonical, options.listed(padding)))
-    shown = [illustrate(kernel, stride, dilation, size, scheme) for scheme in schemes if scheme]
+    layers = [illustrate(kernel, stride, dilation, size, scheme) for scheme in schemes if scheme]
     at = _pixel(pixel)
     if at is not None:
-        shown[0].taps(*at)
-    to.show(report_of(shown, at, to.files), lambda: kernel_cells.kernels(shown, at, cmap))
+        layers[0].taps(*at)
+    to.show(report_of(layers, at, to.files), lambda: kernel_cells.kernels(layers, at, cmap))
 
 
 def _pixel(text: str | None) -> tuple[int, int] | None:

@@ -24,7 +24,7 @@ Option = Callable[[Callable[..., None]], Callable[..., None]]
 
 
 def spelled(error: PadvizError | str, command: click.Command | None = None) -> str:
-    """What a library's error, or line, says, with its options as they are typed; hints of others are left out.
+    """Say a library's error, or line, with its options as they are typed; hints of others are left out.
 
     The command is the one that runs, if none is given.
 
@@ -33,7 +33,7 @@ def spelled(error: PadvizError | str, command: click.Command | None = None) -> s
     """
     context = click.get_current_context(silent=True)
     command = command or (context.command if context else None)
-    known = None if command is None else {each.lstrip("-") for param in command.params for each in param.opts}
+    known = None if command is None else {spelling.lstrip("-") for param in command.params for spelling in param.opts}
     named = isinstance(error, PadvizError) and error.option and not error.where
     if isinstance(command, ChangesLayers):
         known = (known or set()) - {"layer"}
@@ -44,7 +44,7 @@ def spelled(error: PadvizError | str, command: click.Command | None = None) -> s
 
 
 def _dashes(option: str) -> str:
-    """What stands before an option's name: one letter has one.
+    """Put before an option's name what stands there: one letter has one dash.
 
     >>> _dashes("n"), _dashes("size")
     ('-', '--')
@@ -53,22 +53,22 @@ def _dashes(option: str) -> str:
 
 
 def _known_only(text: str, known: Container[str]) -> str:
-    """A line without what it advises of options that are not known.
+    """Leave out of a line what it advises of options that are not known.
 
     >>> _known_only("a: is small; try another `size` or `padding`", {"size"})
     'a: is small; try another `size`'
     >>> _known_only("a: no rule; `neutral` a leaves it, `layer` b stops before it", {"layer"})
     'a: no rule; `layer` b stops before it'
     """
-    said, *parts = re.split(r"(; |, or |, | or )", text)
+    kept, *parts = re.split(r"(; |, or |, | or )", text)
     dropped = ""  # what stood before the last part that was left out
     for between, part in zip(parts[::2], parts[1::2], strict=True):
         if any(name.replace("_", "-") not in known for name in re.findall(r"`([a-z_]+)`", part)):
             dropped = dropped or between
             continue
-        said += (dropped or between) + part
+        kept += (dropped or between) + part
         dropped = ""
-    return said
+    return kept
 
 
 class ChangesLayers(click.Command):
@@ -85,8 +85,8 @@ class WithCheck(click.Command):
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> None:
-    for each in value:
-        _named(ctx, param, each.strip())
+    for op in value:
+        _named(ctx, param, op.strip())
     if value:
         from padviz.sources.tracing.moving import checked_neutral
 
@@ -112,7 +112,7 @@ neutral = click.option(
 
 
 def model(command: Callable[..., None]) -> Callable[..., None]:
-    """The argument MODEL, and how to read it."""
+    """Add the argument MODEL, and how to read it."""
     return click.argument("model")(neutral(command))
 
 
@@ -124,7 +124,7 @@ weights = click.option(
 
 
 def trained(command: Callable[..., None]) -> Callable[..., None]:
-    """The argument MODEL of a network with weights, and how to read it."""
+    """Add the argument MODEL of a network with weights, and how to read it."""
     return model(weights(command))
 
 
@@ -171,7 +171,7 @@ seed = click.option("--seed", type=click.IntRange(0), default=0, show_default=Tr
 
 
 def schemes(usual: tuple[str, ...]) -> Option:
-    """The option --padding, several schemes; "trained" is the network's own, always the first."""
+    """Add the option --padding, several schemes; "trained" is the network's own, always the first."""
     help_ = f"Schemes to replace the padding by, between commas; trained keeps it. By default {','.join(usual)}."
     return click.option("--padding", metavar="MODE,...", default=",".join(usual), callback=_schemes, help=help_)
 
@@ -179,7 +179,7 @@ def schemes(usual: tuple[str, ...]) -> Option:
 def _schemes(ctx: click.Context, param: click.Parameter, value: str) -> list[str]:
     from padviz.network.rewrites import canonical
 
-    return [canonical(each) or each for each in listed(value) if each != AS_TRAINED]
+    return [canonical(scheme) or scheme for scheme in listed(value) if scheme != AS_TRAINED]
 
 
 mean = click.option("--mean", type=NumbersType(), help="Of pixels from 0 to 1, by channel; ImageNet's by default.")
@@ -187,7 +187,7 @@ std = click.option("--std", type=NumbersType(), help="Deviation of pixels, by ch
 
 
 def load_as(model: str, size: tuple[int, int] | None = None, same: bool = False) -> Network:
-    """The network that MODEL names, laid out at `size` where it leaves that open, in the convention asked for."""
+    """Load the network that MODEL names, laid out at `size` where it leaves that open, in the convention asked for."""
     from padviz.network.rewrites import with_same
     from padviz.sources import load, shadowing
 
@@ -200,15 +200,15 @@ def load_as(model: str, size: tuple[int, int] | None = None, same: bool = False)
 
 
 def read_trained(model: str, size: tuple[int, int] | None = None, weights: str | None = None) -> Trained:
-    """The network that MODEL names, with its weights."""
+    """Read the network that MODEL names, with its weights."""
     from padviz.sources import shadowing
     from padviz.trained.weights.reading import read
 
     if line := shadowing(model):
         say_once(line)
-    found = read(model, size, weights, neutral_ops())
-    warn_if_baked(found.network, found.size)
-    return found
+    loaded = read(model, size, weights, neutral_ops())
+    warn_if_baked(loaded.network, loaded.size)
+    return loaded
 
 
 def kept_beside(picture: Path, resume: bool, overwrite: bool) -> tuple[Path, tuple[str, ...]]:
@@ -235,9 +235,9 @@ def images(words: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 def neutral_ops() -> tuple[str, ...]:
-    """What --neutral names in the command that runs."""
-    found: tuple[str, ...] = click.get_current_context().meta.get(NEUTRAL, ())
-    return found
+    """List what --neutral names in the command that runs."""
+    ops: tuple[str, ...] = click.get_current_context().meta.get(NEUTRAL, ())
+    return ops
 
 
 def say(line: str) -> None:
@@ -253,9 +253,9 @@ def say_all(notes: Iterable[str]) -> None:
 
 def say_once(line: str) -> None:
     """Say something on stderr, unless this command said it before."""
-    told = click.get_current_context().meta.setdefault(SAID, set())
-    if line not in told:
-        told.add(line)
+    lines = click.get_current_context().meta.setdefault(SAID, set())
+    if line not in lines:
+        lines.add(line)
         say(line)
 
 
@@ -271,17 +271,17 @@ def warn_if_assumed(network: Network) -> None:
     """Say on stderr where a file leaves the size of its input open, and none was asked for."""
     from padviz.network.baked import assumed
 
-    if said := assumed(network):
-        say_once(f"{network.name}: {said}")
+    if assumption := assumed(network):
+        say_once(f"{network.name}: {assumption}")
 
 
 def known_layers(network: Network, layers: tuple[str, ...]) -> set[str]:
-    """The layers asked for, checked; all of them where none is named."""
+    """Check the layers asked for; all of them where none is named."""
     return {network.find(name).name for name in layers} if layers else set(network.index)
 
 
 def listed(text: str) -> list[str]:
-    """Values between commas, each once.
+    """List values between commas, each once.
 
     >>> listed("224, 225,224")
     ['224', '225']
@@ -290,7 +290,7 @@ def listed(text: str) -> list[str]:
 
 
 def default_picture(network: Network, size: tuple[int, int], padding: str | None, what: str) -> Path:
-    """Where a picture goes that is not named: MODEL-SIZE[-MODE]-WHAT.png."""
+    """Name the picture where no name is given: MODEL-SIZE[-MODE]-WHAT.png."""
     from padviz.network.rewrites import canonical, padding_in_names
     from padviz.reports.tables import pixels
 

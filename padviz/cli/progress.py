@@ -12,7 +12,7 @@ from padviz.errors import Ended
 
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
-    """What is told of work done, and of all that there is; nothing where stderr is no terminal."""
+    """Show how much of all work is done; nothing where stderr is no terminal."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -26,8 +26,8 @@ def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
 
 
 @contextmanager
-def told_where_interrupted() -> Iterator[None]:
-    """Where a sweep is interrupted, have it said what is kept of it."""
+def saying_what_is_kept() -> Iterator[None]:
+    """Let an interrupted sweep say what is kept of it."""
     try:
         yield
     except (Ended, KeyboardInterrupt) as error:

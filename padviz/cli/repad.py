@@ -56,10 +56,10 @@ def command(
     check_options(padding, even)
     if even and layers + without:
         raise OptionError("takes all uneven windows", where="--even", hint="leave --layer and --except out")
-    found = repad_file(model, padding, None, size, layers, without, even=even, neutral=options.neutral_ops())
-    options.warn_if_baked(found.source, found.plan.size)
+    repadded = repad_file(model, padding, None, size, layers, without, even=even, neutral=options.neutral_ops())
+    options.warn_if_baked(repadded.source, repadded.plan.size)
     if to.path is None:
         options.say("nothing is written; -o FILE.onnx says where to")
     else:
-        found.save(to.path, overwrite=to.overwrite)
-    to.show(report_of(found, padding, check, to.files))
+        repadded.save(to.path, overwrite=to.overwrite)
+    to.show(report_of(repadded, padding, check, to.files))

@@ -25,7 +25,7 @@ from padviz.cli.value_types import Names, Pixels
 @click.option("--shuffled/--no-shuffled", default=True, help="Run it with shuffled weights, too; the default.")
 @options.only
 @reported("responses", "mean responses and their profiles")
-def command(model: str, size: Pixels | None, weights: str | None, layers: Names, to: To, **asked: Any) -> None:
+def command(model: str, size: Pixels | None, weights: str | None, layers: Names, to: To, **settings: Any) -> None:
     """Run MODEL, a trained network, and compare what its convolutions make at the border with what they make inside.
 
     E is the outermost line minus the interior, over what is usual in the interior. E .5: the border line is off by half
@@ -47,8 +47,8 @@ def command(model: str, size: Pixels | None, weights: str | None, layers: Names,
     from padviz.reports.trained.responses import report_of
 
     trained = options.read_trained(model, size, weights)
-    with progress("images") as told:
-        found = border_responses(trained, size, **asked, on_progress=told)
-    found = found.only(layers) if layers else found
-    options.say_all(found.notes)
-    to.show(report_of(found, to.files), lambda: responses.panels(found))
+    with progress("images") as on_progress:
+        measured = border_responses(trained, size, **settings, on_progress=on_progress)
+    measured = measured.only(layers) if layers else measured
+    options.say_all(measured.notes)
+    to.show(report_of(measured, to.files), lambda: responses.panels(measured))

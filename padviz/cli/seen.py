@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from padviz.cli import options
-from padviz.cli.progress import progress, told_where_interrupted
+from padviz.cli.progress import progress, saying_what_is_kept
 from padviz.cli.showing import To, reported
 from padviz.cli.value_types import Pixels
 
@@ -25,7 +25,7 @@ from padviz.cli.value_types import Pixels
 @click.option("--noise", is_flag=True, help="Run on noise in place of photographs, which tells little.")
 @click.option("--resume", is_flag=True, help="Go on with a run that was interrupted.")
 @reported("seen", "what is seen beside usage")
-def command(model: str, weights: str | None, size: Pixels | None, resume: bool, to: To, **asked: Any) -> None:
+def command(model: str, weights: str | None, size: Pixels | None, resume: bool, to: To, **settings: Any) -> None:
     """Lay a neutral patch over crops of photographs, place by place, and compare the change of MODEL's output to usage.
 
     Seen is the root mean square change of the output over crops. Spearman's rank correlation sets it against usage
@@ -45,8 +45,8 @@ def command(model: str, weights: str | None, size: Pixels | None, resume: bool, 
     trained = options.read_trained(model, size, weights)
     path = to.path or options.default_picture(trained.network, trained.size, None, "seen")
     kept, anew = options.kept_beside(path, resume, to.overwrite)
-    with told_where_interrupted(), progress("places") as told:
-        found = seen(trained, **asked, unfinished=kept, resume=resume, on_progress=told)
-    options.say_all((*anew, *found.notes))
-    to.show(trying.seen(found, to.files), lambda: seeing.beside(found))
+    with saying_what_is_kept(), progress("places") as on_progress:
+        seen_map = seen(trained, **settings, unfinished=kept, resume=resume, on_progress=on_progress)
+    options.say_all((*anew, *seen_map.notes))
+    to.show(trying.seen(seen_map, to.files), lambda: seeing.beside(seen_map))
     kept.unlink(missing_ok=True)  # all that is made of it is there

@@ -47,15 +47,15 @@ class To:
         """Refuse a file that is neither one of those nor a text of those formats; a text's suffix says its format."""
         if self.path is None:
             return self
-        known = {SUFFIXES[each]: each for each in texts if each != "github"}
+        known = {SUFFIXES[format_]: format_ for format_ in texts if format_ != "github"}
         suffix = checked_output(self.path, (*known, *suffixes), self.overwrite).suffix.lower()
         if suffix in suffixes:
             return replace(self, beside=True)
-        asked = click.get_current_context().get_parameter_source("format_") is not click.core.ParameterSource.DEFAULT
-        if asked and SUFFIXES[self.format] != suffix:
+        chosen = click.get_current_context().get_parameter_source("format_") is not click.core.ParameterSource.DEFAULT
+        if chosen and SUFFIXES[self.format] != suffix:
             what = f"{str(self.path)!r} does not fit --format {self.format}"
             raise OptionError(what, where="-o", hint=f"use {SUFFIXES[self.format]}, or leave --format out")
-        return self if asked else replace(self, format=known[suffix])
+        return self if chosen else replace(self, format=known[suffix])
 
     def show(self, report: Report, draw: Callable[[], Figure] | None = None) -> None:
         """Draw what -o asks for, print or write the report, and end with its exit code."""
@@ -79,17 +79,17 @@ def reported(
     -o takes a text, and where `drawn` says what is drawn a picture; or what `help` says, with those `suffixes`.
     """
     formats, pictures = formats_of(name), PICTURES if drawn else ()
-    texts = " ".join(dict.fromkeys(SUFFIXES[each] for each in formats))
+    texts = " ".join(dict.fromkeys(SUFFIXES[format_] for format_ in formats))
     picture = f", or draw {drawn} ({' '.join(pictures)})" if drawn else ""
     format_ = click.option("--format", "format_", type=click.Choice(formats), default="table", show_default=True)
     help = help or f"Write the report ({texts}){picture}."
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
-        def with_to(format_: str, output: Path | None, overwrite: bool, **asked: Any) -> None:
+        def with_to(format_: str, output: Path | None, overwrite: bool, **settings: Any) -> None:
             to = To(format_, output, overwrite)
             to = to.checked(pictures, formats) if suffixes is None else to.checked(suffixes) if suffixes else to
-            command(to=to, **asked)
+            command(to=to, **settings)
 
         return format_(output_to(help, long)(OVERWRITE(with_to)))
 

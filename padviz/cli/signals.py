@@ -20,26 +20,26 @@ SAYING = _thread.allocate_lock()  # taken by who says that padviz was interrupte
 
 
 def handle_signals() -> None:
-    """From here on, a signal raises `Ended` in the main thread; one that the caller ignores stays ignored."""
+    """Let a signal raise `Ended` in the main thread from here on; one that the caller ignores stays ignored."""
     for number in HANDLED:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end)
-    arrived, told = os.pipe()
-    os.set_blocking(told, False)
-    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    arrived, wakeup = os.pipe()
+    os.set_blocking(wakeup, False)
+    signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
     _thread.start_new_thread(_watch, (arrived,))
     sys.unraisablehook, sys.excepthook = _unraisable, _escaped
 
 
 def release_signals() -> None:
-    """From here on, a signal ends the process at once: nothing is left to say or to save."""
+    """Let a signal end the process at once from here on: nothing is left to say or to save."""
     for number in HANDLED:
         if signal.getsignal(number) is _end:
             signal.signal(number, signal.SIG_DFL)
 
 
 def code_of(code: int) -> int:
-    """The exit code: that of the signal where there was one, whatever became of its exception."""
+    """Choose the exit code: that of the signal where there was one, whatever became of its exception."""
     return 128 + Ended.received if Ended.received else code
 
 
@@ -59,7 +59,7 @@ def _end(number: int, frame: Any) -> None:
 
 
 def _loads_compiled(frame: Any) -> bool:
-    """Whether a compiled module is being loaded: an exception there may end the process by SIGABRT."""
+    """Tell whether a compiled module is being loaded: an exception there may end the process by SIGABRT."""
     while frame is not None:
         if frame.f_code in LOADING:
             return True
@@ -79,7 +79,7 @@ def _watch(arrived: int) -> None:
 
 
 def _unraisable(what: sys.UnraisableHookArgs) -> None:
-    """A signal where Python can only print its exception, as in the callback of a weak reference: once more, later."""
+    """Send a signal again, later, where Python can only print its exception, as in callbacks of weak references."""
     if what.exc_type is Ended:
         _thread.start_new_thread(_again, ())
     else:
@@ -87,7 +87,7 @@ def _unraisable(what: sys.UnraisableHookArgs) -> None:
 
 
 def _escaped(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-    """A signal while the process ends."""
+    """End with the code of a signal that comes while the process ends."""
     if issubclass(kind, Ended):
         os._exit(128 + Ended.received)
     sys.__excepthook__(kind, error, trace)

@@ -39,8 +39,8 @@ def command(model: str, size: Pixels | None, range_: str, axis: str, layers: Nam
     if network.fixed:
         axes = " and ".join(("height", "width")[i] for i in network.fixed)
         options.say(f"{network.name}: its {axes} cannot vary, so only {pixels(network.size)} fits")
-    if said := declared(network):
-        options.say(f"{network.name}: {said}")
+    if declaration := declared(network):
+        options.say(f"{network.name}: {declaration}")
     to.show(report_of(network, even_sizes(network, lo, hi, axis)))
 
 

@@ -32,7 +32,7 @@ def command(
     padding: list[str],
     trained_at: Pixels | None,
     to: To,
-    **asked: Any,
+    **settings: Any,
 ) -> None:
     """Run MODEL, a trained network, on crops of photographs before and after each change, and compare its answers.
 
@@ -52,8 +52,8 @@ def command(
 
     named = click.get_current_context().get_parameter_source("padding") is not click.core.ParameterSource.DEFAULT
     trained = options.read_trained(model, trained_at, weights)
-    with progress("images") as told:
+    with progress("images") as on_progress:
         schemes = padding if named else None
-        found = trial(trained, sizes=sizes or None, padding=schemes, **asked, on_progress=told)
-    options.say_all(found.notes)
-    to.show(trying.trial(found, to.files), lambda: trials.dots(found))
+        tried = trial(trained, sizes=sizes or None, padding=schemes, **settings, on_progress=on_progress)
+    options.say_all(tried.notes)
+    to.show(trying.trial(tried, to.files), lambda: trials.dots(tried))

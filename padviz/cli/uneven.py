@@ -57,5 +57,5 @@ def command(
             options.warn_if_baked(network)
     parts = [(model, size, cut(network, layers)) for model, size, network in read]
     results = [(model, network, ledger(network, size)) for model, size, network in parts]
-    _, network, found = results[0]
-    to.show(report_of(results, every, check), lambda: ledger_bars.padding(found, network.title))
+    _, network, first_ledger = results[0]
+    to.show(report_of(results, every, check), lambda: ledger_bars.padding(first_ledger, network.title))

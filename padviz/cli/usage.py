@@ -36,7 +36,7 @@ def command(
     scale: str,
     cmap: str | None,
     to: To,
-    **asked: Any,
+    **settings: Any,
 ) -> None:
     """Count the paths from every input pixel of MODEL to its last feature map, exactly, and draw them.
 
@@ -53,7 +53,7 @@ def command(
     from padviz.reports.counts import write_counts
     from padviz.reports.maps import usage as reports
 
-    counts = usage(options.load_as(model, size), size, padding, layers or None, **asked)
+    counts = usage(options.load_as(model, size), size, padding, layers or None, **settings)
     if scale == "share" and counts.share_reason:
         raise OptionError(counts.share_reason, option="scale", hint="draw counts, with `scale` counts")
     path = to.path or options.default_picture(counts.network, counts.size, padding, "usage")
