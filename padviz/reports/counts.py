@@ -56,7 +56,7 @@ def write_counts(counts: CountMap, path: Path) -> None:
 
 
 def _write_rows(file: Any, rows: NDArray[Any], shape: tuple[int, int], *, first: bool) -> None:
-    """Some rows of an .npy file of that shape, after its head."""
+    """Write some rows of an .npy file of that shape, after its head."""
     if first:
         head = {"descr": np.lib.format.dtype_to_descr(rows.dtype), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, head)
@@ -64,7 +64,7 @@ def _write_rows(file: Any, rows: NDArray[Any], shape: tuple[int, int], *, first:
 
 
 def _plain(tally: Array) -> NDArray[Any]:
-    """Counts as an array without objects."""
+    """Turn counts into an array without objects."""
     if len(tally) == 1:
         return to_ints(tally)
     digits = to_bytes(tally)
@@ -112,11 +112,11 @@ def read_counts(path: str | Path, rows: Any = slice(None), cols: Any = slice(Non
             raise foreign from None
         down, across = positions(index[0], rows, "rows"), positions(index[1], cols, "columns")
         try:
-            each = core.dtype.itemsize + (INTEGER if core.dtype.names else 0)
-            if len(down) * len(across) * each > machine_memory():
+            cell_bytes = core.dtype.itemsize + (INTEGER if core.dtype.names else 0)
+            if len(down) * len(across) * cell_bytes > machine_memory():
                 raise MemoryError
-            found = _cells(core, down, across)
-            return from_bytes(found[DIGITS]) if found.dtype.names else found
+            cells = _cells(core, down, across)
+            return from_bytes(cells[DIGITS]) if cells.dtype.names else cells
         except MemoryError:
             what = f"its {len(index[0])} x {len(index[1])} counts do not fit into memory"
             hint = "read parts of it: read_counts(path, rows, cols)"
@@ -126,7 +126,7 @@ def read_counts(path: str | Path, rows: Any = slice(None), cols: Any = slice(Non
 
 
 def _parts(file: IO[bytes]) -> tuple[Stored, NDArray[Any], NDArray[Any]]:
-    """The core in a file, and which of its rows and columns each position has; of an .npy file, all of them.
+    """Find the core in a file, and which of its rows and columns each position has; of an .npy file, all of them.
 
     Raises one of `BROKEN` where sizes, which are checked before anything is expanded, or values make no sense.
     """
@@ -157,15 +157,15 @@ def _check(core: Stored, *sides: int) -> None:
 
 
 def _cells(core: Stored, rows: NDArray[Any], cols: NDArray[Any]) -> NDArray[Any]:
-    """Where some rows and columns of the core cross; of the others, only those that lie between are read, in turn."""
+    """Read where some rows and columns of the core cross; of the others, only those that lie between, in turn."""
     if not len(rows) or not len(cols):
         return np.empty((len(rows), len(cols)), core.dtype)
     needed, which = np.unique(rows, return_inverse=True)
     low, high = int(cols.min()), int(cols.max()) + 1
-    found = np.empty((len(needed), len(cols)), core.dtype)
+    cells = np.empty((len(needed), len(cols)), core.dtype)
     for at, row in enumerate(needed.tolist()):
-        found[at] = core.read(row * core.shape[1] + low, high - low)[cols - low]
-    lowest = 127 - found[DIGITS][..., -1].astype(np.int64) if found.dtype.names else found
+        cells[at] = core.read(row * core.shape[1] + low, high - low)[cols - low]
+    lowest = 127 - cells[DIGITS][..., -1].astype(np.int64) if cells.dtype.names else cells
     if not (lowest >= 0).all():
         raise ValueError
-    return found if len(needed) == len(rows) and (needed == rows).all() else found[which]
+    return cells if len(needed) == len(rows) and (needed == rows).all() else cells[which]

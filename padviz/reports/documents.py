@@ -36,9 +36,9 @@ def plain(value: Any) -> Any:
     if hasattr(value, "_asdict"):
         return plain(value._asdict())
     if isinstance(value, Mapping):
-        return {key: plain(each) for key, each in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
+        return [plain(item) for item in value]
     return float(value) if isinstance(value, Fraction) else msgspec.to_builtins(value)
 
 
@@ -58,18 +58,18 @@ def flat(value: Any) -> dict[str, Any]:
     {'energy_top': 1, 'size': '3x4', 'rim': '14 34', 'consumed_before': 1, 'consumed_after': 0}
     """
     cells: dict[str, Any] = {}
-    for key, each in plain(value).items():
+    for key, item in plain(value).items():
         if key in PAIRS:
-            cells |= {f"{key}_before": each and each[0], f"{key}_after": each and each[1]}
-        elif isinstance(each, dict):
-            cells |= {f"{key}_{inner}": figure for inner, figure in flat(each).items()}
+            cells |= {f"{key}_before": item and item[0], f"{key}_after": item and item[1]}
+        elif isinstance(item, dict):
+            cells |= {f"{key}_{inner}": figure for inner, figure in flat(item).items()}
         else:
-            cells[key] = ("x" if key in SIZES else " ").join(map(str, each)) if isinstance(each, list) else each
+            cells[key] = ("x" if key in SIZES else " ").join(map(str, item)) if isinstance(item, list) else item
     return cells
 
 
 def to_json(value: Any) -> str:
-    """JSON in ASCII, indented; integers are exact however long they are.
+    """Write JSON in ASCII, indented; integers are exact however long they are.
 
     >>> to_json({"max": 9**25})
     '{\\n  "max": 717897987691852588770249\\n}'
@@ -78,7 +78,7 @@ def to_json(value: Any) -> str:
 
 
 def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """CSV with a header line, for programs and for spreadsheets, where a name must not become a formula.
+    """Write CSV with a header line, for programs and for spreadsheets, where a name must not become a formula.
 
     >>> print(to_csv(["layer", "skew"], [["=cmd()", -0.5], [None, "-0.5"]]))
     layer,skew
@@ -93,7 +93,7 @@ def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def _cell(value: Any) -> Any:
-    """A cell of CSV: numbers as they are, and an apostrophe before what a spreadsheet would work out."""
+    """Write a cell of CSV: numbers as they are, and an apostrophe before what a spreadsheet would work out."""
     if not isinstance(value, str):
         return "" if value is None else int(value) if isinstance(value, bool) else value
     text = printable(value)
@@ -101,7 +101,7 @@ def _cell(value: Any) -> Any:
 
 
 def to_markdown(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A Markdown table.
+    """Write a Markdown table.
 
     >>> print(to_markdown(["layer", "rows"], [["a|b*", 3]]))
     | layer | rows |

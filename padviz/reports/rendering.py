@@ -75,9 +75,9 @@ def to_github(report: Report) -> str:
     return "\n".join(map(_annotation, report.findings))
 
 
-def _annotation(found: Finding) -> str:
-    file = f"file={escaped(found.file, property_=True)}," if found.file else ""
-    return f"::{found.level} {file}title={escaped(found.title, property_=True)}::{escaped(found.text)}"
+def _annotation(finding: Finding) -> str:
+    file = f"file={escaped(finding.file, property_=True)}," if finding.file else ""
+    return f"::{finding.level} {file}title={escaped(finding.title, property_=True)}::{escaped(finding.text)}"
 
 
 def escaped(text: str, property_: bool = False) -> str:
@@ -107,10 +107,10 @@ def _in_html(block: Block) -> str:
     if not isinstance(block, Table):
         return "<pre>" + "\n".join(map(_html, str(block).split("\n"))) + "</pre>"
     cells = block.cells(paper=True)
-    shown, rest = (_table_of(block.headings, rows) if rows else "" for rows in (cells[:ROWS], cells[ROWS:]))
+    head, rest = (_table_of(block.headings, rows) if rows else "" for rows in (cells[:ROWS], cells[ROWS:]))
     more = f"{len(cells) - ROWS} more row{'' if len(cells) == ROWS + 1 else 's'}"
     folded = f"<details><summary>{more}</summary>\n{rest}</details>\n" if rest else ""
-    return shown + folded + (f"<p>{_html(block.legend)}</p>" if block.legend else "")
+    return head + folded + (f"<p>{_html(block.legend)}</p>" if block.legend else "")
 
 
 def _table_of(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -11,7 +11,7 @@ PICTURES = (".png", ".svg", ".pdf")
 COUNTS = (".npy", ".npz", ".csv")
 ROWS = ("table", "json", "csv", "markdown")  # wherever there are rows
 FINDINGS = (*ROWS, "github")  # where a check may fail
-FOUND = ("diff", "repad", "uneven")  # commands that check
+CHECKING = ("diff", "repad", "uneven")  # commands that check
 Level = Literal["error", "warning", "notice"]
 Show = str | Callable[[Any], Any] | None
 
@@ -23,7 +23,7 @@ class Column:
     `of` finds it in a row; by default it is the row's attribute, or item, of that key. `show` rounds it and gives it
     its unit, as a format such as "{:.2f}x" or a function, and `words` does so on paper, where that reads otherwise.
 
-    >>> Column("ratio", show="{:.2f}x").shown({"ratio": 1.128})
+    >>> Column("ratio", show="{:.2f}x").cell({"ratio": 1.128})
     '1.13x'
     """
 
@@ -39,7 +39,7 @@ class Column:
             return self.of(row)
         return row.get(self.key) if isinstance(row, Mapping) else getattr(row, self.key)
 
-    def shown(self, row: Any, paper: bool = False) -> Any:
+    def cell(self, row: Any, paper: bool = False) -> Any:
         """Round the figure of a row, and word it; None stays None."""
         value, show = self.value(row), (paper and self.words) or self.show
         if value is None or show is None:
@@ -71,7 +71,7 @@ class Table(Block):
 
     def cells(self, paper: bool = False) -> list[list[Any]]:
         """Show each row as people read it on a screen, or on paper."""
-        return [[column.shown(row, paper) for column in self.columns] for row in self.rows]
+        return [[column.cell(row, paper) for column in self.columns] for row in self.rows]
 
     @property
     def values(self) -> list[list[Any]]:
@@ -136,4 +136,4 @@ class Report:
 
 def formats_of(name: str) -> tuple[str, ...]:
     """List the formats of a command, the usual one first."""
-    return FINDINGS if name in FOUND else ROWS
+    return FINDINGS if name in CHECKING else ROWS

@@ -16,7 +16,7 @@ DIGITS = 21  # integers longer than this are rounded in terminal tables; json ha
 
 
 def to_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table for the terminal: names and sentences fold to its width, figures never do; empty columns are left out."""
+    """Lay out a table for the terminal: names and sentences fold to its width, figures never; empty columns go."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -44,18 +44,18 @@ def to_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def terminal_width() -> int:
-    """Columns of the terminal; in a pipe, as many as are needed."""
+    """Count the columns of the terminal; in a pipe, as many as are needed."""
     piped = not (sys.stdout and sys.stdout.isatty()) and "COLUMNS" not in os.environ
     return 10_000 if piped else shutil.get_terminal_size().columns
 
 
 def wrapped(text: str, indent: int = 0) -> str:
-    """A sentence folded to the terminal; lines after the first start with `indent` blanks."""
+    """Fold a sentence to the terminal; lines after the first start with `indent` blanks."""
     return textwrap.fill(printable(text), terminal_width(), subsequent_indent=" " * indent, break_on_hyphens=False)
 
 
 def to_facts(facts: Sequence[tuple[str, Any]]) -> str:
-    """Names and values in two columns.
+    """Lay names and values out in two columns.
 
     >>> print(to_facts([("max", 9), ("file", "map.png")]))
     max   9
@@ -66,7 +66,7 @@ def to_facts(facts: Sequence[tuple[str, Any]]) -> str:
 
 
 def readable(value: Any) -> str:
-    """One cell as a person reads it.
+    """Write one cell as a person reads it.
 
     >>> readable(6998130578404), readable(0.118804), readable(9**40)
     ('6,998,130,578,404', '0.1188', '1.478e+38')
@@ -83,7 +83,7 @@ def readable(value: Any) -> str:
 
 
 def rounded(value: int) -> str:
-    """An integer of any length to four digits."""
+    """Round an integer of any length to four digits."""
     power = len(str(abs(value))) - 1
     return f"{value / 10**power:.3f}e+{power}"
 
@@ -106,10 +106,10 @@ def pixels(size: Sequence[int]) -> str:
     return "x".join(map(str, size[: 1 + (size[0] != size[1])]))
 
 
-def few(names: Iterable[str], most: int = 3) -> str:
+def some_names(names: Iterable[str], most: int = 3) -> str:
     """List the first of some names, and say how many more there are.
 
-    >>> few("abcde"), few([])
+    >>> some_names("abcde"), some_names([])
     ('a, b, c and 2 more', 'none')
     """
     listed = [*names]

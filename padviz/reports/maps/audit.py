@@ -14,7 +14,7 @@ from padviz.counting.shares.summary import percent
 from padviz.network.network import Size
 from padviz.reports.maps.usage import fairness
 from padviz.reports.report import Block, Column, Facts, Heading, Lines, Report, Table
-from padviz.reports.tables import by, few, pixels
+from padviz.reports.tables import by, pixels, some_names
 from padviz.reports.trained.trying import trial_facts
 from padviz.trained.trying.trial import Trial
 
@@ -67,62 +67,62 @@ SEVERAL = (
 SHEET = (*SEVERAL[:3], *REMEDY, NEEDS, Column("edit", of=lambda row: row.remedy and "; ".join(row.remedy.edit)))
 
 
-def report_of(found: Sequence[Audit | Failed], tried: Trial | None = None, files: Sequence[str] = ()) -> Report:
+def report_of(audits: Sequence[Audit | Failed], tried: Trial | None = None, files: Sequence[str] = ()) -> Report:
     """Report the audits of networks; `tried` is what their remedies do to a trained one."""
-    facts: dict[str, Any] = {"results": found, **({"trial": trial_facts(tried)} if tried else {})}
-    rows = [_rows(each) for each in found]
+    facts: dict[str, Any] = {"results": audits, **({"trial": trial_facts(tried)} if tried else {})}
+    rows = [_rows(audit) for audit in audits]
     best = [own[0]._replace(remedy=own[1].remedy if own[1:] else None) for own in rows]
-    first = found[0]
+    first = audits[0]
     screen: list[Block] = [Table(SEVERAL, best)]
-    if len(found) == 1 and isinstance(first, Audit):
+    if len(audits) == 1 and isinstance(first, Audit):
         screen = _screen(first, tried)
     screen.append(Facts(("file", file) for file in files))
     sheet = Table(SHEET, [row for own in rows for row in own])
-    return Report("audit", facts, [screen], sheet, [_paper(each, tried) for each in found])
+    return Report("audit", facts, [screen], sheet, [_paper(audit, tried) for audit in audits])
 
 
-def _rows(found: Audit | Failed) -> list[Row]:
+def _rows(audit: Audit | Failed) -> list[Row]:
     """List a network as it is, and with each remedy."""
-    if isinstance(found, Failed):
-        return [Row("today", of=found)]
-    changed = [Row(remedy.what, remedy.outcome, remedy, found) for remedy in found.remedies]
-    return [Row("today", found.outcome, None, found), *changed]
+    if isinstance(audit, Failed):
+        return [Row("today", of=audit)]
+    changed = [Row(remedy.what, remedy.outcome, remedy, audit) for remedy in audit.remedies]
+    return [Row("today", audit.outcome, None, audit), *changed]
 
 
-def _screen(found: Audit, tried: Trial | None) -> list[Block]:
+def _screen(audit: Audit, tried: Trial | None) -> list[Block]:
     """Lay out all of one network, on one screen."""
-    title = f"{found.title}, {by(found.size)}, to {few(found.target, NAMED)}"
-    title += f", {_plain(found.outcome)} multiply-adds" if found.outcome.macs else ""
-    answer = [("Border", found.border), ("Symmetry", found.symmetry), ("Padding", found.padding)]
-    blocks: list[Block] = [Heading(title), Facts([*answer, *_figures(found)])]
-    helped = _compared(found, tried) if found.remedies else [Lines(["No remedy that was tried helps."])]
-    return [*blocks, *helped, Lines(found.cannot)]
+    title = f"{audit.title}, {by(audit.size)}, to {some_names(audit.target, NAMED)}"
+    title += f", {_plain(audit.outcome)} multiply-adds" if audit.outcome.macs else ""
+    answer = [("Border", audit.border), ("Symmetry", audit.symmetry), ("Padding", audit.padding)]
+    blocks: list[Block] = [Heading(title), Facts([*answer, *_figures(audit)])]
+    helped = _compared(audit, tried) if audit.remedies else [Lines(["No remedy that was tried helps."])]
+    return [*blocks, *helped, Lines(audit.cannot)]
 
 
-def _paper(found: Audit | Failed, tried: Trial | None) -> list[Block]:
+def _paper(audit: Audit | Failed, tried: Trial | None) -> list[Block]:
     """Lay out a heading, the verdict and all remedies of a network."""
-    if isinstance(found, Failed):
-        return [Heading(f"{found.title}, {by(found.size)}: {found.error}")]
+    if isinstance(audit, Failed):
+        return [Heading(f"{audit.title}, {by(audit.size)}: {audit.error}")]
 
-    def made(row: Row) -> str:
-        return "; ".join([*row.remedy.edit, *_besides(found.outcome, row.remedy)]) if row.remedy else ""
+    def edit_of(row: Row) -> str:
+        return "; ".join([*row.remedy.edit, *_besides(audit.outcome, row.remedy)]) if row.remedy else ""
 
-    heading = Heading(f"{found.title}, {by(found.size)}: {found.verdict}")
-    said = Facts(("", each) for each in (found.border, found.symmetry, found.padding))
-    table = Table((*REMEDY, _measured_column(tried), NEEDS, Column("edit", of=made)), _rows(found))
-    return [heading, said, table, Lines(found.cannot)]
+    heading = Heading(f"{audit.title}, {by(audit.size)}: {audit.verdict}")
+    sentences = Facts(("", sentence) for sentence in (audit.border, audit.symmetry, audit.padding))
+    table = Table((*REMEDY, _measured_column(tried), NEEDS, Column("edit", of=edit_of)), _rows(audit))
+    return [heading, sentences, table, Lines(audit.cannot)]
 
 
-def _compared(found: Audit, tried: Trial | None) -> list[Block]:
+def _compared(audit: Audit, tried: Trial | None) -> list[Block]:
     """Set the remedies beside today's figures, by what they need, and say how each is made."""
-    shown = [*_shown(found.remedies)]
-    rows = [Row("  today", found.outcome)]
-    for group, remedies in groupby(enumerate(shown, 1), key=lambda each: _group(each[1])):
+    listed = [*_listed(audit.remedies)]
+    rows = [Row("  today", audit.outcome)]
+    for group, remedies in groupby(enumerate(listed, 1), key=lambda numbered: _group(numbered[1])):
         rows += [Row(group), *(Row(f"{i} {remedy.what}", remedy.outcome, remedy) for i, remedy in remedies)]
     table = Table((*REMEDY, _measured_column(tried)), rows)
-    edited = _edited(found.outcome, shown)
-    if len(shown) < len(found.remedies):
-        edited.append(f"And {len(found.remedies) - len(shown)} further remedies: --format json")
+    edited = _edited(audit.outcome, listed)
+    if len(listed) < len(audit.remedies):
+        edited.append(f"And {len(audit.remedies) - len(listed)} further remedies: --format json")
     return [replace(table, legend=_legend(table, tried)), Lines(edited, indent=2)]
 
 
@@ -131,7 +131,7 @@ def _group(remedy: Remedy) -> str:
     return f"{remedy.needs}{', priced' if remedy.price else ''}"
 
 
-def _shown(remedies: list[Remedy]) -> Iterator[Remedy]:
+def _listed(remedies: list[Remedy]) -> Iterator[Remedy]:
     """Yield the first of each kind, and what has a price only where nothing of its kind has none."""
     left, free = dict(SHOWN), {remedy.kind for remedy in remedies if not remedy.price}
     for remedy in remedies:
@@ -143,12 +143,12 @@ def _shown(remedies: list[Remedy]) -> Iterator[Remedy]:
 def _legend(table: Table, tried: Trial | None) -> str:
     """Say what the columns count that have something in them."""
     filled = {name for row in table.cells() for name, cell in zip(table.headings, row, strict=True) if cell is not None}
-    told = dict(LEGEND)
+    meanings = dict(LEGEND)
     if tried and tried.shift.main:
         what = "answers kept as it is" if tried.kind == "classes" else "of the output's norm, as it is"
         yardstick = f"{percent(tried.shift.main.mean)} under a shift by one pixel"
-        told[_last(tried)] = f"{what} ({tried.count} crops; {yardstick})"
-    return "; ".join(f"{name}: {what}" for name, what in told.items() if name in filled) + "."
+        meanings[_last(tried)] = f"{what} ({tried.count} crops; {yardstick})"
+    return "; ".join(f"{name}: {what}" for name, what in meanings.items() if name in filled) + "."
 
 
 def _measured_column(tried: Trial | None) -> Column:
@@ -161,11 +161,11 @@ def _last(tried: Trial | None) -> str:
     return "elsewhere" if tried is None else "top-1 kept" if tried.kind == "classes" else "changed"
 
 
-def _edited(before: Outcome, shown: list[Remedy]) -> list[str]:
+def _edited(before: Outcome, listed: list[Remedy]) -> list[str]:
     """Say how each remedy is made, with its number: those that differ in nothing but the scheme stand together."""
     alike: dict[str, list[int]] = {}
-    texts = ["; ".join([_edit(remedy), *_besides(before, remedy)]) for remedy in shown]
-    for i, remedy in enumerate(shown):
+    texts = ["; ".join([_edit(remedy), *_besides(before, remedy)]) for remedy in listed]
+    for i, remedy in enumerate(listed):
         alike.setdefault(_with_any(texts[i], remedy), []).append(i)
     lines = []
     for text, at in alike.items():
@@ -196,42 +196,44 @@ def _edit(remedy: Remedy) -> str:
     for edit in remedy.edit:
         layer, _, how = edit.rpartition(": ")
         alike.setdefault(how, []).append(layer)
-    return "; ".join(f"{how}: {few(layers, NAMED)}" for how, layers in alike.items())
+    return "; ".join(f"{how}: {some_names(layers, NAMED)}" for how, layers in alike.items())
 
 
 def _besides(before: Outcome, remedy: Remedy) -> list[str]:
     """Say what a remedy does that the columns do not show, or that speaks against it."""
-    after, said = remedy.outcome, []
+    after, remarks = remedy.outcome, []
     if remedy.price and not remedy.price.startswith("costs"):  # which the column says
-        said.append(remedy.price)
+        remarks.append(remedy.price)
     if worse(before, after) and not (remedy.price or "").startswith("more"):
-        said.append("more pixels are starved or overused")
+        remarks.append("more pixels are starved or overused")
     if after.drops > before.drops:
-        said.append(f"leaves {after.drops} stride remainder{'s' if after.drops > 1 else ''}")
-    return said
+        remarks.append(f"leaves {after.drops} stride remainder{'s' if after.drops > 1 else ''}")
+    return remarks
 
 
-def _figures(found: Audit) -> list[tuple[str, Any]]:
+def _figures(audit: Audit) -> list[tuple[str, Any]]:
     """List the figures that the verdict stands on."""
-    share = found.outcome.share
-    facts: list[tuple[str, Any]] = [("no training", _without_training(found.remedies))] if found.remedies else []
+    share = audit.outcome.share
+    facts: list[tuple[str, Any]] = [("no training", _without_training(audit.remedies))] if audit.remedies else []
     if share:
-        corners = [_share(each) for each in (share.corners.top_left, share.corners.bottom_right) if each is not None]
+        corners = [
+            _share(corner) for corner in (share.corners.top_left, share.corners.bottom_right) if corner is not None
+        ]
         at = f"; first and last corner {corners[0]} and {corners[1]}" if len(corners) == 2 else ""
         facts.append(("fair shares", f"{_share(share.least)} to {_share(share.most)} (1 is fair){at}"))
-    kinds = {"convolutions": found.learned[NAMED:], "pools": found.rigid}
-    uneven = [f"{kind} {few(names, MEND)}" for kind, names in kinds.items() if names]
+    kinds = {"convolutions": audit.learned[NAMED:], "pools": audit.rigid}
+    uneven = [f"{kind} {some_names(names, MEND)}" for kind, names in kinds.items() if names]
     if uneven:
         facts.append(("also uneven", "; ".join(uneven)))
-    if found.dropping:
-        many = f"{len(found.dropping)} layers leave" if len(found.dropping) > 1 else "1 layer leaves"
-        facts.append(("remainders", f"{many} rows or columns unread, first {found.dropping[0]}"))
+    if audit.dropping:
+        many = f"{len(audit.dropping)} layers leave" if len(audit.dropping) > 1 else "1 layer leaves"
+        facts.append(("remainders", f"{many} rows or columns unread, first {audit.dropping[0]}"))
     return facts
 
 
 def _without_training(remedies: list[Remedy]) -> str:
     """Say what works with today's weights."""
-    first = next((each for each in remedies if each.needs == "today's weights"), None)
+    first = next((remedy for remedy in remedies if remedy.needs == "today's weights"), None)
     if first is None or first.outcome.share is None:
         return "nothing that was tried works with today's weights"
     times = f" at {first.macs_ratio:.2f}x multiply-adds" if first.macs_ratio and first.macs_ratio != 1 else ""

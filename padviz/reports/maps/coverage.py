@@ -30,9 +30,9 @@ def _rounded(value: int | float) -> str:
     return rounded(int(value)) if value >= MANY else f"{value:,.4g}" if value % 1 else f"{int(value):,}"
 
 
-def coverage(found: Sequence[CountMap], files: Sequence[str]) -> Report:
+def coverage(maps: Sequence[CountMap], files: Sequence[str]) -> Report:
     """Report coverage maps of one network: counts are exact, shares are floats."""
-    rows, first = [*map(_row, found)], found[0]
+    rows, first = [*map(_row, maps)], maps[0]
     heading = Heading(f"{first.network.title}, {by(first.size)}: share of each unit's paths that starts at real pixels")
     facts = {"network": first.network.name, "size": [*first.size], "padding": first.padding, "pooling": first.pooling}
     screen = [heading, Table(SCREEN, rows), Facts(("file", file) for file in files)]
@@ -71,8 +71,8 @@ def margins(rows: Sequence[Margin], network: str, size: Size) -> Report:
     heading = Heading(f"{network}, {by(size)}: rows (top+bottom), columns (left+right) near padding")
     stops = [{"none_height": _barrier(row.barrier_height), "none_width": _barrier(row.barrier_width)} for row in rows]
     sheet = [
-        {**flat({key: each[key] for key in each if key != "none"}), **stop}
-        for each, stop in zip(layers, stops, strict=True)
+        {**flat({key: layer[key] for key in layer if key != "none"}), **stop}
+        for layer, stop in zip(layers, stops, strict=True)
     ]
     facts = {"network": network, "size": [*size], "layers": layers}
     sides = " ".join(f"{of}_{side}" for of in ("units", "pixels") for side in SIDES)

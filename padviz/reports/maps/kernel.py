@@ -14,31 +14,31 @@ Pixel = tuple[int, int]
 Grid = Sequence[Sequence[Any]]
 
 
-def report_of(shown: Sequence[Illustration], pixel: Pixel | None, files: Sequence[str]) -> Report:
+def report_of(illustrations: Sequence[Illustration], pixel: Pixel | None, files: Sequence[str]) -> Report:
     """Report the grids of a window under some padding schemes."""
-    layers = [_facts(each, pixel) for each in shown]
-    screen = [block for each in shown for block in (Heading(_title(each)), Grids(_beside(each, pixel)))]
-    sheet = Table(columns("padding grid row column value"), [row for each in layers for row in _cells(each)])
+    layers = [_facts(layer, pixel) for layer in illustrations]
+    screen = [block for layer in illustrations for block in (Heading(_title(layer)), Grids(_beside(layer, pixel)))]
+    sheet = Table(columns("padding grid row column value"), [row for facts in layers for row in _cells(facts)])
     return Report("kernel", {"layers": layers}, [screen], sheet, files=files)
 
 
-def _title(shown: Illustration) -> str:
-    window = shown.windows[0]
+def _title(layer: Illustration) -> str:
+    window = layer.windows[0]
     side = f"{window.kernel} x {window.kernel}"
-    return f"{padding_in_words(shown.scheme)}: {side} kernel, stride {window.stride}, dilation {window.dilation}"
+    return f"{padding_in_words(layer.scheme)}: {side} kernel, stride {window.stride}, dilation {window.dilation}"
 
 
-def _facts(shown: Illustration, pixel: Pixel | None) -> dict[str, Any]:
+def _facts(layer: Illustration, pixel: Pixel | None) -> dict[str, Any]:
     """Lay out a layer for JSON; fractions are texts."""
-    window = shown.windows[0]
-    head = {"padding": shown.scheme, "kernel": window.kernel, "stride": window.stride, "dilation": window.dilation}
+    window = layer.windows[0]
+    head = {"padding": layer.scheme, "kernel": window.kernel, "stride": window.stride, "dilation": window.dilation}
     grids: dict[str, Grid] = {
-        "padded": shown.padded,
-        "uses": shown.uses,
-        **({"taps": shown.taps(*pixel)} if pixel else {}),
+        "padded": layer.padded,
+        "uses": layer.uses,
+        **({"taps": layer.taps(*pixel)} if pixel else {}),
     }
     exact = {key: [[n if isinstance(n, int) else str(n) for n in row] for row in grid] for key, grid in grids.items()}
-    return {**head, "size": [*shown.size], "pixel": pixel, **exact}
+    return {**head, "size": [*layer.size], "pixel": pixel, **exact}
 
 
 def _cells(facts: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -48,11 +48,11 @@ def _cells(facts: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 yield {"padding": facts["padding"], "grid": name, "row": i, "column": j, "value": value}
 
 
-def _beside(shown: Illustration, pixel: Pixel | None) -> str:
+def _beside(layer: Illustration, pixel: Pixel | None) -> str:
     """Lay the grids out side by side."""
-    grids: dict[str, Grid] = {"padded image": shown.padded, "uses of each pixel": shown.uses}
+    grids: dict[str, Grid] = {"padded image": layer.padded, "uses of each pixel": layer.uses}
     if pixel:
-        grids[f"reads of pixel {pixel[0]},{pixel[1]} by each tap"] = shown.taps(*pixel)
+        grids[f"reads of pixel {pixel[0]},{pixel[1]} by each tap"] = layer.taps(*pixel)
     blocks = [_lines(name, grid) for name, grid in grids.items()]
     widths = [max(map(len, block)) for block in blocks]
     rows = zip_longest(*blocks, fillvalue="")

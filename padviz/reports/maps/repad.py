@@ -15,66 +15,69 @@ from padviz.network.targets import last_maps, names_of
 from padviz.repadding.onnx.file import Repadded
 from padviz.repadding.plan import Change
 from padviz.reports.report import Column, Facts, Finding, Lines, Report, Table, columns
-from padviz.reports.tables import by, few, once
+from padviz.reports.tables import by, once, some_names
 
 SHOWN = 12  # layers that are left alone, in a table
 NAMED = 3  # maps of which it is said where their units lie
 LEFT = (Column("layer", "left alone"), Column("why"))
 
 
-def report_of(found: Repadded, padding: str | None, check: bool, files: Sequence[str]) -> Report:
+def report_of(repadded: Repadded, padding: str | None, check: bool, files: Sequence[str]) -> Report:
     """Report a file that was padded otherwise, or made even; with `check`, a layer that is left alone fails."""
-    before, after = _maps(found)
-    uneven = [each.layer for each in ledger(found.network, found.plan.size).uneven]
-    facts: dict[str, Any] = {"network": found.source.name, "size": found.plan.size, "padding": padding}
-    facts |= {"changed": [*map(_row, found.plan.changes)], "left": found.left, "uneven": uneven}
+    before, after = _maps(repadded)
+    uneven = [layer.layer for layer in ledger(repadded.network, repadded.plan.size).uneven]
+    facts: dict[str, Any] = {"network": repadded.source.name, "size": repadded.plan.size, "padding": padding}
+    facts |= {"changed": [*map(_row, repadded.plan.changes)], "left": repadded.left, "uneven": uneven}
     facts |= {"before": before.summary(), "after": after.summary()}
-    said = Facts([*_facts(found, padding, uneven), *(("file", file) for file in files)])
-    more = [f"and {len(found.left) - SHOWN} more: --format json"] if len(found.left) > SHOWN else []
+    lines = Facts([*_facts(repadded, padding, uneven), *(("file", file) for file in files)])
+    more = [f"and {len(repadded.left) - SHOWN} more: --format json"] if len(repadded.left) > SHOWN else []
     figures = Table(FIGURES, [*_figures(before, after)])
-    sheet = [{"layer": each.name, "was": _reads(each.before), "now": _reads(each.after)} for each in found.plan.changes]
-    sheet += [{"layer": each.layer, "left_alone": each.why} for each in found.left]
+    sheet = [
+        {"layer": change.name, "was": _reads(change.before), "now": _reads(change.after)}
+        for change in repadded.plan.changes
+    ]
+    sheet += [{"layer": left.layer, "left_alone": left.why} for left in repadded.left]
     return Report(
         "repad",
         facts,
-        [[said, Table(LEFT, found.left[:SHOWN]), Lines(more), figures]],
+        [[lines, Table(LEFT, repadded.left[:SHOWN]), Lines(more), figures]],
         Table(columns("layer was now left_alone"), sheet),
-        [[said, Table(LEFT, found.left), figures]],
-        [Finding("error" if check else "warning", "Left alone", f"{each.layer}: {each.why}") for each in found.left],
+        [[lines, Table(LEFT, repadded.left), figures]],
+        [Finding("error" if check else "warning", "Left alone", f"{left.layer}: {left.why}") for left in repadded.left],
         files,
-        int(check and bool(found.left)),
+        int(check and bool(repadded.left)),
     )
 
 
-def _maps(found: Repadded) -> list[CountMap]:
+def _maps(repadded: Repadded) -> list[CountMap]:
     """Count usage by the last maps, before and after."""
-    both = [found.source, *([] if len(found.maps) == 1 else [found.network])]
-    counted = [usage(each, found.plan.size, layer=names_of(None, each, every=True)) for each in both]
-    return counted if len(counted) == 2 else [*counted, *found.maps]  # one map was counted to be verified
+    both = [repadded.source, *([] if len(repadded.maps) == 1 else [repadded.network])]
+    counted = [usage(network, repadded.plan.size, layer=names_of(None, network, every=True)) for network in both]
+    return counted if len(counted) == 2 else [*counted, *repadded.maps]  # one map was counted to be verified
 
 
-def _facts(found: Repadded, padding: str | None, uneven: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    yield "network", f"{found.source.title}, {by(found.plan.size)} pixels"
+def _facts(repadded: Repadded, padding: str | None, uneven: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    yield "network", f"{repadded.source.title}, {by(repadded.plan.size)} pixels"
     if padding:
-        yield "padding", f"{_was(found.plan.changes)} to {padding}" if found.changed else f"{padding} already"
-        names = f": {few(found.changed)}" if found.changed else ""
-        yield "changed", f"{len(found.changed)} of {found.plan.pads} layers that pad{names}"
-        yield "left alone", f"{len(found.left)}" if found.left else "none"
+        yield "padding", f"{_was(repadded.plan.changes)} to {padding}" if repadded.changed else f"{padding} already"
+        names = f": {some_names(repadded.changed)}" if repadded.changed else ""
+        yield "changed", f"{len(repadded.changed)} of {repadded.plan.pads} layers that pad{names}"
+        yield "left alone", f"{len(repadded.left)}" if repadded.left else "none"
     else:
-        yield "changed", f"{len(found.changed)}: {few(map(_edit, found.plan.changes))}"
-        yield "uneven", f"{few(uneven)}: pools have no weights, and stay as they are" if uneven else "none"
-        yield from _phases(found)
-    yield "verified", f"usage by {few(found.plan.targets)} is what was asked for, in every pixel"
+        yield "changed", f"{len(repadded.changed)}: {some_names(map(_edit, repadded.plan.changes))}"
+        yield "uneven", f"{some_names(uneven)}: pools have no weights, and stay as they are" if uneven else "none"
+        yield from _phases(repadded)
+    yield "verified", f"usage by {some_names(repadded.plan.targets)} is what was asked for, in every pixel"
 
 
-def _phases(found: Repadded) -> Iterator[tuple[str, str]]:
+def _phases(repadded: Repadded) -> Iterator[tuple[str, str]]:
     """Yield what an edit does to where the last map's units lie over the image."""
     unknown = (None, None)
-    before, after = (grid_offsets(network, found.plan.size) for network in (found.source, found.network))
-    for one, other in [*zip(last_maps(found.source), found.plan.targets, strict=True)][:NAMED]:
+    before, after = (grid_offsets(network, repadded.plan.size) for network in (repadded.source, repadded.network))
+    for one, other in [*zip(last_maps(repadded.source), repadded.plan.targets, strict=True)][:NAMED]:
         pairs = zip(("height", "width"), before.get(one, unknown), after.get(other, unknown), strict=True)
-        said = ", ".join(f"from {_pixels(a)} to {_pixels(b)} px in {axis}" for axis, a, b in pairs)
-        yield "phase", f"units of {one} lie off the image's centre: {said}, in the mean"
+        shifts = ", ".join(f"from {_pixels(a)} to {_pixels(b)} px in {axis}" for axis, a, b in pairs)
+        yield "phase", f"units of {one} lie off the image's centre: {shifts}, in the mean"
 
 
 def _pixels(offset: Any) -> str:

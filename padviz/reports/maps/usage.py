@@ -87,7 +87,7 @@ def _fair(summary: Summary, pads: bool) -> Iterator[tuple[str, Any]]:
     for name, rim, word in (("rim", summary.rim, what), ("overused rim", summary.overused_rim, "overused")):
         if rim and any(rim.depths):
             yield name, f"{rim.words} are {word}"
-    corners = [readable(each) for each in (share.corners.top_left, share.corners.bottom_right)]
+    corners = [readable(corner) for corner in (share.corners.top_left, share.corners.bottom_right)]
     yield what, f"{percent(share.starved)} get less than half the weight of an interior pixel"
     yield "overused", f"{percent(share.overused)} get more than 3/2 of it"
     yield "fair shares", f"{share.least:.4g} to {share.most:.4g}; corners {corners[0]} and {corners[1]}"
@@ -136,7 +136,7 @@ def fairness(of: Callable[[Any], Any]) -> tuple[Column, Column, Column]:
     """Make the columns of the rim and of the starved and overused pixels of a map, which `of` finds in a row."""
 
     def shared(row: Any) -> Any:
-        return share if (found := of(row)) and (share := found.share) else None
+        return share if (summary := of(row)) and (share := summary.share) else None
 
     return (
         Column("rim", of=lambda row: of(row).rim.short if shared(row) and of(row).rim else None),
@@ -161,19 +161,19 @@ def compare(
     items: Sequence[Item], varies: str, files: Sequence[str] = (), spelled: Callable[[str], str] = str
 ) -> Report:
     """Report maps side by side; what cannot run says why, with options as `spelled` writes them."""
-    rows = [Compared(label, *_or_note(found, spelled)) for label, found in items]
+    rows = [Compared(label, *_or_note(counts, spelled)) for label, counts in items]
     table = Table((Column(varies, of=lambda row: row.label), *COMPARED), rows)
     screen = [table, Facts(("file", file) for file in files)]
     results = [
-        {varies: label, "error": str(found)} if isinstance(found, PadvizError) else found.summary()
-        for label, found in items
+        {varies: label, "error": str(counts)} if isinstance(counts, PadvizError) else counts.summary()
+        for label, counts in items
     ]
     facts = {"varies": varies, "values": [label for label, _ in items], "results": results}
     return Report("compare", facts, [screen], files=files)
 
 
-def _or_note(found: CountMap | PadvizError, spelled: Callable[[str], str]) -> tuple[Summary | None, str | None]:
-    if isinstance(found, PadvizError):
-        return None, spelled(f"cannot run: {found.where}: {found.what}")
-    summary = found.summary()
+def _or_note(counts: CountMap | PadvizError, spelled: Callable[[str], str]) -> tuple[Summary | None, str | None]:
+    if isinstance(counts, PadvizError):
+        return None, spelled(f"cannot run: {counts.where}: {counts.what}")
+    summary = counts.summary()
     return summary, None if summary.share else f"no fair share: {summary.share_reason}"

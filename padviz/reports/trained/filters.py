@@ -7,7 +7,7 @@ from typing import Any
 
 from padviz.reports.documents import flat, picked
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
-from padviz.reports.tables import by, few, once
+from padviz.reports.tables import by, once, some_names
 from padviz.trained.mean_filters import MeanFilter, MeanFilters
 
 STRIDED = "* of a stride above 1."
@@ -71,16 +71,18 @@ SHEET = columns(
 )
 
 
-def report_of(found: MeanFilters, files: Sequence[str] = ()) -> Report:
+def report_of(mean_filters: MeanFilters, files: Sequence[str] = ()) -> Report:
     """Report the mean filters of a network."""
-    notes = Lines([LEGEND, *_notes(found)], marks=[STRIDED] if any(row.strided for row in found.rows) else [])
-    heading = Heading(f"{found.title}, {by(found.size)}: mean filters")
-    screen = [heading, Table(SCREEN, found.rows), notes, Table(GROUPS, found.groups), Lines(_summary(found))]
-    sheet = Table(SHEET, [row for each in found.rows for row in _axes(each)])
+    rows = mean_filters.rows
+    notes = Lines([LEGEND, *_notes(mean_filters)], marks=[STRIDED] if any(row.strided for row in rows) else [])
+    heading = Heading(f"{mean_filters.title}, {by(mean_filters.size)}: mean filters")
+    groups, summary = Table(GROUPS, mean_filters.groups), Lines(_summary(mean_filters))
+    screen = [heading, Table(SCREEN, rows), notes, groups, summary]
+    sheet = Table(SHEET, [axis for row in rows for axis in _axes(row)])
     keys = "layer kind kernel stride channels dead norm uses why strided height width mean magnitude exposure"
-    facts = {**picked(found, "network size"), "layers": [picked(row, keys) for row in found.rows]}
-    facts |= {"unread": found.unread, "groups": found.groups, "off_centre": len(found.off_centre)}
-    return Report("filters", {**facts, "went_with": found.went_with}, [screen], sheet, files=files)
+    facts = {**picked(mean_filters, "network size"), "layers": [picked(row, keys) for row in rows]}
+    facts |= {"unread": mean_filters.unread, "groups": mean_filters.groups, "off_centre": len(mean_filters.off_centre)}
+    return Report("filters", {**facts, "went_with": mean_filters.went_with}, [screen], sheet, files=files)
 
 
 def _axes(row: MeanFilter) -> Iterator[dict[str, Any]]:
@@ -91,39 +93,39 @@ def _axes(row: MeanFilter) -> Iterator[dict[str, Any]]:
             yield {**picked(row, "layer kind channels dead norm uses"), **kernel, "axis": name, **flat(axis)}
 
 
-def _summary(found: MeanFilters) -> list[str]:
+def _summary(mean_filters: MeanFilters) -> list[str]:
     """Compare strided convolutions with the others, and say how often D went with the grid offset."""
-    said = []
-    for name, axes in (("Strided", found.strided), ("Stride 1", found.others)):
+    sentences = []
+    for name, axes in (("Strided", mean_filters.strided), ("Stride 1", mean_filters.others)):
         if axes:
             mean = sum(axis.skew for axis in axes) / len(axes)
             positive = sum(axis.skew > 0 for axis in axes)
-            said.append(f"{name}: D {mean:+z.3f}, above 0 on {positive} of {len(axes)} axes.")
-    if off := len(found.off_centre):
-        right = found.went_with
+            sentences.append(f"{name}: D {mean:+z.3f}, above 0 on {positive} of {len(axes)} axes.")
+    if off := len(mean_filters.off_centre):
+        right = mean_filters.went_with
         went = f"D's sign went with the offset, larger weights away from it, on {right} of {off} axes"
-        said.append(f"Off-centre grids: {ONE_SIDE if right is None else went}.")
-    return said
+        sentences.append(f"Off-centre grids: {ONE_SIDE if right is None else went}.")
+    return sentences
 
 
-def _notes(found: MeanFilters) -> list[str]:
+def _notes(mean_filters: MeanFilters) -> list[str]:
     """Say what was left out, and what is folded."""
-    said = ["No batch normalisation follows: it was folded into the weights, or there is none; D is the same."]
-    if normed := sum(row.norm for row in found.rows):
-        many = "" if normed == len(found.rows) else f" of {normed} of the {len(found.rows)} convolutions"
-        said = [f"Batch normalisation{many} is not folded into the weights; D is the same either way."]
-    if dead := sum(row.dead for row in found.rows):
-        layers = few(row.layer for row in found.rows if row.dead)
-        said.append(f"Left out: {dead} channels with weights below 1e-4 of the median channel's, of {layers}.")
+    sentences = ["No batch normalisation follows: it was folded into the weights, or there is none; D is the same."]
+    if normed := sum(row.norm for row in mean_filters.rows):
+        many = "" if normed == len(mean_filters.rows) else f" of {normed} of the {len(mean_filters.rows)} convolutions"
+        sentences = [f"Batch normalisation{many} is not folded into the weights; D is the same either way."]
+    if dead := sum(row.dead for row in mean_filters.rows):
+        layers = some_names(row.layer for row in mean_filters.rows if row.dead)
+        sentences.append(f"Left out: {dead} channels with weights below 1e-4 of the median channel's, of {layers}.")
     broken: dict[str, list[str]] = {}
-    for row in found.rows:
+    for row in mean_filters.rows:
         if row.why:
             broken.setdefault(row.why, []).append(row.layer)
-    said += [f"Nothing can be measured of {few(layers)}: {why}." for why, layers in broken.items()]
-    if shared := [row.layer for row in found.rows if row.uses > 1]:
-        said.append(f"Used by several layers, and counted once: {few(shared)}.")
-    if found.unread:
-        name, why = next(iter(found.unread.items()))
-        more = f", and {len(found.unread) - 1} more" if len(found.unread) > 1 else ""
-        said.append(f"Not read: {name}, {why}{more}.")
-    return said
+    sentences += [f"Nothing can be measured of {some_names(layers)}: {why}." for why, layers in broken.items()]
+    if shared := [row.layer for row in mean_filters.rows if row.uses > 1]:
+        sentences.append(f"Used by several layers, and counted once: {some_names(shared)}.")
+    if mean_filters.unread:
+        name, why = next(iter(mean_filters.unread.items()))
+        more = f", and {len(mean_filters.unread) - 1} more" if len(mean_filters.unread) > 1 else ""
+        sentences.append(f"Not read: {name}, {why}{more}.")
+    return sentences

@@ -19,7 +19,7 @@ Row = dict[str, Any]
 
 def _both(row: Row, key: str) -> str | None:
     """Write a figure of both axes as h x w, or once where they are alike; padding as before+after."""
-    texts = ("+".join(map(str, each)) if isinstance(each, list) else str(each) for each in row[key] or ())
+    texts = ("+".join(map(str, value)) if isinstance(value, list) else str(value) for value in row[key] or ())
     return once(texts) or None
 
 
@@ -36,20 +36,20 @@ SHEET = (*HEAD, *map(_pair, ("kernel", "stride", "dilation", "padding", "input",
 LISTED = (*HEAD, Column("shape", "k/s/d", of=_shape), _pair("padding", "pads"), _pair("input"), _pair("output"), MACS)
 
 
-def layers(network: Network, size: Size, rows: Sequence[tuple[Any, ...]], found: Costs) -> Report:
+def layers(network: Network, size: Size, rows: Sequence[tuple[Any, ...]], costs: Costs) -> Report:
     """Report the layers of a network, as `layer_rows` lists them, and what they cost."""
     keys = [column.key for column in SHEET]
-    listed = [dict(zip(keys, (*row, cost.macs), strict=True)) for row, cost in zip(rows, found.layers, strict=True)]
-    facts = {"network": network.name, "size": [*size], "macs": found.macs, "macs_unknown": found.unknown}
-    total = f"not known, since {found.unknown} does not say its channels"
-    if found.macs is not None:
-        total = f"{readable(found.macs)}; {COUNTED}"
-    said = Lines((f"Multiply-adds (macs): {total}.",))
-    screen = [Heading(f"{network.title}, {by(size)}"), Table(LISTED, listed), said]
+    listed = [dict(zip(keys, (*row, cost.macs), strict=True)) for row, cost in zip(rows, costs.layers, strict=True)]
+    facts = {"network": network.name, "size": [*size], "macs": costs.macs, "macs_unknown": costs.unknown}
+    total = f"not known, since {costs.unknown} does not say its channels"
+    if costs.macs is not None:
+        total = f"{readable(costs.macs)}; {COUNTED}"
+    total_line = Lines((f"Multiply-adds (macs): {total}.",))
+    screen = [Heading(f"{network.title}, {by(size)}"), Table(LISTED, listed), total_line]
     return Report("layers", {**facts, "layers": listed}, [screen], Table(SHEET, listed))
 
 
-def networks(found: Sequence[Network]) -> Report:
+def networks(nets: Sequence[Network]) -> Report:
     """Report the networks of the zoo."""
     zoo = Table(
         (
@@ -58,7 +58,7 @@ def networks(found: Sequence[Network]) -> Report:
             Column("layers", of=lambda net: len(net.layers) - 1),
             Column("source"),
         ),
-        found,
+        nets,
     )
     return Report("networks", {"networks": zoo.records}, [[zoo]])
 
@@ -69,7 +69,7 @@ def _field(key: str) -> Column:
     def of(row: ReceptiveField) -> str:
         values = [getattr(axis, key) for axis in (row.height, row.width)]
         wholes = [key == "size" and axis.whole for axis in (row.height, row.width)]
-        texts = ["whole input" if whole else _number(each) for whole, each in zip(wholes, values, strict=True)]
+        texts = ["whole input" if whole else _number(value) for whole, value in zip(wholes, values, strict=True)]
         return once(texts)
 
     return Column(key, of=of)
@@ -99,14 +99,14 @@ DIFFERENCES = (
 )
 
 
-def diff(first: Network, second: Network, size: Size, same: bool, found: Sequence[Difference], check: bool) -> Report:
+def diff(first: Network, second: Network, size: Size, same: bool, rows: Sequence[Difference], check: bool) -> Report:
     """Report where two networks part; with `check`, any difference fails."""
-    table = Table(DIFFERENCES, found)
+    table = Table(DIFFERENCES, rows)
     facts = {"networks": [first.name, second.name], "same": same, "size": [*size], "differences": table.records}
     names = f"{first.title} and {second.title}{' under SAME' if same else ''}, {by(size)}"
-    heading = Heading(names if found else f"{names}: no difference in size or padding")
+    heading = Heading(names if rows else f"{names}: no difference in size or padding")
     level: Level = "error" if check else "warning"
     findings = [
-        Finding(level, names, f"{row.a or row.b}: {row.what}, {row.axis}: {row.in_a} and {row.in_b}") for row in found
+        Finding(level, names, f"{row.a or row.b}: {row.what}, {row.axis}: {row.in_a} and {row.in_b}") for row in rows
     ]
-    return Report("diff", facts, [[heading, table]], findings=findings, code=int(check and bool(found)))
+    return Report("diff", facts, [[heading, table]], findings=findings, code=int(check and bool(rows)))

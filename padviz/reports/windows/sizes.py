@@ -14,30 +14,30 @@ from padviz.reports.documents import picked
 from padviz.reports.report import Facts, Report, Table, columns
 
 
-def report_of(network: Network, found: EvenSizes) -> Report:
+def report_of(network: Network, sizes: EvenSizes) -> Report:
     """Report the even sizes of a network."""
-    macs = macs_of_squares(network, found.even) if found.axis == "both" else None
-    priced = dict(zip(found.even, macs or (), strict=False))
+    macs = macs_of_squares(network, sizes.even) if sizes.axis == "both" else None
+    priced = dict(zip(sizes.even, macs or (), strict=False))
     keys = "network range axis even even_without_drops rule rule_without_drops"
-    without = {*found.even_without_drops}
-    rows = [{"size": n, "drops": n not in without, "macs": priced.get(n)} for n in found.even]
+    without = {*sizes.even_without_drops}
+    rows = [{"size": n, "drops": n not in without, "macs": priced.get(n)} for n in sizes.even]
     return Report(
         "sizes",
-        {**picked(found, keys), "macs": macs},
-        [[Facts(_facts(network, found, priced))]],
+        {**picked(sizes, keys), "macs": macs},
+        [[Facts(_facts(network, sizes, priced))]],
         Table(columns("size drops macs"), rows),
     )
 
 
-def _facts(network: Network, found: EvenSizes, priced: dict[int, int]) -> list[tuple[str, Any]]:
-    lo, hi = found.range
-    axis = "" if found.axis == "both" else f", {found.axis} alone"
+def _facts(network: Network, sizes: EvenSizes, priced: dict[int, int]) -> list[tuple[str, Any]]:
+    lo, hi = sizes.range
+    axis = "" if sizes.axis == "both" else f", {sizes.axis} alone"
     return [
         ("network", f"{network.title}, sizes {lo} to {hi}{axis}"),
-        *_ruled("even", found.even, found.rule, hi - lo + 1),
-        *(_why_none(network, lo, hi) if not found.even else []),
+        *_ruled("even", sizes.even, sizes.rule, hi - lo + 1),
+        *(_why_none(network, lo, hi) if not sizes.even else []),
         *_priced(priced),
-        *_ruled("no row dropped", found.even_without_drops, found.rule_without_drops, hi - lo + 1),
+        *_ruled("no row dropped", sizes.even_without_drops, sizes.rule_without_drops, hi - lo + 1),
     ]
 
 
@@ -70,5 +70,5 @@ def _runs(sizes: Sequence[int]) -> str:
     >>> _runs([5, 6, 7, 9])
     '5-7 9'
     """
-    runs = [[n for _, n in run] for _, run in groupby(enumerate(sizes), lambda each: each[1] - each[0])]
+    runs = [[n for _, n in run] for _, run in groupby(enumerate(sizes), lambda numbered: numbered[1] - numbered[0])]
     return " ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs) or "none"

@@ -51,5 +51,5 @@ def tap_facts(row: TapExposure) -> dict[str, Any]:
 
 
 def _imbalance(row: TapExposure) -> str:
-    both = once(f"{each:+.2%}" for each in row.imbalance)
+    both = once(f"{share:+.2%}" for share in row.imbalance)
     return f"{both} uneven" if row.uneven else both if any(row.imbalance) else "0"

@@ -42,10 +42,10 @@ def report_of(
         for pair in contexts
         for i, (axis, context) in enumerate(zip(AXES, pair, strict=True))
     ]
-    shown = [Column(_key("at", level), f"{100 * level:g} %", of=_at(level)) for level in levels]
-    table = Table((*columns("layer axis before after lattice"), Column("stride", show="{:g}"), *shown), rows)
+    graded_columns = [Column(_key("at", level), f"{100 * level:g} %", of=_at(level)) for level in levels]
+    table = Table((*columns("layer axis before after lattice"), Column("stride", show="{:g}"), *graded_columns), rows)
     sheet = Table(columns(" ".join(rows[0])), rows)
-    barrier = next((each.barrier for pair in contexts for each in pair if each.barrier), None)
+    barrier = next((context.barrier for pair in contexts for context in pair if context.barrier), None)
     facts: dict[str, Any] = {"network": network.name, "barrier": barrier and [*barrier], "contexts": rows}
     facts |= {"levels": [*levels], "plan": plan and plan_facts(plan), "recipe": recipe and recipe_facts(recipe)}
     first = Lines((answer(contexts, plan), *ways_out(contexts)))
@@ -72,7 +72,9 @@ def _key(side: str, level: float) -> str:
 
 def answer(contexts: Sequence[Pair], plan: Plan | None) -> str:
     """Say in a sentence what a tile must read, where tiles start, and what a plan comes to."""
-    height, width = (max((pair[i] for pair in contexts), key=lambda each: each.before + each.after) for i in (0, 1))
+    height, width = (
+        max((pair[i] for pair in contexts), key=lambda context: context.before + context.after) for i in (0, 1)
+    )
     sides = _sides(height) if _sides(height) == _sides(width) else f"{_sides(height)}, and {_sides(width)} along width"
     lattice = by((height.lattice, width.lattice)) if height.lattice != width.lattice else str(height.lattice)
     start = f"tiles start on multiples of {lattice}" if lattice != "1" else "tiles start anywhere"

@@ -15,7 +15,7 @@ from padviz.network.network import Network, Size
 from padviz.network.targets import PART, names_of
 from padviz.reports.documents import flat, picked, plain
 from padviz.reports.report import Block, Column, Finding, Heading, Level, Lines, Report, Table, columns
-from padviz.reports.tables import by, few, pixels
+from padviz.reports.tables import by, pixels, some_names
 
 SOURCE = "Alsallakh et al., ICLR 2021"
 REPORTED = {  # ImageNet top-1 accuracy in percent of networks trained and tested at 224 and at 225
@@ -58,13 +58,13 @@ def _of(key: str, heading: str = "", **more: Any) -> Column:
     return Column(key, heading, of=lambda reads: getattr(reads.row, key), **more)
 
 
-def kind(found: Any) -> Column:
-    """Make the column of a window's kind, which marks rigid ones; `found` finds the window in a row."""
+def kind(finder: Any) -> Column:
+    """Make the column of a window's kind, which marks rigid ones; `finder` finds the window in a row."""
 
     def marked(mark: str) -> Callable[[Any], str]:
         return lambda row: f"{row.kind}{'' if row.learned else mark}"
 
-    return Column("kind", of=found, show=marked("*"), words=marked(" (rigid)"))
+    return Column("kind", of=finder, show=marked("*"), words=marked(" (rigid)"))
 
 
 SCREEN = (
@@ -88,14 +88,14 @@ SHEET = columns(
 
 def report_of(results: Sequence[Result], every: bool = False, check: str | None = None) -> Report:
     """Report the ledgers of networks: their uneven windows, or `every` one; `check` says which fail."""
-    listed = [(network, found, found.layers if every else found.uneven) for _, network, found in results]
+    listed = [(network, ledger, ledger.layers if every else ledger.uneven) for _, network, ledger in results]
     return Report(
         "uneven",
-        {"results": [_facts(network, found) for _, network, found in results]},
-        [_blocks(*each, every) for each in listed],
-        Table(SHEET, [row for each in listed for row in _sheet(*each)]),
-        findings=[finding for each in results for finding in _findings(*each, check)],
-        code=int(any(fails(layer, check) for _, _, found in results for layer in found.layers)),
+        {"results": [_facts(network, ledger) for _, network, ledger in results]},
+        [_blocks(*part, every) for part in listed],
+        Table(SHEET, [row for part in listed for row in _sheet(*part)]),
+        findings=[finding for result in results for finding in _findings(*result, check)],
+        code=int(any(fails(layer, check) for _, _, ledger in results for layer in ledger.layers)),
     )
 
 
@@ -105,36 +105,36 @@ def fails(layer: LayerPadding, check: str | None) -> bool:
     return check is not None and (uneven or (layer.drops and check == "drops"))
 
 
-def ledger_facts(found: Ledger) -> dict[str, Any]:
+def ledger_facts(ledger: Ledger) -> dict[str, Any]:
     """Pick the figures of a ledger for JSON.
 
     >>> import padviz
     >>> ledger_facts(padviz.ledger("resnet18", 224))["layers"][0]["uneven"]
     True
     """
-    counts = {"uneven_learned": len(found.uneven_learned), "uneven_rigid": len(found.uneven_rigid)}
-    layers = [picked(layer, "layer kind learned uneven height width") for layer in found.layers]
-    return {**picked(found, "network size even drops"), **counts, "layers": layers}
+    counts = {"uneven_learned": len(ledger.uneven_learned), "uneven_rigid": len(ledger.uneven_rigid)}
+    layers = [picked(layer, "layer kind learned uneven height width") for layer in ledger.layers]
+    return {**picked(ledger, "network size even drops"), **counts, "layers": layers}
 
 
-def _facts(network: Network, found: Ledger) -> dict[str, Any]:
+def _facts(network: Network, ledger: Ledger) -> dict[str, Any]:
     """Add the grid offset of each layer to a ledger, and the nearest balanced sizes."""
-    facts, offsets = ledger_facts(found), grid_offsets(network, found.size)
+    facts, offsets = ledger_facts(ledger), grid_offsets(network, ledger.size)
     for layer in facts["layers"]:
         for axis, offset in zip(("height", "width"), offsets.get(layer["layer"], (None, None)), strict=True):
             layer[axis]["offset"] = offset
-    below, above = nearest_even(network, found.size)
-    odd = odd_window(network, found.size) if below is above is None else None
+    below, above = nearest_even(network, ledger.size)
+    odd = odd_window(network, ledger.size) if below is above is None else None
     facts["nearest_even"] = {"below": plain(below), "above": plain(above), "odd_window": odd}
     if reported := _reported(network):
         facts["reported"] = {"metric": "ImageNet top-1, percent", **reported, "source": SOURCE}
     return facts
 
 
-def _sheet(network: Network, found: Ledger, listed: Sequence[LayerPadding]) -> Iterator[dict[str, Any]]:
+def _sheet(network: Network, ledger: Ledger, listed: Sequence[LayerPadding]) -> Iterator[dict[str, Any]]:
     """Yield a row for each window and axis."""
-    offsets = grid_offsets(network, found.size)
-    head = {"network": found.network, "height": found.size[0], "width": found.size[1]}
+    offsets = grid_offsets(network, ledger.size)
+    head = {"network": ledger.network, "height": ledger.size[0], "width": ledger.size[1]}
     for layer in listed:
         pair = offsets.get(layer.layer, (None, None))
         for axis, row, offset in zip(("height", "width"), (layer.height, layer.width), pair, strict=True):
@@ -142,11 +142,11 @@ def _sheet(network: Network, found: Ledger, listed: Sequence[LayerPadding]) -> I
             yield {**head, **picked(layer, "layer kind learned"), **flat(row), **own}
 
 
-def _blocks(network: Network, found: Ledger, listed: Sequence[LayerPadding], every: bool) -> list[Block]:
+def _blocks(network: Network, ledger: Ledger, listed: Sequence[LayerPadding], every: bool) -> list[Block]:
     """Lay out what is said of one network at one size."""
     marks = () if all(layer.learned for layer in listed) else (RIGID,)
     table = Table(SCREEN, [row for layer in listed for row in reads_of(layer, every)])
-    return [Heading(f"{network.title}, {by(found.size)}"), table, Lines(verdict(network, found), marks=marks)]
+    return [Heading(f"{network.title}, {by(ledger.size)}"), table, Lines(verdict(network, ledger), marks=marks)]
 
 
 def reads_of(layer: LayerPadding, every: bool = False) -> list[Reads]:
@@ -160,15 +160,15 @@ def reads_of(layer: LayerPadding, every: bool = False) -> list[Reads]:
     return [reads for reads in (tall, wide) if every or reads.row.uneven or not layer.uneven]
 
 
-def _findings(model: str, network: Network, found: Ledger, check: str | None) -> Iterator[Finding]:
+def _findings(model: str, network: Network, ledger: Ledger, check: str | None) -> Iterator[Finding]:
     """Yield each window that is uneven or fails, and the verdict."""
-    at, file = f"{found.network} at {by(found.size)}", model if model.endswith(".toml") else ""
-    for layer in found.layers:
+    at, file = f"{ledger.network} at {by(ledger.size)}", model if model.endswith(".toml") else ""
+    for layer in ledger.layers:
         if layer.uneven or (check == "drops" and layer.drops):
             level: Level = "error" if fails(layer, check) else "warning"
             what = f"{layer.layer} ({layer.kind}{'' if layer.learned else ', rigid'}) {_shows(layer)}"
             yield Finding(level, f"{'Uneven padding' if layer.uneven else 'Dropped rows'} in {at}", what, file)
-    yield Finding("notice", at, " ".join(verdict(network, found)), file)
+    yield Finding("notice", at, " ".join(verdict(network, ledger)), file)
 
 
 def _shows(layer: LayerPadding) -> str:
@@ -177,18 +177,18 @@ def _shows(layer: LayerPadding) -> str:
     return "reads " + "; ".join(filter(None, (reads.words for reads in reads_of(layer))))
 
 
-def verdict(network: Network, found: Ledger) -> list[str]:
+def verdict(network: Network, ledger: Ledger) -> list[str]:
     """Say how many windows are uneven, what to do, what it costs, what it brought."""
-    count, windows = len(found.uneven), len(found.layers)
+    count, windows = len(ledger.uneven), len(ledger.layers)
     lines = [f"Even: none of the {windows} windows that pad or stride reads more padding on one side."]
     if count:
-        split = (len(found.uneven_learned), "learned"), (len(found.uneven_rigid), "rigid")
-        each = ", ".join(f"{n} {word}" for n, word in split if n)
-        lines = [f"Uneven: {count} of the {windows} windows that pad or stride read more padding on one side: {each}."]
-    if found.drops:
-        names = [layer.layer for layer in found.layers if layer.drops]
-        lines.append(f"Rows or columns at the far edge are dropped by {few(names, 1)}.")
-    lines += [*grid(network, found.size), _cure(network, found)]
+        split = (len(ledger.uneven_learned), "learned"), (len(ledger.uneven_rigid), "rigid")
+        kinds = ", ".join(f"{n} {word}" for n, word in split if n)
+        lines = [f"Uneven: {count} of the {windows} windows that pad or stride read more padding on one side: {kinds}."]
+    if ledger.drops:
+        names = [layer.layer for layer in ledger.layers if layer.drops]
+        lines.append(f"Rows or columns at the far edge are dropped by {some_names(names, 1)}.")
+    lines += [*grid(network, ledger.size), _cure(network, ledger)]
     if reported := _reported(network):
         line = "Reported for training and testing at 224 and 225: ImageNet top-1 {at_224:.2f} % and {at_225:.2f} %"
         lines.append(line.format(**reported) + f" ({SOURCE}).")
@@ -203,34 +203,36 @@ def grid(network: Network, size: Size) -> list[str]:
         return []
     names = [name for name in names_of(None, network, every=True) if name in rows]
     last = f", the last of {len(names)} maps" if len(names) > 1 else ""
-    said = [f"Grid offset of {name}{last}: {grid_in_words(rows[name])}." for name in names[-1:]]
+    sentences = [f"Grid offset of {name}{last}: {grid_in_words(rows[name])}." for name in names[-1:]]
     off = any(offset for name in names[-1:] for offset in rows[name].offsets)
-    return [*said, "In a controlled experiment strided filters were skewed to the other side."] if off else said
+    return (
+        [*sentences, "In a controlled experiment strided filters were skewed to the other side."] if off else sentences
+    )
 
 
-def _cure(network: Network, found: Ledger) -> str:
+def _cure(network: Network, ledger: Ledger) -> str:
     """Name the nearest balanced sizes, or say why there is none."""
-    near = [each for each in nearest_even(network, found.size) if each]
+    near = [suggestion for suggestion in nearest_even(network, ledger.size) if suggestion]
     if near:
-        return _priced(network, found.size, near)
-    if found.even:
+        return _priced(network, ledger.size, near)
+    if ledger.even:
         return "No other balanced size is near."
-    if odd := odd_window(network, found.size):
+    if odd := odd_window(network, ledger.size):
         return f"No balanced size is near: {odd} reads an odd number of padded rows at each, which no pads can halve."
     return "No balanced size is near."
 
 
 def _priced(network: Network, size: Size, near: list[Suggestion]) -> str:
     """Price the nearest balanced sizes by multiply-adds over those of the size asked about, or by window positions."""
-    known = all(each.macs_ratio is not None for each in near)
+    known = all(suggestion.macs_ratio is not None for suggestion in near)
     what = "multiply-adds" if known else "window positions"
     sizes = []
-    for each in near:
-        ratio = each.macs_ratio if known else each.work
-        sizes.append(f"{pixels(each.size)} ({ratio:.3g} times the {what}{', drops rows' * each.drops})")
+    for suggestion in near:
+        ratio = suggestion.macs_ratio if known else suggestion.work
+        sizes.append(f"{pixels(suggestion.size)} ({ratio:.3g} times the {what}{', drops rows' * suggestion.drops})")
     unknown = costs(network, size).unknown
     why = f"{unknown} does not say its channels, so multiply-adds are not known" if unknown else "nothing multiplies"
-    anew = f" But {said}." if (said := declared(network)) else ""
+    anew = f" But {declaration}." if (declaration := declared(network)) else ""
     return f"Nearest balanced sizes: {', '.join(sizes)}; {COUNTED if known else why}.{anew}"
 
 
