@@ -45,7 +45,7 @@ class Sides(NamedTuple):
     @property
     def mean(self) -> float | None:
         """The mean of the four, where all of them are there."""
-        known = [each for each in self if each is not None]
+        known = [mean for mean in self if mean is not None]
         return sum(known) / 4 if len(known) == 4 else None
 
 
@@ -106,11 +106,11 @@ class BorderResponses:
         return verdict(self)
 
     def under(self, padding: str | None) -> tuple[BorderResponse, ...]:
-        """The rows of one padding, in network order."""
+        """List the rows of one padding, in network order."""
         return tuple(row for row in self.rows if row.padding == padding)
 
     def only(self, layers: Sequence[str]) -> BorderResponses:
-        """The rows of some layers.
+        """Keep the rows of some layers.
 
         Raises
         ------
@@ -125,9 +125,9 @@ class BorderResponses:
         return replace(self, rows=tuple(row for row in self.rows if row.layer in layers))
 
     def mean(self, padding: str | None) -> float | None:
-        """The mean of E over layers and sides under one padding."""
-        found = [row.energy.mean for row in self.under(padding)]
-        known = [each for each in found if each is not None]
+        """Average E over layers and sides under one padding."""
+        means = [row.energy.mean for row in self.under(padding)]
+        known = [mean for mean in means if mean is not None]
         return float(np.mean(known)) if known else None
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -136,20 +136,24 @@ class BorderResponses:
         return axes
 
 
-def verdict(found: BorderResponses) -> str:
+def verdict(responses: BorderResponses) -> str:
     """Say how large E is as trained, beside shuffled weights and the best padding that was tried."""
-    own, random = found.mean(None), found.mean(SHUFFLED)
+    own, random = responses.mean(None), responses.mean(SHUFFLED)
     if own is None:
         return "No convolution has a border energy E: see the notes of the layers."
     beside = f", {_against(own, random)}: {random:.3f} with shuffled weights" if random is not None else ""
-    known = [(mean, each) for each in found.paddings if each not in (None, SHUFFLED) and (mean := found.mean(each))]
+    known = [
+        (mean, padding)
+        for padding in responses.paddings
+        if padding not in (None, SHUFFLED) and (mean := responses.mean(padding))
+    ]
     least = f"; the least of the paddings tried is {min(known)[0]:.3f}, {min(known)[1]}" if known else ""
-    quiet = f", within the noise of {found.count} inputs" if own < NOISE else ""
+    quiet = f", within the noise of {responses.count} inputs" if own < NOISE else ""
     return f"Border energy E is {own:.3f} as trained{beside}{quiet}{least}."
 
 
 def _against(own: float, random: float) -> str:
-    """What E of a trained network is beside that of the same network with shuffled weights."""
+    """Compare E of a trained network with that of the same network with shuffled weights."""
     if own > ALIKE * random:
         return "more than geometry alone makes"
     if random > ALIKE * own:
@@ -165,12 +169,12 @@ def faint(runner: Runner, images: Images, rows: Sequence[BorderResponse]) -> str
     colour = images.mean((0, 2, 3), keepdims=True)
     constant = np.broadcast_to(colour, (runner.batch or 1, *images.shape[1:])).astype(np.float32)
     scales = {row.layer: row.scale for row in rows[:FIRST]}
-    for each in runner.responses(constant):
-        scale = scales.get(each.layer)
-        if scale and np.isfinite(scale) and (share := each.square / len(each.lines) / scale**2) > CONSTANT:
+    for response in runner.responses(constant):
+        scale = scales.get(response.layer)
+        if scale and np.isfinite(scale) and (share := response.square / len(response.lines) / scale**2) > CONSTANT:
             return (
-                f"{each.layer} hardly reacts to the inputs: {min(share, 1):.1%} of its mean square is there for their "
-                "mean colour alone; E is then that of biases: check `mean` and `std`"
+                f"{response.layer} hardly reacts to the inputs: {min(share, 1):.1%} of its mean square is there for "
+                "their mean colour alone; E is then that of biases: check `mean` and `std`"
             )
     return ""
 
@@ -207,11 +211,11 @@ def border_responses(
         raise OptionError(what, option="n", hint=f"use a multiple of {most}")
     for start in range(0, len(images), most):
         part = images[start : start + most]
-        for each in runner.responses(part):
-            sums.setdefault(each.layer, _Sums(each)).add(each, start)
+        for response in runner.responses(part):
+            sums.setdefault(response.layer, _Sums(response)).add(response, start)
         if on_progress:
             on_progress(len(part), len(images))
-    return tuple(found.response(padding) for found in sums.values())
+    return tuple(layer_sums.response(padding) for layer_sums in sums.values())
 
 
 class _Sums:
@@ -244,7 +248,7 @@ class _Sums:
         return [0, self.rows - 1, self.rows, -1]
 
     def response(self, padding: str | None) -> BorderResponse:
-        """The figures over all inputs."""
+        """Work the figures out over all inputs."""
         count = int(self.counts.sum())
         scale = float(np.sqrt(self.scale / count))
         about = (self.layer, padding, self.channels, (self.shape[0], self.shape[1]), scale)
@@ -254,20 +258,20 @@ class _Sums:
             return BorderResponse(*about, note="is dead: 0 all over the interior")
         sizes = np.maximum(self.counts, 1)[:, None, None]
         profiles = np.split(self._energy(self.halves / sizes, scale), [self.rows])
-        inwards = tuple(each[: (len(each) + 1) // 2] for profile in profiles for each in (profile, profile[::-1]))
+        inwards = tuple(line[: (len(line) + 1) // 2] for profile in profiles for line in (profile, profile[::-1]))
         energy = Sides(*(float(profile[0]) for profile in inwards))
         t = Sides(*_t(np.concatenate(self.means))) if count > 1 else NONE
         aware = self._aware(count, scale) if count > 1 else None
         return BorderResponse(*about, energy, t, aware, profiles=inwards, map=self.total / count)
 
     def _energy(self, means: Array, scale: float) -> Array:
-        """E of every line: of two halves, or of one input twice."""
+        """Measure E of every line: of two halves, or of one input twice."""
         first, second = means if self.counts[1] else (means[0], means[0])
-        found: Array = np.sqrt(np.maximum((first * second).mean(0), 0)) / scale
-        return found
+        energy: Array = np.sqrt(np.maximum((first * second).mean(0), 0)) / scale
+        return energy
 
     def _aware(self, count: int, scale: float) -> float:
-        """The share of channels whose border line is certain and large on some side."""
+        """Measure the share of channels whose border line is certain and large on some side."""
         means = self.halves.sum(0)[:, self.sides] / count
         spread = np.sqrt(np.maximum(self.squares / count - means**2, 0) / (count - 1))
         own = (np.abs(means) > CERTAIN * spread) & (np.abs(means) > LARGE * scale)
@@ -275,6 +279,6 @@ class _Sums:
 
 
 def _t(values: Array) -> list[float | None]:
-    """Mean over its standard error of each column; None where all values are alike."""
+    """Divide the mean of each column by its standard error; None where all values are alike."""
     errors = values.std(0, ddof=1) / np.sqrt(len(values))
     return [float(mean / error) if error else None for mean, error in zip(values.mean(0), errors, strict=True)]

@@ -105,7 +105,7 @@ class MeanFilter:
     @property
     def axes(self) -> tuple[AxisSkew, ...]:
         """The axes that have a skew."""
-        return tuple(each for each in (self.height, self.width) if each is not None)
+        return tuple(axis for axis in (self.height, self.width) if axis is not None)
 
     @property
     def strided(self) -> bool:
@@ -170,14 +170,14 @@ class MeanFilters:
     @property
     def groups(self) -> tuple[Group, ...]:
         """D against grid offset and consumed padding, strided axes first; transposed convolutions are left out."""
-        found: dict[tuple[bool, int | None, int], list[float]] = {}
+        skews_of: dict[tuple[bool, int | None, int], list[float]] = {}
         for axis in (*self.strided, *self.others):
             grid = None if axis.offset is None else int(np.sign(axis.offset))
             before, after = axis.consumed or (0, 0)
-            found.setdefault((axis.stride > 1, grid, int(np.sign(before - after))), []).append(axis.skew)
+            skews_of.setdefault((axis.stride > 1, grid, int(np.sign(before - after))), []).append(axis.skew)
         return tuple(
             Group(*key, len(skews), float(np.mean(skews)), sum(skew > 0 for skew in skews))
-            for key, skews in found.items()
+            for key, skews in skews_of.items()
         )
 
     @property
@@ -252,7 +252,7 @@ def mean_filters(
 
 
 def filters_of(trained: Trained, layers: Sequence[str] = ()) -> MeanFilters:
-    """The mean filters of a network that is read with its weights.
+    """Average the filters of a network that is read with its weights.
 
     Raises
     ------
@@ -278,9 +278,9 @@ def filters_of(trained: Trained, layers: Sequence[str] = ()) -> MeanFilters:
 
 
 def _row(kernels: Sequence[Kernel], place: Places) -> MeanFilter:
-    """The mean filter of one convolution, or of several that share their weights."""
+    """Average the filters of one convolution, or of several that share their weights."""
     first = kernels[0]
-    layer, weights, names = place.network.find(first.layer), first.weights, [each.layer for each in kernels]
+    layer, weights, names = place.network.find(first.layer), first.weights, [kernel.layer for kernel in kernels]
     with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is said below
         means, sizes = weights.mean(1, dtype=np.float64), np.abs(weights).mean(1, dtype=np.float64)
     largest, finite = sizes.max((1, 2)), bool(np.isfinite(sizes).all())
@@ -310,7 +310,7 @@ def _row(kernels: Sequence[Kernel], place: Places) -> MeanFilter:
 def _skew(
     means: Floats, sizes: Floats, axis: int, stride: int, offset: float | None, consumed: Pads | None
 ) -> AxisSkew:  # fmt: skip
-    """The lean of filters (channels, height, width) on one axis."""
+    """Measure the lean of filters (channels, height, width) on one axis."""
     along = np.moveaxis(sizes, 1 + axis, 1).sum(2)
     half = along.shape[1] // 2
     skews = (along[:, -half:].sum(1) - along[:, :half].sum(1)) / along.sum(1)
@@ -332,12 +332,12 @@ def _skew(
     )
 
 
-def _share(others: Floats, found: float) -> float:
-    """The share of sign flips, the filters' own among them, that lean as much."""
-    return (1 + int(np.count_nonzero(others >= found * (1 - 1e-9)))) / (1 + len(others))
+def _share(others: Floats, lean: float) -> float:
+    """Measure the share of sign flips, the filters' own among them, that lean as much."""
+    return (1 + int(np.count_nonzero(others >= lean * (1 - 1e-9)))) / (1 + len(others))
 
 
 @lru_cache(8)
 def _signs(channels: int) -> NDArray[np.float64]:
-    """Sign flips of so many channels, always the same ones."""
+    """Draw sign flips of so many channels, always the same ones."""
     return np.random.default_rng(SEED).choice(np.array([-1.0, 1.0]), (FLIPS, channels))

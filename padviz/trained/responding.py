@@ -25,9 +25,9 @@ def respond(
     images = images_of(kind, inputs.n, trained.size, first.channels, inputs.seed, inputs.mean, inputs.std)
     if shuffle:
         runners, notes = _with_shuffled(trained, inputs.seed, runners, notes)
-    notes = (*notes, *_few(inputs, len(images)))
-    told = _over(len(runners), on_progress)
-    rows = [row for scheme, runner in runners for row in border_responses(runner, images, scheme, told)]
+    notes = (*notes, *_count_notes(inputs, len(images)))
+    part_progress = _over(len(runners), on_progress)
+    rows = [row for scheme, runner in runners for row in border_responses(runner, images, scheme, part_progress)]
     if kind != BLANK and (note := faint(first, images, rows)):
         notes = (*notes, note)
     if len(images) == 1 and kind != BLANK:
@@ -37,33 +37,33 @@ def respond(
 
 
 def _with_shuffled(trained: Trained, seed: int, runners: Runners, notes: Notes) -> tuple[Runners, Notes]:
-    """The runners, and one of the network with shuffled weights; or a note that it cannot be copied."""
-    made = shuffled(trained, seed)
-    if made is None:
+    """Add a runner of the network with shuffled weights; or a note that it cannot be copied."""
+    shuffled_copy = shuffled(trained, seed)
+    if shuffled_copy is None:
         return runners, (*notes, "the module cannot be copied, so nothing is known of shuffled weights")
-    return [*runners, (SHUFFLED, runner_of(made))], notes
+    return [*runners, (SHUFFLED, runner_of(shuffled_copy))], notes
 
 
-def _few(inputs: Inputs, count: int) -> list[str]:
-    """What is to be said of inputs that are fewer than was asked for, or too few."""
+def _count_notes(inputs: Inputs, count: int) -> list[str]:
+    """Note where inputs are fewer than was asked for, or too few."""
     if inputs.inputs == BLANK:
         return []
-    said = []
+    notes = []
     if count < inputs.n:
-        said.append(f"{inputs.inputs} has {count} picture{'s' if count > 1 else ''}, and {inputs.n} were asked for")
+        notes.append(f"{inputs.inputs} has {count} picture{'s' if count > 1 else ''}, and {inputs.n} were asked for")
     if count == 1:
-        said.append("one input has no two halves, so E is not known; use more")
-    return said
+        notes.append("one input has no two halves, so E is not known; use more")
+    return notes
 
 
 def _over(parts: int, on_progress: Progress | None) -> Progress | None:
-    """Progress over all parts, of which each tells its own."""
+    """Report progress over all parts, of which each reports its own."""
     done = 0
 
-    def told(more: int, count: int) -> None:
+    def advance(more: int, count: int) -> None:
         nonlocal done
         done += more
         if on_progress:
             on_progress(done, parts * count)
 
-    return told
+    return advance

@@ -150,7 +150,7 @@ def test_thresholds_are_the_contrasts_at_which_scores_decide() -> None:
     places = np.array([[top, left] for top in needed.tops for left in needed.lefts])
     runner = TorchRunner(net, "net", "net", (48, 48), 1)
     for times, seen in ((1.03, True), (0.97, False)):
-        images = canvas.shown(stimulus, places, found.values.ravel() * times)
+        images = canvas.draw(stimulus, places, found.values.ravel() * times)
         scores = runner.outputs(images)["output"]
         decided = [float(each.max()) >= 0.5 for each in scores]
         reached = np.isfinite(found.values).ravel()

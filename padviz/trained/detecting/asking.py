@@ -65,7 +65,7 @@ class _Plan:
         return np.array([(top, left) for top in self.tops for left in self.lefts], np.int64)
 
     @property
-    def few(self) -> Places:
+    def sample(self) -> Places:
         """Some of the places, drawn at random: those of a grid would all be of one phase of the strides."""
         return self.places[np.random.default_rng(0).permutation(len(self.tops) * len(self.lefts))[:FEW]]
 
@@ -90,31 +90,31 @@ def seek(
         return kept[0]
 
     try:
-        found = answered(runners, question, total_stride(trained), keep, on_progress, lambda: maps_inside(trained))
+        answer = answered(runners, question, total_stride(trained), keep, on_progress, lambda: maps_inside(trained))
     except OptionError:  # of what was asked: nothing of it is worth keeping
-        for each in kept:
-            each.remove()
+        for unfinished in kept:
+            unfinished.remove()
         raise
     except BaseException as error:
-        for each in kept if keeping.path else ():
-            each.write()
-            error.add_note(each.in_words())
+        for unfinished in kept if keeping.path else ():
+            unfinished.write()
+            error.add_note(unfinished.in_words())
         raise
     with suppress(OptionError):  # what cannot be kept can still be handed back
         kept[0].write()
-    head = trained.network.name, trained.network.title, trained.size, found.name, found.shape, found.contrast
-    picked = found.scorer.output, found.scorer.class_, found.tops, found.lefts, found.maps
-    return Detectability(*head, *picked, bool(question.image), (*notes, *found.notes))
+    head = trained.network.name, trained.network.title, trained.size, answer.name, answer.shape, answer.contrast
+    picked = answer.scorer.output, answer.scorer.class_, answer.tops, answer.lefts, answer.maps
+    return Detectability(*head, *picked, bool(question.image), (*notes, *answer.notes))
 
 
 def total_stride(trained: Trained) -> tuple[int, int] | None:
-    """The largest stride of any layer towards the image, on each axis: scores may repeat with it; None if not known."""
+    """Find the largest stride of any layer towards the image, by axis: scores may repeat with it; None if unknown."""
     try:
-        found = receptive_fields(trained.network, trained.size)
+        fields = receptive_fields(trained.network, trained.size)
     except PadvizError:  # a head that cannot be followed can still be run
         return None
-    strides = [[axis.stride for row in found if (axis := getattr(row, name)) and axis.stride] for name in AXES]
-    height, width = (max((int(each) for each in sides), default=1) for sides in strides)
+    strides = [[axis.stride for row in fields if (axis := getattr(row, name)) and axis.stride] for name in AXES]
+    height, width = (max((int(stride) for stride in sides), default=1) for sides in strides)
     return height, width
 
 
@@ -131,14 +131,14 @@ def answered(
     kept = keep(count * len(runners))
     done = 0
 
-    def told(more: int) -> None:
+    def advance(more: int) -> None:
         nonlocal done
         done += more
         if on_progress:
             on_progress(done, count * len(runners))
 
     choice = plan.choice or Chosen(plan.sweep)
-    sweep = replace(choice.sweep, told=told)
+    sweep = replace(choice.sweep, advance=advance)
     maps = []
     for i, (padding, runner) in enumerate(runners):
         part = _Part(kept, slice(i * count, (i + 1) * count))
@@ -153,12 +153,12 @@ def answered(
     return Answer(plan.name, plan.shape, choice.contrast, sweep.scorer, plan.tops, plan.lefts, tuple(maps), notes)
 
 
-def _nothing(found: PositionMap, own: Runner) -> OptionError:
+def _nothing(score_map: PositionMap, own: Runner) -> OptionError:
     """Refuse a map of an output that does not depend on what is shown."""
     what = "the network makes NaN at every position"
-    if found.lost < 1:
+    if score_map.lost < 1:
         what = f"nothing reacts to what is shown: every score is within {LITTLE} of the background's"
-        what += "" if found.without is None else f", {found.without:.3g}"
+        what += "" if score_map.without is None else f", {score_map.without:.3g}"
     return OptionError(what, where=own.where, hint=HINT)
 
 
@@ -173,7 +173,7 @@ class _Part:
 
 
 def _scorer(runners: Runners, question: Question, inside: Callable[[], str]) -> Scorer:
-    """The output to look at, told by what the network makes of a blank and of noise."""
+    """Choose the output to look at by what the network makes of a blank and of noise."""
     own = runners[0][1]
     shape = (2, own.channels, *own.size)
     probes = np.zeros(shape, np.float32)
@@ -188,17 +188,17 @@ def _scorer(runners: Runners, question: Question, inside: Callable[[], str]) -> 
     return scorer if question.class_ is None else scorer.of_class(question.class_)
 
 
-def _together(found: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """An output for all probes; a single number for each has no images among its dimensions."""
-    return np.concatenate(found) if found[0].ndim else found[0]
+def _together(outputs: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Join an output of all probes; a single number for each has no images among its dimensions."""
+    return np.concatenate(outputs) if outputs[0].ndim else outputs[0]
 
 
 def _slid(own: Runner, question: Question, canvas: Canvas, scorer: Scorer) -> _Plan:
     """Choose a stimulus as large as it must be to be seen at half of the positions, and its contrast."""
     plan, full = _first_seen(
-        _with_class(own, _sliding(each, question, canvas, scorer)) for each in _stimuli(own, question)
+        _with_class(own, _sliding(stimulus, question, canvas, scorer)) for stimulus in _stimuli(own, question)
     )
-    return replace(plan, choice=chosen(own, plan.sweep, plan.few, full, question))
+    return replace(plan, choice=chosen(own, plan.sweep, plan.sample, full, question))
 
 
 def _stimuli(own: Runner, question: Question) -> Iterator[Stimulus]:
@@ -214,15 +214,15 @@ def _stimuli(own: Runner, question: Question) -> Iterator[Stimulus]:
         yield stimulus
 
 
-def _first_seen(asked: Iterable[_Scored]) -> _Scored:
+def _first_seen(plans: Iterable[_Scored]) -> _Scored:
     """Return the first plan that is seen at half of the positions, or the one that is seen best."""
     tried = []
-    for plan, full in asked:
+    for plan, full in plans:
         median = median_of(full)
         tried.append((-np.inf if np.isnan(median) else median, plan, full))
         if median >= GOAL:
             break
-    _, plan, full = max(tried, key=lambda each: each[0])
+    _, plan, full = max(tried, key=lambda scored: scored[0])
     return plan, full
 
 
@@ -235,12 +235,12 @@ def _sliding(stimulus: Stimulus, question: Question, canvas: Canvas, scorer: Sco
     def boxes(places: Places) -> Places:
         return np.concatenate([places - around, places + np.array(stimulus.shape) + around], axis=1)
 
-    sweep = Sweep(lambda places, contrasts: canvas.shown(stimulus, places, contrasts), boxes, scorer)
+    sweep = Sweep(lambda places, contrasts: canvas.draw(stimulus, places, contrasts), boxes, scorer)
     return _Plan(sweep, stimulus.name, stimulus.shape, tops, lefts)
 
 
 def _shifted(own: Runner, question: Question, canvas: Canvas, scorer: Scorer) -> _Plan:
-    """A picture that is larger than the frame by the shift, under it at every offset."""
+    """Plan to put a picture that is larger than the frame by the shift under it at every offset."""
     path = Path(str(question.image))
     shift = question.shift_at(canvas.size)
     larger = canvas.size[0] + shift, canvas.size[1] + shift
@@ -256,14 +256,14 @@ def _shifted(own: Runner, question: Question, canvas: Canvas, scorer: Scorer) ->
 
 
 def _with_class(own: Runner, plan: _Plan) -> _Scored:
-    """The plan with a class to look for, and the scores of a few positions at full contrast.
+    """Choose the plan's class to look for, and score a few positions at full contrast.
 
     By default it is the class whose median rises most over the background's, of those that the background is not.
     """
-    scores = plan.sweep.all(own, plan.few, np.ones(len(plan.few)))
+    scores = plan.sweep.all(own, plan.sample, np.ones(len(plan.sample)))
     if plan.sweep.scorer.class_ is None:
-        blank = np.median(plan.sweep.background(own, plan.few), axis=0)
-        more = np.array([median_of(each) for each in scores.T]) - blank
+        blank = np.median(plan.sweep.background(own, plan.sample), axis=0)
+        more = np.array([median_of(of_class) for of_class in scores.T]) - blank
         more = np.where(np.isnan(more), -np.inf, more)
         others = np.where(blank < GOAL, more, -np.inf)
         class_ = int(np.argmax(others if np.isfinite(others).any() else more))

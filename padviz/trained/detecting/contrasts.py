@@ -32,7 +32,7 @@ class Chosen:
     why: str = ""
 
 
-def chosen(own: Runner, sweep: Sweep, few: Places, full: Array, question: Question) -> Chosen:
+def chosen(own: Runner, sweep: Sweep, sample: Places, full: Array, question: Question) -> Chosen:
     """Choose what to map, by a few positions on the network as it is, and their scores at full contrast.
 
     Raises
@@ -44,30 +44,30 @@ def chosen(own: Runner, sweep: Sweep, few: Places, full: Array, question: Questi
         raise OptionError("the network makes NaN wherever the stimulus is", where=own.where, hint=HINT)
     if question.contrast is not None:
         return Chosen(sweep, question.contrast)
-    background = median_of(sweep.background(own, few)[:, sweep.scorer.class_ or 0])
+    background = median_of(sweep.background(own, sample)[:, sweep.scorer.class_ or 0])
     why = "" if question.threshold else _seen_already(background)
     if not question.threshold and not why:
-        tried = sweep.calibrated(own, few, full)
-        best = min(tried, key=lambda each: abs(median_of(tried[each]) - GOAL))
+        tried = sweep.calibrated(own, sample, full)
+        best = min(tried, key=lambda contrast: abs(median_of(tried[contrast]) - GOAL))
         if not (why := _ungraded(tried, best)):
             return Chosen(sweep, best)
-    return _needed(own, sweep, few, background, why, question.class_)
+    return _needed(own, sweep, sample, background, why, question.class_)
 
 
 def _seen_already(background: float) -> str:
-    """Why scores tell little where the background alone is seen; "" elsewhere."""
+    """Say why scores tell little where the background alone is seen; "" elsewhere."""
     if background < DECIDED:
         return ""
     return f"the background alone is seen, with a score of {background:.3g}: mapped is the contrast at which it is not"
 
 
 def _ungraded(tried: dict[float, Array], best: float) -> str:
-    """Why no contrast makes scores that tell positions apart; "" where one does."""
+    """Say why no contrast makes scores that tell positions apart; "" where one does."""
     medians = {contrast: median_of(scores) for contrast, scores in sorted(tried.items())}
     known = tried[best][~np.isnan(tried[best])]
     saturated = float((np.abs(known - GOAL) > SATURATED - GOAL).mean())
-    low = [each for each, median in medians.items() if median < GRADED[0]]
-    high = [each for each, median in medians.items() if median > GRADED[1]]
+    low = [contrast for contrast, median in medians.items() if median < GRADED[0]]
+    high = [contrast for contrast, median in medians.items() if median > GRADED[1]]
     mapped = "mapped is the contrast needed"
     if len(low) == len(medians):
         return f"even at full contrast the median score is {medians[1.0]:.2g}: {mapped}"
@@ -84,39 +84,39 @@ def _ungraded(tried: dict[float, Array], best: float) -> str:
 
 
 def _crossed(medians: dict[float, float], level: float, beyond: float) -> float:
-    """The contrast at which medians cross a level, between one that is beyond it and the next one tried."""
+    """Find the contrast at which medians cross a level, between one that is beyond it and the next one tried."""
     tried = list(medians)
     other = tried[tried.index(beyond) + (1 if medians[beyond] < level else -1)]
     share = (level - medians[beyond]) / (medians[other] - medians[beyond])
     return float(beyond * (other / beyond) ** share)
 
 
-def _needed(own: Runner, sweep: Sweep, few: Places, background: float, why: str, class_: int | None) -> Chosen:
+def _needed(own: Runner, sweep: Sweep, sample: Places, background: float, why: str, class_: int | None) -> Chosen:
     """Map the contrast at which the decision changes; of the background's class where no other wins at most."""
     sweep = replace(sweep, below=background >= DECIDED)
-    changed = _changed(own, sweep, few)
-    of_background = np.median(sweep.background(own, few), axis=0)
+    changed = _changed(own, sweep, sample)
+    of_background = np.median(sweep.background(own, sample), axis=0)
     sure = int(np.argmax(of_background))
     if class_ is None and not sweep.below and of_background[sure] >= DECIDED and changed < MOST:
         other = replace(sweep, scorer=sweep.scorer.of_class(sure), below=True)
-        if _changed(own, other, few) > changed:
+        if _changed(own, other, sample) > changed:
             mapped = f"mapped is the contrast at which class {sure}, the background's, is lost"
             return Chosen(other, threshold=True, why=f"no class wins at most positions: {mapped}")
     if not changed:
-        return _unseen(own, sweep, few, background, bool(why))
+        return _unseen(own, sweep, sample, background, bool(why))
     return Chosen(sweep, threshold=True, why=why)
 
 
-def _changed(own: Runner, sweep: Sweep, few: Places) -> float:
-    """The share of positions at which some contrast changes the decision."""
-    return float(np.isfinite(sweep.least_tried(own, few)).mean())
+def _changed(own: Runner, sweep: Sweep, sample: Places) -> float:
+    """Measure the share of positions at which some contrast changes the decision."""
+    return float(np.isfinite(sweep.least_tried(own, sample)).mean())
 
 
-def _unseen(own: Runner, sweep: Sweep, few: Places, background: float, scored: bool) -> Chosen:
+def _unseen(own: Runner, sweep: Sweep, sample: Places, background: float, scored: bool) -> Chosen:
     """Map scores at full contrast where they react, though none is seen; refuse to draw a map of nothing."""
-    full = sweep.scores(own, few, np.ones(len(few)))
+    full = sweep.scores(own, sample, np.ones(len(sample)))
     most = full[np.nanargmax(np.abs(full - background))]
-    at = f"at {len(few)} positions and contrasts from 1/128 to 1"
+    at = f"at {len(sample)} positions and contrasts from 1/128 to 1"
     reached = f"scores go from the background's {background:.3g} to {most:.3g}"
     if scored and not sweep.below and most - background >= CLEAR:
         return Chosen(sweep, why=f"the stimulus is not seen {at}: {reached}; mapped are the scores at full contrast")

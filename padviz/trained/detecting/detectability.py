@@ -176,7 +176,7 @@ class Detectability:
 
 
 def phase_of(values: Array, tops: tuple[int, ...], lefts: tuple[int, ...], stride: Size | None) -> Phase:
-    """How much of the variance of scores their position modulo a stride explains.
+    """Measure how much of the variance of scores their position modulo a stride explains.
 
     Were all scores drawn at random, (groups - 1) / (positions - 1) would be explained.
 
@@ -199,7 +199,7 @@ def phase_of(values: Array, tops: tuple[int, ...], lefts: tuple[int, ...], strid
 
 
 def positions(room: int, step: int) -> tuple[int, ...]:
-    """Positions from 0 to `room`, in pixels.
+    """List positions from 0 to `room`, in pixels.
 
     >>> positions(20, 8)
     (0, 8, 16)

@@ -68,11 +68,11 @@ class Question:
             raise OptionError(f"{self.shift} is further than {image}", option="shift", hint=hint)
 
     def shift_at(self, size: Size) -> int:
-        """How far a picture is shifted, in pixels."""
+        """Choose how far a picture is shifted, in pixels."""
         return min(SHIFT, max(size)) if self.shift is None else self.shift
 
     def step_in(self, room: Size) -> int:
-        """How far apart positions are: as asked, or the least step, from 8 on, that makes at most 400 of them.
+        """Choose how far apart positions are: as asked, or the least step, from 8 on, that makes at most 400 of them.
 
         >>> Question().step_in((576, 576)), Question().step_in((48, 48)), Question(step=3).step_in((576, 576))
         (29, 8, 3)

@@ -66,15 +66,15 @@ class Canvas:
         return cls(size, *normalisation(channels, mean, std), bgr)
 
     def ordered(self, images: Images) -> Images:
-        """Images with their channels in the order that the network reads."""
+        """Put the channels of images in the order that the network reads."""
         return images[:, ::-1] if self.bgr else images
 
-    def shown(self, stimulus: Stimulus, places: NDArray[np.int64], contrasts: NDArray[np.float64]) -> Images:
-        """A stimulus at places (top, left), each with its contrast: 1 is as it is, and 0 the background alone.
+    def draw(self, stimulus: Stimulus, places: NDArray[np.int64], contrasts: NDArray[np.float64]) -> Images:
+        """Draw a stimulus at places (top, left), each with its contrast: 1 is as it is, and 0 the background alone.
 
         >>> spot = Stimulus("spot", np.ones((1, 2, 2), np.float32), np.ones((2, 2), np.float32))
         >>> canvas = Canvas.of((4, 4), 1, (0.5,), (0.5,))
-        >>> canvas.shown(spot, np.array([[1, 2]]), np.array([0.5]))[0, 0, 1].tolist()
+        >>> canvas.draw(spot, np.array([[1, 2]]), np.array([0.5]))[0, 0, 1].tolist()
         [0.0, 0.0, 0.5, 0.5]
         """
         height, width = stimulus.shape
@@ -85,15 +85,15 @@ class Canvas:
         return self.ordered(images)
 
     def frames(self, picture: Pixels, places: NDArray[np.int64]) -> Images:
-        """The parts of a larger picture that begin at places (top, left)."""
+        """Cut out the parts of a larger picture that begin at places (top, left)."""
         height, width = self.size
         parts = [picture[:, top : top + height, left : left + width] for top, left in places]
-        found: Images = (np.stack(parts) - self.mean) / self.std
-        return self.ordered(found)
+        frames: Images = (np.stack(parts) - self.mean) / self.std
+        return self.ordered(frames)
 
 
-def stimulus_of(asked: str, height: int, channels: int) -> Stimulus:
-    """The stimulus that is asked for, so many pixels high: "text:WORD", "sample", or the path of a picture.
+def stimulus_of(name: str, height: int, channels: int) -> Stimulus:
+    """Make a stimulus, so many pixels high, by its name: "text:WORD", "sample", or the path of a picture.
 
     Raises
     ------
@@ -105,18 +105,18 @@ def stimulus_of(asked: str, height: int, channels: int) -> Stimulus:
     >>> stimulus_of("sample", 16, 3).shape
     (16, 16)
     """
-    if asked.startswith(TEXT):
-        return _text(asked.removeprefix(TEXT), height, channels)
-    if asked == SAMPLE:
+    if name.startswith(TEXT):
+        return _text(name.removeprefix(TEXT), height, channels)
+    if name == SAMPLE:
         return _sample(height, channels)
-    if not Path(asked).suffix:
+    if not Path(name).suffix:
         hint = "use text:WORD, sample, or the path of a picture"
-        raise OptionError(f"{asked!r} is no stimulus", option="stimulus", hint=hint)
-    return _picture(asked, height, channels)
+        raise OptionError(f"{name!r} is no stimulus", option="stimulus", hint=hint)
+    return _picture(name, height, channels)
 
 
 def _text(word: str, height: int, channels: int) -> Stimulus:
-    """A dark word; its letters are `height` pixels high from the highest to the lowest."""
+    """Write a dark word; its letters are `height` pixels high from the highest to the lowest."""
     from PIL import Image, ImageDraw, ImageFont
 
     if not word.strip() or len(word) > LONGEST or not word.isprintable():
@@ -149,7 +149,7 @@ def _check_glyphs(word: str) -> None:
 
 
 def _sample(height: int, channels: int) -> Stimulus:
-    """Rings, dark and bright, that fade outwards: a thing with edges in all directions."""
+    """Draw rings, dark and bright, that fade outwards: a thing with edges in all directions."""
     at = (np.arange(height) + 0.5) / height * 2 - 1
     radius = np.hypot(at[:, None], at[None, :])
     rings: Pixels = (0.5 - 0.5 * np.cos(3 * np.pi * radius)).astype(np.float32)
@@ -158,7 +158,7 @@ def _sample(height: int, channels: int) -> Stimulus:
 
 
 def _picture(path: str, height: int, channels: int) -> Stimulus:
-    """A picture; where it is transparent, the background shows."""
+    """Read a picture; where it is transparent, the background shows."""
     picture = opened_picture(path)
     width = max(round(picture.width * height / picture.height), 1)
     if width > MOST_WIDE:

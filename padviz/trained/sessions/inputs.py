@@ -34,7 +34,7 @@ def images_of(
     inputs: str | Path, count: int, size: Size, channels: int, seed: int = 0,
     mean: Sequence[float] | None = None, std: Sequence[float] | None = None,
 ) -> Images:  # fmt: skip
-    """Images as a network reads them, of shape (images, channels, height, width).
+    """Make images as a network reads them, of shape (images, channels, height, width).
 
     Pixels are from 0 to 1, minus `mean` and over `std`: by default ImageNet's. Noise has them at random, each for
     itself; a blank is the mean everywhere, and one image.
@@ -65,12 +65,12 @@ def images_of(
 def normalisation(
     channels: int, mean: Sequence[float] | None, std: Sequence[float] | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and deviation by channel, of shape (channels, 1, 1).
+    """Spread mean and deviation over the channels, of shape (channels, 1, 1).
 
     >>> [float(each.ravel()[0]) for each in normalisation(3, None, (0.5,))]
     [0.48500001430511475, 0.5]
     """
-    found = []
+    by_channel = []
     for option, values, usual in (("mean", mean, MEAN), ("std", std, STD)):
         values = tuple(values) if values else usual if channels == 3 else (sum(usual) / 3,)
         if len(values) not in (1, channels):
@@ -78,12 +78,12 @@ def normalisation(
             raise OptionError(what, option=option, hint=f"give 1 or {channels}")
         if not np.isfinite(values).all() or (option == "std" and min(values) <= 0):
             raise OptionError("cannot be used", option=option, hint="use finite numbers, of which none divides by 0")
-        found.append(np.broadcast_to(np.array(values, np.float32), (channels,)).reshape(channels, 1, 1).copy())
-    return found[0], found[1]
+        by_channel.append(np.broadcast_to(np.array(values, np.float32), (channels,)).reshape(channels, 1, 1).copy())
+    return by_channel[0], by_channel[1]
 
 
 def pictures_in(folder: str | Path, count: int, option: str = "inputs") -> list[Path]:
-    """The first pictures of a folder, by name.
+    """List the first pictures of a folder, by name.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def pictures_in(folder: str | Path, count: int, option: str = "inputs") -> list[
     if not place.is_dir():
         hint = "use noise, blank, or a folder of pictures" if option == "inputs" else "use a folder of pictures"
         raise OptionError(f"{str(folder)!r} is no folder", option=option, hint=hint)
-    found = sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not found:
+    pictures = sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not pictures:
         raise OptionError(f"{str(folder)!r} has no pictures", option=option, hint=f"those are {' '.join(SUFFIXES)}")
-    return found[:count]
+    return pictures[:count]

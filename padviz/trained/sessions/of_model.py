@@ -11,7 +11,7 @@ from padviz.trained.weights.trained_network import Trained
 
 
 def runner_of(trained: Trained, edited: Any = None, within: Any = None) -> Runner:
-    """What runs a network: its ONNX model, or an `edited` one; or its module, within what replaces its padding.
+    """Make what runs a network: its ONNX model, or an `edited` one; or its module, within what replaces its padding.
 
     Of an edited graph, the tensors are looked at that convolutions make in the model as it was.
     """
@@ -27,5 +27,5 @@ def runner_of(trained: Trained, edited: Any = None, within: Any = None) -> Runne
 
 
 def channels_of(network: Network) -> int:
-    """The channels of the image, as the first convolution that reads it says; three where none does."""
+    """Count the channels of the image, as the first convolution that reads it says; three where none does."""
     return next((layer.channels.in_ for layer in network.layers if layer.channels), 3)

@@ -40,7 +40,7 @@ class OnnxRunner:
         self._shapes = self._measured()
 
     def responses(self, images: Images) -> list[Reduced]:
-        """Every convolution's output, reduced."""
+        """Reduce every convolution's output."""
         shapes = self._shapes
         seen = {layer: tensor for layer, tensor in self.observed.items() if has_borders(*shapes[layer][2:])}
         if not seen:
@@ -49,54 +49,54 @@ class OnnxRunner:
             extended = with_reductions(self.model, {seen[layer]: shapes[layer] for layer in seen}, self.opset)
             self._sessions["responses"] = session(extended, self.where)
         names = [f"{OURS}{part}/{tensor}" for tensor in seen.values() for part in PARTS]
-        found = self._run("responses", names, images)
-        parts = (found[i : i + len(PARTS)] for i in range(0, len(found), len(PARTS)))
-        return [_reduced(layer, *each) for layer, each in zip(seen, parts, strict=True)]
+        values = self._run("responses", names, images)
+        parts = (values[i : i + len(PARTS)] for i in range(0, len(values), len(PARTS)))
+        return [_reduced(layer, *part) for layer, part in zip(seen, parts, strict=True)]
 
     def outputs(self, images: Images) -> dict[str, NDArray[Any]]:
-        """The graph's outputs by name."""
+        """Run the graph, and name its outputs."""
         if "outputs" not in self._sessions:
             self._sessions["outputs"] = session(self.model, self.where)
-        names = [each.name for each in self._sessions["outputs"].get_outputs()]
+        names = [output.name for output in self._sessions["outputs"].get_outputs()]
         return dict(zip(names, self._run("outputs", names, images), strict=True))
 
     def with_output(self, name: str) -> None:
         """Make a tensor inside of the graph an output."""
-        made = [output for node in self.model.graph.node for output in node.output if output]
-        if name not in made:
-            raise OptionError(f"no tensor is called {name!r}", option="output", hint=nearest(name, made))
-        if name not in [each.name for each in self.model.graph.output]:
+        tensors = [output for node in self.model.graph.node for output in node.output if output]
+        if name not in tensors:
+            raise OptionError(f"no tensor is called {name!r}", option="output", hint=nearest(name, tensors))
+        if name not in [output.name for output in self.model.graph.output]:
             self.model.graph.output.add().name = name
             self._sessions.pop("outputs", None)
 
     def _measured(self) -> dict[str, Shape]:
-        """The shape of every convolution's map; a graph that takes one image inside shows itself."""
-        tensors = [*self.observed.values()] or [each.name for each in self.model.graph.output]
+        """Measure the shape of every convolution's map; a graph that takes one image inside shows itself."""
+        tensors = [*self.observed.values()] or [output.name for output in self.model.graph.output]
         count = self.batch or PROBED
         last = self.image.channels_last
         shape = (count, *self.size, self.channels) if last else (count, self.channels, *self.size)
-        found = inferred(self.model, self.image.name, shape, tensors) or self._probed(tensors, count)
-        shapes = zip(self.observed, found[: len(self.observed)], strict=True)
+        measured = inferred(self.model, self.image.name, shape, tensors) or self._probed(tensors, count)
+        shapes = zip(self.observed, measured[: len(self.observed)], strict=True)
         known: dict[str, Shape] = {name: shape for name, shape in shapes if len(shape) == 4}
         self.observed = {name: self.observed[name] for name in known}
         return known
 
     def _probed(self, tensors: Sequence[str], count: int) -> list[Shape]:
-        """The shapes that a run on so many images has; on one where the graph has that built in."""
+        """Run so many images for the shapes that they have; one image where the graph has that built in."""
         self._sessions["shapes"] = session(with_shapes(self.model, tensors), self.where)
         images = np.zeros((count, self.channels, *self.size), np.float32)
         names = [f"{OURS}shape/{tensor}" for tensor in tensors]
         try:
-            found = self._run("shapes", names, images)
+            shapes = self._run("shapes", names, images)
         except DescriptionError:
             if self.batch:
                 raise
-            found = []
-        if not self.batch and (not found or any(len(shape) == 4 and shape[0] != count for shape in found)):
+            shapes = []
+        if not self.batch and (not shapes or any(len(shape) == 4 and shape[0] != count for shape in shapes)):
             self.batch = 1
-            found = self._run("shapes", names, images[:1])
+            shapes = self._run("shapes", names, images[:1])
         del self._sessions["shapes"]
-        return [tuple(map(int, shape)) for shape in found]
+        return [tuple(map(int, shape)) for shape in shapes]
 
     def _run(self, what: str, names: Sequence[str], images: Images) -> list[NDArray[Any]]:
         laid = images.transpose(0, 2, 3, 1) if self.image.channels_last else images
@@ -104,17 +104,17 @@ class OnnxRunner:
             laid = np.clip(np.rint(laid), 0, np.iinfo(self.kind).max)
         fed = {self.image.name: np.ascontiguousarray(laid, dtype=self.kind)}
         try:
-            found: list[NDArray[Any]] = self._sessions[what].run(list(names), fed)
+            values: list[NDArray[Any]] = self._sessions[what].run(list(names), fed)
         except Exception as error:
             let_through(error)
             shape = " x ".join(map(str, (len(images), self.channels, *self.size)))
             failure = f"cannot be run on {shape}: {line_of(error)}"
             raise DescriptionError(failure, where=self.where, hint="try another `size`") from None
-        return found
+        return values
 
 
 def convolutions(model: Proto) -> dict[str, str]:
-    """The tensors that convolutions make, by the names that layers have: the node's own, or the tensor's."""
+    """Name the tensors that convolutions make, by the names that layers have: the node's own, or the tensor's."""
     nodes = [node for node in model.graph.node if node.op_type == "Conv" and node.domain in ("", "ai.onnx")]
     return {printable(node.name or node.output[0]): node.output[0] for node in nodes}
 
@@ -135,7 +135,7 @@ def with_permuted_weights(model: Model, rng: np.random.Generator) -> Model:
 
 
 def session(model: Proto, where: str) -> Any:
-    """A session of onnxruntime whose threads wait for work asleep: they share the machine."""
+    """Open a session of onnxruntime whose threads wait for work asleep: they share the machine."""
     try:
         import onnxruntime
     except ImportError:
@@ -153,13 +153,13 @@ def session(model: Proto, where: str) -> Any:
 
 
 def line_of(error: BaseException) -> str:
-    """What a library says of an error, on a line of bounded length."""
+    """Put what a library says of an error on a line of bounded length."""
     text = " ".join(str(error).split())
     return f"{text[:200]}…" if len(text) > 200 else text or type(error).__name__
 
 
 def inferred(model: Proto, image: str, shape: Shape, tensors: Sequence[str]) -> list[Shape] | None:
-    """The shapes that tensors have for an image of some shape, by ONNX's rules; None where these leave one open.
+    """Infer the shapes that tensors have for an image of some shape, by ONNX's rules; None where these leave one open.
 
     They leave open, too, what a graph makes that has another number of images built in.
     """
@@ -167,7 +167,7 @@ def inferred(model: Proto, image: str, shape: Shape, tensors: Sequence[str]) -> 
 
     graph = _copied(model)
     del graph.graph.value_info[:]  # may tell of another size
-    (read,) = (each for each in graph.graph.input if each.name == image)
+    (read,) = (value for value in graph.graph.input if value.name == image)
     for i, n in enumerate(shape):
         read.type.tensor_type.shape.dim[i].dim_value = n
     try:
@@ -175,13 +175,13 @@ def inferred(model: Proto, image: str, shape: Shape, tensors: Sequence[str]) -> 
     except Exception as error:  # of onnx, which has many; running it says more
         let_through(error)
         return None
-    known = {each.name: tuple(dim.dim_value for dim in each.type.tensor_type.shape.dim) for each in values}
-    found = [known.get(tensor, ()) for tensor in tensors]
-    return found if all(each[:1] == shape[:1] and min(each) > 0 for each in found) else None
+    known = {value.name: tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim) for value in values}
+    shapes = [known.get(tensor, ()) for tensor in tensors]
+    return shapes if all(known_shape[:1] == shape[:1] and min(known_shape) > 0 for known_shape in shapes) else None
 
 
 def with_shapes(model: Proto, tensors: Iterable[str]) -> Proto:
-    """A copy of a model that says the shapes of tensors, and makes nothing else."""
+    """Copy a model so that it says the shapes of tensors, and makes nothing else."""
     from onnx import helper
 
     graph = _copied(model)
@@ -192,7 +192,7 @@ def with_shapes(model: Proto, tensors: Iterable[str]) -> Proto:
 
 
 def with_reductions(model: Proto, tensors: dict[str, Shape], opset: int) -> Proto:
-    """A copy of a model that makes the parts of `Reduced` of each tensor, which has that shape but for its images."""
+    """Copy a model so that it makes the parts of `Reduced` of each tensor, which has that shape but for its images."""
     from onnx import helper
 
     graph = _copied(model)
@@ -206,7 +206,7 @@ def with_reductions(model: Proto, tensors: dict[str, Shape], opset: int) -> Prot
 
 
 def _reductions(graph: Proto, tensor: str, shape: Shape, opset: int) -> list[Proto]:
-    """The nodes that reduce a tensor: products with weights read a map faster than slices and means do."""
+    """Make the nodes that reduce a tensor: products with weights read a map faster than slices and means do."""
     from onnx import helper, numpy_helper
 
     channels, height, width = shape[1:]
@@ -220,29 +220,29 @@ def _reductions(graph: Proto, tensor: str, shape: Shape, opset: int) -> list[Pro
         graph.initializer.append(numpy_helper.from_array(value, name))
         return name
 
-    def made(op: str, reads: list[str], name: str, **attributes: Any) -> str:
+    def add(op: str, reads: list[str], name: str, **attributes: Any) -> str:
         nodes.append(helper.make_node(op, reads, [f"{OURS}{name}/{tensor}"], **attributes))
         return f"{OURS}{name}/{tensor}"
 
     starts, ends = [down.start, along.start], [down.stop, along.stop]
     if opset < 10:
-        within = made("Slice", [whole], "within", axes=[2, 3], starts=starts, ends=ends)
+        within = add("Slice", [whole], "within", axes=[2, 3], starts=starts, ends=ends)
     else:
-        within = made("Slice", [whole, constant(starts), constant(ends), constant([2, 3])], "within")
+        within = add("Slice", [whole, constant(starts), constant(ends), constant([2, 3])], "within")
     over = {"axes": [1, 2, 3]} if opset < 18 else {}
-    made("ReduceSumSquare", [within, *([] if over else [constant([1, 2, 3])])], "square", keepdims=0, **over)
-    made("MatMul", [whole, constant(_weights(width, along)[:, None])], "rows")
-    made("MatMul", [constant(_weights(height, down)[None]), whole], "columns")
-    flat = made("Reshape", [whole, constant([0, channels, height * width])], "flat")
-    made("MatMul", [constant(_weights(channels, slice(0, channels))[None]), flat], "total")
+    add("ReduceSumSquare", [within, *([] if over else [constant([1, 2, 3])])], "square", keepdims=0, **over)
+    add("MatMul", [whole, constant(_weights(width, along)[:, None])], "rows")
+    add("MatMul", [constant(_weights(height, down)[None]), whole], "columns")
+    flat = add("Reshape", [whole, constant([0, channels, height * width])], "flat")
+    add("MatMul", [constant(_weights(channels, slice(0, channels))[None]), flat], "total")
     return nodes
 
 
 def _weights(n: int, part: slice) -> NDArray[np.float32]:
-    """The weights of a mean over a part of n numbers."""
-    found = np.zeros(n, np.float32)
-    found[part] = 1 / (part.stop - part.start)
-    return found
+    """Weigh n numbers for the mean over a part of them."""
+    weights = np.zeros(n, np.float32)
+    weights[part] = 1 / (part.stop - part.start)
+    return weights
 
 
 def _reduced(layer: str, rows: Any, columns: Any, square: Any, total: Any) -> Reduced:
@@ -258,7 +258,7 @@ def _reduced(layer: str, rows: Any, columns: Any, square: Any, total: Any) -> Re
 
 
 def _copied(model: Proto) -> Proto:
-    """A copy without outputs, to which others are added."""
+    """Copy a model without outputs, to which others are added."""
     import onnx
 
     copied = onnx.ModelProto()

@@ -85,9 +85,9 @@ def resampled(pixels: Pixels, size: Size, box: tuple[float, ...]) -> Pixels:
     from PIL import Image
 
     planes: list[Any] = [Image.fromarray(plane) for plane in pixels]
-    made = [np.asarray(plane.resize(size[::-1], Image.Resampling.BICUBIC, box=box)) for plane in planes]
-    found: Pixels = np.clip(np.stack(made), 0, 1)
-    return found
+    resized = [np.asarray(plane.resize(size[::-1], Image.Resampling.BICUBIC, box=box)) for plane in planes]
+    clipped: Pixels = np.clip(np.stack(resized), 0, 1)
+    return clipped
 
 
 def _graded(picture: Any, where: str) -> Any:

@@ -45,10 +45,10 @@ class Runner(Protocol):
     batch: int | None  # images that it takes at once, where it takes no other number
 
     def responses(self, images: Images) -> list[Reduced]:
-        """Every convolution's output, reduced, in the order in which they run."""
+        """Reduce every convolution's output, in the order in which they run."""
 
     def outputs(self, images: Images) -> dict[str, NDArray[Any]]:
-        """The network's outputs by name, the images first among their dimensions."""
+        """Run the network, and name its outputs, the images first among their dimensions."""
 
     def with_output(self, name: str) -> None:
         """Make something inside of the network an output."""
@@ -64,7 +64,7 @@ class Kept(Protocol):
 
 
 def middle(n: int) -> slice:
-    """The middle half of n rows, without the outermost ones.
+    """Find the middle half of n rows, without the outermost ones.
 
     >>> middle(8), middle(7), middle(3), middle(2)
     (slice(2, 6, None), slice(2, 5, None), slice(1, 2, None), slice(1, 1, None))
@@ -74,7 +74,7 @@ def middle(n: int) -> slice:
 
 
 def outermost(n: int) -> list[slice]:
-    """The outermost of n lines, on both sides, or all of them.
+    """Find the outermost of n lines, on both sides, or all of them.
 
     >>> outermost(20), outermost(30)
     ([slice(0, 20, None)], [slice(0, 12, None), slice(18, 30, None)])
@@ -83,17 +83,17 @@ def outermost(n: int) -> list[slice]:
 
 
 def has_borders(height: int, width: int) -> bool:
-    """Whether a map has borders with something between them; what a gate makes, 1 x 1, has not."""
+    """Tell whether a map has borders with something between them; what a gate makes, 1 x 1, has not."""
     return min(height, width) >= LEAST
 
 
 def at_once(runner: Runner) -> int:
-    """How many images to run together."""
+    """Choose how many images to run together."""
     return runner.batch or min(max(AT_ONCE // (runner.size[0] * runner.size[1]), 1), MOST)
 
 
 def outputs_of(runner: Runner, images: Images) -> dict[str, NDArray[Any]]:
-    """A network's outputs for images, as many as it takes at once or fewer."""
+    """Run a network on images, as many as it takes at once or fewer."""
     real = len(images)
     if runner.batch and real < runner.batch:
         images = np.concatenate([images, np.repeat(images[-1:], runner.batch - real, axis=0)])

@@ -37,36 +37,38 @@ class TorchRunner:
         self.channels = channels
         self.module, self.where, self.name, self.size, self.within = module, where, name, size, within
         self.output: str | None = None
-        self.like = next((each for each in module.parameters() if each.is_floating_point()), torch.empty(0))
+        self.like = next(
+            (parameter for parameter in module.parameters() if parameter.is_floating_point()), torch.empty(0)
+        )
 
     def responses(self, images: Images) -> list[Reduced]:
-        """Every convolution's output, reduced."""
+        """Reduce every convolution's output."""
         seen = _Seen(self.module)
         self._run(images, seen.modules, seen)
-        if not seen.found:
+        if not seen.maps:
             raise DescriptionError("no convolution makes a map of 3 x 3 or more", where=self.where, hint="try `size`")
-        return seen.found
+        return seen.maps
 
     def outputs(self, images: Images) -> dict[str, NDArray[Any]]:
-        """The tensors that the module returns, or that the module inside of it that was asked for does."""
+        """Name the tensors that the module returns, or that the module inside of it that was asked for does."""
         if self.output is None:
-            made = self._run(images)
+            output = self._run(images)
         else:
             kept: list[Any] = []
             handle = self.module.get_submodule(self.output).register_forward_hook(
-                lambda module, args, made: kept.append(made)
+                lambda module, args, output: kept.append(output)
             )
             try:
                 self._run(images)
             finally:
                 handle.remove()
-            made = kept[-1] if kept else None
-        outputs = {name: each.detach().cpu() for name, each in _named(made, self.output or "output").items()}
-        return {name: (each if each.is_complex() else each.float()).numpy() for name, each in outputs.items()}
+            output = kept[-1] if kept else None
+        outputs = {name: tensor.detach().cpu() for name, tensor in _named(output, self.output or "output").items()}
+        return {name: (tensor if tensor.is_complex() else tensor.float()).numpy() for name, tensor in outputs.items()}
 
     def with_output(self, name: str) -> None:
         """Look at what a module inside makes; or at one of the outputs, by its name."""
-        inside = [each for each, _ in self.module.named_modules() if each]
+        inside = [path for path, _ in self.module.named_modules() if path]
         if name not in inside:
             raise OptionError(f"no module inside is called {name!r}", option="output", hint=nearest(name, inside))
         self.output = name
@@ -76,8 +78,8 @@ class TorchRunner:
         try:
             with ExitStack() as stack:
                 outer: list[AbstractContextManager[Any]] = [torch.no_grad(), quiet(), self.within(), *modes]
-                for each in outer:
-                    stack.enter_context(each)
+                for mode in outer:
+                    stack.enter_context(mode)
                 return self.module(read)
         except Exception as error:
             let_through(error)
@@ -90,44 +92,44 @@ class _Seen(TorchFunctionMode):
 
     def __init__(self, root: nn.Module) -> None:
         super().__init__()
-        self.found: list[Reduced] = []
+        self.maps: list[Reduced] = []
         self.modules = Modules(root, always=True)
         self.calls: Counter[str] = Counter()
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        made = function(*args, **(kwargs or {}))
-        if function is torch.conv2d and made.dim() == 4:
+        output = function(*args, **(kwargs or {}))
+        if function is torch.conv2d and output.dim() == 4:
             name = printable(self.modules.path or "conv2d")
             self.calls[name] += 1
-            if made.is_complex():
+            if output.is_complex():
                 what = "makes complex numbers, which have no mean response"
                 raise DescriptionError(what, where=name, hint="use a network with real weights")
-            if has_borders(*made.shape[2:]):
-                self.found.append(of_map(f"{name}#{self.calls[name]}" if self.calls[name] > 1 else name, made))
-        return made
+            if has_borders(*output.shape[2:]):
+                self.maps.append(of_map(f"{name}#{self.calls[name]}" if self.calls[name] > 1 else name, output))
+        return output
 
 
-def of_map(layer: str, made: Tensor) -> Reduced:
-    """What is kept of a map, of shape (images, channels, height, width)."""
-    made = made.detach().float()
-    count, channels, height, width = made.shape
+def of_map(layer: str, output: Tensor) -> Reduced:
+    """Reduce a map, of shape (images, channels, height, width), to what is kept of it."""
+    output = output.detach().float()
+    count, channels, height, width = output.shape
     down, along = middle(height), middle(width)
-    flat = made.reshape(count * channels, height * width)
+    flat = output.reshape(count * channels, height * width)
     if height <= 2 * LINES:  # a product with the whole map is faster than means of a few numbers each
-        rows = [(made.reshape(-1, width) @ _weights(width).to(made)[:, -1]).reshape(count, channels, height)]
+        rows = [(output.reshape(-1, width) @ _weights(width).to(output)[:, -1]).reshape(count, channels, height)]
     else:
-        rows = [made[:, :, part, along].mean(3) for part in outermost(height)]
-    columns = made[:, :, down].mean(2) @ _weights(width).to(made)
+        rows = [output[:, :, part, along].mean(3) for part in outermost(height)]
+    columns = output[:, :, down].mean(2) @ _weights(width).to(output)
     lines = torch.cat([*rows, columns[..., :-1]], 2) - columns[..., -1:]
-    square = made[:, :, down, along].square().mean((1, 2, 3)).double().sum()
-    total = made.new_full((1, count * channels), 1 / channels) @ flat
+    square = output[:, :, down, along].square().mean((1, 2, 3)).double().sum()
+    total = output.new_full((1, count * channels), 1 / channels) @ flat
     kept = lines.cpu().numpy(), total.reshape(height, width).double().cpu().numpy()
     return Reduced(layer, kept[0], min(height, 2 * LINES), float(square), kept[1])
 
 
 @lru_cache(maxsize=32)
 def _weights(width: int) -> Tensor:
-    """Products with these take the outermost columns, and last the mean of the middle ones."""
+    """Make weights whose products take the outermost columns, and last the mean of the middle ones."""
     along = middle(width)
     across = torch.zeros(width, 1)
     across[along] = 1 / (along.stop - along.start)
@@ -136,20 +138,20 @@ def _weights(width: int) -> Tensor:
 
 
 def with_permuted_weights(module: nn.Module, rng: np.random.Generator) -> nn.Module:
-    """A copy of a module in which the weights of each convolution are permuted."""
+    """Copy a module, and permute the weights of each convolution."""
     copied = deepcopy(module)
-    for each in copied.parameters():
-        if each.dim() == 4:
-            order = torch.from_numpy(rng.permutation(each.numel())).to(each.device)
-            each.data = each.data.flatten()[order].reshape(each.shape)
+    for parameter in copied.parameters():
+        if parameter.dim() == 4:
+            order = torch.from_numpy(rng.permutation(parameter.numel())).to(parameter.device)
+            parameter.data = parameter.data.flatten()[order].reshape(parameter.shape)
     return copied
 
 
-def _named(made: Any, name: str) -> dict[str, Tensor]:
-    """The tensors that a module returns, by the keys or the numbers that it has for them."""
-    if isinstance(made, Tensor):
-        return {name: made}
-    if isinstance(made, Mapping):
-        return {str(key): tensor for key, each in made.items() for tensor in _named(each, str(key)).values()}
-    found = tensors_in(made)
-    return {f"{name}.{i}" if len(found) > 1 else name: tensor for i, tensor in enumerate(found)}
+def _named(output: Any, name: str) -> dict[str, Tensor]:
+    """Name the tensors that a module returns, by the keys or the numbers that it has for them."""
+    if isinstance(output, Tensor):
+        return {name: output}
+    if isinstance(output, Mapping):
+        return {str(key): tensor for key, part in output.items() for tensor in _named(part, str(key)).values()}
+    tensors = tensors_in(output)
+    return {f"{name}.{i}" if len(tensors) > 1 else name: tensor for i, tensor in enumerate(tensors)}

@@ -30,7 +30,7 @@ class Output(NamedTuple):
 
 
 def output_of(outputs: Mapping[str, NDArray[Any]], images: int, where: str) -> Output:
-    """The output to compare: the first with scores of classes, else the first of floats.
+    """Choose the output to compare: the first with scores of classes, else the first of floats.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def check_finite(values: Array, where: str) -> None:
 
 
 def of_classes(own: Array, changed: Array) -> dict[str, Array]:
-    """Of each image, whether the class with the best score is kept, and the KL divergence from the answers as trained.
+    """Tell of each image whether its best class is kept, and the KL divergence from the answers as trained.
 
     The divergence is in nats: 0 where all probabilities stay.
 
@@ -85,14 +85,14 @@ def of_classes(own: Array, changed: Array) -> dict[str, Array]:
 
 
 def kind_of(scores: Array) -> Scores:
-    """What scores are: probabilities, where those of each image are from 0 to 1 and sum to 1; else logits."""
+    """Tell what scores are: probabilities, where those of each image are from 0 to 1 and sum to 1; else logits."""
     flat = scores.reshape(len(scores), -1)
     whole = flat.shape[1] == 1 or np.abs(flat.sum(1, dtype=np.float64) - 1).max() < SUM
     return "probabilities" if flat.min() >= 0 and flat.max() <= 1 and whole else "logits"
 
 
 def probabilities(scores: Array, kind: Scores) -> Array:
-    """The probabilities of all classes; of a single score, those of two.
+    """Work out the probabilities of all classes; of a single score, those of two.
 
     >>> probabilities(np.array([[0.25]]), "probabilities").tolist()
     [[0.75, 0.25]]
@@ -105,12 +105,12 @@ def probabilities(scores: Array, kind: Scores) -> Array:
     if kind == "probabilities":
         return flat
     raised = np.exp(flat - flat.max(1, keepdims=True))
-    found: Array = raised / raised.sum(1, keepdims=True)
-    return found
+    shares: Array = raised / raised.sum(1, keepdims=True)
+    return shares
 
 
 def of_maps(own: Array, changed: Array) -> dict[str, Array]:
-    """Of each image, by how much the output moves, its norm as trained, and the correlation of the two outputs.
+    """Measure for each image how much the output moves, its norm as trained, and the correlation of the two outputs.
 
     >>> {name: values.round(9).tolist() for name, values in of_maps(np.eye(4)[None], 2 * np.eye(4)[None]).items()}
     {'moved': [2.0], 'norm': [2.0], 'correlation': [1.0]}
@@ -121,7 +121,7 @@ def of_maps(own: Array, changed: Array) -> dict[str, Array]:
 
 
 def overlap(own: Shape, changed: Shape, frame: Frame, size: Size) -> tuple[Part, Part] | None:
-    """The parts of two outputs, without their images, that stand for the same pixels; None where that is not known.
+    """Find the parts of two outputs, without their images, that stand for the same pixels; None where not known.
 
     `size` is that of the network's own frame, and `frame` what the changed output was made of, relative to it. A frame
     that moves by less than a unit leaves outputs of one shape where they are.
@@ -149,37 +149,37 @@ def overlap(own: Shape, changed: Shape, frame: Frame, size: Size) -> tuple[Part,
 
 
 def _spatial(units: Shape, size: Size) -> bool:
-    """Whether two dimensions are height and width: of one stride, or one zoom, that is a whole number."""
+    """Tell whether two dimensions are height and width: of one stride, or one zoom, that is a whole number."""
     return units[0] * size[1] == units[1] * size[0] and _units(units[0], size[0], 0) is not None
 
 
 def _units(units: int, pixels: int, moved: int) -> int | None:
-    """How many units of a map so many pixels are; None where that is no whole number."""
+    """Count the units of a map that so many pixels are; None where that is no whole number."""
     if pixels % units and units % pixels:
         return None
     return None if moved * units % pixels else moved * units // pixels
 
 
 def relative(moved: Array, norm: Array) -> Array:
-    """How far each output moves over the norm of all, their root mean square: an image with hardly any has little say.
+    """Divide how far each output moves by the norm of all, their root mean square: one with hardly any says little.
 
     >>> relative(np.array([1.0, 0.1]), np.array([2.0, 0.0])).round(3).tolist()
     [0.707, 0.071]
     """
-    found: Array = moved / max(float(np.sqrt((norm**2).mean())), LEAST)
-    return found
+    shares: Array = moved / max(float(np.sqrt((norm**2).mean())), LEAST)
+    return shares
 
 
 def correlation(own: Array, changed: Array) -> Array:
-    """Pearson's correlation of the two outputs, over all their numbers, of each image; 0 where one is constant."""
-    before, after = (each - each.mean(1, keepdims=True) for each in map(_flat, (own, changed)))
+    """Correlate the two outputs of each image over all their numbers, after Pearson; 0 where one is constant."""
+    before, after = (values - values.mean(1, keepdims=True) for values in map(_flat, (own, changed)))
     norms = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
-    found: Array = (before * after).sum(1) / np.maximum(norms, LEAST)
-    return found
+    correlations: Array = (before * after).sum(1) / np.maximum(norms, LEAST)
+    return correlations
 
 
 def by(shape: Shape) -> str:
-    """A shape in words."""
+    """Write a shape in words."""
     return " x ".join(map(str, shape))
 
 

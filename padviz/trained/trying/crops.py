@@ -37,7 +37,7 @@ class Frame(NamedTuple):
 
 
 def resized_frame(own: Size, size: Size) -> Frame:
-    """The frame of another size around the same centre; an odd row is added, or left out, at the bottom and right.
+    """Frame another size around the same centre; an odd row is added, or left out, at the bottom and right.
 
     >>> resized_frame((224, 224), (225, 223)), resized_frame((224, 224), (256, 224))
     (Frame(top=0, left=0, height=225, width=223), Frame(top=-16, left=0, height=256, width=224))
@@ -47,14 +47,14 @@ def resized_frame(own: Size, size: Size) -> Frame:
 
 
 def room_for(frames: Sequence[Frame]) -> Frame:
-    """The least frame that holds all others.
+    """Find the least frame that holds all others.
 
     >>> room_for([Frame(0, 0, 8, 8), Frame(1, 1, 8, 8), Frame(-2, 0, 10, 8)])
     Frame(top=-2, left=0, height=11, width=9)
     """
-    top, left = min(each.top for each in frames), min(each.left for each in frames)
-    bottom = max(each.top + each.height for each in frames)
-    right = max(each.left + each.width for each in frames)
+    top, left = min(frame.top for frame in frames), min(frame.left for frame in frames)
+    bottom = max(frame.top + frame.height for frame in frames)
+    right = max(frame.left + frame.width for frame in frames)
     return Frame(top, left, bottom - top, right - left)
 
 
@@ -72,7 +72,7 @@ class Crop:
     left: int
 
     def scene(self, frame: Frame, size: Size | None = None) -> Pixels:
-        """The pixels of a frame, at the crop's scale; or resized to another size, from the picture's own pixels."""
+        """Cut out the pixels of a frame, at the crop's scale; or resized to a size, from the picture's own pixels."""
         height, width = size or (frame.height, frame.width)
         top, left = self.top + frame.top, self.left + frame.left
         edges = left, top, left + frame.width, top + frame.height
@@ -119,7 +119,7 @@ class Crops:
         return picture.height / self.room.height, picture.width / self.room.width
 
     def _of(self, number: int, picture: Any, count: int) -> Iterator[Crop]:
-        """Crops of one picture, at places drawn at random; scaled down as far as frame and surroundings allow."""
+        """Crop one picture, at places drawn at random; scaled down as far as frame and surroundings allow."""
         around = max(SURROUNDINGS * n / have for n, have in zip(self.own, picture.size[::-1], strict=True))
         scale = max(1 / min(self._fits(picture)), min(around, 1))
         tall, wide = (math.floor(n * scale + 1e-6) for n in picture.size[::-1])
@@ -156,13 +156,13 @@ class NoiseCrops:
 def crops_of(
     folder: str | Path | None, own: Size, count: int, room: Frame, channels: int, seed: int
 ) -> Crops | NoiseCrops:
-    """Crops of the pictures of a folder; of noise where there is none."""
+    """Crop the pictures of a folder; or noise where there is none."""
     about = count, room, channels, seed
     return NoiseCrops(*about) if folder is None else Crops(folder, own, *about)
 
 
 def checked(count: int) -> int:
-    """A number of crops.
+    """Check a number of crops.
 
     Raises
     ------

@@ -22,7 +22,7 @@ class Estimate(NamedTuple):
 
 
 def estimate(values: Array, pictures: NDArray[np.int64], share: bool = False) -> Estimate:
-    """The mean of values over crops, and its bootstrap interval: pictures are drawn anew, each with all its crops.
+    """Average values over crops, with a bootstrap interval: pictures are drawn anew, each with all its crops.
 
     Crops of one picture are alike, so to draw crops would make the interval too small. Of a `share` that is 0 or 1 in
     all crops, the interval ends where so many pictures would all agree in 2.5 % of cases.
@@ -40,7 +40,7 @@ def estimate(values: Array, pictures: NDArray[np.int64], share: bool = False) ->
 
 
 def resampled_pictures(values: Array, pictures: NDArray[np.int64], resamples: int = MAPS) -> Array:
-    """Means over crops, (crops, figures) -> (resamples, figures), of pictures drawn anew; none of a single picture.
+    """Average over crops, (crops, figures) -> (resamples, figures), of pictures drawn anew; none of a single picture.
 
     >>> resampled_pictures(np.ones((3, 2)), np.array([0, 1, 1]), 5).shape
     (5, 2)
@@ -52,14 +52,14 @@ def resampled_pictures(values: Array, pictures: NDArray[np.int64], resamples: in
     sums = np.zeros((count, values.shape[1]))
     np.add.at(sums, at, values)
     drawn = np.random.default_rng(SEED).multinomial(count, np.full(count, 1 / count), resamples)
-    found: Array = drawn @ sums / (drawn @ np.bincount(at))[:, None]
-    return found
+    means: Array = drawn @ sums / (drawn @ np.bincount(at))[:, None]
+    return means
 
 
-def few(pictures: NDArray[np.int64]) -> tuple[str, ...]:
-    """What to say of crops that are all of one picture.
+def one_picture(pictures: NDArray[np.int64]) -> tuple[str, ...]:
+    """Note that crops are all of one picture.
 
-    >>> few(np.array([0, 0]))[0][:40], few(np.array([0, 1]))
+    >>> one_picture(np.array([0, 0]))[0][:40], one_picture(np.array([0, 1]))
     ('one picture tells nothing about others, ', ())
     """
     one = len(np.unique(pictures)) == 1
@@ -67,7 +67,7 @@ def few(pictures: NDArray[np.int64]) -> tuple[str, ...]:
 
 
 def within(mean: float, drawn: Array) -> Estimate:
-    """A figure with the interval of those that were drawn; without one, where none were.
+    """Give a figure the interval of those that were drawn; none, where none were.
 
     >>> found = within(0.5, np.linspace(0, 1, 41))
     >>> round(found.low, 3), round(found.high, 3), within(0.5, np.empty(0)).low

@@ -9,7 +9,7 @@ from padviz.files.unfinished import Keeping, Unfinished, keeping
 from padviz.trained.sessions.inputs import normalisation
 from padviz.trained.sessions.of_model import runner_of
 from padviz.trained.trying.crops import Frame, crops_of
-from padviz.trained.trying.intervals import few
+from padviz.trained.trying.intervals import one_picture
 from padviz.trained.trying.seen import (
     Looking,
     Seen,
@@ -33,15 +33,15 @@ def look(
     runner, n = runner_of(trained), pictures.n
     crops = crops_of(pictures.images, trained.size, n, Frame(0, 0, *trained.size), runner.channels, pictures.seed)
     places = np.array([(top, left) for top in at[0] for left in at[1]])
-    on = f"{crops.name} {n} {patch} {grid} {pictures.seed} {pictures.mean} {pictures.std}"
-    values = Unfinished(kept.path, f"seen {kept.about} {trained.size} {on}", n * len(places), kept.resume)
+    options = f"{crops.name} {n} {patch} {grid} {pictures.seed} {pictures.mean} {pictures.std}"
+    values = Unfinished(kept.path, f"seen {kept.about} {trained.size} {options}", n * len(places), kept.resume)
     normal = normalisation(runner.channels, pictures.mean, pictures.std)
     looking = Looking(runner, patch, places, normal, added_up(n * len(places), on_progress))
     with keeping(values):
         output, squares, of = looking.run(crops, values)
     check_reacts(squares, grid, trained.where)
     by_place = usage_at(counts, patch, *at), distance_at(trained.size, patch, *at)
-    found = estimates(squares, of, *by_place)
+    figures = estimates(squares, of, *by_place)
     return Seen(
         trained.network.name,
         trained.network.title,
@@ -52,9 +52,9 @@ def look(
         output,
         patch,
         *at,
-        found[0],
+        figures[0],
         *by_place,
-        *found[1:],
+        *figures[1:],
         edge_of(by_place[0]),
-        (*trained.notes, *crops.notes, *few(of)),
+        (*trained.notes, *crops.notes, *one_picture(of)),
     )

@@ -72,7 +72,7 @@ class Seen:
 
 
 def places_of(size: Size, patch: int, grid: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Tops and lefts of a patch on a grid that reaches from border to border, in pixels.
+    """Place a patch on a grid that reaches from border to border: tops and lefts, in pixels.
 
     Raises
     ------
@@ -100,14 +100,14 @@ def places_of(size: Size, patch: int, grid: int) -> tuple[tuple[int, ...], tuple
 class Looking:
     """A network, and a patch to lay over images at places; `normal` is what pixels are normalised by.
 
-    The patch is the mean pixel, which is 0 once it is normalised. `told` is told of the places that are done.
+    The patch is the mean pixel, which is 0 once it is normalised. `advance` counts the places that are done.
     """
 
     runner: Runner
     patch: int
     places: Places
     normal: tuple[Images, Images]
-    told: Callable[[int], None]
+    advance: Callable[[int], None]
 
     def run(self, crops: Iterable[Crop], kept: Kept) -> tuple[str, Array, NDArray[np.int64]]:
         """Fill in what is missing of `kept`, the mean square changes of the output, crop by crop and place by place.
@@ -128,20 +128,20 @@ class Looking:
         """Lay the patch over one image, at as many places at a time as fit the cache."""
         values = kept.values[start : start + len(self.places)]
         todo, most = np.flatnonzero(np.isnan(values)), at_once(self.runner)
-        self.told(len(values) - len(todo))
+        self.advance(len(values) - len(todo))
         for part in (todo[i : i + most] for i in range(0, len(todo), most)):
             images = np.repeat(image[None], len(part), axis=0)
-            for shown, (top, left) in zip(images, self.places[part], strict=True):
-                shown[:, top : top + self.patch, left : left + self.patch] = 0
+            for covered, (top, left) in zip(images, self.places[part], strict=True):
+                covered[:, top : top + self.patch, left : left + self.patch] = 0
             after = outputs_of(self.runner, images)[name].astype(np.float64)
             check_finite(after, self.runner.where)
             values[part] = ((after - before) ** 2).reshape(len(part), -1).mean(1)
             kept.save()
-            self.told(len(part))
+            self.advance(len(part))
 
 
 def usage_at(counts: CountMap, patch: int, tops: tuple[int, ...], lefts: tuple[int, ...]) -> Array:
-    """The mean count under a patch at each place, over the largest of all pixels, of shape (tops, lefts).
+    """Average the count under a patch at each place, over the largest of all pixels, of shape (tops, lefts).
 
     >>> import padviz
     >>> bool(usage_at(padviz.usage("vgg11", 64), 8, (0, 28), (0, 28))[1, 1] > 0.5)
@@ -150,23 +150,23 @@ def usage_at(counts: CountMap, patch: int, tops: tuple[int, ...], lefts: tuple[i
     sums = np.pad(counts.relative().cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     top, left = np.array(tops)[:, None], np.array(lefts)[None, :]
     bottom, right = top + patch, left + patch
-    found: Array = (sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]) / patch**2
-    return found
+    means: Array = (sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]) / patch**2
+    return means
 
 
 def distance_at(size: Size, patch: int, tops: tuple[int, ...], lefts: tuple[int, ...]) -> Array:
-    """How far a patch at each place is from the nearest border, in pixels, of shape (tops, lefts).
+    """Measure how far a patch at each place is from the nearest border, in pixels, of shape (tops, lefts).
 
     >>> distance_at((32, 48), 8, (0, 6, 12), (0, 10)).tolist()
     [[0.0, 0.0], [0.0, 6.0], [0.0, 10.0]]
     """
     down, across = (np.minimum(at, n - patch - at) for at, n in ((np.array(tops), size[0]), (np.array(lefts), size[1])))
-    found: Array = np.minimum(down[:, None], across[None, :]).astype(np.float64)
-    return found
+    nearest: Array = np.minimum(down[:, None], across[None, :]).astype(np.float64)
+    return nearest
 
 
 def edge_of(values: Array) -> float:
-    """The mean of the outermost ring over that of the middle half.
+    """Divide the mean of the outermost ring by that of the middle half.
 
     >>> edge_of(np.pad(np.ones((3, 3)), 1))
     0.0
@@ -178,7 +178,7 @@ def edge_of(values: Array) -> float:
 
 
 def ranks(values: Array) -> Array:
-    """The ranks of values, from 1 on; values that tie share the mean of theirs.
+    """Rank values, from 1 on; values that tie share the mean of their ranks.
 
     >>> ranks(np.array([5.0, 1.0, 5.0])).tolist()
     [2.5, 1.0, 2.5]
@@ -187,17 +187,17 @@ def ranks(values: Array) -> Array:
     scale = np.abs(flat).max() or 1.0
     _, at, counts = np.unique((flat / scale).round(DIGITS), return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
-    found: Array = (last - (counts - 1) / 2)[at]
-    return found
+    ranked: Array = (last - (counts - 1) / 2)[at]
+    return ranked
 
 
 def rank_correlation(one: Array, other: Array) -> float:
-    """Spearman's correlation of two maps; 0 where one is flat.
+    """Correlate two maps by ranks, after Spearman; 0 where one is flat.
 
     >>> rank_correlation(np.array([1.0, 2.0, 9.0]), np.array([3.0, 4.0, 5.0]))
     1.0
     """
-    first, second = (each - each.mean() for each in (ranks(one), ranks(other)))
+    first, second = (ranked - ranked.mean() for ranked in (ranks(one), ranks(other)))
     norm = np.sqrt((first**2).sum() * (second**2).sum())
     return float((first * second).sum() / norm) if norm else 0.0
 
@@ -205,7 +205,7 @@ def rank_correlation(one: Array, other: Array) -> float:
 def estimates(
     squares: Array, pictures: NDArray[np.int64], usage: Array, distance: Array
 ) -> tuple[Array, Estimate, Estimate, Estimate, Estimate]:
-    """The map of what is seen, its rank correlations with usage and distance, their difference, and edge over inside.
+    """Map what is seen, correlate its ranks with usage and distance, subtract these, and divide edge by inside.
 
     `squares` is of shape (crops, places). Intervals are of maps over pictures that are drawn anew.
     """
@@ -216,9 +216,9 @@ def estimates(
         return by_usage, by_distance, by_usage - by_distance, edge_of(seen)
 
     whole = squares.mean(0)
-    drawn = np.array([figures(each) for each in resampled_pictures(squares, pictures)]).reshape(-1, 4)
-    found = [within(mean, drawn[:, i]) for i, mean in enumerate(figures(whole))]
-    return np.sqrt(whole).reshape(usage.shape), found[0], found[1], found[2], found[3]
+    drawn = np.array([figures(drawn_squares) for drawn_squares in resampled_pictures(squares, pictures)]).reshape(-1, 4)
+    intervals = [within(mean, drawn[:, i]) for i, mean in enumerate(figures(whole))]
+    return np.sqrt(whole).reshape(usage.shape), intervals[0], intervals[1], intervals[2], intervals[3]
 
 
 def check_reacts(squares: Array, grid: int, where: str) -> None:

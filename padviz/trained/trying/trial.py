@@ -17,7 +17,7 @@ from padviz.trained.sessions.running import Images, Runner, at_once, outputs_of
 from padviz.trained.trying import comparing
 from padviz.trained.trying.comparing import Kind, Output, output_of, overlap
 from padviz.trained.trying.crops import Crop, Frame, room_for
-from padviz.trained.trying.intervals import Estimate, estimate, few
+from padviz.trained.trying.intervals import Estimate, estimate, one_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,10 +41,10 @@ class Variant:
     frame: Frame
     how: How | None = None
     padding: str | None = None
-    asked: bool = True  # and not tried by itself: then it must run
+    required: bool = True  # and not tried by itself: then it must run
 
     def images(self, crops: Sequence[Crop], scenes: Images, room: Frame, normal: tuple[Images, Images]) -> Images:
-        """What the network reads of each crop."""
+        """Cut out what the network reads of each crop."""
         if self.how == "resize":
             pixels = np.stack([crop.scene(self.frame, self.runner.size) for crop in crops])
             return (pixels - normal[0]) / normal[1]
@@ -131,7 +131,7 @@ class Trial:
         return self.rows[1:]
 
     def row(self, *, size: int | Size | None = None, padding: str | None = None, how: How = "crop") -> TrialRow:
-        """The row of a size, or of a padding scheme.
+        """Find the row of a size, or of a padding scheme.
 
         Raises
         ------
@@ -154,14 +154,14 @@ class Trial:
 class Trying:
     """Variants of a network, run on the same crops; what they make is kept crop by crop.
 
-    `told` is told of every image that was run. A variant that fails, or whose output cannot be compared, is left out,
+    `advance` counts every image that was run. A variant that fails, or whose output cannot be compared, is left out,
     and `left` says why; one that was asked for must run.
     """
 
     own: Runner
     variants: Sequence[Variant]
     normal: tuple[Images, Images]
-    told: Callable[[int], None]
+    advance: Callable[[int], None]
 
     def __post_init__(self) -> None:
         self.room = room_of(self.own, self.variants)
@@ -183,30 +183,30 @@ class Trying:
             for i, variant in enumerate(self.variants):
                 if i not in self.left:
                     self._change(i, variant, variant.images(part, scenes, self.room, self.normal), before)
-                self.told(len(part))
+                self.advance(len(part))
         if not self.reacts and len(self.pictures) > 1:
             what = "does not react: its output is the same for all images"
             raise DescriptionError(what, where=self.own.where, hint="use trained weights")
 
     def _own(self, images: Images) -> Array:
-        outputs = _made(self.own, images)
+        outputs = _all_outputs(self.own, images)
         self.output = self.output or output_of(outputs, len(images), self.own.where)
-        made = outputs[self.output.name]
-        self.told(len(images))
-        comparing.check_finite(made, self.own.where)
-        self.first = made[:1] if self.first is None else self.first
-        self.reacts |= bool((np.abs(made - self.first) > ALIKE * np.abs(self.first).max()).any())
+        output = outputs[self.output.name]
+        self.advance(len(images))
+        comparing.check_finite(output, self.own.where)
+        self.first = output[:1] if self.first is None else self.first
+        self.reacts |= bool((np.abs(output - self.first) > ALIKE * np.abs(self.first).max()).any())
         if self.output.kind == "classes":
-            self.before.append(made)
-        return made
+            self.before.append(output)
+        return output
 
     def _change(self, at: int, variant: Variant, images: Images, before: Array) -> None:
         """Run one variant: keep scores, or compare maps at once."""
         assert self.output
         try:
-            after = _made(variant.runner, images)[self.output.name]
+            after = _all_outputs(variant.runner, images)[self.output.name]
         except PadvizError as error:
-            if variant.asked:
+            if variant.required:
                 raise
             self.left[at] = error.what
             return
@@ -222,42 +222,42 @@ class Trying:
         self.kept[at].append(comparing.of_maps(before[:, *parts[0]], after[:, *parts[1]]))
 
     def figures(self, at: int) -> Figures | str:
-        """What was measured of a variant, by crop; or why there is nothing."""
+        """Work out what was measured of a variant, by crop; or say why there is nothing."""
         if at in self.left:
             return self.left[at]
         if self.before:
             after = np.concatenate(self.kept[at])
             lost = ~np.isfinite(after.reshape(len(after), -1)).all(1)
             return _lost(lost) or comparing.of_classes(np.concatenate(self.before), after)
-        found = {name: np.concatenate([part[name] for part in self.kept[at]]) for name in self.kept[at][0]}
-        lost = _lost(~np.isfinite(found["moved"]))
-        moved = comparing.relative(found["moved"], found["norm"])
-        return lost or {"relative": moved, "correlation": found["correlation"]}
+        measures = {name: np.concatenate([part[name] for part in self.kept[at]]) for name in self.kept[at][0]}
+        lost = _lost(~np.isfinite(measures["moved"]))
+        moved = comparing.relative(measures["moved"], measures["norm"])
+        return lost or {"relative": moved, "correlation": measures["correlation"]}
 
 
 def rows_of(trying: Trying) -> Iterator[TrialRow]:
-    """A row for each variant that was run, of which the first is the yardstick."""
+    """Yield a row for each variant that was run, of which the first is the yardstick."""
     pictures = np.array(trying.pictures)
     yardstick: Array | None = None
     for i, variant in enumerate(trying.variants):
         about = variant.kind, variant.runner.size, variant.how, variant.padding, trying.own.size
-        found = trying.figures(i)
-        if isinstance(found, str):
-            yield TrialRow(*about, {}, note=found)
+        figures = trying.figures(i)
+        if isinstance(figures, str):
+            yield TrialRow(*about, {}, note=figures)
             continue
-        estimates = {name: estimate(values, pictures, name == "kept") for name, values in found.items()}
-        main = next(iter(found.values()))
+        estimates = {name: estimate(values, pictures, name == "kept") for name, values in figures.items()}
+        main = next(iter(figures.values()))
         if variant.kind == "shift":
             yardstick = main
         if variant.kind == "shift" or yardstick is None:
             yield TrialRow(*about, estimates)
             continue
         against = estimate(main - yardstick, pictures)
-        yield TrialRow(*about, estimates, against, needs_of(against, yardstick, "kept" in found))
+        yield TrialRow(*about, estimates, against, needs_of(against, yardstick, "kept" in figures))
 
 
 def needs_of(against: Estimate, yardstick: Array, kept: bool) -> Needs | None:
-    """What follows from a difference to the yardstick, of which more is better if it is `kept` answers.
+    """Tell what follows from a difference to the yardstick, of which more is better if it is `kept` answers.
 
     >>> shift = np.array([0.9])
     >>> [needs_of(Estimate(0, low, high), shift, True) for low, high in ((-0.3, -0.1), (-0.1, 0.1), (-0.3, 0.1))]
@@ -275,13 +275,13 @@ def needs_of(against: Estimate, yardstick: Array, kept: bool) -> Needs | None:
 
 
 def room_of(own: Runner, variants: Sequence[Variant]) -> Frame:
-    """What a scene must hold: the network's own frame, and those of all changes."""
+    """Find the frame that a scene must hold: the network's own, and those of all changes."""
     return room_for([Frame(0, 0, *own.size), *(variant.frame for variant in variants)])
 
 
 def doubts(trying: Trying, shift: TrialRow) -> Iterator[str]:
-    """What to know before the figures are believed: one picture, a yardstick that is lost, or answers all alike."""
-    yield from few(np.array(trying.pictures))
+    """Note what makes the figures doubtful: one picture, a yardstick that is lost, or answers all alike."""
+    yield from one_picture(np.array(trying.pictures))
     if shift.main and (shift.main.mean < LEAST_KEPT if "kept" in shift.figures else shift.main.mean > MOST_MOVED):
         yield "a shift by one pixel changes most of the output already: use images that the network was trained for"
     if not trying.before:
@@ -292,8 +292,8 @@ def doubts(trying: Trying, shift: TrialRow) -> Iterator[str]:
         yield f"all {len(best)} crops have class {best[0]} as trained: that it is kept says little"
 
 
-def _made(runner: Runner, images: Images) -> dict[str, Array]:
-    """A network's outputs for any number of images."""
+def _all_outputs(runner: Runner, images: Images) -> dict[str, Array]:
+    """Run a network on any number of images."""
     parts = [outputs_of(runner, images[i : i + at_once(runner)]) for i in range(0, len(images), at_once(runner))]
     whole = [name for name, values in parts[0].items() if values.ndim]
     return parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in whole}
@@ -314,7 +314,7 @@ def _pair(size: int | Size) -> Size:
 
 
 def _scene(size: Size, own: Size) -> str:
-    """By what an image of another size shows more or less of the scene."""
+    """Word by what an image of another size shows more or less of the scene."""
     more = {new - old for new, old in zip(size, own, strict=True)}
     if len(more) > 1:
         return "another crop"

@@ -81,51 +81,51 @@ def _variants(
     repad: Repad,
     notes: list[str],
 ) -> Iterator[Variant]:
-    """The changes to try: those that are asked for, or what is tried by itself as far as the network takes it."""
-    asked = sizes is not None or padding is not None
-    if asked:
-        wanted = [as_size(each) for each in ([sizes] if isinstance(sizes, int) else sizes or ())]
+    """Yield the changes to try: those asked for, or what is tried by itself as far as the network takes it."""
+    required = sizes is not None or padding is not None
+    if required:
+        wanted = [as_size(size) for size in ([sizes] if isinstance(sizes, int) else sizes or ())]
     else:
         wanted = [near.size for near in nearest_even(trained.network, trained.size) if near]
         notes += [] if wanted else [f"no balanced size near {trained.size[0]} x {trained.size[1]} that it takes"]
     for size in dict.fromkeys(wanted):
-        yield from _of_size(trained, size, asked, notes)
-    schemes = [padding] if isinstance(padding, str) else padding or (() if asked else OTHER)
+        yield from _of_size(trained, size, required, notes)
+    schemes = [padding] if isinstance(padding, str) else padding or (() if required else OTHER)
     for scheme in dict.fromkeys(schemes):
         try:
             runner, stays = repad(trained, scheme)
         except PadvizError as error:
-            if asked:
+            if required:
                 raise
             notes.append(f"{scheme} padding is not tried: {error.what}")
             continue
         notes += stays
-        yield Variant("padding", runner, Frame(0, 0, *trained.size), padding=scheme, asked=asked)
+        yield Variant("padding", runner, Frame(0, 0, *trained.size), padding=scheme, required=required)
 
 
-def _of_size(trained: Trained, size: Size, asked: bool, notes: list[str]) -> Iterator[Variant]:
-    """Another size, by another crop of the scene and by resizing."""
+def _of_size(trained: Trained, size: Size, required: bool, notes: list[str]) -> Iterator[Variant]:
+    """Try another size, by another crop of the scene and by resizing."""
     if size == trained.size:
         raise OptionError(f"{size[0]} x {size[1]} is what it was trained at", option="size", hint="try another")
     try:
         runner = runner_of(replace(trained, size=size))
     except PadvizError as error:
-        if asked:
+        if required:
             raise
         notes.append(f"{size[0]} x {size[1]} px is not tried: {error.what}")
         return
-    yield Variant("size", runner, resized_frame(trained.size, size), "crop", asked=asked)
-    yield Variant("size", runner, Frame(0, 0, *trained.size), "resize", asked=asked)
+    yield Variant("size", runner, resized_frame(trained.size, size), "crop", required=required)
+    yield Variant("size", runner, Frame(0, 0, *trained.size), "resize", required=required)
 
 
 def added_up(whole: int, on_progress: Progress | None) -> Callable[[int], None]:
-    """What adds up work done, and tells of it."""
+    """Add up work done, and report it."""
     done = 0
 
-    def told(more: int) -> None:
+    def advance(more: int) -> None:
         nonlocal done
         done += more
         if on_progress:
             on_progress(done, whole)
 
-    return told
+    return advance

@@ -9,7 +9,7 @@ from padviz.trained.trying.trial import Trial, TrialRow
 LARGE = 10.0  # a change over the norm: from here on it is told as a multiple
 
 
-def answer(found: Trial) -> str:
+def answer(tried: Trial) -> str:
     """Say in one sentence what the changes do, beside the yardstick.
 
     >>> shift = TrialRow("shift", (224, 224), None, None, (224, 224), {"kept": Estimate(0.86, 0.8, 0.92)})
@@ -17,14 +17,14 @@ def answer(found: Trial) -> str:
     >>> answer(Trial("net", "net", (224, 224), "photos", 64, 13, "output", "classes", (shift, size)))[:66]
     '225 px by one more row keeps the top-1 on 67 % of 64 crops (58 to '
     """
-    known = [(row, row.main) for row in found.changes if row.main is not None]
-    yardstick = found.shift.main
+    known = [(row, row.main) for row in tried.changes if row.main is not None]
+    yardstick = tried.shift.main
     if not known or yardstick is None:
         return "None of the changes has an output that can be compared with that of the network as trained."
-    known.sort(key=lambda each: each[1].mean if found.kind == "map" else -each[1].mean)
+    known.sort(key=lambda change: change[1].mean if tried.kind == "map" else -change[1].mean)
     (best, first), (worst, last) = known[0], known[-1]
-    verb, by = ("keeps the top-1", " on") if found.kind == "classes" else ("changes the output", " by")
-    of = f" of {crops(found)}" if found.kind == "classes" else f" of its norm, in the mean over {crops(found)}"
+    verb, by = ("keeps the top-1", " on") if tried.kind == "classes" else ("changes the output", " by")
+    of = f" of {crops(tried)}" if tried.kind == "classes" else f" of its norm, in the mean over {crops(tried)}"
     shift = f"; a shift by one pixel{by} {percent(yardstick.mean)}"
     if len(known) == 1:
         return f"{best.name} {verb}{by} {percent(first.mean)}{of}{span(first)}{shift}."
@@ -32,37 +32,37 @@ def answer(found: Trial) -> str:
     return f"{more}; {worst.name} harms most:{by} {percent(last.mean)}{span(last)}{shift}."
 
 
-def needs(found: Trial) -> list[str]:
+def needs(tried: Trial) -> list[str]:
     """Say which changes work with today's weights, which need fine-tuning, and which ask for more pictures."""
-    said = {
+    meanings = {
         "today's weights": "Works with today's weights, loses at most twice what a shift by one pixel loses",
         "fine-tune": "Fine-tune, worse than a shift by one pixel",
         "more pictures": "Not settled, use more pictures",
     }
-    rows = {what: [row.name for row in found.changes if row.needs == what] for what in said}
-    return [f"{said[what]}: {', '.join(names)}." for what, names in rows.items() if names]
+    rows = {what: [row.name for row in tried.changes if row.needs == what] for what in meanings}
+    return [f"{meanings[what]}: {', '.join(names)}." for what, names in rows.items() if names]
 
 
-def explained(found: Seen) -> str:
+def explained(seen_map: Seen) -> str:
     """Say what geometry explains of where a network sees, and what it does not.
 
     From a rank correlation of .8 on it explains the order of places, from .5 on a part of it, and from -.5 down it has
     it reversed.
     """
-    by, gain, edge = found.by_usage, found.gain, found.edge
+    by, gain, edge = seen_map.by_usage, seen_map.gain, seen_map.edge
     verbs = ((0.8, "explains the order"), (0.5, "explains a part of the order"), (-0.5, "hardly explains the order"))
     verb = next((verb for least, verb in verbs if by.mean >= least), "has the order reversed")
     more = _beside(gain, 0, "more than", "no more than", "less than")
-    rim = _beside(edge, found.edge_usage, "better than counts say", "as well as counts say", "worse than counts say")
+    rim = _beside(edge, seen_map.edge_usage, "better than counts say", "as well as counts say", "worse than counts say")
     return (
-        f"Geometry {verb} of places that {found.title} sees: Spearman {by.mean:.2f}{ends(by)} with usage, {more} the "
-        f"{found.by_distance.mean:.2f} of the plain distance to the border; it sees the edge {rim}, at {edge.mean:.2f}"
-        f"{ends(edge)} of the inside, where usage has {found.edge_usage:.2f}."
+        f"Geometry {verb} of places that {seen_map.title} sees: Spearman {by.mean:.2f}{ends(by)} with usage, {more} "
+        f"the {seen_map.by_distance.mean:.2f} of the plain distance to the border; it sees the edge {rim}, at "
+        f"{edge.mean:.2f}{ends(edge)} of the inside, where usage has {seen_map.edge_usage:.2f}."
     )
 
 
 def _beside(value: Estimate, mark: float, above: str, same: str, below: str) -> str:
-    """Which word fits: the interval lies above the mark, around it, or below."""
+    """Choose the word that fits: the interval lies above the mark, around it, or below."""
     low, high = (value.mean if end is None else end for end in (value.low, value.high))
     return above if low > mark else below if high < mark else same
 
@@ -71,13 +71,13 @@ def ends(value: Estimate) -> str:
     return "" if value.low is None or value.high is None else f" ({value.low:.2f} to {value.high:.2f})"
 
 
-def crops(found: Trial) -> str:
-    """How many crops there are."""
-    return f"{found.count} crop{'' if found.count == 1 else 's'}"
+def crops(tried: Trial) -> str:
+    """Say how many crops there are."""
+    return f"{tried.count} crop{'' if tried.count == 1 else 's'}"
 
 
 def cell(name: str, value: Estimate | None) -> str | None:
-    """A figure and its interval, as tables have them.
+    """Write a figure and its interval, as tables have them.
 
     >>> cell("kept", Estimate(0.67, 0.58, 0.75)), cell("kl", Estimate(0.5166, 0.3, 0.79))
     ('67 % (58 to 75)', '0.52')
@@ -88,21 +88,21 @@ def cell(name: str, value: Estimate | None) -> str | None:
 
 
 def against(row: TrialRow) -> str | None:
-    """The difference from the yardstick in points of percent, with its interval.
+    """Write the difference from the yardstick in points of percent, with its interval.
 
     >>> size = {"kept": Estimate(0.67, 0.58, 0.75)}
     >>> against(TrialRow("size", (225, 225), "crop", None, (224, 224), size, Estimate(-0.19, -0.27, -0.11)))
     '-19 (-27 to -11)'
     """
-    found = row.against_shift
-    if found is None:
+    difference = row.against_shift
+    if difference is None:
         return None
-    mean, *interval = (f"{round(100 * end):+,d}" for end in found if end is not None)
+    mean, *interval = (f"{round(100 * end):+,d}" for end in difference if end is not None)
     return f"{mean} ({' to '.join(interval)})" if interval else mean
 
 
 def percent(value: float) -> str:
-    """A share in percent; a large one as a multiple.
+    """Write a share in percent; a large one as a multiple.
 
     >>> percent(0.8461), percent(1234.5)
     ('85 %', '1,234x')
@@ -111,7 +111,7 @@ def percent(value: float) -> str:
 
 
 def span(value: Estimate) -> str:
-    """The interval of a share in parentheses, if there is one."""
+    """Write the interval of a share in parentheses, if there is one."""
     if value.low is None or value.high is None:
         return ""
     if max(value.mean, value.high) >= LARGE:
@@ -120,7 +120,7 @@ def span(value: Estimate) -> str:
 
 
 def with_ends(value: Estimate) -> str:
-    """A figure and its interval.
+    """Write a figure and its interval.
 
     >>> with_ends(Estimate(0.926, 0.9, 0.95))
     '0.93 (0.90 to 0.95)'

@@ -27,7 +27,7 @@ Array = np.ndarray[Any, Any]
 
 
 def read(path: Path, size: Size | None = None, neutral: Iterable[str] = ()) -> Trained:
-    """An ONNX file with the weights of its convolutions; see `padviz.trained.weights.reading.read`."""
+    """Read an ONNX file with the weights of its convolutions; see `padviz.trained.weights.reading.read`."""
     model = open_model(path)
     network = laid_out(model, neutral, size)
     store = _Store(model)
@@ -48,7 +48,7 @@ def read(path: Path, size: Size | None = None, neutral: Iterable[str] = ()) -> T
 
 
 def _convolutions(model: Model, network: Network) -> Iterator[tuple[Proto, Layer]]:
-    """The nodes that convolve maps of the network, each with its layer."""
+    """List the nodes that convolve maps of the network, each with its layer."""
     for node in needed(model.graph):
         if op_of(node) in (*CONVS, "ConvTranspose"):
             at = next(
@@ -72,22 +72,22 @@ class _Store:
                 self.readers.setdefault(name, []).append(node)
 
     def weights(self, node: Proto) -> Array:
-        """A convolution's weights, as they are stored."""
-        found = self.numbers(_weight_of(node), DEEPEST)
-        if found.dtype.kind in "iu":
-            found = found.astype(np.float32) - self._zero_point(node, found)
-        if found.dtype.kind != "f":
-            raise Unread(f"its weights are of type {found.dtype}")
-        return found
+        """Read a convolution's weights, as they are stored."""
+        numbers = self.numbers(_weight_of(node), DEEPEST)
+        if numbers.dtype.kind in "iu":
+            numbers = numbers.astype(np.float32) - self._zero_point(node, numbers)
+        if numbers.dtype.kind != "f":
+            raise Unread(f"its weights are of type {numbers.dtype}")
+        return numbers
 
-    def _zero_point(self, node: Proto, found: Array) -> Any:
+    def _zero_point(self, node: Proto, weights: Array) -> Any:
         at = {"QLinearConv": 5, "ConvInteger": 3}.get(node.op_type, len(node.input))
         if at >= len(node.input) or not node.input[at]:
             return np.float32(0)
-        return _along(self.numbers(node.input[at], DEEPEST), found, 0)
+        return _along(self.numbers(node.input[at], DEEPEST), weights, 0)
 
     def numbers(self, name: str, depth: int) -> Array:
-        """What a tensor holds, where it is a constant behind nodes that keep its numbers."""
+        """Read what a tensor holds, where it is a constant behind nodes that keep its numbers."""
         if name not in self.known:
             self.known[name] = self._numbers(name, depth)
         return self.known[name]
@@ -100,48 +100,50 @@ class _Store:
             raise Unread("its weights are an input")
         if node.op_type not in PASSED:
             raise Unread(f"its weights are calculated, by {node.op_type}")
-        found, attrs = self.numbers(node.input[0], depth - 1), attributes(node.attribute)
+        numbers, attrs = self.numbers(node.input[0], depth - 1), attributes(node.attribute)
         if node.op_type == "Transpose":
-            return np.transpose(found, attrs.get("perm"))
-        return self._scaled(found, node, attrs.get("axis", 1), depth) if node.op_type == "DequantizeLinear" else found
+            return np.transpose(numbers, attrs.get("perm"))
+        return (
+            self._scaled(numbers, node, attrs.get("axis", 1), depth) if node.op_type == "DequantizeLinear" else numbers
+        )
 
-    def _scaled(self, found: Array, node: Proto, axis: int, depth: int) -> Array:
-        scale = _along(self.numbers(node.input[1], depth - 1), found, axis)
+    def _scaled(self, numbers: Array, node: Proto, axis: int, depth: int) -> Array:
+        scale = _along(self.numbers(node.input[1], depth - 1), numbers, axis)
         given = len(node.input) > 2 and node.input[2]
-        zero = _along(self.numbers(node.input[2], depth - 1), found, axis) if given else np.float32(0)
-        return (found.astype(np.float32) - zero) * scale
+        zero = _along(self.numbers(node.input[2], depth - 1), numbers, axis) if given else np.float32(0)
+        return (numbers.astype(np.float32) - zero) * scale
 
     def _array(self, proto: Proto) -> Array:
         if prod(max(n, 0) for n in proto.dims) > MOST_NUMBERS:
             raise Unread("its weights are too many")
         try:
-            found = external.read(proto, self.folder, MOST_NUMBERS)
+            array = external.read(proto, self.folder, MOST_NUMBERS)
         except external.Unread as error:
             raise Unread(f"its weights cannot be read: {printable(f'{proto.name} {error}')}") from None
         except Exception as error:  # of onnx, which has many
             let_through(error)
             raise Unread(f"its weights cannot be read: {printable(' '.join(str(error).split())[:120])}") from None
-        return found.astype(np.float32) if found.dtype.kind == "V" or found.dtype.name == "bfloat16" else found
+        return array.astype(np.float32) if array.dtype.kind == "V" or array.dtype.name == "bfloat16" else array
 
 
-def _along(values: Array, found: Array, axis: int) -> Array:
-    """Scales or zero points, one for all numbers or one for each place along an axis, as what they go with.
+def _along(values: Array, like: Array, axis: int) -> Array:
+    """Shape scales or zero points, one for all numbers or one for each place along an axis, as what they go with.
 
     Raises one of `BROKEN` where they are others: they would make it larger.
     """
     if values.size == 1:
         return values.astype(np.float32).reshape(())
-    if values.shape != found.shape[axis : axis + 1 or None]:
+    if values.shape != like.shape[axis : axis + 1 or None]:
         raise ValueError
-    return values.astype(np.float32).reshape([-1 if i == axis % found.ndim else 1 for i in range(found.ndim)])
+    return values.astype(np.float32).reshape([-1 if i == axis % like.ndim else 1 for i in range(like.ndim)])
 
 
 def _weight_of(node: Proto) -> str:
-    """The tensor that a convolution has as its weights."""
+    """Name the tensor that a convolution has as its weights."""
     at = WEIGHT.get(node.op_type, 1)
     return str(node.input[at]) if len(node.input) > at else ""
 
 
 def _normalised(store: _Store, node: Proto) -> bool:
-    """Whether a batch normalisation reads what a convolution makes."""
-    return any(each.op_type == "BatchNormalization" for each in store.readers.get(node.output[0], ()))
+    """Tell whether a batch normalisation reads what a convolution makes."""
+    return any(reader.op_type == "BatchNormalization" for reader in store.readers.get(node.output[0], ()))

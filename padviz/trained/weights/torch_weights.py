@@ -33,12 +33,12 @@ NAMED = 3  # parameters, in a line
 
 
 def read(source: str | nn.Module, size: Size | None, weights: str | Path | None, neutral: Iterable[str]) -> Trained:
-    """A module with the weights of its convolutions; see `padviz.trained.weights.reading.read`."""
+    """Read a module with the weights of its convolutions; see `padviz.trained.weights.reading.read`."""
     where = source if isinstance(source, str) else type(source).__name__
     from_file = weights is not None and str(weights).lower().endswith(WEIGHTS)
     untold: list[str] = []
     if isinstance(source, str):
-        module = named(source, None if from_file else partial(_made, weights=weights, untold=untold))
+        module = named(source, None if from_file else partial(_with_weights, weights=weights, untold=untold))
     elif weights is not None and not from_file:
         raise _no_file(weights)
     else:
@@ -52,7 +52,7 @@ def read(source: str | nn.Module, size: Size | None, weights: str | Path | None,
     return Trained(network, pixels, module, where, kernels, unread, tuple(untold))
 
 
-def _made(factory: Any, source: str, weights: str | Path | None, untold: list[str]) -> Any:
+def _with_weights(factory: Any, source: str, weights: str | Path | None, untold: list[str]) -> Any:
     """Call a factory with its weights by name; without a name, one that would make random ones is refused.
 
     Where nothing tells whether what it makes has weights of a training, that goes to `untold`.
@@ -78,7 +78,7 @@ def _made(factory: Any, source: str, weights: str | Path | None, untold: list[st
 
 
 def _names(annotation: Any) -> list[str]:
-    """What the weights of a factory are called, as the enumeration in its signature has it, the usual ones first."""
+    """List the names of the weights of a factory, from the enumeration in its signature, the usual ones first."""
     kinds = [kind for kind in get_args(annotation) if isinstance(kind, EnumType)]
     return sorted({name for kind in kinds for name in kind.__members__}, key=lambda name: (name != "DEFAULT", name))
 
@@ -89,7 +89,7 @@ def _no_file(weights: str | Path) -> OptionError:
 
 
 def state_of(path: Path) -> dict[str, Tensor]:
-    """The tensors in a .safetensors file, or in a .pth file that holds nothing else: no code in it is run.
+    """Read the tensors in a .safetensors file, or in a .pth file that holds nothing else: no code in it is run.
 
     Raises
     ------
@@ -101,24 +101,24 @@ def state_of(path: Path) -> dict[str, Tensor]:
         if _expands(file):
             what = "expands to more than its bytes, which no file of PyTorch's does"
             raise DescriptionError(what, where=str(path), hint=hint)
-    found = _from_safetensors(path) if path.suffix.lower() == ".safetensors" else _from_pickle(path)
-    seen = {id(found)}
-    while key := next((key for key in NESTED if isinstance(found.get(key), Mapping)), ""):
-        found = found[key]
-        if id(found) in seen:
+    state = _from_safetensors(path) if path.suffix.lower() == ".safetensors" else _from_pickle(path)
+    seen = {id(state)}
+    while key := next((key for key in NESTED if isinstance(state.get(key), Mapping)), ""):
+        state = state[key]
+        if id(state) in seen:
             raise DescriptionError(f"holds itself under {key!r}", where=str(path), hint=hint)
-        seen.add(id(found))
-    state = {key: value for key, value in found.items() if isinstance(key, str) and isinstance(value, Tensor)}
+        seen.add(id(state))
+    state = {key: value for key, value in state.items() if isinstance(key, str) and isinstance(value, Tensor)}
     if not state:
         raise DescriptionError("holds no parameters", where=str(path), hint=hint)
     return state
 
 
 def _expands(file: BinaryIO) -> bool:
-    """Whether a file is an archive whose members have more bytes than it: compressed ones, or some that overlap."""
+    """Tell whether a file is an archive whose members have more bytes than it: compressed, or some that overlap."""
     try:
         with ZipFile(file) as archive:
-            return sum(each.file_size for each in archive.infolist()) > file.seek(0, os.SEEK_END)
+            return sum(member.file_size for member in archive.infolist()) > file.seek(0, os.SEEK_END)
     except (BadZipFile, ValueError, NotImplementedError):  # what it is then is said by what reads it
         return False
 
@@ -131,12 +131,12 @@ def _from_safetensors(path: Path) -> Mapping[Any, Any]:
         hint = "install it: pip install 'padviz[trained]'"
         raise DescriptionError("needs the package safetensors", where=str(path), hint=hint) from None
     try:
-        found: Mapping[Any, Any] = load_file(path)
+        tensors: Mapping[Any, Any] = load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         let_through(error)
         what = f"is no .safetensors file, or only a part of one{_line(error)}"
         raise DescriptionError(what, where=str(path)) from None
-    return found
+    return tensors
 
 
 def _from_pickle(path: Path) -> Mapping[Any, Any]:
@@ -144,7 +144,7 @@ def _from_pickle(path: Path) -> Mapping[Any, Any]:
 
     try:
         with quiet():
-            found = torch.load(path, map_location="cpu", weights_only=True)
+            holding = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         hint = "save the module's state_dict(), or use .safetensors"
         what = "holds more than tensors, such as code, which padviz does not run"
@@ -158,14 +158,14 @@ def _from_pickle(path: Path) -> Mapping[Any, Any]:
         if "TorchScript" not in str(error):
             what = f"is no file of PyTorch's, or only a part of one{_line(error)}"
         raise DescriptionError(what, where=str(path), hint=hint) from None
-    if not isinstance(found, Mapping):
-        what = f"holds a {type(found).__name__}, and not parameters by name"
+    if not isinstance(holding, Mapping):
+        what = f"holds a {type(holding).__name__}, and not parameters by name"
         raise DescriptionError(what, where=str(path), hint="save the module's state_dict()")
-    return found
+    return holding
 
 
 def _line(error: BaseException) -> str:
-    """The first sentence of an error in parentheses, if it says anything."""
+    """Put the first sentence of an error in parentheses, if it says anything."""
     text = " ".join(str(error).split()).partition(". ")[0].rstrip(".")
     return f" ({printable(text if len(text) <= LONGEST else text[:LONGEST] + '…')})" if text else ""
 
@@ -179,24 +179,24 @@ def _load(module: nn.Module, state: dict[str, Tensor], path: str, where: str) ->
     missing, further = [key for key in wanted if key not in state], [key for key in state if key not in wanted]
     other = [key for key in wanted if key in state and wanted[key].shape != state[key].shape]
     kinds = [key for key in wanted if key in state and wanted[key].is_floating_point() > state[key].is_floating_point()]
-    said = [("lacks", missing), ("has, beyond it,", further)]
-    found = [f"{verb} {_few(keys)}" for verb, keys in said if keys]
+    lists = [("lacks", missing), ("has, beyond it,", further)]
+    faults = [f"{verb} {_some_keys(keys)}" for verb, keys in lists if keys]
     if other:
-        shapes = [" x ".join(map(str, each[other[0]].shape)) or "one number" for each in (state, wanted)]
+        shapes = [" x ".join(map(str, tensors[other[0]].shape)) or "one number" for tensors in (state, wanted)]
         more = f", as of {len(other) - 1} more" if len(other) > 1 else ""
-        found.append(f"has {other[0]} of another shape ({shapes[0]}, not {shapes[1]}){more}")
+        faults.append(f"has {other[0]} of another shape ({shapes[0]}, not {shapes[1]}){more}")
     if kinds:
-        dtypes = [str(each[kinds[0]].dtype).removeprefix("torch.") for each in (state, wanted)]
-        found.append(f"has {kinds[0]} of {dtypes[0]} where there is {dtypes[1]}")
-    if found:
+        dtypes = [str(tensors[kinds[0]].dtype).removeprefix("torch.") for tensors in (state, wanted)]
+        faults.append(f"has {kinds[0]} of {dtypes[0]} where there is {dtypes[1]}")
+    if faults:
         hint = "give weights of this very model"
-        raise DescriptionError(f"does not fit {where}: {', and '.join(found)}", where=path, hint=hint)
+        raise DescriptionError(f"does not fit {where}: {', and '.join(faults)}", where=path, hint=hint)
     module.load_state_dict(state, strict=True, assign=True)
-    if empty := [name for name, each in module.named_parameters() if each.is_meta]:
-        raise DescriptionError(f"{_few(empty)} of {where} cannot be filled from it", where=path)
+    if empty := [name for name, tensor in module.named_parameters() if tensor.is_meta]:
+        raise DescriptionError(f"{_some_keys(empty)} of {where} cannot be filled from it", where=path)
 
 
-def _few(keys: list[str]) -> str:
+def _some_keys(keys: list[str]) -> str:
     more = f" and {len(keys) - NAMED} more" if len(keys) > NAMED else ""
     return ", ".join(keys[:NAMED]) + more
 
@@ -204,7 +204,7 @@ def _few(keys: list[str]) -> str:
 def _kernels(
     module: nn.Module, network: Network, where: str, neutral: Iterable[str], size: Size
 ) -> tuple[tuple[Kernel, ...], dict[str, str]]:
-    """What each convolution of a network is called with: a forward on an image without data has its weights whole."""
+    """Find what each convolution is called with: a forward on an image without data has its weights whole."""
     failure: PadvizError | None = None
     for channels in channels_of(module):
         calls = _Calls()
@@ -225,7 +225,7 @@ class _Calls(TorchFunctionMode):
         super().__init__()
         self.weights: dict[str, tuple[Tensor, int]] = {}
         self.normed: set[str] = set()
-        self.made: dict[int, tuple[Tensor, str]] = {}  # with the tensors, so that no id is used twice
+        self.outputs: dict[int, tuple[Tensor, str]] = {}  # with the tensors, so that no id is used twice
 
     def watch(self, tracer: Tracer) -> _Calls:
         self.tracer = tracer
@@ -237,14 +237,14 @@ class _Calls(TorchFunctionMode):
         if op in CALLS and (value := self.tracer.values.get(id(out))):
             name = self.tracer.arranger.trace.layers[value[1].at].name
             self.weights[name] = _argument(args, kwargs, 1, "weight", None), _argument(args, kwargs, 6, "groups", 1)
-            self.made[id(out)] = out, name
-        elif op == "batch_norm" and (made := self.made.get(id(_argument(args, kwargs, 0, "input", None)))):
-            self.normed.add(made[1])
+            self.outputs[id(out)] = out, name
+        elif op == "batch_norm" and (convolution := self.outputs.get(id(_argument(args, kwargs, 0, "input", None)))):
+            self.normed.add(convolution[1])
         return out
 
     def kernels(self, network: Network) -> tuple[tuple[Kernel, ...], dict[str, str]]:
-        """The kernels of all convolutions of a network, and why some have none."""
-        found, unread = [], {}
+        """List the kernels of all convolutions of a network, and why some have none."""
+        kernels, unread = [], {}
         for layer in network.layers:
             if layer.kind in CONVOLUTIONS:
                 try:
@@ -256,10 +256,10 @@ class _Calls(TorchFunctionMode):
                     if weight.is_complex():
                         raise Unread("its weights are complex numbers")
                     numbers = weight.detach().to("cpu", torch.float32).numpy()
-                    found.append(as_kernel(layer, numbers, groups, layer.name in self.normed, str(id(weight))))
+                    kernels.append(as_kernel(layer, numbers, groups, layer.name in self.normed, str(id(weight))))
                 except Unread as why:
                     unread[layer.name] = str(why)
-        return tuple(found), unread
+        return tuple(kernels), unread
 
 
 def _argument(args: Any, kwargs: Any, at: int, name: str, default: Any) -> Any:

@@ -65,10 +65,10 @@ class Places:
         self.taps = {row.layer: row.grid / row.units for row in tap_exposure(network, size) if row.units}
 
     def axis(self, names: Iterable[str], axis: int) -> tuple[int, float | None, Pads | None]:
-        """Stride, grid offset and consumed padding on one axis; None where layers of the same weights differ."""
-        found = [self._axis(self.network.find(name), axis) for name in names]
-        offsets, pads = {each[1] for each in found}, {each[2] for each in found}
-        return found[0][0], offsets.pop() if len(offsets) == 1 else None, pads.pop() if len(pads) == 1 else None
+        """Find stride, grid offset and consumed padding on one axis; None where layers of the same weights differ."""
+        figures = [self._axis(self.network.find(name), axis) for name in names]
+        offsets, pads = {figure[1] for figure in figures}, {figure[2] for figure in figures}
+        return figures[0][0], offsets.pop() if len(offsets) == 1 else None, pads.pop() if len(pads) == 1 else None
 
     def _axis(self, layer: Layer, axis: int) -> tuple[int, float | None, Pads | None]:
         op, offset = layer.ops[axis], self.offsets.get(layer.name, (None, None))[axis]
@@ -80,7 +80,7 @@ class Places:
 
 
 def turned(weights: NDArray[Any], groups: int) -> NDArray[Any]:
-    """The weights of a transposed convolution, (in, out / groups, ...), as (out, in / groups, ...).
+    """Turn the weights of a transposed convolution, (in, out / groups, ...), into (out, in / groups, ...).
 
     >>> turned(np.zeros((8, 3, 2, 2)), 4).shape
     (12, 2, 2, 2)
@@ -93,7 +93,7 @@ def turned(weights: NDArray[Any], groups: int) -> NDArray[Any]:
 
 
 def as_kernel(layer: Layer, weights: NDArray[Any], groups: int, norm: bool, key: str) -> Kernel:
-    """The kernel of a layer, from weights as they are stored."""
+    """Make the kernel of a layer, from weights as they are stored."""
     if layer.kind == "convtranspose":
         weights = turned(weights, groups)
     if weights.ndim == 3:  # over rows alone, or columns

@@ -24,9 +24,9 @@ def maps_inside(trained: Trained) -> str:
         axes = resolve_both(network, trained.size)
     except PadvizError:  # what cannot be followed can still be run
         return ""
-    channels = {each.layer: len(each.weights) for each in trained.kernels}
+    channels = {kernel.layer: len(kernel.weights) for kernel in trained.kernels}
     followed: set[int] = set()
-    found = []
+    inner_maps = []
     for i in range(len(network.layers) - 1, -1, -1):
         layer = network.layers[i]
         last = i not in followed
@@ -34,16 +34,17 @@ def maps_inside(trained: Trained) -> str:
             followed.update(layer.inputs)
         shape = (axes[0].sizes[i], axes[1].sizes[i])
         if last and layer.kind == "conv" and layer.name in channels and fits(shape, trained.size, 2):
-            found.append((channels[layer.name], _asked(trained, layer.name), shape))
+            inner_maps.append((channels[layer.name], _output_name(trained, layer.name), shape))
     named = [
-        f"{name!r} ({n} x {h} x {w})" for n, name, (h, w) in sorted(found, key=lambda each: (each[0], -each[2][0]))
+        f"{name!r} ({n} x {h} x {w})"
+        for n, name, (h, w) in sorted(inner_maps, key=lambda inner: (inner[0], -inner[2][0]))
     ]
     more = f", and {len(named) - MOST} more" if len(named) > MOST else ""
     return f"name a map inside with `output`: {', '.join(named[:MOST])}{more}" if named else ""
 
 
-def _asked(trained: Trained, layer: str) -> str:
-    """The name by which a layer's map is asked for: a module's own, or that of a graph's tensor."""
+def _output_name(trained: Trained, layer: str) -> str:
+    """Name a layer's map as `output` does: by a module's own name, or by that of a graph's tensor."""
     if is_module(trained.model):
         return layer
     from padviz.trained.sessions.onnx_runner import convolutions

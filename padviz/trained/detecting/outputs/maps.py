@@ -18,7 +18,7 @@ STRETCHED = 2  # how far the strides of a tensor of 4 dimensions may differ betw
 
 
 def fits(shape: Size, size: Size, stretched: float = 1) -> bool:
-    """Whether a map can have that shape: one stride on both axes leaves equal margins, but for rounding.
+    """Tell whether a map can have that shape: one stride on both axes leaves equal margins, but for rounding.
 
     >>> fits((80, 80), (640, 640)), fits((388, 452), (572, 636)), fits((8, 8400), (640, 640))
     (True, True, False)
@@ -35,7 +35,7 @@ def fits(shape: Size, size: Size, stretched: float = 1) -> bool:
 
 
 def channels_last(shape: tuple[int, ...], size: Size) -> bool:
-    """Whether a tensor of 4 dimensions has its classes last: by what fits the image, else by the fewest."""
+    """Tell whether a tensor of 4 dimensions has its classes last: by what fits the image, else by the fewest."""
     for stretched in (1, STRETCHED):
         first, last = (fits((shape[i], shape[i + 1]), size, stretched) for i in (2, 1))
         if first != last:
@@ -44,7 +44,7 @@ def channels_last(shape: tuple[int, ...], size: Size) -> bool:
 
 
 def is_map(shape: tuple[int, ...], size: Size) -> bool:
-    """Whether an output of that shape is a map of an image, or one for each class."""
+    """Tell whether an output of that shape is a map of an image, or one for each class."""
     if len(shape) == 4:
         at = 1 if channels_last(shape, size) else 2
         return fits((shape[at], shape[at + 1]), size, STRETCHED)
@@ -59,11 +59,11 @@ def as_maps(values: NDArray[Any], size: Size) -> NDArray[Any]:
 
 
 def peak(maps: NDArray[Any], box: NDArray[np.int64], size: Size) -> Array:
-    """The largest value of each class's map within a box of image pixels."""
+    """Find the largest value of each class's map within a box of image pixels."""
     slices = []
     for axis in (0, 1):
         ratio, n = maps.shape[1 + axis] / size[axis], maps.shape[1 + axis]
         first = min(max(int(np.floor(box[axis] * ratio)), 0), n - 1)
         slices.append(slice(first, max(int(np.ceil(box[2 + axis] * ratio)), first + 1)))
-    found: Array = maps[:, slices[0], slices[1]].max(axis=(1, 2))
-    return found
+    highest: Array = maps[:, slices[0], slices[1]].max(axis=(1, 2))
+    return highest

@@ -32,11 +32,11 @@ class Scorer:
     squashed: bool = False
 
     def all(self, outputs: Mapping[str, Any], boxes: NDArray[np.int64]) -> Array:
-        """The scores of every class, of shape (images, classes); `boxes` are (top, left, bottom, right) in pixels."""
+        """Score every class, of shape (images, classes); `boxes` are (top, left, bottom, right) in pixels."""
         values = outputs[self.output].astype(np.float64)
         if self.kind == "map":
             maps = as_maps(values, self.size)
-            peaks = np.stack([peak(each, box, self.size) for each, box in zip(maps, boxes, strict=True)])
+            peaks = np.stack([peak(class_maps, box, self.size) for class_maps, box in zip(maps, boxes, strict=True)])
             return _sigmoid(peaks) if self.squashed else peaks
         flat = values.reshape(len(values), -1)
         if not self.squashed:
@@ -48,7 +48,7 @@ class Scorer:
         return _sigmoid(flat - best)
 
     def of_class(self, class_: int) -> Scorer:
-        """The same, looking for a class.
+        """Look for a class, with all else the same.
 
         Raises
         ------
@@ -93,8 +93,10 @@ def scorer_of(
 
 def _unfit(shapes: Mapping[str, tuple[int, ...]], size: Size, where: str, inside: str) -> OptionError:
     """Refuse outputs by name, since none is a map of the image or has class scores."""
-    told = ", ".join(f"{name!r} of {' x '.join(map(str, shape[1:])) or 'one number'}" for name, shape in shapes.items())
-    what = f"the output is neither a map of the image, {size[0]} x {size[1]}, nor class scores: {told}"
+    listed = ", ".join(
+        f"{name!r} of {' x '.join(map(str, shape[1:])) or 'one number'}" for name, shape in shapes.items()
+    )
+    what = f"the output is neither a map of the image, {size[0]} x {size[1]}, nor class scores: {listed}"
     return OptionError(what, where=where, hint=inside or "name a map inside with `output`")
 
 
@@ -109,5 +111,5 @@ def _kind(values: NDArray[Any], size: Size) -> Kind | None:
 
 
 def _sigmoid(values: Array) -> Array:
-    found: Array = 0.5 * (1 + np.tanh(values / 2))
-    return found
+    squashed: Array = 0.5 * (1 + np.tanh(values / 2))
+    return squashed
