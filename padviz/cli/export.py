@@ -72,7 +72,7 @@ def command(
     look |= {"allow_modules": allow_modules, "on_note": options.say_once}
     neutral = options.neutral_ops()
     with _progress() as on_outcome:
-        outcomes = export(models, output, **look, jobs=jobs or -1, neutral=neutral, told=on_outcome, **given)
+        outcomes = export(models, output, **look, jobs=jobs or -1, neutral=neutral, on_outcome=on_outcome, **given)
     _report(outcomes, Path(output))
 
 
@@ -109,11 +109,11 @@ def _progress() -> Iterator[Callable[[Outcome, int], None] | None]:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=None, rate="")
 
-        def told(outcome: Outcome, total: int) -> None:
+        def on_outcome(outcome: Outcome, total: int) -> None:
             speed = bar.tasks[0].speed
             bar.update(task, advance=1, total=total, rate=f"{speed:.1f} a second" if speed else "")
 
-        yield told
+        yield on_outcome
 
 
 def _report(outcomes: Sequence[Outcome], folder: Path) -> None:

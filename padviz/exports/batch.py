@@ -75,11 +75,11 @@ def run(
             todo.append((item, of))
     try:
         if todo:
-            with warnings.catch_warnings(record=True) as said:  # with paths of joblib's, as where a disk is full
+            with warnings.catch_warnings(record=True) as caught:  # with paths of joblib's, as where a disk is full
                 warnings.simplefilter("always")
                 from joblib import Parallel, cpu_count, delayed
-            if said and on_note:
-                why = " ".join(str(said[0].message).split()).partition(". ")[0]
+            if caught and on_note:
+                why = " ".join(str(caught[0].message).split()).partition(". ")[0]
                 on_note(f"pictures are made one after another, since no processes can be started ({why})")
             jobs = jobs and min(cpu_count() if jobs < 0 else jobs, len(todo))
             batch = 1 if len(todo) < 50 else "auto"
@@ -94,10 +94,10 @@ def make(item: Item, of: str, folder: Path, look: Look) -> Outcome:
     """Make one item, of that fingerprint, in `folder`; what goes wrong is its outcome."""
     try:
         with staged(folder) as stage:
-            made = rendered(item)
-            files = _write(item, made, stage, look)
+            rendering = rendered(item)
+            files = _write(item, rendering, stage, look)
             lengths = {name: (stage / name).stat().st_size for name in files}
-            (stage / f"{item.name}.json").write_bytes(record_of(item, of, lengths, _told(made, look)))
+            (stage / f"{item.name}.json").write_bytes(record_of(item, of, lengths, _figures_of(rendering, look)))
             with alone(folder):
                 _place(item.name, files, stage, folder)
     except PadvizError as error:
@@ -115,7 +115,7 @@ def make(item: Item, of: str, folder: Path, look: Look) -> Outcome:
 
 
 def fingerprint(item: Item, look: Look) -> str:
-    """What an item's files depend on: the resolved network, the options, and the version of padviz.
+    """Hash what an item's files depend on: the resolved network, the options, and the version of padviz.
 
     >>> from padviz.exports.items import expand
     >>> from padviz.exports.manifest import Manifest, Maps
@@ -130,7 +130,7 @@ def fingerprint(item: Item, look: Look) -> str:
 
 
 def _is_finished(name: str, of: str, folder: Path) -> bool:
-    """Whether the item was made before, from the same, and its files are still there."""
+    """Tell whether the item was made before, from the same, and its files are still there."""
     record = read_record(folder, name)
     return record is not None and record.fingerprint == of and is_whole(record, folder)
 
@@ -161,10 +161,10 @@ def _place(name: str, files: Sequence[str], stage: Path, folder: Path) -> None:
     earlier = read_record(folder, name)
     if earlier:
         (folder / record).unlink()
-    for each in [*files, record]:
-        os.replace(stage / each, folder / each)
-    for each in {*(earlier.files if earlier else ())} - {*files}:  # they would tell of another network
-        (folder / each).unlink(missing_ok=True)
+    for file in [*files, record]:
+        os.replace(stage / file, folder / file)
+    for file in {*(earlier.files if earlier else ())} - {*files}:  # they would tell of another network
+        (folder / file).unlink(missing_ok=True)
 
 
 def _end_with(exporter: int) -> None:
@@ -192,24 +192,24 @@ def _checked(look: Look) -> None:
     colour_map(look.cmap or CMAP)
 
 
-def _told(made: Rendered, look: Look) -> Mapping[str, Any]:
-    """The figures of an item, and of a map the colours that it is drawn in."""
-    return {**made.figures, "cmap": look.cmap or CMAP} if made.counts is not None else made.figures
+def _figures_of(rendering: Rendered, look: Look) -> Mapping[str, Any]:
+    """Take the figures of an item, and of a map the colours that it is drawn in."""
+    return {**rendering.figures, "cmap": look.cmap or CMAP} if rendering.counts is not None else rendering.figures
 
 
-def _write(item: Item, made: Rendered, stage: Path, look: Look) -> list[str]:
+def _write(item: Item, rendering: Rendered, stage: Path, look: Look) -> list[str]:
     """Write the files asked for into `stage`; their names, thumbnail last."""
     files = []
-    if "npz" in look.formats and made.counts is not None:
+    if "npz" in look.formats and rendering.counts is not None:
         files.append(f"{item.name}.npz")
-        write_counts(made.counts, stage / files[-1])
+        write_counts(rendering.counts, stage / files[-1])
     if "png" in look.formats:
-        counts, picture = made.counts, f"{item.name}.png"
+        counts, picture = rendering.counts, f"{item.name}.png"
         files.append(picture)
         if counts is not None and look.bare:
             write_bare(counts, stage / picture, look.cmap)
         else:
-            save(made.picture(look.cmap), stage / picture)
+            save(rendering.picture(look.cmap), stage / picture)
         if item.what in WORDED:
             return files
         (stage / THUMBS).mkdir(exist_ok=True)

@@ -57,41 +57,43 @@ class _Index(msgspec.Struct):
 
 def write_index(folder: Path, title: str, outcomes: Sequence[Outcome], items: Sequence[Item]) -> list[Record]:
     """Write index.json, index.csv and index.html for all records in `folder`, and for what failed just now."""
-    failed = sorted((each for each in outcomes if each.state == "failed"), key=lambda each: natural(each.name))
+    failed = sorted(
+        (outcome for outcome in outcomes if outcome.state == "failed"), key=lambda outcome: natural(outcome.name)
+    )
     named = {item.name: item for item in items}
-    heads = [(each.name, named[each.name].what, *facts_of(named[each.name])) for each in failed]
+    heads = [(outcome.name, named[outcome.name].what, *facts_of(named[outcome.name])) for outcome in failed]
     keys = ("name", "what", "networks", "sizes", "paddings", "error")
-    errors = [dict(zip(keys, (*head, each.error), strict=True)) for head, each in zip(heads, failed, strict=True)]
+    errors = [dict(zip(keys, (*head, outcome.error), strict=True)) for head, outcome in zip(heads, failed, strict=True)]
     whole = {"schema_version": SCHEMAS["export"], "version": __version__, "title": title, "failed": errors}
-    lost = [{**_head(*head), "error": each.error} for head, each in zip(heads, failed, strict=True)]
+    lost = [{**_head(*head), "error": outcome.error} for head, outcome in zip(heads, failed, strict=True)]
     with alone(folder):  # of several exports at once, the last lists the items of all
-        found = sorted(records(folder), key=lambda record: natural(record.name))
-        rows = [[row.get(key) for key in COLUMNS] for row in (*map(_row, found), *lost)]
-        texts = to_json({**whole, "items": found}), to_csv(COLUMNS, rows), _gallery(title, found, failed)
+        listed = sorted(records(folder), key=lambda record: natural(record.name))
+        rows = [[row.get(key) for key in COLUMNS] for row in (*map(_row, listed), *lost)]
+        texts = to_json({**whole, "items": listed}), to_csv(COLUMNS, rows), _gallery(title, listed, failed)
         for suffix, text in zip(SUFFIXES, texts, strict=True):
             with aside(folder / f"index.{suffix}") as temporary:
                 temporary.write_text(text + "\n", encoding="utf-8")
-    return found
+    return listed
 
 
-def _gallery(title: str, found: Sequence[Record], failed: Sequence[Outcome]) -> str:
-    return gallery(title, [*map(card, found)], {each.name: each.error for each in failed})
+def _gallery(title: str, listed: Sequence[Record], failed: Sequence[Outcome]) -> str:
+    return gallery(title, [*map(card, listed)], {outcome.name: outcome.error for outcome in failed})
 
 
 def _row(record: Record) -> dict[str, Any]:
     """Pick the figures of a record by their columns, as far as it has them."""
     head = _head(record.name, record.what, record.networks, record.sizes, record.paddings)
-    row, found = {**head, "files": " ".join(record.files)}, result_of(record)
-    if isinstance(found, Ledger):
-        return {**row, "uneven": len(found.uneven), "windows": len(found.layers)}
-    if not isinstance(found, Summary):
+    row, result = {**head, "files": " ".join(record.files)}, result_of(record)
+    if isinstance(result, Ledger):
+        return {**row, "uneven": len(result.uneven), "windows": len(result.layers)}
+    if not isinstance(result, Summary):
         return row
-    fair = found if record.what == "usage" else structs.replace(found, share=None)
+    fair = result if record.what == "usage" else structs.replace(result, share=None)
     return {**row, **Table(FIGURES, [fair]).records[0]}
 
 
 def _head(name: str, what: str, networks: list[str], sizes: list[list[int]], paddings: list[str]) -> dict[str, str]:
-    """The first cells of a row; several values are apart by blanks."""
+    """Write the first cells of a row; several values are apart by blanks."""
     heights, widths = (" ".join(str(size[axis]) for size in sizes) for axis in (0, 1))
     cells = name, what, " ".join(networks), heights, widths, " ".join(paddings)
     return dict(zip(HEAD, cells, strict=True))

@@ -69,7 +69,7 @@ def expand(
     allow_modules: bool = True,
     on_note: Callable[[str], None] | None = None,
 ) -> list[Item]:
-    """The items that a manifest names, in its order; files of networks are found from `folder`.
+    """List the items that a manifest names, in its order; files of networks are found from `folder`.
 
     `neutral` names operations of foreign networks to treat as acting on each position alone. Without `allow_modules`,
     models of the form package.module:attribute, whose code would run, are refused. `on_note` is called with what to
@@ -85,37 +85,37 @@ def expand(
     >>> [item.name for item in expand(Manifest(maps=[Maps(["vgg11"], [64, "96:128:32"], ["zero"])]))]
     ['vgg11-64-zero-usage', 'vgg11-96-zero-usage', 'vgg11-128-zero-usage']
     """
-    if sum(map(_asked, manifest.maps)) + sum(map(_asked, manifest.compare)) > MOST_ITEMS:
+    if sum(map(_count, manifest.maps)) + sum(map(_count, manifest.compare)) > MOST_ITEMS:
         raise OptionError(f"asks for more than {MOST_ITEMS} items", where="export", hint="make several exports of it")
     find = _finder(folder, neutral, allow_modules, on_note)
     items = [_weighed(item, maps, folder, neutral) for maps in manifest.maps for item in _maps(maps, find)]
-    items += [_comparison(each, find) for each in manifest.compare]
-    items += [_illustration(each) for each in manifest.kernel]
+    items += [_comparison(comparison, find) for comparison in manifest.compare]
+    items += [_illustration(illustrated) for illustrated in manifest.kernel]
     names: dict[str, Item] = {}
     for item in items:
         other = names.setdefault(_folded(item.name), item)
         if other is not item and _key(other) != _key(item):
-            what = f"two items would be called {item.name}: {_said(other)}, and {_said(item)}"
+            what = f"two items would be called {item.name}: {_in_words(other)}, and {_in_words(item)}"
             raise OptionError(what, where="export", hint="rename one, or export it into another folder")
         if TAKEN.fullmatch(_folded(item.name)):
-            what = f"{_said(item)} would be called {item.name}, which is taken in the folder or by the system"
+            what = f"{_in_words(item)} would be called {item.name}, which is taken in the folder or by the system"
             raise OptionError(what, where="export", hint="give it another name")
     return list(names.values())
 
 
-def _asked(lists: Maps | Comparison) -> int:
-    """How many maps that is, before any is laid out.
+def _count(lists: Maps | Comparison) -> int:
+    """Count the maps that are listed, before any is laid out.
 
-    >>> _asked(Maps(["vgg11"], ["1:1000000", 7], ["zero", "valid"]))
+    >>> _count(Maps(["vgg11"], ["1:1000000", 7], ["zero", "valid"]))
     2000002
     """
     sizes = sum(len(_listed(size)) for size in lists.sizes)
     kinds = lists.what if isinstance(lists, Maps) else []
-    return len(lists.models) * (sizes or 1) * prod(len(each) or 1 for each in (lists.paddings, lists.layers, kinds))
+    return len(lists.models) * (sizes or 1) * prod(len(values) or 1 for values in (lists.paddings, lists.layers, kinds))
 
 
 def _folded(name: str) -> str:
-    """What names have in common that are one file on some system.
+    """Fold names to what those have in common that are one file on some system.
 
     >>> _folded("Stra\u00dfe") == _folded("STRASSE"), _folded("\u00e9") == _folded("E\u0301")
     (True, True)
@@ -123,15 +123,15 @@ def _folded(name: str) -> str:
     return normalize("NFKC", normalize("NFKC", name).casefold())
 
 
-def _said(item: Item) -> str:
-    """An item as a person named it."""
+def _in_words(item: Item) -> str:
+    """Name an item as a person named it."""
     if item.illustrated:
         return f"{item.what} {item.illustrated.name!r}"
     return " ".join([item.what, "of", *item.models, *filter(None, item.layers)])
 
 
 def _key(item: Item) -> tuple[Any, ...]:
-    """What tells two items of one name apart; a network named twice is the same."""
+    """Tell two items of one name apart; a network named twice is the same."""
     lists = item.sizes, item.paddings, item.layers, item.scale, item.illustrated, item.trained
     return item.what, [id(net) for net in item.networks], *lists
 
@@ -173,22 +173,22 @@ def _maps(maps: Maps, find: Find) -> Iterator[Item]:
 
 
 def _weighed(item: Item, maps: Maps, folder: Path, neutral: Sequence[str]) -> Item:
-    """An item that knows where the weights of its network are, if it is made of them."""
+    """Tell an item where the weights of its network are, if it is made of them."""
     if item.what not in TRAINED:
         return item
     source = _placed(item.models[0], folder)
     weights = _placed(maps.weights, folder) if maps.weights.lower().endswith(WEIGHTS) else maps.weights
-    shown = _shown(maps, folder) if item.what == "responses" else None
-    pictures = pictures_in(shown.inputs, shown.n) if shown and shown.inputs not in (NOISE, BLANK) else []
+    inputs = _inputs(maps, folder) if item.what == "responses" else None
+    pictures = pictures_in(inputs.inputs, inputs.n) if inputs and inputs.inputs not in (NOISE, BLANK) else []
     stamp, files = sha256(), [source, weights, *map(str, pictures)]
     for path in filter(os.path.isfile, files):
         with suppress(OSError), open(path, "rb") as file:  # who reads it says what is wrong
             stamp.update(file_digest(file, "sha256").digest())
-    return replace(item, trained=Weighed(source, weights or None, tuple(neutral), stamp.hexdigest(), shown))
+    return replace(item, trained=Weighed(source, weights or None, tuple(neutral), stamp.hexdigest(), inputs))
 
 
-def _shown(maps: Maps, folder: Path) -> Inputs:
-    """What networks are run on; a folder of pictures is found from `folder`."""
+def _inputs(maps: Maps, folder: Path) -> Inputs:
+    """Read what networks are run on; a folder of pictures is found from `folder`."""
     given: dict[str, Any] = {key: value for key in SHOWN if (value := getattr(maps, key)) is not None}
     for key in {*given} & {"mean", "std"}:
         given[key] = tuple(given[key]) if isinstance(given[key], list) else (given[key],)
@@ -199,13 +199,13 @@ def _shown(maps: Maps, folder: Path) -> Inputs:
 
 
 def _placed(name: str, folder: Path) -> str:
-    """The path of a file as seen from `folder`; other names as they are."""
+    """Find the path of a file from `folder`; other names stay as they are."""
     path = name.lower().endswith((".toml", ".onnx", *WEIGHTS)) or "/" in name
     return os.path.abspath(folder / name) if path else name
 
 
 def _at_first(find: Find, model: str, sizes: Sequence[Size | None]) -> Network:
-    """The network at the first size that it takes; where it takes none, nothing of the export makes sense."""
+    """Find the network at the first size that it takes; where it takes none, nothing of the export makes sense."""
     errors = []
     for size in sizes:
         try:
@@ -220,14 +220,14 @@ def _comparison(wanted: Comparison, find: Find) -> Item:
     networks = tuple(find(model, sizes[0]) for model in wanted.models)
     layers: tuple[str | None, ...] = tuple(wanted.layers) or (None,)
     lists = networks, tuple(sizes), tuple(_paddings(wanted.paddings)), layers
-    if sum(len(each) > 1 for each in lists) != 1:
+    if sum(len(values) > 1 for values in lists) != 1:
         hint = "give several values to one of models, sizes, paddings and layers"
         raise DescriptionError("compares along no list, or along several", where=f"compare {wanted.name!r}", hint=hint)
     return Item(_named([wanted.name]), "compare", *lists, tuple(wanted.models), scale=wanted.scale)
 
 
 def _illustration(wanted: Illustrated) -> Item:
-    paddings = [each for each in dict.fromkeys(map(canonical, wanted.paddings)) if each]
+    paddings = [scheme for scheme in dict.fromkeys(map(canonical, wanted.paddings)) if scheme]
     return Item(_named([wanted.name]), "kernel", illustrated=structs.replace(wanted, paddings=paddings))
 
 
@@ -260,15 +260,15 @@ def _finder(folder: Path, neutral: Sequence[str], allow_modules: bool, on_note: 
 
 
 def _sizes(sizes: Sequence[Any]) -> list[Size | None]:
-    """Pixels, [height, width], or "LO:HI:STEP" for all from LO to HI."""
-    found = [as_size(each) for listed in map(_listed, sizes) for each in listed]
-    if sizes and not found:
+    """Read sizes: pixels, [height, width], or "LO:HI:STEP" for all from LO to HI."""
+    parsed = [as_size(size) for listed in map(_listed, sizes) for size in listed]
+    if sizes and not parsed:
         raise OptionError("the range of sizes is empty", option="size", hint="use LO:HI:STEP, with LO below HI")
-    return [*dict.fromkeys(found)] or [None]
+    return [*dict.fromkeys(parsed)] or [None]
 
 
 def _listed(size: Any) -> Sequence[Any]:
-    """The sizes that one names, not written out yet.
+    """List the sizes that one names, not written out yet.
 
     >>> _listed("64:448:16"), _listed("240x320"), _listed(224)
     (range(64, 449, 16), [(240, 320)], [224])
@@ -284,12 +284,12 @@ def _listed(size: Any) -> Sequence[Any]:
 
 
 def _paddings(paddings: Sequence[str]) -> list[str | None]:
-    """Paddings, each once; None is that as declared."""
-    return [*dict.fromkeys(None if each == DECLARED else canonical(each) for each in paddings or [DECLARED])]
+    """List paddings, each once; None is that as declared."""
+    return [*dict.fromkeys(None if padding == DECLARED else canonical(padding) for padding in paddings or [DECLARED])]
 
 
 def _named(parts: Sequence[str | None]) -> str:
-    """A file name that a person can read, on any system.
+    """Write a file name that a person can read, on any system.
 
     >>> _named(["my net", "224", None, "/layer1/conv", "usage"])
     'my_net-224-_layer1_conv-usage'
@@ -299,7 +299,7 @@ def _named(parts: Sequence[str | None]) -> str:
 
 
 def _short(text: str, most: int) -> str:
-    """A text of at most so many bytes; what was cut off is told by a hash."""
+    """Cut a text to so many bytes at most; a hash tells what was cut off."""
     whole = text.encode()
     if len(whole) <= most:
         return text

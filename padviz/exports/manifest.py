@@ -82,7 +82,7 @@ class Manifest(Struct, forbid_unknown_fields=True):
 
 
 def is_manifest(path: str) -> bool:
-    """Whether a TOML file is a manifest, and not the description of a network, which has `layers`."""
+    """Tell whether a TOML file is a manifest, and not the description of a network, which has `layers`."""
     try:
         return path.lower().endswith(".toml") and "layers" not in read_toml(path)
     except PadvizError:

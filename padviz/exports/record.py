@@ -107,7 +107,7 @@ for _ in range(DEEPEST):  # deeper ones could not be written again
 
 
 def facts_of(item: Item) -> tuple[list[str], list[list[int]], list[str]]:
-    """The networks, the sizes and the paddings of an item, for its record and for filters."""
+    """List the networks, the sizes and the paddings of an item, for its record and for filters."""
     networks = [net.name for net in item.networks]
     if item.illustrated:
         side = item.illustrated.size
@@ -117,20 +117,20 @@ def facts_of(item: Item) -> tuple[list[str], list[list[int]], list[str]]:
 
 
 def record_of(item: Item, of: str, lengths: Mapping[str, int], figures: Mapping[str, Any]) -> bytes:
-    """The record of an item with that fingerprint, whose files have these lengths, as JSON."""
+    """Write the record of an item with that fingerprint, whose files have these lengths, as JSON."""
     facts = SCHEMAS["export"], item.name, item.what, *facts_of(item)
     record = Record(*facts, of, [*lengths], [*lengths.values()], plain(figures))
     return msgspec.json.format(msgspec.json.encode(record), indent=2)
 
 
 def records(folder: Path) -> list[Record]:
-    """The records in a folder whose files are all there, by name."""
-    found = (read_record(folder, path.stem) for path in sorted(folder.glob("*.json")))
-    return [record for record in found if record and is_whole(record, folder)]
+    """List the records in a folder whose files are all there, by name."""
+    candidates = (read_record(folder, path.stem) for path in sorted(folder.glob("*.json")))
+    return [record for record in candidates if record and is_whole(record, folder)]
 
 
 def read_record(folder: Path, name: str) -> Record | None:
-    """The record of an item, if it has one that padviz can have written: of its own files, with all its figures."""
+    """Read the record of an item, if padviz can have written it: of its own files, with all its figures."""
     path = folder / f"{name}.json"
     try:
         if path.is_symlink():
@@ -151,21 +151,23 @@ def result_of(record: Record) -> Any:
 
 
 def files_of(name: str) -> tuple[str, ...]:
-    """All files that an item may have beside its record."""
+    """List all files that an item may have beside its record."""
     return f"{name}.npz", f"{name}.png", f"{THUMBS}/{name}.png"
 
 
 def is_whole(record: Record, folder: Path) -> bool:
-    """Whether its files are there, as long as they were."""
+    """Tell whether its files are there, as long as they were."""
     try:
-        found = [(folder / name).lstat() for name in record.files]
+        stats = [(folder / name).lstat() for name in record.files]
     except OSError:
         return False
-    return all(stat.S_ISREG(each.st_mode) for each in found) and [each.st_size for each in found] == record.lengths
+    return (
+        all(stat.S_ISREG(status.st_mode) for status in stats) and [status.st_size for status in stats] == record.lengths
+    )
 
 
 def _is_sound(figures: Summary) -> bool:
-    """Whether the counts are of one kind and within their bounds, so that they can be divided."""
+    """Tell whether the counts are of one kind and within their bounds, so that they can be divided."""
     corners = figures.corners
     counts = figures.min, corners.top_left, corners.top_right, corners.bottom_left, corners.bottom_right
     return all(type(n) is type(figures.max) and 0 <= n <= figures.max for n in counts)

@@ -72,10 +72,10 @@ def _coverage(item: Item) -> Rendered:
 
 
 def _uneven(item: Item) -> Rendered:
-    network, found = item.networks[0], ledger(item.networks[0], item.sizes[0])
+    network, windows = item.networks[0], ledger(item.networks[0], item.sizes[0])
     return Rendered(
-        {"uneven": len(found.uneven), "windows": len(found.layers), **ledger_facts(found)},
-        lambda cmap: ledger_bars.padding(found, network.title),
+        {"uneven": len(windows.uneven), "windows": len(windows.layers), **ledger_facts(windows)},
+        lambda cmap: ledger_bars.padding(windows, network.title),
     )
 
 
@@ -90,7 +90,7 @@ def _taps(item: Item) -> Rendered:
 
 
 def _trained(item: Item) -> Trained:
-    """The network of an item, with its weights; here it is manifests that name them."""
+    """Read the network of an item, with its weights; here it is manifests that name them."""
     from padviz.trained.weights.reading import read
 
     assert item.trained is not None
@@ -109,8 +109,8 @@ def _filters(item: Item) -> Rendered:
     from padviz.reports.trained.filters import report_of
     from padviz.trained.mean_filters import filters_of
 
-    found = filters_of(_trained(item), [item.layers[0]] if item.layers[0] else [])
-    return Rendered(report_of(found).facts, lambda cmap: filters(found, cmap))
+    mean_filters = filters_of(_trained(item), [item.layers[0]] if item.layers[0] else [])
+    return Rendered(report_of(mean_filters).facts, lambda cmap: filters(mean_filters, cmap))
 
 
 def _responses(item: Item) -> Rendered:
@@ -120,24 +120,26 @@ def _responses(item: Item) -> Rendered:
 
     assert item.trained is not None
     assert item.trained.shown is not None
-    trained, shown = _trained(item), item.trained.shown
-    paddings = [each for each in item.paddings if each]
-    on: dict[str, Any] = {"seed": shown.seed, "mean": shown.mean, "std": shown.std}
-    found = border_responses(trained, None, paddings, shown.inputs, shown.n, **on)
-    found = found.only([item.networks[0].find(item.layers[0]).name]) if item.layers[0] else found
-    return Rendered(report_of(found).facts, lambda cmap: drawn(found, cmap))
+    trained, inputs = _trained(item), item.trained.shown
+    paddings = [padding for padding in item.paddings if padding]
+    settings: dict[str, Any] = {"seed": inputs.seed, "mean": inputs.mean, "std": inputs.std}
+    responses = border_responses(trained, None, paddings, inputs.inputs, inputs.n, **settings)
+    responses = responses.only([item.networks[0].find(item.layers[0]).name]) if item.layers[0] else responses
+    return Rendered(report_of(responses).facts, lambda cmap: drawn(responses, cmap))
 
 
 def _compare(item: Item) -> Rendered:
     lists = {"model": item.networks, "size": item.sizes, "padding": item.paddings, "layer": item.layers}
     varies = next(name for name, values in lists.items() if len(values) > 1)
     labels = [_label(value) for value in lists[varies]]
-    found = [*zip(labels, usages(product(*lists.values())), strict=True)]
-    return Rendered(maps.compare(found, varies).facts, lambda cmap: panels.compared(found, varies, item.scale, cmap))
+    labelled = [*zip(labels, usages(product(*lists.values())), strict=True)]
+    return Rendered(
+        maps.compare(labelled, varies).facts, lambda cmap: panels.compared(labelled, varies, item.scale, cmap)
+    )
 
 
 def _label(value: Any) -> str:
-    """A network, a size, a scheme or a layer as a heading."""
+    """Write a network, a size, a scheme or a layer as a heading."""
     if isinstance(value, tuple):
         return "×".join(map(str, value[: 1 + (value[0] != value[1])]))
     return value.title if isinstance(value, Network) else str(value or DECLARED)
@@ -148,11 +150,11 @@ def _kernel(item: Item) -> Rendered:
     assert wanted is not None
     at = (wanted.pixel[0], wanted.pixel[1]) if wanted.pixel else None
     shape = wanted.kernel, wanted.stride, wanted.dilation, (wanted.size, wanted.size)
-    shown = [illustrate(*shape, scheme) for scheme in wanted.paddings or ["zero"]]
+    layers = [illustrate(*shape, scheme) for scheme in wanted.paddings or ["zero"]]
     if at:
-        shown[0].taps(*at)
-    uses = {each.scheme: [[str(n) for n in row] for row in each.uses] for each in shown}
-    return Rendered({**to_builtins(wanted), "uses": uses}, lambda cmap: kernel_cells.kernels(shown, at, cmap))
+        layers[0].taps(*at)
+    uses = {layer.scheme: [[str(n) for n in row] for row in layer.uses] for layer in layers}
+    return Rendered({**to_builtins(wanted), "uses": uses}, lambda cmap: kernel_cells.kernels(layers, at, cmap))
 
 
 _RENDERERS: dict[str, Callable[[Item], Rendered]] = {

@@ -24,7 +24,7 @@ def export(
     jobs: int | None = None,
     neutral: Sequence[str] = (),
     allow_modules: bool = False,
-    told: Callable[[Outcome, int], None] | None = None,
+    on_outcome: Callable[[Outcome, int], None] | None = None,
     on_note: Callable[[str], None] | None = None,
     **lists: Sequence[Any],
 ) -> list[Outcome]:
@@ -46,7 +46,7 @@ def export(
         Operations of foreign networks to treat as acting on each position alone.
     allow_modules : bool
         Run the code that a manifest names as package.module:attribute; without it, such models are refused.
-    told : callable, optional
+    on_outcome : callable, optional
         Called with each outcome and the number of all items, as they are done.
     on_note : callable, optional
         Called with a sentence for each package.module:attribute that hides an installed package, before its code runs;
@@ -79,8 +79,8 @@ def export(
     try:
         for outcome in run(items, Path(folder), look, jobs, on_note):
             outcomes.append(outcome)
-            if told:
-                told(outcome, len(items))
+            if on_outcome:
+                on_outcome(outcome, len(items))
     except (KeyboardInterrupt, Ended):
         write_index(Path(folder), title, outcomes, items)  # of what there is
         raise
@@ -110,8 +110,8 @@ def _named(
     allow_modules: bool,
     on_note: Callable[[str], None] | None,
 ) -> tuple[str, list[Item]]:
-    """The title of the export, and its items."""
-    models = [str(source)] if isinstance(source, str | Path) else [str(each) for each in source]
+    """Name the export, and list its items."""
+    models = [str(source)] if isinstance(source, str | Path) else [str(model) for model in source]
     if len(models) == 1 and is_manifest(models[0]):
         if lists:
             what = f"the manifest says which {next(iter(lists))}"
@@ -125,8 +125,8 @@ def _named(
             raise OptionError(error.what, where=where, hint=error.hint) from None
     if unknown := [key for key in lists if key not in ("sizes", "paddings", "layers", "what")]:
         raise OptionError(f"{unknown[0]!r} is not known", where="export", hint="use sizes, paddings, layers, what")
-    for each in lists.get("what", ()):
-        if each not in WHATS:
-            raise OptionError(f"{each!r} cannot be exported", option="what", hint=f"use {', '.join(WHATS)}")
+    for kind in lists.get("what", ()):
+        if kind not in WHATS:
+            raise OptionError(f"{kind!r} cannot be exported", option="what", hint=f"use {', '.join(WHATS)}")
     given: dict[str, Any] = {key: list(values) for key, values in lists.items()}
     return "padviz export", expand(Manifest(maps=[Maps(models, **given)]), neutral=neutral, on_note=on_note)
