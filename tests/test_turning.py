@@ -29,7 +29,7 @@ from padviz.geometry.one_layer import illustrate
 from padviz.geometry.receptive_fields import fields_of_units
 from padviz.geometry.tap_exposure import tap_exposure
 from padviz.network.network import Network
-from padviz.pages.payload import Asked, payload
+from padviz.pages.payload import Contents, payload
 from padviz.pages.planes import Shelf
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.write import to_toml
@@ -296,7 +296,7 @@ def test_the_explorer_of_a_turned_network_is_turned(name: str, monkeypatch: pyte
     steps, size = CHOSEN[name]
     found = []
     for net, at in ((laid(steps, size), size), (turned_network(laid(steps, size)), size[::-1])):
-        facts = payload(Asked([(at, net)], [None, "reflect", "partial"], 0))
+        facts = payload(Contents([(at, net)], [None, "reflect", "partial"], 0))
         audited = facts["audit"]
         audited["maps"] = {
             each["what"]: shown for each, shown in zip(audited["remedies"], audited["maps"], strict=True)

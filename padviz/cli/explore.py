@@ -59,12 +59,10 @@ def command(
     if output is not None:
         checked_output(output, SUFFIXES, overwrite)
     network = options.load_as(model, size)
-    first = size or network.size
-    ordered_sizes = ordered(first, None if sizes is None else _sizes(sizes))
-    networks = laid_out(ordered_sizes, first, network, lambda other: options.load_as(model, other))
-    page = explorer(
-        networks, ordered_sizes.index(first), None if padding is None else options.listed(padding), layer, heads
-    )
+    start = size or network.size
+    offered = ordered(start, None if sizes is None else _sizes(sizes))
+    networks = laid_out(offered, start, network, lambda other: options.load_as(model, other))
+    page = explorer(networks, offered.index(start), None if padding is None else options.listed(padding), layer, heads)
     path = output or Path(f"{network.name}-explore.html")
     page.save(path)
     click.echo(tables.to_facts(_facts(page, path)))

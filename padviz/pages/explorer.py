@@ -16,7 +16,7 @@ from padviz.network.network import Network, Size, as_size
 from padviz.network.rewrites import canonical, with_padding
 from padviz.pages.facts import WINDOWS, text
 from padviz.pages.filling import filled
-from padviz.pages.payload import Asked, payload
+from padviz.pages.payload import Contents, payload
 from padviz.sources import load, load_at
 
 if TYPE_CHECKING:
@@ -116,34 +116,34 @@ def explore(
     >>> page.maps, "</html>" in page.html
     (4, True)
     """
-    first, shown = load_at(network, size)
-    asked = ordered(shown, None if sizes is None else [as_size(each) for each in sizes])
-    networks = laid_out(asked, shown, first, lambda each: load(network, size=each))
-    return explorer(networks, asked.index(shown), padding, layer, heads)
+    first, start = load_at(network, size)
+    offered = ordered(start, None if sizes is None else [as_size(entry) for entry in sizes])
+    networks = laid_out(offered, start, first, lambda other: load(network, size=other))
+    return explorer(networks, offered.index(start), padding, layer, heads)
 
 
-def ordered(shown: Size, sizes: Sequence[Size] | None) -> list[Size]:
-    """The sizes to choose from, each once, in order; the one that is shown first is among them.
+def ordered(start: Size, sizes: Sequence[Size] | None) -> list[Size]:
+    """List the sizes to choose from, each once, in order; the one that is shown first is among them.
 
     >>> ordered((96, 96), None)[:3]
     [(64, 64), (96, 96), (128, 128)]
     """
     return sorted(
-        {shown, *([(n, n) for n in SIZES] if sizes is None else sizes)}, key=lambda size: (size[0] * size[1], size)
+        {start, *([(n, n) for n in SIZES] if sizes is None else sizes)}, key=lambda size: (size[0] * size[1], size)
     )
 
 
 def laid_out(
-    asked: Sequence[Size], shown: Size, first: Network, again: Callable[[Size], Network]
+    offered: Sequence[Size], start: Size, first: Network, again: Callable[[Size], Network]
 ) -> list[tuple[Size, Network | PadvizError]]:
-    """The network at each size, or in its place why there is none; `first` is as it is at the one that is shown."""
-    found: list[tuple[Size, Network | PadvizError]] = []
-    for size in asked:
+    """Lay the network out at each size, or put why it cannot be in its place; `first` is as it is at the one shown."""
+    networks: list[tuple[Size, Network | PadvizError]] = []
+    for size in offered:
         try:
-            found.append((size, first if size == shown else again(size)))
+            networks.append((size, first if size == start else again(size)))
         except PadvizError as error:
-            found.append((size, error))
-    return found
+            networks.append((size, error))
+    return networks
 
 
 def explorer(
@@ -153,18 +153,18 @@ def explorer(
     layer: str | None,
     heads: str = "sum",
 ) -> Explorer:
-    """The page of a network that is loaded at each size; the size at `base` is shown first."""
+    """Make the page of a network that is loaded at each size; the size at `base` is shown first."""
     first = networks[base][1]
     if isinstance(first, PadvizError):
         raise first
     paddings = _paddings(first, padding)
-    facts = payload(Asked(networks, paddings, base, layer, heads))
+    facts = payload(Contents(networks, paddings, base, layer, heads))
     title = text(first.title or first.name)
-    return Explorer(title, sum("reason" not in each for each in facts["maps"]), page(title, facts))
+    return Explorer(title, sum("reason" not in entry for entry in facts["maps"]), page(title, facts))
 
 
 def page(title: str, facts: dict[str, Any]) -> str:
-    """The HTML of a payload, with styles and modules in it."""
+    """Write the HTML of a payload, with styles and modules in it."""
     from padviz.figures.canvas import hex_colours
 
     packed = json.dumps({**facts, "colours": hex_colours()}, separators=(",", ":")).replace("<", "\\u003c")
@@ -172,8 +172,8 @@ def page(title: str, facts: dict[str, Any]) -> str:
 
 
 def _paddings(network: Network, padding: Sequence[str] | None) -> list[str | None]:
-    """The schemes to choose from; what the layers declare comes first where it is not zeros."""
+    """List the schemes to choose from; what the layers declare comes first where it is not zeros."""
     if padding is not None:
-        return [*dict.fromkeys(None if each == "declared" else canonical(each) for each in padding)]
+        return [*dict.fromkeys(None if scheme == "declared" else canonical(scheme) for scheme in padding)]
     declared: list[str | None] = [] if with_padding(network, "zero").layers == network.layers else [None]
     return [*declared, *EXPLORED]

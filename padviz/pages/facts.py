@@ -31,7 +31,7 @@ LONGEST = 300  # characters of a name from elsewhere
 
 
 def text(value: object) -> str:
-    """A text from elsewhere, on one line and no longer than a person reads.
+    """Put a text from elsewhere on one line, no longer than a person reads.
 
     >>> text("a" * 400)[-3:], text("<b>\\n")
     ('aa…', '<b>\\\\n')
@@ -41,7 +41,7 @@ def text(value: object) -> str:
 
 
 def map_facts(shelf: Shelf, counts: CountMap) -> dict[str, Any]:
-    """A map: its core, which row of it each row has, the pattern that shares are of, and the figures."""
+    """Pack a map: its core, which row of it each row has, the pattern that shares are of, and the figures."""
     shared = counts.share_reason is None
     layers, shapes = counts.target.layer, counts.target.shape
     return {
@@ -58,12 +58,12 @@ def map_facts(shelf: Shelf, counts: CountMap) -> dict[str, Any]:
 
 
 def figures_of(counts: CountMap) -> dict[str, Any]:
-    """The figures of a map, long counts as texts."""
+    """List the figures of a map, long counts as texts."""
     from msgspec import to_builtins
 
     summary = counts.summary()
     share = to_builtins(summary.share) if summary.share else None
-    corners = [_long(each) for each in to_builtins(summary.corners).values()]
+    corners = [_long(corner) for corner in to_builtins(summary.corners).values()]
     extremes = {"min": _long(summary.min), "max": _long(summary.max), "centre": _long(summary.centre)}
     rest = {"mean": float(summary.mean) if abs(summary.mean) < 1e300 else None, "marginalised": summary.marginalised}
     axes = {"asymmetry": to_builtins(summary.asymmetry), "skew": to_builtins(summary.skew)}
@@ -79,7 +79,7 @@ def _long(count: float) -> str | float:
 
 
 def geometry_facts(shelf: Shelf, counts: CountMap) -> dict[str, Any]:
-    """The layers that a map's paths lead through, what each reads, and what the audit knows of it.
+    """List the layers that a map's paths lead through, what each reads, and what the audit knows of it.
 
     `graph` has the layers, `reads` the axis maps of each along height and width, and `taps` how many positions a unit
     of each reads where nothing is missing.
@@ -89,9 +89,9 @@ def geometry_facts(shelf: Shelf, counts: CountMap) -> dict[str, Any]:
     walk = Walk(network, *axes, at, "auto")
     facts = {
         "graph": shelf.record([_layer(layer) for layer in network.layers]),
-        "shapes": shelf.record([[*each] for each in zip(axes[0].sizes, axes[1].sizes, strict=True)]),
+        "shapes": shelf.record([[*shape] for shape in zip(axes[0].sizes, axes[1].sizes, strict=True)]),
         "reads": shelf.record(
-            [[shelf.axis(made) for made in pair] for pair in zip(axes[0].maps, axes[1].maps, strict=True)]
+            [[shelf.axis(axis_map) for axis_map in pair] for pair in zip(axes[0].maps, axes[1].maps, strict=True)]
         ),
         "taps": shelf.record([_whole(taps_at(walk, i)) if i else 1 for i in range(len(network.layers))]),
         "targets": [*at],
@@ -100,7 +100,7 @@ def geometry_facts(shelf: Shelf, counts: CountMap) -> dict[str, Any]:
 
 
 def audit_rows(shelf: Shelf, network: Network, size: Size) -> dict[str, Any]:
-    """The ledger, the tap exposure and the receptive fields, each by the number of the layer."""
+    """Index the ledger, the tap exposure and the receptive fields by the number of the layer."""
     index, fields = network.index, {}
     with suppress(SizeError):  # its fields repeat too seldom to be followed
         for row in receptive_fields(network, size):
@@ -108,10 +108,10 @@ def audit_rows(shelf: Shelf, network: Network, size: Size) -> dict[str, Any]:
             fields[index[row.layer]] = {**axes, "parts_at": row.parts_at and text(row.parts_at)}
     windows = ledger_facts(ledger(network, size))["layers"]
     exposed = {index[row.layer]: tap_facts(row) for row in tap_exposure(network, size)}
-    shown = {at: {key: row[key] for key in ("grid", "units", "imbalance")} for at, row in exposed.items()}
+    exposure = {at: {key: row[key] for key in ("grid", "units", "imbalance")} for at, row in exposed.items()}
     return {
         "ledger": shelf.record({index[row["layer"]]: {**row, "layer": text(row["layer"])} for row in windows}),
-        "exposure": shelf.record(shown),
+        "exposure": shelf.record(exposure),
         "fields": shelf.record(fields),
     }
 
@@ -142,8 +142,8 @@ def _layer(layer: Layer) -> dict[str, Any]:
 
 
 def _field(field: AxisField) -> dict[str, Any]:
-    """The field of a layer along one axis; fractions are texts."""
-    values = ((each.name, getattr(field, each.name)) for each in fields_of(field))
+    """Lay out the field of a layer along one axis; fractions are texts."""
+    values = ((part.name, getattr(field, part.name)) for part in fields_of(field))
     return {name: str(value) if isinstance(value, Fraction) else value for name, value in values}
 
 
@@ -154,22 +154,22 @@ def _whole(taps: int) -> int | str:
 def audit_facts(
     shelf: Shelf, size: Size, network: Network | PadvizError, layer: str | None, heads: str
 ) -> dict[str, Any]:
-    """The audit of a network at a size, with the map as it is and each remedy's; or why there is none."""
+    """Audit a network at a size, with the map as it is and each remedy's; or say why there is no audit."""
     try:
         if isinstance(network, PadvizError):
             raise network
-        found = examine(network, size, layer, heads, MOST_REMEDIES)
+        examined = examine(network, size, layer, heads, MOST_REMEDIES)
     except PadvizError as error:
         return {"reason": text(error)}
-    today, *remedied = (map_facts(shelf, counts) for counts in (found.today, *found.remedied))
-    return {**_plain(found.audit), "today": today, "maps": remedied}
+    today, *remedied = (map_facts(shelf, counts) for counts in (examined.today, *examined.remedied))
+    return {**_plain(examined.audit), "today": today, "maps": remedied}
 
 
-def _plain(found: Audit) -> dict[str, Any]:
-    """The audit as plain lists and numbers, every text of it harmless."""
+def _plain(audit: Audit) -> dict[str, Any]:
+    """Turn the audit into plain lists and numbers, every text of it harmless."""
     from msgspec import to_builtins
 
-    facts: dict[str, Any] = _harmless(to_builtins(found))
+    facts: dict[str, Any] = _harmless(to_builtins(audit))
     for outcome in (facts["outcome"], *(remedy["outcome"] for remedy in facts["remedies"])):
         if outcome["macs"] is not None:
             outcome["macs"] = float(outcome["macs"])
@@ -178,7 +178,7 @@ def _plain(found: Audit) -> dict[str, Any]:
 
 def _harmless(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _harmless(each) for key, each in value.items()}
+        return {key: _harmless(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_harmless(each) for each in value]
+        return [_harmless(item) for item in value]
     return text(value) if isinstance(value, str) else value

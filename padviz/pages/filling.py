@@ -14,7 +14,7 @@ EXPORT = re.compile(r"^export ((?:async )?(?:class|const|function) (\w+))", re.M
 
 
 def filled(template: str, styles: Sequence[str], modules: Sequence[str], **facts: Any) -> str:
-    """A template with those facts, and with styles and modules of `static/` in it: no file beside it is asked for."""
+    """Fill a template with those facts, and with styles and modules of `static/`: no file beside it is asked for."""
     from jinja2 import Environment, PackageLoader
 
     environment = Environment(
@@ -25,7 +25,7 @@ def filled(template: str, styles: Sequence[str], modules: Sequence[str], **facts
 
 
 def script(modules: Sequence[str]) -> str:
-    """ES modules as one, in their order: each has a scope of its own, and hands on what it exports.
+    """Join ES modules, in their order: each has a scope of its own, and hands on what it exports.
 
     >>> script(["state"]).splitlines()[-1]
     '})();'
@@ -33,7 +33,7 @@ def script(modules: Sequence[str]) -> str:
     parts = ["const modules = {};"]
     for name in modules:
         text = IMPORT.sub(r"const { \1 } = modules.\2;", _static(f"{name}.js"))
-        handed = ", ".join(found for _, found in EXPORT.findall(text))
+        handed = ", ".join(exported for _, exported in EXPORT.findall(text))
         body = EXPORT.sub(r"\1", text)
         parts.append(f"modules.{name} = (() => {{\n{body}return {{ {handed} }};\n}})();")
     return "\n".join(parts)

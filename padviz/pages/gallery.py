@@ -13,7 +13,7 @@ MODULES = ("state", "gallery")  # each after those that it imports
 
 
 def gallery(title: str, cards: Sequence[Mapping[str, Any]], failed: Mapping[str, str] | None = None) -> str:
-    """The gallery as HTML: cards as `padviz.exports.cards` makes them, and of what failed the name and the error.
+    """Write the gallery as HTML: cards as `padviz.exports.cards` makes them, and of what failed the name and the error.
 
     >>> "<h1>Maps</h1>" in gallery("Maps", [])
     True
@@ -22,12 +22,12 @@ def gallery(title: str, cards: Sequence[Mapping[str, Any]], failed: Mapping[str,
         key: sorted({value for card in cards for value in card[key] if value}, key=natural)
         for key in ("what", "network", "size", "padding")
     }
-    shown = {"title": title, "cards": cards, "filters": filters, "failed": failed or {}}
-    return filled("gallery.html.j2", STYLES, MODULES, **shown)
+    facts = {"title": title, "cards": cards, "filters": filters, "failed": failed or {}}
+    return filled("gallery.html.j2", STYLES, MODULES, **facts)
 
 
 def natural(text: str) -> list[tuple[int, str]]:
-    """Numbers in a text, however long, sort as numbers.
+    """Sort numbers in a text, however long, as numbers.
 
     >>> sorted(["a-100", "a-64"], key=natural)
     ['a-64', 'a-100']

@@ -15,7 +15,7 @@ from padviz.version import SCHEMAS
 
 
 @dataclass(frozen=True)
-class Asked:
+class Contents:
     """What a page is made of: a network at each size, or why there is none, and the padding schemes.
 
     `base` is the size that is shown first.
@@ -28,8 +28,8 @@ class Asked:
     heads: str = "sum"
 
 
-def payload(asked: Asked) -> dict[str, Any]:
-    """All that a page shows, as plain lists, numbers and texts; counts that a float cannot hold are texts.
+def payload(contents: Contents) -> dict[str, Any]:
+    """Lay out all that a page shows, as plain lists, numbers and texts; counts that a float cannot hold are texts.
 
     Raises
     ------
@@ -38,24 +38,24 @@ def payload(asked: Asked) -> dict[str, Any]:
     """
     shelf = Shelf()
     maps: list[dict[str, Any] | PadvizError] = [
-        _map_or_reason(shelf, asked, at, network, padding)
-        for at, (_, network) in enumerate(asked.networks)
-        for padding in asked.paddings
+        _map_or_reason(shelf, contents, at, network, padding)
+        for at, (_, network) in enumerate(contents.networks)
+        for padding in contents.paddings
     ]
-    shown = next((each for _, each in asked.networks if isinstance(each, Network)), None)
-    if shown is None or all(isinstance(each, PadvizError) for each in maps):
-        raise next(each for each in maps if isinstance(each, PadvizError))
+    first = next((network for _, network in contents.networks if isinstance(network, Network)), None)
+    if first is None or all(isinstance(entry, PadvizError) for entry in maps):
+        raise next(entry for entry in maps if isinstance(entry, PadvizError))
     return {
         "schema_version": SCHEMAS["explorer"],
-        "network": text(shown.name),
-        "title": text(shown.title or shown.name),
-        "sizes": [[*size] for size, _ in asked.networks],
+        "network": text(first.name),
+        "title": text(first.title or first.name),
+        "sizes": [[*size] for size, _ in contents.networks],
         "windows": window_facts(),
-        "paddings": [padding or "declared" for padding in asked.paddings],
-        "base": asked.base,
-        "heads": asked.heads,
-        "maps": [{"reason": text(each)} if isinstance(each, PadvizError) else each for each in maps],
-        "audit": audit_facts(shelf, *asked.networks[asked.base], asked.layer, asked.heads),
+        "paddings": [padding or "declared" for padding in contents.paddings],
+        "base": contents.base,
+        "heads": contents.heads,
+        "maps": [{"reason": text(entry)} if isinstance(entry, PadvizError) else entry for entry in maps],
+        "audit": audit_facts(shelf, *contents.networks[contents.base], contents.layer, contents.heads),
         "planes": shelf.planes,
         "axes": shelf.axes,
         "records": shelf.records,
@@ -63,13 +63,13 @@ def payload(asked: Asked) -> dict[str, Any]:
 
 
 def _map_or_reason(
-    shelf: Shelf, asked: Asked, at: int, network: Network | PadvizError, padding: str | None
+    shelf: Shelf, contents: Contents, at: int, network: Network | PadvizError, padding: str | None
 ) -> dict[str, Any] | PadvizError:
-    """A map, or why it cannot run."""
+    """Count a map, or say why it cannot run."""
     try:
         if isinstance(network, PadvizError):
             raise network
-        counts = usage(network, asked.networks[at][0], padding, asked.layer, heads=asked.heads)
+        counts = usage(network, contents.networks[at][0], padding, contents.layer, heads=contents.heads)
         return {**map_facts(shelf, counts), **geometry_facts(shelf, counts)}
     except (OptionError, UnknownName):
         raise  # it was asked for by a name that does not exist

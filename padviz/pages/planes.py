@@ -32,10 +32,10 @@ class Shelf:
         self.planes: list[dict[str, Any]] = []
         self.axes: list[dict[str, Any]] = []
         self.records: list[Any] = []
-        self._found: dict[Any, int] = {}
+        self._numbers: dict[Any, int] = {}
 
     def plane(self, limbs: Array) -> int:
-        """Carried limbs of counts, or floats, of shape (limbs, height, width).
+        """Put down carried limbs of counts, or floats, of shape (limbs, height, width).
 
         Raises
         ------
@@ -49,33 +49,33 @@ class Shelf:
         key = *head.values(), packed
         return self._put(self.planes, key, lambda: {**head, "data": b64encode(packed).decode()})
 
-    def axis(self, made: AxisMap | None) -> int:
-        """What an operation reads along one axis; -1 where each row reads itself."""
-        if made is None or made.identity:
+    def axis(self, axis_map: AxisMap | None) -> int:
+        """Put down what an operation reads along one axis; -1 where each row reads itself."""
+        if axis_map is None or axis_map.identity:
             return -1
-        strips = [[*strip[:5], float(strip.weight) if strip.weight != 1 else 1] for strip in made.strips]
-        key = made.n_in, made.n_out, made.strips
-        return self._put(self.axes, key, lambda: {"n_in": made.n_in, "n_out": made.n_out, "strips": strips})
+        strips = [[*strip[:5], float(strip.weight) if strip.weight != 1 else 1] for strip in axis_map.strips]
+        key = axis_map.n_in, axis_map.n_out, axis_map.strips
+        return self._put(self.axes, key, lambda: {"n_in": axis_map.n_in, "n_out": axis_map.n_out, "strips": strips})
 
     def core(self, core: Core) -> dict[str, Any]:
-        """A core, as the counts of the smaller layer that it is made of and the maps that lead from there to it."""
+        """Put down a core, as the counts of the smaller layer that it is made of and the maps from there to it."""
         pulls = [[self.axis(down), self.axis(across)] for down, across in core.pulls]
         if not pulls:
             _check_room(core.shape)
         return {"plane": self.plane(core.source.limbs if pulls else core.whole), "pulls": pulls}
 
     def record(self, value: Any) -> int:
-        """Plain lists and numbers that several maps may share."""
+        """Put down plain lists and numbers that several maps may share."""
         import msgspec
 
         return self._put(self.records, msgspec.json.encode(value), lambda: value)
 
     def _put(self, where: list[Any], key: Any, make: Any) -> int:
         key = id(where), key
-        if key not in self._found:
-            self._found[key] = len(where)
+        if key not in self._numbers:
+            self._numbers[key] = len(where)
             where.append(make())
-        return self._found[key]
+        return self._numbers[key]
 
 
 def _check_room(shape: tuple[int, ...]) -> None:
@@ -85,7 +85,7 @@ def _check_room(shape: tuple[int, ...]) -> None:
 
 
 def _folded(limbs: Array) -> tuple[str, Array]:
-    """What is left, (limbs, counts), of what is its own mirror (r: in rows, c: in columns) or transpose (t)."""
+    """Fold (limbs, counts) where they are their own mirror (r: in rows, c: in columns) or transpose (t)."""
     folds, part = "", limbs
     if np.array_equal(part, part[:, ::-1]):
         folds, part = folds + "r", part[:, : -(-part.shape[1] // 2)]
@@ -98,7 +98,7 @@ def _folded(limbs: Array) -> tuple[str, Array]:
 
 
 def _bytewise(part: Array) -> bytes:
-    """The first bytes of all counts, then the second ones, as many as the largest count has: little-endian."""
+    """Write the first bytes of all counts, then the second ones, as many as the largest count has: little-endian."""
     if part.dtype.kind == "f":
         digits = np.ascontiguousarray(part[0], dtype="<f8").view(np.uint8).reshape(-1, 8)
     else:
