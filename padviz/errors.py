@@ -98,7 +98,7 @@ def _traces(error: BaseException) -> Iterator[TracebackType]:
 
 
 def _code_of(handler: Any) -> CodeType | None:
-    """The code of what is called where a signal comes."""
+    """Find the code of what is called where a signal comes."""
     handler = getattr(handler, "func", handler)  # of a partial
     called = handler if hasattr(handler, "__code__") else vars(type(handler)).get("__call__")
     return getattr(called, "__code__", None)
@@ -121,7 +121,7 @@ def _short(text: str) -> str:
 
 
 def printable(text: object) -> str:
-    r"""A text from elsewhere on one line, with all that steers a terminal or reorders letters written out.
+    r"""Put a text from elsewhere on one line, with all that steers a terminal or reorders letters written out.
 
     >>> print(printable("conv\x1b[31m\n\u202e1"))
     conv\x1b[31m\n\u202e1

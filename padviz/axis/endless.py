@@ -23,7 +23,7 @@ AROUND = 8  # rows that no interpolation reaches past
 
 
 def ring_map(op: Op, n: int, n_out: int, ring: Ring) -> AxisMap | None:
-    """What a period of `op`'s output reads of a period of its input; None where it does not move along.
+    """Map a period of `op`'s output to what it reads of a period of its input; None where it does not move along.
 
     `n` and `n_out` are the rows of the real axis: they say where its first window lies.
 
@@ -76,7 +76,7 @@ def _window(window: Window, before: int, ring: Ring) -> Iterator[Strip]:
 
 
 def _resize(op: Resize, n: int, n_out: int, ring: Ring) -> Iterator[Strip]:
-    """The units of a period far from both ends, of the axis made longer by as many periods as that takes."""
+    """Find the units of a period far from both ends, of the axis made longer by as many periods as that takes."""
     rows, units = ring
     around = -(-AROUND // rows)
     first = around * units

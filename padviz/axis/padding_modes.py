@@ -93,7 +93,7 @@ def fits(mode: str, n: Any, count: Any) -> Any:
 
 
 def native(mode: str, count: int) -> str:
-    """The mode that pads `count` rows alike and has a name in PyTorch and ONNX, or else the mode itself.
+    """Find the mode that pads `count` rows alike and has a name in PyTorch and ONNX, or else the mode itself.
 
     >>> native("symmetric", 1), native("symmetric", 2)
     ('replicate', 'symmetric')

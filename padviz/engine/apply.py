@@ -53,10 +53,9 @@ def apply(axis_map: Linear, x: Array, axis: int, *, engine: str = "auto", passin
     A map applied is its matrix times `x`:
 
     >>> from padviz.engine.axis_map import AxisMap
-    >>> taps = AxisMap(3, 3, (Strip(0, 1, 0, 1, 3), Strip(1, 1, 0, 1, 2)))
-    >>> x = np.arange(6).reshape(1, 3, 2)
-    >>> bool((apply(taps, x, 1)[0] == taps.dense() @ x[0]).all())
-    True
+    >>> taps = AxisMap(3, 3, (Strip(0, 1, 0, 1, 3), Strip(1, 1, 0, 1, 2)))  # [[1, 0, 0], [1, 1, 0], [0, 1, 1]]
+    >>> apply(taps, np.array([[[1], [10], [100]]]), 1).ravel().tolist()
+    [1, 11, 110]
     """
     shape = (x.shape[0], axis_map.n_out, x.shape[2]) if axis == 1 else (x.shape[0], x.shape[1], axis_map.n_out)
     out = _kept("passing", shape, x.dtype) if passing else np.empty(shape, dtype=x.dtype)

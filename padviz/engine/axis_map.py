@@ -40,7 +40,7 @@ class AxisMap:
         return AxisMap(self.n_out, self.n_in, tuple(strip.flipped for strip in self.strips))
 
     def only(self, rows: Sequence[slice]) -> tuple[AxisMap, tuple[slice, ...]]:
-        """The map to some runs of its rows alone, and the runs of the input that those read.
+        """Narrow the map to some runs of its rows, and find the runs of the input that those read.
 
         >>> taps = (Strip(1, 1, 0, 1, 4), Strip(0, 1, 0, 1, 5), Strip(0, 1, 1, 1, 4))
         >>> part, read = AxisMap(5, 5, taps).only([slice(0, 1), slice(4, 5)])
@@ -81,7 +81,7 @@ class AxisMap:
         return int(sums.max(initial=0))
 
     def parts(self, most: int) -> list[AxisMap]:
-        """The map as a sum of maps whose gain is at most `most`."""
+        """Split the map into a sum of maps whose gain is at most `most`."""
         parts: list[AxisMap] = []
         taken: list[Strip] = []
         gain = 0

@@ -67,7 +67,7 @@ class Core:
         return whole
 
     def part(self, rows: slice = ALL, cols: slice = ALL) -> Array:
-        """Some rows and columns: a view where the core is kept."""
+        """Take some rows and columns: a view where the core is kept."""
         if self.kept:
             return self.whole[:, rows, cols]
         whole = zip((rows, cols), self.shape[1:], strict=True)
@@ -80,7 +80,7 @@ class Core:
         return self._pulled(_taken(_taken(self.source.limbs, runs[0], 1), runs[1], 2), pulls[::-1])
 
     def at(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> Array:
-        """The limbs where those rows and columns cross."""
+        """Take the limbs where those rows and columns cross."""
         down, across = (slice(which.min(), which.max() + 1) for which in (rows, cols))
         near, rows, cols = self.part(down, across), rows - down.start, cols - across.start
         limbs: Array = np.empty((len(near), len(rows), len(cols)), dtype=near.dtype)
@@ -91,7 +91,7 @@ class Core:
         return limbs
 
     def take(self, which: NDArray[np.int64], axis: int) -> Array:
-        """Some rows (axis 1) or columns (axis 2), in any order."""
+        """Take some rows (axis 1) or columns (axis 2), in any order."""
         near = slice(which.min(), which.max() + 1)
         part = self.part(near) if axis == 1 else self.part(cols=near)
         taken: Array = part.take(which - near.start, axis)
@@ -125,7 +125,7 @@ class Core:
         return below
 
     def asymmetry(self, here: NDArray[np.int64], there: NDArray[np.int64], axis: int) -> int | float:
-        """The largest difference, either way, between some rows (axis 1) or columns (axis 2) and others."""
+        """Find the largest difference, either way, between some rows (axis 1) or columns (axis 2) and others."""
         most: int | float = 0
         for at in range(0, len(here), ROWS):
             most = max(most, largest_difference(*(self.take(each[at : at + ROWS], axis) for each in (here, there))))
@@ -141,12 +141,12 @@ class Core:
         return values
 
     def means(self, rows: NDArray[np.float64], cols: NDArray[np.float64], peak: int | float) -> NDArray[np.float64]:
-        """Sums of the counts over the largest, with weights (ways, height) and (ways, width)."""
+        """Sum up the counts over the largest, with weights (ways, height) and (ways, width)."""
         down, across = self._pushed(rows, cols)
         return np.asarray(down @ shares(self.source.limbs, peak) @ across.T)
 
     def totals(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> list[list[Any]]:
-        """Sums of the counts, with weights (ways, height) and (ways, width): exact, see `limbs.totals`."""
+        """Sum up the counts, with weights (ways, height) and (ways, width): exact, see `limbs.totals`."""
         return totals(self.source.limbs, *self._pushed(rows, cols))
 
     def _pushed(self, *weights: Array) -> tuple[Array, Array]:
@@ -167,6 +167,6 @@ class Core:
 
 
 def _taken(limbs: Array, runs: Sequence[slice], axis: int) -> Array:
-    """Some runs of rows (axis 1) or columns (axis 2): a view where there is one."""
+    """Take some runs of rows (axis 1) or columns (axis 2): a view where there is one."""
     parts = [limbs[:, run] if axis == 1 else limbs[:, :, run] for run in runs]
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis)

@@ -26,7 +26,7 @@ SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def new_figure(width: int, height: int) -> Figure:
-    """An empty figure of that many screen pixels, outside of pyplot."""
+    """Make an empty figure of that many screen pixels, outside of pyplot."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -52,7 +52,7 @@ def colour_map(name: str) -> Any:
 
 
 def hex_colours() -> dict[str, list[str]]:
-    """The colours of shares and of counts, for pages: 256 of each, from the lowest value on."""
+    """List the colours of shares and of counts, for pages: 256 of each, from the lowest value on."""
     from matplotlib.colors import to_hex
 
     return {
@@ -74,7 +74,7 @@ def hex_stops(name: str) -> list[str]:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as the bytes of a PNG file."""
+    """Write the figure as the bytes of a PNG file."""
     return _rendered(figure, "png")
 
 
@@ -101,7 +101,7 @@ def _rendered(figure: Figure, kind: str) -> bytes:
 
 
 def shortened(text: str, most: int = 60) -> str:
-    """A text that fits a heading; what cannot be printed is written out, and a $ starts no formula.
+    """Shorten a text to fit a heading; what cannot be printed is written out, and a $ starts no formula.
 
     >>> shortened("x" * 100, 5)
     'xxxx…'

@@ -88,7 +88,7 @@ def padded_axis(kernel: int, dilation: int, n: int, scheme: str) -> tuple[int, l
 
 
 def _windows(kernel: int, stride: int, dilation: int, scheme: str) -> tuple[Window, Window]:
-    """The window along height and along width, padded by a scheme."""
+    """Pad the window along height and along width by a scheme."""
     extent = dilation * (kernel - 1) + 1
     pads = (extent - 1) // 2, extent - 1 - (extent - 1) // 2
     declared = Window(kernel, stride, dilation, pads)

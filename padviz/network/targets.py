@@ -29,7 +29,7 @@ def upto(network: Network, targets: tuple[str, ...]) -> Network:
 
 
 def cut(network: Network, layers: tuple[str, ...]) -> Network:
-    """The network up to the layers asked for, and all of it where none is; its title says so."""
+    """Cut the network after the layers asked for, and say so in its title; where none is, it stays whole."""
     if not layers:
         return network
     part = upto(network, layers)

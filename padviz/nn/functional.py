@@ -142,7 +142,7 @@ def padded_conv2d(
 
 
 def _padded_but_zeros(input: Tensor, pads: Pads, schemes: Schemes) -> tuple[Tensor, tuple[int, int]]:
-    """The image padded, but for zeros that are the same on both sides, which the convolution pads itself."""
+    """Pad the image, but for zeros that are the same on both sides, which the convolution pads itself."""
     own = [_of_its_own(rows, scheme) for rows, scheme in zip(pads, schemes, strict=True)]
     rest = [(0, 0) if alone else rows for rows, alone in zip(pads, own, strict=True)]
     if any(not known(*rows) or any(rows) for rows in rest):

@@ -32,7 +32,7 @@ def check_fits(mode: str, n: Any, before: Any, after: Any) -> None:
 
 
 def extended(input: Tensor, dim: int, before: int, after: int, mode: str) -> Tensor:
-    """A tensor with rows of its own put before and after those along a dimension; negative amounts are cut off.
+    """Put rows of a tensor before and after those along a dimension; negative amounts are cut off.
 
     >>> extended(torch.arange(4), 0, 2, 1, "symmetric").tolist()
     [1, 0, 0, 1, 2, 3, 3]
@@ -46,17 +46,17 @@ def extended(input: Tensor, dim: int, before: int, after: int, mode: str) -> Ten
 
 
 def rows_before(input: Tensor, dim: int, count: int, mode: str) -> Tensor:
-    """The rows that padding adds before the first."""
+    """Read the rows that padding adds before the first."""
     return _rows_from(input, dim, count, mode, front=not SCHEMES[mode].wraps)
 
 
 def rows_after(input: Tensor, dim: int, count: int, mode: str) -> Tensor:
-    """The rows that padding adds after the last."""
+    """Read the rows that padding adds after the last."""
     return _rows_from(input, dim, count, mode, front=SCHEMES[mode].wraps)
 
 
 def _rows_from(input: Tensor, dim: int, count: int, mode: str, front: bool) -> Tensor:
-    """The rows that a mode reads at one border, the front one or the last, in the order in which they pad."""
+    """Read what a mode reads at one border, the front one or the last, in the order in which the rows pad."""
     first, step = SCHEMES[mode].reads or (0, 0)
     many = count if step else 1
     n = 0 if front else input.shape[dim]
@@ -82,7 +82,7 @@ def known(*numbers: Any) -> bool:
 
 
 def reweighing(sizes: Sequence[Any], windows: Sequence[Window | None], like: Tensor) -> Tensor:
-    """What partial convolution multiplies its units by, of shape (1, height, width), or 1 where an axis has no window.
+    """Find what partial convolution multiplies units by, shape (1, height, width), or 1 where an axis has no window.
 
     >>> reweighing((5, 9), (Window(3, padding=(1, 1)), None), torch.empty(0)).tolist()
     [[[1.5], [1.0], [1.0], [1.0], [1.5]]]
@@ -98,14 +98,14 @@ def reweighing(sizes: Sequence[Any], windows: Sequence[Window | None], like: Ten
 
 
 def _plain(op: Window) -> Window:
-    """A window for caches that all share: a number of a trace may know what it is at other sizes."""
+    """Make a window for caches that all share: a number of a trace may know what it is at other sizes."""
     assert isinstance(op.padding, tuple)
     before, after = map(int.__int__, op.padding)
     return replace(op, padding=(before, after))
 
 
 def _ratios(op: Window | None, n: Any, like: Tensor) -> Tensor:
-    """The ratios of one axis, of a size that is symbolic or traced."""
+    """Find the ratios of one axis, of a size that is symbolic or traced."""
     if op is None:
         return torch.ones(1, device=like.device)
     before, _, n_out = placement(op, n)

@@ -28,6 +28,8 @@ coverage net.toml --size 12 --layer a --margin
 coverage net.toml --size 12 --padding partial --pooling mean --format json --cmap plasma -o a.npz --overwrite
 fields net.toml --size 12 --layer b
 fields net.onnx --size 12 --layer a --format json -o a.png --overwrite
+tiles vgg11 --image 512 --tile 480 --object 8 --layer features.3 --for python --format json -o a.json --overwrite
+tiles net.toml --image 64x72 --tile 48 --ignore-norms --format csv
 filters net.onnx --size 16 --layer a --format csv -o a.png --overwrite
 filters net.onnx --layer a --format json
 responses net.onnx --size 16 -n 2 --padding trained,zero/circular --seed 1 --mean .5 --layer a -o a.png --overwrite

@@ -40,7 +40,7 @@ class Tiling:
         return index
 
     def of(self, rows: Any) -> Any:
-        """The row of the core for one row of the map, or for an array of them."""
+        """Find the row of the core for one row of the map, or for an array of them."""
         return rows - self.period * np.clip((rows - self.start) // self.period, 0, self.copies)
 
     @property
@@ -67,7 +67,7 @@ class Tiling:
         return before[:, 1] - before[:, 0]
 
     def mirrored(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The rows of the core that face each other in the map, first and last and so on: each pair once."""
+        """List the rows of the core that face each other in the map, first and last and so on: each pair once."""
         first, last = self.index[: self.n // 2], self.index[::-1][: self.n // 2]
         facing = np.minimum(first, last) * self.kept + np.maximum(first, last)
         pairs = facing[np.sort(np.unique(facing, return_index=True)[1])]  # in order, so that next ones lie close
@@ -83,7 +83,7 @@ class Tiling:
         return np.add.reduceat(core, starts, axis=0) / np.diff(np.append(starts, self.n))[:, None]
 
     def weights(self, block: int) -> NDArray[np.float64]:
-        """What share each row of the core has in each block of rows: the matrix that makes `means`.
+        """Weigh each row of the core in each block of rows: the matrix that makes `means`.
 
         >>> Tiling(12, start=2, period=3, copies=2).weights(6) * 6
         array([[1., 1., 2., 1., 1., 0.],
@@ -95,7 +95,7 @@ class Tiling:
 
 
 def positions(index: NDArray[Any], which: Any, what: str) -> NDArray[Any]:
-    """Some positions of an index: one, several, a range or a slice of them.
+    """List positions of an index: one, several, a range or a slice of them.
 
     Raises
     ------

@@ -39,7 +39,7 @@ class Suggestion:
 
 
 def nearest_even(network: Network, size: Size, macs: int | None = None) -> tuple[Suggestion | None, Suggestion | None]:
-    """The even sizes next below and above `size`; a side that needs no change stays as it is, unless neither does.
+    """Find the even sizes next below and above `size`; a side that is even stays as it is, unless both are.
 
     `macs` are the multiply-adds at `size`, where they are counted already.
 
@@ -106,7 +106,7 @@ class _Side(NamedTuple):
 
 
 def _side(network: Network, axis: int, n: int) -> _Side:
-    """The options of one side."""
+    """Find the options of one side."""
     sizes = _around(n)
     verdict = verdict_on(network, axis, sizes)
     even = verdict.runs & verdict.even

@@ -17,7 +17,7 @@ POOL = Window(2, stride=2)
 
 
 def with_strides_pooled(network: Network, names: tuple[str, ...]) -> Network | None:
-    """The network with the strides of those convolutions, and of the shortcuts beside them, moved into pools.
+    """Move the strides of those convolutions, and of the shortcuts beside them, into pools.
 
     None where a stride is not 2 on both axes, or a convolution pads by a rule that follows its stride.
 
