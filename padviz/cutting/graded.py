@@ -9,6 +9,7 @@ import numpy as np
 
 from padviz.counting.usage import usage
 from padviz.cutting.context import Context, Interval
+from padviz.errors import SizeError
 from padviz.network.network import Network, Size
 from padviz.network.sizes import sizes_of
 
@@ -50,7 +51,10 @@ def graded_on(network: Network, axis: int, n: int, context: Context, levels: Seq
 
 def both_graded(
     network: Network, size: Size, contexts: tuple[Context, Context], levels: Sequence[float]
-) -> tuple[list[Interval], list[Interval]]:
-    """Find the graded context of a head on height and on width."""
-    height, width = (graded_on(network, axis, size[axis], contexts[axis], levels) for axis in (0, 1))
+) -> tuple[list[Interval], list[Interval]] | None:
+    """Find the graded context of a head on height and on width; None where one unit sees more than padviz counts."""
+    try:
+        height, width = (graded_on(network, axis, size[axis], contexts[axis], levels) for axis in (0, 1))
+    except SizeError:
+        return None
     return height, width

@@ -51,6 +51,12 @@ def test_norms_are_ignored_where_that_is_asked_for() -> None:
     assert "keep 160 x 160; 8 x 8 tiles" in run(*asked, "--ignore-norms").stdout
 
 
+def test_a_network_that_sees_more_than_is_counted_has_a_plan_without_grades() -> None:
+    facts = json.loads(run("tiles", "densenet201", "--image", "100000", "--tile", "5000", "--format", "json").stdout)
+    assert facts["contexts"][0]["before_99"] is None
+    assert facts["plan"]["tiles"] > 100
+
+
 def test_the_call_of_a_library_can_be_pasted() -> None:
     text = run("tiles", "unet_padded", "--image", "1024", "--tile", "512", "--for", "torchio").stdout
     assert "torchio, exact" in text

@@ -13,7 +13,8 @@ from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, 
 from padviz.reports.tables import by
 
 Pair = tuple[Context, Context]
-Graded = Mapping[str, tuple[Sequence[tuple[int, int]], Sequence[tuple[int, int]]]]
+Ends = Sequence[tuple[int, int]]  # of each level: before and after
+Graded = Mapping[str, tuple[Ends, Ends] | None]
 AXES = ("height", "width")
 
 
@@ -37,7 +38,7 @@ def report_of(
             "after": context.after,
             "lattice": context.lattice,
             "stride": float(context.stride),
-            **_graded(graded[context.layer][i], levels),
+            **_graded(graded[context.layer], i, levels),
         }
         for pair in contexts
         for i, (axis, context) in enumerate(zip(AXES, pair, strict=True))
@@ -56,14 +57,22 @@ def report_of(
     return Report("tiles", facts, screen, sheet)
 
 
-def _graded(pairs: Sequence[tuple[int, int]], levels: Sequence[float]) -> dict[str, int]:
+def _graded(both: tuple[Ends, Ends] | None, axis: int, levels: Sequence[float]) -> dict[str, int | None]:
     """List the graded context on one axis by its keys."""
-    sides = [zip(("before", "after"), pair, strict=True) for pair in pairs]
-    return {_key(side, level): n for level, ends in zip(levels, sides, strict=True) for side, n in ends}
+    ends = [(None, None)] * len(levels) if both is None else both[axis]
+    return {
+        _key(side, level): n
+        for level, pair in zip(levels, ends, strict=True)
+        for side, n in zip(("before", "after"), pair, strict=True)
+    }
 
 
-def _at(level: float) -> Callable[[Mapping[str, Any]], str]:
-    return lambda row: f"{row[_key('before', level)]}, {row[_key('after', level)]}"
+def _at(level: float) -> Callable[[Mapping[str, Any]], str | None]:
+    def of(row: Mapping[str, Any]) -> str | None:
+        before, after = row[_key("before", level)], row[_key("after", level)]
+        return None if before is None else f"{before}, {after}"
+
+    return of
 
 
 def _key(side: str, level: float) -> str:
