@@ -39,6 +39,12 @@ def test_no_folders_of_a_room_import_each_other() -> None:
     assert folder_circles() == []
 
 
+@pytest.mark.parametrize("path", sorted((PACKAGE.parent / "tests/benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_benchmarks_import_what_there_is(path: Path) -> None:
+    """They are run by hand: a name that moved would be noticed too late."""
+    importlib.import_module(f"tests.benchmarks.{path.stem}")
+
+
 def test_the_version_is_written_once() -> None:
     written = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())
     assert "version" not in written["project"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from padviz.pages.explorer import PADDINGS, SIZES
+from padviz.axis.padding_modes import EXPLORED
+from padviz.pages.explorer import SIZES
 from tests.benchmarks.test_speed import process
 
 COMPARES = """
@@ -23,4 +24,4 @@ def test_process_explore(benchmark: Any, tmp_path: Path) -> None:
 
 
 def test_process_compare(benchmark: Any, tmp_path: Path) -> None:
-    process(benchmark, tmp_path, "-c", COMPARES.format(sizes=SIZES, paddings=",".join(PADDINGS)), rounds=7)
+    process(benchmark, tmp_path, "-c", COMPARES.format(sizes=SIZES, paddings=",".join(EXPLORED)), rounds=7)
