@@ -195,4 +195,9 @@ def _new(network: Network, changed: Network) -> list[Layer]:
 
 
 def _counted(n: int, what: str) -> str:
+    """Write a number of things.
+
+    >>> _counted(1, "stride"), _counted(2, "stride")
+    ('1 stride', '2 strides')
+    """
     return f"{n} {what}{'' if n == 1 else 's'}"
