@@ -82,6 +82,20 @@ def all_rows_of(op: Op, n: int, n_out: int, units: NDArray[Any]) -> NDArray[Any]
     return np.stack([first, *(np.where(row % op.stride, first, row // op.stride) for row in scaled)])
 
 
+def real_rows_of(op: Op, n: int, n_out: int, units: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """List all rows that each of an array of units may read, shape (rows, units), and which of them it truly reads.
+
+    >>> rows, real = real_rows_of(Transposed(3, stride=2), 2, 5, np.array([0, 1]))
+    >>> rows.tolist(), real.tolist()
+    ([[0, 0], [-1, 0], [-1, -1]], [[True, False], [False, True], [True, False]])
+    """
+    if not isinstance(op, Transposed):
+        rows = all_rows_of(op, n, n_out, units)
+        return rows, np.ones(rows.shape, dtype=bool)
+    scaled = np.stack([units + op.padding[0] - tap * op.dilation for tap in range(op.kernel)])
+    return scaled // op.stride, scaled % op.stride == 0
+
+
 def is_wavy(op: Op) -> bool:
     """Tell whether a unit may read less far to one side than the one before it.
 

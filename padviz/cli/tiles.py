@@ -47,7 +47,7 @@ def command(
       padviz tiles unet_padded --image 2048x1536 --tile 512
       padviz tiles unet_padded --image 1024 --tile 512 --for monai
     """
-    from padviz.cutting.context import context_on
+    from padviz.cutting.context import contexts_of
     from padviz.cutting.graded import both_graded
     from padviz.cutting.handover import handover
     from padviz.cutting.plan import globals_of, plan_tiles
@@ -62,8 +62,8 @@ def command(
     whole = options.load_as(model, image)
     network, size = upto(whole, names_of(layers or None, whole, every=True)), image or whole.size
     without = globals_of(network) if ignore_norms else frozenset()
-    contexts = list(zip(*(context_on(network, axis, size[axis], without) for axis in (0, 1)), strict=True))
-    graded = {pair[0].layer: both_graded(network, size, pair, LEVELS) for pair in contexts}
     plan = plan_tiles(network, image, tile, objects, without) if image and tile else None
+    contexts = plan.contexts if plan else contexts_of(network, size, without)
+    graded = {pair[0].layer: both_graded(network, size, pair, LEVELS) for pair in contexts}
     recipe = handover(plan, library) if plan and library else None
     to.show(report_of(network, contexts, graded, LEVELS, plan, recipe))

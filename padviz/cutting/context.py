@@ -14,7 +14,7 @@ from padviz.axis.receptive_interval import rate_of
 from padviz.axis.resize import Resize
 from padviz.cutting.right_units import Barrier, Cut, Units, right_units
 from padviz.errors import SizeError
-from padviz.network.network import LARGEST, Network
+from padviz.network.network import LARGEST, Network, Size
 from padviz.network.sizes import sizes_of
 
 Interval = tuple[int, int]
@@ -90,6 +90,13 @@ def context_on(network: Network, axis: int, n: int, without: frozenset[str] = fr
     """
     lattice = lattice_on(network, axis, n)
     return [_context(network, axis, n, network.index[name], lattice, without) for name in network.targets]
+
+
+def contexts_of(
+    network: Network, size: Size, without: frozenset[str] = frozenset()
+) -> tuple[tuple[Context, Context], ...]:
+    """Find the context of every target on (height, width)."""
+    return tuple(zip(*(context_on(network, axis, n, without) for axis, n in enumerate(size)), strict=True))
 
 
 def _context(network: Network, axis: int, n: int, i: int, lattice: Lattice, without: frozenset[str]) -> Context:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.cutting.context import Context, context_on, lattice_on
+from padviz.cutting.context import Context, contexts_of, lattice_on
 from padviz.cutting.right_units import Cut, right_units
 from padviz.errors import OptionError, SizeError
 from padviz.network.network import Network, Size
@@ -111,15 +111,14 @@ def plan_tiles(
     OptionError
         Where a layer lets no context be exact, naming it; or where tiles are too small, with the least that are not.
     """
-    contexts = [context_on(network, axis, image[axis], without) for axis in (0, 1)]
-    for context in (*contexts[0], *contexts[1]):
+    contexts = contexts_of(network, image, without)
+    for context in (pair[axis] for axis in (0, 1) for pair in contexts):
         if context.barrier:
             what = f"no tiles are exact: {context.barrier.layer} ({context.barrier.why})"
             raise OptionError(what, where=network.name, hint="plan as if it were local with `ignore_norms`")
     lines = [_line(network, axis, image[axis], tile[axis], objects, without) for axis in (0, 1)]
-    pairs = tuple(zip(*contexts, strict=True))
     length = lines[0].length, lines[1].length
-    return Plan(network, image, length, pairs, (lines[0], lines[1]))
+    return Plan(network, image, length, contexts, (lines[0], lines[1]))
 
 
 def globals_of(network: Network) -> frozenset[str]:

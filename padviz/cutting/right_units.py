@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from padviz.axis.operations import Adaptive, Fit, Op, Transposed, Window, fit_shift, place
 from padviz.axis.padding_modes import fold
-from padviz.axis.receptive_interval import all_rows_of
+from padviz.axis.receptive_interval import real_rows_of
 from padviz.axis.resize import Resize, origin_of, ratio_of
 from padviz.network.layer import Layer
 from padviz.network.network import Network
@@ -116,9 +116,9 @@ def _through(layer: Layer, axis: int, entering: Units, here: tuple[int, int], th
     if offset is None:
         return _none(here[1], Barrier(layer.name, _why(op)))
     units = np.arange(here[1])
-    rows, reads = _rows_read(op, here, units)
+    rows, reads = real_rows_of(op, *here, units)
     sources = _sources(op, here[0], rows)
-    true_sources = _sources(op, there[0], _rows_read(op, there, units + offset)[0])
+    true_sources = _sources(op, there[0], real_rows_of(op, *there, units + offset)[0])
     inside, truly = sources >= 0, true_sources >= 0
     kept = inside & truly & (sources + entering.offset == true_sources) & entering.right[np.where(inside, sources, 0)]
     right: Flags = (kept | (~inside & ~truly) | ~reads).all(axis=0)
@@ -148,15 +148,6 @@ def _why(op: Op) -> str:
         corners = "with its corners aligned, " if op.layout == "align_corners" else ""
         return f"a resize that, {corners}follows the image's size" if op.scale is None else "a resize off its phase"
     return "the tile starts off the lattice"
-
-
-def _rows_read(op: Op, sizes: tuple[int, int], units: Rows) -> tuple[Rows, Flags]:
-    """List the rows that each unit reads on an endless axis, shape (reads, units), and which of them it truly reads."""
-    if not isinstance(op, Transposed):
-        rows = all_rows_of(op, *sizes, units)
-        return rows, np.ones(rows.shape, dtype=bool)
-    scaled = np.stack([units + op.padding[0] - tap * op.dilation for tap in range(op.kernel)])
-    return scaled // op.stride, scaled % op.stride == 0
 
 
 def _sources(op: Op, n: int, rows: Rows) -> Rows:

@@ -6,13 +6,12 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from math import ceil
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from padviz.axis.operations import Adaptive, Op, Transposed, Window
-from padviz.axis.receptive_interval import all_rows_of, is_wavy, rate_of, rows_of
+from padviz.axis.receptive_interval import is_wavy, rate_of, real_rows_of, rows_of
 from padviz.network.layer import Layer
 from padviz.network.network import Network
 
@@ -115,7 +114,7 @@ def _passed(op: Op, n: int, m: int, end: int, side: Side) -> Side:
     if alone:
         return Side(bisect_left(range(several), side.full, key=nearest))
     units = np.arange(several)
-    rows, real = _rows_read(op, n, m, m - 1 - units if end else units)
+    rows, real = real_rows_of(op, n, m, m - 1 - units if end else units)
     rows = n - 1 - rows if end else rows
     hit = (((rows < side.full) | np.isin(rows, side.more)) & real).any(axis=0)
     return _side(0, np.flatnonzero(hit).tolist())
@@ -124,11 +123,3 @@ def _passed(op: Op, n: int, m: int, end: int, side: Side) -> Side:
 def _skips(op: Op) -> bool:
     """Tell whether it is a transposed convolution with units between its taps, which read nothing."""
     return isinstance(op, Transposed) and op.kernel < op.stride
-
-
-def _rows_read(op: Op, n: int, m: int, units: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """List all rows that each of an array of units may read, (rows, units), and which of them it does."""
-    if not isinstance(op, Transposed):
-        return (rows := all_rows_of(op, n, m, units)), np.ones(rows.shape, dtype=bool)
-    scaled = np.stack([units + op.padding[0] - tap * op.dilation for tap in range(op.kernel)])
-    return scaled // op.stride, scaled % op.stride == 0
