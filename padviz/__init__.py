@@ -14,10 +14,12 @@ from padviz.version import __version__
 
 if TYPE_CHECKING:
     from padviz.advice.remedies import Remedy
-    from padviz.api.audits import costs, even_sizes, ledger, receptive_fields, remedies, tap_exposure
+    from padviz.advice.verdict import Audit
+    from padviz.api.audits import audit, costs, fields, sizes, taps, uneven
     from padviz.api.counts import coverage, usage
+    from padviz.api.repadding import repad
     from padviz.api.tiles import tiles
-    from padviz.api.trained import border_responses, detectability
+    from padviz.api.trained import detect, filters, responses
     from padviz.api.trying import seen, trial
     from padviz.counting.count_map import CountMap
     from padviz.counting.shares.summary import Summary
@@ -32,79 +34,65 @@ if TYPE_CHECKING:
     from padviz.network.layer import Layer
     from padviz.network.network import Network
     from padviz.pages.explorer import Explorer, explore
-    from padviz.repadding.onnx.file import Repadded, repad_file
-    from padviz.repadding.torch_module.repadding import repad
+    from padviz.repadding.onnx.file import Repadded
     from padviz.reports.counts import read_counts
     from padviz.sources import load
     from padviz.trained.border_responses import BorderResponse, BorderResponses
     from padviz.trained.detecting.detectability import Detectability, PositionMap
-    from padviz.trained.mean_filters import MeanFilter, MeanFilters, mean_filters
+    from padviz.trained.mean_filters import MeanFilter, MeanFilters
     from padviz.trained.trying.seen import Seen
     from padviz.trained.trying.trial import Trial, TrialRow
 
 __all__ = [
-    "BorderResponse", "BorderResponses", "Costs", "CountMap", "Detectability", "EvenSizes", "Explorer", "Layer",
-    "Ledger", "MeanFilter", "MeanFilters", "Network", "PadvizError", "Plan", "PositionMap", "ReceptiveField", "Remedy",
-    "Repadded", "Seen", "Summary", "TapExposure", "Trial", "TrialRow", "__version__", "border_responses", "costs",
-    "coverage", "detectability", "even_sizes", "explore", "export", "ledger", "load", "mean_filters", "read_counts",
-    "receptive_fields", "remedies", "repad", "repad_file", "seen", "tap_exposure", "tiled", "tiles", "trial", "usage",
+    "Audit", "BorderResponse", "BorderResponses", "Costs", "CountMap", "Detectability", "EvenSizes", "Explorer",
+    "Layer", "Ledger", "MeanFilter", "MeanFilters", "Network", "PadvizError", "Plan", "PositionMap",
+    "ReceptiveField", "Remedy", "Repadded", "Seen", "Summary", "TapExposure", "Trial", "TrialRow",
+    "__version__", "audit", "costs", "coverage", "detect", "explore", "export", "fields", "filters", "load",
+    "read_counts", "repad", "responses", "seen", "sizes", "taps", "tiled", "tiles", "trial", "uneven", "usage",
 ]  # fmt: skip
 
 _HOMES = {
-    "Costs": "padviz.geometry.costs",
-    "BorderResponse": "padviz.trained.border_responses",
-    "BorderResponses": "padviz.trained.border_responses",
-    "CountMap": "padviz.counting.count_map",
-    "Detectability": "padviz.trained.detecting.detectability",
-    "EvenSizes": "padviz.geometry.balance.even_sizes",
-    "Explorer": "padviz.pages.explorer",
-    "Layer": "padviz.network.layer",
-    "Ledger": "padviz.geometry.ledger",
-    "MeanFilter": "padviz.trained.mean_filters",
-    "MeanFilters": "padviz.trained.mean_filters",
-    "Network": "padviz.network.network",
-    "Plan": "padviz.cutting.plan",
-    "PositionMap": "padviz.trained.detecting.detectability",
-    "ReceptiveField": "padviz.geometry.receptive_fields",
-    "Remedy": "padviz.advice.remedies",
-    "Repadded": "padviz.repadding.onnx.file",
-    "Seen": "padviz.trained.trying.seen",
-    "Summary": "padviz.counting.shares.summary",
-    "TapExposure": "padviz.geometry.tap_exposure",
-    "Trial": "padviz.trained.trying.trial",
-    "TrialRow": "padviz.trained.trying.trial",
-    "border_responses": "padviz.api.trained",
-    "costs": "padviz.api.audits",
-    "coverage": "padviz.api.counts",
-    "detectability": "padviz.api.trained",
-    "even_sizes": "padviz.api.audits",
-    "explore": "padviz.pages.explorer",
-    "export": "padviz.exports.run",
-    "ledger": "padviz.api.audits",
-    "load": "padviz.sources",
-    "mean_filters": "padviz.trained.mean_filters",
-    "read_counts": "padviz.reports.counts",
-    "receptive_fields": "padviz.api.audits",
-    "remedies": "padviz.api.audits",
-    "repad": "padviz.repadding.torch_module.repadding",
-    "repad_file": "padviz.repadding.onnx.file",
-    "seen": "padviz.api.trying",
-    "tap_exposure": "padviz.api.audits",
-    "tiled": "padviz.cutting.running",
-    "tiles": "padviz.api.tiles",
-    "trial": "padviz.api.trying",
-    "usage": "padviz.api.counts",
+    "advice.remedies": "Remedy",
+    "advice.verdict": "Audit",
+    "api.audits": "audit costs fields sizes taps uneven",
+    "api.counts": "coverage usage",
+    "api.repadding": "repad",
+    "api.tiles": "tiles",
+    "api.trained": "detect filters responses",
+    "api.trying": "seen trial",
+    "counting.count_map": "CountMap",
+    "counting.shares.summary": "Summary",
+    "cutting.plan": "Plan",
+    "cutting.running": "tiled",
+    "exports.run": "export",
+    "geometry.balance.even_sizes": "EvenSizes",
+    "geometry.costs": "Costs",
+    "geometry.ledger": "Ledger",
+    "geometry.receptive_fields": "ReceptiveField",
+    "geometry.tap_exposure": "TapExposure",
+    "network.layer": "Layer",
+    "network.network": "Network",
+    "pages.explorer": "Explorer explore",
+    "repadding.onnx.file": "Repadded",
+    "reports.counts": "read_counts",
+    "sources": "load",
+    "trained.border_responses": "BorderResponse BorderResponses",
+    "trained.detecting.detectability": "Detectability PositionMap",
+    "trained.mean_filters": "MeanFilter MeanFilters",
+    "trained.trying.seen": "Seen",
+    "trained.trying.trial": "Trial TrialRow",
 }
+_HOME_OF = {name: f"padviz.{home}" for home, names in _HOMES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _HOME_OF:
         raise AttributeError(f"module 'padviz' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_HOME_OF[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted([*globals(), *_HOME_OF])
 
 
 forking.register()

@@ -267,7 +267,7 @@ def test_pictures_of_a_turned_network_are_turned(name: str) -> None:
     ]
     assert len(maps[0]) == len(maps[1]) > 3
     assert all(np.allclose(a.T, b, rtol=1e-12, equal_nan=True) for a, b in zip(*maps, strict=True))
-    lying, standing = (bars(ledger_bars.padding(padviz.ledger(net, at), "net")) for net, at in both)
+    lying, standing = (bars(ledger_bars.padding(padviz.uneven(net, at), "net")) for net, at in both)
     assert lying == standing[::-1]
     fields = [{name: fields_of_units(net, at, name) for name in net.targets} for net, at in both]
     (lying,), (standing,) = (

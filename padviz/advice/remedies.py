@@ -45,7 +45,7 @@ class Judged(msgspec.Struct, frozen=True):
     Examples
     --------
     >>> import padviz
-    >>> judgement = padviz.remedies("resnet50", 225)[0].outcome
+    >>> judgement = padviz.audit("resnet50", 225).remedies[0].outcome
     >>> judgement.uneven_learned, judgement.uneven_rigid, judgement.macs
     (0, 0, 4624665792)
     """
@@ -173,7 +173,7 @@ def remedies(
     layer: str | Sequence[str] | None = None,
     heads: str = "sum",
 ) -> tuple[Remedy, ...]:
-    """Find what could be changed at a size, best first: `padviz.remedies`, of a loaded network.
+    """Find what could be changed at a size, best first: the remedies of `padviz.audit`.
 
     Parameters
     ----------

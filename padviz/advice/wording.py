@@ -86,7 +86,7 @@ def grid_place(field: ReceptiveField | None, whole: str | None) -> str:
     """Write where the sampling grid lies.
 
     >>> import padviz
-    >>> grid_place(padviz.receptive_fields("resnet50", (224, 225))[-1], None)
+    >>> grid_place(padviz.fields("resnet50", (224, 225))[-1], None)
     "the sampling grid is centred 15.5 px above the image's centre"
     """
     if field is None:

@@ -12,12 +12,66 @@ from padviz.sources import load, load_at
 if TYPE_CHECKING:
     from torch import nn
 
-    from padviz.advice.remedies import Remedy
+    from padviz.advice.verdict import Audit
     from padviz.geometry.balance.even_sizes import EvenSizes
     from padviz.geometry.costs import Costs
     from padviz.geometry.ledger import Ledger
     from padviz.geometry.receptive_fields import ReceptiveField
     from padviz.geometry.tap_exposure import TapExposure
+
+
+def audit(
+    network: str | Path | Network | nn.Module,
+    size: int | Sequence[int] | None = None,
+    layer: str | Sequence[str] | None = None,
+    *,
+    heads: str = "sum",
+) -> Audit:
+    """Judge how a network treats the border of an image at a size, and find what could be changed, best first.
+
+    Tried are the nearest balanced sizes, padding schemes on both axes or on one, both together, pads that make uneven
+    windows even, the stride of uneven learned windows moved into rigid pools, and the output cropped to units that read
+    no padding.
+
+    Parameters
+    ----------
+    network : str, Path, torch.nn.Module or Network
+    size : int or (height, width), optional
+        Input size in pixels; the network's own by default.
+    layer : str or sequence of str, optional
+        The target layer, or several that add up; the last feature map by default.
+    heads : "sum" or "share"
+        How several last feature maps count, as for `usage`.
+
+    Returns
+    -------
+    Audit
+        With `.verdict`, the sentences `.border`, `.symmetry` and `.padding`, and `.remedies`, those that help; first
+        what works with today's weights, then what helps most: what each is, how it is made, what it needs of a trained
+        network, and its outcome.
+
+    Raises
+    ------
+    PadvizError
+        For a network, size or option that cannot be used.
+
+    Notes
+    -----
+    The geometry of each is counted exactly; `trial` measures what it does to a trained network.
+    Source: Alsallakh et al., ICLR 2021: even sizes, padding schemes, rigid kernels.
+
+    Examples
+    --------
+    >>> judged = audit("resnet50", 224)
+    >>> judged.verdict
+    'lopsided, narrow rim'
+    >>> best = judged.remedies[0]
+    >>> best.what, best.edit, best.outcome.uneven_learned
+    ('225x225 + reflect', ['Resize((225, 225))', 'padviz.repad(module, "reflect")'], 0)
+    """
+    from padviz.advice.verdict import audit
+
+    return audit(load(network, size), size, layer, heads)
 
 
 def costs(network: str | Path | Network | nn.Module, size: int | Sequence[int] | None = None) -> Costs:
@@ -57,9 +111,7 @@ def costs(network: str | Path | Network | nn.Module, size: int | Sequence[int] |
     return costs(*load_at(network, size))
 
 
-def even_sizes(
-    network: str | Path | Network | nn.Module, lo: int = 64, hi: int = 1024, axis: str = "both"
-) -> EvenSizes:
+def sizes(network: str | Path | Network | nn.Module, lo: int = 64, hi: int = 1024, axis: str = "both") -> EvenSizes:
     """Find every size in lo .. hi at which no layer reads its padding unevenly.
 
     Parameters
@@ -86,7 +138,7 @@ def even_sizes(
 
     Examples
     --------
-    >>> balanced = even_sizes("resnet50", 200, 300)
+    >>> balanced = sizes("resnet50", 200, 300)
     >>> balanced.even, balanced.rule
     ((225, 257, 289), '32*i + 1')
     """
@@ -95,7 +147,7 @@ def even_sizes(
     return even_sizes(load(network), lo, hi, axis)
 
 
-def ledger(network: str | Path | Network | nn.Module, size: int | Sequence[int] | None = None) -> Ledger:
+def uneven(network: str | Path | Network | nn.Module, size: int | Sequence[int] | None = None) -> Ledger:
     """Account for the padding of every window at a size.
 
     Parameters
@@ -121,9 +173,9 @@ def ledger(network: str | Path | Network | nn.Module, size: int | Sequence[int] 
 
     Examples
     --------
-    >>> [row.layer for row in ledger("resnet18", 224).uneven]
+    >>> [row.layer for row in uneven("resnet18", 224).uneven]
     ['conv1', 'maxpool', 'layer2.0.conv1', 'layer3.0.conv1', 'layer4.0.conv1']
-    >>> ledger("resnet18", 225).even
+    >>> uneven("resnet18", 225).even
     True
     """
     from padviz.geometry.ledger import ledger
@@ -131,7 +183,7 @@ def ledger(network: str | Path | Network | nn.Module, size: int | Sequence[int] 
     return ledger(*load_at(network, size))
 
 
-def receptive_fields(
+def fields(
     network: str | Path | Network | nn.Module, size: int | Sequence[int] | None = None
 ) -> tuple[ReceptiveField, ...]:
     """Work out the receptive field of every layer.
@@ -159,7 +211,7 @@ def receptive_fields(
 
     Examples
     --------
-    >>> last = receptive_fields("vgg16", 224)[-1]
+    >>> last = fields("vgg16", 224)[-1]
     >>> last.height.size, int(last.height.stride), last.height.padding
     (212, 32, 90)
     """
@@ -168,59 +220,7 @@ def receptive_fields(
     return receptive_fields(*load_at(network, size))
 
 
-def remedies(
-    network: str | Path | Network | nn.Module,
-    size: int | Sequence[int] | None = None,
-    layer: str | Sequence[str] | None = None,
-    *,
-    heads: str = "sum",
-) -> tuple[Remedy, ...]:
-    """Find what could be changed about a network at a size, so that it neglects less of the border.
-
-    Tried are the nearest balanced sizes, padding schemes on both axes or on one, both together, pads that make uneven
-    windows even, the stride of uneven learned windows moved into rigid pools, and the output cropped to units that read
-    no padding.
-
-    Parameters
-    ----------
-    network : str, Path, torch.nn.Module or Network
-    size : int or (height, width), optional
-        Input size in pixels; the network's own by default.
-    layer : str or sequence of str, optional
-        The target layer, or several that add up; the last feature map by default.
-    heads : "sum" or "share"
-        How several last feature maps count, as for `usage`.
-
-    Returns
-    -------
-    tuple of Remedy
-        Those that help; first what works with today's weights, then what helps most: what each is, how it is made,
-        what it needs of a trained network, and its outcome.
-
-    Raises
-    ------
-    PadvizError
-        For a network, size or option that cannot be used.
-
-    Notes
-    -----
-    The geometry of each is counted exactly; `trial` measures what it does to a trained network.
-    Source: Alsallakh et al., ICLR 2021: even sizes, padding schemes, rigid kernels.
-
-    Examples
-    --------
-    >>> best = remedies("resnet50", 224)[0]
-    >>> best.what, best.edit, best.outcome.uneven_learned
-    ('225x225 + reflect', ['Resize((225, 225))', 'padviz.repad(module, "reflect")'], 0)
-    """
-    from padviz.advice.remedies import remedies
-
-    return remedies(*load_at(network, size), layer, heads)
-
-
-def tap_exposure(
-    network: str | Path | Network | nn.Module, size: int | Sequence[int] | None = None
-) -> tuple[TapExposure, ...]:
+def taps(network: str | Path | Network | nn.Module, size: int | Sequence[int] | None = None) -> tuple[TapExposure, ...]:
     """Count, for each tap of each window, the units that read a real pixel with it.
 
     An even layer has a grid that mirrors; an uneven one does not, and skewed filters go with it.
@@ -247,7 +247,7 @@ def tap_exposure(
 
     Examples
     --------
-    >>> tap_exposure("resnet18", 224)[-5].grid
+    >>> taps("resnet18", 224)[-5].grid
     array([[36, 42, 42],
            [42, 49, 49],
            [42, 49, 49]])

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
     from padviz.trained.border_responses import BorderResponses
     from padviz.trained.detecting.detectability import Detectability
+    from padviz.trained.mean_filters import MeanFilters
     from padviz.trained.weights.trained_network import Trained
 
 Progress = Callable[[int, int], None]  # what is done, and all of it
 
 
-def border_responses(
+def responses(
     network: str | Path | nn.Module | Trained,
     size: int | Sequence[int] | None = None,
     padding: str | Sequence[str] | None = None,
@@ -80,8 +81,8 @@ def border_responses(
     --------
     >>> import torch
     >>> conv = torch.nn.Conv2d(3, 8, 3, padding=1, bias=False)
-    >>> responses = border_responses(torch.nn.Sequential(conv), 32, n=4)
-    >>> responses.rows[0].layer, responses.rows[0].shape, responses.mean(None) < 0.5
+    >>> energy = responses(torch.nn.Sequential(conv), 32, n=4)
+    >>> energy.rows[0].layer, energy.rows[0].shape, energy.mean(None) < 0.5
     ('0', (32, 32), True)
     """
     from padviz.trained.responding import respond
@@ -92,7 +93,59 @@ def border_responses(
     return respond(trained, *runners_of(trained, padding), images, shuffled, on_progress)
 
 
-def detectability(
+def filters(
+    network: str | Path | nn.Module | Trained,
+    size: int | Sequence[int] | None = None,
+    layer: str | Sequence[str] = (),
+    *,
+    weights: str | Path | None = None,
+) -> MeanFilters:
+    """Average the filters of every convolution of a trained network, and measure how they lean.
+
+    Parameters
+    ----------
+    network : str, Path, torch.nn.Module or Trained
+        The path of an ONNX file, a module with its weights, the name of what makes one, or what was read of it.
+    size : int or (height, width), optional
+        Input size in pixels, which grid offsets and padding depend on; the network's own by default.
+    layer : str or sequence of str
+        Only these layers.
+    weights : str or Path, optional
+        A file of weights for a module, or the name of weights that a factory takes.
+
+    Returns
+    -------
+    MeanFilters
+        With a `MeanFilter` for each convolution of several taps in `.rows`; arrays of shape (kernel height, width).
+
+    Raises
+    ------
+    PadvizError
+        For what cannot be read, has no such weights, or weights that do not fit.
+
+    Notes
+    -----
+    D, the skew, is the same whether a batch normalisation is folded into the weights or not: each channel is measured
+    by itself, and those that folding makes vanish are left out. In networks that were trained to test it, the sign of D
+    went with the offset of the sampling grid from the image's centre, larger weights away from it, not with the zeros.
+    Source: Alsallakh et al., ICLR 2021: mean filters; the measure D is ours.
+
+    Examples
+    --------
+    >>> import torch
+    >>> module = torch.nn.Conv2d(3, 8, 3, stride=2, padding=1)
+    >>> with torch.no_grad():
+    ...     module.weight[:] = torch.tensor([[1.0, 1, 1], [1, 1, 1], [2, 2, 2]])
+    >>> (row,) = filters(module, 32).rows
+    >>> row.height.skew, row.width.skew, row.height.offset, row.height.consumed
+    (0.25, 0.0, -0.5, (1, 0))
+    """
+    from padviz.trained.mean_filters import filters_of
+
+    return filters_of(as_trained(network, size, weights), (layer,) if isinstance(layer, str) else layer)
+
+
+def detect(
     network: str | Path | nn.Module | Trained,
     stimulus: str | None = None,
     size: int | Sequence[int] | None = None,
@@ -180,7 +233,7 @@ def detectability(
     >>> import torch
     >>> _ = torch.manual_seed(1)
     >>> peaks = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 3, padding=1), torch.nn.Sigmoid())
-    >>> detectability(peaks, size=32, height=8).maps[0].values.shape
+    >>> detect(peaks, size=32, height=8).maps[0].values.shape
     (4, 4)
     """
     from padviz.files.unfinished import Keeping

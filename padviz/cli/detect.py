@@ -67,7 +67,7 @@ def command(
       padviz detect model.onnx --stimulus text:padding --padding trained,symmetric,circular
       padviz detect model.onnx --step 32 --format csv
     """
-    from padviz.api.trained import detectability
+    from padviz.api.trained import detect
     from padviz.reports.trained.detect import report_of
 
     trained = options.read_trained(model, size, weights)
@@ -75,7 +75,7 @@ def command(
     kept, anew = options.kept_beside(path, resume, to.overwrite)
     about: dict[str, Any] = {"size": size, "output": seen, "unfinished": kept, "resume": resume}
     with saying_what_is_kept(), progress("positions") as on_progress:
-        scores = detectability(trained, **settings, **about, on_progress=on_progress)
+        scores = detect(trained, **settings, **about, on_progress=on_progress)
     _draw(scores, path, kept)
     options.say_all((*anew, *scores.notes))
     to.show(report_of(scores, [str(path)]))

@@ -193,7 +193,7 @@ def load_as(model: str, size: tuple[int, int] | None = None, same: bool = False)
 
     if line := shadowing(model):
         say_once(line)
-    network = load(model, neutral_ops(), size)
+    network = load(model, size, neutral_ops())
     network = with_same(network) if same else network
     warn_if_baked(network, network.size if size is None else size)
     return network

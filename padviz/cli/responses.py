@@ -42,13 +42,13 @@ def command(model: str, size: Pixels | None, weights: str | None, layers: Names,
       padviz responses model.onnx -o responses.png
       padviz responses model.onnx --padding circular --inputs blank --format json
     """
-    from padviz.api.trained import border_responses
-    from padviz.figures.trained import responses
+    from padviz.api.trained import responses
+    from padviz.figures.trained.responses import panels
     from padviz.reports.trained.responses import report_of
 
     trained = options.read_trained(model, size, weights)
     with progress("images") as on_progress:
-        measured = border_responses(trained, size, **settings, on_progress=on_progress)
+        measured = responses(trained, size, **settings, on_progress=on_progress)
     measured = measured.only(layers) if layers else measured
     options.say_all(measured.notes)
-    to.show(report_of(measured, to.files), lambda: responses.panels(measured))
+    to.show(report_of(measured, to.files), lambda: panels(measured))

@@ -249,7 +249,7 @@ def _finder(folder: Path, neutral: Sequence[str], allow_modules: bool, on_note: 
         own = (path and not model.lower().endswith(".toml")) or ":" in model
         key = os.path.realpath(source) if path else model, size if own else None  # others are read anew at each size
         if key not in loaded:
-            network = load(source, neutral, size)
+            network = load(source, size, neutral)
             loaded[key] = network if network.title else replace(network, title=network.name)
             if on_note:
                 for note in network.notes:

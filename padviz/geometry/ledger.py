@@ -26,7 +26,7 @@ class AxisPadding:
     `overhang` rows beyond the declared padding that ceil rounding reads.
 
     >>> import padviz
-    >>> first = padviz.ledger("resnet18", 224).layers[0].height
+    >>> first = padviz.uneven("resnet18", 224).layers[0].height
     >>> first.declared, first.consumed, first.uneven
     ((3, 3), (3, 2), True)
     """
@@ -53,10 +53,10 @@ class LayerPadding:
     """One window on both axes.
 
     >>> import padviz
-    >>> first = padviz.ledger("resnet18", (224, 225)).layers[0]
+    >>> first = padviz.uneven("resnet18", (224, 225)).layers[0]
     >>> first.height.uneven, first.width.uneven, first.uneven
     (True, False, True)
-    >>> [(row.kind, row.learned) for row in padviz.ledger("resnet18", 224).layers[:2]]
+    >>> [(row.kind, row.learned) for row in padviz.uneven("resnet18", 224).layers[:2]]
     [('conv', True), ('maxpool', False)]
     """
 
@@ -88,10 +88,10 @@ class Ledger:
     Examples
     --------
     >>> import padviz
-    >>> rows = padviz.ledger("resnet18", 225)
+    >>> rows = padviz.uneven("resnet18", 225)
     >>> rows.even, rows.drops
     (True, False)
-    >>> rows = padviz.ledger("resnet18", 224)
+    >>> rows = padviz.uneven("resnet18", 224)
     >>> len(rows.uneven_learned), [row.layer for row in rows.uneven_rigid]
     (4, ['maxpool'])
     """
@@ -127,7 +127,7 @@ class Ledger:
 
 
 def ledger(network: Network, size: int | Sequence[int] | None = None) -> Ledger:
-    """Count the padding that every window reads at a size: `padviz.ledger`, of a loaded network.
+    """Count the padding that every window reads at a size: `padviz.uneven`, of a loaded network.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ class AxisField:
     In a controlled experiment the filters of strided convolutions were skewed where it is not 0, to the other side.
 
     >>> import padviz
-    >>> field = padviz.receptive_fields("resnet18", 224)[0].height
+    >>> field = padviz.fields("resnet18", 224)[0].height
     >>> field.size, field.stride, field.padding, field.centre, field.offset
     (7, Fraction(2, 1), 3, Fraction(0, 1), Fraction(-1, 2))
     """
@@ -49,7 +49,7 @@ class ReceptiveField:
     Examples
     --------
     >>> import padviz
-    >>> padviz.receptive_fields("vgg11", 64)[0].width.size
+    >>> padviz.fields("vgg11", 64)[0].width.size
     3
     """
 
@@ -67,7 +67,7 @@ class ReceptiveField:
 
 
 def receptive_fields(network: Network, size: int | Sequence[int] | None = None) -> tuple[ReceptiveField, ...]:
-    """Find the receptive field of every layer: `padviz.receptive_fields`, of a loaded network.
+    """Find the receptive field of every layer: `padviz.fields`, of a loaded network.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def grid_in_words(row: ReceptiveField) -> str:
     """Say the grid offset of a layer in a few words, or why it has none.
 
     >>> import padviz
-    >>> grid_in_words(padviz.receptive_fields("resnet50", (224, 225))[-1])
+    >>> grid_in_words(padviz.fields("resnet50", (224, 225))[-1])
     'height -15.5 px, width 0 px'
     """
     if row.parts_at:

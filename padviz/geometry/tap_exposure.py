@@ -24,7 +24,7 @@ class TapExposure:
     Examples
     --------
     >>> import padviz
-    >>> padviz.tap_exposure("resnet18", 224)[0].uneven
+    >>> padviz.taps("resnet18", 224)[0].uneven
     True
     """
 
@@ -42,7 +42,7 @@ class TapExposure:
 
 
 def tap_exposure(network: Network, size: int | Sequence[int] | None = None) -> tuple[TapExposure, ...]:
-    """Count the units that read a real pixel with each tap: `padviz.tap_exposure`, of a loaded network.
+    """Count the units that read a real pixel with each tap: `padviz.taps`, of a loaded network.
 
     Parameters
     ----------

@@ -118,7 +118,7 @@ def explore(
     """
     first, start = load_at(network, size)
     offered = ordered(start, None if sizes is None else [as_size(entry) for entry in sizes])
-    networks = laid_out(offered, start, first, lambda other: load(network, size=other))
+    networks = laid_out(offered, start, first, lambda other: load(network, other))
     return explorer(networks, offered.index(start), padding, layer, heads)
 
 

@@ -22,18 +22,20 @@ WEIGHTS = (".pt", ".pth", ".ckpt", ".safetensors")
 WAYS = "name the code that makes the module, as package.module:attribute, or export it to .onnx"
 
 
-def load(source: str | Path | Network | nn.Module, neutral: Iterable[str] = (), size: Size | None = None) -> Network:
+def load(
+    source: str | Path | Network | nn.Module, size: int | Sequence[int] | None = None, neutral: Iterable[str] = ()
+) -> Network:
     """Load a network: a name of the zoo, a TOML or ONNX file, a PyTorch module, or a network as it is.
 
     Parameters
     ----------
     source : str, Path, torch.nn.Module or Network
         A module may be named, as in "torchvision.models:resnet50".
+    size : int or (height, width), optional
+        What a foreign network is laid out at where it leaves its input open, in pixels.
     neutral : iterable of str
         Operations of foreign networks that padviz does not know, to treat as acting on each position alone; none that
         moves positions may be among them.
-    size : (height, width), optional
-        What a foreign network is laid out at where it leaves its input open, in pixels.
 
     Returns
     -------
@@ -49,14 +51,14 @@ def load(source: str | Path | Network | nn.Module, neutral: Iterable[str] = (), 
     >>> load("resnet18").targets
     ('layer4.1',)
     """
-    neutral = checked_neutral(neutral)
+    neutral, pixels = checked_neutral(neutral), None if size is None else as_size(size)
     if isinstance(source, Network):
         return source
     if not isinstance(source, str | Path):
         if is_module(source):
-            return _from_torch(source, neutral, size)
+            return _from_torch(source, neutral, pixels)
         raise UnknownName(f"{source!r} is no network", hint="use a name of the zoo, or the path of a TOML file")
-    return _from_name(source, neutral, size)
+    return _from_name(source, neutral, pixels)
 
 
 def _from_name(source: str | Path, neutral: Iterable[str], size: Size | None) -> Network:
@@ -112,6 +114,5 @@ def load_at(source: str | Path | Network | nn.Module, size: int | Sequence[int] 
     >>> load_at("inception_v3", None)[1]
     (299, 299)
     """
-    pixels = None if size is None else as_size(size)
-    network = load(source, size=pixels)
-    return network, pixels or network.size
+    network = load(source, size)
+    return network, network.at(size)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,14 +13,12 @@ from numpy.typing import NDArray
 from padviz import hooks
 from padviz.errors import DescriptionError
 from padviz.network.layer import Kind
-from padviz.network.network import Size, as_size
+from padviz.network.network import Size
 from padviz.network.targets import upto
-from padviz.trained.weights.reading import read
 from padviz.trained.weights.trained_network import Kernel, Pads, Places, Trained
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from torch import nn
 
 FLIPS = 999  # sign flips of the permutation tests
 SEED = 0
@@ -78,7 +75,7 @@ class MeanFilter:
     --------
     >>> from torch import nn
     >>> import padviz
-    >>> padviz.mean_filters(nn.Conv2d(3, 8, (3, 1)), 32).rows[0].width is None
+    >>> padviz.filters(nn.Conv2d(3, 8, (3, 1)), 32).rows[0].width is None
     True
     """
 
@@ -144,7 +141,7 @@ class MeanFilters:
     --------
     >>> from torch import nn
     >>> import padviz
-    >>> found = padviz.mean_filters(nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Conv2d(8, 8, 3)), 32)
+    >>> found = padviz.filters(nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Conv2d(8, 8, 3)), 32)
     >>> [(row.layer, row.strided) for row in found.rows]
     [('0', True), ('1', False)]
     >>> [(group.strided, group.grid, group.padding, group.axes) for group in found.groups]
@@ -199,56 +196,6 @@ class MeanFilters:
         """Draw them as tiles into `ax`, or into a new figure; see `padviz.figures.trained.mean_filters`."""
         drawn: Axes = hooks.figure("trained.mean_filters").plot(self, ax, **options)
         return drawn
-
-
-def mean_filters(
-    model: str | Path | nn.Module,
-    size: int | Sequence[int] | None = None,
-    weights: str | Path | None = None,
-    layer: str | Sequence[str] = (),
-) -> MeanFilters:
-    """Average the filters of every convolution of a trained network, and measure how they lean.
-
-    Parameters
-    ----------
-    model : str, Path or torch.nn.Module
-        The path of an ONNX file, a module, or what makes one, as package.module:attribute.
-    size : int or (height, width), optional
-        Input size in pixels, which grid offsets and padding depend on; the network's own by default.
-    weights : str or Path, optional
-        A .safetensors or .pth file of the module's parameters, or their name for a factory that takes `weights`.
-    layer : str or sequence of str
-        Only these layers.
-
-    Returns
-    -------
-    MeanFilters
-        With a `MeanFilter` for each convolution of several taps in `.rows`; arrays of shape (kernel height, width).
-
-    Raises
-    ------
-    PadvizError
-        For what cannot be read, has no such weights, or weights that do not fit.
-
-    Notes
-    -----
-    D, the skew, is the same whether a batch normalisation is folded into the weights or not: each channel is measured
-    by itself, and those that folding makes vanish are left out. In networks that were trained to test it, the sign of D
-    went with the offset of the sampling grid from the image's centre, larger weights away from it, not with the zeros.
-    Source: Alsallakh et al., ICLR 2021: mean filters; the measure D is ours.
-
-    Examples
-    --------
-    >>> import torch
-    >>> module = torch.nn.Conv2d(3, 8, 3, stride=2, padding=1)
-    >>> with torch.no_grad():
-    ...     module.weight[:] = torch.tensor([[1.0, 1, 1], [1, 1, 1], [2, 2, 2]])
-    >>> (row,) = mean_filters(module, 32).rows
-    >>> row.height.skew, row.width.skew, row.height.offset, row.height.consumed
-    (0.25, 0.0, -0.5, (1, 0))
-    """
-    names = (layer,) if isinstance(layer, str) else tuple(layer)
-    return filters_of(read(model, None if size is None else as_size(size), weights), names)
 
 
 def filters_of(trained: Trained, layers: Sequence[str] = ()) -> MeanFilters:

@@ -100,7 +100,7 @@ def test_strides_moved_into_pools_are_those_that_a_person_moves() -> None:
     assert change.what == "7 strides pooled"
     by_hand = padviz.usage(module, 224, layer="layer4.1")
     assert (padviz.usage(change.case.network, 224).counts == by_hand.counts).all()
-    assert [row.layer for row in padviz.ledger(change.case.network, 224).uneven_learned] == []
+    assert [row.layer for row in padviz.uneven(change.case.network, 224).uneven_learned] == []
 
 
 def test_a_stride_that_no_pool_of_two_makes_stays() -> None:
@@ -120,7 +120,7 @@ def test_pads_that_share_out_evenly_are_found_where_their_number_is_even() -> No
     lopsided = network({"op": "conv", "name": "a", "kernel": 4, "stride": 2, "padding": [[0, 2], [0, 2]]})
     (change,) = even_pads(Case(lopsided, (224, 224)))
     assert change.edit == ("padviz repad model.onnx --even -o even.onnx", "a: padding=(1, 1)")
-    assert padviz.ledger(change.case.network, 224).even
+    assert padviz.uneven(change.case.network, 224).even
     assert not any("no pads" in each for each in cannot(Case(lopsided, (224, 224))))
     odd = network({"op": "conv", "name": "a", "kernel": 3, "stride": 2, "padding": 1})
     assert not [*even_pads(Case(odd, (224, 224)))]
@@ -138,8 +138,8 @@ def test_pads_make_even_what_they_can_where_another_window_stays_uneven() -> Non
         "even pads",
         ("padviz repad model.onnx --even -o even.onnx", "a: padding=(1, 1)"),
     )
-    assert [row.layer for row in padviz.ledger(both, 224).uneven] == ["a", "b"]
-    assert [row.layer for row in padviz.ledger(change.case.network, 224).uneven] == ["b"]
+    assert [row.layer for row in padviz.uneven(both, 224).uneven] == ["a", "b"]
+    assert [row.layer for row in padviz.uneven(change.case.network, 224).uneven] == ["b"]
     assert "even pads" in [each.what for each in remedies(both, 224)]
 
 
@@ -254,7 +254,7 @@ def test_only_a_size_of_the_same_phase_works_with_todays_weights() -> None:
             *(["192 x 192 px"] if name == "vgg19" else []),
         }
         for each in made:
-            before, after = (padviz.ledger(net, size).layers for size in (224, each.case.size))
+            before, after = (padviz.uneven(net, size).layers for size in (224, each.case.size))
             reads = [[(row.height.consumed, row.width.consumed) for row in rows] for rows in (before, after)]
             if each.needs == "today's weights":
                 assert reads[0] == reads[1]
@@ -436,7 +436,7 @@ def test_heads_of_the_same_weight_are_judged_as_they_are_counted(
     assert found.outcome == outcome_of(made, 32, heads="share")
     assert found.outcome.skew == padviz.usage(made, 32, heads="share").summary().skew
     assert found.outcome.skew != audit(upto(made, ("p3", "p5")), 32).outcome.skew
-    assert found.remedies == [*padviz.remedies(made, 32, heads="share")]
+    assert found.remedies == [*padviz.audit(made, 32, heads="share").remedies]
     told = json.loads(run("audit", "two.toml", "--size", "32", "--heads", "share", "--format", "json").stdout)
     assert told["results"][0]["heads"] == "share"
     kept = examine(made, 32, heads="share", most=2).maps
@@ -470,10 +470,10 @@ def test_schemes_change_no_ledger(network: Any, scheme: str) -> None:
     steps, size = network
     net = parse({"layers": steps}, "net")
     try:
-        found = padviz.ledger(with_padding(net, scheme), size)
+        found = padviz.uneven(with_padding(net, scheme), size)
     except PadvizError:
         return  # a pad on its own, or too few rows
-    assert found.layers == padviz.ledger(net, size).layers
+    assert found.layers == padviz.uneven(net, size).layers
 
 
 def test_an_audit_says_which_crop_it_leaves_uncounted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,7 @@ print(json.dumps({
     "counted": padviz.usage(plain, (9, 8), "edge2").counts.tolist(),
     "kernel": run("kernel", "--padding", "edge2").output.splitlines()[3],
     "offered": page.html.count("edge2"),
-    "audit": "edge2 padding" in [each.what for each in padviz.remedies("vgg11", 64)],
+    "audit": "edge2 padding" in [each.what for each in padviz.audit("vgg11", 64).remedies],
 }))
 """
 

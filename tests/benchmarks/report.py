@@ -46,7 +46,7 @@ RATIOS = [  # what, ours, compared with, theirs, the most that the ratio should 
     ("`usage` of ResNet-50 at 65536", "padviz_counts[resnet50-65536]", "at 2048", "padviz_counts[resnet50-2048]", 1.5),
     ("`usage` of ResNet-50, each size of 64..1024", "padviz_sweep", f"{TORCH}, every 31st", "pytorch_sweep", None),
     ("`padviz usage resnet50 --size 65536`", "process_resnet[65536]", "`--size 512`", "process_resnet[512]", 1.3),
-    ("`even_sizes` of ResNet-152, 64 to 4096", "even_sizes", "`ledger` of ResNet-152 at one size", "ledger", 50),
+    ("`sizes` of ResNet-152, 64 to 4096", "even_sizes", "`uneven` of ResNet-152 at one size", "ledger", 50),
     ("fair shares of ResNet-50 at 65536, with all figures", "fair_shares[65536]", "at 512", "fair_shares[512]", 2),
     ("all remedies of ResNet-152 at 224", "remedies[remedies]", "`usage` of it", "remedies[usage]", 100),
     ("`audit` of 300 convolutions at 1024", "deep_chain[audit-300-1024]", ITS_USAGE, "deep_chain[usage-300-1024]", 15),
@@ -66,10 +66,10 @@ RATIOS = [  # what, ours, compared with, theirs, the most that the ratio should 
     ("an export of 300 maps, 2 jobs", "export[2]", "the same, 1 job", "export[1]", 0.6),
     ("an export of 300 maps, 1 job", "export[1]", LOOP, "matplotlib_loop", 1.25),
     ("`padviz uneven resnet50.onnx`", "process_onnx_uneven", LOAD, "process_onnx_load", 2),
-    ("`border_responses` of a text detector at 320", "responses[onnx]", FORWARDS, "forwards[onnx]", 1.5),
-    ("`border_responses` of MobileNet-V2 at 224", "responses[torch]", FORWARDS, "forwards[torch]", 1.5),
-    ("`detectability` of a text detector at 160", "detect[onnx]", FORWARDS, "detect_forwards[onnx]", 1.3),
-    ("`detectability` of MobileNet-V2 at 96", "detect[torch]", FORWARDS, "detect_forwards[torch]", 1.3),
+    ("`responses` of a text detector at 320", "responses[onnx]", FORWARDS, "forwards[onnx]", 1.5),
+    ("`responses` of MobileNet-V2 at 224", "responses[torch]", FORWARDS, "forwards[torch]", 1.5),
+    ("`detect` of a text detector at 160", "detect[onnx]", FORWARDS, "detect_forwards[onnx]", 1.3),
+    ("`detect` of MobileNet-V2 at 96", "detect[torch]", FORWARDS, "detect_forwards[torch]", 1.3),
     ("`trial` of a text detector at 160 and 192", "trial[onnx]", FORWARDS, "trial_forwards[onnx]", 1.3),
     ("`trial` of MobileNet-V2 at 224 and 225", "trial[torch]", FORWARDS, "trial_forwards[torch]", 1.3),
     ("`seen` of a text detector at 160", "seen[onnx]", FORWARDS, "seen_forwards[onnx]", 1.3),
@@ -77,7 +77,7 @@ RATIOS = [  # what, ours, compared with, theirs, the most that the ratio should 
     ("`padviz filters resnet50.onnx`", "process_filters_onnx", WEIGHTS, "process_weights_onnx", 3),
     ("`padviz filters` of PyTorch's ResNet-50", "process_filters_torch", STATE, "process_weights_torch", 3),
     *(
-        (f"`padviz.repad_file` of ResNet-50, {scheme}", f"repad[{scheme}]", "onnx loading and saving it", SAVED, 2)
+        (f"`padviz.repad` of ResNet-50, {scheme}", f"repad[{scheme}]", "onnx loading and saving it", SAVED, 2)
         for scheme in ("reflect", "symmetric", "partial")
     ),
     *(

@@ -34,7 +34,7 @@ def test_process_onnx_load(benchmark: Any, tmp_path: Path, file: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["reflect", "symmetric", "partial"])
 def test_repad(benchmark: Any, tmp_path: Path, file: str, scheme: str) -> None:
-    benchmark(lambda: padviz.repad_file(file, scheme, tmp_path / "out.onnx", overwrite=True))
+    benchmark(lambda: padviz.repad(file, scheme).save(tmp_path / "out.onnx", overwrite=True))
 
 
 def test_onnx_load_and_save(benchmark: Any, tmp_path: Path, file: str) -> None:

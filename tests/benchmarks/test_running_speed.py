@@ -53,7 +53,7 @@ def forwards(trained: Trained, parts: list[Images]) -> None:
 @pytest.mark.parametrize(("kind", "size"), [("onnx", 320), ("torch", 224)], ids=["onnx", "torch"])
 def test_responses(benchmark: Any, kind: str, size: int) -> None:
     trained = network(kind, size)
-    benchmark.pedantic(padviz.border_responses, (trained,), {"n": INPUTS}, rounds=5, warmup_rounds=1)
+    benchmark.pedantic(padviz.responses, (trained,), {"n": INPUTS}, rounds=5, warmup_rounds=1)
 
 
 @pytest.mark.parametrize(("kind", "size"), [("onnx", 320), ("torch", 224)], ids=["onnx", "torch"])
@@ -73,14 +73,14 @@ def test_forwards(benchmark: Any, kind: str, size: int) -> None:
 @pytest.mark.parametrize(("kind", "size"), [("onnx", 160), ("torch", 96)], ids=["onnx", "torch"])
 def test_detect(benchmark: Any, kind: str, size: int) -> None:
     trained = network(kind, size)
-    benchmark.pedantic(padviz.detectability, (trained,), WORD, rounds=5, warmup_rounds=1)
+    benchmark.pedantic(padviz.detect, (trained,), WORD, rounds=5, warmup_rounds=1)
 
 
 @pytest.mark.parametrize(("kind", "size"), [("onnx", 160), ("torch", 96)], ids=["onnx", "torch"])
 def test_detect_forwards(benchmark: Any, kind: str, size: int) -> None:
     """As many images as positions, 32 to choose a class, and a blank and noise to choose an output."""
     trained = network(kind, size)
-    found = padviz.detectability(trained, **WORD)
+    found = padviz.detect(trained, **WORD)
     count = len(found.tops) * len(found.lefts) + 32 + 3
     most = at_once(runner_of(trained))
     images = np.resize(images_of("noise", most, trained.size, 3), (count, 3, *trained.size))

@@ -106,12 +106,12 @@ def test_saving(benchmark: Any, tmp_path: Path) -> None:
 
 def test_even_sizes(benchmark: Any) -> None:
     network = padviz.load("resnet152")
-    benchmark(padviz.even_sizes, network, 64, 4096)
+    benchmark(padviz.sizes, network, 64, 4096)
 
 
 def test_ledger(benchmark: Any) -> None:
     network, sizes = padviz.load("resnet152"), cycle(range(224, 1024))  # each call at a size of its own
-    benchmark(lambda: padviz.ledger(network, next(sizes)))
+    benchmark(lambda: padviz.uneven(network, next(sizes)))
 
 
 @pytest.mark.parametrize("size", [512, 65536])

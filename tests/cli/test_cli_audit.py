@@ -79,7 +79,7 @@ def test_the_screen_answers_in_three_sentences_and_says_what_to_change() -> None
 
 
 def test_what_speaks_against_a_cure_is_said_and_it_comes_last() -> None:
-    found = padviz.remedies("googlenet", 224)
+    found = padviz.audit("googlenet", 224).remedies
     assert [each.price is not None for each in found] == [False] * (len(found) - 3) + [True] * 3
     rows = run("audit", "googlenet", "--size", "224", "--format", "markdown").stdout
     assert "| 205 x 205 px | 0 | 57.5 % | 0.0 % | 29 | 0.78x |  | fine-tune | CenterCrop(205); or Resize" in rows
@@ -90,7 +90,7 @@ def test_what_speaks_against_a_cure_is_said_and_it_comes_last() -> None:
 def test_what_the_screen_leaves_out_is_counted(name: str, size: str) -> None:
     screen = run("audit", name, "--size", size).stdout
     listed = {int(i) for i in re.findall(r"^  ? ?(\d+) \S", screen, re.MULTILINE)}
-    left = len(padviz.remedies(name, int(size))) - max(listed)
+    left = len(padviz.audit(name, int(size)).remedies) - max(listed)
     assert re.findall(r"^And (\d+) further remedies: --format json$", screen, re.MULTILINE) == [str(left)]
 
 
@@ -174,7 +174,7 @@ def test_json_has_the_figures_of_python() -> None:
     found = json.loads(run("audit", "resnet18", "--size", "224", "--format", "json").stdout)
     (entry,) = found["results"]
     assert found["schema_version"] == 2
-    best = padviz.remedies("resnet18", 224)[0]
+    best = padviz.audit("resnet18", 224).remedies[0]
     assert entry["remedies"][0]["edit"] == best.edit
     assert best.edit[0] == "Resize((225, 225))"
     assert entry["remedies"][0]["outcome"]["share"]["starved"] == best.outcome.share.starved

@@ -86,7 +86,7 @@ def test_json_and_csv_have_the_figures_of_python() -> None:
     torch.save(network().state_dict(), "w.pth")
     options = ("filters", "filtered_net:net", "--weights", "w.pth", "--size", "32x33")
     found = json.loads(run(*options, "--format", "json").stdout)
-    python = padviz.mean_filters("filtered_net:net", (32, 33), "w.pth")
+    python = padviz.filters("filtered_net:net", (32, 33), weights="w.pth")
     assert (found["schema_version"], found["network"], found["size"], found["files"]) == (1, "net", [32, 33], [])
     first, last = found["layers"]
     assert python.rows[0].mean is not None

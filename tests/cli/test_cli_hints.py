@@ -108,10 +108,10 @@ def test_the_cut_network_is_the_one_that_is_looked_at() -> None:
     assert text.startswith("ResNet-50 up to layer2.3, 224 x 224\n")
     assert "Reported" not in text
     (entry,) = json.loads(run("uneven", "resnet50", "--layer", "layer2.3", "--format", "json").stdout)["results"]
-    assert [row["layer"] for row in entry["layers"]] == [row.layer for row in padviz.ledger(part, 224).layers]
+    assert [row["layer"] for row in entry["layers"]] == [row.layer for row in padviz.uneven(part, 224).layers]
     assert "reported" not in entry
     found = json.loads(run("sizes", "resnet50", "--layer", "layer2.3", "--format", "json").stdout)
-    assert (found["rule"], padviz.even_sizes(part).rule) == ("8*i + 1", "8*i + 1")
+    assert (found["rule"], padviz.sizes(part).rule) == ("8*i + 1", "8*i + 1")
     rows = json.loads(run("layers", "resnet50", "--layer", "layer2.3", "--format", "json").stdout)["layers"]
     assert [row["layer"] for row in rows] == [layer.name for layer in part.layers[1:]]
 

@@ -142,7 +142,7 @@ def test_uneven_json_follows_its_schema() -> None:
     assert first.reported is not None
     assert (first.reported.at_224, first.reported.at_225) == (75.65, 76.01)
     assert found.results[2].reported is None
-    ledger = padviz.ledger("resnet50", 224)
+    ledger = padviz.uneven("resnet50", 224)
     assert [row.layer for row in first.layers] == [row.layer for row in ledger.layers]
 
 

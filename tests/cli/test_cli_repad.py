@@ -197,7 +197,7 @@ def test_even_shares_pads_out() -> None:
         "units of y lie off the image's centre: from +1 to +0 px in height, from +1 to +0 px in width" in result.stdout
     )
     assert "uneven    none" in result.stdout
-    assert padviz.ledger("even.onnx", (8, 10)).even
+    assert padviz.uneven("even.onnx", (8, 10)).even
     np.testing.assert_array_equal(
         padviz.usage("even.onnx", (8, 10)).counts, bright_pixels(onnx.load("even.onnx"), (8, 10))
     )
@@ -230,7 +230,7 @@ def test_even_adds_to_the_rows_of_a_pad_before() -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert "a (pads 1+3 x 1+3 to 2+2 x 2+2)" in result.stdout
     model = onnx.load("even.onnx")
-    assert padviz.ledger("even.onnx", (8, 10)).even
+    assert padviz.uneven("even.onnx", (8, 10)).even
     np.testing.assert_array_equal(padviz.usage("even.onnx", (8, 10)).counts, bright_pixels(model, (8, 10)))
     padded_before("more.onnx", [0, 0, 2, 2], [0, 0, 0, 0])
     line = "padviz: more: nothing can be changed: a: a pad before it has more rows than it should\n"
@@ -257,7 +257,7 @@ def test_even_moves_strides_into_pools() -> None:
         "changed   3: a (stride 1, then an average of 2 x 2), b (stride 1, then an average of 2 x 2)" in result.stdout
     )
     assert "from -1.5 to +0 px in height" in result.stdout
-    assert padviz.ledger("even.onnx", (32, 48)).even
+    assert padviz.uneven("even.onnx", (32, 48)).even
     model, before = onnx.load("even.onnx"), onnx.load("two.onnx")
     assert model.graph.initializer == before.graph.initializer
     assert [node.op_type for node in model.graph.node] == [
@@ -291,7 +291,7 @@ def test_exports_of_torchvision_are_made_even(name: str, size: tuple[int, int], 
     pools = POOLS.get((name, new), [])
     said = f"{pools[0]}: pools have no weights, and stay as they are" if pools else "none"
     assert f"\nuneven    {said}\n" in result.stdout
-    assert [each.layer for each in padviz.ledger("even.onnx", size).uneven] == pools
+    assert [each.layer for each in padviz.uneven("even.onnx", size).uneven] == pools
     found = json.loads(run("repad", "real.onnx", "--even", "--format", "json").stdout)
     assert (found["uneven"], len(found["changed"])) == (pools, {"resnet18": 7, "mobilenet_v2": 5}[name])
     assert {row["pooled"] for row in found["changed"]} == {True}

@@ -44,7 +44,7 @@ def test_the_network_is_as_described_and_its_offsets_are_padvizs(experiment: Mod
         net = experiment.Net(arm).eval()
         assert sum(each.numel() for each in net.parameters()) == 39_790
         assert net(torch.zeros(2, 1, arm.size, arm.size)).shape == (2, 10)
-        offsets = padviz.receptive_fields(net, arm.size)[-1].offsets
+        offsets = padviz.fields(net, arm.size)[-1].offsets
         assert offsets == ((-3.5, -3.5) if arm.offset is None else (arm.offset, arm.offset))
 
 
@@ -52,7 +52,7 @@ def test_d_is_that_of_padviz_filters(experiment: ModuleType) -> None:
     torch.manual_seed(0)
     net = experiment.Net(experiment.ARMS[0])
     found, error = experiment.leaning(net)
-    rows = padviz.mean_filters(net.eval(), 32).rows
+    rows = padviz.filters(net.eval(), 32).rows
     own = [axis.skew for row in rows if row.strided for axis in row.axes]
     assert np.allclose(found, own, atol=1e-6)
     assert 0.002 < error < 0.05
@@ -137,7 +137,7 @@ def _check_scores(experiment: ModuleType, net: nn.Module, path: Path, monkeypatc
     for picture, kind in zip(experiment.pictures(marks, 32), kinds.repeat(4), strict=True):
         pixels = (255 * (picture[0] / 4 + 0.5)).clamp(0, 255).round().byte().numpy()
         Image.fromarray(pixels).save(path)
-        found = padviz.detectability(net, size=32, image=path, class_=int(kind), **options)
+        found = padviz.detect(net, size=32, image=path, class_=int(kind), **options)
         maps.append(found.maps[0].values[::-1, ::-1])  # shifted to the bottom, the digit is at the top
     assert np.ptp(maps, axis=0).min() > 0.3
     np.testing.assert_allclose(np.mean(maps, axis=0), experiment.scores(net, 32, marks, kinds), atol=5e-3)

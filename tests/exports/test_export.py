@@ -79,7 +79,7 @@ def test_the_product_of_what_is_named_is_made_and_listed() -> None:
     rows = list(csv.DictReader(Path("out/index.csv").read_text().splitlines()))
     assert [row["name"] for row in rows] == names
     (uneven,) = (row for row in rows if row["name"] == "resnet18-64-uneven")
-    assert uneven["uneven"] == str(len(padviz.ledger("resnet18", 64).uneven))
+    assert uneven["uneven"] == str(len(padviz.uneven("resnet18", 64).uneven))
     (usage,) = (row for row in rows if row["name"] == "vgg11-96x128-reflect-usage")
     assert int(usage["max"]) == counts.max
     assert float(usage["marginalised"]) == counts.summary().marginalised

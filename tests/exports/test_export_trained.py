@@ -194,7 +194,7 @@ def test_a_mean_of_other_channels_fails_its_item_and_two_of_one_name_are_refused
 
 
 def test_responses_are_by_default_of_the_inputs_that_the_function_takes() -> None:
-    known = inspect.signature(padviz.border_responses).parameters
+    known = inspect.signature(padviz.responses).parameters
     assert {each.name: each.default for each in fields(Inputs)} == {
         each.name: known[each.name].default for each in fields(Inputs)
     }

@@ -245,7 +245,7 @@ def test_strips_are_whole(layers: list[str], size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("name", ["resnet18", "googlenet"])
 def test_tap_grids_and_fields_are_whole(name: str) -> None:
     net = padviz.load(name)
-    figure = panels.taps(padviz.tap_exposure(net, 224)[:8], net.title)
+    figure = panels.taps(padviz.taps(net, 224)[:8], net.title)
     assert not clipped(figure)
     assert titled(figure.axes[0]).get_color() == canvas.UNEVEN
     assert titled(figure.axes[1]).get_color() == canvas.RIGID
@@ -259,7 +259,7 @@ def test_tap_grids_and_fields_are_whole(name: str) -> None:
 @pytest.mark.parametrize(("name", "size"), [("resnet50", (224, 224)), ("densenet201", (224, 330)), ("vgg11", (64, 64))])
 def test_the_ledger_picture_shows_what_is_declared_and_read(name: str, size: tuple[int, int]) -> None:
     net = padviz.load(name)
-    found = padviz.ledger(net, size)
+    found = padviz.uneven(net, size)
     figure = ledger_bars.padding(found, net.title)
     assert not clipped(figure)
     assert len(figure.axes) == (1 if size[0] == size[1] else 2)

@@ -18,7 +18,7 @@ from tests.cli.test_cli import run
 
 
 def last(name: str, size: int | tuple[int, int]) -> tuple[float | None, float | None]:
-    return padviz.receptive_fields(name, size)[-1].offsets
+    return padviz.fields(name, size)[-1].offsets
 
 
 def described(steps: list[str], side: str = "") -> padviz.Network:
@@ -38,7 +38,7 @@ def test_it_is_the_mean_centre_of_all_units_minus_the_images_centre(name: str, s
     sizes = resolve_both(network, (size, size))[0].sizes
     reaches = reaches_of(network, 0, (size, size))
     checked = 0
-    for row in padviz.receptive_fields(network, size):
+    for row in padviz.fields(network, size):
         at = network.index[row.layer]
         if row.height.offset is not None:
             centres = [Fraction(sum(reaches[at].of(unit)), 2) for unit in range(sizes[at])]
@@ -50,14 +50,14 @@ def test_it_is_the_mean_centre_of_all_units_minus_the_images_centre(name: str, s
 @pytest.mark.parametrize("size", range(32, 48))
 def test_padding_on_the_other_side_turns_its_sign(size: int) -> None:
     steps = [f'{{op = "conv", name = "c{i}", kernel = 3, stride = 2, padding = "same_SIDE"}}' for i in range(3)]
-    near, far = (padviz.receptive_fields(described(steps, side), size)[-1] for side in ("lower", "upper"))
+    near, far = (padviz.fields(described(steps, side), size)[-1] for side in ("lower", "upper"))
     assert near.height.offset is not None
     assert near.height.offset == -far.height.offset
     assert (near.height.offset < 0) == (size % 8 != 1)
 
 
 def test_where_branches_are_centred_differently_there_is_none_and_the_layer_is_named() -> None:
-    row = padviz.receptive_fields("unet", 572)[-1]
+    row = padviz.fields("unet", 572)[-1]
     assert row.offsets == (None, None)
     assert grid_in_words(row) == "undefined: branches are centred differently from up4.up on"
     assert grid_offsets(padviz.load("unet"), (572, 572))[row.layer] == (None, None)

@@ -57,7 +57,7 @@ def figures(row: AxisPadding) -> tuple[Any, ...]:
 
 
 def test_resnet50_at_224_and_225() -> None:
-    found = padviz.ledger("resnet50", 224)
+    found = padviz.uneven("resnet50", 224)
     consumed = {row.layer: (row.height.consumed, row.width.consumed) for row in found.uneven}
     assert consumed == {
         "conv1": ((3, 2), (3, 2)),
@@ -67,11 +67,11 @@ def test_resnet50_at_224_and_225() -> None:
         "layer4.0.conv2": ((1, 0), (1, 0)),
     }
     assert not found.even
-    assert padviz.ledger("resnet50", 225).even
-    assert not padviz.ledger("resnet50", 225).drops
-    assert padviz.ledger("vgg19", 225).even
+    assert padviz.uneven("resnet50", 225).even
+    assert not padviz.uneven("resnet50", 225).drops
+    assert padviz.uneven("vgg19", 225).even
     for size in (225, (224, 225), (225, 224)):  # one row or column is enough
-        assert padviz.ledger("vgg19", size).drops
+        assert padviz.uneven("vgg19", size).drops
     shortcut = next(row for row in found.layers if row.layer == "layer2.0.downsample.0")
     assert (shortcut.height.skipped, shortcut.height.dropped) == (27, 1)
 
@@ -82,9 +82,9 @@ def test_the_ledger_is_the_brute_force_ledger(name: str) -> None:
         expected = [brute(name, axis, n) for axis, n in enumerate(size)]
         if None in expected:
             with pytest.raises(SizeError):
-                padviz.ledger(name, size)
+                padviz.uneven(name, size)
             continue
-        found = padviz.ledger(name, size)
+        found = padviz.uneven(name, size)
         for row in found.layers:
             assert figures(row.height) == expected[0][row.layer]
             assert figures(row.width) == expected[1][row.layer]
@@ -127,7 +127,7 @@ def test_a_map_mirrors_exactly_where_nothing_is_uneven_and_nothing_dropped(name:
     for n in (224, 225, 257, 300, 321):
         if brute(name, 0, n) is None:
             continue
-        found, summary = padviz.ledger(name, n), padviz.usage(name, n).summary()
+        found, summary = padviz.uneven(name, n), padviz.usage(name, n).summary()
         target = {layer.name for layer in padviz.usage(name, n).network.layers}
         rows = [row for row in found.layers if row.layer in target]
         for axis in ("height", "width"):
@@ -148,7 +148,7 @@ def test_even_sizes_are_the_brute_force_ones(name: str) -> None:
     even["both"] = [n for n in even["height"] if n in even["width"]]
     strict["both"] = [n for n in strict["height"] if n in strict["width"]]
     for axis in ("both", "height", "width"):
-        found = padviz.even_sizes(name, 64, 512, axis)
+        found = padviz.sizes(name, 64, 512, axis)
         assert list(found.even) == even[axis]
         assert list(found.even_without_drops) == strict[axis]
         for rule, sizes in ((found.rule, found.even), (found.rule_without_drops, found.even_without_drops)):
@@ -178,7 +178,7 @@ def test_even_sizes_of_every_shape(window: Window, stride: int) -> None:
         {"op": "conv", "name": "first", "kernel": 3, "stride": stride, "padding": 1},
         {"op": "maxpool", "name": "w", **shape, "padding": [pads, pads], "ceil": window.ceil},
     ]
-    found = padviz.even_sizes(parse({"layers": steps}, "shape"), 1, 60)
+    found = padviz.sizes(parse({"layers": steps}, "shape"), 1, 60)
     expected = []
     for n in range(1, 61):
         try:
@@ -195,29 +195,29 @@ def test_sizes_at_which_branches_disagree_are_not_even() -> None:
         {"op": "resize", "name": "up", "scale": 2},
         {"op": "add", "name": "sum", "from": ["up", "input"]},
     ]
-    found = padviz.even_sizes(parse({"layers": steps}, "hourglass"), 2, 20)
+    found = padviz.sizes(parse({"layers": steps}, "hourglass"), 2, 20)
     assert (found.even, found.rule) == (tuple(range(2, 21, 2)), "2*i")
 
 
 def test_rules() -> None:
-    assert padviz.even_sizes("resnet50").rule == "32*i + 1"
-    assert padviz.even_sizes("vgg19").rule == "every size"
-    assert padviz.even_sizes("vgg19").rule_without_drops == "32*i"
-    assert padviz.even_sizes("inception_v3").rule == "every size, from 75"
+    assert padviz.sizes("resnet50").rule == "32*i + 1"
+    assert padviz.sizes("vgg19").rule == "every size"
+    assert padviz.sizes("vgg19").rule_without_drops == "32*i"
+    assert padviz.sizes("inception_v3").rule == "every size, from 75"
     assert rule_of(np.array([True, False, True, True]), 1) is None
     assert rule_of(np.zeros(9, dtype=bool), 1) is None
     assert rule_of(np.array([True]), 5) is None
     for lo, hi in ((0, 5), (9, 8), (1, 10**7)):
         with pytest.raises(padviz.PadvizError, match="range"):
-            padviz.even_sizes("vgg19", lo, hi)
+            padviz.sizes("vgg19", lo, hi)
     with pytest.raises(padviz.PadvizError, match="axis"):
-        padviz.even_sizes("vgg19", axis="depth")
+        padviz.sizes("vgg19", axis="depth")
 
 
 @pytest.mark.parametrize("size", [(224, 224), (225, 225), (224, 257), (300, 200)])
 def test_the_nearest_even_sizes_are_even_and_nearest(size: tuple[int, int]) -> None:
     network = padviz.load("resnet18")
-    even = padviz.even_sizes(network, 1, 600).even
+    even = padviz.sizes(network, 1, 600).even
     below, above = nearest_even(network, size)
     assert below is not None
     assert above is not None
@@ -226,7 +226,7 @@ def test_the_nearest_even_sizes_are_even_and_nearest(size: tuple[int, int]) -> N
     upper = tuple(n if n in even and not stays else min(e for e in even if e > n) for n in size)
     for found, expected in ((below.size, lower), (above.size, upper)):
         assert found == expected
-        assert padviz.ledger(network, found).even
+        assert padviz.uneven(network, found).even
     assert below.work < 1 < above.work
 
 
@@ -248,8 +248,8 @@ def test_suggestions_drop_nothing_first_and_stay_near(name: str) -> None:
             assert found is not None
             assert found.size == (min(best, key=lambda each: abs(each - n)),) * 2
             assert found.drops == (found.size[0] not in whole)
-            assert padviz.ledger(network, found.size).even
-            assert padviz.ledger(network, found.size).drops == found.drops
+            assert padviz.uneven(network, found.size).even
+            assert padviz.uneven(network, found.size).drops == found.drops
 
 
 def test_where_every_even_size_drops_rows_the_suggestions_say_so() -> None:
@@ -293,9 +293,9 @@ def test_a_reason_is_given_only_where_parity_is_one() -> None:
 
 def test_a_network_without_windows_is_even() -> None:
     net = parse({"layers": [{"op": "identity", "name": "i"}]}, "none")
-    assert padviz.ledger(net, 8).even
+    assert padviz.uneven(net, 8).even
     assert nearest_even(net, (8, 8))[1] is not None
-    assert padviz.even_sizes(net, 1, 9).rule == "every size"
+    assert padviz.sizes(net, 1, 9).rule == "every size"
 
 
 def test_no_even_size_is_said() -> None:
@@ -312,9 +312,9 @@ def test_taps_sum_to_the_reads_and_lean_where_uneven(name: str) -> None:
         expected = [brute(name, axis, n) for axis, n in enumerate(size)]
         if None in expected:
             continue
-        ledger = {row.layer: row for row in padviz.ledger(name, size).layers}
+        ledger = {row.layer: row for row in padviz.uneven(name, size).layers}
         by_name = {step["name"]: step for step in steps_of(name)}
-        for row in padviz.tap_exposure(name, size):
+        for row in padviz.taps(name, size):
             rows, cols = (axis[row.layer] for axis in expected)
             step = by_name[row.layer]
             reads = [
@@ -338,7 +338,7 @@ def test_taps_sum_to_the_reads_and_lean_where_uneven(name: str) -> None:
     [("vgg16", 212, 32, 90), ("vgg19", 268, 32, 118), ("resnet50", 427, 32, 213), ("inception_v3", 1311, 32, 618)],
 )
 def test_published_fields(name: str, size: int, stride: int, padding: int) -> None:
-    last = padviz.receptive_fields(name)[-1]
+    last = padviz.fields(name)[-1]
     assert (last.height.size, last.height.stride, last.height.padding) == (size, stride, padding)
     assert last.height == last.width
     assert last.parts_at is None
@@ -348,7 +348,7 @@ def test_published_fields(name: str, size: int, stride: int, padding: int) -> No
 def test_fields_are_what_an_impulse_sees(name: str) -> None:
     """The extent of usage from single inner units, on an image that is long enough."""
     net = padviz.load(name)
-    fields = {row.layer: row for row in padviz.receptive_fields(net, net.size)}
+    fields = {row.layer: row for row in padviz.fields(net, net.size)}
     targets = [net.targets[-1], net.layers[len(net.layers) // 2].name]
     for target in targets:
         field = fields[target].height
@@ -376,7 +376,7 @@ def test_where_branches_part() -> None:
             for i, pad in enumerate(pads)
         ]
         steps += [{"op": "add", "name": "sum", "from": ["b0", "b1"]}, {"op": "conv", "name": "after", "kernel": 3}]
-        return padviz.receptive_fields(parse({"layers": steps}, "branches"), 9)[-1]
+        return padviz.fields(parse({"layers": steps}, "branches"), 9)[-1]
 
     same = branches((1, 1), (1, 1))
     assert (same.height.size, same.height.padding, same.height.centre, same.parts_at) == (5, 1, 1, None)
@@ -387,10 +387,10 @@ def test_where_branches_part() -> None:
         {"op": "conv", "name": "b", "kernel": 5, "from": "input"},
         {"op": "add", "name": "sum", "from": ["a", "b"]},
     ]
-    odd = padviz.receptive_fields(parse({"layers": strides}, "strides"), 8)[-1]
+    odd = padviz.fields(parse({"layers": strides}, "strides"), 8)[-1]
     assert (odd.height.stride, odd.parts_at) == (None, "sum")
     everything = [{"op": "global", "name": "pool"}, {"op": "resize", "name": "up", "size": 4}]
-    whole = padviz.receptive_fields(parse({"layers": everything}, "whole"), (8, 9))
+    whole = padviz.fields(parse({"layers": everything}, "whole"), (8, 9))
     assert all(row.height.whole and row.height.size == 8 and row.width.size == 9 for row in whole)
 
 
@@ -457,7 +457,7 @@ def test_margins_are_the_units_that_miss_paths(name: str) -> None:
         expected = (int(whole[0]), height - 1 - int(whole[-1]))
         row = rows[found.target.layer]  # type: ignore[index]
         assert row.height == expected, row.layer
-        stride = next(field for field in padviz.receptive_fields(net, size) if field.layer == row.layer).height.stride
+        stride = next(field for field in padviz.fields(net, size) if field.layer == row.layer).height.stride
         assert row.halo_height == tuple(units * stride for units in expected)
 
 
@@ -473,12 +473,10 @@ def test_a_pad_of_its_own_counts_as_the_padding_of_the_window_after_it() -> None
     ]
     joined = [{"op": "conv", "name": "c", "kernel": 3, "stride": 2, "padding": [[0, 1], [0, 1]]}, keras[2]]
     apart, whole = parse({"layers": keras}, "keras"), parse({"layers": joined}, "keras")
-    assert padviz.ledger(apart, 8) == padviz.ledger(whole, 8)
-    assert [row.layer for row in padviz.ledger(apart, 8).uneven] == ["c"]
-    assert padviz.even_sizes(apart, 8, 40).even == padviz.even_sizes(whole, 8, 40).even
-    assert [row.grid.tolist() for row in padviz.tap_exposure(apart, 8)] == [
-        row.grid.tolist() for row in padviz.tap_exposure(whole, 8)
-    ]
+    assert padviz.uneven(apart, 8) == padviz.uneven(whole, 8)
+    assert [row.layer for row in padviz.uneven(apart, 8).uneven] == ["c"]
+    assert padviz.sizes(apart, 8, 40).even == padviz.sizes(whole, 8, 40).even
+    assert [row.grid.tolist() for row in padviz.taps(apart, 8)] == [row.grid.tolist() for row in padviz.taps(whole, 8)]
     for scheme in (None, "reflect", "partial", "valid", "full"):
         assert (padviz.usage(apart, 8, scheme).counts == padviz.usage(whole, 8, scheme).counts).all()
     shared = [
@@ -487,17 +485,17 @@ def test_a_pad_of_its_own_counts_as_the_padding_of_the_window_after_it() -> None
         {"op": "add", "name": "s", "from": ["d", "e"]},
     ]
     both = parse({"layers": shared}, "shared")
-    assert [row.layer for row in padviz.ledger(both, 8).uneven] == ["c"]  # though the pad is not the window's alone
+    assert [row.layer for row in padviz.uneven(both, 8).uneven] == ["c"]  # though the pad is not the window's alone
     assert padviz.usage(both, 8).target.shape == [4, 4]
 
 
 def test_same_puts_the_odd_row_on_the_far_side() -> None:
     net = padviz.load("mobilenet_v1")
-    near, far = padviz.ledger(net, 224).uneven, padviz.ledger(with_same(net), 224).uneven
+    near, far = padviz.uneven(net, 224).uneven, padviz.uneven(with_same(net), 224).uneven
     assert [row.layer for row in near] == [row.layer for row in far]
     assert {row.height.consumed for row in near} == {(1, 0)}
     assert {row.height.consumed for row in far} == {(0, 1)}
-    assert padviz.ledger(with_same(net), 225).even
+    assert padviz.uneven(with_same(net), 225).even
     valid = with_same(padviz.load("inception_v3")).find("Conv2d_1a_3x3.conv").height
     assert valid == padviz.load("inception_v3").find("Conv2d_1a_3x3.conv").height
 
@@ -507,7 +505,7 @@ def test_differences_between_descriptions() -> None:
     assert differences(net, net, (224, 224)) == ()
     rows = differences(net, with_same(net), (224, 224))
     assert {row.what for row in rows} == {"padding", "padding read"}
-    assert {row.a for row in rows} == {row.layer for row in padviz.ledger(net, 224).uneven}
+    assert {row.a for row in rows} == {row.layer for row in padviz.uneven(net, 224).uneven}
     assert differences(net, with_same(net), (225, 225)) == ()
     one = parse({"layers": [{"op": "conv", "name": "x", "kernel": [3, 5], "padding": 1}]}, "one")
     two = parse({"layers": [{"op": "conv", "name": "y", "kernel": [3, 3], "padding": 1}]}, "two")

@@ -64,11 +64,11 @@ def _reached(net: Any, size: tuple[int, int], padding: str, name: str, pixel: tu
 
 def test_a_layer_shows_its_ledger_and_taps(page: Any) -> None:
     after(page, lambda: page.click("#tab-layers"))
-    row = padviz.ledger("resnet18", 224).layers[0]
+    row = padviz.uneven("resnet18", 224).layers[0]
     after(page, lambda: page.click("[data-layer='1']"))
     for said in ("7/2/1", "+".join(map(str, row.height.consumed)), "It is uneven"):
         expect(page.locator("#part-layers [data-part=ledger]")).to_contain_text(said, use_inner_text=True)
-    grid = [f"{each:,}" for each in padviz.tap_exposure("resnet18", 224)[0].grid.ravel()]
+    grid = [f"{each:,}" for each in padviz.taps("resnet18", 224)[0].grid.ravel()]
     expect(page.locator("#part-layers [data-part=taps] td")).to_have_text(grid, use_inner_text=True)
     expect(page.locator("[data-layer='1']")).to_have_class(re.compile("uneven"))
     page.focus("[data-layer='1']")
@@ -98,17 +98,17 @@ def test_the_audit_says_what_the_command_says_and_shows_each_remedy(page: Any) -
 def test_the_ledger_sorts_and_leads_to_the_layers(page: Any) -> None:
     after(page, lambda: page.click("#tab-audit"))
     rows = page.locator("#part-audit [data-part=ledger] tbody tr")
-    layers = [row.layer for row in padviz.ledger("resnet18", 224).layers]
+    layers = [row.layer for row in padviz.uneven("resnet18", 224).layers]
     names = page.locator("#part-audit [data-part=ledger] tbody th")
     expect(names).to_have_text(layers, use_inner_text=True)
     header = page.locator("#part-audit [data-part=ledger] thead button")
     after(page, lambda: header.nth(2).click())
     inputs = [int(row.inner_text().split()[2]) for row in rows.all()]
-    assert inputs == sorted(inputs) != [row.height.input for row in padviz.ledger("resnet18", 224).layers]
+    assert inputs == sorted(inputs) != [row.height.input for row in padviz.uneven("resnet18", 224).layers]
     after(page, lambda: header.nth(2).click())
     assert [int(row.inner_text().split()[2]) for row in rows.all()] == sorted(inputs, reverse=True)
     marked = page.locator("#part-audit [data-part=ledger] tr.uneven th").all_inner_texts()
-    assert sorted(marked) == sorted(row.layer for row in padviz.ledger("resnet18", 224).uneven_learned)
+    assert sorted(marked) == sorted(row.layer for row in padviz.uneven("resnet18", 224).uneven_learned)
     after(page, lambda: page.click(f"#part-audit [data-part=ledger] button:text-is('{layers[3]}')"))
     expect(page.locator("#part-layers [data-part=name]")).to_have_text(begins(layers[3]), use_inner_text=True)
 

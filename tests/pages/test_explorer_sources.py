@@ -47,7 +47,7 @@ def is_of(facts: Any, source: Any, sizes: list[Any], paddings: list[str], shown:
         assert (found["size"], found["shape"]) == (size, [summary.target.shape])
         assert (figures["max"], figures["min"]) == (str(summary.max), str(summary.min))
         assert figures["share"] == to_builtins(summary.share)
-        ledger = {row.layer: row for row in padviz.ledger(source, tuple(size)).layers}
+        ledger = {row.layer: row for row in padviz.uneven(source, tuple(size)).layers}
         assert {row["layer"] for row in facts["records"][found["ledger"]].values()} == {*ledger}
     assert facts["sizes"][facts["base"]] == facts["audit"]["size"] == [*shown]
     expected = padviz.usage(source, shown).summary()

@@ -163,7 +163,7 @@ def test_maps_have_a_colour_bar_and_ledgers_are_written_out(page: Any) -> None:
     expect(card.locator(".bar")).to_contain_text(f"{padviz.usage('vgg11', 64).max:,} paths", use_inner_text=True)
     expect(card.locator(".strip")).to_have_attribute("style", re.compile("#0d0887"))
     lines = page.locator("article[data-name='resnet18-64-uneven'] .mini .name")
-    uneven = [row.layer for row in padviz.ledger("resnet18", 64).uneven]
+    uneven = [row.layer for row in padviz.uneven("resnet18", 64).uneven]
     expect(lines).to_have_text(uneven[:7], use_inner_text=True)
 
 

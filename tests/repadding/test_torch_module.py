@@ -258,17 +258,17 @@ def test_modules_of_other_numbers_are_repadded_as_they_are(dtype: torch.dtype, t
 
 def test_names_choose_what_is_changed_and_what_is_within_keeps_its_padding() -> None:
     module = Calls()
-    mine = padviz.repad(module, "circular", layers="conv", size=64)
+    mine = padviz.repad(module, "circular", layer="conv", size=64)
     layers = padviz.load(mine, size=(64, 64)).layers
     assert {layer.name: layer.height.mode for layer in layers if layer.kind == "conv"} == {  # type: ignore[union-attr]
         "conv": "circular",
         "own": "zero",
     }
-    again = padviz.repad(mine, "reflect", layers="own", size=64)
+    again = padviz.repad(mine, "reflect", layer="own", size=64)
     modes = [layer.height.mode for layer in padviz.load(again).layers if layer.kind == "conv"]  # type: ignore[union-attr]
     assert modes == ["circular", "reflect"]
     with pytest.raises(padviz.PadvizError, match=r"no layer is called 'owm'.*own"):
-        padviz.repad(module, "circular", layers="owm")
+        padviz.repad(module, "circular", layer="owm")
 
 
 def test_padding_is_replaced_while_a_forward_runs() -> None:
@@ -357,7 +357,10 @@ def test_a_module_that_cannot_be_counted_is_changed_by_its_code_too() -> None:
         (lambda: nn.Sequential(nn.LazyConv2d(3, 3, padding=1)), "reflect", "Sequential, 0: is a lazy module"),
         (lambda: nn.Conv2d(3, 3, 3, padding=1), "valid", "padding: 'valid' is another amount of padding"),
         (lambda: nn.Conv2d(3, 3, 3, padding=1), "mirror", "padding: 'mirror' is not a padding scheme"),
-        (lambda: "model.onnx", "reflect", "is no torch.nn.Module"),
+        (lambda: "model.onnx", "reflect", "model.onnx: no such file"),
+        (lambda: "resnet50", "reflect", "resnet50: has no weights"),
+        (lambda: padviz.load("vgg11"), "reflect", "vgg11: has no weights"),
+        (lambda: 3, "reflect", "3 is no torch.nn.Module"),
         (lambda: nn.Sequential(nn.ReflectionPad2d(1), nn.MaxPool2d(3)), "partial", "pads on its own"),
         (two_images, "partial", "Two: its forward fails on 3 x 16 x 16: TypeError"),
     ],

@@ -182,7 +182,7 @@ def test_a_report_of_even_windows_turns_with_its_file(
     one, two = report(path, "--even"), report(other, "--even")
     assert {row["pooled"] for row in one["changed"]} == {seed % 2 == 0}
     for row in one["changed"]:
-        layer = padviz.ledger(path, one["size"]).layers
+        layer = padviz.uneven(path, one["size"]).layers
         (found,) = (each for each in layer if each.layer == row["layer"])
         assert row["input"] == [found.height.input, found.width.input]
     assert of_axes(two) == one

@@ -90,7 +90,7 @@ def sweep() -> bytes:
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
         Path("net.onnx").write_bytes(network())
         with suppress(InterruptedError):
-            padviz.detectability("net.onnx", unfinished=Path(KEPT), on_progress=told, **SWEPT)
+            padviz.detect("net.onnx", unfinished=Path(KEPT), on_progress=told, **SWEPT)
         return Path(KEPT).read_bytes()
 
 

@@ -80,7 +80,7 @@ def _counted(network: Network, rng: Random, twin: bool) -> None:
         return
     size = (rng.randint(3, 12), rng.randint(3, 12)) if twin and not network.fixed else network.size
     found = padviz.usage(network, size, layer=network.targets)
-    padviz.ledger(network, size)
+    padviz.uneven(network, size)
     costs = padviz.costs(network, size)
     written = parse(tomllib.loads(to_toml(network)), network.name)
     assert padviz.costs(written, size) == costs, f"what is written costs something else at {size}"
@@ -92,7 +92,7 @@ def _counted(network: Network, rng: Random, twin: bool) -> None:
 
 def _weighed(path: Path) -> None:
     """Read weights: each convolution's skew is that of all its taps, worked out at once."""
-    for row in padviz.mean_filters(path, 24).rows:
+    for row in padviz.filters(path, 24).rows:
         if row.magnitude is not None and row.channels - row.dead == 1 and row.height is not None:
             lines, half = row.magnitude.sum(1), row.kernel[0] // 2
             skew = (lines[-half:].sum() - lines[:half].sum()) / lines.sum()
@@ -104,7 +104,8 @@ def _repadded(path: Path, rng: Random) -> None:
     scheme, out = rng.choice(SCHEMES), Path("repadded.onnx")
     out.unlink(missing_ok=True)
     try:
-        found = padviz.repad_file(path, scheme, out, rng.choice((None, 24)))
+        found = padviz.repad(path, scheme, rng.choice((None, 24)))
+        found.save(out)
     except PadvizError:
         assert not out.exists(), "refused after it was written"
         raise
@@ -118,14 +119,14 @@ def _repadded(path: Path, rng: Random) -> None:
 
 def _resumed(path: Path) -> None:
     """Take up a sweep, which then ends as one that was never interrupted."""
-    found = padviz.detectability("net.onnx", unfinished=path, resume=True, **beside.SWEPT)
+    found = padviz.detect("net.onnx", unfinished=path, resume=True, **beside.SWEPT)
     for one, other in zip(found.maps, _swept(), strict=True):
         assert np.allclose(one.values, other), f"scores under {one.padding} are others than without an interruption"
 
 
 @cache
 def _swept() -> list[NDArray[np.float64]]:
-    return [each.values for each in padviz.detectability("net.onnx", **beside.SWEPT).maps]
+    return [each.values for each in padviz.detect("net.onnx", **beside.SWEPT).maps]
 
 
 def _is_small(steps: Any) -> bool:

@@ -98,7 +98,7 @@ def test_an_alarm_while_a_file_is_read_is_the_callers(kind: type[BaseException],
 
 def test_an_alarm_in_a_run_is_the_callers(kind: type[BaseException]) -> None:
     with pytest.raises(kind, match="late"):
-        padviz.border_responses(SlowOnce(3, 4, 3, padding=1), size=16, n=2)
+        padviz.responses(SlowOnce(3, 4, 3, padding=1), size=16, n=2)
 
 
 class SlowOnce(nn.Conv2d):

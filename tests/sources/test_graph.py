@@ -115,7 +115,7 @@ def test_several_last_maps_must_be_chosen_from() -> None:
     with pytest.raises(OptionError, match="several last feature maps: a, b; name one or more with `layer`"):
         padviz.usage(net, 32)
     assert padviz.usage(net, 32, layer="b").max > 0
-    assert not padviz.ledger(net, 32).even
+    assert not padviz.uneven(net, 32).even
 
 
 def test_a_description_may_leave_the_target_open() -> None:
@@ -135,11 +135,11 @@ def test_what_is_not_known_is_an_error_where_a_target_depends_on_it() -> None:
     message = (
         "net, m: Foo .opset 13. is not known; `neutral` Foo treats it as acting .*, `layer` before stops before it"
     )
-    for run in (padviz.usage, padviz.ledger, padviz.receptive_fields):
+    for run in (padviz.usage, padviz.uneven, padviz.fields):
         with pytest.raises(DescriptionError, match=message.replace("m:", "(m|odd):")):
             run(net, 32)
     with pytest.raises(DescriptionError):
-        padviz.even_sizes(net)
+        padviz.sizes(net)
     assert padviz.usage(net, 32, layer="before").max == 9
 
 
@@ -184,7 +184,7 @@ def test_padding_that_nothing_explains_fixes_the_size() -> None:
     assert padviz.usage(net, (65, 64)).size == (65, 64)
     with pytest.raises(SizeError, match="net: its width cannot be 65: its size is built in; use `size` 64x64"):
         padviz.usage(net, (64, 65))
-    assert padviz.even_sizes(net, 32, 96, axis="width").even == (64,)
+    assert padviz.sizes(net, 32, 96, axis="width").even == (64,)
 
 
 def test_a_graph_that_works_at_one_size_only_is_fixed_and_one_that_never_does_is_an_error() -> None:

@@ -82,7 +82,7 @@ def exported(name: str, exporter: str, folder: Path) -> Path:
 def check_law(path: Path, name: str, size: tuple[int, int]) -> None:
     """Usage of the file repadded is usage of the file with the scheme, which is another one for each model."""
     scheme = ("reflect", "symmetric", "circular", "replicate", "zero/symmetric")[MODELS.index(name) % 5]
-    net, found = padviz.load(path, size=size), padviz.repad_file(path, scheme, size=size)
+    net, found = padviz.load(path, size=size), padviz.repad(path, scheme, size)
     if not found.left:  # as where maps are too small
         lasts = last_maps(net)
         counts = padviz.usage(net, size, scheme, layer=lasts).counts

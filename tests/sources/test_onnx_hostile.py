@@ -247,7 +247,7 @@ def complaint(path: Path) -> str:
     """What padviz says of a file; nothing if it works."""
     try:
         net = padviz.load(path, size=(24, 20))
-        padviz.ledger(net, net.size)
+        padviz.uneven(net, net.size)
     except padviz.PadvizError as error:
         return str(error)
     return ""

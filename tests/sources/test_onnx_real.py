@@ -63,7 +63,7 @@ def test_real_files_agree_with_onnxruntime_and_the_all_ones_copy(name: str, size
 def test_every_question_can_be_asked_of_real_files(name: str) -> None:
     size = SIZES[name][0]
     net = padviz.load(real_file(name), size=size)
-    assert padviz.ledger(net, size).layers
-    assert len(padviz.receptive_fields(net, size)) == len(net.layers) - 1
-    assert padviz.even_sizes(net, size[1] - 16, size[1] + 16, axis="width").range == (size[1] - 16, size[1] + 16)
+    assert padviz.uneven(net, size).layers
+    assert len(padviz.fields(net, size)) == len(net.layers) - 1
+    assert padviz.sizes(net, size[1] - 16, size[1] + 16, axis="width").range == (size[1] - 16, size[1] + 16)
     assert padviz.usage(net, size, layer=last_maps(net)).summary().max > 0

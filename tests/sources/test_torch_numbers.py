@@ -73,10 +73,10 @@ def test_a_pool_longer_than_its_input_counts_like_the_gradient(kind: Any) -> Non
     for size in [(3, 3), (4, 3), (2, 9), (5, 40), (6, 6), (33, 7)]:
         for each in (module, network, back):
             np.testing.assert_array_equal(padviz.usage(each, size).counts, counted(ones, size))
-        assert all(row.height.input > 0 for row in padviz.ledger(network, size).layers)
-    assert [row.layer for row in padviz.ledger(network, 3).layers] == ["a", "pool", "b"]
-    assert padviz.ledger(network, 3).layers[1].height.overhang == 1  # of two rows and two padded ones, a fifth
-    assert int(padviz.tap_exposure(network, 3)[1].grid.sum()) == 4
+        assert all(row.height.input > 0 for row in padviz.uneven(network, size).layers)
+    assert [row.layer for row in padviz.uneven(network, 3).layers] == ["a", "pool", "b"]
+    assert padviz.uneven(network, 3).layers[1].height.overhang == 1  # of two rows and two padded ones, a fifth
+    assert int(padviz.taps(network, 3)[1].grid.sum()) == 4
 
 
 def test_ranges_of_sizes_agree_with_single_sizes_on_pools_that_overhang() -> None:
@@ -85,7 +85,7 @@ def test_ranges_of_sizes_agree_with_single_sizes_on_pools_that_overhang() -> Non
     even = []
     for n in range(1, 40):
         try:
-            even += [n] if padviz.ledger(network, n).even else []
+            even += [n] if padviz.uneven(network, n).even else []
         except SizeError:
             continue
     assert even_sizes(network, 1, 39).even == tuple(even)

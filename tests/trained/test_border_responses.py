@@ -85,7 +85,7 @@ def naive(maps: Array) -> tuple[list[float], list[float], float, Array]:
 def test_measures_are_those_of_the_whole_maps_whatever_writes_into_them() -> None:
     net = Small().eval()
     images = images_of("noise", 11, (32, 40), 3)
-    found = {row.layer: row for row in padviz.border_responses(net, (32, 40), n=11).under(None)}
+    found = {row.layer: row for row in padviz.responses(net, (32, 40), n=11).under(None)}
     expected = maps_of(net, images)
     assert found.keys() == expected.keys()
     for layer, maps in expected.items():
@@ -110,7 +110,7 @@ def exported(net: nn.Module, path: Path, size: int, batch: int | None = None) ->
 def test_a_module_that_has_a_graph_of_its_own_is_run_as_a_module() -> None:
     net = Small().eval()
     traced = torch.fx.symbolic_trace(net)
-    of_traced, of_net = (padviz.border_responses(each, 32, "reflect", n=2) for each in (traced, net))
+    of_traced, of_net = (padviz.responses(each, 32, "reflect", n=2) for each in (traced, net))
     assert [row.energy for row in of_traced.rows] == [row.energy for row in of_net.rows]
 
 
@@ -119,8 +119,8 @@ def test_a_module_that_has_a_graph_of_its_own_is_run_as_a_module() -> None:
 def test_a_module_and_its_export_agree_under_every_padding(batch: int | None, tmp_path: Path) -> None:
     net = Small().eval()
     schemes = ["zero", "reflect", "symmetric", "circular", "partial"]
-    of_file = padviz.border_responses(exported(net, tmp_path / "net.onnx", 32, batch), 32, schemes, n=6)
-    of_module = padviz.border_responses(net, 32, schemes, n=6)
+    of_file = padviz.responses(exported(net, tmp_path / "net.onnx", 32, batch), 32, schemes, n=6)
+    of_module = padviz.responses(net, 32, schemes, n=6)
     assert (of_file.paddings, len(of_file.rows)) == ((None, *schemes, "shuffled"), 21)
     for one, other in zip(of_file.rows[:18], of_module.rows[:18], strict=True):
         np.testing.assert_allclose(one.energy, other.energy, rtol=0.02, atol=1e-3)
@@ -133,8 +133,8 @@ def test_a_module_and_its_export_agree_under_every_padding(batch: int | None, tm
 def test_layers_with_too_few_rows_keep_their_padding_and_are_named_of_a_module_as_of_its_export(tmp_path: Path) -> None:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.AvgPool2d(8), nn.Conv2d(4, 4, 9, padding=4)).eval()
-    of_file = padviz.border_responses(exported(net, tmp_path / "net.onnx", 32), 32, "reflect", n=4)
-    of_module = padviz.border_responses(net, 32, "reflect", n=4)
+    of_file = padviz.responses(exported(net, tmp_path / "net.onnx", 32), 32, "reflect", n=4)
+    of_module = padviz.responses(net, 32, "reflect", n=4)
     why = "keeps its padding (its input has 4 rows, too few for reflect padding of 4)"
     assert of_module.notes == (f"reflect: 3 {why}",)
     assert [why in note for note in of_file.notes] == [True]
@@ -154,10 +154,10 @@ def test_real_networks_have_the_borders_that_were_measured(name: str) -> None:
     options: dict[str, Any] = {"padding": ["reflect", "symmetric", "circular"], "n": 6}
     if name == "det":
         file = real_file("ch_PP-OCRv4_det_infer")
-        found = padviz.border_responses(file, 320, mean=(0.5,), std=(0.5,), **options)
+        found = padviz.responses(file, 320, mean=(0.5,), std=(0.5,), **options)
     else:
         weights = real_weights("mobilenet_v2-b0353104.pth")
-        found = padviz.border_responses("torchvision.models:mobilenet_v2", 224, weights=weights, **options)
+        found = padviz.responses("torchvision.models:mobilenet_v2", 224, weights=weights, **options)
     for padding, expected in (OF_TEXT if name == "det" else REFERENCE).items():
         assert found.mean(None if padding == "own" else padding) == pytest.approx(expected, rel=0.15), padding
     assert known(found.mean("circular")) < 0.5 * known(found.mean("reflect"))  # the null: what is left is noise
@@ -251,7 +251,7 @@ class Broken(nn.Module):
 def test_dead_layers_and_nan_are_reported_and_not_drawn() -> None:
     from padviz.figures.trained.responses import drawn, panels
 
-    found = padviz.border_responses(Broken(), 32, n=2, shuffled=False)
+    found = padviz.responses(Broken(), 32, n=2, shuffled=False)
     assert [row.note for row in found.rows] == ["is dead: 0 all over the interior", "makes NaN or infinite numbers"]
     assert all(row.map is None and row.energy.mean is None and row.aware is None for row in found.rows)
     assert (drawn(found), found.mean(None)) == ([], None)
@@ -260,7 +260,7 @@ def test_dead_layers_and_nan_are_reported_and_not_drawn() -> None:
 
 
 def test_a_blank_is_one_image_without_an_error_of_the_mean() -> None:
-    found = padviz.border_responses(Small().eval(), 32, inputs="blank", n=9)
+    found = padviz.responses(Small().eval(), 32, inputs="blank", n=9)
     assert found.count == 1
     assert [row.t.top for row in found.under(None)] == [None] * 3
     assert known(found.rows[1].energy.top) > 0.1  # the bias of the stem, cut off at the border
@@ -277,7 +277,7 @@ def test_a_folder_of_pictures_is_read_scaled_and_normalised(tmp_path: Path) -> N
 
 
 def test_layers_that_are_not_there_are_refused() -> None:
-    found = padviz.border_responses(Small().eval(), 32, n=2)
+    found = padviz.responses(Small().eval(), 32, n=2)
     assert [row.layer for row in found.only(["stem"]).rows] == ["stem", "stem"]
     with pytest.raises(PadvizError, match=r"stern: no convolution .* did you mean stem"):
         found.only(["stern"])
@@ -287,27 +287,27 @@ def test_external_weights_are_read_beside_the_file(tmp_path: Path) -> None:
     model = graph([conv()], ["n", 3, 16, 16])
     onnx.save(model, tmp_path / "whole.onnx")
     onnx.save(model, tmp_path / "apart.onnx", save_as_external_data=True, location="apart.bin", size_threshold=0)
-    found, expected = (padviz.border_responses(tmp_path / f"{name}.onnx", n=2) for name in ("apart", "whole"))
+    found, expected = (padviz.responses(tmp_path / f"{name}.onnx", n=2) for name in ("apart", "whole"))
     assert found.rows[0].energy == expected.rows[0].energy
 
 
 @pytest.mark.parametrize("shape", [(10**9, 3, 64, 64), ("n", 10**9, 8, 8), ("n", 3, 10**6, 10**6)])
 def test_images_that_a_file_declares_are_not_made_where_they_do_not_fit(shape: list[Any], tmp_path: Path) -> None:
     onnx.save(graph([conv()], [*shape]), tmp_path / "vast.onnx")
-    for measure in (padviz.border_responses, padviz.detectability):
+    for measure in (padviz.responses, padviz.detect):
         with pytest.raises(PadvizError, match=r"vast\.onnx: \d+ x \d+ x \d+ x \d+ numbers of images are too many; use"):
             measure(tmp_path / "vast.onnx")
     with pytest.raises(PadvizError, match="n: 10000 x 3 x 224 x 224 numbers of images are too many; use fewer"):
-        padviz.border_responses(Small().eval(), 224, n=10_000)
+        padviz.responses(Small().eval(), 224, n=10_000)
 
 
 def test_a_file_that_takes_some_images_at_once_is_given_as_many(tmp_path: Path) -> None:
     onnx.save(graph([conv()], [3, 3, 16, 16]), tmp_path / "three.onnx")
-    assert padviz.border_responses(tmp_path / "three.onnx", n=6).count == 6
+    assert padviz.responses(tmp_path / "three.onnx", n=6).count == 6
     with pytest.raises(
         PadvizError, match=r"n: .*three\.onnx takes 3 images at once, and there are 16; use a multiple of"
     ):
-        padviz.border_responses(tmp_path / "three.onnx")
+        padviz.responses(tmp_path / "three.onnx")
 
 
 class Scaled(nn.Module):
@@ -348,7 +348,7 @@ def test_external_weights_are_shuffled_too(tmp_path: Path) -> None:
     model = graph([conv()], ["n", 3, 16, 16])
     onnx.save(model, tmp_path / "whole.onnx")
     onnx.save(model, tmp_path / "apart.onnx", save_as_external_data=True, location="apart.bin", size_threshold=0)
-    found, expected = (padviz.border_responses(tmp_path / f"{name}.onnx", n=2) for name in ("apart", "whole"))
+    found, expected = (padviz.responses(tmp_path / f"{name}.onnx", n=2) for name in ("apart", "whole"))
     assert [row.energy for row in found.under("shuffled")] == [row.energy for row in expected.under("shuffled")]
     assert found.under("shuffled")[0].energy != found.under(None)[0].energy
 
@@ -371,17 +371,17 @@ def test_the_verdict_stands_on_the_means() -> None:
 
 @pytest.mark.parametrize(("mean", "std", "warned"), [((0.5,), (0.3,), False), ((0.5,), (255.0,), True)])
 def test_a_convolution_that_hardly_reacts_to_the_images_is_told(mean: Any, std: Any, warned: bool) -> None:
-    notes = padviz.border_responses(Scaled().eval(), 32, n=4, mean=mean, std=std).notes
+    notes = padviz.responses(Scaled().eval(), 32, n=4, mean=mean, std=std).notes
     said = [note for note in notes if note.startswith("first hardly reacts to the inputs: 100.0% of its mean square")]
     assert (len(said), len(notes)) == (warned, warned)
-    assert padviz.border_responses(Scaled().eval(), 32, inputs="blank", n=4, mean=mean, std=std).notes == ()
+    assert padviz.responses(Scaled().eval(), 32, inputs="blank", n=4, mean=mean, std=std).notes == ()
 
 
 def test_real_networks_are_warned_of_where_they_are_fed_pixels_of_another_scale() -> None:
     weights = real_weights("mobilenet_v2-b0353104.pth")
     options: dict[str, Any] = {"weights": weights, "n": 2, "shuffled": False}
-    usual = padviz.border_responses("torchvision.models:mobilenet_v2", 96, **options)
+    usual = padviz.responses("torchvision.models:mobilenet_v2", 96, **options)
     assert not any("hardly reacts" in note for note in usual.notes)
-    faint = padviz.border_responses("torchvision.models:mobilenet_v2", 96, mean=(0.0,), std=(255.0,), **options)
+    faint = padviz.responses("torchvision.models:mobilenet_v2", 96, mean=(0.0,), std=(255.0,), **options)
     assert any("features.1.conv.0.0 hardly reacts to the inputs: 100.0% of" in note for note in faint.notes)
     assert known(faint.mean(None)) > 1.8 * known(usual.mean(None))

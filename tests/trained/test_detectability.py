@@ -60,7 +60,7 @@ class Halving(nn.Module):
 
 def test_scores_are_peaks_near_the_stimulus() -> None:
     net = Spots()
-    found = padviz.detectability(net, "text:x", (40, 56), height=8, mean=(0.5,), std=(0.5,))
+    found = padviz.detect(net, "text:x", (40, 56), height=8, mean=(0.5,), std=(0.5,))
     (own,) = found.maps
     assert (found.tops, found.lefts[:3], found.output, found.class_) == ((0, 8, 16, 24, 32), (0, 8, 16), "output", 0)
     picture = np.zeros((1, 1, 40, 56), np.float32)
@@ -77,7 +77,7 @@ def test_a_network_without_a_border_sees_the_same_everywhere() -> None:
     lifted = nn.Conv2d(1, 1, 1)  # the background is no zero any more, and zeros are as what is dark
     nn.init.ones_(lifted.weight), nn.init.constant_(lifted.bias, 0.3)
     net = nn.Sequential(lifted, Spots(24))
-    found = padviz.detectability(net, "text:x", 48, "circular", height=6, step=6, mean=(0.5,), std=(0.5,))
+    found = padviz.detect(net, "text:x", 48, "circular", height=6, step=6, mean=(0.5,), std=(0.5,))
     own, circular = found.maps
     assert known(own.sd) > 10 * known(circular.sd)
     assert (circular.padding, circular.blind) == ("circular", 0.0)
@@ -85,7 +85,7 @@ def test_a_network_without_a_border_sees_the_same_everywhere() -> None:
 
 @pytest.mark.parametrize("far", [False, True])
 def test_the_neglected_side_sees_less_and_the_other_one_where_padding_is_on_the_far_side(far: bool) -> None:
-    found = padviz.detectability(Halving(far), "text:x", 32, height=6, step=2, mean=(0.5,), std=(0.5,))
+    found = padviz.detect(Halving(far), "text:x", 32, height=6, step=2, mean=(0.5,), std=(0.5,))
     edges = found.maps[0].edges
     lower, upper = ((edges.top, edges.left), (edges.bottom, edges.right))
     if not far:
@@ -97,7 +97,7 @@ def test_the_neglected_side_sees_less_and_the_other_one_where_padding_is_on_the_
 
 @pytest.mark.parametrize(("padding", "contrast"), [("symmetric", 0.22), ("circular", 0.187)])
 def test_a_detector_of_text_is_blind_at_the_border_under_zeros_alone(padding: str, contrast: float) -> None:
-    found = padviz.detectability(
+    found = padviz.detect(
         real_file("ch_PP-OCRv4_det_infer"), "text:padding", 160, padding, height=12, contrast=contrast, step=16,
         mean=(0.5,), std=(0.5,),
     )  # fmt: skip
@@ -140,7 +140,7 @@ def test_figures_of_a_map() -> None:
 def test_thresholds_are_the_contrasts_at_which_scores_decide() -> None:
     net = Spots(40)
     options: dict[str, Any] = {"height": 6, "step": 7, "mean": (0.5,), "std": (0.5,)}
-    needed = padviz.detectability(net, "text:x", 48, threshold=True, **options)
+    needed = padviz.detect(net, "text:x", 48, threshold=True, **options)
     (found,) = needed.maps
     assert found.threshold
     assert found.consistency is None
@@ -202,9 +202,7 @@ def test_a_picture_is_shifted_under_the_frame(tmp_path: Path) -> None:
     picture = np.full((64, 64), 128, np.uint8)
     picture[:20, :20] = 0  # in the frame until it is shifted
     Image.fromarray(picture).save(tmp_path / "corner.png")
-    found = padviz.detectability(
-        Spots(), size=32, image=tmp_path / "corner.png", shift=32, step=8, mean=(0.5,), std=(0.5,)
-    )
+    found = padviz.detect(Spots(), size=32, image=tmp_path / "corner.png", shift=32, step=8, mean=(0.5,), std=(0.5,))
     values = found.maps[0].values
     assert (found.shifted, values.shape, found.shape, found.contrast) == (True, (5, 5), (32, 32), 1)
     assert values[0, 0] > 0.9 > 0.5 > values[4, 4]
@@ -234,14 +232,14 @@ def test_the_first_output_that_can_be_scored_is_looked_at_or_the_one_that_is_nam
         net.conv.weight.copy_(torch.arange(3.0).reshape(3, 1, 1, 1) * -3)
     nn.init.constant_(net.conv.bias, -3.0)
     options: dict[str, Any] = {"size": 32, "height": 8, "step": 8}
-    assert padviz.detectability(net, **options).output == "maps"
-    found = padviz.detectability(net, output="scores", class_=2, **options)
+    assert padviz.detect(net, **options).output == "maps"
+    found = padviz.detect(net, output="scores", class_=2, **options)
     assert (found.output, found.class_) == ("scores", 2)
-    assert padviz.detectability(net, output="conv", **options).output == "conv"
+    assert padviz.detect(net, output="conv", **options).output == "conv"
     for wrong, said in (({"output": "boxes"}, "neither a map of the image"), ({"output": "score"}, "no module"),
                         ({"class_": 3}, "3 is no class")):  # fmt: skip
         with pytest.raises(PadvizError, match=said):
-            padviz.detectability(net, **options, **wrong)
+            padviz.detect(net, **options, **wrong)
 
 
 def test_the_score_of_a_class_is_its_share_with_the_best_other_one() -> None:
@@ -264,12 +262,12 @@ def test_what_does_not_react_is_refused_and_leaves_no_file(asked: dict[str, Any]
     nn.init.constant_(lifted.conv.bias, 2.0)
     nn.init.constant_(lifted.conv.weight, -1e-4 if "contrast" in asked else -1)
     with pytest.raises(PadvizError, match=re.escape(f"Spots: {said}")):
-        padviz.detectability(lifted, unfinished=tmp_path / "kept.npz", **options)
+        padviz.detect(lifted, unfinished=tmp_path / "kept.npz", **options)
     assert not [*tmp_path.iterdir()]
     nn.init.constant_(lifted.conv.weight, 0), nn.init.constant_(lifted.conv.bias, -2)
     with pytest.raises(PadvizError, match=r"Spots: nothing reacts to .*of the background's, 0.119; try another"):
-        padviz.detectability(lifted, **options)
-    (seen,) = padviz.detectability(Spots(40), "text:x", **options).maps
+        padviz.detect(lifted, **options)
+    (seen,) = padviz.detect(Spots(40), "text:x", **options).maps
     assert (seen.blind is None, seen.reacts, seen.without) == (False, True, pytest.approx(1 / (1 + np.exp(2))))
 
 
@@ -284,7 +282,7 @@ class Losing(Spots):
 @pytest.mark.parametrize("threshold", [False, True])
 def test_nan_is_told_and_is_no_blind_spot(threshold: bool) -> None:
     options: dict[str, Any] = {"size": 40, "height": 8, "mean": (0.5,), "std": (0.5,), "threshold": threshold}
-    found = padviz.detectability(Losing(40), "text:x", **options)
+    found = padviz.detect(Losing(40), "text:x", **options)
     (own,) = found.maps
     assert own.lost == 1 / 5
     assert np.isnan(own.values[0]).all()
@@ -294,7 +292,7 @@ def test_nan_is_told_and_is_no_blind_spot(threshold: bool) -> None:
     everywhere = Spots()
     nn.init.constant_(everywhere.conv.bias, torch.nan)
     with pytest.raises(PadvizError, match="Spots: the network makes NaN wherever the stimulus is"):
-        padviz.detectability(everywhere, "text:x", **options)
+        padviz.detect(everywhere, "text:x", **options)
 
 
 def test_maps_that_do_not_react_or_are_saturated_are_told() -> None:
@@ -336,7 +334,7 @@ GREY: dict[str, Any] = {"mean": (0.5,), "std": (0.5,)}
 def test_the_boxes_of_an_exported_yolo_are_refused_and_the_maps_that_are_named_are_read(tmp_path: Path) -> None:
     path = yolo.exported(tmp_path, size=(96, 160), opened=False)
     with pytest.raises(PadvizError) as refused:
-        padviz.detectability(path)
+        padviz.detect(path)
     said = (
         "the output is neither a map of the image, 96 x 160, nor class scores: 'output0' of 7 x 315; name a map inside"
     )
@@ -355,37 +353,37 @@ def test_the_boxes_of_an_exported_yolo_are_refused_and_the_maps_that_are_named_a
 
 def test_a_module_names_its_maps_inside_too() -> None:
     with pytest.raises(PadvizError, match=r"name a map inside with `output`: 'detect\.cv3\.0\.2' \(3 x 12 x 20\), "):
-        padviz.detectability(yolo.YoloV8(raw=False).eval(), size=(96, 160))
+        padviz.detect(yolo.YoloV8(raw=False).eval(), size=(96, 160))
 
 
 def test_a_classifier_that_is_sure_of_the_background_is_mapped_by_contrast_or_refused() -> None:
-    lost = padviz.detectability(Sure(1, 4), "text:x", 32, height=8, **GREY)
+    lost = padviz.detect(Sure(1, 4), "text:x", 32, height=8, **GREY)
     (own,) = lost.maps
     assert (lost.class_, own.threshold, own.below) == (0, True, True)
     assert lost.notes == (
         "no class wins at most positions: mapped is the contrast at which class 0, the background's, is lost",
     )
     assert 0 < known(own.least) < known(own.most) <= 1
-    won = padviz.detectability(Sure(1, 4, parts=1), "text:x", 32, height=8, **GREY)
+    won = padviz.detect(Sure(1, 4, parts=1), "text:x", 32, height=8, **GREY)
     assert (won.class_, won.maps[0].below) == (1, False)
-    asked = padviz.detectability(Sure(1, 4), "text:x", 32, height=8, class_=0, **GREY)
+    asked = padviz.detect(Sure(1, 4), "text:x", 32, height=8, class_=0, **GREY)
     assert asked.notes == (
         "the background alone is seen, with a score of 0.982: mapped is the contrast at which it is not",
     )
     np.testing.assert_array_equal(asked.maps[0].values, own.values)
     with pytest.raises(PadvizError, match=r"Sure: the stimulus is not seen at .*; `contrast` 1 maps such scores"):
-        padviz.detectability(Sure(0.05, 4), "text:x", 32, height=8, **GREY)
+        padviz.detect(Sure(0.05, 4), "text:x", 32, height=8, **GREY)
 
 
 def test_an_all_or_none_detector_is_mapped_by_contrast_and_a_graded_one_by_score() -> None:
-    steep = padviz.detectability(Steep(40), "text:x", 48, height=8, **GREY)
+    steep = padviz.detect(Steep(40), "text:x", 48, height=8, **GREY)
     (own,) = steep.maps
     assert own.threshold
     assert [note.split(", their")[0] for note in steep.notes] == ["the scores are all or none"]
-    asked = padviz.detectability(Steep(40), "text:x", 48, height=8, threshold=True, **GREY)
+    asked = padviz.detect(Steep(40), "text:x", 48, height=8, threshold=True, **GREY)
     assert (own.values == asked.maps[0].values).all()
     assert (asked.notes, np.isfinite(own.values).all()) == ((), True)
-    graded = padviz.detectability(Spots(), "text:x", 48, height=8, **GREY)
+    graded = padviz.detect(Spots(), "text:x", 48, height=8, **GREY)
     assert (graded.notes, graded.maps[0].threshold) == ((), False)
     assert 0.2 <= known(graded.maps[0].median) <= 0.8
 
@@ -436,12 +434,12 @@ def test_bgr_feeds_blue_first(tmp_path: Path) -> None:
 
     Image.new("RGB", (8, 8), (0, 0, 255)).save(tmp_path / "blue.png")
     options: dict[str, Any] = {"size": 32, "height": 8, "contrast": 1, "mean": (0.1, 0.2, 0.3), "std": (1, 1, 0.5)}
-    found = padviz.detectability(Blue(), str(tmp_path / "blue.png"), bgr=True, **options)
+    found = padviz.detect(Blue(), str(tmp_path / "blue.png"), bgr=True, **options)
     assert found.maps[0].values == pytest.approx(1 / (1 + np.exp(1 - 2 * (1 - 0.3) / 0.5)))
     with pytest.raises(PadvizError, match="Blue: nothing reacts to what is shown"):
-        padviz.detectability(Blue(), str(tmp_path / "blue.png"), **options)
+        padviz.detect(Blue(), str(tmp_path / "blue.png"), **options)
     with pytest.raises(PadvizError, match="bgr: has no use: the network reads 1 channel, not 3 colours"):
-        padviz.detectability(Spots(), size=32, bgr=True)
+        padviz.detect(Spots(), size=32, bgr=True)
 
 
 class Faint(Spots):
@@ -453,5 +451,5 @@ class Faint(Spots):
 
 
 def test_what_is_seen_at_less_than_full_contrast_has_a_threshold() -> None:
-    (found,) = padviz.detectability(Faint(), "text:x", 32, height=8, mean=(0.5,), std=(0.5,), threshold=True).maps
+    (found,) = padviz.detect(Faint(), "text:x", 32, height=8, mean=(0.5,), std=(0.5,), threshold=True).maps
     assert found.values == pytest.approx(0.2, rel=0.03)

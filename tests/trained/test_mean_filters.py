@@ -28,7 +28,7 @@ def convolution(weights: NDArray[Any], **options: Any) -> nn.Conv2d:
 
 
 def measured(weights: NDArray[Any], **options: Any) -> MeanFilter:
-    (row,) = padviz.mean_filters(convolution(weights, **options), 32).rows
+    (row,) = padviz.filters(convolution(weights, **options), 32).rows
     return row
 
 
@@ -120,9 +120,9 @@ def test_a_channel_is_dead_up_to_a_ten_thousandth_of_the_median() -> None:
 def test_the_offset_is_tested_where_both_signs_occur(pads: tuple[int, ...], went: int | None) -> None:
     weights = np.ones((4, 3, 3, 3))
     weights[:, :, 2] = 2  # D is above 0 on the height, and 0 on the width, which went with nothing
-    found = padviz.mean_filters(nn.Sequential(nn.ZeroPad2d(pads), convolution(weights, stride=2)), 32)
+    found = padviz.filters(nn.Sequential(nn.ZeroPad2d(pads), convolution(weights, stride=2)), 32)
     assert (len(found.off_centre), found.went_with) == (2, went)
-    centred = padviz.mean_filters(convolution(weights, stride=2, padding=1), 33)
+    centred = padviz.filters(convolution(weights, stride=2, padding=1), 33)
     assert (len(centred.off_centre), centred.went_with) == (0, None)
 
 
@@ -188,9 +188,9 @@ class Twice(nn.Module):
 
 
 def test_weights_that_layers_share_are_counted_once() -> None:
-    (row,) = padviz.mean_filters(Twice(), 33).rows
+    (row,) = padviz.filters(Twice(), 33).rows
     assert (row.uses, axes(row)[0].offset) == (2, 0)
-    (row,) = padviz.mean_filters(Twice(), 32).rows
+    (row,) = padviz.filters(Twice(), 32).rows
     assert (row.uses, axes(row)[0].offset, axes(row)[0].consumed) == (2, None, (1, 0))
 
 
@@ -198,7 +198,7 @@ def test_grid_and_padding_go_with_each_axis() -> None:
     module = nn.Sequential(
         nn.ZeroPad2d((0, 1, 1, 0)), convolution(weights_of(6, 4, 3, 3, 3), stride=2), nn.ConvTranspose2d(4, 3, 2, 2)
     )
-    found = padviz.mean_filters(module, 32)
+    found = padviz.filters(module, 32)
     tall, wide = axes(found.rows[0])
     assert (tall.offset, tall.consumed, wide.offset, wide.consumed) == (-0.5, (1, 0), 0.5, (0, 1))
     assert [group[:4] for group in found.groups] == [(True, -1, 1, 1), (True, 1, -1, 1)]
@@ -209,7 +209,7 @@ def test_grid_and_padding_go_with_each_axis() -> None:
 
 def test_transposed_and_grouped_weights_are_those_of_channels_out() -> None:
     module = nn.ConvTranspose2d(6, 4, 3, groups=2, bias=False)
-    (row,) = padviz.mean_filters(module, 16).rows
+    (row,) = padviz.filters(module, 16).rows
     stored = module.weight.detach().numpy()  # (6, 2, 3, 3): groups of 3 channels in make 2 each
     by_hand = np.stack([stored[g * 3 : g * 3 + 3, o] for g in range(2) for o in range(2)])
     assert row.channels == 4
@@ -227,14 +227,14 @@ def test_groups_that_do_not_divide_the_channels_have_no_weights(groups: int) -> 
 
 def test_layers_can_be_picked_and_nothing_to_measure_is_said() -> None:
     module = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 5))
-    assert [row.layer for row in padviz.mean_filters(module, 32, layer="2").rows] == ["2"]
-    assert len(padviz.mean_filters(module, 32).rows) == 2
+    assert [row.layer for row in padviz.filters(module, 32, layer="2").rows] == ["2"]
+    assert len(padviz.filters(module, 32).rows) == 2
     with pytest.raises(DescriptionError, match="no convolution of several taps among those layers"):
-        padviz.mean_filters(module, 32, layer=["0"])
+        padviz.filters(module, 32, layer=["0"])
     with pytest.raises(padviz.PadvizError, match="no layer is called 'x'"):
-        padviz.mean_filters(module, 32, layer="x")
+        padviz.filters(module, 32, layer="x")
     with pytest.raises(DescriptionError, match=r"Conv2d: has no convolution of several taps whose weights are there"):
-        padviz.mean_filters(nn.Conv2d(3, 8, 1), 32)
+        padviz.filters(nn.Conv2d(3, 8, 1), 32)
 
 
 class Rolled(nn.Module):
@@ -250,15 +250,15 @@ class Rolled(nn.Module):
 
 def test_what_lies_before_something_unknown_can_be_measured() -> None:
     with pytest.raises(padviz.PadvizError, match="`layer` first stops before it"):
-        padviz.mean_filters(Rolled(), 32)
-    (row,) = padviz.mean_filters(Rolled(), 32, layer="first").rows
+        padviz.filters(Rolled(), 32)
+    (row,) = padviz.filters(Rolled(), 32, layer="first").rows
     assert axes(row)[0].offset == 0
 
 
 def test_it_draws_into_an_axis_of_somebody() -> None:
     from matplotlib.figure import Figure
 
-    found = padviz.mean_filters(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, (1, 7))), 32)
+    found = padviz.filters(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, (1, 7))), 32)
     ax = Figure().subplots()
     assert found.plot(ax) is ax
     assert len(ax.images) == 6

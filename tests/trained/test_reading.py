@@ -188,7 +188,7 @@ def test_weights_that_are_not_a_file_beside_the_model_are_refused(how: str) -> N
     assert found.unread == {"y": f"its weights cannot be read: w {why}"}
     message = f"{path}: its external data cannot be read: w {why}; put it beside the file"
     with pytest.raises(PadvizError) as error:
-        padviz.border_responses(path, (32, 32), n=1)
+        padviz.responses(path, (32, 32), n=1)
     assert str(error.value) == message
 
 
@@ -198,7 +198,7 @@ def test_weights_lie_beside_the_file_as_it_is_named_be_that_a_link() -> None:
     missing = "w should be in 'w.bin' beside the model (no such file)"
     assert read("link.onnx").unread == {"y": f"its weights cannot be read: {missing}"}
     with pytest.raises(PadvizError, match=r"link\.onnx: its external data cannot be read: w should be in 'w\.bin'"):
-        padviz.border_responses("link.onnx", (32, 32), n=1)
+        padviz.responses("link.onnx", (32, 32), n=1)
 
 
 @pytest.mark.parametrize("place", [".", "elsewhere"])
@@ -211,7 +211,7 @@ def test_a_constant_nodes_weights_are_read_beside_the_file_and_never_where_one_i
     held = model.graph.node[0].attribute[0].t
     held.CopyFrom(numpy_helper.from_array(STORED))
     onnx.save(model, path)
-    expected = padviz.border_responses(path, (32, 32), n=1).rows[0].energy
+    expected = padviz.responses(path, (32, 32), n=1).rows[0].energy
     set_external_data(held, "w.bin", length=STORED.nbytes)
     held.ClearField("raw_data")
     path.write_bytes(model.SerializeToString())
@@ -219,17 +219,17 @@ def test_a_constant_nodes_weights_are_read_beside_the_file_and_never_where_one_i
     monkeypatch.chdir("elsewhere")
     (data if place == "." else Path("w.bin")).write_bytes(STORED.tobytes())
     if place == ".":
-        assert padviz.border_responses(path, (32, 32), n=1).rows[0].energy == expected
+        assert padviz.responses(path, (32, 32), n=1).rows[0].energy == expected
         return
     with pytest.raises(PadvizError, match=r"its external data cannot be read: .* beside the model \(no such file\)"):
-        padviz.border_responses(path, (32, 32), n=1)
+        padviz.responses(path, (32, 32), n=1)
 
 
 def test_weights_that_are_calculated_are_told() -> None:
     found = read(onnx_file("v = Mul (w, w)\n y = Conv <kernel_shape = [3, 5]> (x, v)", w=STORED))
     assert found.unread == {"y": "its weights are calculated, by Mul"}
     with pytest.raises(PadvizError, match=r"model\.onnx: has no convolution .*: y: its weights are calculated, by Mul"):
-        padviz.mean_filters("model.onnx")
+        padviz.filters("model.onnx")
 
 
 def test_weights_that_make_no_sense_or_are_hidden_are_told() -> None:
@@ -259,7 +259,7 @@ def test_a_file_has_the_figures_of_the_module_that_it_was_made_of(dynamo: bool) 
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.Hardswish(), nn.Conv2d(8, 8, 5, padding=2, groups=4)).eval()
     torch.onnx.export(net, (torch.zeros(1, 3, 32, 32),), "net.onnx", dynamo=dynamo)
-    for one, other in zip(padviz.mean_filters(net, 32).rows, padviz.mean_filters("net.onnx", 32).rows, strict=True):
+    for one, other in zip(padviz.filters(net, 32).rows, padviz.filters("net.onnx", 32).rows, strict=True):
         assert one.height is not None
         assert other.height is not None
         assert one.height == other.height
@@ -512,20 +512,20 @@ class Complex(nn.Module):
 
 
 def test_complex_weights_are_refused_by_the_layer() -> None:
-    found = padviz.mean_filters(Complex(), 32)
+    found = padviz.filters(Complex(), 32)
     assert ([row.layer for row in found.rows], found.unread) == (
         ["second"],
         {"first": "its weights are complex numbers"},
     )
     with pytest.raises(PadvizError, match=r": first: its weights are complex numbers"):
-        padviz.mean_filters(Complex(), 32, layer="first")
+        padviz.filters(Complex(), 32, layer="first")
     with pytest.raises(PadvizError, match="first: makes complex numbers, which have no mean response; use a"):
-        padviz.border_responses(Complex(), 32, n=2)
+        padviz.responses(Complex(), 32, n=2)
     spectrum = nn.Sequential(nn.Conv2d(3, 4, 3), Spectrum())
     with pytest.raises(
         PadvizError, match="is neither a map of the image, 32 x 32, nor class scores: 'output' of 4 x 30 x 30"
     ):
-        padviz.detectability(spectrum, size=32, height=8)
+        padviz.detect(spectrum, size=32, height=8)
 
 
 class Spectrum(nn.Module):

@@ -30,7 +30,7 @@ def check_offset_tells_the_sign(found: MeanFilters) -> None:
 
 def test_mobilenet_v2_of_torchvision() -> None:
     path = real_weights("mobilenet_v2-b0353104.pth")
-    found = padviz.mean_filters("torchvision.models:mobilenet_v2", 224, path)
+    found = padviz.filters("torchvision.models:mobilenet_v2", 224, weights=path)
     assert (mean(found.strided), mean(found.others)) == (0.093, 0.043)
     assert [axis.skew > 0 for axis in found.strided] == [True] * 10
     assert [row.layer for row in found.rows if row.strided][:2] == ["features.0.0", "features.2.conv.1.0"]
@@ -40,7 +40,7 @@ def test_mobilenet_v2_of_torchvision() -> None:
     check_offset_tells_the_sign(found)
     module = torchvision.models.mobilenet_v2()
     module.load_state_dict(torch.load(path, weights_only=True))
-    own = [row.height for row in padviz.mean_filters(module, 224).rows]
+    own = [row.height for row in padviz.filters(module, 224).rows]
     assert own == [row.height for row in found.rows]
 
 
@@ -49,7 +49,7 @@ def test_efficientnet_lite_pads_on_the_far_side_and_leans_the_other_way() -> Non
     module = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
     names = module.state_dict().keys()  # the same layers in the same order, by other names
     module.load_state_dict(dict(zip(names, weights.values(), strict=True)))
-    found = padviz.mean_filters(module, 224)
+    found = padviz.filters(module, 224)
     assert mean(found.strided) < -0.1
     assert {axis.consumed for axis in found.strided} <= {(0, 1), (1, 2)}
     assert all(known(axis.offset) > 0 for axis in found.strided)
@@ -65,7 +65,7 @@ def test_efficientnet_lite_pads_on_the_far_side_and_leans_the_other_way() -> Non
     ],
 )
 def test_files_of_others(name: str, uneven: float, others: float) -> None:
-    found = padviz.mean_filters(real_file(name), 224)
+    found = padviz.filters(real_file(name), 224)
     assert all(axis.uneven for axis in found.strided)
     assert (mean(found.strided), mean(found.others)) == (uneven, others)
     assert len(found.strided) == 10
@@ -73,7 +73,7 @@ def test_files_of_others(name: str, uneven: float, others: float) -> None:
 
 
 def test_a_network_on_a_centred_grid_leans_nowhere() -> None:
-    found = padviz.mean_filters(real_file("Tumor_classification_vgg16"))
+    found = padviz.filters(real_file("Tumor_classification_vgg16"))
     assert (len(found.others), len(found.strided), found.off_centre) == (26, 0, ())
     assert mean(found.others) == -0.001
     assert all(axis.offset == 0 for axis in found.others)

@@ -85,7 +85,7 @@ def figures(axis: AxisSkew | None) -> Any:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_turned_network_has_turned_filters(shape: dict[str, Any]) -> None:
-    rows, others = (padviz.mean_filters(Net(**shape, turned=turned), size).rows
+    rows, others = (padviz.filters(Net(**shape, turned=turned), size).rows
                     for turned, size in ((False, (24, 31)), (True, (31, 24))))  # fmt: skip
     assert len(rows) == len(others) == 2
     for row, other in zip(rows, others, strict=True):
@@ -101,7 +101,7 @@ def test_a_turned_network_has_turned_filters(shape: dict[str, Any]) -> None:
 def test_a_mirrored_network_leans_the_other_way(shape: dict[str, Any], axis: int) -> None:
     size = tuple(shape["stride"][i] * 9 + shape["kernel"][i] - sum(shape["pads"][2:] if i == 0 else shape["pads"][:2])
                  for i in (0, 1))  # fmt: skip
-    rows, others = (padviz.mean_filters(Net(**shape, mirrored=which), size).rows for which in (-1, axis))
+    rows, others = (padviz.filters(Net(**shape, mirrored=which), size).rows for which in (-1, axis))
     for row, other in zip(rows, others, strict=True):
         for i, (one, mirrored) in enumerate(((row.height, other.height), (row.width, other.width))):
             assert figures(mirrored) == swapped(one, mirrored=i == axis)
@@ -149,8 +149,8 @@ class Dark(nn.Module):
 
 def test_a_turned_detector_has_turned_positions() -> None:
     options: dict[str, Any] = {"height": 8, "step": 5, "contrast": 0.4, "mean": (0.5,), "std": (0.5,)}
-    own = padviz.detectability(Dark(), size=(38, 53), **options)
-    turned = padviz.detectability(Dark(turned=True), size=(53, 38), **options)
+    own = padviz.detect(Dark(), size=(38, 53), **options)
+    turned = padviz.detect(Dark(turned=True), size=(53, 38), **options)
     assert (turned.tops, turned.lefts, turned.size) == (own.lefts, own.tops, own.size[::-1])
     one, other = own.maps[0], turned.maps[0]
     np.testing.assert_allclose(one.values.T, other.values, atol=1e-6)
@@ -172,7 +172,7 @@ def known_pair(pair: Pair | None) -> Pair:
 
 def test_a_mirrored_detector_has_mirrored_edges() -> None:
     options: dict[str, Any] = {"size": (41, 56), "height": 8, "step": 1, "contrast": 0.4, "mean": (0.5,), "std": (0.5,)}
-    one, other = (padviz.detectability(Dark(mirrored=which), **options).maps[0] for which in (False, True))
+    one, other = (padviz.detect(Dark(mirrored=which), **options).maps[0] for which in (False, True))
     np.testing.assert_allclose(one.values[::-1], other.values, atol=1e-6)
     assert known(one.edges.top) == pytest.approx(known(other.edges.bottom), abs=1e-6)
     assert abs(known(one.edges.top) - known(one.edges.bottom)) > 0.01
@@ -182,7 +182,7 @@ def test_a_mirrored_detector_has_mirrored_edges() -> None:
 def test_a_detector_and_its_file_agree(tmp_path: Path) -> None:
     options: dict[str, Any] = {"size": (38, 53), "height": 8, "step": 5, "mean": (0.5,), "std": (0.5,)}
     torch.onnx.export(Dark().eval(), (torch.zeros(1, 1, 38, 53),), tmp_path / "net.onnx", dynamo=False)
-    own, of_file = padviz.detectability(Dark(), **options), padviz.detectability(tmp_path / "net.onnx", **options)
+    own, of_file = padviz.detect(Dark(), **options), padviz.detect(tmp_path / "net.onnx", **options)
     assert (of_file.tops, of_file.lefts) == (own.tops, own.lefts)
     assert of_file.contrast == pytest.approx(own.contrast)
     np.testing.assert_allclose(of_file.maps[0].values, own.maps[0].values, atol=1e-5)
@@ -204,13 +204,13 @@ def test_a_file_and_its_module_agree_on_one_axis_as_on_two(shape: dict[str, Any]
     net = Net(**shape).eval()
     torch.onnx.export(net, (torch.zeros(2, 2, 24, 31),), tmp_path / "net.onnx", dynamo=False, input_names=["x"],
                       dynamic_axes={"x": {0: "n"}})  # fmt: skip
-    of_file, of_net = (padviz.mean_filters(each, (24, 31)) for each in (tmp_path / "net.onnx", net))
+    of_file, of_net = (padviz.filters(each, (24, 31)) for each in (tmp_path / "net.onnx", net))
     for one, other in zip(of_file.rows, of_net.rows, strict=True):
         assert (one.height, one.width) == (other.height, other.width)
         np.testing.assert_array_equal(one.exposure, other.exposure)  # type: ignore[arg-type]
     assert of_file.groups == of_net.groups
-    rows = padviz.border_responses(tmp_path / "net.onnx", (24, 31), n=4, mean=(0.5,), std=(0.5,)).rows
-    for row, twin in zip(rows, padviz.border_responses(net, (24, 31), n=4, mean=(0.5,), std=(0.5,)).rows, strict=True):
+    rows = padviz.responses(tmp_path / "net.onnx", (24, 31), n=4, mean=(0.5,), std=(0.5,)).rows
+    for row, twin in zip(rows, padviz.responses(net, (24, 31), n=4, mean=(0.5,), std=(0.5,)).rows, strict=True):
         np.testing.assert_allclose(row.energy, twin.energy, rtol=0.01, atol=1e-3)
         np.testing.assert_allclose(row.map, twin.map, atol=1e-3)  # type: ignore[arg-type]
 
@@ -283,7 +283,7 @@ def test_what_leans_nowhere_is_not_above_0() -> None:
     """Whole weights, of which each half has as much: D is 0, and not almost."""
     net = nn.Conv2d(1, 2, 3, stride=2, padding=1, bias=False)
     nn.init.ones_(net.weight)
-    found = padviz.mean_filters(net, 32)
+    found = padviz.filters(net, 32)
     (row,) = found.rows
     assert [(axis.skew, axis.offset) for axis in row.axes] == [(0.0, -0.5)] * 2
     assert [group.positive for group in found.groups] == [0]

@@ -22,7 +22,7 @@ class EvenSizes:
     Examples
     --------
     >>> import padviz
-    >>> padviz.even_sizes("resnet18", 200, 230).even
+    >>> padviz.sizes("resnet18", 200, 230).even
     (225,)
     """
 
@@ -36,13 +36,13 @@ class EvenSizes:
 
 
 def even_sizes(network: Network, lo: int = 64, hi: int = 1024, axis: str = "both") -> EvenSizes:
-    """Find every size in lo .. hi at which no layer is uneven: `padviz.even_sizes`, of a loaded network.
+    """Find every size in lo .. hi at which no layer is uneven: `padviz.sizes`, of a loaded network.
 
     Parameters
     ----------
     network : Network
     lo, hi, axis
-        As for `padviz.even_sizes`.
+        As for `padviz.sizes`.
 
     Raises
     ------

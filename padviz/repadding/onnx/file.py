@@ -153,7 +153,7 @@ def check_options(padding: str | None, even: bool, layers: Sequence[str] = ()) -
     if padding is not None and even:
         raise OptionError("cannot be combined with `padding`", option="even", hint="do one after the other")
     if even and layers:
-        raise OptionError("takes all uneven windows", option="even", hint="leave `layers` and `without` out")
+        raise OptionError("takes all uneven windows", option="even", hint="leave `layer` and `except_` out")
 
 
 def read(path: str | Path, size: Size | None = None, neutral: Iterable[str] = ()) -> tuple[Model, Network]:

@@ -54,28 +54,14 @@ def repad(
     size: int | Sequence[int] | None = None,
     share: bool = True,
 ) -> nn.Module:
-    """Copy a PyTorch module so that its convolutions pad by another scheme; the module itself stays as it is.
+    """Copy a PyTorch module so that its convolutions pad by another scheme: `padviz.repad`, of a module.
 
-    What padding reads is replaced, and nothing else: in convolutions and their subclasses, and where a forward calls
-    `conv2d`, `pad` or `unfold` itself. Names of parameters stay, so checkpoints of either load into the other.
+    It is replaced in convolutions and their subclasses, and where a forward calls `conv2d`, `pad` or `unfold` itself.
 
     Parameters
     ----------
-    module : torch.nn.Module
-        Scripted and lazy modules are refused; of what `torch.compile` made, the module inside is repadded.
-    padding : str
-        A scheme that README lists, but for valid and full; or one for each axis, height/width: "zero/circular".
-    layers : str or iterable of str, optional
-        Names of layers, or of modules with all that is in them; everything that pads by default.
-    size : int or (height, width), optional
-        Input size in pixels at which the scheme must fit and the result is checked; the module's own by default.
-    share : bool
-        Whether the copy has the very parameters of the module, or copies of them. Buffers are copied.
-
-    Returns
-    -------
-    torch.nn.Module
-        Its `.repadded` has the names of what was `changed`, what was `left` alone and why, and the `size` checked at.
+    module, padding, layers, size, share
+        As for `padviz.repad`, where `layers` is `layer`.
 
     Raises
     ------
@@ -83,24 +69,10 @@ def repad(
         If nothing can be done, naming what is in the way; or if the result does not count as `usage(module,
         padding=padding)` does, in every pixel.
 
-    Warns
-    -----
-    UserWarning
-        Naming what is left alone, as where there are too few rows, or where no forward on an image can be followed.
-
-    Notes
-    -----
-    "valid" and "full" are other amounts of padding, and refused: maps would change their size.
-    Source: the conclusion of Alsallakh et al., ICLR 2021, that circular or symmetric padding may fit a task better.
-
     Examples
     --------
-    >>> import padviz, torchvision
-    >>> wrapped = padviz.repad(torchvision.models.resnet18(), "zero/circular", size=64)
-    >>> wrapped.conv1
-    Conv2d(3, 64, kernel_size=(7, 7), stride=(2, 2), padding=(3, 3), bias=False, repadded='zero/circular')
-    >>> len(wrapped.repadded.changed), wrapped.repadded.left
-    (17, ())
+    >>> repad(nn.Conv2d(3, 8, 3, padding=1), "reflect", size=32).repadded.changed
+    ('',)
     """
     module, padding = getattr(module, "_orig_mod", module), checked(padding)
     where = type(module).__name__
@@ -128,7 +100,7 @@ def refuse(module: nn.Module, where: str) -> None:
         For scripted modules, lazy ones, and those whose forward is not their class's.
     """
     if not isinstance(module, nn.Module):
-        raise DescriptionError(f"{module!r} is no torch.nn.Module", hint="an ONNX file is repadded by padviz repad")
+        raise DescriptionError(f"{module!r} is no torch.nn.Module", hint="name one, or the path of an ONNX file")
     for name, inner in module.named_modules():
         at = ", ".join(filter(None, (where, name)))
         if isinstance(inner, torch.jit.ScriptModule):
@@ -263,4 +235,4 @@ def obey(planned: Plan, done: Network, padding: str) -> None:
     near = "partial" in schemes_of(padding) and np.allclose(maps[0].counts, maps[1].counts, rtol=NEAR, atol=0)
     if not near and not same(maps[0], maps[1]):
         what = f"does not use its pixels as it would under the padding that was asked for, at {planned.size}"
-        raise PadvizError(what, where=planned.before.name, hint="name the `layers` to repad")
+        raise PadvizError(what, where=planned.before.name, hint="name the `layer` to repad")

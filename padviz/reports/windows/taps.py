@@ -43,7 +43,7 @@ def tap_facts(row: TapExposure) -> dict[str, Any]:
     """Pick the taps of one layer for JSON.
 
     >>> import padviz
-    >>> tap_facts(padviz.tap_exposure("resnet18", 224)[-5])["grid"][0]
+    >>> tap_facts(padviz.taps("resnet18", 224)[-5])["grid"][0]
     [36, 42, 42]
     """
     imbalance = dict(zip(("height", "width"), row.imbalance, strict=True))

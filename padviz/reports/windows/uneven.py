@@ -109,7 +109,7 @@ def ledger_facts(ledger: Ledger) -> dict[str, Any]:
     """Pick the figures of a ledger for JSON.
 
     >>> import padviz
-    >>> ledger_facts(padviz.ledger("resnet18", 224))["layers"][0]["uneven"]
+    >>> ledger_facts(padviz.uneven("resnet18", 224))["layers"][0]["uneven"]
     True
     """
     counts = {"uneven_learned": len(ledger.uneven_learned), "uneven_rigid": len(ledger.uneven_rigid)}

@@ -16,7 +16,7 @@ FINEST, MANY = 8, 400  # the default step: at least so many pixels, and at most 
 
 @dataclass(frozen=True)
 class Question:
-    """As in `padviz.detectability`; options that contradict are refused.
+    """As in `padviz.detect`; options that contradict are refused.
 
     Examples
     --------

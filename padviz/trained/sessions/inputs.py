@@ -21,7 +21,7 @@ MOST = 10_000  # images
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a network is run on for its responses, as in `padviz.border_responses`."""
+    """What a network is run on for its responses, as in `padviz.responses`."""
 
     inputs: str = NOISE
     n: int = 16
