@@ -35,7 +35,8 @@ def command(model: str, size: Pixels | None, weights: str | None, layers: Names,
     border, and shows the noise; padded pools keep theirs. Aware is the share of channels with a border line of their
     own.
 
-    Check --mean and --std where responses says that a convolution hardly reacts: E may double by wrong ones.
+    Wrong --mean and --std may double E. responses warns where the first batch normalisation was trained on other
+    inputs, and names the usual ones that fit; or, without it, where a convolution hardly reacts.
 
     \b
     Example:

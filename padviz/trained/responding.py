@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from padviz.trained.border_responses import NONE, BorderResponses, border_responses, faint
 from padviz.trained.sessions.inputs import BLANK, Inputs, images_of
+from padviz.trained.sessions.normalising import unlike
 from padviz.trained.sessions.of_model import runner_of
 from padviz.trained.sessions.running import Runner
 from padviz.trained.shuffling import SHUFFLED, shuffled
@@ -28,8 +29,9 @@ def respond(
     notes = (*notes, *_count_notes(inputs, len(images)))
     part_progress = _over(len(runners), on_progress)
     rows = [row for scheme, runner in runners for row in border_responses(runner, images, scheme, part_progress)]
-    if kind != BLANK and (note := faint(first, images, rows)):
-        notes = (*notes, note)
+    if kind != BLANK:
+        wrong = unlike(trained.trained_on, images, inputs) if trained.trained_on else faint(first, images, rows)
+        notes = (*notes, *filter(None, [wrong]))
     if len(images) == 1 and kind != BLANK:
         rows = [replace(row, energy=NONE, profiles=()) for row in rows]
     about = trained.network.name, trained.network.title, trained.size, tuple(scheme for scheme, _ in runners)

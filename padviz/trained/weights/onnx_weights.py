@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from padviz.sources.onnx.load import laid_out
 from padviz.sources.onnx.model import Constants, Model, attributes, needed, op_of, open_model, title
 from padviz.sources.onnx.tensors import CONVS, WEIGHT
 from padviz.trained.weights.trained_network import Kernel, Trained, Unread, as_kernel
+from padviz.trained.weights.trained_on import TrainedOn, trained_on
 
 PASSED = ("Identity", "Cast", "Transpose", "DequantizeLinear")
+LAID_OUT = ("Identity", "Cast", "Transpose")  # between the image and a convolution that reads its numbers
 DEEPEST = 20  # nodes between a constant and its convolution
 MOST_NUMBERS = 1 << 29
 Proto = Any
@@ -44,7 +47,8 @@ def read(path: Path, size: Size | None = None, neutral: Iterable[str] = ()) -> T
     known = {*unread, *(kernel.layer for kernel in kernels)}
     hidden = [layer.name for layer in network.layers if layer.kind in CONVOLUTIONS and layer.name not in known]
     unread |= dict.fromkeys(hidden, "its weights are inside of a function or a branch")
-    return Trained(network, size or network.size, model, str(path), tuple(kernels), unread)
+    images = _trained_on(model, store)
+    return Trained(network, size or network.size, model, str(path), tuple(kernels), unread, trained_on=images)
 
 
 def _convolutions(model: Model, network: Network) -> Iterator[tuple[Proto, Layer]]:
@@ -147,3 +151,16 @@ def _weight_of(node: Proto) -> str:
 def _normalised(store: _Store, node: Proto) -> bool:
     """Tell whether a batch normalisation reads what a convolution makes."""
     return any(reader.op_type == "BatchNormalization" for reader in store.readers.get(node.output[0], ()))
+
+
+def _trained_on(model: Model, store: _Store) -> TrainedOn | None:
+    """Find what the batch normalisation behind a convolution of the image itself tells of the images."""
+    for node in needed(model.graph):
+        if node.op_type == "Conv" and store.constants.behind(node.input[0], LAID_OUT) == model.image.name:
+            for norm in store.readers.get(node.output[0], ()):
+                if norm.op_type == "BatchNormalization" and not attributes(node.attribute).get("group", 1) > 1:
+                    with suppress(Unread, *BROKEN):
+                        bias = store.numbers(node.input[2], DEEPEST) if len(node.input) > 2 else np.float64(0)
+                        running = (store.numbers(norm.input[i], DEEPEST) for i in (3, 4))
+                        return trained_on(title(node), store.weights(node), bias, *running)
+    return None

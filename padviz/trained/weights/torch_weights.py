@@ -23,6 +23,7 @@ from padviz.sources.torch.arguments import op_of
 from padviz.sources.torch.load import call_factory, channels_of, copied, named, network_of, parameters_of, quiet, trace
 from padviz.sources.torch.tracer import Tracer
 from padviz.trained.weights.trained_network import Kernel, Trained, Unread, as_kernel
+from padviz.trained.weights.trained_on import TrainedOn, trained_on
 
 CALLS = ("conv1d", "conv2d", "conv_transpose2d")
 NESTED = ("state_dict", "model_state_dict", "model", "net")  # where checkpoints have the parameters
@@ -48,8 +49,8 @@ def read(source: str | nn.Module, size: Size | None, weights: str | Path | None,
     if weights is not None and from_file:
         _load(module, state_of(Path(weights)), str(weights), where)
     pixels = size or network.size
-    kernels, unread = _kernels(module, network, where, neutral, pixels)
-    return Trained(network, pixels, module, where, kernels, unread, tuple(untold))
+    calls = _calls(module, where, neutral, pixels)
+    return Trained(network, pixels, module, where, *calls.kernels(network), tuple(untold), calls.trained_on)
 
 
 def _with_weights(factory: Any, source: str, weights: str | Path | None, untold: list[str]) -> Any:
@@ -201,9 +202,7 @@ def _some_keys(keys: list[str]) -> str:
     return ", ".join(keys[:NAMED]) + more
 
 
-def _kernels(
-    module: nn.Module, network: Network, where: str, neutral: Iterable[str], size: Size
-) -> tuple[tuple[Kernel, ...], dict[str, str]]:
+def _calls(module: nn.Module, where: str, neutral: Iterable[str], size: Size) -> _Calls:
     """Find what each convolution is called with: a forward on an image without data has its weights whole."""
     failure: PadvizError | None = None
     for channels in channels_of(module):
@@ -213,22 +212,27 @@ def _kernels(
         except PadvizError as error:
             failure = failure or error
             continue
-        return calls.kernels(network)
+        return calls
     assert failure
     raise failure
 
 
 class _Calls(TorchFunctionMode):
-    """While active, keeps what convolutions are called with, by layer, and which of them a norm reads."""
+    """While active, keeps what convolutions are called with, by layer, and which of them a norm reads.
+
+    `trained_on` is what the norm behind a convolution of the image itself tells of the images.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.weights: dict[str, tuple[Tensor, int]] = {}
         self.normed: set[str] = set()
         self.outputs: dict[int, tuple[Tensor, str]] = {}  # with the tensors, so that no id is used twice
+        self.of_image: dict[str, Tensor | None] = {}  # the biases of the convolutions that read the image itself
+        self.trained_on: TrainedOn | None = None
 
     def watch(self, tracer: Tracer) -> _Calls:
-        self.tracer = tracer
+        self.tracer, self.image = tracer, next(iter(tracer.values))
         return self
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -238,9 +242,29 @@ class _Calls(TorchFunctionMode):
             name = self.tracer.arranger.trace.layers[value[1].at].name
             self.weights[name] = _argument(args, kwargs, 1, "weight", None), _argument(args, kwargs, 6, "groups", 1)
             self.outputs[id(out)] = out, name
+            if op == "conv2d" and id(_argument(args, kwargs, 0, "input", None)) == self.image:
+                self.of_image[name] = _argument(args, kwargs, 2, "bias", None)
         elif op == "batch_norm" and (convolution := self.outputs.get(id(_argument(args, kwargs, 0, "input", None)))):
             self.normed.add(convolution[1])
+            at = 3 if func is torch.batch_norm else 1
+            running = (
+                _argument(args, kwargs, at + i, f"running_{name}", None) for i, name in enumerate(("mean", "var"))
+            )
+            self.trained_on = self.trained_on or self._told(convolution[1], *running)
         return out
+
+    def _told(self, layer: str, mean: Tensor | None, variance: Tensor | None) -> TrainedOn | None:
+        """Read what a norm's running statistics tell of the images, if it stands behind a convolution of these."""
+        if layer not in self.of_image or self.weights[layer][1] != 1:
+            return None
+        bias = self.of_image[layer]
+        tensors = self.weights[layer][0], torch.zeros(1) if bias is None else bias, mean, variance
+        numbers = [
+            tensor.detach().cpu().double().numpy()
+            for tensor in tensors
+            if tensor is not None and tensor.is_floating_point() and not tensor.is_meta
+        ]
+        return trained_on(layer, *numbers) if len(numbers) == 4 else None
 
     def kernels(self, network: Network) -> tuple[tuple[Kernel, ...], dict[str, str]]:
         """List the kernels of all convolutions of a network, and why some have none."""

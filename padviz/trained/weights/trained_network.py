@@ -15,6 +15,7 @@ from padviz.geometry.receptive_fields import grid_offsets
 from padviz.geometry.tap_exposure import tap_exposure
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
+from padviz.trained.weights.trained_on import TrainedOn
 
 Pads = tuple[int, int]
 
@@ -43,7 +44,8 @@ class Trained:
     """A network at a size, and the ONNX model or the PyTorch module, in evaluation mode, that holds its weights.
 
     `where` is the file, or the name of the module. `kernels` are those of all convolutions that padviz found, and
-    `unread` says by layer why there are none. `notes` say what is not known of the weights.
+    `unread` says by layer why there are none. `notes` say what is not known of the weights, and `trained_on` what its
+    first batch normalisation tells of the images; None where none follows a convolution that reads the image itself.
     """
 
     network: Network
@@ -53,6 +55,7 @@ class Trained:
     kernels: tuple[Kernel, ...]
     unread: dict[str, str]
     notes: tuple[str, ...] = ()
+    trained_on: TrainedOn | None = None
 
 
 class Places:
