@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from padviz.api.audits import audit, costs, fields, sizes, taps, uneven
     from padviz.api.counts import coverage, usage
     from padviz.api.repadding import repad
-    from padviz.api.tiles import tiles
+    from padviz.api.tiles import tiles, verify_tiles
     from padviz.api.trained import detect, filters, responses
     from padviz.api.trying import seen, trial
     from padviz.counting.count_map import CountMap
     from padviz.counting.shares.summary import Summary
     from padviz.cutting.plan import Plan
     from padviz.cutting.running import tiled
+    from padviz.cutting.verify import Verified
     from padviz.exports.run import export
     from padviz.geometry.balance.even_sizes import EvenSizes
     from padviz.geometry.costs import Costs
@@ -46,9 +47,10 @@ if TYPE_CHECKING:
 __all__ = [
     "Audit", "BorderResponse", "BorderResponses", "Costs", "CountMap", "Detectability", "EvenSizes", "Explorer",
     "Layer", "Ledger", "MeanFilter", "MeanFilters", "Network", "PadvizError", "Plan", "PositionMap",
-    "ReceptiveField", "Remedy", "Repadded", "Seen", "Summary", "TapExposure", "Trial", "TrialRow",
+    "ReceptiveField", "Remedy", "Repadded", "Seen", "Summary", "TapExposure", "Trial", "TrialRow", "Verified",
     "__version__", "audit", "costs", "coverage", "detect", "explore", "export", "fields", "filters", "load",
     "read_counts", "repad", "responses", "seen", "sizes", "taps", "tiled", "tiles", "trial", "uneven", "usage",
+    "verify_tiles",
 ]  # fmt: skip
 
 _HOMES = {
@@ -57,13 +59,14 @@ _HOMES = {
     "api.audits": "audit costs fields sizes taps uneven",
     "api.counts": "coverage usage",
     "api.repadding": "repad",
-    "api.tiles": "tiles",
+    "api.tiles": "tiles verify_tiles",
     "api.trained": "detect filters responses",
     "api.trying": "seen trial",
     "counting.count_map": "CountMap",
     "counting.shares.summary": "Summary",
     "cutting.plan": "Plan",
     "cutting.running": "tiled",
+    "cutting.verify": "Verified",
     "exports.run": "export",
     "geometry.balance.even_sizes": "EvenSizes",
     "geometry.costs": "Costs",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from padviz.errors import DescriptionError
 from padviz.network.network import Network, as_size
 from padviz.sources import load_at
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from padviz.cutting.plan import Plan
+    from padviz.cutting.verify import Verified
+    from padviz.trained.weights.trained_network import Trained
 
 
 def tiles(
@@ -63,3 +66,68 @@ def tiles(
     whole, size = load_at(network, image)
     kept = upto(whole, names_of(layer, whole, every=True))
     return plan_tiles(kept, size, as_size(tile), objects, globals_of(kept) if ignore_norms else frozenset())
+
+
+def verify_tiles(
+    network: str | Path | nn.Module | Trained,
+    image: int | Sequence[int] | None = None,
+    layer: str | Sequence[str] | None = None,
+    *,
+    weights: str | Path | None = None,
+    ignore_norms: bool = False,
+    seed: int = 0,
+) -> Verified:
+    """Run a network on noise, whole and tile by tile, and compare what it makes: what a plan says, shown.
+
+    The image is the smallest with three tiles a side that is as long as `image` modulo the lattice. A module runs in
+    double precision where it can, and an ONNX file as it is.
+
+    Parameters
+    ----------
+    network : str, Path, torch.nn.Module or Trained
+        The path of an ONNX file, a module with its weights, the name of what makes one, or what was read of it.
+    image : int or (height, width), optional
+        Size of the image that tiles are for; the network's own by default.
+    layer : str or sequence of str, optional
+        As for `tiles`.
+    weights : str or Path, optional
+        A file of weights for a module, or the name of weights that a factory takes.
+    ignore_norms : bool
+        As for `tiles`: the difference is then what norms, gates and attention make of a tile.
+    seed : int
+        Of the noise.
+
+    Returns
+    -------
+    Verified
+        `.holds` says whether the largest `.difference` is below `.tolerance`, and `.one_less` by side how far units
+        differ that have one unit less of context.
+
+    Raises
+    ------
+    PadvizError
+        As for `tiles`, and for what cannot be run.
+
+    Examples
+    --------
+    >>> import torch
+    >>> verified = verify_tiles(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 5, padding=2)), 64)
+    >>> verified.holds, verified.one_less["top"] > 0.01
+    (True, True)
+    """
+    from padviz.cutting.plan import globals_of
+    from padviz.cutting.verify import verify
+    from padviz.network.targets import names_of, upto
+    from padviz.trained.sessions.heads import channels_read, head_maps
+    from padviz.trained.weights.reading import as_trained
+
+    trained = as_trained(network, image, weights)
+    kept = upto(trained.network, names_of(layer, trained.network, every=True))
+    without = globals_of(kept) if ignore_norms else frozenset()
+    *better, run = head_maps(trained, kept)
+    for maps in better:
+        try:
+            return verify(maps, kept, trained.size, channels_read(trained), without, seed)
+        except DescriptionError:
+            continue  # what makes numbers of single precision inside does not take others
+    return verify(run, kept, trained.size, channels_read(trained), without, seed)

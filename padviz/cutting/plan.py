@@ -111,14 +111,46 @@ def plan_tiles(
     OptionError
         Where a layer lets no context be exact, naming it; or where tiles are too small, with the least that are not.
     """
+    contexts = _exact(network, image, without)
+    lines = [_line(network, axis, image[axis], tile[axis], objects, without) for axis in (0, 1)]
+    length = lines[0].length, lines[1].length
+    return Plan(network, image, length, contexts, (lines[0], lines[1]))
+
+
+def _exact(network: Network, image: Size, without: frozenset[str]) -> tuple[tuple[Context, Context], ...]:
+    """Find the contexts of a network's targets; refuse, by name, a layer that lets none be exact."""
     contexts = contexts_of(network, image, without)
     for context in (pair[axis] for axis in (0, 1) for pair in contexts):
         if context.barrier:
             what = f"no tiles are exact: {context.barrier.layer} ({context.barrier.why})"
             raise OptionError(what, where=network.name, hint="plan as if it were local with `ignore_norms`")
-    lines = [_line(network, axis, image[axis], tile[axis], objects, without) for axis in (0, 1)]
-    length = lines[0].length, lines[1].length
-    return Plan(network, image, length, contexts, (lines[0], lines[1]))
+    return contexts
+
+
+def smallest_plan(network: Network, size: Size, without: frozenset[str] = frozenset()) -> Plan:
+    """Plan the smallest tiles, three along each axis, of an image that is as long as `size` modulo the lattice.
+
+    >>> import padviz
+    >>> plan = smallest_plan(padviz.load("unet_padded"), (512, 512))
+    >>> plan.image, plan.tile, len(plan)
+    ((240, 240), (208, 208), 9)
+    """
+    contexts = _exact(network, size, without)
+    lengths = [_smallest(network, axis, size[axis], [pair[axis] for pair in contexts], without) for axis in (0, 1)]
+    (height, tall), (width, wide) = lengths
+    return plan_tiles(network, (height, width), (tall, wide), without=without)
+
+
+def _smallest(
+    network: Network, axis: int, n: int, contexts: Sequence[Context], without: frozenset[str]
+) -> tuple[int, int]:
+    """Find the least length of a tile that keeps a period of the lattice, and of an image of three of them."""
+    step, strides = contexts[0].lattice, [context.stride for context in contexts]
+    read = max(context.before + context.after for context in contexts)
+    tile = read // step * step + (n % step or step)
+    while not (advance := _advance(_Ends(network, axis, tile + 2 * step, without), tile, step, strides, 0)):
+        tile += step
+    return tile + 2 * advance, tile
 
 
 def globals_of(network: Network) -> frozenset[str]:

@@ -63,6 +63,23 @@ def test_the_call_of_a_library_can_be_pasted() -> None:
     assert "torchio.GridSampler(subject, (512, 512, 1), (192, 192, 0))" in text
 
 
+def test_a_plan_is_verified_on_the_network_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = "nn.Conv2d(1, 4, 3, padding=1), {}, nn.Conv2d(4, 2, 3, 2, padding=1)"
+    text = "from torch import nn\nplain = nn.Sequential({})\nnormed = nn.Sequential({})\n"
+    Path("laid.py").write_text(text.format(layers.format("nn.ReLU()"), layers.format("nn.InstanceNorm2d(4)")))
+    monkeypatch.syspath_prepend(".")
+    result = run("tiles", "laid:plain", "--image", "640", "--tile", "64", "--verify")
+    assert result.exit_code == 0
+    line = r"Verified: on 9 tiles of \d+ x \d+ of noise, \d+ x \d+ px, whole and tiled differ by \S+ \(float64, at most"
+    assert re.search(line, " ".join(result.stdout.split())), result.stdout
+    wrong = run("tiles", "laid:normed", "--verify", "--ignore-norms", "--format", "json")
+    assert wrong.exit_code == 1
+    verified = json.loads(wrong.stdout)["verified"]
+    assert not verified["holds"]
+    assert verified["difference"] > verified["tolerance"] == 1e-12
+    assert verified["one_less"].keys() == {"top", "bottom", "left", "right"}
+
+
 def test_a_file_is_written_in_each_format() -> None:
     for suffix in ("txt", "json", "csv", "md"):
         assert run("tiles", "unet", "-o", f"plan.{suffix}").exit_code == 0
@@ -77,6 +94,8 @@ def test_a_file_is_written_in_each_format() -> None:
         ("--image 1024 --tile 100", "--tile: 100 px are too few: a tile needs 208 .*; use --tile 208 or more"),
         ("--image 1024 --tile 512 --for nnunet", "--for: nnunet: tiles are blended, .*; use python, or another"),
         ("--image 1024 --tile 512 --for x", "--for: 'x' is not known; use python, monai, torchio"),
+        ("--weights DEFAULT", "--weights: goes with --verify; add it, or leave out the weights"),
+        ("--verify", "unet_padded: a description has no weights; name an .onnx file, or package.module:attribute"),
         ("--image 0", "--image: '0' is not a size; use pixels from 1"),
     ],
 )

@@ -29,6 +29,7 @@ coverage net.toml --size 12 --padding partial --pooling mean --format json --cma
 fields net.toml --size 12 --layer b
 fields net.onnx --size 12 --layer a --format json -o a.png --overwrite
 tiles vgg11 --image 512 --tile 480 --object 8 --layer features.3 --for python --format json -o a.json --overwrite
+tiles net.onnx --image 12x15 --verify --layer a
 tiles net.toml --image 64x72 --tile 48 --ignore-norms --format csv
 filters net.onnx --size 16 --layer a --format csv -o a.png --overwrite
 filters net.onnx --layer a --format json

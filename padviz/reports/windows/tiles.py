@@ -8,6 +8,7 @@ from typing import Any
 from padviz.cutting.context import Context
 from padviz.cutting.handover import Handover
 from padviz.cutting.plan import Plan
+from padviz.cutting.verify import Verified
 from padviz.network.network import Network
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, columns
 from padviz.reports.tables import by
@@ -25,6 +26,7 @@ def report_of(
     levels: Sequence[float],
     plan: Plan | None = None,
     recipe: Handover | None = None,
+    verified: Verified | None = None,
 ) -> Report:
     """Report the context of every head on each axis, and the plan of an image and the call to paste, if there are any.
 
@@ -49,12 +51,14 @@ def report_of(
     barrier = next((context.barrier for pair in contexts for context in pair if context.barrier), None)
     facts: dict[str, Any] = {"network": network.name, "barrier": barrier and [*barrier], "contexts": rows}
     facts |= {"levels": [*levels], "plan": plan and plan_facts(plan), "recipe": recipe and recipe_facts(recipe)}
-    first = Lines((answer(contexts, plan), *ways_out(contexts)))
+    facts["verified"] = verified and verified_facts(verified)
+    shown = [comparison(verified)] if verified else []
+    first = Lines((answer(contexts, plan), *ways_out(contexts), *shown))
     about = Lines(("before, after: pixels around what a tile keeps; % of the paths come from within so many.",))
     screen: list[Sequence[Block]] = [[Heading(network.title), first, table, about]]
     if recipe:
         screen.append([Heading(f"{recipe.library}, {recipe.exact}"), Lines(tuple(recipe.call.split("\n")))])
-    return Report("tiles", facts, screen, sheet)
+    return Report("tiles", facts, screen, sheet, code=0 if verified is None or verified.holds else 1)
 
 
 def _graded(both: tuple[Ends, Ends] | None, axis: int, levels: Sequence[float]) -> dict[str, int | None]:
@@ -113,6 +117,22 @@ def ways_out(contexts: Sequence[Pair]) -> list[str]:
     if any("norm" in why for why in reasons):
         return ["Use running statistics, or one set of them for all tiles; or --ignore-norms, which is inexact."]
     return ["Use --ignore-norms to plan as if it saw each position alone, which is inexact."]
+
+
+def comparison(verified: Verified) -> str:
+    """Say how far a network's maps of tiles and of the whole image are apart, and with a unit less of context."""
+    holds = "Verified" if verified.holds else "Not exact"
+    where = f"{verified.tiles} tiles of {by(verified.tile)} of noise, {by(verified.image)} px"
+    limit = f"{verified.precision}, at most {verified.tolerance:g} is rounding"
+    less = f"; with one unit less of context by {max(verified.one_less.values()):.2g}" if verified.one_less else ""
+    return f"{holds}: on {where}, whole and tiled differ by {verified.difference:.2g} ({limit}){less}."
+
+
+def verified_facts(verified: Verified) -> dict[str, Any]:
+    """List what JSON has of a comparison."""
+    pixels = {"image": [*verified.image], "tile": [*verified.tile], "tiles": verified.tiles}
+    figures = {"difference": verified.difference, "tolerance": verified.tolerance, "one_less": verified.one_less}
+    return {**pixels, "precision": verified.precision, **figures, "holds": verified.holds}
 
 
 def plan_facts(plan: Plan) -> dict[str, Any]:

@@ -96,6 +96,17 @@ class Model:
             copied.image.proto.type.tensor_type.shape.dim[axis].dim_value = n
         return as_model(copied.proto, self.where)
 
+    def upto(self, tensors: Iterable[str]) -> Model:
+        """Copy it with those outputs alone, and with no nodes behind them."""
+        copied = self.copy()
+        del copied.graph.output[:]
+        for name in tensors:
+            copied.graph.output.add().name = name
+        kept = needed(copied.graph)
+        del copied.graph.node[:]
+        copied.graph.node.extend(kept)
+        return copied
+
     def whole(self) -> Model:
         """Copy it with its external data in it."""
         copied = self.copy()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from copy import deepcopy
 from functools import lru_cache
 from typing import Any
@@ -63,8 +63,31 @@ class TorchRunner:
             finally:
                 handle.remove()
             output = kept[-1] if kept else None
-        outputs = {name: tensor.detach().cpu() for name, tensor in _named(output, self.output or "output").items()}
-        return {name: (tensor if tensor.is_complex() else tensor.float()).numpy() for name, tensor in outputs.items()}
+        return _arrays(_named(output, self.output or "output"))
+
+    def maps(self, images: NDArray[np.floating[Any]], inside: Collection[str]) -> dict[str, NDArray[Any]]:
+        """Name the tensors that modules inside return when they first run, and those of the whole if it ends.
+
+        It is left once all of them ran, since what follows may not take an image of that size.
+        """
+        maps: dict[str, NDArray[Any]] = {}
+
+        def keep(name: str, output: Any) -> None:
+            first = next(iter(_arrays(_named(output, name)).values()), None)
+            if first is not None and name not in maps:
+                maps[name] = first.copy()  # what follows may write into it
+            if maps.keys() >= {*inside}:
+                raise _AllRan
+
+        with ExitStack() as stack:
+            stack.enter_context(suppress(_AllRan))
+            for name in inside:
+                handle = self.module.get_submodule(name).register_forward_hook(
+                    lambda module, args, output, name=name: keep(name, output)
+                )
+                stack.callback(handle.remove)
+            maps |= _arrays(_named(self._run(images), "output"))
+        return maps
 
     def with_output(self, name: str) -> None:
         """Look at what a module inside makes; or at one of the outputs, by its name."""
@@ -73,7 +96,7 @@ class TorchRunner:
             raise OptionError(f"no module inside is called {name!r}", option="output", hint=nearest(name, inside))
         self.output = name
 
-    def _run(self, images: Images, *modes: AbstractContextManager[Any]) -> Any:
+    def _run(self, images: NDArray[np.floating[Any]], *modes: AbstractContextManager[Any]) -> Any:
         read = torch.from_numpy(np.ascontiguousarray(images)).to(self.like)
         try:
             with ExitStack() as stack:
@@ -85,6 +108,10 @@ class TorchRunner:
             let_through(error)
             what = f"its forward fails on {' x '.join(map(str, images.shape))}: {line_of(error)}"
             raise DescriptionError(what, where=self.where, hint="try another `size`") from None
+
+
+class _AllRan(BaseException):
+    """Leaves a forward behind the last module that is looked at: other people's code takes it for no error."""
 
 
 class _Seen(TorchFunctionMode):
@@ -145,6 +172,18 @@ def with_permuted_weights(module: nn.Module, rng: np.random.Generator) -> nn.Mod
             order = torch.from_numpy(rng.permutation(parameter.numel())).to(parameter.device)
             parameter.data = parameter.data.flatten()[order].reshape(parameter.shape)
     return copied
+
+
+def in_double(module: nn.Module) -> nn.Module:
+    """Copy a module, with all that is a float in it in double precision."""
+    return deepcopy(module).double()
+
+
+def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+    """Make arrays of tensors: of single precision, but for those of double and for complex ones."""
+    kept = (torch.float64, torch.complex64, torch.complex128)
+    detached = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
+    return {name: (tensor if tensor.dtype in kept else tensor.float()).numpy() for name, tensor in detached.items()}
 
 
 def _named(output: Any, name: str) -> dict[str, Tensor]:

@@ -1,0 +1,107 @@
+"""A plan held against the network: what it makes of an image whole and tile by tile, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.cutting.plan import Plan, smallest_plan
+from padviz.cutting.running import tiled
+from padviz.errors import DescriptionError, OptionError
+from padviz.network.network import Network, Size
+
+Maps = Callable[[NDArray[Any]], list[NDArray[Any]]]  # of an image (1, channels, height, width), the map of each head
+TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
+MOST_PIXELS = 2048 * 2048
+SIDES = (("top", "bottom"), ("left", "right"))
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """How far the map of an image and the one of its tiles, laid together, differ, over the largest number in it.
+
+    `one_less` says by side how far the units differ that have one unit less of context than they need. Sides where
+    none is needed are left out.
+
+    >>> import padviz
+    >>> from torch import nn
+    >>> verified = padviz.verify_tiles(nn.Sequential(nn.Conv2d(3, 4, 5, padding=2)), 64)
+    >>> verified.image, verified.tile, verified.tiles, verified.holds
+    ((7, 7), (5, 5), 9, True)
+    """
+
+    image: Size
+    tile: Size
+    tiles: int
+    precision: str
+    difference: float
+    one_less: dict[str, float]
+
+    @property
+    def tolerance(self) -> float:
+        """The largest difference that rounding explains."""
+        return TOLERANCES[self.precision]
+
+    @property
+    def holds(self) -> bool:
+        """Whether the tiles are exact."""
+        return self.difference <= self.tolerance
+
+
+def verify(
+    run: Maps, network: Network, size: Size, channels: int, without: frozenset[str] = frozenset(), seed: int = 0
+) -> Verified:
+    """Run a network on noise, whole and tiled, at the smallest image with three tiles a side.
+
+    Raises
+    ------
+    OptionError
+        Where nothing is exact, or only images are large enough that take too long.
+    DescriptionError
+        For a network that makes the same of everything, which shows nothing.
+    """
+    plan = smallest_plan(network, size, without)
+    if plan.image[0] * plan.image[1] > MOST_PIXELS:
+        what = f"runs the network on {plan.image[0]} x {plan.image[1]} px, which takes too long"
+        raise OptionError(what, option="verify", hint="name an earlier `layer`")
+    noise = np.random.default_rng(seed).random((1, channels, *plan.image))
+    whole, together = run(noise), tiled(run, noise, plan)
+    for name, head in zip(plan.heads, whole, strict=True):
+        if not np.ptp(head):
+            what = "is the same everywhere for noise, so nothing can be seen in it"
+            raise DescriptionError(what, where=f"{network.name}, {name}", hint="run it with its trained `weights`")
+    precision = "float64" if all(head.dtype == np.float64 for head in whole) else "float32"
+    pairs = zip(whole, together if isinstance(together, list) else [together], strict=True)
+    difference = float(np.max([_relative(a, b, a) for a, b in pairs]))
+    one_less = _one_less(run, noise, plan, whole)
+    return Verified(plan.image, plan.tile, len(plan), precision, difference, one_less)
+
+
+def _one_less(run: Maps, noise: NDArray[Any], plan: Plan, whole: Sequence[NDArray[Any]]) -> dict[str, float]:
+    """Compare the outermost units of the middle tile that are not right, on each side."""
+    (tile,) = islice(plan, 4, 5)
+    differences: dict[str, float] = {}
+    parts = zip(run(noise[(..., *tile.read)]), whole, plan.contexts, tile.heads.values(), strict=True)
+    for part, head, contexts, (keep, take) in parts:
+        offsets = [kept.start - taken.start for kept, taken in zip(keep, take, strict=True)]
+        shape = part.shape[-2:]
+        right = [slice(c.units[0], m - c.units[1]) for c, m in zip(contexts, shape, strict=True)]
+        for axis, sides in enumerate(SIDES):
+            for side, unit in zip(sides, (right[axis].start - 1, right[axis].stop), strict=True):
+                at = list(right)
+                at[axis] = slice(unit, unit + 1)
+                if 0 <= unit < shape[axis]:
+                    there = [slice(s.start + k, s.stop + k) for s, k in zip(at, offsets, strict=True)]
+                    found = _relative(part[..., at[0], at[1]], head[..., there[0], there[1]], head)
+                    differences[side] = max(differences.get(side, 0.0), found)
+    return differences
+
+
+def _relative(one: NDArray[Any], other: NDArray[Any], scale: NDArray[Any]) -> float:
+    """Find the largest difference over the largest number of a map."""
+    return float(np.abs(one - other).max() / np.abs(scale).max())
