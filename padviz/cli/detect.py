@@ -49,9 +49,9 @@ def command(
 
     A detector scores by the peak of its map within half the stimulus's height of it, a classifier by how its class
     compares with the best other one; from .5 on, it is seen. A map is an output whose rows and columns fit the image;
-    detect refuses other outputs, and lists maps inside to ask for. Contrast, height and class are chosen for a median
-    score of .5 on the network as trained. Blind spots, below half the median, are outlined. Saturated scores are below
-    .01 or above .99.
+    detect refuses other outputs, and raw heads whose channels may be boxes, and lists maps inside to ask for. Contrast,
+    height and class are chosen for a median score of .5 on the network as trained. Blind spots, below half the median,
+    are outlined. Saturated scores are below .01 or above .99.
 
     Where no contrast brings the median between .2 and .8, where more than half of the scores are saturated, or where
     the background alone is seen, detect maps the contrast needed, as --threshold does, and says why. It refuses to map

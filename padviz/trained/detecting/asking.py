@@ -17,8 +17,9 @@ from padviz.network.network import Size
 from padviz.trained.detecting.contrasts import HINT, Chosen, chosen
 from padviz.trained.detecting.detectability import LITTLE, Detectability, PositionMap, phase_of, positions
 from padviz.trained.detecting.doubts import doubts
-from padviz.trained.detecting.outputs.inside import maps_inside
-from padviz.trained.detecting.outputs.scoring import Scorer, scorer_of
+from padviz.trained.detecting.outputs.boxes import refuse_boxes
+from padviz.trained.detecting.outputs.inside import Inner, maps_inside
+from padviz.trained.detecting.outputs.scoring import Scorer, maps_of, scorer_of
 from padviz.trained.detecting.question import STIMULUS, Question
 from padviz.trained.detecting.stimuli import Canvas, Stimulus, stimulus_of
 from padviz.trained.detecting.sweeping import GOAL, Places, Sweep, median_of
@@ -120,7 +121,7 @@ def total_stride(trained: Trained) -> tuple[int, int] | None:
 
 def answered(
     runners: Runners, question: Question, stride: Size | None, keep: Keep, on_progress: Progress | None,
-    inside: Callable[[], str] = str,
+    inside: Callable[[], Sequence[Inner]] = tuple,
 ) -> Answer:  # fmt: skip
     """Plan the sweep on the network as it is, and make it under each padding; `inside` lists maps to ask for."""
     own = runners[0][1]
@@ -172,7 +173,7 @@ class _Part:
         self.whole.save()
 
 
-def _scorer(runners: Runners, question: Question, inside: Callable[[], str]) -> Scorer:
+def _scorer(runners: Runners, question: Question, inside: Callable[[], Sequence[Inner]]) -> Scorer:
     """Choose the output to look at by what the network makes of a blank and of noise."""
     own = runners[0][1]
     shape = (2, own.channels, *own.size)
@@ -185,7 +186,13 @@ def _scorer(runners: Runners, question: Question, inside: Callable[[], str]) -> 
         parts = [outputs_of(own, probes[i : i + 1]) for i in (0, 1)]
     outputs = {name: _together([part[name] for part in parts]) for name in parts[0]}
     scorer = scorer_of(outputs, own.size, own.where, question.output, inside)
-    return scorer if question.class_ is None else scorer.of_class(question.class_)
+    if question.class_ is not None:
+        return scorer.of_class(question.class_)
+    maps = {inner.name: inner for inner in (*inside(), *maps_of(outputs, own.size))}
+    if looked := maps.pop(scorer.output, None) if scorer.kind == "map" else None:
+        asked = question.output is not None
+        refuse_boxes(looked, asked, [*maps.values()], own.size, scorer.squashed, own.where)
+    return scorer
 
 
 def _together(outputs: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from padviz.errors import OptionError, nearest
 from padviz.network.network import Size
+from padviz.trained.detecting.outputs.inside import Inner, listed
 from padviz.trained.detecting.outputs.maps import as_maps, is_map, peak
 
 Array = NDArray[np.float64]
@@ -62,7 +63,11 @@ class Scorer:
 
 
 def scorer_of(
-    outputs: Mapping[str, Any], size: Size, where: str, named: str | None = None, inside: Callable[[], str] = str
+    outputs: Mapping[str, Any],
+    size: Size,
+    where: str,
+    named: str | None = None,
+    inside: Callable[[], Sequence[Inner]] = tuple,
 ) -> Scorer:
     """Choose the output to look at: the one that is named, or the first that is a map or class scores.
 
@@ -88,7 +93,15 @@ def scorer_of(
             known = values[~np.isnan(values)]
             outside = bool(known.size) and not (known.min() >= 0 and known.max() <= 1)
             return Scorer(name, kind, classes, size, squashed=outside)
-    raise _unfit({name: np.shape(outputs[name]) for name in ([named] if named else outputs)}, size, where, inside())
+    raise _unfit(
+        {name: np.shape(outputs[name]) for name in ([named] if named else outputs)}, size, where, listed(inside())
+    )
+
+
+def maps_of(outputs: Mapping[str, Any], size: Size) -> list[Inner]:
+    """List the outputs that are maps of the image, by name."""
+    shapes = {name: as_maps(values, size).shape for name, values in outputs.items() if _kind(values, size) == "map"}
+    return [Inner(name, shape[1], (shape[2], shape[3])) for name, shape in shapes.items()]
 
 
 def _unfit(shapes: Mapping[str, tuple[int, ...]], size: Size, where: str, inside: str) -> OptionError:
