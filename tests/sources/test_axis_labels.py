@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from padviz.sources.tracing.axis_labels import Dims, plain, reshaped, shape_of
+from padviz.sources.tracing.axis_labels import Dims, plain, reshaped, shape_of, whole
 
 SIZES = st.tuples(st.sampled_from([1, 2, 4, 6]), st.sampled_from([4, 6, 8, 12]), st.sampled_from([4, 6, 9]))
 
@@ -18,15 +18,15 @@ def factors(n: int) -> list[int]:
     return [least, *factors(n // least)] if n > 1 else []
 
 
-def told(dims: Dims, role: str) -> np.ndarray:
+def rows_of(dims: Dims, axis: str) -> np.ndarray:
     """The row (or column) that the labels say each place is of."""
     atoms = [atom for dim in dims for atom in dim]
-    inner = prod(n for each, n in atoms if each == f"{role}.")
-    found = np.zeros([n for _, n in atoms], dtype=int)
-    for axis, (each, n) in enumerate(atoms):
-        step = {role: inner, f"{role}.": 1}.get(each, 0)
-        found += np.arange(n).reshape([-1 if i == axis else 1 for i in range(len(atoms))]) * step
-    return found.reshape(shape_of(dims))
+    inner = prod(atom.size for atom in atoms if (atom.axis, atom.part) == (axis, "inner"))
+    rows = np.zeros([atom.size for atom in atoms], dtype=int)
+    for i, atom in enumerate(atoms):
+        step = {"whole": inner, "inner": 1}[atom.part] if atom.axis == axis else 0
+        rows += np.arange(atom.size).reshape([-1 if i == j else 1 for j in range(len(atoms))]) * step
+    return rows.reshape(shape_of(dims))
 
 
 @settings(max_examples=600)
@@ -34,7 +34,7 @@ def told(dims: Dims, role: str) -> np.ndarray:
 def test_labels_say_which_row_and_column_each_place_is_of(size: tuple[int, int, int], data: st.DataObject) -> None:
     """However a tensor is transposed and reshaped, as long as its reshapes are not refused."""
     channels, rows, cols = size
-    dims: Dims = ((), plain(channels), (("h", rows),), (("w", cols),))
+    dims: Dims = ((), plain(channels), whole("h", rows), whole("w", cols))
     places = np.indices((1, *size))[2:]
     for _ in range(data.draw(st.integers(1, 8))):
         if data.draw(st.booleans()):
@@ -46,5 +46,5 @@ def test_labels_say_which_row_and_column_each_place_is_of(size: tuple[int, int, 
         shape = [prod(parts[a:b]) for a, b in zip([0, *cuts], [*cuts, len(parts)], strict=True)]
         if made := reshaped(dims, shape):
             dims, places = made, places.reshape(2, *shape)
-    for role, expected in zip("hw", places, strict=True):
-        np.testing.assert_array_equal(told(dims, role), expected)
+    for axis, expected in zip("hw", places, strict=True):
+        np.testing.assert_array_equal(rows_of(dims, axis), expected)

@@ -15,8 +15,8 @@ from padviz.sources.onnx.constants.folding import axes_of
 from padviz.sources.onnx.constants.stored import worked_out
 from padviz.sources.onnx.reshaping import whole_image
 from padviz.sources.onnx.tensors import Node
-from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
-from padviz.sources.tracing.axis_labels import AXES, alone, plain, regrouped, roles_of, shape_of, size_of
+from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value, whole_axes
+from padviz.sources.tracing.axis_labels import axis_of, plain, positions, regrouped, shape_of, size_of
 from padviz.sources.tracing.calls import Result, join, side_by_side, together
 from padviz.sources.tracing.contracting import Letters, contract, linear, over
 from padviz.sources.tracing.reweighing import may_reweigh, partial
@@ -83,7 +83,7 @@ def concat(node: Node) -> Value:
     axis = node.axis(rank, 1)
     if any(len(x.known) != rank for x in node.given):
         raise Stuck("joins tensors of different ranks")
-    if any(roles_of([x.known[axis]]) for x in node.maps):
+    if any(positions(x.known[axis]) for x in node.maps):
         whole = tuple(whole_image(node.arranger, x, axis) for x in node.given)
         return _along_positions(replace(node, read=whole), axis)
     n = sum(size_of(x.known[axis]) for x in node.given)
@@ -99,9 +99,9 @@ def _along_positions(node: Node, axis: int) -> Value:
     node.lined_up([replace(part, dims=(*part.known[:axis], (), *part.known[axis + 1 :])) for part in maps], axis)
     if node.flat:
         return node.head()
-    role = alone(maps[0].known[axis])
+    role = axis_of(maps[0].known[axis])
     bases = {(part.at, tuple(cut for cut in part.cuts if cut[0] != role)) for part in maps}
-    if role not in AXES or len(bases) > 1 or any(alone(part.known[axis]) != role for part in maps):
+    if not role or len(bases) > 1 or any(axis_of(part.known[axis]) != role for part in maps):
         raise Stuck("joins different maps along their height or width")
     rows: list[Row] = []
     for part in node.given:
@@ -173,7 +173,9 @@ def recurrent(node: Node) -> Sequence[Value]:
     steps, batch, features = x.known
     hidden = plain(int(node.attrs.get("hidden_size", 1)))
     ways = plain(2 if node.attrs.get("direction") == "bidirectional" else 1)
-    rows, along = ({role for role, n in dim if role and n > 1} for dim in (features, steps))
+    rows, along = (
+        whole_axes([atom for atom in dim if atom.size > 1 and not atom.is_plain]) for dim in (features, steps)
+    )
     lines = node.arranger.pooled_over(node.name("line"), x.at, rows) if rows else x.at
     layer = node.arranger.pooled_over(node.name("global"), lines, along) if along else lines
     last = Map((ways, batch, hidden), layer)

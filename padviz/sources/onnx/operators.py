@@ -16,7 +16,7 @@ from padviz.sources.onnx.merging import MIXING
 from padviz.sources.onnx.reshaping import SHAPING
 from padviz.sources.onnx.tensors import CONVS, SAME, GraphArranger, Node
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
-from padviz.sources.tracing.axis_labels import AXES, alone, has_positions, plain, roles_of, shape_of, size_of
+from padviz.sources.tracing.axis_labels import alone, has_positions, plain, positions, shape_of, size_of
 from padviz.sources.tracing.calls import Result
 from padviz.sources.tracing.contracting import along
 from padviz.sources.tracing.sizes.rows import Tracked
@@ -61,7 +61,7 @@ def softmax(node: Node) -> Result:
 def _picked(node: Node, x: Value) -> Value:
     """Pick the best channel of each position."""
     dims, axis = list(x.known), node.axis(len(x.known), 0)
-    if roles_of(dims[axis : axis + 1]):
+    if positions(dims[axis]):
         raise Stuck("picks one of all positions")
     dims[axis : axis + 1] = [()] if node.attrs.get("keepdims", 1) else []
     return x.activated(tuple(dims))
@@ -164,12 +164,12 @@ def pad(node: Node) -> Result:
 
 def _own_role(arranger: GraphArranger, x: Value, axis: int, rank: int) -> str:
     """Find the role of one axis, which must be no mixture."""
-    roles = [role for role, _ in x.known[axis] if role]
-    if not roles and size_of(x.known[axis]) == 1 and rank == 4 and axis > 1:
-        return "hw"[axis - 2]
-    if roles and (len(x.known[axis]) > 1 or roles[0] not in AXES):
+    dim = x.known[axis]
+    if all(atom.is_plain for atom in dim):
+        return "hw"[axis - 2] if size_of(dim) == 1 and rank == 4 and axis > 1 else ""
+    if len(dim) > 1 or not dim[0].is_axis:
         raise Stuck("changes height, width and channels as one")
-    return roles[0] if roles else ""
+    return dim[0].axis
 
 
 def resize(node: Node) -> Result:

@@ -18,13 +18,15 @@ from padviz.sources.tracing.axis_labels import (
     AXES,
     Dims,
     alone,
+    axis_of,
     broadcast,
     has_parts,
     plain,
+    positions,
     ranked,
-    roles_of,
     shape_of,
     size_of,
+    whole,
 )
 from padviz.sources.tracing.calls import Result
 from padviz.sources.tracing.sizes.rows import Tracked, bare, cropped, over_of
@@ -101,13 +103,14 @@ def _copied(node: Node, x: Value, dims: Dims | None) -> Value:
     if dims is None:
         raise Stuck("copies a tensor to a shape that does not fit")
     before = ranked(x.known, len(dims))
-    grown = {alone(old): size_of(new) for old, new in zip(before, dims, strict=True) if old != new and alone(old)}
-    if any(size_of(old) > 1 and old != new for old, new in zip(before, dims, strict=True)) or not {*grown} <= {*AXES}:
+    changed = [(old, new) for old, new in zip(before, dims, strict=True) if old != new]
+    grown = {atom: size_of(new) for old, new in changed if (atom := alone(old))}
+    if any(size_of(old) > 1 for old, _ in changed) or not all(atom.is_axis for atom in grown):
         raise Stuck("repeats what has more than one row")
     if not grown or not isinstance(x, Map):
         return replace(x, dims=dims)
     kept = tuple(old if alone(old) else new for old, new in zip(before, dims, strict=True))
-    ops: dict[str, Op] = {role: Resize(n) for role, n in grown.items()}
+    ops: dict[str, Op] = {atom.axis: Resize(n) for atom, n in grown.items()}
     return node.lay("resize", node.arranger.settled(replace(x, dims=kept)), ops)
 
 
@@ -139,26 +142,26 @@ def cut(node: Node, x: Value, axis: int, rows: slice) -> Value:
     ):
         return x
     taken = range(size)[rows]
-    role = alone(dim)
-    window = _window(node.arranger, x, role, ends) if role in AXES and isinstance(x, Map) else None
+    role = axis_of(dim)
+    window = _window(node.arranger, x, role, ends) if role and isinstance(x, Map) else None
     if taken == range(size) and (window is None or not any(isinstance(n, Tracked) for n in window.padding)):
         return x
-    if not roles_of([dim]):
+    if not positions(dim):
         return picked(x, axis, (plain(len(taken)),), tuple(taken))
-    if role not in AXES or has_parts(x.known) or not isinstance(x, Map):
+    if not role or has_parts(x.known) or not isinstance(x, Map):
         raise Stuck("takes a slice of mixed or split dimensions")
     before = dict(x.cuts).get(role, range(size))
     cuts = {**dict(x.cuts), role: before[rows]}
     if window is not None:
         node.arranger.ends[x.at, role, cuts[role]] = window
-    dims = (*x.known[:axis], ((role, len(taken)),), *x.known[axis + 1 :])
+    dims = (*x.known[:axis], whole(role, len(taken)), *x.known[axis + 1 :])
     return replace(x, dims=dims, cuts=tuple(cuts.items()), by=node.title)
 
 
 def whole_image(arranger: GraphArranger, x: Value, axis: int) -> Value:
     """Lay blocks of rows or columns whose places are channels out before a slice of an image's rows."""
-    blocks = isinstance(x, Map) and has_parts(x.known) and [*map(alone, x.known[2:])] == [*AXES]
-    return arranger.settled(x) if blocks and alone(x.known[axis]) in AXES else x
+    blocks = isinstance(x, Map) and has_parts(x.known) and [*map(axis_of, x.known[2:])] == [*AXES]
+    return arranger.settled(x) if blocks and axis_of(x.known[axis]) else x
 
 
 def slice_(node: Node) -> Value:
@@ -192,18 +195,18 @@ def gather(node: Node) -> Value:
     axis = node.axis(len(x.known), 0)
     dim = x.known[axis]
     array = at.array if isinstance(at, Constant) else None
-    if not roles_of([dim]) or not isinstance(x, Map):
+    if not positions(dim) or not isinstance(x, Map):
         which = node.title if array is None else tuple(row % max(size_of(dim), 1) for row in node.ints(1))
         return picked(x, axis, at.known, which)
     size = size_of(dim)
     rows = [row % size for row in node.ints(1)]
-    if alone(dim) not in AXES or not rows or array is None or array.ndim > 1:
+    if not axis_of(dim) or not rows or array is None or array.ndim > 1:
         raise Stuck("gathers from mixed dimensions")
     steps = {b - a for a, b in pairwise(rows)} or {1}
     if len(steps) == 1 and min(steps) > 0:
         x = cut(node, x, axis, slice(rows[0], rows[-1] + 1, steps.pop()))
     else:
-        x = as_pad(node.arranger, node.name("pad"), x, alone(dim), rows)
+        x = as_pad(node.arranger, node.name("pad"), x, axis_of(dim), rows)
     return x if array.ndim else replace(x, dims=(*x.known[:axis], *x.known[axis + 1 :]))
 
 

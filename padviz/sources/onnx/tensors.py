@@ -16,13 +16,14 @@ from padviz.sources.tracing.arranging import Arranger, Constant, Head, Map, Stuc
 from padviz.sources.tracing.axis_labels import (
     AXES,
     Dims,
-    alone,
+    axis_of,
     broadcast,
     has_places,
     has_positions,
     is_flattened,
     shape_of,
     size_of,
+    whole,
 )
 from padviz.sources.tracing.calls import Call, Result, together
 from padviz.sources.tracing.sizes.rows import tracked
@@ -60,7 +61,7 @@ class GraphArranger(Arranger):
         """Tell whether height and width are no dimensions of their own any more: a head, unless it is reshaped back."""
         if not isinstance(x, Map) or x.dims is None:
             return True
-        own = {alone(dim) for dim in x.dims}
+        own = [axis_of(dim) for dim in x.dims]
         return self.trace.pooled[x.at] or self.tells_apart(x.at, [role for role in AXES if role not in own])
 
 
@@ -235,8 +236,7 @@ class Node(Call):
         sizes = shape_of(x.known)[2:]
         height, width = [1] * (2 - len(sizes)) + sizes
         layer = self.trace.add(self.name("spread"), "resize", (x.at,), Resize(height), Resize(width))
-        dims = (*x.known[:2], *(((role, n),) for role, n in zip("hw"[-len(sizes) :], sizes, strict=True)))
-        return Map(dims, layer)
+        return Map((*x.known[:2], *map(whole, "hw"[-len(sizes) :], sizes)), layer)
 
     def lay(
         self, kind: Kind, x: Value, ops: Mapping[str, Op], out: int | None = None, channels: Channels | None = None

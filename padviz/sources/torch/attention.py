@@ -11,7 +11,7 @@ from padviz.sources.torch.call import Call
 from padviz.sources.torch.merging import pick, pointwise
 from padviz.sources.tracing import contracting
 from padviz.sources.tracing.arranging import Map, Stuck
-from padviz.sources.tracing.axis_labels import has_positions, roles_of, upper
+from padviz.sources.tracing.axis_labels import has_positions, looked_at, positions
 from padviz.sources.tracing.calls import Result, join
 from padviz.sources.tracing.contracting import Letters, contract, met
 
@@ -37,7 +37,7 @@ def along(call: Call, input: Any, dim: Any = None, *args: Any, **options: Any) -
         raise Stuck("runs along what is not known")
     if call.op != "glu":
         return contracting.along(call, value, [dim % input.ndim], f"{call.op} over positions")
-    if roles_of([value.known[dim]]):
+    if positions(value.known[dim]):
         raise Stuck("joins one half of the rows or columns with the other")
     halves = call.trace.merge(call.name("merge"), "multiply", [call.arranger.settled(value).at] * 2)
     return call.shaped(replace(value, layer=halves))  # a product of two slices
@@ -103,7 +103,7 @@ def attention(call: Call, query: Any, key: Any, value: Any, *args: Any, **option
         seen = call.pool(read)
     else:
         looks, own, out = ("inj", "jnd", "ind") if at == 0 else (batch + "ij", batch + "jd", batch + "id")
-        scores = replace(queries, dims=(*queries.known[:-1], upper(read.known[at])))
+        scores = replace(queries, dims=(*queries.known[:-1], looked_at(read.known[at])))
         seen = contract(call, [(scores, looks), (read, own)], out, _never)
     return [seen, *[Map(None, seen.at)] * (len(tensors_in(call.out)) - 1)]
 

@@ -23,10 +23,11 @@ from padviz.sources.tracing.axis_labels import (
     broadcast,
     has_positions,
     plain,
+    positions,
     ranked,
-    roles_of,
     shape_of,
     size_of,
+    whole,
 )
 from padviz.sources.tracing.calls import Result
 
@@ -87,10 +88,10 @@ class Call(calls.Call):
     def name(self, part: str = "") -> str:
         """Name its layer by the path of its module, and by the function where the path says too little."""
         path, module = self.modules.stack[-1]
-        whole = not any(True for _ in module.children())
+        childless = not any(True for _ in module.children())
         if part == "merge" or not part:
             short = self.op.removeprefix("padded_").split("2d")[0]
-            return path if path and (part or whole) else f"{path}.{short}".lstrip(".")
+            return path if path and (part or childless) else f"{path}.{short}".lstrip(".")
         if part == "norm":
             return path if "Norm" in self.modules.kind and path else self.inner(self.op)
         return f"{self.name()}.line" if part == "line" else self.inner({"spread": "expand"}.get(part, part))
@@ -113,9 +114,9 @@ class Call(calls.Call):
             for own, dim in zip(read, dims, strict=True)
         ):
             raise Stuck("reads maps whose rows and columns do not line up")
-        whole = [[size_of(dim) for dim, to in zip(read, dims, strict=True) if roles_of([to])] for read in padded]
-        if [size_of(dim) for dim in dims if roles_of([dim])] not in whole or any(
-            any(role for role, _ in dim) and size_of(dim) != n for dim, n in zip(dims, shape, strict=True)
+        spatial = [[size_of(dim) for dim, to in zip(read, dims, strict=True) if positions(to)] for read in padded]
+        if [size_of(dim) for dim in dims if positions(dim)] not in spatial or any(
+            size_of(dim) != n and not all(atom.is_plain for atom in dim) for dim, n in zip(dims, shape, strict=True)
         ):
             raise Stuck("makes a larger map of those that it reads")
         return tuple(dim if size_of(dim) == n else plain(n) for dim, n in zip(dims, shape, strict=True))
@@ -142,8 +143,7 @@ class Call(calls.Call):
         self.attend(frozenset(i for token in tokens for i in self.trace.layers[token].inputs), len(self.maps))
         if self.op in RESIZES and len(shape) == 4:
             height, width = (Resize(n) for n in self.out.shape[-2:])
-            rows, cols = (((role, n),) for role, n in zip("hw", self.out.shape[-2:], strict=True))
-            dims = (*map(plain, self.out.shape[:2]), rows, cols)
+            dims = (*map(plain, self.out.shape[:2]), *map(whole, "hw", self.out.shape[-2:]))
             return Map(dims, self.trace.add(self.name(), "resize", (at,), height, width))
         if self.op in IMAGES and prod(shape[-2:]) > 1:
             return self.broken("reads as an image what was flattened or pooled before")
@@ -176,10 +176,10 @@ class Call(calls.Call):
         """Give the value as many channels as the call returns; where it `mixes` them, they are no places any more."""
         shape = tensors_in(self.out)[0].shape
         dims = [
-            dim if roles_of([dim]) or size_of(dim) == n else plain(n) for dim, n in zip(value.known, shape, strict=True)
+            dim if positions(dim) or size_of(dim) == n else plain(n) for dim, n in zip(value.known, shape, strict=True)
         ]
         if mixes:
-            at = next(i for i, dim in enumerate(dims) if roles_of([dim])) - 1
+            at = next(i for i, dim in enumerate(dims) if positions(dim)) - 1
             dims[at] = plain(shape[at])
         return replace(value, dims=tuple(dims))
 

@@ -9,7 +9,7 @@ from typing import Any
 from padviz.axis.operations import Window
 from padviz.sources.torch.call import Call
 from padviz.sources.tracing.arranging import Map, Stuck
-from padviz.sources.tracing.axis_labels import AXES, alone, is_positions, roles_of
+from padviz.sources.tracing.axis_labels import AXES, axis_of, is_positions, positions
 from padviz.sources.tracing.calls import Result, side_by_side, together
 from padviz.sources.tracing.slices_as_padding import Row, as_pad
 
@@ -41,12 +41,12 @@ def copy(call: Call, input: Any, src: Any, *args: Any, **options: Any) -> Result
 
 
 def cat(call: Call, tensors: Sequence[Any], dim: int = 0, **options: Any) -> Result:
-    if any(role for value in call.spatial for role, _ in value.known[dim]):
+    if any(not atom.is_plain for value in call.spatial for atom in value.known[dim]):
         call.settle()
     full = call.spatial[0]
     along = [value.known[dim] for value in call.spatial]
-    if alone(along[0]) in AXES:
-        return _beside(call, tensors, alone(along[0]), dim)
+    if role := axis_of(along[0]):
+        return _beside(call, tensors, role, dim)
     if not any(map(is_positions, along)):
         return side_by_side(call, call.maps, dim % len(full.known), call.out.shape[dim])
     if len(along) > 1:
@@ -69,7 +69,7 @@ def _beside(call: Call, tensors: Sequence[Any], role: str, dim: int) -> Map:
         at, own = _rows_of(call, value, role) if value else (-1, [None] * tensor.shape[dim])
         rows += own
         whole |= {at: replace(value, layer=at)} if value else {}
-    laid = {tuple(tuple(roles_of([own])) for own in value.known) for value in call.spatial}
+    laid = {tuple(tuple(atom.kind for atom in positions(own)) for own in value.known) for value in call.spatial}
     if len(whole) > 1 or len(laid) > 1:  # rows beside columns of one map are no rows of its own
         raise Stuck("puts maps beside each other")
     return as_pad(call.arranger, call.name("pad"), next(iter(whole.values())), role, rows)
@@ -109,7 +109,7 @@ def batch_norm_of_three(call: Call, *args: Any, **options: Any) -> Result:
 def layer_norm(call: Call, input: Any, normalized_shape: Any, *args: Any, **options: Any) -> Result:
     """Normalise over positions, if they are among the last dimensions that it takes together."""
     value, n = call.of(input), 1 if isinstance(normalized_shape, int) else len(normalized_shape)
-    return norm(call, over_positions=bool(value and roles_of(value.known[-n:])))
+    return norm(call, over_positions=bool(value and positions(*value.known[-n:])))
 
 
 def _given(args: Any, options: Any, at: int, key: str, default: bool) -> bool:

@@ -15,11 +15,11 @@ from padviz.sources.tracing.axis_labels import (
     AXES,
     Dim,
     Dims,
-    alone,
+    axis_of,
     has_positions,
     is_positions,
     plain,
-    roles_of,
+    positions,
     size_of,
 )  # fmt: skip
 from padviz.sources.tracing.calls import Result
@@ -111,7 +111,7 @@ def unbind(call: Call, input: Any, dim: int = 0) -> Result:
 
 def _one(value: Map, dim: int) -> Map:
     """Drop a dimension of one channel from a map."""
-    if roles_of([value.known[dim]]):
+    if positions(value.known[dim]):
         raise Stuck(ROWS)
     return replace(value, dims=value.known[:dim] + value.known[dim + 1 :])
 
@@ -147,7 +147,7 @@ def getitem(call: Call, input: Any, index: Any) -> Result:
         elif isinstance(item, int):
             first = item % size_of(value.known[at])
             value, at = _one(_part(value, at, slice(first, first + 1)), at), at - 1
-        elif isinstance(item, slice) and roles_of([value.known[at]]):
+        elif isinstance(item, slice) and positions(value.known[at]):
             crops |= _crop(call, value, value.known[at], item)
         elif isinstance(item, slice):
             value = _part(value, at, item)
@@ -165,9 +165,9 @@ def _crop(call: Call, value: Map, dim: Dim, rows: slice) -> dict[str, Op]:
     """Make the crop that a slice of a dimension is."""
     if rows in (slice(None), slice(0, None)):
         return {}
-    if alone(dim) not in AXES:
+    if not (role := axis_of(dim)):
         raise Stuck("picks positions")
-    return {alone(dim): cropped(rows.start, rows.stop, rows.step or 1, call.arranger.rows(value, dim))}
+    return {role: cropped(rows.start, rows.stop, rows.step or 1, call.arranger.rows(value, dim))}
 
 
 def _whole_index(index: Any, ndim: int) -> list[Any]:
@@ -185,7 +185,7 @@ def setitem(call: Call, input: Any, index: Any, new: Any) -> Result:
     given = [item for item in _whole_index(index, input.ndim) if item is not None]
     dims = value.known if value else source.known if source else ()
     if len(dims) != len(given) or any(
-        roles_of([dim]) and item != slice(None) for dim, item in zip(dims, given, strict=True)
+        positions(dim) and item != slice(None) for dim, item in zip(dims, given, strict=True)
     ):
         raise Stuck("writes some rows or columns only")
     at = [x.at for x in call.maps]

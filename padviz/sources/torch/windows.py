@@ -17,7 +17,7 @@ from padviz.sources.torch.attention import weighed
 from padviz.sources.torch.call import Call
 from padviz.sources.torch.merging import pointwise
 from padviz.sources.tracing.arranging import Map, Stuck
-from padviz.sources.tracing.axis_labels import AXES, alone, plain, roles_of
+from padviz.sources.tracing.axis_labels import AXES, axis_of, plain, positions
 from padviz.sources.tracing.calls import Result
 
 MODES = {scheme.torch: name for name, scheme in SCHEMES.items() if scheme.torch}
@@ -159,7 +159,7 @@ def pad(call: Call, input: Any, pad: Sequence[int], mode: str = "constant", valu
     source = call.arranger.settled(call.map(input))
     pairs = list(zip(pad[::2], pad[1::2], strict=True))
     dims = source.known[: -len(pairs) - 1 : -1]  # the last dimension's first
-    amounts = {alone(dim): pair for dim, pair in zip(dims, pairs, strict=True) if roles_of([dim])}
+    amounts = {axis_of(dim): pair for dim, pair in zip(dims, pairs, strict=True) if positions(dim)}
     if not any(map(any, amounts.values())) and (len(amounts) < len(pairs) or not amounts):
         return pointwise(call)  # channels
     if not amounts.keys() <= {*AXES}:
@@ -184,9 +184,9 @@ def padded(call: Call, input: Any, pads: Any, schemes: Any, dims: Any = (-2, -1)
     """Pad as `padviz.nn` does, which says what it reads."""
     source = call.arranger.settled(call.map(input))
     windows = {
-        alone(source.known[dim]): Window(1, padding=rows, mode=scheme)
+        axis_of(source.known[dim]): Window(1, padding=rows, mode=scheme)
         for dim, rows, scheme in zip(dims, pads, schemes, strict=True)
-        if roles_of([source.known[dim]]) or any(rows)
+        if positions(source.known[dim]) or any(rows)
     }
     if not windows.keys() <= {*AXES}:
         raise Stuck("pads what is not rows and columns")
@@ -238,9 +238,8 @@ def unfold(call: Call, input: Any, kernel_size: Any, dilation: Any = 1, padding:
 
 def repeat_interleave(call: Call, input: Any, repeats: int, dim: int) -> Result:
     value = call.arranger.settled(call.map(input))
-    role = alone(value.known[dim])
-    if not any(role for role, _ in value.known[dim]):
+    if all(atom.is_plain for atom in value.known[dim]):
         return call.shaped(value)
-    if role not in AXES:
+    if not (role := axis_of(value.known[dim])):
         raise Stuck("repeats what is not rows or columns")
     return call.lay("resize", value, {role: Resize(scale=Fraction(repeats))}) if repeats > 1 else value

@@ -12,19 +12,21 @@ from padviz.axis.resize import Resize
 from padviz.network.layer import Channels, Kind
 from padviz.sources.tracing.axis_labels import (
     AXES,
-    PLACES,
+    Atom,
     Dim,
     Dims,
     alone,
+    axis_of,
     has_parts,
     has_positions,
     is_flattened,
     is_mixed,
     plain,
+    positions,
     regrouped,
     reshaped,
-    roles_of,
     size_of,
+    whole,
 )
 from padviz.sources.tracing.trace import Trace
 
@@ -129,10 +131,17 @@ class Constant(Value):
 
 def picked(x: V, axis: int, dims: Dims, which: object) -> V:
     """Pick some of the channels along a dimension, which `dims` take the place of."""
-    if roles_of([x.known[axis]]) or alone(x.known[axis]):
+    if positions(x.known[axis]) or alone(x.known[axis]):
         raise Stuck("picks rows or columns")
     grouped = (regrouped(x.known[axis : axis + 1], size_of(dim)) for dim in dims)
     return x.part_of((*x.known[:axis], *grouped, *x.known[axis + 1 :]), (axis, which))
+
+
+def whole_axes(atoms: Collection[Atom]) -> set[str]:
+    """Name the axes that rows and columns are of, which must be all of these."""
+    if not all(atom.is_axis for atom in atoms):
+        raise Stuck("mixes positions inside of windows")
+    return {atom.axis for atom in atoms}
 
 
 @dataclass
@@ -150,10 +159,10 @@ class Arranger:
     def rows(self, x: Value, dim: Dim) -> Any:
         """Measure how large a dimension is, with what it would be for images of other sizes."""
         size: Any = 1
-        for role, n in dim:
-            own = role in AXES and isinstance(x, Map) and role not in dict(x.cuts)
-            own = own and self.trace.sizes[x.at][AXES[role]] == n
-            size *= self.trace.rows(x.at, AXES[role]) if own else n
+        for atom in dim:
+            own = atom.is_axis and isinstance(x, Map) and atom.axis not in dict(x.cuts)
+            own = own and self.trace.sizes[x.at][AXES[atom.axis]] == atom.size
+            size *= self.trace.rows(x.at, AXES[atom.axis]) if own else atom.size
         return size
 
     def seen(self, x: Map) -> tuple[object, ...]:
@@ -170,17 +179,19 @@ class Arranger:
     def _laid_out(self, x: Map) -> Map:
         if x.cuts:
             x = replace(x, layer=self.crop(x.by, x.at, dict(x.cuts)), cuts=())
-        inner = {role[0]: n for dim in x.dims or () for role, n in dim if role in PLACES and n > 1}
-        if inner:
-            layer = self.space_to_depth(x.by, x.at, inner.get("h", 1), inner.get("w", 1))
-            dims = tuple(tuple((PLACES.get(role, role), n) for role, n in dim) for dim in x.known)
+        inner = [atom for atom in positions(*(x.dims or ())) if atom.part == "inner" and not atom.looked]
+        if blocks := {atom.axis: atom.size for atom in inner if atom.size > 1}:
+            layer = self.space_to_depth(x.by, x.at, blocks.get("h", 1), blocks.get("w", 1))
+            dims = tuple(
+                tuple(replace(atom, part="place") if atom in inner else atom for atom in dim) for dim in x.known
+            )
             x = replace(x, layer=layer, dims=dims)
         return x
 
     def in_step(self, values: Sequence[Map]) -> list[Map]:
         """Arrange values so that one layer can join them: settled, unless rows and columns are split alike in all."""
         maps = [x for x in values if not self.trace.pooled[x.at]]
-        split = {tuple(tuple(atom for atom in dim if roles_of([(atom,)])) for dim in x.known) for x in maps}
+        split = {tuple(tuple(positions(dim)) for dim in x.known) for x in maps}
         return [*values] if len(split) == 1 and not any(x.cuts for x in maps) else [*map(self.settled, values)]
 
     def crop(self, name: str, layer: int, cuts: Mapping[str, range]) -> int:
@@ -230,12 +241,13 @@ class Arranger:
 
     def _reshaped(self, x: Map, dims: Dims, name: str, by: str) -> Map:
         """Arrange a map in other dimensions, with what grew inside of its rows or columns laid as a resize."""
-        splits = any(role.endswith(".") for role in roles_of(dims))
-        x = replace(x, by=x.by or by if splits else x.by)
-        grown = {dim[0][0]: dim[1][1] for dim in dims if len(dim) == 2 and dim[0][0] in AXES and not dim[1][0]}
+        x = replace(x, by=x.by or by if has_parts(dims) else x.by)
+        grown = {dim[0].axis: dim[1].size for dim in dims if len(dim) == 2 and dim[0].is_axis and dim[1].is_plain}
         if not grown or len(dims) != IMAGE:
             return x
-        x = self.settled(replace(x, dims=tuple(dim[:1] if dim and dim[0][0] in grown else dim for dim in dims)))
+        x = self.settled(
+            replace(x, dims=tuple(dim[:1] if dim and dim[0].is_axis and dim[0].axis in grown else dim for dim in dims))
+        )
         return self.lay(name, "resize", x, {role: Resize(scale=Fraction(n)) for role, n in grown.items()})
 
     def image(self, x: Value, first: int) -> tuple[Map, list[str]]:
@@ -244,18 +256,17 @@ class Arranger:
         dims, within = x.known[:first], x.known[first:]
         if not isinstance(x, Map) or any(map(has_positions, dims)):
             raise Stuck("reads height or width as channels")
-        if any(map(str.isupper, roles_of(x.known))):
+        if any(atom.looked for atom in positions(*x.known)):
             raise Stuck("reads as an image what attention looks at")
-        roles = [alone(dim) for dim in within]
+        roles = [axis_of(dim) for dim in within]
         absent = [role for role in AXES if role not in roles]
-        blank = any(size_of(dim) > 1 for role, dim in zip(roles, within, strict=True) if not role)
-        if not {*roles} <= {*AXES, ""} or self.tells_apart(x.at, absent) or blank:
+        stray = any(size_of(dim) > 1 or alone(dim) for role, dim in zip(roles, within, strict=True) if not role)
+        if stray or self.tells_apart(x.at, absent):
             kind = Flattened if is_flattened(within) and not any(map(is_mixed, within)) else Stuck
             raise kind("reads mixed height, width and channels as an image")
         roles = [role or absent.pop(0 if len(roles) == len(AXES) else -1) for role in roles]
         sizes = [self.trace.sizes[x.at][AXES[role]] for role in roles]
-        image: tuple[Dim, ...] = tuple(((role, n),) for role, n in zip(roles, sizes, strict=True))
-        return replace(x, dims=(*dims, *image)), roles
+        return replace(x, dims=(*dims, *map(whole, roles, sizes))), roles
 
     def tells_apart(self, layer: int, roles: Iterable[str]) -> bool:
         """Tell whether a layer has several rows, or columns, as the roles say."""
@@ -267,7 +278,7 @@ class Arranger:
     ) -> Map:  # fmt: skip
         """Lay one layer with an operation for each role, and hold it in a map with as many channels as go `out`."""
         layer = self.trace.add(name, kind, (x.at,), ops.get("h"), ops.get("w"), channels=channels)
-        if roles_of(x.known) == ["w", "h"]:
+        if [atom.axis for atom in positions(*x.known)] == ["w", "h"]:
             self.trace.swapped(layer)
         dims = x.known if out is None else (x.known[0], plain(out), *x.known[2:])
         return Map(self.sized(dims, layer), layer)
@@ -277,12 +288,12 @@ class Arranger:
         if has_parts(dims):
             return dims
         new = dict(zip(AXES, self.trace.sizes[layer], strict=True))
-        return tuple(tuple((role, new.get(role, size)) for role, size in dim) for dim in dims)
+        return tuple(
+            tuple(replace(atom, size=new[atom.axis]) if atom.is_axis else atom for atom in dim) for dim in dims
+        )
 
     def pooled_over(self, name: str, layer: int, roles: Collection[str]) -> int:
         """Lay what sees all rows, all columns, or both at once: a global layer, or an adaptive one on one axis."""
-        if not {*roles} <= {*AXES}:
-            raise Stuck("mixes positions inside of windows")
         if not self.tells_apart(layer, {*AXES} - {*roles}):
             return self.trace.add(name, "global", (layer,))
         if not self.tells_apart(layer, roles):
@@ -304,21 +315,19 @@ class Arranger:
 
     def unmixed(self, name: str, x: Map) -> Map:
         """Make channels of rows or columns that are one dimension with channels: all of them are seen at once."""
-        lost = {*roles_of(dim for dim in x.known if is_mixed(dim))}
-        if not lost:
+        if not any(map(is_mixed, x.known)):
             return x
         x = self.settled(x)
-        lost = {*roles_of(dim for dim in x.known if is_mixed(dim))}
-        if any(is_mixed(dim) and "" not in dict(dim) for dim in x.known):
+        mixed = [dim for dim in x.known if is_mixed(dim)]
+        if not all(any(atom.is_plain for atom in dim) for dim in mixed):
             raise Stuck("reads mixed height, width and channels")
-        if lost & {*roles_of(dim for dim in x.known if not is_mixed(dim) and has_positions(dim))}:
+        lost, kept = positions(*mixed), positions(*(dim for dim in x.known if has_positions(dim) and dim not in mixed))
+        if {atom.kind for atom in lost} & {atom.kind for atom in kept}:
             raise Stuck("takes a part of the rows or columns as channels")
-        dims = tuple(plain(size_of(dim)) if is_mixed(dim) else dim for dim in x.known)
-        return Map(dims, self.pooled_over(name, x.at, lost))
+        dims = tuple(plain(size_of(dim)) if dim in mixed else dim for dim in x.known)
+        return Map(dims, self.pooled_over(name, x.at, whole_axes(lost)))
 
     def mixed(self, name: str, x: Value, roles: Collection[str], why: str, like: int | None = None) -> Map:
         """Lay a settled map of which each position, or each of a layer, saw all of its column, its row, or both."""
-        if not {*roles} <= {*AXES}:
-            raise Stuck("mixes positions inside of windows")
         axes = [AXES[role] for role in sorted(roles)]
         return Map(x.dims, self.trace.mix(name, x.at, x.at if like is None else like, axes, why))

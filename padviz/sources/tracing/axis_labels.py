@@ -1,158 +1,213 @@
 """What the dimensions of a tensor are made of: which of them, or which part of one, is height or width.
 
-A dimension is a tuple of atoms (role, size), the outermost first; its size is their product. A role is
-"h" or "w" for the rows and columns of the layer that the tensor came from, "h." or "w." for the inner part
-of a height or width that was split, "h:" or "w:" for that inner part once it became channels, ":" for a part of
-those, "H" or "W" for the positions that attention looks at, and "" for all else: batch, channels, groups. So a
-transpose, and a reshape there and back, lose nothing.
+A dimension is a tuple of atoms, the outermost first; its size is their product. So a transpose, and a reshape there
+and back, lose nothing. The axis of an atom is called a role where `axis` numbers the dimensions of a tensor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from math import prod
+from typing import Literal
 
-Atom = tuple[str, int]
+Part = Literal["whole", "inner", "place"]
+AXES = {"h": 0, "w": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Atom:
+    """A factor of a dimension, of a `size`.
+
+    Its `axis` is "h" or "w" for rows and columns of the layer that the tensor came from, and "" for all else: batch,
+    channels, groups. Where an axis was split, its outer part stays "whole", and its `part` is "inner" otherwise; once
+    that became channels it is a "place" in a block, and of no axis where that was split again. What is `looked` at
+    are positions that attention looks at, rather than those that look.
+    """
+
+    axis: str
+    part: Part
+    size: int
+    looked: bool = False
+
+    @property
+    def kind(self) -> tuple[str, Part, bool]:
+        """What it is, however large."""
+        return self.axis, self.part, self.looked
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is of channels, and of no place in a block."""
+        return not self.axis and self.part == "whole"
+
+    @property
+    def is_position(self) -> bool:
+        """Whether it is of rows or columns, and so of no channels."""
+        return self.axis != "" and self.part != "place"
+
+    @property
+    def is_axis(self) -> bool:
+        """Whether it is of rows or columns that look, or the outer part of these."""
+        return self.axis != "" and self.part == "whole" and not self.looked
+
+
 Dim = tuple[Atom, ...]
 Dims = tuple[Dim, ...]
-AXES = {"h": 0, "w": 1}
-PLACES = {"h.": "h:", "w.": "w:"}
-CHANNELS = frozenset(("", ":", *PLACES.values()))
 
 
 def plain(n: int) -> Dim:
-    """Make a dimension of `n` without a role."""
-    return () if n == 1 else (("", n),)
+    """Make a dimension of `n` channels."""
+    return () if n == 1 else (Atom("", "whole", n),)
+
+
+def whole(axis: str, n: int) -> Dim:
+    """Make a dimension of all `n` rows ("h") or columns ("w")."""
+    return (Atom(axis, "whole", n),)
 
 
 def size_of(dim: Dim) -> int:
     """Multiply out how large a dimension is."""
-    return prod(size for _, size in dim)
+    return prod(atom.size for atom in dim)
 
 
 def shape_of(dims: Dims) -> list[int]:
     """Read the shape of a tensor, as its framework sees it.
 
-    >>> shape_of(((("h", 4), ("w", 5)), plain(3)))
+    >>> shape_of((whole("h", 4) + whole("w", 5), plain(3)))
     [20, 3]
     """
     return [size_of(dim) for dim in dims]
 
 
-def roles_of(dims: Iterable[Dim]) -> list[str]:
-    """List the roles in some dimensions, in their order, without those of channels."""
-    return [role for dim in dims for role, _ in dim if role not in CHANNELS]
+def positions(*dims: Dim) -> list[Atom]:
+    """List the rows and columns in some dimensions, in their order."""
+    return [atom for dim in dims for atom in dim if atom.is_position]
 
 
 def has_positions(dim: Dim) -> bool:
     """Tell whether a dimension tells rows or columns apart."""
-    return any(n > 1 and roles_of([((role, n),)]) for role, n in dim)
+    return any(atom.size > 1 for atom in positions(dim))
 
 
 def has_parts(dims: Dims) -> bool:
     """Tell whether rows or columns are split into an outer and an inner part.
 
-    >>> has_parts(((("h", 2),), (("h.", 4),))), has_parts(((("h", 8),),))
+    >>> has_parts((whole("h", 2), (Atom("h", "inner", 4),))), has_parts((whole("h", 8),))
     (True, False)
     """
-    return any(role.endswith(".") and n > 1 for dim in dims for role, n in dim)
+    return any(atom.part == "inner" and atom.size > 1 for dim in dims for atom in dim)
 
 
 def has_places(dims: Iterable[Dim]) -> bool:
     """Tell whether some channels are places in blocks of rows or columns."""
-    return any(role and role in CHANNELS for dim in dims for role, _ in dim)
+    return any(atom.part == "place" for dim in dims for atom in dim)
 
 
 def regrouped(dims: Sequence[Dim], n: int) -> Dim:
     """Make `n` channels out of other dimensions, picked or side by side: their places are no whole blocks any more."""
-    return ((":", n),) if has_places(dims) else plain(n)
+    return (Atom("", "place", n),) if has_places(dims) else plain(n)
 
 
 def is_positions(dim: Dim) -> bool:
     """Tell whether a dimension is made of rows and columns alone, be they single ones."""
-    return bool(dim) and all(role not in CHANNELS for role, _ in dim)
+    return bool(dim) and all(atom.is_position for atom in dim)
 
 
 def is_mixed(dim: Dim) -> bool:
     """Tell whether rows or columns and channels are one dimension.
 
-    >>> is_mixed((("", 8), ("h", 4))), is_mixed((("h", 4), ("w", 5)))
+    >>> is_mixed(plain(8) + whole("h", 4)), is_mixed(whole("h", 4) + whole("w", 5))
     (True, False)
     """
-    return has_positions(dim) and any(role in CHANNELS and n > 1 for role, n in dim)
+    return has_positions(dim) and any(atom.size > 1 and not atom.is_position for atom in dim)
 
 
 def is_flattened(dims: Dims) -> bool:
     """Tell whether rows and columns are one dimension.
 
-    >>> is_flattened((plain(8), (("h", 4), ("w", 5)))), is_flattened((plain(8), (("h", 4),), (("w", 5),)))
+    >>> rows, columns = whole("h", 4), whole("w", 5)
+    >>> is_flattened((plain(8), rows + columns)), is_flattened((plain(8), rows, columns))
     (True, False)
     """
-    return any(AXES.keys() <= {*roles_of([dim])} for dim in dims)
+    return any(AXES.keys() <= {atom.axis for atom in dim if atom.is_axis} for dim in dims)
 
 
-def upper(dim: Dim) -> Dim:
+def looked_at(dim: Dim) -> Dim:
     """Mark a dimension of positions as those that are looked at, rather than those that look."""
-    return tuple((role if role in CHANNELS else role.upper(), size) for role, size in dim)
+    return tuple(replace(atom, looked=True) if atom.is_position else atom for atom in dim)
 
 
-def alone(dim: Dim) -> str:
-    """Find the role that a dimension consists of, but for single rows and columns; or "".
+def alone(dim: Dim) -> Atom | None:
+    """Find the rows, columns or places that a dimension consists of, but for single ones; None for all others."""
+    large = [atom for atom in dim if atom.size > 1] or dim
+    return large[0] if len(large) == 1 and not large[0].is_plain else None
 
-    >>> alone((("h", 1), ("w", 5))), alone((("h", 4), ("w", 5)))
+
+def axis_of(dim: Dim) -> str:
+    """Find the axis that a dimension is, but for single rows and columns; or "".
+
+    >>> axis_of(whole("h", 1) + whole("w", 5)), axis_of(whole("h", 4) + whole("w", 5))
     ('w', '')
     """
-    large = [role for role, n in dim if n > 1] or [role for role, _ in dim]
-    return large[0] if len(large) == 1 else ""
+    atom = alone(dim)
+    return atom.axis if atom and atom.is_axis else ""
 
 
 def reshaped(dims: Dims, shape: Sequence[int]) -> Dims | None:
     """Reshape dimensions to `shape`; None where a size does not divide, or a part is split again.
 
-    >>> reshaped((plain(8), (("h", 4),), (("w", 5),)), [2, 4, 20])
-    ((('', 2),), (('', 4),), (('h', 4), ('w', 5)))
+    >>> rows, columns = whole("h", 4), whole("w", 5)
+    >>> reshaped((plain(8), rows, columns), [2, 4, 20]) == (plain(2), plain(4), rows + columns)
+    True
     """
     left = [*joined(atom for dim in dims for atom in dim)][::-1]  # the next one last
-    split = {role[:-1] for role, _ in left if role.endswith(".")}
+    split = {(atom.axis, atom.looked) for atom in left if atom.part == "inner"}
     out: list[Dim] = []
     for wanted in shape:
         dim = _taken(left, wanted, split)
         if dim is None:
             return None
         out.append(dim)
-    if any(size > 1 for _, size in left):
+    if any(atom.size > 1 for atom in left):
         return None
-    looked = tuple(atom for atom in left[::-1] if atom[0].isupper())  # what scores were summed over
-    return (*out[:-1], out[-1] + looked) if looked and out else tuple(out)
+    summed = tuple(atom for atom in left[::-1] if atom.looked)  # what scores were summed over
+    return (*out[:-1], out[-1] + summed) if summed and out else tuple(out)
 
 
-def _taken(left: list[Atom], wanted: int, split: Collection[str]) -> Dim | None:
+def _taken(left: list[Atom], wanted: int, split: Collection[tuple[str, bool]]) -> Dim | None:
     """Take the atoms off the end that make a dimension of a size; the last is split, unless it is or was already."""
-    if wanted == 1 and left and left[-1][1] == 1:
+    if wanted == 1 and left and left[-1].size == 1:
         return joined([left.pop()])
     dim: list[Atom] = []
     while (have := size_of(tuple(dim))) < wanted:
         if not left or wanted % have:
             return None
-        role, size = left.pop()
-        taken = min(size, wanted // have)
-        if taken < 1 or size % taken:
+        atom = left.pop()
+        taken = min(atom.size, wanted // have)
+        if taken < 1 or atom.size % taken:
             return None
-        if taken < size:
-            if role in split or role.endswith("."):
+        if taken < atom.size:
+            if atom.part == "inner" or (atom.axis, atom.looked) in split:
                 return None
-            outer, inner = (role[-1:],) * 2 if role in CHANNELS else (role, f"{role}.")
-            left.append((inner, size // taken))
-            role = outer
-        dim.append((role, taken))
+            atom, inner = _parted(atom, taken)
+            left.append(inner)
+        dim.append(atom)
     return joined(dim) if size_of(tuple(dim)) == wanted else None
+
+
+def _parted(atom: Atom, outer: int) -> tuple[Atom, Atom]:
+    """Split an atom into an outer part of a size and an inner one; channels are alike."""
+    inner = atom.size // outer
+    if atom.is_position:
+        return replace(atom, size=outer), replace(atom, part="inner", size=inner)
+    return Atom("", atom.part, outer), Atom("", atom.part, inner)
 
 
 def ranked(dims: Dims, rank: int) -> Dims:
     """Put as many dimensions of size 1 in front as make them `rank`, as broadcasting has them.
 
-    >>> ranked((plain(5),), 3)
-    ((), (), (('', 5),))
+    >>> shape_of(ranked((plain(5),), 3))
+    [1, 1, 5]
     """
     return ((),) * (rank - len(dims)) + dims
 
@@ -160,12 +215,19 @@ def ranked(dims: Dims, rank: int) -> Dims:
 def joined(dim: Iterable[Atom]) -> Dim:
     """Put the parts of a split, where they are neighbours, together again in one dimension."""
     out: list[Atom] = []
-    for role, size in dim:
-        if out and (role == out[-1][0] == "" or (role and role == out[-1][0] + ".")):
-            out[-1] = out[-1][0], out[-1][1] * size
-        elif role or size != 1:
-            out.append((role, size))
+    for atom in dim:
+        if out and _goes_on(out[-1], atom):
+            out[-1] = replace(out[-1], size=out[-1].size * atom.size)
+        elif not atom.is_plain or atom.size != 1:
+            out.append(atom)
     return tuple(out)
+
+
+def _goes_on(outer: Atom, inner: Atom) -> bool:
+    """Tell whether one atom goes on in the next: both are channels, or parts of one axis."""
+    if outer.part != "whole":
+        return False
+    return (outer.is_plain and inner.is_plain) or inner.kind == (outer.axis, "inner", outer.looked)
 
 
 def broadcast(one: Dims, other: Dims) -> Dims | None:
@@ -175,9 +237,9 @@ def broadcast(one: Dims, other: Dims) -> Dims | None:
     for a, b in zip(ranked(one, longer), ranked(other, longer), strict=True):
         if size_of(a) != size_of(b) and 1 not in (size_of(a), size_of(b)):
             return None
-        rows = [[role for role, n in dim if role and n > 1] for dim in (a, b)]
-        if all(rows) and rows[0] != rows[1]:
+        kinds = [[atom.kind for atom in dim if atom.size > 1 and not atom.is_plain] for dim in (a, b)]
+        if all(kinds) and kinds[0] != kinds[1]:
             return None  # rows of one are columns of the other
-        larger = max(a, b, key=lambda dim: (size_of(dim), sum(role != "" for role, _ in dim)))
+        larger = max(a, b, key=lambda dim: (size_of(dim), sum(not atom.is_plain for atom in dim)))
         out.append(larger)
     return tuple(out)

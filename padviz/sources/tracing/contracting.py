@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from padviz.sources.tracing.arranging import Map, Stuck, Value
+from padviz.sources.tracing.arranging import Map, Stuck, Value, whole_axes
 from padviz.sources.tracing.axis_labels import (
     AXES,
-    CHANNELS,
-    PLACES,
+    Atom,
     Dim,
     Dims,
     has_parts,
     has_positions,
     is_mixed,
+    is_positions,
+    looked_at,
     plain,
-    roles_of,
+    positions,
     size_of,
-    upper,
 )
 from padviz.sources.tracing.calls import Call
 
@@ -48,7 +48,7 @@ def contract(call: Call, terms: Iterable[tuple[Map, Letters]], out: Letters, tim
     """
     factors = [_term(call, value, letters, out) for value, letters in terms]
     places = {letter for term in factors for letter in term.places}
-    if any(len({_rows(term.named[i], i in out) for term in factors if i in term.places}) > 1 for i in places):
+    if any(len({_kinds(term.named[i], i in out) for term in factors if i in term.places}) > 1 for i in places):
         raise Stuck("multiplies rows with columns")
     gone = [dim for term in factors for letter, dim in term.named.items() if letter not in out]
     dims = met(tuple(_widest(term.named.get(letter, ()) for term in factors) for letter in out), gone)
@@ -61,7 +61,7 @@ def contract(call: Call, terms: Iterable[tuple[Map, Letters]], out: Letters, tim
         layer = times([term.value for term in factors])
         return Map(call.arranger.sized(dims, layer), layer)
     looked = _looked_at(factors)
-    meeting = tuple(upper(dim) if letter in looked else dim for letter, dim in zip(out, dims, strict=True))
+    meeting = tuple(looked_at(dim) if letter in looked else dim for letter, dim in zip(out, dims, strict=True))
     return Map(meeting, factors[0].value.at, acted=True)
 
 
@@ -81,9 +81,9 @@ def _looked_at(terms: Sequence[Term]) -> set[object]:
     return looked
 
 
-def _rows(dim: Dim, kept: bool) -> tuple[str, ...]:
+def _kinds(dim: Dim, kept: bool) -> tuple[object, ...]:
     """List the rows and columns of a dimension; those that are looked at are others, unless they are summed."""
-    return tuple(role if kept else role.lower() for role, n in dim if n > 1 and role not in CHANNELS)
+    return tuple((atom.axis, atom.part, kept and atom.looked) for atom in positions(dim) if atom.size > 1)
 
 
 def _widest(dims: Iterable[Dim]) -> Dim:
@@ -92,51 +92,58 @@ def _widest(dims: Iterable[Dim]) -> Dim:
 
 def met(dims: Dims, gone: Iterable[Dim]) -> Dims:
     """Make the places in blocks that are among dimensions gone channels like others: they have met."""
-    places = {role for dim in gone for role, _ in dim if role in PLACES.values()}
-    return tuple(tuple(("" if role in places else role, n) for role, n in dim) for dim in dims)
+    axes = {atom.axis for dim in gone for atom in dim if atom.part == "place"} - {""}
+    return tuple(
+        tuple(Atom("", "whole", atom.size) if atom.part == "place" and atom.axis in axes else atom for atom in dim)
+        for dim in dims
+    )
 
 
 def _attended(call: Call, scores: Term, seen: Term, summed: Collection[object], dims: Dims) -> Map:
     """Attend: scores times values, where every position that looks sees every one that is looked at."""
-    roles = roles_of(seen.named[letter] for letter in summed) if seen.places - {*summed} else [*AXES]
-    dims = tuple(tuple((role, n) for role, n in dim if n > 1 or not role.isupper()) for dim in dims)
-    return replace(call.arranger.mixed(call.name(), seen.value, roles, "attention", scores.value.at), dims=dims)
+    axes = whole_axes(_atoms(seen, summed)) if seen.places - {*summed} else {*AXES}
+    dims = tuple(tuple(atom for atom in dim if atom.size > 1 or not atom.looked) for dim in dims)
+    return replace(call.arranger.mixed(call.name(), seen.value, axes, "attention", scores.value.at), dims=dims)
+
+
+def _atoms(term: Term, letters: Iterable[object]) -> list[Atom]:
+    """List the rows and columns that a factor has along some letters."""
+    return positions(*(term.named[letter] for letter in letters))
 
 
 def _summed(call: Call, terms: Sequence[Term], summed: Collection[object], dims: Dims, times: Times) -> Map:
     """Multiply maps, and join the product over rows, columns or both."""
     if any(term.places != terms[0].places for term in terms):
         raise Stuck("sums over some rows or columns only")
-    roles = roles_of(terms[0].named[letter] for letter in summed)
-    if any(map(str.isupper, roles)):
+    lost = _atoms(terms[0], summed)
+    if any(atom.looked for atom in lost):
         raise Stuck("sums over positions that are looked at")
-    return Map(dims, call.arranger.pooled_over(call.name(), times([term.value for term in terms]), roles))
+    return Map(dims, call.arranger.pooled_over(call.name(), times([term.value for term in terms]), whole_axes(lost)))
 
 
 def _looks(scores: Term, seen: Term, summed: Collection[object]) -> bool:
     """Tell whether all that is summed are positions that the scores look at, and that the other map has."""
     if not {*summed} <= scores.places & seen.places or not seen.places - {*summed} <= scores.places:
         return False
-    at, of = ([role for letter in summed for role in roles_of([term.named[letter]])] for term in (scores, seen))
-    return all(role.isupper() for role in at) and all(role.islower() for role in of)
+    return all(atom.looked for atom in _atoms(scores, summed)) and not any(atom.looked for atom in _atoms(seen, summed))
 
 
 def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[object, int], part: object) -> Value:
     """Multiply by a constant: of channels others, a `part`; of positions, each result sees them all."""
     gone = [dim for letter, dim in zip(own, x.known, strict=True) if letter not in out]
-    if has_parts(x.known) if roles_of(gone) else isinstance(x, Map) and x.cuts:
+    if has_parts(x.known) if positions(*gone) else isinstance(x, Map) and x.cuts:
         x = call.arranger.settled(x)
     named = dict(zip(own, x.known, strict=True))
     gone = [dim for letter, dim in named.items() if letter not in out]
-    lost = roles_of(gone)
+    lost = positions(*gone)
     dims = met(tuple(named.get(letter) or plain(sizes.get(letter, 1)) for letter in out), gone)
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x.part_of(dims, part)
     back = [i for i, letter in enumerate(out) if letter not in named and sizes.get(letter, 1) == size_of(gone[0])]
-    if len(gone) == 1 and back and all(role not in CHANNELS for role, _ in gone[0]):  # mixed into as many
-        mixed = call.arranger.mixed(call.name(), call.arranger.settled(x), lost, "linear over positions")
+    if len(gone) == 1 and back and is_positions(gone[0]):  # mixed into as many
+        mixed = call.arranger.mixed(call.name(), call.arranger.settled(x), whole_axes(lost), "linear over positions")
         return replace(mixed, dims=(*dims[: back[0]], gone[0], *dims[back[0] + 1 :]))
-    return Map(dims, call.arranger.joined(call.name(), x, lost))
+    return Map(dims, call.arranger.joined(call.name(), x, whole_axes(lost)))
 
 
 def along(call: Call, x: Value, axes: Collection[int], why: str) -> Value:
@@ -148,7 +155,7 @@ def along(call: Call, x: Value, axes: Collection[int], why: str) -> Value:
         x = call.arranger.settled(x)
     over = [x.known[axis] for axis in axes]
     x = x.activated(met(x.known, over))
-    lost = {role for dim in over for role, n in dim if role in AXES and n > 1}
+    lost = {atom.axis for dim in over for atom in dim if atom.is_axis and atom.size > 1}
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x
     return call.arranger.mixed(call.name(), call.arranger.settled(x), lost, why)
@@ -165,15 +172,15 @@ def over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Value:
     single = {axis: _single(x.known[axis]) for axis in axes}
     dims = tuple(single.get(axis, dim) for axis, dim in enumerate(x.known) if keep or axis not in axes)
     if not keep and dims:  # what was looked at stays known
-        dims = (*dims[:-1], dims[-1] + tuple(atom for dim in single.values() for atom in dim if atom[0].isupper()))
-    dims, lost = met(dims, gone), {*roles_of(gone)}
-    lost = {role for role in lost if not role.isupper()}
+        dims = (*dims[:-1], dims[-1] + tuple(atom for dim in single.values() for atom in dim if atom.looked))
+    dims, lost = met(dims, gone), [atom for atom in positions(*gone) if not atom.looked]
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x.activated(dims)
-    return Map(dims, call.arranger.pooled_over(call.name(), x.at, lost))
+    return Map(dims, call.arranger.pooled_over(call.name(), x.at, whole_axes(lost)))
 
 
 def _single(dim: Dim) -> Dim:
     """Make what a reduction leaves of a dimension that it keeps."""
-    roles = roles_of([dim])
-    return tuple((role, 1) for role in roles) if len(dim) == 1 or any(map(str.isupper, roles)) else ()
+    atoms = positions(dim)
+    keeps = len(dim) == 1 or any(atom.looked for atom in atoms)
+    return tuple(replace(atom, size=1) for atom in atoms) if keeps else ()

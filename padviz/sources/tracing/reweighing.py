@@ -13,7 +13,7 @@ from padviz.axis.reweighing import ratios
 from padviz.network.layer import Layer
 from padviz.network.rewrites import joined_to, same_mode
 from padviz.sources.tracing.arranging import Map, Value
-from padviz.sources.tracing.axis_labels import AXES, Dims, alone, size_of
+from padviz.sources.tracing.axis_labels import AXES, Dims, axis_of, size_of
 from padviz.sources.tracing.trace import Trace
 
 NEAR = 1e-2  # how far rounding, be it that of bfloat16, may take a factor, where the least ratio is well above 1
@@ -27,8 +27,8 @@ def may_reweigh(trace: Trace, x: Value, dims: Dims | None) -> bool:
     pads = [op for conv in _with_pads(trace, trace.layers[x.at]) for op in conv.ops if _is_zeros(op)]
     if not pads or dims is None or x.dims is None:
         return bool(pads)
-    roles = [alone(dim) for dim in x.dims][-len(dims) :] if len(dims) <= len(x.dims) else []
-    return any(role in AXES and size_of(dim) > 1 for role, dim in zip(roles, dims, strict=False))
+    roles = [axis_of(dim) for dim in x.dims][-len(dims) :] if len(dims) <= len(x.dims) else []
+    return any(role and size_of(dim) > 1 for role, dim in zip(roles, dims, strict=False))
 
 
 def partial(trace: Trace, x: Value, factor: NDArray[Any]) -> Value | None:
@@ -50,7 +50,7 @@ def _plane(x: Value, factor: NDArray[Any]) -> NDArray[Any] | None:
     """Arrange a factor by rows and columns, each of them all or one; None where it differs along channels."""
     if factor.ndim > len(x.known) or not factor.size:
         return None
-    roles = [alone(dim) for dim in x.known]
+    roles = [axis_of(dim) for dim in x.known]
     if not {*AXES} <= {*roles}:
         return None
     order = [roles.index(role) for role in AXES]
