@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, parser
 
 import padviz
+from padviz.axis.operations import Window
 from padviz.sources.onnx.operators import OPS
 from tests.sources.test_onnx_ops import GRAPHS, model_of
 from tests.wheels import real_file
@@ -116,6 +117,18 @@ def control_characters() -> Any:
     return model
 
 
+def wrong_in_a_function() -> Any:
+    """A function that hands on text where strides are read."""
+    model = conv_model()
+    text = (
+        '<opset_import: ["" : 13, "my" : 1], domain: "my"> f <s> (a, w) => (b) { b = Conv <strides: ints = @s> (a, w) }'
+    )
+    model.functions.append(parser.parse_function(text))
+    model.opset_import.append(helper.make_opsetid("my", 1))
+    model.graph.node[0].CopyFrom(helper.make_node("f", ["x", "w3x3"], ["y"], domain="my", s="two"))
+    return model
+
+
 def body(text: str) -> Callable[[], Any]:
     return lambda: model_of(text, 13)
 
@@ -183,6 +196,54 @@ HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
                          "a = Pad (x, p, , k)\ny = Conv (a, w3x3)", 18),
         "node a: Pad .opset 18. has a mode or amounts that make no sense",
     ),
+    "no block": (body("a = SpaceToDepth (x)\ny = Conv (a, w3x3)"), "SpaceToDepth makes no sense .it has no blocksize."),
+    "block of nothing": (
+        body("a = DepthToSpace <blocksize = 0> (x)\ny = Conv (a, w3x3)"),
+        "node a: DepthToSpace makes no sense .its blocksize is 0.",
+    ),
+    "no step": (
+        body("s = Constant <value_ints = [1]> ()\ne = Constant <value_ints = [9]> ()\n"
+             "z = Constant <value_ints = [0]> ()\na = Slice (x, s, e, s, z)\ny = Conv (a, w3x3)"),
+        "node a: Slice makes no sense .it slices by steps of 0.",
+    ),
+    "few ends": (
+        body("s = Constant <value_ints = [1, 1]> ()\ne = Constant <value_ints = [9]> ()\n"
+             "a = Slice (x, s, e)\ny = Conv (a, w3x3)"),
+        "node a: Slice makes no sense .it has other numbers of starts, ends, axes and steps.",
+    ),
+    "no ends": (
+        body("s = Constant <value_ints = [1]> ()\na = Slice (x, s)\ny = Conv (a, w3x3)"),
+        "node a: Slice makes no sense .it lacks the starts or the ends of its slices.",
+    ),
+    "no such size": (
+        body("s = Constant <value_ints = [0, 0, 0, 0, 0]> ()\na = Reshape (x, s)\ny = Conv (a, w3x3)"),
+        "node a: Reshape makes no sense .it copies a size of more dimensions than 4.",
+    ),
+    "endless pads": (
+        body("o = Constant <value_float = 1.0> ()\nz = Constant <value_float = 0.0> ()\np = Div (o, z)\n"
+             "a = Pad (x, p)\ny = Conv (a, w3x3)"),
+        "node a: Pad makes no sense .it has an input that is no whole numbers.",
+    ),
+    "few scales": (
+        body("s = Constant <value = float[2] {1, 2}> ()\ny = Resize (x, , s)"),
+        "node y: Resize makes no sense .it resizes 4 axes by 2 numbers.",
+    ),
+    "endless scale": (
+        body("o = Constant <value = float[4] {1, 1, 1, 1}> ()\nz = Constant <value = float[4] {1, 1, 0, 1}> ()\n"
+             "s = Div (o, z)\ny = Resize (x, , s)"),
+        "y: node y: Resize .opset 13. asks for no size",
+    ),
+    "no matrix": (
+        body("y = Gemm (w3x3, x)"),
+        "node y: Gemm makes no sense .it multiplies a tensor of 4 dimensions as one of 2.",
+    ),
+    "no equation": (body("y = Einsum (x, x)"), "node y: Einsum makes no sense .it has no equation."),
+    "filled with nothing": (
+        body("s = Constant <value_ints = [8]> ()\np = ConstantOfShape <value = int64[0] {}> (s)\n"
+             "a = Pad (x, p)\ny = Conv (a, w3x3)"),
+        "node p: ConstantOfShape makes no sense .it is filled with no number.",
+    ),
+    "text in a function": (wrong_in_a_function, "Conv makes no sense .its strides is of another type."),
     "lost input": (body("y = Conv (nowhere, w3x3)"), "no earlier node makes 'nowhere'"),
     "calls itself": (calls_itself, "functions are nested more than 20 deep"),
     "doubling functions": (doubling_functions, "has more than 30000 nodes"),
@@ -285,18 +346,30 @@ def test_mutated_files_raise_nothing_but_padviz_errors(data: bytes, tmp_path: Pa
     is_told_in_a_line(data, tmp_path / "mutated.onnx")
 
 
-def wrong(*args: Any) -> None:
-    raise TypeError("ours")
-
-
-def test_an_error_of_our_own_is_not_blamed_on_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [TypeError, ValueError, KeyError, IndexError, ZeroDivisionError, MemoryError])
+def test_an_error_of_our_own_is_not_blamed_on_the_file(
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Neither of what an operation does, nor of what makes one network of several traces."""
+
+    def wrong(*args: Any) -> None:
+        raise kind("ours")
+
     (tmp_path / "net.onnx").write_bytes(conv_model().SerializeToString())
-    for name, put in (("run.OPS", {**OPS, "Conv": wrong}), ("load.general", wrong)):
+    for name, put in (("run.OPS", {**OPS, "Conv": wrong}), ("load.general", wrong), ("load.Graph", wrong)):
         with monkeypatch.context() as patch:
             patch.setattr(f"padviz.sources.onnx.{name}", put)
-            with pytest.raises(TypeError, match="ours"):
+            with pytest.raises(kind, match="ours"):
                 padviz.load(tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize("opset", [9, 10])
+def test_a_pad_may_say_its_value_in_an_attribute(opset: int, tmp_path: Path) -> None:
+    """As exporters wrote it before opset 11."""
+    text = 'a = Pad <pads = [0, 0, 1, 2, 0, 0, 1, 2], mode = "constant", value = 0.0> (x)\ny = Conv (a, w3x3)'
+    (tmp_path / "net.onnx").write_bytes(model_of(text, opset).SerializeToString())
+    pad = padviz.load(tmp_path / "net.onnx").layers[1]
+    assert [op.padding for op in (pad.height, pad.width) if isinstance(op, Window)] == [(1, 1), (2, 2)]
 
 
 ODD = [-(2**63), -1000, -2, -1, 0, 1, 2, 3, 7, 1000, 10**6, 2**31 - 1, 2**63 - 1]

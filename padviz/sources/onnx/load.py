@@ -13,7 +13,6 @@ from pathlib import Path
 
 from padviz.errors import DescriptionError, OptionError, printable
 from padviz.network.network import Network, Size, as_size
-from padviz.sources.onnx.constants.stored import BROKEN
 from padviz.sources.onnx.model import Model, open_model
 from padviz.sources.onnx.run import Graph
 from padviz.sources.tracing.general import About, general
@@ -42,11 +41,7 @@ def laid_out(model: Model, neutral: Iterable[str] = (), size: Size | None = None
         pixels = as_size((height, width))
     except OptionError as error:
         raise DescriptionError(f"input {image.name!r}: {error.what}", where=where) from None
-    try:
-        graph = Graph(model, neutral)
-    except BROKEN as error:
-        raise DescriptionError(f"makes no sense ({' '.join(str(error).split())[:120]})", where=where) from None
-    network = general(graph.trace, pixels, About(printable(Path(where).stem), source=where))
+    network = general(Graph(model, neutral).trace, pixels, About(printable(Path(where).stem), source=where))
     network = replace(network, declared=tuple(axis for axis, n in enumerate(image.size) if n))
     return _with_size_doubted(network) if size is None and 0 in image.size else network
 

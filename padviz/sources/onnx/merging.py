@@ -11,7 +11,7 @@ from padviz.axis.operations import MOST_ROWS
 from padviz.errors import SizeError
 from padviz.network.layer import Kind
 from padviz.sources.onnx.constants.external import Unread
-from padviz.sources.onnx.constants.folding import axes_of
+from padviz.sources.onnx.constants.folding import Malformed, axes_of
 from padviz.sources.onnx.constants.stored import worked_out
 from padviz.sources.onnx.reshaping import whole_image
 from padviz.sources.onnx.tensors import Node
@@ -116,6 +116,9 @@ def _along_positions(node: Node, axis: int) -> Value:
 def product(node: Node, a: Value, b: Value, letters: tuple[Letters, Letters, Letters]) -> Value:
     """Multiply two tensors and sum over the letters that the result lacks, as einsum names dimensions."""
     (first, second, out) = letters
+    for x, own in ((a, first), (b, second)):
+        if x.dims is not None and len(x.dims) != len(own):
+            raise Malformed(f"it multiplies a tensor of {len(x.dims)} dimensions as one of {len(own)}")
     if isinstance(a, Constant) or isinstance(b, Constant):
         x, own, weight, theirs = (a, first, b, second) if isinstance(b, Constant) else (b, second, a, first)
         sizes = dict(zip(theirs, shape_of(weight.dims), strict=True)) if weight.dims is not None else {}
@@ -148,7 +151,7 @@ def gemm(node: Node) -> Value:
 
 
 def einsum(node: Node) -> Value:
-    left, _, out = str(node.attrs["equation"]).replace(" ", "").partition("->")
+    left, _, out = str(node.required("equation")).replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != 2 or "." in left or not out:
         raise Stuck(f"sums by {left!r}")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from math import inf
 from typing import Any
 
 from padviz.axis.operations import Op, Transposed, Window, out_size
 from padviz.axis.padding_modes import SCHEMES
 from padviz.axis.resize import GRIDS, ROUNDINGS, Resize
 from padviz.network.layer import Kind
-from padviz.sources.onnx.constants.folding import from_front
+from padviz.sources.onnx.constants.folding import Malformed, from_front
 from padviz.sources.onnx.merging import MIXING
 from padviz.sources.onnx.reshaping import SHAPING
 from padviz.sources.onnx.tensors import CONVS, SAME, GraphArranger, Node
@@ -92,11 +93,11 @@ def transposed(node: Node) -> Result:
 
 def _transposed_op(node: Node, kernel: Sequence[int], i: int, n: int) -> Transposed:
     k = len(kernel)
-    stride, dilation = node.numbers("strides", [1] * k)[i], node.numbers("dilations", [1] * k)[i]
-    extra = node.numbers("output_padding", [0] * k)[i]
-    pads, rule = node.numbers("pads", [0] * 2 * k), node.text("auto_pad", "NOTSET")
+    stride, dilation = node.each("strides", 1, k)[i], node.each("dilations", 1, k)[i]
+    extra = node.each("output_padding", 0, k)[i]
+    pads, rule = node.each("pads", 0, 2 * k), node.text("auto_pad", "NOTSET")
     before, after = (0, 0) if rule == "VALID" else (pads[i], pads[k + i])
-    output_shape = node.numbers("output_shape", [])[-k:]
+    output_shape = node.attrs.get("output_shape") and node.each("output_shape", 0, k)[-k:]
     if output_shape or rule in SAME:
         out = output_shape[i] if output_shape else n * stride
         total = (n - 1) * stride + dilation * (kernel[i] - 1) + 1 + extra - out
@@ -177,6 +178,8 @@ def resize(node: Node) -> Result:
     rank = len(x.known)
     scales, sizes = _targets(node)
     axes = [from_front(int(axis), rank) for axis in node.attrs.get("axes") or range(rank)]
+    if len(scales or sizes) < len(axes):
+        raise Malformed(f"it resizes {len(axes)} axes by {len(scales or sizes)} numbers")
     style = _style(node)
     ops: dict[str, Op] = {}
     for i, axis in enumerate(axes):
@@ -201,7 +204,7 @@ def _targets(node: Node) -> tuple[list[float], list[int]]:
     sizes = node.rows_in(3) if len(arrays) > 1 and at == 2 else []
     if scales and node.over(at) is not None and node.trace.turns is not None:
         node.trace.turns.lost = True
-    if bool(scales) == bool(sizes) or not all(scale > 0 for scale in scales):
+    if bool(scales) == bool(sizes) or not all(0 < scale < inf for scale in scales):
         raise Stuck("asks for no size, or for two")
     if node.text("keep_aspect_ratio_policy", "stretch") != "stretch":
         raise Stuck("keeps an aspect ratio")
@@ -231,14 +234,14 @@ def _checked(node: Node, op: Resize, n: int) -> Resize:
 
 def depth_to_space(node: Node) -> Result:
     x, roles = node.image(node.tensor(0))
-    block = int(node.attrs["blocksize"])
+    block = node.block()
     ops: dict[str, Op] = {role: Resize(scale=Fraction(block)) for role in roles}
     return node.lay("resize", x, ops, max(size_of(x.known[1]) // block**2, 1))
 
 
 def space_to_depth(node: Node) -> Result:
     x, _ = node.image(node.tensor(0))
-    block = int(node.attrs["blocksize"])
+    block = node.block()
     layer = node.arranger.space_to_depth(node.title, x.at, block, block)
     dims = (x.known[0], plain(size_of(x.known[1]) * block**2), *x.known[2:])
     return Map(node.arranger.sized(dims, layer), layer)

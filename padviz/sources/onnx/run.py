@@ -7,11 +7,11 @@ from collections.abc import Iterable, MutableMapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from padviz.errors import DescriptionError, let_through
+from padviz.errors import DescriptionError
 from padviz.network.network import Size
 from padviz.sources.onnx.constants.everywhere import folded_everywhere
-from padviz.sources.onnx.constants.folding import FOLDS, fold
-from padviz.sources.onnx.constants.stored import BROKEN, Later, constant, filled_with, known, literal
+from padviz.sources.onnx.constants.folding import FOLDS, Malformed, fold
+from padviz.sources.onnx.constants.stored import Later, completed, constant, known, literal
 from padviz.sources.onnx.model import DEEPEST, MOST_NODES, Model, attributes, needed, op_of, title
 from padviz.sources.onnx.operators import OPS
 from padviz.sources.onnx.tensors import GraphArranger, Node, passed
@@ -97,8 +97,7 @@ class _Run:
                 inner_outputs = self.inner(proto, node, scope, depth)
                 with self.arranger.trace.made_by(node.title):
                     outputs = run_node(node) if inner_outputs is None else inner_outputs
-            except (Stuck, *BROKEN) as error:
-                let_through(error)
+            except (Stuck, Malformed) as error:
                 what = f"node {title(proto)}: {proto.op_type} makes no sense ({' '.join(str(error).split())[:120]})"
                 raise DescriptionError(what, where=self.graph.where) from None
             scope.update(zip(proto.output, outputs, strict=False))
@@ -124,8 +123,7 @@ class _Run:
             self.graph.attrs[id(proto)] = proto, checked(proto)
         attrs = self.graph.attrs[id(proto)][1]
         if bound is not None:
-            refs = {attr.name: bound.get(attr.ref_attr_name) for attr in proto.attribute if attr.ref_attr_name}
-            attrs = {key: value for key, value in (attrs | refs).items() if value is not None}
+            attrs = attrs | _bound(proto, bound)
         version = self.graph.versions.get(proto.domain or "ai.onnx", 1)
         op, arranger = op_of(proto), self.arranger
         handler = passed if op in arranger.neutral else OPS.get(op)
@@ -143,26 +141,55 @@ class _Run:
         inside: Scope = dict(zip(function.input, (value or Constant(None) for value in node.read), strict=False))
         bound = attributes(function.attribute_proto) | node.attrs
         self.nodes(function.node, inside, depth + 1, bound)
-        return [inside[name] for name in function.output]
+        return _outputs(inside, function.output)
 
     def branch(self, node: Node, scope: Scope, depth: int) -> list[Value] | None:
         decides = node.tensor(0)
         if not isinstance(decides, Constant) or decides.array is None or decides.array.size != 1:
             return None
         self.arranger.turn(bool(decides.array.item()), decides.over)
-        graph = node.attrs["then_branch" if decides.array.item() else "else_branch"]
+        graph = node.required("then_branch" if decides.array.item() else "else_branch")
         inside: Scope = ChainMap({value.name: constant(value, self.graph.folder) for value in graph.initializer}, scope)
         self.nodes(graph.node, inside, depth + 1)
-        return [inside[value.name] for value in graph.output]
+        return _outputs(inside, [value.name for value in graph.output])
+
+
+def _outputs(scope: Scope, names: Iterable[str]) -> list[Value]:
+    """Find what a function or a branch makes by its names."""
+    if missing := [name for name in names if name not in scope]:
+        raise Malformed(f"nothing in it makes {missing[0]!r}, which it returns")
+    return [scope[name] for name in names]
 
 
 def checked(proto: Proto) -> dict[str, Any]:
     """Read the attributes of a node: of an operation that is known, they must be of the types that it has."""
-    if op_of(proto) in KNOWN:
-        for attr in proto.attribute:
-            if not attr.ref_attr_name and attr.type != TYPES.get(attr.name, attr.type):
-                raise ValueError(f"its {attr.name} is of another type")
+    for attr in proto.attribute:
+        if not attr.ref_attr_name:
+            _check(op_of(proto), attr.name, attr.type)
     return {key: value for key, value in attributes(proto.attribute).items() if value is not None}
+
+
+def _bound(proto: Proto, bound: dict[str, Any]) -> dict[str, Any]:
+    """Read the attributes of a node in a function that are those of its call."""
+    refs = {attr.name: bound.get(attr.ref_attr_name) for attr in proto.attribute if attr.ref_attr_name}
+    attrs = {key: value for key, value in refs.items() if value is not None}
+    for key, value in attrs.items():
+        _check(op_of(proto), key, _kind_of(value))
+    return attrs
+
+
+def _check(op: str, key: str, kind: int) -> None:
+    """Refuse an attribute that is of another type than operations that are known have it."""
+    wanted = 1 if (op, key) == ("Pad", "value") else TYPES.get(key, kind)
+    if op in KNOWN and kind != wanted:
+        raise Malformed(f"its {key} is of another type")
+
+
+def _kind_of(value: Any) -> int:
+    """Find the AttributeProto.AttributeType of a value."""
+    if isinstance(value, list):
+        return 6 if any(isinstance(n, float) for n in value) else 7
+    return {"float": 1, "int": 2, "str": 3, "TensorProto": 4, "GraphProto": 5}[type(value).__name__]
 
 
 def run_node(node: Node) -> list[Value]:
@@ -182,10 +209,10 @@ def folded(node: Node, read: Sequence[Constant | None]) -> list[Value]:
     """Fold constants: to their numbers where they are few, else to shapes as far as known, and how to work them out."""
     arrays = [None if x is None else x.array for x in read]
     if all(x is None or x.array is not None for x in read):
-        more = {"outputs": node.outputs, "filled": filled_with(node.attrs.get("value"))}
-        results = fold(node.op, node.attrs | more, arrays)
+        attrs = completed(node.op, node.attrs, node.outputs)
+        results = fold(node.op, attrs, arrays)
         if results is not None:
-            overs = folded_everywhere(node.op, node.attrs | more, read, results)
+            overs = folded_everywhere(node.op, attrs, read, results)
             return [replace(known(x), over=over) for x, over in zip(results, overs, strict=True)]
     try:
         shapes = OPS[node.op](node) if node.op in OPS and node.given else Constant(None)

@@ -10,7 +10,7 @@ from padviz.axis.operations import Op, Same, Window
 from padviz.axis.resize import Resize
 from padviz.network.layer import Channels, Kind
 from padviz.sources.onnx.constants.everywhere import LOST
-from padviz.sources.onnx.constants.folding import Array, from_front, integers
+from padviz.sources.onnx.constants.folding import Array, Malformed, from_front, integers
 from padviz.sources.onnx.constants.stored import Budget
 from padviz.sources.tracing.arranging import Arranger, Constant, Head, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import (
@@ -172,6 +172,26 @@ class Node(Call):
         """Read an attribute of several numbers."""
         return [int(n) for n in self.attrs.get(key) or default]
 
+    def each(self, key: str, default: int, count: int) -> list[int]:
+        """Read an attribute of so many numbers."""
+        numbers = self.numbers(key, [default] * count)
+        if len(numbers) < count:
+            raise Malformed(f"its {key} are {len(numbers)} numbers, and not {count}")
+        return numbers
+
+    def required(self, key: str) -> Any:
+        """Read an attribute that must be there."""
+        if key not in self.attrs:
+            raise Malformed(f"it has no {key}")
+        return self.attrs[key]
+
+    def block(self) -> int:
+        """Read how many rows and columns go into a block."""
+        size = int(self.required("blocksize"))
+        if size < 1:
+            raise Malformed(f"its blocksize is {size}")
+        return size
+
     def axis(self, rank: int, default: int) -> int:
         """Read the attribute of an axis, of so many, counted from the front."""
         return from_front(int(self.attrs.get("axis", default)), rank)
@@ -206,11 +226,11 @@ class Node(Call):
     def window(self, kernel: Sequence[int], i: int, ceil: bool = False) -> Window:
         """Make the window of a convolution or a pool on its i-th spatial axis."""
         k = len(kernel)
-        pads, rule = self.numbers("pads", [0] * 2 * k), self.text("auto_pad", "NOTSET")
+        pads, rule = self.each("pads", 0, 2 * k), self.text("auto_pad", "NOTSET")
         if rule not in SAME and rule not in NOTHING:
             raise Stuck(f"has an auto_pad {rule!r}")
         padding = SAME.get(rule) or ((0, 0) if rule == "VALID" else (pads[i], pads[k + i]))
-        stride, dilation = self.numbers("strides", [1] * k)[i], self.numbers("dilations", [1] * k)[i]
+        stride, dilation = self.each("strides", 1, k)[i], self.each("dilations", 1, k)[i]
         return Window(kernel[i], stride, dilation, padding, ceil=ceil)
 
     def windows(self, kernel: Sequence[int], roles: Sequence[str], ceil: bool = False) -> dict[str, Op]:

@@ -14,7 +14,7 @@ from padviz.errors import let_through, printable
 from padviz.network.layer import CONVOLUTIONS, Layer
 from padviz.network.network import Network, Size
 from padviz.sources.onnx.constants import external
-from padviz.sources.onnx.constants.stored import BROKEN
+from padviz.sources.onnx.constants.folding import UNFIT, Malformed
 from padviz.sources.onnx.load import laid_out
 from padviz.sources.onnx.model import Constants, Model, attributes, needed, op_of, open_model, title
 from padviz.sources.onnx.tensors import CONVS, WEIGHT
@@ -25,6 +25,7 @@ PASSED = ("Identity", "Cast", "Transpose", "DequantizeLinear")
 LAID_OUT = ("Identity", "Cast", "Transpose")  # between the image and a convolution that reads its numbers
 DEEPEST = 20  # nodes between a constant and its convolution
 MOST_NUMBERS = 1 << 29
+BROKEN = (Malformed, *UNFIT)  # what comes of weights that make no sense
 Proto = Any
 Array = np.ndarray[Any, Any]
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from padviz.sources.onnx.constants.folding import ELEMENTWISE, FOLDS, Array, Attrs, fold
-from padviz.sources.onnx.constants.stored import BROKEN
+from padviz.sources.onnx.constants.folding import ELEMENTWISE, FOLDS, UNFIT, Array, Attrs, Malformed, fold
 from padviz.sources.tracing.arranging import Constant
 
 ALONE = ELEMENTWISE | {"Abs", "Cast", "CastLike", "Ceil", "Floor", "Identity", "Neg", "Not", "Round", "Sign", "Sqrt"}
@@ -29,14 +28,13 @@ def folded_everywhere(op: str, attrs: Attrs, inputs: Sequence[Constant | None], 
     given = [None if x is None else x.array if x.over is None else x.over for x in inputs]
     moved = op == "Concat" or (op in MOVING and all(over is None for over in overs[1:]))
     try:
-        with np.errstate(all="ignore"):
-            if op in ALONE:
-                folded = _alone(op, attrs, given, overs, results)
-            elif moved:
-                folded = _moved(op, attrs, given, overs)
-            else:
-                folded = _at_each_size(op, attrs, given, overs)
-    except BROKEN:
+        if op in ALONE:
+            folded = _alone(op, attrs, given, overs, results)
+        elif moved:
+            folded = _moved(op, attrs, given, overs)
+        else:
+            folded = _at_each_size(op, attrs, given, overs)
+    except Malformed:
         return [LOST] * len(results)
     if [over.shape[1:] for over in folded] != [result.shape for result in results]:
         return [LOST] * len(results)
@@ -54,7 +52,11 @@ def _alone(op: str, attrs: Attrs, given: Sequence[Any], overs: Sequence[Any], re
         x if over is None else x.reshape(len(x), *[1] * (rank + 1 - x.ndim), *x.shape[1:])
         for x, over in zip(given, overs, strict=True)
     ]
-    return [np.broadcast_to(FOLDS[op](attrs, *spread), (_count(overs), *results[0].shape))]
+    try:
+        with np.errstate(all="ignore"):
+            return [np.broadcast_to(FOLDS[op](attrs, *spread), (_count(overs), *results[0].shape))]
+    except UNFIT as error:
+        raise Malformed(str(error)) from None
 
 
 def _moved(op: str, attrs: Attrs, given: Sequence[Any], overs: Sequence[Any]) -> list[Array]:
@@ -74,7 +76,7 @@ def _moved(op: str, attrs: Attrs, given: Sequence[Any], overs: Sequence[Any]) ->
 
 
 def _at_each_size(op: str, attrs: Attrs, given: Sequence[Any], overs: Sequence[Any]) -> list[Array]:
-    """Fold anything else, at one size after another; those that are given the same make the same."""
+    """Fold anything else, at one size after another; nothing where shapes differ between sizes."""
     moving = np.concatenate([over.reshape(len(over), -1) for over in overs if over is not None], 1)
     _, first, which = np.unique(moving, axis=0, return_index=True, return_inverse=True)
     folded = []
@@ -83,4 +85,6 @@ def _at_each_size(op: str, attrs: Attrs, given: Sequence[Any], overs: Sequence[A
         if results is None:
             return []
         folded.append(results)
+    if any([x.shape for x in results] != [x.shape for x in folded[0]] for results in folded):
+        return []
     return [np.stack(x)[which.reshape(-1)] for x in zip(*folded, strict=True)]

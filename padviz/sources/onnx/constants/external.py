@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from padviz.errors import PadvizError, let_through
 from padviz.files.opened import opened
+from padviz.sources.onnx.constants.folding import Malformed
 
 MOST_BYTES = 1 << 31  # that protobuf takes
 MOST_DIMENSIONS = 8
@@ -70,7 +71,7 @@ def numbers(tensor: Proto) -> NDArray[Any]:
 
     Raises
     ------
-    ValueError
+    Malformed
         With what onnx says of one that makes no sense.
     """
     from onnx import numpy_helper
@@ -79,7 +80,7 @@ def numbers(tensor: Proto) -> NDArray[Any]:
         return np.asarray(numpy_helper.to_array(tensor))
     except Exception as error:  # of onnx, which has many
         let_through(error)
-        raise ValueError(str(error)) from None
+        raise Malformed(str(error)) from None
 
 
 def read(tensor: Proto, folder: Path, most: int) -> NDArray[Any]:

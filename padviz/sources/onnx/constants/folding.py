@@ -10,15 +10,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.sources.tracing.sizes.rows import Tracked
+from padviz.sources.tracing.sizes.rows import Tracked, bare
 
 Array = NDArray[Any]
 Attrs = dict[str, Any]
 Fold = Callable[..., Any]
 MOST = 4096  # numbers in an array that is folded
+UNFIT = (  # what numpy raises of arrays that do not fit, or that are missing
+    ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError,
+)  # fmt: skip
 # TensorProto.DataType; numpy has no bfloat16
 TYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 5: np.int16, 6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float16,
          11: np.float64, 12: np.uint32, 13: np.uint64, 16: np.float32}  # fmt: skip
+
+
+class Malformed(Exception):
+    """What a file says of a node makes no sense."""
 
 
 def fold(op: str, attrs: Attrs, arrays: Sequence[Array | None], most: int = MOST) -> list[Array] | None:
@@ -27,6 +34,11 @@ def fold(op: str, attrs: Attrs, arrays: Sequence[Array | None], most: int = MOST
     >>> fold("Concat", {"axis": 0}, [np.array([1, 2]), np.array([3])])
     [array([1, 2, 3])]
     >>> fold("Add", {}, [np.zeros((100, 1)), np.zeros(100)])  # 10,000 numbers
+
+    Raises
+    ------
+    Malformed
+        With what numpy says of arrays that do not fit.
     """
     if op not in FOLDS:
         return None
@@ -35,8 +47,8 @@ def fold(op: str, attrs: Attrs, arrays: Sequence[Array | None], most: int = MOST
             return None
         with np.errstate(all="ignore"):
             result = FOLDS[op](attrs, *arrays)
-    except (AttributeError, RuntimeError, TypeError) as error:  # numpy's, of too many inputs, or of what is missing
-        raise ValueError(str(error)) from None
+    except UNFIT as error:
+        raise Malformed(str(error)) from None
     outputs = result if isinstance(result, list) else [result]
     results = [np.asarray(array) for array in outputs]
     return results if all(array.size <= most for array in results) else None
@@ -62,8 +74,11 @@ def _together(*shapes: Sequence[int]) -> int:
 def integers(array: Array | None) -> list[int]:
     """Read a small constant as Python ints; nothing for one that is missing."""
     numbers: list[Any] = [] if array is None else [*np.asarray(array).reshape(-1)]
-    ints: list[Any] = [n if isinstance(n, Tracked) else int(n) for n in numbers]
-    return ints
+    try:
+        ints: list[Any] = [n if isinstance(n, Tracked) else int(n) for n in numbers]
+        return ints
+    except (OverflowError, TypeError, ValueError):  # of text, and of what is not finite
+        raise Malformed("it has an input that is no whole numbers") from None
 
 
 def from_front(axis: int, rank: int) -> int:
@@ -73,26 +88,28 @@ def from_front(axis: int, rank: int) -> int:
     3
     """
     if not -rank <= axis < rank:
-        raise IndexError(f"it has {rank} dimensions and no axis {axis}")
+        raise Malformed(f"it has {rank} dimensions and no axis {axis}")
     return axis % rank
 
 
 def sliced(attrs: Attrs, rest: Sequence[Array | None], rank: int) -> dict[int, slice]:
     """Read the slices that a Slice takes, by axis: from attributes (before opset 10) or inputs."""
     if "starts" in attrs:
-        starts, ends = attrs["starts"], attrs["ends"]
-        axes, steps = attrs.get("axes"), None
+        given = [attrs.get(key) for key in ("starts", "ends", "axes")]
     else:
-        starts, ends = integers(rest[0]), integers(rest[1])
-        axes = integers(rest[2]) if len(rest) > 2 and rest[2] is not None else None
-        steps = integers(rest[3]) if len(rest) > 3 and rest[3] is not None else None
-    axes = range(len(starts)) if axes is None else axes
-    slices = {}
-    for axis, start, end, step in zip(axes, starts, ends, steps or [1] * len(starts), strict=True):
-        slices[from_front(axis, rank)] = slice(start, end, step)
-    if len(slices) < len(axes):
-        raise ValueError("it names an axis twice")
-    return slices
+        given = [None if array is None else integers(array) for array in rest]
+    starts, ends, axes, steps = [*given, None, None, None, None][:4]
+    if starts is None or ends is None:
+        raise Malformed("it lacks the starts or the ends of its slices")
+    axes, steps = range(len(starts)) if axes is None else axes, steps or [1] * len(starts)
+    if not len(starts) == len(ends) == len(axes) == len(steps):
+        raise Malformed("it has other numbers of starts, ends, axes and steps")
+    if 0 in map(bare, steps):
+        raise Malformed("it slices by steps of 0")
+    rows = {from_front(axis, rank): slice(*ends) for axis, *ends in zip(axes, starts, ends, steps, strict=True)}
+    if len(rows) < len(axes):
+        raise Malformed("it names an axis twice")
+    return rows
 
 
 def new_shape(shape: Sequence[int], wanted: Sequence[int], allow_zero: bool = False) -> list[int]:
@@ -101,6 +118,8 @@ def new_shape(shape: Sequence[int], wanted: Sequence[int], allow_zero: bool = Fa
     >>> new_shape([2, 3, 4], [0, -1])
     [2, 12]
     """
+    if 0 in wanted[len(shape) :] and not allow_zero:
+        raise Malformed(f"it copies a size of more dimensions than {len(shape)}")
     out = [shape[i] if n == 0 and not allow_zero else n for i, n in enumerate(wanted)]
     if -1 in out:
         known = prod(n for n in out if n != -1)

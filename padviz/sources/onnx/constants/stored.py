@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from padviz.sources.onnx.constants.external import MOST_DIMENSIONS, Unread, is_external, numbers, read
-from padviz.sources.onnx.constants.folding import MOST, Array, Attrs, fold
+from padviz.sources.onnx.constants.folding import MOST, Array, Attrs, Malformed, fold
 from padviz.sources.tracing.arranging import Constant
 from padviz.sources.tracing.axis_labels import plain
 
@@ -19,7 +19,6 @@ INTEGERS = (2, 3, 4, 5, 6, 7, 9, 12, 13)  # TensorProto.DataType: what shapes an
 FEW = 16  # numbers of any other type: scales
 MOST_ALONG = 1 << 20  # or of those that say which rows are read
 WHOLE = (6, 7)  # TensorProto.DataType: of numbers of rows
-BROKEN = (ArithmeticError, LookupError, MemoryError, ValueError)  # what comes of figures in a file that make no sense
 MOST_AT_ONCE = 1 << 22  # numbers in an array
 MOST_IN_ALL = 1 << 26  # numbers that are made and read while a graph is laid out
 Proto = Any
@@ -35,7 +34,7 @@ def constant(proto: Proto, folder: Path) -> Constant:
     if not is_external(proto) and prod(dims) <= most and len(dims) <= MOST_DIMENSIONS:
         try:
             array = numbers(proto)
-        except BROKEN:
+        except Malformed:
             return Constant(shape)
         return known(array)
     return Constant(shape, later=Stored(proto, folder))
@@ -54,9 +53,14 @@ def literal(attrs: dict[str, Any], folder: Path) -> Constant:
     return literals[0] if literals else Constant(None)
 
 
-def filled_with(proto: Proto | None) -> Any:
-    """Read the number that a ConstantOfShape is filled with."""
-    return np.float32(0) if proto is None else numbers(proto).reshape(-1)[0]
+def completed(op: str, attrs: Attrs, outputs: int) -> Attrs:
+    """Add to the attributes of an operation how many outputs it has, and the number that it fills a shape with."""
+    more: Attrs = {"outputs": outputs}
+    if op == "ConstantOfShape" and "value" in attrs:
+        more["filled"] = numbers(attrs["value"]).reshape(-1)[:1]
+        if not more["filled"].size:
+            raise Malformed("it is filled with no number")
+    return attrs | more
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +150,9 @@ def _folded(later: Later, done: dict[int, Array], budget: Budget) -> Array:
     arrays = [None if value is None else done[id(value)] for value in later.of]
     budget.spend(sum(array.size for array in arrays if array is not None))
     try:
-        more = {"outputs": later.outputs, "filled": filled_with(later.attrs.get("value"))}
-        results = fold(later.op, later.attrs | more, arrays, min(MOST_AT_ONCE, budget.left))
-    except BROKEN:
+        attrs = completed(later.op, later.attrs, later.outputs)
+        results = fold(later.op, attrs, arrays, min(MOST_AT_ONCE, budget.left))
+    except Malformed:
         results = None
     if results is None:
         raise Unread(f"is made by a {later.op} that is not worked out")
