@@ -12,12 +12,12 @@ import numpy as np
 from padviz.axis.operations import Adaptive, Op
 from padviz.axis.receptive_interval import rate_of
 from padviz.axis.resize import Resize
-from padviz.cutting.right_units import Barrier, Cut, Units, right_units
+from padviz.cutting.right_units import Cut, Units, right_units
 from padviz.errors import SizeError
+from padviz.geometry.reaching.border_margins import Barrier, BeforeAfter
 from padviz.network.network import LARGEST, Network, Size
 from padviz.network.sizes import sizes_of
 
-Interval = tuple[int, int]
 MOST_LATTICE = 1 << 16
 
 
@@ -38,7 +38,7 @@ class Context:
     layer: str
     before: int
     after: int
-    units: Interval
+    units: BeforeAfter
     lattice: int
     stride: Fraction
     barrier: Barrier | None = None

@@ -8,15 +8,16 @@ from math import ceil
 import numpy as np
 
 from padviz.counting.usage import usage
-from padviz.cutting.context import Context, Interval
+from padviz.cutting.context import Context
 from padviz.errors import SizeError
+from padviz.geometry.reaching.border_margins import BeforeAfter
 from padviz.network.network import Network, Size
 from padviz.network.sizes import sizes_of
 
 MOST_PHASES = 16  # units of one period of the lattice that are looked at
 
 
-def graded_on(network: Network, axis: int, n: int, context: Context, levels: Sequence[float]) -> list[Interval]:
+def graded_on(network: Network, axis: int, n: int, context: Context, levels: Sequence[float]) -> list[BeforeAfter]:
     """Find at each level the least context from within which every unit draws that share of its paths.
 
     Each side is looked at alone. It is not exact: paths count alike in it, whatever trained weights make of them.
@@ -51,7 +52,7 @@ def graded_on(network: Network, axis: int, n: int, context: Context, levels: Seq
 
 def both_graded(
     network: Network, size: Size, contexts: tuple[Context, Context], levels: Sequence[float]
-) -> tuple[list[Interval], list[Interval]] | None:
+) -> tuple[list[BeforeAfter], list[BeforeAfter]] | None:
     """Find the graded context of a head on height and on width; None where one unit sees more than padviz counts."""
     try:
         height, width = (graded_on(network, axis, size[axis], contexts[axis], levels) for axis in (0, 1))

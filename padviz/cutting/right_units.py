@@ -17,19 +17,12 @@ from padviz.axis.operations import Adaptive, Fit, Op, Transposed, Window, fit_sh
 from padviz.axis.padding_modes import fold
 from padviz.axis.receptive_interval import real_rows_of
 from padviz.axis.resize import Resize, origin_of, ratio_of
+from padviz.geometry.reaching.border_margins import Barrier
 from padviz.network.layer import Layer
 from padviz.network.network import Network
 from padviz.network.sizes import sizes_of
 
-Flags = NDArray[np.bool_]
 Rows = NDArray[Any]
-
-
-class Barrier(NamedTuple):
-    """A layer behind which no context is exact, and why."""
-
-    layer: str
-    why: str
 
 
 class Units(NamedTuple):
@@ -40,7 +33,7 @@ class Units(NamedTuple):
     """
 
     offset: int | None
-    right: Flags
+    right: NDArray[np.bool_]
     barrier: Barrier | None = None
 
 
@@ -121,7 +114,7 @@ def _through(layer: Layer, axis: int, entering: Units, here: tuple[int, int], th
     true_sources = _sources(op, there[0], real_rows_of(op, *there, units + offset)[0])
     inside, truly = sources >= 0, true_sources >= 0
     kept = inside & truly & (sources + entering.offset == true_sources) & entering.right[np.where(inside, sources, 0)]
-    right: Flags = (kept | (~inside & ~truly) | ~reads).all(axis=0)
+    right: NDArray[np.bool_] = (kept | (~inside & ~truly) | ~reads).all(axis=0)
     return Units(offset, right & (units + offset < there[1]) & (units + offset >= 0))
 
 

@@ -52,9 +52,9 @@ def nearest_even(network: Network, size: Size, macs: int | None = None) -> tuple
     >>> [found and found.size for found in nearest_even(padviz.load("resnet50"), (32, 32))]
     [None, (33, 33)]
     """
-    height = _side(network, 0, size[0])
+    height = _options(network, 0, size[0])
     alike = size[0] == size[1] and is_square(network)
-    sides = [height, height if alike else _side(network, 1, size[1])]
+    sides = [height, height if alike else _options(network, 1, size[1])]
     move = all(side.stays for side in sides)
     found: list[Suggestion | None] = []
     before: _Work | None = None
@@ -96,7 +96,7 @@ class _Option(NamedTuple):
     drops: bool
 
 
-class _Side(NamedTuple):
+class _Options(NamedTuple):
     """What one side may be: as it is, smaller, larger."""
 
     here: _Option
@@ -105,7 +105,7 @@ class _Side(NamedTuple):
     above: _Option | None
 
 
-def _side(network: Network, axis: int, n: int) -> _Side:
+def _options(network: Network, axis: int, n: int) -> _Options:
     """Find the options of one side."""
     sizes = _around(n)
     verdict = verdict_on(network, axis, sizes)
@@ -125,7 +125,7 @@ def _side(network: Network, axis: int, n: int) -> _Side:
     here = n - int(sizes[0])
     stays = best[0][here] or (best[1][here] and not best[0].any())
     below, above = nearest(sizes < n), nearest(sizes > n)
-    return _Side(_Option(n, not verdict.whole[here]), bool(stays), below, above)
+    return _Options(_Option(n, not verdict.whole[here]), bool(stays), below, above)
 
 
 def _around(n: int) -> NDArray[np.int64]:

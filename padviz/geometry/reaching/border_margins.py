@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import NamedTuple
 
-from padviz.geometry.reaching.reach import Interval
 from padviz.geometry.reaching.touching import Touched, touched_on
 from padviz.network.network import Network, Size
 from padviz.network.sizes import is_square, sizes_of
 
-Barrier = tuple[str, str]  # a layer behind which each position depends on all, and why
+BeforeAfter = tuple[int, int]  # rows, or columns, of units or pixels
+
+
+class Barrier(NamedTuple):
+    """A layer behind which no surroundings are enough, as where each position depends on all, and why."""
+
+    layer: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +37,10 @@ class Margin:
 
     layer: str
     kind: str
-    height: Interval
-    width: Interval
-    halo_height: Interval | None
-    halo_width: Interval | None
+    height: BeforeAfter
+    width: BeforeAfter
+    halo_height: BeforeAfter | None
+    halo_width: BeforeAfter | None
     barrier_height: Barrier | None = None
     barrier_width: Barrier | None = None
 
@@ -58,7 +65,7 @@ def margins(network: Network, size: int | Sequence[int] | None = None) -> tuple[
     return tuple(layer_margins)
 
 
-def _touched_on(network: Network, axis: int, pixels: Size) -> list[tuple[Interval, Interval | None]]:
+def _touched_on(network: Network, axis: int, pixels: Size) -> list[tuple[BeforeAfter, BeforeAfter | None]]:
     """Measure the margin of every layer on one axis."""
     sizes = sizes_of(network, axis, pixels[axis])
     return [_margin(touched, m) for touched, m in zip(touched_on(network, axis, sizes), sizes, strict=True)]
@@ -70,11 +77,11 @@ def _barriers(network: Network, axis: int) -> list[Barrier | None]:
     for layer in network.layers[1:]:
         why = layer.whole(axis)
         before = next((barriers[j] for j in layer.inputs if barriers[j]), None)
-        barriers.append(before or ((layer.name, why) if why else None))
+        barriers.append(before or (Barrier(layer.name, why) if why else None))
     return barriers
 
 
-def _margin(touched: Touched, m: int) -> tuple[Interval, Interval | None]:
+def _margin(touched: Touched, m: int) -> tuple[BeforeAfter, BeforeAfter | None]:
     """Count of `m` units those that padding touches from either end, and the rows so many stand for on a long axis."""
     before, after = (side.depth for side in touched.sides)
     halo = (ceil(before * touched.stride), ceil(after * touched.stride)) if touched.stride else None

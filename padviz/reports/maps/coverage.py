@@ -90,8 +90,8 @@ def _margin(row: Margin) -> dict[str, Any]:
 
 
 def _barrier(stop: Barrier | None) -> str:
-    return f"none: {stop[0]} ({stop[1]})" if stop else ""
+    return f"none: {stop.layer} ({stop.why})" if stop else ""
 
 
 def _fact(stop: Barrier | None) -> dict[str, str] | None:
-    return dict(zip(("layer", "why"), stop, strict=True)) if stop else None
+    return stop._asdict() if stop else None
