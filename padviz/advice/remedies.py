@@ -42,8 +42,6 @@ class Judged(msgspec.Struct, frozen=True):
 
     `macs` are None where channels are not known.
 
-    Examples
-    --------
     >>> import padviz
     >>> judgement = padviz.audit("resnet50", 225).remedies[0].outcome
     >>> judgement.uneven_learned, judgement.uneven_rigid, judgement.macs
@@ -175,23 +173,6 @@ def remedies(
 ) -> tuple[Remedy, ...]:
     """Find what could be changed at a size, best first: the remedies of `padviz.audit`.
 
-    Parameters
-    ----------
-    network : Network
-    size : int or (height, width), optional
-        Input size in pixels; the network's own by default.
-    layer : str or sequence of str, optional
-        The target layer, or several that add up; the last feature map by default.
-    heads : "sum" or "share"
-        How several last feature maps count, as for `usage`.
-
-    Raises
-    ------
-    PadvizError
-        For a size or option that cannot be used.
-
-    Examples
-    --------
     >>> import padviz
     >>> [remedy.what for remedy in remedies(padviz.load("resnet18"), 224)][:2]
     ['225x225 + reflect', '225x225 + partial']

@@ -19,8 +19,6 @@ class Standing(msgspec.Struct, frozen=True):
     `mean` is the mean of the four sides in pixels, `narrower` the share of `of` known networks whose mean is less, and
     `lopsided` whether opposite sides differ by more than 4 px and by more than a quarter of the wider one.
 
-    Examples
-    --------
     >>> standing(Rim([14, 34], [14, 34]))
     Standing(mean=24.0, narrower=0.21739130434782608, of=69, lopsided=True, width='narrow')
     """

@@ -30,8 +30,6 @@ class Reach(msgspec.Struct, frozen=True):
     Of several targets it is that of the one that sees most, `layer`. None where no number is exact, for the reason in
     `why`.
 
-    Examples
-    --------
     >>> import padviz
     >>> audit(padviz.load("vgg16"), 512).reach.field
     [212, 212]
@@ -88,25 +86,8 @@ def audit(
     layer: str | Sequence[str] | None = None,
     heads: str = "sum",
 ) -> Audit:
-    """Judge a network at a size.
+    """Judge a network at a size: `padviz.audit`, of a loaded network.
 
-    Parameters
-    ----------
-    network : Network
-    size : int or (height, width), optional
-        Input size in pixels; the network's own by default.
-    layer : str or sequence of str, optional
-        The target layer, or several that add up; the last feature map by default.
-    heads : "sum" or "share"
-        How several last feature maps count, as for `usage`.
-
-    Raises
-    ------
-    PadvizError
-        For a size or option that cannot be used.
-
-    Examples
-    --------
     >>> import padviz
     >>> audit(padviz.load("vgg19"), 224).verdict
     'even, narrow rim'

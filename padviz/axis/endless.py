@@ -27,8 +27,6 @@ def ring_map(op: Op, n: int, n_out: int, ring: Ring) -> AxisMap | None:
 
     `n` and `n_out` are the rows of the real axis: they say where its first window lies.
 
-    Examples
-    --------
     Each row of an endless axis is read by a window of 3 rows and stride 2 once or twice:
 
     >>> made = ring_map(Window(3, stride=2, padding=(1, 1)), 224, 112, (2, 1))

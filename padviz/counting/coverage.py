@@ -23,21 +23,6 @@ def coverage(
 ) -> CountMap:
     """Count the paths that reach each unit of a layer from real pixels: `padviz.coverage`, of a loaded network.
 
-    Parameters
-    ----------
-    network : Network
-    size : int or (height, width), optional
-        Input size in pixels; the network's own by default.
-    padding, layer, pooling, engine
-        As for `padviz.coverage`.
-
-    Raises
-    ------
-    PadvizError
-        For a size or option that cannot be used.
-
-    Examples
-    --------
     >>> import padviz
     >>> coverage(padviz.load("vgg19"), 64, layer="features.2").full
     81

@@ -29,21 +29,6 @@ def usage(
 ) -> CountMap:
     """Count the paths from every input pixel to the units of the target: `padviz.usage`, of a loaded network.
 
-    Parameters
-    ----------
-    network : Network
-    size : int or (height, width), optional
-        Input size in pixels; the network's own by default.
-    padding, layer, pooling, unit, heads, engine
-        As for `padviz.usage`.
-
-    Raises
-    ------
-    PadvizError
-        For a size or option that cannot be used.
-
-    Examples
-    --------
     >>> import padviz
     >>> usage(padviz.load("vgg19"), 512).max == 9**16
     True

@@ -21,8 +21,6 @@ from padviz.engine.write_plan import WritePlan, plan
 class AxisMap:
     """What one operation reads along one axis: an `n_out` x `n_in` matrix, as the sum of its strips.
 
-    Examples
-    --------
     A padded 3-row window over 5 rows reads 13 times in all, and each unit three times at most:
 
     >>> taps = (Strip(1, 1, 0, 1, 4), Strip(0, 1, 0, 1, 5), Strip(0, 1, 1, 1, 4))

@@ -38,8 +38,6 @@ class Unfinished:
 
     `question` says what they are values of: those of another question are not taken up.
 
-    Examples
-    --------
     >>> Unfinished(None, "scores of a net", 3).values
     array([nan, nan, nan])
     """

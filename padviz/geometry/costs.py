@@ -65,19 +65,6 @@ class Costs:
 def costs(network: Network, size: int | Sequence[int] | None = None) -> Costs:
     """Count the multiply-adds of every layer at a size: `padviz.costs`, of a loaded network.
 
-    Parameters
-    ----------
-    network : Network
-    size : int or (height, width), optional
-        Input size in pixels; the network's own by default.
-
-    Raises
-    ------
-    PadvizError
-        For a size that cannot be used.
-
-    Examples
-    --------
     >>> import padviz
     >>> costs(padviz.load("mobilenet_v2"), 225).macs
     343479744

@@ -129,19 +129,6 @@ class Ledger:
 def ledger(network: Network, size: int | Sequence[int] | None = None) -> Ledger:
     """Count the padding that every window reads at a size: `padviz.uneven`, of a loaded network.
 
-    Parameters
-    ----------
-    network : Network
-    size : int or (height, width), optional
-        Input size in pixels; the network's own by default.
-
-    Raises
-    ------
-    PadvizError
-        For a size or option that cannot be used.
-
-    Examples
-    --------
     >>> import padviz
     >>> ledger(padviz.load("resnet18"), 225).even
     True

@@ -69,19 +69,6 @@ class ReceptiveField:
 def receptive_fields(network: Network, size: int | Sequence[int] | None = None) -> tuple[ReceptiveField, ...]:
     """Find the receptive field of every layer: `padviz.fields`, of a loaded network.
 
-    Parameters
-    ----------
-    network : Network
-    size : int or (height, width), optional
-        Input size in pixels; the network's own by default.
-
-    Raises
-    ------
-    PadvizError
-        For a size or option that cannot be used.
-
-    Examples
-    --------
     >>> import padviz
     >>> receptive_fields(padviz.load("vgg16"), 224)[-1].height.size
     212

@@ -44,19 +44,6 @@ class TapExposure:
 def tap_exposure(network: Network, size: int | Sequence[int] | None = None) -> tuple[TapExposure, ...]:
     """Count the units that read a real pixel with each tap: `padviz.taps`, of a loaded network.
 
-    Parameters
-    ----------
-    network : Network
-    size : int or (height, width), optional
-        Input size in pixels; the network's own by default.
-
-    Raises
-    ------
-    PadvizError
-        For a size or option that cannot be used.
-
-    Examples
-    --------
     >>> import padviz
     >>> tap_exposure(padviz.load("resnet18"), 224)[-5].units
     49

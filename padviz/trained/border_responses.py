@@ -182,19 +182,8 @@ def faint(runner: Runner, images: Images, rows: Sequence[BorderResponse]) -> str
 def border_responses(
     runner: Runner, images: Images, padding: str | None, on_progress: Progress | None = None
 ) -> tuple[BorderResponse, ...]:
-    """Run a network on images, and measure the borders of every convolution's output.
+    """Run a network on images (images, channels, height, width), and measure the borders of every convolution's output.
 
-    Parameters
-    ----------
-    runner : Runner
-        The network, with its padding replaced or as it is.
-    images : array of shape (images, channels, height, width)
-        What the network reads.
-    padding : str or None
-        What the rows say of their padding.
-
-    Examples
-    --------
     >>> from padviz.trained.sessions.running import Reduced
     >>> class Flat:
     ...     where, name, size, channels, batch = "flat", "flat", (8, 8), 1, None

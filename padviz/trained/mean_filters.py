@@ -39,8 +39,6 @@ class AxisSkew:
     `offset` is the grid offset in input pixels, None where it is undefined; `consumed` are the padded rows that the
     window reads before and after.
 
-    Examples
-    --------
     >>> AxisSkew(0.09, 4.0, 0.001, 0.2, 0.001, 2, -15.5, (1, 0)).uneven
     True
     """

@@ -55,8 +55,6 @@ class FairShare(msgspec.Struct, frozen=True):
     from the border inwards, 16 at most; `ripple` is the largest over the smallest of the interior's counts, zeros left
     out, and `period` its rows and columns.
 
-    Examples
-    --------
     >>> import padviz
     >>> round(padviz.usage("resnet50", 225).summary().share.starved, 3)
     0.281

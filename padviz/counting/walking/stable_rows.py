@@ -82,8 +82,6 @@ class ReadSpan(NamedTuple):
 def usage_tiling(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Tiling:
     """Tile the usage map of all units of the targets along an axis of `n` input rows.
 
-    Examples
-    --------
     >>> import padviz
     >>> net = padviz.load("vgg19")
     >>> tiling = usage_tiling(net, 0, 65536, (net.index["features.36"],))

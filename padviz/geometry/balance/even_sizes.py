@@ -38,19 +38,6 @@ class EvenSizes:
 def even_sizes(network: Network, lo: int = 64, hi: int = 1024, axis: str = "both") -> EvenSizes:
     """Find every size in lo .. hi at which no layer is uneven: `padviz.sizes`, of a loaded network.
 
-    Parameters
-    ----------
-    network : Network
-    lo, hi, axis
-        As for `padviz.sizes`.
-
-    Raises
-    ------
-    PadvizError
-        For a size or option that cannot be used.
-
-    Examples
-    --------
     >>> import padviz
     >>> even_sizes(padviz.load("resnet50"), 200, 300).even
     (225, 257, 289)

@@ -27,16 +27,7 @@ FLOATS = {1: np.float32, 10: np.float16, 11: np.float64}
 
 
 def edit(model: Model, network: Network, plan: Plan) -> Plan:
-    """Change a model as planned, in place; the plan that comes back leaves alone what the file did not allow.
-
-    Parameters
-    ----------
-    model : Model
-        External data need not be loaded.
-    network : Network
-        What the importer read of it.
-    plan : Plan
-    """
+    """Change a model as planned, in place; the plan that comes back leaves alone what the file did not allow."""
     graph = Graph(model)
     editor = _Editor(graph, network, plan)
     steps: dict[str, list[Callable[[], None]]] = {}

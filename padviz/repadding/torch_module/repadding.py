@@ -58,11 +58,6 @@ def repad(
 
     It is replaced in convolutions and their subclasses, and where a forward calls `conv2d`, `pad` or `unfold` itself.
 
-    Parameters
-    ----------
-    module, padding, layers, size, share
-        As for `padviz.repad`, where `layers` is `layer`.
-
     Raises
     ------
     PadvizError

@@ -38,8 +38,6 @@ class Trace:
     and `vectors` those of outputs that are no maps any more, with what they are made of. `tokens` are pooled layers
     of positions beside tokens, and `attending` has the maps that attention in heads looks at.
 
-    Examples
-    --------
     >>> trace = Trace("tiny", (8, 9))
     >>> conv = trace.add("conv", "conv", (0,), Window(3), Window(3))
     >>> vector = trace.add("pool", "global", (conv,))
@@ -243,8 +241,6 @@ class Attending:
 
     Attention in heads is told by its steps: a product of what maps became, a softmax of it, and a product again.
 
-    Examples
-    --------
     >>> attending = Attending()
     >>> for step in ("softmax", "product", "softmax"):
     ...     attending.step(frozenset({3}), step)

@@ -18,8 +18,6 @@ FINEST, MANY = 8, 400  # the default step: at least so many pixels, and at most 
 class Question:
     """As in `padviz.detect`; options that contradict are refused.
 
-    Examples
-    --------
     >>> Question(image="scene.png", height=8)
     Traceback (most recent call last):
         ...
