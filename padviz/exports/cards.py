@@ -10,13 +10,15 @@ from padviz.exports.manifest import WHATS
 from padviz.exports.record import THUMBS, Record, Taps, result_of
 from padviz.figures.canvas import hex_stops
 from padviz.geometry.ledger import Ledger
+from padviz.reports.rendering import in_html
+from padviz.reports.report import Facts
 from padviz.reports.tables import readable, rounded
 from padviz.reports.windows.uneven import reads_of
 
 MAPS = ("usage", "coverage")
 MINI, GRIDS = 7, 3  # lines of a small ledger, and small grids
 LONG = 10**9  # counts from here on are rounded on a card
-Facts = list[tuple[str, str]]
+Figures = list[tuple[str, Any]]
 
 
 def card(record: Record) -> dict[str, Any]:
@@ -37,7 +39,7 @@ def card(record: Record) -> dict[str, Any]:
         "bar": _bar(record, result) if isinstance(result, Summary) else None,
         "ledger": _lines(result) if isinstance(result, Ledger) else None,
         "taps": _grids(result.layers) if record.what == "taps" else None,
-        "facts": FACTS[record.what](result),
+        "figures": in_html(Facts(FIGURES[record.what](result))),
         "rank": _rank(record, result),
     }
 
@@ -71,19 +73,19 @@ def _grids(layers: list[Taps]) -> list[tuple[str, list[list[float]]]]:
     ]
 
 
-def _map(summary: Summary, first: Facts) -> Facts:
+def _map(summary: Summary, first: Figures) -> Figures:
     """List the figures of a map, behind those that are its own."""
     skew = max(summary.skew.height, summary.skew.width, key=abs)
     return [
         *first,
-        ("target", str(summary.target.layer)),
+        ("target", ", ".join(summary.target.names)),
         ("paths, max", _short(summary.max)),
         ("asymmetry", readable(float(max(summary.asymmetry.height, summary.asymmetry.width)))),
         ("skew", f"{skew:+.3g}"),
     ]
 
 
-def _fair(summary: Summary) -> Facts:
+def _fair(summary: Summary) -> Figures:
     """Say who gets less, or more, than an interior pixel; or why nobody can tell."""
     share = summary.share
     if share is None:
@@ -97,17 +99,17 @@ def _fair(summary: Summary) -> Facts:
     ]
 
 
-def _ledger(ledger: Ledger) -> Facts:
+def _ledger(ledger: Ledger) -> Figures:
     rigid = f", {len(ledger.uneven_rigid)} rigid" if ledger.uneven_rigid else ""
     drops = sum(layer.drops for layer in ledger.layers)
-    return [("uneven", f"{len(ledger.uneven)} of {len(ledger.layers)}{rigid}"), ("drop rows", str(drops))]
+    return [("uneven", f"{len(ledger.uneven)} of {len(ledger.layers)}{rigid}"), ("drop rows", drops)]
 
 
-def _taps(taps: Any) -> Facts:
-    return [("layers", str(len(taps.layers))), ("imbalance, most", f"{max(map(_lean, taps.layers)):.2%}")]
+def _taps(taps: Any) -> Figures:
+    return [("layers", len(taps.layers)), ("imbalance, most", f"{max(map(_lean, taps.layers)):.2%}")]
 
 
-def _skews(filters: Any) -> Facts:
+def _skews(filters: Any) -> Figures:
     """Average the skew of strided convolutions, and of the others."""
     facts = []
     for name, strided in (("strided", True), ("stride 1", False)):
@@ -118,13 +120,13 @@ def _skews(filters: Any) -> Facts:
     return facts
 
 
-def _means(responses: Any) -> Facts:
+def _means(responses: Any) -> Figures:
     return [
         (f"E, {mean.padding or 'own'}", f"{mean.energy:.3f}") for mean in responses.means if mean.energy is not None
     ]
 
 
-FACTS: dict[str, Callable[[Any], Facts]] = {
+FIGURES: dict[str, Callable[[Any], Figures]] = {
     "usage": lambda summary: _map(summary, _fair(summary)),
     "coverage": lambda summary: _map(summary, [("least share", percent(summary.least_share))]),
     "uneven": _ledger,

@@ -94,10 +94,11 @@ def escaped(text: str, property_: bool = False) -> str:
 
 def to_html(report: Report) -> str:
     """Write a fragment for notebooks: headings, sentences, and plain tables that fold all but their first rows."""
-    return "\n".join(text for part in report.paper or report.screen for block in part if (text := _in_html(block)))
+    return "\n".join(text for part in report.paper or report.screen for block in part if (text := in_html(block)))
 
 
-def _in_html(block: Block) -> str:
+def in_html(block: Block) -> str:
+    """Write a block of a report as HTML."""
     if isinstance(block, Heading):
         return f"<h4>{_html(block)}</h4>"
     if isinstance(block, Facts):

@@ -91,12 +91,12 @@ def test_the_product_of_what_is_named_is_made_and_listed() -> None:
     assert uneven["starved"] == ""
     html = Path("out/index.html").read_text()
     assert all(name in html for name in names)
-    assert f"<dt>starved</dt><dd>{100 * share.starved:.1f} %</dd>" in html
+    assert f"<tr><td>starved</td><td>{100 * share.starved:.1f} %</td></tr>" in html
     rim = counts.summary().rim
     assert rim is not None
     assert [int(usage[f"rim_{side}"]) for side in ("top", "bottom", "left", "right")] == [*rim.depths]
-    assert f"<dt>rim</dt><dd>{rim.short} px</dd>" in html
-    assert f"<dt>fair shares</dt><dd>{share.least:.2g} to {share.most:.3g}</dd>" in html
+    assert f"<tr><td>rim</td><td>{rim.short} px</td></tr>" in html
+    assert f"<tr><td>fair shares</td><td>{share.least:.2g} to {share.most:.3g}</td></tr>" in html
     assert not Path("out/.partial").exists()
 
 
