@@ -1,61 +1,41 @@
 // The layers that paths lead through: what a pixel reaches, what a unit sees, and how much of it is padding.
 
+import { links } from "./maps.js";
+
 const MOST = 4e6; // positions of a layer that are followed
 
 // Values at some rows and columns of a layer: those that paths touch, in order.
 const patch = (rows, cols, values) => ({ rows, cols, values });
 
-// What an axis map hands from those rows on: the rows reached, and the [place among the given rows, times] of each.
-function handed(rows, { strips }, backward) {
-  const reached = new Map();
-  const add = (row, place, times) => {
-    if (!reached.has(row)) reached.set(row, []);
-    reached.get(row).push([place, times]);
-  };
-  for (const strip of strips) {
-    const [to, up, from, step, length, times] = backward
-      ? [strip[2], strip[3], strip[0], strip[1], strip[4], strip[5]]
-      : strip;
-    rows.forEach((row, place) => {
-      if (step === 0) {
-        if (row === from) for (let i = 0; i < length; i++) add(to + i * up, place, times);
-        return;
-      }
-      const i = (row - from) / step;
-      if (Number.isInteger(i) && i >= 0 && i < length) add(to + i * up, place, times);
-    });
-  }
-  const order = [...reached.keys()].sort((a, b) => a - b);
-  return { rows: order, pairs: order.map((row) => reached.get(row)) };
-}
-
-function down(value, axis, backward) {
+// What the rows of a value hand on along an axis map.
+function moved(value, axis, backward) {
   if (!axis) return value;
-  const { rows, pairs } = handed(value.rows, axis, backward),
+  const places = new Map(value.rows.map((row, place) => [row, place])),
+    pairs = links(axis, backward).filter(([read]) => places.has(read)),
+    rows = [...new Set(pairs.map(([, written]) => written))].sort((a, b) => a - b),
+    order = new Map(rows.map((row, place) => [row, place])),
     width = value.cols.length;
   roomy(rows.length * width);
   const values = new Float64Array(rows.length * width);
-  pairs.forEach((each, row) => {
-    for (const [place, times] of each)
-      for (let col = 0; col < width; col++) values[row * width + col] += times * value.values[place * width + col];
-  });
+  for (const [read, written, times] of pairs) {
+    const [from, to] = [places.get(read) * width, order.get(written) * width];
+    for (let col = 0; col < width; col++) values[to + col] += times * value.values[from + col];
+  }
   return patch(rows, value.cols, values);
 }
 
-function across(value, axis, backward) {
-  if (!axis) return value;
-  const { rows: cols, pairs } = handed(value.cols, axis, backward),
-    height = value.rows.length,
-    wide = value.cols.length;
-  roomy(height * cols.length);
-  const values = new Float64Array(height * cols.length);
-  for (let row = 0, k = 0; row < height; row++)
-    for (const each of pairs) {
-      let sum = 0;
-      for (const [place, times] of each) sum += times * value.values[row * wide + place];
-      values[k++] = sum;
-    }
-  return patch(value.rows, cols, values);
+// Rows as columns, and columns as rows.
+function turned({ rows, cols, values }) {
+  const out = new Float64Array(values.length);
+  for (let row = 0, k = 0; row < rows.length; row++)
+    for (let col = 0; col < cols.length; col++) out[col * rows.length + row] = values[k++];
+  return patch(cols, rows, out);
+}
+
+// What a value becomes through the maps of a layer's height and width.
+function through(value, [height, width], backward) {
+  const tall = moved(value, height, backward);
+  return width ? turned(moved(turned(tall), width, backward)) : tall;
 }
 
 function roomy(positions) {
@@ -107,7 +87,7 @@ export class Graph {
         .map((j) => found[j])
         .filter(Boolean)
         .reduce(sum, null);
-      found.push(entering && this.filled(across(down(entering, this.reads[i][0]), this.reads[i][1])));
+      found.push(entering && this.filled(through(entering, this.reads[i])));
     }
     return found;
   }
@@ -144,7 +124,7 @@ export class Graph {
     here[layer] = patch([row], [col], Float64Array.of(1));
     for (let i = layer; i > 0; i--) {
       if (!here[i]) continue;
-      const pulled = down(across(here[i], this.reads[i][1], true), this.reads[i][0], true);
+      const pulled = through(here[i], this.reads[i], true);
       for (const j of this.layers[i].inputs) here[j] = sum(here[j], pulled);
       here[i] = null;
     }

@@ -29,19 +29,25 @@ export class Tiling {
   }
 }
 
+// The [row read, row written, times] of an axis map; backward, of that the other way round.
+export function links(axis, backward = false) {
+  axis.links ??= axis.strips.flatMap(([to, up, from, step, length, times]) =>
+    Array.from({ length }, (_, i) => [from + i * step, to + i * up, times]),
+  );
+  return backward ? axis.links.map(([read, written, times]) => [written, read, times]) : axis.links;
+}
+
 // The rows of a core as sums of rows of the smaller layer that it is made of: [row, times] pairs of each.
 function sums(pulls, axis, axes, n) {
   let rows = Array.from({ length: n }, (_, row) => [[row, 1]]);
   for (const pull of pulls) {
     if (pull[axis] < 0) continue;
-    const { n_out, strips } = axes[pull[axis]],
-      found = Array.from({ length: n_out }, () => new Map());
-    for (const [dst, up, src, step, length, weight] of strips)
-      for (let i = 0; i < length; i++)
-        for (const [row, times] of rows[src + i * step]) {
-          const here = found[dst + i * up];
-          here.set(row, (here.get(row) ?? 0) + times * weight);
-        }
+    const found = Array.from({ length: axes[pull[axis]].n_out }, () => new Map());
+    for (const [read, written, times] of links(axes[pull[axis]]))
+      for (const [row, more] of rows[read]) {
+        const here = found[written];
+        here.set(row, (here.get(row) ?? 0) + times * more);
+      }
     rows = found.map((each) => [...each]);
   }
   return rows;
