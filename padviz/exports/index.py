@@ -69,15 +69,12 @@ def write_index(folder: Path, title: str, outcomes: Sequence[Outcome], items: Se
     with alone(folder):  # of several exports at once, the last lists the items of all
         listed = sorted(records(folder), key=lambda record: natural(record.name))
         rows = [[row.get(key) for key in COLUMNS] for row in (*map(_row, listed), *lost)]
-        texts = to_json({**whole, "items": listed}), to_csv(COLUMNS, rows), _gallery(title, listed, failed)
+        page = gallery(title, [*map(card, listed)], {outcome.name: outcome.error for outcome in failed})
+        texts = to_json({**whole, "items": listed}), to_csv(COLUMNS, rows), page
         for suffix, text in zip(SUFFIXES, texts, strict=True):
             with aside(folder / f"index.{suffix}") as temporary:
                 temporary.write_text(text + "\n", encoding="utf-8")
     return listed
-
-
-def _gallery(title: str, listed: Sequence[Record], failed: Sequence[Outcome]) -> str:
-    return gallery(title, [*map(card, listed)], {outcome.name: outcome.error for outcome in failed})
 
 
 def _row(record: Record) -> dict[str, Any]:

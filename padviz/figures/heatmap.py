@@ -13,17 +13,7 @@ from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import Target, percent, unit_text
 from padviz.counting.walking.tiling import Tiling
 from padviz.errors import SizeError
-from padviz.figures.canvas import (
-    DPI,
-    LARGE,
-    MEDIUM,
-    SMALL,
-    ink,
-    new_figure,
-    png,
-    sampling,
-    shortened,
-)
+from padviz.figures.canvas import DPI, LARGE, MEDIUM, SMALL, ink, new_figure, png, sampling, shortened
 from padviz.figures.scales import Scale, colour_bar, scaled
 from padviz.files.atomic import aside
 from padviz.network.network import Size

@@ -6,17 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from padviz.figures.canvas import (
-    BETWEEN,
-    EDGE,
-    HEAD,
-    MEDIUM,
-    SMALL,
-    colour_map,
-    headline,
-    new_figure,
-    shortened,
-)
+from padviz.figures.canvas import BETWEEN, EDGE, HEAD, MEDIUM, SMALL, colour_map, headline, new_figure, shortened
 from padviz.trained.detecting.detectability import Detectability, PositionMap
 
 if TYPE_CHECKING:

@@ -5,17 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from padviz.figures.canvas import (
-    BETWEEN,
-    EDGE,
-    HEAD,
-    MEDIUM,
-    SMALL,
-    headline,
-    new_figure,
-    short_name,
-    shortened,
-)
+from padviz.figures.canvas import BETWEEN, EDGE, HEAD, MEDIUM, SMALL, headline, new_figure, short_name, shortened
 from padviz.geometry.reaching.reach import Interval
 from padviz.network.network import Size
 

@@ -7,16 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from padviz.figures.canvas import (
-    CMAP,
-    EDGE,
-    HEAD,
-    SMALL,
-    colour_map,
-    headline,
-    ink,
-    new_figure,
-)
+from padviz.figures.canvas import CMAP, EDGE, HEAD, SMALL, colour_map, headline, ink, new_figure
 from padviz.geometry.one_layer import Illustration
 
 if TYPE_CHECKING:

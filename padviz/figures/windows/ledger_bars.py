@@ -5,18 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from padviz.figures.canvas import (
-    BETWEEN,
-    EDGE,
-    HEAD,
-    RIGID,
-    SMALL,
-    UNEVEN,
-    headline,
-    new_figure,
-    short_name,
-    shortened,
-)
+from padviz.figures.canvas import BETWEEN, EDGE, HEAD, RIGID, SMALL, UNEVEN, headline, new_figure, short_name, shortened
 from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -16,10 +16,7 @@ from padviz.sources.torch.call import Call, Values
 from padviz.sources.torch.memory import CONSTANTS, Layers, Memory, place
 from padviz.sources.torch.modules import Modules
 from padviz.sources.tracing.arranging import Arranger, Map
-from padviz.sources.tracing.axis_labels import (
-    plain,
-    shape_of,
-)
+from padviz.sources.tracing.axis_labels import plain, shape_of
 from padviz.sources.tracing.calls import Result
 from padviz.sources.tracing.sizes.rows import bare
 from padviz.sources.tracing.trace import Trace
@@ -88,7 +85,8 @@ class Tracer(TorchFunctionMode):
                 call = self.call(op, read, changed)
                 if call.maps:
                     self._follow(call, args, kwargs)
-        self._forget(op, {place(tensor) for tensor in tensors_in(changed)})
+        for at in self.memory.written - {place(tensor) for tensor in tensors_in(changed)}:
+            self._changed(at, op)  # it was written to by a call that does not return it
         return out
 
     @property
@@ -130,11 +128,6 @@ class Tracer(TorchFunctionMode):
         spoilt = next((at for at in inputs if trace.layers[at].kind == "unknown"), None)
         what = self.changed.get(place(tensor), f"{op} {OUT_OF_SIGHT}")
         return Map(None, trace.broken(name, inputs, what) if spoilt is None else spoilt)
-
-    def _forget(self, op: str, kept: Collection[int | None]) -> None:
-        """Take back what is known of tensors whose memory was written to by a call that does not return them."""
-        for at in self.memory.written - {*kept}:
-            self._changed(at, op)
 
     def _changed(self, at: int | None, op: str, but: Tensor | None = None) -> None:
         """Take back what is known of all tensors in a memory that a call wrote to, `but` for the one it returns."""

@@ -149,12 +149,13 @@ def _unsqueeze(attrs: Attrs, data: Array, *rest: Array) -> Array:
     return np.expand_dims(data, tuple(from_front(axis, data.ndim + len(given)) for axis in given))
 
 
-def _cast(attrs: Attrs, data: Array) -> Array:
-    return data.astype(TYPES[attrs["to"]])
-
-
 def _filled(attrs: Attrs, shape: Array) -> Array:
     return np.full(integers(shape), attrs.get("filled", np.float32(0)))
+
+
+def _clip(attrs: Attrs, x: Array, low: Array | None = None, high: Array | None = None) -> Array:
+    ends = (attrs.get("min") if low is None else low, attrs.get("max") if high is None else high)
+    return x if ends == (None, None) else np.clip(x, *ends)
 
 
 def _reduced(how: Callable[..., Any]) -> Fold:
@@ -182,10 +183,6 @@ def _split(attrs: Attrs, data: Array, *rest: Array) -> list[Array]:
     return np.split(data, np.cumsum(sizes)[:-1].tolist(), axis)
 
 
-def _same(attrs: Attrs, data: Array, *rest: Array) -> Array:
-    return data
-
-
 def _elementwise(how: Callable[..., Any]) -> Fold:
     return lambda attrs, *arrays: how(*arrays)
 
@@ -210,17 +207,19 @@ ELEMENTWISE = {
     "LessOrEqual", "Max", "Min", "Mod", "Mul", "Or", "Pow", "Sub", "Where", "Xor",
 }  # fmt: skip
 FOLDS: dict[str, Fold] = {
-    "Abs": _elementwise(np.abs), "Add": _elementwise(np.add), "And": _elementwise(np.logical_and), "Cast": _cast,
+    "Abs": _elementwise(np.abs), "Add": _elementwise(np.add), "And": _elementwise(np.logical_and),
+    "Cast": lambda attrs, x: x.astype(TYPES[attrs["to"]]),
     "BitwiseAnd": _elementwise(np.bitwise_and), "BitwiseNot": _elementwise(np.bitwise_not),
     "BitwiseOr": _elementwise(np.bitwise_or), "BitwiseXor": _elementwise(np.bitwise_xor),
     "CastLike": lambda attrs, x, like: x.astype(like.dtype),
-    "Ceil": _elementwise(np.ceil), "Clip": lambda attrs, x, *ends: _clip(attrs, x, *ends),
+    "Ceil": _elementwise(np.ceil), "Clip": _clip,
     "Concat": lambda attrs, *arrays: np.concatenate(arrays, attrs["axis"]),
-    "ConstantOfShape": _filled, "Div": _div, "Dropout": _same, "Equal": _elementwise(np.equal),
+    "ConstantOfShape": _filled, "Div": _div, "Dropout": lambda attrs, x, *rest: x, "Equal": _elementwise(np.equal),
     "Exp": _elementwise(np.exp), "Expand": lambda attrs, x, shape: x * np.ones(integers(shape), dtype=x.dtype),
     "Flatten": lambda attrs, x: x.reshape(prod(x.shape[: attrs.get("axis", 1)]), -1),
     "Floor": _elementwise(np.floor), "Gather": lambda attrs, x, at: np.take(x, at, attrs.get("axis", 0)),
-    "Greater": _elementwise(np.greater), "GreaterOrEqual": _elementwise(np.greater_equal), "Identity": _same,
+    "Greater": _elementwise(np.greater), "GreaterOrEqual": _elementwise(np.greater_equal),
+    "Identity": lambda attrs, x: x,
     "Less": _elementwise(np.less), "LessOrEqual": _elementwise(np.less_equal), "Log": _elementwise(np.log),
     "Max": _variadic(np.maximum), "Min": _variadic(np.minimum), "Mul": _elementwise(np.multiply),
     "Mod": lambda attrs, a, b: np.fmod(a, b) if attrs.get("fmod") else np.mod(a, np.where(b == 0, 1, b)),
@@ -237,8 +236,3 @@ FOLDS: dict[str, Fold] = {
     "Transpose": lambda attrs, x: np.transpose(x, attrs.get("perm")), "Unsqueeze": _unsqueeze,
     "Where": _elementwise(np.where), "Xor": _elementwise(np.logical_xor),
 }  # fmt: skip
-
-
-def _clip(attrs: Attrs, x: Array, low: Array | None = None, high: Array | None = None) -> Array:
-    ends = (attrs.get("min") if low is None else low, attrs.get("max") if high is None else high)
-    return x if ends == (None, None) else np.clip(x, *ends)

@@ -117,18 +117,14 @@ def worked_out(value: Constant, budget: Budget) -> Array:
     pending = [value]  # no recursion: chains may be long
     while pending:
         top = pending[-1]
-        missing = [] if top.array is not None or not isinstance(top.later, Later) else _missing(top.later, done)
-        if missing:
+        made_of = top.later.of if top.array is None and isinstance(top.later, Later) else ()
+        if missing := [value for value in made_of if value is not None and id(value) not in done]:
             pending += missing
             continue
         pending.pop()
         if id(top) not in done:
             done[id(top)] = _numbers_of(top, done, budget)
     return done[id(value)]
-
-
-def _missing(later: Later, done: dict[int, Array]) -> list[Constant]:
-    return [value for value in later.of if value is not None and id(value) not in done]
 
 
 def _numbers_of(value: Constant, done: dict[int, Array], budget: Budget) -> Array:

@@ -177,19 +177,14 @@ def _as_fit(traces: Sequence[Traced], versions: Versions, at: int) -> Layer | No
 
 
 def _odd(traces: Sequence[Traced], versions: Versions, at: int, axis: int) -> Odd | None:
-    """Choose where the odd row goes on one axis if all versions fit zeros or crop, as far as the traces tell."""
-    return next(iter(possible_odds(traces, versions, at, axis)), None)
-
-
-def possible_odds(traces: Sequence[Traced], versions: Versions, at: int, axis: int) -> list[Odd]:
-    """List where the odd row may go on one axis, as traces tell; nowhere if not all versions fit zeros or crop."""
+    """Choose where the odd row goes on one axis, as far as traces tell; None if not all versions fit zeros or crop."""
     odds = [*ODDS]
     for layer, trace in zip(versions, traces, strict=True):
         op, n, m = layer.ops[axis], trace.sizes[layer.inputs[0]][axis], trace.sizes[at][axis]
         if not isinstance(op, Window) or op.stride > 1 or op.mode != "zero":
-            return []
+            return None
         odds = [odd for odd in odds if op.padding[0] == fit_shift(n, m, odd)]
-    return odds
+    return next(iter(odds), None)
 
 
 def _of_one_size(traces: Sequence[Traced], at: int, axes: Sequence[int]) -> Iterator[int]:
