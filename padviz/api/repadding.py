@@ -116,7 +116,7 @@ def repad(
     layers, without = _names(layer), _names(except_)
     check_options(padding, even, layers + without)
     if isinstance(network, str | Path) and str(network).lower().endswith(".onnx"):
-        return repad_file(network, padding, None, size, layers, without, even=even, neutral=neutral)
+        return repad_file(network, padding, size, layers, without, even=even, neutral=neutral)
     from padviz.repadding.torch_module import repad
 
     if padding is None or without:

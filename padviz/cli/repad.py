@@ -56,7 +56,7 @@ def command(
     check_options(padding, even)
     if even and layers + without:
         raise OptionError("takes all uneven windows", where="--even", hint="leave --layer and --except out")
-    repadded = repad_file(model, padding, None, size, layers, without, even=even, neutral=options.neutral_ops())
+    repadded = repad_file(model, padding, size, layers, without, even=even, neutral=options.neutral_ops())
     options.warn_if_baked(repadded.source, repadded.plan.size)
     if to.path is None:
         options.say("nothing is written; -o FILE.onnx says where to")

@@ -92,25 +92,10 @@ def plan(
     layers: Iterable[str] = (),
     without: Iterable[str] = (),
 ) -> Plan:
-    """Plan to pad every convolution by a scheme: what `with_padding` changes, of some layers or of all but some.
+    """Plan to pad every convolution by a scheme: what `with_padding` changes, as far as it fits at a size.
 
-    Parameters
-    ----------
-    network : Network
-    padding : str
-        A scheme that README lists, but for valid and full; or one for each axis, height/width.
-    size : int or (height, width), optional
-        Input size in pixels at which the scheme must fit; the network's own by default.
-    layers, without : iterable of str
-        The only layers to change, all by default; and layers to leave as they are.
+    It is of some `layers` alone, or of all but those in `without`.
 
-    Raises
-    ------
-    PadvizError
-        For a scheme, size or name that cannot be used.
-
-    Examples
-    --------
     >>> import padviz
     >>> planned = plan(padviz.load("resnet18"), "reflect", 32)
     >>> planned.left[0]

@@ -18,11 +18,6 @@ ROWS = 256  # compared at a time
 def check(plan: Plan, network: Network) -> list[CountMap]:
     """Compare a network that was read of what was repadded with the plan; the maps of its last maps come back.
 
-    Parameters
-    ----------
-    plan : Plan
-    network : Network
-
     Raises
     ------
     PadvizError

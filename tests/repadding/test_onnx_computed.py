@@ -16,6 +16,7 @@ import padviz
 from padviz.axis.padding_modes import MODES
 from padviz.repadding.onnx.file import repad_file
 from tests.onnx_by_hand import run_file
+from tests.repadding.saving import repad_to
 from tests.repadding.test_onnx_graphs import sized
 from tests.sources.test_onnx_ops import bright_pixels, model_of
 from tests.sweeps import REST
@@ -100,7 +101,7 @@ CASES = [
 @pytest.mark.parametrize(("name", "scheme"), CASES)
 def test_one_file_pads_by_the_scheme_at_every_size(name: str, scheme: str, tmp_path: Path) -> None:
     path, out = written(name, tmp_path), tmp_path / "out.onnx"
-    found = repad_file(path, scheme, out, SIZES[0])
+    found = repad_to(out, path, scheme, size=SIZES[0])
     model = onnx.load(out)
     onnx.checker.check_model(model, full_check=True)
     assert found.left == ()
@@ -141,7 +142,7 @@ def test_a_pad_of_channels_last_is_told_by_what_reads_it(scheme: str, tmp_path: 
 def test_rows_of_a_gather_that_depend_on_the_size_stay_as_they_are(tmp_path: Path) -> None:
     """They are no Pad any more, whose mode could be set; the convolution behind them is changed all the same."""
     path, there = written("two, and a pad of its own", tmp_path), tmp_path / "there.onnx"
-    repad_file(path, "circular", there, SIZES[0])
+    repad_to(there, path, "circular", size=SIZES[0])
     found = repad_file(there, "zero", size=SIZES[0])
     assert {each.why for each in found.left} == {"its rows depend on the size, and are no Pad any more"}
     assert found.changed == ("y",)

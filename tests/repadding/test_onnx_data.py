@@ -15,9 +15,9 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import set_external_data
 
 from padviz.errors import OptionError
-from padviz.repadding.onnx.file import repad_file
 from padviz.sources.onnx.constants.external import locations
 from tests.cli.test_cli import run, told
+from tests.repadding.saving import repad_to
 
 SIZE = (12, 16)
 WEIGHTS = np.random.default_rng(0).normal(size=(2, 2, 3, 3)).astype(np.float32)
@@ -84,12 +84,12 @@ def made(path: Path) -> Any:
 def test_the_result_runs_in_the_same_folder_and_is_refused_in_another(place: Place, tmp_path: Path) -> None:
     path = model(tmp_path / "net.onnx", place, "net.data")
     assert locations(onnx.load(path, load_external_data=False)) == ("net.data",)
-    found = repad_file(path, "reflect", tmp_path / "out.onnx", layers=["a"])
+    found = repad_to(tmp_path / "out.onnx", path, "reflect", layers=["a"])
     assert found.beside == ("net.data",)
     np.testing.assert_array_equal(made(tmp_path / "out.onnx")[..., 3:-3, 3:-3], made(path)[..., 3:-3, 3:-3])
     (tmp_path / "other").mkdir()
     with pytest.raises(OptionError, match=r"the weights in 'net.data' lie beside .* write into the same folder"):
-        repad_file(path, "reflect", tmp_path / "other" / "out.onnx")
+        repad_to(tmp_path / "other" / "out.onnx", path, "reflect")
     assert os.listdir(tmp_path / "other") == []
 
 
@@ -116,7 +116,7 @@ def test_links_lead_to_data_too(tmp_path: Path) -> None:
     (tmp_path / "here").symlink_to(tmp_path)
     for name in ("stored.onnx", "linked.onnx", "twin.onnx", "here/stored.onnx", "../" + tmp_path.name + "/stored.onnx"):
         with pytest.raises(OptionError, match=r"holds the weights of '.*net\.onnx', which names it 'net\.data'"):
-            repad_file(path, "reflect", tmp_path / name, overwrite=True)
+            repad_to(tmp_path / name, path, "reflect", overwrite=True)
     assert (tmp_path / "stored.onnx").read_bytes() == WEIGHTS.tobytes()
 
 
@@ -128,22 +128,22 @@ def test_a_model_behind_a_link_has_its_data_beside_the_link(tmp_path: Path) -> N
     for name in ("net.onnx", "net.data"):
         os.rename(names / name, blobs / f"of {name}")
         (names / name).symlink_to(blobs / f"of {name}")
-    repad_file(path, "reflect", names / "out.onnx", layers=["a"])
+    repad_to(names / "out.onnx", path, "reflect", layers=["a"])
     assert not (names / "out.onnx").is_symlink()
     with pytest.raises(OptionError, match="lie beside"):
-        repad_file(path, "reflect", blobs / "out.onnx")
+        repad_to(blobs / "out.onnx", path, "reflect")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "net.data").symlink_to("../names/net.data")  # carried along by a link
-    repad_file(path, "reflect", tmp_path / "other" / "out.onnx")
+    repad_to(tmp_path / "other" / "out.onnx", path, "reflect")
 
 
 def test_data_of_an_absolute_name_are_found_from_any_folder(tmp_path: Path) -> None:
     path = model(tmp_path / "net.onnx", of_function, str(tmp_path / "stored.onnx"))
     (tmp_path / "other").mkdir()
-    found = repad_file(path, "reflect", tmp_path / "other" / "out.onnx")
+    found = repad_to(tmp_path / "other" / "out.onnx", path, "reflect")
     assert found.beside == (str(tmp_path / "stored.onnx"),)
     with pytest.raises(OptionError, match="holds the weights of"):
-        repad_file(path, "reflect", tmp_path / "stored.onnx", overwrite=True)
+        repad_to(tmp_path / "stored.onnx", path, "reflect", overwrite=True)
 
 
 def test_several_models_may_share_their_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

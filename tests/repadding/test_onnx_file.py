@@ -20,6 +20,7 @@ from padviz.network.layer import Origin
 from padviz.repadding.onnx import graph as onnx_graph
 from padviz.repadding.onnx.file import repad_file
 from tests.onnx_by_hand import run_file
+from tests.repadding.saving import repad_to
 from tests.sources.test_onnx_ops import PADS_OF_SAME, model_of
 
 SIZE = (12, 16)
@@ -56,7 +57,7 @@ def layers(found: Any) -> dict[str, tuple[str, str]]:
 
 def test_all_else_in_the_file_stays_as_it_is(tmp_path: Path) -> None:
     path = chain(tmp_path / "net.onnx")
-    found = repad_file(path, "reflect/circular", tmp_path / "out.onnx")
+    found = repad_to(tmp_path / "out.onnx", path, "reflect/circular")
     before, after = onnx.load(path), onnx.load(tmp_path / "out.onnx")
     assert found.changed == ("a", "b", "c")
     for field in ("ir_version", "producer_name", "opset_import", "metadata_props", "functions"):
@@ -99,7 +100,7 @@ def test_external_data_is_named_as_before_and_never_opened(tmp_path: Path) -> No
     kept = tmp_path / "kept.data"
     shutil.move(tmp_path / "net.data", kept)
     out = tmp_path / "out.onnx"
-    found = repad_file(path, "symmetric", out)
+    found = repad_to(out, path, "symmetric")
     assert (found.beside, found.changed) == (("net.data",), ("a", "b", "c"))
     before, after = (onnx.load(each, load_external_data=False) for each in (path, out))
     assert before.graph.initializer == after.graph.initializer
@@ -107,7 +108,7 @@ def test_external_data_is_named_as_before_and_never_opened(tmp_path: Path) -> No
     onnx.checker.check_model(out)
     (tmp_path / "folder").mkdir()
     with pytest.raises(PadvizError, match=r"the weights in 'net.data' lie beside .* write into the same folder"):
-        repad_file(path, "reflect", tmp_path / "folder" / "out.onnx")
+        repad_to(tmp_path / "folder" / "out.onnx", path, "reflect")
     assert os.listdir(tmp_path / "folder") == []
 
 
@@ -251,7 +252,7 @@ def test_a_result_that_breaks_the_law_is_not_written(
     monkeypatch.setattr(onnx_graph, "_pieces", lambda *_: [(0, 1, 1), (0, 0, 0), (0, 1, 1)])
     monkeypatch.setattr("padviz.repadding.onnx.edits.ratios", lambda op, n: np.full(n, 1.5))
     with pytest.raises(PadvizError, match="usage by c is not what was planned, so nothing was written"):
-        repad_file(path, scheme, tmp_path / "out.onnx")
+        repad_to(tmp_path / "out.onnx", path, scheme)
     assert os.listdir(tmp_path) == ["net.onnx"]
 
 
@@ -265,15 +266,15 @@ def test_an_interrupted_run_leaves_no_file(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(Path, "write_bytes", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        repad_file(path, "reflect", tmp_path / "out.onnx")
+        repad_to(tmp_path / "out.onnx", path, "reflect")
     assert os.listdir(tmp_path) == ["net.onnx"]
 
 
 def test_a_file_that_exists_is_not_replaced_unasked(tmp_path: Path) -> None:
     path = chain(tmp_path / "net.onnx")
     with pytest.raises(PadvizError, match=r"net\.onnx: exists; name another"):
-        repad_file(path, "reflect", path)
-    repad_file(path, "reflect", path, overwrite=True)
+        repad_to(path, path, "reflect")
+    repad_to(path, path, "reflect", overwrite=True)
     assert repad_file(path, "reflect").changed == ()
 
 

@@ -19,6 +19,7 @@ from padviz.axis.padding_modes import MODES
 from padviz.network.targets import last_maps
 from padviz.repadding.onnx.file import repad_file
 from tests.onnx_by_hand import run_file, run_padded
+from tests.repadding.saving import repad_to
 from tests.wheels import FILES, real_file
 
 SIZE = (64, 80)
@@ -105,7 +106,7 @@ def test_zero_by_zero_is_the_same_to_the_last_bit_and_so_is_there_and_back(
     assert repad_file(files[name], "zero").content == onnx.load(files[name]).SerializeToString()
     there = tmp_path / "there.onnx"
     for scheme in ("reflect", "symmetric", "circular"):
-        repad_file(files[name], scheme, there, SIZE, overwrite=True)
+        repad_to(there, files[name], scheme, size=SIZE, overwrite=True)
         back = repad_file(there, "zero", size=SIZE)
         assert len(back.changed) > 2
         np.testing.assert_array_equal(run_file(back.content, IMAGE)[0], before[0])

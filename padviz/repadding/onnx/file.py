@@ -70,55 +70,18 @@ class Repadded:
 def repad_file(
     path: str | Path,
     padding: str | None = None,
-    out: str | Path | None = None,
     size: int | Sequence[int] | None = None,
     layers: Iterable[str] = (),
     without: Iterable[str] = (),
     *,
     even: bool = False,
     neutral: Iterable[str] = (),
-    overwrite: bool = False,
 ) -> Repadded:
-    """Write an ONNX file whose convolutions pad by a scheme, or evenly: all else stays, and usage of it is verified.
+    """Repad the convolutions of an ONNX file: `padviz.repad`, of a file. All else stays, and usage of it is verified.
 
-    Parameters
-    ----------
-    path : str or Path
-        An ONNX file; weights that lie beside it are not opened.
-    padding : str, optional
-        A scheme that README lists, but for valid and full; or one for each axis, height/width.
-    out : str or Path, optional
-        The file to write; none by default, to see what would be done.
-    size : int or (height, width), optional
-        Where the file leaves its size open, the one to verify at, in pixels.
-    layers, without : iterable of str
-        The only layers to change, all by default; and layers to leave as they are.
-    even : bool
-        In place of a scheme: share out the pads of uneven convolutions evenly, or move their strides into pools.
-    neutral : iterable of str
-        As for `padviz.load`.
-    overwrite : bool
-        Replace `out` if it exists.
+    `layers` are the only ones to change, all by default, and those in `without` stay as they are.
 
-    Returns
-    -------
-    Repadded
-        With `.changed`, names of layers, `.left`, those that were left alone and why, and `.network`, what was read of
-        the result, for `padviz.usage` and all else.
-
-    Raises
-    ------
-    PadvizError
-        For a file or option that cannot be used, where nothing can be changed, or if the result does not obey the law;
-        then nothing is written.
-
-    Notes
-    -----
-    The law: usage of the result is `usage(path, size, padding)`, exactly, in every pixel, where nothing is left alone.
-
-    Examples
-    --------
-    >>> repad_file("missing.onnx", "reflect", "reflect.onnx")
+    >>> repad_file("missing.onnx", "reflect")
     Traceback (most recent call last):
         ...
     padviz.errors.DescriptionError: missing.onnx: no such file; give the path of an ONNX file
@@ -132,11 +95,8 @@ def repad_file(
 
         repadded = edited(model, network, evened(network, at or network.size), neutral)
         check_even(repadded.network, repadded.plan.size)
-    else:
-        repadded = edited(model, network, plan(network, padding, at, layers, without), neutral)
-    if out is not None:
-        repadded.save(out, overwrite=overwrite)
-    return repadded
+        return repadded
+    return edited(model, network, plan(network, padding, at, layers, without), neutral)
 
 
 def check_options(padding: str | None, even: bool, layers: Sequence[str] = ()) -> None:
