@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from padviz.errors import let_through
 from padviz.sources.tracing.sizes.rows import Tracked, bare
 
 Array = NDArray[Any]
@@ -48,6 +49,7 @@ def fold(op: str, attrs: Attrs, arrays: Sequence[Array | None], most: int = MOST
         with np.errstate(all="ignore"):
             result = FOLDS[op](attrs, *arrays)
     except UNFIT as error:
+        let_through(error)
         raise Malformed(str(error)) from None
     outputs = result if isinstance(result, list) else [result]
     results = [np.asarray(array) for array in outputs]
