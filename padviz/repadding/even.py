@@ -76,13 +76,7 @@ def between(network: Network, changed: Network, size: Size) -> Plan:
 
 
 def check_even(network: Network, size: Size) -> None:
-    """Refuse a result that is not even after all.
-
-    Raises
-    ------
-    PadvizError
-        Naming the layer.
-    """
+    """Refuse a result that is not even after all."""
     uneven = ledger(network, size).uneven_learned
     if uneven:
         raise PadvizError(f"{uneven[0].layer} would still be uneven, so nothing was written", where=network.name)
