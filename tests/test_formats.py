@@ -192,18 +192,6 @@ def test_coverage(asked: list[str]) -> None:
     )
 
 
-def test_margins(asked: list[str]) -> None:
-    table, sheet = said("coverage", asked, "--margin"), rows_of(said("coverage", asked, "--margin", format_="csv"))
-    layers = json.loads(said("coverage", asked, "--margin", format_="json"))["layers"]
-    for row, found in zip(sheet, layers, strict=True):
-        figures = [found[of][side] for of in ("units", "pixels") for side in ("top", "bottom", "left", "right")]
-        assert [row[f"{of}_{side}"] for of in ("units", "pixels") for side in ("top", "bottom", "left", "right")] == [
-            str(each) for each in figures
-        ]
-        pairs = [f"{before}+{after}" for before, after in zip(figures[::2], figures[1::2], strict=True)]
-        assert line(table, row["layer"]).split()[1:] == pairs
-
-
 def test_taps(asked: list[str]) -> None:
     table, sheet = said("taps", asked), rows_of(said("taps", asked, format_="csv"))
     layers = json.loads(said("taps", asked, format_="json"))["layers"]

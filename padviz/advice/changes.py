@@ -156,13 +156,13 @@ def pooled_strides(today: Case) -> Iterator[Change]:
 def cropped_outputs(today: Case) -> Iterator[Change]:
     """Crop the target to the units that padding does not touch, where some are left."""
     network, touched = today.network, _touched(today)
-    sides = {name: margin for name, margin in touched.items() if margin is not None}
+    sides = {name: near for name, near in touched.items() if near is not None}
     if not sides or len(sides) < len(touched):
         return
     layers, edits = list(network.layers), []
-    for name, margin in sides.items():
-        (top, bottom), (left, right) = margin
-        rows, cols = (Window(1, padding=(-before, -after)) for before, after in margin)
+    for name, near in sides.items():
+        (top, bottom), (left, right) = near
+        rows, cols = (Window(1, padding=(-before, -after)) for before, after in near)
         layers.append(Layer(f"{name}.cropped", "crop", (network.index[name],), rows, cols))
         edits.append(f"{name}: y[..., {_slice(top, bottom)}, {_slice(left, right)}]")
     cut = replace(network, layers=tuple(layers), targets=tuple(f"{name}.cropped" for name in sides))
@@ -173,16 +173,12 @@ def _touched(today: Case) -> dict[str, tuple[tuple[int, int], tuple[int, int]] |
     """Find, of each target that padding reaches, the units at each border that it touches; None if that is all."""
     touched: dict[str, tuple[tuple[int, int], tuple[int, int]] | None] = {}
     sizes = [sizes_of(today.network, axis, n) for axis, n in enumerate(today.size)]
-    for margin in today.margins:
-        at, sides = today.network.index[margin.layer], (margin.height, margin.width)
-        if (
-            margin.barrier_height
-            or margin.barrier_width
-            or any(sum(s) >= m[at] for s, m in zip(sides, sizes, strict=True))
-        ):
-            touched[margin.layer] = None
+    for near in today.near_padding:
+        at, sides = today.network.index[near.layer], (near.height, near.width)
+        if near.barrier or any(sum(s) >= m[at] for s, m in zip(sides, sizes, strict=True)):
+            touched[near.layer] = None
         elif any(map(any, sides)):
-            touched[margin.layer] = sides
+            touched[near.layer] = sides
     return touched
 
 

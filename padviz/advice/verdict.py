@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
 
 import msgspec
 
@@ -17,7 +16,7 @@ from padviz.counting.usage import usage
 from padviz.errors import PadvizError, SizeError
 from padviz.geometry.balance.case import Case
 from padviz.geometry.balance.even_pads import cannot
-from padviz.geometry.reaching.border_margins import Margin
+from padviz.geometry.reaching.near_padding import NearPadding
 from padviz.geometry.receptive_fields import AxisField, ReceptiveField, grid_in_words, receptive_fields
 from padviz.network.network import Network, Size, as_size
 from padviz.network.sizes import sizes_of
@@ -37,7 +36,6 @@ class Reach(msgspec.Struct, frozen=True):
 
     layer: str
     field: list[int] | None
-    margin: list[list[int]] | None
     why: str | None
     exceeds: bool
 
@@ -129,10 +127,10 @@ def examine(
     network, pixels = upto(network, targets), network.at(size)
     today, counts = Case(network, pixels), usage(network, pixels, heads=heads)
     figures = outcome(today, counts)
-    (reach, field, margin), tried = _farthest(today), attempts(today, figures, heads, most)
+    (reach, field, near), tried = _farthest(today), attempts(today, figures, heads, most)
     uneven = [row.layer for row in today.uneven]
     stands = standing(figures.rim) if figures.rim else None
-    reads = margin is None or reach.why is not None or any((*margin.height, *margin.width))
+    reads = near is None or reach.why is not None or any((*near.height, *near.width))
     units = tuple(sizes_of(network, axis, n)[network.index[reach.layer]] for axis, n in enumerate(pixels))
     audit = Audit(
         network=network.name,
@@ -143,7 +141,7 @@ def examine(
         verdict=verdict(figures, stands, reads),
         border=border(figures, stands, layer is None, reads),
         symmetry=symmetry(uneven, field, reach.why, reads),
-        padding=padding(margin, as_size(units), reach.field, pixels, reach.why),
+        padding=padding(near, as_size(units), reach.field, pixels, reach.why),
         standing=stands,
         learned=uneven,
         rigid=[row.layer for row in today.ledger.uneven_rigid],
@@ -174,34 +172,27 @@ def _crop(tried: Attempt) -> str:
     return f"Cropping to the units that read no padding {does} ({'; '.join(tried.change.edit)})."
 
 
-def _farthest(today: Case) -> tuple[Reach, ReceptiveField | None, Margin | None]:
-    """Find how far the border reaches into the image, at the target that sees most of it; its field and its margin."""
+def _farthest(today: Case) -> tuple[Reach, ReceptiveField | None, NearPadding | None]:
+    """Find how far the border reaches into the image, at the target that sees most of it."""
     network, size = today.network, today.size
     try:
         fields = {field.layer: field for field in receptive_fields(network, size)}
-        touched = {margin.layer: margin for margin in today.margins}
+        touched = {near.layer: near for near in today.near_padding}
     except SizeError as error:
-        return Reach(network.targets[-1], None, None, error.what, exceeds=False), None, None
+        return Reach(network.targets[-1], None, error.what, exceeds=False), None, None
     names = [name for name in network.targets if name in fields]
     reaches = [(_reach(fields[name], touched[name], size), fields[name], touched[name]) for name in names]
     if not reaches:
-        return Reach(network.targets[-1], None, None, "the target is the image", exceeds=False), None, None
+        return Reach(network.targets[-1], None, "the target is the image", exceeds=False), None, None
     return max(reaches, key=lambda reach: (reach[0].field is None, reach[0].field or []))
 
 
-def _reach(field: ReceptiveField, margin: Margin, size: Size) -> Reach:
-    barrier = margin.barrier_height or margin.barrier_width
+def _reach(field: ReceptiveField, near: NearPadding, size: Size) -> Reach:
     fields: list[AxisField] = [field.height, field.width]
-    if barrier or any(along.whole for along in fields):
+    if near.barrier or any(along.whole for along in fields):
         depends = "makes every position depend on all"
-        why = f"{barrier[0]} ({barrier[1]}) {depends}" if barrier else "it sees the whole image"
-        return Reach(field.layer, None, None, why, exceeds=True)
+        why = f"{near.barrier[0]} ({near.barrier[1]}) {depends}" if near.barrier else "it sees the whole image"
+        return Reach(field.layer, None, why, exceeds=True)
     sizes = [along.size for along in fields]
     exceeds = any(f > n for f, n in zip(sizes, size, strict=True))
-    return Reach(field.layer, sizes, _halos(margin), None, exceeds)
-
-
-def _halos(margin: Margin) -> list[list[int]] | None:
-    if margin.halo_height is None or margin.halo_width is None:
-        return None
-    return [[ceil(n) for n in pair] for pair in (margin.halo_height, margin.halo_width)]
+    return Reach(field.layer, sizes, None, exceeds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from padviz.advice.remedies import Outcome
 from padviz.advice.standing import Standing
 from padviz.counting.shares.summary import percent
-from padviz.geometry.reaching.border_margins import Margin
+from padviz.geometry.reaching.near_padding import NearPadding
 from padviz.geometry.receptive_fields import ReceptiveField
 from padviz.network.network import Size
 
@@ -106,15 +106,15 @@ def grid_place(field: ReceptiveField | None, whole: str | None) -> str:
     return f"the sampling grid is centred {sides} the image's centre"
 
 
-def padding(margin: Margin | None, units: Size, field: list[int] | None, size: Size, whole: str | None) -> str:
+def padding(near: NearPadding | None, units: Size, field: list[int] | None, size: Size, whole: str | None) -> str:
     """Write which units of the target depend on padding."""
-    if margin is None or whole:
+    if near is None or whole:
         return f"Every unit depends on padding: {whole or 'the target is the image'}."
-    (top, bottom), (left, right) = sides = margin.height, margin.width
-    where = f"{units[0]} x {units[1]} units of {margin.layer}"
+    (top, bottom), (left, right) = sides = near.height, near.width
+    where = f"{units[0]} x {units[1]} units of {near.layer}"
     seen = f"the receptive field is {field[0]} x {field[1]} px" if field else ""
     if not any(map(any, sides)):
-        return f"No unit of {margin.layer} reads padding; {seen}."
+        return f"No unit of {near.layer} reads padding; {seen}."
     if any(sum(pair) >= n for pair, n in zip(sides, units, strict=True)):
         larger = field and any(f > n for f, n in zip(field, size, strict=True))
         return f"All {where} depend on padding; {seen}{', larger than the image' if larger else ''}."

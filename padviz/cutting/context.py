@@ -14,7 +14,7 @@ from padviz.axis.receptive_interval import rate_of
 from padviz.axis.resize import Resize
 from padviz.cutting.right_units import Cut, Units, right_units
 from padviz.errors import SizeError
-from padviz.geometry.reaching.border_margins import Barrier, BeforeAfter
+from padviz.geometry.reaching.near_padding import Barrier, BeforeAfter
 from padviz.network.network import LARGEST, Network, Size
 from padviz.network.sizes import sizes_of
 

@@ -10,7 +10,7 @@ import numpy as np
 from padviz.counting.usage import usage
 from padviz.cutting.context import Context
 from padviz.errors import SizeError
-from padviz.geometry.reaching.border_margins import BeforeAfter
+from padviz.geometry.reaching.near_padding import BeforeAfter
 from padviz.network.network import Network, Size
 from padviz.network.sizes import sizes_of
 
@@ -41,6 +41,8 @@ def graded_on(network: Network, axis: int, n: int, context: Context, levels: Seq
         counts = usage(network, (size[0], size[1]), None, context.layer, unit=(at[0], at[1]))
         blocks = (1, size[1]) if axis == 0 else (size[0], 1)
         paths = counts.relative(blocks).ravel()
+        if not paths.any():
+            continue  # a unit that reads nothing, as between the taps of a transposed convolution
         before, after = np.cumsum(paths) / paths.sum(), np.cumsum(paths[::-1])[::-1] / paths.sum()
         low, high = at[axis] * stride + lost, (at[axis] + 1) * stride + lost
         for k, level in enumerate(levels):

@@ -17,7 +17,7 @@ from padviz.axis.operations import Adaptive, Fit, Op, Transposed, Window, fit_sh
 from padviz.axis.padding_modes import fold
 from padviz.axis.receptive_interval import real_rows_of
 from padviz.axis.resize import Resize, origin_of, ratio_of
-from padviz.geometry.reaching.border_margins import Barrier
+from padviz.geometry.reaching.near_padding import Barrier
 from padviz.network.layer import Layer
 from padviz.network.network import Network
 from padviz.network.sizes import sizes_of

@@ -29,7 +29,7 @@ from padviz.geometry.balance import nearest as nearest_of
 from padviz.geometry.balance.case import Case
 from padviz.geometry.balance.even_pads import cannot
 from padviz.geometry.balance.pooled_strides import with_strides_pooled
-from padviz.geometry.reaching.border_margins import margins
+from padviz.geometry.reaching.near_padding import near_padding
 from padviz.network.graph import ancestors
 from padviz.network.network import Network
 from padviz.network.rewrites import with_padding
@@ -278,7 +278,7 @@ LAST = {"op": "conv", "name": "b", "kernel": 5, "stride": 2, "padding": 2, "mode
 def test_a_crop_of_the_output_leaves_the_units_that_read_no_padding() -> None:
     made = network(STEM, LAST)
     (change,) = cropped_outputs(Case(made, (20, 33)))
-    touched = next(row for row in margins(made, (20, 33)) if row.layer == "b")
+    touched = next(row for row in near_padding(made, (20, 33)) if row.layer == "b")
     (top, bottom), (left, right) = touched.height, touched.width
     assert change.edit == (f"b: y[..., {top}:-{bottom}, {left}:-{right}]",)
     assert padviz.usage(change.case.network, (20, 33)).target.shape == [10 - top - bottom, 17 - left - right]
@@ -400,12 +400,12 @@ def test_the_outer_ring_is_that_of_the_whole_map() -> None:
     assert np.isfinite(counts.border_use((300, 512)))
 
 
-def test_reach_is_that_of_margins_and_fields() -> None:
+def test_reach_is_that_of_fields() -> None:
     found = audit(padviz.load("vgg16"), 512).reach
-    assert found.margin == [[96, 96], [96, 96]]
+    assert found.field == [212, 212]
     assert not found.exceeds
     gated = audit(padviz.load("efficientnet_b0"), 224).reach
-    assert gated.margin is None
+    assert gated.field is None
     assert gated.why is not None
     assert gated.why.startswith("features.1.0.block.1")
 

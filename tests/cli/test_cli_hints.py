@@ -19,7 +19,6 @@ COMMANDS: dict[str, Callable[[str], list[str]]] = {
     "usage": lambda model: ["usage", model],
     "audit": lambda model: ["audit", model],
     "coverage": lambda model: ["coverage", model],
-    "margin": lambda model: ["coverage", model, "--margin"],
     "uneven": lambda model: ["uneven", model],
     "sizes": lambda model: ["sizes", model, "--range", "7:9"],
     "taps": lambda model: ["taps", model],
@@ -30,7 +29,7 @@ COMMANDS: dict[str, Callable[[str], list[str]]] = {
     "diff": lambda model: ["diff", model, "--same"],
     "convert": lambda model: ["convert", model],
 }
-CUT = ("margin", "uneven", "sizes", "taps", "fields", "layers")
+CUT = ("uneven", "sizes", "taps", "fields", "layers")
 HEADS = """
 size = 16
 target = []

@@ -366,33 +366,6 @@ def test_coverage() -> None:
     assert rows_of(run("coverage", "vgg11", "--format", "csv").stdout)[0]["layer"] == "features.20"
 
 
-def test_margins() -> None:
-    assert "With --margin, a table (.txt .json .csv .md)." in " ".join(run("coverage", "--help").stdout.split())
-    table = run("coverage", "vgg16", "--size", "512", "--margin").stdout
-    assert table.splitlines()[-1].split()[:6] == ["features.30", "maxpool", "3+3", "3+3", "96+96", "96+96"]
-    found = json.loads(run("coverage", "resnet50", "--margin", "--layer", "layer4.2", "--format", "json").stdout)
-    assert found["layers"] == [
-        {
-            "layer": "layer4.2",
-            "kind": "add",
-            "units": {"top": 7, "bottom": 6, "left": 7, "right": 6},
-            "pixels": {"top": 224, "bottom": 192, "left": 224, "right": 192},
-            "none": {"height": None, "width": None},
-        }
-    ]
-    valid = json.loads(run("coverage", "vgg16", "--margin", "--padding", "valid", "--format", "json").stdout)
-    assert all(set(layer["units"].values()) == {0} for layer in valid["layers"])
-    small, large = (
-        json.loads(run("coverage", "resnet50", "--margin", "--size", size, "--format", "json").stdout)["layers"][-1]
-        for size in ("64", "2048")
-    )
-    assert (small["units"]["top"], large["units"]["top"]) == (2, 7)
-    assert small["pixels"] == large["pixels"]  # the halo is what a large image needs
-    assert run("coverage", "vgg16", "--margin", "--format", "csv", "-o", "margins.csv").exit_code == 0
-    assert os.listdir() == ["margins.csv"]
-    assert len(rows_of(Path("margins.csv").read_text())) == 18
-
-
 # diff
 
 
@@ -438,7 +411,6 @@ def test_diff() -> None:
         (["fields", "vgg19", "--layer", "x"], ["'x'"]),
         (["fields", "vgg19", "--size", "3"], ["features"]),
         (["coverage", "vgg19", "--layer", "x"], ["'x'"]),
-        (["coverage", "vgg19", "--margin", "--layer", "x"], ["'x'"]),
         (["coverage", "vgg19", "--cmap", "plasmo"], ["--cmap", "plasma"]),
         (["diff", "vgg19"], ["MODEL_B", "--same"]),
         (["diff", "vgg19", "vgg20"], ["'vgg20'"]),
@@ -481,7 +453,7 @@ def test_tables_fit_the_terminal(command: str, width: int) -> None:
     assert "layer4.0.conv2" in text  # names stay whole
 
 
-@pytest.mark.parametrize("command", [["layers"], ["taps"], ["uneven", "--all"], ["coverage", "--margin"]])
+@pytest.mark.parametrize("command", [["layers"], ["taps"], ["uneven", "--all"]])
 def test_figures_are_never_cut(command: list[str]) -> None:
     """Long names fold; where that is not enough, a table is wider than a narrow terminal."""
 

@@ -14,7 +14,7 @@ import padviz
 from tests.cli.test_cli import run, told
 from tests.cli.test_cli_foreign import conv, saved
 
-TEXTS = [["uneven", "resnet18"], ["sizes", "resnet18"], ["diff", "vgg11", "vgg13"], ["coverage", "vgg11", "--margin"]]
+TEXTS = [["uneven", "resnet18"], ["sizes", "resnet18"], ["diff", "vgg11", "vgg13"], ["tiles", "vgg11"]]
 
 
 @pytest.fixture(autouse=True)

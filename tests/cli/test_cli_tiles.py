@@ -41,8 +41,8 @@ def test_json_has_the_plan_that_python_has() -> None:
     plan = padviz.tiles("unet_padded", 1024, 512)
     assert facts["plan"]["tiles"] == len(plan) == 9
     assert facts["plan"]["starts"] == {"height": [*plan.lines[0].starts], "width": [*plan.lines[1].starts]}
-    assert [row["before"] for row in facts["contexts"]] == [94, 94]
-    assert [facts["contexts"][0][f"{side}_99"] for side in ("before", "after")] == [56, 56]
+    assert [facts["contexts"][0][axis]["before"] for axis in ("height", "width")] == [94, 94]
+    assert [facts["contexts"][0]["width"][f"{side}_99"] for side in ("before", "after")] == [56, 56]
 
 
 def test_norms_are_ignored_where_that_is_asked_for() -> None:
@@ -53,7 +53,7 @@ def test_norms_are_ignored_where_that_is_asked_for() -> None:
 
 def test_a_network_that_sees_more_than_is_counted_has_a_plan_without_grades() -> None:
     facts = json.loads(run("tiles", "densenet201", "--image", "100000", "--tile", "5000", "--format", "json").stdout)
-    assert facts["contexts"][0]["before_99"] is None
+    assert facts["contexts"][0]["height"]["before_99"] is None
     assert facts["plan"]["tiles"] > 100
 
 

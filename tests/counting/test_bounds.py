@@ -17,7 +17,7 @@ from padviz.axis.resize import Resize
 from padviz.counting.walking.tiling import Tiling
 from padviz.errors import SizeError
 from padviz.figures.heatmap import LEAST, _block
-from padviz.geometry.reaching.border_margins import margins
+from padviz.geometry.reaching.near_padding import near_padding
 from padviz.network.graph import backward
 from padviz.network.network import MOST_TAPS
 from padviz.sources.toml.build import parse
@@ -90,7 +90,7 @@ def limited(*args: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     "command",
-    ["usage", "coverage", "uneven", "taps", "layers", "fields", "coverage --margin", "diff --same"],
+    ["usage", "coverage", "uneven", "taps", "layers", "fields", "diff --same"],
 )
 def test_a_period_of_a_hundred_million_units_costs_nothing(command: str, tmp_path: Path) -> None:
     name, *options = command.split()
@@ -98,16 +98,16 @@ def test_a_period_of_a_hundred_million_units_costs_nothing(command: str, tmp_pat
     assert (run.returncode, run.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("command", ["usage", "coverage", "uneven", "taps", "layers", "fields", "coverage --margin"])
+@pytest.mark.parametrize("command", ["usage", "coverage", "uneven", "taps", "layers", "fields"])
 def test_a_period_of_one_resize_costs_nothing(command: str, tmp_path: Path) -> None:
     name, *options = command.split()
     run = limited(name, "finer.toml", "--size", "224", *options, folder=tmp_path)
     assert (run.returncode, run.stderr) == (0, "")
 
 
-def test_margins_follow_no_unit_that_no_padding_touches(tmp_path: Path) -> None:
-    run = limited("coverage", "net.toml", "--size", "1000000", "--margin", folder=tmp_path)
-    assert (run.returncode, run.stderr) == (0, "")
+def test_near_padding_follows_no_unit_that_no_padding_touches(tmp_path: Path) -> None:
+    (tmp_path / "net.toml").write_text(FINE)
+    assert max(near_padding(padviz.load(tmp_path / "net.toml"), 1_000_000)[-1].height) < 10
 
 
 def test_maps_with_too_many_units_to_follow_are_refused_by_name(tmp_path: Path) -> None:
@@ -121,8 +121,8 @@ def test_a_resize_to_a_row_that_looks_at_one_row_alone_ends() -> None:
     """All units that it might have look at row 0, so that none would be the last to see past the border."""
     steps = [{"op": "conv", "name": "c", "kernel": 3, "padding": 1}]
     steps.append({"op": "resize", "name": "r", "size": 1, "mode": "linear", "align_corners": True})
-    row = margins(parse({"layers": steps}, "net"), 8)[-1]
-    assert (row.height, row.halo_height) == ((1, 0), None)
+    row = near_padding(parse({"layers": steps}, "net"), 8)[-1]
+    assert row.height == (1, 0)
 
 
 def test_maps_without_room_for_a_period_are_counted_as_others_are(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ COMMANDS = [
     ["usage"], ["usage", "--format", "json"], ["uneven"], ["uneven", "--all"], ["uneven", "--size", "17"],
     *(["uneven", "--format", each] for each in ("csv", "markdown", "github", "json")), ["sizes", "--range", "16:16"],
     ["sizes"], ["taps"], ["taps", "--format", "csv"], ["taps", "--format", "json"], ["coverage"],
-    ["coverage", "--margin"], ["coverage", "--format", "csv"], ["coverage", "--format", "json"], ["fields"],
+    ["tiles"], ["coverage", "--format", "csv"], ["coverage", "--format", "json"], ["fields"],
     ["fields", "--format", "csv"], ["layers"], ["layers", "--format", "csv"], ["layers", "--format", "json"],
     ["diff", "--same"], ["compare", "--padding", "zero,reflect"], ["convert"], ["uneven", "--no\x1b[31m\u202e"],
     ["usage", "--layer", "\x1b[31m\u202e"], ["usage", "--padding", "\x9b"], ["usage", "--format", "\x1b"],

@@ -1,8 +1,8 @@
-"""Layers that make each position depend on all: importers keep them, paths pass them, margins end there."""
+"""Layers that make each position depend on all: importers keep them, paths pass them, no tile is exact behind them."""
 
 from __future__ import annotations
 
-import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,8 @@ from onnx import TensorProto, helper
 from torch import Tensor, nn
 
 import padviz
-from padviz.geometry.reaching.border_margins import margins
+from padviz.geometry.reaching.near_padding import near_padding
 from padviz.sources.toml.write import to_toml
-from tests.cli.test_cli import run
 from tests.sources.test_onnx_ops import model_of, saved
 
 
@@ -57,12 +56,13 @@ GLOBAL = [
 
 
 @pytest.mark.parametrize(("middle", "layer", "why"), GLOBAL, ids=lambda each: str(each)[:12])
-def test_no_margin_is_exact_behind_a_global_layer(middle: nn.Module, layer: str, why: str) -> None:
+def test_each_position_depends_on_all_behind_a_global_layer(middle: nn.Module, layer: str, why: str) -> None:
     network = padviz.load(net(middle), size=(32, 32))
-    first, last = margins(network, 32)[0], margins(network, 32)[-1]
-    assert (first.halo_height, first.barrier_height) == ((1, 1), None)
-    assert (last.halo_height, last.halo_width) == (None, None)
-    assert last.barrier_height == last.barrier_width == (layer, why)
+    first, *_, last = near_padding(network, 32)
+    assert (first.height, first.barrier) == ((1, 1), None)
+    assert last.barrier == (layer, why)
+    with pytest.raises(padviz.PadvizError, match=f"no tiles are exact: {re.escape(layer)} .{why}"):
+        padviz.tiles(network, 32, 16)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_no_margin_is_exact_behind_a_global_layer(middle: nn.Module, layer: str,
 def test_what_takes_each_position_alone_makes_no_layer(middle: nn.Module) -> None:
     network = padviz.load(net(middle), size=(32, 32))
     assert [layer.name for layer in network.layers] == ["input", "0", "2"]
-    assert margins(network, 32)[-1].halo_height == (2, 2)
+    assert near_padding(network, 32)[-1].barrier is None
 
 
 @pytest.mark.parametrize("middle", [nn.InstanceNorm2d(4), nn.GroupNorm(2, 4), Swishing()], ids=str)
@@ -145,10 +145,9 @@ def test_onnx_norms_over_positions_are_global(op: str, attrs: dict[str, Any], wh
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4, 16, 16]) for name in ("x", "y")]
     graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], [weight, scale])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), tmp_path / "m.onnx")
-    row = margins(padviz.load(tmp_path / "m.onnx"))[-1]
+    row = near_padding(padviz.load(tmp_path / "m.onnx"))[-1]
     assert row.layer == "last"
-    assert (row.barrier_width or ("", ""))[1] == why
-    assert (row.halo_width is None) == bool(why)
+    assert (row.barrier or ("", ""))[1] == why
 
 
 def test_a_norm_of_what_is_pooled_makes_no_layer(tmp_path: Path) -> None:
@@ -159,12 +158,3 @@ def test_a_norm_of_what_is_pooled_makes_no_layer(tmp_path: Path) -> None:
     mean = ReduceMean (scores, rows)\n y = LayerNormalization (mean, scale)"""
     network = padviz.load(saved(model_of(body, 18), tmp_path), size=(6, 8))
     assert (network.targets, [layer.name for layer in network.layers]) == (("a",), ["input", "a"])
-
-
-def test_margins_say_why_there_is_none() -> None:
-    asked = ("coverage", "efficientnet_b0", "--size", "224", "--margin", "--layer", "features.8.0")
-    assert "none: features.1.0.block.1 (gate)" in run(*asked).stdout
-    (row,) = json.loads(run(*asked, "--format", "json").stdout)["layers"]
-    assert set(row["pixels"].values()) == {None}
-    assert row["none"] == {key: {"layer": "features.1.0.block.1", "why": "gate"} for key in ("height", "width")}
-    assert "none: features.1.0.block.1 (gate)" in run(*asked, "--format", "csv").stdout

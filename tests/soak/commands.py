@@ -24,7 +24,6 @@ sizes net.toml --range 8:64 --axis height --same
 sizes net.onnx --size 16 --layer a --format json -o a.json --overwrite
 taps net.toml --size 12 --format csv
 taps net.onnx --size 12 --layer a --same -o a.png --overwrite
-coverage net.toml --size 12 --layer a --margin
 coverage net.toml --size 12 --padding partial --pooling mean --format json --cmap plasma -o a.npz --overwrite
 fields net.toml --size 12 --layer b
 fields net.onnx --size 12 --layer a --format json -o a.png --overwrite

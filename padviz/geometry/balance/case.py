@@ -8,7 +8,7 @@ from functools import cached_property
 from padviz.geometry.balance.nearest import Suggestion, nearest_even
 from padviz.geometry.costs import costs
 from padviz.geometry.ledger import LayerPadding, Ledger, ledger
-from padviz.geometry.reaching.border_margins import Margin, margins
+from padviz.geometry.reaching.near_padding import NearPadding, near_padding
 from padviz.network.network import Network, Size
 
 
@@ -44,9 +44,9 @@ class Case:
         return self.known_macs or costs(self.network, self.size).macs
 
     @cached_property
-    def margins(self) -> tuple[Margin, ...]:
+    def near_padding(self) -> tuple[NearPadding, ...]:
         """How far padding reaches into each target."""
-        return tuple(each for each in margins(self.network, self.size) if each.layer in self.network.targets)
+        return tuple(each for each in near_padding(self.network, self.size) if each.layer in self.network.targets)
 
     @cached_property
     def near(self) -> tuple[tuple[Suggestion, Case], ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from fractions import Fraction
 from math import ceil
 from typing import NamedTuple
 
@@ -35,13 +34,12 @@ class Side(NamedTuple):
 
 
 class Touched(NamedTuple):
-    """Of a layer: the units that padding touches from either end, and the image's rows that a unit stands for.
+    """The units of a layer that padding touches from either end.
 
     `whole` is a layer of which each unit sees the whole image: padding touches all or none of its units.
     """
 
     sides: tuple[Side, Side]
-    stride: Fraction
     whole: bool = False
 
 
@@ -54,7 +52,7 @@ def touched_on(network: Network, axis: int, sizes: Sequence[int]) -> list[Touche
     >>> [side.full for side in touched_on(vgg, 0, sizes_of(vgg, 0, 512))[-1].sides]
     [2, 2]
     """
-    touched = [Touched((Side(), Side()), Fraction(1))]
+    touched = [Touched((Side(), Side()))]
     for i, layer in enumerate(network.layers[1:], start=1):
         entering, op = [touched[j] for j in layer.inputs], layer.ops[axis]
         if op is None and len(entering) == 1:
@@ -70,17 +68,16 @@ def _whole(op: Op | None, entering: Sequence[Touched], n: int, m: int) -> Touche
     """Touch all units, or none: as those that they see, or by padding of their own."""
     hit = any(side.depth for touched in entering for side in touched.sides)
     hit |= isinstance(op, Window) and any(_passed(op, n, m, end, Side()).depth for end in (0, 1))
-    return Touched((Side(m), Side(m)) if hit else (Side(), Side()), Fraction(0), whole=True)
+    return Touched((Side(m), Side(m)) if hit else (Side(), Side()), whole=True)
 
 
 def _through(layer: Layer, axis: int, entering: Sequence[Touched], n: int, m: int) -> Touched:
     """Pass through a layer: its branches, and then its operation."""
-    op, stride = layer.ops[axis], max(touched.stride for touched in entering)
+    op = layer.ops[axis]
     before, after = (_joined([touched.sides[end] for touched in entering]) for end in (0, 1))
     if op is None:
-        return Touched((before, after), stride)
-    sides = _passed(op, n, m, 0, before), _passed(op, n, m, 1, after)
-    return Touched(sides, stride * rate_of(op, n, m))
+        return Touched((before, after))
+    return Touched((_passed(op, n, m, 0, before), _passed(op, n, m, 1, after)))
 
 
 def _joined(sides: Sequence[Side]) -> Side:

@@ -49,7 +49,7 @@ def report_of(
     table = Table((*columns("layer axis before after lattice"), Column("stride", show="{:g}"), *graded_columns), rows)
     sheet = Table(columns(" ".join(rows[0])), rows)
     barrier = next((context.barrier for pair in contexts for context in pair if context.barrier), None)
-    facts: dict[str, Any] = {"network": network.name, "barrier": barrier and [*barrier], "contexts": rows}
+    facts: dict[str, Any] = {"network": network.name, "barrier": barrier and [*barrier], "contexts": by_head(rows)}
     facts |= {"levels": [*levels], "plan": plan and plan_facts(plan), "recipe": recipe and recipe_facts(recipe)}
     facts["verified"] = verified and verified_facts(verified)
     shown = [comparison(verified)] if verified else []
@@ -81,6 +81,14 @@ def _at(level: float) -> Callable[[Mapping[str, Any]], str | None]:
 
 def _key(side: str, level: float) -> str:
     return f"{side}_{100 * level:g}".replace(".", "_")
+
+
+def by_head(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """List what JSON has of the contexts, of each layer on both axes."""
+    heads: dict[str, dict[str, Any]] = {row["layer"]: {"layer": row["layer"]} for row in rows}
+    for row in rows:
+        heads[row["layer"]][row["axis"]] = {key: row[key] for key in row if key not in ("layer", "axis")}
+    return [*heads.values()]
 
 
 def answer(contexts: Sequence[Pair], plan: Plan | None) -> str:

@@ -1,0 +1,70 @@
+"""How many units of every layer padding touches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from padviz.geometry.reaching.touching import touched_on
+from padviz.network.network import Network
+from padviz.network.sizes import is_square, sizes_of
+
+BeforeAfter = tuple[int, int]  # rows, or columns, of units or pixels
+
+
+class Barrier(NamedTuple):
+    """A layer behind which no surroundings are enough, as where each position depends on all, and why."""
+
+    layer: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class NearPadding:
+    """How many units padding touches next to the top and bottom, and to the left and right, of a layer's map.
+
+    Behind the layer that `barrier` names, and why, each position depends on all.
+
+    >>> import padviz
+    >>> near_padding(padviz.load("vgg11"), 224)[0].width
+    (1, 1)
+    """
+
+    layer: str
+    height: BeforeAfter
+    width: BeforeAfter
+    barrier: Barrier | None = None
+
+
+def near_padding(network: Network, size: int | Sequence[int] | None = None) -> tuple[NearPadding, ...]:
+    """Find how far padding reaches into every layer: its units that read past an end of it, or of one before it.
+
+    >>> import padviz
+    >>> near_padding(padviz.load("vgg16"), 512)[-1].height
+    (3, 3)
+    """
+    pixels = network.at(size)
+    square = pixels[0] == pixels[1] and is_square(network)
+    rows = _touched_on(network, 0, pixels[0])
+    columns = rows if square else _touched_on(network, 1, pixels[1])
+    stops = [high or wide for high, wide in zip(*(_barriers(network, axis) for axis in (0, 1)), strict=True)]
+    layers = zip(network.layers, rows, columns, stops, strict=True)
+    return tuple(NearPadding(layer.name, *figures) for layer, *figures in layers)[1:]
+
+
+def _touched_on(network: Network, axis: int, n: int) -> list[BeforeAfter]:
+    """Count the units of every layer that padding touches from either end, on one axis."""
+    sizes = sizes_of(network, axis, n)
+    ends = [(before.depth, after.depth) for (before, after), _ in touched_on(network, axis, sizes)]
+    return [(min(before, m), min(after, m)) for (before, after), m in zip(ends, sizes, strict=True)]
+
+
+def _barriers(network: Network, axis: int) -> list[Barrier | None]:
+    """Find for every layer the first before it, or itself, that makes each position depend on all."""
+    barriers: list[Barrier | None] = [None]
+    for layer in network.layers[1:]:
+        why = layer.whole(axis)
+        before = next((barriers[j] for j in layer.inputs if barriers[j]), None)
+        barriers.append(before or (Barrier(layer.name, why) if why else None))
+    return barriers
