@@ -104,15 +104,15 @@ def _code_of(handler: Any) -> CodeType | None:
     return getattr(called, "__code__", None)
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
-    """Return a hint with the names closest to `name`, or an empty string.
+def nearest(name: str, names: Iterable[str], most: int = 3) -> str:
+    """Return a hint with the names closest to `name`, at most so many, or an empty string.
 
     >>> nearest("resnet5", ["resnet50", "vgg19"])
     'did you mean resnet50?'
     """
     import difflib
 
-    close = difflib.get_close_matches(name, list(names), n=3, cutoff=0.5)
+    close = difflib.get_close_matches(name, list(names), n=most, cutoff=0.5)
     return f"did you mean {', '.join(close)}?" if close else ""
 
 

@@ -242,7 +242,7 @@ def _short(value: float | None) -> str:
 
 
 def test_sizes(asked: list[str]) -> None:
-    given = [asked[0], "--range", "9:60"]
+    given = [asked[0], "--size", "9:60"]
     table, sheet = said("sizes", given), rows_of(said("sizes", given, format_="csv"))
     facts = json.loads(said("sizes", given, format_="json"))
     assert [int(row["size"]) for row in sheet] == facts["even"]

@@ -84,7 +84,11 @@ def test_commands_run_as_they_are_named(named: str) -> None:
 
 
 def test_every_command_that_help_lists_is_named_and_run() -> None:
-    listed = re.findall(r"^  ([a-z]\S*)  +\S", run("--help").stdout.partition("\nCommands:\n")[2], re.MULTILINE)
+    listed = re.findall(
+        r"^  ([a-z]\S*)  +\S",
+        run("--help").stdout.partition("\nJudge:\n")[2].partition("\nExit codes:")[0],
+        re.MULTILINE,
+    )
     assert {"usage", "convert", "networks"} < {*listed}
     assert sorted(each.split()[0] for each in NAMED) == sorted(listed)
     ran = [*COMMANDS, *(each for each in NAMED if each not in WITH_MORE), *(command for command, _ in SHOWN)]

@@ -41,7 +41,7 @@ def test_every_command_and_option_is_tried_on_a_line_that_is_right(
         for name in COMMANDS
         for each in cli.get_command(None, name).params  # type: ignore[arg-type, union-attr]
         for option in each.opts
-        if option.startswith("-") and option not in UNTRIED and (option != "--output" or name == "detect")
+        if option.startswith("-") and option not in UNTRIED
     }
     lines = commands.COMMANDS
     tried = {(line.split()[0], word) for line in lines for word in line.split() if word.startswith("-")}

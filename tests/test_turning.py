@@ -163,7 +163,7 @@ def rows(text: str) -> Any:
 COMMANDS = {
     "usage": "MODEL --size SIZE -o OUT.csv --overwrite",
     "uneven": "MODEL --size SIZE --all",
-    "sizes": "MODEL --axis height --range 9:60",
+    "sizes": "MODEL --axis height --size 9:60",
     "audit": "MODEL --size SIZE",
     "coverage": "MODEL --size SIZE -o OUT.csv --overwrite",
     "tiles": "MODEL --image SIZE",

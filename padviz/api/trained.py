@@ -155,7 +155,7 @@ def detect(
     height: int | None = None,
     contrast: float | None = None,
     step: int | None = None,
-    output: str | None = None,
+    layer: str | None = None,
     class_: int | None = None,
     threshold: bool = False,
     image: str | Path | None = None,
@@ -192,7 +192,7 @@ def detect(
         Of the stimulus: 1 is as it is, and 0 the background.
     step : int, optional
         Pixels from one position to the next; the least one, from 8 on, that makes at most 400 positions by default.
-    output : str, optional
+    layer : str, optional
         The output to look at, or a tensor or module inside; the first that is a map or class scores by default.
     class_ : int, optional
         The class to look for.
@@ -240,7 +240,7 @@ def detect(
     from padviz.trained.detecting.asking import seek
     from padviz.trained.detecting.question import Question
 
-    question = Question(stimulus, height, contrast, step, output, class_, threshold, image, shift, mean, std, bgr)
+    question = Question(stimulus, height, contrast, step, layer, class_, threshold, image, shift, mean, std, bgr)
     trained = as_trained(network, size, weights)
     question.check(trained.size)
     keeping = Keeping(unfinished, resume, f"{trained.where} {weights}")

@@ -8,7 +8,8 @@ import click
 
 from padviz.cli import options
 from padviz.cli.showing import To, reported
-from padviz.cli.value_types import Names, Pixels, SizeType
+from padviz.cli.value_types import Names, Pixels
+from padviz.cli.vocabulary import Command, given, models
 from padviz.errors import OptionError, SizeError
 
 if TYPE_CHECKING:
@@ -19,17 +20,20 @@ DRAWN = 3  # remedies in a picture
 NEAR = 32  # pixels that height and width gain together: larger sizes are left out where pictures are too small
 
 
-@click.command(name="audit", short_help="How much of the border does it neglect? Three sentences, and remedies.")
-@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
-@options.neutral
-@click.option("--size", "sizes", type=SizeType(), multiple=True, help="Input size; may be given several times.")
-@options.layers
-@options.heads
-@options.images("Photographs, to try remedies on MODEL, a trained network, as it is.")
-@options.weights
-@reported("audit", "the map beside its remedies'")
+@click.command(name="audit", cls=Command)
+@models
+@given("sizes padding same layers heads images weights")
+@reported("audit", draws=True)
 def command(
-    models: Names, sizes: tuple[Pixels, ...], layers: Names, heads: str, images: str | None, weights: str | None, to: To
+    models: Names,
+    sizes: tuple[Pixels, ...],
+    padding: str | None,
+    same: bool,
+    layers: Names,
+    heads: str,
+    images: str | None,
+    weights: str | None,
+    to: To,
 ) -> None:
     """Judge how MODEL treats the border of an image, and list what could be changed, best first.
 
@@ -46,20 +50,20 @@ def command(
     \b
     Example:
       padviz audit resnet50 --size 224
-      padviz audit resnet50 mobilenet_v2 vgg19 --size 224 --size 512
+      padviz audit resnet50 mobilenet_v2 vgg19 --size 224,512
     """
     from padviz.advice.verdict import Audit, examine
     from padviz.figures import panels
     from padviz.reports.maps.audit import Failed, report_of
 
-    pairs = [(model, size) for model in dict.fromkeys(models) for size in dict.fromkeys(sizes or (None,))]
+    pairs = [(model, size) for model in dict.fromkeys(models) for size in sizes or (None,)]
     if to.beside and len(pairs) > 1:
         raise OptionError("a picture holds one network at one size", where="-o", hint="name one, or use .md")
     if weights and not images:
         raise OptionError("goes with --images", where="--weights", hint="add it, or leave out the weights")
     if images and len(pairs) > 1:
         raise OptionError("remedies are tried on one network at one size", where="--images", hint="name one")
-    networks = [(options.load_as(model, size), size) for model, size in pairs]
+    networks = [(options.load_as(model, size, same, padding), size) for model, size in pairs]
     results: list[Audit | Failed] = []
     errors: list[SizeError] = []
     for network, size in networks:

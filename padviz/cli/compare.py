@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import click
 
 from padviz.cli import options
 from padviz.cli.showing import To, reported
-from padviz.cli.value_types import SizeType
+from padviz.cli.value_types import KEPT, Names, Pixels
+from padviz.cli.vocabulary import Command, given, neutral
 from padviz.errors import OptionError, PadvizError
 from padviz.reports.report import PICTURES
 
@@ -22,31 +23,20 @@ if TYPE_CHECKING:
 LONGEST = 80  # characters of a picture's name that come from what was asked for
 
 
-@click.command(name="compare", short_help="Usage maps side by side: paddings, sizes, depths or networks.")
+@click.command(name="compare", cls=Command)
 @click.argument("model", required=False)
-@options.neutral
-@click.option("--model", "models", metavar="MODEL,...", help="Compare networks.")
-@click.option("--size", metavar="N|HxW[,...]", help="Input size; several, to compare sizes.")
-@click.option(
-    "--padding", metavar="MODE[,...]", help="Padding of every convolution, as for usage; several, to compare."
-)
-@click.option("--layer", metavar="NAME[,...]", help="Target layer; several, to compare depths.")
-@options.heads
-@click.option(
-    "--scale",
-    type=click.Choice(["share", "counts", "each"]),
-    help="Colours: of an interior pixel's weight; of the largest count; or of each panel's own.",
-)
-@options.cmap
-@reported("compare", help="Picture (.png .svg .pdf). Default: MODEL-WHAT-compare.png.", suffixes=PICTURES)
+@neutral
+@given("models sizes paddings same layers heads scale cmap")
+@reported("compare", suffixes=PICTURES)
 def command(
     model: str | None,
-    models: str | None,
+    models: Names,
+    same: bool,
     heads: str,
     scale: str | None,
     cmap: str | None,
     to: To,
-    **settings: str | None,
+    **lists: tuple[Any, ...],
 ) -> None:
     """Draw the usage maps of MODEL side by side. Exactly one of --padding, --size, --layer and --model is a list.
 
@@ -62,29 +52,36 @@ def command(
     from padviz.figures.canvas import save
     from padviz.reports.maps import usage as reports
 
-    if (model is None) == (models is None):
+    if (model is None) != bool(models):
         raise OptionError("needs one MODEL, or several with --model", where="MODEL", hint="as padviz compare vgg19 ...")
-    settings = {"model": model or models, **{name: settings[name] for name in ("size", "layer", "padding")}}
-    given = {name: _values(name, text) for name, text in settings.items()}
-    lists = [name for name, values in given.items() if len(values) > 1]
-    if len(lists) != 1:
-        what = f"{len(lists)} lists are given ({', '.join(lists)})" if lists else "nothing has two values that differ"
+    asked = {"model": (model,) if model else models}
+    asked |= {name: lists[f"{name}s"] or (None,) for name in ("size", "layer", "padding")}
+    several = [name for name, values in asked.items() if len(values) > 1]
+    if len(several) != 1:
+        what = (
+            f"{len(several)} lists are given ({', '.join(several)})"
+            if several
+            else "nothing has two values that differ"
+        )
         raise OptionError(what, where="compare", hint="give a list to one of --padding, --size, --layer and --model")
-    (varies,) = lists
-    items = _items(given, varies, heads)
-    path = to.path or _default(given, varies)
+    (varies,) = several
+    items = _items(asked, varies, heads, same)
+    path = to.path or _default(asked, varies)
     save(panels.compared(items, varies, scale, cmap), path)
     to.show(reports.compare(items, varies, [str(path)], options.spelled))
 
 
-def _default(given: dict[str, list[str | None]], varies: str) -> Path:
+def _default(asked: dict[str, tuple[Any, ...]], varies: str) -> Path:
     """Name the picture where no name is given: all that was asked for, as far as a name may be long.
 
-    >>> str(_default({"model": ["vgg19"], "size": ["64", "96"], "padding": [None]}, "size"))
-    'vgg19-64-96-compare.png'
+    >>> str(_default({"model": ("vgg19",), "size": ((64, 64), (64, 96)), "padding": (None,)}, "size"))
+    'vgg19-64-64x96-compare.png'
     """
     parts = [
-        Path(value).stem if name == "model" else value for name, values in given.items() for value in values if value
+        Path(value).stem if name == "model" else _words(name, value)
+        for name, values in asked.items()
+        for value in values
+        if value
     ]
     whole = "-".join(re.sub(r"[^\w.]+", "-", part).strip("-") for part in parts)
     if len(whole) > LONGEST:
@@ -92,35 +89,33 @@ def _default(given: dict[str, list[str | None]], varies: str) -> Path:
     return Path(f"{whole}-compare.png")
 
 
-def _values(option: str, text: str | None) -> list[str | None]:
-    """List values between commas, each once, paddings by their own names; one None where nothing is given."""
-    from padviz.network.rewrites import canonical
-
-    if text is None:
-        return [None]
-    values = options.listed(text)
-    if "" in values:
-        raise OptionError(f"{text!r} has an empty value", option=option, hint="leave out a comma")
-    return [*dict.fromkeys(map(canonical, values))] if option == "padding" else [*values]
-
-
-def _items(given: dict[str, list[str | None]], varies: str, heads: str) -> list[Item]:
+def _items(asked: dict[str, tuple[Any, ...]], varies: str, heads: str, same: bool) -> list[Item]:
     """Pair each value of the list with its map, or with the error in its place."""
     from padviz.counting.usage import usages
 
-    sizes = [None if size is None else SizeType().convert(size, None, None) for size in given["size"]]
-    pairs = [(_loaded(name or "", size), size) for name in given["model"] for size in sizes]
+    sizes = asked["size"]
+    pairs = [(_loaded(name, size, same), size) for name in asked["model"] for size in sizes]
     if len(sizes) > 1:
         for network, _ in pairs[:1]:
             if not isinstance(network, PadvizError):
                 options.warn_if_baked(network)
-    choices = [(*pair, padding, layer) for pair in pairs for padding in given["padding"] for layer in given["layer"]]
-    return [*zip([value or "" for value in given[varies]], usages(choices, heads), strict=True)]
+    choices = [(*pair, padding, layer) for pair in pairs for padding in asked["padding"] for layer in asked["layer"]]
+    values = [_words(varies, value) for value in asked[varies]]
+    return [*zip(values, usages(choices, heads), strict=True)]
 
 
-def _loaded(name: str, size: tuple[int, int] | None) -> Network | PadvizError:
+def _words(name: str, value: Any) -> str:
+    """Write a value as it is typed."""
+    from padviz.reports.tables import pixels
+
+    if value is None:
+        return KEPT
+    return pixels(value) if name == "size" else str(value)
+
+
+def _loaded(name: str, size: Pixels | None, same: bool) -> Network | PadvizError:
     """Load the network; where there is none, return the error in its place."""
     try:
-        return options.load_as(name, size)
+        return options.load_as(name, size, same)
     except PadvizError as error:
         return error

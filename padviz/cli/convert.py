@@ -8,17 +8,18 @@ from pathlib import Path
 import click
 
 from padviz.cli import options
-from padviz.cli.showing import OVERWRITE, checked_output, output_to, put
+from padviz.cli.showing import checked_output, output_to, put
 from padviz.cli.value_types import Pixels
+from padviz.cli.vocabulary import Command, given, model
 
 
-@click.command(name="convert", short_help="Any network as a TOML description, to read, edit and load again.")
-@options.model
-@options.size
-@options.padding
-@output_to("Description to write, as net.toml. Standard output by default.")
-@OVERWRITE
-def command(model: str, size: Pixels | None, padding: str | None, output: Path | None, overwrite: bool) -> None:
+@click.command(name="convert", cls=Command)
+@model
+@given("size padding same overwrite")
+@output_to((".toml",))
+def command(
+    model: str, size: Pixels | None, padding: str | None, same: bool, output: Path | None, overwrite: bool
+) -> None:
     """Write MODEL as a TOML description that loads back to the same network, flat: one step per layer.
 
     --size becomes the size that the description is used at by default, and --padding what its convolutions pad with.
@@ -34,7 +35,7 @@ def command(model: str, size: Pixels | None, padding: str | None, output: Path |
 
     if output is not None:
         checked_output(output, (".toml",), overwrite)
-    network = options.load_as(model, size)
+    network = options.load_as(model, size, same)
     options.warn_if_baked(network)
     if padding is not None:  # pads that were given to convolutions are gone
         network = replace(upto(with_padding(network, padding), last_maps(network)), targets=network.targets)

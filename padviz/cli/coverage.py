@@ -10,6 +10,7 @@ import click
 from padviz.cli import options
 from padviz.cli.showing import To, reported
 from padviz.cli.value_types import Names, Pixels
+from padviz.cli.vocabulary import Command, given, model
 from padviz.errors import OptionError
 from padviz.reports.report import COUNTS, PICTURES
 
@@ -17,24 +18,17 @@ if TYPE_CHECKING:
     from padviz.counting.count_map import CountMap
 
 
-@click.command(name="coverage", short_help="What share of each unit's paths starts at real pixels, not padding.")
-@options.model
-@options.size
-@options.padding
-@options.pooling
-@click.option("--layer", "layers", multiple=True, metavar="NAME", help="Layers to look at; the last map by default.")
-@options.cmap
-@reported(
-    "coverage",
-    help="Picture (.png .svg .pdf) or exact counts (.npy .npz .csv). Default: MODEL-SIZE[-MODE]-coverage.png.",
-    suffixes=(),
-)
+@click.command(name="coverage", cls=Command)
+@model
+@given("size padding same layers pooling cmap")
+@reported("coverage", suffixes=PICTURES + COUNTS)
 def command(
     model: str,
     size: Pixels | None,
     padding: str | None,
-    pooling: str,
+    same: bool,
     layers: Names,
+    pooling: str,
     cmap: str | None,
     to: To,
 ) -> None:
@@ -45,17 +39,16 @@ def command(
 
     \b
     Example:
-      padviz coverage vgg19 --size 224 --layer features.9 --layer features.36
+      padviz coverage vgg19 --size 224 --layer features.9,features.36
     """
     from padviz.counting.coverage import coverages
     from padviz.network.targets import names_of
     from padviz.reports.maps.coverage import coverage
 
-    network = options.load_as(model, size)
+    network = options.load_as(model, size, same)
     targets = names_of(layers or None, network)
     if len(targets) > 1 and to.path and to.path.suffix.lower() in COUNTS:
         raise OptionError(f"{str(to.path)!r} holds the counts of one layer", where="-o", hint="name one --layer")
-    to = to.checked(PICTURES + COUNTS)
     maps = coverages(network, size, padding, targets, pooling)
     path = to.path or options.default_picture(network, maps[0].size, padding, "coverage")
     _write(maps, path, cmap)

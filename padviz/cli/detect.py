@@ -11,6 +11,7 @@ from padviz.cli import options
 from padviz.cli.progress import progress, saying_what_is_kept
 from padviz.cli.showing import To, reported
 from padviz.cli.value_types import Pixels
+from padviz.cli.vocabulary import Command, given, trained
 from padviz.errors import OptionError
 from padviz.reports.report import PICTURES
 
@@ -18,32 +19,19 @@ if TYPE_CHECKING:
     from padviz.trained.detecting.detectability import Detectability
 
 
-@click.command(name="detect", short_help="Where in the image a trained network sees something: its blind spots.")
-@options.trained
-@options.size
-@options.schemes((options.AS_TRAINED,))
-@click.option(
-    "--stimulus",
-    metavar="text:WORD|FILE|sample",
-    help="What is moved over a neutral background; by default sample, a pattern of rings.",
-)
-@click.option("--height", type=click.IntRange(2), help="Of the stimulus, in pixels; one that is seen by default.")
-@click.option("--contrast", type=click.FloatRange(0, 1, min_open=True), help="Of the stimulus; 1 is as it is.")
-@click.option("--step", type=click.IntRange(1), help="Pixels to the next position; by default 400 positions at most.")
-@click.option("--output", "seen", metavar="NAME", help="The output to look at, or a tensor or module inside.")
-@click.option("--class", "class_", type=click.IntRange(0), help="The class to look for; the one that is seen best.")
-@click.option("--threshold", is_flag=True, help="Map the contrast needed in place of the score.")
-@click.option("--image", metavar="FILE", help="A picture that is shifted under the frame, in place of a stimulus.")
-@click.option(
-    "--shift", type=click.IntRange(1), help="How far, in pixels, up to the image's larger side; 32 by default."
-)
-@options.mean
-@options.std
-@click.option("--bgr", is_flag=True, help="Feed blue, green, red; --mean and --std stay red, green, blue.")
-@click.option("--resume", is_flag=True, help="Go on with a sweep that was interrupted.")
-@reported("detect", help="Picture (.png .svg .pdf). Default: MODEL-SIZE-detect.png.", suffixes=PICTURES, long="")
+@click.command(name="detect", cls=Command)
+@trained
+@given("size paddings layer stimulus height contrast step class threshold image shift mean std bgr resume")
+@reported("detect", suffixes=PICTURES)
 def command(
-    model: str, weights: str | None, size: Pixels | None, seen: str | None, resume: bool, to: To, **settings: Any
+    model: str,
+    weights: str | None,
+    size: Pixels | None,
+    paddings: tuple[str | None, ...],
+    layer: str | None,
+    resume: bool,
+    to: To,
+    **settings: Any,
 ) -> None:
     """Move a stimulus over the image, and map how well MODEL, a trained network, sees it at each position.
 
@@ -70,12 +58,13 @@ def command(
     from padviz.api.trained import detect
     from padviz.reports.trained.detect import report_of
 
-    trained = options.read_trained(model, size, weights)
-    path = to.path or options.default_picture(trained.network, trained.size, None, "detect")
+    network = options.read_trained(model, size, weights)
+    path = to.path or options.default_picture(network.network, network.size, None, "detect")
     kept, anew = options.kept_beside(path, resume, to.overwrite)
-    about: dict[str, Any] = {"size": size, "output": seen, "unfinished": kept, "resume": resume}
+    about: dict[str, Any] = {"size": size, "layer": layer, "unfinished": kept, "resume": resume}
+    about["padding"] = [*filter(None, paddings)]
     with saying_what_is_kept(), progress("positions") as on_progress:
-        scores = detect(trained, **settings, **about, on_progress=on_progress)
+        scores = detect(network, **settings, **about, on_progress=on_progress)
     _draw(scores, path, kept)
     options.say_all((*anew, *scores.notes))
     to.show(report_of(scores, [str(path)]))

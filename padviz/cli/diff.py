@@ -7,21 +7,22 @@ import click
 from padviz.cli import options
 from padviz.cli.showing import To, reported
 from padviz.cli.value_types import Pixels
+from padviz.cli.vocabulary import Command, given, neutral
 from padviz.errors import OptionError
 
 
-@click.command(name="diff", short_help="Layers where two descriptions of a network part in size or padding.")
+@click.command(name="diff", cls=Command)
 @click.argument("model_a")
 @click.argument("model_b", required=False)
-@options.neutral
-@options.size
-@options.same
-@click.option("--check", is_flag=True, help="Exit with 1 if they part anywhere, for CI.")
+@neutral
+@given("size padding same check")
 @reported("diff")
-def command(model_a: str, model_b: str | None, size: Pixels | None, same: bool, check: bool, to: To) -> None:
-    """Compare the windows of MODEL_A and MODEL_B at one size; with --same, MODEL_B is read in SAME's convention.
+def command(
+    model_a: str, model_b: str | None, size: Pixels | None, padding: str | None, same: bool, check: bool, to: To
+) -> None:
+    """Compare the windows of MODEL_A and MODEL_B at one size; --same and --padding change MODEL_B alone.
 
-    Without MODEL_B, MODEL_A is compared with itself under --same: what moves when its weights are ported.
+    Without MODEL_B, MODEL_A is compared with itself under those: what moves when its weights are ported.
 
     \b
     Example:
@@ -31,8 +32,8 @@ def command(model_a: str, model_b: str | None, size: Pixels | None, same: bool, 
     from padviz.geometry.differences import differences
     from padviz.reports.windows import layers
 
-    if model_b is None and not same:
+    if model_b is None and not (same or padding):
         raise OptionError("there is nothing to compare with", where="MODEL_B", hint="name one, or add --same")
-    first, second = options.load_as(model_a, size), options.load_as(model_b or model_a, size, same)
+    first, second = options.load_as(model_a, size), options.load_as(model_b or model_a, size, same, padding)
     pixels = size or first.size
     to.show(layers.diff(first, second, pixels, same, differences(first, second, pixels), check))

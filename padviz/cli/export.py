@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from padviz.cli import options
-from padviz.cli.value_types import Names, SizeType
+from padviz.cli.showing import output_to
+from padviz.cli.value_types import KEPT, Names, Pixels, listed
+from padviz.cli.vocabulary import Command, given, neutral
 from padviz.errors import OptionError, PadvizError
 
 if TYPE_CHECKING:
@@ -22,31 +24,22 @@ SAID = 20  # errors written out at the end
 UNSAID = "ignore:resource_tracker:UserWarning"  # joblib cleans up after an export that was ended, and warns of it
 
 
-@click.command(name="export", short_help="Many maps in one go: pictures, counts, an index and a gallery.")
+@click.command(name="export", cls=Command)
 @click.argument("models", nargs=-1, required=True, metavar="MANIFEST.toml|MODEL...")
-@options.neutral
-@click.option("--size", metavar="N|HxW|LO:HI:STEP[,...]", help="Input sizes; each network's own by default.")
-@click.option("--padding", metavar="MODE[,...]", help="Paddings, as for usage, or declared (the default).")
-@click.option("--layer", metavar="NAME[,...]", help="Target layers; the last map by default.")
-@click.option("--what", metavar="WHAT[,...]", help="usage (the default), coverage, uneven, taps; filters, responses.")
-@click.option("-o", "--output", metavar="DIR", required=True, help="The folder.")
-@click.option("--jobs", type=click.IntRange(1, 1024), metavar="N", help="Processes; one for each core by default.")
-@click.option("--format", "format_", default="png", show_default=True, help="png, npz and json; json is always there.")
-@click.option("--bare", is_flag=True, help="Heat maps alone, one image pixel for each input pixel.")
-@click.option("--allow-modules", is_flag=True, help="Run the code that a manifest names as package.module:attribute.")
-@options.cmap
+@neutral
+@given("sizes paddings layers what jobs bare allow-modules cmap")
+@click.option("--format", "format_", default="png", show_default=True, help="Files: png, npz, json.")
+@output_to(shown="DIR", required=True)
 def command(
     models: Names,
-    size: str | None,
-    padding: str | None,
-    layer: str | None,
-    what: str | None,
-    output: str,
+    sizes: tuple[Pixels, ...],
     jobs: int | None,
     format_: str,
     bare: bool,
     allow_modules: bool,
     cmap: str | None,
+    output: str,
+    **lists: tuple[Any, ...],
 ) -> None:
     """Make every combination of what is named, one file each, into DIR, with index.html to look at.
 
@@ -63,26 +56,26 @@ def command(
     _checked_folder(output)
     unsaid = [rule for rule in os.environ.get("PYTHONWARNINGS", "").split(",") if rule not in ("", UNSAID)]
     os.environ["PYTHONWARNINGS"] = ",".join([*unsaid, UNSAID])
-    lists = {"sizes": size, "paddings": padding, "layers": layer, "what": what}
-    given: dict[str, Any] = {name: options.listed(value) for name, value in lists.items() if value is not None}
+    lists |= {"sizes": sizes, "paddings": tuple(padding or KEPT for padding in lists["paddings"])}
+    asked: dict[str, Any] = {name: [*values] for name, values in lists.items() if values}
     for model in models:
-        if model.lower().endswith(".onnx") and size:
-            _warn_if_baked(model, size)
-    look: dict[str, Any] = {"formats": options.listed(format_), "bare": bare, "cmap": cmap}
+        if model.lower().endswith(".onnx") and sizes:
+            _warn_if_baked(model, sizes)
+    look: dict[str, Any] = {"formats": listed(format_), "bare": bare, "cmap": cmap}
     look |= {"allow_modules": allow_modules, "on_note": options.say_once}
     neutral = options.neutral_ops()
     with _progress() as on_outcome:
-        outcomes = export(models, output, **look, jobs=jobs or -1, neutral=neutral, on_outcome=on_outcome, **given)
+        outcomes = export(models, output, **look, jobs=jobs or -1, neutral=neutral, on_outcome=on_outcome, **asked)
     _report(outcomes, Path(output))
 
 
-def _warn_if_baked(model: str, size: str) -> None:
+def _warn_if_baked(model: str, sizes: tuple[Pixels, ...]) -> None:
     """Warn of a sweep, or of one size; what cannot be loaded is told of when it is made."""
     with suppress(PadvizError):
-        if "," in size or ":" in size:
+        if len(sizes) > 1:
             options.warn_if_baked(options.load_as(model))
         else:
-            options.load_as(model, SizeType().convert(size, None, None))
+            options.load_as(model, sizes[0])
 
 
 def _checked_folder(folder: str) -> None:

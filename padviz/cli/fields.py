@@ -9,16 +9,17 @@ import click
 from padviz.cli import options
 from padviz.cli.showing import To, reported
 from padviz.cli.value_types import Names, Pixels
+from padviz.cli.vocabulary import Command, given, model
 
 
 @click.command(
-    name="fields", short_help="Receptive field size, stride, padding, centre and grid offset of every layer."
+    name="fields",
+    cls=Command,
 )
-@options.model
-@options.size
-@options.only
-@reported("fields", "the fields of the centre and corner units")
-def command(model: str, size: Pixels | None, layers: Names, to: To) -> None:
+@model
+@given("size padding same layers")
+@reported("fields", draws=True)
+def command(model: str, size: Pixels | None, padding: str | None, same: bool, layers: Names, to: To) -> None:
     """Work out the receptive field of every layer of MODEL: size, effective stride, effective padding, centre.
 
     Sizes are the union over branches. Where branches are not centred alike, padding, centre and offset are left empty
@@ -34,7 +35,7 @@ def command(model: str, size: Pixels | None, layers: Names, to: To) -> None:
     from padviz.network.targets import cut
     from padviz.reports.windows.layers import fields
 
-    network = options.load_as(model, size)
+    network = options.load_as(model, size, same, padding)
     pixels = size or network.size
     wanted = options.known_layers(network, layers)
     followed = cut(network, layers)

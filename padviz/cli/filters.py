@@ -9,17 +9,17 @@ import click
 from padviz.cli import options
 from padviz.cli.showing import To, reported
 from padviz.cli.value_types import Names, Pixels
+from padviz.cli.vocabulary import Command, given, trained
 from padviz.errors import DescriptionError
 
 if TYPE_CHECKING:
     from padviz.trained.mean_filters import MeanFilters
 
 
-@click.command(name="filters", short_help="Mean filters of a trained network, and whether they lean to one side.")
-@options.trained
-@options.size
-@options.only
-@reported("filters", "the mean filters")
+@click.command(name="filters", cls=Command)
+@trained
+@given("size layers")
+@reported("filters", draws=True)
 def command(model: str, weights: str | None, size: Pixels | None, layers: Names, to: To) -> None:
     """Average the filters of every convolution of MODEL, a trained network, and measure how they lean.
 
@@ -38,10 +38,10 @@ def command(model: str, weights: str | None, size: Pixels | None, layers: Names,
     from padviz.reports.trained.filters import report_of
     from padviz.trained.mean_filters import filters_of
 
-    trained = options.read_trained(model, size, weights)
-    mean_filters = filters_of(trained, layers)
-    _check_measured(mean_filters, trained.where)
-    options.say_all(trained.notes)
+    network = options.read_trained(model, size, weights)
+    mean_filters = filters_of(network, layers)
+    _check_measured(mean_filters, network.where)
+    options.say_all(network.notes)
     to.show(report_of(mean_filters, to.files), lambda: filters(mean_filters))
 
 

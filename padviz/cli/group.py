@@ -15,13 +15,54 @@ import click
 
 from padviz.cli import signals
 from padviz.cli.options import spelled
-from padviz.errors import Ended, PadvizError, printable
+from padviz.errors import Ended, PadvizError, UnknownName, nearest, printable
 from padviz.version import __version__
 
-COMMANDS = (
-    "audit", "explore", "usage", "compare", "kernel", "uneven", "sizes", "taps", "coverage", "fields", "tiles",
-    "filters", "responses", "detect", "trial", "seen", "diff", "export", "layers", "networks", "convert", "repad",
-)  # fmt: skip
+GROUPS = {  # by what they are for, in the order of help
+    "Judge": {
+        "audit": "How much of the border is neglected, and which remedies help.",
+        "uneven": "Layers that read their padding on one side only, and the cure.",
+        "sizes": "Input sizes at which no padding is read unevenly.",
+        "diff": "Layers where two descriptions part in size or padding.",
+    },
+    "See": {
+        "usage": "How often each input pixel is used: a map and its figures.",
+        "compare": "Usage maps side by side: paddings, sizes, layers, networks.",
+        "explore": "A page to play with: maps, layers, the audit.",
+        "kernel": "One layer on a small image, cell by cell.",
+        "taps": "How often each tap of a window reads a real pixel.",
+        "coverage": "What share of each unit's paths starts at real pixels.",
+        "fields": "Receptive field and grid offset of every layer.",
+    },
+    "Trained": {
+        "filters": "Mean filters of a trained network, and their skew.",
+        "responses": "What its convolutions make at the border: line artifacts.",
+        "detect": "Where it sees something, and where it is blind.",
+        "trial": "What each remedy does to it as it is.",
+        "seen": "Where it sees, beside what its geometry says.",
+    },
+    "Change": {
+        "repad": "Other padding in an ONNX file, verified.",
+        "convert": "Any network as a TOML description.",
+        "tiles": "What tiles must read so that no seam shows, and a plan.",
+    },
+    "List": {
+        "networks": "The networks that padviz knows by name.",
+        "layers": "Every spatial layer of a network, with its sizes.",
+    },
+    "Many": {
+        "export": "Many maps in one go: pictures, counts, index, gallery.",
+    },
+}
+COMMANDS = {name: words for group in GROUPS.values() for name, words in group.items()}
+CODES = {
+    "0": "Done.",
+    "1": "Findings, with --check.",
+    "2": "Bad input: one line says what is wrong, and what to type instead.",
+    "3": "Partly done: some items of an export failed.",
+    "130, 143": "Interrupted by Ctrl-C, or ended by another process.",
+}
+MOVED = {"--range": "--size", "--sizes": "--size", "--image": "--size", "--output": "-o for a file, --layer for a map"}
 
 
 class _Group(click.Group):
@@ -31,6 +72,13 @@ class _Group(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, group in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([*group.items()])
+        with formatter.section("Exit codes"):
+            formatter.write_dl([*CODES.items()])
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
@@ -49,6 +97,9 @@ class _Group(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not ctx.resilient_parsing:
+            hint = nearest(args[0], COMMANDS, 1) or "padviz --help lists them"
+            raise UnknownName(f"no command {args[0]!r}", hint=hint)
         name, self.running, rest = super().resolve_command(ctx, args)
         return name, self.running, rest
 
@@ -62,6 +113,8 @@ class _Group(click.Group):
             sys.stdout.flush()
         except PadvizError as error:
             code = _say(spelled(error, self.running))
+        except click.NoSuchOption as error:
+            code = _say(_unknown(error))
         except click.UsageError as error:
             called = f"padviz {self.running.name}" if self.running else "padviz"
             path = error.ctx.command_path if error.ctx else called
@@ -130,6 +183,15 @@ def _say(line: str, code: int = 2) -> int:
     return code
 
 
+def _unknown(error: click.NoSuchOption) -> str:
+    """Say which option there is not, and what to type now."""
+    names = [spelling.lstrip("-") for param in error.ctx.command.params for spelling in param.opts] if error.ctx else []
+    path, name = error.ctx.command_path if error.ctx else "padviz", error.option_name
+    near = nearest(name.lstrip("-"), names, 1).replace("mean ", "mean --")
+    hint = f"use {MOVED[name]}" if name in MOVED else near or f"{path} --help lists them"
+    return f"no option {name}; {hint}"
+
+
 def _sentence(error: click.ClickException) -> str:
     """Put the message on one line, in the style of padviz's own."""
     line = " ".join(error.format_message().split()).rstrip(".")
@@ -148,6 +210,10 @@ def cli(ctx: click.Context) -> None:
 
     MODEL is a name from the zoo (see `padviz networks`), the path of an ONNX file or a TOML description, or a PyTorch
     module as package.module:attribute.
+
+    N|HxW is 224 or 240x320, in pixels. SCHEME is zero, replicate, reflect, symmetric, circular, partial, valid or full,
+    or HEIGHT/WIDTH, as zero/circular. Options that end in ",..." take several: 224,256, or sizes 64:448:16, or the
+    option again.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

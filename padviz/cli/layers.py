@@ -7,15 +7,14 @@ import click
 from padviz.cli import options
 from padviz.cli.showing import To, reported
 from padviz.cli.value_types import Names, Pixels
+from padviz.cli.vocabulary import Command, given, model
 
 
-@click.command(name="layers", short_help="Every spatial layer of a network, with its geometry and sizes.")
-@options.model
-@options.size
-@options.padding
-@options.upto
+@click.command(name="layers", cls=Command)
+@model
+@given("size padding same layers")
 @reported("layers")
-def command(model: str, size: Pixels | None, padding: str | None, layers: Names, to: To) -> None:
+def command(model: str, size: Pixels | None, padding: str | None, same: bool, layers: Names, to: To) -> None:
     """List the layers of MODEL: name, kind, kernel, stride, dilation, padding, input and output size, multiply-adds.
 
     Multiply-adds are those of convolutions; their sum stands below. Where a description does not say how many
@@ -27,10 +26,8 @@ def command(model: str, size: Pixels | None, padding: str | None, layers: Names,
     """
     from padviz.geometry.costs import costs
     from padviz.network.listing import layer_rows
-    from padviz.network.rewrites import with_padding
-    from padviz.network.targets import cut
     from padviz.reports.windows import layers as reports
 
-    network = cut(options.load_as(model, size), layers)
-    pixels, padded = network.at(size), with_padding(network, padding)
-    to.show(reports.layers(network, pixels, layer_rows(padded, pixels), costs(padded, pixels)))
+    network = options.load_as(model, size, same, padding, layers)
+    pixels = network.at(size)
+    to.show(reports.layers(network, pixels, layer_rows(network, pixels), costs(network, pixels)))

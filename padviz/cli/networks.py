@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from padviz.cli.showing import To, reported
+from padviz.cli.vocabulary import Command
 
 
-@click.command(name="networks", short_help="The networks that padviz knows by name.")
+@click.command(name="networks", cls=Command)
 @reported("networks")
 def command(to: To) -> None:
     """List the zoo: names to use as MODEL, default sizes, and where each description comes from.

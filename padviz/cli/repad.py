@@ -4,34 +4,19 @@ from __future__ import annotations
 
 import click
 
-from padviz.axis.padding_modes import MODES, in_a_sentence
 from padviz.cli import options
 from padviz.cli.showing import To, reported
 from padviz.cli.value_types import Names, Pixels
+from padviz.cli.vocabulary import Command, given, model
 from padviz.errors import OptionError
 
 
-@click.command(
-    name="repad",
-    cls=options.ChangesLayers,
-    short_help="Replace what the padding of an ONNX file's convolutions reads; verified.",
-)
-@options.model
-@options.size
-@click.option(
-    "--padding",
-    metavar="MODE",
-    help=f"What padding is to read: {in_a_sentence(MODES)}; or HEIGHT/WIDTH.",
-)
-@click.option(
-    "--even", is_flag=True, help="Make uneven learned windows even instead: by pads, or by pools for strides."
-)
-@click.option("--layer", "layers", multiple=True, metavar="NAME", help="Change this layer only; may be repeated.")
-@click.option("--except", "without", multiple=True, metavar="NAME", help="Leave this layer as it is; may be repeated.")
-@click.option("--check", is_flag=True, help="Exit with 1 if a layer that pads is left alone.")
-@reported("repad", help="ONNX file to write. Without it, only the report is made.", suffixes=(".onnx",))
+@click.command(name="repad", cls=Command)
+@model
+@given("size padding only except_ even check")
+@reported("repad", suffixes=(".onnx",))
 def command(
-    model: str, size: Pixels | None, padding: str | None, even: bool, layers: Names, without: Names, check: bool, to: To
+    model: str, size: Pixels | None, padding: str | None, only: Names, except_: Names, even: bool, check: bool, to: To
 ) -> None:
     """Write MODEL, an ONNX file, with other padding: weights, names and all else stay as they are.
 
@@ -54,9 +39,9 @@ def command(
         hint = f"export it to .onnx{other}"
         raise OptionError("is not an ONNX file", where=model, hint=hint)
     check_options(padding, even)
-    if even and layers + without:
-        raise OptionError("takes all uneven windows", where="--even", hint="leave --layer and --except out")
-    repadded = repad_file(model, padding, size, layers, without, even=even, neutral=options.neutral_ops())
+    if even and only + except_:
+        raise OptionError("takes all uneven windows", where="--even", hint="leave --only and --except out")
+    repadded = repad_file(model, padding, size, only, except_, even=even, neutral=options.neutral_ops())
     options.warn_if_baked(repadded.source, repadded.plan.size)
     if to.path is None:
         options.say("nothing is written; -o FILE.onnx says where to")

@@ -11,21 +11,26 @@ from padviz.cli import options
 from padviz.cli.progress import progress
 from padviz.cli.showing import To, reported
 from padviz.cli.value_types import Names, Pixels
+from padviz.cli.vocabulary import Command, given, trained
 
 
-@click.command(name="responses", short_help="What a trained network's convolutions make at the border: line artifacts.")
-@options.trained
-@options.size
-@options.schemes(RUNNING_ON)
-@options.inputs
-@click.option("-n", type=click.IntRange(1), default=16, show_default=True, help="How many inputs.")
-@options.seed
-@options.mean
-@options.std
-@click.option("--shuffled/--no-shuffled", default=True, help="Run it with shuffled weights, too; the default.")
-@options.only
-@reported("responses", "mean responses and their profiles")
-def command(model: str, size: Pixels | None, weights: str | None, layers: Names, to: To, **settings: Any) -> None:
+@click.command(
+    name="responses",
+    cls=Command,
+)
+@trained
+@given("size paddings layers inputs n mean std seed no-shuffled", n=16)
+@reported("responses", draws=True)
+def command(
+    model: str,
+    size: Pixels | None,
+    weights: str | None,
+    paddings: tuple[str | None, ...],
+    layers: Names,
+    no_shuffled: bool,
+    to: To,
+    **settings: Any,
+) -> None:
     """Run MODEL, a trained network, and compare what its convolutions make at the border with what they make inside.
 
     E is the outermost line minus the interior, over what is usual in the interior. E .5: the border line is off by half
@@ -47,9 +52,10 @@ def command(model: str, size: Pixels | None, weights: str | None, layers: Names,
     from padviz.figures.trained.responses import panels
     from padviz.reports.trained.responses import report_of
 
-    trained = options.read_trained(model, size, weights)
+    network = options.read_trained(model, size, weights)
+    settings["padding"] = [*filter(None, paddings or RUNNING_ON)]
     with progress("images") as on_progress:
-        measured = responses(trained, size, **settings, on_progress=on_progress)
+        measured = responses(network, size, **settings, shuffled=not no_shuffled, on_progress=on_progress)
     measured = measured.only(layers) if layers else measured
     options.say_all(measured.notes)
     to.show(report_of(measured, to.files), lambda: panels(measured))

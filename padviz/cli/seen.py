@@ -10,21 +10,13 @@ from padviz.cli import options
 from padviz.cli.progress import progress, saying_what_is_kept
 from padviz.cli.showing import To, reported
 from padviz.cli.value_types import Pixels
+from padviz.cli.vocabulary import Command, given, trained
 
 
-@click.command(name="seen", short_help="Where a trained network sees, beside what its geometry says.")
-@options.trained
-@options.images("Photographs like those of the training.")
-@options.size
-@click.option("--patch", type=click.IntRange(1), default=24, show_default=True, help="Side of the patch in pixels.")
-@click.option("--grid", type=click.IntRange(1), default=11, show_default=True, help="Places of it along each side.")
-@click.option("-n", type=click.IntRange(1), default=16, show_default=True, help="How many crops.")
-@options.seed
-@options.mean
-@options.std
-@click.option("--noise", is_flag=True, help="Run on noise in place of photographs, which tells little.")
-@click.option("--resume", is_flag=True, help="Go on with a run that was interrupted.")
-@reported("seen", "what is seen beside usage")
+@click.command(name="seen", cls=Command)
+@trained
+@given("size images n patch grid mean std seed noise resume", n=16, patch=24, grid=11)
+@reported("seen", draws=True)
 def command(model: str, weights: str | None, size: Pixels | None, resume: bool, to: To, **settings: Any) -> None:
     """Lay a neutral patch over crops of photographs, place by place, and compare the change of MODEL's output to usage.
 
@@ -42,11 +34,11 @@ def command(model: str, weights: str | None, size: Pixels | None, resume: bool, 
     from padviz.figures.trained import seeing
     from padviz.reports.trained import trying
 
-    trained = options.read_trained(model, size, weights)
-    path = to.path or options.default_picture(trained.network, trained.size, None, "seen")
+    network = options.read_trained(model, size, weights)
+    path = to.path or options.default_picture(network.network, network.size, None, "seen")
     kept, anew = options.kept_beside(path, resume, to.overwrite)
     with saying_what_is_kept(), progress("places") as on_progress:
-        seen_map = seen(trained, **settings, unfinished=kept, resume=resume, on_progress=on_progress)
+        seen_map = seen(network, **settings, unfinished=kept, resume=resume, on_progress=on_progress)
     options.say_all((*anew, *seen_map.notes))
     to.show(trying.seen(seen_map, to.files), lambda: seeing.beside(seen_map))
     kept.unlink(missing_ok=True)  # all that is made of it is there

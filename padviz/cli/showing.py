@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from padviz.cli.value_types import PathType
+from padviz.cli.vocabulary import TABLE, Decorator, given, option
 from padviz.errors import OptionError
 from padviz.reports.report import PICTURES, SUFFIXES, formats_of
 
@@ -20,13 +21,12 @@ if TYPE_CHECKING:
 
     from padviz.reports.report import Report
 
-Option = Callable[[Callable[..., None]], Callable[..., None]]
-OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace the file named with -o if it exists.")
 
-
-def output_to(help: str, long: str = "--output") -> Option:
-    """Make the option -o, a path."""
-    return click.option("-o", *([long] if long else []), "output", type=PathType(), metavar="FILE", help=help)
+def output_to(suffixes: Sequence[str] = (), *, shown: str = "FILE", required: bool = False) -> Decorator:
+    """Make the option -o, the path of a file, or of a folder."""
+    words = TABLE["output"].help.format(" ".join(suffixes)) if suffixes else "Folder to write to."
+    type_ = PathType() if suffixes else None
+    return click.option("-o", "output", type=type_, metavar=shown, required=required, help=words)
 
 
 @dataclass(frozen=True)
@@ -71,18 +71,14 @@ class To:
             raise SystemExit(report.code)
 
 
-def reported(
-    name: str, drawn: str = "", *, help: str = "", suffixes: tuple[str, ...] | None = None, long: str = "--output"
-) -> Option:
+def reported(name: str, draws: bool = False, *, suffixes: tuple[str, ...] | None = None) -> Decorator:
     """Add the options of a command that reports, and hand them on as one value, `to`.
 
-    -o takes a text, and where `drawn` says what is drawn a picture; or what `help` says, with those `suffixes`.
+    -o takes a text, and a picture of what it draws; or those `suffixes`, where it names what is made beside the report.
     """
-    formats, pictures = formats_of(name), PICTURES if drawn else ()
-    texts = " ".join(dict.fromkeys(SUFFIXES[format_] for format_ in formats))
-    picture = f", or draw {drawn} ({' '.join(pictures)})" if drawn else ""
-    format_ = click.option("--format", "format_", type=click.Choice(formats), default="table", show_default=True)
-    help = help or f"Write the report ({texts}){picture}."
+    formats, pictures = formats_of(name), PICTURES if draws else ()
+    texts = tuple(dict.fromkeys(SUFFIXES[format_] for format_ in formats))
+    format_ = option("format", type=click.Choice(formats), default="table", metavar=None)
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
@@ -91,7 +87,7 @@ def reported(
             to = to.checked(pictures, formats) if suffixes is None else to.checked(suffixes) if suffixes else to
             command(to=to, **settings)
 
-        return format_(output_to(help, long)(OVERWRITE(with_to)))
+        return format_(output_to(suffixes or (*texts, *pictures))(given("overwrite")(with_to)))
 
     return decorate
 

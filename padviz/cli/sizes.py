@@ -2,50 +2,64 @@
 
 from __future__ import annotations
 
-import re
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import click
 
 from padviz.cli import options
 from padviz.cli.showing import To, reported
-from padviz.cli.value_types import Names, Pixels, SizeType
-from padviz.errors import OptionError
+from padviz.cli.value_types import Names, Pixels
+from padviz.cli.vocabulary import Command, given, model
+from padviz.errors import OptionError, PadvizError
+
+if TYPE_CHECKING:
+    from padviz.network.network import Network
 
 
-@click.command(name="sizes", short_help="Input sizes at which no padding is read unevenly, and their rule.")
-@options.model
-@click.option("--size", type=SizeType(), help="Size at which an ONNX file or a module is read, if it asks.")
-@click.option("--range", "range_", default="64:1024", metavar="LO:HI", show_default=True, help="Sizes to look at.")
-@click.option("--axis", type=click.Choice(["both", "height", "width"]), default="both", help="Squares, or one side.")
-@options.upto
-@options.same
+@click.command(name="sizes", cls=Command)
+@model
+@given("sizes padding same layers axis")
 @reported("sizes")
-def command(model: str, size: Pixels | None, range_: str, axis: str, layers: Names, same: bool, to: To) -> None:
+def command(
+    model: str, sizes: tuple[Pixels, ...], padding: str | None, same: bool, layers: Names, axis: str, to: To
+) -> None:
     """List the even sizes of MODEL: all, those that drop no row, the rules they follow, and multiply-adds (macs).
+
+    --size are those to look at, 64:1024 by default: squares, or with --axis one side.
 
     \b
     Example:
-      padviz sizes resnet50 --range 64:1024
+      padviz sizes resnet50 --size 64:1024
     """
-    from padviz.geometry.balance.even_sizes import even_sizes
+    from padviz.geometry.balance.even_sizes import even_sizes, only_of
     from padviz.network.baked import declared
-    from padviz.network.targets import cut
     from padviz.reports.tables import pixels
     from padviz.reports.windows.sizes import report_of
 
-    lo, hi = _range(range_)
-    network = cut(options.load_as(model, size, same), layers)
+    sides = _sides(sizes)
+    network = _read(model, sizes, same, padding, layers)
     options.warn_if_baked(network)
     if network.fixed:
         axes = " and ".join(("height", "width")[i] for i in network.fixed)
         options.say(f"{network.name}: its {axes} cannot vary, so only {pixels(network.size)} fits")
     if declaration := declared(network):
         options.say(f"{network.name}: {declaration}")
-    to.show(report_of(network, even_sizes(network, lo, hi, axis)))
+    to.show(report_of(network, only_of(even_sizes(network, sides[0], sides[-1], axis), sides)))
 
 
-def _range(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d{1,9}):(\d{1,9})", text, re.ASCII)
-    if not match:
-        raise OptionError(f"{text!r} is not a range", where="--range", hint="use LO:HI within 1:1000000, as 64:1024")
-    return int(match[1]), int(match[2])
+def _sides(sizes: tuple[Pixels, ...]) -> list[int]:
+    """List the sides to look at, in order."""
+    for height, width in sizes:
+        if height != width:
+            what = f"{height}x{width} is not square"
+            raise OptionError(what, where="--size", hint="look at one side alone, with --axis height or width")
+    return sorted(side for side, _ in sizes) or [*range(64, 1025)]
+
+
+def _read(model: str, sizes: tuple[Pixels, ...], same: bool, padding: str | None, layers: Names) -> Network:
+    """Read the network at the first or last size that it takes; it may take others, and not those."""
+    for size in dict.fromkeys(sizes[:1] + sizes[-1:]):
+        with suppress(PadvizError):
+            return options.load_as(model, size, same, padding, layers)
+    return options.load_as(model, None, same, padding, layers)

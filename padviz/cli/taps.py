@@ -7,16 +7,15 @@ import click
 from padviz.cli import options
 from padviz.cli.showing import To, reported
 from padviz.cli.value_types import Names, Pixels
+from padviz.cli.vocabulary import Command, given, model
 from padviz.errors import OptionError
 
 
-@click.command(name="taps", short_help="How often each tap of a window reads a real pixel instead of padding.")
-@options.model
-@options.size
-@options.only
-@options.same
-@reported("taps", "the grids")
-def command(model: str, size: Pixels | None, layers: Names, same: bool, to: To) -> None:
+@click.command(name="taps", cls=Command)
+@model
+@given("size padding same layers")
+@reported("taps", draws=True)
+def command(model: str, size: Pixels | None, padding: str | None, same: bool, layers: Names, to: To) -> None:
     """Count, for each tap of each window of MODEL, the units that read a real pixel with it.
 
     An uneven layer has a grid that leans. Imbalance, height x width, says how much more the bottom (right) half of the
@@ -32,7 +31,7 @@ def command(model: str, size: Pixels | None, layers: Names, same: bool, to: To) 
     from padviz.network.targets import cut
     from padviz.reports.windows.taps import report_of
 
-    network = options.load_as(model, size, same)
+    network = options.load_as(model, size, same, padding)
     pixels = size or network.size
     wanted = options.known_layers(network, layers)
     rows = tap_exposure(cut(network, layers), pixels)

@@ -9,31 +9,22 @@ import click
 from padviz.cli import options
 from padviz.cli.showing import To, reported
 from padviz.cli.value_types import Names, Pixels
+from padviz.cli.vocabulary import Command, given, model
 from padviz.errors import OptionError
 from padviz.reports.report import COUNTS, PICTURES
 
 
-@click.command(name="usage", short_help="How often each input pixel is used: a heat map and its figures.")
-@options.model
-@options.size
-@options.padding
-@options.pooling
-@options.layers
-@options.heads
-@options.unit
-@click.option("--scale", type=click.Choice(["counts", "share"]), default="counts", help="What the picture shows.")
-@options.cmap
-@reported(
-    "usage",
-    help="Picture (.png .svg .pdf) or exact counts (.npy .npz .csv). Default: MODEL-SIZE[-MODE]-usage.png.",
-    suffixes=PICTURES + COUNTS,
-)
+@click.command(name="usage", cls=Command)
+@model
+@given("size padding same layers heads unit pooling scale cmap")
+@reported("usage", suffixes=PICTURES + COUNTS)
 def command(
     model: str,
     size: Pixels | None,
     padding: str | None,
+    same: bool,
     layers: Names,
-    scale: str,
+    scale: str | None,
     cmap: str | None,
     to: To,
     **settings: Any,
@@ -53,7 +44,10 @@ def command(
     from padviz.reports.counts import write_counts
     from padviz.reports.maps import usage as reports
 
-    counts = usage(options.load_as(model, size), size, padding, layers or None, **settings)
+    counts = usage(options.load_as(model, size, same), size, padding, layers or None, **settings)
+    if scale == "each":
+        raise OptionError("each is of several maps", where="--scale", hint="use counts or share")
+    scale = scale or "counts"
     if scale == "share" and counts.share_reason:
         raise OptionError(counts.share_reason, option="scale", hint="draw counts, with `scale` counts")
     path = to.path or options.default_picture(counts.network, counts.size, padding, "usage")

@@ -1,4 +1,4 @@
-"""What the values of options are: sizes, units, paths, numbers; each refused in one line where it makes no sense."""
+"""What the values of options are, and how several are read; each is refused in one line where it makes no sense."""
 
 from __future__ import annotations
 
@@ -12,9 +12,79 @@ from padviz.errors import OptionError
 
 Pixels = tuple[int, int]  # height and width
 Names = tuple[str, ...]
+KEPT = "declared"  # in --padding: the padding that a network has
 
 
-class NumbersType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+class Type(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """What a value is."""
+
+
+def listed(text: str) -> list[str]:
+    """List values between commas, each once.
+
+    >>> listed("224, 225,224")
+    ['224', '225']
+    """
+    return [*dict.fromkeys(part.strip() for part in text.split(","))]
+
+
+def spelling(param: click.Parameter | None) -> str:
+    """Name the option that a value is of."""
+    return param.opts[0] if param else ""
+
+
+class NameType(Type):
+    """A name, which is not empty."""
+
+    def __init__(self, name: str = "NAME") -> None:
+        self.name = name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not value:
+            raise OptionError("'' names nothing", where=spelling(param), hint="give it a name, or leave it out")
+        return str(value)
+
+    def several(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> list[Any]:
+        """Read the values between commas."""
+        values = listed(text)
+        if len(values) > 1 and "" in values:
+            raise OptionError(f"{text!r} has an empty value", where=spelling(param), hint="leave out a comma")
+        return [self.convert(value, param, ctx) for value in values]
+
+
+class SchemeType(NameType):
+    """A padding scheme, or HEIGHT/WIDTH, in its shortest form; or the padding that a network has."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from padviz.network.rewrites import canonical
+
+        return KEPT if value in (KEPT, "trained") else canonical(str(value)) or KEPT
+
+
+class SizeType(NameType):
+    """N for a square, HxW, and LO:HI:STEP for several squares."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if isinstance(value, tuple) else self.several(value, param, ctx)[0]
+
+    def several(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> list[Any]:
+        from padviz.network.network import sizes_in
+
+        return sizes_in(text, spelling(param).lstrip("-") or "size")
+
+
+class SeveralType(Type):
+    """Values of a type between commas."""
+
+    def __init__(self, one: NameType) -> None:
+        self.one = one
+        self.name = f"{one.name},..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+        return value if isinstance(value, tuple) else tuple(self.one.several(value, param, ctx))
+
+
+class NumbersType(Type):
     """One number, or one for each channel, between commas."""
 
     name = "X[,Y,Z]"
@@ -23,32 +93,11 @@ class NumbersType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         try:
             return value if isinstance(value, tuple) else tuple(float(part) for part in value.split(","))
         except ValueError:
-            where = param.opts[0] if param else ""
-            raise OptionError(f"{value!r} is no number", where=where, hint="use one, or one for each channel") from None
+            hint = "use one, or one for each channel"
+            raise OptionError(f"{value!r} is no number", where=spelling(param), hint=hint) from None
 
 
-class SizeType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """N for a square, or HxW."""
-
-    name = "N|HxW"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        match = re.fullmatch(r"([1-9]\d{0,8})(?:[xX]([1-9]\d{0,8}))?", value, re.ASCII)
-        pixels = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
-        from padviz.network.network import LARGEST
-
-        if not 0 < min(pixels) <= max(pixels) <= LARGEST:
-            hint = f"use pixels from 1 to {LARGEST}, as 224 or 240x320"
-            if "," in value and param is not None and param.multiple:
-                hint = "for several, repeat it: --size 224 --size 225"
-            where = param.opts[0] if param is not None and param.opts else "--size"
-            raise OptionError(f"{value!r} is not a size", where=where, hint=hint)
-        return pixels
-
-
-class PathType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+class PathType(Type):
     """A path to write to."""
 
     name = "FILE"
@@ -59,7 +108,32 @@ class PathType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         return Path(value)
 
 
-class UnitType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+class FolderType(Type):
+    """A folder that is there."""
+
+    name = "FOLDER"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not Path(value).is_dir():
+            raise OptionError(f"{value!r} is no folder", where=spelling(param), hint="use a folder of pictures")
+        return str(value)
+
+
+class PixelType(Type):
+    """ROW,COL of one pixel."""
+
+    name = "ROW,COL"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r" *(\d{1,3}) *, *(\d{1,3}) *", value, re.ASCII)
+        if not match:
+            raise OptionError(f"{value!r} is not a pixel", where=spelling(param), hint="use ROW,COL, counted from 0")
+        return int(match[1]), int(match[2])
+
+
+class UnitType(Type):
     """ROW,COL of one unit, or R0:R1,C0:C1 of a box."""
 
     name = "ROW,COL"

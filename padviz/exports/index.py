@@ -31,7 +31,13 @@ COLUMNS = (*HEAD, *(column.key for column in FIGURES), "uneven", "windows", "fil
 
 
 def check_index(folder: Path) -> None:
-    """Refuse a folder whose index somebody else wrote."""
+    """Refuse a folder whose index somebody else wrote.
+
+    Raises
+    ------
+    OptionError
+        Naming the file that would be replaced.
+    """
     there = [path for suffix in SUFFIXES if os.path.lexists(path := folder / f"index.{suffix}")]
     try:
         with opened(folder / "index.json", "an index") as file:

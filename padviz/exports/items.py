@@ -19,7 +19,7 @@ from msgspec import structs
 from padviz.axis.padding_modes import RUNNING_ON
 from padviz.errors import DescriptionError, OptionError, PadvizError
 from padviz.exports.manifest import DECLARED, SHOWN, TRAINED, Comparison, Illustrated, Manifest, Maps
-from padviz.network.network import Network, Size, as_size
+from padviz.network.network import Network, Size, as_size, sides_in, sizes_in
 from padviz.network.rewrites import canonical, padding_in_names
 from padviz.sources import MODULE, WEIGHTS, load, shadowing
 from padviz.trained.sessions.inputs import BLANK, NOISE, Inputs, normalisation, pictures_in
@@ -109,7 +109,7 @@ def _count(lists: Maps | Comparison) -> int:
     >>> _count(Maps(["vgg11"], ["1:1000000", 7], ["zero", "valid"]))
     2000002
     """
-    sizes = sum(len(_listed(size)) for size in lists.sizes)
+    sizes = sum(sum(map(len, sides_in(size))) if isinstance(size, str) else 1 for size in lists.sizes)
     kinds = lists.what if isinstance(lists, Maps) else []
     return len(lists.models) * (sizes or 1) * prod(len(values) or 1 for values in (lists.paddings, lists.layers, kinds))
 
@@ -260,27 +260,17 @@ def _finder(folder: Path, neutral: Sequence[str], allow_modules: bool, on_note: 
 
 
 def _sizes(sizes: Sequence[Any]) -> list[Size | None]:
-    """Read sizes: pixels, [height, width], or "LO:HI:STEP" for all from LO to HI."""
-    parsed = [as_size(size) for listed in map(_listed, sizes) for size in listed]
-    if sizes and not parsed:
-        raise OptionError("the range of sizes is empty", option="size", hint="use LO:HI:STEP, with LO below HI")
-    return [*dict.fromkeys(parsed)] or [None]
+    """Read sizes: pixels, [height, width], or texts as `--size` takes."""
+    return [*dict.fromkeys(size for listed in map(_listed, sizes) for size in listed)] or [None]
 
 
-def _listed(size: Any) -> Sequence[Any]:
-    """List the sizes that one names, not written out yet.
+def _listed(size: Any) -> Sequence[Size]:
+    """List the sizes that one names.
 
-    >>> _listed("64:448:16"), _listed("240x320"), _listed(224)
-    (range(64, 449, 16), [(240, 320)], [224])
+    >>> _listed("64:448:16")[-1], _listed("240x320,224"), _listed(224)
+    ((448, 448), [(240, 320), (224, 224)], [(224, 224)])
     """
-    if not isinstance(size, str):
-        return [size]
-    match = re.fullmatch(r"(?:(\d{1,7}):(\d{1,7})(?::(\d{1,7}))?|(\d{1,7})(?:x(\d{1,7}))?)", size, re.ASCII)
-    if not match or not all(map(int, filter(None, match.groups()))):
-        raise OptionError(f"{size!r} is not a size", option="size", hint="use 224, 240x320 or 64:448:16")
-    if match[4]:
-        return [(int(match[4]), int(match[5] or match[4]))]
-    return range(int(match[1]), int(match[2]) + 1, int(match[3] or 1))
+    return sizes_in(size) if isinstance(size, str) else [as_size(size)]
 
 
 def _paddings(paddings: Sequence[str]) -> list[str | None]:

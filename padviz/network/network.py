@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -106,8 +107,6 @@ class Network:
             model = shlex.quote(self.source) if self.source.lower().endswith(".onnx") else "MODEL"
             lists = f"padviz layers {model} lists them"
             hint = nearest(name, self.index) or nearest(name, [*self.aliases, *self.gone]) or lists
-            if "," in name and all(part.strip() in self.index for part in name.split(",")):
-                hint = "for several, repeat `layer`"
             raise UnknownName(f"no layer is called {name!r}", where=self.name, hint=hint) from None
 
 
@@ -124,3 +123,41 @@ def as_size(size: int | Sequence[int]) -> Size:
         what = f"{numbers} is not one or two numbers of pixels from 1 to {LARGEST}"
         raise OptionError(what, option="size", hint="use 224 or (240, 320)")
     return index(pair[0]), index(pair[1])
+
+
+def sizes_in(text: str, option: str = "size") -> list[Size]:
+    """Read the sizes that a text lists between commas: N, HxW, and LO:HI or LO:HI:STEP for squares; each once.
+
+    >>> sizes_in("224,240x320"), len(sizes_in("64:448:16"))
+    ([(224, 224), (240, 320)], 25)
+    """
+    parts = sides_in(text, option)
+    if sum(map(len, parts)) > LARGEST:
+        raise OptionError(f"{text!r} are more than {LARGEST} sizes", option=option, hint="use a larger step")
+    sizes = [side if isinstance(side, tuple) else (side, side) for sides in parts for side in sides]
+    return [*dict.fromkeys(sizes)]
+
+
+def sides_in(text: str, option: str = "size") -> list[Sequence[int | Size]]:
+    """Read what `sizes_in` does, and keep ranges as they are, however long.
+
+    >>> sides_in("64:448:16,240x320")
+    [range(64, 449, 16), [(240, 320)]]
+    """
+    return [_sides_in(part.strip(), option) for part in text.split(",")]
+
+
+def _sides_in(text: str, option: str) -> Sequence[int | Size]:
+    """Read one size, or a range of sides."""
+    side = r"([1-9]\d{0,8})"
+    match = re.fullmatch(f"{side}(?:[xX]{side}|:{side}(?::{side})?)?", text, re.ASCII)
+    sides = [*map(int, filter(None, match.groups()))] if match else [0]
+    if not match or max(sides) > LARGEST or min(sides) < 1:
+        hint = f"use pixels from 1 to {LARGEST}, as 224, 240x320 or 64:448:16"
+        raise OptionError(f"{text!r} is not a size", option=option, hint=hint)
+    if not match[3]:
+        return [(sides[0], sides[-1])]
+    found = range(int(match[1]), int(match[3]) + 1, int(match[4] or 1))
+    if not found:
+        raise OptionError(f"{text!r} is an empty range", option=option, hint="use LO:HI:STEP, with LO below HI")
+    return found

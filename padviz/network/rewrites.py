@@ -9,7 +9,7 @@ from functools import lru_cache
 from padviz.axis.operations import CACHED, Adaptive, Op, Window
 from padviz.axis.padding_modes import SCHEMES
 from padviz.axis.resize import Resize
-from padviz.errors import OptionError, PadvizError
+from padviz.errors import OptionError, PadvizError, nearest
 from padviz.network.layer import POOLS, WINDOWS, Kind, Layer
 from padviz.network.network import Network, Size
 
@@ -50,15 +50,16 @@ def _alone(pad: Op | None, scheme: str) -> bool:
 
 
 def schemes_of(padding: str) -> tuple[str, str]:
-    """Split a padding into the scheme of height and that of width: "a/b", or "a" for both.
+    """Split a padding into the scheme of height and that of width: "a/b", or as file names have it, or "a" for both.
 
-    >>> schemes_of("zero/circular"), schemes_of("reflect")
-    (('zero', 'circular'), ('reflect', 'reflect'))
+    >>> schemes_of("zero/circular"), schemes_of("zero+circular"), schemes_of("reflect")
+    (('zero', 'circular'), ('zero', 'circular'), ('reflect', 'reflect'))
     """
-    parts = padding.split("/") if isinstance(padding, str) else []
+    parts = padding.replace("+", "/").split("/") if isinstance(padding, str) else []
     if not 1 <= len(parts) <= 2 or not all(part in SCHEMES for part in parts):
+        near = nearest(parts[0], SCHEMES, 1) if len(parts) == 1 else ""
         hint = f"use {', '.join(SCHEMES)}, or one for each axis, HEIGHT/WIDTH, as zero/circular"
-        raise OptionError(f"{padding!r} is not a padding scheme", option="padding", hint=hint)
+        raise OptionError(f"{padding!r} is not a padding scheme", option="padding", hint=f"{near} {hint}".strip())
     return parts[0], parts[-1]
 
 

@@ -20,7 +20,13 @@ from padviz.axis.reweighing import ratios
 
 
 def check_fits(mode: str, n: Any, before: Any, after: Any) -> None:
-    """Refuse more padding than a scheme has rows to read for, as the counts do."""
+    """Refuse more padding than a scheme has rows to read for, as the counts do.
+
+    Raises
+    ------
+    SizeError
+        If the padding is too much for `n` rows.
+    """
     if known(n, before, after) and not fits(mode, n, max(before, after)):
         fold(mode, int(n), max(before, 0), max(after, 0))
 

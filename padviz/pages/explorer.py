@@ -149,7 +149,7 @@ def laid_out(
 def explorer(
     networks: Sequence[tuple[Size, Network | PadvizError]],
     base: int,
-    padding: Sequence[str] | None,
+    padding: Sequence[str | None] | None,
     layer: str | None,
     heads: str = "sum",
 ) -> Explorer:
@@ -171,7 +171,7 @@ def page(title: str, facts: dict[str, Any]) -> str:
     return filled("explorer.html.j2", STYLES, MODULES, title=title, windows=WINDOWS, schemes=SCHEMES, payload=packed)
 
 
-def _paddings(network: Network, padding: Sequence[str] | None) -> list[str | None]:
+def _paddings(network: Network, padding: Sequence[str | None] | None) -> list[str | None]:
     """List the schemes to choose from; what the layers declare comes first where it is not zeros."""
     if padding is not None:
         return [*dict.fromkeys(None if scheme == "declared" else canonical(scheme) for scheme in padding)]

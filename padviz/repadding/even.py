@@ -76,7 +76,13 @@ def between(network: Network, changed: Network, size: Size) -> Plan:
 
 
 def check_even(network: Network, size: Size) -> None:
-    """Refuse a result that is not even after all."""
+    """Refuse a result that is not even after all.
+
+    Raises
+    ------
+    PadvizError
+        Naming the layer.
+    """
     uneven = ledger(network, size).uneven_learned
     if uneven:
         raise PadvizError(f"{uneven[0].layer} would still be uneven, so nothing was written", where=network.name)

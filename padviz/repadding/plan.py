@@ -135,6 +135,11 @@ def plan(
 def checked(padding: str) -> str:
     """Check and shorten a scheme that says what padding reads; "valid" and "full" say how much there is.
 
+    Raises
+    ------
+    OptionError
+        For any other.
+
     >>> checked("zero/zero")
     'zero'
     """

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,9 +71,25 @@ def _from_name(source: str | Path, neutral: Iterable[str], size: Size | None) ->
         return _from_torch(source, neutral, size)
     if str(source).lower().endswith(WEIGHTS):
         raise DescriptionError("holds weights, or pickled code that padviz does not run", where=str(source), hint=WAYS)
+    if str(source).lower().endswith(".py"):
+        raise DescriptionError(
+            "is code that makes networks", where=str(source), hint=f"name it {_module_in(Path(source))}"
+        )
     from padviz.sources.toml.load import load_config
 
     return load_config(source)
+
+
+def _module_in(path: Path) -> str:
+    """Name a module's code as package.module:attribute: the first class of a file that is made of another.
+
+    >>> _module_in(Path("nets/mine.py"))
+    'nets.mine:Net'
+    """
+    with suppress(OSError, ValueError):
+        classes = re.findall(r"^class (\w+)\(.+\)", path.read_text(encoding="utf-8"), re.MULTILINE)
+        return f"{'.'.join(path.with_suffix('').parts)}:{[*classes, 'Net'][0]}"
+    return f"{'.'.join(path.with_suffix('').parts)}:Net"
 
 
 def _from_torch(source: nn.Module | str, neutral: Iterable[str], size: Size | None) -> Network:

@@ -60,19 +60,19 @@ def test_uneven_says_what_its_sizes_cost() -> None:
 
 def test_sizes_have_their_multiply_adds() -> None:
     costs = {n: padviz.costs("resnet50", n).macs for n in (65, 97, 129)}
-    text = run("sizes", "resnet50", "--range", "64:140").stdout
+    text = run("sizes", "resnet50", "--size", "64:140").stdout
     assert f"macs            {costs[65]:,} at 65, {costs[129]:,} at 129\n" in text
-    assert json.loads(run("sizes", "resnet50", "--range", "64:140", "--format", "json").stdout)["macs"] == [
+    assert json.loads(run("sizes", "resnet50", "--size", "64:140", "--format", "json").stdout)["macs"] == [
         *costs.values()
     ]
-    rows = run("sizes", "resnet50", "--range", "64:140", "--format", "csv").stdout.split()
+    rows = run("sizes", "resnet50", "--size", "64:140", "--format", "csv").stdout.split()
     assert rows == ["size,drops,macs", *(f"{n},0,{macs}" for n, macs in costs.items())]
     for options in (["resnet50", "--axis", "height"], ["silent.toml"]):
-        found = json.loads(run("sizes", *options, "--range", "64:120", "--format", "json").stdout)
+        found = json.loads(run("sizes", *options, "--size", "64:120", "--format", "json").stdout)
         assert found["even"]
         assert found["macs"] is None
-        assert "macs" not in run("sizes", *options, "--range", "64:120").stdout
-    assert json.loads(run("sizes", "resnet18", "--range", "66:90", "--format", "json").stdout)["macs"] == []
+        assert "macs" not in run("sizes", *options, "--size", "64:120").stdout
+    assert json.loads(run("sizes", "resnet18", "--size", "66:90", "--format", "json").stdout)["macs"] == []
 
 
 def test_convert_writes_what_costs_the_same() -> None:

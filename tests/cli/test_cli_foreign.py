@@ -67,7 +67,7 @@ def plain(path: str = "net.onnx") -> str:
 COMMANDS = [
     ["usage", "--size", "40"],
     ["uneven", "--size", "40", "--size", "41"],
-    ["sizes", "--range", "20:40"],
+    ["sizes", "--size", "20:40"],
     ["taps", "--size", "40"],
     ["coverage", "--size", "40"],
     ["fields", "--size", "40"],
@@ -130,7 +130,7 @@ def test_several_last_maps_are_listed_and_chosen() -> None:
     assert json.loads(both.stdout)["max"] == sum(alone)
     for command in ("uneven", "taps", "fields", "layers"):
         assert run(command, "net.onnx", "--size", "32").exit_code == 0
-    assert run("sizes", "net.onnx", "--range", "30:40").exit_code == 0
+    assert run("sizes", "net.onnx", "--size", "30:40").exit_code == 0
     assert "several last feature maps" in told("coverage", "net.onnx", "--size", "32")
 
 
@@ -166,7 +166,7 @@ def baked() -> str:
 
 
 SWEEPS = [
-    ["sizes", "--range", "20:40"],
+    ["sizes", "--size", "20:40"],
     ["uneven", "--size", "40", "--size", "41"],
     ["compare", "--size", "40,50"],
     ["export", "--size", "40:50:5", "-o", "out", "--jobs", "1"],

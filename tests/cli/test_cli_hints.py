@@ -20,7 +20,7 @@ COMMANDS: dict[str, Callable[[str], list[str]]] = {
     "audit": lambda model: ["audit", model],
     "coverage": lambda model: ["coverage", model],
     "uneven": lambda model: ["uneven", model],
-    "sizes": lambda model: ["sizes", model, "--range", "7:9"],
+    "sizes": lambda model: ["sizes", model, "--size", "7:9"],
     "taps": lambda model: ["taps", model],
     "fields": lambda model: ["fields", model],
     "layers": lambda model: ["layers", model],
@@ -116,5 +116,5 @@ def test_the_cut_network_is_the_one_that_is_looked_at() -> None:
 
 
 def test_hints_say_what_is_left_of_them() -> None:
-    assert told("uneven", "vgg19", "--size", "8").endswith("height is 8: try another --size\n")
+    assert told("uneven", "vgg19", "--size", "8").endswith("height is 8: try another --size or --padding\n")
     assert told("usage", "vgg19", "--size", "8").endswith("height is 8: try another --size or --padding\n")

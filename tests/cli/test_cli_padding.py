@@ -281,7 +281,7 @@ def test_sizes() -> None:
     table = run("sizes", "resnet50").stdout
     assert "32*i + 1" in table
     assert "65 97 129" in table
-    found = json.loads(run("sizes", "vgg16", "--range", "64:320", "--format", "json").stdout)
+    found = json.loads(run("sizes", "vgg16", "--size", "64:320", "--format", "json").stdout)
     assert list(found) == [
         "schema_version", "network", "range", "axis", "even", "even_without_drops", "rule", "rule_without_drops",
         "macs",
@@ -290,9 +290,9 @@ def test_sizes() -> None:
     assert found["even"] == list(range(64, 321))
     assert found["even_without_drops"] == list(range(64, 321, 32))
     assert (found["rule"], found["rule_without_drops"]) == ("every size", "32*i")
-    rows = rows_of(run("sizes", "vgg16", "--range", "64:66", "--format", "csv", "--axis", "width").stdout)
+    rows = rows_of(run("sizes", "vgg16", "--size", "64:66", "--format", "csv", "--axis", "width").stdout)
     assert rows == [{"size": str(n), "drops": str(int(n > 64)), "macs": ""} for n in (64, 65, 66)]
-    none = run("sizes", "resnet18", "--range", "66:90").stdout
+    none = run("sizes", "resnet18", "--size", "66:90").stdout
     assert "0 of 25 sizes" in none
     assert "none that holds" in none
 
@@ -400,13 +400,13 @@ def test_diff() -> None:
         (["uneven", "vgg19", "-o", "report.npz"], ["report.npz", ".csv"]),
         (["uneven", "vgg19", "vgg11", "-o", "report.png"], ["-o", "one network at one size", "padviz export"]),
         (["uneven", "vgg19", "--size", "9", "--size", "8", "-o", "report.png"], ["-o", "one network at one size"]),
-        (["sizes", "vgg19", "--range", "9"], ["--range", "'9'"]),
-        (["sizes", "vgg19", "--range", "9:3"], ["range", "9:3"]),
-        (["sizes", "vgg19", "--range", "0:3"], ["range", "0:3"]),
+        (["sizes", "vgg19", "--size", "9"], ["vgg19", "takes no size from 9 to 9"]),
+        (["sizes", "vgg19", "--size", "9:3"], ["--size: '9:3' is an empty range"]),
+        (["sizes", "vgg19", "--size", "0:3"], ["--size: '0:3' is not a size"]),
         (["sizes", "vgg19", "--axis", "depth"], ["--axis"]),
         (["taps", "vgg19", "--layer", "features.99"], ["'features.99'"]),
         (["taps", "resnet18", "--layer", "layer1.0"], ["resnet18", "layer1.0 has no taps"]),
-        (["sizes", "vgg19", "--range", "1:20"], ["vgg19", "takes no size from 1 to 20"]),
+        (["sizes", "vgg19", "--size", "1:20"], ["vgg19", "takes no size from 1 to 20"]),
         (["taps", "vgg19", "-o", "grids.npz"], ["-o", ".png"]),
         (["fields", "vgg19", "--layer", "x"], ["'x'"]),
         (["fields", "vgg19", "--size", "3"], ["features"]),

@@ -305,8 +305,8 @@ MISTAKES = {
     ("responses", f"{NETS}classes", "--weights", "code.pth"): "code.pth: holds more than tensors, such as code, which",
     ("responses", f"{NETS}classes", "--weights", "other.pth"): "other.pth: does not fit run_net:classes: lacks 0.weig",
     ("detect", f"{NETS}boxes", "--size", "32"): "run_net:boxes: the output is neither a map of the image, 32 x 32, nor",
-    ("detect", f"{NETS}classes", "--output", "nine", "--size", "32"): "--output: no module inside is called 'nine'",
-    ("detect", "net.onnx", "--output", "nine", "--size", "32"): "--output: no tensor is called 'nine'",
+    ("detect", f"{NETS}classes", "--layer", "nine", "--size", "32"): "--layer: no module inside is called 'nine'",
+    ("detect", "net.onnx", "--layer", "nine", "--size", "32"): "--layer: no tensor is called 'nine'",
     ("detect", f"{NETS}classes", "--class", "5", "--size", "32"): "--class: 5 is no class of output 'output'; use 0 t",
     (
         "detect",

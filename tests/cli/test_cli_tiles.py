@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("elsewhere")
         ("vgg11 --layer features.0", "1 px of context on each side; tiles start anywhere."),
         ("resnet50", "224 px of context before and 192 px after; tiles start on multiples of 32."),
         (
-            "unet_padded --image 1024x2048 --tile 512x1024",
+            "unet_padded --size 1024x2048 --tile 512x1024",
             "94 px of context on each side; tiles start on multiples of 16: tiles of 512 x 1024 keep 320 x 832; "
             "3 x 3 tiles; 2.25 times the pixels.",
         ),
@@ -37,7 +37,7 @@ def test_the_first_sentence_answers(command: str, answer: str) -> None:
 
 
 def test_json_has_the_plan_that_python_has() -> None:
-    facts = json.loads(run("tiles", "unet_padded", "--image", "1024", "--tile", "512", "--format", "json").stdout)
+    facts = json.loads(run("tiles", "unet_padded", "--size", "1024", "--tile", "512", "--format", "json").stdout)
     plan = padviz.tiles("unet_padded", 1024, 512)
     assert facts["plan"]["tiles"] == len(plan) == 9
     assert facts["plan"]["starts"] == {"height": [*plan.lines[0].starts], "width": [*plan.lines[1].starts]}
@@ -46,19 +46,19 @@ def test_json_has_the_plan_that_python_has() -> None:
 
 
 def test_norms_are_ignored_where_that_is_asked_for() -> None:
-    asked = ["tiles", "efficientnet_b0", "--image", "2048", "--tile", "1024"]
+    asked = ["tiles", "efficientnet_b0", "--size", "2048", "--tile", "1024"]
     assert "no tiles are exact: features.1.0.block.1 (gate)" in run(*asked).stderr
     assert "keep 160 x 160; 8 x 8 tiles" in run(*asked, "--ignore-norms").stdout
 
 
 def test_a_network_that_sees_more_than_is_counted_has_a_plan_without_grades() -> None:
-    facts = json.loads(run("tiles", "densenet201", "--image", "100000", "--tile", "5000", "--format", "json").stdout)
+    facts = json.loads(run("tiles", "densenet201", "--size", "100000", "--tile", "5000", "--format", "json").stdout)
     assert facts["contexts"][0]["height"]["before_99"] is None
     assert facts["plan"]["tiles"] > 100
 
 
 def test_the_call_of_a_library_can_be_pasted() -> None:
-    text = run("tiles", "unet_padded", "--image", "1024", "--tile", "512", "--for", "torchio").stdout
+    text = run("tiles", "unet_padded", "--size", "1024", "--tile", "512", "--for", "torchio").stdout
     assert "torchio, exact" in text
     assert "torchio.GridSampler(subject, (512, 512, 1), (192, 192, 0))" in text
 
@@ -68,7 +68,7 @@ def test_a_plan_is_verified_on_the_network_itself(tmp_path: Path, monkeypatch: p
     text = "from torch import nn\nplain = nn.Sequential({})\nnormed = nn.Sequential({})\n"
     Path("laid.py").write_text(text.format(layers.format("nn.ReLU()"), layers.format("nn.InstanceNorm2d(4)")))
     monkeypatch.syspath_prepend(".")
-    result = run("tiles", "laid:plain", "--image", "640", "--tile", "64", "--verify")
+    result = run("tiles", "laid:plain", "--size", "640", "--tile", "64", "--verify")
     assert result.exit_code == 0
     line = r"Verified: on 9 tiles of \d+ x \d+ of noise, \d+ x \d+ px, whole and tiled differ by \S+ \(float64, at most"
     assert re.search(line, " ".join(result.stdout.split())), result.stdout
@@ -89,14 +89,14 @@ def test_a_file_is_written_in_each_format() -> None:
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ("--tile 512", "--tile: plans tiles of an image; add --image and --tile"),
-        ("--for monai", "--for: plans tiles of an image; add --image and --tile"),
-        ("--image 1024 --tile 100", "--tile: 100 px are too few: a tile needs 208 .*; use --tile 208 or more"),
-        ("--image 1024 --tile 512 --for nnunet", "--for: nnunet: tiles are blended, .*; use python, or another"),
-        ("--image 1024 --tile 512 --for x", "--for: 'x' is not known; use python, monai, torchio"),
+        ("--tile 512", "--tile: plans tiles of an image; add --size and --tile"),
+        ("--for monai", "--for: plans tiles of an image; add --size and --tile"),
+        ("--size 1024 --tile 100", "--tile: 100 px are too few: a tile needs 208 .*; use --tile 208 or more"),
+        ("--size 1024 --tile 512 --for nnunet", "--for: nnunet: tiles are blended, .*; use python, or another"),
+        ("--size 1024 --tile 512 --for x", "--for: 'x' is not known; use python, monai, torchio"),
         ("--weights DEFAULT", "--weights: goes with --verify; add it, or leave out the weights"),
         ("--verify", "unet_padded: a description has no weights; name an .onnx file, or package.module:attribute"),
-        ("--image 0", "--image: '0' is not a size; use pixels from 1"),
+        ("--size 0", "--size: '0' is not a size; use pixels from 1"),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_works(options: str, line: str) -> None:

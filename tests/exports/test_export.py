@@ -336,7 +336,7 @@ BAD = [
     (("good.toml", "vgg11", "-o", "out"), "good.toml: is an export's manifest, not a network"),
     (("lost.toml", "-o", "out"), "lost.toml"),
     (("vgg11", "--size", "x", "-o", "out"), "size: 'x' is not a size"),
-    (("vgg11", "--size", "9:3", "-o", "out"), "size: the range of sizes is empty"),
+    (("vgg11", "--size", "9:3", "-o", "out"), "--size: '9:3' is an empty range"),
     (("vgg11", "--size", "1:900000", "--padding", "zero", "-o", "out"), "export: asks for more than 100000 items"),
     (("vgg11", "--padding", "none", "-o", "out"), "padding: 'none' is not a padding scheme"),
     (("vgg11", "--what", "maps", "-o", "out"), "what: 'maps' cannot be exported"),

@@ -67,7 +67,7 @@ def steered() -> str:
 
 COMMANDS = [
     ["usage"], ["usage", "--format", "json"], ["uneven"], ["uneven", "--all"], ["uneven", "--size", "17"],
-    *(["uneven", "--format", each] for each in ("csv", "markdown", "github", "json")), ["sizes", "--range", "16:16"],
+    *(["uneven", "--format", each] for each in ("csv", "markdown", "github", "json")), ["sizes", "--size", "16:16"],
     ["sizes"], ["taps"], ["taps", "--format", "csv"], ["taps", "--format", "json"], ["coverage"],
     ["tiles"], ["coverage", "--format", "csv"], ["coverage", "--format", "json"], ["fields"],
     ["fields", "--format", "csv"], ["layers"], ["layers", "--format", "csv"], ["layers", "--format", "json"],

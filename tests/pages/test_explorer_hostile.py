@@ -85,11 +85,11 @@ def test_what_is_put_into_a_page_cannot_end_its_script() -> None:
     ("arguments", "said"),
     [
         (["resnet5"], "no network is called 'resnet5'"),
-        (["vgg11", "--sizes", "64,0"], "--sizes: '0' is not a size"),
-        (["vgg11", "--sizes", ""], "'' is not a size"),
+        (["vgg11", "--size", "64,0"], "--size: '0' is not a size"),
+        (["vgg11", "--size", ""], "'' is not a size"),
         (["vgg11", "--padding", "mirror"], "mirror"),
         (["vgg11", "--layer", "nowhere"], "nowhere"),
-        (["vgg11", "--size", "5", "--sizes", "3,4"], "features"),
+        (["vgg11", "--size", "5,3,4"], "features"),
         (["several.toml"], "several last feature maps"),
         (["vgg11", "-o", "page.png"], "ends in .png, which is not written here; use .html"),
         (["vgg11", "-o", "none/page.html"], "does not exist"),
@@ -109,7 +109,7 @@ def test_bad_input_is_one_line(arguments: list[str], said: str, tmp_path: Path, 
 
 def test_a_page_is_written_once_and_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
-    arguments = ("explore", "vgg11", "--size", "64", "--sizes", "64", "--padding", "zero", "-o", "page.html")
+    arguments = ("explore", "vgg11", "--size", "64", "--padding", "zero", "-o", "page.html")
     assert run(*arguments).exit_code == 0
     first = Path("page.html").read_text()
     assert "exists" in run(*arguments).stderr
@@ -127,7 +127,7 @@ def test_the_command_says_what_it_wrote_and_opens_it(tmp_path: Path, monkeypatch
     shown: list[str] = []
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(click, "launch", lambda url: shown.append(url) or 0)
-    result = run("explore", "vgg11", "--size", "64", "--sizes", "64,96x128", "--padding", "zero,reflect", "--open")
+    result = run("explore", "vgg11", "--size", "64,96x128", "--padding", "zero,reflect", "--open")
     assert (result.exit_code, result.stderr) == (0, "")
     assert shown == [str(tmp_path / "vgg11-explore.html")]
     assert [line.split()[0] for line in result.stdout.splitlines()] == ["network", "maps", "size", "file"]

@@ -77,7 +77,7 @@ def test_a_module_that_branches_on_its_size_is_followed_at_each(module: Any, sho
 def test_the_command_follows_it_at_each_size(module: Any, shown: Any) -> None:
     sizes = ",".join(f"{height}x{width}" for height, width in SIZES)
     at = f"{shown[0]}x{shown[1]}"
-    made = run("explore", "branching_net:Net", "--size", at, "--sizes", sizes, "--padding", "zero", "-o", "page.html")
+    made = run("explore", "branching_net:Net", "--size", f"{at},{sizes}", "--padding", "zero", "-o", "page.html")
     assert made.exit_code == 0, made.stderr
     is_of(facts_of(Path("page.html").read_text()), module, SIZES, ["zero"], shown)
 

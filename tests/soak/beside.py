@@ -31,7 +31,7 @@ SWEPT: dict[str, Any] = {
     "size": (16, 16),
     "padding": ["reflect"],
     "step": 4,
-    "output": "y",
+    "layer": "y",
     "class_": 0,
     "threshold": True,
 }

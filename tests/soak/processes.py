@@ -42,7 +42,7 @@ RUNS = {  # and the seconds that they take
     "torch": (["usage", "torchvision.models:resnet18", "--size", "64", "-o", "map.npy", "--overwrite"], 4.0),
     "audit": (["audit", "resnet18", "--size", "64", "-o", "audit.md", "--overwrite"], 0.6),
     "audit drawn": (["audit", "resnet50", "--size", "224", "-o", "audit.png", "--overwrite"], 1.2),
-    "explore": (["explore", "resnet18", "--sizes", "64,96", "-o", "page.html", "--overwrite"], 1.0),
+    "explore": (["explore", "resnet18", "--size", "64,96", "-o", "page.html", "--overwrite"], 1.0),
     "repad": (["repad", "net.onnx", "--padding", "symmetric", "-o", "out.onnx", "--overwrite"], 0.8),
     "filters": (["filters", "scores.onnx", "--size", "64", "-o", "filters.png", "--overwrite"], 1.0),
     "responses": (["responses", "scores.onnx", "--size", "96", "-n", "64", "-o", "responses.png", "--overwrite"], 1.3),

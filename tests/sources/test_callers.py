@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -19,7 +18,6 @@ from torch import Tensor, nn
 import padviz
 from padviz.errors import DescriptionError, PadvizError, let_through
 from padviz.files.opened import opened
-from padviz.sources.onnx.constants.folding import FOLDS, fold
 
 
 class Late(Exception):
@@ -96,14 +94,6 @@ def test_an_alarm_while_a_file_is_read_is_the_callers(kind: type[BaseException],
     (tmp_path / "file").write_text("text")
     with pytest.raises(kind, match="late"), opened(tmp_path / "file", "a file"):
         wait()
-
-
-def test_an_alarm_while_constants_are_folded_is_the_callers(
-    kind: type[BaseException], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(FOLDS, "Identity", lambda attrs, x: wait())
-    with pytest.raises(kind, match="late"):
-        fold("Identity", {}, [np.zeros(1)])
 
 
 def test_an_alarm_in_a_run_is_the_callers(kind: type[BaseException]) -> None:

@@ -76,7 +76,7 @@ def test_a_part_of_a_network_has_its_own_names(path: str) -> None:
 def test_commands_take_tensors(command: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     more = {"export": ["-o", "out", "--size", "16"], "coverage": ["-o", "o.npz"], "usage": ["-o", "o.npz"]}
-    more |= {"sizes": ["--range", "16:32"]}
+    more |= {"sizes": ["--size", "16:32"]}
     results = []
     for name in ("node_d", "late"):
         results.append(run(command, path, "--layer", name, *more.get(command, ["--size", "16"])))

@@ -233,10 +233,10 @@ def test_the_first_output_that_can_be_scored_is_looked_at_or_the_one_that_is_nam
     nn.init.constant_(net.conv.bias, -3.0)
     options: dict[str, Any] = {"size": 32, "height": 8, "step": 8}
     assert padviz.detect(net, **options).output == "maps"
-    found = padviz.detect(net, output="scores", class_=2, **options)
+    found = padviz.detect(net, layer="scores", class_=2, **options)
     assert (found.output, found.class_) == ("scores", 2)
-    assert padviz.detect(net, output="conv", **options).output == "conv"
-    for wrong, said in (({"output": "boxes"}, "neither a map of the image"), ({"output": "score"}, "no module"),
+    assert padviz.detect(net, layer="conv", **options).output == "conv"
+    for wrong, said in (({"layer": "boxes"}, "neither a map of the image"), ({"layer": "score"}, "no module"),
                         ({"class_": 3}, "3 is no class")):  # fmt: skip
         with pytest.raises(PadvizError, match=said):
             padviz.detect(net, **options, **wrong)
@@ -352,7 +352,7 @@ def test_the_boxes_of_an_exported_yolo_are_refused_and_the_maps_that_are_named_a
 
 
 def test_a_module_names_its_maps_inside_too() -> None:
-    with pytest.raises(PadvizError, match=r"name a map inside with `output`: 'detect\.cv3\.0\.2' \(3 x 12 x 20\), "):
+    with pytest.raises(PadvizError, match=r"name a map inside with `layer`: 'detect\.cv3\.0\.2' \(3 x 12 x 20\), "):
         padviz.detect(yolo.YoloV8(raw=False).eval(), size=(96, 160))
 
 

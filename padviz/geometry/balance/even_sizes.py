@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -68,6 +69,18 @@ def even_sizes(network: Network, lo: int = 64, hi: int = 1024, axis: str = "both
         rule and rule + since,
         strict_rule and strict_rule + since,
     )
+
+
+def only_of(sizes: EvenSizes, wanted: Iterable[int]) -> EvenSizes:
+    """Leave out of even sizes what is not among those wanted; the rules are of all.
+
+    >>> import padviz
+    >>> only_of(padviz.even_sizes("resnet18", 190, 230), [193, 200]).even
+    (193,)
+    """
+    known = {*wanted}
+    even, strict = (tuple(n for n in each if n in known) for each in (sizes.even, sizes.even_without_drops))
+    return replace(sizes, even=even, even_without_drops=strict)
 
 
 def rule_of(even: Flags, lo: int) -> str | None:

@@ -78,7 +78,13 @@ class _Editor:
         self.pads = Pads(graph, network, image.channels_last)
 
     def steps(self, change: Change) -> Iterator[Callable[[], None]]:
-        """Yield what is to be done for one layer, or say why it `Cannot` be done."""
+        """Yield what is to be done for one layer.
+
+        Raises
+        ------
+        Cannot
+            With the reason, where it cannot be done.
+        """
         origin = change.before.origin
         if origin is None:
             raise Cannot("nobody knows which node it is")

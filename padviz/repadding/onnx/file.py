@@ -100,7 +100,13 @@ def repad_file(
 
 
 def check_options(padding: str | None, even: bool, layers: Sequence[str] = ()) -> None:
-    """Refuse anything but one of a scheme and `even`, which takes all layers."""
+    """Refuse anything but one of a scheme and `even`, which takes all layers.
+
+    Raises
+    ------
+    OptionError
+        Naming the option.
+    """
     if padding is None and not even:
         hint = "say what padding is to read, as `padding` reflect, or `even`"
         raise OptionError("none is named", option="padding", hint=hint)
@@ -134,7 +140,13 @@ def edited(model: Model, network: Network, plan: Plan, neutral: Iterable[str] = 
 
 
 def check_useful(done: Plan) -> None:
-    """Refuse a plan of which nothing could be done."""
+    """Refuse a plan of which nothing could be done.
+
+    Raises
+    ------
+    PadvizError
+        With the reasons.
+    """
     if done.changes:
         return
     if done.left:

@@ -16,7 +16,7 @@ from padviz.sources.onnx.model import attributes, title
 ROLES = "hw"
 RANK = 4  # of images
 PASSING = ("Cast", "Identity", "Pad", "Relu", "Transpose")  # what a convolution reads the rows of its pad through
-PaddedRows = dict[str, tuple[int, tuple[int, int] | None]]  # by axis of the image: a tensor's axis, and rows if known
+Places = dict[str, tuple[int, tuple[int, int] | None]]  # by axis of the image: a tensor's axis, and rows if known
 
 
 class Cannot(Exception):
@@ -32,7 +32,7 @@ class Pads:
         self.network = network
         self.done: set[int] = set()
 
-    def rows_of(self, at: int, change: Change) -> PaddedRows:
+    def rows_of(self, at: int, change: Change) -> Places:
         """Find, by image axis, the tensor's axis that a pad node pads, and how many rows; None where computed."""
         node = self.graph.nodes[at]
         layer = self._layer_of(node)
@@ -54,7 +54,7 @@ class Pads:
         padded = [i for i in range(half) if amounts[i] or amounts[half + i]]
         if len(padded) != len(roles):
             raise Cannot("its pad also pads channels")
-        places: PaddedRows = {}
+        places: Places = {}
         for role, i in zip(roles, padded, strict=True):
             places[role] = (axes[i] if axes else i, (amounts[i], amounts[half + i]))
         return places

@@ -144,7 +144,12 @@ def padded_by(padding: str, *, keeping: bool = False) -> Iterator[None]:
     Calls of `conv2d`, `pad` and `unfold` are replaced as they come. Pads of channels, and those with infinity before a
     pool, stay.
 
-    A call whose input has too few rows for the scheme keeps its own padding, if that is `keeping`.
+    Parameters
+    ----------
+    padding : str
+        A scheme that README lists, but for valid and full; or one for each axis, height/width.
+    keeping : bool
+        Whether a call whose input has too few rows for the scheme keeps its own padding.
 
     Raises
     ------

@@ -220,6 +220,11 @@ def obey(planned: Plan, done: Network, padding: str) -> None:
     """Hold a repadded network against the law: usage is that of the geometry rewritten, in every pixel.
 
     Counts are integers, and equal; those of partial convolution are floats, and equal to 12 digits.
+
+    Raises
+    ------
+    PadvizError
+        If it is not.
     """
     maps = [usage(net, planned.size, layer=names_of(None, net, every=True)) for net in (planned.after, done)]
     near = "partial" in schemes_of(padding) and np.allclose(maps[0].counts, maps[1].counts, rtol=NEAR, atol=0)

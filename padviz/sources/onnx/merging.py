@@ -16,7 +16,7 @@ from padviz.sources.onnx.constants.stored import worked_out
 from padviz.sources.onnx.reshaping import whole_image
 from padviz.sources.onnx.tensors import Node
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value, whole_axes
-from padviz.sources.tracing.axis_labels import axis_of, plain, positions, put, regrouped, shape_of, size_of
+from padviz.sources.tracing.axis_labels import axis_of, plain, positions, regrouped, shape_of, size_of
 from padviz.sources.tracing.calls import Result, join, side_by_side, together
 from padviz.sources.tracing.contracting import Letters, contract, linear, over
 from padviz.sources.tracing.reweighing import may_reweigh, partial
@@ -90,13 +90,13 @@ def concat(node: Node) -> Value:
     if node.maps:
         return side_by_side(node, node.maps, axis, n)
     dims = node.lined_up([], axis)
-    return Constant(put(dims, axis, regrouped([], n)))
+    return Constant((*dims[:axis], regrouped([], n), *dims[axis + 1 :]))
 
 
 def _along_positions(node: Node, axis: int) -> Value:
     """Join slices of one map, and zeros, along its height or width: a pad, if they copy rows as a pad does."""
     maps = node.maps
-    node.lined_up([replace(part, dims=put(part.known, axis, ())) for part in maps], axis)
+    node.lined_up([replace(part, dims=(*part.known[:axis], (), *part.known[axis + 1 :])) for part in maps], axis)
     if node.flat:
         return node.head()
     role = axis_of(maps[0].known[axis])

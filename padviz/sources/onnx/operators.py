@@ -17,7 +17,7 @@ from padviz.sources.onnx.merging import MIXING
 from padviz.sources.onnx.reshaping import SHAPING
 from padviz.sources.onnx.tensors import CONVS, SAME, GraphArranger, Node
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
-from padviz.sources.tracing.axis_labels import alone, has_positions, is_channels, plain, positions, shape_of, size_of
+from padviz.sources.tracing.axis_labels import alone, has_positions, plain, positions, shape_of, size_of
 from padviz.sources.tracing.calls import Result
 from padviz.sources.tracing.contracting import along
 from padviz.sources.tracing.sizes.rows import Tracked
@@ -166,7 +166,7 @@ def pad(node: Node) -> Result:
 def _own_role(arranger: GraphArranger, x: Value, axis: int, rank: int) -> str:
     """Find the role of one axis, which must be no mixture."""
     dim = x.known[axis]
-    if is_channels(dim):
+    if all(atom.is_plain for atom in dim):
         return "hw"[axis - 2] if size_of(dim) == 1 and rank == 4 and axis > 1 else ""
     if len(dim) > 1 or not dim[0].is_axis:
         raise Stuck("changes height, width and channels as one")

@@ -23,7 +23,6 @@ from padviz.sources.tracing.axis_labels import (
     has_parts,
     plain,
     positions,
-    put,
     ranked,
     shape_of,
     size_of,
@@ -155,7 +154,8 @@ def cut(node: Node, x: Value, axis: int, rows: slice) -> Value:
     cuts = {**dict(x.cuts), role: before[rows]}
     if window is not None:
         node.arranger.ends[x.at, role, cuts[role]] = window
-    return replace(x, dims=put(x.known, axis, whole(role, len(taken))), cuts=tuple(cuts.items()), by=node.title)
+    dims = (*x.known[:axis], whole(role, len(taken)), *x.known[axis + 1 :])
+    return replace(x, dims=dims, cuts=tuple(cuts.items()), by=node.title)
 
 
 def whole_image(arranger: GraphArranger, x: Value, axis: int) -> Value:
@@ -207,7 +207,7 @@ def gather(node: Node) -> Value:
         x = cut(node, x, axis, slice(rows[0], rows[-1] + 1, steps.pop()))
     else:
         x = as_pad(node.arranger, node.name("pad"), x, axis_of(dim), rows)
-    return x if array.ndim else replace(x, dims=put(x.known, axis))
+    return x if array.ndim else replace(x, dims=(*x.known[:axis], *x.known[axis + 1 :]))
 
 
 def gather_nd(node: Node) -> Value:

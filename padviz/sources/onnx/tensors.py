@@ -21,7 +21,6 @@ from padviz.sources.tracing.axis_labels import (
     has_places,
     has_positions,
     is_flattened,
-    put,
     shape_of,
     size_of,
     whole,
@@ -144,7 +143,7 @@ class Node(Call):
             constant = isinstance(x, Constant)
             dims = x.dims if constant else next(maps).dims
             if dims is not None:
-                known.append(dims if along is None or not constant else put(dims, along, ()))
+                known.append(dims if along is None or not constant else (*dims[:along], (), *dims[along + 1 :]))
         common = known[0] if known else None
         for dims in known[1:]:
             common = None if common is None else broadcast(common, dims)

@@ -50,12 +50,22 @@ def load_config(name_or_path: str | Path) -> Network:
         raise UnknownName("is a folder, not a network", where=text, hint="name a .onnx or .toml file in it")
     if isinstance(name_or_path, Path) or text.lower().endswith(".toml") or "/" in text:
         return read_network(Path(text), text)
-    if text in zoo():
-        return read_network(CONFIGS / "networks" / f"{text}.toml", text)
+    called = {_plain(name): name for name in zoo()}.get(_plain(text))
+    if called:
+        return read_network(CONFIGS / "networks" / f"{called}.toml", called)
     lists = "padviz networks lists the zoo; a file of your own ends in .onnx or .toml"
-    near = nearest(text, zoo())
+    near = nearest(text.lower(), zoo())
     hint = f"{near} {lists}" if near else lists
     raise UnknownName(f"no network is called {text!r}", hint=hint)
+
+
+def _plain(name: str) -> str:
+    """Leave out of a name of the zoo what people write otherwise: capitals, hyphens and blanks.
+
+    >>> _plain("MobileNet-V2") == _plain("mobilenet_v2")
+    True
+    """
+    return re.sub(r"[-_ .]", "", name).lower()
 
 
 def read_network(path: Path, where: str) -> Network:

@@ -22,7 +22,6 @@ from padviz.sources.tracing.axis_labels import (
     Dims,
     broadcast,
     has_positions,
-    is_channels,
     plain,
     positions,
     ranked,
@@ -117,7 +116,7 @@ class Call(calls.Call):
             raise Stuck("reads maps whose rows and columns do not line up")
         spatial = [[size_of(dim) for dim, to in zip(read, dims, strict=True) if positions(to)] for read in padded]
         if [size_of(dim) for dim in dims if positions(dim)] not in spatial or any(
-            size_of(dim) != n and not is_channels(dim) for dim, n in zip(dims, shape, strict=True)
+            size_of(dim) != n and not all(atom.is_plain for atom in dim) for dim, n in zip(dims, shape, strict=True)
         ):
             raise Stuck("makes a larger map of those that it reads")
         return tuple(dim if size_of(dim) == n else plain(n) for dim, n in zip(dims, shape, strict=True))

@@ -42,10 +42,17 @@ def load_module(
 ) -> Network:
     """Follow a module, or what "package.module:attribute" names: a module, or a class or factory of one.
 
-    A factory is called without weights; further attributes of what it makes may follow, as in
-    "torchvision.models:resnet50.layer1". `neutral` names functions that act on each position alone. The forward is
-    followed at `size`, (height, width), and the network holds for others too, as far as the module does; to hold
-    `alone` there takes less time.
+    Parameters
+    ----------
+    source : torch.nn.Module or str
+        A factory is called without weights; further attributes of what it makes may follow, as in
+        "torchvision.models:resnet50.layer1".
+    neutral : iterable of str
+        Names of functions that act on each position alone.
+    size : (height, width), optional
+        Where the forward is followed; the network holds for others too, as far as the module does.
+    alone : bool
+        Whether it is enough if the network holds at this size, which takes less time.
 
     Raises
     ------

@@ -9,7 +9,7 @@ from typing import Any
 from padviz.axis.operations import Window
 from padviz.sources.torch.call import Call
 from padviz.sources.tracing.arranging import Map, Stuck
-from padviz.sources.tracing.axis_labels import AXES, axis_of, is_channels, is_positions, positions
+from padviz.sources.tracing.axis_labels import AXES, axis_of, is_positions, positions
 from padviz.sources.tracing.calls import Result, side_by_side, together
 from padviz.sources.tracing.slices_as_padding import Row, as_pad
 
@@ -41,7 +41,7 @@ def copy(call: Call, input: Any, src: Any, *args: Any, **options: Any) -> Result
 
 
 def cat(call: Call, tensors: Sequence[Any], dim: int = 0, **options: Any) -> Result:
-    if not all(is_channels(value.known[dim]) for value in call.spatial):
+    if any(not atom.is_plain for value in call.spatial for atom in value.known[dim]):
         call.settle()
     full = call.spatial[0]
     along = [value.known[dim] for value in call.spatial]

@@ -20,7 +20,6 @@ from padviz.sources.tracing.axis_labels import (
     is_positions,
     plain,
     positions,
-    put,
     size_of,
 )  # fmt: skip
 from padviz.sources.tracing.calls import Result
@@ -114,7 +113,7 @@ def _one(value: Map, dim: int) -> Map:
     """Drop a dimension of one channel from a map."""
     if positions(value.known[dim]):
         raise Stuck(ROWS)
-    return replace(value, dims=put(value.known, dim))
+    return replace(value, dims=value.known[:dim] + value.known[dim + 1 :])
 
 
 def expand(call: Call, input: Any, *sizes: Any, **options: Any) -> Result:

@@ -17,7 +17,7 @@ from padviz.sources.torch.attention import weighed
 from padviz.sources.torch.call import Call
 from padviz.sources.torch.merging import pointwise
 from padviz.sources.tracing.arranging import Map, Stuck
-from padviz.sources.tracing.axis_labels import AXES, axis_of, is_channels, plain, positions
+from padviz.sources.tracing.axis_labels import AXES, axis_of, plain, positions
 from padviz.sources.tracing.calls import Result
 
 MODES = {scheme.torch: name for name, scheme in SCHEMES.items() if scheme.torch}
@@ -238,7 +238,7 @@ def unfold(call: Call, input: Any, kernel_size: Any, dilation: Any = 1, padding:
 
 def repeat_interleave(call: Call, input: Any, repeats: int, dim: int) -> Result:
     value = call.arranger.settled(call.map(input))
-    if is_channels(value.known[dim]):
+    if all(atom.is_plain for atom in value.known[dim]):
         return call.shaped(value)
     if not (role := axis_of(value.known[dim])):
         raise Stuck("repeats what is not rows or columns")

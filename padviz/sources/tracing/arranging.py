@@ -23,7 +23,6 @@ from padviz.sources.tracing.axis_labels import (
     is_mixed,
     plain,
     positions,
-    put,
     regrouped,
     reshaped,
     size_of,
@@ -135,7 +134,7 @@ def picked(x: V, axis: int, dims: Dims, which: object) -> V:
     if positions(x.known[axis]) or alone(x.known[axis]):
         raise Stuck("picks rows or columns")
     grouped = (regrouped(x.known[axis : axis + 1], size_of(dim)) for dim in dims)
-    return x.part_of(put(x.known, axis, *grouped), (axis, which))
+    return x.part_of((*x.known[:axis], *grouped, *x.known[axis + 1 :]), (axis, which))
 
 
 def whole_axes(atoms: Collection[Atom]) -> set[str]:

@@ -79,11 +79,6 @@ def shape_of(dims: Dims) -> list[int]:
     return [size_of(dim) for dim in dims]
 
 
-def put(dims: Dims, axis: int, *new: Dim) -> Dims:
-    """Put dimensions, or none, in the place of one."""
-    return (*dims[:axis], *new, *dims[axis + 1 :])
-
-
 def positions(*dims: Dim) -> list[Atom]:
     """List the rows and columns in some dimensions, in their order."""
     return [atom for dim in dims for atom in dim if atom.is_position]
@@ -111,11 +106,6 @@ def has_places(dims: Iterable[Dim]) -> bool:
 def regrouped(dims: Sequence[Dim], n: int) -> Dim:
     """Make `n` channels out of other dimensions, picked or side by side: their places are no whole blocks any more."""
     return (Atom("", "place", n),) if has_places(dims) else plain(n)
-
-
-def is_channels(dim: Dim) -> bool:
-    """Tell whether a dimension has neither rows or columns nor places of these in it."""
-    return all(atom.is_plain for atom in dim)
 
 
 def is_positions(dim: Dim) -> bool:

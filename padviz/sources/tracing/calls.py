@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from padviz.network.layer import Kind
 from padviz.sources.tracing.arranging import Arranger, Flattened, Map, Stuck, Value
-from padviz.sources.tracing.axis_labels import Dims, put, regrouped
+from padviz.sources.tracing.axis_labels import Dims, regrouped
 from padviz.sources.tracing.trace import Step, Trace
 
 PRODUCTS = frozenset(("matmul", "rmatmul", "mm", "bmm", "baddbmm", "einsum"))
@@ -171,4 +171,4 @@ def side_by_side(call: Call, values: Sequence[Map], axis: int, n: int, new: bool
     own = regrouped([] if new else [x.known[axis] for x in values], n)
     layer = join(call, "concat", [x.at for x in values])
     whole = values[0] if len(values) == 1 else Map(None, layer, by=values[0].by)
-    return replace(whole, dims=call.arranger.sized(put(dims, axis, own), layer))
+    return replace(whole, dims=call.arranger.sized((*dims[:axis], own, *dims[axis + 1 :]), layer))

@@ -18,7 +18,6 @@ from padviz.sources.tracing.axis_labels import (
     looked_at,
     plain,
     positions,
-    put,
     size_of,
 )
 from padviz.sources.tracing.calls import Call
@@ -143,7 +142,7 @@ def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[obje
     back = [i for i, letter in enumerate(out) if letter not in named and sizes.get(letter, 1) == size_of(gone[0])]
     if len(gone) == 1 and back and is_positions(gone[0]):  # mixed into as many
         mixed = call.arranger.mixed(call.name(), call.arranger.settled(x), whole_axes(lost), "linear over positions")
-        return replace(mixed, dims=put(dims, back[0], gone[0]))
+        return replace(mixed, dims=(*dims[: back[0]], gone[0], *dims[back[0] + 1 :]))
     return Map(dims, call.arranger.joined(call.name(), x, whole_axes(lost)))
 
 

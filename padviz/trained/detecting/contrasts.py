@@ -19,7 +19,7 @@ MOST = 0.5  # the share of positions at which a class wins for its map to be dra
 CLEAR = 0.1  # how far the scores of what is not seen must rise to be mapped by themselves
 STEEP = 1.25  # a contrast so much larger makes all of nothing
 MANY = 0.5  # the share of saturated scores from which on scores are all or none
-HINT = "try another `stimulus`, a larger `height`, or another `output` or `class`"
+HINT = "try another `stimulus`, a larger `height`, or another `layer` or `class`"
 
 
 @dataclass(frozen=True, eq=False)

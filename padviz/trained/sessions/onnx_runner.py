@@ -64,7 +64,7 @@ class OnnxRunner:
         """Make a tensor inside of the graph an output."""
         tensors = [output for node in self.model.graph.node for output in node.output if output]
         if name not in tensors:
-            raise OptionError(f"no tensor is called {name!r}", option="output", hint=nearest(name, tensors))
+            raise OptionError(f"no tensor is called {name!r}", option="layer", hint=nearest(name, tensors))
         if name not in [output.name for output in self.model.graph.output]:
             self.model.graph.output.add().name = name
             self._sessions.pop("outputs", None)

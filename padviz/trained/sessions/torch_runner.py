@@ -93,7 +93,7 @@ class TorchRunner:
         """Look at what a module inside makes; or at one of the outputs, by its name."""
         inside = [path for path, _ in self.module.named_modules() if path]
         if name not in inside:
-            raise OptionError(f"no module inside is called {name!r}", option="output", hint=nearest(name, inside))
+            raise OptionError(f"no module inside is called {name!r}", option="layer", hint=nearest(name, inside))
         self.output = name
 
     def _run(self, images: NDArray[np.floating[Any]], *modes: AbstractContextManager[Any]) -> Any:

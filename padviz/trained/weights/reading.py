@@ -30,10 +30,19 @@ def read(
     source: str | Path | nn.Module, size: Size | None = None, weights: str | Path | None = None,
     neutral: Iterable[str] = (),
 ) -> Trained:  # fmt: skip
-    """Read a network with its weights: the path of an ONNX file, a module, or what makes one, as package.module:name.
+    """Read a network with its weights.
 
-    `weights` is a .safetensors or .pth file of a module's parameters; or, for a factory that takes `weights`, their
-    name, as "DEFAULT". `size` is (height, width) in pixels, the network's own by default.
+    Parameters
+    ----------
+    source : str, Path or torch.nn.Module
+        The path of an ONNX file, a module, or what makes one, as package.module:attribute.
+    size : (height, width), optional
+        Input size in pixels; the network's own by default.
+    weights : str or Path, optional
+        A .safetensors or .pth file of a module's parameters; or, for a factory that takes `weights`, their name, as
+        "DEFAULT".
+    neutral : iterable of str
+        As for `padviz.load`.
 
     Raises
     ------

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from padviz.errors import let_through
 from padviz.sources.onnx.constants.folding import ELEMENTWISE, FOLDS, UNFIT, Array, Attrs, Malformed, fold
 from padviz.sources.tracing.arranging import Constant
 
@@ -57,7 +56,6 @@ def _alone(op: str, attrs: Attrs, given: Sequence[Any], overs: Sequence[Any], re
         with np.errstate(all="ignore"):
             return [np.broadcast_to(FOLDS[op](attrs, *spread), (_count(overs), *results[0].shape))]
     except UNFIT as error:
-        let_through(error)
         raise Malformed(str(error)) from None
 
 

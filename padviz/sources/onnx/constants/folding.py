@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.errors import let_through
 from padviz.sources.tracing.sizes.rows import Tracked, bare
 
 Array = NDArray[Any]
@@ -49,7 +48,6 @@ def fold(op: str, attrs: Attrs, arrays: Sequence[Array | None], most: int = MOST
         with np.errstate(all="ignore"):
             result = FOLDS[op](attrs, *arrays)
     except UNFIT as error:
-        let_through(error)
         raise Malformed(str(error)) from None
     outputs = result if isinstance(result, list) else [result]
     results = [np.asarray(array) for array in outputs]
@@ -208,30 +206,33 @@ ELEMENTWISE = {
     "Add", "And", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Clip", "Div", "Equal", "Greater", "GreaterOrEqual", "Less",
     "LessOrEqual", "Max", "Min", "Mod", "Mul", "Or", "Pow", "Sub", "Where", "Xor",
 }  # fmt: skip
-NUMPY: dict[str, Callable[..., Any]] = {  # what numpy does to arrays of numbers, one by one
-    "Abs": np.abs, "Add": np.add, "And": np.logical_and, "BitwiseAnd": np.bitwise_and, "BitwiseNot": np.bitwise_not,
-    "BitwiseOr": np.bitwise_or, "BitwiseXor": np.bitwise_xor, "Ceil": np.ceil, "Equal": np.equal, "Exp": np.exp,
-    "Floor": np.floor, "Greater": np.greater, "GreaterOrEqual": np.greater_equal, "Less": np.less,
-    "LessOrEqual": np.less_equal, "Log": np.log, "Mul": np.multiply, "Neg": np.negative, "Not": np.logical_not,
-    "Or": np.logical_or, "Pow": np.power, "Reciprocal": np.reciprocal, "Round": np.round, "Sign": np.sign,
-    "Sqrt": np.sqrt, "Sub": np.subtract, "Where": np.where, "Xor": np.logical_xor,
-}  # fmt: skip
 FOLDS: dict[str, Fold] = {
-    **{op: _elementwise(how) for op, how in NUMPY.items()},
-    "Cast": lambda attrs, x: x.astype(TYPES[attrs["to"]]), "CastLike": lambda attrs, x, like: x.astype(like.dtype),
-    "Clip": _clip, "Concat": lambda attrs, *arrays: np.concatenate(arrays, attrs["axis"]), "ConstantOfShape": _filled,
-    "Div": _div, "Dropout": lambda attrs, x, *rest: x,
-    "Expand": lambda attrs, x, shape: x * np.ones(integers(shape), dtype=x.dtype),
+    "Abs": _elementwise(np.abs), "Add": _elementwise(np.add), "And": _elementwise(np.logical_and),
+    "Cast": lambda attrs, x: x.astype(TYPES[attrs["to"]]),
+    "BitwiseAnd": _elementwise(np.bitwise_and), "BitwiseNot": _elementwise(np.bitwise_not),
+    "BitwiseOr": _elementwise(np.bitwise_or), "BitwiseXor": _elementwise(np.bitwise_xor),
+    "CastLike": lambda attrs, x, like: x.astype(like.dtype),
+    "Ceil": _elementwise(np.ceil), "Clip": _clip,
+    "Concat": lambda attrs, *arrays: np.concatenate(arrays, attrs["axis"]),
+    "ConstantOfShape": _filled, "Div": _div, "Dropout": lambda attrs, x, *rest: x, "Equal": _elementwise(np.equal),
+    "Exp": _elementwise(np.exp), "Expand": lambda attrs, x, shape: x * np.ones(integers(shape), dtype=x.dtype),
     "Flatten": lambda attrs, x: x.reshape(prod(x.shape[: attrs.get("axis", 1)]), -1),
-    "Gather": lambda attrs, x, at: np.take(x, at, attrs.get("axis", 0)), "Identity": lambda attrs, x: x,
-    "Max": _variadic(np.maximum), "Min": _variadic(np.minimum),
+    "Floor": _elementwise(np.floor), "Gather": lambda attrs, x, at: np.take(x, at, attrs.get("axis", 0)),
+    "Greater": _elementwise(np.greater), "GreaterOrEqual": _elementwise(np.greater_equal),
+    "Identity": lambda attrs, x: x,
+    "Less": _elementwise(np.less), "LessOrEqual": _elementwise(np.less_equal), "Log": _elementwise(np.log),
+    "Max": _variadic(np.maximum), "Min": _variadic(np.minimum), "Mul": _elementwise(np.multiply),
     "Mod": lambda attrs, a, b: np.fmod(a, b) if attrs.get("fmod") else np.mod(a, np.where(b == 0, 1, b)),
-    "NonZero": lambda attrs, x: np.array(np.nonzero(x)),
+    "Neg": _elementwise(np.negative), "NonZero": lambda attrs, x: np.array(np.nonzero(x)),
+    "Not": _elementwise(np.logical_not), "Or": _elementwise(np.logical_or), "Pow": _elementwise(np.power),
     "Range": lambda attrs, *ends: np.arange(*(end.item() for end in ends)).astype(ends[0].dtype),
+    "Reciprocal": _elementwise(np.reciprocal),
     "ReduceMax": _reduced(np.max), "ReduceMean": _reduced(np.mean), "ReduceMin": _reduced(np.min),
     "ReduceProd": _reduced(np.prod), "ReduceSum": _reduced(np.sum),
     "Reshape": lambda attrs, x, shape: x.reshape(new_shape(x.shape, integers(shape), attrs.get("allowzero", 0))),
-    "Slice": _slice, "Split": _split, "Squeeze": _squeeze,
+    "Round": _elementwise(np.round), "Sign": _elementwise(np.sign), "Slice": _slice, "Split": _split,
+    "Sqrt": _elementwise(np.sqrt), "Squeeze": _squeeze, "Sub": _elementwise(np.subtract),
     "Tile": lambda attrs, x, repeats: np.tile(x, integers(repeats)),
     "Transpose": lambda attrs, x: np.transpose(x, attrs.get("perm")), "Unsqueeze": _unsqueeze,
+    "Where": _elementwise(np.where), "Xor": _elementwise(np.logical_xor),
 }  # fmt: skip

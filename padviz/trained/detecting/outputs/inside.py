@@ -16,7 +16,7 @@ MOST = 6  # that are named
 
 
 class Inner(NamedTuple):
-    """A map by the name that `output` takes."""
+    """A map by the name that `layer` takes."""
 
     name: str
     channels: int
@@ -48,15 +48,15 @@ def listed(inner_maps: Sequence[Inner]) -> str:
     """Say what could be asked for, as the hint of an error; "" where there is nothing.
 
     >>> listed([Inner("head", 3, (12, 20))])
-    "name a map inside with `output`: 'head' (3 x 12 x 20)"
+    "name a map inside with `layer`: 'head' (3 x 12 x 20)"
     """
     named = [f"{inner.name!r} ({inner.channels} x {inner.size[0]} x {inner.size[1]})" for inner in inner_maps[:MOST]]
     more = f", and {len(inner_maps) - MOST} more" if len(inner_maps) > MOST else ""
-    return f"name a map inside with `output`: {', '.join(named)}{more}" if named else ""
+    return f"name a map inside with `layer`: {', '.join(named)}{more}" if named else ""
 
 
 def _output_name(trained: Trained, layer: str) -> str:
-    """Name a layer's map as `output` does: by a module's own name, or by that of a graph's tensor."""
+    """Name a layer's map as `layer` does: by a module's own name, or by that of a graph's tensor."""
     if is_module(trained.model):
         return layer
     from padviz.trained.sessions.onnx_runner import convolutions

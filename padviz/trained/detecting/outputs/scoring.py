@@ -85,7 +85,7 @@ def scorer_of(
     """
     if named is not None and named not in outputs:
         hint = nearest(named, outputs) or f"it has {', '.join(outputs)}"
-        raise OptionError(f"no output is called {named!r}", option="output", hint=hint)
+        raise OptionError(f"no output is called {named!r}", option="layer", hint=hint)
     for name in [named] if named is not None else outputs:
         values = np.asarray(outputs[name])
         if kind := _kind(values, size):
@@ -110,7 +110,7 @@ def _unfit(shapes: Mapping[str, tuple[int, ...]], size: Size, where: str, inside
         f"{name!r} of {' x '.join(map(str, shape[1:])) or 'one number'}" for name, shape in shapes.items()
     )
     what = f"the output is neither a map of the image, {size[0]} x {size[1]}, nor class scores: {listed}"
-    return OptionError(what, where=where, hint=inside or "name a map inside with `output`")
+    return OptionError(what, where=where, hint=inside or "name a map inside with `layer`")
 
 
 def _kind(values: NDArray[Any], size: Size) -> Kind | None:

@@ -1,0 +1,254 @@
+"""One grammar: options mean the same in every command, several values are read alike, mistakes say what to type."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from padviz.cli.group import COMMANDS, GROUPS, MOVED, cli
+from padviz.cli.vocabulary import PLURALS, TABLE, parameter
+from padviz.errors import OptionError
+from padviz.network.network import sizes_in
+from padviz.sources.toml.load import _plain, zoo
+from tests.cli.test_cli import run, told
+
+pytestmark = pytest.mark.usefixtures("elsewhere")
+
+OWN_DEFAULT = {"n"}  # how many inputs are enough depends on what is measured
+OWN_TYPE = {("export", "format"), ("uneven", "check")}  # the files of an export; what a check looks for
+WIDTH = 80
+
+
+def options() -> Iterator[tuple[str, str, click.Option]]:
+    """Every option of every command: the command, the option's name without dashes, the option."""
+    for command in COMMANDS:
+        found = cli.get_command(None, command)  # type: ignore[arg-type]
+        assert found is not None
+        for param in found.params:
+            if isinstance(param, click.Option):
+                (spelling,) = param.opts
+                yield command, "output" if spelling == "-o" else spelling.lstrip("-"), param
+
+
+def test_every_option_is_in_the_table_and_every_row_of_it_is_used() -> None:
+    assert {name for _, name, _ in options()} == {*TABLE}
+
+
+def test_an_option_is_typed_explained_and_left_out_alike_in_every_command() -> None:
+    seen: dict[str, set[tuple[str, ...]]] = {}
+    for command, name, param in options():
+        if (command, name) in OWN_TYPE or name in ("format", "output"):
+            continue
+        of = getattr(param.type, "one", param.type)
+        choices = getattr(of, "choices", getattr(of, "name", ""))
+        shown = (param.metavar or "").removesuffix(",...")
+        default = "" if name in OWN_DEFAULT else repr(param.default)
+        seen.setdefault(name, set()).add((type(of).__name__, str(choices), shown, param.help or "", default))
+    assert {name: rows for name, rows in seen.items() if len(rows) > 1} == {}
+
+
+def test_what_is_shown_as_several_takes_several_and_nothing_else_does() -> None:
+    for command, name, param in options():
+        several = (param.metavar or "").endswith(",...")
+        assert several == (param.name in PLURALS), (command, name)
+        assert param.name == (TABLE[name].several if several else parameter(name)), (command, name)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_fits_a_terminal_with_a_line_for_each_option(command: str) -> None:
+    text = run(command, "--help").stdout
+    listed = text.partition("\nOptions:\n")[2]
+    assert max(map(len, text.splitlines())) <= WIDTH or "padviz " in max(text.splitlines(), key=len)
+    for line in listed.splitlines():
+        assert len(line) <= WIDTH, line
+    names = re.findall(r"^  (-\S+)", listed, re.MULTILINE)
+    order = [*TABLE]
+    places = [order.index("output" if name == "-o" else name.strip("-,")) for name in names[:-1]]
+    assert places == sorted(places)
+    assert all(len(word.help) <= 46 for word in TABLE.values())
+    assert not [line for line in listed.splitlines() if re.match(r" {10,}(?!\[)", line) and line.strip()[0].islower()]
+
+
+def test_size_is_first_and_neutral_last() -> None:
+    assert next(iter(TABLE)) == "size"
+    assert [*TABLE][-1] == "neutral"
+
+
+# several values
+
+
+@pytest.mark.parametrize(
+    ("text", "sizes"),
+    [
+        ("224", [(224, 224)]),
+        ("240x320", [(240, 320)]),
+        ("224, 240X320,224", [(224, 224), (240, 320)]),
+        ("64:96:16", [(64, 64), (80, 80), (96, 96)]),
+        ("7:9", [(7, 7), (8, 8), (9, 9)]),
+        ("7:9,32", [(7, 7), (8, 8), (9, 9), (32, 32)]),
+    ],
+)
+def test_sizes_are_read_in_three_spellings(text: str, sizes: list[tuple[int, int]]) -> None:
+    assert sizes_in(text) == sizes
+
+
+@pytest.mark.parametrize("text", ["", "0", "x", "-4", "64x", "1:9:0", "64:96:", ":9", "9:3", "1x2:3", "64,", "1000001"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(OptionError, match=r"is not a size|is an empty range"):
+        sizes_in(text)
+
+
+def test_ranges_are_bounded() -> None:
+    with pytest.raises(OptionError, match="more than 1000000 sizes"):
+        sizes_in("1:1000000,1:1000000")
+
+
+SPELLINGS = [["--size", "32,48,64"], ["--size", "32:64:16"], ["--size", "32", "--size", "48,64"]]
+
+
+@pytest.mark.parametrize("command", ["audit", "uneven", "compare"])
+def test_several_sizes_in_three_spellings_are_the_same(command: str) -> None:
+    said = {run(command, "vgg11", *sizes, "--format", "json").stdout for sizes in SPELLINGS}
+    assert len(said) == 1
+    assert [entry["size"] for entry in json.loads(said.pop())["results"]] == [[32, 32], [48, 48], [64, 64]]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_an_export_reads_sizes_as_commands_do(spelling: list[str]) -> None:
+    assert run("export", "vgg11", *spelling, "-o", "out", "--jobs", "1", "--format", "json").exit_code == 0
+    names = [f"vgg11-{n}-usage.json" for n in (32, 48, 64)]
+    assert all(Path("out", name).exists() for name in names)
+    Path("m.toml").write_text('[[maps]]\nmodels = ["vgg11"]\nsizes = ["32:64:16,32"]\npaddings = ["zero+circular"]\n')
+    assert run("export", "m.toml", "-o", "more", "--jobs", "1", "--format", "json").exit_code == 0
+    assert len([*Path("more").glob("vgg11-*-zero+circular-usage.json")]) == 3
+
+
+@pytest.mark.parametrize("command", ["usage", "taps", "fields", "layers", "coverage", "convert", "tiles", "filters"])
+@pytest.mark.parametrize("given", [["--size", "64,96"], ["--size", "64:96"], ["--size", "64", "--size", "96"]])
+def test_commands_that_take_one_size_say_so(command: str, given: list[str]) -> None:
+    number = 33 if ":" in given[1] else 2
+    assert told(command, "vgg11", *given).startswith(f"padviz: --size: {command} takes one, and {number} are given;")
+
+
+def test_several_layers_and_schemes_are_listed_or_repeated() -> None:
+    listed = run("usage", "vgg11", "--size", "64", "--layer", "features.3,features.6", "--format", "json").stdout
+    again = run("usage", "vgg11", "--size", "64", "--layer", "features.3", "--layer", "features.6", "--format", "json")
+    assert json.loads(listed) == json.loads(again.stdout)
+    assert json.loads(listed)["target"]["layer"] == ["features.3", "features.6"]
+    kernels = [
+        run("kernel", *given).stdout
+        for given in (["--padding", "zero,reflect"], ["--padding", "zero", "--padding", "reflect"])
+    ]
+    assert kernels[0] == kernels[1]
+    assert "has an empty value; leave out a comma" in told("usage", "vgg11", "--layer", "features.3,")
+
+
+@pytest.mark.parametrize("command", ["usage", "audit", "coverage", "layers", "taps"])
+def test_a_scheme_for_each_axis_is_read_as_names_of_files_have_it(command: str) -> None:
+    said = [run(command, "vgg11", "--size", "64", "--padding", f"zero{between}circular").stdout for between in "/+"]
+    assert said[0] == said[1] != ""
+
+
+def test_an_image_of_which_one_side_is_asked_for_is_refused() -> None:
+    assert "--size: 64x96 is not square; look at one side alone, with --axis" in told(
+        "sizes", "vgg11", "--size", "64x96"
+    )
+
+
+# every command that reads a network
+
+
+@pytest.mark.parametrize("command", ["audit", "uneven", "taps", "fields", "layers", "tiles"])
+def test_a_scheme_changes_what_is_read(command: str) -> None:
+    plain, other = (run(command, "vgg11", "--size", "192", *more) for more in ([], ["--padding", "valid"]))
+    assert (plain.exit_code, other.exit_code) == (0, 0)
+    assert plain.stdout != other.stdout
+    assert "valid" in other.stdout
+
+
+def test_sizes_and_differences_are_of_a_scheme() -> None:
+    plain, none = (
+        json.loads(run("sizes", "alexnet", "--size", "190:220", *more, "--format", "json").stdout)["even"]
+        for more in ([], ["--padding", "valid"])
+    )
+    assert plain != none
+    assert "nothing to compare with" in told("diff", "vgg11", "--size", "64")
+    assert "padding" in run("diff", "vgg11", "--size", "192", "--padding", "valid").stdout
+
+
+def test_a_convention_is_the_same_in_every_command() -> None:
+    said = json.loads(run("usage", "resnet18", "--size", "64", "--same", "--format", "json").stdout)
+    run("convert", "resnet18", "--same", "-o", "same.toml")
+    again = json.loads(run("usage", "same.toml", "--size", "64", "--format", "json").stdout)
+    plain = json.loads(run("usage", "resnet18", "--size", "64", "--format", "json").stdout)
+    assert said["corners"] == again["corners"] != plain["corners"]
+
+
+# names and mistakes
+
+
+def test_names_of_the_zoo_are_told_apart_however_they_are_written() -> None:
+    assert len({_plain(name) for name in zoo()}) == len(zoo())
+
+
+@pytest.mark.parametrize(
+    ("written", "name"), [("ResNet-50", "resnet50"), ("MobileNet-V2", "mobilenet_v2"), ("VGG19", "vgg19")]
+)
+def test_names_of_the_zoo_are_read_however_they_are_written(written: str, name: str) -> None:
+    assert run("layers", written).stdout == run("layers", name).stdout
+
+
+def test_code_says_how_to_name_it() -> None:
+    Path("mynet.py").write_text("import torch\n\nclass Small(torch.nn.Module):\n    pass\n")
+    assert told("usage", "mynet.py").endswith("mynet.py: is code that makes networks; name it mynet:Small\n")
+    assert told("usage", "nets/other.py").endswith("name it nets.other:Net\n")
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["uage"], "no command 'uage'; did you mean usage?"),
+        (["zzz"], "no command 'zzz'; padviz --help lists them"),
+        (
+            ["usage", "vgg11", "--padding", "reflct"],
+            "--padding: 'reflct' is not a padding scheme; did you mean reflect?",
+        ),
+        (["usage", "vgg11", "--sise", "3"], "no option --sise; did you mean --size"),
+        (["usage", "vgg11", "--zzz"], "no option --zzz; padviz usage --help lists them"),
+        (["usage", "resnet5"], "no network is called 'resnet5'; did you mean resnet50"),
+        (["sizes", "vgg11", "--range", "64:1024"], "no option --range; use --size"),
+        (["explore", "vgg11", "--sizes", "64,96"], "no option --sizes; use --size"),
+        (["tiles", "vgg11", "--image", "64"], "no option --image; use --size"),
+        (["detect", "vgg11", "--output", "y"], "no option --output; use -o for a file, --layer for a map"),
+    ],
+)
+def test_mistakes_say_what_to_type(args: list[str], says: str) -> None:
+    assert told(*args).startswith(f"padviz: {says}")
+
+
+def test_what_has_moved_is_said_only_where_it_is_gone() -> None:
+    known = {f"--{name}" for _, name, _ in options()}
+    assert {*MOVED} - known == {"--range", "--sizes", "--output"} - known
+
+
+def test_help_groups_all_commands_and_lists_exit_codes() -> None:
+    text = run("--help").stdout
+    assert re.findall(r"^(\w[\w ]*):$", text, re.MULTILINE) == ["Options", *GROUPS, "Exit codes"]
+    for code in (0, 1, 2, 3, 130, 143):
+        assert str(code) in text.partition("Exit codes:")[2]
+    assert all(len(line) <= WIDTH for line in text.splitlines())
+
+
+# checks
+
+
+@pytest.mark.parametrize(("given", "code"), [(["--check", "drops"], 1), (["--check=drops"], 1), (["--check"], 0)])
+def test_a_check_names_what_it_looks_for(given: list[str], code: int) -> None:
+    result = run("uneven", *given, "vgg11", "--size", "225")
+    assert result.exit_code == code
+    assert run("uneven", "vgg11", "--size", "225", *given).exit_code == code
