@@ -162,6 +162,11 @@ HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
         body(f"s = Constant <value_ints = [{BIG}, {BIG}]> ()\nc = ConstantOfShape (s)\ny = Pad (x, c)"),
         "y: Pad .opset 13. has an input that is no small constant",
     ),
+    "huge slice": (
+        body(f"s = Constant <value_ints = [{BIG}]> ()\nc = ConstantOfShape (s)\nb = Constant <value_ints = [1]> ()\n"
+             f"e = Constant <value_ints = [{BIG - 1}]> ()\np = Slice (c, b, e)\ny = Pad (x, p)"),
+        "y: Pad .opset 13. has an input that is no small constant",
+    ),
     "no letters": (
         lambda: model_of("p = Constant <value_ints = [0, 0]> ()\ny = Pad (x, p)", 13)
         .SerializeToString()

@@ -147,7 +147,7 @@ def cut(node: Node, x: Value, axis: int, rows: slice) -> Value:
     if taken == range(size) and (window is None or not any(isinstance(n, Tracked) for n in window.padding)):
         return x
     if not positions(dim):
-        return picked(x, axis, (plain(len(taken)),), tuple(taken))
+        return picked(x, axis, (plain(len(taken)),), taken)
     if not role or has_parts(x.known) or not isinstance(x, Map):
         raise Stuck("takes a slice of mixed or split dimensions")
     before = dict(x.cuts).get(role, range(size))
@@ -196,18 +196,26 @@ def gather(node: Node) -> Value:
     dim = x.known[axis]
     array = at.array if isinstance(at, Constant) else None
     if not positions(dim) or not isinstance(x, Map):
-        which = node.title if array is None else tuple(row % max(size_of(dim), 1) for row in node.ints(1))
-        return picked(x, axis, at.known, which)
-    size = size_of(dim)
-    rows = [row % size for row in node.ints(1)]
+        rows = [] if array is None else [row % max(size_of(dim), 1) for row in node.ints(1)]
+        return picked(x, axis, at.known, node.title if array is None else _run_of(rows) or tuple(rows))
+    rows = [row % size_of(dim) for row in node.ints(1)]
     if not axis_of(dim) or not rows or array is None or array.ndim > 1:
         raise Stuck("gathers from mixed dimensions")
-    steps = {b - a for a, b in pairwise(rows)} or {1}
-    if len(steps) == 1 and min(steps) > 0:
-        x = cut(node, x, axis, slice(rows[0], rows[-1] + 1, steps.pop()))
+    if run := _run_of(rows):
+        x = cut(node, x, axis, slice(run.start, run.stop, run.step))
     else:
         x = as_pad(node.arranger, node.name("pad"), x, axis_of(dim), rows)
     return x if array.ndim else replace(x, dims=(*x.known[:axis], *x.known[axis + 1 :]))
+
+
+def _run_of(rows: Sequence[int]) -> range | None:
+    """Find the run that rows are; None for those in another order.
+
+    >>> _run_of([1, 3, 5]), _run_of([2]), _run_of([0, 0])
+    (range(1, 6, 2), range(2, 3), None)
+    """
+    steps = {b - a for a, b in pairwise(rows)} or {1}
+    return range(rows[0], rows[-1] + 1, *steps) if rows and len(steps) == 1 and min(steps) > 0 else None
 
 
 def gather_nd(node: Node) -> Value:
