@@ -14,6 +14,7 @@ from padviz.errors import OptionError, nearest, printable
 from padviz.files.atomic import aside
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -127,10 +128,24 @@ EDGE, BETWEEN, HEAD = 40, 26, 84  # screen pixels
 UNEVEN, RIGID = "#c22f2f", "#2f62b5"  # uneven windows: with weights, and without
 
 
-def headline(figure: Figure, title: str, line: str) -> None:
-    width, height = figure.get_size_inches() * DPI
-    figure.text(EDGE / width, 1 - 30 / height, title, fontsize=LARGE)
-    figure.text(EDGE / width, 1 - 56 / height, line, fontsize=MEDIUM)
+def axes_at(figure: Figure, x: float, y: float, wide: float, high: float) -> Axes:
+    """Add axes of a size, in screen pixels, with their upper left corner at (x, y)."""
+    width, height = (round(n) for n in figure.get_size_inches() * DPI)
+    return figure.add_axes((x / width, 1 - (y + high) / height, wide / width, high / height))
+
+
+def text_at(figure: Figure, x: float, y: float, text: str, size: float = SMALL) -> None:
+    """Write a text that begins at (x, y), in screen pixels from the upper left corner, on its baseline."""
+    width, height = (round(n) for n in figure.get_size_inches() * DPI)
+    figure.text(x / width, 1 - y / height, text, fontsize=size)
+
+
+def headline(figure: Figure, title: str, line: str, more: str = "") -> None:
+    """Write the title of a picture, and one or two lines below it."""
+    text_at(figure, EDGE, 30, title, LARGE)
+    text_at(figure, EDGE, 56, line, MEDIUM)
+    if more:
+        text_at(figure, EDGE, 74, more)
 
 
 def short_name(name: str) -> str:

@@ -13,7 +13,7 @@ from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import Target, percent, unit_text
 from padviz.counting.walking.tiling import Tiling
 from padviz.errors import SizeError
-from padviz.figures.canvas import DPI, LARGE, MEDIUM, SMALL, ink, new_figure, png, sampling, shortened
+from padviz.figures.canvas import DPI, LARGE, MEDIUM, SMALL, ink, new_figure, png, sampling, shortened, text_at
 from padviz.figures.scales import Scale, colour_bar, scaled
 from padviz.files.atomic import aside
 from padviz.network.network import Size
@@ -75,8 +75,8 @@ def heatmap(counts: CountMap, cmap: str | None = None, scale: str = "counts") ->
         (box_w, box_h),
     )
     colour_bar(figure, image, axes(bar_x, BOTTOM, BAR, box_h), colour_scale, MEDIUM)
-    figure.text(LEFT / total_w, 1 - 37 / total_h, title, fontsize=LARGE)
-    figure.text(LEFT / total_w, 1 - 66 / total_h, line, fontsize=MEDIUM)
+    text_at(figure, LEFT, 37, title, LARGE)
+    text_at(figure, LEFT, 66, line, MEDIUM)
     return figure
 
 

@@ -19,6 +19,7 @@ from padviz.figures.canvas import (
     SMALL,
     SUPERSCRIPT,
     UNEVEN,
+    axes_at,
     headline,
     ink,
     new_figure,
@@ -155,18 +156,10 @@ def _grid(
     for i, (text, colour, values, _) in enumerate(panels):
         row, col = divmod(i, per_row)
         (width, height), x, y = boxes[i], EDGE + col * pitch, HEAD + sum(tall[:row]) + label
-        ax = figure.add_axes((x / total_w, 1 - (y + height) / total_h, width / total_w, height / total_h))
+        ax = axes_at(figure, x, y, width, height)
         if isinstance(values, str):
-            ax.text(
-                0.5,
-                0.5,
-                fill(values, 30).replace("$", "\\$"),
-                ha="center",
-                va="center",
-                size=SMALL,
-                color="0.4",
-                wrap=True,
-            )
+            why = fill(values, 30).replace("$", "\\$")
+            ax.text(0.5, 0.5, why, ha="center", va="center", size=SMALL, color="0.4", wrap=True)
         else:
             smooth = sampling(values, width)
             image = ax.imshow(values, cmap=colours, vmin=least, vmax=scale.most, aspect="auto", interpolation=smooth)
@@ -177,8 +170,7 @@ def _grid(
         ax.set_title(text, fontsize=SMALL - 1, color=colour, loc="left", pad=3)
     if image is not None:
         x, y, high = EDGE + per_row * pitch + 10, HEAD + label, max(min(side, sum(tall) - label), LEAST)
-        bar = figure.add_axes((x / total_w, 1 - (y + high) / total_h, 12 / total_w, high / total_h))
-        colour_bar(figure, image, bar, scale, SMALL)
+        colour_bar(figure, image, axes_at(figure, x, y, 12, high), scale, SMALL)
     headline(figure, title, line)
     return figure
 

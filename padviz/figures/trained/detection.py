@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from padviz.figures.canvas import BETWEEN, EDGE, HEAD, MEDIUM, SMALL, colour_map, headline, new_figure, shortened
+from padviz.figures.canvas import (
+    BETWEEN,
+    EDGE,
+    HEAD,
+    MEDIUM,
+    SMALL,
+    axes_at,
+    colour_map,
+    headline,
+    new_figure,
+    shortened,
+)
 from padviz.trained.detecting.detectability import Detectability, PositionMap
 
 if TYPE_CHECKING:
@@ -33,24 +44,19 @@ def positions(scores: Detectability, cmap: str | None = None) -> Figure:
     width = max(EDGE + per_row * pitch + BAR + 80, int(7.6 * max(map(len, lines))) + 2 * EDGE)
     height = HEAD + 20 + rows * row_h + 10
     figure = new_figure(width, height)
-
-    def axes(x: float, y: float, w: float, h: float) -> Axes:
-        return figure.add_axes((x / width, 1 - (y + h) / height, w / width, h / height))
-
     image: Any = None
     for i, score_map in enumerate(scores.maps):
         row, col = divmod(i, per_row)
-        ax = axes(EDGE + LEFT + col * pitch, HEAD + 20 + row * row_h + ABOVE, box_w, box_h)
+        ax = axes_at(figure, EDGE + LEFT + col * pitch, HEAD + 20 + row * row_h + ABOVE, box_w, box_h)
         image = _draw(ax, scores, score_map, cmap)
         ax.set_title(_label(score_map), fontsize=SMALL, loc="left", pad=4)
         down, right = ("shift down", "shift right") if scores.shifted else ("top", "left")
         ax.set_xlabel(f"{right} (pixels)" if i + per_row >= count else "", fontsize=SMALL)
         ax.set_ylabel(f"{down} (pixels)" if col == 0 else "", fontsize=SMALL)
-    bar = figure.colorbar(image, cax=axes(EDGE + per_row * pitch + 10, HEAD + 20 + ABOVE, BAR, box_h))
+    bar = figure.colorbar(image, cax=axes_at(figure, EDGE + per_row * pitch + 10, HEAD + 20 + ABOVE, BAR, box_h))
     bar.ax.tick_params(labelsize=SMALL - 1)
     bar.set_label("contrast needed" if scores.maps[0].threshold else "score", fontsize=SMALL)
-    headline(figure, title, lines[0])
-    figure.text(EDGE / width, 1 - 74 / height, lines[1], fontsize=SMALL)
+    headline(figure, title, *lines)
     return figure
 
 

@@ -14,12 +14,14 @@ from padviz.figures.canvas import (
     HEAD,
     MEDIUM,
     SMALL,
+    axes_at,
     colour_map,
     headline,
     new_figure,
     sampling,
     short_name,
     shortened,
+    text_at,
 )
 from padviz.trained.border_responses import BorderResponse, BorderResponses
 from padviz.trained.sessions.running import LINES, middle
@@ -55,10 +57,6 @@ def panels(responses: BorderResponses, cmap: str | None = None) -> Figure:
     total_h = HEAD + 24 + max(len(layers), 1) * (SIDE + NAMES + 22) + 54
     width, height = max(total_w, LEAST), total_h
     figure = new_figure(width, height)
-
-    def axes(x: float, y: float, w: float, h: float) -> Axes:
-        return figure.add_axes((x / width, 1 - (y + h) / height, w / width, h / height))
-
     for i, rows in enumerate(rows_by_padding):
         y = HEAD + 24 + i * (SIDE + NAMES + 22) + NAMES
         first = next(iter(rows.values()))
@@ -66,15 +64,16 @@ def panels(responses: BorderResponses, cmap: str | None = None) -> Figure:
         loud = float(np.percentile(own, LOUD)) or 1.0
         for j, padding in enumerate(responses.paddings):
             row = rows.get(padding)
-            ax = axes(EDGE + j * pitch, y, *_box(first.shape))
+            ax = axes_at(figure, EDGE + j * pitch, y, *_box(first.shape))
             _map(ax, row, maps, loud, colours)
             if i == 0:
-                figure.text((EDGE + j * pitch) / width, 1 - (HEAD + 14) / height, named(padding), fontsize=MEDIUM)
+                text_at(figure, EDGE + j * pitch, HEAD + 14, named(padding), MEDIUM)
         channels = "1 channel" if first.channels == 1 else f"{first.channels} channels"
         label = f"{short_name(first.layer)} · {channels} of {first.shape[0]} × {first.shape[1]}"
         label += f" · colours to ±{loud:.2g}"
-        figure.text(EDGE / width, 1 - (y - 7) / height, label, fontsize=SMALL)
-        _profiles(axes(EDGE + columns * pitch + 50, y, PROFILE, SIDE - 10), rows, i == 0, i == len(rows_by_padding) - 1)
+        text_at(figure, EDGE, y - 7, label)
+        ax = axes_at(figure, EDGE + columns * pitch + 50, y, PROFILE, SIDE - 10)
+        _profiles(ax, rows, i == 0, i == len(rows_by_padding) - 1)
     title = f"{shortened(responses.title)}, {responses.size[0]} × {responses.size[1]}"
     what = "mean responses over channels, minus the interior's, over its RMS: orange is below it, purple above"
     inputs = "1 input" if responses.count == 1 else f"{responses.count} inputs"

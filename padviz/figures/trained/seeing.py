@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from padviz.figures.canvas import BETWEEN, CMAP, EDGE, HEAD, SMALL, colour_map, headline, new_figure, shortened
+from padviz.figures.canvas import BETWEEN, CMAP, EDGE, HEAD, SMALL, axes_at, colour_map, headline, new_figure, shortened
 from padviz.trained.trying.seen import Array, Seen
 from padviz.trained.trying.wording import with_ends
 
@@ -23,27 +23,20 @@ def beside(found: Seen) -> Figure:
     pitch = LEFT + max(wide, SIDE) + BETWEEN
     width, height = EDGE + 2 * pitch + 60, HEAD + TITLE + tall + BELOW
     figure = new_figure(width, height)
-    top = 1 - (HEAD + TITLE + tall) / height
     seen = f"seen: change of the output under a patch of {found.patch} px"
     usage = "usage there; both over the largest"
     image: Any = None
     for i, (values, label) in enumerate(((found.values, seen), (found.usage, usage))):
-        ax = figure.add_axes(((EDGE + LEFT + i * pitch) / width, top, wide / width, tall / height))
+        ax = axes_at(figure, EDGE + LEFT + i * pitch, HEAD + TITLE, wide, tall)
         image = _map(ax, found, values)
         ax.set_title(label, fontsize=SMALL, loc="left", pad=4)
-    bar = figure.add_axes(((EDGE + LEFT + pitch + wide + 10) / width, top, BAR / width, tall / height))
+    bar = axes_at(figure, EDGE + LEFT + pitch + wide + 10, HEAD + TITLE, BAR, tall)
     figure.colorbar(image, cax=bar).ax.tick_params(labelsize=SMALL - 1)
     title = f"{shortened(found.title, 44)}, {found.size[0]} × {found.size[1]}"
-    headline(
-        figure,
-        title,
-        f"the edge is seen at {100 * found.edge.mean:.0f} % of the inside, counts say {100 * found.edge_usage:.0f} % "
-        f"({found.count} crops)",
-    )
-    line = (
-        f"Spearman with usage {with_ends(found.by_usage)}, with distance to the border {with_ends(found.by_distance)}"
-    )
-    figure.text(EDGE / width, 1 - 74 / height, line, fontsize=SMALL)
+    counted = f"counts say {100 * found.edge_usage:.0f} % ({found.count} crops)"
+    line = f"the edge is seen at {100 * found.edge.mean:.0f} % of the inside, {counted}"
+    by_usage, by_distance = with_ends(found.by_usage), with_ends(found.by_distance)
+    headline(figure, title, line, f"Spearman with usage {by_usage}, with distance to the border {by_distance}")
     return figure
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.figures.canvas import SMALL
+from padviz.figures.canvas import SMALL, axes_at, text_at
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,9 +51,7 @@ def tile(ax: Axes, values: NDArray[np.float64] | None, x: float, y: float, side:
 
 def bar(figure: Figure, image: Any, place: tuple[int, int, int], label: str, beyond: bool = False) -> None:
     """Draw a colour bar at (x, y) of that height, in screen pixels, below its label; pointed if there may be more."""
-    width, height = figure.get_size_inches() * figure.dpi
     x, y, high = place
-    ax = figure.add_axes((x / width, 1 - (y + high) / height, 10 / width, high / height))
-    colour_bar = figure.colorbar(image, cax=ax, extend="both" if beyond else "neither")
+    colour_bar = figure.colorbar(image, cax=axes_at(figure, x, y, 10, high), extend="both" if beyond else "neither")
     colour_bar.ax.tick_params(labelsize=SMALL - 1)
-    figure.text(x / width, 1 - (y - 8) / height, label, fontsize=SMALL - 1)
+    text_at(figure, x, y - 8, label, SMALL - 1)

@@ -26,9 +26,8 @@ def dots(trial: Trial) -> Figure:
     title = f"{shortened(trial.title)}, {trial.size[0]} × {trial.size[1]}, as trained"
     what = "top-1 answers kept" if trial.kind == "classes" else "change of the output over its norm"
     about = f"{trial.count} crops of {trial.pictures} pictures ({shortened(Path(trial.images).name, 24)})"
-    headline(figure, title, f"{what}, with 95 % intervals · {about}")
-    line = "grey: a shift by one pixel · red: worse than that, fine-tune · blue: not settled, or as good"
-    figure.text(EDGE / width, 1 - 74 / height, line, fontsize=SMALL)
+    meaning = "grey: a shift by one pixel · red: worse than that, fine-tune · blue: not settled, or as good"
+    headline(figure, title, f"{what}, with 95 % intervals · {about}", meaning)
     return figure
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from padviz.figures.canvas import CMAP, EDGE, HEAD, SMALL, colour_map, headline, ink, new_figure
+from padviz.figures.canvas import CMAP, EDGE, HEAD, SMALL, axes_at, colour_map, headline, ink, new_figure
 from padviz.geometry.one_layer import Illustration
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def kernels(illustrations: Sequence[Illustration], pixel: tuple[int, int] | None
             x = EDGE + i % per_row * group + sum(wide[:j]) + gap * j
             y = HEAD + sum(tall[: i // per_row]) + 30
             w, h = len(grid[0]) * cell, len(grid) * cell
-            ax = figure.add_axes((x / total_w, 1 - (y + h) / total_h, w / total_w, h / total_h))
+            ax = axes_at(figure, x, y, w, h)
             ax.set_title(f"{illustration.scheme}: {names[j]}", fontsize=SMALL, loc="left", pad=4)
             ax.set_xticks([])
             ax.set_yticks([])
