@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 PACKAGE = Path(__file__).parent.parent / "padviz"
 FLOORS = (
-    ("errors", "version", "hooks", "forking", "engine"),
+    ("errors", "version", "forking", "engine"),
     ("files", "axis"),
     ("network",),
     ("sources", "counting", "geometry", "nn"),
     ("advice", "repadding", "trained", "cutting"),
-    ("reports", "figures", "api"),
-    ("pages",),
+    ("reports", "figures"),
+    ("api", "pages"),
     ("exports",),
     ("cli", "__init__"),
     ("__main__",),
@@ -30,6 +30,7 @@ HEAVY = {
     "numba": ("engine.apply",),
     "onnx": ("sources.onnx", "repadding.onnx.graph", "repadding.onnx.pads", "trained.sessions"),
     "onnxruntime": ("trained.sessions",),
+    "pandas": ("api.results.result",),
     "rich": ("reports.tables", "cli"),
     "safetensors": ("trained.weights",),
     "torch": ("nn", "repadding.torch_module", "sources.torch", "trained.weights", "trained.sessions"),

@@ -158,6 +158,7 @@ class Tables(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: Any) -> None:
         self.folded += tag == "details"
+        self.inside &= tag != "summary"  # how a long cell opens
         if tag == "tr":
             self.rows.append([])
         if tag in ("td", "th"):
@@ -166,7 +167,8 @@ class Tables(HTMLParser):
         self.shown += tag == "td" and not self.folded and len(self.rows[-1]) == 1
 
     def handle_endtag(self, tag: str) -> None:
-        self.inside &= tag not in ("td", "th")
+        self.inside = (self.inside and tag not in ("td", "th")) or tag == "summary"
+        self.folded -= tag == "details" and self.inside  # a long cell alone
 
     def handle_data(self, data: str) -> None:
         if self.inside:

@@ -261,7 +261,8 @@ def test_every_public_name_is_documented_with_an_example(name: str) -> None:
     text = own_docstring(value)
     assert doctest.DocTestParser().get_examples(text), name
     if isinstance(value, FunctionType):
-        assert all(f"{part}\n---" in text for part in ("Parameters", "Returns", "Raises", "Examples")), name
+        taken = ("Parameters",) if value.__code__.co_argcount else ()
+        assert all(f"{part}\n---" in text for part in (*taken, "Returns", "Raises", "Examples")), name
 
 
 @pytest.mark.parametrize(("module", "name"), ROOMS, ids=[f"{m.__name__}.{n}" for m, n in ROOMS])

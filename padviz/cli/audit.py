@@ -87,7 +87,7 @@ def command(
 
 def _tried(model: str, weights: str | None, audit: Audit, images: str) -> Trial:
     """Try the sizes and schemes among the remedies on a trained network."""
-    from padviz.api.trying import trial
+    from padviz.api.trained.trying import trial
     from padviz.cli.progress import progress
     from padviz.trained.trying.crops import TooSmall
 
@@ -103,11 +103,11 @@ def _tried(model: str, weights: str | None, audit: Audit, images: str) -> Trial:
     near = [size for size in sizes if sum(size) < sum(audit.size) + NEAR]
     with progress("images") as on_progress:
         try:
-            tried = trial(trained, images, sizes, schemes, on_progress=on_progress)
+            tried = trial(trained, images, sizes, schemes, on_progress=on_progress).value
         except TooSmall as error:
             if near == sizes:
                 raise
             options.say(f"{error.what}: larger sizes are not tried")
-            tried = trial(trained, images, near, schemes, on_progress=on_progress)
+            tried = trial(trained, images, near, schemes, on_progress=on_progress).value
     options.say_all(tried.notes)
     return tried

@@ -55,7 +55,7 @@ def command(
       padviz detect model.onnx --stimulus text:padding --padding trained,symmetric,circular
       padviz detect model.onnx --step 32 --format csv
     """
-    from padviz.api.trained import detect
+    from padviz.api.trained.measured import detect
     from padviz.reports.trained.detect import report_of
 
     network = options.read_trained(model, size, weights)
@@ -64,7 +64,7 @@ def command(
     about: dict[str, Any] = {"size": size, "layer": layer, "unfinished": kept, "resume": resume}
     about["padding"] = [*filter(None, paddings)]
     with saying_what_is_kept(), progress("positions") as on_progress:
-        scores = detect(network, **settings, **about, on_progress=on_progress)
+        scores = detect(network, **settings, **about, on_progress=on_progress).value
     _draw(scores, path, kept)
     options.say_all((*anew, *scores.notes))
     to.show(report_of(scores, [str(path)]))

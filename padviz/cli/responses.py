@@ -48,14 +48,14 @@ def command(
       padviz responses model.onnx -o responses.png
       padviz responses model.onnx --padding circular --inputs blank --format json
     """
-    from padviz.api.trained import responses
+    from padviz.api.trained.measured import responses
     from padviz.figures.trained.responses import panels
     from padviz.reports.trained.responses import report_of
 
     network = options.read_trained(model, size, weights)
     settings["padding"] = [*filter(None, paddings or RUNNING_ON)]
     with progress("images") as on_progress:
-        measured = responses(network, size, **settings, shuffled=not no_shuffled, on_progress=on_progress)
+        measured = responses(network, size, **settings, shuffled=not no_shuffled, on_progress=on_progress).value
     measured = measured.only(layers) if layers else measured
     options.say_all(measured.notes)
     to.show(report_of(measured, to.files), lambda: panels(measured))

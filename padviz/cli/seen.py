@@ -30,7 +30,7 @@ def command(model: str, weights: str | None, size: Pixels | None, resume: bool, 
       padviz seen model.onnx --images photos -o seen.png
       padviz seen model.onnx --images photos --patch 32 --grid 7 --format json
     """
-    from padviz.api.trying import seen
+    from padviz.api.trained.trying import seen
     from padviz.figures.trained import seeing
     from padviz.reports.trained import trying
 
@@ -38,7 +38,7 @@ def command(model: str, weights: str | None, size: Pixels | None, resume: bool, 
     path = to.path or options.default_picture(network.network, network.size, None, "seen")
     kept, anew = options.kept_beside(path, resume, to.overwrite)
     with saying_what_is_kept(), progress("places") as on_progress:
-        seen_map = seen(network, **settings, unfinished=kept, resume=resume, on_progress=on_progress)
+        seen_map = seen(network, **settings, unfinished=kept, resume=resume, on_progress=on_progress).value
     options.say_all((*anew, *seen_map.notes))
     to.show(trying.seen(seen_map, to.files), lambda: seeing.beside(seen_map))
     kept.unlink(missing_ok=True)  # all that is made of it is there

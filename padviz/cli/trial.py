@@ -38,13 +38,13 @@ def command(
       padviz trial model.onnx --images photos
       padviz trial model.onnx --images photos --size 225 --padding reflect,partial -o trial.png
     """
-    from padviz.api.trying import trial
+    from padviz.api.trained.trying import trial
     from padviz.figures.trained import trials
     from padviz.reports.trained import trying
 
     network = options.read_trained(model, trained_at, weights)
     with progress("images") as on_progress:
         schemes = [*filter(None, paddings)] if paddings else None
-        tried = trial(network, sizes=sizes or None, padding=schemes, **settings, on_progress=on_progress)
+        tried = trial(network, size=[*sizes] or None, padding=schemes, **settings, on_progress=on_progress).value
     options.say_all(tried.notes)
     to.show(trying.trial(tried, to.files), lambda: trials.dots(tried))

@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz import hooks
 from padviz.counting.shares.fair_share import Shares
 from padviz.counting.shares.interior import NoInterior, interior
 from padviz.counting.shares.product_shares import shares_of
@@ -28,9 +27,6 @@ from padviz.errors import SizeError
 from padviz.network.baked import notes_at
 from padviz.network.network import Network, Size
 from padviz.version import SCHEMAS
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 OBJECT = 56  # bytes of a large Python int and of what holds it, about
 
@@ -55,7 +51,7 @@ class CountMap:
     >>> padviz.usage("vgg19", 512).max == 9**16
     True
     >>> huge = padviz.usage("resnet50", 65536)
-    >>> huge, huge.tally.shape
+    >>> huge.value, huge.tally.shape
     (<CountMap resnet50 65536x65536 2397971307776..5625490089369600 paths>, (1, 448, 448))
     >>> huge.counts_at([0, -1], [0, 30_000]).tolist()
     [[59303702250160, 480057408321520], [11902225391184, 96434459193600]]
@@ -273,15 +269,6 @@ class CountMap:
             method="tiled" if self.tiled else "dense",
             notes=[*self.notes],
         )
-
-    def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
-        """Draw the heat map into `ax`, or into a new figure; see `padviz.figures.heatmap`."""
-        drawn: Axes = hooks.figure("heatmap").plot(self, ax, **options)
-        return drawn
-
-    def _repr_png_(self) -> bytes:
-        picture: bytes = hooks.figure("heatmap").picture(self)
-        return picture
 
     def __repr__(self) -> str:
         height, width = self.shape

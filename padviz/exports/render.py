@@ -114,7 +114,7 @@ def _filters(item: Item) -> Rendered:
 
 
 def _responses(item: Item) -> Rendered:
-    from padviz.api.trained import responses
+    from padviz.api.trained.measured import responses
     from padviz.figures.trained.responses import panels as drawn
     from padviz.reports.trained.responses import report_of
 
@@ -123,7 +123,7 @@ def _responses(item: Item) -> Rendered:
     trained, inputs = _trained(item), item.trained.shown
     paddings = [padding for padding in item.paddings if padding]
     settings: dict[str, Any] = {"seed": inputs.seed, "mean": inputs.mean, "std": inputs.std}
-    measured = responses(trained, None, paddings, inputs.inputs, inputs.n, **settings)
+    measured = responses(trained, None, paddings, inputs.inputs, inputs.n, **settings).value
     measured = measured.only([item.networks[0].find(item.layers[0]).name]) if item.layers[0] else measured
     return Rendered(report_of(measured).facts, lambda cmap: drawn(measured, cmap))
 

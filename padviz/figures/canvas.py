@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+_SHOWN: ContextVar[bool] = ContextVar("shown", default=False)
 CMAP = "plasma"
 SHARES = "PuOr"  # orange is starved, white is fair, purple is overused: told apart by all eyes
 DPI = 130
@@ -27,13 +32,46 @@ SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def new_figure(width: int, height: int) -> Figure:
-    """Make an empty figure of that many screen pixels, outside of pyplot."""
+    """Make an empty figure of that many screen pixels, outside of pyplot; or one of pyplot's, while it is `shown`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+    size = width / DPI, height / DPI
+    if _SHOWN.get() and (pyplot := _pyplot()):
+        made: Figure = pyplot.figure(figsize=size, dpi=DPI, layout="none")
+        return made
+    figure = Figure(figsize=size, dpi=DPI)
     FigureCanvasAgg(figure)
     return figure
+
+
+@contextmanager
+def shown() -> Iterator[None]:
+    """Have new figures shown by a notebook, and by `plt.show()` where pyplot is in use."""
+    token = _SHOWN.set(True)
+    try:
+        yield
+    finally:
+        _SHOWN.reset(token)
+
+
+def _pyplot() -> Any:
+    """Find pyplot where a person uses it, or a notebook would show its figures."""
+    ipython = sys.modules.get("IPython")
+    notebook = ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+    if notebook or "matplotlib.pyplot" in sys.modules:
+        from matplotlib import pyplot
+
+        return pyplot
+    return None
+
+
+def pasted(figure: Figure, ax: Axes) -> Axes:
+    """Show a figure of several parts within one axes, as a picture."""
+    figure.canvas.draw()
+    ax.imshow(np.asarray(figure.canvas.buffer_rgba()), interpolation="antialiased")  # type: ignore[attr-defined]
+    ax.set_axis_off()
+    return ax
 
 
 def colour_map(name: str) -> Any:

@@ -13,7 +13,7 @@ from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import Target, percent, unit_text
 from padviz.counting.walking.tiling import Tiling
 from padviz.errors import SizeError
-from padviz.figures.canvas import DPI, LARGE, MEDIUM, SMALL, ink, new_figure, png, sampling, shortened, text_at
+from padviz.figures.canvas import DPI, LARGE, MEDIUM, SMALL, ink, new_figure, sampling, shortened, text_at
 from padviz.figures.scales import Scale, colour_bar, scaled
 from padviz.files.atomic import aside
 from padviz.network.network import Size
@@ -80,16 +80,14 @@ def heatmap(counts: CountMap, cmap: str | None = None, scale: str = "counts") ->
     return figure
 
 
-def picture(counts: CountMap) -> bytes:
-    """Write the heat map as the bytes of a PNG file."""
-    return png(heatmap(counts))
-
-
 def plot(counts: CountMap, ax: Axes | None = None, cmap: str | None = None, scale: str = "counts") -> Axes:
-    """Draw the heat map alone into `ax`, with a title; without `ax`, the first axes of `heatmap`."""
+    """Draw the heat map into `ax`, with a title and a colour bar; without `ax`, the first axes of `heatmap`."""
     if ax is None:
         return heatmap(counts, cmap, scale).axes[0]
-    _image(ax, *scaled(counts, blocks_of(counts, 2 * SIDE), scale), cmap, counts.shape)
+    values, colour_scale = scaled(counts, blocks_of(counts, 2 * SIDE), scale)
+    image = _image(ax, values, colour_scale, cmap, counts.shape)
+    ax.set_aspect("equal")
+    colour_bar(ax.figure, image, None, colour_scale, SMALL, beside=ax)
     title, line = caption(counts, scale)
     ax.set_title(f"{title}\n{line}", fontsize=MEDIUM)
     return ax

@@ -76,7 +76,7 @@ def compared(
     The `scale` is "share", of an interior pixel's weight; "counts", up to the largest of all panels; or
     "each", up to the panel's own. By default it is "share" where a map has one.
     """
-    maps = [outcome for _, outcome in items if isinstance(outcome, CountMap)]
+    maps = [outcome for _, outcome in items if not isinstance(outcome, PadvizError)]
     scale = scale or scale_for(maps)
     most = max(count_map.max for count_map in maps) if scale == "counts" else None
     panels: list[Panel] = []

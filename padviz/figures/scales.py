@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 from padviz.counting.count_map import CountMap
 from padviz.figures.canvas import CMAP, SHARES, SMALL, SUPERSCRIPT, colour_map
 from padviz.network.network import Size
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 CLIPPED = 2.0  # shares from here on look alike
 UNREAD = "0.55"  # the grey of pixels that no window reads
@@ -66,12 +63,13 @@ def _of_counts(values: NDArray[np.float64], unit: str) -> tuple[NDArray[np.float
     return values, Scale(float(values.max()) or 1.0, unit)
 
 
-def colour_bar(figure: Figure, image: Any, place: Any, scale: Scale, size: int) -> None:
-    """Draw the bar beside a map; of shares, with a line at 1 and an end that says that more is there."""
+def colour_bar(figure: Any, image: Any, place: Any, scale: Scale, size: int, beside: Any = None) -> None:
+    """Draw the bar in its place, or beside axes; of shares, with a line at 1 and an end that says there is more."""
     from matplotlib.ticker import FixedLocator, MaxNLocator
 
     ticks = FixedLocator([0, 0.5, 1, 1.5, CLIPPED]) if scale.share else MaxNLocator(6)
-    bar = figure.colorbar(image, cax=place, ticks=ticks, extend="max" if scale.share else "neither")
+    where = {"cax": place} if beside is None else {"ax": beside, "fraction": 0.046, "pad": 0.03}
+    bar = figure.colorbar(image, ticks=ticks, extend="max" if scale.share else "neither", **where)
     bar.ax.tick_params(labelsize=SMALL)
     if not scale.share:
         bar.set_label(scale.unit, fontsize=size)

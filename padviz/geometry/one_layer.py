@@ -16,6 +16,7 @@ from padviz.network.rewrites import canonical, padded_layer
 
 Count = int | Fraction
 CountGrid = list[list[Count]]
+MOST = 16  # rows and columns of an image that fit on a screen
 EMPTY = "·"  # padding that copies no pixel
 
 

@@ -18,7 +18,7 @@ LARGEST = 1_000_000  # pixels of a side
 MOST_TAPS = 100_000  # of all windows on an axis, for their maps to be made
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Network:
     """A directed acyclic graph of layers; the first is the input image, `targets` are the last feature maps.
 
@@ -61,6 +61,10 @@ class Network:
                     raise DescriptionError(
                         what, where=f"{self.name}, {layer.name}", hint="use fewer or smaller windows"
                     )
+
+    def __repr__(self) -> str:
+        height, width = self.size
+        return f"<Network {self.name}, {len(self.layers) - 1} layers, {height} x {width}>"
 
     @cached_property
     def index(self) -> dict[str, int]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
+from itertools import repeat
 from typing import Any
 
 from padviz.errors import printable
@@ -12,6 +15,10 @@ from padviz.reports.report import Block, Facts, Finding, Heading, Lines, Report,
 from padviz.version import SCHEMAS
 
 ROWS = 20  # of a table in a notebook; the rest is folded
+LONG = 48  # characters of a cell; more fold
+FIGURE = re.compile(r"[-+]?[\d.,]*( ?%|x)?")
+PICTURE = "max-width: 100%; max-height: 440px"
+MARK = ' style="background: #c22f2f26"'  # of uneven rows, on white and on black
 
 
 def to_text(report: Report, format_: str) -> str:
@@ -45,8 +52,13 @@ def to_json(report: Report) -> str:
 
 def to_csv(report: Report) -> str:
     """Write the exact figures of the sheet under its keys."""
-    sheet = report.sheet or next(block for part in report.screen for block in part if isinstance(block, Table))
+    sheet = sheet_of(report)
     return documents.to_csv([column.key for column in sheet.columns], sheet.values)
+
+
+def sheet_of(report: Report) -> Table:
+    """Find the table of CSV."""
+    return report.sheet or next(block for part in report.screen for block in part if isinstance(block, Table))
 
 
 def to_markdown(report: Report) -> str:
@@ -92,35 +104,61 @@ def escaped(text: str, property_: bool = False) -> str:
     return printable(text)
 
 
-def to_html(report: Report) -> str:
-    """Write a fragment for notebooks: headings, sentences, and plain tables that fold all but their first rows."""
-    return "\n".join(text for part in report.paper or report.screen for block in part if (text := in_html(block)))
+def to_html(report: Report, png: bytes = b"") -> str:
+    """Write a fragment for notebooks: headings, sentences, a picture, and tables that fold all but their first rows."""
+    blocks = [block for part in report.paper or report.screen for block in part]
+    if not any(isinstance(block, Table) for block in blocks) and not png:
+        blocks.append(sheet_of(report))
+    texts = [*map(in_html, blocks)]
+    if png:
+        at = next((i for i, block in enumerate(blocks) if isinstance(block, Table)), len(blocks))
+        texts.insert(at, f'<img alt="{report.name}" style="{PICTURE}" src="data:image/png;base64,{_base64(png)}">')
+    return "\n".join(filter(None, texts))
+
+
+def _base64(data: bytes) -> str:
+    return b64encode(data).decode("ascii")
 
 
 def in_html(block: Block) -> str:
     """Write a block of a report as HTML."""
     if isinstance(block, Heading):
         return f"<h4>{_html(block)}</h4>"
+    if isinstance(block, Facts) and all(not name for name, _ in block):
+        return "\n".join(f"<p>{_html(text)}</p>" for _, text in block)
     if isinstance(block, Facts):
-        return _table_of([], block) if block else ""
+        return _table_of([], block)
     if isinstance(block, Lines):
         return "\n".join(f"<p>{_html(text)}</p>" for text in block.texts)
     if not isinstance(block, Table):
         return "<pre>" + "\n".join(map(_html, str(block).split("\n"))) + "</pre>"
-    cells = block.cells(paper=True)
-    head, rest = (_table_of(block.headings, rows) if rows else "" for rows in (cells[:ROWS], cells[ROWS:]))
+    cells, marks = block.cells(paper=True), [block.marked(row) for row in block.rows]
+    parts = ((cells[part], marks[part]) for part in (slice(ROWS), slice(ROWS, None)))
+    head, rest = (_table_of(block.headings, *part) if part[0] else "" for part in parts)
     more = f"{len(cells) - ROWS} more row{'' if len(cells) == ROWS + 1 else 's'}"
     folded = f"<details><summary>{more}</summary>\n{rest}</details>\n" if rest else ""
     return head + folded + (f"<p>{_html(block.legend)}</p>" if block.legend else "")
 
 
-def _table_of(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    lines = [_line("th", headings)] * bool(headings) + [_line("td", row) for row in rows]
+def _table_of(headings: Sequence[str], rows: Sequence[Sequence[Any]], marks: Iterable[bool] = repeat(False)) -> str:
+    lines = [_line("th", headings)] * bool(headings)
+    lines += [_line("td", row, MARK * marked) for row, marked in zip(rows, marks, strict=False)]
     return "<table>\n" + "\n".join(lines) + "\n</table>\n"
 
 
-def _line(tag: str, cells: Sequence[Any]) -> str:
-    return "<tr>" + "".join(f"<{tag}>{_html(cell)}</{tag}>" for cell in cells) + "</tr>"
+def _line(tag: str, cells: Sequence[Any], look: str = "") -> str:
+    return f"<tr{look}>" + "".join(_cell(tag, cell) for cell in cells) + "</tr>"
+
+
+def _cell(tag: str, value: Any) -> str:
+    """Write a cell: figures stand to the right, words to the left, and long ones fold."""
+    text = _html(value)
+    if FIGURE.fullmatch(text):
+        return f"<{tag}>{text}</{tag}>"
+    if len(text) <= LONG:
+        return f'<{tag} style="text-align: left; white-space: nowrap">{text}</{tag}>'
+    opening = _html(tables.readable(value)[: LONG - 1])
+    return f'<{tag} style="text-align: left"><details><summary>{opening}…</summary>{text}</details></{tag}>'
 
 
 def _html(value: Any) -> str:

@@ -58,11 +58,12 @@ class Block:
 
 @dataclass(frozen=True)
 class Table(Block):
-    """Rows of any type under columns, and below them what the columns mean."""
+    """Rows of any type under columns, and below them what the columns mean; a page marks rows that are `marked`."""
 
     columns: Sequence[Column]
     rows: Sequence[Any]
     legend: str = ""
+    marked: Callable[[Any], bool] = lambda row: False
 
     @property
     def headings(self) -> list[str]:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz import hooks
 from padviz.errors import OptionError, UnknownName, nearest
 from padviz.network.network import Size
 from padviz.trained.sessions.running import Images, Reduced, Runner, at_once
 from padviz.trained.shuffling import SHUFFLED
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 Array = NDArray[np.float64]
 CERTAIN, LARGE = 5.0, 0.5  # a channel's own border line: |t| over the inputs, and its size over the interior's RMS
@@ -129,11 +125,6 @@ class BorderResponses:
         means = [row.energy.mean for row in self.under(padding)]
         known = [mean for mean in means if mean is not None]
         return float(np.mean(known)) if known else None
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the mean profiles over the distance to the border, a line for each padding."""
-        axes: Axes = hooks.figure("trained.responses").plot(self, ax)
-        return axes
 
 
 def verdict(responses: BorderResponses) -> str:

@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz import hooks
 from padviz.errors import DescriptionError
 from padviz.network.layer import Kind
 from padviz.network.network import Size
 from padviz.network.targets import upto
 from padviz.trained.weights.trained_network import Kernel, Pads, Places, Trained
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 FLIPS = 999  # sign flips of the permutation tests
 SEED = 0
@@ -189,11 +185,6 @@ class MeanFilters:
         if len({axis.offset > 0 for axis in self.off_centre if axis.offset}) < 2:
             return None
         return sum(axis.skew * (axis.offset or 0) < 0 for axis in self.off_centre)
-
-    def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
-        """Draw them as tiles into `ax`, or into a new figure; see `padviz.figures.trained.mean_filters`."""
-        drawn: Axes = hooks.figure("trained.mean_filters").plot(self, ax, **options)
-        return drawn
 
 
 def filters_of(trained: Trained, layers: Sequence[str] = ()) -> MeanFilters:

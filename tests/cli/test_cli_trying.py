@@ -296,7 +296,7 @@ def test_pictures_fit_their_page() -> None:
     shift = TrialRow("shift", (224, 224), None, None, (224, 224), {"kept": none})
     found = Trial("net", "a network", (224, 224), "a/long/folder" * 4, 64, 13, "y", "classes", (shift, *rows))
     assert not clipped(trials.dots(found))
-    (line, *_) = found.plot().get_lines()
+    (line, *_) = trials.plot(found).get_lines()
     assert line.get_xdata()[0] == 50
     for size in ((224, 224), (64, 640), (640, 64)):
         at = tuple(range(0, 60, 6))
@@ -304,4 +304,4 @@ def test_pictures_fit_their_page() -> None:
         about = ("net", "a network" * 9, size, "photos", 16, 13, "y", 8, at, at)
         what = Seen(*about, map_, map_, map_, some, some, some, some, 0.4)
         assert not clipped(seeing.beside(what))
-        np.testing.assert_array_equal(what.plot().get_images()[0].get_array(), map_)
+        np.testing.assert_array_equal(seeing.plot(what).get_images()[0].get_array(), map_)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from base64 import b64decode
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,7 +117,7 @@ def test_plot_and_notebook(engine: str) -> None:
     assert counts.plot(axes) is axes
     assert "ResNet-18, 64 × 64" in axes.get_title()
     assert counts.plot().figure is not None
-    with Image.open(io.BytesIO(counts._repr_png_())) as picture:
+    with Image.open(io.BytesIO(b64decode(counts._repr_html_().split("base64,")[1].split('"')[0]))) as picture:
         assert picture.format == "PNG"
         assert min(picture.size) > 400
 
@@ -161,7 +162,7 @@ def test_blocks_fit_what_repeats_so_that_the_inside_of_a_huge_map_is_even() -> N
     ],
 )
 def test_blocks_are_parts_or_multiples_of_a_period(size: int, period: int, blocks: int) -> None:
-    counts = padviz.usage(ONE, size)
+    counts = padviz.usage(ONE, size).value
     tiling = replace(counts.rows, period=period)
     assert blocks_of(replace(counts, rows=tiling, cols=tiling), 750) == (blocks, blocks)
 
@@ -187,7 +188,7 @@ def test_the_outermost_cells_are_not_under_a_frame() -> None:
 
 def test_a_bare_picture_larger_than_a_file_should_be_is_refused(tmp_path: Path) -> None:
     with pytest.raises(padviz.PadvizError, match=r"65536 x 65536 pixels is larger .* `bare`"):
-        write_bare(padviz.usage("vgg11", 65536), tmp_path / "bare.png")
+        write_bare(padviz.usage("vgg11", 65536).value, tmp_path / "bare.png")
 
 
 def test_a_map_of_any_size_is_drawn_bare_and_plotted() -> None:
@@ -280,7 +281,7 @@ def test_the_ledger_picture_shows_what_is_declared_and_read(name: str, size: tup
 
 
 def test_bare_maps_and_thumbnails_have_the_sizes_asked_for(tmp_path: Path) -> None:
-    counts = padviz.usage("vgg11", (90, 301))
+    counts = padviz.usage("vgg11", (90, 301)).value
     for most, expected in ((None, (301, 90)), (200, (151, 45)), (1000, (301, 90))):
         write_bare(counts, tmp_path / "bare.png", most=most)
         with Image.open(tmp_path / "bare.png") as picture:
@@ -295,7 +296,7 @@ def test_bare_maps_and_thumbnails_have_the_sizes_asked_for(tmp_path: Path) -> No
 
 
 def test_a_panel_has_the_proportions_of_its_map_whatever_blocks_it_is_drawn_in() -> None:
-    counts = padviz.usage("resnet50", (193, 993))
+    counts = padviz.usage("resnet50", (193, 993)).value
     assert blocks_of(counts, 440) == (1, 4)
     figure = panels.compared([("a", counts)], "remedy")
     width, height = figure.axes[0].get_window_extent().size

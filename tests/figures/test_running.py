@@ -38,7 +38,7 @@ def test_maps_of_positions_fit_their_page(size: tuple[int, int], paddings: int) 
 def test_blind_spots_are_outlined() -> None:
     found = detected((320, 320))
     ax = new_figure(400, 400).add_axes((0.1, 0.1, 0.8, 0.8))
-    assert found.plot(ax) is ax
+    assert detection.plot(found, ax) is ax
     (lines,) = (each for each in ax.collections if isinstance(each, LineCollection))
     columns = len(found.lefts)
     assert len(lines.get_segments()) == 2 * columns + 2  # around the first row
@@ -48,7 +48,7 @@ def test_blind_spots_are_outlined() -> None:
 def test_each_score_is_drawn_around_its_position() -> None:
     found = replace(detected((64, 640)), lefts=tuple(range(0, 40 * 8, 8)))
     ax = new_figure(400, 400).add_axes((0.1, 0.1, 0.8, 0.8))
-    found.plot(ax)
+    detection.plot(found, ax)
     assert not found.shifted
     assert [*ax.images[0].get_extent()] == [-4, 39 * 8 + 4, 3 * 16 + 8, -8]
 
@@ -67,7 +67,7 @@ def test_pictures_of_responses_fit_their_page(shape: tuple[int, int]) -> None:
     found = BorderResponses("net", "a network", (320, 320), paddings, "noise", 16, rows)
     assert responses.drawn(found) == [f"layer{i}" * 9 for i in (0, 1, 3, 4, 6, 7, 9, 10)]
     assert not clipped(responses.panels(found))
-    ax = found.plot()
+    ax = responses.plot(found)
     assert ax.get_lines()[0].get_ydata()[0] == 0.5
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["as trained", *paddings[1:]]
 

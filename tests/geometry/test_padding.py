@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import padviz
 from padviz.axis.operations import Window, placement
-from padviz.counting.coverage import coverages
+from padviz.counting.coverage import coverage, coverages
 from padviz.errors import SizeError
 from padviz.geometry.balance.by_size import reads_odd
 from padviz.geometry.balance.even_sizes import rule_of
@@ -417,9 +417,12 @@ def test_coverage_is_the_naive_coverage(engine: str, network: Any) -> None:
     assert found.max <= found.full
 
 
-def test_coverage_is_of_one_layer() -> None:
+def test_coverage_of_several_layers_has_a_map_of_each() -> None:
+    net = padviz.load("ssd300_vgg16")
+    found = padviz.coverage(net, 300)
+    assert [counts.target.layer for counts in found] == [*net.targets]
     with pytest.raises(padviz.PadvizError, match=r"several target layers: backbone.features.21, .* name one layer"):
-        padviz.coverage("ssd300_vgg16", 300)
+        coverage(net, 300)
 
 
 def test_coverage_of_a_deep_network_is_exact() -> None:

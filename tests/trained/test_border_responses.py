@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import padviz
-from padviz.api.repadded import runners_of
+from padviz.api.trained.repadded import runners_of
 from padviz.errors import PadvizError
 from padviz.sources.onnx.model import as_model
 from padviz.trained.border_responses import BorderResponse, BorderResponses, Sides, border_responses

@@ -176,14 +176,14 @@ def test_maps_are_judged_by_how_far_they_move() -> None:
 
 def test_a_yardstick_that_is_lost_is_said() -> None:
     net = nn.Conv2d(3, 1, 1, stride=2, bias=False)  # which reads other pixels once they are shifted
-    found = padviz.trial(net, noise=True, n=4, trained_at=24, sizes=[25], mean=(0.5,), std=(0.25,))
+    found = padviz.trial(net, noise=True, n=4, trained_at=24, size=[25], mean=(0.5,), std=(0.25,))
     assert found.shift.figures["relative"].mean > 1
     lost = "a shift by one pixel changes most of the output already: use images that the network was trained for"
     assert found.notes[1:] == (lost,)
 
 
 def test_sizes_are_made_by_crops_and_by_resizing() -> None:
-    found = padviz.trial(classifier(), noise=True, n=6, trained_at=24, sizes=[25, (21, 28)], **NORMAL)
+    found = padviz.trial(classifier(), noise=True, n=6, trained_at=24, size=[25, (21, 28)], **NORMAL)
     names = ["25 px by one more row", "25 px by resizing", "21 x 28 px by another crop", "21 x 28 px by resizing"]
     assert [row.name for row in found.changes] == names
     room = room_for([Frame(1, 1, 24, 24), Frame(1, -2, 21, 28), Frame(0, 0, 25, 25)])
@@ -207,7 +207,7 @@ def kl_of(own: Tensor, changed: Tensor) -> float:
 def test_maps_are_compared_where_they_stand_for_the_same_pixels() -> None:
     """A network of 1 x 1 convolutions makes the same of each pixel wherever it lies in the image."""
     net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Tanh(), nn.Conv2d(4, 2, 1))
-    found = padviz.trial(net, noise=True, n=3, trained_at=(20, 24), sizes=[(21, 24), (28, 20)])
+    found = padviz.trial(net, noise=True, n=3, trained_at=(20, 24), size=[(21, 24), (28, 20)])
     for row in (found.shift, found.row(size=(21, 24)), found.row(size=(28, 20))):
         assert row.figures["relative"].mean < 1e-6
         assert row.figures["correlation"].mean > 1 - 1e-6
@@ -272,7 +272,7 @@ def test_a_file_has_the_figures_of_its_module(tmp_path: Path, batch: int | None)
     torch.onnx.export(net, (image,), tmp_path / "m.onnx", dynamo=False, input_names=["x"], dynamic_axes=axes)
     options: dict[str, Any] = {"n": 7, "noise": True, **NORMAL}
     one, other = (
-        padviz.trial(each, sizes=[25], padding=["symmetric", "partial"], trained_at=24, **options)
+        padviz.trial(each, size=[25], padding=["symmetric", "partial"], trained_at=24, **options)
         for each in (net, tmp_path / "m.onnx")
     )
     for row, back in zip(one.rows, other.rows, strict=True):
@@ -432,7 +432,7 @@ def test_a_change_that_makes_nan_says_of_how_many(make: Any, resized: str | None
                 made[:lost] = float("nan")
             return made
 
-    found = padviz.trial(Sizes(), noise=True, n=3, trained_at=24, sizes=[25])
+    found = padviz.trial(Sizes(), noise=True, n=3, trained_at=24, size=[25])
     says = f"makes NaN or infinite numbers of {lost} of 3 crops"
     assert [(row.figures, row.note) for row in found.changes] == [({}, says), ({}, resized or says)]
 
@@ -471,6 +471,6 @@ def test_by_default_what_fits_is_tried_and_the_rest_is_said() -> None:
     paddings = [row.padding for row in free.changes if row.kind == "padding"]
     assert paddings == ["reflect", "symmetric", "replicate", "circular", "partial"]
     with pytest.raises(PadvizError, match="try another `size`"):
-        padviz.trial(fixed, noise=True, n=2, trained_at=24, sizes=[25])
+        padviz.trial(fixed, noise=True, n=2, trained_at=24, size=[25])
     with pytest.raises(PadvizError, match="was not tried"):
         free.row(size=99)

@@ -65,7 +65,8 @@ def plot(scores: Detectability, ax: Axes | None = None, padding: str | None = No
     if ax is None:
         return positions(scores).axes[0]
     score_map = next((score_map for score_map in scores.maps if score_map.padding == padding), scores.maps[0])
-    _draw(ax, scores, score_map, None)
+    ax.figure.colorbar(_draw(ax, scores, score_map, None), ax=ax, fraction=0.046, pad=0.03)
+    ax.set_aspect("equal")
     ax.set_title(f"{shortened(scores.title)}\n{_label(score_map)}", fontsize=MEDIUM)
     return ax
 

@@ -44,7 +44,9 @@ def plot(found: Seen, ax: Axes | None = None) -> Axes:
     """Draw the map of what is seen into `ax`; without it, the first axes of `beside`."""
     if ax is None:
         return beside(found).axes[0]
-    _map(ax, found, found.values)
+    image = _map(ax, found, found.values)
+    ax.set_aspect("equal")
+    ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03)
     return ax
 
 

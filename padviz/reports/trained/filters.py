@@ -77,12 +77,16 @@ def report_of(mean_filters: MeanFilters, files: Sequence[str] = ()) -> Report:
     notes = Lines([LEGEND, *_notes(mean_filters)], marks=[STRIDED] if any(row.strided for row in rows) else [])
     heading = Heading(f"{mean_filters.title}, {by(mean_filters.size)}: mean filters")
     groups, summary = Table(GROUPS, mean_filters.groups), Lines(_summary(mean_filters))
-    screen = [heading, Table(SCREEN, rows), notes, groups, summary]
+    screen = [heading, Table(SCREEN, rows, marked=_uneven), notes, groups, summary]
     sheet = Table(SHEET, [axis for row in rows for axis in _axes(row)])
     keys = "layer kind kernel stride channels dead norm uses why strided height width mean magnitude exposure"
     facts = {**picked(mean_filters, "network size"), "layers": [picked(row, keys) for row in rows]}
     facts |= {"unread": mean_filters.unread, "groups": mean_filters.groups, "off_centre": len(mean_filters.off_centre)}
     return Report("filters", {**facts, "went_with": mean_filters.went_with}, [screen], sheet, files=files)
+
+
+def _uneven(row: MeanFilter) -> bool:
+    return any(axis.consumed is not None and axis.consumed[0] != axis.consumed[1] for axis in row.axes)
 
 
 def _axes(row: MeanFilter) -> Iterator[dict[str, Any]]:

@@ -41,12 +41,25 @@ def layers(network: Network, size: Size, rows: Sequence[tuple[Any, ...]], costs:
     keys = [column.key for column in SHEET]
     listed = [dict(zip(keys, (*row, cost.macs), strict=True)) for row, cost in zip(rows, costs.layers, strict=True)]
     facts = {"network": network.name, "size": [*size], "macs": costs.macs, "macs_unknown": costs.unknown}
-    total = f"not known, since {costs.unknown} does not say its channels"
-    if costs.macs is not None:
-        total = f"{readable(costs.macs)}; {COUNTED}"
-    total_line = Lines((f"Multiply-adds (macs): {total}.",))
-    screen = [Heading(f"{network.title}, {by(size)}"), Table(LISTED, listed), total_line]
+    screen = [Heading(f"{network.title}, {by(size)}"), Table(LISTED, listed), Lines((f"{_total(costs)}.",))]
     return Report("layers", {**facts, "layers": listed}, [screen], Table(SHEET, listed))
+
+
+def _total(costs: Costs) -> str:
+    """Say the sum of the multiply-adds, or whose channels are not known."""
+    if costs.macs is None:
+        return f"Multiply-adds (macs): not known, since {costs.unknown} does not say its channels"
+    return f"Multiply-adds (macs): {readable(costs.macs)}; {COUNTED}"
+
+
+def costs(network: Network, size: Size, counted: Costs) -> Report:
+    """Report what the layers of a network cost."""
+    facts = {"network": network.name, "size": [*size], "macs": counted.macs, "macs_unknown": counted.unknown}
+    table = Table((Column("layer"), MACS), [cost for cost in counted.layers if cost.macs != 0])
+    screen = [Heading(f"{network.title}, {by(size)}: {_total(counted)}"), table]
+    return Report(
+        "costs", {**facts, "layers": plain(counted.layers)}, [screen], Table(columns("layer macs"), counted.layers)
+    )
 
 
 def networks(nets: Sequence[Network]) -> Report:

@@ -33,7 +33,7 @@ SHEET = (
 def report_of(rows: Sequence[TapExposure], network: Network, size: Size, files: Sequence[str] = ()) -> Report:
     """Report the tap exposure of some layers of a network."""
     facts = {"network": network.name, "size": [*size], "layers": [*map(tap_facts, rows)]}
-    table = Table((*LAYER, *COUNTED, Column("imbalance", of=_imbalance)), rows)
+    table = Table((*LAYER, *COUNTED, Column("imbalance", of=_imbalance)), rows, marked=lambda row: row.uneven)
     heading = Heading(f"{network.title}, {by(size)}: units whose tap reads a real pixel")
     marks = () if all(row.learned for row in rows) else (RIGID,)
     return Report("taps", facts, [[heading, table, Lines((), marks=marks)]], Table(SHEET, rows), files=files)
@@ -43,7 +43,7 @@ def tap_facts(row: TapExposure) -> dict[str, Any]:
     """Pick the taps of one layer for JSON.
 
     >>> import padviz
-    >>> tap_facts(padviz.taps("resnet18", 224)[-5])["grid"][0]
+    >>> tap_facts(padviz.taps("resnet18", 224, layer="layer4.0.conv1")[0])["grid"][0]
     [36, 42, 42]
     """
     imbalance = dict(zip(("height", "width"), row.imbalance, strict=True))

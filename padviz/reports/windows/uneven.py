@@ -145,7 +145,8 @@ def _sheet(network: Network, ledger: Ledger, listed: Sequence[LayerPadding]) -> 
 def _blocks(network: Network, ledger: Ledger, listed: Sequence[LayerPadding], every: bool) -> list[Block]:
     """Lay out what is said of one network at one size."""
     marks = () if all(layer.learned for layer in listed) else (RIGID,)
-    table = Table(SCREEN, [row for layer in listed for row in reads_of(layer, every)])
+    rows = [row for layer in listed for row in reads_of(layer, every)]
+    table = Table(SCREEN, rows, marked=lambda reads: reads.row.uneven)
     return [Heading(f"{network.title}, {by(ledger.size)}"), table, Lines(verdict(network, ledger), marks=marks)]
 
 

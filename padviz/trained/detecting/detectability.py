@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz import hooks
 from padviz.network.network import Size
 from padviz.trained.border_responses import Sides
 from padviz.trained.sessions.running import middle
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 Array = NDArray[np.float64]
 DECIDED = 0.5  # the score from which on something is seen
@@ -168,11 +164,6 @@ class Detectability:
     maps: tuple[PositionMap, ...]
     shifted: bool = False
     notes: tuple[str, ...] = ()
-
-    def plot(self, ax: Axes | None = None, padding: str | None = None) -> Axes:
-        """Draw the scores by position under one padding; into `ax`, or axes of its own."""
-        axes: Axes = hooks.figure("trained.detection").plot(self, ax, padding)
-        return axes
 
 
 def phase_of(values: Array, tops: tuple[int, ...], lefts: tuple[int, ...], stride: Size | None) -> Phase:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz import hooks
 from padviz.counting.count_map import CountMap
 from padviz.errors import DescriptionError, OptionError
 from padviz.network.network import Size
@@ -17,9 +15,6 @@ from padviz.trained.sessions.running import Images, Kept, Runner, at_once, middl
 from padviz.trained.trying.comparing import check_finite, output_of
 from padviz.trained.trying.crops import Crop, Frame
 from padviz.trained.trying.intervals import Estimate, resampled_pictures, within
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 Array = NDArray[np.float64]
 Places = NDArray[np.int64]  # (places, 2): top and left of each, in pixels
@@ -64,11 +59,6 @@ class Seen:
     edge: Estimate
     edge_usage: float
     notes: tuple[str, ...] = ()
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the map of what is seen; into `ax`, or axes of its own."""
-        axes: Axes = hooks.figure("trained.seeing").plot(self, ax)
-        return axes
 
 
 def places_of(size: Size, patch: int, grid: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

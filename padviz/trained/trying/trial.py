@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz import hooks
 from padviz.errors import DescriptionError, PadvizError, UnknownName
 from padviz.network.network import Size
 from padviz.trained.sessions.running import Images, Runner, at_once, outputs_of
@@ -18,9 +17,6 @@ from padviz.trained.trying import comparing
 from padviz.trained.trying.comparing import Kind, Output, output_of, overlap
 from padviz.trained.trying.crops import Crop, Frame, room_for
 from padviz.trained.trying.intervals import Estimate, estimate, one_picture
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 Array = NDArray[np.float64]
 What = Literal["shift", "size", "padding"]
@@ -143,11 +139,6 @@ class Trial:
             if wanted == (row.kind, row.padding if row.kind == "padding" else row.size, row.how):
                 return row
         raise UnknownName(f"{padding if size is None else size} was not tried", where=self.network)
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw what each change does as a dot with its interval; into `ax`, or axes of its own."""
-        axes: Axes = hooks.figure("trained.trials").plot(self, ax)
-        return axes
 
 
 @dataclass(eq=False)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from padviz.api.repadded import repadded
+from padviz.api.results.result import Result
+from padviz.api.trained.repadded import repadded
 from padviz.network.network import Size
 from padviz.trained.weights.reading import as_trained
 
@@ -23,7 +25,7 @@ Progress = Callable[[int, int], None]  # what is done, and all of it
 def trial(
     network: str | Path | nn.Module | Trained,
     images: str | Path | None = None,
-    sizes: int | Sequence[int | Size] | None = None,
+    size: int | Size | Sequence[int | Size] | None = None,
     padding: str | Sequence[str] | None = None,
     n: int = 64,
     *,
@@ -34,7 +36,7 @@ def trial(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     on_progress: Progress | None = None,
-) -> Trial:
+) -> Result[Trial]:
     """Try what other sizes and padding schemes do to a trained network as it is, before anything is trained.
 
     Each change is run on the same crops of pictures, and its outputs are compared with those of the network as
@@ -48,7 +50,7 @@ def trial(
         The path of an ONNX file, a module with its weights, the name of what makes one, or what was read of it.
     images : str or Path
         A folder of photographs like those of the training.
-    sizes : int, or a list of int and (height, width), optional
+    size : int, or a list of int and (height, width), optional
         Input sizes to try, in pixels.
     padding : str or sequence of str, optional
         Schemes to try in place of the padding of every convolution.
@@ -69,7 +71,7 @@ def trial(
 
     Returns
     -------
-    Trial
+    Result of a `padviz.trained.trying.trial.Trial`
         With `.rows`, of which `.row(size=225)` and `.row(padding="reflect")` find one, and `.plot()`.
 
     Raises
@@ -90,11 +92,15 @@ def trial(
     >>> tried.kind, [row.name for row in tried.rows], tried.rows[1].figures["correlation"].mean > 0.5
     ('map', ['a shift by one pixel', 'circular padding'], True)
     """
+    from padviz.figures.trained import trials
+    from padviz.reports.trained import trying
     from padviz.trained.trying.tried import Pictures, try_all
 
     pictures = Pictures(images, n, noise, seed, mean, std)
     trained = as_trained(network, trained_at, weights)
-    return try_all(trained, sizes, padding, pictures, repadded, on_progress)
+    tried = try_all(trained, size, padding, pictures, repadded, on_progress)
+    draw, axes = partial(trials.dots, tried), partial(trials.plot, tried)
+    return Result(tried, tried.rows, partial(trying.trial, tried), draw, axes, _pictured=True)
 
 
 def seen(
@@ -113,7 +119,7 @@ def seen(
     unfinished: Path | None = None,
     resume: bool = False,
     on_progress: Progress | None = None,
-) -> Seen:
+) -> Result[Seen]:
     """Measure where a trained network sees: how much its output changes when a patch is laid at each place of a grid.
 
     The map stands beside that of usage at the same places, with the rank correlation between them; and, as the
@@ -142,7 +148,7 @@ def seen(
 
     Returns
     -------
-    Seen
+    Result of a `padviz.trained.trying.seen.Seen`
         With `.values` and `.usage` by place, `.by_usage` and `.by_distance`, and `.plot()`.
 
     Raises
@@ -161,10 +167,15 @@ def seen(
     >>> padviz.seen(net, noise=True, patch=4, grid=5, n=2, size=16).values.shape
     (5, 5)
     """
+    from padviz.figures.trained import seeing
     from padviz.files.unfinished import Keeping
+    from padviz.reports.trained import trying
     from padviz.trained.trying.looked import look
     from padviz.trained.trying.tried import Pictures
 
     pictures = Pictures(images, n, noise, seed, mean, std)
     trained = as_trained(network, size, weights)
-    return look(trained, patch, grid, pictures, Keeping(unfinished, resume, f"{trained.where} {weights}"), on_progress)
+    keeping = Keeping(unfinished, resume, f"{trained.where} {weights}")
+    found = look(trained, patch, grid, pictures, keeping, on_progress)
+    draw, axes = partial(seeing.beside, found), partial(seeing.plot, found)
+    return Result(found, (found,), partial(trying.seen, found), draw, axes, _pictured=True)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from padviz.api.repadded import runners_of
+from padviz.api.results.asked import names
+from padviz.api.results.result import Result
+from padviz.api.trained.repadded import runners_of
 from padviz.trained.weights.reading import as_trained
 
 if TYPE_CHECKING:
@@ -27,13 +30,14 @@ def responses(
     inputs: str | Path = "noise",
     n: int = 16,
     *,
+    layer: str | Sequence[str] | None = None,
     weights: str | Path | None = None,
     seed: int = 0,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     shuffled: bool = True,
     on_progress: Progress | None = None,
-) -> BorderResponses:
+) -> Result[BorderResponses]:
     """Run a trained network, and measure what every convolution makes at the border, side by side.
 
     Parameters
@@ -48,6 +52,8 @@ def responses(
         Noise has random pixels, from 0 to 1; a blank is the mean pixel everywhere.
     n : int
         The number of inputs.
+    layer : str or sequence of str, optional
+        Only these layers.
     weights : str or Path, optional
         A file of weights for a module, or the name of weights that a factory takes.
     seed : int
@@ -61,7 +67,7 @@ def responses(
 
     Returns
     -------
-    BorderResponses
+    Result of `padviz.trained.border_responses.BorderResponses`
         With `.verdict`, a sentence, `.rows`, for each padding and convolution, and `.plot()`; the padding of rows with
         shuffled weights is "shuffled".
 
@@ -85,12 +91,17 @@ def responses(
     >>> energy.rows[0].layer, energy.rows[0].shape, energy.mean(None) < 0.5
     ('0', (32, 32), True)
     """
+    from padviz.figures.trained import responses as drawing
+    from padviz.reports.trained.responses import report_of
     from padviz.trained.responding import respond
     from padviz.trained.sessions.inputs import Inputs
 
     trained = as_trained(network, size, weights)
     images = Inputs(str(inputs), n, seed, mean, std)
-    return respond(trained, *runners_of(trained, padding), images, shuffled, on_progress)
+    measured = respond(trained, *runners_of(trained, padding), images, shuffled, on_progress)
+    measured = measured.only(names(layer)) if layer else measured
+    draw, axes = partial(drawing.panels, measured), partial(drawing.plot, measured)
+    return Result(measured, measured.rows, partial(report_of, measured), draw, axes)
 
 
 def filters(
@@ -99,7 +110,7 @@ def filters(
     layer: str | Sequence[str] = (),
     *,
     weights: str | Path | None = None,
-) -> MeanFilters:
+) -> Result[MeanFilters]:
     """Average the filters of every convolution of a trained network, and measure how they lean.
 
     Parameters
@@ -115,7 +126,7 @@ def filters(
 
     Returns
     -------
-    MeanFilters
+    Result of `padviz.trained.mean_filters.MeanFilters`
         With a `MeanFilter` for each convolution of several taps in `.rows`; arrays of shape (kernel height, width).
 
     Raises
@@ -140,9 +151,13 @@ def filters(
     >>> row.height.skew, row.width.skew, row.height.offset, row.height.consumed
     (0.25, 0.0, -0.5, (1, 0))
     """
+    from padviz.figures.trained import mean_filters as drawing
+    from padviz.reports.trained.filters import report_of
     from padviz.trained.mean_filters import filters_of
 
-    return filters_of(as_trained(network, size, weights), (layer,) if isinstance(layer, str) else layer)
+    found = filters_of(as_trained(network, size, weights), names(layer))
+    draw, axes = partial(drawing.filters, found), partial(drawing.plot, found)
+    return Result(found, found.rows, partial(report_of, found), draw, axes)
 
 
 def detect(
@@ -166,7 +181,7 @@ def detect(
     unfinished: Path | None = None,
     resume: bool = False,
     on_progress: Progress | None = None,
-) -> Detectability:
+) -> Result[Detectability]:
     """Move a stimulus over a neutral background, and score how well a trained network sees it at each position.
 
     A detector's score is the peak of its map within half the stimulus's height of it; a classifier's is p / (p + q),
@@ -216,7 +231,7 @@ def detect(
 
     Returns
     -------
-    Detectability
+    Result of a `padviz.trained.detecting.detectability.Detectability`
         With `.maps`, one for each padding, of scores by position, and `.plot()`.
 
     Raises
@@ -236,7 +251,9 @@ def detect(
     >>> detect(peaks, size=32, height=8).maps[0].values.shape
     (4, 4)
     """
+    from padviz.figures.trained import detection
     from padviz.files.unfinished import Keeping
+    from padviz.reports.trained.detect import report_of
     from padviz.trained.detecting.asking import seek
     from padviz.trained.detecting.question import Question
 
@@ -244,4 +261,6 @@ def detect(
     trained = as_trained(network, size, weights)
     question.check(trained.size)
     keeping = Keeping(unfinished, resume, f"{trained.where} {weights}")
-    return seek(trained, *runners_of(trained, padding), question, keeping, on_progress)
+    scores = seek(trained, *runners_of(trained, padding), question, keeping, on_progress)
+    draw, axes = partial(detection.positions, scores), partial(detection.plot, scores)
+    return Result(scores, scores.maps, partial(report_of, scores, ()), draw, axes, _pictured=True)

@@ -1,0 +1,110 @@
+"""The audit: what a network does to the border of an image, and what could be changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from padviz.api.results.asked import asked
+from padviz.api.results.result import Result
+from padviz.errors import OptionError
+from padviz.network.network import Network
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import nn
+
+    from padviz.advice.verdict import Audit
+    from padviz.trained.trying.trial import Trial
+
+DRAWN = 3  # remedies in a picture
+
+
+def audit(
+    network: str | Path | Network | nn.Module,
+    size: int | Sequence[int] | None = None,
+    layer: str | Sequence[str] | None = None,
+    *,
+    padding: str | None = None,
+    same: bool = False,
+    heads: str = "sum",
+    images: str | Path | None = None,
+    weights: str | Path | None = None,
+) -> Result[Audit]:
+    """Judge how a network treats the border of an image at a size, and find what could be changed, best first.
+
+    Tried are the nearest balanced sizes, padding schemes on both axes or on one, both together, pads that make uneven
+    windows even, the stride of uneven learned windows moved into rigid pools, and the output cropped to units that read
+    no padding.
+
+    Parameters
+    ----------
+    network : str, Path, torch.nn.Module or Network
+    size : int or (height, width), optional
+        Input size in pixels; the network's own by default.
+    layer : str or sequence of str, optional
+        The target layer, or several that add up; the last feature map by default.
+    padding, same, heads
+        As for `usage`.
+    images : str or Path, optional
+        A folder of photographs, to try sizes and schemes among the remedies on the network as it is.
+    weights : str or Path, optional
+        With `images`, a file of weights for a module, or the name of weights that a factory takes.
+
+    Returns
+    -------
+    Result of a `padviz.advice.verdict.Audit`
+        With `.verdict`, the sentences `.border`, `.symmetry` and `.padding`, and `.remedies`, those that help; first
+        what works with today's weights, then what helps most: what each is, how it is made, what it needs of a trained
+        network, and its outcome.
+
+    Raises
+    ------
+    PadvizError
+        For a network, size or option that cannot be used.
+
+    Notes
+    -----
+    The geometry of each is counted exactly; `trial` measures what it does to a trained network.
+    Source: Alsallakh et al., ICLR 2021: even sizes, padding schemes, rigid kernels.
+
+    Examples
+    --------
+    >>> judged = audit("resnet50", 224)
+    >>> judged.verdict
+    'lopsided, narrow rim'
+    >>> best = judged.remedies[0]
+    >>> best.what, best.edit, best.outcome.uneven_learned
+    ('225x225 + reflect', ['Resize((225, 225))', 'padviz.repad(module, "reflect")'], 0)
+    """
+    from padviz.advice.verdict import audit, examine
+    from padviz.reports.maps.audit import report_of
+
+    if weights and not images:
+        raise OptionError("goes with `images`", option="weights", hint="add it, or leave out the weights")
+    wanted, _ = asked(network, size, padding, same)
+    judged = audit(wanted, size, layer, heads)
+    tried = _tried(network, weights, judged, images) if images else None
+
+    def draw(cmap: str | None = None) -> Figure:
+        from padviz.figures import panels
+
+        return panels.compared(examine(wanted, size, layer, heads, DRAWN).maps, "remedy", "share", cmap)
+
+    return Result(judged, judged.remedies, lambda: report_of([judged], tried), draw, _pictured=True)
+
+
+def _tried(network: Any, weights: str | Path | None, audit: Audit, images: str | Path) -> Trial:
+    """Try the sizes and schemes among the remedies on a trained network."""
+    from padviz.api.trained.trying import trial
+
+    sizes = [
+        (remedy.outcome.size[0], remedy.outcome.size[1])
+        for remedy in audit.remedies
+        if remedy.kind in ("size", "larger")
+    ]
+    schemes = [remedy.padding for remedy in audit.remedies if remedy.kind == "padding" and remedy.padding]
+    if not sizes and not schemes:
+        raise OptionError("no remedy is a size or a padding scheme", option="images", hint="leave it out")
+    return trial(network, images, sizes, schemes, trained_at=(audit.size[0], audit.size[1]), weights=weights).value

@@ -1,0 +1,260 @@
+"""What networks are made of, and what they cost: listed, compared, written down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from padviz.api.results.asked import asked
+from padviz.api.results.description import Description
+from padviz.api.results.result import Result
+from padviz.errors import OptionError
+from padviz.network.network import Network
+from padviz.sources import load as loaded
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from padviz.geometry.costs import Costs
+    from padviz.geometry.differences import Difference
+    from padviz.network.layer import Layer
+
+
+class Loaded(Network):
+    """A network that a notebook shows as the table of its layers.
+
+    >>> load("vgg11")
+    <Network vgg11, 13 layers, 224 x 224>
+    """
+
+    def _repr_html_(self) -> str:
+        html: str = layers(self)._repr_html_()
+        return html
+
+
+def load(
+    source: str | Path | Network | nn.Module, size: int | Sequence[int] | None = None, neutral: Iterable[str] = ()
+) -> Network:
+    """Load a network: a name of the zoo, a TOML or ONNX file, a PyTorch module, or a network as it is.
+
+    Parameters
+    ----------
+    source : str, Path, torch.nn.Module or Network
+        A module may be named, as in "torchvision.models:resnet50".
+    size : int or (height, width), optional
+        What a foreign network is laid out at where it leaves its input open, in pixels.
+    neutral : iterable of str
+        Operations of foreign networks that padviz does not know, to treat as elementwise; none that moves positions
+        may be among them.
+
+    Returns
+    -------
+    Network
+        For all other functions; a notebook shows its layers.
+
+    Raises
+    ------
+    UnknownName, DescriptionError, OptionError
+        For what cannot be read.
+
+    Examples
+    --------
+    >>> load("resnet18").targets
+    ('layer4.1',)
+    """
+    network = loaded(source, size, neutral)
+    shown = object.__new__(Loaded)
+    vars(shown).update(vars(network))
+    return shown
+
+
+def layers(
+    network: str | Path | Network | nn.Module,
+    size: int | Sequence[int] | None = None,
+    padding: str | None = None,
+    same: bool = False,
+    layer: str | Iterable[str] | None = None,
+) -> Result[tuple[Layer, ...]]:
+    """List every layer: name, kind, kernel, stride, dilation, padding, input and output size, multiply-adds.
+
+    Parameters
+    ----------
+    network, size, padding, same, layer
+        As for `uneven`.
+
+    Returns
+    -------
+    Result of a tuple of `padviz.network.layer.Layer`
+
+    Raises
+    ------
+    PadvizError
+        For a network, size or option that cannot be used.
+
+    Examples
+    --------
+    >>> layers("vgg11", 64).to_rows()[0]["output"]
+    '64'
+    """
+    from padviz.geometry.costs import costs
+    from padviz.network.listing import layer_rows
+    from padviz.reports.windows import layers as reports
+
+    wanted, pixels = asked(network, size, padding, same, layer)
+    rows = wanted.layers[1:]
+    return Result(rows, rows, lambda: reports.layers(wanted, pixels, layer_rows(wanted, pixels), costs(wanted, pixels)))
+
+
+def costs(
+    network: str | Path | Network | nn.Module,
+    size: int | Sequence[int] | None = None,
+    padding: str | None = None,
+    same: bool = False,
+    layer: str | Iterable[str] | None = None,
+) -> Result[Costs]:
+    """Count the multiply-adds of every convolution at a size.
+
+    Parameters
+    ----------
+    network, size, padding, same, layer
+        As for `uneven`.
+
+    Returns
+    -------
+    Result of `padviz.geometry.costs.Costs`
+        With `.macs`, the sum, and `.layers`; both None where channels are not known, and `.unknown` says where.
+
+    Raises
+    ------
+    PadvizError
+        For a name or size that cannot be used.
+
+    Notes
+    -----
+    Convolutions alone: linear layers, attention, and what makes a vector for a gate or a head are left out.
+    Half of what `torch.utils.flop_counter.FlopCounterMode` counts for them; biases cost nothing.
+
+    Examples
+    --------
+    >>> costs("resnet50", 224).macs, costs("resnet50", 225).macs
+    (4087136256, 4624665792)
+    >>> [cost.macs for cost in costs("resnet50", 224)][:2]
+    [118013952, 0]
+    """
+    from padviz.geometry.costs import costs
+    from padviz.reports.windows import layers as reports
+
+    wanted, pixels = asked(network, size, padding, same, layer)
+    counted = costs(wanted, pixels)
+    return Result(counted, counted.layers, partial(reports.costs, wanted, pixels, counted))
+
+
+def networks() -> Result[tuple[Network, ...]]:
+    """List the networks that padviz knows by name.
+
+    Returns
+    -------
+    Result of a tuple of Network
+
+    Raises
+    ------
+    PadvizError
+        If a description of the zoo cannot be read.
+
+    Examples
+    --------
+    >>> "resnet50" in [network.name for network in networks()]
+    True
+    """
+    from padviz.reports.windows import layers as reports
+    from padviz.sources.toml.load import load_config, zoo
+
+    rows = tuple(map(load_config, zoo()))
+    return Result(rows, rows, partial(reports.networks, rows))
+
+
+def diff(
+    network: str | Path | Network | nn.Module,
+    other: str | Path | Network | nn.Module | None = None,
+    size: int | Sequence[int] | None = None,
+    padding: str | None = None,
+    same: bool = False,
+) -> Result[tuple[Difference, ...]]:
+    """Compare the windows of two networks at one size; with `same`, the second is read in SAME's convention.
+
+    Parameters
+    ----------
+    network, size, padding
+        As for `uneven`.
+    other : str, Path, torch.nn.Module or Network, optional
+        The second network; the first one under `same` by default: what moves when its weights are ported.
+    same : bool
+        Whether to pad the second as TensorFlow's and Keras's SAME.
+
+    Returns
+    -------
+    Result of a tuple of `padviz.geometry.differences.Difference`
+
+    Raises
+    ------
+    PadvizError
+        For a network or size that cannot be used.
+
+    Examples
+    --------
+    >>> len(diff("vgg16", "vgg16", 224)), diff("resnet18", size=224, same=True)[0].a
+    (0, 'conv1')
+    """
+    from padviz.geometry.differences import differences
+    from padviz.reports.windows import layers as reports
+
+    if other is None and not same:
+        raise OptionError("there is nothing to compare with", option="other", hint="name one, or add `same`")
+    first, pixels = asked(network, size, padding)
+    second, _ = asked(network if other is None else other, pixels, padding, same)
+    rows = tuple(differences(first, second, pixels))
+    return Result(rows, rows, partial(reports.diff, first, second, pixels, same, rows, False))
+
+
+def convert(
+    network: str | Path | Network | nn.Module,
+    size: int | Sequence[int] | None = None,
+    padding: str | None = None,
+    same: bool = False,
+) -> Description:
+    """Write a network as a TOML description that loads back to it, flat: one step per layer.
+
+    Parameters
+    ----------
+    network, padding, same
+        As for `uneven`.
+    size : int or (height, width), optional
+        What the description is used at by default, in pixels.
+
+    Returns
+    -------
+    Description
+        A str, with `.save(path)`.
+
+    Raises
+    ------
+    PadvizError
+        For a network, size or scheme that cannot be used.
+
+    Examples
+    --------
+    >>> convert("vgg11", 64).split("\\n")[2]
+    'size = 64'
+    """
+    from padviz.network.rewrites import with_padding, with_same
+    from padviz.network.targets import last_maps, upto
+    from padviz.sources.toml.write import to_toml
+
+    declared = loaded(network, size)
+    read = with_same(declared) if same else declared
+    if padding is not None:  # pads that were given to convolutions are gone
+        read = replace(upto(with_padding(read, padding), last_maps(read)), targets=read.targets)
+    return Description(to_toml(replace(read, size=read.at(size))))

@@ -1,0 +1,239 @@
+"""Questions about windows, padding and sizes: each function loads what a person names, once, and calls a room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from padviz.api.results.asked import asked, names
+from padviz.api.results.result import Result
+from padviz.errors import OptionError
+from padviz.network.network import Network
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import nn
+
+    from padviz.geometry.balance.even_sizes import EvenSizes
+    from padviz.geometry.ledger import Ledger
+    from padviz.geometry.receptive_fields import ReceptiveField
+    from padviz.geometry.tap_exposure import TapExposure
+
+
+def uneven(
+    network: str | Path | Network | nn.Module,
+    size: int | Sequence[int] | None = None,
+    padding: str | None = None,
+    same: bool = False,
+    layer: str | Iterable[str] | None = None,
+    *,
+    all_: bool = False,
+) -> Result[Ledger]:
+    """Account for the padding of every window at a size, and list those that read more of it on one side.
+
+    Parameters
+    ----------
+    network : str, Path, torch.nn.Module or Network
+        A name of the zoo, the path of a TOML or ONNX file, a module, or a network that is loaded.
+    size : int or (height, width), optional
+        Input size in pixels; the network's own by default.
+    padding : str, optional
+        A scheme for every convolution, as README lists them: "reflect"; or one for each axis, height/width:
+        "zero/circular". By default each pads as declared.
+    same : bool
+        Whether to pad as TensorFlow's and Keras's SAME: the odd row on the far side.
+    layer : str or iterable of str, optional
+        The network up to these layers; all of it by default.
+    all_ : bool
+        Whether rows are all windows with padding or a stride, not only the uneven ones.
+
+    Returns
+    -------
+    Result of a `padviz.geometry.ledger.Ledger`
+        With `.layers`, `.uneven`, `.even` and `.drops`; padding in rows.
+
+    Raises
+    ------
+    PadvizError
+        For a name or size that cannot be used.
+
+    Notes
+    -----
+    Source: Alsallakh et al., "Mind the Pad - CNNs can Develop Blind Spots", ICLR 2021.
+
+    Examples
+    --------
+    >>> [row.layer for row in uneven("resnet18", 224)]
+    ['conv1', 'maxpool', 'layer2.0.conv1', 'layer3.0.conv1', 'layer4.0.conv1']
+    >>> uneven("resnet18", 225).even
+    True
+    """
+    from padviz.figures.windows import ledger_bars
+    from padviz.geometry.ledger import ledger
+    from padviz.reports.windows.uneven import report_of
+
+    wanted, pixels = asked(network, size, padding, same, layer)
+    rows = ledger(wanted, pixels)
+    reported = partial(report_of, [(wanted.name, wanted, rows)], all_)
+    return Result(
+        rows, rows.layers if all_ else rows.uneven, reported, partial(ledger_bars.padding, rows, wanted.title)
+    )
+
+
+def sizes(
+    network: str | Path | Network | nn.Module,
+    lo: int = 64,
+    hi: int = 1024,
+    axis: str = "both",
+    padding: str | None = None,
+    same: bool = False,
+    layer: str | Iterable[str] | None = None,
+) -> Result[EvenSizes]:
+    """Find every size in lo .. hi at which no layer reads its padding unevenly.
+
+    Parameters
+    ----------
+    network, padding, same, layer
+        As for `uneven`.
+    lo, hi : int
+        The range of input sizes in pixels, both ends included.
+    axis : "both", "height" or "width"
+        The sizes of squares, or of one side alone.
+
+    Returns
+    -------
+    Result of `padviz.geometry.balance.even_sizes.EvenSizes`
+        Tuples of sizes, in pixels, and the rule that they follow.
+
+    Raises
+    ------
+    OptionError
+        For a range or axis that cannot be used.
+
+    Notes
+    -----
+    A rule, such as "32*i + 1", is found from the sizes and holds for every size in the range.
+
+    Examples
+    --------
+    >>> balanced = sizes("resnet50", 200, 300)
+    >>> [*balanced], balanced.rule
+    ([225, 257, 289], '32*i + 1')
+    """
+    from padviz.geometry.balance.even_sizes import even_sizes
+    from padviz.reports.windows.sizes import report_of
+
+    wanted, _ = asked(network, None, padding, same, layer)
+    balanced = even_sizes(wanted, lo, hi, axis)
+    return Result(balanced, balanced.even, partial(report_of, wanted, balanced))
+
+
+def taps(
+    network: str | Path | Network | nn.Module,
+    size: int | Sequence[int] | None = None,
+    padding: str | None = None,
+    same: bool = False,
+    layer: str | Iterable[str] | None = None,
+) -> Result[tuple[TapExposure, ...]]:
+    """Count, for each tap of each window, the units that read a real pixel with it.
+
+    An even layer has a grid that mirrors; an uneven one does not, and skewed filters go with it.
+
+    Parameters
+    ----------
+    network, size, padding, same
+        As for `uneven`.
+    layer : str or iterable of str, optional
+        Only these layers; by default all windows with several taps.
+
+    Returns
+    -------
+    Result of a tuple of `padviz.geometry.tap_exposure.TapExposure`
+        One for each convolution and pool; grids of shape (kernel height, width), in units.
+
+    Raises
+    ------
+    PadvizError
+        For a network, size or option that cannot be used.
+
+    Notes
+    -----
+    A grid sums to the layer's reads of real pixels, which is what usage counts of that layer alone.
+    Source: Alsallakh et al., ICLR 2021: the geometric side of its mean filters.
+
+    Examples
+    --------
+    >>> taps("resnet18", 224, layer="layer4.0.conv1")[0].grid
+    array([[36, 42, 42],
+           [42, 49, 49],
+           [42, 49, 49]])
+    """
+    from padviz.figures import panels
+    from padviz.geometry.tap_exposure import tap_exposure
+    from padviz.reports.windows.taps import report_of
+
+    wanted, pixels = asked(network, size, padding, same, layer)
+    only = {wanted.find(name).name for name in names(layer)}
+    rows = tuple(row for row in tap_exposure(wanted, pixels) if (row.layer in only if only else row.grid.size > 1))
+    if not rows:
+        what = f"{', '.join(only)} has no taps" if only else "has no window with several taps"
+        raise OptionError(what, where=wanted.name, hint="convolutions and pools have; padviz.layers lists them")
+    title = f"{wanted.title}, {pixels[0]} × {pixels[1]}"
+    return Result(rows, rows, partial(report_of, rows, wanted, pixels), partial(panels.taps, rows, title))
+
+
+def fields(
+    network: str | Path | Network | nn.Module,
+    size: int | Sequence[int] | None = None,
+    padding: str | None = None,
+    same: bool = False,
+    layer: str | Iterable[str] | None = None,
+) -> Result[tuple[ReceptiveField, ...]]:
+    """Work out the receptive field of every layer.
+
+    Parameters
+    ----------
+    network, padding, same
+        As for `uneven`.
+    size : int or (height, width), optional
+        Where padding depends on the input size (SAME), and for layers that see all of it.
+    layer : str or iterable of str, optional
+        Only these layers; all by default.
+
+    Returns
+    -------
+    Result of a tuple of `padviz.geometry.receptive_fields.ReceptiveField`
+        One for each layer, in network order; sizes in input pixels.
+
+    Raises
+    ------
+    PadvizError
+        For a network, size or option that cannot be used.
+
+    Notes
+    -----
+    A size is the union over all branches: the extent of `usage` from a single inner unit.
+    Source: Araujo et al., "Computing Receptive Fields of Convolutional Neural Networks", Distill 2019.
+
+    Examples
+    --------
+    >>> last = fields("vgg16", 224)[-1]
+    >>> last.height.size, int(last.height.stride), last.height.padding
+    (212, 32, 90)
+    """
+    from padviz.geometry.receptive_fields import fields_of_units, receptive_fields
+    from padviz.reports.windows.layers import fields
+
+    wanted, pixels = asked(network, size, padding, same, layer)
+    only = {wanted.find(name).name for name in names(layer)} or {*wanted.index}
+    rows = tuple(row for row in receptive_fields(wanted, pixels) if row.layer in only)
+
+    def draw() -> Figure:
+        from padviz.figures.windows import field_boxes
+
+        units = {name: fields_of_units(wanted, pixels, name) for name in names(layer) or wanted.targets}
+        return field_boxes.fields(units, pixels, wanted.title)
+
+    return Result(rows, rows, partial(fields, rows, wanted, pixels), draw)
