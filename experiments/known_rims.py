@@ -3,7 +3,8 @@
     python experiments/known_rims.py padviz/advice/known_rims.json -o docs/rims.png
 
 Measures the zoo and 42 more networks of torchvision and timm, one of each family, at 224 px or at a size of the same
-phase. No weights are needed: a rim is a property of windows and padding.
+phase, and at 640 px: rims hardly change, starved shares do. No weights are needed: a rim is a property of windows and
+padding.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 import padviz
 from padviz.sources.toml.load import zoo
 
-SIZE = 224
+SIZE, LARGE = 224, 640
 LARGER = {"ssd300_vgg16": SIZE + 128}  # a network that is too deep for 224 px, by a period of its strides
 TORCHVISION = """mnasnet1_0 shufflenet_v2_x1_0 regnet_y_400mf regnet_y_16gf efficientnet_v2_s efficientnet_b3
     mobilenet_v3_small segmentation.fcn_resnet50"""
@@ -43,13 +44,20 @@ def networks() -> Iterator[tuple[str, str, Any]]:
         yield name, "timm", timm.create_model(name, pretrained=False)
 
 
+def rims_of(name: str, network: Any, size: int) -> dict[str, Any]:
+    """Rims of a network, and the share of an image of that size that they starve."""
+    summary = padviz.usage(network, size).summary()
+    assert summary.rim is not None, f"{name} has no interior"
+    assert summary.share is not None
+    return {"height": summary.rim.height, "width": summary.rim.width, "starved": round(summary.share.starved, 4)}
+
+
 def measured() -> list[dict[str, Any]]:
     """Name, source and rims of each network, the narrowest first."""
     rows: list[dict[str, Any]] = []
     for name, source, network in networks():
-        rim = padviz.usage(network, LARGER.get(name, SIZE)).summary().rim
-        assert rim is not None, f"{name} has no interior"
-        rows.append({"name": name, "source": source, "height": rim.height, "width": rim.width})
+        rims = [rims_of(name, network, size) for size in (LARGER.get(name, SIZE), LARGE)]
+        rows.append({"name": name, "source": source, **rims[0], f"at_{LARGE}": rims[1]})
     return sorted(rows, key=lambda row: (sum(row["height"] + row["width"]), row["name"]))
 
 

@@ -174,7 +174,7 @@ def test_uneven(asked: list[str]) -> None:
                 for each in text.splitlines()
                 if each.split()[:1] == [row["layer"]] and (same or row["axis"] in each.split())
             ]
-            words = [word for word in own.split()[1:] if word not in ("(rigid)",)]
+            words = [word for word in own.split()[1:] if word not in ("(pool)",)]
             assert words[1 : 1 + len(cells)] == cells
             if reads[0] != reads[1]:
                 assert [int(each) for each in numbers(" ".join(words[1 + len(cells) :]))] == [*reads]
@@ -248,8 +248,8 @@ def test_sizes(asked: list[str]) -> None:
     assert [int(row["size"]) for row in sheet] == facts["even"]
     assert [int(row["size"]) for row in sheet if row["drops"] == "0"] == facts["even_without_drops"]
     assert [row["macs"] for row in sheet] == [str(each) for each in facts["macs"] or []] or not facts["macs"]
-    assert numbers(line(table, "even"))[:2] == [str(len(facts["even"])), "52"]
-    assert numbers(line(table, "no", "row"))[:2] == [str(len(facts["even_without_drops"])), "52"]
+    assert numbers(line(table, "balanced"))[:2] == [str(len(facts["even"])), "52"]
+    assert numbers(line(table, "no", "remainder"))[:2] == [str(len(facts["even_without_drops"])), "52"]
     runs = [each.split()[1:] for each in table.splitlines() if each.split()[:1] == ["sizes"]]
     for words, sizes in zip(runs, (facts["even"], facts["even_without_drops"]), strict=True):
         spans = [[*map(int, word.split("-"))] for word in words if word != "none"]

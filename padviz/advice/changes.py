@@ -149,7 +149,7 @@ def pooled_strides(today: Case) -> Iterator[Change]:
     if changed is not None:
         moved = [layer.name.removesuffix(".pool") for layer in _new(today.network, changed)]
         edit = tuple(f"{name}: stride=1, then nn.AvgPool2d(2)" for name in moved)
-        what = f"{_counted(len(moved), 'stride')} pooled"
+        what = f"pool {_counted(len(moved), 'stride')}"
         yield Change("pool", what, edit, "retrain", Case(changed, today.size))
 
 

@@ -88,7 +88,7 @@ def audit(
 
     >>> import padviz
     >>> audit(padviz.load("vgg19"), 224).verdict
-    'even, narrow rim'
+    'symmetric, narrow rim'
     """
     return examine(network, size, layer, heads).audit
 

@@ -9,9 +9,9 @@ from padviz.geometry.reaching.near_padding import NearPadding
 from padviz.geometry.receptive_fields import ReceptiveField
 from padviz.network.network import Size
 
-TOLERATED = 0.05  # of the pixels may be starved before a network is called foveated
+FOVEATED = 2 / 3  # of the pixels, and a network is foveated where more are starved: half of 69 known ones at 224
 CENTRED = 1.0  # pixels that a sampling grid may be off the image's centre and be called centred
-NAMED = 4  # layers of a sentence
+NAMED = 8  # layers of a sentence, which are what the reader came for
 INTERIOR = "the weight of an interior pixel"
 
 
@@ -21,15 +21,15 @@ def verdict(figures: Outcome, standing: Standing | None, reads: bool) -> str:
     >>> import padviz
     >>> from padviz.advice.verdict import audit
     >>> audit(padviz.load("vgg19"), 224).verdict
-    'even, narrow rim'
+    'symmetric, narrow rim'
     """
     if figures.rim is None:
-        return "uneven windows" if figures.uneven_learned else "even windows"
+        return "uneven windows" if figures.uneven_learned else "balanced windows"
     if not reads:
         return "no padding read"
     words = []
     if any(figures.rim.depths):
-        shape = "lopsided" if standing and standing.lopsided else "even"
+        shape = "lopsided" if standing and standing.lopsided else "symmetric"
         words.append(f"{shape}, {standing.width} rim" if standing else f"{shape} rim")
     if figures.overused_rim and any(figures.overused_rim.depths):
         words.append("overused rim")
@@ -45,7 +45,7 @@ def border(figures: Outcome, standing: Standing | None, compared: bool, reads: b
         return f"No unit reads padding; {rim.words} are context, which few units see."
     parts = []
     if any(rim.depths):
-        shape = "Lopsided" if standing and standing.lopsided else "Even"
+        shape = "Lopsided" if standing and standing.lopsided else "Symmetric"
         wide = f", {standing.width}" if standing and compared else ""
         if figures.low:
             parts.append(
@@ -53,7 +53,7 @@ def border(figures: Outcome, standing: Standing | None, compared: bool, reads: b
                 "in this one every pixel does (foveated)"
             )
         else:
-            foveated = " (foveated)" if share.starved > TOLERATED else ""
+            foveated = " (foveated)" if share.starved > FOVEATED else ""
             parts.append(
                 f"{shape}{wide} rim: {rim.words} get less than half {INTERIOR} (starved), "
                 f"{percent(share.starved)} of this image{foveated}"

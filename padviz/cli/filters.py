@@ -1,4 +1,4 @@
-"""`padviz filters`: what training made of the filters, and whether they lean to one side."""
+"""`padviz filters`: what training made of the filters, and whether they are skewed."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 @given("size layers")
 @reported("filters", draws=True)
 def command(model: str, weights: str | None, size: Pixels | None, layers: Names, to: To) -> None:
-    """Average the filters of every convolution of MODEL, a trained network, and measure how they lean.
+    """Average the filters of every convolution of MODEL, a trained network, and measure how they are skewed.
 
     MODEL is an ONNX file, or a PyTorch module as package.module:attribute: one that is trained, or one whose --weights
-    are given. D is the mean over output channels of how much larger the absolute weights of a filter's second half are
-    than those of its first, over the sum of all; 0 is even. In networks that were trained to test it, the sign of D
-    went with the offset of the sampling grid from the image's centre. A network tests that only where offsets of both
-    signs occur.
+    are given. D is the mean skew of its output channels: how much larger the absolute weights of a filter's second half
+    are than those of its first, over the sum of all. In networks that were trained to test it, the sign of D went with
+    the offset of the sampling grid from the image's centre. A network tests that only where offsets of both signs
+    occur.
 
     \b
     Example:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def command(
     model: str, sizes: tuple[Pixels, ...], padding: str | None, same: bool, layers: Names, axis: str, to: To
 ) -> None:
-    """List the even sizes of MODEL: all, those that drop no row, the rules they follow, and multiply-adds (macs).
+    """List the balanced sizes of MODEL: all, those without stride remainders, their rules, and multiply-adds (macs).
 
     --size are those to look at, 64:1024 by default: squares, or with --axis one side.
 

@@ -28,10 +28,10 @@ def command(
 ) -> None:
     """Run MODEL, a trained network, on crops of photographs before and after each change, and compare its answers.
 
-    Of a classifier, the table has the share of crops whose best class is kept, and the mean KL divergence; of other
-    outputs, their change relative to their norm, and the correlation. A shift by one pixel, down and right, is the
-    yardstick. Intervals are of 95 %, over pictures. A size is made by a larger or smaller crop of the same scene, and
-    by resizing. By default the nearest balanced sizes and all schemes are tried, else what --size and --padding name.
+    The table has the share of crops whose best class a classifier keeps, and the mean KL divergence; for other outputs
+    their change relative to their norm, and the correlation. A shift by one pixel, down and right, is the yardstick.
+    Intervals are of 95 %, over pictures. A size is made by a larger or smaller crop of the same scene, and by
+    resizing. By default the nearest balanced sizes and all schemes are tried, else what --size and --padding name.
 
     \b
     Example:

@@ -30,12 +30,12 @@ def command(
 ) -> None:
     """List the layers of MODEL whose padding is read more on one side than on the other.
 
-    A strided window may stop short of its far padding; often one more pixel of input cures it. Only learned windows,
-    which have weights, can grow askew: pools are rigid. What skews them is the offset of the sampling grid from the
+    A strided window may stop short of its far padding; often one more pixel of input cures it. Only convolutions
+    have weights that can be skewed; pools have none. What skews them is the offset of the sampling grid from the
     image's centre, which uneven padding is a sign of.
 
-    --check exits with 1 where a learned window is uneven; --check all where any window is, and --check drops also where
-    rows are dropped.
+    --check exits with 1 where a convolution is uneven; --check all where any window is, and --check drops also where
+    there are stride remainders.
 
     \b
     Example:

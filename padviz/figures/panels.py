@@ -129,7 +129,7 @@ def taps(exposures: Sequence[TapExposure], title: str, cmap: str | None = None) 
     line = "share of the units whose tap reads a real pixel · imbalance ↔ left-right, ↕ top-bottom"
     kinds = {row.learned for row in exposures if row.uneven}
     line += " · red: uneven" if True in kinds else ""
-    line += " · blue: uneven, but rigid (a pool)" if False in kinds else ""
+    line += " · blue: uneven, a pool" if False in kinds else ""
     return _grid(panels, title, line, Scale(1.0, "share of the units"), 130, cmap, float(floor))
 
 

@@ -110,7 +110,7 @@ def grid_in_words(row: ReceptiveField) -> str:
     'height -15.5 px, width 0 px'
     """
     if row.parts_at:
-        return f"undefined: branches are centred differently from {row.parts_at} on"
+        return f"not defined: branches have different centres, first at {row.parts_at}"
     pairs = zip(("height", "width"), row.offsets, strict=True)
     words = [f"{axis} {offset:+g} px" for axis, offset in pairs if offset is not None]
     return ", ".join(words).replace("+0 px", "0 px") or "none: each unit sees the whole image"

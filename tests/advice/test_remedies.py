@@ -97,7 +97,7 @@ def test_strides_moved_into_pools_are_those_that_a_person_moves() -> None:
         layer[0].conv1 = pooled(layer[0].conv1)
         layer[0].downsample[0] = pooled(layer[0].downsample[0])
     (change,) = pooled_strides(Case(padviz.load("resnet18"), (224, 224)))
-    assert change.what == "7 strides pooled"
+    assert change.what == "pool 7 strides"
     by_hand = padviz.usage(module, 224, layer="layer4.1")
     assert (padviz.usage(change.case.network, 224).counts == by_hand.counts).all()
     assert [row.layer for row in padviz.uneven(change.case.network, 224).uneven_learned] == []
@@ -345,12 +345,12 @@ def test_a_size_is_no_remedy_for_what_is_even_already() -> None:
 @pytest.mark.parametrize(
     ("name", "size", "verdict"),
     [
-        ("vgg19", 224, "even, narrow rim"),
+        ("vgg19", 224, "symmetric, narrow rim"),
         ("resnet50", 65536, "lopsided, narrow rim"),
-        ("resnet50", 225, "even, narrow rim"),
+        ("resnet50", 225, "symmetric, narrow rim"),
         ("mobilenet_v2", 224, "lopsided, typical rim"),
-        ("densenet121", 224, "even, wide rim"),
-        ("inception_v3", 224, "even, wide rim"),
+        ("densenet121", 224, "symmetric, wide rim"),
+        ("inception_v3", 224, "symmetric, wide rim"),
         ("unet", 572, "no padding read"),
     ],
 )
@@ -386,7 +386,7 @@ def test_a_grid_that_is_off_the_centre_is_said_where_no_window_is_uneven() -> No
 def test_where_there_is_no_share_the_verdict_stands_on_windows_alone() -> None:
     made = network({"op": "conv", "name": "a", "kernel": 3, "padding": 1}, {"op": "adaptive", "name": "b", "output": 3})
     found = audit(made, 16)
-    assert found.verdict == "even windows"
+    assert found.verdict == "balanced windows"
     assert (found.outcome.share, found.outcome.ring_px) == (None, [32, 32])
     assert found.border == f"Fair shares are not defined: {found.outcome.share_reason}."
 

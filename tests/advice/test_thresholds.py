@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from importlib.resources import files
 from math import inf
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from msgspec.structs import replace
@@ -14,6 +17,7 @@ from padviz.advice.changes import cropped_outputs
 from padviz.advice.remedies import GAIN, Outcome, helps, worse
 from padviz.advice.standing import quartiles, standing
 from padviz.advice.verdict import audit
+from padviz.advice.wording import FOVEATED, border
 from padviz.counting.coverage import coverage
 from padviz.counting.shares.summary import Rim
 from padviz.geometry.balance.case import Case
@@ -47,13 +51,27 @@ def test_half_of_what_is_due_is_not_starved_and_one_and_a_half_not_overused(axis
     assert padviz.usage(net(axis, {"kernel": [3, 1]}), at(axis, 20)).summary().share.starved == 2 / 20
 
 
-@AXES
-def test_five_percent_are_not_foveated_and_more_are(axis: int) -> None:
-    """One row at each end has too little: 2 of 40 are 5 %."""
-    for rows, foveated in ((40, False), (39, True)):
-        found = audit(net(axis, {"kernel": [5, 1], "padding": [1, 0]}), at(axis, rows))
-        assert found.outcome.unfair == 2 / rows
-        assert ("foveated" in found.border) == foveated
+def test_two_thirds_of_the_image_are_not_foveated_and_more_are() -> None:
+    figures = audit(padviz.load("vgg19"), 224).outcome
+    assert figures.rim is not None
+    for starved, foveated in ((2 / 3, False), (0.67, True)):
+        share = replace(figures.share, starved=starved)
+        said = border(replace(figures, share=share), standing(figures.rim), compared=True, reads=True)
+        assert ("% of this image (foveated);" in said) == foveated
+
+
+@pytest.mark.parametrize("size", [224, 640])
+def test_no_word_of_a_verdict_is_true_of_more_than_two_thirds_of_known_networks(size: int) -> None:
+    known = msgspec.json.decode(files("padviz.advice").joinpath("known_rims.json").read_bytes())["networks"]
+    words: Counter[str] = Counter()
+    for network in known:
+        at_size = network if size == 224 else network["at_640"]
+        stands = standing(Rim(at_size["height"], at_size["width"]))
+        words.update(["lopsided" if stands.lopsided else "symmetric", stands.width])
+        words.update(["foveated"] * (at_size["starved"] > FOVEATED))
+    assert len(known) == 69
+    assert max(words.values()) <= 69 * 2 / 3, words
+    assert {"lopsided", "symmetric", "narrow", "typical", "wide"} <= words.keys()
 
 
 @AXES

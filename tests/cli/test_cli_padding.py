@@ -102,16 +102,16 @@ def test_uneven_says_culprits_reason_and_cure_on_one_screen() -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     for text in (
         "conv1", "7/2/1", "3+3", "3+2", "reads\n", "3 top/left, 2 bottom/right", "layer4.0.conv2",
-        "Uneven: 5 of the 21 windows", "4 learned, 1 rigid", "maxpool*", "* rigid: ",
-        "193 (0.848 times the multiply-adds)", "225 (1.13 times the multiply-adds); conv",
+        "Uneven: 5 of the 21 windows", "4 convolutions, 1 pool", "maxpool*", "* a pool ",
+        "193 (0.85x multiply-adds)", "225 (1.13x multiply-adds); conv",
         "75.65 %", "76.01 %", "ICLR 2021",
     ):  # fmt: skip
         assert text in result.stdout
     assert "layer1.0.conv2" not in result.stdout
     assert len(result.stdout.splitlines()) <= 24
     even = run("uneven", "resnet50", "--size", "225").stdout
-    assert "Even: none of the 21 windows" in even
-    assert "rigid" not in even
+    assert "Balanced: none of the 21 windows" in even
+    assert "a pool" not in even
     assert "layer1.0.conv2" in run("uneven", "resnet50", "--all").stdout
 
 
@@ -160,7 +160,7 @@ def test_uneven_csv_markdown_and_files() -> None:
     assert (result.exit_code, result.stdout) == (0, "")
     report = Path("report.md").read_text()
     assert report.startswith("### ResNet-18, 224 x 224\n\n| layer | kind |")
-    assert "| maxpool | maxpool (rigid) | 3/2/1 |  | 112 |" in report
+    assert "| maxpool | maxpool (pool) | 3/2/1 |  | 112 |" in report
     assert "| conv1 | conv | 7/2/1 |  | 224 | 3+3 | 3+2 |" in report
     assert "exists" in run("uneven", "resnet18", "-o", "report.md").stderr
     assert Path("report.md").read_text() == report
@@ -262,7 +262,7 @@ def test_the_offset_of_several_maps_is_that_of_the_last() -> None:
         layers = [{**conv, "name": name, "stride": stride} for name, stride in zip("ab", strides, strict=True)]
         network = replace(parse({"layers": layers, "size": 32}, "net"), targets=())
         first, *told = grid(network, (32, 32))
-        assert first.startswith(f"Grid offset of b, the last of 2 maps: height {offset}, width {offset}")
+        assert first.startswith(f"Sampling-grid offset of b, the last of 2 maps: height {offset}, width {offset}")
         assert len(told) == (offset != "0 px")
 
 
@@ -316,8 +316,8 @@ def test_taps() -> None:
     table = run("taps", "resnet18").stdout
     assert "+7.69%" in table
     assert "maxpool*" in table
-    assert "* rigid: " in table
-    assert "rigid" not in run("taps", "resnet18", "--layer", "conv1").stdout
+    assert "* a pool " in table
+    assert "a pool" not in run("taps", "resnet18", "--layer", "conv1").stdout
     assert "uneven" in table
     rows = rows_of(run("taps", "resnet18", "--layer", "layer2.0.downsample.0", "--format", "csv").stdout)
     assert [row["layer"] for row in rows] == ["layer2.0.downsample.0"]
@@ -472,7 +472,7 @@ def test_all_lists_both_axes() -> None:
     text = run("uneven", "net.toml", "--all").stdout
     assert "height" in text
     assert "width" in text
-    assert "height" not in run("uneven", "net.toml").stdout.partition("Grid offset")[0]
+    assert "height" not in run("uneven", "net.toml").stdout.partition("Sampling-grid offset")[0]
 
 
 def test_no_colours_where_they_are_not_wanted() -> None:

@@ -251,7 +251,7 @@ def test_tap_grids_and_fields_are_whole(name: str) -> None:
     assert titled(figure.axes[0]).get_color() == canvas.UNEVEN
     assert titled(figure.axes[1]).get_color() == canvas.RIGID
     assert titled(figure.axes[2]).get_color() == "black"
-    assert any("blue: uneven, but rigid" in text.get_text() for text in texts(figure))
+    assert any("blue: uneven, a pool" in text.get_text() for text in texts(figure))
     targets = [net.layers[4].name, net.targets[0]]
     shown = {layer: fields_of_units(net, (224, 160), layer) for layer in targets}
     assert not clipped(field_boxes.fields(shown, (224, 160), net.title))
@@ -274,10 +274,10 @@ def test_the_ledger_picture_shows_what_is_declared_and_read(name: str, size: tup
         assert (to_hex(pool.get_edgecolor()), pool.get_hatch()) == (canvas.RIGID, ledger_bars.HATCH)
         words = [text.get_text() for text in figure.legends[0].get_texts()]
         assert words == [
-            "declared", "read, uneven, learned (weights)", "read, uneven, rigid (a pool)",
-            "read, even, learned (weights)",
+            "declared", "read, uneven, a convolution", "read, uneven, a pool",
+            "read, balanced, a convolution",
         ]  # fmt: skip
-        assert any("uneven: 4 learned, 1 rigid" in text.get_text() for text in texts(figure))
+        assert any("uneven: 4 convolutions, 1 pool" in text.get_text() for text in texts(figure))
 
 
 def test_bare_maps_and_thumbnails_have_the_sizes_asked_for(tmp_path: Path) -> None:

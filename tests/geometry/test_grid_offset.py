@@ -59,10 +59,10 @@ def test_padding_on_the_other_side_turns_its_sign(size: int) -> None:
 def test_where_branches_are_centred_differently_there_is_none_and_the_layer_is_named() -> None:
     row = padviz.fields("unet", 572)[-1]
     assert row.offsets == (None, None)
-    assert grid_in_words(row) == "undefined: branches are centred differently from up4.up on"
+    assert grid_in_words(row) == "not defined: branches have different centres, first at up4.up"
     assert grid_offsets(padviz.load("unet"), (572, 572))[row.layer] == (None, None)
     screen = " ".join(run("uneven", "unet", "--size", "572").stdout.split())
-    assert "Grid offset of out: undefined: branches are centred differently from up4.up on." in screen
+    assert "Sampling-grid offset of out: not defined: branches have different centres, first at up4.up." in screen
     assert "predicts" not in screen
 
 
@@ -88,4 +88,4 @@ def test_fields_uneven_and_audit_say_it() -> None:
     assert (entry["offset"], entry["grid"]) == ([-15.5, -15.5], "height -15.5 px, width -15.5 px")
     assert "sampling grid is centred 15.5" in " ".join(run("audit", "resnet18", "--size", "224").stdout.split())
     screen = " ".join(run("uneven", "ssd300_vgg16").stdout.split())
-    assert "Grid offset of backbone.extra.4.2, the last of 6 maps: height -14 px, width -14 px." in screen
+    assert "Sampling-grid offset of backbone.extra.4.2, the last of 6 maps: height -14 px, width -14 px." in screen

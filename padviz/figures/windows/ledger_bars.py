@@ -21,7 +21,7 @@ HATCH = "/////"  # of windows without weights
 def padding(ledger: Ledger, title: str) -> Figure:
     """Draw the rows of padding that each window declares (outlined) and reads (filled), on both sides.
 
-    Windows without weights are hatched; the uneven ones are red, or blue where they are rigid.
+    Windows without weights are hatched; the uneven ones are red, or blue where they are pools.
     """
     first = sorted(ledger.layers, key=lambda layer: not (layer.uneven or layer.drops))[:LEDGER]
     layers = [layer for layer in ledger.layers if layer in first]
@@ -53,8 +53,8 @@ def padding(ledger: Ledger, title: str) -> Figure:
 
 
 def _split(ledger: Ledger) -> str:
-    counts = (len(ledger.uneven_learned), "learned"), (len(ledger.uneven_rigid), "rigid")
-    parts = [f"{count} {word}" for count, word in counts if count]
+    counts = (len(ledger.uneven_learned), "convolution"), (len(ledger.uneven_rigid), "pool")
+    parts = [f"{count} {word}{'s' if count > 1 else ''}" for count, word in counts if count]
     return f": {', '.join(parts)}" if parts else ""
 
 
@@ -64,8 +64,8 @@ def _handles(layers: Sequence[LayerPadding]) -> list[Patch]:
 
     handles = [Patch(facecolor="none", edgecolor="0.2", lw=0.7, label="declared")]
     for uneven, learned in sorted({(layer.uneven, layer.learned) for layer in layers}, reverse=True):
-        word = "learned (weights)" if learned else "rigid (a pool)"
-        handles.append(Patch(**_mark(uneven, learned), label=f"read, {'uneven' if uneven else 'even'}, {word}"))
+        word = "a convolution" if learned else "a pool"
+        handles.append(Patch(**_mark(uneven, learned), label=f"read, {'uneven' if uneven else 'balanced'}, {word}"))
     return handles
 
 
@@ -78,7 +78,7 @@ def _mark(uneven: bool, learned: bool) -> dict[str, Any]:
 
 
 def _sides(ax: Axes, rows: Sequence[AxisPadding], learned: Sequence[bool]) -> None:
-    """Draw a bar to the left for the padding before, one to the right for that after; what is dropped as a number."""
+    """Draw a bar to the left for the padding before, one to the right for that after; remainders as numbers."""
     from matplotlib.ticker import MaxNLocator
 
     reach = max([1, *(max(*row.declared, row.consumed[1] + row.overhang) for row in rows)]) + 0.5
@@ -89,7 +89,7 @@ def _sides(ax: Axes, rows: Sequence[AxisPadding], learned: Sequence[bool]) -> No
             ax.barh(y, sign * read, 0.7, **mark)
             ax.barh(y, sign * declared, 0.7, facecolor="none", edgecolor="0.2", lw=0.7)
         if row.dropped:
-            ax.text(reach, y, f"drops {row.dropped} ", ha="right", va="center", fontsize=SMALL - 1, color="0.4")
+            ax.text(reach, y, f"{row.dropped} unread ", ha="right", va="center", fontsize=SMALL - 1, color="0.4")
     ax.axvline(0, color="0.2", lw=0.7)
     ax.set_xlim(-reach, reach)
     ax.set_ylim(max(len(rows), 3) - 0.4, -0.6)

@@ -78,7 +78,7 @@ export class AuditPart {
     const ratio = ({ macs_ratio: ratio }) => (ratio === null ? "" : `${ratio.toFixed(2)} ×`);
     this.remedies.replaceChildren(
       row("today", audit.outcome, [macs, ""], null),
-      ...audit.remedies.map((remedy, at) => row(remedy.what, remedy.outcome, [ratio(remedy), remedy.price ? `${remedy.needs}, priced` : remedy.needs], at)),
+      ...audit.remedies.map((remedy, at) => row(remedy.what, remedy.outcome, [ratio(remedy), remedy.price ? `${remedy.needs}, costly` : remedy.needs], at)),
     );
     if (focused) this.remedies.querySelector("input:checked")?.focus();
     const remedy = audit.remedies[chosen];

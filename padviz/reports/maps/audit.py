@@ -24,8 +24,8 @@ MEND = 8  # uneven windows, which are what the reader came for
 UNITS = ("", "K", "M", "G", "T", "P")
 LEGEND = {
     "uneven": "convolutions",
-    "rim": "starved px at the first and last side",
-    "elsewhere": "points of accuracy, of a small network as it is (yours: --images FOLDER)",
+    "rim": "starved px above or left, and below or right",
+    "elsewhere": "change of a small network's accuracy (yours: --images FOLDER)",
 }
 
 
@@ -128,7 +128,7 @@ def _compared(audit: Audit, tried: Trial | None) -> list[Block]:
 
 def _group(remedy: Remedy) -> str:
     """Say what a remedy needs of a trained network."""
-    return f"{remedy.needs}{', priced' if remedy.price else ''}"
+    return f"{remedy.needs}{', costly' if remedy.price else ''}"
 
 
 def _listed(remedies: list[Remedy]) -> Iterator[Remedy]:
@@ -214,24 +214,22 @@ def _besides(before: Outcome, remedy: Remedy) -> list[str]:
 def _figures(audit: Audit) -> list[tuple[str, Any]]:
     """List the figures that the verdict stands on."""
     share = audit.outcome.share
-    facts: list[tuple[str, Any]] = [("no training", _without_training(audit.remedies))] if audit.remedies else []
+    facts: list[tuple[str, Any]] = [("weights kept", _as_it_is(audit.remedies))] if audit.remedies else []
     if share:
         corners = [
             _share(corner) for corner in (share.corners.top_left, share.corners.bottom_right) if corner is not None
         ]
-        at = f"; first and last corner {corners[0]} and {corners[1]}" if len(corners) == 2 else ""
+        at = f"; top left {corners[0]}, bottom right {corners[1]}" if len(corners) == 2 else ""
         facts.append(("fair shares", f"{_share(share.least)} to {_share(share.most)} (1 is fair){at}"))
-    kinds = {"convolutions": audit.learned[NAMED:], "pools": audit.rigid}
-    uneven = [f"{kind} {some_names(names, MEND)}" for kind, names in kinds.items() if names]
-    if uneven:
-        facts.append(("also uneven", "; ".join(uneven)))
+    if audit.rigid:
+        facts.append(("uneven pools", some_names(audit.rigid, MEND)))
     if audit.dropping:
         many = f"{len(audit.dropping)} layers leave" if len(audit.dropping) > 1 else "1 layer leaves"
         facts.append(("remainders", f"{many} rows or columns unread, first {audit.dropping[0]}"))
     return facts
 
 
-def _without_training(remedies: list[Remedy]) -> str:
+def _as_it_is(remedies: list[Remedy]) -> str:
     """Say what works with today's weights."""
     first = next((remedy for remedy in remedies if remedy.needs == "today's weights"), None)
     if first is None or first.outcome.share is None:

@@ -1,4 +1,4 @@
-"""The report of `filters`: the mean filters of a trained network, and whether they lean to one side."""
+"""The report of `filters`: the mean filters of a trained network, and whether they are skewed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from padviz.trained.mean_filters import MeanFilter, MeanFilters
 
 STRIDED = "* of a stride above 1."
 LEGEND = (
-    "height, width: D; above 0, the bottom or the right half has larger weights; p: of sign flips. "
+    "height, width: D, the skew; above 0, the bottom or the right half has larger weights; p: of sign flips. "
     "a: the part of the mean filter that its mirror image does not share. "
     "offset: of the grid from the image's centre, in input pixels; used: padding that is read before and after."
 )
 ONE_SIDE = "all offsets lie on one side: nothing is tested"
 GRID = {-1: "before the centre", 0: "centred", 1: "behind the centre", None: "undefined"}
-PADDING = {-1: "more behind", 0: "even", 1: "more before"}
+PADDING = {-1: "more behind", 0: "balanced", 1: "more before"}
 
 
 def _shape(row: MeanFilter) -> str:

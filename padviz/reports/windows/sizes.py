@@ -1,4 +1,4 @@
-"""The report of `sizes`: the even sizes of a range, their rules, and their multiply-adds."""
+"""The report of `sizes`: the balanced sizes of a range, their rules, and their multiply-adds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from padviz.reports.report import Facts, Report, Table, columns
 
 
 def report_of(network: Network, sizes: EvenSizes) -> Report:
-    """Report the even sizes of a network."""
+    """Report the balanced sizes of a network."""
     macs = macs_of_squares(network, sizes.even) if sizes.axis == "both" else None
     priced = dict(zip(sizes.even, macs or (), strict=False))
     keys = "network range axis even even_without_drops rule rule_without_drops"
@@ -34,10 +34,10 @@ def _facts(network: Network, sizes: EvenSizes, priced: dict[int, int]) -> list[t
     axis = "" if sizes.axis == "both" else f", {sizes.axis} alone"
     return [
         ("network", f"{network.title}, sizes {lo} to {hi}{axis}"),
-        *_ruled("even", sizes.even, sizes.rule, hi - lo + 1),
+        *_ruled("balanced", sizes.even, sizes.rule, hi - lo + 1),
         *(_why_none(network, lo, hi) if not sizes.even else []),
         *_priced(priced),
-        *_ruled("no row dropped", sizes.even_without_drops, sizes.rule_without_drops, hi - lo + 1),
+        *_ruled("no remainder", sizes.even_without_drops, sizes.rule_without_drops, hi - lo + 1),
     ]
 
 
@@ -48,14 +48,14 @@ def _ruled(name: str, sizes: Sequence[int], rule: str | None, count: int) -> lis
 
 
 def _why_none(network: Network, lo: int, hi: int) -> list[tuple[str, str]]:
-    """Name the window that stands in the way of every even size, if one does."""
+    """Name the window that stands in the way of every balanced size, if one does."""
     middle = (lo + hi) // 2
     odd = odd_window(network, (middle, middle))
     return [("why none", f"{odd} reads an odd number of padded rows at each, which no pads can halve")] if odd else []
 
 
 def _priced(priced: dict[int, int]) -> list[tuple[str, str]]:
-    """Say the multiply-adds at the first even size and at the last one.
+    """Say the multiply-adds at the first balanced size and at the last one.
 
     >>> _priced({225: 4624665792, 257: 5967894016})
     [('macs', '4,624,665,792 at 225, 5,967,894,016 at 257')]

@@ -10,7 +10,7 @@ from padviz.network.network import Network, Size
 from padviz.reports.documents import picked
 from padviz.reports.report import Column, Heading, Lines, Report, Table
 from padviz.reports.tables import by, once
-from padviz.reports.windows.uneven import RIGID, kind
+from padviz.reports.windows.uneven import POOL, kind
 
 LAYER = (Column("layer"), kind(lambda row: row))
 COUNTED = (
@@ -35,7 +35,7 @@ def report_of(rows: Sequence[TapExposure], network: Network, size: Size, files: 
     facts = {"network": network.name, "size": [*size], "layers": [*map(tap_facts, rows)]}
     table = Table((*LAYER, *COUNTED, Column("imbalance", of=_imbalance)), rows, marked=lambda row: row.uneven)
     heading = Heading(f"{network.title}, {by(size)}: units whose tap reads a real pixel")
-    marks = () if all(row.learned for row in rows) else (RIGID,)
+    marks = () if all(row.learned for row in rows) else (POOL,)
     return Report("taps", facts, [[heading, table, Lines((), marks=marks)]], Table(SHEET, rows), files=files)
 
 

@@ -25,7 +25,7 @@ REPORTED = {  # ImageNet top-1 accuracy in percent of networks trained and teste
     "resnet50": (75.65, 76.01),
     "resnet101": (77.37, 77.67),
 }
-RIGID = "* rigid: a pool has no weights that could grow askew."
+POOL = "* a pool has no weights that could be skewed."
 Result = tuple[str, Network, Ledger]  # as the model was asked for
 
 
@@ -59,12 +59,12 @@ def _of(key: str, heading: str = "", **more: Any) -> Column:
 
 
 def kind(finder: Any) -> Column:
-    """Make the column of a window's kind, which marks rigid ones; `finder` finds the window in a row."""
+    """Make the column of a window's kind, which marks pools; `finder` finds the window in a row."""
 
     def marked(mark: str) -> Callable[[Any], str]:
         return lambda row: f"{row.kind}{'' if row.learned else mark}"
 
-    return Column("kind", of=finder, show=marked("*"), words=marked(" (rigid)"))
+    return Column("kind", of=finder, show=marked("*"), words=marked(" (pool)"))
 
 
 SCREEN = (
@@ -75,7 +75,7 @@ SCREEN = (
     _of("input"),
     _of("declared", "pads", show=_pair),
     _of("consumed", "used", show=_pair),
-    _of("dropped", "drop", show=lambda rows: rows or None),
+    _of("dropped", "rest", show=lambda rows: rows or None),
     _of("skipped", "skip", show=lambda rows: rows or None),
     _of("overhang", "over", show=lambda rows: rows or None),
     Column("words", "reads"),
@@ -144,7 +144,7 @@ def _sheet(network: Network, ledger: Ledger, listed: Sequence[LayerPadding]) -> 
 
 def _blocks(network: Network, ledger: Ledger, listed: Sequence[LayerPadding], every: bool) -> list[Block]:
     """Lay out what is said of one network at one size."""
-    marks = () if all(layer.learned for layer in listed) else (RIGID,)
+    marks = () if all(layer.learned for layer in listed) else (POOL,)
     rows = [row for layer in listed for row in reads_of(layer, every)]
     table = Table(SCREEN, rows, marked=lambda reads: reads.row.uneven)
     return [Heading(f"{network.title}, {by(ledger.size)}"), table, Lines(verdict(network, ledger), marks=marks)]
@@ -167,28 +167,28 @@ def _findings(model: str, network: Network, ledger: Ledger, check: str | None) -
     for layer in ledger.layers:
         if layer.uneven or (check == "drops" and layer.drops):
             level: Level = "error" if fails(layer, check) else "warning"
-            what = f"{layer.layer} ({layer.kind}{'' if layer.learned else ', rigid'}) {_shows(layer)}"
-            yield Finding(level, f"{'Uneven padding' if layer.uneven else 'Dropped rows'} in {at}", what, file)
+            what = f"{layer.layer} ({layer.kind}{'' if layer.learned else ', a pool'}) {_shows(layer)}"
+            yield Finding(level, f"{'Uneven padding' if layer.uneven else 'Stride remainder'} in {at}", what, file)
     yield Finding("notice", at, " ".join(verdict(network, ledger)), file)
 
 
 def _shows(layer: LayerPadding) -> str:
     if not layer.uneven:
-        return f"drops {layer.height.dropped} at the bottom, {layer.width.dropped} at the right"
+        return f"leaves {layer.height.dropped} at the bottom and {layer.width.dropped} at the right unread"
     return "reads " + "; ".join(filter(None, (reads.words for reads in reads_of(layer))))
 
 
 def verdict(network: Network, ledger: Ledger) -> list[str]:
     """Say how many windows are uneven, what to do, what it costs, what it brought."""
     count, windows = len(ledger.uneven), len(ledger.layers)
-    lines = [f"Even: none of the {windows} windows that pad or stride reads more padding on one side."]
+    lines = [f"Balanced: none of the {windows} windows that pad or stride reads more padding on one side."]
     if count:
-        split = (len(ledger.uneven_learned), "learned"), (len(ledger.uneven_rigid), "rigid")
-        kinds = ", ".join(f"{n} {word}" for n, word in split if n)
+        split = (len(ledger.uneven_learned), "convolution"), (len(ledger.uneven_rigid), "pool")
+        kinds = ", ".join(f"{n} {word}{'s' if n > 1 else ''}" for n, word in split if n)
         lines = [f"Uneven: {count} of the {windows} windows that pad or stride read more padding on one side: {kinds}."]
     if ledger.drops:
         names = [layer.layer for layer in ledger.layers if layer.drops]
-        lines.append(f"Rows or columns at the far edge are dropped by {some_names(names, 1)}.")
+        lines.append(f"Stride remainders, rows or columns that no window reads, at {some_names(names, 1)}.")
     lines += [*grid(network, ledger.size), _cure(network, ledger)]
     if reported := _reported(network):
         line = "Reported for training and testing at 224 and 225: ImageNet top-1 {at_224:.2f} % and {at_225:.2f} %"
@@ -204,7 +204,7 @@ def grid(network: Network, size: Size) -> list[str]:
         return []
     names = [name for name in names_of(None, network, every=True) if name in rows]
     last = f", the last of {len(names)} maps" if len(names) > 1 else ""
-    sentences = [f"Grid offset of {name}{last}: {grid_in_words(rows[name])}." for name in names[-1:]]
+    sentences = [f"Sampling-grid offset of {name}{last}: {grid_in_words(rows[name])}." for name in names[-1:]]
     off = any(offset for name in names[-1:] for offset in rows[name].offsets)
     return (
         [*sentences, "In a controlled experiment strided filters were skewed to the other side."] if off else sentences
@@ -230,7 +230,7 @@ def _priced(network: Network, size: Size, near: list[Suggestion]) -> str:
     sizes = []
     for suggestion in near:
         ratio = suggestion.macs_ratio if known else suggestion.work
-        sizes.append(f"{pixels(suggestion.size)} ({ratio:.3g} times the {what}{', drops rows' * suggestion.drops})")
+        sizes.append(f"{pixels(suggestion.size)} ({ratio:.2f}x {what}{', with stride remainders' * suggestion.drops})")
     unknown = costs(network, size).unknown
     why = f"{unknown} does not say its channels, so multiply-adds are not known" if unknown else "nothing multiplies"
     anew = f" But {declaration}." if (declaration := declared(network)) else ""
