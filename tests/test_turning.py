@@ -166,7 +166,7 @@ COMMANDS = {
     "sizes": "MODEL --axis height --size 9:60",
     "audit": "MODEL --size SIZE",
     "coverage": "MODEL --size SIZE -o OUT.csv --overwrite",
-    "tiles": "MODEL --image SIZE",
+    "tiles": "MODEL --size SIZE",
     "taps": "MODEL --size SIZE",
     "fields": "MODEL --size SIZE",
     "layers": "MODEL --size SIZE",

@@ -12,9 +12,9 @@ WORDS = [("height", "width"), ("top", "left"), ("bottom", "right")]
 OTHER = {a: b for pair in WORDS for a, b in (pair, pair[::-1])}
 KEYS = {"rows": "cols", "cols": "rows"}
 LINES = {"row": "column", "rows": "columns", "column": "row", "columns": "rows"}
-PAIRS = {  # what holds one value for each axis, in lists: of a list of pairs, as margins are, the pairs stay
-    "size", "shape", "period", "ring_px", "field", "margin", "offset", "kernel", "stride", "dilation", "padding",
-    "input", "output", "unit", "pull", "read",
+PAIRS = {  # what holds one value for each axis, in lists: of a list of pairs the pairs stay
+    "size", "shape", "period", "ring_px", "field", "offset", "kernel", "stride", "dilation", "padding",
+    "input", "output", "unit", "pull", "read", "image", "tile", "keeps",
 }  # fmt: skip
 EACH = {"sizes": "size", "shapes": "size", "pulls": "pull", "reads": "read", "shape": "shape"}  # lists of such pairs
 GRIDS = {"grid", "plane", "interior", "uses"}  # what is a matrix of rows and columns

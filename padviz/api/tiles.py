@@ -26,6 +26,7 @@ def tiles(
     *,
     objects: int = 0,
     ignore_norms: bool = False,
+    level: float | None = None,
 ) -> Plan:
     """Plan tiles of an image, as few as keep every unit of a network's last maps as it is in the whole image.
 
@@ -43,6 +44,8 @@ def tiles(
         Pixels of the largest object: any lies within what one tile keeps right.
     ignore_norms : bool
         Whether to plan as if norms, gates and attention saw each position alone.
+    level : float, optional
+        The share of a unit's paths that its tile must hold, as .999: with less context than is exact.
 
     Returns
     -------
@@ -65,7 +68,7 @@ def tiles(
 
     whole, size = load_at(network, image)
     kept = upto(whole, names_of(layer, whole, every=True))
-    return plan_tiles(kept, size, as_size(tile), objects, globals_of(kept) if ignore_norms else frozenset())
+    return plan_tiles(kept, size, as_size(tile), objects, globals_of(kept) if ignore_norms else frozenset(), level)
 
 
 def verify_tiles(

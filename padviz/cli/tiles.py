@@ -15,7 +15,7 @@ LEVELS = (0.99, 0.999)
 
 @click.command(name="tiles", cls=Command)
 @model
-@given("size padding same layers tile object for ignore-norms verify weights", object=0)
+@given("size padding same layers tile object for level ignore-norms verify weights", object=0)
 @reported("tiles")
 def command(
     model: str,
@@ -26,6 +26,7 @@ def command(
     tile: Pixels | None,
     object_: int | None,
     for_: str | None,
+    level: float | None,
     ignore_norms: bool,
     verify: bool,
     weights: str | None,
@@ -35,9 +36,10 @@ def command(
 
     A unit of a tile is right if it reads the same pixels, at the same phase of every stride, and the same padding as in
     the whole image. With --size, of the image, and --tile, the tiles are planned: as few as keep every unit right, as
-    long as the image is modulo the lattice. With --for, the call of a library is printed, and whether it is exact. The
-    context from which 99 % and 99.9 % of the paths come is shown beside the exact one. With --verify, MODEL, a module
-    or an ONNX file, runs at the smallest image with three tiles a side.
+    long as the image is modulo the lattice. Without them, tile sizes are listed, with what each costs. The context from
+    which 99 % and 99.9 % of the paths come is shown beside the exact one. With --for, the call of a library is printed,
+    and whether it is exact. With --verify, MODEL, a module or an ONNX file, runs at the smallest image with three tiles
+    a side.
 
     \b
     Example:
@@ -49,12 +51,15 @@ def command(
     from padviz.cutting.context import contexts_of
     from padviz.cutting.graded import both_graded
     from padviz.cutting.handover import handover
-    from padviz.cutting.plan import globals_of, plan_tiles
+    from padviz.cutting.plan import globals_of, plan_tiles, tile_sizes
     from padviz.network.targets import names_of, upto
-    from padviz.reports.windows.tiles import report_of
+    from padviz.reports.windows.tiles import Planned, report_of
 
-    if (tile or for_) and not (size and tile):
-        where, hint = "--for" if for_ else "--tile", "add --size and --tile, as --size 2048 --tile 512"
+    if (tile or for_ or level is not None) and not (size and tile):
+        where, hint = (
+            "--for" if for_ else "--level" if level is not None else "--tile",
+            "add --size and --tile, as --size 2048 --tile 512",
+        )
         raise OptionError("plans tiles of an image", where=where, hint=hint)
     if weights and not verify:
         raise OptionError("goes with --verify", where="--weights", hint="add it, or leave out the weights")
@@ -64,9 +69,13 @@ def command(
     whole = trained.network if trained else options.load_as(model, size, same, padding)
     network, image = upto(whole, names_of(layers or None, whole, every=True)), size or whole.size
     without = globals_of(network) if ignore_norms else frozenset()
-    plan = plan_tiles(network, image, tile, object_ or 0, without) if tile else None
+    plan = plan_tiles(network, image, tile, object_ or 0, without, level) if tile else None
     contexts = plan.contexts if plan else contexts_of(network, image, without)
     graded = {pair[0].layer: both_graded(network, image, pair, LEVELS) for pair in contexts}
     recipe = handover(plan, for_) if plan and for_ else None
     verified = verify_tiles(trained, size, layers or None, ignore_norms=ignore_norms) if trained else None
-    to.show(report_of(network, contexts, graded, LEVELS, plan, recipe, verified))
+    exact = not any(context.barrier for pair in contexts for context in pair)
+    sizes = tile_sizes(network, image, without) if plan is None and exact else []
+    ignored = [(layer.name, layer.whole(0) or layer.whole(1)) for layer in network.layers if layer.name in without]
+    more = Planned(plan, recipe, verified, sizes, ignored)
+    to.show(report_of(network, contexts, graded, LEVELS, more))

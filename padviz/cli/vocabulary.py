@@ -61,6 +61,7 @@ TABLE = {  # in the order in which help lists them
     "tile": Word("Largest tile that fits into memory.", SizeType("N|HxW")),
     "object": Word("Largest object to detect, in pixels.", click.IntRange(0), shown="N"),
     "for": Word("Print the call for monai, torchio, ...", NameType("LIB")),
+    "level": Word("Plan with a share of the paths, as .999.", click.FLOAT, shown="X"),
     "ignore-norms": Word("Plan as if norms and attention were local."),
     "verify": Word("Run it whole and tiled, and compare."),
     "only": Word("Change these layers only.", NameType(), "only"),

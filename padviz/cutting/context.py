@@ -113,7 +113,7 @@ def _context(network: Network, axis: int, n: int, i: int, lattice: Lattice, with
             ends = int(where[0]), int(len(units.right) - 1 - where[-1])
             stands = lattice.strides[i]
             lost = (length - len(units.right) * stands) / 2  # pixels that the map does not stand for, on each side
-            pixels = ceil(ends[0] * stands + lost), ceil(ends[1] * stands + lost)
+            pixels = max(0, ceil(ends[0] * stands + lost)), max(0, ceil(ends[1] * stands + lost))
             return Context(network.layers[i].name, *pixels, ends, step, stands, barrier)
     what = "no tile of any size is right: it needs more context than an image has"
     raise SizeError(what, where=f"{network.name}, {network.layers[i].name}", hint="name an earlier `layer`")

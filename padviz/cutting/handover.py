@@ -6,7 +6,7 @@ Every recipe was read in the library's code; those that are called exact are run
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, NamedTuple
 
@@ -74,13 +74,16 @@ def handover(plan: Plan, library: str) -> Handover:
         raise OptionError(f"{library}: {REASONS[library]}", option="for", hint="use python, or another library")
     if library not in LIBRARIES:
         raise OptionError(f"{library!r} is not known", option="for", hint=f"use {', '.join(LIBRARIES)}")
-    return LIBRARIES[library](plan, [_side(plan, axis) for axis in (0, 1)])
+    recipe = LIBRARIES[library](plan, [_side(plan, axis) for axis in (0, 1)])
+    if plan.level is None:
+        return recipe
+    return replace(recipe, exact=f"not exact: tiles see {100 * plan.level:g} % of the paths of each unit")
 
 
 def _side(plan: Plan, axis: int) -> _Side:
     line, contexts = plan.lines[axis], [pair[axis] for pair in plan.contexts]
     lattice = contexts[0].lattice
-    even = context_on(plan.network, axis, line.length // lattice * lattice or lattice)
+    even = [] if plan.level else context_on(plan.network, axis, line.length // lattice * lattice or lattice)
     context = max(max(head.before, head.after) for head in (*contexts, *even))
     scales = {line.keeps[h][-1][1] / line.image for h in range(len(contexts))}
     step = line.starts[1] - line.starts[0] if len(line.starts) > 1 else line.length

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise, product
 from math import ceil
@@ -13,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.cutting.context import Context, contexts_of, lattice_on
+from padviz.cutting.graded import both_graded
 from padviz.cutting.right_units import Cut, right_units
 from padviz.errors import OptionError, SizeError
+from padviz.geometry.reaching.near_padding import BeforeAfter
 from padviz.network.network import Network, Size
 from padviz.network.sizes import sizes_of
 
+COSTS = (4, 2, 1.5, 1.25)  # times the pixels, of tile sizes that are told
 Slices = tuple[slice, slice]
 Span = tuple[int, int]
 
@@ -53,7 +56,8 @@ class Line:
 class Plan:
     """Tiles of an image for a network: iterate over it, `len` says how many there are.
 
-    `contexts` has (height, width) of each head. `cost` is the pixels that are read over those of the image.
+    `contexts` has (height, width) of each head: exact, or from within which every unit draws the share `level` of its
+    paths. `cost` is the pixels that are read over those of the image.
 
     >>> from padviz.cutting.plan import plan_tiles
     >>> import padviz
@@ -67,6 +71,7 @@ class Plan:
     tile: Size
     contexts: tuple[tuple[Context, Context], ...]
     lines: tuple[Line, Line] = field(repr=False)
+    level: float | None = None
 
     def __len__(self) -> int:
         return len(self.lines[0].starts) * len(self.lines[1].starts)
@@ -99,12 +104,14 @@ def _slice(start: int, length: int) -> slice:
 
 
 def plan_tiles(
-    network: Network, image: Size, tile: Size, objects: int = 0, without: frozenset[str] = frozenset()
-) -> Plan:
+    network: Network, image: Size, tile: Size, objects: int = 0, without: frozenset[str] = frozenset(),
+    level: float | None = None,
+) -> Plan:  # fmt: skip
     """Plan tiles of at most `tile` pixels for an image, as few as keep every unit of every target right.
 
     Tiles are as long as the image is, modulo the lattice, so that rules that depend on the size choose as they do for
-    the whole image. Any object of up to `objects` pixels lies within what one of them keeps right.
+    the whole image. Any object of up to `objects` pixels lies within what one of them keeps right. At a `level` below 1
+    units are kept that draw that share of their paths from within the tile, which is not exact.
 
     Raises
     ------
@@ -112,9 +119,30 @@ def plan_tiles(
         Where a layer lets no context be exact, naming it; or where tiles are too small, with the least that are not.
     """
     contexts = _exact(network, image, without)
-    lines = [_line(network, axis, image[axis], tile[axis], objects, without) for axis in (0, 1)]
-    length = lines[0].length, lines[1].length
-    return Plan(network, image, length, contexts, (lines[0], lines[1]))
+    graded: list[tuple[BeforeAfter, ...]] = [(), ()]
+    if level is not None:
+        contexts = tuple(_at_level(network, image, pair, level) for pair in contexts)
+        graded = [tuple((pair[axis].before, pair[axis].after) for pair in contexts) for axis in (0, 1)]
+    ends = [_Ends(network, axis, image[axis], without, graded[axis]) for axis in (0, 1)]
+    high, wide = (_line(each, most, objects) for each, most in zip(ends, tile, strict=True))
+    return Plan(network, image, (high.length, wide.length), contexts, (high, wide), level)
+
+
+def _at_level(network: Network, image: Size, pair: tuple[Context, Context], level: float) -> tuple[Context, Context]:
+    """Put the graded contexts of a head in place of the exact ones; no less than valid convolutions cut off."""
+    if not 0 < level < 1:
+        raise OptionError(f"{level:g} is no share of the paths", option="level", hint="use .99 or .999")
+    graded = both_graded(network, image, pair, [level])
+    if graded is None:
+        what = f"a unit of {pair[0].layer} sees more than padviz counts at once"
+        raise OptionError(what, option="level", hint="leave it out for the exact context")
+    height, width = (_graded(exact, *sides[0]) for exact, sides in zip(pair, graded, strict=True))
+    return height, width
+
+
+def _graded(exact: Context, before: int, after: int) -> Context:
+    lost = [exact.before - exact.units[0] * exact.stride, exact.after - exact.units[1] * exact.stride]
+    return replace(exact, before=max(before, ceil(lost[0])), after=max(after, ceil(lost[1])))
 
 
 def _exact(network: Network, image: Size, without: frozenset[str]) -> tuple[tuple[Context, Context], ...]:
@@ -141,6 +169,37 @@ def smallest_plan(network: Network, size: Size, without: frozenset[str] = frozen
     return plan_tiles(network, (height, width), (tall, wide), without=without)
 
 
+class TileSize(NamedTuple):
+    """A size of tiles: what each keeps of a large image, and the pixels read over those kept."""
+
+    tile: Size
+    keeps: Size
+    cost: float
+
+
+def tile_sizes(network: Network, size: Size, without: frozenset[str] = frozenset()) -> list[TileSize]:
+    """List the smallest tiles, and the smallest that read at most so many times the pixels that they keep.
+
+    >>> import padviz
+    >>> [row.tile for row in tile_sizes(padviz.load("unet_padded"), (512, 512))]
+    [(208, 208), (384, 384), (656, 656), (1056, 1056), (1824, 1824)]
+    """
+    plan = smallest_plan(network, size, without)
+    step = [pair.lattice for pair in plan.contexts[0]]
+    lost = [line.length - line.starts[1] for line in plan.lines]  # of any tile: one period more keeps one period more
+    sizes = []
+    for times in (None, *COSTS):
+        periods = [
+            max(0, ceil((n * (1 - 1 / times**0.5) ** -1 - m) / s)) if times else 0
+            for n, m, s in zip(lost, plan.tile, step, strict=True)
+        ]
+        tall, wide = (m + k * s for m, k, s in zip(plan.tile, periods, step, strict=True))
+        keeps = tall - lost[0], wide - lost[1]
+        row = TileSize((tall, wide), keeps, tall * wide / (keeps[0] * keeps[1]))
+        sizes += [row] if row not in sizes else []
+    return sizes
+
+
 def _smallest(
     network: Network, axis: int, n: int, contexts: Sequence[Context], without: frozenset[str]
 ) -> tuple[int, int]:
@@ -163,14 +222,14 @@ def globals_of(network: Network) -> frozenset[str]:
     return frozenset(layer.name for layer in network.layers if any(layer.whole(axis) for axis in (0, 1)))
 
 
-def _line(network: Network, axis: int, n: int, most: int, objects: int, without: frozenset[str]) -> Line:
+def _line(ends: _Ends, most: int, objects: int) -> Line:
     """Lay tiles along one axis, each as far on as the one before it is right."""
+    network, axis, n = ends.network, ends.axis, ends.n
     sizes = [sizes_of(network, axis, n)[network.index[name]] for name in network.targets]
     if most >= n:
         return Line(n, n, (0,), tuple(((0, m),) for m in sizes), tuple((0,) for _ in sizes))
     step, strides = lattice_on(network, axis, n)
     length = most - (most - n) % step
-    ends = _Ends(network, axis, n, without)
     apart = [strides[network.index[name]] for name in network.targets]
     advance = _advance(ends, length, step, apart, objects)
     if not advance:
@@ -187,20 +246,35 @@ def _line(network: Network, axis: int, n: int, most: int, objects: int, without:
 
 
 class _Ends(NamedTuple):
-    """A network on one axis, with an image of `n` rows: what tiles of it have right."""
+    """A network on one axis, with an image of `n` rows: what tiles of it have right, or what lies within `graded`."""
 
     network: Network
     axis: int
     n: int
     without: frozenset[str]
+    graded: tuple[BeforeAfter, ...] = ()
 
     def of(self, start: int, length: int) -> list[Span]:
         """Find the units (first, last + 1) of each head that are right in a tile; (0, 0) where it is too small."""
         try:
+            if self.graded:
+                return self._within(start, length)
             units = right_units(self.network, self.axis, Cut(self.n, start, length), self.without)
         except SizeError:
             return [(0, 0)] * len(self.network.targets)
         return [_longest_run(units[self.network.index[name]].right) for name in self.network.targets]
+
+    def _within(self, start: int, length: int) -> list[Span]:
+        """Find the units of each head that are as far from a border of the tile as its graded context."""
+        strides, units = lattice_on(self.network, self.axis, length).strides, []
+        sizes = sizes_of(self.network, self.axis, length)
+        for name, (before, after) in zip(self.network.targets, self.graded, strict=True):
+            stride, m = strides[self.network.index[name]], sizes[self.network.index[name]]
+            lost = (length - m * stride) / 2  # pixels that the map does not stand for, on each side
+            first = 0 if start == 0 else max(0, ceil((before - lost) / stride))
+            last = 0 if start + length == self.n else max(0, ceil((after - lost) / stride))
+            units.append((first, max(first, m - last)))
+        return units
 
 
 def _longest_run(flags: NDArray[np.bool_]) -> Span:

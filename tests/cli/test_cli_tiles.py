@@ -48,7 +48,30 @@ def test_json_has_the_plan_that_python_has() -> None:
 def test_norms_are_ignored_where_that_is_asked_for() -> None:
     asked = ["tiles", "efficientnet_b0", "--size", "2048", "--tile", "1024"]
     assert "no tiles are exact: features.1.0.block.1 (gate)" in run(*asked).stderr
-    assert "keep 160 x 160; 8 x 8 tiles" in run(*asked, "--ignore-norms").stdout
+    ignoring = " ".join(run(*asked, "--ignore-norms").stdout.split())
+    assert "keep 160 x 160; 8 x 8 tiles" in ignoring
+    assert "Not exact: features.1.0.block.1 (gate) and 15 more counted as if each position were by itself" in ignoring
+    facts = json.loads(run(*asked, "--ignore-norms", "--format", "json").stdout)
+    assert facts["ignored"][0] == {"layer": "features.1.0.block.1", "why": "gate"}
+
+
+def test_a_level_below_one_plans_with_less_context_and_says_so() -> None:
+    asked = ["tiles", "unet_padded", "--size", "1024", "--tile", "512", "--level", ".99"]
+    text = " ".join(run(*asked).stdout.split())
+    assert "Not exact: 56 px of context on each side, from which 99 % of the paths of each unit come" in text
+    assert "keep 400 x 400; 3 x 3 tiles" in text
+    assert "monai, not exact: tiles see 99 % of the paths of each unit" in run(*asked, "--for", "monai").stdout
+
+
+def test_sizes_of_tiles_are_told_where_none_is_asked_for() -> None:
+    facts = json.loads(run("tiles", "unet_padded", "--format", "json").stdout)
+    assert facts["sizes"][0] == {"tile": [208, 208], "keeps": [16, 16], "cost": 169.0}
+    for row, times in zip(facts["sizes"][1:], (4, 2, 1.5, 1.25), strict=True):
+        plan = padviz.tiles("unet_padded", 16 * 4096, row["tile"])
+        assert [*plan.tile] == row["tile"]
+        assert [line.starts[1] for line in plan.lines] == row["keeps"]
+        assert row["cost"] <= times < row["tile"][0] ** 2 / (row["keeps"][0] - 16) ** 2 + 0.1
+    assert json.loads(run("tiles", "efficientnet_b0", "--format", "json").stdout)["sizes"] == []
 
 
 def test_a_network_that_sees_more_than_is_counted_has_a_plan_without_grades() -> None:
@@ -90,6 +113,8 @@ def test_a_file_is_written_in_each_format() -> None:
     ("options", "line"),
     [
         ("--tile 512", "--tile: plans tiles of an image; add --size and --tile"),
+        ("--level .9", "--level: plans tiles of an image; add --size and --tile"),
+        ("--size 1024 --tile 512 --level 1", "--level: 1 is no share of the paths; use .99 or .999"),
         ("--for monai", "--for: plans tiles of an image; add --size and --tile"),
         ("--size 1024 --tile 100", "--tile: 100 px are too few: a tile needs 208 .*; use --tile 208 or more"),
         ("--size 1024 --tile 512 --for nnunet", "--for: nnunet: tiles are blended, .*; use python, or another"),

@@ -172,6 +172,22 @@ def test_objects_lie_within_what_one_tile_has_right() -> None:
     assert max(nearer) <= max(gap) - 200
 
 
+@pytest.mark.parametrize("name", ["unet", "unet_padded", "resnet50"])
+def test_a_level_needs_less_context_and_still_keeps_every_unit_once(name: str) -> None:
+    network, contexts = padviz.load(name), []
+    for level in (None, 0.999, 0.99, 0.9):
+        plan = plan_tiles(network, (2044, 2044), (1020, 1020), level=level)
+        kept = np.zeros([line.keeps[0][-1][1] for line in plan.lines], int)
+        for tile in plan:
+            kept[tile.keep] += 1
+        assert (kept == 1).all()
+        contexts.append(plan.contexts[0][0].before)
+    assert contexts == sorted(contexts, reverse=True)
+    assert (contexts[-1] < contexts[0]) == (name != "unet")  # whose convolutions pad nothing: it makes no more units
+    with pytest.raises(OptionError, match="level: 1 is no share of the paths"):
+        plan_tiles(network, (2044, 2044), (1020, 1020), level=1)
+
+
 def test_tiles_that_are_too_small_name_the_least_that_is_not() -> None:
     net = padviz.load("unet_padded")
     with pytest.raises(OptionError, match="200 px are too few: a tile needs 208"):

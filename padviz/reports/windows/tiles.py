@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from padviz.cutting.context import Context
 from padviz.cutting.handover import Handover
-from padviz.cutting.plan import Plan
+from padviz.cutting.plan import Plan, TileSize
 from padviz.cutting.verify import Verified
 from padviz.network.network import Network
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, columns
@@ -19,19 +20,28 @@ Graded = Mapping[str, tuple[Ends, Ends] | None]
 AXES = ("height", "width")
 
 
+@dataclass(frozen=True)
+class Planned:
+    """What is reported besides the contexts, as far as it was asked for; `ignored` are layers, and why they matter."""
+
+    plan: Plan | None = None
+    recipe: Handover | None = None
+    verified: Verified | None = None
+    sizes: Sequence[TileSize] = ()
+    ignored: Sequence[tuple[str, str]] = ()
+
+
+SIZES = (Column("tile", show=by), Column("keeps", show=by), Column("cost", "times the pixels", "{:,.2f}"))
+
+
 def report_of(
-    network: Network,
-    contexts: Sequence[Pair],
-    graded: Graded,
-    levels: Sequence[float],
-    plan: Plan | None = None,
-    recipe: Handover | None = None,
-    verified: Verified | None = None,
+    network: Network, contexts: Sequence[Pair], graded: Graded, levels: Sequence[float], more: Planned
 ) -> Report:
     """Report the context of every head on each axis, and the plan of an image and the call to paste, if there are any.
 
     `graded` has, by head, the (before, after) of each level on height and on width.
     """
+    plan, recipe, verified = more.plan, more.recipe, more.verified
     rows = [
         {
             "layer": context.layer,
@@ -53,9 +63,13 @@ def report_of(
     facts |= {"levels": [*levels], "plan": plan and plan_facts(plan), "recipe": recipe and recipe_facts(recipe)}
     facts["verified"] = verified and verified_facts(verified)
     shown = [comparison(verified)] if verified else []
-    first = Lines((answer(contexts, plan), *ways_out(contexts), *shown))
+    facts["sizes"] = [size._asdict() for size in more.sizes]
+    facts["ignored"] = [{"layer": layer, "why": why} for layer, why in more.ignored]
+    first = Lines((answer(contexts, plan), *ignoring(more.ignored), *ways_out(contexts), *shown))
     about = Lines(("before, after: pixels around what a tile keeps; % of the paths come from within so many.",))
     screen: list[Sequence[Block]] = [[Heading(network.title), first, table, about]]
+    if more.sizes:
+        screen.append([Heading("Tile sizes"), Table(SIZES, more.sizes)])
     if recipe:
         screen.append([Heading(f"{recipe.library}, {recipe.exact}"), Lines(tuple(recipe.call.split("\n")))])
     return Report("tiles", facts, screen, sheet, code=0 if verified is None or verified.holds else 1)
@@ -102,6 +116,8 @@ def answer(contexts: Sequence[Pair], plan: Plan | None) -> str:
     if height.barrier or width.barrier:
         layer, why = height.barrier or width.barrier or ("", "")
         return f"No tiles are exact: {layer} ({why}). Without it: {sides}; {start}."
+    if plan and plan.level:
+        sides = f"not exact: {sides}, from which {100 * plan.level:g} % of the paths of each unit come"
     if plan is None:
         return f"{sides[0].upper()}{sides[1:]}; {start}."
     counts = [len(line.starts) for line in plan.lines]
@@ -115,6 +131,15 @@ def _sides(context: Context) -> str:
     if context.before == context.after:
         return f"{context.before} px of context on each side"
     return f"{context.before} px of context before and {context.after} px after"
+
+
+def ignoring(ignored: Sequence[tuple[str, str]]) -> list[str]:
+    """Say which layers a plan leaves out that make it inexact."""
+    if not ignored:
+        return []
+    (layer, why), *rest = ignored
+    others = f" and {len(rest)} more" if rest else ""
+    return [f"Not exact: {layer} ({why}){others} counted as if each position were by itself there."]
 
 
 def ways_out(contexts: Sequence[Pair]) -> list[str]:
