@@ -135,7 +135,10 @@ def with_permuted_weights(model: Model, rng: np.random.Generator) -> Model:
 
 
 def session(model: Proto, where: str) -> Any:
-    """Open a session of onnxruntime whose threads wait for work asleep: they share the machine."""
+    """Open a session of onnxruntime whose threads wait for work asleep: they share the machine.
+
+    Its nodes run in the order of the graph, and its memory follows no plan: drawing one up takes a slow second run.
+    """
     try:
         import onnxruntime
     except ImportError:
@@ -143,6 +146,8 @@ def session(model: Proto, where: str) -> Any:
         raise DescriptionError("running it needs the package onnxruntime", where=where, hint=hint) from None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED
+    options.enable_mem_pattern = False
     for pool in ("intra_op", "inter_op"):
         options.add_session_config_entry(f"session.{pool}.allow_spinning", "0")
     try:
