@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from padviz.errors import OptionError, UnknownName, nearest
 from padviz.network.network import Size
-from padviz.trained.sessions.running import Images, Reduced, Runner, at_once
+from padviz.trained.sessions.running import LINES, Images, Reduced, Runner, at_once, middle, middle_weights
 from padviz.trained.shuffling import SHUFFLED
 
 Array = NDArray[np.float64]
+Lines = NDArray[np.float32]  # (images, channels, lines)
+TOGETHER = 16  # inputs whose lines are added up at once
+ENDS = (0, -1)  # the first and the last line
 CERTAIN, LARGE = 5.0, 0.5  # a channel's own border line: |t| over the inputs, and its size over the interior's RMS
 NOISE = 0.02  # E that noise makes at 16 inputs
 ALIKE = 1.25  # times E of shuffled weights, within which geometry explains it
@@ -162,7 +165,7 @@ def faint(runner: Runner, images: Images, rows: Sequence[BorderResponse]) -> str
     scales = {row.layer: row.scale for row in rows[:FIRST]}
     for response in runner.responses(constant):
         scale = scales.get(response.layer)
-        if scale and np.isfinite(scale) and (share := response.square / len(response.lines) / scale**2) > CONSTANT:
+        if scale and np.isfinite(scale) and (share := response.square / len(response.rows) / scale**2) > CONSTANT:
             return (
                 f"{response.layer} hardly reacts to the inputs: {min(share, 1):.1%} of its mean square is there for "
                 "their mean colour alone; E is then that of biases: check `mean` and `std`"
@@ -180,7 +183,7 @@ def border_responses(
     ...     where, name, size, channels, batch = "flat", "flat", (8, 8), 1, None
     ...     def responses(self, images):
     ...         ones = np.ones((len(images), 1, 8), np.float32)
-    ...         return [Reduced("conv", 0 * ones, 4, 1.0, np.ones((8, 8)))]
+    ...         return [Reduced("conv", ones, ones, 1.0, np.ones((len(images), 8, 8), np.float32))]
     >>> border_responses(Flat(), np.zeros((4, 1, 8, 8), np.float32), "zero")[0].energy
     Sides(top=0.0, bottom=0.0, left=0.0, right=0.0)
     """
@@ -192,7 +195,9 @@ def border_responses(
     for start in range(0, len(images), most):
         part = images[start : start + most]
         for response in runner.responses(part):
-            sums.setdefault(response.layer, _Sums(response)).add(response, start)
+            if response.layer not in sums:
+                sums[response.layer] = _Sums(response)
+            sums[response.layer].add(response)
         if on_progress:
             on_progress(len(part), len(images))
     return tuple(layer_sums.response(padding) for layer_sums in sums.values())
@@ -202,63 +207,77 @@ class _Sums:
     """What is added up of one layer over the inputs, of which every other one is of the second half."""
 
     def __init__(self, first: Reduced) -> None:
-        self.layer, self.rows, self.shape = first.layer, first.rows, first.total.shape
-        _, self.channels, lines = first.lines.shape
-        self.halves = np.zeros((2, self.channels, lines))
-        self.squares = np.zeros((self.channels, 4))
+        self.layer, self.shape, self.channels = first.layer, first.total.shape[1:], first.rows.shape[1]
+        self.lines = [np.zeros((2, *lines.shape[1:])) for lines in (first.rows, first.columns)]  # of each half
+        self.squares = np.zeros((4, self.channels))  # of every side's D
         self.means: list[Array] = []  # of each input, the mean over channels of every side's D
-        self.counts = np.zeros(2)
-        self.scale, self.total = 0.0, np.zeros(self.shape)
+        self.count, self.scale, self.total = 0, 0.0, np.zeros(self.shape)
+        self.waiting: list[Reduced] = []
 
-    def add(self, part: Reduced, before: int) -> None:
-        """Add some inputs; so many came before."""
-        for half in (0, 1):
-            own = part.lines[(half + before) % 2 :: 2]
-            self.halves[half] += own.sum(0)
-            self.counts[half] += len(own)
-        sides = part.lines[..., self.sides].astype(np.float64)
-        self.squares += (sides**2).sum(0)
-        self.means.append(sides.mean(1))
-        self.scale += part.square
-        self.total += part.total
+    def add(self, part: Reduced) -> None:
+        """Take some inputs; several are added up together, since each step costs more than its numbers."""
+        self.waiting.append(part)
+        if sum(len(waiting.rows) for waiting in self.waiting) >= TOGETHER:
+            self.add_up()
 
-    @property
-    def sides(self) -> list[int]:
-        """Where the outermost lines are, in the order of `Sides`."""
-        return [0, self.rows - 1, self.rows, -1]
+    def add_up(self) -> None:
+        """Add up what waits."""
+        _, rows, columns, squares, totals = zip(*self.waiting, strict=True)
+        both = np.concatenate(rows), np.concatenate(columns)
+        with np.errstate(invalid="ignore", over="ignore"):  # there are no figures of infinite numbers
+            for sums, lines in zip(self.lines, both, strict=True):
+                for half in (0, 1):
+                    sums[half] += lines[(half + self.count) % 2 :: 2].sum(0, dtype=np.float64)
+            inside = np.einsum("ncw,w->nc", both[1], middle_weights(self.shape[1])[0])
+            sides = np.array([lines[..., at] for lines in both for at in ENDS], np.float64) - inside
+            self.squares += (sides**2).sum(1)
+            self.means.append(sides.mean(2))
+            self.scale += sum(squares)
+            self.total += np.concatenate(totals).sum(0, dtype=np.float64)
+        self.count += len(both[0])
+        self.waiting.clear()
 
     def response(self, padding: str | None) -> BorderResponse:
         """Work the figures out over all inputs."""
-        count = int(self.counts.sum())
+        if self.waiting:
+            self.add_up()
+        count = self.count
         scale = float(np.sqrt(self.scale / count))
         about = (self.layer, padding, self.channels, (self.shape[0], self.shape[1]), scale)
         if not np.isfinite(scale) or not np.isfinite(self.total).all():
             return BorderResponse(*about, note="makes NaN or infinite numbers")
         if not scale:
             return BorderResponse(*about, note="is dead: 0 all over the interior")
-        sizes = np.maximum(self.counts, 1)[:, None, None]
-        profiles = np.split(self._energy(self.halves / sizes, scale), [self.rows])
-        inwards = tuple(line[: (len(line) + 1) // 2] for profile in profiles for line in (profile, profile[::-1]))
+        inside = self.lines[1][..., middle(self.shape[1])].mean(2, keepdims=True)
+        sums = [lines - inside for lines in self.lines]  # of D
+        energies = [self._energy(steps, scale) for steps in sums]
+        inwards = tuple(_inwards(line) for each in energies for line in (each, each[::-1]))
         energy = Sides(*(float(profile[0]) for profile in inwards))
-        t = Sides(*_t(np.concatenate(self.means))) if count > 1 else NONE
-        aware = self._aware(count, scale) if count > 1 else None
-        return BorderResponse(*about, energy, t, aware, profiles=inwards, map=self.total / count)
+        if count == 1:
+            return BorderResponse(*about, energy, profiles=inwards, map=self.total)
+        sides = np.array([steps.sum(0)[:, at] for steps in sums for at in ENDS]) / count
+        t = Sides(*_t(np.concatenate(self.means, axis=1)))
+        return BorderResponse(*about, energy, t, self._aware(sides, scale), profiles=inwards, map=self.total / count)
 
-    def _energy(self, means: Array, scale: float) -> Array:
-        """Measure E of every line: of two halves, or of one input twice."""
-        first, second = means if self.counts[1] else (means[0], means[0])
-        energy: Array = np.sqrt(np.maximum((first * second).mean(0), 0)) / scale
+    def _energy(self, sums: Array, scale: float) -> Array:
+        """Measure E of every line by the sums of D over two halves, or over one input twice."""
+        first, second = sums[0] / -(-self.count // 2), sums[-1] / (self.count // 2 or 1)
+        energy: Array = np.sqrt(np.maximum((first * (second if self.count > 1 else first)).mean(0), 0)) / scale
         return energy
 
-    def _aware(self, count: int, scale: float) -> float:
+    def _aware(self, means: Array, scale: float) -> float:
         """Measure the share of channels whose border line is certain and large on some side."""
-        means = self.halves.sum(0)[:, self.sides] / count
-        spread = np.sqrt(np.maximum(self.squares / count - means**2, 0) / (count - 1))
+        spread = np.sqrt(np.maximum(self.squares / self.count - means**2, 0) / (self.count - 1))
         own = (np.abs(means) > CERTAIN * spread) & (np.abs(means) > LARGE * scale)
-        return float(own.any(1).mean())
+        return float(own.any(0).mean())
+
+
+def _inwards(profile: Array) -> Array:
+    """Keep the first lines of a profile, to the middle."""
+    return profile[: min(-(-len(profile) // 2), LINES)]
 
 
 def _t(values: Array) -> list[float | None]:
-    """Divide the mean of each column by its standard error; None where all values are alike."""
-    errors = values.std(0, ddof=1) / np.sqrt(len(values))
-    return [float(mean / error) if error else None for mean, error in zip(values.mean(0), errors, strict=True)]
+    """Divide the mean of each row by its standard error; None where all values are alike."""
+    errors = values.std(1, ddof=1) / np.sqrt(values.shape[1])
+    return [float(mean / error) if error else None for mean, error in zip(values.mean(1), errors, strict=True)]

@@ -8,7 +8,6 @@ from dataclasses import replace
 from padviz.trained.border_responses import NONE, BorderResponses, border_responses, faint
 from padviz.trained.sessions.inputs import BLANK, Inputs, images_of
 from padviz.trained.sessions.normalising import unlike
-from padviz.trained.sessions.of_model import runner_of
 from padviz.trained.sessions.running import Runner
 from padviz.trained.shuffling import SHUFFLED, shuffled
 from padviz.trained.weights.trained_network import Trained
@@ -43,7 +42,7 @@ def _with_shuffled(trained: Trained, seed: int, runners: Runners, notes: Notes) 
     shuffled_copy = shuffled(trained, seed)
     if shuffled_copy is None:
         return runners, (*notes, "the module cannot be copied, so nothing is known of shuffled weights")
-    return [*runners, (SHUFFLED, runner_of(shuffled_copy))], notes
+    return [*runners, (SHUFFLED, runners[0][1].twin(shuffled_copy.model))], notes
 
 
 def _count_notes(inputs: Inputs, count: int) -> list[str]:

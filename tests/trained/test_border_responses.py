@@ -20,7 +20,7 @@ from padviz.errors import PadvizError
 from padviz.sources.onnx.model import as_model
 from padviz.trained.border_responses import BorderResponse, BorderResponses, Sides, border_responses
 from padviz.trained.sessions.inputs import images_of
-from padviz.trained.sessions.onnx_runner import OnnxRunner
+from padviz.trained.sessions.onnx_runner import OnnxRunner, with_reductions
 from padviz.trained.shuffling import shuffled
 from padviz.trained.weights.reading import read
 from tests.sweeps import SLOW
@@ -225,6 +225,23 @@ def test_shapes_are_inferred_and_only_those_left_open_take_a_run(monkeypatch: py
     found, expected = (border_responses(each, images, None)[0] for each in (open_, plain))
     assert (probed, open_.batch) == (["open"], 1)
     np.testing.assert_allclose(found.energy, expected.energy, rtol=1e-5)
+
+
+def test_squares_of_a_large_map_lose_no_digits() -> None:
+    images = images_of("noise", 2, (640, 640), 3)
+    runner = OnnxRunner(as_model(graph([conv()], ["n", 3, 640, 640]), "net"), "net", (640, 640))
+    inner = runner.outputs(images)["y"][:, :, 160:480, 160:480].astype(np.float64)
+    (row,) = border_responses(runner, images, None)
+    assert row.scale == pytest.approx(np.sqrt((inner**2).mean()), rel=1e-5)
+
+
+def test_a_map_is_reduced_right_after_it_is_made() -> None:
+    nodes = [conv(makes="a"), helper.make_node("Relu", ["a"], ["b"]), conv("b")]
+    model = with_reductions(graph(nodes, ["n", 3, 16, 16]), dict.fromkeys(("a", "y"), (1, 3, 16, 16)), 17)
+    made = [node.output[0] for node in model.graph.node]
+    assert made[0] == "a"
+    assert made[made.index("b") - 1] == "padviz/square/a"
+    assert made[-1] == "padviz/square/y"
 
 
 def test_threads_of_onnxruntime_do_not_spin() -> None:

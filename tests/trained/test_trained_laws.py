@@ -298,8 +298,10 @@ class Lines:
         self.lines = np.array(channels, np.float32)
 
     def responses(self, images: NDArray[Any]) -> list[Reduced]:
-        lines = np.tile(self.lines[:, None], (len(images), 1, 8))
-        return [Reduced("conv", lines, 4, float(len(images)), np.ones((8, 8)))]  # the interior's RMS is 1
+        inside = np.array([0, 0, 1, 1, 1, 1, 0, 0], np.float32)
+        lines = np.tile(self.lines[:, None] * (1 - inside), (len(images), 1, 1))
+        square, total = float(len(images)), np.ones((len(images), 8, 8), np.float32)  # the interior's RMS is 1
+        return [Reduced("conv", lines, lines, square, total)]
 
 
 def test_a_channel_is_aware_above_half_of_the_interior() -> None:

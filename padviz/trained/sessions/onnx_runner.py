@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from padviz.errors import DescriptionError, OptionError, SizeError, let_through,
 from padviz.network.network import Size
 from padviz.sources.onnx.constants.external import numbers
 from padviz.sources.onnx.model import Constants, Model
-from padviz.trained.sessions.running import LINES, Images, Reduced, check_room, has_borders, middle, outermost
+from padviz.trained.sessions.running import Images, Reduced, check_room, has_borders, middle, middle_weights
 
 Proto = Any
 PASSED = ("Identity", "Cast", "Transpose", "DequantizeLinear")  # between the weights that are stored and those used
@@ -21,6 +22,7 @@ OURS = "padviz/"  # in front of the names of what is added to a graph
 PROBED = 2  # images of a first run: a batch that a graph has fixed inside shows itself
 FLOAT = 1  # in ONNX
 Shape = tuple[int, ...]
+Constant = Callable[[str, NDArray[Any]], str]  # stores a value under a name, once, and names its tensor
 
 
 class OnnxRunner:
@@ -46,12 +48,12 @@ class OnnxRunner:
         if not seen:
             raise DescriptionError("no convolution makes a map of 3 x 3 or more", where=self.where, hint="try `size`")
         if "responses" not in self._sessions:
-            extended = with_reductions(self.model, {seen[layer]: shapes[layer] for layer in seen}, self.opset)
-            self._sessions["responses"] = session(extended, self.where)
+            reducing = with_reductions(self.model, {seen[layer]: shapes[layer] for layer in seen}, self.opset)
+            self._sessions["responses"] = session(reducing, self.where)
         names = [f"{OURS}{part}/{tensor}" for tensor in seen.values() for part in PARTS]
         values = self._run("responses", names, images)
         parts = (values[i : i + len(PARTS)] for i in range(0, len(values), len(PARTS)))
-        return [_reduced(layer, *part) for layer, part in zip(seen, parts, strict=True)]
+        return [_reduced(layer, shapes[layer], *part) for layer, part in zip(seen, parts, strict=True)]
 
     def outputs(self, images: Images) -> dict[str, NDArray[Any]]:
         """Run the graph, and name its outputs."""
@@ -59,6 +61,12 @@ class OnnxRunner:
             self._sessions["outputs"] = session(self.model, self.where)
         names = [output.name for output in self._sessions["outputs"].get_outputs()]
         return dict(zip(names, self._run("outputs", names, images), strict=True))
+
+    def twin(self, model: Model) -> OnnxRunner:
+        """Make what runs a copy of the model that differs in its weights alone; shapes stay."""
+        twin = copy(self)
+        twin.model, twin._sessions = model.proto, {}
+        return twin
 
     def with_output(self, name: str) -> None:
         """Make a tensor inside of the graph an output."""
@@ -130,7 +138,8 @@ def with_permuted_weights(model: Model, rng: np.random.Generator) -> Model:
         tensor = constants.tensor(constants.behind(name, PASSED))
         if tensor is not None:
             values = numbers(tensor)
-            tensor.CopyFrom(numpy_helper.from_array(rng.permutation(values.ravel()).reshape(values.shape), tensor.name))
+            permuted = values.ravel()[rng.permutation(values.size)].reshape(values.shape)
+            tensor.CopyFrom(numpy_helper.from_array(permuted, tensor.name))
     return copied
 
 
@@ -197,69 +206,69 @@ def with_shapes(model: Proto, tensors: Iterable[str]) -> Proto:
 
 
 def with_reductions(model: Proto, tensors: dict[str, Shape], opset: int) -> Proto:
-    """Copy a model so that it makes the parts of `Reduced` of each tensor, which has that shape but for its images."""
-    from onnx import helper
+    """Copy a model so that it makes the parts of `Reduced` of each tensor, which has that shape but for its images.
 
-    graph = _copied(model)
-    for tensor, shape in tensors.items():
-        for node in _reductions(graph.graph, tensor, shape, opset):
-            node.name = node.output[0]
-            graph.graph.node.append(node)
-        for part in PARTS:
-            graph.graph.output.append(helper.make_tensor_value_info(f"{OURS}{part}/{tensor}", FLOAT, None))
-    return graph
-
-
-def _reductions(graph: Proto, tensor: str, shape: Shape, opset: int) -> list[Proto]:
-    """Make the nodes that reduce a tensor: products with weights read a map faster than slices and means do."""
+    Each tensor is reduced right after the node that makes it, before it leaves the cache.
+    """
     from onnx import helper, numpy_helper
 
-    channels, height, width = shape[1:]
+    reducing = _copied(model)
+    graph, stored = reducing.graph, dict[str, Proto]()
+
+    def constant(name: str, value: NDArray[Any]) -> str:
+        stored.setdefault(name, numpy_helper.from_array(value, f"{OURS}{name}"))
+        return f"{OURS}{name}"
+
+    del graph.node[:]
+    for node in model.graph.node:
+        graph.node.append(node)
+        for tensor in tensors.keys() & set(node.output):
+            graph.node.extend(_reductions(tensor, tensors[tensor], opset, constant))
+            parts = [f"{OURS}{part}/{tensor}" for part in PARTS]
+            graph.output.extend(helper.make_tensor_value_info(part, FLOAT, None) for part in parts)
+    graph.initializer.extend(stored.values())
+    return reducing
+
+
+def _reductions(tensor: str, shape: Shape, opset: int, constant: Constant) -> list[Proto]:
+    """Make the nodes that reduce a tensor: products of flat matrices read a map faster than means of lines do."""
+    from onnx import helper
+
+    height, width = shape[2:]
     down, along = middle(height), middle(width)
-    nodes = [helper.make_node("Cast", [tensor], [f"{OURS}float/{tensor}"], to=FLOAT)]
-    whole = nodes[0].output[0]
+    nodes: list[Proto] = []
 
-    def constant(value: NDArray[Any] | list[int]) -> str:
-        name = f"{OURS}{len(graph.initializer)}/constant"
-        value = np.array(value, np.int64) if isinstance(value, list) else value
-        graph.initializer.append(numpy_helper.from_array(value, name))
-        return name
+    def add(op: str, reads: list[str], part: str, **attributes: Any) -> str:
+        made = f"{OURS}{part}/{tensor}"
+        nodes.append(helper.make_node(op, reads, [made], name=made, **attributes))
+        return made
 
-    def add(op: str, reads: list[str], name: str, **attributes: Any) -> str:
-        nodes.append(helper.make_node(op, reads, [f"{OURS}{name}/{tensor}"], **attributes))
-        return f"{OURS}{name}/{tensor}"
+    def numbers(*values: int) -> str:
+        return constant(str(values), np.array(values, np.int64))
 
-    starts, ends = [down.start, along.start], [down.stop, along.stop]
+    def weights(n: int) -> str:
+        return constant(f"middle of {n}", middle_weights(n))
+
+    whole, nothing = add("Cast", [tensor], "float", to=FLOAT), constant("nothing", np.zeros(1, np.float32))
+    add("Gemm", [weights(width), add("Flatten", [whole], "lines", axis=3), nothing], "rows", transB=1)
+    add("MatMul", [weights(height), whole], "columns")
+    over, axes = ([numbers(1)], {}) if opset >= 18 else ([], {"axes": [1]})
+    add("ReduceMean", [whole, *over], "total", keepdims=0, **axes)
+    starts, ends = (down.start, along.start), (down.stop, along.stop)
     if opset < 10:
         within = add("Slice", [whole], "within", axes=[2, 3], starts=starts, ends=ends)
     else:
-        within = add("Slice", [whole, constant(starts), constant(ends), constant([2, 3])], "within")
-    over = {"axes": [1, 2, 3]} if opset < 18 else {}
-    add("ReduceSumSquare", [within, *([] if over else [constant([1, 2, 3])])], "square", keepdims=0, **over)
-    add("MatMul", [whole, constant(_weights(width, along)[:, None])], "rows")
-    add("MatMul", [constant(_weights(height, down)[None]), whole], "columns")
-    flat = add("Reshape", [whole, constant([0, channels, height * width])], "flat")
-    add("MatMul", [constant(_weights(channels, slice(0, channels))[None]), flat], "total")
+        within = add("Slice", [whole, numbers(*starts), numbers(*ends), numbers(2, 3)], "within")
+    flat = add("Flatten", [within], "flat", axis=0)
+    add("Gemm", [flat, flat, nothing], "square", transB=1)
     return nodes
 
 
-def _weights(n: int, part: slice) -> NDArray[np.float32]:
-    """Weigh n numbers for the mean over a part of them."""
-    weights = np.zeros(n, np.float32)
-    weights[part] = 1 / (part.stop - part.start)
-    return weights
-
-
-def _reduced(layer: str, rows: Any, columns: Any, square: Any, total: Any) -> Reduced:
-    channels, height = rows.shape[1:3]
-    width = columns.shape[3]
+def _reduced(layer: str, shape: Shape, rows: Any, columns: Any, square: Any, total: Any) -> Reduced:
+    channels, height, width = shape[1:]
     down, along = middle(height), middle(width)
     count = channels * (down.stop - down.start) * (along.stop - along.start)
-    rows, columns = rows[..., 0], columns[:, :, 0]
-    parts = [rows[..., part] for part in outermost(height)] + [columns[..., part] for part in outermost(width)]
-    lines = np.concatenate(parts, axis=2) - columns[..., along].mean(2, keepdims=True)
-    mean = total.sum((0, 1), dtype=np.float64).reshape(height, width)
-    return Reduced(layer, lines, min(height, 2 * LINES), float(square.sum(dtype=np.float64)) / count, mean)
+    return Reduced(layer, rows.reshape(-1, channels, height), columns[:, :, 0], float(square[0, 0]) / count, total)
 
 
 def _copied(model: Proto) -> Proto:

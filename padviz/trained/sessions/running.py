@@ -22,17 +22,16 @@ LEAST = 3  # rows and columns of a map that has borders and something between th
 class Reduced(NamedTuple):
     """What is kept of a convolution's output on some images: means, never the map itself.
 
-    `lines` are the means of the outermost rows over the middle columns, `LINES` on each side or all that there are,
-    and after those so many `rows` the means of columns over the middle rows; all minus the mean of the middle, and of
-    shape (images, channels, lines). `square` is the mean square of the middle, and `total` the mean over channels, of
-    shape (height, width); both are sums over the images.
+    `rows` are the means over the middle columns, of shape (images, channels, rows), of all rows or of the outermost
+    ones, `LINES` on each side; `columns` those of all columns over the middle rows, and `total` is the mean over
+    channels, of shape (images, height, width). `square` is the mean square of the middle, a sum over the images.
     """
 
     layer: str
-    lines: NDArray[np.float32]
-    rows: int
+    rows: NDArray[np.float32]
+    columns: NDArray[np.float32]
     square: float
-    total: NDArray[np.float64]
+    total: NDArray[np.float32]
 
 
 class Runner(Protocol):
@@ -46,6 +45,9 @@ class Runner(Protocol):
 
     def responses(self, images: Images) -> list[Reduced]:
         """Reduce every convolution's output, in the order in which they run."""
+
+    def twin(self, model: Any) -> Runner:
+        """Make what runs a copy of the model that differs in its weights alone."""
 
     def outputs(self, images: Images) -> dict[str, NDArray[Any]]:
         """Run the network, and name its outputs, the images first among their dimensions."""
@@ -73,13 +75,24 @@ def middle(n: int) -> slice:
     return slice(ends, n - ends)
 
 
-def outermost(n: int) -> list[slice]:
-    """Find the outermost of n lines, on both sides, or all of them.
+def middle_weights(n: int) -> NDArray[np.float32]:
+    """Weigh n numbers for the mean of the middle ones, of shape (1, n).
 
-    >>> outermost(20), outermost(30)
-    ([slice(0, 20, None)], [slice(0, 12, None), slice(18, 30, None)])
+    >>> middle_weights(4).tolist()
+    [[0.0, 0.5, 0.5, 0.0]]
     """
-    return [slice(0, n)] if n <= 2 * LINES else [slice(0, LINES), slice(n - LINES, n)]
+    weights, part = np.zeros((1, n), np.float32), middle(n)
+    weights[:, part] = 1 / (part.stop - part.start)
+    return weights
+
+
+def outermost(n: int) -> tuple[slice, slice]:
+    """Find the outermost of n lines, on both sides.
+
+    >>> outermost(30)
+    (slice(0, 12, None), slice(18, 30, None))
+    """
+    return slice(0, LINES), slice(n - LINES, n)
 
 
 def has_borders(height: int, width: int) -> bool:

@@ -20,7 +20,16 @@ from padviz.network.network import Size
 from padviz.sources.torch.arguments import tensors_in
 from padviz.sources.torch.load import line_of, quiet
 from padviz.sources.torch.modules import Modules
-from padviz.trained.sessions.running import LINES, Images, Reduced, check_room, has_borders, middle, outermost
+from padviz.trained.sessions.running import (
+    LINES,
+    Images,
+    Reduced,
+    check_room,
+    has_borders,
+    middle,
+    middle_weights,
+    outermost,
+)
 
 Within = Callable[[], AbstractContextManager[Any]]
 
@@ -48,6 +57,10 @@ class TorchRunner:
         if not seen.maps:
             raise DescriptionError("no convolution makes a map of 3 x 3 or more", where=self.where, hint="try `size`")
         return seen.maps
+
+    def twin(self, module: nn.Module) -> TorchRunner:
+        """Make what runs a copy of the module that differs in its weights alone."""
+        return TorchRunner(module, self.where, self.name, self.size, self.channels, self.within)
 
     def outputs(self, images: Images) -> dict[str, NDArray[Any]]:
         """Name the tensors that the module returns, or that the module inside of it that was asked for does."""
@@ -132,36 +145,31 @@ class _Seen(TorchFunctionMode):
                 what = "makes complex numbers, which have no mean response"
                 raise DescriptionError(what, where=name, hint="use a network with real weights")
             if has_borders(*output.shape[2:]):
-                self.maps.append(of_map(f"{name}#{self.calls[name]}" if self.calls[name] > 1 else name, output))
+                layer = f"{name}#{self.calls[name]}" if self.calls[name] > 1 else name
+                self.maps.append(reduced(layer, output.detach().float().contiguous()))
         return output
 
 
-def of_map(layer: str, output: Tensor) -> Reduced:
-    """Reduce a map, of shape (images, channels, height, width), to what is kept of it."""
-    output = output.detach().float()
-    count, channels, height, width = output.shape
+def reduced(layer: str, maps: Tensor) -> Reduced:
+    """Reduce maps, of shape (images, channels, height, width), to what is kept of them."""
+    count, channels, height, width = maps.shape
     down, along = middle(height), middle(width)
-    flat = output.reshape(count * channels, height * width)
-    if height <= 2 * LINES:  # a product with the whole map is faster than means of a few numbers each
-        rows = [(output.reshape(-1, width) @ _weights(width).to(output)[:, -1]).reshape(count, channels, height)]
-    else:
-        rows = [output[:, :, part, along].mean(3) for part in outermost(height)]
-    columns = output[:, :, down].mean(2) @ _weights(width).to(output)
-    lines = torch.cat([*rows, columns[..., :-1]], 2) - columns[..., -1:]
-    square = output[:, :, down, along].square().mean((1, 2, 3)).double().sum()
-    total = output.new_full((1, count * channels), 1 / channels) @ flat
-    kept = lines.cpu().numpy(), total.reshape(height, width).double().cpu().numpy()
-    return Reduced(layer, kept[0], min(height, 2 * LINES), float(square), kept[1])
+    band = maps[:, :, down]
+    if height > 4 * LINES:
+        rows = torch.cat([maps[:, :, part, along].mean(3) for part in outermost(height)], 2)
+    else:  # a product with the whole map is faster than means of a few numbers each
+        rows = (maps.view(-1, width) @ _weights(width).to(maps)).view(count, channels, height)
+    total = maps.new_full((count, 1, channels), 1 / channels) @ maps.view(count, channels, -1)
+    within = band[..., along].cpu().numpy()
+    squares = np.einsum("nchw,nchw->nc", within, within)
+    square = float(squares.sum(dtype=np.float64)) / within[0].size
+    by_row, by_column, by_place = (means.cpu().numpy() for means in (rows, band.mean(2), total))
+    return Reduced(layer, by_row, by_column, square, by_place.reshape(count, height, width))
 
 
 @lru_cache(maxsize=32)
-def _weights(width: int) -> Tensor:
-    """Make weights whose products take the outermost columns, and last the mean of the middle ones."""
-    along = middle(width)
-    across = torch.zeros(width, 1)
-    across[along] = 1 / (along.stop - along.start)
-    columns = torch.eye(width)
-    return torch.cat([*(columns[:, at] for at in outermost(width)), across], 1)
+def _weights(n: int) -> Tensor:
+    return torch.from_numpy(middle_weights(n)[0])
 
 
 def with_permuted_weights(module: nn.Module, rng: np.random.Generator) -> nn.Module:
@@ -170,7 +178,7 @@ def with_permuted_weights(module: nn.Module, rng: np.random.Generator) -> nn.Mod
     for parameter in copied.parameters():
         if parameter.dim() == 4:
             order = torch.from_numpy(rng.permutation(parameter.numel())).to(parameter.device)
-            parameter.data = parameter.data.flatten()[order].reshape(parameter.shape)
+            parameter.data = parameter.data.flatten().index_select(0, order).reshape(parameter.shape)
     return copied
 
 
