@@ -20,7 +20,7 @@ import padviz
 from padviz.advice import remedies as remedies_of
 from padviz.advice import verdict as verdict_of
 from padviz.advice.changes import TRIED, cropped_outputs, even_pads, pooled_strides, wraps
-from padviz.advice.remedies import NEEDS, changes, helps, remedies, worse
+from padviz.advice.remedies import NEEDS, Attempt, Remedy, _rank, changes, helps, remedies, worse
 from padviz.advice.verdict import audit, examine
 from padviz.counting.walking import walks
 from padviz.errors import PadvizError
@@ -499,3 +499,15 @@ def test_heads_that_meet_nowhere_are_not_followed_from_layer_to_layer(monkeypatc
     )
     assert with_strides_pooled(network, tuple(f"h{i}" for i in range(0, 60, 2))) is not None
     assert len(followed) <= 2 * 30 * 30
+
+
+def test_of_remedies_alike_those_that_drop_no_rows_come_first_however_many_the_others_drop() -> None:
+    before = outcome_of(padviz.load("vgg11"), 64)
+    change = next(changes(Case(padviz.load("resnet18"), (224, 224))))
+
+    def attempt(drops: int) -> Attempt:
+        after = replace_struct(before, drops=drops)
+        return Attempt(change, after, Remedy("size", "", [], "fine-tune", after, None, 1.0, None))
+
+    none, one, two = (_rank(attempt(drops), before) for drops in range(3))
+    assert none < one == two

@@ -196,3 +196,9 @@ def test_the_outer_ring_is_as_wide_as_the_period_on_each_axis(axis: int, along: 
     inside = counts[tuple(slice(ring, max(n - ring, ring)) for ring, n in zip(found.ring_px, size, strict=True))]
     share = 1 - inside.sum() / counts.sum()
     assert found.ring == pytest.approx(share / (1 - inside.size / counts.size))
+
+
+def test_the_tilt_is_the_largest_difference_of_opposite_rims_and_none_where_there_is_no_rim() -> None:
+    found = outcome_of(padviz.load("vgg11"), 64)
+    assert replace(found, rim=Rim([3, 9], [7, 4])).tilt == 6
+    assert replace(found, rim=None).tilt == 0

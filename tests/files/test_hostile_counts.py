@@ -71,6 +71,7 @@ def encrypted(path: Path) -> None:
 
 
 HOSTILE: dict[str, Callable[..., None]] = {
+    "a column beyond the core": npz(npy(np.ones((2, 1), dtype=np.int64)), npy(np.arange(2)), npy(np.array([1]))),
     "empty": plain(b""),
     "magic alone": plain(b"\x93NUMPY"),
     "another version": plain(CORE.replace(b"\x01\x00", b"\x03\x00", 1)),
