@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from importlib.resources import files
+from pathlib import Path
 
 import msgspec
 
@@ -73,5 +73,5 @@ class _Known(msgspec.Struct):
 @lru_cache(1)
 def _means() -> list[float]:
     """Read the widths of known networks, the narrowest first; `make reference` measures them."""
-    rims = files("padviz.advice").joinpath("known_rims.json").read_bytes()
+    rims = Path(__file__).with_name("known_rims.json").read_bytes()
     return sorted(map(width, msgspec.json.decode(rims, type=_Known).networks))

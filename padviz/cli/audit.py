@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -53,7 +53,6 @@ def command(
       padviz audit resnet50 mobilenet_v2 vgg19 --size 224,512
     """
     from padviz.advice.verdict import Audit, examine
-    from padviz.figures import panels
     from padviz.reports.maps.audit import Failed, report_of
 
     pairs = [(model, size) for model in dict.fromkeys(models) for size in sizes or (None,)]
@@ -82,7 +81,13 @@ def command(
         raise errors[0]
     first = next(result for result in results if isinstance(result, Audit))
     tried = _tried(models[0], weights, first, images) if images else None
-    to.show(report_of(results, tried, to.files), lambda: panels.compared(examined.maps, "remedy", "share"))
+
+    def draw() -> Any:
+        from padviz.figures import panels
+
+        return panels.compared(examined.maps, "remedy", "share")
+
+    to.show(report_of(results, tried, to.files), draw)
 
 
 def _tried(model: str, weights: str | None, audit: Audit, images: str) -> Trial:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from padviz.advice.measured import AS_IS
 from padviz.advice.remedies import Judged, Outcome, Remedy, worse
@@ -15,8 +15,9 @@ from padviz.network.network import Size
 from padviz.reports.maps.usage import fairness
 from padviz.reports.report import Block, Column, Facts, Heading, Lines, Report, Table
 from padviz.reports.tables import by, pixels, some_names
-from padviz.reports.trained.trying import trial_facts
-from padviz.trained.trying.trial import Trial
+
+if TYPE_CHECKING:
+    from padviz.trained.trying.trial import Trial
 
 SHOWN = {"both": 2, "padding": 2, "size": 2}  # remedies of a kind on a screen, which has all others
 NAMED = 4  # layers of a line
@@ -69,7 +70,11 @@ SHEET = (*SEVERAL[:3], *REMEDY, NEEDS, Column("edit", of=lambda row: row.remedy 
 
 def report_of(audits: Sequence[Audit | Failed], tried: Trial | None = None, files: Sequence[str] = ()) -> Report:
     """Report the audits of networks; `tried` is what their remedies do to a trained one."""
-    facts: dict[str, Any] = {"results": audits, **({"trial": trial_facts(tried)} if tried else {})}
+    facts: dict[str, Any] = {"results": audits}
+    if tried:
+        from padviz.reports.trained.trying import trial_facts
+
+        facts["trial"] = trial_facts(tried)
     rows = [_rows(audit) for audit in audits]
     best = [own[0]._replace(remedy=own[1].remedy if own[1:] else None) for own in rows]
     first = audits[0]
