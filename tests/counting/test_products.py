@@ -47,7 +47,7 @@ def counted(steps: list[dict[str, Any]], *asked: Any, dense: bool, **options: An
         found = padviz.usage(network, *asked, **options)
         assert isinstance(found.core, Product) is not dense
         interior._interior.cache_clear()  # what the other road made
-        rims.rims.cache_clear()
+        rims._depths.cache_clear()
         _ = found.share_reason, found.rims
         return found
 

@@ -6,6 +6,7 @@ into a torus of one period, which is counted by the same walk as any other map.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from padviz.axis.build import axis_map
@@ -51,14 +52,39 @@ def interior(
     >>> core.shape[1:], int(core.whole[0].max()) == 9**16
     ((32, 32), True)
     """
-    return _interior(endless(network), size, targets, engine, weights)
+    return _interior(endless(network), phased(network, size), targets, engine, weights)
 
 
 @lru_cache(256)
-def _interior(network: Network, size: Size, targets: tuple[int, ...], engine: str, weights: Weights) -> Core:
-    rows = ring(network, 0, size[0], targets)
-    cols = rows if size[0] == size[1] and is_square(network) else ring(network, 1, size[1], targets)
+def _interior(network: Network, at: Phased, targets: tuple[int, ...], engine: str, weights: Weights) -> Core:
+    rows = ring(network, 0, at.size[0], targets)
+    cols = rows if at.square and is_square(network) else ring(network, 1, at.size[1], targets)
     return count_backward(Walk(network, rows, cols, targets, engine, weights), WHOLE)
+
+
+@dataclass(frozen=True)
+class Phased:
+    """A size that stands for all that are a whole number of periods larger or smaller: what is endless knows no other.
+
+    >>> import padviz
+    >>> net = padviz.load("vgg11")
+    >>> phased(net, (224, 64)) == phased(net, (64, 64)), phased(net, (224, 64)) == phased(net, (225, 64))
+    (True, False)
+    """
+
+    phases: Size
+    size: Size = field(compare=False)
+
+    @property
+    def square(self) -> bool:
+        """Whether height and width have the same phase."""
+        return self.phases[0] == self.phases[1]
+
+
+def phased(network: Network, size: Size) -> Phased:
+    """Find the phase of a size; where a layer does not grow with the image, each size is a phase of its own."""
+    rows, cols = (growth(network, axis) or (0,) for axis in (0, 1))
+    return Phased((size[0] % rows[0], size[1] % cols[0]) if all(rows) and all(cols) else size, size)
 
 
 def endless(network: Network) -> Network:

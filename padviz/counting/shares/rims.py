@@ -6,13 +6,15 @@ target, and of the size only through the phase that the strides have at the far 
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.counting.shares.interior import NoInterior, endless, interior, ring
+from padviz.axis.operations import Op
+from padviz.counting.shares.interior import NoInterior, Phased, endless, interior, phased, ring
 from padviz.counting.shares.summary import Rim
 from padviz.counting.walking.stable_rows import growth, usage_tiling
 from padviz.counting.walking.tiling import Tiling
@@ -28,7 +30,20 @@ LARGE, MOST_ROWS = 1 << 12, 1 << 22  # of an image on which two borders are told
 EndDepths = tuple[int, int]  # at the first row or column, and at the last
 
 
-@lru_cache(256)
+@dataclass(frozen=True)
+class _Line:
+    """An axis of a network, along which rims are measured: all with the same operations, and the same `far`, are one.
+
+    `far` is the network far from borders. Where its height and width are alike, `which` axis it is does not matter.
+    """
+
+    ops: tuple[Op | None, ...]
+    far: Network
+    which: int
+    network: Network = field(compare=False)
+    axis: int = field(compare=False)
+
+
 def rims(network: Network, size: Size, targets: tuple[int, ...], weights: Weights = None) -> tuple[Rim, Rim]:
     """Measure the starved and the overused rim on all four sides, in pixels.
 
@@ -44,20 +59,23 @@ def rims(network: Network, size: Size, targets: tuple[int, ...], weights: Weight
     >>> rims(net, (224, 225), (net.index["layer4.2"],))[0]
     Rim(height=[14, 34], width=[14, 14])
     """
-    height = _depths(network, 0, size, targets, weights)
-    same = size[0] == size[1] and is_square(network)
-    width = height if same else _depths(network, 1, size, targets, weights)
+    at, far = phased(network, size), endless(network)
+    alike = at.square and is_square(far)
+    ops = zip(*(layer.ops for layer in network.layers), strict=True)
+    lines = [_Line(along, far, 0 if alike else axis, network, axis) for axis, along in enumerate(ops)]
+    height, width = (_depths(line, at, targets, weights) for line in lines)
     starved, overused = ([[*axis[which]] for axis in (height, width)] for which in (0, 1))
     return Rim(*starved), Rim(*overused)
 
 
-def _depths(
-    network: Network, axis: int, size: Size, targets: tuple[int, ...], weights: Weights
-) -> tuple[EndDepths, EndDepths]:
+@lru_cache(256)
+def _depths(line: _Line, at: Phased, targets: tuple[int, ...], weights: Weights) -> tuple[EndDepths, EndDepths]:
     """Measure the starved and the overused rim of the two sides that lie across an axis."""
-    across = ring(endless(network), 1 - axis, size[1 - axis], targets)
+    network, axis, size = line.network, line.axis, at.size
+    other = axis if at.square and is_square(line.far) else 1 - axis
+    across = ring(line.far, other, size[other], targets)
     tiling = _apart(network, axis, size[axis], targets)
-    if endless(network) is network:  # what does not grow may weigh otherwise at another size
+    if line.far is network:  # what does not grow may weigh otherwise at another size
         size = (size[0], tiling.n) if axis else (tiling.n, size[1])
     pattern = interior(network, size, targets, weights=weights)
     along = resolve(network, axis, tiling.kept)
