@@ -12,14 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.engine.apply import Array, apply
-from padviz.engine.axis_map import AxisMap
 from padviz.engine.limbs import HOLDS, count_below_half, largest, largest_difference, shares, smallest, totals
-from padviz.engine.tally import Tally, limbs_for
+from padviz.engine.tally import Maps, Tally, limbs_for
 
 AT_ONCE = 1 << 22  # numbers of a part: 32 MiB
 ROWS = 64  # compared at a time
 ALL = slice(None)
-Pull = tuple[AxisMap | None, AxisMap | None]  # of a layer: along height and width
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +29,7 @@ class Core:
     """
 
     source: Tally
-    pulls: tuple[Pull, ...] = ()
+    pulls: tuple[Maps, ...] = ()
     engine: str = "auto"
     symmetric: bool = False
 
@@ -72,7 +70,7 @@ class Core:
             return self.whole[:, rows, cols]
         whole = zip((rows, cols), self.shape[1:], strict=True)
         runs: list[tuple[slice, ...]] = [(slice(*each.indices(n)[:2]),) for each, n in whole]
-        pulls: list[Pull] = []
+        pulls: list[Maps] = []
         for pull in reversed(self.pulls):
             parts = [made.only(run) if made else (None, run) for made, run in zip(pull, runs, strict=True)]
             pulls.append((parts[0][0], parts[1][0]))
@@ -159,10 +157,10 @@ class Core:
             across = apply(flat.transposed, across[None], 2)[0] if flat else across
         return down, across
 
-    def _pulled(self, limbs: Array, pulls: Iterable[Pull]) -> Array:
+    def _pulled(self, limbs: Array, pulls: Iterable[Maps]) -> Array:
         value = replace(self.source, limbs=limbs)
-        for down, across in pulls:  # widths first, while there are fewer rows
-            value = value.through(across, 2, self.engine, passing=down is not None).through(down, 1, self.engine)
+        for maps in pulls:
+            value = value.pulled(maps, self.engine)
         return replace(value, most=self.most).settled().limbs  # as many in each part
 
 

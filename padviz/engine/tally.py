@@ -11,6 +11,7 @@ from padviz.engine.axis_map import AxisMap
 from padviz.engine.limbs import HOLDS
 
 CARRIED = (1 << LIMB_BITS) - 1  # what no carried limb passes
+Maps = tuple[AxisMap | None, AxisMap | None]  # of a layer: along height and width
 MOST_GAIN = (HOLDS - 1) >> LIMB_BITS  # of a map, for carried limbs to have room
 
 
@@ -51,12 +52,22 @@ class Tally:
         """Carry the counts where int64 might not hold one."""
         return self if self.most < HOLDS or self.limbs.dtype.kind == "f" else self.carried()
 
-    def through(self, axis_map: AxisMap | None, axis: int, engine: str, passing: bool = False) -> Tally:
-        """Push the counts through a map along an axis."""
+    def pulled(self, maps: Maps, engine: str) -> Tally:
+        """Take the counts through a map along height and one along width: widths first, while there are fewer rows."""
+        down, across = maps
+        return self._through(across, 2, engine, passing=down is not None)._through(down, 1, engine)
+
+    def pushed(self, maps: Maps, engine: str) -> Tally:
+        """Take the counts through a map along height and one along width: heights first, which leaves fewer rows."""
+        down, across = maps
+        return self._through(down, 1, engine, passing=across is not None)._through(across, 2, engine)
+
+    def _through(self, axis_map: AxisMap | None, axis: int, engine: str, passing: bool = False) -> Tally:
+        """Take the counts through a map along an axis."""
         if axis_map is None:
             return self
         if axis_map.gain > MOST_GAIN and self.limb * axis_map.gain >= HOLDS and self.limbs.dtype.kind != "f":
-            first, *others = (self.through(part, axis, engine) for part in axis_map.parts(MOST_GAIN))
+            first, *others = (self._through(part, axis, engine) for part in axis_map.parts(MOST_GAIN))
             return sum(others, start=first)
         ready = self.ready(axis_map.gain)
         limbs = apply(axis_map, ready.limbs, axis, engine=engine, passing=passing)

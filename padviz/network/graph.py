@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from operator import add
 from typing import TypeVar
@@ -41,12 +41,17 @@ def only(layers: Sequence[Layer], kept: Sequence[int]) -> tuple[Layer, ...]:
 
 
 def backward(
-    network: Network, seeds: Mapping[int, A], pull: Callable[[int, A], A], join: Callable[[A, A], A] = add
+    network: Network,
+    seeds: Mapping[int, A],
+    pull: Callable[[int, A], A],
+    join: Callable[[A, A], A] = add,
+    moving: Container[int] | None = None,
 ) -> A | None:
     """Walk from the seeded layers to the input: each layer hands its value, pulled through it, to all it reads.
 
     Values meet by `join`. The same walk serves arrays, the plain ints that prove how wide the arrays must be, and more.
-    Returns None where no seed reaches the input.
+    Layers other than the `moving` ones leave a value as it is; by default those without an operation do. Returns None
+    where no seed reaches the input.
 
     >>> import padviz
     >>> backward(padviz.load("vgg11"), {3: 1}, lambda i, gain: gain * 10)
@@ -58,7 +63,8 @@ def backward(
         if here is None:
             continue
         layer = network.layers[i]
-        pulled = here if layer.height is None and layer.width is None else pull(i, here)
+        moves = layer.ops != (None, None) if moving is None else i in moving
+        pulled = pull(i, here) if moves else here
         for j in layer.inputs:
             there = value[j]
             value[j] = pulled if there is None else join(pulled, there)

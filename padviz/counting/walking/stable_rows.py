@@ -15,7 +15,7 @@ from padviz.axis.resize import Resize, ratio_of
 from padviz.counting.walking.tiling import Tiling
 from padviz.network.graph import ancestors, backward, forward
 from padviz.network.network import Network
-from padviz.network.sizes import sizes_of
+from padviz.network.sizes import is_square, sizes_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,8 @@ def _tilings(network: Network, axis: int, n: int, targets: tuple[int, ...], *, b
         return tuple(Tiling(sizes[i]) for i in ends)
     axes, join = _Axis(network, axis, sizes, grows), StableRows.intersect
     if back:
-        stable = [backward(network, {i: axes.whole(i) for i in targets}, axes.pulled, join) or axes.whole(0)]
+        seeds, moving = {i: axes.whole(i) for i in targets}, axes.moving()
+        stable = [backward(network, seeds, axes.pulled, join, moving) or axes.whole(0)]
         for i in _followed(network, targets):
             axes.fit(i)
     else:
@@ -138,14 +139,16 @@ def growth(network: Network, axis: int) -> tuple[int, ...] | None:
     >>> growth(padviz.load("vgg19"), 0)[:7]
     (32, 32, 32, 16, 16, 16, 8)
     """
+    if axis and is_square(network):
+        return growth(network, 0)
     rates = [Fraction(1)]
     for layer in network.layers[1:]:
-        if any(rates[i] != rates[layer.inputs[0]] for i in layer.inputs[1:]):
+        if len({rates[i] for i in layer.inputs}) > 1:
             return None
         like = Fraction(0) if layer.like is None else rates[layer.like]
         rates.append(_rate(layer.ops[axis], rates[layer.inputs[0]], like))
     period = lcm(*(rate.denominator for rate in rates))
-    return tuple(int(rate * period) for rate in rates)
+    return tuple(rate.numerator * (period // rate.denominator) for rate in rates)
 
 
 def _rate(op: Op | None, entering: Fraction, like: Fraction) -> Fraction:
@@ -180,6 +183,14 @@ class _Axis:
             self.copies.append((rows.stop - rows.start) // self.grows[i] - 1)
         elif rows != self.whole(i):
             self.copies.append(-1)
+
+    def moving(self) -> set[int]:
+        """Find the layers that rows are pulled through; of one that reads each row by itself, two units are kept."""
+        ops = [layer.ops[self.axis] for layer in self.network.layers]
+        still = [i for i, op in enumerate(ops) if op is not None and self.grows[i] and _reads_itself(op)]
+        for i in still:
+            self.need(i, StableRows(0, self.sizes[i] - 1))
+        return {i for i, op in enumerate(ops) if op is not None}.difference(still)
 
     def fit(self, i: int) -> None:
         """Keep as many rows as layer `i` needs to be laid over what it reads."""
@@ -233,6 +244,11 @@ class _Axis:
             return None
         self.need(i, StableRows(0, n_out - 1))  # no core of a single unit, which some grids treat apart
         return span
+
+
+def _reads_itself(op: Op) -> bool:
+    """Tell whether each unit reads the row at its own place, and no other."""
+    return isinstance(op, Window) and op.kernel == op.stride == 1 and op.padding == (0, 0)
 
 
 @lru_cache(CACHED)

@@ -12,10 +12,11 @@ import numpy as np
 
 from padviz.axis.operations import Window
 from padviz.engine.apply import Array
-from padviz.engine.core import Core, Pull
+from padviz.engine.axis_map import AxisMap
+from padviz.engine.core import Core
 from padviz.engine.limbs import HOLDS
 from padviz.engine.product import Product
-from padviz.engine.tally import Tally, limbs_for
+from padviz.engine.tally import Maps, Tally, limbs_for
 from padviz.errors import PadvizError, SizeError
 from padviz.network.graph import backward, forward
 from padviz.network.network import Network
@@ -104,7 +105,7 @@ def _leading(walk: Walk) -> Iterator[int]:
         yield i
 
 
-def _transposed(walk: Walk, i: int) -> Pull:
+def _transposed(walk: Walk, i: int) -> Maps:
     """Find the maps that pull a value through layer `i`."""
     tall, wide = walk.rows.maps[i], walk.cols.maps[i]
     return tall and tall.transposed, wide and wide.transposed
@@ -118,18 +119,16 @@ def _backward(walk: Walk, box: Box, stem: int = 0) -> Tally:
     """Count the paths from the layer `stem`."""
 
     def pull(i: int, value: Tally) -> Tally:
-        """Pull through both axes, transposed; widths first, while there are fewer rows."""
-        down, across = _transposed(walk, i)
-        if i <= stem or down is across is None:
-            return value
+        """Pull through both axes, transposed."""
         _check_room(walk, walk.network.layers[i].inputs[0], value)
-        return value.through(across, 2, walk.engine, passing=down is not None).through(down, 1, walk.engine)
+        return value.pulled(_transposed(walk, i), walk.engine)
 
     _check_sizes(walk)
     kind = np.int64 if is_exact(walk) else np.float64
-    return backward(walk.network, _seeds(walk, box, kind), pull) or _seed(
-        _shape(walk, stem), 1, (slice(0), slice(0)), kind
-    )
+    pairs = enumerate(zip(walk.rows.maps, walk.cols.maps, strict=True))
+    moving = {i for i, maps in pairs if i > stem and maps != (None, None)}
+    counted = backward(walk.network, _seeds(walk, box, kind), pull, moving=moving)
+    return counted or _seed(_shape(walk, stem), 1, (slice(0), slice(0)), kind)
 
 
 def count_forward(walk: Walk) -> list[tuple[Core, int | float]]:
@@ -158,12 +157,11 @@ def _forward(walk: Walk) -> list[Tally]:
     rows, cols = walk.rows.maps, walk.cols.maps
 
     def push(i: int, value: Tally) -> Tally:
-        """Push through both axes, forward; heights first, which leaves fewer rows."""
+        """Push through both axes, forward."""
         if rows[i] is cols[i] is None:
             return value
         _check_room(walk, i, value)
-        down = value.through(rows[i], 1, walk.engine, passing=cols[i] is not None)
-        return down.through(cols[i], 2, walk.engine)
+        return value.pushed((rows[i], cols[i]), walk.engine)
 
     _check_sizes(walk)
     seed = _seed(_shape(walk, 0), 1, WHOLE, np.int64 if is_exact(walk) else np.float64)
@@ -180,7 +178,7 @@ def is_exact(walk: Walk) -> bool:
     >>> [is_exact(request.walk((64, 64), "auto")) for request in requests]
     [True, False]
     """
-    return walk.weights is None and all(m is None or m.exact for m in (*walk.rows.maps, *walk.cols.maps))
+    return walk.weights is None and all(m is None or m.exact for m in {*walk.rows.maps, *walk.cols.maps})
 
 
 def _check_room(walk: Walk, i: int, value: Tally) -> None:
@@ -221,6 +219,8 @@ def _check_sizes(walk: Walk) -> None:
 
 def _check_work(walk: Walk) -> None:
     """Refuse windows of so many taps that adding up what they read would take long, by the layer that asks for most."""
+    if not any(m and _is_wide(m) for m in {*walk.rows.maps, *walk.cols.maps}):
+        return
     additions = [_additions(walk, i) for i in range(len(walk.network.layers))]
     if sum(additions) > MOST_ADDITIONS:
         layer = walk.network.layers[additions.index(max(additions))]
@@ -232,7 +232,11 @@ def _additions(walk: Walk, i: int) -> int:
     """Count the numbers that a layer of wide windows adds up, along both axes."""
     sides = walk.cols.sizes[walk.network.layers[i].inputs[0] if i else 0], walk.rows.sizes[i]
     maps = zip((walk.rows.maps[i], walk.cols.maps[i]), sides, strict=True)
-    return sum(m.reads * across for m, across in maps if m and m.reads > WIDE * m.n_out)
+    return sum(m.reads * across for m, across in maps if m and _is_wide(m))
+
+
+def _is_wide(axis_map: AxisMap) -> bool:
+    return axis_map.reads > WIDE * axis_map.n_out
 
 
 @lru_cache(64)
