@@ -8,12 +8,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis.operations import CACHED, Adaptive, Op, Transposed, Window, fit_shift, out_size, pads_at, place
+from padviz.axis.operations import CACHED, Adaptive, Op, Transposed, Window, fit_shift, out_size, place
 from padviz.axis.padding_modes import fold
 from padviz.axis.resize import Resize, ratio_of, reads
 from padviz.axis.reweighing import ratios
 from padviz.engine.axis_map import AxisMap
-from padviz.engine.strip import Strip
+from padviz.engine.strip import Strip, flipped
 from padviz.errors import SizeError
 
 MOST_STRIPS = 1 << 18  # of a window under partial padding: one for each tap and weight
@@ -50,13 +50,14 @@ def axis_map(op: Op, n: int, like: int | None = None) -> AxisMap:
         strips = _resize_strips(op, n, n_out)
     else:
         before = fit_shift(n, n_out, op.odd)
-        strips = _tap_strips(Window(1, padding=(before, n_out - n - before)), n, n_out, before)
+        padding = before, n_out - n - before
+        strips = _tap_strips(Window(1, padding=padding), n, n_out, padding)
     return AxisMap(n, n_out, tuple(strips))
 
 
 def _window_strips(window: Window, n: int, n_out: int) -> list[Strip]:
-    before = place(window, n).before
-    strips = list(_tap_strips(window, n, n_out, before))
+    before, after, _ = place(window, n)
+    strips = list(_tap_strips(window, n, n_out, (before, after)))
     if window.mode == "partial" and window.kernel > 1:
         weights = ratios(window, n)
         if len(strips) * np.count_nonzero(np.diff(weights)) > MOST_STRIPS:
@@ -67,9 +68,9 @@ def _window_strips(window: Window, n: int, n_out: int) -> list[Strip]:
     return strips
 
 
-def _tap_strips(window: Window, n: int, n_out: int, before: int) -> Iterator[Strip]:
+def _tap_strips(window: Window, n: int, n_out: int, padding: tuple[int, int]) -> Iterator[Strip]:
     """Lay a strip for each tap, an arithmetic progression inside, and for what its ends in the padding fold onto."""
-    after = pads_at(window, n)[1]
+    before, after = padding
     outside = fold(window.mode, n, before, after) if before > 0 or after > 0 else None
     step = window.stride
     for tap in range(window.kernel):
@@ -98,10 +99,9 @@ def _reweighed(strips: list[Strip], weights: NDArray[np.float64]) -> Iterator[St
             yield Strip(start, 1, src, strip.src_step, stop - start, float(weights[start]))
 
 
-def _transposed_strips(op: Transposed, n: int, n_out: int) -> Iterator[Strip]:
+def _transposed_strips(op: Transposed, n: int, n_out: int) -> tuple[Strip, ...]:
     window = Window(op.kernel, op.stride, op.dilation)
-    for strip in _tap_strips(window, n_out, n, op.padding[0]):
-        yield strip.flipped
+    return flipped(_tap_strips(window, n_out, n, (op.padding[0], 0)))
 
 
 def _adaptive_strips(op: Adaptive, n: int) -> Iterator[Strip]:

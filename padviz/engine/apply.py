@@ -118,7 +118,7 @@ def _follow(plan: WritePlan, x: Array, pairs: Array, out: Array) -> None:
         added = read[which][:, rows]
         out[:, into] += added if weight == 1 else added * weight
     for row, rows, weight in plan.sums:
-        total = x[:, rows].sum(axis=1)
+        total = x[:, rows.start] if rows.stop == rows.start + 1 else x[:, rows].sum(axis=1)
         out[:, row] += total if weight == 1 else total * weight
 
 

@@ -13,7 +13,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from padviz.engine.strip import Strip, joined
+from padviz.engine.strip import Strip, flipped, joined
 from padviz.engine.write_plan import WritePlan, plan
 
 
@@ -35,7 +35,7 @@ class AxisMap:
     @cached_property
     def transposed(self) -> AxisMap:
         """The same reads seen from the input: out and in exchanged."""
-        return AxisMap(self.n_out, self.n_in, tuple(strip.flipped for strip in self.strips))
+        return AxisMap(self.n_out, self.n_in, flipped(self.strips))
 
     def only(self, rows: Sequence[slice]) -> tuple[AxisMap, tuple[slice, ...]]:
         """Narrow the map to some runs of its rows, and find the runs of the input that those read.
@@ -70,12 +70,12 @@ class AxisMap:
     def gain(self) -> int:
         """The largest row sum: applied to values up to v, the map gives values up to gain * v."""
         sums = np.zeros(self.n_out, dtype=np.int64)
-        for strip in self.strips:
-            if strip.dst_step:
-                up = strip.ahead
-                sums[up.dst : up.dst + up.dst_step * (up.length - 1) + 1 : up.dst_step] += 1
+        for dst, step, *_, length, _ in self.strips:
+            if step:
+                first, last = sorted((dst, dst + step * (length - 1)))
+                sums[first : last + 1 : abs(step)] += 1
             else:
-                sums[strip.dst] += strip.length
+                sums[dst] += length
         return int(sums.max(initial=0))
 
     def parts(self, most: int) -> list[AxisMap]:

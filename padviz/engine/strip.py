@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 
@@ -15,11 +15,6 @@ class Strip(NamedTuple):
     src_step: int
     length: int
     weight: float = 1
-
-    @property
-    def flipped(self) -> Strip:
-        """The same reads seen from the input: out and in exchanged."""
-        return Strip(self.src, self.src_step, self.dst, self.dst_step, self.length, self.weight)
 
     @property
     def read(self) -> slice:
@@ -70,6 +65,15 @@ class Strip(NamedTuple):
         """
         for at in range(0, self.length, most):
             yield self.between(at, min(at + most, self.length))
+
+
+def flipped(strips: Iterable[Strip]) -> tuple[Strip, ...]:
+    """See the same reads from the input: out and in exchanged.
+
+    >>> flipped([Strip(0, 1, 9, -2, 5)])
+    (Strip(dst=9, dst_step=-2, src=0, src_step=1, length=5, weight=1),)
+    """
+    return tuple([Strip(src, src_step, dst, dst_step, n, weight) for dst, dst_step, src, src_step, n, weight in strips])
 
 
 def joined(runs: Sequence[slice]) -> tuple[slice, ...]:

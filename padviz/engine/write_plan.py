@@ -40,17 +40,15 @@ class _Run(NamedTuple):
     start: int
     stop: int
 
-    @property
-    def length(self) -> int:
-        return self.stop - self.start
-
     def within(self, start: int, stop: int) -> _Run:
-        return self._replace(start=max(self.start, start), stop=min(self.stop, stop))
+        paired, offset, first, last = self
+        return _Run(paired, offset, max(first, start), min(last, stop))
 
     def without(self, other: _Run) -> list[_Run]:
         """Find what is left of the run before and after another."""
-        parts = self.within(self.start, other.start), self.within(other.stop, self.stop)
-        return [part for part in parts if part.length > 0]
+        paired, offset, start, stop = self
+        ends = (start, min(stop, other.start)), (max(start, other.stop), stop)
+        return [_Run(paired, offset, first, last) for first, last in ends if first < last]
 
 
 class _Fill(NamedTuple):
@@ -69,7 +67,7 @@ def plan(strips: Sequence[Strip], n_out: int) -> WritePlan:
     [(slice(1, 3, 1), [slice(1, 3, 1), slice(0, 2, 1)]), (slice(0, 1, 1), [slice(0, 1, 1)])]
     """
     steps = Counter((s.dst_step, s.src_step) for s in strips if s.dst_step > 0 and s.src_step > 0 and s.weight == 1)
-    step, src_step = steps.most_common(1)[0][0] if steps else (1, 1)
+    step, src_step = max(steps, key=steps.__getitem__, default=(1, 1))
     phases: list[list[_Run]] = [[] for _ in range(min(step, n_out))]
     ordered = WritePlan(False, [], [], [])
     for strip in strips:
@@ -90,7 +88,7 @@ def plan(strips: Sequence[Strip], n_out: int) -> WritePlan:
         return span(phase + step * start, step, stop - start)
 
     def source(run: _Run) -> Source:
-        return Source(run.paired, span(run.offset + src_step * run.start, src_step, run.length))
+        return Source(run.paired, span(run.offset + src_step * run.start, src_step, run.stop - run.start))
 
     for phase, runs in enumerate(phases):
         writes, adds = _ordered(runs, -(-(n_out - phase) // step))
@@ -119,7 +117,7 @@ def _paired(runs: list[_Run]) -> Iterator[_Run]:
             waiting = run
             continue
         both = waiting.within(run.start, run.stop)
-        yield from (both._replace(paired=True), *waiting.without(both), *run.without(both))
+        yield from (_Run(True, *both[1:]), *waiting.without(both), *run.without(both))
         waiting = None
     if waiting:
         yield waiting
@@ -129,13 +127,13 @@ def _ordered(runs: list[_Run], n: int) -> tuple[list[_Fill], list[_Run]]:
     """Choose what first fills the `n` rows of a phase, and the runs that add to it later."""
     if not runs:
         return [_Fill(0, n, ())], []
-    first, *others = sorted(runs, key=lambda run: -run.length)
+    first, *others = sorted(runs, key=lambda run: run.start - run.stop)
     writes: list[_Fill] = []
     both = first.within(first.start, first.start)
     if others:
-        second = max(others, key=lambda run: first.within(run.start, run.stop).length)
+        second = max(others, key=lambda run: min(run.stop, first.stop) - max(run.start, first.start))
         here, there = first.within(second.start, second.stop), second.within(first.start, first.stop)
-        if here.length > 0:
+        if here.start < here.stop:
             both = here
             writes.append(_Fill(here.start, here.stop, (here, there)))
             others = [*(run for run in others if run is not second), *second.without(here)]
