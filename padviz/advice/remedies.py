@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -156,7 +157,7 @@ def judged(case: Case, counts: CountMap, share: FairShare | None) -> Judged:
         size=[*counts.size],
         uneven_learned=len(rows.uneven_learned),
         uneven_rigid=len(rows.uneven_rigid),
-        drops=sum(row.drops for row in rows.layers),
+        drops=len(rows.dropping),
         share=share,
         share_reason=counts.share_reason,
         rim=starved,
@@ -192,8 +193,9 @@ def attempts(today: Case, before: Judged, heads: str = "sum", most: int = 0) -> 
     ('225x225 + reflect', 0)
     """
     tried: list[Attempt] = []
+    rank = partial(_rank, before=before)
     for change in changes(today):
-        tried = sorted([*tried, _attempt(change, before, heads)], key=lambda attempt: _rank(attempt, before))
+        insort_right(tried, _attempt(change, before, heads), key=rank)
         tried[most:] = [replace(attempt, counts=None) for attempt in tried[most:]]  # maps may be large
     return tried
 

@@ -19,7 +19,7 @@ from padviz.geometry.balance.even_pads import cannot
 from padviz.geometry.reaching.near_padding import NearPadding
 from padviz.geometry.receptive_fields import AxisField, ReceptiveField, grid_in_words, receptive_fields
 from padviz.network.network import Network, Size, as_size
-from padviz.network.sizes import sizes_of
+from padviz.network.sizes import sizes_of_both
 from padviz.network.targets import names_of, upto
 
 
@@ -131,7 +131,7 @@ def examine(
     uneven = [row.layer for row in today.uneven]
     stands = standing(figures.rim) if figures.rim else None
     reads = near is None or reach.why is not None or any((*near.height, *near.width))
-    units = tuple(sizes_of(network, axis, n)[network.index[reach.layer]] for axis, n in enumerate(pixels))
+    units = tuple(sizes[network.index[reach.layer]] for sizes in sizes_of_both(network, pixels))
     audit = Audit(
         network=network.name,
         title=network.title,
@@ -145,7 +145,7 @@ def examine(
         standing=stands,
         learned=uneven,
         rigid=[row.layer for row in today.ledger.uneven_rigid],
-        dropping=[row.layer for row in today.ledger.layers if row.drops],
+        dropping=[row.layer for row in today.ledger.dropping],
         reach=reach,
         offset=[*field.offsets] if field else [None, None],
         grid=grid_in_words(field) if field else f"undefined: {reach.why}",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any, Literal, NamedTuple, get_args
 
 from padviz.axis.padding_modes import rows_word
@@ -163,6 +165,16 @@ def taps_of(op: Op | None) -> int:
     (7, 6, 0)
     """
     return op.kernel if isinstance(op, Window | Transposed) else op.output if isinstance(op, Adaptive) else 0
+
+
+def first_beyond(ops: Iterable[Op | None], most: int) -> int | None:
+    """Find the first of some operations that together with those before it has more than so many taps.
+
+    >>> first_beyond([None, Window(7), Window(3)], 9), first_beyond([Window(7)], 7)
+    (2, None)
+    """
+    totals = enumerate(accumulate(map(taps_of, ops)))
+    return next((i for i, taps in totals if taps > most), None)
 
 
 def sized(op: Op, n: Any, like: Any = None) -> Any:

@@ -11,7 +11,7 @@ from padviz.counting.walking.walks import Box, Walk, Weights
 from padviz.errors import OptionError
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import canonical, with_mean_pooling, with_padding
-from padviz.network.sizes import resolve_both, sizes_of
+from padviz.network.sizes import resolve_both, sizes_of_both
 from padviz.network.targets import names_of, upto
 
 
@@ -32,7 +32,7 @@ class Request(NamedTuple):
     @property
     def shapes(self) -> dict[str, Size]:
         """Shape of each target layer."""
-        rows, cols = (sizes_of(self.walked, axis, n) for axis, n in enumerate(self.size))
+        rows, cols = sizes_of_both(self.walked, self.size)
         return {self.walked.layers[i].name: (rows[i], cols[i]) for i in self.at}
 
     def walk(self, core: Size, engine: str, weights: Weights = None) -> Walk:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from padviz.axis.operations import sized, taps_of
 from padviz.network.layer import CONVOLUTIONS, Layer
 from padviz.network.network import Network
-from padviz.network.sizes import check_known, sizes_of
+from padviz.network.sizes import check_known, sizes_of_both
 
 COUNTED = "convolutions alone, without linear layers, attention, and the vectors of gates and heads"
 
@@ -70,11 +71,10 @@ def costs(network: Network, size: int | Sequence[int] | None = None) -> Costs:
     343479744
     """
     pixels = network.at(size)
-    rows, cols = (sizes_of(network, axis, n) for axis, n in enumerate(pixels))
+    rows, cols = sizes_of_both(network, pixels)
     layer_costs = []
-    for i, layer in enumerate(network.layers[1:], start=1):
+    for i, (layer, macs) in enumerate(zip(network.layers[1:], _per_position(network), strict=True), start=1):
         at = layer.inputs[0] if layer.kind == "convtranspose" else i
-        macs = _per_position(layer)
         layer_costs.append(LayerCost(layer.name, None if macs is None else macs * rows[at] * cols[at]))
     return Costs(network.name, pixels, tuple(layer_costs))
 
@@ -86,7 +86,7 @@ def macs_of_squares(network: Network, sizes: Sequence[int]) -> list[int] | None:
     >>> macs_of_squares(padviz.load("resnet50"), [224, 225])
     [4087136256, 4624665792]
     """
-    macs_of_layers = [_per_position(layer) for layer in network.layers[1:]]
+    macs_of_layers = _per_position(network)
     if None in macs_of_layers:
         return None
     rows, cols = (_sizes_at(network, axis, sizes) for axis in (0, 1))
@@ -109,9 +109,12 @@ def _sizes_at(network: Network, axis: int, sizes: Sequence[int]) -> list[Any]:
     return at
 
 
-def _per_position(layer: Layer) -> int | None:
+@lru_cache(64)
+def _per_position(network: Network) -> tuple[int | None, ...]:
     """Count the multiply-adds of each position that a layer makes, or of each that it reads where it is transposed."""
-    if layer.kind not in CONVOLUTIONS:
-        return 0
+    return tuple(_products(layer) if layer.kind in CONVOLUTIONS else 0 for layer in network.layers[1:])
+
+
+def _products(layer: Layer) -> int | None:
     taps = prod(max(taps_of(op), 1) for op in layer.ops)
     return None if layer.channels is None else taps * layer.channels.products

@@ -9,9 +9,9 @@ from functools import lru_cache
 import numpy as np
 
 from padviz.axis.operations import CACHED, Window, place
-from padviz.network.layer import LEARNED, WINDOWS, Kind, Layer
+from padviz.network.layer import LEARNED, Kind, Layer
 from padviz.network.network import Network, Size
-from padviz.network.rewrites import with_pads_before
+from padviz.network.rewrites import padded_windows
 from padviz.network.sizes import resolve_both
 
 EndPads = tuple[int, int]
@@ -123,7 +123,12 @@ class Ledger:
     @property
     def drops(self) -> bool:
         """Whether a layer drops rows or columns, which evenness does not say."""
-        return any(layer.drops for layer in self.layers)
+        return bool(self.dropping)
+
+    @property
+    def dropping(self) -> tuple[LayerPadding, ...]:
+        """The layers that drop rows or columns."""
+        return tuple(layer for layer in self.layers if layer.drops)
 
 
 def ledger(network: Network, size: int | Sequence[int] | None = None) -> Ledger:
@@ -174,10 +179,8 @@ def windows_of(network: Network, size: Size) -> list[tuple[Layer, list[tuple[Win
     """
     axes = resolve_both(network, size)
     layer_windows = []
-    for declared in network.layers:
-        if declared.kind in WINDOWS:
-            layer = with_pads_before(network, declared)
-            entering = [axis.sizes[layer.inputs[0]] for axis in axes]
-            ops = [op if isinstance(op, Window) else Window(1) for op in layer.ops]  # one tap, where it has one axis
-            layer_windows.append((layer, list(zip(ops, entering, strict=True))))
+    for layer in padded_windows(network):
+        entering = [axis.sizes[layer.inputs[0]] for axis in axes]
+        ops = [op if isinstance(op, Window) else Window(1) for op in layer.ops]  # one tap, where it has one axis
+        layer_windows.append((layer, list(zip(ops, entering, strict=True))))
     return layer_windows

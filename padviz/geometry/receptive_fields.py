@@ -12,7 +12,7 @@ from padviz.geometry.reaching.periods import by_periods
 from padviz.geometry.reaching.positions import by_positions
 from padviz.geometry.reaching.reach import Interval, Reach
 from padviz.network.network import Network, Size
-from padviz.network.sizes import resolve, resolve_both
+from padviz.network.sizes import is_square, resolve, resolve_both
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +75,14 @@ def receptive_fields(network: Network, size: int | Sequence[int] | None = None) 
     """
     pixels = network.at(size)
     heights, widths = (reaches_of(network, axis, pixels) for axis in (0, 1))
-    rows, cols = resolve_both(network, pixels)
+    rows = _fields(heights, network, 0, pixels)
+    cols = rows if widths is heights else _fields(widths, network, 1, pixels)
     return tuple(
         ReceptiveField(
             layer.name,
             layer.kind,
-            _field(heights[i], pixels[0], rows.sizes[i]),
-            _field(widths[i], pixels[1], cols.sizes[i]),
+            rows[i],
+            cols[i],
             min(filter(None, (heights[i].parts_at, widths[i].parts_at)), key=network.index.__getitem__, default=None),
         )
         for i, layer in enumerate(network.layers)
@@ -145,8 +146,15 @@ def reaches_of(network: Network, axis: int, size: tuple[int, int]) -> tuple[Reac
     >>> reaches_of(padviz.load("vgg11"), 0, (64, 64))[1].seen
     [(-1, 1)]
     """
+    if axis and size[0] == size[1] and is_square(network):
+        return reaches_of(network, 0, size)
     sizes = resolve(network, axis, size[axis]).sizes
     return by_periods(network, axis, sizes) or by_positions(network, axis, sizes)
+
+
+def _fields(reaches: Sequence[Reach], network: Network, axis: int, size: Size) -> list[AxisField]:
+    n, sizes = size[axis], resolve(network, axis, size[axis]).sizes
+    return [_field(reach, n, units) for reach, units in zip(reaches, sizes, strict=True)]
 
 
 def _field(reach: Reach, n: int, units: int) -> AxisField:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from operator import index
 
-from padviz.axis.operations import Window, taps_of
+from padviz.axis.operations import Window, first_beyond
 from padviz.errors import DescriptionError, OptionError, UnknownName, nearest
 from padviz.network.layer import Layer
 
@@ -53,14 +53,11 @@ class Network:
     def __post_init__(self) -> None:
         """Refuse, before anything is made of them, more taps than any network has."""
         for axis in (0, 1):
-            taps = 0
-            for layer in self.layers:
-                taps += taps_of(layer.ops[axis])
-                if taps > MOST_TAPS:
-                    what = f"from the image to it, windows have more than {MOST_TAPS} taps on an axis"
-                    raise DescriptionError(
-                        what, where=f"{self.name}, {layer.name}", hint="use fewer or smaller windows"
-                    )
+            beyond = first_beyond([layer.ops[axis] for layer in self.layers], MOST_TAPS)
+            if beyond is not None:
+                what = f"from the image to it, windows have more than {MOST_TAPS} taps on an axis"
+                where = f"{self.name}, {self.layers[beyond].name}"
+                raise DescriptionError(what, where=where, hint="use fewer or smaller windows")
 
     def __repr__(self) -> str:
         height, width = self.size

@@ -141,6 +141,17 @@ def with_pads_before(network: Network, layer: Layer) -> Layer:
     return layer
 
 
+@lru_cache(64)
+def padded_windows(network: Network) -> tuple[Layer, ...]:
+    """List the convolutions and pools, each with the rows of pads before it as its own.
+
+    >>> import padviz
+    >>> [layer.name for layer in padded_windows(padviz.load("vgg11"))][:2]
+    ['features.0', 'features.2']
+    """
+    return tuple(with_pads_before(network, layer) for layer in network.layers if layer.kind in WINDOWS)
+
+
 def same_mode(pad: Layer, reader: Layer) -> bool:
     """Tell whether a window with the rows of a pad before it as its own reads what both did: zeros add up."""
     pairs = zip(pad.ops, reader.ops, strict=True)

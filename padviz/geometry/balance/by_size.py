@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from padviz.axis.operations import Op, Window, placement, sized
 from padviz.axis.padding_modes import fits as padding_fits
 from padviz.geometry.ledger import axis_padding
-from padviz.network.layer import WINDOWS
 from padviz.network.network import Network
-from padviz.network.rewrites import with_pads_before
+from padviz.network.rewrites import padded_windows
 from padviz.network.sizes import check_known
 
 Rows = NDArray[np.int64]
@@ -48,12 +47,10 @@ def verdict_on(network: Network, axis: int, sizes: Rows) -> Verdict:
     """
     rows, runs = _rows_of(network, axis, sizes)
     readings: dict[tuple[Window, int], tuple[str, _Reading]] = {}
-    for layer in network.layers:
-        if layer.kind in WINDOWS and layer.ops[axis] is not None:
-            padded = with_pads_before(network, layer)
-            window, n = padded.ops[axis], rows[padded.inputs[0]]
-            if isinstance(window, Window) and (window, id(n)) not in readings:
-                readings[window, id(n)] = layer.name, _reading(window, n)
+    for layer in padded_windows(network):
+        window, n = layer.ops[axis], rows[layer.inputs[0]]
+        if isinstance(window, Window) and (window, id(n)) not in readings:
+            readings[window, id(n)] = layer.name, _reading(window, n)
     all_of = [np.ones(sizes.shape, dtype=bool)]
     even = np.logical_and.reduce(all_of + [reading.even for _, reading in readings.values()])
     whole = np.logical_and.reduce(all_of + [reading.whole for _, reading in readings.values()])

@@ -12,7 +12,7 @@ from padviz.geometry.balance.by_size import Flags, verdict_on
 from padviz.geometry.costs import costs
 from padviz.network.layer import WINDOWS
 from padviz.network.network import LARGEST, Network, Size, as_size
-from padviz.network.sizes import is_square, sizes_of
+from padviz.network.sizes import is_square, sizes_of_both
 
 REACH = 1024  # how far from the size asked about an even one is looked for
 
@@ -140,7 +140,7 @@ class _Work(NamedTuple):
 
 
 def _work(network: Network, size: Size, macs: int | None = None) -> _Work:
-    rows, cols = (sizes_of(network, axis, n) for axis, n in enumerate(size))
+    rows, cols = sizes_of_both(network, size)
     windows = [i for i, layer in enumerate(network.layers) if layer.kind in WINDOWS]
     return _Work(sum(rows[i] * cols[i] for i in windows), macs or costs(network, size).macs)
 
