@@ -105,10 +105,12 @@ class Shares:
         half, sums, least, most = self._half(down, across), [], inf, -inf
         for part, rows, cols in self.core.parts(half):
             given, used = self._given(part, rows, cols)
-            least = min(least, float(given.min(where=used, initial=inf)))
-            most = max(most, float(given.max(where=used, initial=-inf)))
-            values = [given, used, *self._unfair(given, used, part, rows, cols)]
-            sums.append([_weighed(value, down[:, rows], across[:, cols], half) for value in values])
+            shared = given if used.all() else given[used]
+            least, most = min(least, float(shared.min(initial=inf))), max(most, float(shared.max(initial=-inf)))
+            tall, wide = down[:, rows], across[:, cols]
+            by_way = [_weighed(value, tall, wide, half) for value in (given, used)]
+            unfair = self._unfair(given, used, part, rows, cols)  # of the whole map alone, the first way
+            sums.append(by_way + [_weighed(value, tall[:1], wide[:1], half) for value in unfair])
         given, used, starved, overused = _added(sums)
         return ShareSums(given, used, float(starved[0, 0]), float(overused[0, 0]), least, most)
 
@@ -193,7 +195,8 @@ def _added(parts: Iterable[list[Floats]]) -> list[Floats]:
 
 def _weighed(values: NDArray[Any], down: Floats, across: Floats, half: bool) -> Floats:
     """Sum up values with weights; of a `half`, from the diagonal on, those of the whole symmetric map."""
-    sums = down @ values
+    everywhere = values.dtype == bool and values.all()  # as nearly always
+    sums = np.repeat(down.sum(1, keepdims=True), values.shape[1], 1) if everywhere else down @ values
     if not half:
         return np.asarray(sums @ across.T)
     n = len(values)
