@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from padviz.api.results.asked import asked
 from padviz.errors import DescriptionError
 from padviz.network.network import Network, as_size
-from padviz.sources import load_at
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
 def tiles(
     network: str | Path | Network | nn.Module,
-    image: int | Sequence[int],
+    size: int | Sequence[int],
     tile: int | Sequence[int],
     layer: str | Sequence[str] | None = None,
     *,
-    objects: int = 0,
+    padding: str | None = None,
+    same: bool = False,
+    object_: int = 0,
     ignore_norms: bool = False,
     level: float | None = None,
 ) -> Plan:
@@ -34,13 +36,15 @@ def tiles(
     ----------
     network
         As for `usage`.
-    image : int or (height, width)
+    size : int or (height, width)
         Size of the image in pixels.
     tile : int or (height, width)
         The largest tile that fits into memory.
     layer : str or sequence of str, optional
         The layers that are kept; all last feature maps by default.
-    objects : int
+    padding, same
+        As for `usage`.
+    object_ : int
         Pixels of the largest object: any lies within what one tile keeps right.
     ignore_norms : bool
         Whether to plan as if norms, gates and attention saw each position alone.
@@ -66,9 +70,10 @@ def tiles(
     from padviz.cutting.plan import globals_of, plan_tiles
     from padviz.network.targets import names_of, upto
 
-    whole, size = load_at(network, image)
+    whole, image = asked(network, size, padding, same)
     kept = upto(whole, names_of(layer, whole, every=True))
-    return plan_tiles(kept, size, as_size(tile), objects, globals_of(kept) if ignore_norms else frozenset(), level)
+    without = globals_of(kept) if ignore_norms else frozenset()
+    return plan_tiles(kept, image, as_size(tile), object_, without, level)
 
 
 def verify_tiles(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from padviz.api.results.asked import asked, names
 from padviz.api.results.result import Result
 from padviz.errors import OptionError
-from padviz.network.network import Network
+from padviz.network.network import Network, sizes_in
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -84,21 +84,21 @@ def uneven(
 
 def sizes(
     network: str | Path | Network | nn.Module,
-    lo: int = 64,
-    hi: int = 1024,
-    axis: str = "both",
+    size: str | int | Iterable[int] = "64:1024",
     padding: str | None = None,
     same: bool = False,
     layer: str | Iterable[str] | None = None,
+    *,
+    axis: str = "both",
 ) -> Result[EvenSizes]:
-    """Find every size in lo .. hi at which no layer reads its padding unevenly.
+    """Find the sizes, of those to look at, at which no layer reads its padding unevenly.
 
     Parameters
     ----------
     network, padding, same, layer
         As for `uneven`.
-    lo, hi : int
-        The range of input sizes in pixels, both ends included.
+    size : str, int or iterable of int
+        The sides to look at, in pixels: "64:1024", both ends included, or a list or range of them.
     axis : "both", "height" or "width"
         The sizes of squares, or of one side alone.
 
@@ -110,24 +110,38 @@ def sizes(
     Raises
     ------
     OptionError
-        For a range or axis that cannot be used.
+        For sizes or an axis that cannot be used.
 
     Notes
     -----
-    A rule, such as "32*i + 1", is found from the sizes and holds for every size in the range.
+    A rule, such as "32*i + 1", is found from all sizes between the least and the largest, and holds for them.
 
     Examples
     --------
-    >>> balanced = sizes("resnet50", 200, 300)
+    >>> balanced = sizes("resnet50", "200:300")
     >>> [*balanced], balanced.rule
     ([225, 257, 289], '32*i + 1')
     """
-    from padviz.geometry.balance.even_sizes import even_sizes
+    from padviz.geometry.balance.even_sizes import even_sizes, only_of
     from padviz.reports.windows.sizes import report_of
 
     wanted, _ = asked(network, None, padding, same, layer)
-    balanced = even_sizes(wanted, lo, hi, axis)
+    sides = sorted(_sides(size))
+    balanced = only_of(even_sizes(wanted, sides[0], sides[-1], axis), sides)
     return Result(balanced, balanced.even, partial(report_of, wanted, balanced))
+
+
+def _sides(size: str | int | Iterable[int]) -> list[int]:
+    """List the sides of squares."""
+    if not isinstance(size, str):
+        sides = [size] if isinstance(size, int) else [*size]
+        if not sides or not all(isinstance(side, int) for side in sides):
+            raise OptionError(f"{size!r} are no sides", option="size", hint='use "64:1024", or a list of pixels')
+        return sides
+    pairs = sizes_in(size)
+    if any(height != width for height, width in pairs):
+        raise OptionError(f"{size!r} are not all square", option="size", hint="look at one side alone, with `axis`")
+    return [height for height, _ in pairs]
 
 
 def taps(

@@ -93,7 +93,7 @@ def _side(plan: Plan, axis: int) -> _Side:
 def _python(plan: Plan, sides: list[_Side]) -> Handover:
     image, tile = (" x ".join(map(str, size)) for size in (plan.image, plan.tile))
     call = (
-        f"plan = padviz.tiles(model, image={plan.image}, tile={plan.tile})\n"
+        f"plan = padviz.tiles(model, {plan.image}, {plan.tile})\n"
         "out = padviz.tiled(model, image, plan)  # or by hand:\n"
         "for tile in plan:\n"
         "    out[(..., *tile.keep)] = model(image[(..., *tile.read)])[(..., *tile.take)]"

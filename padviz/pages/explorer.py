@@ -13,11 +13,11 @@ from padviz.axis.padding_modes import EXPLORED, SCHEMES
 from padviz.errors import PadvizError
 from padviz.files.atomic import aside
 from padviz.network.network import Network, Size, as_size
-from padviz.network.rewrites import canonical, with_padding
+from padviz.network.rewrites import canonical, with_padding, with_same
 from padviz.pages.facts import WINDOWS, text
 from padviz.pages.filling import filled
 from padviz.pages.payload import Contents, payload
-from padviz.sources import load, load_at
+from padviz.sources import load
 
 if TYPE_CHECKING:
     from torch import nn
@@ -46,7 +46,7 @@ class Explorer:
     """A page that holds all it shows; a notebook shows it by itself.
 
     >>> import padviz
-    >>> padviz.explore("vgg11", 64, sizes=[64], padding=["zero"])
+    >>> padviz.explore("vgg11", [64], padding=["zero"])
     <Explorer VGG-11, 1 map, 0.2 MB>
     """
 
@@ -70,11 +70,11 @@ class Explorer:
 
 def explore(
     network: str | Path | Network | nn.Module,
-    size: int | Sequence[int] | None = None,
-    sizes: Sequence[int | Sequence[int]] | None = None,
-    padding: Sequence[str] | None = None,
+    size: int | Size | Sequence[int | Size] | None = None,
+    padding: str | Sequence[str] | None = None,
     layer: str | None = None,
     *,
+    same: bool = False,
     heads: str = "sum",
 ) -> Explorer:
     """Make a page to play with a network: its maps at several sizes and paddings, layer by layer, and the audit.
@@ -83,17 +83,16 @@ def explore(
     ----------
     network : str, Path, torch.nn.Module or Network
         A name of the zoo, the path of a TOML or ONNX file, a module, or a network that is loaded.
-    size : int or (height, width), optional
-        The input size that is shown first, in pixels; the network's own by default.
-    sizes : sequence of int or (height, width), optional
-        All sizes to choose from; 64, 128, 224, 225 and 512 by default.
-    padding : sequence of str, optional
+    size : int or (height, width), or a list of them, optional
+        The input size that is shown first, in pixels, the network's own by default; 64, 128, 224, 225 and 512 are there
+        to choose from. Of a list, the first is shown first, and all are there.
+    padding : str or sequence of str, optional
         The padding schemes to choose from, as for `usage`; "declared" is as each layer declares it. By default all
         that keep the size of every map, but for replicate.
     layer : str, optional
         The target layer; the last feature map by default.
-    heads : "sum" or "share"
-        How several last feature maps count, as for `usage`.
+    same, heads
+        As for `usage`.
 
     Returns
     -------
@@ -112,14 +111,22 @@ def explore(
 
     Examples
     --------
-    >>> page = explore("vgg11", 64, sizes=[64, 96], padding=["zero", "reflect"])
+    >>> page = explore("vgg11", [64, 96], padding=["zero", "reflect"])
     >>> page.maps, "</html>" in page.html
     (4, True)
     """
-    first, start = load_at(network, size)
-    offered = ordered(start, None if sizes is None else [as_size(entry) for entry in sizes])
-    networks = laid_out(offered, start, first, lambda other: load(network, other))
-    return explorer(networks, offered.index(start), padding, layer, heads)
+
+    def laid(other: Size | None) -> Network:
+        loaded = load(network, other)
+        return with_same(loaded) if same else loaded
+
+    sizes = [as_size(entry) for entry in size] if isinstance(size, list) else None
+    first = laid(sizes[0] if sizes else None if size is None else as_size(size))  # type: ignore[arg-type]
+    start = sizes[0] if sizes else first.at(size)  # type: ignore[arg-type]
+    offered = ordered(start, sizes)
+    networks = laid_out(offered, start, first, laid)
+    schemes = [padding] if isinstance(padding, str) else padding
+    return explorer(networks, offered.index(start), schemes, layer, heads)
 
 
 def ordered(start: Size, sizes: Sequence[Size] | None) -> list[Size]:

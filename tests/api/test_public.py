@@ -24,7 +24,7 @@ def test_one_function_repads_modules_and_files(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     from tests.repadding.test_onnx_file import chain
 
-    repadded = padviz.repad(chain(tmp_path / "net.onnx"), "reflect", layer="b")
+    repadded = padviz.repad(chain(tmp_path / "net.onnx"), "reflect", only="b")
     repadded.save(tmp_path / "out.onnx")
     assert repadded.changed == ("b",)
     counts = [padviz.usage(net, 32).counts for net in (tmp_path / "out.onnx", repadded.network)]

@@ -51,7 +51,7 @@ for each in plain.parameters():
     torch.nn.init.ones_(each)
 image = torch.ones(1, 1, 9, 8, dtype=torch.float64, requires_grad=True)
 padviz.repad(plain, "edge2", size=(9, 8)).double()(image).sum().backward()
-page = padviz.explore("net.toml", (9, 8), sizes=[(9, 8)])
+page = padviz.explore("net.toml", [(9, 8)])
 run = lambda *words: CliRunner().invoke(cli, [*words])
 large = padviz.usage("net.toml", (200, 300))
 print(json.dumps({

@@ -106,7 +106,7 @@ def test_saving(benchmark: Any, tmp_path: Path) -> None:
 
 def test_even_sizes(benchmark: Any) -> None:
     network = padviz.load("resnet152")
-    benchmark(padviz.sizes, network, 64, 4096)
+    benchmark(padviz.sizes, network, "64:4096")
 
 
 def test_ledger(benchmark: Any) -> None:

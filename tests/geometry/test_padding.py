@@ -16,7 +16,7 @@ from padviz.axis.operations import Window, placement
 from padviz.counting.coverage import coverage, coverages
 from padviz.errors import SizeError
 from padviz.geometry.balance.by_size import reads_odd
-from padviz.geometry.balance.even_sizes import rule_of
+from padviz.geometry.balance.even_sizes import even_sizes, rule_of
 from padviz.geometry.balance.nearest import nearest_even, odd_window
 from padviz.geometry.differences import differences
 from padviz.geometry.ledger import AxisPadding, axis_padding
@@ -148,7 +148,7 @@ def test_even_sizes_are_the_brute_force_ones(name: str) -> None:
     even["both"] = [n for n in even["height"] if n in even["width"]]
     strict["both"] = [n for n in strict["height"] if n in strict["width"]]
     for axis in ("both", "height", "width"):
-        found = padviz.sizes(name, 64, 512, axis)
+        found = padviz.sizes(name, range(64, 513), axis=axis)
         assert list(found.even) == even[axis]
         assert list(found.even_without_drops) == strict[axis]
         for rule, sizes in ((found.rule, found.even), (found.rule_without_drops, found.even_without_drops)):
@@ -178,7 +178,7 @@ def test_even_sizes_of_every_shape(window: Window, stride: int) -> None:
         {"op": "conv", "name": "first", "kernel": 3, "stride": stride, "padding": 1},
         {"op": "maxpool", "name": "w", **shape, "padding": [pads, pads], "ceil": window.ceil},
     ]
-    found = padviz.sizes(parse({"layers": steps}, "shape"), 1, 60)
+    found = padviz.sizes(parse({"layers": steps}, "shape"), "1:60")
     expected = []
     for n in range(1, 61):
         try:
@@ -195,7 +195,7 @@ def test_sizes_at_which_branches_disagree_are_not_even() -> None:
         {"op": "resize", "name": "up", "scale": 2},
         {"op": "add", "name": "sum", "from": ["up", "input"]},
     ]
-    found = padviz.sizes(parse({"layers": steps}, "hourglass"), 2, 20)
+    found = padviz.sizes(parse({"layers": steps}, "hourglass"), "2:20")
     assert (found.even, found.rule) == (tuple(range(2, 21, 2)), "2*i")
 
 
@@ -209,7 +209,7 @@ def test_rules() -> None:
     assert rule_of(np.array([True]), 5) is None
     for lo, hi in ((0, 5), (9, 8), (1, 10**7)):
         with pytest.raises(padviz.PadvizError, match="range"):
-            padviz.sizes("vgg19", lo, hi)
+            even_sizes(padviz.load("vgg19"), lo, hi)
     with pytest.raises(padviz.PadvizError, match="axis"):
         padviz.sizes("vgg19", axis="depth")
 
@@ -217,7 +217,7 @@ def test_rules() -> None:
 @pytest.mark.parametrize("size", [(224, 224), (225, 225), (224, 257), (300, 200)])
 def test_the_nearest_even_sizes_are_even_and_nearest(size: tuple[int, int]) -> None:
     network = padviz.load("resnet18")
-    even = padviz.sizes(network, 1, 600).even
+    even = padviz.sizes(network, "1:600").even
     below, above = nearest_even(network, size)
     assert below is not None
     assert above is not None
@@ -295,7 +295,7 @@ def test_a_network_without_windows_is_even() -> None:
     net = parse({"layers": [{"op": "identity", "name": "i"}]}, "none")
     assert padviz.uneven(net, 8).even
     assert nearest_even(net, (8, 8))[1] is not None
-    assert padviz.sizes(net, 1, 9).rule == "every size"
+    assert padviz.sizes(net, "1:9").rule == "every size"
 
 
 def test_no_even_size_is_said() -> None:
@@ -476,7 +476,7 @@ def test_a_pad_of_its_own_counts_as_the_padding_of_the_window_after_it() -> None
     apart, whole = parse({"layers": keras}, "keras"), parse({"layers": joined}, "keras")
     assert padviz.uneven(apart, 8) == padviz.uneven(whole, 8)
     assert [row.layer for row in padviz.uneven(apart, 8).uneven] == ["c"]
-    assert padviz.sizes(apart, 8, 40).even == padviz.sizes(whole, 8, 40).even
+    assert padviz.sizes(apart, "8:40").even == padviz.sizes(whole, "8:40").even
     assert [row.grid.tolist() for row in padviz.taps(apart, 8)] == [row.grid.tolist() for row in padviz.taps(whole, 8)]
     for scheme in (None, "reflect", "partial", "valid", "full"):
         assert (padviz.usage(apart, 8, scheme).counts == padviz.usage(whole, 8, scheme).counts).all()

@@ -24,7 +24,7 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("explorer") / "resnet18.html"
-    padviz.explore("resnet18", 224, sizes=SIZES, padding=PADDINGS).save(path)
+    padviz.explore("resnet18", [224, *SIZES], padding=PADDINGS).save(path)
     return path
 
 

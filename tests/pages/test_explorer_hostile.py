@@ -45,7 +45,7 @@ def named(texts: list[str]) -> Network:
 @given(texts=st.lists(TEXTS, min_size=1, max_size=4))
 def test_names_with_markup_are_only_ever_texts(browser: Any, tmp_path_factory: Any, texts: list[str]) -> None:
     path = tmp_path_factory.mktemp("hostile") / "page.html"
-    padviz.explore(named([*texts, *texts[:1]]), 64, sizes=[64], padding=["zero"]).save(path)
+    padviz.explore(named([*texts, *texts[:1]]), [64], padding=["zero"]).save(path)
     page = opened(browser, path)
     for part in ("layers", "audit", "maps"):
         after(page, lambda part=part: page.click(f"#tab-{part}"))
@@ -62,7 +62,7 @@ def test_names_with_markup_are_only_ever_texts(browser: Any, tmp_path_factory: A
 
 def test_all_nasty_names_at_once(browser: Any, tmp_path: Path) -> None:
     """Every one of them, whatever hypothesis draws."""
-    page_of = padviz.explore(named(NASTY), 64, sizes=[64], padding=["zero", "reflect"])
+    page_of = padviz.explore(named(NASTY), [64], padding=["zero", "reflect"])
     page_of.save(tmp_path / "page.html")
     page = opened(browser, tmp_path / "page.html", "#part=layers", viewport={"width": 390, "height": 800})
     assert page.evaluate("() => window.harmed") is None
@@ -137,7 +137,7 @@ def test_the_command_says_what_it_wrote_and_opens_it(tmp_path: Path, monkeypatch
 def test_networks_that_pad_otherwise_offer_what_they_declare(tmp_path: Path) -> None:
     net = tmp_path / "net.toml"
     net.write_text('layers = [{op = "conv", name = "c", kernel = 3, padding = 1, mode = "reflect"}]')
-    page = padviz.explore(net, 16, sizes=[16])
+    page = padviz.explore(net, [16])
     assert page.maps == 6
     assert '"paddings":["declared","zero"' in page.html
 

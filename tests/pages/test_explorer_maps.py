@@ -54,7 +54,7 @@ def test_counts_are_exact_however_they_are_kept(
     folds = shelf.planes[shelf.core(counts.core)["plane"]]["folds"]
     facts = {"165 bits": int(counts.max).bit_length() == 165, "what repeats once": counts.tiled}
     assert {**facts, "an eighth": folds == "rct", "a quarter": folds == "rc"}[kept]
-    padviz.explore(network, size, sizes=[size], padding=[padding]).save(tmp_path / "page.html")
+    padviz.explore(network, [size], padding=[padding]).save(tmp_path / "page.html")
     page = opened(browser, tmp_path / "page.html", "#two=0")
     for down, across in ((0.0, 0.0), (0.5, 0.31), (0.9999, 0.02), (0.2, 0.99)):
         page.evaluate("at => { location.hash = at; }", f"at={down},{across}&two=0")

@@ -10,7 +10,7 @@ import pytest
 import padviz
 from tests.pages.browser import expect, opened
 
-CODE = "import padviz\npadviz.explore('vgg11', 64, sizes=[64], padding=['zero', 'reflect'])"
+CODE = "import padviz\npadviz.explore('vgg11', [64], padding=['zero', 'reflect'])"
 
 
 def test_a_notebook_shows_a_page_that_works(browser: Any, tmp_path: Path) -> None:

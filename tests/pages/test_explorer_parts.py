@@ -175,7 +175,7 @@ def test_the_windows_of_a_pixel_play(page: Any) -> None:
 def test_the_page_counts_through_every_layer_as_the_engine_does(
     browser: Any, tmp_path: Path, network: str, size: int, padding: str
 ) -> None:
-    html = padviz.explore(network, size, sizes=[size], padding=[padding]).html
+    html = padviz.explore(network, [size], padding=[padding]).html
     end = "\n</script>\n</body>"
     (tmp_path / "open.html").write_text(html.replace(end, f"\nglobalThis.padviz = modules;{end}"), encoding="utf-8")
     page = opened(browser, tmp_path / "open.html")

@@ -69,7 +69,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.parametrize("shown", SIZES)
 def test_a_module_that_branches_on_its_size_is_followed_at_each(module: Any, shown: Any) -> None:
-    page = padviz.explore(module, shown, sizes=SIZES, padding=["zero", "reflect"])
+    page = padviz.explore(module, [shown, *SIZES], padding=["zero", "reflect"])
     is_of(facts_of(page.html), module, SIZES, ["zero", "reflect"], shown)
 
 
@@ -92,13 +92,13 @@ def test_a_size_that_a_module_refuses_has_a_reason_and_the_others_their_maps(mod
     net = torch.nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect")
     Refusing.net = net
     shown = (48, 30)
-    facts = facts_of(padviz.explore(Refusing(), shown, sizes=[refused, shown]).html)
+    facts = facts_of(padviz.explore(Refusing(), [shown, refused]).html)
     assert facts["paddings"][0] == "declared"
     reasons = {tuple(size): found.get("reason") for size, found in zip(facts["sizes"], _first(facts), strict=True)}
     assert reasons[shown] is None
     assert "its forward fails" in reasons[refused]
     with pytest.raises(padviz.PadvizError, match="its forward fails"):
-        padviz.explore(Refusing(), refused, sizes=[refused, shown])
+        padviz.explore(Refusing(), [refused, shown])
 
 
 def _first(facts: Any) -> list[Any]:
@@ -118,11 +118,11 @@ def test_a_file_is_read_at_each_size(tmp_path: Path) -> None:
         net, (torch.zeros(1, 3, 40, 60),), path, input_names=["x"], dynamic_axes=open_axes, dynamo=False, verbose=False
     )
     sizes = [(40, 60), (33, 48), (60, 40)]
-    page = padviz.explore(path, (33, 48), sizes=sizes, padding=["zero", "reflect"])
+    page = padviz.explore(path, [(33, 48), *sizes], padding=["zero", "reflect"])
     is_of(facts_of(page.html), path, sizes, ["zero", "reflect"], (33, 48))
 
 
 def test_a_page_in_a_shell_says_how_many_maps_it_has() -> None:
     for schemes, maps in ((["zero"], "1 map"), (["zero", "reflect"], "2 maps")):
-        page = padviz.explore("vgg11", 64, sizes=[64], padding=schemes)
+        page = padviz.explore("vgg11", [64], padding=schemes)
         assert repr(page) == f"<Explorer VGG-11, {maps}, {len(page.html) / 1e6:.1f} MB>"

@@ -21,7 +21,7 @@ def repad(
     network: nn.Module,
     padding: str,
     size: int | Sequence[int] | None = None,
-    layer: str | Iterable[str] = (),
+    only: str | Iterable[str] = (),
     *,
     share: bool = True,
 ) -> nn.Module: ...
@@ -32,7 +32,7 @@ def repad(
     network: str | Path,
     padding: str | None = None,
     size: int | Sequence[int] | None = None,
-    layer: str | Iterable[str] = (),
+    only: str | Iterable[str] = (),
     *,
     except_: str | Iterable[str] = (),
     even: bool = False,
@@ -44,7 +44,7 @@ def repad(
     network: nn.Module | str | Path,
     padding: str | None = None,
     size: int | Sequence[int] | None = None,
-    layer: str | Iterable[str] = (),
+    only: str | Iterable[str] = (),
     *,
     except_: str | Iterable[str] = (),
     even: bool = False,
@@ -65,7 +65,7 @@ def repad(
         A scheme that README lists, but for valid and full; or one for each axis, height/width: "zero/circular".
     size : int or (height, width), optional
         Input size in pixels at which the scheme must fit and the result is checked; the network's own by default.
-    layer : str or iterable of str
+    only : str or iterable of str
         The only layers to change, or modules with all that is in them; everything that pads by default.
     except_ : str or iterable of str
         Layers of an ONNX file to leave as they are.
@@ -113,7 +113,7 @@ def repad(
     """
     from padviz.repadding.onnx.file import check_options, repad_file
 
-    layers, without = _names(layer), _names(except_)
+    layers, without = _names(only), _names(except_)
     check_options(padding, even, layers + without)
     if isinstance(network, str | Path) and str(network).lower().endswith(".onnx"):
         return repad_file(network, padding, size, layers, without, even=even, neutral=neutral)
@@ -121,7 +121,9 @@ def repad(
 
     if padding is None or without:
         option = "even" if even else "except_"
-        raise OptionError("is for ONNX files", option=option, hint="name a `padding`, and the `layer` to change")
+        raise OptionError(
+            "is for ONNX files", option=option, hint="name a `padding`, and the layers to change with `only`"
+        )
     return repad(_module(network), padding, layers, size=size, share=share)
 
 

@@ -23,7 +23,7 @@ class EvenSizes:
     Examples
     --------
     >>> import padviz
-    >>> padviz.sizes("resnet18", 200, 230).even
+    >>> padviz.sizes("resnet18", "200:230").even
     (225,)
     """
 
@@ -75,7 +75,7 @@ def only_of(sizes: EvenSizes, wanted: Iterable[int]) -> EvenSizes:
     """Leave out of even sizes what is not among those wanted; the rules are of all.
 
     >>> import padviz
-    >>> only_of(padviz.even_sizes("resnet18", 190, 230), [193, 200]).even
+    >>> only_of(even_sizes(padviz.load("resnet18"), 190, 230), [193, 200]).even
     (193,)
     """
     known = {*wanted}

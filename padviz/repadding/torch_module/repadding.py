@@ -230,4 +230,4 @@ def obey(planned: Plan, done: Network, padding: str) -> None:
     near = "partial" in schemes_of(padding) and np.allclose(maps[0].counts, maps[1].counts, rtol=NEAR, atol=0)
     if not near and not same(maps[0], maps[1]):
         what = f"does not use its pixels as it would under the padding that was asked for, at {planned.size}"
-        raise PadvizError(what, where=planned.before.name, hint="name the `layer` to repad")
+        raise PadvizError(what, where=planned.before.name, hint="name the layers with `only`")
