@@ -202,3 +202,9 @@ def test_the_tilt_is_the_largest_difference_of_opposite_rims_and_none_where_ther
     found = outcome_of(padviz.load("vgg11"), 64)
     assert replace(found, rim=Rim([3, 9], [7, 4])).tilt == 6
     assert replace(found, rim=None).tilt == 0
+
+
+def test_a_layer_that_was_chosen_is_compared_with_no_network() -> None:
+    chosen, last = (audit(padviz.load("vgg11"), 224, layer) for layer in ("features.3", None))
+    assert chosen.standing is not None
+    assert ("narrow" in chosen.border, "narrow" in last.border) == (False, True)

@@ -19,6 +19,7 @@ from onnx import TensorProto, helper, parser
 
 import padviz
 from padviz.axis.operations import Window
+from padviz.sources.onnx.constants.external import BITS
 from padviz.sources.onnx.operators import OPS
 from tests.sources.test_onnx_ops import GRAPHS, model_of
 from tests.wheels import real_file
@@ -445,3 +446,10 @@ KEYS += [
 @settings(max_examples=200, deadline=10_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_files_that_make_no_sense_raise_nothing_but_padviz_errors(data: bytes, tmp_path: Path) -> None:
     is_told_in_a_line(data, tmp_path / "warped.onnx")
+
+
+def test_the_bits_of_numbers_are_those_of_onnx() -> None:
+    for number in BITS.keys() & {*TensorProto.DataType.values()}:
+        small = re.search("INT([24])$|FLOAT(4)", TensorProto.DataType.Name(number))
+        stored = 8 * helper.tensor_dtype_to_np_dtype(number).itemsize
+        assert BITS[number] == (int(small[1] or small[2]) if small else stored)

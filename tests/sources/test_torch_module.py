@@ -225,3 +225,10 @@ def test_attention_in_windows_is_an_error_that_says_where(name: str) -> None:
         padviz.PadvizError, match=f"^{name}, .*(roll|mixes rows and columns up).*`layer` .* stops before"
     ):
         padviz.usage(padviz.load(f"torchvision.models:{name}"))
+
+
+def test_a_linear_layer_over_columns_mixes_them_and_leaves_rows_alone() -> None:
+    convs = (nn.Conv2d(entering, 4, 3, padding=1) for entering in (3, 4))
+    found = padviz.usage(padviz.load(nn.Sequential(next(convs), nn.Linear(12, 12), next(convs)), 12), 12)
+    taps, one = np.eye(12, k=-1) + np.eye(12) + np.eye(12, k=1), np.ones(12)
+    np.testing.assert_array_equal(found.counts, np.outer(taps @ taps @ one, taps @ np.outer(one, one) @ taps @ one))
