@@ -174,6 +174,7 @@ def process(benchmark: Any, folder: Path, *command: str, fresh: bool = False, ro
 
     def prepare() -> tuple[tuple[()], dict[str, Any]]:
         environment = dict(os.environ)
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed is compiled
         if fresh:
             environment["NUMBA_CACHE_DIR"] = str(folder / f"cache{next(caches)}")
         return (), {"env": environment}
