@@ -30,7 +30,7 @@ from padviz.counting.usage import usage
 from padviz.errors import PadvizError
 from padviz.geometry.balance.case import Case
 from padviz.network.network import Network
-from padviz.network.targets import names_of, upto
+from padviz.network.targets import names_of, upto, weighing
 
 GAIN = 0.005  # of the pixels: what less would be called a remedy for?
 HARSH = 4  # times as often as its due: a pixel that is used more is overused whatever the others are
@@ -170,7 +170,7 @@ def remedies(
     network: Network,
     size: int | Sequence[int] | None = None,
     layer: str | Sequence[str] | None = None,
-    heads: str = "sum",
+    heads: str | None = None,
 ) -> tuple[Remedy, ...]:
     """Find what could be changed at a size, best first: the remedies of `padviz.audit`.
 
@@ -178,7 +178,8 @@ def remedies(
     >>> [remedy.what for remedy in remedies(padviz.load("resnet18"), 224)][:2]
     ['225x225 + reflect', '225x225 + partial']
     """
-    today = Case(upto(network, names_of(layer, network, every=heads == "share")), network.at(size))
+    heads = weighing(heads, layer, network)
+    today = Case(upto(network, names_of(layer, network)), network.at(size))
     before = outcome(today, usage(today.network, today.size, heads=heads))
     return tuple(tried.remedy for tried in attempts(today, before, heads) if tried.remedy)
 

@@ -20,7 +20,7 @@ from padviz.geometry.reaching.near_padding import NearPadding
 from padviz.geometry.receptive_fields import AxisField, ReceptiveField, grid_in_words, receptive_fields
 from padviz.network.network import Network, Size, as_size
 from padviz.network.sizes import sizes_of_both
-from padviz.network.targets import names_of, upto
+from padviz.network.targets import names_of, upto, weighing
 
 
 class Reach(msgspec.Struct, frozen=True):
@@ -82,7 +82,7 @@ def audit(
     network: Network,
     size: int | Sequence[int] | None = None,
     layer: str | Sequence[str] | None = None,
-    heads: str = "sum",
+    heads: str | None = None,
 ) -> Audit:
     """Judge a network at a size: `padviz.audit`, of a loaded network.
 
@@ -112,7 +112,7 @@ def examine(
     network: Network,
     size: int | Sequence[int] | None = None,
     layer: str | Sequence[str] | None = None,
-    heads: str = "sum",
+    heads: str | None = None,
     most: int = 0,
 ) -> Examined:
     """Judge a network at a size, as `audit` does, and keep the maps of so many remedies at most.
@@ -123,7 +123,7 @@ def examine(
     """
     from padviz.network.baked import assumed, notes_at
 
-    targets = names_of(layer, network, every=heads == "share")
+    heads, targets = weighing(heads, layer, network), names_of(layer, network)
     network, pixels = upto(network, targets), network.at(size)
     today, counts = Case(network, pixels), usage(network, pixels, heads=heads)
     figures = outcome(today, counts)

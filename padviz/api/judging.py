@@ -28,7 +28,7 @@ def audit(
     *,
     padding: str | None = None,
     same: bool = False,
-    heads: str = "sum",
+    heads: str | None = None,
     images: str | Path | None = None,
     weights: str | Path | None = None,
 ) -> Result[Audit]:

@@ -31,7 +31,7 @@ def usage(
     unit: Unit | None = None,
     *,
     same: bool = False,
-    heads: str = "sum",
+    heads: str | None = None,
     engine: str = "auto",
 ) -> Result[CountMap]:
     """Count the paths from every input pixel to the units of the target layer.
@@ -53,7 +53,7 @@ def usage(
         One unit of the target, or slices for a box of units; all units by default.
     same : bool
         Whether to pad as TensorFlow's and Keras's SAME: the odd row on the far side.
-    heads : "sum" or "share"
+    heads : "sum" or "share", optional
         Of several target layers, add up all paths; or give each layer the same weight: a path to it counts as many as
         the layer with the most paths has, over those that it has (then counts are floats). Where none is named, all
         last maps share.
@@ -152,7 +152,7 @@ def compare(
     layer: str | Sequence[str] | None = None,
     *,
     same: bool = False,
-    heads: str = "sum",
+    heads: str | None = None,
     scale: str | None = None,
 ) -> Result[tuple[Item, ...]]:
     """Count usage maps side by side: exactly one of networks, sizes, paddings and layers is a list.

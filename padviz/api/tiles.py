@@ -71,7 +71,7 @@ def tiles(
     from padviz.network.targets import names_of, upto
 
     whole, image = asked(network, size, padding, same)
-    kept = upto(whole, names_of(layer, whole, every=True))
+    kept = upto(whole, names_of(layer, whole))
     without = globals_of(kept) if ignore_norms else frozenset()
     return plan_tiles(kept, image, as_size(tile), object_, without, level)
 
@@ -130,7 +130,7 @@ def verify_tiles(
     from padviz.trained.weights.reading import as_trained
 
     trained = as_trained(network, image, weights)
-    kept = upto(trained.network, names_of(layer, trained.network, every=True))
+    kept = upto(trained.network, names_of(layer, trained.network))
     without = globals_of(kept) if ignore_norms else frozenset()
     *better, run = head_maps(trained, kept)
     for maps in better:

@@ -30,7 +30,7 @@ def command(
     padding: str | None,
     same: bool,
     layers: Names,
-    heads: str,
+    heads: str | None,
     images: str | None,
     weights: str | None,
     to: To,
@@ -68,6 +68,7 @@ def command(
     for network, size in networks:
         if size is None:
             options.warn_if_assumed(network)
+        options.say_heads(network, layers, heads)
         try:
             examined = examine(network, size, layers or None, heads, DRAWN if to.beside else 0)
             results.append(examined.audit)

@@ -32,7 +32,7 @@ def command(
     model: str | None,
     models: Names,
     same: bool,
-    heads: str,
+    heads: str | None,
     scale: str | None,
     cmap: str | None,
     to: To,
@@ -89,7 +89,7 @@ def _default(asked: dict[str, tuple[Any, ...]], varies: str) -> Path:
     return Path(f"{whole}-compare.png")
 
 
-def _items(asked: dict[str, tuple[Any, ...]], varies: str, heads: str, same: bool) -> list[Item]:
+def _items(asked: dict[str, tuple[Any, ...]], varies: str, heads: str | None, same: bool) -> list[Item]:
     """Pair each value of the list with its map, or with the error in its place."""
     from padviz.counting.usage import usages
 
@@ -99,6 +99,9 @@ def _items(asked: dict[str, tuple[Any, ...]], varies: str, heads: str, same: boo
         for network, _ in pairs[:1]:
             if not isinstance(network, PadvizError):
                 options.warn_if_baked(network)
+    for network, _ in pairs:
+        if not isinstance(network, PadvizError) and asked["layer"] == (None,):
+            options.say_heads(network, None, heads)
     choices = [(*pair, padding, layer) for pair in pairs for padding in asked["padding"] for layer in asked["layer"]]
     values = [_words(varies, value) for value in asked[varies]]
     return [*zip(values, usages(choices, heads), strict=True)]

@@ -28,7 +28,7 @@ def command(
     paddings: tuple[str | None, ...],
     same: bool,
     layer: str | None,
-    heads: str,
+    heads: str | None,
     output: Path | None,
     overwrite: bool,
     open_: bool,
@@ -50,6 +50,7 @@ def command(
         checked_output(output, SUFFIXES, overwrite)
     network = options.load_as(model, sizes[0] if sizes else None, same)
     start = sizes[0] if sizes else network.size
+    options.say_heads(network, layer, heads)
     offered = ordered(start, sizes if len(sizes) > 1 else None)
     networks = laid_out(offered, start, network, lambda other: options.load_as(model, other, same))
     page = explorer(networks, offered.index(start), paddings or None, layer, heads)

@@ -155,6 +155,15 @@ def warn_if_assumed(network: Network) -> None:
         say_once(f"{network.name}: {assumption}")
 
 
+def say_heads(network: Network, layers: object, heads: str | None) -> None:
+    """Say on stderr which last maps count, and how, where nothing names them."""
+    from padviz.network.targets import last_maps, weighing
+
+    if heads is None and weighing(heads, layers or None, network) == "share":
+        last = f"{network.name}: its last maps {', '.join(last_maps(network))}"
+        say_once(f"{last} have the same weight; `heads` sum adds them, `layer` names some")
+
+
 def known_layers(network: Network, layers: tuple[str, ...]) -> set[str]:
     """Check the layers asked for; all of them where none is named."""
     return {network.find(name).name for name in layers} if layers else set(network.index)

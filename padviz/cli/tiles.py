@@ -67,7 +67,7 @@ def command(
         raise OptionError("runs the network as it is", where="--verify", hint="leave out --same and --padding")
     trained = options.read_trained(model, size, weights) if verify else None
     whole = trained.network if trained else options.load_as(model, size, same, padding)
-    network, image = upto(whole, names_of(layers or None, whole, every=True)), size or whole.size
+    network, image = upto(whole, names_of(layers or None, whole)), size or whole.size
     without = globals_of(network) if ignore_norms else frozenset()
     plan = plan_tiles(network, image, tile, object_ or 0, without, level) if tile else None
     contexts = plan.contexts if plan else contexts_of(network, image, without)

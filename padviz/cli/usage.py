@@ -44,7 +44,9 @@ def command(
     from padviz.reports.counts import write_counts
     from padviz.reports.maps import usage as reports
 
-    counts = usage(options.load_as(model, size, same), size, padding, layers or None, **settings)
+    network = options.load_as(model, size, same)
+    options.say_heads(network, layers, settings["heads"])
+    counts = usage(network, size, padding, layers or None, **settings)
     if scale == "each":
         raise OptionError("each is of several maps", where="--scale", hint="use counts or share")
     scale = scale or "counts"

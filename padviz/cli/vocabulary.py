@@ -49,7 +49,7 @@ TABLE = {  # in the order in which help lists them
     "padding": Word("Padding scheme, as reflect or zero/circular.", SchemeType("SCHEME"), "paddings"),
     "same": Word("Pad as TensorFlow's and Keras's SAME."),
     "layer": Word("Layer to count to, or to look at.", NameType(), "layers"),
-    "heads": Word("Weigh last maps alike, or add.", click.Choice(["share", "sum"]), default="sum"),
+    "heads": Word("Weigh several last maps alike, or add them.", click.Choice(["share", "sum"])),
     "unit": Word("One unit of the target, or R0:R1,C0:C1.", UnitType()),
     "pooling": Word("Weigh the taps of pools.", click.Choice(["count", "mean"]), default="count"),
     "model": Word("Networks to compare.", NameType("MODEL"), "models"),

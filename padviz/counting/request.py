@@ -12,11 +12,13 @@ from padviz.errors import OptionError
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import canonical, with_mean_pooling, with_padding
 from padviz.network.sizes import resolve_both, sizes_of_both
-from padviz.network.targets import names_of, upto
+from padviz.network.targets import names_of, upto, weighing
 
 
 class Request(NamedTuple):
     """What a count was asked for, checked: the network as declared and as it is walked, and where its targets are.
+
+    Where they share, each target has the same weight.
 
     >>> import padviz
     >>> prepare_request(padviz.load("vgg11"), 64, None, None, "count", "auto").shapes
@@ -28,6 +30,7 @@ class Request(NamedTuple):
     size: Size
     padding: str | None
     at: tuple[int, ...]
+    shares: bool = False
 
     @property
     def shapes(self) -> dict[str, Size]:
@@ -47,11 +50,9 @@ def prepare_request(
     layer: str | Sequence[str] | None,
     pooling: str,
     engine: str,
-    heads: str = "sum",
+    heads: str | None = None,
 ) -> Request:
     """Cut the network down to the target layers, with the padding and the pooling that were asked for.
-
-    Where `heads` share, and no layer is named, all last maps are targets.
 
     >>> import padviz
     >>> request = prepare_request(padviz.load("vgg11"), 64, None, "features.3", "count", "auto")
@@ -62,16 +63,15 @@ def prepare_request(
         raise OptionError(f"engine {engine!r} is not known", option="engine", hint="use auto, numpy or numba")
     if pooling not in ("count", "mean"):
         raise OptionError(f"pooling {pooling!r} is not known", option="pooling", hint="use count or mean")
-    if heads not in ("sum", "share"):
-        raise OptionError(f"{heads!r} is not known", option="heads", hint="use sum or share")
+    shares = weighing(heads, layer, network) == "share"
     padding = canonical(padding)
     pixels = network.at(size)
-    targets = names_of(layer, network, every=heads == "share")
+    targets = names_of(layer, network)
     pruned = upto(network, targets)
     walked = with_padding(pruned, padding)
     if pooling == "mean":
         walked = with_mean_pooling(walked)
-    return Request(pruned, walked, pixels, padding, tuple(walked.index[name] for name in targets))
+    return Request(pruned, walked, pixels, padding, tuple(walked.index[name] for name in targets), shares)
 
 
 def target_of(shapes: Mapping[str, Size]) -> Target:

@@ -24,7 +24,7 @@ def usage(
     pooling: str = "count",
     unit: tuple[int | slice, int | slice] | None = None,
     *,
-    heads: str = "sum",
+    heads: str | None = None,
     engine: str = "auto",
 ) -> CountMap:
     """Count the paths from every input pixel to the units of the target: `padviz.usage`, of a loaded network.
@@ -36,7 +36,7 @@ def usage(
     request = prepare_request(network, size, padding, layer, pooling, engine, heads)
     picked, box = box_of(unit, request.shapes)
     rows, cols = _tilings(request) if unit is None else (Tiling(n) for n in request.size)
-    weights = _weights(request, engine) if heads == "share" and len(request.at) > 1 else None
+    weights = _weights(request, engine) if request.shares and len(request.at) > 1 else None
     core = count_backward(request.walk((rows.kept, cols.kept), engine, weights), box)
     target = target_of(request.shapes)
     head = request.declared, request.size, request.padding, pooling
@@ -73,7 +73,7 @@ def _alike(network: Network) -> tuple[int, ...]:
     return tuple(same)
 
 
-def usages(choices: Iterable[tuple[Any, ...]], heads: str = "sum") -> list[CountMap | PadvizError]:
+def usages(choices: Iterable[tuple[Any, ...]], heads: str | None = None) -> list[CountMap | PadvizError]:
     """Count `usage` of each (network, size, padding, layer): a map, or why it cannot run; raise if none can.
 
     In place of a network may stand why there is none.

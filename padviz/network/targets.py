@@ -36,29 +36,33 @@ def cut(network: Network, layers: tuple[str, ...]) -> Network:
     return replace(part, title=f"{network.title}{PART}{', '.join(part.targets)}")
 
 
-def names_of(layers: str | Iterable[str] | None, network: Network, *, every: bool = False) -> tuple[str, ...]:
-    """Check the target layers asked for; where none is named, take the network's own targets, or `every` last map.
+def names_of(layers: str | Iterable[str] | None, network: Network) -> tuple[str, ...]:
+    """Check the target layers asked for; where none is named, take the network's own targets, or all last maps.
 
     Raises
     ------
-    OptionError
-        Where the network has several last feature maps and none is named: the message lists them.
+    OptionError, UnknownName
+        Where a layer does not exist.
     """
     if layers is None:
-        if every and not network.targets:
-            return last_maps(network)
-        if not network.targets:
-            last = last_maps(network)
-            opening = "has several last feature maps:" if len(last) > 1 else "leaves its target open; its last map is"
-            what = f"{opening} {', '.join(last)}"
-            raise OptionError(
-                what, where=network.name, hint="name one or more with `layer`, or count all with `heads` share"
-            )
-        return network.targets
+        return network.targets or last_maps(network)
     names = (layers,) if isinstance(layers, str) else tuple(layers) if isinstance(layers, tuple | list) else ()
     if not names or not all(isinstance(name, str) for name in names):
         raise OptionError(f"{layers!r} names no layer", option="layer", hint="padviz layers MODEL lists them")
     return tuple(dict.fromkeys(network.find(name).name for name in names))
+
+
+def weighing(heads: str | None, layers: object, network: Network) -> str:
+    """Say how several targets count: as asked for, or all last maps alike where neither they nor a layer is named.
+
+    >>> import padviz
+    >>> weighing(None, None, padviz.load("ssd300_vgg16")), weighing(None, None, padviz.load("vgg11"))
+    ('share', 'sum')
+    """
+    if heads not in (None, "sum", "share"):
+        raise OptionError(f"{heads!r} is not known", option="heads", hint="use sum or share")
+    several = layers is None and not network.targets and len(last_maps(network)) > 1
+    return heads or ("share" if several else "sum")
 
 
 def last_maps(network: Network) -> tuple[str, ...]:

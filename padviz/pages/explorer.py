@@ -75,7 +75,7 @@ def explore(
     layer: str | None = None,
     *,
     same: bool = False,
-    heads: str = "sum",
+    heads: str | None = None,
 ) -> Explorer:
     """Make a page to play with a network: its maps at several sizes and paddings, layer by layer, and the audit.
 
@@ -158,7 +158,7 @@ def explorer(
     base: int,
     padding: Sequence[str | None] | None,
     layer: str | None,
-    heads: str = "sum",
+    heads: str | None = None,
 ) -> Explorer:
     """Make the page of a network that is loaded at each size; the size at `base` is shown first."""
     first = networks[base][1]

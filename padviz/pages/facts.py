@@ -152,7 +152,7 @@ def _whole(taps: int) -> int | str:
 
 
 def audit_facts(
-    shelf: Shelf, size: Size, network: Network | PadvizError, layer: str | None, heads: str
+    shelf: Shelf, size: Size, network: Network | PadvizError, layer: str | None, heads: str | None
 ) -> dict[str, Any]:
     """Audit a network at a size, with the map as it is and each remedy's; or say why there is no audit."""
     try:

@@ -9,6 +9,7 @@ from typing import Any
 from padviz.counting.usage import usage
 from padviz.errors import OptionError, PadvizError, UnknownName
 from padviz.network.network import Network, Size
+from padviz.network.targets import weighing
 from padviz.pages.facts import audit_facts, geometry_facts, map_facts, text, window_facts
 from padviz.pages.planes import Shelf
 from padviz.version import SCHEMAS
@@ -25,7 +26,7 @@ class Contents:
     paddings: Sequence[str | None]
     base: int
     layer: str | None = None
-    heads: str = "sum"
+    heads: str | None = None
 
 
 def payload(contents: Contents) -> dict[str, Any]:
@@ -53,7 +54,7 @@ def payload(contents: Contents) -> dict[str, Any]:
         "windows": window_facts(),
         "paddings": [padding or "declared" for padding in contents.paddings],
         "base": contents.base,
-        "heads": contents.heads,
+        "heads": weighing(contents.heads, contents.layer, first),
         "maps": [{"reason": text(entry)} if isinstance(entry, PadvizError) else entry for entry in maps],
         "audit": audit_facts(shelf, *contents.networks[contents.base], contents.layer, contents.heads),
         "planes": shelf.planes,

@@ -173,7 +173,7 @@ def test_padding_is_replaced_by_what_does_it() -> None:
 
 
 def test_what_every_pixel_lacks_is_told_apart_by_its_spread() -> None:
-    net = upto(padviz.load("ssd300_vgg16"), names_of(None, padviz.load("ssd300_vgg16"), every=True))
+    net = upto(padviz.load("ssd300_vgg16"), names_of(None, padviz.load("ssd300_vgg16")))
     found = audit(net, 300, heads="share")
     assert found.outcome.low
     assert found.outcome.share is not None

@@ -12,7 +12,7 @@ import pytest
 import padviz
 from padviz.network.targets import upto
 from tests.cli.test_cli import run, told
-from tests.cli.test_cli_foreign import mystery
+from tests.cli.test_cli_foreign import mystery, two_heads
 from tests.sweeps import every_third
 
 COMMANDS: dict[str, Callable[[str], list[str]]] = {
@@ -64,19 +64,39 @@ def test_no_hint_names_an_option_that_the_command_lacks(command: str) -> None:
     assert failed >= 3
 
 
-HEARD = {"usage": True, "audit": True, "schemes": True, "coverage": False, "export": False}
+SHARED = "padviz: heads: its last maps b, c have the same weight; --heads sum adds them, --layer names some\n"
+HEARD = {"usage": SHARED, "audit": SHARED, "schemes": SHARED, "explore": SHARED, "coverage": "", "export": ""}
 
 
 @pytest.mark.parametrize("command", HEARD)
-def test_several_last_maps_are_told_of_with_the_options_of_the_command(command: str) -> None:
+def test_several_last_maps_have_the_same_weight_and_one_line_says_so(command: str) -> None:
     Path("heads.toml").write_text(HEADS)
-    args = {**COMMANDS, "schemes": lambda model: ["compare", model, "--padding", "zero,reflect"]}[command]
+    args = {
+        **COMMANDS,
+        "schemes": lambda model: ["compare", model, "--padding", "zero,reflect"],
+        "explore": lambda model: ["explore", model],
+    }[command]
     result = run(*args("heads.toml"), "--size", "40")
-    said = "name one or more with --layer" + (", or count all with --heads share" if HEARD[command] else "")
-    assert result.exit_code == (3 if command == "export" else 2)
-    assert result.stderr.endswith(f"has several last feature maps: b, c; {said}\n")
-    more = ["--heads", "share"] if HEARD[command] else ["--layer", "b"]
-    assert run(*args("heads.toml"), "--size", "40", *more).exit_code == 0
+    assert (result.exit_code, result.stderr) == (0, HEARD[command])
+    if HEARD[command]:
+        for more in (["--heads", "sum"], ["--heads", "share"], ["--layer", "b"]):
+            asked = run(*args("heads.toml"), "--size", "40", *more)
+            assert (asked.exit_code, asked.stderr) == (0, "")
+
+
+def test_all_commands_state_the_same_figures_of_several_heads() -> None:
+    path = two_heads()
+    share = padviz.usage(path, 64, heads="share").summary()
+    starved = json.loads(run("usage", path, "--size", "64", "--format", "json").stdout)["share"]["starved"]
+    audit = json.loads(run("audit", path, "--size", "64", "--format", "json").stdout)["results"][0]
+    repad = json.loads(run("repad", path, "--size", "64", "--padding", "reflect", "--format", "json").stdout)
+    assert run("export", path, "--size", "64", "-o", "out", "--jobs", "1").exit_code == 0
+    (export,) = (json.loads(each.read_text()) for each in Path("out").glob("*usage.json"))
+    assert (
+        starved == share.share.starved == audit["outcome"]["share"]["starved"] == export["figures"]["share"]["starved"]
+    )
+    assert starved == repad["before"]["share"]["starved"]
+    assert share.share.least != padviz.usage(path, 64, heads="sum").summary().share.least
 
 
 @pytest.mark.parametrize("command", CUT)

@@ -20,7 +20,7 @@ from padviz.network.targets import last_maps
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.write import to_toml
 from tests import naive
-from tests.cli.test_cli import run, told
+from tests.cli.test_cli import run
 from tests.strategies import networks
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -125,7 +125,7 @@ def test_the_command_shares_and_says_how(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     made = parse({"layers": TWO, "target": []}, "two")
     Path("two.toml").write_text(to_toml(made))
-    assert "name one or more with --layer" in told("usage", "two.toml")
+    assert "have the same weight; --heads sum adds them, --layer names some" in run("usage", "two.toml").stderr
     result = run("usage", "two.toml", "--size", "64", "--heads", "share", "-o", "two.npz")
     assert result.exit_code == 0, result.output
     assert "heads          each of the same weight: a path to them counts" in result.stdout

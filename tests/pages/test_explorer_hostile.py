@@ -90,7 +90,6 @@ def test_what_is_put_into_a_page_cannot_end_its_script() -> None:
         (["vgg11", "--padding", "mirror"], "mirror"),
         (["vgg11", "--layer", "nowhere"], "nowhere"),
         (["vgg11", "--size", "5,3,4"], "features"),
-        (["several.toml"], "several last feature maps"),
         (["vgg11", "-o", "page.png"], "ends in .png, which is not written here; use .html"),
         (["vgg11", "-o", "none/page.html"], "does not exist"),
     ],

@@ -10,7 +10,7 @@ import pytest
 import padviz
 from padviz.axis.operations import Fit, Transposed, Window, place
 from padviz.axis.resize import Resize
-from padviz.errors import DescriptionError, OptionError, PadvizError, SizeError
+from padviz.errors import DescriptionError, PadvizError, SizeError
 from padviz.network.network import Network, Size
 from padviz.sources.toml.build import parse
 from padviz.sources.tracing.general import About, general
@@ -109,11 +109,10 @@ def test_a_map_that_only_a_vector_reads_goes_on_where_the_vector_is_spread_again
     assert traced(lay).targets == ("last",)
 
 
-def test_several_last_maps_must_be_chosen_from() -> None:
+def test_several_last_maps_share_where_none_is_named() -> None:
     net = traced(lambda trace, size: [conv(trace, "a", 0), conv(trace, "b", 0, stride=2)])
     assert net.targets == ()
-    with pytest.raises(OptionError, match="several last feature maps: a, b; name one or more with `layer`"):
-        padviz.usage(net, 32)
+    assert (padviz.usage(net, 32).counts == padviz.usage(net, 32, layer=["a", "b"], heads="share").counts).all()
     assert padviz.usage(net, 32, layer="b").max > 0
     assert not padviz.uneven(net, 32).even
 
@@ -121,8 +120,7 @@ def test_several_last_maps_must_be_chosen_from() -> None:
 def test_a_description_may_leave_the_target_open() -> None:
     layers = [{"op": "conv", "name": "a", "kernel": 3}, {"op": "conv", "name": "b", "kernel": 3, "from": "input"}]
     net = parse({"layers": layers, "target": []}, "open")
-    with pytest.raises(OptionError, match="several last feature maps: a, b"):
-        padviz.usage(net, 32)
+    assert padviz.usage(net, 32).summary().target.layer == ["a", "b"]
 
 
 def test_what_is_not_known_is_an_error_where_a_target_depends_on_it() -> None:

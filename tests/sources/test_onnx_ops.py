@@ -351,8 +351,7 @@ def test_detection_heads_are_listed(tmp_path: Path) -> None:
     body = body.replace("b = Conv <strides = [2, 2]> (a, w3x3)", "b = Conv <strides = [2, 2]> (x, w3x3)")
     net = padviz.load(saved(model_of(body, 13), tmp_path))
     assert last_maps(net) == ("a", "b")
-    with pytest.raises(padviz.PadvizError, match="several last feature maps: a, b; name one or more with `layer`"):
-        padviz.usage(net, 32)
+    assert padviz.usage(net, 32).summary().heads == "share"
 
 
 def test_an_unknown_operation_names_itself_and_two_ways_out(tmp_path: Path) -> None:

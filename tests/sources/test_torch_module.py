@@ -138,8 +138,7 @@ def test_torchvisions_segmenters(name: str) -> None:
 def test_torchvisions_backbones_of_detectors(name: str) -> None:
     source = f"torchvision.models.detection:{name}.backbone"
     network = padviz.load(source)
-    with pytest.raises(padviz.PadvizError, match=r"has several last feature maps: .*name one or more with `layer`"):
-        padviz.usage(network)
+    assert (network.targets, len(last_maps(network)) > 1) == ((), True)
     for size in LARGER.get(name, [(160, 192), (129, 160)]):
         assert_counts(network, named(source), size)
 

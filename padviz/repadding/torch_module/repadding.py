@@ -226,7 +226,7 @@ def obey(planned: Plan, done: Network, padding: str) -> None:
     PadvizError
         If it is not.
     """
-    maps = [usage(net, planned.size, layer=names_of(None, net, every=True)) for net in (planned.after, done)]
+    maps = [usage(net, planned.size, layer=names_of(None, net)) for net in (planned.after, done)]
     near = "partial" in schemes_of(padding) and np.allclose(maps[0].counts, maps[1].counts, rtol=NEAR, atol=0)
     if not near and not same(maps[0], maps[1]):
         what = f"does not use its pixels as it would under the padding that was asked for, at {planned.size}"

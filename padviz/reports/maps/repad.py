@@ -11,7 +11,7 @@ from padviz.counting.usage import usage
 from padviz.geometry.ledger import ledger
 from padviz.geometry.receptive_fields import grid_offsets
 from padviz.network.layer import Layer
-from padviz.network.targets import last_maps, names_of
+from padviz.network.targets import last_maps
 from padviz.repadding.onnx.file import Repadded
 from padviz.repadding.plan import Change
 from padviz.reports.report import Column, Facts, Finding, Lines, Report, Table, columns
@@ -52,7 +52,7 @@ def report_of(repadded: Repadded, padding: str | None, check: bool, files: Seque
 def _maps(repadded: Repadded) -> list[CountMap]:
     """Count usage by the last maps, before and after."""
     both = [repadded.source, *([] if len(repadded.maps) == 1 else [repadded.network])]
-    counted = [usage(network, repadded.plan.size, layer=names_of(None, network, every=True)) for network in both]
+    counted = [usage(network, repadded.plan.size) for network in both]
     return counted if len(counted) == 2 else [*counted, *repadded.maps]  # one map was counted to be verified
 
 

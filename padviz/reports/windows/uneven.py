@@ -202,7 +202,7 @@ def grid(network: Network, size: Size) -> list[str]:
         rows = {row.layer: row for row in receptive_fields(network, size)}
     except SizeError:
         return []
-    names = [name for name in names_of(None, network, every=True) if name in rows]
+    names = [name for name in names_of(None, network) if name in rows]
     last = f", the last of {len(names)} maps" if len(names) > 1 else ""
     sentences = [f"Sampling-grid offset of {name}{last}: {grid_in_words(rows[name])}." for name in names[-1:]]
     off = any(offset for name in names[-1:] for offset in rows[name].offsets)
