@@ -5,7 +5,7 @@ export MPLBACKEND := Agg
 # One process per core, each of which calculates on one core.
 PARALLEL := -p no:benchmark -n logical --dist worksteal
 
-.PHONY: demo test test-slow test-lowest check bench soak figures figures-trained reference experiment clean
+.PHONY: demo test test-slow test-tiles test-lowest check bench soak figures figures-trained reference experiment clean
 
 demo: .venv/.installed
 	$(BIN)/padviz audit resnet50 --size 224
@@ -19,6 +19,11 @@ test: .venv/.tools .venv/.chromium
 # Kills and signals, the experiment, and what takes long while others stand for it: CI runs them after the rest.
 test-slow: .venv/.tools
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -m 'slow and not sweep'
+
+# Runs what padviz prints for other libraries in these libraries, which are installed for that.
+test-tiles: .venv/.tools
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test-tiles]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark tests/cutting/test_libraries.py
 
 test-lowest: .venv-lowest/.tools .venv/.chromium
 	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest $(PARALLEL)

@@ -42,6 +42,7 @@ class _Side(NamedTuple):
     step: int
     lattice: int
     context: int
+    right: slice  # the pixels of a tile that are right whatever lies around it
     scale: float | None  # of the output, where it is as many times the tile everywhere
 
     @property
@@ -86,8 +87,9 @@ def _side(plan: Plan, axis: int) -> _Side:
     even = [] if plan.level else context_on(plan.network, axis, line.length // lattice * lattice or lattice)
     context = max(max(head.before, head.after) for head in (*contexts, *even))
     scales = {line.keeps[h][-1][1] / line.image for h in range(len(contexts))}
+    core = slice(max(head.before for head in contexts), line.length - max(head.after for head in contexts))
     step = line.starts[1] - line.starts[0] if len(line.starts) > 1 else line.length
-    return _Side(line.image, line.length, step, lattice, context, scales.pop() if len(scales) == 1 else None)
+    return _Side(line.image, line.length, step, lattice, context, core, scales.pop() if len(scales) == 1 else None)
 
 
 def _python(plan: Plan, sides: list[_Side]) -> Handover:
@@ -121,7 +123,7 @@ def _monai(plan: Plan, sides: list[_Side]) -> Handover:
     steps = [_weighed_step(side) or side.step for side in sides]
     overlaps = tuple(max(0, side.tile - n - 0.5) / side.tile for side, n in zip(sides, steps, strict=True))
     arguments = {"roi_size": plan.tile, "overlap": overlaps, "mode": "constant", "sw_batch_size": 1}
-    ends = [f"{side.context}:{side.tile - side.context}" for side in sides]
+    ends = [f"{side.right.start}:{side.right.stop}" for side in sides]
     lines = [f"rows, cols = (torch.full((n,), {EPSILON['monai']:g}) for n in {plan.tile})"]
     lines += [f"rows[{ends[0]}] = cols[{ends[1]}] = 1"]
     call = "\n".join(
@@ -172,7 +174,7 @@ def _toolbelt(plan: Plan, sides: list[_Side]) -> Handover:
     if not why and any(n == side.tile < side.image for n, side in zip(steps, sides, strict=True)):
         wanted = [side.tile + ceil((side.image - side.tile) / side.step) * side.step for side in sides]
         why = f"not exact: no step fits the image; pad it to {' x '.join(map(str, wanted))}"
-    ends = [f"{side.context}:{side.tile - side.context}" for side in sides]
+    ends = [f"{side.right.start}:{side.right.stop}" for side in sides]
     call = (
         f"rows, cols = (numpy.full(n, {EPSILON['toolbelt']:g}) for n in {plan.tile})\n"
         f"rows[{ends[0]}] = cols[{ends[1]}] = 1\n"
