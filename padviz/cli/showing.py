@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from padviz.cli import options
 from padviz.cli.value_types import PathType
 from padviz.cli.vocabulary import TABLE, Decorator, given, option
 from padviz.errors import OptionError
@@ -68,7 +69,17 @@ class To:
             save(draw(), self.path)
         put(text, None if self.beside else self.path, self.overwrite)
         if report.code:
+            options.say(f"{_failing(report)}: exit code {report.code}")
             raise SystemExit(report.code)
+
+
+def _failing(report: Report) -> str:
+    """Say what fails a check: the first finding, and how many more there are."""
+    errors = [finding for finding in report.findings if finding.level == "error"]
+    if not errors:
+        return "what was verified does not hold"
+    more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
+    return f"{errors[0].title}: {errors[0].text}{more}"
 
 
 def reported(name: str, draws: bool = False, *, suffixes: tuple[str, ...] | None = None) -> Decorator:

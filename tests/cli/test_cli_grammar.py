@@ -252,3 +252,14 @@ def test_a_check_names_what_it_looks_for(given: list[str], code: int) -> None:
     result = run("uneven", *given, "vgg11", "--size", "225")
     assert result.exit_code == code
     assert run("uneven", "vgg11", "--size", "225", *given).exit_code == code
+    assert bool(result.stderr) == bool(code)
+    assert not code or result.stderr.startswith("padviz: Stride remainder in vgg11 at 225 x 225: features.2")
+
+
+@pytest.mark.parametrize("command", ["uneven resnet18", "diff vgg11 vgg13"])
+def test_a_check_that_fails_says_why(command: str) -> None:
+    result = run(*command.split(), "--size", "224", "--check")
+    assert result.exit_code == 1
+    assert result.stderr.endswith(" more: exit code 1\n")
+    assert result.stderr.count("\n") == 1
+    assert run(*command.split(), "--size", "224").stderr == ""
