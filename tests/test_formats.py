@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from padviz.exports.cards import card
-from padviz.exports.record import records
+from padviz.exports.cards import FIGURES
+from padviz.exports.record import records, result_of
 from padviz.geometry.one_layer import illustrate
 from padviz.sources.toml.write import to_toml
 from tests.cli.test_cli import run
@@ -113,7 +113,7 @@ def test_usage_and_its_card(asked: list[str]) -> None:
     assert {key: record.figures[key] for key in facts if key not in ("files", "padding")} == {
         key: each for key, each in facts.items() if key not in ("files", "padding")
     }
-    shown = dict(card(record)["facts"])
+    shown = dict(FIGURES["usage"](result_of(record)))
     assert shown["rim"] == f"{short(facts['rim'])} px"
     all_state(
         [shown["starved"], shown["overused"], shown["paths, max"]], [share["starved"], share["overused"], facts["max"]]
@@ -245,13 +245,13 @@ def test_sizes(asked: list[str]) -> None:
     given = [asked[0], "--size", "9:60"]
     table, sheet = said("sizes", given), rows_of(said("sizes", given, format_="csv"))
     facts = json.loads(said("sizes", given, format_="json"))
-    assert [int(row["size"]) for row in sheet] == facts["even"]
-    assert [int(row["size"]) for row in sheet if row["drops"] == "0"] == facts["even_without_drops"]
+    assert [int(row["size"]) for row in sheet] == facts["balanced"]
+    assert [int(row["size"]) for row in sheet if row["remainder"] == "0"] == facts["balanced_without_remainder"]
     assert [row["macs"] for row in sheet] == [str(each) for each in facts["macs"] or []] or not facts["macs"]
-    assert numbers(line(table, "balanced"))[:2] == [str(len(facts["even"])), "52"]
-    assert numbers(line(table, "no", "remainder"))[:2] == [str(len(facts["even_without_drops"])), "52"]
+    assert numbers(line(table, "balanced"))[:2] == [str(len(facts["balanced"])), "52"]
+    assert numbers(line(table, "no", "remainder"))[:2] == [str(len(facts["balanced_without_remainder"])), "52"]
     runs = [each.split()[1:] for each in table.splitlines() if each.split()[:1] == ["sizes"]]
-    for words, sizes in zip(runs, (facts["even"], facts["even_without_drops"]), strict=True):
+    for words, sizes in zip(runs, (facts["balanced"], facts["balanced_without_remainder"]), strict=True):
         spans = [[*map(int, word.split("-"))] for word in words if word != "none"]
         assert [n for span in spans for n in range(span[0], span[-1] + 1)] == sizes
 
@@ -289,7 +289,7 @@ def test_audit(asked: list[str]) -> None:
         share = after["share"]
         all_state(
             [row["uneven"], row["starved"], row["overused"]],
-            [after["uneven_learned"], share["starved"], share["overused"]],
+            [after["uneven_convolutions"], share["starved"], share["overused"]],
         )
         assert row["rim"] == short(after["rim"])
         if ratios.get(cells[0]) is not None:

@@ -45,13 +45,13 @@ class Judged(msgspec.Struct, frozen=True):
 
     >>> import padviz
     >>> judgement = padviz.audit("resnet50", 225).remedies[0].outcome
-    >>> judgement.uneven_learned, judgement.uneven_rigid, judgement.macs
+    >>> judgement.uneven_convolutions, judgement.uneven_pools, judgement.macs
     (0, 0, 4624665792)
     """
 
     size: list[int]
-    uneven_learned: int
-    uneven_rigid: int
+    uneven_convolutions: int
+    uneven_pools: int
     drops: int
     share: FairShare | None
     share_reason: str | None
@@ -155,8 +155,8 @@ def judged(case: Case, counts: CountMap, share: FairShare | None) -> Judged:
     rows, (starved, overused) = case.ledger, counts.rims or (None, None)
     return Judged(
         size=[*counts.size],
-        uneven_learned=len(rows.uneven_learned),
-        uneven_rigid=len(rows.uneven_rigid),
+        uneven_convolutions=len(rows.uneven_convolutions),
+        uneven_pools=len(rows.uneven_pools),
         drops=len(rows.dropping),
         share=share,
         share_reason=counts.share_reason,
@@ -190,7 +190,7 @@ def attempts(today: Case, before: Judged, heads: str = "sum", most: int = 0) -> 
     >>> import padviz
     >>> today = Case(padviz.load("resnet18"), (224, 224))
     >>> tried = attempts(today, outcome(today, padviz.usage("resnet18", 224)))
-    >>> tried[0].change.what, tried[0].after.uneven_learned
+    >>> tried[0].change.what, tried[0].after.uneven_convolutions
     ('225x225 + reflect', 0)
     """
     tried: list[Attempt] = []
@@ -224,9 +224,9 @@ def helps(kind: str, before: Judged, after: Judged) -> bool:
     leaves windows uneven must not starve more pixels, or drop more rows, for those that it makes even. Where every
     pixel is starved, it is the spread of the shares that must halve.
     """
-    if after.uneven_learned != before.uneven_learned:
-        cured = not after.uneven_learned or not (worse(before, after) or after.drops > before.drops)
-        return after.uneven_learned < before.uneven_learned and cured
+    if after.uneven_convolutions != before.uneven_convolutions:
+        cured = not after.uneven_convolutions or not (worse(before, after) or after.drops > before.drops)
+        return after.uneven_convolutions < before.uneven_convolutions and cured
     if kind == "size":
         return after.drops < before.drops
     if kind == "larger":
@@ -261,7 +261,7 @@ def _price(change: Change, before: Judged, after: Judged, ratio: float | None) -
         return f"costs {ratio:.2f}x the multiply-adds"
     if worse(before, after):
         return "more pixels are starved or overused"
-    idle = change.kind == "size" and after.uneven_learned == before.uneven_learned
+    idle = change.kind == "size" and after.uneven_convolutions == before.uneven_convolutions
     return "drops fewer rows, and no more" if idle and before.tilt - after.tilt <= APART else None
 
 
@@ -278,7 +278,7 @@ def _rank(attempt: Attempt, before: Judged) -> tuple[float, ...]:
     after = remedy.outcome
     away = sum(abs(n - m) for n, m in zip(after.size, before.size, strict=True))
     harsh, unfair = _unfairness(before, after)
-    left = after.uneven_learned, after.drops > 0, wraps(remedy.padding), harsh, away, unfair
+    left = after.uneven_convolutions, after.drops > 0, wraps(remedy.padding), harsh, away, unfair
     return False, remedy.price is not None, NEEDS.index(remedy.needs), *left, remedy.macs_ratio or 1.0
 
 

@@ -52,7 +52,7 @@ class Audit(msgspec.Struct, frozen=True):
     --------
     >>> import padviz
     >>> judged = audit(padviz.load("resnet50"), 224)
-    >>> judged.verdict, judged.learned[:2], judged.rigid
+    >>> judged.verdict, judged.uneven_convolutions[:2], judged.uneven_pools
     ('lopsided, narrow rim', ['conv1', 'layer2.0.conv2'], ['maxpool'])
     """
 
@@ -66,9 +66,9 @@ class Audit(msgspec.Struct, frozen=True):
     symmetry: str
     padding: str
     standing: Standing | None
-    learned: list[str]
-    rigid: list[str]
-    dropping: list[str]
+    uneven_convolutions: list[str]
+    uneven_pools: list[str]
+    remainders: list[str]
     reach: Reach
     offset: list[float | None]
     grid: str
@@ -143,9 +143,9 @@ def examine(
         symmetry=symmetry(uneven, field, reach.why, reads),
         padding=padding(near, as_size(units), reach.field, pixels, reach.why),
         standing=stands,
-        learned=uneven,
-        rigid=[row.layer for row in today.ledger.uneven_rigid],
-        dropping=[row.layer for row in today.ledger.dropping],
+        uneven_convolutions=uneven,
+        uneven_pools=[row.layer for row in today.ledger.uneven_pools],
+        remainders=[row.layer for row in today.ledger.dropping],
         reach=reach,
         offset=[*field.offsets] if field else [None, None],
         grid=grid_in_words(field) if field else f"undefined: {reach.why}",

@@ -24,7 +24,7 @@ def verdict(figures: Outcome, standing: Standing | None, reads: bool) -> str:
     'symmetric, narrow rim'
     """
     if figures.rim is None:
-        return "uneven windows" if figures.uneven_learned else "balanced windows"
+        return "uneven windows" if figures.uneven_convolutions else "balanced windows"
     if not reads:
         return "no padding read"
     words = []

@@ -75,7 +75,7 @@ def audit(
     >>> judged.verdict
     'lopsided, narrow rim'
     >>> best = judged.remedies[0]
-    >>> best.what, best.edit, best.outcome.uneven_learned
+    >>> best.what, best.edit, best.outcome.uneven_convolutions
     ('225x225 + reflect', ['Resize((225, 225))', 'padviz.repad(module, "reflect")'], 0)
     """
     from padviz.advice.verdict import audit, examine

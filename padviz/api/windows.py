@@ -128,7 +128,7 @@ def sizes(
     wanted, _ = asked(network, None, padding, same, layer)
     sides = sorted(_sides(size))
     balanced = only_of(even_sizes(wanted, sides[0], sides[-1], axis), sides)
-    return Result(balanced, balanced.even, partial(report_of, wanted, balanced))
+    return Result(balanced, balanced.balanced, partial(report_of, wanted, balanced))
 
 
 def _sides(size: str | int | Iterable[int]) -> list[int]:

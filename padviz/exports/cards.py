@@ -100,7 +100,7 @@ def _fair(summary: Summary) -> Figures:
 
 
 def _ledger(ledger: Ledger) -> Figures:
-    rigid = f", {len(ledger.uneven_rigid)} rigid" if ledger.uneven_rigid else ""
+    rigid = f", {len(ledger.uneven_pools)} rigid" if ledger.uneven_pools else ""
     drops = sum(layer.drops for layer in ledger.layers)
     return [("uneven", f"{len(ledger.uneven)} of {len(ledger.layers)}{rigid}"), ("drop rows", drops)]
 

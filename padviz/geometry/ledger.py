@@ -92,7 +92,7 @@ class Ledger:
     >>> rows.even, rows.drops
     (True, False)
     >>> rows = padviz.uneven("resnet18", 224)
-    >>> len(rows.uneven_learned), [row.layer for row in rows.uneven_rigid]
+    >>> len(rows.uneven_convolutions), [row.layer for row in rows.uneven_pools]
     (4, ['maxpool'])
     """
 
@@ -106,12 +106,12 @@ class Ledger:
         return tuple(layer for layer in self.layers if layer.uneven)
 
     @property
-    def uneven_learned(self) -> tuple[LayerPadding, ...]:
+    def uneven_convolutions(self) -> tuple[LayerPadding, ...]:
         """The uneven layers with weights: only they can grow askew."""
         return tuple(layer for layer in self.uneven if layer.learned)
 
     @property
-    def uneven_rigid(self) -> tuple[LayerPadding, ...]:
+    def uneven_pools(self) -> tuple[LayerPadding, ...]:
         """The uneven layers without weights: pools."""
         return tuple(layer for layer in self.uneven if not layer.learned)
 

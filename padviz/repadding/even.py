@@ -83,7 +83,7 @@ def check_even(network: Network, size: Size) -> None:
     PadvizError
         Naming the layer.
     """
-    uneven = ledger(network, size).uneven_learned
+    uneven = ledger(network, size).uneven_convolutions
     if uneven:
         raise PadvizError(f"{uneven[0].layer} would still be uneven, so nothing was written", where=network.name)
 

@@ -47,8 +47,8 @@ def network(*layers: dict[str, Any]) -> Network:
 
 def test_resnet_50_at_224() -> None:
     found = audit(padviz.load("resnet50"), 224)
-    assert found.learned == ["conv1", "layer2.0.conv2", "layer3.0.conv2", "layer4.0.conv2"]
-    assert found.rigid == ["maxpool"]
+    assert found.uneven_convolutions == ["conv1", "layer2.0.conv2", "layer3.0.conv2", "layer4.0.conv2"]
+    assert found.uneven_pools == ["maxpool"]
     assert found.verdict == "lopsided, narrow rim"
     both = found.remedies[0]
     assert (both.kind, both.what, both.needs) == ("both", "225x225 + reflect", "fine-tune")
@@ -60,7 +60,7 @@ def test_resnet_50_at_224() -> None:
     assert best.outcome.macs == 4_624_665_792
     assert found.outcome.macs == 4_087_136_256
     assert best.macs_ratio == 4_624_665_792 / 4_087_136_256
-    assert (best.outcome.uneven_learned, best.outcome.uneven_rigid, best.outcome.drops) == (0, 0, 0)
+    assert (best.outcome.uneven_convolutions, best.outcome.uneven_pools, best.outcome.drops) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("name", ["resnet50", "mobilenet_v2", "unet_padded"])
@@ -100,7 +100,7 @@ def test_strides_moved_into_pools_are_those_that_a_person_moves() -> None:
     assert change.what == "pool 7 strides"
     by_hand = padviz.usage(module, 224, layer="layer4.1")
     assert (padviz.usage(change.case.network, 224).counts == by_hand.counts).all()
-    assert [row.layer for row in padviz.uneven(change.case.network, 224).uneven_learned] == []
+    assert [row.layer for row in padviz.uneven(change.case.network, 224).uneven_convolutions] == []
 
 
 def test_a_stride_that_no_pool_of_two_makes_stays() -> None:
@@ -208,11 +208,11 @@ def test_half_a_cure_that_starves_more_or_drops_more_is_none() -> None:
     before = outcome_of(padviz.load("resnet50"), 224)
     assert before.share is not None
     starved = replace_struct(before.share, starved=before.share.starved + 0.1)
-    fewer = replace_struct(before, uneven_learned=1)
+    fewer = replace_struct(before, uneven_convolutions=1)
     assert helps("pool", before, fewer)
     assert not helps("pool", before, replace_struct(fewer, share=starved))
     assert not helps("pool", before, replace_struct(fewer, drops=before.drops + 1))
-    assert helps("pool", before, replace_struct(fewer, share=starved, uneven_learned=0))
+    assert helps("pool", before, replace_struct(fewer, share=starved, uneven_convolutions=0))
 
 
 def test_a_network_without_padding_is_offered_no_scheme() -> None:
@@ -231,7 +231,9 @@ def test_what_needs_least_comes_first_and_what_has_a_price_last(name: str, size:
     assert {True, False} == {*schemes}
     for one, two in pairwise(found):
         if (one.price is None, one.needs) == (two.price is None, two.needs):
-            left = [(each.outcome.uneven_learned, each.outcome.drops > 0, wraps(each.padding)) for each in (one, two)]
+            left = [
+                (each.outcome.uneven_convolutions, each.outcome.drops > 0, wraps(each.padding)) for each in (one, two)
+            ]
             assert left[0] <= left[1]
     assert found[0].kind == ("padding" if name == "vgg19" else "both")
 
@@ -377,7 +379,7 @@ def test_a_network_that_reads_no_padding_starves_nobody() -> None:
 
 def test_a_grid_that_is_off_the_centre_is_said_where_no_window_is_uneven() -> None:
     found = audit(padviz.load("inception_v3"), 224)
-    assert not found.learned
+    assert not found.uneven_convolutions
     assert "centred 10.5 px above and left of the image's centre" in found.symmetry
     assert "15.5 px above the image's centre" in audit(padviz.load("resnet50"), (224, 225)).symmetry
     assert "centred on the image" in audit(padviz.load("vgg19"), 224).symmetry

@@ -164,10 +164,10 @@ def test_fewer_dropped_rows_are_a_gain_of_sizes_alone() -> None:
     assert helps("size", judged(drops=2), judged(drops=1))
     assert not helps("size", judged(drops=1), judged(drops=1))
     assert not helps("padding", judged(drops=2), judged(drops=1))
-    cured = judged(uneven_learned=1, drops=0)
-    assert helps("pads", replace(cured, uneven_learned=2), cured)
-    assert not helps("pads", replace(cured, uneven_learned=2), replace(cured, drops=1))
-    assert helps("pads", replace(cured, uneven_learned=2), replace(cured, uneven_learned=0, drops=1))
+    cured = judged(uneven_convolutions=1, drops=0)
+    assert helps("pads", replace(cured, uneven_convolutions=2), cured)
+    assert not helps("pads", replace(cured, uneven_convolutions=2), replace(cured, drops=1))
+    assert helps("pads", replace(cured, uneven_convolutions=2), replace(cured, uneven_convolutions=0, drops=1))
 
 
 def test_the_spread_is_how_far_shares_lie_apart() -> None:

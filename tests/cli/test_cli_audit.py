@@ -177,7 +177,7 @@ def test_json_has_the_figures_of_python() -> None:
     assert entry["remedies"][0]["edit"] == best.edit
     assert best.edit[0] == "Resize((225, 225))"
     assert entry["remedies"][0]["outcome"]["share"]["starved"] == best.outcome.share.starved
-    assert entry["learned"][0] == "conv1"
+    assert entry["uneven_convolutions"][0] == "conv1"
 
 
 def test_markdown_is_printed_and_written_alike() -> None:
@@ -201,7 +201,7 @@ def test_a_picture_shows_today_beside_the_remedies() -> None:
 def test_a_layer_is_judged_alone() -> None:
     found = json.loads(run("audit", "resnet18", "--size", "224", "--layer", "layer1.1", "--format", "json").stdout)
     assert found["results"][0]["target"] == ["layer1.1"]
-    assert found["results"][0]["learned"] == ["conv1"]
+    assert found["results"][0]["uneven_convolutions"] == ["conv1"]
 
 
 REFUSED = [

@@ -49,7 +49,7 @@ def test_uneven_says_what_its_sizes_cost() -> None:
     facts = {}
     for name in ("told", "silent", "pools"):
         text = run("uneven", f"{name}.toml", "--format", "json").stdout
-        facts[name] = json.loads(text)["results"][0]["nearest_even"]["above"]
+        facts[name] = json.loads(text)["results"][0]["nearest_balanced"]["above"]
     assert (facts["told"]["macs"], facts["told"]["macs_ratio"]) == (49 * 9 * 24, pytest.approx(49 / 36))
     assert (facts["silent"]["macs"], facts["silent"]["macs_ratio"]) == (None, None)
     assert (facts["pools"]["macs"], facts["pools"]["macs_ratio"]) == (0, None)
@@ -64,10 +64,10 @@ def test_sizes_have_their_multiply_adds() -> None:
         *costs.values()
     ]
     rows = run("sizes", "resnet50", "--size", "64:140", "--format", "csv").stdout.split()
-    assert rows == ["size,drops,macs", *(f"{n},0,{macs}" for n, macs in costs.items())]
+    assert rows == ["size,remainder,macs", *(f"{n},0,{macs}" for n, macs in costs.items())]
     for options in (["resnet50", "--axis", "height"], ["silent.toml"]):
         found = json.loads(run("sizes", *options, "--size", "64:120", "--format", "json").stdout)
-        assert found["even"]
+        assert found["balanced"]
         assert found["macs"] is None
         assert "macs" not in run("sizes", *options, "--size", "64:120").stdout
     assert json.loads(run("sizes", "resnet18", "--size", "66:90", "--format", "json").stdout)["macs"] == []

@@ -173,7 +173,7 @@ def test_a_scheme_changes_what_is_read(command: str) -> None:
 
 def test_sizes_and_differences_are_of_a_scheme() -> None:
     plain, none = (
-        json.loads(run("sizes", "alexnet", "--size", "190:220", *more, "--format", "json").stdout)["even"]
+        json.loads(run("sizes", "alexnet", "--size", "190:220", *more, "--format", "json").stdout)["balanced"]
         for more in ([], ["--padding", "valid"])
     )
     assert plain != none

@@ -78,10 +78,10 @@ class Entry(Struct, forbid_unknown_fields=True):
     size: tuple[int, int]
     even: bool
     drops: bool
-    uneven_learned: int
-    uneven_rigid: int
+    uneven_convolutions: int
+    uneven_pools: int
     layers: list[Layer]
-    nearest_even: Nearest
+    nearest_balanced: Nearest
     reported: Reported | None = None
 
 
@@ -134,11 +134,11 @@ def test_uneven_json_follows_its_schema() -> None:
     assert first.drops
     conv1 = first.layers[0].height
     assert first.layers[0].uneven
-    assert (first.uneven_learned, first.uneven_rigid) == (4, 1)
+    assert (first.uneven_convolutions, first.uneven_pools) == (4, 1)
     assert [layer.layer for layer in first.layers if layer.uneven and not layer.learned] == ["maxpool"]
     assert (conv1.declared, conv1.consumed, conv1.output) == ((3, 3), (3, 2), 112)
     work, ratio = (pytest.approx(figure, abs=1e-4) for figure in (1.0466, 1.1315))
-    assert first.nearest_even.above == Suggestion((225, 225), work, False, 4_624_665_792, ratio)
+    assert first.nearest_balanced.above == Suggestion((225, 225), work, False, 4_624_665_792, ratio)
     assert first.reported is not None
     assert (first.reported.at_224, first.reported.at_225) == (75.65, 76.01)
     assert found.results[2].reported is None
@@ -252,7 +252,7 @@ def test_even_sizes_that_drop_rows_are_said_and_where_none_is_even_why() -> None
         assert says in " ".join(run("uneven", "net.toml").stdout.split())
     Path("net.toml").write_text(conv.format(2, 1, "[[1, 0], [1, 0]]", ""))
     (entry,) = json.loads(run("uneven", "net.toml", "--format", "json").stdout)["results"]
-    assert entry["nearest_even"] == {"below": None, "above": None, "odd_window": "c"}
+    assert entry["nearest_balanced"] == {"below": None, "above": None, "odd_window": "c"}
 
 
 def test_the_offset_of_several_maps_is_that_of_the_last() -> None:
@@ -283,15 +283,16 @@ def test_sizes() -> None:
     assert "65 97 129" in table
     found = json.loads(run("sizes", "vgg16", "--size", "64:320", "--format", "json").stdout)
     assert list(found) == [
-        "schema_version", "network", "range", "axis", "even", "even_without_drops", "rule", "rule_without_drops",
+        "schema_version", "network", "range", "axis", "balanced", "balanced_without_remainder", "rule",
+        "rule_without_remainder",
         "macs",
     ]  # fmt: skip
     assert found["range"] == [64, 320]
-    assert found["even"] == list(range(64, 321))
-    assert found["even_without_drops"] == list(range(64, 321, 32))
-    assert (found["rule"], found["rule_without_drops"]) == ("every size", "32*i")
+    assert found["balanced"] == list(range(64, 321))
+    assert found["balanced_without_remainder"] == list(range(64, 321, 32))
+    assert (found["rule"], found["rule_without_remainder"]) == ("every size", "32*i")
     rows = rows_of(run("sizes", "vgg16", "--size", "64:66", "--format", "csv", "--axis", "width").stdout)
-    assert rows == [{"size": str(n), "drops": str(int(n > 64)), "macs": ""} for n in (64, 65, 66)]
+    assert rows == [{"size": str(n), "remainder": str(int(n > 64)), "macs": ""} for n in (64, 65, 66)]
     none = run("sizes", "resnet18", "--size", "66:90").stdout
     assert "0 of 25 sizes" in none
     assert "none that holds" in none

@@ -17,7 +17,7 @@ from padviz.counting.coverage import coverage, coverages
 from padviz.errors import SizeError
 from padviz.geometry.balance.by_size import reads_odd
 from padviz.geometry.balance.even_sizes import even_sizes, rule_of
-from padviz.geometry.balance.nearest import nearest_even, odd_window
+from padviz.geometry.balance.nearest import nearest_balanced, odd_window
 from padviz.geometry.differences import differences
 from padviz.geometry.ledger import AxisPadding, axis_padding
 from padviz.geometry.reaching.near_padding import near_padding
@@ -149,9 +149,12 @@ def test_even_sizes_are_the_brute_force_ones(name: str) -> None:
     strict["both"] = [n for n in strict["height"] if n in strict["width"]]
     for axis in ("both", "height", "width"):
         found = padviz.sizes(name, range(64, 513), axis=axis)
-        assert list(found.even) == even[axis]
-        assert list(found.even_without_drops) == strict[axis]
-        for rule, sizes in ((found.rule, found.even), (found.rule_without_drops, found.even_without_drops)):
+        assert list(found.balanced) == even[axis]
+        assert list(found.balanced_without_remainder) == strict[axis]
+        for rule, sizes in (
+            (found.rule, found.balanced),
+            (found.rule_without_remainder, found.balanced_without_remainder),
+        ):
             if rule:
                 assert [n for n in range(64, 513) if obeys(rule, n)] == list(sizes)
 
@@ -186,7 +189,7 @@ def test_even_sizes_of_every_shape(window: Window, stride: int) -> None:
                 expected.append(n)
         except AssertionError:
             continue
-    assert list(found.even) == expected
+    assert list(found.balanced) == expected
 
 
 def test_sizes_at_which_branches_disagree_are_not_even() -> None:
@@ -196,13 +199,13 @@ def test_sizes_at_which_branches_disagree_are_not_even() -> None:
         {"op": "add", "name": "sum", "from": ["up", "input"]},
     ]
     found = padviz.sizes(parse({"layers": steps}, "hourglass"), "2:20")
-    assert (found.even, found.rule) == (tuple(range(2, 21, 2)), "2*i")
+    assert (found.balanced, found.rule) == (tuple(range(2, 21, 2)), "2*i")
 
 
 def test_rules() -> None:
     assert padviz.sizes("resnet50").rule == "32*i + 1"
     assert padviz.sizes("vgg19").rule == "every size"
-    assert padviz.sizes("vgg19").rule_without_drops == "32*i"
+    assert padviz.sizes("vgg19").rule_without_remainder == "32*i"
     assert padviz.sizes("inception_v3").rule == "every size, from 75"
     assert rule_of(np.array([True, False, True, True]), 1) is None
     assert rule_of(np.zeros(9, dtype=bool), 1) is None
@@ -217,8 +220,8 @@ def test_rules() -> None:
 @pytest.mark.parametrize("size", [(224, 224), (225, 225), (224, 257), (300, 200)])
 def test_the_nearest_even_sizes_are_even_and_nearest(size: tuple[int, int]) -> None:
     network = padviz.load("resnet18")
-    even = padviz.sizes(network, "1:600").even
-    below, above = nearest_even(network, size)
+    even = padviz.sizes(network, "1:600").balanced
+    below, above = nearest_balanced(network, size)
     assert below is not None
     assert above is not None
     stays = all(n in even for n in size)
@@ -240,7 +243,7 @@ def test_suggestions_drop_nothing_first_and_stay_near(name: str) -> None:
         whole = [each for each in even if not any(row[3] for row in rows[each].values())]
         if rows[n] is None or {*even} <= {n}:
             continue
-        for found, side in zip(nearest_even(network, (n, n)), (range(1, n), range(n + 1, 2 * n + 1)), strict=True):
+        for found, side in zip(nearest_balanced(network, (n, n)), (range(1, n), range(n + 1, 2 * n + 1)), strict=True):
             best = [each for each in whole if each in side] or [each for each in even if each in side]
             if not best:
                 assert found is None
@@ -261,7 +264,7 @@ def test_where_every_even_size_drops_rows_the_suggestions_say_so() -> None:
     ]
     network = parse({"layers": steps}, "drops")
     for size, expected in (((8, 8), [(7, 7), (9, 9)]), ((9, 9), [(7, 7), (11, 11)]), ((9, 8), [(9, 7), (9, 9)])):
-        found = [each for each in nearest_even(network, size) if each]
+        found = [each for each in nearest_balanced(network, size) if each]
         assert [(each.size, each.drops) for each in found] == [(each, True) for each in expected]
 
 
@@ -294,13 +297,13 @@ def test_a_reason_is_given_only_where_parity_is_one() -> None:
 def test_a_network_without_windows_is_even() -> None:
     net = parse({"layers": [{"op": "identity", "name": "i"}]}, "none")
     assert padviz.uneven(net, 8).even
-    assert nearest_even(net, (8, 8))[1] is not None
+    assert nearest_balanced(net, (8, 8))[1] is not None
     assert padviz.sizes(net, "1:9").rule == "every size"
 
 
 def test_no_even_size_is_said() -> None:
     steps = [{"op": "conv", "name": "c", "kernel": 2, "padding": [[1, 0], [1, 0]]}]
-    assert nearest_even(parse({"layers": steps}, "never"), (9, 9)) == (None, None)
+    assert nearest_balanced(parse({"layers": steps}, "never"), (9, 9)) == (None, None)
 
 
 # tap exposure
@@ -476,7 +479,7 @@ def test_a_pad_of_its_own_counts_as_the_padding_of_the_window_after_it() -> None
     apart, whole = parse({"layers": keras}, "keras"), parse({"layers": joined}, "keras")
     assert padviz.uneven(apart, 8) == padviz.uneven(whole, 8)
     assert [row.layer for row in padviz.uneven(apart, 8).uneven] == ["c"]
-    assert padviz.sizes(apart, "8:40").even == padviz.sizes(whole, "8:40").even
+    assert padviz.sizes(apart, "8:40").balanced == padviz.sizes(whole, "8:40").balanced
     assert [row.grid.tolist() for row in padviz.taps(apart, 8)] == [row.grid.tolist() for row in padviz.taps(whole, 8)]
     for scheme in (None, "reflect", "partial", "valid", "full"):
         assert (padviz.usage(apart, 8, scheme).counts == padviz.usage(whole, 8, scheme).counts).all()

@@ -108,7 +108,7 @@ def test_the_ledger_sorts_and_leads_to_the_layers(page: Any) -> None:
     after(page, lambda: header.nth(2).click())
     assert [int(row.inner_text().split()[2]) for row in rows.all()] == sorted(inputs, reverse=True)
     marked = page.locator("#part-audit [data-part=ledger] tr.uneven th").all_inner_texts()
-    assert sorted(marked) == sorted(row.layer for row in padviz.uneven("resnet18", 224).uneven_learned)
+    assert sorted(marked) == sorted(row.layer for row in padviz.uneven("resnet18", 224).uneven_convolutions)
     after(page, lambda: page.click(f"#part-audit [data-part=ledger] button:text-is('{layers[3]}')"))
     expect(page.locator("#part-layers [data-part=name]")).to_have_text(begins(layers[3]), use_inner_text=True)
 

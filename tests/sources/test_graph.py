@@ -182,7 +182,7 @@ def test_padding_that_nothing_explains_fixes_the_size() -> None:
     assert padviz.usage(net, (65, 64)).size == (65, 64)
     with pytest.raises(SizeError, match="net: its width cannot be 65: its size is built in; use `size` 64x64"):
         padviz.usage(net, (64, 65))
-    assert padviz.sizes(net, "32:96", axis="width").even == (64,)
+    assert padviz.sizes(net, "32:96", axis="width").balanced == (64,)
 
 
 def test_a_graph_that_works_at_one_size_only_is_fixed_and_one_that_never_does_is_an_error() -> None:

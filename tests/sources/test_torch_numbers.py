@@ -88,7 +88,7 @@ def test_ranges_of_sizes_agree_with_single_sizes_on_pools_that_overhang() -> Non
             even += [n] if padviz.uneven(network, n).even else []
         except SizeError:
             continue
-    assert even_sizes(network, 1, 39).even == tuple(even)
+    assert even_sizes(network, 1, 39).balanced == tuple(even)
     assert 2 in even  # one row of padding before, and one that the window hangs over the end
 
 

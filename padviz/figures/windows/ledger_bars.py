@@ -53,7 +53,7 @@ def padding(ledger: Ledger, title: str) -> Figure:
 
 
 def _split(ledger: Ledger) -> str:
-    counts = (len(ledger.uneven_learned), "convolution"), (len(ledger.uneven_rigid), "pool")
+    counts = (len(ledger.uneven_convolutions), "convolution"), (len(ledger.uneven_pools), "pool")
     parts = [f"{count} {word}{'s' if count > 1 else ''}" for count, word in counts if count]
     return f": {', '.join(parts)}" if parts else ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from padviz.geometry.balance.nearest import Suggestion, nearest_even
+from padviz.geometry.balance.nearest import Suggestion, nearest_balanced
 from padviz.geometry.costs import costs
 from padviz.geometry.ledger import LayerPadding, Ledger, ledger
 from padviz.geometry.reaching.near_padding import NearPadding, near_padding
@@ -36,7 +36,7 @@ class Case:
     @property
     def uneven(self) -> tuple[LayerPadding, ...]:
         """The uneven layers with weights."""
-        return self.ledger.uneven_learned
+        return self.ledger.uneven_convolutions
 
     @cached_property
     def macs(self) -> int | None:
@@ -51,5 +51,5 @@ class Case:
     @cached_property
     def near(self) -> tuple[tuple[Suggestion, Case], ...]:
         """The balanced sizes next below and above, each with the network at it."""
-        found = nearest_even(self.network, self.size, self.macs)
+        found = nearest_balanced(self.network, self.size, self.macs)
         return tuple((each, Case(self.network, each.size, each.macs)) for each in found if each)

@@ -18,29 +18,29 @@ MOST_RESIDUES = 4  # a rule with more alternatives is no rule that a person woul
 
 @dataclass(frozen=True, slots=True)
 class EvenSizes:
-    """The even sizes in lo .. hi: all, those at which no row is dropped, and the rule they follow if there is one.
+    """The balanced sizes in lo .. hi: all, those without stride remainders, and the rule they follow if there is one.
 
     Examples
     --------
     >>> import padviz
-    >>> padviz.sizes("resnet18", "200:230").even
+    >>> padviz.sizes("resnet18", "200:230").balanced
     (225,)
     """
 
     network: str
     range: tuple[int, int]
     axis: str
-    even: tuple[int, ...]
-    even_without_drops: tuple[int, ...]
+    balanced: tuple[int, ...]
+    balanced_without_remainder: tuple[int, ...]
     rule: str | None
-    rule_without_drops: str | None
+    rule_without_remainder: str | None
 
 
 def even_sizes(network: Network, lo: int = 64, hi: int = 1024, axis: str = "both") -> EvenSizes:
     """Find every size in lo .. hi at which no layer is uneven: `padviz.sizes`, of a loaded network.
 
     >>> import padviz
-    >>> even_sizes(padviz.load("resnet50"), 200, 300).even
+    >>> even_sizes(padviz.load("resnet50"), 200, 300).balanced
     (225, 257, 289)
     """
     if not 1 <= lo <= hi <= LARGEST:
@@ -75,12 +75,12 @@ def only_of(sizes: EvenSizes, wanted: Iterable[int]) -> EvenSizes:
     """Leave out of even sizes what is not among those wanted; the rules are of all.
 
     >>> import padviz
-    >>> only_of(even_sizes(padviz.load("resnet18"), 190, 230), [193, 200]).even
+    >>> only_of(even_sizes(padviz.load("resnet18"), 190, 230), [193, 200]).balanced
     (193,)
     """
     known = {*wanted}
-    even, strict = (tuple(n for n in each if n in known) for each in (sizes.even, sizes.even_without_drops))
-    return replace(sizes, even=even, even_without_drops=strict)
+    even, strict = (tuple(n for n in each if n in known) for each in (sizes.balanced, sizes.balanced_without_remainder))
+    return replace(sizes, balanced=even, balanced_without_remainder=strict)
 
 
 def rule_of(even: Flags, lo: int) -> str | None:

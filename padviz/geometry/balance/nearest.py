@@ -26,7 +26,7 @@ class Suggestion:
     `drops` says whether a layer drops rows or columns at it.
 
     >>> import padviz
-    >>> above = nearest_even(padviz.load("resnet50"), (224, 224))[1]
+    >>> above = nearest_balanced(padviz.load("resnet50"), (224, 224))[1]
     >>> above.size, above.macs, round(above.macs_ratio, 3), round(above.work, 3)
     ((225, 225), 4624665792, 1.132, 1.047)
     """
@@ -38,7 +38,9 @@ class Suggestion:
     macs_ratio: float | None = None
 
 
-def nearest_even(network: Network, size: Size, macs: int | None = None) -> tuple[Suggestion | None, Suggestion | None]:
+def nearest_balanced(
+    network: Network, size: Size, macs: int | None = None
+) -> tuple[Suggestion | None, Suggestion | None]:
     """Find the even sizes next below and above `size`; a side that is even stays as it is, unless both are.
 
     `macs` are the multiply-adds at `size`, where they are counted already.
@@ -46,10 +48,10 @@ def nearest_even(network: Network, size: Size, macs: int | None = None) -> tuple
     Sizes that drop no row come first. None is below half of the size or above twice, unless nothing between is even.
 
     >>> import padviz
-    >>> below, above = nearest_even(padviz.load("resnet50"), (224, 224))
+    >>> below, above = nearest_balanced(padviz.load("resnet50"), (224, 224))
     >>> below.size, above.size
     ((193, 193), (225, 225))
-    >>> [found and found.size for found in nearest_even(padviz.load("resnet50"), (32, 32))]
+    >>> [found and found.size for found in nearest_balanced(padviz.load("resnet50"), (32, 32))]
     [None, (33, 33)]
     """
     height = _options(network, 0, size[0])

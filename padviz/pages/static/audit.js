@@ -61,7 +61,7 @@ export class AuditPart {
         at === null ? null : make("input", { type: "radio", name: "remedy", value: at, checked: at === chosen });
       radio?.addEventListener("change", () => set({ remedy: at }));
       const figures = [
-        outcome.uneven_learned,
+        outcome.uneven_convolutions,
         ...(outcome.share ? [percent(outcome.share.starved), percent(outcome.share.overused)] : ["", ""]),
         sides(outcome.rim),
         ...rest,
@@ -138,6 +138,6 @@ export class AuditPart {
     this.ledger.replaceChildren(make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...body));
     const learned = lines.filter(({ row }) => row.uneven && row.learned).length,
       rigid = lines.filter(({ row }) => row.uneven && !row.learned).length;
-    this.note.textContent = `${learned + rigid} of the ${lines.length} windows that pad or stride read more padding on one side: ${learned} learned, ${rigid} rigid. A layer's name shows it among the others.`;
+    this.note.textContent = `${learned + rigid} of the ${lines.length} windows that pad or stride read more padding on one side: ${learned} convolutions, ${rigid} pools. A layer's name shows it among the others.`;
   }
 }

@@ -54,7 +54,7 @@ def _remedy(key: str) -> Any:
 
 
 RIM, STARVED, OVERUSED = fairness(lambda row: row.outcome)
-UNEVEN = Column("uneven", of=lambda row: row.outcome and row.outcome.uneven_learned)
+UNEVEN = Column("uneven", of=lambda row: row.outcome and row.outcome.uneven_convolutions)
 JUDGED = (UNEVEN, STARVED, OVERUSED, RIM)
 REMEDY = (Column("remedy", of=lambda row: row.what), *JUDGED, Column("macs", show="{:.2f}x", of=_remedy("macs_ratio")))
 NEEDS = Column("needs", of=_remedy("needs"))
@@ -226,11 +226,11 @@ def _figures(audit: Audit) -> list[tuple[str, Any]]:
         ]
         at = f"; top left {corners[0]}, bottom right {corners[1]}" if len(corners) == 2 else ""
         facts.append(("fair shares", f"{_share(share.least)} to {_share(share.most)} (1 is fair){at}"))
-    if audit.rigid:
-        facts.append(("uneven pools", some_names(audit.rigid, MEND)))
-    if audit.dropping:
-        many = f"{len(audit.dropping)} layers leave" if len(audit.dropping) > 1 else "1 layer leaves"
-        facts.append(("remainders", f"{many} rows or columns unread, first {audit.dropping[0]}"))
+    if audit.uneven_pools:
+        facts.append(("uneven pools", some_names(audit.uneven_pools, MEND)))
+    if audit.remainders:
+        many = f"{len(audit.remainders)} layers leave" if len(audit.remainders) > 1 else "1 layer leaves"
+        facts.append(("remainders", f"{many} rows or columns unread, first {audit.remainders[0]}"))
     return facts
 
 

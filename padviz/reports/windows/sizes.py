@@ -16,16 +16,16 @@ from padviz.reports.report import Facts, Report, Table, columns
 
 def report_of(network: Network, sizes: EvenSizes) -> Report:
     """Report the balanced sizes of a network."""
-    macs = macs_of_squares(network, sizes.even) if sizes.axis == "both" else None
-    priced = dict(zip(sizes.even, macs or (), strict=False))
-    keys = "network range axis even even_without_drops rule rule_without_drops"
-    without = {*sizes.even_without_drops}
-    rows = [{"size": n, "drops": n not in without, "macs": priced.get(n)} for n in sizes.even]
+    macs = macs_of_squares(network, sizes.balanced) if sizes.axis == "both" else None
+    priced = dict(zip(sizes.balanced, macs or (), strict=False))
+    keys = "network range axis balanced balanced_without_remainder rule rule_without_remainder"
+    without = {*sizes.balanced_without_remainder}
+    rows = [{"size": n, "remainder": n not in without, "macs": priced.get(n)} for n in sizes.balanced]
     return Report(
         "sizes",
         {**picked(sizes, keys), "macs": macs},
         [[Facts(_facts(network, sizes, priced))]],
-        Table(columns("size drops macs"), rows),
+        Table(columns("size remainder macs"), rows),
     )
 
 
@@ -34,10 +34,10 @@ def _facts(network: Network, sizes: EvenSizes, priced: dict[int, int]) -> list[t
     axis = "" if sizes.axis == "both" else f", {sizes.axis} alone"
     return [
         ("network", f"{network.title}, sizes {lo} to {hi}{axis}"),
-        *_ruled("balanced", sizes.even, sizes.rule, hi - lo + 1),
-        *(_why_none(network, lo, hi) if not sizes.even else []),
+        *_ruled("balanced", sizes.balanced, sizes.rule, hi - lo + 1),
+        *(_why_none(network, lo, hi) if not sizes.balanced else []),
         *_priced(priced),
-        *_ruled("no remainder", sizes.even_without_drops, sizes.rule_without_drops, hi - lo + 1),
+        *_ruled("no remainder", sizes.balanced_without_remainder, sizes.rule_without_remainder, hi - lo + 1),
     ]
 
 

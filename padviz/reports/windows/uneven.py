@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from padviz.errors import SizeError
-from padviz.geometry.balance.nearest import Suggestion, nearest_even, odd_window
+from padviz.geometry.balance.nearest import Suggestion, nearest_balanced, odd_window
 from padviz.geometry.costs import COUNTED, costs
 from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger
 from padviz.geometry.receptive_fields import grid_in_words, grid_offsets, receptive_fields
@@ -112,7 +112,7 @@ def ledger_facts(ledger: Ledger) -> dict[str, Any]:
     >>> ledger_facts(padviz.uneven("resnet18", 224))["layers"][0]["uneven"]
     True
     """
-    counts = {"uneven_learned": len(ledger.uneven_learned), "uneven_rigid": len(ledger.uneven_rigid)}
+    counts = {"uneven_convolutions": len(ledger.uneven_convolutions), "uneven_pools": len(ledger.uneven_pools)}
     layers = [picked(layer, "layer kind learned uneven height width") for layer in ledger.layers]
     return {**picked(ledger, "network size even drops"), **counts, "layers": layers}
 
@@ -123,9 +123,9 @@ def _facts(network: Network, ledger: Ledger) -> dict[str, Any]:
     for layer in facts["layers"]:
         for axis, offset in zip(("height", "width"), offsets.get(layer["layer"], (None, None)), strict=True):
             layer[axis]["offset"] = offset
-    below, above = nearest_even(network, ledger.size)
+    below, above = nearest_balanced(network, ledger.size)
     odd = odd_window(network, ledger.size) if below is above is None else None
-    facts["nearest_even"] = {"below": plain(below), "above": plain(above), "odd_window": odd}
+    facts["nearest_balanced"] = {"below": plain(below), "above": plain(above), "odd_window": odd}
     if reported := _reported(network):
         facts["reported"] = {"metric": "ImageNet top-1, percent", **reported, "source": SOURCE}
     return facts
@@ -183,7 +183,7 @@ def verdict(network: Network, ledger: Ledger) -> list[str]:
     count, windows = len(ledger.uneven), len(ledger.layers)
     lines = [f"Balanced: none of the {windows} windows that pad or stride reads more padding on one side."]
     if count:
-        split = (len(ledger.uneven_learned), "convolution"), (len(ledger.uneven_rigid), "pool")
+        split = (len(ledger.uneven_convolutions), "convolution"), (len(ledger.uneven_pools), "pool")
         kinds = ", ".join(f"{n} {word}{'s' if n > 1 else ''}" for n, word in split if n)
         lines = [f"Uneven: {count} of the {windows} windows that pad or stride read more padding on one side: {kinds}."]
     if ledger.drops:
@@ -213,7 +213,7 @@ def grid(network: Network, size: Size) -> list[str]:
 
 def _cure(network: Network, ledger: Ledger) -> str:
     """Name the nearest balanced sizes, or say why there is none."""
-    near = [suggestion for suggestion in nearest_even(network, ledger.size) if suggestion]
+    near = [suggestion for suggestion in nearest_balanced(network, ledger.size) if suggestion]
     if near:
         return _priced(network, ledger.size, near)
     if ledger.even:

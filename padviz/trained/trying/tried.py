@@ -8,7 +8,7 @@ from pathlib import Path
 
 from padviz.axis.padding_modes import OTHER
 from padviz.errors import OptionError, PadvizError
-from padviz.geometry.balance.nearest import nearest_even
+from padviz.geometry.balance.nearest import nearest_balanced
 from padviz.network.network import Size, as_size
 from padviz.trained.sessions.inputs import normalisation
 from padviz.trained.sessions.of_model import runner_of
@@ -86,7 +86,7 @@ def _variants(
     if required:
         wanted = [as_size(size) for size in ([sizes] if isinstance(sizes, int) else sizes or ())]
     else:
-        wanted = [near.size for near in nearest_even(trained.network, trained.size) if near]
+        wanted = [near.size for near in nearest_balanced(trained.network, trained.size) if near]
         notes += [] if wanted else [f"no balanced size near {trained.size[0]} x {trained.size[1]} that it takes"]
     for size in dict.fromkeys(wanted):
         yield from _of_size(trained, size, required, notes)
