@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _SHOWN: ContextVar[bool] = ContextVar("shown", default=False)
 CMAP = "plasma"
 SHARES = "PuOr"  # orange is starved, white is fair, purple is overused: told apart by all eyes
-DPI = 130
+DPI, SCREEN = 130, 100  # of files, and of what a notebook or a window shows
 STOPS = 9  # of a colour scale on a page
 SMALL, MEDIUM, LARGE = 7, 8, 12  # points
 SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -38,7 +38,7 @@ def new_figure(width: int, height: int) -> Figure:
 
     size = width / DPI, height / DPI
     if _SHOWN.get() and (pyplot := _pyplot()):
-        made: Figure = pyplot.figure(figsize=size, dpi=DPI, layout="none")
+        made: Figure = pyplot.figure(figsize=size, dpi=SCREEN, layout="none")
         return made
     figure = Figure(figsize=size, dpi=DPI)
     FigureCanvasAgg(figure)

@@ -61,7 +61,7 @@ class Explorer:
 
     def _repr_html_(self) -> str:
         page = escape(self.html, quote=True)
-        frame = 'style="width: 100%; height: 900px; border: 0" sandbox="allow-scripts"'
+        frame = 'style="width: 100%; height: 840px; border: 0" sandbox="allow-scripts"'
         return f'<iframe title="padviz explorer" {frame} srcdoc="{page}"></iframe>'
 
     def __repr__(self) -> str:

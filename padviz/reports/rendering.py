@@ -14,10 +14,10 @@ from padviz.reports import documents, tables
 from padviz.reports.report import Block, Facts, Finding, Heading, Lines, Report, Table
 from padviz.version import SCHEMAS
 
-ROWS = 20  # of a table in a notebook; the rest is folded
-LONG = 48  # characters of a cell; more fold
+ROWS, BESIDE = 20, 8  # of a table in a notebook, alone and beside a picture; the rest is folded
+LONG, FACT = 48, 120  # characters of a cell, and of a fact; more fold
 FIGURE = re.compile(r"[-+]?[\d.,]*( ?%|x)?")
-PICTURE = "max-width: 100%; max-height: 440px"
+PICTURE = "max-width: 100%; max-height: 360px"
 MARK = ' style="background: #c22f2f26"'  # of uneven rows, on white and on black
 
 
@@ -109,7 +109,7 @@ def to_html(report: Report, png: bytes = b"") -> str:
     blocks = [block for part in report.paper or report.screen for block in part]
     if not any(isinstance(block, Table) for block in blocks) and not png:
         blocks.append(sheet_of(report))
-    texts = [*map(in_html, blocks)]
+    texts = [in_html(block, BESIDE if png else ROWS) for block in blocks]
     if png:
         at = next((i for i, block in enumerate(blocks) if isinstance(block, Table)), len(blocks))
         texts.insert(at, f'<img alt="{report.name}" style="{PICTURE}" src="data:image/png;base64,{_base64(png)}">')
@@ -120,44 +120,46 @@ def _base64(data: bytes) -> str:
     return b64encode(data).decode("ascii")
 
 
-def in_html(block: Block) -> str:
-    """Write a block of a report as HTML."""
+def in_html(block: Block, most: int = ROWS) -> str:
+    """Write a block of a report as HTML; rows after the first ones fold."""
     if isinstance(block, Heading):
         return f"<h4>{_html(block)}</h4>"
     if isinstance(block, Facts) and all(not name for name, _ in block):
         return "\n".join(f"<p>{_html(text)}</p>" for _, text in block)
     if isinstance(block, Facts):
-        return _table_of([], block)
+        return _table_of([], block, long=FACT)
     if isinstance(block, Lines):
         return "\n".join(f"<p>{_html(text)}</p>" for text in block.texts)
     if not isinstance(block, Table):
-        return "<pre>" + "\n".join(map(_html, str(block).split("\n"))) + "</pre>"
+        return '<pre style="font-family: monospace">' + "\n".join(map(_html, str(block).split("\n"))) + "</pre>"
     cells, marks = block.cells(paper=True), [block.marked(row) for row in block.rows]
-    parts = ((cells[part], marks[part]) for part in (slice(ROWS), slice(ROWS, None)))
+    parts = ((cells[part], marks[part]) for part in (slice(most), slice(most, None)))
     head, rest = (_table_of(block.headings, *part) if part[0] else "" for part in parts)
-    more = f"{len(cells) - ROWS} more row{'' if len(cells) == ROWS + 1 else 's'}"
+    more = f"{len(cells) - most} more row{'' if len(cells) == most + 1 else 's'}"
     folded = f"<details><summary>{more}</summary>\n{rest}</details>\n" if rest else ""
     return head + folded + (f"<p>{_html(block.legend)}</p>" if block.legend else "")
 
 
-def _table_of(headings: Sequence[str], rows: Sequence[Sequence[Any]], marks: Iterable[bool] = repeat(False)) -> str:
-    lines = [_line("th", headings)] * bool(headings)
-    lines += [_line("td", row, MARK * marked) for row, marked in zip(rows, marks, strict=False)]
+def _table_of(
+    headings: Sequence[str], rows: Sequence[Sequence[Any]], marks: Iterable[bool] = repeat(False), long: int = LONG
+) -> str:
+    lines = [_line("th", headings, long)] * bool(headings)
+    lines += [_line("td", row, long, MARK * marked) for row, marked in zip(rows, marks, strict=False)]
     return "<table>\n" + "\n".join(lines) + "\n</table>\n"
 
 
-def _line(tag: str, cells: Sequence[Any], look: str = "") -> str:
-    return f"<tr{look}>" + "".join(_cell(tag, cell) for cell in cells) + "</tr>"
+def _line(tag: str, cells: Sequence[Any], long: int, look: str = "") -> str:
+    return f"<tr{look}>" + "".join(_cell(tag, cell, long) for cell in cells) + "</tr>"
 
 
-def _cell(tag: str, value: Any) -> str:
+def _cell(tag: str, value: Any, long: int) -> str:
     """Write a cell: figures stand to the right, words to the left, and long ones fold."""
     text = _html(value)
     if FIGURE.fullmatch(text):
         return f"<{tag}>{text}</{tag}>"
-    if len(text) <= LONG:
+    if len(text) <= long:
         return f'<{tag} style="text-align: left; white-space: nowrap">{text}</{tag}>'
-    opening = _html(tables.readable(value)[: LONG - 1])
+    opening = _html(tables.readable(value)[: long - 1])
     return f'<{tag} style="text-align: left"><details><summary>{opening}…</summary>{text}</details></{tag}>'
 
 

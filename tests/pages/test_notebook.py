@@ -1,0 +1,50 @@
+"""The notebook of the examples: run cell by cell, turned into HTML, and measured in a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pages.browser import opened
+
+BOOK = Path(__file__).parents[2] / "examples" / "padding.ipynb"
+TALLEST = 900  # pixels of what a cell shows
+LINES = 10  # of a text
+
+
+def test_what_the_notebook_shows_fits_a_screen(browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("torch", "ipykernel", "nbconvert"):
+        pytest.importorskip(name, reason=f"{name} is not installed")
+    nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
+    from nbconvert import HTMLExporter
+    from nbconvert.preprocessors import ExecutePreprocessor
+
+    monkeypatch.delenv("MPLBACKEND", raising=False)  # as a person has it
+    book = nbformat.read(BOOK, as_version=4)
+    assert not any(cell.get("outputs") for cell in book.cells)
+    assert len(book.cells) >= 20
+    ExecutePreprocessor(timeout=240, kernel_name="python3").preprocess(book, {"metadata": {"path": str(tmp_path)}})
+    shown = [_shown(cell) for cell in book.cells if cell.cell_type == "code"]
+    assert all(shown)
+    assert sum("image/png" in kinds for kinds in shown) == 2  # of plot()
+    (tmp_path / "book.html").write_text(HTMLExporter(template_name="lab").from_notebook_node(book)[0], encoding="utf-8")
+    page = opened(browser, tmp_path / "book.html", waiting=False)
+    heights = page.evaluate("[...document.querySelectorAll('.jp-Cell-outputWrapper')].map(cell => cell.offsetHeight)")
+    page.screenshot(path=tmp_path / "book.png", full_page=True)
+    page.close()
+    assert len(heights) >= len(shown)
+    assert max(heights) <= TALLEST
+
+
+def _shown(cell: Any) -> set[str]:
+    """List what kinds of output a cell has; texts that stand alone are short."""
+    kinds: set[str] = set()
+    for output in cell.outputs:
+        assert output.output_type in ("execute_result", "display_data"), output
+        kinds |= output.data.keys()
+        if "text/html" not in output.data:
+            text = output.data["text/plain"]
+            assert len(text.splitlines()) <= LINES, text
+    return kinds
