@@ -39,7 +39,8 @@ STAND_INS = {"MODEL_A": "vgg11", "MODEL_B": "vgg13", "MODEL...": "vgg11", "MODEL
 STAND_INS |= {"N": "64"}
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 UNTRAINED = re.compile(
-    "the background is seen|the output hardly depends|that it is kept says little|mapped is the contrast"
+    "the file leaves its input size open|the background is seen|the output hardly depends|that it is kept says little"
+    "|mapped is the contrast"
 )  # as the stand-ins are
 SHOWN = re.findall(r"^    \$ padviz (.*)\n((?:    .*\n|\n(?=    ))*)", README, re.MULTILINE)
 

@@ -66,8 +66,6 @@ def command(
     results: list[Audit | Failed] = []
     errors: list[SizeError] = []
     for network, size in networks:
-        if size is None:
-            options.warn_if_assumed(network)
         options.say_heads(network, layers, heads)
         try:
             examined = examine(network, size, layers or None, heads, DRAWN if to.beside else 0)

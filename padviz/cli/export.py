@@ -73,7 +73,7 @@ def _warn_if_baked(model: str, sizes: tuple[Pixels, ...]) -> None:
     """Warn of a sweep, or of one size; what cannot be loaded is told of when it is made."""
     with suppress(PadvizError):
         if len(sizes) > 1:
-            options.warn_if_baked(options.load_as(model))
+            options.warn_if_baked(options.load_as(model, sized=False))
         else:
             options.load_as(model, sizes[0])
 

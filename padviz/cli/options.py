@@ -72,8 +72,12 @@ def load_as(
     same: bool = False,
     padding: str | None = None,
     layers: tuple[str, ...] = (),
+    sized: bool = True,
 ) -> Network:
-    """Load the network that MODEL names, laid out at `size` where it leaves that open, as options ask for it."""
+    """Load the network that MODEL names, laid out at `size` where it leaves that open, as options ask for it.
+
+    Where figures are of a size, `sized`, and none is named, what an open file is taken to have is said.
+    """
     from padviz.network.rewrites import padding_in_words, with_padding, with_same
     from padviz.network.targets import cut
     from padviz.sources import load, shadowing
@@ -83,6 +87,8 @@ def load_as(
     network = load(model, size, neutral_ops())
     network = with_same(network) if same else network
     warn_if_baked(network, network.size if size is None else size)
+    if size is None and sized:
+        warn_if_assumed(network)
     network = cut(network, layers)
     if padding is None:
         return network

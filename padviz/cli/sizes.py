@@ -62,4 +62,4 @@ def _read(model: str, sizes: tuple[Pixels, ...], same: bool, padding: str | None
     for size in dict.fromkeys(sizes[:1] + sizes[-1:]):
         with suppress(PadvizError):
             return options.load_as(model, size, same, padding, layers)
-    return options.load_as(model, None, same, padding, layers)
+    return options.load_as(model, None, same, padding, layers, sized=False)

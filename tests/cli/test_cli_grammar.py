@@ -16,6 +16,7 @@ from padviz.errors import OptionError
 from padviz.network.network import sizes_in
 from padviz.sources.toml.load import _plain, zoo
 from tests.cli.test_cli import run, told
+from tests.cli.test_cli_foreign import plain
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -263,3 +264,17 @@ def test_a_check_that_fails_says_why(command: str) -> None:
     assert result.stderr.endswith(" more: exit code 1\n")
     assert result.stderr.count("\n") == 1
     assert run(*command.split(), "--size", "224").stderr == ""
+
+
+# sizes that a file leaves open
+
+
+@pytest.mark.parametrize(
+    "command", ["audit", "uneven", "usage", "explore", "taps", "coverage", "fields", "layers", "tiles"]
+)
+def test_a_size_that_is_assumed_is_said(command: str) -> None:
+    path = plain()
+    says = "padviz: net: the file leaves its input size open, 224 x 224 is assumed; --size says another\n"
+    assert run(command, path).stderr.startswith(says)
+    assert "assumed" not in run(command, path, "--size", "64").stderr
+    assert "assumed" not in run(command, "vgg11").stderr

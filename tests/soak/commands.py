@@ -29,6 +29,7 @@ coverage net.toml --size 12 --cmap plasma -o a.png --overwrite
 fields net.toml --size 12 --layer b --padding full --same
 fields net.onnx --size 12 --layer a --format json -o a.png --overwrite
 tiles vgg11 --size 512 --tile 480 --object 8 --layer features.3 --for python --format json -o a.json --overwrite
+tiles vgg11 --size 512 --tile 480 --level .999 --layer features.3
 tiles net.onnx --size 12x15 --verify --layer a
 tiles net.toml --same --padding reflect --size 64x72 --tile 48 --ignore-norms --format csv
 filters net.onnx --size 16 --layer a --format csv -o a.png --overwrite

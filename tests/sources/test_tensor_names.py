@@ -57,14 +57,16 @@ def test_tensors_of_one_layer_count_once(path: str) -> None:
 
 def test_outputs_that_are_no_maps_say_what_they_are_made_of(path: str) -> None:
     for name in ("g", "y"):
-        line = told("usage", path, "--layer", name)
+        line = told("usage", path, "--size", "16", "--layer", name)
         assert line == f"padviz: model: {name} is no map: it is made of what was flattened or pooled of node_d\n"
 
 
 def test_a_name_that_is_none_gets_the_nearest(path: str) -> None:
-    assert "'node_dd'; did you mean node_d, node_c?" in told("usage", path, "--layer", "node_dd")
-    assert "'earli'; did you mean early?" in told("usage", path, "--layer", "earli")
-    assert f"'quite another'; padviz layers {path} lists them" in told("usage", path, "--layer", "quite another")
+    assert "'node_dd'; did you mean node_d, node_c?" in told("usage", path, "--size", "16", "--layer", "node_dd")
+    assert "'earli'; did you mean early?" in told("usage", path, "--size", "16", "--layer", "earli")
+    assert f"'quite another'; padviz layers {path} lists them" in told(
+        "usage", path, "--size", "16", "--layer", "quite another"
+    )
 
 
 def test_a_part_of_a_network_has_its_own_names(path: str) -> None:
