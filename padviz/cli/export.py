@@ -14,7 +14,7 @@ import click
 from padviz.cli import options
 from padviz.cli.showing import output_to
 from padviz.cli.value_types import KEPT, Names, Pixels, listed
-from padviz.cli.vocabulary import Command, given, neutral
+from padviz.cli.vocabulary import PLURALS, Command, given, neutral
 from padviz.errors import OptionError, PadvizError
 
 if TYPE_CHECKING:
@@ -57,11 +57,11 @@ def command(
     unsaid = [rule for rule in os.environ.get("PYTHONWARNINGS", "").split(",") if rule not in ("", UNSAID)]
     os.environ["PYTHONWARNINGS"] = ",".join([*unsaid, UNSAID])
     lists |= {"sizes": sizes, "paddings": tuple(padding or KEPT for padding in lists["paddings"])}
-    asked: dict[str, Any] = {name: [*values] for name, values in lists.items() if values}
+    asked: dict[str, Any] = {PLURALS.get(name, name): [*values] for name, values in lists.items() if values}
     for model in models:
         if model.lower().endswith(".onnx") and sizes:
             _warn_if_baked(model, sizes)
-    look: dict[str, Any] = {"formats": listed(format_), "bare": bare, "cmap": cmap}
+    look: dict[str, Any] = {"format_": listed(format_), "bare": bare, "cmap": cmap}
     look |= {"allow_modules": allow_modules, "on_note": options.say_once}
     neutral = options.neutral_ops()
     with _progress() as on_outcome:

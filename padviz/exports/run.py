@@ -18,7 +18,11 @@ def export(
     source: str | Path | Sequence[str | Path],
     folder: str | Path,
     *,
-    formats: Sequence[str] = ("png",),
+    size: Sequence[Any] = (),
+    padding: Sequence[str] = (),
+    layer: Sequence[str] = (),
+    what: Sequence[str] = (),
+    format_: Sequence[str] = ("png",),
     bare: bool = False,
     cmap: str | None = None,
     jobs: int | None = None,
@@ -26,7 +30,6 @@ def export(
     allow_modules: bool = False,
     on_outcome: Callable[[Outcome, int], None] | None = None,
     on_note: Callable[[str], None] | None = None,
-    **lists: Sequence[Any],
 ) -> list[Outcome]:
     """Make every item of a manifest, or every combination of networks and lists, and the index of the folder.
 
@@ -36,7 +39,9 @@ def export(
         The path of a manifest, or networks: names of the zoo, or paths of descriptions.
     folder : str or Path
         Where the files go; what is finished there is kept.
-    formats : sequence of "png", "npz", "json"
+    size, padding, layer, what : sequences
+        Lists to combine, where `source` is no manifest: sizes as 224, (240, 320) or "64:448:16".
+    format_ : sequence of "png", "npz", "json"
         Files of each item. Its figures are always written, as JSON.
     bare : bool
         Heat maps alone, one image pixel for each input pixel.
@@ -51,8 +56,6 @@ def export(
     on_note : callable, optional
         Called with a sentence for each package.module:attribute that hides an installed package, before its code runs;
         and with what to know of each network, as where a head was cut off.
-    sizes, paddings, layers, what : sequences, optional
-        Lists to combine, where `source` is no manifest: sizes as 224, (240, 320) or "64:448:16".
 
     Returns
     -------
@@ -68,11 +71,13 @@ def export(
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as place:
-    ...     export(["vgg11"], place, sizes=[64, 96], formats=["json"], jobs=1)[0]
+    ...     export(["vgg11"], place, size=[64, 96], format_=["json"], jobs=1)[0]
     Outcome(name='vgg11-64-usage', state='made', error='')
     """
+    named = {"sizes": size, "paddings": padding, "layers": layer, "what": what}
+    lists = {key: values for key, values in named.items() if values}
     title, items = _named(source, lists, neutral, allow_modules, on_note)
-    look = Look(tuple(formats), bare, cmap)
+    look = Look(tuple(format_), bare, cmap)
     _sensible(items, look)
     check_index(Path(folder))
     outcomes: list[Outcome] = []
@@ -123,8 +128,6 @@ def _named(
         except PadvizError as error:
             where = f"{models[0]}, {error.where or error.option}"
             raise OptionError(error.what, where=where, hint=error.hint) from None
-    if unknown := [key for key in lists if key not in ("sizes", "paddings", "layers", "what")]:
-        raise OptionError(f"{unknown[0]!r} is not known", where="export", hint="use sizes, paddings, layers, what")
     for kind in lists.get("what", ()):
         if kind not in WHATS:
             raise OptionError(f"{kind!r} cannot be exported", option="what", hint=f"use {', '.join(WHATS)}")

@@ -18,8 +18,7 @@ PYTHON = {"network", "on_progress", "unfinished", "engine"}
 OTHERWISE = {  # what is said in another way, as (option, parameter)
     "compare": {("model", "")},  # a list of networks
     "diff": {("", "other")},  # MODEL_B
-    "export": {("size", "lists"), ("padding", ""), ("layer", ""), ("what", ""), ("", "source"), ("", "folder")}
-    | {("", "formats"), ("", "on_outcome"), ("", "on_note"), ("", "neutral"), ("", "cmap")},
+    "export": {("", name) for name in ("source", "folder", "on_outcome", "on_note", "neutral")},
     "repad": {("", "share"), ("", "neutral")},
     "responses": {("no_shuffled", "shuffled")},
     "tiles": {("for_", ""), ("verify", ""), ("weights", "")},  # verify_tiles

@@ -19,7 +19,7 @@ NETWORKS, SIZES, PADDINGS = ["vgg11", "vgg19", "resnet18", "resnet50"], "64:448:
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_export(benchmark: Any, tmp_path: Path, jobs: int) -> None:
     def whole() -> None:
-        outcomes = padviz.export(NETWORKS, tmp_path, sizes=[SIZES], paddings=PADDINGS, jobs=jobs)
+        outcomes = padviz.export(NETWORKS, tmp_path, size=[SIZES], padding=PADDINGS, jobs=jobs)
         assert [outcome.state for outcome in outcomes] == ["made"] * 300
 
     benchmark.pedantic(whole, rounds=1)

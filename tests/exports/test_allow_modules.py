@@ -79,10 +79,10 @@ def test_what_hides_an_installed_module_is_said_before_its_code_runs() -> None:
 
 def test_from_python_it_is_told_to_whoever_asks() -> None:
     notes: list[str] = []
-    padviz.export(["vgg11"], "out", sizes=[32], formats=["json"], jobs=1, on_note=notes.append)
+    padviz.export(["vgg11"], "out", size=[32], format_=["json"], jobs=1, on_note=notes.append)
     assert notes == []
     Path("email.py").touch()  # a name of Python's own, which is loaded already: this file is not run
     with pytest.raises(padviz.PadvizError):
-        padviz.export(["email:net"], "other", sizes=[32], jobs=1, on_note=notes.append)
+        padviz.export(["email:net"], "other", size=[32], jobs=1, on_note=notes.append)
     assert len(notes) == 1
     assert notes[0].startswith("email:net: email is ")

@@ -478,7 +478,7 @@ def test_it_runs_on_a_dask_cluster() -> None:
         distributed.Client(cluster),
         joblib.parallel_config(backend="dask"),
     ):
-        outcomes = padviz.export(["vgg11"], "out", sizes=["64:128:16"], formats=["png", "npz"])
+        outcomes = padviz.export(["vgg11"], "out", size=["64:128:16"], format_=["png", "npz"])
     gc.collect()  # Dask leaves sockets to it
     assert sorted(outcome.state for outcome in outcomes) == ["made"] * 5
     everything_is_whole(Path("out"))

@@ -78,9 +78,9 @@ def test_an_export_may_begin_and_end_in_the_middle_of_another() -> None:
 
     def told(*_: object) -> None:
         for other in others:
-            padviz.export([other], "out", sizes=[64], jobs=1)
+            padviz.export([other], "out", size=[64], jobs=1)
 
-    outcomes = padviz.export(["vgg11"], "out", sizes=["32:64:16"], jobs=1, on_outcome=told)
+    outcomes = padviz.export(["vgg11"], "out", size=["32:64:16"], jobs=1, on_outcome=told)
     assert [outcome.state for outcome in outcomes] == ["made"] * 3
     assert len(indexed()) == 4
     assert hidden() == []

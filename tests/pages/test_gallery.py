@@ -21,12 +21,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("a gallery 100%")
     (place / "odd#net.toml").write_text('layers = [{op = "conv", name = "c%20", kernel = 3, padding = 1}]')
     source = [str(place / "odd#net.toml"), "resnet18", "vgg11"]
-    lists: dict[str, Any] = {"sizes": [64, 96], "paddings": ["declared", "reflect", "valid"]}
+    lists: dict[str, Any] = {"size": [64, 96], "padding": ["declared", "reflect", "valid"]}
     (place / "more.toml").write_text(
         '[[compare]]\nname = "schemes"\nmodels = ["vgg11"]\nsizes = [64]\npaddings = ["zero", "symmetric"]'
     )
     padviz.export(place / "more.toml", place / "out")
-    padviz.export(source, place / "out", **lists, what=["usage", "uneven"], jobs=1, formats=["png", "npz"])
+    padviz.export(source, place / "out", **lists, what=["usage", "uneven"], jobs=1, format_=["png", "npz"])
     return place / "out"
 
 
