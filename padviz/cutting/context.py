@@ -101,7 +101,7 @@ def contexts_of(
 
 def _context(network: Network, axis: int, n: int, i: int, lattice: Lattice, without: frozenset[str]) -> Context:
     """Look at longer and longer tiles, far from the image's ends, until one has right units."""
-    step, barrier, periods = lattice.step, None, 1
+    step, barrier, periods, units = lattice.step, None, 1, None
     while (length := periods * step + n % step) <= LARGEST:
         cut = Cut((3 * periods + 1) * step + n % step, periods * step, length)
         units, periods = _units(network, axis, cut, i, without), 2 * periods
@@ -115,6 +115,9 @@ def _context(network: Network, axis: int, n: int, i: int, lattice: Lattice, with
             lost = (length - len(units.right) * stands) / 2  # pixels that the map does not stand for, on each side
             pixels = max(0, ceil(ends[0] * stands + lost)), max(0, ceil(ends[1] * stands + lost))
             return Context(network.layers[i].name, *pixels, ends, step, stands, barrier)
+    if units and units.barrier:  # which cannot be left out: units lie nowhere behind it
+        what = f"no tiles are exact: {units.barrier.layer} ({units.barrier.why})"
+        raise SizeError(what, where=network.name, hint="name an earlier `layer`")
     what = "no tile of any size is right: it needs more context than an image has"
     raise SizeError(what, where=f"{network.name}, {network.layers[i].name}", hint="name an earlier `layer`")
 

@@ -137,9 +137,10 @@ def _offset(op: Op, offset: int, here: tuple[int, int], there: tuple[int, int]) 
 
 def _why(op: Op) -> str:
     """Say why no unit of an operation is right."""
+    if isinstance(op, Resize) and op.layout == "align_corners":
+        return "a resize that, with its corners aligned, follows the image's size"
     if isinstance(op, Resize):
-        corners = "with its corners aligned, " if op.layout == "align_corners" else ""
-        return f"a resize that, {corners}follows the image's size" if op.scale is None else "a resize off its phase"
+        return "a resize that follows the image's size" if op.scale is None else "a resize off its phase"
     return "the tile starts off the lattice"
 
 

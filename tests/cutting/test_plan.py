@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,13 @@ import torch
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torchvision import models
 
 import padviz
 from padviz.cutting.context import context_on
-from padviz.cutting.plan import Plan, plan_tiles
+from padviz.cutting.plan import Plan, globals_of, plan_tiles, smallest_plan
 from padviz.cutting.running import tiled
-from padviz.errors import OptionError, PadvizError
+from padviz.errors import OptionError, PadvizError, SizeError
 from tests.cutting.test_right_units import Net, steps
 
 DOUBLE = {"dtype": torch.float64}
@@ -74,6 +76,22 @@ def ceiling(kernel: int) -> nn.Module:
     return nn.MaxPool2d(kernel, 2, ceil_mode=True)
 
 
+class Fitted(nn.Module):
+    """A level down, rounded up, and up again, cut to the size of the image."""
+
+    def __init__(self, mode: str) -> None:
+        super().__init__()
+        self.conv, self.pool = conv(1, 2), ceiling(2)
+        self.up, self.last = nn.Upsample(scale_factor=2, mode=mode), conv(2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.up(self.pool(self.conv(x)))[..., : x.shape[2], : x.shape[3]])
+
+
+def same(kernel: int, dilation: int) -> nn.Module:
+    return nn.Conv2d(1, 1, kernel, padding="same", dilation=dilation)
+
+
 MODULES = {
     "u-net of valid convolutions": (UNet(0), (188, 188), (100, 108)),
     "u-net": (UNet(1), (200, 212), (80, 96)),
@@ -85,6 +103,9 @@ MODULES = {
     "pixel shuffle": (nn.Sequential(conv(1, 16), nn.PixelShuffle(4), conv(1, 1)), (67, 97), (24, 31)),
     "dilated": (nn.Sequential(*[conv(1, 1, dilation=d) for d in (1, 2, 4)]), (101, 97), (40, 33)),
     "ceil pools": (nn.Sequential(conv(1, 2), ceiling(3), conv(2, 2), ceiling(2)), (101, 98), (45, 44)),
+    "cut to fit, nearest": (Fitted("nearest"), (101, 98), (41, 40)),
+    "cut to fit, bilinear": (Fitted("bilinear"), (97, 98), (41, 40)),
+    "same, odd and even kernels": (nn.Sequential(same(3, 1), same(4, 1), same(2, 3)), (101, 98), (41, 40)),
     "strides": (nn.Sequential(conv(1, 4, 7, 2), nn.MaxPool2d(3, 2, 1), conv(4, 4, 3, 2)), (193, 190), (90, 101)),
 }
 
@@ -126,6 +147,36 @@ def test_one_unit_less_of_context_is_wrong_on_each_side(name: str) -> None:
                 if 0 <= unit < m:
                     here, there = tile.select(2 + axis, unit), whole.select(2 + axis, unit + offset)
                     assert not torch.allclose(here, there, rtol=1e-12, atol=0), (axis, unit)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "layer"), [("resnet50", "layer4"), ("segmentation.deeplabv3_resnet50", "backbone.layer3")]
+)
+def test_deep_networks_are_exact_and_one_unit_less_is_not(name: str, layer: str) -> None:
+    torch.manual_seed(0)
+    network = attrgetter(name)(models)(weights=None, **({} if "." not in name else {"weights_backbone": None})).eval()
+    target = max(each for each in padviz.load(network, size=(224, 224)).index if each.startswith(layer))
+    verified = padviz.verify_tiles(network, 224, target)
+    assert verified.precision == "float64"
+    assert verified.holds
+    assert min(verified.one_less.values()) > verified.tolerance
+
+
+@pytest.mark.parametrize("size", [(197, 211), (113, 128)])
+@pytest.mark.parametrize("pad", ["zeros", "reflect", "replicate"])
+def test_awkward_images_and_the_smallest_tiles_are_exact(size: tuple[int, int], pad: str) -> None:
+    """Sides that are primes, or a pixel over a tile; the smallest tiles, one period more, and a large one."""
+    module = seeded(UNet(1, pad))
+    network = padviz.load(module, size=size)
+    step = plan_tiles(network, size, size).contexts[0][0].lattice
+    least = smallest_plan(network, size).tile
+    image = torch.rand(1, 1, *size, **DOUBLE)
+    with torch.no_grad():
+        whole = module(image)
+        for tile in (least, [n + step for n in least], [n - 1 for n in size]):
+            together = tiled(module, image, plan_tiles(network, size, (tile[0], tile[1])))
+            assert float((together - whole).abs().max() / whole.abs().max()) < 1e-12
 
 
 @given(laid=steps(), n=st.integers(60, 140), tile=st.integers(20, 59))
@@ -195,20 +246,68 @@ def test_tiles_that_are_too_small_name_the_least_that_is_not() -> None:
     assert plan_tiles(net, (1024, 1024), (208, 208)).tile == (208, 208)
 
 
+class Gated(nn.Module):
+    """Squeeze and excitation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.squeeze = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(4, 4, 1), nn.Sigmoid())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.squeeze(x)
+
+
+class Attending(nn.Module):
+    """Attention of each position to all."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = x.flatten(2).transpose(1, 2)
+        mixed = nn.functional.scaled_dot_product_attention(tokens, tokens, tokens)
+        return x + mixed.transpose(1, 2).reshape(x.shape)
+
+
+class Corners(nn.Module):
+    """Up to the size of the image and more, corner to corner."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        size = 2 * x.shape[2], 2 * x.shape[3]
+        return nn.functional.interpolate(x, size=size, mode="bilinear", align_corners=True)
+
+
 @pytest.mark.parametrize(
-    ("layer", "why"), [(nn.InstanceNorm2d(4), "instance norm"), (nn.GroupNorm(2, 4), "group norm")]
+    ("layer", "why"),
+    [
+        (nn.InstanceNorm2d(4), "instance norm"),
+        (nn.GroupNorm(2, 4), "group norm"),
+        (Gated(), "gate"),
+        (Attending(), "attention"),
+    ],
 )
 def test_norms_over_positions_are_named_and_tiles_do_differ_there(layer: nn.Module, why: str) -> None:
     module = seeded(nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), layer, nn.Conv2d(4, 1, 3, padding=1)))
     network = padviz.load(module, size=(96, 96))
-    with pytest.raises(OptionError, match=f"no tiles are exact: 1 .*{why}"):
+    with pytest.raises(OptionError, match=rf"no tiles are exact: 1\S* .*{why}"):
         plan_tiles(network, (96, 96), (48, 48))
-    plan = plan_tiles(network, (96, 96), (48, 48), without=frozenset({"1"}))
+    plan = plan_tiles(network, (96, 96), (48, 48), without=globals_of(network))
     image = torch.rand(1, 1, 96, 96, **DOUBLE)
     with torch.no_grad():
         whole, together = module(image), tiled(module, image, plan)
     assert float((whole - together).abs().max() / whole.abs().max()) > 1e-3
     assert [each.units for each in context_on(network, 0, 96)] == [(2, 2)]
+
+
+def test_a_resize_from_corner_to_corner_is_named_and_tiles_do_differ_there() -> None:
+    module = seeded(nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), Corners(), nn.Conv2d(2, 1, 3, padding=1)))
+    with pytest.raises(SizeError, match=r"no tiles are exact: 1\S* \(a resize that, with its corners aligned"):
+        plan_tiles(padviz.load(module, size=(96, 96)), (96, 96), (48, 48))
+    image = torch.rand(1, 1, 96, 96, **DOUBLE)
+    with torch.no_grad():
+        inside, whole = module(image[..., 24:72, 24:72])[..., 30:60, 30:60], module(image)
+    nearest = min(
+        float((inside - whole[..., top : top + 30, left : left + 30]).abs().max())
+        for top, left in product(range(74, 83), repeat=2)
+    )
+    assert nearest > 1e-3 * float(whole.abs().max())
 
 
 def test_padding_that_wraps_around_is_named() -> None:
