@@ -120,19 +120,20 @@ def _base64(data: bytes) -> str:
     return b64encode(data).decode("ascii")
 
 
-def in_html(block: Block, most: int = ROWS) -> str:
-    """Write a block of a report as HTML; rows after the first ones fold."""
+def in_html(block: Block, most: int = 0) -> str:
+    """Write a block of a report as HTML; for a notebook, where rows after the `most` first ones fold."""
     if isinstance(block, Heading):
         return f"<h4>{_html(block)}</h4>"
     if isinstance(block, Facts) and all(not name for name, _ in block):
         return "\n".join(f"<p>{_html(text)}</p>" for _, text in block)
     if isinstance(block, Facts):
-        return _table_of([], block, long=FACT)
+        return _table_of([], block, long=FACT if most else 0)
     if isinstance(block, Lines):
         return "\n".join(f"<p>{_html(text)}</p>" for text in block.texts)
     if not isinstance(block, Table):
         return '<pre style="font-family: monospace">' + "\n".join(map(_html, str(block).split("\n"))) + "</pre>"
     cells, marks = block.cells(paper=True), [block.marked(row) for row in block.rows]
+    most = most or len(cells)
     parts = ((cells[part], marks[part]) for part in (slice(most), slice(most, None)))
     head, rest = (_table_of(block.headings, *part) if part[0] else "" for part in parts)
     more = f"{len(cells) - most} more row{'' if len(cells) == most + 1 else 's'}"
@@ -153,9 +154,9 @@ def _line(tag: str, cells: Sequence[Any], long: int, look: str = "") -> str:
 
 
 def _cell(tag: str, value: Any, long: int) -> str:
-    """Write a cell: figures stand to the right, words to the left, and long ones fold."""
+    """Write a cell: in a notebook figures stand right and words left, and long ones fold."""
     text = _html(value)
-    if FIGURE.fullmatch(text):
+    if not long or FIGURE.fullmatch(text):
         return f"<{tag}>{text}</{tag}>"
     if len(text) <= long:
         return f'<{tag} style="text-align: left; white-space: nowrap">{text}</{tag}>'
