@@ -66,7 +66,8 @@ def command(
         raise OptionError(what, where="compare", hint="give a list to one of --padding, --size, --layer and --model")
     (varies,) = several
     items = _items(asked, varies, heads, same)
-    path = to.path or _default(asked, varies)
+    differing = {"same": ("same" if same else None,), "scale": (scale,), "heads": (heads and f"heads_{heads}",)}
+    path = to.path or _default(asked | differing, varies)
     save(panels.compared(items, varies, scale, cmap), path)
     to.show(reports.compare(items, varies, [str(path)], options.spelled))
 

@@ -50,7 +50,8 @@ def command(
     if len(targets) > 1 and to.path and to.path.suffix.lower() in COUNTS:
         raise OptionError(f"{str(to.path)!r} holds the counts of one layer", where="-o", hint="name one --layer")
     maps = coverages(network, size, padding, targets, pooling)
-    path = to.path or options.default_picture(network, maps[0].size, padding, "coverage")
+    differing = ["same" if same else None, *layers, pooling if pooling == "mean" else None]
+    path = to.path or options.default_picture(network, maps[0].size, padding, "coverage", differing)
     _write(maps, path, cmap)
     to.show(coverage(maps, [str(path)]))
 

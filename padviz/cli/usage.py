@@ -38,6 +38,7 @@ def command(
       padviz usage resnet50 --size 300x400 --padding reflect -o counts.npz
       padviz usage ssd300_vgg16 --heads share
     """
+    from padviz.counting.request import plain
     from padviz.counting.usage import usage
     from padviz.figures.canvas import save
     from padviz.figures.heatmap import heatmap
@@ -52,7 +53,15 @@ def command(
     scale = scale or "counts"
     if scale == "share" and counts.share_reason:
         raise OptionError(counts.share_reason, option="scale", hint="draw counts, with `scale` counts")
-    path = to.path or options.default_picture(counts.network, counts.size, padding, "usage")
+    unit, pooling = settings["unit"], settings["pooling"]
+    differing = [
+        "same" if same else None,
+        *layers,
+        unit and f"unit_{plain(unit)}",
+        pooling if pooling == "mean" else None,
+    ]
+    differing += [scale if scale == "share" else None, settings["heads"] and f"heads_{settings['heads']}"]
+    path = to.path or options.default_picture(counts.network, counts.size, padding, "usage", differing)
     if path.suffix.lower() in COUNTS:
         write_counts(counts, path)
     else:

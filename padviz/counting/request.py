@@ -103,7 +103,7 @@ def box_of(
         raise OptionError(f"{unit!r} is not a unit", option="unit", hint="use (row, column), numbers or slices")
     rows, cols = (_range(which, n) for which, n in zip(unit, shape, strict=True))
     if not rows or not cols:
-        what = f"{_plain(unit)} is outside of layer {name}, which has {shape[0]} x {shape[1]} units"
+        what = f"{plain(unit)} is outside of layer {name}, which has {shape[0]} x {shape[1]} units"
         raise OptionError(what, option="unit", hint="count from 0, or from the end with -1")
     single = not any(isinstance(which, slice) for which in unit)
     report = [rows[0], cols[0]] if single else [[rows[0], rows[-1] + 1], [cols[0], cols[-1] + 1]]
@@ -123,10 +123,10 @@ def _range(which: int | slice, n: int) -> range:
     return range(n)[which] if inside else range(0)
 
 
-def _plain(unit: Sequence[int | slice]) -> str:
+def plain(unit: Sequence[int | slice]) -> str:
     """Write a unit or a box as the command line has it.
 
-    >>> _plain((3, slice(0, 2)))
+    >>> plain((3, slice(0, 2)))
     '3,0:2'
     """
 

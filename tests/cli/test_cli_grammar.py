@@ -278,3 +278,36 @@ def test_a_size_that_is_assumed_is_said(command: str) -> None:
     assert run(command, path).stderr.startswith(says)
     assert "assumed" not in run(command, path, "--size", "64").stderr
     assert "assumed" not in run(command, "vgg11").stderr
+
+
+# names of pictures
+
+
+DIFFERENT = [
+    [],
+    ["--padding", "zero"],
+    ["--padding", "zero/circular"],
+    ["--same"],
+    ["--layer", "layer1.0"],
+    ["--layer", "layer1.0,layer2.0"],
+    ["--layer", "layer1.0,layer2.0", "--heads", "share"],
+    ["--unit", "0,1"],
+    ["--unit", "0:1,1"],
+    ["--pooling", "mean"],
+    ["--scale", "share"],
+]
+
+
+@pytest.mark.parametrize("command", ["usage", "coverage", "compare"])
+def test_no_two_different_pictures_share_a_name(command: str) -> None:
+    known = set(re.findall(r"--[a-z]+", run(command, "--help").stdout))
+    sizes = ["--size", "64,96"] if command == "compare" else ["--size", "64"]
+    asked = [more for more in DIFFERENT if {word for word in more if word.startswith("--")} <= known]
+    if command == "compare":
+        asked = [more for more in asked if "layer1.0,layer2.0" not in more]
+    for more in asked:
+        result = run(command, "resnet18", *sizes, *more)
+        assert result.exit_code == 0, result.stderr
+    assert len([*Path().glob(f"*-{command}.png")]) == len(asked)
+    assert run(command, "resnet18", *sizes, *asked[-1]).exit_code == 0  # the same picture is drawn anew
+    assert len([*Path().glob("*.png")]) == len(asked)
