@@ -9,13 +9,14 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from padviz.cli.group import COMMANDS, GROUPS, MOVED, cli
 from padviz.cli.vocabulary import PLURALS, TABLE, parameter
 from padviz.errors import OptionError
 from padviz.network.network import sizes_in
 from padviz.sources.toml.load import _plain, zoo
-from tests.cli.test_cli import run, told
+from tests.cli.test_cli import APART, run, told
 from tests.cli.test_cli_foreign import plain
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -311,3 +312,10 @@ def test_no_two_different_pictures_share_a_name(command: str) -> None:
     assert len([*Path().glob(f"*-{command}.png")]) == len(asked)
     assert run(command, "resnet18", *sizes, *asked[-1]).exit_code == 0  # the same picture is drawn anew
     assert len([*Path().glob("*.png")]) == len(asked)
+
+
+def test_the_table_of_the_zoo_fits_a_terminal() -> None:
+    screen = CliRunner(**APART, env={"COLUMNS": str(WIDTH)}).invoke(cli, ["networks"]).stdout
+    lines = [line.rstrip() for line in screen.splitlines()]
+    assert max(map(len, lines)) <= WIDTH
+    assert len(lines) <= len(zoo()) + 3  # none is folded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -67,13 +68,33 @@ def networks(nets: Sequence[Network]) -> Report:
     zoo = Table(
         (
             *columns("name title"),
-            Column("size", of=lambda net: "x".join(map(str, net.size))),
+            Column("size", of=lambda net: "x".join(map(str, net.size)), show=_side),
             Column("layers", of=lambda net: len(net.layers) - 1),
-            Column("source"),
+            Column("source", show=_origin),
         ),
         nets,
     )
-    return Report("networks", {"networks": zoo.records}, [[zoo]])
+    screen = Table([column for column in zoo.columns if column.key != "layers"], nets)
+    return Report("networks", {"networks": zoo.records}, [[screen]], zoo, [[zoo]])
+
+
+def _origin(source: str) -> str:
+    """Leave of a source what fits a screen.
+
+    >>> _origin("torchvision.models.vgg19"), _origin("Howard et al. 2017, arXiv 1704.04861")
+    ('torchvision', 'Howard et al. 2017')
+    """
+    return "torchvision" if source.startswith("torchvision.") else re.split("[,;]| of ", source)[0]
+
+
+def _side(size: str) -> str:
+    """Write a square size as one number.
+
+    >>> _side("224x224"), _side("240x320")
+    ('224', '240x320')
+    """
+    height, width = size.split("x")
+    return height if height == width else size
 
 
 def _field(key: str) -> Column:
