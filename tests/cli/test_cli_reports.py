@@ -76,7 +76,7 @@ def test_taps_print_height_before_width() -> None:
 def test_sizes_say_which_window_is_never_even() -> None:
     steps = '{op = "conv", name = "c", kernel = 2, padding = [[1, 0], [1, 0]]}'
     Path("never.toml").write_text(f"layers = [{steps}]")
-    assert "why none        c reads an odd number of padded rows at each" in run("sizes", "never.toml").stdout
+    assert "why none      c reads an odd number of padded rows at each" in run("sizes", "never.toml").stdout
     assert "why none" not in run("sizes", "resnet18").stdout
 
 
