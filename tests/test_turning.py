@@ -20,8 +20,8 @@ import padviz
 from padviz.axis.padding_modes import SCHEMES
 from padviz.counting.coverage import coverage
 from padviz.engine.limbs import to_ints
-from padviz.exports.cards import card
-from padviz.exports.record import records
+from padviz.exports.cards import FIGURES, card
+from padviz.exports.record import records, result_of
 from padviz.figures import panels
 from padviz.figures.heatmap import heatmap
 from padviz.figures.windows import field_boxes, ledger_bars
@@ -316,7 +316,11 @@ def test_an_export_of_a_turned_network_is_turned(name: str) -> None:
             other = found[1][what]
             assert settled(turned(record.figures)) == settled(other.figures)
             lying, standing = (json.loads(json.dumps(card(each))) for each in (record, other))
-            for key in ("facts", "rank", "size"):
+            for cell in (lying, standing):
+                assert cell.pop("figures").startswith("<table")
+            shown = [json.loads(json.dumps(FIGURES[what](result_of(each)))) for each in (record, other)]
+            assert settled(turned(shown[0])) == settled(shown[1])
+            for key in ("rank", "size"):
                 assert settled(turned(lying[key])) == settled(standing[key])
             grids = [{name: {"grid": grid} for name, grid in each["taps"] or []} for each in (lying, standing)]
             assert turned(grids[0]) == grids[1]

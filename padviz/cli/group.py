@@ -77,6 +77,10 @@ class _Group(click.Group):
         for title, group in GROUPS.items():
             with formatter.section(title):
                 formatter.write_dl([*group.items()])
+        from padviz.axis.padding_modes import SCHEMES
+
+        with formatter.section("Padding schemes"):
+            formatter.write_dl([(name, scheme.explained) for name, scheme in SCHEMES.items()])
         with formatter.section("Exit codes"):
             formatter.write_dl([*CODES.items()])
 
@@ -211,9 +215,8 @@ def cli(ctx: click.Context) -> None:
     MODEL is a name from the zoo (see `padviz networks`), the path of an ONNX file or a TOML description, or a PyTorch
     module as package.module:attribute.
 
-    N|HxW is 224 or 240x320, in pixels. SCHEME is zero, replicate, reflect, symmetric, circular, partial, valid or full,
-    or HEIGHT/WIDTH, as zero/circular. Options that end in ",..." take several: 224,256, or sizes 64:448:16, or the
-    option again.
+    N|HxW is 224 or 240x320, in pixels. SCHEME is a padding scheme, or HEIGHT/WIDTH, as zero/circular. Options that end
+    in ",..." take several: 224,256, or sizes 64:448:16, or the option again.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

@@ -89,13 +89,13 @@ def load_as(
     network = load(model, size, neutral_ops())
     network = with_same(network) if same else network
     warn_if_baked(network, network.size if size is None else size)
+    network = cut(network, layers)
+    if padding is not None:
+        padded = with_padding(network, padding)
+        network = replace(padded, title=f"{network.title}, {padding_in_words(padding, 'padding')}")
     if size is None and sized:
         warn_if_assumed(network)
-    network = cut(network, layers)
-    if padding is None:
-        return network
-    padded = with_padding(network, padding)
-    return replace(padded, title=f"{network.title}, {padding_in_words(padding, 'padding')}")
+    return network
 
 
 def read_trained(model: str, size: tuple[int, int] | None = None, weights: str | None = None) -> Trained:

@@ -55,7 +55,7 @@ page = padviz.explore("net.toml", [(9, 8)])
 run = lambda *words: CliRunner().invoke(cli, [*words])
 large = padviz.usage("net.toml", (200, 300))
 print(json.dumps({
-    "help": run("usage", "--help").output,
+    "help": run("--help").output,
     "refused": run("usage", "vgg11", "--padding", "edge3").output,
     "usage": padviz.usage("net.toml", (9, 8)).counts.tolist(),
     "twin": [*map(list, naive.usage(STEPS, (9, 8), ["b"]))],
@@ -83,7 +83,8 @@ def test_a_scheme_is_added_in_the_table_alone(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert "circular, edge2, partial" in " ".join(found["help"].split())
+    schemes = re.findall(r"^  (\w+)  ", found["help"].split("Padding schemes:")[1], re.MULTILINE)
+    assert "edge2" in schemes[: schemes.index("partial")]
     assert "circular, edge2, partial" in " ".join(found["refused"].split())
     assert found["toml"] == "edge2"
     assert found["usage"] == found["twin"]
