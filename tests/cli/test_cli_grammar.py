@@ -240,7 +240,7 @@ def test_what_has_moved_is_said_only_where_it_is_gone() -> None:
 
 def test_help_groups_all_commands_and_lists_exit_codes() -> None:
     text = run("--help").stdout
-    assert re.findall(r"^(\w[\w ]*):$", text, re.MULTILINE) == ["Options", *GROUPS, "Exit codes"]
+    assert re.findall(r"^(\w[\w ]*):$", text, re.MULTILINE) == ["Options", *GROUPS, "Padding schemes", "Exit codes"]
     for code in (0, 1, 2, 3, 130, 143):
         assert str(code) in text.partition("Exit codes:")[2]
     assert all(len(line) <= WIDTH for line in text.splitlines())
