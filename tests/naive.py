@@ -328,15 +328,15 @@ def endless_resize(step: Step, axis: int, unit: int, n: int, m: int) -> list[int
 def ledger_of_window(
     n: int, kernel: int, stride: int, dilation: int, pads: tuple[int, int], up: bool
 ) -> tuple[int, int, tuple[int, int], int, int, int]:
-    """(input, output, consumed, dropped, skipped, overhang) of one window, by looking where each tap falls."""
+    """(input, output, consumed, remainder, skipped, overhang) of one window, by looking where each tap falls."""
     outputs = window_reads(n, kernel, stride, dilation, pads, "zero", up)
     touched = {j * stride + tap * dilation - pads[0] for j in range(len(outputs)) for tap in range(kernel)}
     consumed = len([p for p in touched if p < 0]), len([p for p in touched if n <= p < n + pads[1]])
     missed = [row for row in range(n) if row not in touched]
     last = max([p for p in touched if 0 <= p < n], default=-1)
-    dropped = len([row for row in missed if row > last])
+    remainder = len([row for row in missed if row > last])
     overhang = len([p for p in touched if p >= n + pads[1]])
-    return n, len(outputs), consumed, dropped, len(missed) - dropped, overhang
+    return n, len(outputs), consumed, remainder, len(missed) - remainder, overhang
 
 
 @cache

@@ -155,18 +155,18 @@ def test_uneven(asked: list[str]) -> None:
     assert [(row["layer"], row["axis"]) for row in sheet] == [*listed]
     for row in sheet:
         found, layer = listed[row["layer"], row["axis"]], uneven[row["layer"]]
-        plain = ("input", "output", "kernel", "stride", "dilation", "dropped", "skipped", "overhang")
+        plain = ("input", "output", "kernel", "stride", "dilation", "remainder", "skipped", "overhang")
         assert [int(row[key]) for key in plain] == [found[key] for key in plain]
         for key in ("declared", "consumed"):
             assert [int(row[f"{key}_before"]), int(row[f"{key}_after"])] == found[key]
         reads = found["consumed"][0], found["consumed"][1] + found["overhang"]
         assert row["uneven"] == str(int(reads[0] != reads[1]))
         assert row["offset"] == ("" if found["offset"] is None else str(found["offset"]))
-        assert (row["kind"], row["learned"]) == (layer["kind"], str(int(layer["learned"])))
+        assert (row["kind"], row["convolution"]) == (layer["kind"], str(int(layer["convolution"])))
         same = layer["height"] == {**layer["width"], "offset": layer["height"]["offset"]}
         shape = f"{found['kernel']}/{found['stride']}/{found['dilation']}"
         pads = ("+".join(map(str, found[key])) for key in ("declared", "consumed"))
-        lost = [str(found[key]) for key in ("dropped", "skipped", "overhang") if found[key]]
+        lost = [str(found[key]) for key in ("remainder", "skipped", "overhang") if found[key]]
         cells = [shape, *([] if same else [row["axis"]]), str(found["input"]), *pads, *lost]
         for text in (table, marked.replace("|", " ")):
             (own,) = [

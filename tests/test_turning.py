@@ -336,6 +336,6 @@ def uneven_lines(figures: dict[str, Any], chosen: list[tuple[Any, ...]]) -> list
         pairs = [
             (each["consumed"][0], each["consumed"][1] + each["overhang"]) for each in (layer["height"], layer["width"])
         ]
-        uneven = [(layer["layer"], *pair, layer["learned"]) for pair in pairs if pair[0] != pair[1]]
+        uneven = [(layer["layer"], *pair, layer["convolution"]) for pair in pairs if pair[0] != pair[1]]
         found += [next((line for line in uneven if line in chosen), uneven[0])] if uneven else []
     return found

@@ -134,7 +134,7 @@ def _file(source: str) -> str:
 
 
 def even_pads(today: Case) -> Iterator[Change]:
-    """Share out evenly the pads of those uneven learned windows that consume an even number of rows."""
+    """Share out evenly the pads of those uneven convolutions that consume an even number of rows."""
     evened = with_even_pads(today)
     if evened is not None:
         command = f"padviz repad {_file(today.network.source)} --even -o even.onnx"
@@ -143,7 +143,7 @@ def even_pads(today: Case) -> Iterator[Change]:
 
 
 def pooled_strides(today: Case) -> Iterator[Change]:
-    """Move the stride of every uneven learned window into an average pool."""
+    """Move the stride of every uneven convolution into an average pool."""
     names = tuple(window.layer for window in today.uneven)
     changed = with_strides_pooled(today.network, names) if names else None
     if changed is not None:

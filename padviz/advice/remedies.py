@@ -52,7 +52,7 @@ class Judged(msgspec.Struct, frozen=True):
     size: list[int]
     uneven_convolutions: int
     uneven_pools: int
-    drops: int
+    remainders: int
     share: FairShare | None
     share_reason: str | None
     rim: Rim | None
@@ -104,7 +104,7 @@ class Remedy(msgspec.Struct, frozen=True):
     """A change, what comes of it, and what it needs of a trained network; `edit` is how it is made.
 
     `price` says what speaks against it, where that keeps it behind all others: it costs more than 1.2 times the
-    multiply-adds, it leaves more pixels starved or overused, or it only drops fewer rows.
+    multiply-adds, it leaves more pixels starved or overused, or it only has fewer stride remainders.
 
     Examples
     --------
@@ -157,7 +157,7 @@ def judged(case: Case, counts: CountMap, share: FairShare | None) -> Judged:
         size=[*counts.size],
         uneven_convolutions=len(rows.uneven_convolutions),
         uneven_pools=len(rows.uneven_pools),
-        drops=len(rows.dropping),
+        remainders=len(rows.remainders),
         share=share,
         share_reason=counts.share_reason,
         rim=starved,
@@ -218,17 +218,17 @@ def _attempt(change: Change, before: Judged, heads: str) -> Attempt:
 
 
 def helps(kind: str, before: Judged, after: Judged) -> bool:
-    """Tell whether fewer learned windows are uneven or, for a size, drop rows; or fewer pixels get an unfair share.
+    """Tell whether fewer convolutions are uneven or, for a size, have remainders; or fewer pixels get an unfair share.
 
     A larger image has fewer pixels near its border whatever the network does: a size must do more than that. What
-    leaves windows uneven must not starve more pixels, or drop more rows, for those that it makes even. Where every
-    pixel is starved, it is the spread of the shares that must halve.
+    leaves windows uneven must not starve more pixels, or leave more remainders, for those that it makes even.
+    Where every pixel is starved, it is the spread of the shares that must halve.
     """
     if after.uneven_convolutions != before.uneven_convolutions:
-        cured = not after.uneven_convolutions or not (worse(before, after) or after.drops > before.drops)
+        cured = not after.uneven_convolutions or not (worse(before, after) or after.remainders > before.remainders)
         return after.uneven_convolutions < before.uneven_convolutions and cured
     if kind == "size":
-        return after.drops < before.drops
+        return after.remainders < before.remainders
     if kind == "larger":
         return not after.low and after.unfair < before.unfair * (1 - LESS)
     if before.low:
@@ -262,7 +262,7 @@ def _price(change: Change, before: Judged, after: Judged, ratio: float | None) -
     if worse(before, after):
         return "more pixels are starved or overused"
     idle = change.kind == "size" and after.uneven_convolutions == before.uneven_convolutions
-    return "drops fewer rows, and no more" if idle and before.tilt - after.tilt <= APART else None
+    return "only has fewer stride remainders" if idle and before.tilt - after.tilt <= APART else None
 
 
 def _rank(attempt: Attempt, before: Judged) -> tuple[float, ...]:
@@ -278,7 +278,7 @@ def _rank(attempt: Attempt, before: Judged) -> tuple[float, ...]:
     after = remedy.outcome
     away = sum(abs(n - m) for n, m in zip(after.size, before.size, strict=True))
     harsh, unfair = _unfairness(before, after)
-    left = after.uneven_convolutions, after.drops > 0, wraps(remedy.padding), harsh, away, unfair
+    left = after.uneven_convolutions, after.remainders > 0, wraps(remedy.padding), harsh, away, unfair
     return False, remedy.price is not None, NEEDS.index(remedy.needs), *left, remedy.macs_ratio or 1.0
 
 

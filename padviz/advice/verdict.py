@@ -145,7 +145,7 @@ def examine(
         standing=stands,
         uneven_convolutions=uneven,
         uneven_pools=[row.layer for row in today.ledger.uneven_pools],
-        remainders=[row.layer for row in today.ledger.dropping],
+        remainders=[row.layer for row in today.ledger.remainders],
         reach=reach,
         offset=[*field.offsets] if field else [None, None],
         grid=grid_in_words(field) if field else f"undefined: {reach.why}",

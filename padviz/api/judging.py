@@ -35,7 +35,7 @@ def audit(
     """Judge how a network treats the border of an image at a size, and find what could be changed, best first.
 
     Tried are the nearest balanced sizes, padding schemes on both axes or on one, both together, pads that make uneven
-    windows even, the stride of uneven learned windows moved into rigid pools, and the output cropped to units that read
+    windows even, the stride of uneven convolutions moved into pools, and the output cropped to units that read
     no padding.
 
     Parameters
@@ -67,7 +67,7 @@ def audit(
     Notes
     -----
     The geometry of each is counted exactly; `trial` measures what it does to a trained network.
-    Source: Alsallakh et al., ICLR 2021: even sizes, padding schemes, rigid kernels.
+    Source: Alsallakh et al., ICLR 2021: balanced sizes, padding schemes, pools for strides.
 
     Examples
     --------

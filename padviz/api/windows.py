@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import nn
 
-    from padviz.geometry.balance.even_sizes import EvenSizes
+    from padviz.geometry.balance.balanced_sizes import BalancedSizes
     from padviz.geometry.ledger import Ledger
     from padviz.geometry.receptive_fields import ReceptiveField
     from padviz.geometry.tap_exposure import TapExposure
@@ -52,7 +52,7 @@ def uneven(
     Returns
     -------
     Result of a `padviz.geometry.ledger.Ledger`
-        With `.layers`, `.uneven`, `.even` and `.drops`; padding in rows.
+        With `.layers`, `.uneven`, `.balanced` and `.remainders`; padding in rows.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def uneven(
     --------
     >>> [row.layer for row in uneven("resnet18", 224)]
     ['conv1', 'maxpool', 'layer2.0.conv1', 'layer3.0.conv1', 'layer4.0.conv1']
-    >>> uneven("resnet18", 225).even
+    >>> uneven("resnet18", 225).balanced
     True
     """
     from padviz.figures.windows import ledger_bars
@@ -90,7 +90,7 @@ def sizes(
     layer: str | Iterable[str] | None = None,
     *,
     axis: str = "both",
-) -> Result[EvenSizes]:
+) -> Result[BalancedSizes]:
     """Find the sizes, of those to look at, at which no layer reads its padding unevenly.
 
     Parameters
@@ -104,7 +104,7 @@ def sizes(
 
     Returns
     -------
-    Result of `padviz.geometry.balance.even_sizes.EvenSizes`
+    Result of `padviz.geometry.balance.balanced_sizes.BalancedSizes`
         Tuples of sizes, in pixels, and the rule that they follow.
 
     Raises
@@ -122,12 +122,12 @@ def sizes(
     >>> [*balanced], balanced.rule
     ([225, 257, 289], '32*i + 1')
     """
-    from padviz.geometry.balance.even_sizes import even_sizes, only_of
+    from padviz.geometry.balance.balanced_sizes import balanced_sizes, only_of
     from padviz.reports.windows.sizes import report_of
 
     wanted, _ = asked(network, None, padding, same, layer)
     sides = sorted(_sides(size))
-    balanced = only_of(even_sizes(wanted, sides[0], sides[-1], axis), sides)
+    balanced = only_of(balanced_sizes(wanted, sides[0], sides[-1], axis), sides)
     return Result(balanced, balanced.balanced, partial(report_of, wanted, balanced))
 
 

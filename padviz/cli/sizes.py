@@ -32,7 +32,7 @@ def command(
     Example:
       padviz sizes resnet50 --size 64:1024
     """
-    from padviz.geometry.balance.even_sizes import even_sizes, only_of
+    from padviz.geometry.balance.balanced_sizes import balanced_sizes, only_of
     from padviz.network.baked import declared
     from padviz.reports.tables import pixels
     from padviz.reports.windows.sizes import report_of
@@ -45,7 +45,7 @@ def command(
         options.say(f"{network.name}: its {axes} cannot vary, so only {pixels(network.size)} fits")
     if declaration := declared(network):
         options.say(f"{network.name}: {declaration}")
-    to.show(report_of(network, only_of(even_sizes(network, sides[0], sides[-1], axis), sides)))
+    to.show(report_of(network, only_of(balanced_sizes(network, sides[0], sides[-1], axis), sides)))
 
 
 def _sides(sizes: tuple[Pixels, ...]) -> list[int]:

@@ -18,9 +18,9 @@ from padviz.errors import OptionError
 def command(model: str, size: Pixels | None, padding: str | None, same: bool, layers: Names, to: To) -> None:
     """Count, for each tap of each window of MODEL, the units that read a real pixel with it.
 
-    An uneven layer has a grid that leans. Imbalance, height x width, says how much more the bottom (right) half of the
-    taps reads than the top (left) half, in percent of both. A learned window has weights that can lean too, a rigid
-    one (*) has none.
+    Where a layer reads its padding unevenly, some taps read more pixels than those opposite. Imbalance, height x width,
+    is what the bottom (right) half of the taps reads more than the top (left) half, in percent of both. Convolutions
+    have weights that can be skewed; pools (*) have none.
 
     \b
     Example:

@@ -10,13 +10,13 @@ from padviz.cli.value_types import Names, Pixels
 from padviz.cli.vocabulary import Command, given, models, option
 from padviz.errors import OptionError
 
-CHECKS = ("learned", "all", "drops")  # each fails where those before it do
+CHECKS = ("convolutions", "all", "remainders")  # each fails where those before it do
 
 
 @click.command(name="uneven", cls=Command)
 @models
 @given("sizes padding same layers all")
-@option("check", type=click.Choice(CHECKS), metavar="[learned|all|drops]")
+@option("check", type=click.Choice(CHECKS), metavar="[convolutions|all|remainders]")
 @reported("uneven", draws=True)
 def command(
     models: Names,
@@ -34,13 +34,13 @@ def command(
     have weights that can be skewed; pools have none. What skews them is the offset of the sampling grid from the
     image's centre, which uneven padding is a sign of.
 
-    --check exits with 1 where a convolution is uneven; --check all where any window is, and --check drops also where
-    there are stride remainders.
+    --check exits with 1 if a convolution is uneven; --check all if any window is; --check remainders also if there are
+    stride remainders, rows or columns that no window reads.
 
     \b
     Example:
       padviz uneven resnet50 --size 224
-      padviz uneven resnet50 --size 225 --check drops
+      padviz uneven resnet50 --size 225 --check remainders
       padviz uneven resnet50 mobilenet_v1 --size 224,225 --format markdown
     """
     from padviz.figures.windows import ledger_bars

@@ -122,8 +122,8 @@ class Command(click.Command):
 def _joined(args: list[str], checks: Sequence[str]) -> list[str]:
     """Join a bare --check with what it checks, if that follows; it never takes another argument.
 
-    >>> _joined(["--check", "drops", "vgg11", "--check", "vgg13"], ["learned", "drops"])
-    ['--check=drops', 'vgg11', '--check=learned', 'vgg13']
+    >>> _joined(["--check", "all", "vgg11", "--check", "vgg13"], ["convolutions", "all"])
+    ['--check=all', 'vgg11', '--check=convolutions', 'vgg13']
     """
     end = args.index("--") if "--" in args else len(args)
     joined: list[str] = []

@@ -13,7 +13,7 @@ from padviz.geometry.ledger import Ledger
 from padviz.reports.rendering import in_html
 from padviz.reports.report import Facts
 from padviz.reports.tables import readable, rounded
-from padviz.reports.windows.uneven import reads_of
+from padviz.reports.windows.uneven import kinds, reads_of
 
 MAPS = ("usage", "coverage")
 MINI, GRIDS = 7, 3  # lines of a small ledger, and small grids
@@ -56,9 +56,9 @@ def _short(count: float) -> str:
 
 
 def _lines(ledger: Ledger) -> list[tuple[str, int, int, bool]]:
-    """List the first uneven layers of a ledger: what each reads before and after, and whether it is learned."""
+    """List the first uneven layers of a ledger: what each reads before and after, and whether it is a convolution."""
     rows = [(layer, reads_of(layer)[0].pair) for layer in ledger.uneven[:MINI]]
-    return [(readable(layer.layer), *pair, layer.learned) for layer, pair in rows]
+    return [(readable(layer.layer), *pair, layer.convolution) for layer, pair in rows]
 
 
 def _lean(row: Taps) -> float:
@@ -100,9 +100,9 @@ def _fair(summary: Summary) -> Figures:
 
 
 def _ledger(ledger: Ledger) -> Figures:
-    rigid = f", {len(ledger.uneven_pools)} rigid" if ledger.uneven_pools else ""
-    drops = sum(layer.drops for layer in ledger.layers)
-    return [("uneven", f"{len(ledger.uneven)} of {len(ledger.layers)}{rigid}"), ("drop rows", drops)]
+    split = kinds(ledger) if ledger.uneven else ""
+    uneven = f"{len(ledger.uneven)} of {len(ledger.layers)}{split and f': {split}'}"
+    return [("uneven", uneven), ("remainders", len(ledger.remainders))]
 
 
 def _taps(taps: Any) -> Figures:

@@ -163,7 +163,7 @@ def ink(image: Any, value: float) -> str:
 
 
 EDGE, BETWEEN, HEAD = 40, 26, 84  # screen pixels
-UNEVEN, RIGID = "#c22f2f", "#2f62b5"  # uneven windows: with weights, and without
+UNEVEN, POOLED = "#c22f2f", "#2f62b5"  # uneven windows: with weights, and without
 
 
 def axes_at(figure: Figure, x: float, y: float, wide: float, high: float) -> Axes:

@@ -15,7 +15,7 @@ from padviz.figures.canvas import (
     BETWEEN,
     EDGE,
     HEAD,
-    RIGID,
+    POOLED,
     SMALL,
     SUPERSCRIPT,
     UNEVEN,
@@ -122,12 +122,12 @@ def taps(exposures: Sequence[TapExposure], title: str, cmap: str | None = None) 
     for row, share in zip(exposures, parts, strict=True):
         tall, wide = row.imbalance
         label = f"{short_name(row.layer)}\n↔ {wide:+.1%}  ↕ {tall:+.1%}".replace("+0.0%", "0%")
-        uneven = UNEVEN if row.learned else RIGID
+        uneven = UNEVEN if row.convolution else POOLED
         panels.append(Panel(label, uneven if row.uneven else "black", share, share.shape))
     least = min((float(share.min()) for share in parts), default=0.0)
     floor = min(np.floor(least * 20) / 20, 0.95)
     line = "share of the units whose tap reads a real pixel · imbalance ↔ left-right, ↕ top-bottom"
-    kinds = {row.learned for row in exposures if row.uneven}
+    kinds = {row.convolution for row in exposures if row.uneven}
     line += " · red: uneven" if True in kinds else ""
     line += " · blue: uneven, a pool" if False in kinds else ""
     return _grid(panels, title, line, Scale(1.0, "share of the units"), 130, cmap, float(floor))

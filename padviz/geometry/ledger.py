@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from padviz.axis.operations import CACHED, Window, place
-from padviz.network.layer import LEARNED, Kind, Layer
+from padviz.network.layer import CONVOLUTIONS, Kind, Layer
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import padded_windows
 from padviz.network.sizes import resolve_both
@@ -21,7 +21,7 @@ EndPads = tuple[int, int]
 class AxisPadding:
     """One window on one axis: what it declares, what it reads, what it misses; all in rows.
 
-    `consumed` counts the padded rows (before, after) that some tap of some unit reads. `dropped` are
+    `consumed` counts the padded rows (before, after) that some tap of some unit reads. `remainder` are
     real rows at the far edge that no tap reads, `skipped` real rows before them that none reads,
     `overhang` rows beyond the declared padding that ceil rounding reads.
 
@@ -38,7 +38,7 @@ class AxisPadding:
     dilation: int
     declared: EndPads
     consumed: EndPads
-    dropped: int
+    remainder: int
     skipped: int
     overhang: int
 
@@ -56,7 +56,7 @@ class LayerPadding:
     >>> first = padviz.uneven("resnet18", (224, 225)).layers[0]
     >>> first.height.uneven, first.width.uneven, first.uneven
     (True, False, True)
-    >>> [(row.kind, row.learned) for row in padviz.uneven("resnet18", 224).layers[:2]]
+    >>> [(row.kind, row.convolution) for row in padviz.uneven("resnet18", 224).layers[:2]]
     [('conv', True), ('maxpool', False)]
     """
 
@@ -66,9 +66,9 @@ class LayerPadding:
     width: AxisPadding
 
     @property
-    def learned(self) -> bool:
-        """Whether it has weights; a pool has none, it is rigid."""
-        return self.kind in LEARNED
+    def convolution(self) -> bool:
+        """Whether it has weights that can be skewed; a pool has none."""
+        return self.kind in CONVOLUTIONS
 
     @property
     def uneven(self) -> bool:
@@ -76,9 +76,9 @@ class LayerPadding:
         return self.height.uneven or self.width.uneven
 
     @property
-    def drops(self) -> bool:
-        """Whether it drops rows or columns."""
-        return self.height.dropped > 0 or self.width.dropped > 0
+    def has_remainder(self) -> bool:
+        """Whether it leaves rows or columns at the far edge unread."""
+        return self.height.remainder > 0 or self.width.remainder > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +89,8 @@ class Ledger:
     --------
     >>> import padviz
     >>> rows = padviz.uneven("resnet18", 225)
-    >>> rows.even, rows.drops
-    (True, False)
+    >>> rows.balanced, rows.remainders
+    (True, ())
     >>> rows = padviz.uneven("resnet18", 224)
     >>> len(rows.uneven_convolutions), [row.layer for row in rows.uneven_pools]
     (4, ['maxpool'])
@@ -107,35 +107,30 @@ class Ledger:
 
     @property
     def uneven_convolutions(self) -> tuple[LayerPadding, ...]:
-        """The uneven layers with weights: only they can grow askew."""
-        return tuple(layer for layer in self.uneven if layer.learned)
+        """The uneven layers with weights: only filters can be skewed."""
+        return tuple(layer for layer in self.uneven if layer.convolution)
 
     @property
     def uneven_pools(self) -> tuple[LayerPadding, ...]:
         """The uneven layers without weights: pools."""
-        return tuple(layer for layer in self.uneven if not layer.learned)
+        return tuple(layer for layer in self.uneven if not layer.convolution)
 
     @property
-    def even(self) -> bool:
+    def balanced(self) -> bool:
         """Whether no layer is uneven."""
         return not self.uneven
 
     @property
-    def drops(self) -> bool:
-        """Whether a layer drops rows or columns, which evenness does not say."""
-        return bool(self.dropping)
-
-    @property
-    def dropping(self) -> tuple[LayerPadding, ...]:
-        """The layers that drop rows or columns."""
-        return tuple(layer for layer in self.layers if layer.drops)
+    def remainders(self) -> tuple[LayerPadding, ...]:
+        """The layers that leave rows or columns unread, which a balanced network may."""
+        return tuple(layer for layer in self.layers if layer.has_remainder)
 
 
 def ledger(network: Network, size: int | Sequence[int] | None = None) -> Ledger:
     """Count the padding that every window reads at a size: `padviz.uneven`, of a loaded network.
 
     >>> import padviz
-    >>> ledger(padviz.load("resnet18"), 225).even
+    >>> ledger(padviz.load("resnet18"), 225).balanced
     True
     """
     pixels = network.at(size)
@@ -162,11 +157,11 @@ def axis_padding(window: Window, n: int) -> AxisPadding:
         read[first : first + (m - 1) * window.stride + 1 : window.stride] = True
     real = read[before : before + n]
     missed = int(n - np.count_nonzero(real))
-    dropped = int(np.argmax(real[::-1])) if real.any() else n
+    remainder = int(np.argmax(real[::-1])) if real.any() else n
     consumed = int(read[:before].sum()), int(read[before + n : before + n + after].sum())
     overhang = int(read[before + n + after :].sum())
     shape = n, m, window.kernel, window.stride, window.dilation
-    return AxisPadding(*shape, (before, after), consumed, dropped, missed - dropped, overhang)
+    return AxisPadding(*shape, (before, after), consumed, remainder, missed - remainder, overhang)
 
 
 def windows_of(network: Network, size: Size) -> list[tuple[Layer, list[tuple[Window, int]]]]:

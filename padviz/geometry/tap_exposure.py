@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from padviz.axis.operations import Window, place
 from padviz.geometry.ledger import axis_padding, windows_of
-from padviz.network.layer import LEARNED, Kind
+from padviz.network.layer import CONVOLUTIONS, Kind
 from padviz.network.network import Network
 
 
@@ -36,9 +36,9 @@ class TapExposure:
     imbalance: tuple[float, float]
 
     @property
-    def learned(self) -> bool:
-        """Whether the window has weights; a pool has none, it is rigid."""
-        return self.kind in LEARNED
+    def convolution(self) -> bool:
+        """Whether the window has weights; a pool has none."""
+        return self.kind in CONVOLUTIONS
 
 
 def tap_exposure(network: Network, size: int | Sequence[int] | None = None) -> tuple[TapExposure, ...]:

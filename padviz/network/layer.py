@@ -13,9 +13,8 @@ Kind = Literal[
 ]  # fmt: skip
 POOLS: frozenset[Kind] = frozenset({"maxpool", "avgpool", "adaptive", "global"})
 WINDOWS: frozenset[Kind] = frozenset({"conv", "maxpool", "avgpool"})
-LEARNED: frozenset[Kind] = frozenset({"conv", "convtranspose"})  # windows with weights; the others are rigid
+CONVOLUTIONS: frozenset[Kind] = frozenset({"conv", "convtranspose"})  # windows with weights; pools have none
 MERGES: frozenset[Kind] = frozenset({"add", "concat", "multiply"})
-CONVOLUTIONS: frozenset[Kind] = frozenset({"conv", "convtranspose"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,17 +19,17 @@ POOLED = ".pool"  # what a pool that took a layer's stride is called, after the 
 
 
 def evened(network: Network, size: Size) -> Plan:
-    """Plan even pads or, where no pads make all learned windows even, pools in place of strides.
+    """Plan even pads or, where no pads make all convolutions even, pools in place of strides.
 
     Raises
     ------
     OptionError
-        If no learned window is uneven, or nothing makes them even.
+        If no convolution is uneven, or nothing makes them even.
     """
     today = Case(network, size)
     if not today.uneven:
         at = f"{size[0]} x {size[1]}" if size[0] != size[1] else str(size[0])
-        what = f"no learned window is uneven at {at}"
+        what = f"no convolution is uneven at {at}"
         raise OptionError(what, where=network.name, hint="padviz uneven lists what its windows read")
     joined = Case(with_pads_joined(network), size)  # a window's pads are its own and a pad's before it
     remedied = with_even_pads(joined)

@@ -60,7 +60,7 @@ def test_resnet_50_at_224() -> None:
     assert best.outcome.macs == 4_624_665_792
     assert found.outcome.macs == 4_087_136_256
     assert best.macs_ratio == 4_624_665_792 / 4_087_136_256
-    assert (best.outcome.uneven_convolutions, best.outcome.uneven_pools, best.outcome.drops) == (0, 0, 0)
+    assert (best.outcome.uneven_convolutions, best.outcome.uneven_pools, best.outcome.remainders) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("name", ["resnet50", "mobilenet_v2", "unet_padded"])
@@ -120,7 +120,7 @@ def test_pads_that_share_out_evenly_are_found_where_their_number_is_even() -> No
     lopsided = network({"op": "conv", "name": "a", "kernel": 4, "stride": 2, "padding": [[0, 2], [0, 2]]})
     (change,) = even_pads(Case(lopsided, (224, 224)))
     assert change.edit == ("padviz repad model.onnx --even -o even.onnx", "a: padding=(1, 1)")
-    assert padviz.uneven(change.case.network, 224).even
+    assert padviz.uneven(change.case.network, 224).balanced
     assert not any("no pads" in each for each in cannot(Case(lopsided, (224, 224))))
     odd = network({"op": "conv", "name": "a", "kernel": 3, "stride": 2, "padding": 1})
     assert not [*even_pads(Case(odd, (224, 224)))]
@@ -211,7 +211,7 @@ def test_half_a_cure_that_starves_more_or_drops_more_is_none() -> None:
     fewer = replace_struct(before, uneven_convolutions=1)
     assert helps("pool", before, fewer)
     assert not helps("pool", before, replace_struct(fewer, share=starved))
-    assert not helps("pool", before, replace_struct(fewer, drops=before.drops + 1))
+    assert not helps("pool", before, replace_struct(fewer, remainders=before.remainders + 1))
     assert helps("pool", before, replace_struct(fewer, share=starved, uneven_convolutions=0))
 
 
@@ -232,7 +232,8 @@ def test_what_needs_least_comes_first_and_what_has_a_price_last(name: str, size:
     for one, two in pairwise(found):
         if (one.price is None, one.needs) == (two.price is None, two.needs):
             left = [
-                (each.outcome.uneven_convolutions, each.outcome.drops > 0, wraps(each.padding)) for each in (one, two)
+                (each.outcome.uneven_convolutions, each.outcome.remainders > 0, wraps(each.padding))
+                for each in (one, two)
             ]
             assert left[0] <= left[1]
     assert found[0].kind == ("padding" if name == "vgg19" else "both")
@@ -331,7 +332,7 @@ def test_a_size_that_only_drops_fewer_rows_comes_last() -> None:
     found = remedies(padviz.load("vgg19"), 225)
     assert found[0].kind == "padding"
     assert [each.what for each in found[-2:]] == ["224 x 224 px", "256 x 256 px"]
-    assert found[-2].price == "drops fewer rows, and no more"
+    assert found[-2].price == "only has fewer stride remainders"
 
 
 def test_the_nearest_even_size_comes_first_though_a_larger_image_has_less_of_a_border() -> None:
@@ -507,9 +508,9 @@ def test_of_remedies_alike_those_that_drop_no_rows_come_first_however_many_the_o
     before = outcome_of(padviz.load("vgg11"), 64)
     change = next(changes(Case(padviz.load("resnet18"), (224, 224))))
 
-    def attempt(drops: int) -> Attempt:
-        after = replace_struct(before, drops=drops)
+    def attempt(remainders: int) -> Attempt:
+        after = replace_struct(before, remainders=remainders)
         return Attempt(change, after, Remedy("size", "", [], "fine-tune", after, None, 1.0, None))
 
-    none, one, two = (_rank(attempt(drops), before) for drops in range(3))
+    none, one, two = (_rank(attempt(many), before) for many in range(3))
     assert none < one == two

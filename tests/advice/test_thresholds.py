@@ -161,13 +161,13 @@ def test_a_larger_image_must_spare_a_tenth() -> None:
 
 
 def test_fewer_dropped_rows_are_a_gain_of_sizes_alone() -> None:
-    assert helps("size", judged(drops=2), judged(drops=1))
-    assert not helps("size", judged(drops=1), judged(drops=1))
-    assert not helps("padding", judged(drops=2), judged(drops=1))
-    cured = judged(uneven_convolutions=1, drops=0)
+    assert helps("size", judged(remainders=2), judged(remainders=1))
+    assert not helps("size", judged(remainders=1), judged(remainders=1))
+    assert not helps("padding", judged(remainders=2), judged(remainders=1))
+    cured = judged(uneven_convolutions=1, remainders=0)
     assert helps("pads", replace(cured, uneven_convolutions=2), cured)
-    assert not helps("pads", replace(cured, uneven_convolutions=2), replace(cured, drops=1))
-    assert helps("pads", replace(cured, uneven_convolutions=2), replace(cured, uneven_convolutions=0, drops=1))
+    assert not helps("pads", replace(cured, uneven_convolutions=2), replace(cured, remainders=1))
+    assert helps("pads", replace(cured, uneven_convolutions=2), replace(cured, uneven_convolutions=0, remainders=1))
 
 
 def test_the_spread_is_how_far_shares_lie_apart() -> None:

@@ -46,7 +46,7 @@ RATIOS = [  # what, ours, compared with, theirs, the most that the ratio should 
     ("`usage` of ResNet-50 at 65536", "padviz_counts[resnet50-65536]", "at 2048", "padviz_counts[resnet50-2048]", 1.5),
     ("`usage` of ResNet-50, each size of 64..1024", "padviz_sweep", f"{TORCH}, every 31st", "pytorch_sweep", None),
     ("`padviz usage resnet50 --size 65536`", "process_resnet[65536]", "`--size 512`", "process_resnet[512]", 1.3),
-    ("`sizes` of ResNet-152, 64 to 4096", "even_sizes", "`uneven` of ResNet-152 at one size", "ledger", 50),
+    ("`sizes` of ResNet-152, 64 to 4096", "balanced_sizes", "`uneven` of ResNet-152 at one size", "ledger", 50),
     ("fair shares of ResNet-50 at 65536, with all figures", "fair_shares[65536]", "at 512", "fair_shares[512]", 2),
     ("`tiles` of the padded U-Net, 100,000 x 100,000 px", "tiles[plan]", "`usage` at 2048", "tiles[usage]", 100),
     ("`tiled`, a U-Net in 25 tiles", "tiles_run[tiled]", "bare forwards of the tiles", "tiles_run[bare]", 1.1),

@@ -104,7 +104,7 @@ def test_saving(benchmark: Any, tmp_path: Path) -> None:
     benchmark(matplotlib.image.imsave, tmp_path / "map.png", padviz.usage("vgg19", 512).counts)
 
 
-def test_even_sizes(benchmark: Any) -> None:
+def test_balanced_sizes(benchmark: Any) -> None:
     network = padviz.load("resnet152")
     benchmark(padviz.sizes, network, "64:4096")
 

@@ -250,8 +250,11 @@ OTHERS = [
     (["usage", "vgg11", "--padding", "zero/zero/zero"], "'zero/zero/zero' is not a padding scheme"),
     (["usage", "vgg11", "--padding", "/"], "--padding: '/' is not a padding scheme"),
     (["coverage", "vgg11", "--padding", "zero/near"], "HEIGHT/WIDTH, as zero/circular"),
-    (["uneven", "vgg11", "--check=rigid"], "'rigid' is not one of 'learned', 'all', 'drops'; see padviz uneven --help"),
-    (["uneven", "vgg11", "--check="], "'' is not one of 'learned', 'all', 'drops'"),
+    (
+        ["uneven", "vgg11", "--check=rigid"],
+        "'rigid' is not one of 'convolutions', 'all', 'remainders'; see padviz uneven --help",
+    ),
+    (["uneven", "vgg11", "--check="], "'' is not one of 'convolutions', 'all', 'remainders'"),
     (
         ["uneven", "vgg11", "--layer", "features"],
         "no layer is called 'features'.*padviz layers MODEL lists them|did you mean",

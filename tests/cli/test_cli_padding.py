@@ -37,7 +37,7 @@ class Axis(Struct, forbid_unknown_fields=True):
     dilation: int
     declared: tuple[int, int]
     consumed: tuple[int, int]
-    dropped: int
+    remainder: int
     skipped: int
     overhang: int
     offset: float | None
@@ -46,7 +46,7 @@ class Axis(Struct, forbid_unknown_fields=True):
 class Layer(Struct, forbid_unknown_fields=True):
     layer: str
     kind: str
-    learned: bool
+    convolution: bool
     uneven: bool
     height: Axis
     width: Axis
@@ -55,7 +55,7 @@ class Layer(Struct, forbid_unknown_fields=True):
 class Suggestion(Struct, forbid_unknown_fields=True):
     size: tuple[int, int]
     work: float
-    drops: bool
+    remainder: bool
     macs: int | None
     macs_ratio: float | None
 
@@ -76,10 +76,10 @@ class Reported(Struct, forbid_unknown_fields=True):
 class Entry(Struct, forbid_unknown_fields=True):
     network: str
     size: tuple[int, int]
-    even: bool
-    drops: bool
+    balanced: bool
     uneven_convolutions: int
     uneven_pools: int
+    remainders: int
     layers: list[Layer]
     nearest_balanced: Nearest
     reported: Reported | None = None
@@ -130,12 +130,12 @@ def test_uneven_json_follows_its_schema() -> None:
         ("resnet50", (224, 224)), ("resnet50", (225, 300)), ("vgg11", (224, 224)), ("vgg11", (225, 300)),
     ]  # fmt: skip
     first = found.results[0]
-    assert not first.even
-    assert first.drops
+    assert not first.balanced
+    assert first.remainders == 3
     conv1 = first.layers[0].height
     assert first.layers[0].uneven
     assert (first.uneven_convolutions, first.uneven_pools) == (4, 1)
-    assert [layer.layer for layer in first.layers if layer.uneven and not layer.learned] == ["maxpool"]
+    assert [layer.layer for layer in first.layers if layer.uneven and not layer.convolution] == ["maxpool"]
     assert (conv1.declared, conv1.consumed, conv1.output) == ((3, 3), (3, 2), 112)
     work, ratio = (pytest.approx(figure, abs=1e-4) for figure in (1.0466, 1.1315))
     assert first.nearest_balanced.above == Suggestion((225, 225), work, False, 4_624_665_792, ratio)
@@ -150,11 +150,11 @@ def test_uneven_csv_markdown_and_files() -> None:
     rows = rows_of(run("uneven", "resnet18", "--size", "224", "--format", "csv").stdout)
     assert len(rows) == 10
     assert rows[0] == {
-        "network": "resnet18", "height": "224", "width": "224", "layer": "conv1", "kind": "conv", "learned": "1",
+        "network": "resnet18", "height": "224", "width": "224", "layer": "conv1", "kind": "conv", "convolution": "1",
         "axis": "height",
         "uneven": "1", "input": "224", "output": "112", "kernel": "7", "stride": "2", "dilation": "1",
         "declared_before": "3", "declared_after": "3", "consumed_before": "3", "consumed_after": "2",
-        "dropped": "0", "skipped": "0", "overhang": "0", "offset": "-0.5",
+        "remainder": "0", "skipped": "0", "overhang": "0", "offset": "-0.5",
     }  # fmt: skip
     result = run("uneven", "resnet18", "--size", "224", "--format", "markdown", "-o", "report.md")
     assert (result.exit_code, result.stdout) == (0, "")
@@ -184,15 +184,15 @@ POOL = 'layers = [{op = "maxpool", name = "p", kernel = 3, stride = 2, padding =
         (["--check", "resnet50"], 1),
         (["resnet50", "--check"], 1),
         (["--check", "resnet50", "--size", "225"], 0),
-        (["resnet50", "--check=learned"], 1),
+        (["resnet50", "--check=convolutions"], 1),
         (["pool.toml", "--size", "8", "--check"], 0),
-        (["pool.toml", "--size", "8", "--check=learned"], 0),
+        (["pool.toml", "--size", "8", "--check=convolutions"], 0),
         (["--check=all", "pool.toml", "--size", "8"], 1),
-        (["--check=drops", "pool.toml", "--size", "8"], 1),
+        (["--check=remainders", "pool.toml", "--size", "8"], 1),
         (["pool.toml", "--size", "9", "--check=all"], 0),
         (["vgg16", "--size", "225", "--check=all"], 0),
-        (["vgg16", "--size", "225", "--check=drops"], 1),
-        (["vgg16", "--size", "224", "--check=drops"], 0),
+        (["vgg16", "--size", "225", "--check=remainders"], 1),
+        (["vgg16", "--size", "224", "--check=remainders"], 0),
         (["--check", "--", "vgg16"], 0),
     ],
 )
@@ -208,12 +208,12 @@ def test_github_errors_are_what_check_fails_on() -> None:
         return [line.split()[0].lstrip(":") + " " + line.split("::")[-1].split()[0] for line in lines[:-1]]
 
     layers = ["conv1", "layer2.0.conv1", "layer3.0.conv1", "layer4.0.conv1"]
-    learned = levels("resnet18", "--size", "224", "--check")
-    assert [line for line in learned if "maxpool" not in line] == [f"error {layer}" for layer in layers]
-    assert "warning maxpool" in learned
+    convolutions = levels("resnet18", "--size", "224", "--check")
+    assert [line for line in convolutions if "maxpool" not in line] == [f"error {layer}" for layer in layers]
+    assert "warning maxpool" in convolutions
     assert "error maxpool" in levels("resnet18", "--size", "224", "--check=all")
     assert levels("vgg16", "--size", "225", "--check=all") == []
-    assert levels("vgg16", "--size", "225", "--check=drops") == ["error features.4"]
+    assert levels("vgg16", "--size", "225", "--check=remainders") == ["error features.4"]
 
 
 def test_github_annotations() -> None:
@@ -234,7 +234,7 @@ def test_github_annotations() -> None:
     assert escaped("50%,:") == "50%25,:"
 
 
-def test_even_sizes_that_drop_rows_are_said_and_where_none_is_even_why() -> None:
+def test_balanced_sizes_with_remainders_are_said_and_where_there_is_none_why() -> None:
     text = run("uneven", "vgg16", "--size", "225").stdout
     assert re.search(r"Nearest balanced sizes: 224 \([^)]*\), 256 \(", text)
     assert "Nearest balanced sizes: 33 (" in run("uneven", "resnet50", "--size", "32").stdout
@@ -307,8 +307,8 @@ def test_taps() -> None:
     layers = {layer["layer"]: layer for layer in found["layers"]}
     last = layers["layer4.0.conv1"]
     assert last["grid"] == [[36, 42, 42], [42, 49, 49], [42, 49, 49]]
-    assert (last["units"], last["uneven"], last["learned"]) == (49, True, True)
-    assert not layers["maxpool"]["learned"]
+    assert (last["units"], last["uneven"], last["convolution"]) == (49, True, True)
+    assert not layers["maxpool"]["convolution"]
     assert last["imbalance"]["width"] == pytest.approx(20 / 260)
     assert layers["layer4.0.conv2"]["imbalance"] == {"height": 0.0, "width": 0.0}
     assert found["files"] == ["taps.png"]
@@ -349,12 +349,12 @@ def test_coverage() -> None:
     options = [each for name in names for each in ("--layer", name)]
     result = run("coverage", "vgg19", "--size", "224", *options, "--format", "json")
     found = json.loads(result.stdout)
-    assert found["files"] == ["vgg19-224-coverage.png"]
+    assert found["files"] == ["vgg19-224-features.9-features.36-coverage.png"]
     for row, counts in zip(found["layers"], coverages(padviz.load("vgg19"), 224, layers=names), strict=True):
         assert row["full"] == counts.full
         assert (row["max"], row["min"]) == (counts.max, counts.min)
         assert row["share_corner"] == counts.at(0, 0) / counts.full
-    with Image.open("vgg19-224-coverage.png") as picture:
+    with Image.open("vgg19-224-features.9-features.36-coverage.png") as picture:
         assert picture.size[0] > picture.size[1]
     assert run("coverage", "resnet152", "--size", "64", "-o", "counts.npz").exit_code == 0
     assert (padviz.read_counts("counts.npz") == padviz.coverage("resnet152", 64).counts).all()
@@ -396,7 +396,7 @@ def test_diff() -> None:
         (["uneven", "vgg19", "--size", "8"], ["features.27"]),
         (["uneven", "vgg19", "--size", "x"], ["--size", "'x'"]),
         (["uneven", "vgg19", "--format", "xml"], ["--format"]),
-        (["uneven", "vgg19", "--check=none"], ["--check", "'none'", "learned"]),
+        (["uneven", "vgg19", "--check=none"], ["--check", "'none'", "convolution"]),
         (["uneven", "vgg19", "-o", "no/report.md"], ["no", "does not exist"]),
         (["uneven", "vgg19", "-o", "report.npz"], ["report.npz", ".csv"]),
         (["uneven", "vgg19", "vgg11", "-o", "report.png"], ["-o", "one network at one size", "padviz export"]),

@@ -156,7 +156,7 @@ BAD: list[tuple[list[str], str]] = [
     (["net.onnx", "--padding", "reflect", "--except", "z"], "net: no layer is called 'z'"),
     (["net.onnx", "--padding", "reflect", "--even"], "--even: cannot be combined with --padding"),
     (["net.onnx", "--even", "--only", "a"], "--even: takes all uneven windows; leave --only and --except out"),
-    (["net.onnx", "--even", "--size", "97"], "net: no learned window is uneven at 97; padviz uneven lists "),
+    (["net.onnx", "--even", "--size", "97"], "net: no convolution is uneven at 97; padviz uneven lists "),
     (["none.onnx", "--padding", "reflect"], "none.onnx: no such file; give the path of an ONNX file"),
     (["text.onnx", "--padding", "reflect"], "text.onnx: is not an ONNX file, or only a part of one"),
     (["built.onnx", "--padding", "reflect", "--size", "20"], "--size: the file takes images of 12 x 16 pixels"),
@@ -197,7 +197,7 @@ def test_even_shares_pads_out() -> None:
         "units of y lie off the image's centre: from +1 to +0 px in height, from +1 to +0 px in width" in result.stdout
     )
     assert "uneven    none" in result.stdout
-    assert padviz.uneven("even.onnx", (8, 10)).even
+    assert padviz.uneven("even.onnx", (8, 10)).balanced
     np.testing.assert_array_equal(
         padviz.usage("even.onnx", (8, 10)).counts, bright_pixels(onnx.load("even.onnx"), (8, 10))
     )
@@ -230,7 +230,7 @@ def test_even_adds_to_the_rows_of_a_pad_before() -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert "a (pads 1+3 x 1+3 to 2+2 x 2+2)" in result.stdout
     model = onnx.load("even.onnx")
-    assert padviz.uneven("even.onnx", (8, 10)).even
+    assert padviz.uneven("even.onnx", (8, 10)).balanced
     np.testing.assert_array_equal(padviz.usage("even.onnx", (8, 10)).counts, bright_pixels(model, (8, 10)))
     padded_before("more.onnx", [0, 0, 2, 2], [0, 0, 0, 0])
     line = "padviz: more: nothing can be changed: a: a pad before it has more rows than it should\n"
@@ -257,7 +257,7 @@ def test_even_moves_strides_into_pools() -> None:
         "changed   3: a (stride 1, then an average of 2 x 2), b (stride 1, then an average of 2 x 2)" in result.stdout
     )
     assert "from -1.5 to +0 px in height" in result.stdout
-    assert padviz.uneven("even.onnx", (32, 48)).even
+    assert padviz.uneven("even.onnx", (32, 48)).balanced
     model, before = onnx.load("even.onnx"), onnx.load("two.onnx")
     assert model.graph.initializer == before.graph.initializer
     assert [node.op_type for node in model.graph.node] == [

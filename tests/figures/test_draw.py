@@ -249,7 +249,7 @@ def test_tap_grids_and_fields_are_whole(name: str) -> None:
     figure = panels.taps(padviz.taps(net, 224)[:8], net.title)
     assert not clipped(figure)
     assert titled(figure.axes[0]).get_color() == canvas.UNEVEN
-    assert titled(figure.axes[1]).get_color() == canvas.RIGID
+    assert titled(figure.axes[1]).get_color() == canvas.POOLED
     assert titled(figure.axes[2]).get_color() == "black"
     assert any("blue: uneven, a pool" in text.get_text() for text in texts(figure))
     targets = [net.layers[4].name, net.targets[0]]
@@ -271,7 +271,7 @@ def test_the_ledger_picture_shows_what_is_declared_and_read(name: str, size: tup
         red = {bar.get_facecolor() for bar in figure.axes[0].patches[:3:2]}
         assert {to_hex(colour) for colour in red} == {canvas.UNEVEN}
         pool = figure.axes[0].patches[4]
-        assert (to_hex(pool.get_edgecolor()), pool.get_hatch()) == (canvas.RIGID, ledger_bars.HATCH)
+        assert (to_hex(pool.get_edgecolor()), pool.get_hatch()) == (canvas.POOLED, ledger_bars.HATCH)
         words = [text.get_text() for text in figure.legends[0].get_texts()]
         assert words == [
             "declared", "read, uneven, a convolution", "read, uneven, a pool",

@@ -15,8 +15,8 @@ import padviz
 from padviz.axis.operations import Window, placement
 from padviz.counting.coverage import coverage, coverages
 from padviz.errors import SizeError
+from padviz.geometry.balance.balanced_sizes import balanced_sizes, rule_of
 from padviz.geometry.balance.by_size import reads_odd
-from padviz.geometry.balance.even_sizes import even_sizes, rule_of
 from padviz.geometry.balance.nearest import nearest_balanced, odd_window
 from padviz.geometry.differences import differences
 from padviz.geometry.ledger import AxisPadding, axis_padding
@@ -50,7 +50,7 @@ def brute(name: str, axis: int, n: int) -> Any:
 
 
 def figures(row: AxisPadding) -> tuple[Any, ...]:
-    return row.input, row.output, row.consumed, row.dropped, row.skipped, row.overhang
+    return row.input, row.output, row.consumed, row.remainder, row.skipped, row.overhang
 
 
 # the ledger
@@ -66,14 +66,14 @@ def test_resnet50_at_224_and_225() -> None:
         "layer3.0.conv2": ((1, 0), (1, 0)),
         "layer4.0.conv2": ((1, 0), (1, 0)),
     }
-    assert not found.even
-    assert padviz.uneven("resnet50", 225).even
-    assert not padviz.uneven("resnet50", 225).drops
-    assert padviz.uneven("vgg19", 225).even
+    assert not found.balanced
+    assert padviz.uneven("resnet50", 225).balanced
+    assert not padviz.uneven("resnet50", 225).remainders
+    assert padviz.uneven("vgg19", 225).balanced
     for size in (225, (224, 225), (225, 224)):  # one row or column is enough
-        assert padviz.uneven("vgg19", size).drops
+        assert padviz.uneven("vgg19", size).remainders
     shortcut = next(row for row in found.layers if row.layer == "layer2.0.downsample.0")
-    assert (shortcut.height.skipped, shortcut.height.dropped) == (27, 1)
+    assert (shortcut.height.skipped, shortcut.height.remainder) == (27, 1)
 
 
 @pytest.mark.parametrize("name", sampled(zoo(), "", DEEPER))
@@ -92,7 +92,7 @@ def test_the_ledger_is_the_brute_force_ledger(name: str) -> None:
         for axis in expected:  # what is not listed neither pads nor strides
             for layer, (_, _, consumed, _, skipped, overhang) in axis.items():
                 assert layer in listed or (consumed, skipped, overhang) == ((0, 0), 0, 0)
-        assert found.even == all(naive.is_even(rows) for rows in expected)
+        assert found.balanced == all(naive.is_even(rows) for rows in expected)
 
 
 windows = st.builds(
@@ -131,7 +131,7 @@ def test_a_map_mirrors_exactly_where_nothing_is_uneven_and_nothing_dropped(name:
         target = {layer.name for layer in padviz.usage(name, n).network.layers}
         rows = [row for row in found.layers if row.layer in target]
         for axis in ("height", "width"):
-            mirrors = not any(getattr(row, axis).uneven or getattr(row, axis).dropped for row in rows)
+            mirrors = not any(getattr(row, axis).uneven or getattr(row, axis).remainder for row in rows)
             assert (getattr(summary.asymmetry, axis) == 0) == mirrors, (name, n, axis)
 
 
@@ -139,7 +139,7 @@ def test_a_map_mirrors_exactly_where_nothing_is_uneven_and_nothing_dropped(name:
 
 
 @pytest.mark.parametrize("name", sampled(zoo(), "", f"{DEEPER} deeplabv3_resnet50 ssd300_vgg16"))
-def test_even_sizes_are_the_brute_force_ones(name: str) -> None:
+def test_balanced_sizes_are_the_brute_force_ones(name: str) -> None:
     even, strict = {}, {}
     for axis, word in enumerate(("height", "width")):
         runs = {n: brute(name, axis, n) for n in range(64, 513)}
@@ -174,7 +174,7 @@ def obeys(rule: str, n: int) -> bool:
 
 
 @given(window=windows, stride=st.integers(1, 4))
-def test_even_sizes_of_every_shape(window: Window, stride: int) -> None:
+def test_balanced_sizes_of_every_shape(window: Window, stride: int) -> None:
     pads = list(window.padding)
     shape = {"kernel": window.kernel, "stride": window.stride, "dilation": window.dilation}
     steps = [
@@ -212,13 +212,13 @@ def test_rules() -> None:
     assert rule_of(np.array([True]), 5) is None
     for lo, hi in ((0, 5), (9, 8), (1, 10**7)):
         with pytest.raises(padviz.PadvizError, match="range"):
-            even_sizes(padviz.load("vgg19"), lo, hi)
+            balanced_sizes(padviz.load("vgg19"), lo, hi)
     with pytest.raises(padviz.PadvizError, match="axis"):
         padviz.sizes("vgg19", axis="depth")
 
 
 @pytest.mark.parametrize("size", [(224, 224), (225, 225), (224, 257), (300, 200)])
-def test_the_nearest_even_sizes_are_even_and_nearest(size: tuple[int, int]) -> None:
+def test_the_nearest_balanced_sizes_are_balanced_and_nearest(size: tuple[int, int]) -> None:
     network = padviz.load("resnet18")
     even = padviz.sizes(network, "1:600").balanced
     below, above = nearest_balanced(network, size)
@@ -229,7 +229,7 @@ def test_the_nearest_even_sizes_are_even_and_nearest(size: tuple[int, int]) -> N
     upper = tuple(n if n in even and not stays else min(e for e in even if e > n) for n in size)
     for found, expected in ((below.size, lower), (above.size, upper)):
         assert found == expected
-        assert padviz.uneven(network, found).even
+        assert padviz.uneven(network, found).balanced
     assert below.work < 1 < above.work
 
 
@@ -250,9 +250,9 @@ def test_suggestions_drop_nothing_first_and_stay_near(name: str) -> None:
                 continue
             assert found is not None
             assert found.size == (min(best, key=lambda each: abs(each - n)),) * 2
-            assert found.drops == (found.size[0] not in whole)
-            assert padviz.uneven(network, found.size).even
-            assert padviz.uneven(network, found.size).drops == found.drops
+            assert found.remainder == (found.size[0] not in whole)
+            assert padviz.uneven(network, found.size).balanced
+            assert bool(padviz.uneven(network, found.size).remainders) == found.remainder
 
 
 def test_where_every_even_size_drops_rows_the_suggestions_say_so() -> None:
@@ -262,10 +262,10 @@ def test_where_every_even_size_drops_rows_the_suggestions_say_so() -> None:
         {"op": "crop", "name": "cut", "padding": [[0, 1], [0, 1]]},
         {"op": "maxpool", "name": "p", "kernel": 2},
     ]
-    network = parse({"layers": steps}, "drops")
+    network = parse({"layers": steps}, "remainder")
     for size, expected in (((8, 8), [(7, 7), (9, 9)]), ((9, 9), [(7, 7), (11, 11)]), ((9, 8), [(9, 7), (9, 9)])):
         found = [each for each in nearest_balanced(network, size) if each]
-        assert [(each.size, each.drops) for each in found] == [(each, True) for each in expected]
+        assert [(each.size, each.remainder) for each in found] == [(each, True) for each in expected]
 
 
 @given(window=windows, n=st.integers(1, 40))
@@ -296,7 +296,7 @@ def test_a_reason_is_given_only_where_parity_is_one() -> None:
 
 def test_a_network_without_windows_is_even() -> None:
     net = parse({"layers": [{"op": "identity", "name": "i"}]}, "none")
-    assert padviz.uneven(net, 8).even
+    assert padviz.uneven(net, 8).balanced
     assert nearest_balanced(net, (8, 8))[1] is not None
     assert padviz.sizes(net, "1:9").rule == "every size"
 
@@ -499,7 +499,7 @@ def test_same_puts_the_odd_row_on_the_far_side() -> None:
     assert [row.layer for row in near] == [row.layer for row in far]
     assert {row.height.consumed for row in near} == {(1, 0)}
     assert {row.height.consumed for row in far} == {(0, 1)}
-    assert padviz.uneven(with_same(net), 225).even
+    assert padviz.uneven(with_same(net), 225).balanced
     valid = with_same(padviz.load("inception_v3")).find("Conv2d_1a_3x3.conv").height
     assert valid == padviz.load("inception_v3").find("Conv2d_1a_3x3.conv").height
 

@@ -66,7 +66,7 @@ def test_a_layer_shows_its_ledger_and_taps(page: Any) -> None:
     after(page, lambda: page.click("#tab-layers"))
     row = padviz.uneven("resnet18", 224).layers[0]
     after(page, lambda: page.click("[data-layer='1']"))
-    for said in ("7/2/1", "+".join(map(str, row.height.consumed)), "It is uneven"):
+    for said in ("7/2/1", "+".join(map(str, row.height.consumed)), "It reads its padding unevenly"):
         expect(page.locator("#part-layers [data-part=ledger]")).to_contain_text(said, use_inner_text=True)
     grid = [f"{each:,}" for each in padviz.taps("resnet18", 224)[0].grid.ravel()]
     expect(page.locator("#part-layers [data-part=taps] td")).to_have_text(grid, use_inner_text=True)
@@ -102,11 +102,11 @@ def test_the_ledger_sorts_and_leads_to_the_layers(page: Any) -> None:
     names = page.locator("#part-audit [data-part=ledger] tbody th")
     expect(names).to_have_text(layers, use_inner_text=True)
     header = page.locator("#part-audit [data-part=ledger] thead button")
-    after(page, lambda: header.nth(2).click())
-    inputs = [int(row.inner_text().split()[2]) for row in rows.all()]
+    after(page, lambda: header.nth(3).click())
+    inputs = [int(row.inner_text().split()[3]) for row in rows.all()]
     assert inputs == sorted(inputs) != [row.height.input for row in padviz.uneven("resnet18", 224).layers]
-    after(page, lambda: header.nth(2).click())
-    assert [int(row.inner_text().split()[2]) for row in rows.all()] == sorted(inputs, reverse=True)
+    after(page, lambda: header.nth(3).click())
+    assert [int(row.inner_text().split()[3]) for row in rows.all()] == sorted(inputs, reverse=True)
     marked = page.locator("#part-audit [data-part=ledger] tr.uneven th").all_inner_texts()
     assert sorted(marked) == sorted(row.layer for row in padviz.uneven("resnet18", 224).uneven_convolutions)
     after(page, lambda: page.click(f"#part-audit [data-part=ledger] button:text-is('{layers[3]}')"))

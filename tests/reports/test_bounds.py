@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 import padviz
-from padviz.geometry.balance.even_sizes import even_sizes
+from padviz.geometry.balance.balanced_sizes import balanced_sizes
 from padviz.repadding.onnx.file import repad_file
 from padviz.repadding.plan import Left
 from padviz.reports.maps import repad, usage
@@ -48,5 +48,5 @@ def test_titles_and_files_of_annotations_are_escaped_as_properties_and_texts_are
 def test_why_no_size_is_even_is_asked_in_the_middle_of_the_range() -> None:
     layer = {"op": "conv", "name": "c", "kernel": 3000, "padding": [[1, 0], [1, 0]]}
     network = parse({"layers": [layer]}, "net")
-    said = to_screen(sizes.report_of(network, even_sizes(network, 10_000, 10_010)))
+    said = to_screen(sizes.report_of(network, balanced_sizes(network, 10_000, 10_010)))
     assert "c reads an odd number of padded rows at each" in said

@@ -19,7 +19,7 @@ compare --model net.toml,net.onnx --size 12 --padding zero --layer a --scale eac
 kernel --size 5 --padding partial --pixel 0,0 --format csv
 kernel --kernel 2 --stride 2 --dilation 2 --size 7 --cmap plasma -o a.png --overwrite
 uneven resnet18 net.toml --size 32 --format github --check
-uneven net.toml net.onnx --size 12 --padding reflect --layer a --same --all --check learned -o a.csv --overwrite
+uneven net.toml net.onnx --size 12 --padding reflect --layer a --same --all --check convolutions -o a.csv --overwrite
 sizes net.toml --padding reflect --size 8:64 --axis height --same
 sizes net.onnx --size 16 --layer a --format json -o a.json --overwrite
 taps net.toml --size 12 --padding reflect --format csv

@@ -114,7 +114,7 @@ def test_several_last_maps_share_where_none_is_named() -> None:
     assert net.targets == ()
     assert (padviz.usage(net, 32).counts == padviz.usage(net, 32, layer=["a", "b"], heads="share").counts).all()
     assert padviz.usage(net, 32, layer="b").max > 0
-    assert not padviz.uneven(net, 32).even
+    assert not padviz.uneven(net, 32).balanced
 
 
 def test_a_description_may_leave_the_target_open() -> None:

@@ -15,7 +15,7 @@ import padviz
 from padviz.axis.build import axis_map
 from padviz.axis.operations import Window, out_size
 from padviz.errors import SizeError
-from padviz.geometry.balance.even_sizes import even_sizes
+from padviz.geometry.balance.balanced_sizes import balanced_sizes
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.write import to_toml
 from tests import naive
@@ -85,10 +85,10 @@ def test_ranges_of_sizes_agree_with_single_sizes_on_pools_that_overhang() -> Non
     even = []
     for n in range(1, 40):
         try:
-            even += [n] if padviz.uneven(network, n).even else []
+            even += [n] if padviz.uneven(network, n).balanced else []
         except SizeError:
             continue
-    assert even_sizes(network, 1, 39).balanced == tuple(even)
+    assert balanced_sizes(network, 1, 39).balanced == tuple(even)
     assert 2 in even  # one row of padding before, and one that the window hangs over the end
 
 

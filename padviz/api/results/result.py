@@ -32,7 +32,7 @@ class Result(Generic[Value]):
     --------
     >>> import padviz
     >>> found = padviz.uneven("resnet18", 224)
-    >>> found.even, found[0].layer, len(found)
+    >>> found.balanced, found[0].layer, len(found)
     (False, 'conv1', 5)
     >>> found.to_rows()[0]["consumed_after"]
     2

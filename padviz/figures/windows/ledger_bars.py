@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from padviz.figures.canvas import BETWEEN, EDGE, HEAD, RIGID, SMALL, UNEVEN, headline, new_figure, short_name, shortened
+from padviz.figures.canvas import (
+    BETWEEN,
+    EDGE,
+    HEAD,
+    POOLED,
+    SMALL,
+    UNEVEN,
+    headline,
+    new_figure,
+    short_name,
+    shortened,
+)
 from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger
 
 if TYPE_CHECKING:
@@ -23,7 +34,7 @@ def padding(ledger: Ledger, title: str) -> Figure:
 
     Windows without weights are hatched; the uneven ones are red, or blue where they are pools.
     """
-    first = sorted(ledger.layers, key=lambda layer: not (layer.uneven or layer.drops))[:LEDGER]
+    first = sorted(ledger.layers, key=lambda layer: not (layer.uneven or layer.has_remainder))[:LEDGER]
     layers = [layer for layer in ledger.layers if layer in first]
     left_out = len(ledger.layers) - len(layers)
     both = [("height and width", [layer.height for layer in layers])]
@@ -40,7 +51,7 @@ def padding(ledger: Ledger, title: str) -> Figure:
     for i, (axis, rows) in enumerate(both):
         x = EDGE + names + i * (wide + BETWEEN)
         ax = figure.add_axes((x / total_w, below / total_h, wide / total_w, tall / total_h))
-        _sides(ax, rows, [layer.learned for layer in layers])
+        _sides(ax, rows, [layer.convolution for layer in layers])
         ax.set_title(f"{axis}: before | after", fontsize=SMALL)
         ax.set_yticks(
             range(len(layers)), [] if i else [short_name(layer.layer) for layer in layers], fontsize=SMALL - 1
@@ -63,33 +74,33 @@ def _handles(layers: Sequence[LayerPadding]) -> list[Patch]:
     from matplotlib.patches import Patch
 
     handles = [Patch(facecolor="none", edgecolor="0.2", lw=0.7, label="declared")]
-    for uneven, learned in sorted({(layer.uneven, layer.learned) for layer in layers}, reverse=True):
-        word = "a convolution" if learned else "a pool"
-        handles.append(Patch(**_mark(uneven, learned), label=f"read, {'uneven' if uneven else 'balanced'}, {word}"))
+    for uneven, convolution in sorted({(layer.uneven, layer.convolution) for layer in layers}, reverse=True):
+        word = "a convolution" if convolution else "a pool"
+        handles.append(Patch(**_mark(uneven, convolution), label=f"read, {'uneven' if uneven else 'balanced'}, {word}"))
     return handles
 
 
-def _mark(uneven: bool, learned: bool) -> dict[str, Any]:
+def _mark(uneven: bool, convolution: bool) -> dict[str, Any]:
     """Choose how padding that is read is drawn."""
-    colour = "0.55" if not uneven else UNEVEN if learned else RIGID
-    if learned:
+    colour = "0.55" if not uneven else UNEVEN if convolution else POOLED
+    if convolution:
         return {"facecolor": colour}
     return {"facecolor": "white", "edgecolor": colour, "hatch": HATCH, "lw": 0}
 
 
-def _sides(ax: Axes, rows: Sequence[AxisPadding], learned: Sequence[bool]) -> None:
+def _sides(ax: Axes, rows: Sequence[AxisPadding], convolutions: Sequence[bool]) -> None:
     """Draw a bar to the left for the padding before, one to the right for that after; remainders as numbers."""
     from matplotlib.ticker import MaxNLocator
 
     reach = max([1, *(max(*row.declared, row.consumed[1] + row.overhang) for row in rows)]) + 0.5
-    for y, (row, weights) in enumerate(zip(rows, learned, strict=True)):
+    for y, (row, weights) in enumerate(zip(rows, convolutions, strict=True)):
         mark = _mark(row.uneven, weights)
         reads = row.consumed[0], row.consumed[1] + row.overhang
         for sign, declared, read in zip((-1, 1), row.declared, reads, strict=True):
             ax.barh(y, sign * read, 0.7, **mark)
             ax.barh(y, sign * declared, 0.7, facecolor="none", edgecolor="0.2", lw=0.7)
-        if row.dropped:
-            ax.text(reach, y, f"{row.dropped} unread ", ha="right", va="center", fontsize=SMALL - 1, color="0.4")
+        if row.remainder:
+            ax.text(reach, y, f"{row.remainder} unread ", ha="right", va="center", fontsize=SMALL - 1, color="0.4")
     ax.axvline(0, color="0.2", lw=0.7)
     ax.set_xlim(-reach, reach)
     ax.set_ylim(max(len(rows), 3) - 0.4, -0.6)

@@ -19,7 +19,7 @@ Flags = NDArray[np.bool_]
 
 
 class Verdict(NamedTuple):
-    """Flags of each size: the network takes it; no layer is uneven; none drops rows.
+    """Flags of each size: the network takes it; no layer is uneven; none has a remainder.
 
     `odd` has the sizes at which a layer reads an odd number of padded rows; layers that are alike stand there once.
     """
@@ -31,7 +31,7 @@ class Verdict(NamedTuple):
 
 
 class _Reading(NamedTuple):
-    """Flags of each size of one window's input: it reads evenly; it drops no rows; it reads an odd number of pads."""
+    """Flags of each size of one window's input: it reads evenly, leaves no remainder, reads an odd number of pads."""
 
     even: Flags
     whole: Flags
@@ -95,8 +95,8 @@ def _leaving(op: Op, n: NDArray[np.int64], like: Any) -> tuple[NDArray[np.int64]
 def _reading(window: Window, n: Rows) -> _Reading:
     """Look at one window at each size of its input.
 
-    Evenness and drops depend only on the padding, on the rows left over, and, for few units, on their number: one size
-    of each such class is looked at. Sizes that leave no unit are called even and whole.
+    Evenness and remainders depend only on the padding, on the rows left over, and, for few units, on their number: one
+    size of each such class is looked at. Sizes that leave no unit are called even and whole.
     """
     even, whole, odd = np.ones(n.shape, bool), np.ones(n.shape, bool), reads_odd(window, n)
     taken = np.flatnonzero(placement(window, n).n_out >= 1)
@@ -113,7 +113,7 @@ def _reading(window: Window, n: Rows) -> _Reading:
     _, first, kind = np.unique(classes, return_index=True, return_inverse=True)
     rows = [axis_padding(window, int(n[i])) for i in first]
     even[taken] = np.array([not row.uneven for row in rows])[kind]
-    whole[taken] = np.array([not row.dropped for row in rows])[kind]
+    whole[taken] = np.array([not row.remainder for row in rows])[kind]
     return _Reading(even, whole, odd)
 
 

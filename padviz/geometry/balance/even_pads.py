@@ -19,7 +19,7 @@ class Evened(NamedTuple):
 
 
 def with_even_pads(today: Case) -> Evened | None:
-    """Share out the pads of uneven learned windows that consume an even number of rows; None where that mends none.
+    """Share out the pads of uneven convolutions that consume an even number of rows; None where that mends none.
 
     >>> import padviz
     >>> with_even_pads(Case(padviz.load("resnet18"), (224, 224))) is None

@@ -1,4 +1,4 @@
-"""The even sizes next to one, what they cost, and the window that prevents any."""
+"""The balanced sizes next to one, what they cost, and the window that prevents any."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from padviz.network.layer import WINDOWS
 from padviz.network.network import LARGEST, Network, Size, as_size
 from padviz.network.sizes import is_square, sizes_of_both
 
-REACH = 1024  # how far from the size asked about an even one is looked for
+REACH = 1024  # how far from the size asked about a balanced one is looked for
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """An even size near the one asked about, its multiply-adds, and what they are relative to that.
+    """A balanced size near the one asked about, its multiply-adds, and what they are relative to that.
 
     Where channels are not known, they are None; `work`, window positions summed over layers and relative, always is.
 
-    `drops` says whether a layer drops rows or columns at it.
+    `remainder` says whether a layer leaves rows or columns unread at it.
 
     >>> import padviz
     >>> above = nearest_balanced(padviz.load("resnet50"), (224, 224))[1]
@@ -33,7 +33,7 @@ class Suggestion:
 
     size: Size
     work: float
-    drops: bool = False
+    remainder: bool = False
     macs: int | None = None
     macs_ratio: float | None = None
 
@@ -41,11 +41,11 @@ class Suggestion:
 def nearest_balanced(
     network: Network, size: Size, macs: int | None = None
 ) -> tuple[Suggestion | None, Suggestion | None]:
-    """Find the even sizes next below and above `size`; a side that is even stays as it is, unless both are.
+    """Find the balanced sizes next below and above `size`; a side that is balanced stays, unless both are.
 
     `macs` are the multiply-adds at `size`, where they are counted already.
 
-    Sizes that drop no row come first. None is below half of the size or above twice, unless nothing between is even.
+    Sizes without remainders come first. None is below half of the size or above twice, unless none between is balanced.
 
     >>> import padviz
     >>> below, above = nearest_balanced(padviz.load("resnet50"), (224, 224))
@@ -65,16 +65,16 @@ def nearest_balanced(
         chosen = [each for each in pair if each]
         if len(chosen) == 2:
             there = as_size([each.n for each in chosen])
-            drops = any(each.drops for each in chosen)
+            remainder = any(each.remainder for each in chosen)
             before = before or _work(network, size, macs)
-            found.append(_suggested(there, _work(network, there), before, drops))
+            found.append(_suggested(there, _work(network, there), before, remainder))
         else:
             found.append(None)
     return found[0], found[1]
 
 
 def odd_window(network: Network, size: Size) -> str | None:
-    """Where no size near is even: a window that reads an odd number of padded rows at each, which no pads can halve.
+    """Where no size is balanced: a window that reads an odd number of padded rows at each, which no pads can halve.
 
     A window of m units reads (m - 1) s + e - n rows of padding in all, as long as it has no gaps.
 
@@ -92,10 +92,10 @@ def odd_window(network: Network, size: Size) -> str | None:
 
 
 class _Option(NamedTuple):
-    """A size of one side, and whether rows are dropped at it."""
+    """A size of one side, and whether rows are left unread at it."""
 
     n: int
-    drops: bool
+    remainder: bool
 
 
 class _Options(NamedTuple):
@@ -147,6 +147,6 @@ def _work(network: Network, size: Size, macs: int | None = None) -> _Work:
     return _Work(sum(rows[i] * cols[i] for i in windows), macs or costs(network, size).macs)
 
 
-def _suggested(size: Size, work: _Work, before: _Work, drops: bool) -> Suggestion:
+def _suggested(size: Size, work: _Work, before: _Work, remainder: bool) -> Suggestion:
     ratio = work.macs / before.macs if work.macs and before.macs else None
-    return Suggestion(size, work.positions / (before.positions or 1), drops, work.macs, ratio)
+    return Suggestion(size, work.positions / (before.positions or 1), remainder, work.macs, ratio)

@@ -1,4 +1,4 @@
-"""The stride of learned windows moved into rigid pools: a convolution of stride 1, then an average over 2 x 2 units.
+"""The stride of convolutions moved into pools: a convolution of stride 1, then an average over 2 x 2 units.
 
 "Consider rigid kernels", says the deck: an average pool of 2 x 2 reads each unit once, whatever the padding.
 A strided shortcut beside such a convolution moves its stride too, as ResNet-D does, so that the branches stay aligned.

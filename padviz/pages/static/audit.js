@@ -136,8 +136,9 @@ export class AuditPart {
       );
     });
     this.ledger.replaceChildren(make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...body));
-    const learned = lines.filter(({ row }) => row.uneven && row.learned).length,
-      rigid = lines.filter(({ row }) => row.uneven && !row.learned).length;
-    this.note.textContent = `${learned + rigid} of the ${lines.length} windows that pad or stride read more padding on one side: ${learned} convolutions, ${rigid} pools. A layer's name shows it among the others.`;
+    const convolutions = lines.filter(({ row }) => row.uneven && row.convolution).length,
+      pools = lines.filter(({ row }) => row.uneven && !row.convolution).length,
+      many = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
+    this.note.textContent = `${convolutions + pools} of the ${lines.length} windows that pad or stride read more padding on one side: ${many(convolutions, "convolution")}, ${many(pools, "pool")}. A layer's name shows it among the others.`;
   }
 }

@@ -5,18 +5,19 @@ import { make } from "./paint.js";
 
 // What the ledger says of a layer, in a word.
 export function marked(row) {
-  const drops = row && (row.height.dropped || row.width.dropped);
-  if (row?.uneven) return row.learned ? { kind: "uneven", text: "uneven" } : { kind: "rigid", text: "uneven, rigid" };
-  return drops ? { kind: "drops", text: "drops rows" } : { kind: "", text: "" };
+  if (row?.uneven) return row.convolution ? { kind: "uneven", text: "uneven" } : { kind: "pool", text: "uneven pool" };
+  return row && unread(row) ? { kind: "remainder", text: "stride remainder" } : { kind: "", text: "" };
 }
 
-export const COLUMNS = ["input", "k/s/d", "declared", "used", "dropped", "skipped", "overhang"];
+const unread = ({ height, width }) => height.remainder > 0 || width.remainder > 0;
+
+export const COLUMNS = ["k/s/d", "input", "pads", "used", "remainder", "skipped", "overhang"];
 export const cells = (axis) => [
-  axis.input,
   `${axis.kernel}/${axis.stride}/${axis.dilation}`,
+  axis.input,
   axis.declared.join("+"),
   axis.consumed.join("+"),
-  axis.dropped,
+  axis.remainder,
   axis.skipped,
   axis.overhang,
 ];
@@ -43,22 +44,19 @@ export function lines(root, row) {
     ),
   );
   const head = make("tr", {}, make("td", {}), ...axes.map(([name]) => make("th", { scope: "col" }, name)));
-  const { text } = marked(row);
   root.replaceChildren(
     make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)),
     make(
       "p",
       { class: "soft" },
-      text
-        ? `It is ${text.startsWith("uneven") ? text.replace(",", " and") : "even, but drops rows or columns"}${row.uneven && (row.height.dropped || row.width.dropped) ? ", and drops rows or columns" : ""}.`
-        : "It is even, and drops nothing.",
+      `It reads its padding ${row.uneven ? "unevenly" : "evenly"}${unread(row) ? ", and leaves rows or columns unread" : ""}.`,
     ),
   );
 }
 
 // How many units read a real pixel with each tap, with the colour of its share of all units.
 export function exposure(root, found, colours) {
-  const lean = [found.imbalance.height, found.imbalance.width],
+  const imbalance = [found.imbalance.height, found.imbalance.width],
     large = found.grid.length > 11;
   const cell = (reads) => {
     const at = Math.round((reads / found.units) * 255),
@@ -78,7 +76,7 @@ export function exposure(root, found, colours) {
     make(
       "p",
       { class: "soft" },
-      `Units, of ${found.units.toLocaleString("en-GB")}, that read a real pixel with each tap; it leans by ${lean.map((each) => `${each >= 0 ? "+" : ""}${short(each)}`).join(" down, ")} across.`,
+      `Units, of ${found.units.toLocaleString("en-GB")}, that read a real pixel with each tap; imbalance ${imbalance.map((each) => `${each >= 0 ? "+" : ""}${short(each)}`).join(" down, ")} across.`,
     ),
   );
 }

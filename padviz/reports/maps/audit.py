@@ -211,8 +211,8 @@ def _besides(before: Outcome, remedy: Remedy) -> list[str]:
         remarks.append(remedy.price)
     if worse(before, after) and not (remedy.price or "").startswith("more"):
         remarks.append("more pixels are starved or overused")
-    if after.drops > before.drops:
-        remarks.append(f"leaves {after.drops} stride remainder{'s' if after.drops > 1 else ''}")
+    if after.remainders > before.remainders:
+        remarks.append(f"leaves {after.remainders} stride remainder{'s' if after.remainders > 1 else ''}")
     return remarks
 
 

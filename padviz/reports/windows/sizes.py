@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from padviz.geometry.balance.even_sizes import EvenSizes
+from padviz.geometry.balance.balanced_sizes import BalancedSizes
 from padviz.geometry.balance.nearest import odd_window
 from padviz.geometry.costs import macs_of_squares
 from padviz.network.network import Network
@@ -14,7 +14,7 @@ from padviz.reports.documents import picked
 from padviz.reports.report import Facts, Report, Table, columns
 
 
-def report_of(network: Network, sizes: EvenSizes) -> Report:
+def report_of(network: Network, sizes: BalancedSizes) -> Report:
     """Report the balanced sizes of a network."""
     macs = macs_of_squares(network, sizes.balanced) if sizes.axis == "both" else None
     priced = dict(zip(sizes.balanced, macs or (), strict=False))
@@ -29,7 +29,7 @@ def report_of(network: Network, sizes: EvenSizes) -> Report:
     )
 
 
-def _facts(network: Network, sizes: EvenSizes, priced: dict[int, int]) -> list[tuple[str, Any]]:
+def _facts(network: Network, sizes: BalancedSizes, priced: dict[int, int]) -> list[tuple[str, Any]]:
     lo, hi = sizes.range
     axis = "" if sizes.axis == "both" else f", {sizes.axis} alone"
     return [

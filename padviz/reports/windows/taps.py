@@ -26,7 +26,7 @@ SHEET = (
     Column("left_right", of=lambda row: row.imbalance[1]),
     Column("top_bottom", of=lambda row: row.imbalance[0]),
     Column("uneven"),
-    Column("learned"),
+    Column("convolution"),
 )
 
 
@@ -35,7 +35,7 @@ def report_of(rows: Sequence[TapExposure], network: Network, size: Size, files: 
     facts = {"network": network.name, "size": [*size], "layers": [*map(tap_facts, rows)]}
     table = Table((*LAYER, *COUNTED, Column("imbalance", of=_imbalance)), rows, marked=lambda row: row.uneven)
     heading = Heading(f"{network.title}, {by(size)}: units whose tap reads a real pixel")
-    marks = () if all(row.learned for row in rows) else (POOL,)
+    marks = () if all(row.convolution for row in rows) else (POOL,)
     return Report("taps", facts, [[heading, table, Lines((), marks=marks)]], Table(SHEET, rows), files=files)
 
 
@@ -47,7 +47,7 @@ def tap_facts(row: TapExposure) -> dict[str, Any]:
     [36, 42, 42]
     """
     imbalance = dict(zip(("height", "width"), row.imbalance, strict=True))
-    return {**picked(row, "layer kind learned uneven units grid"), "imbalance": imbalance}
+    return {**picked(row, "layer kind convolution uneven units grid"), "imbalance": imbalance}
 
 
 def _imbalance(row: TapExposure) -> str:

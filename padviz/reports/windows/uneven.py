@@ -62,7 +62,7 @@ def kind(finder: Any) -> Column:
     """Make the column of a window's kind, which marks pools; `finder` finds the window in a row."""
 
     def marked(mark: str) -> Callable[[Any], str]:
-        return lambda row: f"{row.kind}{'' if row.learned else mark}"
+        return lambda row: f"{row.kind}{'' if row.convolution else mark}"
 
     return Column("kind", of=finder, show=marked("*"), words=marked(" (pool)"))
 
@@ -75,14 +75,14 @@ SCREEN = (
     _of("input"),
     _of("declared", "pads", show=_pair),
     _of("consumed", "used", show=_pair),
-    _of("dropped", "rest", show=lambda rows: rows or None),
+    _of("remainder", "rest", show=lambda rows: rows or None),
     _of("skipped", "skip", show=lambda rows: rows or None),
     _of("overhang", "over", show=lambda rows: rows or None),
     Column("words", "reads"),
 )
 SHEET = columns(
-    "network height width layer kind learned axis uneven input output kernel stride dilation "
-    "declared_before declared_after consumed_before consumed_after dropped skipped overhang offset"
+    "network height width layer kind convolution axis uneven input output kernel stride dilation "
+    "declared_before declared_after consumed_before consumed_after remainder skipped overhang offset"
 )
 
 
@@ -100,9 +100,9 @@ def report_of(results: Sequence[Result], every: bool = False, check: str | None 
 
 
 def fails(layer: LayerPadding, check: str | None) -> bool:
-    """Check a window: "learned" fails an uneven one with weights, "all" any uneven one, "drops" also lost rows."""
-    uneven = layer.uneven and (layer.learned or check != "learned")
-    return check is not None and (uneven or (layer.drops and check == "drops"))
+    """Fail uneven convolutions with "convolutions", any uneven window with "all", remainders too with "remainders"."""
+    uneven = layer.uneven and (layer.convolution or check != "convolutions")
+    return check is not None and (uneven or (layer.has_remainder and check == "remainders"))
 
 
 def ledger_facts(ledger: Ledger) -> dict[str, Any]:
@@ -113,8 +113,9 @@ def ledger_facts(ledger: Ledger) -> dict[str, Any]:
     True
     """
     counts = {"uneven_convolutions": len(ledger.uneven_convolutions), "uneven_pools": len(ledger.uneven_pools)}
-    layers = [picked(layer, "layer kind learned uneven height width") for layer in ledger.layers]
-    return {**picked(ledger, "network size even drops"), **counts, "layers": layers}
+    counts["remainders"] = len(ledger.remainders)
+    layers = [picked(layer, "layer kind convolution uneven height width") for layer in ledger.layers]
+    return {**picked(ledger, "network size balanced"), **counts, "layers": layers}
 
 
 def _facts(network: Network, ledger: Ledger) -> dict[str, Any]:
@@ -139,12 +140,12 @@ def _sheet(network: Network, ledger: Ledger, listed: Sequence[LayerPadding]) -> 
         pair = offsets.get(layer.layer, (None, None))
         for axis, row, offset in zip(("height", "width"), (layer.height, layer.width), pair, strict=True):
             own = {"axis": axis, "offset": offset, "uneven": row.uneven}
-            yield {**head, **picked(layer, "layer kind learned"), **flat(row), **own}
+            yield {**head, **picked(layer, "layer kind convolution"), **flat(row), **own}
 
 
 def _blocks(network: Network, ledger: Ledger, listed: Sequence[LayerPadding], every: bool) -> list[Block]:
     """Lay out what is said of one network at one size."""
-    marks = () if all(layer.learned for layer in listed) else (POOL,)
+    marks = () if all(layer.convolution for layer in listed) else (POOL,)
     rows = [row for layer in listed for row in reads_of(layer, every)]
     table = Table(SCREEN, rows, marked=lambda reads: reads.row.uneven)
     return [Heading(f"{network.title}, {by(ledger.size)}"), table, Lines(verdict(network, ledger), marks=marks)]
@@ -165,16 +166,16 @@ def _findings(model: str, network: Network, ledger: Ledger, check: str | None) -
     """Yield each window that is uneven or fails, and the verdict."""
     at, file = f"{ledger.network} at {by(ledger.size)}", model if model.endswith(".toml") else ""
     for layer in ledger.layers:
-        if layer.uneven or (check == "drops" and layer.drops):
+        if layer.uneven or (check == "remainders" and layer.has_remainder):
             level: Level = "error" if fails(layer, check) else "warning"
-            what = f"{layer.layer} ({layer.kind}{'' if layer.learned else ', a pool'}) {_shows(layer)}"
+            what = f"{layer.layer} ({layer.kind}{'' if layer.convolution else ', a pool'}) {_shows(layer)}"
             yield Finding(level, f"{'Uneven padding' if layer.uneven else 'Stride remainder'} in {at}", what, file)
     yield Finding("notice", at, " ".join(verdict(network, ledger)), file)
 
 
 def _shows(layer: LayerPadding) -> str:
     if not layer.uneven:
-        return f"leaves {layer.height.dropped} at the bottom and {layer.width.dropped} at the right unread"
+        return f"leaves {layer.height.remainder} at the bottom and {layer.width.remainder} at the right unread"
     return "reads " + "; ".join(filter(None, (reads.words for reads in reads_of(layer))))
 
 
@@ -183,17 +184,27 @@ def verdict(network: Network, ledger: Ledger) -> list[str]:
     count, windows = len(ledger.uneven), len(ledger.layers)
     lines = [f"Balanced: none of the {windows} windows that pad or stride reads more padding on one side."]
     if count:
-        split = (len(ledger.uneven_convolutions), "convolution"), (len(ledger.uneven_pools), "pool")
-        kinds = ", ".join(f"{n} {word}{'s' if n > 1 else ''}" for n, word in split if n)
-        lines = [f"Uneven: {count} of the {windows} windows that pad or stride read more padding on one side: {kinds}."]
-    if ledger.drops:
-        names = [layer.layer for layer in ledger.layers if layer.drops]
+        split = kinds(ledger)
+        lines = [f"Uneven: {count} of the {windows} windows that pad or stride read more padding on one side: {split}."]
+    if ledger.remainders:
+        names = [layer.layer for layer in ledger.remainders]
         lines.append(f"Stride remainders, rows or columns that no window reads, at {some_names(names, 1)}.")
     lines += [*grid(network, ledger.size), _cure(network, ledger)]
     if reported := _reported(network):
         line = "Reported for training and testing at 224 and 225: ImageNet top-1 {at_224:.2f} % and {at_225:.2f} %"
         lines.append(line.format(**reported) + f" ({SOURCE}).")
     return lines
+
+
+def kinds(ledger: Ledger) -> str:
+    """Count the uneven convolutions and pools of a ledger.
+
+    >>> import padviz
+    >>> kinds(padviz.uneven("resnet18", 224).value)
+    '4 convolutions, 1 pool'
+    """
+    split = (len(ledger.uneven_convolutions), "convolution"), (len(ledger.uneven_pools), "pool")
+    return ", ".join(f"{n} {word}{'s' if n > 1 else ''}" for n, word in split if n)
 
 
 def grid(network: Network, size: Size) -> list[str]:
@@ -216,7 +227,7 @@ def _cure(network: Network, ledger: Ledger) -> str:
     near = [suggestion for suggestion in nearest_balanced(network, ledger.size) if suggestion]
     if near:
         return _priced(network, ledger.size, near)
-    if ledger.even:
+    if ledger.balanced:
         return "No other balanced size is near."
     if odd := odd_window(network, ledger.size):
         return f"No balanced size is near: {odd} reads an odd number of padded rows at each, which no pads can halve."
@@ -230,7 +241,9 @@ def _priced(network: Network, size: Size, near: list[Suggestion]) -> str:
     sizes = []
     for suggestion in near:
         ratio = suggestion.macs_ratio if known else suggestion.work
-        sizes.append(f"{pixels(suggestion.size)} ({ratio:.2f}x {what}{', with stride remainders' * suggestion.drops})")
+        sizes.append(
+            f"{pixels(suggestion.size)} ({ratio:.2f}x {what}{', with stride remainders' * suggestion.remainder})"
+        )
     unknown = costs(network, size).unknown
     why = f"{unknown} does not say its channels, so multiply-adds are not known" if unknown else "nothing multiplies"
     anew = f" But {declaration}." if (declaration := declared(network)) else ""

@@ -1,4 +1,4 @@
-"""Even sizes: where no window reads its padding unevenly, over whole ranges at once."""
+"""Balanced sizes: where no window reads its padding unevenly, over whole ranges at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_RESIDUES = 4  # a rule with more alternatives is no rule that a person woul
 
 
 @dataclass(frozen=True, slots=True)
-class EvenSizes:
+class BalancedSizes:
     """The balanced sizes in lo .. hi: all, those without stride remainders, and the rule they follow if there is one.
 
     Examples
@@ -36,11 +36,11 @@ class EvenSizes:
     rule_without_remainder: str | None
 
 
-def even_sizes(network: Network, lo: int = 64, hi: int = 1024, axis: str = "both") -> EvenSizes:
+def balanced_sizes(network: Network, lo: int = 64, hi: int = 1024, axis: str = "both") -> BalancedSizes:
     """Find every size in lo .. hi at which no layer is uneven: `padviz.sizes`, of a loaded network.
 
     >>> import padviz
-    >>> even_sizes(padviz.load("resnet50"), 200, 300).balanced
+    >>> balanced_sizes(padviz.load("resnet50"), 200, 300).balanced
     (225, 257, 289)
     """
     if not 1 <= lo <= hi <= LARGEST:
@@ -58,24 +58,24 @@ def even_sizes(network: Network, lo: int = 64, hi: int = 1024, axis: str = "both
     balanced = (runs & even, runs & even & whole)
     first = int(np.argmax(runs))  # a rule starts where the network does
     since = f", from {lo + first}" if first else ""
-    all_even, without_drops = (tuple(sizes[flags].tolist()) for flags in balanced)
+    every, without_remainder = (tuple(sizes[flags].tolist()) for flags in balanced)
     rule, strict_rule = (rule_of(flags[first:], lo + first) for flags in balanced)
-    return EvenSizes(
+    return BalancedSizes(
         network.name,
         (lo, hi),
         axis,
-        all_even,
-        without_drops,
+        every,
+        without_remainder,
         rule and rule + since,
         strict_rule and strict_rule + since,
     )
 
 
-def only_of(sizes: EvenSizes, wanted: Iterable[int]) -> EvenSizes:
-    """Leave out of even sizes what is not among those wanted; the rules are of all.
+def only_of(sizes: BalancedSizes, wanted: Iterable[int]) -> BalancedSizes:
+    """Keep those balanced sizes that are wanted; the rules are of all.
 
     >>> import padviz
-    >>> only_of(even_sizes(padviz.load("resnet18"), 190, 230), [193, 200]).balanced
+    >>> only_of(balanced_sizes(padviz.load("resnet18"), 190, 230), [193, 200]).balanced
     (193,)
     """
     known = {*wanted}
