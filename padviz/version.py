@@ -3,6 +3,6 @@
 __version__ = "0.1.0"
 SCHEMAS = {  # by the command that prints it, or by the file
     "audit": 3, "compare": 1, "costs": 1, "coverage": 1, "detect": 1, "diff": 1, "fields": 1, "filters": 1,
-    "kernel": 1, "layers": 1, "networks": 1, "repad": 1, "responses": 1, "seen": 1, "sizes": 1, "taps": 1, "tiles": 1,
-    "trial": 1, "uneven": 1, "usage": 3, "explorer": 1, "export": 2,
+    "kernel": 1, "layers": 1, "networks": 1, "repad": 1, "responses": 1, "seen": 1, "sizes": 2, "taps": 2, "tiles": 2,
+    "trial": 1, "uneven": 2, "usage": 3, "explorer": 2, "export": 3,
 }  # fmt: skip

@@ -125,7 +125,7 @@ def test_uneven_says_which_axis() -> None:
 def test_uneven_json_follows_its_schema() -> None:
     result = run("uneven", "resnet50", "vgg11", "--size", "224", "--size", "225x300", "--format", "json")
     found = msgspec.json.decode(result.stdout, type=Uneven)
-    assert found.schema_version == 1
+    assert found.schema_version == 2
     assert [(each.network, each.size) for each in found.results] == [
         ("resnet50", (224, 224)), ("resnet50", (225, 300)), ("vgg11", (224, 224)), ("vgg11", (225, 300)),
     ]  # fmt: skip
