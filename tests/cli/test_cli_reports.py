@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import padviz
+from padviz.version import SCHEMAS
 from tests.cli.test_cli import run, told
 from tests.cli.test_cli_foreign import conv, saved
 
@@ -26,7 +27,7 @@ def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_suffix_says_the_format(args: list[str]) -> None:
     for suffix in ("json", "csv", "txt"):
         assert run(*args, "-o", f"x.{suffix}").exit_code == 0
-    assert json.loads(Path("x.json").read_text())["schema_version"] == 2
+    assert json.loads(Path("x.json").read_text())["schema_version"] == SCHEMAS[args[0]]
     assert len({len(row) for row in csv.reader(Path("x.csv").read_text().splitlines())}) == 1
     assert Path("x.txt").read_text().rstrip() == run(*args).stdout.rstrip()
 
