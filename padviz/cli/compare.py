@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zlib import crc32
 
 import click
 
 from padviz.cli import options
-from padviz.cli.showing import To, reported
+from padviz.cli.naming import default_path
+from padviz.cli.showing import To, drawing
 from padviz.cli.value_types import KEPT, Names, Pixels
 from padviz.cli.vocabulary import Command, given, neutral
 from padviz.errors import OptionError, PadvizError
-from padviz.reports.report import PICTURES
 
 if TYPE_CHECKING:
     from padviz.network.network import Network
     from padviz.reports.maps.usage import Item
-
-LONGEST = 80  # characters of a picture's name that come from what was asked for
 
 
 @click.command(name="compare", cls=Command)
 @click.argument("model", required=False)
 @neutral
 @given("models sizes paddings same layers heads scale cmap")
-@reported("compare", suffixes=PICTURES)
+@drawing("compare")
 def command(
     model: str | None,
     models: Names,
@@ -66,28 +62,11 @@ def command(
         raise OptionError(what, where="compare", hint="give a list to one of --padding, --size, --layer and --model")
     (varies,) = several
     items = _items(asked, varies, heads, same)
-    differing = {"same": ("same" if same else None,), "scale": (scale,), "heads": (heads and f"heads_{heads}",)}
-    path = to.path or _default(asked | differing, varies)
-    save(panels.compared(items, varies, scale, cmap), path)
-    to.show(reports.compare(items, varies, [str(path)], options.spelled))
-
-
-def _default(asked: dict[str, tuple[Any, ...]], varies: str) -> Path:
-    """Name the picture where no name is given: all that was asked for, as far as a name may be long.
-
-    >>> str(_default({"model": ("vgg19",), "size": ((64, 64), (64, 96)), "padding": (None,)}, "size"))
-    'vgg19-64-64x96-compare.png'
-    """
-    parts = [
-        Path(value).stem if name == "model" else _words(name, value)
-        for name, values in asked.items()
-        for value in values
-        if value
-    ]
-    whole = "-".join(re.sub(r"[^\w.]+", "-", part).strip("-") for part in parts)
-    if len(whole) > LONGEST:
-        whole = f"{whole[:LONGEST].rstrip('-.')}-{crc32(whole.encode()):08x}"
-    return Path(f"{whole}-compare.png")
+    names = [name if ":" in name else Path(name).stem for name in asked["model"]]
+    path = to.drawn(default_path("compare", names, lists["sizes"]))
+    if path:
+        save(panels.compared(items, varies, scale, cmap), path)
+    to.show(reports.compare(items, varies, [str(path)] if path else [], options.spelled))
 
 
 def _items(asked: dict[str, tuple[Any, ...]], varies: str, heads: str | None, same: bool) -> list[Item]:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from padviz.cli import options
-from padviz.cli.showing import To, reported
+from padviz.cli.naming import default_path
+from padviz.cli.showing import To, drawing
 from padviz.cli.value_types import Names, Pixels
 from padviz.cli.vocabulary import Command, given, model
 from padviz.errors import OptionError
-from padviz.reports.report import COUNTS, PICTURES
+from padviz.reports.report import COUNTS
 
 if TYPE_CHECKING:
     from padviz.counting.count_map import CountMap
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 @click.command(name="coverage", cls=Command)
 @model
 @given("size padding same layers pooling cmap")
-@reported("coverage", suffixes=PICTURES + COUNTS)
+@drawing("coverage", COUNTS)
 def command(
     model: str,
     size: Pixels | None,
@@ -50,10 +51,10 @@ def command(
     if len(targets) > 1 and to.path and to.path.suffix.lower() in COUNTS:
         raise OptionError(f"{str(to.path)!r} holds the counts of one layer", where="-o", hint="name one --layer")
     maps = coverages(network, size, padding, targets, pooling)
-    differing = ["same" if same else None, *layers, pooling if pooling == "mean" else None]
-    path = to.path or options.default_picture(network, maps[0].size, padding, "coverage", differing)
-    _write(maps, path, cmap)
-    to.show(coverage(maps, [str(path)]))
+    path = to.drawn(default_path("coverage", [network.name], [maps[0].size]))
+    if path:
+        _write(maps, path, cmap)
+    to.show(coverage(maps, [str(path)] if path else []))
 
 
 def _write(maps: tuple[CountMap, ...], path: Path, cmap: str | None) -> None:

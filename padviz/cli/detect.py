@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from padviz.cli import options
+from padviz.cli.naming import default_path
 from padviz.cli.progress import progress, saying_what_is_kept
-from padviz.cli.showing import To, reported
+from padviz.cli.showing import To, drawing
 from padviz.cli.value_types import Pixels
 from padviz.cli.vocabulary import Command, given, trained
 from padviz.errors import OptionError
-from padviz.reports.report import PICTURES
 
 if TYPE_CHECKING:
     from padviz.trained.detecting.detectability import Detectability
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.command(name="detect", cls=Command)
 @trained
 @given("size paddings layer stimulus height contrast step class threshold image shift mean std bgr resume")
-@reported("detect", suffixes=PICTURES)
+@drawing("detect")
 def command(
     model: str,
     weights: str | None,
@@ -59,15 +59,17 @@ def command(
     from padviz.reports.trained.detect import report_of
 
     network = options.read_trained(model, size, weights)
-    path = to.path or options.default_picture(network.network, network.size, None, "detect")
-    kept, anew = options.kept_beside(path, resume, to.overwrite)
+    named = default_path("detect", [network.network.name], [network.size])
+    path = to.drawn(named)
+    kept, anew = options.kept_beside(path or named, resume, to.overwrite)
     about: dict[str, Any] = {"size": size, "layer": layer, "unfinished": kept, "resume": resume}
     about["padding"] = [*filter(None, paddings)]
     with saying_what_is_kept(), progress("positions") as on_progress:
         scores = detect(network, **settings, **about, on_progress=on_progress).value
-    _draw(scores, path, kept)
+    if path:
+        _draw(scores, path, kept)
     options.say_all((*anew, *scores.notes))
-    to.show(report_of(scores, [str(path)]))
+    to.show(report_of(scores, [str(path)] if path else []))
     kept.unlink(missing_ok=True)  # all that is made of it is there
 
 

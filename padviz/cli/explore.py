@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from padviz.cli import options
+from padviz.cli.naming import default_path
 from padviz.cli.showing import checked_output, output_to
 from padviz.cli.value_types import Pixels
 from padviz.cli.vocabulary import Command, given, model
@@ -54,7 +55,7 @@ def command(
     offered = ordered(start, sizes if len(sizes) > 1 else None)
     networks = laid_out(offered, start, network, lambda other: options.load_as(model, other, same))
     page = explorer(networks, offered.index(start), paddings or None, layer, heads)
-    path = output or Path(f"{network.name}-explore.html")
+    path = output or default_path("explore", [network.name], sizes or [start], ".html")
     page.save(path)
     click.echo(tables.to_facts(_facts(page, path)))
     if open_:

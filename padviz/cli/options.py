@@ -7,7 +7,6 @@ from collections.abc import Container, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zlib import crc32
 
 import click
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from padviz.trained.weights.trained_network import Trained
 
 SAID = "padviz.said"
-LONGEST = 120  # characters of a picture's name, but for what it shows
 
 
 def spelled(error: PadvizError | str, command: click.Command | None = None) -> str:
@@ -175,18 +173,3 @@ def say_heads(network: Network, layers: object, heads: str | None) -> None:
 def known_layers(network: Network, layers: tuple[str, ...]) -> set[str]:
     """Check the layers asked for; all of them where none is named."""
     return {network.find(name).name for name in layers} if layers else set(network.index)
-
-
-def default_picture(
-    network: Network, size: tuple[int, int], padding: str | None, what: str, differing: Iterable[str | None] = ()
-) -> Path:
-    """Name the picture where no name is given: MODEL-SIZE[-MODE][-...]-WHAT.png, with all that tells it from others."""
-    from padviz.network.rewrites import canonical, padding_in_names
-    from padviz.reports.tables import pixels
-
-    parts = [pixels(size), padding_in_names(canonical(padding)), *differing]
-    plain = [re.sub(r"[^\w.+,-]+", "_", part) for part in parts if part]
-    whole = "-".join([network.name, *plain])
-    if len(whole) > LONGEST:
-        whole = f"{whole[:LONGEST]}~{crc32(whole.encode()):08x}"
-    return Path(f"{whole}-{what}.png")

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from padviz.cli import options
+from padviz.cli.naming import default_path
 from padviz.cli.progress import progress, saying_what_is_kept
 from padviz.cli.showing import To, reported
 from padviz.cli.value_types import Pixels
@@ -35,7 +36,7 @@ def command(model: str, weights: str | None, size: Pixels | None, resume: bool, 
     from padviz.reports.trained import trying
 
     network = options.read_trained(model, size, weights)
-    path = to.path or options.default_picture(network.network, network.size, None, "seen")
+    path = to.path or default_path("seen", [network.network.name], [network.size])
     kept, anew = options.kept_beside(path, resume, to.overwrite)
     with saying_what_is_kept(), progress("places") as on_progress:
         seen_map = seen(network, **settings, unfinished=kept, resume=resume, on_progress=on_progress).value

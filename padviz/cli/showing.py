@@ -38,11 +38,18 @@ class To:
     path: Path | None
     overwrite: bool
     beside: bool = False
+    pictured: bool = True
 
     @property
     def files(self) -> list[str]:
         """What is made beside the report."""
         return [str(self.path)] if self.beside else []
+
+    def drawn(self, default: Path) -> Path | None:
+        """Say where a picture goes that is drawn unless figures alone are asked for: where -o says, or by default."""
+        if self.path is not None or not self.pictured or self.format in ("json", "csv"):
+            return self.path
+        return default
 
     def checked(self, suffixes: tuple[str, ...], texts: tuple[str, ...] = ()) -> To:
         """Refuse a file that is neither one of those nor a text of those formats; a text's suffix says its format."""
@@ -80,6 +87,22 @@ def _failing(report: Report) -> str:
         return "what was verified does not hold"
     more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
     return f"{errors[0].title}: {errors[0].text}{more}"
+
+
+def drawing(name: str, others: tuple[str, ...] = ()) -> Decorator:
+    """Add the options of a command that draws a picture by default; -o takes it, or `others` in its place."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def with_to(to: To, no_picture: bool, **settings: Any) -> None:
+            if no_picture and to.path and to.path.suffix.lower() in PICTURES:
+                hint = "leave one of them out"
+                raise OptionError(f"-o {str(to.path)!r} is a picture", where="--no-picture", hint=hint)
+            command(to=replace(to, pictured=not no_picture), **settings)
+
+        return reported(name, suffixes=PICTURES + others)(given("no-picture")(with_to))
+
+    return decorate
 
 
 def reported(name: str, draws: bool = False, *, suffixes: tuple[str, ...] | None = None) -> Decorator:

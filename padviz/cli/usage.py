@@ -7,17 +7,18 @@ from typing import Any
 import click
 
 from padviz.cli import options
-from padviz.cli.showing import To, reported
+from padviz.cli.naming import default_path
+from padviz.cli.showing import To, drawing
 from padviz.cli.value_types import Names, Pixels
 from padviz.cli.vocabulary import Command, given, model
 from padviz.errors import OptionError
-from padviz.reports.report import COUNTS, PICTURES
+from padviz.reports.report import COUNTS
 
 
 @click.command(name="usage", cls=Command)
 @model
 @given("size padding same layers heads unit pooling scale cmap")
-@reported("usage", suffixes=PICTURES + COUNTS)
+@drawing("usage", COUNTS)
 def command(
     model: str,
     size: Pixels | None,
@@ -38,7 +39,6 @@ def command(
       padviz usage resnet50 --size 300x400 --padding reflect -o counts.npz
       padviz usage ssd300_vgg16 --heads share
     """
-    from padviz.counting.request import plain
     from padviz.counting.usage import usage
     from padviz.figures.canvas import save
     from padviz.figures.heatmap import heatmap
@@ -53,17 +53,9 @@ def command(
     scale = scale or "counts"
     if scale == "share" and counts.share_reason:
         raise OptionError(counts.share_reason, option="scale", hint="draw counts, with `scale` counts")
-    unit, pooling = settings["unit"], settings["pooling"]
-    differing = [
-        "same" if same else None,
-        *layers,
-        unit and f"unit_{plain(unit)}",
-        pooling if pooling == "mean" else None,
-    ]
-    differing += [scale if scale == "share" else None, settings["heads"] and f"heads_{settings['heads']}"]
-    path = to.path or options.default_picture(counts.network, counts.size, padding, "usage", differing)
-    if path.suffix.lower() in COUNTS:
+    path = to.drawn(default_path("usage", [counts.network.name], [counts.size]))
+    if path and path.suffix.lower() in COUNTS:
         write_counts(counts, path)
-    else:
+    elif path:
         save(heatmap(counts, cmap, scale), path)
-    to.show(reports.usage(counts, [str(path)]))
+    to.show(reports.usage(counts, [str(path)] if path else []))

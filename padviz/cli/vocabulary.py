@@ -97,6 +97,7 @@ TABLE = {  # in the order in which help lists them
     "format": Word("Format of the report."),
     "output": Word("Write {}.", PathType()),
     "overwrite": Word("Replace the file of -o."),
+    "no-picture": Word("Print the figures, and draw nothing."),
     "open": Word("Show it in a browser."),
     "resume": Word("Continue an interrupted run."),
     "weights": Word("File or name of the module's weights.", NameType("FILE|NAME")),

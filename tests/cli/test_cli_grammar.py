@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from padviz.network.network import sizes_in
 from padviz.sources.toml.load import _plain, zoo
 from tests.cli.test_cli import APART, run, told
 from tests.cli.test_cli_foreign import plain
+from tests.test_readme import seeing_file
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -301,19 +303,72 @@ DIFFERENT = [
 ]
 
 
-@pytest.mark.parametrize("command", ["usage", "coverage", "compare"])
+@pytest.mark.parametrize("command", ["usage", "coverage", "compare", "explore"])
 def test_no_two_different_pictures_share_a_name(command: str) -> None:
     known = set(re.findall(r"--[a-z]+", run(command, "--help").stdout))
-    sizes = ["--size", "64,96"] if command == "compare" else ["--size", "64"]
+    sizes = ["--size", "64,96"] if command in ("compare", "explore") else ["--size", "64"]
     asked = [more for more in DIFFERENT if {word for word in more if word.startswith("--")} <= known]
-    if command == "compare":
+    if command in ("compare", "explore"):
         asked = [more for more in asked if "layer1.0,layer2.0" not in more]
     for more in asked:
         result = run(command, "resnet18", *sizes, *more)
         assert result.exit_code == 0, result.stderr
-    assert len([*Path().glob(f"*-{command}.png")]) == len(asked)
+    assert len([*Path().glob(f"*-{command}.*")]) == len(asked)
     assert run(command, "resnet18", *sizes, *asked[-1]).exit_code == 0  # the same picture is drawn anew
-    assert len([*Path().glob("*.png")]) == len(asked)
+    assert len([*Path().iterdir()]) == len(asked)
+
+
+DRAWN = {
+    "usage vgg11 --size 32": "vgg11-32-usage.png",
+    "compare vgg11 --size 32,64": "vgg11-32-64-compare.png",
+    "compare --model vgg11,vgg13 --size 32 --cmap magma": "vgg11-vgg13-32-magma-compare.png",
+    "coverage vgg11 --size 32 --layer features.3": "vgg11-32-features.3-coverage.png",
+    "explore vgg11 --size 32,64 --padding zero": "vgg11-32-64-zero-explore.html",
+    "detect net.onnx --size 40 --height 8 --step 16": "net-40-height_8-step_16-detect.png",
+}
+UNDRAWN = """audit vgg11 --size 32|uneven vgg11|sizes vgg11 --size 64:70|diff vgg11 vgg13|kernel --size 5|taps vgg11
+fields vgg11|layers vgg11|networks|convert vgg11|tiles vgg11 --size 64|filters net.onnx --size 32
+responses net.onnx --size 64 -n 2|repad net.onnx --padding reflect --size 32""".replace("\n", "|").split("|")
+
+
+@pytest.mark.parametrize("line", [*DRAWN, *UNDRAWN])
+def test_without_o_only_commands_whose_job_is_a_picture_write_one(line: str) -> None:
+    if "net.onnx" in line:
+        seeing_file("net.onnx")
+    there = {*os.listdir()}
+    result = run(*line.split())
+    assert result.exit_code == 0, result.stderr
+    assert {*os.listdir()} - there == ({DRAWN[line]} if line in DRAWN else set())
+    assert line not in DRAWN or result.stdout.count(DRAWN[line]) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "more"),
+    [
+        (line, more)
+        for line in DRAWN
+        for more in (["--format", "json"], ["--format", "csv"], ["--no-picture"], ["-o", "counts.npz"])
+        if not line.startswith("explore") and (more[0] != "-o" or line.startswith(("usage", "coverage")))
+    ],
+)
+def test_figures_alone_are_drawn_nowhere(line: str, more: list[str]) -> None:
+    if "net.onnx" in line:
+        seeing_file("net.onnx")
+    there = {*os.listdir()}
+    result = run(*line.split(), *more)
+    assert result.exit_code == 0, result.stderr
+    assert {*os.listdir()} - there == ({"counts.npz"} if "-o" in more else set())
+    assert ".png" not in result.stdout
+    assert result.stdout
+
+
+def test_a_picture_that_is_asked_for_is_drawn_beside_any_format() -> None:
+    assert json.loads(run("usage", "vgg11", "--size", "32", "-o", "a.png", "--format", "json").stdout)["files"] == [
+        "a.png"
+    ]
+    assert Path("a.png").exists()
+    says = "padviz: --no-picture: -o 'b.png' is a picture; leave one of them out\n"
+    assert told("usage", "vgg11", "--size", "32", "-o", "b.png", "--no-picture") == says
 
 
 def test_the_table_of_the_zoo_fits_a_terminal() -> None:

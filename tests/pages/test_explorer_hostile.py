@@ -128,7 +128,7 @@ def test_the_command_says_what_it_wrote_and_opens_it(tmp_path: Path, monkeypatch
     monkeypatch.setattr(click, "launch", lambda url: shown.append(url) or 0)
     result = run("explore", "vgg11", "--size", "64,96x128", "--padding", "zero,reflect", "--open")
     assert (result.exit_code, result.stderr) == (0, "")
-    assert shown == [str(tmp_path / "vgg11-explore.html")]
+    assert shown == [str(tmp_path / "vgg11-64-96x128-zero-reflect-explore.html")]
     assert [line.split()[0] for line in result.stdout.splitlines()] == ["network", "maps", "size", "file"]
     assert "maps     4" in result.stdout
 
