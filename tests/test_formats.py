@@ -120,7 +120,8 @@ def test_usage_and_its_card(asked: list[str]) -> None:
     )
     all_state(numbers(shown["fair shares"]), [share["least"], share["most"]])
     all_state([shown["asymmetry"]], [max(facts["asymmetry"].values())])
-    all_state([shown["lean"], shown["skew"]], [max(each.values(), key=abs) for each in (share["lean"], facts["skew"])])
+    skews = [shown[f"skew of {what}"] for what in ("shares", "usage")]
+    all_state(skews, [max(each.values(), key=abs) for each in (share["lean"], facts["skew"])])
 
 
 def short(rim: dict[str, list[int]]) -> str:

@@ -81,7 +81,7 @@ def _map(summary: Summary, first: Figures) -> Figures:
         ("target", ", ".join(summary.target.names)),
         ("paths, max", _short(summary.max)),
         ("asymmetry", readable(float(max(summary.asymmetry.height, summary.asymmetry.width)))),
-        ("skew", f"{skew:+.3g}"),
+        ("skew of usage", f"{skew:+.3g}"),
     ]
 
 
@@ -95,7 +95,7 @@ def _fair(summary: Summary) -> Figures:
         ("starved", percent(share.starved)),
         ("overused", percent(share.overused)),
         ("fair shares", f"{share.least:.2g} to {share.most:.3g}"),
-        ("lean", f"{max(share.lean.height, share.lean.width, key=abs):+.3g}"),
+        ("skew of shares", f"{max(share.lean.height, share.lean.width, key=abs):+.3g}"),
     ]
 
 

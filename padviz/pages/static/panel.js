@@ -314,6 +314,6 @@ function summary({ figures, target, shape, share_reason: reason }) {
   const largest = Object.values(share ? share.lean : figures.skew).reduce((a, b) =>
     Math.abs(b) > Math.abs(a) ? b : a,
   );
-  facts.push(["lean", `${largest > 0 ? "+" : ""}${short(largest)}`]);
+  facts.push([share ? "skew of shares" : "skew of usage", `${largest > 0 ? "+" : ""}${short(largest)}`]);
   return facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]);
 }
