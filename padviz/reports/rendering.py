@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from html import escape
 from itertools import repeat
 from typing import Any
@@ -40,8 +41,17 @@ def _on_screen(block: Block) -> str:
         return "\n".join(tables.wrapped(text, block.indent) for text in (*block.marks, *block.texts))
     if isinstance(block, Table):
         legend = f"\n{tables.wrapped(block.legend)}" if block.legend else ""
-        return tables.to_table(block.headings, block.cells()) + legend if block.rows else ""
+        return _fitted(block) + legend if block.rows else ""
     return str(block)
+
+
+def _fitted(table: Table) -> str:
+    """Lay a table out for the terminal, without spare columns as far as it would be too wide."""
+    text = tables.to_table(table.headings, table.cells())
+    last = max(table.columns, key=lambda column: column.spare)
+    if not last.spare or max(map(len, text.splitlines())) <= tables.terminal_width():
+        return text
+    return _fitted(replace(table, columns=[column for column in table.columns if column is not last]))
 
 
 def to_json(report: Report) -> str:

@@ -22,6 +22,7 @@ class Column:
 
     `of` finds it in a row; by default it is the row's attribute, or item, of that key. `show` rounds it and gives it
     its unit, as a format such as "{:.2f}x" or a function, and `words` does so on paper, where that reads otherwise.
+    Where a terminal is too narrow, the columns that are `spare` go, those of the largest number first.
 
     >>> Column("ratio", show="{:.2f}x").cell({"ratio": 1.128})
     '1.13x'
@@ -32,6 +33,7 @@ class Column:
     show: Show = None
     of: Callable[[Any], Any] | None = None
     words: Show = None
+    spare: int = 0
 
     def value(self, row: Any) -> Any:
         """Find the exact figure in a row."""

@@ -371,6 +371,38 @@ def test_a_picture_that_is_asked_for_is_drawn_beside_any_format() -> None:
     assert told("usage", "vgg11", "--size", "32", "-o", "b.png", "--no-picture") == says
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "compare vgg11 --size 64 --padding zero,reflect,partial --no-picture",
+        "compare resnet18 --size 64,128 --no-picture",
+        "audit resnet18 mobilenet_v2 --size 224",
+        "filters net.onnx --size 65x96",
+        "layers vgg11",
+        "fields vgg11",
+        "uneven resnet18",
+    ],
+)
+def test_tables_fit_a_terminal(line: str) -> None:
+    seeing_file("net.onnx")
+    screen = CliRunner(**APART, env={"COLUMNS": str(WIDTH)}).invoke(cli, line.split())
+    assert screen.exit_code == 0, screen.stderr
+    assert max(len(text.rstrip()) for text in screen.stdout.splitlines()) <= WIDTH
+
+
+@pytest.mark.parametrize(
+    ("line", "spare"),
+    [
+        ("compare vgg19 --size 64 --padding zero,reflect --no-picture", "asymmetry"),
+        ("audit resnet50 mobilenet_v2 --size 224", "rim"),
+    ],
+)
+def test_a_pipe_has_the_columns_that_a_terminal_has_no_room_for(line: str, spare: str) -> None:
+    screen = CliRunner(**APART, env={"COLUMNS": str(WIDTH)}).invoke(cli, line.split())
+    assert spare not in screen.stdout.splitlines()[0].split()
+    assert spare in run(*line.split()).stdout.splitlines()[0].split()
+
+
 def test_the_table_of_the_zoo_fits_a_terminal() -> None:
     screen = CliRunner(**APART, env={"COLUMNS": str(WIDTH)}).invoke(cli, ["networks"]).stdout
     lines = [line.rstrip() for line in screen.splitlines()]

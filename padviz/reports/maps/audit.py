@@ -62,7 +62,9 @@ SEVERAL = (
     Column("network", of=lambda row: row.of.network),
     Column("size", of=lambda row: pixels(row.of.size)),
     Column("verdict", of=lambda row: row.of.error if isinstance(row.of, Failed) else row.of.verdict),
-    *JUDGED,
+    *JUDGED[:2],
+    replace(OVERUSED, spare=1),
+    replace(RIM, spare=2),  # of which the verdict speaks
     Column("best", "best remedy", of=_remedy("what")),
 )
 SHEET = (*SEVERAL[:3], *REMEDY, NEEDS, Column("edit", of=lambda row: row.remedy and "; ".join(row.remedy.edit)))

@@ -122,14 +122,14 @@ class Compared(NamedTuple):
     note: str | None
 
 
-def _map(key: str, of: Callable[[Summary], Any], show: Show = None) -> Column:
+def _map(key: str, of: Callable[[Summary], Any], show: Show = None, spare: int = 0) -> Column:
     """Make the column of a figure of a map."""
-    return Column(key, show=show, of=lambda row: row.summary and of(row.summary))
+    return Column(key, show=show, of=lambda row: row.summary and of(row.summary), spare=spare)
 
 
-def _share(key: str, of: Callable[[FairShare], Any]) -> Column:
+def _share(key: str, of: Callable[[FairShare], Any], spare: int = 0) -> Column:
     """Make the column of a figure of fair shares, as far as a map has them."""
-    return _map(key, lambda summary: of(summary.share) if summary.share else None)
+    return _map(key, lambda summary: of(summary.share) if summary.share else None, spare=spare)
 
 
 def fairness(of: Callable[[Any], Any]) -> tuple[Column, Column, Column]:
@@ -149,9 +149,9 @@ COMPARED = (
     _map("max", lambda summary: summary.max, lambda most: rounded(int(most)) if most >= MANY else most),
     *fairness(lambda row: row.summary),
     _share("least", lambda share: share.least),
-    _share("most", lambda share: share.most),
-    _share("corner", lambda share: share.corners.top_left),
-    _map("asymmetry", lambda summary: max(summary.asymmetry.height, summary.asymmetry.width)),
+    _share("most", lambda share: share.most, 1),
+    _share("corner", lambda share: share.corners.top_left, 2),
+    _map("asymmetry", lambda summary: max(summary.asymmetry.height, summary.asymmetry.width), spare=3),
     _share("lean", lambda share: max(share.lean.height, share.lean.width, key=abs)),
     Column("note"),
 )

@@ -49,11 +49,11 @@ def _skew(axis: str) -> tuple[Column, Column]:
 
 SCREEN = (
     Column("layer", of=lambda row: f"{row.layer}{'*' * row.strided}"),
-    Column("shape", "k/s", of=_shape),
-    Column("channels", "out"),
+    Column("shape", "k/s", of=_shape, spare=2),
+    Column("channels", "out", spare=3),
     *_skew("height"),
     *_skew("width"),
-    Column("asymmetry", "a", lambda value: value and f"{value:.2f}", _most),
+    Column("asymmetry", "a", lambda value: value and f"{value:.2f}", _most, spare=1),
     Column("offset", of=lambda row: _both(axis.offset for axis in row.axes)),
     Column("used", of=lambda row: _both(axis.consumed for axis in row.axes)),
 )
