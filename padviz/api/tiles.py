@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from padviz.api.results.asked import asked
+from padviz.api.results.result import Result
 from padviz.errors import DescriptionError
 from padviz.network.network import Network, as_size
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from torch import nn
 
     from padviz.cutting.plan import Plan
     from padviz.cutting.verify import Verified
+    from padviz.reports.report import Report
     from padviz.trained.weights.trained_network import Trained
 
 
@@ -29,7 +33,7 @@ def tiles(
     object_: int = 0,
     ignore_norms: bool = False,
     level: float | None = None,
-) -> Plan:
+) -> Result[Plan]:
     """Plan tiles of an image, as few as keep every unit of a network's last maps as it is in the whole image.
 
     Parameters
@@ -53,8 +57,9 @@ def tiles(
 
     Returns
     -------
-    Plan
-        To iterate over: `out[(..., *tile.keep)] = model(image[(..., *tile.read])[(..., *tile.take)]`, or for `tiled`.
+    Result of a `padviz.Plan`
+        To iterate over: `out[(..., *tile.keep)] = model(image[(..., *tile.read])[(..., *tile.take)]`, or for `tiled`;
+        printed, drawn and saved as the command does.
 
     Raises
     ------
@@ -73,12 +78,28 @@ def tiles(
     whole, image = asked(network, size, padding, same)
     kept = upto(whole, names_of(layer, whole))
     without = globals_of(kept) if ignore_norms else frozenset()
-    return plan_tiles(kept, image, as_size(tile), object_, without, level)
+    plan = plan_tiles(kept, image, as_size(tile), object_, without, level)
+    return Result(plan, plan, partial(_report, plan), partial(_draw, plan))
+
+
+def _report(plan: Plan) -> Report:
+    from padviz.cutting.graded import LEVELS, graded_heads
+    from padviz.reports.windows.tiles import Planned, report_of
+
+    graded = graded_heads(plan.network, plan.image, plan.contexts, LEVELS)
+    return report_of(plan.network, plan.contexts, graded, LEVELS, Planned(plan, ignored=plan.ignored))
+
+
+def _draw(plan: Plan) -> Figure:
+    from padviz.figures.windows import tiles
+    from padviz.reports.windows.tiles import words_of
+
+    return tiles.tiles(plan, words_of(plan))
 
 
 def verify_tiles(
     network: str | Path | nn.Module | Trained,
-    image: int | Sequence[int] | None = None,
+    size: int | Sequence[int] | None = None,
     layer: str | Sequence[str] | None = None,
     *,
     weights: str | Path | None = None,
@@ -87,14 +108,14 @@ def verify_tiles(
 ) -> Verified:
     """Run a network on noise, whole and tile by tile, and compare what it makes: what a plan says, shown.
 
-    The image is the smallest with three tiles a side that is as long as `image` modulo the lattice. A module runs in
+    The image is the smallest with three tiles a side that is as long as `size` modulo the lattice. A module runs in
     double precision where it can, and an ONNX file as it is.
 
     Parameters
     ----------
     network : str, Path, torch.nn.Module or Trained
         The path of an ONNX file, a module with its weights, the name of what makes one, or what was read of it.
-    image : int or (height, width), optional
+    size : int or (height, width), optional
         Size of the image that tiles are for; the network's own by default.
     layer : str or sequence of str, optional
         As for `tiles`.
@@ -129,7 +150,7 @@ def verify_tiles(
     from padviz.trained.sessions.heads import channels_read, head_maps
     from padviz.trained.weights.reading import as_trained
 
-    trained = as_trained(network, image, weights)
+    trained = as_trained(network, size, weights)
     kept = upto(trained.network, names_of(layer, trained.network))
     without = globals_of(kept) if ignore_norms else frozenset()
     *better, run = head_maps(trained, kept)

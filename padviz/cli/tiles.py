@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from padviz.cli import options
@@ -10,13 +12,11 @@ from padviz.cli.value_types import Names, Pixels
 from padviz.cli.vocabulary import Command, given, model
 from padviz.errors import OptionError
 
-LEVELS = (0.99, 0.999)
-
 
 @click.command(name="tiles", cls=Command)
 @model
 @given("size padding same layers tile object for level ignore-norms verify weights", object=0)
-@reported("tiles")
+@reported("tiles", draws=True)
 def command(
     model: str,
     size: Pixels | None,
@@ -49,18 +49,15 @@ def command(
     """
     from padviz.api.tiles import verify_tiles
     from padviz.cutting.context import contexts_of
-    from padviz.cutting.graded import both_graded
+    from padviz.cutting.graded import LEVELS, graded_heads
     from padviz.cutting.handover import handover
-    from padviz.cutting.plan import globals_of, plan_tiles, tile_sizes
+    from padviz.cutting.plan import globals_of, ignored_of, plan_tiles, tile_sizes
+    from padviz.figures.windows import tiles as figures
     from padviz.network.targets import names_of, upto
-    from padviz.reports.windows.tiles import Planned, report_of
+    from padviz.reports.windows.tiles import Planned, report_of, words_of
 
-    if (tile or for_ or level is not None) and not (size and tile):
-        where, hint = (
-            "--for" if for_ else "--level" if level is not None else "--tile",
-            "add --size and --tile, as --size 2048 --tile 512",
-        )
-        raise OptionError("plans tiles of an image", where=where, hint=hint)
+    if not (size and tile):
+        _refuse({"--tile": tile, "--for": for_, "--level": level, "-o": to.files})
     if weights and not verify:
         raise OptionError("goes with --verify", where="--weights", hint="add it, or leave out the weights")
     if verify and (same or padding):
@@ -71,11 +68,18 @@ def command(
     without = globals_of(network) if ignore_norms else frozenset()
     plan = plan_tiles(network, image, tile, object_ or 0, without, level) if tile else None
     contexts = plan.contexts if plan else contexts_of(network, image, without)
-    graded = {pair[0].layer: both_graded(network, image, pair, LEVELS) for pair in contexts}
+    graded = graded_heads(network, image, contexts, LEVELS)
     recipe = handover(plan, for_) if plan and for_ else None
     verified = verify_tiles(trained, size, layers or None, ignore_norms=ignore_norms) if trained else None
     exact = not any(context.barrier for pair in contexts for context in pair)
     sizes = tile_sizes(network, image, without) if plan is None and exact else []
-    ignored = [(layer.name, layer.whole(0) or layer.whole(1)) for layer in network.layers if layer.name in without]
-    more = Planned(plan, recipe, verified, sizes, ignored)
-    to.show(report_of(network, contexts, graded, LEVELS, more))
+    more = Planned(plan, recipe, verified, sizes, ignored_of(network, without), to.files)
+    draw = partial(figures.tiles, plan, words_of(plan)) if plan else None
+    to.show(report_of(network, contexts, graded, LEVELS, more), draw)
+
+
+def _refuse(given: dict[str, object]) -> None:
+    """Refuse an option that says something of a plan where there is none."""
+    for where in [option for option, value in given.items() if value]:
+        what = "draws the plan of an image" if where == "-o" else "plans tiles of an image"
+        raise OptionError(what, where=where, hint="add --size and --tile, as --size 2048 --tile 512")

@@ -14,6 +14,7 @@ from padviz.geometry.reaching.near_padding import BeforeAfter
 from padviz.network.network import Network, Size
 from padviz.network.sizes import sizes_of
 
+LEVELS = (0.99, 0.999)  # that are told
 MOST_PHASES = 16  # units of one period of the lattice that are looked at
 
 
@@ -50,6 +51,13 @@ def graded_on(network: Network, axis: int, n: int, context: Context, levels: Seq
             far = int(np.flatnonzero(after > 1 - level)[-1]) + 1
             contexts[k] = max(contexts[k][0], ceil(low - near)), max(contexts[k][1], ceil(far - high))
     return contexts
+
+
+def graded_heads(
+    network: Network, size: Size, contexts: Sequence[tuple[Context, Context]], levels: Sequence[float]
+) -> dict[str, tuple[list[BeforeAfter], list[BeforeAfter]] | None]:
+    """Find the graded contexts of several heads, by name."""
+    return {pair[0].layer: both_graded(network, size, pair, levels) for pair in contexts}
 
 
 def both_graded(

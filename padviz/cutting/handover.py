@@ -76,9 +76,12 @@ def handover(plan: Plan, library: str) -> Handover:
     if library not in LIBRARIES:
         raise OptionError(f"{library!r} is not known", option="for", hint=f"use {', '.join(LIBRARIES)}")
     recipe = LIBRARIES[library](plan, [_side(plan, axis) for axis in (0, 1)])
-    if plan.level is None:
-        return recipe
-    return replace(recipe, exact=f"not exact: tiles see {100 * plan.level:g} % of the paths of each unit")
+    if plan.ignored:
+        layer, why = plan.ignored[0]
+        return replace(recipe, exact=f"not exact: {layer} ({why}) sees the tile alone")
+    if plan.level is not None:
+        return replace(recipe, exact=f"not exact: tiles see {100 * plan.level:g} % of the paths of each unit")
+    return recipe
 
 
 def _side(plan: Plan, axis: int) -> _Side:

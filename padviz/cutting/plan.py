@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import pairwise, product
+from itertools import pairwise
 from math import ceil
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,11 +53,12 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Tiles of an image for a network: iterate over it, `len` says how many there are.
+class Plan(Sequence[Tile]):
+    """The tiles of an image for a network, one after another along rows.
 
     `contexts` has (height, width) of each head: exact, or from within which every unit draws the share `level` of its
-    paths. `cost` is the pixels that are read over those of the image.
+    paths. `cost` is the pixels that are read over those of the image. `ignored` are layers taken for local, and why
+    they are not.
 
     >>> from padviz.cutting.plan import plan_tiles
     >>> import padviz
@@ -72,6 +73,7 @@ class Plan:
     contexts: tuple[tuple[Context, Context], ...]
     lines: tuple[Line, Line] = field(repr=False)
     level: float | None = None
+    ignored: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.lines[0].starts) * len(self.lines[1].starts)
@@ -86,17 +88,25 @@ class Plan:
         """The pixels that all tiles read, over those of the image."""
         return len(self) * self.tile[0] * self.tile[1] / (self.image[0] * self.image[1])
 
-    def __iter__(self) -> Iterator[Tile]:
+    @overload
+    def __getitem__(self, at: int) -> Tile: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[Tile]: ...
+
+    def __getitem__(self, at: int | slice) -> Tile | list[Tile]:
+        if isinstance(at, slice):
+            return [self[i] for i in range(len(self))[at]]
         rows, cols = self.lines
-        for k, j in product(range(len(rows.starts)), range(len(cols.starts))):
-            read = _slice(rows.starts[k], rows.length), _slice(cols.starts[j], cols.length)
-            heads = {}
-            for h, name in enumerate(self.heads):
-                pairs = (rows.keeps[h][k], rows.offsets[h][k]), (cols.keeps[h][j], cols.offsets[h][j])
-                keep = slice(*pairs[0][0]), slice(*pairs[1][0])
-                take = tuple(slice(first - offset, last - offset) for (first, last), offset in pairs)
-                heads[name] = keep, (take[0], take[1])
-            yield Tile(read, *heads[self.heads[0]], heads)
+        k, j = divmod(range(len(self))[at], len(cols.starts))
+        read = _slice(rows.starts[k], rows.length), _slice(cols.starts[j], cols.length)
+        heads = {}
+        for h, name in enumerate(self.heads):
+            pairs = (rows.keeps[h][k], rows.offsets[h][k]), (cols.keeps[h][j], cols.offsets[h][j])
+            keep = slice(*pairs[0][0]), slice(*pairs[1][0])
+            take = tuple(slice(first - offset, last - offset) for (first, last), offset in pairs)
+            heads[name] = keep, (take[0], take[1])
+        return Tile(read, *heads[self.heads[0]], heads)
 
 
 def _slice(start: int, length: int) -> slice:
@@ -125,7 +135,14 @@ def plan_tiles(
         graded = [tuple((pair[axis].before, pair[axis].after) for pair in contexts) for axis in (0, 1)]
     ends = [_Ends(network, axis, image[axis], without, graded[axis]) for axis in (0, 1)]
     high, wide = (_line(each, most, objects) for each, most in zip(ends, tile, strict=True))
-    return Plan(network, image, (high.length, wide.length), contexts, (high, wide), level)
+    lines, ignored = (high, wide), ignored_of(network, without)
+    return Plan(network, image, (high.length, wide.length), contexts, lines, level, ignored)
+
+
+def ignored_of(network: Network, without: frozenset[str]) -> tuple[tuple[str, str], ...]:
+    """List the layers that are taken for local, each with why it is not."""
+    layers = [layer for layer in network.layers if layer.name in without]
+    return tuple((layer.name, layer.whole(0) or layer.whole(1)) for layer in layers)
 
 
 def _at_level(network: Network, image: Size, pair: tuple[Context, Context], level: float) -> tuple[Context, Context]:

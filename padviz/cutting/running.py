@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from padviz.cutting.plan import Plan, Tile
 from padviz.errors import OptionError
+
+
+class Holding(Protocol):
+    """What holds a plan, as the result of `padviz.tiles`."""
+
+    @property
+    def value(self) -> Plan: ...
+
 
 Progress = Callable[[int, int], None]
 
@@ -17,7 +25,7 @@ Progress = Callable[[int, int], None]
 def tiled(
     model: Callable[[Any], Any],
     image: Any,
-    plan: Plan,
+    plan: Plan | Holding,
     *,
     batch: int = 1,
     out: Any = None,
@@ -60,6 +68,7 @@ def tiled(
     >>> tiled(lambda tile: tile[92:-92, 92:-92], np.eye(2044, 700), plan).shape
     (1860, 516)
     """
+    plan = plan if isinstance(plan, Plan) else plan.value
     _check(image, plan, batch)
     outputs = None if out is None else list(out) if isinstance(out, list | tuple) else [out]
     done = 0

@@ -42,6 +42,11 @@ def test_functions_take_what_commands_take(name: str) -> None:
     assert options == {*parameters} - PYTHON - TERMINAL - {name for _, name in otherwise}
 
 
+def test_verify_tiles_takes_what_tiles_takes_with_verify() -> None:
+    parameters = inspect.signature(padviz.verify_tiles).parameters
+    assert {*parameters} - PYTHON - {"seed"} <= {*options_of("tiles")}
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_defaults_are_those_of_commands(name: str) -> None:
     parameters = inspect.signature(getattr(padviz, name)).parameters

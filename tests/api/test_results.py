@@ -41,6 +41,7 @@ RESULTS: dict[str, Made] = {
     "taps": lambda: padviz.taps("resnet50", 224),
     "coverage": lambda: padviz.coverage("vgg11", 64, layer=["features.0", "features.3"]),
     "fields": lambda: padviz.fields("resnet50", 224),
+    "tiles": lambda: padviz.tiles("unet_padded", (1000, 200), 512),
     "layers": lambda: padviz.layers("resnet50", 224),
     "costs": lambda: padviz.costs("resnet50", 224),
     "networks": padviz.networks,

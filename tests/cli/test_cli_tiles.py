@@ -53,6 +53,8 @@ def test_norms_are_ignored_where_that_is_asked_for() -> None:
     assert "Not exact: features.1.0.block.1 (gate) and 15 more counted as if each position were by itself" in ignoring
     facts = json.loads(run(*asked, "--ignore-norms", "--format", "json").stdout)
     assert facts["ignored"][0] == {"layer": "features.1.0.block.1", "why": "gate"}
+    call = run(*asked, "--ignore-norms", "--for", "python").stdout
+    assert "python, not exact: features.1.0.block.1 (gate) sees the tile alone" in call
 
 
 def test_a_level_below_one_plans_with_less_context_and_says_so() -> None:
@@ -109,10 +111,19 @@ def test_a_file_is_written_in_each_format() -> None:
         assert "92" in Path(f"plan.{suffix}").read_text()
 
 
+def test_a_plan_is_drawn_beside_what_is_printed() -> None:
+    asked = ["tiles", "unet_padded", "--size", "1024", "--tile", "512"]
+    for suffix in ("png", "svg", "pdf"):
+        result = run(*asked, "-o", f"plan.{suffix}")
+        assert result.stdout == run(*asked).stdout
+        assert Path(f"plan.{suffix}").stat().st_size > 5000
+
+
 @pytest.mark.parametrize(
     ("options", "line"),
     [
         ("--tile 512", "--tile: plans tiles of an image; add --size and --tile"),
+        ("-o plan.png", "-o: draws the plan of an image; add --size and --tile"),
         ("--level .9", "--level: plans tiles of an image; add --size and --tile"),
         ("--size 1024 --tile 512 --level 1", "--level: 1 is no share of the paths; use .99 or .999"),
         ("--for monai", "--for: plans tiles of an image; add --size and --tile"),

@@ -18,12 +18,15 @@ from PIL import Image
 
 import padviz
 from padviz.counting.coverage import coverages
+from padviz.cutting.plan import globals_of, plan_tiles
 from padviz.figures import canvas, panels
 from padviz.figures.canvas import png
 from padviz.figures.heatmap import blocks_of, heatmap, scaled, write_bare, write_thumbnail
 from padviz.figures.windows import field_boxes, kernel_cells, ledger_bars
+from padviz.figures.windows.tiles import of, tiles
 from padviz.geometry.one_layer import illustrate
 from padviz.geometry.receptive_fields import fields_of_units
+from padviz.reports.windows.tiles import words_of
 from padviz.sources.toml.build import parse
 
 SHAPES = [(32, 32), (512, 512), (200, 1000), (1000, 200), (100, 1)]
@@ -255,6 +258,56 @@ def test_tap_grids_and_fields_are_whole(name: str) -> None:
     targets = [net.layers[4].name, net.targets[0]]
     shown = {layer: fields_of_units(net, (224, 160), layer) for layer in targets}
     assert not clipped(field_boxes.fields(shown, (224, 160), net.title))
+
+
+TILED = [
+    ("unet_padded", (512, 512), 256, 3),
+    ("unet_padded", (200, 1000), 512, 2),
+    ("unet_padded", (1000, 200), 512, 2),
+    ("unet_padded", (65_536, 65_536), 512, 3),
+    ("unet_padded", (1_000_000, 200), 512, 2),
+    ("unet", (2044, 2044), 572, 3),
+    ("vgg11", (224, 224), 512, 1),
+]
+
+
+@pytest.mark.parametrize(("name", "size", "tile", "places"), TILED)
+def test_tiles_are_whole_and_to_scale(name: str, size: tuple[int, int], tile: int, places: int) -> None:
+    plan = plan_tiles(padviz.load(name), size, (tile, tile))
+    figure = tiles(plan, words_of(plan))
+    assert not clipped(figure)
+    said = texts(figure)
+    assert words_of(plan)[0] in " ".join(text.get_text() for text in said)
+    assert f"{size[0]} × {size[1]}" in [text.get_text() for text in said]
+    boxes = [text.get_window_extent() for text in said if len(text.get_text()) > 1]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert len(figure.axes) == 1 + places == 1 + len(of(plan))
+    for ax, place in zip(figure.axes[1:], of(plan), strict=True):
+        image, read, kept = (patch.get_bbox().bounds for patch in ax.patches[:3])
+        assert image == (0, 0, size[1], size[0])
+        assert read == (place.read[1].start, place.read[0].start, plan.tile[1], plan.tile[0])
+        (top, bottom, left, right), box = place.kept, ax.get_window_extent()
+        assert kept == (left, top, right - left, bottom - top)
+        width, height = (abs(np.diff(ends)[0]) for ends in (ax.get_xlim(), ax.get_ylim()))
+        assert box.width / width == pytest.approx(box.height / height, rel=0.02)
+
+
+def test_what_tiles_keep_is_drawn_where_it_lies_in_the_image() -> None:
+    plan = plan_tiles(padviz.load("unet"), (2044, 2044), (572, 572))  # 92 px of the image have no units, on each side
+    assert [place.kept for place in of(plan)][-1] == (92, 92 + 386, 92, 92 + 386)
+    assert [line.keeps[0][0] for line in plan.lines] == [(0, 386), (0, 386)]
+    strided = plan_tiles(padviz.load("resnet50"), (2048, 1536), (1024, 1024))
+    keeps = [line.keeps[0] for line in strided.lines]
+    assert of(strided)[0].kept == (*(32 * n for n in keeps[0][1]), *(32 * n for n in keeps[1][1]))
+
+
+def test_a_picture_of_tiles_says_what_makes_them_inexact() -> None:
+    network = padviz.load("efficientnet_b0")
+    plan = plan_tiles(network, (2048, 2048), (1024, 1024), without=globals_of(network))
+    figure = tiles(plan, words_of(plan))
+    assert not clipped(figure)
+    said = " ".join(text.get_text() for text in texts(figure))
+    assert "Not exact: features.1.0.block.1 (gate) and 15 more counted as if each position were by itself" in said
 
 
 @pytest.mark.parametrize(("name", "size"), [("resnet50", (224, 224)), ("densenet201", (224, 330)), ("vgg11", (64, 64))])

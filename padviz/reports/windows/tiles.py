@@ -29,6 +29,7 @@ class Planned:
     verified: Verified | None = None
     sizes: Sequence[TileSize] = ()
     ignored: Sequence[tuple[str, str]] = ()
+    files: Sequence[str] = ()
 
 
 SIZES = (Column("tile", show=by), Column("keeps", show=by), Column("cost", "times the pixels", "{:,.2f}"))
@@ -72,7 +73,7 @@ def report_of(
         screen.append([Heading("Tile sizes"), Table(SIZES, more.sizes)])
     if recipe:
         screen.append([Heading(f"{recipe.library}, {recipe.exact}"), Lines(tuple(recipe.call.split("\n")))])
-    return Report("tiles", facts, screen, sheet, code=0 if verified is None or verified.holds else 1)
+    return Report("tiles", facts, screen, sheet, code=0 if verified is None or verified.holds else 1, files=more.files)
 
 
 def _graded(both: tuple[Ends, Ends] | None, axis: int, levels: Sequence[float]) -> dict[str, int | None]:
@@ -107,6 +108,12 @@ def by_head(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def answer(contexts: Sequence[Pair], plan: Plan | None) -> str:
     """Say in a sentence what a tile must read, where tiles start, and what a plan comes to."""
+    said = needed(contexts, plan)
+    return f"{said}: {plan_in_words(plan)}" if plan else said if said.endswith(".") else f"{said}."
+
+
+def needed(contexts: Sequence[Pair], plan: Plan | None) -> str:
+    """Say what a tile must read around what it keeps, and where tiles start."""
     height, width = (
         max((pair[i] for pair in contexts), key=lambda context: context.before + context.after) for i in (0, 1)
     )
@@ -118,13 +125,21 @@ def answer(contexts: Sequence[Pair], plan: Plan | None) -> str:
         return f"No tiles are exact: {layer} ({why}). Without it: {sides}; {start}."
     if plan and plan.level:
         sides = f"not exact: {sides}, from which {100 * plan.level:g} % of the paths of each unit come"
-    if plan is None:
-        return f"{sides[0].upper()}{sides[1:]}; {start}."
+    return f"{sides[0].upper()}{sides[1:]}; {start}"
+
+
+def plan_in_words(plan: Plan) -> str:
+    """Say what tiles keep, how many there are, and what they cost."""
     counts = [len(line.starts) for line in plan.lines]
     steps = [line.starts[1] - line.starts[0] if len(line.starts) > 1 else line.image for line in plan.lines]
     tiles = f"tiles of {by(plan.tile)} keep {by((steps[0], steps[1]))}"
-    total = f"{by((counts[0], counts[1]))} tiles; {plan.cost:.2f} times the pixels"
-    return f"{sides[0].upper()}{sides[1:]}; {start}: {tiles}; {total}."
+    return f"{tiles}; {by((counts[0], counts[1]))} tiles; {plan.cost:.2f} times the pixels."
+
+
+def words_of(plan: Plan) -> list[str]:
+    """List what a picture of a plan says: what tiles read, what they come to, and what is left out."""
+    counted = plan_in_words(plan)
+    return [needed(plan.contexts, plan), f"{counted[0].upper()}{counted[1:]}", *ignoring(plan.ignored)]
 
 
 def _sides(context: Context) -> str:
