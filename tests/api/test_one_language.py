@@ -12,7 +12,15 @@ import padviz
 from padviz.cli.group import COMMANDS, cli
 from padviz.cli.vocabulary import parameter
 
-TERMINAL = {"format_", "o", "overwrite", "open_", "check", "cmap"}  # a result saves itself; plot() takes a cmap
+TERMINAL = {
+    "format_",
+    "o",
+    "overwrite",
+    "open_",
+    "check",
+    "cmap",
+    "no_picture",
+}  # a result saves itself; plot() takes a cmap
 LOADING = {"neutral"}  # of `padviz.load`
 PYTHON = {"network", "on_progress", "unfinished", "engine"}
 OTHERWISE = {  # what is said in another way, as (option, parameter)
