@@ -235,6 +235,24 @@ def test_mistakes_say_what_to_type(args: list[str], says: str) -> None:
     assert told(*args).startswith(f"padviz: {says}")
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('layers = [{op = "cov", out = 3}]', "did you mean conv?"),
+        ('layers = [{op = "conv", kernl = 3}]', "did you mean kernel?"),
+        ('layers = [{op = "add", branches = [[{op = "conv", strid = 3}], []]}]', "did you mean stride?"),
+        ('layers = [{op = "block", use = "a"}]\n[blocks]\na = [{op = "conv", dilaton = 3}]', "did you mean dilation?"),
+        ('titel = "a"\nlayers = []', "did you mean title?"),
+        ('layers = [{op = "conv", kernel = "x"}]', ""),
+    ],
+)
+def test_a_description_suggests_the_nearest_op_and_key(text: str, says: str) -> None:
+    Path("net.toml").write_text(text)
+    said = told("layers", "net.toml")
+    assert said.endswith(f"{says}\n")
+    assert ("did you mean" in said) == bool(says)
+
+
 def test_what_has_moved_is_said_only_where_it_is_gone() -> None:
     known = {f"--{name}" for _, name, _ in options()}
     assert {*MOVED} - known == {"--range", "--sizes", "--output"} - known

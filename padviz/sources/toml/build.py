@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -15,6 +16,7 @@ from padviz.network.layer import Kind, Layer
 from padviz.network.network import Network, as_size
 from padviz.sources.toml.channels import IMAGE, of_step
 from padviz.sources.toml.schema import (
+    STEPS,
     AdaptivePool,
     AnyStep,
     Block,
@@ -268,9 +270,27 @@ def _convert(raw: Any, kind: Any, path: str, where: str) -> Any:
         return msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
         what, at = complaint(_one_line(error))
-        raise DescriptionError(f"{(path + at).lstrip('.') or 'top level'}: {what}", where=where) from None
+        hint = _nearest(what, at, raw)
+        raise DescriptionError(f"{(path + at).lstrip('.') or 'top level'}: {what}", where=where, hint=hint) from None
     except RecursionError:
         raise DescriptionError("is nested too deeply", where=where) from None
+
+
+def _nearest(what: str, at: str, raw: Any) -> str:
+    """Suggest the op, or the key of the op, that is nearest to an unknown one.
+
+    >>> _nearest("has an unknown key 'kernl'", ".layers[0]", {"layers": [{"op": "conv", "kernl": 3}]})
+    'did you mean kernel?'
+    """
+    name = what.rpartition(" ")[2].strip("'")
+    if at.endswith(".op"):
+        return nearest(name, STEPS, 1)
+    if "unknown key" not in what:
+        return ""
+    for key, index in re.findall(r"\.(\w+)|\[(\d+)\]", at):
+        raw = raw[key or int(index)]
+    kind = STEPS.get(raw.get("op"), Description)
+    return nearest(name, kind.__struct_encode_fields__, 1)
 
 
 def _one_line(error: Exception) -> str:

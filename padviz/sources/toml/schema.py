@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from msgspec import Meta, Struct, field
 
@@ -163,6 +163,9 @@ Step = (
     Conv | ConvTranspose | MaxPool | AvgPool | AdaptivePool | GlobalPool | Pad | Crop | Interpolate
     | Gate | Identity | Add | Concat | Multiply | Block
 )  # fmt: skip
+
+
+STEPS: dict[str, Any] = {step.__struct_config__.tag: step for step in get_args(Step)}  # by op
 
 
 class Description(Struct, forbid_unknown_fields=True):
