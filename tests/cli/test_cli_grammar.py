@@ -244,6 +244,7 @@ def test_mistakes_say_what_to_type(args: list[str], says: str) -> None:
         ('layers = [{op = "block", use = "a"}]\n[blocks]\na = [{op = "conv", dilaton = 3}]', "did you mean dilation?"),
         ('titel = "a"\nlayers = []', "did you mean title?"),
         ('layers = [{op = "conv", kernel = "x"}]', ""),
+        ("layers = [{op = 7}]", ""),
     ],
 )
 def test_a_description_suggests_the_nearest_op_and_key(text: str, says: str) -> None:

@@ -283,7 +283,7 @@ def _nearest(what: str, at: str, raw: Any) -> str:
     'did you mean kernel?'
     """
     name = what.rpartition(" ")[2].strip("'")
-    if at.endswith(".op"):
+    if at.endswith(".op") and what.startswith("Invalid value"):
         return nearest(name, STEPS, 1)
     if "unknown key" not in what:
         return ""
