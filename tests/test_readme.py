@@ -87,7 +87,7 @@ def test_commands_run_as_they_are_named(named: str) -> None:
 def test_every_command_that_help_lists_is_named_and_run() -> None:
     listed = re.findall(
         r"^  ([a-z]\S*)  +\S",
-        run("--help").stdout.partition("\nJudge:\n")[2].partition("\nExit codes:")[0],
+        run("--help").stdout.partition("\nJudge:\n")[2].partition("\nPadding schemes:")[0],
         re.MULTILINE,
     )
     assert {"usage", "convert", "networks"} < {*listed}

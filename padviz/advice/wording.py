@@ -67,7 +67,10 @@ def border(figures: Outcome, standing: Standing | None, compared: bool, reads: b
     elif share.overused:
         parts.append(f"{percent(share.overused)} get more than 3/2 (overused)")
     if standing and compared and any(rim.depths):
-        parts.append(f"{100 * standing.narrower:.0f} % of {standing.of} known networks have a narrower rim")
+        narrower = f"{100 * standing.narrower:.0f} %" if standing.narrower else "none"
+        parts.append(
+            f"{narrower} of {standing.of} known networks {'have' if standing.narrower else 'has'} a narrower rim"
+        )
     return f"{'; '.join(parts)}."
 
 

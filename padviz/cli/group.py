@@ -102,7 +102,7 @@ class _Group(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in COMMANDS and not ctx.resilient_parsing:
-            hint = nearest(args[0], COMMANDS, 1) or "padviz --help lists them"
+            hint = _as_command(args[0]) or nearest(args[0], COMMANDS, 1) or "padviz --help lists them"
             raise UnknownName(f"no command {args[0]!r}", hint=hint)
         name, self.running, rest = super().resolve_command(ctx, args)
         return name, self.running, rest
@@ -139,6 +139,14 @@ class _Group(click.Group):
         code = signals.code_of(code if isinstance(code, int) else 0)
         signals.say_interrupted(code)
         sys.exit(code)
+
+
+def _as_command(name: str) -> str:
+    """Advise who typed a network where a command belongs; "" where it is none."""
+    from padviz.sources.toml.load import zoo
+
+    network = name.lower().endswith((".onnx", ".toml")) or ":" in name or name.lower().replace("-", "") in zoo()
+    return f"name a command first: padviz audit {name}" if network else ""
 
 
 def _robust_streams() -> None:

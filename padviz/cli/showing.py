@@ -85,7 +85,7 @@ def _failing(report: Report) -> str:
     errors = [finding for finding in report.findings if finding.level == "error"]
     if not errors:
         return "what was verified does not hold"
-    more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
+    more = f" ({len(errors)} findings in all)" if len(errors) > 1 else ""
     return f"{errors[0].title}: {errors[0].text}{more}"
 
 

@@ -68,8 +68,8 @@ def tiled(
     >>> tiled(lambda tile: tile[92:-92, 92:-92], np.eye(2044, 700), plan).shape
     (1860, 516)
     """
-    plan = plan if isinstance(plan, Plan) else plan.value
-    _check(image, plan, batch)
+    plan = _plan_of(plan, image)
+    _check(model, image, plan, batch)
     outputs = None if out is None else list(out) if isinstance(out, list | tuple) else [out]
     done = 0
     for group in _groups(iter(plan), batch):
@@ -87,8 +87,18 @@ def tiled(
     return outputs[0] if len(plan.heads) == 1 else outputs
 
 
-def _check(image: Any, plan: Plan, batch: int) -> None:
-    """Refuse an image that the plan is not for, and a batch that it cannot be run in."""
+def _plan_of(plan: object, image: Any) -> Plan:
+    """Take a plan, or the one that a result holds; refuse arguments in another order."""
+    plan = plan if isinstance(plan, Plan) else getattr(plan, "value", None)
+    if not isinstance(plan, Plan) or not hasattr(image, "shape"):
+        raise OptionError("arguments are out of order", hint="give the model, an array or tensor, and the plan")
+    return plan
+
+
+def _check(model: Any, image: Any, plan: Plan, batch: int) -> None:
+    """Refuse an image that the plan is not for, or the model, and a batch that it cannot be run in."""
+    if hasattr(model, "register_forward_hook") and isinstance(image, np.ndarray):
+        raise OptionError("a module takes tensors", option="image", hint="give torch.from_numpy(image)")
     if tuple(image.shape[-2:]) != plan.image:
         what = f"the image is {image.shape[-2]} x {image.shape[-1]}, and the plan for {plan.image[0]} x {plan.image[1]}"
         raise OptionError(what, option="image", hint="make a plan for it")
@@ -119,11 +129,16 @@ def _parts(returned: Any, plan: Plan) -> list[Any]:
     """Sort what a model returned into the order of the plan's heads."""
     if isinstance(returned, Mapping):
         returned = [returned[name] for name in plan.heads]
-    parts = list(returned) if isinstance(returned, list | tuple) else [returned]
+    parts = [_plain(part) for part in (returned if isinstance(returned, list | tuple) else [returned])]
     if len(parts) != len(plan.heads):
         what = f"the model makes {len(parts)} maps, and the plan is for {len(plan.heads)}: {', '.join(plan.heads)}"
         raise OptionError(what, option="model", hint="return a dict by these names, or plan for the layers it returns")
     return parts
+
+
+def _plain(part: Any) -> Any:
+    """Leave the steps behind by which a tensor was made: those of all tiles would stay in memory."""
+    return part.detach() if hasattr(part, "detach") else part
 
 
 def _empty(part: Any, plan: Plan, head: int, image: Any) -> Any:

@@ -259,6 +259,11 @@ def test_what_has_moved_is_said_only_where_it_is_gone() -> None:
     assert {*MOVED} - known == {"--range", "--sizes", "--output"} - known
 
 
+@pytest.mark.parametrize("network", ["resnet50", "ResNet-50", "net.onnx", "own.toml", "nets:Net"])
+def test_a_network_without_a_command_is_told_one(network: str) -> None:
+    assert run(network).stderr == f"padviz: no command '{network}'; name a command first: padviz audit {network}\n"
+
+
 def test_help_groups_all_commands_and_lists_exit_codes() -> None:
     text = run("--help").stdout
     assert re.findall(r"^(\w[\w ]*):$", text, re.MULTILINE) == ["Options", *GROUPS, "Padding schemes", "Exit codes"]
@@ -285,7 +290,7 @@ def test_a_check_names_what_it_looks_for(given: list[str], code: int) -> None:
 def test_a_check_that_fails_says_why(command: str) -> None:
     result = run(*command.split(), "--size", "224", "--check")
     assert result.exit_code == 1
-    assert result.stderr.endswith(" more: exit code 1\n")
+    assert result.stderr.endswith(" findings in all): exit code 1\n")
     assert result.stderr.count("\n") == 1
     assert run(*command.split(), "--size", "224").stderr == ""
 

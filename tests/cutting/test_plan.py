@@ -337,3 +337,13 @@ def test_tiles_are_run_several_at_once_into_what_is_given(tmp_path: Any) -> None
             tiled(run, image[..., k:, j + 1 :], plan)
     with pytest.raises(OptionError, match="cannot be run at once"):
         tiled(run, image[0], plan, batch=2)
+
+
+def test_tiles_leave_no_steps_behind_and_modules_take_tensors() -> None:
+    module = nn.Conv2d(1, 1, 3, padding=1)
+    plan = padviz.tiles(module, (24, 24), (12, 12))
+    assert not tiled(module, torch.ones(1, 1, 24, 24), plan).requires_grad
+    with pytest.raises(OptionError, match="a module takes tensors; give torch"):
+        tiled(module, np.ones((1, 1, 24, 24)), plan)
+    with pytest.raises(OptionError, match="out of order; give the model, an array or tensor, and the plan"):
+        tiled(module, plan, torch.ones(1, 1, 24, 24))

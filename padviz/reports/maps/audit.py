@@ -25,8 +25,8 @@ MEND = 8  # uneven windows, which are what the reader came for
 UNITS = ("", "K", "M", "G", "T", "P")
 LEGEND = {
     "uneven": "convolutions",
-    "rim": "starved px above or left, and below or right",
-    "elsewhere": "change of a small network's accuracy (yours: --images FOLDER)",
+    "rim": "px above or left, below or right",
+    "elsewhere": "points of a small network's accuracy, blank if not tried (yours: --images FOLDER)",
 }
 
 

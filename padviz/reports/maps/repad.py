@@ -75,7 +75,10 @@ def _phases(repadded: Repadded) -> Iterator[tuple[str, str]]:
     unknown = (None, None)
     before, after = (grid_offsets(network, repadded.plan.size) for network in (repadded.source, repadded.network))
     for one, other in [*zip(last_maps(repadded.source), repadded.plan.targets, strict=True)][:NAMED]:
-        pairs = zip(("height", "width"), before.get(one, unknown), after.get(other, unknown), strict=True)
+        known = before.get(one, unknown), after.get(other, unknown)
+        if known == (unknown, unknown):
+            continue
+        pairs = zip(("height", "width"), *known, strict=True)
         shifts = ", ".join(f"from {_pixels(a)} to {_pixels(b)} px in {axis}" for axis, a, b in pairs)
         yield "phase", f"units of {one} lie off the image's centre: {shifts}, in the mean"
 

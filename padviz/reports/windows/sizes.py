@@ -13,6 +13,8 @@ from padviz.network.network import Network
 from padviz.reports.documents import picked
 from padviz.reports.report import Facts, Report, Table, columns
 
+TELLING = 3  # sizes that a rule takes
+
 
 def report_of(network: Network, sizes: BalancedSizes) -> Report:
     """Report the balanced sizes of a network."""
@@ -43,7 +45,7 @@ def _facts(network: Network, sizes: BalancedSizes, priced: dict[int, int]) -> li
 
 def _ruled(name: str, sizes: Sequence[int], rule: str | None, count: int) -> list[tuple[str, str]]:
     """Say how many sizes there are, their rule, and which they are."""
-    rule = rule or "none that holds in the whole range"
+    rule = rule or ("none that holds in the whole range" if len(sizes) >= TELLING else "too few sizes to tell")
     return [(name, f"{len(sizes)} of {count} sizes"), ("rule", rule), ("sizes", _runs(sizes))]
 
 
