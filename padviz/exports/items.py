@@ -71,7 +71,7 @@ def expand(
 ) -> list[Item]:
     """List the items that a manifest names, in its order; files of networks are found from `folder`.
 
-    `neutral` names operations of foreign networks to treat as acting on each position alone. Without `allow_modules`,
+    `neutral` names operations of foreign networks to treat as elementwise. Without `allow_modules`,
     models of the form package.module:attribute, whose code would run, are refused. `on_note` is called with what to
     know of a model before its code runs, and of a network once it is read.
 

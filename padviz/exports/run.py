@@ -48,7 +48,7 @@ def export(
     jobs : int, optional
         Processes; without it, what joblib is set to, such as a Dask or Ray cluster.
     neutral : sequence of str
-        Operations of foreign networks to treat as acting on each position alone.
+        Operations of foreign networks to treat as elementwise.
     allow_modules : bool
         Run the code that a manifest names as package.module:attribute; without it, such models are refused.
     on_outcome : callable, optional

@@ -35,8 +35,8 @@ def load(
     size : int or (height, width), optional
         What a foreign network is laid out at where it leaves its input open, in pixels.
     neutral : iterable of str
-        Operations of foreign networks that padviz does not know, to treat as acting on each position alone; none that
-        moves positions may be among them.
+        Operations of foreign networks that padviz does not know, to treat as elementwise; none that moves positions
+        may be among them.
 
     Returns
     -------

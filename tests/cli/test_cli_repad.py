@@ -138,7 +138,7 @@ def test_layers_are_no_way_around_what_is_not_known() -> None:
     mystery()
     for words in (["--padding", "reflect"], ["--even"]):
         line = told("repad", "net.onnx", *words)
-        assert "--neutral own.Mystery treats it as acting on each position alone" in line
+        assert "--neutral own.Mystery treats it as elementwise" in line
         assert "--layer" not in line
     line = told("repad", "net.onnx", "--padding", "reflect", "--neutral", "own.Mystery")
     assert line == "padviz: net: nothing can be changed: no convolution that was asked for pads\n"

@@ -21,7 +21,7 @@ USUAL = 224  # pixels of a side that the file leaves open
 
 
 def load_onnx(path: str | Path, neutral: Iterable[str] = (), size: Size | None = None) -> Network:
-    """Load an ONNX file; `neutral` names operations to treat as acting on each position alone.
+    """Load an ONNX file; `neutral` names operations to treat as elementwise.
 
     `size` is what the image is laid out at where the file leaves its height or its width open.
 

@@ -26,7 +26,7 @@ Function = Callable[[Node], Result]
 MODES = {scheme.onnx: name for name, scheme in SCHEMES.items() if scheme.onnx}
 WHY = "softmax over positions"
 
-# What acts on each position alone. The first ones are linear: they do not make an activation of what they are part of.
+# Elementwise operations. The first ones are linear: they do not make an activation of what they are part of.
 LINEAR = {
     "Cast", "CastLike", "DequantizeLinear", "Dropout", "DynamicQuantizeLinear", "Identity",
     "Neg", "QuantizeLinear",
@@ -43,7 +43,7 @@ NEUTRAL = LINEAR | {
 
 
 def neutral(node: Node) -> Result:
-    """Pass what acts on each position alone: the same map."""
+    """Pass what is elementwise: the same map."""
     x = node.tensor(0)
     if node.op != "CastLike" and not all(isinstance(other, Constant) for other in node.given[1:]):
         raise Stuck("joins several maps")

@@ -41,7 +41,7 @@ PARTS = ("spread", "line", "global")  # whose layers are called after them too
 
 @dataclass
 class GraphArranger(Arranger):
-    """A graph while it is laid out; the operations in `neutral` act on each position alone. A `batch` is images."""
+    """A graph while it is laid out; the operations in `neutral` are elementwise. A `batch` is images."""
 
     neutral: frozenset[str] = frozenset()
     batch: int = 1
@@ -280,5 +280,5 @@ class Node(Call):
 
 
 def passed(node: Node) -> Result:
-    """Pass what was asked to be neutral: each position alone, of all maps that it reads."""
+    """Pass what was asked to be neutral as elementwise in all maps that it reads."""
     return node.maps[0] if len(node.maps) == 1 else together(replace(node, read=(*node.maps,)), "add", node.maps)

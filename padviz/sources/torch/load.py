@@ -48,7 +48,7 @@ def load_module(
         A factory is called without weights; further attributes of what it makes may follow, as in
         "torchvision.models:resnet50.layer1".
     neutral : iterable of str
-        Names of functions that act on each position alone.
+        Unknown functions to treat as elementwise.
     size : (height, width), optional
         Where the forward is followed; the network holds for others too, as far as the module does.
     alone : bool

@@ -25,7 +25,7 @@ MOVING = frozenset((
 
 
 def moves(op: str) -> bool:
-    """Tell whether an operation, by its name, moves positions or joins them, and so does not act on each alone.
+    """Tell whether an operation, by its name, moves positions or joins them, and so is not elementwise.
 
     >>> [op for op in ("roll", "max_unpool2d", "GatherND", "own.DeformConv", "own.Mystery", "lgamma") if moves(op)]
     ['roll', 'max_unpool2d', 'GatherND', 'own.DeformConv']
@@ -37,6 +37,6 @@ def checked_neutral(ops: Iterable[str]) -> frozenset[str]:
     """Check what to treat as neutral: nothing in it moves positions."""
     neutral = frozenset(ops)
     for op in sorted(filter(moves, neutral)):
-        what = f"{op!r} moves positions or joins them, so it does not act on each position alone"
+        what = f"{op!r} moves positions or joins them, so it is not elementwise"
         raise OptionError(what, option="neutral", hint="`layer` NAME stops before it")
     return neutral

@@ -34,7 +34,7 @@ def may_reweigh(trace: Trace, x: Value, dims: Dims | None) -> bool:
 def partial(trace: Trace, x: Value, factor: NDArray[Any]) -> Value | None:
     """Make a partial convolution of one whose output is multiplied by a constant, if that is how it reweighs.
 
-    None where it is not: then a constant acts on each position alone, and paths do not see it.
+    None where it is not: then a constant is elementwise, and paths do not see it.
     """
     plane = _plane(x, factor)
     if not isinstance(x, Map) or plane is None:

@@ -25,7 +25,7 @@ MOST_LAYERS = 10_000
 MOST_KERNEL = 4096  # taps on an axis
 MOST_STEP = 100_000  # rows of a stride, a dilation, or padding
 WAY_OUT = "`layer` {name} stops before it"
-WAYS_OUT = f"`neutral` {{op}} treats it as acting on each position alone, {WAY_OUT}"
+WAYS_OUT = f"`neutral` {{op}} treats it as elementwise, {WAY_OUT}"
 
 
 class Trace:
