@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from padviz.cli import signals
+from padviz.cli import options, signals
 from padviz.cli.options import spelled
 from padviz.errors import Ended, PadvizError, UnknownName, nearest, printable
 from padviz.version import __version__
@@ -96,7 +96,13 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         with _reader():
-            return super().invoke(ctx)
+            try:
+                result = super().invoke(ctx)
+            except SystemExit:  # a check that fails has an answer, too
+                options.say_kept()
+                raise
+            options.say_kept()
+            return result
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

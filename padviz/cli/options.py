@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from padviz.trained.weights.trained_network import Trained
 
 SAID = "padviz.said"
+KEPT = "padviz.kept"
 
 
 def spelled(error: PadvizError | str, command: click.Command | None = None) -> str:
@@ -154,11 +155,18 @@ def warn_if_baked(network: Network, size: tuple[int, int] | None = None) -> None
 
 
 def warn_if_assumed(network: Network) -> None:
-    """Say on stderr where a file leaves the size of its input open, and none was asked for."""
+    """Keep what an answer rests on: a file leaves the size of its input open, and none was asked for."""
     from padviz.network.baked import assumed
 
     if assumption := assumed(network):
-        say_once(f"{network.name}: {assumption}")
+        kept = click.get_current_context().meta.setdefault(KEPT, [])
+        kept.append(spelled(f"{network.name}: {assumption}"))
+
+
+def say_kept() -> None:
+    """Say on stderr what was kept for an answer: a refusal is one line."""
+    for line in click.get_current_context().meta.pop(KEPT, []):
+        say_once(line)
 
 
 def say_heads(network: Network, layers: object, heads: str | None) -> None:

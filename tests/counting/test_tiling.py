@@ -56,7 +56,8 @@ def assert_same(found: CountMap, core: Core) -> None:
     assert (found.expanded() == tally).all()
     assert len(tally) > 1 or (found.counts == tally[0]).all()
     height, width = tally.shape[1:]
-    whole = replace(found, core=core, rows=Tiling(height), cols=Tiling(width)).summary()
+    counted = getattr(found, "value", found)
+    whole = replace(counted, core=core, rows=Tiling(height), cols=Tiling(width)).summary()
     assert whole.method == "dense"
     assert figures(found.summary()) == figures(whole)
     assert shares(found.summary()) == pytest.approx(shares(whole), rel=1e-9, abs=1e-12)
