@@ -14,8 +14,10 @@ explore net.toml --same --size 12,8,12x9 --padding zero,reflect --layer a --head
 usage vgg11 --size 32 --padding reflect --layer features.3 --format json -o a.npy --overwrite
 usage net.toml --same --size 8x12 --unit 0:2,1 --pooling mean -o a.csv --overwrite
 usage net.onnx --size 16 --layer a,y --heads share --scale share --cmap PuOr -o a.png --overwrite
+usage net.toml --size 8 --no-picture --format markdown
 compare net.toml --size 8:12:4 --same --heads sum --format csv -o a.svg --overwrite
 compare --model net.toml,net.onnx --size 12 --padding zero --layer a --scale each --cmap plasma -o b.svg --overwrite
+compare net.toml --size 8,12 --no-picture
 kernel --size 5 --padding partial --pixel 0,0 --format csv
 kernel --kernel 2 --stride 2 --dilation 2 --size 7 --cmap plasma -o a.png --overwrite
 uneven resnet18 net.toml --size 32 --format github --check
@@ -26,6 +28,7 @@ taps net.toml --size 12 --padding reflect --format csv
 taps net.onnx --size 12 --layer a --same -o a.png --overwrite
 coverage net.toml --size 12 --same --layer a --padding partial --pooling mean --format json -o a.npz --overwrite
 coverage net.toml --size 12 --cmap plasma -o a.png --overwrite
+coverage net.toml --size 12 --no-picture
 fields net.toml --size 12 --layer b --padding full --same
 fields net.onnx --size 12 --layer a --format json -o a.png --overwrite
 tiles vgg11 --size 512 --tile 480 --object 8 --layer features.3 --for python --format json -o a.json --overwrite
@@ -39,6 +42,7 @@ responses net.onnx --size 12x16 --padding trained --inputs blank --std .2 --no-s
 detect net.onnx --size 16 --stimulus text:ab --step 8 --height 8 --contrast .5 --format csv -o a.png --overwrite
 detect net.onnx --size 16 --padding reflect --layer y --class 0 --threshold --step 4 --resume -o a.png --overwrite
 detect net.onnx --size 16 --image b.png --shift 8 --step 4 --mean .5 --std .2 --bgr --format json -o a.svg --overwrite
+detect net.onnx --size 16 --stimulus text:ab --height 8 --step 8 --contrast .5 --no-picture
 diff net.toml vgg11 --size 32 --check --format github
 diff net.toml net.onnx --size 12 --padding reflect --same --format json -o a.json --overwrite
 layers net.toml --same --size 12x8 --padding reflect -o a.csv --overwrite
