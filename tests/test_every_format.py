@@ -37,7 +37,7 @@ WALK = {
     "trial": "model.onnx --images photos -n 4 --padding circular --size 225",
     "uneven": "net.toml --all", "usage": "net.toml",
 }  # fmt: skip
-ASIDE = {"explore", "export", "convert"}  # which make pages, folders and descriptions
+ASIDE = {"explore", "export", "convert", "completion"}  # which make pages, folders, descriptions and scripts
 NETWORK = "parted on both axes"
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from padviz.cli import options
+from padviz.cli import offering, options
 from padviz.cli.naming import default_path
 from padviz.cli.showing import To, drawing
 from padviz.cli.value_types import KEPT, Names, Pixels
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="compare", cls=Command)
-@click.argument("model", required=False)
+@click.argument("model", required=False, shell_complete=offering.models)
 @neutral
 @given("models sizes paddings same layers heads scale cmap")
 @drawing("compare")

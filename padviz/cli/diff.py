@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from padviz.cli import options
+from padviz.cli import offering, options
 from padviz.cli.showing import To, reported
 from padviz.cli.value_types import Pixels
 from padviz.cli.vocabulary import Command, given, neutral
@@ -12,8 +12,8 @@ from padviz.errors import OptionError
 
 
 @click.command(name="diff", cls=Command)
-@click.argument("model_a")
-@click.argument("model_b", required=False)
+@click.argument("model_a", shell_complete=offering.models)
+@click.argument("model_b", required=False, shell_complete=offering.models)
 @neutral
 @given("size padding same check")
 @reported("diff")

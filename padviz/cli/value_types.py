@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from padviz.cli import offering
 from padviz.errors import OptionError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Pixels = tuple[int, int]  # height and width
 Names = tuple[str, ...]
@@ -34,10 +39,14 @@ def spelling(param: click.Parameter | None) -> str:
 
 
 class NameType(Type):
-    """A name, which is not empty."""
+    """A name, which is not empty; a shell offers those in `known`."""
 
-    def __init__(self, name: str = "NAME") -> None:
+    def __init__(self, name: str = "NAME", known: Callable[[click.Context], Iterable[str]] | None = None) -> None:
         self.name = name
+        self.known = known
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return offering.items(self.known(ctx), incomplete) if self.known else []
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if not value:
@@ -59,6 +68,10 @@ class SchemeType(NameType):
         from padviz.network.rewrites import canonical
 
         return KEPT if value in (KEPT, "trained") else canonical(str(value)) or KEPT
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        height, typed = offering.after_last("/", incomplete)
+        return offering.items(offering.schemes(ctx), typed, height)
 
 
 class SizeType(NameType):
@@ -83,6 +96,10 @@ class SeveralType(Type):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
         return value if isinstance(value, tuple) else tuple(self.one.several(value, param, ctx))
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        before, typed = offering.after_last(",", incomplete)
+        return offering.items([item.value for item in self.one.shell_complete(ctx, param, typed)], typed, before)
+
 
 class NumbersType(Type):
     """One number, or one for each channel, between commas."""
@@ -102,6 +119,9 @@ class PathType(Type):
 
     name = "FILE"
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return offering.paths("file", incomplete)
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         if "\0" in str(value):
             raise OptionError(f"{value!r} holds a null byte, as no path can", where="-o", hint="choose another")
@@ -112,6 +132,9 @@ class FolderType(Type):
     """A folder that is there."""
 
     name = "FOLDER"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return offering.paths("dir", incomplete)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if not Path(value).is_dir():

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from padviz.cli import offering
 from padviz.cli.value_types import (
     KEPT,
     FolderType,
@@ -48,11 +49,11 @@ TABLE = {  # in the order in which help lists them
     "size": Word("Input size in pixels.", SizeType("N|HxW"), "sizes"),
     "padding": Word("Padding scheme, as reflect or zero/circular.", SchemeType("SCHEME"), "paddings"),
     "same": Word("Pad as TensorFlow's and Keras's SAME."),
-    "layer": Word("Layer to count to, or to look at.", NameType(), "layers"),
+    "layer": Word("Layer to count to, or to look at.", NameType("NAME", offering.layers), "layers"),
     "heads": Word("Weigh several last maps alike, or add them.", click.Choice(["share", "sum"])),
     "unit": Word("One unit of the target, or R0:R1,C0:C1.", UnitType()),
     "pooling": Word("Weigh the taps of pools.", click.Choice(["count", "mean"]), default="count"),
-    "model": Word("Networks to compare.", NameType("MODEL"), "models"),
+    "model": Word("Networks to compare.", NameType("MODEL", offering.zoo), "models"),
     "kernel": Word("Rows and columns of taps.", click.IntRange(1, 31), shown="N"),
     "stride": Word("Step between windows.", click.IntRange(1, 31), shown="N"),
     "dilation": Word("Step between taps.", click.IntRange(1, 31), shown="N"),
@@ -64,8 +65,8 @@ TABLE = {  # in the order in which help lists them
     "level": Word("Plan with a share of the paths, as .999.", click.FLOAT, shown="X"),
     "ignore-norms": Word("Plan as if norms and attention were local."),
     "verify": Word("Run it whole and tiled, and compare."),
-    "only": Word("Change these layers only.", NameType(), "only"),
-    "except": Word("Leave these layers as they are.", NameType(), "except_"),
+    "only": Word("Change these layers only.", NameType("NAME", offering.layers), "only"),
+    "except": Word("Leave these layers as they are.", NameType("NAME", offering.layers), "except_"),
     "even": Word("Make uneven convolutions even instead."),
     "all": Word("List even windows too."),
     "what": Word("usage, coverage, uneven, taps, filters, ...", NameType("WHAT"), "what"),
@@ -91,7 +92,7 @@ TABLE = {  # in the order in which help lists them
     "seed": Word("Seed of what is random.", click.IntRange(0), shown="N", default=0),
     "jobs": Word("Processes; one for each core by default.", click.IntRange(1, 1024), shown="N"),
     "scale": Word("What colours show.", click.Choice(["share", "counts", "each"])),
-    "cmap": Word("Colour map of matplotlib's.", NameType()),
+    "cmap": Word("Colour map of matplotlib's.", NameType("NAME", offering.colour_maps)),
     "bare": Word("Heat maps alone, a pixel for a pixel."),
     "check": Word("Exit with 1 on findings, for CI."),
     "format": Word("Format of the report."),
@@ -212,12 +213,13 @@ def _remember(ctx: click.Context, param: click.Parameter, values: tuple[tuple[st
 
 def model(command: Callable[..., None]) -> Callable[..., None]:
     """Add the argument MODEL, and how to read it."""
-    return click.argument("model")(neutral(command))
+    return click.argument("model", shell_complete=offering.models)(neutral(command))
 
 
 def models(command: Callable[..., None]) -> Callable[..., None]:
     """Add one or more arguments MODEL, and how to read them."""
-    return click.argument("models", nargs=-1, required=True, metavar="MODEL...")(neutral(command))
+    several = click.argument("models", nargs=-1, required=True, metavar="MODEL...", shell_complete=offering.models)
+    return several(neutral(command))
 
 
 def trained(command: Callable[..., None]) -> Callable[..., None]:

@@ -74,6 +74,13 @@ def pasted(figure: Figure, ax: Axes) -> Axes:
     return ax
 
 
+def colour_maps() -> list[str]:
+    """List matplotlib's colour maps, without those that run backwards."""
+    from matplotlib import colormaps
+
+    return [name for name in colormaps if not name.endswith("_r")]
+
+
 def colour_map(name: str) -> Any:
     """Matplotlib's colour map of that name.
 
