@@ -147,7 +147,7 @@ def say_once(line: str) -> None:
 
 
 def warn_if_baked(network: Network, size: tuple[int, int] | None = None) -> None:
-    """Say on stderr where a head was cut off, or where another size, or a sweep, shows a file and not its original."""
+    """Say on stderr what was skipped, or where another size, or a sweep, shows a file and not its original."""
     from padviz.network.baked import notes_at
 
     for note in notes_at(network, size):

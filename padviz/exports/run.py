@@ -55,7 +55,7 @@ def export(
         Called with each outcome and the number of all items, as they are done.
     on_note : callable, optional
         Called with a sentence for each package.module:attribute that hides an installed package, before its code runs;
-        and with what to know of each network, as where a head was cut off.
+        and with what to know of each network, as what was skipped.
 
     Returns
     -------

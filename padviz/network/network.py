@@ -24,7 +24,7 @@ class Network:
 
     Without targets there are several last maps, and one must be chosen. On the axes in `fixed` (0: height, 1: width)
     the network takes its own `size` only; on those in `declared` a file says its input's size, which may be exported
-    anew. `notes` are sentences on what to know of it, as where a head was cut off, `assumptions` those on what is not
+    anew. `notes` are sentences on what to know of it, as what was skipped, `assumptions` those on what is not
     known at other sizes than its own, and `gone` says of names behind such a cut why no layer is called so. `aliases`
     are further names of layers: those
     that an ONNX file has for the tensors that they make.
@@ -98,7 +98,7 @@ class Network:
         Raises
         ------
         UnknownName
-            With the nearest names, if there is none; or with what it lies behind, if it was cut off.
+            With the nearest names, if there is none; or with the reason, if it was skipped.
         """
         try:
             return self.layers[self.index[self.alias(name)]]

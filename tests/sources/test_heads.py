@@ -56,11 +56,11 @@ def test_a_detector_is_cut_where_its_levels_are_flattened(network: padviz.Networ
     assert (network.targets, len(lasts), network.fixed) == ((), 3, ())
     assert not any(last.endswith("output") for last in lasts)
     (note,) = network.notes
-    where = (
-        r"\S*(dfl/conv\S*, which reads as an image what was flattened|Conv_\d+, which reads as an image what was flat"
+    skipped = (
+        r"\S*(dfl/conv\S*|Conv_\d+) and what follows: it reads a flattened map as an image"
+        "|detect.cat and what follows: it joins the positions of several maps"
     )
-    where += r"tened|detect.cat, which joins positions of maps)"
-    assert re.fullmatch(f"cut before {where}; the last maps are {', '.join(map(re.escape, lasts))}", note)
+    assert re.fullmatch(f"analysed up to the heads {', '.join(map(re.escape, lasts))}; skipped ({skipped})", note)
     for level, last in zip(levels(), lasts, strict=True):
         expected = padviz.usage(level, SIZE)
         found = padviz.usage(network, SIZE, layer=last)
@@ -74,10 +74,10 @@ def test_what_lies_behind_a_cut_is_an_error_that_names_it(network: padviz.Networ
         with pytest.raises(padviz.PadvizError) as error:
             padviz.usage(network, layer=name)
         assert str(error.value) == f"{network.name}: {name} {why}"
-        assert error.value.what.endswith(f"the maps before it are {', '.join(last_maps(network))}")
+        assert error.value.what.endswith(f"the network was analysed up to the heads {', '.join(last_maps(network))}")
     if network.source.endswith(".onnx"):
-        assert any("lies behind" in why for why in network.gone.values())
-        assert any("reads as an image" in why for why in network.gone.values())
+        assert any("it follows" in why for why in network.gone.values())
+        assert any("reads a flattened map" in why for why in network.gone.values())
 
 
 def test_one_level_alone_is_cut_too(tmp_path: Path) -> None:
@@ -87,7 +87,9 @@ def test_one_level_alone_is_cut_too(tmp_path: Path) -> None:
     module = After(lambda x: functional.conv2d(x.view(1, 2, 4, -1).transpose(1, 2).softmax(1), ONE).sigmoid())
     for net, name in ((padviz.load(saved(model_of(body, 13), tmp_path)), "a"), (load_module(module), "conv")):
         assert net.targets == (name,)
-        assert net.notes[0].endswith(f"which reads as an image what was flattened; the last map is {name}")
+        assert re.fullmatch(
+            rf"analysed up to the head {name}; skipped \S+ and what follows: it reads a flattened .*", *net.notes
+        )
 
 
 ONE = torch.ones(1, 4, 1, 1)
@@ -149,8 +151,8 @@ def test_every_command_cuts_it_and_says_so_once(command: str, tmp_path: Path, mo
     more = [*COMMANDS[command], *([] if command in ("sizes", "convert") else ["--size", "64x96"])]
     result = run(command, str(path), *([str(path)] if command == "diff" else []), *more)
     assert result.exit_code == 0, result.output
-    lines = [line for line in result.stderr.splitlines() if "cut before" in line]
+    lines = [line for line in result.stderr.splitlines() if "skipped" in line]
     assert lines == [
-        "padviz: yolo-old: cut before /detect/dfl/conv/Conv, which reads as an image what was flattened; "
-        "the last maps are /detect/Concat, /detect/Concat_1, /detect/Concat_2"
+        "padviz: yolo-old: analysed up to the heads /detect/Concat, /detect/Concat_1, /detect/Concat_2; "
+        "skipped /detect/dfl/conv/Conv and what follows: it reads a flattened map as an image"
     ]

@@ -278,7 +278,7 @@ UNKNOWN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
         lambda x: functional.conv2d(
             functional.linear(x.flatten(1), torch.ones(128, 8 * 24 * 32, device="meta")).view(1, 8, 4, 4), ONES
         ),
-        "reads as an image what was flattened",
+        "reads a flattened or pooled map as an image",
     ),
     "mixed up": (lambda x: x.view(1, 8, x.shape[3], x.shape[2]).sqrt(), "mixes rows and columns up"),
     "beside": (lambda x: torch.cat([x, functional.max_pool2d(x, 3, 1, 1)], 2), "puts maps beside each other"),

@@ -243,7 +243,7 @@ class Node(Call):
         """Arrange a map so that a spatial operation can read it; name the roles of its dimensions from the third on."""
         x = self.arranger.settled(x)
         if not isinstance(x, Map):
-            raise Stuck("reads what was flattened as an image")
+            raise Stuck("reads a flattened map as an image")
         if not 3 <= len(x.known) <= 4:
             raise Stuck(f"reads a tensor of {len(x.known)} dimensions as an image")
         vector = self.trace.pooled[x.at] and not any(map(has_positions, x.known[:2]))

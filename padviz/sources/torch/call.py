@@ -146,7 +146,7 @@ class Call(calls.Call):
             dims = (*map(plain, self.out.shape[:2]), *map(whole, "hw", self.out.shape[-2:]))
             return Map(dims, self.trace.add(self.name(), "resize", (at,), height, width))
         if self.op in IMAGES and prod(shape[-2:]) > 1:
-            return self.broken("reads as an image what was flattened or pooled before")
+            return self.broken("reads a flattened or pooled map as an image")
         return Map(None, at)
 
     def settle(self) -> None:

@@ -13,6 +13,8 @@ from padviz.sources.tracing.axis_labels import AXES, axis_of, is_positions, posi
 from padviz.sources.tracing.calls import Result, side_by_side, together
 from padviz.sources.tracing.slices_as_padding import Row, as_pad
 
+JOINS = "joins the positions of several maps"
+
 
 def add(call: Call, *args: Any, **options: Any) -> Result:
     return together(call, "add", call.maps)
@@ -50,7 +52,7 @@ def cat(call: Call, tensors: Sequence[Any], dim: int = 0, **options: Any) -> Res
     if not any(map(is_positions, along)):
         return side_by_side(call, call.maps, dim % len(full.known), call.out.shape[dim])
     if len(along) > 1:
-        return call.cut("joins positions of maps", "joins positions of maps")
+        return call.cut(JOINS, JOINS)
     pooled = call.pool(full)  # tokens beside positions: no map any more
     call.trace.tokens.add(pooled.at)
     return pooled

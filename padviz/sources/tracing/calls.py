@@ -92,7 +92,7 @@ class Call(ABC):
     def stuck(self, why: str, flattened: bool) -> Value:
         """Give up on a call: a head begins where each position of what was flattened is taken alone."""
         if flattened and self.pointwise:
-            return self.cut(why, "reads as an image what was flattened")
+            return self.cut(why, "reads a flattened map as an image")
         return self.broken(why)
 
     def attend(self, maps: frozenset[int], read: int) -> None:

@@ -83,13 +83,29 @@ def general(tracer: Tracer, size: Size, about: About, *, alone: bool = False) ->
 
 
 def _cut_notes(cuts: Sequence[Cut], lasts: Sequence[str]) -> tuple[str, ...]:
-    """Say in a sentence that heads were cut off, and what is left to count to."""
+    """Say up to where a network was analysed, and what was skipped.
+
+    >>> cut = Cut("dfl", "reads a flattened map as an image")
+    >>> _cut_notes([cut], ["box"])
+    ('analysed up to the head box; skipped dfl and what follows: it reads a flattened map as an image',)
+    >>> _cut_notes([cut, cut._replace(name="dfl_1")], ["box", "cls"])
+    ('analysed up to the heads box, cls; skipped dfl, 1 more and what follows: dfl reads a flattened map as an image',)
+    """
     if not cuts:
         return ()
-    more = f", and before {len(cuts) - 1} more" if len(cuts) > 1 else ""
-    named = ", ".join(lasts[:NAMED]) + (f" and {len(lasts) - NAMED} more" if len(lasts) > NAMED else "")
-    are = "last maps are" if len(lasts) > 1 else "last map is"
-    return (f"cut before {cuts[0].name}, which {cuts[0].why}{more}; the {are} {named}",)
+    (name, why, _), *others = cuts
+    beside, it = (f", {len(others)} more", name) if others else ("", "it")
+    return (f"analysed up to the {_heads(lasts)}; skipped {name}{beside} and what follows: {it} {why}",)
+
+
+def _heads(lasts: Sequence[str]) -> str:
+    """Name the first few of the last maps.
+
+    >>> _heads(["box"]), _heads("abcdefgh")
+    ('head box', 'heads a, b, c, d, e, f and 2 more')
+    """
+    more = f" and {len(lasts) - NAMED} more" if len(lasts) > NAMED else ""
+    return f"head{'s' * (len(lasts) > 1)} {', '.join(lasts[:NAMED])}{more}"
 
 
 def _grid_notes(grids: Sequence[str]) -> tuple[str, ...]:
@@ -118,12 +134,12 @@ def _no_maps(vectors: Mapping[str, Sequence[str]]) -> dict[str, str]:
 
 
 def _gone(cuts: Sequence[Cut], lasts: Sequence[str]) -> dict[str, str]:
-    """Say of names that they are not there any more, since they lie behind a cut."""
+    """Say why names were skipped, and up to which heads the network was analysed."""
     gone: dict[str, str] = {}
+    there = f"the network was analysed up to the {_heads(lasts)}"
     for cut in cuts:
-        named = ", ".join(lasts[:NAMED])
-        gone |= dict.fromkeys(cut.behind, f"lies behind {cut.name}, which {cut.why}; the maps before it are {named}")
-        gone[cut.name] = f"{cut.why}; the maps before it are {named}"
+        gone |= dict.fromkeys(cut.behind, f"was skipped: it follows {cut.name}, which {cut.why}; {there}")
+        gone[cut.name] = f"was skipped: it {cut.why}; {there}"
     return gone
 
 
