@@ -308,7 +308,8 @@ def _advance(ends: _Ends, length: int, step: int, strides: Sequence[Fraction], o
     inner, first = ends.of(min(step, ends.n - length), length), ends.of(0, length)
     if any(begin for begin, _ in first):
         return 0
-    room = min((last - begin) * stride for (begin, last), stride in zip(inner, strides, strict=True))
+    pairs = zip(first, inner, strides, strict=True)  # the inner one may be the last, which is right up to its end
+    room = min((min(one[1], other[1]) - other[0]) * stride for one, other, stride in pairs)
     return max(0, int((room - objects) // step) * step)
 
 

@@ -246,6 +246,19 @@ def test_tiles_that_are_too_small_name_the_least_that_is_not() -> None:
     assert plan_tiles(net, (1024, 1024), (208, 208)).tile == (208, 208)
 
 
+@pytest.mark.parametrize("level", [None, 0.999])
+def test_two_tiles_a_period_apart_are_refused_where_neither_has_the_units_between_right(level: float | None) -> None:
+    net = padviz.load("unet_padded")
+    context = 94 if level is None else 71
+    for least in range(32, 240, 16):
+        tile = least - 16, least - 16
+        if tile[0] - 2 * context < 16:
+            with pytest.raises(OptionError, match=f"{tile[0]} px are too few: a tile needs {least}"):
+                plan_tiles(net, (least, least), tile, level=level)
+        else:
+            assert len(plan_tiles(net, (least, least), tile, level=level)) == 4
+
+
 class Gated(nn.Module):
     """Squeeze and excitation."""
 
