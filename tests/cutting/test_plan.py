@@ -20,6 +20,7 @@ from padviz.cutting.plan import Plan, globals_of, plan_tiles, smallest_plan
 from padviz.cutting.running import tiled
 from padviz.errors import OptionError, PadvizError, SizeError
 from tests.cutting.test_right_units import Net, steps
+from tests.sweeps import SLOW
 
 DOUBLE = {"dtype": torch.float64}
 
@@ -149,7 +150,7 @@ def test_one_unit_less_of_context_is_wrong_on_each_side(name: str) -> None:
                     assert not torch.allclose(here, there, rtol=1e-12, atol=0), (axis, unit)
 
 
-@pytest.mark.slow
+@SLOW
 @pytest.mark.parametrize(
     ("name", "layer"), [("resnet50", "layer4"), ("segmentation.deeplabv3_resnet50", "backbone.layer3")]
 )
@@ -179,9 +180,7 @@ def test_awkward_images_and_the_smallest_tiles_are_exact(size: tuple[int, int], 
             assert float((together - whole).abs().max() / whole.abs().max()) < 1e-12
 
 
-@given(laid=steps(), n=st.integers(60, 140), tile=st.integers(20, 59))
-@settings(deadline=None, max_examples=60, phases=[Phase.explicit, Phase.generate])
-def test_random_networks_are_cut_and_laid_together(laid: list[tuple[Any, ...]], n: int, tile: int) -> None:
+def check_that_random_networks_are_cut(laid: list[tuple[Any, ...]], n: int, tile: int) -> None:
     model, image = Net(laid), torch.rand(1, 1, n, 1, **DOUBLE)
     try:
         network = padviz.load(model, size=(n, 1))
@@ -192,6 +191,23 @@ def test_random_networks_are_cut_and_laid_together(laid: list[tuple[Any, ...]], 
     together = tiled(model, image, plan)
     assert together.shape == whole.shape
     assert torch.allclose(together, whole, rtol=1e-12, atol=0), (laid, n, tile, plan)
+
+
+CUT = given(laid=steps(), n=st.integers(60, 140), tile=st.integers(20, 59))
+GENERATED = settings(deadline=None, max_examples=60, phases=[Phase.explicit, Phase.generate])
+
+
+@CUT
+@GENERATED
+def test_random_networks_are_cut_and_laid_together(laid: list[tuple[Any, ...]], n: int, tile: int) -> None:
+    check_that_random_networks_are_cut(laid, n, tile)
+
+
+@SLOW
+@CUT
+@settings(GENERATED, max_examples=300)
+def test_many_random_networks_are_cut_and_laid_together(laid: list[tuple[Any, ...]], n: int, tile: int) -> None:
+    check_that_random_networks_are_cut(laid, n, tile)
 
 
 def test_every_unit_is_kept_once_and_every_pixel_is_read() -> None:
