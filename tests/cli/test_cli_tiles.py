@@ -95,8 +95,10 @@ def test_a_plan_is_verified_on_the_network_itself(tmp_path: Path, monkeypatch: p
     monkeypatch.syspath_prepend(".")
     result = run("tiles", "laid:plain", "--size", "640", "--tile", "64", "--verify")
     assert result.exit_code == 0
-    line = r"Verified: on 9 tiles of \d+ x \d+ of noise, \d+ x \d+ px, whole and tiled differ by \S+ \(float64, at most"
-    assert re.search(line, " ".join(result.stdout.split())), result.stdout
+    words = " ".join(result.stdout.split())
+    where = r"Verified: checked at 10 x 10 px of noise in 9 tiles of 6 x 6, the smallest image with three tiles a side,"
+    differ = r"whole and tiled differ by \S+ of the largest number \(float64; up to 1e-12 is rounding\)"
+    assert re.search(rf"{where} {differ}; with one unit less of context by 0\.\d+\.", words), result.stdout
     wrong = run("tiles", "laid:normed", "--verify", "--ignore-norms", "--format", "json")
     assert wrong.exit_code == 1
     verified = json.loads(wrong.stdout)["verified"]

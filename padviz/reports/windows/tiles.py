@@ -170,10 +170,11 @@ def ways_out(contexts: Sequence[Pair]) -> list[str]:
 def comparison(verified: Verified) -> str:
     """Say how far a network's maps of tiles and of the whole image are apart, and with a unit less of context."""
     holds = "Verified" if verified.holds else "Not exact"
-    where = f"{verified.tiles} tiles of {by(verified.tile)} of noise, {by(verified.image)} px"
-    limit = f"{verified.precision}, at most {verified.tolerance:g} is rounding"
+    where = f"checked at {by(verified.image)} px of noise in {verified.tiles} tiles of {by(verified.tile)}"
+    limit = f"{verified.precision}; up to {verified.tolerance:g} is rounding"
+    differ = f"whole and tiled differ by {verified.difference:.2g} of the largest number ({limit})"
     less = f"; with one unit less of context by {max(verified.one_less.values()):.2g}" if verified.one_less else ""
-    return f"{holds}: on {where}, whole and tiled differ by {verified.difference:.2g} ({limit}){less}."
+    return f"{holds}: {where}, the smallest image with three tiles a side, {differ}{less}."
 
 
 def verified_facts(verified: Verified) -> dict[str, Any]:
