@@ -89,9 +89,9 @@ def test_usage_and_its_card(asked: list[str]) -> None:
         all_state(numbers(line(table, name))[:1], [share[name]])
     ends = [share["least"], share["most"], share["corners"]["top_left"], share["corners"]["bottom_right"]]
     all_state(numbers(line(table, "fair", "shares")), ends)
-    all_state(numbers(line(table, "lean")), [share["lean"]["height"], share["lean"]["width"]])
-    for name in ("asymmetry", "skew"):
-        all_state(numbers(line(table, name)), [facts[name]["height"], facts[name]["width"]])
+    skewed = {"skew of shares": share["skew"], "skew of usage": facts["skew"]}
+    for name, axes in {**skewed, "asymmetry": facts["asymmetry"]}.items():
+        all_state(numbers(line(table, *name.split())), [axes["height"], axes["width"]])
     depths = {each for side in facts["rim"].values() for each in side} - {0}
     if depths:
         assert {int(each) for each in numbers(line(table, "rim"))} == depths
@@ -103,8 +103,8 @@ def test_usage_and_its_card(asked: list[str]) -> None:
         assert [row[f"rim_{side}"] for axis in pairs for side in pairs[axis]] == [
             str(depth) for axis in pairs for depth in facts["rim"][axis]
         ]
-        for name, of in (("asymmetry", facts), ("skew", facts), ("lean", share)):
-            assert [float(row[f"{name}_{axis}"]) for axis in pairs] == [of[name][axis] for axis in pairs]
+        for name, of in (("asymmetry", facts["asymmetry"]), ("skew", facts["skew"]), ("share_skew", share["skew"])):
+            assert [float(row[f"{name}_{axis}"]) for axis in pairs] == [of[axis] for axis in pairs]
         for name in ("min", "max", "mean", "marginalised", "starved", "overused", "unused"):
             assert float(row[name]) == {**share, **facts}[name]
         assert [float(row["least_share"]), float(row["most_share"])] == [share["least"], share["most"]]
@@ -120,8 +120,7 @@ def test_usage_and_its_card(asked: list[str]) -> None:
     )
     all_state(numbers(shown["fair shares"]), [share["least"], share["most"]])
     all_state([shown["asymmetry"]], [max(facts["asymmetry"].values())])
-    skews = [shown[f"skew of {what}"] for what in ("shares", "usage")]
-    all_state(skews, [max(each.values(), key=abs) for each in (share["lean"], facts["skew"])])
+    all_state([shown[name] for name in skewed], [max(axes.values(), key=abs) for axes in skewed.values()])
 
 
 def short(rim: dict[str, list[int]]) -> str:
@@ -139,7 +138,7 @@ def test_compare(asked: list[str]) -> None:
         share = found["share"]
         expected = [found["max"], *(share[key] for key in ("starved", "overused", "least", "most"))]
         expected += [share["corners"]["top_left"], max(found["asymmetry"].values())]
-        expected += [max(share["lean"].values(), key=abs)]
+        expected += [max(share["skew"].values(), key=abs)]
         assert row.pop("rim") == short(found["rim"])
         assert [float(each) for each in [*row.values()][1:-1]] == expected
         cells = re.split(r"\s{2,}", line_of(table, row["padding"]))
@@ -204,8 +203,8 @@ def test_taps(asked: list[str]) -> None:
         both = [found["imbalance"]["height"], found["imbalance"]["width"]]
         assert [float(row["top_bottom"]), float(row["left_right"])] == both
         counted: list[float | None] = [*shape, found["units"], min(grid), max(grid)]
-        leans = both[:1] if both[0] == both[1] else both
-        all_state(numbers(line(table, row["layer"]).partition(" ")[2]), [*counted, *leans])
+        imbalance = both[:1] if both[0] == both[1] else both
+        all_state(numbers(line(table, row["layer"]).partition(" ")[2]), [*counted, *imbalance])
 
 
 def test_fields_and_layers(asked: list[str]) -> None:

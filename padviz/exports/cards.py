@@ -61,15 +61,15 @@ def _lines(ledger: Ledger) -> list[tuple[str, int, int, bool]]:
     return [(readable(layer.layer), *pair, layer.convolution) for layer, pair in rows]
 
 
-def _lean(row: Taps) -> float:
+def _imbalance(row: Taps) -> float:
     return max(abs(row.imbalance.height), abs(row.imbalance.width))
 
 
 def _grids(layers: list[Taps]) -> list[tuple[str, list[list[float]]]]:
-    """List the tap grids that lean most: the share of the units, in percent, that read a real pixel with each tap."""
+    """List the least even tap grids: the share of the units, in percent, that read a real pixel with each tap."""
     return [
         (readable(layer.layer), [[round(100 * reads / (layer.units or 1)) for reads in row] for row in layer.grid])
-        for layer in sorted(layers, key=lambda layer: -_lean(layer))[:GRIDS]
+        for layer in sorted(layers, key=lambda layer: -_imbalance(layer))[:GRIDS]
     ]
 
 
@@ -95,7 +95,7 @@ def _fair(summary: Summary) -> Figures:
         ("starved", percent(share.starved)),
         ("overused", percent(share.overused)),
         ("fair shares", f"{share.least:.2g} to {share.most:.3g}"),
-        ("skew of shares", f"{max(share.lean.height, share.lean.width, key=abs):+.3g}"),
+        ("skew of shares", f"{max(share.skew.height, share.skew.width, key=abs):+.3g}"),
     ]
 
 
@@ -106,7 +106,7 @@ def _ledger(ledger: Ledger) -> Figures:
 
 
 def _taps(taps: Any) -> Figures:
-    return [("layers", len(taps.layers)), ("imbalance, most", f"{max(map(_lean, taps.layers)):.2%}")]
+    return [("layers", len(taps.layers)), ("imbalance, most", f"{max(map(_imbalance, taps.layers)):.2%}")]
 
 
 def _skews(filters: Any) -> Figures:

@@ -25,7 +25,7 @@ def baked(network: Network) -> tuple[str, ...]:
             readers[i].append(layer)
     pairs = zip(network.layers, readers, strict=True)
     return tuple(
-        layer.name for layer, read in pairs if _resizes(layer) or _leans(network, layer) or _fills(layer, read)
+        layer.name for layer, read in pairs if _resizes(layer) or _unequal_pads(network, layer) or _fills(layer, read)
     )
 
 
@@ -67,7 +67,7 @@ def _resizes(layer: Layer) -> bool:
     return any(isinstance(op, Resize) and op.size is not None for op in layer.ops)
 
 
-def _leans(network: Network, layer: Layer) -> bool:
+def _unequal_pads(network: Network, layer: Layer) -> bool:
     if layer.kind not in WINDOWS:
         return False
     strided = [op for op in with_pads_before(network, layer).ops if isinstance(op, Window) and op.stride > 1]

@@ -1,4 +1,4 @@
-"""Mean filters: what training made of each convolution's weights, and whether they lean to one side."""
+"""Mean filters: what training made of each convolution's weights, and whether that is skewed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class AxisSkew:
-    """How the filters of a convolution lean on one axis.
+    """How skewed the filters of a convolution are on one axis.
 
     `skew` is D: the mean over output channels of (second half - first half) / sum, of the mean magnitude of their
     weights over input channels; above 0, the bottom, or the right, has more. `z` is D over its standard error, None
@@ -56,7 +56,7 @@ class AxisSkew:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeanFilter:
-    """The mean filter of one convolution, of shape (kernel height, width), and how it leans.
+    """The mean filter of one convolution, of shape (kernel height, width), and how skewed it is.
 
     `mean` is over output and input channels, `magnitude` the same of absolute weights, both without the `dead` channels
     of its `channels`, whose weights are all below 1e-4 of the median channel's; None where all are dead, or where
@@ -104,12 +104,12 @@ class MeanFilter:
         return self.kind == "conv" and max(self.strides) > 1
 
     @property
-    def lean(self) -> Floats | None:
+    def skew(self) -> Floats | None:
         """The antisymmetric part of the mean magnitude, over its mean: what turning it by half a turn changes."""
         if self.magnitude is None or not self.magnitude.any():
             return None
-        lean: Floats = (self.magnitude - self.magnitude[::-1, ::-1]) / 2 / self.magnitude.mean()
-        return lean
+        skew: Floats = (self.magnitude - self.magnitude[::-1, ::-1]) / 2 / self.magnitude.mean()
+        return skew
 
 
 class Group(NamedTuple):
@@ -180,7 +180,7 @@ class MeanFilters:
     def went_with(self) -> int | None:
         """On how many of the axes off centre D has more on the side away from the offset.
 
-        None unless there are offsets of both signs: a network that leans for another reason would go with one sign.
+        None unless there are offsets of both signs: a network skewed for another reason would go with one sign.
         """
         if len({axis.offset > 0 for axis in self.off_centre if axis.offset}) < 2:
             return None
@@ -246,7 +246,7 @@ def _row(kernels: Sequence[Kernel], place: Places) -> MeanFilter:
 def _skew(
     means: Floats, sizes: Floats, axis: int, stride: int, offset: float | None, consumed: Pads | None
 ) -> AxisSkew:  # fmt: skip
-    """Measure the lean of filters (channels, height, width) on one axis."""
+    """Measure the skew of filters (channels, height, width) on one axis."""
     along = np.moveaxis(sizes, 1 + axis, 1).sum(2)
     half = along.shape[1] // 2
     skews = (along[:, -half:].sum(1) - along[:, :half].sum(1)) / along.sum(1)
@@ -268,9 +268,9 @@ def _skew(
     )
 
 
-def _share(others: Floats, lean: float) -> float:
-    """Measure the share of sign flips, the filters' own among them, that lean as much."""
-    return (1 + int(np.count_nonzero(others >= lean * (1 - 1e-9)))) / (1 + len(others))
+def _share(others: Floats, skew: float) -> float:
+    """Measure the share of sign flips, the filters' own among them, that are as skewed."""
+    return (1 + int(np.count_nonzero(others >= skew * (1 - 1e-9)))) / (1 + len(others))
 
 
 @lru_cache(8)

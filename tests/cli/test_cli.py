@@ -129,7 +129,7 @@ def test_usage_json_has_exact_integers() -> None:
         "centre", "corners", "marginalised", "asymmetry", "skew", "share", "share_reason",
         "rim", "overused_rim", "gates_left_out", "method", "notes", "files",
     ]  # fmt: skip
-    assert found["schema_version"] == 3
+    assert found["schema_version"] == 4
     assert (found["rim"], found["overused_rim"]) == tuple(
         {"height": each, "width": each} for each in ([39, 57], [0, 0])
     )

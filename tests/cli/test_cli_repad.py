@@ -55,7 +55,7 @@ def test_json_says_what_was_changed_and_has_the_figures_of_usage() -> None:
     run("repad", "net.onnx", "--padding", "reflect", "--size", SIZE, "-o", "out.onnx")
     found = json.loads(run("repad", "net.onnx", "--padding", "reflect", "--size", SIZE, "--format", "json").stdout)
     names = [layer.name for layer in padviz.load("net.onnx").layers if layer.kind == "conv"]
-    assert (found["schema_version"], found["size"], found["left"], found["files"]) == (1, [96, 128], [], [])
+    assert (found["schema_version"], found["size"], found["left"], found["files"]) == (2, [96, 128], [], [])
     assert [row["layer"] for row in found["changed"]] == names
     assert found["changed"][0]["now"] == [{"mode": "reflect", "padding": [1, 1], "stride": 2}] * 2
     before, after = (
@@ -93,8 +93,8 @@ def test_the_table_has_the_figures_of_json() -> None:
             "largest share": f"{share['most']:.3g}",
             "first corner": f"{share['corners']['top_left']:.3g}",
             "last corner": f"{share['corners']['bottom_right']:.3g}",
-            "lean, height": f"{share['lean']['height']:+.3f}",
-            "lean, width": f"{share['lean']['width']:+.3f}",
+            "skew of shares, height": f"{share['skew']['height']:+.3f}",
+            "skew of shares, width": f"{share['skew']['width']:+.3f}",
         }
         assert len({*wanted.values()}) > 5
         assert {name: rows[name][at] for name in wanted} == wanted

@@ -395,15 +395,15 @@ def test_only_shares_next_to_a_threshold_are_compared_in_integers(monkeypatch: p
     assert sum(compared) < counts.core.part().size / 100
 
 
-def test_rings_and_lean_are_those_of_the_whole_map() -> None:
+def test_rings_and_skew_are_those_of_the_whole_map() -> None:
     counts = padviz.usage("resnet50", (512, 700))
     values = counts.share()
     found = counts.summary().share
     away = np.minimum.outer(np.minimum(np.arange(512), np.arange(512)[::-1]), [10**6] * 700)
     away = np.minimum(away, np.minimum(np.arange(700), np.arange(700)[::-1])[None]) // 32
     assert found.rings == pytest.approx([values[away == ring].mean() for ring in range(8)], rel=1e-9)
-    assert found.lean.height == pytest.approx((values[256:].sum() - values[:256].sum()) / values.sum(), abs=1e-12)
-    assert found.lean.width == pytest.approx((values[:, 350:].sum() - values[:, :350].sum()) / values.sum(), abs=1e-12)
+    assert found.skew.height == pytest.approx((values[256:].sum() - values[:256].sum()) / values.sum(), abs=1e-12)
+    assert found.skew.width == pytest.approx((values[:, 350:].sum() - values[:, :350].sum()) / values.sum(), abs=1e-12)
 
 
 def test_shares_of_a_core_in_parts_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:

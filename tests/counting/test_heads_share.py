@@ -128,7 +128,7 @@ def test_the_command_shares_and_says_how(tmp_path: Path, monkeypatch: pytest.Mon
     assert "have the same weight; --heads sum adds them, --layer names some" in run("usage", "two.toml").stderr
     result = run("usage", "two.toml", "--size", "64", "--heads", "share", "-o", "two.npz")
     assert result.exit_code == 0, result.output
-    assert "heads          each of the same weight: a path to them counts" in result.stdout
+    assert "heads           each of the same weight: a path to them counts" in result.stdout
     facts = json.loads(run("usage", "two.toml", "--heads", "share", "--format", "json", "-o", "b.npz").stdout)
     assert facts["heads"] == "share"
     assert facts["target"]["layer"] == ["p3", "deep"]

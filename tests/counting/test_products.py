@@ -87,7 +87,7 @@ def assert_shares_alike(one: CountMap, other: CountMap) -> None:
         assert getattr(first, name) == getattr(second, name), name
     for name in ("least", "most", "ripple", "rings"):
         assert getattr(first, name) == pytest.approx(getattr(second, name), rel=1e-9), name
-    assert astuple(first.lean) == pytest.approx(astuple(second.lean), abs=1e-9)
+    assert astuple(first.skew) == pytest.approx(astuple(second.skew), abs=1e-9)
     ours, theirs = (astuple(each.corners) for each in (first, second))
     assert [each is None for each in ours] == [each is None for each in theirs]
     assert [n for n in ours if n is not None] == pytest.approx([n for n in theirs if n is not None], rel=1e-9)

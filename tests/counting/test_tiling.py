@@ -73,7 +73,7 @@ def shares(summary: padviz.Summary) -> list[float]:
     found = summary.share
     if found is None:
         return []
-    sides = found.lean.height, found.lean.width, found.least, found.most, found.ripple
+    sides = found.skew.height, found.skew.width, found.least, found.most, found.ripple
     return [found.starved, found.overused, found.unused, *sides, *found.rings]
 
 

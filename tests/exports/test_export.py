@@ -87,7 +87,7 @@ def test_the_product_of_what_is_named_is_made_and_listed() -> None:
     assert share is not None
     shown = [float(usage[name]) for name in ("starved", "overused", "unused", "least_share", "most_share")]
     assert shown == [share.starved, share.overused, share.unused, share.least, share.most]
-    assert [float(usage[f"lean_{axis}"]) for axis in ("height", "width")] == [share.lean.height, share.lean.width]
+    assert [float(usage[f"share_skew_{axis}"]) for axis in ("height", "width")] == [share.skew.height, share.skew.width]
     assert uneven["starved"] == ""
     html = Path("out/index.html").read_text()
     assert all(name in html for name in names)

@@ -153,19 +153,19 @@ def test_p_is_the_share_of_sign_flips_that_lean_as_much() -> None:
     assert (axes(measured(weights[:1]))[0].p, axes(measured(weights[:1]))[0].z) == (1.0, None)
 
 
-def test_the_lean_is_what_half_a_turn_changes() -> None:
+def test_the_skew_is_what_half_a_turn_changes() -> None:
     weights = np.ones((2, 1, 3, 3), dtype=np.float32)
     weights[:, :, 2, 2] = 3
     row = measured(weights)
-    assert row.lean is not None
+    assert row.skew is not None
     expected = np.zeros((3, 3))
     expected[2, 2], expected[0, 0] = 1, -1
-    np.testing.assert_allclose(row.lean, expected / (11 / 9))
+    np.testing.assert_allclose(row.skew, expected / (11 / 9))
 
 
 def test_channels_without_weights_and_weights_that_are_no_numbers_are_told() -> None:
     dead = measured(np.zeros((4, 3, 3, 3)))
-    assert (dead.dead, dead.mean, dead.lean, dead.height) == (4, None, None, None)
+    assert (dead.dead, dead.mean, dead.skew, dead.height) == (4, None, None, None)
     assert dead.why == "weights are all 0"
     for values in ([np.nan, 1], [np.inf, -np.inf]):
         broken = weights_of(5, 4, 3, 3, 3)

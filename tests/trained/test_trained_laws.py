@@ -92,7 +92,7 @@ def test_a_turned_network_has_turned_filters(shape: dict[str, Any]) -> None:
         assert (figures(other.height), figures(other.width)) == (swapped(row.width), swapped(row.height))
         assert (other.kernel, other.stride, other.strided) == (row.kernel[::-1], row.stride[::-1], row.strided)
         for one, turned in ((row.mean, other.mean), (row.magnitude, other.magnitude), (row.exposure, other.exposure),
-                            (row.lean, other.lean)):  # fmt: skip
+                            (row.skew, other.skew)):  # fmt: skip
             np.testing.assert_array_equal(np.transpose(one), turned)  # type: ignore[arg-type]
 
 

@@ -111,7 +111,7 @@ def filters(
     *,
     weights: str | Path | None = None,
 ) -> Result[MeanFilters]:
-    """Average the filters of every convolution of a trained network, and measure how they lean.
+    """Average the filters of every convolution of a trained network, and measure how they are skewed.
 
     Parameters
     ----------

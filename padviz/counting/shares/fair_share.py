@@ -95,7 +95,7 @@ class Shares:
             least=sums.least if used else 0.0,
             most=sums.most if used else 0.0,
             corners=CornerShares(*(self._corner(*at) for at in CORNERS)),
-            lean=_lean(sums.given),
+            skew=_skew(sums.given),
             rings=_rings(sums.given, sums.used),
             ripple=self._ripple(),
         )
@@ -204,7 +204,7 @@ def _weighed(values: NDArray[Any], down: Floats, across: Floats, half: bool) -> 
     return np.asarray(sums[:, :n] @ across[:, :n].T + after + after.T)
 
 
-def _lean(given: Floats) -> PerAxis:
+def _skew(given: Floats) -> PerAxis:
     """Compare the second half with the first: how much more it has, of sums in `_ways`."""
     total, differences = given[0, 0], (given[-1, 0] - given[-2, 0], given[0, -1] - given[0, -2])
     return PerAxis(*(round(float(difference / total), 12) + 0.0 if total else 0.0 for difference in differences))

@@ -50,7 +50,7 @@ class FairShare(msgspec.Struct, frozen=True):
     """The figures of the fair share f of each pixel: its usage over the interior's at its place in the pattern.
 
     `starved` and `overused` are the shares of the pixels with f below 1/2 and above 3/2, compared exactly; `unused` of
-    those that even the interior never reads, which have no f. `least` and `most` are the extremes of f, `lean` how much
+    those that even the interior never reads, which have no f. `least` and `most` are the extremes of f, `skew` how much
     more of it the second half has than the first, over the sum. `rings` are the means of f over rings of one period,
     from the border inwards, 16 at most; `ripple` is the largest over the smallest of the interior's counts, zeros left
     out, and `period` its rows and columns.
@@ -67,7 +67,7 @@ class FairShare(msgspec.Struct, frozen=True):
     least: float
     most: float
     corners: CornerShares
-    lean: PerAxis
+    skew: PerAxis
     rings: list[float]
     ripple: float
 

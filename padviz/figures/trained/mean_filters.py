@@ -1,4 +1,4 @@
-"""Mean filters as small multiples, beside what their taps read and what of them leans."""
+"""Mean filters as small multiples, beside what their taps read and their skew."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ CARD_W, CARD_H = 3 * SIDE + 2 * GAP + 26, SIDE + LABEL + 14
 CHART, BARS = 150, 140
 COLUMNS, TALL = 4, 24  # cards in a row, and rows from which there are more
 READS = "gray"  # white is a tap that always reads real pixels
-LEAN = 0.3  # of the mean weight, from where on colours are the same
+SKEW = 0.3  # of the mean weight, from where on colours are the same
 LABELS = (
     "1st: mean filter,\nover its largest",
     "2nd: share of units\nwhose tap reads",
-    "3rd: lean, over\nthe mean weight",
+    "3rd: skew, over\nthe mean weight",
 )
 
 
 def filters(mean_filters: MeanFilters, cmap: str | None = None) -> Figure:
-    """Draw the mean filter of every convolution, what its taps read, and the lean of the mean |filter|; D above."""
+    """Draw the mean filter of every convolution, what its taps read, and the skew of the mean |filter|; D above."""
     columns = max(min(COLUMNS, len(mean_filters.rows)), ceil(len(mean_filters.rows) / TALL))
     wide, tall = columns * CARD_W, ceil(len(mean_filters.rows) / columns) * CARD_H
     total_w, total_h = max(EDGE + wide + BARS, 760), HEAD + CHART + 40 + max(tall, 400)
@@ -57,7 +57,7 @@ def filters(mean_filters: MeanFilters, cmap: str | None = None) -> Figure:
 
 
 def plot(mean_filters: MeanFilters, ax: Axes | None = None, columns: int = COLUMNS, cmap: str | None = None) -> Axes:
-    """Draw the cards of all convolutions into `ax`, or into a new figure: mean filter, taps read, lean."""
+    """Draw the cards of all convolutions into `ax`, or into a new figure: mean filter, taps read, skew."""
     columns = max(1, min(columns, len(mean_filters.rows)))
     wide, tall = columns * CARD_W, ceil(len(mean_filters.rows) / columns) * CARD_H
     if ax is None:
@@ -74,7 +74,7 @@ def _cards(ax: Axes, mean_filters: MeanFilters, columns: int, corner: tuple[int,
     scales: list[dict[str, Any]] = [
         {"cmap": colours, "vmin": -1, "vmax": 1},
         {"cmap": READS, "vmin": floor, "vmax": 1},
-        {"cmap": colours, "vmin": -LEAN, "vmax": LEAN},
+        {"cmap": colours, "vmin": -SKEW, "vmax": SKEW},
     ]
     images: list[Any] = [None, None, None]
     for i, row in enumerate(mean_filters.rows):
@@ -82,7 +82,7 @@ def _cards(ax: Axes, mean_filters: MeanFilters, columns: int, corner: tuple[int,
         colour = UNEVEN if row.strided else "black"
         ax.text(x, y + 10, f"{i + 1}  {short_name(row.layer)}", fontsize=SMALL - 1, color=colour)
         ax.text(x, y + 24, _figures(row), fontsize=SMALL - 2, color=colour)
-        for j, values in enumerate((_relative(row.mean), row.exposure, row.lean)):
+        for j, values in enumerate((_relative(row.mean), row.exposure, row.skew)):
             image = tile(ax, values, x + j * (SIDE + GAP), y + LABEL, SIDE, **scales[j])
             images[j] = images[j] or image
     return images

@@ -1,4 +1,4 @@
-"""How far the filters of each convolution lean, in network order."""
+"""How skewed the filters of each convolution are, in network order."""
 
 from __future__ import annotations
 

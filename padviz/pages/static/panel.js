@@ -311,7 +311,7 @@ function summary({ figures, target, shape, share_reason: reason }) {
       ["fair shares", `${short(share.least)} to ${short(share.most)}`],
     );
   else facts.push(["fair shares", `none: ${reason}`]);
-  const largest = Object.values(share ? share.lean : figures.skew).reduce((a, b) =>
+  const largest = Object.values((share ?? figures).skew).reduce((a, b) =>
     Math.abs(b) > Math.abs(a) ? b : a,
   );
   facts.push([share ? "skew of shares" : "skew of usage", `${largest > 0 ? "+" : ""}${short(largest)}`]);

@@ -114,8 +114,8 @@ SHARES: tuple[tuple[str, Callable[[FairShare], float | None], Callable[[float], 
     ("largest share", lambda share: share.most, "{:.3g}".format),
     ("first corner", lambda share: share.corners.top_left, "{:.3g}".format),
     ("last corner", lambda share: share.corners.bottom_right, "{:.3g}".format),
-    ("lean, height", lambda share: share.lean.height, "{:+z.3f}".format),
-    ("lean, width", lambda share: share.lean.width, "{:+z.3f}".format),
+    ("skew of shares, height", lambda share: share.skew.height, "{:+z.3f}".format),
+    ("skew of shares, width", lambda share: share.skew.width, "{:+z.3f}".format),
 )
 
 

@@ -46,7 +46,7 @@ FIGURES = (  # of a map, for CSV and for the index of an export
     *(_figure(f"{name}.{axis}") for name in ("asymmetry", "skew") for axis in AXES),
     *(_figure(f"share.{name}", name) for name in ("starved", "overused", "unused")),
     *(_figure(f"share.{name}", f"{name}_share") for name in ("least", "most")),
-    *(_figure(f"share.lean.{axis}", f"lean_{axis}") for axis in AXES),
+    *(_figure(f"share.skew.{axis}") for axis in AXES),
     *(Column(f"rim_{side}", of=_depth(i)) for i, side in enumerate(("top", "bottom", "left", "right"))),
 )
 
@@ -72,7 +72,7 @@ def _facts(counts: CountMap) -> Iterator[tuple[str, Any]]:
     yield "", f"{corners[2]}  {corners[3]}"
     yield from _fair(summary, counts.walked.pads)
     yield "asymmetry", f"height {summary.asymmetry.height:.4g}, width {summary.asymmetry.width:.4g}"
-    yield "skew", f"height {summary.skew.height:+.4g}, width {summary.skew.width:+.4g}"
+    yield "skew of usage", f"height {summary.skew.height:+.4g}, width {summary.skew.width:+.4g}"
     yield "counted", f"{_counted(counts)} ({summary.method})"
     if summary.gates_left_out:
         yield "left out", f"the global vectors of {summary.gates_left_out} gates"
@@ -91,7 +91,7 @@ def _fair(summary: Summary, pads: bool) -> Iterator[tuple[str, Any]]:
     yield what, f"{percent(share.starved)} get less than half the weight of an interior pixel"
     yield "overused", f"{percent(share.overused)} get more than 3/2 of it"
     yield "fair shares", f"{share.least:.4g} to {share.most:.4g}; corners {corners[0]} and {corners[1]}"
-    yield "lean", f"height {share.lean.height:+.4g}, width {share.lean.width:+.4g}"
+    yield "skew of shares", f"height {share.skew.height:+.4g}, width {share.skew.width:+.4g}"
     if share.unused:
         yield "unused", f"{percent(share.unused)} of the pixels, which no window reads"
 
@@ -122,14 +122,14 @@ class Compared(NamedTuple):
     note: str | None
 
 
-def _map(key: str, of: Callable[[Summary], Any], show: Show = None, spare: int = 0) -> Column:
+def _map(key: str, of: Callable[[Summary], Any], show: Show = None, spare: int = 0, heading: str = "") -> Column:
     """Make the column of a figure of a map."""
-    return Column(key, show=show, of=lambda row: row.summary and of(row.summary), spare=spare)
+    return Column(key, heading, show, of=lambda row: row.summary and of(row.summary), spare=spare)
 
 
-def _share(key: str, of: Callable[[FairShare], Any], spare: int = 0) -> Column:
+def _share(key: str, of: Callable[[FairShare], Any], spare: int = 0, heading: str = "") -> Column:
     """Make the column of a figure of fair shares, as far as a map has them."""
-    return _map(key, lambda summary: of(summary.share) if summary.share else None, spare=spare)
+    return _map(key, lambda summary: of(summary.share) if summary.share else None, spare=spare, heading=heading)
 
 
 def fairness(of: Callable[[Any], Any]) -> tuple[Column, Column, Column]:
@@ -152,7 +152,7 @@ COMPARED = (
     _share("most", lambda share: share.most, 1),
     _share("corner", lambda share: share.corners.top_left, 2),
     _map("asymmetry", lambda summary: max(summary.asymmetry.height, summary.asymmetry.width), spare=3),
-    _share("lean", lambda share: max(share.lean.height, share.lean.width, key=abs)),
+    _share("share_skew", lambda share: max(share.skew.height, share.skew.width, key=abs), heading="skew"),
     Column("note"),
 )
 
