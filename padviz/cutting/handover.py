@@ -57,7 +57,7 @@ class _Side(NamedTuple):
 
 
 def handover(plan: Plan, library: str) -> Handover:
-    """Translate a plan for a library.
+    """Translate a plan for a library, whose name may be in capitals.
 
     Raises
     ------
@@ -71,11 +71,13 @@ def handover(plan: Plan, library: str) -> Handover:
     >>> handover(plan_tiles(padviz.load("unet_padded"), (1024, 1024), (512, 512)), "python").exact
     'exact: 1024 x 1024 in tiles of 512 x 512'
     """
+    library = library.lower()
     if library in REASONS:
         raise OptionError(f"{library}: {REASONS[library]}", option="for", hint="use python, or another library")
     if library not in LIBRARIES:
         raise OptionError(f"{library!r} is not known", option="for", hint=f"use {', '.join(LIBRARIES)}")
     recipe = LIBRARIES[library](plan, [_side(plan, axis) for axis in (0, 1)])
+    recipe = replace(recipe, call="\n".join((*IMPORTS.get(library, ()), recipe.call)))
     if plan.ignored:
         layer, why = plan.ignored[0]
         return replace(recipe, exact=f"not exact: {layer} ({why}) sees the tile alone")
@@ -277,6 +279,19 @@ LIBRARIES: dict[str, Callable[[Plan, list[_Side]], Handover]] = {
     "tiatoolbox": _tiatoolbox,
     "sahi": _sahi,
     "supervision": _supervision,
+}
+IMPORTS: dict[str, tuple[str, ...]] = {
+    "python": ("import padviz",),
+    "monai": ("import torch", "from monai.inferers import sliding_window_inference"),
+    "torchio": ("import torchio",),
+    "realesrgan": ("from realesrgan import RealESRGANer",),
+    "toolbelt": ("import numpy", "from pytorch_toolbelt.inference.tiles import ImageSlicer"),
+    "torch-em": ("from torch_em.util.prediction import predict_with_halo",),
+    "rastervision": ("from rastervision.core.rv_pipeline import SemanticSegmentationPredictOptions",),
+    "terratorch": ("from terratorch.tasks.tiled_inference import tiled_inference",),
+    "tiatoolbox": ("from tiatoolbox.models import IOSegmentorConfig",),
+    "sahi": ("from sahi.predict import get_sliced_prediction",),
+    "supervision": ("from supervision import InferenceSlicer",),
 }
 BLENDED = "tiles are blended, and start off the lattice"
 REASONS = {"nnunet": BLENDED, "cellpose": BLENDED, "diffusers": "norms and attention see the tile alone"}

@@ -85,7 +85,9 @@ def test_a_network_that_sees_more_than_is_counted_has_a_plan_without_grades() ->
 def test_the_call_of_a_library_can_be_pasted() -> None:
     text = run("tiles", "unet_padded", "--size", "1024", "--tile", "512", "--for", "torchio").stdout
     assert "torchio, exact" in text
+    assert "import torchio" in text
     assert "torchio.GridSampler(subject, (512, 512, 1), (192, 192, 0))" in text
+    assert run("tiles", "unet_padded", "--size", "1024", "--tile", "512", "--for", "TorchIO").stdout == text
 
 
 def test_a_plan_is_verified_on_the_network_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,8 +63,7 @@ def test_monai_makes_the_whole_of_tiles(name: str) -> None:
     inferers = pytest.importorskip("monai.inferers")
     plan, image, whole = planned(name)
     recipe = handover(plan, "monai")
-    names = {"torch": torch, "image": image, "model": model}
-    out = run(recipe, **names, sliding_window_inference=inferers.sliding_window_inference)["out"]
+    out = run(recipe, image=image, model=model)["out"]
     assert recipe.exact == "exact"
     assert apart(out, whole) < 1e-5
     plain = inferers.sliding_window_inference(image, plan.tile, 1, model, overlap=recipe.arguments["overlap"])
@@ -99,9 +98,9 @@ def test_monai_pushes_the_last_tile_off_the_lattice_where_tiles_do_not_fit() -> 
     plan = plan_tiles(padviz.load(pooled, size=size), size, (40, 40))
     recipe, image = handover(plan, "monai"), torch.rand(1, 1, *size, dtype=torch.float64)
     assert (plan.tile, recipe.exact) == ((39, 39), "exact")
-    names = {"torch": torch, "image": image, "model": lambda tile: pooled(tile.double())}
+    names = {"image": image, "model": lambda tile: pooled(tile.double())}
     whole, window = pooled(image), inferers.sliding_window_inference
-    assert apart(run(recipe, **names, sliding_window_inference=window)["out"], whole) < 1e-5
+    assert apart(run(recipe, **names)["out"], whole) < 1e-5
     assert apart(window(image, (40, 40), 1, names["model"], overlap=0.5, mode="constant"), whole) > 0.01
 
 
@@ -114,7 +113,7 @@ def test_torchio_makes_the_whole_of_tiles(name: str) -> None:
         assert "pad the image to an even size" in recipe.exact
         return
     subject = torchio.Subject(image=torchio.ScalarImage(tensor=image[0].unsqueeze(-1)))
-    names = run(recipe, torchio=torchio, subject=subject)
+    names = run(recipe, subject=subject)
     for batch in torch.utils.data.DataLoader(names["sampler"], batch_size=2):
         tiles = model(batch["image"]["data"][..., 0]).unsqueeze(-1)
         names["aggregator"].add_batch(tiles, batch[torchio.LOCATION])
@@ -126,7 +125,7 @@ def test_toolbelt_makes_the_whole_of_tiles(name: str) -> None:
     tiles = pytest.importorskip("pytorch_toolbelt.inference.tiles")
     plan, image, whole = planned(name)
     recipe = handover(plan, "toolbelt")
-    slicer = run(recipe, numpy=np, ImageSlicer=tiles.ImageSlicer)["slicer"]
+    slicer = run(recipe)["slicer"]
     merger = tiles.TileMerger(slicer.target_shape, 2, slicer.weight, dtype=torch.float64)
     for part, crop in zip(slicer.split(image[0].permute(1, 2, 0).numpy()), slicer.crops, strict=True):
         merger.integrate_batch(model(torch.from_numpy(np.moveaxis(part, -1, 0))[None]), [crop])
