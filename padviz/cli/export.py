@@ -59,8 +59,8 @@ def command(
     lists |= {"sizes": sizes, "paddings": tuple(padding or KEPT for padding in lists["paddings"])}
     asked: dict[str, Any] = {PLURALS.get(name, name): [*values] for name, values in lists.items() if values}
     for model in models:
-        if model.lower().endswith(".onnx") and sizes:
-            _warn_if_baked(model, sizes)
+        if model.lower().endswith(".onnx"):
+            _warn_of_sizes(model, sizes)
     look: dict[str, Any] = {"format_": listed(format_), "bare": bare, "cmap": cmap}
     look |= {"allow_modules": allow_modules, "on_note": options.say_once}
     neutral = options.neutral_ops()
@@ -69,13 +69,13 @@ def command(
     _report(outcomes, Path(output))
 
 
-def _warn_if_baked(model: str, sizes: tuple[Pixels, ...]) -> None:
-    """Warn of a sweep, or of one size; what cannot be loaded is told of when it is made."""
+def _warn_of_sizes(model: str, sizes: tuple[Pixels, ...]) -> None:
+    """Warn of a sweep, of one size, or of one that is assumed; what cannot be loaded is told of when it is made."""
     with suppress(PadvizError):
         if len(sizes) > 1:
             options.warn_if_baked(options.load_as(model, sized=False))
         else:
-            options.load_as(model, sizes[0])
+            options.load_as(model, sizes[0] if sizes else None)
 
 
 def _checked_folder(folder: str) -> None:

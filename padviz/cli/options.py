@@ -97,8 +97,10 @@ def load_as(
     return network
 
 
-def read_trained(model: str, size: tuple[int, int] | None = None, weights: str | None = None) -> Trained:
-    """Read the network that MODEL names, with its weights."""
+def read_trained(
+    model: str, size: tuple[int, int] | None = None, weights: str | None = None, sized_by: str = "size"
+) -> Trained:
+    """Read the network that MODEL names, with its weights; `sized_by` is the option that says its size."""
     from padviz.sources import shadowing
     from padviz.trained.weights.reading import read
 
@@ -106,6 +108,8 @@ def read_trained(model: str, size: tuple[int, int] | None = None, weights: str |
         say_once(line)
     loaded = read(model, size, weights, neutral_ops())
     warn_if_baked(loaded.network, loaded.size)
+    if size is None:
+        warn_if_assumed(loaded.network, sized_by)
     return loaded
 
 
@@ -154,11 +158,11 @@ def warn_if_baked(network: Network, size: tuple[int, int] | None = None) -> None
         say_once(f"{network.name}: {note}")
 
 
-def warn_if_assumed(network: Network) -> None:
+def warn_if_assumed(network: Network, sized_by: str = "size") -> None:
     """Keep what an answer rests on: a file leaves the size of its input open, and none was asked for."""
     from padviz.network.baked import assumed
 
-    if assumption := assumed(network):
+    if assumption := assumed(network, sized_by):
         kept = click.get_current_context().meta.setdefault(KEPT, [])
         kept.append(spelled(f"{network.name}: {assumption}"))
 

@@ -43,6 +43,8 @@ def command(
         raise OptionError("takes all uneven windows", where="--even", hint="leave --only and --except out")
     repadded = repad_file(model, padding, size, only, except_, even=even, neutral=options.neutral_ops())
     options.warn_if_baked(repadded.source, repadded.plan.size)
+    if size is None:
+        options.warn_if_assumed(repadded.source)
     if to.path is None:
         options.say("nothing is written; -o FILE.onnx says where to")
     else:

@@ -42,7 +42,7 @@ def command(
     from padviz.figures.trained import trials
     from padviz.reports.trained import trying
 
-    network = options.read_trained(model, trained_at, weights)
+    network = options.read_trained(model, trained_at, weights, "trained_at")
     with progress("images") as on_progress:
         schemes = [*filter(None, paddings)] if paddings else None
         tried = trial(network, size=[*sizes] or None, padding=schemes, **settings, on_progress=on_progress).value

@@ -55,12 +55,12 @@ def declared(network: Network) -> str:
     return f"{clause}: at another size it must be exported anew, or with an open input size"
 
 
-def assumed(network: Network) -> str:
-    """Say, in a sentence, that the size at which a network is read is nobody's: a file leaves it open."""
+def assumed(network: Network, sized_by: str = "size") -> str:
+    """Say, in a sentence, that the size at which a network is read is nobody's: a file leaves it open to an option."""
     if not network.source.lower().endswith(".onnx") or len(network.declared) == 2:
         return ""
     height, width = network.size
-    return f"the file leaves its input size open, {height} x {width} is assumed; `size` says another"
+    return f"the file leaves its input size open, {height} x {width} is assumed; `{sized_by}` says another"
 
 
 def _resizes(layer: Layer) -> bool:

@@ -309,6 +309,34 @@ def test_a_size_that_is_assumed_is_said(command: str) -> None:
     assert "assumed" not in run(command, "vgg11").stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "sized_by"),
+    [
+        ("filters", "size"),
+        ("responses -n 2", "size"),
+        ("trial --noise -n 1 --size 64 --padding reflect", "trained-at"),
+        ("repad --padding reflect -o out.onnx", "size"),
+        ("repad --even -o out.onnx", "size"),
+        ("export --what uneven -o maps", "size"),
+    ],
+)
+def test_a_size_that_is_assumed_is_said_where_a_file_is_run_or_made(command: str, sized_by: str) -> None:
+    name, *options = command.split()
+    says = f"padviz: net: the file leaves its input size open, 224 x 224 is assumed; --{sized_by} says another\n"
+    result = run(name, plain(), *options)
+    assert (result.exit_code, result.stderr.count(says)) == (0, 1)
+    more = ["--overwrite"] if name == "repad" else []
+    assert "assumed" not in run(name, "net.onnx", f"--{sized_by}", "96", *options, *more).stderr
+    assert run(name, "net.onnx", *options, "--no-such").stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["filters --layer lost", "repad --padding nonsense", "responses --layer lost -n 2"])
+def test_a_refusal_says_nothing_of_an_assumed_size(command: str) -> None:
+    name, *options = command.split()
+    result = run(name, plain(), *options)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+
+
 # names of pictures
 
 

@@ -107,7 +107,7 @@ def _row(line: str) -> tuple[str, list[str]]:
 
 
 def test_without_a_file_to_write_only_the_report_is_made() -> None:
-    result = run("repad", "net.onnx", "--padding", "reflect")
+    result = run("repad", "net.onnx", "--padding", "reflect", "--size", "64")
     assert (result.exit_code, os.listdir()) == (0, ["net.onnx"])
     assert result.stderr == "padviz: nothing is written; -o FILE.onnx says where to\n"
 
@@ -306,7 +306,7 @@ def test_what_files_call_their_layers_does_no_harm() -> None:
     for node in model.graph.node:
         node.name = name + node.name
     onnx.save(model, "named.onnx")
-    result = run("repad", "named.onnx", "--padding", "reflect", "-o", "out.onnx")
+    result = run("repad", "named.onnx", "--padding", "reflect", "--size", "64", "-o", "out.onnx")
     assert (result.exit_code, result.stderr) == (0, "")
     assert "\x1b" not in result.stdout
     assert "\u202e" not in result.stdout
