@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from padviz.api.results.asked import asked
 from padviz.api.results.result import Result
@@ -22,6 +22,30 @@ if TYPE_CHECKING:
     from padviz.trained.weights.trained_network import Trained
 
 
+class Tiles(Result["Plan"]):
+    """A plan, printed, drawn and saved as the command does, and translated for other libraries."""
+
+    def for_(self, library: str) -> dict[str, Any]:
+        """Make the keyword arguments for a library, with the weights of a tile's pixels where it takes any.
+
+        torch-em, bioimageio, rastervision, terratorch and tiatoolbox read beyond the image other pixels than the
+        network's padding, so that units near its border differ.
+
+        Raises
+        ------
+        OptionError
+            For a library that is not known, and for one that is not exact, with the reason.
+
+        Examples
+        --------
+        >>> tiles("unet_padded", 1024, 512).for_("torchio")
+        {'patch_size': (512, 512, 1), 'patch_overlap': (192, 192, 0)}
+        """
+        from padviz.cutting.handover import keywords
+
+        return keywords(self.value, library)
+
+
 def tiles(
     network: str | Path | Network | nn.Module,
     size: int | Sequence[int],
@@ -33,7 +57,7 @@ def tiles(
     object_: int = 0,
     ignore_norms: bool = False,
     level: float | None = None,
-) -> Result[Plan]:
+) -> Tiles:
     """Plan tiles of an image, as few as keep every unit of a network's last maps as it is in the whole image.
 
     Parameters
@@ -57,9 +81,9 @@ def tiles(
 
     Returns
     -------
-    Result of a `padviz.Plan`
+    Tiles, the Result of a `padviz.Plan`
         To iterate over: `out[(..., *tile.keep)] = model(image[(..., *tile.read])[(..., *tile.take)]`, or for `tiled`;
-        printed, drawn and saved as the command does.
+        printed, drawn and saved as the command does; `.for_("monai")` has the keyword arguments for a library.
 
     Raises
     ------
@@ -79,7 +103,7 @@ def tiles(
     kept = upto(whole, names_of(layer, whole))
     without = globals_of(kept) if ignore_norms else frozenset()
     plan = plan_tiles(kept, image, as_size(tile), object_, without, level)
-    return Result(plan, plan, partial(_report, plan), partial(_draw, plan))
+    return Tiles(plan, plan, partial(_report, plan), partial(_draw, plan))
 
 
 def _report(plan: Plan) -> Report:

@@ -10,10 +10,13 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from padviz.cutting.context import context_on
 from padviz.cutting.plan import Plan
 from padviz.errors import OptionError
 
+WEIGHTS = {"monai": "roi_weight_map", "toolbelt": "weight"}
 EPSILON = {"monai": 1e-10, "toolbelt": 1e-7}  # toolbelt takes sums of weights below 2.2e-16 for none
 
 
@@ -84,6 +87,25 @@ def handover(plan: Plan, library: str) -> Handover:
     if plan.level is not None:
         return replace(recipe, exact=f"not exact: tiles see {100 * plan.level:g} % of the paths of each unit")
     return recipe
+
+
+def keywords(plan: Plan, library: str) -> dict[str, Any]:
+    """Make a library's keyword arguments, with the weights of a tile's pixels, (height, width), where it takes any.
+
+    Raises
+    ------
+    OptionError
+        As `handover`, and where the recipe is not exact, with the reason.
+    """
+    recipe = handover(plan, library)
+    if recipe.exact.startswith("not exact"):
+        raise OptionError(f"{recipe.library} is {recipe.exact}", option="for", hint="use python, or another library")
+    if recipe.library not in WEIGHTS:
+        return recipe.arguments
+    ends = [np.full(n, EPSILON[recipe.library]) for n in plan.tile]
+    for axis, end in enumerate(ends):
+        end[_side(plan, axis).right] = 1
+    return {**recipe.arguments, WEIGHTS[recipe.library]: np.outer(*ends)}
 
 
 def _side(plan: Plan, axis: int) -> _Side:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import padviz
-from padviz.cutting.handover import Handover, handover
+from padviz.cutting.handover import Handover, handover, keywords
 from padviz.cutting.plan import Plan, plan_tiles
 from tests.cutting.test_plan import UNet, seeded
 
@@ -66,6 +66,8 @@ def test_monai_makes_the_whole_of_tiles(name: str) -> None:
     out = run(recipe, image=image, model=model)["out"]
     assert recipe.exact == "exact"
     assert apart(out, whole) < 1e-5
+    given = inferers.sliding_window_inference(image, predictor=model, **keywords(plan, "monai"))
+    assert apart(given, whole) < 1e-5
     plain = inferers.sliding_window_inference(image, plan.tile, 1, model, overlap=recipe.arguments["overlap"])
     assert apart(plain, whole) > 0.01  # without weights
 
@@ -126,6 +128,8 @@ def test_toolbelt_makes_the_whole_of_tiles(name: str) -> None:
     plan, image, whole = planned(name)
     recipe = handover(plan, "toolbelt")
     slicer = run(recipe)["slicer"]
+    if recipe.exact == "exact":
+        assert (slicer.weight == tiles.ImageSlicer(**keywords(plan, "toolbelt")).weight).all()
     merger = tiles.TileMerger(slicer.target_shape, 2, slicer.weight, dtype=torch.float64)
     for part, crop in zip(slicer.split(image[0].permute(1, 2, 0).numpy()), slicer.crops, strict=True):
         merger.integrate_batch(model(torch.from_numpy(np.moveaxis(part, -1, 0))[None]), [crop])
@@ -167,3 +171,17 @@ def test_the_tiler_of_realesrgan_makes_the_whole_of_tiles(name: str) -> None:
 def test_libraries_that_no_plan_makes_exact_are_refused_with_the_reason(library: str) -> None:
     with pytest.raises(padviz.PadvizError, match=f"{library}: (tiles are blended|norms and attention)"):
         handover(planned("square")[0], library)
+
+
+def test_keyword_arguments_have_the_weights_of_a_tile_and_only_exact_ones_are_given() -> None:
+    plan = padviz.tiles("unet_padded", 1024, 512)
+    recipe, given = handover(plan.value, "monai"), plan.for_("MONAI")
+    weights = given.pop("roi_weight_map")
+    assert given == recipe.arguments
+    assert weights.shape == (512, 512)
+    assert (weights[94:418, 94:418] == 1).all()
+    assert (weights == 1).sum() == 324 * 324
+    with pytest.raises(padviz.PadvizError, match="sahi is not exact: boxes are merged"):
+        plan.for_("sahi")
+    with pytest.raises(padviz.PadvizError, match="monai is not exact: tiles see 99 %"):
+        padviz.tiles("unet_padded", 1024, 512, level=0.99).for_("monai")
