@@ -21,7 +21,7 @@ def command(
     """Write MODEL, an ONNX file, with other padding: weights, names and all else stay as they are.
 
     The result is read again before it is written: in every pixel, its usage must be what `padviz usage MODEL --padding
-    SCHEME` counts. What cannot be changed is left alone, and the report says why. With --even, the pads of uneven
+    SCHEME` counts. The report lists layers that could not be changed, with reasons. With --even, the pads of uneven
     convolutions are shared out evenly; where no pads can do that, their strides move into average pools of 2 x 2. Pools
     stay as they are, and the report names those that are uneven.
 

@@ -122,7 +122,9 @@ def _skews(filters: Any) -> Figures:
 
 def _means(responses: Any) -> Figures:
     return [
-        (f"E, {mean.padding or 'own'}", f"{mean.energy:.3f}") for mean in responses.means if mean.energy is not None
+        (f"E, {mean.padding or 'as trained'}", f"{mean.energy:.3f}")
+        for mean in responses.means
+        if mean.energy is not None
     ]
 
 

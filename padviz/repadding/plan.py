@@ -37,7 +37,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A layer that pads and is left alone, and why."""
+    """A layer that pads and cannot be changed, and why."""
 
     layer: str
     why: str
@@ -45,12 +45,12 @@ class Left:
 
 @dataclass(frozen=True)
 class Plan:
-    """A network as it is and as it is to become, at a size: what changes, and what is left alone.
+    """A network as it is and as it is to become, at a size: what changes, and what cannot.
 
     `targets` are the last maps, and `pads` is how many layers pad of those that were asked for. In `before` and `after`
     pads belong to the convolutions that follow them where they can, and the layers are the same ones, in the same
     order. The law: usage of what was repadded is that of `after`, exactly, in every pixel; and that is usage with the
-    scheme as an override where nothing is left alone. A `whole` one is done as a whole, or not at all.
+    scheme as an override where everything can be changed. A `whole` one is done as a whole, or not at all.
 
     >>> import padviz
     >>> planned = plan(padviz.load("vgg11"), "reflect")

@@ -38,8 +38,8 @@ def test_a_file_is_written_that_pads_so() -> None:
     result = run("repad", "net.onnx", "--padding", "symmetric/circular", "--size", SIZE, "-o", "out.onnx")
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
-    assert lines[:2] == ["network     net, 96 x 128 pixels", "padding     zero to symmetric/circular"]
-    assert "left alone  none" in lines
+    assert lines[:2] == ["network           net, 96 x 128 pixels", "padding           zero to symmetric/circular"]
+    assert "could not change  none" in lines
     assert any("in every pixel" in line for line in lines)
     counts = padviz.usage("out.onnx", (96, 128)).counts
     np.testing.assert_array_equal(counts, padviz.usage("net.onnx", (96, 128), "symmetric/circular").counts)
@@ -116,7 +116,7 @@ def test_where_all_pads_so_already_the_report_says_so_and_the_file_is_written() 
     result = run("repad", "net.onnx", "--padding", "zero", "-o", "out.onnx")
     assert (result.exit_code, Path("out.onnx").exists()) == (0, True)
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
-    assert lines[1:4] == ["padding zero already", "changed 0 of 2 layers that pad", "left alone none"]
+    assert lines[1:4] == ["padding zero already", "changed 0 of 2 layers that pad", "could not change none"]
 
 
 def test_check_fails_where_a_layer_is_left_alone() -> None:
@@ -128,7 +128,7 @@ def test_check_fails_where_a_layer_is_left_alone() -> None:
     assert run("repad", "line.onnx", *chosen, "--overwrite").exit_code == 0
     github = run("repad", "line.onnx", *chosen, "--overwrite", "--check", "--format", "github")
     assert github.exit_code == 1
-    assert re.fullmatch("::error title=Left alone::.*: .*it is one-dimensional.*\n", github.stdout)
+    assert re.fullmatch("::error title=Unchanged::.*: .*it is one-dimensional.*\n", github.stdout)
     assert json.loads(run("repad", "line.onnx", *chosen, "--overwrite", "--format", "json").stdout)["uneven"] == []
     assert run("repad", "line.onnx", *chosen, "--overwrite", "--check", "--except", "y").exit_code == 0
     assert [*Path().glob("out.onnx")]

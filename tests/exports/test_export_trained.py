@@ -98,7 +98,9 @@ def test_responses_under_several_paddings_are_one_picture() -> None:
         None, "reflect", "symmetric", "circular", "shuffled"
     ]  # fmt: skip
     assert len(record["figures"]["layers"]) == 5 * len({each["layer"] for each in record["figures"]["layers"]})
-    assert "E, circular" in Path("out/index.html").read_text()
+    page = Path("out/index.html").read_text()
+    assert "E, as trained" in page
+    assert "E, circular" in page
     assert Path("out/net-32-responses.png").stat().st_size > 5000
 
 

@@ -89,7 +89,7 @@ def test_a_pad_that_two_share_is_changed_for_both_or_for_none(tmp_path: Path) ->
     assert repad_file(path, "reflect").changed == ("a", "b")
     assert repad_file(path, "reflect", layers=["q"]).changed == ("a", "b")
     with pytest.raises(
-        PadvizError, match="nothing can be changed: a: it shares its pad with a layer that is left alone"
+        PadvizError, match="nothing can be changed: a: it shares its pad with a layer that cannot be changed"
     ):
         repad_file(path, "reflect", layers=["a"])
 

@@ -296,14 +296,14 @@ class Joined(nn.Module):
 def test_what_is_out_of_reach_is_said_by_name() -> None:
     with pytest.raises(padviz.PadvizError, match=r"Joined, last: its padding is made by calls out of reach"):
         padviz.repad(Joined(), "reflect", size=32)
-    with pytest.warns(UserWarning, match=r"Joined: last is left alone: its padding is made by calls out of reach"):
+    with pytest.warns(UserWarning, match=r"Joined: last is unchanged: its padding is made by calls out of reach"):
         mine = padviz.repad(Joined(1), "reflect", size=32)
     assert [each.layer for each in mine.repadded.left] == ["last"]  # type: ignore[union-attr]
 
 
 def test_what_has_too_few_rows_is_left_alone_and_refused_when_it_runs() -> None:
     module = nn.Sequential(nn.Conv2d(3, 3, 3, 8, 1), nn.Conv2d(3, 3, 5, padding=2))
-    with pytest.warns(UserWarning, match=r"1 is left alone: its input has 2 rows, too few for reflect padding of 2"):
+    with pytest.warns(UserWarning, match=r"1 is unchanged: its input has 2 rows, too few for reflect padding of 2"):
         padviz.repad(module, "reflect", size=16)
     mine = padviz.repad(module, "symmetric", size=64)
     with pytest.raises(padviz.PadvizError, match="its input has 1 row, too few for symmetric padding of 2"):

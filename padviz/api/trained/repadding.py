@@ -54,7 +54,7 @@ def repad(
     """Make convolutions pad by another scheme: a copy of a PyTorch module, or an ONNX file to be saved.
 
     What padding reads is replaced, and nothing else: weights and names stay, so checkpoints of either module load into
-    the other. What cannot be changed is left alone and named, with the reason.
+    the other. The result names each layer that could not be changed, with the reason.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def repad(
     Warns
     -----
     UserWarning
-        Of a module, naming what is left alone, or where no forward on an image can be followed.
+        Of a module, naming what could not be changed, or where no forward on an image can be followed.
 
     Notes
     -----

@@ -38,7 +38,7 @@ def edit(model: Model, network: Network, plan: Plan) -> Plan:
         except Cannot as error:
             why[change.name] = str(error)
     for name in _together(plan, why):
-        why[name] = "it shares its pad with a layer that is left alone"
+        why[name] = "it shares its pad with a layer that cannot be changed"
     for name, edits in steps.items():
         if name not in why:
             for step in edits:

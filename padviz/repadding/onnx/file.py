@@ -24,7 +24,7 @@ from padviz.sources.onnx.model import Model, open_model, parse_model
 class Repadded:
     """A file that was repadded: the network that it was, what was done, the network that it is, and its content.
 
-    `changed` and `left` say which layers were changed, and which that pad were left alone, and why. `beside` are the
+    `changed` and `left` say which layers were changed, and which that pad were not, and why. `beside` are the
     files with weights that must lie beside it, by their names, as they do beside the file at `path`; `maps` are usage
     by its last maps, which was verified.
 
@@ -48,7 +48,7 @@ class Repadded:
 
     @property
     def left(self) -> tuple[Left, ...]:
-        """The layers that pad and were left alone, each with the reason."""
+        """The layers that pad and were not changed, each with the reason."""
         return self.plan.left
 
     def save(self, out: str | Path, *, overwrite: bool = False) -> None:
@@ -151,7 +151,7 @@ def check_useful(done: Plan) -> None:
         return
     if done.left:
         first = done.left[0]
-        more = f", and {len(done.left) - 1} more are left alone" if len(done.left) > 1 else ""
+        more = f", and {len(done.left) - 1} more cannot be changed" if len(done.left) > 1 else ""
         raise PadvizError(f"nothing can be changed: {first.layer}: {first.why}{more}", where=done.before.name)
     if not done.pads:
         raise PadvizError("nothing can be changed: no convolution that was asked for pads", where=done.before.name)

@@ -149,7 +149,7 @@ def _by_plan(module: nn.Module, planned: Plan, padding: str, names: Sequence[str
     if planned.left and not planned.changes and not rest:
         raise PadvizError(planned.left[0].why, where=f"{planned.before.name}, {planned.left[0].layer}")
     obey(planned, done, padding)
-    warned = [f"{left.layer} is left alone: {left.why}" for left in planned.left]
+    warned = [f"{left.layer} is unchanged: {left.why}" for left in planned.left]
     return _reported(module, Report(padding, tuple(hows), planned.left, planned.size), warned)
 
 

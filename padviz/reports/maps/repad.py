@@ -1,4 +1,4 @@
-"""The report of `repad`: what was changed in a file, what was left alone and why, and the figures of both."""
+"""The report of `repad`: what was changed in a file, what was not and why, and the figures of both."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from padviz.repadding.plan import Change
 from padviz.reports.report import Column, Facts, Finding, Lines, Report, Table, columns
 from padviz.reports.tables import by, once, some_names
 
-SHOWN = 12  # layers that are left alone, in a table
+SHOWN = 12  # unchanged layers, in a table
 NAMED = 3  # maps of which it is said where their units lie
-LEFT = (Column("layer", "left alone"), Column("why"))
+LEFT = (Column("layer", "unchanged"), Column("why"))
 
 
 def report_of(repadded: Repadded, padding: str | None, check: bool, files: Sequence[str]) -> Report:
-    """Report a file that was padded otherwise, or made even; with `check`, a layer that is left alone fails."""
+    """Report a file that was padded otherwise, or made even; with `check`, a layer that could not be changed fails."""
     before, after = _maps(repadded)
     uneven = [layer.layer for layer in ledger(repadded.network, repadded.plan.size).uneven]
     facts: dict[str, Any] = {"network": repadded.source.name, "size": repadded.plan.size, "padding": padding}
@@ -36,14 +36,14 @@ def report_of(repadded: Repadded, padding: str | None, check: bool, files: Seque
         {"layer": change.name, "was": _reads(change.before), "now": _reads(change.after)}
         for change in repadded.plan.changes
     ]
-    sheet += [{"layer": left.layer, "left_alone": left.why} for left in repadded.left]
+    sheet += [{"layer": left.layer, "unchanged": left.why} for left in repadded.left]
     return Report(
         "repad",
         facts,
         [[lines, Table(LEFT, repadded.left[:SHOWN]), Lines(more), figures]],
-        Table(columns("layer was now left_alone"), sheet),
+        Table(columns("layer was now unchanged"), sheet),
         [[lines, Table(LEFT, repadded.left), figures]],
-        [Finding("error" if check else "warning", "Left alone", f"{left.layer}: {left.why}") for left in repadded.left],
+        [Finding("error" if check else "warning", "Unchanged", f"{left.layer}: {left.why}") for left in repadded.left],
         files,
         int(check and bool(repadded.left)),
     )
@@ -62,7 +62,7 @@ def _facts(repadded: Repadded, padding: str | None, uneven: Sequence[str]) -> It
         yield "padding", f"{_was(repadded.plan.changes)} to {padding}" if repadded.changed else f"{padding} already"
         names = f": {some_names(repadded.changed)}" if repadded.changed else ""
         yield "changed", f"{len(repadded.changed)} of {repadded.plan.pads} layers that pad{names}"
-        yield "left alone", f"{len(repadded.left)}" if repadded.left else "none"
+        yield "could not change", f"{len(repadded.left)}" if repadded.left else "none"
     else:
         yield "changed", f"{len(repadded.changed)}: {some_names(map(_edit, repadded.plan.changes))}"
         yield "uneven", f"{some_names(uneven)}: pools have no weights, and stay as they are" if uneven else "none"
