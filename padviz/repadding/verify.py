@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,10 +11,12 @@ from padviz.counting.count_map import CountMap
 from padviz.counting.usage import usage
 from padviz.counting.walking.tiling import Tiling
 from padviz.errors import PadvizError
-from padviz.network.network import Network
+from padviz.network.network import Network, Size
+from padviz.network.sizes import sizes_of
 from padviz.repadding.plan import Plan
 
 ROWS = 256  # compared at a time
+NEAR = 64  # sizes that are tried, one after the other
 
 
 def check(plan: Plan, network: Network) -> list[CountMap]:
@@ -40,6 +44,34 @@ def check(plan: Plan, network: Network) -> list[CountMap]:
             raise PadvizError(what, where=plan.before.name, hint="please report it, with the file if you can")
         maps.append(counts)
     return maps
+
+
+def open_axes(network: Network) -> tuple[int, ...]:
+    """List the axes, 0 for height and 1 for width, of which neither a file nor a layer says the size."""
+    return tuple(axis for axis in (0, 1) if axis not in network.declared and axis not in network.fixed)
+
+
+def larger_size(plan: Plan) -> Size | None:
+    """Choose a size to verify at, too: half as large again where it is open, or the next at which the network runs.
+
+    >>> import padviz
+    >>> from padviz.repadding.plan import plan
+    >>> larger_size(plan(padviz.load("vgg11"), "reflect", (64, 75)))
+    (96, 112)
+    """
+    axes = open_axes(plan.before)
+    height, width = (_next(plan, axis, n * 3 // 2) if axis in axes else n for axis, n in enumerate(plan.size))
+    return (height, width) if axes and height and width else None
+
+
+def _next(plan: Plan, axis: int, start: int) -> int:
+    """Find the next number of rows or columns at which both networks of a plan run; 0 where none is near."""
+    for n in range(start, start + NEAR):
+        with suppress(PadvizError):
+            sizes_of(plan.before, axis, n)
+            sizes_of(plan.after, axis, n)
+            return n
+    return 0
 
 
 def same(one: CountMap, other: CountMap) -> bool:

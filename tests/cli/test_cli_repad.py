@@ -18,6 +18,10 @@ from onnx import helper, numpy_helper
 import padviz
 from padviz.cli import cli
 from padviz.counting.usage import usage as count
+from padviz.errors import SizeError
+from padviz.network.network import Network
+from padviz.repadding import verify
+from padviz.repadding.plan import plan
 from tests.cli.test_cli import APART, run, told
 from tests.cli.test_cli_foreign import conv, mystery, plain, saved
 from tests.repadding.test_onnx_file import SIZE as BUILT_IN
@@ -43,6 +47,33 @@ def test_a_file_is_written_that_pads_so() -> None:
     assert any("in every pixel" in line for line in lines)
     counts = padviz.usage("out.onnx", (96, 128)).counts
     np.testing.assert_array_equal(counts, padviz.usage("net.onnx", (96, 128), "symmetric/circular").counts)
+
+
+def test_a_file_with_an_open_size_is_verified_at_two() -> None:
+    shown = " ".join(run("repad", "net.onnx", "--padding", "reflect", "--size", SIZE).stdout.split())
+    assert "in every pixel, at 96 x 128 and 144 x 192" in shown
+    odd_pads("far.onnx")
+    shown = " ".join(run("repad", "far.onnx", "--even").stdout.split())
+    assert "is what was asked for, in every pixel, at" not in shown
+
+
+def test_a_larger_size_is_one_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def even_ones(network: Network, axis: int, n: int) -> list[int]:
+        if n % 16:
+            raise SizeError("cannot be halved")
+        return [n]
+
+    planned = plan(padviz.load("vgg11"), "reflect", (80, 96))
+    monkeypatch.setattr(verify, "sizes_of", even_ones)
+    assert verify.larger_size(planned) == (128, 144)
+    monkeypatch.setattr(verify, "larger_size", lambda plan: None)
+    shown = " ".join(run("repad", "net.onnx", "--padding", "reflect", "--size", SIZE).stdout.split())
+    assert "at 96 x 128 alone: no larger size near it runs" in shown
+
+
+def test_what_differs_at_the_larger_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify, "same", lambda one, other: one.shape == (96, 128))
+    assert "is not what was planned" in told("repad", "net.onnx", "--padding", "reflect", "--size", SIZE)
 
 
 def test_the_screen_fits_80_columns() -> None:
@@ -76,7 +107,7 @@ def test_what_was_verified_is_not_counted_once_more(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("padviz.repadding.verify.usage", usage)
     monkeypatch.setattr("padviz.reports.maps.repad.usage", usage)
     assert run("repad", "net.onnx", "--padding", "reflect", "--size", SIZE).exit_code == 0
-    assert len(counted) == 3  # what was asked for, what was made, and what was before
+    assert len(counted) == 5  # what was asked for and what was made, at two sizes, and what was before
 
 
 def test_the_table_has_the_figures_of_json() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from padviz.counting.count_map import CountMap
@@ -26,7 +26,7 @@ class Repadded:
 
     `changed` and `left` say which layers were changed, and which that pad were not, and why. `beside` are the
     files with weights that must lie beside it, by their names, as they do beside the file at `path`; `maps` are usage
-    by its last maps, which was verified.
+    by its last maps, which was verified; `verified` are the sizes at which it was, two where the file leaves one open.
 
     >>> import padviz
     >>> padviz.Repadded.__name__
@@ -40,6 +40,7 @@ class Repadded:
     content: bytes = field(repr=False)
     beside: tuple[str, ...] = ()
     maps: tuple[CountMap, ...] = field(default=(), repr=False)
+    verified: tuple[Size, ...] = ()
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -136,7 +137,11 @@ def edited(model: Model, network: Network, plan: Plan, neutral: Iterable[str] = 
         raise PadvizError(what, where=model.where, hint="save its weights as external data first") from None
     reread = laid_out(parse_model(content, model.where), neutral, done.size)
     maps = tuple(verify.check(done, reread))
-    return Repadded(Path(model.where), network, done, reread, content, beside, maps)
+    larger = verify.larger_size(done)
+    if larger:
+        verify.check(replace(done, size=larger), laid_out(parse_model(content, model.where), neutral, larger))
+    verified = (done.size, larger) if larger else (done.size,)
+    return Repadded(Path(model.where), network, done, reread, content, beside, maps, verified)
 
 
 def check_useful(done: Plan) -> None:

@@ -14,6 +14,7 @@ from padviz.network.layer import Layer
 from padviz.network.targets import last_maps
 from padviz.repadding.onnx.file import Repadded
 from padviz.repadding.plan import Change
+from padviz.repadding.verify import open_axes
 from padviz.reports.report import Column, Facts, Finding, Lines, Report, Table, columns
 from padviz.reports.tables import by, once, some_names
 
@@ -67,7 +68,18 @@ def _facts(repadded: Repadded, padding: str | None, uneven: Sequence[str]) -> It
         yield "changed", f"{len(repadded.changed)}: {some_names(map(_edit, repadded.plan.changes))}"
         yield "uneven", f"{some_names(uneven)}: pools have no weights, and stay as they are" if uneven else "none"
         yield from _phases(repadded)
-    yield "verified", f"usage by {some_names(repadded.plan.targets)} is what was asked for, in every pixel"
+    yield (
+        "verified",
+        f"usage by {some_names(repadded.plan.targets)} is what was asked for, in every pixel{_at(repadded)}",
+    )
+
+
+def _at(repadded: Repadded) -> str:
+    """Say at which sizes a file that leaves its size open was verified."""
+    if not open_axes(repadded.source):
+        return ""
+    sizes = " and ".join(map(by, repadded.verified))
+    return f", at {sizes}" if len(repadded.verified) > 1 else f", at {sizes} alone: no larger size near it runs"
 
 
 def _phases(repadded: Repadded) -> Iterator[tuple[str, str]]:
