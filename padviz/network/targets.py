@@ -55,9 +55,11 @@ def names_of(layers: str | Iterable[str] | None, network: Network) -> tuple[str,
 def weighing(heads: str | None, layers: object, network: Network) -> str:
     """Say how several targets count: as asked for, or all last maps alike where neither they nor a layer is named.
 
+    Targets that a description names add up, as layers that are named do.
+
     >>> import padviz
-    >>> weighing(None, None, padviz.load("ssd300_vgg16")), weighing(None, None, padviz.load("vgg11"))
-    ('share', 'sum')
+    >>> weighing(None, None, padviz.load("vgg11")), weighing("share", None, padviz.load("ssd300_vgg16"))
+    ('sum', 'share')
     """
     if heads not in (None, "sum", "share"):
         raise OptionError(f"{heads!r} is not known", option="heads", hint="use sum or share")

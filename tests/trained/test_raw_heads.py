@@ -58,17 +58,17 @@ class Beside(nn.Module):
         return self.one(x), self.other(x)
 
 
-TOGETHER = "has boxes beside class scores: it is '{0}' and '{1}' together; name a map inside with `output`: '{0}'"
+TOGETHER = "has boxes beside class scores: it is '{0}' and '{1}' together; name a map inside with `layer`: '{0}'"
 ALONE = "may have boxes beside class scores, as a detector's raw head; name the channel that has scores with `class`"
 SEVERAL = "may have boxes beside class scores: 3 maps have as many channels, as a detector's raw heads; name the"
 HEADS: dict[str, tuple[nn.Module, dict[str, Any], str]] = {
     "boxes and maps": (yolo.YoloV8(), {}, TOGETHER.format("detect.cv3.0.2", "detect.cv2.0.2")),
     "maps alone": (
         Picked(yolo.YoloV8(), itemgetter(1)), {}, TOGETHER.format("net.detect.cv3.0.2", "net.detect.cv2.0.2")),
-    "one of them, by name": (yolo.YoloV8(), {"output": "output.1"}, "together; name a map inside"),
+    "one of them, by name": (yolo.YoloV8(), {"layer": "output.1"}, "together; name a map inside"),
     "three of 255": (Coarse(255, 255, 255), {}, f"'output.0' of 255 x 12 x 20 {SEVERAL}"),
     "three of 18": (Coarse(18, 18, 18), {}, f"'output.0' of 18 x 12 x 20 {SEVERAL}"),
-    "one inside": (Coarse(18, 18, 18), {"output": "head.0"}, f"'head.0' of 18 x 12 x 20 {SEVERAL}"),
+    "one inside": (Coarse(18, 18, 18), {"layer": "head.0"}, f"'head.0' of 18 x 12 x 20 {SEVERAL}"),
     "one of 255": (Coarse(255), {}, ALONE),
     "one of 125": (Coarse(125), {}, ALONE),
     "one of 144": (Coarse(144), {}, ALONE),
@@ -89,7 +89,7 @@ def test_boxes_of_raw_heads_are_no_classes(kind: str) -> None:
 
 @pytest.mark.parametrize(("net", "asked", "output"), [
     (Coarse(255, 255, 255), {"class_": 4}, "output.0"),
-    (Beside(64, 80), {"output": "output.1"}, "output.1"),
+    (Beside(64, 80), {"layer": "output.1"}, "output.1"),
     (Beside(80, 64), {}, "output.0"),
     (Beside(1, 2), {}, "output.0"),
     (Coarse(19), {}, "output"),  # as many classes as Cityscapes

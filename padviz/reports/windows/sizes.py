@@ -45,7 +45,8 @@ def _facts(network: Network, sizes: BalancedSizes, priced: dict[int, int]) -> li
 
 def _ruled(name: str, sizes: Sequence[int], rule: str | None, count: int) -> list[tuple[str, str]]:
     """Say how many sizes there are, their rule, and which they are."""
-    rule = rule or ("none that holds in the whole range" if len(sizes) >= TELLING else "too few sizes to tell")
+    untold = "too few sizes to tell" if len(sizes) in range(1, TELLING) else "none that holds in the whole range"
+    rule = rule or untold
     return [(name, f"{len(sizes)} of {count} sizes"), ("rule", rule), ("sizes", _runs(sizes))]
 
 
