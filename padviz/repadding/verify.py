@@ -11,7 +11,7 @@ from padviz.counting.count_map import CountMap
 from padviz.counting.usage import usage
 from padviz.counting.walking.tiling import Tiling
 from padviz.errors import PadvizError
-from padviz.network.network import Network, Size
+from padviz.network.network import LARGEST, Network, Size
 from padviz.network.sizes import sizes_of
 from padviz.repadding.plan import Plan
 
@@ -66,7 +66,7 @@ def larger_size(plan: Plan) -> Size | None:
 
 def _next(plan: Plan, axis: int, start: int) -> int:
     """Find the next number of rows or columns at which both networks of a plan run; 0 where none is near."""
-    for n in range(start, start + NEAR):
+    for n in range(start, min(start + NEAR, LARGEST + 1)):
         with suppress(PadvizError):
             sizes_of(plan.before, axis, n)
             sizes_of(plan.after, axis, n)

@@ -49,7 +49,7 @@ def chosen(own: Runner, sweep: Sweep, sample: Places, full: Array, question: Que
     if not question.threshold and not why:
         tried = sweep.calibrated(own, sample, full)
         best = min(tried, key=lambda contrast: abs(median_of(tried[contrast]) - GOAL))
-        if not (why := _ungraded(tried, best)):
+        if not (why := _ungraded(tried, best) or _unmoved(median_of(tried[best]), background)):
             return Chosen(sweep, best)
     return _needed(own, sweep, sample, background, why, question.class_)
 
@@ -59,6 +59,17 @@ def _seen_already(background: float) -> str:
     if background < DECIDED:
         return ""
     return f"the background alone is seen, with a score of {background:.3g}: mapped is the contrast at which it is not"
+
+
+def _unmoved(median: float, background: float) -> str:
+    """Say why scores tell little that are hardly more than the background's; "" where they are.
+
+    >>> _unmoved(0.5, 0.375), _unmoved(0.5, 0.497)[:42]
+    ('', 'the median score, 0.5, is about the backgr')
+    """
+    if abs(median - background) >= CLEAR:
+        return ""
+    return f"the median score, {median:.3g}, is about the background's, {background:.3g}: mapped is the contrast needed"
 
 
 def _ungraded(tried: dict[float, Array], best: float) -> str:
