@@ -158,7 +158,18 @@ def test_what_keeps_its_padding_is_said() -> None:
 
 
 def test_detect_is_a_table_json_csv_and_a_picture() -> None:
-    options = ("detect", f"{NETS}classes", "--size", "48", "--stimulus", "text:o", "--padding", "trained,circular")
+    options = (
+        "detect",
+        f"{NETS}classes",
+        "--size",
+        "48",
+        "--stimulus",
+        "text:o",
+        "--contrast",
+        "1",
+        "--padding",
+        "trained,circular",
+    )
     result = run(*options, "-o", "d.png")
     assert result.exit_code == 0
     assert "neighbours that decide alike" in result.stdout
@@ -233,7 +244,20 @@ def test_a_sweep_that_was_not_kept_begins_anew_and_says_so() -> None:
 
 
 def _classes(picture: str) -> tuple[str, ...]:
-    return "detect", f"{NETS}classes", "--size", "48", "--stimulus", "text:o", "--step", "4", "-o", picture
+    return (
+        "detect",
+        f"{NETS}classes",
+        "--size",
+        "48",
+        "--stimulus",
+        "text:o",
+        "--contrast",
+        "1",
+        "--step",
+        "4",
+        "-o",
+        picture,
+    )
 
 
 @contextmanager
