@@ -87,7 +87,7 @@ USAGE_EXPLAINS, EDGE_SEEN, EDGE_COUNTED = 0.86, 0.63, (0.19, 0.46)
 @pytest.mark.parametrize("crops", [pytest.param(26, marks=SLOW), pytest.param(130, marks=REST)])
 def test_what_changes_do_to_mobilenet_v2_is_what_was_measured_on_other_crops(crops: int) -> None:
     weights = real_weights("mobilenet_v2-b0353104.pth")
-    options = {"sizes": [223, 225], "padding": "partial", "weights": weights, "n": crops}
+    options = {"size": [223, 225], "padding": "partial", "weights": weights, "n": crops}
     found = padviz.trial("torchvision.models:mobilenet_v2", photographs(), **options)
     assert (found.count, found.pictures, found.notes) == (crops, 13, ())
     rows = {"shift": found.shift, 223: found.row(size=223), 225: found.row(size=225)}
