@@ -94,7 +94,7 @@ TRIED: dict[str, tuple[int, int]] = {"onnx": (160, 192), "torch": (224, 225)}  #
 @pytest.mark.parametrize("kind", TRIED)
 def test_trial(benchmark: Any, kind: str) -> None:
     own, other = TRIED[kind]
-    options = {"sizes": [other], "padding": ["symmetric"], "n": CROPS}
+    options = {"size": [other], "padding": ["symmetric"], "n": CROPS}
     benchmark.pedantic(padviz.trial, (network(kind, own), photographs()), options, rounds=3, warmup_rounds=1)
 
 
