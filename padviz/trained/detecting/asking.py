@@ -188,10 +188,11 @@ def _scorer(runners: Runners, question: Question, inside: Callable[[], Sequence[
     scorer = scorer_of(outputs, own.size, own.where, question.output, inside)
     if question.class_ is not None:
         return scorer.of_class(question.class_)
-    maps = {inner.name: inner for inner in (*inside(), *maps_of(outputs, own.size))}
-    if looked := maps.pop(scorer.output, None) if scorer.kind == "map" else None:
-        asked = question.output is not None
-        refuse_boxes(looked, asked, [*maps.values()], own.size, scorer.squashed, own.where)
+    if scorer.kind == "map":
+        maps = {inner.name: inner for inner in (*inside(), *maps_of(outputs, own.size))}
+        if looked := maps.pop(scorer.output, None):
+            asked = question.output is not None
+            refuse_boxes(looked, asked, [*maps.values()], own.size, scorer.squashed, own.where)
     return scorer
 
 
