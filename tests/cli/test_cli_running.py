@@ -92,6 +92,7 @@ def scalar():
 broken = Broken()
 """
 NETS = "run_net:"
+CLASSES = ("detect", f"{NETS}classes", "--size", "48", "--stimulus", "text:o", "--contrast", "1")
 
 
 @pytest.fixture(autouse=True)
@@ -158,18 +159,7 @@ def test_what_keeps_its_padding_is_said() -> None:
 
 
 def test_detect_is_a_table_json_csv_and_a_picture() -> None:
-    options = (
-        "detect",
-        f"{NETS}classes",
-        "--size",
-        "48",
-        "--stimulus",
-        "text:o",
-        "--contrast",
-        "1",
-        "--padding",
-        "trained,circular",
-    )
+    options = (*CLASSES, "--padding", "trained,circular")
     result = run(*options, "-o", "d.png")
     assert result.exit_code == 0
     assert "neighbours that decide alike" in result.stdout
@@ -244,20 +234,7 @@ def test_a_sweep_that_was_not_kept_begins_anew_and_says_so() -> None:
 
 
 def _classes(picture: str) -> tuple[str, ...]:
-    return (
-        "detect",
-        f"{NETS}classes",
-        "--size",
-        "48",
-        "--stimulus",
-        "text:o",
-        "--contrast",
-        "1",
-        "--step",
-        "4",
-        "-o",
-        picture,
-    )
+    return (*CLASSES, "--step", "4", "-o", picture)
 
 
 @contextmanager
