@@ -13,7 +13,7 @@ from padviz.advice.wording import border, padding, symmetry, verdict
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import percent
 from padviz.counting.usage import usage
-from padviz.errors import PadvizError, SizeError
+from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.geometry.balance.case import Case
 from padviz.geometry.balance.even_pads import cannot
 from padviz.geometry.reaching.near_padding import NearPadding
@@ -21,6 +21,8 @@ from padviz.geometry.receptive_fields import AxisField, ReceptiveField, grid_in_
 from padviz.network.network import Network, Size, as_size
 from padviz.network.sizes import sizes_of_both
 from padviz.network.targets import names_of, upto, weighing
+
+DRAWN = 3  # remedies in a picture
 
 
 class Reach(msgspec.Struct, frozen=True):
@@ -76,6 +78,21 @@ class Audit(msgspec.Struct, frozen=True):
     remedies: list[Remedy]
     cannot: list[str]
     notes: list[str]
+
+
+def to_try(audit: Audit) -> tuple[list[Size], list[str]]:
+    """List the sizes and schemes among the remedies, which a trained network can be run with as it is.
+
+    Raises
+    ------
+    OptionError
+        If there are none.
+    """
+    sizes = [(r.outcome.size[0], r.outcome.size[1]) for r in audit.remedies if r.kind in ("size", "larger")]
+    schemes = [r.padding for r in audit.remedies if r.kind == "padding" and r.padding]
+    if not sizes and not schemes:
+        raise OptionError("no remedy is a size or a padding scheme", option="images", hint="leave it out")
+    return sizes, schemes
 
 
 def audit(

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from padviz.advice.verdict import Audit
     from padviz.trained.trying.trial import Trial
 
-DRAWN = 3  # remedies in a picture
-
 
 def audit(
     network: str | Path | Network | nn.Module,
@@ -78,7 +76,7 @@ def audit(
     >>> best.what, best.edit, best.outcome.uneven_convolutions
     ('225x225 + reflect', ['Resize((225, 225))', 'padviz.repad(module, "reflect")'], 0)
     """
-    from padviz.advice.verdict import audit, examine
+    from padviz.advice.verdict import DRAWN, audit, examine
     from padviz.reports.maps.audit import report_of
 
     if weights and not images:
@@ -97,14 +95,8 @@ def audit(
 
 def _tried(network: Any, weights: str | Path | None, audit: Audit, images: str | Path) -> Trial:
     """Try the sizes and schemes among the remedies on a trained network."""
+    from padviz.advice.verdict import to_try
     from padviz.api.trained.trying import trial
 
-    sizes = [
-        (remedy.outcome.size[0], remedy.outcome.size[1])
-        for remedy in audit.remedies
-        if remedy.kind in ("size", "larger")
-    ]
-    schemes = [remedy.padding for remedy in audit.remedies if remedy.kind == "padding" and remedy.padding]
-    if not sizes and not schemes:
-        raise OptionError("no remedy is a size or a padding scheme", option="images", hint="leave it out")
+    sizes, schemes = to_try(audit)
     return trial(network, images, sizes, schemes, trained_at=(audit.size[0], audit.size[1]), weights=weights).value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -249,12 +248,7 @@ def convert(
     >>> convert("vgg11", 64).split("\\n")[2]
     'size = 64'
     """
-    from padviz.network.rewrites import with_padding, with_same
-    from padviz.network.targets import last_maps, upto
-    from padviz.sources.toml.write import to_toml
+    from padviz.sources.toml.write import rewritten
 
-    declared = loaded(network, size)
-    read = with_same(declared) if same else declared
-    if padding is not None:  # pads that were given to convolutions are gone
-        read = replace(upto(with_padding(read, padding), last_maps(read)), targets=read.targets)
-    return Description(to_toml(replace(read, size=read.at(size))))
+    read, pixels = asked(network, size, same=same)
+    return Description(rewritten(read, padding, pixels))

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from padviz.advice.verdict import Audit
     from padviz.trained.trying.trial import Trial
 
-DRAWN = 3  # remedies in a picture
 NEAR = 32  # pixels that height and width gain together: larger sizes are left out where pictures are too small
 
 
@@ -52,7 +51,7 @@ def command(
       padviz audit resnet50 --size 224
       padviz audit resnet50 mobilenet_v2 vgg19 --size 224,512
     """
-    from padviz.advice.verdict import Audit, examine
+    from padviz.advice.verdict import DRAWN, Audit, examine
     from padviz.reports.maps.audit import Failed, report_of
 
     pairs = [(model, size) for model in dict.fromkeys(models) for size in sizes or (None,)]
@@ -91,18 +90,12 @@ def command(
 
 def _tried(model: str, weights: str | None, audit: Audit, images: str) -> Trial:
     """Try the sizes and schemes among the remedies on a trained network."""
+    from padviz.advice.verdict import to_try
     from padviz.api.trained.trying import trial
     from padviz.cli.progress import progress
     from padviz.trained.trying.crops import TooSmall
 
-    sizes = [
-        (remedy.outcome.size[0], remedy.outcome.size[1])
-        for remedy in audit.remedies
-        if remedy.kind in ("size", "larger")
-    ]
-    schemes = [remedy.padding for remedy in audit.remedies if remedy.kind == "padding" and remedy.padding]
-    if not sizes and not schemes:
-        raise OptionError("no remedy is a size or a padding scheme", where="--images", hint="leave it out")
+    sizes, schemes = to_try(audit)
     trained = options.read_trained(model, (audit.size[0], audit.size[1]), weights)
     near = [size for size in sizes if sum(size) < sum(audit.size) + NEAR]
     with progress("images") as on_progress:

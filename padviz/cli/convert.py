@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -29,14 +28,10 @@ def command(
       padviz convert resnet18 -o net.toml
       padviz convert resnet18 --padding zero/circular -o wrapped.toml
     """
-    from padviz.network.rewrites import with_padding
-    from padviz.network.targets import last_maps, upto
-    from padviz.sources.toml.write import to_toml
+    from padviz.sources.toml.write import rewritten
 
     if output is not None:
         checked_output(output, (".toml",), overwrite)
     network = options.load_as(model, size, same)
     options.warn_if_baked(network)
-    if padding is not None:  # pads that were given to convolutions are gone
-        network = replace(upto(with_padding(network, padding), last_maps(network)), targets=network.targets)
-    put(to_toml(replace(network, size=size or network.size)), output, overwrite)
+    put(rewritten(network, padding, size or network.size), output, overwrite)

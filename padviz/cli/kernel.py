@@ -10,7 +10,6 @@ from padviz.cli.vocabulary import Command, given
 from padviz.errors import OptionError
 
 SIZE = 7, 7
-MOST = 16  # rows and columns that fit on a screen
 
 
 @click.command(name="kernel", cls=Command)
@@ -36,7 +35,7 @@ def command(
       padviz kernel --padding partial --pixel 0,0
     """
     from padviz.figures.windows import kernel_cells
-    from padviz.geometry.one_layer import illustrate
+    from padviz.geometry.one_layer import MOST, illustrate
     from padviz.reports.maps.kernel import report_of
     from padviz.reports.tables import pixels
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,8 +78,7 @@ def load_as(
 
     Where figures are of a size, `sized`, and none is named, what an open file is taken to have is said.
     """
-    from padviz.network.rewrites import padding_in_words, with_padding, with_same
-    from padviz.network.targets import cut
+    from padviz.network.rewrites import as_asked, with_same
     from padviz.sources import load, shadowing
 
     if line := shadowing(model):
@@ -88,10 +86,7 @@ def load_as(
     network = load(model, size, neutral_ops())
     network = with_same(network) if same else network
     warn_if_baked(network, network.size if size is None else size)
-    network = cut(network, layers)
-    if padding is not None:
-        padded = with_padding(network, padding)
-        network = replace(padded, title=f"{network.title}, {padding_in_words(padding, 'padding')}")
+    network = as_asked(network, layers, padding)
     if size is None and sized:
         warn_if_assumed(network)
     return network

@@ -12,6 +12,7 @@ from padviz.axis.resize import Resize
 from padviz.errors import OptionError, PadvizError, nearest
 from padviz.network.layer import POOLS, WINDOWS, Kind, Layer
 from padviz.network.network import Network, Size
+from padviz.network.targets import cut
 
 
 def with_padding(network: Network, padding: str | None) -> Network:
@@ -31,6 +32,19 @@ def with_padding(network: Network, padding: str | None) -> Network:
 
 
 @lru_cache(64)
+def as_asked(network: Network, layers: tuple[str, ...] = (), padding: str | None = None) -> Network:
+    """Cut a network after some layers and pad it otherwise, as options ask for it; its title says both.
+
+    >>> import padviz
+    >>> as_asked(padviz.load("vgg11"), ("features.3",), "reflect").title
+    'VGG-11 up to features.3, reflect padding'
+    """
+    part = cut(network, layers)
+    if padding is None:
+        return part
+    return replace(with_padding(part, padding), title=f"{part.title}, {padding_in_words(padding, 'padding')}")
+
+
 def _repadded(network: Network, padding: str) -> Network:
     network, schemes = with_pads_joined(network), schemes_of(padding)
     for layer in network.layers:

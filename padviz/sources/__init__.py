@@ -28,27 +28,8 @@ def load(
 ) -> Network:
     """Load a network: a name of the zoo, a TOML or ONNX file, a PyTorch module, or a network as it is.
 
-    Parameters
-    ----------
-    source : str, Path, torch.nn.Module or Network
-        A module may be named, as in "torchvision.models:resnet50".
-    size : int or (height, width), optional
-        What a foreign network is laid out at where it leaves its input open, in pixels.
-    neutral : iterable of str
-        Operations of foreign networks that padviz does not know, to treat as elementwise; none that moves positions
-        may be among them.
+    `padviz.load` says what each argument is.
 
-    Returns
-    -------
-    Network
-
-    Raises
-    ------
-    UnknownName, DescriptionError, OptionError
-        See `load_config`, `load_onnx` and `load_module` in `padviz.sources`.
-
-    Examples
-    --------
     >>> load("resnet18").targets
     ('layer4.1',)
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,12 +35,7 @@ def asked(
     >>> network.layers[-1].name, network.layers[-1].height.mode, network.title
     ('features.3', 'reflect', 'VGG-11 up to features.3, reflect padding')
     """
-    from padviz.network.rewrites import padding_in_words, with_padding, with_same
-    from padviz.network.targets import cut
+    from padviz.network.rewrites import as_asked, with_same
 
     loaded, pixels = load_at(network, size)
-    wanted = cut(with_same(loaded) if same else loaded, names(layer))
-    if padding is None:
-        return wanted, pixels
-    padded = with_padding(wanted, padding)
-    return replace(padded, title=f"{wanted.title}, {padding_in_words(padding, 'padding')}"), pixels
+    return as_asked(with_same(loaded) if same else loaded, names(layer), padding), pixels

@@ -12,8 +12,10 @@ from padviz.axis.operations import Adaptive, Fit, Op, Transposed, Window
 from padviz.axis.resize import Resize
 from padviz.errors import DescriptionError
 from padviz.network.layer import MERGES, POOLS, Layer
-from padviz.network.network import Network
+from padviz.network.network import Network, Size
+from padviz.network.rewrites import with_padding
 from padviz.network.sizes import check_known
+from padviz.network.targets import last_maps, upto
 from padviz.sources.toml.build import AXES, parse
 from padviz.sources.toml.channels import written
 
@@ -29,6 +31,13 @@ ALONE: dict[str, Op] = {  # what leaves an axis as it is, where the other is cut
 NEEDED = {
     "pad": {"padding"}, "crop": {"padding"}, "maxpool": {"kernel"}, "avgpool": {"kernel"}, "convtranspose": {"kernel"},
 }  # fmt: skip
+
+
+def rewritten(network: Network, padding: str | None, size: Size) -> str:
+    """Write a network as a description that pads otherwise, where a scheme is named, and is used at a size."""
+    if padding is not None:  # pads that were given to convolutions are gone
+        network = replace(upto(with_padding(network, padding), last_maps(network)), targets=network.targets)
+    return to_toml(replace(network, size=size))
 
 
 def to_toml(network: Network) -> str:
