@@ -31,7 +31,6 @@ def with_padding(network: Network, padding: str | None) -> Network:
     return network if padding is None else _repadded(network, padding)
 
 
-@lru_cache(64)
 def as_asked(network: Network, layers: tuple[str, ...] = (), padding: str | None = None) -> Network:
     """Cut a network after some layers and pad it otherwise, as options ask for it; its title says both.
 
@@ -45,6 +44,7 @@ def as_asked(network: Network, layers: tuple[str, ...] = (), padding: str | None
     return replace(with_padding(part, padding), title=f"{part.title}, {padding_in_words(padding, 'padding')}")
 
 
+@lru_cache(64)
 def _repadded(network: Network, padding: str) -> Network:
     network, schemes = with_pads_joined(network), schemes_of(padding)
     for layer in network.layers:
