@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import os
 import sys
 import time
-from _thread import get_ident
+from _thread import RLock, get_ident
 from importlib import _bootstrap as bootstrap
 from typing import Any
 
@@ -16,7 +18,7 @@ HELD: list[Any] = []  # locks that are released once it is forked
 def register() -> None:
     """From here on, a fork waits for other threads that import modules, or compile for numba."""
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_after)
+        os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_after_in_child)
 
 
 def _before() -> None:
@@ -37,3 +39,11 @@ def _others_import() -> bool:
 def _after() -> None:
     while HELD:
         HELD.pop().release()
+
+
+def _after_in_child() -> None:
+    """Let go of what other threads held: Python 3.11 works each cached property out under a lock of its own."""
+    _after()
+    for found in gc.get_objects() if sys.version_info < (3, 12) else ():
+        if type(found) is functools.cached_property:
+            vars(found)["lock"] = RLock()

@@ -41,9 +41,20 @@ def work():
         begun.set()
         time.sleep(.5)
 """
+COUNTING = """
+import functools
+class Slow:
+    @functools.cached_property
+    def value(self):
+        begun.set()
+        time.sleep(.5)
+slow = Slow()
+def work(): slow.value
+"""
 WAYS = {
     "imports": (IMPORTING, "padviz.usage('vgg11', 64)"),
     "compiles": (COMPILING, "with global_compiler_lock: pass"),  # as a kernel does
+    "works a property out": (COUNTING, "Slow().value"),  # whose lock is its class's in Python 3.11
 }
 
 

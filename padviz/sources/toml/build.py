@@ -39,6 +39,8 @@ AXES = ("height", "width")
 MOST_STEPS = 100_000  # a description may repeat blocks; this bounds what it can ask for
 DEEPEST = 50
 
+msgspec.convert({"layers": []}, Description)  # what it learns of steps is whole before another thread can fork
+
 
 def parse(raw: dict[str, Any], name: str, where: str = "") -> Network:
     """Build the network that a decoded TOML document describes; `where` names the file in errors.
