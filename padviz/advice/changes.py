@@ -163,7 +163,7 @@ def cropped_outputs(today: Case) -> Iterator[Change]:
     for name, near in sides.items():
         (top, bottom), (left, right) = near
         rows, cols = (Window(1, padding=(-before, -after)) for before, after in near)
-        layers.append(Layer(f"{name}.cropped", "crop", (network.index[name],), rows, cols))
+        layers.append(Layer(f"{name}.cropped", "crop", (network.index[name],), (rows, cols)))
         edits.append(f"{name}: y[..., {_slice(top, bottom)}, {_slice(left, right)}]")
     cut = replace(network, layers=tuple(layers), targets=tuple(f"{name}.cropped" for name in sides))
     yield Change("crop", "cropped output", tuple(edits), "today's weights", Case(cut, today.size))

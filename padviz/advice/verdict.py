@@ -88,7 +88,7 @@ def to_try(audit: Audit) -> tuple[list[Size], list[str]]:
     OptionError
         If there are none.
     """
-    sizes = [(r.outcome.size[0], r.outcome.size[1]) for r in audit.remedies if r.kind in ("size", "larger")]
+    sizes = [tuple(r.outcome.size) for r in audit.remedies if r.kind in ("size", "larger")]
     schemes = [r.padding for r in audit.remedies if r.kind == "padding" and r.padding]
     if not sizes and not schemes:
         raise OptionError("no remedy is a size or a padding scheme", option="images", hint="leave it out")

@@ -21,7 +21,7 @@ def command(
     kernel: int,
     stride: int,
     dilation: int,
-    pixel: Pixels | None,
+    pixel: tuple[int, int] | None,
     cmap: str | None,
     to: To,
 ) -> None:

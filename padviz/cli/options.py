@@ -13,7 +13,7 @@ from padviz.cli.vocabulary import NEUTRAL
 from padviz.errors import OptionError, PadvizError, printable
 
 if TYPE_CHECKING:
-    from padviz.network.network import Network
+    from padviz.network.network import Network, Size
     from padviz.trained.weights.trained_network import Trained
 
 SAID = "padviz.said"
@@ -68,7 +68,7 @@ def _known_only(text: str, known: Container[str]) -> str:
 
 def load_as(
     model: str,
-    size: tuple[int, int] | None = None,
+    size: Size | None = None,
     same: bool = False,
     padding: str | None = None,
     layers: tuple[str, ...] = (),
@@ -92,9 +92,7 @@ def load_as(
     return network
 
 
-def read_trained(
-    model: str, size: tuple[int, int] | None = None, weights: str | None = None, sized_by: str = "size"
-) -> Trained:
+def read_trained(model: str, size: Size | None = None, weights: str | None = None, sized_by: str = "size") -> Trained:
     """Read the network that MODEL names, with its weights; `sized_by` is the option that says its size."""
     from padviz.sources import shadowing
     from padviz.trained.weights.reading import read
@@ -145,7 +143,7 @@ def say_once(line: str) -> None:
         say(line)
 
 
-def warn_if_baked(network: Network, size: tuple[int, int] | None = None) -> None:
+def warn_if_baked(network: Network, size: Size | None = None) -> None:
     """Say on stderr what was skipped, or where another size, or a sweep, shows a file and not its original."""
     from padviz.network.baked import notes_at
 

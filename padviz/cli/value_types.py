@@ -15,7 +15,7 @@ from padviz.errors import OptionError
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-Pixels = tuple[int, int]  # height and width
+Pixels = tuple[int, ...]  # height and width
 Names = tuple[str, ...]
 KEPT = "declared"  # in --padding: the padding that a network has
 

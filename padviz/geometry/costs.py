@@ -12,7 +12,7 @@ import numpy as np
 
 from padviz.axis.operations import sized, taps_of
 from padviz.network.layer import CONVOLUTIONS, Layer
-from padviz.network.network import Network
+from padviz.network.network import Network, Size
 from padviz.network.sizes import check_known, sizes_of_both
 
 COUNTED = "convolutions alone, without linear layers, attention, and the vectors of gates and heads"
@@ -49,7 +49,7 @@ class Costs:
     """
 
     network: str
-    size: tuple[int, int]
+    size: Size
     layers: tuple[LayerCost, ...]
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from padviz.axis.operations import Window
 from padviz.axis.resize import Resize
 from padviz.network.layer import WINDOWS, Layer
-from padviz.network.network import Network, Size
+from padviz.network.network import Network, Size, in_words
 from padviz.network.rewrites import with_pads_before
 
 
@@ -35,7 +35,7 @@ def notes_at(network: Network, size: Size | None) -> tuple[str, ...]:
         return network.notes
     known = (*network.notes, *network.assumptions)
     names = baked(network) if network.source.lower().endswith(".onnx") else ()
-    if not names or len(network.fixed) == 2:
+    if not names or len(network.fixed) == len(network.axes):
         return known
     some = f"{names[0]} and {len(names) - 1} more resize or pad" if len(names) > 1 else f"{names[0]} resizes or pads"
     why = "by fixed numbers, which an export at one size may have made of a rule"
@@ -47,20 +47,18 @@ def notes_at(network: Network, size: Size | None) -> tuple[str, ...]:
 
 def declared(network: Network) -> str:
     """Say, in a clause, that a file gives its input's size, and so runs at no other one before it is exported anew."""
-    sides = [("height", "width")[axis] for axis in network.declared if axis not in network.fixed]
+    sides = [network.axes[axis] for axis in network.declared if axis not in network.fixed]
     if not sides:
         return ""
-    height, width = network.size
-    clause = f"the file declares the {' and '.join(sides)} of its input ({height} x {width})"
+    clause = f"the file declares the {' and '.join(sides)} of its input ({in_words(network.size)})"
     return f"{clause}: at another size it must be exported anew, or with an open input size"
 
 
 def assumed(network: Network, sized_by: str = "size") -> str:
     """Say, in a sentence, that the size at which a network is read is nobody's: a file leaves it open to an option."""
-    if not network.source.lower().endswith(".onnx") or len(network.declared) == 2:
+    if not network.source.lower().endswith(".onnx") or len(network.declared) == len(network.axes):
         return ""
-    height, width = network.size
-    return f"the file leaves its input size open, {height} x {width} is assumed; `{sized_by}` says another"
+    return f"the file leaves its input size open, {in_words(network.size)} is assumed; `{sized_by}` says another"
 
 
 def _resizes(layer: Layer) -> bool:

@@ -63,7 +63,7 @@ def backward(
         if here is None:
             continue
         layer = network.layers[i]
-        moves = layer.ops != (None, None) if moving is None else i in moving
+        moves = any(layer.ops) if moving is None else i in moving
         pulled = pull(i, here) if moves else here
         for j in layer.inputs:
             there = value[j]
@@ -81,7 +81,7 @@ def forward(
         first, *others = (value[j] for j in layer.inputs)
         for other in others:
             first = join(first, other)
-        value[i] = first if layer.height is None and layer.width is None else push(i, first)
+        value[i] = push(i, first) if any(layer.ops) else first
         for j in set(layer.inputs):
             if last_use[j] == i and j not in targets:
                 del value[j]

@@ -60,41 +60,35 @@ class Channels:
 class Layer:
     """One spatial operation; `inputs` and `like` are positions in `Network.layers`, always earlier ones.
 
-    `height` and `width` are None where a position reads only itself: merges, gates, activations.
+    `ops` is the operation on each axis, in the order of `Network.axes`: (height, width) of an image. It is None where
+    a position reads only itself: merges, gates, activations; a network fills it in where all are.
     A gate multiplies its input by a vector that global pooling made of it; paths leave that vector out.
     `like` is the layer whose size a resize or a crop follows. An unknown layer's `note` is the error that it is
     where anything depends on it. `everywhere` says what makes each position depend on all, though paths pass it by:
     "instance norm". `origin` is None for the image and for described networks, and `channels` for all but
-    convolutions, and for those whose channels nobody says; layers compare without the two. `ops` is the operation on
-    each axis, (height, width).
+    convolutions, and for those whose channels nobody says; layers compare without the two.
 
     Examples
     --------
     >>> import padviz
-    >>> padviz.load("vgg11").layers[1].height.kernel
+    >>> padviz.load("vgg11").layers[1].ops[0].kernel
     3
     """
 
     name: str
     kind: Kind
     inputs: tuple[int, ...]
-    height: Op | None = None
-    width: Op | None = None
+    ops: tuple[Op | None, ...] = ()
     like: int | None = None
     note: str = ""
     everywhere: str = ""
     origin: Origin | None = field(default=None, compare=False, repr=False)
     channels: Channels | None = field(default=None, compare=False, repr=False)
-    ops: tuple[Op | None, Op | None] = field(init=False, compare=False, repr=False)
-
-    def __post_init__(self) -> None:
-        """Put height and width side by side, which every walk along an axis reads."""
-        object.__setattr__(self, "ops", (self.height, self.width))
 
     def whole(self, axis: int) -> str:
-        """Say what makes each row, or column, of it depend on all of what it reads; nothing where they do not.
+        """Say what makes each row of it on an axis depend on all of what it reads; nothing where they do not.
 
-        >>> Layer("pool", "global", (0,), Adaptive(1), Adaptive(1)).whole(0)
+        >>> Layer("pool", "global", (0,), (Adaptive(1), Adaptive(1))).whole(0)
         'global pooling'
         """
         if self.everywhere or self.kind == "gate":

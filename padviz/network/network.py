@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import index
 
@@ -13,7 +13,8 @@ from padviz.axis.operations import Window, first_beyond
 from padviz.errors import DescriptionError, OptionError, UnknownName, nearest
 from padviz.network.layer import Layer
 
-Size = tuple[int, int]
+Size = tuple[int, ...]  # on each axis
+AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 LARGEST = 1_000_000  # pixels of a side
 MOST_TAPS = 100_000  # of all windows on an axis, for their maps to be made
 
@@ -22,12 +23,11 @@ MOST_TAPS = 100_000  # of all windows on an axis, for their maps to be made
 class Network:
     """A directed acyclic graph of layers; the first is the input image, `targets` are the last feature maps.
 
-    Without targets there are several last maps, and one must be chosen. On the axes in `fixed` (0: height, 1: width)
-    the network takes its own `size` only; on those in `declared` a file says its input's size, which may be exported
-    anew. `notes` are sentences on what to know of it, as what was skipped, `assumptions` those on what is not
-    known at other sizes than its own, and `gone` says of names behind such a cut why no layer is called so. `aliases`
-    are further names of layers: those
-    that an ONNX file has for the tensors that they make.
+    Without targets there are several last maps, and one must be chosen. `size` has a number for each of its `axes`. On
+    those in `fixed` (0: the first) it takes its own size only; on those in `declared` a file says its input's size,
+    which may be exported anew. `notes` are sentences on what to know of it, as what was skipped, `assumptions` those on
+    what is not known at other sizes than its own, and `gone` says of names behind such a cut why no layer is called so.
+    `aliases` are further names of layers: those that an ONNX file has for the tensors that they make.
 
     Examples
     --------
@@ -51,8 +51,12 @@ class Network:
     aliases: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse, before anything is made of them, more taps than any network has."""
-        for axis in (0, 1):
+        """Fill in what layers leave out, and refuse, before anything is made of it, more taps than any network has."""
+        nothing = (None,) * len(self.size)
+        if not all(layer.ops for layer in self.layers):
+            layers = tuple(layer if layer.ops else replace(layer, ops=nothing) for layer in self.layers)
+            object.__setattr__(self, "layers", layers)
+        for axis in range(len(self.size)):
             beyond = first_beyond([layer.ops[axis] for layer in self.layers], MOST_TAPS)
             if beyond is not None:
                 what = f"from the image to it, windows have more than {MOST_TAPS} taps on an axis"
@@ -60,8 +64,17 @@ class Network:
                 raise DescriptionError(what, where=where, hint="use fewer or smaller windows")
 
     def __repr__(self) -> str:
-        height, width = self.size
-        return f"<Network {self.name}, {len(self.layers) - 1} layers, {height} x {width}>"
+        return f"<Network {self.name}, {len(self.layers) - 1} layers, {in_words(self.size)}>"
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The names of its axes: those of an image, of a signal, or of a volume.
+
+        >>> import padviz
+        >>> padviz.load("vgg11").axes
+        ('height', 'width')
+        """
+        return AXES[len(self.size)]
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -109,6 +122,15 @@ class Network:
             lists = f"padviz layers {model} lists them"
             hint = nearest(name, self.index) or nearest(name, [*self.aliases, *self.gone]) or lists
             raise UnknownName(f"no layer is called {name!r}", where=self.name, hint=hint) from None
+
+
+def in_words(size: Sequence[int]) -> str:
+    """Write a size as people do.
+
+    >>> in_words((240, 320)), in_words((16000,))
+    ('240 x 320', '16000')
+    """
+    return " x ".join(map(str, size))
 
 
 def as_size(size: int | Sequence[int]) -> Size:

@@ -11,7 +11,7 @@ from padviz.axis.padding_modes import SCHEMES
 from padviz.axis.resize import Resize
 from padviz.errors import OptionError, PadvizError, nearest
 from padviz.network.layer import POOLS, WINDOWS, Kind, Layer
-from padviz.network.network import Network, Size
+from padviz.network.network import AXES, Network, Size
 from padviz.network.targets import cut
 
 
@@ -24,8 +24,8 @@ def with_padding(network: Network, padding: str | None) -> Network:
 
     >>> import padviz
     >>> conv1 = with_padding(padviz.load("resnet18"), "zero/circular").find("conv1")
-    >>> conv1.height.mode, conv1.width.mode
-    ('zero', 'circular')
+    >>> [op.mode for op in conv1.ops]
+    ['zero', 'circular']
     """
     padding = canonical(padding)
     return network if padding is None else _repadded(network, padding)
@@ -46,7 +46,7 @@ def as_asked(network: Network, layers: tuple[str, ...] = (), padding: str | None
 
 @lru_cache(64)
 def _repadded(network: Network, padding: str) -> Network:
-    network, schemes = with_pads_joined(network), schemes_of(padding)
+    network, schemes = with_pads_joined(network), schemes_of(padding, len(network.axes))
     for layer in network.layers:
         if layer.kind == "pad" and any(map(_alone, layer.ops, schemes)):
             what = "partial convolution needs padding that belongs to a convolution"
@@ -63,18 +63,19 @@ def _alone(pad: Op | None, scheme: str) -> bool:
     return scheme == "partial" and isinstance(pad, Window) and pad.padding != (0, 0)
 
 
-def schemes_of(padding: str) -> tuple[str, str]:
-    """Split a padding into the scheme of height and that of width: "a/b", or as file names have it, or "a" for both.
+def schemes_of(padding: str, axes: int = 2) -> tuple[str, ...]:
+    """Split a padding into the scheme of each axis: "height/width", or as file names have it, or one for all.
 
     >>> schemes_of("zero/circular"), schemes_of("zero+circular"), schemes_of("reflect")
     (('zero', 'circular'), ('zero', 'circular'), ('reflect', 'reflect'))
     """
     parts = padding.replace("+", "/").split("/") if isinstance(padding, str) else []
-    if not 1 <= len(parts) <= 2 or not all(part in SCHEMES for part in parts):
+    if len(parts) not in {1, axes} or not all(part in SCHEMES for part in parts):
         near = nearest(parts[0], SCHEMES, 1) if len(parts) == 1 else ""
-        hint = f"use {', '.join(SCHEMES)}, or one for each axis, HEIGHT/WIDTH, as zero/circular"
+        each = f", or one for each axis, {'/'.join(AXES[axes]).upper()}, as zero/circular" if axes == 2 else ""
+        hint = f"use {', '.join(SCHEMES)}{each}"
         raise OptionError(f"{padding!r} is not a padding scheme", option="padding", hint=f"{near} {hint}".strip())
-    return parts[0], parts[-1]
+    return tuple(parts) if len(parts) == axes else (parts[0],) * axes
 
 
 def canonical(padding: str | None) -> str | None:
@@ -126,7 +127,7 @@ def with_pads_joined(network: Network) -> Network:
             continue
         joined = [joined_to(pad, layers[i]) for i in readers]
         if all(joined) and all(same_mode(pad, layers[i]) for i in readers):
-            layers[at] = replace(pad, kind="identity", height=None, width=None)
+            layers[at] = replace(pad, kind="identity", ops=(None,) * len(pad.ops))
             done.add(at)
             for i, layer in zip(readers, joined, strict=True):
                 layers[i] = layer or layers[i]
@@ -144,7 +145,7 @@ def joined_to(pad: Layer, reader: Layer) -> Layer | None:
         both = rows.padding[0] + window.padding[0], rows.padding[1] + window.padding[1]
         ops.append(replace(window, padding=both, mode=window.mode if rows.padding == (0, 0) else rows.mode))
     origin = reader.origin.after(pad.origin) if reader.origin and pad.origin else reader.origin
-    return replace(reader, inputs=pad.inputs, height=ops[0], width=ops[1], origin=origin)
+    return replace(reader, inputs=pad.inputs, ops=tuple(ops), origin=origin)
 
 
 def with_pads_before(network: Network, layer: Layer) -> Layer:
@@ -179,9 +180,9 @@ def same_mode(pad: Layer, reader: Layer) -> bool:
 
 def padded_layer(layer: Layer, padding: str) -> Layer:
     """Rewrite one layer as `with_padding` does."""
-    ops = (_padded(op, layer.kind, scheme) for op, scheme in zip(layer.ops, schemes_of(padding), strict=True))
-    height, width = ops
-    return layer if (height, width) == layer.ops else replace(layer, height=height, width=width)
+    schemes = schemes_of(padding, len(layer.ops))
+    ops = tuple(_padded(op, layer.kind, scheme) for op, scheme in zip(layer.ops, schemes, strict=True))
+    return layer if ops == layer.ops else replace(layer, ops=ops)
 
 
 @lru_cache(64)
@@ -216,13 +217,13 @@ def with_mean_pooling(network: Network) -> Network:
     """Weigh the taps of pooling and interpolation, so that each output's weights sum to 1.
 
     >>> import padviz
-    >>> with_mean_pooling(padviz.load("vgg11")).layers[2].height.mean
+    >>> with_mean_pooling(padviz.load("vgg11")).layers[2].ops[0].mean
     True
     """
 
     def rewrite(layer: Layer) -> Layer:
         if layer.kind in POOLS or layer.kind == "resize":
-            return replace(layer, height=_averaged(layer.height), width=_averaged(layer.width))
+            return replace(layer, ops=tuple(map(_averaged, layer.ops)))
         return layer
 
     return replace(network, layers=tuple(rewrite(layer) for layer in network.layers))
@@ -233,7 +234,7 @@ def with_same(network: Network) -> Network:
     """Pad as TensorFlow's and Keras's SAME would: windows that pad put the odd row on the far side.
 
     >>> import padviz
-    >>> with_same(padviz.load("resnet18")).find("conv1").height.padding
+    >>> with_same(padviz.load("resnet18")).find("conv1").ops[0].padding
     'same_upper'
     """
 
@@ -263,8 +264,8 @@ def _map_windows(layer: Layer, change: Callable[[Window], Window]) -> Layer:
     def changed(op: Op | None) -> Op | None:
         return change(op) if isinstance(op, Window) else op
 
-    height, width = map(changed, layer.ops)
-    return layer if (height, width) == layer.ops else replace(layer, height=height, width=width)
+    ops = tuple(map(changed, layer.ops))
+    return layer if ops == layer.ops else replace(layer, ops=ops)
 
 
 def _averaged(op: Op | None) -> Op | None:

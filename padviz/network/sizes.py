@@ -24,7 +24,7 @@ class Resolved(NamedTuple):
 
 @lru_cache(1024)
 def resolve(network: Network, axis: int, n: int) -> Resolved:
-    """Lay every layer over its input on axis 0 (height) or 1 (width), for `n` input rows: sizes and maps.
+    """Lay every layer over its input on one axis (0: height, 1: width), for `n` input rows: sizes and maps.
 
     Raises
     ------
@@ -85,16 +85,16 @@ def apply_to_layer(
         return what(op, sizes[layer.inputs[0]], None if layer.like is None else sizes[layer.like])
     except SizeError as error:
         where = f"{network.name}, {layer.name}"
-        hint = f"the input's {('height', 'width')[axis]} is {sizes[0]}: try another `size` or `padding`"
+        hint = f"the input's {network.axes[axis]} is {sizes[0]}: try another `size` or `padding`"
         raise SizeError(error.what, where=where, hint=hint) from None
 
 
 def check_size(network: Network, axis: int, n: int) -> None:
     """Refuse a size that a network does not take, because its own is built in."""
     if axis in network.fixed and n != network.size[axis]:
-        height, width = network.size
-        what = f"its {('height', 'width')[axis]} cannot be {n}: its size is built in"
-        raise SizeError(what, where=network.name, hint=f"use `size` {height}x{width}, or read it anew at that size")
+        what = f"its {network.axes[axis]} cannot be {n}: its size is built in"
+        own = "x".join(map(str, network.size))
+        raise SizeError(what, where=network.name, hint=f"use `size` {own}, or read it anew at that size")
 
 
 def check_known(network: Network, layer: Layer) -> None:
@@ -113,13 +113,13 @@ def resolve_both(network: Network, size: Size) -> tuple[Resolved, Resolved]:
 
 @lru_cache(64)
 def is_square(network: Network) -> bool:
-    """Tell whether every layer does the same on both axes, and neither has a size of its own.
+    """Tell whether every layer does the same on all axes, and none has a size of its own.
 
     >>> import padviz
     >>> is_square(padviz.load("vgg11"))
     True
     """
-    return len(network.fixed) != 1 and all(layer.height == layer.width for layer in network.layers)
+    return len(network.fixed) in (0, len(network.axes)) and all(len({*layer.ops}) == 1 for layer in network.layers)
 
 
 def _agree(network: Network, layer: Layer, axis: int, sizes: Sequence[int]) -> None:
@@ -127,7 +127,7 @@ def _agree(network: Network, layer: Layer, axis: int, sizes: Sequence[int]) -> N
     for other in layer.inputs[1:]:
         if sizes[other] != sizes[first]:
             names = [network.layers[i].name for i in (first, other)]
-            what = ("height", "width")[axis]
+            what = network.axes[axis]
             raise SizeError(
                 f"its branches disagree in {what}: {names[0]} has {sizes[first]}, {names[1]} has {sizes[other]}",
                 where=f"{network.name}, {layer.name}",

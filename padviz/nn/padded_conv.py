@@ -57,14 +57,14 @@ class PaddedConv2d(nn.Conv2d):
     >>> conv = PaddedConv2d(3, 8, 3, padding=1, scheme="zero/circular")
     >>> conv(torch.zeros(1, 3, 5, 6)).shape
     torch.Size([1, 8, 5, 6])
-    >>> padviz.load(conv).layers[1].width.mode
+    >>> padviz.load(conv).layers[1].ops[1].mode
     'circular'
     """
 
     def __init__(self, *args: Any, scheme: str = "symmetric", **options: Any) -> None:
-        schemes = schemes_of(scheme)
+        height, width = schemes_of(scheme)
         super().__init__(*args, **options)
-        self.schemes = schemes
+        self.schemes = height, width
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return padded_conv2d(input, weight, bias, self.stride, pads_of(self), self.dilation, self.groups, self.schemes)

@@ -54,7 +54,7 @@ class Plan:
 
     >>> import padviz
     >>> planned = plan(padviz.load("vgg11"), "reflect")
-    >>> len(planned.changes), planned.changes[0].name, planned.changes[0].after.height.mode
+    >>> len(planned.changes), planned.changes[0].name, planned.changes[0].after.ops[0].mode
     (8, 'features.0', 'reflect')
     """
 
@@ -178,7 +178,7 @@ def same_rows(one: Op | None, other: Op | None) -> bool:
 def cannot(layer: Layer, entering: Size) -> str:
     """Say why a layer cannot pad what it reads, or nothing if it can.
 
-    >>> cannot(Layer("c", "conv", (0,), Window(5, padding=(2, 2), mode="reflect"), Window(1)), (2, 2))
+    >>> cannot(Layer("c", "conv", (0,), (Window(5, padding=(2, 2), mode="reflect"), Window(1))), (2, 2))
     'its input has 2 rows, too few for reflect padding of 2'
     """
     for op, n in zip(layer.ops, entering, strict=True):

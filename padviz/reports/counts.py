@@ -55,7 +55,7 @@ def write_counts(counts: CountMap, path: Path) -> None:
                 np.savetxt(file, to_ints(tally), delimiter=",", fmt="%s" if counts.core.exact else "%.17g")
 
 
-def _write_rows(file: Any, rows: NDArray[Any], shape: tuple[int, int], *, first: bool) -> None:
+def _write_rows(file: Any, rows: NDArray[Any], shape: tuple[int, ...], *, first: bool) -> None:
     """Write some rows of an .npy file of that shape, after its head."""
     if first:
         head = {"descr": np.lib.format.dtype_to_descr(rows.dtype), "fortran_order": False, "shape": shape}

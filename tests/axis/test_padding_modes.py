@@ -60,7 +60,7 @@ print(json.dumps({
     "usage": padviz.usage("net.toml", (9, 8)).counts.tolist(),
     "twin": [*map(list, naive.usage(STEPS, (9, 8), ["b"]))],
     "tiled": [large.tiled, (large.counts == padviz.usage("net.toml", (200, 300), engine="numpy").counts).all().item()],
-    "toml": padviz.load("net.toml").find("a").height.mode,
+    "toml": padviz.load("net.toml").find("a").ops[0].mode,
     "module": image.grad[0, 0].tolist(),
     "counted": padviz.usage(plain, (9, 8), "edge2").counts.tolist(),
     "kernel": run("kernel", "--padding", "edge2").output.splitlines()[3],

@@ -500,8 +500,8 @@ def test_same_puts_the_odd_row_on_the_far_side() -> None:
     assert {row.height.consumed for row in near} == {(1, 0)}
     assert {row.height.consumed for row in far} == {(0, 1)}
     assert padviz.uneven(with_same(net), 225).balanced
-    valid = with_same(padviz.load("inception_v3")).find("Conv2d_1a_3x3.conv").height
-    assert valid == padviz.load("inception_v3").find("Conv2d_1a_3x3.conv").height
+    valid = with_same(padviz.load("inception_v3")).find("Conv2d_1a_3x3.conv").ops[0]
+    assert valid == padviz.load("inception_v3").find("Conv2d_1a_3x3.conv").ops[0]
 
 
 def test_differences_between_descriptions() -> None:

@@ -283,7 +283,7 @@ def test_another_factor_for_each_row_is_no_partial_convolution(factor: list[floa
     rows = numpy_helper.from_array(np.array(factor, dtype=np.float32).reshape(1, 1, -1, 1))
     nodes = [conv("a", "image", pads=PADS), helper.make_node("Constant", [], ["f"], value=rows)]
     path = saved([*nodes, helper.make_node("Mul", ["a_out", "f"], ["c_out"])], tmp_path / "net.onnx")
-    assert [layer.height.mode for layer in padviz.load(path).layers if layer.kind == "conv"] == ["zero"]
+    assert [layer.ops[0].mode for layer in padviz.load(path).layers if layer.kind == "conv"] == ["zero"]
 
 
 def test_what_else_reads_the_sums_of_a_partial_convolution_reads_no_partial_one(tmp_path: Path) -> None:
@@ -292,7 +292,7 @@ def test_what_else_reads_the_sums_of_a_partial_convolution_reads_no_partial_one(
     nodes = [conv("a", "image", pads=PADS), factor, helper.make_node("Mul", ["a_out", "f"], ["m"], name="m")]
     path = saved([*nodes, helper.make_node("Add", ["a_out", "m"], ["c_out"])], tmp_path / "net.onnx")
     net = padviz.load(path)
-    convs = [(layer.name, layer.height.mode) for layer in net.layers if layer.kind == "conv"]
+    convs = [(layer.name, layer.ops[0].mode) for layer in net.layers if layer.kind == "conv"]
     assert convs == [("a.sums", "zero"), ("a", "partial")]
     assert net.find("a").origin == Origin("a")
     assert padviz.usage(net, SIZE).counts[0, 8] == 6 + 1.5 * 3 + 3

@@ -260,12 +260,12 @@ def test_names_choose_what_is_changed_and_what_is_within_keeps_its_padding() -> 
     module = Calls()
     mine = padviz.repad(module, "circular", only="conv", size=64)
     layers = padviz.load(mine, size=(64, 64)).layers
-    assert {layer.name: layer.height.mode for layer in layers if layer.kind == "conv"} == {  # type: ignore[union-attr]
+    assert {layer.name: layer.ops[0].mode for layer in layers if layer.kind == "conv"} == {  # type: ignore[union-attr]
         "conv": "circular",
         "own": "zero",
     }
     again = padviz.repad(mine, "reflect", only="own", size=64)
-    modes = [layer.height.mode for layer in padviz.load(again).layers if layer.kind == "conv"]  # type: ignore[union-attr]
+    modes = [layer.ops[0].mode for layer in padviz.load(again).layers if layer.kind == "conv"]  # type: ignore[union-attr]
     assert modes == ["circular", "reflect"]
     with pytest.raises(padviz.PadvizError, match=r"no layer is called 'owm'.*own"):
         padviz.repad(module, "circular", only="owm")

@@ -95,7 +95,7 @@ def test_a_description_that_says_no_channels_is_not_asked_about_them() -> None:
     ],
 )
 def test_channels_that_a_description_cannot_hold_are_an_error(kind: Kind, channels: Channels, what: str) -> None:
-    layers = Layer("input", "input", ()), Layer("c", kind, (0,), Window(2), Window(2), channels=channels)
+    layers = Layer("input", "input", ()), Layer("c", kind, (0,), (Window(2), Window(2)), channels=channels)
     with pytest.raises(padviz.PadvizError, match=re.escape(what)):
         to_toml(Network("one", layers, ("c",)))
 

@@ -72,7 +72,7 @@ def test_random_networks_round_trip(drawn: tuple[list[dict[str, Any]], tuple[int
     ],
 )
 def test_every_operation_can_be_written(kind: Kind, height: Op | None, width: Op | None) -> None:
-    layers = (Layer("input", "input", ()), Layer('odd "name"\n\x7f\\é', kind, (0,), height, width))
+    layers = (Layer("input", "input", ()), Layer('odd "name"\n\x7f\\é', kind, (0,), (height, width)))
     network = Network("one", layers, (layers[1].name,), "One", size=(40, 60))
     assert_same(network, read_back(network))
 
@@ -90,7 +90,7 @@ def test_every_operation_can_be_written(kind: Kind, height: Op | None, width: Op
 )
 def test_what_acts_on_one_axis_alone_is_written_for_both(kind: Kind, op: Op, other: Op) -> None:
     for ops, filled in (((op, None), (op, other)), ((None, op), (other, op))):
-        layers = (Layer("input", "input", ()), Layer("c", kind, (0,), *ops))
+        layers = (Layer("input", "input", ()), Layer("c", kind, (0,), ops))
         back = read_back(network := Network("one", layers, ("c",), "One", size=(12, 18)))
         assert back.layers[1].ops == filled
         assert (padviz.usage(back).counts == padviz.usage(network).counts).all()
@@ -107,15 +107,20 @@ def test_what_acts_on_one_axis_alone_is_written_for_both(kind: Kind, op: Op, oth
 def test_two_axes_that_differ_more_than_a_description_can_say_are_an_error(
     kind: Kind, ops: tuple[Op | None, Op | None]
 ) -> None:
-    layers = (Layer("input", "input", ()), Layer("c", kind, (0,), *ops))
+    layers = (Layer("input", "input", ()), Layer("c", kind, (0,), ops))
     with pytest.raises(padviz.PadvizError, match="one: layer 'c' cannot be described"):
         to_toml(Network("one", layers, ("c",), "One"))
 
 
 @pytest.mark.parametrize(("kind", "op"), [("resize", Resize(linear=True)), ("crop", Fit())])
 def test_layers_that_follow_a_size_round_trip(kind: Kind, op: Op) -> None:
-    pool = Layer("pool", "maxpool", (0,), Window(2, 2), Window(2, 2))
-    layers = (Layer("input", "input", ()), pool, Layer("back", kind, (1,), op, op, like=0), Layer("sum", "add", (2, 0)))
+    pool = Layer("pool", "maxpool", (0,), (Window(2, 2), Window(2, 2)))
+    layers = (
+        Layer("input", "input", ()),
+        pool,
+        Layer("back", kind, (1,), (op, op), like=0),
+        Layer("sum", "add", (2, 0)),
+    )
     assert_same(network := Network("two", layers, ("sum", "pool"), "Two"), read_back(network))
 
 
@@ -133,7 +138,7 @@ def test_a_network_of_one_size_round_trips(fixed: tuple[int, ...]) -> None:
 
 def test_what_a_description_cannot_hold_is_an_error() -> None:
     window = Window(3, mean=True)
-    layers = (Layer("input", "input", ()), Layer("c", "conv", (0,), window, window))
+    layers = (Layer("input", "input", ()), Layer("c", "conv", (0,), (window, window)))
     with pytest.raises(padviz.PadvizError, match="one: layer 'c' cannot be described"):
         to_toml(Network("one", layers, ("c",), "One"))
 

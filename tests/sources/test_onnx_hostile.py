@@ -375,7 +375,7 @@ def test_a_pad_may_say_its_value_in_an_attribute(opset: int, tmp_path: Path) -> 
     text = 'a = Pad <pads = [0, 0, 1, 2, 0, 0, 1, 2], mode = "constant", value = 0.0> (x)\ny = Conv (a, w3x3)'
     (tmp_path / "net.onnx").write_bytes(model_of(text, opset).SerializeToString())
     pad = padviz.load(tmp_path / "net.onnx").layers[1]
-    assert [op.padding for op in (pad.height, pad.width) if isinstance(op, Window)] == [(1, 1), (2, 2)]
+    assert [op.padding for op in pad.ops if isinstance(op, Window)] == [(1, 1), (2, 2)]
 
 
 ODD = [-(2**63), -1000, -2, -1, 0, 1, 2, 3, 7, 1000, 10**6, 2**31 - 1, 2**63 - 1]

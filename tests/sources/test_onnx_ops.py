@@ -172,7 +172,7 @@ PADS_OF_SAME = """n = Shape (x)
 def test_padding_computed_from_the_shape_is_same(tmp_path: Path) -> None:
     model = model_of(PADS_OF_SAME, 13)
     net = padviz.load(saved(model, tmp_path), size=(9, 8))
-    assert net.layers[1].height == Window(3, 2, padding="same_upper")
+    assert net.layers[1].ops[0] == Window(3, 2, padding="same_upper")
     assert len(net.layers) == 2
     for size in ((9, 8), (6, 7)):
         np.testing.assert_array_equal(padviz.usage(net, size).counts, bright_pixels(model, size))
@@ -339,7 +339,7 @@ def test_functions_of_the_model_are_followed(tmp_path: Path) -> None:
     model.graph.node[0].CopyFrom(helper.make_node("twice", ["x", "w3x3"], ["y"], domain="my", stride=[2, 1]))
     net = padviz.load(saved(model, tmp_path), size=(9, 8))
     np.testing.assert_array_equal(padviz.usage(net, (9, 8)).counts, bright_pixels(model, (9, 8)))
-    assert net.layers[1].height == Window(3, 2)
+    assert net.layers[1].ops[0] == Window(3, 2)
 
 
 def test_detection_heads_are_listed(tmp_path: Path) -> None:

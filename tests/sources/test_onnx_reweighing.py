@@ -149,7 +149,7 @@ def test_what_is_not_beside_the_model_is_said_by_name(how: str, tmp_path: Path) 
         padviz.usage(path)
     assert "\n" not in str(caught.value)
     padviz.usage(path, layer="conv")
-    assert padviz.load(path, neutral=["Mul"]).find("conv").height.mode == "zero"  # type: ignore[union-attr]
+    assert padviz.load(path, neutral=["Mul"]).find("conv").ops[0].mode == "zero"  # type: ignore[union-attr]
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:

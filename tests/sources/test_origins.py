@@ -75,7 +75,7 @@ def test_a_pad_that_follows_the_size_becomes_the_convolutions_own() -> None:
         return functional.pad(x, (cols // 2, cols - cols // 2, rows // 2, rows - rows // 2))
 
     network = padviz.load(Padded(same))
-    assert network.find("conv").height == Window(3, 2, padding="same_upper")
+    assert network.find("conv").ops[0] == Window(3, 2, padding="same_upper")
     assert origins(network) == {"input": None, "conv": Origin("conv", ("pad",))}
 
 

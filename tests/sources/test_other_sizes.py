@@ -120,21 +120,22 @@ def worked_out(rng: Random, rows: list[Any]) -> Any:
 @pytest.mark.parametrize("seed", range(40))
 def test_a_number_carries_along_what_it_is_at_all_sizes(seed: int) -> None:
     probes = Probes.around((30, 41))
-    turns = Turns(np.full(probes.height.shape, -1))
+    turns = Turns(np.full(probes.axes[0].shape, -1))
     with following():
         rows = [tracked(n, over, turns) for n, over in zip(probes.size, probes.axes, strict=True)]
         found = worked_out(Random(seed), rows)
     assert found == worked_out(Random(seed), [*probes.size])
-    over = np.broadcast_to(getattr(found, "over", found), probes.height.shape)
+    over = np.broadcast_to(getattr(found, "over", found), probes.axes[0].shape)
     for at in range(0, len(over), 97):
         assert over[at] == worked_out(Random(seed), [int(n[at]) for n in probes.axes])
 
 
 def test_a_comparison_keeps_the_sizes_that_turn_the_same_way() -> None:
     probes = Probes.around((30, 41))
-    turns = Turns(np.full(probes.height.shape, -1))
+    turns = Turns(np.full(probes.axes[0].shape, -1))
     height, width = (tracked(n, over, turns) for n, over in zip(probes.size, probes.axes, strict=True))
     assert height < width
     assert width % 2
-    expected = np.where(probes.height >= probes.width, 0, np.where(probes.width % 2 == 0, 1, -1))
+    tall, wide = probes.axes
+    expected = np.where(tall >= wide, 0, np.where(wide % 2 == 0, 1, -1))
     np.testing.assert_array_equal(turns.first, expected)

@@ -245,15 +245,15 @@ def test_functions_become_layers(
     function: Callable[[Tensor], Any], kind: str, height: Op | None, width: Op | None
 ) -> None:
     layer = last(function)
-    assert (layer.kind, layer.height, layer.width) == (kind, height, width)
+    assert (layer.kind, layer.ops) == (kind, (height, width))
 
 
 def test_padding_of_another_mode_belongs_to_its_convolution() -> None:
     module = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect"), nn.ReflectionPad2d(2))
     network = padviz.load(module)
     assert [layer.name for layer in network.layers] == ["input", "0", "1"]
-    assert network.layers[1].height == Window(3, padding=(1, 1), mode="reflect")
-    assert network.layers[2].height == Window(1, padding=(2, 2), mode="reflect")
+    assert network.layers[1].ops[0] == Window(3, padding=(1, 1), mode="reflect")
+    assert network.layers[2].ops[0] == Window(1, padding=(2, 2), mode="reflect")
 
 
 def test_sizes_that_decide_what_is_done_fix_the_network() -> None:
@@ -546,5 +546,5 @@ def test_numbers_that_follow_a_size_are_kept_in_no_cache() -> None:
             pads = ((rows // 2, rows - rows // 2), (cols // 2, cols - cols // 2))
             return padded_conv2d(x, self.weight, stride=7, pads=pads, schemes=("partial", "partial"))
 
-    assert padviz.load(Same(), size=(61, 61)).layers[1].height == Window(9, 7, padding="same_upper", mode="partial")
+    assert padviz.load(Same(), size=(61, 61)).layers[1].ops[0] == Window(9, 7, padding="same_upper", mode="partial")
     assert {type(n) for n in place(Window(9, 7, padding=(2, 2)), 61)} == {int}

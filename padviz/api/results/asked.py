@@ -32,7 +32,7 @@ def asked(
     """Load a network, cut to some layers, and the size asked for: its own where none is.
 
     >>> network, size = asked("vgg11", 64, "reflect", layer="features.3")
-    >>> network.layers[-1].name, network.layers[-1].height.mode, network.title
+    >>> network.layers[-1].name, network.layers[-1].ops[0].mode, network.title
     ('features.3', 'reflect', 'VGG-11 up to features.3, reflect padding')
     """
     from padviz.network.rewrites import as_asked, with_same

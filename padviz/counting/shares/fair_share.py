@@ -69,7 +69,7 @@ class Shares:
         values /= self._laid(self._interior, rows, cols)
         return values
 
-    def means(self, blocks: tuple[int, int] = (1, 1)) -> Floats:
+    def means(self, blocks: tuple[int, ...] = (1, 1)) -> Floats:
         """Average blocks of rows and columns of the map, over the positions that have a share."""
         rows, cols = self.tilings
         if min(blocks) > 1:

@@ -168,7 +168,7 @@ def _profiles(ax: Axes, rows: dict[str | None, BorderResponse], first: bool, las
         ax.legend(fontsize=SMALL - 1, ncols=3, loc="lower left", bbox_to_anchor=(-0.1, 1), **look)
 
 
-def _box(shape: tuple[int, int]) -> tuple[float, float]:
+def _box(shape: tuple[int, ...]) -> tuple[float, float]:
     """Size a map in screen pixels (width, height)."""
     zoom = SIDE / max(shape)
     return max(shape[1] * zoom, 8), max(shape[0] * zoom, 8)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Box = tuple[float, float, float, float]  # top, bottom, left, right, in pixels of the image
-Pair = tuple[float, float]  # (height, width)
+Pair = tuple[float, ...]  # (height, width)
 KEPT, CONTEXT, IMAGE = "#2f62b5", "#b3c8ea", "0.9"
 OVERVIEW, PLACE = 300, 210  # screen pixels of the longer side
 LEAST, APART, NAME = 24, 4, 14  # screen pixels of the shorter side, between lines, and of a name

@@ -31,8 +31,7 @@ def with_even_pads(today: Case) -> Evened | None:
         if any(rows % 2 for rows in totals):
             continue
         at, pads[each.layer] = today.network.index[each.layer], (totals[0] // 2, totals[1] // 2)
-        height, width = map(_padded, layers[at].ops, pads[each.layer])
-        layers[at] = replace(layers[at], height=height, width=width)
+        layers[at] = replace(layers[at], ops=tuple(map(_padded, layers[at].ops, pads[each.layer])))
     changed = Case(replace(today.network, layers=tuple(layers)), today.size) if pads else today
     return Evened(changed, pads) if pads and len(changed.uneven) <= len(today.uneven) - len(pads) else None
 

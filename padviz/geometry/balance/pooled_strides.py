@@ -38,8 +38,8 @@ def with_strides_pooled(network: Network, names: tuple[str, ...]) -> Network | N
         like = None if layer.like is None else place[layer.like]
         layer = replace(layer, inputs=tuple(place[j] for j in layer.inputs), like=like)
         if i in moved:
-            layers.append(replace(layer, height=_unstrided(layer.height), width=_unstrided(layer.width)))
-            layer = Layer(f"{layer.name}.pool", "avgpool", (len(layers) - 1,), POOL, POOL)
+            layers.append(replace(layer, ops=tuple(map(_unstrided, layer.ops))))
+            layer = Layer(f"{layer.name}.pool", "avgpool", (len(layers) - 1,), (POOL,) * len(layer.ops))
         place.append(len(layers))
         layers.append(layer)
     targets = tuple(layers[place[network.index[name]]].name for name in network.targets)

@@ -167,8 +167,9 @@ def padded_by(padding: str, *, keeping: bool = False) -> Iterator[None]:
     ...     conv(torch.ones(1, 1, 2, 4))[0, 0, 0].tolist()
     [9.0, 9.0, 9.0, 9.0]
     """
+    height, width = schemes_of(checked(padding))
     with ExitStack() as stack:
         if hasattr(torch.compiler, "set_stance"):
             stack.enter_context(torch.compiler.set_stance("force_eager"))  # compiled code passes it by
-        stack.enter_context(Repadding(How(schemes_of(checked(padding))), keeping))
+        stack.enter_context(Repadding(How((height, width)), keeping))
         yield

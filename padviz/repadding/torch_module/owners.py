@@ -73,7 +73,7 @@ def _ways_of_change(plan: Plan, change: Change, module: nn.Module, names: set[st
     assert origin is not None, change.name
     owner = owner_of(origin.name, names)
     apart = [pad for pad in (owner_of(pad, names) for pad in origin.pads) if pad != owner]
-    schemes = _scheme(change.after.height), _scheme(change.after.width)
+    schemes = _scheme(change.after.ops[0]), _scheme(change.after.ops[1])
     if not apart:
         before = how_of(module.get_submodule(owner))
         yield owner, How(schemes, more=before.more if before else NONE)

@@ -145,7 +145,7 @@ def pad(node: Node) -> Result:
     mode = MODES.get(node.text("mode", "constant"))
     if mode is None or len(amounts) != 2 * len(axes) or len({*axes}) < len(axes):
         raise Stuck("has a mode or amounts that make no sense")
-    ops: dict[str, Op] = {"h": Window(1, mode=mode), "w": Window(1, mode=mode)}
+    ops: dict[str, Op] = dict.fromkeys(node.trace.axes, Window(1, mode=mode))
     dims = list(x.known)
     for i, axis in enumerate(axes):
         before, after = amounts[i], amounts[len(axes) + i]

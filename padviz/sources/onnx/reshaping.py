@@ -15,7 +15,6 @@ from padviz.sources.onnx.constants.folding import Array, axes_of, from_front, ne
 from padviz.sources.onnx.tensors import GraphArranger, Node
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value, picked
 from padviz.sources.tracing.axis_labels import (
-    AXES,
     Dims,
     alone,
     axis_of,
@@ -116,7 +115,7 @@ def _copied(node: Node, x: Value, dims: Dims | None) -> Value:
 
 def _window(arranger: GraphArranger, x: Map, role: str, rows: slice) -> Window | None:
     """Find the crop that a slice is, with the one before it that is not laid out yet."""
-    n = arranger.trace.rows(x.at, AXES[role])
+    n = arranger.trace.rows(x.at, arranger.trace.axes[role])
     step = 1 if rows.step is None else rows.step
     if step < 1:
         return None
@@ -160,7 +159,7 @@ def cut(node: Node, x: Value, axis: int, rows: slice) -> Value:
 
 def whole_image(arranger: GraphArranger, x: Value, axis: int) -> Value:
     """Lay blocks of rows or columns whose places are channels out before a slice of an image's rows."""
-    blocks = isinstance(x, Map) and has_parts(x.known) and [*map(axis_of, x.known[2:])] == [*AXES]
+    blocks = isinstance(x, Map) and has_parts(x.known) and [*map(axis_of, x.known[2:])] == [*arranger.trace.axes]
     return arranger.settled(x) if blocks and axis_of(x.known[axis]) else x
 
 

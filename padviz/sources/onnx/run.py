@@ -16,7 +16,7 @@ from padviz.sources.onnx.model import DEEPEST, MOST_NODES, Model, attributes, ne
 from padviz.sources.onnx.operators import OPS
 from padviz.sources.onnx.tensors import GraphArranger, Node, passed
 from padviz.sources.tracing.arranging import Constant, Head, Map, Stuck, Value
-from padviz.sources.tracing.axis_labels import AXES, plain, whole
+from padviz.sources.tracing.axis_labels import plain, whole
 from padviz.sources.tracing.calls import Result, follow
 from padviz.sources.tracing.sizes.rows import Probes
 from padviz.sources.tracing.trace import Trace
@@ -61,7 +61,7 @@ class Graph:
         )
         if run.arranger.trace.turns:
             run.arranger.trace.turns.active = False  # a graph turns nowhere but at an If
-        sides = [*map(whole, AXES, size)]
+        sides = [*map(whole, run.arranger.trace.axes, size)]
         sides.insert(2 if image.channels_last else 0, plain(image.channels))
         scope: Scope = ChainMap({image.name: Map((plain(image.shape[0] or 1), *sides), 0)}, self.constants)
         for other in self.model.further:

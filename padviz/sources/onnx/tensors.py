@@ -14,7 +14,6 @@ from padviz.sources.onnx.constants.folding import Array, Malformed, from_front, 
 from padviz.sources.onnx.constants.stored import Budget
 from padviz.sources.tracing.arranging import Arranger, Constant, Head, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import (
-    AXES,
     Dims,
     axis_of,
     broadcast,
@@ -62,7 +61,7 @@ class GraphArranger(Arranger):
         if not isinstance(x, Map) or x.dims is None:
             return True
         own = [axis_of(dim) for dim in x.dims]
-        return self.trace.pooled[x.at] or self.tells_apart(x.at, [role for role in AXES if role not in own])
+        return self.trace.pooled[x.at] or self.tells_apart(x.at, [role for role in self.trace.axes if role not in own])
 
 
 @dataclass(eq=False)
@@ -255,7 +254,7 @@ class Node(Call):
         """Spread a vector that was reshaped to an image: every position of it sees the vector."""
         sizes = shape_of(x.known)[2:]
         height, width = [1] * (2 - len(sizes)) + sizes
-        layer = self.trace.add(self.name("spread"), "resize", (x.at,), Resize(height), Resize(width))
+        layer = self.trace.add(self.name("spread"), "resize", (x.at,), (Resize(height), Resize(width)))
         return Map((*x.known[:2], *map(whole, "hw"[-len(sizes) :], sizes)), layer)
 
     def lay(

@@ -102,11 +102,12 @@ class _Builder:
 
     def _layer(self, step: Step, prefix: str) -> None:
         entering = self._entering(step, prefix)
-        height, width = _ops(step, self._error)
         like = getattr(step, "like", None)
         follows = None if like is None else self._find(step, like, prefix, "like")
         why = getattr(step, "global_", "")
-        self._append(step, prefix, Layer("", _kind(step), (entering,), height, width, follows, everywhere=why))
+        self._append(
+            step, prefix, Layer("", _kind(step), (entering,), _ops(step, self._error), follows, everywhere=why)
+        )
 
     def _merge(self, step: Merge, prefix: str) -> None:
         name = _join(prefix, step.name)
@@ -178,10 +179,10 @@ class _Builder:
         return DescriptionError(f"layer {name!r}: {what}" if name else what, where=self.where, hint=hint)
 
 
-def _ops(step: Step, error: Any) -> tuple[Op | None, Op | None]:
+def _ops(step: Step, error: Any) -> tuple[Op | None, ...]:
     """Make the operation of a step on each axis."""
     if isinstance(step, Gate | Identity):
-        return None, None
+        return ()
     if isinstance(step, GlobalPool):
         return Adaptive(1), Adaptive(1)
     if isinstance(step, Crop) and (step.padding is None) == (step.like is None):

@@ -82,8 +82,7 @@ def _filled(layer: Layer) -> Layer:
     """Give the layer an operation on both axes, if it has one on one of them."""
     if layer.ops.count(None) != 1 or layer.like is not None or layer.kind not in ALONE:
         return layer
-    height, width = (op or ALONE[layer.kind] for op in layer.ops)
-    return replace(layer, height=height, width=width)
+    return replace(layer, ops=tuple(op or ALONE[layer.kind] for op in layer.ops))
 
 
 def _step(network: Network, at: int) -> dict[str, Any]:

@@ -142,9 +142,9 @@ class Call(calls.Call):
         tokens = ancestors(self.trace.layers, [at]) & self.trace.tokens
         self.attend(frozenset(i for token in tokens for i in self.trace.layers[token].inputs), len(self.maps))
         if self.op in RESIZES and len(shape) == 4:
-            height, width = (Resize(n) for n in self.out.shape[-2:])
+            ops = [Resize(n) for n in self.out.shape[-2:]]
             dims = (*map(plain, self.out.shape[:2]), *map(whole, "hw", self.out.shape[-2:]))
-            return Map(dims, self.trace.add(self.name(), "resize", (at,), height, width))
+            return Map(dims, self.trace.add(self.name(), "resize", (at,), ops))
         if self.op in IMAGES and prod(shape[-2:]) > 1:
             return self.broken("reads a flattened or pooled map as an image")
         return Map(None, at)

@@ -26,7 +26,7 @@ from padviz.network.network import Network, Size
 from padviz.sources.torch.functions import lower
 from padviz.sources.torch.tracer import SCRIPTED, Tracer
 from padviz.sources.tracing.arranging import Map
-from padviz.sources.tracing.axis_labels import AXES, is_positions, plain, whole
+from padviz.sources.tracing.axis_labels import is_positions, plain, whole
 from padviz.sources.tracing.general import About, general
 from padviz.sources.tracing.sizes.rows import Probes, following
 from padviz.sources.tracing.trace import Trace
@@ -218,7 +218,7 @@ def trace(
     tracer = Tracer(laid, module, partial(lower, neutral=neutral))
     kind = next((parameter.dtype for parameter in module.parameters() if parameter.is_floating_point()), torch.float32)
     image = torch.empty((1, channels, *size), device="meta", dtype=kind)
-    tracer.learn(image, Map(((), plain(channels), *map(whole, AXES, size)), 0))
+    tracer.learn(image, Map(((), plain(channels), *map(whole, laid.axes, size)), 0))
     try:
         with torch.no_grad(), quiet(), tracer.modules, tracer.memory, tracer, watch(tracer), following():
             out = module(image)

@@ -9,7 +9,7 @@ from typing import Any
 from padviz.axis.operations import Window
 from padviz.sources.torch.call import Call
 from padviz.sources.tracing.arranging import Map, Stuck
-from padviz.sources.tracing.axis_labels import AXES, axis_of, is_positions, positions
+from padviz.sources.tracing.axis_labels import axis_of, is_positions, positions
 from padviz.sources.tracing.calls import Result, side_by_side, together
 from padviz.sources.tracing.slices_as_padding import Row, as_pad
 
@@ -79,9 +79,10 @@ def _beside(call: Call, tensors: Sequence[Any], role: str, dim: int) -> Map:
 
 def _rows_of(call: Call, value: Map, role: str) -> tuple[int, Sequence[Row]]:
     """Find the layer that a map is cut out of along one axis, or is, and which rows of it."""
-    layer, n = call.trace.layers[value.at], call.trace.sizes[value.at][AXES[role]]
-    op, other = layer.ops[AXES[role]], layer.ops[1 - AXES[role]]
-    if layer.kind != "crop" or not isinstance(op, Window) or other not in (None, Window(1)):
+    layer, n = call.trace.layers[value.at], call.trace.sizes[value.at][call.trace.axes[role]]
+    others = [*layer.ops]
+    op = others.pop(call.trace.axes[role])
+    if layer.kind != "crop" or not isinstance(op, Window) or any(other not in (None, Window(1)) for other in others):
         return value.at, range(n)
     first = -int(op.padding[0])
     return layer.inputs[0], range(first, first + n * op.stride, op.stride)

@@ -12,7 +12,6 @@ from padviz.sources.torch.call import Call
 from padviz.sources.torch.merging import pointwise
 from padviz.sources.tracing.arranging import Map, Stuck, picked
 from padviz.sources.tracing.axis_labels import (
-    AXES,
     Dim,
     Dims,
     axis_of,
@@ -158,7 +157,7 @@ def getitem(call: Call, input: Any, index: Any) -> Result:
         raise Stuck("picks positions")
     if not crops:
         return call.shaped(value)
-    return call.lay("crop", value, {**dict.fromkeys(AXES, Window(1)), **crops}, call.name("slice"))
+    return call.lay("crop", value, {**dict.fromkeys(call.trace.axes, Window(1)), **crops}, call.name("slice"))
 
 
 def _crop(call: Call, value: Map, dim: Dim, rows: slice) -> dict[str, Op]:

@@ -17,7 +17,7 @@ from padviz.sources.torch.attention import weighed
 from padviz.sources.torch.call import Call
 from padviz.sources.torch.merging import pointwise
 from padviz.sources.tracing.arranging import Map, Stuck
-from padviz.sources.tracing.axis_labels import AXES, axis_of, plain, positions
+from padviz.sources.tracing.axis_labels import axis_of, plain, positions
 from padviz.sources.tracing.calls import Result
 
 MODES = {scheme.torch: name for name, scheme in SCHEMES.items() if scheme.torch}
@@ -65,7 +65,7 @@ def conv2d(
         raise Stuck("has a kernel that is made of a map")
     pad, (path, module) = call.trace.layers[value.at], call.modules.stack[-1]
     if pad.name == f"{path}.pad" and getattr(module, "padding_mode", "zeros") != "zeros":
-        ops = {role: _with_pad(window, pad.ops[AXES[role]]) for role, window in windows.items()}
+        ops = {role: _with_pad(window, pad.ops[call.trace.axes[role]]) for role, window in windows.items()}
         value, windows = replace(value, layer=pad.inputs[0]), ops
     return call.lay("conv", value, windows, channels=channels_of(input, weight.shape[0], 2, groups))
 
@@ -162,10 +162,10 @@ def pad(call: Call, input: Any, pad: Sequence[int], mode: str = "constant", valu
     amounts = {axis_of(dim): pair for dim, pair in zip(dims, pairs, strict=True) if positions(dim)}
     if not any(map(any, amounts.values())) and (len(amounts) < len(pairs) or not amounts):
         return pointwise(call)  # channels
-    if not amounts.keys() <= {*AXES}:
+    if not amounts.keys() <= {*call.trace.axes}:
         raise Stuck("pads what is not rows and columns")
     return _laid_pad(
-        call, source, {role: Window(1, padding=amounts.get(role, (0, 0)), mode=MODES[mode]) for role in AXES}
+        call, source, {role: Window(1, padding=amounts.get(role, (0, 0)), mode=MODES[mode]) for role in call.trace.axes}
     )
 
 
@@ -188,7 +188,7 @@ def padded(call: Call, input: Any, pads: Any, schemes: Any, dims: Any = (-2, -1)
         for dim, rows, scheme in zip(dims, pads, schemes, strict=True)
         if positions(source.known[dim]) or any(rows)
     }
-    if not windows.keys() <= {*AXES}:
+    if not windows.keys() <= {*call.trace.axes}:
         raise Stuck("pads what is not rows and columns")
     return _laid_pad(call, source, windows)
 

@@ -11,7 +11,6 @@ from padviz.axis.operations import Adaptive, Op, Window
 from padviz.axis.resize import Resize
 from padviz.network.layer import Channels, Kind
 from padviz.sources.tracing.axis_labels import (
-    AXES,
     Atom,
     Dim,
     Dims,
@@ -161,8 +160,8 @@ class Arranger:
         size: Any = 1
         for atom in dim:
             own = atom.is_axis and isinstance(x, Map) and atom.axis not in dict(x.cuts)
-            own = own and self.trace.sizes[x.at][AXES[atom.axis]] == atom.size
-            size *= self.trace.rows(x.at, AXES[atom.axis]) if own else atom.size
+            own = own and self.trace.sizes[x.at][self.trace.axes[atom.axis]] == atom.size
+            size *= self.trace.rows(x.at, self.trace.axes[atom.axis]) if own else atom.size
         return size
 
     def seen(self, x: Map) -> tuple[object, ...]:
@@ -198,14 +197,14 @@ class Arranger:
         """Crop rows and columns of a layer, as a layer."""
         key = (layer, *sorted(cuts.items(), key=lambda cut: cut[0]))
         if key not in self.crops:
-            ops: list[Op | None] = [None, None]
+            ops = [*self.trace.still]
             for role, rows in cuts.items():
                 if rows.step < 1:
                     raise Stuck("reverses the order of rows or columns")
-                n = self.trace.sizes[layer][AXES[role]]
+                n = self.trace.sizes[layer][self.trace.axes[role]]
                 plainly = Window(1, rows.step, padding=(-rows.start, rows.stop - n))
-                ops[AXES[role]] = self.ends.get((layer, role, rows), plainly)
-            self.crops[key] = self.trace.add(name, "crop", (layer,), ops[0], ops[1])
+                ops[self.trace.axes[role]] = self.ends.get((layer, role, rows), plainly)
+            self.crops[key] = self.trace.add(name, "crop", (layer,), ops)
         return self.crops[key]
 
     def space_to_depth(self, name: str, layer: int, high: int, across: int) -> int:
@@ -259,25 +258,25 @@ class Arranger:
         if any(atom.looked for atom in positions(*x.known)):
             raise Stuck("reads as an image what attention looks at")
         roles = [axis_of(dim) for dim in within]
-        absent = [role for role in AXES if role not in roles]
+        absent = [role for role in self.trace.axes if role not in roles]
         stray = any(size_of(dim) > 1 or alone(dim) for role, dim in zip(roles, within, strict=True) if not role)
         if stray or self.tells_apart(x.at, absent):
             kind = Flattened if is_flattened(within) and not any(map(is_mixed, within)) else Stuck
             raise kind("reads mixed height, width and channels as an image")
-        roles = [role or absent.pop(0 if len(roles) == len(AXES) else -1) for role in roles]
-        sizes = [self.trace.sizes[x.at][AXES[role]] for role in roles]
+        roles = [role or absent.pop(0 if len(roles) == len(self.trace.axes) else -1) for role in roles]
+        sizes = [self.trace.sizes[x.at][self.trace.axes[role]] for role in roles]
         return replace(x, dims=(*dims, *map(whole, roles, sizes))), roles
 
     def tells_apart(self, layer: int, roles: Iterable[str]) -> bool:
         """Tell whether a layer has several rows, or columns, as the roles say."""
-        return any(self.trace.sizes[layer][AXES[role]] > 1 for role in roles)
+        return any(self.trace.sizes[layer][self.trace.axes[role]] > 1 for role in roles)
 
     def lay(
         self, name: str, kind: Kind, x: Value, ops: Mapping[str, Op], out: int | None = None,
         channels: Channels | None = None,
     ) -> Map:  # fmt: skip
         """Lay one layer with an operation for each role, and hold it in a map with as many channels as go `out`."""
-        layer = self.trace.add(name, kind, (x.at,), ops.get("h"), ops.get("w"), channels=channels)
+        layer = self.trace.add(name, kind, (x.at,), [ops.get(role) for role in self.trace.axes], channels=channels)
         if [atom.axis for atom in positions(*x.known)] == ["w", "h"]:
             self.trace.swapped(layer)
         dims = x.known if out is None else (x.known[0], plain(out), *x.known[2:])
@@ -287,19 +286,19 @@ class Arranger:
         """Give the dimensions the height and the width that a layer has; where those are split, keep them."""
         if has_parts(dims):
             return dims
-        new = dict(zip(AXES, self.trace.sizes[layer], strict=True))
+        new = dict(zip(self.trace.axes, self.trace.sizes[layer], strict=True))
         return tuple(
             tuple(replace(atom, size=new[atom.axis]) if atom.is_axis else atom for atom in dim) for dim in dims
         )
 
     def pooled_over(self, name: str, layer: int, roles: Collection[str]) -> int:
         """Lay what sees all rows, all columns, or both at once: a global layer, or an adaptive one on one axis."""
-        if not self.tells_apart(layer, {*AXES} - {*roles}):
+        if not self.tells_apart(layer, {*self.trace.axes} - {*roles}):
             return self.trace.add(name, "global", (layer,))
         if not self.tells_apart(layer, roles):
             return layer
-        height, width = (Adaptive(1) if role in roles else None for role in AXES)
-        return self.trace.add(name, "adaptive", (layer,), height, width)
+        axes = {self.trace.axes[role] for role in roles}
+        return self.trace.add(name, "adaptive", (layer,), self.trace.on(axes, Adaptive(1)))
 
     def joined(self, name: str, x: Value, roles: Collection[str]) -> int:
         """Pool a value likewise; what is sliced along the other axis is cut out last, so that it stays a place."""
@@ -310,8 +309,8 @@ class Arranger:
     def spread(self, name: str, small: int, like: int) -> int:
         """Copy a map one row or one column large along that axis to the size of another."""
         sizes = zip(self.trace.sizes[small], self.trace.sizes[like], strict=True)
-        height, width = (Resize() if n == 1 != m else None for n, m in sizes)
-        return self.trace.add(name, "resize", (small,), height, width, like) if height or width else small
+        axes = [axis for axis, (n, m) in enumerate(sizes) if n == 1 != m]
+        return self.trace.add(name, "resize", (small,), self.trace.on(axes, Resize()), like) if axes else small
 
     def unmixed(self, name: str, x: Map) -> Map:
         """Make channels of rows or columns that are one dimension with channels: all of them are seen at once."""
@@ -329,5 +328,5 @@ class Arranger:
 
     def mixed(self, name: str, x: Value, roles: Collection[str], why: str, like: int | None = None) -> Map:
         """Lay a settled map of which each position, or each of a layer, saw all of its column, its row, or both."""
-        axes = [AXES[role] for role in sorted(roles)]
+        axes = [self.trace.axes[role] for role in sorted(roles)]
         return Map(x.dims, self.trace.mix(name, x.at, x.at if like is None else like, axes, why))

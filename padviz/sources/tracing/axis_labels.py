@@ -12,17 +12,18 @@ from math import prod
 from typing import Literal
 
 Part = Literal["whole", "inner", "place"]
-AXES = {"h": 0, "w": 1}
+ROLES = ("d", "h", "w")  # of the last axes that an image has
 
 
 @dataclass(frozen=True, slots=True)
 class Atom:
     """A factor of a dimension, of a `size`.
 
-    Its `axis` is "h" or "w" for rows and columns of the layer that the tensor came from, and "" for all else: batch,
-    channels, groups. Where an axis was split, its outer part stays "whole", and its `part` is "inner" otherwise; once
-    that became channels it is a "place" in a block, and of no axis where that was split again. What is `looked` at
-    are positions that attention looks at, rather than those that look.
+    Its `axis` is "h" or "w" for rows and columns of the layer that the tensor came from ("d" for a third axis before
+    them, "w" alone for that of a signal), and "" for all else: batch, channels, groups. Where an axis was split, its
+    outer part stays "whole", and its `part` is "inner" otherwise; once that became channels it is a "place" in a block,
+    and of no axis where that was split again. What is `looked` at are positions that attention looks at, rather than
+    those that look.
     """
 
     axis: str
@@ -129,7 +130,7 @@ def is_flattened(dims: Dims) -> bool:
     >>> is_flattened((plain(8), rows + columns)), is_flattened((plain(8), rows, columns))
     (True, False)
     """
-    return any(AXES.keys() <= {atom.axis for atom in dim if atom.is_axis} for dim in dims)
+    return any(len({atom.axis for atom in dim if atom.is_axis}) > 1 for dim in dims)
 
 
 def looked_at(dim: Dim) -> Dim:

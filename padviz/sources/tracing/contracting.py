@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from padviz.sources.tracing.arranging import Map, Stuck, Value, whole_axes
 from padviz.sources.tracing.axis_labels import (
-    AXES,
     Atom,
     Dim,
     Dims,
@@ -101,7 +100,7 @@ def met(dims: Dims, gone: Iterable[Dim]) -> Dims:
 
 def _attended(call: Call, scores: Term, seen: Term, summed: Collection[object], dims: Dims) -> Map:
     """Attend: scores times values, where every position that looks sees every one that is looked at."""
-    axes = whole_axes(_atoms(seen, summed)) if seen.places - {*summed} else {*AXES}
+    axes = whole_axes(_atoms(seen, summed)) if seen.places - {*summed} else {*call.trace.axes}
     dims = tuple(tuple(atom for atom in dim if atom.size > 1 or not atom.looked) for dim in dims)
     return replace(call.arranger.mixed(call.name(), seen.value, axes, "attention", scores.value.at), dims=dims)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import combinations
 from math import lcm
 
 from padviz.axis.operations import Transposed, Window
@@ -19,11 +20,11 @@ from padviz.sources.tracing.sizes.unify import Cut, Traced
 EVEN = 64  # a size that this divides stays even where strides halve it, and one row more stays odd
 LARGEST_STEP = 4096  # rows between the sizes that are traced
 OTHERS = (
-    (1, 65),
-    (64, 128),
-    (37, 22),
-    (18, 45),
-    (128, 256),
+    (1, 65, 37),
+    (64, 128, 192),
+    (37, 22, 9),
+    (18, 45, 70),
+    (128, 256, 64),
 )  # to trace at: whole steps, for each 64, and rows beyond the size
 NAMED = 6  # last maps, in a line
 TRACED = 3  # of them, where as many work
@@ -41,7 +42,7 @@ class About:
 def general(tracer: Tracer, size: Size, about: About, *, alone: bool = False) -> Network:
     """Follow a network, for every size where the traces at a few sizes can be explained together.
 
-    On an axis where they cannot, or where the graph works at one size only, the network is `fixed` to `size`; on both
+    On an axis where they cannot, or where the graph works at one size only, the network is `fixed` to `size`; on all
     if it is to hold `alone` there.
     Several last feature maps make a network without targets: one must be chosen.
 
@@ -49,9 +50,10 @@ def general(tracer: Tracer, size: Size, about: About, *, alone: bool = False) ->
     >>> def tracer(size, probes):
     ...     trace = Trace("tiny", size, probes)
     ...     pads = (trace.rows(0, 0) - 1) // 2 * 2 + 3 - trace.rows(0, 0)
-    ...     trace.ends.add(trace.add("c", "conv", (0,), Window(3, 2, padding=(pads // 2, pads - pads // 2)), None))
+    ...     window = Window(3, 2, padding=(pads // 2, pads - pads // 2))
+    ...     trace.ends.add(trace.add("c", "conv", (0,), (window, None)))
     ...     return trace
-    >>> general(tracer, (8, 8), About("tiny")).layers[1].height.padding
+    >>> general(tracer, (8, 8), About("tiny")).layers[1].ops[0].padding
     'same_upper'
     """
     probes = None if alone else Probes.around(size)
@@ -59,9 +61,10 @@ def general(tracer: Tracer, size: Size, about: About, *, alone: bool = False) ->
     explained = None
     fixed: tuple[int, ...] = ()
     assumed: tuple[str, ...] = ()
-    for fixed in ((0, 1),) if alone else ((), (0,), (1,), (0, 1)):  # the axes that stay as they are
+    every = tuple(range(len(size)))
+    for fixed in [every] if alone else _subsets(every):  # the axes that stay as they are
         others = _others(tracer, first, fixed, probes)
-        enough = others or len(fixed) == 2
+        enough = others or len(fixed) == len(size)
         explained, assumed = settled(tracer, [first, *others], probes, fixed) if enough else (None, ())
         if explained:
             break
@@ -147,10 +150,11 @@ def _others(tracer: Tracer, first: Traced, fixed: tuple[int, ...], probes: Probe
     """Trace at a few other sizes, which differ on the axes that are not fixed; none where the graph differs."""
     others: list[Traced] = []
     step = _step(first)
-    for more in OTHERS[: (len(OTHERS), 4, 0)[len(fixed)]]:
-        height, width = (n if axis in fixed else _beyond(n, more[axis], step) for axis, n in enumerate(first.sizes[0]))
+    own = first.sizes[0]
+    for more in OTHERS[: 0 if len(fixed) == len(own) else 4 if fixed else len(OTHERS)]:
+        size = tuple(n if axis in fixed else _beyond(n, more[axis], step) for axis, n in enumerate(own))
         try:
-            other = finish(tracer((height, width), probes))
+            other = finish(tracer(size, probes))
         except PadvizError:
             continue
         if alike(first, other):
@@ -160,6 +164,15 @@ def _others(tracer: Tracer, first: Traced, fixed: tuple[int, ...], probes: Probe
         if len(others) == TRACED:
             break
     return others
+
+
+def _subsets(axes: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Yield none of the axes, each, more of them, and all.
+
+    >>> [*_subsets((0, 1))]
+    [(), (0,), (1,), (0, 1)]
+    """
+    return (some for n in range(len(axes) + 1) for some in combinations(axes, n))
 
 
 def _step(traced: Traced) -> int:

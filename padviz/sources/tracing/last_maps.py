@@ -84,7 +84,9 @@ def _before_pooling(trace: Trace, at: int) -> int:
             at = trace.seen(at)
             continue
         before = trace.layers[at].inputs[0]
-        whole = trace.sizes[at] == (1, 1) != trace.sizes[before] and _reads_all(trace.layers[at], trace.sizes[before])
+        whole = {*trace.sizes[at]} == {1} != {*trace.sizes[before]} and _reads_all(
+            trace.layers[at], trace.sizes[before]
+        )
         if trace.layers[at].kind != "adaptive" and not whole:
             break
         at = before

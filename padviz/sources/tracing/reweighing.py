@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import reduce
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -13,11 +16,10 @@ from padviz.axis.reweighing import ratios
 from padviz.network.layer import Layer
 from padviz.network.rewrites import joined_to, same_mode
 from padviz.sources.tracing.arranging import Map, Value
-from padviz.sources.tracing.axis_labels import AXES, Dims, axis_of, size_of
+from padviz.sources.tracing.axis_labels import Dims, axis_of, size_of
 from padviz.sources.tracing.trace import Trace
 
 NEAR = 1e-2  # how far rounding, be it that of bfloat16, may take a factor, where the least ratio is well above 1
-WAYS = ((0, 1), (0,), (1,))  # axes that may be reweighed
 
 
 def may_reweigh(trace: Trace, x: Value, dims: Dims | None) -> bool:
@@ -36,27 +38,36 @@ def partial(trace: Trace, x: Value, factor: NDArray[Any]) -> Value | None:
 
     None where it is not: then a constant is elementwise, and paths do not see it.
     """
-    plane = _plane(x, factor)
+    plane = _plane(trace, x, factor)
     if not isinstance(x, Map) or plane is None:
         return None
     for conv in reversed(_with_pads(trace, trace.layers[x.at])):  # counts are rounded the same way in one layer
-        for axes in WAYS:
+        for axes in subsets(len(conv.ops)):
             if (ops := _reweighed(trace, conv, plane, axes)) is not None:
-                return replace(x, layer=_laid(trace, x.at, replace(conv, height=ops[0], width=ops[1])))
+                return replace(x, layer=_laid(trace, x.at, replace(conv, ops=tuple(ops))))
     return None
 
 
-def _plane(x: Value, factor: NDArray[Any]) -> NDArray[Any] | None:
+def subsets(axes: int) -> Iterator[tuple[int, ...]]:
+    """Yield the axes that may be reweighed together: all of them first.
+
+    >>> [*subsets(2)]
+    [(0, 1), (0,), (1,)]
+    """
+    return (some for n in range(axes, 0, -1) for some in combinations(range(axes), n))
+
+
+def _plane(trace: Trace, x: Value, factor: NDArray[Any]) -> NDArray[Any] | None:
     """Arrange a factor by rows and columns, each of them all or one; None where it differs along channels."""
     if factor.ndim > len(x.known) or not factor.size:
         return None
     roles = [axis_of(dim) for dim in x.known]
-    if not {*AXES} <= {*roles}:
+    if not {*trace.axes} <= {*roles}:
         return None
-    order = [roles.index(role) for role in AXES]
+    order = [roles.index(role) for role in trace.axes]
     rest = [i for i in range(len(roles)) if i not in order]
     whole = factor.reshape((1,) * (len(roles) - factor.ndim) + factor.shape).transpose(rest + order)
-    planes: NDArray[Any] = whole.reshape(-1, *whole.shape[-2:]).astype(np.float64)
+    planes: NDArray[Any] = whole.reshape(-1, *whole.shape[-len(order) :]).astype(np.float64)
     return planes[0] if (planes == planes[:1]).all() else None
 
 
@@ -78,14 +89,14 @@ def _is_zeros(op: Op | None) -> bool:
 def _reweighed(trace: Trace, conv: Layer, plane: NDArray[Any], axes: tuple[int, ...]) -> list[Op | None] | None:
     """Give the operations partial padding on some axes, where the factor is that of those."""
     ops = list(conv.ops)
-    factors = [np.ones(1), np.ones(1)]
+    factors = [np.ones(1) for _ in ops]
     for axis in axes:
         op = ops[axis]
         if not isinstance(op, Window) or not _is_zeros(op):
             return None
         factors[axis] = ratios(op, trace.sizes[conv.inputs[0]][axis])
         ops[axis] = replace(op, mode="partial")
-    wanted = np.outer(*factors)
+    wanted = reduce(np.multiply.outer, factors)
     if any(1 not in (n, m) and n != m for n, m in zip(wanted.shape, plane.shape, strict=True)):
         return None
     near = min(NEAR, *((factors[axis].max() - 1) / 4 for axis in axes))
@@ -94,7 +105,7 @@ def _reweighed(trace: Trace, conv: Layer, plane: NDArray[Any], axes: tuple[int, 
 
 def _laid(trace: Trace, at: int, conv: Layer) -> int:
     """Lay the partial convolution in the place and with the name of the plain one, which others may still read."""
-    sums = trace.add(f"{conv.name}.sums", "conv", conv.inputs, conv.height, conv.width, channels=conv.channels)
+    sums = trace.add(f"{conv.name}.sums", "conv", conv.inputs, conv.ops, channels=conv.channels)
     plain, new = trace.layers[at], trace.layers[sums]
     trace.layers[at] = replace(plain, name=new.name)
     trace.layers[sums] = replace(new, name=plain.name, origin=conv.origin)

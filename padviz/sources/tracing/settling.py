@@ -15,7 +15,7 @@ import numpy as np
 
 from padviz.axis.operations import Op
 from padviz.errors import PadvizError
-from padviz.network.network import Size
+from padviz.network.network import Size, in_words
 from padviz.sources.tracing.last_maps import finish
 from padviz.sources.tracing.sizes.everywhere import Walked, differs, figures, walked
 from padviz.sources.tracing.sizes.rows import Over, Probes, Turns
@@ -62,9 +62,9 @@ def settled(
     or where no rule is right at every size.
     """
     explained = unified(traces)
-    if explained is None or probes is None or len(fixed) == 2 or not any(map(_depends, traces)):
+    if explained is None or probes is None or len(fixed) == len(probes.axes) or not any(map(_depends, traces)):
         return explained, ()
-    probed = np.ones(probes.height.shape, dtype=bool)
+    probed = np.ones(probes.axes[0].shape, dtype=bool)
     for axis in fixed:
         probed &= probes.axes[axis] == probes.size[axis]
     case = Case(tracer, probes, probed, [*traces], [*traces], np.zeros(probed.shape, dtype=bool))
@@ -145,7 +145,10 @@ def _lose(case: Case) -> None:
     if any(turns.plain for _, turns in case.turned):
         return
     for versions in zip(*([(traced, i) for i in range(len(traced.layers))] for traced in case.followed), strict=True):
-        if len({tuple(_still(_op(traced, i, axis)) for axis in (0, 1)) for traced, i in versions}) > 1:
+        if (
+            len({tuple(_still(_op(traced, i, axis)) for axis in range(len(traced.sizes[i]))) for traced, i in versions})
+            > 1
+        ):
             for _, turns in case.turned:
                 turns.lost = True
 
@@ -212,7 +215,7 @@ def _wrong(case: Case, explained: Unified, traced: Traced) -> tuple[Over, Walked
         for i, layer in enumerate(traced.layers[1:], start=1):
             if layer.name in index:
                 here = index[layer.name]
-                for axis in (0, 1):
+                for axis in range(len(layer.ops)):
                     wrong |= _differs(traced, walk, i, axis, explained, ours, here)
     held = _holds(case, traced) & walk.fits & ~case.closed
     return wrong & held, walk
@@ -257,11 +260,9 @@ def _at(traced: Traced, walk: Walked, at: int) -> Traced:
     """Make up what the trace would be at another size."""
     layers = list(traced.layers)
     for i, ops in traced.moving.items():
-        height, width = (
-            own if over is None else _picked(over, at) for own, over in zip(layers[i].ops, ops, strict=True)
-        )
-        layers[i] = replace(layers[i], height=height, width=width)
-    sizes = tuple((int(h[at]), int(w[at])) for h, w in walk.sizes)
+        pairs = zip(layers[i].ops, ops, strict=True)
+        layers[i] = replace(layers[i], ops=tuple(own if over is None else _picked(over, at) for own, over in pairs))
+    sizes = tuple(tuple(int(rows[at]) for rows in each) for each in walk.sizes)
     return traced._replace(layers=tuple(layers), sizes=sizes)
 
 
@@ -281,7 +282,7 @@ def _nearest(probes: Probes, where: Over) -> int:
 
 
 def _size(probes: Probes, at: int) -> Size:
-    return int(probes.height[at]), int(probes.width[at])
+    return tuple(int(rows[at]) for rows in probes.axes)
 
 
 def _assumed(case: Case, explained: Unified) -> tuple[str, ...]:
@@ -294,9 +295,9 @@ def _assumed(case: Case, explained: Unified) -> tuple[str, ...]:
         doubts.setdefault("lost", case.probes.size)
     if not doubts:
         return ()
-    what, (height, width) = next(iter(doubts.items()))
-    own = " x ".join(map(str, case.probes.size))
-    return (f"it is read at {own}, and {WHY[what].format(f'{height} x {width}')}: other sizes are assumed to be alike",)
+    what, size = next(iter(doubts.items()))
+    own = in_words(case.probes.size)
+    return (f"it is read at {own}, and {WHY[what].format(in_words(size))}: other sizes are assumed to be alike",)
 
 
 WHY = {

@@ -8,7 +8,6 @@ from padviz.axis.operations import Window
 from padviz.axis.padding_modes import COPYING, RUNNING_ON, SCHEMES, fold
 from padviz.errors import SizeError
 from padviz.sources.tracing.arranging import Arranger, Map, Stuck, Value
-from padviz.sources.tracing.axis_labels import AXES
 
 Row = int | None
 TRIED = "zero", *sorted(COPYING, key=lambda mode: (not SCHEMES[mode].wraps, mode not in RUNNING_ON))  # the first wins
@@ -18,9 +17,9 @@ MOST_TRIES = 16
 def as_pad(arranger: Arranger, name: str, x: Value, role: str, rows: Sequence[Row]) -> Map:
     """Pad the map `x` so that its rows (or columns) are `rows` of it, which must be how some mode pads."""
     x = arranger.settled(x)
-    n = arranger.trace.sizes[x.at][AXES[role]]
+    n = arranger.trace.sizes[x.at][arranger.trace.axes[role]]
     before, mode = mode_of(rows, n)
-    ops = {axis: Window(1, mode=mode) for axis in AXES}
+    ops = {axis: Window(1, mode=mode) for axis in arranger.trace.axes}
     ops[role] = Window(1, padding=(before, len(rows) - n - before), mode=mode)
     return arranger.lay(name, "pad", x, ops)
 

@@ -14,9 +14,10 @@ from padviz.axis.resize import Resize
 from padviz.errors import DescriptionError, SizeError
 from padviz.network.graph import ancestors
 from padviz.network.layer import MERGES, Channels, Kind, Layer, Origin
-from padviz.network.network import Size
+from padviz.network.network import Size, in_words
+from padviz.sources.tracing.axis_labels import ROLES
 from padviz.sources.tracing.moving import moves
-from padviz.sources.tracing.sizes.everywhere import Both, leaving
+from padviz.sources.tracing.sizes.everywhere import Each, Ops, leaving
 from padviz.sources.tracing.sizes.rows import Probes, Turns, parted, tracked
 
 Step = Literal["product", "softmax", "attention"]
@@ -39,7 +40,7 @@ class Trace:
     of positions beside tokens, and `attending` has the maps that attention in heads looks at.
 
     >>> trace = Trace("tiny", (8, 9))
-    >>> conv = trace.add("conv", "conv", (0,), Window(3), Window(3))
+    >>> conv = trace.add("conv", "conv", (0,), (Window(3), Window(3)))
     >>> vector = trace.add("pool", "global", (conv,))
     >>> gated = trace.merge("scale", "multiply", (conv, vector))
     >>> trace.layers[gated].kind, trace.layers[gated].inputs, trace.sizes[gated]
@@ -48,7 +49,8 @@ class Trace:
 
     def __init__(self, where: str, size: Size, probes: Probes | None = None) -> None:
         self.where = where
-        self.layers = [Layer("input", "input", ())]
+        self.axes = {role: axis for axis, role in enumerate(ROLES[-len(size) :])}
+        self.layers = [Layer("input", "input", (), self.still)]
         self.sizes = [size]
         self.pooled = [False]
         self.ends: set[int] = set()
@@ -60,9 +62,14 @@ class Trace:
         self.attending = Attending()
         self.origin: Origin | None = None
         self._names: dict[str, int] = {"input": 1}
-        self.moving: dict[int, tuple[Op | None, Op | None]] = {}
-        self.turns = Turns(np.full(probes.height.shape, -1)) if probes else None
-        self._rows: list[Both] = [probes.axes] if probes else []
+        self.moving: dict[int, Ops] = {}
+        self.turns = Turns(np.full(probes.axes[0].shape, -1)) if probes else None
+        self._rows: list[Each] = [probes.axes] if probes else []
+
+    @property
+    def still(self) -> Ops:
+        """The operations of what leaves each position alone."""
+        return (None,) * len(self.axes)
 
     @contextmanager
     def made_by(self, name: str) -> Iterator[None]:
@@ -74,16 +81,16 @@ class Trace:
             self.origin = before
 
     def rows(self, at: int, axis: int) -> Any:
-        """Count the rows or columns of a layer, with how many there would be at other sizes."""
+        """Count the rows of a layer on an axis, with how many there would be at other sizes."""
         if self.turns is None:
             return self.sizes[at][axis]
         for i in range(len(self._rows), at + 1):
-            layer, over = self.layers[i], self.moving.get(i, (None, None))
+            layer, over = self.layers[i], self.moving.get(i, self.still)
             counts = []
-            for own, moved, along in zip(layer.ops, over, (0, 1), strict=True):
+            for along, (own, moved) in enumerate(zip(layer.ops, over, strict=True)):
                 like = None if layer.like is None else self._rows[layer.like][along]
                 counts.append(leaving(moved or own, self._rows[layer.inputs[0]][along], like))
-            self._rows.append((counts[0], counts[1]))
+            self._rows.append(tuple(counts))
         return tracked(self.sizes[at][axis], self._rows[at][axis], self.turns)
 
     def swapped(self, at: int) -> None:
@@ -97,8 +104,7 @@ class Trace:
         name: str,
         kind: Kind,
         inputs: Sequence[int],
-        height: Op | None = None,
-        width: Op | None = None,
+        ops: Sequence[Op | None] = (),
         like: int | None = None,
         channels: Channels | None = None,
     ) -> int:
@@ -115,20 +121,20 @@ class Trace:
                 self.heads[unknown] = self.heads[spoilt[0]]
             return unknown
         if kind == "global":
-            height = width = Adaptive(1)
-        (height, tall), (width, wide) = parted(height), parted(width)
-        if self.turns and (tall or wide):
-            self.moving[len(self.layers)] = tall, wide
+            ops = [Adaptive(1)] * len(self.axes)
+        parts = [parted(op) for op in ops or self.still]
+        ops, moving = (tuple(column) for column in zip(*parts, strict=True))
+        if self.turns and any(moving):
+            self.moving[len(self.layers)] = moving
         entering = self.sizes[inputs[0]]
         for other in inputs[1:]:
             if self.sizes[other] != entering:
                 raise self._disagree(name, inputs[0], other)
-        followed = (None, None) if like is None else self.sizes[like]
-        ops = zip((height, width), entering, followed, strict=True)
-        size = [n if op is None else self._out(name, op, n, m) for op, n, m in ops]
-        pooled = kind == "global" or (all(self.pooled[i] for i in inputs) and size == [1, 1])
-        layer = Layer(name, kind, tuple(inputs), height, width, like, channels=channels)
-        return self._append(layer, (size[0], size[1]), pooled)
+        followed = (None,) * len(ops) if like is None else self.sizes[like]
+        sides = zip(ops, entering, followed, strict=True)
+        size = tuple(n if op is None else self._out(name, op, n, m) for op, n, m in sides)
+        pooled = kind == "global" or (all(self.pooled[i] for i in inputs) and {*size} == {1})
+        return self._append(Layer(name, kind, tuple(inputs), ops, like, channels=channels), size, pooled)
 
     def merge(self, name: str, kind: Kind, inputs: Sequence[int]) -> int:
         """Merge branches by "add", "multiply" or "concat"; one alone passes through.
@@ -147,7 +153,7 @@ class Trace:
         """Lay what makes each position depend on all, though paths pass it by: a norm over positions."""
         if self.pooled[value]:
             return value
-        return self._append(Layer(name, "identity", (value,), everywhere=why), self.sizes[value], False)
+        return self._append(Layer(name, "identity", (value,), self.still, everywhere=why), self.sizes[value], False)
 
     def seen(self, at: int) -> int:
         """Find the layer that paths see in the place of a norm over positions."""
@@ -155,15 +161,17 @@ class Trace:
             at = self.layers[at].inputs[0]
         return at
 
-    def mix(self, name: str, value: int, like: int, axes: Collection[int] = (0, 1), why: str = "attention") -> int:
-        """Lay attention and the like: positions of `like` see all of `value`, or of its row or column."""
-        if len(axes) == 1:
-            height, width = (Adaptive(1) if axis in axes else None for axis in (0, 1))
-            line = self._because(why, self.add(f"{name}.line", "adaptive", (value,), height, width))
-            back = [Resize() if axis in axes else None for axis in (0, 1)]
-            return self.add(name, "resize", (line,), back[0], back[1], like)
+    def mix(self, name: str, value: int, like: int, axes: Collection[int] = (), why: str = "attention") -> int:
+        """Lay attention and the like: positions of `like` see all of `value`, or along some axes all of its line."""
+        if 0 < len(axes) < len(self.axes):
+            line = self.add(f"{name}.line", "adaptive", (value,), self.on(axes, Adaptive(1)))
+            return self.add(name, "resize", (self._because(why, line),), self.on(axes, Resize()), like)
         vector = self._because(why, self.add(f"{name}.global", "global", (value,)))
         return vector if self.pooled[like] else self.spread(name, vector, like)
+
+    def on(self, axes: Collection[int], op: Op) -> Ops:
+        """Do one thing on some axes, and nothing on the others."""
+        return tuple(op if axis in axes else None for axis in self.axes.values())
 
     def _because(self, why: str, at: int) -> int:
         if self.layers[at].kind != "unknown":
@@ -172,7 +180,7 @@ class Trace:
 
     def spread(self, name: str, vector: int, like: int) -> int:
         """Copy a vector, or a map one row or column large, to every position of `like`."""
-        return self.add(name, "resize", (vector,), Resize(), Resize(), like)
+        return self.add(name, "resize", (vector,), self.on(self.axes.values(), Resize()), like)
 
     def unknown(self, name: str, inputs: Sequence[int], what: str, op: str) -> int:
         """Lay an operation that is not known: it, and what reads it, is an error once a target depends on it.
@@ -203,7 +211,7 @@ class Trace:
 
     def _unknown(self, name: str, inputs: Sequence[int], note: str) -> int:
         pooled = all(self.pooled[i] for i in inputs)
-        return self._append(Layer(name, "unknown", tuple(inputs), note=note), self.sizes[inputs[0]], pooled)
+        return self._append(Layer(name, "unknown", tuple(inputs), self.still, note=note), self.sizes[inputs[0]], pooled)
 
     def _append(self, layer: Layer, size: Size, pooled: bool) -> int:
         if len(self.layers) >= MOST_LAYERS:
@@ -224,14 +232,12 @@ class Trace:
         try:
             return out_size(op, n, like)
         except SizeError as error:
-            height, width = self.sizes[0]
-            hint = f"the input is {height} x {width}: try another `size`"
+            hint = f"the input is {in_words(self.sizes[0])}: try another `size`"
             raise SizeError(error.what, where=where, hint=hint) from None
 
     def _disagree(self, name: str, one: int, other: int) -> SizeError:
-        parts = [f"{self.layers[i].name} has {self.sizes[i][0]} x {self.sizes[i][1]}" for i in (one, other)]
-        height, width = self.sizes[0]
-        hint = f"the input is {height} x {width}: try another `size`"
+        parts = [f"{self.layers[i].name} has {in_words(self.sizes[i])}" for i in (one, other)]
+        hint = f"the input is {in_words(self.sizes[0])}: try another `size`"
         what = f"its branches disagree in size: {parts[0]}, {parts[1]}"
         return SizeError(what, where=f"{self.where}, {name}", hint=hint)
 

@@ -13,20 +13,21 @@ from padviz.axis.resize import Resize
 from padviz.network.layer import Layer
 from padviz.sources.tracing.sizes.rows import Over
 
-Moving = Mapping[int, tuple[Op | None, Op | None]]  # the operations of layers that depend on the size, at all sizes
-Both = tuple[Over, Over]
+Ops = tuple[Op | None, ...]  # on each axis
+Moving = Mapping[int, Ops]  # the operations of layers that depend on the size, at all sizes
+Each = tuple[Over, ...]  # on each axis
 
 
 class Walked(NamedTuple):
-    """The rows and columns of each layer, and at which sizes all of them fit."""
+    """The rows of each layer on each axis, and at which sizes all of them fit."""
 
-    sizes: list[Both]
+    sizes: list[Each]
     fits: Over
 
 
-def walked(layers: Sequence[Layer], moving: Moving, axes: Both) -> Walked:
+def walked(layers: Sequence[Layer], moving: Moving, axes: Each) -> Walked:
     """Walk the sizes of an image through layers, of which those in `moving` do something else at each."""
-    sizes: list[Both] = [axes]
+    sizes: list[Each] = [axes]
     fits = np.ones(axes[0].shape, dtype=bool)
     known: dict[Any, tuple[Over, Any]] = {}
     with np.errstate(all="ignore"):
@@ -44,7 +45,7 @@ def walked(layers: Sequence[Layer], moving: Moving, axes: Both) -> Walked:
                 rows, right = known[key]
                 fits &= right
                 out.append(rows)
-            sizes.append((out[0], out[1]))
+            sizes.append(tuple(out))
     return Walked(sizes, fits)
 
 

@@ -29,29 +29,26 @@ Over = NDArray[Any]
 
 @dataclass(frozen=True)
 class Probes:
-    """Sizes at which numbers are known: those of one axis, with the other's own, with its like, and with any.
+    """Sizes at which numbers are known: those of one axis, with the others' own, with its like, and with any.
 
-    >>> probes = Probes.around((224, 320))
-    >>> sorted({int(n) for n in probes.height[probes.width == 7]})[:4]
+    >>> height, width = Probes.around((224, 320)).axes
+    >>> sorted({int(n) for n in height[width == 7]})[:4]
     [7, 224, 374]
     """
 
     size: Size
-    height: Over
-    width: Over
+    axes: tuple[Over, ...]
 
     @classmethod
     def around(cls, size: Size) -> Probes:
         """Choose the sizes beside the one at which a graph is read."""
         ns = np.array([*range(1, DENSE + 1), *(n for far in FAR for n in far)])
-        mixed = np.random.default_rng(SEED).permutation(ns)
-        height = np.concatenate([ns, ns, np.full(ns.shape, size[0]), ns])
-        width = np.concatenate([ns, np.full(ns.shape, size[1]), ns, mixed])
-        return cls(size, height, width)
-
-    @property
-    def axes(self) -> tuple[Over, Over]:
-        return self.height, self.width
+        random = np.random.default_rng(SEED)
+        own = [np.full(ns.shape, n) for n in size]
+        alone = [[*own[:axis], ns, *own[axis + 1 :]] for axis in range(len(size))]
+        mixed = [ns, *(random.permutation(ns) for _ in size[1:])]
+        parts = zip([ns] * len(size), *alone, mixed, strict=True)
+        return cls(size, tuple(np.concatenate(part) for part in parts))
 
 
 @dataclass

@@ -41,7 +41,7 @@ class Traced(NamedTuple):
     aliases: Mapping[str, int] = MappingProxyType({})
     vectors: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     grids: tuple[str, ...] = ()
-    moving: Mapping[int, tuple[Op | None, Op | None]] = MappingProxyType({})
+    moving: Mapping[int, tuple[Op | None, ...]] = MappingProxyType({})
     turns: Turns | None = None
 
 
@@ -95,6 +95,10 @@ def _differs(versions: Versions) -> bool:
     return any(layer.ops != versions[0].ops for layer in versions[1:])
 
 
+def _axes(versions: Versions) -> range:
+    return range(len(versions[0].ops))
+
+
 def _explained(traces: Sequence[Traced], versions: Versions, at: int) -> Layer | None:
     """Find the layer that is each of the versions at its size."""
     if versions[0].kind == "resize":
@@ -102,9 +106,9 @@ def _explained(traces: Sequence[Traced], versions: Versions, at: int) -> Layer |
     if versions[0].kind in ("pad", "crop") and (fitted := _as_fit(traces, versions, at)):
         return fitted
     if versions[0].kind in WINDOWS:
-        ops = [_as_same(traces, versions, axis) for axis in (0, 1)]
+        ops = [_as_same(traces, versions, axis) for axis in _axes(versions)]
         if all(has_rule for _, has_rule in ops):
-            return replace(versions[0], height=ops[0][0], width=ops[1][0])
+            return replace(versions[0], ops=tuple(op for op, _ in ops))
     return None
 
 
@@ -133,7 +137,7 @@ def _join_pad(traces: Sequence[Traced], columns: list[Versions], at: int, idle: 
         windows = [layer for layer in both if layer is not None]
         if len(windows) < len(traces) or columns[i][0].kind not in WINDOWS:
             return
-        if not all(_as_same(traces, windows, axis)[1] for axis in (0, 1)):
+        if not all(_as_same(traces, windows, axis)[1] for axis in _axes(windows)):
             return
         joined[i] = windows
     if readers and at not in traces[0].lasts:
@@ -150,10 +154,10 @@ def _with_pad(pad: Layer, reader: Layer) -> Layer | None:
 
 
 def _as_resize(traces: Sequence[Traced], versions: Versions, at: int) -> Layer | None:
-    axes = [axis for axis in (0, 1) if isinstance(versions[0].ops[axis], Resize)]
+    axes = [axis for axis in _axes(versions) if isinstance(versions[0].ops[axis], Resize)]
     for like in _of_one_size(traces, at, axes):
         followed = [replace(op, size=None, scale=None) if isinstance(op, Resize) else op for op in versions[0].ops]
-        return replace(versions[0], height=followed[0], width=followed[1], like=like)
+        return replace(versions[0], ops=tuple(followed), like=like)
     scaled = []
     for axis, op in enumerate(versions[0].ops):
         if not isinstance(op, Resize) or all(layer.ops[axis] == op for layer in versions):
@@ -164,15 +168,15 @@ def _as_resize(traces: Sequence[Traced], versions: Versions, at: int) -> Layer |
         if len(scales) > 1:
             return None
         scaled.append(replace(op, size=None, scale=scales.pop()))
-    return replace(versions[0], height=scaled[0], width=scaled[1])
+    return replace(versions[0], ops=tuple(scaled))
 
 
 def _as_fit(traces: Sequence[Traced], versions: Versions, at: int) -> Layer | None:
-    odds = [_odd(traces, versions, at, axis) for axis in (0, 1)]
-    if odds[0] is None or odds[1] is None:
+    odds = [odd for axis in _axes(versions) if (odd := _odd(traces, versions, at, axis))]
+    if len(odds) < len(versions[0].ops):
         return None
-    for like in _of_one_size(traces, at, (0, 1)):
-        return replace(versions[0], kind="crop", height=Fit(odds[0]), width=Fit(odds[1]), like=like)
+    for like in _of_one_size(traces, at, _axes(versions)):
+        return replace(versions[0], kind="crop", ops=tuple(map(Fit, odds)), like=like)
     return None
 
 
