@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil, lcm
-from typing import NamedTuple
 
 import numpy as np
 
-from padviz.axis.operations import Adaptive, Op
-from padviz.axis.receptive_interval import rate_of
-from padviz.axis.resize import Resize
 from padviz.cutting.right_units import Cut, Units, right_units
 from padviz.errors import SizeError
+from padviz.geometry.reaching.lattice import Lattice, in_pixels, lattice_on, pixels_around
 from padviz.geometry.reaching.near_padding import Barrier, BeforeAfter
 from padviz.network.network import LARGEST, Network, Size
-from padviz.network.sizes import sizes_of
-
-MOST_LATTICE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,40 +38,6 @@ class Context:
     barrier: Barrier | None = None
 
 
-class Lattice(NamedTuple):
-    """Where tiles may start: multiples of `step` pixels; a unit of layer i stands for `strides[i]` pixels."""
-
-    step: int
-    strides: tuple[Fraction, ...]
-
-
-def lattice_on(network: Network, axis: int, n: int) -> Lattice:
-    """Find the starts at which every stride has the phase that it has in the whole image of `n` rows.
-
-    >>> import padviz
-    >>> lattice_on(padviz.load("resnet50"), 0, 224).step
-    32
-    """
-    sizes, strides = sizes_of(network, axis, n), [Fraction(1)]
-    for i, layer in enumerate(network.layers[1:], start=1):
-        entering = max(strides[j] for j in layer.inputs)
-        strides.append(entering * _rate(layer.ops[axis], sizes[layer.inputs[0]], sizes[i]))
-    step = lcm(*(stride.numerator for stride in strides))
-    if step > MOST_LATTICE:
-        what = f"its strides come to the same phase again after {step} pixels only"
-        raise SizeError(what, where=network.name, hint="name an earlier `layer`")
-    return Lattice(step, tuple(strides))
-
-
-def _rate(op: Op | None, n: int, m: int) -> Fraction:
-    """Count how many rows a unit stands for: of a resize to a size, to the nearest whole scale."""
-    if op is None or isinstance(op, Adaptive):
-        return Fraction(1)
-    if isinstance(op, Resize) and (op.scale is None or op.layout == "align_corners"):
-        return Fraction(max(1, round(n / m))) if n > m else Fraction(1, max(1, round(m / n)))
-    return rate_of(op, n, m)
-
-
 def context_on(network: Network, axis: int, n: int, without: frozenset[str] = frozenset()) -> list[Context]:
     """Find the context of every target of a network on one axis, for images as long as `n` modulo the lattice.
 
@@ -88,8 +48,19 @@ def context_on(network: Network, axis: int, n: int, without: frozenset[str] = fr
     >>> [(head.before, head.after, head.lattice) for head in context_on(padviz.load("unet_padded"), 0, 512)]
     [(94, 94, 16)]
     """
-    lattice = lattice_on(network, axis, n)
-    return [_context(network, axis, n, network.index[name], lattice, without) for name in network.targets]
+    lattice, targets = lattice_on(network, axis, n), [network.index[name] for name in network.targets]
+    barriers: dict[int, Barrier] = {}
+    periods, units = _likely_periods(network, axis, n, lattice), None
+    while (length := periods * lattice.step + n % lattice.step) <= LARGEST:
+        cut = Cut((3 * periods + 1) * lattice.step + n % lattice.step, periods * lattice.step, length)
+        units, periods = _units(network, axis, cut, without), 2 * periods
+        while units and (ahead := _ahead(units, targets, without)):
+            barriers = ahead | barriers
+            without |= {barrier.layer for barrier in ahead.values()} | _whole(network, axis)
+            units = _units(network, axis, cut, without)
+        if units and all(units[i].right.any() for i in targets):
+            return [_context(network, i, units[i], length, lattice, barriers.get(i)) for i in targets]
+    raise _nowhere(network, units, targets)
 
 
 def contexts_of(
@@ -99,32 +70,44 @@ def contexts_of(
     return tuple(zip(*(context_on(network, axis, n, without) for axis, n in enumerate(size)), strict=True))
 
 
-def _context(network: Network, axis: int, n: int, i: int, lattice: Lattice, without: frozenset[str]) -> Context:
-    """Look at longer and longer tiles, far from the image's ends, until one has right units."""
-    step, barrier, periods, units = lattice.step, None, 1, None
-    while (length := periods * step + n % step) <= LARGEST:
-        cut = Cut((3 * periods + 1) * step + n % step, periods * step, length)
-        units, periods = _units(network, axis, cut, i, without), 2 * periods
-        while units and units.barrier and (left_out := without | {units.barrier.layer}) != without:
-            barrier, without = barrier or units.barrier, left_out
-            units = _units(network, axis, cut, i, without)
-        if units is not None and units.right.any():
-            where = np.flatnonzero(units.right)
-            ends = int(where[0]), int(len(units.right) - 1 - where[-1])
-            stands = lattice.strides[i]
-            lost = (length - len(units.right) * stands) / 2  # pixels that the map does not stand for, on each side
-            pixels = max(0, ceil(ends[0] * stands + lost)), max(0, ceil(ends[1] * stands + lost))
-            return Context(network.layers[i].name, *pixels, ends, step, stands, barrier)
-    if units and units.barrier:  # which cannot be left out: units lie nowhere behind it
-        what = f"no tiles are exact: {units.barrier.layer} ({units.barrier.why})"
-        raise SizeError(what, where=network.name, hint="name an earlier `layer`")
-    what = "no tile of any size is right: it needs more context than an image has"
-    raise SizeError(what, where=f"{network.name}, {network.layers[i].name}", hint="name an earlier `layer`")
+def _likely_periods(network: Network, axis: int, n: int, lattice: Lattice) -> int:
+    """Count the periods of the lattice in a tile that has units right, if all is local."""
+    pixels = max(before + after for before, after in pixels_around(network, axis, n, lattice))
+    return max(1, min(pixels // lattice.step + 1, LARGEST // lattice.step - 1))
 
 
-def _units(network: Network, axis: int, cut: Cut, i: int, without: frozenset[str]) -> Units | None:
-    """Find the units of a layer in a tile that are right; None where the network does not take it."""
+def _units(network: Network, axis: int, cut: Cut, without: frozenset[str]) -> list[Units] | None:
+    """Find the units of every layer in a tile that are right; None where the network does not take it."""
     try:
-        return right_units(network, axis, cut, without)[i]
+        return right_units(network, axis, cut, without)
     except SizeError:
         return None
+
+
+def _ahead(units: Sequence[Units], targets: Sequence[int], without: frozenset[str]) -> dict[int, Barrier]:
+    """Find the first barrier on the way to each target, as far as it is not left out."""
+    barriers = {i: units[i].barrier for i in targets}
+    return {i: barrier for i, barrier in barriers.items() if barrier and barrier.layer not in without}
+
+
+def _whole(network: Network, axis: int) -> frozenset[str]:
+    return frozenset(layer.name for layer in network.layers if layer.whole(axis))
+
+
+def _context(network: Network, i: int, units: Units, length: int, lattice: Lattice, barrier: Barrier | None) -> Context:
+    """Count the units at the ends of a tile's map that are not right, and the pixels that they stand for."""
+    where, m, stride = np.flatnonzero(units.right), len(units.right), lattice.strides[i]
+    ends = int(where[0]), int(m - 1 - where[-1])
+    before, after = (in_pixels(end, stride, length, m) for end in ends)
+    return Context(network.layers[i].name, before, after, ends, lattice.step, stride, barrier)
+
+
+def _nowhere(network: Network, units: Sequence[Units] | None, targets: Sequence[int]) -> SizeError:
+    """Say why no tile has a unit right."""
+    hint = "name an earlier `layer`"
+    barrier = next((units[i].barrier for i in targets if units[i].barrier), None) if units else None
+    if barrier:  # which cannot be left out: units lie nowhere behind it
+        return SizeError(f"no tiles are exact: {barrier.layer} ({barrier.why})", where=network.name, hint=hint)
+    i = next((i for i in targets if units and not units[i].right.any()), targets[-1])
+    what = "no tile of any size is right: it needs more context than an image has"
+    return SizeError(what, where=f"{network.name}, {network.layers[i].name}", hint=hint)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -12,10 +12,11 @@ from typing import NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.cutting.context import Context, contexts_of, lattice_on
+from padviz.cutting.context import Context, contexts_of
 from padviz.cutting.graded import both_graded
 from padviz.cutting.right_units import Cut, right_units
 from padviz.errors import OptionError, SizeError
+from padviz.geometry.reaching.lattice import lattice_on
 from padviz.geometry.reaching.near_padding import BeforeAfter
 from padviz.network.network import Network, Size
 from padviz.network.sizes import sizes_of
@@ -97,20 +98,33 @@ class Plan(Sequence[Tile]):
     def __getitem__(self, at: int | slice) -> Tile | list[Tile]:
         if isinstance(at, slice):
             return [self[i] for i in range(len(self))[at]]
-        rows, cols = self.lines
-        k, j = divmod(range(len(self))[at], len(cols.starts))
-        read = _slice(rows.starts[k], rows.length), _slice(cols.starts[j], cols.length)
-        heads = {}
-        for h, name in enumerate(self.heads):
-            pairs = (rows.keeps[h][k], rows.offsets[h][k]), (cols.keeps[h][j], cols.offsets[h][j])
-            keep = slice(*pairs[0][0]), slice(*pairs[1][0])
-            take = tuple(slice(first - offset, last - offset) for (first, last), offset in pairs)
-            heads[name] = keep, (take[0], take[1])
-        return Tile(read, *heads[self.heads[0]], heads)
+        k, j = divmod(range(len(self))[at], len(self.lines[1].starts))
+        return _tile(self.heads, _on_axis(self.lines[0], k), _on_axis(self.lines[1], j))
+
+    def __iter__(self) -> Iterator[Tile]:
+        rows, columns = ([_on_axis(line, k) for k in range(len(line.starts))] for line in self.lines)
+        heads = self.heads
+        return (_tile(heads, row, column) for row in rows for column in columns)
 
 
-def _slice(start: int, length: int) -> slice:
-    return slice(start, start + length)
+class _OnAxis(NamedTuple):
+    """A tile on one axis: what it reads, and of each head what it keeps and takes."""
+
+    read: slice
+    heads: list[tuple[slice, slice]]
+
+
+def _on_axis(line: Line, k: int) -> _OnAxis:
+    spans = [(keeps[k], offsets[k]) for keeps, offsets in zip(line.keeps, line.offsets, strict=True)]
+    heads = [(slice(first, last), slice(first - offset, last - offset)) for (first, last), offset in spans]
+    return _OnAxis(slice(line.starts[k], line.starts[k] + line.length), heads)
+
+
+def _tile(names: Sequence[str], row: _OnAxis, column: _OnAxis) -> Tile:
+    heads = {}
+    for name, down, across in zip(names, row.heads, column.heads, strict=True):
+        heads[name] = (down[0], across[0]), (down[1], across[1])
+    return Tile((row.read, column.read), *heads[names[0]], heads)
 
 
 def plan_tiles(

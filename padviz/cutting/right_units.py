@@ -17,6 +17,7 @@ from padviz.axis.operations import Adaptive, Fit, Op, Transposed, Window, fit_sh
 from padviz.axis.padding_modes import fold
 from padviz.axis.receptive_interval import real_rows_of
 from padviz.axis.resize import Resize, origin_of, ratio_of
+from padviz.geometry.reaching.lattice import wraps
 from padviz.geometry.reaching.near_padding import Barrier
 from padviz.network.layer import Layer
 from padviz.network.network import Network
@@ -75,8 +76,7 @@ def right_units(network: Network, axis: int, cut: Cut, without: frozenset[str] =
 
 def _wraps(op: Op | None, n: int) -> str:
     """Say so where an operation pads with rows of the far side, which no tile has."""
-    wraps = isinstance(op, Window) and op.mode == "circular" and max(place(op, n)[:2]) > 0
-    return "circular padding, which reads the far side" if wraps else ""
+    return "circular padding, which reads the far side" if isinstance(op, Window) and wraps(op, n) else ""
 
 
 def _none(m: int, barrier: Barrier) -> Units:

@@ -19,6 +19,7 @@ from padviz.cutting.context import context_on
 from padviz.cutting.plan import Plan, globals_of, plan_tiles, smallest_plan
 from padviz.cutting.running import tiled
 from padviz.errors import OptionError, PadvizError, SizeError
+from padviz.network.targets import last_maps, upto
 from tests.cutting.test_right_units import Net, steps
 from tests.sweeps import SLOW
 
@@ -221,10 +222,17 @@ def test_every_unit_is_kept_once_and_every_pixel_is_read() -> None:
     assert plan.cost == read.sum() / read.size
 
 
+def test_a_plan_is_the_same_by_number_and_one_after_another() -> None:
+    net = padviz.load("ssd300_vgg16")
+    plan = plan_tiles(upto(net, last_maps(net)[:2]), (940, 300), (812, 300))
+    assert [*plan] == [plan[k] for k in range(len(plan))] == plan[:]
+    assert plan[-1] == [*plan][-1]
+    with pytest.raises(IndexError):
+        plan[len(plan)]
+
+
 def test_heads_have_slices_of_their_own() -> None:
     net = padviz.load("ssd300_vgg16")
-    from padviz.network.targets import last_maps, upto
-
     plan = plan_tiles(upto(net, last_maps(net)[:2]), (300 + 640, 300), (812, 300))
     assert len(plan) == 2 or len(plan) == 3
     for name, (keep, take) in next(iter(plan)).heads.items():

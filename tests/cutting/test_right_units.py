@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from hypothesis import assume, given, settings
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 import padviz
-from padviz.cutting.context import lattice_on
+from padviz.cutting.context import context_on
 from padviz.cutting.right_units import Cut, right_units
 from padviz.errors import PadvizError
+from padviz.geometry.reaching.lattice import context_of, lattice_on
 
 MODES = {"zero": "constant", "replicate": "replicate", "reflect": "reflect"}
 
@@ -110,3 +112,30 @@ def test_right_units_are_those_that_a_tile_computes_as_the_whole_does(
         alike = 0 <= j + offset < len(there) and np.isclose(there[j + offset], value, rtol=1e-12)
         assert alike >= right[j], (j, offset)
         assert alike == right[j] or ("resize", "nearest") in laid, (j, offset)  # which makes copies of a row
+
+
+@given(laid=steps(), n=st.integers(60, 140))
+@settings(deadline=None, max_examples=150)
+def test_context_from_one_walk_is_that_of_every_unit_looked_at(laid: list[tuple[Any, ...]], n: int) -> None:
+    try:
+        network = padviz.load(Net(laid), size=(n, n))
+        (context,) = context_on(network, 0, n)
+    except (PadvizError, RuntimeError):
+        assume(False)
+    assert (found := context_of(network, (n, n)))
+    assert found[0] == (context.before, context.after)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(1, 1, 3, padding=1, padding_mode="circular"),
+        nn.Upsample(size=(50, 60)),
+        nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True),
+        nn.AdaptiveAvgPool2d(8),
+        nn.InstanceNorm2d(1),
+    ],
+)
+def test_no_context_is_told_from_one_walk_where_none_is_exact(layer: nn.Module) -> None:
+    network = padviz.load(nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), layer, nn.Conv2d(1, 1, 3)), size=(64, 64))
+    assert context_of(network, (64, 64)) is None

@@ -1,0 +1,123 @@
+"""Where tiles of an image may start, and how many pixels they must read around what they keep: from one walk."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import ceil, lcm
+from typing import NamedTuple
+
+from padviz.axis.operations import Adaptive, Op, Window, place
+from padviz.axis.receptive_interval import rate_of
+from padviz.axis.resize import Resize
+from padviz.errors import SizeError
+from padviz.geometry.reaching.near_padding import BeforeAfter
+from padviz.geometry.reaching.touching import touched_on
+from padviz.network.layer import Layer
+from padviz.network.network import Network, Size
+from padviz.network.sizes import is_square, sizes_of
+
+MOST_LATTICE = 1 << 16
+
+
+class Lattice(NamedTuple):
+    """Where tiles may start: multiples of `step` pixels; a unit of layer i stands for `strides[i]` pixels."""
+
+    step: int
+    strides: tuple[Fraction, ...]
+
+
+def lattice_on(network: Network, axis: int, n: int) -> Lattice:
+    """Find the starts at which every stride has the phase that it has in the whole image of `n` rows.
+
+    >>> import padviz
+    >>> lattice_on(padviz.load("resnet50"), 0, 224).step
+    32
+    """
+    sizes, strides = sizes_of(network, axis, n), [Fraction(1)]
+    for i, layer in enumerate(network.layers[1:], start=1):
+        entering = max(strides[j] for j in layer.inputs)
+        strides.append(entering * _rate(layer.ops[axis], sizes[layer.inputs[0]], sizes[i]))
+    step = lcm(*(stride.numerator for stride in strides))
+    if step > MOST_LATTICE:
+        what = f"its strides come to the same phase again after {step} pixels only"
+        raise SizeError(what, where=network.name, hint="name an earlier `layer`")
+    return Lattice(step, tuple(strides))
+
+
+def _rate(op: Op | None, n: int, m: int) -> Fraction:
+    """Count how many rows a unit stands for: of a resize to a size, to the nearest whole scale."""
+    if op is None or isinstance(op, Adaptive):
+        return Fraction(1)
+    if isinstance(op, Resize) and (op.scale is None or op.layout == "align_corners"):
+        return Fraction(max(1, round(n / m))) if n > m else Fraction(1, max(1, round(m / n)))
+    return rate_of(op, n, m)
+
+
+def pixels_around(network: Network, axis: int, n: int, lattice: Lattice) -> list[BeforeAfter]:
+    """Count the pixels around what a tile keeps of each target that padding at the tile's ends would touch.
+
+    That is its context, if the units of a tile lie alike wherever it starts on the lattice.
+
+    >>> import padviz
+    >>> net = padviz.load("unet_padded")
+    >>> pixels_around(net, 0, 512, lattice_on(net, 0, 512))
+    [(94, 94)]
+    """
+    sizes, found = sizes_of(network, axis, n), []
+    touched = touched_on(network, axis, sizes)
+    for i in (network.index[name] for name in network.targets):
+        stride = lattice.strides[i]
+        before, after = (side.depth for side in touched[i].sides)
+        found.append((in_pixels(before, stride, n, sizes[i]), in_pixels(after, stride, n, sizes[i])))
+    return found
+
+
+def in_pixels(units: int, stride: Fraction, n: int, m: int) -> int:
+    """Count the pixels that so many units at an end stand for, and those that no unit of a map of `m` stands for.
+
+    >>> in_pixels(3, Fraction(2), 64, 30)
+    8
+    """
+    return max(0, ceil(units * stride + (n - m * stride) / 2))
+
+
+def context_of(network: Network, size: Size) -> tuple[BeforeAfter, BeforeAfter] | None:
+    """Find how many pixels a tile must read around what it keeps, on height and on width, for all targets.
+
+    None where nothing is exact, or where it takes a look at every unit to tell.
+
+    >>> import padviz
+    >>> context_of(padviz.load("resnet50"), (224, 224)), context_of(padviz.load("efficientnet_b0"), (224, 224))
+    (((224, 192), (224, 192)), None)
+    """
+    axes = (0,) if size[0] == size[1] and is_square(network) else (0, 1)
+    try:
+        found = [_context_on(network, axis, size[axis]) for axis in axes]
+    except SizeError:
+        return None
+    return None if found[0] is None or found[-1] is None else (found[0], found[-1])
+
+
+def _context_on(network: Network, axis: int, n: int) -> BeforeAfter | None:
+    """Take the larger context on each side; None unless all maps are local, and grow with the image."""
+    lattice, sizes = lattice_on(network, axis, n), sizes_of(network, axis, n)
+    if not all(_local(layer, axis, sizes[layer.inputs[0]]) for layer in network.layers[1:]):
+        return None
+    longer = sizes_of(network, axis, n + lattice.step)
+    if any((m - k) * s != lattice.step for m, k, s in zip(longer, sizes, lattice.strides, strict=True)):
+        return None
+    before, after = zip(*pixels_around(network, axis, n, lattice), strict=True)
+    return max(before), max(after)
+
+
+def _local(layer: Layer, axis: int, n: int) -> bool:
+    """Tell whether a layer reads no further than its window, the same wherever it lies."""
+    op = layer.ops[axis]
+    if layer.whole(axis) or isinstance(op, Adaptive) or (isinstance(op, Window) and wraps(op, n)):
+        return False
+    return not (isinstance(op, Resize) and (op.scale is None or op.layout == "align_corners"))
+
+
+def wraps(op: Window, n: int) -> bool:
+    """Tell whether a window pads with rows of the far side."""
+    return op.mode == "circular" and max(place(op, n)[:2]) > 0
