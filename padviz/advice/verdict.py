@@ -18,8 +18,7 @@ from padviz.geometry.balance.case import Case
 from padviz.geometry.balance.even_pads import cannot
 from padviz.geometry.reaching.near_padding import NearPadding
 from padviz.geometry.receptive_fields import AxisField, ReceptiveField, grid_in_words, receptive_fields
-from padviz.network.network import Network, Size, as_size
-from padviz.network.sizes import sizes_of_both
+from padviz.network.network import Network, Size
 from padviz.network.targets import names_of, upto, weighing
 
 DRAWN = 3  # remedies in a picture
@@ -148,7 +147,6 @@ def examine(
     uneven = [row.layer for row in today.uneven]
     stands = standing(figures.rim) if figures.rim else None
     reads = near is None or reach.why is not None or any((*near.height, *near.width))
-    units = tuple(sizes[network.index[reach.layer]] for sizes in sizes_of_both(network, pixels))
     audit = Audit(
         network=network.name,
         title=network.title,
@@ -158,7 +156,7 @@ def examine(
         verdict=verdict(figures, stands, reads),
         border=border(figures, stands, layer is None, reads),
         symmetry=symmetry(uneven, field, reach.why, reads),
-        padding=padding(near, as_size(units), reach.field, pixels, reach.why),
+        padding=padding(today, near, reach.field, reach.why),
         standing=stands,
         uneven_convolutions=uneven,
         uneven_pools=[row.layer for row in today.ledger.uneven_pools],

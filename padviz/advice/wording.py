@@ -5,9 +5,11 @@ from __future__ import annotations
 from padviz.advice.remedies import Outcome
 from padviz.advice.standing import Standing
 from padviz.counting.shares.summary import percent
-from padviz.geometry.reaching.near_padding import NearPadding
+from padviz.geometry.balance.case import Case
+from padviz.geometry.reaching.lattice import context_of
+from padviz.geometry.reaching.near_padding import BeforeAfter, NearPadding
 from padviz.geometry.receptive_fields import ReceptiveField
-from padviz.network.network import Size
+from padviz.network.sizes import sizes_of_both
 
 FOVEATED = 2 / 3  # of the pixels, and a network is foveated where more are starved: half of 69 known ones at 224
 CENTRED = 1.0  # pixels that a sampling grid may be off the image's centre and be called centred
@@ -109,17 +111,29 @@ def grid_place(field: ReceptiveField | None, whole: str | None) -> str:
     return f"the sampling grid is centred {sides} the image's centre"
 
 
-def padding(near: NearPadding | None, units: Size, field: list[int] | None, size: Size, whole: str | None) -> str:
-    """Write which units of the target depend on padding."""
+def padding(case: Case, near: NearPadding | None, field: list[int] | None, whole: str | None) -> str:
+    """Write which units of the target depend on padding, and what context tiles of an image need."""
     if near is None or whole:
         return f"Every unit depends on padding: {whole or 'the target is the image'}."
     (top, bottom), (left, right) = sides = near.height, near.width
+    at = case.network.index[near.layer]
+    units = [sizes[at] for sizes in sizes_of_both(case.network, case.size)]
     where = f"{units[0]} x {units[1]} units of {near.layer}"
     seen = f"the receptive field is {field[0]} x {field[1]} px" if field else ""
+    tiles = context(context_of(case.network, case.size))
     if not any(map(any, sides)):
-        return f"No unit of {near.layer} reads padding; {seen}."
+        return f"No unit of {near.layer} reads padding; {seen}{tiles}."
     if any(sum(pair) >= n for pair, n in zip(sides, units, strict=True)):
-        larger = field and any(f > n for f, n in zip(field, size, strict=True))
-        return f"All {where} depend on padding; {seen}{', larger than the image' if larger else ''}."
+        larger = field and any(f > n for f, n in zip(field, case.size, strict=True))
+        return f"All {where} depend on padding; {seen}{', beyond the image' if larger else ''}{tiles}."
     inner = f"{units[0] - top - bottom} x {units[1] - left - right}"
-    return f"Of {where} the inner {inner} depend on no padding; {seen}."
+    return f"Of {where} the inner {inner} depend on no padding; {seen}{tiles}."
+
+
+def context(pixels: tuple[BeforeAfter, BeforeAfter] | None) -> str:
+    """Write how many pixels tiles of an image must read around what they keep, as far as that is known.
+
+    >>> context(((224, 192), (224, 192)))
+    '; tiles need 224 px of context'
+    """
+    return f"; tiles need {max(map(max, pixels))} px of context" if pixels else ""

@@ -416,7 +416,9 @@ def test_reach_is_that_of_fields() -> None:
 def test_of_several_targets_the_reach_is_that_of_the_one_that_sees_most() -> None:
     found = audit(padviz.load("ssd300_vgg16"), 300, ["backbone.extra.1.2", "backbone.features.21"])
     assert (found.reach.layer, found.reach.field) == ("backbone.extra.1.2", [452, 452])
-    assert found.padding.endswith("the receptive field is 452 x 452 px, larger than the image.")
+    assert found.padding.endswith(
+        "the receptive field is 452 x 452 px, beyond the image; tiles need 214 px of context."
+    )
     alone = audit(padviz.load("ssd300_vgg16"), 300, "backbone.features.21")
     assert (alone.reach.field, alone.reach.exceeds) == ([92, 92], False)
 

@@ -67,7 +67,10 @@ def test_the_screen_answers_in_three_sentences_and_says_what_to_change() -> None
     assert "45.1 % of this image; 22 % of 69 known networks have a narrower rim." in screen
     assert "Symmetry 4 convolutions read their padding unevenly (conv1, layer2.0.conv2, layer3.0.conv2," in screen
     assert "the sampling grid is centred 15.5 px above and left of the image's centre." in screen
-    assert "Padding All 7 x 7 units of layer4.2 depend on padding; the receptive field is 427 x 427 px" in screen
+    padding = (
+        "Padding All 7 x 7 units of layer4.2 depend on padding; the receptive field is 427 x 427 px, beyond the image"
+    )
+    assert f"{padding}; tiles need 224 px of context." in screen
     assert re.search(r"today 4 45\.1 % 0\.0 % 14, 34 fine-tune 1 225x225 \+ reflect 0 0\.0 % 5\.6 % 0 1\.13x 2", screen)
     assert "5 partial padding 4 10.3 % 3.3 % 0, 13 1.00x -19.1 " in screen
     assert "today's weights, costly 8 256 x 256 px" in screen

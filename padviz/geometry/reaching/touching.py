@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from math import ceil
 from typing import NamedTuple
 
@@ -43,7 +44,8 @@ class Touched(NamedTuple):
     whole: bool = False
 
 
-def touched_on(network: Network, axis: int, sizes: Sequence[int]) -> list[Touched]:
+@lru_cache(64)
+def touched_on(network: Network, axis: int, sizes: tuple[int, ...]) -> tuple[Touched, ...]:
     """Find the units of every layer that padding touches.
 
     >>> import padviz
@@ -61,7 +63,7 @@ def touched_on(network: Network, axis: int, sizes: Sequence[int]) -> list[Touche
             touched.append(_whole(op, entering, sizes[layer.inputs[0]], sizes[i]))
         else:
             touched.append(_through(layer, axis, entering, sizes[layer.inputs[0]], sizes[i]))
-    return touched
+    return tuple(touched)
 
 
 def _whole(op: Op | None, entering: Sequence[Touched], n: int, m: int) -> Touched:
