@@ -63,7 +63,13 @@ CODES = {
     "3": "Partly done: some items of an export failed.",
     "130, 143": "Interrupted by Ctrl-C, or ended by another process.",
 }
-MOVED = {"--range": "--size", "--sizes": "--size", "--image": "--size", "--output": "-o for a file, --layer for a map"}
+MOVED = {
+    "--range": "--size",
+    "--sizes": "--size",
+    "--image": "--size",
+    "--output": "-o for a file, --layer for a map",
+    "--margin": "padviz tiles MODEL",
+}
 
 
 class _Group(click.Group):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -16,13 +16,15 @@ from padviz.cutting.context import context_on
 from padviz.cutting.plan import Plan
 from padviz.errors import OptionError
 
+MERGED = "boxes are merged; objects see the context that they need"
 WEIGHTS = {"monai": "roi_weight_map", "toolbelt": "weight"}
+Exact = Literal["everywhere", "inside", "nowhere"]
 EPSILON = {"monai": 1e-10, "toolbelt": 1e-7}  # toolbelt takes sums of weights below 2.2e-16 for none
 
 
 @dataclass(frozen=True)
 class Handover:
-    """The keyword arguments for a library, the call to paste, and how exact its result is.
+    """The keyword arguments for a library, the call to paste, and which units are exact, in a word and in a sentence.
 
     >>> import padviz
     >>> from padviz.cutting.plan import plan_tiles
@@ -34,7 +36,8 @@ class Handover:
     library: str
     arguments: dict[str, Any]
     call: str
-    exact: str
+    exact: Exact
+    words: str
 
 
 class _Side(NamedTuple):
@@ -71,7 +74,7 @@ def handover(plan: Plan, library: str) -> Handover:
     --------
     >>> import padviz
     >>> from padviz.cutting.plan import plan_tiles
-    >>> handover(plan_tiles(padviz.load("unet_padded"), (1024, 1024), (512, 512)), "python").exact
+    >>> handover(plan_tiles(padviz.load("unet_padded"), (1024, 1024), (512, 512)), "python").words
     'exact: 1024 x 1024 in tiles of 512 x 512'
     """
     library = library.lower()
@@ -83,9 +86,10 @@ def handover(plan: Plan, library: str) -> Handover:
     recipe = replace(recipe, call="\n".join((*IMPORTS.get(library, ()), recipe.call)))
     if plan.ignored:
         layer, why = plan.ignored[0]
-        return replace(recipe, exact=f"not exact: {layer} ({why}) sees the tile alone")
+        return replace(recipe, exact="nowhere", words=f"not exact: {layer} ({why}) sees the tile alone")
     if plan.level is not None:
-        return replace(recipe, exact=f"not exact: tiles see {100 * plan.level:g} % of the paths of each unit")
+        words = f"not exact: tiles see {100 * plan.level:g} % of the paths of each unit"
+        return replace(recipe, exact="nowhere", words=words)
     return recipe
 
 
@@ -98,8 +102,8 @@ def keywords(plan: Plan, library: str) -> dict[str, Any]:
         As `handover`, and where the recipe is not exact, with the reason.
     """
     recipe = handover(plan, library)
-    if recipe.exact.startswith("not exact"):
-        raise OptionError(f"{recipe.library} is {recipe.exact}", option="for", hint="use python, or another library")
+    if recipe.exact == "nowhere":
+        raise OptionError(f"{recipe.library} is {recipe.words}", option="for", hint="use python, or another library")
     if recipe.library not in WEIGHTS:
         return recipe.arguments
     ends = [np.full(n, EPSILON[recipe.library]) for n in plan.tile]
@@ -127,7 +131,8 @@ def _python(plan: Plan, sides: list[_Side]) -> Handover:
         "for tile in plan:\n"
         "    out[(..., *tile.keep)] = model(image[(..., *tile.read)])[(..., *tile.take)]"
     )
-    return Handover("python", {"image": plan.image, "tile": plan.tile}, call, f"exact: {image} in tiles of {tile}")
+    arguments = {"size": plan.image, "tile": plan.tile}
+    return Handover("python", arguments, call, "everywhere", f"exact: {image} in tiles of {tile}")
 
 
 def _weighed_step(side: _Side) -> int:
@@ -160,7 +165,7 @@ def _monai(plan: Plan, sides: list[_Side]) -> Handover:
             '    mode="constant", roi_weight_map=torch.outer(rows, cols))',
         ]
     )
-    return Handover("monai", arguments, call, _dense(plan, sides, "MONAI") or _spaced(sides) or "exact")
+    return Handover("monai", arguments, call, *_everywhere(_dense(plan, sides, "MONAI") or _spaced(sides)))
 
 
 def _torchio(plan: Plan, sides: list[_Side]) -> Handover:
@@ -176,17 +181,18 @@ def _torchio(plan: Plan, sides: list[_Side]) -> Handover:
         'aggregator = torchio.GridAggregator(sampler, overlap_mode="crop")'
     )
     odd = any(n == 0 and side.tile < side.image for n, side in zip(overlaps, sides, strict=True))
-    why = "not exact: no even overlap keeps the lattice; pad the image to an even size" if odd else ""
-    return Handover("torchio", arguments, call, why or _dense(plan, sides, "TorchIO") or "exact")
+    why = "no even overlap keeps the lattice; pad the image to an even size" if odd else ""
+    return Handover("torchio", arguments, call, *_everywhere(why or _dense(plan, sides, "TorchIO")))
 
 
 def _realesrgan(plan: Plan, sides: list[_Side]) -> Handover:
     core, halo = min(side.core for side in sides), max(side.halo for side in sides)
     arguments = {"tile": core, "tile_pad": halo}
-    why = "" if core > 0 else f"not exact: no core is left between {halo} px on each side; use a larger tile"
+    why = "" if core > 0 else f"no core is left between {halo} px on each side; use a larger tile"
     whole = all(side.scale and side.scale % 1 == 0 for side in sides)
-    exact = why or ("exact" if whole else "not exact: Real-ESRGAN needs an output of a whole scale; use python")
-    return Handover("realesrgan", arguments, f"RealESRGANer(..., tile={core}, tile_pad={halo}, pre_pad=0)", exact)
+    why = why or ("" if whole else "Real-ESRGAN needs an output of a whole scale; use python")
+    call = f"RealESRGANer(..., tile={core}, tile_pad={halo}, pre_pad=0)"
+    return Handover("realesrgan", arguments, call, *_everywhere(why))
 
 
 def _toolbelt(plan: Plan, sides: list[_Side]) -> Handover:
@@ -200,7 +206,7 @@ def _toolbelt(plan: Plan, sides: list[_Side]) -> Handover:
     why = _dense(plan, sides, "pytorch-toolbelt")
     if not why and any(n == side.tile < side.image for n, side in zip(steps, sides, strict=True)):
         wanted = [side.tile + ceil((side.image - side.tile) / side.step) * side.step for side in sides]
-        why = f"not exact: no step fits the image; pad it to {' x '.join(map(str, wanted))}"
+        why = f"no step fits the image; pad it to {' x '.join(map(str, wanted))}"
     ends = [f"{side.right.start}:{side.right.stop}" for side in sides]
     call = (
         f"rows, cols = (numpy.full(n, {EPSILON['toolbelt']:g}) for n in {plan.tile})\n"
@@ -208,7 +214,12 @@ def _toolbelt(plan: Plan, sides: list[_Side]) -> Handover:
         f"slicer = ImageSlicer({plan.image}, tile_size={plan.tile}, tile_step={tuple(steps)},\n"
         "    weight=numpy.outer(rows, cols))"
     )
-    return Handover("toolbelt", arguments, call, why or "exact")
+    return Handover("toolbelt", arguments, call, *_everywhere(why))
+
+
+def _everywhere(why_not: str) -> tuple[Exact, str]:
+    """Say that all units are exact, unless there is a reason why none can be called so."""
+    return ("nowhere", f"not exact: {why_not}") if why_not else ("everywhere", "exact")
 
 
 def _spaced(sides: list[_Side]) -> str:
@@ -216,7 +227,7 @@ def _spaced(sides: list[_Side]) -> str:
     if all(_weighed_step(side) for side in sides):
         return ""
     wanted = [side.tile + ceil((side.image - side.tile) / side.step) * side.step for side in sides]
-    return f"not exact: the last tile would lie too near; pad the image to {' x '.join(map(str, wanted))}"
+    return f"the last tile would lie too near; pad the image to {' x '.join(map(str, wanted))}"
 
 
 def _dense(plan: Plan, sides: list[_Side], library: str) -> str:
@@ -225,18 +236,19 @@ def _dense(plan: Plan, sides: list[_Side], library: str) -> str:
 
 
 def _other_size(library: str) -> str:
-    return f"not exact: {library} needs an output as large as the tile; use python"
+    return f"{library} needs an output as large as the tile; use python"
 
 
-def _rim(sides: list[_Side], library: str, reads: str) -> str:
+def _rim(sides: list[_Side], library: str, reads: str) -> tuple[Exact, str]:
+    """Say how wide a rim is not exact, since a library reads something else there than the network's padding."""
     widths = " and ".join(str(n) for n in dict.fromkeys(side.context for side in sides))
-    return f"exact but for the outer {widths} px, where {library} reads {reads}"
+    return "inside", f"exact but for the outer {widths} px, where {library} reads {reads}"
 
 
 def _torch_em(plan: Plan, sides: list[_Side]) -> Handover:
     block, halo = tuple(side.core for side in sides), tuple(side.halo for side in sides)
     call = f"predict_with_halo(image, model, gpu_ids, block_shape={block}, halo={halo})"
-    return Handover("torch-em", {"block_shape": block, "halo": halo}, call, _rim(sides, "torch-em", "mirrored pixels"))
+    return Handover("torch-em", {"block_shape": block, "halo": halo}, call, *_rim(sides, "torch-em", "mirrored pixels"))
 
 
 def _bioimageio(plan: Plan, sides: list[_Side]) -> Handover:
@@ -247,7 +259,7 @@ def _bioimageio(plan: Plan, sides: list[_Side]) -> Handover:
         for name, size, halo in zip("yx", arguments["size"], halos, strict=True)
     ]
     call = "\n".join(["axes:  # sizes of the input, halo of the output", *axes])
-    return Handover("bioimageio", {**arguments, "halo": halos}, call, _rim(sides, "bioimage.io", "mirrored pixels"))
+    return Handover("bioimageio", {**arguments, "halo": halos}, call, *_rim(sides, "bioimage.io", "mirrored pixels"))
 
 
 def _rastervision(plan: Plan, sides: list[_Side]) -> Handover:
@@ -255,7 +267,7 @@ def _rastervision(plan: Plan, sides: list[_Side]) -> Handover:
     stride = (chip - 2 * halo) // sides[0].lattice * sides[0].lattice
     call = f"SemanticSegmentationPredictOptions(chip_sz={chip}, stride={stride}, crop_sz={halo})"
     arguments = {"chip_sz": chip, "stride": stride, "crop_sz": halo}
-    return Handover("rastervision", arguments, call, _rim(sides, "raster-vision", "empty pixels"))
+    return Handover("rastervision", arguments, call, *_rim(sides, "raster-vision", "empty pixels"))
 
 
 def _terratorch(plan: Plan, sides: list[_Side]) -> Handover:
@@ -263,14 +275,14 @@ def _terratorch(plan: Plan, sides: list[_Side]) -> Handover:
     stride = (crop - 2 * halo) // sides[0].lattice * sides[0].lattice
     call = f"tiled_inference(model, image, crop={crop}, stride={stride}, delta={halo}, blend_overlaps=False)"
     arguments = {"crop": crop, "stride": stride, "delta": halo, "blend_overlaps": False}
-    return Handover("terratorch", arguments, call, _rim(sides, "TerraTorch", "mirrored pixels"))
+    return Handover("terratorch", arguments, call, *_rim(sides, "TerraTorch", "mirrored pixels"))
 
 
 def _tiatoolbox(plan: Plan, sides: list[_Side]) -> Handover:
     core = tuple(side.core for side in sides)
     arguments = {"patch_input_shape": plan.tile, "patch_output_shape": core, "stride_shape": core}
     call = f"IOSegmentorConfig(patch_input_shape={plan.tile}, patch_output_shape={core}, stride_shape={core}, ...)"
-    return Handover("tiatoolbox", arguments, call, _rim(sides, "TIAToolbox", "empty pixels"))
+    return Handover("tiatoolbox", arguments, call, *_rim(sides, "TIAToolbox", "empty pixels"))
 
 
 def _sahi(plan: Plan, sides: list[_Side]) -> Handover:
@@ -278,14 +290,13 @@ def _sahi(plan: Plan, sides: list[_Side]) -> Handover:
     arguments: dict[str, Any] = {"slice_height": plan.tile[0], "slice_width": plan.tile[1]}
     arguments |= {"overlap_height_ratio": ratios[0], "overlap_width_ratio": ratios[1]}
     call = f"get_sliced_prediction(image, model, {', '.join(f'{k}={v}' for k, v in arguments.items())})"
-    return Handover("sahi", arguments, call, "not exact: boxes are merged; objects see the context that they need")
+    return Handover("sahi", arguments, call, *_everywhere(MERGED))
 
 
 def _supervision(plan: Plan, sides: list[_Side]) -> Handover:
     sizes, overlaps = plan.tile[::-1], tuple(side.tile - side.step for side in reversed(sides))
     call = f"InferenceSlicer(callback, slice_wh={sizes}, overlap_wh={overlaps})"
-    exact = "not exact: boxes are merged; objects see the context that they need"
-    return Handover("supervision", {"slice_wh": sizes, "overlap_wh": overlaps}, call, exact)
+    return Handover("supervision", {"slice_wh": sizes, "overlap_wh": overlaps}, call, *_everywhere(MERGED))
 
 
 LIBRARIES: dict[str, Callable[[Plan, list[_Side]], Handover]] = {

@@ -229,6 +229,7 @@ def test_code_says_how_to_name_it() -> None:
         (["explore", "vgg11", "--sizes", "64,96"], "no option --sizes; use --size"),
         (["tiles", "vgg11", "--image", "64"], "no option --image; use --size"),
         (["detect", "vgg11", "--output", "y"], "no option --output; use -o for a file, --layer for a map"),
+        (["coverage", "vgg11", "--margin", "3"], "no option --margin; use padviz tiles MODEL"),
     ],
 )
 def test_mistakes_say_what_to_type(args: list[str], says: str) -> None:
@@ -256,7 +257,7 @@ def test_a_description_suggests_the_nearest_op_and_key(text: str, says: str) -> 
 
 def test_what_has_moved_is_said_only_where_it_is_gone() -> None:
     known = {f"--{name}" for _, name, _ in options()}
-    assert {*MOVED} - known == {"--range", "--sizes", "--output"} - known
+    assert {*MOVED} - known == {"--range", "--sizes", "--output", "--margin"} - known
 
 
 @pytest.mark.parametrize("network", ["resnet50", "ResNet-50", "net.onnx", "own.toml", "nets:Net"])

@@ -64,7 +64,7 @@ def test_monai_makes_the_whole_of_tiles(name: str) -> None:
     plan, image, whole = planned(name)
     recipe = handover(plan, "monai")
     out = run(recipe, image=image, model=model)["out"]
-    assert recipe.exact == "exact"
+    assert recipe.exact == "everywhere"
     assert apart(out, whole) < 1e-5
     given = inferers.sliding_window_inference(image, predictor=model, **keywords(plan, "monai"))
     assert apart(given, whole) < 1e-5
@@ -99,7 +99,7 @@ def test_monai_pushes_the_last_tile_off_the_lattice_where_tiles_do_not_fit() -> 
     pooled, size = seeded(Pooled()), (101, 101)
     plan = plan_tiles(padviz.load(pooled, size=size), size, (40, 40))
     recipe, image = handover(plan, "monai"), torch.rand(1, 1, *size, dtype=torch.float64)
-    assert (plan.tile, recipe.exact) == ((39, 39), "exact")
+    assert (plan.tile, recipe.exact) == ((39, 39), "everywhere")
     names = {"image": image, "model": lambda tile: pooled(tile.double())}
     whole, window = pooled(image), inferers.sliding_window_inference
     assert apart(run(recipe, **names)["out"], whole) < 1e-5
@@ -111,8 +111,8 @@ def test_torchio_makes_the_whole_of_tiles(name: str) -> None:
     torchio = pytest.importorskip("torchio")
     plan, image, whole = planned(name)
     recipe = handover(plan, "torchio")
-    if recipe.exact != "exact":
-        assert "pad the image to an even size" in recipe.exact
+    if recipe.exact != "everywhere":
+        assert "pad the image to an even size" in recipe.words
         return
     subject = torchio.Subject(image=torchio.ScalarImage(tensor=image[0].unsqueeze(-1)))
     names = run(recipe, subject=subject)
@@ -128,17 +128,17 @@ def test_toolbelt_makes_the_whole_of_tiles(name: str) -> None:
     plan, image, whole = planned(name)
     recipe = handover(plan, "toolbelt")
     slicer = run(recipe)["slicer"]
-    if recipe.exact == "exact":
+    if recipe.exact == "everywhere":
         assert (slicer.weight == tiles.ImageSlicer(**keywords(plan, "toolbelt")).weight).all()
     merger = tiles.TileMerger(slicer.target_shape, 2, slicer.weight, dtype=torch.float64)
     for part, crop in zip(slicer.split(image[0].permute(1, 2, 0).numpy()), slicer.crops, strict=True):
         merger.integrate_batch(model(torch.from_numpy(np.moveaxis(part, -1, 0))[None]), [crop])
     merged = slicer.crop_to_orignal_size(np.moveaxis(merger.merge().numpy(), 0, -1))
     difference = apart(torch.from_numpy(np.moveaxis(merged, -1, 0))[None], whole)
-    if recipe.exact == "exact":
+    if recipe.exact == "everywhere":
         assert difference < 1e-5
     else:
-        assert "no step fits the image; pad it to" in recipe.exact
+        assert "no step fits the image; pad it to" in recipe.words
         assert difference > 1e-3
 
 
@@ -161,7 +161,7 @@ def enhanced(image: Any, tile: int, tile_pad: int) -> Any:
 def test_the_tiler_of_realesrgan_makes_the_whole_of_tiles(name: str) -> None:
     plan, image, whole = planned(name)
     recipe = handover(plan, "realesrgan")
-    assert recipe.exact == "exact"
+    assert recipe.exact == "everywhere"
     assert apart(enhanced(image, **recipe.arguments), whole) < 1e-12
     less = {**recipe.arguments, "tile_pad": recipe.arguments["tile_pad"] - 4}
     assert apart(enhanced(image, **less), whole) > 1e-9

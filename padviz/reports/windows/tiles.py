@@ -72,7 +72,7 @@ def report_of(
     if more.sizes:
         screen.append([Heading("Tile sizes"), Table(SIZES, more.sizes)])
     if recipe:
-        screen.append([Heading(f"{recipe.library}, {recipe.exact}"), Lines(tuple(recipe.call.split("\n")))])
+        screen.append([Heading(f"{recipe.library}, {recipe.words}"), Lines(tuple(recipe.call.split("\n")))])
     return Report("tiles", facts, screen, sheet, code=0 if verified is None or verified.holds else 1, files=more.files)
 
 
@@ -197,4 +197,5 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
 
 def recipe_facts(recipe: Handover) -> dict[str, Any]:
     """List what JSON has of a recipe for a library."""
-    return {"library": recipe.library, "exact": recipe.exact, "arguments": recipe.arguments, "call": recipe.call}
+    facts = {"library": recipe.library, "exact": recipe.exact, "words": recipe.words}
+    return {**facts, "arguments": recipe.arguments, "call": recipe.call}
