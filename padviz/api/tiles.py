@@ -96,10 +96,12 @@ def tiles(
     >>> len(plan), plan.contexts[0][0].before, plan.contexts[0][0].lattice
     (9, 94, 16)
     """
+    from padviz.cutting.fitting import padded_to_fit
     from padviz.cutting.plan import globals_of, plan_tiles
     from padviz.network.targets import names_of, upto
 
-    whole, image = asked(network, size, padding, same)
+    with padded_to_fit(lambda: asked(network)[0], as_size(size)):
+        whole, image = asked(network, size, padding, same)
     kept = upto(whole, names_of(layer, whole))
     without = globals_of(kept) if ignore_norms else frozenset()
     plan = plan_tiles(kept, image, as_size(tile), object_, without, level)
@@ -168,13 +170,15 @@ def verify_tiles(
     >>> verified.holds, verified.one_less["top"] > 0.01
     (True, True)
     """
+    from padviz.cutting.fitting import padded_to_fit
     from padviz.cutting.plan import globals_of
     from padviz.cutting.verify import verify
     from padviz.network.targets import names_of, upto
     from padviz.trained.sessions.heads import channels_read, head_maps
     from padviz.trained.weights.reading import as_trained
 
-    trained = as_trained(network, size, weights)
+    with padded_to_fit(lambda: as_trained(network, None, weights).network, None if size is None else as_size(size)):
+        trained = as_trained(network, size, weights)
     kept = upto(trained.network, names_of(layer, trained.network))
     without = globals_of(kept) if ignore_norms else frozenset()
     *better, run = head_maps(trained, kept)

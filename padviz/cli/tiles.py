@@ -49,12 +49,14 @@ def command(
     """
     from padviz.api.tiles import verify_tiles
     from padviz.cutting.context import contexts_of
+    from padviz.cutting.fitting import padded_to_fit
     from padviz.cutting.graded import LEVELS, graded_heads
     from padviz.cutting.handover import handover
     from padviz.cutting.plan import globals_of, ignored_of, plan_tiles, tile_sizes
     from padviz.figures.windows import tiles as figures
     from padviz.network.targets import names_of, upto
     from padviz.reports.windows.tiles import Planned, report_of, words_of
+    from padviz.sources import load
 
     if not (size and tile):
         _refuse({"--tile": tile, "--for": for_, "--level": level, "-o": to.files})
@@ -62,8 +64,9 @@ def command(
         raise OptionError("goes with --verify", where="--weights", hint="add it, or leave out the weights")
     if verify and (same or padding):
         raise OptionError("runs the network as it is", where="--verify", hint="leave out --same and --padding")
-    trained = options.read_trained(model, size, weights) if verify else None
-    whole = trained.network if trained else options.load_as(model, size, same, padding)
+    with padded_to_fit(partial(load, model, None, options.neutral_ops()), size):
+        trained = options.read_trained(model, size, weights) if verify else None
+        whole = trained.network if trained else options.load_as(model, size, same, padding)
     network, image = upto(whole, names_of(layers or None, whole)), size or whole.size
     without = globals_of(network) if ignore_norms else frozenset()
     plan = plan_tiles(network, image, tile, object_ or 0, without, level) if tile else None

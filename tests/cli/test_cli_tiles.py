@@ -109,6 +109,45 @@ def test_a_plan_is_verified_on_the_network_itself(tmp_path: Path, monkeypatch: p
     assert verified["one_less"].keys() == {"top", "bottom", "left", "right"}
 
 
+PARTING = """
+import torch
+from torch import nn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.up = nn.Conv2d(1, 2, 3, padding=1), nn.MaxPool2d(4), nn.ConvTranspose2d(2, 2, 4, 4)
+        self.last = nn.Conv2d(4, 1, 3, padding=1)
+    def forward(self, x):
+        y = self.a(x)
+        return self.last(torch.cat([y, self.up(self.b(y))], 1))
+net = Net()
+"""
+
+
+@pytest.mark.parametrize("more", ["--tile 256 --for monai", "--tile 256 --verify", ""])
+def test_an_image_whose_maps_part_is_told_to_which_size_to_pad_it(more: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("parting.py").write_text(PARTING)
+    monkeypatch.syspath_prepend(".")
+    result = run("tiles", "parting:net", "--size", "501x506", *more.split())
+    line = "--size: the network does not take 501 x 506, where its maps part; pad the image to 504 x 508"
+    assert result.stderr == f"padviz: {line}\n"
+    assert result.exit_code == 2
+    assert run("tiles", "parting:net", "--size", "504x508", *more.split()).exit_code == 0
+    with pytest.raises(padviz.PadvizError, match=r"size: the network does not take 501 x 501, .* to 504 x 504"):
+        padviz.tiles("parting:net", 501, 256)
+    with pytest.raises(padviz.PadvizError, match=r"size: the network does not take 501 x 501, .* to 504 x 504"):
+        padviz.verify_tiles("parting:net", 501)
+
+
+def test_the_arguments_of_python_are_called_as_they_are_there() -> None:
+    asked = ["tiles", "unet_padded", "--size", "1024", "--tile", "512", "--format", "json"]
+    recipe = json.loads(run(*asked, "--for", "python").stdout)["recipe"]
+    assert recipe["exact"] == "everywhere"
+    assert padviz.tiles("unet_padded", **recipe["arguments"]).image == (1024, 1024)
+    assert json.loads(run(*asked, "--for", "sahi").stdout)["recipe"]["exact"] == "nowhere"
+    assert json.loads(run(*asked, "--for", "terratorch").stdout)["recipe"]["exact"] == "inside"
+
+
 def test_a_file_is_written_in_each_format() -> None:
     for suffix in ("txt", "json", "csv", "md"):
         assert run("tiles", "unet", "-o", f"plan.{suffix}").exit_code == 0
@@ -136,6 +175,7 @@ def test_a_plan_is_drawn_beside_what_is_printed() -> None:
         ("--size 1024 --tile 512 --for x", "--for: 'x' is not known; use python, monai, torchio"),
         ("--weights DEFAULT", "--weights: goes with --verify; add it, or leave out the weights"),
         ("--verify", "unet_padded: a description has no weights; name an .onnx file, or package.module:attribute"),
+        ("--size 64 --tile 32", "--tile: 32 px are too few: a tile needs 64 .*; use --tile 64 or more"),
         ("--size 0", "--size: '0' is not a size; use pixels from 1"),
     ],
 )

@@ -333,8 +333,9 @@ def test_norms_over_positions_are_named_and_tiles_do_differ_there(layer: nn.Modu
     assert [each.units for each in context_on(network, 0, 96)] == [(2, 2)]
 
 
-def test_a_resize_from_corner_to_corner_is_named_and_tiles_do_differ_there() -> None:
-    module = seeded(nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), Corners(), nn.Conv2d(2, 1, 3, padding=1)))
+@pytest.mark.parametrize("corners", [Corners(), nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)])
+def test_a_resize_from_corner_to_corner_is_named_and_tiles_do_differ_there(corners: nn.Module) -> None:
+    module = seeded(nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), corners, nn.Conv2d(2, 1, 3, padding=1)))
     with pytest.raises(SizeError, match=r"no tiles are exact: 1\S* \(a resize that, with its corners aligned"):
         plan_tiles(padviz.load(module, size=(96, 96)), (96, 96), (48, 48))
     image = torch.rand(1, 1, 96, 96, **DOUBLE)
