@@ -88,6 +88,8 @@ figures-trained: .venv/.tools
 	$(BIN)/padviz trial $(MOBILENET) -n 130 --size 223 --size 225 --padding reflect,symmetric,replicate,circular,partial \
 		-o docs/mobilenet-v2-trial.png --overwrite
 	$(BIN)/padviz seen $(MOBILENET) -n 13 -o docs/mobilenet-v2-seen.png --overwrite
+	$(BIN)/python -W ignore experiments/seams.py .bench/trained/centerface.onnx \
+		.bench/trained/photographs/astronaut.png -o docs/seams.png
 
 clean:
 	rm -rf .venv .venv-lowest .bench .soak figures figures-trained .hypothesis .pytest_cache .mypy_cache .ruff_cache
