@@ -5,7 +5,7 @@ export MPLBACKEND := Agg
 # One process per core, each of which calculates on one core.
 PARALLEL := -p no:benchmark -n logical --dist worksteal
 
-.PHONY: demo test test-slow test-tiles test-lowest check bench soak figures figures-trained reference experiment clean
+.PHONY: demo test test-slow test-tiles test-zoo test-lowest check bench soak figures figures-trained reference experiment clean
 
 demo: .venv/.installed
 	$(BIN)/padviz audit resnet50 --size 224
@@ -24,6 +24,10 @@ test-slow: .venv/.tools
 test-tiles: .venv/.tools
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test-tiles]'
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark tests/cutting/test_libraries.py
+
+# Reads some 400 networks of eight libraries and holds them against their own gradients: about 25 minutes.
+test-zoo: .venv-zoo/.tools
+	OMP_NUM_THREADS=1 .venv-zoo/bin/python -m tests.zoo -o docs/networks.md
 
 test-lowest: .venv-lowest/.tools .venv/.chromium
 	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest $(PARALLEL)
@@ -92,7 +96,7 @@ figures-trained: .venv/.tools
 		.bench/trained/photographs/astronaut.png -o docs/seams.png
 
 clean:
-	rm -rf .venv .venv-lowest .bench .soak figures figures-trained .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-lowest .venv-zoo .bench .soak figures figures-trained .hypothesis .pytest_cache .mypy_cache .ruff_cache
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "padviz needs Python 3.11 or newer: make PYTHON=python3.12"; exit 1; }
@@ -110,6 +114,11 @@ clean:
 	$(BIN)/python -m venv --clear .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
 	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --resolution lowest-direct -e '.[test,torch,onnx,trained,dask]'
+	touch $@
+
+.venv-zoo/.tools: .venv/bin/python pyproject.toml
+	$(BIN)/python -m venv --clear .venv-zoo
+	.venv-zoo/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test,torch,onnx,trained,test-zoo]'
 	touch $@
 
 .venv/.chromium: .venv/bin/python

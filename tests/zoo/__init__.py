@@ -1,0 +1,1 @@
+"""Networks that others wrote, held against their own gradients: `make test-zoo`."""

@@ -1,0 +1,116 @@
+"""`python -m tests.zoo [-o docs/networks.md] [--library NAME ...]`: read every network that others wrote, and say how.
+
+Each network is judged in a process of its own, which ends after a minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import statistics
+import sys
+import warnings
+from collections import Counter
+from importlib import metadata
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import torch
+
+from tests.zoo.building import Entry, build, entries, library_of, load_library
+from tests.zoo.judging import Judgement, judge
+
+LIMIT = 120  # seconds for all of a network: building, reading, and the oracles
+VERDICTS = ("counts", "support", "refused", "not judged", "wrong")
+
+
+def _judged(entry: Entry, pipe: Connection) -> None:
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # of libraries that greet
+    try:
+        pipe.send(judge(lambda: build(entry), entry.sizes))
+    except Exception as error:
+        pipe.send(Judgement("not judged", f"{type(error).__name__}: {error}"[:300].replace("\n", " "), 0.0))
+
+
+def judged_apart(entry: Entry) -> Judgement:
+    """Judge a network in a process of its own."""
+    load_library(entry)  # once, for all its networks
+    receive, send = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=_judged, args=(entry, send), daemon=True)
+    process.start()
+    send.close()
+    try:
+        return receive.recv() if receive.poll(LIMIT) else Judgement("not judged", f"longer than {LIMIT} s", LIMIT)
+    except EOFError:
+        return Judgement("not judged", "the process died", 0.0)
+    finally:
+        process.kill()
+        process.join()
+
+
+HEAD = """# Networks that others wrote
+
+`make test-zoo` builds these networks with random weights, reads each as a module, and holds what it reads against
+the module itself.
+
+- *counts*: every pixel's usage equals the gradient of the module run with all weights 1, at every size asked.
+- *support*: the pixels that a unit of each last map reads (four choices of units) are those that have a gradient.
+- *refused*: padviz names the layer that it cannot read, and answers nothing.
+- *not judged*: padviz answers, and neither oracle can tell whether it is right.
+- *wrong*: padviz answers, and the gradient says otherwise.
+
+"""
+
+
+def page(judged: dict[Entry, Judgement]) -> str:
+    """Markdown: what is held and how, the libraries' versions, how long reading took, and the tables."""
+    distributions = {"smp": "segmentation-models-pytorch"}
+    names = dict.fromkeys(library_of(each) for each in judged)
+    versions = ", ".join(f"{name} {metadata.version(distributions.get(name, name))}" for name in names)
+    times = [one.seconds for one in judged.values() if one.verdict not in ("refused", "not judged")] or [0.0]
+    spent = f"Reading took {statistics.median(times):.2f} s in the median, {max(times):.1f} s at most."
+    return f"{HEAD}{versions}. {spent}\n\n{table(judged)}"
+
+
+def table(judged: dict[Entry, Judgement]) -> str:
+    """Markdown: a row a library, then a row for each network that is not read right."""
+    libraries = list(dict.fromkeys(each.library for each in judged))
+    lines = [f"| library | networks | {' | '.join(VERDICTS)} |", "|---|" + "---|" * (len(VERDICTS) + 1)]
+    for library in [*libraries, "all"]:
+        counts = Counter(one.verdict for each, one in judged.items() if library in ("all", each.library))
+        lines.append(f"| {library} | {counts.total()} | " + " | ".join(str(counts[v]) for v in VERDICTS) + " |")
+    lines += ["", "| network | verdict | why |", "|---|---|---|"]
+    for each, one in judged.items():
+        if one.verdict not in ("counts", "support"):
+            words = one.words.replace("|", "\\|").replace("\n", " ")
+            lines.append(f"| {each.library} {each.name} | {one.verdict} | {words} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("-o", type=Path)
+    parser.add_argument("--library", action="append", default=[])
+    parser.add_argument("--name", action="append", default=[])
+    options = parser.parse_args()
+    judged: dict[Entry, Judgement] = {}
+    chosen = [
+        each
+        for each in entries()
+        if (not options.library or each.library in options.library) and (not options.name or each.name in options.name)
+    ]
+    for entry in chosen:
+        judged[entry] = one = judged_apart(entry)
+        print(json.dumps([entry.library, entry.name, *one]), file=sys.stderr, flush=True)
+    print(page(judged))
+    if options.o:
+        options.o.write_text(page(judged))
+    return any(one.verdict == "wrong" for one in judged.values())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

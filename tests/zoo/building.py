@@ -1,0 +1,188 @@
+"""Builds the networks of networks.txt with random weights, by the library that they come from."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+Size = tuple[int, int]
+LIST = Path(__file__).with_name("networks.txt")
+
+
+class Entry(NamedTuple):
+    """A network that others wrote, and the sizes to hold it at: the first is the one it is read at."""
+
+    library: str
+    name: str
+    sizes: tuple[Size, ...]
+    quick: bool  # a star in front: `make test` reads it, too
+
+
+def entries() -> list[Entry]:
+    return [_entry(line) for line in LIST.read_text().splitlines() if not line.startswith("#")]
+
+
+def _entry(line: str) -> Entry:
+    library, name, *sizes = line.removeprefix("*").split()
+    return Entry(library, name, tuple(_size(each) for each in sizes), line.startswith("*"))
+
+
+def _size(text: str) -> Size:
+    height, width = text.split("x")
+    return int(height), int(width)
+
+
+MODULES = {
+    "smp": "segmentation_models_pytorch",
+    "monai": "monai.networks.nets",
+    "pytorchcv": "pytorchcv.model_provider",
+}
+
+
+def library_of(entry: Entry) -> str:
+    """The name of a library, without the part of it that a network comes from."""
+    return entry.library.partition("-")[0]
+
+
+def load_library(entry: Entry) -> None:
+    """Import the library of an entry; raises ImportError where it is not installed."""
+    importlib.import_module(MODULES.get(library_of(entry), library_of(entry)))
+
+
+def build(entry: Entry) -> nn.Module:
+    """Build the module of an entry."""
+    torch.manual_seed(0)
+    return BUILDERS[library_of(entry)](entry).eval()
+
+
+def _torchvision(entry: Entry) -> nn.Module:
+    import torchvision
+
+    options: dict[str, Any] = {"weights": None}
+    if "-" in entry.library:
+        options["weights_backbone"] = None
+    if entry.library.endswith("optical_flow"):
+        return _OneImage(torchvision.models.get_model(entry.name, weights=None))
+    if entry.name in ("googlenet", "inception_v3"):
+        options["init_weights"] = False
+    return torchvision.models.get_model(entry.name, **options)
+
+
+class _OneImage(nn.Module):
+    """A network of two images, with one of them for both."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, image: Tensor) -> Any:
+        return self.inner(image, image)
+
+
+def _timm(entry: Entry) -> nn.Module:
+    import timm
+
+    return timm.create_model(entry.name, pretrained=False)
+
+
+def _ultralytics(entry: Entry) -> nn.Module:
+    from ultralytics import YOLO
+    from ultralytics.utils import LOGGER
+
+    LOGGER.setLevel("ERROR")
+    model: nn.Module = YOLO(f"{entry.name}.yaml").model
+    return model
+
+
+def _smp(entry: Entry) -> nn.Module:
+    import segmentation_models_pytorch as smp
+
+    encoder = {"Segformer": "mit_b0", "DPT": "tu-vit_tiny_patch16_224"}.get(entry.name, "resnet18")
+    model: nn.Module = getattr(smp, entry.name)(encoder, encoder_weights=None, classes=2)
+    return model
+
+
+MONAI: dict[str, dict[str, Any]] = {
+    "UNet": {"channels": (4, 8, 16), "strides": (2, 2), "num_res_units": 1},
+    "BasicUNet": {"features": (4, 4, 8, 8, 16, 4)},
+    "AttentionUnet": {"channels": (4, 8, 16), "strides": (2, 2)},
+    "DynUNet": {"kernel_size": [3, 3, 3], "strides": [1, 2, 2], "upsample_kernel_size": [2, 2]},
+    "BasicUNetPlusPlus": {"features": (4, 4, 8, 8, 16, 4)},
+    "FlexibleUNet": {"backbone": "resnet18"},
+    "UNETR": {"img_size": (64, 96), "feature_size": 4, "hidden_size": 24, "mlp_dim": 32, "num_heads": 2},
+    "SwinUNETR": {"feature_size": 12, "depths": (1, 1, 1, 1), "num_heads": (1, 1, 1, 1)},
+    "AutoEncoder": {"channels": (4, 8), "strides": (2, 2)},
+    "RegUNet": {"num_channel_initial": 4, "depth": 2},
+    "SENet154": {"layers": (1, 1, 1, 1)},
+    "EfficientNetBN": {"model_name": "efficientnet-b0", "num_classes": 2},
+}
+
+
+def _monai(entry: Entry) -> nn.Module:
+    from monai.networks import nets
+
+    options = dict(MONAI.get(entry.name, {}))
+    if entry.name == "EfficientNetBN":
+        options |= {"pretrained": False, "in_channels": 3}
+    elif entry.name != "SENet154":
+        options |= {"in_channels": 3, "out_channels": 2}
+    else:
+        options["in_channels"] = 3
+    model: nn.Module = getattr(nets, entry.name)(spatial_dims=2, **options)
+    return model
+
+
+_BLOCKS = {"block_out_channels": (8, 16), "norm_num_groups": 4}
+DIFFUSERS: dict[str, dict[str, Any]] = {
+    "AutoencoderKL": {
+        "down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2, **_BLOCKS,
+    },
+    "VQModel": {
+        "down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2, **_BLOCKS,
+    },
+    "AsymmetricAutoencoderKL": {
+        "down_block_types": ("DownEncoderBlock2D",) * 2, "down_block_out_channels": (8, 16),
+        "up_block_types": ("UpDecoderBlock2D",) * 2, "up_block_out_channels": (8, 16), "norm_num_groups": 4,
+    },
+    "UNet2DModel": {
+        "in_channels": 3, "out_channels": 3, "down_block_types": ("DownBlock2D",) * 2,
+        "up_block_types": ("UpBlock2D",) * 2, **_BLOCKS, "add_attention": False,
+    },
+}  # fmt: skip
+
+
+def _diffusers(entry: Entry) -> nn.Module:
+    import diffusers
+
+    model: nn.Module = getattr(diffusers, entry.name)(**DIFFUSERS.get(entry.name, {}))
+    return model
+
+
+def _transformers(entry: Entry) -> nn.Module:
+    import transformers
+
+    name = {"Focalnet": "FocalNet", "Van": "VAN", "LeViT": "Levit", "Mobilenet": "MobileNet"}.get(
+        entry.name, entry.name
+    )
+    config = getattr(transformers, f"{name}Config")()
+    kind = getattr(transformers, f"{name}Model", None) or getattr(transformers, f"{name}ForSemanticSegmentation")
+    model: nn.Module = kind(config)
+    return model
+
+
+def _pytorchcv(entry: Entry) -> nn.Module:
+    from pytorchcv.model_provider import get_model
+
+    model: nn.Module = get_model(entry.name)
+    return model
+
+
+BUILDERS: dict[str, Callable[[Entry], nn.Module]] = {
+    "torchvision": _torchvision, "timm": _timm, "ultralytics": _ultralytics, "smp": _smp, "monai": _monai,
+    "diffusers": _diffusers, "transformers": _transformers, "pytorchcv": _pytorchcv,
+}  # fmt: skip

@@ -1,0 +1,108 @@
+"""Judges how padviz reads a module: its support against the module's own gradients, its counts where those can be."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import padviz
+from tests.torch_calls import count
+from tests.zoo.support import run
+
+Size = tuple[int, int]
+
+
+class Judgement(NamedTuple):
+    """What came out for one network: how it was held, in words, and how long it took to load (s)."""
+
+    verdict: str  # "counts", "support", "refused", "wrong", "not judged"
+    words: str
+    seconds: float
+
+
+def judge(build: Callable[[], nn.Module], sizes: Sequence[Size], channels: int = 3) -> Judgement:
+    """Load a module at its first size, and hold it at every size."""
+    start = time.perf_counter()
+    try:
+        network = padviz.load(build().eval(), size=sizes[0])
+        seconds = time.perf_counter() - start
+        held = {_hold(build, _at(network, build, size), size, channels) for size in sizes}
+    except padviz.PadvizError as error:
+        return Judgement("refused", str(error), time.perf_counter() - start)
+    worst = next(each for each in ("wrong", "not judged", "support", "counts") if any(v == each for v, _ in held))
+    words = "; ".join(sorted(w for v, w in held if v == worst and w))
+    return Judgement(worst, words, seconds)
+
+
+def _at(network: padviz.Network, build: Callable[[], nn.Module], size: Size) -> padviz.Network:
+    """The network itself, or read anew at a size, where it says that its size is built in."""
+    try:
+        padviz.usage(network, size=size)
+    except padviz.PadvizError as error:
+        if "built in" not in str(error):
+            raise
+        return padviz.load(build().eval(), size=size)
+    return network
+
+
+def _hold(build: Callable[[], nn.Module], network: padviz.Network, size: Size, channels: int) -> tuple[str, str]:
+    try:
+        expected, _ = count(build(), size, channels)
+        counts = padviz.usage(network, size=size).counts.astype(np.float64)
+        if np.allclose(counts, expected, rtol=1e-9, atol=0):
+            return "counts", ""
+    except Exception as error:  # the counting oracle knows few functions; the support decides
+        del error
+    return _hold_support(build, network, size, channels)
+
+
+def _hold_support(
+    build: Callable[[], nn.Module], network: padviz.Network, size: Size, channels: int
+) -> tuple[str, str]:
+    ran = run(build(), size, channels)
+    judged = 0
+    for head in network.targets:
+        height, width = padviz.usage(network, size=size, layer=head).target.shape
+        shape = height, width
+        last = ran.map_of(head, shape)
+        if last is None:
+            continue
+        judged += 1
+        for unit in (None, (0, 0), (shape[0] // 2, shape[1] // 3), (shape[0] - 1, shape[1] - 1)):
+            found = padviz.usage(network, size=size, layer=head, unit=unit).counts > 0
+            expected = ran.reads(last, unit, shape)
+            if not np.array_equal(found, expected):
+                if network.gates and not (found & ~expected).any():
+                    return "not judged", f"what goes through {len(network.gates)} global vectors is left out"
+                more, less = int((found & ~expected).sum()), int((expected & ~found).sum())
+                return "wrong", f"{head} {unit} at {size}: {more} px more and {less} px less than its gradient"
+    return ("support", "") if judged == len(network.targets) else ("not judged", f"{judged} of {len(network.targets)}")
+
+
+def hooked(module: nn.Module, size: Size, channels: int = 3) -> dict[str, Size]:
+    """The output size of every convolution and pool of a module that runs once, by its name."""
+    sizes: dict[str, Size] = {}
+    calls: Counter[str] = Counter()
+
+    def note(name: str) -> Callable[..., None]:
+        def hook(_: nn.Module, __: object, output: Tensor) -> None:
+            calls[name] += 1
+            sizes[name] = (output.shape[-2], output.shape[-1])
+
+        return hook
+
+    windows = (nn.Conv2d, nn.ConvTranspose2d, nn.MaxPool2d, nn.AvgPool2d)
+    hooks = [
+        each.register_forward_hook(note(name)) for name, each in module.named_modules() if isinstance(each, windows)
+    ]
+    with torch.no_grad():
+        module(torch.zeros((1, channels, *size)))
+    for hook in hooks:
+        hook.remove()
+    return {name: shape for name, shape in sizes.items() if calls[name] == 1}

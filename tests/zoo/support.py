@@ -1,0 +1,216 @@
+"""An independent support: which pixels a unit of a module's last map reads, by the gradient of the module itself.
+
+The module runs as it is, in float64 with random positive weights, but for what would hide a path or add one that
+padviz leaves out by name: a max pool averages, an activation gives back what it got, a normalisation over positions
+and a global vector pass nothing on. Nothing of padviz is used, and no part of the module is copied.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+Size = tuple[int, int]
+
+SAME = {
+    "abs", "celu", "clamp", "clamp_max", "clamp_min", "dropout", "dropout1d", "dropout2d", "elu",
+    "feature_dropout", "gelu", "group_norm", "hardsigmoid", "hardswish", "hardtanh", "instance_norm", "leaky_relu",
+    "local_response_norm", "mish", "prelu", "relu", "relu6", "rrelu", "selu", "sigmoid", "silu", "softplus",
+    "tanh", "threshold",
+}  # fmt: skip  # of which a path goes through every position by itself
+MASKED = -50  # what is added to hide a position from attention lies below
+POOLS = {"mean", "sum", "amax", "max", "logsumexp"}
+
+
+@dataclass(frozen=True, slots=True)
+class LastMap:
+    """A map (batch, ...) and the dimensions of its rows and columns, or of its tokens."""
+
+    values: Tensor
+    dims: tuple[int, ...]
+
+
+class Reading(TorchFunctionMode):
+    """Within, gradients show what is read; `pooled` are the maps that were pooled over all positions, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pooled: list[LastMap] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        name = (func.__self__.__name__ if getattr(func, "__name__", "") == "__get__" else func.__name__).strip("_")
+        first = args[0] if args and isinstance(args[0], Tensor) else None
+        if first is None or not first.requires_grad:
+            return func(*args, **kwargs)
+        if name in SAME:
+            return first
+        if handler := getattr(self, f"on_{name}", None):
+            return handler(*args, **kwargs)
+        if name in POOLS:
+            return self._reduce(func, first, args, kwargs)
+        if name in ("flatten", "reshape", "view"):
+            return self._flatten(func, first, args, kwargs)
+        return func(*args, **kwargs)
+
+    def _reduce(self, func: Any, x: Tensor, args: Any, kwargs: Any) -> Any:
+        """A sum over all positions; a vector that is made of it is a gate's, which passes nothing on."""
+        dim = kwargs.get("dim", kwargs.get("axis", args[1] if len(args) > 1 else None))
+        out = func(*args, **kwargs)
+        dims = {d % x.ndim for d in ([dim] if isinstance(dim, int) else dim or [])}
+        places = next((p for p in _places(x) if set(p) <= dims), None)
+        if places is None:
+            return out
+        self.pooled.append(LastMap(x, places))
+        return tuple(each.detach() for each in out) if isinstance(out, tuple) else out.detach()
+
+    def _flatten(self, func: Any, x: Tensor, args: Any, kwargs: Any) -> Any:
+        out = func(*args, **kwargs)
+        if x.ndim == 4 and out.ndim == 2 and x.shape[-2:] != (1, 1) and out.shape[0] == x.shape[0]:
+            self.pooled.append(LastMap(x, (2, 3)))
+        return out
+
+    def on_adaptive_avg_pool2d(self, x: Tensor, output_size: Any, *rest: Any, **options: Any) -> Tensor:
+        out = functional.adaptive_avg_pool2d(x, output_size)
+        if tuple(out.shape[-2:]) != (1, 1):
+            return out
+        self.pooled.append(LastMap(x, (x.ndim - 2, x.ndim - 1)))
+        return out.detach()
+
+    on_adaptive_max_pool2d = on_adaptive_avg_pool2d
+
+    def on_index_select(self, x: Tensor, dim: int, index: Tensor) -> Tensor:
+        """Channels that training picks: any of them."""
+        if dim % x.ndim != 1:
+            return torch.index_select(x, dim, index)
+        return x.mean(1, keepdim=True).expand(-1, len(index), *x.shape[2:])
+
+    def on_softmax(self, x: Tensor, dim: int = -1, *rest: Any, **options: Any) -> Tensor:
+        """Attention that is nearly even, so that no weight falls to zero but those that a mask hides."""
+        hidden = x.detach() < MASKED
+        scale = 1 + x.detach().masked_fill(hidden, 0).abs().max()
+        return functional.softmax((x / scale).masked_fill(hidden, -torch.inf), dim)
+
+    def on_scaled_dot_product_attention(
+        self, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, *rest: Any, **options: Any
+    ) -> Tensor:
+        scores = query @ key.transpose(-1, -2)
+        if attn_mask is not None:
+            scores = scores.masked_fill(~attn_mask if attn_mask.dtype == torch.bool else attn_mask < MASKED, -torch.inf)
+        return self.on_softmax(scores) @ value
+
+    def on_max_pool2d(
+        self, x: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+        ceil_mode: bool = False, return_indices: bool = False,
+    ) -> Any:  # fmt: skip
+        if return_indices or dilation not in (1, (1, 1), [1, 1]):
+            raise NotImplementedError("max pools that are dilated or give places")
+        return functional.avg_pool2d(x, kernel_size, stride, padding, ceil_mode, True, 1)
+
+
+def _places(x: Tensor) -> list[tuple[int, ...]]:
+    """The dimensions that may be positions, most likely first."""
+    return {4: [(2, 3), (1, 2)], 3: [(1,)]}.get(x.ndim, [])
+
+
+def _positive(module: nn.Module, seed: int) -> None:
+    """Give a module weights that hide no path, and no noise that draws a path where there is none."""
+    random = torch.Generator().manual_seed(seed)
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
+        if parameter.is_floating_point():
+            fan = max(1, parameter[0].numel()) if parameter.ndim > 1 else 1
+            parameter.copy_((torch.rand(parameter.shape, generator=random, dtype=torch.float64) + 0.5) / fan)
+    for name, buffer in module.named_buffers():
+        if name.endswith(("running_mean", "running_var")):
+            buffer.fill_(float(name.endswith("var")))
+
+
+@dataclass(slots=True)
+class Run:
+    """One forward run: the image (1, channels, height, width), and the maps that could be the last."""
+
+    image: Tensor
+    last: list[LastMap]
+    outputs: dict[str, Tensor] = field(default_factory=dict)  # by module name, what it gave last
+
+    def map_of(self, name: str, shape: Size) -> LastMap | None:
+        """The map of a layer: what its module gave, or the last one that was pooled or returned in that shape."""
+        module = name if name in self.outputs else re.sub(r"_\d+$", "", name)  # a layer that follows the module in it
+        if module in self.outputs and (one := _shaped(self.outputs[module], shape)):
+            return one
+        return next((one for each in reversed(self.last) if (one := _reshaped(each, shape))), None)
+
+    def reads(self, last: LastMap, unit: Size | None, shape: Size) -> NDArray[np.bool_]:
+        """Which pixels a unit of a map reads, or all its units (height, width)."""
+        values = _positions_last(last, shape)
+        weights = torch.rand(values.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(7)) + 0.5
+        kept = (values * weights)[..., unit[0], unit[1]] if unit else values * weights
+        (gradient,) = torch.autograd.grad(kept.sum(), self.image, retain_graph=True, allow_unused=True)
+        assert gradient is not None, "no gradient reaches the image"
+        reads: NDArray[np.bool_] = (gradient[0] != 0).any(0).numpy()
+        return reads
+
+
+def _positions_last(last: LastMap, shape: Size) -> Tensor:
+    values = last.values
+    if len(last.dims) == 1:
+        values = values.transpose(1, 2)[..., -shape[0] * shape[1] :]
+        return values.unflatten(-1, shape)
+    return values.movedim(last.dims, (-2, -1))
+
+
+def _shaped(values: Tensor, shape: Size) -> LastMap | None:
+    if not isinstance(values, Tensor) or not values.requires_grad:
+        return None
+    return next((one for dims in _places(values) if (one := _reshaped(LastMap(values, dims), shape))), None)
+
+
+def _reshaped(last: LastMap, shape: Size) -> LastMap | None:
+    """The map itself, where its positions are as many as those of a shape."""
+    sizes = tuple(last.values.shape[d] for d in last.dims)
+    tokens = shape[0] * shape[1]
+    return last if sizes == shape or (len(sizes) == 1 and tokens <= sizes[0] <= tokens + 8) else None
+
+
+def run(module: nn.Module, size: Size, channels: int = 3, seed: int = 0) -> Run:
+    """Run a module once on a random image; its weights are overwritten."""
+    module = module.eval().double()
+    with torch.no_grad():
+        _positive(module, seed)
+    outputs: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Any:
+        def hook(_: nn.Module, __: Any, output: Any) -> None:
+            outputs[name] = output
+
+        return hook
+
+    hooks = [each.register_forward_hook(keep(name)) for name, each in module.named_modules()]
+    random = torch.Generator().manual_seed(seed)
+    image = torch.rand((1, channels, *size), dtype=torch.float64, generator=random).requires_grad_()
+    reading = Reading()
+    try:
+        with reading:
+            out = module(image)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    returned = [LastMap(each, (2, 3)) for each in _tensors(out) if each.ndim == 4 and each.requires_grad]
+    return Run(image, [*reading.pooled, *returned], outputs)
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [t for each in value for t in _tensors(each)] if isinstance(value, tuple | list) else []

@@ -1,0 +1,62 @@
+"""Networks that others wrote: read as their own gradients say, or refused by name."""
+
+from __future__ import annotations
+
+import pytest
+from torch import nn
+
+import padviz
+from tests.zoo import judging
+from tests.zoo.building import Entry, build, entries, load_library
+
+HERE = [each for each in entries() if each.quick]
+
+
+@pytest.mark.parametrize("entry", HERE, ids=lambda each: f"{each.library}-{each.name}")
+def test_networks_are_read_as_their_gradients_say(entry: Entry) -> None:
+    load_library(entry)
+    one = judging.judge(lambda: build(entry), entry.sizes)
+    assert one.verdict in ("counts", "support"), one.words
+
+
+def _convolution(kernel: int, stride: int = 1) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, 4, kernel, stride, kernel // 2), nn.AdaptiveAvgPool2d(1))
+
+
+def test_a_network_read_wrongly_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    narrow = padviz.load(_convolution(3), size=(16, 20))
+    monkeypatch.setattr(padviz, "load", lambda *args, **options: narrow)
+    for oracle in (True, False):
+        if not oracle:
+            monkeypatch.setattr(judging, "count", None)  # the support alone
+        one = judging.judge(lambda: _convolution(5), [(16, 20)])
+        assert (one.verdict, "less than its gradient" in one.words) == ("wrong", True)
+    assert judging.judge(lambda: _convolution(3), [(16, 20)]).verdict == "support"
+
+
+def test_a_network_that_is_refused_says_why() -> None:
+    class Sorted(nn.Module):
+        def forward(self, x: object) -> object:
+            return nn.functional.conv2d(x.sort(-1).values, x.new_ones(1, 3, 3, 3))  # type: ignore[attr-defined]
+
+    one = judging.judge(Sorted, [(16, 20)])
+    assert (one.verdict, "sort" in one.words) == ("refused", True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("entry", HERE[:40], ids=lambda each: f"{each.library}-{each.name}")
+def test_windows_and_repadding_are_the_modules(entry: Entry) -> None:
+    """Hooks see the sizes that the ledger says; a repadded module is read as the module under that scheme."""
+    load_library(entry)
+    module, size = build(entry), entry.sizes[-1]
+    network = padviz.load(module, size=size)
+    seen = judging.hooked(module, size)
+    rows = {
+        layer.layer: (layer.height.output, layer.width.output) for layer in padviz.uneven(network, size=size).layers
+    }
+    named = {name: shape for name, shape in rows.items() if name in seen}
+    assert named == {name: seen[name] for name in named}
+    assert named or not rows
+    changed = padviz.repad(module, "circular", size)
+    law = padviz.usage(padviz.load(changed, size=size), size=size).counts
+    assert (law == padviz.usage(network, size=size, padding="circular").counts).all()
