@@ -69,6 +69,7 @@ RATIOS = [  # what, ours, compared with, theirs, the most that the ratio should 
     ("an export of 300 maps, 1 job", "export[1]", LOOP, "matplotlib_loop", 1.25),
     ("`padviz uneven resnet50.onnx`", "process_onnx_uneven", LOAD, "process_onnx_load", 2),
     ("`responses` of a text detector at 320", "responses[onnx]", FORWARDS, "forwards[onnx]", 1.5),
+    ("`load` of ResNet-50, a module", "reading[load]", "building it", "reading[build]", 4),
     ("`responses` of MobileNet-V2 at 224", "responses[torch]", FORWARDS, "forwards[torch]", 1.5),
     ("`detect` of a text detector at 160", "detect[onnx]", FORWARDS, "detect_forwards[onnx]", 1.3),
     ("`detect` of MobileNet-V2 at 96", "detect[torch]", FORWARDS, "detect_forwards[torch]", 1.3),
