@@ -13,7 +13,7 @@ FLOORS = (
     ("files", "axis"),
     ("network",),
     ("sources", "counting", "geometry", "nn"),
-    ("advice", "repadding", "trained", "cutting"),
+    ("advice", "repadding", "trained", "cutting", "scoring"),
     ("reports", "figures"),
     ("api", "pages"),
     ("exports",),

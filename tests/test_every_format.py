@@ -21,6 +21,7 @@ from padviz.sources.toml.write import to_toml
 from padviz.version import SCHEMAS
 from tests.cli.test_cli import run
 from tests.cli.test_cli_foreign import plain
+from tests.scoring.made import coco_files, scenes
 from tests.test_formats import NUMBER, states
 from tests.test_readme import seeing_file
 from tests.test_turning import CHOSEN, laid
@@ -32,6 +33,7 @@ WALK = {
     "diff": "vgg11 vgg13 --size 64", "fields": "net.toml", "filters": "model.onnx --size 32x48",
     "kernel": "--size 4x5 --padding zero,partial --pixel 0,1", "layers": "net.toml", "networks": "",
     "repad": "model.onnx --size 32x48 --padding reflect", "responses": "model.onnx --size 32x48 -n 2",
+    "rings": "--gt gt.json --pred pred.json --rings 3",
     "seen": "model.onnx --images photos -n 2 --size 32x48 --patch 4 --grid 5", "sizes": "net.toml --size 9:60",
     "taps": "net.toml", "tiles": "unet_padded --size 1024x1536 --tile 512 --for monai",
     "trial": "model.onnx --images photos -n 4 --padding circular --size 225",
@@ -53,6 +55,8 @@ def asked(request: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list
         plain("model.onnx")
     if "seeing.onnx" in line:
         seeing_file("seeing.onnx")
+    if "gt.json" in line:
+        coco_files(scenes(0, images=12))
     if "photos" in line:
         folder(Path("photos"), 3, 260, 280)
     return [*request.param.split(), *line.split()]

@@ -18,6 +18,7 @@ import padviz
 from padviz.cli import cli
 from tests.cli.test_cli import APART, run
 from tests.cli.test_cli_foreign import plain as plain_file
+from tests.scoring.made import coco_files, scenes
 from tests.sweeps import SLOW
 from tests.trained.test_trying import folder
 
@@ -31,6 +32,7 @@ WITH_MORE = {
     "filters MODEL",
     "responses MODEL",
     "repad MODEL.onnx",
+    "rings",
     "seen MODEL",
     "trial MODEL",
 }  # which are nothing by themselves: their examples have lines of their own
@@ -67,6 +69,8 @@ def seeing_file(path: str) -> None:
 def test_commands_run(command: str) -> None:
     if "model.onnx" in command:
         (seeing_file if command.startswith("detect") else plain_file)("model.onnx")
+    if command.startswith("rings"):
+        coco_files(scenes(0, images=8), names=("instances.json", "results.json"))
     if "--images photos" in command:
         folder(Path("photos"), 3, 260, 280)
     result = run(*shlex.split(command))

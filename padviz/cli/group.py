@@ -40,6 +40,7 @@ GROUPS = {  # by what they are for, in the order of help
         "detect": "Where it sees something, and where it is blind.",
         "trial": "What each remedy does to it as it is.",
         "seen": "Where it sees, beside what its geometry says.",
+        "rings": "How well it finds objects, by their distance to the border.",
     },
     "Change": {
         "repad": "Other padding in an ONNX file, verified.",

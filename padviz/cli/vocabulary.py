@@ -42,6 +42,7 @@ class Word:
     several: str = ""
     shown: str = ""
     default: Any = None
+    required: bool = False
 
 
 COUNT = click.IntRange(1)
@@ -65,6 +66,11 @@ TABLE = {  # in the order in which help lists them
     "level": Word("Plan with a share of the paths, as .999.", click.FLOAT, shown="X"),
     "ignore-norms": Word("Plan as if norms and attention were local."),
     "verify": Word("Run it whole and tiled, and compare."),
+    "gt": Word("Objects: COCO's instances, as JSON.", NameType("FILE"), required=True),
+    "pred": Word("Detections: COCO's results, as JSON.", NameType("FILE"), required=True),
+    "rings": Word("Rings, each as wide.", click.IntRange(1, 64), shown="N"),
+    "px": Word("Inner ends of rings in pixels, as 16,32.", NumbersType()),
+    "iou": Word("Overlaps at which AP is told.", NumbersType()),
     "only": Word("Change these layers only.", NameType("NAME", offering.layers), "only"),
     "except": Word("Leave these layers as they are.", NameType("NAME", offering.layers), "except_"),
     "even": Word("Make uneven convolutions even instead."),
@@ -173,14 +179,16 @@ def option(name: str, several: bool = False, default: Any = None, **settings: An
     spelled, called = f"-{name}" if len(name) == 1 else f"--{name}", word.several if several else parameter(name)
     if word.type is None and "type" not in settings:
         return click.option(spelled, called, is_flag=True, help=word.help, **settings)
-    about: dict[str, Any] = {"type": word.type, "help": word.help, "default": default or word.default}
+    about: dict[str, Any] = {"type": word.type, "help": word.help, "required": word.required}
+    if not word.required:  # click takes any default, None too, for a value
+        about["default"] = default or word.default
     if not isinstance(word.type, click.Choice):
         about["metavar"] = word.shown or (word.type and word.type.name)
     if word.several:
         of = SeveralType(word.type)  # type: ignore[arg-type]
         about |= {"type": of, "multiple": True, "callback": _all if several else _only_one}
         about["metavar"] = of.name if several else of.one.name
-    about["show_default"] = about["default"] is not None
+    about["show_default"] = about.get("default") is not None
     return click.option(spelled, called, **(about | settings))
 
 

@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from matplotlib.figure import Figure
 
 import padviz
 from padviz.reports.rendering import ROWS
+from tests.scoring.made import coco_files, scenes
 
 nn = pytest.importorskip("torch.nn")
 NOISE: dict[str, Any] = {"noise": True, "n": 2}
@@ -29,6 +31,12 @@ def detector() -> Any:
 
 def net() -> Any:
     return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 1, 3, 2, padding=1), nn.Sigmoid())
+
+
+def made_files() -> list[Path]:
+    folder = Path(mkdtemp())
+    coco_files(scenes(0, images=10), folder)
+    return [folder / "gt.json", folder / "pred.json"]
 
 
 RESULTS: dict[str, Made] = {
@@ -50,9 +58,10 @@ RESULTS: dict[str, Made] = {
     "responses": lambda: padviz.responses(net(), 32, n=2),
     "detect": lambda: padviz.detect(detector(), size=32, height=8, step=8),
     "trial": lambda: padviz.trial(net(), trained_at=16, padding=["circular"], **NOISE),
+    "rings": lambda: padviz.rings(*made_files()),
     "seen": lambda: padviz.seen(net(), size=16, patch=4, grid=5, **NOISE),
 }
-PLAIN = ("sizes", "layers", "costs", "networks", "diff")
+PLAIN = ("rings", "sizes", "layers", "costs", "networks", "diff")
 
 
 @pytest.fixture(scope="module", params=RESULTS)

@@ -564,6 +564,10 @@ def test_help_ends_with_an_example_that_runs(command: str) -> None:
         from tests.test_readme import seeing_file
 
         (seeing_file if command == "detect" else plain)("model.onnx")
+    if command == "rings":
+        from tests.scoring.made import coco_files, scenes
+
+        coco_files(scenes(0, images=8), names=("instances.json", "results.json"))
     if "photos" in text:
         from tests.trained.test_trying import folder
 

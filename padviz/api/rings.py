@@ -1,0 +1,72 @@
+"""How well a detector does by the distance to the border: reads what a person names, and calls a room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from padviz.api.results.result import Result
+
+if TYPE_CHECKING:
+    from padviz.scoring.rings import Rings
+
+
+def rings(
+    gt: str | Path,
+    pred: str | Path,
+    *,
+    rings: int = 4,
+    px: Sequence[float] | None = None,
+    iou: Sequence[float] | None = None,
+    seed: int = 0,
+) -> Result[Rings]:
+    """Score a detector's results in rings around the middle of the images: does it do worse near the border?
+
+    A ring has the objects whose centres are so far from the nearest border. What other rings have is ignored: it is
+    neither found nor false. Where a detector does worse in the outer rings, its padding need not be why: objects are
+    cut there, and smaller, and scenes differ.
+
+    Parameters
+    ----------
+    gt, pred : str or Path
+        COCO's two files: instances, with images, annotations and categories; and results, a list of boxes with scores.
+    rings : int
+        How many, each as wide as the others: the first reaches from the border to 1 / rings of half the shorter side.
+    px : sequence of float, optional
+        Their inner ends in pixels, in place of `rings`.
+    iou : sequence of float, optional
+        The thresholds of intersection over union at which average precision is reported; .5 and .75 by default.
+    seed : int
+        Of the resamples of images that intervals of 95 % are of.
+
+    Returns
+    -------
+    Result of Rings
+        `.rings` from the outermost inwards, each with `objects`, `recall` and `ap`; printed, drawn and saved as the
+        command does.
+
+    Raises
+    ------
+    PadvizError
+        For files that are not COCO's, and figures that make no sense, in one line.
+
+    Examples
+    --------
+    >>> import json, tempfile, pathlib
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> box = {"image_id": 1, "category_id": 1, "bbox": [1, 2, 8, 8]}
+    >>> there = {"images": [{"id": 1, "width": 64, "height": 48}], "categories": [{"id": 1}], "annotations": [box]}
+    >>> _ = (folder / "gt.json").write_text(json.dumps(there))
+    >>> _ = (folder / "pred.json").write_text(json.dumps([{**box, "score": 0.9}]))
+    >>> scored = rings(folder / "gt.json", folder / "pred.json")
+    >>> scored[0].objects, scored[0].recall.value, scored[-1].objects
+    (1, 1.0, 0)
+    """
+    from padviz.reports.trained.rings import report_of
+    from padviz.scoring.coco import read_coco
+    from padviz.scoring.rings import rings_of
+
+    scored = rings_of(read_coco(gt, pred), rings, px or (), iou or (0.5, 0.75), seed)
+    return Result(scored, scored.rings, partial(report_of, scored))
