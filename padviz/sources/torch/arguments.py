@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -44,15 +44,20 @@ def _collect(value: Any, tensors: list[Tensor]) -> None:
         _collect([getattr(value, name, None) for name in value.__dataclass_fields__], tensors)
 
 
-def without_data(value: Any) -> Any:
-    """Replace every tensor that has data, among arguments, by one that has none."""
+def without_data(value: Any, of: Callable[[Tensor], Tensor] | None = None) -> Any:
+    """Replace every tensor that has data, among arguments, by one that has none: `of` it, an empty one by default."""
     if isinstance(value, Tensor):
-        return value if value.is_meta else torch.empty_like(value, device="meta")
+        return value if value.is_meta else (of or hollow)(value)
     if isinstance(value, dict):
-        return {key: without_data(item) for key, item in value.items()}
+        return {key: without_data(item, of) for key, item in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(map(without_data, value))
+        return type(value)(without_data(item, of) for item in value)
     return value
+
+
+def hollow(tensor: Tensor) -> Tensor:
+    """Make a tensor of the same shape and type, without data."""
+    return torch.empty_like(tensor, device="meta", requires_grad=False)
 
 
 class Refused(RuntimeError):

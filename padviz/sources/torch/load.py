@@ -23,6 +23,8 @@ from torch import Tensor, nn
 
 from padviz.errors import DescriptionError, Ended, PadvizError, UnknownName, let_through, nearest
 from padviz.network.network import Network, Size
+from padviz.sources.torch.arguments import hollow
+from padviz.sources.torch.data import kept_of
 from padviz.sources.torch.functions import lower
 from padviz.sources.torch.tracer import SCRIPTED, Tracer
 from padviz.sources.tracing.arranging import Map
@@ -159,8 +161,9 @@ def line_of(error: BaseException) -> str:
 
 
 def emptied(module: nn.Module, where: str) -> nn.Module:
-    """Copy a module in evaluation mode with tensors that have no data; the module itself is left alone."""
-    return copied(module, where, _empty)
+    """Copy a module in evaluation mode; no tensor but small constants has data. The module itself is left alone."""
+    kept = {id(tensor) for tensor in kept_of(module)}
+    return copied(module, where, lambda tensor: tensor.detach().clone() if id(tensor) in kept else _empty(tensor))
 
 
 def copied(module: nn.Module, where: str, of: Callable[[Tensor], Tensor]) -> nn.Module:
@@ -179,7 +182,7 @@ def copied(module: nn.Module, where: str, of: Callable[[Tensor], Tensor]) -> nn.
 
 
 def _empty(tensor: Tensor) -> Tensor:
-    empty = torch.empty_like(tensor, device="meta", requires_grad=False)
+    empty = hollow(tensor)
     return nn.Parameter(empty, requires_grad=False) if isinstance(tensor, nn.Parameter) else empty
 
 
@@ -237,12 +240,15 @@ def trace(
 
 
 def _as_output(laid: Trace, value: Map) -> int:
-    """Make a last map of an output, even where the module goes on from it; but not of one that is flattened."""
+    """Make a last map of an output, even where the module goes on from it to others that are no heads.
+
+    One that is flattened is none.
+    """
     at, layer = value.at, laid.layers[value.at]
     laid.origin = layer.origin
     if value.dims is not None and not any(map(is_positions, value.dims)):
         return laid.add("flatten", "global", (at,))
-    if laid.pooled[at] or layer.kind in ("input", "unknown") or not _goes_on(laid, at):
+    if laid.heads or laid.pooled[at] or layer.kind in ("input", "unknown") or not _goes_on(laid, at):
         return at
     return laid.add(f"{laid.layers[laid.seen(at)].name}.output", "identity", (at,))
 

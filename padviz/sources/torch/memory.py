@@ -16,6 +16,7 @@ from padviz.sources.torch.arguments import op_of, tensors_in
 Layers = frozenset[int]
 NONE: Layers = frozenset()
 IMAGE: Layers = frozenset({0})
+SIZED, WITHOUT = -1, -2  # beside layers: made of the size of the image; written to by what has no data
 CONSTANTS = frozenset((
     "zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", "randint_like", "new_zeros",
     "new_ones", "new_empty", "new_empty_strided", "new_full", "new_tensor",
@@ -39,17 +40,17 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.add(tensor, NONE)
 
     def of(self, tensor: Tensor) -> Layers:
-        """Find the layers that the memory of a tensor was made of."""
-        if not tensor.is_meta:
-            return NONE  # what has data was made of no image, which has none
+        """Find the layers that the memory of a tensor was made of, with SIZED and WITHOUT."""
         at = place(tensor)
+        if not tensor.is_meta:
+            return self.layers.get(at or 0, NONE)  # what has data was made of no image, unless one was written to it
         if at not in self.layers and EARLIER.get(id(tensor)) is tensor:
             return NONE
         return self.layers.get(at or 0, IMAGE)
 
     def add(self, tensor: Tensor, layers: Layers, anew: bool = False) -> None:
         """Remember that the memory of a tensor is made of these layers too, or, `anew`, of these alone."""
-        if tensor.is_meta and (at := place(tensor)):
+        if (tensor.is_meta or layers) and (at := place(tensor)):
             self._kept.append((tensor, at))
             self.layers[at] = layers if anew else self.layers.get(at, NONE) | layers
 
@@ -74,7 +75,7 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)  # type: ignore[no-untyped-call]
-        EARLIER.update({id(tensor): tensor for tensor, at in self._kept if not self.layers[at]})
+        EARLIER.update({id(tensor): tensor for tensor, at in self._kept if max(self.layers[at], default=-1) < 0})
 
 
 def place(tensor: Tensor) -> int | None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from padviz.sources.torch.arguments import Refused, op_of, tensors_in, without_data
+from padviz.sources.torch.arguments import Refused, hollow, op_of, tensors_in, without_data
 from padviz.sources.torch.call import Call, Values
-from padviz.sources.torch.memory import CONSTANTS, Layers, Memory, place
+from padviz.sources.torch.data import MOVERS, NEW, READS, is_sized, made, with_numbers
+from padviz.sources.torch.memory import CONSTANTS, SIZED, WITHOUT, Layers, Memory, place
 from padviz.sources.torch.modules import Modules
 from padviz.sources.tracing.arranging import Arranger, Map
 from padviz.sources.tracing.axis_labels import plain, shape_of
@@ -67,16 +69,25 @@ class Tracer(TorchFunctionMode):
         return torch.Size(sizes)
 
     def _called(self, func: Any, args: Any, kwargs: Any) -> Any:
-        if len({tensor.device for tensor in tensors_in((args, kwargs))}) > 1:
-            args, kwargs = without_data(args), without_data(kwargs)
+        op = op_of(func)
+        if getattr(func, "__name__", "") in READS:
+            for tensor in tensors_in(args):
+                self._read(op, tensor)
+        if op in ("getitem", "setitem"):
+            args = (args[0], with_numbers(args[1], partial(self._read, op)), *args[2:])
+        if op not in NEW and op not in MOVERS and len({tensor.device for tensor in tensors_in((args, kwargs))}) > 1:
+            with self._copied((args, kwargs)) as (args, kwargs):
+                return self._called(func, args, kwargs)
         if self.scripted:
             return func(*args, **kwargs)
-        op = op_of(func)
         read = args[0] if op in SHAPED else (args, kwargs)
         unseen = [] if op in CONSTANTS else [*self._unseen(read)]
         self.memory.written.clear()
         quick = op in ALIKE and args and id(args[0]) in self.values  # PyTorch works long on shapes that are known
-        out = torch.empty_like(args[0]) if quick else func(*args, **kwargs)
+        out = torch.empty_like(args[0]) if quick else made(func, op, args, kwargs)
+        if is_sized((args, kwargs)):
+            for tensor in tensors_in(out):
+                self.memory.add(tensor, frozenset({SIZED}))
         changed = args[0] if op == "setitem" else out
         if isinstance(changed, Tensor | tuple | list) and tensors_in(changed):
             with self.arranger.trace.made_by(self.modules.path or op):
@@ -88,6 +99,38 @@ class Tracer(TorchFunctionMode):
         for at in self.memory.written - {place(tensor) for tensor in tensors_in(changed)}:
             self._changed(at, op)  # it was written to by a call that does not return it
         return out
+
+    @contextmanager
+    def _copied(self, given: Any) -> Iterator[Any]:
+        """Replace tensors with data, among arguments, by copies without; what is written to these is written back."""
+        copies: dict[int, tuple[Tensor, Tensor]] = {}
+        yield without_data(given, partial(self._copy, copies))
+        for tensor, copy in copies.values():
+            if place(copy) not in self.memory.written:
+                continue
+            self._changed(place(tensor), "a call", but=tensor)
+            self.memory.add(tensor, self.memory.of(copy) | {WITHOUT})
+            if id(copy) in self.values:
+                self.learn(tensor, self.values[id(copy)][1])
+
+    def _copy(self, copies: dict[int, tuple[Tensor, Tensor]], tensor: Tensor) -> Tensor:
+        """Copy a tensor without its data, of which the same is known; one copy for each."""
+        if id(tensor) not in copies:
+            copies[id(tensor)] = tensor, (copy := hollow(tensor))
+            self.memory.add(copy, self.memory.of(tensor))
+            if id(tensor) in self.values:
+                self.learn(copy, self.values[id(tensor)][1])
+        return copies[id(tensor)][1]
+
+    def _read(self, op: str, tensor: Tensor) -> None:
+        """Take account of plain numbers that are made of a tensor: those of the size may be others at other sizes."""
+        turns, made_of = self.arranger.trace.turns, self.memory.of(tensor)
+        if id(tensor) in self.values or max(made_of, default=-1) >= 0:
+            raise RuntimeError(f"{op} reads the values of a map, which has none")
+        if WITHOUT in made_of or tensor.is_meta:
+            raise RuntimeError(f"{op} reads the values of weights, or of what is large")
+        if turns is not None:
+            turns.lost |= SIZED in made_of
 
     @property
     def scripted(self) -> bool:
@@ -116,7 +159,7 @@ class Tracer(TorchFunctionMode):
     def _unseen(self, read: Any) -> Iterator[tuple[Tensor, Layers]]:
         """Yield the tensors that were made of maps by what is not followed, and the layers of these."""
         for tensor in tensors_in(read):
-            if id(tensor) not in self.values and (layers := self.memory.of(tensor)):
+            if id(tensor) not in self.values and (layers := self.memory.of(tensor) - {SIZED, WITHOUT}):
                 yield tensor, layers
 
     def _made_unseen(self, op: str, tensor: Tensor, layers: Layers) -> Map:
