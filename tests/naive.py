@@ -89,6 +89,8 @@ def reads(step: Step, axis: int, n: int, like: int | None = None) -> list[list[t
             return [[(j + shift if 0 <= j + shift < n else None, Fraction(1))] for j in range(like)]
         before, after = padding_of(step, axis, n)
         return [[(i, Fraction(1))] for i in range(before, n - after, axis_of(step.get("stride", 1), axis))]
+    if kind == "mixing":
+        return [[(i, Fraction(1)) for i in block] for block in blocks_of(step, axis, n)]
     kernel = 1 if kind == "pad" else axis_of(step.get("kernel", 1), axis)
     stride = axis_of(step.get("stride", kernel if kind in POOLS else 1), axis)
     dilation = axis_of(step.get("dilation", 1), axis)
@@ -96,6 +98,20 @@ def reads(step: Step, axis: int, n: int, like: int | None = None) -> list[list[t
     mode = "zero" if kind in POOLS else axis_of(step.get("mode", "zero"), axis)
     rows = window_reads(n, kernel, stride, dilation, pads, mode, step.get("ceil", False))
     return [[(row, Fraction(1, kernel)) for row in taps] for taps in rows]
+
+
+def blocks_of(step: Step, axis: int, n: int) -> list[list[int]]:
+    """For each row, the rows of its block: neighbours, or some rows apart."""
+    size, apart = axis_of(step["size"], axis), axis_of(step.get("step", 1), axis)
+    if size and apart == 1:
+        edge = axis_of(step.get("first", 0), axis) or size
+        blocks = [range(edge), *(range(start, start + size) for start in range(edge, n, size))]
+    else:
+        size, apart = size or n // apart, apart or n // size
+        assert apart > 0 and n % (size * apart) == 0
+        starts = [start + place for start in range(0, n, size * apart) for place in range(apart)]
+        blocks = [range(start, start + size * apart, apart) for start in starts]
+    return [[i for block in blocks if row in block for i in block if i < n] for row in range(n)]
 
 
 def transposed_reads(step: Step, axis: int, n: int) -> list[list[tuple[int | None, Fraction]]]:
@@ -303,6 +319,11 @@ class Fields:
             return [unit + (reads(step, axis, n + 99, m + 99)[50][0][0] or 0) - 50]
         if kind == "crop":
             return [unit * axis_of(step.get("stride", 1), axis) + padding_of(step, axis, n)[0]]
+        if kind == "mixing":
+            size, apart = axis_of(step["size"], axis), axis_of(step.get("step", 1), axis)
+            size, apart = size or n // apart, apart or n // size
+            start = unit - (unit - axis_of(step.get("first", 0), axis)) // apart % size * apart
+            return [row for row in range(start, start + size * apart, apart) if 0 <= row < n or not real]
         kernel = 1 if kind == "pad" else axis_of(step["kernel"], axis)
         stride = axis_of(step.get("stride", kernel if kind in POOLS else 1), axis)
         dilation, before = axis_of(step.get("dilation", 1), axis), padding_of(step, axis, n)[0]

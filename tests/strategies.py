@@ -33,6 +33,7 @@ rules = st.sampled_from(["same_upper", "same_lower"])
 def steps(draw: Any, name: str, modes: list[str], scales: list[Any] | None = None) -> dict[str, Any]:
     """One step of any kind but a merge; resizes by `scales`, where these are given, and many of them."""
     kinds = ["conv", "conv", "conv", "maxpool", "avgpool", "convtranspose", "pad", "crop", "resize", "adaptive", "gate"]
+    kinds += ["mixing"]
     kinds += ["resize"] * 8 if scales else []
     kind = draw(st.sampled_from(kinds))
     step: dict[str, Any] = {"op": kind, "name": name}
@@ -64,6 +65,11 @@ def steps(draw: Any, name: str, modes: list[str], scales: list[Any] | None = Non
                 st.sampled_from([{"scale": scale} for scale in scales or SCALES]),
             )
         )
+    elif kind == "mixing":
+        size, apart = draw(st.integers(1, 4)), draw(st.sampled_from([1, 1, 1, 0, 2]))
+        step |= {"size": size, "step": apart}
+        if apart == 1:
+            step["first"] = draw(st.integers(0, size - 1))
     elif kind == "adaptive":
         step["output"] = draw(pair(st.integers(1, 4)))
     return step

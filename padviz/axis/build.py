@@ -8,7 +8,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis.operations import CACHED, Adaptive, Op, Transposed, Window, fit_shift, out_size, place
+from padviz.axis.blocks import block_strips
+from padviz.axis.operations import CACHED, Adaptive, Blocks, Op, Transposed, Window, fit_shift, out_size, place
 from padviz.axis.padding_modes import fold
 from padviz.axis.resize import Resize, ratio_of, reads
 from padviz.axis.reweighing import ratios
@@ -46,6 +47,8 @@ def axis_map(op: Op, n: int, like: int | None = None) -> AxisMap:
         strips = _transposed_strips(op, n, n_out)
     elif isinstance(op, Adaptive):
         strips = _adaptive_strips(op, n)
+    elif isinstance(op, Blocks):
+        strips = block_strips(op, n)
     elif isinstance(op, Resize):
         strips = _resize_strips(op, n, n_out)
     else:

@@ -13,7 +13,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from padviz.axis.operations import CACHED, Adaptive, Fit, Op, Transposed, Window, fit_shift, pads_at
+from padviz.axis.blocks import block_of
+from padviz.axis.operations import CACHED, Adaptive, Blocks, Fit, Op, Transposed, Window, fit_shift, pads_at
 from padviz.axis.resize import Resize, ratio_of, reads
 from padviz.engine.axis_map import AxisMap
 from padviz.engine.strip import Strip, flipped
@@ -44,13 +45,17 @@ def _ring_map(op: Op, n: int, n_out: int, ring: Ring) -> AxisMap | None:
     if isinstance(op, Adaptive):
         weight = 1 / n if op.mean else 1
         return AxisMap(rows, 1, (Strip(0, 0, 0, 1, rows, weight),)) if op.output == 1 and not units else None
-    if not rows or not units or (isinstance(op, Fit) and rows != units):
+    if not rows or not units or (isinstance(op, Fit | Blocks) and rows != units):
         return None
     if isinstance(op, Window):
         strips = _window(op, pads_at(op, n)[0], ring)
     elif isinstance(op, Transposed):
         window = Window(op.kernel, op.stride, op.dilation)
         strips = iter(flipped(_window(window, op.padding[0], (units, rows))))
+    elif isinstance(op, Blocks):
+        if not op.is_local or rows % op.size:
+            return None
+        strips = _blocks(op, rows)
     elif isinstance(op, Fit):
         strips = _window(Window(1), fit_shift(n, n_out, op.odd), ring)
     elif ratio_of(op, n + rows, n_out + units) == Fraction(rows, units):
@@ -71,6 +76,16 @@ def _window(window: Window, before: int, ring: Ring) -> Iterator[Strip]:
             length = min(units - unit, -(-(rows - row) // window.stride))
             yield Strip(unit, 1, row, window.stride if length > 1 else 1, length, weight)
             unit += length
+
+
+def _blocks(op: Blocks, rows: int) -> Iterator[Strip]:
+    """Each row of a block reads all of it, the one that lies across the seam of the ring too."""
+    for row in range(rows):
+        first = block_of(op, row)[0] % rows
+        here = min(op.size, rows - first)
+        yield Strip(row, 0, first, 1, here)
+        if here < op.size:
+            yield Strip(row, 0, 0, 1, op.size - here)
 
 
 def _resize(op: Resize, n: int, n_out: int, ring: Ring) -> Iterator[Strip]:

@@ -73,7 +73,34 @@ class Fit:
     odd: Odd = "end"
 
 
-Op = Window | Transposed | Adaptive | Resize | Fit
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Rows that see each other, as attention in windows has them: `size` rows, `step` apart; each makes one row.
+
+    Blocks of neighbours lie one after the other; the first of them has `first` rows, where it is shorter, and the last
+    those that are left. A `step` of 0 is as large as `size` blocks leave it (a grid of `size` rows), and a `size` of 0
+    takes every row that is some steps away.
+    """
+
+    size: int
+    step: int = 1
+    first: int = 0
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the rows of a block are neighbours."""
+        return self.step == 1 and self.size > 0
+
+    def of(self, n: Any) -> tuple[Any, Any]:
+        """Work out the size and the step for `n` rows, one size or an array of sizes.
+
+        >>> Blocks(7, step=0).of(56), Blocks(0, step=2).of(56)
+        ((7, 8), (28, 2))
+        """
+        return self.size or n // self.step, self.step or n // self.size
+
+
+Op = Window | Transposed | Adaptive | Resize | Fit | Blocks
 
 
 class Placement(NamedTuple):
@@ -164,7 +191,9 @@ def taps_of(op: Op | None) -> int:
     >>> taps_of(Window(7)), taps_of(Adaptive(6)), taps_of(None)
     (7, 6, 0)
     """
-    return op.kernel if isinstance(op, Window | Transposed) else op.output if isinstance(op, Adaptive) else 0
+    if isinstance(op, Window | Transposed):
+        return op.kernel
+    return op.output if isinstance(op, Adaptive) else op.size if isinstance(op, Blocks) else 0
 
 
 def first_beyond(ops: Iterable[Op | None], most: int) -> int | None:
@@ -187,6 +216,8 @@ def sized(op: Op, n: Any, like: Any = None) -> Any:
         return placement(op, n).n_out
     if isinstance(op, Adaptive):
         return op.output
+    if isinstance(op, Blocks):
+        return n
     if isinstance(op, Transposed):
         extent = op.dilation * (op.kernel - 1) + 1
         return (n - 1) * op.stride - sum(op.padding) + extent + op.output_padding

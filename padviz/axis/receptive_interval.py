@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis.operations import CACHED, Fit, Op, Transposed, Window, fit_shift, place
+from padviz.axis.blocks import block_of, rows_together
+from padviz.axis.operations import CACHED, Blocks, Fit, Op, Transposed, Window, fit_shift, place
 from padviz.axis.resize import Resize, origin_of, ratio_of, span_of
 
 EXACT = 1 << 62  # what int64 holds without a doubt
@@ -53,6 +54,9 @@ def rows_of(op: Op, n: int, n_out: int, units: Any) -> tuple[Any, Any]:
         return first, first + (op.extent - 1)
     if isinstance(op, Fit):
         return (units - fit_shift(n, n_out, op.odd),) * 2
+    if isinstance(op, Blocks):
+        rows = None if op.is_local else rows_together(op, n, units)
+        return block_of(op, units) if rows is None else (rows[0], rows[-1])
     if isinstance(op, Transposed):
         turns, phase = (units + op.padding[0]) // op.stride, (units + op.padding[0]) % op.stride
         first, last = _rows_of_phases(op.kernel, op.stride, op.dilation)
@@ -73,6 +77,9 @@ def all_rows_of(op: Op, n: int, n_out: int, units: NDArray[Any]) -> NDArray[Any]
     >>> all_rows_of(Window(3, dilation=2), 9, 5, np.array([0, 1])).tolist()
     [[0, 1], [2, 3], [4, 5]]
     """
+    if isinstance(op, Blocks):
+        rows: NDArray[Any] = rows_together(op, n, units)
+        return rows
     first, last = rows_of(op, n, n_out, units)
     if isinstance(op, Window):
         return np.stack([first + tap * op.dilation for tap in range(op.kernel)])
@@ -106,6 +113,8 @@ def is_wavy(op: Op) -> bool:
     """
     if isinstance(op, Transposed):
         return op.stride > 1 and op.dilation > 1
+    if isinstance(op, Blocks):
+        return not op.is_local
     return isinstance(op, Resize) and op.cubic
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis.operations import Adaptive, Fit, Op, Transposed, Window, fit_shift, place
+from padviz.axis.operations import Adaptive, Blocks, Fit, Op, Transposed, Window, fit_shift, place
 from padviz.axis.padding_modes import fold
 from padviz.axis.receptive_interval import real_rows_of
 from padviz.axis.resize import Resize, origin_of, ratio_of
@@ -124,6 +124,8 @@ def _offset(op: Op, offset: int, here: tuple[int, int], there: tuple[int, int]) 
         return offset * op.stride
     if isinstance(op, Fit):
         return offset + fit_shift(there[0], there[1], op.odd) - fit_shift(here[0], here[1], op.odd)
+    if isinstance(op, Blocks):
+        return None if offset % op.size else offset
     if isinstance(op, Window):
         moved, off = divmod(offset + place(op, there[0]).before - place(op, here[0]).before, op.stride)
         return None if off else moved

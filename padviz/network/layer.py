@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from padviz.axis.operations import Adaptive, Op
+from padviz.axis.operations import Adaptive, Blocks, Op
 
 Kind = Literal[
     "input", "conv", "convtranspose", "maxpool", "avgpool", "adaptive", "global", "pad", "crop", "resize",
-    "add", "concat", "multiply", "gate", "identity", "unknown",
+    "add", "concat", "multiply", "gate", "roll", "mixing", "identity", "unknown",
 ]  # fmt: skip
 POOLS: frozenset[Kind] = frozenset({"maxpool", "avgpool", "adaptive", "global"})
 WINDOWS: frozenset[Kind] = frozenset({"conv", "maxpool", "avgpool"})
@@ -62,6 +62,7 @@ class Layer:
 
     `ops` is the operation on each axis, in the order of `Network.axes`: (height, width) of an image. It is None where
     a position reads only itself: merges, gates, activations; a network fills it in where all are.
+    A mixing makes each row of a block of all of it, as attention in windows does.
     A gate multiplies its input by a vector that global pooling made of it; paths leave that vector out.
     `like` is the layer whose size a resize or a crop follows. An unknown layer's `note` is the error that it is
     where anything depends on it. `everywhere` says what makes each position depend on all, though paths pass it by:
@@ -94,6 +95,8 @@ class Layer:
         if self.everywhere or self.kind == "gate":
             return self.everywhere or "gate"
         op = self.ops[axis]
+        if isinstance(op, Blocks) and not op.is_local:
+            return "grid attention"
         if not isinstance(op, Adaptive):
             return ""
         return "global pooling" if op.output == 1 else "adaptive pooling"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from math import ceil, floor, lcm
 from typing import Any, NamedTuple
 
-from padviz.axis.operations import CACHED, Adaptive, Fit, Op, Transposed, Window, place
+from padviz.axis.operations import CACHED, Adaptive, Blocks, Fit, Op, Transposed, Window, place
 from padviz.axis.padding_modes import RUNNING_ON, SCHEMES, depth
 from padviz.axis.receptive_interval import rows_read
 from padviz.axis.resize import Resize, ratio_of
@@ -147,13 +148,21 @@ def growth(network: Network, axis: int) -> tuple[int, ...] | None:
             return None
         like = Fraction(0) if layer.like is None else rates[layer.like]
         rates.append(_rate(layer.ops[axis], rates[layer.inputs[0]], like))
-    period = lcm(*(rate.denominator for rate in rates))
+    period = lcm(*(rate.denominator for rate in rates), *_turns(network, axis, rates))
     return tuple(rate.numerator * (period // rate.denominator) for rate in rates)
+
+
+def _turns(network: Network, axis: int, rates: Sequence[Fraction]) -> Iterator[int]:
+    """Yield how many rows of the input it takes until blocks of rows lie there as before."""
+    for layer in network.layers:
+        op = layer.ops[axis]
+        if isinstance(op, Blocks) and op.is_local:
+            yield (rates[layer.inputs[0]] / op.size).denominator
 
 
 def _rate(op: Op | None, entering: Fraction, like: Fraction) -> Fraction:
     """Find the rows out per row of the input, in the long run."""
-    if op is None:
+    if op is None or isinstance(op, Blocks):
         return entering
     if isinstance(op, Window):
         return entering / op.stride if op.stride > 1 else entering
@@ -258,8 +267,10 @@ def read_span(op: Op, n: int, n_out: int) -> ReadSpan | None:
     >>> read_span(Window(7, stride=2, padding=(3, 3)), 224, 112)[:4]
     (2, -3, 3, 0)
     """
-    if isinstance(op, Adaptive):
+    if isinstance(op, Adaptive) or (isinstance(op, Blocks) and not op.is_local):
         return None
+    if isinstance(op, Blocks):
+        return ReadSpan(1, 1 - op.size, op.size - 1, 0, StableRows(0, n_out))
     rows, step = rows_read(op, n, n_out)
     rate = Fraction(step, len(rows)) if len(rows) > 1 else step
     low = min(first - unit * rate for unit, (first, _) in enumerate(rows))

@@ -6,7 +6,7 @@ from fractions import Fraction
 from math import ceil, lcm
 from typing import NamedTuple
 
-from padviz.axis.operations import Adaptive, Op, Window, place
+from padviz.axis.operations import Adaptive, Blocks, Op, Window, place
 from padviz.axis.receptive_interval import rate_of
 from padviz.axis.resize import Resize
 from padviz.errors import SizeError
@@ -37,7 +37,8 @@ def lattice_on(network: Network, axis: int, n: int) -> Lattice:
     for i, layer in enumerate(network.layers[1:], start=1):
         entering = max(strides[j] for j in layer.inputs)
         strides.append(entering * _rate(layer.ops[axis], sizes[layer.inputs[0]], sizes[i]))
-    step = lcm(*(stride.numerator for stride in strides))
+    turns = [op.size if isinstance(op := layer.ops[axis], Blocks) and op.is_local else 1 for layer in network.layers]
+    step = lcm(*((stride * turn).numerator for stride, turn in zip(strides, turns, strict=True)))
     if step > MOST_LATTICE:
         what = f"its strides come to the same phase again after {step} pixels only"
         raise SizeError(what, where=network.name, hint="name an earlier `layer`")

@@ -8,7 +8,7 @@ from math import lcm
 
 import numpy as np
 
-from padviz.axis.operations import Adaptive, Op
+from padviz.axis.operations import Adaptive, Blocks, Op
 from padviz.axis.receptive_interval import all_rows_of, is_wavy, rate_of, rows_of
 from padviz.geometry.reaching.reach import Interval, Reach, parted, whole
 from padviz.network.network import Network
@@ -50,7 +50,10 @@ def _through(op: Op, entering: Reach, n: int, m: int, name: str) -> Reach | None
     rate = rate_of(op, n, m)
     if not rate:
         return None
+    if isinstance(op, Blocks) and not op.is_local:
+        return None
     period = lcm(rate.numerator, len(entering.seen)) // rate.numerator * rate.denominator
+    period = lcm(period, op.size) if isinstance(op, Blocks) else period
     if period > max(MOST_PERIOD, m):
         return None
     seen = []

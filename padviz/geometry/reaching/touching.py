@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from padviz.axis.operations import Adaptive, Op, Transposed, Window
+from padviz.axis.operations import Adaptive, Blocks, Op, Transposed, Window
 from padviz.axis.receptive_interval import is_wavy, rate_of, real_rows_of, rows_of
 from padviz.network.layer import Layer
 from padviz.network.network import Network
@@ -101,6 +101,7 @@ def _passed(op: Op, n: int, m: int, end: int, side: Side) -> Side:
     def nearest(unit: int) -> int:
         """Find the row next to the end that a unit reads, both counted from there."""
         row: int = rows_of(op, n, m, m - 1 - unit if end else unit)[end]
+        row = min(max(row, 0), n - 1) if isinstance(op, Blocks) else row  # a block has fewer rows there
         return n - 1 - row if end else row
 
     rate, first = rate_of(op, n, m), nearest(0)
@@ -109,11 +110,13 @@ def _passed(op: Op, n: int, m: int, end: int, side: Side) -> Side:
     alone = not side.more and not is_wavy(op) and not _skips(op)
     if alone and isinstance(op, Window):
         return Side(max(0, -((first - side.full) // op.stride)))
-    several = min(max(1, ceil((side.depth - first + SLACK) / rate) + SLACK), MOST_UNITS)
+    slack = SLACK + (op.size if isinstance(op, Blocks) else 0)
+    several = min(max(1, ceil((side.depth - first + slack) / rate) + SLACK), MOST_UNITS)
     if alone:
         return Side(bisect_left(range(several), side.full, key=nearest))
     units = np.arange(several)
     rows, real = real_rows_of(op, n, m, m - 1 - units if end else units)
+    rows = rows.clip(0, n - 1) if isinstance(op, Blocks) else rows
     rows = n - 1 - rows if end else rows
     hit = (((rows < side.full) | np.isin(rows, side.more)) & real).any(axis=0)
     return _side(0, np.flatnonzero(hit).tolist())

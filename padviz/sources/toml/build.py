@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from padviz.axis.operations import Adaptive, Fit, Op, Transposed, Window
+from padviz.axis.operations import Adaptive, Blocks, Fit, Op, Transposed, Window
 from padviz.axis.resize import Resize
 from padviz.errors import DescriptionError, nearest
 from padviz.network.layer import Kind, Layer
@@ -29,6 +29,7 @@ from padviz.sources.toml.schema import (
     Identity,
     Interpolate,
     Merge,
+    Mixing,
     Pad,
     Pool,
     Step,
@@ -199,6 +200,8 @@ def _ops(step: Step, error: Any) -> tuple[Op | None, ...]:
             raise error(step.name, 'padding: "same" needs stride 1', 'use "same_upper" or "same_lower"')
         if isinstance(op, Transposed) and op.output_padding >= max(op.stride, op.dilation):
             raise error(step.name, "output_padding: must be smaller than the stride or the dilation")
+        if isinstance(op, Blocks) and ((not op.size and op.step < 2) or op.first >= max(op.size, 1)):
+            raise error(step.name, "a mixing takes blocks of `size` rows, of which the `first` may have fewer")
     return height, width
 
 
@@ -218,6 +221,8 @@ def _axis_op(step: Any, axis: int) -> Op:
         return Transposed(*shape, _pads(step.padding, axis), on_axis(step.output_padding))
     if isinstance(step, AdaptivePool):
         return Adaptive(on_axis(step.output))
+    if isinstance(step, Mixing):
+        return Blocks(on_axis(step.size), on_axis(step.step), on_axis(step.first))
     if isinstance(step, Pad):
         return Window(1, padding=_pads(step.padding, axis), mode=on_axis(step.mode))
     if isinstance(step, Crop):

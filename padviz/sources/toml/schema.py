@@ -131,6 +131,13 @@ class Gate(AnyStep, tag="gate"):
     pass
 
 
+class Mixing(AnyStep, tag="mixing"):
+    size: Counts
+    step: Counts = 1
+    first: Counts = 0
+    global_: Text = field(default="", name="global")
+
+
 class Identity(AnyStep, tag="identity"):
     global_: Text = field(default="", name="global")
 
@@ -161,7 +168,7 @@ class Block(AnyStep, tag="block"):
 
 Step = (
     Conv | ConvTranspose | MaxPool | AvgPool | AdaptivePool | GlobalPool | Pad | Crop | Interpolate
-    | Gate | Identity | Add | Concat | Multiply | Block
+    | Gate | Mixing | Identity | Add | Concat | Multiply | Block
 )  # fmt: skip
 
 

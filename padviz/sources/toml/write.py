@@ -8,7 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from padviz.axis.operations import Adaptive, Fit, Op, Transposed, Window
+from padviz.axis.operations import Adaptive, Blocks, Fit, Op, Transposed, Window
 from padviz.axis.resize import Resize
 from padviz.errors import DescriptionError
 from padviz.network.layer import MERGES, POOLS, Layer
@@ -21,12 +21,12 @@ from padviz.sources.toml.channels import written
 
 DEFAULTS: dict[str, Any] = {
     "kernel": 1, "stride": 1, "dilation": 1, "padding": 0, "mode": "zero", "ceil": False, "output_padding": 0,
-    "odd": "end",
+    "odd": "end", "step": 1, "first": 0,
 }  # fmt: skip
 RESIZE = {("mode", "nearest"), ("align_corners", False), ("grid", None), ("rounding", "floor")}
 ALONE: dict[str, Op] = {  # what leaves an axis as it is, where the other is cut, padded or resized alone
     "conv": Window(1), "maxpool": Window(1), "avgpool": Window(1), "pad": Window(1), "crop": Window(1),
-    "convtranspose": Transposed(1), "resize": Resize(scale=Fraction(1)),
+    "convtranspose": Transposed(1), "resize": Resize(scale=Fraction(1)), "mixing": Blocks(1),
 }  # fmt: skip
 NEEDED = {
     "pad": {"padding"}, "crop": {"padding"}, "maxpool": {"kernel"}, "avgpool": {"kernel"}, "convtranspose": {"kernel"},
@@ -127,6 +127,8 @@ def _fields(op: Op | None, layer: Layer) -> dict[str, Any]:
     if isinstance(op, Transposed):
         shape = {"kernel": op.kernel, "stride": op.stride, "dilation": op.dilation}
         return shape | {"padding": _side(op.padding), "output_padding": op.output_padding}
+    if isinstance(op, Blocks):
+        return {"size": op.size, "step": op.step, "first": op.first}
     if isinstance(op, Fit):
         return {"odd": op.odd}
     if isinstance(op, Resize):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from padviz.axis.operations import Adaptive, Fit, Op, Transposed, Window, fit_shift, pads_at, sized
+from padviz.axis.operations import Adaptive, Blocks, Fit, Op, Transposed, Window, fit_shift, pads_at, sized
 from padviz.axis.padding_modes import fits
 from padviz.axis.resize import Resize
 from padviz.network.layer import Layer
@@ -78,6 +78,8 @@ def figures(op: Op | None, n: Over, n_out: Over) -> tuple[Any, ...]:
         return "transposed", op.kernel, op.stride, op.dilation, *op.padding, op.output_padding
     if isinstance(op, Adaptive):
         return "adaptive", op.output
+    if isinstance(op, Blocks):
+        return "blocks", *op.of(n), op.first
     if isinstance(op, Resize):
         ratio = (1, op.scale.numerator, op.scale.denominator) if op.scale is not None else (0, n_out, n)
         return "resize", n_out, *ratio
