@@ -244,7 +244,9 @@ def _tensors(value: Any) -> list[Tensor]:
     return [t for each in value for t in _tensors(each)] if isinstance(value, tuple | list) else []
 
 
-def count(model: nn.Module, size: Size, channels: int = 3) -> tuple[NDArray[np.float64], dict[str, Size]]:
+def count(
+    model: nn.Module, size: Size, channels: int = 3, counting: Counting | None = None
+) -> tuple[NDArray[np.float64], dict[str, Size]]:
     """Paths from each pixel to the last map, or to all maps that the model returns; and the sizes of windows' outputs.
 
     The model's parameters may be on the meta device: only their shapes are read.
@@ -262,7 +264,7 @@ def count(model: nn.Module, size: Size, channels: int = 3) -> tuple[NDArray[np.f
     for parameter in model.parameters():
         parameter.requires_grad = False
     image = torch.zeros((1, channels, *size), dtype=torch.float64, requires_grad=True)
-    counting = Counting()
+    counting = counting or Counting()
     try:
         with counting:
             out = model.eval()(image)

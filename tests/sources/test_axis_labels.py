@@ -21,10 +21,9 @@ def factors(n: int) -> list[int]:
 def rows_of(dims: Dims, axis: str) -> np.ndarray:
     """The row (or column) that the labels say each place is of."""
     atoms = [atom for dim in dims for atom in dim]
-    inner = prod(atom.size for atom in atoms if (atom.axis, atom.part) == (axis, "inner"))
     rows = np.zeros([atom.size for atom in atoms], dtype=int)
     for i, atom in enumerate(atoms):
-        step = {"whole": inner, "inner": 1}[atom.part] if atom.axis == axis else 0
+        step = atom.step if atom.axis == axis else 0
         rows += np.arange(atom.size).reshape([-1 if i == j else 1 for j in range(len(atoms))]) * step
     return rows.reshape(shape_of(dims))
 

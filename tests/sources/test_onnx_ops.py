@@ -263,8 +263,6 @@ JOINED = """z = Constant <value_ints = [1, 1, 8, 10]> ()
  e = Reshape (d, z)
  y = Conv (e, w1x1)"""
 SPLITS = {
-    "softmax over the inner part": f"{SPLIT}\n d = Softmax <axis = 3> (b)\n {JOINED}",
-    "softmax over the outer part": f"{SPLIT}\n d = Softmax <axis = 2> (b)\n {JOINED}",
     "a window's mean added to it": f"""{SPLIT}\n t = Constant <value_ints = [3, 5]> ()
  m = ReduceMean (b, t)\n d = Add (b, m)\n {JOINED}""",
     "a slice of the outer part": f"""{SPLIT}\n i = Constant <value_ints = [0]> ()\n e = Constant <value_ints = [1]> ()
@@ -282,6 +280,14 @@ def test_what_mixes_parts_of_rows_is_refused(name: str, tmp_path: Path) -> None:
     size = (8, 8) if "times" in name else (8, 10)
     with pytest.raises(PadvizError, match="`layer`"):
         padviz.usage(saved(model_of(SPLITS[name], 18), tmp_path), size)
+
+
+@pytest.mark.parametrize(("axis", "rows"), [(3, slice(0, 4)), (2, slice(0, 8, 4))])
+def test_softmax_over_a_part_of_rows_sees_what_differs_in_it(axis: int, rows: slice, tmp_path: Path) -> None:
+    model = model_of(f"{SPLIT}\n d = Softmax <axis = {axis}> (b)\n {JOINED}", 18)
+    expected = np.zeros((8, 10))
+    expected[rows, 1] = 1
+    np.testing.assert_array_equal(padviz.usage(saved(model, tmp_path), (8, 10), unit=(0, 1)).counts, expected)
 
 
 def test_a_window_is_averaged_over_the_inner_part(tmp_path: Path) -> None:

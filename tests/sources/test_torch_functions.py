@@ -263,8 +263,7 @@ def test_sizes_that_decide_what_is_done_fix_the_network() -> None:
 
 
 UNKNOWN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
-    "roll": (lambda x: torch.roll(x, 1, 2), "roll: function roll is not known, and moves positions or joins them; "),
-    "flip": (lambda x: x.flip(3), "function flip is not known"),
+    "flip": (lambda x: x.flip(3), "flip: function flip is not known, and moves positions or joins them; "),
     "grid_sample": (lambda x: functional.grid_sample(x, torch.zeros(1, 4, 4, 2)), "function grid_sample is not known"),
     "deform_conv2d": (
         lambda x: deform_conv2d(x, torch.zeros(1, 18, *x.shape[2:]), ONES, padding=1),
@@ -292,12 +291,6 @@ UNKNOWN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
         ),
         "mixed height, width and channels",
     ),
-    "a part of each window": (
-        lambda x: functional.max_pool2d(
-            whole(windows(x).unflatten(4, (2, 2)).softmax(4).flatten(4, 5).softmax(5)), 2
-        ),
-        "mixed height, width and channels",
-    ),
     "windows of two maps as one": (
         lambda x: functional.max_pool2d(
             whole(torch.cat([torch.cat([windows(x, 2), windows(functional.max_pool2d(x, 3, 1, 1), 2)], 4)] * 2, 5)), 2
@@ -312,14 +305,6 @@ UNKNOWN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
         "mixed height, width and channels",
     ),
     "one row of each window": (lambda x: windows(x)[:, :, :, 0], "picks rows or columns"),
-    "windows added to what met in them": (
-        lambda x: functional.max_pool2d(whole(windows(x) + windows(x).softmax(4)), 3),
-        "mixed height, width and channels",
-    ),
-    "rows of windows that met alone": (
-        lambda x: functional.max_pool2d(whole(windows(x).softmax(4)), 3),
-        "mixed height, width and channels",
-    ),
     "rows by columns": (
         lambda x: torch.einsum("bchk,bcwk->bchw", x[..., :24], x[..., :24].mT), "multiplies rows with columns"
     ),

@@ -18,7 +18,7 @@ from padviz.sources.onnx.tensors import Node
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value, whole_axes
 from padviz.sources.tracing.axis_labels import axis_of, plain, positions, regrouped, shape_of, size_of
 from padviz.sources.tracing.calls import Result, join, side_by_side, together
-from padviz.sources.tracing.contracting import Letters, contract, linear, over
+from padviz.sources.tracing.meeting.contracting import Letters, contract, linear, over
 from padviz.sources.tracing.reweighing import may_reweigh, partial
 from padviz.sources.tracing.slices_as_padding import Row, as_pad
 

@@ -19,7 +19,7 @@ from padviz.sources.onnx.tensors import CONVS, SAME, GraphArranger, Node
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import alone, has_positions, plain, positions, shape_of, size_of
 from padviz.sources.tracing.calls import Result
-from padviz.sources.tracing.contracting import along
+from padviz.sources.tracing.meeting.contracting import along
 from padviz.sources.tracing.sizes.rows import Tracked
 
 Function = Callable[[Node], Result]

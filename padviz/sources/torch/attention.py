@@ -9,11 +9,11 @@ from typing import Any
 from padviz.sources.torch.arguments import tensors_in
 from padviz.sources.torch.call import Call
 from padviz.sources.torch.merging import pick, pointwise
-from padviz.sources.tracing import contracting
 from padviz.sources.tracing.arranging import Map, Stuck
 from padviz.sources.tracing.axis_labels import has_positions, looked_at, positions
 from padviz.sources.tracing.calls import Result, join
-from padviz.sources.tracing.contracting import Letters, contract, met
+from padviz.sources.tracing.meeting import contracting
+from padviz.sources.tracing.meeting.contracting import Letters, contract, met
 
 
 def reduce(call: Call, input: Any, *args: Any, **options: Any) -> Result:
@@ -93,7 +93,6 @@ def product(call: Call, operands: Sequence[tuple[Any, str]], out: str) -> Result
 
 def attention(call: Call, query: Any, key: Any, value: Any, *args: Any, **options: Any) -> Result:
     """Attend by scaled dot products, or with heads, whose positions are the first dimension."""
-    call.settle()
     queries, read = call.of(query), call.of(value)
     at, batch = 0 if "multi" in call.op else -2, "ABCDEFGH"[: query.ndim - 2]
     if read is None or not has_positions(read.known[at]):

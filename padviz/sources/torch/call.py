@@ -46,8 +46,17 @@ class Call(calls.Call):
     What is `whole` reads rows, columns and channels that are one dimension as they are; `given` are its arguments.
     """
 
-    def __init__(self, arranger: Arranger, modules: Modules, values: Values, op: str, args: Any, out: Any) -> None:
-        self.arranger, self.modules, self.values = arranger, modules, values
+    def __init__(
+        self,
+        arranger: Arranger,
+        modules: Modules,
+        values: Values,
+        numbers: Callable[[Tensor], Tensor | None],
+        op: str,
+        args: Any,
+        out: Any,
+    ) -> None:
+        self.arranger, self.modules, self.values, self.numbers = arranger, modules, values, numbers
         self.op = op
         self.windowed = op in WINDOWED
         self.out = out

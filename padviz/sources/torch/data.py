@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from padviz.sources.torch.arguments import tensors_in, without_data
 from padviz.sources.tracing.sizes.rows import Tracked
 
-MOST_KEPT = 1 << 16  # numbers
+MOST_KEPT = 1 << 22  # numbers: as many has a mask of windows in an image of 1000 pixels a side
 MAKERS = frozenset(("arange", "as_tensor", "eye", "full", "linspace", "ones", "scalar_tensor", "tensor", "zeros"))
 NEW = frozenset(("new_full", "new_ones", "new_zeros"))
 MOVERS = frozenset(("to", "type_as", "cpu", "cuda"))
@@ -29,6 +29,17 @@ def kept_of(root: nn.Module) -> Iterator[Tensor]:
         for value in held.values():
             if isinstance(value, Tensor) and not isinstance(value, nn.Parameter) and value.numel() <= MOST_KEPT:
                 yield value
+
+
+def unread_of(root: nn.Module) -> Iterator[Tensor]:
+    """Yield the tensors of an emptied module that have lost their data, but for weights and statistics."""
+    for module in root.modules():
+        held = {} if isinstance(module, _NormBase) else {**vars(module), **module._buffers}
+        yield from (
+            value
+            for value in held.values()
+            if isinstance(value, Tensor) and not isinstance(value, nn.Parameter) and value.is_meta
+        )
 
 
 def made(func: Any, op: str, args: Any, kwargs: Any) -> Any:

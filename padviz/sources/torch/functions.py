@@ -32,7 +32,6 @@ ADDS = ("add", "iadd", "radd")
 SUBTRACTS = ("sub", "isub", "rsub", "subtract")
 PICKS = (
     "maximum", "minimum", "fmax", "fmin", "lerp", "where", "addcmul", "addcdiv", "eq", "ne", "gt", "ge", "lt", "le",
-    "masked_fill",
 )  # fmt: skip
 REDUCTIONS = (
     "mean", "sum", "amax", "amin", "max", "min", "std", "var", "norm", "logsumexp", "prod", "median", "argmax",
@@ -77,6 +76,7 @@ TABLE: Mapping[str, Handler] = {
     "index_select": views.index_select,
     "linear": mixing.linear,
     "lp_pool2d": windows.lp_pool2d,
+    "masked_fill": merge.masked_fill,
     "narrow": views.narrow,
     "constant_pad_nd": windows.constant_pad_nd,
     "pad": windows.pad,
@@ -86,6 +86,7 @@ TABLE: Mapping[str, Handler] = {
     "pixel_shuffle": windows.pixel_shuffle,
     "pixel_unshuffle": windows.pixel_unshuffle,
     "repeat_interleave": windows.repeat_interleave,
+    "roll": views.roll,
     "select": views.select,
     "setitem": views.setitem,
     "slice": views.slice_,
@@ -96,7 +97,8 @@ TABLE: Mapping[str, Handler] = {
     "unsqueeze": views.unsqueeze,
 }
 WHOLE = {
-    merge.add, merge.subtract, merge.pick, merge.pointwise, mixing.reduce, mixing.along, mixing.linear, mixing.matmul,
+    merge.add, merge.masked_fill, merge.subtract, merge.pick, merge.pointwise,
+    mixing.reduce, mixing.along, mixing.linear, mixing.matmul,
     mixing.einsum, mixing.attention, views.view,
     views.transpose, views.permute, views.movedim, views.squeeze, views.unsqueeze, views.expand, merge.batch_norm,
     merge.norm, merge.instance_norm, merge.layer_norm, merge.batch_norm_of_three,

@@ -16,7 +16,7 @@ from padviz.sources.torch.arguments import op_of, tensors_in
 Layers = frozenset[int]
 NONE: Layers = frozenset()
 IMAGE: Layers = frozenset({0})
-SIZED, WITHOUT = -1, -2  # beside layers: made of the size of the image; written to by what has no data
+SIZED, WITHOUT, UNREAD = -1, -2, -3  # beside layers: made of the image's size; of what has no data; of no weights
 CONSTANTS = frozenset((
     "zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", "randint_like", "new_zeros",
     "new_ones", "new_empty", "new_empty_strided", "new_full", "new_tensor",

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
+
+from torch import Tensor
 
 from padviz.axis.operations import Window
 from padviz.sources.torch.call import Call
 from padviz.sources.tracing.arranging import Map, Stuck
 from padviz.sources.tracing.axis_labels import axis_of, is_positions, positions
 from padviz.sources.tracing.calls import Result, side_by_side, together
+from padviz.sources.tracing.meeting.masks import MASKED, cuts_of
 from padviz.sources.tracing.slices_as_padding import Row, as_pad
 
 JOINS = "joins the positions of several maps"
 
 
 def add(call: Call, *args: Any, **options: Any) -> Result:
-    return together(call, "add", call.maps)
+    return masked(call, together(call, "add", call.maps), lambda numbers: numbers <= MASKED)
+
+
+def masked(call: Call, x: Map, hides: Callable[[Tensor], Tensor]) -> Map:
+    """Cut the windows that scores are of, where numbers beside them hide positions from each other."""
+    if x.dims is None or not any(atom.looked for dim in x.dims for atom in dim):
+        return x
+    for tensor in call.tensors:
+        if not call.of(tensor) and (numbers := call.numbers(tensor)) is not None:
+            x = replace(x, windows=x.windows + cuts_of(x.dims, ~hides(numbers).numpy()))
+    return x
 
 
 def subtract(call: Call, *args: Any, **options: Any) -> Result:
@@ -30,6 +43,10 @@ def subtract(call: Call, *args: Any, **options: Any) -> Result:
 def pick(call: Call, *args: Any, **options: Any) -> Result:
     """Pick each position from one of several maps, or between them; of one map alone it is an activation."""
     return together(call, "add", list({call.arranger.seen(value): value for value in call.maps}.values()))
+
+
+def masked_fill(call: Call, input: Any, mask: Any, value: Any) -> Result:
+    return masked(call, together(call, "add", call.maps), lambda numbers: numbers & bool(value <= MASKED))
 
 
 def pointwise(call: Call, *args: Any, **options: Any) -> Map:

@@ -14,10 +14,10 @@ from torch.overrides import TorchFunctionMode
 
 from padviz.sources.torch.arguments import Refused, hollow, op_of, tensors_in, without_data
 from padviz.sources.torch.call import Call, Values
-from padviz.sources.torch.data import MOVERS, NEW, READS, is_sized, made, with_numbers
-from padviz.sources.torch.memory import CONSTANTS, SIZED, WITHOUT, Layers, Memory, place
+from padviz.sources.torch.data import MOVERS, NEW, READS, is_sized, made, unread_of, with_numbers
+from padviz.sources.torch.memory import CONSTANTS, SIZED, UNREAD, WITHOUT, Layers, Memory, place
 from padviz.sources.torch.modules import Modules
-from padviz.sources.tracing.arranging import Arranger, Map
+from padviz.sources.tracing.arranging import Arranger, Map, Stuck
 from padviz.sources.tracing.axis_labels import plain, shape_of
 from padviz.sources.tracing.calls import Result
 from padviz.sources.tracing.sizes.rows import bare
@@ -44,6 +44,9 @@ class Tracer(TorchFunctionMode):
         self.sharing: dict[int | None, set[int]] = {}  # the ids of tensors in one memory
         self.changed: dict[int | None, str] = {}  # why nothing is known of a memory any more
         self.memory = Memory(kept_in(root))
+        self.copies: dict[int, tuple[Tensor, Tensor]] = {}  # without data, and of what, while a call reads them
+        for tensor in unread_of(root):
+            self.memory.add(tensor, frozenset({UNREAD}))
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs, turns = kwargs or {}, self.arranger.trace.turns
@@ -104,6 +107,7 @@ class Tracer(TorchFunctionMode):
     def _copied(self, given: Any) -> Iterator[Any]:
         """Replace tensors with data, among arguments, by copies without; what is written to these is written back."""
         copies: dict[int, tuple[Tensor, Tensor]] = {}
+        self.copies = {}
         yield without_data(given, partial(self._copy, copies))
         for tensor, copy in copies.values():
             if place(copy) not in self.memory.written:
@@ -117,10 +121,20 @@ class Tracer(TorchFunctionMode):
         """Copy a tensor without its data, of which the same is known; one copy for each."""
         if id(tensor) not in copies:
             copies[id(tensor)] = tensor, (copy := hollow(tensor))
+            self.copies[id(copy)] = copy, tensor
             self.memory.add(copy, self.memory.of(tensor))
             if id(tensor) in self.values:
                 self.learn(copy, self.values[id(tensor)][1])
         return copies[id(tensor)][1]
+
+    def numbers(self, tensor: Tensor) -> Tensor | None:
+        """Look up the data of a constant; None for one that is made of weights."""
+        tensor = self.copies.get(id(tensor), (tensor, tensor))[1]
+        if tensor.is_meta and (isinstance(tensor, nn.Parameter) or not self.memory.of(tensor) & {UNREAD, WITHOUT}):
+            return None
+        if tensor.is_meta or self.memory.of(tensor) & {UNREAD, WITHOUT}:
+            raise Stuck("reads numbers that are not known")
+        return tensor
 
     def _read(self, op: str, tensor: Tensor) -> None:
         """Take account of plain numbers that are made of a tensor: those of the size may be others at other sizes."""
@@ -139,7 +153,7 @@ class Tracer(TorchFunctionMode):
 
     def call(self, op: str, args: Any, out: Any) -> Call:
         """Make a call within the module that runs."""
-        return Call(self.arranger, self.modules, self.values, op, args, out)
+        return Call(self.arranger, self.modules, self.values, self.numbers, op, args, out)
 
     def _follow(self, call: Call, args: Any, kwargs: Any) -> None:
         try:
@@ -159,7 +173,7 @@ class Tracer(TorchFunctionMode):
     def _unseen(self, read: Any) -> Iterator[tuple[Tensor, Layers]]:
         """Yield the tensors that were made of maps by what is not followed, and the layers of these."""
         for tensor in tensors_in(read):
-            if id(tensor) not in self.values and (layers := self.memory.of(tensor) - {SIZED, WITHOUT}):
+            if id(tensor) not in self.values and (layers := self.memory.of(tensor) - {SIZED, UNREAD, WITHOUT}):
                 yield tensor, layers
 
     def _made_unseen(self, op: str, tensor: Tensor, layers: Layers) -> Map:

@@ -15,6 +15,7 @@ from padviz.sources.tracing.axis_labels import (
     Dim,
     Dims,
     axis_of,
+    has_parts,
     has_positions,
     is_positions,
     plain,
@@ -22,6 +23,7 @@ from padviz.sources.tracing.axis_labels import (
     size_of,
 )  # fmt: skip
 from padviz.sources.tracing.calls import Result
+from padviz.sources.tracing.meeting.mixing import rolled, without_pad
 from padviz.sources.tracing.sizes.rows import cropped
 
 ROWS = "picks rows or columns"
@@ -115,6 +117,23 @@ def _one(value: Map, dim: int) -> Map:
     return replace(value, dims=value.known[:dim] + value.known[dim + 1 :])
 
 
+def roll(call: Call, input: Any, shifts: Any, dims: Any = ()) -> Result:
+    """Roll rows and columns; of channels it is others' turn."""
+    value = call.map(input)
+    pairs = [(n, d) for n, d in zip(_listed(shifts), _listed(dims), strict=True) if has_positions(value.known[d])]
+    if has_parts(value.known) or not all(axis_of(value.known[d]) for _, d in pairs):
+        raise Stuck("rolls what is not rows and columns")
+    moved = {axis_of(value.known[d]): int(n) for n, d in pairs}
+    at = rolled(
+        call.arranger, call.name(), call.arranger.uncut(value).at, [moved.get(role, 0) for role in call.trace.axes]
+    )
+    return replace(value, layer=at)
+
+
+def _listed(numbers: Any) -> list[Any]:
+    return [numbers] if isinstance(numbers, int) else [*numbers]
+
+
 def expand(call: Call, input: Any, *sizes: Any, **options: Any) -> Result:
     return pointwise(call)
 
@@ -138,9 +157,12 @@ def index_select(call: Call, input: Any, dim: int, index: Any) -> Result:
 
 def getitem(call: Call, input: Any, index: Any) -> Result:
     """Pick or slice channels; slice rows and columns."""
-    value, at = call.arranger.settled(call.map(input)), 0
+    value, at, items = call.arranger.uncut(call.map(input)), 0, _whole_index(index, input.ndim)
+    taken = zip(value.known, (item for item in items if item is not None), strict=False)
+    if any(has_positions(dim) and item != slice(None) for dim, item in taken):
+        value = call.arranger.settled(value)
     crops: dict[str, Op] = {}
-    for item in _whole_index(index, input.ndim):
+    for item in items:
         if item is None:
             value = replace(value, dims=(*value.known[:at], (), *value.known[at:]))
         elif isinstance(item, int):
@@ -157,6 +179,8 @@ def getitem(call: Call, input: Any, index: Any) -> Result:
         raise Stuck("picks positions")
     if not crops:
         return call.shaped(value)
+    if (whole := without_pad(call.trace, value.at, crops)) is not None:
+        return call.shaped(replace(value, layer=whole, dims=call.arranger.sized(value.known, whole)))
     return call.lay("crop", value, {**dict.fromkeys(call.trace.axes, Window(1)), **crops}, call.name("slice"))
 
 

@@ -17,7 +17,7 @@ from padviz.sources.torch.attention import weighed
 from padviz.sources.torch.call import Call
 from padviz.sources.torch.merging import pointwise
 from padviz.sources.tracing.arranging import Map, Stuck
-from padviz.sources.tracing.axis_labels import axis_of, plain, positions
+from padviz.sources.tracing.axis_labels import axis_of, has_parts, plain, positions
 from padviz.sources.tracing.calls import Result
 
 MODES = {scheme.torch: name for name, scheme in SCHEMES.items() if scheme.torch}
@@ -59,8 +59,11 @@ def conv2d(
     call: Call, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
     groups: int = 1,
 ) -> Result:  # fmt: skip
+    taps = laid(weight.shape[-2:], stride, padding, dilation)
+    if taps == [Window(1)] * 2 and (value := call.of(input)) and has_parts(value.known):
+        return weighed(call, value, [*"nkij"[-input.ndim :]], [*"noij"[-input.ndim :]], {"o": weight.shape[0]})
     value, roles = call.image(input)
-    windows = dict(zip(roles, laid(weight.shape[-2:], stride, padding, dilation), strict=True))
+    windows = dict(zip(roles, taps, strict=True))
     if call.of(weight) in call.spatial:
         raise Stuck("has a kernel that is made of a map")
     pad, (path, module) = call.trace.layers[value.at], call.modules.stack[-1]

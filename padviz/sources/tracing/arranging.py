@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from math import prod
 from typing import Any, TypeVar, cast
 
 from padviz.axis.operations import Adaptive, Op, Window
@@ -31,6 +32,7 @@ from padviz.sources.tracing.trace import Trace
 
 MOST_PARTS = 1024  # crops that one space-to-depth may take
 IMAGE = 4  # dimensions
+Cuts = tuple[tuple[str, int], ...]
 V = TypeVar("V", bound="Value")
 
 
@@ -80,7 +82,8 @@ class Map(Value):
 
     It has `acted` once an activation was applied to it since its layer; `part` says which of the layer's channels it
     has, where not all; `cuts` are slices of its rows or columns that are not laid out yet, and `by` is the name that
-    they, or a split of rows or columns, get.
+    they, or a split of rows or columns, get. Of scores, `windows` says after how many rows and columns the last window
+    is cut in two.
     """
 
     layer: int
@@ -88,6 +91,7 @@ class Map(Value):
     part: tuple[object, ...] = ()
     cuts: tuple[tuple[str, range], ...] = ()
     by: str = ""
+    windows: Cuts = ()
 
     @property
     def at(self) -> int:
@@ -143,6 +147,13 @@ def whole_axes(atoms: Collection[Atom]) -> set[str]:
     return {atom.axis for atom in atoms}
 
 
+def _placed(atom: Atom) -> Atom:
+    """Make a place of the inner part of an axis, and a whole axis of the outer one."""
+    if not atom.is_position or atom.looked:
+        return atom
+    return replace(atom, step=1, part="place" if atom.part == "inner" else "whole")
+
+
 @dataclass
 class Arranger:
     """A trace, and the crops and blocks that were laid for slices and splits: each once, however many read it.
@@ -153,6 +164,7 @@ class Arranger:
     trace: Trace
     block: str = "."
     crops: dict[Any, int] = field(default_factory=dict)
+    rolls: dict[int, tuple[int, tuple[int, ...]]] = field(default_factory=dict)  # layers, and what was moved how far
     ends: dict[tuple[int, str, range], Window] = field(default_factory=dict)  # of cuts that depend on the size
 
     def rows(self, x: Value, dim: Dim) -> Any:
@@ -175,16 +187,20 @@ class Arranger:
         with self.trace.made_by(x.by):
             return cast("V", replace(self._laid_out(x), by=""))
 
+    def uncut(self, x: Map) -> Map:
+        """Lay out the slices that are pending in a map; what is split stays so."""
+        if not x.cuts:
+            return x
+        with self.trace.made_by(x.by):
+            return replace(x, layer=self.crop(x.by, x.at, dict(x.cuts)), cuts=())
+
     def _laid_out(self, x: Map) -> Map:
-        if x.cuts:
-            x = replace(x, layer=self.crop(x.by, x.at, dict(x.cuts)), cuts=())
+        x = self.uncut(x)
         inner = [atom for atom in positions(*(x.dims or ())) if atom.part == "inner" and not atom.looked]
-        if blocks := {atom.axis: atom.size for atom in inner if atom.size > 1}:
-            layer = self.space_to_depth(x.by, x.at, blocks.get("h", 1), blocks.get("w", 1))
-            dims = tuple(
-                tuple(replace(atom, part="place") if atom in inner else atom for atom in dim) for dim in x.known
-            )
-            x = replace(x, layer=layer, dims=dims)
+        blocks = {role: prod(atom.size for atom in inner if atom.axis == role) for role in ("h", "w")}
+        if max(blocks.values()) > 1:
+            layer = self.space_to_depth(x.by, x.at, blocks["h"], blocks["w"])
+            x = replace(x, layer=layer, dims=tuple(tuple(map(_placed, dim)) for dim in x.known))
         return x
 
     def in_step(self, values: Sequence[Map]) -> list[Map]:
@@ -325,8 +341,3 @@ class Arranger:
             raise Stuck("takes a part of the rows or columns as channels")
         dims = tuple(plain(size_of(dim)) if dim in mixed else dim for dim in x.known)
         return Map(dims, self.pooled_over(name, x.at, whole_axes(lost)))
-
-    def mixed(self, name: str, x: Value, roles: Collection[str], why: str, like: int | None = None) -> Map:
-        """Lay a settled map of which each position, or each of a layer, saw all of its column, its row, or both."""
-        axes = [self.trace.axes[role] for role in sorted(roles)]
-        return Map(x.dims, self.trace.mix(name, x.at, x.at if like is None else like, axes, why))

@@ -6,7 +6,7 @@ and back, lose nothing. The axis of an atom is called a role where `axis` number
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal
@@ -21,20 +21,21 @@ class Atom:
 
     Its `axis` is "h" or "w" for rows and columns of the layer that the tensor came from ("d" for a third axis before
     them, "w" alone for that of a signal), and "" for all else: batch, channels, groups. Where an axis was split, its
-    outer part stays "whole", and its `part` is "inner" otherwise; once that became channels it is a "place" in a block,
-    and of no axis where that was split again. What is `looked` at are positions that attention looks at, rather than
-    those that look.
+    outermost part stays "whole", and its `part` is "inner" otherwise; neighbours in it are `step` rows apart. Once it
+    became channels it is a "place" in a block, and of no axis where that was split again. What is `looked` at are
+    positions that attention looks at, rather than those that look.
     """
 
     axis: str
     part: Part
     size: int
     looked: bool = False
+    step: int = 1
 
     @property
-    def kind(self) -> tuple[str, Part, bool]:
+    def kind(self) -> tuple[str, Part, bool, int]:
         """What it is, however large."""
-        return self.axis, self.part, self.looked
+        return self.axis, self.part, self.looked, self.step if self.part == "inner" else 1
 
     @property
     def is_plain(self) -> bool:
@@ -155,17 +156,16 @@ def axis_of(dim: Dim) -> str:
 
 
 def reshaped(dims: Dims, shape: Sequence[int]) -> Dims | None:
-    """Reshape dimensions to `shape`; None where a size does not divide, or a part is split again.
+    """Reshape dimensions to `shape`; None where a size does not divide.
 
     >>> rows, columns = whole("h", 4), whole("w", 5)
     >>> reshaped((plain(8), rows, columns), [2, 4, 20]) == (plain(2), plain(4), rows + columns)
     True
     """
     left = [*joined(atom for dim in dims for atom in dim)][::-1]  # the next one last
-    split = {(atom.axis, atom.looked) for atom in left if atom.part == "inner"}
     out: list[Dim] = []
     for wanted in shape:
-        dim = _taken(left, wanted, split)
+        dim = _taken(left, wanted)
         if dim is None:
             return None
         out.append(dim)
@@ -175,8 +175,8 @@ def reshaped(dims: Dims, shape: Sequence[int]) -> Dims | None:
     return (*out[:-1], out[-1] + summed) if summed and out else tuple(out)
 
 
-def _taken(left: list[Atom], wanted: int, split: Collection[tuple[str, bool]]) -> Dim | None:
-    """Take the atoms off the end that make a dimension of a size; the last is split, unless it is or was already."""
+def _taken(left: list[Atom], wanted: int) -> Dim | None:
+    """Take the atoms off the end that make a dimension of a size; the last may be split."""
     if wanted == 1 and left and left[-1].size == 1:
         return joined([left.pop()])
     dim: list[Atom] = []
@@ -188,8 +188,6 @@ def _taken(left: list[Atom], wanted: int, split: Collection[tuple[str, bool]]) -
         if taken < 1 or atom.size % taken:
             return None
         if taken < atom.size:
-            if atom.part == "inner" or (atom.axis, atom.looked) in split:
-                return None
             atom, inner = _parted(atom, taken)
             left.append(inner)
         dim.append(atom)
@@ -200,7 +198,7 @@ def _parted(atom: Atom, outer: int) -> tuple[Atom, Atom]:
     """Split an atom into an outer part of a size and an inner one; channels are alike."""
     inner = atom.size // outer
     if atom.is_position:
-        return replace(atom, size=outer), replace(atom, part="inner", size=inner)
+        return replace(atom, size=outer, step=atom.step * inner), replace(atom, part="inner", size=inner)
     return Atom("", atom.part, outer), Atom("", atom.part, inner)
 
 
@@ -218,17 +216,27 @@ def joined(dim: Iterable[Atom]) -> Dim:
     out: list[Atom] = []
     for atom in dim:
         if out and _goes_on(out[-1], atom):
-            out[-1] = replace(out[-1], size=out[-1].size * atom.size)
+            out[-1] = replace(out[-1], size=out[-1].size * atom.size, step=atom.step)
         elif not atom.is_plain or atom.size != 1:
             out.append(atom)
     return tuple(out)
 
 
+def rejoined(atoms: Iterable[Atom]) -> Dim:
+    """Put parts of one axis together again, the outermost first, however far apart in a tensor they are.
+
+    >>> rejoined([Atom("h", "inner", 2, step=4), Atom("h", "inner", 4, step=1)])
+    (Atom(axis='h', part='inner', size=8, looked=False, step=1),)
+    """
+    return joined(replace(atom, looked=False) for atom in atoms)
+
+
 def _goes_on(outer: Atom, inner: Atom) -> bool:
-    """Tell whether one atom goes on in the next: both are channels, or parts of one axis."""
-    if outer.part != "whole":
-        return False
-    return (outer.is_plain and inner.is_plain) or inner.kind == (outer.axis, "inner", outer.looked)
+    """Tell whether one atom goes on in the next: both are channels, or neighbouring parts of one axis."""
+    if outer.is_plain and inner.is_plain:
+        return True
+    alike = (outer.axis, outer.looked) == (inner.axis, inner.looked)
+    return alike and outer.is_position and inner.part == "inner" and outer.step == inner.step * inner.size
 
 
 def broadcast(one: Dims, other: Dims) -> Dims | None:

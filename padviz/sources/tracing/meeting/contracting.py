@@ -20,6 +20,7 @@ from padviz.sources.tracing.axis_labels import (
     size_of,
 )
 from padviz.sources.tracing.calls import Call
+from padviz.sources.tracing.meeting.mixing import innermost, mixed, pooled_inside
 
 Letters = Sequence[object]
 Times = Callable[[Sequence[Map]], int]  # lays the product of maps, and says where
@@ -55,6 +56,9 @@ def contract(call: Call, terms: Iterable[tuple[Map, Letters]], out: Letters, tim
         for scores, seen in zip(factors, factors[::-1], strict=True) if len(factors) == 2 else ():
             if _looks(scores, seen, summed):
                 return _attended(call, scores, seen, summed, dims)
+        settled = [(call.arranger.settled(term.value), [*term.named]) for term in factors]
+        if any(value.at != term.value.at for (value, _), term in zip(settled, factors, strict=True)):
+            return contract(call, settled, out, times)
         return _summed(call, factors, summed, dims, times)
     if any(term.places == places for term in factors):
         layer = times([term.value for term in factors])
@@ -65,8 +69,8 @@ def contract(call: Call, terms: Iterable[tuple[Map, Letters]], out: Letters, tim
 
 
 def _term(call: Call, value: Map, letters: Letters, out: Letters) -> Term:
-    """Make a settled factor; rows or columns that are one dimension with channels, and are summed, are pooled first."""
-    value = call.arranger.settled(value)
+    """Make a factor; rows or columns that are one dimension with channels, and are summed, are pooled first."""
+    value = call.arranger.uncut(value)
     if any(is_mixed(dim) for letter, dim in zip(letters, value.known, strict=True) if letter not in out):
         value = call.arranger.unmixed(call.name("line"), value)
     return Term(value, dict(zip(letters, value.known, strict=True)))
@@ -100,9 +104,12 @@ def met(dims: Dims, gone: Iterable[Dim]) -> Dims:
 
 def _attended(call: Call, scores: Term, seen: Term, summed: Collection[object], dims: Dims) -> Map:
     """Attend: scores times values, where every position that looks sees every one that is looked at."""
-    axes = whole_axes(_atoms(seen, summed)) if seen.places - {*summed} else {*call.trace.axes}
+    like = scores.value.at
     dims = tuple(tuple(atom for atom in dim if atom.size > 1 or not atom.looked) for dim in dims)
-    return replace(call.arranger.mixed(call.name(), seen.value, axes, "attention", scores.value.at), dims=dims)
+    if not seen.places - {*summed}:
+        return Map(dims, call.trace.mix(call.name(), seen.value.at, like))
+    lost, windows = _atoms(seen, summed), scores.value.windows
+    return replace(mixed(call.arranger, call.name(), seen.value, lost, "attention", like, windows), dims=dims)
 
 
 def _atoms(term: Term, letters: Iterable[object]) -> list[Atom]:
@@ -130,7 +137,9 @@ def _looks(scores: Term, seen: Term, summed: Collection[object]) -> bool:
 def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[object, int], part: object) -> Value:
     """Multiply by a constant: of channels others, a `part`; of positions, each result sees them all."""
     gone = [dim for letter, dim in zip(own, x.known, strict=True) if letter not in out]
-    if has_parts(x.known) if positions(*gone) else isinstance(x, Map) and x.cuts:
+    back = [i for i, letter in enumerate(out) if letter not in own and sizes.get(letter, 1) == size_of(gone[0])]
+    as_many = len(gone) == 1 and bool(back) and is_positions(gone[0])
+    if isinstance(x, Map) and (has_parts(x.known) and not as_many if positions(*gone) else x.cuts):
         x = call.arranger.settled(x)
     named = dict(zip(own, x.known, strict=True))
     gone = [dim for letter, dim in named.items() if letter not in out]
@@ -138,10 +147,9 @@ def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[obje
     dims = met(tuple(named.get(letter) or plain(sizes.get(letter, 1)) for letter in out), gone)
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x.part_of(dims, part)
-    back = [i for i, letter in enumerate(out) if letter not in named and sizes.get(letter, 1) == size_of(gone[0])]
-    if len(gone) == 1 and back and is_positions(gone[0]):  # mixed into as many
-        mixed = call.arranger.mixed(call.name(), call.arranger.settled(x), whole_axes(lost), "linear over positions")
-        return replace(mixed, dims=(*dims[: back[0]], gone[0], *dims[back[0] + 1 :]))
+    if as_many:
+        seen = mixed(call.arranger, call.name(), call.arranger.uncut(x), lost, "linear over positions")
+        return replace(seen, dims=(*dims[: back[0]], gone[0], *dims[back[0] + 1 :]))
     return Map(dims, call.arranger.joined(call.name(), x, whole_axes(lost)))
 
 
@@ -150,14 +158,12 @@ def along(call: Call, x: Value, axes: Collection[int], why: str) -> Value:
 
     Over rows or columns each sees them all; over the places in a block, all of the block.
     """
-    if has_parts(x.known) and any(has_positions(x.known[axis]) for axis in axes):
-        x = call.arranger.settled(x)
     over = [x.known[axis] for axis in axes]
     x = x.activated(met(x.known, over))
-    lost = {atom.axis for dim in over for atom in dim if atom.is_axis and atom.size > 1}
+    lost = [atom for atom in positions(*over) if not atom.looked and atom.size > 1]
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x
-    return call.arranger.mixed(call.name(), call.arranger.settled(x), lost, why)
+    return mixed(call.arranger, call.name(), call.arranger.uncut(x), lost, why)
 
 
 def over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Value:
@@ -165,6 +171,8 @@ def over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Value:
 
     Over positions that are looked at it is what scores are divided by.
     """
+    if isinstance(x, Map) and (inner := innermost(x, [x.known[axis] for axis in axes])):
+        x = pooled_inside(call.arranger, call.name(), x, inner)
     if (isinstance(x, Map) and x.cuts) or (has_parts(x.known) and any(has_positions(x.known[axis]) for axis in axes)):
         x = call.arranger.settled(x)
     gone = [x.known[axis] for axis in axes]
@@ -172,7 +180,10 @@ def over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Value:
     dims = tuple(single.get(axis, dim) for axis, dim in enumerate(x.known) if keep or axis not in axes)
     if not keep and dims:  # what was looked at stays known
         dims = (*dims[:-1], dims[-1] + tuple(atom for dim in single.values() for atom in dim if atom.looked))
-    dims, lost = met(dims, gone), [atom for atom in positions(*gone) if not atom.looked]
+    dims, lost = (
+        met(dims, gone),
+        [atom for atom in positions(*gone) if not atom.looked and (atom.is_axis or atom.size > 1)],
+    )
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x.activated(dims)
     return Map(dims, call.arranger.pooled_over(call.name(), x.at, whole_axes(lost)))

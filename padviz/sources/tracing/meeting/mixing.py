@@ -1,0 +1,142 @@
+"""Positions that see each other: all, or those of a window or of a grid; and images that are rolled for that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import zip_longest
+
+import numpy as np
+
+from padviz.axis.operations import Blocks, Op, Window
+from padviz.sources.tracing.arranging import Arranger, Cuts, Map, Stuck
+from padviz.sources.tracing.axis_labels import Atom, Dim, positions, rejoined
+from padviz.sources.tracing.sizes.rows import bare, over_of
+from padviz.sources.tracing.trace import Trace
+
+
+def mixed(
+    arranger: Arranger, name: str, x: Map, lost: Sequence[Atom], why: str, like: int | None = None, windows: Cuts = ()
+) -> Map:
+    """Lay a map whose positions, as many as those of `like`, saw all that differ from them in `lost` atoms alone.
+
+    Those are its row, its column, both, or the window or the grid that it is in, each of them seen once. The last
+    of `windows` may be cut in two, as it is where the image was rolled before: then it is the first and the last.
+    """
+    trace, like = arranger.trace, x.at if like is None else like
+    blocks = _blocks_of(trace, x.at, lost)
+    axes = [trace.axes[role] for role, met in blocks.items() if not met]
+    at, back = _rolled_on(arranger, x.at, blocks, dict(windows))
+    local = [*zip_longest(*(blocks.get(role, ()) for role in trace.axes))]
+    for ops in local:
+        at = trace.add(name if not axes and ops == local[-1] else f"{name}.windows", "mixing", (at,), ops)
+    at = rolled(arranger, f"{name}.roll", at, back)
+    return Map(x.dims, trace.mix(name, at, like, axes, why) if axes else _every_nth(trace, f"{name}.queries", at, like))
+
+
+def _blocks_of(trace: Trace, layer: int, lost: Iterable[Atom]) -> dict[str, list[Blocks]]:
+    """Find the blocks of rows and of columns that atoms tell apart, by their axis; none where that is all of it."""
+    blocks: dict[str, list[Blocks]] = {}
+    for role in trace.axes:
+        steps = sorted((atom for atom in lost if atom.axis == role and atom.size > 1), key=lambda atom: -atom.step)
+        runs = [Blocks(atom.size, atom.step) for atom in rejoined(steps)]
+        if runs:
+            blocks[role] = [] if runs[0].size == trace.sizes[layer][trace.axes[role]] else runs
+    return blocks
+
+
+def _rolled_on(
+    arranger: Arranger, layer: int, blocks: dict[str, list[Blocks]], windows: Mapping[str, int]
+) -> tuple[int, Sequence[int]]:
+    """Roll the second part of last windows that are cut in two to the front, and say how far it is back from there."""
+    on = dict.fromkeys(arranger.trace.axes, 0)
+    for role, cut in windows.items():
+        (block,) = blocks.get(role) or (Blocks(0),)
+        if not block.is_local:
+            raise Stuck("masks attention in another way than windows do")
+        on[role] = block.size - cut
+        blocks[role] = [replace(block, first=on[role])]
+    name = f"{arranger.trace.layers[layer].name}.roll"
+    return rolled(arranger, name, layer, [*on.values()]), [-n for n in on.values()]
+
+
+def innermost(x: Map, gone: Sequence[Dim]) -> dict[str, int]:
+    """Find, by their axis, how many neighbours each part of rows or columns has that is gone, where others stay split.
+
+    Nothing where it is all of an axis, or not the innermost part of it, or where what stays is whole.
+    """
+    lost = [atom for atom in positions(*gone) if atom.size > 1]
+    kept = [atom for atom in positions(*x.known) if atom.size > 1 and atom not in lost]
+    split = any(atom.part == "inner" for atom in kept)
+    ends = {atom.axis: atom.size for atom in lost if atom.step == 1 and atom.part == "inner" and not atom.looked}
+    return ends if split and len(ends) == len(lost) else {}
+
+
+def pooled_inside(arranger: Arranger, name: str, x: Map, inner: Mapping[str, int]) -> Map:
+    """Pool neighbours that are a part of windows: of the parts around them one remains of so many."""
+    x = arranger.uncut(x)
+    ops = [Window(n, n) if (n := inner.get(role, 1)) > 1 else None for role in arranger.trace.axes]
+    layer = arranger.trace.add(name, "maxpool", (x.at,), ops)
+
+    def fewer(atom: Atom) -> Atom:
+        n = inner.get(atom.axis, 1)
+        if not atom.is_position or n == 1:
+            return atom
+        return replace(atom, size=1) if atom.step == 1 else replace(atom, step=atom.step // n)
+
+    return replace(x, layer=layer, dims=tuple(tuple(map(fewer, dim)) for dim in x.known))
+
+
+def _every_nth(trace: Trace, name: str, layer: int, like: int) -> int:
+    """Take as many rows and columns of a layer, evenly apart, as another one has; all of a block are the same."""
+    pairs = [*zip(trace.sizes[layer], trace.sizes[like], strict=True)]
+    if all(n == m for n, m in pairs):
+        return layer
+    if any(n % m for n, m in pairs):
+        raise Stuck("looks at windows of other sizes")
+    return trace.add(name, "crop", (layer,), [Window(1, n // m, padding=(0, 1 - n // m)) for n, m in pairs])
+
+
+def rolled(arranger: Arranger, name: str, layer: int, shifts: Sequence[int]) -> int:
+    """Move rows and columns on by so many, those at the end to the front; what is moved back is as it was."""
+    base, before = arranger.rolls.get(layer, (layer, (0,) * len(shifts)))
+    sums = zip(before, shifts, arranger.trace.sizes[base], strict=True)
+    moved = tuple(((a + b) % n + n // 2) % n - n // 2 for a, b, n in sums)
+    if not any(moved):
+        return base
+    if (base, moved) not in arranger.crops:
+        ops = [Window(1, padding=(n, -n), mode="circular") if n else None for n in moved]
+        at = arranger.crops[base, moved] = arranger.trace.add(name, "roll", (base,), ops)
+        arranger.rolls[at] = base, moved
+    return arranger.crops[base, moved]
+
+
+def without_pad(trace: Trace, layer: int, crops: Mapping[str, Op]) -> int | None:
+    """Lay windows without the pad that filled the last of them up, where `crops` cut it off again; None elsewhere."""
+    made = trace.layers[layer]
+    if made.kind != "mixing" or not all(
+        _undone(trace, layer, axis, crops.get(role)) for role, axis in trace.axes.items()
+    ):
+        return None
+    pad = trace.layers[made.inputs[0]]
+    if pad.kind != "pad":
+        return layer
+    at = trace.add("", "mixing", pad.inputs, made.ops)
+    trace.layers[layer] = replace(made, name=trace.layers[at].name)
+    trace.layers[at] = replace(trace.layers[at], name=made.name, origin=made.origin)
+    return at
+
+
+def _undone(trace: Trace, layer: int, axis: int, crop: Op | None) -> bool:
+    """Tell whether a crop leaves, on one axis and at all sizes, what was there before windows were padded."""
+    made = trace.layers[layer]
+    pad, block = trace.layers[made.inputs[0]], made.ops[axis]
+    before = pad.inputs[0] if pad.kind == "pad" else made.inputs[0]
+    rows = pad.ops[axis] if pad.kind == "pad" else None
+    crop = Window(1) if crop is None else crop
+    if not isinstance(crop, Window) or crop.stride > 1 or isinstance(crop.padding, str) or bare(crop.padding[0]):
+        return False
+    zeros = not isinstance(rows, Window) or (rows.mode, rows.padding[0]) == ("zero", 0)
+    local = block is None or (isinstance(block, Blocks) and block.is_local)
+    left, own = (over_of(n) for n in (trace.rows(layer, axis) + crop.padding[1], trace.rows(before, axis)))
+    return zeros and local and np.array_equal(left, own)

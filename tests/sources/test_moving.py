@@ -1,0 +1,164 @@
+"""Positions that move, and windows of them: attention in windows and grids, images that are rolled for that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.models.swin_transformer import PatchMergingV2, SwinTransformer, SwinTransformerBlockV2
+
+import padviz
+from padviz.axis.operations import Blocks
+from padviz.network.sizes import sizes_of_both
+from tests.sources.test_torch_functions import After, whole, windows
+from tests.torch_attention import Attending, support
+from tests.torch_calls import count
+
+SIZES = ((64, 96), (52, 92))  # the second is no multiple of windows
+
+
+class Features(nn.Module):
+    """What a part of a network returns, with channels first."""
+
+    def __init__(self, net: nn.Module, channels_last: bool = False) -> None:
+        super().__init__()
+        self.net, self.channels_last = net, channels_last
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.net(x)
+        return y.permute(0, 3, 1, 2) if self.channels_last else y
+
+
+def swin(version: int) -> nn.Module:
+    parts = {"block": SwinTransformerBlockV2, "downsample_layer": PatchMergingV2} if version == 2 else {}
+    net = SwinTransformer([4, 4], 8, [2, 2], [2, 2], window_size=[4, 4], **parts)  # type: ignore[arg-type]
+    return Features(net.features, channels_last=True)
+
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = {"swin": lambda: swin(1), "swin v2": lambda: swin(2)}
+
+
+def check_supports(module: nn.Module, network: padviz.Network, size: tuple[int, int]) -> None:
+    """Compare what single units of the last map see with the gradients of the module itself."""
+    at = network.index[network.targets[0]]
+    height, width = (sizes[at] for sizes in sizes_of_both(network, size))
+    for unit in ((0, 0), (height - 1, width - 1), (height // 2, 1)):
+        seen = padviz.usage(network, size, unit=unit).counts > 0
+        np.testing.assert_array_equal(seen, support(module, size, unit), err_msg=str(unit))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_see_and_count_what_their_own_forwards_do(name: str, size: tuple[int, int]) -> None:
+    module = NETWORKS[name]()
+    network = padviz.load(module, size=size)
+    check_supports(module, network, size)
+    expected, _ = count(module.double(), size, counting=Attending())
+    np.testing.assert_array_equal(padviz.usage(network, size).counts, expected)
+
+
+def test_rolled_windows_are_blocks_of_which_the_first_has_fewer_rows() -> None:
+    network = padviz.load(swin(1), size=(52, 92))
+    names = ["net.1.0.attn.matmul", "net.1.1.attn.matmul", "net.3.1.attn.matmul"]
+    layers = [network.find(name) for name in names]
+    assert [layer.ops[0] for layer in layers] == [Blocks(4), Blocks(4, first=2), Blocks(4, first=2)]
+    assert [layer.name for layer in network.layers if layer.kind == "pad"] == ["net.2.pad"]  # none of windows
+
+
+def attended(tokens: Tensor, queries: Tensor | None = None) -> Tensor:
+    """Attention of the last two dimensions, (positions, channels), to themselves, or of others to them."""
+    queries = tokens if queries is None else queries
+    return (queries @ tokens.mT / 100).softmax(-1) @ tokens
+
+
+def in_windows(x: Tensor, attend: Callable[[Tensor], Tensor], side: int = 4) -> Tensor:
+    tokens = windows(x, side).flatten(4).permute(0, 2, 3, 4, 1)
+    return whole(attend(tokens).permute(0, 4, 1, 2, 3).unflatten(4, (side, side)))
+
+
+def in_a_grid(x: Tensor, side: int = 4) -> Tensor:
+    """Attention of positions that are as far apart as `side` of them leave, as in MaxViT."""
+    n, c, h, w = x.shape
+    grid = x.view(n, c, side, h // side, side, w // side).permute(0, 3, 5, 2, 4, 1)
+    seen = attended(grid.flatten(3, 4)).unflatten(3, (side, side))
+    return seen.permute(0, 5, 3, 1, 4, 2).reshape(x.shape)
+
+
+def at_each_place(x: Tensor, side: int = 2) -> Tensor:
+    """Attention of all positions that lie at the same place of a patch, as in MobileViT."""
+    n, c, h, w = x.shape
+    patches = x.reshape(n * c * h // side, side, w // side, side).transpose(1, 2)
+    patches = patches.reshape(n, c, h * w // side**2, side**2).transpose(1, 3)
+    seen = attended(patches).transpose(1, 3).reshape(n * c * h // side, w // side, side, side)
+    return seen.transpose(1, 2).reshape(x.shape)
+
+
+def by_pooled_queries(x: Tensor) -> Tensor:
+    """Attention in windows whose queries are pooled first, as in Hiera."""
+    n, c, h, w = x.shape
+    cells = x.view(n, c, h // 4, 2, 2, w // 4, 2, 2).permute(0, 2, 5, 4, 7, 3, 6, 1)  # n, h, w, in pairs, pairs, c
+    queries = cells.reshape(n, h // 4, w // 4, 4, 4, c).amax(3)
+    keys = cells.reshape(n, h // 4, w // 4, 16, c)
+    seen = functional.scaled_dot_product_attention(queries, keys, keys)
+    return seen.unflatten(3, (2, 2)).permute(0, 5, 1, 3, 2, 4).reshape(n, c, h // 2, w // 2)
+
+
+def rolled_without_a_mask(x: Tensor) -> Tensor:
+    return torch.roll(in_windows(torch.roll(x, (-2, -1), (2, 3)), attended), (2, 1), (2, 3))
+
+
+def masked_by(fill: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Attention in windows of a rolled image, with what hides positions that are no neighbours in the image itself."""
+
+    def attend(tokens: Tensor) -> Tensor:
+        rows, cols = torch.arange(24), torch.arange(32)
+        sides = ((rows >= 22).int() * 2)[:, None] + (cols >= 31).int()[None]
+        sides = windows(sides[None, None]).flatten(4)[:, 0]  # 1, windows, windows, 16
+        hidden = sides.unsqueeze(-1) != sides.unsqueeze(-2)
+        return fill(tokens @ tokens.mT / 100, hidden).softmax(-1) @ tokens
+
+    return lambda x: torch.roll(in_windows(torch.roll(x, (-2, -1), (2, 3)), attend), (2, 1), (2, 3))
+
+
+FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "roll": lambda x: torch.roll(x, (5, -3), (2, 3)),
+    "roll and back": lambda x: torch.roll(torch.roll(x, 5, 2).relu(), -4, 2),
+    "softmax in rows of windows": lambda x: whole(windows(x).softmax(4)),
+    "softmax in windows": lambda x: whole(windows(x).flatten(4).softmax(4).unflatten(4, (4, 4))),
+    "softmax in a part of windows": lambda x: whole(
+        windows(x).unflatten(4, (2, 2)).softmax(4).flatten(4, 5).softmax(5)
+    ),
+    "softmax of windows at a place": lambda x: whole(windows(x).softmax(2)),
+    "windows added to what met in them": lambda x: whole(windows(x) + windows(x).softmax(4)),
+    "linear in windows": lambda x: in_windows(x, lambda t: functional.linear(t.mT, torch.rand(16, 16).to(t)).mT),
+    "attention in windows": lambda x: in_windows(x, attended),
+    "attention in windows of images": lambda x: in_windows(functional.max_pool2d(in_windows(x, attended), 2), attended),
+    "attention in a grid": in_a_grid,
+    "attention at each place": at_each_place,
+    "attention of pooled queries": by_pooled_queries,
+    "attention in windows that wrap": rolled_without_a_mask,
+    "a mask that is added": masked_by(lambda scores, hidden: scores + hidden * -100.0),
+    "a mask that fills": masked_by(lambda scores, hidden: scores.masked_fill(hidden, -torch.inf)),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_see_what_their_gradients_say(name: str) -> None:
+    module = After(FUNCTIONS[name])
+    check_supports(module, padviz.load(module, size=(24, 32)), (24, 32))
+
+
+def test_a_mask_that_windows_do_not_have_is_refused() -> None:
+    def masked(x: Tensor) -> Tensor:
+        tokens = windows(x).flatten(4).permute(0, 2, 3, 4, 1)
+        mask = torch.zeros(16, 16)
+        mask[:, 3] = -100
+        seen = ((tokens @ tokens.mT) + mask).softmax(-1) @ tokens
+        return whole(seen.permute(0, 4, 1, 2, 3).unflatten(4, (4, 4)))
+
+    with pytest.raises(padviz.PadvizError, match="masks attention in another way than windows do"):
+        padviz.usage(padviz.load(After(masked), size=(24, 32)))

@@ -1,0 +1,74 @@
+"""`torch_calls` for networks whose attention looks at maps: each position that looks sees each that it looks at, once.
+
+What a score is made of is left out, as a gate's vector is; a mask hides what it makes smaller than -50. And supports,
+which need no counting: what the gradient of one unit of a module itself, with random weights, does not leave at 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tests.torch_calls import Counting, Size, _tensors
+
+HIDDEN = -50
+OWN = {"roll", "swapaxes", "view", "reshape", "flip"}
+
+
+class Attending(Counting):
+    """Counts paths through attention too; scores are ones, without a gradient."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "").strip("_")
+        if not any(t.requires_grad for t in _tensors((args, kwargs))):
+            return (
+                (args[0] > HIDDEN).double() if name == "softmax" and torch.is_tensor(args[0]) else func(*args, **kwargs)
+            )
+        return func(*args, **kwargs) if name in OWN else super().__torch_function__(func, types, args, kwargs)
+
+    def on_matmul(self, a: Tensor, b: Tensor) -> Tensor:
+        if a.requires_grad and b.requires_grad:
+            return torch.ones(torch.matmul(a.detach(), b.detach()).shape, dtype=a.dtype)
+        return torch.matmul(a, b) if b.requires_grad else self.on_linear(a, b.mT)
+
+    on_bmm = on_matmul
+
+    def on_einsum(self, equation: str, a: Tensor, b: Tensor) -> Tensor:
+        scores = a.requires_grad and b.requires_grad
+        return (
+            torch.einsum(equation, torch.ones_like(a), torch.ones_like(b)) if scores else torch.einsum(equation, a, b)
+        )
+
+    def on_amax(self, x: Tensor, dim: int, keepdim: bool = False) -> Tensor:
+        return x.sum(dim, keepdim=keepdim)
+
+    def on_flatten(self, x: Tensor, start: int = 0, end: int = -1) -> Tensor:
+        merged = x.ndim == 6 and start == 3  # the places of patches become channels
+        return (x.sum((3, 4), keepdim=True).expand(x.shape) if merged else x).flatten(start, end)
+
+    def on_scaled_dot_product_attention(
+        self, query: Tensor, key: Tensor, value: Tensor, attn_mask: Any = None, *args: Any, **options: Any
+    ) -> Tensor:
+        seen = torch.ones((*query.shape[:-1], key.shape[-2]), dtype=value.dtype)
+        if attn_mask is not None:
+            seen = seen * (attn_mask if attn_mask.dtype == torch.bool else attn_mask > HIDDEN)
+        return torch.matmul(seen, value)
+
+
+def support(model: nn.Module, size: Size, unit: tuple[int, int], channels: int = 3) -> NDArray[np.bool_]:
+    """Find the pixels that one unit of the map which a module returns depends on, by gradients."""
+    torch.manual_seed(0)
+    model = model.double().eval()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=parameter.shape[-1] ** -0.5 if parameter.ndim > 1 else 0.5)
+    image = torch.randn((1, channels, *size), dtype=torch.float64, requires_grad=True)
+    out = model(image)[0, :, unit[0], unit[1]]
+    (out * torch.randn(out.shape, dtype=out.dtype)).sum().backward()
+    assert image.grad is not None
+    found: NDArray[np.bool_] = (image.grad[0].abs().amax(0) > 1e-30).numpy()
+    return found
