@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,16 +11,23 @@ from typing import TYPE_CHECKING
 from padviz.api.results.result import Result
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import nn
+
+    from padviz.network.network import Network
     from padviz.scoring.rings import Rings
 
 
 def rings(
     gt: str | Path,
     pred: str | Path,
+    network: str | Path | Network | nn.Module | None = None,
+    size: int | Sequence[int] | None = None,
     *,
     rings: int = 4,
     px: Sequence[float] | None = None,
     iou: Sequence[float] | None = None,
+    by_class: bool = False,
     seed: int = 0,
 ) -> Result[Rings]:
     """Score a detector's results in rings around the middle of the images: does it do worse near the border?
@@ -32,12 +40,16 @@ def rings(
     ----------
     gt, pred : str or Path
         COCO's two files: instances, with images, annotations and categories; and results, a list of boxes with scores.
+    network, size
+        As for `usage`: a network whose fair shares and padding are told beside, of images scaled to that size.
     rings : int
         How many, each as wide as the others: the first reaches from the border to 1 / rings of half the shorter side.
     px : sequence of float, optional
         Their inner ends in pixels, in place of `rings`.
     iou : sequence of float, optional
         The thresholds of intersection over union at which average precision is reported; .5 and .75 by default.
+    by_class : bool
+        Whether to score each class by itself, too.
     seed : int
         Of the resamples of images that intervals of 95 % are of.
 
@@ -65,8 +77,20 @@ def rings(
     (1, 1.0, 0)
     """
     from padviz.reports.trained.rings import report_of
+    from padviz.scoring import rings as room
     from padviz.scoring.coco import read_coco
-    from padviz.scoring.rings import rings_of
+    from padviz.sources import load_at
 
-    scored = rings_of(read_coco(gt, pred), rings, px or (), iou or (0.5, 0.75), seed)
-    return Result(scored, scored.rings, partial(report_of, scored))
+    scenes, asked = read_coco(gt, pred), (rings, px or (), iou or (0.5, 0.75), seed)
+    loaded, pixels = (None, None) if network is None else load_at(network, size)
+    scored = room.rings_of(scenes, *asked, loaded, pixels)
+    if by_class:
+        scored = replace(scored, classes=room.by_class(scenes, *asked))
+    return Result(scored, scored.rings, partial(report_of, scored), partial(_draw, scored))
+
+
+def _draw(scored: Rings) -> Figure:
+    from padviz.figures.trained.rings import drawn
+    from padviz.reports.trained.rings import answer
+
+    return drawn(scored, answer(scored))

@@ -6,26 +6,37 @@ from typing import Any
 
 import click
 
+from padviz.cli import offering, options
 from padviz.cli.showing import To, reported
-from padviz.cli.vocabulary import Command, given
+from padviz.cli.value_types import Pixels
+from padviz.cli.vocabulary import Command, given, neutral
+from padviz.errors import OptionError
 
 
 @click.command(name="rings", cls=Command)
-@given("gt pred rings px iou seed", rings=4)
-@reported("rings")
-def command(gt: str, pred: str, to: To, **settings: Any) -> None:
+@click.argument("model", required=False, shell_complete=offering.models)
+@neutral
+@given("gt pred size rings px iou by-class seed", rings=4)
+@reported("rings", draws=True)
+def command(model: str | None, size: Pixels | None, gt: str, pred: str, to: To, **settings: Any) -> None:
     """Score a detector's results in rings around the middle of the images: does it do worse near the border?
 
     --gt and --pred are COCO's two files: instances, and results with image_id, category_id, bbox and score. A ring has
     the objects whose centres are so far from the nearest border, as a share of half the shorter side, or in pixels.
-    What other rings have is ignored, so a perfect detector has 100 in each. Intervals are of 95 %, over images.
+    What other rings have is ignored, so a perfect detector has 100 in each. Intervals are of 95 %, over images. With
+    MODEL, its fair shares where objects are, of images scaled to --size, stand beside.
 
     \b
     Example:
       padviz rings --gt instances.json --pred results.json
       padviz rings --gt instances.json --pred results.json --px 16,32,64 --iou .2,.5,.75
+      padviz rings --gt instances.json --pred results.json resnet50 --size 224 -o rings.png
     """
     from padviz.api.rings import rings
-    from padviz.reports.trained.rings import report_of
+    from padviz.figures.trained.rings import drawn
+    from padviz.reports.trained.rings import answer, report_of
 
-    to.show(report_of(rings(gt, pred, **settings).value, to.files))
+    if size and not model:
+        raise OptionError("is that of a network", where="--size", hint="name MODEL, or leave it out")
+    scored = rings(gt, pred, options.load_as(model, size) if model else None, size, **settings).value
+    to.show(report_of(scored, to.files), lambda: drawn(scored, answer(scored)))

@@ -71,6 +71,7 @@ TABLE = {  # in the order in which help lists them
     "rings": Word("Rings, each as wide.", click.IntRange(1, 64), shown="N"),
     "px": Word("Inner ends of rings in pixels, as 16,32.", NumbersType()),
     "iou": Word("Overlaps at which AP is told.", NumbersType()),
+    "by-class": Word("Score each class by itself, too."),
     "only": Word("Change these layers only.", NameType("NAME", offering.layers), "only"),
     "except": Word("Leave these layers as they are.", NameType("NAME", offering.layers), "except_"),
     "even": Word("Make uneven convolutions even instead."),

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import OptionError
-from padviz.scoring.matching import FREE, Matches, match
-from padviz.scoring.precision import average_precision
-from padviz.scoring.scenes import Boxes, Scenes
+from padviz.network.network import Network, Size
+from padviz.scoring.beside import Beside, beside
+from padviz.scoring.matching import match
+from padviz.scoring.parts import Places, places_of, sides_of, sizes_of
+from padviz.scoring.scenes import Boxes, Scenes, chosen
+from padviz.scoring.scored import Estimate, Part, Scored, estimate, resamples
 
 COCO = tuple(np.linspace(0.5, 0.95, 10).round(2).tolist())  # over which AP is the mean
 FOUND = 0.5  # of the union, from which an object counts as found
-RESAMPLES = 300  # of the images, of which intervals of 95 % are
-NONE = -1  # no ring
-
-
-class Estimate(NamedTuple):
-    """A figure, and the interval of 95 % that resampled images give; None where nothing was counted."""
-
-    value: float | None
-    low: float | None
-    high: float | None
 
 
 @dataclass(frozen=True)
@@ -35,7 +27,8 @@ class Ring:
     """What lies `first` to `last` from the nearest border: a share of half the shorter side, or pixels.
 
     `recall` is the share of the objects that a detection overlaps by half, and `ap` the average precision at each
-    threshold, .5 as "50", and over .5 to .95 as "mean".
+    threshold, .5 as "50", and over .5 to .95 as "mean". `uncut` are objects that touch no border, and `sizes` has them
+    by COCO's classes: small below 32 x 32 px, large above 96 x 96.
     """
 
     first: float
@@ -43,13 +36,18 @@ class Ring:
     objects: int
     recall: Estimate
     ap: dict[str, Estimate]
+    uncut: Part
+    sizes: dict[str, Part]
 
 
 @dataclass(frozen=True)
 class Rings:
     """The rings of a set of images from the outermost inwards, and how far the outermost is from the innermost.
 
-    `of` says what a ring's ends are measured in: "share" of half the shorter side, or "px".
+    `of` says what a ring's ends are measured in: "share" of half the shorter side, or "px". `sides` has the objects of
+    the outermost ring by the side that is nearest, and `sides_apart` the recall on the left minus that on the right,
+    and at the top minus that at the bottom. `places` has the recall by where in the image centres are, `beside` what
+    the geometry of a network says there, and `classes` the rings of each class, where they were asked for.
     """
 
     of: str
@@ -60,6 +58,11 @@ class Rings:
     rings: tuple[Ring, ...]
     recall_apart: Estimate
     ap_apart: dict[str, Estimate]
+    sides: dict[str, Part]
+    sides_apart: dict[str, Estimate]
+    places: Places
+    beside: Beside | None
+    classes: dict[str, tuple[Ring, ...]] = field(default_factory=dict)
 
 
 def depths(boxes: Boxes, sizes: NDArray[Any], share: bool) -> NDArray[Any]:
@@ -77,8 +80,9 @@ def depths(boxes: Boxes, sizes: NDArray[Any], share: bool) -> NDArray[Any]:
 
 
 def rings_of(
-    scenes: Scenes, rings: int = 4, pixels: Sequence[float] = (), ious: Sequence[float] = (0.5, 0.75), seed: int = 0
-) -> Rings:
+    scenes: Scenes, rings: int = 4, pixels: Sequence[float] = (), ious: Sequence[float] = (0.5, 0.75), seed: int = 0,
+    network: Network | None = None, size: Size | None = None,
+) -> Rings:  # fmt: skip
     """Score the detections of each ring by its own objects: what another ring has is ignored, neither found nor false.
 
     A detection is of the ring of the object that it finds, or else of the one that it lies in. Detections find objects
@@ -94,20 +98,39 @@ def rings_of(
         np.searchsorted(ends, depths(scenes.objects, scenes.sizes, share), side="right"),
         np.searchsorted(ends, depths(scenes.detections, scenes.sizes, share), side="right"),
         resamples(len(scenes.sizes), seed),
+        thresholds.index(FOUND),
     )
-    recalls = [scored.recall(ring, thresholds.index(FOUND)) for ring in range(len(ends) + 1)]
     precisions = [_by_threshold(scored, ring, thresholds, ious) for ring in range(len(ends) + 1)]
-    counts = np.bincount(scored.rings[~scenes.objects.crowd], minlength=len(ends) + 1)
-    bounds = zip([0.0, *ends], [*ends, 1.0 if share else None], counts.tolist(), recalls, precisions, strict=True)
-    found = tuple(
-        Ring(first, last, count, estimate(recall), {name: estimate(values) for name, values in aps.items()})
-        for first, last, count, recall, aps in bounds
-    )
+    bounds = zip([0.0, *ends], [*ends, 1.0 if share else None], strict=True)
+    found = [_ring(scored, k, *ends, precisions[k]) for k, ends in enumerate(bounds)]
     apart = {name: estimate(precisions[0][name] - precisions[-1][name]) for name in precisions[0]}
-    objects = int((~scenes.objects.crowd).sum())
-    unit = "share" if share else "px"
-    of_all = (len(scenes.sizes), objects, len(scenes.detections), tuple(ious))
-    return Rings(unit, *of_all, found, estimate(recalls[0] - recalls[-1]), apart)
+    recall_apart = estimate(scored.share(scored.rings == 0) - scored.share(scored.rings == len(found) - 1))
+    of_all = len(scenes.sizes), int(scored.real.sum()), len(scenes.detections), tuple(ious)
+    sides, sides_apart = sides_of(scored)
+    geometry = beside(scored, len(found), network, network.at(size)) if network else None
+    unit, places = "share" if share else "px", places_of(scored)
+    return Rings(unit, *of_all, tuple(found), recall_apart, apart, sides, sides_apart, places, geometry)
+
+
+def by_class(
+    scenes: Scenes, rings: int = 4, pixels: Sequence[float] = (), ious: Sequence[float] = (0.5, 0.75), seed: int = 0
+) -> dict[str, tuple[Ring, ...]]:
+    """Score the rings of each class that has objects, by its name."""
+    classes = {}
+    for k, name in enumerate(scenes.categories):
+        objects, detections = (chosen(boxes, boxes.category == k) for boxes in (scenes.objects, scenes.detections))
+        if len(objects):
+            of_one = Scenes(scenes.sizes, scenes.categories, objects, detections)
+            classes[name] = rings_of(of_one, rings, pixels, ious, seed).rings
+    return classes
+
+
+def _ring(scored: Scored, k: int, first: float, last: float | None, precisions: dict[str, NDArray[Any]]) -> Ring:
+    inside = scored.rings == k
+    objects, recall = scored.part(inside)
+    aps = {name: estimate(values, 0) for name, values in precisions.items()}
+    uncut, sizes = sizes_of(scored, inside)
+    return Ring(first, last, objects, recall, aps, uncut, sizes)
 
 
 def _check(rings: int, pixels: Sequence[float], ious: Sequence[float]) -> None:
@@ -126,81 +149,3 @@ def _by_threshold(
     values = {t: scored.precision(ring, k) for k, t in enumerate(thresholds)}
     mean = np.mean([values[t] for t in COCO], axis=0)
     return {**{f"{100 * t:g}".replace(".", "_"): values[t] for t in ious}, "mean": mean}
-
-
-def resamples(images: int, seed: int) -> NDArray[np.uint8]:
-    """Count how often each image is drawn, (1 + resamples, images): once in the first, that of the figures themselves.
-
-    >>> resamples(9, 0).sum(axis=1)[:3].tolist(), resamples(9, 0)[0].tolist()
-    ([9, 9, 9], [1, 1, 1, 1, 1, 1, 1, 1, 1])
-    """
-    rng, drawn = np.random.default_rng(seed), np.ones((1 + RESAMPLES, images), np.uint8)
-    for row in drawn[1:]:
-        row[:] = np.minimum(np.bincount(rng.integers(images, size=images), minlength=images), 255)
-    return drawn
-
-
-def estimate(values: NDArray[Any]) -> Estimate:
-    """Take the first figure, and mirror the others about it, since what is off in resamples is off in it likewise.
-
-    >>> estimate(np.array([0.5, 0.5, 0.6, 0.8]))
-    Estimate(value=0.5, low=0.21, high=0.495)
-    """
-    if np.isnan(values[0]):
-        return Estimate(None, None, None)
-    low, high = 2 * values[0] - np.nanquantile(values[1:], [0.975, 0.025])
-    return Estimate(float(values[0]), round(float(low), 12), round(float(high), 12))
-
-
-def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[Any]:
-    ratio: NDArray[Any] = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
-    return ratio
-
-
-@dataclass(frozen=True, eq=False)
-class Scored:
-    """Detections matched with the objects of scenes, the ring of each object and each detection, and resamples."""
-
-    scenes: Scenes
-    matches: Matches
-    rings: NDArray[Any]
-    lies_in: NDArray[Any]
-    weights: NDArray[np.uint8]
-
-    def recall(self, ring: int, k: int) -> NDArray[Any]:
-        """Count the objects of a ring that are found at threshold `k`, over all of them, (resamples,)."""
-        found = np.zeros(len(self.scenes.objects), bool)
-        found[self.matches.found[k][self.matches.found[k] != FREE]] = True
-        return self.share(found, (self.rings == ring) & ~self.scenes.objects.crowd)
-
-    def share(self, found: NDArray[np.bool_], of: NDArray[np.bool_]) -> NDArray[Any]:
-        """Count those found among some objects, over all of them, (resamples,); NaN where there are none."""
-        hits, all_ = (self.weights @ self._by_image(which) for which in (found & of, of))
-        return _ratio(hits, all_)
-
-    def precision(self, ring: int, k: int) -> NDArray[Any]:
-        """Average the precision of a ring at threshold `k` over categories with objects there, (resamples,)."""
-        scenes, order = self.scenes, self._surest
-        found, dets = self.matches.found[k][order], self.matches.detections[order]
-        hit = (found != FREE) & ~scenes.objects.crowd[found] if len(scenes.objects) else found != FREE
-        its_ring = np.where(hit, self.rings[found] if len(self.rings) else NONE, self.lies_in[dets])
-        there = (its_ring == ring) & (hit | (found == FREE))
-        real = (self.rings == ring) & ~scenes.objects.crowd
-        sums, count = np.zeros(len(self.weights)), np.zeros(len(self.weights))
-        for category in np.unique(scenes.objects.category[real]).tolist():
-            total = self.weights @ self._by_image(real & (scenes.objects.category == category))
-            begin, end = np.searchsorted(scenes.detections.category[dets], [category, category + 1])
-            at = begin + np.flatnonzero(there[begin:end])
-            values = average_precision(hit[at], scenes.detections.image[dets[at]], self.weights, total)
-            sums += np.where(total > 0, values, 0)
-            count += total > 0
-        return _ratio(sums, count)
-
-    @cached_property
-    def _surest(self) -> NDArray[np.int64]:
-        """Order the detections that count by category, the surest first."""
-        detections, dets = self.scenes.detections, self.matches.detections
-        return np.lexsort((-detections.score[dets], detections.category[dets]))
-
-    def _by_image(self, which: NDArray[np.bool_]) -> NDArray[Any]:
-        return np.bincount(self.scenes.objects.image[which], minlength=len(self.scenes.sizes)).astype(float)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,11 @@ class Scenes:
     categories: tuple[str, ...]
     objects: Boxes
     detections: Boxes
+
+
+def chosen(of: Boxes, which: NDArray[np.bool_]) -> Boxes:
+    """Choose some of the boxes."""
+    return Boxes(*(getattr(of, each.name)[which] for each in fields(of)))
 
 
 def boxes(image: Any, category: Any, box: Any, score: Any = 0.0, crowd: Any = False, area: Any = None) -> Boxes:

@@ -61,7 +61,7 @@ RESULTS: dict[str, Made] = {
     "rings": lambda: padviz.rings(*made_files()),
     "seen": lambda: padviz.seen(net(), size=16, patch=4, grid=5, **NOISE),
 }
-PLAIN = ("rings", "sizes", "layers", "costs", "networks", "diff")
+PLAIN = ("sizes", "layers", "costs", "networks", "diff")
 
 
 @pytest.fixture(scope="module", params=RESULTS)

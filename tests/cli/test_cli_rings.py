@@ -106,3 +106,22 @@ def test_a_file_that_is_too_large_is_not_read() -> None:
     result = run(*ASKED)
     assert result.exit_code == 2
     assert result.stderr.startswith("padviz: gt.json: has more than 1073741824 bytes, too many for COCO's instances")
+
+
+def test_a_network_and_classes_stand_beside_and_a_picture_is_drawn() -> None:
+    coco_files(scenes(3, seen=seen))
+    asked = [*ASKED, "vgg11", "--size", "96x128", "--by-class"]
+    for suffix in ("png", "svg", "pdf"):
+        result = run(*asked, "-o", f"rings.{suffix}")
+        assert result.stdout == run(*asked).stdout
+        assert Path(f"rings.{suffix}").stat().st_size > 5000
+    facts = json.loads(run(*asked, "--format", "json").stdout)
+    assert facts["beside"]["network"] == "vgg11"
+    assert facts["beside"]["size"] == [96, 128]
+    assert [*facts["classes"]] == ["c0", "c1"]
+    words = " ".join(run(*asked).stdout.split())
+    assert "vgg11 where objects are" in words
+    assert "Fair share and being found: Spearman +" in words
+    assert "it does not say why" in words
+    result = run(*ASKED, "--size", "64")
+    assert result.stderr == "padviz: --size: is that of a network; name MODEL, or leave it out\n"

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import padviz
 from padviz.errors import OptionError
 from padviz.scoring.matching import FREE, match
-from padviz.scoring.rings import COCO, depths, rings_of
-from padviz.scoring.scenes import Boxes, Scenes, boxes
+from padviz.scoring.rings import COCO, by_class, depths, rings_of
+from padviz.scoring.scenes import Boxes, Scenes, boxes, chosen
 from tests.scoring.made import as_coco, perfect, scenes
 from tests.sweeps import SLOW
 
@@ -156,3 +157,83 @@ def test_a_set_without_detections_finds_nothing() -> None:
     empty = rings_of(Scenes(made.sizes, made.categories, nothing, made.detections))
     assert [ring.objects for ring in empty.rings] == [0, 0, 0, 0]
     assert empty.recall_apart.value is None
+
+
+def one_object(box: list[float], area: float | None = None) -> Any:
+    """The outermost ring of an image of 200 x 300 px with one object, which is found."""
+    there = boxes([0], [0], [box], area=area and [area])
+    return rings_of(Scenes(np.array([[200, 300]]), ("c",), there, boxes([0], [0], [box], [1.0])), 1)
+
+
+@pytest.mark.parametrize(
+    ("box", "uncut"),
+    [([1, 50, 20, 20], 0), ([1.5, 50, 20, 20], 1), ([50, 0, 20, 20], 0), ([279, 50, 20, 20], 0), ([50, 179, 9, 20], 0)],
+)
+def test_objects_within_a_pixel_of_a_border_are_cut(box: list[float], uncut: int) -> None:
+    assert one_object(box).rings[0].uncut.objects == uncut
+
+
+@pytest.mark.parametrize(
+    ("side", "area", "size"),
+    [(31, None, "small"), (32, None, "medium"), (96, None, "medium"), (97, None, "large"), (97, 1000, "small")],
+)
+def test_sizes_are_cocos_classes_by_the_area_of_the_file(side: float, area: float | None, size: str) -> None:
+    found = one_object([50, 50, side, side], area).rings[0].sizes
+    assert {name: part.objects for name, part in found.items() if part.objects} == {size: 1}
+
+
+@pytest.mark.parametrize(
+    ("box", "side"),
+    [([2, 90, 8, 8], "left"), ([290, 90, 8, 8], "right"), ([90, 3, 8, 8], "top"), ([90, 190, 8, 8], "bottom")],
+)
+def test_objects_are_of_the_side_that_is_nearest(box: list[float], side: str) -> None:
+    found = one_object(box)
+    assert {name: part.objects for name, part in found.sides.items() if part.objects} == {side: 1}
+    row, column = int((box[1] + 4) / 200 * 6), int((box[0] + 4) / 300 * 6)
+    assert found.places.objects[row][column] == sum(map(sum, found.places.objects)) == 1
+    assert found.places.recall[row][column] == 1
+
+
+def test_a_side_that_is_not_seen_differs_from_the_other() -> None:
+    made = scenes(7, images=200, noise=0, false=0)
+    found = Scenes(made.sizes, made.categories, made.objects, chosen(made.detections, made.detections.box[:, 0] > 20))
+    apart = rings_of(found).sides_apart
+    assert apart["left_right"].high is not None
+    assert apart["left_right"].high < -0.3
+    assert apart["top_bottom"].low is not None
+    assert apart["top_bottom"].low < 0 < (apart["top_bottom"].high or 0)
+
+
+def test_classes_are_scored_as_if_each_were_alone() -> None:
+    made = scenes(8, categories=3)
+    classes = by_class(made, 2)
+    assert [*classes] == ["c0", "c1", "c2"]
+    both = rings_of(made, 2)
+    for k, ring in enumerate(both.rings):
+        means = [classes[name][k].ap["mean"].value or 0 for name in classes]
+        assert ring.ap["mean"].value == pytest.approx(np.mean(means), abs=1e-12)
+        assert ring.objects == sum(rings[k].objects for rings in classes.values())
+
+
+def test_fair_shares_stand_beside_and_go_with_what_is_found_by_them() -> None:
+    network = padviz.load("vgg11")
+    share = padviz.usage(network, (96, 128)).share()
+    made = scenes(9, images=150, noise=0, false=0)
+    centre = (made.objects.box[:, :2] + made.objects.box[:, 2:] / 2).astype(int).T
+    due = share[centre[1].clip(0, 95), centre[0].clip(0, 127)]
+    there = chosen(perfect(made).detections, due > 0.9)
+    scored = rings_of(Scenes(made.sizes, made.categories, made.objects, there), 3, network=network, size=(96, 128))
+    assert scored.beside
+    fair = scored.beside.fair_share
+    ring = np.searchsorted([1 / 3, 2 / 3], depths(made.objects, made.sizes, True), side="right")
+    assert fair == pytest.approx([due[ring == k].mean() for k in range(3)])
+    assert fair[0] < fair[-1]
+    padded = scored.beside.padding
+    assert padded[0] is not None
+    assert padded[0] > (padded[-1] or 0)
+    ranks = np.argsort(np.argsort(due, kind="stable"))
+    assert scored.beside.correlation.value == pytest.approx(np.corrcoef(ranks, due > 0.9)[0, 1], abs=0.05)
+    assert (scored.beside.correlation.low or 0) > 0.3
+    whole = rings_of(perfect(made), 3, network=network, size=(96, 128))
+    assert whole.beside
+    assert whole.beside.correlation.value is None  # all are found

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from padviz.counting.shares.summary import percent
 from padviz.reports.documents import flat, plain
 from padviz.reports.report import Column, Heading, Lines, Report, Table
-from padviz.scoring.rings import Estimate, Ring, Rings
+from padviz.scoring.rings import Ring, Rings
+from padviz.scoring.scored import Estimate, Part
 
 LEGEND = "AP: mean over overlaps of .5 to .95; recall: overlapped by half. In brackets 95 % intervals, over images."
 CAUSE = "Position need not be why: objects at the border are cut and smaller, and scenes differ there."
@@ -16,9 +18,20 @@ NOTHING = Estimate(None, None, None)
 def report_of(scored: Rings, files: Sequence[str] = ()) -> Report:
     """Report the rings from the outermost inwards, and how far the outermost is from the innermost."""
     sheet = [flat(plain(ring)) for ring in scored.rings]
+    if scored.beside:
+        for row, share, padded in zip(sheet, scored.beside.fair_share, scored.beside.padding, strict=True):
+            row |= {"fair_share": share, "padding": padded}
     heading = f"{scored.images:,} images, {scored.objects:,} objects, {scored.detections:,} detections"
-    screen = [Heading(heading), Lines((answer(scored), CAUSE)), Table(_columns(scored), scored.rings), Lines((LEGEND,))]
-    return Report("rings", plain(scored), [screen], Table([*map(Column, sheet[0])], sheet), files=files)
+    first = Lines((answer(scored), CAUSE, sides(scored), *geometry(scored)))
+    screen = [
+        [Heading(heading), first, Table(_columns(scored), scored.rings), Lines((LEGEND,))],
+        [Heading("Recall of objects that no border cuts"), Table(_sizes(scored), scored.rings)],
+    ]
+    if scored.beside:
+        screen.append([Heading(f"{scored.beside.network} where objects are"), Table(_beside(scored), scored.rings)])
+    if scored.classes:
+        screen.append([Heading("AP by class"), Table(_classes(scored), [*scored.classes.items()])])
+    return Report("rings", plain(scored), screen, Table([*map(Column, sheet[0])], sheet), files=files)
 
 
 def _columns(scored: Rings) -> list[Column]:
@@ -28,7 +41,7 @@ def _columns(scored: Rings) -> list[Column]:
     names = zip(scored.rings[0].ap, scored.ious, strict=False)
     precisions = [Column(f"ap_{name}", f"AP {iou:g}", percents, of(name)) for name, iou in names]
     return [
-        Column("ring", "from the border", of=lambda ring: where(ring, scored.of)),
+        _place(scored),
         Column("objects"),
         Column("recall", show=percents),
         *precisions,
@@ -36,11 +49,76 @@ def _columns(scored: Rings) -> list[Column]:
     ]
 
 
+def _place(scored: Rings) -> Column:
+    return Column("ring", "from the border", of=lambda ring: where(ring, scored.of))
+
+
+def _sizes(scored: Rings) -> list[Column]:
+    def of(name: str) -> Callable[[Ring], Part]:
+        return lambda ring: ring.sizes[name]
+
+    uncut = Column("uncut", "all", counted, lambda ring: ring.uncut)
+    return [_place(scored), uncut, *(Column(name, show=counted, of=of(name)) for name in scored.rings[0].sizes)]
+
+
+def counted(part: Part) -> str | None:
+    """Write the share of some objects that is found, and how many they are.
+
+    >>> counted(Part(8, Estimate(0.5, 0.4, 0.6)))
+    '50.0 % of 8'
+    """
+    return None if part.recall.value is None else f"{100 * part.recall.value:.1f} % of {part.objects:,}"
+
+
+def _beside(scored: Rings) -> list[Column]:
+    found = scored.beside
+    if found is None:
+        return []
+    index = {id(ring): k for k, ring in enumerate(scored.rings)}
+    return [
+        _place(scored),
+        Column("fair_share", "fair share", "{:.3g}", lambda ring: found.fair_share[index[id(ring)]]),
+        Column("padding", "paths from padding", percent, lambda ring: found.padding[index[id(ring)]]),
+        Column("recall", show=percents),
+    ]
+
+
+def _classes(scored: Rings) -> list[Column]:
+    def of(k: int) -> Callable[[tuple[str, Sequence[Ring]]], float | None]:
+        return lambda row: row[1][k].ap["mean"].value
+
+    shown = [where(ring, scored.of) for ring in scored.rings]
+    objects = Column("objects", "objects outermost", of=lambda row: row[1][0].objects)
+    return [
+        Column("class", of=lambda row: row[0]),
+        objects,
+        *(Column(f"ring_{k}", name, percent, of(k)) for k, name in enumerate(shown)),
+    ]
+
+
+def sides(scored: Rings) -> str:
+    """Say whether opposite sides of the outermost ring differ, as uneven padding would have it."""
+    pairs = [name.replace("_", " against ") for name in scored.sides_apart]
+    parts = [apart(f"{pair}:", of) for pair, of in zip(pairs, scored.sides_apart.values(), strict=True)]
+    return f"Recall in the outermost ring, {'; '.join(parts)}."
+
+
+def geometry(scored: Rings) -> list[str]:
+    """Say how fair shares go with what is found; nothing without a network."""
+    if scored.beside is None:
+        return []
+    value, low, high = scored.beside.correlation
+    if value is None or low is None or high is None:
+        return ["Fair shares cannot be correlated with what is found, since all or none is."]
+    return [f"Fair share and being found: Spearman {value:+.2f} ({low:+.2f} to {high:+.2f}); it does not say why."]
+
+
 def where(ring: Ring, of: str) -> str:
     """Say where a ring lies.
 
-    >>> where(Ring(0.25, 0.5, 0, NOTHING, {}), "share"), where(Ring(64, None, 0, NOTHING, {}), "px")
-    ('25 to 50 %', 'from 64 px')
+    >>> nothing = Part(0, NOTHING)
+    >>> where(Ring(0.25, 0.5, 0, NOTHING, {}, nothing, {}), "share")
+    '25 to 50 %'
     """
     if of == "share":
         return f"{100 * ring.first:.3g} to {100 * (ring.last or 1):.3g} %"

@@ -1,0 +1,64 @@
+"""Objects told apart: cut by the border or not, by size, and by the side that is nearest."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.scoring.scored import Estimate, Part, Scored, estimate
+
+SMALL, LARGE = 32**2, 96**2  # px, of COCO's size classes
+GRID = 6  # cells a side
+TOUCHING = 1  # px that an object which the border cuts may be away from it
+SIDES = ("left", "top", "right", "bottom")
+OPPOSITE = (("left", "right"), ("top", "bottom"))
+
+
+class Places(NamedTuple):
+    """Objects by where in the image their centres are, and the share of them that is found: (rows, columns) each."""
+
+    objects: list[list[int]]
+    recall: list[list[float | None]]
+
+
+def places_of(scored: Scored) -> Places:
+    """Lay a grid over all images, and count in each of its cells."""
+    objects = scored.scenes.objects
+    centre = objects.box[:, :2] + objects.box[:, 2:] / 2
+    part = np.clip(centre / scored.scenes.sizes[objects.image][:, ::-1] * GRID, 0, GRID - 1).astype(int)
+    cells = part[:, 1] * GRID + part[:, 0]
+    there, found = (np.bincount(cells[which & scored.real], minlength=GRID**2) for which in (cells >= 0, scored.found))
+    recall = [float(hits / n) if n else None for hits, n in zip(found, there, strict=True)]
+    return Places(there.reshape(GRID, GRID).tolist(), [recall[k : k + GRID] for k in range(0, GRID**2, GRID)])
+
+
+def sizes_of(scored: Scored, inside: NDArray[np.bool_]) -> tuple[Part, dict[str, Part]]:
+    """Count the objects that touch no border, and those of each size among them."""
+    objects = scored.scenes.objects
+    uncut = inside & (margins(scored).min(axis=0) > TOUCHING)
+    small, large = objects.area < SMALL, objects.area > LARGE
+    by_size = {"small": small, "medium": ~small & ~large, "large": large}
+    return scored.part(uncut), {name: scored.part(uncut & of) for name, of in by_size.items()}
+
+
+def margins(scored: Scored) -> NDArray[Any]:
+    """Measure how far each object's box is from each side of its image, (sides, objects), in px."""
+    objects = scored.scenes.objects
+    left, top, width, height = objects.box.T
+    tall, wide = scored.scenes.sizes[objects.image].T
+    return np.stack([left, top, wide - left - width, tall - top - height])
+
+
+def sides_of(scored: Scored) -> tuple[dict[str, Part], dict[str, Estimate]]:
+    """Count the objects of the outermost ring by the side that their centres are nearest to, and compare opposite ones.
+
+    It is where padding on one side only would show.
+    """
+    box = scored.scenes.objects.box.T
+    half = np.stack([box[2], box[3], box[2], box[3]]) / 2
+    nearest = np.argmin(margins(scored) + half, axis=0)
+    of = {name: (scored.rings == 0) & (nearest == k) for k, name in enumerate(SIDES)}
+    apart = {f"{a}_{b}": estimate(scored.share(of[a]) - scored.share(of[b])) for a, b in OPPOSITE}
+    return {name: scored.part(which) for name, which in of.items()}, apart
