@@ -49,6 +49,7 @@ RATIOS = [  # what, ours, compared with, theirs, the most that the ratio should 
     ("`sizes` of ResNet-152, 64 to 4096", "balanced_sizes", "`uneven` of ResNet-152 at one size", "ledger", 50),
     ("fair shares of ResNet-50 at 65536, with all figures", "fair_shares[65536]", "at 512", "fair_shares[512]", 2),
     ("`tiles` of the padded U-Net, 100,000 x 100,000 px", "tiles[plan]", "`usage` at 2048", "tiles[usage]", 100),
+    ("`rings` of 98,000 detections, with intervals", "rings", "pycocotools' evaluation", "pycocotools", 3),
     ("`tiled`, a U-Net in 25 tiles", "tiles_run[tiled]", "bare forwards of the tiles", "tiles_run[bare]", 1.1),
     ("all remedies of ResNet-152 at 224", "remedies[remedies]", "`usage` of it", "remedies[usage]", 100),
     ("`audit` of 300 convolutions at 1024", "deep_chain[audit-300-1024]", ITS_USAGE, "deep_chain[usage-300-1024]", 15),
