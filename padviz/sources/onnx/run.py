@@ -14,10 +14,10 @@ from padviz.sources.onnx.constants.folding import FOLDS, Malformed, fold
 from padviz.sources.onnx.constants.stored import Later, completed, constant, known, literal
 from padviz.sources.onnx.model import DEEPEST, MOST_NODES, Model, attributes, needed, op_of, title
 from padviz.sources.onnx.operators import OPS
-from padviz.sources.onnx.tensors import GraphArranger, Node, passed
+from padviz.sources.onnx.tensors import GraphArranger, Node
 from padviz.sources.tracing.arranging import Constant, Head, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import plain, whole
-from padviz.sources.tracing.calls import Result, follow
+from padviz.sources.tracing.calls import Result, follow, passed
 from padviz.sources.tracing.sizes.rows import Probes
 from padviz.sources.tracing.trace import Trace
 
@@ -127,7 +127,10 @@ class _Run:
         version = self.graph.versions.get(proto.domain or "ai.onnx", 1)
         op, arranger = op_of(proto), self.arranger
         handler = passed if op in arranger.neutral else OPS.get(op)
-        return Node(arranger, title(proto), op, version, attrs, tuple(inputs), len(proto.output), handler)
+        return Node(
+            arranger=arranger, title=title(proto), op=op, version=version, attrs=attrs, read=tuple(inputs),
+            outputs=len(proto.output), handler=handler,
+        )  # fmt: skip
 
     def inner(self, proto: Proto, node: Node, scope: Scope, depth: int) -> list[Value] | None:
         """Run constants, functions of the model, and branches that are decided; None for all other nodes."""

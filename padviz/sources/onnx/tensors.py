@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from padviz.axis.operations import Op, Same, Window
-from padviz.axis.resize import Resize
-from padviz.network.layer import Channels, Kind
+from padviz.network.layer import Channels
 from padviz.sources.onnx.constants.everywhere import LOST
 from padviz.sources.onnx.constants.folding import Array, Malformed, from_front, integers
 from padviz.sources.onnx.constants.stored import Budget
-from padviz.sources.tracing.arranging import Arranger, Constant, Head, Map, Stuck, Value
+from padviz.sources.tracing.arranging import Arranger, Constant, Stuck, Value
 from padviz.sources.tracing.axis_labels import (
-    Dims,
-    axis_of,
-    broadcast,
-    has_places,
-    has_positions,
-    is_flattened,
     shape_of,
     size_of,
-    whole,
 )
-from padviz.sources.tracing.calls import Call, Result, together
+from padviz.sources.tracing.calls import GraphCall
 from padviz.sources.tracing.sizes.rows import tracked
 
 CONVS = ("Conv", "ConvInteger", "QLinearConv", "com.microsoft.FusedConv")
@@ -35,7 +27,6 @@ WINDOWED = {
 }  # fmt: skip
 SAME: dict[str, Same] = {"SAME_UPPER": "same_upper", "SAME_LOWER": "same_lower"}
 NOTHING = ["NOTSET", "VALID", ""]
-PARTS = ("spread", "line", "global")  # whose layers are called after them too
 
 
 @dataclass
@@ -56,31 +47,18 @@ class GraphArranger(Arranger):
             turns.kept(outcome, over.reshape(-1))
             turns.active = False
 
-    def is_flat(self, x: Value) -> bool:
-        """Tell whether height and width are no dimensions of their own any more: a head, unless it is reshaped back."""
-        if not isinstance(x, Map) or x.dims is None:
-            return True
-        own = [axis_of(dim) for dim in x.dims]
-        return self.trace.pooled[x.at] or self.tells_apart(x.at, [role for role in self.trace.axes if role not in own])
 
-
-@dataclass(eq=False)
-class Node(Call):
+@dataclass(eq=False, kw_only=True)
+class Node(GraphCall):
     """A node with the tensors it reads; `op` has its domain in front where that is not ONNX's own."""
 
     arranger: GraphArranger
-    title: str
-    op: str
     version: int
     attrs: dict[str, Any]
-    read: tuple[Value | None, ...]
     outputs: int = 1
-    handler: Callable[..., Result] | None = None
 
     def __post_init__(self) -> None:
-        self.given = [x for x in self.read if x is not None]
-        self.maps = [x for x in self.given if isinstance(x, Map)]
-        self.heads = [x for x in self.given if isinstance(x, Head)]
+        super().__post_init__()
         self.windowed = self.op in WINDOWED
 
     @property
@@ -90,10 +68,6 @@ class Node(Call):
     @property
     def which(self) -> str:
         return f"node {self.title}: the operation {self.op} (opset {self.version})"
-
-    @property
-    def sources(self) -> list[int]:
-        return sorted(frozenset().union(*(x.sources for x in self.given)))
 
     @property
     def pointwise(self) -> bool:  # type: ignore[override]
@@ -106,56 +80,6 @@ class Node(Call):
     def weight(self) -> Value:
         """The weights of a convolution."""
         return self.tensor(WEIGHT.get(self.op, 1))
-
-    def name(self, part: str = "") -> str:
-        return f"{self.title}.{part}" if part in PARTS else self.title
-
-    @property
-    def flat(self) -> bool:
-        """Whether none of its maps has height and width."""
-        return all(map(self.arranger.is_flat, self.maps))  # and heads are
-
-    def without_positions(self) -> Result:
-        if self.heads or (self.handler is None and self.flat):
-            why = "reads what was flattened, or picked position by position, as an image"
-            first = self.tensor(0)
-            return self.stuck(why, isinstance(first, Head) and first.flattened)
-        return None
-
-    def handled(self, handler: Callable[..., Result]) -> Result:
-        return handler(self)
-
-    def stuck(self, why: str, flattened: bool) -> Value:
-        return self.head() if self.flat and not self.windowed else super().stuck(why, flattened)
-
-    def head(self) -> Value:
-        """Make a head of all inputs, never spatial again, which may be a step of attention."""
-        flat = all(self.trace.pooled[x.at] or is_flattened(x.dims or ()) for x in self.maps)
-        behind = frozenset(self.sources)
-        self.attend(behind, len(self.maps) + len(self.heads))
-        return Head(None, behind, flat and all(x.flattened for x in self.heads))
-
-    def lined_up(self, values: Sequence[Map], along: int | None = None) -> Dims:
-        """Line up dimensions as far as they are known, with those of constants."""
-        maps, known = iter(values), list[Dims]()
-        for x in self.given:
-            constant = isinstance(x, Constant)
-            dims = x.dims if constant else next(maps).dims
-            if dims is not None:
-                known.append(dims if along is None or not constant else (*dims[:along], (), *dims[along + 1 :]))
-        common = known[0] if known else None
-        for dims in known[1:]:
-            common = None if common is None else broadcast(common, dims)
-        if common is None:
-            raise Stuck("joins " + " and ".join("x".join(map(str, shape_of(dims))) for dims in known))
-        return common
-
-    def tensor(self, i: int) -> Value:
-        """Read an input that must be there."""
-        x = self.read[i] if i < len(self.read) else None
-        if x is None:
-            raise Stuck("lacks an input")
-        return x
 
     def arrays(self, start: int) -> list[Array | None]:
         """Read the inputs from `start` on as small constants; what is not one is an error."""
@@ -238,31 +162,6 @@ class Node(Call):
             raise Stuck(f"has a kernel of {len(kernel)} dimensions over {len(roles)}")
         return {role: self.window(kernel, i, ceil) for i, role in enumerate(roles)}
 
-    def image(self, x: Value) -> tuple[Map, list[str]]:
-        """Arrange a map so that a spatial operation can read it; name the roles of its dimensions from the third on."""
-        x = self.arranger.settled(x)
-        if not isinstance(x, Map):
-            raise Stuck("reads a flattened map as an image")
-        if not 3 <= len(x.known) <= 4:
-            raise Stuck(f"reads a tensor of {len(x.known)} dimensions as an image")
-        vector = self.trace.pooled[x.at] and not any(map(has_positions, x.known[:2]))
-        if vector and shape_of(x.known[2:]) != [1] * (len(x.known) - 2) and not has_places(x.known[2:]):
-            x = self._unfolded(x)
-        return self.arranger.image(x, 2)
-
-    def _unfolded(self, x: Map) -> Map:
-        """Spread a vector that was reshaped to an image: every position of it sees the vector."""
-        sizes = shape_of(x.known)[2:]
-        height, width = [1] * (2 - len(sizes)) + sizes
-        layer = self.trace.add(self.name("spread"), "resize", (x.at,), (Resize(height), Resize(width)))
-        return Map((*x.known[:2], *map(whole, "hw"[-len(sizes) :], sizes)), layer)
-
-    def lay(
-        self, kind: Kind, x: Value, ops: Mapping[str, Op], out: int | None = None, channels: Channels | None = None
-    ) -> Map:
-        """Lay one layer with an operation for each role, and with as many channels as go `out`."""
-        return self.arranger.lay(self.title, kind, x, ops, out, channels)
-
     def channels(self, x: Value, weight: Sequence[int], groups: int, transposed: bool = False) -> Channels | None:
         """Find what a weight says of a convolution of `x`, for each image; None where it says nothing that makes sense.
 
@@ -276,8 +175,3 @@ class Node(Call):
         into, out = (first, second) if transposed else (second, first)
         batch, rest = divmod(size_of(x.known[0]), self.arranger.batch)
         return None if rest or not batch else Channels(batch * into, batch * out, batch * groups)
-
-
-def passed(node: Node) -> Result:
-    """Pass what was asked to be neutral as elementwise in all maps that it reads."""
-    return node.maps[0] if len(node.maps) == 1 else together(replace(node, read=(*node.maps,)), "add", node.maps)

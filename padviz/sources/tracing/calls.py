@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from padviz.network.layer import Kind
-from padviz.sources.tracing.arranging import Arranger, Flattened, Map, Stuck, Value
-from padviz.sources.tracing.axis_labels import Dims, regrouped
+from padviz.axis.operations import Op
+from padviz.axis.resize import Resize
+from padviz.network.layer import Channels, Kind
+from padviz.sources.tracing.arranging import Arranger, Constant, Flattened, Head, Map, Stuck, Value
+from padviz.sources.tracing.axis_labels import (
+    Dims,
+    axis_of,
+    broadcast,
+    has_places,
+    has_positions,
+    is_flattened,
+    regrouped,
+    shape_of,
+    whole,
+)
 from padviz.sources.tracing.trace import Step, Trace
 
+PARTS = ("spread", "line", "global")  # whose layers are called after them too
 PRODUCTS = frozenset(("matmul", "rmatmul", "mm", "bmm", "baddbmm", "einsum"))
 Result = Value | Sequence[Value | None] | None  # of a call: one value for all that it returns, one each, or a constant
 
@@ -172,3 +185,116 @@ def side_by_side(call: Call, values: Sequence[Map], axis: int, n: int, new: bool
     layer = join(call, "concat", [x.at for x in values])
     whole = values[0] if len(values) == 1 else Map(None, layer, by=values[0].by)
     return replace(whole, dims=call.arranger.sized((*dims[:axis], own, *dims[axis + 1 :]), layer))
+
+
+@dataclass(eq=False)
+class GraphCall(Call):
+    """A call with the values it `read`: those that are `given`, and the `maps` and `heads` among them."""
+
+    arranger: Arranger
+    title: str
+    op: str
+    read: tuple[Value | None, ...]
+    handler: Callable[..., Result] | None = None
+    windowed: bool = False
+    given: list[Value] = field(init=False)
+    maps: list[Map] = field(init=False)
+    heads: list[Head] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.given = [x for x in self.read if x is not None]
+        self.maps = [x for x in self.given if isinstance(x, Map)]
+        self.heads = [x for x in self.given if isinstance(x, Head)]
+
+    @property
+    def sources(self) -> list[int]:
+        return sorted(frozenset().union(*(x.sources for x in self.given)))
+
+    def name(self, part: str = "") -> str:
+        return f"{self.title}.{part}" if part in PARTS else self.title
+
+    @property
+    def flat(self) -> bool:
+        """Whether none of its maps has height and width."""
+        return all(map(self._is_flat, self.maps))  # and heads are
+
+    def _is_flat(self, x: Map) -> bool:
+        """Tell whether height and width are no dimensions of their own any more: a head, unless it is reshaped back."""
+        if x.dims is None:
+            return True
+        own = [axis_of(dim) for dim in x.dims]
+        absent = [role for role in self.trace.axes if role not in own]
+        return self.trace.pooled[x.at] or self.arranger.tells_apart(x.at, absent)
+
+    def without_positions(self) -> Result:
+        if self.heads or (self.handler is None and self.flat):
+            why = "reads what was flattened, or picked position by position, as an image"
+            first = self.tensor(0)
+            return self.stuck(why, isinstance(first, Head) and first.flattened)
+        return None
+
+    def handled(self, handler: Callable[..., Result]) -> Result:
+        return handler(self)
+
+    def stuck(self, why: str, flattened: bool) -> Value:
+        return self.head() if self.flat and not self.windowed else super().stuck(why, flattened)
+
+    def head(self) -> Value:
+        """Make a head of all inputs, never spatial again, which may be a step of attention."""
+        flat = all(self.trace.pooled[x.at] or is_flattened(x.dims or ()) for x in self.maps)
+        behind = frozenset(self.sources)
+        self.attend(behind, len(self.maps) + len(self.heads))
+        return Head(None, behind, flat and all(x.flattened for x in self.heads))
+
+    def lined_up(self, values: Sequence[Map], along: int | None = None) -> Dims:
+        """Line up dimensions as far as they are known, with those of constants."""
+        maps, known = iter(values), list[Dims]()
+        for x in self.given:
+            constant = isinstance(x, Constant)
+            dims = x.dims if constant else next(maps).dims
+            if dims is not None:
+                known.append(dims if along is None or not constant else (*dims[:along], (), *dims[along + 1 :]))
+        common = known[0] if known else None
+        for dims in known[1:]:
+            common = None if common is None else broadcast(common, dims)
+        if common is None:
+            raise Stuck("joins " + " and ".join("x".join(map(str, shape_of(dims))) for dims in known))
+        return common
+
+    def tensor(self, i: int) -> Value:
+        """Read an input that must be there."""
+        x = self.read[i] if i < len(self.read) else None
+        if x is None:
+            raise Stuck("lacks an input")
+        return x
+
+    def image(self, x: Value) -> tuple[Map, list[str]]:
+        """Arrange a map so that a spatial operation can read it; name the roles of its dimensions from the third on."""
+        x = self.arranger.settled(x)
+        if not isinstance(x, Map):
+            raise Stuck("reads a flattened map as an image")
+        if not 3 <= len(x.known) <= 4:
+            raise Stuck(f"reads a tensor of {len(x.known)} dimensions as an image")
+        vector = self.trace.pooled[x.at] and not any(map(has_positions, x.known[:2]))
+        if vector and shape_of(x.known[2:]) != [1] * (len(x.known) - 2) and not has_places(x.known[2:]):
+            x = self._unfolded(x)
+        return self.arranger.image(x, 2)
+
+    def _unfolded(self, x: Map) -> Map:
+        """Spread a vector that was reshaped to an image: every position of it sees the vector."""
+        sizes = shape_of(x.known)[2:]
+        height, width = [1] * (2 - len(sizes)) + sizes
+        layer = self.trace.add(self.name("spread"), "resize", (x.at,), (Resize(height), Resize(width)))
+        return Map((*x.known[:2], *map(whole, "hw"[-len(sizes) :], sizes)), layer)
+
+    def lay(
+        self, kind: Kind, x: Value, ops: Mapping[str, Op], out: int | None = None, channels: Channels | None = None
+    ) -> Map:
+        """Lay one layer with an operation for each role, and with as many channels as go `out`."""
+        return self.arranger.lay(self.title, kind, x, ops, out, channels)
+
+
+def passed(call: GraphCall) -> Result:
+    """Pass what was asked to be neutral as elementwise in all maps that it reads."""
+    whole = replace(call, read=(*call.maps,))
+    return call.maps[0] if len(call.maps) == 1 else together(whole, "add", call.maps)
