@@ -20,7 +20,7 @@ FLOORS = (
     ("cli", "__init__"),
     ("__main__",),
 )
-SOURCES = (("tracing",), ("toml", "onnx", "torch"), ("__init__",))  # the floors inside of that room
+SOURCES = (("tracing",), ("toml", "onnx", "torch", "keras"), ("__init__",))  # the floors inside of that room
 HEAVY = {
     "PIL": ("figures", "trained.detecting", "trained.sessions"),
     "click": ("cli",),

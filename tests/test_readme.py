@@ -18,6 +18,7 @@ import padviz
 from padviz.cli import cli
 from tests.cli.test_cli import APART, run
 from tests.cli.test_cli_foreign import plain as plain_file
+from tests.keras_files import image, layer, sequential, written
 from tests.scoring.made import coco_files, scenes
 from tests.sweeps import SLOW
 from tests.trained.test_trying import folder
@@ -71,6 +72,9 @@ def test_commands_run(command: str) -> None:
         (seeing_file if command.startswith("detect") else plain_file)("model.onnx")
     if command.startswith("rings"):
         coco_files(scenes(0, images=8), names=("instances.json", "results.json"))
+    if "model.keras" in command:
+        conv = layer("Conv2D", "c", filters=2, kernel_size=[3, 3], padding="same")
+        written(Path("model.keras"), sequential([image(33, 33, 3), conv]))
     if "--images photos" in command:
         folder(Path("photos"), 3, 260, 280)
     result = run(*shlex.split(command))

@@ -37,11 +37,11 @@ class Loaded(Network):
 def load(
     source: str | Path | Network | nn.Module, size: int | Sequence[int] | None = None, neutral: Iterable[str] = ()
 ) -> Network:
-    """Load a network: a name of the zoo, a TOML or ONNX file, a PyTorch module, or a network as it is.
+    """Load a network: a name of the zoo, a TOML, ONNX or .keras file, a module, a Keras model, or a network as it is.
 
     Parameters
     ----------
-    source : str, Path, torch.nn.Module or Network
+    source : str, Path, torch.nn.Module, keras.Model or Network
         A module may be named, as in "torchvision.models:resnet50".
     size : int or (height, width), optional
         What a foreign network is laid out at where it leaves its input open, in pixels.

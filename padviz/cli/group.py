@@ -157,9 +157,10 @@ class _Group(click.Group):
 
 def _as_command(name: str) -> str:
     """Advise who typed a network where a command belongs; "" where it is none."""
+    from padviz.network.network import FILES
     from padviz.sources.toml.load import zoo
 
-    network = name.lower().endswith((".onnx", ".toml")) or ":" in name or name.lower().replace("-", "") in zoo()
+    network = name.lower().endswith((*FILES, ".toml")) or ":" in name or name.lower().replace("-", "") in zoo()
     return f"name a command first: padviz audit {name}" if network else ""
 
 
@@ -234,8 +235,8 @@ def _sentence(error: click.ClickException) -> str:
 def cli(ctx: click.Context) -> None:
     """How much of an image's border does a network neglect, and what can be changed?
 
-    MODEL is a name from the zoo (see `padviz networks`), the path of an ONNX file or a TOML description, or a PyTorch
-    module as package.module:attribute.
+    MODEL is a name from the zoo (see `padviz networks`), the path of an ONNX or .keras file or a TOML description, or a
+    PyTorch module as package.module:attribute.
 
     N|HxW is 224 or 240x320, in pixels. SCHEME is a padding scheme, or HEIGHT/WIDTH, as zero/circular. Options that end
     in ",..." take several: 224,256, or sizes 64:448:16, or the option again.

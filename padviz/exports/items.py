@@ -19,7 +19,7 @@ from msgspec import structs
 from padviz.axis.padding_modes import RUNNING_ON
 from padviz.errors import DescriptionError, OptionError, PadvizError
 from padviz.exports.manifest import DECLARED, SHOWN, TRAINED, Comparison, Illustrated, Manifest, Maps
-from padviz.network.network import Network, Size, as_size, sides_in, sizes_in
+from padviz.network.network import FILES, Network, Size, as_size, sides_in, sizes_in
 from padviz.network.rewrites import canonical, padding_in_names
 from padviz.sources import MODULE, WEIGHTS, load, shadowing
 from padviz.trained.sessions.inputs import BLANK, NOISE, Inputs, normalisation, pictures_in
@@ -200,7 +200,7 @@ def _inputs(maps: Maps, folder: Path) -> Inputs:
 
 def _placed(name: str, folder: Path) -> str:
     """Find the path of a file from `folder`; other names stay as they are."""
-    path = name.lower().endswith((".toml", ".onnx", *WEIGHTS)) or "/" in name
+    path = name.lower().endswith((".toml", *FILES, *WEIGHTS)) or "/" in name
     return os.path.abspath(folder / name) if path else name
 
 
@@ -237,7 +237,7 @@ def _finder(folder: Path, neutral: Sequence[str], allow_modules: bool, on_note: 
     noted: set[str] = set()
 
     def find(model: str, size: Size | None) -> Network:
-        path = model.lower().endswith((".toml", ".onnx")) or "/" in model
+        path = model.lower().endswith((".toml", *FILES)) or "/" in model
         source = str(folder / model) if path else model
         if MODULE.fullmatch(source) and not allow_modules:
             hint = "if you trust it, allow it with `allow_modules`"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from padviz.axis.operations import Window
 from padviz.axis.resize import Resize
 from padviz.network.layer import WINDOWS, Layer
-from padviz.network.network import Network, Size, in_words
+from padviz.network.network import FILES, Network, Size, in_words
 from padviz.network.rewrites import with_pads_before
 
 
@@ -34,7 +34,7 @@ def notes_at(network: Network, size: Size | None) -> tuple[str, ...]:
     if size == network.size:
         return network.notes
     known = (*network.notes, *network.assumptions)
-    names = baked(network) if network.source.lower().endswith(".onnx") else ()
+    names = baked(network) if network.source.lower().endswith(FILES) else ()
     if not names or len(network.fixed) == len(network.axes):
         return known
     some = f"{names[0]} and {len(names) - 1} more resize or pad" if len(names) > 1 else f"{names[0]} resizes or pads"
@@ -56,7 +56,7 @@ def declared(network: Network) -> str:
 
 def assumed(network: Network, sized_by: str = "size") -> str:
     """Say, in a sentence, that the size at which a network is read is nobody's: a file leaves it open to an option."""
-    if not network.source.lower().endswith(".onnx") or len(network.declared) == len(network.axes):
+    if not network.source.lower().endswith(FILES) or len(network.declared) == len(network.axes):
         return ""
     return f"the file leaves its input size open, {in_words(network.size)} is assumed; `{sized_by}` says another"
 

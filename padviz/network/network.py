@@ -15,6 +15,7 @@ from padviz.network.layer import Layer
 
 Size = tuple[int, ...]  # on each axis
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+FILES = (".onnx", ".keras")  # of networks that something else wrote
 LARGEST = 1_000_000  # pixels of a side
 MOST_TAPS = 100_000  # of all windows on an axis, for their maps to be made
 
@@ -118,7 +119,7 @@ class Network:
         except KeyError:
             if name in self.gone:
                 raise UnknownName(f"{name} {self.gone[name]}", where=self.name) from None
-            model = shlex.quote(self.source) if self.source.lower().endswith(".onnx") else "MODEL"
+            model = shlex.quote(self.source) if self.source.lower().endswith(FILES) else "MODEL"
             lists = f"padviz layers {model} lists them"
             hint = nearest(name, self.index) or nearest(name, [*self.aliases, *self.gone]) or lists
             raise UnknownName(f"no layer is called {name!r}", where=self.name, hint=hint) from None

@@ -26,7 +26,7 @@ WAYS = "name the code that makes the module, as package.module:attribute, or exp
 def load(
     source: str | Path | Network | nn.Module, size: int | Sequence[int] | None = None, neutral: Iterable[str] = ()
 ) -> Network:
-    """Load a network: a name of the zoo, a TOML or ONNX file, a PyTorch module, or a network as it is.
+    """Load a network: a name of the zoo, a TOML, ONNX or .keras file, a module, a Keras model, or a network as it is.
 
     `padviz.load` says what each argument is.
 
@@ -37,6 +37,10 @@ def load(
     if isinstance(source, Network):
         return source
     if not isinstance(source, str | Path):
+        if is_keras(source):
+            from padviz.sources.keras.load import load_model
+
+            return load_model(source, neutral, pixels)
         if is_module(source):
             return _from_torch(source, neutral, pixels)
         raise UnknownName(f"{source!r} is no network", hint="use a name of the zoo, or the path of a TOML file")
@@ -50,6 +54,10 @@ def _from_name(source: str | Path, neutral: Iterable[str], size: Size | None) ->
         return load_onnx(source, neutral, size)
     if isinstance(source, str) and MODULE.fullmatch(source):
         return _from_torch(source, neutral, size)
+    if str(source).lower().endswith(".keras"):
+        from padviz.sources.keras.load import load_keras
+
+        return load_keras(source, neutral, size)
     if str(source).lower().endswith(WEIGHTS):
         raise DescriptionError("holds weights, or pickled code that padviz does not run", where=str(source), hint=WAYS)
     if str(source).lower().endswith(".py"):
@@ -104,6 +112,16 @@ def is_module(source: object) -> bool:
     """
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(source, torch.nn.Module)
+
+
+def is_keras(source: object) -> bool:
+    """Tell whether it is a model of Keras, which is not loaded for that.
+
+    >>> is_keras("resnet18")
+    False
+    """
+    homes = [kind.__module__.partition(".")[0] for kind in type(source).__mro__]
+    return hasattr(source, "to_json") and not {*homes}.isdisjoint(("keras", "tf_keras"))
 
 
 def load_at(source: str | Path | Network | nn.Module, size: int | Sequence[int] | None) -> tuple[Network, Size]:

@@ -1,0 +1,140 @@
+"""One call of a Keras layer, as a call of a foreign graph: what it reads, and what its config says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from padviz.axis.operations import Op, Window
+from padviz.network.layer import Channels, Kind
+from padviz.sources.keras.model import Config, Malformed
+from padviz.sources.tracing.arranging import Map, Stuck, Value
+from padviz.sources.tracing.axis_labels import Dims, plain, size_of
+from padviz.sources.tracing.calls import GraphCall
+
+MOST = 1 << 31  # of any number in a config
+WINDOWED = frozenset((
+    "Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose", "MaxPooling2D", "AveragePooling2D", "Cropping2D",
+    "ZeroPadding2D", "UpSampling2D", "Resizing",
+))  # fmt: skip
+TO_FIRST, TO_LAST = (0, 3, 1, 2), (0, 2, 3, 1)  # where channels are
+
+
+@dataclass(eq=False, kw_only=True)
+class Call(GraphCall):
+    """A layer with the tensors that it reads, its `config`, and `args` with all that it is called with."""
+
+    config: Config
+    args: tuple[Any, ...] = ()
+    neutral: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.windowed = self.op in WINDOWED
+
+    @property
+    def what(self) -> str:
+        return f"layer {self.title}: {self.op}"
+
+    @property
+    def which(self) -> str:
+        return f"layer {self.title}: the Keras layer {self.op}"
+
+    @property
+    def pointwise(self) -> bool:  # type: ignore[override]
+        return self.op == "Conv2D" and all(window == Window(1) for window in self.windows())
+
+    @property
+    def channels_last(self) -> bool:
+        return self.config.get("data_format") != "channels_first"
+
+    def number(self, key: str, default: int = 1) -> int:
+        """Read a whole number."""
+        return whole(self.config.get(key, default), key)
+
+    def pair(self, key: str, default: Any = 1) -> tuple[int, int]:
+        """Read a number for each axis, or one for both."""
+        value = self.config.get(key, default)
+        numbers = value if isinstance(value, list) else [value] * 2
+        if len(numbers) == 1:
+            numbers = [*numbers] * 2
+        if len(numbers) != 2:
+            raise Malformed(f"its {key} are {len(numbers)} numbers, and not 2")
+        return whole(numbers[0], key), whole(numbers[1], key)
+
+    def sides(self, key: str) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Read rows before and after on each axis: ((top, bottom), (left, right)), (height, width) or one number."""
+        value = self.config.get(key, 1)
+        halves = value if isinstance(value, list) and len(value) == 2 else [value] * 2
+        ends = [half if isinstance(half, list) and len(half) == 2 else [half] * 2 for half in halves]
+        rows = [(whole(before, key), whole(after, key)) for before, after in ends]
+        if min(map(min, rows)) < 0:
+            raise Malformed(f"its {key} is negative")
+        return rows[0], rows[1]
+
+    def axes(self, rank: int, default: int = -1) -> list[int]:
+        """Read one axis or several, of so many, counted from the front."""
+        value = self.config.get("axis", default)
+        return [from_front(axis, rank) for axis in (value if isinstance(value, list) else [value])]
+
+    def same(self) -> bool:
+        """Tell whether it pads as SAME; without padding it does not."""
+        padding = self.config.get("padding", "valid")
+        if padding not in ("same", "valid"):
+            raise Stuck(f"has a padding {str(padding)[:40]!r}")
+        return bool(padding == "same")
+
+    def windows(self, kernel: str = "kernel_size", pools: bool = False) -> list[Window]:
+        """Make its window on each axis; one that pools is moved by itself where nothing else is said."""
+        kernels = self.pair(kernel, 2 if pools else 1)
+        strides = kernels if pools and self.config.get("strides") is None else self.pair("strides")
+        steps = zip(kernels, strides, self.pair("dilation_rate"), strict=True)
+        return [Window(*figures, padding="same_upper" if self.same() else (0, 0)) for figures in steps]
+
+    def picture(self, x: Value) -> tuple[Map, dict[str, int]]:
+        """Arrange a map as batch, channels, rows and columns; number the axes of its windows by their roles."""
+        if x.dims is not None and len(x.dims) == 4 and self.channels_last:
+            x = replace(x, dims=tuple(x.dims[i] for i in TO_FIRST))
+        image, roles = self.image(x)
+        if len(roles) != 2:
+            raise Stuck("reads what is no image")
+        return image, {role: i for i, role in enumerate(roles)}
+
+    def lay_windows(
+        self, kind: Kind, x: Value, ops: Sequence[Op], out: int | None = None, channels: Channels | None = None
+    ) -> Map:
+        """Lay one layer with an operation for height and one for width, as the config orders them."""
+        image, at = self.picture(x)
+        laid = self.lay(kind, image, {role: ops[i] for role, i in at.items()}, out, channels)
+        return self.turned_back(laid)
+
+    def turned_back(self, x: Map) -> Map:
+        """Put channels where the layer has them."""
+        dims = tuple(x.known[i] for i in TO_LAST) if self.channels_last else x.known
+        return replace(x, dims=dims)
+
+    def channels_of(self, x: Value) -> int:
+        """Count the channels of what it reads."""
+        return size_of(x.known[-1 if self.channels_last else 1])
+
+    def with_channels(self, x: Map, n: int) -> Map:
+        """Give a map other channels, which each position makes alone."""
+        at = len(x.known) - 1 if self.channels_last else 1
+        dims: Dims = (*x.known[:at], plain(n), *x.known[at + 1 :])
+        return x.part_of(dims, self.title)
+
+
+def whole(value: Any, key: str) -> int:
+    """Check a whole number."""
+    if not isinstance(value, int) or isinstance(value, bool) or not -MOST < value < MOST:
+        raise Malformed(f"its {key} is no whole number, or too large a one")
+    return value
+
+
+def from_front(axis: Any, rank: int) -> int:
+    """Count an axis from the front."""
+    number = whole(axis, "axis")
+    if not -rank <= number < rank:
+        raise Malformed(f"its axis {number} is not one of {rank}")
+    return number % rank

@@ -1,0 +1,89 @@
+"""Keras models as networks: the architecture alone, of a .keras file or of a model in memory. Keras is not needed.
+
+No weight is read, and nothing of what a file holds is run: a layer whose code is another's is not known.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from padviz.errors import DescriptionError, OptionError, let_through, printable
+from padviz.files.packed import BROKEN, member, unpacked
+from padviz.network.network import Network, Size, as_size
+from padviz.sources.keras.model import Malformed, Model, model_of
+from padviz.sources.keras.run import Image, image_of, trace
+from padviz.sources.tracing.general import About, general
+
+USUAL = 224  # pixels of a side that a model leaves open
+MOST_BYTES = 1 << 24  # of a description
+EXPORT = 'save it from Keras 3, as model.save("x.keras"), or export it to .onnx'
+
+
+def load_keras(path: str | Path, neutral: Iterable[str] = (), size: Size | None = None) -> Network:
+    """Load a .keras file; `neutral` names layers to treat as elementwise.
+
+    `size` is what the image is laid out at where the file leaves its height or its width open.
+
+    Raises
+    ------
+    DescriptionError
+        Naming the file, and the layer where there is one.
+    """
+    return _laid_out(model_in(path), printable(Path(path).stem), str(path), neutral, size)
+
+
+def load_model(model: Any, neutral: Iterable[str] = (), size: Size | None = None) -> Network:
+    """Load a Keras model that is in memory, by what it says of itself."""
+    where = str(getattr(model, "name", None) or type(model).__name__)
+    try:
+        content = model.to_json()
+    except Exception as error:
+        let_through(error)
+        line = " ".join(str(error).split())[:200]
+        raise DescriptionError(f"does not say how it is built: {line}", where=where, hint=EXPORT) from None
+    return _laid_out(_parsed(content, where), where, where, neutral, size)
+
+
+def model_in(path: str | Path) -> Model:
+    """Read the architecture in a .keras file."""
+    with unpacked(path, "a .keras file") as archive:
+        try:
+            content = member(archive, "config.json", MOST_BYTES)
+        except BROKEN:
+            what = "has no config.json, or one that cannot be read"
+            raise DescriptionError(what, where=str(path), hint=EXPORT) from None
+    return _parsed(content, str(path))
+
+
+def _parsed(content: str | bytes, where: str) -> Model:
+    try:
+        return model_of(json.loads(content))
+    except Malformed as error:
+        raise DescriptionError(str(error), where=where, hint=EXPORT) from None
+    except RecursionError:
+        raise DescriptionError("is nested too deeply", where=where) from None
+    except ValueError:
+        raise DescriptionError("describes no model: its config is no JSON", where=where, hint=EXPORT) from None
+
+
+def _laid_out(model: Model, name: str, where: str, neutral: Iterable[str], size: Size | None) -> Network:
+    image = _image(model, where)
+    height, width = (own or given for own, given in zip(image.size, size or (USUAL, USUAL), strict=True))
+    try:
+        pixels = as_size((height, width))
+    except OptionError as error:
+        raise DescriptionError(f"its input: {error.what}", where=where) from None
+    network = general(partial(trace, model, where, frozenset(neutral), image), pixels, About(name, source=where))
+    return replace(network, declared=tuple(axis for axis, n in enumerate(image.size) if n))
+
+
+def _image(model: Model, where: str) -> Image:
+    try:
+        return image_of(model)
+    except Malformed as error:
+        raise DescriptionError(str(error), where=where) from None

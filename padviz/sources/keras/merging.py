@@ -1,0 +1,169 @@
+"""Keras layers that join maps, or the positions of one: merges, norms, reductions, products, attention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from padviz.network.layer import Kind
+from padviz.sources.keras.activations import WHY, activated
+from padviz.sources.keras.call import Call, from_front
+from padviz.sources.keras.model import Malformed
+from padviz.sources.tracing.arranging import Map, Stuck, Value, whole_axes
+from padviz.sources.tracing.axis_labels import has_positions, plain, positions, size_of
+from padviz.sources.tracing.calls import Result, side_by_side, together
+from padviz.sources.tracing.contracting import along, linear, over
+
+
+def same(call: Call) -> Result:
+    """Pass what does nothing, or the same to each channel, when a network is used."""
+    return call.tensor(0)
+
+
+def neutral(call: Call) -> Result:
+    """Pass what is elementwise as an activation of one map."""
+    if len(call.maps) > 1:
+        raise Stuck("joins several maps")
+    x = call.tensor(0)
+    return x.activated(x.dims)
+
+
+def activation(call: Call) -> Result:
+    return activated(call, call.tensor(0))
+
+
+def softmax(call: Call) -> Result:
+    x = call.tensor(0)
+    return along(call, x, call.axes(len(x.known)), WHY)
+
+
+def merged(kind: Kind) -> Callable[[Call], Result]:
+    """Make a handler of several maps, position by position; a gate where one is pooled."""
+
+    def run(call: Call) -> Result:
+        away = call.op == "Subtract" and any(call.trace.pooled[x.at] for x in call.maps)  # a mean: a normalisation
+        joined = together(call, "multiply" if away else kind, call.maps, once=any(x.acted for x in call.maps))
+        return joined
+
+    return run
+
+
+def concatenate(call: Call) -> Result:
+    rank = len(call.tensor(0).known)
+    axis = call.axes(rank)[0]
+    if any(len(x.known) != rank for x in call.maps):
+        raise Stuck("joins tensors of different ranks")
+    if any(positions(x.known[axis]) for x in call.maps):
+        if call.flat:
+            return call.head()
+        raise Stuck("joins different maps along their height or width")
+    return side_by_side(call, call.maps, axis, sum(size_of(x.known[axis]) for x in call.maps))
+
+
+def norm(why: str, default: int = -1) -> Callable[[Call], Result]:
+    """Make a handler of what normalises over the dimensions that its config names."""
+
+    def run(call: Call) -> Result:
+        x = call.tensor(0)
+        return _normalised(call, x, [x.known[axis] for axis in call.axes(len(x.known), default)], why)
+
+    return run
+
+
+def group_norm(call: Call) -> Result:
+    x = call.tensor(0)
+    return _normalised(call, x, x.known, "group norm")
+
+
+def _normalised(call: Call, x: Value, over: object, why: str) -> Result:
+    acted = x.activated(x.dims)
+    spread = isinstance(over, list | tuple) and any(map(has_positions, over))
+    return call.norm(acted, why) if spread and isinstance(acted, Map) else acted
+
+
+def dense(call: Call) -> Result:
+    """Multiply the last dimension by a matrix."""
+    x, units = call.tensor(0), call.number("units")
+    if units < 1:
+        raise Malformed(f"it has {units} units")
+    own = [*range(len(x.known) - 1), "in"]
+    sizes: dict[object, int] = {"in": size_of(x.known[-1]), "out": units}
+    return activated(call, linear(call, x, own, [*own[:-1], "out"], sizes, part=call.title))
+
+
+def reduced(call: Call) -> Result:
+    """Reduce to a mean, a sum or an extreme: over channels neutral, over rows and columns pooling."""
+    x = call.tensor(0)
+    axes = range(len(x.known)) if call.config.get("axis") is None else call.axes(len(x.known))
+    return over(call, x, axes, bool(call.config.get("keepdims")))
+
+
+def attention(call: Call) -> Result:
+    """Attend along the dimensions between the first and the last: of queries the first, of values the second tensor."""
+    query, value = (call.arranger.settled(call.tensor(i)) for i in (0, min(1, len(call.read) - 1)))
+    if not isinstance(query, Map) or not isinstance(value, Map):
+        raise Stuck("lacks a map")
+    rank = len(value.known)
+    axes = call.config.get("attention_axes") or (range(1, rank - 1) if call.op == "MultiHeadAttention" else [rank - 2])
+    dims = [value.known[from_front(axis, rank)] for axis in (axes if isinstance(axes, list | range) else [axes])]
+    lost = whole_axes([atom for atom in positions(*dims) if atom.size > 1])
+    if not lost:
+        return replace(query, acted=True)
+    mixed = call.arranger.mixed(call.name(), value, lost, "attention", like=query.at)
+    return replace(mixed, dims=query.dims, acted=True)
+
+
+def flatten(call: Call) -> Result:
+    x = call.tensor(0)
+    return _shaped(call, x, [size_of(x.known[0]), -1])
+
+
+def reshape(call: Call) -> Result:
+    x = call.tensor(0)
+    shape = call.config.get("target_shape")
+    return _shaped(call, x, [size_of(x.known[0]), *_numbers(shape)])
+
+
+def reshape_op(call: Call) -> Result:
+    return _shaped(call, call.tensor(0), _numbers(call.config.get("newshape")))
+
+
+def _numbers(value: object) -> list[int]:
+    if not isinstance(value, list) or not all(isinstance(n, int) and n >= -1 for n in value):
+        raise Malformed("its shape is no list of whole numbers")
+    return [*value]
+
+
+def _shaped(call: Call, x: Value, shape: list[int]) -> Result:
+    """Give a tensor another shape, in which -1 stands for what is left."""
+    total, known = 1, 1
+    for dim in x.known:
+        total *= size_of(dim)
+    for n in shape:
+        known *= max(n, 1)
+    if shape.count(-1) > 1 or 0 in shape or total % known or (total != known and -1 not in shape):
+        raise Malformed(f"it makes {'x'.join(map(str, shape))} of {total} numbers")
+    wanted = [total // known if n == -1 else n for n in shape]
+    return call.arranger.reshape(x, wanted, call.title, call.title) or call.head()
+
+
+def permute(call: Call) -> Result:
+    """Put dimensions in another order: `Permute` counts them from 1, after the batch."""
+    x, order = call.tensor(0), call.config.get("dims", call.config.get("axes"))
+    order = _numbers(order) if order is not None else [*range(len(x.known))][::-1]
+    order = [0, *order] if call.op == "Permute" else order
+    if sorted(order) != [*range(len(x.known))]:
+        raise Malformed("it permutes dimensions that it does not have")
+    return replace(x, dims=tuple(x.known[i] for i in order))
+
+
+def squeeze(call: Call) -> Result:
+    x = call.tensor(0)
+    axes = range(len(x.known)) if call.config.get("axis") is None else call.axes(len(x.known))
+    return replace(x, dims=tuple(dim for i, dim in enumerate(x.known) if i not in axes or size_of(dim) > 1))
+
+
+def expand_dims(call: Call) -> Result:
+    x = call.tensor(0)
+    axis = call.axes(len(x.known) + 1)[0]
+    return replace(x, dims=(*x.known[:axis], plain(1), *x.known[axis:]))

@@ -1,0 +1,241 @@
+"""The architecture of a Keras model: its calls in order, read of the JSON object that Keras makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+MODELS = ("Functional", "Sequential", "Model")  # of which layers are known; any other class has code of its own
+WRAPPERS = ("SpectralNormalization",)  # of one layer, which they leave as it is
+DEEPEST = 20  # models inside of one another
+MOST_LAYERS = 10_000  # of one model
+Config = Mapping[str, Any]
+
+
+class Malformed(Exception):
+    """What a description holds makes no sense."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """What the `call`-th call of a layer made, the `output`-th of that."""
+
+    layer: str
+    call: int = 0
+    output: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One call of a layer of a `kind`: `args` with `Ref`s in the place of tensors; `model` is there if it is one."""
+
+    name: str
+    call: int
+    kind: str
+    config: Config
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    model: Model | None = None
+
+    @property
+    def refs(self) -> list[Ref]:
+        """The tensors that it reads, in their order."""
+        return [*refs_in([self.args, [*self.kwargs.values()]])]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """A model: the shapes of its inputs by what stands for them, its calls in order, and what it returns."""
+
+    name: str
+    inputs: Mapping[Ref, tuple[int | None, ...]]
+    steps: tuple[Step, ...]
+    outputs: tuple[Ref, ...]
+
+
+def model_of(spec: Any, depth: int = 0) -> Model:
+    """Read a model of its class and config, as Keras 2 and 3 write them.
+
+    Raises
+    ------
+    Malformed
+        Saying what makes no sense.
+    """
+    kind, config = kind_of(spec), _table(spec, "config")
+    if depth > DEEPEST:
+        raise Malformed(f"has models nested more than {DEEPEST} deep")
+    if kind not in MODELS:
+        raise Malformed(f"is a model of the class {kind}, whose own code calls its layers")
+    layers = config.get("layers")
+    if not isinstance(layers, list) or not 0 < len(layers) <= MOST_LAYERS:
+        raise Malformed(f"lists no layers, or more than {MOST_LAYERS}")
+    name = _text(config, "name", "model")
+    chained = kind == "Sequential"
+    return _sequential(name, config, layers, depth) if chained else _functional(name, config, layers, depth)
+
+
+def kind_of(spec: Any) -> str:
+    """Name the class of a layer: as Keras does, or, where it is another's, with its package in front."""
+    kind = _text(spec, "class_name", "")
+    if not kind:
+        raise Malformed("has a layer without a class")
+    own, module = spec.get("registered_name"), spec.get("module")
+    keras = not module or str(module).split(".")[0] in ("keras", "tf_keras")
+    return kind if keras else str(own or f"{module}.{kind}")
+
+
+def _functional(name: str, config: Config, layers: Sequence[Any], depth: int) -> Model:
+    inputs: dict[Ref, tuple[int | None, ...]] = {}
+    steps: list[Step] = []
+    for spec in layers:
+        kind, inner = kind_of(spec), _table(spec, "config")
+        title = str(spec.get("name") or _text(inner, "name", kind))
+        if kind == "InputLayer":
+            inputs[Ref(title)] = _shape(inner)
+            continue
+        calls = spec.get("inbound_nodes")
+        model = model_of(spec, depth + 1) if kind in MODELS else None
+        for i, node in enumerate(calls if isinstance(calls, list) else []):
+            steps.append(Step(title, i, *_unwrapped(kind, inner), *_arguments(node), model))
+    given = [_ref(ref) for ref in _refs_of(config, "input_layers")]
+    if not {*given} <= inputs.keys():
+        raise Malformed("names an input that it does not have")
+    outputs = tuple(_ref(ref) for ref in _refs_of(config, "output_layers"))
+    return Model(name, {ref: inputs[ref] for ref in given}, _in_order(steps, inputs), outputs)
+
+
+def _sequential(name: str, config: Config, layers: Sequence[Any], depth: int) -> Model:
+    first, last = Ref(""), Ref("")
+    built = config.get("build_input_shape")
+    shape: tuple[int | None, ...] = _numbers(built) if isinstance(built, list) else ()
+    steps: list[Step] = []
+    for spec in layers:
+        kind, inner = kind_of(spec), _table(spec, "config")
+        if kind == "InputLayer" or (not steps and _declares(inner)):
+            shape = _shape(inner)
+        if kind == "InputLayer":
+            continue
+        title = str(_text(inner, "name", kind))
+        model = model_of(spec, depth + 1) if kind in MODELS else None
+        if model and not shape and not steps:
+            shape = next(iter(model.inputs.values()), ())
+        steps.append(Step(title, 0, *_unwrapped(kind, inner), (last,), {}, model))
+        last = Ref(title)
+    if len({step.name for step in steps}) < len(steps):
+        raise Malformed("names two layers alike")
+    return Model(name, {first: shape}, tuple(steps), (last,))
+
+
+def _unwrapped(kind: str, config: Config) -> tuple[str, Config]:
+    """Take the layer that a wrapper holds, which computes the same with other weights."""
+    if kind in WRAPPERS and isinstance(config.get("layer"), dict):
+        return kind_of(config["layer"]), _table(config["layer"], "config")
+    return kind, config
+
+
+def _arguments(node: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Read what a layer is called with: as Keras 3 writes it, or a list for each tensor."""
+    if isinstance(node, dict):
+        args, kwargs = node.get("args", []), node.get("kwargs", {})
+        if not isinstance(args, list) or not isinstance(kwargs, dict):
+            raise Malformed("calls a layer with what are no arguments")
+        return tuple(_plainly(arg) for arg in args), {str(key): _plainly(value) for key, value in kwargs.items()}
+    if not isinstance(node, list):
+        raise Malformed("calls a layer with what are no arguments")
+    more = [ref[3] for ref in node if isinstance(ref, list) and len(ref) > 3 and isinstance(ref[3], dict)]
+    kwargs = {str(key): value for options in more for key, value in options.items()}
+    return tuple(_ref(ref) for ref in node), kwargs
+
+
+def _plainly(value: Any) -> Any:
+    """Put a `Ref` in the place of each tensor, and a slice in that of a slice."""
+    if isinstance(value, list):
+        return [_plainly(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    kind, config = value.get("class_name"), value.get("config")
+    if kind == "__keras_tensor__" and isinstance(config, dict):
+        return _ref(config.get("keras_history"))
+    if kind == "__slice__" and isinstance(config, dict):
+        return slice(*(config.get(key) for key in ("start", "stop", "step")))
+    return value
+
+
+def refs_in(value: Any) -> Iterator[Ref]:
+    """List the tensors inside of arguments."""
+    if isinstance(value, Ref):
+        yield value
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from refs_in(part)
+
+
+def _in_order(steps: Sequence[Step], known: Iterable[Ref]) -> tuple[Step, ...]:
+    """Sort calls so that each reads what earlier ones make."""
+    made = {(ref.layer, ref.call) for ref in known}
+    readers: dict[tuple[str, int], list[int]] = {}
+    missing = []
+    for i, step in enumerate(steps):
+        needs = {(ref.layer, ref.call) for ref in step.refs} - made
+        missing.append(len(needs))
+        for need in needs:
+            readers.setdefault(need, []).append(i)
+    ready = [i for i, needs in enumerate(missing) if not needs][::-1]
+    order = []
+    while ready:
+        step = steps[ready.pop()]
+        order.append(step)
+        for i in readers.pop((step.name, step.call), ()):
+            missing[i] -= 1
+            if not missing[i]:
+                ready.append(i)
+    if len(order) < len(steps):
+        raise Malformed("has layers that read what none makes, or that read each other")
+    return tuple(order)
+
+
+def _refs_of(config: Config, key: str) -> list[Any]:
+    """List the tensors that a model takes or returns; of a single one Keras 3 writes no list."""
+    refs = config.get(key)
+    if isinstance(refs, dict):
+        refs = [*refs.values()]
+    if not isinstance(refs, list) or not refs:
+        raise Malformed(f"has no {key}")
+    return [refs] if isinstance(refs[0], str) else refs
+
+
+def _ref(value: Any) -> Ref:
+    match value:
+        case [str(layer), int(call), int(output), *_]:
+            return Ref(layer, call, output)
+    raise Malformed("refers to a tensor by what is no name and number")
+
+
+def _declares(config: Config) -> bool:
+    return any(config.get(key) for key in ("batch_shape", "batch_input_shape"))
+
+
+def _shape(config: Config) -> tuple[int | None, ...]:
+    shape = config.get("batch_shape") or config.get("batch_input_shape") or config.get("shape")
+    if not isinstance(shape, list):
+        raise Malformed("has an input without a shape")
+    return _numbers(shape)
+
+
+def _numbers(shape: Sequence[Any]) -> tuple[int | None, ...]:
+    return tuple(n if isinstance(n, int) and n > 0 else None for n in shape)
+
+
+def _table(spec: Any, key: str) -> Config:
+    value = spec.get(key) if isinstance(spec, dict) else None
+    if not isinstance(value, dict):
+        raise Malformed(f"has a layer without a {key}")
+    return value
+
+
+def _text(spec: Any, key: str, default: str) -> str:
+    value = spec.get(key, default) if isinstance(spec, dict) else default
+    if not isinstance(value, str):
+        raise Malformed(f"has a {key} that is no text")
+    return value

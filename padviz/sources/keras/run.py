@@ -1,0 +1,123 @@
+"""A Keras model laid out call by call at one input size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from padviz.errors import DescriptionError
+from padviz.network.network import Size
+from padviz.sources.keras.call import Call
+from padviz.sources.keras.layers import TABLE
+from padviz.sources.keras.model import Malformed, Model, Ref, Step
+from padviz.sources.tracing.arranging import Arranger, Constant, Head, Map, Stuck, Value
+from padviz.sources.tracing.axis_labels import plain, whole
+from padviz.sources.tracing.calls import Result, follow, passed
+from padviz.sources.tracing.sizes.rows import Probes
+from padviz.sources.tracing.trace import Trace
+
+MOST_CALLS = 30_000  # those of models inside of others included
+CHANNELS = (1, 3, 4)  # of an image
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """The image among the inputs of a model: its height and width, 0 where they are open, and its channels."""
+
+    ref: Ref
+    size: Size
+    channels: int
+    channels_last: bool
+
+
+def image_of(model: Model) -> Image:
+    """Find the one input of four dimensions."""
+    images = [(ref, shape) for ref, shape in model.inputs.items() if len(shape) == 4]
+    if len(images) != 1:
+        names = ", ".join(repr(ref.layer) for ref, _ in images[:8])
+        what = f"has several inputs of four dimensions: {names}" if images else "has no input of four dimensions"
+        raise Malformed(what)
+    ref, (_, first, rows, last) = images[0]
+    orders = {step.config.get("data_format") for step in _all_steps(model)} & {"channels_first", "channels_last"}
+    apart = (first in CHANNELS) != (last in CHANNELS)
+    at_end = last in CHANNELS if apart else orders != {"channels_first"}
+    height, width, channels = (first, rows, last) if at_end else (rows, last, first)
+    return Image(ref, (height or 0, width or 0), channels or 3, at_end)
+
+
+def _all_steps(model: Model) -> Iterator[Step]:
+    for step in model.steps:
+        yield step
+        if step.model:
+            yield from _all_steps(step.model)
+
+
+def trace(
+    model: Model, where: str, neutral: frozenset[str], image: Image, size: Size, probes: Probes | None = None
+) -> Trace:
+    """Lay a model out for an image of a size."""
+    run = _Run(Arranger(Trace(where, size, probes)), where, neutral)
+    laid = run.arranger.trace
+    if laid.turns:
+        laid.turns.active = False  # a model turns nowhere
+    sides = [*map(whole, laid.axes, size)]
+    sides.insert(2 if image.channels_last else 0, plain(image.channels))
+    given: dict[Ref, Value] = dict.fromkeys(model.inputs, Constant(None))
+    given[image.ref] = Map((plain(1), *sides), 0)
+    for ref, value in zip(model.outputs, run.model(model, given, ""), strict=True):
+        laid.ends |= value.sources
+        if isinstance(value, Head) or (isinstance(value, Map) and laid.pooled[value.at]):
+            laid.vectors[ref.layer] = value.sources
+    return laid
+
+
+class _Run:
+    """One pass over the calls."""
+
+    def __init__(self, arranger: Arranger, where: str, neutral: frozenset[str]) -> None:
+        self.arranger, self.where, self.neutral = arranger, where, neutral
+        self.count = 0
+
+    def model(self, model: Model, given: Mapping[Ref, Value], path: str) -> list[Value]:
+        """Run the calls of a model in order, and hand over what it returns."""
+        scope = dict(given)
+        for step in model.steps:
+            self.count += 1
+            if self.count > MOST_CALLS:
+                raise DescriptionError(f"calls more than {MOST_CALLS} layers", where=self.where)
+            title = f"{path}{step.name}"
+            try:
+                made = self.step(step, [self.found(scope, ref) for ref in step.refs], title)
+            except (Malformed, Stuck) as error:
+                what = f"layer {title}: {step.kind} makes no sense ({' '.join(str(error).split())[:120]})"
+                raise DescriptionError(what, where=self.where) from None
+            scope |= {Ref(step.name, step.call, i): value for i, value in enumerate(made)}
+        return [self.found(scope, ref) for ref in model.outputs]
+
+    def found(self, scope: Mapping[Ref, Value], ref: Ref) -> Value:
+        """Look up what was made."""
+        if ref not in scope:
+            raise DescriptionError(f"nothing makes the tensor {ref.output} of {ref.layer!r}", where=self.where)
+        return scope[ref]
+
+    def step(self, step: Step, read: Sequence[Value], title: str) -> Sequence[Value]:
+        """Run one call: of a model, its own calls."""
+        if step.model:
+            if len(step.model.inputs) != len(read):
+                raise Malformed(f"it is called with {len(read)} tensors")
+            return self.model(step.model, dict(zip(step.model.inputs, read, strict=True)), f"{title}/")
+        handler: Any = passed if step.kind in self.neutral else TABLE.get(step.kind)
+        call = Call(
+            arranger=self.arranger, title=title, op=step.kind, read=(*read,), handler=handler,
+            config=step.config, args=step.args, neutral=self.neutral,
+        )  # fmt: skip
+        if not call.maps and not call.heads:
+            return [Constant(None)]
+        with self.arranger.trace.made_by(title):
+            return _listed(follow(call))
+
+
+def _listed(result: Result) -> Sequence[Value]:
+    """List what a layer makes, one for each tensor."""
+    return [result] if isinstance(result, Value) else [*cast("Sequence[Value]", result)]
