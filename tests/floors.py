@@ -20,7 +20,12 @@ FLOORS = (
     ("cli", "__init__"),
     ("__main__",),
 )
-SOURCES = (("tracing",), ("toml", "onnx", "torch", "keras"), ("__init__",))  # the floors inside of that room
+SOURCES = (
+    ("tracing",),
+    ("toml", "onnx", "torch", "keras"),
+    ("programs",),
+    ("__init__",),
+)  # the floors inside of that room
 HEAVY = {
     "PIL": ("figures", "trained.detecting", "trained.sessions"),
     "click": ("cli",),
@@ -33,7 +38,14 @@ HEAVY = {
     "pandas": ("api.results.result",),
     "rich": ("reports.tables", "cli"),
     "safetensors": ("trained.weights",),
-    "torch": ("nn", "repadding.torch_module", "sources.torch", "trained.weights", "trained.sessions"),
+    "torch": (
+        "nn",
+        "repadding.torch_module",
+        "sources.torch",
+        "sources.programs",
+        "trained.weights",
+        "trained.sessions",
+    ),
     "torchvision": ("sources.torch",),
 }
 

@@ -37,7 +37,7 @@ class Loaded(Network):
 def load(
     source: str | Path | Network | nn.Module, size: int | Sequence[int] | None = None, neutral: Iterable[str] = ()
 ) -> Network:
-    """Load a network: a name of the zoo, a TOML, ONNX or .keras file, a module, a Keras model, or a network as it is.
+    """Load a network: a name of the zoo, a TOML, ONNX, .keras or .pt2 file, a module, or a network as it is.
 
     Parameters
     ----------

@@ -235,8 +235,8 @@ def _sentence(error: click.ClickException) -> str:
 def cli(ctx: click.Context) -> None:
     """How much of an image's border does a network neglect, and what can be changed?
 
-    MODEL is a name from the zoo (see `padviz networks`), the path of an ONNX or .keras file or a TOML description, or a
-    PyTorch module as package.module:attribute.
+    MODEL is a name from the zoo (see `padviz networks`), the path of an ONNX, .keras or .pt2 file or of a TOML
+    description, or a PyTorch module as package.module:attribute.
 
     N|HxW is 224 or 240x320, in pixels. SCHEME is a padding scheme, or HEIGHT/WIDTH, as zero/circular. Options that end
     in ",..." take several: 224,256, or sizes 64:448:16, or the option again.

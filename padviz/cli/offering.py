@@ -14,7 +14,7 @@ from padviz.errors import PadvizError
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-FILES = "*.onnx", "*.keras", "*.toml"  # that a network is read of
+FILES = "*.onnx", "*.keras", "*.pt2", "*.toml"  # that a network is read of
 
 
 def items(names: Iterable[str], typed: str, before: str = "") -> list[CompletionItem]:

@@ -15,7 +15,7 @@ from padviz.network.layer import Layer
 
 Size = tuple[int, ...]  # on each axis
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
-FILES = (".onnx", ".keras")  # of networks that something else wrote
+FILES = (".onnx", ".keras", ".pt2")  # of networks that something else wrote
 LARGEST = 1_000_000  # pixels of a side
 MOST_TAPS = 100_000  # of all windows on an axis, for their maps to be made
 

@@ -26,7 +26,7 @@ WAYS = "name the code that makes the module, as package.module:attribute, or exp
 def load(
     source: str | Path | Network | nn.Module, size: int | Sequence[int] | None = None, neutral: Iterable[str] = ()
 ) -> Network:
-    """Load a network: a name of the zoo, a TOML, ONNX or .keras file, a module, a Keras model, or a network as it is.
+    """Load a network: a name of the zoo, a TOML, ONNX, .keras or .pt2 file, a module, or a network as it is.
 
     `padviz.load` says what each argument is.
 
@@ -53,6 +53,8 @@ def _from_name(source: str | Path, neutral: Iterable[str], size: Size | None) ->
 
         return load_onnx(source, neutral, size)
     if isinstance(source, str) and MODULE.fullmatch(source):
+        return _from_torch(source, neutral, size)
+    if str(source).lower().endswith(".pt2"):
         return _from_torch(source, neutral, size)
     if str(source).lower().endswith(".keras"):
         from padviz.sources.keras.load import load_keras
@@ -81,13 +83,16 @@ def _module_in(path: Path) -> str:
     return f"{'.'.join(path.with_suffix('').parts)}:Net"
 
 
-def _from_torch(source: nn.Module | str, neutral: Iterable[str], size: Size | None) -> Network:
+def _from_torch(source: nn.Module | str | Path, neutral: Iterable[str], size: Size | None) -> Network:
     try:
+        from padviz.sources.programs.load import load_program
         from padviz.sources.torch.load import load_module
     except ImportError:
         raise DescriptionError(
             "needs PyTorch", where=str(source), hint="install it: pip install 'padviz[torch]'"
         ) from None
+    if isinstance(source, Path) or (isinstance(source, str) and not MODULE.fullmatch(source)):
+        return load_program(source, neutral, size)
     return load_module(source, neutral, size)
 
 
