@@ -9,10 +9,11 @@ from padviz.network.layer import Kind
 from padviz.sources.keras.activations import WHY, activated
 from padviz.sources.keras.call import Call, from_front
 from padviz.sources.keras.model import Malformed
-from padviz.sources.tracing.arranging import Map, Stuck, Value, whole_axes
+from padviz.sources.tracing.arranging import Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import has_positions, plain, positions, size_of
 from padviz.sources.tracing.calls import Result, side_by_side, together
-from padviz.sources.tracing.contracting import along, linear, over
+from padviz.sources.tracing.meeting.contracting import along, linear, over
+from padviz.sources.tracing.meeting.mixing import mixed
 
 
 def same(call: Call) -> Result:
@@ -106,11 +107,11 @@ def attention(call: Call) -> Result:
     rank = len(value.known)
     axes = call.config.get("attention_axes") or (range(1, rank - 1) if call.op == "MultiHeadAttention" else [rank - 2])
     dims = [value.known[from_front(axis, rank)] for axis in (axes if isinstance(axes, list | range) else [axes])]
-    lost = whole_axes([atom for atom in positions(*dims) if atom.size > 1])
+    lost = [atom for atom in positions(*dims) if atom.size > 1]
     if not lost:
         return replace(query, acted=True)
-    mixed = call.arranger.mixed(call.name(), value, lost, "attention", like=query.at)
-    return replace(mixed, dims=query.dims, acted=True)
+    seen = mixed(call.arranger, call.name(), value, lost, "attention", query.at)
+    return replace(seen, dims=query.dims, acted=True)
 
 
 def flatten(call: Call) -> Result:

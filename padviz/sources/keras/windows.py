@@ -15,7 +15,7 @@ from padviz.sources.keras.call import Call
 from padviz.sources.keras.model import Malformed
 from padviz.sources.tracing.arranging import Map, Stuck
 from padviz.sources.tracing.calls import Result
-from padviz.sources.tracing.contracting import over
+from padviz.sources.tracing.meeting.contracting import over
 
 STYLES: dict[str, dict[str, Any]] = {
     "nearest": {"grid": "tf_half_pixel_for_nn"},
