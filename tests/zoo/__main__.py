@@ -9,6 +9,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import resource
 import statistics
 import sys
 import warnings
@@ -23,11 +24,13 @@ from tests.zoo.building import Entry, build, entries, library_of, load_library
 from tests.zoo.judging import Judgement, judge
 
 LIMIT = 120  # seconds for all of a network: building, reading, and the oracles
+MEMORY = 10 * 2**30  # bytes
 VERDICTS = ("counts", "support", "refused", "not judged", "wrong")
 
 
 def _judged(entry: Entry, pipe: Connection) -> None:
     torch.set_num_threads(1)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))  # an oracle that is too large gives up
     warnings.simplefilter("ignore")
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # of libraries that greet
     try:

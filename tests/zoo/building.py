@@ -91,11 +91,12 @@ def _timm(entry: Entry) -> nn.Module:
 
 
 def _ultralytics(entry: Entry) -> nn.Module:
-    from ultralytics import YOLO
+    from ultralytics import RTDETR, YOLO
     from ultralytics.utils import LOGGER
 
     LOGGER.setLevel("ERROR")
-    model: nn.Module = YOLO(f"{entry.name}.yaml").model
+    kind = RTDETR if entry.name.startswith("rtdetr") else YOLO
+    model: nn.Module = kind(f"{entry.name}.yaml").model
     return model
 
 
@@ -166,9 +167,7 @@ def _diffusers(entry: Entry) -> nn.Module:
 def _transformers(entry: Entry) -> nn.Module:
     import transformers
 
-    name = {"Focalnet": "FocalNet", "Van": "VAN", "LeViT": "Levit", "Mobilenet": "MobileNet"}.get(
-        entry.name, entry.name
-    )
+    name = {"Focalnet": "FocalNet", "LeViT": "Levit", "Swiftformer": "SwiftFormer"}.get(entry.name, entry.name)
     config = getattr(transformers, f"{name}Config")()
     kind = getattr(transformers, f"{name}Model", None) or getattr(transformers, f"{name}ForSemanticSegmentation")
     model: nn.Module = kind(config)
