@@ -14,6 +14,7 @@ from padviz.axis.resize import GRIDS, ROUNDINGS, Resize
 from padviz.network.layer import Kind
 from padviz.sources.onnx.constants.folding import Malformed, from_front
 from padviz.sources.onnx.merging import MIXING
+from padviz.sources.onnx.quantised import quantised
 from padviz.sources.onnx.reshaping import SHAPING
 from padviz.sources.onnx.tensors import CONVS, SAME, GraphArranger, Node
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
@@ -28,7 +29,7 @@ WHY = "softmax over positions"
 
 # Elementwise operations. The first ones are linear: they do not make an activation of what they are part of.
 LINEAR = {
-    "Cast", "CastLike", "DequantizeLinear", "Dropout", "DynamicQuantizeLinear", "Identity",
+    "Cast", "CastLike", "DequantizeLinear", "Dropout", "Identity",
     "Neg", "QuantizeLinear",
 }  # fmt: skip
 NEUTRAL = LINEAR | {
@@ -297,3 +298,4 @@ OPS: dict[str, Function] = {
     "Pad": pad,
     "SpaceToDepth": space_to_depth,
 }
+OPS |= quantised(OPS)

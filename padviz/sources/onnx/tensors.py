@@ -23,7 +23,7 @@ CONVS = ("Conv", "ConvInteger", "QLinearConv", "com.microsoft.FusedConv")
 WEIGHT = {"QLinearConv": 3}  # which input the weights are; the second of all others
 WINDOWED = {
     *CONVS, "AveragePool", "ConvTranspose", "DepthToSpace", "LpPool", "MaxPool", "Pad", "Resize", "SpaceToDepth",
-    "Upsample",
+    "Upsample", "com.microsoft.QLinearAveragePool",
 }  # fmt: skip
 SAME: dict[str, Same] = {"SAME_UPPER": "same_upper", "SAME_LOWER": "same_lower"}
 NOTHING = ["NOTSET", "VALID", ""]
