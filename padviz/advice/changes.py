@@ -16,7 +16,7 @@ from padviz.geometry.balance.pooled_strides import with_strides_pooled
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import schemes_of
-from padviz.network.sizes import sizes_of_both
+from padviz.network.sizes import sizes_of_each
 
 WRAPPING = tuple(mode for mode in COPYING if SCHEMES[mode].wraps)
 OTHER = MODES[1:]  # than zeros
@@ -172,9 +172,9 @@ def cropped_outputs(today: Case) -> Iterator[Change]:
 def _touched(today: Case) -> dict[str, tuple[tuple[int, int], tuple[int, int]] | None]:
     """Find, of each target that padding reaches, the units at each border that it touches; None if that is all."""
     touched: dict[str, tuple[tuple[int, int], tuple[int, int]] | None] = {}
-    sizes = sizes_of_both(today.network, today.size)
+    sizes = sizes_of_each(today.network, today.size)
     for near in today.near_padding:
-        at, sides = today.network.index[near.layer], (near.height, near.width)
+        at, sides = today.network.index[near.layer], (near.axes["height"], near.axes["width"])
         if near.barrier or any(sum(s) >= m[at] for s, m in zip(sides, sizes, strict=True)):
             touched[near.layer] = None
         elif any(map(any, sides)):

@@ -146,7 +146,7 @@ def examine(
     (reach, field, near), tried = _farthest(today), attempts(today, figures, heads, most)
     uneven = [row.layer for row in today.uneven]
     stands = standing(figures.rim) if figures.rim else None
-    reads = near is None or reach.why is not None or any((*near.height, *near.width))
+    reads = near is None or reach.why is not None or any(n for ends in near.axes.values() for n in ends)
     audit = Audit(
         network=network.name,
         title=network.title,
@@ -203,7 +203,7 @@ def _farthest(today: Case) -> tuple[Reach, ReceptiveField | None, NearPadding | 
 
 
 def _reach(field: ReceptiveField, near: NearPadding, size: Size) -> Reach:
-    fields: list[AxisField] = [field.height, field.width]
+    fields: list[AxisField] = [*field.axes.values()]
     if near.barrier or any(along.whole for along in fields):
         depends = "makes every position depend on all"
         why = f"{near.barrier[0]} ({near.barrier[1]}) {depends}" if near.barrier else "it sees the whole image"

@@ -9,7 +9,7 @@ from padviz.geometry.balance.case import Case
 from padviz.geometry.reaching.lattice import context_of
 from padviz.geometry.reaching.near_padding import BeforeAfter, NearPadding
 from padviz.geometry.receptive_fields import ReceptiveField
-from padviz.network.sizes import sizes_of_both
+from padviz.network.sizes import sizes_of_each
 
 FOVEATED = 2 / 3  # of the pixels, and a network is foveated where more are starved: half of 69 known ones at 224
 CENTRED = 1.0  # pixels that a sampling grid may be off the image's centre and be called centred
@@ -115,9 +115,9 @@ def padding(case: Case, near: NearPadding | None, field: list[int] | None, whole
     """Write which units of the target depend on padding, and what context tiles of an image need."""
     if near is None or whole:
         return f"Every unit depends on padding: {whole or 'the target is the image'}."
-    (top, bottom), (left, right) = sides = near.height, near.width
+    (top, bottom), (left, right) = sides = near.axes["height"], near.axes["width"]
     at = case.network.index[near.layer]
-    units = [sizes[at] for sizes in sizes_of_both(case.network, case.size)]
+    units = [sizes[at] for sizes in sizes_of_each(case.network, case.size)]
     where = f"{units[0]} x {units[1]} units of {near.layer}"
     seen = f"the receptive field is {field[0]} x {field[1]} px" if field else ""
     tiles = context(context_of(case.network, case.size))
@@ -130,7 +130,7 @@ def padding(case: Case, near: NearPadding | None, field: list[int] | None, whole
     return f"Of {where} the inner {inner} depend on no padding; {seen}{tiles}."
 
 
-def context(pixels: tuple[BeforeAfter, BeforeAfter] | None) -> str:
+def context(pixels: tuple[BeforeAfter, ...] | None) -> str:
     """Write how many pixels tiles of an image must read around what they keep, as far as that is known.
 
     >>> context(((224, 192), (224, 192)))

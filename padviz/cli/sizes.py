@@ -41,7 +41,7 @@ def command(
     network = _read(model, sizes, same, padding, layers)
     options.warn_if_baked(network)
     if network.fixed:
-        axes = " and ".join(("height", "width")[i] for i in network.fixed)
+        axes = " and ".join(network.axes[i] for i in network.fixed)
         options.say(f"{network.name}: its {axes} cannot vary, so only {pixels(network.size)} fits")
     if declaration := declared(network):
         options.say(f"{network.name}: {declaration}")

@@ -11,7 +11,7 @@ from padviz.counting.walking.walks import Box, Walk, Weights
 from padviz.errors import OptionError
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import canonical, with_mean_pooling, with_padding
-from padviz.network.sizes import resolve_both, sizes_of_both
+from padviz.network.sizes import resolve_each, sizes_of_each
 from padviz.network.targets import names_of, upto, weighing
 
 
@@ -35,12 +35,13 @@ class Request(NamedTuple):
     @property
     def shapes(self) -> dict[str, Size]:
         """Shape of each target layer."""
-        rows, cols = sizes_of_both(self.walked, self.size)
+        rows, cols = sizes_of_each(self.walked, self.size)
         return {self.walked.layers[i].name: (rows[i], cols[i]) for i in self.at}
 
     def walk(self, core: Size, engine: str, weights: Weights = None) -> Walk:
         """Lay a walk through the network at the size of a core."""
-        return Walk(self.walked, *resolve_both(self.walked, core), self.at, engine, weights)
+        rows, cols = resolve_each(self.walked, core)
+        return Walk(self.walked, rows, cols, self.at, engine, weights)
 
 
 def prepare_request(
@@ -87,7 +88,7 @@ def target_of(shapes: Mapping[str, Size]) -> Target:
 
 
 def box_of(
-    unit: tuple[int | slice, int | slice] | None, shapes: Mapping[str, Size]
+    unit: Sequence[int | slice] | None, shapes: Mapping[str, Size]
 ) -> tuple[list[int] | list[list[int]] | None, Box]:
     """Read the unit, or box of units, that was asked for: as it is reported, and as slices of the target.
 

@@ -22,7 +22,7 @@ def usage(
     padding: str | None = None,
     layer: str | Sequence[str] | None = None,
     pooling: str = "count",
-    unit: tuple[int | slice, int | slice] | None = None,
+    unit: Sequence[int | slice] | None = None,
     *,
     heads: str | None = None,
     engine: str = "auto",

@@ -63,10 +63,8 @@ def context_on(network: Network, axis: int, n: int, without: frozenset[str] = fr
     raise _nowhere(network, units, targets)
 
 
-def contexts_of(
-    network: Network, size: Size, without: frozenset[str] = frozenset()
-) -> tuple[tuple[Context, Context], ...]:
-    """Find the context of every target on (height, width)."""
+def contexts_of(network: Network, size: Size, without: frozenset[str] = frozenset()) -> tuple[tuple[Context, ...], ...]:
+    """Find the context of every target on each axis."""
     return tuple(zip(*(context_on(network, axis, n, without) for axis, n in enumerate(size)), strict=True))
 
 

@@ -37,5 +37,4 @@ def _fitting(load: Callable[[], Network], size: Size) -> Size | None:
         steps = [lattice_on(network, axis, n).step for axis, n in enumerate(network.size)]
     except PadvizError:
         return None
-    height, width = (n + (own - n) % step for n, own, step in zip(size, network.size, steps, strict=True))
-    return height, width
+    return tuple(n + (own - n) % step for n, own, step in zip(size, network.size, steps, strict=True))

@@ -31,16 +31,16 @@ def graded_on(network: Network, axis: int, n: int, context: Context, levels: Seq
     """
     step, stride = context.lattice, context.stride
     margin = ceil((context.before + context.after + step) / step) * step
-    size = [2 * margin + n % step] * 2
+    size = (2 * margin + n % step,) * len(network.axes)
     first = int(margin / stride)
     phases = range(0, max(1, int(step / stride)), max(1, int(step / stride) // MOST_PHASES))
     contexts = [(0, 0)] * len(levels)
     lost = (size[axis] - sizes_of(network, axis, size[axis])[network.index[context.layer]] * stride) / 2
     for phase in phases:
-        at = [first, first]
+        at = [first] * len(size)
         at[axis] += phase
-        counts = usage(network, (size[0], size[1]), None, context.layer, unit=(at[0], at[1]))
-        blocks = (1, size[1]) if axis == 0 else (size[0], 1)
+        counts = usage(network, size, None, context.layer, unit=tuple(at))
+        blocks = tuple(1 if i == axis else m for i, m in enumerate(size))
         paths = counts.relative(blocks).ravel()
         if not paths.any():
             continue  # a unit that reads nothing, as between the taps of a transposed convolution
@@ -54,18 +54,17 @@ def graded_on(network: Network, axis: int, n: int, context: Context, levels: Seq
 
 
 def graded_heads(
-    network: Network, size: Size, contexts: Sequence[tuple[Context, Context]], levels: Sequence[float]
-) -> dict[str, tuple[list[BeforeAfter], list[BeforeAfter]] | None]:
+    network: Network, size: Size, contexts: Sequence[Sequence[Context]], levels: Sequence[float]
+) -> dict[str, list[list[BeforeAfter]] | None]:
     """Find the graded contexts of several heads, by name."""
-    return {pair[0].layer: both_graded(network, size, pair, levels) for pair in contexts}
+    return {own[0].layer: all_graded(network, size, own, levels) for own in contexts}
 
 
-def both_graded(
-    network: Network, size: Size, contexts: tuple[Context, Context], levels: Sequence[float]
-) -> tuple[list[BeforeAfter], list[BeforeAfter]] | None:
-    """Find the graded context of a head on height and on width; None where one unit sees more than padviz counts."""
+def all_graded(
+    network: Network, size: Size, contexts: Sequence[Context], levels: Sequence[float]
+) -> list[list[BeforeAfter]] | None:
+    """Find the graded context of a head on each axis; None where one unit sees more than padviz counts."""
     try:
-        height, width = (graded_on(network, axis, size[axis], contexts[axis], levels) for axis in (0, 1))
+        return [graded_on(network, axis, size[axis], contexts[axis], levels) for axis in range(len(size))]
     except SizeError:
         return None
-    return height, width

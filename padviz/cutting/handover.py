@@ -82,6 +82,10 @@ def handover(plan: Plan, library: str) -> Handover:
         raise OptionError(f"{library}: {REASONS[library]}", option="for", hint="use python, or another library")
     if library not in LIBRARIES:
         raise OptionError(f"{library!r} is not known", option="for", hint=f"use {', '.join(LIBRARIES)}")
+    if len(plan.image) != 2:
+        raise OptionError(
+            f"{library} cuts images of two axes", option="for", hint="leave it out, and iterate over the plan"
+        )
     recipe = LIBRARIES[library](plan, [_side(plan, axis) for axis in (0, 1)])
     recipe = replace(recipe, call="\n".join((*IMPORTS.get(library, ()), recipe.call)))
     if plan.ignored:

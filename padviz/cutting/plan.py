@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import pairwise
-from math import ceil
+from itertools import pairwise, product
+from math import ceil, prod
 from typing import NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padviz.cutting.context import Context, contexts_of
-from padviz.cutting.graded import both_graded
+from padviz.cutting.graded import all_graded
 from padviz.cutting.right_units import Cut, right_units
 from padviz.errors import OptionError, SizeError
 from padviz.geometry.reaching.lattice import lattice_on
@@ -22,12 +22,12 @@ from padviz.network.network import Network, Size
 from padviz.network.sizes import sizes_of
 
 COSTS = (4, 2, 1.5, 1.25)  # times the pixels, of tile sizes that are told
-Slices = tuple[slice, slice]
+Slices = tuple[slice, ...]  # on each axis
 Span = tuple[int, int]
 
 
 class Tile(NamedTuple):
-    """One tile: `out[..., *tile.keep] = model(image[..., *tile.read])[..., *tile.take]`, (rows, columns) each.
+    """One tile: `out[..., *tile.keep] = model(image[..., *tile.read])[..., *tile.take]`, a slice of each axis.
 
     Of a plan for several heads, `keep` and `take` are those of the first; `heads` has (keep, take) of each by name.
     """
@@ -55,9 +55,9 @@ class Line:
 
 @dataclass(frozen=True)
 class Plan(Sequence[Tile]):
-    """The tiles of an image for a network, one after another along rows.
+    """The tiles of an image for a network, one after another along the last axis.
 
-    `contexts` has (height, width) of each head: exact, or from within which every unit draws the share `level` of its
+    `contexts` has that of each head on each axis: exact, or from within which every unit draws the share `level` of its
     paths. `cost` is the pixels that are read over those of the image. `ignored` are layers taken for local, and why
     they are not.
 
@@ -71,13 +71,13 @@ class Plan(Sequence[Tile]):
     network: Network = field(repr=False)
     image: Size
     tile: Size
-    contexts: tuple[tuple[Context, Context], ...]
-    lines: tuple[Line, Line] = field(repr=False)
+    contexts: tuple[tuple[Context, ...], ...]
+    lines: tuple[Line, ...] = field(repr=False)
     level: float | None = None
     ignored: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
-        return len(self.lines[0].starts) * len(self.lines[1].starts)
+        return prod(len(line.starts) for line in self.lines)
 
     @property
     def heads(self) -> tuple[str, ...]:
@@ -87,7 +87,7 @@ class Plan(Sequence[Tile]):
     @property
     def cost(self) -> float:
         """The pixels that all tiles read, over those of the image."""
-        return len(self) * self.tile[0] * self.tile[1] / (self.image[0] * self.image[1])
+        return len(self) * prod(self.tile) / prod(self.image)
 
     @overload
     def __getitem__(self, at: int) -> Tile: ...
@@ -98,13 +98,13 @@ class Plan(Sequence[Tile]):
     def __getitem__(self, at: int | slice) -> Tile | list[Tile]:
         if isinstance(at, slice):
             return [self[i] for i in range(len(self))[at]]
-        k, j = divmod(range(len(self))[at], len(self.lines[1].starts))
-        return _tile(self.heads, _on_axis(self.lines[0], k), _on_axis(self.lines[1], j))
+        places = np.unravel_index(range(len(self))[at], [len(line.starts) for line in self.lines])
+        return _tile(self.heads, [_on_axis(line, int(k)) for line, k in zip(self.lines, places, strict=True)])
 
     def __iter__(self) -> Iterator[Tile]:
-        rows, columns = ([_on_axis(line, k) for k in range(len(line.starts))] for line in self.lines)
+        along = ([_on_axis(line, k) for k in range(len(line.starts))] for line in self.lines)
         heads = self.heads
-        return (_tile(heads, row, column) for row in rows for column in columns)
+        return (_tile(heads, axes) for axes in product(*along))
 
 
 class _OnAxis(NamedTuple):
@@ -120,11 +120,12 @@ def _on_axis(line: Line, k: int) -> _OnAxis:
     return _OnAxis(slice(line.starts[k], line.starts[k] + line.length), heads)
 
 
-def _tile(names: Sequence[str], row: _OnAxis, column: _OnAxis) -> Tile:
+def _tile(names: Sequence[str], axes: Sequence[_OnAxis]) -> Tile:
     heads = {}
-    for name, down, across in zip(names, row.heads, column.heads, strict=True):
-        heads[name] = (down[0], across[0]), (down[1], across[1])
-    return Tile((row.read, column.read), *heads[names[0]], heads)
+    for h, name in enumerate(names):
+        keep, take = zip(*(axis.heads[h] for axis in axes), strict=True)
+        heads[name] = keep, take
+    return Tile(tuple(axis.read for axis in axes), *heads[names[0]], heads)
 
 
 def plan_tiles(
@@ -143,32 +144,32 @@ def plan_tiles(
         Where a layer lets no context be exact, naming it; or where tiles are too small, with the least that are not.
     """
     contexts = _exact(network, image, without)
-    graded: list[tuple[BeforeAfter, ...]] = [(), ()]
+    axes = range(len(image))
+    graded: list[tuple[BeforeAfter, ...]] = [() for _ in axes]
     if level is not None:
         contexts = tuple(_at_level(network, image, pair, level) for pair in contexts)
-        graded = [tuple((pair[axis].before, pair[axis].after) for pair in contexts) for axis in (0, 1)]
-    ends = [_Ends(network, axis, image[axis], without, graded[axis]) for axis in (0, 1)]
-    high, wide = (_line(each, most, objects) for each, most in zip(ends, tile, strict=True))
-    lines, ignored = (high, wide), ignored_of(network, without)
-    return Plan(network, image, (high.length, wide.length), contexts, lines, level, ignored)
+        graded = [tuple((pair[axis].before, pair[axis].after) for pair in contexts) for axis in axes]
+    ends = [_Ends(network, axis, image[axis], without, graded[axis]) for axis in axes]
+    lines = tuple(_line(each, most, objects) for each, most in zip(ends, tile, strict=True))
+    tile = tuple(line.length for line in lines)
+    return Plan(network, image, tile, contexts, lines, level, ignored_of(network, without))
 
 
 def ignored_of(network: Network, without: frozenset[str]) -> tuple[tuple[str, str], ...]:
     """List the layers that are taken for local, each with why it is not."""
     layers = [layer for layer in network.layers if layer.name in without]
-    return tuple((layer.name, layer.whole(0) or layer.whole(1)) for layer in layers)
+    return tuple((layer.name, next(filter(None, map(layer.whole, range(len(layer.ops)))))) for layer in layers)
 
 
-def _at_level(network: Network, image: Size, pair: tuple[Context, Context], level: float) -> tuple[Context, Context]:
+def _at_level(network: Network, image: Size, own: tuple[Context, ...], level: float) -> tuple[Context, ...]:
     """Put the graded contexts of a head in place of the exact ones; no less than valid convolutions cut off."""
     if not 0 < level < 1:
         raise OptionError(f"{level:g} is no share of the paths", option="level", hint="use .99 or .999")
-    graded = both_graded(network, image, pair, [level])
+    graded = all_graded(network, image, own, [level])
     if graded is None:
-        what = f"a unit of {pair[0].layer} sees more than padviz counts at once"
+        what = f"a unit of {own[0].layer} sees more than padviz counts at once"
         raise OptionError(what, option="level", hint="leave it out for the exact context")
-    height, width = (_graded(exact, *sides[0]) for exact, sides in zip(pair, graded, strict=True))
-    return height, width
+    return tuple(_graded(exact, *sides[0]) for exact, sides in zip(own, graded, strict=True))
 
 
 def _graded(exact: Context, before: int, after: int) -> Context:
@@ -176,10 +177,10 @@ def _graded(exact: Context, before: int, after: int) -> Context:
     return replace(exact, before=max(before, ceil(lost[0])), after=max(after, ceil(lost[1])))
 
 
-def _exact(network: Network, image: Size, without: frozenset[str]) -> tuple[tuple[Context, Context], ...]:
+def _exact(network: Network, image: Size, without: frozenset[str]) -> tuple[tuple[Context, ...], ...]:
     """Find the contexts of a network's targets; refuse, by name, a layer that lets none be exact."""
     contexts = contexts_of(network, image, without)
-    for context in (pair[axis] for axis in (0, 1) for pair in contexts):
+    for context in (own[axis] for axis in range(len(image)) for own in contexts):
         if context.barrier:
             what = f"no tiles are exact: {context.barrier.layer} ({context.barrier.why})"
             raise OptionError(what, where=network.name, hint="plan as if it were local with `ignore_norms`")
@@ -195,9 +196,9 @@ def smallest_plan(network: Network, size: Size, without: frozenset[str] = frozen
     ((240, 240), (208, 208), 9)
     """
     contexts = _exact(network, size, without)
-    lengths = [_smallest(network, axis, size[axis], [pair[axis] for pair in contexts], without) for axis in (0, 1)]
-    (height, tall), (width, wide) = lengths
-    return plan_tiles(network, (height, width), (tall, wide), without=without)
+    lengths = [_smallest(network, axis, n, [own[axis] for own in contexts], without) for axis, n in enumerate(size)]
+    image, tile = zip(*lengths, strict=True)
+    return plan_tiles(network, image, tile, without=without)
 
 
 class TileSize(NamedTuple):
@@ -221,12 +222,12 @@ def tile_sizes(network: Network, size: Size, without: frozenset[str] = frozenset
     sizes = []
     for times in (None, *COSTS):
         periods = [
-            max(0, ceil((n * (1 - 1 / times**0.5) ** -1 - m) / s)) if times else 0
+            max(0, ceil((n * (1 - 1 / times ** (1 / len(size))) ** -1 - m) / s)) if times else 0
             for n, m, s in zip(lost, plan.tile, step, strict=True)
         ]
-        tall, wide = (m + k * s for m, k, s in zip(plan.tile, periods, step, strict=True))
-        keeps = tall - lost[0], wide - lost[1]
-        row = TileSize((tall, wide), keeps, tall * wide / (keeps[0] * keeps[1]))
+        tile = tuple(m + k * s for m, k, s in zip(plan.tile, periods, step, strict=True))
+        keeps = tuple(n - m for n, m in zip(tile, lost, strict=True))
+        row = TileSize(tile, keeps, prod(tile) / prod(keeps))
         sizes += [row] if row not in sizes else []
     return sizes
 
@@ -250,7 +251,7 @@ def globals_of(network: Network) -> frozenset[str]:
     >>> len(globals_of(padviz.load("efficientnet_b0"))), len(globals_of(padviz.load("vgg11")))
     (16, 0)
     """
-    return frozenset(layer.name for layer in network.layers if any(layer.whole(axis) for axis in (0, 1)))
+    return frozenset(layer.name for layer in network.layers if any(map(layer.whole, range(len(layer.ops)))))
 
 
 def _line(ends: _Ends, most: int, objects: int) -> Line:
@@ -265,7 +266,7 @@ def _line(ends: _Ends, most: int, objects: int) -> Line:
     advance = _advance(ends, length, step, apart, objects)
     if not advance:
         least = next((m for m in range(length + step, n, step) if _advance(ends, m, step, apart, objects)), n)
-        what = f"{most} px are too few: a tile needs {least} to keep anything that is right"
+        what = f"{most} {network.px} are too few: a tile needs {least} to keep anything that is right"
         raise OptionError(what, option="tile", hint=f"use `tile` {least} or more")
     starts = [0]
     while starts[-1] < n - length:

@@ -10,6 +10,7 @@ import numpy as np
 
 from padviz.cutting.plan import Plan, Tile
 from padviz.errors import OptionError
+from padviz.network.network import in_words
 
 
 class Holding(Protocol):
@@ -99,12 +100,15 @@ def _check(model: Any, image: Any, plan: Plan, batch: int) -> None:
     """Refuse an image that the plan is not for, or the model, and a batch that it cannot be run in."""
     if hasattr(model, "register_forward_hook") and isinstance(image, np.ndarray):
         raise OptionError("a module takes tensors", option="image", hint="give torch.from_numpy(image)")
-    if tuple(image.shape[-2:]) != plan.image:
-        what = f"the image is {image.shape[-2]} x {image.shape[-1]}, and the plan for {plan.image[0]} x {plan.image[1]}"
+    own, axes = tuple(image.shape[-len(plan.image) :]), len(plan.image)
+    if own != plan.image:
+        what = f"the image is {in_words(own)}, and the plan for {in_words(plan.image)}"
         raise OptionError(what, option="image", hint="make a plan for it")
-    if batch < 1 or (batch > 1 and (len(image.shape) != 4 or image.shape[0] != 1)):
+    if batch < 1 or (batch > 1 and (len(image.shape) != axes + 2 or image.shape[0] != 1)):
         what = f"{batch} tiles cannot be run at once on an image of shape {tuple(image.shape)}"
-        raise OptionError(what, option="batch", hint="use 1, or an image of shape (1, channels, height, width)")
+        raise OptionError(
+            what, option="batch", hint=f"use 1, or an image of shape (1, channels, {', '.join(plan.network.axes)})"
+        )
 
 
 def _groups(tiles: Iterator[Tile], batch: int) -> Iterator[list[Tile]]:
@@ -144,7 +148,8 @@ def _plain(part: Any) -> Any:
 def _empty(part: Any, plan: Plan, head: int, image: Any) -> Any:
     """Make room for the map of a head of the whole image, of the kind that the model makes."""
     units = [line.keeps[head][-1][1] for line in plan.lines]
-    leading = (1, *part.shape[1:-2]) if len(image.shape) == 4 else part.shape[:-2]
+    leading = part.shape[: -len(units)]
+    leading = (1, *leading[1:]) if len(image.shape) == len(units) + 2 else leading
     if isinstance(part, np.ndarray):
         return np.empty((*leading, *units), part.dtype)
     return part.new_empty((*leading, *units))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from padviz.cutting.plan import Plan, smallest_plan
 from padviz.cutting.running import tiled
 from padviz.errors import DescriptionError, OptionError
-from padviz.network.network import Network, Size
+from padviz.network.network import ENDS, Network, Size, in_words
 
-Maps = Callable[[NDArray[Any]], list[NDArray[Any]]]  # of an image (1, channels, height, width), the map of each head
+Maps = Callable[[NDArray[Any]], list[Any]]  # of an image (1, channels, height, width), the map of each head
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
 MOST_PIXELS = 2048 * 2048
-SIDES = (("top", "bottom"), ("left", "right"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +65,8 @@ def verify(
         For a network that makes the same of everything, which shows nothing.
     """
     plan = smallest_plan(network, size, without)
-    if plan.image[0] * plan.image[1] > MOST_PIXELS:
-        what = f"runs the network on {plan.image[0]} x {plan.image[1]} px, which takes too long"
+    if prod(plan.image) > MOST_PIXELS:
+        what = f"runs the network on {in_words(plan.image)} {network.px}, which takes too long"
         raise OptionError(what, option="verify", hint="name an earlier `layer`")
     noise = np.random.default_rng(seed).random((1, channels, *plan.image))
     whole, together = run(noise), tiled(run, noise, plan)
@@ -82,22 +81,22 @@ def verify(
     return Verified(plan.image, plan.tile, len(plan), precision, difference, one_less)
 
 
-def _one_less(run: Maps, noise: NDArray[Any], plan: Plan, whole: Sequence[NDArray[Any]]) -> dict[str, float]:
+def _one_less(run: Maps, noise: Any, plan: Plan, whole: Sequence[Any]) -> dict[str, float]:
     """Compare the outermost units of the middle tile that are not right, on each side."""
-    (tile,) = islice(plan, 4, 5)
+    tile = plan[len(plan) // 2]
     differences: dict[str, float] = {}
     parts = zip(run(noise[(..., *tile.read)]), whole, plan.contexts, tile.heads.values(), strict=True)
     for part, head, contexts, (keep, take) in parts:
         offsets = [kept.start - taken.start for kept, taken in zip(keep, take, strict=True)]
-        shape = part.shape[-2:]
+        shape = part.shape[-len(plan.image) :]
         right = [slice(c.units[0], m - c.units[1]) for c, m in zip(contexts, shape, strict=True)]
-        for axis, sides in enumerate(SIDES):
+        for axis, sides in enumerate(ENDS[name] for name in plan.network.axes):
             for side, unit in zip(sides, (right[axis].start - 1, right[axis].stop), strict=True):
                 at = list(right)
                 at[axis] = slice(unit, unit + 1)
                 if 0 <= unit < shape[axis]:
                     there = [slice(s.start + k, s.stop + k) for s, k in zip(at, offsets, strict=True)]
-                    found = _relative(part[..., at[0], at[1]], head[..., there[0], there[1]], head)
+                    found = _relative(part[(..., *at)], head[(..., *there)], head)
                     differences[side] = max(differences.get(side, 0.0), found)
     return differences
 

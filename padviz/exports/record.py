@@ -17,6 +17,7 @@ from padviz.exports.items import Item
 from padviz.exports.manifest import DECLARED, Side
 from padviz.files.opened import read_file
 from padviz.geometry.ledger import Ledger
+from padviz.geometry.reaching.along_axes import NAMES
 from padviz.reports.documents import plain
 from padviz.version import SCHEMAS
 
@@ -49,6 +50,10 @@ class Coverage(Summary, frozen=True):
 
     full: int | float
     least_share: float
+
+
+class _Uneven(Struct):
+    layers: list[dict[str, Any]]
 
 
 class Taps(Struct):
@@ -147,7 +152,19 @@ def read_record(folder: Path, name: str) -> Record | None:
 
 def result_of(record: Record) -> Any:
     """Read the figures of a record as the result that they are of, as far as the index and the gallery need it."""
-    return msgspec.convert(record.figures, SHAPES[record.what])
+    figures = record.figures
+    if record.what == "uneven":
+        layers = msgspec.convert(figures, _Uneven).layers
+        figures = figures | {"layers": [layer | {"axes": _axes_of(layer)} for layer in layers]}
+    return msgspec.convert(figures, SHAPES[record.what])
+
+
+def _axes_of(layer: Mapping[str, Any]) -> dict[str, Any]:
+    """Collect what a layer of a ledger has on each axis."""
+    axes = {key: value for key, value in layer.items() if key in NAMES}
+    if not axes:
+        raise KeyError("axes")
+    return axes
 
 
 def files_of(name: str) -> tuple[str, ...]:

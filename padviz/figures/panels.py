@@ -120,7 +120,7 @@ def taps(exposures: Sequence[TapExposure], title: str, cmap: str | None = None) 
     parts = [row.grid / row.units for row in exposures]
     panels = []
     for row, share in zip(exposures, parts, strict=True):
-        tall, wide = row.imbalance
+        tall, wide = row.imbalance.values()
         label = f"{short_name(row.layer)}\n↔ {wide:+.1%}  ↕ {tall:+.1%}".replace("+0.0%", "0%")
         uneven = UNEVEN if row.convolution else POOLED
         panels.append(Panel(label, uneven if row.uneven else "black", share, share.shape))

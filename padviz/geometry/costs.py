@@ -13,7 +13,7 @@ import numpy as np
 from padviz.axis.operations import sized, taps_of
 from padviz.network.layer import CONVOLUTIONS, Layer
 from padviz.network.network import Network, Size
-from padviz.network.sizes import check_known, sizes_of_both
+from padviz.network.sizes import check_known, sizes_of_each
 
 COUNTED = "convolutions alone, without linear layers, attention, and the vectors of gates and heads"
 
@@ -71,11 +71,11 @@ def costs(network: Network, size: int | Sequence[int] | None = None) -> Costs:
     343479744
     """
     pixels = network.at(size)
-    rows, cols = sizes_of_both(network, pixels)
+    sizes = sizes_of_each(network, pixels)
     layer_costs = []
     for i, (layer, macs) in enumerate(zip(network.layers[1:], _per_position(network), strict=True), start=1):
         at = layer.inputs[0] if layer.kind == "convtranspose" else i
-        layer_costs.append(LayerCost(layer.name, None if macs is None else macs * rows[at] * cols[at]))
+        layer_costs.append(LayerCost(layer.name, None if macs is None else macs * prod(rows[at] for rows in sizes)))
     return Costs(network.name, pixels, tuple(layer_costs))
 
 
@@ -89,12 +89,12 @@ def macs_of_squares(network: Network, sizes: Sequence[int]) -> list[int] | None:
     macs_of_layers = _per_position(network)
     if None in macs_of_layers:
         return None
-    rows, cols = (_sizes_at(network, axis, sizes) for axis in (0, 1))
+    sides = [_sizes_at(network, axis, sizes) for axis in range(len(network.axes))]
     total = np.zeros(len(sizes), dtype=object)  # Python's integers, which no size overflows
     for i, (layer, macs) in enumerate(zip(network.layers[1:], macs_of_layers, strict=True), start=1):
         if macs:
             at = layer.inputs[0] if layer.kind == "convtranspose" else i
-            total += rows[at].astype(object) * cols[at].astype(object) * macs
+            total += prod(rows[at].astype(object) for rows in sides) * macs
     return [int(macs) for macs in total]
 
 

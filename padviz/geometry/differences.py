@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,7 @@ def differences(a: Network, b: Network, size: Size) -> tuple[Difference, ...]:
     >>> differences(net, with_same(net), (224, 224))[0]
     Difference(a='conv1', b='conv1', axis='both', what='padding', in_a='3+3', in_b='2+3')
     """
-    return tuple(row for pair in _pairs(a, b, size) for row in _compared(*pair))
+    return tuple(row for pair in _pairs(a, b, size) for row in _compared(a.axes, *pair))
 
 
 Figures = dict[str, tuple[Any, ...]]
@@ -56,12 +56,12 @@ def _pairs(a: Network, b: Network, size: Size) -> Iterator[tuple[str | None, str
 
 
 def _windows(network: Network, size: Size) -> dict[str, Figures]:
-    """List the figures of each window, each (height, width)."""
+    """List the figures of each window, of every axis."""
     figures = {}
     for layer, windows in windows_of(network, size):
         rows = [axis_padding(op, n) for op, n in windows]
         figures[layer.name] = {
-            "kind": (layer.kind,) * 2,
+            "kind": (layer.kind,) * len(rows),
             "kernel": tuple(row.kernel for row in rows),
             "stride": tuple(row.stride for row in rows),
             "dilation": tuple(row.dilation for row in rows),
@@ -73,18 +73,21 @@ def _windows(network: Network, size: Size) -> dict[str, Figures]:
     return figures
 
 
-def _compared(a: str | None, b: str | None, first: Figures, second: Figures) -> Iterator[Difference]:
+def _compared(
+    axes: Sequence[str], a: str | None, b: str | None, first: Figures, second: Figures
+) -> Iterator[Difference]:
+    every = {1: axes[0], 2: "both", 3: "all"}[len(axes)]
     if a is None or b is None:
         missing = ["missing" if name is None else "present" for name in (a, b)]
-        yield Difference(a, b, "both", "layer", *missing)
+        yield Difference(a, b, every, "layer", *missing)
         return
     for what, pair in first.items():
         other = second[what]
         if pair == other:
             continue
-        if pair[0] == pair[1] and other[0] == other[1]:
-            yield Difference(a, b, "both", what, str(pair[0]), str(other[0]))
+        if len({*pair}) == len({*other}) == 1:
+            yield Difference(a, b, every, what, str(pair[0]), str(other[0]))
             continue
-        for axis, x, y in zip(("height", "width"), pair, other, strict=True):
+        for axis, x, y in zip(axes, pair, other, strict=True):
             if x != y:
                 yield Difference(a, b, axis, what, str(x), str(y))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 
 from padviz.axis.operations import CACHED, Window, place
+from padviz.geometry.reaching.along_axes import AlongAxes
 from padviz.network.layer import CONVOLUTIONS, Kind, Layer
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import padded_windows
-from padviz.network.sizes import resolve_both
+from padviz.network.sizes import resolve_each
 
 EndPads = tuple[int, int]
 
@@ -49,8 +50,8 @@ class AxisPadding:
 
 
 @dataclass(frozen=True, slots=True)
-class LayerPadding:
-    """One window on both axes.
+class LayerPadding(AlongAxes[AxisPadding]):
+    """One window on each axis.
 
     >>> import padviz
     >>> first = padviz.uneven("resnet18", (224, 225)).layers[0]
@@ -62,8 +63,7 @@ class LayerPadding:
 
     layer: str
     kind: Kind
-    height: AxisPadding
-    width: AxisPadding
+    axes: Mapping[str, AxisPadding] = field(hash=False)
 
     @property
     def convolution(self) -> bool:
@@ -73,12 +73,12 @@ class LayerPadding:
     @property
     def uneven(self) -> bool:
         """Whether it is uneven on an axis."""
-        return self.height.uneven or self.width.uneven
+        return any(row.uneven for row in self.axes.values())
 
     @property
     def has_remainder(self) -> bool:
         """Whether it leaves rows or columns at the far edge unread."""
-        return self.height.remainder > 0 or self.width.remainder > 0
+        return any(row.remainder > 0 for row in self.axes.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,9 @@ def ledger(network: Network, size: int | Sequence[int] | None = None) -> Ledger:
     """
     pixels = network.at(size)
     rows = [
-        LayerPadding(layer.name, layer.kind, *(axis_padding(op, n) for op, n in windows))
+        LayerPadding(
+            layer.name, layer.kind, dict(zip(network.axes, (axis_padding(op, n) for op, n in windows), strict=True))
+        )
         for layer, windows in windows_of(network, pixels)
         if any(op.stride > 1 or any(place(op, n)[:2]) for op, n in windows)
     ]
@@ -165,14 +167,14 @@ def axis_padding(window: Window, n: int) -> AxisPadding:
 
 
 def windows_of(network: Network, size: Size) -> list[tuple[Layer, list[tuple[Window, int]]]]:
-    """List the convolutions and pools, each with its window and input rows on both axes.
+    """List the convolutions and pools, each with its window and input rows on every axis.
 
     >>> import padviz
     >>> layer, sides = windows_of(padviz.load("vgg11"), (64, 96))[1]
     >>> layer.name, [(window.kernel, n) for window, n in sides]
     ('features.2', [(2, 64), (2, 96)])
     """
-    axes = resolve_both(network, size)
+    axes = resolve_each(network, size)
     layer_windows = []
     for layer in padded_windows(network):
         entering = [axis.sizes[layer.inputs[0]] for axis in axes]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
+from itertools import product
 
 from padviz.errors import SizeError
+from padviz.geometry.reaching.along_axes import AlongAxes
 from padviz.geometry.reaching.periods import by_periods
 from padviz.geometry.reaching.positions import by_positions
 from padviz.geometry.reaching.reach import Interval, Reach
-from padviz.network.network import Network, Size
-from padviz.network.sizes import is_square, resolve, resolve_both
+from padviz.network.network import ENDS, Network, Size
+from padviz.network.sizes import is_square, resolve, resolve_each
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,8 @@ class AxisField:
 
 
 @dataclass(frozen=True, slots=True)
-class ReceptiveField:
-    """The field of a layer on both axes; `parts_at` is the layer from which on its centres disagree.
+class ReceptiveField(AlongAxes[AxisField]):
+    """The field of a layer on each axis; `parts_at` is the layer from which on its centres disagree.
 
     Examples
     --------
@@ -55,15 +57,13 @@ class ReceptiveField:
 
     layer: str
     kind: str
-    height: AxisField
-    width: AxisField
+    axes: Mapping[str, AxisField] = field(hash=False)
     parts_at: str | None
 
     @property
-    def offsets(self) -> tuple[float | None, float | None]:
-        """The grid offset on both axes, in input pixels."""
-        rows, cols = self.height.offset, self.width.offset
-        return None if rows is None else float(rows), None if cols is None else float(cols)
+    def offsets(self) -> tuple[float | None, ...]:
+        """The grid offset on each axis, in input pixels."""
+        return tuple(None if axis.offset is None else float(axis.offset) for axis in self.axes.values())
 
 
 def receptive_fields(network: Network, size: int | Sequence[int] | None = None) -> tuple[ReceptiveField, ...]:
@@ -74,24 +74,19 @@ def receptive_fields(network: Network, size: int | Sequence[int] | None = None) 
     212
     """
     pixels = network.at(size)
-    heights, widths = (reaches_of(network, axis, pixels) for axis in (0, 1))
-    rows = _fields(heights, network, 0, pixels)
-    cols = rows if widths is heights else _fields(widths, network, 1, pixels)
-    return tuple(
-        ReceptiveField(
-            layer.name,
-            layer.kind,
-            rows[i],
-            cols[i],
-            min(filter(None, (heights[i].parts_at, widths[i].parts_at)), key=network.index.__getitem__, default=None),
-        )
-        for i, layer in enumerate(network.layers)
-        if i
-    )
+    reaches = [reaches_of(network, axis, pixels) for axis in range(len(pixels))]
+    fields = [_fields(reach, network, axis, pixels) for axis, reach in enumerate(reaches)]
+    rows = []
+    for i, layer in enumerate(network.layers[1:], start=1):
+        parts = (reach[i].parts_at for reach in reaches)
+        parts_at = min(filter(None, parts), key=network.index.__getitem__, default=None)
+        axes = {name: own[i] for name, own in zip(network.axes, fields, strict=True)}
+        rows.append(ReceptiveField(layer.name, layer.kind, axes, parts_at))
+    return tuple(rows)
 
 
-def grid_offsets(network: Network, size: Size) -> dict[str, tuple[float | None, float | None]]:
-    """Find the grid offset of every layer on both axes, in input pixels; nothing where fields cannot be followed.
+def grid_offsets(network: Network, size: Size) -> dict[str, tuple[float | None, ...]]:
+    """Find the grid offset of every layer on each axis, in input pixels; nothing where fields cannot be followed.
 
     >>> import padviz
     >>> grid_offsets(padviz.load("resnet50"), (224, 225))["layer4.2"]
@@ -112,41 +107,38 @@ def grid_in_words(row: ReceptiveField) -> str:
     """
     if row.parts_at:
         return f"not defined: branches have different centres, first at {row.parts_at}"
-    pairs = zip(("height", "width"), row.offsets, strict=True)
-    words = [f"{axis} {offset:+g} px" for axis, offset in pairs if offset is not None]
-    return ", ".join(words).replace("+0 px", "0 px") or "none: each unit sees the whole image"
+    pairs = zip(row.axes, row.offsets, strict=True)
+    px = "samples" if len(row.axes) == 1 else "px"
+    words = [f"{axis} {offset:+g} {px}" for axis, offset in pairs if offset is not None]
+    return ", ".join(words).replace(f"+0 {px}", f"0 {px}") or "none: each unit sees the whole image"
 
 
-def fields_of_units(network: Network, size: Size, layer: str) -> dict[str, tuple[Interval, Interval]]:
-    """Find rows and columns (first, last) that the centre and the corner units of a layer see, padding included.
+def fields_of_units(network: Network, size: Size, layer: str) -> dict[str, tuple[Interval, ...]]:
+    """Find the rows (first, last) on each axis that the centre and the corner units of a layer see, padding included.
 
     >>> import padviz
     >>> fields_of_units(padviz.load("vgg16"), (224, 224), "features.2")["top left"]
     ((-2, 2), (-2, 2))
     """
     at = network.index[network.find(layer).name]
-    axes = resolve_both(network, size)
-    reaches = [reaches_of(network, axis, size)[at] for axis in (0, 1)]
-    (rows, cols), (m, w) = reaches, (axes[0].sizes[at], axes[1].sizes[at])
-    units = {
-        "centre": (m // 2, w // 2),
-        "top left": (0, 0),
-        "top right": (0, w - 1),
-        "bottom left": (m - 1, 0),
-        "bottom right": (m - 1, w - 1),
-    }
-    return {name: (rows.of(row), cols.of(col)) for name, (row, col) in units.items()}
+    axes = resolve_each(network, size)
+    reaches = [reaches_of(network, axis, size)[at] for axis in range(len(size))]
+    units = [axis.sizes[at] for axis in axes]
+    ends = [list(zip(ENDS[name], (0, n - 1), strict=True)) for name, n in zip(network.axes, units, strict=True)]
+    places = {"centre": [n // 2 for n in units]}
+    places |= {" ".join(end for end, _ in corner): [n for _, n in corner] for corner in product(*ends)}
+    return {name: tuple(reach.of(n) for reach, n in zip(reaches, place, strict=True)) for name, place in places.items()}
 
 
 @lru_cache(8)  # networks and sizes that are asked about one after the other
-def reaches_of(network: Network, axis: int, size: tuple[int, int]) -> tuple[Reach, ...]:
+def reaches_of(network: Network, axis: int, size: Size) -> tuple[Reach, ...]:
     """Find the reach of every layer on one axis: a period of it, or where no map has one, all units.
 
     >>> import padviz
     >>> reaches_of(padviz.load("vgg11"), 0, (64, 64))[1].seen
     [(-1, 1)]
     """
-    if axis and size[0] == size[1] and is_square(network):
+    if axis and len({*size}) == 1 and is_square(network):
         return reaches_of(network, 0, size)
     sizes = resolve(network, axis, size[axis]).sizes
     return by_periods(network, axis, sizes) or by_positions(network, axis, sizes)

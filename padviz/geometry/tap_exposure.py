@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +18,9 @@ from padviz.network.network import Network
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TapExposure:
-    """How many units read a real pixel, not padding, with each tap: `grid` of shape (kernel height, width).
+    """How many units read a real pixel, not padding, with each tap: `grid` of the shape of the kernel.
 
-    `imbalance` is, per axis (height, width), the reads of the second half of the taps minus those of
+    `imbalance` is, per axis, the reads of the second half of the taps minus those of
     the first, over both; the middle tap is left out. `units` is the number of units of the layer.
 
     Examples
@@ -33,7 +35,7 @@ class TapExposure:
     uneven: bool
     units: int
     grid: NDArray[np.int64]
-    imbalance: tuple[float, float]
+    imbalance: Mapping[str, float]
 
     @property
     def convolution(self) -> bool:
@@ -51,11 +53,12 @@ def tap_exposure(network: Network, size: int | Sequence[int] | None = None) -> t
     pixels = network.at(size)
     exposures = []
     for layer, windows in windows_of(network, pixels):
-        height, width = (tap_reads(op, n) for op, n in windows)
-        rows, cols = (axis_padding(op, n) for op, n in windows)
-        units, uneven = rows.output * cols.output, rows.uneven or cols.uneven
-        imbalance = _imbalance(height), _imbalance(width)
-        exposures.append(TapExposure(layer.name, layer.kind, uneven, units, np.outer(height, width), imbalance))
+        reads = [np.array(tap_reads(op, n)) for op, n in windows]
+        rows = [axis_padding(op, n) for op, n in windows]
+        units, uneven = prod(row.output for row in rows), any(row.uneven for row in rows)
+        imbalance = dict(zip(network.axes, map(_imbalance, reads), strict=True))
+        grid = reduce(np.multiply.outer, reads)
+        exposures.append(TapExposure(layer.name, layer.kind, uneven, units, grid, imbalance))
     return tuple(exposures)
 
 
@@ -74,7 +77,7 @@ def tap_reads(window: Window, n: int) -> list[int]:
     return reads
 
 
-def _imbalance(reads: list[int]) -> float:
+def _imbalance(reads: NDArray[np.int64]) -> float:
     half = len(reads) // 2
-    first, second = sum(reads[:half]), sum(reads[len(reads) - half :])
+    first, second = int(reads[:half].sum()), int(reads[len(reads) - half :].sum())
     return (second - first) / (first + second) if first + second else 0.0

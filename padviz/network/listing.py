@@ -6,11 +6,11 @@ from typing import Any
 
 from padviz.axis.operations import Op, Transposed, Window, place
 from padviz.network.network import Network, Size
-from padviz.network.sizes import resolve_both
+from padviz.network.sizes import resolve_each
 
 
 def layer_rows(network: Network, size: Size) -> list[tuple[Any, ...]]:
-    """List every layer as (name, kind, kernel, stride, dilation, padding, input, output); pairs are [height, width].
+    """List every layer as (name, kind, kernel, stride, dilation, padding, input, output); lists are of each axis.
 
     Padding is [[before, after], [before, after]] as resolved at `size`; what a kind lacks is None.
 
@@ -18,7 +18,7 @@ def layer_rows(network: Network, size: Size) -> list[tuple[Any, ...]]:
     >>> layer_rows(padviz.load("resnet50"), (224, 224))[0]
     ('conv1', 'conv', [7, 7], [2, 2], [1, 1], [[3, 3], [3, 3]], [224, 224], [112, 112])
     """
-    axes = resolve_both(network, size)
+    axes = resolve_each(network, size)
     rows = []
     for i, layer in enumerate(network.layers[1:], start=1):
         shapes = [[axis.sizes[at] for axis in axes] for at in (layer.inputs[0], i)]

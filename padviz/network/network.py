@@ -16,6 +16,12 @@ from padviz.network.layer import Layer
 Size = tuple[int, ...]  # on each axis
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 FILES = (".onnx", ".keras", ".pt2")  # of networks that something else wrote
+ENDS = {
+    "length": ("before", "after"),
+    "depth": ("front", "back"),
+    "height": ("top", "bottom"),
+    "width": ("left", "right"),
+}
 LARGEST = 1_000_000  # pixels of a side
 MOST_TAPS = 100_000  # of all windows on an axis, for their maps to be made
 
@@ -76,6 +82,11 @@ class Network:
         ('height', 'width')
         """
         return AXES[len(self.size)]
+
+    @property
+    def px(self) -> str:
+        """What sentences call its input's positions: those of a signal are samples."""
+        return "samples" if len(self.size) == 1 else "px"
 
     @cached_property
     def index(self) -> dict[str, int]:

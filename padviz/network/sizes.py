@@ -62,16 +62,15 @@ def sizes_of(network: Network, axis: int, n: int) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def sizes_of_both(network: Network, size: Size) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Count the rows and the columns out of every layer; the work is shared where both axes are the same.
+def sizes_of_each(network: Network, size: Size) -> tuple[tuple[int, ...], ...]:
+    """Count the rows out of every layer on each axis; the work is shared where all axes are the same.
 
     >>> import padviz
-    >>> rows, cols = sizes_of_both(padviz.load("vgg11"), (64, 96))
+    >>> rows, cols = sizes_of_each(padviz.load("vgg11"), (64, 96))
     >>> rows[-1], cols[-1]
     (2, 3)
     """
-    rows = sizes_of(network, 0, size[0])
-    return rows, rows if size[0] == size[1] and is_square(network) else sizes_of(network, 1, size[1])
+    return on_each(sizes_of, network, size)
 
 
 def apply_to_layer(
@@ -103,12 +102,21 @@ def check_known(network: Network, layer: Layer) -> None:
         raise DescriptionError(layer.note, where=f"{network.name}, {layer.name}")
 
 
-def resolve_both(network: Network, size: Size) -> tuple[Resolved, Resolved]:
-    """Resolve height and width; the work is shared where both axes are the same."""
-    rows = resolve(network, 0, size[0])
-    if size[0] == size[1] and is_square(network):
-        return rows, rows
-    return rows, resolve(network, 1, size[1])
+def resolve_each(network: Network, size: Size) -> tuple[Resolved, ...]:
+    """Resolve each axis; the work is shared where all axes are the same."""
+    return on_each(resolve, network, size)
+
+
+def on_each(what: Callable[[Network, int, int], T], network: Network, size: Size) -> tuple[T, ...]:
+    """Call `what` on each axis; once where all axes are the same.
+
+    >>> import padviz
+    >>> on_each(lambda network, axis, n: (axis, n), padviz.load("vgg11"), (64, 64))
+    ((0, 64), (0, 64))
+    """
+    if len({*size}) == 1 and is_square(network):
+        return (what(network, 0, size[0]),) * len(size)
+    return tuple(what(network, axis, n) for axis, n in enumerate(size))
 
 
 @lru_cache(64)

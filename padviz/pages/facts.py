@@ -19,7 +19,7 @@ from padviz.geometry.receptive_fields import AxisField, receptive_fields
 from padviz.geometry.tap_exposure import tap_exposure
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
-from padviz.network.sizes import resolve_both
+from padviz.network.sizes import resolve_each
 from padviz.pages.planes import Shelf
 from padviz.reports.windows.taps import tap_facts
 from padviz.reports.windows.uneven import ledger_facts
@@ -84,9 +84,10 @@ def geometry_facts(shelf: Shelf, counts: CountMap) -> dict[str, Any]:
     `graph` has the layers, `reads` the axis maps of each along height and width, and `taps` how many positions a unit
     of each reads where nothing is missing.
     """
-    network, axes = counts.walked, resolve_both(counts.walked, counts.size)
+    network, axes = counts.walked, resolve_each(counts.walked, counts.size)
     at = tuple(network.index[network.find(name).name] for name in counts.target.names)
-    walk = Walk(network, *axes, at, "auto")
+    rows, cols = axes
+    walk = Walk(network, rows, cols, at, "auto")
     facts = {
         "graph": shelf.record([_layer(layer) for layer in network.layers]),
         "shapes": shelf.record([[*shape] for shape in zip(axes[0].sizes, axes[1].sizes, strict=True)]),

@@ -32,7 +32,10 @@ def plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     if is_dataclass(value):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        items = {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        return {
+            key: item for name, own in items.items() for key, item in (own if name == "axes" else {name: own}).items()
+        }
     if hasattr(value, "_asdict"):
         return plain(value._asdict())
     if isinstance(value, Mapping):

@@ -118,12 +118,13 @@ def some_names(names: Iterable[str], most: int = 3) -> str:
 
 
 def once(texts: Iterable[str], between: str = " x ") -> str:
-    """Join what is said of both axes; say it once where it is the same.
+    """Join what is said of each axis; say it once where it is the same.
 
     >>> once(["3", "3"]), once(["3", "5"])
     ('3', '3 x 5')
     """
-    return between.join(dict.fromkeys(texts))
+    said = [*texts]
+    return between.join(said if len({*said}) > 1 else said[:1])
 
 
 def named(padding: str | None) -> str:

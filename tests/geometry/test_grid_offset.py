@@ -12,7 +12,7 @@ import pytest
 
 import padviz
 from padviz.geometry.receptive_fields import grid_in_words, grid_offsets, reaches_of
-from padviz.network.sizes import resolve_both
+from padviz.network.sizes import resolve_each
 from padviz.sources.toml.build import parse
 from tests.cli.test_cli import run
 
@@ -35,7 +35,7 @@ def test_reference_values(name: str) -> None:
 @pytest.mark.parametrize(("name", "size"), [("resnet18", 224), ("densenet121", 97), ("googlenet", 150), ("unet", 572)])
 def test_it_is_the_mean_centre_of_all_units_minus_the_images_centre(name: str, size: int) -> None:
     network = padviz.load(name)
-    sizes = resolve_both(network, (size, size))[0].sizes
+    sizes = resolve_each(network, (size, size))[0].sizes
     reaches = reaches_of(network, 0, (size, size))
     checked = 0
     for row in padviz.fields(network, size):

@@ -330,7 +330,7 @@ def test_taps_sum_to_the_reads_and_lean_where_uneven(name: str) -> None:
             uneven = row.layer in ledger and ledger[row.layer].uneven
             assert row.uneven == uneven
             assert mirrors != uneven or row.grid.size == 1
-            assert (row.imbalance[0] != 0 or row.imbalance[1] != 0) == (not mirrors)
+            assert any(row.imbalance.values()) == (not mirrors)
 
 
 # receptive fields

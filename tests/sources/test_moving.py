@@ -13,7 +13,7 @@ from torchvision.models.swin_transformer import PatchMergingV2, SwinTransformer,
 
 import padviz
 from padviz.axis.operations import Blocks
-from padviz.network.sizes import sizes_of_both
+from padviz.network.sizes import sizes_of_each
 from tests.sources.test_torch_functions import After, whole, windows
 from tests.torch_attention import Attending, support
 from tests.torch_calls import count
@@ -45,7 +45,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {"swin": lambda: swin(1), "swin v
 def check_supports(module: nn.Module, network: padviz.Network, size: tuple[int, int]) -> None:
     """Compare what single units of the last map see with the gradients of the module itself."""
     at = network.index[network.targets[0]]
-    height, width = (sizes[at] for sizes in sizes_of_both(network, size))
+    height, width = (sizes[at] for sizes in sizes_of_each(network, size))
     for unit in ((0, 0), (height - 1, width - 1), (height // 2, 1)):
         seen = padviz.usage(network, size, unit=unit).counts > 0
         np.testing.assert_array_equal(seen, support(module, size, unit), err_msg=str(unit))

@@ -15,7 +15,7 @@ import torch
 import torchvision
 
 import padviz
-from padviz.network.sizes import resolve_both
+from padviz.network.sizes import resolve_each
 from padviz.network.targets import last_maps
 from padviz.sources.toml.load import zoo
 from tests import onnx_oracle
@@ -100,7 +100,7 @@ def check_file(path: Path, name: str, exporter: str) -> None:
     lasts = last_maps(net)
     for size in (SIZE,) if net.fixed else (SIZE, OTHER):
         known = onnx_oracle.run(model, size, [made[last] for last in lasts])
-        rows, cols = resolve_both(net, size)
+        rows, cols = resolve_each(net, size)
         for layer, *shape in zip(net.layers, rows.sizes, cols.sizes, strict=True):
             if layer.name in made:
                 found = known[made[layer.name]].shape

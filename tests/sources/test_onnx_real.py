@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 import padviz
-from padviz.network.sizes import resolve_both
+from padviz.network.sizes import resolve_each
 from padviz.network.targets import last_maps
 from tests import onnx_oracle
 from tests.wheels import FILES, real_file
@@ -43,7 +43,7 @@ def test_real_files_agree_with_onnxruntime_and_the_all_ones_copy(name: str, size
     made = made_by(model)
     lasts = last_maps(net)
     known = onnx_oracle.run(model, size, [made[last] for last in lasts])
-    rows, cols = resolve_both(net, size)
+    rows, cols = resolve_each(net, size)
     checked = 0
     for layer, height, width in zip(net.layers, rows.sizes, cols.sizes, strict=True):
         if layer.name in made:

@@ -14,7 +14,7 @@ from torchvision.models import list_models
 
 import padviz
 from padviz.network.network import Network
-from padviz.network.sizes import resolve_both
+from padviz.network.sizes import resolve_each
 from padviz.network.targets import last_maps
 from padviz.sources.toml.load import zoo
 from padviz.sources.torch.load import named
@@ -82,7 +82,7 @@ def assert_counts(network: Network, module: nn.Module, size: tuple[int, int]) ->
     found = padviz.usage(network, size, layer=network.targets or last_maps(network))
     np.testing.assert_allclose(found.counts.astype(np.float64), expected, rtol=1e-12, atol=0)
     assert expected.max() > 0
-    rows, cols = resolve_both(network, size)
+    rows, cols = resolve_each(network, size)
     for i, layer in enumerate(network.layers):
         if layer.name in seen and layer.kind in ("conv", "maxpool", "avgpool"):
             assert (rows.sizes[i], cols.sizes[i]) == seen[layer.name], layer.name

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import padviz
-from padviz.network.sizes import resolve_both
+from padviz.network.sizes import resolve_each
 from padviz.network.targets import upto
 from padviz.sources.toml.load import zoo
 from tests.sweeps import DEEPER, sampled
@@ -28,7 +28,7 @@ def test_counts_sizes_and_names_are_torchvisions(name: str) -> None:
         found = padviz.usage(network, size)
         np.testing.assert_allclose(found.counts.astype(np.float64), expected, rtol=1e-12, atol=0)
         pruned = upto(network, network.targets)
-        rows, cols = resolve_both(pruned, size)
+        rows, cols = resolve_each(pruned, size)
         windowed = {
             layer.name: (rows.sizes[i], cols.sizes[i])
             for i, layer in enumerate(pruned.layers)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LEAST_BOX = 5  # screen pixels of a receptive field
 
 
-def fields(units: Mapping[str, Mapping[str, tuple[Interval, Interval]]], size: Size, title: str) -> Figure:
+def fields(units: Mapping[str, Mapping[str, tuple[Interval, ...]]], size: Size, title: str) -> Figure:
     """Draw receptive fields of the centre and corner units of some layers, over the image that they look at."""
     from matplotlib.patches import Rectangle
 

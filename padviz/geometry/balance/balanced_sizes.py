@@ -12,7 +12,6 @@ from padviz.geometry.balance.by_size import Flags, verdict_on
 from padviz.network.network import LARGEST, Network
 from padviz.network.sizes import is_square
 
-AXIS_CHOICES = ("both", "height", "width")
 MOST_RESIDUES = 4  # a rule with more alternatives is no rule that a person would use
 
 
@@ -45,11 +44,11 @@ def balanced_sizes(network: Network, lo: int = 64, hi: int = 1024, axis: str = "
     """
     if not 1 <= lo <= hi <= LARGEST:
         raise OptionError(f"{lo}:{hi} is not a range of sizes", option="range", hint=f"use LO:HI within 1:{LARGEST}")
-    if axis not in AXIS_CHOICES:
-        raise OptionError(f"axis {axis!r} is not known", option="axis", hint=f"use {', '.join(AXIS_CHOICES)}")
+    if axis not in (choices := ("both", *network.axes)):
+        raise OptionError(f"axis {axis!r} is not known", option="axis", hint=f"use {', '.join(choices)}")
     sizes = np.arange(lo, hi + 1)
-    wanted = {"both": (0, 1), "height": (0,), "width": (1,)}[axis]
-    verdicts = [verdict_on(network, at, sizes) for at in wanted[: 1 if is_square(network) else 2]]
+    wanted = range(len(network.axes)) if axis == "both" else [network.axes.index(axis)]
+    verdicts = [verdict_on(network, at, sizes) for at in wanted[: 1 if is_square(network) else None]]
     runs, even, whole = (
         np.logical_and.reduce(flags) for flags in zip(*(verdict[:3] for verdict in verdicts), strict=True)
     )

@@ -9,6 +9,7 @@ from padviz.axis.operations import Op, Window
 from padviz.geometry.balance.case import Case
 from padviz.geometry.balance.nearest import odd_window
 from padviz.geometry.ledger import AxisPadding
+from padviz.network.network import in_words
 
 
 class Evened(NamedTuple):
@@ -27,7 +28,7 @@ def with_even_pads(today: Case) -> Evened | None:
     """
     layers, pads = list(today.network.layers), {}
     for each in today.uneven:
-        totals = [total(row) for row in (each.height, each.width)]
+        totals = [total(row) for row in each.axes.values()]
         if any(rows % 2 for rows in totals):
             continue
         at, pads[each.layer] = today.network.index[each.layer], (totals[0] // 2, totals[1] // 2)
@@ -43,7 +44,7 @@ def cannot(today: Case) -> list[str]:
     >>> cannot(Case(padviz.load("resnet18"), (224, 224)))
     ['At 224 x 224 no pads make conv1 even: its 112 units read 5 rows of padding in all, an odd number.']
     """
-    rows = [(each.layer, row) for each in today.uneven for row in (each.height, each.width)]
+    rows = [(each.layer, row) for each in today.uneven for row in each.axes.values()]
     odd = [(name, row) for name, row in rows if row.uneven and total(row) % 2]
     said = []
     if today.uneven and not today.near:
@@ -53,7 +54,7 @@ def cannot(today: Case) -> list[str]:
     if odd:
         name, row = odd[0]
         many = f"{total(row)} row{'' if total(row) == 1 else 's'} of padding in all, an odd number"
-        at = f"{today.size[0]} x {today.size[1]}"
+        at = in_words(today.size)
         said.append(f"At {at} no pads make {name} even: its {row.output} units read {many}.")
     if not today.network.pads:
         said.append("No convolution pads, so no padding scheme changes anything.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 from padviz.geometry.balance.by_size import Flags, verdict_on
 from padviz.geometry.costs import costs
 from padviz.network.layer import WINDOWS
-from padviz.network.network import LARGEST, Network, Size, as_size
-from padviz.network.sizes import is_square, sizes_of_both
+from padviz.network.network import LARGEST, Network, Size
+from padviz.network.sizes import on_each, sizes_of_each
 
 REACH = 1024  # how far from the size asked about a balanced one is looked for
 
@@ -54,18 +55,15 @@ def nearest_balanced(
     >>> [found and found.size for found in nearest_balanced(padviz.load("resnet50"), (32, 32))]
     [None, (33, 33)]
     """
-    height = _options(network, 0, size[0])
-    alike = size[0] == size[1] and is_square(network)
-    sides = [height, height if alike else _options(network, 1, size[1])]
+    sides = on_each(_options, network, size)
     move = all(side.stays for side in sides)
     found: list[Suggestion | None] = []
     before: _Work | None = None
     for below in (True, False):
-        pair = [side.here if side.stays and not move else side.below if below else side.above for side in sides]
-        chosen = [each for each in pair if each]
-        if len(chosen) == 2:
-            there = as_size([each.n for each in chosen])
-            remainder = any(each.remainder for each in chosen)
+        chosen = [side.here if side.stays and not move else side.below if below else side.above for side in sides]
+        if all(chosen):
+            there = tuple(each.n for each in chosen if each)
+            remainder = any(each.remainder for each in chosen if each)
             before = before or _work(network, size, macs)
             found.append(_suggested(there, _work(network, there), before, remainder))
         else:
@@ -142,9 +140,9 @@ class _Work(NamedTuple):
 
 
 def _work(network: Network, size: Size, macs: int | None = None) -> _Work:
-    rows, cols = sizes_of_both(network, size)
+    sizes = sizes_of_each(network, size)
     windows = [i for i, layer in enumerate(network.layers) if layer.kind in WINDOWS]
-    return _Work(sum(rows[i] * cols[i] for i in windows), macs or costs(network, size).macs)
+    return _Work(sum(prod(rows[i] for rows in sizes) for i in windows), macs or costs(network, size).macs)
 
 
 def _suggested(size: Size, work: _Work, before: _Work, remainder: bool) -> Suggestion:

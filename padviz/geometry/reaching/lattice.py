@@ -14,7 +14,7 @@ from padviz.geometry.reaching.near_padding import BeforeAfter
 from padviz.geometry.reaching.touching import touched_on
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
-from padviz.network.sizes import is_square, sizes_of
+from padviz.network.sizes import on_each, sizes_of
 
 MOST_LATTICE = 1 << 16
 
@@ -82,8 +82,8 @@ def in_pixels(units: int, stride: Fraction, n: int, m: int) -> int:
     return max(0, ceil(units * stride + (n - m * stride) / 2))
 
 
-def context_of(network: Network, size: Size) -> tuple[BeforeAfter, BeforeAfter] | None:
-    """Find how many pixels a tile must read around what it keeps, on height and on width, for all targets.
+def context_of(network: Network, size: Size) -> tuple[BeforeAfter, ...] | None:
+    """Find how many pixels a tile must read around what it keeps, on each axis, for all targets.
 
     None where nothing is exact, or where it takes a look at every unit to tell.
 
@@ -91,12 +91,12 @@ def context_of(network: Network, size: Size) -> tuple[BeforeAfter, BeforeAfter] 
     >>> context_of(padviz.load("resnet50"), (224, 224)), context_of(padviz.load("efficientnet_b0"), (224, 224))
     (((224, 192), (224, 192)), None)
     """
-    axes = (0,) if size[0] == size[1] and is_square(network) else (0, 1)
     try:
-        found = [_context_on(network, axis, size[axis]) for axis in axes]
+        found = on_each(_context_on, network, size)
     except SizeError:
         return None
-    return None if found[0] is None or found[-1] is None else (found[0], found[-1])
+    known = tuple(pixels for pixels in found if pixels)
+    return known if len(known) == len(found) else None
 
 
 def _context_on(network: Network, axis: int, n: int) -> BeforeAfter | None:

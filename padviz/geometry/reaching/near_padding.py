@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from padviz.geometry.reaching.along_axes import AlongAxes
 from padviz.geometry.reaching.touching import touched_on
 from padviz.network.network import Network
-from padviz.network.sizes import is_square, sizes_of
+from padviz.network.sizes import on_each, sizes_of
 
 BeforeAfter = tuple[int, int]  # rows, or columns, of units or pixels
 
@@ -21,8 +22,8 @@ class Barrier(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class NearPadding:
-    """How many units padding touches next to the top and bottom, and to the left and right, of a layer's map.
+class NearPadding(AlongAxes[BeforeAfter]):
+    """How many units padding touches next to the two ends of each axis of a layer's map.
 
     Behind the layer that `barrier` names, and why, each position depends on all.
 
@@ -32,8 +33,7 @@ class NearPadding:
     """
 
     layer: str
-    height: BeforeAfter
-    width: BeforeAfter
+    axes: Mapping[str, BeforeAfter] = field(hash=False)
     barrier: Barrier | None = None
 
 
@@ -45,12 +45,13 @@ def near_padding(network: Network, size: int | Sequence[int] | None = None) -> t
     (3, 3)
     """
     pixels = network.at(size)
-    square = pixels[0] == pixels[1] and is_square(network)
-    rows = _touched_on(network, 0, pixels[0])
-    columns = rows if square else _touched_on(network, 1, pixels[1])
-    stops = [high or wide for high, wide in zip(*(_barriers(network, axis) for axis in (0, 1)), strict=True)]
-    layers = zip(network.layers, rows, columns, stops, strict=True)
-    return tuple(NearPadding(layer.name, *figures) for layer, *figures in layers)[1:]
+    touched = zip(*on_each(_touched_on, network, pixels), strict=True)
+    barriers = zip(*(_barriers(network, axis) for axis in range(len(pixels))), strict=True)
+    rows = zip(network.layers, touched, barriers, strict=True)
+    return tuple(
+        NearPadding(layer.name, dict(zip(network.axes, ends, strict=True)), next(filter(None, stops), None))
+        for layer, ends, stops in rows
+    )[1:]
 
 
 def _touched_on(network: Network, axis: int, n: int) -> list[BeforeAfter]:

@@ -101,8 +101,8 @@ def _field(key: str) -> Column:
     """Make the column of a figure of receptive fields, on both axes."""
 
     def of(row: ReceptiveField) -> str:
-        values = [getattr(axis, key) for axis in (row.height, row.width)]
-        wholes = [key == "size" and axis.whole for axis in (row.height, row.width)]
+        values = [getattr(axis, key) for axis in row.axes.values()]
+        wholes = [key == "size" and axis.whole for axis in row.axes.values()]
         texts = ["whole input" if whole else _number(value) for whole, value in zip(wholes, values, strict=True)]
         return once(texts)
 
@@ -120,7 +120,10 @@ FIELDS = (*HEAD, *map(_field, ("size", "stride", "padding", "centre", "offset"))
 def fields(rows: Sequence[ReceptiveField], network: Network, size: Size, files: Sequence[str] = ()) -> Report:
     """Report the receptive fields of some layers of a network."""
     facts = {"network": network.name, "size": [*size], "layers": plain(rows)}
-    screen = [Heading(f"{network.title}, {by(size)}, in input pixels"), Table(FIELDS, rows)]
+    screen = [
+        Heading(f"{network.title}, {by(size)}, in input {'samples' if len(size) == 1 else 'pixels'}"),
+        Table(FIELDS, rows),
+    ]
     return Report("fields", facts, [screen], files=files)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from padviz.geometry.tap_exposure import TapExposure
-from padviz.network.network import Network, Size
+from padviz.network.network import ENDS, Network, Size
 from padviz.reports.documents import picked
 from padviz.reports.report import Column, Heading, Lines, Report, Table
 from padviz.reports.tables import by, once
@@ -19,15 +19,16 @@ COUNTED = (
     Column("least", of=lambda row: int(row.grid.min())),
     Column("most", of=lambda row: int(row.grid.max())),
 )
-SHEET = (
-    Column("layer"),
-    Column("kind"),
-    *COUNTED,
-    Column("left_right", of=lambda row: row.imbalance[1]),
-    Column("top_bottom", of=lambda row: row.imbalance[0]),
-    Column("uneven"),
-    Column("convolution"),
-)
+ENDED = (Column("uneven"), Column("convolution"))
+
+
+def _sheet(axes: Sequence[str]) -> tuple[Column, ...]:
+    """List the columns of CSV: the imbalance from one end of each axis to the other, the last axis first."""
+    return (Column("layer"), Column("kind"), *COUNTED, *map(_across, reversed(axes)), *ENDED)
+
+
+def _across(axis: str) -> Column:
+    return Column("_".join(ENDS[axis]), of=lambda row: row.imbalance[axis])
 
 
 def report_of(rows: Sequence[TapExposure], network: Network, size: Size, files: Sequence[str] = ()) -> Report:
@@ -36,7 +37,9 @@ def report_of(rows: Sequence[TapExposure], network: Network, size: Size, files: 
     table = Table((*LAYER, *COUNTED, Column("imbalance", of=_imbalance)), rows, marked=lambda row: row.uneven)
     heading = Heading(f"{network.title}, {by(size)}: units whose tap reads a real pixel")
     marks = () if all(row.convolution for row in rows) else (POOL,)
-    return Report("taps", facts, [[heading, table, Lines((), marks=marks)]], Table(SHEET, rows), files=files)
+    return Report(
+        "taps", facts, [[heading, table, Lines((), marks=marks)]], Table(_sheet(network.axes), rows), files=files
+    )
 
 
 def tap_facts(row: TapExposure) -> dict[str, Any]:
@@ -46,10 +49,9 @@ def tap_facts(row: TapExposure) -> dict[str, Any]:
     >>> tap_facts(padviz.taps("resnet18", 224, layer="layer4.0.conv1")[0])["grid"][0]
     [36, 42, 42]
     """
-    imbalance = dict(zip(("height", "width"), row.imbalance, strict=True))
-    return {**picked(row, "layer kind convolution uneven units grid"), "imbalance": imbalance}
+    return picked(row, "layer kind convolution uneven units grid imbalance")
 
 
 def _imbalance(row: TapExposure) -> str:
-    both = once(f"{share:+.2%}" for share in row.imbalance)
-    return f"{both} uneven" if row.uneven else both if any(row.imbalance) else "0"
+    both = once(f"{share:+.2%}" for share in row.imbalance.values())
+    return f"{both} uneven" if row.uneven else both if any(row.imbalance.values()) else "0"

@@ -12,12 +12,10 @@ from padviz.cutting.plan import Plan, TileSize
 from padviz.cutting.verify import Verified
 from padviz.network.network import Network
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, columns
-from padviz.reports.tables import by
+from padviz.reports.tables import by, once
 
-Pair = tuple[Context, Context]
 Ends = Sequence[tuple[int, int]]  # of each level: before and after
-Graded = Mapping[str, tuple[Ends, Ends] | None]
-AXES = ("height", "width")
+Graded = Mapping[str, Sequence[Ends] | None]
 
 
 @dataclass(frozen=True)
@@ -36,11 +34,11 @@ SIZES = (Column("tile", show=by), Column("keeps", show=by), Column("cost", "time
 
 
 def report_of(
-    network: Network, contexts: Sequence[Pair], graded: Graded, levels: Sequence[float], more: Planned
+    network: Network, contexts: Sequence[Sequence[Context]], graded: Graded, levels: Sequence[float], more: Planned
 ) -> Report:
     """Report the context of every head on each axis, and the plan of an image and the call to paste, if there are any.
 
-    `graded` has, by head, the (before, after) of each level on height and on width.
+    `graded` has, by head, the (before, after) of each level on each axis.
     """
     plan, recipe, verified = more.plan, more.recipe, more.verified
     rows = [
@@ -54,7 +52,7 @@ def report_of(
             **_graded(graded[context.layer], i, levels),
         }
         for pair in contexts
-        for i, (axis, context) in enumerate(zip(AXES, pair, strict=True))
+        for i, (axis, context) in enumerate(zip(network.axes, pair, strict=True))
     ]
     graded_columns = [Column(_key("at", level), f"{100 * level:g} %", of=_at(level)) for level in levels]
     table = Table((*columns("layer axis before after lattice"), Column("stride", show="{:g}"), *graded_columns), rows)
@@ -66,8 +64,9 @@ def report_of(
     shown = [comparison(verified)] if verified else []
     facts["sizes"] = [size._asdict() for size in more.sizes]
     facts["ignored"] = [{"layer": layer, "why": why} for layer, why in more.ignored]
-    first = Lines((answer(contexts, plan), *ignoring(more.ignored), *ways_out(contexts), *shown))
-    about = Lines(("before, after: pixels around what a tile keeps; % of the paths come from within so many.",))
+    pixels = "samples" if len(network.axes) == 1 else "pixels"
+    first = Lines((answer(network, contexts, plan), *ignoring(more.ignored), *ways_out(contexts), *shown))
+    about = Lines((f"before, after: {pixels} around what a tile keeps; % of the paths come from within so many.",))
     screen: list[Sequence[Block]] = [[Heading(network.title), first, table, about]]
     if more.sizes:
         screen.append([Heading("Tile sizes"), Table(SIZES, more.sizes)])
@@ -76,9 +75,9 @@ def report_of(
     return Report("tiles", facts, screen, sheet, code=0 if verified is None or verified.holds else 1, files=more.files)
 
 
-def _graded(both: tuple[Ends, Ends] | None, axis: int, levels: Sequence[float]) -> dict[str, int | None]:
+def _graded(ends_of: Sequence[Ends] | None, axis: int, levels: Sequence[float]) -> dict[str, int | None]:
     """List the graded context on one axis by its keys."""
-    ends = [(None, None)] * len(levels) if both is None else both[axis]
+    ends = [(None, None)] * len(levels) if ends_of is None else ends_of[axis]
     return {
         _key(side, level): n
         for level, pair in zip(levels, ends, strict=True)
@@ -99,29 +98,31 @@ def _key(side: str, level: float) -> str:
 
 
 def by_head(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """List what JSON has of the contexts, of each layer on both axes."""
+    """List what JSON has of the contexts, of each layer on each axis."""
     heads: dict[str, dict[str, Any]] = {row["layer"]: {"layer": row["layer"]} for row in rows}
     for row in rows:
         heads[row["layer"]][row["axis"]] = {key: row[key] for key in row if key not in ("layer", "axis")}
     return [*heads.values()]
 
 
-def answer(contexts: Sequence[Pair], plan: Plan | None) -> str:
+def answer(network: Network, contexts: Sequence[Sequence[Context]], plan: Plan | None) -> str:
     """Say in a sentence what a tile must read, where tiles start, and what a plan comes to."""
-    said = needed(contexts, plan)
+    said = needed(network, contexts, plan)
     return f"{said}: {plan_in_words(plan)}" if plan else said if said.endswith(".") else f"{said}."
 
 
-def needed(contexts: Sequence[Pair], plan: Plan | None) -> str:
+def needed(network: Network, contexts: Sequence[Sequence[Context]], plan: Plan | None) -> str:
     """Say what a tile must read around what it keeps, and where tiles start."""
-    height, width = (
-        max((pair[i] for pair in contexts), key=lambda context: context.before + context.after) for i in (0, 1)
-    )
-    sides = _sides(height) if _sides(height) == _sides(width) else f"{_sides(height)}, and {_sides(width)} along width"
-    lattice = by((height.lattice, width.lattice)) if height.lattice != width.lattice else str(height.lattice)
+    widest = [max(own, key=lambda context: context.before + context.after) for own in zip(*contexts, strict=True)]
+    along: dict[str, str] = {}
+    for axis, context in zip(network.axes, widest, strict=True):
+        along.setdefault(_sides(context, network.px), axis)
+    (sides, _), *others = along.items()
+    sides += "".join(f", and {text} along {axis}" for text, axis in others)
+    lattice = once(str(context.lattice) for context in widest)
     start = f"tiles start on multiples of {lattice}" if lattice != "1" else "tiles start anywhere"
-    if height.barrier or width.barrier:
-        layer, why = height.barrier or width.barrier or ("", "")
+    if barrier := next((context.barrier for context in widest if context.barrier), None):
+        layer, why = barrier
         return f"No tiles are exact: {layer} ({why}). Without it: {sides}; {start}."
     if plan and plan.level:
         sides = f"not exact: {sides}, from which {100 * plan.level:g} % of the paths of each unit come"
@@ -132,20 +133,21 @@ def plan_in_words(plan: Plan) -> str:
     """Say what tiles keep, how many there are, and what they cost."""
     counts = [len(line.starts) for line in plan.lines]
     steps = [line.starts[1] - line.starts[0] if len(line.starts) > 1 else line.image for line in plan.lines]
-    tiles = f"tiles of {by(plan.tile)} keep {by((steps[0], steps[1]))}"
-    return f"{tiles}; {by((counts[0], counts[1]))} tiles; {plan.cost:.2f} times the pixels."
+    pixels = "samples" if len(plan.image) == 1 else "pixels"
+    tiles = f"tiles of {by(plan.tile)} keep {by(steps)}"
+    return f"{tiles}; {by(counts)} tiles; {plan.cost:.2f} times the {pixels}."
 
 
 def words_of(plan: Plan) -> list[str]:
     """List what a picture of a plan says: what tiles read, what they come to, and what is left out."""
     counted = plan_in_words(plan)
-    return [needed(plan.contexts, plan), f"{counted[0].upper()}{counted[1:]}", *ignoring(plan.ignored)]
+    return [needed(plan.network, plan.contexts, plan), f"{counted[0].upper()}{counted[1:]}", *ignoring(plan.ignored)]
 
 
-def _sides(context: Context) -> str:
+def _sides(context: Context, px: str) -> str:
     if context.before == context.after:
-        return f"{context.before} px of context on each side"
-    return f"{context.before} px of context before and {context.after} px after"
+        return f"{context.before} {px} of context on each side"
+    return f"{context.before} {px} of context before and {context.after} {px} after"
 
 
 def ignoring(ignored: Sequence[tuple[str, str]]) -> list[str]:
@@ -157,7 +159,7 @@ def ignoring(ignored: Sequence[tuple[str, str]]) -> list[str]:
     return [f"Not exact: {layer} ({why}){others} counted as if each position were by itself there."]
 
 
-def ways_out(contexts: Sequence[Pair]) -> list[str]:
+def ways_out(contexts: Sequence[Sequence[Context]]) -> list[str]:
     """Say what can be done where no tiles are exact."""
     reasons = {context.barrier.why for pair in contexts for context in pair if context.barrier}
     if not reasons:
@@ -186,9 +188,11 @@ def verified_facts(verified: Verified) -> dict[str, Any]:
 
 def plan_facts(plan: Plan) -> dict[str, Any]:
     """List what JSON has of a plan."""
-    starts = {axis: [*line.starts] for axis, line in zip(AXES, plan.lines, strict=True)}
+    starts = {axis: [*line.starts] for axis, line in zip(plan.network.axes, plan.lines, strict=True)}
     keeps = {
-        name: {axis: [[*span] for span in line.keeps[h]] for axis, line in zip(AXES, plan.lines, strict=True)}
+        name: {
+            axis: [[*span] for span in line.keeps[h]] for axis, line in zip(plan.network.axes, plan.lines, strict=True)
+        }
         for h, name in enumerate(plan.heads)
     }
     facts = {"image": [*plan.image], "tile": [*plan.tile], "tiles": len(plan), "cost": plan.cost}

@@ -11,7 +11,7 @@ from padviz.geometry.costs import COUNTED, costs
 from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger
 from padviz.geometry.receptive_fields import grid_in_words, grid_offsets, receptive_fields
 from padviz.network.baked import declared
-from padviz.network.network import Network, Size
+from padviz.network.network import ENDS, Network, Size
 from padviz.network.targets import PART, names_of
 from padviz.reports.documents import flat, picked, plain
 from padviz.reports.report import Block, Column, Finding, Heading, Level, Lines, Report, Table, columns
@@ -80,8 +80,8 @@ SCREEN = (
     _of("overhang", "over", show=lambda rows: rows or None),
     Column("words", "reads"),
 )
-SHEET = columns(
-    "network height width layer kind convolution axis uneven input output kernel stride dilation "
+SHEET = (
+    "layer kind convolution axis uneven input output kernel stride dilation "
     "declared_before declared_after consumed_before consumed_after remainder skipped overhang offset"
 )
 
@@ -93,7 +93,7 @@ def report_of(results: Sequence[Result], every: bool = False, check: str | None 
         "uneven",
         {"results": [_facts(network, ledger) for _, network, ledger in results]},
         [_blocks(*part, every) for part in listed],
-        Table(SHEET, [row for part in listed for row in _sheet(*part)]),
+        _table([row for part in listed for row in _sheet(*part)], [network for network, _, _ in listed]),
         findings=[finding for result in results for finding in _findings(*result, check)],
         code=int(any(fails(layer, check) for _, _, ledger in results for layer in ledger.layers)),
     )
@@ -114,15 +114,16 @@ def ledger_facts(ledger: Ledger) -> dict[str, Any]:
     """
     counts = {"uneven_convolutions": len(ledger.uneven_convolutions), "uneven_pools": len(ledger.uneven_pools)}
     counts["remainders"] = len(ledger.remainders)
-    layers = [picked(layer, "layer kind convolution uneven height width") for layer in ledger.layers]
+    layers = [picked(layer, "layer kind convolution uneven") | plain(layer.axes) for layer in ledger.layers]
     return {**picked(ledger, "network size balanced"), **counts, "layers": layers}
 
 
 def _facts(network: Network, ledger: Ledger) -> dict[str, Any]:
     """Add the grid offset of each layer to a ledger, and the nearest balanced sizes."""
     facts, offsets = ledger_facts(ledger), grid_offsets(network, ledger.size)
+    unknown = [None] * len(network.axes)
     for layer in facts["layers"]:
-        for axis, offset in zip(("height", "width"), offsets.get(layer["layer"], (None, None)), strict=True):
+        for axis, offset in zip(network.axes, offsets.get(layer["layer"], unknown), strict=True):
             layer[axis]["offset"] = offset
     below, above = nearest_balanced(network, ledger.size)
     odd = odd_window(network, ledger.size) if below is above is None else None
@@ -132,13 +133,19 @@ def _facts(network: Network, ledger: Ledger) -> dict[str, Any]:
     return facts
 
 
+def _table(rows: Sequence[dict[str, Any]], networks: Sequence[Network]) -> Table:
+    """Lay rows out under the axes that any of the networks has, and what is known on each."""
+    axes = dict.fromkeys(axis for network in networks for axis in network.axes)
+    return Table(columns(f"network {' '.join(axes)} {SHEET}"), [dict.fromkeys(axes) | row for row in rows])
+
+
 def _sheet(network: Network, ledger: Ledger, listed: Sequence[LayerPadding]) -> Iterator[dict[str, Any]]:
     """Yield a row for each window and axis."""
     offsets = grid_offsets(network, ledger.size)
-    head = {"network": ledger.network, "height": ledger.size[0], "width": ledger.size[1]}
+    head = {"network": ledger.network, **dict(zip(network.axes, ledger.size, strict=True))}
     for layer in listed:
-        pair = offsets.get(layer.layer, (None, None))
-        for axis, row, offset in zip(("height", "width"), (layer.height, layer.width), pair, strict=True):
+        own_offsets = offsets.get(layer.layer, [None] * len(network.axes))
+        for (axis, row), offset in zip(layer.axes.items(), own_offsets, strict=True):
             own = {"axis": axis, "offset": offset, "uneven": row.uneven}
             yield {**head, **picked(layer, "layer kind convolution"), **flat(row), **own}
 
@@ -152,14 +159,13 @@ def _blocks(network: Network, ledger: Ledger, listed: Sequence[LayerPadding], ev
 
 
 def reads_of(layer: LayerPadding, every: bool = False) -> list[Reads]:
-    """List one row for both axes where they agree, else one for each that matters."""
-    if layer.height == layer.width:
-        return [Reads(layer, "", layer.height, ("top/left", "bottom/right"))]
-    tall, wide = (
-        Reads(layer, "height", layer.height, ("top", "bottom")),
-        Reads(layer, "width", layer.width, ("left", "right")),
-    )
-    return [reads for reads in (tall, wide) if every or reads.row.uneven or not layer.uneven]
+    """List one row for all axes where they agree, else one for each that matters."""
+    first, *others = layer.axes.values()
+    if all(row == first for row in others):
+        before, after = ("/".join(ENDS[axis][side] for axis in layer.axes) for side in (0, 1))
+        return [Reads(layer, "", first, (before, after))]
+    rows = [Reads(layer, axis, row, ENDS[axis]) for axis, row in layer.axes.items()]
+    return [reads for reads in rows if every or reads.row.uneven or not layer.uneven]
 
 
 def _findings(model: str, network: Network, ledger: Ledger, check: str | None) -> Iterator[Finding]:
@@ -175,7 +181,8 @@ def _findings(model: str, network: Network, ledger: Ledger, check: str | None) -
 
 def _shows(layer: LayerPadding) -> str:
     if not layer.uneven:
-        return f"leaves {layer.height.remainder} at the bottom and {layer.width.remainder} at the right unread"
+        parts = [f"{row.remainder} at the {ENDS[axis][1]}" for axis, row in layer.axes.items()]
+        return f"leaves {' and '.join(parts)} unread".replace("at the after", "after")
     return "reads " + "; ".join(filter(None, (reads.words for reads in reads_of(layer))))
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from padviz.errors import PadvizError
 from padviz.network.network import Size
-from padviz.network.sizes import resolve_both
+from padviz.network.sizes import resolve_each
 from padviz.sources import is_module
 from padviz.trained.detecting.outputs.maps import fits
 from padviz.trained.weights.trained_network import Trained
@@ -27,7 +27,7 @@ def maps_inside(trained: Trained) -> tuple[Inner, ...]:
     """List the convolutions that no other follows, those with the fewest channels first: class scores have few."""
     network = trained.network
     try:
-        axes = resolve_both(network, trained.size)
+        axes = resolve_each(network, trained.size)
     except PadvizError:  # what cannot be followed can still be run
         return ()
     channels = {kernel.layer: len(kernel.weights) for kernel in trained.kernels}
