@@ -19,6 +19,7 @@ from padviz.geometry.balance.even_pads import cannot
 from padviz.geometry.reaching.near_padding import NearPadding
 from padviz.geometry.receptive_fields import AxisField, ReceptiveField, grid_in_words, receptive_fields
 from padviz.network.network import Network, Size
+from padviz.network.rewrites import check_image
 from padviz.network.targets import names_of, upto, weighing
 
 DRAWN = 3  # remedies in a picture
@@ -139,6 +140,7 @@ def examine(
     """
     from padviz.network.baked import assumed, notes_at
 
+    check_image(network)
     heads, targets = weighing(heads, layer, network), names_of(layer, network)
     network, pixels = upto(network, targets), network.at(size)
     today, counts = Case(network, pixels), usage(network, pixels, heads=heads)

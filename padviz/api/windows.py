@@ -194,7 +194,7 @@ def taps(
     if not rows:
         what = f"{', '.join(only)} has no taps" if only else "has no window with several taps"
         raise OptionError(what, where=wanted.name, hint="convolutions and pools have; padviz.layers lists them")
-    title = f"{wanted.title}, {pixels[0]} × {pixels[1]}"
+    title = f"{wanted.title}, {' × '.join(map(str, pixels))}"
     return Result(rows, rows, partial(report_of, rows, wanted, pixels), partial(panels.taps, rows, title))
 
 

@@ -34,4 +34,4 @@ def command(
         checked_output(output, (".toml",), overwrite)
     network = options.load_as(model, size, same)
     options.warn_if_baked(network)
-    put(rewritten(network, padding, size or network.size), output, overwrite)
+    put(rewritten(network, padding, network.at(size)), output, overwrite)

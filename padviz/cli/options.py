@@ -85,7 +85,7 @@ def load_as(
         say_once(line)
     network = load(model, size, neutral_ops())
     network = with_same(network) if same else network
-    warn_if_baked(network, network.size if size is None else size)
+    warn_if_baked(network, network.at(size))
     network = as_asked(network, layers, padding)
     if size is None and sized:
         warn_if_assumed(network)

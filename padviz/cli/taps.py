@@ -32,12 +32,12 @@ def command(model: str, size: Pixels | None, padding: str | None, same: bool, la
     from padviz.reports.windows.taps import report_of
 
     network = options.load_as(model, size, same, padding)
-    pixels = size or network.size
+    pixels = network.at(size)
     wanted = options.known_layers(network, layers)
     rows = tap_exposure(cut(network, layers), pixels)
     rows = tuple(row for row in rows if row.layer in wanted and (layers or row.grid.size > 1))
     if not rows:
         what = f"{', '.join(layers)} has no taps" if layers else "has no window with several taps"
         raise OptionError(what, where=network.name, hint="convolutions and pools have; padviz layers MODEL lists them")
-    title = f"{network.title}, {pixels[0]} × {pixels[1]}"
+    title = f"{network.title}, {' × '.join(map(str, pixels))}"
     to.show(report_of(rows, network, pixels, to.files), lambda: panels.taps(rows, title))

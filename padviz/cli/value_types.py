@@ -157,18 +157,20 @@ class PixelType(Type):
 
 
 class UnitType(Type):
-    """ROW,COL of one unit, or R0:R1,C0:C1 of a box."""
+    """ROW,COL of one unit, or R0:R1,C0:C1 of a box; of a signal's, one number or range."""
 
     name = "ROW,COL"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         part = r"(-?\d{1,9}|(?:-?\d{1,9})?:(?:-?\d{1,9})?)"
-        match = re.fullmatch(f"{part},{part}", value.replace(" ", ""), re.ASCII) if isinstance(value, str) else value
+        match = (
+            re.fullmatch(f"{part}(?:,{part})?", value.replace(" ", ""), re.ASCII) if isinstance(value, str) else value
+        )
         if not match:
             raise OptionError(
                 f"{value!r} is not a unit", where="--unit", hint="use ROW,COL or R0:R1,C0:C1, counted from 0"
             )
-        return tuple(_positions(text) for text in match.groups()) if isinstance(value, str) else value
+        return tuple(_positions(text) for text in match.groups() if text) if isinstance(value, str) else value
 
 
 def _positions(text: str) -> int | slice:

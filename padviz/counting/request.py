@@ -10,7 +10,7 @@ from padviz.counting.shares.summary import Target
 from padviz.counting.walking.walks import Box, Walk, Weights
 from padviz.errors import OptionError
 from padviz.network.network import Network, Size
-from padviz.network.rewrites import canonical, with_mean_pooling, with_padding
+from padviz.network.rewrites import as_map, canonical, with_mean_pooling, with_padding
 from padviz.network.sizes import resolve_each, sizes_of_each
 from padviz.network.targets import names_of, upto, weighing
 
@@ -69,7 +69,8 @@ def prepare_request(
     pixels = network.at(size)
     targets = names_of(layer, network)
     pruned = upto(network, targets)
-    walked = with_padding(pruned, padding)
+    walked = as_map(with_padding(pruned, padding))
+    pixels = pixels if len(pixels) == 2 else (1, *pixels)
     if pooling == "mean":
         walked = with_mean_pooling(walked)
     return Request(pruned, walked, pixels, padding, tuple(walked.index[name] for name in targets), shares)

@@ -34,7 +34,7 @@ def usage(
     True
     """
     request = prepare_request(network, size, padding, layer, pooling, engine, heads)
-    picked, box = box_of(unit, request.shapes)
+    picked, box = box_of(unit if unit is None or len(network.axes) == 2 else (0, *unit)[-2:], request.shapes)
     rows, cols = _tilings(request) if unit is None else (Tiling(n) for n in request.size)
     weights = _weights(request, engine) if request.shares and len(request.at) > 1 else None
     core = count_backward(request.walk((rows.kept, cols.kept), engine, weights), box)

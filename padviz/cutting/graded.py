@@ -40,7 +40,7 @@ def graded_on(network: Network, axis: int, n: int, context: Context, levels: Seq
         at = [first] * len(size)
         at[axis] += phase
         counts = usage(network, size, None, context.layer, unit=tuple(at))
-        blocks = tuple(1 if i == axis else m for i, m in enumerate(size))
+        blocks = (1, *(1 if i == axis else m for i, m in enumerate(size)))[-2:]
         paths = counts.relative(blocks).ravel()
         if not paths.any():
             continue  # a unit that reads nothing, as between the taps of a transposed convolution
@@ -63,7 +63,9 @@ def graded_heads(
 def all_graded(
     network: Network, size: Size, contexts: Sequence[Context], levels: Sequence[float]
 ) -> list[list[BeforeAfter]] | None:
-    """Find the graded context of a head on each axis; None where one unit sees more than padviz counts."""
+    """Find the graded context of a head on each axis; None where one unit sees more than padviz counts, or a volume."""
+    if len(size) > 2:
+        return None
     try:
         return [graded_on(network, axis, size[axis], contexts[axis], levels) for axis in range(len(size))]
     except SizeError:

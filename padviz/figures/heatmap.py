@@ -13,6 +13,7 @@ from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import Target, percent, unit_text
 from padviz.counting.walking.tiling import Tiling
 from padviz.errors import SizeError
+from padviz.figures import signal
 from padviz.figures.canvas import DPI, LARGE, MEDIUM, SMALL, ink, new_figure, sampling, shortened, text_at
 from padviz.figures.scales import Scale, colour_bar, scaled
 from padviz.files.atomic import aside
@@ -47,6 +48,8 @@ def heatmap(counts: CountMap, cmap: str | None = None, scale: str = "counts") ->
         If matplotlib has no colour map of that name, or the map no fair shares.
     """
     title, line = caption(counts, scale)
+    if len(counts.network.axes) == 1:
+        return signal.line(counts, scale, title, line)
     longest = _longest(counts.shape)
     blocks = blocks_of(counts, int(longest / CRISP))
     box_w, box_h = _box(counts.shape, blocks, longest)
@@ -118,16 +121,18 @@ def _block(tiling: Tiling, least: int) -> int:
 
 def caption(counts: CountMap, scale: str = "counts") -> tuple[str, str]:
     """Write a title line, and a line with padding, target and pooling; with fair shares, who gets none."""
-    height, width = counts.size
     padding = padding_in_words(counts.padding, "padding")
-    line = f"{padding} · {'paths' if counts.full is None else 'coverage of the paths'} to {_of(counts.target)}"
+    target = _of(counts.target, len(counts.network.axes))
+    line = f"{padding} · {'paths' if counts.full is None else 'coverage of the paths'} to {target}"
     if counts.unit is not None:
         line += f", unit {unit_text(counts.unit)}"
     if counts.pooling == "mean":
         line += " · mean pooling"
     if scale == "share":
         line = f"{line.replace('paths to', 'fair share of the paths to')} · {fairness(counts)}"
-    return f"{shortened(counts.network.title)}, {height} × {width}", line
+    own = counts.size[-len(counts.network.axes) :]
+    samples = " samples" if len(own) == 1 else ""
+    return f"{shortened(counts.network.title)}, {' × '.join(map(str, own))}{samples}", line
 
 
 def fairness(counts: CountMap) -> str:
@@ -141,11 +146,11 @@ def fairness(counts: CountMap) -> str:
     return f"{percent(figures.starved)} starved, {percent(figures.overused)} overused"
 
 
-def _of(target: Target) -> str:
+def _of(target: Target, axes: int) -> str:
     if isinstance(target.layer, list):
         first, last = (shortened(name) for name in (target.layer[0], target.layer[-1]))
         return f"{len(target.layer)} layers, {first} to {last}"
-    return f"{shortened(target.layer)} ({target.shape[0]} × {target.shape[1]})"
+    return f"{shortened(target.layer)} ({' × '.join(map(str, target.shape[-axes:]))})"
 
 
 def _longest(shape: Size) -> int:

@@ -95,7 +95,7 @@ class Network:
 
     def at(self, size: int | Sequence[int] | None) -> Size:
         """Choose the size asked for, or the network's own where none is."""
-        return self.size if size is None else as_size(size)
+        return self.size if size is None else on_axes(as_size(size), self.axes, self.name)
 
     @property
     def pads(self) -> bool:
@@ -136,6 +136,29 @@ class Network:
             raise UnknownName(f"no layer is called {name!r}", where=self.name, hint=hint) from None
 
 
+class Alike(tuple[int, ...]):
+    """A size that is the same on every axis, however many there are: of an image, as long as no network is known."""
+
+
+def on_axes(size: Size, axes: tuple[str, ...], where: str = "") -> Size:
+    """Write out a size for such axes: one number is of all; a signal may be a map of one row.
+
+    >>> on_axes(as_size(64), AXES[3]), on_axes((1, 16000), AXES[1])
+    ((64, 64, 64), (16000,))
+    """
+    if isinstance(size, Alike):
+        return size[:1] * len(axes)
+    if len(size) > len(axes) == 1 and {*size[:-1]} == {1}:
+        return size[-1:]
+    if len(size) != len(axes):
+        numbers = f"{in_words(size)} has {len(size)} number{'s' * (len(size) > 1)}"
+        what = f"{numbers}, and the input has {len(axes)}: {', '.join(axes)}"
+        form = "x".join(axis[0].upper() for axis in axes)
+        hint = f"use {form}, or one number for all" if len(axes) > 1 else "use one number"
+        raise OptionError(what, where=where, option="size", hint=hint)
+    return tuple(size)
+
+
 def in_words(size: Sequence[int]) -> str:
     """Write a size as people do.
 
@@ -146,22 +169,25 @@ def in_words(size: Sequence[int]) -> str:
 
 
 def as_size(size: int | Sequence[int]) -> Size:
-    """Read a size: n for a square, or (height, width).
+    """Read a size: n for the same on every axis, or a number for each, as (height, width).
 
     >>> as_size(224), as_size((240, 320))
     ((224, 224), (240, 320))
     """
-    pair = tuple(size) if isinstance(size, tuple | list) else (size, size)
-    whole = all(hasattr(n, "__index__") and not hasattr(n, "__len__") and not isinstance(n, bool) for n in pair)
-    if not whole or len(pair) != 2 or not all(0 < n <= LARGEST for n in pair):
-        numbers = " x ".join(map(repr, dict.fromkeys(pair))) if len(pair) == 2 and whole else repr(size)
-        what = f"{numbers} is not one or two numbers of pixels from 1 to {LARGEST}"
+    if isinstance(size, Alike):
+        return size
+    sides = tuple(size) if isinstance(size, tuple | list) else (size, size)
+    whole = all(hasattr(n, "__index__") and not hasattr(n, "__len__") and not isinstance(n, bool) for n in sides)
+    if not whole or len(sides) not in AXES or not all(0 < n <= LARGEST for n in sides):
+        numbers = " x ".join(map(repr, dict.fromkeys(sides))) if len(sides) == 2 and whole else repr(size)
+        what = f"{numbers} is not one or two numbers of pixels from 1 to {LARGEST}, or three"
         raise OptionError(what, option="size", hint="use 224 or (240, 320)")
-    return index(pair[0]), index(pair[1])
+    kind = tuple if isinstance(size, tuple | list) else Alike
+    return kind(map(index, sides))
 
 
 def sizes_in(text: str, option: str = "size") -> list[Size]:
-    """Read the sizes that a text lists between commas: N, HxW, and LO:HI or LO:HI:STEP for squares; each once.
+    """Read the sizes that a text lists between commas: N, HxW, DxHxW, and LO:HI or LO:HI:STEP for squares; each once.
 
     >>> sizes_in("224,240x320"), len(sizes_in("64:448:16"))
     ([(224, 224), (240, 320)], 25)
@@ -169,7 +195,7 @@ def sizes_in(text: str, option: str = "size") -> list[Size]:
     parts = sides_in(text, option)
     if sum(map(len, parts)) > LARGEST:
         raise OptionError(f"{text!r} are more than {LARGEST} sizes", option=option, hint="use a larger step")
-    sizes = [side if isinstance(side, tuple) else (side, side) for sides in parts for side in sides]
+    sizes = [side if isinstance(side, tuple) else as_size(side) for sides in parts for side in sides]
     return [*dict.fromkeys(sizes)]
 
 
@@ -185,14 +211,19 @@ def sides_in(text: str, option: str = "size") -> list[Sequence[int | Size]]:
 def _sides_in(text: str, option: str) -> Sequence[int | Size]:
     """Read one size, or a range of sides."""
     side = r"([1-9]\d{0,8})"
-    match = re.fullmatch(f"{side}(?:[xX]{side}|:{side}(?::{side})?)?", text, re.ASCII)
+    if (
+        re.fullmatch(f"{side}(?:[xX]{side}){{1,2}}", text, re.ASCII)
+        and max(sizes := tuple(map(int, text.lower().split("x")))) <= LARGEST
+    ):
+        return [sizes]
+    match = re.fullmatch(f"{side}(?::{side}(?::{side})?)?", text, re.ASCII)
     sides = [*map(int, filter(None, match.groups()))] if match else [0]
     if not match or max(sides) > LARGEST or min(sides) < 1:
         hint = f"use pixels from 1 to {LARGEST}, as 224, 240x320 or 64:448:16"
         raise OptionError(f"{text!r} is not a size", option=option, hint=hint)
-    if not match[3]:
-        return [(sides[0], sides[-1])]
-    found = range(int(match[1]), int(match[3]) + 1, int(match[4] or 1))
+    if not match[2]:
+        return [as_size(sides[0])]
+    found = range(int(match[1]), int(match[2]) + 1, int(match[3] or 1))
     if not found:
         raise OptionError(f"{text!r} is an empty range", option=option, hint="use LO:HI:STEP, with LO below HI")
     return found

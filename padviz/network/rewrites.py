@@ -9,10 +9,46 @@ from functools import lru_cache
 from padviz.axis.operations import CACHED, Adaptive, Op, Window
 from padviz.axis.padding_modes import SCHEMES
 from padviz.axis.resize import Resize
-from padviz.errors import OptionError, PadvizError, nearest
+from padviz.errors import DescriptionError, OptionError, PadvizError, nearest
 from padviz.network.layer import POOLS, WINDOWS, Kind, Layer
 from padviz.network.network import AXES, Network, Size
 from padviz.network.targets import cut
+
+
+def check_image(network: Network) -> None:
+    """Refuse a signal and a volume where only an image will do.
+
+    >>> import padviz
+    >>> check_image(padviz.load("vgg11"))
+    """
+    if len(network.axes) != 2:
+        what = f"its input has {' x '.join(network.axes)}, and this is done on images, of height x width"
+        hint = "uneven, sizes, taps, fields, layers and tiles answer axis by axis"
+        raise DescriptionError(what, where=network.name, hint=hint)
+
+
+@lru_cache(64)
+def as_map(network: Network) -> Network:
+    """Lay a signal out as a map of one row, which maps are drawn of; an image stays as it is.
+
+    Raises
+    ------
+    DescriptionError
+        For a volume.
+
+    >>> import padviz
+    >>> as_map(net := padviz.load("vgg11")) is net
+    True
+    """
+    if len(network.axes) == 2:
+        return network
+    if len(network.axes) > 2:
+        what = f"maps are 2-D, and its input has {' x '.join(network.axes)}"
+        hint = "uneven, sizes, taps, fields, layers and tiles answer axis by axis"
+        raise DescriptionError(what, where=network.name, hint=hint)
+    layers = tuple(replace(layer, ops=(None, *layer.ops)) for layer in network.layers)
+    fixed, declared = (tuple(axis + 1 for axis in axes) for axes in (network.fixed, network.declared))
+    return replace(network, layers=layers, size=(1, *network.size), fixed=fixed, declared=declared)
 
 
 def with_padding(network: Network, padding: str | None) -> Network:

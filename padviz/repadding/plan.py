@@ -10,7 +10,7 @@ from padviz.axis.padding_modes import MODES, fold, native
 from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
-from padviz.network.rewrites import canonical, padded_layer, schemes_of, with_pads_joined
+from padviz.network.rewrites import canonical, check_image, padded_layer, schemes_of, with_pads_joined
 from padviz.network.sizes import sizes_of
 from padviz.network.targets import last_maps
 
@@ -101,6 +101,7 @@ def plan(
     >>> planned.left[0]
     Left(layer='layer4.0.conv2', why='its input has 1 row, too few for reflect padding of 1')
     """
+    check_image(network)
     padding = checked(padding)
     joined, at = with_pads_joined(network), network.at(size)
     sizes = [sizes_of(joined, axis, n) for axis, n in enumerate(at)]

@@ -103,7 +103,7 @@ def pixels(size: Sequence[int]) -> str:
     >>> pixels((224, 224)), pixels((240, 320))
     ('224', '240x320')
     """
-    return "x".join(map(str, size[: 1 + (size[0] != size[1])]))
+    return "x".join(map(str, size if len({*size}) > 1 else size[:1]))
 
 
 def some_names(names: Iterable[str], most: int = 3) -> str:

@@ -36,6 +36,12 @@ def load(
     neutral, pixels = checked_neutral(neutral), None if size is None else as_size(size)
     if isinstance(source, Network):
         return source
+    network = _loaded(source, neutral, pixels)
+    network.at(pixels)
+    return network
+
+
+def _loaded(source: str | Path | nn.Module, neutral: Iterable[str], pixels: Size | None) -> Network:
     if not isinstance(source, str | Path):
         if is_keras(source):
             from padviz.sources.keras.load import load_model

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from padviz.errors import DescriptionError
 from padviz.network.layer import Kind
 from padviz.network.network import Size
+from padviz.network.rewrites import check_image
 from padviz.network.targets import upto
 from padviz.trained.weights.trained_network import Kernel, Pads, Places, Trained
 
@@ -196,6 +197,7 @@ def filters_of(trained: Trained, layers: Sequence[str] = ()) -> MeanFilters:
         Where no convolution of several taps has weights.
     """
     network, size = trained.network, trained.size
+    check_image(network)
     wanted = {network.find(name).name for name in layers} or {*network.index}
     shared: dict[str, list[Kernel]] = {}
     for kernel in trained.kernels:

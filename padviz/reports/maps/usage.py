@@ -11,6 +11,7 @@ from padviz.counting.shares.summary import FairShare, Summary, percent, unit_tex
 from padviz.errors import PadvizError
 from padviz.network.rewrites import padding_in_words
 from padviz.reports.documents import plain
+from padviz.reports.maps import signal
 from padviz.reports.report import Column, Facts, Report, Show, Table
 from padviz.reports.tables import by, readable, rounded
 
@@ -53,6 +54,8 @@ FIGURES = (  # of a map, for CSV and for the index of an export
 
 def usage(counts: CountMap, files: Sequence[str] = ()) -> Report:
     """Report the figures of a usage map."""
+    if len(counts.network.axes) == 1:
+        return signal.usage(counts, (*ASKED, *FIGURES), files)
     summary, screen = counts.summary(), [Facts([*_facts(counts), *(("file", file) for file in files)])]
     return Report("usage", plain(summary), [screen], Table((*ASKED, *FIGURES), [summary]), files=files)
 

@@ -114,11 +114,11 @@ def answer(network: Network, contexts: Sequence[Sequence[Context]], plan: Plan |
 def needed(network: Network, contexts: Sequence[Sequence[Context]], plan: Plan | None) -> str:
     """Say what a tile must read around what it keeps, and where tiles start."""
     widest = [max(own, key=lambda context: context.before + context.after) for own in zip(*contexts, strict=True)]
-    along: dict[str, str] = {}
+    along: dict[str, list[str]] = {}
     for axis, context in zip(network.axes, widest, strict=True):
-        along.setdefault(_sides(context, network.px), axis)
+        along.setdefault(_sides(context, network.px), []).append(axis)
     (sides, _), *others = along.items()
-    sides += "".join(f", and {text} along {axis}" for text, axis in others)
+    sides += "".join(f", and {text} along {' and '.join(axes)}" for text, axes in others)
     lattice = once(str(context.lattice) for context in widest)
     start = f"tiles start on multiples of {lattice}" if lattice != "1" else "tiles start anywhere"
     if barrier := next((context.barrier for context in widest if context.barrier), None):

@@ -12,18 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from padviz.errors import DescriptionError, OptionError, printable
-from padviz.network.network import Network, Size, as_size
+from padviz.network.network import AXES, Network, Size, as_size, in_words, on_axes
 from padviz.sources.onnx.model import Model, open_model
 from padviz.sources.onnx.run import Graph
 from padviz.sources.tracing.general import About, general
 
-USUAL = 224  # pixels of a side that the file leaves open
+USUAL = {1: 16384, 2: 224, 3: 64}  # pixels of a side that the file leaves open, by the axes of an image
 
 
 def load_onnx(path: str | Path, neutral: Iterable[str] = (), size: Size | None = None) -> Network:
     """Load an ONNX file; `neutral` names operations to treat as elementwise.
 
-    `size` is what the image is laid out at where the file leaves its height or its width open.
+    `size` is what the image is laid out at where the file leaves an axis of it open.
 
     Raises
     ------
@@ -36,9 +36,10 @@ def load_onnx(path: str | Path, neutral: Iterable[str] = (), size: Size | None =
 def laid_out(model: Model, neutral: Iterable[str] = (), size: Size | None = None) -> Network:
     """Lay out the network of a model, as `load_onnx` gives it; the model stays as it is."""
     image, where = model.image, model.where
-    height, width = (own or given for own, given in zip(image.size, size or (USUAL, USUAL), strict=True))
+    axes = len(image.size)
+    asked = on_axes(size, AXES[axes], where) if size else (USUAL[axes],) * axes
     try:
-        pixels = as_size((height, width))
+        pixels = as_size(tuple(own or given for own, given in zip(image.size, asked, strict=True)))
     except OptionError as error:
         raise DescriptionError(f"input {image.name!r}: {error.what}", where=where) from None
     network = general(Graph(model, neutral).trace, pixels, About(printable(Path(where).stem), source=where))
@@ -48,7 +49,6 @@ def laid_out(model: Model, neutral: Iterable[str] = (), size: Size | None = None
 
 def _with_size_doubted(network: Network) -> Network:
     """Add to what cannot be followed that it may be due to the size taken, which the file leaves open."""
-    height, width = network.size
-    doubt = f", and `size` may say another size than {height} x {width}, which the file leaves open"
+    doubt = f", and `size` may say another size than {in_words(network.size)}, which the file leaves open"
     layers = (replace(layer, note=layer.note + doubt) if layer.note else layer for layer in network.layers)
     return replace(network, layers=tuple(layers))

@@ -15,7 +15,6 @@ from padviz.sources.onnx.constants.external import MOST_BYTES, Unread, take_in
 OLDEST = 7  # opset
 MOST_NODES = 30_000  # that are run, those of functions and branches included
 CHANNELS = (1, 3, 4)  # of an image
-NHWC_TO_NCHW = [0, 3, 1, 2]
 DEEPEST = 20  # functions and branches inside of one another
 Proto = Any
 
@@ -25,7 +24,7 @@ class Image:
     """The image among the inputs of a model: its shape, with 0 for what is open, and whether channels come last."""
 
     proto: Proto
-    shape: tuple[int, int, int, int]
+    shape: tuple[int, ...]
     channels_last: bool
 
     @property
@@ -38,19 +37,19 @@ class Image:
         return int(self.proto.type.tensor_type.elem_type)
 
     @property
-    def axes(self) -> tuple[int, int]:
-        """The dimensions that are height and width."""
-        return (1, 2) if self.channels_last else (2, 3)
+    def axes(self) -> tuple[int, ...]:
+        """The dimensions that are no batch and no channels."""
+        return tuple(range(1, len(self.shape) - 1) if self.channels_last else range(2, len(self.shape)))
 
     @property
     def size(self) -> Size:
-        """Height and width in pixels, 0 where they are open."""
-        return self.shape[self.axes[0]], self.shape[self.axes[1]]
+        """Its size in pixels, 0 where it is open."""
+        return tuple(self.shape[axis] for axis in self.axes)
 
     @property
     def channels(self) -> int:
         """How many channels it has; three where that is open."""
-        return self.shape[3 if self.channels_last else 1] or 3
+        return self.shape[-1 if self.channels_last else 1] or 3
 
     def fits(self, size: Size) -> bool:
         """Tell whether it may have a size: that which is built in, where one is."""
@@ -157,20 +156,25 @@ def parse_model(content: bytes, where: str) -> Model:
 def as_model(proto: Proto, where: str) -> Model:
     """Take a model that is in memory; the image is its one input of four dimensions that is no initializer.
 
+    Where none has four, it is the one of three, a signal, or of five, a volume.
+
     Raises
     ------
     DescriptionError
         Where there is no such input, or several.
     """
-    images = [value for value in _inputs(proto) if len(value.type.tensor_type.shape.dim) == 4]
+    inputs = _inputs(proto)
+    by_rank = [[value for value in inputs if len(value.type.tensor_type.shape.dim) == rank] for rank in (4, 3, 5)]
+    images = next(filter(None, by_rank), [])
     if len(images) != 1:
         names = ", ".join(repr(value.name) for value in images[:8])
         what = f"has several inputs of four dimensions: {names}" if images else "has no input of four dimensions"
         raise DescriptionError(what, where=where, hint="padviz looks for one image, as batch, channels, height, width")
-    batch, first, rows, last = (max(dim.dim_value, 0) for dim in images[0].type.tensor_type.shape.dim)
+    shape = tuple(max(dim.dim_value, 0) for dim in images[0].type.tensor_type.shape.dim)
+    first, last = shape[1], shape[-1]
     apart = (first in CHANNELS) != (last in CHANNELS)
-    channels_last = last in CHANNELS if apart else _is_turned(proto, images[0].name)
-    return Model(proto, where, Image(images[0], (batch, first, rows, last), channels_last), _opset(proto))
+    channels_last = last in CHANNELS if apart else _is_turned(proto, images[0].name, len(shape))
+    return Model(proto, where, Image(images[0], shape, channels_last), _opset(proto))
 
 
 def _opset(proto: Proto) -> int:
@@ -184,11 +188,13 @@ def _inputs(proto: Proto) -> list[Proto]:
     return [value for value in proto.graph.input if value.name not in stored]
 
 
-def _is_turned(proto: Proto, image: str) -> bool:
+def _is_turned(proto: Proto, image: str, rank: int) -> bool:
     """Tell whether the image is transposed so that its channels, which come last, are at the front."""
     for node in proto.graph.node:
         if image in node.input and node.op_type == "Transpose":
-            return any(attr.name == "perm" and [*attr.ints] == NHWC_TO_NCHW for attr in node.attribute)
+            return any(
+                attr.name == "perm" and [*attr.ints] == [0, rank - 1, *range(1, rank - 1)] for attr in node.attribute
+            )
     return False
 
 

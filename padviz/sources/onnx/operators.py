@@ -168,7 +168,8 @@ def _own_role(arranger: GraphArranger, x: Value, axis: int, rank: int) -> str:
     """Find the role of one axis, which must be no mixture."""
     dim = x.known[axis]
     if all(atom.is_plain for atom in dim):
-        return "hw"[axis - 2] if size_of(dim) == 1 and rank == 4 and axis > 1 else ""
+        roles = [*arranger.trace.axes]
+        return roles[axis - 2] if size_of(dim) == 1 and rank == len(roles) + 2 and axis > 1 else ""
     if len(dim) > 1 or not dim[0].is_axis:
         raise Stuck("changes height, width and channels as one")
     return dim[0].axis
@@ -241,9 +242,9 @@ def depth_to_space(node: Node) -> Result:
 
 
 def space_to_depth(node: Node) -> Result:
-    x, _ = node.image(node.tensor(0))
+    x, roles = node.image(node.tensor(0))
     block = node.block()
-    layer = node.arranger.space_to_depth(node.title, x.at, block, block)
+    layer = node.arranger.space_to_depth(node.title, x.at, dict.fromkeys(roles, block))
     dims = (x.known[0], plain(size_of(x.known[1]) * block**2), *x.known[2:])
     return Map(node.arranger.sized(dims, layer), layer)
 

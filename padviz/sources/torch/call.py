@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import prod
@@ -32,12 +33,24 @@ from padviz.sources.tracing.axis_labels import (
 from padviz.sources.tracing.calls import Result
 
 Values = dict[int, tuple[Tensor, Map]]  # what tensors hold, by their ids; they are kept, so that no id is used twice
-CONVS = frozenset(("conv2d", "padded_conv2d", "convolution"))
-IMAGES = CONVS | {"conv_transpose2d", "max_pool2d", "max_pool2d_with_indices", "avg_pool2d", "lp_pool2d"}
-RESIZES = frozenset(
-    ("interpolate", "upsample", *(f"upsample_{mode}2d" for mode in ("nearest", "nearest_exact", "bilinear", "bicubic")))
-)
-WINDOWED = IMAGES | RESIZES | {"pixel_shuffle", "unfold"}
+AXES_IN = re.compile(r"([123])d")  # the name of a function
+
+
+def named(*stems: str, axes: Sequence[int] = (1, 2, 3)) -> list[str]:
+    """Name functions as PyTorch does by their axes, which stand at the end, or in the place of a #.
+
+    >>> named("conv", axes=[2]), named("max_pool#_with_indices", axes=[1])
+    (['conv2d'], ['max_pool1d_with_indices'])
+    """
+    return [(stem if "#" in stem else f"{stem}#").replace("#", f"{n}d") for stem in stems for n in axes]
+
+
+CONVS = {n: frozenset(("padded_conv2d", "convolution", *named("conv", axes=[n]))) for n in (1, 2, 3)}
+WINDOWS = ("conv_transpose", "max_pool", "max_pool#_with_indices", "avg_pool", "lp_pool")
+IMAGES = {n: convs | {*named(*WINDOWS, axes=[n])} for n, convs in CONVS.items()}
+MODES = ("nearest", "nearest_exact", "linear", "bilinear", "trilinear", "bicubic")
+RESIZES = frozenset(("interpolate", "upsample", *named(*(f"upsample_{mode}" for mode in MODES))))
+WINDOWED = {n: images | RESIZES | {"pixel_shuffle", "unfold"} for n, images in IMAGES.items()}
 
 
 class Call(calls.Call):
@@ -58,13 +71,19 @@ class Call(calls.Call):
     ) -> None:
         self.arranger, self.modules, self.values, self.numbers = arranger, modules, values, numbers
         self.op = op
-        self.windowed = op in WINDOWED
+        self.windowed = op in WINDOWED[len(arranger.trace.axes)]
         self.out = out
         self.tensors = tensors_in(args)
         self.maps = [value for tensor in self.tensors if (value := self.of(tensor))]
         self.handler: Callable[..., Result] | None = None
         self.whole = False
         self.given: tuple[Any, Any] = (), {}
+
+    @property
+    def axes(self) -> int:
+        """How many axes it is for, as its name says; those of the image where it does not."""
+        said = AXES_IN.search(self.op)
+        return int(said[1]) if said else len(self.trace.axes)
 
     def of(self, tensor: Any) -> Map | None:
         """Look up what a tensor holds; None for a constant."""
@@ -92,14 +111,15 @@ class Call(calls.Call):
 
     @property
     def pointwise(self) -> bool:  # type: ignore[override]
-        return self.op in CONVS and self.tensors[1].shape[-2:] == (1, 1)
+        axes = len(self.trace.axes)
+        return self.op in CONVS[axes] and prod(self.tensors[1].shape[2:]) == 1
 
     def name(self, part: str = "") -> str:
         """Name its layer by the path of its module, and by the function where the path says too little."""
         path, module = self.modules.stack[-1]
-        childless = not any(True for _ in module.children())
+        childless = not {name for name, _ in module.named_children()} - {"parametrizations"}
         if part == "merge" or not part:
-            short = self.op.removeprefix("padded_").split("2d")[0]
+            short = AXES_IN.split(self.op.removeprefix("padded_"))[0]
             return path if path and (part or childless) else f"{path}.{short}".lstrip(".")
         if part == "norm":
             return path if "Norm" in self.modules.kind and path else self.inner(self.op)
@@ -144,17 +164,17 @@ class Call(calls.Call):
             self._change(lambda value: self.arranger.unmixed(self.name("line"), value))
         if self.spatial:
             return None
-        shape = self.tensors[0].shape
-        if self.op in CONVS and self.handler and len(self.maps) == 1 and prod(shape[-2:]) == 1:
+        shape, axes = self.tensors[0].shape, len(self.trace.axes)
+        if self.op in CONVS[axes] and self.handler and len(self.maps) == 1 and prod(shape[-axes:]) == 1:
             return self.handled(self.handler)  # it costs something
         at = self.trace.merge(self.name("merge"), "concat", self.inputs)
         tokens = ancestors(self.trace.layers, [at]) & self.trace.tokens
         self.attend(frozenset(i for token in tokens for i in self.trace.layers[token].inputs), len(self.maps))
-        if self.op in RESIZES and len(shape) == 4:
-            ops = [Resize(n) for n in self.out.shape[-2:]]
-            dims = (*map(plain, self.out.shape[:2]), *map(whole, "hw", self.out.shape[-2:]))
+        if self.op in RESIZES and len(shape) == axes + 2:
+            ops = [Resize(n) for n in self.out.shape[2:]]
+            dims = (*map(plain, self.out.shape[:2]), *map(whole, self.trace.axes, self.out.shape[2:]))
             return Map(dims, self.trace.add(self.name(), "resize", (at,), ops))
-        if self.op in IMAGES and prod(shape[-2:]) > 1:
+        if self.op in IMAGES[axes] and prod(shape[-axes:]) > 1:
             return self.broken("reads a flattened or pooled map as an image")
         return Map(None, at)
 

@@ -9,7 +9,7 @@ from padviz.sources.torch import attention as mixing
 from padviz.sources.torch import merging as merge
 from padviz.sources.torch import views as views
 from padviz.sources.torch import windows as windows
-from padviz.sources.torch.call import RESIZES, Call
+from padviz.sources.torch.call import RESIZES, Call, named
 from padviz.sources.torch.memory import CONSTANTS
 from padviz.sources.tracing.calls import Result, follow
 
@@ -19,8 +19,8 @@ Handler = Callable[..., Result]
 NEUTRAL = (
     "abs", "alpha_dropout", "bool", "bfloat16", "ceil", "celu", "channel_shuffle", "clamp", "clamp_max",
     "clamp_min", "clip", "clone", "contiguous", "cos", "cpu", "cuda", "data", "detach", "double", "dropout",
-    "dropout1d", "dropout2d", "elu", "erf", "exp", "expm1", "feature_dropout", "fill", "float", "floor", "gelu",
-    "half", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
+    "dropout1d", "dropout2d", "dropout3d", "elu", "erf", "exp", "expm1", "feature_dropout", "fill", "float", "floor",
+    "gelu", "half", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
     "leaky_relu", "local_response_norm", "log", "log1p", "logical_not", "logsigmoid", "mish", "mul", "multiply",
     "nan_to_num", "neg", "positive", "pow", "prelu", "reciprocal", "relu", "relu6",
     "requires_grad", "round", "rrelu", "rsqrt", "selu", "sigmoid", "sign", "silu", "sin", "softplus",
@@ -52,10 +52,14 @@ TABLE: Mapping[str, Handler] = {
     **dict.fromkeys(["expand", "expand_as", "broadcast_to", "repeat", "tile"], views.expand),
     **dict.fromkeys(["matmul", "rmatmul", "mm", "bmm"], mixing.matmul),
     **dict.fromkeys(["cat", "concat", "concatenate"], merge.cat),
-    **dict.fromkeys(["max_pool2d", "max_pool2d_with_indices"], windows.max_pool2d),
+    **dict.fromkeys(named("max_pool", "max_pool#_with_indices"), windows.max_pool),
     **dict.fromkeys(
-        ["adaptive_avg_pool2d", "adaptive_max_pool2d", "adaptive_max_pool2d_with_indices"], windows.adaptive_pool2d
+        named("adaptive_avg_pool", "adaptive_max_pool", "adaptive_max_pool#_with_indices"), windows.adaptive_pool
     ),
+    **dict.fromkeys(named("avg_pool"), windows.avg_pool),
+    **dict.fromkeys(named("lp_pool"), windows.lp_pool),
+    **dict.fromkeys(named("conv"), windows.conv),
+    **dict.fromkeys(named("conv_transpose"), windows.conv_transpose),
     **dict.fromkeys(RESIZES, windows.upsample),
     **dict.fromkeys(["interpolate", "upsample"], windows.interpolate),
     **dict.fromkeys(["scaled_dot_product_attention", "multi_head_attention_forward"], mixing.attention),
@@ -64,18 +68,14 @@ TABLE: Mapping[str, Handler] = {
     "group_norm": merge.norm,
     "instance_norm": merge.instance_norm,
     "native_batch_norm_legit_no_training": merge.batch_norm_of_three,
-    "avg_pool2d": windows.avg_pool2d,
     "baddbmm": mixing.baddbmm,
     "copy": merge.copy,
     "conv1d": windows.conv1d,
-    "conv2d": windows.conv2d,
-    "conv_transpose2d": windows.conv_transpose2d,
     "convolution": windows.convolution,
     "einsum": mixing.einsum,
     "getitem": views.getitem,
     "index_select": views.index_select,
     "linear": mixing.linear,
-    "lp_pool2d": windows.lp_pool2d,
     "masked_fill": merge.masked_fill,
     "narrow": views.narrow,
     "constant_pad_nd": windows.constant_pad_nd,

@@ -20,9 +20,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from padviz.errors import DescriptionError, Ended, PadvizError, UnknownName, let_through, nearest
-from padviz.network.network import Network, Size
+from padviz.network.network import AXES, Network, Size, in_words, on_axes
 from padviz.sources.torch.arguments import hollow
 from padviz.sources.torch.data import kept_of
 from padviz.sources.torch.functions import lower
@@ -33,7 +34,11 @@ from padviz.sources.tracing.general import About, general
 from padviz.sources.tracing.sizes.rows import Probes, following
 from padviz.sources.tracing.trace import Trace
 
-SIZES = ((224, 224), (320, 320), (512, 512), (32, 32))  # tried where the module names none
+SIZES: dict[int, tuple[Size, ...]] = {  # tried, by axes, where the module names none
+    1: ((16384,), (4096,), (512,)),
+    2: ((224, 224), (320, 320), (512, 512), (32, 32)),
+    3: ((64, 64, 64), (17, 64, 64), (16, 224, 224)),
+}
 UNTRAINED = {"weights": None, "weights_backbone": None, "pretrained": False, "pretrained_backbone": False}
 UNTRAINED |= {"init_weights": False}
 Watch = Callable[[Tracer], AbstractContextManager[Any]]
@@ -83,13 +88,14 @@ def network_of(
     exported = _exported_for(module)
     declared = exported[1:] if exported else _declared_size(module)
     failures = []
-    for pixels in (size,) if size else (declared,) if declared else SIZES:
-        for channels in exported[:1] if exported else channels_of(module):
-            try:
-                tracer = partial(trace, empty, where, pointwise, channels)
-                return general(tracer, pixels, About(name, source=where), alone=alone)
-            except PadvizError as error:
-                failures.append(error)
+    for axes in (len(declared),) if declared else axes_of(module):
+        for pixels in (on_axes(size, AXES[axes], where),) if size else (declared,) if declared else SIZES[axes]:
+            for channels in exported[:1] if exported else channels_of(module, axes):
+                try:
+                    tracer = partial(trace, empty, where, pointwise, channels)
+                    return general(tracer, pixels, About(name, source=where), alone=alone)
+                except PadvizError as error:
+                    failures.append(error)
     raise failures[0]
 
 
@@ -186,16 +192,15 @@ def _empty(tensor: Tensor) -> Tensor:
     return nn.Parameter(empty, requires_grad=False) if isinstance(tensor, nn.Parameter) else empty
 
 
-def _exported_for(module: nn.Module) -> tuple[int, int, int] | None:
-    """Read the channels, height and width of the image that torch.export followed a module on."""
+def _exported_for(module: nn.Module) -> tuple[int, ...] | None:
+    """Read the channels and the size of the image that torch.export followed a module on."""
     if not isinstance(module, torch.fx.GraphModule):
         return None
     values = [node.meta.get("val") for node in module.graph.nodes if node.op == "placeholder"]
-    images = [value.shape for value in values if isinstance(value, Tensor) and value.ndim == 4]
+    images = [value.shape for value in values if isinstance(value, Tensor) and value.ndim - 2 in AXES]
     if len(images) != 1:
         return None
-    channels, height, width = (n if isinstance(n, int) else n.node.hint for n in images[0][1:])
-    return channels, height, width
+    return tuple(n if isinstance(n, int) else n.node.hint for n in images[0][1:])
 
 
 def _declared_size(module: nn.Module) -> Size | None:
@@ -205,11 +210,20 @@ def _declared_size(module: nn.Module) -> Size | None:
     return (size[-2], size[-1]) if size else None
 
 
-def channels_of(module: nn.Module) -> list[int]:
-    """List how many channels an image may have: as the first convolution says, three, or one."""
-    convolutions = (inner for inner in module.modules() if isinstance(inner, nn.Conv2d | nn.ConvTranspose2d))
-    first = next(convolutions, None)
-    return list(dict.fromkeys([*([first.in_channels] if first else []), 3, 1]))
+def axes_of(module: nn.Module) -> list[int]:
+    """List how many axes an image may have: those of its first convolution, and those of others; two where it has none.
+
+    >>> axes_of(nn.Sequential(nn.Conv1d(1, 8, 3), nn.Conv1d(8, 8, 1))), axes_of(nn.ReLU())
+    ([1], [2])
+    """
+    return list(dict.fromkeys(inner.weight.ndim - 2 for inner in module.modules() if isinstance(inner, _ConvNd))) or [2]
+
+
+def channels_of(module: nn.Module, axes: int) -> list[int]:
+    """List how many channels an image may have: as the first convolution over such axes says, three, or one."""
+    convolutions = (inner for inner in module.modules() if isinstance(inner, _ConvNd))
+    first = [inner.in_channels for inner in convolutions if inner.weight.ndim - 2 == axes][:1]
+    return list(dict.fromkeys([*first, 3, 1]))
 
 
 def trace(
@@ -232,7 +246,7 @@ def trace(
         at = ", ".join(filter(None, (where, tracer.modules.path)))
         if tracer.scripted:  # older versions of PyTorch run no traced code on tensors without data
             raise DescriptionError(SCRIPTED, where=at) from None
-        what = f"its forward fails on {channels} x {size[0]} x {size[1]}: {line_of(error)}"
+        what = f"its forward fails on {in_words((channels, *size))}: {line_of(error)}"
         raise DescriptionError(what, where=at, hint=_way_out(module)) from None
     outputs = tracer.outputs(out)
     laid.ends = {_as_output(laid, value) for value in dict.fromkeys(outputs)}

@@ -25,14 +25,17 @@ MODES = {scheme.torch: name for name, scheme in SCHEMES.items() if scheme.torch}
 KINDS = {
     "nearest": Resize(),
     "nearest-exact": Resize(grid="tf_half_pixel_for_nn"),
+    "linear": Resize(linear=True),
     "bilinear": Resize(linear=True),
+    "trilinear": Resize(linear=True),
     "bicubic": Resize(cubic=True),
 }
 
 
 def over(call: Call, kind: Kind, input: Any, ops: Iterable[Op | None], channels: Channels | None = None) -> Map:
-    """Lay one layer over an image, with an operation for each of its last two dimensions."""
-    value, roles = call.image(input)
+    """Lay one layer over an image, with an operation for each of its last dimensions."""
+    ops = [*ops]
+    value, roles = call.image(input, len(ops))
     return call.lay(kind, value, dict(zip(roles, ops, strict=True)), channels=channels)
 
 
@@ -42,27 +45,30 @@ def channels_of(input: Any, out_channels: Any, rank: int, groups: int = 1) -> Ch
     return Channels(batch * input.shape[-rank - 1], batch * out_channels, batch * groups)
 
 
-def both(value: Any) -> tuple[int, int]:
-    """Take one number for both axes, or one for each."""
-    pair = (value, value) if isinstance(value, int) else tuple(value)
-    return pair[0], pair[-1]
+def each(value: Any, axes: int) -> tuple[int, ...]:
+    """Take one number for all axes, or one for each."""
+    numbers = (value,) if isinstance(value, int) else tuple(value)
+    return numbers * axes if len(numbers) == 1 else numbers
 
 
-def laid(kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool = False) -> list[Window]:
-    """Make the windows of a function's arguments: each one number for both axes, or one for each."""
-    pads: Any = ["same"] * 2 if padding == "same" else [(n, n) for n in both(0 if padding == "valid" else padding)]
-    figures = zip(both(kernel), both(stride), both(dilation), pads, strict=True)
+def laid(kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool = False, axes: int = 2) -> list[Window]:
+    """Make the windows of a function's arguments: each one number for all axes, or one for each."""
+    pads: Any = ["same"] * axes
+    if padding != "same":
+        pads = [(n, n) for n in each(0 if padding == "valid" else padding, axes)]
+    figures = zip(each(kernel, axes), each(stride, axes), each(dilation, axes), pads, strict=True)
     return [Window(*figure, ceil=ceil) for figure in figures]
 
 
-def conv2d(
+def conv(
     call: Call, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
     groups: int = 1,
 ) -> Result:  # fmt: skip
-    taps = laid(weight.shape[-2:], stride, padding, dilation)
+    axes = weight.ndim - 2
+    taps = laid(weight.shape[2:], stride, padding, dilation, axes=axes)
     if taps == [Window(1)] * 2 and (value := call.of(input)) and has_parts(value.known):
         return weighed(call, value, [*"nkij"[-input.ndim :]], [*"noij"[-input.ndim :]], {"o": weight.shape[0]})
-    value, roles = call.image(input)
+    value, roles = call.image(input, axes)
     windows = dict(zip(roles, taps, strict=True))
     if call.of(weight) in call.spatial:
         raise Stuck("has a kernel that is made of a map")
@@ -70,7 +76,7 @@ def conv2d(
     if pad.name == f"{path}.pad" and getattr(module, "padding_mode", "zeros") != "zeros":
         ops = {role: _with_pad(window, pad.ops[call.trace.axes[role]]) for role, window in windows.items()}
         value, windows = replace(value, layer=pad.inputs[0]), ops
-    return call.lay("conv", value, windows, channels=channels_of(input, weight.shape[0], 2, groups))
+    return call.lay("conv", value, windows, channels=channels_of(input, weight.shape[0], axes, groups))
 
 
 def _with_pad(window: Window, pad: Any) -> Window:
@@ -98,8 +104,10 @@ def conv1d(
     call: Call, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
     groups: int = 1,
 ) -> Result:  # fmt: skip
-    """Convolve columns, or rows, where the others are gone; one tap leaves each position alone."""
-    (window, _), value = laid(weight.shape[-1], stride, padding, dilation), call.map(input)
+    """Convolve a signal; of an image, columns, or rows, where the others are gone: one tap leaves each alone."""
+    if len(call.trace.axes) == 1:
+        return conv(call, input, weight, bias, stride, padding, dilation, groups)
+    (window,), value = laid(weight.shape[-1], stride, padding, dilation, axes=1), call.map(input)
     if window == Window(1):
         own = [*"nkl"[-input.ndim :]]
         return weighed(call, value, own, ["o" if letter == "k" else letter for letter in own], {"o": weight.shape[0]})
@@ -113,48 +121,52 @@ def convolution(
 ) -> Result:  # fmt: skip
     """Handle what exported programs call a convolution of any kind."""
     if transposed:
-        return conv_transpose2d(call, input, weight, bias, stride, padding, output_padding, groups, dilation)
-    return (conv1d if len(stride) == 1 else conv2d)(call, input, weight, bias, stride, padding, dilation, groups)
+        return conv_transpose(call, input, weight, bias, stride, padding, output_padding, groups, dilation)
+    return (conv1d if len(stride) == 1 else conv)(call, input, weight, bias, stride, padding, dilation, groups)
 
 
-def conv_transpose2d(
+def conv_transpose(
     call: Call, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
     groups: int = 1, dilation: Any = 1,
 ) -> Result:  # fmt: skip
-    if input.shape[-3] != weight.shape[0]:  # PyTorch says so too, but not of tensors without data
-        raise Refused(f"a transposed convolution of {weight.shape[0]} channels is given {input.shape[-3]}")
-    pads = [(n, n) for n in both(padding)]
-    figures = zip(weight.shape[-2:], both(stride), both(dilation), pads, both(output_padding), strict=True)
-    channels = channels_of(input, weight.shape[1] * groups, 2, groups)
+    axes = weight.ndim - 2
+    if input.shape[-axes - 1] != weight.shape[0]:  # PyTorch says so too, but not of tensors without data
+        raise Refused(f"a transposed convolution of {weight.shape[0]} channels is given {input.shape[-axes - 1]}")
+    pads = [(n, n) for n in each(padding, axes)]
+    steps = (each(number, axes) for number in (stride, dilation))
+    figures = zip(weight.shape[2:], *steps, pads, each(output_padding, axes), strict=True)
+    channels = channels_of(input, weight.shape[1] * groups, axes, groups)
     return over(call, "convtranspose", input, [Transposed(*figure) for figure in figures], channels)
 
 
-def max_pool2d(
+def max_pool(
     call: Call, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> Result:  # fmt: skip
-    return over(call, "maxpool", input, laid(kernel_size, stride or kernel_size, padding, dilation, ceil_mode))
+    windows = laid(kernel_size, stride or kernel_size, padding, dilation, ceil_mode, call.axes)
+    return over(call, "maxpool", input, windows)
 
 
-def avg_pool2d(
+def avg_pool(
     call: Call, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
     count_include_pad: bool = True, divisor_override: Any = None,
 ) -> Result:  # fmt: skip
-    if isinstance(kernel_size, tuple) and kernel_size == input.shape[-2:]:
-        return call.pool(call.image(input)[0])  # F.avg_pool2d(x, x.shape[2:])
-    return over(call, "avgpool", input, laid(kernel_size, stride or kernel_size, padding, 1, ceil_mode))
+    if isinstance(kernel_size, tuple) and kernel_size == input.shape[-call.axes :]:
+        return call.pool(call.image(input, call.axes)[0])  # F.avg_pool2d(x, x.shape[2:])
+    windows = laid(kernel_size, stride or kernel_size, padding, 1, ceil_mode, call.axes)
+    return over(call, "avgpool", input, windows)
 
 
-def lp_pool2d(
+def lp_pool(
     call: Call, input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
 ) -> Result:
-    return avg_pool2d(call, input, kernel_size, stride, 0, ceil_mode)
+    return avg_pool(call, input, kernel_size, stride, 0, ceil_mode)
 
 
-def adaptive_pool2d(call: Call, input: Any, output_size: Any, return_indices: bool = False) -> Result:
-    wanted = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
-    if wanted == (1, 1):
-        return call.pool(call.image(input)[0])
+def adaptive_pool(call: Call, input: Any, output_size: Any, return_indices: bool = False) -> Result:
+    wanted = (output_size,) * call.axes if isinstance(output_size, int) else tuple(output_size)
+    if {*wanted} == {1}:
+        return call.pool(call.image(input, call.axes)[0])
     return over(call, "adaptive", input, [None if n is None else Adaptive(n) for n in wanted])
 
 
@@ -200,7 +212,8 @@ def interpolate(
     call: Call, input: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
     align_corners: Any = None, recompute_scale_factor: Any = None, antialias: bool = False,
 ) -> Result:  # fmt: skip
-    wanted = call.out.shape[-2:] if size is None else both(size)
+    axes = call.out.ndim - 2
+    wanted = call.out.shape[2:] if size is None else each(size, axes)
     if mode == "area":
         return over(call, "adaptive", input, map(Adaptive, wanted))
     if antialias or mode not in KINDS:
@@ -208,13 +221,13 @@ def interpolate(
     kind = replace(KINDS[mode], align_corners=bool(align_corners))
     if scale_factor is None or recompute_scale_factor:
         return over(call, "resize", input, [replace(kind, size=n) for n in wanted])
-    scales = [scale_factor] * 2 if isinstance(scale_factor, int | float) else scale_factor
+    scales = [scale_factor] * axes if isinstance(scale_factor, int | float) else scale_factor
     return over(call, "resize", input, [replace(kind, scale=Fraction(n).limit_denominator(10_000)) for n in scales])
 
 
 def upsample(call: Call, input: Any, size: Any, *rest: Any) -> Result:
     """Handle what exported programs call a resize: its last argument has scales, the one before aligns corners."""
-    mode = call.op.removeprefix("upsample_").removesuffix("2d").replace("_", "-")
+    mode = call.op.removeprefix("upsample_")[:-2].replace("_", "-")
     scales = rest[-1] if rest and size is None else None
     return interpolate(call, input, size, scales, mode, align_corners=len(rest) > 1 and rest[0] is True)
 
@@ -224,8 +237,8 @@ def pixel_shuffle(call: Call, input: Any, upscale_factor: int) -> Result:
 
 
 def pixel_unshuffle(call: Call, input: Any, downscale_factor: int) -> Result:
-    value, _ = call.image(input)
-    layer = call.arranger.space_to_depth(call.name("merge"), value.at, downscale_factor, downscale_factor)
+    value, roles = call.image(input)
+    layer = call.arranger.space_to_depth(call.name("merge"), value.at, dict.fromkeys(roles, downscale_factor))
     return call.shaped(replace(value, layer=layer, dims=call.arranger.sized(value.known, layer)))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import product
 from math import prod
 from typing import Any, TypeVar, cast
 
@@ -31,7 +32,6 @@ from padviz.sources.tracing.axis_labels import (
 from padviz.sources.tracing.trace import Trace
 
 MOST_PARTS = 1024  # crops that one space-to-depth may take
-IMAGE = 4  # dimensions
 Cuts = tuple[tuple[str, int], ...]
 V = TypeVar("V", bound="Value")
 
@@ -197,9 +197,9 @@ class Arranger:
     def _laid_out(self, x: Map) -> Map:
         x = self.uncut(x)
         inner = [atom for atom in positions(*(x.dims or ())) if atom.part == "inner" and not atom.looked]
-        blocks = {role: prod(atom.size for atom in inner if atom.axis == role) for role in ("h", "w")}
+        blocks = {role: prod(atom.size for atom in inner if atom.axis == role) for role in self.trace.axes}
         if max(blocks.values()) > 1:
-            layer = self.space_to_depth(x.by, x.at, blocks["h"], blocks["w"])
+            layer = self.space_to_depth(x.by, x.at, blocks)
             x = replace(x, layer=layer, dims=tuple(tuple(map(_placed, dim)) for dim in x.known))
         return x
 
@@ -223,21 +223,20 @@ class Arranger:
             self.crops[key] = self.trace.add(name, "crop", (layer,), ops)
         return self.crops[key]
 
-    def space_to_depth(self, name: str, layer: int, high: int, across: int) -> int:
-        """Make every block of `high` x `across` positions one: as many crops, joined."""
-        if high * across > MOST_PARTS:
-            raise Stuck(f"makes {high * across} maps of one")
-        if (layer, high, across) not in self.crops:
-            height, width = self.trace.sizes[layer]
-            parts = [
-                self.crop(
-                    f"{name}{self.block}{i}.{j}", layer, {"h": range(i, height, high), "w": range(j, width, across)}
-                )
-                for i in range(high)
-                for j in range(across)
-            ]
-            self.crops[layer, high, across] = self.trace.merge(name, "concat", parts)
-        return self.crops[layer, high, across]
+    def space_to_depth(self, name: str, layer: int, blocks: Mapping[str, int]) -> int:
+        """Make every block of positions, so many along each axis, one: as many crops, joined."""
+        block = tuple(blocks.get(role, 1) for role in self.trace.axes)
+        if prod(block) > MOST_PARTS:
+            raise Stuck(f"makes {prod(block)} maps of one")
+        if (layer, block) not in self.crops:
+            sizes = dict(zip(self.trace.axes, self.trace.sizes[layer], strict=True))
+            parts = []
+            for place in product(*map(range, block)):
+                steps = zip(sizes, place, block, strict=True)
+                cuts = {role: range(first, sizes[role], step) for role, first, step in steps}
+                parts.append(self.crop(f"{name}{self.block}{'.'.join(map(str, place))}", layer, cuts))
+            self.crops[layer, block] = self.trace.merge(name, "concat", parts)
+        return self.crops[layer, block]
 
     def reshape(self, x: V, shape: Sequence[int], name: str, by: str) -> V | None:
         """Give the value another shape; None where that does not divide.
@@ -258,7 +257,7 @@ class Arranger:
         """Arrange a map in other dimensions, with what grew inside of its rows or columns laid as a resize."""
         x = replace(x, by=x.by or by if has_parts(dims) else x.by)
         grown = {dim[0].axis: dim[1].size for dim in dims if len(dim) == 2 and dim[0].is_axis and dim[1].is_plain}
-        if not grown or len(dims) != IMAGE:
+        if not grown or len(dims) != len(self.trace.axes) + 2:
             return x
         x = self.settled(
             replace(x, dims=tuple(dim[:1] if dim and dim[0].is_axis and dim[0].axis in grown else dim for dim in dims))

@@ -273,7 +273,7 @@ class GraphCall(Call):
         x = self.arranger.settled(x)
         if not isinstance(x, Map):
             raise Stuck("reads a flattened map as an image")
-        if not 3 <= len(x.known) <= 4:
+        if not 3 <= len(x.known) <= 2 + max(2, len(self.trace.axes)):
             raise Stuck(f"reads a tensor of {len(x.known)} dimensions as an image")
         vector = self.trace.pooled[x.at] and not any(map(has_positions, x.known[:2]))
         if vector and shape_of(x.known[2:]) != [1] * (len(x.known) - 2) and not has_places(x.known[2:]):
@@ -282,10 +282,10 @@ class GraphCall(Call):
 
     def _unfolded(self, x: Map) -> Map:
         """Spread a vector that was reshaped to an image: every position of it sees the vector."""
-        sizes = shape_of(x.known)[2:]
-        height, width = [1] * (2 - len(sizes)) + sizes
-        layer = self.trace.add(self.name("spread"), "resize", (x.at,), (Resize(height), Resize(width)))
-        return Map((*x.known[:2], *map(whole, "hw"[-len(sizes) :], sizes)), layer)
+        sizes, roles = shape_of(x.known)[2:], [*self.trace.axes]
+        ops = [Resize(n) for n in [1] * (len(roles) - len(sizes)) + sizes]
+        layer = self.trace.add(self.name("spread"), "resize", (x.at,), ops)
+        return Map((*x.known[:2], *map(whole, roles[-len(sizes) :], sizes)), layer)
 
     def lay(
         self, kind: Kind, x: Value, ops: Mapping[str, Op], out: int | None = None, channels: Channels | None = None

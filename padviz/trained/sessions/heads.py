@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError
-from padviz.network.network import Network, Size
-from padviz.network.sizes import sizes_of
+from padviz.network.network import Network, Size, in_words
+from padviz.network.sizes import sizes_of_each
 from padviz.sources import is_module
 from padviz.trained.sessions.of_model import channels_of
 from padviz.trained.weights.trained_network import Trained
@@ -36,7 +37,7 @@ def channels_read(trained: Trained) -> int:
 def _of_module(trained: Trained, network: Network, module: Any, image: Image) -> list[NDArray[Any]]:
     from padviz.trained.sessions.torch_runner import TorchRunner
 
-    size, paths = (image.shape[2], image.shape[3]), {path for path, _ in module.named_modules() if path}
+    size, paths = tuple(image.shape[2:]), {path for path, _ in module.named_modules() if path}
     runner = TorchRunner(module, trained.where, network.name, size, image.shape[1])
     inside = [name for name in network.targets if name in paths]
     return _heads(runner.maps(image, inside), network, size)
@@ -46,7 +47,7 @@ def _of_graph(trained: Trained, network: Network, image: Image) -> list[NDArray[
     """Run a graph up to its targets, laid out at the image's size; their tensors are called by their aliases."""
     from padviz.trained.sessions.onnx_runner import OnnxRunner
 
-    size = image.shape[2], image.shape[3]
+    size = tuple(image.shape[2:])
     tensors = {layer: tensor for tensor, layer in trained.network.aliases.items() if layer in network.targets}
     runner = OnnxRunner(trained.model.upto(tensors.values()).sized(size), network.name, size)
     outputs = runner.outputs(image)
@@ -55,14 +56,14 @@ def _of_graph(trained: Trained, network: Network, image: Image) -> list[NDArray[
 
 def _heads(outputs: Mapping[str, NDArray[Any]], network: Network, size: Size) -> list[NDArray[Any]]:
     """Choose the map of each target: the one of its name, or else the first that has its size."""
-    height, width = (sizes_of(network, axis, size[axis]) for axis in (0, 1))
+    sizes = sizes_of_each(network, size)
     heads = []
     for name in network.targets:
-        units = height[network.index[name]], width[network.index[name]]
+        units = tuple(rows[network.index[name]] for rows in sizes)
         named = [outputs[name]] if name in outputs else []
         maps = [turned for values in (*named, *outputs.values()) if (turned := _as_map(values, units)) is not None]
         if not maps:
-            what = f"returns no map of {units[0]} x {units[1]} units"
+            what = f"returns no map of {in_words(units)} units"
             raise DescriptionError(what, where=f"{network.name}, {name}", hint="name with `layer` a module inside")
         heads.append(maps[0])
     return heads
@@ -70,6 +71,7 @@ def _heads(outputs: Mapping[str, NDArray[Any]], network: Network, size: Size) ->
 
 def _as_map(values: NDArray[Any], units: Size) -> NDArray[Any] | None:
     """Put channels first where values are a map of that size; None where they are none."""
-    if values.ndim >= 3 and values.shape[-2:] == units:
+    axes = len(units)
+    if values.ndim > axes and values.shape[-axes:] == units:
         return values
-    return values.transpose(0, 3, 1, 2) if values.ndim == 4 and values.shape[1:3] == units else None
+    return np.moveaxis(values, -1, 1) if values.ndim == axes + 2 and values.shape[1:-1] == units else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from padviz.network.network import Network
+from padviz.network.rewrites import check_image
 from padviz.sources import is_module
 from padviz.trained.sessions.running import Runner
 from padviz.trained.weights.trained_network import Trained
@@ -15,6 +16,7 @@ def runner_of(trained: Trained, edited: Any = None, within: Any = None) -> Runne
 
     Of an edited graph, the tensors are looked at that convolutions make in the model as it was.
     """
+    check_image(trained.network)
     if not is_module(trained.model):
         from padviz.trained.sessions.onnx_runner import OnnxRunner, convolutions
 

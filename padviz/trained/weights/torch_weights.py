@@ -48,7 +48,7 @@ def read(source: str | nn.Module, size: Size | None, weights: str | Path | None,
     module = copied(getattr(module, "_orig_mod", module), where, lambda tensor: tensor)
     if weights is not None and from_file:
         _load(module, state_of(Path(weights)), str(weights), where)
-    pixels = size or network.size
+    pixels = network.at(size)
     calls = _calls(module, where, neutral, pixels)
     return Trained(network, pixels, module, where, *calls.kernels(network), tuple(untold), calls.trained_on)
 
@@ -205,7 +205,7 @@ def _some_keys(keys: list[str]) -> str:
 def _calls(module: nn.Module, where: str, neutral: Iterable[str], size: Size) -> _Calls:
     """Find what each convolution is called with: a forward on an image without data has its weights whole."""
     failure: PadvizError | None = None
-    for channels in channels_of(module):
+    for channels in channels_of(module, len(size)):
         calls = _Calls()
         try:
             trace(module, where, frozenset(neutral), channels, size, watch=calls.watch)

@@ -100,7 +100,7 @@ def as_kernel(layer: Layer, weights: NDArray[Any], groups: int, norm: bool, key:
     if layer.kind == "convtranspose":
         weights = turned(weights, groups)
     if weights.ndim == 3:  # over rows alone, or columns
-        weights = np.expand_dims(weights, 3 if layer.ops[1] is None else 2)
+        weights = np.expand_dims(weights, 3 if layer.ops[-1] is None else 2)
     if weights.ndim != 4 or not weights.size:
         raise Unread(f"its weights have {weights.ndim} dimensions, or none of them")
     return Kernel(layer.name, weights, norm, key)

@@ -1,0 +1,207 @@
+"""Networks of signals and of volumes, as they are published, in small."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import ceil
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.parametrizations import weight_norm
+
+
+class Causal(nn.Conv1d):
+    """A convolution that reads nothing of what is to come."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        (kernel,), (stride,), (dilation,) = self.kernel_size, self.stride, self.dilation
+        return super().forward(functional.pad(x, ((kernel - 1) * dilation + 1 - stride, 0)))
+
+
+class Tcn(nn.Module):
+    """Gated causal convolutions of growing dilation, each added to what it read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv1d(1, 4, 1), nn.Conv1d(4, 2, 1)
+        self.inner = nn.ModuleList(Causal(4, 4, 3, dilation=2**k) for k in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        for inner in self.inner:
+            made = inner(x)
+            x = x + torch.tanh(made) * torch.sigmoid(made)
+        return self.last(x)  # type: ignore[no-any-return]
+
+
+class Snake(nn.Module):
+    """x + sin^2(a x) / a."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.alpha = nn.Parameter(torch.ones(1, channels, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + (self.alpha + 1e-9).reciprocal() * torch.sin(self.alpha * x).pow(2)
+
+
+class Unit(nn.Module):
+    """A residual unit that trims what it adds to, where its convolution cuts the ends off."""
+
+    def __init__(self, channels: int, dilation: int, padding: int) -> None:
+        super().__init__()
+        wide = weight_norm(nn.Conv1d(channels, channels, 3, dilation=dilation, padding=padding))
+        self.block = nn.Sequential(
+            Snake(channels), wide, Snake(channels), weight_norm(nn.Conv1d(channels, channels, 1))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        made = self.block(x)
+        trim = (x.shape[-1] - made.shape[-1]) // 2
+        return (x[..., trim:-trim] if trim else x) + made  # type: ignore[no-any-return]
+
+
+def encoder() -> nn.Module:
+    """Encode as codecs do: strides of 2 and 4."""
+    layers: list[nn.Module] = [weight_norm(nn.Conv1d(1, 4, 7, padding=3))]
+    for channels, stride in ((4, 2), (8, 4)):
+        down = nn.Conv1d(channels, 2 * channels, 2 * stride, stride, padding=ceil(stride / 2))
+        layers += [Unit(channels, 3, 3), Snake(channels), weight_norm(down)]
+    return nn.Sequential(*layers, weight_norm(nn.Conv1d(16, 8, 3, padding=1)))
+
+
+def decoder() -> nn.Module:
+    """Decode as codecs do: 8 samples of each frame, and no padding within the units."""
+    layers: list[nn.Module] = [weight_norm(nn.Conv1d(8, 16, 7, padding=3))]
+    for channels, stride in ((16, 4), (8, 2)):
+        up = nn.ConvTranspose1d(channels, channels // 2, 2 * stride, stride, padding=ceil(stride / 2))
+        layers += [Snake(channels), weight_norm(up), Unit(channels // 2, 3, 0)]
+    return nn.Sequential(*layers, Snake(4), weight_norm(nn.Conv1d(4, 1, 7, padding=3)), nn.Tanh())
+
+
+class CausalDecoder(nn.Module):
+    """Decode without look-ahead: what a transposed convolution makes too much of is trimmed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.up, self.last = Causal(8, 8, 7), nn.ConvTranspose1d(8, 4, 8, 4), Causal(4, 1, 7)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(functional.elu(self.up(functional.elu(self.first(x)))[..., :-4]))  # type: ignore[no-any-return]
+
+
+class Generator(nn.Module):
+    """HiFi-GAN: transposed convolutions, and after each the mean of residual stacks of several kernels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = weight_norm(nn.Conv1d(8, 16, 7, padding=3)), weight_norm(nn.Conv1d(4, 1, 7, padding=3))
+        self.ups = nn.ModuleList(
+            weight_norm(nn.ConvTranspose1d(n, n // 2, 2 * s, s, padding=s // 2)) for n, s in ((16, 4), (8, 2))
+        )
+        self.stacks = nn.ModuleList(
+            nn.ModuleList(
+                weight_norm(nn.Conv1d(n, n, k, dilation=d, padding=(k - 1) * d // 2)) for k, d in ((3, 3), (5, 1))
+            )
+            for n in (8, 4)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        for up, stack in zip(self.ups, self.stacks, strict=True):
+            x = up(functional.leaky_relu(x, 0.1))
+            x = sum(x + one(functional.leaky_relu(x, 0.1)) for one in stack) / 2  # type: ignore[attr-defined]
+        return torch.tanh(self.last(functional.leaky_relu(x)))
+
+
+class FeatureEncoder(nn.Module):
+    """The encoder of wav2vec 2.0: strided convolutions without padding, normalised over channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        figures = ((1, 10, 5), (4, 3, 2), (4, 3, 2), (4, 2, 2))
+        self.convs = nn.ModuleList(nn.Conv1d(n, 4, kernel, stride, bias=False) for n, kernel, stride in figures)
+        self.norms = nn.ModuleList(nn.LayerNorm(4) for _ in figures)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = functional.gelu(norm(conv(x).transpose(-2, -1)).transpose(-2, -1))
+        return x
+
+
+class Demucs(nn.Module):
+    """A U-Net of gated strided convolutions, with a recurrence in its middle where that is asked for."""
+
+    def __init__(self, recurrent: bool = False) -> None:
+        super().__init__()
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        for n, m in ((1, 4), (4, 8)):
+            self.down.append(nn.Sequential(nn.Conv1d(n, m, 8, 4, 2), nn.ReLU(), nn.Conv1d(m, 2 * m, 1), nn.GLU(1)))
+            gated = nn.Conv1d(m, 2 * m, 3, padding=1), nn.GLU(1)
+            self.up.insert(0, nn.Sequential(*gated, nn.ConvTranspose1d(m, n, 8, 4, 2)))
+        self.lstm = nn.LSTM(8, 8) if recurrent else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        kept = []
+        for down in self.down:
+            x = down(x)
+            kept.append(x)
+        if self.lstm is not None:
+            x = self.lstm(x.permute(2, 0, 1))[0].permute(1, 2, 0)
+        for up in self.up:
+            x = up(x + kept.pop())
+        return x
+
+
+class Volumes(nn.Module):
+    """A small U-Net of volumes, whose first axis, the frames, has no stride."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.inner = nn.Conv3d(1, 4, 3, padding=1), nn.Conv3d(4, 4, 3, (1, 2, 2), 1)
+        self.pool, self.up = nn.MaxPool3d((1, 2, 1)), nn.ConvTranspose3d(4, 4, (1, 4, 2), (1, 4, 2))
+        self.last = nn.Conv3d(8, 1, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.first(x))
+        up = self.up(self.pool(torch.relu(self.inner(x))))
+        return self.last(torch.cat([x, up], 1))  # type: ignore[no-any-return]
+
+
+class CausalVideo(nn.Module):
+    """An encoder of videos: frames are padded in front alone, by the first one again, and halved in time and space."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList((nn.Conv3d(3, 4, 3), nn.Conv3d(4, 4, 3, (2, 2, 2)), nn.Conv3d(4, 2, 3)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for conv in self.convs:
+            x = functional.silu(conv(functional.pad(x, (1, 1, 1, 1, 2, 0), mode="replicate")))
+        return x
+
+
+SIGNALS: dict[str, tuple[Callable[[], nn.Module], int, tuple[int, int]]] = {  # what makes it, its channels, two sizes
+    "TCN": (Tcn, 1, (40, 57)),
+    "codec's encoder": (encoder, 1, (160, 208)),
+    "codec's decoder": (decoder, 8, (30, 41)),
+    "causal decoder": (CausalDecoder, 8, (20, 33)),
+    "HiFi-GAN": (Generator, 8, (24, 31)),
+    "wav2vec's encoder": (FeatureEncoder, 1, (400, 533)),
+    "Demucs": (Demucs, 1, (128, 176)),
+}
+VOLUMES: dict[str, tuple[Callable[[], nn.Module], int, tuple[tuple[int, ...], tuple[int, ...]]]] = {
+    "U-Net": (Volumes, 1, ((7, 12, 14), (9, 16, 10))),
+    "causal encoder": (CausalVideo, 3, ((9, 10, 12), (13, 9, 11))),
+}
+
+
+def positive(make: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
+    """Make a network in double precision with random weights above 0, so that no two paths cancel."""
+    torch.manual_seed(seed)
+    module = make().double().eval()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.uniform_(0.02, 0.2)
+    return module
