@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from padviz.api.maps import compare, coverage, kernel, usage
     from padviz.api.results.result import Result
     from padviz.api.rings import rings
-    from padviz.api.tiles import tiles, verify_tiles
+    from padviz.api.tiles import chunks, tiles, verify_tiles
     from padviz.api.trained.measured import detect, filters, responses
     from padviz.api.trained.repadding import repad
     from padviz.api.trained.trying import seen, trial
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CountMap", "Explorer", "Layer", "Network", "PadvizError", "Plan", "Repadded", "Result", "Verified", "__version__",
-    "audit", "compare", "convert", "costs", "coverage", "detect", "diff", "explore", "export", "fields",
+    "audit", "chunks", "compare", "convert", "costs", "coverage", "detect", "diff", "explore", "export", "fields",
     "filters", "kernel", "layers", "load", "networks", "read_counts", "repad", "responses", "rings", "seen",
     "sizes", "taps", "tiled", "tiles", "trial", "uneven", "usage", "verify_tiles",
 ]  # fmt: skip
@@ -48,7 +48,7 @@ _HOMES = {
     "api.trained.repadding": "repad",
     "api.results.result": "Result",
     "api.rings": "rings",
-    "api.tiles": "tiles verify_tiles",
+    "api.tiles": "chunks tiles verify_tiles",
     "api.trained.measured": "detect filters responses",
     "api.trained.trying": "seen trial",
     "api.windows": "fields sizes taps uneven",

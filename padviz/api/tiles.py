@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import nn
 
+    from padviz.cutting.chunks import Chunks
     from padviz.cutting.plan import Plan
     from padviz.cutting.verify import Verified
     from padviz.reports.report import Report
@@ -108,8 +110,55 @@ def tiles(
     return Tiles(plan, plan, partial(_report, plan), partial(_draw, plan))
 
 
+def chunks(
+    network: str | Path | Network | nn.Module,
+    chunk: int,
+    size: int | Sequence[int] | None = None,
+    layer: str | Sequence[str] | None = None,
+    *,
+    padding: str | None = None,
+    ignore_norms: bool = False,
+) -> Chunks:
+    """Find what chunks of a stream of samples must read again, so that each makes what the whole signal would.
+
+    Parameters
+    ----------
+    network, layer, padding, ignore_norms
+        As for `tiles`; its input has one axis.
+    chunk : int
+        New samples of each chunk.
+    size : int, optional
+        Samples of the signal, which matter modulo the lattice; the network's own by default.
+
+    Returns
+    -------
+    Chunks
+        `.context` samples are read again, `.look_ahead` samples come after what is made, and `.heads` says which units
+        of each map to drop.
+
+    Raises
+    ------
+    PadvizError
+        For an image, for samples that are no whole number of steps, and where nothing is exact.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> found = chunks(nn.Conv1d(1, 1, 5, padding=2), 64)
+    >>> found.read, found.context, found.look_ahead, found.heads[0].drop_first
+    (68, 4, 2, 2)
+    """
+    from padviz.cutting.chunks import chunks_of
+    from padviz.cutting.plan import globals_of
+    from padviz.network.targets import names_of, upto
+
+    whole, samples = asked(network, size, padding)
+    kept = replace(upto(whole, names_of(layer, whole)), size=samples)
+    return chunks_of(kept, chunk, globals_of(kept) if ignore_norms else frozenset())
+
+
 def _report(plan: Plan) -> Report:
-    from padviz.cutting.graded import LEVELS, graded_heads
+    from padviz.cutting.context import LEVELS, graded_heads
     from padviz.reports.windows.tiles import Planned, report_of
 
     graded = graded_heads(plan.network, plan.image, plan.contexts, LEVELS)

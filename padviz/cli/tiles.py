@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import click
@@ -15,7 +16,7 @@ from padviz.errors import OptionError
 
 @click.command(name="tiles", cls=Command)
 @model
-@given("size padding same layers tile object for level ignore-norms verify weights", object=0)
+@given("size padding same layers tile chunk object for level ignore-norms verify weights", object=0)
 @reported("tiles", draws=True)
 def command(
     model: str,
@@ -24,6 +25,7 @@ def command(
     same: bool,
     layers: Names,
     tile: Pixels | None,
+    chunk: int | None,
     object_: int | None,
     for_: str | None,
     level: float | None,
@@ -41,16 +43,19 @@ def command(
     beside the exact one. With --for, the call of a library is printed, and whether it is exact. With --verify, MODEL, a
     module or an ONNX file, runs on noise, at the smallest image with three tiles a side instead of --size and --tile.
 
+    Of a signal, --chunk says what chunks of a stream must read again of the one before, and which units to drop.
+
     \b
     Example:
       padviz tiles unet_padded --size 2048x1536 --tile 512
       padviz tiles unet_padded --size 1024 --tile 512 --for monai
       padviz tiles model.onnx --size 1024 --tile 256 --verify
+      padviz tiles codec:decoder --chunk 16
     """
     from padviz.api.tiles import verify_tiles
-    from padviz.cutting.context import contexts_of
+    from padviz.cutting.chunks import chunks_of
+    from padviz.cutting.context import LEVELS, contexts_of, graded_heads
     from padviz.cutting.fitting import padded_to_fit
-    from padviz.cutting.graded import LEVELS, graded_heads
     from padviz.cutting.handover import handover
     from padviz.cutting.plan import globals_of, ignored_of, plan_tiles, tile_sizes
     from padviz.figures.windows import tiles as figures
@@ -74,9 +79,10 @@ def command(
     graded = graded_heads(network, image, contexts, LEVELS)
     recipe = handover(plan, for_) if plan and for_ else None
     verified = verify_tiles(trained, size, layers or None, ignore_norms=ignore_norms) if trained else None
+    chunks = chunks_of(replace(network, size=image), chunk, without) if chunk else None
     exact = not any(context.barrier for pair in contexts for context in pair)
-    sizes = tile_sizes(network, image, without) if plan is None and exact else []
-    more = Planned(plan, recipe, verified, sizes, ignored_of(network, without), to.files)
+    sizes = tile_sizes(network, image, without) if plan is None and chunks is None and exact else []
+    more = Planned(plan, recipe, verified, sizes, ignored_of(network, without), to.files, chunks)
     draw = partial(figures.tiles, plan, words_of(plan)) if plan else None
     to.show(report_of(network, contexts, graded, LEVELS, more), draw)
 

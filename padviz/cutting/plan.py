@@ -12,8 +12,7 @@ from typing import NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.cutting.context import Context, contexts_of
-from padviz.cutting.graded import all_graded
+from padviz.cutting.context import Context, all_graded, contexts_of
 from padviz.cutting.right_units import Cut, right_units
 from padviz.errors import OptionError, SizeError
 from padviz.geometry.reaching.lattice import lattice_on
@@ -143,7 +142,7 @@ def plan_tiles(
     OptionError
         Where a layer lets no context be exact, naming it; or where tiles are too small, with the least that are not.
     """
-    contexts = _exact(network, image, without)
+    contexts = exact_contexts(network, image, without)
     axes = range(len(image))
     graded: list[tuple[BeforeAfter, ...]] = [() for _ in axes]
     if level is not None:
@@ -177,7 +176,7 @@ def _graded(exact: Context, before: int, after: int) -> Context:
     return replace(exact, before=max(before, ceil(lost[0])), after=max(after, ceil(lost[1])))
 
 
-def _exact(network: Network, image: Size, without: frozenset[str]) -> tuple[tuple[Context, ...], ...]:
+def exact_contexts(network: Network, image: Size, without: frozenset[str]) -> tuple[tuple[Context, ...], ...]:
     """Find the contexts of a network's targets; refuse, by name, a layer that lets none be exact."""
     contexts = contexts_of(network, image, without)
     for context in (own[axis] for axis in range(len(image)) for own in contexts):
@@ -195,7 +194,7 @@ def smallest_plan(network: Network, size: Size, without: frozenset[str] = frozen
     >>> plan.image, plan.tile, len(plan)
     ((240, 240), (208, 208), 9)
     """
-    contexts = _exact(network, size, without)
+    contexts = exact_contexts(network, size, without)
     lengths = [_smallest(network, axis, n, [own[axis] for own in contexts], without) for axis, n in enumerate(size)]
     image, tile = zip(*lengths, strict=True)
     return plan_tiles(network, image, tile, without=without)
@@ -294,7 +293,7 @@ class _Ends(NamedTuple):
             units = right_units(self.network, self.axis, Cut(self.n, start, length), self.without)
         except SizeError:
             return [(0, 0)] * len(self.network.targets)
-        return [_longest_run(units[self.network.index[name]].right) for name in self.network.targets]
+        return [longest_run(units[self.network.index[name]].right) for name in self.network.targets]
 
     def _within(self, start: int, length: int) -> list[Span]:
         """Find the units of each head that are as far from a border of the tile as its graded context."""
@@ -309,7 +308,7 @@ class _Ends(NamedTuple):
         return units
 
 
-def _longest_run(flags: NDArray[np.bool_]) -> Span:
+def longest_run(flags: NDArray[np.bool_]) -> Span:
     """Find the first and the last + 1 of the longest run of flags that are set."""
     edges = np.flatnonzero(np.diff(flags, prepend=False, append=False)).reshape(-1, 2)
     if not len(edges):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -29,6 +29,16 @@ DPI, SCREEN = 130, 100  # of files, and of what a notebook or a window shows
 STOPS = 9  # of a colour scale on a page
 SMALL, MEDIUM, LARGE = 7, 8, 12  # points
 SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def check_axes(size: Sequence[object], what: str) -> None:
+    """Refuse to draw what has another number of axes than a picture.
+
+    >>> check_axes((224, 224), "fields")
+    """
+    if len(size) != 2:
+        axes = f"{len(size)} {'axis' if len(size) == 1 else 'axes'}"
+        raise OptionError(f"{what} are drawn of images, and the input has {axes}", where="-o", hint="leave it out")
 
 
 def new_figure(width: int, height: int) -> Figure:

@@ -20,6 +20,7 @@ from padviz.figures.canvas import (
     SUPERSCRIPT,
     UNEVEN,
     axes_at,
+    check_axes,
     headline,
     ink,
     new_figure,
@@ -117,6 +118,7 @@ def _panel(name: str, count_map: CountMap, scale: str, blocks: Size, most: int |
 
 def taps(exposures: Sequence[TapExposure], title: str, cmap: str | None = None) -> Figure:
     """Draw tap exposure in network order, on one scale: the share of units whose tap reads a real pixel."""
+    check_axes([*exposures[0].imbalance] if exposures else (1, 1), "taps")
     parts = [row.grid / row.units for row in exposures]
     panels = []
     for row, share in zip(exposures, parts, strict=True):

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from itertools import product
+from math import ceil, floor
 
 from padviz.errors import SizeError
 from padviz.geometry.reaching.along_axes import AlongAxes
+from padviz.geometry.reaching.near_padding import BeforeAfter
 from padviz.geometry.reaching.periods import by_periods
 from padviz.geometry.reaching.positions import by_positions
 from padviz.geometry.reaching.reach import Interval, Reach
@@ -83,6 +85,30 @@ def receptive_fields(network: Network, size: int | Sequence[int] | None = None) 
         axes = {name: own[i] for name, own in zip(network.axes, fields, strict=True)}
         rows.append(ReceptiveField(layer.name, layer.kind, axes, parts_at))
     return tuple(rows)
+
+
+def around_units(network: Network, axis: int, size: Size) -> list[BeforeAfter | None]:
+    """Find how many rows the units of each layer see before and after those that they stand for; None of all.
+
+    Unit k stands for the rows from k strides on, a stride of them. What is causal sees none after.
+
+    >>> from torch import nn
+    >>> import padviz
+    >>> around_units(padviz.load(nn.Conv1d(1, 1, 4, 2, 1)), 0, (64,))
+    [(0, 0), (1, 1)]
+    """
+    return [_around(reach) for reach in reaches_of(network, axis, size)]
+
+
+def _around(reach: Reach) -> BeforeAfter | None:
+    if reach.whole or reach.uneven_strides:
+        return None
+    ends = []
+    for unit in range(reach.stride.denominator * max(1, len(reach.seen) if reach.stride else 1)):
+        low, high = reach.of(unit)
+        ends.append((floor(unit * reach.stride) - low, high - ceil((unit + 1) * reach.stride) + 1))
+    before, after = zip(*ends, strict=True)
+    return max(before), max(after)
 
 
 def grid_offsets(network: Network, size: Size) -> dict[str, tuple[float | None, ...]]:

@@ -27,6 +27,20 @@ def check_image(network: Network) -> None:
         raise DescriptionError(what, where=network.name, hint=hint)
 
 
+def check_signal(network: Network) -> None:
+    """Refuse an image and a volume where only a signal will do.
+
+    >>> import padviz
+    >>> check_signal(padviz.load("vgg11"))
+    Traceback (most recent call last):
+        ...
+    padviz.errors.DescriptionError: vgg11: its input has height x width, and chunks are of signals; use `tile`
+    """
+    if len(network.axes) > 1:
+        what = f"its input has {' x '.join(network.axes)}, and chunks are of signals"
+        raise DescriptionError(what, where=network.name, hint="use `tile`")
+
+
 @lru_cache(64)
 def as_map(network: Network) -> Network:
     """Lay a signal out as a map of one row, which maps are drawn of; an image stays as it is.

@@ -13,7 +13,7 @@ from padviz.axis.padding_modes import EXPLORED, SCHEMES
 from padviz.errors import PadvizError
 from padviz.files.atomic import aside
 from padviz.network.network import Network, Size, as_size
-from padviz.network.rewrites import canonical, with_padding, with_same
+from padviz.network.rewrites import canonical, check_image, with_padding, with_same
 from padviz.pages.facts import WINDOWS, text
 from padviz.pages.filling import filled
 from padviz.pages.payload import Contents, payload
@@ -122,6 +122,7 @@ def explore(
 
     sizes = [as_size(entry) for entry in size] if isinstance(size, list) else None
     first = laid(sizes[0] if sizes else None if size is None else as_size(size))  # type: ignore[arg-type]
+    check_image(first)
     start = sizes[0] if sizes else first.at(size)  # type: ignore[arg-type]
     offered = ordered(start, sizes)
     networks = laid_out(offered, start, first, laid)

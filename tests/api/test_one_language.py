@@ -31,7 +31,7 @@ OTHERWISE = {  # what is said in another way, as (option, parameter)
     "export": {("", name) for name in ("source", "folder", "on_outcome", "on_note", "neutral")},
     "repad": {("", "share"), ("", "neutral")},
     "responses": {("no_shuffled", "shuffled")},
-    "tiles": {("for_", ""), ("verify", ""), ("weights", "")},  # verify_tiles
+    "tiles": {("for_", ""), ("chunk", ""), ("verify", ""), ("weights", "")},  # chunks, verify_tiles
     "usage": {("scale", "")},  # of plot()
 }
 DEFAULTS = {"size", "padding", "layer", "only", "except_", "jobs", "object_"}  # none, written otherwise

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import ceil
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +13,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 import padviz
+from padviz.cutting.chunks import Chunks, chunks_of
 from padviz.errors import PadvizError
-from padviz.geometry.receptive_fields import fields_of_units
+from padviz.geometry.receptive_fields import around_units, fields_of_units
 from padviz.network.listing import layer_rows
 from tests.signals import SIGNALS, VOLUMES, CausalDecoder, Demucs, Tcn, positive
 
@@ -98,3 +103,90 @@ def test_what_no_axis_answers_is_refused_by_name() -> None:
         padviz.usage(VOLUMES["U-Net"][0](), 16)
     with pytest.raises(PadvizError, match="its input has length, and this is done on images"):
         padviz.audit(Tcn(), 90)
+
+
+@pytest.mark.parametrize(("make", "channels", "sizes"), SIGNALS.values(), ids=SIGNALS)
+def test_a_stream_of_chunks_makes_the_whole(make, channels, sizes) -> None:
+    module = positive(make)
+    network = padviz.load(module, sizes[0])
+    step = padviz.tiles(network, 100 * sizes[0], 90 * sizes[0]).contexts[0][0].lattice
+    chunks = chunks_of(network, 2 * step)
+    signal = torch.rand((1, channels, 40 * step + sizes[0]), dtype=torch.double)
+    with torch.no_grad():
+        whole, streamed = module(signal), stream(module, signal, chunks)
+        assert streamed.shape == whole.shape
+        assert (whole - streamed).abs().max() < 1e-12 * whole.abs().max()
+    if chunks.context:
+        per_sample = whole.shape[-1] // signal.shape[-1]
+        heads = tuple(head._replace(drop_first=max(0, head.drop_first - per_sample)) for head in chunks.heads)
+        assert differs(module, signal, replace(chunks, context=chunks.context - 1, heads=heads), whole)
+
+
+def differs(module: nn.Module, signal: torch.Tensor, chunks: Chunks, whole: torch.Tensor) -> bool:
+    """Tell whether a stream makes anything else than the whole, or fails."""
+    try:
+        streamed = stream(module, signal, chunks).detach()
+    except RuntimeError:
+        return True
+    return streamed.shape != whole.shape or bool((whole - streamed).abs().max() > 1e-9 * whole.abs().max())
+
+
+def stream(module: nn.Module, signal: torch.Tensor, chunks: Chunks) -> torch.Tensor:
+    """Run a module on chunks as they come; what stands at the signal's ends is kept of the first and the last one."""
+    (head,), parts, start = chunks.heads, [], 0
+    while start + chunks.read + chunks.new <= signal.shape[-1]:
+        made = module(signal[..., start : start + chunks.read])
+        parts.append(made[..., head.drop_first if start else 0 : head.drop_first + head.units])
+        start += chunks.new
+    return torch.cat([*parts, module(signal[..., start:])[..., head.drop_first :]], -1)
+
+
+def test_a_chunk_is_whole_steps_and_of_a_signal() -> None:
+    with pytest.raises(PadvizError, match=r"100 samples are no whole number of steps of 8.*use `chunk` 96"):
+        chunks_of(padviz.load(SIGNALS["codec's encoder"][0](), 160), 100)
+    with pytest.raises(PadvizError, match="its input has height x width, and chunks are of signals"):
+        chunks_of(padviz.load("vgg11"), 32)
+    assert chunks_of(padviz.load(Tcn(), 100), 7).look_ahead == 0
+
+
+def test_fields_say_what_a_unit_sees_around_its_samples() -> None:
+    for name, (make, channels, sizes) in SIGNALS.items():
+        module, size = positive(make), 4 * sizes[0]
+        around = around_units(padviz.load(module, size), 0, (size,))[-1]
+        units = module(torch.rand(1, channels, size, dtype=torch.double)).shape[-1]
+        stride = padviz.fields(module, size)[-1].length.stride
+        assert around is not None
+        assert stride is not None
+        first, period = units // 2 // 16 * 16, 16 if stride <= 1 else 1
+        sees = [np.flatnonzero(seen(module, channels, (size,), (first + i,))) for i in range(period)]
+        before = max(int((first + i) * stride) - rows[0] for i, rows in enumerate(sees))
+        after = max(rows[-1] - ceil((first + i + 1) * stride) + 1 for i, rows in enumerate(sees))
+        assert (name, around) == (name, (before, after))
+
+
+@pytest.mark.parametrize(("make", "channels", "sizes"), SIGNALS.values(), ids=SIGNALS)
+def test_files_of_signals_are_what_their_modules_are(tmp_path: Path, make, channels, sizes) -> None:
+    path, module = tmp_path / "net.onnx", make().eval()
+    open_axes = {"x": {2: "length"}}
+    signal = torch.zeros(1, channels, sizes[0])
+    torch.onnx.export(module, (signal,), path, dynamo=False, input_names=["x"], dynamic_axes=open_axes)
+    network = padviz.load(path, sizes[0])
+    assert (network.axes, network.declared) == (("length",), ())
+    for size in sizes:
+        own, its = padviz.usage(module, size), padviz.usage(network, size)
+        np.testing.assert_array_equal(own.counts > 0, its.counts > 0)
+        assert own.target.shape == its.target.shape
+    own, its = (padviz.chunks(one, 320, 1280) for one in (module, network))
+    assert replace(own, heads=()) == replace(its, heads=())
+    assert own.heads[0][1:] == its.heads[0][1:]
+
+
+@pytest.mark.parametrize(("make", "channels", "sizes"), VOLUMES.values(), ids=VOLUMES)
+def test_files_of_volumes_are_what_their_modules_are(tmp_path: Path, make, channels, sizes) -> None:
+    path, module = tmp_path / "net.onnx", make().eval()
+    torch.onnx.export(module, (torch.zeros(1, channels, *sizes[0]),), path, dynamo=False, input_names=["x"])
+    network = padviz.load(path)
+    assert (network.axes, network.size, network.declared) == (("depth", "height", "width"), sizes[0], (0, 1, 2))
+    own, its = (padviz.fields(one, sizes[0])[-1] for one in (module, network))
+    assert own.axes == its.axes
+    assert padviz.costs(module, sizes[0]).macs == padviz.costs(network, sizes[0]).macs

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from padviz.figures.canvas import BETWEEN, EDGE, HEAD, MEDIUM, SMALL, headline, new_figure, short_name, shortened
+from padviz.figures.canvas import (
+    BETWEEN,
+    EDGE,
+    HEAD,
+    MEDIUM,
+    SMALL,
+    check_axes,
+    headline,
+    new_figure,
+    short_name,
+    shortened,
+)
 from padviz.geometry.reaching.reach import Interval
 from padviz.network.network import Size
 
@@ -19,6 +30,7 @@ def fields(units: Mapping[str, Mapping[str, tuple[Interval, ...]]], size: Size, 
     """Draw receptive fields of the centre and corner units of some layers, over the image that they look at."""
     from matplotlib.patches import Rectangle
 
+    check_axes(size, "fields")
     boxes = [box for layer in units.values() for box in layer.values()]
     rows = [end for box in boxes for end in box[0]] + [0, size[0] - 1]
     cols = [end for box in boxes for end in box[1]] + [0, size[1] - 1]

@@ -37,9 +37,10 @@ def padding(ledger: Ledger, title: str) -> Figure:
     first = sorted(ledger.layers, key=lambda layer: not (layer.uneven or layer.has_remainder))[:LEDGER]
     layers = [layer for layer in ledger.layers if layer in first]
     left_out = len(ledger.layers) - len(layers)
-    both = [("height and width", [layer.height for layer in layers])]
-    if any(layer.height != layer.width for layer in layers):
-        both = [("height", both[0][1]), ("width", [layer.width for layer in layers])]
+    axes = [*layers[0].axes] if layers else []
+    both = [(axis, [layer.axes[axis] for layer in layers]) for axis in axes]
+    if all(rows == both[0][1] for _, rows in both):
+        both = [(" and ".join(axes) or "height and width", both[0][1] if both else [])]
     more = f" · {left_out} more not shown" if left_out else ""
     line = f"{len(ledger.uneven)} of {len(ledger.layers)} windows that pad or stride are uneven{_split(ledger)}{more}"
     names, wide, tall = 170, 300, 15 * max(len(layers), 3)
@@ -59,7 +60,7 @@ def padding(ledger: Ledger, title: str) -> Figure:
     at = (EDGE - 8) / total_w, 0
     look: dict[str, Any] = {"ncols": 2, "fontsize": SMALL - 1, "frameon": False, "borderpad": 0.3}
     figure.legend(handles=handles, loc="lower left", bbox_to_anchor=at, **look)
-    headline(figure, f"{shortened(title)}, {ledger.size[0]} × {ledger.size[1]}", line)
+    headline(figure, f"{shortened(title)}, {' × '.join(map(str, ledger.size))}", line)
     return figure
 
 

@@ -16,6 +16,7 @@ from padviz.figures.canvas import (
     MEDIUM,
     SMALL,
     axes_at,
+    check_axes,
     new_figure,
     shortened,
     text_at,
@@ -47,6 +48,7 @@ def tiles(plan: Plan, words: Sequence[str]) -> Figure:
 
     The first of the `words` is the title, and the others stand below it.
     """
+    check_axes(plan.image, "plans")
     title, lines, places = wrap(words[0], TITLE), [part for text in words[1:] for part in wrap(text, LINE)], of(plan)
     top = HEAD + 24 * (len(title) - 1) + 18 * (len(lines) - 1)
     around = BESIDE * max(plan.tile)

@@ -9,7 +9,7 @@ from typing import Any
 
 from padviz.geometry.costs import COUNTED, Costs
 from padviz.geometry.differences import Difference
-from padviz.geometry.receptive_fields import ReceptiveField
+from padviz.geometry.receptive_fields import ReceptiveField, around_units
 from padviz.network.network import Network, Size
 from padviz.reports.documents import plain
 from padviz.reports.report import Column, Finding, Heading, Level, Lines, Report, Table, columns
@@ -120,11 +120,30 @@ FIELDS = (*HEAD, *map(_field, ("size", "stride", "padding", "centre", "offset"))
 def fields(rows: Sequence[ReceptiveField], network: Network, size: Size, files: Sequence[str] = ()) -> Report:
     """Report the receptive fields of some layers of a network."""
     facts = {"network": network.name, "size": [*size], "layers": plain(rows)}
-    screen = [
-        Heading(f"{network.title}, {by(size)}, in input {'samples' if len(size) == 1 else 'pixels'}"),
-        Table(FIELDS, rows),
-    ]
+    if len(size) == 1:
+        return _fields_of_signal(facts, rows, network, size, files)
+    screen = [Heading(f"{network.title}, {by(size)}, in input pixels"), Table(FIELDS, rows)]
     return Report("fields", facts, [screen], files=files)
+
+
+def _fields_of_signal(
+    facts: dict[str, Any], rows: Sequence[ReceptiveField], network: Network, size: Size, files: Sequence[str]
+) -> Report:
+    """Report what units see of a signal before and after the samples that they stand for, too."""
+    around = dict(zip(network.index, around_units(network, 0, size), strict=True))
+    for layer in facts["layers"]:
+        ends = around[layer["layer"]] or (None, None)
+        layer["length"] |= {"before": ends[0], "after": ends[1]}
+    sides = [
+        Column("before", of=lambda row: (around[row.layer] or (None, None))[0]),
+        Column("after", of=lambda row: (around[row.layer] or (None, None))[1]),
+    ]
+    heading = Heading(f"{network.title}, {by(size)}, in input samples")
+    about = Lines(
+        ("before, after: samples that a unit sees around those that it stands for; after is its look-ahead.",)
+    )
+    table = Table((*FIELDS[:4], *sides, *FIELDS[4:]), rows)
+    return Report("fields", facts, [[heading, table, about]], files=files)
 
 
 DIFFERENCES = (

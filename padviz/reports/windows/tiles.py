@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from padviz.cutting.chunks import Chunks
 from padviz.cutting.context import Context
 from padviz.cutting.handover import Handover
 from padviz.cutting.plan import Plan, TileSize
 from padviz.cutting.verify import Verified
 from padviz.network.network import Network
+from padviz.reports.documents import plain
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, columns
 from padviz.reports.tables import by, once
 
@@ -28,6 +30,7 @@ class Planned:
     sizes: Sequence[TileSize] = ()
     ignored: Sequence[tuple[str, str]] = ()
     files: Sequence[str] = ()
+    chunks: Chunks | None = None
 
 
 SIZES = (Column("tile", show=by), Column("keeps", show=by), Column("cost", "times the pixels", "{:,.2f}"))
@@ -62,10 +65,14 @@ def report_of(
     facts |= {"levels": [*levels], "plan": plan and plan_facts(plan), "recipe": recipe and recipe_facts(recipe)}
     facts["verified"] = verified and verified_facts(verified)
     shown = [comparison(verified)] if verified else []
+    if more.chunks:
+        facts["chunks"] = {"read": more.chunks.read, **plain(more.chunks)}
     facts["sizes"] = [size._asdict() for size in more.sizes]
     facts["ignored"] = [{"layer": layer, "why": why} for layer, why in more.ignored]
     pixels = "samples" if len(network.axes) == 1 else "pixels"
-    first = Lines((answer(network, contexts, plan), *ignoring(more.ignored), *ways_out(contexts), *shown))
+    first = Lines(
+        (answer(network, contexts, plan), *ignoring(more.ignored), *ways_out(contexts), *chunked(more.chunks), *shown)
+    )
     about = Lines((f"before, after: {pixels} around what a tile keeps; % of the paths come from within so many.",))
     screen: list[Sequence[Block]] = [[Heading(network.title), first, table, about]]
     if more.sizes:
@@ -169,10 +176,22 @@ def ways_out(contexts: Sequence[Sequence[Context]]) -> list[str]:
     return ["Use --ignore-norms to plan as if it saw each position alone, which is inexact."]
 
 
+def chunked(chunks: Chunks | None) -> Iterator[str]:
+    """Say what chunks of a stream read, and what is exact of what is made of them."""
+    if chunks is None:
+        return
+    samples = f"the last {chunks.context} that were read before, and {chunks.new} new"
+    yield f"Chunks read {chunks.read} samples: {samples}; look-ahead {chunks.look_ahead} samples."
+    for head in chunks.heads:
+        drop = f"drop {head.drop_first} units in front and {head.drop_last} behind, and keep {head.units}"
+        yield f"Of what {head.layer} makes of one, {drop}; of the first chunk none in front, of the last none behind."
+
+
 def comparison(verified: Verified) -> str:
     """Say how far a network's maps of tiles and of the whole image are apart, and with a unit less of context."""
     holds = "Verified" if verified.holds else "Not exact"
-    where = f"checked at {by(verified.image)} px of noise in {verified.tiles} tiles of {by(verified.tile)}"
+    px = "samples" if len(verified.image) == 1 else "px"
+    where = f"checked at {by(verified.image)} {px} of noise in {verified.tiles} tiles of {by(verified.tile)}"
     limit = f"{verified.precision}; up to {verified.tolerance:g} is rounding"
     differ = f"whole and tiled differ by {verified.difference:.2g} of the largest number ({limit})"
     less = f"; with one unit less of context by {max(verified.one_less.values()):.2g}" if verified.one_less else ""

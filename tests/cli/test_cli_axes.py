@@ -1,0 +1,98 @@
+"""Commands on networks of one axis and of three: their own names, samples for pixels, one line where none answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.cli.test_cli import run
+
+pytestmark = pytest.mark.usefixtures("elsewhere")
+TCN, VIDEO, DECODER = "tests.signals:Tcn", "tests.signals:CausalVideo", "tests.signals:decoder"
+
+
+def said(*args: str) -> str:
+    return " ".join(run(*args).stdout.split())
+
+
+def facts(*args: str) -> dict:
+    return json.loads(run(*args, "--format", "json").stdout)
+
+
+def test_usage_of_a_signal_speaks_of_samples() -> None:
+    text = said("usage", TCN, "--size", "1x400", "--no-picture")
+    assert "Tcn, 400 samples" in text
+    assert "the last 4 samples are starved" in text
+    assert " px" not in text
+    assert "height" not in text
+    figures = facts("usage", TCN, "--size", "400")
+    assert (figures["size"], figures["target"]["shape"]) == ([400], [400])
+    assert figures["rim"] == {"length": [0, 4]}
+    assert figures["corners"].keys() == {"first", "last"}
+    assert figures["share"]["skew"].keys() == figures["skew"].keys() == figures["asymmetry"].keys() == {"length"}
+    head, row = run("usage", TCN, "--size", "400", "--format", "csv").stdout.splitlines()
+    cells = dict(zip(head.split(","), row.split(","), strict=True))
+    assert (cells["length"], cells["rim_first"], cells["rim_last"]) == ("400", "0", "4")
+    assert not any(name in head for name in ("height", "width", "top", "left"))
+
+
+def test_a_signal_is_drawn_as_a_line(tmp_path: Path) -> None:
+    for size in ("60", "4000"):  # as a whole, and by its ends
+        path = tmp_path / f"{size}.png"
+        assert run("usage", TCN, "--size", size, "--scale", "share", "-o", str(path)).exit_code == 0
+        with Image.open(path) as picture:
+            assert picture.width > 2 * picture.height
+
+
+def test_fields_and_ledger_have_the_axes_that_there_are() -> None:
+    layers = facts("fields", TCN, "--size", "400")["layers"]
+    assert layers[-1]["length"]["size"] == 15
+    assert (layers[-1]["length"]["before"], layers[-1]["length"]["after"]) == (14, 0)
+    assert "after is its look-ahead" in said("fields", TCN)
+    ledger = facts("uneven", VIDEO, "--size", "9x10x12", "--all")["results"][0]
+    assert ledger["size"] == [9, 10, 12]
+    assert ledger["layers"][0]["depth"]["consumed"] == [2, 0]
+    assert ledger["layers"][0]["height"]["consumed"] == [1, 1]
+    assert "2 front, 0 back" in said("uneven", VIDEO, "--size", "9x10x12")
+    assert "2 before, 0 after" in said("uneven", TCN, "--size", "400")
+    assert facts("sizes", VIDEO, "--size", "9:40", "--axis", "height")["balanced"]
+
+
+def test_tiles_say_what_chunks_read_again() -> None:
+    text = said("tiles", TCN, "--chunk", "64")
+    assert "14 samples of context before and 0 samples after" in text
+    assert "Chunks read 78 samples: the last 14 that were read before, and 64 new; look-ahead 0 samples." in text
+    assert "drop 14 units in front and 0 behind, and keep 64" in text
+    chunks = facts("tiles", DECODER, "--chunk", "16", "--size", "40")["chunks"]
+    assert (chunks["new"], chunks["read"] - chunks["context"]) == (16, 16)
+    assert chunks["heads"][0]["units"] == 128
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        (f"usage {VIDEO} --size 9", "CausalVideo: maps are 2-D, and its input has depth x height x width"),
+        (f"coverage {VIDEO} --size 9", "CausalVideo: maps are 2-D, and its input has depth x height x width"),
+        (f"audit {TCN}", "Tcn: its input has length, and this is done on images, of height x width"),
+        (f"explore {TCN}", "Tcn: its input has length, and this is done on images, of height x width"),
+        (f"compare {VIDEO} --size 9,17", "CausalVideo: maps are 2-D"),
+        ("usage vgg11 --size 2x3x4", "vgg11: 2 x 3 x 4 has 3 numbers, and the input has 2: height, width; use HxW"),
+        (f"fields {TCN} --size 3x400", "3 x 400 has 2 numbers, and the input has 1: length; use one number"),
+        (f"tiles {TCN} --size 400 --tile 9", "--tile: 9 samples are too few: a tile needs 15 to keep anything"),
+        ("tiles vgg11 --chunk 9", "vgg11: its input has height x width, and chunks are of signals; use --tile"),
+        (f"tiles {TCN} --size 400 --tile 99 --for monai", "monai cuts images of two axes"),
+        (f"tiles {VIDEO} --size 90 --tile 40 -o plan.png", "plans are drawn of images"),
+        (f"fields {VIDEO} -o fields.png", "fields are drawn"),
+        (f"taps {VIDEO} -o taps.png", "taps are drawn"),
+        (f"tiles {TCN} --size 400 --tile 99 -o plan.png", "plans are drawn of images, and the input has 1 axis"),
+        (f"responses {TCN}", "Tcn: its input has length, and this is done on images"),
+    ],
+)
+def test_what_no_axis_answers_is_one_line(command: str, line: str) -> None:
+    result = run(*command.split())
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert line in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
