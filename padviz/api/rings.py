@@ -24,6 +24,7 @@ def rings(
     network: str | Path | Network | nn.Module | None = None,
     size: int | Sequence[int] | None = None,
     *,
+    images: str | Path | None = None,
     rings: int = 4,
     px: Sequence[float] | None = None,
     iou: Sequence[float] | None = None,
@@ -40,8 +41,11 @@ def rings(
     ----------
     gt, pred : str or Path
         COCO's two files: instances, with images, annotations and categories; and results, a list of boxes with scores.
+        Or YOLO's folders of labels: a text file for each image; behind the boxes of `pred` stand scores.
     network, size
         As for `usage`: a network whose fair shares and padding are told beside, of images scaled to that size.
+    images : str or Path, optional
+        The folder of the images, whose sizes YOLO's labels need.
     rings : int
         How many, each as wide as the others: the first reaches from the border to 1 / rings of half the shorter side.
     px : sequence of float, optional
@@ -78,10 +82,10 @@ def rings(
     """
     from padviz.reports.trained.rings import report_of
     from padviz.scoring import rings as room
-    from padviz.scoring.coco import read_coco
+    from padviz.scoring.reading.either import read
     from padviz.sources import load_at
 
-    scenes, asked = read_coco(gt, pred), (rings, px or (), iou or (0.5, 0.75), seed)
+    scenes, asked = read(gt, pred, images), (rings, px or (), iou or (0.5, 0.75), seed)
     loaded, pixels = (None, None) if network is None else load_at(network, size)
     scored = room.rings_of(scenes, *asked, loaded, pixels)
     if by_class:
