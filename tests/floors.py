@@ -21,7 +21,7 @@ FLOORS = (
     ("__main__",),
 )
 SOURCES = (
-    ("tracing",),
+    ("tracing", "elsewhere"),
     ("toml", "onnx", "torch", "keras"),
     ("programs",),
     ("__init__",),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from padviz.errors import DescriptionError, UnknownName
 from padviz.network.network import Network, Size, as_size
+from padviz.sources.elsewhere import format_of, refusal
 from padviz.sources.tracing.moving import checked_neutral
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 MODULE = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*")  # package.module:attribute
 WEIGHTS = (".pt", ".pth", ".ckpt", ".safetensors")
-WAYS = "name the code that makes the module, as package.module:attribute, or export it to .onnx"
 
 
 def load(
@@ -54,26 +54,27 @@ def _loaded(source: str | Path | nn.Module, neutral: Iterable[str], pixels: Size
 
 
 def _from_name(source: str | Path, neutral: Iterable[str], size: Size | None) -> Network:
+    if isinstance(source, str) and MODULE.fullmatch(source):
+        return _from_torch(source, neutral, size)
+    from padviz.sources.toml.load import load_config, zoo
+
+    kind = "" if str(source) in zoo() else format_of(source)
+    if kind == "program":
+        return _from_torch(source, neutral, size)
+    if kind == "keras":
+        from padviz.sources.keras.load import load_keras
+
+        return load_keras(source, neutral, size)
+    if kind:
+        raise refusal(kind, source)
     if str(source).lower().endswith(".onnx"):
         from padviz.sources.onnx.load import load_onnx
 
         return load_onnx(source, neutral, size)
-    if isinstance(source, str) and MODULE.fullmatch(source):
-        return _from_torch(source, neutral, size)
-    if str(source).lower().endswith(".pt2"):
-        return _from_torch(source, neutral, size)
-    if str(source).lower().endswith(".keras"):
-        from padviz.sources.keras.load import load_keras
-
-        return load_keras(source, neutral, size)
-    if str(source).lower().endswith(WEIGHTS):
-        raise DescriptionError("holds weights, or pickled code that padviz does not run", where=str(source), hint=WAYS)
     if str(source).lower().endswith(".py"):
         raise DescriptionError(
             "is code that makes networks", where=str(source), hint=f"name it {_module_in(Path(source))}"
         )
-    from padviz.sources.toml.load import load_config
-
     return load_config(source)
 
 

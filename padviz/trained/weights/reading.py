@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from padviz.errors import DescriptionError, OptionError, UnknownName
 from padviz.network.network import Size, as_size
-from padviz.sources import MODULE, WEIGHTS, is_module
+from padviz.sources import MODULE, is_module
+from padviz.sources.elsewhere import format_of, refusal
 from padviz.sources.toml.load import zoo
 from padviz.trained.weights.trained_network import Trained
 
@@ -66,9 +67,14 @@ def read(
         from padviz.trained.weights import onnx_weights
 
         return onnx_weights.read(Path(where), size, neutral)
-    if where.lower().endswith(WEIGHTS):
+    kind = format_of(where) if where not in zoo() else ""
+    if kind in ("torch", "safetensors"):
         hint = f"name the code that makes the module, as package.module:attribute, and `weights` {where}"
         raise DescriptionError("holds weights without the network", where=where, hint=hint)
+    if kind in ("keras", "program"):
+        raise DescriptionError("is read without its weights", where=where, hint="export it to .onnx, with them")
+    if kind:
+        raise refusal(kind, where)
     if isinstance(source, str | Path):
         described = where.lower().endswith(".toml") or where in zoo()
         what = "a description has no weights" if described else "is neither a network with weights nor a module's name"

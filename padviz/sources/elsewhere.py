@@ -1,0 +1,111 @@
+"""What files of other tools are, told by their content; and of those that are not read, the road that works."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal, NamedTuple
+from zipfile import ZipFile
+
+from padviz.errors import DescriptionError
+from padviz.files.opened import opened
+from padviz.files.packed import BROKEN, member, unpacked
+
+Format = Literal[
+    "keras", "program", "torchscript", "ultralytics", "torch", "safetensors", "weights.h5", "hdf5", "tflite",
+    "savedmodel", "coreml", "",
+]  # fmt: skip
+WAYS = "name the code that makes the module, as package.module:attribute, or export it to .onnx"
+SUFFIXES: dict[str, Format] = {
+    ".keras": "keras", ".pt2": "program", ".pt": "torch", ".pth": "torch", ".ckpt": "torch",
+    ".safetensors": "safetensors", ".weights.h5": "weights.h5", ".h5": "hdf5", ".hdf5": "hdf5", ".tflite": "tflite",
+    ".mlmodel": "coreml", ".mlpackage": "coreml",
+}  # fmt: skip
+HEADS: dict[bytes, Format] = {b"\x89HDF\r\n\x1a\n": "hdf5", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19": "torch"}
+MOST_PICKLED = 1 << 22  # bytes that are searched for a name
+
+
+class Refusal(NamedTuple):
+    """What a file is, and what to do with it; FILE is its path."""
+
+    what: str
+    road: str
+
+
+REFUSALS: dict[Format, Refusal] = {
+    "torchscript": Refusal("is TorchScript, whose code cannot be followed", f"{WAYS} or by torch.export.save to .pt2"),
+    "ultralytics": Refusal(
+        "is a checkpoint of Ultralytics, pickled code that padviz does not run",
+        "export it: yolo export model=FILE format=onnx",
+    ),
+    "torch": Refusal("holds weights, or pickled code that padviz does not run", WAYS),
+    "safetensors": Refusal("holds weights without the network", WAYS),
+    "weights.h5": Refusal("holds weights without the network", 'save the model as a whole: model.save("x.keras")'),
+    "hdf5": Refusal(
+        "is HDF5, in which Keras kept models before .keras",
+        'save it anew: keras.models.load_model("FILE").save("x.keras")',
+    ),
+    "tflite": Refusal("is TFLite", "convert it: python -m tf2onnx.convert --tflite FILE --output x.onnx"),
+    "savedmodel": Refusal(
+        "is a SavedModel", "convert it: python -m tf2onnx.convert --saved-model FILE --output x.onnx"
+    ),
+    "coreml": Refusal("is CoreML", "export the model that it was made of to .onnx"),
+}
+
+
+def format_of(path: str | Path) -> Format:
+    """Tell the format of a file or a folder by what is in it, or else by its name; "" for what padviz knows not.
+
+    >>> format_of("model.keras"), format_of("resnet18")
+    ('keras', '')
+    """
+    named: Format = next((kind for suffix, kind in SUFFIXES.items() if str(path).lower().endswith(suffix)), "")
+    if os.path.isdir(path):
+        return "savedmodel" if os.path.isfile(os.path.join(path, "saved_model.pb")) else named
+    with suppress(DescriptionError):  # what opens it says what is wrong
+        with opened(path, "a network") as file:
+            head = file.read(16)
+        found = _archived(path) if head.startswith(b"PK") else _headed(head)
+        return named if found == "hdf5" and named == "weights.h5" else found or named
+    return named
+
+
+def _headed(head: bytes) -> Format:
+    if head[4:8] == b"TFL3":
+        return "tflite"
+    if head[8:10] in (b'{"', b"{ ") and int.from_bytes(head[:8], "little") < 1 << 30:
+        return "safetensors"
+    return next((kind for start, kind in HEADS.items() if head.startswith(start)), "")
+
+
+def _archived(path: str | Path) -> Format:
+    """Tell what an archive is by the names of its members."""
+    with unpacked(path, "a network") as archive:
+        names = archive.namelist()
+        inner = {name.partition("/")[2] for name in names}
+        if "config.json" in names and "metadata.json" in names:
+            return "keras"
+        if any("models/" in name and name.endswith(".json") for name in names) or (
+            "serialized_exported_program.json" in names
+        ):
+            return "program"
+        if "data.pkl" in inner:
+            scripted = any(name.startswith("code/") for name in inner)
+            return "torchscript" if scripted else _pickled(archive, names)
+    return ""
+
+
+def _pickled(archive: ZipFile, names: list[str]) -> Format:
+    """Tell a checkpoint of Ultralytics by the name of its module; nothing is unpickled."""
+    with suppress(*BROKEN):
+        for name in names:
+            if name.endswith("/data.pkl") and b"ultralytics" in member(archive, name, MOST_PICKLED):
+                return "ultralytics"
+    return "torch"
+
+
+def refusal(kind: Format, path: str | Path) -> DescriptionError:
+    """Refuse a file of a format that is not read, with the road that works."""
+    what, road = REFUSALS[kind]
+    return DescriptionError(what, where=str(path), hint=road.replace("FILE", str(path)))
