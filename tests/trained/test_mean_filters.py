@@ -237,7 +237,7 @@ def test_layers_can_be_picked_and_nothing_to_measure_is_said() -> None:
         padviz.filters(nn.Conv2d(3, 8, 1), 32)
 
 
-class Rolled(nn.Module):
+class Flipped(nn.Module):
     """A convolution, and what padviz does not follow."""
 
     def __init__(self) -> None:
@@ -245,13 +245,13 @@ class Rolled(nn.Module):
         self.first, self.second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.second(self.first(x).roll(1, 2))
+        return self.second(self.first(x).flip(2))
 
 
 def test_what_lies_before_something_unknown_can_be_measured() -> None:
     with pytest.raises(padviz.PadvizError, match="`layer` first stops before it"):
-        padviz.filters(Rolled(), 32)
-    (row,) = padviz.filters(Rolled(), 32, layer="first").rows
+        padviz.filters(Flipped(), 32)
+    (row,) = padviz.filters(Flipped(), 32, layer="first").rows
     assert axes(row)[0].offset == 0
 
 
