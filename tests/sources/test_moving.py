@@ -111,6 +111,24 @@ def rolled_without_a_mask(x: Tensor) -> Tensor:
     return torch.roll(in_windows(torch.roll(x, (-2, -1), (2, 3)), attended), (2, 1), (2, 3))
 
 
+def beside_a_token(x: Tensor, behind: bool = False, then: Callable[[Tensor], Tensor] = attended) -> Tensor:
+    """Attention of all positions with a token beside them, which is taken away, then a window."""
+    token, tokens = torch.ones(1, 1, 8).to(x), x.flatten(2).mT
+    tokens = then(torch.cat([tokens, token] if behind else [token, tokens], 1))
+    image = (tokens[:, :-1] if behind else tokens[:, 1:]).mT.unflatten(2, x.shape[2:])
+    return functional.avg_pool2d(image, 3, 1, 1)
+
+
+def put_back(x: Tensor) -> Tensor:
+    maxima, places = functional.max_pool2d(x[:, :, :, 1:], 2, return_indices=True)
+    return functional.max_unpool2d(maxima, places, 2, output_size=x[:, :, :, 1:].shape)
+
+
+def arranged_anew(x: Tensor) -> Tensor:
+    """What all positions see, as an image of them in another order than theirs."""
+    return functional.avg_pool2d(attended(x.flatten(2).mT).reshape(x.shape), 3, 1, 1)
+
+
 def masked_by(fill: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """Attention in windows of a rolled image, with what hides positions that are no neighbours in the image itself."""
 
@@ -141,6 +159,13 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "attention at each place": at_each_place,
     "attention of pooled queries": by_pooled_queries,
     "attention in windows that wrap": rolled_without_a_mask,
+    "tokens in front that meet positions": beside_a_token,
+    "tokens behind that meet positions": lambda x: beside_a_token(x, behind=True),
+    "tokens that meet none": lambda x: beside_a_token(x, then=torch.tanh),
+    "zeros in front as a token": lambda x: functional.avg_pool2d(
+        functional.pad(x.flatten(2).mT, (0, 0, 1, 0)).tanh()[:, 1:].mT.unflatten(2, x.shape[2:]), 3, 1, 1
+    ),
+    "all positions in another order": arranged_anew,
     "a mask that is added": masked_by(lambda scores, hidden: scores + hidden * -100.0),
     "a mask that fills": masked_by(lambda scores, hidden: scores.masked_fill(hidden, -torch.inf)),
 }
@@ -150,6 +175,36 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 def test_functions_see_what_their_gradients_say(name: str) -> None:
     module = After(FUNCTIONS[name])
     check_supports(module, padviz.load(module, size=(24, 32)), (24, 32))
+
+
+def test_maxima_that_are_put_back_may_go_to_all_places_of_their_window() -> None:
+    """Which of them, the maxima decide: each place is asked by images of which it has the largest."""
+    network = padviz.load(After(put_back), size=(8, 10))
+    for unit, seen in {(0, 0): (slice(0, 3), slice(0, 4)), (7, 7): (slice(5, 8), slice(6, 10))}.items():
+        expected = np.zeros((8, 10), dtype=bool)
+        expected[seen] = True
+        np.testing.assert_array_equal(padviz.usage(network, (8, 10), unit=unit).counts > 0, expected)
+    assert padviz.usage(network, (8, 10), unit=(0, 8)).max == 0  # no window had it
+
+
+def test_halves_of_one_layer_whose_positions_are_mixed_count_as_two_layers() -> None:
+    mix = nn.Linear(64, 64)
+
+    def mixed(x: Tensor) -> Tensor:
+        return mix(x.flatten(2)).unflatten(2, (8, 8))
+
+    def counts(function: Callable[[Tensor], Tensor]) -> np.ndarray:
+        return padviz.usage(padviz.load(After(function), size=(8, 8)), 8).counts
+
+    twice = counts(lambda x: torch.mul(*(mixed(half) for half in x.chunk(2, 1))))
+    np.testing.assert_array_equal(counts(lambda x: torch.mul(*mixed(x).chunk(2, 1))), twice)
+    assert counts(lambda x: torch.mul(x[:, :4], mixed(x[:, 4:]))).tolist() == (counts(torch.relu) + twice // 2).tolist()
+
+
+def test_a_vectors_norm_is_a_gates() -> None:
+    network = padviz.load(After(lambda x: x / torch.linalg.vector_norm(x, 2, (2, 3), keepdim=True)))
+    assert network.gates == network.targets == ("div",)
+    assert padviz.load(After(lambda x: x.squeeze(dim=0).unsqueeze(0))).targets == ("conv",)
 
 
 def test_a_mask_that_windows_do_not_have_is_refused() -> None:

@@ -269,10 +269,6 @@ UNKNOWN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
         lambda x: deform_conv2d(x, torch.zeros(1, 18, *x.shape[2:]), ONES, padding=1),
         "function deform_conv2d is not known",
     ),
-    "unpool": (
-        lambda x: functional.max_unpool2d(*functional.max_pool2d(x, 2, return_indices=True), 2),
-        "function max_unpool2d is not known",
-    ),
     "back": (
         lambda x: functional.conv2d(
             functional.linear(x.flatten(1), torch.ones(128, 8 * 24 * 32, device="meta")).view(1, 8, 4, 4), ONES

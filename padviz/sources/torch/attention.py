@@ -24,6 +24,8 @@ def reduce(call: Call, input: Any, *args: Any, **options: Any) -> Result:
         return pick(call)  # torch.max(a, b)
     if call.op in ("norm", "std", "var"):
         dim = options.get("dim", args[-1] if args and isinstance(args[-1], tuple | list) else dim)
+    if call.op == "linalg_vector_norm":  # its order comes first
+        dim = options.get("dim", args[1] if len(args) > 1 else None)
     dims = range(input.ndim) if dim is None or dim == () else [dim] if isinstance(dim, int) else dim
     kept = next(iter(call.out if isinstance(call.out, tuple) else [call.out])).ndim == input.ndim
     return contracting.over(call, value, {d % input.ndim for d in dims}, kept)

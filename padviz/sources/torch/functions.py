@@ -34,8 +34,8 @@ PICKS = (
     "maximum", "minimum", "fmax", "fmin", "lerp", "where", "addcmul", "addcdiv", "eq", "ne", "gt", "ge", "lt", "le",
 )  # fmt: skip
 REDUCTIONS = (
-    "mean", "sum", "amax", "amin", "max", "min", "std", "var", "norm", "logsumexp", "prod", "median", "argmax",
-    "argmin", "nanmean", "all", "any",
+    "mean", "sum", "amax", "amin", "max", "min", "std", "var", "norm", "linalg_vector_norm", "logsumexp", "prod",
+    "median", "argmax", "argmin", "nanmean", "all", "any",
 )  # fmt: skip
 
 TABLE: Mapping[str, Handler] = {
@@ -76,6 +76,7 @@ TABLE: Mapping[str, Handler] = {
     "getitem": views.getitem,
     "index_select": views.index_select,
     "linear": mixing.linear,
+    "max_unpool2d": windows.max_unpool2d,
     "masked_fill": merge.masked_fill,
     "narrow": views.narrow,
     "constant_pad_nd": windows.constant_pad_nd,

@@ -28,7 +28,7 @@ from padviz.sources.torch.arguments import hollow
 from padviz.sources.torch.data import kept_of
 from padviz.sources.torch.functions import lower
 from padviz.sources.torch.tracer import SCRIPTED, Tracer
-from padviz.sources.tracing.arranging import Map
+from padviz.sources.tracing.arranging import Arranger, Map
 from padviz.sources.tracing.axis_labels import is_positions, plain, whole
 from padviz.sources.tracing.general import About, general
 from padviz.sources.tracing.sizes.rows import Probes, following
@@ -230,9 +230,22 @@ def trace(
     module: nn.Module, where: str, neutral: Collection[str], channels: int, size: Size, probes: Probes | None = None,
     watch: Watch = nullcontext,
 ) -> Trace:  # fmt: skip
-    """Follow the forward of an emptied module on an image of one size, `watch` with what follows it, within."""
+    """Follow the forward of an emptied module on an image of one size, `watch` with what follows it, within.
+
+    Positions beside tokens are followed where these are taken away again.
+    """
+    given = module, where, neutral, channels, size, probes, watch
+    laid, arranger = _traced(*given, tokens=True)
+    return laid if arranger.taken or not arranger.put else _traced(*given, tokens=False)[0]
+
+
+def _traced(
+    module: nn.Module, where: str, neutral: Collection[str], channels: int, size: Size, probes: Probes | None,
+    watch: Watch, tokens: bool,
+) -> tuple[Trace, Arranger]:  # fmt: skip
     laid = Trace(where, size, probes)
     tracer = Tracer(laid, module, partial(lower, neutral=neutral))
+    tracer.arranger.tokens = tokens
     kind = next((parameter.dtype for parameter in module.parameters() if parameter.is_floating_point()), torch.float32)
     image = torch.empty((1, channels, *size), device="meta", dtype=kind)
     tracer.learn(image, Map(((), plain(channels), *map(whole, laid.axes, size)), 0))
@@ -250,7 +263,7 @@ def trace(
         raise DescriptionError(what, where=at, hint=_way_out(module)) from None
     outputs = tracer.outputs(out)
     laid.ends = {_as_output(laid, value) for value in dict.fromkeys(outputs)}
-    return laid
+    return laid, tracer.arranger
 
 
 def _as_output(laid: Trace, value: Map) -> int:

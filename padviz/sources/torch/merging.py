@@ -11,7 +11,7 @@ from torch import Tensor
 from padviz.axis.operations import Window
 from padviz.sources.torch.call import Call
 from padviz.sources.tracing.arranging import Map, Stuck
-from padviz.sources.tracing.axis_labels import axis_of, is_positions, positions
+from padviz.sources.tracing.axis_labels import axis_of, is_positions, positions, size_of, with_tokens
 from padviz.sources.tracing.calls import Result, side_by_side, together
 from padviz.sources.tracing.meeting.masks import MASKED, cuts_of
 from padviz.sources.tracing.slices_as_padding import Row, as_pad
@@ -70,6 +70,12 @@ def cat(call: Call, tensors: Sequence[Any], dim: int = 0, **options: Any) -> Res
         return side_by_side(call, call.maps, dim % len(full.known), call.out.shape[dim])
     if len(along) > 1:
         return call.cut(JOINS, JOINS)
+    if call.arranger.tokens:
+        call.arranger.put = True
+        first, *_ = (call.of(tensor) for tensor in tensors)
+        dims = list(full.known)
+        dims[dim] = with_tokens(along[0], call.out.shape[dim] - size_of(along[0]), behind=first is full)
+        return replace(full, dims=tuple(dims))
     pooled = call.pool(full)  # tokens beside positions: no map any more
     call.trace.tokens.add(pooled.at)
     return pooled

@@ -21,6 +21,8 @@ from padviz.sources.tracing.axis_labels import (
     plain,
     positions,
     size_of,
+    tokens_of,
+    whole,
 )  # fmt: skip
 from padviz.sources.tracing.calls import Result
 from padviz.sources.tracing.meeting.mixing import rolled, without_pad
@@ -34,9 +36,20 @@ def view(call: Call, input: Any, *shape: Any, **options: Any) -> Result:
     if value is None:
         raise Stuck("reads the shape of a map")
     viewed = call.arranger.reshape(value, call.out.shape, call.name(), call.name("merge"))
+    if viewed is None or not {*call.trace.axes} <= {*map(axis_of, viewed.known[-2:])}:
+        viewed = _spread(call, value) or viewed
     if viewed is None:
         raise Stuck(f"from {_shape(input)} to {_shape(call.out)} mixes rows and columns up")
     return arranged(call, viewed, viewed.known)
+
+
+def _spread(call: Call, value: Map) -> Map | None:
+    """Arrange anew, as an image, a map of which all positions are the same; None for another one."""
+    layer, shape = call.trace.layers[value.at], call.out.shape
+    same = layer.kind == "resize" and call.trace.pooled[layer.inputs[0]]
+    if not same or len(shape) != 4 or shape[-2:] != call.trace.sizes[value.at]:
+        return None
+    return Map((*map(plain, shape[:2]), *map(whole, call.trace.axes, shape[-2:])), value.at)
 
 
 def arranged(call: Call, value: Map, dims: Dims) -> Map:
@@ -73,11 +86,12 @@ def _reordered(call: Call, input: Any, order: Sequence[int]) -> Result:
     return value and replace(value, dims=tuple(value.known[d] for d in order))
 
 
-def squeeze(call: Call, input: Any, *dim: Any) -> Result:
+def squeeze(call: Call, input: Any, *args: Any, dim: Any = None) -> Result:
     value = call.of(input)
     if value is None:
         return None
-    wanted = range(input.ndim) if not dim else [dim[0]] if isinstance(dim[0], int) else dim[0]
+    dim = args[0] if args else dim
+    wanted = range(input.ndim) if dim is None else [dim] if isinstance(dim, int) else dim
     gone = {d % input.ndim for d in wanted if input.shape[d] == 1}
     return arranged(call, value, tuple(dim for d, dim in enumerate(value.known) if d not in gone))
 
@@ -93,25 +107,43 @@ def split(call: Call, input: Any, *args: Any, **options: Any) -> Result:
     dim = options.get("dim", args[1] if len(args) > 1 else 0)
     ends = [*accumulate(piece.shape[dim] for piece in call.out)]
     return [
-        _part(value, dim % input.ndim, slice(last - piece.shape[dim], last))
+        _part(call, value, dim % input.ndim, slice(last - piece.shape[dim], last))
         for piece, last in zip(call.out, ends, strict=True)
     ]
 
 
-def _part(value: Map, dim: int, rows: slice) -> Map:
-    """Slice the channels of a map, which lie along a dimension."""
+def _part(call: Call, value: Map, dim: int, rows: slice) -> Map:
+    """Slice the channels of a map, which lie along a dimension; or take tokens away, or what is beside them."""
     n = size_of(value.known[dim])
     taken = rows.indices(n)
+    if tokens_of(value.known[dim]) and taken != (0, n, 1):
+        return _apart(call, value, dim, taken)
     return value if taken == (0, n, 1) else picked(value, dim, (plain(len(range(*taken))),), taken)
+
+
+def _apart(call: Call, value: Map, dim: int, taken: tuple[int, int, int]) -> Map:
+    """Take the positions beside tokens, or tokens alone, which are no map."""
+    (atom,) = value.known[dim]
+    count = size_of(atom.beside)
+    first = 0 if atom.part == "tokens behind" else atom.size - count
+    start, stop, step = taken
+    if (start, stop) == (first, first + count) and step == 1:
+        call.arranger.taken = True
+        return replace(value, dims=(*value.known[:dim], atom.beside, *value.known[dim + 1 :]))
+    if start < first + count and stop > first:
+        raise Stuck("takes some positions beside tokens only")
+    return call.pool(value)
 
 
 def unbind(call: Call, input: Any, dim: int = 0) -> Result:
     value, dim = call.map(input), dim % input.ndim
-    return [_one(_part(value, dim, slice(i, i + 1)), dim) for i in range(input.shape[dim])]
+    return [_one(_part(call, value, dim, slice(i, i + 1)), dim) for i in range(input.shape[dim])]
 
 
 def _one(value: Map, dim: int) -> Map:
     """Drop a dimension of one channel from a map."""
+    if value.dims is None:
+        return value
     if positions(value.known[dim]):
         raise Stuck(ROWS)
     return replace(value, dims=value.known[:dim] + value.known[dim + 1 :])
@@ -159,7 +191,7 @@ def getitem(call: Call, input: Any, index: Any) -> Result:
     """Pick or slice channels; slice rows and columns."""
     value, at, items = call.arranger.uncut(call.map(input)), 0, _whole_index(index, input.ndim)
     taken = zip(value.known, (item for item in items if item is not None), strict=False)
-    if any(has_positions(dim) and item != slice(None) for dim, item in taken):
+    if any(has_positions(dim) and not tokens_of(dim) and item != slice(None) for dim, item in taken):
         value = call.arranger.settled(value)
     crops: dict[str, Op] = {}
     for item in items:
@@ -167,11 +199,15 @@ def getitem(call: Call, input: Any, index: Any) -> Result:
             value = replace(value, dims=(*value.known[:at], (), *value.known[at:]))
         elif isinstance(item, int):
             first = item % size_of(value.known[at])
-            value, at = _one(_part(value, at, slice(first, first + 1)), at), at - 1
-        elif isinstance(item, slice) and positions(value.known[at]):
+            value, at = _one(_part(call, value, at, slice(first, first + 1)), at), at - 1
+            if call.pooled(value):
+                return value
+        elif isinstance(item, slice) and positions(value.known[at]) and not tokens_of(value.known[at]):
             crops |= _crop(call, value, value.known[at], item)
         elif isinstance(item, slice):
-            value = _part(value, at, item)
+            value = _part(call, value, at, item)
+            if call.pooled(value):
+                return value
         else:
             value = picked(value, at, (plain(call.out.shape[at]),), id(call.out))
         at += 1

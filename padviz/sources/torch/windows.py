@@ -17,7 +17,17 @@ from padviz.sources.torch.attention import weighed
 from padviz.sources.torch.call import Call
 from padviz.sources.torch.merging import pointwise
 from padviz.sources.tracing.arranging import Map, Stuck
-from padviz.sources.tracing.axis_labels import axis_of, has_parts, plain, positions
+from padviz.sources.tracing.axis_labels import (
+    Dims,
+    axis_of,
+    has_parts,
+    is_flattened,
+    is_mixed,
+    plain,
+    positions,
+    size_of,
+    with_tokens,
+)
 from padviz.sources.tracing.calls import Result
 
 MODES = {scheme.torch: name for name, scheme in SCHEMES.items() if scheme.torch}
@@ -173,6 +183,9 @@ def adaptive_pool(call: Call, input: Any, output_size: Any, return_indices: bool
 def pad(call: Call, input: Any, pad: Sequence[int], mode: str = "constant", value: Any = None) -> Result:
     source = call.arranger.settled(call.map(input))
     pairs = list(zip(pad[::2], pad[1::2], strict=True))
+    if call.arranger.tokens and (beside := _tokens_of_zeros(source, pairs)):
+        call.arranger.put = True
+        return replace(source, dims=beside)
     dims = source.known[: -len(pairs) - 1 : -1]  # the last dimension's first
     amounts = {axis_of(dim): pair for dim, pair in zip(dims, pairs, strict=True) if positions(dim)}
     if not any(map(any, amounts.values())) and (len(amounts) < len(pairs) or not amounts):
@@ -182,6 +195,17 @@ def pad(call: Call, input: Any, pad: Sequence[int], mode: str = "constant", valu
     return _laid_pad(
         call, source, {role: Window(1, padding=amounts.get(role, (0, 0)), mode=MODES[mode]) for role in call.trace.axes}
     )
+
+
+def _tokens_of_zeros(source: Map, pairs: Sequence[tuple[int, int]]) -> Dims | None:
+    """Put zeros in front of positions that are one dimension, or behind them, as tokens; None for other pads."""
+    padded = [i for i, pair in enumerate(pairs) if any(pair)]
+    at = len(source.known) - 1 - padded[0] if len(padded) == 1 else 0
+    before, after = pairs[padded[0]] if len(padded) == 1 else (1, 1)
+    if (before and after) or not is_flattened(source.known[at : at + 1]) or is_mixed(source.known[at]):
+        return None
+    beside = with_tokens(source.known[at], before + after, behind=after > 0)
+    return (*source.known[:at], beside, *source.known[at + 1 :])
 
 
 def constant_pad_nd(call: Call, input: Any, amounts: Sequence[int], value: Any = 0) -> Result:
@@ -259,3 +283,27 @@ def repeat_interleave(call: Call, input: Any, repeats: int, dim: int) -> Result:
     if not (role := axis_of(value.known[dim])):
         raise Stuck("repeats what is not rows or columns")
     return call.lay("resize", value, {role: Resize(scale=Fraction(repeats))}) if repeats > 1 else value
+
+
+def max_unpool2d(
+    call: Call,
+    input: Any,
+    indices: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    output_size: Any = None,
+) -> Result:
+    """Put maxima back: each may go to any place of its window, and rows that no window had are zeros."""
+    steps = tuple(each(stride or kernel_size, 2))
+    if tuple(each(kernel_size, 2)) != steps or any(each(padding, 2)):
+        raise Stuck("puts maxima back into windows that overlap or pad")
+    value, roles = call.image(input)
+    laid = call.arranger.lay(
+        call.name(), "resize", value, {role: Resize(scale=Fraction(n)) for role, n in zip(roles, steps, strict=True)}
+    )
+    rests = [n - size_of(dim) for n, dim in zip(call.out.shape[-2:], laid.known[-2:], strict=True)]
+    if not any(rests):
+        return laid
+    ops = {role: Window(1, padding=(0, n)) for role, n in zip(roles, rests, strict=True)}
+    return call.lay("crop", laid, ops, call.name("rest"))

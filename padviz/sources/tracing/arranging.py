@@ -28,6 +28,7 @@ from padviz.sources.tracing.axis_labels import (
     reshaped,
     size_of,
     whole,
+    without_tokens,
 )
 from padviz.sources.tracing.trace import Trace
 
@@ -142,9 +143,10 @@ def picked(x: V, axis: int, dims: Dims, which: object) -> V:
 
 def whole_axes(atoms: Collection[Atom]) -> set[str]:
     """Name the axes that rows and columns are of, which must be all of these."""
-    if not all(atom.is_axis for atom in atoms):
+    own = without_tokens(atoms)
+    if not all(atom.is_axis for atom in own):
         raise Stuck("mixes positions inside of windows")
-    return {atom.axis for atom in atoms}
+    return {atom.axis for atom in own}
 
 
 def _placed(atom: Atom) -> Atom:
@@ -163,6 +165,9 @@ class Arranger:
 
     trace: Trace
     block: str = "."
+    tokens: bool = False  # whether to follow positions beside tokens; whether there were some; and were taken away
+    put: bool = False
+    taken: bool = False
     crops: dict[Any, int] = field(default_factory=dict)
     rolls: dict[int, tuple[int, tuple[int, ...]]] = field(default_factory=dict)  # layers, and what was moved how far
     ends: dict[tuple[int, str, range], Window] = field(default_factory=dict)  # of cuts that depend on the size

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal
 
-Part = Literal["whole", "inner", "place"]
+Part = Literal["whole", "inner", "place", "tokens", "tokens behind"]
 ROLES = ("d", "h", "w")  # of the last axes that an image has
 
 
@@ -23,7 +23,8 @@ class Atom:
     them, "w" alone for that of a signal), and "" for all else: batch, channels, groups. Where an axis was split, its
     outermost part stays "whole", and its `part` is "inner" otherwise; neighbours in it are `step` rows apart. Once it
     became channels it is a "place" in a block, and of no axis where that was split again. What is `looked` at are
-    positions that attention looks at, rather than those that look.
+    positions that attention looks at, rather than those that look. Where tokens were put in front of positions, or
+    behind them, they are one `part`, and `beside` the positions themselves.
     """
 
     axis: str
@@ -31,6 +32,7 @@ class Atom:
     size: int
     looked: bool = False
     step: int = 1
+    beside: tuple[Atom, ...] = ()
 
     @property
     def kind(self) -> tuple[str, Part, bool, int]:
@@ -103,6 +105,21 @@ def has_parts(dims: Dims) -> bool:
 def has_places(dims: Iterable[Dim]) -> bool:
     """Tell whether some channels are places in blocks of rows or columns."""
     return any(atom.part == "place" for dim in dims for atom in dim)
+
+
+def with_tokens(dim: Dim, n: int, behind: bool) -> Dim:
+    """Put `n` tokens in front of the positions of a dimension, or behind them."""
+    return (Atom("t", "tokens behind" if behind else "tokens", size_of(dim) + n, beside=dim),)
+
+
+def tokens_of(dim: Dim) -> Atom | None:
+    """Find the tokens, with the positions beside them, that a dimension is."""
+    return dim[0] if len(dim) == 1 and dim[0].beside else None
+
+
+def without_tokens(atoms: Iterable[Atom]) -> list[Atom]:
+    """Put the positions beside tokens in the place of both."""
+    return [each for atom in atoms for each in atom.beside or (atom,)]
 
 
 def regrouped(dims: Sequence[Dim], n: int) -> Dim:

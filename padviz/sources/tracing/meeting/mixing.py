@@ -10,7 +10,7 @@ import numpy as np
 
 from padviz.axis.operations import Blocks, Op, Window
 from padviz.sources.tracing.arranging import Arranger, Cuts, Map, Stuck
-from padviz.sources.tracing.axis_labels import Atom, Dim, positions, rejoined
+from padviz.sources.tracing.axis_labels import Atom, Dim, positions, rejoined, without_tokens
 from padviz.sources.tracing.sizes.rows import bare, over_of
 from padviz.sources.tracing.trace import Trace
 
@@ -37,8 +37,9 @@ def mixed(
 def _blocks_of(trace: Trace, layer: int, lost: Iterable[Atom]) -> dict[str, list[Blocks]]:
     """Find the blocks of rows and of columns that atoms tell apart, by their axis; none where that is all of it."""
     blocks: dict[str, list[Blocks]] = {}
+    own = without_tokens(lost)
     for role in trace.axes:
-        steps = sorted((atom for atom in lost if atom.axis == role and atom.size > 1), key=lambda atom: -atom.step)
+        steps = sorted((atom for atom in own if atom.axis == role and atom.size > 1), key=lambda atom: -atom.step)
         runs = [Blocks(atom.size, atom.step) for atom in rejoined(steps)]
         if runs:
             blocks[role] = [] if runs[0].size == trace.sizes[layer][trace.axes[role]] else runs
