@@ -27,7 +27,7 @@ SOURCES = (
     ("__init__",),
 )  # the floors inside of that room
 HEAVY = {
-    "PIL": ("figures", "trained.detecting", "trained.sessions"),
+    "PIL": ("figures", "scoring.reading", "trained.detecting", "trained.sessions"),
     "click": ("cli",),
     "jinja2": ("pages",),
     "joblib": ("exports",),

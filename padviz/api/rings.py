@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from padviz.api.results.result import Result
+from padviz.errors import OptionError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import nn
 
     from padviz.network.network import Network
-    from padviz.scoring.rings import Rings
+    from padviz.scoring.rings.bands import Bands
+    from padviz.scoring.rings.detected import Rings
 
 
 def rings(
@@ -24,12 +26,13 @@ def rings(
     network: str | Path | Network | nn.Module | None = None,
     size: int | Sequence[int] | None = None,
     *,
+    images: str | Path | None = None,
     rings: int = 4,
     px: Sequence[float] | None = None,
     iou: Sequence[float] | None = None,
     by_class: bool = False,
     seed: int = 0,
-) -> Result[Rings]:
+) -> Result[Rings] | Result[Bands]:
     """Score a detector's results in rings around the middle of the images: does it do worse near the border?
 
     A ring has the objects whose centres are so far from the nearest border. What other rings have is ignored: it is
@@ -40,8 +43,13 @@ def rings(
     ----------
     gt, pred : str or Path
         COCO's two files: instances, with images, annotations and categories; and results, a list of boxes with scores.
+        Or YOLO's folders of labels: a text file for each image; behind the boxes of `pred` stand scores.
+        Of a classifier two files of CSV, with the columns image, label, x, y, width and height, and image and label: a
+        row has an object's centre and the size of its image. Of a segmenter two folders of label maps of equal names.
     network, size
         As for `usage`: a network whose fair shares and padding are told beside, of images scaled to that size.
+    images : str or Path, optional
+        The folder of the images, whose sizes YOLO's labels need.
     rings : int
         How many, each as wide as the others: the first reaches from the border to 1 / rings of half the shorter side.
     px : sequence of float, optional
@@ -55,7 +63,7 @@ def rings(
 
     Returns
     -------
-    Result of Rings
+    Result of Rings, or of a classifier or segmenter of Bands
         `.rings` from the outermost inwards, each with `objects`, `recall` and `ap`; printed, drawn and saved as the
         command does.
 
@@ -77,19 +85,26 @@ def rings(
     (1, 1.0, 0)
     """
     from padviz.reports.trained.rings import report_of
-    from padviz.scoring import rings as room
-    from padviz.scoring.coco import read_coco
+    from padviz.scoring.reading.either import kind_of, read_bands, read_scenes
+    from padviz.scoring.rings import detected
     from padviz.sources import load_at
 
-    scenes, asked = read_coco(gt, pred), (rings, px or (), iou or (0.5, 0.75), seed)
+    kind = kind_of(gt, pred)
+    if kind in ("labels", "masks"):
+        for option, value in (("images", images), ("size", network), ("iou", iou), ("by_class", by_class)):
+            if value:
+                raise OptionError("is for boxes", option=option, hint="leave it out")
+        bands = read_bands(gt, pred, kind, rings, px or (), seed)
+        return Result(bands, bands.rings, partial(report_of, bands), partial(_draw, bands))
+    scenes, asked = read_scenes(gt, pred, images, kind), (rings, px or (), iou or (0.5, 0.75), seed)
     loaded, pixels = (None, None) if network is None else load_at(network, size)
-    scored = room.rings_of(scenes, *asked, loaded, pixels)
+    scored = detected.rings_of(scenes, *asked, loaded, pixels)
     if by_class:
-        scored = replace(scored, classes=room.by_class(scenes, *asked))
+        scored = replace(scored, classes=detected.by_class(scenes, *asked))
     return Result(scored, scored.rings, partial(report_of, scored), partial(_draw, scored))
 
 
-def _draw(scored: Rings) -> Figure:
+def _draw(scored: Rings | Bands) -> Figure:
     from padviz.figures.trained.rings import drawn
     from padviz.reports.trained.rings import answer
 

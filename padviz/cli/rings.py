@@ -16,12 +16,14 @@ from padviz.errors import OptionError
 @click.command(name="rings", cls=Command)
 @click.argument("model", required=False, shell_complete=offering.models)
 @neutral
-@given("gt pred size rings px iou by-class seed", rings=4)
+@given("gt pred images size rings px iou by-class seed", rings=4)
 @reported("rings", draws=True)
 def command(model: str | None, size: Pixels | None, gt: str, pred: str, to: To, **settings: Any) -> None:
     """Score a detector's results in rings around the middle of the images: does it do worse near the border?
 
-    --gt and --pred are COCO's two files: instances, and results with image_id, category_id, bbox and score. A ring has
+    --gt and --pred are COCO's two files: instances, and results with image_id, category_id, bbox and score; or YOLO's
+    two folders of labels, those of --pred with scores, beside --images, the folder of the images. Of a classifier they
+    are CSV (image, label, x, y, width, height; image, label), of a segmenter folders of label maps. A ring has
     the objects whose centres are so far from the nearest border, as a share of half the shorter side, or in pixels.
     What other rings have is ignored, so a perfect detector has 100 in each. Intervals are of 95 %, over images. With
     MODEL, its fair shares where objects are, of images scaled to --size, stand beside.

@@ -58,9 +58,10 @@ def estimate(values: NDArray[Any], least: float = -1) -> Estimate:
     return Estimate(float(values[0]), low, high)
 
 
-def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[Any]:
-    ratio: NDArray[Any] = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
-    return ratio
+def ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[Any]:
+    """Divide parts by wholes; NaN where there is none."""
+    quotient: NDArray[Any] = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    return quotient
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +91,7 @@ class Scored:
     def share(self, of: NDArray[np.bool_]) -> NDArray[Any]:
         """Count those found among some objects, over all of them, (resamples,); NaN where there are none."""
         hits, all_ = (self.weights @ self._by_image(which & self.real) for which in (self.found & of, of))
-        return _ratio(hits, all_)
+        return ratio(hits, all_)
 
     def part(self, of: NDArray[np.bool_]) -> Part:
         """Count some objects, and the share of them that is found."""
@@ -112,7 +113,7 @@ class Scored:
             values = average_precision(hit[at], scenes.detections.image[dets[at]], self.weights, total)
             sums += np.where(total > 0, values, 0)
             count += total > 0
-        return _ratio(sums, count)
+        return ratio(sums, count)
 
     @cached_property
     def _surest(self) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from padviz.scoring.rings import rings_of
+from padviz.scoring.rings.detected import rings_of
 from tests.scoring.made import as_coco, scenes
 
 MADE = scenes(0, images=2500, categories=20, each=22, false=1.0)

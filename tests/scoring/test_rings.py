@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import padviz
 from padviz.errors import OptionError
 from padviz.scoring.matching import FREE, match
-from padviz.scoring.rings import COCO, by_class, depths, rings_of
+from padviz.scoring.rings.detected import COCO, by_class, depths, rings_of
 from padviz.scoring.scenes import Boxes, Scenes, boxes, chosen
 from tests.scoring.made import as_coco, perfect, scenes
 from tests.sweeps import SLOW

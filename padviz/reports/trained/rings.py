@@ -7,16 +7,20 @@ from collections.abc import Callable, Sequence
 from padviz.counting.shares.summary import percent
 from padviz.reports.documents import flat, plain
 from padviz.reports.report import Column, Heading, Lines, Report, Table
-from padviz.scoring.rings import Ring, Rings
+from padviz.scoring.rings.bands import Band, Bands
+from padviz.scoring.rings.detected import Ring, Rings
 from padviz.scoring.scored import Estimate, Part
 
 LEGEND = "AP: mean over overlaps of .5 to .95; recall: overlapped by half. In brackets 95 % intervals, over images."
 CAUSE = "Position need not be why: objects at the border are cut and smaller, and scenes differ there."
+NAMES = {"accuracy": "accuracy", "iou": "IoU"}
 NOTHING = Estimate(None, None, None)
 
 
-def report_of(scored: Rings, files: Sequence[str] = ()) -> Report:
+def report_of(scored: Rings | Bands, files: Sequence[str] = ()) -> Report:
     """Report the rings from the outermost inwards, and how far the outermost is from the innermost."""
+    if isinstance(scored, Bands):
+        return _of_bands(scored, files)
     sheet = [flat(plain(ring)) for ring in scored.rings]
     if scored.beside:
         for row, share, padded in zip(sheet, scored.beside.fair_share, scored.beside.padding, strict=True):
@@ -34,6 +38,19 @@ def report_of(scored: Rings, files: Sequence[str] = ()) -> Report:
     return Report("rings", plain(scored), screen, Table([*map(Column, sheet[0])], sheet), files=files)
 
 
+def _of_bands(bands: Bands, files: Sequence[str]) -> Report:
+    counted = "objects" if bands.figure == "accuracy" else "pixels"
+    sheet = [flat(plain(band)) for band in bands.rings]
+    columns = [
+        _place(bands),
+        Column("count", counted),
+        Column("figure", NAMES[bands.figure], percents),
+    ]
+    about = Lines(("In brackets 95 % intervals, over images.",))
+    screen = [Heading(f"{bands.images:,} images"), Lines((answer(bands), CAUSE)), Table(columns, bands.rings), about]
+    return Report("rings", plain(bands), [screen], Table([*map(Column, sheet[0])], sheet), files=files)
+
+
 def _columns(scored: Rings) -> list[Column]:
     def of(name: str) -> Callable[[Ring], Estimate]:
         return lambda ring: ring.ap[name]
@@ -49,7 +66,7 @@ def _columns(scored: Rings) -> list[Column]:
     ]
 
 
-def _place(scored: Rings) -> Column:
+def _place(scored: Rings | Bands) -> Column:
     return Column("ring", "from the border", of=lambda ring: where(ring, scored.of))
 
 
@@ -113,7 +130,7 @@ def geometry(scored: Rings) -> list[str]:
     return [f"Fair share and being found: Spearman {value:+.2f} ({low:+.2f} to {high:+.2f}); it does not say why."]
 
 
-def where(ring: Ring, of: str) -> str:
+def where(ring: Ring | Band, of: str) -> str:
     """Say where a ring lies.
 
     >>> nothing = Part(0, NOTHING)
@@ -136,11 +153,14 @@ def percents(figure: Estimate) -> str | None:
     return f"{100 * figure.value:.1f} % ({100 * figure.low:.1f} to {100 * figure.high:.1f})"
 
 
-def answer(scored: Rings) -> str:
+def answer(scored: Rings | Bands) -> str:
     """Say whether the outermost ring does worse than the innermost."""
-    parts = [apart("recall", scored.recall_apart), apart("AP", scored.ap_apart["mean"])]
     if len(scored.rings) == 1:
         return "There is one ring, so nothing to compare."
+    if isinstance(scored, Bands):
+        parts = [apart(NAMES[scored.figure], scored.apart)]
+    else:
+        parts = [apart("recall", scored.recall_apart), apart("AP", scored.ap_apart["mean"])]
     return f"Outermost ring against innermost: {'; '.join(parts)}."
 
 

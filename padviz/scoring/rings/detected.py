@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,10 @@ from numpy.typing import NDArray
 
 from padviz.errors import OptionError
 from padviz.network.network import Network, Size
-from padviz.scoring.beside import Beside, beside
 from padviz.scoring.matching import match
-from padviz.scoring.parts import Places, places_of, sides_of, sizes_of
+from padviz.scoring.rings.bands import ends_of
+from padviz.scoring.rings.beside import Beside, beside
+from padviz.scoring.rings.parts import Places, places_of, sides_of, sizes_of
 from padviz.scoring.scenes import Boxes, Scenes, chosen
 from padviz.scoring.scored import Estimate, Part, Scored, estimate, resamples
 
@@ -88,8 +88,9 @@ def rings_of(
     A detection is of the ring of the object that it finds, or else of the one that it lies in. Detections find objects
     once, in all rings together, so none takes an object for one of another ring.
     """
-    _check(rings, pixels, ious)
-    ends = [*map(float, pixels)] if pixels else [k / rings for k in range(1, rings)]
+    if wrong := [t for t in ious if not 0 < t <= 1]:
+        raise OptionError(f"{wrong[0]:g} is no overlap", option="iou", hint="use .2,.5,.75")
+    ends, spans = ends_of(rings, pixels)
     thresholds = sorted({*ious, *COCO})
     share = not pixels
     scored = Scored(
@@ -101,8 +102,7 @@ def rings_of(
         thresholds.index(FOUND),
     )
     precisions = [_by_threshold(scored, ring, thresholds, ious) for ring in range(len(ends) + 1)]
-    bounds = zip([0.0, *ends], [*ends, 1.0 if share else None], strict=True)
-    found = [_ring(scored, k, *ends, precisions[k]) for k, ends in enumerate(bounds)]
+    found = [_ring(scored, k, *span, precisions[k]) for k, span in enumerate(spans)]
     apart = {name: estimate(precisions[0][name] - precisions[-1][name]) for name in precisions[0]}
     recall_apart = estimate(scored.share(scored.rings == 0) - scored.share(scored.rings == len(found) - 1))
     of_all = len(scenes.sizes), int(scored.real.sum()), len(scenes.detections), tuple(ious)
@@ -131,16 +131,6 @@ def _ring(scored: Scored, k: int, first: float, last: float | None, precisions: 
     aps = {name: estimate(values, 0) for name, values in precisions.items()}
     uncut, sizes = sizes_of(scored, inside)
     return Ring(first, last, objects, recall, aps, uncut, sizes)
-
-
-def _check(rings: int, pixels: Sequence[float], ious: Sequence[float]) -> None:
-    """Refuse rings without width, and overlaps that no box has."""
-    if rings < 1:
-        raise OptionError(f"{rings} rings are none", option="rings", hint="use 4")
-    if any(not 0 < a < b for a, b in pairwise([*pixels, np.inf])):
-        raise OptionError("the ends of rings do not grow", option="px", hint="use 16,32,64")
-    if wrong := [t for t in ious if not 0 < t <= 1]:
-        raise OptionError(f"{wrong[0]:g} is no overlap", option="iou", hint="use .2,.5,.75")
 
 
 def _by_threshold(

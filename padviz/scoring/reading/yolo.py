@@ -1,0 +1,100 @@
+"""YOLO's label folders: a text file for each image, a box a line, in shares of the image's sides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.errors import DescriptionError
+from padviz.files.opened import opened, read_file
+from padviz.scoring.scenes import Boxes, Scenes, boxes
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
+MOST_BYTES = 1 << 24  # of a label file
+LABELS = "YOLO's labels, CLASS X Y WIDTH HEIGHT a line in shares of the image"
+TURNED = (5, 6, 7, 8)  # EXIF's orientations that swap the sides
+ORIENTATION = 274
+
+
+def read_yolo(objects: str | Path, detections: str | Path, images: str | Path) -> Scenes:
+    """Read folders of labels, those of detections with a score behind each box, and the sizes of the images.
+
+    Raises
+    ------
+    DescriptionError
+        Naming the file and the line that is not as it should be.
+    """
+    pictures = sorted(path for path in Path(images).iterdir() if path.suffix.lower() in SUFFIXES)
+    if not pictures:
+        raise DescriptionError("has no images", where=str(images), hint=f"images end in {' '.join(SUFFIXES)}")
+    stems = {path.stem: k for k, path in enumerate(pictures)}
+    sizes = np.array([size_of(path) for path in pictures])
+    there, found = (_boxes(Path(folder), stems, sizes, n) for folder, n in ((objects, 5), (detections, 6)))
+    classes = 1 + max((int(each.category.max()) for each in (there, found) if len(each)), default=0)
+    return Scenes(sizes, tuple(map(str, range(classes))), there, found)
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Read the height and the width of a picture, as it is shown."""
+    from PIL import Image, UnidentifiedImageError
+
+    with opened(path, "a picture") as file:
+        try:
+            picture = Image.open(file)
+            (width, height), turned = picture.size, picture.getexif().get(ORIENTATION) in TURNED
+        except (UnidentifiedImageError, Image.DecompressionBombError):
+            raise DescriptionError("is no picture", where=str(path), hint="leave it out") from None
+    return (width, height) if turned else (height, width)
+
+
+def _boxes(folder: Path, stems: dict[str, int], sizes: NDArray[np.int64], columns: int) -> Boxes:
+    """Read all labels of a folder, each line of so many numbers."""
+    parts, image = [], []
+    for path in sorted(folder.glob("*.txt")):
+        if path.stem not in stems:
+            raise DescriptionError("is of no image", where=str(path), hint="name the folder with --images")
+        rows = _rows(path, columns)
+        parts.append(rows)
+        image += [stems[path.stem]] * len(rows)
+    rows = np.concatenate(parts) if parts else np.empty((0, columns))
+    size = np.tile(sizes[image][:, ::-1], 2) if len(rows) else np.empty((0, 4))
+    centre, extent = rows[:, 1:3], rows[:, 3:5]
+    box = np.concatenate([centre - extent / 2, extent], axis=1) * size
+    return boxes(image, rows[:, 0].astype(int), box, rows[:, 5] if columns == 6 else 0.0)
+
+
+def _rows(path: Path, columns: int) -> NDArray[np.float64]:
+    """Read the numbers of a label file; refuse a line that is no box."""
+    rows = []
+    for k, line in enumerate(read_file(path, LABELS, MOST_BYTES).decode("utf-8", "replace").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = [float(word) for word in line.split()]
+        except ValueError:
+            row = []
+        if why := _wrong(row, columns):
+            raise DescriptionError(f"line {k} {why}", where=str(path), hint=f"lines are {LABELS}")
+        rows.append(row)
+    return np.array(rows).reshape(-1, columns)
+
+
+def _wrong(row: list[float], columns: int) -> str:
+    """Say what is wrong with the numbers of a line; nothing if they are a box.
+
+    >>> _wrong([0, 0.5, 0.5, 0.1, 0.1], 5), _wrong([0, 0.5, 0.5, 0.1, 0.1], 6)
+    ('', 'has 5 numbers, not 6: a score behind each box, too')
+    """
+    if not row:
+        return "is no numbers"
+    if len(row) != columns:
+        score = ": a score behind each box, too" if columns == 6 else ""
+        return f"has {len(row)} numbers, not {columns}{score}"
+    if not np.isfinite(row).all() or row[0] < 0 or row[0] % 1 or max(row[1:5]) > 2:
+        return "is no box in shares of the image"
+    if row[3] < 0 or row[4] < 0 or (columns == 5 and min(row[3:5]) == 0):
+        return "has a box without area"
+    low, high = (np.array(row[1:3]) + sign * np.array(row[3:5]) / 2 for sign in (-1, 1))
+    return "lies outside the image" if columns == 5 and ((low >= 1) | (high <= 0)).any() else ""

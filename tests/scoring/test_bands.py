@@ -1,0 +1,134 @@
+"""Classifiers by where the object is, segmenters by where the pixel is."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import padviz
+from padviz.scoring.reading.masks import _counts, _depths
+from tests.cli.test_cli import run
+
+pytestmark = pytest.mark.usefixtures("elsewhere")
+
+
+def classified(wrong_outside: bool = True, n: int = 400) -> None:
+    """Write a classifier's files: outside the middle it is right half of the time, inside 9 times of 10."""
+    rng, objects, labels = np.random.default_rng(0), [], []
+    for k in range(n):
+        x, y = rng.uniform(0, [128, 96])
+        outer = min(x, y, 128 - x, 96 - y) < 24
+        right = rng.random() < (0.5 if outer and wrong_outside else 0.9)
+        objects.append([f"{k}.png", "cat", x, y, 128, 96])
+        labels.append([f"{k}.png", "cat" if right else "dog"])
+    for name, head, rows in (("gt", "image label x y width height", objects), ("pred", "image label", labels)):
+        with open(f"{name}.csv", "w", newline="") as file:
+            csv.writer(file).writerows([head.split(), *rows])
+
+
+def test_a_classifier_that_is_wrong_outside_is_less_accurate_there() -> None:
+    classified()
+    found = padviz.rings("gt.csv", "pred.csv", rings=2)
+    outer, inner = found
+    assert outer.count + inner.count == 400
+    assert outer.figure.high < inner.figure.low
+    assert found.apart.low < -0.4 < found.apart.high
+    result = run("rings", "--gt", "gt.csv", "--pred", "pred.csv", "--rings", "2", "-o", "a.png")
+    assert "Outermost ring against innermost: accuracy -" in result.stdout
+    assert Path("a.png").stat().st_size > 5000
+    classified(wrong_outside=False)
+    assert "does not differ measurably" in run("rings", "--gt", "gt.csv", "--pred", "pred.csv").stdout
+
+
+def masks(shape: tuple[int, int] = (40, 60), n: int = 30, wrong: int = 6) -> None:
+    """Write label maps of two classes and a void, and those of a segmenter that is wrong in the outer `wrong` px."""
+    rng = np.random.default_rng(1)
+    for name in ("gt", "pred"):
+        Path(name).mkdir(exist_ok=True)
+    for k in range(n):
+        true = rng.integers(0, 2, shape).astype(np.uint8)
+        made = true.copy()
+        outer = _depths(shape, False) < wrong
+        made[outer] = 1 - true[outer]
+        true[5:9, 5:9] = 255
+        for name, labels in (("gt", true), ("pred", made)):
+            Image.fromarray(labels).save(f"{name}/{k}.png")
+
+
+def test_a_segmenter_that_is_wrong_in_the_outer_pixels_has_no_iou_there() -> None:
+    masks()
+    found = padviz.rings("gt", "pred", px=[6])
+    assert [band.figure.value for band in found] == [0, 1]
+    assert found.figure == "iou"
+    assert sum(band.count for band in found) == 30 * (40 * 60 - 16)
+    facts = json.loads(run("rings", "--gt", "gt", "--pred", "pred", "--px", "6", "--format", "json").stdout)
+    assert [(ring["first"], ring["last"]) for ring in facts["rings"]] == [(0, 6), (6, None)]
+    assert facts["apart"]["value"] == -1
+
+
+@given(seed=st.integers(0, 1000), rings=st.integers(1, 4))
+@settings(deadline=None, max_examples=25)
+def test_pixels_are_counted_one_by_one(seed: int, rings: int) -> None:
+    rng = np.random.default_rng(seed)
+    shape = (int(rng.integers(1, 9)), int(rng.integers(1, 9)))
+    there, found = (rng.choice([0, 1, 7, 255], shape).astype(np.uint8) for _ in range(2))
+    ring = rng.integers(0, rings, shape)
+    counts = _counts(there, found, ring, rings)
+    expected = np.zeros((3, rings, 255), int)
+    for at in np.ndindex(shape):
+        if there[at] != 255:
+            expected[1, ring[at], there[at]] += 1
+            if found[at] != 255:
+                expected[2, ring[at], found[at]] += 1
+            expected[0, ring[at], there[at]] += there[at] == found[at]
+    assert (counts == expected).all()
+
+
+def broken(change: str) -> list[str]:
+    """Write files that are wrong in some way; name those to ask for."""
+    classified(n=5)
+    masks(n=2)
+    exec(change, {"Path": Path, "Image": Image, "np": np})
+    return ["gt.csv", "pred.csv"] if ".csv" in change else ["gt", "pred"]
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ("Path('gt.csv').write_text('image,label\\na,b')", "gt.csv: has no column x; give the path of CSV with"),
+        ("Path('pred.csv').write_text('image,label\\n0.png,cat')", "pred.csv: has no label of 1.png"),
+        ("Path('pred.csv').write_text('image,label')", "pred.csv: has no rows"),
+        ("Path('gt.csv').write_text('image,label,x,y,width,height\\n0.png,a,b,1,2,3')", "gt.csv: row 2 has no number"),
+        ("Path('gt.csv').write_text('image,label,x,y,width,height\\n0.png,a,9,1,2,3')", "gt.csv: row 2 lies outside"),
+        ("Path('gt.csv').write_text('image,label,x,y,width,height\\n0.png,a,nan,1,2,3')", "gt.csv: row 2 lies outside"),
+        ("Path('pred/1.png').unlink()", "pred/1.png: no such file; give the path of a label map"),
+        ("Path('gt/1.png').write_text('x')", "gt/1.png: is no picture; leave it out"),
+        ("Image.new('RGB', (60, 40)).save('pred/1.png')", "pred/1.png: has colours (RGB), not numbers of classes"),
+        (
+            "Image.new('L', (60, 41)).save('pred/0.png')",
+            "pred/0.png: is 41 x 60, and 0.png of the true ones is 40",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line(change: str, line: str) -> None:
+    gt, pred = broken(change)
+    result = run("rings", "--gt", gt, "--pred", pred)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"padviz: {line}"), result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", [["--iou", ".5"], ["--by-class"], ["vgg11"]])
+def test_what_is_for_boxes_is_refused(option: Any) -> None:
+    classified(n=5)
+    result = run("rings", *option, "--gt", "gt.csv", "--pred", "pred.csv")
+    assert result.exit_code == 2
+    assert "for boxes; leave it out" in result.stderr

@@ -1,0 +1,85 @@
+"""YOLO's folders of labels have the rings that COCO's files of the same boxes have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import padviz
+from tests.cli.test_cli import run
+from tests.scoring.made import coco_files, scenes
+
+pytestmark = pytest.mark.usefixtures("elsewhere")
+MADE = scenes(0, images=9, categories=1)
+ASKED = ["rings", "--gt", "gt", "--pred", "pred", "--images", "images"]
+
+
+def folders(turned: bool = False) -> None:
+    """Write images, labels of objects, and labels of detections with scores."""
+    for name in ("images", "gt", "pred"):
+        Path(name).mkdir()
+    for k, (height, width) in enumerate(MADE.sizes.tolist()):
+        exif = Image.Exif()
+        if turned:
+            exif[274] = 6
+        size = (height, width) if turned else (width, height)
+        Image.fromarray(np.zeros((*size[::-1], 3), np.uint8)).save(f"images/{k:03}.jpg", exif=exif)
+        for name, boxes in (("gt", MADE.objects), ("pred", MADE.detections)):
+            lines = []
+            for box, score in zip(boxes.box[boxes.image == k], boxes.score[boxes.image == k], strict=True):
+                shares = (box[:2] + box[2:] / 2) / (width, height), box[2:] / (width, height)
+                numbers = [*shares[0], *shares[1], *([score] if name == "pred" else [])]
+                lines.append(" ".join(["0", *(repr(float(n)) for n in numbers)]))
+            if lines:
+                Path(f"{name}/{k:03}.txt").write_text("\n".join(lines))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_labels_have_the_rings_of_cocos_files(turned: bool) -> None:
+    folders(turned)
+    coco_files(MADE)
+    ours, theirs = padviz.rings("gt", "pred", images="images"), padviz.rings("gt.json", "pred.json")
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.objects == other.objects
+        assert one.uncut == other.uncut
+        for name, figure in one.ap.items():
+            assert figure.value == pytest.approx(other.ap[name].value, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "line"),
+    [
+        ("gt/000.txt", "0 .5 .5 .1", "gt/000.txt: line 1 has 4 numbers, not 5; lines are YOLO's labels"),
+        ("gt/000.txt", "0 .5 .5 .1 .1\n0 1.5 .5 .1 .1", "gt/000.txt: line 2 lies outside the image"),
+        ("gt/000.txt", "0 .5 .5 0 .1", "gt/000.txt: line 1 has a box without area"),
+        ("gt/000.txt", "0 50 50 10 10", "gt/000.txt: line 1 is no box in shares of the image"),
+        ("gt/000.txt", "cat .5 .5 .1 .1", "gt/000.txt: line 1 is no numbers"),
+        ("pred/000.txt", "0 .5 .5 .1 .1", "pred/000.txt: line 1 has 5 numbers, not 6: a score behind each box, too"),
+        ("pred/000.txt", "0 .5 .5 .1 .1 nan", "pred/000.txt: line 1 is no box in shares of the image"),
+        ("pred/none.txt", "", "pred/none.txt: is of no image"),
+        ("images/000.jpg", "no picture", "images/000.jpg: is no picture; leave it out"),
+    ],
+)
+def test_a_mistake_is_one_line(path: str, text: str, line: str) -> None:
+    folders()
+    Path(path).write_text(text)
+    result = run(*ASKED)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"padviz: {line}"), result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_folders_ask_for_images_and_files_do_not() -> None:
+    folders()
+    coco_files(MADE)
+    files = ["rings", "--gt", "gt.json", "--pred"]
+    told = {
+        "--images: labels do not say how large images are; name the folder of": ASKED[:-2],
+        "--images: is for folders of labels; leave it out: COCO's file has sizes": [*files, "pred.json", *ASKED[-2:]],
+        "--pred: one is a folder, the other is not; give two files, or two folders": [*files, "pred"],
+    }
+    for line, asked in told.items():
+        assert run(*asked).stderr.startswith(f"padviz: {line}")
