@@ -107,13 +107,13 @@ clean:
 	touch $@
 
 .venv/.tools: .venv/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,torch,onnx,trained,dask]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,torch,onnx,trained,keras,dask]'
 	touch $@
 
 .venv-lowest/.tools: .venv/bin/python pyproject.toml
 	$(BIN)/python -m venv --clear .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
-	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --resolution lowest-direct -e '.[test,torch,onnx,trained,dask]'
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --resolution lowest-direct -e '.[test,torch,onnx,trained,keras,dask]'
 	touch $@
 
 .venv-zoo/.tools: .venv/bin/python pyproject.toml

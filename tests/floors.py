@@ -29,6 +29,7 @@ SOURCES = (
 HEAVY = {
     "PIL": ("figures", "scoring.reading", "trained.detecting", "trained.sessions"),
     "click": ("cli",),
+    "h5py": ("trained.weights",),
     "jinja2": ("pages",),
     "joblib": ("exports",),
     "matplotlib": ("figures",),

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 def command(model: str, weights: str | None, size: Pixels | None, layers: Names, to: To) -> None:
     """Average the filters of every convolution of MODEL, a trained network, and measure how they are skewed.
 
-    MODEL is an ONNX file, or a PyTorch module as package.module:attribute: one that is trained, or one whose --weights
-    are given. D is the mean skew of its output channels: how much larger the absolute weights of a filter's second half
-    are than those of its first, over the sum of all. In networks that were trained to test it, the sign of D went with
-    the offset of the sampling grid from the image's centre. A network tests that only where offsets of both signs
-    occur.
+    MODEL is an ONNX or .keras file, or a PyTorch module as package.module:attribute: one that is trained, or one
+    whose --weights are given. D is the mean skew of its output channels: how much larger the absolute weights of a
+    filter's second half are than those of its first, over the sum of all. In networks that were trained to test it,
+    the sign of D went with the offset of the sampling grid from the image's centre. A network tests that only where
+    offsets of both signs occur.
 
     \b
     Example:

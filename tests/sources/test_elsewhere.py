@@ -92,9 +92,9 @@ def test_a_file_that_is_read_may_have_another_name(tmp_path: Path) -> None:
 
 
 def test_weights_that_are_not_read_get_the_road_that_works(tmp_path: Path) -> None:
-    conv = layer("Conv2D", "c", filters=2, kernel_size=[3, 3])
-    with pytest.raises(PadvizError, match=r"net\.keras: is read without its weights; export it to \.onnx, with them"):
-        padviz.filters(written(tmp_path / "net.keras", sequential([image(), conv])))
+    saved(nn.Conv2d(3, 2, 3), tmp_path / "net.pt2")
+    with pytest.raises(PadvizError, match=r"net\.pt2: is read without its weights; export it to \.onnx, with them"):
+        padviz.filters(tmp_path / "net.pt2")
     _checkpoint(tmp_path / "best.pt")
     with pytest.raises(PadvizError, match=r"is a checkpoint of Ultralytics"):
         padviz.filters(tmp_path / "best.pt")

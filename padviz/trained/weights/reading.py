@@ -71,7 +71,11 @@ def read(
     if kind in ("torch", "safetensors"):
         hint = f"name the code that makes the module, as package.module:attribute, and `weights` {where}"
         raise DescriptionError("holds weights without the network", where=where, hint=hint)
-    if kind in ("keras", "program"):
+    if kind == "keras":
+        from padviz.trained.weights import keras_weights
+
+        return keras_weights.read(Path(where), size, neutral)
+    if kind == "program":
         raise DescriptionError("is read without its weights", where=where, hint="export it to .onnx, with them")
     if kind:
         raise refusal(kind, where)

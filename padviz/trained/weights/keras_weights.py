@@ -1,0 +1,139 @@
+"""The weights in a .keras file: of each convolution, what its layer keeps in model.weights.h5."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from zipfile import ZIP_STORED, ZipFile
+
+import numpy as np
+
+from padviz.errors import DescriptionError, let_through
+from padviz.files.packed import BROKEN, member, unpacked
+from padviz.network.layer import CONVOLUTIONS, Layer
+from padviz.network.network import Size
+from padviz.sources.keras.load import load_keras, model_in
+from padviz.sources.keras.model import Model, Step
+from padviz.trained.weights.trained_network import Kernel, Trained, Unread, as_kernel
+
+WEIGHTS = "model.weights.h5"
+MOST_BYTES = 1 << 31
+DEEPEST = 40  # groups inside of one another
+DEPTHWISE = ("DepthwiseConv2D", "SeparableConv2D")
+Array = np.ndarray[Any, Any]
+
+
+class Unrun:
+    """The place of a model that padviz follows and cannot run: whatever is asked of it is refused."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise DescriptionError("is followed, and not run", where=self.where, hint="export it to .onnx for that")
+
+
+def read(path: Path, size: Size | None = None, neutral: Iterable[str] = ()) -> Trained:
+    """Read a .keras file with the weights of its convolutions; see `padviz.trained.weights.reading.read`."""
+    network = load_keras(path, neutral, size)
+    stored = _stored(path)
+    steps = dict(_steps(model_in(path)))
+    normed = {ref.layer for step in steps.values() if step.kind == "BatchNormalization" for ref in step.refs}
+    kernels: list[Kernel] = []
+    unread: dict[str, str] = {}
+    for layer in (layer for layer in network.layers if layer.kind in CONVOLUTIONS):
+        try:
+            title = layer.origin.name if layer.origin else layer.name
+            weights = _arranged(layer, steps[title].kind, stored.get(title, []))
+            norm = title.rpartition("/")[2] in normed and not layer.name.endswith(".depthwise")
+            groups = layer.channels.groups if layer.channels else 1
+            kernels.append(as_kernel(layer, weights, groups, norm, layer.name))
+        except Unread as why:
+            unread[layer.name] = str(why)
+    return Trained(network, size or network.size, Unrun(str(path)), str(path), tuple(kernels), unread)
+
+
+def _steps(model: Model, path: str = "") -> Iterator[tuple[str, Step]]:
+    """List the layers of a model by their paths."""
+    for step in model.steps:
+        yield f"{path}{step.name}", step
+        if step.model:
+            yield from _steps(step.model, f"{path}{step.name}/")
+
+
+def _stored(path: Path) -> dict[str, list[Array]]:
+    """Read the numbers of each layer, by its path."""
+    try:
+        import h5py
+    except ImportError:
+        hint = "install it: pip install 'padviz[keras]'"
+        raise DescriptionError("reading its weights needs the package h5py", where=str(path), hint=hint) from None
+    with unpacked(path, "a .keras file") as archive:
+        content = _content(archive, str(path))
+    try:
+        with h5py.File(io.BytesIO(content), "r") as file:
+            return dict(_layers(file, h5py, "", len(content)))
+    except Exception as error:  # of HDF5, which has many
+        let_through(error)
+        line = " ".join(str(error).split())[:120]
+        raise DescriptionError(f"has weights that cannot be read ({line})", where=str(path)) from None
+
+
+def _content(archive: ZipFile, where: str) -> bytes:
+    try:
+        if archive.getinfo(WEIGHTS).compress_type != ZIP_STORED:
+            raise DescriptionError("has weights that are packed, as Keras packs none", where=where)
+        return member(archive, WEIGHTS, MOST_BYTES)
+    except BROKEN:
+        raise DescriptionError(f"has no {WEIGHTS}, or one that cannot be read", where=where) from None
+
+
+def _layers(group: Any, h5py: Any, path: str, most: int, depth: int = 0) -> Iterator[tuple[str, list[Array]]]:
+    """List the numbers of all layers in a group; links to elsewhere are not followed."""
+    if depth > DEEPEST:
+        raise ValueError("groups are nested too deeply")
+    kept = _hard(group, "vars", h5py)
+    name = "" if kept is None else str(kept.attrs.get("name", ""))
+    own = f"{path}{name}" if depth else ""
+    if kept is not None and depth:
+        yield own, [_numbers(kept[key], most) for key in sorted(kept, key=lambda key: (len(key), key))]
+    for part in ("layers", "layer"):
+        if (inner := _hard(group, part, h5py)) is None:
+            continue
+        inside = f"{own}/" if own else ""
+        if part == "layer":  # of a wrapper, which is called for it
+            yield own, next((numbers for _, numbers in _layers(inner, h5py, "", most, depth + 1)), [])
+            continue
+        for key in inner:
+            if (child := _hard(inner, key, h5py)) is not None:
+                yield from _layers(child, h5py, inside, most, depth + 1)
+
+
+def _hard(group: Any, name: str, h5py: Any) -> Any:
+    link = group.get(name, getlink=True)
+    return group[name] if isinstance(link, h5py.HardLink) and isinstance(group[name], h5py.Group) else None
+
+
+def _numbers(dataset: Any, most: int) -> Array:
+    if dataset.chunks or dataset.external or dataset.is_virtual or dataset.nbytes > most:
+        raise ValueError(f"{dataset.name} is kept as Keras keeps none")
+    numbers: Array = dataset[()]
+    return numbers
+
+
+def _arranged(layer: Layer, kind: str, stored: list[Array]) -> Array:
+    """Arrange a kernel as (out, in / groups, height, width), or as (in, out, ...) where it is transposed."""
+    at = 1 if kind == "SeparableConv2D" and not layer.name.endswith(".depthwise") else 0
+    if len(stored) <= at:
+        raise Unread("the file names none of its weights: save it anew")
+    kernel = stored[at]
+    if kernel.ndim != 4 or kernel.dtype.kind != "f":
+        raise Unread("its weights make no sense")
+    if kind in DEPTHWISE and at == 0:
+        height, width, channels, times = kernel.shape
+        return kernel.transpose(2, 3, 0, 1).reshape(channels * times, 1, height, width)
+    return kernel.transpose(3, 2, 0, 1)

@@ -1,0 +1,112 @@
+"""The weights in .keras files: the mean filters are those of the numbers that stand there."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import padviz
+from padviz.errors import PadvizError
+from padviz.trained.weights.reading import read
+from tests.keras_files import functional, image, layer, sequential, written
+
+h5py = pytest.importorskip("h5py")
+RNG = np.random.default_rng(0)
+SAME = {"padding": "same"}
+KERNELS: dict[str, Any] = {
+    "c": [RNG.normal(size=(3, 2, 3, 4))],
+    "d": [RNG.normal(size=(3, 3, 4, 2))],
+    "s": [RNG.normal(size=(3, 3, 8, 1)), RNG.normal(size=(1, 1, 8, 6))],
+    "t": [RNG.normal(size=(3, 3, 5, 6))],
+    "inner/i": [RNG.normal(size=(3, 3, 5, 5))],
+}
+
+
+def model() -> Any:
+    inner = sequential([image(), layer("Conv2D", "i", filters=5, kernel_size=[3, 3], **SAME)], "inner")
+    layers = [
+        image(24, 31, 3),
+        layer("Conv2D", "c", "image", filters=4, kernel_size=[3, 2], strides=[2, 1], **SAME),
+        layer("BatchNormalization", "n", "c"),
+        layer("DepthwiseConv2D", "d", "n", kernel_size=[3, 3], depth_multiplier=2),
+        layer("SeparableConv2D", "s", "d", filters=6, kernel_size=[3, 3], depth_multiplier=1),
+        layer("Conv2DTranspose", "t", "s", filters=5, kernel_size=[3, 3], strides=[2, 2], **SAME),
+        inner | {"inbound_nodes": layer("", "", "t")["inbound_nodes"]},
+    ]
+    return functional(layers, "inner")
+
+
+def weighed(path: Path, compressed: bool = False, spoil: Any = None) -> Path:
+    """The model with its weights, in groups as Keras lays them: called by their kinds, with the names beside."""
+    written(path, model())
+    with h5py.File(path.with_suffix(".h5"), "w") as file:
+        for i, (title, numbers) in enumerate(KERNELS.items()):
+            at = f"layers/kind_{i}"
+            for name in title.split("/"):
+                variables = file.create_group(f"{at}/vars")
+                variables.attrs["name"] = name
+                at += "/layers/kind"
+            for key, each in enumerate(numbers):
+                variables[str(key)] = each.astype(np.float32)
+        if spoil:
+            spoil(file)
+    how = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
+    with zipfile.ZipFile(path, "a", how) as archive:
+        archive.write(path.with_suffix(".h5"), "model.weights.h5")
+    return path
+
+
+def test_each_convolution_has_its_weights(tmp_path: Path) -> None:
+    trained = read(weighed(tmp_path / "net.keras"))
+    kernels = {kernel.layer: kernel for kernel in trained.kernels}
+    assert trained.unread == {}
+    assert {name: kernel.weights.shape for name, kernel in kernels.items()} == {
+        "c": (4, 3, 3, 2), "d": (8, 1, 3, 3), "s.depthwise": (8, 1, 3, 3), "s": (6, 8, 1, 1), "t": (5, 6, 3, 3),
+        "inner/i": (5, 5, 3, 3),
+    }  # fmt: skip
+    assert [name for name, kernel in kernels.items() if kernel.norm] == ["c"]
+    np.testing.assert_array_equal(kernels["c"].weights[1, 2], np.float32(KERNELS["c"][0][:, :, 2, 1]))
+    np.testing.assert_array_equal(kernels["d"].weights[3, 0], np.float32(KERNELS["d"][0][:, :, 1, 1]))
+    np.testing.assert_array_equal(kernels["t"].weights[4, 3], np.float32(KERNELS["t"][0][:, :, 4, 3]))
+
+
+def test_a_trained_file_gives_its_filters(tmp_path: Path) -> None:
+    rows = {row.layer: row for row in padviz.filters(weighed(tmp_path / "net.keras")).rows}
+    weights = np.abs(np.float32(KERNELS["c"][0])).sum(axis=(1, 2))  # height x channels
+    skew = ((weights[2] - weights[0]) / weights.sum(0)).mean()
+    assert np.isclose(rows["c"].height.skew, skew, atol=1e-6)
+
+
+def _linked(file: Any) -> None:
+    del file["layers/kind_0/vars/0"]
+    file["layers/kind_0/vars/0"] = h5py.ExternalLink("/etc/hostname", "/x")
+
+
+def _chunked(file: Any) -> None:
+    del file["layers/kind_0/vars/0"]
+    file.create_dataset("layers/kind_0/vars/0", (1 << 20, 1 << 20), chunks=(16, 16), dtype="f4")
+
+
+@pytest.mark.parametrize("spoil", [_linked, _chunked])
+def test_weights_that_lie_elsewhere_or_are_packed_are_refused(spoil: Any, tmp_path: Path) -> None:
+    with pytest.raises(PadvizError, match=r"net\.keras: has weights that cannot be read") as error:
+        padviz.filters(weighed(tmp_path / "net.keras", spoil=spoil))
+    assert str(error.value).isprintable()
+
+
+def test_files_without_weights_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(PadvizError, match=r"net\.keras: has weights that are packed"):
+        padviz.filters(weighed(tmp_path / "net.keras", compressed=True))
+    with pytest.raises(PadvizError, match=r"bare\.keras: has no model\.weights\.h5"):
+        padviz.filters(written(tmp_path / "bare.keras", model()))
+
+
+def test_what_runs_a_network_asks_for_an_export(tmp_path: Path) -> None:
+    path = weighed(tmp_path / "net.keras")
+    for run in (padviz.responses, lambda path: padviz.detect(path, "text:word"), padviz.verify_tiles):
+        with pytest.raises(PadvizError, match=r"net\.keras: is followed, and not run; export it to \.onnx for that"):
+            run(path)
