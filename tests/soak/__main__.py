@@ -19,6 +19,8 @@ MINUTES, CORES = 30, 2
 FUZZED = {
     "TOML descriptions": 50_000,
     "ONNX files": 10_000,
+    "Keras files": 5_000,
+    "programs": 5_000,
     "manifests": 5_000,
     "counts files": 5_000,
     "kept scores": 1_000,

@@ -41,6 +41,8 @@ SUFFIX = {
     "TOML descriptions": ".toml",
     "manifests": ".toml",
     "ONNX files": ".onnx",
+    "Keras files": ".keras",
+    "programs": ".pt2",
     "counts files": ".npz",
     "kept scores": ".npz",
 }

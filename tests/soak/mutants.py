@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.soak import beside
+from tests.soak import archived, beside
 from tests.soak.commands import COMMANDS, crossed
 
 HERE = Path(__file__).parent.parent
@@ -48,6 +48,8 @@ def mutant(kind: str, rng: Random) -> Any:
         return (crossed(line, rng) if rng.random() < 0.6 else damaged_text(line, rng, commands=True)).split(" ")
     if kind == "counts files":
         return damaged_bytes(rng.choice(counts_files()), rng)
+    if kind in ("Keras files", "programs"):
+        return damaged_archive(rng.choice(archived.keras() if kind == "Keras files" else archived.programs()), rng)
     if kind == "kept scores":
         return beside.kept(rng) if rng.random() < 0.5 else damaged_bytes(beside.sweep(), rng)
     return rng.choice((damaged_graph, lambda rng: damaged_bytes(rng.choice(models()), rng)))(rng)
@@ -111,6 +113,24 @@ def damaged_graph(rng: Random) -> bytes:
             return bytes((beside.displaced(model, rng) if rng.random() < 0.2 else model).SerializeToString())
         except (parser.ParseError, ValueError, OverflowError, IndexError):  # of a number too long for it
             continue
+
+
+def damaged_archive(content: bytes, rng: Random) -> bytes:
+    """An archive with bytes changed, with words of a member changed, or with members that nobody packed."""
+    if rng.random() < 0.3:
+        return damaged_bytes(content, rng)
+    members = archived.members(content)
+    text = max((name for name in members if name.endswith(".json")), key=lambda name: len(members[name]))
+    way = rng.random()
+    if way < 0.85:
+        members[text] = damaged_text(members[text].decode(), rng).encode("utf-8", "surrogatepass")
+    elif way < 0.9:
+        members[text] = rng.choice((b"[" * 100_000, b'{"a":' * 5_000, b" " * (1 << 26), b"1" * (1 << 20), b"null"))
+    elif way < 0.95:
+        members[f"{rng.choice(('/', '../', 'C:'))}{text}"] = members.pop(text)
+    else:
+        members.pop(rng.choice([*members]))
+    return archived.packed(members, rng.random() < 0.5)
 
 
 @cache

@@ -1,0 +1,84 @@
+"""Small networks as archives: .keras files, and programs of torch.export."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import warnings
+import zipfile
+from functools import cache
+from pathlib import Path
+
+from tests.keras_files import functional, image, layer, sequential, written
+
+Members = dict[str, bytes]
+
+
+def members(content: bytes) -> Members:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def packed(members: Members, compressed: bool) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+@cache
+def keras() -> list[bytes]:
+    """Models with one layer of each kind, branches, a gate, attention and a model inside."""
+    same = {"padding": "same"}
+    chained = [
+        image(24, 20, 3),
+        layer("Rescaling", "r", scale=0.5),
+        layer("ZeroPadding2D", "p", padding=[[0, 1], [2, 1]]),
+        layer("Conv2D", "c", filters=4, kernel_size=[3, 2], strides=[2, 1], activation="relu", **same),
+        layer("Cropping2D", "x", cropping=[[1, 0], [0, 1]]),
+        layer("SeparableConv2D", "s", filters=8, kernel_size=[3, 3], depth_multiplier=1, **same),
+        layer("LayerNormalization", "n", axis=-1),
+        layer("AveragePooling2D", "a", pool_size=[2, 2], strides=None, **same),
+        layer("UpSampling2D", "u", size=[2, 2], interpolation="bilinear"),
+        layer("Conv2DTranspose", "t", filters=2, kernel_size=[3, 3], strides=[2, 2], **same),
+        layer("Resizing", "z", height=9, width=8),
+        layer("Flatten", "f"),
+        layer("Dense", "d", units=5, activation="softmax"),
+    ]
+    inner = sequential([image(), layer("Conv2D", "c", filters=3, kernel_size=[3, 3], **same)], "inner")
+    inner |= {"inbound_nodes": layer("", "", "image", "inner#0")["inbound_nodes"]}
+    gated = [
+        image(),
+        inner,
+        layer("GlobalAveragePooling2D", "g", "inner#1", keepdims=True),
+        layer("Multiply", "m", ["inner#1", "g"]),
+        layer("Concatenate", "k", ["m", "inner#1"], axis=-1),
+        layer("DepthwiseConv2D", "w", "k", kernel_size=[3, 3], depth_multiplier=2, dilation_rate=[2, 1]),
+    ]
+    seen = [
+        image(8, 12, 3),
+        layer("Conv2D", "c", "image", filters=4, kernel_size=[2, 2], strides=[2, 2]),
+        layer("Reshape", "tokens", "c", target_shape=[24, 4]),
+        layer("MultiHeadAttention", "a", "tokens"),
+        layer("Permute", "p", "a", dims=[2, 1]),
+    ]
+    models = sequential(chained), functional(gated, "w"), functional(seen, "p")
+    with tempfile.TemporaryDirectory() as folder:
+        return [written(Path(folder, "net.keras"), model).read_bytes() for model in models]
+
+
+@cache
+def programs() -> list[bytes]:
+    """Programs of fixed and of open size, with windows, slices, joins and resizes."""
+    from torch import nn
+
+    from tests.sources.test_programs import Turning, saved
+    from tests.sources.test_torch_exported import Joining
+
+    made = []
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for module, open_ in ((Joining(), False), (Joining(), True), (Turning(), True), (nn.Conv2d(3, 2, 3), False)):
+            made.append(saved(module, Path(folder, "net.pt2"), (32, 48), open_).read_bytes())
+    return made
