@@ -16,6 +16,7 @@ import warnings
 from collections import Counter
 from importlib import metadata
 from multiprocessing.connection import Connection
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import torch
@@ -41,7 +42,6 @@ def _judged(entry: Entry, pipe: Connection) -> None:
 
 def judged_apart(entry: Entry) -> Judgement:
     """Judge a network in a process of its own."""
-    load_library(entry)  # once, for all its networks
     receive, send = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.get_context("fork").Process(target=_judged, args=(entry, send), daemon=True)
     process.start()
@@ -99,6 +99,7 @@ def main() -> int:
     parser.add_argument("-o", type=Path)
     parser.add_argument("--library", action="append", default=[])
     parser.add_argument("--name", action="append", default=[])
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
     options = parser.parse_args()
     judged: dict[Entry, Judgement] = {}
     chosen = [
@@ -106,9 +107,12 @@ def main() -> int:
         for each in entries()
         if (not options.library or each.library in options.library) and (not options.name or each.name in options.name)
     ]
-    for entry in chosen:
-        judged[entry] = one = judged_apart(entry)
-        print(json.dumps([entry.library, entry.name, *one]), file=sys.stderr, flush=True)
+    for entry in {each.library: each for each in chosen}.values():
+        load_library(entry)  # once, for all its networks
+    with ThreadPool(options.jobs) as pool:
+        for entry, one in zip(chosen, pool.imap(judged_apart, chosen), strict=True):
+            judged[entry] = one
+            print(json.dumps([entry.library, entry.name, *one]), file=sys.stderr, flush=True)
     print(page(judged))
     if options.o:
         options.o.write_text(page(judged))
