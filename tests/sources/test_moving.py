@@ -145,6 +145,7 @@ def masked_by(fill: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor], Te
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "roll": lambda x: torch.roll(x, (5, -3), (2, 3)),
     "roll and back": lambda x: torch.roll(torch.roll(x, 5, 2).relu(), -4, 2),
+    "rows from the front put behind": lambda x: torch.cat([x[:, :, 7:], x[:, :, :7]], 2),
     "softmax in rows of windows": lambda x: whole(windows(x).softmax(4)),
     "softmax in windows": lambda x: whole(windows(x).flatten(4).softmax(4).unflatten(4, (4, 4))),
     "softmax in a part of windows": lambda x: whole(

@@ -290,6 +290,29 @@ def test_softmax_over_a_part_of_rows_sees_what_differs_in_it(axis: int, rows: sl
     np.testing.assert_array_equal(padviz.usage(saved(model, tmp_path), (8, 10), unit=(0, 1)).counts, expected)
 
 
+def test_rows_that_are_put_behind_the_others_are_rolled(tmp_path: Path) -> None:
+    body = """a = Conv (x, w1x1)\n z = Constant <value_ints = [0]> ()\n t = Constant <value_ints = [3]> ()
+ e = Constant <value_ints = [99]> ()\n k = Constant <value_ints = [2]> ()
+ p = Slice (a, t, e, k)\n q = Slice (a, z, t, k)\n b = Concat <axis = 2> (p, q)\n y = Conv (b, w1x1)"""
+    counts = padviz.usage(saved(model_of(body, 18), tmp_path), (8, 10), unit=(6, 2)).counts
+    assert [*zip(*np.nonzero(counts), strict=True)] == [(1, 2)]
+
+
+def test_a_mask_cuts_the_windows_of_scores(tmp_path: Path) -> None:
+    """Of the last four rows of one column the first three see each other, and the last one itself."""
+    seen = np.ones((2, 4, 4))
+    seen[1, 3, :3] = seen[1, :3, 3] = 0
+    mask = ", ".join(str(100.0 * (each - 1)) for each in seen.ravel())
+    body = f"""a = Conv (x, w1x1)\n s = Constant <value_ints = [1, 1, 2, 4]> ()\n v = Reshape (a, s)
+ w = Constant <value_ints = [1, 2, 4, 1]> ()\n q = Reshape (a, w)\n t = Transpose <perm = [0, 1, 3, 2]> (q)
+ r = MatMul (q, t)\n m = Constant <value_floats = [{mask}]> ()\n g = Constant <value_ints = [2, 4, 4]> ()
+ n = Reshape (m, g)\n d = Add (r, n)\n f = Softmax <axis = 3> (d)\n o = MatMul (f, q)
+ z = Constant <value_ints = [1, 1, 8, 1]> ()\n e = Reshape (o, z)\n y = Conv (e, w1x1)"""
+    for unit, rows in {2: [0, 1, 2, 3], 4: [4, 5, 6], 7: [7]}.items():
+        counts = padviz.usage(saved(model_of(body, 18), tmp_path), (8, 1), unit=(unit, 0)).counts
+        assert np.flatnonzero(counts).tolist() == rows
+
+
 def test_a_window_is_averaged_over_the_inner_part(tmp_path: Path) -> None:
     body = f"{SPLIT}\n t = Constant <value_ints = [3, 5]> ()\n y = ReduceMean <keepdims = 0> (b, t)"
     counts = padviz.usage(saved(model_of(body, 18), tmp_path), (8, 10), unit=(0, 1)).counts

@@ -277,7 +277,9 @@ UNKNOWN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     ),
     "mixed up": (lambda x: x.view(1, 8, x.shape[3], x.shape[2]).sqrt(), "mixes rows and columns up"),
     "beside": (lambda x: torch.cat([x, functional.max_pool2d(x, 3, 1, 1)], 2), "puts maps beside each other"),
-    "rows in another order": (lambda x: torch.cat([x[:, :, 8:], x[:, :, :8]], 2), "in an order that no padding has"),
+    "rows in another order": (
+        lambda x: torch.cat([x[:, :, 8:16], x[:, :, :8], x[:, :, 16:]], 2), "in an order that no padding has"
+    ),
     "part": (lambda x: (x[:, :2].add_(functional.max_pool2d(x, 3, 1, 1)[:, :2]), x)[1], "part of a tensor in place"),
     "softmax along whichever dimension": (lambda x: functional.softmax(x), "softmax runs along what is not known"),
     "row": (lambda x: x[:, :, 3], "picks rows or columns"),

@@ -19,6 +19,7 @@ from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value, whole_
 from padviz.sources.tracing.axis_labels import axis_of, plain, positions, regrouped, shape_of, size_of
 from padviz.sources.tracing.calls import Result, join, side_by_side, together
 from padviz.sources.tracing.meeting.contracting import Letters, contract, linear, over
+from padviz.sources.tracing.meeting.masks import MASKED, cuts_of
 from padviz.sources.tracing.reweighing import may_reweigh, partial
 from padviz.sources.tracing.slices_as_padding import Row, as_pad
 
@@ -35,10 +36,27 @@ def merged(kind: Kind) -> Callable[[Node], Value]:
         if len(maps) == 1 and (partial_conv := _reweighed(node, maps[0])) is not None:
             return partial_conv
         away = node.op == "Sub" and any(node.trace.pooled[x.at] for x in maps)  # a mean: a normalisation
-        joined = together(node, "multiply" if away else kind, maps, once=any(x.acted for x in maps))
+        joined = _masked(node, together(node, "multiply" if away else kind, maps, once=any(x.acted for x in maps)))
         return replace(joined, acted=joined.acted or (len(maps) == 1 and node.op not in AFFINE))
 
     return run
+
+
+def _masked(node: Node, x: Map) -> Map:
+    """Cut the windows that scores are of, where constants that are added hide positions from each other."""
+    if node.op != "Add" or x.dims is None or not any(atom.looked for dim in x.dims for atom in dim):
+        return x
+    for constant in node.given:
+        if not isinstance(constant, Constant):
+            continue
+        if constant.array is None and constant.later is None:
+            raise Stuck("masks attention with numbers that are not known")
+        try:
+            array = worked_out(constant, node.arranger.budget)
+        except Unread as error:
+            raise Stuck(f"masks attention with numbers that {error}") from None
+        x = replace(x, windows=x.windows + cuts_of(x.dims, array > MASKED))
+    return x
 
 
 def _reweighed(node: Node, x: Map) -> Value | None:

@@ -25,8 +25,9 @@ from padviz.sources.tracing.axis_labels import (
     whole,
 )  # fmt: skip
 from padviz.sources.tracing.calls import Result
-from padviz.sources.tracing.meeting.mixing import rolled, without_pad
+from padviz.sources.tracing.meeting.mixing import without_pad
 from padviz.sources.tracing.sizes.rows import cropped
+from padviz.sources.tracing.slices_as_padding import rolled
 
 ROWS = "picks rows or columns"
 

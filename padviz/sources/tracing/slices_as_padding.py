@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from padviz.axis.operations import Window
 from padviz.axis.padding_modes import COPYING, RUNNING_ON, SCHEMES, fold
 from padviz.errors import SizeError
-from padviz.sources.tracing.arranging import Arranger, Map, Stuck, Value
+from padviz.sources.tracing.arranging import Arranger, Map, Stuck
 
 Row = int | None
 TRIED = "zero", *sorted(COPYING, key=lambda mode: (not SCHEMES[mode].wraps, mode not in RUNNING_ON))  # the first wins
 MOST_TRIES = 16
 
 
-def as_pad(arranger: Arranger, name: str, x: Value, role: str, rows: Sequence[Row]) -> Map:
+def as_pad(arranger: Arranger, name: str, x: Map, role: str, rows: Sequence[Row]) -> Map:
     """Pad the map `x` so that its rows (or columns) are `rows` of it, which must be how some mode pads."""
     x = arranger.settled(x)
     n = arranger.trace.sizes[x.at][arranger.trace.axes[role]]
+    if rows[0] and [*rows] == [*range(rows[0], n), *range(rows[0])]:
+        on = [-rows[0] if axis == role else 0 for axis in arranger.trace.axes]
+        at = rolled(arranger, name, x.at, on)
+        return replace(x, layer=at, dims=arranger.sized(x.known, at))
     before, mode = mode_of(rows, n)
     ops = {axis: Window(1, mode=mode) for axis in arranger.trace.axes}
     ops[role] = Window(1, padding=(before, len(rows) - n - before), mode=mode)
@@ -51,3 +56,17 @@ def folded(mode: str, n: int, before: int, after: int) -> list[Row] | None:
         return [*(None for _ in head), *range(n), *(None for _ in tail)]
     (a, b), (c, d) = ends
     return [*(a * p + b for p in head), *range(n), *(c * p + d for p in tail)]
+
+
+def rolled(arranger: Arranger, name: str, layer: int, shifts: Sequence[int]) -> int:
+    """Move rows and columns on by so many, those at the end to the front; what is moved back is as it was."""
+    base, before = arranger.rolls.get(layer, (layer, (0,) * len(shifts)))
+    sums = zip(before, shifts, arranger.trace.sizes[base], strict=True)
+    moved = tuple(((a + b) % n + n // 2) % n - n // 2 for a, b, n in sums)
+    if not any(moved):
+        return base
+    if (base, moved) not in arranger.crops:
+        ops = [Window(1, padding=(n, -n), mode="circular") if n else None for n in moved]
+        at = arranger.crops[base, moved] = arranger.trace.add(name, "roll", (base,), ops)
+        arranger.rolls[at] = base, moved
+    return arranger.crops[base, moved]

@@ -12,6 +12,7 @@ from padviz.axis.operations import Blocks, Op, Window
 from padviz.sources.tracing.arranging import Arranger, Cuts, Map, Stuck
 from padviz.sources.tracing.axis_labels import Atom, Dim, positions, rejoined, without_tokens
 from padviz.sources.tracing.sizes.rows import bare, over_of
+from padviz.sources.tracing.slices_as_padding import rolled
 from padviz.sources.tracing.trace import Trace
 
 
@@ -96,20 +97,6 @@ def _every_nth(trace: Trace, name: str, layer: int, like: int) -> int:
     if any(n % m for n, m in pairs):
         raise Stuck("looks at windows of other sizes")
     return trace.add(name, "crop", (layer,), [Window(1, n // m, padding=(0, 1 - n // m)) for n, m in pairs])
-
-
-def rolled(arranger: Arranger, name: str, layer: int, shifts: Sequence[int]) -> int:
-    """Move rows and columns on by so many, those at the end to the front; what is moved back is as it was."""
-    base, before = arranger.rolls.get(layer, (layer, (0,) * len(shifts)))
-    sums = zip(before, shifts, arranger.trace.sizes[base], strict=True)
-    moved = tuple(((a + b) % n + n // 2) % n - n // 2 for a, b, n in sums)
-    if not any(moved):
-        return base
-    if (base, moved) not in arranger.crops:
-        ops = [Window(1, padding=(n, -n), mode="circular") if n else None for n in moved]
-        at = arranger.crops[base, moved] = arranger.trace.add(name, "roll", (base,), ops)
-        arranger.rolls[at] = base, moved
-    return arranger.crops[base, moved]
 
 
 def without_pad(trace: Trace, layer: int, crops: Mapping[str, Op]) -> int | None:
