@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import padviz
+from padviz.network.targets import last_maps
 from tests.torch_calls import count
 from tests.zoo.support import run
 
@@ -66,8 +67,8 @@ def _hold_support(
     build: Callable[[], nn.Module], network: padviz.Network, size: Size, channels: int
 ) -> tuple[str, str]:
     ran = run(build(), size, channels)
-    judged = 0
-    for head in network.targets:
+    heads, judged = last_maps(network), 0
+    for head in heads:
         height, width = padviz.usage(network, size=size, layer=head).target.shape
         shape = height, width
         last = ran.map_of(head, shape)
@@ -82,7 +83,7 @@ def _hold_support(
                     return "not judged", f"what goes through {len(network.gates)} global vectors is left out"
                 more, less = int((found & ~expected).sum()), int((expected & ~found).sum())
                 return "wrong", f"{head} {unit} at {size}: {more} px more and {less} px less than its gradient"
-    return ("support", "") if judged == len(network.targets) else ("not judged", f"{judged} of {len(network.targets)}")
+    return ("support", "") if judged == len(heads) else ("not judged", f"{judged} of {len(heads)}")
 
 
 def hooked(module: nn.Module, size: Size, channels: int = 3) -> dict[str, Size]:
