@@ -199,7 +199,7 @@ class Counting(TorchFunctionMode):
         return y.expand(-1, x.shape[1], -1, -1)
 
     def on_view(self, x: Tensor, *shape: Any) -> Tensor:
-        out = x.view(*shape)
+        out = x.reshape(*shape)
         if x.ndim == 4 and out.ndim < 4:
             self._pool(x)
         blocks = out.ndim == 6 and out.shape[3] == out.shape[5] == x.shape[2] // out.shape[2]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from padviz.api.results.asked import asked
 from padviz.api.results.description import Description
@@ -35,7 +35,10 @@ class Loaded(Network):
 
 
 def load(
-    source: str | Path | Network | nn.Module, size: int | Sequence[int] | None = None, neutral: Iterable[str] = ()
+    source: str | Path | Network | nn.Module,
+    size: int | Sequence[int] | None = None,
+    neutral: Iterable[str] = (),
+    shape: Mapping[str, Any] | None = None,
 ) -> Network:
     """Load a network: a name of the zoo, a TOML, ONNX, .keras or .pt2 file, a module, or a network as it is.
 
@@ -48,6 +51,9 @@ def load(
     neutral : iterable of str
         Operations of foreign networks that padviz does not know, to treat as elementwise; none that moves positions
         may be among them.
+    shape : mapping, optional
+        What a module is given beside the image, the first input that is not named here: a number, or the shape of a
+        tensor, as ``{"timestep": 1, "image2": (1, 3, "H", "W")}``. Its values are constants, and not known.
 
     Returns
     -------
@@ -64,7 +70,7 @@ def load(
     >>> load("resnet18").targets
     ('layer4.1',)
     """
-    network = loaded(source, size, neutral)
+    network = loaded(source, size, neutral, shape)
     shown = object.__new__(Loaded)
     vars(shown).update(vars(network))
     return shown

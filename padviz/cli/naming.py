@@ -13,7 +13,7 @@ import click
 from padviz.cli.value_types import KEPT, Pixels
 
 LONGEST = 120  # characters of a name, but for what it shows
-UNTOLD = ("size", "model", "format", "output", "overwrite", "no-picture", "open", "resume", "neutral")
+UNTOLD = ("size", "model", "format", "output", "overwrite", "no-picture", "open", "resume", "neutral", "shape")
 PLAIN = ("padding", "layer", "pooling", "scale", "cmap", "weights", "stimulus")  # their values speak for themselves
 
 

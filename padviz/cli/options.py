@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from padviz.cli.vocabulary import NEUTRAL
+from padviz.cli.vocabulary import NEUTRAL, SHAPES
 from padviz.errors import OptionError, PadvizError, printable
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def load_as(
 
     if line := shadowing(model):
         say_once(line)
-    network = load(model, size, neutral_ops())
+    network = load(model, size, neutral_ops(), click.get_current_context().meta.get(SHAPES))
     network = with_same(network) if same else network
     warn_if_baked(network, network.at(size))
     network = as_asked(network, layers, padding)

@@ -7,12 +7,12 @@ import click
 from padviz.cli import options
 from padviz.cli.showing import To, reported
 from padviz.cli.value_types import Names, Pixels
-from padviz.cli.vocabulary import Command, given, model
+from padviz.cli.vocabulary import Command, given, named
 from padviz.errors import OptionError
 
 
 @click.command(name="repad", cls=Command)
-@model
+@named
 @given("size padding only except_ even check")
 @reported("repad", suffixes=(".onnx",))
 def command(

@@ -10,12 +10,12 @@ import click
 from padviz.cli import options
 from padviz.cli.showing import To, reported
 from padviz.cli.value_types import Names, Pixels
-from padviz.cli.vocabulary import Command, given, model
+from padviz.cli.vocabulary import Command, given, named
 from padviz.errors import OptionError
 
 
 @click.command(name="tiles", cls=Command)
-@model
+@named
 @given("size padding same layers tile chunk object for level ignore-norms verify weights", object=0)
 @reported("tiles", draws=True)
 def command(

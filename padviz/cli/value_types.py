@@ -61,6 +61,20 @@ class NameType(Type):
         return [self.convert(value, param, ctx) for value in values]
 
 
+class ShapeType(NameType):
+    """An input beside the image, and what it is given: a number, or the shape of a tensor in the image's H and W."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        name, _, text = str(value).partition("=")
+        try:
+            if "x" in text:
+                return name, tuple(n if n in ("H", "W") else int(n) for n in text.split("x") if n)
+            return name, int(text) if text.lstrip("-").isdecimal() else float(text)
+        except ValueError:
+            hint = "write NAME=1x3xHxW, or a number as NAME=1"
+            raise OptionError(f"{value!r} is no input", where=spelling(param), hint=hint) from None
+
+
 class SchemeType(NameType):
     """A padding scheme, or HEIGHT/WIDTH, in its shortest form; or the padding that a network has."""
 

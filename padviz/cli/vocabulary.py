@@ -21,12 +21,14 @@ from padviz.cli.value_types import (
     PixelType,
     SchemeType,
     SeveralType,
+    ShapeType,
     SizeType,
     UnitType,
 )
 from padviz.errors import OptionError
 
 NEUTRAL = "padviz.neutral"
+SHAPES = "padviz.shapes"
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 
@@ -111,6 +113,7 @@ TABLE = {  # in the order in which help lists them
     "resume": Word("Continue an interrupted run."),
     "weights": Word("File or name of the module's weights.", NameType("FILE|NAME")),
     "allow-modules": Word("Run the code that a manifest names."),
+    "shape": Word("Another input, as b=1x3xHxW or t=1.", ShapeType("NAME=SHAPE"), "shapes"),
     "neutral": Word("Treat the unknown OP as elementwise.", NameType("OP"), "neutral"),
 }
 PLURALS = {word.several: name for name, word in TABLE.items() if word.several}
@@ -221,17 +224,31 @@ def _remember(ctx: click.Context, param: click.Parameter, values: tuple[tuple[st
         checked_neutral(ops)
 
 
-def model(command: Callable[..., None]) -> Callable[..., None]:
+def shaped(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --shape, which `load_as` asks the context for."""
+    return option("shape", True, expose_value=False, callback=_remember_shapes)(command)
+
+
+def _remember_shapes(ctx: click.Context, param: click.Parameter, values: tuple[tuple[Any, ...], ...]) -> None:
+    ctx.meta[SHAPES] = dict(_all(ctx, param, values))
+
+
+def named(command: Callable[..., None]) -> Callable[..., None]:
     """Add the argument MODEL, and how to read it."""
     return click.argument("model", shell_complete=offering.models)(neutral(command))
+
+
+def model(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the argument MODEL, how to read it, and what to give it beside the image."""
+    return named(shaped(command))
 
 
 def models(command: Callable[..., None]) -> Callable[..., None]:
     """Add one or more arguments MODEL, and how to read them."""
     several = click.argument("models", nargs=-1, required=True, metavar="MODEL...", shell_complete=offering.models)
-    return several(neutral(command))
+    return several(neutral(shaped(command)))
 
 
 def trained(command: Callable[..., None]) -> Callable[..., None]:
     """Add the argument MODEL of a network with weights, and how to read it."""
-    return model(given("weights")(command))
+    return named(given("weights")(command))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from padviz.errors import DescriptionError, UnknownName
+from padviz.errors import DescriptionError, OptionError, UnknownName
 from padviz.network.network import Network, Size, as_size
 from padviz.sources.elsewhere import format_of, refusal
 from padviz.sources.tracing.moving import checked_neutral
@@ -19,12 +19,15 @@ from padviz.sources.tracing.moving import checked_neutral
 if TYPE_CHECKING:
     from torch import nn
 
-MODULE = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*")  # package.module:attribute
+MODULE = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*(:[\w./-]+)?")  # package.module:attribute, and what it is called with
 WEIGHTS = (".pt", ".pth", ".ckpt", ".safetensors")
 
 
 def load(
-    source: str | Path | Network | nn.Module, size: int | Sequence[int] | None = None, neutral: Iterable[str] = ()
+    source: str | Path | Network | nn.Module,
+    size: int | Sequence[int] | None = None,
+    neutral: Iterable[str] = (),
+    shape: Mapping[str, Any] | None = None,
 ) -> Network:
     """Load a network: a name of the zoo, a TOML, ONNX, .keras or .pt2 file, a module, or a network as it is.
 
@@ -36,26 +39,30 @@ def load(
     neutral, pixels = checked_neutral(neutral), None if size is None else as_size(size)
     if isinstance(source, Network):
         return source
-    network = _loaded(source, neutral, pixels)
+    network = _loaded(source, neutral, pixels, shape or {})
     network.at(pixels)
     return network
 
 
-def _loaded(source: str | Path | nn.Module, neutral: Iterable[str], pixels: Size | None) -> Network:
+def _loaded(
+    source: str | Path | nn.Module, neutral: Iterable[str], pixels: Size | None, shapes: Mapping[str, Any]
+) -> Network:
     if not isinstance(source, str | Path):
         if is_keras(source):
             from padviz.sources.keras.load import load_model
 
             return load_model(source, neutral, pixels)
         if is_module(source):
-            return _from_torch(source, neutral, pixels)
+            return _from_torch(source, neutral, pixels, shapes)
         raise UnknownName(f"{source!r} is no network", hint="use a name of the zoo, or the path of a TOML file")
+    if isinstance(source, str) and MODULE.fullmatch(source):
+        return _from_torch(source, neutral, pixels, shapes)
+    if shapes:
+        raise OptionError("only inputs of a PyTorch module are given a shape", option="shape", where=str(source))
     return _from_name(source, neutral, pixels)
 
 
 def _from_name(source: str | Path, neutral: Iterable[str], size: Size | None) -> Network:
-    if isinstance(source, str) and MODULE.fullmatch(source):
-        return _from_torch(source, neutral, size)
     from padviz.sources.toml.load import load_config, zoo
 
     kind = "" if str(source) in zoo() else format_of(source)
@@ -90,7 +97,9 @@ def _module_in(path: Path) -> str:
     return f"{'.'.join(path.with_suffix('').parts)}:Net"
 
 
-def _from_torch(source: nn.Module | str | Path, neutral: Iterable[str], size: Size | None) -> Network:
+def _from_torch(
+    source: nn.Module | str | Path, neutral: Iterable[str], size: Size | None, shapes: Mapping[str, Any] | None = None
+) -> Network:
     try:
         from padviz.sources.programs.load import load_program
         from padviz.sources.torch.load import load_module
@@ -100,7 +109,7 @@ def _from_torch(source: nn.Module | str | Path, neutral: Iterable[str], size: Si
         ) from None
     if isinstance(source, Path) or (isinstance(source, str) and not MODULE.fullmatch(source)):
         return load_program(source, neutral, size)
-    return load_module(source, neutral, size)
+    return load_module(source, neutral, size, shapes or {})
 
 
 def shadowing(source: str) -> str:

@@ -23,7 +23,7 @@ TERMINAL = {
     "no_picture",
 }  # a result saves itself; plot() takes a cmap
 COMMANDS = [name for name in ALL if name != "completion"]  # which is of a shell
-LOADING = {"neutral"}  # of `padviz.load`
+LOADING = {"neutral", "shape"}  # of `padviz.load`
 PYTHON = {"network", "on_progress", "unfinished", "engine"}
 OTHERWISE = {  # what is said in another way, as (option, parameter)
     "compare": {("model", "")},  # a list of networks

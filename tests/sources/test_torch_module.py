@@ -9,7 +9,7 @@ import pytest
 import timm
 import torch
 import torchvision
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models import list_models
 
 import padviz
@@ -144,11 +144,43 @@ def test_torchvisions_backbones_of_detectors(name: str) -> None:
         assert_counts(network, named(source), size)
 
 
-def test_a_whole_detector_says_what_to_load_instead() -> None:
-    with pytest.raises(
-        padviz.PadvizError, match=r"^[^\n]*its forward fails[^\n]*its attribute \.backbone may be[^\n]*$"
-    ):
-        padviz.load("torchvision.models.detection:fasterrcnn_mobilenet_v3_large_fpn")
+class Untrained(nn.Module):
+    """What runs with targets only, around a network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = nn.Conv2d(3, 3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise ValueError("targets are needed")
+
+
+def test_a_module_that_fails_says_what_to_load_instead() -> None:
+    with pytest.raises(padviz.PadvizError, match=r"^[^\n]*forward fails[^\n]*attribute \.backbone may be[^\n]*$"):
+        padviz.load(Untrained())
+
+
+def test_a_factory_may_be_called_with_a_name() -> None:
+    named = padviz.load("torchvision.models:get_model:resnet18")
+    assert (named.name, named.targets) == ("resnet18", ("layer4.1",))
+    np.testing.assert_array_equal(padviz.usage(named, 64).counts, padviz.usage("resnet18", 64).counts)
+    with pytest.raises(padviz.PadvizError, match=r"get_model:resnet17: cannot be made: .*resnet17"):
+        padviz.load("torchvision.models:get_model:resnet17")
+
+
+class Predicting(nn.Module):
+    """A model that is called to predict, around the network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = nn.Sequential(nn.Conv2d(3, 3, 3), nn.Conv2d(3, 3, 3, stride=2))
+
+    def __call__(self, files: list[str]) -> list[str]:
+        return [file.upper() for file in files]
+
+
+def test_a_model_that_predicts_is_read_as_the_network_in_it() -> None:
+    assert padviz.load(Predicting()).targets == ("1",)
 
 
 def without_weights(name: str) -> nn.Module:
@@ -209,9 +241,11 @@ def test_a_model_of_elsewhere_is_so_for_the_reason_named(name: str) -> None:
     if ELSEWHERE[name] == "its twin in floats is compared":
         assert name.removeprefix("quantized_") in asked(test_torchvisions_classifiers)
         return
-    home = "video" if name in list_models(module=torchvision.models.video) else "optical_flow"
-    with pytest.raises(padviz.PadvizError, match="it must take one image"):
-        padviz.load(f"torchvision.models.{home}:{name}")
+    if name in list_models(module=torchvision.models.video):
+        assert padviz.load(f"torchvision.models.video:{name}").axes == ("depth", "height", "width")
+        return
+    with pytest.raises(padviz.PadvizError, match=r"missing 1 required .*; `shape` image2=1x3xHxW, or a number"):
+        padviz.load(f"torchvision.models.optical_flow:{name}")
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from typing import Any
 
 from padviz.sources.torch.arguments import tensors_in
 from padviz.sources.torch.call import Call
+from padviz.sources.torch.data import WHY
 from padviz.sources.torch.merging import pick, pointwise
 from padviz.sources.tracing.arranging import Map, Stuck
-from padviz.sources.tracing.axis_labels import has_positions, looked_at, positions
+from padviz.sources.tracing.axis_labels import has_positions, looked_at, plain, positions
 from padviz.sources.tracing.calls import Result, join
 from padviz.sources.tracing.meeting import contracting
 from padviz.sources.tracing.meeting.contracting import Letters, contract, met
@@ -43,6 +44,17 @@ def along(call: Call, input: Any, dim: Any = None, *args: Any, **options: Any) -
         raise Stuck("joins one half of the rows or columns with the other")
     halves = call.trace.merge(call.name("merge"), "multiply", [call.arranger.settled(value).at] * 2)
     return call.shaped(replace(value, layer=halves))  # a product of two slices
+
+
+def ordered(call: Call, input: Any, *args: Any, **options: Any) -> Result:
+    """Order channels, each position alone; the order of positions is a matter of their values."""
+    given = args[1:] if call.op in ("topk", "kthvalue") else args
+    dim = options.get("dim", given[0] if given and not isinstance(given[0], bool) else -1)
+    value, n = call.map(input), tensors_in(call.out)[0].shape[dim]
+    if has_positions(value.known[dim]):
+        return call.cut(WHY, WHY)
+    dim %= input.ndim
+    return call.shaped(replace(value, dims=(*value.known[:dim], plain(n), *value.known[dim + 1 :])))
 
 
 def linear(call: Call, input: Any, weight: Any, bias: Any = None) -> Result:

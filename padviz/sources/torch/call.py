@@ -56,7 +56,8 @@ WINDOWED = {n: images | RESIZES | {"pixel_shuffle", "unfold"} for n, images in I
 class Call(calls.Call):
     """One call: the function, what it read and returned, and the trace that its layers go to.
 
-    What is `whole` reads rows, columns and channels that are one dimension as they are; `given` are its arguments.
+    What is `whole` reads rows, columns and channels that are one dimension as they are; `given` are its arguments. What
+    is made `by_value` is as long as values say.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class Call(calls.Call):
         self.tensors = tensors_in(args)
         self.maps = [value for tensor in self.tensors if (value := self.of(tensor))]
         self.handler: Callable[..., Result] | None = None
-        self.whole = False
+        self.whole = self.by_value = False
         self.given: tuple[Any, Any] = (), {}
 
     @property
@@ -161,7 +162,7 @@ class Call(calls.Call):
     def without_positions(self) -> Result:
         """Make a vector of what is made of pooled vectors alone, but for what makes an image of them again."""
         if not self.whole:
-            self._change(lambda value: self.arranger.unmixed(self.name("line"), value))
+            self.unmix()
         if self.spatial:
             return None
         shape, axes = self.tensors[0].shape, len(self.trace.axes)
@@ -177,6 +178,10 @@ class Call(calls.Call):
         if self.op in IMAGES[axes] and prod(shape[-axes:]) > 1:
             return self.broken("reads a flattened or pooled map as an image")
         return Map(None, at)
+
+    def unmix(self) -> None:
+        """Flatten what has rows, columns and channels in one dimension, in all that it reads."""
+        self._change(lambda value: self.arranger.unmixed(self.name("line"), value))
 
     def settle(self) -> None:
         """Lay out what is pending in all that it reads."""

@@ -1,4 +1,7 @@
-"""Constants that keep their data: small tensors that are no weights, and what a forward makes of them."""
+"""The values of tensors: small constants that are no weights keep theirs, and maps have none.
+
+Of calls whose results are as long as the values of maps say, one thing is taken to be found.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,9 @@ READS = frozenset((
     "__array__", "__bool__", "__complex__", "__float__", "__index__", "__int__", "allclose", "equal", "is_nonzero",
     "item", "numpy", "tolist",
 ))  # fmt: skip  # what makes plain numbers of a tensor
+WHY = "picks positions by their values"
+UNIQUE = ("unique", "unique2", "unique_consecutive", "unique_dim")
+OPS = frozenset(("argwhere", "getitem", "masked_select", "nms", "nonzero", "where", *UNIQUE))
 
 
 def kept_of(root: nn.Module) -> Iterator[Tensor]:
@@ -95,3 +101,54 @@ def is_sized(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return any(map(is_sized, value))
     return isinstance(value, Tracked) or (isinstance(value, dict) and is_sized([*value.values()]))
+
+
+def found(op: str, args: Any, kwargs: Any) -> Any:
+    """Make what a call returns if its values pick one thing; None for calls whose results have a known shape."""
+    if op not in OPS or not any(tensor.is_meta for tensor in tensors_in((args, kwargs))):
+        return None
+    if op == "getitem":
+        return _masked(args[0], args[1])
+    if op == "where":
+        return _places(args[0], True) if len(args) == 1 else None
+    if op in ("nonzero", "argwhere"):
+        return _places(args[0], kwargs.get("as_tuple", False))
+    first = next(tensor for tensor in tensors_in((args, kwargs)))
+    if op == "nms":
+        return _new(first, 1, dtype=torch.int64)
+    if op == "masked_select":
+        return _new(first, 1)
+    return _unique(first, args, kwargs)
+
+
+def _new(like: Tensor, *shape: int, dtype: Any = None) -> Tensor:
+    return torch.empty(shape, dtype=dtype or like.dtype, device="meta")
+
+
+def _places(mask: Tensor, as_tuple: bool) -> Any:
+    if as_tuple:
+        return tuple(_new(mask, 1, dtype=torch.int64) for _ in range(mask.ndim))
+    return _new(mask, 1, mask.ndim, dtype=torch.int64)
+
+
+def _masked(tensor: Tensor, index: Any) -> Tensor | None:
+    """Index by masks, each of which picks one place."""
+    items = list(index) if isinstance(index, tuple) else [index]
+    if not any(isinstance(item, Tensor) and item.dtype in (torch.bool, torch.uint8) and item.is_meta for item in items):
+        return None
+    places: list[Any] = []
+    for item in items:
+        is_mask = isinstance(item, Tensor) and item.dtype in (torch.bool, torch.uint8)
+        places += _places(item, True) if is_mask else [item]
+    empty: Tensor = _new(tensor, *tensor.shape)[tuple(places)]
+    return empty
+
+
+def _unique(first: Tensor, args: Any, kwargs: Any) -> Any:
+    values = _new(first, 1)
+    more = []
+    if kwargs.get("return_inverse", len(args) > 2 and args[2]):
+        more.append(_new(first, *first.shape, dtype=torch.int64))
+    if kwargs.get("return_counts", len(args) > 3 and args[3]):
+        more.append(_new(first, 1, dtype=torch.int64))
+    return (values, *more) if more else values

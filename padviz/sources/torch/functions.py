@@ -10,6 +10,7 @@ from padviz.sources.torch import merging as merge
 from padviz.sources.torch import views as views
 from padviz.sources.torch import windows as windows
 from padviz.sources.torch.call import RESIZES, Call, named
+from padviz.sources.torch.data import WHY
 from padviz.sources.torch.memory import CONSTANTS
 from padviz.sources.tracing.calls import Result, follow
 
@@ -68,6 +69,7 @@ TABLE: Mapping[str, Handler] = {
     "group_norm": merge.norm,
     "instance_norm": merge.instance_norm,
     "native_batch_norm_legit_no_training": merge.batch_norm_of_three,
+    **dict.fromkeys(["topk", "sort", "argsort", "kthvalue"], mixing.ordered),
     "baddbmm": mixing.baddbmm,
     "copy": merge.copy,
     "conv1d": windows.conv1d,
@@ -98,9 +100,9 @@ TABLE: Mapping[str, Handler] = {
     "unsqueeze": views.unsqueeze,
 }
 WHOLE = {
-    merge.add, merge.masked_fill, merge.subtract, merge.pick, merge.pointwise,
+    merge.add, merge.cat, merge.masked_fill, merge.subtract, merge.pick, merge.pointwise,
     mixing.reduce, mixing.along, mixing.linear, mixing.matmul,
-    mixing.einsum, mixing.attention, views.view,
+    mixing.einsum, mixing.attention, mixing.ordered, views.view,
     views.transpose, views.permute, views.movedim, views.squeeze, views.unsqueeze, views.expand, merge.batch_norm,
     merge.norm, merge.instance_norm, merge.layer_norm, merge.batch_norm_of_three,
 }  # fmt: skip  # what reads rows, columns and channels that are one dimension as it is
@@ -110,6 +112,8 @@ def lower(call: Call, args: Sequence[Any], kwargs: Mapping[str, Any], neutral: C
     """Lay the layers of one call, and say what its results hold."""
     if call.op in CONSTANTS:
         return None
+    if call.by_value and call.spatial:
+        return call.ended(WHY)
     call.handler = merge.add if call.op in neutral else TABLE.get(call.op)
     call.whole, call.given = call.handler in WHOLE, (args, kwargs)
     return follow(call)

@@ -13,21 +13,22 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout, suppress
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from padviz.errors import DescriptionError, Ended, PadvizError, UnknownName, let_through, nearest
+from padviz.errors import DescriptionError, Ended, OptionError, PadvizError, UnknownName, let_through, nearest
 from padviz.network.network import AXES, Network, Size, in_words, on_axes
 from padviz.sources.torch.arguments import hollow
 from padviz.sources.torch.data import kept_of
 from padviz.sources.torch.functions import lower
-from padviz.sources.torch.tracer import SCRIPTED, Tracer
+from padviz.sources.torch.tracer import SCRIPTED, Halted, Tracer
 from padviz.sources.tracing.arranging import Arranger, Map
 from padviz.sources.tracing.axis_labels import is_positions, plain, whole
 from padviz.sources.tracing.general import About, general
@@ -41,11 +42,18 @@ SIZES: dict[int, tuple[Size, ...]] = {  # tried, by axes, where the module names
 }
 UNTRAINED = {"weights": None, "weights_backbone": None, "pretrained": False, "pretrained_backbone": False}
 UNTRAINED |= {"init_weights": False}
+Shape = int | float | tuple[int | str, ...]  # of an input beside the image; "H" and "W" are the image's
+NO_SHAPES: Mapping[str, Shape] = MappingProxyType({})
 Watch = Callable[[Tracer], AbstractContextManager[Any]]
 
 
 def load_module(
-    source: nn.Module | str, neutral: Iterable[str] = (), size: Size | None = None, *, alone: bool = False
+    source: nn.Module | str,
+    neutral: Iterable[str] = (),
+    size: Size | None = None,
+    shapes: Mapping[str, Shape] = NO_SHAPES,
+    *,
+    alone: bool = False,
 ) -> Network:
     """Follow a module, or what "package.module:attribute" names: a module, or a class or factory of one.
 
@@ -58,6 +66,8 @@ def load_module(
         Unknown functions to treat as elementwise.
     size : (height, width), optional
         Where the forward is followed; the network holds for others too, as far as the module does.
+    shapes : mapping, optional
+        Constants to give to inputs beside the image: a number, or the shape of a tensor, as (1, 3, "H", "W").
     alone : bool
         Whether it is enough if the network holds at this size, which takes less time.
 
@@ -73,14 +83,16 @@ def load_module(
     """
     module = named(source) if isinstance(source, str) else source
     name = source.rsplit(":", 1)[-1] if isinstance(source, str) else type(source).__name__
-    return network_of(module, name, source if isinstance(source, str) else name, neutral, size, alone)
+    where = source if isinstance(source, str) else name
+    return network_of(module, name, where, neutral, size, alone, shapes)
 
 
 def network_of(
-    module: Any, name: str, where: str, neutral: Iterable[str] = (), size: Size | None = None, alone: bool = False
-) -> Network:
-    """Follow a module to a network called `name`; `where` is what errors name, and `alone` as in `load_module`."""
-    module = getattr(module, "_orig_mod", module)  # as torch.compile wraps it
+    module: Any, name: str, where: str, neutral: Iterable[str] = (), size: Size | None = None, alone: bool = False,
+    shapes: Mapping[str, Shape] = NO_SHAPES,
+) -> Network:  # fmt: skip
+    """Follow a module to a network called `name`; `where` is what errors name, and others as in `load_module`."""
+    module = _inner(module)
     if not isinstance(module, nn.Module) or isinstance(module, torch.jit.ScriptModule):
         what = f"is of type {type(module).__name__}, and not a torch.nn.Module whose code can be followed"
         raise DescriptionError(what, where=where, hint="name a module, or a class or function that makes one")
@@ -92,26 +104,41 @@ def network_of(
         for pixels in (on_axes(size, AXES[axes], where),) if size else (declared,) if declared else SIZES[axes]:
             for channels in exported[:1] if exported else channels_of(module, axes):
                 try:
-                    tracer = partial(trace, empty, where, pointwise, channels)
+                    tracer = partial(trace, empty, where, pointwise, channels, shapes=shapes)
                     return general(tracer, pixels, About(name, source=where), alone=alone)
                 except PadvizError as error:
                     failures.append(error)
     raise failures[0]
 
 
+def _inner(module: Any) -> Any:
+    """Take what torch.compile wraps, and the `model` of a module that is called to predict, as Ultralytics' YOLO is."""
+    module = getattr(module, "_orig_mod", module)
+    predicts = isinstance(module, nn.Module) and type(module).__call__ is not nn.Module.__call__
+    inner = getattr(module, "model", None)
+    return inner if predicts and isinstance(inner, nn.Module) else module
+
+
 def named(source: str, make: Callable[[Any, str], Any] | None = None) -> Any:
-    """Find what "package.module:attribute.attribute" names; call factories on the way, without weights by default."""
+    """Find what "package.module:attribute.attribute" names; call factories on the way, without weights by default.
+
+    What may follow another colon is what the first of them is called with, as in "timm:create_model:resnet18".
+    """
     make = make or made_empty
-    home, _, path = source.partition(":")
+    home, path, *given = source.split(":")
     target, before = _imported(home, source), ""
     for part in path.split("."):
         if not hasattr(target, part) and callable(target) and not isinstance(target, nn.Module):
-            target = make(target, source)
+            target, given = make(_given(target, given), source), []
         if not hasattr(target, part):
             hint = nearest(part, dir(target))
             raise UnknownName(f"{before or home} has no {part!r}", where=source, hint=hint)
         target, before = getattr(target, part), part
-    return target if isinstance(target, nn.Module) or not callable(target) else make(target, source)
+    return target if isinstance(target, nn.Module) or not callable(target) else make(_given(target, given), source)
+
+
+def _given(factory: Any, given: Sequence[str]) -> Any:
+    return partial(factory, *given) if given else factory
 
 
 def _imported(home: str, source: str) -> Any:
@@ -228,30 +255,39 @@ def channels_of(module: nn.Module, axes: int) -> list[int]:
 
 def trace(
     module: nn.Module, where: str, neutral: Collection[str], channels: int, size: Size, probes: Probes | None = None,
-    watch: Watch = nullcontext,
+    watch: Watch = nullcontext, shapes: Mapping[str, Shape] = NO_SHAPES,
 ) -> Trace:  # fmt: skip
     """Follow the forward of an emptied module on an image of one size, `watch` with what follows it, within.
 
     Positions beside tokens are followed where these are taken away again.
     """
-    given = module, where, neutral, channels, size, probes, watch
-    laid, arranger = _traced(*given, tokens=True)
-    return laid if arranger.taken or not arranger.put else _traced(*given, tokens=False)[0]
+    given = module, neutral, channels, watch, shapes
+    laid = Trace(where, size, probes)
+    arranger = _traced(laid, *given, tokens=True)
+    if arranger.put and not arranger.taken:
+        laid = Trace(where, size, probes)
+        _traced(laid, *given, tokens=False)
+    return laid
 
 
 def _traced(
-    module: nn.Module, where: str, neutral: Collection[str], channels: int, size: Size, probes: Probes | None,
-    watch: Watch, tokens: bool,
-) -> tuple[Trace, Arranger]:  # fmt: skip
-    laid = Trace(where, size, probes)
+    laid: Trace, module: nn.Module, neutral: Collection[str], channels: int, watch: Watch, shapes: Mapping[str, Shape],
+    tokens: bool,
+) -> Arranger:  # fmt: skip
+    where, size = laid.where, laid.sizes[0]
     tracer = Tracer(laid, module, partial(lower, neutral=neutral))
     tracer.arranger.tokens = tokens
     kind = next((parameter.dtype for parameter in module.parameters() if parameter.is_floating_point()), torch.float32)
     image = torch.empty((1, channels, *size), device="meta", dtype=kind)
     tracer.learn(image, Map(((), plain(channels), *map(whole, laid.axes, size)), 0))
+    into, others = _beside(module, where, shapes, image)
+    for tensor in others.values():
+        tracer.constant(tensor)
     try:
         with torch.no_grad(), quiet(), tracer.modules, tracer.memory, tracer, watch(tracer), following():
-            out = module(image)
+            out = module(**{into: image, **others}) if others else module(image)
+    except Halted:
+        return tracer.arranger
     except BaseException as error:
         let_through(error)
         if error is tracer.failed:
@@ -263,7 +299,22 @@ def _traced(
         raise DescriptionError(what, where=at, hint=_way_out(module)) from None
     outputs = tracer.outputs(out)
     laid.ends = {_as_output(laid, value) for value in dict.fromkeys(outputs)}
-    return laid, tracer.arranger
+    return tracer.arranger
+
+
+def _beside(module: nn.Module, where: str, shapes: Mapping[str, Shape], image: Tensor) -> tuple[str, dict[str, Any]]:
+    """Name the input that is the image, the first that no shape is given for, and make the constants for others."""
+    inputs = [*parameters_of(module.forward)]
+    for name in shapes:
+        if name not in inputs:
+            what = f"its forward has no input {name!r}"
+            raise OptionError(what, option="shape", where=where, hint=nearest(name, inputs))
+    sides: dict[int | str, int] = dict(zip("HW", image.shape[-2:], strict=False))
+    others: dict[str, Any] = {}
+    for name, shape in shapes.items():
+        sized: Any = [sides.get(n, n) for n in shape] if isinstance(shape, tuple) else shape
+        others[name] = torch.empty(sized, device="meta", dtype=image.dtype) if isinstance(sized, list) else sized
+    return next((name for name in inputs if name not in shapes), ""), others
 
 
 def _as_output(laid: Trace, value: Map) -> int:
@@ -315,6 +366,13 @@ def quiet() -> Iterator[None]:
 
 
 def _way_out(module: nn.Module) -> str:
+    needed = [
+        name
+        for name, one in parameters_of(module.forward).items()
+        if one.default is one.empty and one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+    ]
+    if len(needed) > 1:
+        return f"`shape` {needed[1]}=1x3xHxW, or a number as {needed[1]}=1, gives it another input"
     if hasattr(module, "backbone"):
         return "its attribute .backbone may be what you mean"
     return "it must take one image; try another size, or a module that wraps it"

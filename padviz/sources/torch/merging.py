@@ -11,7 +11,7 @@ from torch import Tensor
 from padviz.axis.operations import Window
 from padviz.sources.torch.call import Call
 from padviz.sources.tracing.arranging import Map, Stuck
-from padviz.sources.tracing.axis_labels import axis_of, is_positions, positions, size_of, with_tokens
+from padviz.sources.tracing.axis_labels import axis_of, has_positions, is_positions, positions, size_of, with_tokens
 from padviz.sources.tracing.calls import Result, side_by_side, together
 from padviz.sources.tracing.meeting.masks import MASKED, cuts_of
 from padviz.sources.tracing.slices_as_padding import Row, as_pad
@@ -60,6 +60,13 @@ def copy(call: Call, input: Any, src: Any, *args: Any, **options: Any) -> Result
 
 
 def cat(call: Call, tensors: Sequence[Any], dim: int = 0, **options: Any) -> Result:
+    """Join channels, or put rows and columns beside a map; the positions of several maps are a head."""
+    along = [value.known[dim] for value in call.spatial]
+    if len(along) > 1 and any(has_positions(own) and not is_positions(own) for own in along):
+        return call.cut(JOINS, JOINS)
+    call.unmix()
+    if not call.spatial:
+        return call.without_positions()
     if any(not atom.is_plain for value in call.spatial for atom in value.known[dim]):
         call.settle()
     full = call.spatial[0]

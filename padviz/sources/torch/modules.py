@@ -9,6 +9,10 @@ from torch import nn
 from torch.nn.modules import module as hooks
 
 
+def is_conv(module: nn.Module) -> bool:
+    return isinstance(module, nn.modules.conv._ConvNd)
+
+
 class Modules:
     """While active, a stack of the modules that run, with their paths in `root`; others are of the one that calls them.
 
@@ -20,6 +24,7 @@ class Modules:
         self.names = {module: name for name, module in root.named_modules()}
         self.stack = [("", root)]
         self.left, self.always = left, always
+        self.entered = {root}
 
     @property
     def path(self) -> str:
@@ -31,6 +36,10 @@ class Modules:
         """The name of its class."""
         return type(self.stack[-1][1]).__name__
 
+    def left_out(self) -> str:
+        """Name the first convolution that has not run; nothing if all have."""
+        return next((name for module, name in self.names.items() if is_conv(module) and module not in self.entered), "")
+
     def __enter__(self) -> None:
         leaving = hooks.register_module_forward_hook(self._leaving, always_call=self.always)
         self.handles = [hooks.register_module_forward_pre_hook(self._entering), leaving]
@@ -40,6 +49,7 @@ class Modules:
             handle.remove()
 
     def _entering(self, module: nn.Module, args: Any) -> None:
+        self.entered.add(module)
         self.stack.append((self.names.get(module, self.path), module))
 
     def _leaving(self, module: nn.Module, args: Any, out: Any) -> None:

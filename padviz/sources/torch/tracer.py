@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from padviz.network.graph import ancestors
 from padviz.sources.torch.arguments import Refused, hollow, op_of, tensors_in, without_data
 from padviz.sources.torch.call import Call, Values
-from padviz.sources.torch.data import MOVERS, NEW, READS, is_sized, made, unread_of, with_numbers
+from padviz.sources.torch.data import MOVERS, NEW, READS, found, is_sized, made, unread_of, with_numbers
 from padviz.sources.torch.memory import CONSTANTS, SIZED, UNREAD, WITHOUT, Layers, Memory, place
 from padviz.sources.torch.modules import Modules
 from padviz.sources.tracing.arranging import Arranger, Map, Stuck
@@ -24,11 +25,17 @@ from padviz.sources.tracing.sizes.rows import bare
 from padviz.sources.tracing.trace import Trace
 
 OUT_OF_SIGHT = "reads what was made of it where padviz cannot follow, as in scripted code, torch.func or a thread"
+WEIGHTS = "reads the values of weights, or of what is given beside the image or large"
+READING = "reads the values of a map"
 SCRIPTED = "is scripted, so that its code cannot be followed: put the module that it was made of in its place"
 SHAPED = ("to", "expand_as", "view_as", "reshape_as", "type_as")  # what reads of a second tensor its shape or its type
 ALIKE = frozenset(
     ("relu", "relu6", "hardswish", "hardsigmoid", "hardtanh", "gelu", "leaky_relu", "batch_norm", "layer_norm")
 )  # what they return is of the shape and type of what they read
+
+
+class Halted(BaseException):
+    """The end of a forward that cannot go on without the values of a map."""
 
 
 class Tracer(TorchFunctionMode):
@@ -43,6 +50,7 @@ class Tracer(TorchFunctionMode):
         self.failed: Exception | None = None  # an error of this very code, and not of the module's
         self.sharing: dict[int | None, set[int]] = {}  # the ids of tensors in one memory
         self.changed: dict[int | None, str] = {}  # why nothing is known of a memory any more
+        self.parts: dict[int, tuple[Tensor, Tensor, Any]] = {}  # of constants: each with the whole and its index there
         self.memory = Memory(kept_in(root))
         self.copies: dict[int, tuple[Tensor, Tensor]] = {}  # without data, and of what, while a call reads them
         for tensor in unread_of(root):
@@ -73,11 +81,9 @@ class Tracer(TorchFunctionMode):
 
     def _called(self, func: Any, args: Any, kwargs: Any) -> Any:
         op = op_of(func)
-        if getattr(func, "__name__", "") in READS:
-            for tensor in tensors_in(args):
-                self._read(op, tensor)
-        if op in ("getitem", "setitem"):
-            args = (args[0], with_numbers(args[1], partial(self._read, op)), *args[2:])
+        if op == "copy" and id(args[0]) in self.parts:
+            return self._placed(*args[:2])
+        args = self._plain(func, op, args)
         if op not in NEW and op not in MOVERS and len({tensor.device for tensor in tensors_in((args, kwargs))}) > 1:
             with self._copied((args, kwargs)) as (args, kwargs):
                 return self._called(func, args, kwargs)
@@ -86,22 +92,45 @@ class Tracer(TorchFunctionMode):
         read = args[0] if op in SHAPED else (args, kwargs)
         unseen = [] if op in CONSTANTS else [*self._unseen(read)]
         self.memory.written.clear()
-        quick = op in ALIKE and args and id(args[0]) in self.values  # PyTorch works long on shapes that are known
-        out = torch.empty_like(args[0]) if quick else made(func, op, args, kwargs)
-        if is_sized((args, kwargs)):
-            for tensor in tensors_in(out):
-                self.memory.add(tensor, frozenset({SIZED}))
+        out, by_value = self._run(func, op, args, kwargs)
         changed = args[0] if op == "setitem" else out
         if isinstance(changed, Tensor | tuple | list) and tensors_in(changed):
             with self.arranger.trace.made_by(self.modules.path or op):
                 for tensor, layers in unseen:
                     self.learn(tensor, self._made_unseen(op, tensor, layers))
                 call = self.call(op, read, changed)
-                if call.maps:
-                    self._follow(call, args, kwargs)
+                call.by_value = by_value
+                self._follow(call, args, kwargs)
         for at in self.memory.written - {place(tensor) for tensor in tensors_in(changed)}:
             self._changed(at, op)  # it was written to by a call that does not return it
         return out
+
+    def _plain(self, func: Any, op: str, args: Any) -> Any:
+        """Read the plain numbers that a call makes of tensors, and those in an index."""
+        if getattr(func, "__name__", "") in READS:
+            for tensor in tensors_in(args):
+                self._read(op, tensor)
+        if op not in ("getitem", "setitem"):
+            return args
+        return args[0], with_numbers(args[1], partial(self._read, op)), *args[2:]
+
+    def _placed(self, part: Tensor, new: Any) -> Tensor:
+        """Write to a part of a constant, by its place in the whole."""
+        _, whole, index = self.parts[id(part)]
+        self._called(Tensor.__setitem__, (whole, index, new), {})
+        return part
+
+    def _run(self, func: Any, op: str, args: Any, kwargs: Any) -> tuple[Any, bool]:
+        """Make what a call returns, and tell whether its shape is a matter of values."""
+        if op in ALIKE and args and id(args[0]) in self.values:  # PyTorch works long on shapes that are known
+            return torch.empty_like(args[0]), False
+        if (one := found(op, args, kwargs)) is not None:
+            return one, True
+        out = made(func, op, args, kwargs)
+        if is_sized((args, kwargs)):
+            for tensor in tensors_in(out):
+                self.memory.add(tensor, frozenset({SIZED}))
+        return out, False
 
     @contextmanager
     def _copied(self, given: Any) -> Iterator[Any]:
@@ -140,11 +169,29 @@ class Tracer(TorchFunctionMode):
         """Take account of plain numbers that are made of a tensor: those of the size may be others at other sizes."""
         turns, made_of = self.arranger.trace.turns, self.memory.of(tensor)
         if id(tensor) in self.values or max(made_of, default=-1) >= 0:
-            raise RuntimeError(f"{op} reads the values of a map, which has none")
+            self._halt(op, tensor)
         if WITHOUT in made_of or tensor.is_meta:
-            raise RuntimeError(f"{op} reads the values of weights, or of what is large")
+            raise Refused(f"{op} {WEIGHTS}")
         if turns is not None:
             turns.lost |= SIZED in made_of
+
+    def _halt(self, op: str, tensor: Tensor) -> None:
+        """End a forward that goes on by the values of a map: that is a head if all convolutions have run."""
+        for own, layers in [*self._unseen(tensor)]:
+            self.learn(own, self._made_unseen(op, own, layers))
+        trace, call, left = self.arranger.trace, self.call(op, [tensor], tensor), self.modules.left_out()
+        last = max(at for at in ancestors(trace.layers, call.inputs) if not trace.pooled[at])
+        if not last:
+            raise Refused(f"{op} reads the values of the image")
+        read = {at for layer in trace.layers for at in layer.inputs}
+        ends = {at for at in range(len(trace.layers)) if at not in read}
+        with trace.made_by(self.modules.path or op):
+            if left:
+                what = f"{op} {READING}, and {left} has not run by then"
+                trace.ends = {trace.broken(call.name(), [last, *sorted(ends)], what)}
+            else:
+                trace.ends = ends | {call.ended(READING).at}
+        raise Halted
 
     @property
     def scripted(self) -> bool:
@@ -156,6 +203,12 @@ class Tracer(TorchFunctionMode):
         return Call(self.arranger, self.modules, self.values, self.numbers, op, args, out)
 
     def _follow(self, call: Call, args: Any, kwargs: Any) -> None:
+        if call.by_value and not call.maps:
+            raise Refused(f"{call.op} {WEIGHTS}")
+        if call.op == "getitem" and not call.maps:
+            self.parts[id(call.out)] = call.out, *args
+        if not call.maps:
+            return
         try:
             self._keep(call, self.lower(call, args, kwargs))
         except Refused:
@@ -212,6 +265,11 @@ class Tracer(TorchFunctionMode):
         at = place(tensor)
         self.memory.add(tensor, frozenset({value.at}), anew=at not in self.sharing)
         self.sharing.setdefault(at, set()).add(id(tensor))
+
+    def constant(self, value: Any) -> None:
+        """Take what is given beside the image as a constant, whose values are not known."""
+        for tensor in tensors_in(value):
+            self.memory.add(tensor, frozenset({UNREAD}))
 
     def _left(self, module: nn.Module, args: Any, output: Any) -> None:
         """Refuse what a scripted module made of maps."""

@@ -26,7 +26,7 @@ from padviz.sources.tracing.axis_labels import (
 )  # fmt: skip
 from padviz.sources.tracing.calls import Result
 from padviz.sources.tracing.meeting.mixing import without_pad
-from padviz.sources.tracing.sizes.rows import cropped
+from padviz.sources.tracing.sizes.rows import clipped, cropped
 from padviz.sources.tracing.slices_as_padding import rolled
 
 ROWS = "picks rows or columns"
@@ -242,11 +242,41 @@ def setitem(call: Call, input: Any, index: Any, new: Any) -> Result:
     """Write channels in place: the tensor holds both what was there and what is there now."""
     call.settle()
     value, source = call.of(input), call.of(new)
+    if value is None and source is not None:
+        return _placed(call, input, index, source)
     given = [item for item in _whole_index(index, input.ndim) if item is not None]
-    dims = value.known if value else source.known if source else ()
+    dims = value.known if value else ()
     if len(dims) != len(given) or any(
         positions(dim) and item != slice(None) for dim, item in zip(dims, given, strict=True)
     ):
         raise Stuck("writes some rows or columns only")
     at = [x.at for x in call.maps]
     return call.shaped(Map(dims, at[0] if len(at) == 1 else call.trace.merge(call.name("merge"), "concat", at)))
+
+
+def _placed(call: Call, input: Any, index: Any, source: Map) -> Map:
+    """Write a map into a constant: rows and columns around it are padding."""
+    pads: dict[str, Op] = {}
+    read = iter(source.known)
+    dims: list[Dim] = []
+    for item, n in zip(_whole_index(index, input.ndim), input.shape, strict=True):
+        if isinstance(item, int) and n == 1:
+            dims.append(())
+            continue
+        dim = next(read, None)
+        if not isinstance(item, slice) or item.step not in (None, 1) or dim is None:
+            raise Stuck("writes some rows or columns only")
+        first, last = clipped(item.start or 0, n), n if item.stop is None else clipped(item.stop, n)
+        dims.append(dim)
+        if positions(dim) and (first, last) != (0, n):
+            if (role := axis_of(dim)) is None or size_of(dim) != last - first:
+                raise Stuck("writes some rows or columns only")
+            pads[role] = Window(1, padding=(first, n - last))
+    value = replace(source, dims=tuple(dims))
+    if next(read, None) is not None:
+        raise Stuck("writes some rows or columns only")
+    return (
+        call.lay("pad", value, {**dict.fromkeys(call.trace.axes, Window(1)), **pads}, call.name("pad"))
+        if pads
+        else call.shaped(value)
+    )

@@ -97,6 +97,12 @@ class Call(ABC):
         """Make what cannot be followed a head, which a network may be cut before; `does` is what it does there."""
         return self._image(self.trace.head(self.name(), self.sources, f"{self.what} {why}", does))
 
+    def ended(self, does: str) -> Map:
+        """Make what goes on by values a head, which stays one whatever reads it."""
+        layer = self.trace.head(self.name(), self.sources, f"{self.what} {does}", does)
+        self.trace.firm.add(layer)
+        return self._image(layer)
+
     def _image(self, layer: int) -> Map:
         """Hold what a layer makes; an image that is made of a vector would be a map."""
         self.trace.pooled[layer] &= not self.windowed

@@ -96,7 +96,7 @@ def _cut_notes(cuts: Sequence[Cut], lasts: Sequence[str]) -> tuple[str, ...]:
     """
     if not cuts:
         return ()
-    (name, why, _), *others = cuts
+    (name, why, *_), *others = (cut for cut in cuts if cut.first)
     beside, it = (f", {len(others)} more", name) if others else ("", "it")
     return (f"analysed up to the {_heads(lasts)}; skipped {name}{beside} and what follows: {it} {why}",)
 

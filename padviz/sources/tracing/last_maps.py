@@ -74,7 +74,8 @@ def _before_heads(trace: Trace) -> tuple[set[int], tuple[Cut, ...]]:
     ends -= heads
     heads -= ancestors(trace.layers, ends)  # something that is not known reads those
     behind = {at: tuple(name for name, by in trace.behind.items() if by == at) for at in heads}
-    return ends, tuple(Cut(trace.layers[at].name, trace.heads[at], behind[at]) for at in sorted(heads))
+    first = {at for at in heads if not heads.issuperset(trace.layers[at].inputs)}
+    return ends, tuple(Cut(trace.layers[at].name, trace.heads[at], behind[at], at in first) for at in sorted(heads))
 
 
 def _before_pooling(trace: Trace, at: int) -> int:

@@ -35,9 +35,10 @@ class Trace:
     Every method that lays a layer returns its position, which is what flows along the edges. What
     reads an unknown operation becomes unknown itself. `ends` collects the positions that the graph's
     outputs are made of, heads and pooled ones too. `heads` are unknown layers that a network may be cut before, with
-    what each does; `behind` has the names of what was made of them. `tensors` are names that a file has for positions,
-    and `vectors` those of outputs that are no maps any more, with what they are made of. `tokens` are pooled layers
-    of positions beside tokens, and `attending` has the maps that attention in heads looks at.
+    what each does, and those that are `firm` stay heads even where windows read them; `behind` has the names of what
+    was made of them. `tensors` are names that a file has for positions, and `vectors` those of outputs that are no maps
+    any more, with what they are made of. `tokens` are pooled layers of positions beside tokens, and `attending` has the
+    maps that attention in heads looks at.
 
     >>> trace = Trace("tiny", (8, 9))
     >>> conv = trace.add("conv", "conv", (0,), (Window(3), Window(3)))
@@ -55,6 +56,7 @@ class Trace:
         self.pooled = [False]
         self.ends: set[int] = set()
         self.heads: dict[int, str] = {}
+        self.firm: set[int] = set()
         self.behind: dict[str, int] = {}
         self.tensors: dict[str, int] = {}
         self.vectors: dict[str, frozenset[int]] = {}
@@ -119,6 +121,7 @@ class Trace:
             unknown = self._unknown(name, inputs, self.layers[spoilt[0]].note)
             if self.heads.keys() >= {*spoilt}:
                 self.heads[unknown] = self.heads[spoilt[0]]
+                self.firm |= {unknown} if self.firm & {*spoilt} else set()
             return unknown
         if kind == "global":
             ops = [Adaptive(1)] * len(self.axes)
@@ -206,7 +209,7 @@ class Trace:
 
     def windowed(self, at: int) -> None:
         """Take back that an unknown layer is a head: a window of several taps, or a resize, reads what it made."""
-        for head in ancestors(self.layers, [at]) & self.heads.keys():
+        for head in ancestors(self.layers, [at]) & self.heads.keys() if at not in self.firm else ():
             del self.heads[head]
 
     def _unknown(self, name: str, inputs: Sequence[int], note: str) -> int:

@@ -19,11 +19,15 @@ RULES: tuple[Same, ...] = ("same_upper", "same_lower")
 
 
 class Cut(NamedTuple):
-    """A head that a network is cut before: its name, what it does, and the names of what was made of it."""
+    """A head that a network is cut before: its name, what it does, and the names of what was made of it.
+
+    It is `first` if it reads a map, and not other heads alone.
+    """
 
     name: str
     why: str
     behind: tuple[str, ...] = ()
+    first: bool = True
 
 
 class Traced(NamedTuple):
