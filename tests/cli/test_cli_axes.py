@@ -39,6 +39,16 @@ def test_usage_of_a_signal_speaks_of_samples() -> None:
     assert not any(name in head for name in ("height", "width", "top", "left"))
 
 
+def test_coverage_and_comparisons_of_signals_have_their_length() -> None:
+    (layer,) = facts("coverage", TCN, "--size", "400")["layers"]
+    assert layer["length"] == 400
+    assert not {"height", "width"} & layer.keys()
+    assert "Tcn, 400: share" in said("coverage", TCN, "--size", "400", "--no-picture")
+    results = facts("compare", TCN, "--size", "100,400")["results"]
+    assert [row["size"] for row in results] == [[100], [400]]
+    assert {**results[0]["rim"]} == {"length": [0, 4]}
+
+
 def test_a_signal_is_drawn_as_a_line(tmp_path: Path) -> None:
     for size in ("60", "4000"):  # as a whole, and by its ends
         path = tmp_path / f"{size}.png"

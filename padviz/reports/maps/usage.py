@@ -168,11 +168,17 @@ def compare(
     table = Table((Column(varies, of=lambda row: row.label), *COMPARED), rows)
     screen = [table, Facts(("file", file) for file in files)]
     results = [
-        {varies: label, "error": str(counts)} if isinstance(counts, PadvizError) else counts.summary()
+        {varies: label, "error": str(counts)} if isinstance(counts, PadvizError) else _figures(counts)
         for label, counts in items
     ]
     facts = {"varies": varies, "values": [label for label, _ in items], "results": results}
     return Report("compare", facts, [screen], files=files)
+
+
+def _figures(counts: CountMap) -> Any:
+    """Pick the figures of a map for JSON: those of a signal are of its length alone."""
+    figures = plain(counts.summary())
+    return signal.along_length(figures) if len(counts.network.axes) == 1 else figures
 
 
 def _or_note(counts: CountMap | PadvizError, spelled: Callable[[str], str]) -> tuple[Summary | None, str | None]:
