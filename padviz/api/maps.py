@@ -268,11 +268,11 @@ def kernel(
     """
     from padviz.figures.windows import kernel_cells
     from padviz.geometry.one_layer import MOST, illustrate
-    from padviz.network.network import as_size
+    from padviz.network.network import AXES, as_size, on_axes
     from padviz.network.rewrites import canonical
     from padviz.reports.maps.kernel import report_of
 
-    pixels = as_size(size)
+    pixels = on_axes(as_size(size), AXES[2])
     if max(pixels) > MOST:
         raise OptionError(f"{pixels} does not fit on a screen", option="size", hint=f"use up to {MOST}")
     schemes = dict.fromkeys(canonical(scheme) or "zero" for scheme in names(padding))

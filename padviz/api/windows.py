@@ -139,9 +139,9 @@ def _sides(size: str | int | Iterable[int]) -> list[int]:
             raise OptionError(f"{size!r} are no sides", option="size", hint='use "64:1024", or a list of pixels')
         return sides
     pairs = sizes_in(size)
-    if any(height != width for height, width in pairs):
+    if any(len({*pair}) > 1 for pair in pairs):
         raise OptionError(f"{size!r} are not all square", option="size", hint="look at one side alone, with `axis`")
-    return [height for height, _ in pairs]
+    return [pair[0] for pair in pairs]
 
 
 def taps(

@@ -36,10 +36,11 @@ def command(
     """
     from padviz.figures.windows import kernel_cells
     from padviz.geometry.one_layer import MOST, illustrate
+    from padviz.network.network import AXES, on_axes
     from padviz.reports.maps.kernel import report_of
     from padviz.reports.tables import pixels
 
-    size = size or SIZE
+    size = on_axes(size or SIZE, AXES[2])
     if max(size) > MOST:
         raise OptionError(f"{pixels(size)} does not fit on a screen", where="--size", hint=f"use up to {MOST}")
     layers = [illustrate(kernel, stride, dilation, size, scheme or "zero") for scheme in paddings or (None,)]

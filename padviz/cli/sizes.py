@@ -50,11 +50,11 @@ def command(
 
 def _sides(sizes: tuple[Pixels, ...]) -> list[int]:
     """List the sides to look at, in order."""
-    for height, width in sizes:
-        if height != width:
-            what = f"{height}x{width} is not square"
+    for size in sizes:
+        if len({*size}) > 1:
+            what = f"{'x'.join(map(str, size))} is not square"
             raise OptionError(what, where="--size", hint="look at one side alone, with --axis height or width")
-    return sorted(side for side, _ in sizes) or [*range(64, 1025)]
+    return sorted(size[0] for size in sizes) or [*range(64, 1025)]
 
 
 def _read(model: str, sizes: tuple[Pixels, ...], same: bool, padding: str | None, layers: Names) -> Network:

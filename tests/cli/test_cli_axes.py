@@ -98,6 +98,10 @@ def test_tiles_say_what_chunks_read_again() -> None:
         (f"fields {VIDEO} -o fields.png", "fields are drawn"),
         (f"taps {VIDEO} -o taps.png", "taps are drawn"),
         (f"tiles {TCN} --size 400 --tile 99 -o plan.png", "plans are drawn of images, and the input has 1 axis"),
+        ("kernel --size 2x3x4", "--size: 2 x 3 x 4 has 3 numbers, and the input has 2"),
+        ("sizes vgg11 --size 2x3x4", "--size: 2x3x4 is not square"),
+        (f"sizes {TCN} --axis height", "--axis: axis 'height' is not known; use both, length"),
+        (f"convert {TCN}", "Tcn: a description is of images, and its input has length"),
         (f"responses {TCN}", "Tcn: its input has length, and this is done on images"),
     ],
 )

@@ -58,6 +58,9 @@ def to_toml(network: Network) -> str:
     layers = [
         {op = "conv", name = "features.0", out = 64, kernel = 3, padding = 1},
     """
+    if len(network.axes) != 2:
+        what = f"a description is of images, and its input has {' x '.join(network.axes)}"
+        raise DescriptionError(what, where=network.name)
     for layer in network.layers:
         check_known(network, layer)
     network = replace(network, layers=tuple(map(_filled, network.layers)))
