@@ -251,3 +251,12 @@ def test_hostile_archives_are_refused_before_they_are_unpacked(tmp_path: Path) -
     path.write_bytes(b"no archive")
     with pytest.raises(PadvizError, match=r"f\.keras: is no archive as a \.keras file is"):
         padviz.load(path)
+
+
+def test_models_that_call_others_many_times_over_are_refused_in_time(tmp_path: Path) -> None:
+    model = sequential([image(8, 8, 3), layer("ReLU", "r")], "m")
+    for _ in range(15):
+        called = {**model, "name": "m", "inbound_nodes": layer("", "", "image", "m", "m#1")["inbound_nodes"]}
+        model = functional([image(8, 8, 3), called], "m")
+    with pytest.raises(PadvizError, match=r"f\.keras: calls more than 5000 layers"):
+        padviz.load(written(tmp_path / "f.keras", model))

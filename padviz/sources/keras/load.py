@@ -20,7 +20,7 @@ from padviz.sources.keras.run import Image, image_of, trace
 from padviz.sources.tracing.general import About, general
 
 USUAL = 224  # pixels of a side that a model leaves open
-MOST_BYTES = 1 << 24  # of a description
+MOST_BYTES = 1 << 23  # of a description
 EXPORT = 'save it from Keras 3, as model.save("x.keras"), or export it to .onnx'
 
 

@@ -9,7 +9,7 @@ from typing import Any
 MODELS = ("Functional", "Sequential", "Model")  # of which layers are known; any other class has code of its own
 WRAPPERS = ("SpectralNormalization",)  # of one layer, which they leave as it is
 DEEPEST = 20  # models inside of one another
-MOST_LAYERS = 10_000  # of one model
+MOST_LAYERS = 5_000  # of one model
 Config = Mapping[str, Any]
 
 

@@ -17,7 +17,7 @@ from padviz.sources.tracing.calls import Result, follow, passed
 from padviz.sources.tracing.sizes.rows import Probes
 from padviz.sources.tracing.trace import Trace
 
-MOST_CALLS = 30_000  # those of models inside of others included
+MOST_CALLS = 5_000  # those of models inside of others included
 CHANNELS = (1, 3, 4)  # of an image
 
 
@@ -47,9 +47,10 @@ def image_of(model: Model) -> Image:
 
 
 def _all_steps(model: Model) -> Iterator[Step]:
+    """List the calls of a model, and of those inside of it, each of these once."""
     for step in model.steps:
         yield step
-        if step.model:
+        if step.model and not step.call:
             yield from _all_steps(step.model)
 
 

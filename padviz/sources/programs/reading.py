@@ -18,8 +18,8 @@ from padviz.files.packed import BROKEN, member, unpacked
 from padviz.network.network import Size
 
 GRAPHS = re.compile(r"(?:[^/]+/)?(?:models/[^/]+\.json|serialized_exported_program\.json)")
-MOST_BYTES = 1 << 25  # of a graph
-MOST_CALLS = 30_000
+MOST_BYTES = 1 << 24  # of a graph
+MOST_CALLS = 10_000
 HINT = "save it anew: torch.export.save(torch.export.export(module, (image,)), FILE)"
 DTYPES = dict(enumerate(
     (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.half, torch.float, torch.double), 1

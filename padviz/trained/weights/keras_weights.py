@@ -61,7 +61,7 @@ def _steps(model: Model, path: str = "") -> Iterator[tuple[str, Step]]:
     """List the layers of a model by their paths."""
     for step in model.steps:
         yield f"{path}{step.name}", step
-        if step.model:
+        if step.model and not step.call:
             yield from _steps(step.model, f"{path}{step.name}/")
 
 
