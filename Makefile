@@ -123,7 +123,7 @@ clean:
 
 .venv-zoo/.tools: .venv/bin/python pyproject.toml
 	$(BIN)/python -m venv --clear .venv-zoo
-	.venv-zoo/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test,torch,onnx,trained,test-zoo]'
+	.venv-zoo/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test,torch,onnx,trained,keras,test-zoo]'
 	touch $@
 
 .venv/.chromium: .venv/bin/python

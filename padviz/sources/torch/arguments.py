@@ -10,6 +10,9 @@ from torch import Tensor
 
 PLAIN = frozenset((int, float, bool, str))  # most of what is no tensor
 
+RECURRENT = frozenset(("lstm", "gru", "rnn_tanh", "rnn_relu"))
+RECURRENT_ARGUMENTS = 9  # of them: the input, its states, weights, biases?, layers, dropout, training?, both ways?, ...
+
 
 def op_of(func: Any) -> str:
     """Name a function plainly, without the marks of operators, of in-place versions and of overloads.
@@ -58,6 +61,20 @@ def without_data(value: Any, of: Callable[[Tensor], Tensor] | None = None) -> An
 def hollow(tensor: Tensor) -> Tensor:
     """Make a tensor of the same shape and type, without data."""
     return torch.empty_like(tensor, device="meta", requires_grad=False)
+
+
+def recurrent(op: str, args: Any) -> tuple[Tensor, ...] | None:
+    """Make, without data, what a recurrent layer returns: PyTorch works through it step by step.
+
+    >>> x, state = torch.empty(7, 1, 4, device="meta"), torch.empty(2, 1, 5, device="meta")
+    >>> [tuple(t.shape) for t in recurrent("lstm", (x, (state, state), [], True, 1, 0.0, False, True, False))]
+    [(7, 1, 10), (2, 1, 5), (2, 1, 5)]
+    """
+    if op not in RECURRENT or len(args) != RECURRENT_ARGUMENTS or not isinstance(args[2], list | tuple):
+        return None
+    states = tensors_in(args[1])
+    features = states[0].shape[-1] * (2 if args[-2] else 1)
+    return args[0].new_empty((*args[0].shape[:-1], features)), *map(torch.empty_like, states)
 
 
 class Refused(RuntimeError):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from padviz.network.graph import ancestors
-from padviz.sources.torch.arguments import Refused, hollow, op_of, tensors_in, without_data
+from padviz.sources.torch.arguments import Refused, hollow, op_of, recurrent, tensors_in, without_data
 from padviz.sources.torch.call import Call, Values
 from padviz.sources.torch.data import MOVERS, NEW, READS, found, is_sized, made, unread_of, with_numbers
 from padviz.sources.torch.memory import CONSTANTS, SIZED, UNREAD, WITHOUT, Layers, Memory, place
@@ -124,6 +124,8 @@ class Tracer(TorchFunctionMode):
         """Make what a call returns, and tell whether its shape is a matter of values."""
         if op in ALIKE and args and id(args[0]) in self.values:  # PyTorch works long on shapes that are known
             return torch.empty_like(args[0]), False
+        if (returned := recurrent(op, args)) is not None:
+            return returned, False
         if (one := found(op, args, kwargs)) is not None:
             return one, True
         out = made(func, op, args, kwargs)
