@@ -21,7 +21,8 @@ from tests.sweeps import SLOW
 
 SEED = os.environ.get("SEED", "1")
 SIGNALS = 10
-UNTRIED = ("--open", "--weights", "--allow-modules", "--neutral")  # they need a browser, PyTorch, or what is not known
+# They need a browser, a module, what is not known, a signal, or folders of labels.
+UNTRIED = ("--open", "--weights", "--allow-modules", "--neutral", "--shape", "--chunk", "--images")
 
 
 @pytest.mark.parametrize("kind", FUZZED)

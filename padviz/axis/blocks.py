@@ -15,8 +15,8 @@ from padviz.errors import SizeError
 def block_strips(op: Blocks, n: int) -> Iterator[Strip]:
     """Lay a strip for each pair of places in a block, or for each row, whichever are fewer.
 
-    >>> [tuple(strip[:5]) for strip in block_strips(Blocks(2), 4)][:2]
-    [(0, 2, 0, 2, 2), (0, 2, 1, 2, 2)]
+    >>> [tuple(strip[:5]) for strip in block_strips(Blocks(2), 6)][:2]
+    [(0, 2, 0, 2, 3), (0, 2, 1, 2, 3)]
     """
     size, step = op.of(n)
     if step > 1:

@@ -50,7 +50,6 @@ def command(
       padviz tiles unet_padded --size 2048x1536 --tile 512
       padviz tiles unet_padded --size 1024 --tile 512 --for monai
       padviz tiles model.onnx --size 1024 --tile 256 --verify
-      padviz tiles codec:decoder --chunk 16
     """
     from padviz.api.tiles import verify_tiles
     from padviz.cutting.chunks import chunks_of

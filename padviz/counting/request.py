@@ -102,7 +102,8 @@ def box_of(
         raise OptionError("needs one target layer", option="unit", hint="name one `layer`")
     ((name, shape),) = shapes.items()
     if not isinstance(unit, tuple | list) or len(unit) != 2:
-        raise OptionError(f"{unit!r} is not a unit", option="unit", hint="use (row, column), numbers or slices")
+        said = plain(unit) if isinstance(unit, tuple) else unit
+        raise OptionError(f"{said!r} is not a unit", option="unit", hint="use (row, column), numbers or slices")
     rows, cols = (_range(which, n) for which, n in zip(unit, shape, strict=True))
     if not rows or not cols:
         what = f"{plain(unit)} is outside of layer {name}, which has {shape[0]} x {shape[1]} units"

@@ -244,7 +244,7 @@ def test_a_target_may_be_the_input_or_out_of_its_reach() -> None:
 
 def test_names_and_sizes() -> None:
     assert as_size([3, 4]) == (3, 4)
-    for bad in (0, (1, 2, 3), (4, -1), 10**9):
+    for bad in (0, (1, 2, 3, 4), (4, -1), 10**9):
         with pytest.raises(PadvizError, match="size"):
             as_size(bad)
     assert nearest("xyz", ["abc"]) == ""

@@ -67,7 +67,7 @@ def _hold_support(
     build: Callable[[], nn.Module], network: padviz.Network, size: Size, channels: int
 ) -> tuple[str, str]:
     ran = run(build(), size, channels)
-    heads, judged = last_maps(network), 0
+    heads, judged = network.targets or last_maps(network), 0
     for head in heads:
         height, width = padviz.usage(network, size=size, layer=head).target.shape
         shape = height, width

@@ -243,7 +243,7 @@ def rejoined(atoms: Iterable[Atom]) -> Dim:
     """Put parts of one axis together again, the outermost first, however far apart in a tensor they are.
 
     >>> rejoined([Atom("h", "inner", 2, step=4), Atom("h", "inner", 4, step=1)])
-    (Atom(axis='h', part='inner', size=8, looked=False, step=1),)
+    (Atom(axis='h', part='inner', size=8, looked=False, step=1, beside=()),)
     """
     return joined(replace(atom, looked=False) for atom in atoms)
 
