@@ -55,7 +55,7 @@ convert net.onnx --size 12 --same --padding valid -o b.toml --overwrite
 export net.toml --size 8:12:2 --what usage,coverage --bare -o out --jobs 1 --format json,png
 trial net.onnx --trained-at 16 --noise -n 3 --size 17 --padding zero/circular --mean .5 --std .2 -o a.png --overwrite
 trial net.onnx --trained-at 12x16 --images . -n 2 --seed 1 --format csv
-rings --gt gt.json --pred pred.json --rings 3 --iou .2,.5 --format csv --seed 1 -o a.txt --overwrite
+rings --gt gt.json --pred pred.json --rings 3 --iou .2,.5 --format csv --seed 1 -o a.csv --overwrite
 rings vgg11 --gt gt.json --pred pred.json --size 64 --px 4,8 --by-class --format json -o a.png --overwrite
 seen net.onnx --size 16 --noise -n 2 --patch 4 --grid 5 --seed 1 --format csv --resume -o a.svg --overwrite
 seen net.onnx --size 16 --images . -n 2 --patch 4 --mean .5 --std .2 --format markdown
