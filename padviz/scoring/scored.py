@@ -47,15 +47,16 @@ def resamples(images: int, seed: int) -> NDArray[np.uint8]:
 def estimate(values: NDArray[Any], least: float = -1) -> Estimate:
     """Take the first figure, and mirror the others about it, since what is off in resamples is off in it likewise.
 
-    Figures lie between `least` and 1.
+    Figures lie between `least` and 1, and the first one is never outside of the interval.
 
     >>> estimate(np.array([0.5, 0.5, 0.6, 0.8]))
-    Estimate(value=0.5, low=0.21, high=0.495)
+    Estimate(value=0.5, low=0.21, high=0.5)
     """
     if np.isnan(values[0]):
         return Estimate(None, None, None)
     low, high = np.clip(2 * values[0] - np.nanquantile(values[1:], [0.975, 0.025]), least, 1).round(12).tolist()
-    return Estimate(float(values[0]), low, high)
+    value = float(values[0])
+    return Estimate(value, min(low, value), max(high, value))
 
 
 def ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[Any]:

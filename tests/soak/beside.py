@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.scoring.made import coco_files, scenes
+
 NET = """size = 12
 layers = [
     {op = "conv", name = "a", kernel = 3, padding = 1, stride = 2, out = 3, groups = "depthwise"},
@@ -101,6 +103,7 @@ def lay_out(whole: bool) -> None:
     if whole:
         Path("b.png").write_bytes(picture())
         Path(KEPT).write_bytes(sweep())
+        coco_files(scenes(0, images=4))
     elif not os.path.lexists("pipe"):
         Path("data").write_bytes(np.ones(16, np.float32).tobytes())
         Path("folder").mkdir()
