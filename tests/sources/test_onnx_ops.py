@@ -414,3 +414,14 @@ def test_padding_that_was_worked_out_for_one_size_shows(tmp_path: Path) -> None:
     assert baked(padviz.load(saved(model_of(body, 13), tmp_path))) == ("a", "c")
     rule = model_of('y = Conv <auto_pad = "SAME_UPPER", strides = [2, 2]> (x, w3x3)', 13)
     assert baked(padviz.load(saved(rule, tmp_path))) == ()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_nodes_may_come_in_any_order(seed: int, tmp_path: Path) -> None:
+    body = "a = Conv <pads = [1, 1, 1, 1]> (x, w3x3) b = Relu (a) c = Conv <strides = [2, 2]> (b, w3x3) y = Relu (c)"
+    model = model_of(body, 13)
+    expected = padviz.usage(saved(model, tmp_path), (15, 18)).counts
+    nodes = [model.graph.node[at] for at in np.random.default_rng(seed).permutation(len(model.graph.node))]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    assert (padviz.usage(saved(model, tmp_path), (15, 18)).counts == expected).all()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +152,7 @@ def parse_model(content: bytes, where: str) -> Model:
         raise DescriptionError(f"is of opset {opset}", where=where, hint=hint)
     if len(proto.graph.node) > MOST_NODES:
         raise DescriptionError(f"has more than {MOST_NODES} nodes", where=where)
+    put_in_order(proto.graph)
     return as_model(proto, where)
 
 
@@ -224,6 +227,19 @@ def _value(proto: Proto) -> Any:
         return list(proto.floats if kind == 6 else proto.ints)
     single = {1: "f", 2: "i", 4: "t", 5: "g"}.get(kind)
     return getattr(proto, single) if single else None
+
+
+def put_in_order(graph: Proto) -> None:
+    """Put nodes behind those whose outputs they read, where some are not; leave the order alone if there is none."""
+    outputs = [name for node in graph.node for name in node.output if name]
+    makers = {name: at for at, node in enumerate(graph.node) for name in node.output if name}
+    before = {at: {makers[name] for name in reads(node) if name in makers} for at, node in enumerate(graph.node)}
+    if len(makers) < len(outputs) or all(j < at for at, earlier in before.items() for j in earlier):
+        return
+    with suppress(CycleError):
+        nodes = [graph.node[at] for at in TopologicalSorter(before).static_order()]
+        del graph.node[:]
+        graph.node.extend(nodes)
 
 
 def needed(graph: Proto) -> list[Proto]:
