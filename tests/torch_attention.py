@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tests.torch_calls import Counting, Size, _tensors
+from tests.torch_calls import Counting, Size, tensors_in
 
 HIDDEN = -50
 OWN = {"roll", "swapaxes", "view", "reshape", "flip"}
@@ -25,7 +25,7 @@ class Attending(Counting):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "").strip("_")
-        if not any(t.requires_grad for t in _tensors((args, kwargs))):
+        if not any(t.requires_grad for t in tensors_in((args, kwargs))):
             return (
                 (args[0] > HIDDEN).double() if name == "softmax" and torch.is_tensor(args[0]) else func(*args, **kwargs)
             )

@@ -50,18 +50,18 @@ class Counting(TorchFunctionMode):
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
         name = (func.__self__.__name__ if name == "__get__" else name).strip("_")
-        if not any(t.requires_grad for t in _tensors((args, kwargs))):
+        if not any(t.requires_grad for t in tensors_in((args, kwargs))):
             return func(*_shapes_only(args), **_shapes_only(kwargs))
         if handler := getattr(self, f"on_{name}", None):
             return handler(*args, **kwargs)
         if name in ALONE:
-            return next(t for t in _tensors(args) if t.requires_grad)
+            return next(t for t in tensors_in(args) if t.requires_grad)
         if name in SUMS:
             return self._together(args[0], args[1], product=name in PRODUCTS, added=name in ADDED)
         out = func(*args, **kwargs)
         if name == "flatten" and args[0].ndim == 4 and out.ndim < 4:
             self._pool(args[0])
-        if name not in PLAIN and any(t.requires_grad for t in _tensors(out)):
+        if name not in PLAIN and any(t.requires_grad for t in tensors_in(out)):
             raise NotImplementedError(f"{name} is not counted")
         return out
 
@@ -236,12 +236,12 @@ def _shapes_only(value: Any) -> Any:
     return type(value)(map(_shapes_only, value)) if type(value) in (tuple, list) else value
 
 
-def _tensors(value: Any) -> list[Tensor]:
+def tensors_in(value: Any) -> list[Tensor]:
     if isinstance(value, Tensor):
         return [value]
     if isinstance(value, dict):
         value = list(value.values())
-    return [t for each in value for t in _tensors(each)] if isinstance(value, tuple | list) else []
+    return [t for each in value for t in tensors_in(each)] if isinstance(value, tuple | list) else []
 
 
 def count(
@@ -271,7 +271,7 @@ def count(
     finally:
         for hook in hooks:
             hook.remove()
-    maps = [each for each in _tensors(out) if each.ndim == 4]
+    maps = [each for each in tensors_in(out) if each.ndim == 4]
     maps = maps or [counting.pooled]
     sum(each[:, 0].sum() for each in maps).backward()
     assert image.grad is not None

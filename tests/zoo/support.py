@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from tests.torch_calls import tensors_in
+
 Size = tuple[int, int]
 
 SAME = {
@@ -204,13 +206,5 @@ def run(module: nn.Module, size: Size, channels: int = 3, seed: int = 0) -> Run:
     finally:
         for hook in hooks:
             hook.remove()
-    returned = [LastMap(each, (2, 3)) for each in _tensors(out) if each.ndim == 4 and each.requires_grad]
+    returned = [LastMap(each, (2, 3)) for each in tensors_in(out) if each.ndim == 4 and each.requires_grad]
     return Run(image, [*reading.pooled, *returned], outputs)
-
-
-def _tensors(value: Any) -> list[Tensor]:
-    if isinstance(value, Tensor):
-        return [value]
-    if isinstance(value, dict):
-        value = list(value.values())
-    return [t for each in value for t in _tensors(each)] if isinstance(value, tuple | list) else []
