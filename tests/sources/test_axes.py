@@ -97,7 +97,7 @@ def test_a_size_fits_the_axes_of_a_network() -> None:
 
 
 def test_what_no_axis_answers_is_refused_by_name() -> None:
-    with pytest.raises(PadvizError, match="function lstm is not known"):
+    with pytest.raises(PadvizError, match="lstm sees what comes before each position alone"):
         padviz.usage(Demucs(recurrent=True), 128)
     with pytest.raises(PadvizError, match="maps are 2-D, and its input has depth x height x width"):
         padviz.usage(VOLUMES["U-Net"][0](), 16)

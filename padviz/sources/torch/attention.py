@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from padviz.sources.torch.arguments import tensors_in
 from padviz.sources.torch.call import Call
@@ -64,9 +64,9 @@ def linear(call: Call, input: Any, weight: Any, bias: Any = None) -> Result:
     return weighed(call, value, [*range(input.ndim)], [*range(input.ndim - 1), "out"], {"out": call.out.shape[-1]})
 
 
-def weighed(call: Call, value: Map, own: Letters, out: Letters, sizes: Mapping[Any, int]) -> Result:
+def weighed(call: Call, value: Map, own: Letters, out: Letters, sizes: Mapping[Any, int]) -> Map:
     """Multiply by weights, whose channels are others than those of the same layer."""
-    return contracting.linear(call, value, own, out, sizes, part=(id(call.out),))
+    return cast("Map", contracting.linear(call, value, own, out, sizes, part=(id(call.out),)))
 
 
 def matmul(call: Call, input: Any, other: Any) -> Result:
@@ -119,6 +119,22 @@ def attention(call: Call, query: Any, key: Any, value: Any, *args: Any, **option
         scores = replace(queries, dims=(*queries.known[:-1], looked_at(read.known[at])))
         seen = contract(call, [(scores, looks), (read, own)], out, _never)
     return [seen, *[Map(None, seen.at)] * (len(tensors_in(call.out)) - 1)]
+
+
+def recurrence(call: Call, input: Any, states: Any, weights: Any, biases: bool, layers: int, *how: Any) -> Result:
+    """Run recurrent layers, each both ways along a sequence: every step sees every step."""
+    _, _, both_ways, first = (*how, False)[:4]  # after dropout and training: whether batches come first
+    value, steps = call.map(input), 1 if first else 0
+    seen = weighed(call, value, "nlk", "nlo", {"o": tensors_in(call.out)[0].shape[-1]})
+    if len(call.maps) > 1:
+        raise Stuck("begins with states that are made of a map")
+    if any(map(has_positions, seen.known[steps : steps + 1])):
+        if not both_ways:
+            raise Stuck("sees what comes before each position alone")
+        for _ in range(layers):
+            seen = cast("Map", contracting.along(call, seen, [steps], f"{call.op} over positions"))
+    last = call.trace.broken(call.inner("state"), [seen.at], f"the last state of {call.op} is read")
+    return [seen, *[Map(None, last)] * (len(tensors_in(call.out)) - 1)]
 
 
 def _never(values: Sequence[Map]) -> int:

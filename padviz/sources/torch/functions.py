@@ -9,6 +9,7 @@ from padviz.sources.torch import attention as mixing
 from padviz.sources.torch import merging as merge
 from padviz.sources.torch import views as views
 from padviz.sources.torch import windows as windows
+from padviz.sources.torch.arguments import RECURRENT
 from padviz.sources.torch.call import RESIZES, Call, named
 from padviz.sources.torch.data import WHY
 from padviz.sources.torch.memory import CONSTANTS
@@ -66,6 +67,7 @@ TABLE: Mapping[str, Handler] = {
     **dict.fromkeys(["scaled_dot_product_attention", "multi_head_attention_forward"], mixing.attention),
     **dict.fromkeys(["batch_norm", "native_batch_norm"], merge.batch_norm),
     **dict.fromkeys(["layer_norm", "rms_norm"], merge.layer_norm),
+    **dict.fromkeys(RECURRENT, mixing.recurrence),
     "group_norm": merge.norm,
     "instance_norm": merge.instance_norm,
     "native_batch_norm_legit_no_training": merge.batch_norm_of_three,
