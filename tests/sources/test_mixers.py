@@ -7,9 +7,11 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 import padviz
 from tests.sources.test_moving import check_supports
+from tests.sources.test_torch_functions import After
 
 SIZES = ((24, 32), (40, 16))
 
@@ -43,10 +45,41 @@ class States(Recurrence):
         return x + states.permute(0, 2, 1).reshape(1, 8, 1, -1)
 
 
+def in_heads(x: Tensor, heads: int = 2) -> Tensor:
+    """The channels of each position, in heads: (n, heads, positions, channels)."""
+    return x.flatten(2).unflatten(1, (heads, -1)).mT
+
+
+class TalkingHeads(nn.Module):
+    """Attention whose scores are mixed over heads, by strided queries, beside a local branch, as in EfficientFormer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, 2, 1)
+        self.queries = nn.Conv2d(8, 8, 3, 2, 1)
+        self.keys = nn.Conv2d(8, 8, 1)
+        self.local = nn.Conv2d(8, 8, 3, 2, 1)
+        self.talks = nn.ModuleList(nn.Conv2d(2, 2, 1) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        queries, keys, local = self.queries(x), in_heads(self.keys(x)), self.local(x)
+        scores = self.talks[0](in_heads(queries) @ keys.mT / 100)
+        seen = self.talks[1](scores.softmax(-1)) @ keys
+        return functional.interpolate(seen.mT.reshape(local.shape) + local, scale_factor=2, mode="bilinear")
+
+
+def talking_at_each_place(x: Tensor) -> Tensor:
+    """A convolution of one tap that reads rows as a batch."""
+    return functional.conv2d(x.permute(2, 1, 0, 3), torch.rand(8, 8, 1, 1).to(x)).permute(2, 1, 0, 3)
+
+
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "LSTMs along rows and columns": lambda: Recurrence(nn.LSTM),
     "a GRU of two layers along rows": lambda: Recurrence(nn.GRU, columns=False, layers=2),
     "an RNN along rows": lambda: Recurrence(nn.RNN, columns=False),
+    "heads that talk": TalkingHeads,
+    "a convolution of one tap of rows as a batch": lambda: After(talking_at_each_place),
 }
 
 

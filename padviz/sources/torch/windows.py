@@ -20,8 +20,8 @@ from padviz.sources.tracing.arranging import Map, Stuck
 from padviz.sources.tracing.axis_labels import (
     Dims,
     axis_of,
-    has_parts,
     is_flattened,
+    is_image,
     is_mixed,
     plain,
     positions,
@@ -76,7 +76,7 @@ def conv(
 ) -> Result:  # fmt: skip
     axes = weight.ndim - 2
     taps = laid(weight.shape[2:], stride, padding, dilation, axes=axes)
-    if taps == [Window(1)] * 2 and (value := call.of(input)) and has_parts(value.known):
+    if taps == [Window(1)] * 2 and (value := call.of(input)) and not is_image(value.known, axes):
         return weighed(call, value, [*"nkij"[-input.ndim :]], [*"noij"[-input.ndim :]], {"o": weight.shape[0]})
     value, roles = call.image(input, axes)
     windows = dict(zip(roles, taps, strict=True))

@@ -102,6 +102,17 @@ def has_parts(dims: Dims) -> bool:
     return any(atom.part == "inner" and atom.size > 1 for dim in dims for atom in dim)
 
 
+def is_image(dims: Dims, axes: int) -> bool:
+    """Tell whether rows and columns lie in the last dimensions alone, whole, and are none that attention looks at.
+
+    >>> rows, columns = whole("h", 4), whole("w", 5)
+    >>> is_image(((), plain(8), rows, columns), 2), is_image(((), rows, plain(8), columns), 2)
+    (True, False)
+    """
+    looks = any(atom.looked for dim in dims for atom in dim)
+    return not (looks or has_parts(dims) or any(map(has_positions, dims[:-axes])))
+
+
 def has_places(dims: Iterable[Dim]) -> bool:
     """Tell whether some channels are places in blocks of rows or columns."""
     return any(atom.part == "place" for dim in dims for atom in dim)
