@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import padviz
-from tests.sources.test_moving import check_supports
-from tests.sources.test_torch_functions import After
+from tests.sources.test_moving import attended, check_supports
+from tests.sources.test_torch_functions import After, whole, windows
 
 SIZES = ((24, 32), (40, 16))
 
@@ -74,11 +74,31 @@ def talking_at_each_place(x: Tensor) -> Tensor:
     return functional.conv2d(x.permute(2, 1, 0, 3), torch.rand(8, 8, 1, 1).to(x)).permute(2, 1, 0, 3)
 
 
+def cells(x: Tensor) -> Tensor:
+    """The windows of a map as images of a batch."""
+    return windows(x).permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
+
+
+def whole_of(x: Tensor, rows: int) -> Tensor:
+    """The map of so many rows of windows that such a batch is."""
+    return whole(x.unflatten(0, (1, rows, -1)).permute(0, 3, 1, 2, 4, 5))
+
+
+def by_queries_pooled_in_windows(x: Tensor) -> Tensor:
+    """Attention in windows whose queries are pooled as images, as in SAM 2, and a window over it."""
+    own = cells(x)
+    queries = functional.max_pool2d(own, 2)
+    seen = attended(own.flatten(2).mT, queries.flatten(2).mT).mT.reshape(queries.shape)
+    return functional.avg_pool2d(whole_of(seen, x.shape[2] // 4), 3, 1, 1)
+
+
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "LSTMs along rows and columns": lambda: Recurrence(nn.LSTM),
     "a GRU of two layers along rows": lambda: Recurrence(nn.GRU, columns=False, layers=2),
     "an RNN along rows": lambda: Recurrence(nn.RNN, columns=False),
     "heads that talk": TalkingHeads,
+    "queries that are pooled in windows": lambda: After(by_queries_pooled_in_windows),
+    "means inside of windows": lambda: After(lambda x: whole_of(functional.avg_pool2d(cells(x), 2), x.shape[2] // 4)),
     "a convolution of one tap of rows as a batch": lambda: After(talking_at_each_place),
 }
 

@@ -19,7 +19,9 @@ from padviz.sources.torch.merging import pointwise
 from padviz.sources.tracing.arranging import Map, Stuck
 from padviz.sources.tracing.axis_labels import (
     Dims,
+    alone,
     axis_of,
+    has_positions,
     is_flattened,
     is_image,
     is_mixed,
@@ -29,6 +31,7 @@ from padviz.sources.tracing.axis_labels import (
     with_tokens,
 )
 from padviz.sources.tracing.calls import Result
+from padviz.sources.tracing.meeting.mixing import joined_inside
 
 MODES = {scheme.torch: name for name, scheme in SCHEMES.items() if scheme.torch}
 
@@ -45,8 +48,24 @@ KINDS = {
 def over(call: Call, kind: Kind, input: Any, ops: Iterable[Op | None], channels: Channels | None = None) -> Map:
     """Lay one layer over an image, with an operation for each of its last dimensions."""
     ops = [*ops]
+    if (inside := _inside(call, call.map(input), kind, ops)) is not None:
+        return inside
     value, roles = call.image(input, len(ops))
     return call.lay(kind, value, dict(zip(roles, ops, strict=True)), channels=channels)
+
+
+def _inside(call: Call, value: Map, kind: Kind, ops: Sequence[Op | None]) -> Map | None:
+    """Lay what joins neighbours by so many, inside of the windows that an image is split into; None for all else."""
+    own = [alone(dim) for dim in value.known[-len(ops) :]]
+    split = {
+        atom.axis: op.kernel
+        for atom, op in zip(own, ops, strict=True)
+        if atom and atom.part == "inner" and atom.step == 1 and isinstance(op, Window)
+        and op == Window(op.kernel, op.kernel) and atom.size % op.kernel == 0
+    }  # fmt: skip
+    if len(split) < len(ops) or any(map(has_positions, value.known[-len(ops) - 1 : -len(ops)])):
+        return None
+    return call.shaped(joined_inside(call.arranger, call.name(), kind, value, split))
 
 
 def channels_of(input: Any, out_channels: Any, rank: int, groups: int = 1) -> Channels:

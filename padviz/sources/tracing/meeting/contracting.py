@@ -20,7 +20,7 @@ from padviz.sources.tracing.axis_labels import (
     size_of,
 )
 from padviz.sources.tracing.calls import Call
-from padviz.sources.tracing.meeting.mixing import innermost, mixed, pooled_inside
+from padviz.sources.tracing.meeting.mixing import innermost, joined_inside, mixed
 
 Letters = Sequence[object]
 Times = Callable[[Sequence[Map]], int]  # lays the product of maps, and says where
@@ -172,7 +172,7 @@ def over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Value:
     Over positions that are looked at it is what scores are divided by.
     """
     if isinstance(x, Map) and (inner := innermost(x, [x.known[axis] for axis in axes])):
-        x = pooled_inside(call.arranger, call.name(), x, inner)
+        x = joined_inside(call.arranger, call.name(), "maxpool", x, inner)
     if (isinstance(x, Map) and x.cuts) or (has_parts(x.known) and any(has_positions(x.known[axis]) for axis in axes)):
         x = call.arranger.settled(x)
     gone = [x.known[axis] for axis in axes]

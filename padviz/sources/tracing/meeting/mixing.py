@@ -9,6 +9,7 @@ from itertools import zip_longest
 import numpy as np
 
 from padviz.axis.operations import Blocks, Op, Window
+from padviz.network.layer import Kind
 from padviz.sources.tracing.arranging import Arranger, Cuts, Map, Stuck
 from padviz.sources.tracing.axis_labels import Atom, Dim, positions, rejoined, without_tokens
 from padviz.sources.tracing.sizes.rows import bare, over_of
@@ -74,17 +75,17 @@ def innermost(x: Map, gone: Sequence[Dim]) -> dict[str, int]:
     return ends if split and len(ends) == len(lost) else {}
 
 
-def pooled_inside(arranger: Arranger, name: str, x: Map, inner: Mapping[str, int]) -> Map:
-    """Pool neighbours that are a part of windows: of the parts around them one remains of so many."""
+def joined_inside(arranger: Arranger, name: str, kind: Kind, x: Map, inner: Mapping[str, int]) -> Map:
+    """Join, by their axis, so many neighbours that are a part of windows: of the parts around them one remains."""
     x = arranger.uncut(x)
     ops = [Window(n, n) if (n := inner.get(role, 1)) > 1 else None for role in arranger.trace.axes]
-    layer = arranger.trace.add(name, "maxpool", (x.at,), ops)
+    layer = arranger.trace.add(name, kind, (x.at,), ops)
 
     def fewer(atom: Atom) -> Atom:
         n = inner.get(atom.axis, 1)
         if not atom.is_position or n == 1:
             return atom
-        return replace(atom, size=1) if atom.step == 1 else replace(atom, step=atom.step // n)
+        return replace(atom, size=atom.size // n) if atom.step == 1 else replace(atom, step=atom.step // n)
 
     return replace(x, layer=layer, dims=tuple(tuple(map(fewer, dim)) for dim in x.known))
 
