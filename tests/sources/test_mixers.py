@@ -92,12 +92,25 @@ def by_queries_pooled_in_windows(x: Tensor) -> Tensor:
     return functional.avg_pool2d(whole_of(seen, x.shape[2] // 4), 3, 1, 1)
 
 
+def near_in_windows(x: Tensor) -> Tensor:
+    return functional.conv2d(cells(x), torch.rand(8, 8, 3, 3).to(x), padding=1)
+
+
+def by_queries_convolved_in_windows(x: Tensor, keys: bool = False) -> Tensor:
+    """Attention in windows whose queries, or keys, see their neighbours there, as in EfficientViT."""
+    near, own = (y.flatten(2).mT / 100 for y in (near_in_windows(x), cells(x)))
+    scores = own @ near.mT if keys else near @ own.mT
+    return whole_of((scores.softmax(-1) @ own).mT.unflatten(2, (4, 4)), x.shape[2] // 4)
+
+
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "LSTMs along rows and columns": lambda: Recurrence(nn.LSTM),
     "a GRU of two layers along rows": lambda: Recurrence(nn.GRU, columns=False, layers=2),
     "an RNN along rows": lambda: Recurrence(nn.RNN, columns=False),
     "heads that talk": TalkingHeads,
     "queries that are pooled in windows": lambda: After(by_queries_pooled_in_windows),
+    "queries that are convolved in windows": lambda: After(by_queries_convolved_in_windows),
+    "keys that are convolved in windows": lambda: After(lambda x: by_queries_convolved_in_windows(x, keys=True)),
     "means inside of windows": lambda: After(lambda x: whole_of(functional.avg_pool2d(cells(x), 2), x.shape[2] // 4)),
     "a convolution of one tap of rows as a batch": lambda: After(talking_at_each_place),
 }
@@ -120,3 +133,18 @@ def test_single_units_see_what_their_gradients_say(name: str, size: tuple[int, i
 def test_recurrences_that_see_a_part_of_a_line_are_refused(module: nn.Module, why: str) -> None:
     with pytest.raises(padviz.PadvizError, match=why):
         padviz.usage(module, (24, 32))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: whole_of(near_in_windows(x), x.shape[2] // 4),
+        lambda x: x + whole_of(near_in_windows(x).relu(), x.shape[2] // 4),
+        lambda x: whole_of(attended(near_in_windows(x).flatten(2).mT).mT.unflatten(2, (4, 4)), x.shape[2] // 4),
+        lambda x: near_in_windows(x).flatten(2).softmax(2).sum((0, 2)),
+    ],
+    ids=["alone", "added", "attended", "pooled"],
+)
+def test_what_is_convolved_in_windows_is_refused_but_where_it_asks(function: Callable[[Tensor], Tensor]) -> None:
+    with pytest.raises(padviz.PadvizError, match="conv2d convolves inside of windows"):
+        padviz.usage(padviz.load(After(function), size=(24, 32)), (24, 32))

@@ -68,6 +68,17 @@ def _inside(call: Call, value: Map, kind: Kind, ops: Sequence[Op | None]) -> Map
     return call.shaped(joined_inside(call.arranger, call.name(), kind, value, split))
 
 
+def _asking(call: Call, value: Map, axes: int) -> Map | None:
+    """Convolve inside of windows, each padded by itself: what has their positions may ask, and cannot be followed."""
+    own = [alone(dim) for dim in value.known[-axes:]]
+    sizes = [atom.size for atom in own if atom and atom.part == "inner" and atom.step == 1]
+    if tuple(sizes) != call.out.shape[-axes:] or has_positions(value.known[-axes - 1]):
+        return None
+    layer = call.broken("convolves inside of windows").at
+    call.trace.asking[layer] = value.at
+    return call.shaped(replace(value, layer=layer, part=()))
+
+
 def channels_of(input: Any, out_channels: Any, rank: int, groups: int = 1) -> Channels:
     """Count the channels of a convolution over the last `rank` dimensions; images of a batch are groups of it."""
     batch = prod(input.shape[: -rank - 1])
@@ -97,10 +108,12 @@ def conv(
     taps = laid(weight.shape[2:], stride, padding, dilation, axes=axes)
     if taps == [Window(1)] * 2 and (value := call.of(input)) and not is_image(value.known, axes):
         return weighed(call, value, [*"nkij"[-input.ndim :]], [*"noij"[-input.ndim :]], {"o": weight.shape[0]})
-    value, roles = call.image(input, axes)
-    windows = dict(zip(roles, taps, strict=True))
     if call.of(weight) in call.spatial:
         raise Stuck("has a kernel that is made of a map")
+    if (asking := _asking(call, call.map(input), axes)) is not None:
+        return asking
+    value, roles = call.image(input, axes)
+    windows = dict(zip(roles, taps, strict=True))
     pad, (path, module) = call.trace.layers[value.at], call.modules.stack[-1]
     if pad.name == f"{path}.pad" and getattr(module, "padding_mode", "zeros") != "zeros":
         ops = {role: _with_pad(window, pad.ops[call.trace.axes[role]]) for role, window in windows.items()}

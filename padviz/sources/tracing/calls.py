@@ -130,7 +130,7 @@ def follow(call: Call) -> Result:
     known, or that padviz is stuck at, is an error once a target depends on it.
     """
     layers = list(dict.fromkeys(value.at for value in call.maps))
-    if spoilt := [at for at in layers if call.trace.layers[at].kind == "unknown"]:
+    if spoilt := [at for at in layers if call.trace.layers[at].kind == "unknown" and at not in call.trace.asking]:
         return _spoilt(call, layers, spoilt)
     try:
         result = call.without_positions()

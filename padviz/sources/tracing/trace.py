@@ -38,7 +38,8 @@ class Trace:
     what each does, and those that are `firm` stay heads even where windows read them; `behind` has the names of what
     was made of them. `tensors` are names that a file has for positions, and `vectors` those of outputs that are no maps
     any more, with what they are made of. `tokens` are pooled layers of positions beside tokens, and `attending` has the
-    maps that attention in heads looks at.
+    maps that attention in heads looks at. `asking` are unknown layers by which attention may look, as what scores are
+    made of is left out, each with one of its size that is known.
 
     >>> trace = Trace("tiny", (8, 9))
     >>> conv = trace.add("conv", "conv", (0,), (Window(3), Window(3)))
@@ -64,6 +65,7 @@ class Trace:
         self.attending = Attending()
         self.origin: Origin | None = None
         self._names: dict[str, int] = {"input": 1}
+        self.asking: dict[int, int] = {}
         self.moving: dict[int, Ops] = {}
         self.turns = Turns(np.full(probes.axes[0].shape, -1)) if probes else None
         self._rows: list[Each] = [probes.axes] if probes else []

@@ -104,7 +104,7 @@ def met(dims: Dims, gone: Iterable[Dim]) -> Dims:
 
 def _attended(call: Call, scores: Term, seen: Term, summed: Collection[object], dims: Dims) -> Map:
     """Attend: scores times values, where every position that looks sees every one that is looked at."""
-    like = scores.value.at
+    like = call.trace.asking.get(scores.value.at, scores.value.at)
     dims = tuple(tuple(atom for atom in dim if atom.size > 1 or not atom.looked) for dim in dims)
     if not seen.places - {*summed}:
         return Map(dims, call.trace.mix(call.name(), seen.value.at, like))
