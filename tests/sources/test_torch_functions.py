@@ -318,7 +318,7 @@ UNKNOWN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
         "reads as an image what attention looks at",
     ),
     "positions as channels": (
-        lambda x: functional.conv2d(x.flatten(2).transpose(1, 2).unsqueeze(3), torch.ones(8, 768, 1, 1)),
+        lambda x: functional.conv2d(x.flatten(2).transpose(1, 2).unsqueeze(3), torch.ones(8, 768, 3, 1)),
         "reads height or width as channels",
     ),
 }  # fmt: skip
