@@ -74,6 +74,30 @@ def talking_at_each_place(x: Tensor) -> Tensor:
     return functional.conv2d(x.permute(2, 1, 0, 3), torch.rand(8, 8, 1, 1).to(x)).permute(2, 1, 0, 3)
 
 
+class RelativePositions(nn.Module):
+    """Attention of pooled positions, with terms that queries make for each row and column, as in MViT."""
+
+    def __init__(self, written: bool = True) -> None:
+        super().__init__()
+        self.stem, self.pool = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, 2, 1)
+        self.rows, self.columns = nn.Parameter(torch.rand(16, 8)), nn.Parameter(torch.rand(16, 8))
+        self.written = written
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        queries, keys = self.pool(x), functional.avg_pool2d(x, 4)
+        n, c, h, w = queries.shape
+        high, wide = keys.shape[2:]
+        scores = queries.flatten(2).mT @ keys.flatten(2) / 100
+        rows = torch.einsum("nchw,kc->nhwk", queries / 100, self.rows[:high]).unsqueeze(-1)
+        columns = torch.einsum("nchw,kc->nhwk", queries / 100, self.columns[:wide]).unsqueeze(-2)
+        both = (scores.view(n, h, w, high, wide) + rows + columns).view(scores.shape)
+        if self.written:
+            scores[:, 0:] = both
+        seen = (scores if self.written else both).softmax(-1) @ keys.flatten(2).mT
+        return (seen + queries.flatten(2).mT).mT.reshape(n, c, h, w)
+
+
 def cells(x: Tensor) -> Tensor:
     """The windows of a map as images of a batch."""
     return windows(x).permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
@@ -108,6 +132,8 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "a GRU of two layers along rows": lambda: Recurrence(nn.GRU, columns=False, layers=2),
     "an RNN along rows": lambda: Recurrence(nn.RNN, columns=False),
     "heads that talk": TalkingHeads,
+    "terms of relative positions": lambda: RelativePositions(written=False),
+    "scores that are written over": RelativePositions,
     "queries that are pooled in windows": lambda: After(by_queries_pooled_in_windows),
     "queries that are convolved in windows": lambda: After(by_queries_convolved_in_windows),
     "keys that are convolved in windows": lambda: After(lambda x: by_queries_convolved_in_windows(x, keys=True)),

@@ -11,7 +11,15 @@ from torch import Tensor
 from padviz.axis.operations import Window
 from padviz.sources.torch.call import Call
 from padviz.sources.tracing.arranging import Map, Stuck
-from padviz.sources.tracing.axis_labels import axis_of, has_positions, is_positions, positions, size_of, with_tokens
+from padviz.sources.tracing.axis_labels import (
+    axis_of,
+    has_looked,
+    has_positions,
+    is_positions,
+    positions,
+    size_of,
+    with_tokens,
+)
 from padviz.sources.tracing.calls import Result, side_by_side, together
 from padviz.sources.tracing.meeting.masks import MASKED, cuts_of
 from padviz.sources.tracing.slices_as_padding import Row, as_pad
@@ -25,7 +33,7 @@ def add(call: Call, *args: Any, **options: Any) -> Result:
 
 def masked(call: Call, x: Map, hides: Callable[[Tensor], Tensor]) -> Map:
     """Cut the windows that scores are of, where numbers beside them hide positions from each other."""
-    if x.dims is None or not any(atom.looked for dim in x.dims for atom in dim):
+    if x.dims is None or not has_looked(x.dims):
         return x
     for tensor in call.tensors:
         if not call.of(tensor) and (numbers := call.numbers(tensor)) is not None:

@@ -245,6 +245,8 @@ def setitem(call: Call, input: Any, index: Any, new: Any) -> Result:
     if value is None and source is not None:
         return _placed(call, input, index, source)
     given = [item for item in _whole_index(index, input.ndim) if item is not None]
+    if source and input.shape == new.shape and all(map(_is_whole, given, input.shape)):
+        return call.shaped(source)
     dims = value.known if value else ()
     if len(dims) != len(given) or any(
         positions(dim) and item != slice(None) for dim, item in zip(dims, given, strict=True)
@@ -252,6 +254,10 @@ def setitem(call: Call, input: Any, index: Any, new: Any) -> Result:
         raise Stuck("writes some rows or columns only")
     at = [x.at for x in call.maps]
     return call.shaped(Map(dims, at[0] if len(at) == 1 else call.trace.merge(call.name("merge"), "concat", at)))
+
+
+def _is_whole(item: Any, n: int) -> bool:
+    return isinstance(item, slice) and item.indices(n) == (0, n, 1)
 
 
 def _placed(call: Call, input: Any, index: Any, source: Map) -> Map:

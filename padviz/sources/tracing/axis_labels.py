@@ -102,6 +102,11 @@ def has_parts(dims: Dims) -> bool:
     return any(atom.part == "inner" and atom.size > 1 for dim in dims for atom in dim)
 
 
+def has_looked(dims: Iterable[Dim]) -> bool:
+    """Tell whether there are positions that attention looks at: whether these are scores."""
+    return any(atom.looked for dim in dims for atom in dim)
+
+
 def is_image(dims: Dims, axes: int) -> bool:
     """Tell whether rows and columns lie in the last dimensions alone, whole, and are none that attention looks at.
 
@@ -109,8 +114,7 @@ def is_image(dims: Dims, axes: int) -> bool:
     >>> is_image(((), plain(8), rows, columns), 2), is_image(((), rows, plain(8), columns), 2)
     (True, False)
     """
-    looks = any(atom.looked for dim in dims for atom in dim)
-    return not (looks or has_parts(dims) or any(map(has_positions, dims[:-axes])))
+    return not (has_looked(dims) or has_parts(dims) or any(map(has_positions, dims[:-axes])))
 
 
 def has_places(dims: Iterable[Dim]) -> bool:

@@ -11,12 +11,15 @@ from padviz.axis.resize import Resize
 from padviz.network.layer import Channels, Kind
 from padviz.sources.tracing.arranging import Arranger, Constant, Flattened, Head, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import (
+    Dim,
     Dims,
     axis_of,
     broadcast,
+    has_looked,
     has_places,
     has_positions,
     is_flattened,
+    positions,
     regrouped,
     shape_of,
     whole,
@@ -157,6 +160,8 @@ def together(call: Call, kind: Kind, values: Sequence[Map], once: bool = False) 
     arranger = call.arranger
     if len(values) > 1:
         values = [arranger.settled(x) if x.cuts else x for x in values]
+    if (scores := _scores(values)) is not None:
+        return replace(scores[0], dims=call.lined_up(scores), acted=True)
     alike = len({arranger.seen(x) for x in values}) == 1 and (once or kind == "multiply" or len(values) == 1)
     values = values if alike else arranger.in_step(values)
     dims = call.lined_up(values)
@@ -165,6 +170,27 @@ def together(call: Call, kind: Kind, values: Sequence[Map], once: bool = False) 
         return replace(last, dims=dims, acted=last.acted or len(values) > 1)
     layer = join(call, kind, [x.at for x in values])
     return Map(arranger.sized(dims, layer), layer, by=max(x.by for x in values))
+
+
+def _scores(values: Sequence[Map]) -> list[Map] | None:
+    """Line scores up with what else those that look are made to, which is of channels where they look; None if not so.
+
+    What scores are made of is left out.
+    """
+    known = [x.dims for x in values if x.dims is not None]
+    looking = next((dims for dims in known if has_looked(dims)), ())
+    rank = len(looking)
+    if len({x.at for x in values}) > 1 or not looking or {*map(len, known)} != {rank} or len(known) < len(values):
+        return None
+    return sorted(
+        (replace(x, dims=tuple(map(_of_scores, x.known, looking))) for x in values),
+        key=lambda x: not has_looked(x.known),
+    )
+
+
+def _of_scores(dim: Dim, scores: Dim) -> Dim:
+    """Take channels, one for each position that is looked at, as a number for each of them."""
+    return () if has_looked([scores]) and not positions(dim) else dim
 
 
 def join(call: Call, kind: Kind, layers: Sequence[int]) -> int:
