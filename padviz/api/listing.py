@@ -13,6 +13,7 @@ from padviz.api.results.result import Result
 from padviz.errors import OptionError
 from padviz.network.network import Network
 from padviz.sources import load as loaded
+from padviz.sources.tracing.reading import as_reading
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,6 +40,7 @@ def load(
     size: int | Sequence[int] | None = None,
     neutral: Iterable[str] = (),
     shape: Mapping[str, Any] | None = None,
+    input_: str | None = None,
 ) -> Network:
     """Load a network: a name of the zoo, a TOML, ONNX, .keras or .pt2 file, a module, or a network as it is.
 
@@ -52,8 +54,10 @@ def load(
         Operations of foreign networks that padviz does not know, to treat as elementwise; none that moves positions
         may be among them.
     shape : mapping, optional
-        What a module is given beside the image, the first input that is not named here: a number, or the shape of a
-        tensor, as ``{"timestep": 1, "image2": (1, 3, "H", "W")}``. Its values are constants, and not known.
+        What inputs beside the image are, as ``{"timestep": 1, "image2": (1, 3, "H", "W")}``: a number, or the shape of
+        a tensor, whose values are constants and not known.
+    input_ : str, optional
+        The input that is the image; by default the first, of a file the first of four dimensions, that `shape` leaves.
 
     Returns
     -------
@@ -70,7 +74,7 @@ def load(
     >>> load("resnet18").targets
     ('layer4.1',)
     """
-    network = loaded(source, size, neutral, shape)
+    network = loaded(source, size, as_reading(neutral, shape, input_))
     shown = object.__new__(Loaded)
     vars(shown).update(vars(network))
     return shown

@@ -11,7 +11,7 @@ from padviz.cli import offering, options
 from padviz.cli.naming import default_path
 from padviz.cli.showing import To, drawing
 from padviz.cli.value_types import KEPT, Names, Pixels
-from padviz.cli.vocabulary import Command, given, neutral
+from padviz.cli.vocabulary import Command, given, read
 from padviz.errors import OptionError, PadvizError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.command(name="compare", cls=Command)
 @click.argument("model", required=False, shell_complete=offering.models)
-@neutral
+@read
 @given("models sizes paddings same layers heads scale cmap")
 @drawing("compare")
 def command(

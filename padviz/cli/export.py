@@ -14,7 +14,7 @@ import click
 from padviz.cli import offering, options
 from padviz.cli.showing import output_to
 from padviz.cli.value_types import KEPT, Names, Pixels, listed
-from padviz.cli.vocabulary import PLURALS, Command, given, neutral
+from padviz.cli.vocabulary import PLURALS, Command, given, read
 from padviz.errors import OptionError, PadvizError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ UNSAID = "ignore:resource_tracker:UserWarning"  # joblib cleans up after an expo
 
 @click.command(name="export", cls=Command)
 @click.argument("models", nargs=-1, required=True, metavar="MANIFEST.toml|MODEL...", shell_complete=offering.models)
-@neutral
+@read
 @given("sizes paddings layers what jobs bare allow-modules cmap")
 @click.option("--format", "format_", default="png", show_default=True, help="Files: png, npz, json.")
 @output_to(shown="DIR", required=True)
@@ -63,9 +63,9 @@ def command(
             _warn_of_sizes(model, sizes)
     look: dict[str, Any] = {"format_": listed(format_), "bare": bare, "cmap": cmap}
     look |= {"allow_modules": allow_modules, "on_note": options.say_once}
-    neutral = options.neutral_ops()
+    look |= options.asked_to_read()
     with _progress() as on_outcome:
-        outcomes = export(models, output, **look, jobs=jobs or -1, neutral=neutral, on_outcome=on_outcome, **asked)
+        outcomes = export(models, output, **look, jobs=jobs or -1, on_outcome=on_outcome, **asked)
     _report(outcomes, Path(output))
 
 

@@ -9,7 +9,7 @@ import click
 from padviz.cli import options
 from padviz.cli.showing import To, reported
 from padviz.cli.value_types import Names, Pixels
-from padviz.cli.vocabulary import Command, given, trained
+from padviz.cli.vocabulary import Command, given, model
 from padviz.errors import DescriptionError
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 @click.command(name="filters", cls=Command)
-@trained
-@given("size layers")
+@model
+@given("size layers weights")
 @reported("filters", draws=True)
 def command(model: str, weights: str | None, size: Pixels | None, layers: Names, to: To) -> None:
     """Average the filters of every convolution of MODEL, a trained network, and measure how they are skewed.

@@ -11,6 +11,7 @@ from zlib import crc32
 import click
 
 from padviz.cli.value_types import KEPT, Pixels
+from padviz.cli.vocabulary import READING
 
 LONGEST = 120  # characters of a name, but for what it shows
 UNTOLD = ("size", "model", "format", "output", "overwrite", "no-picture", "open", "resume", "neutral", "shape")
@@ -35,7 +36,8 @@ def _asked() -> Iterator[str]:
     """Spell the options that were given and differ from their defaults, in the order of help."""
     context = click.get_current_context()
     for param in context.command.params:
-        name, value = param.opts[0].lstrip("-"), context.params.get(param.name or "")
+        name = param.opts[0].lstrip("-")
+        value = context.meta.get(READING, {}).get(name, context.params.get(param.name or ""))
         if isinstance(param, click.Argument) or name in UNTOLD or not _given(context, param, value):
             continue
         if param.is_flag:  # type: ignore[attr-defined]

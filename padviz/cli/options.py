@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from padviz.cli.vocabulary import NEUTRAL, SHAPES
+from padviz.cli.vocabulary import READING
 from padviz.errors import OptionError, PadvizError, printable
 
 if TYPE_CHECKING:
     from padviz.network.network import Network, Size
+    from padviz.sources.tracing.reading import Reading
     from padviz.trained.weights.trained_network import Trained
 
 SAID = "padviz.said"
@@ -83,7 +84,7 @@ def load_as(
 
     if line := shadowing(model):
         say_once(line)
-    network = load(model, size, neutral_ops(), click.get_current_context().meta.get(SHAPES))
+    network = load(model, size, reading())
     network = with_same(network) if same else network
     warn_if_baked(network, network.at(size))
     network = as_asked(network, layers, padding)
@@ -99,7 +100,7 @@ def read_trained(model: str, size: Size | None = None, weights: str | None = Non
 
     if line := shadowing(model):
         say_once(line)
-    loaded = read(model, size, weights, neutral_ops())
+    loaded = read(model, size, weights, reading())
     warn_if_baked(loaded.network, loaded.size)
     if size is None:
         warn_if_assumed(loaded.network, sized_by)
@@ -118,10 +119,17 @@ def kept_beside(picture: Path, resume: bool, overwrite: bool) -> tuple[Path, tup
     return kept, (anew,) if resume and not kept.exists() else ()
 
 
-def neutral_ops() -> tuple[str, ...]:
-    """List what --neutral names in the command that runs."""
-    ops: tuple[str, ...] = click.get_current_context().meta.get(NEUTRAL, ())
-    return ops
+def reading() -> Reading:
+    """Collect what --neutral, --input and --shape say in the command that runs."""
+    from padviz.sources.tracing.reading import as_reading
+
+    return as_reading(**asked_to_read())
+
+
+def asked_to_read() -> dict[str, Any]:
+    """Collect the same as arguments of `padviz.load`."""
+    asked = click.get_current_context().meta.get(READING, {})
+    return {"neutral": asked.get("neutral", ()), "shape": dict(asked.get("shape", ())), "input_": asked.get("input")}
 
 
 def say(line: str) -> None:

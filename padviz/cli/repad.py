@@ -7,12 +7,12 @@ import click
 from padviz.cli import options
 from padviz.cli.showing import To, reported
 from padviz.cli.value_types import Names, Pixels
-from padviz.cli.vocabulary import Command, given, named
+from padviz.cli.vocabulary import Command, given, model
 from padviz.errors import OptionError
 
 
 @click.command(name="repad", cls=Command)
-@named
+@model
 @given("size padding only except_ even check")
 @reported("repad", suffixes=(".onnx",))
 def command(
@@ -41,7 +41,7 @@ def command(
     check_options(padding, even)
     if even and only + except_:
         raise OptionError("takes all uneven windows", where="--even", hint="leave --only and --except out")
-    repadded = repad_file(model, padding, size, only, except_, even=even, neutral=options.neutral_ops())
+    repadded = repad_file(model, padding, size, only, except_, even=even, reading=options.reading())
     options.warn_if_baked(repadded.source, repadded.plan.size)
     if size is None:
         options.warn_if_assumed(repadded.source)

@@ -9,13 +9,13 @@ import click
 from padviz.cli import offering, options
 from padviz.cli.showing import To, reported
 from padviz.cli.value_types import Pixels
-from padviz.cli.vocabulary import Command, given, neutral
+from padviz.cli.vocabulary import Command, given, read
 from padviz.errors import OptionError
 
 
 @click.command(name="rings", cls=Command)
 @click.argument("model", required=False, shell_complete=offering.models)
-@neutral
+@read
 @given("gt pred images size rings px iou by-class seed", rings=4)
 @reported("rings", draws=True)
 def command(model: str | None, size: Pixels | None, gt: str, pred: str, to: To, **settings: Any) -> None:

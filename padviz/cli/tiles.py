@@ -10,12 +10,12 @@ import click
 from padviz.cli import options
 from padviz.cli.showing import To, reported
 from padviz.cli.value_types import Names, Pixels
-from padviz.cli.vocabulary import Command, given, named
+from padviz.cli.vocabulary import Command, given, model
 from padviz.errors import OptionError
 
 
 @click.command(name="tiles", cls=Command)
-@named
+@model
 @given("size padding same layers tile chunk object for level ignore-norms verify weights", object=0)
 @reported("tiles", draws=True)
 def command(
@@ -68,7 +68,7 @@ def command(
         raise OptionError("goes with --verify", where="--weights", hint="add it, or leave out the weights")
     if verify and (same or padding):
         raise OptionError("runs the network as it is", where="--verify", hint="leave out --same and --padding")
-    with padded_to_fit(partial(load, model, None, options.neutral_ops()), size):
+    with padded_to_fit(partial(load, model, None, options.reading()), size):
         trained = options.read_trained(model, size, weights) if verify else None
         whole = trained.network if trained else options.load_as(model, size, same, padding)
     network, image = upto(whole, names_of(layers or None, whole)), whole.at(size)

@@ -62,13 +62,13 @@ class NameType(Type):
 
 
 class ShapeType(NameType):
-    """An input beside the image, and what it is given: a number, or the shape of a tensor in the image's H and W."""
+    """An input beside the image, and what it is given: a number, or the shape of a tensor in the image's sides."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         name, _, text = str(value).partition("=")
         try:
             if "x" in text:
-                return name, tuple(n if n in ("H", "W") else int(n) for n in text.split("x") if n)
+                return name, tuple(n if n in ("D", "H", "W", "L") else int(n) for n in text.split("x") if n)
             return name, int(text) if text.lstrip("-").isdecimal() else float(text)
         except ValueError:
             hint = "write NAME=1x3xHxW, or a number as NAME=1"

@@ -27,8 +27,7 @@ from padviz.cli.value_types import (
 )
 from padviz.errors import OptionError
 
-NEUTRAL = "padviz.neutral"
-SHAPES = "padviz.shapes"
+READING = "padviz.reading"
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 
@@ -113,6 +112,7 @@ TABLE = {  # in the order in which help lists them
     "resume": Word("Continue an interrupted run."),
     "weights": Word("File or name of the module's weights.", NameType("FILE|NAME")),
     "allow-modules": Word("Run the code that a manifest names."),
+    "input": Word("Input that is the image.", NameType("NAME")),
     "shape": Word("Another input, as b=1x3xHxW or t=1.", ShapeType("NAME=SHAPE"), "shapes"),
     "neutral": Word("Treat the unknown OP as elementwise.", NameType("OP"), "neutral"),
 }
@@ -211,44 +211,41 @@ def _only_one(ctx: click.Context, param: click.Parameter, values: tuple[tuple[An
     return taken[0] if taken else None
 
 
-def neutral(command: Callable[..., None]) -> Callable[..., None]:
-    """Add --neutral, which `load_as` asks the context for."""
-    return option("neutral", True, expose_value=False, callback=_remember)(command)
+def reading(*words: str) -> Decorator:
+    """Add options that say how to read MODEL, which `options.reading` asks the context for."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        for word in words:
+            command = option(word, bool(TABLE[word].several), expose_value=False, callback=_remember)(command)
+        return command
+
+    return decorate
 
 
-def _remember(ctx: click.Context, param: click.Parameter, values: tuple[tuple[str, ...], ...]) -> None:
-    ctx.meta[NEUTRAL] = ops = _all(ctx, param, values)
-    if ops:
-        from padviz.sources.tracing.moving import checked_neutral
-
-        checked_neutral(ops)
+read = reading("input", "shape", "neutral")
 
 
-def shaped(command: Callable[..., None]) -> Callable[..., None]:
-    """Add --shape, which `load_as` asks the context for."""
-    return option("shape", True, expose_value=False, callback=_remember_shapes)(command)
+def _remember(ctx: click.Context, param: click.Parameter, values: Any) -> None:
+    name = param.opts[0].lstrip("-")
+    value = _all(ctx, param, values) if TABLE[name].several else values
+    ctx.meta.setdefault(READING, {})[name] = value
+    if name == "neutral" and value:
+        from padviz.sources.tracing.reading import checked_neutral
 
-
-def _remember_shapes(ctx: click.Context, param: click.Parameter, values: tuple[tuple[Any, ...], ...]) -> None:
-    ctx.meta[SHAPES] = dict(_all(ctx, param, values))
-
-
-def named(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the argument MODEL, and how to read it."""
-    return click.argument("model", shell_complete=offering.models)(neutral(command))
+        checked_neutral(value)
 
 
 def model(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the argument MODEL, how to read it, and what to give it beside the image."""
-    return named(shaped(command))
+    """Add the argument MODEL, and how to read it."""
+    return click.argument("model", shell_complete=offering.models)(read(command))
 
 
 def models(command: Callable[..., None]) -> Callable[..., None]:
     """Add one or more arguments MODEL, and how to read them."""
     several = click.argument("models", nargs=-1, required=True, metavar="MODEL...", shell_complete=offering.models)
-    return several(neutral(shaped(command)))
+    return several(read(command))
 
 
 def trained(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the argument MODEL of a network with weights, and how to read it."""
-    return named(given("weights")(command))
+    """Add the argument MODEL of a network with weights that is run, and how to read it."""
+    return click.argument("model", shell_complete=offering.models)(reading("neutral")(given("weights")(command)))

@@ -22,6 +22,7 @@ from padviz.exports.manifest import DECLARED, SHOWN, TRAINED, Comparison, Illust
 from padviz.network.network import FILES, Network, Size, as_size, sides_in, sizes_in
 from padviz.network.rewrites import canonical, padding_in_names
 from padviz.sources import MODULE, WEIGHTS, load, shadowing
+from padviz.sources.tracing.reading import AS_IT_IS, Reading
 from padviz.trained.sessions.inputs import BLANK, NOISE, Inputs, normalisation, pictures_in
 
 MOST_ITEMS = 100_000
@@ -36,7 +37,7 @@ class Weighed:
 
     source: str
     weights: str | None
-    neutral: tuple[str, ...]
+    reading: Reading
     stamp: str
     shown: Inputs | None = None
 
@@ -65,13 +66,13 @@ class Item:
 def expand(
     manifest: Manifest,
     folder: Path = Path(),
-    neutral: Sequence[str] = (),
+    reading: Reading = AS_IT_IS,
     allow_modules: bool = True,
     on_note: Callable[[str], None] | None = None,
 ) -> list[Item]:
     """List the items that a manifest names, in its order; files of networks are found from `folder`.
 
-    `neutral` names operations of foreign networks to treat as elementwise. Without `allow_modules`,
+    `reading` says how foreign networks are read. Without `allow_modules`,
     models of the form package.module:attribute, whose code would run, are refused. `on_note` is called with what to
     know of a model before its code runs, and of a network once it is read.
 
@@ -87,8 +88,8 @@ def expand(
     """
     if sum(map(_count, manifest.maps)) + sum(map(_count, manifest.compare)) > MOST_ITEMS:
         raise OptionError(f"asks for more than {MOST_ITEMS} items", where="export", hint="make several exports of it")
-    find = _finder(folder, neutral, allow_modules, on_note)
-    items = [_weighed(item, maps, folder, neutral) for maps in manifest.maps for item in _maps(maps, find)]
+    find = _finder(folder, reading, allow_modules, on_note)
+    items = [_weighed(item, maps, folder, reading) for maps in manifest.maps for item in _maps(maps, find)]
     items += [_comparison(comparison, find) for comparison in manifest.compare]
     items += [_illustration(illustrated) for illustrated in manifest.kernel]
     names: dict[str, Item] = {}
@@ -172,7 +173,7 @@ def _maps(maps: Maps, find: Find) -> Iterator[Item]:
                 yield replace(item, refused=error)
 
 
-def _weighed(item: Item, maps: Maps, folder: Path, neutral: Sequence[str]) -> Item:
+def _weighed(item: Item, maps: Maps, folder: Path, reading: Reading) -> Item:
     """Tell an item where the weights of its network are, if it is made of them."""
     if item.what not in TRAINED:
         return item
@@ -184,7 +185,7 @@ def _weighed(item: Item, maps: Maps, folder: Path, neutral: Sequence[str]) -> It
     for path in filter(os.path.isfile, files):
         with suppress(OSError), open(path, "rb") as file:  # who reads it says what is wrong
             stamp.update(file_digest(file, "sha256").digest())
-    return replace(item, trained=Weighed(source, weights or None, tuple(neutral), stamp.hexdigest(), inputs))
+    return replace(item, trained=Weighed(source, weights or None, reading, stamp.hexdigest(), inputs))
 
 
 def _inputs(maps: Maps, folder: Path) -> Inputs:
@@ -231,7 +232,7 @@ def _illustration(wanted: Illustrated) -> Item:
     return Item(_named([wanted.name]), "kernel", illustrated=structs.replace(wanted, paddings=paddings))
 
 
-def _finder(folder: Path, neutral: Sequence[str], allow_modules: bool, on_note: Callable[[str], None] | None) -> Find:
+def _finder(folder: Path, reading: Reading, allow_modules: bool, on_note: Callable[[str], None] | None) -> Find:
     """Load networks, each once; one that leaves its size open is laid out at the first size asked for."""
     loaded: dict[tuple[str, Size | None], Network] = {}
     noted: set[str] = set()
@@ -249,7 +250,7 @@ def _finder(folder: Path, neutral: Sequence[str], allow_modules: bool, on_note: 
         own = (path and not model.lower().endswith(".toml")) or ":" in model
         key = os.path.realpath(source) if path else model, size if own else None  # others are read anew at each size
         if key not in loaded:
-            network = load(source, size, neutral)
+            network = load(source, size, reading)
             loaded[key] = network if network.title else replace(network, title=network.name)
             if on_note:
                 for note in network.notes:

@@ -96,7 +96,7 @@ def _trained(item: Item) -> Trained:
     assert item.trained is not None
     of = item.trained
     try:
-        return read(of.source, item.sizes[0], of.weights, of.neutral)
+        return read(of.source, item.sizes[0], of.weights, of.reading)
     except DescriptionError as error:
         if of.weights is None and "`weights`" in error.hint:
             hint = 'name it in a manifest, with weights = "DEFAULT", or the path of a file that fits'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from padviz.exports.cards import MAPS
 from padviz.exports.index import check_index, write_index
 from padviz.exports.items import Item, expand
 from padviz.exports.manifest import WHATS, Manifest, Maps, is_manifest, read_manifest
+from padviz.sources.tracing.reading import Reading, as_reading
 
 
 def export(
@@ -27,6 +28,8 @@ def export(
     cmap: str | None = None,
     jobs: int | None = None,
     neutral: Sequence[str] = (),
+    shape: Mapping[str, Any] | None = None,
+    input_: str | None = None,
     allow_modules: bool = False,
     on_outcome: Callable[[Outcome, int], None] | None = None,
     on_note: Callable[[str], None] | None = None,
@@ -47,8 +50,8 @@ def export(
         Heat maps alone, one image pixel for each input pixel.
     jobs : int, optional
         Processes; without it, what joblib is set to, such as a Dask or Ray cluster.
-    neutral : sequence of str
-        Operations of foreign networks to treat as elementwise.
+    neutral, shape, input_
+        As for `padviz.load`, of every network.
     allow_modules : bool
         Run the code that a manifest names as package.module:attribute; without it, such models are refused.
     on_outcome : callable, optional
@@ -76,7 +79,7 @@ def export(
     """
     named = {"sizes": size, "paddings": padding, "layers": layer, "what": what}
     lists = {key: values for key, values in named.items() if values}
-    title, items = _named(source, lists, neutral, allow_modules, on_note)
+    title, items = _named(source, lists, as_reading(neutral, shape, input_), allow_modules, on_note)
     look = Look(tuple(format_), bare, cmap)
     _sensible(items, look)
     check_index(Path(folder))
@@ -111,7 +114,7 @@ def _sensible(items: Sequence[Item], look: Look) -> None:
 def _named(
     source: str | Path | Sequence[str | Path],
     lists: dict[str, Sequence[Any]],
-    neutral: Sequence[str],
+    reading: Reading,
     allow_modules: bool,
     on_note: Callable[[str], None] | None,
 ) -> tuple[str, list[Item]]:
@@ -123,7 +126,7 @@ def _named(
             raise OptionError(what, where=models[0], hint="leave the option out, or name models")
         manifest = read_manifest(models[0])
         try:
-            items = expand(manifest, Path(models[0]).parent, neutral, allow_modules, on_note)
+            items = expand(manifest, Path(models[0]).parent, reading, allow_modules, on_note)
             return manifest.title or Path(models[0]).stem, items
         except PadvizError as error:
             where = f"{models[0]}, {error.where or error.option}"
@@ -132,4 +135,4 @@ def _named(
         if kind not in WHATS:
             raise OptionError(f"{kind!r} cannot be exported", option="what", hint=f"use {', '.join(WHATS)}")
     given: dict[str, Any] = {key: list(values) for key, values in lists.items()}
-    return "padviz export", expand(Manifest(maps=[Maps(models, **given)]), neutral=neutral, on_note=on_note)
+    return "padviz export", expand(Manifest(maps=[Maps(models, **given)]), reading=reading, on_note=on_note)

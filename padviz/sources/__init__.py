@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from padviz.errors import DescriptionError, OptionError, UnknownName
+from padviz.errors import DescriptionError, UnknownName
 from padviz.network.network import Network, Size, as_size
 from padviz.sources.elsewhere import format_of, refusal
-from padviz.sources.tracing.moving import checked_neutral
+from padviz.sources.tracing.reading import AS_IT_IS, Reading
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,8 +26,7 @@ WEIGHTS = (".pt", ".pth", ".ckpt", ".safetensors")
 def load(
     source: str | Path | Network | nn.Module,
     size: int | Sequence[int] | None = None,
-    neutral: Iterable[str] = (),
-    shape: Mapping[str, Any] | None = None,
+    reading: Reading = AS_IT_IS,
 ) -> Network:
     """Load a network: a name of the zoo, a TOML, ONNX, .keras or .pt2 file, a module, or a network as it is.
 
@@ -36,52 +35,49 @@ def load(
     >>> load("resnet18").targets
     ('layer4.1',)
     """
-    neutral, pixels = checked_neutral(neutral), None if size is None else as_size(size)
+    pixels = None if size is None else as_size(size)
     if isinstance(source, Network):
         return source
-    network = _loaded(source, neutral, pixels, shape or {})
+    network = _loaded(source, reading, pixels)
     network.at(pixels)
     return network
 
 
-def _loaded(
-    source: str | Path | nn.Module, neutral: Iterable[str], pixels: Size | None, shapes: Mapping[str, Any]
-) -> Network:
+def _loaded(source: str | Path | nn.Module, reading: Reading, pixels: Size | None) -> Network:
     if not isinstance(source, str | Path):
         if is_keras(source):
             from padviz.sources.keras.load import load_model
 
-            return load_model(source, neutral, pixels)
+            return load_model(source, reading, pixels)
         if is_module(source):
-            return _from_torch(source, neutral, pixels, shapes)
+            return _from_torch(source, reading, pixels)
         raise UnknownName(f"{source!r} is no network", hint="use a name of the zoo, or the path of a TOML file")
     if isinstance(source, str) and MODULE.fullmatch(source):
-        return _from_torch(source, neutral, pixels, shapes)
-    if shapes:
-        raise OptionError("only inputs of a PyTorch module are given a shape", option="shape", where=str(source))
-    return _from_name(source, neutral, pixels)
+        return _from_torch(source, reading, pixels)
+    return _from_name(source, reading, pixels)
 
 
-def _from_name(source: str | Path, neutral: Iterable[str], size: Size | None) -> Network:
+def _from_name(source: str | Path, reading: Reading, size: Size | None) -> Network:
     from padviz.sources.toml.load import load_config, zoo
 
     kind = "" if str(source) in zoo() else format_of(source)
     if kind == "program":
-        return _from_torch(source, neutral, size)
+        return _from_torch(source, reading, size)
     if kind == "keras":
         from padviz.sources.keras.load import load_keras
 
-        return load_keras(source, neutral, size)
+        return load_keras(source, reading, size)
     if kind:
         raise refusal(kind, source)
     if str(source).lower().endswith(".onnx"):
         from padviz.sources.onnx.load import load_onnx
 
-        return load_onnx(source, neutral, size)
+        return load_onnx(source, reading, size)
     if str(source).lower().endswith(".py"):
         raise DescriptionError(
             "is code that makes networks", where=str(source), hint=f"name it {_module_in(Path(source))}"
         )
+    reading.check_alone(str(source), "a description has one input, the image")
     return load_config(source)
 
 
@@ -97,9 +93,7 @@ def _module_in(path: Path) -> str:
     return f"{'.'.join(path.with_suffix('').parts)}:Net"
 
 
-def _from_torch(
-    source: nn.Module | str | Path, neutral: Iterable[str], size: Size | None, shapes: Mapping[str, Any] | None = None
-) -> Network:
+def _from_torch(source: nn.Module | str | Path, reading: Reading, size: Size | None) -> Network:
     try:
         from padviz.sources.programs.load import load_program
         from padviz.sources.torch.load import load_module
@@ -108,8 +102,8 @@ def _from_torch(
             "needs PyTorch", where=str(source), hint="install it: pip install 'padviz[torch]'"
         ) from None
     if isinstance(source, Path) or (isinstance(source, str) and not MODULE.fullmatch(source)):
-        return load_program(source, neutral, size)
-    return load_module(source, neutral, size, shapes or {})
+        return load_program(source, reading, size)
+    return load_module(source, reading, size)
 
 
 def shadowing(source: str) -> str:

@@ -23,13 +23,13 @@ TERMINAL = {
     "no_picture",
 }  # a result saves itself; plot() takes a cmap
 COMMANDS = [name for name in ALL if name != "completion"]  # which is of a shell
-LOADING = {"neutral", "shape"}  # of `padviz.load`
+LOADING = {"neutral", "shape", "input_"}  # of `padviz.load`
 PYTHON = {"network", "on_progress", "unfinished", "engine"}
 OTHERWISE = {  # what is said in another way, as (option, parameter)
     "compare": {("model", "")},  # a list of networks
     "diff": {("", "other")},  # MODEL_B
-    "export": {("", name) for name in ("source", "folder", "on_outcome", "on_note", "neutral")},
-    "repad": {("", "share"), ("", "neutral")},
+    "export": {("", name) for name in ("source", "folder", "on_outcome", "on_note", *sorted(LOADING))},
+    "repad": {("", name) for name in ("share", *sorted(LOADING))},
     "responses": {("no_shuffled", "shuffled")},
     "tiles": {("for_", ""), ("chunk", ""), ("verify", ""), ("weights", "")},  # chunks, verify_tiles
     "usage": {("scale", "")},  # of plot()

@@ -15,7 +15,7 @@ import padviz
 from padviz.sources.torch.arguments import op_of
 from padviz.sources.torch.functions import TABLE
 from padviz.sources.torch.memory import CONSTANTS
-from padviz.sources.tracing.moving import moves
+from padviz.sources.tracing.reading import moves
 from tests.cli.test_cli import told
 from tests.sources.test_onnx_ops import model_of, saved
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from padviz.errors import DescriptionError, OptionError
 from padviz.network.network import Network
 from padviz.sources import MODULE
+from padviz.sources.tracing.reading import as_reading
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,6 +38,8 @@ def repad(
     except_: str | Iterable[str] = (),
     even: bool = False,
     neutral: Iterable[str] = (),
+    shape: Mapping[str, Any] | None = None,
+    input_: str | None = None,
 ) -> Repadded: ...
 
 
@@ -50,6 +53,8 @@ def repad(
     even: bool = False,
     share: bool = True,
     neutral: Iterable[str] = (),
+    shape: Mapping[str, Any] | None = None,
+    input_: str | None = None,
 ) -> nn.Module | Repadded:
     """Make convolutions pad by another scheme: a copy of a PyTorch module, or an ONNX file to be saved.
 
@@ -74,7 +79,7 @@ def repad(
         into pools.
     share : bool
         Whether a copy of a module has the very parameters of the module, or copies of them. Buffers are copied.
-    neutral : iterable of str
+    neutral, shape, input_
         As for `padviz.load`, of an ONNX file.
 
     Returns
@@ -116,7 +121,8 @@ def repad(
     layers, without = _names(only), _names(except_)
     check_options(padding, even, layers + without)
     if isinstance(network, str | Path) and str(network).lower().endswith(".onnx"):
-        return repad_file(network, padding, size, layers, without, even=even, neutral=neutral)
+        reading = as_reading(neutral, shape, input_)
+        return repad_file(network, padding, size, layers, without, even=even, reading=reading)
     from padviz.repadding.torch_module import repad
 
     if padding is None or without:

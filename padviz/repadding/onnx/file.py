@@ -18,6 +18,7 @@ from padviz.repadding.plan import Left, Plan, plan
 from padviz.sources.onnx.constants.external import locations
 from padviz.sources.onnx.load import laid_out
 from padviz.sources.onnx.model import Model, open_model, parse_model
+from padviz.sources.tracing.reading import AS_IT_IS, Reading
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def repad_file(
     without: Iterable[str] = (),
     *,
     even: bool = False,
-    neutral: Iterable[str] = (),
+    reading: Reading = AS_IT_IS,
 ) -> Repadded:
     """Repad the convolutions of an ONNX file: `padviz.repad`, of a file. All else stays, and usage of it is verified.
 
@@ -90,14 +91,14 @@ def repad_file(
     layers, without = tuple(layers), tuple(without)
     check_options(padding, even, layers + without)
     at = None if size is None else as_size(size)
-    model, network = read(path, at, neutral)
+    model, network = read(path, at, reading)
     if padding is None:
         from padviz.repadding.even import check_even, evened
 
-        repadded = edited(model, network, evened(network, at or network.size), neutral)
+        repadded = edited(model, network, evened(network, at or network.size), reading)
         check_even(repadded.network, repadded.plan.size)
         return repadded
-    return edited(model, network, plan(network, padding, at, layers, without), neutral)
+    return edited(model, network, plan(network, padding, at, layers, without), reading)
 
 
 def check_options(padding: str | None, even: bool, layers: Sequence[str] = ()) -> None:
@@ -117,15 +118,15 @@ def check_options(padding: str | None, even: bool, layers: Sequence[str] = ()) -
         raise OptionError("takes all uneven windows", option="even", hint="leave `layer` and `except_` out")
 
 
-def read(path: str | Path, size: Size | None = None, neutral: Iterable[str] = ()) -> tuple[Model, Network]:
+def read(path: str | Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> tuple[Model, Network]:
     """Read the model in a file, and the network that it is at a size that it takes."""
-    model = open_model(path)
+    model = open_model(path, reading)
     if size is not None and not model.image.fits(size):
         raise OptionError(f"the file takes images of {model.image} pixels", option="size", hint="leave it out")
-    return model, laid_out(model, neutral, size)
+    return model, laid_out(model, reading, size)
 
 
-def edited(model: Model, network: Network, plan: Plan, neutral: Iterable[str] = ()) -> Repadded:
+def edited(model: Model, network: Network, plan: Plan, reading: Reading = AS_IT_IS) -> Repadded:
     """Edit a model as planned, read it again and compare it with the plan."""
     beside = locations(model.proto)
     done = edit(model, network, plan)
@@ -135,11 +136,11 @@ def edited(model: Model, network: Network, plan: Plan, neutral: Iterable[str] = 
     except (ValueError, MemoryError):
         what = "is too large for one file, once it is repadded"
         raise PadvizError(what, where=model.where, hint="save its weights as external data first") from None
-    reread = laid_out(parse_model(content, model.where), neutral, done.size)
+    reread = laid_out(parse_model(content, model.where, reading), reading, done.size)
     maps = tuple(verify.check(done, reread))
     larger = verify.larger_size(done)
     if larger:
-        verify.check(replace(done, size=larger), laid_out(parse_model(content, model.where), neutral, larger))
+        verify.check(replace(done, size=larger), laid_out(parse_model(content, model.where, reading), reading, larger))
     verified = (done.size, larger) if larger else (done.size,)
     return Repadded(Path(model.where), network, done, reread, content, beside, maps, verified)
 

@@ -6,7 +6,6 @@ No weight is read, and nothing of what a file holds is run: a layer whose code i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,14 +17,15 @@ from padviz.network.network import Network, Size, as_size
 from padviz.sources.keras.model import Malformed, Model, model_of
 from padviz.sources.keras.run import Image, image_of, trace
 from padviz.sources.tracing.general import About, general
+from padviz.sources.tracing.reading import AS_IT_IS, Reading
 
 USUAL = 224  # pixels of a side that a model leaves open
 MOST_BYTES = 1 << 23  # of a description
 EXPORT = 'save it from Keras 3, as model.save("x.keras"), or export it to .onnx'
 
 
-def load_keras(path: str | Path, neutral: Iterable[str] = (), size: Size | None = None) -> Network:
-    """Load a .keras file; `neutral` names layers to treat as elementwise.
+def load_keras(path: str | Path, reading: Reading = AS_IT_IS, size: Size | None = None) -> Network:
+    """Load a .keras file; see `padviz.load`.
 
     `size` is what the image is laid out at where the file leaves its height or its width open.
 
@@ -34,10 +34,10 @@ def load_keras(path: str | Path, neutral: Iterable[str] = (), size: Size | None 
     DescriptionError
         Naming the file, and the layer where there is one.
     """
-    return _laid_out(model_in(path), printable(Path(path).stem), str(path), neutral, size)
+    return _laid_out(model_in(path), printable(Path(path).stem), str(path), reading, size)
 
 
-def load_model(model: Any, neutral: Iterable[str] = (), size: Size | None = None) -> Network:
+def load_model(model: Any, reading: Reading = AS_IT_IS, size: Size | None = None) -> Network:
     """Load a Keras model that is in memory, by what it says of itself."""
     where = str(getattr(model, "name", None) or type(model).__name__)
     try:
@@ -46,7 +46,7 @@ def load_model(model: Any, neutral: Iterable[str] = (), size: Size | None = None
         let_through(error)
         line = " ".join(str(error).split())[:200]
         raise DescriptionError(f"does not say how it is built: {line}", where=where, hint=EXPORT) from None
-    return _laid_out(_parsed(content, where), where, where, neutral, size)
+    return _laid_out(_parsed(content, where), where, where, reading, size)
 
 
 def model_in(path: str | Path) -> Model:
@@ -71,19 +71,22 @@ def _parsed(content: str | bytes, where: str) -> Model:
         raise DescriptionError("describes no model: its config is no JSON", where=where, hint=EXPORT) from None
 
 
-def _laid_out(model: Model, name: str, where: str, neutral: Iterable[str], size: Size | None) -> Network:
-    image = _image(model, where)
+def _laid_out(model: Model, name: str, where: str, reading: Reading, size: Size | None) -> Network:
+    image = _image(model, where, reading)
     height, width = (own or given for own, given in zip(image.size, size or (USUAL, USUAL), strict=True))
     try:
         pixels = as_size((height, width))
     except OptionError as error:
         raise DescriptionError(f"its input: {error.what}", where=where) from None
-    network = general(partial(trace, model, where, frozenset(neutral), image), pixels, About(name, source=where))
+    network = general(
+        partial(trace, model, where, frozenset(reading.neutral), image), pixels, About(name, source=where)
+    )
     return replace(network, declared=tuple(axis for axis, n in enumerate(image.size) if n))
 
 
-def _image(model: Model, where: str) -> Image:
+def _image(model: Model, where: str, reading: Reading) -> Image:
+    reading.check_unshaped([ref.layer for ref in model.inputs], where)
     try:
-        return image_of(model)
+        return image_of(model, reading.image)
     except Malformed as error:
         raise DescriptionError(str(error), where=where) from None

@@ -31,13 +31,11 @@ class Image:
     channels_last: bool
 
 
-def image_of(model: Model) -> Image:
-    """Find the one input of four dimensions."""
-    images = [(ref, shape) for ref, shape in model.inputs.items() if len(shape) == 4]
-    if len(images) != 1:
-        names = ", ".join(repr(ref.layer) for ref, _ in images[:8])
-        what = f"has several inputs of four dimensions: {names}" if images else "has no input of four dimensions"
-        raise Malformed(what)
+def image_of(model: Model, name: str = "") -> Image:
+    """Find the first input of four dimensions, or the one that has a name."""
+    images = [(ref, shape) for ref, shape in model.inputs.items() if len(shape) == 4 and name in ("", ref.layer)]
+    if not images:
+        raise Malformed(f"its input {name!r} has not four dimensions" if name else "has no input of four dimensions")
     ref, (_, first, rows, last) = images[0]
     orders = {step.config.get("data_format") for step in _all_steps(model)} & {"channels_first", "channels_last"}
     apart = (first in CHANNELS) != (last in CHANNELS)

@@ -7,7 +7,6 @@ Shapes that a file declares for what is inside of it are not trusted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,12 +15,13 @@ from padviz.network.network import AXES, Network, Size, as_size, in_words, on_ax
 from padviz.sources.onnx.model import Model, open_model
 from padviz.sources.onnx.run import Graph
 from padviz.sources.tracing.general import About, general
+from padviz.sources.tracing.reading import AS_IT_IS, Reading
 
 USUAL = {1: 16384, 2: 224, 3: 64}  # pixels of a side that the file leaves open, by the axes of an image
 
 
-def load_onnx(path: str | Path, neutral: Iterable[str] = (), size: Size | None = None) -> Network:
-    """Load an ONNX file; `neutral` names operations to treat as elementwise.
+def load_onnx(path: str | Path, reading: Reading = AS_IT_IS, size: Size | None = None) -> Network:
+    """Load an ONNX file; see `padviz.load`.
 
     `size` is what the image is laid out at where the file leaves an axis of it open.
 
@@ -30,10 +30,10 @@ def load_onnx(path: str | Path, neutral: Iterable[str] = (), size: Size | None =
     DescriptionError
         Naming the file, and the node where there is one.
     """
-    return laid_out(open_model(path), neutral, size)
+    return laid_out(open_model(path, reading), reading, size)
 
 
-def laid_out(model: Model, neutral: Iterable[str] = (), size: Size | None = None) -> Network:
+def laid_out(model: Model, reading: Reading = AS_IT_IS, size: Size | None = None) -> Network:
     """Lay out the network of a model, as `load_onnx` gives it; the model stays as it is."""
     image, where = model.image, model.where
     axes = len(image.size)
@@ -42,7 +42,7 @@ def laid_out(model: Model, neutral: Iterable[str] = (), size: Size | None = None
         pixels = as_size(tuple(own or given for own, given in zip(image.size, asked, strict=True)))
     except OptionError as error:
         raise DescriptionError(f"input {image.name!r}: {error.what}", where=where) from None
-    network = general(Graph(model, neutral).trace, pixels, About(printable(Path(where).stem), source=where))
+    network = general(Graph(model, reading).trace, pixels, About(printable(Path(where).stem), source=where))
     network = replace(network, declared=tuple(axis for axis, n in enumerate(image.size) if n))
     return _with_size_doubted(network) if size is None and 0 in image.size else network
 

@@ -13,6 +13,7 @@ from padviz.errors import DescriptionError, let_through
 from padviz.files.opened import read_file
 from padviz.network.network import Size
 from padviz.sources.onnx.constants.external import MOST_BYTES, Unread, take_in
+from padviz.sources.tracing.reading import AS_IT_IS, Reading
 
 OLDEST = 7  # opset
 MOST_NODES = 30_000  # that are run, those of functions and branches included
@@ -80,22 +81,22 @@ class Model:
         return Path(self.where).parent
 
     @property
-    def further(self) -> list[str]:
-        """The names of its inputs but for the image and those that are stored."""
-        return [value.name for value in _inputs(self.proto) if value.name != self.image.name]
+    def further(self) -> dict[str, Proto]:
+        """Its inputs but for the image and those that are stored, by their names."""
+        return {value.name: value for value in _inputs(self.proto) if value.name != self.image.name}
 
     def copy(self) -> Model:
         """Copy it, to be edited."""
         proto = type(self.proto)()
         proto.CopyFrom(self.proto)
-        return as_model(proto, self.where)
+        return as_model(proto, self.where, Reading(image=self.image.name))
 
     def sized(self, size: Size) -> Model:
         """Copy it with the height and width of its image built in."""
         copied = self.copy()
         for axis, n in zip(copied.image.axes, size, strict=True):
             copied.image.proto.type.tensor_type.shape.dim[axis].dim_value = n
-        return as_model(copied.proto, self.where)
+        return as_model(copied.proto, self.where, Reading(image=self.image.name))
 
     def upto(self, tensors: Iterable[str]) -> Model:
         """Copy it with those outputs alone, and with no nodes behind them."""
@@ -119,7 +120,7 @@ class Model:
         return copied
 
 
-def open_model(path: str | Path) -> Model:
+def open_model(path: str | Path, reading: Reading = AS_IT_IS) -> Model:
     """Open an ONNX file, without its external data.
 
     Raises
@@ -132,10 +133,10 @@ def open_model(path: str | Path) -> Model:
     except ImportError:
         hint = "install it: pip install 'padviz[onnx]'"
         raise DescriptionError("reading it needs the package onnx", where=str(path), hint=hint) from None
-    return parse_model(read_file(Path(path), "an ONNX file", MOST_BYTES), str(path))
+    return parse_model(read_file(Path(path), "an ONNX file", MOST_BYTES), str(path), reading)
 
 
-def parse_model(content: bytes, where: str) -> Model:
+def parse_model(content: bytes, where: str, reading: Reading = AS_IT_IS) -> Model:
     """Open the content of an ONNX file; see `open_model`."""
     import onnx
     from google.protobuf.message import DecodeError
@@ -153,26 +154,28 @@ def parse_model(content: bytes, where: str) -> Model:
     if len(proto.graph.node) > MOST_NODES:
         raise DescriptionError(f"has more than {MOST_NODES} nodes", where=where)
     put_in_order(proto.graph)
-    return as_model(proto, where)
+    return as_model(proto, where, reading)
 
 
-def as_model(proto: Proto, where: str) -> Model:
-    """Take a model that is in memory; the image is its one input of four dimensions that is no initializer.
+def as_model(proto: Proto, where: str, reading: Reading = AS_IT_IS) -> Model:
+    """Take a model that is in memory; the image is the input that is named, or the first of four dimensions.
 
-    Where none has four, it is the one of three, a signal, or of five, a volume.
+    Where none has four, it is the first of three, a signal, or of five, a volume.
 
     Raises
     ------
     DescriptionError
-        Where there is no such input, or several.
+        Where there is no such input.
     """
-    inputs = _inputs(proto)
-    by_rank = [[value for value in inputs if len(value.type.tensor_type.shape.dim) == rank] for rank in (4, 3, 5)]
+    inputs = {value.name: value for value in _inputs(proto)}
+    reading.check(inputs, where)
+    able = [inputs[reading.image]] if reading.image else [inputs[name] for name in inputs if name not in reading.shapes]
+    by_rank = [[value for value in able if len(value.type.tensor_type.shape.dim) == rank] for rank in (4, 3, 5)]
     images = next(filter(None, by_rank), [])
-    if len(images) != 1:
-        names = ", ".join(repr(value.name) for value in images[:8])
-        what = f"has several inputs of four dimensions: {names}" if images else "has no input of four dimensions"
-        raise DescriptionError(what, where=where, hint="padviz looks for one image, as batch, channels, height, width")
+    if not images:
+        what = f"its input {reading.image!r} has not four" if reading.image else "has no input of four"
+        hint = "padviz looks for an image, as batch, channels, height, width"
+        raise DescriptionError(f"{what} dimensions", where=where, hint=hint)
     shape = tuple(max(dim.dim_value, 0) for dim in images[0].type.tensor_type.shape.dim)
     first, last = shape[1], shape[-1]
     apart = (first in CHANNELS) != (last in CHANNELS)

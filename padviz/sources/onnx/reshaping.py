@@ -233,6 +233,8 @@ def shape(node: Node) -> Value:
 def _sizes_everywhere(node: Node, x: Value) -> Array | None:
     """Find the shape of a map at all sizes, a row for each; None for a constant, or where one size is asked for."""
     if (turns := node.trace.turns) is None or not isinstance(x, Map):
+        if turns and node.arranger.beside:
+            turns.lost = True
         return None
     x = node.arranger.settled(x) if x.cuts else x
     sizes = [over_of(node.arranger.rows(x, dim)) for dim in x.known]

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from padviz.errors import DescriptionError
 from padviz.network.network import Size
+from padviz.sources.onnx.beside import Beside
 from padviz.sources.onnx.constants.everywhere import folded_everywhere
 from padviz.sources.onnx.constants.folding import FOLDS, Malformed, fold
 from padviz.sources.onnx.constants.stored import Later, completed, constant, known, literal
@@ -18,6 +19,7 @@ from padviz.sources.onnx.tensors import GraphArranger, Node
 from padviz.sources.tracing.arranging import Constant, Head, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import plain, whole
 from padviz.sources.tracing.calls import Result, follow, passed
+from padviz.sources.tracing.reading import Reading
 from padviz.sources.tracing.sizes.rows import Probes
 from padviz.sources.tracing.trace import Trace
 
@@ -41,9 +43,9 @@ Proto = Any
 class Graph:
     """A model that can be laid out at any size: `trace` runs its nodes in order."""
 
-    def __init__(self, model: Model, neutral: Iterable[str]) -> None:
+    def __init__(self, model: Model, reading: Reading) -> None:
         self.model, self.where, self.folder = model, model.where, model.folder
-        self.neutral = frozenset(neutral)
+        self.reading = reading
         self.versions = {proto.domain or "ai.onnx": proto.version for proto in model.proto.opset_import}
         self.functions = {(proto.domain, proto.name): proto for proto in model.proto.functions}
         self.constants: dict[str, Value] = {
@@ -55,18 +57,15 @@ class Graph:
 
     def trace(self, size: Size, probes: Probes | None) -> Trace:
         """Lay the graph out for an image of a size."""
-        image = self.model.image
-        run = _Run(
-            self, GraphArranger(Trace(self.where, size, probes), neutral=self.neutral, batch=image.shape[0] or 1)
-        )
+        image, beside = self.model.image, Beside(self.model, self.reading, size)
+        laid, neutral = Trace(self.where, size, probes), frozenset(self.reading.neutral)
+        run = _Run(self, GraphArranger(laid, neutral=neutral, batch=image.shape[0] or 1, beside=beside.follow_size))
         if run.arranger.trace.turns:
             run.arranger.trace.turns.active = False  # a graph turns nowhere but at an If
         sides = [*map(whole, run.arranger.trace.axes, size)]
         sides.insert(2 if image.channels_last else 0, plain(image.channels))
         scope: Scope = ChainMap({image.name: Map((plain(image.shape[0] or 1), *sides), 0)}, self.constants)
-        for other in self.model.further:
-            if other not in scope:  # of a sparse tensor
-                scope[other] = Constant(None)
+        scope.update((name, other) for name, other in beside.constants.items() if name not in scope)
         run.nodes(self.nodes, scope, 0)
         for output in self.model.graph.output:
             value = scope[output.name] if output.name in scope else Constant(None)

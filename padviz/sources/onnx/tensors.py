@@ -31,10 +31,14 @@ NOTHING = ["NOTSET", "VALID", ""]
 
 @dataclass
 class GraphArranger(Arranger):
-    """A graph while it is laid out; the operations in `neutral` are elementwise. A `batch` is images."""
+    """A graph while it is laid out; the operations in `neutral` are elementwise. A `batch` is images.
+
+    Constants are `beside` the image if their shapes follow its size.
+    """
 
     neutral: frozenset[str] = frozenset()
     batch: int = 1
+    beside: bool = False
     budget: Budget = field(default_factory=Budget)
 
     def turn(self, outcome: bool, over: Any) -> None:

@@ -8,7 +8,7 @@ constants are tensors without data, and only PyTorch's own operations on tensors
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from padviz.sources.programs.calling import NUMBERS, arguments, named, number, o
 from padviz.sources.programs.reading import Malformed, Program, program_in
 from padviz.sources.torch.load import trace
 from padviz.sources.tracing.general import About, general
+from padviz.sources.tracing.reading import AS_IT_IS, Reading
 
 PATH = re.compile(r"\w+(?:\.\w+)*", re.ASCII)
 
@@ -83,7 +84,7 @@ class Followed(nn.Module):
         return part(op, args, kwargs) if part else op(*args, **kwargs)
 
 
-def load_program(path: str | Path, neutral: Iterable[str] = (), size: Size | None = None) -> Network:
+def load_program(path: str | Path, reading: Reading = AS_IT_IS, size: Size | None = None) -> Network:
     """Load a .pt2 file of torch.export.save; see `padviz.load`.
 
     Raises
@@ -91,11 +92,11 @@ def load_program(path: str | Path, neutral: Iterable[str] = (), size: Size | Non
     DescriptionError
         Naming the file, and the operation where there is one.
     """
-    where, program = str(path), program_in(path)
+    where, program = str(path), program_in(path, reading)
     sides = zip(program.size, size or program.exported_at, strict=True)
     height, width = (own or given for own, given in sides)
     module = Followed(program).eval()
-    follow = partial(trace, module, where, frozenset(neutral), program.channels)
+    follow = partial(trace, module, where, Reading(reading.neutral), program.channels)
     network = general(follow, as_size((height, width)), About(printable(Path(path).stem), source=where))
     return replace(network, declared=tuple(axis for axis, n in enumerate(program.size) if n))
 

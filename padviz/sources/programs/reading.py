@@ -16,6 +16,7 @@ from torch import Tensor
 from padviz.errors import DescriptionError
 from padviz.files.packed import BROKEN, member, unpacked
 from padviz.network.network import Size
+from padviz.sources.tracing.reading import AS_IT_IS, Reading
 
 GRAPHS = re.compile(r"(?:[^/]+/)?(?:models/[^/]+\.json|serialized_exported_program\.json)")
 MOST_BYTES = 1 << 24  # of a graph
@@ -48,12 +49,12 @@ class Program:
     outputs: Sequence[str]
 
 
-def program_in(path: str | Path) -> Program:
+def program_in(path: str | Path, reading: Reading = AS_IT_IS) -> Program:
     """Read the graph in a .pt2 file."""
     with unpacked(path, "a .pt2 file") as archive:
         content = _graph_in(archive, str(path))
     try:
-        return _program(json.loads(content))
+        return _program(json.loads(content), reading, str(path))
     except RecursionError:
         raise DescriptionError("is nested too deeply", where=str(path)) from None
     except (Malformed, *WORN) as error:
@@ -72,17 +73,18 @@ def _graph_in(archive: ZipFile, where: str) -> bytes:
         raise DescriptionError("has a graph that cannot be read", where=where, hint=HINT) from None
 
 
-def _program(content: Any) -> Program:
+def _program(content: Any, reading: Reading, where: str) -> Program:
     graph, signature = (content["graph_module"][key] for key in ("graph", "signature"))
     nodes = graph["nodes"]
     if not isinstance(nodes, list) or len(nodes) > MOST_CALLS:
         raise Malformed(f"it has no nodes, or more than {MOST_CALLS}")
     metas = graph["tensor_values"]
     given = [_user_input(spec) for spec in signature["input_specs"]]
-    images = [name for name in given if name and len(metas.get(name, {}).get("sizes", ())) == 4]
-    if len(images) != 1:
-        what = f"it has several inputs of four dimensions: {', '.join(images[:8])}" if images else "it has no image"
-        raise Malformed(what)
+    reading.check_unshaped(filter(None, given), where)
+    able = [reading.image] if reading.image else given
+    images = [name for name in able if name and len(metas.get(name, {}).get("sizes", ())) == 4]
+    if not images:
+        raise Malformed("it has no image")
     names = [arg["as_tensor"]["name"] for arg in graph["inputs"] if "as_tensor" in arg]
     kept = {name: _empty(metas[name]) for name in names if name != images[0]}
     sizes = metas[images[0]]["sizes"]

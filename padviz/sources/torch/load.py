@@ -13,17 +13,16 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout, suppress
 from functools import partial
-from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from padviz.errors import DescriptionError, Ended, OptionError, PadvizError, UnknownName, let_through, nearest
+from padviz.errors import DescriptionError, Ended, PadvizError, UnknownName, let_through, nearest
 from padviz.network.network import AXES, Network, Size, in_words, on_axes
 from padviz.sources.torch.arguments import hollow
 from padviz.sources.torch.data import kept_of
@@ -32,6 +31,7 @@ from padviz.sources.torch.tracer import SCRIPTED, Halted, Tracer
 from padviz.sources.tracing.arranging import Arranger, Map
 from padviz.sources.tracing.axis_labels import is_positions, plain, whole
 from padviz.sources.tracing.general import About, general
+from padviz.sources.tracing.reading import AS_IT_IS, Reading, sized
 from padviz.sources.tracing.sizes.rows import Probes, following
 from padviz.sources.tracing.trace import Trace
 
@@ -42,16 +42,13 @@ SIZES: dict[int, tuple[Size, ...]] = {  # tried, by axes, where the module names
 }
 UNTRAINED = {"weights": None, "weights_backbone": None, "pretrained": False, "pretrained_backbone": False}
 UNTRAINED |= {"init_weights": False}
-Shape = int | float | tuple[int | str, ...]  # of an input beside the image; "H" and "W" are the image's
-NO_SHAPES: Mapping[str, Shape] = MappingProxyType({})
 Watch = Callable[[Tracer], AbstractContextManager[Any]]
 
 
 def load_module(
     source: nn.Module | str,
-    neutral: Iterable[str] = (),
+    reading: Reading = AS_IT_IS,
     size: Size | None = None,
-    shapes: Mapping[str, Shape] = NO_SHAPES,
     *,
     alone: bool = False,
 ) -> Network:
@@ -62,12 +59,10 @@ def load_module(
     source : torch.nn.Module or str
         A factory is called without weights; further attributes of what it makes may follow, as in
         "torchvision.models:resnet50.layer1".
-    neutral : iterable of str
-        Unknown functions to treat as elementwise.
+    reading : Reading
+        Unknown functions to treat as elementwise, and what inputs are.
     size : (height, width), optional
         Where the forward is followed; the network holds for others too, as far as the module does.
-    shapes : mapping, optional
-        Constants to give to inputs beside the image: a number, or the shape of a tensor, as (1, 3, "H", "W").
     alone : bool
         Whether it is enough if the network holds at this size, which takes less time.
 
@@ -84,19 +79,19 @@ def load_module(
     module = named(source) if isinstance(source, str) else source
     name = source.rsplit(":", 1)[-1] if isinstance(source, str) else type(source).__name__
     where = source if isinstance(source, str) else name
-    return network_of(module, name, where, neutral, size, alone, shapes)
+    return network_of(module, name, where, reading, size, alone)
 
 
 def network_of(
-    module: Any, name: str, where: str, neutral: Iterable[str] = (), size: Size | None = None, alone: bool = False,
-    shapes: Mapping[str, Shape] = NO_SHAPES,
+    module: Any, name: str, where: str, reading: Reading = AS_IT_IS, size: Size | None = None, alone: bool = False
 ) -> Network:  # fmt: skip
     """Follow a module to a network called `name`; `where` is what errors name, and others as in `load_module`."""
     module = _inner(module)
     if not isinstance(module, nn.Module) or isinstance(module, torch.jit.ScriptModule):
         what = f"is of type {type(module).__name__}, and not a torch.nn.Module whose code can be followed"
         raise DescriptionError(what, where=where, hint="name a module, or a class or function that makes one")
-    empty, pointwise = emptied(module, where), frozenset(neutral)
+    reading.check(parameters_of(module.forward), where)
+    empty = emptied(module, where)
     exported = _exported_for(module)
     declared = exported[1:] if exported else _declared_size(module)
     failures = []
@@ -104,7 +99,7 @@ def network_of(
         for pixels in (on_axes(size, AXES[axes], where),) if size else (declared,) if declared else SIZES[axes]:
             for channels in exported[:1] if exported else channels_of(module, axes):
                 try:
-                    tracer = partial(trace, empty, where, pointwise, channels, shapes=shapes)
+                    tracer = partial(trace, empty, where, reading, channels)
                     return general(tracer, pixels, About(name, source=where), alone=alone)
                 except PadvizError as error:
                     failures.append(error)
@@ -254,14 +249,14 @@ def channels_of(module: nn.Module, axes: int) -> list[int]:
 
 
 def trace(
-    module: nn.Module, where: str, neutral: Collection[str], channels: int, size: Size, probes: Probes | None = None,
-    watch: Watch = nullcontext, shapes: Mapping[str, Shape] = NO_SHAPES,
+    module: nn.Module, where: str, reading: Reading, channels: int, size: Size, probes: Probes | None = None,
+    watch: Watch = nullcontext,
 ) -> Trace:  # fmt: skip
     """Follow the forward of an emptied module on an image of one size, `watch` with what follows it, within.
 
     Positions beside tokens are followed where these are taken away again.
     """
-    given = module, neutral, channels, watch, shapes
+    given = module, reading, channels, watch
     laid = Trace(where, size, probes)
     arranger = _traced(laid, *given, tokens=True)
     if arranger.put and not arranger.taken:
@@ -270,22 +265,19 @@ def trace(
     return laid
 
 
-def _traced(
-    laid: Trace, module: nn.Module, neutral: Collection[str], channels: int, watch: Watch, shapes: Mapping[str, Shape],
-    tokens: bool,
-) -> Arranger:  # fmt: skip
+def _traced(laid: Trace, module: nn.Module, reading: Reading, channels: int, watch: Watch, tokens: bool) -> Arranger:
     where, size = laid.where, laid.sizes[0]
-    tracer = Tracer(laid, module, partial(lower, neutral=neutral))
+    tracer = Tracer(laid, module, partial(lower, neutral=reading.neutral))
     tracer.arranger.tokens = tokens
     kind = next((parameter.dtype for parameter in module.parameters() if parameter.is_floating_point()), torch.float32)
     image = torch.empty((1, channels, *size), device="meta", dtype=kind)
     tracer.learn(image, Map(((), plain(channels), *map(whole, laid.axes, size)), 0))
-    into, others = _beside(module, where, shapes, image)
+    into, others = _beside(module, where, reading, image)
     for tensor in others.values():
         tracer.constant(tensor)
     try:
         with torch.no_grad(), quiet(), tracer.modules, tracer.memory, tracer, watch(tracer), following():
-            out = module(**{into: image, **others}) if others else module(image)
+            out = module(**{into: image, **others}) if into else module(image)
     except Halted:
         return tracer.arranger
     except BaseException as error:
@@ -296,25 +288,20 @@ def _traced(
         if tracer.scripted:  # older versions of PyTorch run no traced code on tensors without data
             raise DescriptionError(SCRIPTED, where=at) from None
         what = f"its forward fails on {in_words((channels, *size))}: {line_of(error)}"
-        raise DescriptionError(what, where=at, hint=_way_out(module)) from None
+        raise DescriptionError(what, where=at, hint=_way_out(module, {into, *others})) from None
     outputs = tracer.outputs(out)
     laid.ends = {_as_output(laid, value) for value in dict.fromkeys(outputs)}
     return tracer.arranger
 
 
-def _beside(module: nn.Module, where: str, shapes: Mapping[str, Shape], image: Tensor) -> tuple[str, dict[str, Any]]:
-    """Name the input that is the image, the first that no shape is given for, and make the constants for others."""
-    inputs = [*parameters_of(module.forward)]
-    for name in shapes:
-        if name not in inputs:
-            what = f"its forward has no input {name!r}"
-            raise OptionError(what, option="shape", where=where, hint=nearest(name, inputs))
-    sides: dict[int | str, int] = dict(zip("HW", image.shape[-2:], strict=False))
+def _beside(module: nn.Module, where: str, reading: Reading, image: Tensor) -> tuple[str, dict[str, Any]]:
+    """Name the input that is the image, where one must be named, and make the constants for others."""
     others: dict[str, Any] = {}
-    for name, shape in shapes.items():
-        sized: Any = [sides.get(n, n) for n in shape] if isinstance(shape, tuple) else shape
-        others[name] = torch.empty(sized, device="meta", dtype=image.dtype) if isinstance(sized, list) else sized
-    return next((name for name in inputs if name not in shapes), ""), others
+    for name, shape in reading.shapes.items():
+        value = sized(name, shape, (*image.shape[2:],), where)
+        others[name] = torch.empty(value, device="meta", dtype=image.dtype) if isinstance(value, tuple) else value
+    first = next((name for name in parameters_of(module.forward) if name not in others), "") if others else ""
+    return reading.image or first, others
 
 
 def _as_output(laid: Trace, value: Map) -> int:
@@ -365,14 +352,15 @@ def quiet() -> Iterator[None]:
         raise Ended
 
 
-def _way_out(module: nn.Module) -> str:
+def _way_out(module: nn.Module, given: Collection[str]) -> str:
     needed = [
         name
         for name, one in parameters_of(module.forward).items()
         if one.default is one.empty and one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
     ]
-    if len(needed) > 1:
-        return f"`shape` {needed[1]}=1x3xHxW, or a number as {needed[1]}=1, gives it another input"
+    others = [name for name in needed if name not in given] if "" not in given else needed[1:]
+    if others:
+        return f"`shape` {others[0]}=1x3xHxW, or a number as {others[0]}=1, gives it another input"
     if hasattr(module, "backbone"):
         return "its attribute .backbone may be what you mean"
     return "it must take one image; try another size, or a module that wraps it"

@@ -16,7 +16,7 @@ from padviz.network.graph import ancestors
 from padviz.network.layer import MERGES, Channels, Kind, Layer, Origin
 from padviz.network.network import Size, in_words
 from padviz.sources.tracing.axis_labels import ROLES
-from padviz.sources.tracing.moving import moves
+from padviz.sources.tracing.reading import moves
 from padviz.sources.tracing.sizes.everywhere import Each, Ops, leaving
 from padviz.sources.tracing.sizes.rows import Probes, Turns, parted, tracked
 

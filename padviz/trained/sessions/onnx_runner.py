@@ -286,4 +286,4 @@ def _check(model: Model, size: Size) -> None:
     if not model.image.fits(size):
         raise SizeError(f"takes images of {model.image}", where=model.where, hint=f"use a `size` of {model.image}")
     if model.further:
-        raise DescriptionError(f"has further inputs: {', '.join(map(repr, model.further[:4]))}", where=model.where)
+        raise DescriptionError(f"has further inputs: {', '.join(map(repr, [*model.further][:4]))}", where=model.where)

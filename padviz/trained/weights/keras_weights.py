@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile
@@ -16,7 +16,8 @@ from padviz.network.layer import CONVOLUTIONS, Layer
 from padviz.network.network import Size
 from padviz.sources.keras.load import load_keras, model_in
 from padviz.sources.keras.model import Model, Step
-from padviz.trained.weights.trained_network import Kernel, Trained, Unread, as_kernel
+from padviz.sources.tracing.reading import AS_IT_IS, Reading
+from padviz.trained.weights.trained_network import Kernel, Trained, Unread, Unrun, as_kernel
 
 WEIGHTS = "model.weights.h5"
 MOST_BYTES = 1 << 31
@@ -25,21 +26,9 @@ DEPTHWISE = ("DepthwiseConv2D", "SeparableConv2D")
 Array = np.ndarray[Any, Any]
 
 
-class Unrun:
-    """The place of a model that padviz follows and cannot run: whatever is asked of it is refused."""
-
-    def __init__(self, where: str) -> None:
-        self.where = where
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        raise DescriptionError("is followed, and not run", where=self.where, hint="export it to .onnx for that")
-
-
-def read(path: Path, size: Size | None = None, neutral: Iterable[str] = ()) -> Trained:
+def read(path: Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> Trained:
     """Read a .keras file with the weights of its convolutions; see `padviz.trained.weights.reading.read`."""
-    network = load_keras(path, neutral, size)
+    network = load_keras(path, reading, size)
     stored = _stored(path)
     steps = dict(_steps(model_in(path)))
     normed = {ref.layer for step in steps.values() if step.kind == "BatchNormalization" for ref in step.refs}
@@ -54,7 +43,14 @@ def read(path: Path, size: Size | None = None, neutral: Iterable[str] = ()) -> T
             kernels.append(as_kernel(layer, weights, groups, norm, layer.name))
         except Unread as why:
             unread[layer.name] = str(why)
-    return Trained(network, size or network.size, Unrun(str(path)), str(path), tuple(kernels), unread)
+    return Trained(
+        network,
+        size or network.size,
+        Unrun(str(path), "export it to .onnx for that"),
+        str(path),
+        tuple(kernels),
+        unread,
+    )
 
 
 def _steps(model: Model, path: str = "") -> Iterator[tuple[str, Step]]:

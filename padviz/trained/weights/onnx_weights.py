@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from math import prod
 from pathlib import Path
@@ -18,6 +18,7 @@ from padviz.sources.onnx.constants.folding import UNFIT, Malformed
 from padviz.sources.onnx.load import laid_out
 from padviz.sources.onnx.model import Constants, Model, attributes, needed, op_of, open_model, title
 from padviz.sources.onnx.tensors import CONVS, WEIGHT
+from padviz.sources.tracing.reading import AS_IT_IS, Reading
 from padviz.trained.weights.trained_network import Kernel, Trained, Unread, as_kernel
 from padviz.trained.weights.trained_on import TrainedOn, trained_on
 
@@ -30,10 +31,10 @@ Proto = Any
 Array = np.ndarray[Any, Any]
 
 
-def read(path: Path, size: Size | None = None, neutral: Iterable[str] = ()) -> Trained:
+def read(path: Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> Trained:
     """Read an ONNX file with the weights of its convolutions; see `padviz.trained.weights.reading.read`."""
-    model = open_model(path)
-    network = laid_out(model, neutral, size)
+    model = open_model(path, reading)
+    network = laid_out(model, reading, size)
     store = _Store(model)
     kernels: list[Kernel] = []
     unread: dict[str, str] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from padviz.network.network import Size, as_size
 from padviz.sources import MODULE, is_module
 from padviz.sources.elsewhere import format_of, refusal
 from padviz.sources.toml.load import zoo
+from padviz.sources.tracing.reading import AS_IT_IS, Reading
 from padviz.trained.weights.trained_network import Trained
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def as_trained(
 
 def read(
     source: str | Path | nn.Module, size: Size | None = None, weights: str | Path | None = None,
-    neutral: Iterable[str] = (),
+    reading: Reading = AS_IT_IS,
 ) -> Trained:  # fmt: skip
     """Read a network with its weights.
 
@@ -42,7 +43,7 @@ def read(
     weights : str or Path, optional
         A .safetensors or .pth file of a module's parameters; or, for a factory that takes `weights`, their name, as
         "DEFAULT".
-    neutral : iterable of str
+    reading : Reading
         As for `padviz.load`.
 
     Raises
@@ -56,7 +57,7 @@ def read(
         except ImportError:
             hint = "install it: pip install 'padviz[torch]'"
             raise DescriptionError("needs PyTorch", where=str(source), hint=hint) from None
-        return torch_weights.read(source, size, weights, neutral)
+        return torch_weights.read(source, size, weights, reading)
     if weights is not None:
         what = f"{str(weights)!r} goes with a PyTorch module"
         raise OptionError(
@@ -66,7 +67,7 @@ def read(
     if where.lower().endswith(".onnx"):
         from padviz.trained.weights import onnx_weights
 
-        return onnx_weights.read(Path(where), size, neutral)
+        return onnx_weights.read(Path(where), size, reading)
     kind = format_of(where) if where not in zoo() else ""
     if kind in ("torch", "safetensors"):
         hint = f"name the code that makes the module, as package.module:attribute, and `weights` {where}"
@@ -74,7 +75,7 @@ def read(
     if kind == "keras":
         from padviz.trained.weights import keras_weights
 
-        return keras_weights.read(Path(where), size, neutral)
+        return keras_weights.read(Path(where), size, reading)
     if kind == "program":
         raise DescriptionError("is read without its weights", where=where, hint="export it to .onnx, with them")
     if kind:

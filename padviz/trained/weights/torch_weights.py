@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import EnumType
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,8 @@ from padviz.sources import WEIGHTS
 from padviz.sources.torch.arguments import op_of
 from padviz.sources.torch.load import call_factory, channels_of, copied, named, network_of, parameters_of, quiet, trace
 from padviz.sources.torch.tracer import Tracer
-from padviz.trained.weights.trained_network import Kernel, Trained, Unread, as_kernel
+from padviz.sources.tracing.reading import Reading
+from padviz.trained.weights.trained_network import Kernel, Trained, Unread, Unrun, as_kernel
 from padviz.trained.weights.trained_on import TrainedOn, trained_on
 
 CALLS = ("conv1d", "conv2d", "conv_transpose2d")
@@ -31,9 +32,10 @@ PREFIXES = ("module.", "_orig_mod.", "model.")  # that training puts before each
 A_FILE = "or a .pth or .safetensors file"
 LONGEST = 160  # characters of what another library says
 NAMED = 3  # parameters, in a line
+ONE = "a module that wraps it and takes one image is run"
 
 
-def read(source: str | nn.Module, size: Size | None, weights: str | Path | None, neutral: Iterable[str]) -> Trained:
+def read(source: str | nn.Module, size: Size | None, weights: str | Path | None, reading: Reading) -> Trained:
     """Read a module with the weights of its convolutions; see `padviz.trained.weights.reading.read`."""
     where = source if isinstance(source, str) else type(source).__name__
     from_file = weights is not None and str(weights).lower().endswith(WEIGHTS)
@@ -44,13 +46,14 @@ def read(source: str | nn.Module, size: Size | None, weights: str | Path | None,
         raise _no_file(weights)
     else:
         module = source
-    network = network_of(module, where.rsplit(":", 1)[-1], where, neutral, size)
+    network = network_of(module, where.rsplit(":", 1)[-1], where, reading, size)
     module = copied(getattr(module, "_orig_mod", module), where, lambda tensor: tensor)
     if weights is not None and from_file:
         _load(module, state_of(Path(weights)), str(weights), where)
     pixels = network.at(size)
-    calls = _calls(module, where, neutral, pixels)
-    return Trained(network, pixels, module, where, *calls.kernels(network), tuple(untold), calls.trained_on)
+    calls = _calls(module, where, reading, pixels)
+    held = Unrun(where, ONE) if reading.options else module
+    return Trained(network, pixels, held, where, *calls.kernels(network), tuple(untold), calls.trained_on)
 
 
 def _with_weights(factory: Any, source: str, weights: str | Path | None, untold: list[str]) -> Any:
@@ -202,13 +205,13 @@ def _some_keys(keys: list[str]) -> str:
     return ", ".join(keys[:NAMED]) + more
 
 
-def _calls(module: nn.Module, where: str, neutral: Iterable[str], size: Size) -> _Calls:
+def _calls(module: nn.Module, where: str, reading: Reading, size: Size) -> _Calls:
     """Find what each convolution is called with: a forward on an image without data has its weights whole."""
     failure: PadvizError | None = None
     for channels in channels_of(module, len(size)):
         calls = _Calls()
         try:
-            trace(module, where, frozenset(neutral), channels, size, watch=calls.watch)
+            trace(module, where, reading, channels, size, watch=calls.watch)
         except PadvizError as error:
             failure = failure or error
             continue

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.axis.operations import Transposed, Window
+from padviz.errors import DescriptionError
 from padviz.geometry.ledger import axis_padding, windows_of
 from padviz.geometry.receptive_fields import grid_offsets
 from padviz.geometry.tap_exposure import tap_exposure
@@ -22,6 +23,18 @@ Pads = tuple[int, int]
 
 class Unread(Exception):
     """Why the weights of a convolution cannot be read."""
+
+
+class Unrun:
+    """The place of a model that padviz follows and does not run: whatever is asked of it is refused."""
+
+    def __init__(self, where: str, hint: str) -> None:
+        self.where, self.hint = where, hint
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise DescriptionError("is followed, and not run", where=self.where, hint=self.hint)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,117 @@
+"""How a network of others is read: what of it is elementwise, which of its inputs is the image, and what others are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from padviz.errors import OptionError
+from padviz.network.network import Size
+
+WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+MOVING = frozenset((
+    "adjoint", "align", "argsort", "attention", "cdist", "cholesky", "chunk", "compress", "conv", "convolution",
+    "corr", "correlation", "crop", "cum", "cummax", "cummin", "cumprod", "cumsum", "deform", "depth", "det", "dft",
+    "diag", "diagonal", "diff", "dsplit", "dstack", "eig", "fbgemm", "fft", "flip", "fliplr", "flipud", "fold",
+    "foreach",
+    "gather", "geqrf", "grid", "gru", "hsplit", "hstack", "if", "im", "index", "inner", "interpolate", "inv",
+    "inverse", "irfft", "kron", "kthvalue", "linalg", "lobpcg", "logcumsumexp", "logdet", "logsumexp", "loop",
+    "lowrank", "lstm", "lstsq", "lu", "matmul", "matrix", "nms", "nonzero", "outer", "pad", "pdist", "permute",
+    "pinverse", "pixel", "pool", "pooling", "put", "qr", "resample", "resize", "reverse", "rfft", "rnn", "roi", "roll",
+    "rot", "sample", "sampler", "scan", "scatter", "searchsorted", "select", "slice", "slogdet", "softmax", "solve",
+    "sort", "space", "split", "stack", "stft", "strided", "suppression", "svd", "svdvals", "take", "top", "topk",
+    "transpose", "trapezoid", "trapz", "tril", "trilu", "triu", "unbind", "unfold", "unique", "unpool", "upsample",
+    "vecdot", "vsplit", "vstack", "warp",
+))  # fmt: skip
+Shape = int | float | tuple[int | str, ...]  # of an input beside the image; letters are the image's sides
+SIDES = {1: "L", 2: "HW", 3: "DHW"}  # by its axes
+NAMED = 8  # inputs, in a line
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Operations that are `neutral`, the input that is the `image` ("" for the first), and `shapes` of the others."""
+
+    neutral: tuple[str, ...] = ()
+    image: str = ""
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The inputs that are named, by the options that name them."""
+        return {**dict.fromkeys(self.shapes, "shape"), **({self.image: "input"} if self.image else {})}
+
+    def check(self, inputs: Iterable[str], where: str) -> None:
+        """Refuse to name what is none of the inputs, or the image among the others.
+
+        >>> Reading(image="mask").check(["x", "y"], "net.onnx")
+        Traceback (most recent call last):
+            ...
+        padviz.errors.OptionError: net.onnx: has no input 'mask'; its inputs are 'x', 'y'
+        """
+        known = [*inputs]
+        for name, option in self.options.items():
+            if name not in known:
+                hint = f"its inputs are {', '.join(map(repr, known[:NAMED]))}"
+                raise OptionError(f"has no input {name!r}", option=option, where=where, hint=hint)
+        if self.image in self.shapes:
+            raise OptionError(
+                f"{self.image!r} is the image", option="shape", where=where, hint="say its `size`, or another `input`"
+            )
+
+    def check_unshaped(self, inputs: Iterable[str], where: str) -> None:
+        """Refuse shapes, too, where inputs have those that a file gives them."""
+        self.check(inputs, where)
+        for name in self.shapes:
+            raise OptionError(f"the shape of {name!r} is the file's", option="shape", where=where, hint="leave it out")
+
+    def check_alone(self, where: str, what: str) -> None:
+        """Refuse to name inputs where there is one, the image."""
+        for name, option in self.options.items():
+            raise OptionError(f"{what}, and no {name!r}", option=option, where=where, hint="leave it out")
+
+
+AS_IT_IS = Reading()
+
+
+def sized(name: str, shape: Shape, size: Size, where: str) -> int | float | tuple[int, ...]:
+    """Put the sides of the image, of a size, in the place of letters in the shape of an input.
+
+    >>> sized("mask", (1, 1, "H", "W"), (24, 33), "net.onnx"), sized("t", 0.5, (24, 33), "net.onnx")
+    ((1, 1, 24, 33), 0.5)
+    """
+    if not isinstance(shape, tuple):
+        return shape
+    sides = dict(zip(SIDES[len(size)], size, strict=True))
+    for n in shape:
+        if isinstance(n, str) and n not in sides:
+            what = f"{name!r} has a side {n}, and the image has {', '.join(sides)}"
+            raise OptionError(what, option="shape", where=where, hint="use these, or numbers")
+    return tuple(sides[n] if isinstance(n, str) else n for n in shape)
+
+
+def as_reading(
+    neutral: Iterable[str] = (), shape: Mapping[str, Any] | None = None, input_: str | None = None
+) -> Reading:
+    """Take what a person says of how to read a network; see `padviz.load`."""
+    return Reading((*sorted(checked_neutral(neutral)),), input_ or "", {**(shape or {})})
+
+
+def moves(op: str) -> bool:
+    """Tell whether an operation, by its name, moves positions or joins them, and so is not elementwise.
+
+    >>> [op for op in ("roll", "max_unpool2d", "GatherND", "own.DeformConv", "own.Mystery", "lgamma") if moves(op)]
+    ['roll', 'max_unpool2d', 'GatherND', 'own.DeformConv']
+    """
+    return not MOVING.isdisjoint(word.lower() for word in WORD.findall(op.rsplit(".", 1)[-1]))
+
+
+def checked_neutral(ops: Iterable[str]) -> frozenset[str]:
+    """Check what to treat as neutral: nothing in it moves positions."""
+    neutral = frozenset(ops)
+    for op in sorted(filter(moves, neutral)):
+        what = f"{op!r} moves positions or joins them, so it is not elementwise"
+        raise OptionError(what, option="neutral", hint="`layer` NAME stops before it")
+    return neutral
