@@ -297,11 +297,13 @@ def test_the_explorer_of_a_turned_network_is_turned(name: str, monkeypatch: pyte
     found = []
     for net, at in ((laid(steps, size), size), (turned_network(laid(steps, size)), size[::-1])):
         facts = payload(Contents([(at, net)], [None, "reflect", "partial"], 0))
-        audited = facts["audit"]
-        audited["maps"] = {
-            each["what"]: shown for each, shown in zip(audited["remedies"], audited["maps"], strict=True)
-        }
-        settled_audit(audited)
+        for audited in facts["audits"]:
+            remedies = audited["remedies"]
+            audited["maps"] = {each["what"]: shown for each, shown in zip(remedies, audited["maps"], strict=True)}
+            assert [remedies[at]["needs"] for at in audited.pop("groups")] == [
+                *dict.fromkeys(each["needs"] for each in remedies)
+            ]
+            settled_audit(audited)
         found.append(json.loads(json.dumps(facts, default=int)))
     assert settled(turned(found[0])) == settled(found[1])
 

@@ -107,16 +107,6 @@ def colour_map(name: str) -> Any:
     return colormaps[name]
 
 
-def hex_colours() -> dict[str, list[str]]:
-    """List the colours of shares and of counts, for pages: 256 of each, from the lowest value on."""
-    from matplotlib.colors import to_hex
-
-    return {
-        kind: [to_hex(colour).removeprefix("#") for colour in colour_map(name)(range(256))]
-        for kind, name in (("share", SHARES), ("counts", CMAP))
-    }
-
-
 def hex_stops(name: str) -> list[str]:
     """Colours of the map of that name, from the lowest value on, as pages write them; none where there is no such map.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from padviz.files.atomic import aside
 from padviz.network.network import Network, Size, as_size
 from padviz.network.rewrites import canonical, check_image, with_padding, with_same
 from padviz.pages.facts import WINDOWS, text
-from padviz.pages.filling import filled
+from padviz.pages.filling import filled, static
 from padviz.pages.payload import Contents, payload
 from padviz.sources import load
 
@@ -23,21 +23,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 SIZES = (64, 128, 224, 225, 512)
-MODULES = (
-    "numbers",
-    "maps",
-    "paint",
-    "state",
-    "panel",
-    "graph",
-    "miniatures",
-    "ledger",
-    "layers",
-    "audit",
-    "window",
-    "kernel",
-    "main",
-)  # each after those that it imports
+MODULES = (  # each after those that it imports
+    *("numbers", "maps", "paint", "state", "hands", "panel", "graph", "miniatures", "ledger", "layers", "verdict"),
+    *("audit", "window", "kernel", "picture", "tools", "main"),
+)
 STYLES = ("look", "explorer")
 
 
@@ -165,18 +154,28 @@ def explorer(
     first = networks[base][1]
     if isinstance(first, PadvizError):
         raise first
-    paddings = _paddings(first, padding)
-    facts = payload(Contents(networks, paddings, base, layer, heads))
+    named = [(size, _named(entry, first.source)) for size, entry in networks]
+    facts = payload(Contents(named, _paddings(first, padding), base, layer, heads))
     title = text(first.title or first.name)
     return Explorer(title, sum("reason" not in entry for entry in facts["maps"]), page(title, facts))
 
 
+def _named(entry: Network | PadvizError, path: str) -> Network | PadvizError:
+    """Speak of a file by its name: a page is sent around, and who reads it need not know the folder."""
+    name = Path(path).name
+    if isinstance(entry, Network):
+        return replace(entry, source=name)
+    return PadvizError(str(entry).replace(path, name)) if path else entry
+
+
 def page(title: str, facts: dict[str, Any]) -> str:
     """Write the HTML of a payload, with styles and modules in it."""
-    from padviz.figures.canvas import hex_colours
-
-    packed = json.dumps({**facts, "colours": hex_colours()}, separators=(",", ":")).replace("<", "\\u003c")
-    return filled("explorer.html.j2", STYLES, MODULES, title=title, windows=WINDOWS, schemes=SCHEMES, payload=packed)
+    colours = json.loads(static("colours.json"))
+    packed = json.dumps({**facts, "colours": colours}, separators=(",", ":")).replace("<", "\\u003c")
+    shares = colours["share"]
+    marks = {**colours["marks"], "starved": shares[48], "overused": shares[-49]}
+    shown = {"title": title, "windows": WINDOWS, "schemes": SCHEMES, "payload": packed, "marks": marks}
+    return filled("explorer.html.j2", STYLES, MODULES, **shown, images="data:")
 
 
 def _paddings(network: Network, padding: Sequence[str | None] | None) -> list[str | None]:

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import fields as fields_of
 from fractions import Fraction
 from typing import Any
 
-from padviz.advice.verdict import Audit, examine
+from padviz.advice.remedies import Judged
+from padviz.advice.verdict import Audit
 from padviz.axis.padding_modes import SCHEMES
 from padviz.counting.count_map import CountMap
 from padviz.counting.walking.tiling import Tiling
 from padviz.counting.walking.walks import Walk, taps_at
-from padviz.errors import PadvizError, SizeError, printable
+from padviz.errors import SizeError, printable
 from padviz.geometry.ledger import ledger
 from padviz.geometry.one_layer import padded_axis
 from padviz.geometry.receptive_fields import AxisField, receptive_fields
 from padviz.geometry.tap_exposure import tap_exposure
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
+from padviz.network.rewrites import schemes_of
 from padviz.network.sizes import resolve_each
 from padviz.pages.planes import Shelf
 from padviz.reports.windows.taps import tap_facts
 from padviz.reports.windows.uneven import ledger_facts
 
 WINDOWS = {"kernel": (1, 2, 3, 4, 5, 7), "stride": (1, 2, 3), "dilation": (1, 2, 3)}  # on offer, over one layer
-MOST_REMEDIES = 100  # with maps: more than are tried
 PIXELS = 7  # a side of its image
 LONGEST = 300  # characters of a name from elsewhere
 
@@ -40,8 +42,11 @@ def text(value: object) -> str:
     return plain if len(plain) <= LONGEST else f"{plain[: LONGEST - 1]}…"
 
 
-def map_facts(shelf: Shelf, counts: CountMap) -> dict[str, Any]:
-    """Pack a map: its core, which row of it each row has, the pattern that shares are of, and the figures."""
+def map_facts(shelf: Shelf, counts: CountMap, judged: Judged | None = None) -> dict[str, Any]:
+    """Pack a map: its core, which row of it each row has, the pattern that shares are of, and the figures.
+
+    What is judged of it need not be counted again.
+    """
     shared = counts.share_reason is None
     layers, shapes = counts.target.layer, counts.target.shape
     return {
@@ -53,21 +58,21 @@ def map_facts(shelf: Shelf, counts: CountMap) -> dict[str, Any]:
         "share_reason": text(counts.share_reason) if counts.share_reason else None,
         "target": [*map(text, counts.target.names)],
         "shape": [shapes] if isinstance(layers, str) else shapes,
-        "figures": figures_of(counts),
+        "figures": figures_of(counts, judged),
     }
 
 
-def figures_of(counts: CountMap) -> dict[str, Any]:
-    """List the figures of a map, long counts as texts."""
+def figures_of(counts: CountMap, judged: Judged | None = None) -> dict[str, Any]:
+    """List the figures of a map that a page shows, long counts as texts; the skew of usage where none is fair."""
     from msgspec import to_builtins
 
-    summary = counts.summary()
-    share = to_builtins(summary.share) if summary.share else None
-    corners = [_long(corner) for corner in to_builtins(summary.corners).values()]
-    extremes = {"min": _long(summary.min), "max": _long(summary.max), "centre": _long(summary.centre)}
-    rest = {"mean": float(summary.mean) if abs(summary.mean) < 1e300 else None, "marginalised": summary.marginalised}
-    axes = {"asymmetry": to_builtins(summary.asymmetry), "skew": to_builtins(summary.skew)}
-    return {**extremes, **rest, **axes, "corners": corners, "share": share, "rim": summary.rim and summary.rim.short}
+    if judged:
+        share, rim = judged.share, judged.rim
+    else:
+        share = None if counts.share_reason else counts.shares.figures()
+        rim = counts.rims and counts.rims[0]
+    skew = None if share else to_builtins(counts.summary().skew)
+    return {"max": _long(counts.max), "share": to_builtins(share), "skew": skew, "rim": rim and rim.short}
 
 
 def _tiling(tiling: Tiling) -> list[int]:
@@ -78,11 +83,12 @@ def _long(count: float) -> str | float:
     return str(count) if isinstance(count, int) else count
 
 
-def geometry_facts(shelf: Shelf, counts: CountMap) -> dict[str, Any]:
+def geometry_facts(shelf: Shelf, counts: CountMap, known: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """List the layers that a map's paths lead through, what each reads, and what the audit knows of it.
 
     `graph` has the layers, `reads` the axis maps of each along height and width, and `taps` how many positions a unit
-    of each reads where nothing is missing.
+    of each reads where nothing is missing. `known` keeps, of one size, what schemes have in common that pad as
+    much.
     """
     network, axes = counts.walked, resolve_each(counts.walked, counts.size)
     at = tuple(network.index[network.find(name).name] for name in counts.target.names)
@@ -97,7 +103,20 @@ def geometry_facts(shelf: Shelf, counts: CountMap) -> dict[str, Any]:
         "taps": shelf.record([_whole(taps_at(walk, i)) if i else 1 for i in range(len(network.layers))]),
         "targets": [*at],
     }
-    return {**facts, **audit_rows(shelf, network, counts.size)}
+    pads = _pads(counts.padding)
+    if pads not in known:
+        known[pads] = audit_rows(shelf, network, counts.size)
+    return facts | known[pads]
+
+
+def _pads(padding: str | None) -> str:
+    """Name how much a scheme pads: those that say only what padding reads pad alike, at one size.
+
+    >>> _pads("zero/circular") == _pads("reflect"), _pads("zero/valid"), _pads(None)
+    (True, 'zero/valid', 'declared')
+    """
+    schemes = schemes_of(padding) if padding else ()
+    return padding or "declared" if not schemes or any(SCHEMES[name].resizes for name in schemes) else "as much"
 
 
 def audit_rows(shelf: Shelf, network: Network, size: Size) -> dict[str, Any]:
@@ -152,18 +171,23 @@ def _whole(taps: int) -> int | str:
     return taps if taps < 1 << 53 else str(taps)
 
 
-def audit_facts(
-    shelf: Shelf, size: Size, network: Network | PadvizError, layer: str | None, heads: str | None
-) -> dict[str, Any]:
-    """Audit a network at a size, with the map as it is and each remedy's; or say why there is no audit."""
-    try:
-        if isinstance(network, PadvizError):
-            raise network
-        examined = examine(network, size, layer, heads, MOST_REMEDIES)
-    except PadvizError as error:
-        return {"reason": text(error)}
-    today, *remedied = (map_facts(shelf, counts) for counts in (examined.today, *examined.remedied))
-    return {**_plain(examined.audit), "today": today, "maps": remedied}
+def audit_facts(audit: Audit, maps: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Lay out an audit, with the facts of each remedy's map."""
+    return {**_plain(audit), "groups": _groups(audit), "maps": maps}
+
+
+def _groups(audit: Audit) -> list[int]:
+    """Find the best remedy of each group: the first of those that need as much of a trained network.
+
+    >>> import padviz
+    >>> judged = padviz.audit("resnet50", 224)
+    >>> [(judged.remedies[at].what, judged.remedies[at].needs) for at in _groups(judged)]
+    [('225x225 + reflect', 'fine-tune'), ('pool 7 strides', 'retrain'), ('256 x 256 px', "today's weights")]
+    """
+    first: dict[str, int] = {}
+    for at, remedy in enumerate(audit.remedies):
+        first.setdefault(remedy.needs, at)
+    return [*first.values()]
 
 
 def _plain(audit: Audit) -> dict[str, Any]:

@@ -22,7 +22,8 @@ def gallery(title: str, cards: Sequence[Mapping[str, Any]], failed: Mapping[str,
         key: sorted({value for card in cards for value in card[key] if value}, key=natural)
         for key in ("what", "network", "size", "padding")
     }
-    facts = {"title": title, "cards": cards, "filters": filters, "failed": failed or {}}
+    images = "'self' file: data:"
+    facts = {"title": title, "cards": cards, "filters": filters, "failed": failed or {}, "images": images}
     return filled("gallery.html.j2", STYLES, MODULES, **facts)
 
 

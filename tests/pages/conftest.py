@@ -30,7 +30,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def page(browser: Any, file: Path) -> Iterator[Any]:
-    page = opened(browser, file)
+    page = opened(browser, file, "#remedy=-1")
     yield page
     assert page.said == []
     assert page.asked == [page.url.partition("#")[0]]

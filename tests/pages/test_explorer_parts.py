@@ -15,7 +15,7 @@ from padviz.axis.padding_modes import SCHEMES
 from padviz.counting.coverage import coverages
 from padviz.errors import PadvizError
 from padviz.geometry.one_layer import illustrate
-from tests.pages.browser import PADDINGS, SIZES, after, begins, drawn, expect, opened, reading
+from tests.pages.browser import PADDINGS, SIZES, after, begins, expect, opened, point, reading
 from tests.sweeps import SLOW
 
 
@@ -76,23 +76,36 @@ def test_a_layer_shows_its_ledger_and_taps(page: Any) -> None:
     expect(page.locator("[data-layer='2']")).to_have_attribute("aria-selected", "true")
 
 
-def test_the_audit_says_what_the_command_says_and_shows_each_remedy(page: Any) -> None:
-    from padviz.advice.verdict import audit
-
+@pytest.mark.parametrize("size", SIZES)
+def test_the_audit_of_every_size_says_what_the_command_says(page: Any, size: Any) -> None:
     after(page, lambda: page.click("#tab-audit"))
-    found = audit(padviz.load("resnet18"), 224)
-    expect(page.locator("[data-part=verdict]")).to_have_text(begins(found.verdict), ignore_case=True)
+    after(page, lambda: page.select_option("#part-audit [data-part=size]", str(SIZES.index(size))))
+    found = padviz.audit("resnet18", size)
+    at = " × ".join(map(str, found.size))
+    expect(page.locator("#finding")).to_have_text(f"at {at} px: {found.verdict}")
+    for name in ("border", "symmetry", "padding"):
+        expect(page.locator(f"#verdict [data-part={name}]")).to_have_text(getattr(found, name))
     names = ["today", *(remedy.what for remedy in found.remedies)]
     expect(page.locator("[data-part=remedies] th")).to_have_text(names, use_inner_text=True)
-    before = drawn(page, "cured")
     after(page, lambda: page.check("input[name=remedy][value='3']"))
-    assert drawn(page, "cured") != before
     expect(page.locator("[data-part=edit]")).to_contain_text(found.remedies[3].edit[0], use_inner_text=True)
-    sizes = [remedy for remedy in found.remedies if remedy.kind == "size"]
-    after(page, lambda: page.check(f"input[name=remedy][value='{found.remedies.index(sizes[0])}']"))
-    counts = padviz.usage("resnet18", sizes[0].outcome.size)
-    row, col = (int(0.1 * n) for n in sizes[0].outcome.size)
-    expect(reading(page, "cured")).to_contain_text(f"{counts.at(row, col):,} paths", use_inner_text=True)
+
+
+def test_a_button_shows_the_map_of_the_best_remedy_of_each_group(page: Any) -> None:
+    found = padviz.audit("resnet18", 224)
+    first = {remedy.needs: remedy for remedy in reversed(found.remedies)}
+    offered = page.locator("#verdict li strong").all_inner_texts()
+    assert sorted(offered) == sorted(remedy.what for remedy in first.values())
+    row, col = 10, 20
+    for remedy in first.values():
+        after(page, lambda remedy=remedy: page.click(f"#verdict button[aria-label='show {remedy.what}']"))
+        expect(page.locator("#panel-b [data-part=remedy] option:checked")).to_have_text(remedy.what)
+        expect(page.locator(f"#verdict button[aria-label='show {remedy.what}']")).to_have_text("shown")
+        if remedy.kind in ("size", "larger", "padding", "both"):
+            size = tuple(remedy.outcome.size)
+            counts = padviz.usage("resnet18", size, remedy.padding)
+            point(page, row, col, size, "b")
+            expect(reading(page, "b")).to_contain_text(f"{counts.at(row, col):,} paths", use_inner_text=True)
 
 
 def test_the_ledger_sorts_and_leads_to_the_layers(page: Any) -> None:
@@ -176,9 +189,9 @@ def test_the_page_counts_through_every_layer_as_the_engine_does(
     browser: Any, tmp_path: Path, network: str, size: int, padding: str
 ) -> None:
     html = padviz.explore(network, [size], padding=[padding]).html
-    end = "\n</script>\n</body>"
+    end = "</script>\n</body>"
     (tmp_path / "open.html").write_text(html.replace(end, f"\nglobalThis.padviz = modules;{end}"), encoding="utf-8")
-    page = opened(browser, tmp_path / "open.html")
+    page = opened(browser, tmp_path / "open.html", bypass_csp=True)
     script = """() => {
         const book = new padviz.maps.Book(JSON.parse(document.getElementById("payload").textContent));
         const graph = new padviz.graph.Graph(book.facts(0, 0), book), last = graph.targets[0];

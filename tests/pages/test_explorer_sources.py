@@ -38,22 +38,28 @@ def facts_of(html: str) -> Any:
 
 
 def is_of(facts: Any, source: Any, sizes: list[Any], paddings: list[str], shown: Any) -> None:
-    """The maps of a page are those of `usage`, and its audit is that of the size that is shown first."""
+    """The maps of a page are those of `usage`, and its audits, one of each size, those of `audit`."""
     asked = [size for size in facts["sizes"] for _ in paddings]
     assert sorted(facts["sizes"]) == sorted([*size] for size in sizes)
     for size, padding, found in zip(asked, paddings * len(sizes), facts["maps"], strict=True):
         summary = padviz.usage(source, tuple(size), padding).summary()
         figures = found["figures"]
         assert (found["size"], found["shape"]) == (size, [summary.target.shape])
-        assert (figures["max"], figures["min"]) == (str(summary.max), str(summary.min))
+        assert figures["max"] == str(summary.max)
         assert figures["share"] == to_builtins(summary.share)
+        assert figures["rim"] == (summary.rim and summary.rim.short)
         ledger = {row.layer: row for row in padviz.uneven(source, tuple(size)).layers}
         assert {row["layer"] for row in facts["records"][found["ledger"]].values()} == {*ledger}
-    assert facts["sizes"][facts["base"]] == facts["audit"]["size"] == [*shown]
-    expected = padviz.usage(source, shown).summary()
-    assert facts["audit"]["outcome"]["share"] == to_builtins(expected.share)
-    assert facts["audit"]["outcome"]["skew"] == to_builtins(expected.skew)
-    assert facts["audit"]["target"] == [expected.target.layer]
+    assert facts["sizes"][facts["base"]] == [*shown]
+    for size, audit in zip(facts["sizes"], facts["audits"], strict=True):
+        expected = padviz.audit(source, tuple(size))
+        assert (audit["size"], audit["border"]) == (size, expected.border)
+        assert audit["outcome"]["share"] == to_builtins(expected.outcome.share)
+        assert audit["target"] == [padviz.usage(source, tuple(size)).target.layer]
+        remedied = [facts["maps"][found] if isinstance(found, int) else found for found in audit["maps"]]
+        for remedy, found in zip(expected.remedies, remedied, strict=True):
+            assert found["size"] == remedy.outcome.size
+            assert found["figures"]["share"] == to_builtins(remedy.outcome.share)
 
 
 @pytest.fixture

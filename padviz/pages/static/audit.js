@@ -1,9 +1,13 @@
-// The audit: the verdict, remedies with the map of each beside today's, and the ledger as a table that sorts.
+// The audit: all remedies with how each is made, and the ledger as a table that sorts.
 
+import { atSize, sizes } from "./layers.js";
 import { COLUMNS, cells, marked } from "./ledger.js";
 import { percent } from "./numbers.js";
 import { make } from "./paint.js";
 import { set, state } from "./state.js";
+import { needs } from "./verdict.js";
+
+const RARE = ["kind", "input", "pads", "remainder", "skipped", "overhang"]; // columns that a narrow screen does without
 
 // The rims of an axis, and of both where they differ.
 function sides(rim) {
@@ -12,30 +16,28 @@ function sides(rim) {
   return texts[0] === texts[1] ? texts[0] : texts.join(" / ");
 }
 
+// How a remedy is made, and its map.
+function made(remedy, at) {
+  const button = make("button", {}, "show its map");
+  button.addEventListener("click", () => set({ part: "maps", two: 1, remedy: at }));
+  return [
+    make("p", {}, `How “${remedy.what}” is made: `, button),
+    make("ul", {}, ...remedy.edit.map((line) => make("li", {}, make("code", {}, line)))),
+  ];
+}
+
 export class AuditPart {
   constructor(book) {
     this.book = book;
     this.root = document.getElementById("part-audit");
-    for (const name of ["place", "verdict", "figures", "remedies", "edit", "cannot", "ledger", "note"])
+    for (const name of ["size", "why", "remedies", "edit", "cannot", "ledger", "note"])
       this[name] = this.root.querySelector(`[data-part="${name}"]`);
     this.sorted = { column: -1, down: true };
+    this.size.addEventListener("change", () => atSize(Number(this.size.value)));
   }
 
   get audit() {
-    return this.book.audit;
-  }
-
-  get today() {
-    return this.audit.reason ? this.audit : this.audit.today;
-  }
-
-  // The map of the chosen remedy, if there is any.
-  get cured() {
-    return this.audit.maps?.[this.chosen] ?? null;
-  }
-
-  get chosen() {
-    return Math.min(state.remedy, (this.audit.remedies?.length ?? 1) - 1);
+    return this.book.audits[state.asize];
   }
 
   // The map of the network as it is, among all maps: what the strip of layers and the ledger are of.
@@ -45,9 +47,9 @@ export class AuditPart {
 
   draw() {
     const { audit } = this;
-    this.place.textContent = `At ${this.book.sizes[this.book.base].join(" × ")} pixels`;
+    sizes(this.book, this.size, state.asize);
     this.root.classList.toggle("cannot", Boolean(audit.reason));
-    this.verdict.textContent = audit.reason ?? [audit.border, audit.symmetry, audit.padding].join(" ");
+    this.why.textContent = audit.reason ?? "";
     if (audit.reason) return;
     this.list();
     this.cannot.textContent = [...audit.cannot, ...audit.notes].join(" ");
@@ -55,22 +57,24 @@ export class AuditPart {
   }
 
   list() {
-    const { audit, chosen } = this;
+    const { audit } = this,
+      chosen = state.remedy;
     const row = (name, outcome, rest, at) => {
       const radio =
         at === null ? null : make("input", { type: "radio", name: "remedy", value: at, checked: at === chosen });
       radio?.addEventListener("change", () => set({ remedy: at }));
       const figures = [
-        outcome.uneven_convolutions,
-        ...(outcome.share ? [percent(outcome.share.starved), percent(outcome.share.overused)] : ["", ""]),
-        sides(outcome.rim),
-        ...rest,
+        [outcome.uneven_convolutions],
+        ...(outcome.share ? [[percent(outcome.share.starved)], [percent(outcome.share.overused)]] : [[""], [""]]),
+        [sides(outcome.rim), "rare"],
+        [rest[0], "rare"],
+        [rest[1]],
       ];
       return make(
         "tr",
         at === chosen ? { class: "chosen" } : {},
         make("th", { scope: "row" }, radio ? make("label", {}, radio, name) : name),
-        ...figures.map((each) => make("td", {}, String(each))),
+        ...figures.map(([each, kind]) => make("td", { class: kind ?? null }, String(each))),
       );
     };
     const focused = this.remedies.contains(document.activeElement);
@@ -78,24 +82,18 @@ export class AuditPart {
     const ratio = ({ macs_ratio: ratio }) => (ratio === null ? "" : `${ratio.toFixed(2)} ×`);
     this.remedies.replaceChildren(
       row("today", audit.outcome, [macs, ""], null),
-      ...audit.remedies.map((remedy, at) => row(remedy.what, remedy.outcome, [ratio(remedy), remedy.price ? `${remedy.needs}, costly` : remedy.needs], at)),
+      ...audit.remedies.map((remedy, at) => row(remedy.what, remedy.outcome, [ratio(remedy), needs(remedy)], at)),
     );
     if (focused) this.remedies.querySelector("input:checked")?.focus();
     const remedy = audit.remedies[chosen];
-    this.edit.replaceChildren(
-      ...(remedy
-        ? [
-            make("p", {}, `How “${remedy.what}” is made:`),
-            make("ul", {}, ...remedy.edit.map((line) => make("li", {}, make("code", {}, line)))),
-          ]
-        : [make("p", {}, "No remedy that was tried helps.")]),
-    );
+    this.edit.replaceChildren(...(remedy ? made(remedy, chosen) : []));
   }
 
   // The ledger, as the network declares its padding.
   table() {
-    const facts = this.book.facts(this.book.base, this.declared),
+    const facts = this.book.facts(state.asize, this.declared),
       rows = facts.reason ? [] : Object.entries(this.book.records[facts.ledger]);
+    const names = ["layer", "kind", ...COLUMNS, "verdict"];
     const both = (row, at) => {
       const [height, width] = [cells(row.height)[at], cells(row.width)[at]];
       return height === width ? String(height) : `${height} / ${width}`;
@@ -105,11 +103,11 @@ export class AuditPart {
       row,
       texts: [row.layer, row.kind, ...COLUMNS.map((_, i) => both(row, i)), marked(row).text],
     }));
+    const rare = (i) => (RARE.includes(names[i]) ? "rare" : null);
     const { column, down } = this.sorted,
       key = column < 0 ? ({ at }) => at : ({ texts }) => texts[column];
     const compare = new Intl.Collator("en", { numeric: true }).compare;
     lines.sort((a, b) => (column < 0 ? key(a) - key(b) : compare(key(a), key(b))) * (down ? 1 : -1));
-    const names = ["layer", "kind", ...COLUMNS, "verdict"];
     const head = names.map((name, i) => {
       const button = make("button", { class: "sort" }, name);
       button.addEventListener("click", () => {
@@ -119,20 +117,20 @@ export class AuditPart {
       });
       return make(
         "th",
-        { scope: "col", "aria-sort": column !== i ? "none" : down ? "ascending" : "descending" },
+        { scope: "col", class: rare(i), "aria-sort": column !== i ? "none" : down ? "ascending" : "descending" },
         button,
       );
     });
     const body = lines.map(({ at, row, texts }) => {
       const link = make("button", { class: "link" }, texts[0]);
       link.addEventListener("click", () =>
-        set({ part: "layers", lsize: this.book.base, lpadding: this.declared, layer: at }),
+        set({ part: "layers", lsize: state.asize, lpadding: this.declared, layer: at }),
       );
       return make(
         "tr",
         { class: marked(row).kind },
         make("th", { scope: "row" }, link),
-        ...texts.slice(1).map((each) => make("td", {}, each)),
+        ...texts.slice(1).map((each, i) => make("td", { class: rare(i + 1) }, each)),
       );
     });
     this.ledger.replaceChildren(make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...body));

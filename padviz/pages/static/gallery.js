@@ -58,7 +58,7 @@ function fill(figure, card) {
 function step(by) {
   const all = pictured(),
     at = all.indexOf(named(state.item));
-  if (all.length) set({ item: all[(at + by + all.length) % all.length].dataset.name });
+  if (all.length) set({ item: all[(at + by + all.length) % all.length].dataset.name }, true);
 }
 
 start({ ...EMPTY, item: "", kept: "" });
@@ -72,7 +72,7 @@ form.addEventListener("input", () =>
     ...Object.fromEntries(selects.map((each) => [each.dataset.key, each.value])),
     sort: sort.value,
     name: search.value,
-  }),
+  }, true),
 );
 for (const button of document.querySelectorAll("[type=reset], [data-reset]"))
   button.addEventListener("click", () => set(EMPTY));

@@ -7,8 +7,9 @@ import { Illustration, illustrated } from "./window.js";
 const EVERY = 900; // milliseconds of a window
 
 export class Kernel {
-  constructor(windows) {
+  constructor({ windows, colours }) {
     this.asked = windows;
+    this.colours = colours.share;
     this.root = document.getElementById("part-kernel");
     for (const name of ["padded", "uses", "taps", "window", "play", "back", "next", "cannot", "picked"])
       this[name] = this.root.querySelector(`[data-part="${name}"]`);
@@ -85,8 +86,7 @@ export class Kernel {
 
   // How often each pixel is used: each is a button that picks it.
   grid(shown, row, col) {
-    const focused = this.uses.contains(document.activeElement),
-      most = Math.max(...shown.uses.flat().map((each) => each.number));
+    const focused = this.uses.contains(document.activeElement);
     this.uses.replaceChildren(
       make(
         "tbody",
@@ -108,13 +108,20 @@ export class Kernel {
                 String(count),
               );
               button.addEventListener("click", () => set({ kpixel: [y, x], kwindow: 0 }));
-              return make("td", { style: `--share: ${most ? Math.round((100 * count.number) / most) : 0}%` }, button);
+              return make("td", { style: this.shade(count.number / (shown.due(y) * shown.due(x))) }, button);
             }),
           ),
         ),
       ),
     );
     if (focused) this.uses.querySelector('[aria-pressed="true"]').focus();
+  }
+
+  // The colour of a fair share, as maps have it.
+  shade(share) {
+    const at = Math.round(Math.min(share / 2 || 0, 1) * (this.colours.length - 1)),
+      dark = Math.abs(at / (this.colours.length - 1) - 0.5) > 0.28;
+    return `--share: #${this.colours[at]}; --on: ${dark ? "#fff" : "#000"}`;
   }
 
   // How often each cell of the kernel reads the pixel, and which do in this window.
@@ -149,19 +156,19 @@ export class Kernel {
     }[event.key];
     if (!next) return;
     event.preventDefault();
-    set({ kpixel: next.map((at) => Math.min(Math.max(at, 0), this.asked.size - 1)), kwindow: 0 });
+    set({ kpixel: next.map((at) => Math.min(Math.max(at, 0), this.asked.size - 1)), kwindow: 0 }, true);
   }
 
   step(by) {
     this.stop();
-    set({ kwindow: state.kwindow + by });
+    set({ kwindow: state.kwindow + by }, true);
   }
 
   // Plays the windows in turn; who asked for less motion goes on by hand.
   toggle() {
     if (this.playing) return this.stop();
     this.playing = setInterval(
-      () => (state.part === "kernel" && this.windows.length > 1 ? set({ kwindow: state.kwindow + 1 }) : this.stop()),
+      () => (state.part === "kernel" && this.windows.length > 1 ? set({ kwindow: state.kwindow + 1 }, true) : this.stop()),
       EVERY,
     );
     this.play.textContent = "pause";

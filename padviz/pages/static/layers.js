@@ -29,9 +29,12 @@ export class Layers {
       "taps",
       "ledger",
       "covbar",
+      "search",
+      "found",
     ])
       this[name] = this.root.querySelector(`[data-part="${name}"]`);
     this.colours = table(book.colours.counts);
+    this.shares = book.colours.share.slice(0, 129); // from starved to fair: of what is 1 at most
     this.graphs = new Map();
     this.listen();
   }
@@ -54,7 +57,7 @@ export class Layers {
 
   get chosen() {
     const { shown, targets } = this.graph;
-    return shown.includes(state.layer) && state.layer > 0 ? state.layer : targets[0];
+    return shown.includes(state.layer) && state.layer > 0 ? state.layer : (shown[1] ?? targets[0]);
   }
 
   get unitAt() {
@@ -108,6 +111,7 @@ export class Layers {
         { scrollTop, clientHeight } = this.strip;
       if (on && (top < scrollTop || top + tall > scrollTop + clientHeight)) this.strip.scrollTop = top - 6;
     }
+    this.sift();
     this.reach.textContent = `Pixel ${row}, ${col} has ${whole(this.map.at(row, col))} paths to the target. They lead through the units that are lit: the brighter, the more.`;
   }
 
@@ -130,7 +134,7 @@ export class Layers {
           "div",
           { role: "option", class: `layer ${marks.kind}`, tabindex: -1, "data-layer": i, title: layer.name },
           canvas,
-          make("span", { class: "name" }, i ? layer.name : "image"),
+          make("span", { class: "name" }, ...(i ? parts(layer.name) : ["image"])),
           make("span", { class: "soft" }, i ? layer.kind : "input"),
           make("span", { class: "soft" }, `${height} × ${width}`),
           make("span", { class: "soft reached" }),
@@ -140,6 +144,25 @@ export class Layers {
         return option;
       }),
     );
+  }
+
+  // Hides the layers that are not asked for.
+  sift() {
+    const words = state.find.trim().toLowerCase(),
+      { layers, ledger } = this.graph;
+    if (this.search.value !== state.find) this.search.value = state.find;
+    for (const [i, { parentElement: option }] of this.canvases) {
+      const fits = (i ? layers[i].name : "image").toLowerCase().includes(words);
+      option.hidden = !fits || (state.odd && !ledger[i]?.uneven);
+    }
+    const all = this.strip.children.length,
+      left = this.options.length;
+    this.found.textContent = left < all ? `${left} of ${all} layers` : `${all} layers`;
+  }
+
+  // The layers that can be chosen, in order.
+  get options() {
+    return [...this.strip.children].filter((each) => !each.hidden);
   }
 
   // All about the chosen layer.
@@ -159,7 +182,7 @@ export class Layers {
       canvas.hidden = found.message !== undefined;
     this.covered.textContent = this.field.textContent = covered.message ?? seen.message ?? "";
     if (covered.message === undefined) {
-      grid(this.coverage, covered, [height, width], this.colours, largest(covered, 1));
+      grid(this.coverage, covered, [height, width], table(this.shares), largest(covered, 1));
       box(this.coverage, [height, width], [[row, row]], [[col, col]]);
       this.covered.textContent = `${percent(covered[row * width + col])} of the paths of unit ${row}, ${col} start at real pixels.`;
       bar(
@@ -172,7 +195,7 @@ export class Layers {
           ],
           unit: "coverage",
         },
-        this.book.colours.counts,
+        this.shares,
       );
       this.coverage.setAttribute(
         "aria-label",
@@ -183,7 +206,7 @@ export class Layers {
     this.about.replaceChildren(...this.told(chosen));
     lines(this.ledger, graph.ledger[chosen]);
     this.taps.parentElement.hidden = !graph.exposure[chosen];
-    if (graph.exposure[chosen]) exposure(this.taps, graph.exposure[chosen], this.book.colours.counts);
+    if (graph.exposure[chosen]) exposure(this.taps, graph.exposure[chosen], this.shares);
   }
 
   // The receptive field of the unit, on the image.
@@ -251,10 +274,11 @@ export class Layers {
       input.addEventListener("input", () => {
         const [height, width] = this.graph.shapes[0];
         if (input.value !== "" && input.checkValidity())
-          set({ at: [middle(Number(this.row.value), height), middle(Number(this.col.value), width)] });
+          set({ at: [middle(Number(this.row.value), height), middle(Number(this.col.value), width)] }, true);
       });
+    this.search.addEventListener("input", () => set({ find: this.search.value }, true));
     this.strip.addEventListener("keydown", (event) => {
-      const options = [...this.strip.children].slice(1),
+      const options = this.options.filter((each) => each.dataset.layer !== "0"),
         at = options.findIndex((each) => Number(each.dataset.layer) === this.chosen);
       const next = {
         ArrowRight: at + 1,
@@ -267,6 +291,7 @@ export class Layers {
       if (next === undefined) return;
       event.preventDefault();
       const option = options[Math.min(Math.max(next, 0), options.length - 1)];
+      if (!option) return;
       set({ layer: Number(option.dataset.layer) });
       option.tabIndex = 0;
       option.focus();
@@ -275,13 +300,13 @@ export class Layers {
       this.coverage,
       () => this.unitAt,
       () => this.graph.shapes[this.chosen],
-      (at) => set({ unit: at }),
+      (at) => set({ unit: at }, true),
     );
     pointed(
       this.image,
       () => this.pixel,
       () => this.graph.shapes[0],
-      (at) => set({ at }),
+      (at) => set({ at }, true),
     );
   }
 }
@@ -296,19 +321,29 @@ function attempted(make) {
   }
 }
 
+// A name that breaks after its dots and slashes.
+const parts = (name) => name.split(/(?<=[./])/).flatMap((part) => [part, make("wbr")]);
 const signed = (at) => String(at).replace("-", "−");
 const reached = (value) => (value ? `${value.rows.length} × ${value.cols.length} units` : "not reached");
 
-// The lists of sizes and paddings of a part.
-export function choices(book, size, padding, at, scheme) {
+// Shows the audit, and the left map, at another size, with the best remedy there if one was shown.
+export const atSize = (asize) => set({ asize, remedy: Math.min(state.remedy, 0) });
+
+// The list of sizes of a part.
+export function sizes(book, size, at) {
   if (!size.children.length)
     book.sizes.forEach(([height, width], i) => size.append(make("option", { value: i }, `${height} × ${width}`)));
+  size.value = at;
+}
+
+// The lists of sizes and paddings of a part.
+export function choices(book, size, padding, at, scheme) {
+  sizes(book, size, at);
   padding.replaceChildren(
     ...book.paddings.map((name, i) => {
       const { reason } = book.facts(at, i);
       return make("option", { value: i, title: reason ?? null }, reason ? `${name} (cannot run)` : name);
     }),
   );
-  size.value = at;
   padding.value = scheme;
 }

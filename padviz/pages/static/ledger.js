@@ -59,8 +59,8 @@ export function exposure(root, found, colours) {
   const imbalance = [found.imbalance.height, found.imbalance.width],
     large = found.grid.length > 11;
   const cell = (reads) => {
-    const at = Math.round((reads / found.units) * 255),
-      light = at > 150;
+    const at = Math.round((reads / found.units) * (colours.length - 1)),
+      light = at > 0.45 * colours.length;
     return make(
       "td",
       { style: `background: #${colours[at]}; color: ${light ? "#000" : "#fff"}` },

@@ -2,12 +2,16 @@
 
 import { AuditPart } from "./audit.js";
 import { Kernel } from "./kernel.js";
-import { Layers, choices } from "./layers.js";
+import { Layers, atSize, choices } from "./layers.js";
 import { Book } from "./maps.js";
+import { make } from "./paint.js";
 import { Panel } from "./panel.js";
 import { listen, set, start, state } from "./state.js";
+import { tools } from "./tools.js";
+import { Verdict } from "./verdict.js";
 
 const PARTS = ["maps", "layers", "audit", "kernel"];
+const MAPS = ["asize", "apadding", "bsize", "bpadding", "remedy"];
 
 function begin() {
   const book = new Book(JSON.parse(document.getElementById("payload").textContent));
@@ -16,24 +20,18 @@ function begin() {
   listen(() => checked(book));
   const layers = new Layers(book),
     audit = new AuditPart(book),
-    kernel = new Kernel(book.windows);
-  const pickers = { a: pickersOf(book, "a"), b: pickersOf(book, "b") };
-  const shown = () => (state.part === "audit" ? [today, cured] : state.two ? [left, right] : [left]);
-  const panelOf = (id, source, follow) =>
-    new Panel(document.getElementById(`panel-${id}`), book, { source, follow, others: shown });
-  const side = (key) =>
-    panelOf(
-      key,
-      () => book.facts(state[`${key}size`], state[`${key}padding`]),
-      () => set({ part: "layers", lsize: state[`${key}size`], lpadding: state[`${key}padding`] }),
-    );
-  const [left, right] = ["a", "b"].map(side);
-  const today = panelOf(
-    "today",
-    () => audit.today,
-    () => set({ part: "layers", lsize: book.base, lpadding: audit.declared }),
+    verdict = new Verdict(book),
+    kernel = new Kernel(book);
+  const sides = { a: side(book, "a"), b: side(book, "b") };
+  const shown = () => (state.two ? [left, right] : [left]);
+  const [left, right] = Object.entries(sides).map(
+    ([key, { facts, follow }]) =>
+      new Panel(document.getElementById(`panel-${key}`), book, { source: facts, follow, others: shown }),
   );
-  const cured = panelOf("cured", () => audit.cured);
+  tools(book, () => {
+    const panels = state.part === "maps" ? shown().filter((panel) => panel.map) : [];
+    return [panels, panels.map((panel) => (panel === left ? sides.a : sides.b).title())];
+  });
   controls();
   tabs();
   let frame = 0,
@@ -43,13 +41,15 @@ function begin() {
     const changed = pending,
       has = (...keys) => keys.some((key) => changed.has(key) || changed.has("all"));
     pending = new Set();
-    if (has("part", "two", "show", "log", "own")) look();
-    for (const key of ["a", "b"]) if (has(`${key}size`, `${key}padding`)) pickers[key]();
-    if (state.part === "layers" && has("part", "lsize", "lpadding", "at", "layer", "unit")) await layers.draw();
-    if (state.part === "audit" && has("part", "remedy")) audit.draw();
+    if (has("part", "two", "show", "log", "own", "odd")) look();
+    if (has("part", "two", "asize", "remedy")) verdict.draw();
+    for (const { pick } of Object.values(sides)) if (has(...MAPS)) pick();
+    if (state.part === "layers" && has("part", "lsize", "lpadding", "at", "layer", "unit", "find", "odd"))
+      await layers.draw();
+    if (state.part === "audit" && has("part", "asize", "remedy")) audit.draw();
     if (state.part === "kernel" && has("part", "kernel", "stride", "dilation", "kscheme", "kpixel", "kwindow"))
       kernel.draw();
-    if (["maps", "audit"].includes(state.part)) await maps(shown(), has);
+    if (state.part === "maps") await maps(shown(), has);
     document.documentElement.dataset.ready = "yes";
   };
   listen((changed) => {
@@ -59,7 +59,7 @@ function begin() {
   update();
 }
 
-// What is shown where an address says nothing.
+// What is shown where an address says nothing: the network as it is, and beside it with the best remedy.
 function defaults(book) {
   const runs = book.paddings.map((_, at) => at).filter((at) => !book.facts(book.base, at).reason),
     [first = 0, second = first] = runs;
@@ -68,25 +68,17 @@ function defaults(book) {
     apadding: first,
     bsize: book.base,
     bpadding: second,
-    two: Number(innerWidth > 700),
+    remedy: book.audits[book.base].maps?.length ? 0 : -1,
+    two: Number(innerWidth > 1100),
     show: "share",
     log: 0,
     own: 0,
     at: [0.1, 0.1],
     zoom: [1, 0.5, 0.5],
   };
-  const rest = { lsize: book.base, lpadding: first, layer: -1, unit: [0, 0], remedy: 0 };
-  return {
-    part: "maps",
-    ...maps,
-    ...rest,
-    kernel: 3,
-    stride: 1,
-    dilation: 1,
-    kscheme: "zero",
-    kpixel: [0, 0],
-    kwindow: 0,
-  };
+  const rest = { lsize: book.base, lpadding: first, layer: -1, unit: [0, 0], find: "", odd: 0 };
+  const one = { kernel: 3, stride: 1, dilation: 1, kscheme: "zero", kpixel: [0, 0], kwindow: 0 };
+  return { part: "maps", ...maps, ...rest, ...one };
 }
 
 // Whatever an address says, it names what is there.
@@ -95,7 +87,7 @@ function checked(book) {
     (state[key] = Number.isInteger(state[key]) && state[key] >= 0 && state[key] < n ? state[key] : usual);
   for (const key of ["asize", "bsize", "lsize"]) within(key, book.sizes.length, book.base);
   for (const key of ["apadding", "bpadding", "lpadding"]) within(key, book.paddings.length);
-  within("remedy", 1e3);
+  within("remedy", 1e3, -1);
   const among = (key, all) => (state[key] = all.includes(state[key]) ? state[key] : all[0]);
   for (const [key, all] of [
     ["part", PARTS],
@@ -103,6 +95,7 @@ function checked(book) {
     ["two", [1, 0]],
     ["log", [0, 1]],
     ["own", [0, 1]],
+    ["odd", [0, 1]],
     ["kscheme", Object.keys(book.windows.axes)],
   ])
     among(key, all);
@@ -124,16 +117,35 @@ async function maps(panels, has) {
   );
   if (chosen.some(Boolean) || has("part", "two", "show", "log", "own", "zoom"))
     for (const panel of panels) panel.draw();
-  else if (has("at")) for (const panel of panels) panel.point();
+  else if (has("at", "hover")) for (const panel of panels) panel.point();
   announce(panels);
 }
 
-function pickersOf(book, key) {
+// One of the two maps: its pickers, the facts that they pick, what these are called, and the way to its layers.
+function side(book, key) {
   const find = (name) => document.querySelector(`#panel-${key} [data-part="${name}"]`),
-    [size, padding] = [find("size"), find("padding")];
-  size.addEventListener("change", () => set({ [`${key}size`]: Number(size.value) }));
-  padding.addEventListener("change", () => set({ [`${key}padding`]: Number(padding.value) }));
-  return () => choices(book, size, padding, state[`${key}size`], state[`${key}padding`]);
+    [size, padding, remedy] = ["size", "padding", "remedy"].map(find);
+  const cured = () => remedy && book.remedied(state.asize, state.remedy);
+  const facts = () => cured() || book.facts(state[`${key}size`], state[`${key}padding`]);
+  const change = (select, act) => select?.addEventListener("change", () => act(Number(select.value)));
+  change(size, (at) => (remedy ? set({ bsize: at }) : atSize(at)));
+  change(padding, (at) => set({ [`${key}padding`]: at }));
+  change(remedy, (at) => set({ remedy: at }));
+  const pick = () => {
+    choices(book, size, padding, state[`${key}size`], state[`${key}padding`]);
+    if (!remedy) return;
+    const names = (book.audits[state.asize].remedies ?? []).map(({ what }) => what);
+    remedy.replaceChildren(...["another size or padding", ...names].map((name, i) => make("option", { value: i - 1 }, name)));
+    remedy.value = cured() ? state.remedy : -1;
+    for (const select of [size, padding]) select.parentElement.hidden = Boolean(cured());
+  };
+  const follow = () => {
+    const [lsize, lpadding] = book.placeOf(facts());
+    set({ part: "layers", lsize, lpadding, hover: null });
+  };
+  const title = () =>
+    cured() ? book.audits[state.asize].remedies[state.remedy].what : book.named(state[`${key}size`], state[`${key}padding`]);
+  return { facts, pick, follow, title };
 }
 
 function look() {
@@ -144,10 +156,6 @@ function look() {
     tab.setAttribute("aria-selected", on);
     tab.tabIndex = on ? 0 : -1;
   }
-  const controls = document.getElementById("controls"),
-    place = document.getElementById(`part-${state.part}`).querySelector(".scales");
-  if (place && controls.parentElement !== place) place.append(controls);
-  document.getElementById("both").hidden = state.part !== "maps";
   document.getElementById("panel-b").hidden = !state.two;
   document.getElementById("panels").classList.toggle("two", Boolean(state.two));
   for (const input of document.querySelectorAll("[data-state]")) {

@@ -250,6 +250,23 @@ export class Book {
   facts(size, padding) {
     return this.maps[size * this.paddings.length + padding];
   }
+
+  // The size and the padding of some facts; nothing for those of a remedy that is more than a padding scheme.
+  placeOf(facts) {
+    const at = this.maps.indexOf(facts);
+    return at < 0 ? null : [Math.floor(at / this.paddings.length), at % this.paddings.length];
+  }
+
+  // The facts of a remedy's map at a size; null where there is no such remedy.
+  remedied(size, remedy) {
+    const found = this.audits[size].maps?.[remedy] ?? null;
+    return typeof found === "number" ? this.maps[found] : found;
+  }
+
+  // What a size and a padding are called.
+  named(size, padding) {
+    return `${this.sizes[size].join(" × ")}, ${this.paddings[padding]}`;
+  }
 }
 
 export const logPeak = (map) => log10(map.peak);

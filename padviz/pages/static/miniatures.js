@@ -2,7 +2,7 @@
 
 import { runs } from "./graph.js";
 import { coloured } from "./paint.js";
-import { hop } from "./panel.js";
+import { hop } from "./hands.js";
 
 export const SMALL = 72; // screen pixels of a miniature
 export const LARGE = 320;

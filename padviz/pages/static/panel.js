@@ -1,36 +1,23 @@
-// One map on the screen: its pickers, its picture, the cursor, the read-out and the two profiles.
+// One map on the screen: its picture, the cursor, the read-out and the two profiles.
 
+import { listening } from "./hands.js";
 import { percent, short, whole } from "./numbers.js";
 import { bar, clipped, coloured, make, scaleOf, table } from "./paint.js";
 import { set, state } from "./state.js";
 
 const NEAREST = 4; // pixels of a side that are shown at the least
-const EDGE = 6; // screen pixels that a pointer may move in a click
-
-// Where a key moves the cursor on a map of so many rows and columns; nothing for any other key.
-export function hop(event, [row, col], [height, width]) {
-  const far = event.shiftKey ? 10 : 1;
-  return {
-    ArrowUp: [row - far, col],
-    ArrowDown: [row + far, col],
-    ArrowLeft: [row, col - far],
-    ArrowRight: [row, col + far],
-    Home: [row, 0],
-    End: [row, width - 1],
-    PageUp: [0, col],
-    PageDown: [height - 1, col],
-  }[event.key];
-}
+const LINES = [0.5, 1]; // fair shares that profiles are seen against
 
 export class Panel {
   // `source` gives the facts of the map, `others` the panels beside it, and `follow` goes on to the layers from it.
   constructor(root, book, { source, others, follow }) {
-    Object.assign(this, { root, book, source, others, follow });
-    for (const name of ["picture", "over", "across", "down", "bar", "read", "facts", "frame", "why"])
+    Object.assign(this, { root, book, source, others });
+    for (const name of ["picture", "over", "across", "down", "bar", "read", "facts", "frame", "why", "tip", "go"])
       this[name] = root.querySelector(`[data-part="${name}"]`);
     this.tables = { share: table(book.colours.share), counts: table(book.colours.counts) };
-    root.querySelector('[data-part="go"]')?.addEventListener("click", () => this.map && this.follow());
-    this.listen();
+    this.follow = () => this.map && !this.go.hidden && follow();
+    this.go.addEventListener("click", this.follow);
+    listening(this);
     new ResizeObserver(() => this.draw()).observe(this.frame);
   }
 
@@ -44,12 +31,17 @@ export class Panel {
     const map = await this.book.map(facts).ready();
     if (facts !== this.source()) return;
     this.map = map;
+    this.go.hidden = !facts.targets;
     this.facts.replaceChildren(...summary(map.facts));
-    this.frame.style.setProperty("--ratio", clampRatio(map.width / map.height));
+    this.frame.parentElement.style.setProperty("--ratio", clampRatio(map.width / map.height));
   }
 
+  // The pixel under the pointer, or else the one that is pinned.
   get cursor() {
-    const [down, across] = state.at;
+    return this.pixel(state.hover ?? state.at);
+  }
+
+  pixel([down, across]) {
     const at = (share, n) => Math.min(Math.max(Math.floor(share * n), 0), n - 1);
     return [at(down, this.map.height), at(across, this.map.width)];
   }
@@ -90,46 +82,68 @@ export class Panel {
     this.point();
   }
 
-  // The cursor, the read-out, and the profiles through it.
+  // The cursor, the pin, the read-out, and the profiles through the cursor.
   point() {
     if (!this.map || !this.scale) return;
     const [row, col] = this.cursor,
-      seen = this.window,
       { width, height } = this.over,
-      context = this.over.getContext("2d");
-    const cell = [Math.max(height / seen.rows, 1), Math.max(width / seen.cols, 1)];
-    const y = ((row - seen.top) / seen.rows) * height,
-      x = ((col - seen.left) / seen.cols) * width;
+      context = this.over.getContext("2d"),
+      [y, x, tall, wide] = this.cell(row, col);
     context.clearRect(0, 0, width, height);
-    for (const [colour, thick] of [
-      ["#000", 3],
-      ["#fff", 1],
-    ]) {
-      context.strokeStyle = colour;
-      context.lineWidth = thick * (width / this.frame.clientWidth);
-      context.globalAlpha = thick > 1 ? 0.55 : 0.9;
-      context.beginPath();
-      for (const [a, b, c, d] of [
-        [0, y + cell[0] / 2, x - 4, y + cell[0] / 2],
-        [x + cell[1] + 4, y + cell[0] / 2, width, y + cell[0] / 2],
-        [x + cell[1] / 2, 0, x + cell[1] / 2, y - 4],
-        [x + cell[1] / 2, y + cell[0] + 4, x + cell[1] / 2, height],
-      ]) {
+    const cross = [
+      [0, y + tall / 2, x - 4, y + tall / 2],
+      [x + wide + 4, y + tall / 2, width, y + tall / 2],
+      [x + wide / 2, 0, x + wide / 2, y - 4],
+      [x + wide / 2, y + tall + 4, x + wide / 2, height],
+    ];
+    this.stroke(context, () => {
+      for (const [a, b, c, d] of cross) {
         context.moveTo(a, b);
         context.lineTo(c, d);
       }
-      context.stroke();
-      context.strokeRect(x - 1, y - 1, cell[1] + 2, cell[0] + 2);
-    }
+      context.rect(x - 1, y - 1, wide + 2, tall + 2);
+    });
+    const [top, left, high, broad] = this.cell(...this.pixel(state.at)),
+      radius = Math.max(high, broad, 6 * this.sharp);
+    this.stroke(context, () => context.arc(left + broad / 2, top + high / 2, radius, 0, 7));
     this.say(row, col);
     this.profile(this.across, this.map.means(state.show, [[row, row + 1]], this.columns), false);
     this.profile(this.down, this.map.means(state.show, this.lines, [[col, col + 1]]), true);
   }
 
+  get sharp() {
+    return this.over.width / this.frame.clientWidth;
+  }
+
+  // Where a pixel is on the canvas: its top, its left, and how large it is.
+  cell(row, col) {
+    const seen = this.window,
+      { width, height } = this.over;
+    return [
+      ((row - seen.top) / seen.rows) * height,
+      ((col - seen.left) / seen.cols) * width,
+      Math.max(height / seen.rows, 1),
+      Math.max(width / seen.cols, 1),
+    ];
+  }
+
+  // A line that is seen on any colour.
+  stroke(context, path) {
+    for (const [strokeStyle, thick, globalAlpha] of [
+      ["#000", 3, 0.55],
+      ["#fff", 1, 0.9],
+    ]) {
+      Object.assign(context, { strokeStyle, globalAlpha, lineWidth: thick * this.sharp });
+      context.beginPath();
+      path();
+      context.stroke();
+    }
+  }
+
   say(row, col) {
     const count = this.map.at(row, col),
       share = this.map.share(row, col);
-    const [where, paths, part] = this.read.children;
+    const [where, part, paths] = this.read.children;
     where.textContent = `row ${row}, column ${col}`;
     paths.textContent = `${whole(count)} paths`;
     part.textContent = !this.map.shared
@@ -138,6 +152,12 @@ export class Panel {
         ? "never read, even far from borders"
         : `fair share ${short(share)}`;
     this.said = `row ${row}, column ${col}: ${paths.textContent}, ${part.textContent}`;
+    this.tip.hidden = !state.hover;
+    if (!state.hover) return;
+    const [y, x, tall, wide] = this.cell(row, col).map((each) => each / this.sharp),
+      { clientWidth: width, clientHeight: height } = this.frame;
+    this.tip.replaceChildren(make("strong", {}, part.textContent), make("span", {}, `${short(count)} paths`), make("span", {}, where.textContent));
+    this.tip.style.cssText = `${x > width / 2 ? `right: ${width - x + 10}px` : `left: ${x + wide + 10}px`}; ${y > height / 2 ? `bottom: ${height - y + 10}px` : `top: ${y + tall + 10}px`}`;
   }
 
   // A line of values: across the picture, or down beside it.
@@ -160,101 +180,33 @@ export class Panel {
     }
     svg.querySelector("path").setAttribute("d", points.join(""));
     svg.classList.toggle("shares", this.scale.kind === "share");
+    svg.querySelectorAll("line").forEach((line, i) => {
+      const up = (100 * clipped(this.scale.position(LINES[i]))).toFixed(1);
+      for (const end of [1, 2]) line.setAttribute(`${down ? "x" : "y"}${end}`, down ? up : 100 - up);
+    });
   }
 
-  listen() {
-    const { over } = this,
-      fingers = new Map();
-    let from = null;
-    const at = (event) => {
-      const box = over.getBoundingClientRect();
-      return [(event.clientY - box.top) / box.height, (event.clientX - box.left) / box.width];
-    };
-    over.addEventListener("pointerdown", (event) => {
-      if (!this.map) return;
-      over.setPointerCapture(event.pointerId);
-      fingers.set(event.pointerId, at(event));
-      from = {
-        at: at(event),
-        x: event.clientX,
-        y: event.clientY,
-        zoom: [...state.zoom],
-        moved: fingers.size > 1 || (from?.moved && fingers.size > 1),
-        gap: gap(fingers),
-      };
-      if (event.pointerType !== "mouse") this.move(at(event));
-    });
-    over.addEventListener("pointermove", (event) => {
-      if (!this.map) return;
-      if (!fingers.has(event.pointerId)) {
-        if (event.pointerType === "mouse") this.move(at(event));
-        return;
-      }
-      fingers.set(event.pointerId, at(event));
-      if (fingers.size > 1) this.zoomTo((from.zoom[0] * gap(fingers)) / (from.gap || 1), middle(fingers), from.zoom);
-      else if (Math.hypot(event.clientX - from.x, event.clientY - from.y) > EDGE || from.moved) {
-        from.moved = true;
-        const [down, across] = at(event),
-          [times, y, x] = from.zoom;
-        if (times > 1)
-          set({ zoom: inside([times, y - (down - from.at[0]) / times, x - (across - from.at[1]) / times]) });
-        else this.move([down, across]);
-      }
-    });
-    for (const name of ["pointerup", "pointercancel"])
-      over.addEventListener(name, (event) => {
-        const alone = fingers.size === 1;
-        fingers.delete(event.pointerId);
-        if (name === "pointerup" && alone && from && !from.moved && event.pointerType === "mouse" && event.button === 0)
-          this.follow?.();
-        if (fingers.size) Object.assign(from, { zoom: [...state.zoom], at: [...fingers.values()][0], moved: true });
-      });
-    over.addEventListener(
-      "wheel",
-      (event) => {
-        if (!this.map || (state.zoom[0] <= 1 && event.deltaY > 0)) return;
-        event.preventDefault();
-        this.zoomTo(state.zoom[0] * Math.exp(-event.deltaY * 0.002), at(event), state.zoom);
-      },
-      { passive: false },
-    );
-    over.addEventListener(
-      "keydown",
-      (event) => this.map && !event.ctrlKey && !event.metaKey && !event.altKey && this.press(event),
-    );
-  }
-
-  // Puts the cursor where a pointer is, given as shares of the picture.
-  move([down, across]) {
+  // The place of a pixel under a pointer, which is at shares of the picture.
+  placeAt([down, across]) {
     const seen = this.window;
-    this.put(Math.floor(seen.top + clipped(down) * seen.rows), Math.floor(seen.left + clipped(across) * seen.cols));
+    return this.middle(Math.floor(seen.top + clipped(down) * seen.rows), Math.floor(seen.left + clipped(across) * seen.cols));
   }
 
-  put(row, col) {
-    const { height, width } = this.map,
-      inRange = (at, n) => Math.min(Math.max(at, 0), n - 1);
-    set({ at: [rounded((inRange(row, height) + 0.5) / height), rounded((inRange(col, width) + 0.5) / width)] });
+  // The middle of a pixel, as shares of the map.
+  middle(row, col) {
+    const share = (at, n) => rounded((Math.min(Math.max(at, 0), n - 1) + 0.5) / n);
+    return [share(row, this.map.height), share(col, this.map.width)];
   }
 
   // Zooms about a place of the picture, which keeps its place.
   zoomTo(times, [down, across], [before, y, x]) {
     times = Math.min(Math.max(times, 1), this.mostZoom);
     const held = (middle, share) => middle + (share - 0.5) * (1 / before - 1 / times);
-    set({ zoom: inside([times, held(y, down), held(x, across)]) });
+    this.look([times, held(y, down), held(x, across)]);
   }
 
-  press(event) {
-    const next = hop(event, this.cursor, [this.map.height, this.map.width]);
-    const around = [0.5, 0.5];
-    if (next) {
-      this.put(...next);
-      this.keepSeen();
-    } else if (event.key === "+" || event.key === "=") this.zoomTo(state.zoom[0] * 1.5, this.placeOf(), state.zoom);
-    else if (event.key === "-" || event.key === "_") this.zoomTo(state.zoom[0] / 1.5, this.placeOf(), state.zoom);
-    else if (event.key === "0" || event.key === "Escape") set({ zoom: [1, ...around] });
-    else if (event.key === "Enter" || event.key === " ") this.follow?.();
-    else return;
-    event.preventDefault();
+  look(zoom) {
+    set({ zoom: inside(zoom) }, true);
   }
 
   // Where the cursor is in the picture.
@@ -270,7 +222,7 @@ export class Panel {
       [down, across] = state.at,
       half = 0.5 / times;
     const near = (middle, at) => Math.min(Math.max(middle, at - half * 0.96), at + half * 0.96);
-    set({ zoom: inside([times, near(y, down), near(x, across)]) });
+    this.look([times, near(y, down), near(x, across)]);
   }
 }
 
@@ -280,16 +232,6 @@ const inside = ([times, ...middles]) => [
   rounded(times),
   ...middles.map((middle) => rounded(Math.min(Math.max(middle, 0.5 / times), 1 - 0.5 / times))),
 ];
-
-function gap(fingers) {
-  const [first, second] = [...fingers.values()];
-  return second ? Math.hypot(first[0] - second[0], first[1] - second[1]) : 0;
-}
-
-function middle(fingers) {
-  const [first, second] = [...fingers.values()];
-  return [(first[0] + second[0]) / 2, (first[1] + second[1]) / 2];
-}
 
 // The rows, or columns, of the map that each row of the screen shows.
 function blocks(first, many, pixels, n) {
@@ -311,7 +253,7 @@ function summary({ figures, target, shape, share_reason: reason }) {
       ["fair shares", `${short(share.least)} to ${short(share.most)}`],
     );
   else facts.push(["fair shares", `none: ${reason}`]);
-  const largest = Object.values((share ?? figures).skew).reduce((a, b) =>
+  const largest = Object.values(share?.skew ?? figures.skew).reduce((a, b) =>
     Math.abs(b) > Math.abs(a) ? b : a,
   );
   facts.push([share ? "skew of shares" : "skew of usage", `${largest > 0 ? "+" : ""}${short(largest)}`]);

@@ -88,6 +88,13 @@ export class Illustration {
     return rows.map((row) => rows.map((col) => (row === null || col === null ? EMPTY : letter(row * this.n + col))));
   }
 
+  // How often windows use a pixel of this row, or column, far from all borders.
+  due(pixel) {
+    const { before, dilation, kernel, stride } = this.axis;
+    return Array.from({ length: kernel }, (_, tap) => before + pixel - tap * dilation).filter((at) => at % stride === 0)
+      .length;
+  }
+
   get uses() {
     const each = Array.from({ length: this.n }, (_, pixel) => this.axis.uses(pixel));
     return each.map((row) => each.map((col) => row.times(col)));
