@@ -48,7 +48,7 @@ def schemes(ctx: click.Context) -> Iterable[str]:
 
 def colour_maps(ctx: click.Context) -> Iterable[str]:
     """List matplotlib's colour maps, without those that run backwards."""
-    from padviz.figures.canvas import colour_maps
+    from padviz.figures.colours import colour_maps
 
     return colour_maps()
 

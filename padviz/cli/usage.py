@@ -35,7 +35,7 @@ def command(
     \b
     Example:
       padviz usage vgg19 --size 512
-      padviz usage resnet50 --size 224 --scale share
+      padviz usage resnet50 --size 224 --scale counts
       padviz usage resnet50 --size 300x400 --padding reflect -o counts.npz
       padviz usage ssd300_vgg16 --heads share
     """
@@ -49,8 +49,7 @@ def command(
     options.say_heads(network, layers, settings["heads"])
     counts = usage(network, size, padding, layers or None, **settings)
     if scale == "each":
-        raise OptionError("each is of several maps", where="--scale", hint="use counts or share")
-    scale = scale or "counts"
+        raise OptionError("each is of several maps", where="--scale", hint="use counts or share, or leave it out")
     if scale == "share" and counts.share_reason:
         raise OptionError(counts.share_reason, option="scale", hint="draw counts, with `scale` counts")
     path = to.drawn(default_path("usage", [counts.network.name], [counts.size]))

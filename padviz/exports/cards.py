@@ -8,7 +8,7 @@ from typing import Any
 from padviz.counting.shares.summary import Summary, percent
 from padviz.exports.manifest import WHATS
 from padviz.exports.record import THUMBS, Record, Taps, result_of
-from padviz.figures.canvas import hex_stops
+from padviz.figures.colours import hex_stops
 from padviz.geometry.ledger import Ledger
 from padviz.reports.rendering import in_html
 from padviz.reports.report import Facts

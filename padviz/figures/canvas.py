@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.errors import OptionError, nearest, printable
+from padviz.errors import OptionError, printable
 from padviz.files.atomic import aside
 
 if TYPE_CHECKING:
@@ -23,12 +23,8 @@ if TYPE_CHECKING:
 
 
 _SHOWN: ContextVar[bool] = ContextVar("shown", default=False)
-CMAP = "plasma"
-SHARES = "PuOr"  # orange is starved, white is fair, purple is overused: told apart by all eyes
 DPI, SCREEN = 130, 100  # of files, and of what a notebook or a window shows
-STOPS = 9  # of a colour scale on a page
 SMALL, MEDIUM, LARGE = 7, 8, 12  # points
-SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def check_axes(size: Sequence[object], what: str) -> None:
@@ -84,41 +80,6 @@ def pasted(figure: Figure, ax: Axes) -> Axes:
     return ax
 
 
-def colour_maps() -> list[str]:
-    """List matplotlib's colour maps, without those that run backwards."""
-    from matplotlib import colormaps
-
-    return [name for name in colormaps if not name.endswith("_r")]
-
-
-def colour_map(name: str) -> Any:
-    """Matplotlib's colour map of that name.
-
-    Raises
-    ------
-    OptionError
-        With the nearest names, if there is none.
-    """
-    from matplotlib import colormaps
-
-    if name not in colormaps:
-        hint = nearest(name, list(colormaps)) or "matplotlib's colour maps are plasma, viridis, magma, ..."
-        raise OptionError(f"no colour map is called {name!r}", option="cmap", hint=hint)
-    return colormaps[name]
-
-
-def hex_stops(name: str) -> list[str]:
-    """Colours of the map of that name, from the lowest value on, as pages write them; none where there is no such map.
-
-    >>> hex_stops("plasma")[::8], hex_stops("none of this name")
-    (['#0d0887', '#f0f921'], [])
-    """
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
-
-    return [to_hex(colormaps[name](at / (STOPS - 1))) for at in range(STOPS)] if name in colormaps else []
-
-
 def png(figure: Figure) -> bytes:
     """Write the figure as the bytes of a PNG file."""
     return _rendered(figure, "png")
@@ -163,14 +124,7 @@ def sampling(values: NDArray[np.float64], pixels: float) -> Literal["nearest", "
     return "nearest" if abs(each - round(each)) < 0.001 or each > 3 else "antialiased"
 
 
-def ink(image: Any, value: float) -> str:
-    """White on the dark colours of an image, black on the bright ones."""
-    red, green, blue, _ = image.cmap(image.norm(value))
-    return "w" if 0.3 * red + 0.59 * green + 0.11 * blue < 0.5 else "k"
-
-
 EDGE, BETWEEN, HEAD = 40, 26, 84  # screen pixels
-UNEVEN, POOLED = "#c22f2f", "#2f62b5"  # uneven windows: with weights, and without
 
 
 def axes_at(figure: Figure, x: float, y: float, wide: float, high: float) -> Axes:
@@ -179,10 +133,10 @@ def axes_at(figure: Figure, x: float, y: float, wide: float, high: float) -> Axe
     return figure.add_axes((x / width, 1 - (y + high) / height, wide / width, high / height))
 
 
-def text_at(figure: Figure, x: float, y: float, text: str, size: float = SMALL) -> None:
+def text_at(figure: Figure, x: float, y: float, text: str, size: float = SMALL, colour: str = "black") -> None:
     """Write a text that begins at (x, y), in screen pixels from the upper left corner, on its baseline."""
     width, height = (round(n) for n in figure.get_size_inches() * DPI)
-    figure.text(x / width, 1 - y / height, text, fontsize=size)
+    figure.text(x / width, 1 - y / height, text, fontsize=size, color=colour)
 
 
 def headline(figure: Figure, title: str, line: str, more: str = "") -> None:

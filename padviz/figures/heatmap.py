@@ -1,22 +1,22 @@
-"""A map as a heat map, with its colour bar and its profiles; or bare, one image pixel for each position."""
+"""A map as a picture: counts beside fair shares, with the profiles along the centre lines and the rims."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padviz.counting.count_map import CountMap
-from padviz.counting.shares.summary import Target, percent, unit_text
-from padviz.counting.walking.tiling import Tiling
-from padviz.errors import SizeError
+from padviz.counting.shares.summary import Rim, Target, percent, unit_text
 from padviz.figures import signal
-from padviz.figures.canvas import DPI, LARGE, MEDIUM, SMALL, ink, new_figure, sampling, shortened, text_at
-from padviz.figures.scales import Scale, colour_bar, scaled
-from padviz.files.atomic import aside
+from padviz.figures.canvas import MEDIUM, SMALL, axes_at, shortened, text_at
+from padviz.figures.colours import STARVED, ink
+from padviz.figures.layout import Box, page
+from padviz.figures.scales import COUNTS, Scale, all_starved, colour_bar, scientific, share_scale
+from padviz.figures.views import View, put_breaks, put_ticks, smooth, view_of, words_of
 from padviz.network.network import Size
 from padviz.network.rewrites import padding_in_words
 
@@ -25,114 +25,109 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NUMBERED = 16  # maps up to this many rows and columns have their counts written in the cells
-SIDE, LEAST = 600, 100  # screen pixels: the longer side of a heat map, about, and the least of the shorter
-CRISP = 0.8  # of a screen pixel that a position has at least; where it would have less, means are drawn
-PROFILE, GAP, BAR = 80, 22, 16
-LEFT, RIGHT, BOTTOM, TOP = 90, 115, 64, 92
-MOST_PIXELS = 1 << 29  # of a bare picture
+ALONE, PAIRED, STACKED, LEAST = 560, 440, 900, 100  # screen pixels of the longer side, about; of the shorter, at least
+PROFILE, GAP, BAR = 54, 8, 13
+LEFT, RIGHT, BELOW = 56, 66, 44  # screen pixels around a map: ticks and their labels
+WIDE = 1.7  # width over height, from where on maps stand below one another
+HALF = 0.5  # of a fair share: less is starved
 
 
-def heatmap(counts: CountMap, cmap: str | None = None, scale: str = "counts") -> Figure:
-    """Draw a map with a colour bar from 0 to the maximum, and the profiles along its centre lines.
+@dataclass(frozen=True)
+class Part:
+    """One map of a picture: values up to 1 or 2, and what their colours stand for."""
 
-    The `scale` is "counts", or "share": of an interior pixel's weight, 1 in the middle of the colours.
+    counts: CountMap
+    view: View
+    scale: Scale
+    values: NDArray[np.float64]
+
+    @property
+    def rim(self) -> Rim | None:
+        """The rim that is marked: the starved one, or the overused one where there is none."""
+        rims = [rim for rim in self.counts.rims or () if any(rim.depths)] if self.scale.colours_diverge else []
+        return rims[0] if rims else None
+
+
+def heatmap(counts: CountMap, cmap: str | None = None, scale: str | None = None) -> Figure:
+    """Draw a map: counts and fair shares, or one of them alone as the `scale` says, "counts" or "share".
 
     Returns
     -------
     matplotlib.figure.Figure
-        Its unit is paths per pixel, over a power of ten that the colour bar names, or the fair share.
+        Counts are over the largest; fair shares are 1 where a pixel gets what it would far from all borders.
 
     Raises
     ------
     PadvizError
         If matplotlib has no colour map of that name, or the map no fair shares.
     """
-    title, line = caption(counts, scale)
+    title, lines = caption(counts, scale)
     if len(counts.network.axes) == 1:
-        return signal.line(counts, scale, title, line)
-    longest = _longest(counts.shape)
-    blocks = blocks_of(counts, int(longest / CRISP))
-    box_w, box_h = _box(counts.shape, blocks, longest)
-    bar_x = LEFT + box_w + GAP + PROFILE + 26
-    if blocks != (1, 1):
-        line += f" · drawn as means of {blocks[0]} × {blocks[1]}"
-    total_w = max(bar_x + BAR + RIGHT, LEFT + int(9 * max(len(line), 1.5 * len(title))))
-    total_h = BOTTOM + box_h + GAP + PROFILE + TOP
-    figure = new_figure(total_w, total_h)
-
-    def axes(x: int, y: int, w: int, h: int) -> Axes:
-        return figure.add_axes((x / total_w, y / total_h, w / total_w, h / total_h))
-
-    values, colour_scale = scaled(counts, blocks, scale)
-    main = axes(LEFT, BOTTOM, box_w, box_h)
-    image = _image(main, values, colour_scale, cmap, counts.shape)
-    place = "pixels" if counts.full is None else "units"
-    main.set_xlabel(f"column ({place})", fontsize=MEDIUM)
-    main.set_ylabel(f"row ({place})", fontsize=MEDIUM)
-    _profiles(
-        figure,
-        np.nan_to_num(np.minimum(values, colour_scale.most)),
-        colour_scale.most,
-        counts.shape,
-        blocks,
-        (box_w, box_h),
-    )
-    colour_bar(figure, image, axes(bar_x, BOTTOM, BAR, box_h), colour_scale, MEDIUM)
-    text_at(figure, LEFT, 37, title, LARGE)
-    text_at(figure, LEFT, 66, line, MEDIUM)
-    return figure
+        return signal.line(counts, scale or "counts", title, lines[0])
+    scales = [scale] if scale else ["counts"] if counts.share_reason else ["counts", "share"]
+    longest, view = STACKED, view_of(counts, STACKED)
+    if max(view.positions) < WIDE * min(view.positions):
+        longest = PAIRED if len(scales) > 1 else ALONE
+        view = view_of(counts, longest)
+    wide = view.positions[1] >= WIDE * view.positions[0]
+    boxes = []
+    for i, name in enumerate(scales):
+        part = _part(counts, view, name)
+        boxes.append(_box(part, cmap if name == "counts" or len(scales) == 1 else None, longest, named=i == 0 or wide))
+    return page(title, [*lines, *words_of([view])], boxes, 1 if wide else None)
 
 
 def plot(counts: CountMap, ax: Axes | None = None, cmap: str | None = None, scale: str = "counts") -> Axes:
     """Draw the heat map into `ax`, with a title and a colour bar; without `ax`, the first axes of `heatmap`."""
     if ax is None:
         return heatmap(counts, cmap, scale).axes[0]
-    values, colour_scale = scaled(counts, blocks_of(counts, 2 * SIDE), scale)
-    image = _image(ax, values, colour_scale, cmap, counts.shape)
+    part = _part(counts, view_of(counts, 2 * ALONE), scale)
+    image = _image(ax, part, cmap)
     ax.set_aspect("equal")
-    colour_bar(ax.figure, image, None, colour_scale, SMALL, beside=ax)
-    title, line = caption(counts, scale)
-    ax.set_title(f"{title}\n{line}", fontsize=MEDIUM)
+    colour_bar(ax.figure, image, part.scale, beside=ax)
+    title, lines = caption(counts, scale)
+    ax.set_title("\n".join([title, *lines]), fontsize=MEDIUM, wrap=True)
     return ax
 
 
-def blocks_of(counts: CountMap, pixels: int) -> Size:
-    """Choose the blocks (rows, columns) whose means draw a map on so many screen pixels.
-
-    Where the map repeats, blocks are whole periods or whole parts of one: others would beat with it and draw
-    stripes that are not there.
-
-    >>> import padviz
-    >>> blocks_of(padviz.usage("resnet50", 512), 600), blocks_of(padviz.usage("resnet50", 65536), 600)
-    ((1, 1), (128, 128))
-    """
-    least = -(-max(counts.shape) // pixels)
-    return _block(counts.rows, least), _block(counts.cols, least)
-
-
-def _block(tiling: Tiling, least: int) -> int:
-    most = max(1, tiling.n // LEAST)
-    least = min(least, most)
-    if least >= tiling.period:
-        return -(-least // tiling.period) * tiling.period
-    parts = [part for part in range(1, most + 1) if tiling.period % part == 0]
-    return next((part for part in parts if part >= least), parts[-1])
-
-
-def caption(counts: CountMap, scale: str = "counts") -> tuple[str, str]:
-    """Write a title line, and a line with padding, target and pooling; with fair shares, who gets none."""
-    padding = padding_in_words(counts.padding, "padding")
-    target = _of(counts.target, len(counts.network.axes))
-    line = f"{padding} · {'paths' if counts.full is None else 'coverage of the paths'} to {target}"
+def caption(counts: CountMap, scale: str | None = None) -> tuple[str, list[str]]:
+    """Write what is found, and how it was counted: padding, target and pooling, and why there are no fair shares."""
+    name, own = shortened(counts.network.title), counts.size[-len(counts.network.axes) :]
+    title = f"{name}, {' × '.join(map(str, own))}{' samples' if len(own) == 1 else ''}"
+    if scale != "counts" and (finding := found(counts)):
+        title += f": {finding}"
+    what = "paths" if counts.full is None else "coverage of the paths"
+    line = f"{padding_in_words(counts.padding, 'padding')} · {what} to {_of(counts.target, len(counts.network.axes))}"
     if counts.unit is not None:
         line += f", unit {unit_text(counts.unit)}"
     if counts.pooling == "mean":
         line += " · mean pooling"
-    if scale == "share":
-        line = f"{line.replace('paths to', 'fair share of the paths to')} · {fairness(counts)}"
-    own = counts.size[-len(counts.network.axes) :]
-    samples = " samples" if len(own) == 1 else ""
-    return f"{shortened(counts.network.title)}, {' × '.join(map(str, own))}{samples}", line
+    if counts.full is None and counts.share_reason:
+        return title, [line, f"counts alone: {shortened(counts.share_reason, 200)}"]
+    return title, [line]
+
+
+def found(counts: CountMap) -> str:
+    """Say who gets less than half of a fair share, or else who gets too much.
+
+    >>> import padviz
+    >>> found(padviz.usage("resnet50", 224))
+    'the outer 14 px above and left and 34 px below and right get less than half of a fair share'
+    >>> found(padviz.usage("resnet50", 32))
+    'all starved, spread 102-fold'
+    """
+    if counts.full is not None or counts.share_reason:
+        return ""
+    figures, (starved, overused) = counts.shares.figures(), counts.rims or (None, None)
+    if all_starved(counts):
+        return f"all starved, spread {figures.most / figures.least:,.0f}-fold" if figures.least else "all starved"
+    if starved and any(starved.depths):
+        return f"{starved.words} get less than half of a fair share"
+    if figures.starved:
+        return f"{percent(figures.starved)} of the pixels get less than half of a fair share"
+    if overused and any(overused.depths):
+        return f"{overused.words} get more than one and a half of a fair share"
+    return "no pixel gets less than half of a fair share"
 
 
 def fairness(counts: CountMap) -> str:
@@ -142,6 +137,8 @@ def fairness(counts: CountMap) -> str:
     >>> fairness(padviz.usage("resnet50", 224))
     '45.1 % starved, 0.0 % overused'
     """
+    if all_starved(counts):
+        return found(counts)
     figures = counts.shares.figures()
     return f"{percent(figures.starved)} starved, {percent(figures.overused)} overused"
 
@@ -153,138 +150,165 @@ def _of(target: Target, axes: int) -> str:
     return f"{shortened(target.layer)} ({' × '.join(map(str, target.shape[-axes:]))})"
 
 
-def _longest(shape: Size) -> int:
-    """Choose how many screen pixels, about, the longer side of a heat map takes."""
-    return SIDE if max(shape) < 2 * min(shape) else int(1.3 * SIDE)
+def _part(counts: CountMap, view: View, scale: str) -> Part:
+    if counts.full is not None or scale == "share":
+        values = view.values(counts, share=True)
+        return Part(counts, view, share_scale(counts, values), values)
+    view = smooth(view, counts)
+    values = view.values(counts, share=False)
+    return Part(counts, view, COUNTS, values / (np.nanmax(values) or 1.0))
 
 
-def _box(shape: Size, blocks: Size, longest: int) -> tuple[int, int]:
-    """Size a heat map in screen pixels, (width, height): whole ones for every block along the longer side.
+def _label(part: Part) -> str:
+    """Say what the colours of a map stand for."""
+    if part.counts.full is not None:
+        return "share of each unit's paths that starts at real pixels"
+    if part.scale.share:
+        return "fair share: 1 is what a pixel gets far from all borders"
+    weighted = "" if part.counts.pooling == "count" and isinstance(part.counts.max, int) else "weighted "
+    periods = [along.period for along in (part.view.down, part.view.across)]
+    if max(periods) > 1:
+        return f"counts, as means over the {periods[0]} × {periods[1]} px of the strides, over the largest mean"
+    return f"counts, over the largest: {scientific(part.counts.max)} {weighted}paths"
 
-    >>> _box((224, 224), (1, 1), 600), _box((512, 512), (1, 1), 600), _box((1500, 1000), (4, 4), 600)
-    ((672, 672), (512, 512), (500, 750))
+
+def _box(part: Part, cmap: str | None, longest: float, named: bool) -> Box:
+    """Lay out a map: its profiles above it and on its right, then its bar."""
+    high, wide = _size(part.view, longest)
+    right = GAP + PROFILE + GAP + BAR + RIGHT
+    draw = partial(_draw, part, cmap, (wide, high), named)
+    return Box(wide, high, draw, _label(part), left=LEFT, right=right, above=PROFILE + GAP, below=BELOW)
+
+
+def _draw(
+    part: Part, cmap: str | None, size: tuple[float, float], named: bool, fig: Figure, x: float, y: float
+) -> None:
+    wide, high = size
+    main = axes_at(fig, x, y, wide, high)
+    image = _image(main, part, cmap)
+    if named:
+        main.set_xlabel(f"column ({_place(part.counts)})", fontsize=SMALL)
+        main.set_ylabel(f"row ({_place(part.counts)})", fontsize=SMALL)
+    _mark(main, part)
+    _profiles(fig, part, (x, y), size)
+    bar = axes_at(fig, x + wide + GAP + PROFILE + GAP, y, BAR, high)
+    colour_bar(fig, image, part.scale, bar)
+
+
+def _place(counts: CountMap) -> str:
+    return "pixels" if counts.full is None else "units"
+
+
+def _size(view: View, longest: float) -> Size:
+    """Size a heat map in screen pixels, (height, width): whole ones for every cell along the longer side.
+
+    >>> from padviz.figures.views import Along
+    >>> [_size(View(*(Along(n, (range(n),)),) * 2), 450) for n in (32, 224, 512)]
+    [(448, 448), (448, 448), (512, 512)]
     """
-    block = blocks[0] if shape[0] >= shape[1] else blocks[1]
-    zoom = max(1, round(longest * block / max(shape))) / block
-    return max(round(shape[1] * zoom), LEAST), max(round(shape[0] * zoom), LEAST)
+    down, across = view.positions
+    cells = view.down.cells if down >= across else view.across.cells
+    zoom = max(1, round(longest / cells)) * cells / max(down, across)
+    return max(round(down * zoom), LEAST), max(round(across * zoom), LEAST)
 
 
-def _image(ax: Axes, values: NDArray[np.float64], scale: Scale, cmap: str | None, shape: Size) -> Any:
-    from matplotlib.ticker import MaxNLocator
-
-    height, width = shape
+def _image(ax: Axes, part: Part, cmap: str | None) -> Any:
+    """Draw the cells of a map; the axes count cells from 0 on, and the ticks say which positions they are."""
+    values = part.values
+    each = ax.bbox.width / values.shape[1]
+    crisp = abs(each - round(each)) < 0.001 or each > 3
     image = ax.imshow(
         values,
-        cmap=scale.colours(cmap),
-        vmin=0,
-        vmax=scale.most,
+        cmap=part.scale.colours(cmap),
+        norm=part.scale.norm(),
         aspect="auto",
-        interpolation=sampling(values, ax.bbox.width),
-        extent=(-0.5, width - 0.5, height - 0.5, -0.5),
+        interpolation="nearest" if crisp else "antialiased",
     )
-    ax.tick_params(labelsize=SMALL)
     ax.spines[:].set_visible(False)  # a frame would hide the outermost cells
-    for axis, pixels in ((ax.xaxis, ax.bbox.width), (ax.yaxis, ax.bbox.height)):
-        axis.set_major_locator(MaxNLocator(max(2, int(pixels / DPI * 1.4)), integer=True))
-    for axis, length in ((ax.xaxis, width), (ax.yaxis, height)):
-        if length == 1:
-            axis.set_ticks([0])
-    if max(shape) <= NUMBERED:
-        _write_numbers(ax, values, image, share=scale.share or scale.most == 1)
+    put_breaks(ax, part.view)
+    put_ticks(ax, part.view)
+    if max(part.counts.shape) <= NUMBERED:
+        _write_numbers(ax, part, image)
     return image
 
 
-def _write_numbers(ax: Axes, values: NDArray[np.float64], image: Any, share: bool) -> None:
-    whole = bool((values == np.round(values)).all())
-    digits = ".0f" if whole else ".2f" if share else ".3g"
-    texts = [[format(value, digits) for value in row] for row in values]
+def _write_numbers(ax: Axes, part: Part, image: Any) -> None:
+    """Write counts, or shares, into the cells of a small map."""
+    if part.scale.share or part.counts.full is not None:
+        texts = [[f"{value:.2f}" for value in row] for row in part.values]
+    else:
+        texts = [[str(n) if n == int(n) else f"{n:.3g}" for n in row] for row in part.counts.counts]
+        texts = [[text if len(text) < 8 else f"{float(text):.3g}" for text in row] for row in texts]
     longest = max(len(text) for row in texts for text in row)
-    cell = min(ax.bbox.width / values.shape[1], ax.bbox.height / values.shape[0]) * 72 / ax.figure.dpi
+    cell = min(ax.bbox.width / part.values.shape[1], ax.bbox.height / part.values.shape[0]) * 72 / ax.figure.dpi
     size = min(11.0, 1.3 * cell / longest, 0.6 * cell)
-    for (row, col), value in np.ndenumerate(values):
+    for (row, col), value in np.ndenumerate(part.values):
         ax.text(col, row, texts[row][col], ha="center", va="center", size=size, color=ink(image, value))
 
 
-def _profiles(figure: Figure, values: NDArray[np.float64], peak: float, shape: Size, blocks: Size, box: Size) -> None:
-    """Draw the values along the centre row, above the map, and along the centre column, beside it.
+def _mark(ax: Axes, part: Part) -> None:
+    """Mark the rim: a line where it ends on each side, with its depth in pixels."""
+    rim, (height, width) = part.rim, part.counts.shape
+    if rim is None:
+        return
+    rows, cols = part.values.shape
+    look: dict[str, Any] = {"color": "black", "lw": 0.8, "ls": (0, (4, 3))}
+    text: dict[str, Any] = {"fontsize": SMALL, "color": "black"}
+    for depth, at, above in ((rim.height[0], rim.height[0] - 0.5, 1), (rim.height[1], height - rim.height[1] - 0.5, 0)):
+        if depth:
+            place = part.view.down.at(at)
+            ax.axhline(place, **look)
+            side = "top" if above else "bottom"
+            ax.annotate(f"{depth} px", (cols / 2 - 0.5, place), (0, -3 if above else 3), textcoords="offset points",
+                        ha="center", va=side, **text)  # fmt: skip
+    for depth, at, before in ((rim.width[0], rim.width[0] - 0.5, 1), (rim.width[1], width - rim.width[1] - 0.5, 0)):
+        if depth:
+            place = part.view.across.at(at)
+            ax.axvline(place, **look)
+            side = "left" if before else "right"
+            ax.annotate(f"{depth} px", (place, rows / 2 - 0.5), (3 if before else -3, 0), textcoords="offset points",
+                        ha=side, va="center", **text)  # fmt: skip
 
-    `box` is the map's. There are no axes, which cost more to make than all that they would hold here.
+
+def _profiles(figure: Figure, part: Part, corner: tuple[float, float], size: tuple[float, float]) -> None:
+    """Draw the values along the centre row above the map, and along the centre column on its right."""
+    (x, y), (wide, high), view = corner, size, part.view
+    row, col = (n // 2 for n in part.counts.shape)
+    above = axes_at(figure, x, y - GAP - PROFILE, wide, PROFILE)
+    _profile(above, part.values[view.down.cell(row)], part.scale, upright=True)
+    beside = axes_at(figure, x + wide + GAP, y, PROFILE, high)
+    _profile(beside, part.values[:, view.across.cell(col)], part.scale, upright=False)
+    text_at(figure, x, y - GAP - PROFILE + 9, _means_in_words("row", row, view.down.block, view.down.period))
+    words = _means_in_words("col", col, view.across.block, view.across.period)
+    text_at(figure, x + wide + GAP, y + high + 38, words)
+
+
+def _means_in_words(what: str, at: int, block: int, period: int) -> str:
+    """Name the positions of a profile.
+
+    >>> _means_in_words("row", 3, 1, 1), _means_in_words("row", 5, 4, 1)
+    ('row 3', 'rows 4–7')
     """
-    (height, width), (row, col) = shape, (shape[0] // 2 // blocks[0], shape[1] // 2 // blocks[1])
-    most = f"{peak:,.0f}" if peak >= 1000 else f"{peak:.3g}"
-    above, beside = BOTTOM + box[1] + GAP, LEFT + box[0] + GAP
-    place, length = _edges(width, blocks[1]) * box[0] / width, PROFILE / (1.05 * peak)
-    _filled(figure, LEFT + place, above + length * values[row], above, upright=True)
-    place = box[1] - _edges(height, blocks[0]) * box[1] / height
-    _filled(figure, BOTTOM + place, beside + length * values[:, col], beside, upright=False)
-    _lettered(
-        figure, LEFT + box[0], above + PROFILE + 2, _block_in_words("row", row, blocks[0], height), "right", "bottom"
-    )
-    _lettered(figure, beside, BOTTOM - 30, _block_in_words("column", col, blocks[1], width), "left", "top")
-    for value, text in ((0.0, "0"), (peak, most)):
-        _lettered(figure, LEFT - 6, above + length * value, text, "right", "center")
-        _lettered(figure, beside + length * value, BOTTOM - 6, text, "center", "top")
+    if block > 1:
+        return f"{what}s {at // block * block}–{(at // block + 1) * block - 1}"
+    return f"{what} {at}" + (" ± " + str(period // 2) if period > 1 else "")
 
 
-def _block_in_words(what: str, at: int, block: int, n: int) -> str:
-    """Write the positions of a block in words.
-
-    >>> _block_in_words("row", 3, 1, 7), _block_in_words("row", 1, 4, 7)
-    ('row 3', 'rows 4 to 6')
-    """
-    return f"{what} {at}" if block == 1 else f"{what}s {at * block} to {min((at + 1) * block, n) - 1}"
-
-
-def _edges(n: int, block: int) -> NDArray[np.int64]:
-    """Find where blocks of `n` positions begin, and where the last one ends."""
-    return np.minimum(np.arange(0, n + block, block), n)
-
-
-def _filled(figure: Figure, edges: NDArray[np.float64], ends: NDArray[np.float64], base: int, *, upright: bool) -> None:
-    """Fill steps from `base` to `ends`, between `edges`, all in screen pixels."""
-    from matplotlib.patches import Polygon
-
-    outline = np.column_stack([np.repeat(edges, 2), np.concatenate([[base], np.repeat(ends, 2), [base]])])
-    size = figure.get_size_inches() * DPI
-    corners = (outline if upright else outline[:, ::-1]) / size
-    figure.add_artist(Polygon(corners, closed=True, color="0.6", lw=0, transform=figure.transFigure))
-
-
-def _lettered(figure: Figure, x: float, y: float, text: str, across: str, along: str) -> None:
-    width, height = figure.get_size_inches() * DPI
-    figure.text(x / width, y / height, text, fontsize=SMALL, ha=across, va=along)
-
-
-def write_bare(counts: CountMap, path: Path, cmap: str | None = None, most: int | None = None) -> None:
-    """Write the heat map alone as a PNG file, one image pixel per position; means where it has more than `most`.
-
-    Raises
-    ------
-    SizeError
-        If that is more than `MOST_PIXELS`.
-    """
-    from PIL.Image import fromarray
-
-    block = -(-max(counts.shape) // most) if most else 1
-    core_map = counts
-    if block == 1:
-        height, width = counts.shape
-        if height * width > MOST_PIXELS:
-            what = f"a picture of {height} x {width} pixels is larger than padviz writes"
-            raise SizeError(what, where=counts.network.name, hint="leave `bare` out, for one that fits a screen")
-        core_map = replace(counts, rows=Tiling(counts.rows.kept), cols=Tiling(counts.cols.kept))  # what repeats, once
-    values, scale = scaled(core_map, (block, block))
-    pixels = scale.colours(cmap)(values / scale.most, bytes=True)[..., :3]
-    if block == 1:
-        pixels = pixels.take(counts.cols.index, 1).take(counts.rows.index, 0)
-    with aside(path) as temporary:
-        fromarray(np.ascontiguousarray(pixels)).save(temporary, "png", compress_level=2)
-
-
-def write_thumbnail(picture: Path, path: Path, most: int) -> None:
-    """Write a picture again as a PNG file of at most `most` screen pixels."""
-    from PIL import Image
-
-    with Image.open(picture) as opened, aside(path) as temporary:
-        opened.thumbnail((most, most))
-        opened.save(temporary, "png")
+def _profile(ax: Axes, values: NDArray[np.float64], scale: Scale, upright: bool) -> None:
+    """Draw values as a line; what is starved is filled, and half of a fair share is a dotted line."""
+    at, shown = np.arange(len(values)), np.minimum(values, scale.most)
+    edges, ends = np.repeat(np.arange(len(values) + 1) - 0.5, 2)[1:-1], np.repeat(shown, 2)
+    low, high = (scale.least, scale.most) if scale.least else (0.0, 1.05 * scale.most)
+    line = (edges, ends) if upright else (ends, edges)
+    fill = ax.fill_between if upright else ax.fill_betweenx
+    fill(edges, low, np.nan_to_num(ends, nan=low), color="0.88", lw=0)
+    if scale.colours_diverge:
+        fill(edges, low, ends, where=ends < HALF, color=STARVED, alpha=0.6, lw=0)
+        (ax.axhline if upright else ax.axvline)(HALF, color="0.4", lw=0.7, ls=":")
+    ax.plot(*line, color="0.25", lw=0.9)
+    (ax.set_ylim if upright else ax.set_xlim)(low, high)
+    if upright:
+        ax.set_xlim(-0.5, len(at) - 0.5)
+    else:
+        ax.set_ylim(len(at) - 0.5, -0.5)
+    ax.axis("off")

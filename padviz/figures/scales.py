@@ -1,78 +1,105 @@
-"""What the colours of a map stand for: counts, or fair shares."""
+"""What the colours of a map stand for: counts, fair shares, or shares of the paths."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padviz.counting.count_map import CountMap
-from padviz.figures.canvas import CMAP, SHARES, SMALL, SUPERSCRIPT, colour_map
-from padviz.network.network import Size
+from padviz.figures.canvas import SMALL
+from padviz.figures.colours import CMAP, SHARES, UNREAD, colour_map
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 CLIPPED = 2.0  # shares from here on look alike
-UNREAD = "0.55"  # the grey of pixels that no window reads
+SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Values from 0 to `most`, and their unit; `share` if 1 is what is fair.
+    """Values from 0 to `most`; `share` if 1 is what is fair; from `least` up on a logarithm where that is above 0.
 
-    >>> FAIR.most, Scale(9.0, "paths per pixel").share
+    >>> FAIR.most, COUNTS.share
     (2.0, False)
     """
 
-    most: float
-    unit: str
+    most: float = 1.0
     share: bool = False
+    least: float = 0.0
+
+    @property
+    def colours_diverge(self) -> bool:
+        """Whether colours tell what is below 1 from what is above."""
+        return self.share and not self.least
 
     def colours(self, cmap: str | None) -> Any:
         """Find matplotlib's colour map of that name, or its own."""
-        return colour_map(cmap or (SHARES if self.share else CMAP)).with_extremes(bad=UNREAD)
+        return colour_map(cmap or (SHARES if self.colours_diverge else CMAP)).with_extremes(bad=UNREAD)
+
+    def norm(self) -> Any:
+        """Make matplotlib's norm."""
+        from matplotlib.colors import LogNorm, Normalize
+
+        return LogNorm(self.least, self.most) if self.least else Normalize(0, self.most)
 
 
-FAIR = Scale(CLIPPED, "fair share", share=True)
+COUNTS, FAIR = Scale(), Scale(CLIPPED, share=True)
 
 
-def scaled(counts: CountMap, blocks: Size = (1, 1), scale: str = "counts") -> tuple[NDArray[np.float64], Scale]:
-    """Average blocks: as fair shares, as shares of coverage, or as counts over a power of ten that is readable.
+def share_scale(counts: CountMap, values: NDArray[np.float64]) -> Scale:
+    """Choose the scale of shares: around what is fair, or over the range there is where all are starved.
 
     >>> import padviz
-    >>> scaled(padviz.usage("vgg19", 512))[1].unit
-    'paths per pixel (×10¹⁵)'
+    >>> counts = padviz.usage("resnet50", 224).value
+    >>> share_scale(counts, counts.share()) == FAIR
+    True
     """
     if counts.full is not None:
-        return counts.share(blocks), Scale(1.0, "share of the paths")
-    if scale == "share":
-        return counts.share(blocks), FAIR
-    values, peak = counts.relative(blocks), counts.max
-    name = "paths" if counts.pooling == "count" and isinstance(peak, int) else "weighted paths"
-    if peak < 100_000:
-        exact = counts.tally[0] if values.shape == counts.tally.shape[1:] else values * peak
-        return _of_counts(exact.astype(np.float64), f"{name} per pixel")
-    power = len(str(int(peak))) - 1
-    if values.max() * (int(peak) / 10**power) < 1:  # means of a map are below its maximum
-        power -= 1
-    exponent = str(power).translate(SUPERSCRIPT)
-    return _of_counts(values * (int(peak) / 10**power), f"{name} per pixel (×10{exponent})")
+        return COUNTS
+    shown = values[np.isfinite(values) & (values > 0)]
+    if all_starved(counts) and shown.size and shown.max() > shown.min():
+        return Scale(float(shown.max()), share=True, least=float(shown.min()))
+    return FAIR
 
 
-def _of_counts(values: NDArray[np.float64], unit: str) -> tuple[NDArray[np.float64], Scale]:
-    return values, Scale(float(values.max()) or 1.0, unit)
+def all_starved(counts: CountMap) -> bool:
+    """Whether no pixel gets half of its fair share.
+
+    >>> import padviz
+    >>> all_starved(padviz.usage("resnet50", 32).value), all_starved(padviz.usage("resnet50", 224).value)
+    (True, False)
+    """
+    if counts.full is not None or counts.share_reason:
+        return False
+    return counts.shares.figures().starved == 1
 
 
-def colour_bar(figure: Any, image: Any, place: Any, scale: Scale, size: int, beside: Any = None) -> None:
+def colour_bar(
+    figure: Any, image: Any, scale: Scale, place: Axes | None = None, beside: Axes | None = None, least: float = 0.0
+) -> None:
     """Draw the bar in its place, or beside axes; of shares, with a line at 1 and an end that says there is more."""
-    from matplotlib.ticker import FixedLocator, MaxNLocator
-
-    ticks = FixedLocator([0, 0.5, 1, 1.5, CLIPPED]) if scale.share else MaxNLocator(6)
-    where = {"cax": place} if beside is None else {"ax": beside, "fraction": 0.046, "pad": 0.03}
-    bar = figure.colorbar(image, ticks=ticks, extend="max" if scale.share else "neither", **where)
-    bar.ax.tick_params(labelsize=SMALL)
-    if not scale.share:
-        bar.set_label(scale.unit, fontsize=size)
-    else:
+    ticks: dict[float, str] = {value: f"{value:.0%}" for value in np.linspace(least, 1, 5)}
+    if scale.least:
+        ticks = {value: f"{value:.2g}" for value in np.geomspace(scale.least, scale.most, 5)}
+    elif scale.share:
+        ticks = {0: "0", 0.25: "starved", 0.5: "½", 1: "fair", 1.5: "1½", CLIPPED: "2 or more"}
+    where = {"cax": place} if place is not None else {"ax": beside, "fraction": 0.046, "pad": 0.03}
+    bar = figure.colorbar(image, extend="max" if scale.colours_diverge else "neither", **where)
+    bar.ax.minorticks_off()
+    bar.set_ticks([*ticks], labels=[*ticks.values()], fontsize=SMALL)
+    if scale.colours_diverge:
         bar.ax.axhline(1, color="black", lw=1)
-        bar.ax.set_yticklabels(["0", "0.5", "1 fair", "1.5", "2 or more"])
+
+
+def scientific(value: int | float) -> str:
+    """Write a count shortly.
+
+    >>> scientific(9), scientific(5625490089369600)
+    ('9', '5.63×10¹⁵')
+    """
+    power = len(str(int(value))) - 1
+    return f"{value:g}" if power < 5 else f"{int(value) / 10**power:.2f}×10{str(power).translate(SUPERSCRIPT)}"

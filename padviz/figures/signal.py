@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.counting.count_map import CountMap
-from padviz.figures.canvas import BETWEEN, EDGE, HEAD, SMALL, UNEVEN, headline, new_figure
+from padviz.figures.canvas import BETWEEN, EDGE, HEAD, SMALL, headline, new_figure
+from padviz.figures.colours import UNEVEN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

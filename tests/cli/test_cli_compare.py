@@ -15,7 +15,7 @@ import padviz
 from padviz.errors import PadvizError
 from padviz.figures import panels
 from tests.cli.test_cli import run, told
-from tests.figures.test_draw import clipped
+from tests.figures.kinds import clipped
 
 SCHEMES = ("zero", "valid", "full", "reflect", "symmetric", "replicate", "circular", "partial")
 

@@ -16,7 +16,7 @@ from padviz.figures.windows import kernel_cells
 from padviz.geometry.one_layer import illustrate
 from tests import naive
 from tests.cli.test_cli import run, told
-from tests.figures.test_draw import clipped
+from tests.figures.kinds import clipped
 
 SHAPES = [(3, 1, 1), (5, 1, 1), (3, 1, 2), (4, 2, 1)]  # kernel, stride, dilation
 

@@ -22,7 +22,7 @@ from PIL import Image
 from tests.cli.test_cli import run, told
 from tests.cli.test_cli_foreign import conv, plain, saved
 from tests.cli.test_cli_running import NET, NETS
-from tests.figures.test_draw import clipped
+from tests.figures.kinds import clipped
 from tests.trained.test_trying import folder
 
 LOST = """

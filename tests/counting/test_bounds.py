@@ -16,7 +16,7 @@ from padviz.axis.operations import taps_of
 from padviz.axis.resize import Resize
 from padviz.counting.walking.tiling import Tiling
 from padviz.errors import SizeError
-from padviz.figures.heatmap import LEAST, _block
+from padviz.figures.views import LEAST, block_of
 from padviz.geometry.reaching.near_padding import near_padding
 from padviz.network.graph import backward
 from padviz.network.network import MOST_TAPS
@@ -38,7 +38,7 @@ class Period(int):
 
 def test_blocks_are_found_without_listing_a_long_period() -> None:
     Period.divided = 0
-    assert _block(Tiling(1000, period=Period(10**6)), 3) == 4
+    assert block_of(Tiling(1000, period=Period(10**6)), 3) == 4
     assert Period.divided <= 1000
 
 
@@ -49,7 +49,7 @@ def test_blocks_are_those_of_all_divisors() -> None:
         larger = next((part for part in parts if part >= low), period)
         expected = larger if n >= LEAST * larger else max(part for part in parts if part <= low)
         expected = -(-low // period) * period if low >= period else expected
-        assert _block(Tiling(n, period=period), least) == expected
+        assert block_of(Tiling(n, period=period), least) == expected
 
 
 FINE = """

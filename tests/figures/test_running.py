@@ -14,7 +14,7 @@ from padviz.trained.border_responses import BorderResponse, BorderResponses, Sid
 from padviz.trained.detecting.detectability import Detectability, PositionMap
 from padviz.trained.trying.intervals import Estimate
 from padviz.trained.trying.trial import Trial, TrialRow
-from tests.figures.test_draw import clipped
+from tests.figures.kinds import clipped
 
 SIZES = [(320, 320), (64, 640), (640, 64)]
 

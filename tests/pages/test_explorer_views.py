@@ -189,7 +189,7 @@ def test_pages_have_the_colours_of_the_figures() -> None:
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
-    from padviz.figures.canvas import CMAP, POOLED, SHARES, UNEVEN
+    from padviz.figures.colours import CMAP, POOLED, SHARES, UNEVEN
 
     kept = json.loads(files("padviz.pages").joinpath("static", "colours.json").read_text())
     drawn = {

@@ -73,11 +73,16 @@ class Shares:
         """Average blocks of rows and columns of the map, over the positions that have a share."""
         rows, cols = self.tilings
         if min(blocks) > 1:
-            sums, parts = self._spread(rows.weights(blocks[0]), cols.weights(blocks[1]))
-        else:
-            used = ~np.isnan(shares_of_core := self.values)
-            spread = np.where(used, shares_of_core, 0), used.astype(np.float64)
-            sums, parts = (cols.means(rows.means(values, blocks[0]).T, blocks[1]).T for values in spread)
+            return self.averaged(rows.weights(blocks[0]), cols.weights(blocks[1]))
+        used = ~np.isnan(shares_of_core := self.values)
+        spread = np.where(used, shares_of_core, 0), used.astype(np.float64)
+        sums, parts = (cols.means(rows.means(values, blocks[0]).T, blocks[1]).T for values in spread)
+        with np.errstate(invalid="ignore"):
+            return sums / parts
+
+    def averaged(self, down: Floats, across: Floats) -> Floats:
+        """Average the shares with weights (ways, height) and (ways, width), over the positions that have one."""
+        sums, parts = self._spread(down, across)
         with np.errstate(invalid="ignore"):
             return sums / parts
 
@@ -97,7 +102,7 @@ class Shares:
             corners=CornerShares(*(self._corner(*at) for at in CORNERS)),
             skew=_skew(sums.given),
             rings=_rings(sums.given, sums.used),
-            ripple=self._ripple(),
+            ripple=self.ripple,
         )
 
     def _share_sums(self, down: Floats, across: Floats) -> ShareSums:
@@ -114,7 +119,8 @@ class Shares:
         given, used, starved, overused = _added(sums)
         return ShareSums(given, used, float(starved[0, 0]), float(overused[0, 0]), least, most)
 
-    def _ripple(self) -> float:
+    @property
+    def ripple(self) -> float:
         """Divide the largest of the interior's counts by the smallest, zeros left out."""
         interior = to_ints(self.pattern)
         ripple = interior[interior > 0]

@@ -82,7 +82,8 @@ class ProductShares(Shares):
         unfair = below(tall, wide, _rank, starved), total - below(tall, wide, _rank, fair)
         return ShareSums(given, used, float(unfair[0]), float(unfair[1]), least, most)
 
-    def _ripple(self) -> float:
+    @property
+    def ripple(self) -> float:
         tall, wide = ([n for n in side if n] for side in (self.interior.column, self.interior.row))
         return (max(tall) * max(wide)) / (min(tall) * min(wide)) if tall and wide else 1.0
 

@@ -6,18 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from padviz.figures.canvas import (
-    BETWEEN,
-    EDGE,
-    HEAD,
-    MEDIUM,
-    SMALL,
-    axes_at,
-    colour_map,
-    headline,
-    new_figure,
-    shortened,
-)
+from padviz.figures.canvas import BETWEEN, EDGE, HEAD, MEDIUM, SMALL, axes_at, headline, new_figure, shortened
+from padviz.figures.colours import colour_map
 from padviz.trained.detecting.detectability import Detectability, PositionMap
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.figures.canvas import EDGE, HEAD, SMALL, UNEVEN, colour_map, headline, new_figure, short_name, shortened
+from padviz.figures.canvas import EDGE, HEAD, SMALL, headline, new_figure, short_name, shortened
+from padviz.figures.colours import UNEVEN, colour_map
 from padviz.figures.trained.skews import skews
 from padviz.figures.trained.tiles import DIVERGING, bar, canvas, pixels, tile
 from padviz.trained.mean_filters import MeanFilter, MeanFilters

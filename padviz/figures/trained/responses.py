@@ -15,7 +15,6 @@ from padviz.figures.canvas import (
     MEDIUM,
     SMALL,
     axes_at,
-    colour_map,
     headline,
     new_figure,
     sampling,
@@ -23,6 +22,7 @@ from padviz.figures.canvas import (
     shortened,
     text_at,
 )
+from padviz.figures.colours import colour_map
 from padviz.trained.border_responses import BorderResponse, BorderResponses
 from padviz.trained.sessions.running import LINES, middle
 from padviz.trained.shuffling import SHUFFLED

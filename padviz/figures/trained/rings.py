@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from padviz.figures.canvas import CMAP, EDGE, HEAD, SMALL, axes_at, colour_map, headline, ink, new_figure, shortened
+from padviz.figures.canvas import EDGE, HEAD, SMALL, axes_at, headline, new_figure, shortened
+from padviz.figures.colours import CMAP, colour_map, ink
 from padviz.scoring.rings.bands import Bands
 from padviz.scoring.rings.detected import Rings
 from padviz.scoring.scored import Estimate

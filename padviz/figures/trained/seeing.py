@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from padviz.figures.canvas import BETWEEN, CMAP, EDGE, HEAD, SMALL, axes_at, colour_map, headline, new_figure, shortened
+from padviz.figures.canvas import BETWEEN, EDGE, HEAD, SMALL, axes_at, headline, new_figure, shortened
+from padviz.figures.colours import CMAP, colour_map
 from padviz.trained.trying.seen import Array, Seen
 from padviz.trained.trying.wording import with_ends
 

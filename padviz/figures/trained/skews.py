@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from padviz.figures.canvas import SMALL, UNEVEN
+from padviz.figures.canvas import SMALL
+from padviz.figures.colours import UNEVEN
 from padviz.trained.mean_filters import MeanFilters
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from padviz.figures.canvas import EDGE, HEAD, MEDIUM, SMALL, UNEVEN, headline, new_figure, shortened
+from padviz.figures.canvas import EDGE, HEAD, MEDIUM, SMALL, headline, new_figure, shortened
+from padviz.figures.colours import UNEVEN
 from padviz.trained.trying.intervals import Estimate
 from padviz.trained.trying.trial import Trial
 

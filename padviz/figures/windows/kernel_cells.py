@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from padviz.figures.canvas import CMAP, EDGE, HEAD, SMALL, axes_at, colour_map, headline, ink, new_figure
+from padviz.figures.canvas import EDGE, HEAD, SMALL, axes_at, headline, new_figure
+from padviz.figures.colours import CMAP, colour_map, ink
 from padviz.geometry.one_layer import Illustration
 
 if TYPE_CHECKING:

@@ -5,18 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from padviz.figures.canvas import (
-    BETWEEN,
-    EDGE,
-    HEAD,
-    POOLED,
-    SMALL,
-    UNEVEN,
-    headline,
-    new_figure,
-    short_name,
-    shortened,
-)
+from padviz.figures.canvas import BETWEEN, EDGE, HEAD, SMALL, headline, new_figure, short_name, shortened
+from padviz.figures.colours import POOLED, UNEVEN
 from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger
 
 if TYPE_CHECKING:

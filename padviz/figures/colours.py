@@ -1,0 +1,55 @@
+"""The colours of pictures and pages, one set for all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from padviz.errors import OptionError, nearest
+
+CMAP = "plasma"
+SHARES = "PuOr"  # orange is starved, white is fair, purple is overused: told apart by all eyes
+UNEVEN, POOLED = "#c22f2f", "#2f62b5"  # uneven windows: with weights, and without
+STARVED = "#b35806"  # the orange of what is starved, as a line
+UNREAD = "0.55"  # the grey of pixels that no window reads
+STOPS = 9  # of a colour scale on a page
+
+
+def colour_maps() -> list[str]:
+    """List matplotlib's colour maps, without those that run backwards."""
+    from matplotlib import colormaps
+
+    return [name for name in colormaps if not name.endswith("_r")]
+
+
+def colour_map(name: str) -> Any:
+    """Matplotlib's colour map of that name.
+
+    Raises
+    ------
+    OptionError
+        With the nearest names, if there is none.
+    """
+    from matplotlib import colormaps
+
+    if name not in colormaps:
+        hint = nearest(name, list(colormaps)) or "matplotlib's colour maps are plasma, viridis, magma, ..."
+        raise OptionError(f"no colour map is called {name!r}", option="cmap", hint=hint)
+    return colormaps[name]
+
+
+def hex_stops(name: str) -> list[str]:
+    """Colours of the map of that name, from the lowest value on, as pages write them; none where there is no such map.
+
+    >>> hex_stops("plasma")[::8], hex_stops("none of this name")
+    (['#0d0887', '#f0f921'], [])
+    """
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    return [to_hex(colormaps[name](at / (STOPS - 1))) for at in range(STOPS)] if name in colormaps else []
+
+
+def ink(image: Any, value: float) -> str:
+    """White on the dark colours of an image, black on the bright ones."""
+    red, green, blue, _ = image.cmap(image.norm(value))
+    return "w" if 0.3 * red + 0.59 * green + 0.11 * blue < 0.5 else "k"

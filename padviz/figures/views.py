@@ -1,0 +1,264 @@
+"""What a picture shows of a map: every position, means of many, or the border and the middle with breaks between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.counting.count_map import CountMap
+from padviz.counting.walking.tiling import Tiling
+from padviz.figures.canvas import DPI, SMALL
+from padviz.figures.layout import text_width
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+CRISP = 0.8  # of a screen pixel that a position has at least; where it would have less, means are drawn
+LEAST = 100  # cells of the longer axis, at least, that means leave
+NARROW = 20  # screen pixels of a border that is seen
+REACH, LEAST_REACH = 4, 48  # times the border that a piece shows, and positions of it at least
+GAP = 0.03  # of all cells, that a break is wide
+PLAID = 1.02  # times the smallest count of an interior pixel, from where on the pattern of strides is seen
+
+
+@dataclass(frozen=True)
+class Along:
+    """What is drawn of one axis of `n` positions: pieces of it, in cells that each stand for `block` positions.
+
+    With a `period`, a cell has the mean over so many positions around it.
+
+    >>> Along(65536, (range(64), range(32736, 32800), range(65472, 65536))).cells
+    204
+    """
+
+    n: int
+    pieces: tuple[range, ...]
+    block: int = 1
+    period: int = 1
+
+    @cached_property
+    def cells(self) -> int:
+        """How many cells there are, those of breaks with them."""
+        return sum(self._lengths) + self.gap * (len(self.pieces) - 1)
+
+    @cached_property
+    def gap(self) -> int:
+        """How many cells a break takes."""
+        return max(1, round(GAP * sum(self._lengths))) if len(self.pieces) > 1 else 0
+
+    @property
+    def broken(self) -> bool:
+        """Whether positions are left out."""
+        return len(self.pieces) > 1
+
+    @property
+    def plain(self) -> bool:
+        """Whether each position is a cell of its own."""
+        return not self.broken and self.block == self.period == 1
+
+    @property
+    def _lengths(self) -> list[int]:
+        return [-(-len(piece) // self.block) for piece in self.pieces]
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        """The cell at which each piece begins."""
+        return [sum(self._lengths[:k]) + k * self.gap for k in range(len(self.pieces))]
+
+    @property
+    def breaks(self) -> list[tuple[float, float]]:
+        """Where breaks begin and end, in cells."""
+        ends = [start + length for start, length in zip(self._starts, self._lengths, strict=True)]
+        return [(end - 0.5, start - 0.5) for end, start in zip(ends, self._starts[1:], strict=False)]
+
+    def at(self, position: float) -> float:
+        """Find where a position lies, in cells; NaN where it is left out.
+
+        >>> Along(100, (range(100),), block=10).at(-0.5), Along(9, (range(3), range(6, 9))).at(7)
+        (-0.5, 5.0)
+        """
+        for piece, start in zip(self.pieces, self._starts, strict=True):
+            if piece.start - 0.5 <= position <= piece.stop - 0.5:
+                return start + (position - piece.start + 0.5) / self.block - 0.5
+        return float("nan")
+
+    def cell(self, position: int) -> int:
+        """Find the cell of a position that is drawn."""
+        return int(np.floor(self.at(position) + 0.5))
+
+    def windows(self) -> Iterator[tuple[int, int, int]]:
+        """List cells that are not breaks, with the positions that each stands for: from a first to a last one."""
+        for piece, start, length in zip(self.pieces, self._starts, self._lengths, strict=True):
+            for k in range(length):
+                first = piece.start + k * self.block
+                last = min(first + self.block, piece.stop)
+                if self.period > 1:
+                    first = min(max(first - self.period // 2, piece.start), piece.stop - self.period)
+                    last = first + self.period
+                yield start + k, first, last
+
+    def weights(self, tiling: Tiling) -> NDArray[np.float64]:
+        """Weigh each row of the core in each cell, shape (cells, kept)."""
+        if not self.broken and self.period == 1:
+            return tiling.weights(self.block)
+        weights = np.zeros((self.cells, tiling.kept))
+        for cell, first, last in self.windows():
+            np.add.at(weights[cell], tiling.index[first:last], 1 / (last - first))
+        return weights
+
+    def ticks(self, pixels: float, labels_across: bool) -> list[int]:
+        """Choose the positions of ticks: the first, quarters and the last, where there is room."""
+        last = self.n - 1
+        quarters = [0, self.n // 4, self.n // 2, 3 * self.n // 4, last]
+        ends = [end for piece in self.pieces for end in (piece.start, piece.stop - 1)]
+        for chosen in (ends if self.broken else quarters, quarters[::2], [0, last]):
+            shown = [at for at in dict.fromkeys(chosen) if not np.isnan(self.at(at))]
+            spots = [(self.at(at) + 0.5) / self.cells * pixels for at in shown]
+            room = [_room(at, labels_across) for at in shown]
+            apart = zip(spots, spots[1:], room, room[1:], strict=False)
+            if all(after - before >= (a + b) / 2 for before, after, a, b in apart):
+                return shown
+        return [0]
+
+
+def _room(position: int, across: bool) -> float:
+    """Measure the room of a tick's label, in screen pixels."""
+    return text_width(f"{position}", SMALL) + 10 if across else 1.4 * SMALL * DPI / 72
+
+
+@dataclass(frozen=True)
+class View:
+    """What is drawn of a map."""
+
+    down: Along
+    across: Along
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """Rows and columns that are drawn."""
+        return self.down.cells, self.across.cells
+
+    @property
+    def positions(self) -> tuple[int, int]:
+        """Rows and columns of positions that this is as large as."""
+        return self.down.cells * self.down.block, self.across.cells * self.across.block
+
+    @property
+    def broken(self) -> bool:
+        """Whether positions are left out."""
+        return self.down.broken or self.across.broken
+
+    def values(self, counts: CountMap, share: bool) -> NDArray[np.float64]:
+        """Average what is drawn: fair shares, or shares of the coverage; or else counts over the largest."""
+        if self.down.plain and self.across.plain:
+            return counts.share() if share else counts.relative()
+        down, across = self.down.weights(counts.rows), self.across.weights(counts.cols)
+        if not share or counts.full is not None:
+            return counts.core.means(down, across, counts.max if counts.full is None else counts.full)
+        return counts.shares.averaged(down, across)
+
+
+def words_of(views: Sequence[View]) -> list[str]:
+    """Say what is not as it is: means, and what is left out."""
+    blocks = {(view.down.block, view.across.block) for view in views} - {(1, 1)}
+    means = ["drawn as means of " + " or ".join(f"{down} × {across}" for down, across in sorted(blocks))]
+    broken = ["only the border and the middle are drawn, with breaks between"]
+    return means * bool(blocks) + broken * any(view.broken for view in views)
+
+
+def view_of(counts: CountMap, pixels: float, border: tuple[int, int] | None = None) -> View:
+    """Choose what to draw of a map on so many screen pixels of its longer side.
+
+    Where the border would not be seen, it and the middle are drawn, with breaks between; the map's own, by default.
+    """
+    zoom = pixels / max(counts.shape)
+    zoom = max(round(zoom), 1) if zoom >= CRISP else zoom
+    sides = zip((counts.rows, counts.cols), borders(counts) if border is None else border, strict=True)
+    return View(*(_along(tiling, deep, zoom, pixels) for tiling, deep in sides))
+
+
+def views_of(maps: Sequence[CountMap], pixels: Sequence[float]) -> list[View]:
+    """Choose what to draw of maps side by side: with breaks in all of them, or in none."""
+    views = [view_of(count_map, wide) for count_map, wide in zip(maps, pixels, strict=True)]
+    if len({(view.down.broken, view.across.broken) for view in views}) == 1:
+        return views
+    return [view_of(count_map, wide, (0, 0)) for count_map, wide in zip(maps, pixels, strict=True)]
+
+
+def smooth(view: View, counts: CountMap) -> View:
+    """Average a view over the pattern of strides, where that would be seen as plaid."""
+    if counts.share_reason or counts.shares.ripple < PLAID:
+        return view
+    both = zip((view.down, view.across), counts.shares.period, strict=True)
+    return View(*(_over(along, period) for along, period in both))
+
+
+def _over(along: Along, period: int) -> Along:
+    if along.block % period == 0 or min(map(len, along.pieces)) < 2 * period:
+        return along
+    return replace(along, period=period) if along.block == 1 else along
+
+
+def _along(tiling: Tiling, border: int, zoom: float, pixels: float) -> Along:
+    n = tiling.n
+    reach = max(REACH * border, LEAST_REACH)
+    if border and border * zoom < NARROW and n >= 6 * reach:
+        block = ceil(3 * reach * CRISP / pixels)
+        reach = ceil(reach / block) * block
+        middle = (n - reach) // 2
+        return Along(n, (range(reach), range(middle, middle + reach), range(n - reach, n)), block)
+    return Along(n, (range(n),), block_of(tiling, ceil(CRISP / zoom)))
+
+
+def borders(counts: CountMap) -> tuple[int, int]:
+    """How deep the border is on both axes, in positions: the rims, or else what differs from what repeats inside."""
+    rims = [rim for rim in counts.rims or () if any(rim.depths)] if counts.full is None else []
+    down = max((max(rim.height) for rim in rims), default=0)
+    across = max((max(rim.width) for rim in rims), default=0)
+    if down or across:
+        return down, across
+    first = [tiling.start if tiling.copies else 0 for tiling in (counts.rows, counts.cols)]
+    return first[0], first[1]
+
+
+def block_of(tiling: Tiling, least: int) -> int:
+    """Choose blocks whose means draw an axis.
+
+    Where the map repeats, they are whole periods or whole parts of one: others would beat with it and draw stripes
+    that are not there.
+
+    >>> import padviz
+    >>> block_of(padviz.usage("resnet50", 65536).rows, 97), block_of(padviz.usage("resnet50", 1024).rows, 2)
+    (128, 2)
+    """
+    most = max(1, tiling.n // LEAST)
+    least = min(least, most)
+    if least >= tiling.period:
+        return -(-least // tiling.period) * tiling.period
+    parts = [part for part in range(1, most + 1) if tiling.period % part == 0]
+    return next((part for part in parts if part >= least), parts[-1])
+
+
+def put_ticks(ax: Axes, view: View, axes: Sequence[str] = ("x", "y")) -> None:
+    """Mark the first, the last and the positions between on axes whose data are cells."""
+    for name, along, axis, pixels in (
+        ("x", view.across, ax.xaxis, ax.bbox.width),
+        ("y", view.down, ax.yaxis, ax.bbox.height),
+    ):
+        shown = along.ticks(pixels / ax.figure.dpi * DPI, name == "x") if name in axes else []
+        axis.set_ticks([along.at(at) for at in shown], [str(at) for at in shown])
+    ax.tick_params(labelsize=SMALL)
+
+
+def put_breaks(ax: Axes, view: View, **look: Any) -> None:
+    """Clear the cells of breaks."""
+    for first, last in view.across.breaks:
+        ax.axvspan(first, last, color="white", lw=0, zorder=3, **look)
+    for first, last in view.down.breaks:
+        ax.axhspan(first, last, color="white", lw=0, zorder=3, **look)

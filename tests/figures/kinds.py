@@ -1,0 +1,123 @@
+"""Every kind of picture at the sizes that are looked at, and what can be measured of a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import combinations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+
+import padviz
+from padviz.figures.canvas import DPI
+
+Size = tuple[int, int]
+SIZES: tuple[Size, ...] = ((32, 32), (224, 224), (512, 512), (200, 1000), (1000, 200), (65_536, 65_536))
+MARGIN = 24  # screen pixels around what is drawn, that are not dead
+SCHEMES = ["zero", "reflect", "circular", "partial"]
+
+
+def usage(size: Size) -> Figure:
+    return padviz.usage("resnet50", size)._draw()
+
+
+def usage_of_vgg(size: Size) -> Figure:
+    return padviz.usage("vgg19", size)._draw()
+
+
+def compare(size: Size) -> Figure:
+    return padviz.compare("resnet50", size, SCHEMES)._draw()
+
+
+def audit(size: Size) -> Figure:
+    return padviz.audit("resnet50", size)._draw()
+
+
+def coverage(size: Size) -> Figure:
+    return padviz.coverage("vgg19", size, layer=[f"features.{i}" for i in (4, 9, 18, 27, 36)])._draw()
+
+
+def uneven(size: Size) -> Figure:
+    return padviz.uneven("densenet121", size)._draw()
+
+
+def taps(size: Size) -> Figure:
+    return padviz.taps("resnet18", size)._draw()
+
+
+def fields(size: Size) -> Figure:
+    return padviz.fields("resnet50", size)._draw()
+
+
+def tiles(size: Size) -> Figure:
+    tile = tuple(min(n, 512) for n in size)
+    return padviz.tiles("unet_padded", size, tile)._draw()
+
+
+KINDS: dict[str, Callable[[Size], Figure]] = {
+    f.__name__: f for f in (usage, usage_of_vgg, compare, audit, coverage, taps)
+}
+
+
+def texts(figure: Figure) -> list[Text]:
+    """The texts that are seen."""
+    figure.canvas.draw()
+    hidden = {id(label) for ax in figure.axes for label in _out_of_view(ax)}
+    shown = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip() and id(t) not in hidden]
+    return [text for text in shown if text.get_window_extent().width > 0]
+
+
+def _out_of_view(ax: Axes) -> Iterator[Text]:
+    """The labels that are not drawn: of ticks outside of the axes, and of axes that are off."""
+    for axis in (ax.xaxis, ax.yaxis):
+        low, high = sorted(axis.get_view_interval())
+        for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
+            if not ax.axison or not low - 1e-9 <= tick.get_loc() <= high + 1e-9:
+                yield from (tick.label1, tick.label2)
+
+
+def clipped(figure: Figure) -> bool:
+    """Whether anything drawn reaches past the page."""
+    figure.canvas.draw()
+    drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    return bool(drawn.x0 < 0 or drawn.y0 < 0 or drawn.x1 > width or drawn.y1 > height)
+
+
+def overlapping(figure: Figure) -> Iterator[tuple[str, str]]:
+    """The texts that stand on one another."""
+    boxes = [(text.get_text(), shrunk(text.get_window_extent())) for text in texts(figure)]
+    for (one, a), (other, b) in combinations(boxes, 2):
+        if a.overlaps(b):
+            yield one, other
+
+
+def shrunk(box: Bbox) -> Bbox:
+    return Bbox.from_extents(box.x0 + 1, box.y0 + 1, box.x1 - 1, box.y1 - 1)
+
+
+def dead(figure: Figure) -> float:
+    """The share of the page that lies further than a margin from all that is drawn."""
+    figure.canvas.draw()
+    width, height = (round(n) for n in figure.get_size_inches() * figure.dpi)
+    margin = MARGIN * figure.dpi / DPI
+    free = np.ones((height, width), bool)
+    boxes = [text.get_window_extent() for text in texts(figure)]
+    boxes += [box for ax in figure.axes if (box := ax.get_tightbbox()) is not None]
+    for box in boxes:
+        x0, x1 = max(int(box.x0 - margin), 0), max(int(box.x1 + margin), 0)
+        y0, y1 = max(int(box.y0 - margin), 0), max(int(box.y1 + margin), 0)
+        free[y0:y1, x0:x1] = False
+    return float(free.mean())
+
+
+def last_ticks(figure: Figure, size: Size) -> Iterator[str]:
+    """Axes that have ticks of pixels, of which the last is not the last pixel."""
+    for ax in figure.axes:
+        for label, axis, n in ((ax.get_xlabel(), ax.xaxis, size[1]), (ax.get_ylabel(), ax.yaxis, size[0])):
+            if label.startswith(("row (pixels", "column (pixels")):
+                ticks = [tick.get_text() for tick in axis.get_ticklabels()]
+                if ticks[-1] != str(n - 1):
+                    yield f"{label}: {ticks}"

@@ -1,0 +1,262 @@
+"""Pictures of maps: what they say, which cells they draw, and that no position is drawn where it is not."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from PIL import Image
+
+import padviz
+from padviz.counting.coverage import coverages
+from padviz.counting.walking.tiling import Tiling
+from padviz.errors import PadvizError
+from padviz.figures import panels
+from padviz.figures.canvas import png
+from padviz.figures.heatmap import caption, heatmap
+from padviz.figures.scales import scientific
+from padviz.figures.views import Along, View, block_of, smooth, view_of, views_of, words_of
+from padviz.sources.toml.build import parse
+from tests.figures.kinds import clipped, texts
+
+ONE = parse({"layers": [{"op": "conv", "name": "c", "kernel": 3, "padding": 1}], "title": "One 3x3"}, "one")
+
+
+def said(figure: Figure) -> str:
+    return " ".join(text.get_text() for text in texts(figure))
+
+
+def test_the_picture_has_counts_and_fair_shares_and_says_what_they_are() -> None:
+    counts = padviz.usage("vgg19", (200, 300), padding="reflect").value
+    figure = heatmap(counts)
+    words = said(figure)
+    for part in ("VGG-19, 200 × 300: the outer", "less than half", "reflect padding", "features.36 (6 × 9)"):
+        assert part in words
+    for part in ("counts, over the largest", f"{scientific(counts.max)} paths", "fair share: 1 is", "starved", "fair"):
+        assert part in words
+    for part in ("row (pixels)", "row 100", "col 150"):
+        assert part in words
+    images = [image for ax in figure.axes for image in ax.images]
+    assert [image.get_cmap().name for image in images] == ["plasma", "PuOr"]
+    assert [(image.norm.vmin, image.norm.vmax) for image in images] == [(0, 1), (0, 2)]
+    assert (np.asarray(images[0].get_array()) == counts.relative()).all()
+    assert (np.asarray(images[1].get_array()) == counts.share()).all()
+
+
+@pytest.mark.parametrize("scale", ["counts", "share"])
+def test_one_of_them_is_drawn_alone(scale: str) -> None:
+    counts = padviz.usage("vgg19", 64).value
+    figure = heatmap(counts, "viridis", scale)
+    (image,) = (image for ax in figure.axes for image in ax.images)
+    assert image.get_cmap().name == "viridis"
+    assert ("all starved, spread" in said(figure)) == (scale == "share")
+
+
+def test_counts_stand_alone_where_there_are_no_fair_shares_and_the_picture_says_why() -> None:
+    counts = padviz.usage("vgg19", 64, unit=(1, 1)).value
+    figure = heatmap(counts)
+    assert sum(len(ax.images) for ax in figure.axes) == 1
+    assert "counts alone: vgg19: only usage by all units of a layer has fair shares" in said(figure)
+
+
+def test_titles_say_what_is_found() -> None:
+    titles = {
+        ("resnet50", 224, None): "ResNet-50, 224 × 224: the outer 14 px above and left and 34 px below and right get",
+        ("resnet50", 32, None): "ResNet-50, 32 × 32: all starved, spread 102-fold",
+        ("resnet50", 225, "replicate"): "ResNet-50, 225 × 225: the outer 8 px on all sides get more than one and a",
+        ("vgg11", 224, "circular"): "VGG-11, 224 × 224: no pixel gets less than half of a fair share",
+    }
+    for (network, size, padding), title in titles.items():
+        assert caption(padviz.usage(network, size, padding).value)[0].startswith(title)
+
+
+@pytest.mark.parametrize("sides", [(64, 64), (64, 96), (96, 64)])
+def test_a_map_that_is_all_starved_has_the_colours_of_what_there_is(sides: tuple[int, int]) -> None:
+    counts = padviz.usage("resnet50", (sides[0] // 2, sides[1] // 2)).value
+    share = heatmap(counts).axes[4].images[0]
+    values = counts.share()
+    assert (share.norm.vmin, share.norm.vmax) == (values.min(), values.max())
+    assert type(share.norm).__name__ == "LogNorm"
+
+
+def test_rims_are_marked_where_they_end() -> None:
+    counts = padviz.usage("resnet50", (224, 320)).value
+    ax = heatmap(counts).axes[4]
+    rim = counts.rims[0]  # type: ignore[index]
+    lines = sorted(
+        float(np.ravel(line.get_ydata())[0]) for line in ax.lines if len(set(np.ravel(line.get_ydata()))) == 1
+    )
+    assert lines == [rim.height[0] - 0.5, 224 - rim.height[1] - 0.5]
+    across = sorted(
+        float(np.ravel(line.get_xdata())[0]) for line in ax.lines if len(set(np.ravel(line.get_xdata()))) == 1
+    )
+    assert across == [rim.width[0] - 0.5, 320 - rim.width[1] - 0.5]
+    depths = [text.get_text() for text in ax.texts]
+    assert depths == [f"{depth} px" for depth in rim.depths if depth]
+
+
+def test_small_maps_have_their_numbers_in_the_cells() -> None:
+    def written(counts: padviz.CountMap, scale: str = "counts") -> list[str]:
+        return [text.get_text() for text in heatmap(counts, scale=scale).axes[0].texts]
+
+    for counts in (padviz.usage(ONE, 5).value, padviz.usage("vgg19", 16, layer="features.9").value):
+        assert written(counts) == [str(n) for n in counts.counts.flat]
+        assert not clipped(heatmap(counts))
+    assert written(padviz.usage(ONE, (3, 17)).value) == []
+    assert written(padviz.usage(ONE, 4, padding="partial").value)[0] == "6.25"
+    assert written(padviz.usage(ONE, 4).value, "share")[:2] == ["0.44", "0.67"]
+    assert len(written(padviz.usage("vgg11", 32, layer="features.0").value)) == 0
+
+
+def test_large_maps_are_drawn_as_means() -> None:
+    counts = padviz.usage("resnet50", 800).value
+    figure = heatmap(counts, scale="share")
+    assert "drawn as means of 2 × 2" in said(figure)
+    shown = np.asarray(figure.axes[0].images[0].get_array())
+    assert shown.shape == (400, 400)
+    assert shown[3, 5] == pytest.approx(counts.share()[6:8, 10:12].mean())
+
+
+def test_counts_over_a_pattern_of_strides_are_means_over_it() -> None:
+    """Each pixel has the mean of the period around it, or of the nearest whole one: no plaid, and no pixel lost."""
+    counts = padviz.usage("resnet18", (96, 160)).value
+    view = smooth(view_of(counts, 440), counts)
+    values, period, plain = view.values(counts, share=False), 32, counts.relative()
+    for row, col in [(0, 0), (5, 90), (40, 159), (95, 17), (60, 61)]:
+        top, left = (min(max(at - period // 2, 0), n - period) for at, n in zip((row, col), (96, 160), strict=True))
+        assert values[row, col] == pytest.approx(plain[top : top + period, left : left + period].mean())
+    assert "means over the 32 × 32 px of the strides" in said(heatmap(counts))
+    assert smooth(view_of(padviz.usage("vgg11", 96).value, 440), padviz.usage("vgg11", 96).value).down.period == 1
+
+
+BROKEN = [
+    ("resnet50", (65_536, 65_536)),
+    ("resnet50", (200, 65_536)),
+    ("vgg11", (30_000, 400)),
+    ("densenet121", (400, 2000)),
+]
+
+
+@pytest.mark.parametrize(("name", "size"), BROKEN)
+def test_the_border_of_a_large_image_is_drawn_at_its_own_scale(name: str, size: tuple[int, int]) -> None:
+    counts = padviz.usage(name, size).value
+    view = view_of(counts, 440)
+    values = view.values(counts, share=True)
+    assert values.shape == view.cells
+    for along, n in zip((view.down, view.across), size, strict=True):
+        assert along.broken == (n > 500)
+        assert along.pieces[0].start == 0
+        assert along.pieces[-1].stop == n
+    assert words_of([view])[-1] == "only the border and the middle are drawn, with breaks between"
+    core = counts.shares.values
+    for along, name in ((view.down, "height"), (view.across, "width")):
+        assert len(along.pieces[0]) >= 4 * max(depth for rim in counts.rims or () for depth in getattr(rim, name))
+    for cell_row, first_row, last_row in [*view.down.windows()][::17]:
+        for cell_col, first_col, last_col in [*view.across.windows()][::23]:
+            rows, cols = slice(first_row, last_row), slice(first_col, last_col)
+            index = np.ix_(counts.rows.index[rows], counts.cols.index[cols])
+            assert values[cell_row, cell_col] == pytest.approx(float(np.nanmean(core[index])), rel=1e-9)
+    assert not clipped(heatmap(counts))
+
+
+@given(st.data())
+@settings(max_examples=60)
+def test_positions_and_cells_of_a_broken_axis_are_each_other_s(data: st.DataObject) -> None:
+    block = data.draw(st.integers(1, 5))
+    reach = block * data.draw(st.integers(1, 9))
+    n = 3 * reach + data.draw(st.integers(2, 50))
+    middle = (n - reach) // 2
+    along = Along(n, (range(reach), range(middle, middle + reach), range(n - reach, n)), block)
+    windows = [*along.windows()]
+    assert [cell for cell, _, _ in windows] == sorted({cell for cell, _, _ in windows})
+    for cell, first, last in windows:
+        assert {along.cell(at) for at in range(first, last)} == {cell}
+    assert along.at(-0.5) == -0.5
+    assert along.at(n - 0.5) == along.cells - 0.5
+    drawn = {at for _, first, last in windows for at in range(first, last)}
+    assert all(np.isnan(along.at(at)) for at in set(range(n)) - drawn)
+    weights = along.weights(Tiling(n))
+    assert weights.sum(1).round(9).tolist() == [
+        float(cell in {c for c, _, _ in windows}) for cell in range(along.cells)
+    ]
+
+
+PARTS = [(700, 32, 1), (1024, 32, 2), (2048, 32, 4), (3000, 32, 4), (20_000, 32, 32), (4000, 7, 7), (760, 11, 1)]
+
+
+@pytest.mark.parametrize(("n", "period", "blocks"), PARTS)
+def test_blocks_are_parts_or_multiples_of_a_period(n: int, period: int, blocks: int) -> None:
+    assert block_of(Tiling(n, period=period), -(-n // 750)) == blocks
+
+
+def test_maps_side_by_side_have_breaks_in_all_or_in_none() -> None:
+    near, far = (padviz.usage(name, 2048).value for name in ("resnet50", "vgg11"))
+    alone = [view_of(count_map, 300).broken for count_map in (near, far)]
+    assert alone == [True, True]
+    small = padviz.usage("vgg11", 64).value
+    assert [view.broken for view in views_of([near, small], [300, 300])] == [False, False]
+
+
+def test_breaks_are_the_colour_of_the_page() -> None:
+    figure = heatmap(padviz.usage("resnet50", 65_536).value, scale="share")
+    with Image.open(io.BytesIO(png(figure))) as picture:
+        ax, (start, stop) = figure.axes[0], view_of(padviz.usage("resnet50", 65_536).value, 560).across.breaks[0]
+        x, y = ax.transData.transform(((start + stop) / 2, 20))
+        assert picture.getpixel((int(x), picture.height - int(y))) == (255, 255, 255)
+
+
+def test_the_outermost_cells_are_not_under_a_frame() -> None:
+    counts = padviz.usage("vgg19", 560).value
+    figure = heatmap(counts, scale="counts")
+    with Image.open(io.BytesIO(png(figure))) as picture:
+        box = figure.axes[0].get_window_extent()
+        row = [picture.getpixel((round(box.x0) + x, picture.height // 2)) for x in range(round(box.width))]
+    values = np.asarray(figure.axes[0].images[0].get_array())[280]
+    colours = colormaps["plasma"](values, bytes=True)[:, :3]
+    assert len(row) == 560
+    for at in (0, 1, -2, -1):
+        assert np.abs(np.subtract(row[at], colours[at].astype(int))).max() <= 3
+    assert row[0] != row[20]
+
+
+def test_a_map_of_any_size_is_plotted() -> None:
+    axes = padviz.usage("vgg19", (65536, 40_000)).plot(Figure().subplots())
+    assert max(np.asarray(axes.images[0].get_array()).shape) < 1300
+    assert "65536 × 40000" in axes.get_title()
+
+
+@pytest.mark.parametrize("size", [64, 224, 300, 512])
+def test_cells_of_whole_screen_pixels_are_drawn_crisp(size: int) -> None:
+    figure = heatmap(padviz.usage("vgg11", size).value)
+    image = figure.axes[0].images[0]
+    each = figure.axes[0].bbox.width / np.asarray(image.get_array()).shape[1]
+    assert each == pytest.approx(round(each))
+    assert image.get_interpolation() == "nearest"
+
+
+def test_a_panel_has_the_proportions_of_its_map_whatever_blocks_it_is_drawn_in() -> None:
+    counts = padviz.usage("resnet50", (193, 593)).value
+    figure = panels.compared([("a", counts), ("b", PadvizError("cannot", where="here"))], "remedy")
+    width, height = figure.axes[0].get_window_extent().size
+    assert width / height == pytest.approx(593 / 193, rel=0.02)
+
+
+def test_coverage_says_where_the_fewest_paths_start_at_pixels() -> None:
+    maps = coverages(padviz.load("vgg19"), 224, layers=["features.4", "features.36"])
+    assert "down to 26.3 % of the paths to units of features.36 start at pixels" in said(panels.strip(maps))
+
+
+def test_ticks_are_the_first_the_quarters_and_the_last() -> None:
+    along = Along(224, (range(224),))
+    assert along.ticks(440, labels_across=True) == [0, 56, 112, 168, 223]
+    assert along.ticks(120, labels_across=True) == [0, 112, 223]
+    assert along.ticks(50, labels_across=True) == [0, 223]
+    assert along.ticks(20, labels_across=True) == [0]
+    assert replace(along, n=1, pieces=(range(1),)).ticks(50, labels_across=True) == [0]
+    assert View(along, along).cells == (224, 224)
