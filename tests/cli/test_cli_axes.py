@@ -110,3 +110,12 @@ def test_what_no_axis_answers_is_one_line(command: str, line: str) -> None:
     assert (result.exit_code, result.stdout) == (2, "")
     assert line in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_gates_of_a_signal_that_are_left_out_are_said(tmp_path: Path) -> None:
+    code = "import torch\nfrom torch import nn\n\nclass Gated(nn.Module):\n"
+    code += "    def __init__(self):\n        super().__init__()\n        self.a = nn.Conv1d(3, 3, 3, padding=1)\n\n"
+    code += "    def forward(self, x):\n        y = self.a(x)\n        return y * y.mean(2, keepdim=True)\n"
+    Path("gated_signal_net.py").write_text(code)
+    text = said("usage", "gated_signal_net:Gated", "--size", "64", "--no-picture")
+    assert "left out the global vectors of 1 gates" in text

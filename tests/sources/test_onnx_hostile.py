@@ -148,6 +148,15 @@ HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
     "absurd pads": (lambda: conv_model(pads=[BIG, 0, 0, 0]), "y: its padding of 10+ is more than 100000"),
     "negative pads": (lambda: conv_model(pads=[-500, 0, 0, 0]), "y: its input has 224 rows, and it would remove 500"),
     "no strides": (lambda: conv_model(strides=[0, 1]), "y: its stride of 0 is not from 1 to 100000"),
+    "no strides along channels": (
+        lambda: model_of(
+            "u = Unsqueeze <axes = [1]> (x)\n"
+            "a = AveragePool <kernel_shape = [1, 1, 1], strides = [0, 1, 1]> (u)\n"
+            "b = Squeeze <axes = [1]> (a)\ny = Conv (b, w3x3)",
+            11,
+        ),
+        "node a: AveragePool .opset 11. reads a tensor of 5 dimensions as an image",
+    ),
     "absurd kernel": (lambda: conv_model(kernel_shape=[10**9, 3]), "y: its kernel of 10+ is not from 1 to 4096"),
     "few pads": (lambda: conv_model(pads=[1]), "node y: Conv makes no sense"),
     "wrong type": (lambda: conv_model(strides="two"), "node y: Conv makes no sense"),

@@ -17,6 +17,7 @@ from tests.torch_calls import count
 from tests.zoo.support import run
 
 Size = tuple[int, int]
+LONGEST = 80  # characters of why there are no counts
 
 
 class Judgement(NamedTuple):
@@ -58,9 +59,11 @@ def _hold(build: Callable[[], nn.Module], network: padviz.Network, size: Size, c
         counts = padviz.usage(network, size=size).counts.astype(np.float64)
         if np.allclose(counts, expected, rtol=1e-9, atol=0):
             return "counts", ""
+        why = "counts differ"
     except Exception as error:  # the counting oracle knows few functions; the support decides
-        del error
-    return _hold_support(build, network, size, channels)
+        why = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST]
+    verdict, words = _hold_support(build, network, size, channels)
+    return verdict, "; ".join(filter(None, (words, f"no counts: {why}")))
 
 
 def _hold_support(

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from padviz.counting.count_map import CountMap
-from padviz.counting.shares.summary import Rim, Summary, percent, unit_text
+from padviz.counting.shares.summary import Rim, Summary, unit_text
 from padviz.network.rewrites import padding_in_words
 from padviz.reports.documents import plain
+from padviz.reports.maps.fair_shares import Said, fair_shares, heads, left_out
 from padviz.reports.report import Column, Facts, Report, Table
 
 LISTS = ("size", "shape", "period", "unit")  # of which the first is of the row
@@ -57,33 +58,26 @@ def _facts(counts: CountMap, summary: Summary) -> Iterator[tuple[str, Any]]:
     units = f", {shape[-1]} units" if isinstance(layer, str) else ""
     unit = f", unit {unit_text(summary.unit[-1:])}" if summary.unit else ""
     yield "target", f"{', '.join(summary.target.names)}{units}{unit}"
+    yield from heads(counts)
     for name in ("max", "min", "mean", "centre"):
         yield f"paths, {name}", getattr(summary, name)
     yield "paths, first", summary.corners.top_left
     yield "paths, last", summary.corners.top_right
-    yield from _fair(summary, counts.walked.pads)
-    yield "asymmetry", f"{summary.asymmetry.width:.4g}"
-    yield "skew of usage", f"{summary.skew.width:+.4g}"
+    yield from fair_shares(summary, counts.walked.pads, SAID)
+    yield "asymmetry", _along(summary.asymmetry, ".4g")
+    yield "skew of usage", _along(summary.skew, "+.4g")
     tiled = f"in a core of {counts.cols.kept}, whose middle repeats by {counts.cols.period} samples"
     yield "counted", f"{tiled if counts.tiled else 'at every position'} ({summary.method})"
+    yield from left_out(summary)
 
 
-def _fair(summary: Summary, pads: bool) -> Iterator[tuple[str, Any]]:
-    """Yield what samples get of the weight of an interior one, and how deep the bands next to the ends are."""
-    share, what = summary.share, "starved" if pads else "context"
-    if share is None:
-        yield "fair share", f"none: {summary.share_reason}"
-        return
-    for name, rim, word in (("rim", summary.rim, what), ("overused rim", summary.overused_rim, "overused")):
-        if rim and any(rim.width):
-            yield name, f"{ends_in_words(rim)} are {word}"
-    yield what, f"{percent(share.starved)} get less than half the weight of an interior sample"
-    yield "overused", f"{percent(share.overused)} get more than 3/2 of it"
-    ends = [f"{end:.4g}" if end is not None else "none" for end in (share.corners.top_left, share.corners.top_right)]
-    yield "fair shares", f"{share.least:.4g} to {share.most:.4g}; first {ends[0]}, last {ends[1]}"
-    yield "skew of shares", f"{share.skew.width:+.4g}"
-    if share.unused:
-        yield "unused", f"{percent(share.unused)} of the samples, which no window reads"
+def _ends(corners: Any) -> str:
+    first, last = (f"{end:.4g}" if end is not None else "none" for end in (corners.top_left, corners.top_right))
+    return f"first {first}, last {last}"
+
+
+def _along(figures: Any, form: str) -> str:
+    return f"{figures.width:{form}}"
 
 
 def ends_in_words(rim: Rim) -> str:
@@ -94,3 +88,6 @@ def ends_in_words(rim: Rim) -> str:
     """
     ends = [f"the {end} {depth}" for end, depth in zip(("first", "last"), rim.width, strict=True) if depth]
     return f"{' and '.join(ends)} samples"
+
+
+SAID = Said("sample", ends_in_words, _ends, _along)

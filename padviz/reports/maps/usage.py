@@ -12,6 +12,7 @@ from padviz.errors import PadvizError
 from padviz.network.rewrites import padding_in_words
 from padviz.reports.documents import plain
 from padviz.reports.maps import signal
+from padviz.reports.maps.fair_shares import Said, fair_shares, heads, left_out
 from padviz.reports.report import Column, Facts, Report, Show, Table
 from padviz.reports.tables import by, readable, rounded
 
@@ -65,38 +66,28 @@ def _facts(counts: CountMap) -> Iterator[tuple[str, Any]]:
     yield "network", f"{summary.network}, {by(summary.size)} pixels"
     yield "padding", padding_in_words(summary.padding)
     yield "target", _target(summary)
-    if counts.weights is not None:
-        weights = ", ".join(f"{weight:.6g}" for weight in counts.weights)
-        yield "heads", f"each of the same weight: a path to them counts {weights}"
+    yield from heads(counts)
     for name in ("max", "min", "mean", "centre"):
         yield f"paths, {name}", getattr(summary, name)
     corners = [readable(corner) for corner in plain(summary.corners).values()]
     yield "corners", f"{corners[0]}  {corners[1]}"
     yield "", f"{corners[2]}  {corners[3]}"
-    yield from _fair(summary, counts.walked.pads)
-    yield "asymmetry", f"height {summary.asymmetry.height:.4g}, width {summary.asymmetry.width:.4g}"
-    yield "skew of usage", f"height {summary.skew.height:+.4g}, width {summary.skew.width:+.4g}"
+    yield from fair_shares(summary, counts.walked.pads, SAID)
+    yield "asymmetry", _along(summary.asymmetry, ".4g")
+    yield "skew of usage", _along(summary.skew, "+.4g")
     yield "counted", f"{_counted(counts)} ({summary.method})"
-    if summary.gates_left_out:
-        yield "left out", f"the global vectors of {summary.gates_left_out} gates"
+    yield from left_out(summary)
 
 
-def _fair(summary: Summary, pads: bool) -> Iterator[tuple[str, Any]]:
-    """Yield what pixels get of the weight of an interior one, and how deep the bands next to the sides are."""
-    share, what = summary.share, "starved" if pads else "context"
-    if share is None:
-        yield "fair share", f"none: {summary.share_reason}"
-        return
-    for name, rim, word in (("rim", summary.rim, what), ("overused rim", summary.overused_rim, "overused")):
-        if rim and any(rim.depths):
-            yield name, f"{rim.words} are {word}"
-    corners = [readable(corner) for corner in (share.corners.top_left, share.corners.bottom_right)]
-    yield what, f"{percent(share.starved)} get less than half the weight of an interior pixel"
-    yield "overused", f"{percent(share.overused)} get more than 3/2 of it"
-    yield "fair shares", f"{share.least:.4g} to {share.most:.4g}; corners {corners[0]} and {corners[1]}"
-    yield "skew of shares", f"height {share.skew.height:+.4g}, width {share.skew.width:+.4g}"
-    if share.unused:
-        yield "unused", f"{percent(share.unused)} of the pixels, which no window reads"
+def _corners(corners: Any) -> str:
+    return f"corners {readable(corners.top_left)} and {readable(corners.bottom_right)}"
+
+
+def _along(figures: Any, form: str) -> str:
+    return f"height {figures.height:{form}}, width {figures.width:{form}}"
+
+
+SAID = Said("pixel", lambda rim: rim.words, _corners, _along)
 
 
 def _counted(counts: CountMap) -> str:

@@ -128,7 +128,7 @@ def _across_channels(node: Node, kernel: Sequence[int]) -> Value | None:
     windows = [node.window(kernel, i) for i in range(len(kernel))]
     dims = x.known[2:]
     slides = [window != Window(1) for window in windows]
-    if len(dims) != len(windows) or not any(slides):
+    if len(dims) != len(windows) or not any(slides) or any(window.stride < 1 for window in windows):
         return None
     if any(slid and (has_positions(dim) or alone(dim)) for slid, dim in zip(slides, dims, strict=True)):
         return None
