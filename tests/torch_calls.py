@@ -24,8 +24,8 @@ Size = tuple[int, int]
 
 PLAIN = {
     "channel_shuffle", "chunk", "clone", "contiguous", "detach", "expand", "flatten", "float", "getitem",
-    "movedim", "narrow", "permute", "select", "split", "split_with_sizes", "squeeze", "tensor_split", "to",
-    "transpose", "type_as", "unbind", "unflatten", "unsqueeze",
+    "movedim", "narrow", "permute", "repeat_interleave", "select", "split", "split_with_sizes", "squeeze",
+    "tensor_split", "to", "transpose", "type_as", "unbind", "unflatten", "unsqueeze",
 }  # fmt: skip  # whose own result is right
 ALONE = {
     "abs", "addcmul", "batch_norm", "clamp", "clamp_min", "conv1d", "dropout", "dropout2d", "elu", "exp", "gelu",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as functional
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
@@ -196,3 +197,23 @@ def test_recurrent_layers_return_what_pytorch_does(kind: type[nn.Module], option
         layer(image)
     ((ours, theirs),) = seen
     assert [each.shape for each in ours] == [each.shape for each in theirs]
+
+
+class Padding(nn.Module):
+    """Pads its map to whole strides, as codecs do: by tensors, and by the length that it has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stride = nn.Buffer(torch.tensor(3), persistent=False)
+        self.a = conv(3, stride=3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        frames = torch.ceil((x.shape[3] - self.stride) / self.stride + 1).to(torch.int64)
+        return self.a(functional.pad(x, (self.stride // 2, frames * self.stride - x.shape[3], 0, 1)))
+
+
+@pytest.mark.parametrize("size", [(24, 31), (26, 32), (31, 33)], ids=str)
+def test_padding_by_tensors_follows_the_size_or_is_fixed_to_it(size: tuple[int, int]) -> None:
+    network = padviz.load(Padding(), (24, 31))
+    network = padviz.load(Padding(), size) if network.fixed else network
+    np.testing.assert_array_equal(padviz.usage(network, size).counts, counted(Padding(), size))

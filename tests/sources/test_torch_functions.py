@@ -60,6 +60,8 @@ COUNTED: dict[str, Callable[[Tensor], Any]] = {
     "pad reflect": lambda x: functional.conv2d(functional.pad(x, (2, 1, 1, 2), mode="reflect"), ONES),
     "pad replicate": lambda x: functional.pad(x, (2, 1, 1, 2), mode="replicate"),
     "pad circular": lambda x: functional.pad(x, (2, 1, 1, 2), mode="circular"),
+    "repeat rows": lambda x: functional.conv2d(x.repeat_interleave(2, dim=2, output_size=2 * x.shape[2]), ONES),
+    "repeat channels": lambda x: functional.conv2d(x.repeat_interleave(2, dim=1), torch.ones(4, 16, 3, 2)),
     "crop by padding": lambda x: functional.pad(x, (-1, 2, 0, -1)),
     "nearest": lambda x: functional.interpolate(x, scale_factor=2),
     "nearest by half": lambda x: functional.interpolate(x, scale_factor=(1.5, 0.5)),
@@ -98,6 +100,13 @@ def test_functions_count_as_in_their_own_forward(name: str, size: tuple[int, int
     expected, _ = count(module, size)
     found = padviz.usage(network, size)
     np.testing.assert_array_equal(found.counts, expected.astype(np.int64))
+
+
+def test_a_cast_to_bytes_moves_nothing() -> None:
+    plain, cast = (load_module(After(function), size=(24, 32)) for function in (
+        lambda x: functional.conv2d(x, ONES), lambda x: functional.conv2d((x * 255).byte().to(x.dtype), ONES)
+    ))  # fmt: skip
+    np.testing.assert_array_equal(padviz.usage(plain).counts, padviz.usage(cast).counts)
 
 
 def last(function: Callable[[Tensor], Any], size: tuple[int, int] = (24, 32)) -> Layer:

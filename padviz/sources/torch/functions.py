@@ -19,7 +19,7 @@ Handler = Callable[..., Result]
 
 # Each position alone, and normalisations; of several maps, the product.
 NEUTRAL = (
-    "abs", "alpha_dropout", "bool", "bfloat16", "ceil", "celu", "channel_shuffle", "clamp", "clamp_max",
+    "abs", "alpha_dropout", "bool", "bfloat16", "byte", "ceil", "celu", "channel_shuffle", "clamp", "clamp_max",
     "clamp_min", "clip", "clone", "contiguous", "cos", "cpu", "cuda", "data", "detach", "double", "dropout",
     "dropout1d", "dropout2d", "dropout3d", "elu", "erf", "exp", "expm1", "feature_dropout", "fill", "float", "floor",
     "gelu", "half", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",

@@ -106,11 +106,11 @@ class Tracer(TorchFunctionMode):
         return out
 
     def _plain(self, func: Any, op: str, args: Any) -> Any:
-        """Read the plain numbers that a call makes of tensors, and those in an index."""
+        """Read the plain numbers that a call makes of tensors, and those in an index, or in amounts of padding."""
         if getattr(func, "__name__", "") in READS:
             for tensor in tensors_in(args):
                 self._read(op, tensor)
-        if op not in ("getitem", "setitem"):
+        if op not in ("getitem", "setitem", "pad"):
             return args
         return args[0], with_numbers(args[1], partial(self._read, op)), *args[2:]
 

@@ -308,7 +308,11 @@ def unfold(call: Call, input: Any, kernel_size: Any, dilation: Any = 1, padding:
     return replace(columns, dims=(*map(plain, call.out.shape[:2]), rows + cols))
 
 
-def repeat_interleave(call: Call, input: Any, repeats: int, dim: int) -> Result:
+def repeat_interleave(
+    call: Call, input: Any, repeats: int, dim: int | None = None, *, output_size: Any = None
+) -> Result:
+    if dim is None or not isinstance(repeats, int):
+        raise Stuck("repeats each number, or some more often than others")
     value = call.arranger.settled(call.map(input))
     if all(atom.is_plain for atom in value.known[dim]):
         return call.shaped(value)
