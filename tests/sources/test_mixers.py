@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import padviz
-from tests.sources.test_moving import attended, check_supports
+from tests.sources.test_moving import attended, check_supports, in_windows
 from tests.sources.test_torch_functions import After, whole, windows
 
 SIZES = ((24, 32), (40, 16))
@@ -127,6 +127,18 @@ def by_queries_convolved_in_windows(x: Tensor, keys: bool = False) -> Tensor:
     return whole_of((scores.softmax(-1) @ own).mT.unflatten(2, (4, 4)), x.shape[2] // 4)
 
 
+def in_windows_of_a_rolled_map(x: Tensor) -> Tensor:
+    """Attention in windows of 8 x 8, with what hides the rows and columns that meet where the map was rolled."""
+    rows, columns = ((torch.arange(n) >= n - moved).int() for n, moved in zip(x.shape[2:], (3, 2), strict=True))
+    sides = windows((2 * rows[:, None] + columns)[None, None], 8).flatten(4)[:, 0]
+    hidden = (sides.unsqueeze(-1) != sides.unsqueeze(-2)) * -100.0
+
+    def attend(tokens: Tensor) -> Tensor:
+        return (tokens @ tokens.mT / 100 + hidden).softmax(-1) @ tokens
+
+    return torch.roll(in_windows(torch.roll(x, (-3, -2), (2, 3)), attend, 8), (3, 2), (2, 3))
+
+
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "LSTMs along rows and columns": lambda: Recurrence(nn.LSTM),
     "a GRU of two layers along rows": lambda: Recurrence(nn.GRU, columns=False, layers=2),
@@ -146,6 +158,12 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 @pytest.mark.parametrize("name", NETWORKS)
 def test_single_units_see_what_their_gradients_say(name: str, size: tuple[int, int]) -> None:
     module = NETWORKS[name]()
+    check_supports(module, padviz.load(module, size=size), size)
+
+
+@pytest.mark.parametrize("size", [(8, 32), (24, 8)])
+def test_a_single_window_of_a_rolled_map_is_cut_as_others_are(size: tuple[int, int]) -> None:
+    module = After(in_windows_of_a_rolled_map)
     check_supports(module, padviz.load(module, size=size), size)
 
 

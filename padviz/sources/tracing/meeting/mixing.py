@@ -27,8 +27,8 @@ def mixed(
     """
     trace, like = arranger.trace, x.at if like is None else like
     blocks = _blocks_of(trace, x.at, lost)
-    axes = [trace.axes[role] for role, met in blocks.items() if not met]
     at, back = _rolled_on(arranger, x.at, blocks, dict(windows))
+    axes = [trace.axes[role] for role, met in blocks.items() if not met]
     local = [*zip_longest(*(blocks.get(role, ()) for role in trace.axes))]
     for ops in local:
         at = trace.add(name if not axes and ops == local[-1] else f"{name}.windows", "mixing", (at,), ops)
@@ -54,7 +54,8 @@ def _rolled_on(
     """Roll the second part of last windows that are cut in two to the front, and say how far it is back from there."""
     on = dict.fromkeys(arranger.trace.axes, 0)
     for role, cut in windows.items():
-        (block,) = blocks.get(role) or (Blocks(0),)
+        met, axis = blocks.get(role, [Blocks(0)]), arranger.trace.axes[role]
+        (block,) = met or [Blocks(arranger.trace.sizes[layer][axis])]  # a single window
         if not block.is_local:
             raise Stuck("masks attention in another way than windows do")
         on[role] = block.size - cut
