@@ -49,7 +49,7 @@ def rings(
     network, size
         As for `usage`: a network whose fair shares and padding are told beside, of images scaled to that size.
     images : str or Path, optional
-        The folder of the images, whose sizes YOLO's labels need.
+        The folder of the images, whose sizes YOLO's labels need, or a CSV of them: image, width, height.
     rings : int
         How many, each as wide as the others: the first reaches from the border to 1 / rings of half the shorter side.
     px : sequence of float, optional
@@ -106,6 +106,6 @@ def rings(
 
 def _draw(scored: Rings | Bands) -> Figure:
     from padviz.figures.trained.rings import drawn
-    from padviz.reports.trained.rings import answer
+    from padviz.reports.trained.rings import headlines
 
-    return drawn(scored, answer(scored))
+    return drawn(scored, headlines(scored))

@@ -18,7 +18,10 @@ NONE = -1  # no ring
 
 
 class Estimate(NamedTuple):
-    """A figure, and the interval of 95 % that resampled images give; None where nothing was counted."""
+    """A figure, and the interval of 95 % that resampled images give.
+
+    All are None where nothing was counted, and the interval where all is in one image.
+    """
 
     value: float | None
     low: float | None
@@ -49,13 +52,15 @@ def estimate(values: NDArray[Any], least: float = -1) -> Estimate:
 
     Figures lie between `least` and 1, and the first one is never outside of the interval.
 
-    >>> estimate(np.array([0.5, 0.5, 0.6, 0.8]))
-    Estimate(value=0.5, low=0.21, high=0.5)
+    >>> estimate(np.array([0.5, 0.5, 0.6, 0.8])), estimate(np.array([0.5, np.nan]))
+    (Estimate(value=0.5, low=0.21, high=0.5), Estimate(value=0.5, low=None, high=None))
     """
-    if np.isnan(values[0]):
-        return Estimate(None, None, None)
-    low, high = np.clip(2 * values[0] - np.nanquantile(values[1:], [0.975, 0.025]), least, 1).round(12).tolist()
     value = float(values[0])
+    if np.isnan(value):
+        return Estimate(None, None, None)
+    if np.isnan(values[1:]).all():
+        return Estimate(value, None, None)
+    low, high = np.clip(2 * value - np.nanquantile(values[1:], [0.975, 0.025]), least, 1).round(12).tolist()
     return Estimate(value, min(low, value), max(high, value))
 
 
@@ -63,6 +68,15 @@ def ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[Any]:
     """Divide parts by wholes; NaN where there is none."""
     quotient: NDArray[Any] = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
     return quotient
+
+
+def unsure(values: NDArray[Any], by_image: NDArray[Any]) -> NDArray[Any]:
+    """Leave the figure alone, and none of its resamples, where fewer than two images have what it is of.
+
+    >>> unsure(np.ones(3), np.array([0, 7])), unsure(np.ones(3), np.array([1, 7]))
+    (array([ 1., nan, nan]), array([1., 1., 1.]))
+    """
+    return values if (by_image > 0).sum() > 1 else np.where(np.arange(len(values)) > 0, np.nan, values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +105,8 @@ class Scored:
 
     def share(self, of: NDArray[np.bool_]) -> NDArray[Any]:
         """Count those found among some objects, over all of them, (resamples,); NaN where there are none."""
-        hits, all_ = (self.weights @ self._by_image(which & self.real) for which in (self.found & of, of))
-        return ratio(hits, all_)
+        hits, all_ = (self._by_image(which & self.real) for which in (self.found & of, of))
+        return unsure(ratio(self.weights @ hits, self.weights @ all_), all_)
 
     def part(self, of: NDArray[np.bool_]) -> Part:
         """Count some objects, and the share of them that is found."""
@@ -114,7 +128,7 @@ class Scored:
             values = average_precision(hit[at], scenes.detections.image[dets[at]], self.weights, total)
             sums += np.where(total > 0, values, 0)
             count += total > 0
-        return ratio(sums, count)
+        return unsure(ratio(sums, count), self._by_image(real))
 
     @cached_property
     def _surest(self) -> NDArray[np.int64]:

@@ -29,11 +29,11 @@ def test_the_first_sentence_answers() -> None:
     words = " ".join(result.stdout.split())
     assert result.exit_code == 0
     assert words.startswith("100 images, 800 objects, ")
-    assert "Outermost ring against innermost: recall -" in words
+    assert "Outermost minus innermost: recall -" in words
     assert "Position need not be why" in words
     coco_files(scenes(1, images=100))
-    assert "recall does not differ measurably" in " ".join(run(*ASKED).stdout.split())
-    assert "There is one ring, so nothing to compare." in run(*ASKED, "--rings", "1").stdout
+    assert "Recall does not differ measurably" in " ".join(run(*ASKED).stdout.split())
+    assert "there is one ring, so nothing to compare." in run(*ASKED, "--rings", "1").stdout
 
 
 def test_json_has_what_python_has() -> None:
@@ -102,7 +102,7 @@ def test_a_mistake_is_one_line_that_says_what_works(options: str, line: str) -> 
 def test_a_file_that_is_too_large_is_not_read() -> None:
     coco_files(scenes(0, images=4))
     with open("gt.json", "ab") as file:
-        file.truncate(3 << 30)
+        file.truncate(2 << 30)
     result = run(*ASKED)
     assert result.exit_code == 2
     assert result.stderr.startswith("padviz: gt.json: has more than 1073741824 bytes, too many for COCO's instances")
@@ -125,3 +125,36 @@ def test_a_network_and_classes_stand_beside_and_a_picture_is_drawn() -> None:
     assert "it does not say why" in words
     result = run(*ASKED, "--size", "64")
     assert result.stderr == "padviz: --size: is that of a network; name MODEL, or leave it out\n"
+
+
+def test_tables_fit_80_columns() -> None:
+    coco_files(scenes(3, images=150, each=40, seen=seen))
+    for asked in (ASKED, [*ASKED, "vgg11", "--size", "96x128", "--by-class"], [*ASKED, "--px", "100,200,1000"]):
+        lines = run(*asked, "--iou", ".2,.5,.75").stdout.splitlines()
+        tables = [line for k, line in enumerate(lines) if line.startswith(" ")]
+        assert len(tables) > 12
+        assert max(map(len, tables)) <= 80
+
+
+def test_a_picture_is_titled_by_what_is_found() -> None:
+    """And its grid is shaped as the images are, with cells of few objects hatched, and no bar where no interval is."""
+    figures = {}
+    for name, images in (("many", 100), ("one", 1)):
+        coco_files(scenes(1, images=images, each=20, seen=seen))
+        figures[name] = padviz.rings("gt.json", "pred.json", "vgg11", (96, 128), rings=2).plot().figure
+    for figure in figures.values():
+        box = figure.axes[1].get_window_extent()
+        assert box.width / box.height == pytest.approx(128 / 96, rel=0.01)
+    many, one = ([text.get_text() for text in figure.texts] for figure in figures.values())
+    outer, _ = padviz.rings("gt.json", "pred.json", rings=2)
+    assert one[0].startswith(f"Recall: {100 * outer.recall.value:.1f} % in the outermost ring, ")
+    assert many[0].startswith("Recall: ")
+    assert many[1].startswith("100 images, 2,000 objects, ")
+    assert "no interval" in one[2]
+    assert "no interval" not in many[2]
+    hatched = [patch for patch in figures["one"].axes[1].patches if patch.get_hatch()]
+    assert len(hatched) == 36
+    assert not [patch for patch in figures["many"].axes[1].patches if patch.get_hatch()]
+    bars = {name: figure.axes[0].containers[0].lines[2][0].get_segments() for name, figure in figures.items()}
+    assert all(np.ptp(bar[:, 1]) == 0 for bar in bars["one"])
+    assert all(np.ptp(bar[:, 1]) > 0 for bar in bars["many"])

@@ -42,7 +42,7 @@ def test_a_classifier_that_is_wrong_outside_is_less_accurate_there() -> None:
     assert outer.figure.high < inner.figure.low
     assert found.apart.low < -0.4 < found.apart.high
     result = run("rings", "--gt", "gt.csv", "--pred", "pred.csv", "--rings", "2", "-o", "a.png")
-    assert "Outermost ring against innermost: accuracy -" in result.stdout
+    assert "Outermost minus innermost: accuracy -" in result.stdout
     assert Path("a.png").stat().st_size > 5000
     classified(wrong_outside=False)
     assert "does not differ measurably" in run("rings", "--gt", "gt.csv", "--pred", "pred.csv").stdout
@@ -90,6 +90,107 @@ def test_pixels_are_counted_one_by_one(seed: int, rings: int) -> None:
                 expected[2, ring[at], found[at]] += 1
             expected[0, ring[at], there[at]] += there[at] == found[at]
     assert (counts == expected).all()
+
+
+SIDES = ("left", "top", "right", "bottom")
+
+
+def side_of(x: float, y: float, width: float, height: float) -> str:
+    """Find the side that a place is nearest to; none of two that are as near."""
+    away = dict(zip(SIDES, (x, y, width - x, height - y), strict=True))
+    nearest = [side for side, each in away.items() if each == min(away.values())]
+    return nearest[0] if len(nearest) == 1 else ""
+
+
+def rows_of(path: str) -> list[dict[str, str]]:
+    """Read a table."""
+    return [*csv.DictReader(Path(path).read_text().splitlines())]
+
+
+def test_a_classifier_is_counted_by_side_and_place_one_by_one() -> None:
+    classified(n=300)
+    found = padviz.rings("gt.csv", "pred.csv", px=[20]).value
+    made = {row["image"]: row["label"] for row in rows_of("pred.csv")}
+    sides: dict[str, list[bool]] = {side: [] for side in (*SIDES, "")}
+    cells: dict[tuple[int, int], list[bool]] = {}
+    for row in rows_of("gt.csv"):
+        x, y, right = float(row["x"]), float(row["y"]), made[row["image"]] == row["label"]
+        cells.setdefault((int(y / 16), int(x / (128 / 6))), []).append(right)
+        if min(x, y, 128 - x, 96 - y) < 20:
+            sides[side_of(x, y, 128, 96)].append(right)
+    assert {name: side.count for name, side in found.sides.items()} == {name: len(sides[name]) for name in SIDES}
+    for name, side in found.sides.items():
+        assert side.figure.value == pytest.approx(np.mean(sides[name]))
+    for (row_, column), right_ in cells.items():
+        assert found.places.count[row_][column] == len(right_)
+        assert found.places.figure[row_][column] == pytest.approx(np.mean(right_))
+    assert found.places.aspect == pytest.approx(128 / 96)
+
+
+@pytest.mark.parametrize("shape", [(7, 12), (13, 9)])
+def test_a_segmenter_is_counted_by_side_and_place_pixel_by_pixel(shape: tuple[int, int]) -> None:
+    masks(shape, n=3, wrong=2)
+    found = padviz.rings("gt", "pred", px=[3]).value
+    sides: dict[str, list[Any]] = {side: [] for side in (*SIDES, "")}
+    cells: dict[tuple[int, int], list[Any]] = {}
+    for k in range(3):
+        true, made = (np.asarray(Image.open(f"{name}/{k}.png")) for name in ("gt", "pred"))
+        for y, x in zip(*np.nonzero(true != 255), strict=True):
+            pair = true[y, x], made[y, x]
+            cells.setdefault((int((y + 0.5) / shape[0] * 6), int((x + 0.5) / shape[1] * 6)), []).append(pair)
+            if min(x, y, shape[1] - 1 - x, shape[0] - 1 - y) < 3:
+                sides[side_of(x + 0.5, y + 0.5, shape[1], shape[0])].append(pair)
+
+    def overlap(pairs: list[Any]) -> float:
+        true, made = np.array(pairs).T
+        classes = np.union1d(true, made)
+        return float(np.mean([np.mean((true == made)[(true == c) | (made == c)]) for c in classes]))
+
+    for name, side in found.sides.items():
+        assert side.count == len(sides[name])
+        assert side.figure.value == (pytest.approx(overlap(sides[name])) if sides[name] else None)
+    for row in range(6):
+        for column in range(6):
+            pairs = cells.get((row, column), [])
+            assert found.places.count[row][column] == len(pairs)
+            assert found.places.figure[row][column] == (pytest.approx(overlap(pairs)) if pairs else None)
+    assert found.places.aspect == pytest.approx(shape[1] / shape[0])
+
+
+def test_masks_turned_have_turned_sides_and_places() -> None:
+    masks((14, 23), n=4, wrong=2)
+    pred = np.asarray(Image.open("pred/0.png")).copy()
+    pred[:, :4] = 1
+    Image.fromarray(pred).save("pred/0.png")
+    one = padviz.rings("gt", "pred", px=[4]).value
+    for name in ("gt", "pred"):
+        Path(f"turned-{name}").mkdir()
+        for k in range(4):
+            Image.fromarray(np.asarray(Image.open(f"{name}/{k}.png")).T.copy()).save(f"turned-{name}/{k}.png")
+    other = padviz.rings("turned-gt", "turned-pred", px=[4]).value
+    assert one.rings == other.rings
+    assert np.array_equal(np.array(one.places.figure, float).T, np.array(other.places.figure, float), equal_nan=True)
+    for side, turned in (("left", "top"), ("top", "left"), ("right", "bottom"), ("bottom", "right")):
+        assert one.sides[side] == other.sides[turned]
+    assert one.sides_apart["left_right"] == other.sides_apart["top_bottom"]
+
+
+def test_one_image_has_figures_without_intervals() -> None:
+    classified(n=60)
+    for name in ("gt", "pred"):
+        rows = [row.split(",", 1) for row in Path(f"{name}.csv").read_text().splitlines()]
+        Path(f"{name}.csv").write_text("\n".join([",".join(rows[0]), *(f"0.png,{rest}" for _, rest in rows[1:])]))
+    masks(n=1)
+    for gt, pred in (("gt.csv", "pred.csv"), ("gt", "pred")):
+        found = padviz.rings(gt, pred, rings=2).value
+        for figure in (*(band.figure for band in found.rings), found.apart, found.sides["left"].figure):
+            assert figure.value is not None
+            assert (figure.low, figure.high) == (None, None)
+        result = run("rings", "--gt", gt, "--pred", pred, "--rings", "2", "-o", f"{gt}.png")
+        assert "(no interval)" in result.stdout
+        assert "No interval: images are drawn anew for it" in result.stdout
+        assert "95 % intervals" not in result.stdout
+        assert Path(f"{gt}.png").stat().st_size > 5000
 
 
 def broken(change: str) -> list[str]:

@@ -49,6 +49,41 @@ def test_labels_have_the_rings_of_cocos_files(turned: bool) -> None:
             assert figure.value == pytest.approx(other.ap[name].value, abs=1e-9)
 
 
+@pytest.mark.parametrize("name", ["{:03}.jpg", "{:03}", "val/images/{:03}.PNG"])
+def test_sizes_may_be_listed(name: str) -> None:
+    folders()
+    rows = [f"{name.format(k)},x,{width},{height}" for k, (height, width) in enumerate(MADE.sizes.tolist())]
+    Path("sizes.csv").write_text("\n".join(["image,split,width,height", *rows]))
+    ours, theirs = (padviz.rings("gt", "pred", images=images).value for images in ("sizes.csv", "images"))
+    assert ours == theirs
+    assert run(*ASKED[:-1], "sizes.csv").stdout == run(*ASKED).stdout
+
+
+@pytest.mark.parametrize(
+    ("rows", "line"),
+    [
+        (
+            "image,width\n000,1",
+            "sizes.csv: has no column height; give the path of CSV with the columns image, width, h",
+        ),
+        ("image,width,height", "sizes.csv: has no rows; give the path of CSV with the columns image, width, height"),
+        ("image,width,height\n000,128,0", "sizes.csv: row 2, of 000, has no size in pixels; correct it"),
+        ("image,width,height\n000,128,nan", "sizes.csv: row 2, of 000, has no size in pixels; correct it"),
+        ("image,width,height\n000,128", "sizes.csv: row 2, of 000, has no size in pixels; correct it"),
+        ("image,width,height\n000,9,9\na/000.png,9,9", "sizes.csv: has an image twice; leave one out"),
+        ("image,width,height\n000,128,96", "gt/001.txt: is of no image; name the folder with --images"),
+    ],
+)
+def test_sizes_that_make_no_sense_are_one_line(rows: str, line: str) -> None:
+    folders()
+    Path("sizes.csv").write_text(rows)
+    result = run(*ASKED[:-1], "sizes.csv", "-o", "rings.png")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"padviz: {line}"), result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not Path("rings.png").exists()
+
+
 @pytest.mark.parametrize(
     ("path", "text", "line"),
     [

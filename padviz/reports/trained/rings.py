@@ -11,8 +11,11 @@ from padviz.scoring.rings.bands import Band, Bands
 from padviz.scoring.rings.detected import Ring, Rings
 from padviz.scoring.scored import Estimate, Part
 
-LEGEND = "AP: mean over overlaps of .5 to .95; recall: overlapped by half. In brackets 95 % intervals, over images."
-CAUSE = "Position need not be why: objects at the border are cut and smaller, and scenes differ there."
+LEGEND = ("Recall: overlapped by half. AP: mean over overlaps of .5 to .95.",)
+INTERVALS = "In brackets 95 % intervals, over images."
+UNSURE = "no interval"
+ONE = "No interval: images are drawn anew for it, and one has what this is of."
+CAUSE = "Position need not be why: objects there are cut and smaller, and scenes differ."
 NAMES = {"accuracy": "accuracy", "iou": "IoU"}
 NOTHING = Estimate(None, None, None)
 
@@ -25,45 +28,62 @@ def report_of(scored: Rings | Bands, files: Sequence[str] = ()) -> Report:
     if scored.beside:
         for row, share, padded in zip(sheet, scored.beside.fair_share, scored.beside.padding, strict=True):
             row |= {"fair_share": share, "padding": padded}
-    heading = f"{scored.images:,} images, {scored.objects:,} objects, {scored.detections:,} detections"
-    first = Lines((answer(scored), CAUSE, sides(scored), *geometry(scored)))
+    first = Lines((finding(scored), *compared(scored), *geometry(scored), CAUSE))
     screen = [
-        [Heading(heading), first, Table(_columns(scored), scored.rings), Lines((LEGEND,))],
+        [Heading(about(scored)), first, Table(_columns(scored), scored.rings), Lines((*LEGEND, *intervals(scored)))],
+        [Heading("AP by overlap"), Table(_overlaps(scored), scored.rings)],
         [Heading("Recall of objects that no border cuts"), Table(_sizes(scored), scored.rings)],
     ]
     if scored.beside:
         screen.append([Heading(f"{scored.beside.network} where objects are"), Table(_beside(scored), scored.rings)])
     if scored.classes:
-        screen.append([Heading("AP by class"), Table(_classes(scored), [*scored.classes.items()])])
+        heading = Heading("AP by class, and objects in the outermost ring")
+        screen.append([heading, Table(_classes(scored), [*scored.classes.items()])])
     return Report("rings", plain(scored), screen, Table([*map(Column, sheet[0])], sheet), files=files)
 
 
 def _of_bands(bands: Bands, files: Sequence[str]) -> Report:
     counted = "objects" if bands.figure == "accuracy" else "pixels"
     sheet = [flat(plain(band)) for band in bands.rings]
-    columns = [
-        _place(bands),
-        Column("count", counted),
-        Column("figure", NAMES[bands.figure], percents),
-    ]
-    about = Lines(("In brackets 95 % intervals, over images.",))
-    screen = [Heading(f"{bands.images:,} images"), Lines((answer(bands), CAUSE)), Table(columns, bands.rings), about]
+    columns = [_place(bands), Column("count", counted), Column("figure", NAMES[bands.figure], percents)]
+    first = Lines((finding(bands), *compared(bands), CAUSE))
+    screen = [Heading(about(bands)), first, Table(columns, bands.rings), Lines(intervals(bands))]
     return Report("rings", plain(bands), [screen], Table([*map(Column, sheet[0])], sheet), files=files)
 
 
+def headlines(scored: Rings | Bands) -> tuple[str, str, str]:
+    """Title a picture by what is found, how it was made, and how sure that is."""
+    return finding(scored).rstrip("."), f"{about(scored)}; bars are 95 % intervals, over images", between_rings(scored)
+
+
+def about(scored: Rings | Bands) -> str:
+    """Say what was scored."""
+    images = f"{scored.images:,} image{'' if scored.images == 1 else 's'}"
+    if isinstance(scored, Bands):
+        counted = "objects" if scored.figure == "accuracy" else "pixels"
+        return f"{images}, {sum(ring.count for ring in scored.rings):,} {counted}"
+    return f"{images}, {scored.objects:,} objects, {scored.detections:,} detections"
+
+
+def intervals(scored: Rings | Bands) -> list[str]:
+    """Say what intervals are, and why there is none where there is none."""
+    figures = [ring.figure if isinstance(ring, Band) else ring.recall for ring in scored.rings]
+    known = [figure for figure in figures if figure.value is not None]
+    some = [INTERVALS] * any(figure.low is not None for figure in known)
+    return some + [ONE] * any(figure.low is None for figure in known)
+
+
 def _columns(scored: Rings) -> list[Column]:
+    whole = Column("ap_mean", "AP", percents, lambda ring: ring.ap["mean"])
+    return [_place(scored), Column("objects"), Column("recall", show=percents), whole]
+
+
+def _overlaps(scored: Rings) -> list[Column]:
     def of(name: str) -> Callable[[Ring], Estimate]:
         return lambda ring: ring.ap[name]
 
     names = zip(scored.rings[0].ap, scored.ious, strict=False)
-    precisions = [Column(f"ap_{name}", f"AP {iou:g}", percents, of(name)) for name, iou in names]
-    return [
-        _place(scored),
-        Column("objects"),
-        Column("recall", show=percents),
-        *precisions,
-        Column("ap_mean", "AP", percents, of("mean")),
-    ]
+    return [_place(scored), *(Column(f"ap_{name}", f"AP {iou:g}", percents, of(name)) for name, iou in names)]
 
 
 def _place(scored: Rings | Bands) -> Column:
@@ -105,7 +125,7 @@ def _classes(scored: Rings) -> list[Column]:
         return lambda row: row[1][k].ap["mean"].value
 
     shown = [where(ring, scored.of) for ring in scored.rings]
-    objects = Column("objects", "objects outermost", of=lambda row: row[1][0].objects)
+    objects = Column("objects", of=lambda row: row[1][0].objects)
     return [
         Column("class", of=lambda row: row[0]),
         objects,
@@ -113,21 +133,15 @@ def _classes(scored: Rings) -> list[Column]:
     ]
 
 
-def sides(scored: Rings) -> str:
-    """Say whether opposite sides of the outermost ring differ, as uneven padding would have it."""
-    pairs = [name.replace("_", " against ") for name in scored.sides_apart]
-    parts = [apart(f"{pair}:", of) for pair, of in zip(pairs, scored.sides_apart.values(), strict=True)]
-    return f"Recall in the outermost ring, {'; '.join(parts)}."
-
-
 def geometry(scored: Rings) -> list[str]:
     """Say how fair shares go with what is found; nothing without a network."""
     if scored.beside is None:
         return []
-    value, low, high = scored.beside.correlation
-    if value is None or low is None or high is None:
+    correlation = scored.beside.correlation
+    if correlation.value is None:
         return ["Fair shares cannot be correlated with what is found, since all or none is."]
-    return [f"Fair share and being found: Spearman {value:+.2f} ({low:+.2f} to {high:+.2f}); it does not say why."]
+    words = f"Spearman {correlation.value:+.2f} ({between(correlation, '{:+.2f}')})"
+    return [f"Fair share and being found: {words}; it does not say why."]
 
 
 def where(ring: Ring | Band, of: str) -> str:
@@ -142,36 +156,82 @@ def where(ring: Ring | Band, of: str) -> str:
     return f"from {ring.first:g} px" if ring.last is None else f"{ring.first:g} to {ring.last:g} px"
 
 
+def between(figure: Estimate, show: str, to: str = " to ") -> str:
+    """Write an interval, or that there is none.
+
+    >>> between(Estimate(0.5, 0.41, 0.6049), "{:.1f}"), between(Estimate(0.5, None, None), "{:.1f}")
+    ('0.4 to 0.6', 'no interval')
+    """
+    if figure.low is None or figure.high is None:
+        return UNSURE
+    return f"{show.format(figure.low)}{to}{show.format(figure.high)}"
+
+
 def percents(figure: Estimate) -> str | None:
     """Write a share in percent, and its interval.
 
     >>> percents(Estimate(0.5, 0.41, 0.6049))
-    '50.0 % (41.0 to 60.5)'
+    '50.0 % (41.0–60.5)'
     """
-    if figure.value is None or figure.low is None or figure.high is None:
+    if figure.value is None:
         return None
-    return f"{100 * figure.value:.1f} % ({100 * figure.low:.1f} to {100 * figure.high:.1f})"
+    scaled = Estimate(*(None if each is None else 100 * each for each in figure))
+    return f"{scaled.value:.1f} % ({between(scaled, '{:.1f}', '–')})"
 
 
-def answer(scored: Rings | Bands) -> str:
-    """Say whether the outermost ring does worse than the innermost."""
+def finding(scored: Rings | Bands) -> str:
+    """Say what the outermost ring has, and what the innermost."""
+    name, figures = _figures(scored)
+    outer, inner = figures[0].value, figures[-1].value
+    if len(figures) == 1 and outer is not None:
+        return f"{name}: {percent(outer)}; there is one ring, so nothing to compare."
+    if outer is None or inner is None:
+        where = "outermost" if outer is None else "innermost"
+        return f"Nothing to compare: nothing is in the {where} ring."
+    same = by_chance(scored.apart if isinstance(scored, Bands) else scored.recall_apart)
+    words = f"{percent(outer)} in the outermost ring, {percent(inner)} in the innermost"
+    return f"{name} does not differ measurably: {words}." if same else f"{name}: {words}."
+
+
+def by_chance(apart: Estimate) -> bool:
+    """Tell whether an interval has 0."""
+    return apart.low is not None and apart.high is not None and apart.low <= 0 <= apart.high
+
+
+def _figures(scored: Rings | Bands) -> tuple[str, list[Estimate]]:
+    if isinstance(scored, Rings):
+        return "Recall", [ring.recall for ring in scored.rings]
+    name = NAMES[scored.figure]
+    return name[0].upper() + name[1:], [ring.figure for ring in scored.rings]
+
+
+def compared(scored: Rings | Bands) -> list[str]:
+    """Compare the outermost ring with the innermost, and opposite sides of it, as uneven padding would have them."""
+    name = "recall" if isinstance(scored, Rings) else NAMES[scored.figure]
+    lines = [words] if (words := between_rings(scored)) else []
+    for pair, of in scored.sides_apart.items():
+        lines.append(f"Outermost ring, {pair.replace('_', ' minus ')}: {apart(name, of)}.")
+    return lines
+
+
+def between_rings(scored: Rings | Bands) -> str:
+    """Compare the outermost ring with the innermost; nothing if they are one."""
     if len(scored.rings) == 1:
-        return "There is one ring, so nothing to compare."
+        return ""
     if isinstance(scored, Bands):
-        parts = [apart(NAMES[scored.figure], scored.apart)]
-    else:
-        parts = [apart("recall", scored.recall_apart), apart("AP", scored.ap_apart["mean"])]
-    return f"Outermost ring against innermost: {'; '.join(parts)}."
+        return f"Outermost minus innermost: {apart(NAMES[scored.figure], scored.apart)}."
+    recall, precision = apart("recall", scored.recall_apart), apart("AP", scored.ap_apart["mean"])
+    return f"Outermost minus innermost: {recall}; {precision}."
 
 
 def apart(name: str, figure: Estimate) -> str:
-    """Say how far a figure of the outermost ring is from that of the innermost.
+    """Say how far a figure is from another one.
 
     >>> apart("recall", Estimate(-0.125, -0.2, -0.05)), apart("recall", Estimate(0.01, -0.02, 0.04))
-    ('recall -12.5 points (-20.0 to -5.0)', 'recall does not differ measurably, +1.0 points (-2.0 to +4.0)')
+    ('recall -12.5 points (-20.0 to -5.0)', 'recall +1.0 points (-2.0 to +4.0), not measurable')
     """
-    if figure.value is None or figure.low is None or figure.high is None:
+    if figure.value is None:
         return f"{name} cannot be compared, since one has no objects"
-    low, high = 100 * figure.low, 100 * figure.high
-    differs = "" if low > 0 or high < 0 else "does not differ measurably, "
-    return f"{name} {differs}{100 * figure.value:+.1f} points ({low:+.1f} to {high:+.1f})"
+    scaled = Estimate(*(None if each is None else 100 * each for each in figure))
+    ending = ", not measurable" if by_chance(figure) else ""
+    return f"{name} {scaled.value:+.1f} points ({between(scaled, '{:+.1f}')}){ending}"

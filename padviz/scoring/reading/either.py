@@ -46,7 +46,7 @@ def read_scenes(objects: str | Path, detections: str | Path, images: str | Path 
             raise OptionError("is for folders of labels", option="images", hint="leave it out: COCO's file has sizes")
         return read_coco(objects, detections)
     if images is None:
-        hint = "name the folder of images, which have them"
+        hint = "name the folder of images, or a CSV of their sizes"
         raise OptionError("labels do not say how large images are", option="images", hint=hint)
     from padviz.scoring.reading.yolo import read_yolo
 

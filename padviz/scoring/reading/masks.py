@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError
 from padviz.files.opened import opened
-from padviz.scoring.rings.bands import VOID, Masks
+from padviz.scoring.rings.bands import VOID, Counts, Masks
+from padviz.scoring.rings.parts import GRID, SIDES, cells_of, nearest_side
 
 SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
 CLASSES = 256  # at most; the last counts for nothing
@@ -31,16 +33,30 @@ def read_masks(true: str | Path, made: str | Path, ends: Sequence[float], share:
     DescriptionError
         Naming the picture that is no label map, or is not there.
     """
-    counts = []
+    rings, sides, sizes, cells = [], [], [], np.zeros((3, GRID**2, VOID), np.int64)
     for path in masks_in(true):
         other = Path(made) / path.name
         there, found = _labels(path), _labels(other)
         if there.shape != found.shape:
             what = f"is {found.shape[0]} x {found.shape[1]}, and {path.name} of the true ones is"
             raise DescriptionError(f"{what} {there.shape[0]} x {there.shape[1]}", where=str(other), hint="scale it")
-        ring = np.searchsorted(ends, _depths(there.shape, share), side="right")
-        counts.append(_counts(there, found, ring, len(ends) + 1))
-    return Masks(*np.stack(counts, axis=1))
+        ring, side, cell = _regions(there.shape, tuple(ends), share)
+        rings.append(_counts(there, found, ring, len(ends) + 1).astype(np.uint32))
+        sides.append(_counts(there, found, side, len(SIDES) + 1).astype(np.uint32))
+        cells += _counts(there, found, cell, GRID**2)
+        sizes.append(there.shape)
+    height, width = np.mean(sizes, axis=0).tolist()
+    return Masks(Counts(*np.stack(rings, axis=1)), Counts(*np.stack(sides, axis=1)), Counts(*cells), width / height)
+
+
+@lru_cache(maxsize=8)
+def _regions(shape: tuple[int, ...], ends: tuple[float, ...], share: bool) -> tuple[NDArray[Any], ...]:
+    """Tell the ring of each pixel, its side if it is in the outermost one, and its cell."""
+    ring = np.searchsorted(ends, _depths(shape, share), side="right")
+    rows, columns = np.indices(shape) + 0.5
+    margins = np.stack([columns, rows, shape[1] - columns, shape[0] - rows])
+    side = np.where(ring == 0, nearest_side(margins), len(SIDES))
+    return ring, side, cells_of(np.stack([columns / shape[1], rows / shape[0]]))
 
 
 def _labels(path: Path) -> NDArray[np.uint8]:
@@ -65,10 +81,10 @@ def _depths(shape: tuple[int, ...], share: bool) -> NDArray[Any]:
     return depths
 
 
-def _counts(there: NDArray[np.uint8], found: NDArray[np.uint8], ring: NDArray[Any], rings: int) -> NDArray[np.int64]:
-    """Count pixels by ring and class: alike, true and made, (3, rings, classes)."""
+def _counts(there: NDArray[np.uint8], found: NDArray[np.uint8], region: NDArray[Any], n: int) -> NDArray[np.int64]:
+    """Count pixels by region and class: alike, true and made, (3, regions, classes)."""
     counted = there != VOID
-    place, shape = ring[counted] * CLASSES, (rings, CLASSES)
+    place, shape = region[counted] * CLASSES, (n, CLASSES)
     true, made = place + there[counted], place + found[counted]
     parts = (true[true == made], true, made)
-    return np.stack([np.bincount(part, minlength=rings * CLASSES).reshape(shape)[:, :VOID] for part in parts])
+    return np.stack([np.bincount(part, minlength=n * CLASSES).reshape(shape)[:, :VOID] for part in parts])

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError
 from padviz.files.opened import opened, read_file
+from padviz.scoring.reading.tables import read_rows
 from padviz.scoring.scenes import Boxes, Scenes, boxes
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 MOST_BYTES = 1 << 24  # of a label file
 LABELS = "YOLO's labels, CLASS X Y WIDTH HEIGHT a line in shares of the image"
+SIZES = "image width height"  # columns of a table of sizes
+MOST_SIDE = 1 << 24
 TURNED = (5, 6, 7, 8)  # EXIF's orientations that swap the sides
 ORIENTATION = 274
 
@@ -26,14 +29,42 @@ def read_yolo(objects: str | Path, detections: str | Path, images: str | Path) -
     DescriptionError
         Naming the file and the line that is not as it should be.
     """
-    pictures = sorted(path for path in Path(images).iterdir() if path.suffix.lower() in SUFFIXES)
-    if not pictures:
-        raise DescriptionError("has no images", where=str(images), hint=f"images end in {' '.join(SUFFIXES)}")
-    stems = {path.stem: k for k, path in enumerate(pictures)}
-    sizes = np.array([size_of(path) for path in pictures])
+    stems, sizes = sizes_in(Path(images)) if Path(images).is_dir() else listed_sizes(images)
     there, found = (_boxes(Path(folder), stems, sizes, n) for folder, n in ((objects, 5), (detections, 6)))
     classes = 1 + max((int(each.category.max()) for each in (there, found) if len(each)), default=0)
     return Scenes(sizes, tuple(map(str, range(classes))), there, found)
+
+
+def sizes_in(folder: Path) -> tuple[dict[str, int], NDArray[np.int64]]:
+    """List the pictures of a folder by their names without suffix, and read their heights and widths."""
+    pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    if not pictures:
+        raise DescriptionError("has no images", where=str(folder), hint=f"images end in {' '.join(SUFFIXES)}")
+    return {path.stem: k for k, path in enumerate(pictures)}, np.array([size_of(path) for path in pictures])
+
+
+def listed_sizes(path: str | Path) -> tuple[dict[str, int], NDArray[np.int64]]:
+    """List the images of a table by their names without suffix, and read their heights and widths."""
+    rows = read_rows(path, SIZES.split())
+    stems = {stem_of(row[0]): k for k, row in enumerate(rows)}
+    sizes = np.empty((len(rows), 2), np.int64)
+    for k, (name, width, height) in enumerate(rows):
+        if not all(side.isascii() and side.isdigit() and 0 < int(side) < MOST_SIDE for side in (width, height)):
+            raise DescriptionError(f"row {k + 2}, of {name}, has no size in pixels", where=str(path), hint="correct it")
+        sizes[k] = int(height), int(width)
+    if len(stems) < len(rows):
+        raise DescriptionError("has an image twice", where=str(path), hint="leave one out")
+    return stems, sizes
+
+
+def stem_of(name: str) -> str:
+    """Take the folder and the suffix of a picture from its name.
+
+    >>> stem_of("val/a.v2.jpg"), stem_of("a.v2")
+    ('a.v2', 'a.v2')
+    """
+    path = PurePath(name)
+    return path.stem if path.suffix.lower() in SUFFIXES else path.name
 
 
 def size_of(path: Path) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from padviz.counting.coverage import coverage
 from padviz.counting.usage import usage
 from padviz.network.network import Network, Size
 from padviz.network.targets import weighing
-from padviz.scoring.scored import Estimate, Scored, estimate
+from padviz.scoring.scored import Estimate, Scored, estimate, unsure
 
 
 class Beside(NamedTuple):
@@ -74,5 +74,5 @@ def correlations(scored: Scored, values: NDArray[Any]) -> NDArray[Any]:
     by_image = np.stack([np.bincount(image, column, len(scored.scenes.sizes)) for column in columns], 1)
     n, x, y, xx, yy, xy = (scored.weights @ by_image).T
     with np.errstate(invalid="ignore", divide="ignore"):
-        together: NDArray[Any] = (n * xy - x * y) / np.sqrt((n * xx - x * x) * (n * yy - y * y))
-    return together
+        together = (n * xy - x * y) / np.sqrt((n * xx - x * x) * (n * yy - y * y))
+    return unsure(together, by_image[:, 0])

@@ -16,22 +16,45 @@ SIDES = ("left", "top", "right", "bottom")
 OPPOSITE = (("left", "right"), ("top", "bottom"))
 
 
+Cells = list[list[float | None]]  # rows and columns of a grid over all images
+
+
 class Places(NamedTuple):
-    """Objects by where in the image their centres are, and the share of them that is found: (rows, columns) each."""
+    """Objects by where in the image their centres are, and the share of them that is found: (rows, columns) each.
+
+    `aspect` is the mean width of the images over their mean height.
+    """
 
     objects: list[list[int]]
-    recall: list[list[float | None]]
+    recall: Cells
+    aspect: float
 
 
 def places_of(scored: Scored) -> Places:
     """Lay a grid over all images, and count in each of its cells."""
     objects = scored.scenes.objects
     centre = objects.box[:, :2] + objects.box[:, 2:] / 2
-    part = np.clip(centre / scored.scenes.sizes[objects.image][:, ::-1] * GRID, 0, GRID - 1).astype(int)
-    cells = part[:, 1] * GRID + part[:, 0]
+    cells = cells_of((centre / scored.scenes.sizes[objects.image][:, ::-1]).T)
     there, found = (np.bincount(cells[which & scored.real], minlength=GRID**2) for which in (cells >= 0, scored.found))
-    recall = [float(hits / n) if n else None for hits, n in zip(found, there, strict=True)]
-    return Places(there.reshape(GRID, GRID).tolist(), [recall[k : k + GRID] for k in range(0, GRID**2, GRID)])
+    height, width = scored.scenes.sizes.mean(axis=0).tolist()
+    return Places(there.reshape(GRID, GRID).tolist(), shares(found, there), width / height)
+
+
+def cells_of(part: NDArray[Any]) -> NDArray[np.int64]:
+    """Find the cells of a grid, counted row by row, in which shares (2, n) of the width and the height lie.
+
+    >>> cells_of(np.array([[0.0, 0.5, 1.0], [0.0, 0.2, 1.0]])).tolist()
+    [0, 9, 35]
+    """
+    column, row = np.clip(part * GRID, 0, GRID - 1).astype(int)
+    cells: NDArray[np.int64] = row * GRID + column
+    return cells
+
+
+def shares(part: NDArray[Any], whole: NDArray[Any]) -> Cells:
+    """Divide what cells have, (cells,); None where there is nothing."""
+    found = [float(some / n) if n else None for some, n in zip(part, whole, strict=True)]
+    return [found[k : k + GRID] for k in range(0, GRID**2, GRID)]
 
 
 def sizes_of(scored: Scored, inside: NDArray[np.bool_]) -> tuple[Part, dict[str, Part]]:
@@ -54,11 +77,21 @@ def margins(scored: Scored) -> NDArray[Any]:
 def sides_of(scored: Scored) -> tuple[dict[str, Part], dict[str, Estimate]]:
     """Count the objects of the outermost ring by the side that their centres are nearest to, and compare opposite ones.
 
-    It is where padding on one side only would show.
+    It is where padding on one side only would show. What is as near to two sides is of none.
     """
     box = scored.scenes.objects.box.T
     half = np.stack([box[2], box[3], box[2], box[3]]) / 2
-    nearest = np.argmin(margins(scored) + half, axis=0)
+    nearest = nearest_side(margins(scored) + half)
     of = {name: (scored.rings == 0) & (nearest == k) for k, name in enumerate(SIDES)}
     apart = {f"{a}_{b}": estimate(scored.share(of[a]) - scored.share(of[b])) for a, b in OPPOSITE}
     return {name: scored.part(which) for name, which in of.items()}, apart
+
+
+def nearest_side(margins: NDArray[Any]) -> NDArray[np.int64]:
+    """Find the side that is nearest, of distances from all four, (sides, n); of two that are as near, none.
+
+    >>> nearest_side(np.array([[1, 2], [3, 2], [9, 9], [9, 9]])).tolist()
+    [0, 4]
+    """
+    alone = (margins == margins.min(axis=0)).sum(axis=0) == 1
+    return np.where(alone, np.argmin(margins, axis=0), len(SIDES))
