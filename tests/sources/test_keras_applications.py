@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
 
 import padviz
 
@@ -27,14 +26,10 @@ SIZES = ((96, 128), (97, 131))
 
 
 def exported(model: Any, size: tuple[int, int], path: Path) -> Path:
-    """An ONNX file of a model; what TensorFlow captured of its constants is no input of it."""
+    """An ONNX file of a model; some constants that TensorFlow captured are further inputs of it."""
     image = tensorflow.TensorSpec((1, *size, 3), tensorflow.float32, name="image")
     function = tensorflow.function(lambda x: model(x, training=False))
     proto, _ = tf2onnx.convert.from_function(function, input_signature=[image], opset=17)
-    for given in [each for each in proto.graph.input if each.name != "image"]:
-        shape = [dim.dim_value for dim in given.type.tensor_type.shape.dim]
-        proto.graph.initializer.append(numpy_helper.from_array(np.ones(shape, np.float32), given.name))
-        proto.graph.input.remove(given)
     onnx.save(proto, path)
     return path
 
