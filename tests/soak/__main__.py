@@ -18,7 +18,7 @@ from tests.soak import processes
 MINUTES, CORES = 30, 2
 FUZZED = {
     "TOML descriptions": 50_000,
-    "ONNX files": 10_000,
+    "ONNX files": 20_000,
     "Keras files": 5_000,
     "programs": 5_000,
     "manifests": 5_000,
