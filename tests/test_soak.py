@@ -22,7 +22,7 @@ from tests.sweeps import SLOW
 SEED = os.environ.get("SEED", "1")
 SIGNALS = 10
 # They need a browser, a module, what is not known, a signal, or folders of labels.
-UNTRIED = ("--open", "--weights", "--allow-modules", "--neutral", "--shape", "--chunk", "--images")
+UNTRIED = ("--open", "--weights", "--allow-modules", "--neutral", "--input", "--shape", "--chunk", "--images")
 
 
 @pytest.mark.parametrize("kind", FUZZED)
