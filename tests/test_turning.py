@@ -270,11 +270,10 @@ def test_pictures_of_a_turned_network_are_turned(name: str) -> None:
     lying, standing = (bars(ledger_bars.padding(padviz.uneven(net, at), "net")) for net, at in both)
     assert lying == standing[::-1]
     fields = [{name: fields_of_units(net, at, name) for name in net.targets} for net, at in both]
-    (lying,), (standing,) = (
-        bars(field_boxes.fields(each, at, "net")) for each, (_, at) in zip(fields, both, strict=True)
-    )
-    swapped = sorted((y, x, tall, wide) for x, y, wide, tall in lying)
-    np.testing.assert_allclose(swapped, sorted(standing), atol=1e-9)
+    both_fields = (bars(field_boxes.fields(each, at, "net")) for each, (_, at) in zip(fields, both, strict=True))
+    for lying, standing in zip(*both_fields, strict=True):
+        swapped = sorted((y, x, tall, wide) for x, y, wide, tall in lying)
+        np.testing.assert_allclose(swapped, sorted(standing), atol=1e-9)
 
 
 class Opened(Shelf):

@@ -58,7 +58,7 @@ def tiles(size: Size) -> Figure:
 
 
 KINDS: dict[str, Callable[[Size], Figure]] = {
-    f.__name__: f for f in (usage, usage_of_vgg, compare, audit, coverage, taps)
+    f.__name__: f for f in (usage, usage_of_vgg, compare, audit, coverage, taps, uneven, fields)
 }
 
 

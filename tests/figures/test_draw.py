@@ -16,7 +16,7 @@ from PIL import Image
 import padviz
 from padviz.counting.coverage import coverages
 from padviz.cutting.plan import globals_of, plan_tiles
-from padviz.figures import colours, panels
+from padviz.figures import canvas, colours, panels
 from padviz.figures.bare import write_bare, write_thumbnail
 from padviz.figures.canvas import png
 from padviz.figures.heatmap import heatmap
@@ -101,6 +101,16 @@ def test_tap_grids_and_fields_are_whole(name: str) -> None:
     assert not clipped(field_boxes.fields(shown, (224, 160), net.title))
 
 
+def test_a_field_is_drawn_where_it_lies_and_hatched_outside_of_the_image() -> None:
+    figure = padviz.fields("vgg16", (224, 160), layer="features.2")._draw()  # of 5 x 5 pixels, from -2 to 2
+    corner, centre = figure.axes
+    assert [patch.get_bbox().bounds for patch in corner.patches if patch.get_hatch()] == [(-2.5, -2.5, 5, 5)]
+    assert corner.patches[1].get_bbox().bounds == (-0.5, -0.5, 160, 224)
+    assert centre.patches[0].get_bbox().bounds == (77.5, 109.5, 5, 5)
+    assert "5 × 5 px, 64.0\xa0% padding" in said(figure)
+    assert "5 × 5 px, no padding" in said(figure)
+
+
 TILED = [
     ("unet_padded", (512, 512), 256, 3),
     ("unet_padded", (200, 1000), 512, 2),
@@ -155,10 +165,14 @@ def test_a_picture_of_tiles_says_what_makes_them_inexact() -> None:
 def test_the_ledger_picture_shows_what_is_declared_and_read(name: str, size: tuple[int, int]) -> None:
     net = padviz.load(name)
     found = padviz.uneven(net, size)
-    figure = ledger_bars.padding(found, net.title)
+    figure = ledger_bars.padding(found.value, net.title)
     assert not clipped(figure)
     assert len(figure.axes) == (1 if size[0] == size[1] else 2)
-    assert len(figure.axes[0].get_yticks()) == min(len(found.layers), ledger_bars.LEDGER)
+    uneven = [row.layer for row in found.layers if row.uneven]
+    unread = [row.layer for row in found.layers if row.has_remainder and not row.uneven]
+    listed = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    names = [canvas.short_name(layer) for layer in uneven + unread]
+    assert listed == [*names, f"{len(found.layers) - len(names)} even windows"]
     if name == "resnet50":
         first = [round(bar.get_width()) for bar in figure.axes[0].patches[:4]]  # conv1: read and declared, both sides
         assert first == [-3, -3, 2, 3]
@@ -166,12 +180,12 @@ def test_the_ledger_picture_shows_what_is_declared_and_read(name: str, size: tup
         assert {to_hex(colour) for colour in red} == {colours.UNEVEN}
         pool = figure.axes[0].patches[4]
         assert (to_hex(pool.get_edgecolor()), pool.get_hatch()) == (colours.POOLED, ledger_bars.HATCH)
-        words = [text.get_text() for text in figure.legends[0].get_texts()]
-        assert words == [
-            "declared", "read, uneven, a convolution", "read, uneven, a pool",
-            "read, balanced, a convolution",
-        ]  # fmt: skip
-        assert any("uneven: 4 convolutions, 1 pool" in text.get_text() for text in texts(figure))
+        assert "5 of 21 windows are uneven (4 convolutions, 1 pool), 3 leave rows unread" in said(figure)
+
+
+def said(figure: Figure) -> str:
+    """All that a picture says, in one line."""
+    return " ".join(text.get_text() for text in texts(figure))
 
 
 def test_bare_maps_and_thumbnails_have_the_sizes_asked_for(tmp_path: Path) -> None:

@@ -1,67 +1,153 @@
-"""Receptive fields as boxes over the image."""
+"""Receptive fields as boxes over the image: of the unit in a corner, and of the one at the centre."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from padviz.figures.canvas import (
-    BETWEEN,
-    EDGE,
-    HEAD,
-    MEDIUM,
-    SMALL,
-    check_axes,
-    headline,
-    new_figure,
-    short_name,
-    shortened,
-)
+from padviz.counting.shares.summary import percent
+from padviz.figures.canvas import MEDIUM, SMALL, axes_at, check_axes, short_name, shortened, text_at
+from padviz.figures.layout import Box, grid, page, text_width
 from padviz.geometry.reaching.reach import Interval
 from padviz.network.network import Size
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LEAST_BOX = 5  # screen pixels of a receptive field
+Field = tuple[Interval, ...]
+Window = tuple[tuple[float, float], tuple[float, float]]
+PLACES = ("top left", "centre")
+IMAGE, HATCH = "0.88", "////"
+FAR = 4  # times the fields, from where on the image is not shown whole
+AROUND = 0.12  # of the fields, that is shown around them
+LEFT, BELOW, LINE = 56, 44, 20  # screen pixels: ticks and their label, and a line of the key
 
 
-def fields(units: Mapping[str, Mapping[str, tuple[Interval, ...]]], size: Size, title: str) -> Figure:
-    """Draw receptive fields of the centre and corner units of some layers, over the image that they look at."""
+def fields(units: Mapping[str, Mapping[str, Field]], size: Size, title: str) -> Figure:
+    """Draw receptive fields of the corner and the centre unit of some layers, to one scale.
+
+    What lies outside of the image is padding. The image is drawn whole where it is not much larger.
+    """
+    check_axes(size, "fields")
+    windows = _windows(units, size)
+    aspect = max((right - left) / (bottom - top) for (top, bottom), (left, right) in windows)
+    columns, wide = grid(len(windows), aspect, (LEFT, BELOW), 900)
+    boxes = []
+    for i, (place, window) in enumerate(zip(PLACES, windows, strict=True)):
+        where = "the unit at the centre" if i else "the unit in the top left corner"
+        label = f"{where}: {_measured(next(iter(units.values()))[place], size)}" if len(units) == 1 else where
+        (top, bottom), (left, right) = window
+        high = wide * (bottom - top) / (right - left)
+        found = [layer[place] for layer in units.values()]
+        boxes.append(Box(wide, high, partial(_draw, found, window, size, (wide, high)), label, left=LEFT, below=BELOW))
+    name, first = list(units.items())[-1]
+    heading = f"{shortened(title)}, {size[0]} × {size[1]}: a unit of {short_name(name)} sees {_size(first['centre'])}"
+    heading += f", and in the corner {_padding(first['top left'], size)}"
+    line = "receptive fields, over the image in grey; hatched: outside of the image, where padding is read"
+    return page(heading, [line], boxes, columns, _key(units) if len(units) > 1 else None)
+
+
+def _windows(units: Mapping[str, Mapping[str, Field]], size: Size) -> list[Window]:
+    """Choose what is shown of both places, on each axis: the image with the fields, or the fields alone."""
+    sides = []
+    for axis, n in enumerate(size):
+        ends = [[end for layer in units.values() for end in layer[place][axis]] for place in PLACES]
+        spans = [(min(at) - 0.5, max(at) + 0.5) for at in ends]
+        longest = max(last - first for first, last in spans)
+        if n <= FAR * longest:
+            first, last = min(-0.5, *(low for low, _ in spans)), max(n - 0.5, *(high for _, high in spans))
+            spans, longest = [(first, last)] * len(PLACES), last - first
+        half = (0.5 + AROUND) * longest if n > FAR * longest else (0.5 + AROUND / 4) * longest
+        sides.append([((low + high) / 2 - half, (low + high) / 2 + half) for low, high in spans])
+    return [(down, across) for down, across in zip(*sides, strict=True)]
+
+
+def _draw(
+    found: Sequence[Field], window: Window, size: Size, box: tuple[float, float], fig: Figure, x: float, y: float
+) -> None:
+    """Draw the fields of one place, over the image."""
+    ax = axes_at(fig, x, y, *box)
+    whole = (-0.5, size[0] - 0.5), (-0.5, size[1] - 0.5)
+    for i, field in enumerate(found):
+        _rectangle(ax, _edges(field), facecolor="none", edgecolor=f"C{i}", hatch=HATCH, alpha=0.6, lw=0, zorder=1)
+    _rectangle(ax, whole, facecolor=IMAGE, zorder=2)
+    for i, field in enumerate(found):
+        _rectangle(ax, _edges(field), facecolor=f"C{i}", alpha=0.12, lw=0, zorder=3)
+        _rectangle(ax, _edges(field), fill=False, edgecolor=f"C{i}", lw=1.6, zorder=4)
+    _rectangle(ax, whole, fill=False, edgecolor="0.3", lw=0.6, zorder=5)
+    ax.set_xlim(*window[1])
+    ax.set_ylim(*window[0][::-1])
+    ax.xaxis.set_ticks(_ticks(size[1], window[1], box[0]))
+    ax.yaxis.set_ticks(_ticks(size[0], window[0], box[1]))
+    ax.set_xlabel("column (pixels)" if window[1][1] > size[1] - 1 else "column", fontsize=SMALL)
+    ax.set_ylabel("row (pixels)" if window[0][1] > size[0] - 1 else "row", fontsize=SMALL)
+    ax.tick_params(labelsize=SMALL)
+    ax.ticklabel_format(style="plain", useOffset=False)
+    ax.spines[:].set_visible(False)
+
+
+def _ticks(n: int, window: tuple[float, float], pixels: float) -> list[int]:
+    """Choose ticks at the first, the middle and the last pixel, where they are shown and have room.
+
+    >>> _ticks(224, (-20, 240), 300), _ticks(224, (-2000, 2000), 300)
+    ([0, 112, 223], [223])
+    """
+    low, high = window
+    room = (high - low) / pixels * (text_width(str(n), SMALL) + 8)
+    for chosen in ([0, n // 2, n - 1], [0, n - 1], [n - 1]):
+        shown = [at for at in chosen if low <= at <= high]
+        if shown and all(b - a >= room for a, b in pairwise(shown)):
+            return shown
+    return [round((low + high) / 2)]
+
+
+def _edges(field: Field) -> Window:
+    (top, bottom), (left, right) = field
+    return (top - 0.5, bottom + 0.5), (left - 0.5, right + 0.5)
+
+
+def _rectangle(ax: Axes, edges: Window, **look: Any) -> None:
     from matplotlib.patches import Rectangle
 
-    check_axes(size, "fields")
-    boxes = [box for layer in units.values() for box in layer.values()]
-    rows = [end for box in boxes for end in box[0]] + [0, size[0] - 1]
-    cols = [end for box in boxes for end in box[1]] + [0, size[1] - 1]
-    tall, wide = max(rows) - min(rows) + 1, max(cols) - min(cols) + 1
-    zoom = 560 / max(tall, wide)
-    box_w, box_h = max(int(wide * zoom), 120), max(int(tall * zoom), 120)
-    names, left_edge = max(len(name) for name in units), EDGE + 64
-    legend = 60 + 8 * max(names, 12)
-    total_w, total_h = left_edge + box_w + BETWEEN + legend, HEAD + box_h + 64
-    figure = new_figure(total_w, total_h)
-    ax = figure.add_axes(((left_edge) / total_w, 64 / total_h, box_w / total_w, box_h / total_h))
-    ax.add_patch(Rectangle((-0.5, -0.5), size[1], size[0], color="0.88", label="image", zorder=0))
-    grown = False
-    for i, (name, unit_boxes) in enumerate(units.items()):
-        for j, ((top, bottom), (left, right)) in enumerate(unit_boxes.values()):
-            more = [max(LEAST_BOX / zoom - (last - first + 1), 0) / 2 for first, last in ((left, right), (top, bottom))]
-            grown |= max(more) > 0
-            corner = left - 0.5 - more[0], top - 0.5 - more[1]
-            box = corner, right - left + 1 + 2 * more[0], bottom - top + 1 + 2 * more[1]
-            style: dict[str, Any] = (
-                {"lw": 0.9, "ls": "--"} if j else {"lw": 2, "label": short_name(name)}
-            )  # the centre comes first
-            ax.add_patch(Rectangle(*box, fill=False, edgecolor=f"C{i}", **style))
-    ax.set_xlim(min(cols) - 0.02 * wide, max(cols) + 0.02 * wide)
-    ax.set_ylim(max(rows) + 0.02 * tall, min(rows) - 0.02 * tall)
-    ax.set_xlabel("column (pixels)", fontsize=MEDIUM)
-    ax.set_ylabel("row (pixels)", fontsize=MEDIUM)
-    ax.tick_params(labelsize=SMALL)
-    ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1), fontsize=SMALL, frameon=False)
-    ax.ticklabel_format(style="plain", useOffset=False)
-    enlarged = ", small ones enlarged" if grown else ""
-    line = f"receptive fields of the centre (bold) and the corner units{enlarged}; outside of the image is padding"
-    headline(figure, f"{shortened(title)}, {size[0]} × {size[1]}", line)
-    return figure
+    (top, bottom), (left, right) = edges
+    ax.add_patch(Rectangle((left, top), right - left, bottom - top, **look))
+
+
+def _measured(field: Field, size: Size) -> str:
+    return f"{_size(field)}, {_padding(field, size)}"
+
+
+def _size(field: Field) -> str:
+    """Write the size of a field.
+
+    >>> _size(((-2, 2), (0, 6)))
+    '5 × 7 px'
+    """
+    return " × ".join(str(last - first + 1) for first, last in field) + " px"
+
+
+def _padding(field: Field, size: Size) -> str:
+    """Say how much of a field lies outside of the image.
+
+    >>> _padding(((-2, 2), (0, 6)), (9, 9)).split(), _padding(((0, 2), (0, 6)), (9, 9))
+    (['40.0', '%', 'padding'], 'no padding')
+    """
+    inside = whole = 1
+    for (first, last), n in zip(field, size, strict=True):
+        whole *= last - first + 1
+        inside *= max(min(last, n - 1) - max(first, 0) + 1, 0)
+    return f"{percent(1 - inside / whole)} padding".replace(" ", "\xa0", 1) if inside < whole else "no padding"
+
+
+def _key(units: Mapping[str, Mapping[str, Field]]) -> Box:
+    """Name the layers in their colours, with the sizes of their fields."""
+    words = [f"{short_name(name)}: {_size(layer['centre'])}" for name, layer in units.items()]
+
+    def draw(figure: Figure, x: float, y: float) -> None:
+        for i, text in enumerate(words):
+            text_at(figure, x, y + LINE * (i + 0.6), text, MEDIUM, f"C{i}")
+
+    return Box(max(text_width(text, MEDIUM) for text in words), LINE * len(words), draw)

@@ -1,74 +1,76 @@
-"""The padding ledger as bars."""
+"""The padding ledger as bars: uneven windows first, the others in one row."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from padviz.figures.canvas import BETWEEN, EDGE, HEAD, SMALL, headline, new_figure, short_name, shortened
+from padviz.figures.canvas import SMALL, axes_at, short_name, shortened
 from padviz.figures.colours import POOLED, UNEVEN
+from padviz.figures.layout import Box, page, text_width
 from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
 
-LEDGER = 60  # windows listed in one picture
-BELOW, LINE = 56, 17  # screen pixels under the bars: ticks and their label, and each line of the legend
+LEDGER = 40  # windows listed in one picture
+WIDE, LINE, BELOW = 460, 22, 46  # screen pixels: of the bars of an axis, a row, and ticks with their label
 HATCH = "/////"  # of windows without weights
 
 
 def padding(ledger: Ledger, title: str) -> Figure:
     """Draw the rows of padding that each window declares (outlined) and reads (filled), on both sides.
 
-    Windows without weights are hatched; the uneven ones are red, or blue where they are pools.
+    Uneven windows are red, or blue where they are pools, which are hatched. Windows that are even, and read all rows,
+    share the last row.
     """
-    first = sorted(ledger.layers, key=lambda layer: not (layer.uneven or layer.has_remainder))[:LEDGER]
-    layers = [layer for layer in ledger.layers if layer in first]
-    left_out = len(ledger.layers) - len(layers)
-    axes = [*layers[0].axes] if layers else []
+    layers = [layer for layer in ledger.layers if layer.uneven or layer.has_remainder][:LEDGER]
+    layers.sort(key=lambda layer: not layer.uneven)
+    others = [layer for layer in ledger.layers if layer not in layers]
+    names = [short_name(layer.layer) for layer in layers] + [_count(others, layers)] * bool(others)
+    axes = [*ledger.layers[0].axes] if ledger.layers else []
     both = [(axis, [layer.axes[axis] for layer in layers]) for axis in axes]
     if all(rows == both[0][1] for _, rows in both):
         both = [(" and ".join(axes) or "height and width", both[0][1] if both else [])]
-    more = f" · {left_out} more not shown" if left_out else ""
-    line = f"{len(ledger.uneven)} of {len(ledger.layers)} windows that pad or stride are uneven{_split(ledger)}{more}"
-    names, wide, tall = 170, 300, 15 * max(len(layers), 3)
-    total_w = max(EDGE + names + (wide + BETWEEN) * len(both) + EDGE, EDGE + int(8.6 * len(line)), 640)
-    handles = _handles(layers)
-    below = BELOW + LINE * -(-len(handles) // 2)
-    total_h = HEAD + 26 + tall + below
-    figure = new_figure(total_w, total_h)
+    left = max((text_width(name, SMALL) for name in names), default=0) + 12
+    high = LINE * max(len(names), 2)
+    boxes = []
     for i, (axis, rows) in enumerate(both):
-        x = EDGE + names + i * (wide + BETWEEN)
-        ax = figure.add_axes((x / total_w, below / total_h, wide / total_w, tall / total_h))
-        _sides(ax, rows, [layer.convolution for layer in layers])
-        ax.set_title(f"{axis}: before | after", fontsize=SMALL)
-        ax.set_yticks(
-            range(len(layers)), [] if i else [short_name(layer.layer) for layer in layers], fontsize=SMALL - 1
-        )
-    at = (EDGE - 8) / total_w, 0
-    look: dict[str, Any] = {"ncols": 2, "fontsize": SMALL - 1, "frameon": False, "borderpad": 0.3}
-    figure.legend(handles=handles, loc="lower left", bbox_to_anchor=at, **look)
-    headline(figure, f"{shortened(title)}, {' × '.join(map(str, ledger.size))}", line)
-    return figure
+        draw = partial(_axis, rows, layers, others, [] if i else names, (WIDE, high))
+        boxes.append(Box(WIDE, high, draw, f"{axis}: before | after", left=0 if i else left, below=BELOW))
+    return page(f"{shortened(title)}, {' × '.join(map(str, ledger.size))}: {found(ledger)}", [_key(layers)], boxes)
 
 
-def _split(ledger: Ledger) -> str:
-    counts = (len(ledger.uneven_convolutions), "convolution"), (len(ledger.uneven_pools), "pool")
-    parts = [f"{count} {word}{'s' if count > 1 else ''}" for count, word in counts if count]
-    return f": {', '.join(parts)}" if parts else ""
+def found(ledger: Ledger) -> str:
+    """Say how many windows are uneven, and how many leave rows unread.
+
+    >>> import padviz
+    >>> found(padviz.uneven("resnet18", 224).value)
+    '5 of 21 windows are uneven (4 convolutions, 1 pool), 3 leave rows unread'
+    """
+    uneven, unread = len(ledger.uneven), sum(layer.has_remainder for layer in ledger.layers)
+    kinds = (len(ledger.uneven_convolutions), "convolution"), (len(ledger.uneven_pools), "pool")
+    split = ", ".join(f"{count} {word}{'s' if count > 1 else ''}" for count, word in kinds if count)
+    left = f", {unread} {'leaves' if unread == 1 else 'leave'} rows unread" if unread else ""
+    if not uneven:
+        return f"no window is uneven{left}"
+    return f"{uneven} of {len(ledger.layers)} windows {'is' if uneven == 1 else 'are'} uneven ({split}){left}"
 
 
-def _handles(layers: Sequence[LayerPadding]) -> list[Patch]:
+def _count(others: Sequence[LayerPadding], layers: Sequence[LayerPadding]) -> str:
+    """Name the row of those that are not listed."""
+    uneven = sum(layer.uneven or layer.has_remainder for layer in others)
+    more = "more " if layers else ""
+    return f"{len(others)} {more}windows" if uneven else f"{len(others)} even window{'s' if len(others) > 1 else ''}"
+
+
+def _key(layers: Sequence[LayerPadding]) -> str:
     """Explain the marks that are there."""
-    from matplotlib.patches import Patch
-
-    handles = [Patch(facecolor="none", edgecolor="0.2", lw=0.7, label="declared")]
-    for uneven, convolution in sorted({(layer.uneven, layer.convolution) for layer in layers}, reverse=True):
-        word = "a convolution" if convolution else "a pool"
-        handles.append(Patch(**_mark(uneven, convolution), label=f"read, {'uneven' if uneven else 'balanced'}, {word}"))
-    return handles
+    colours = [(True, "red: a convolution"), (False, "blue: a pool")]
+    told = [word for weights, word in colours if any(row.uneven and row.convolution == weights for row in layers)]
+    return " · ".join(["padding that windows read (filled) and declare (outlined); uneven: more on one side", *told])
 
 
 def _mark(uneven: bool, convolution: bool) -> dict[str, Any]:
@@ -79,25 +81,47 @@ def _mark(uneven: bool, convolution: bool) -> dict[str, Any]:
     return {"facecolor": "white", "edgecolor": colour, "hatch": HATCH, "lw": 0}
 
 
-def _sides(ax: Axes, rows: Sequence[AxisPadding], convolutions: Sequence[bool]) -> None:
-    """Draw a bar to the left for the padding before, one to the right for that after; remainders as numbers."""
+def _axis(
+    rows: Sequence[AxisPadding],
+    layers: Sequence[LayerPadding],
+    others: Sequence[LayerPadding],
+    names: Sequence[str],
+    size: tuple[float, float],
+    figure: Figure,
+    x: float,
+    y: float,
+) -> None:
+    """Draw a bar to the left for the padding before, one to the right for that after; what is read as numbers."""
     from matplotlib.ticker import MaxNLocator
 
-    reach = max([1, *(max(*row.declared, row.consumed[1] + row.overhang) for row in rows)]) + 0.5
-    for y, (row, weights) in enumerate(zip(rows, convolutions, strict=True)):
-        mark = _mark(row.uneven, weights)
-        reads = row.consumed[0], row.consumed[1] + row.overhang
-        for sign, declared, read in zip((-1, 1), row.declared, reads, strict=True):
-            ax.barh(y, sign * read, 0.7, **mark)
-            ax.barh(y, sign * declared, 0.7, facecolor="none", edgecolor="0.2", lw=0.7)
+    ax = axes_at(figure, x, y, *size)
+    most = max([1, *(max(*row.declared, row.consumed[0], row.consumed[1] + row.overhang) for row in rows)])
+    reach = 1.35 * most
+    for at, (row, layer) in enumerate(zip(rows, layers, strict=True)):
+        _bars(ax, at, row, _mark(row.uneven, layer.convolution), 0.02 * reach)
         if row.remainder:
-            ax.text(reach, y, f"{row.remainder} unread ", ha="right", va="center", fontsize=SMALL - 1, color="0.4")
-    ax.axvline(0, color="0.2", lw=0.7)
+            ax.text(reach, at, f"{row.remainder} unread", ha="right", va="center", fontsize=SMALL, color="0.4")
+    count = len(rows) + bool(others)
+    if others:
+        pads = [pads for layer in others for row in layer.axes.values() for pads in row.consumed]
+        span = f"{min(pads)} to {max(pads)}" if min(pads) < max(pads) else f"{pads[0]}"
+        ax.text(0.03 * reach, len(rows), f"{span} on each side", va="center", fontsize=SMALL, color="0.4")
+    ax.plot([0, 0], [-0.6, len(rows) - 0.5 if rows else -0.6], color="0.2", lw=0.7)
+    ax.set_yticks(range(len(names)), names, fontsize=SMALL)
     ax.set_xlim(-reach, reach)
-    ax.set_ylim(max(len(rows), 3) - 0.4, -0.6)
+    ax.set_ylim(max(count, 2) - 0.4, -0.6)
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     ax.xaxis.set_major_formatter(lambda value, _: f"{abs(value):.0f}")
     ax.set_xlabel("rows or columns of padding", fontsize=SMALL)
-    ax.tick_params(labelsize=SMALL - 1)
+    ax.tick_params(labelsize=SMALL)
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
+
+
+def _bars(ax: Axes, at: int, row: AxisPadding, mark: dict[str, Any], apart: float) -> None:
+    reads = row.consumed[0], row.consumed[1] + row.overhang
+    for sign, declared, read in zip((-1, 1), row.declared, reads, strict=True):
+        ax.barh(at, sign * read, 0.7, **mark)
+        ax.barh(at, sign * declared, 0.7, facecolor="none", edgecolor="0.2", lw=0.7)
+        end = sign * (max(read, declared) + apart)
+        ax.text(end, at, f"{read}", ha="left" if sign > 0 else "right", va="center", fontsize=SMALL)

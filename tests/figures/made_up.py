@@ -1,0 +1,128 @@
+"""Results of networks that were run, made up at any size: their pictures are drawn without running anything."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from padviz.trained.border_responses import BorderResponse, BorderResponses, Sides
+from padviz.trained.detecting.detectability import Detectability, PositionMap
+from padviz.trained.mean_filters import AxisSkew, MeanFilter, MeanFilters
+from padviz.trained.trying.intervals import Estimate
+from padviz.trained.trying.seen import Seen
+from padviz.trained.trying.trial import Trial, TrialRow
+
+Size = tuple[int, int]
+PADDINGS = (None, "reflect", "circular", "shuffled")
+STRIDES = (2, 4, 8, 16, 32)
+
+
+def distances(size: Size) -> np.ndarray:
+    """How far each place is from the border."""
+    rows, cols = np.indices(size)
+    nearest = np.minimum.reduce([rows, cols, size[0] - 1 - rows, size[1] - 1 - cols])
+    return nearest.astype(float)
+
+
+def detected(size: Size, paddings: int = 1, threshold: bool = False) -> Detectability:
+    """Scores by position, low in the first row."""
+    tops, lefts = (tuple(range(0, max(n - 15, 17), max(16, n // 40))) for n in size)
+    values = np.full((len(tops), len(lefts)), 0.8)
+    values[0] = np.inf if threshold else 0.1
+    names = [None, "symmetric", "circular", "reflect"][:paddings]
+    maps = tuple(PositionMap(name, values, threshold) for name in names)
+    return Detectability("net", "a network", size, "'word', 12 px high", (12, 40), 0.3, "y", 0, tops, lefts, maps)
+
+
+def responses(size: Size) -> BorderResponses:
+    """Responses that fall off towards the border, under zero padding more than under others."""
+    rows = []
+    for padding, energy in zip(PADDINGS, (0.5, 0.1, 0.01, 0.3), strict=True):
+        for i, stride in enumerate(STRIDES):
+            shape = max(min(size[0], 1024) // stride, 1), max(min(size[1], 1024) // stride, 1)
+            lines = energy / (i + 1) * np.exp(-np.arange(min(12, max(min(shape) // 2, 1))))
+            response = 1 - energy / (i + 1) * np.exp(-distances(shape))
+            sides = Sides(*[float(lines[0])] * 4)
+            rows.append(
+                BorderResponse(
+                    f"features.{i}.conv", padding, 64, shape, 1.0, sides, profiles=(lines,) * 4, map=response
+                )
+            )
+    return BorderResponses("net", "a network", size, PADDINGS, "noise", 16, tuple(rows))
+
+
+def filtered(size: Size, count: int = 30) -> MeanFilters:
+    """Mean filters of so many convolutions, the strided ones more skewed."""
+    random = np.random.default_rng(0)
+    rows = []
+    for i in range(count):
+        taps, stride = (7, 2) if i == 0 else (3, 2 if i % 7 == 0 else 1)
+        skew = random.normal(scale=0.02) + (0.08 if stride > 1 else 0)
+        about = AxisSkew(skew, 3.0, 0.001 if stride > 1 else 0.4, 0.1, 0.2, stride, -1.0, (1, 0 if stride > 1 else 1))
+        mean = random.normal(size=(taps, taps))
+        reads = np.full((taps, taps), 1.0)
+        reads[0] = reads[:, 0] = 1 - 1 / max(min(size) // 8, 2)
+        rows.append(
+            MeanFilter(
+                f"layer{i // 4}.{i % 4}.conv",
+                "conv",
+                (taps, taps),
+                (stride, stride),
+                64,
+                0,
+                True,
+                1,
+                mean,
+                np.abs(mean),
+                reads,
+                about,
+                about,
+            )
+        )
+    return MeanFilters("net", "a network", size, tuple(rows), {})
+
+
+def seen(size: Size) -> Seen:
+    """What is seen under a patch, less at the border."""
+    patch = min(size) // 8
+    tops, lefts = (tuple(int(at) for at in np.linspace(0, n - patch, 9)) for n in size)
+    values = 1 - 0.6 * np.exp(-distances((9, 9)))
+    by = Estimate(0.8, 0.7, 0.9)
+    return Seen(
+        "net",
+        "a network",
+        size,
+        "photographs",
+        128,
+        13,
+        "y",
+        patch,
+        tops,
+        lefts,
+        values,
+        values**2,
+        values,
+        by,
+        by,
+        by,
+        Estimate(0.5, 0.4, 0.6),
+        0.4,
+    )
+
+
+def tried(size: Size) -> Trial:
+    """A trial of two sizes and three paddings."""
+    larger = size[0] + 1, size[1] + 1
+
+    def row(kind: str, at: Size, how: str | None, padding: str | None, mean: float, needs: str | None) -> TrialRow:
+        kept = {"kept": Estimate(mean, mean - 0.1, mean + 0.08)}
+        return TrialRow(kind, at, how, padding, size, kept, needs=needs)  # type: ignore[arg-type]
+
+    rows = (
+        row("shift", size, None, None, 0.85, None),
+        row("size", larger, "crop", None, 0.8, "today's weights"),
+        row("size", larger, "resize", None, 0.83, "today's weights"),
+        row("padding", size, None, "reflect", 0.6, "fine-tune"),
+        row("padding", size, None, "circular", 0.4, "fine-tune"),
+        TrialRow("padding", size, None, "partial", size, {}, note="cannot be compared"),
+    )
+    return Trial("net", "a network", size, "photographs", 128, 13, "y", "classes", rows)
