@@ -89,6 +89,14 @@ class Reading(TorchFunctionMode):
 
     on_adaptive_max_pool2d = on_adaptive_avg_pool2d
 
+    def on_adaptive_avg_pool1d(self, x: Tensor, output_size: Any) -> Tensor:
+        """A mean over all positions, where they are one dimension."""
+        out = functional.adaptive_avg_pool1d(x, output_size)
+        if out.shape[-1] != 1:
+            return out
+        self.pooled.append(LastMap(x.mT, (1,)))
+        return out.detach()
+
     def on_index_select(self, x: Tensor, dim: int, index: Tensor) -> Tensor:
         """Channels that training picks: any of them."""
         if dim % x.ndim != 1:

@@ -6,15 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
+import torch
+
 from padviz.sources.torch.arguments import tensors_in
 from padviz.sources.torch.call import Call
 from padviz.sources.torch.data import WHY
-from padviz.sources.torch.merging import pick, pointwise
+from padviz.sources.torch.merging import hidden, pick, pointwise
 from padviz.sources.tracing.arranging import Map, Stuck
 from padviz.sources.tracing.axis_labels import has_positions, looked_at, plain, positions
 from padviz.sources.tracing.calls import Result, join
 from padviz.sources.tracing.meeting import contracting
 from padviz.sources.tracing.meeting.contracting import Letters, contract, met
+from padviz.sources.tracing.meeting.masks import MASKED
 
 
 def reduce(call: Call, input: Any, *args: Any, **options: Any) -> Result:
@@ -117,6 +120,7 @@ def attention(call: Call, query: Any, key: Any, value: Any, *args: Any, **option
     else:
         looks, own, out = ("inj", "jnd", "ind") if at == 0 else (batch + "ij", batch + "jd", batch + "id")
         scores = replace(queries, dims=(*queries.known[:-1], looked_at(read.known[at])))
+        scores = _masked(call, scores, *args, **options)
         seen = contract(call, [(scores, looks), (read, own)], out, _never)
     return [seen, *[Map(None, seen.at)] * (len(tensors_in(call.out)) - 1)]
 
@@ -135,6 +139,18 @@ def recurrence(call: Call, input: Any, states: Any, weights: Any, biases: bool, 
             seen = cast("Map", contracting.along(call, seen, [steps], f"{call.op} over positions"))
     last = call.trace.broken(call.inner("state"), [seen.at], f"the last state of {call.op} is read")
     return [seen, *[Map(None, last)] * (len(tensors_in(call.out)) - 1)]
+
+
+def _masked(call: Call, scores: Map, *args: Any, **options: Any) -> Map:
+    """Hide from scores what the mask of a call does; a call with heads must have none."""
+    heads = "multi" in call.op
+    mask = options.get("attn_mask", args[0] if args and not heads else None)
+    padding, causal = options.get("key_padding_mask"), options.get("is_causal", not heads and args[2:] == (True,))
+    if causal or padding is not None or (heads and mask is not None):
+        raise Stuck("hides positions from each other")
+    if mask is None or call.of(mask):
+        return scores
+    return hidden(call, scores, mask, lambda numbers: ~numbers if numbers.dtype == torch.bool else numbers <= MASKED)
 
 
 def _never(values: Sequence[Map]) -> int:

@@ -33,12 +33,16 @@ def add(call: Call, *args: Any, **options: Any) -> Result:
 
 def masked(call: Call, x: Map, hides: Callable[[Tensor], Tensor]) -> Map:
     """Cut the windows that scores are of, where numbers beside them hide positions from each other."""
-    if x.dims is None or not has_looked(x.dims):
-        return x
-    for tensor in call.tensors:
-        if not call.of(tensor) and (numbers := call.numbers(tensor)) is not None:
-            x = replace(x, windows=x.windows + cuts_of(x.dims, ~hides(numbers).numpy()))
+    for tensor in call.tensors if x.dims is not None and has_looked(x.dims) else ():
+        x = x if call.of(tensor) else hidden(call, x, tensor, hides)
     return x
+
+
+def hidden(call: Call, scores: Map, mask: Tensor, hides: Callable[[Tensor], Tensor]) -> Map:
+    """Cut the windows that scores are of, where a mask hides positions from each other, unless it is weights."""
+    if (numbers := call.numbers(mask)) is None:
+        return scores
+    return replace(scores, windows=scores.windows + cuts_of(scores.known, ~hides(numbers).numpy()))
 
 
 def subtract(call: Call, *args: Any, **options: Any) -> Result:
@@ -69,6 +73,10 @@ def copy(call: Call, input: Any, src: Any, *args: Any, **options: Any) -> Result
 
 def cat(call: Call, tensors: Sequence[Any], dim: int = 0, **options: Any) -> Result:
     """Join channels, or put rows and columns beside a map; the positions of several maps are a head."""
+    call.tensors = tensors = [tensor for tensor in tensors if tensor.numel()]
+    call.maps = [value for tensor in tensors if (value := call.of(tensor))]
+    if len(tensors) == 1:
+        return pointwise(call)
     along = [value.known[dim] for value in call.spatial]
     if len(along) > 1 and any(has_positions(own) and not is_positions(own) for own in along):
         return call.cut(JOINS, JOINS)

@@ -189,7 +189,9 @@ def index_select(call: Call, input: Any, dim: int, index: Any) -> Result:
 
 
 def getitem(call: Call, input: Any, index: Any) -> Result:
-    """Pick or slice channels; slice rows and columns."""
+    """Pick or slice channels; slice rows and columns, of which none at all may be left."""
+    if not call.out.numel():
+        return replace(call.map(input), dims=None)
     value, at, items = call.arranger.uncut(call.map(input)), 0, _whole_index(index, input.ndim)
     taken = zip(value.known, (item for item in items if item is not None), strict=False)
     if any(has_positions(dim) and not tokens_of(dim) and item != slice(None) for dim, item in taken):

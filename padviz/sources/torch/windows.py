@@ -31,6 +31,7 @@ from padviz.sources.tracing.axis_labels import (
     with_tokens,
 )
 from padviz.sources.tracing.calls import Result
+from padviz.sources.tracing.meeting import contracting
 from padviz.sources.tracing.meeting.mixing import joined_inside
 
 MODES = {scheme.torch: name for name, scheme in SCHEMES.items() if scheme.torch}
@@ -208,6 +209,8 @@ def lp_pool(
 def adaptive_pool(call: Call, input: Any, output_size: Any, return_indices: bool = False) -> Result:
     wanted = (output_size,) * call.axes if isinstance(output_size, int) else tuple(output_size)
     if {*wanted} == {1}:
+        if call.axes < len(call.trace.axes):  # rows and columns may be one dimension
+            return contracting.over(call, call.map(input), {input.ndim - 1}, keep=True)
         return call.pool(call.image(input, call.axes)[0])
     return over(call, "adaptive", input, [None if n is None else Adaptive(n) for n in wanted])
 

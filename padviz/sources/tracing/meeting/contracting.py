@@ -106,7 +106,7 @@ def _attended(call: Call, scores: Term, seen: Term, summed: Collection[object], 
     """Attend: scores times values, where every position that looks sees every one that is looked at."""
     like = call.trace.asking.get(scores.value.at, scores.value.at)
     dims = tuple(tuple(atom for atom in dim if atom.size > 1 or not atom.looked) for dim in dims)
-    if not seen.places - {*summed}:
+    if not seen.places - {*summed} and not scores.value.windows:
         return Map(dims, call.trace.mix(call.name(), seen.value.at, like))
     lost, windows = _atoms(seen, summed), scores.value.windows
     return replace(mixed(call.arranger, call.name(), seen.value, lost, "attention", like, windows), dims=dims)

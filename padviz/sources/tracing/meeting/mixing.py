@@ -54,9 +54,9 @@ def _rolled_on(
     """Roll the second part of last windows that are cut in two to the front, and say how far it is back from there."""
     on = dict.fromkeys(arranger.trace.axes, 0)
     for role, cut in windows.items():
-        met, axis = blocks.get(role, [Blocks(0)]), arranger.trace.axes[role]
-        (block,) = met or [Blocks(arranger.trace.sizes[layer][axis])]  # a single window
-        if not block.is_local:
+        whole = Blocks(arranger.trace.sizes[layer][arranger.trace.axes[role]])
+        block, *others = blocks.get(role, [Blocks(0)]) or [whole]
+        if others or not block.is_local:
             raise Stuck("masks attention in another way than windows do")
         on[role] = block.size - cut
         blocks[role] = [replace(block, first=on[role])]
