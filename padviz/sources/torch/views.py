@@ -190,9 +190,12 @@ def index_select(call: Call, input: Any, dim: int, index: Any) -> Result:
 
 def getitem(call: Call, input: Any, index: Any) -> Result:
     """Pick or slice channels; slice rows and columns, of which none at all may be left."""
-    if not call.out.numel():
-        return replace(call.map(input), dims=None)
-    value, at, items = call.arranger.uncut(call.map(input)), 0, _whole_index(index, input.ndim)
+    value = call.map(input)
+    return _sliced(call, value, _whole_index(index, input.ndim)) if call.out.numel() else replace(value, dims=None)
+
+
+def _sliced(call: Call, value: Map, items: Sequence[Any]) -> Result:
+    value, at = call.arranger.uncut(value), 0
     taken = zip(value.known, (item for item in items if item is not None), strict=False)
     if any(has_positions(dim) and not tokens_of(dim) and item != slice(None) for dim, item in taken):
         value = call.arranger.settled(value)
