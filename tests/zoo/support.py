@@ -7,8 +7,10 @@ and a global vector pass nothing on. Nothing of padviz is used, and no part of t
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,11 +25,12 @@ from tests.torch_calls import tensors_in
 Size = tuple[int, int]
 
 SAME = {
-    "abs", "celu", "clamp", "clamp_max", "clamp_min", "dropout", "dropout1d", "dropout2d", "elu",
+    "abs", "batch_norm", "celu", "clamp", "clamp_max", "clamp_min", "dropout", "dropout1d", "dropout2d", "elu",
     "feature_dropout", "gelu", "group_norm", "hardsigmoid", "hardswish", "hardtanh", "instance_norm", "leaky_relu",
     "local_response_norm", "mish", "prelu", "relu", "relu6", "rrelu", "selu", "sigmoid", "silu", "softplus",
     "tanh", "threshold",
 }  # fmt: skip  # of which a path goes through every position by itself
+# PyTorch 2.13 mixes up positions in the gradient of a batch norm whose output is flattened and transposed.
 MASKED = -50  # what is added to hide a position from attention lies below
 POOLS = {"mean", "sum", "amax", "max", "logsumexp"}
 
@@ -46,6 +49,10 @@ class Reading(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.pooled: list[LastMap] = []
+        self.path: list[str] = []  # of modules that run
+        self.contracted: dict[str, LastMap] = {}  # by module, the factors of a product that was summed over positions
+        self.grids: set[int] = set()  # how many positions convolutions made
+        self.counts: set[int] = set()  # and how many there may be in other tensors
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -53,6 +60,8 @@ class Reading(TorchFunctionMode):
         first = args[0] if args and isinstance(args[0], Tensor) else None
         if first is None or not first.requires_grad:
             return func(*args, **kwargs)
+        if first.ndim == 4:
+            self.counts |= {math.prod(first.shape[d] for d in dims) for dims in _places(first)}
         if name in SAME:
             return first
         if handler := getattr(self, f"on_{name}", None):
@@ -103,6 +112,23 @@ class Reading(TorchFunctionMode):
             return torch.index_select(x, dim, index)
         return x.mean(1, keepdim=True).expand(-1, len(index), *x.shape[2:])
 
+    def on_conv2d(self, *args: Any, **options: Any) -> Tensor:
+        out = functional.conv2d(*args, **options)
+        self.grids.add(math.prod(out.shape[-2:]))
+        return out
+
+    def on_matmul(self, a: Tensor, b: Tensor) -> Tensor:
+        """A product of two maps, which is a vector where it is summed over all positions and has none left."""
+        out, tokens = a @ b, {n + more for n in self.grids - {1} for more in (0, 1)}
+        if not (isinstance(b, Tensor) and b.requires_grad and min(a.ndim, b.ndim) > 2 and a.shape[-1] in tokens):
+            return out
+        if {*out.shape[-2:]} & (tokens | self.counts):
+            return out
+        factors = [each.flatten(0, -3) for each in (a.mT, b)]
+        if self.path and len(factors[0]) == len(factors[1]):
+            self.contracted[self.path[-1]] = LastMap(torch.cat(factors, 2), (1,))
+        return out.detach()
+
     def on_softmax(self, x: Tensor, dim: int = -1, *rest: Any, **options: Any) -> Tensor:
         """Attention that is nearly even, so that no weight falls to zero but those that a mask hides."""
         hidden = x.detach() < MASKED
@@ -112,7 +138,7 @@ class Reading(TorchFunctionMode):
     def on_scaled_dot_product_attention(
         self, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, *rest: Any, **options: Any
     ) -> Tensor:
-        scores = query @ key.transpose(-1, -2)
+        scores = self.on_matmul(query, key.mT)
         if attn_mask is not None:
             scores = scores.masked_fill(~attn_mask if attn_mask.dtype == torch.bool else attn_mask < MASKED, -torch.inf)
         return self.on_softmax(scores) @ value
@@ -150,13 +176,17 @@ class Run:
 
     image: Tensor
     last: list[LastMap]
-    outputs: dict[str, Tensor] = field(default_factory=dict)  # by module name, what it gave last
+    outputs: dict[str, Any] = field(default_factory=dict)  # by module name, what it gave last
+    contracted: dict[str, LastMap] = field(default_factory=dict)
 
     def map_of(self, name: str, shape: Size) -> LastMap | None:
         """The map of a layer: what its module gave, or the last one that was pooled or returned in that shape."""
         module = name if name in self.outputs else re.sub(r"_\d+$", "", name)  # a layer that follows the module in it
-        if module in self.outputs and (one := _shaped(self.outputs[module], shape)):
+        if module in self.contracted and (one := _reshaped(self.contracted[module], shape)):
             return one
+        for given in tensors_in([self.outputs.get(module)])[::-1]:
+            if one := _shaped(given, shape):
+                return one
         return next((one for each in reversed(self.last) if (one := _reshaped(each, shape))), None)
 
     def reads(self, last: LastMap, unit: Size | None, shape: Size) -> NDArray[np.bool_]:
@@ -179,7 +209,7 @@ def _positions_last(last: LastMap, shape: Size) -> Tensor:
 
 
 def _shaped(values: Tensor, shape: Size) -> LastMap | None:
-    if not isinstance(values, Tensor) or not values.requires_grad:
+    if not values.requires_grad:
         return None
     return next((one for dims in _places(values) if (one := _reshaped(LastMap(values, dims), shape))), None)
 
@@ -191,23 +221,26 @@ def _reshaped(last: LastMap, shape: Size) -> LastMap | None:
     return last if sizes == shape or (len(sizes) == 1 and tokens <= sizes[0] <= tokens + 8) else None
 
 
+def _enter(path: list[str], name: str, *args: Any) -> None:
+    path.append(name)
+
+
 def run(module: nn.Module, size: Size, channels: int = 3, seed: int = 0) -> Run:
     """Run a module once on a random image; its weights are overwritten."""
     module = module.eval().double()
     with torch.no_grad():
         _positive(module, seed)
-    outputs: dict[str, Tensor] = {}
+    outputs: dict[str, Any] = {}
+    reading = Reading()
 
-    def keep(name: str) -> Any:
-        def hook(_: nn.Module, __: Any, output: Any) -> None:
-            outputs[name] = output
+    def keep(_: nn.Module, __: Any, output: Any) -> None:
+        outputs[reading.path.pop()] = output
 
-        return hook
-
-    hooks = [each.register_forward_hook(keep(name)) for name, each in module.named_modules()]
+    hooks = []
+    for name, each in module.named_modules():
+        hooks += [each.register_forward_pre_hook(partial(_enter, reading.path, name)), each.register_forward_hook(keep)]
     random = torch.Generator().manual_seed(seed)
     image = torch.rand((1, channels, *size), dtype=torch.float64, generator=random).requires_grad_()
-    reading = Reading()
     try:
         with reading:
             out = module(image)
@@ -215,4 +248,4 @@ def run(module: nn.Module, size: Size, channels: int = 3, seed: int = 0) -> Run:
         for hook in hooks:
             hook.remove()
     returned = [LastMap(each, (2, 3)) for each in tensors_in(out) if each.ndim == 4 and each.requires_grad]
-    return Run(image, [*reading.pooled, *returned], outputs)
+    return Run(image, [*reading.pooled, *returned], outputs, reading.contracted)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from torch import nn
+from torch import Tensor, nn
 
 import padviz
 from tests.zoo import judging
@@ -32,6 +32,26 @@ def test_a_network_read_wrongly_is_found(monkeypatch: pytest.MonkeyPatch) -> Non
         one = judging.judge(lambda: _convolution(5), [(16, 20)])
         assert (one.verdict, "less than its gradient" in one.words) == ("wrong", True)
     assert judging.judge(lambda: _convolution(3), [(16, 20)]).verdict == "support"
+
+
+class Factored(nn.Module):
+    """Attention by factors: what all positions have in common weighs each, and a window is beside it."""
+
+    def __init__(self, kernel: int) -> None:
+        super().__init__()
+        self.conv, self.then = nn.Conv2d(3, 12, 3, 2, 1), nn.Conv2d(4, 4, kernel, 1, kernel // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.conv(x).chunk(3, 1)
+        common = k.flatten(2).softmax(2) @ v.flatten(2).mT
+        return self.then(q * v + (q.flatten(2).mT @ common).mT.unflatten(2, q.shape[2:]))
+
+
+def test_what_all_positions_have_in_common_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert judging.judge(lambda: Factored(3), [(20, 28), (28, 20)]).verdict == "support"
+    wide = padviz.load(Factored(3), size=(20, 28))
+    monkeypatch.setattr(padviz, "load", lambda *args, **options: wide)
+    assert judging.judge(lambda: Factored(1), [(20, 28)]).verdict == "wrong"
 
 
 def test_a_network_that_is_refused_says_why() -> None:
