@@ -33,6 +33,8 @@ def called(tokens: Tensor, mask: Tensor) -> Tensor:
 
 def in_one_window(x: Tensor, attend: Callable[[Tensor, Tensor], Tensor] = written) -> Tensor:
     """Attention in a rolled image that is one window, whose parts do not see each other."""
+    if int(x.shape[2]) not in (24, 16):
+        raise ValueError("another size")  # whose mask would be large
     rows, cols = (torch.arange(n) for n in x.shape[2:])
     sides = ((rows >= x.shape[2] - 3).int() * 2)[:, None] + (cols >= x.shape[3] - 2).int()
     tokens, parts = torch.roll(x, (-3, -2), (2, 3)).flatten(2).mT, sides.flatten()
@@ -40,10 +42,30 @@ def in_one_window(x: Tensor, attend: Callable[[Tensor, Tensor], Tensor] = writte
     return torch.roll(seen.mT.reshape(x.shape), (3, 2), (2, 3))
 
 
+def beside_keys(x: Tensor) -> Tensor:
+    """Attention of all positions to themselves and to one token more."""
+    tokens = x.flatten(2).mT
+    keys = torch.cat([torch.ones(1, 1, 8).to(x), tokens], 1)
+    return functional.scaled_dot_product_attention(tokens, keys, keys).mT.reshape(x.shape)
+
+
+def over_runs(x: Tensor, run: int = 16, token: bool = False) -> Tensor:
+    """Attention of all positions to runs of them, each pooled, as in Next-ViT."""
+    tokens = x.flatten(2)
+    runs = functional.avg_pool1d(tokens, run).tanh().mT
+    keys = torch.cat([torch.ones(1, 1, 8).to(x), runs], 1) if token else runs
+    return functional.scaled_dot_product_attention(tokens.mT, keys, keys).mT.reshape(x.shape)
+
+
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "no token at all": without_a_token,
     "one window that is rolled": in_one_window,
     "one window that is rolled, in a call": lambda x: in_one_window(x, called),
+    "a token beside keys alone": beside_keys,
+    "runs that are pooled": over_runs,
+    "runs of rows that are pooled": lambda x: over_runs(x, 8),
+    "runs beside a token": lambda x: over_runs(x, token=True),
+    "a mean of runs": lambda x: x + functional.avg_pool1d(x.flatten(2), 16).mean(2)[..., None, None],
     "a line that is pooled": lambda x: x + functional.adaptive_avg_pool1d(x.flatten(2), 1)[..., None],
     "columns that are pooled": lambda x: x + functional.adaptive_avg_pool1d(x[0].mT, 1)[None].mT,
 }
@@ -68,15 +90,25 @@ def in_order(tokens: Tensor) -> Tensor:
     return functional.scaled_dot_product_attention(tokens, tokens, tokens, is_causal=True)
 
 
+def runs(x: Tensor) -> Tensor:
+    return functional.avg_pool1d(x.flatten(2), 2)
+
+
 REFUSED: dict[str, Callable[[Tensor], Tensor]] = {
-    "hides positions behind": lambda x: in_order(x.flatten(2).mT),
-    "hides positions by a mask": lambda x: by_heads(x, attn_mask=torch.eye(768, dtype=torch.bool)),
-    "hides positions as padding": lambda x: by_heads(x, key_padding_mask=torch.ones(1, 768, dtype=torch.bool)),
-    "pools to more than one": lambda x: functional.adaptive_avg_pool1d(x.flatten(2), 768),
+    "pools flattened positions, not by runs": lambda x: functional.avg_pool1d(x.flatten(2), 3, 1, 1),
+    "pools runs of positions, and leaves": lambda x: functional.avg_pool1d(x.flatten(2), 5).repeat(1, 1, 6)[..., :768],
+    "mixes runs of positions": lambda x: runs(x).softmax(2).repeat(1, 1, 2),
+    "attends from runs": lambda x: (runs(x).mT @ x.flatten(2)).softmax(2) @ x.flatten(2).mT,
+    "conv1d reads mixed": lambda x: functional.conv1d(runs(x), torch.ones(16, 8, 3).to(x), padding=1),
+    "reshape from": lambda x: runs(x).reshape(1, 16, -1),
+    "hides positions": lambda x: in_order(x.flatten(2).mT),
+    "hides positions from": lambda x: by_heads(x, attn_mask=torch.eye(768, dtype=torch.bool)),
+    "hides positions from each": lambda x: by_heads(x, key_padding_mask=torch.ones(1, 768, dtype=torch.bool)),
+    "adaptive_avg_pool1d reads": lambda x: functional.adaptive_avg_pool1d(x.flatten(2), 768),
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_not_followed_is_refused(name: str) -> None:
-    with pytest.raises(padviz.PadvizError, match="`layer` conv stops before it"):
-        padviz.usage(padviz.load(After(lambda x: x + REFUSED[name](x).mT.reshape(x.shape)), size=SIZES[0]))
+    with pytest.raises(padviz.PadvizError, match=f"{name}.*; `layer` conv stops before it"):
+        padviz.usage(padviz.load(After(lambda x: x + REFUSED[name](x).sum(-1).sum(-1)), size=SIZES[0]))

@@ -21,7 +21,9 @@ from padviz.sources.tracing.axis_labels import (
     Dims,
     alone,
     axis_of,
+    has_parts,
     has_positions,
+    in_runs,
     is_flattened,
     is_image,
     is_mixed,
@@ -197,7 +199,19 @@ def avg_pool(
     if isinstance(kernel_size, tuple) and kernel_size == input.shape[-call.axes :]:
         return call.pool(call.image(input, call.axes)[0])  # F.avg_pool2d(x, x.shape[2:])
     windows = laid(kernel_size, stride or kernel_size, padding, 1, ceil_mode, call.axes)
+    if call.axes < len(call.trace.axes) and is_flattened(call.map(input).known[-1:]):
+        return _in_runs(call, call.map(input), windows[0])
     return over(call, "avgpool", input, windows)
+
+
+def _in_runs(call: Call, value: Map, window: Window) -> Map:
+    """Pool runs of positions that are one dimension, all of them: more than one row may be in a run."""
+    *dims, line = value.known
+    if window != Window(window.kernel, window.kernel) or is_mixed(line) or has_parts(value.known):
+        raise Stuck("pools flattened positions, not by runs of all of them")
+    if call.arranger.rows(value, line) % window.kernel:
+        raise Stuck("pools runs of positions, and leaves some out")
+    return replace(value, dims=(*dims, in_runs(line, window.kernel)))
 
 
 def lp_pool(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal
 
-Part = Literal["whole", "inner", "place", "tokens", "tokens behind"]
+Part = Literal["whole", "inner", "place", "tokens", "tokens behind", "runs"]
 ROLES = ("d", "h", "w")  # of the last axes that an image has
 
 
@@ -24,7 +24,8 @@ class Atom:
     outermost part stays "whole", and its `part` is "inner" otherwise; neighbours in it are `step` rows apart. Once it
     became channels it is a "place" in a block, and of no axis where that was split again. What is `looked` at are
     positions that attention looks at, rather than those that look. Where tokens were put in front of positions, or
-    behind them, they are one `part`, and `beside` the positions themselves.
+    behind them, they are one `part`, and `beside` the positions themselves. So are "runs" of flattened positions, each
+    of which is joined to one: they may be looked at together, but are no image.
     """
 
     axis: str
@@ -35,9 +36,10 @@ class Atom:
     beside: tuple[Atom, ...] = ()
 
     @property
-    def kind(self) -> tuple[str, Part, bool, int]:
+    def kind(self) -> tuple[object, ...]:
         """What it is, however large."""
-        return self.axis, self.part, self.looked, self.step if self.part == "inner" else 1
+        beside = tuple(atom.kind for atom in self.beside)
+        return self.axis, self.part, self.looked, self.step if self.part == "inner" else 1, beside
 
     @property
     def is_plain(self) -> bool:
@@ -133,8 +135,18 @@ def tokens_of(dim: Dim) -> Atom | None:
 
 
 def without_tokens(atoms: Iterable[Atom]) -> list[Atom]:
-    """Put the positions beside tokens in the place of both."""
-    return [each for atom in atoms for each in atom.beside or (atom,)]
+    """Put the positions beside tokens in the place of both, and those of runs in the place of these."""
+    return [each for atom in atoms for each in (without_tokens(atom.beside) if atom.beside else (atom,))]
+
+
+def in_runs(dim: Dim, run: int) -> Dim:
+    """Join runs of so many flattened positions to one each."""
+    return (Atom("t", "runs", size_of(dim) // run, beside=dim),)
+
+
+def has_runs(atoms: Iterable[Atom]) -> bool:
+    """Tell whether there are runs of positions, be it beside tokens."""
+    return any(atom.part == "runs" or has_runs(atom.beside) for atom in atoms)
 
 
 def regrouped(dims: Sequence[Dim], n: int) -> Dim:
@@ -217,7 +229,7 @@ def _taken(left: list[Atom], wanted: int) -> Dim | None:
             return None
         atom = left.pop()
         taken = min(atom.size, wanted // have)
-        if taken < 1 or atom.size % taken:
+        if taken < 1 or atom.size % taken or (atom.beside and taken < atom.size):
             return None
         if taken < atom.size:
             atom, inner = _parted(atom, taken)

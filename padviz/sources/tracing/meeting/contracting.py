@@ -12,6 +12,7 @@ from padviz.sources.tracing.axis_labels import (
     Dims,
     has_parts,
     has_positions,
+    has_runs,
     is_mixed,
     is_positions,
     looked_at,
@@ -106,10 +107,17 @@ def _attended(call: Call, scores: Term, seen: Term, summed: Collection[object], 
     """Attend: scores times values, where every position that looks sees every one that is looked at."""
     like = call.trace.asking.get(scores.value.at, scores.value.at)
     dims = tuple(tuple(atom for atom in dim if atom.size > 1 or not atom.looked) for dim in dims)
+    if has_runs(atom for atom in positions(*dims) if not atom.looked):
+        raise Stuck("attends from runs of positions")
+    call.arranger.taken |= _has_tokens(_atoms(seen, summed)) and not _has_tokens(positions(*dims))
     if not seen.places - {*summed} and not scores.value.windows:
         return Map(dims, call.trace.mix(call.name(), seen.value.at, like))
     lost, windows = _atoms(seen, summed), scores.value.windows
     return replace(mixed(call.arranger, call.name(), seen.value, lost, "attention", like, windows), dims=dims)
+
+
+def _has_tokens(atoms: Iterable[Atom]) -> bool:
+    return any(atom.part.startswith("tokens") for atom in atoms)
 
 
 def _atoms(term: Term, letters: Iterable[object]) -> list[Atom]:

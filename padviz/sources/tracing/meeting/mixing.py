@@ -11,7 +11,7 @@ import numpy as np
 from padviz.axis.operations import Blocks, Op, Window
 from padviz.network.layer import Kind
 from padviz.sources.tracing.arranging import Arranger, Cuts, Map, Stuck
-from padviz.sources.tracing.axis_labels import Atom, Dim, positions, rejoined, without_tokens
+from padviz.sources.tracing.axis_labels import Atom, Dim, has_runs, positions, rejoined, without_tokens
 from padviz.sources.tracing.sizes.rows import bare, over_of
 from padviz.sources.tracing.slices_as_padding import rolled
 from padviz.sources.tracing.trace import Trace
@@ -25,6 +25,8 @@ def mixed(
     Those are its row, its column, both, or the window or the grid that it is in, each of them seen once. The last
     of `windows` may be cut in two, as it is where the image was rolled before: then it is the first and the last.
     """
+    if like is None and has_runs(lost):
+        raise Stuck("mixes runs of positions")
     trace, like = arranger.trace, x.at if like is None else like
     blocks = _blocks_of(trace, x.at, lost)
     at, back = _rolled_on(arranger, x.at, blocks, dict(windows))
