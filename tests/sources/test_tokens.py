@@ -49,6 +49,18 @@ def beside_keys(x: Tensor) -> Tensor:
     return functional.scaled_dot_product_attention(tokens, keys, keys).mT.reshape(x.shape)
 
 
+OUTLOOK = torch.rand(9 * 9, 8) - 0.5
+
+
+def outlook(x: Tensor, stride: int = 2) -> Tensor:
+    """Attention in windows that overlap, by scores that are made of their centres, as in VOLO."""
+    windows = functional.unfold(x, 3, padding=1, stride=stride).unflatten(1, (8, 9)).permute(0, 3, 2, 1)
+    centres = functional.avg_pool2d(x, stride, stride, ceil_mode=True).flatten(2).mT
+    scores = functional.linear(centres, OUTLOOK.to(x)).unflatten(2, (9, 9)).softmax(-1)
+    seen = (scores @ windows).permute(0, 3, 2, 1).flatten(1, 2)
+    return functional.fold(seen, x.shape[2:], 3, padding=1, stride=stride)
+
+
 def over_runs(x: Tensor, run: int = 16, token: bool = False) -> Tensor:
     """Attention of all positions to runs of them, each pooled, as in Next-ViT."""
     tokens = x.flatten(2)
@@ -62,6 +74,8 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "one window that is rolled": in_one_window,
     "one window that is rolled, in a call": lambda x: in_one_window(x, called),
     "a token beside keys alone": beside_keys,
+    "windows that are put back": outlook,
+    "windows that are put back, each position": lambda x: outlook(x, 1),
     "runs that are pooled": over_runs,
     "runs of rows that are pooled": lambda x: over_runs(x, 8),
     "runs beside a token": lambda x: over_runs(x, token=True),
@@ -97,6 +111,9 @@ def runs(x: Tensor) -> Tensor:
 REFUSED: dict[str, Callable[[Tensor], Tensor]] = {
     "pools flattened positions, not by runs": lambda x: functional.avg_pool1d(x.flatten(2), 3, 1, 1),
     "pools runs of positions, and leaves": lambda x: functional.avg_pool1d(x.flatten(2), 5).repeat(1, 1, 6)[..., :768],
+    "puts windows back whose": lambda x: functional.fold(
+        functional.unfold(x, 3, padding=1), (24, 32), 3, padding=1
+    ).flatten(2),
     "mixes runs of positions": lambda x: runs(x).softmax(2).repeat(1, 1, 2),
     "attends from runs": lambda x: (runs(x).mT @ x.flatten(2)).softmax(2) @ x.flatten(2).mT,
     "conv1d reads mixed": lambda x: functional.conv1d(runs(x), torch.ones(16, 8, 3).to(x), padding=1),
@@ -110,5 +127,5 @@ REFUSED: dict[str, Callable[[Tensor], Tensor]] = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_not_followed_is_refused(name: str) -> None:
-    with pytest.raises(padviz.PadvizError, match=f"{name}.*; `layer` conv stops before it"):
+    with pytest.raises(padviz.PadvizError, match=rf"{name}.*; `layer` \w+ stops before it"):
         padviz.usage(padviz.load(After(lambda x: x + REFUSED[name](x).sum(-1).sum(-1)), size=SIZES[0]))

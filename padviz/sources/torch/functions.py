@@ -77,6 +77,7 @@ TABLE: Mapping[str, Handler] = {
     "conv1d": windows.conv1d,
     "convolution": windows.convolution,
     "einsum": mixing.einsum,
+    "fold": windows.fold,
     "getitem": views.getitem,
     "index_select": views.index_select,
     "linear": mixing.linear,

@@ -18,10 +18,12 @@ from padviz.sources.torch.call import Call
 from padviz.sources.torch.merging import pointwise
 from padviz.sources.tracing.arranging import Map, Stuck
 from padviz.sources.tracing.axis_labels import (
+    Atom,
     Dims,
     alone,
     axis_of,
     has_parts,
+    has_places,
     has_positions,
     in_runs,
     is_flattened,
@@ -322,7 +324,32 @@ def unfold(call: Call, input: Any, kernel_size: Any, dilation: Any = 1, padding:
     windows = dict(zip(roles, laid(kernel_size, stride, padding, dilation), strict=True))
     columns = call.arranger.lay(call.name(), "conv", value, windows)
     rows, cols = columns.known[-2:]
-    return replace(columns, dims=(*map(plain, call.out.shape[:2]), rows + cols))
+    taps = prod(window.kernel for window in windows.values())
+    channels = (*plain(call.out.shape[1] // taps), Atom("taps", "place", taps))
+    return replace(columns, dims=(*map(plain, call.out.shape[:1]), channels, rows + cols))
+
+
+def fold(
+    call: Call, input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+) -> Result:
+    """Add up windows where they overlap, whose channels were made of all their places."""
+    value = call.arranger.uncut(call.map(input))
+    *batch, channels, line = value.known
+    if has_places([channels]):
+        raise Stuck("puts windows back whose places have not met")
+    if len(line) != len(call.trace.axes) or not all(atom.is_axis for atom in line):
+        raise Stuck("puts back what is no line of windows")
+    value, roles = call.arranger.image(replace(value, dims=(*batch, channels, *((atom,) for atom in line))), -2)
+    figures = zip(*(each(number, 2) for number in (kernel_size, stride, dilation, padding, output_size)), strict=True)
+    ops = {}
+    for role, (kernel, step, apart, pads, wanted) in zip(roles, figures, strict=True):
+        n = call.trace.rows(value.at, call.trace.axes[role])
+        more = wanted + 2 * pads - (n - 1) * step - apart * (kernel - 1) - 1
+        if not 0 <= more < step:
+            raise Stuck("puts windows back into an image of another size")
+        ops[role] = Transposed(kernel, step, apart, (pads, pads), more)
+    folded = call.arranger.lay(call.name(), "convtranspose", value, ops)
+    return replace(folded, dims=(*batch, plain(call.out.shape[-3]), *folded.known[-2:]))
 
 
 def repeat_interleave(
