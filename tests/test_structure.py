@@ -83,7 +83,7 @@ def house(folder: Path, **files: str) -> Path:
         "from ..sources import load",
         "from importlib import import_module\nimport_module('padviz.sources')",
         "import importlib\nimportlib.import_module(f'padviz.sources.{1}')",
-        "__import__('padviz.figures.heatmap')",
+        "__import__('padviz.figures.maps.heatmap')",
     ],
 )
 def test_an_import_that_runs_up_is_found(line: str, tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ from padviz.counting.coverage import coverage
 from padviz.engine.limbs import to_ints
 from padviz.exports.cards import FIGURES, card
 from padviz.exports.record import records, result_of
-from padviz.figures import panels
-from padviz.figures.heatmap import heatmap
+from padviz.figures.maps import panels
+from padviz.figures.maps.heatmap import heatmap
 from padviz.figures.windows import field_boxes, ledger_bars
 from padviz.geometry.one_layer import illustrate
 from padviz.geometry.receptive_fields import fields_of_units

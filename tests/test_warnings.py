@@ -14,7 +14,7 @@ from padviz.engine.limbs import to_limbs
 WARN = "import warnings\nwarnings.warn('old', DeprecationWarning)"
 
 
-@pytest.mark.parametrize("module", ["padviz", "padviz.figures.heatmap", "padviz.sources.torch.load"])
+@pytest.mark.parametrize("module", ["padviz", "padviz.figures.maps.heatmap", "padviz.sources.torch.load"])
 def test_a_warning_that_padviz_raises_is_an_error(module: str) -> None:
     with pytest.raises(DeprecationWarning, match="old"):
         exec(WARN, {"__name__": module})

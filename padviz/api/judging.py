@@ -86,7 +86,7 @@ def audit(
     tried = _tried(network, weights, judged, images) if images else None
 
     def draw(cmap: str | None = None) -> Figure:
-        from padviz.figures import panels
+        from padviz.figures.maps import panels
 
         return panels.compared(examine(wanted, size, layer, heads, DRAWN).maps, "remedy", "share", cmap)
 

@@ -82,7 +82,7 @@ def usage(
     59303702250160
     """
     from padviz.counting.usage import usage
-    from padviz.figures import heatmap
+    from padviz.figures.maps import heatmap
     from padviz.reports.maps import usage as reports
 
     wanted, pixels = asked(network, size, same=same)
@@ -132,7 +132,7 @@ def coverage(
     (81, 25, 81)
     """
     from padviz.counting.coverage import coverages
-    from padviz.figures import heatmap, panels
+    from padviz.figures.maps import heatmap, panels
     from padviz.network.targets import names_of
     from padviz.reports.maps.coverage import coverage
 
@@ -185,7 +185,7 @@ def compare(
     (['zero', 'reflect'], True)
     """
     from padviz.counting.usage import usages
-    from padviz.figures import panels
+    from padviz.figures.maps import panels
     from padviz.reports.maps import usage as reports
 
     given = {"model": _several(network), "size": _several(size), "padding": _several(padding), "layer": _several(layer)}

@@ -184,7 +184,7 @@ def taps(
            [42, 49, 49],
            [42, 49, 49]])
     """
-    from padviz.figures import panels
+    from padviz.figures.maps import panels
     from padviz.geometry.tap_exposure import tap_exposure
     from padviz.reports.windows.taps import report_of
 

@@ -81,7 +81,7 @@ def command(
     tried = _tried(models[0], weights, first, images) if images else None
 
     def draw() -> Any:
-        from padviz.figures import panels
+        from padviz.figures.maps import panels
 
         return panels.compared(examined.maps, "remedy", "share")
 

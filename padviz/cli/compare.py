@@ -44,8 +44,8 @@ def command(
       padviz compare vgg19 --size 128 --padding zero,reflect,symmetric,partial
       padviz compare resnet50 --size 64,128,224
     """
-    from padviz.figures import panels
     from padviz.figures.canvas import save
+    from padviz.figures.maps import panels
     from padviz.reports.maps import usage as reports
 
     if (model is None) != bool(models):

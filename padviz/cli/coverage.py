@@ -58,9 +58,9 @@ def command(
 
 
 def _write(maps: tuple[CountMap, ...], path: Path, cmap: str | None) -> None:
-    from padviz.figures import panels
     from padviz.figures.canvas import save
-    from padviz.figures.heatmap import heatmap
+    from padviz.figures.maps import panels
+    from padviz.figures.maps.heatmap import heatmap
     from padviz.reports.counts import write_counts
 
     if path.suffix.lower() in COUNTS:

@@ -26,7 +26,7 @@ def command(model: str, size: Pixels | None, padding: str | None, same: bool, la
     Example:
       padviz taps resnet50 --size 224
     """
-    from padviz.figures import panels
+    from padviz.figures.maps import panels
     from padviz.geometry.tap_exposure import tap_exposure
     from padviz.network.targets import cut
     from padviz.reports.windows.taps import report_of

@@ -41,7 +41,7 @@ def command(
     """
     from padviz.counting.usage import usage
     from padviz.figures.canvas import save
-    from padviz.figures.heatmap import heatmap
+    from padviz.figures.maps.heatmap import heatmap
     from padviz.reports.counts import write_counts
     from padviz.reports.maps import usage as reports
 

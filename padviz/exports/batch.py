@@ -21,9 +21,9 @@ from padviz.errors import OptionError, PadvizError, let_through
 from padviz.exports.items import Item
 from padviz.exports.record import THUMBS, is_whole, read_record, record_of
 from padviz.exports.render import Rendered, rendered
-from padviz.figures.bare import write_bare, write_thumbnail
 from padviz.figures.canvas import save
 from padviz.figures.colours import CMAP, colour_map
+from padviz.figures.maps.bare import write_bare, write_thumbnail
 from padviz.files.atomic import PREFIX, alone, staged, sweep
 from padviz.reports.counts import write_counts
 from padviz.version import __version__

@@ -14,8 +14,8 @@ from padviz.counting.usage import usage, usages
 from padviz.errors import DescriptionError, PadvizError
 from padviz.exports.items import Item
 from padviz.exports.manifest import DECLARED
-from padviz.figures import panels
-from padviz.figures.heatmap import heatmap
+from padviz.figures.maps import panels
+from padviz.figures.maps.heatmap import heatmap
 from padviz.figures.windows import kernel_cells, ledger_bars
 from padviz.geometry.ledger import ledger
 from padviz.geometry.one_layer import illustrate

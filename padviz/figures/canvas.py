@@ -133,10 +133,12 @@ def axes_at(figure: Figure, x: float, y: float, wide: float, high: float) -> Axe
     return figure.add_axes((x / width, 1 - (y + high) / height, wide / width, high / height))
 
 
-def text_at(figure: Figure, x: float, y: float, text: str, size: float = SMALL, colour: str = "black") -> None:
+def text_at(
+    figure: Figure, x: float, y: float, text: str, size: float = SMALL, colour: str = "black", **look: Any
+) -> None:
     """Write a text that begins at (x, y), in screen pixels from the upper left corner, on its baseline."""
     width, height = (round(n) for n in figure.get_size_inches() * DPI)
-    figure.text(x / width, 1 - y / height, text, fontsize=size, color=colour)
+    figure.text(x / width, 1 - y / height, text, fontsize=size, color=colour, **look)
 
 
 def headline(figure: Figure, title: str, line: str, more: str = "") -> None:

@@ -14,7 +14,7 @@ from padviz.figures.canvas import DPI, LARGE, MEDIUM, SMALL, new_figure, text_at
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-EDGE, BETWEEN = 28, 26  # screen pixels around a page, and between boxes
+EDGE, BETWEEN = 24, 22  # screen pixels around a page, and between boxes
 WIDE, HIGH, ROW = 1240, 660, 60  # screen pixels that boxes may take together, and more of them down for each row
 LEAST = 480  # screen pixels of a line of text, at least
 PITCH = 1.45  # of a line of text, over its height
@@ -83,7 +83,7 @@ def grid(count: int, aspect: float, extra: tuple[float, float] = (0, 0), most: f
     that fill their last row are taken.
 
     >>> grid(4, 1.0), grid(4, 5.0), grid(4, 0.2), grid(5, 1.0)
-    ((2, 377.0), (1, 1027.5), (4, 144.0), (5, 227.2))
+    ((2, 379.0), (1, 1042.5), (4, 144.0), (5, 230.4))
     """
 
     def wide(columns: int) -> float:

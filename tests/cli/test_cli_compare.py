@@ -13,7 +13,7 @@ from PIL import Image
 
 import padviz
 from padviz.errors import PadvizError
-from padviz.figures import panels
+from padviz.figures.maps import panels
 from tests.cli.test_cli import run, told
 from tests.figures.kinds import clipped
 

@@ -16,7 +16,7 @@ from padviz.axis.operations import taps_of
 from padviz.axis.resize import Resize
 from padviz.counting.walking.tiling import Tiling
 from padviz.errors import SizeError
-from padviz.figures.views import LEAST, block_of
+from padviz.figures.maps.views import LEAST, block_of
 from padviz.geometry.reaching.near_padding import near_padding
 from padviz.network.graph import backward
 from padviz.network.network import MOST_TAPS

@@ -105,6 +105,7 @@ def dead(figure: Figure) -> float:
     margin = MARGIN * figure.dpi / DPI
     free = np.ones((height, width), bool)
     boxes = [text.get_window_extent() for text in texts(figure)]
+    boxes += [artist.get_window_extent() for artist in figure.artists]
     boxes += [box for ax in figure.axes if (box := ax.get_tightbbox()) is not None]
     for box in boxes:
         x0, x1 = max(int(box.x0 - margin), 0), max(int(box.x1 + margin), 0)
@@ -116,8 +117,7 @@ def dead(figure: Figure) -> float:
 def last_ticks(figure: Figure, size: Size) -> Iterator[str]:
     """Axes that have ticks of pixels, of which the last is not the last pixel."""
     for ax in figure.axes:
-        for label, axis, n in ((ax.get_xlabel(), ax.xaxis, size[1]), (ax.get_ylabel(), ax.yaxis, size[0])):
-            if label.startswith(("row (pixels", "column (pixels")):
-                ticks = [tick.get_text() for tick in axis.get_ticklabels()]
-                if ticks[-1] != str(n - 1):
-                    yield f"{label}: {ticks}"
+        for axis, n in ((ax.xaxis, size[1]), (ax.yaxis, size[0])):
+            ticks = [tick.get_text() for tick in axis.get_ticklabels()] if ax.images else []
+            if ticks and ticks[-1] != str(n - 1):
+                yield f"{ax}: {ticks}"

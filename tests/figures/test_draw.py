@@ -16,10 +16,11 @@ from PIL import Image
 import padviz
 from padviz.counting.coverage import coverages
 from padviz.cutting.plan import globals_of, plan_tiles
-from padviz.figures import canvas, colours, panels
-from padviz.figures.bare import write_bare, write_thumbnail
+from padviz.figures import canvas, colours
 from padviz.figures.canvas import png
-from padviz.figures.heatmap import heatmap
+from padviz.figures.maps import panels
+from padviz.figures.maps.bare import write_bare, write_thumbnail
+from padviz.figures.maps.heatmap import heatmap
 from padviz.figures.windows import field_boxes, kernel_cells, ledger_bars
 from padviz.figures.windows.tiles import of, tiles
 from padviz.geometry.one_layer import illustrate

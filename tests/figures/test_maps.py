@@ -17,11 +17,11 @@ import padviz
 from padviz.counting.coverage import coverages
 from padviz.counting.walking.tiling import Tiling
 from padviz.errors import PadvizError
-from padviz.figures import panels
 from padviz.figures.canvas import png
-from padviz.figures.heatmap import caption, heatmap
-from padviz.figures.scales import scientific
-from padviz.figures.views import Along, View, block_of, smooth, view_of, views_of, words_of
+from padviz.figures.maps import panels
+from padviz.figures.maps.heatmap import caption, heatmap
+from padviz.figures.maps.scales import scientific
+from padviz.figures.maps.views import Along, View, block_of, smooth, view_of, views_of, words_of
 from padviz.sources.toml.build import parse
 from tests.figures.kinds import clipped, texts
 
@@ -79,7 +79,7 @@ def test_titles_say_what_is_found() -> None:
 @pytest.mark.parametrize("sides", [(64, 64), (64, 96), (96, 64)])
 def test_a_map_that_is_all_starved_has_the_colours_of_what_there_is(sides: tuple[int, int]) -> None:
     counts = padviz.usage("resnet50", (sides[0] // 2, sides[1] // 2)).value
-    share = heatmap(counts).axes[4].images[0]
+    share = heatmap(counts).axes[2].images[0]
     values = counts.share()
     assert (share.norm.vmin, share.norm.vmax) == (values.min(), values.max())
     assert type(share.norm).__name__ == "LogNorm"
@@ -87,7 +87,7 @@ def test_a_map_that_is_all_starved_has_the_colours_of_what_there_is(sides: tuple
 
 def test_rims_are_marked_where_they_end() -> None:
     counts = padviz.usage("resnet50", (224, 320)).value
-    ax = heatmap(counts).axes[4]
+    ax = heatmap(counts).axes[2]
     rim = counts.rims[0]  # type: ignore[index]
     lines = sorted(
         float(np.ravel(line.get_ydata())[0]) for line in ax.lines if len(set(np.ravel(line.get_ydata()))) == 1

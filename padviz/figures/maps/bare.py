@@ -10,7 +10,7 @@ import numpy as np
 from padviz.counting.count_map import CountMap
 from padviz.counting.walking.tiling import Tiling
 from padviz.errors import SizeError
-from padviz.figures.scales import COUNTS
+from padviz.figures.maps.scales import COUNTS
 from padviz.files.atomic import aside
 
 MOST_PIXELS = 1 << 29  # of a picture

@@ -15,10 +15,10 @@ from padviz.counting.shares.summary import percent
 from padviz.errors import PadvizError
 from padviz.figures.canvas import DPI, SMALL, axes_at, check_axes, sampling, short_name, shortened
 from padviz.figures.colours import POOLED, UNEVEN, ink
-from padviz.figures.heatmap import fairness
 from padviz.figures.layout import BETWEEN, WIDE, Box, grid, page, text_width, wrapped
-from padviz.figures.scales import COUNTS, FAIR, Scale, colour_bar, scientific
-from padviz.figures.views import View, put_breaks, views_of, words_of
+from padviz.figures.maps.heatmap import fairness
+from padviz.figures.maps.scales import COUNTS, FAIR, Scale, colour_bar, scientific
+from padviz.figures.maps.views import View, put_breaks, views_of, words_of
 from padviz.geometry.tap_exposure import TapExposure
 from padviz.network.rewrites import padding_in_words
 

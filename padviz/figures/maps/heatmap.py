@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import Rim, Target, percent, unit_text
-from padviz.figures import signal
 from padviz.figures.canvas import MEDIUM, SMALL, axes_at, shortened, text_at
-from padviz.figures.colours import STARVED, ink
+from padviz.figures.colours import ink
 from padviz.figures.layout import Box, page
-from padviz.figures.scales import COUNTS, Scale, all_starved, colour_bar, scientific, share_scale
-from padviz.figures.views import View, put_breaks, put_ticks, smooth, view_of, words_of
+from padviz.figures.maps import signal
+from padviz.figures.maps.profiles import profile
+from padviz.figures.maps.scales import COUNTS, Scale, all_starved, colour_bar, scientific, share_scale
+from padviz.figures.maps.views import View, put_breaks, put_ticks, smooth, view_of, words_of
 from padviz.network.network import Size
 from padviz.network.rewrites import padding_in_words
 
@@ -27,9 +28,8 @@ if TYPE_CHECKING:
 NUMBERED = 16  # maps up to this many rows and columns have their counts written in the cells
 ALONE, PAIRED, STACKED, LEAST = 560, 440, 900, 100  # screen pixels of the longer side, about; of the shorter, at least
 PROFILE, GAP, BAR = 54, 8, 13
-LEFT, RIGHT, BELOW = 56, 66, 44  # screen pixels around a map: ticks and their labels
+LEFT, RIGHT, PERCENT, BELOW = 66, 66, 46, 44  # screen pixels around a map: ticks and their labels
 WIDE = 1.7  # width over height, from where on maps stand below one another
-HALF = 0.5  # of a fair share: less is starved
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,9 @@ def caption(counts: CountMap, scale: str | None = None) -> tuple[str, list[str]]
         line += " · mean pooling"
     if counts.full is None and counts.share_reason:
         return title, [line, f"counts alone: {shortened(counts.share_reason, 200)}"]
+    if scale != "counts" and all_starved(counts):
+        why = "no pixel gets half of what it would get far from all borders: colours run over the range there is"
+        return title, [line, why]
     return title, [line]
 
 
@@ -175,7 +178,7 @@ def _label(part: Part) -> str:
 def _box(part: Part, cmap: str | None, longest: float, named: bool) -> Box:
     """Lay out a map: its profiles above it and on its right, then its bar."""
     high, wide = _size(part.view, longest)
-    right = GAP + PROFILE + GAP + BAR + RIGHT
+    right = GAP + PROFILE + GAP + BAR + (RIGHT if part.scale.share else PERCENT)
     draw = partial(_draw, part, cmap, (wide, high), named)
     return Box(wide, high, draw, _label(part), left=LEFT, right=right, above=PROFILE + GAP, below=BELOW)
 
@@ -187,22 +190,19 @@ def _draw(
     main = axes_at(fig, x, y, wide, high)
     image = _image(main, part, cmap)
     if named:
-        main.set_xlabel(f"column ({_place(part.counts)})", fontsize=SMALL)
-        main.set_ylabel(f"row ({_place(part.counts)})", fontsize=SMALL)
+        place = "pixels" if part.counts.full is None else "units"
+        text_at(fig, x + wide / 2, y + high + 38, f"column ({place})", ha="center")
+        text_at(fig, x - LEFT + 8, y + high / 2, f"row ({place})", ha="center", va="center", rotation=90)
     _mark(main, part)
     _profiles(fig, part, (x, y), size)
     bar = axes_at(fig, x + wide + GAP + PROFILE + GAP, y, BAR, high)
     colour_bar(fig, image, part.scale, bar)
 
 
-def _place(counts: CountMap) -> str:
-    return "pixels" if counts.full is None else "units"
-
-
 def _size(view: View, longest: float) -> Size:
     """Size a heat map in screen pixels, (height, width): whole ones for every cell along the longer side.
 
-    >>> from padviz.figures.views import Along
+    >>> from padviz.figures.maps.views import Along
     >>> [_size(View(*(Along(n, (range(n),)),) * 2), 450) for n in (32, 224, 512)]
     [(448, 448), (448, 448), (512, 512)]
     """
@@ -274,11 +274,12 @@ def _profiles(figure: Figure, part: Part, corner: tuple[float, float], size: tup
     """Draw the values along the centre row above the map, and along the centre column on its right."""
     (x, y), (wide, high), view = corner, size, part.view
     row, col = (n // 2 for n in part.counts.shape)
-    above = axes_at(figure, x, y - GAP - PROFILE, wide, PROFILE)
-    _profile(above, part.values[view.down.cell(row)], part.scale, upright=True)
-    beside = axes_at(figure, x + wide + GAP, y, PROFILE, high)
-    _profile(beside, part.values[:, view.across.cell(col)], part.scale, upright=False)
-    text_at(figure, x, y - GAP - PROFILE + 9, _means_in_words("row", row, view.down.block, view.down.period))
+    above, beside = (x, y - GAP - PROFILE, wide, PROFILE), (x + wide + GAP, y, PROFILE, high)
+    profile(figure, part.values[view.down.cell(row)], part.scale, above, upright=True)
+    profile(figure, part.values[:, view.across.cell(col)], part.scale, beside, upright=False)
+    text_at(
+        figure, x + wide + GAP, y - GAP - PROFILE / 2, _means_in_words("row", row, view.down.block, view.down.period)
+    )
     words = _means_in_words("col", col, view.across.block, view.across.period)
     text_at(figure, x + wide + GAP, y + high + 38, words)
 
@@ -292,23 +293,3 @@ def _means_in_words(what: str, at: int, block: int, period: int) -> str:
     if block > 1:
         return f"{what}s {at // block * block}–{(at // block + 1) * block - 1}"
     return f"{what} {at}" + (" ± " + str(period // 2) if period > 1 else "")
-
-
-def _profile(ax: Axes, values: NDArray[np.float64], scale: Scale, upright: bool) -> None:
-    """Draw values as a line; what is starved is filled, and half of a fair share is a dotted line."""
-    at, shown = np.arange(len(values)), np.minimum(values, scale.most)
-    edges, ends = np.repeat(np.arange(len(values) + 1) - 0.5, 2)[1:-1], np.repeat(shown, 2)
-    low, high = (scale.least, scale.most) if scale.least else (0.0, 1.05 * scale.most)
-    line = (edges, ends) if upright else (ends, edges)
-    fill = ax.fill_between if upright else ax.fill_betweenx
-    fill(edges, low, np.nan_to_num(ends, nan=low), color="0.88", lw=0)
-    if scale.colours_diverge:
-        fill(edges, low, ends, where=ends < HALF, color=STARVED, alpha=0.6, lw=0)
-        (ax.axhline if upright else ax.axvline)(HALF, color="0.4", lw=0.7, ls=":")
-    ax.plot(*line, color="0.25", lw=0.9)
-    (ax.set_ylim if upright else ax.set_xlim)(low, high)
-    if upright:
-        ax.set_xlim(-0.5, len(at) - 0.5)
-    else:
-        ax.set_ylim(len(at) - 0.5, -0.5)
-    ax.axis("off")
