@@ -22,7 +22,10 @@ from tests.sweeps import SLOW
 SEED = os.environ.get("SEED", "1")
 SIGNALS = 10
 # They need a browser, a module, what is not known, a signal, or folders of labels.
-UNTRIED = ("--open", "--weights", "--allow-modules", "--neutral", "--input", "--shape", "--chunk", "--images")
+UNTRIED = {
+    *("--open", "--serve", "--weights", "--allow-modules", "--images"),
+    *("--neutral", "--input", "--shape", "--chunk"),
+}
 
 
 @pytest.mark.parametrize("kind", FUZZED)

@@ -18,6 +18,7 @@ TERMINAL = {
     "o",
     "overwrite",
     "open_",
+    "serve",
     "check",
     "cmap",
     "no_picture",
