@@ -49,6 +49,26 @@ def one(task: Task, arm: Arm, seed: int, path: Path, extent: Extent) -> Run:
     return Run(task.name, arm.name, seed, *judged(found))
 
 
+def export(path: Path, folder: Path, extent: Extent) -> None:
+    """Write COCO's two files of what the detector finds that has zeros and has seen no digit near the border."""
+    task = next(task for task in TASKS if task.inside)
+    net = trained(task, ARMS[0], 0, seen_in(path, task.size, task.inside, 0, extent.images), extent.steps)
+    scenes = found_in(net, unseen(path, task.size, 0, extent.test), task.stride)
+    images = [{"id": k, "width": int(w), "height": int(h)} for k, (h, w) in enumerate(scenes.sizes)]
+    objects, found = (
+        [{"image_id": int(k), "category_id": 1, "bbox": box.tolist()} for k, box in zip(of.image, of.box, strict=True)]
+        for of in (scenes.objects, scenes.detections)
+    )
+    results = [row | {"score": float(score)} for row, score in zip(found, scenes.detections.score, strict=True)]
+    annotations = [
+        row | {"id": k, "iscrowd": 0, "area": row["bbox"][2] * row["bbox"][3]} for k, row in enumerate(objects, 1)
+    ]
+    instances = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "digit"}]}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "instances.json").write_text(json.dumps(instances))
+    (folder / "results.json").write_text(json.dumps(results))
+
+
 def table(runs: Sequence[Run]) -> str:
     """The results as Markdown, with the deck's beside."""
     rings = [f"AP .5, outer {RINGS[0]} px", f"{RINGS[0]} to {RINGS[1]} px", "inside"]
@@ -102,6 +122,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     options.add_argument("--runs", type=Path, help="a file that keeps the runs that are done, and whose are not redone")
     options.add_argument("--jobs", type=int, default=-1, help="processes; one for each core by default")
     options.add_argument("-o", "--output", type=Path, help="where the picture goes")
+    options.add_argument("--coco", type=Path, help="a folder for COCO's two files of one detector")
     options.add_argument("--readme", type=Path, help="a file in which the table is renewed, between its two marks")
     asked = options.parse_args(arguments)
     for named, known in ((asked.tasks, TASKS), (asked.arms, ARMS)):
@@ -154,6 +175,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(table(runs))
     if asked.readme:
         renew(asked.readme, f"{table(runs)}\n\n{asked.seeds} seeds; means with their 95 % intervals.")
+    if asked.coco:
+        export(asked.digits, asked.coco, extent)
     if asked.output:
         from detector_figure import draw
 

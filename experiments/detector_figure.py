@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 COLOURS = {"zero": "0.35", "reflect": "#c22f2f", "symmetric": "#d97706", "partial": "#3b8f3b", "circular": "#2f62b5"}
 LARGER = "#8a5fb0"
 WHERE = ("outer 8", "8 to 16", "inside")
-PANEL, HIGH, GAP, LEFT, TOP = 150, 190, 22, 70, 120  # screen pixels
+PANEL, HIGH, GAP, LEFT, TOP = 170, 190, 24, 70, 110  # screen pixels
 SLID = TASKS[3]  # the task whose detectors look at a sliding frame
 SCENES, MADE, STEP, FARTHEST = 100, 300, 4, 48  # frames that slide, by how many px, up to what distance
 SHOWN = (4, 12, 40)  # px from the border, of the frames that are drawn
@@ -33,11 +33,9 @@ Groups = Sequence[tuple[str, str, Sequence[Run]]]
 def draw(groups: Groups, path: Path, output: Path, extent: Extent) -> None:
     """Draw the precision by ring of each task, one frame that slides, and the mean score of a digit in it."""
     names = list(dict.fromkeys(task for task, _, _ in groups))
-    figure = new_figure(LEFT + max(len(names), 4) * (PANEL + GAP) + 100, TOP + 2 * HIGH + 170)
-    line = "Small detectors of digits, trained from scratch; AP at an overlap of .5, means of seeds with 95 % intervals"
-    headline(
-        figure, "Mirror padding helps where objects near the border are rare in training, and costs where not", line
-    )
+    figure = new_figure(LEFT + max(len(names), 4) * (PANEL + GAP) + 100, TOP + 2 * HIGH + 150)
+    line = "It costs where digits are anywhere. Small detectors: AP at an overlap of .5, means with 95 % intervals"
+    headline(figure, "Mirror padding helps where the training has no digit near the border", line)
     for k, name in enumerate(names):
         ax = axes_at(figure, LEFT + k * (PANEL + GAP), TOP, PANEL, HIGH)
         by_ring(ax, [(arm, runs) for task, arm, runs in groups if task == name])
@@ -52,11 +50,11 @@ def draw(groups: Groups, path: Path, output: Path, extent: Extent) -> None:
     }
     tall, at = scenes_to_slide(path)
     scores = {name: slid(net, tall, at) for name, net in nets.items()}
-    high = TOP + HIGH + 90
+    high = TOP + HIGH + 110
     for k, away in enumerate(SHOWN):
         ax = axes_at(figure, LEFT + k * (PANEL + GAP), high, PANEL, PANEL)
         frame(ax, tall, at, scores, away)
-    by_distance(axes_at(figure, LEFT + 3 * (PANEL + GAP) + 20, high, PANEL + 60, PANEL), scores)
+    by_distance(axes_at(figure, LEFT + 3 * (PANEL + GAP) + 20, high, PANEL + 40, PANEL), scores)
     save(figure, output)
 
 
@@ -124,6 +122,6 @@ def by_distance(ax: Axes, scores: dict[str, NDArray[Any]]) -> None:
     ax.set_ylim(0, 100)
     ax.tick_params(labelsize=SMALL)
     ax.set_xlabel("digit's distance from the border, px", fontsize=SMALL)
-    ax.set_title(f"score of a digit, mean of {values.shape[1]} scenes, %", fontsize=SMALL, loc="left")
+    ax.set_title(f"mean score of {values.shape[1]} digits, %", fontsize=SMALL, loc="left")
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(fontsize=SMALL, frameon=False, loc="lower right")

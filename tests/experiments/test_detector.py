@@ -40,7 +40,9 @@ def test_two_arms_are_trained_and_make_a_table(
     readme.write_text("before\n<!-- detector -->\nold\n<!-- /detector -->\nafter\n")
     asked = [str(digits()), "--seeds", "1", "--steps", "8", "--jobs", "1", "--runs", str(kept)]
     asked += ["--tasks", "stride 4, rim unseen", "--arms", "zero;reflect"]
-    experiment[""].main([*asked, "-o", str(tmp_path / "d.png"), "--readme", str(readme)])
+    experiment[""].main([*asked, "-o", str(tmp_path / "d.png"), "--readme", str(readme), "--coco", str(tmp_path)])
+    (ring,) = padviz.rings(tmp_path / "instances.json", tmp_path / "results.json", rings=1, iou=[0.2, 0.5, 0.75])
+    assert [100 * ring.ap[name].value for name in ("20", "50", "75")] == pytest.approx(experiment[""].kept(kept)[0].ap)
     runs = experiment[""].kept(kept)
     assert [(run.task, run.arm) for run in runs] == [("stride 4, rim unseen", arm) for arm in ("zero", "reflect")]
     assert all(0 <= value <= 100 for run in runs for value in run.ap + run.rings)
