@@ -69,8 +69,8 @@ def test_titles_say_what_is_found() -> None:
     titles = {
         ("resnet50", 224, None): "ResNet-50, 224 × 224: the outer 14 px above and left and 34 px below and right get",
         ("resnet50", 32, None): "ResNet-50, 32 × 32: all starved, spread 102-fold",
-        ("resnet50", 225, "replicate"): "ResNet-50, 225 × 225: the outer 8 px on all sides get more than one and a",
-        ("vgg11", 224, "circular"): "VGG-11, 224 × 224: no pixel gets less than half of a fair share",
+        ("resnet50", 225, "replicate"): "ResNet-50, 225 × 225: the outer 8 px on all sides get more than 3/2 of",
+        ("vgg11", 224, "circular"): "VGG-11, 224 × 224: no pixel gets less than half its fair share",
     }
     for (network, size, padding), title in titles.items():
         assert caption(padviz.usage(network, size, padding).value)[0].startswith(title)
@@ -249,7 +249,7 @@ def test_a_panel_has_the_proportions_of_its_map_whatever_blocks_it_is_drawn_in()
 
 def test_coverage_says_where_the_fewest_paths_start_at_pixels() -> None:
     maps = coverages(padviz.load("vgg19"), 224, layers=["features.4", "features.36"])
-    assert "down to 26.3 % of the paths to units of features.36 start at pixels" in said(panels.strip(maps))
+    assert "down to 26.3 % of the paths start at real pixels, in features.36" in said(panels.strip(maps))
 
 
 def test_ticks_are_the_first_the_quarters_and_the_last() -> None:

@@ -111,26 +111,28 @@ def caption(counts: CountMap, scale: str | None = None) -> tuple[str, list[str]]
 
 
 def found(counts: CountMap) -> str:
-    """Say who gets less than half of a fair share, or else who gets too much.
+    """Say who gets less than half their fair share, or else who gets too much.
 
     >>> import padviz
     >>> found(padviz.usage("resnet50", 224))
-    'the outer 14 px above and left and 34 px below and right get less than half of a fair share'
+    'the outer 14 px above and left and 34 px below and right get less than half their fair share'
     >>> found(padviz.usage("resnet50", 32))
     'all starved, spread 102-fold'
     """
-    if counts.full is not None or counts.share_reason:
+    if counts.full is not None:
+        return f"down to {percent(counts.min / counts.full)} of the paths start at real pixels"
+    if counts.share_reason:
         return ""
     figures, (starved, overused) = counts.shares.figures(), counts.rims or (None, None)
     if all_starved(counts):
         return f"all starved, spread {figures.most / figures.least:,.0f}-fold" if figures.least else "all starved"
     if starved and any(starved.depths):
-        return f"{starved.words} get less than half of a fair share"
+        return f"{starved.words} get less than half their fair share"
     if figures.starved:
-        return f"{percent(figures.starved)} of the pixels get less than half of a fair share"
+        return f"{percent(figures.starved)} of the pixels get less than half their fair share"
     if overused and any(overused.depths):
-        return f"{overused.words} get more than one and a half of a fair share"
-    return "no pixel gets less than half of a fair share"
+        return f"{overused.words} get more than 3/2 of their fair share"
+    return "no pixel gets less than half its fair share"
 
 
 def fairness(counts: CountMap) -> str:

@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.counting.count_map import CountMap
-from padviz.counting.shares.summary import percent
 from padviz.errors import PadvizError
 from padviz.figures.canvas import DPI, SMALL, axes_at, check_axes, sampling, short_name, shortened
 from padviz.figures.colours import POOLED, UNEVEN, ink
 from padviz.figures.layout import BETWEEN, WIDE, Box, grid, page, text_width, wrapped
-from padviz.figures.maps.heatmap import fairness
+from padviz.figures.maps.heatmap import fairness, found
 from padviz.figures.maps.scales import COUNTS, FAIR, Scale, colour_bar, scientific
 from padviz.figures.maps.views import View, put_breaks, views_of, words_of
 from padviz.geometry.tap_exposure import TapExposure
@@ -56,11 +55,9 @@ def strip(maps: Sequence[CountMap], cmap: str | None = None) -> Figure:
 
 
 def _thinnest(maps: Sequence[CountMap]) -> str:
-    """Say where the fewest paths start at real pixels."""
-    shares = [count_map.min / count_map.full for count_map in maps if count_map.full]
-    least = maps[int(np.argmin(shares))]
-    layer = shortened(str(least.target.layer), 40)
-    return f"down to {percent(min(shares))} of the paths to units of {layer} start at pixels"
+    """Say of which layer the fewest paths start at real pixels."""
+    least = min(maps, key=lambda count_map: count_map.min / count_map.full if count_map.full else 1.0)
+    return f"{found(least)}, in {shortened(str(least.target.layer), 40)}"
 
 
 def compared(
@@ -83,7 +80,8 @@ def compared(
         if isinstance(outcome, PadvizError):
             panels.append(Panel(short_name(name), "0.4", f"cannot run: {outcome.where}: {outcome.what}"))
         else:
-            panels.append(_panel(name, outcome, scale, next(views), most))
+            label = f"{outcome.shape[0]} × {outcome.shape[1]}" if varies == "size" else name
+            panels.append(_panel(label, outcome, scale, next(views), most))
     unit = f"share of {scientific(most)} paths" if most else "share of the panel's maximum"
     first = maps[0]
     same = {"network": first.network.title, "size": f"{first.size[0]} × {first.size[1]}"}
