@@ -178,7 +178,7 @@ for name in ('resnet152', 'vgg19', 'convnext_tiny', 'unet_padded'):
     padviz.usage(name, 2048, unit=(5, 5))
     padviz.coverage(name, 2048)
 """
-    assert not loaded(code) & {"numba", "matplotlib", "torch", "onnx"}
+    assert not loaded(code) & {"numba", "matplotlib", "joblib", "jinja2", "torch", "onnx"}
 
 
 NUMBA = "import padviz; print(padviz.usage('resnet18', 64, engine='numba').max)"

@@ -58,7 +58,7 @@ def usage(
         the layer with the most paths has, over those that it has (then counts are floats). Where none is named, all
         last maps share.
     engine : "auto", "numpy" or "numba"
-        Which kernels count; "auto" picks by the amount of work.
+        Which kernels count; "auto" picks by the amount of work. numpy counts where numba is not installed.
 
     Returns
     -------

@@ -6,6 +6,7 @@ import gc
 import io
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -57,6 +58,7 @@ GROUPS = {  # by what they are for, in the order of help
     },
 }
 COMMANDS = {name: words for group in GROUPS.values() for name, words in group.items()}
+FORMAT = warnings.formatwarning
 CODES = {
     "0": "Done.",
     "1": "Findings, with --check.",
@@ -126,6 +128,7 @@ class _Group(click.Group):
         gc.set_threshold(100_000)  # imports make many objects and little garbage
         os.environ["MPLBACKEND"] = "agg"  # no command opens a window
         _robust_streams()
+        warnings.formatwarning = _warning
         try:
             code = super().main(*args, **kwargs)
             sys.stdout.flush()
@@ -208,6 +211,14 @@ def _say(line: str, code: int = 2) -> int:
     if not Ended.received:
         click.echo(f"padviz: {printable(line)}", err=True)
     return code
+
+
+def _warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """Put padviz's own kinds of warnings on one line; others say where in the code they come from."""
+    ours = category.__module__.startswith("padviz.")
+    return f"padviz: {message}\n" if ours else FORMAT(message, category, filename, lineno, line)
 
 
 def _unknown(error: click.NoSuchOption) -> str:

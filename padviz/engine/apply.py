@@ -9,8 +9,9 @@ wide integers in base 2**LIMB_BITS, least significant first, which only `carry` 
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from math import prod
 from typing import Any, Protocol
@@ -31,6 +32,10 @@ NUMBA_FROM = 200_000_000  # additions from which a numba kernel repays its loadi
 _memory = threading.local()
 
 
+class Slower(RuntimeWarning):
+    """A library that would count faster cannot be imported; the numbers are the same."""
+
+
 class Linear(Protocol):
     """A sparse matrix: what each of `n_out` rows reads."""
 
@@ -47,8 +52,9 @@ class Linear(Protocol):
 def apply(axis_map: Linear, x: Array, axis: int, *, engine: str = "auto", passing: bool = False) -> Array:
     """Apply a map to `x` along `axis` (1 height, 2 width), which has the map's `n_out` rows after.
 
-    `engine` is "numpy", "numba" or "auto", which picks by the amount of work. A `passing` result
-    is good until this thread's next one: it saves fresh memory, which costs more than the sums.
+    `engine` is "numpy", "numba" or "auto", which picks by the amount of work; numpy counts where numba
+    cannot be imported. A `passing` result is good until this thread's next one: it saves fresh memory,
+    which costs more than the sums.
 
     A map applied is its matrix times `x`:
 
@@ -60,7 +66,8 @@ def apply(axis_map: Linear, x: Array, axis: int, *, engine: str = "auto", passin
     shape = (x.shape[0], axis_map.n_out, x.shape[2]) if axis == 1 else (x.shape[0], x.shape[1], axis_map.n_out)
     out = _kept("passing", shape, x.dtype) if passing else np.empty(shape, dtype=x.dtype)
     additions = 0 if engine == "numpy" else axis_map.reads * x.size // x.shape[axis]
-    add = _add_numba if engine == "numba" or additions >= NUMBA_FROM else _add_numpy
+    compiled = (engine == "numba" or additions >= NUMBA_FROM) and _numba() is not None
+    add = _add_numba if compiled else _add_numpy
     add(axis_map, x, axis, out)
     return out
 
@@ -129,14 +136,27 @@ def _add_numba(axis_map: Linear, x: Array, axis: int, out: Array) -> None:
     _compiled(_down if axis == 1 else _across)(steps, weights, x, out)
 
 
+@cache
+def _numba() -> Any:
+    """Load numba; where it cannot be imported, warn once and return None."""
+    try:
+        import numba
+    except ImportError as error:
+        missing = (
+            "is not installed" if error.name == "numba" else f"cannot be imported ({' '.join(str(error).split())})"
+        )
+        line = f"numba {missing}: numpy counts, the same numbers in more time; pip install 'padviz[fast]'"
+        warnings.warn(line, Slower, stacklevel=2)
+        return None
+    return numba
+
+
 @lru_cache(2)
 def _compiled(loop: Callable[..., None]) -> Any:
-    import numba
-
     try:
-        return numba.njit(loop, cache=True, nogil=True)
+        return _numba().njit(loop, cache=True, nogil=True)
     except RuntimeError:  # nowhere to keep compiled code: a read-only install without a home
-        return numba.njit(loop, nogil=True)
+        return _numba().njit(loop, nogil=True)
 
 
 def _down(steps: Array, weights: Array, x: Array, out: Array) -> None:
