@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -116,6 +116,21 @@ def _units(text: str) -> float:
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         font.set_text(text.replace("\\$", "$"), 0.0, flags=LoadFlags.NO_HINTING)
     return float(font.get_width_height()[0] / 64 / 100)
+
+
+def ticks(ends: Sequence[int], window: tuple[float, float], pixels: float, across: bool = True) -> list[int]:
+    """Choose ticks among a first, a middle and a last position: what the window shows and has room for.
+
+    >>> ticks((0, 112, 223), (-20, 240), 300), ticks((0, 112, 223), (-2000, 2000), 300)
+    ([0, 112, 223], [223])
+    """
+    (first, middle, last), (low, high) = ends, sorted(window)
+    wide = text_width(str(last), SMALL) + 10 if across else 1.4 * SMALL * DPI / 72
+    for chosen in ((first, middle, last), (first, last), (last,)):
+        shown = [at for at in dict.fromkeys(chosen) if low <= at <= high]
+        if shown and all(b - a >= wide * (high - low) / pixels for a, b in pairwise(shown)):
+            return shown
+    return [round((low + high) / 2)]
 
 
 def wrapped(text: str, points: float, width: float) -> list[str]:

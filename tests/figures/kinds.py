@@ -13,6 +13,9 @@ from matplotlib.transforms import Bbox
 
 import padviz
 from padviz.figures.canvas import DPI
+from padviz.figures.trained import detection, mean_filters
+from padviz.figures.trained import responses as border_responses
+from tests.figures import made_up
 
 Size = tuple[int, int]
 SIZES: tuple[Size, ...] = ((32, 32), (224, 224), (512, 512), (200, 1000), (1000, 200), (65_536, 65_536))
@@ -57,8 +60,38 @@ def tiles(size: Size) -> Figure:
     return padviz.tiles("unet_padded", size, tile)._draw()
 
 
+def detect(size: Size) -> Figure:
+    return detection.positions(made_up.detected(size, 3))
+
+
+def detect_as_trained(size: Size) -> Figure:
+    return detection.positions(made_up.detected(size))
+
+
+def filters(size: Size) -> Figure:
+    return mean_filters.filters(made_up.filtered(size))
+
+
+def responses(size: Size) -> Figure:
+    return border_responses.panels(made_up.responses(size))
+
+
 KINDS: dict[str, Callable[[Size], Figure]] = {
-    f.__name__: f for f in (usage, usage_of_vgg, compare, audit, coverage, taps, uneven, fields)
+    f.__name__: f
+    for f in (
+        usage,
+        usage_of_vgg,
+        compare,
+        audit,
+        coverage,
+        taps,
+        uneven,
+        fields,
+        detect,
+        detect_as_trained,
+        filters,
+        responses,
+    )
 }
 
 

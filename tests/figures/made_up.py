@@ -7,6 +7,7 @@ import numpy as np
 from padviz.trained.border_responses import BorderResponse, BorderResponses, Sides
 from padviz.trained.detecting.detectability import Detectability, PositionMap
 from padviz.trained.mean_filters import AxisSkew, MeanFilter, MeanFilters
+from padviz.trained.sessions.running import has_borders
 from padviz.trained.trying.intervals import Estimate
 from padviz.trained.trying.seen import Seen
 from padviz.trained.trying.trial import Trial, TrialRow
@@ -25,7 +26,7 @@ def distances(size: Size) -> np.ndarray:
 
 def detected(size: Size, paddings: int = 1, threshold: bool = False) -> Detectability:
     """Scores by position, low in the first row."""
-    tops, lefts = (tuple(range(0, max(n - 15, 17), max(16, n // 40))) for n in size)
+    tops, lefts = (tuple(range(0, max(n - 15, 17), 16 * max(1, n // 640))) for n in size)
     values = np.full((len(tops), len(lefts)), 0.8)
     values[0] = np.inf if threshold else 0.1
     names = [None, "symmetric", "circular", "reflect"][:paddings]
@@ -39,14 +40,13 @@ def responses(size: Size) -> BorderResponses:
     for padding, energy in zip(PADDINGS, (0.5, 0.1, 0.01, 0.3), strict=True):
         for i, stride in enumerate(STRIDES):
             shape = max(min(size[0], 1024) // stride, 1), max(min(size[1], 1024) // stride, 1)
-            lines = energy / (i + 1) * np.exp(-np.arange(min(12, max(min(shape) // 2, 1))))
+            about = f"features.{i}.conv", padding, 64, shape, 1.0
+            if not has_borders(*shape):
+                rows.append(BorderResponse(*about, note="too small"))
+                continue
+            lines = energy / (i + 1) * np.exp(-np.arange(min(12, min(shape) // 2)))
             response = 1 - energy / (i + 1) * np.exp(-distances(shape))
-            sides = Sides(*[float(lines[0])] * 4)
-            rows.append(
-                BorderResponse(
-                    f"features.{i}.conv", padding, 64, shape, 1.0, sides, profiles=(lines,) * 4, map=response
-                )
-            )
+            rows.append(BorderResponse(*about, Sides(*[float(lines[0])] * 4), profiles=(lines,) * 4, map=response))
     return BorderResponses("net", "a network", size, PADDINGS, "noise", 16, tuple(rows))
 
 

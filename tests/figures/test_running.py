@@ -11,21 +11,12 @@ from matplotlib.collections import LineCollection
 from padviz.figures.canvas import new_figure
 from padviz.figures.trained import detection, responses, trials
 from padviz.trained.border_responses import BorderResponse, BorderResponses, Sides
-from padviz.trained.detecting.detectability import Detectability, PositionMap
 from padviz.trained.trying.intervals import Estimate
 from padviz.trained.trying.trial import Trial, TrialRow
 from tests.figures.kinds import clipped
+from tests.figures.made_up import detected
 
 SIZES = [(320, 320), (64, 640), (640, 64)]
-
-
-def detected(size: tuple[int, int], paddings: int = 1, threshold: bool = False) -> Detectability:
-    tops, lefts = (tuple(range(0, n - 15, 16)) for n in size)
-    values = np.full((len(tops), len(lefts)), 0.8)
-    values[0] = np.inf if threshold else 0.1
-    names = [None, "symmetric", "circular", "reflect"][:paddings]
-    maps = tuple(PositionMap(name, values, threshold) for name in names)
-    return Detectability("net", "a network", size, "'word', 12 px high", (12, 40), 0.3, "y", 0, tops, lefts, maps)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -80,7 +71,7 @@ def test_axes_say_what_moves_and_headings_name_an_output_once() -> None:
     ):
         figure = detection.positions(replace(found, output="output", shifted=shifted))
         assert labels == {figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()}
-        assert any(text.get_text().startswith("output, class 0 · red") for text in figure.texts)
+        assert any(text.get_text().startswith("output, class 0 · red, blind") for text in figure.texts)
         assert not clipped(figure)
 
 
@@ -94,7 +85,8 @@ def test_the_scale_of_profiles_reaches_the_first_ones_and_at_least_a_tenth() -> 
             for name, start in zip(names, starts, strict=True)
         )
         figure = responses.panels(BorderResponses("net", "net", (32, 32), names, "noise", 16, rows))
-        return float(figure.axes[-1].get_ylim()[1])
+        (profiles,) = (ax for ax in figure.axes if ax.get_ylabel() == "E")
+        return float(profiles.get_ylim()[1])
 
     assert reach(0) == reach(0.05) == 0.1
     assert reach(0.4) == pytest.approx(1.05 * 0.4)

@@ -2,52 +2,66 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from padviz.figures.canvas import BETWEEN, EDGE, HEAD, MEDIUM, SMALL, axes_at, headline, new_figure, shortened
+from padviz.counting.shares.summary import percent
+from padviz.figures.canvas import MEDIUM, SMALL, axes_at, shortened
 from padviz.figures.colours import colour_map
+from padviz.figures.layout import Box, grid, page, ticks
 from padviz.trained.detecting.detectability import Detectability, PositionMap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SIDE, LEAST, LABEL = 300, 60, 180  # screen pixels of a map, and what its label needs
-BAR, LEFT, BELOW, ABOVE = 14, 34, 52, 34
+LEFT, BELOW, LABEL = 52, 44, 44  # screen pixels around a map: ticks and their labels, and its own label
+LEAST, WIDE, ALONE = 110, 1080, 420  # screen pixels: of a map at least, of all of them, and of one alone
+BAR, RIGHT = 13, 66
+NARROW = 0.5  # width over height of a map alone, at least
 COLOURS = "viridis"
 UNSEEN = "0.75"  # where no contrast is enough
 OUTLINE = "#ff3b3b"
-PER_ROW = 3
 
 
 def positions(scores: Detectability, cmap: str | None = None) -> Figure:
     """Draw the scores by position, a map for each padding, with blind spots outlined, on one scale from 0 to 1."""
-    count = len(scores.maps)
-    per_row = min(count, PER_ROW)
-    box_w, box_h = _box(scores)
-    pitch, row_h = max(box_w, LABEL) + LEFT + BETWEEN, ABOVE + box_h + BELOW
-    rows = -(-count // per_row)
-    title = f"{shortened(scores.title)}, {scores.size[0]} × {scores.size[1]}"
-    lines = _lines(scores)
-    width = max(EDGE + per_row * pitch + BAR + 80, int(7.6 * max(map(len, lines))) + 2 * EDGE)
-    height = HEAD + 20 + rows * row_h + 10
-    figure = new_figure(width, height)
-    image: Any = None
+    steps = _step(scores.tops) * len(scores.tops), _step(scores.lefts) * len(scores.lefts)
+    count, aspect = len(scores.maps), steps[1] / steps[0]
+    aspect = max(aspect, NARROW) if count == 1 else aspect
+    columns, wide = grid(count, aspect, (LEFT, BELOW + LABEL), WIDE)
+    wide = max(min(wide, ALONE * min(max(aspect, 1), 2)) if count == 1 else wide, LEAST)
+    size = wide, max(wide / aspect, LEAST / 2)
+    images: list[Any] = []
+    boxes = []
     for i, score_map in enumerate(scores.maps):
-        row, col = divmod(i, per_row)
-        ax = axes_at(figure, EDGE + LEFT + col * pitch, HEAD + 20 + row * row_h + ABOVE, box_w, box_h)
-        image = _draw(ax, scores, score_map, cmap)
-        ax.set_title(_label(score_map), fontsize=SMALL, loc="left", pad=4)
-        down, right = ("shift down", "shift right") if scores.shifted else ("top", "left")
-        ax.set_xlabel(f"{right} (pixels)" if i + per_row >= count else "", fontsize=SMALL)
-        ax.set_ylabel(f"{down} (pixels)" if col == 0 else "", fontsize=SMALL)
-    bar = figure.colorbar(image, cax=axes_at(figure, EDGE + per_row * pitch + 10, HEAD + 20 + ABOVE, BAR, box_h))
-    bar.ax.tick_params(labelsize=SMALL - 1)
-    bar.set_label("contrast needed" if scores.maps[0].threshold else "score", fontsize=SMALL)
-    headline(figure, title, *lines)
-    return figure
+        named = i + columns >= count, i % columns == 0
+        draw = partial(_box, scores, score_map, cmap, named, size, images)
+        boxes.append(Box(*size, draw, _label(score_map), left=LEFT, below=BELOW))
+
+    def bar(figure: Figure, x: float, y: float) -> None:
+        drawn = figure.colorbar(images[0], cax=axes_at(figure, x, y, BAR, size[1]))
+        drawn.set_ticks([0, 1] if size[1] < 2 * LEAST else [0, 0.25, 0.5, 0.75, 1])
+        drawn.ax.tick_params(labelsize=SMALL)
+        drawn.set_label("contrast needed" if scores.maps[0].threshold else "score", fontsize=SMALL)
+
+    title = f"{shortened(scores.title)}, {scores.size[0]} × {scores.size[1]}: {_found(scores)}"
+    return page(title, _lines(scores), boxes, columns, Box(BAR, size[1], bar, right=RIGHT))
+
+
+def _found(scores: Detectability) -> str:
+    """Say how much is blind as trained, and under the padding with the fewest blind spots."""
+    first, *others = scores.maps
+    if first.blind is None:
+        return "no blind spots known"
+    told = f"blind at {percent(first.blind)} of the positions"
+    known = [(other.blind, other.padding) for other in others if other.blind is not None]
+    if known:
+        best, padding = min(known, key=lambda pair: pair[0])
+        told += f" {first.padding or 'as trained'}, at {percent(best)} with {padding} padding"
+    return told
 
 
 def plot(scores: Detectability, ax: Axes | None = None, padding: str | None = None) -> Axes:
@@ -59,6 +73,29 @@ def plot(scores: Detectability, ax: Axes | None = None, padding: str | None = No
     ax.set_aspect("equal")
     ax.set_title(f"{shortened(scores.title)}\n{_label(score_map)}", fontsize=MEDIUM)
     return ax
+
+
+def _box(
+    scores: Detectability,
+    score_map: PositionMap,
+    cmap: str | None,
+    named: tuple[bool, bool],
+    size: tuple[float, float],
+    images: list[Any],
+    *place: Any,
+) -> None:
+    """Draw one map in its place; its axes are named where `named` says so, below and on the left."""
+    figure, x, y = place
+    ax = axes_at(figure, x, y, *size)
+    images.append(_draw(ax, scores, score_map, cmap))
+    for at, axis, (low, high), pixels in (
+        (scores.lefts, ax.xaxis, ax.get_xlim(), size[0]),
+        (scores.tops, ax.yaxis, ax.get_ylim(), size[1]),
+    ):
+        axis.set_ticks(ticks((at[0], at[len(at) // 2], at[-1]), (low, high), pixels, axis is ax.xaxis))
+    down, right = ("shift down", "shift right") if scores.shifted else ("top", "left")
+    ax.set_xlabel(f"{right} (pixels)" if named[0] else "", fontsize=SMALL)
+    ax.set_ylabel(f"{down} (pixels)" if named[1] else "", fontsize=SMALL)
 
 
 def _draw(ax: Axes, scores: Detectability, score_map: PositionMap, cmap: str | None) -> Any:
@@ -74,7 +111,7 @@ def _draw(ax: Axes, scores: Detectability, score_map: PositionMap, cmap: str | N
     values = np.where(np.isfinite(score_map.values), score_map.values, np.nan)
     image = ax.imshow(values, cmap=colours, vmin=0, vmax=1, aspect="auto", extent=extent, interpolation="nearest")
     _outline(ax, score_map, scores, step)
-    ax.tick_params(labelsize=SMALL - 1)
+    ax.tick_params(labelsize=SMALL)
     ax.spines[:].set_visible(False)
     return image
 
@@ -104,29 +141,31 @@ def _label(score_map: PositionMap) -> str:
 
 
 def _lines(scores: Detectability) -> tuple[str, str]:
-    """Say what was shown, and what the outline means."""
-    what = "contrast needed" if scores.maps[0].threshold else "score"
-    what += " to lose it" if scores.maps[0].below else ""
+    """Say what was shown, at which contrast, and what the outline means."""
+    first = scores.maps[0]
+    what = "contrast needed" if first.threshold else "score"
+    what += " to lose it" if first.below else ""
     if scores.shifted:
         stimulus = f"{shortened(scores.stimulus, 40)}, shifted under the frame"
     else:
-        contrast = "" if scores.maps[0].threshold else f" at a contrast of {scores.contrast:.2g}"
-        stimulus = f"{shortened(scores.stimulus, 60)}{contrast}"
+        stimulus = f"{shortened(scores.stimulus, 60)}{'' if first.threshold else _calibration(scores)}"
     class_ = "" if scores.class_ is None else f", class {scores.class_}"
-    outline = (
-        "more than twice the median contrast" if scores.maps[0].threshold else "less than half of the median score"
-    )
+    outline = "more than twice the median contrast" if first.threshold else "less than half of the median score"
     at = "shift of the picture" if scores.shifted else "position, of the upper left corner"
     output = "output" if scores.output == "output" else f"output {shortened(scores.output, 40)}"
-    return f"{what} by {at}: {stimulus}", f"{output}{class_} · red: {outline}"
+    return f"{what} by {at}: {stimulus}", f"{output}{class_} · red, blind: {outline}"
+
+
+def _calibration(scores: Detectability) -> str:
+    """Say at which contrast it was shown, and what the first map has there in the median."""
+    first = scores.maps[0]
+    at = f" at a contrast of {scores.contrast:.2g}"
+    return (
+        at
+        if first.median is None
+        else f"{at}, where the median score {first.padding or 'as trained'} is {first.median:.2g}"
+    )
 
 
 def _step(at: tuple[int, ...]) -> int:
     return at[1] - at[0] if len(at) > 1 else 8
-
-
-def _box(scores: Detectability) -> tuple[int, int]:
-    """Size a map in screen pixels (width, height), in the proportions of the positions."""
-    tall, wide = len(scores.tops) * _step(scores.tops), len(scores.lefts) * _step(scores.lefts)
-    zoom = SIDE / max(tall, wide)
-    return max(round(wide * zoom), LEAST), max(round(tall * zoom), LEAST)

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.figures.canvas import (
-    BETWEEN,
-    EDGE,
-    HEAD,
-    MEDIUM,
-    SMALL,
-    axes_at,
-    headline,
-    new_figure,
-    sampling,
-    short_name,
-    shortened,
-    text_at,
-)
+from padviz.figures.canvas import MEDIUM, SMALL, axes_at, new_figure, short_name, shortened, text_at
 from padviz.figures.colours import colour_map
-from padviz.trained.border_responses import BorderResponse, BorderResponses
+from padviz.figures.layout import Box, page, text_width, wrapped
+from padviz.trained.border_responses import NOISE, BorderResponse, BorderResponses
 from padviz.trained.sessions.running import LINES, middle
 from padviz.trained.shuffling import SHUFFLED
 
@@ -31,55 +20,90 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Array = NDArray[np.float64]
 MOST = 8  # layers of a picture
-SIDE, PROFILE, NAMES, LEAST = 150, 210, 26, 980  # screen pixels: a map, a profile, the line above a row, the page
-COLOURS = "PuOr"
-QUIET = 0.1  # E that a profile's scale reaches at least
-LOUD = 99.5  # percentile of the first map of a row from which on colours look alike
-LEGEND = (
-    "E .5: the border line is off by half of what the interior usually is; compare only within a network, at one "
-    "normalisation · below .02: noise at 16 inputs"
-)
-TALL = 2.5  # times the first profile of a row, to which others are shown
+SIDE, PROFILE, PITCH = 132, 200, 18  # screen pixels: a map's longer side, a profile, a line of a layer's name
+LONG = 2  # times its shorter side, that a map is drawn at most
+RIM, UNIT = 8, 3  # units from each side, and screen pixels that each of them has at least
+BAR, RIGHT = 13, 60
+COLOURS, QUIET = "PuOr", "0.82"  # of what is no more than noise
+LEAST = 0.1  # E that the axis of profiles reaches at least
+LOUD = 99.5  # percentile of the maps as trained from which on colours look alike
+TALL = 2.5  # times the highest profile as trained, to which others are shown
+READING = "E .5: the border line is off by half of what the interior usually is; compare only within a network"
+
+
+class Page(NamedTuple):
+    """What the boxes of a page share: the maps by row, how they are drawn, the room of names, and how far E reaches."""
+
+    maps: dict[int, Array]
+    look: dict[str, Any]
+    names: float
+    reach: float
+    images: list[Any]
 
 
 def panels(responses: BorderResponses, cmap: str | None = None) -> Figure:
     """Draw mean responses, a row for each layer and a column for each padding, and their profiles on the right.
 
-    Of many layers, eight are drawn, spread evenly through the network; layers without figures are not.
+    All maps have one scale, and all profiles one axis. Of many layers, eight are drawn, spread evenly through the
+    network; layers without figures are not.
     """
-    layers = drawn(responses)
-    rows_by_padding = [{row.padding: row for row in responses.rows if row.layer == layer} for layer in layers]
-    maps = {id(row): relative(row) for rows in rows_by_padding for row in rows.values() if row.map is not None}
-    colours = colour_map(cmap or COLOURS)
-    columns, pitch = len(responses.paddings), SIDE + BETWEEN
-    total_w = EDGE + columns * pitch + 60 + PROFILE + EDGE
-    total_h = HEAD + 24 + max(len(layers), 1) * (SIDE + NAMES + 22) + 54
-    width, height = max(total_w, LEAST), total_h
-    figure = new_figure(width, height)
-    for i, rows in enumerate(rows_by_padding):
-        y = HEAD + 24 + i * (SIDE + NAMES + 22) + NAMES
-        first = next(iter(rows.values()))
-        own = next((np.abs(maps[id(row)]) for row in rows.values() if id(row) in maps), np.ones(1))
-        loud = float(np.percentile(own, LOUD)) or 1.0
-        for j, padding in enumerate(responses.paddings):
-            row = rows.get(padding)
-            ax = axes_at(figure, EDGE + j * pitch, y, *_box(first.shape))
-            _map(ax, row, maps, loud, colours)
-            if i == 0:
-                text_at(figure, EDGE + j * pitch, HEAD + 14, named(padding), MEDIUM)
-        channels = "1 channel" if first.channels == 1 else f"{first.channels} channels"
-        label = f"{short_name(first.layer)} · {channels} of {first.shape[0]} × {first.shape[1]}"
-        label += f" · colours to ±{loud:.2g}"
-        text_at(figure, EDGE, y - 7, label)
-        ax = axes_at(figure, EDGE + columns * pitch + 50, y, PROFILE, SIDE - 10)
-        _profiles(ax, rows, i == 0, i == len(rows_by_padding) - 1)
-    title = f"{shortened(responses.title)}, {responses.size[0]} × {responses.size[1]}"
-    what = "mean responses over channels, minus the interior's, over its RMS: orange is below it, purple above"
+    layers, paddings = drawn(responses), _ordered(responses)
+    lines = [{row.padding: row for row in responses.rows if row.layer == layer} for layer in layers]
+    maps = {id(row): relative(row) for rows in lines for row in rows.values() if row.map is not None}
+    loud = _loud([maps[id(row)] for rows in lines for row in list(rows.values())[:1] if id(row) in maps])
+    look = {"cmap": _greyed(cmap or COLOURS, loud), "vmin": -loud, "vmax": loud, "aspect": "auto"}
+    names = max((text_width(line, SMALL) for rows in lines for line in _about(rows)), default=0) + 16
+    shared, boxes = Page(maps, look, names, _reach(lines), []), []
+    for i, rows in enumerate(lines):
+        size = _box(next(iter(rows.values())).shape)
+        for j, padding in enumerate(paddings):
+            draw = partial(_map, shared, rows.get(padding), [] if j else _about(rows), size)
+            boxes.append(Box(*size, draw, "" if i else named(padding), f"C{j}", left=0 if j else names))
+        draw = partial(_profiles, shared, rows, paddings, i == len(lines) - 1)
+        boxes.append(Box(PROFILE, size[1], draw, left=50, below=24 if i < len(lines) - 1 else 40))
+    title = f"{shortened(responses.title)}, {responses.size[0]} × {responses.size[1]}: {responses.verdict}"
+    high = max(sum(box.height for box in boxes[len(paddings) :: len(paddings) + 1]) - 40, SIDE)
+    bar = Box(BAR, high, partial(_bar, shared, loud, high), right=RIGHT)
+    return page(title.removesuffix("."), [_how(responses), READING], boxes, len(paddings) + 1, bar)
+
+
+def _loud(maps: Sequence[Array]) -> float:
+    """Choose the value from which on colours look alike."""
+    values = np.concatenate([np.abs(values).ravel() for values in maps]) if maps else np.ones(1)
+    return max(float(np.percentile(values, LOUD)), 2 * NOISE)
+
+
+def _how(responses: BorderResponses) -> str:
     inputs = "1 input" if responses.count == 1 else f"{responses.count} inputs"
-    headline(figure, title, f"{what} · {inputs} ({shortened(responses.inputs, 24)})")
-    figure.text(EDGE / width, 14 / height, LEGEND, fontsize=SMALL)
-    return figure
+    return (
+        "mean responses over channels, minus the interior's, over its RMS: orange is below it, purple above, grey is "
+        f"noise · the outer {RIM} units magnified · {inputs} ({shortened(responses.inputs, 24)})"
+    )
+
+
+def _ordered(responses: BorderResponses) -> list[str | None]:
+    """Order paddings: the first, then shuffled weights, which geometry alone explains, then others."""
+    first, *others = responses.paddings or (None,)
+    return [first, *sorted(others, key=lambda padding: padding != SHUFFLED)]
+
+
+def _greyed(name: str, loud: float) -> Any:
+    """Make a colour map that is grey in the middle, where values up to `loud` are no more than noise."""
+    from matplotlib.colors import ListedColormap, to_rgba
+
+    values = np.linspace(-loud, loud, 255)
+    colours = colour_map(name)(np.linspace(0, 1, 255))
+    colours[np.abs(values) < NOISE] = to_rgba(QUIET)
+    return ListedColormap(colours)
+
+
+def _about(rows: dict[str | None, BorderResponse]) -> list[str]:
+    """Name a layer, its channels and the shape of its map."""
+    first = next(iter(rows.values()))
+    channels = "1 channel" if first.channels == 1 else f"{first.channels} channels"
+    return [short_name(first.layer), channels, f"of {first.shape[0]} × {first.shape[1]}"]
 
 
 def drawn(responses: BorderResponses) -> list[str]:
@@ -136,39 +160,96 @@ def mean_profile(rows: Sequence[BorderResponse]) -> list[float]:
     return profile
 
 
-def _map(ax: Axes, row: BorderResponse | None, maps: dict[int, Any], loud: float, colours: Any) -> None:
-    """Draw one mean response, or why there is none."""
+def magnified(values: Array, size: tuple[float, float]) -> Array:
+    """Stretch a map to so many screen pixels (width, height); its outer units have some each, however many there are.
+
+    >>> magnified(np.arange(200.0).reshape(1, 200), (140, 1))[0, [0, 2, 3, 24, 139]].tolist()
+    [0.0, 0.0, 1.0, 8.5, 199.0]
+    """
+    stretched: Array = _stretch(len(values), round(size[1])) @ values @ _stretch(values.shape[1], round(size[0])).T
+    return stretched
+
+
+def _stretch(n: int, pixels: int) -> Array:
+    """Weigh n units in each screen pixel: the outer ones have some alone, and means are taken between."""
+    room = pixels - 2 * RIM * UNIT
+    if n * UNIT <= pixels or n <= 2 * RIM or room < 1:
+        return np.eye(n)
+    ends = np.concatenate(
+        [
+            np.arange(0, RIM, 1 / UNIT),
+            np.linspace(RIM, n - RIM, room + 1)[:-1],
+            n - np.arange(RIM * UNIT, -1, -1) / UNIT,
+        ]
+    )
+    low, high, units = ends[:-1, None], ends[1:, None], np.arange(n)
+    shared: Array = np.clip(np.minimum(high, units + 1) - np.maximum(low, units), 0, None) / (high - low)
+    return shared
+
+
+def _map(
+    shared: Page, row: BorderResponse | None, about: Sequence[str], size: tuple[float, float], *place: Any
+) -> None:
+    """Draw one mean response, or why there is none, with the layer's name on the left of the first."""
+    figure, x, y = place
+    for i, line in enumerate(about):
+        text_at(figure, x - shared.names, y + PITCH * (i + 0.7), line)
+    ax = axes_at(figure, x, y, *size)
     ax.set_xticks([])
     ax.set_yticks([])
     ax.spines[:].set_visible(False)
     if row is None or row.map is None:
-        ax.text(0.5, 0.5, row.note if row else "", ha="center", va="center", size=SMALL, color="0.4", wrap=True)
+        note = "\n".join(wrapped(row.note if row else "", SMALL, size[0]))
+        ax.text(0.5, 0.5, note, ha="center", va="center", size=SMALL, color="0.4")
         return
-    values = maps[id(row)]
-    smooth = sampling(values, ax.bbox.width)
-    ax.imshow(values, cmap=colours, vmin=-loud, vmax=loud, aspect="auto", interpolation=smooth)
+    shared.images.append(ax.imshow(magnified(shared.maps[id(row)], size), interpolation="nearest", **shared.look))
 
 
-def _profiles(ax: Axes, rows: dict[str | None, BorderResponse], first: bool, last: bool) -> None:
-    """Draw E by distance to the border, a line for each padding."""
-    highest: list[float] = []
-    for padding, row in rows.items():
-        means = mean_profile([row] if row.profiles else [])
-        highest.append(max(means, default=0.0))
-        ax.plot(range(len(means)), means, marker="o", ms=2.5, lw=1.2, label=padding or "as trained")
-    ax.set_ylim(0, max(1.05 * min(max(highest), TALL * highest[0]), QUIET))
+def _bar(shared: Page, loud: float, high: float, figure: Figure, x: float, y: float) -> None:
+    """Draw the one colour bar."""
+    if shared.images:
+        bar = figure.colorbar(shared.images[0], cax=axes_at(figure, x, y, BAR, high), extend="both", extendfrac=0.02)
+        bar.set_ticks([-loud, -loud / 2, 0, loud / 2, loud])
+        bar.set_ticklabels([f"−{loud:.2g}", f"−{loud / 2:.2g}", "0", f"{loud / 2:.2g}", f"{loud:.2g}"])
+        bar.ax.tick_params(labelsize=SMALL)
+
+
+def _reach(rows_by_padding: Sequence[dict[str | None, BorderResponse]]) -> float:
+    """Choose how far the axis of profiles reaches: to the highest, but others do not make those as trained small."""
+    highest = [
+        [max(mean_profile([row] if row.profiles else []), default=0.0) for row in rows.values()]
+        for rows in rows_by_padding
+    ]
+    most, own = max(map(max, highest), default=0.0), max((tops[0] for tops in highest), default=0.0)
+    return max(1.05 * min(most, TALL * own), LEAST)
+
+
+def _profiles(
+    shared: Page, rows: dict[str | None, BorderResponse], paddings: Sequence[str | None], last: bool, *place: Any
+) -> None:
+    """Draw E by distance to the border, a line for each padding, over the band of noise."""
+    figure, x, y = place
+    ax = axes_at(figure, x, y, PROFILE, _box(next(iter(rows.values())).shape)[1])
+    for i, padding in enumerate(paddings):
+        row = rows.get(padding)
+        means = mean_profile([row] if row and row.profiles else [])
+        ax.plot(range(len(means)), means, marker="o", ms=2.5, lw=1.2, label=named(padding), color=f"C{i}")
+    ax.axhspan(0, NOISE, color=QUIET, lw=0, zorder=0)
+    ax.set_ylim(0, shared.reach)
     ax.set_xlim(-0.4, LINES - 0.6)
-    ax.tick_params(labelsize=SMALL - 1)
+    ax.set_xticks(range(0, LINES, 4))
+    ax.tick_params(labelsize=SMALL)
     ax.spines[["top", "right"]].set_visible(False)
     ax.set_ylabel("E", fontsize=SMALL)
     if last:
         ax.set_xlabel("rows or columns from the border", fontsize=SMALL)
-    if first:
-        look: dict[str, Any] = {"frameon": False, "borderpad": 0, "handlelength": 1.2, "columnspacing": 1}
-        ax.legend(fontsize=SMALL - 1, ncols=3, loc="lower left", bbox_to_anchor=(-0.1, 1), **look)
 
 
 def _box(shape: tuple[int, ...]) -> tuple[float, float]:
-    """Size a map in screen pixels (width, height)."""
-    zoom = SIDE / max(shape)
-    return max(shape[1] * zoom, 8), max(shape[0] * zoom, 8)
+    """Size a map in screen pixels (width, height); a long one is drawn shorter than it is.
+
+    >>> _box((16, 16)), _box((16, 160)), _box((160, 16))
+    ((132, 132.0), (132, 66.0), (66.0, 132))
+    """
+    long = max(1 / LONG, min(shape[1] / shape[0], LONG))
+    return (SIDE, SIDE / long) if long >= 1 else (SIDE * long, SIDE)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 OTHERS = "0.45"
-LEAST = 0.05  # of D, that the chart shows at least
+LEAST = 0.04  # of D, that the chart shows at least
 AXIS_MARKERS = (("height", "v"), ("width", ">"))  # markers that point where a positive D has more
 
 
@@ -33,7 +33,8 @@ def skews(mean_filters: MeanFilters, ax: Axes) -> None:
     ax.set_xlim(0.3, len(mean_filters.rows) + 0.7)
     ax.xaxis.set_major_locator(MaxNLocator(12, integer=True))
     ax.set_ylabel("D", fontsize=SMALL)
-    ax.tick_params(labelsize=SMALL - 1)
+    ax.tick_params(labelsize=SMALL)
     ax.spines[["top", "right"]].set_visible(False)
-    most = 1.15 * max([LEAST, *(abs(axis.skew) for row in mean_filters.rows for axis in row.axes)])
-    ax.set_ylim(-most, most)
+    skew = [0.0, *(axis.skew for row in mean_filters.rows for axis in row.axes)]
+    middle, half = (max(skew) + min(skew)) / 2, 0.58 * max(max(skew) - min(skew), LEAST)
+    ax.set_ylim(middle - half, middle + half)

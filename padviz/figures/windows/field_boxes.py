@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from padviz.counting.shares.summary import percent
 from padviz.figures.canvas import MEDIUM, SMALL, axes_at, check_axes, short_name, shortened, text_at
-from padviz.figures.layout import Box, grid, page, text_width
+from padviz.figures.layout import Box, grid, page, text_width, ticks
 from padviz.geometry.reaching.reach import Interval
 from padviz.network.network import Size
 
@@ -80,28 +79,14 @@ def _draw(
     _rectangle(ax, whole, fill=False, edgecolor="0.3", lw=0.6, zorder=5)
     ax.set_xlim(*window[1])
     ax.set_ylim(*window[0][::-1])
-    ax.xaxis.set_ticks(_ticks(size[1], window[1], box[0]))
-    ax.yaxis.set_ticks(_ticks(size[0], window[0], box[1]))
+    tall, across = ((0, n // 2, n - 1) for n in size)
+    ax.xaxis.set_ticks(ticks(across, window[1], box[0]))
+    ax.yaxis.set_ticks(ticks(tall, window[0], box[1], across=False))
     ax.set_xlabel("column (pixels)" if window[1][1] > size[1] - 1 else "column", fontsize=SMALL)
     ax.set_ylabel("row (pixels)" if window[0][1] > size[0] - 1 else "row", fontsize=SMALL)
     ax.tick_params(labelsize=SMALL)
     ax.ticklabel_format(style="plain", useOffset=False)
     ax.spines[:].set_visible(False)
-
-
-def _ticks(n: int, window: tuple[float, float], pixels: float) -> list[int]:
-    """Choose ticks at the first, the middle and the last pixel, where they are shown and have room.
-
-    >>> _ticks(224, (-20, 240), 300), _ticks(224, (-2000, 2000), 300)
-    ([0, 112, 223], [223])
-    """
-    low, high = window
-    room = (high - low) / pixels * (text_width(str(n), SMALL) + 8)
-    for chosen in ([0, n // 2, n - 1], [0, n - 1], [n - 1]):
-        shown = [at for at in chosen if low <= at <= high]
-        if shown and all(b - a >= room for a, b in pairwise(shown)):
-            return shown
-    return [round((low + high) / 2)]
 
 
 def _edges(field: Field) -> Window:
