@@ -172,9 +172,7 @@ def page(title: str, facts: dict[str, Any]) -> str:
     """Write the HTML of a payload, with styles and modules in it."""
     colours = json.loads(static("colours.json"))
     packed = json.dumps({**facts, "colours": colours}, separators=(",", ":")).replace("<", "\\u003c")
-    shares = colours["share"]
-    marks = {**colours["marks"], "starved": shares[48], "overused": shares[-49]}
-    shown = {"title": title, "windows": WINDOWS, "schemes": SCHEMES, "payload": packed, "marks": marks}
+    shown = {"title": title, "windows": WINDOWS, "schemes": SCHEMES, "payload": packed}
     return filled("explorer.html.j2", STYLES, MODULES, **shown, images="data:")
 
 

@@ -171,8 +171,8 @@ def _whole(taps: int) -> int | str:
     return taps if taps < 1 << 53 else str(taps)
 
 
-def audit_facts(audit: Audit, maps: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Lay out an audit, with the facts of each remedy's map."""
+def audit_facts(audit: Audit, maps: Sequence[dict[str, Any] | None]) -> dict[str, Any]:
+    """Lay out an audit, with the facts of each remedy's map, or None."""
     return {**_plain(audit), "groups": _groups(audit), "maps": maps}
 
 

@@ -10,7 +10,7 @@ from padviz.advice.remedies import Judged, Remedy
 from padviz.advice.verdict import Examined, examine
 from padviz.counting.count_map import CountMap
 from padviz.counting.usage import usage
-from padviz.errors import OptionError, PadvizError, UnknownName
+from padviz.errors import OptionError, PadvizError, SizeError, UnknownName
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import with_padding
 from padviz.network.targets import weighing
@@ -49,10 +49,8 @@ def payload(contents: Contents) -> dict[str, Any]:
     first = next((network for _, network in contents.networks if isinstance(network, Network)), None)
     if first is None or all(isinstance(entry, PadvizError) for entry in maps):
         raise next(entry for entry in maps if isinstance(entry, PadvizError))
-    paddings, shown = (
-        [padding or "declared" for padding in contents.paddings],
-        [_facts_or_reason(each) for each in maps],
-    )
+    paddings = [padding or "declared" for padding in contents.paddings]
+    shown = [_facts_or_reason(entry) for entry in maps]
     return {
         "schema_version": SCHEMAS["explorer"],
         "network": text(first.name),
@@ -63,7 +61,7 @@ def payload(contents: Contents) -> dict[str, Any]:
         "base": contents.base,
         "heads": weighing(contents.heads, contents.layer, first),
         "maps": shown,
-        "audits": [_facts_or_reason(e) if isinstance(e, PadvizError) else _shared(e, shown, paddings) for _, e in laid],
+        "audits": [_shared(_facts_or_reason(audit), shown, paddings) for _, audit in laid],
         "planes": shelf.planes,
         "axes": shelf.axes,
         "records": shelf.records,
@@ -93,7 +91,7 @@ def _at_size(
             maps.append(error)
     if isinstance(examined, PadvizError):
         return maps, examined
-    remedied = [map_facts(shelf, counts, remedy.outcome) for remedy, counts in _remedied(examined)]
+    remedied = [_cured(shelf, counts, remedy) for remedy, counts in _remedied(examined)]
     return maps, audit_facts(examined.audit, remedied)
 
 
@@ -101,13 +99,23 @@ def _remedied(examined: Examined) -> Iterator[tuple[Remedy, CountMap]]:
     return zip(examined.audit.remedies, examined.remedied, strict=True)
 
 
+def _cured(shelf: Shelf, counts: CountMap, remedy: Remedy) -> dict[str, Any] | None:
+    """Pack the map of a remedy; None where it is more than a page should hold."""
+    try:
+        return map_facts(shelf, counts, remedy.outcome)
+    except SizeError:
+        return None
+
+
 def _shared(audit: dict[str, Any], maps: Sequence[dict[str, Any]], paddings: Sequence[str]) -> dict[str, Any]:
     """Put in the place of a remedy's map the number of the same map, where the page has it under the same scheme."""
+    if "reason" in audit:
+        return audit
     known = {(paddings[at % len(paddings)], _key(facts)): at for at, facts in enumerate(maps) if "reason" not in facts}
     shared = []
     for remedy, facts in zip(audit["remedies"], audit["maps"], strict=True):
         schemes = [remedy["padding"]] if remedy["padding"] else ["declared", "zero"]
-        same = [known[key] for scheme in schemes if (key := (scheme, _key(facts))) in known]
+        same = [known[key] for scheme in schemes if facts and (key := (scheme, _key(facts))) in known]
         shared.append(same[0] if same else facts)
     return {**audit, "maps": shared}
 

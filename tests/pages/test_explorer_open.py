@@ -14,10 +14,20 @@ from tests.sweeps import SLOW
 PARTS = ("maps", "layers", "audit", "kernel")
 
 
-@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=SLOW)])
-def test_axe_finds_no_serious_violation(browser: Any, file: Path, scheme: Any) -> None:
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (1440, "light"),
+        (390, "dark"),
+        pytest.param(1024, "dark", marks=SLOW),
+        pytest.param(1024, "light", marks=SLOW),
+        pytest.param(1440, "dark", marks=SLOW),
+        pytest.param(390, "light", marks=SLOW),
+    ],
+)
+def test_axe_finds_no_serious_violation(browser: Any, file: Path, width: int, scheme: Any) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-    page = opened(browser, file, color_scheme=scheme, bypass_csp=True)
+    page = opened(browser, file, color_scheme=scheme, bypass_csp=True, viewport={"width": width, "height": 844})
     for part in PARTS:
         after(page, lambda part=part: page.click(f"#tab-{part}"))
         found = axe.Axe().run(page).response["violations"]
@@ -26,7 +36,7 @@ def test_axe_finds_no_serious_violation(browser: Any, file: Path, scheme: Any) -
     page.close()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (390, "dark"), (1440, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (390, "dark"), (1024, "light"), (1440, "dark")])
 def test_nothing_is_wider_than_the_screen(browser: Any, file: Path, width: int, scheme: Any) -> None:
     page = opened(browser, file, viewport={"width": width, "height": 844}, color_scheme=scheme)
     for part in PARTS:

@@ -196,7 +196,11 @@ def test_pages_have_the_colours_of_the_figures() -> None:
         kind: [to_hex(each)[1:] for each in colormaps[name](range(256))]
         for kind, name in (("share", SHARES), ("counts", CMAP))
     }
-    assert kept == {**drawn, "marks": {"uneven": UNEVEN[1:], "pool": POOLED[1:]}}
+    assert kept == drawn
+    look = files("padviz.pages").joinpath("static", "look.css").read_text()
+    starved, overused = (f"#{drawn['share'][at]}" for at in (48, -49))
+    marks = {"uneven": UNEVEN, "pool": POOLED, "starved": starved, "overused": overused}
+    assert all(f"--{name}: {colour};" in look for name, colour in marks.items())
 
 
 @pytest.mark.parametrize("spelled", ["absolute", "relative"])

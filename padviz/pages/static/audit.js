@@ -17,8 +17,8 @@ function sides(rim) {
 }
 
 // How a remedy is made, and its map.
-function made(remedy, at) {
-  const button = make("button", {}, "show its map");
+function made(remedy, at, book) {
+  const button = make("button", { hidden: !book.remedied(state.asize, at) }, "show its map");
   button.addEventListener("click", () => set({ part: "maps", two: 1, remedy: at }));
   return [
     make("p", {}, `How “${remedy.what}” is made: `, button),
@@ -86,7 +86,7 @@ export class AuditPart {
     );
     if (focused) this.remedies.querySelector("input:checked")?.focus();
     const remedy = audit.remedies[chosen];
-    this.edit.replaceChildren(...(remedy ? made(remedy, chosen) : []));
+    this.edit.replaceChildren(...(remedy ? made(remedy, chosen, this.book) : []));
   }
 
   // The ledger, as the network declares its padding.

@@ -57,7 +57,8 @@ class Hands {
       at = this.at(event);
     if (!fingers.has(event.pointerId)) return event.pointerType === "mouse" && this.show(at);
     fingers.set(event.pointerId, at);
-    if (fingers.size > 1) return panel.zoomTo((from.zoom[0] * gap(fingers)) / (from.gap || 1), middle(fingers), from.zoom);
+    if (fingers.size > 1)
+      return panel.zoomTo((from.zoom[0] * gap(fingers)) / (from.gap || 1), middle(fingers), from.zoom);
     from.moved ||= Math.hypot(event.clientX - from.x, event.clientY - from.y) > EDGE;
     if (!from.moved) return;
     const [times, y, x] = from.zoom;

@@ -108,7 +108,8 @@ export class Kernel {
                 String(count),
               );
               button.addEventListener("click", () => set({ kpixel: [y, x], kwindow: 0 }));
-              return make("td", { style: this.shade(count.number / (shown.due(y) * shown.due(x))) }, button);
+              const share = count.number / (shown.due(y) * shown.due(x));
+              return make("td", { style: this.shade(share) }, button);
             }),
           ),
         ),
@@ -168,7 +169,8 @@ export class Kernel {
   toggle() {
     if (this.playing) return this.stop();
     this.playing = setInterval(
-      () => (state.part === "kernel" && this.windows.length > 1 ? set({ kwindow: state.kwindow + 1 }, true) : this.stop()),
+      () =>
+        state.part === "kernel" && this.windows.length > 1 ? set({ kwindow: state.kwindow + 1 }, true) : this.stop(),
       EVERY,
     );
     this.play.textContent = "pause";

@@ -135,7 +135,9 @@ function side(book, key) {
     choices(book, size, padding, state[`${key}size`], state[`${key}padding`]);
     if (!remedy) return;
     const names = (book.audits[state.asize].remedies ?? []).map(({ what }) => what);
-    remedy.replaceChildren(...["another size or padding", ...names].map((name, i) => make("option", { value: i - 1 }, name)));
+    remedy.replaceChildren(
+      ...["another size or padding", ...names].map((name, i) => make("option", { value: i - 1 }, name)),
+    );
     remedy.value = cured() ? state.remedy : -1;
     for (const select of [size, padding]) select.parentElement.hidden = Boolean(cured());
   };
@@ -144,7 +146,9 @@ function side(book, key) {
     set({ part: "layers", lsize, lpadding, hover: null });
   };
   const title = () =>
-    cured() ? book.audits[state.asize].remedies[state.remedy].what : book.named(state[`${key}size`], state[`${key}padding`]);
+    cured()
+      ? book.audits[state.asize].remedies[state.remedy].what
+      : book.named(state[`${key}size`], state[`${key}padding`]);
   return { facts, pick, follow, title };
 }
 

@@ -153,11 +153,20 @@ export class Panel {
         : `fair share ${short(share)}`;
     this.said = `row ${row}, column ${col}: ${paths.textContent}, ${part.textContent}`;
     this.tip.hidden = !state.hover;
-    if (!state.hover) return;
+    if (state.hover) this.label(row, col, [part.textContent, `${short(count)} paths`, where.textContent]);
+  }
+
+  // Says what a pixel has beside it, away from the nearer borders.
+  label(row, col, [first, ...rest]) {
     const [y, x, tall, wide] = this.cell(row, col).map((each) => each / this.sharp),
       { clientWidth: width, clientHeight: height } = this.frame;
-    this.tip.replaceChildren(make("strong", {}, part.textContent), make("span", {}, `${short(count)} paths`), make("span", {}, where.textContent));
-    this.tip.style.cssText = `${x > width / 2 ? `right: ${width - x + 10}px` : `left: ${x + wide + 10}px`}; ${y > height / 2 ? `bottom: ${height - y + 10}px` : `top: ${y + tall + 10}px`}`;
+    this.tip.replaceChildren(make("strong", {}, first), ...rest.map((each) => make("span", {}, each)));
+    Object.assign(this.tip.style, {
+      left: x > width / 2 ? "" : `${x + wide + 10}px`,
+      right: x > width / 2 ? `${width - x + 10}px` : "",
+      top: y > height / 2 ? "" : `${y + tall + 10}px`,
+      bottom: y > height / 2 ? `${height - y + 10}px` : "",
+    });
   }
 
   // A line of values: across the picture, or down beside it.
@@ -189,7 +198,10 @@ export class Panel {
   // The place of a pixel under a pointer, which is at shares of the picture.
   placeAt([down, across]) {
     const seen = this.window;
-    return this.middle(Math.floor(seen.top + clipped(down) * seen.rows), Math.floor(seen.left + clipped(across) * seen.cols));
+    return this.middle(
+      Math.floor(seen.top + clipped(down) * seen.rows),
+      Math.floor(seen.left + clipped(across) * seen.cols),
+    );
   }
 
   // The middle of a pixel, as shares of the map.

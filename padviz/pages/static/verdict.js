@@ -8,7 +8,7 @@ import { set, state } from "./state.js";
 export const needs = (remedy) => [remedy.needs, remedy.price].filter(Boolean).join("; ");
 
 // A text whose numbers keep their units beside them.
-const tight = (text = "") => text.replace(/(\d) (%|px|x|→)/g, "$1\u00a0$2").replace(/ → /g, "\u00a0→\u00a0");
+const tight = (text = "") => text.replace(/(\d) (%|px|x)/g, "$1\u00a0$2");
 
 export class Verdict {
   constructor(book) {
@@ -44,7 +44,7 @@ export class Verdict {
     const shown = state.two && state.remedy === at && state.part === "maps";
     const button = make(
       "button",
-      { "aria-pressed": Boolean(shown), "aria-label": `show ${remedy.what}`, "data-remedy": at },
+      { "aria-pressed": Boolean(shown), "aria-label": `show ${remedy.what}`, "data-remedy": at, hidden: !this.book.remedied(state.asize, at) },
       shown ? "shown" : "show",
     );
     button.addEventListener("click", () => set({ part: "maps", two: 1, remedy: at }));
@@ -53,8 +53,9 @@ export class Verdict {
       {},
       button,
       make("strong", {}, remedy.what),
+      " ",
       make("span", { class: "soft" }, needs(remedy)),
-      make("span", { class: "change" }, tight(changed(today, remedy.outcome))),
+      make("span", { class: "change" }, changed(today, remedy.outcome)),
     );
   }
 }
@@ -64,7 +65,7 @@ function changed(before, after) {
   const parts = [];
   const add = (word, key, say) => {
     const [old, now] = [before, after].map((each) => say(each[key] ?? each.share?.[key] ?? 0));
-    if (old !== now) parts.push(`${word} ${old} → ${now}`);
+    if (old !== now) parts.push(`${word} ${old} → ${now}`.replaceAll(" ", "\u00a0"));
   };
   add("starved", "starved", percent);
   add("overused", "overused", percent);
