@@ -78,7 +78,7 @@ def command(
 
 def _serve(context: click.Context, show: bool) -> None:
     """Serve the pages of files that are dropped, until a signal comes."""
-    from padviz.pages.serving import Server
+    from padviz.cli.serving import Server
     from padviz.reports import tables
 
     given = {**context.params, **context.meta.get(READING, {})}

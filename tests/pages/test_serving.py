@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 import padviz
-from padviz.pages import serving
+from padviz.cli import serving
 from tests.cli.test_cli import told
 from tests.pages.browser import after, expect, ready, rests_at
 from tests.sweeps import SLOW
