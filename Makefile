@@ -5,7 +5,7 @@ export MPLBACKEND := Agg
 # One process per core, each of which calculates on one core.
 PARALLEL := -p no:benchmark -n logical --dist worksteal
 
-.PHONY: demo test test-slow test-tiles test-zoo test-lowest check bench soak figures figures-trained reference experiment experiment-detector clean
+.PHONY: demo test test-slow test-tiles test-zoo test-lowest check bench docs soak figures figures-trained reference experiment experiment-detector clean
 
 demo: .venv/.installed
 	$(BIN)/padviz audit resnet50 --size 224
@@ -43,6 +43,11 @@ check: .venv/.tools
 soak: .venv/.tools
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -m sweep
 	$(BIN)/python -m tests.soak
+
+# The site, in docs/_build/html. A warning is an error, and so is a link to what is not there.
+docs: .venv/.docs
+	$(BIN)/python -m sphinx -q -W --keep-going -E -b html docs docs/_build/html
+	$(BIN)/python -m tests.links docs/_build/html
 
 bench: .venv/.tools
 	mkdir -p .bench
@@ -104,7 +109,7 @@ figures-trained: .venv/.tools
 		.bench/trained/photographs/astronaut.png -o docs/seams.png
 
 clean:
-	rm -rf .venv .venv-lowest .venv-zoo .bench .soak figures figures-trained .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-lowest .venv-zoo .bench docs/_build .soak figures figures-trained .hypothesis .pytest_cache .mypy_cache .ruff_cache
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "padviz needs Python 3.11 or newer: make PYTHON=python3.12"; exit 1; }
@@ -116,6 +121,10 @@ clean:
 
 .venv/.tools: .venv/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,torch,onnx,trained,keras,dask]'
+	touch $@
+
+.venv/.docs: .venv/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	touch $@
 
 .venv-lowest/.tools: .venv/bin/python pyproject.toml

@@ -8,20 +8,14 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnx
 import pytest
 from click.testing import CliRunner
-from onnx import helper, numpy_helper
 
 import padviz
 from padviz.cli import cli
 from tests.cli.test_cli import APART, run
-from tests.cli.test_cli_foreign import plain as plain_file
-from tests.keras_files import image, layer, sequential, written
-from tests.scoring.made import coco_files, scenes
+from tests.snippets import prepare, said
 from tests.sweeps import SLOW
-from tests.trained.test_trying import folder
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 COMMANDS = re.findall(r"^    padviz (.*?)(?: +#.*)?$", README, re.MULTILINE)
@@ -41,45 +35,20 @@ LONG = "compare resnet50", "compare vgg19 --size 512", "export vgg11 resnet18", 
 STAND_INS = {"MODEL_A": "vgg11", "MODEL_B": "vgg13", "MODEL...": "vgg11", "MODEL": "vgg11", "NAME": "features.3"}
 STAND_INS |= {"N": "64"}
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-UNTRAINED = re.compile(
-    "the file leaves its input size open|the background is seen|the output hardly depends|that it is kept says little"
-    "|mapped is the contrast"
-)  # as the stand-ins are
 SHOWN = re.findall(r"^    \$ padviz (.*)\n((?:    .*\n|\n(?=    ))*)", README, re.MULTILINE)
 
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
-def seeing_file(path: str) -> None:
-    """Write a detector of what is dark: nothing is drawn of a network that does not react."""
-    weights = numpy_helper.from_array(np.full((1, 3, 3, 3), -0.2, np.float32), "w")
-    bias = numpy_helper.from_array(np.full(1, -2, np.float32), "b")
-    nodes = [
-        helper.make_node("Conv", ["image", "w", "b"], ["c"], name="c", pads=[1, 1, 1, 1]),
-        helper.make_node("Sigmoid", ["c"], ["y"], name="y"),
-    ]
-    image = helper.make_tensor_value_info("image", 1, ["n", 3, "h", "w"])
-    graph = helper.make_graph(nodes, "net", [image], [helper.make_tensor_value_info("y", 1, None)], [weights, bias])
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
-
-
 @pytest.mark.parametrize(
     "command", [pytest.param(each, marks=SLOW if each.startswith(LONG) else ()) for each in COMMANDS]
 )
 def test_commands_run(command: str) -> None:
-    if "model.onnx" in command:
-        (seeing_file if command.startswith("detect") else plain_file)("model.onnx")
-    if command.startswith("rings"):
-        coco_files(scenes(0, images=8), names=("instances.json", "results.json"))
-    if "model.keras" in command:
-        conv = layer("Conv2D", "c", filters=2, kernel_size=[3, 3], padding="same")
-        written(Path("model.keras"), sequential([image(33, 33, 3), conv]))
-    if "--images photos" in command:
-        folder(Path("photos"), 3, 260, 280)
+    prepare(command)
     result = run(*shlex.split(command))
     assert result.exit_code == 0, result.stderr
-    assert [line for line in result.stderr.splitlines() if not UNTRAINED.search(line)] == []
+    assert said(result.stderr) == []
 
 
 @pytest.mark.parametrize("named", [each for each in NAMED if each not in WITH_MORE])

@@ -1,0 +1,80 @@
+"""What stands in a page: commands with what they print, and Python; and the files that they speak of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from tests.cli.test_cli_foreign import plain as plain_file
+from tests.keras_files import image, layer, sequential, written
+from tests.scoring.made import coco_files, scenes
+from tests.trained.test_trying import folder
+
+UNTRAINED = re.compile(
+    "the file leaves its input size open|the background is seen|the output hardly depends|that it is kept says little"
+    "|mapped is the contrast"
+)  # as the stand-ins are
+
+
+class Shown(NamedTuple):
+    """A command, and what a page shows of what it prints: "..." stands for any lines."""
+
+    command: str
+    output: str
+
+
+def fenced(page: str, language: str) -> list[str]:
+    """The blocks of a language, without the lines around them."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+
+def shown(page: str) -> Iterator[Shown]:
+    """The commands of padviz in blocks of a console, each behind a "$"."""
+    for block in fenced(page, "console"):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = part.partition("\n")
+            if command.startswith("padviz "):
+                yield Shown(command.removeprefix("padviz "), output.strip("\n"))
+
+
+def agrees(printed: str, output: str) -> bool:
+    """Whether that was printed, line by line, "..." standing for any lines."""
+    pattern = "".join("(?:.*\n)*" if line == "..." else f"{re.escape(line)}\n" for line in output.split("\n"))
+    return bool(re.fullmatch(pattern, "".join(f"{line.rstrip()}\n" for line in printed.strip("\n").split("\n"))))
+
+
+def prepare(command: str) -> None:
+    """Make the files that a command reads, in the current folder."""
+    if "model.onnx" in command:
+        (seeing_file if command.startswith("detect") else plain_file)("model.onnx")
+    if command.startswith("rings"):
+        coco_files(scenes(0, images=8), names=("instances.json", "results.json"))
+    if "model.keras" in command:
+        conv = layer("Conv2D", "c", filters=2, kernel_size=[3, 3], padding="same")
+        written(Path("model.keras"), sequential([image(33, 33, 3), conv]))
+    if "--images photos" in command:
+        folder(Path("photos"), 3, 260, 280)
+
+
+def said(stderr: str) -> list[str]:
+    """What a command says, but for what it says of stand-ins."""
+    return [line for line in stderr.splitlines() if not UNTRAINED.search(line)]
+
+
+def seeing_file(path: str) -> None:
+    """Write a detector of what is dark: nothing is drawn of a network that does not react."""
+    weights = numpy_helper.from_array(np.full((1, 3, 3, 3), -0.2, np.float32), "w")
+    bias = numpy_helper.from_array(np.full(1, -2, np.float32), "b")
+    nodes = [
+        helper.make_node("Conv", ["image", "w", "b"], ["c"], name="c", pads=[1, 1, 1, 1]),
+        helper.make_node("Sigmoid", ["c"], ["y"], name="y"),
+    ]
+    image = helper.make_tensor_value_info("image", 1, ["n", 3, "h", "w"])
+    graph = helper.make_graph(nodes, "net", [image], [helper.make_tensor_value_info("y", 1, None)], [weights, bias])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
