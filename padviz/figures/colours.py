@@ -8,6 +8,7 @@ from padviz.errors import OptionError, nearest
 
 CMAP = "plasma"
 SHARES = "PuOr"  # orange is starved, white is fair, purple is overused: told apart by all eyes
+ALL_STARVED = "copper"  # of shares that are all below fair: dark is least, orange is most
 UNEVEN, POOLED = "#c22f2f", "#2f62b5"  # uneven windows: with weights, and without
 STARVED = "#b35806"  # the orange of what is starved, as a line
 UNREAD = "0.55"  # the grey of pixels that no window reads

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 NUMBERED = 16  # maps up to this many rows and columns have their counts written in the cells
 ALONE, PAIRED, STACKED, LEAST = 560, 440, 900, 100  # screen pixels of the longer side, about; of the shorter, at least
 PROFILE, GAP, BAR = 54, 8, 13
-LEFT, RIGHT, PERCENT, BELOW = 66, 66, 46, 44  # screen pixels around a map: ticks and their labels
+LEFT, RIGHT, PERCENT, BELOW = 72, 100, 46, 44  # screen pixels around a map: ticks and their labels
 WIDE = 1.7  # width over height, from where on maps stand below one another
 
 
@@ -117,7 +117,7 @@ def found(counts: CountMap) -> str:
     >>> found(padviz.usage("resnet50", 224))
     'the outer 14 px above and left and 34 px below and right get less than half their fair share'
     >>> found(padviz.usage("resnet50", 32))
-    'all starved, spread 102-fold'
+    'all starved, the most used pixel 102 times the least'
     """
     if counts.full is not None:
         return f"down to {percent(counts.min / counts.full)} of the paths start at real pixels"
@@ -125,7 +125,9 @@ def found(counts: CountMap) -> str:
         return ""
     figures, (starved, overused) = counts.shares.figures(), counts.rims or (None, None)
     if all_starved(counts):
-        return f"all starved, spread {figures.most / figures.least:,.0f}-fold" if figures.least else "all starved"
+        if not figures.least:
+            return "all starved"
+        return f"all starved, the most used pixel {figures.most / figures.least:,.0f} times the least"
     if starved and any(starved.depths):
         return f"{starved.words} get less than half their fair share"
     if figures.starved:
@@ -168,13 +170,15 @@ def _label(part: Part) -> str:
     """Say what the colours of a map stand for."""
     if part.counts.full is not None:
         return "share of each unit's paths that starts at real pixels"
+    if part.scale.least:
+        return "fair share, on a logarithm: 1 is what a pixel gets far from all borders"
     if part.scale.share:
         return "fair share: 1 is what a pixel gets far from all borders"
     weighted = "" if part.counts.pooling == "count" and isinstance(part.counts.max, int) else "weighted "
     periods = [along.period for along in (part.view.down, part.view.across)]
     if max(periods) > 1:
-        return f"counts, as means over the {periods[0]} × {periods[1]} px of the strides, over the largest mean"
-    return f"counts, over the largest: {scientific(part.counts.max)} {weighted}paths"
+        return f"counts, averaged over {periods[0]} × {periods[1]} px (the strides repeat so); 100% is the largest"
+    return f"counts; 100% is {scientific(part.counts.max)} {weighted}paths"
 
 
 def _box(part: Part, cmap: str | None, longest: float, named: bool) -> Box:
@@ -194,7 +198,7 @@ def _draw(
     if named:
         place = "pixels" if part.counts.full is None else "units"
         text_at(fig, x + wide / 2, y + high + 38, f"column ({place})", ha="center")
-        text_at(fig, x - LEFT + 8, y + high / 2, f"row ({place})", ha="center", va="center", rotation=90)
+        text_at(fig, x - LEFT + 7, y + high / 2, f"row ({place})", ha="center", va="center", rotation=90)
     _mark(main, part)
     _profiles(fig, part, (x, y), size)
     bar = axes_at(fig, x + wide + GAP + PROFILE + GAP, y, BAR, high)
@@ -279,11 +283,9 @@ def _profiles(figure: Figure, part: Part, corner: tuple[float, float], size: tup
     above, beside = (x, y - GAP - PROFILE, wide, PROFILE), (x + wide + GAP, y, PROFILE, high)
     profile(figure, part.values[view.down.cell(row)], part.scale, above, upright=True)
     profile(figure, part.values[:, view.across.cell(col)], part.scale, beside, upright=False)
-    text_at(
-        figure, x + wide + GAP, y - GAP - PROFILE / 2, _means_in_words("row", row, view.down.block, view.down.period)
-    )
+    text_at(figure, x + wide + GAP, y - GAP - 4, _means_in_words("row", row, view.down.block, view.down.period))
     words = _means_in_words("col", col, view.across.block, view.across.period)
-    text_at(figure, x + wide + GAP, y + high + 38, words)
+    text_at(figure, x + wide + GAP, y + high + 38, f"▴ {words}")
 
 
 def _means_in_words(what: str, at: int, block: int, period: int) -> str:

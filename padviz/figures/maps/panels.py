@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.counting.count_map import CountMap
+from padviz.counting.shares.summary import percent
 from padviz.errors import PadvizError
 from padviz.figures.canvas import DPI, SMALL, axes_at, check_axes, sampling, short_name, shortened
 from padviz.figures.colours import POOLED, UNEVEN, ink
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 NUMBERED = 7  # rows and columns of a grid, at most, whose shares are written into its cells
 LABEL, LEAST = 34, 90  # screen pixels above a panel, and of one at least, so that its label has room
-BAR, TICKS = 13, 66
+BAR, TICKS = 13, 100
 
 
 class Panel(NamedTuple):
@@ -93,7 +94,16 @@ def compared(
     title = ", ".join(map(shortened, kept))
     if varies == "remedy" and scale == "share" and first.share_reason is None:
         title += f": {fairness(first)} today; what remedies change"
+    elif scale == "share":
+        title += _between(maps)
     return _grid(panels, title, lines, FAIR if scale == "share" else COUNTS, cmap)
+
+
+def _between(maps: Sequence[CountMap]) -> str:
+    """Say how many pixels are starved in the best and in the worst of several maps."""
+    starved = [count_map.shares.figures().starved for count_map in maps if count_map.share_reason is None]
+    least, most = percent(min(starved)), percent(max(starved))
+    return f": {least} to {most} of the pixels starved" if least != most else f": {most} of the pixels starved"
 
 
 def scale_for(maps: Sequence[CountMap]) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from padviz.counting.count_map import CountMap
 from padviz.figures.canvas import SMALL
-from padviz.figures.colours import CMAP, SHARES, UNREAD, colour_map
+from padviz.figures.colours import ALL_STARVED, CMAP, SHARES, UNREAD, colour_map
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +38,8 @@ class Scale:
 
     def colours(self, cmap: str | None) -> Any:
         """Find matplotlib's colour map of that name, or its own."""
-        return colour_map(cmap or (SHARES if self.colours_diverge else CMAP)).with_extremes(bad=UNREAD)
+        own = SHARES if self.colours_diverge else ALL_STARVED if self.least else CMAP
+        return colour_map(cmap or own).with_extremes(bad=UNREAD)
 
     def norm(self) -> Any:
         """Make matplotlib's norm."""
@@ -86,7 +87,7 @@ def colour_bar(
     if scale.least:
         ticks = {value: f"{value:.2g}" for value in np.geomspace(scale.least, scale.most, 5)}
     elif scale.share:
-        ticks = {0: "0", 0.25: "starved", 0.5: "½", 1: "fair", 1.5: "1½", CLIPPED: "2 or more"}
+        ticks = {0: "0", 0.5: "½ ↓ starved", 1: "1 fair", 1.5: "1½ ↑ overused", CLIPPED: "2 or more"}
     where = {"cax": place} if place is not None else {"ax": beside, "fraction": 0.046, "pad": 0.03}
     bar = figure.colorbar(image, extend="max" if scale.colours_diverge else "neither", **where)
     bar.ax.minorticks_off()

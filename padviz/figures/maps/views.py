@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CRISP = 0.8  # of a screen pixel that a position has at least; where it would have less, means are drawn
 LEAST = 100  # cells of the longer axis, at least, that means leave
-NARROW = 20  # screen pixels of a border that is seen
+NARROW = 12  # screen pixels of a border that is seen
 REACH, LEAST_REACH = 4, 48  # times the border that a piece shows, and positions of it at least
 GAP = 0.03  # of all cells, that a break is wide
 PLAID = 1.02  # times the smallest count of an interior pixel, from where on the pattern of strides is seen
@@ -117,7 +117,8 @@ class Along:
         last = self.n - 1
         quarters = [0, self.n // 4, self.n // 2, 3 * self.n // 4, last]
         ends = [end for piece in self.pieces for end in (piece.start, piece.stop - 1)]
-        for chosen in (ends if self.broken else quarters, quarters[::2], [0, last]):
+        starts = [*(piece.start for piece in self.pieces), last]
+        for chosen in (ends, starts, [0, last]) if self.broken else (quarters, quarters[::2], [0, last]):
             shown = [at for at in dict.fromkeys(chosen) if not np.isnan(self.at(at))]
             spots = [(self.at(at) + 0.5) / self.cells * pixels for at in shown]
             room = [_room(at, labels_across) for at in shown]

@@ -28,7 +28,8 @@ def fair_shares(summary: Summary, pads: bool, said: Said) -> Iterator[tuple[str,
         return
     for name, rim, word in (("rim", summary.rim, what), ("overused rim", summary.overused_rim, "overused")):
         if rim and any(rim.depths):
-            yield name, f"{said.rim(rim)} are {word}"
+            large = "on a large input " if share.starved == 1 else ""
+            yield name, f"{large}{said.rim(rim)} {'would be' if large else 'are'} {word}"
     yield what, f"{percent(share.starved)} get less than half the weight of an interior {said.one}"
     yield "overused", f"{percent(share.overused)} get more than 3/2 of it"
     yield "fair shares", f"{share.least:.4g} to {share.most:.4g}; {said.corners(share.corners)}"
