@@ -22,8 +22,8 @@ from padviz.version import SCHEMAS
 from tests.cli.test_cli import run
 from tests.cli.test_cli_foreign import plain
 from tests.scoring.made import coco_files, scenes
+from tests.snippets import seeing_file
 from tests.test_formats import NUMBER, states
-from tests.test_readme import seeing_file
 from tests.test_turning import CHOSEN, laid
 from tests.trained.test_trying import folder
 

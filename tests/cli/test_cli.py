@@ -561,7 +561,7 @@ def test_help_ends_with_an_example_that_runs(command: str) -> None:
     assert examples
     if "model.onnx" in text:
         from tests.cli.test_cli_foreign import plain
-        from tests.test_readme import seeing_file
+        from tests.snippets import seeing_file
 
         (seeing_file if command == "detect" else plain)("model.onnx")
     if command == "rings":

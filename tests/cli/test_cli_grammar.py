@@ -19,7 +19,7 @@ from padviz.network.network import sizes_in
 from padviz.sources.toml.load import _plain, zoo
 from tests.cli.test_cli import APART, run, told
 from tests.cli.test_cli_foreign import plain
-from tests.test_readme import seeing_file
+from tests.snippets import seeing_file
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 

@@ -80,7 +80,7 @@ def page(judged: dict[Entry, Judgement]) -> str:
 
 
 def table(judged: dict[Entry, Judgement]) -> str:
-    """Markdown: a row a library, then a row for each network whose counts are not held."""
+    """Markdown: a row a library, then a row for each network that is not held."""
     libraries = list(dict.fromkeys(each.library for each in judged))
     lines = [f"| library | networks | {' | '.join(VERDICTS)} |", "|---|" + "---|" * (len(VERDICTS) + 1)]
     for library in [*libraries, "all"]:
@@ -88,7 +88,7 @@ def table(judged: dict[Entry, Judgement]) -> str:
         lines.append(f"| {library} | {counts.total()} | " + " | ".join(str(counts[v]) for v in VERDICTS) + " |")
     lines += ["", "| network | verdict | why |", "|---|---|---|"]
     for each, one in judged.items():
-        if one.verdict != "counts":
+        if one.verdict not in ("counts", "support"):
             words = one.words.replace("|", "\\|").replace("\n", " ")
             lines.append(f"| {each.library} {each.name} | {one.verdict} | {words} |")
     return "\n".join(lines) + "\n"
