@@ -15,7 +15,16 @@ from padviz.cli.vocabulary import READING
 
 LONGEST = 120  # characters of a name, but for what it shows
 UNTOLD = ("size", "model", "format", "output", "overwrite", "no-picture", "open", "resume", "neutral", "shape")
-PLAIN = ("padding", "layer", "pooling", "scale", "cmap", "weights", "stimulus")  # their values speak for themselves
+PLAIN = (
+    "padding",
+    "layer",
+    "pooling",
+    "scale",
+    "cmap",
+    "theme",
+    "weights",
+    "stimulus",
+)  # their values speak for themselves
 
 
 def default_path(what: str, names: Iterable[str], sizes: Iterable[Pixels | None], suffix: str = ".png") -> Path:

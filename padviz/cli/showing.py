@@ -15,7 +15,7 @@ from padviz.cli import options
 from padviz.cli.value_types import PathType
 from padviz.cli.vocabulary import TABLE, Decorator, given, option
 from padviz.errors import OptionError
-from padviz.reports.report import PICTURES, SUFFIXES, formats_of
+from padviz.reports.report import FILMS, PICTURES, SUFFIXES, formats_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,12 +65,16 @@ class To:
             raise OptionError(what, where="-o", hint=f"use {SUFFIXES[self.format]}, or leave --format out")
         return self if chosen else replace(self, format=known[suffix])
 
-    def show(self, report: Report, draw: Callable[[], Figure] | None = None) -> None:
+    def show(
+        self, report: Report, draw: Callable[[], Figure] | None = None, film: Callable[[Path], None] | None = None
+    ) -> None:
         """Draw what -o asks for, print or write the report, and end with its exit code."""
         from padviz.reports.rendering import to_text
 
         text = to_text(report, self.format)
-        if self.path is not None and self.beside and draw:
+        if self.path is not None and film and self.path.suffix.lower() in FILMS:
+            film(self.path)
+        elif self.path is not None and self.beside and draw:
             from padviz.figures.canvas import save
 
             save(draw(), self.path)
@@ -89,6 +93,21 @@ def _failing(report: Report) -> str:
     return f"{errors[0].title}: {errors[0].text}{more}"
 
 
+def looking(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say how large a picture is, and its theme, to a command that draws one."""
+
+    @wraps(command)
+    def with_look(dpi: int | None, width: int | None, theme: str | None, **settings: Any) -> None:
+        if not (dpi or width or theme):
+            return command(**settings)
+        from padviz.figures.canvas import asking
+
+        with asking(dpi, width, theme):
+            command(**settings)
+
+    return given("dpi width theme")(with_look)
+
+
 def drawing(name: str, others: tuple[str, ...] = ()) -> Decorator:
     """Add the options of a command that draws a picture by default; -o takes it, or `others` in its place."""
 
@@ -105,12 +124,15 @@ def drawing(name: str, others: tuple[str, ...] = ()) -> Decorator:
     return decorate
 
 
-def reported(name: str, draws: bool = False, *, suffixes: tuple[str, ...] | None = None) -> Decorator:
+def reported(
+    name: str, draws: bool = False, *, films: bool = False, suffixes: tuple[str, ...] | None = None
+) -> Decorator:
     """Add the options of a command that reports, and hand them on as one value, `to`.
 
-    -o takes a text, and a picture of what it draws; or those `suffixes`, where it names what is made beside the report.
+    -o takes a text, and a picture of what it draws, or an animated one of what it `films`; or those `suffixes`, where
+    it names what is made beside the report.
     """
-    formats, pictures = formats_of(name), PICTURES if draws else ()
+    formats, pictures = formats_of(name), (PICTURES if draws else ()) + (FILMS if films else ())
     texts = tuple(dict.fromkeys(SUFFIXES[format_] for format_ in formats))
     format_ = option("format", type=click.Choice(formats), default="table", metavar=None)
 
@@ -121,7 +143,8 @@ def reported(name: str, draws: bool = False, *, suffixes: tuple[str, ...] | None
             to = to.checked(pictures, formats) if suffixes is None else to.checked(suffixes) if suffixes else to
             command(to=to, **settings)
 
-        return format_(output_to(suffixes or (*texts, *pictures))(given("overwrite")(with_to)))
+        drawn = looking(with_to) if draws or (suffixes and PICTURES[0] in suffixes) else with_to
+        return format_(output_to(suffixes or (*texts, *pictures))(given("overwrite")(drawn)))
 
     return decorate
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import io
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import OptionError, printable
+from padviz.figures import dark
 from padviz.files.atomic import aside
 
 if TYPE_CHECKING:
@@ -22,9 +23,49 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+class Asked(NamedTuple):
+    """How pictures are wanted: their resolution, or their width in pixels, and their theme."""
+
+    dpi: int | None = None
+    width: int | None = None
+    theme: str = "light"
+
+
+PLAIN = Asked()
+_ASKED: ContextVar[Asked] = ContextVar("asked", default=PLAIN)
 _SHOWN: ContextVar[bool] = ContextVar("shown", default=False)
 DPI, SCREEN = 130, 100  # of files, and of what a notebook or a window shows
 SMALL, MEDIUM, LARGE = 7, 8, 12  # points
+VECTORS: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "padviz",
+    "pdf.fonttype": 42,
+}  # text that is text, the same each time
+THEMES = ("light", "dark")
+MOST_DPI, MOST_WIDTH = 1200, 20_000  # pixels of a picture
+
+
+@contextmanager
+def asking(dpi: int | None = None, width: int | None = None, theme: str | None = None) -> Iterator[None]:
+    """Have pictures written at a resolution, or so many pixels wide, and in a theme.
+
+    Raises
+    ------
+    OptionError
+        For a theme that is not known, a resolution or a width that is none, or both of them.
+    """
+    if theme not in (None, *THEMES):
+        raise OptionError(f"no theme is called {theme!r}", option="theme", hint=f"use {' or '.join(THEMES)}")
+    for name, value, most in (("dpi", dpi, MOST_DPI), ("width", width, MOST_WIDTH)):
+        if value is not None and not 20 <= value <= most:
+            raise OptionError(f"{value} is out of range", option=name, hint=f"use 20 to {most}")
+    if dpi and width:
+        raise OptionError("says how large a picture is, as `dpi` does", option="width", hint="leave one of them out")
+    token = _ASKED.set(Asked(dpi, width, theme or "light"))
+    try:
+        yield
+    finally:
+        _ASKED.reset(token)
 
 
 def check_axes(size: Sequence[object], what: str) -> None:
@@ -74,8 +115,7 @@ def _pyplot() -> Any:
 
 def pasted(figure: Figure, ax: Axes) -> Axes:
     """Show a figure of several parts within one axes, as a picture."""
-    figure.canvas.draw()
-    ax.imshow(np.asarray(figure.canvas.buffer_rgba()), interpolation="antialiased")  # type: ignore[attr-defined]
+    ax.imshow(pixels_of(figure), interpolation="antialiased")
     ax.set_axis_off()
     return ax
 
@@ -92,19 +132,57 @@ def save(figure: Figure, path: Path) -> None:
         temporary.write_bytes(picture)
 
 
-def _rendered(figure: Figure, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
-        if kind == "png":
-            from PIL.Image import fromarray
+def pixels_of(figure: Figure) -> NDArray[np.uint8]:
+    """Draw the figure as it is asked for: red, green and blue of each pixel, shape (height, width, 3)."""
+    with _look(figure):
+        figure.canvas.draw()
+        pixels = np.asarray(figure.canvas.buffer_rgba())  # type: ignore[attr-defined]
+        return np.ascontiguousarray(pixels[..., :3])
 
-            figure.canvas.draw()
-            pixels = np.asarray(figure.canvas.buffer_rgba())  # type: ignore[attr-defined]
-            fromarray(np.ascontiguousarray(pixels[..., :3])).save(buffer, "png", compress_level=2)
-        else:
-            figure.savefig(buffer, format=kind)
+
+def _rendered(figure: Figure, kind: str) -> bytes:
+    """Write a figure as the bytes of a file; the same figure makes the same bytes, and text stays text."""
+    buffer = io.BytesIO()
+    if kind == "png":
+        from PIL.Image import fromarray
+
+        fromarray(pixels_of(figure)).save(buffer, "png", compress_level=2)
+        return buffer.getvalue()
+    from matplotlib import rc_context
+
+    dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None, "ModDate": None}}
+    with rc_context(VECTORS), _look(figure):
+        figure.savefig(buffer, format=kind, metadata=dates[kind])
     return buffer.getvalue()
+
+
+@contextmanager
+def _look(figure: Figure) -> Iterator[None]:
+    """Draw a figure at the resolution and in the theme that are asked for; afterwards it is as it was."""
+    undo = wear(figure)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing")
+            yield
+    finally:
+        undo()
+
+
+def wear(figure: Figure) -> Callable[[], None]:
+    """Give a figure the resolution and the theme that are asked for; what is returned takes them off."""
+    asked, before = _ASKED.get(), figure.dpi
+    if asked.width:
+        figure.dpi = (asked.width + 0.01) / figure.get_size_inches()[0]
+    elif asked.dpi:
+        figure.dpi = asked.dpi
+    turn_back = dark.turn(figure) if asked.theme == "dark" else None
+
+    def undo() -> None:
+        figure.dpi = before
+        if turn_back:
+            turn_back()
+
+    return undo
 
 
 def shortened(text: str, most: int = 60) -> str:

@@ -47,6 +47,20 @@ class Illustration:
         tall, wide = map(_reads_by_tap, self.windows, self.size, (row, col))
         return [[_plain(a * b) for b in wide] for a in tall]
 
+    def reads(self, axis: int, unit: int) -> list[Count]:
+        """Count how often a unit's window reads each row, the padded copies of it included.
+
+        >>> illustrate(3, 1, 1, (5, 5), "symmetric").reads(0, 0)
+        [2, 1, 0, 0, 0]
+        """
+        window, n = self.windows[axis], self.size[axis]
+        reads = [Fraction(0)] * n
+        taps = [*_reads(window, n)][unit]
+        for at in taps:
+            if at is not None:
+                reads[at] += _weight(window, taps)
+        return [_plain(count) for count in reads]
+
 
 def illustrate(kernel: int, stride: int, dilation: int, size: Size, scheme: str) -> Illustration:
     """Lay a window over a small image; padding keeps the size at stride 1, but for "valid" and "full".
@@ -107,12 +121,17 @@ def _reads_by_tap(window: Window, n: int, row: int) -> list[Fraction]:
     """Count how often each tap reads `row`; a unit of a partial convolution counts kernel / taps that hit real rows."""
     reads = [Fraction(0)] * window.kernel
     for taps in _reads(window, n):
-        hits = sum(at is not None for at in taps)
-        weight = Fraction(window.kernel, hits) if window.mode == "partial" and hits else Fraction(1)
+        weight = _weight(window, taps)
         for tap, at in enumerate(taps):
             if at == row:
                 reads[tap] += weight
     return reads
+
+
+def _weight(window: Window, taps: list[int | None]) -> Fraction:
+    """Weigh the reads of a unit: a partial convolution makes up for those that hit no real row."""
+    hits = sum(at is not None for at in taps)
+    return Fraction(window.kernel, hits) if window.mode == "partial" and hits else Fraction(1)
 
 
 def _reads(window: Window, n: int) -> Iterator[list[int | None]]:

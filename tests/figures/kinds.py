@@ -76,6 +76,12 @@ def responses(size: Size) -> Figure:
     return border_responses.panels(made_up.responses(size))
 
 
+def kernel(size: Size) -> Figure:
+    schemes = ["zero", "reflect", "circular", "symmetric", "replicate", "partial"]
+    shape = (7, 7) if size[0] == size[1] else (5, 9) if size[1] > size[0] else (9, 5)
+    return padviz.kernel(size=shape, padding=schemes if size[0] == 224 else "zero", pixel=(0, 0))._draw()
+
+
 KINDS: dict[str, Callable[[Size], Figure]] = {
     f.__name__: f
     for f in (
@@ -91,6 +97,7 @@ KINDS: dict[str, Callable[[Size], Figure]] = {
         detect_as_trained,
         filters,
         responses,
+        kernel,
     )
 }
 

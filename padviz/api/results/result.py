@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from padviz.errors import DescriptionError, OptionError
-from padviz.reports.report import COUNTS, PICTURES, SUFFIXES, Report
+from padviz.reports.report import COUNTS, FILMS, PICTURES, SUFFIXES, Report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,6 +43,7 @@ class Result(Generic[Value]):
     _reported: Callable[[], Report]
     _draw: Callable[..., Figure] | None = None
     _axes: Callable[..., Axes] | None = None
+    _film: Callable[[Path], None] | None = None
     _pictured: bool = False  # in a notebook
 
     def to_rows(self) -> list[dict[str, Any]]:
@@ -66,10 +67,13 @@ class Result(Generic[Value]):
             raise DescriptionError("needs pandas", where="to_pandas", hint="pip install pandas") from None
         return pandas.DataFrame(self.to_rows())
 
-    def save(self, path: str | Path) -> None:
+    def save(
+        self, path: str | Path, *, dpi: int | None = None, width: int | None = None, theme: str | None = None
+    ) -> None:
         """Write the report (.txt .json .csv .md), a picture (.png .svg .pdf), or the exact counts of a map.
 
-        Counts are .npy .npz .csv, as with the command's -o.
+        Counts are .npy .npz .csv, as with the command's -o. `dpi`, or `width` in pixels, says how large a picture is,
+        and the `theme` is "light" or "dark".
 
         Raises
         ------
@@ -90,17 +94,26 @@ class Result(Generic[Value]):
             with aside(path) as temporary:
                 temporary.write_text(to_text(self._report, TEXTS[suffix]) + "\n", encoding="utf-8")
         elif suffix in PICTURES and self._draw:
-            from padviz.figures.canvas import save
+            from padviz.figures.canvas import asking, save
 
-            save(self._draw(), path)
+            with asking(dpi, width, theme):
+                save(self._draw(), path)
+        elif suffix in FILMS and self._film:
+            from padviz.figures.canvas import asking
+
+            with asking(dpi, width, theme):
+                self._film(path)
         else:
-            known = dict.fromkeys((*TEXTS, *counted, *(PICTURES if self._draw else ())))
+            drawn = (*(PICTURES if self._draw else ()), *(FILMS if self._film else ()))
+            known = dict.fromkeys((*TEXTS, *counted, *drawn))
             raise OptionError(
                 f"{suffix or 'no suffix'} is not written here", where=str(path), hint=f"use {' '.join(known)}"
             )
 
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
         """Draw the command's picture, or one part of it into `ax`; `options` are those of the command, as `cmap`.
+
+        A new figure has the `dpi`, the `width` and the `theme` that are named, as with `save`.
 
         In a notebook, and where pyplot is in use, a new figure is pyplot's, which `plt.show()` shows.
 
@@ -109,14 +122,18 @@ class Result(Generic[Value]):
         OptionError
             If the command draws no picture.
         """
-        from padviz.figures.canvas import pasted, shown
+        from padviz.figures.canvas import asking, pasted, shown, wear
 
+        look = {name: options.pop(name, None) for name in ("dpi", "width", "theme")}
         if self._draw is None:
             raise OptionError("has no picture", where=self._report.name, hint="print it, or save it as .txt or .json")
         if ax is not None and self._axes is None:
             return pasted(self._draw(**options), ax)
-        with shown():
-            return self._axes(ax, **options) if self._axes else self._draw(**options).axes[0]
+        with shown(), asking(**look):
+            axes = self._axes(ax, **options) if self._axes else self._draw(**options).axes[0]
+            if ax is None:
+                wear(axes.figure)  # type: ignore[arg-type]
+            return axes
 
     @cached_property
     def _report(self) -> Report:

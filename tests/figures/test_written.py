@@ -1,0 +1,120 @@
+"""Pictures as files: how large, in which theme, with text that is text, the same bytes each time; and films."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+from string import ascii_letters
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+import padviz
+from padviz.cli.group import cli
+from padviz.figures.canvas import asking, png, save
+from padviz.figures.windows import kernel_cells
+from padviz.geometry.one_layer import Illustration, illustrate
+
+SIZES = [(32, 48), (65, 40)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_picture_is_as_large_as_asked_for(size: tuple[int, int], tmp_path: Path) -> None:
+    found, path = padviz.uneven("resnet18", size), tmp_path / "a.png"
+    found.save(path)
+    with Image.open(path) as picture:
+        width, height = picture.size
+    for look, expected in (({"width": 700}, 700), ({"dpi": 260}, 2 * width), ({"dpi": 65}, width // 2)):
+        found.save(path, **look)
+        with Image.open(path) as picture:
+            assert picture.size[0] == expected
+            assert picture.size[1] == pytest.approx(height * expected / width, abs=1)
+    figure = found.plot(width=300).figure
+    assert figure.get_size_inches()[0] * figure.dpi == pytest.approx(300, 1e-3)
+
+
+def test_the_dark_theme_turns_greys_over_and_leaves_colours_and_images(tmp_path: Path) -> None:
+    result = padviz.usage("resnet18", (64, 96))
+    figure = result._draw()
+    light = np.asarray(Image.open(_written(figure, tmp_path, "light")).convert("RGB")).astype(int)
+    dark = np.asarray(Image.open(_written(figure, tmp_path, "dark")).convert("RGB")).astype(int)
+    again = np.asarray(Image.open(_written(figure, tmp_path, "light")).convert("RGB")).astype(int)
+    assert (light == again).all()  # the figure is as it was
+    assert light[0, 0].tolist() == [255, 255, 255]
+    assert dark[0, 0].tolist() == [23, 23, 23]
+    image = figure.axes[0].get_window_extent()
+    top = light.shape[0] - round(image.y1)
+    inside = np.s_[top + 2 : top + round(image.height) - 2, round(image.x0) + 2 : round(image.x1) - 2]
+    assert (light[inside] == dark[inside]).mean() > 0.98  # but for what is transparent
+
+
+def _written(figure: object, folder: Path, theme: str) -> Path:
+    path = folder / f"{theme}.png"
+    with asking(theme=theme):
+        save(figure, path)  # type: ignore[arg-type]
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".pdf", ".png"])
+def test_the_same_picture_has_the_same_bytes_and_text_is_text(suffix: str, tmp_path: Path) -> None:
+    written = []
+    for name in "ab":
+        padviz.uneven("resnet18", 64).save(tmp_path / f"{name}{suffix}")
+        written.append((tmp_path / f"{name}{suffix}").read_bytes())
+    assert written[0] == written[1]
+    if suffix == ".svg":
+        assert b">conv1</text>" in written[0]
+        assert b"<dc:date>" not in written[0]
+    if suffix == ".pdf":
+        assert b"CreationDate" not in written[0]
+        assert b"/Type3" not in written[0].replace(b" ", b"")
+
+
+def test_commands_take_the_same_words(tmp_path: Path) -> None:
+    path, asked = tmp_path / "a.png", ["uneven", "resnet18", "--size", "64", "-o"]
+    done = CliRunner().invoke(cli, [*asked, str(path), "--width", "500", "--theme", "dark"])
+    assert done.exit_code == 0, done.output
+    with Image.open(path) as picture:
+        assert picture.size[0] == 500
+        assert picture.convert("RGB").getpixel((0, 0)) == (23, 23, 23)
+    done = CliRunner().invoke(cli, [*asked, str(tmp_path / "b.png"), "--width", "500", "--dpi", "90"])
+    assert done.exit_code == 2
+    assert not (tmp_path / "b.png").exists()
+    assert len(png(padviz.uneven("resnet18", 64)._draw())) > 1000  # nothing is asked for from here on
+
+
+@pytest.mark.parametrize("scheme", ["zero", "reflect", "partial", "zero/circular", "valid"])
+@pytest.mark.parametrize("shape", [(3, 1, 1, (4, 6)), (3, 2, 1, (7, 5)), (2, 1, 2, (5, 8))])
+def test_windows_step_by_step_add_up_to_all_uses(scheme: str, shape: tuple[int, int, int, tuple[int, int]]) -> None:
+    layer = illustrate(*shape, scheme)
+    steps = [*kernel_cells.windows_of(layer)]
+    assert steps[-1].uses == layer.uses
+    if scheme == "partial":
+        return
+    for before, after in pairwise(steps):
+        added = [b - a for rows in zip(before.uses, after.uses, strict=True) for a, b in zip(*rows, strict=True)]
+        assert added == [letters_of(layer, *shape[:3], *after.at)[letter] for letter in ascii_letters[: len(added)]]
+
+
+def letters_of(layer: Illustration, kernel: int, stride: int, dilation: int, *at: int) -> Counter[str]:
+    """What a window reads, as the padded image has it in letters."""
+    down, across = (range(i * stride, i * stride + kernel * dilation, dilation) for i in at)
+    return Counter(layer.padded[row][col] for row in down for col in across)
+
+
+@pytest.mark.parametrize("size", [(5, 6), (6, 4)])
+def test_a_film_has_a_picture_for_each_window(size: tuple[int, int], tmp_path: Path) -> None:
+    path = tmp_path / "kernel.gif"
+    padviz.kernel(stride=2, size=size, padding=["zero", "reflect"]).save(path, width=300)
+    with Image.open(path) as film:
+        assert film.n_frames == -(-size[0] // 2) * -(-size[1] // 2)
+        assert film.size[0] == 300
+        assert film.info["loop"] == 0
+        frames = []
+        for k in range(film.n_frames):
+            film.seek(k)
+            frames.append(np.asarray(film.convert("RGB")))
+    assert all((a != b).any() for a, b in pairwise(frames))
