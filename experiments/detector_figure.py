@@ -14,7 +14,7 @@ from grid_offset import digits, interval
 from numpy.typing import NDArray
 from torch import nn
 
-from padviz.figures.canvas import MEDIUM, SMALL, axes_at, headline, new_figure, save
+from padviz.figures.canvas import LARGE, MEDIUM, SMALL, axes_at, new_figure, save, text_at
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +35,8 @@ def draw(groups: Groups, path: Path, output: Path, extent: Extent) -> None:
     names = list(dict.fromkeys(task for task, _, _ in groups))
     figure = new_figure(LEFT + max(len(names), 4) * (PANEL + GAP) + 100, TOP + 2 * HIGH + 150)
     line = "It costs where digits are anywhere. Small detectors: AP at an overlap of .5, means with 95 % intervals"
-    headline(figure, "Mirror padding helps where the training has no digit near the border", line)
+    text_at(figure, 40, 30, "Mirror padding helps where the training has no digit near the border", LARGE)
+    text_at(figure, 40, 56, line, MEDIUM)
     for k, name in enumerate(names):
         ax = axes_at(figure, LEFT + k * (PANEL + GAP), TOP, PANEL, HIGH)
         by_ring(ax, [(arm, runs) for task, arm, runs in groups if task == name])

@@ -202,9 +202,6 @@ def sampling(values: NDArray[np.float64], pixels: float) -> Literal["nearest", "
     return "nearest" if abs(each - round(each)) < 0.001 or each > 3 else "antialiased"
 
 
-EDGE, BETWEEN, HEAD = 40, 26, 84  # screen pixels
-
-
 def axes_at(figure: Figure, x: float, y: float, wide: float, high: float) -> Axes:
     """Add axes of a size, in screen pixels, with their upper left corner at (x, y)."""
     width, height = (round(n) for n in figure.get_size_inches() * DPI)
@@ -217,14 +214,6 @@ def text_at(
     """Write a text that begins at (x, y), in screen pixels from the upper left corner, on its baseline."""
     width, height = (round(n) for n in figure.get_size_inches() * DPI)
     figure.text(x / width, 1 - y / height, text, fontsize=size, color=colour, **look)
-
-
-def headline(figure: Figure, title: str, line: str, more: str = "") -> None:
-    """Write the title of a picture, and one or two lines below it."""
-    text_at(figure, EDGE, 30, title, LARGE)
-    text_at(figure, EDGE, 56, line, MEDIUM)
-    if more:
-        text_at(figure, EDGE, 74, more)
 
 
 def short_name(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
@@ -149,7 +150,7 @@ def wrapped(text: str, points: float, width: float) -> list[str]:
 
 
 def _words(text: str, points: float, width: float) -> Iterator[str]:
-    for word in text.split(" "):
+    for word in re.split(" (?!%)", text):
         while text_width(word, points) > width and len(word) > 1:
             most = max(int(len(word) * width / text_width(word, points)) - 1, 1)
             yield word[:most]

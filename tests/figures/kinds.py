@@ -13,7 +13,7 @@ from matplotlib.transforms import Bbox
 
 import padviz
 from padviz.figures.canvas import DPI
-from padviz.figures.trained import detection, mean_filters
+from padviz.figures.trained import detection, mean_filters, seeing, trials
 from padviz.figures.trained import responses as border_responses
 from tests.figures import made_up
 
@@ -82,6 +82,18 @@ def kernel(size: Size) -> Figure:
     return padviz.kernel(size=shape, padding=schemes if size[0] == 224 else "zero", pixel=(0, 0))._draw()
 
 
+def seen(size: Size) -> Figure:
+    return seeing.beside(made_up.seen(size))
+
+
+def trial(size: Size) -> Figure:
+    return trials.dots(made_up.tried(size))
+
+
+def signal(size: Size) -> Figure:
+    return padviz.usage("tests.signals:Tcn", size[1])._draw()
+
+
 KINDS: dict[str, Callable[[Size], Figure]] = {
     f.__name__: f
     for f in (
@@ -98,8 +110,14 @@ KINDS: dict[str, Callable[[Size], Figure]] = {
         filters,
         responses,
         kernel,
+        tiles,
+        seen,
+        trial,
+        signal,
     )
 }
+
+PLACES = ("detect", "detect_as_trained", "seen")  # kinds whose ticks are places of what is laid over the image
 
 
 def texts(figure: Figure) -> list[Text]:

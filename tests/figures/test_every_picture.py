@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.figures.kinds import KINDS, SIZES, clipped, dead, last_ticks, overlapping
+from tests.figures.kinds import KINDS, PLACES, SIZES, clipped, dead, last_ticks, overlapping
 
 MOST = 0.15  # of a page, that may be empty
 
@@ -16,4 +16,4 @@ def test_a_picture_is_whole_and_full(kind: str, size: tuple[int, int]) -> None:
     assert not clipped(figure)
     assert [*overlapping(figure)] == []
     assert dead(figure) <= MOST
-    assert [*last_ticks(figure, size)] == []
+    assert kind in PLACES or [*last_ticks(figure, size)] == []

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padviz.counting.count_map import CountMap
-from padviz.figures.canvas import BETWEEN, EDGE, HEAD, SMALL, headline, new_figure
+from padviz.figures.canvas import SMALL, axes_at
 from padviz.figures.colours import UNEVEN
+from padviz.figures.layout import BETWEEN, Box, page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDE, TALL, BELOW, LEFT = 760, 260, 50, 40  # screen pixels
+WIDE, TALL, BELOW, LEFT = 760, 260, 44, 52  # screen pixels
 MOST = 2000  # samples that are drawn of a signal as a whole
 LEAST = 24  # samples of an end
 STARVED = 0.5  # of an interior sample's weight
@@ -23,22 +25,20 @@ STARVED = 0.5  # of an interior sample's weight
 
 def line(counts: CountMap, scale: str, title: str, caption: str) -> Figure:
     """Draw usage, or fair shares, over the samples; of a long signal its ends, which are all that differs."""
-    values = _values(counts, scale)
-    spans = _spans(counts)
-    total_w, total_h = EDGE + LEFT + WIDE + EDGE, HEAD + TALL + BELOW
-    figure = new_figure(total_w, total_h)
+    values, spans = _values(counts, scale), _spans(counts)
     wide = (WIDE - BETWEEN * (len(spans) - 1)) // len(spans)
-    for i, span in enumerate(spans):
-        x = EDGE + LEFT + i * (wide + BETWEEN)
-        ax = figure.add_axes((x / total_w, BELOW / total_h, wide / total_w, TALL / total_h))
-        _end(ax, values, span, starved=scale == "share")
+
+    def draw(i: int, figure: Figure, x: float, y: float) -> None:
+        ax = axes_at(figure, x, y, wide, TALL)
+        _end(ax, values, spans[i], starved=scale == "share")
         if i:
             ax.set_yticklabels([])
             ax.text(-BETWEEN / wide / 2, 0.5, "…", transform=ax.transAxes, ha="center", va="center", fontsize=12)
         else:
             ax.set_ylabel("fair share" if scale == "share" else "paths over the most", fontsize=SMALL)
-    headline(figure, title, caption)
-    return figure
+
+    boxes = [Box(wide, TALL, partial(draw, i), left=0 if i else LEFT, below=BELOW) for i in range(len(spans))]
+    return page(title, [caption], boxes)
 
 
 def _values(counts: CountMap, scale: str) -> NDArray[np.float64]:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from padviz.figures.canvas import EDGE, HEAD, SMALL, axes_at, headline, new_figure, shortened
+from padviz.figures.canvas import SMALL, axes_at, shortened
 from padviz.figures.colours import CMAP, colour_map, ink
+from padviz.figures.layout import Box, page
 from padviz.scoring.rings.bands import Bands
 from padviz.scoring.rings.detected import Rings
 from padviz.scoring.rings.parts import Places
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-WIDE, HIGH, APART, BELOW = 420, 300, 90, 74  # screen pixels
+WIDE, HIGH, APART, BELOW, LEFT = 420, 300, 110, 44, 44  # screen pixels
 FEW = 20  # objects, below which a cell is hatched
 STEP = 0.1  # at multiples of which the colours of places end
 COLOURS = ("k", "#2f62b5", "#c22f2f", "#3b8f3b", "#8a5fb0", "#c9891f", "#3aa0a8")
@@ -30,12 +31,16 @@ def drawn(scored: Rings | Bands, words: tuple[str, str, str]) -> Figure:
     """Draw the figures of rings with their intervals, and one over a grid of positions, below a title and two lines."""
     aspect = scored.places.aspect
     wide, high = min(WIDE, HIGH * aspect), min(HIGH, WIDE / aspect)
-    map_at = EDGE + 30 + WIDE + 2 * APART
-    figure = new_figure(map_at + max(round(wide), HIGH) + EDGE, HEAD + 30 + HIGH + BELOW)
-    curves(axes_at(figure, EDGE + 30, HEAD + 30, WIDE, HIGH), scored)
-    places(axes_at(figure, map_at, HEAD + 30, wide, high), scored)
-    headline(figure, *words)
-    return figure
+
+    def lines(figure: Figure, x: float, y: float) -> None:
+        curves(axes_at(figure, x, y, WIDE, HIGH), scored)
+
+    def map_(figure: Figure, x: float, y: float) -> None:
+        places(axes_at(figure, x, y, wide, high), scored)
+
+    title, *about = words
+    boxes = [Box(WIDE, HIGH, lines, left=LEFT, right=APART, below=BELOW), Box(wide, high, map_, above=20, below=BELOW)]
+    return page(title, about, boxes)
 
 
 def curves(ax: Axes, scored: Rings | Bands) -> None:

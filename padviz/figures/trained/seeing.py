@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from padviz.figures.canvas import BETWEEN, EDGE, HEAD, SMALL, axes_at, headline, new_figure, shortened
+from padviz.figures.canvas import SMALL, axes_at, shortened
 from padviz.figures.colours import CMAP, colour_map
+from padviz.figures.layout import Box, grid, page, ticks
 from padviz.trained.trying.seen import Array, Seen
 from padviz.trained.trying.wording import with_ends
 
@@ -13,32 +15,42 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SIDE, LEAST, TITLE, BELOW, BAR = 300, 60, 30, 70, 12  # screen pixels
-LEFT = 40  # of each map, for what stands there
+LEFT, BELOW, RIGHT, BAR, LABEL = 52, 44, 50, 13, 40  # screen pixels around a map, and of the bar
+WIDE, LEAST, NARROW = 900, 120, 0.5  # screen pixels of both maps, of a map at least, and width over height at least
 
 
 def beside(found: Seen) -> Figure:
     """Two maps, what is seen and usage, each on a scale from 0 to its largest value."""
-    zoom = SIDE / max(found.size)
-    wide, tall = (max(round(n * zoom), LEAST) for n in found.size[::-1])
-    pitch = LEFT + max(wide, SIDE) + BETWEEN
-    width, height = EDGE + 2 * pitch + 60, HEAD + TITLE + tall + BELOW
-    figure = new_figure(width, height)
+    aspect = max(found.size[1] / found.size[0], NARROW)
+    columns, wide = grid(2, aspect, (LEFT, BELOW + LABEL), WIDE)
+    size = wide, max(wide / aspect, LEAST)
     seen = f"seen: change of the output under a patch of {found.patch} px"
-    usage = "usage there; both over the largest"
-    image: Any = None
-    for i, (values, label) in enumerate(((found.values, seen), (found.usage, usage))):
-        ax = axes_at(figure, EDGE + LEFT + i * pitch, HEAD + TITLE, wide, tall)
-        image = _map(ax, found, values)
-        ax.set_title(label, fontsize=SMALL, loc="left", pad=4)
-    bar = axes_at(figure, EDGE + LEFT + pitch + wide + 10, HEAD + TITLE, BAR, tall)
-    figure.colorbar(image, cax=bar).ax.tick_params(labelsize=SMALL - 1)
+    boxes, images = [], []
+
+    def draw(values: Array, named: bool, figure: Figure, x: float, y: float) -> None:
+        ax = axes_at(figure, x, y, *size)
+        images.append(_map(ax, found, values))
+        ax.set_ylabel("middle of the patch, px" if named and size[1] > LEAST else "", fontsize=SMALL)
+        for at, axis, window, pixels in (
+            (found.lefts, ax.xaxis, ax.get_xlim(), size[0]),
+            (found.tops, ax.yaxis, ax.get_ylim(), size[1]),
+        ):
+            middles = [round(at[i] + found.patch / 2) for i in (0, len(at) // 2, -1)]
+            axis.set_ticks(ticks(middles, window, pixels, axis is ax.xaxis))
+
+    for i, (values, label) in enumerate(((found.values, seen), (found.usage, "usage there; both over the largest"))):
+        named = i == 0 or columns == 1
+        boxes.append(Box(*size, partial(draw, values, named), label, left=LEFT, below=BELOW))
+
+    def bar(figure: Figure, x: float, y: float) -> None:
+        figure.colorbar(images[0], cax=axes_at(figure, x, y, BAR, size[1])).ax.tick_params(labelsize=SMALL)
+
     title = f"{shortened(found.title, 44)}, {found.size[0]} × {found.size[1]}"
-    counted = f"counts say {100 * found.edge_usage:.0f} % ({found.count} crops)"
-    line = f"the edge is seen at {100 * found.edge.mean:.0f} % of the inside, {counted}"
+    title += f": the edge is seen at {100 * found.edge.mean:.0f} % of the inside"
+    title += f", counts say {100 * found.edge_usage:.0f} %"
     by_usage, by_distance = with_ends(found.by_usage), with_ends(found.by_distance)
-    headline(figure, title, line, f"Spearman with usage {by_usage}, with distance to the border {by_distance}")
-    return figure
+    line = f"{found.count} crops · Spearman with usage {by_usage}, with distance to the border {by_distance}"
+    return page(title, [line], boxes, columns, Box(BAR, size[1], bar, right=RIGHT))
 
 
 def plot(found: Seen, ax: Axes | None = None) -> Axes:
@@ -65,7 +77,7 @@ def _map(ax: Axes, found: Seen, values: Array) -> Any:
     image = ax.imshow(
         values / most, cmap=colours, vmin=0, vmax=1, aspect="auto", extent=extent, interpolation="nearest"
     )
-    ax.set_xlabel("middle of the patch (pixels)", fontsize=SMALL)
-    ax.tick_params(labelsize=SMALL - 1)
+    ax.set_xlabel("middle of the patch, px", fontsize=SMALL)
+    ax.tick_params(labelsize=SMALL)
     ax.spines[:].set_visible(False)
     return image

@@ -5,31 +5,46 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from padviz.figures.canvas import EDGE, HEAD, MEDIUM, SMALL, headline, new_figure, shortened
+from padviz.figures.canvas import MEDIUM, SMALL, axes_at, shortened
 from padviz.figures.colours import UNEVEN
+from padviz.figures.layout import Box, page, text_width
 from padviz.trained.trying.intervals import Estimate
-from padviz.trained.trying.trial import Trial
+from padviz.trained.trying.trial import Trial, TrialRow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDE, LINE, NAMES, BELOW = 560, 30, 260, 60  # screen pixels: the scale, a change, its name, what is below
+WIDE, LINE, BELOW = 560, 30, 44  # screen pixels: the scale, a change, and what is below
 INK, YARDSTICK = "#2f62b5", "0.45"
 
 
 def dots(trial: Trial) -> Figure:
     """Draw a dot for each change, with its 95 % interval; a shift by one pixel is the line, its interval the band."""
-    width, height = EDGE + NAMES + WIDE + EDGE, HEAD + 20 + LINE * (len(trial.changes) + 1) + BELOW
-    figure = new_figure(width, height)
-    box = EDGE + NAMES, BELOW, WIDE, height - HEAD - 20 - BELOW
-    plot(trial, figure.add_axes((box[0] / width, box[1] / height, box[2] / width, box[3] / height)))
-    title = f"{shortened(trial.title)}, {trial.size[0]} × {trial.size[1]}, as trained"
+    size = WIDE, LINE * (len(trial.changes) + 1)
+    left = max((text_width(_name(row), MEDIUM) for row in trial.changes), default=0) + 12
+
+    def draw(figure: Figure, x: float, y: float) -> None:
+        plot(trial, axes_at(figure, x, y, *size))
+
+    title = f"{shortened(trial.title)}, {trial.size[0]} × {trial.size[1]}, as trained: {_found(trial)}"
     what = "top-1 answers kept" if trial.kind == "classes" else "change of the output over its norm"
     about = f"{trial.count} crops of {trial.pictures} pictures ({shortened(Path(trial.images).name, 24)})"
     meaning = "grey: a shift by one pixel · red: worse than that, fine-tune · blue: not settled, or as good"
-    headline(figure, title, f"{what}, with 95 % intervals · {about}", meaning)
-    return figure
+    lines = [f"{what}, with 95 % intervals · {about}", meaning]
+    return page(title, lines, [Box(*size, draw, left=left, below=BELOW)])
+
+
+def _found(trial: Trial) -> str:
+    """Say how many changes work with today's weights, and how many do not."""
+    needs = [row.needs for row in trial.changes]
+    works, tune = needs.count("today's weights"), needs.count("fine-tune")
+    told = f"{works} of {len(needs)} changes {'works' if works == 1 else 'work'} with today's weights"
+    return told + (f", {tune} need{'s' if tune == 1 else ''} fine-tuning" if tune else "")
+
+
+def _name(row: TrialRow) -> str:
+    return shortened(row.name, 44)
 
 
 def plot(trial: Trial, ax: Axes | None = None) -> Axes:
@@ -62,7 +77,7 @@ def plot(trial: Trial, ax: Axes | None = None) -> Axes:
             color=UNEVEN if row.needs == "fine-tune" else INK,
             capsize=2,
         )
-    ax.set_yticks(range(len(trial.changes)), [shortened(row.name, 44) for row in trial.changes], fontsize=MEDIUM)
+    ax.set_yticks(range(len(trial.changes)), [_name(row) for row in trial.changes], fontsize=MEDIUM)
     ax.set_ylim(len(trial.changes) - 0.4, -0.6)
     if trial.kind == "classes":
         ax.set_xlim(0, 100)

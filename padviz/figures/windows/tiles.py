@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from textwrap import wrap
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from padviz.cutting.plan import Plan, Slices
-from padviz.figures.canvas import (
-    BETWEEN,
-    DPI,
-    EDGE,
-    HEAD,
-    LARGE,
-    MEDIUM,
-    SMALL,
-    axes_at,
-    check_axes,
-    new_figure,
-    shortened,
-    text_at,
-)
+from padviz.figures.canvas import SMALL, axes_at, check_axes, shortened
+from padviz.figures.layout import Box as Part
+from padviz.figures.layout import grid, page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,11 +18,16 @@ if TYPE_CHECKING:
 Box = tuple[float, float, float, float]  # top, bottom, left, right, in pixels of the image
 Pair = tuple[float, ...]  # (height, width)
 KEPT, CONTEXT, IMAGE = "#2f62b5", "#b3c8ea", "0.9"
-OVERVIEW, PLACE = 300, 210  # screen pixels of the longer side
 LEAST, APART, NAME = 24, 4, 14  # screen pixels of the shorter side, between lines, and of a name
-TITLE, LINE = 84, 140  # characters of a line
-WIDE, LETTER, INDENT = 980, 7.2, 72  # screen pixels of a picture at least, of a small letter, and left of the image
+LEFT, BELOW, LABEL, WIDE, HIGH = (
+    46,
+    28,
+    40,
+    1200,
+    300,
+)  # screen pixels around a part: ticks and two lines; and of all parts
 BESIDE = 0.15  # of the longer side of a tile: what is shown around it
+KEY = "blue: kept · pale: context, read beside it · framed: a tile · grey: rest of the image · dotted: what each keeps"
 
 
 class Place(NamedTuple):
@@ -49,37 +43,42 @@ def tiles(plan: Plan, words: Sequence[str]) -> Figure:
     The first of the `words` is the title, and the others stand below it.
     """
     check_axes(plan.image, "plans")
-    title, lines, places = wrap(words[0], TITLE), [part for text in words[1:] for part in wrap(text, LINE)], of(plan)
-    top = HEAD + 24 * (len(title) - 1) + 18 * (len(lines) - 1)
-    around = BESIDE * max(plan.tile)
+    places, around = of(plan), BESIDE * max(plan.tile)
     window = plan.tile[0] + 2 * around, plan.tile[1] + 2 * around
-    whole, shown = _fitting(plan.image, OVERVIEW), _fitting(window, PLACE)
+    widest = max(plan.image[1] / plan.image[0], window[1] / window[0])
+    columns, wide = grid(len(places) + 1, widest, (LEFT, BELOW + LABEL), WIDE)
+    high = wide / widest if columns > 1 else HIGH
+    shown = _fitting(window, wide, high)
+    whole = _fitting(plan.image, wide if columns > 1 else min(wide, 1.2 * shown[1]), high)
     zoom = shown[0] / window[0], shown[1] / window[1]
-    texts = [(f"{name}: {_where(place, plan)}", f"reads {_spelt(place.read)}") for name, place in _called(places)]
-    left = INDENT + max(whole[1], 120) + 40
-    column = BETWEEN + max(shown[1], *(round(LETTER * len(text)) for pair in texts for text in pair))
-    figure = new_figure(max(WIDE, left + len(places) * column), top + 40 + max(whole[0], shown[0]) + 84)
-    for y, size, text in [(30 + 24 * i, LARGE, text) for i, text in enumerate(title)] + [
-        (top - 28 - 18 * i, MEDIUM, text) for i, text in enumerate(reversed(lines))
-    ]:
-        text_at(figure, EDGE, y, text, size)
-    _captions(figure, INDENT, top, (shortened(plan.network.title, 24), f"{plan.image[0]} × {plan.image[1]}"))
-    overview = axes_at(figure, INDENT, top + 40, whole[1], whole[0])
-    _overview(overview, plan, places, (whole[0] / plan.image[0], whole[1] / plan.image[1]))
-    for i, (place, pair) in enumerate(zip(places, texts, strict=True)):
-        _captions(figure, left + i * column, top, pair)
-        _magnified(axes_at(figure, left + i * column, top + 40, shown[1], shown[0]), plan, place, around, zoom)
-    _legend(figure, plan, zoom)
-    return figure
+    name = f"{shortened(plan.network.title, 24)}\n{plan.image[0]} × {plan.image[1]}"
+    right = max(110 - whole[1], 0)  # for the label
+    times = whole[0] / plan.image[0], whole[1] / plan.image[1]
+    parts = [
+        Part(whole[1], whole[0], partial(_whole, plan, places, whole, times), name, left=LEFT, right=right, below=BELOW)
+    ]
+    for letter, place in _called(places):
+        label = f"{letter}: {_where(place, plan)}\nreads {_spelt(place.read)}"
+        draw = partial(_part, plan, place, around, shown, zoom)
+        parts.append(Part(shown[1], shown[0], draw, label, left=0 if columns > 1 else LEFT))
+    steps = [step for step in _lattice(plan, zoom) if step]
+    key = KEY + (f" · fine lines: lattice of {' × '.join(map(str, dict.fromkeys(steps)))} px" if steps else "")
+    return page(words[0], [*words[1:], key], parts, columns)
+
+
+def _whole(
+    plan: Plan, places: Sequence[Place], size: tuple[int, int], zoom: Pair, figure: Figure, x: float, y: float
+) -> None:
+    _overview(axes_at(figure, x, y, size[1], size[0]), plan, places, zoom)
+
+
+def _part(plan: Plan, place: Place, around: float, size: tuple[int, int], zoom: Pair, *at: Any) -> None:
+    figure, x, y = at
+    _magnified(axes_at(figure, x, y, size[1], size[0]), plan, place, around, zoom)
 
 
 def _called(places: Sequence[Place]) -> Iterator[tuple[str, Place]]:
     return zip("ABC", places, strict=False)
-
-
-def _captions(figure: Figure, x: float, top: float, texts: tuple[str, str]) -> None:
-    for i, text in enumerate(texts):
-        text_at(figure, x, top + 10 + 16 * i, text)
 
 
 def of(plan: Plan) -> list[Place]:
@@ -102,9 +101,9 @@ def _edges(plan: Plan, axis: int) -> list[float]:
     return [lost + unit * stride for unit in (keeps[0][0], *(last for _, last in keeps))]
 
 
-def _fitting(size: Pair, side: int) -> tuple[int, int]:
-    """Fit (height, width) into a square of so many screen pixels; neither side becomes a line."""
-    zoom = side / max(size)
+def _fitting(size: Pair, wide: float, high: float) -> tuple[int, int]:
+    """Fit (height, width) into a part; neither side becomes a line."""
+    zoom = min(wide / size[1], high / size[0])
     return max(LEAST, round(size[0] * zoom)), max(LEAST, round(size[1] * zoom))
 
 
@@ -198,22 +197,3 @@ def _where(place: Place, plan: Plan) -> str:
 
 def _spelt(slices: Slices) -> str:
     return f"[{', '.join(f'{each.start}:{each.stop}' for each in slices)}]"
-
-
-def _legend(figure: Figure, plan: Plan, zoom: Pair) -> None:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    shown = [
-        Patch(facecolor=KEPT, label="kept"),
-        Patch(facecolor=CONTEXT, label="context: read beside it"),
-        Patch(facecolor="w", edgecolor="black", lw=1.2, label="tile"),
-        Patch(facecolor=IMAGE, label="rest of the image"),
-        Line2D([], [], color="0.35", lw=0.8, ls=":", label="what each tile keeps"),
-    ]
-    if steps := [step for step in _lattice(plan, zoom) if step]:
-        lattice = " × ".join(map(str, dict.fromkeys(steps)))
-        shown.append(Patch(facecolor=CONTEXT, edgecolor="w", hatch="+++", lw=0.4, label=f"lattice of {lattice} px"))
-    width, height = figure.get_size_inches() * DPI
-    place = (EDGE + 16) / width, 8 / height
-    figure.legend(handles=shown, loc="lower left", bbox_to_anchor=place, ncols=6, fontsize=SMALL, frameon=False)
