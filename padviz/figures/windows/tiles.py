@@ -49,7 +49,7 @@ def tiles(plan: Plan, words: Sequence[str]) -> Figure:
     columns, wide = grid(len(places) + 1, widest, (LEFT, BELOW + LABEL), WIDE)
     high = wide / widest if columns > 1 else HIGH
     shown = _fitting(window, wide, high)
-    whole = _fitting(plan.image, wide if columns > 1 else min(wide, 1.2 * shown[1]), high)
+    whole = _fitting(plan.image, wide if columns > 1 else min(wide, shown[1]), high)
     zoom = shown[0] / window[0], shown[1] / window[1]
     name = f"{shortened(plan.network.title, 24)}\n{plan.image[0]} × {plan.image[1]}"
     right = max(110 - whole[1], 0)  # for the label
