@@ -16,7 +16,8 @@ from sphinx.util.docutils import SphinxDirective
 import padviz
 
 project = "padviz"
-author = "the padviz contributors"
+author = "the padviz authors"
+project_copyright = "2026, the padviz authors"
 version = release = padviz.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click"]
 myst_enable_extensions = ["dollarmath", "deflist"]
