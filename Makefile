@@ -5,7 +5,7 @@ export MPLBACKEND := Agg
 # One process per core, each of which calculates on one core.
 PARALLEL := -p no:benchmark -n logical --dist worksteal
 
-.PHONY: demo test test-slow test-tiles test-zoo test-lowest check bench docs soak figures figures-trained reference experiment experiment-detector clean
+.PHONY: demo test test-slow test-tiles test-zoo test-lowest check bench docs wheel paper soak figures figures-trained reference experiment experiment-detector clean
 
 demo: .venv/.installed
 	$(BIN)/padviz audit resnet50 --size 224
@@ -48,6 +48,17 @@ soak: .venv/.tools
 docs: .venv/.docs
 	$(BIN)/python -m sphinx -q -W --keep-going -E -b html docs docs/_build/html
 	$(BIN)/python -m tests.links docs/_build/html
+
+# Wheel and sdist of what is committed, in dist; each extra is installed alone in an empty environment, and run.
+wheel: .venv/.build
+	rm -rf dist .bench/source && mkdir -p .bench
+	git clone -q --no-hardlinks . .bench/source
+	$(BIN)/python -m build -q --outdir dist .bench/source
+	$(PYTHON) -m tests.installing dist
+
+# The paper as a PDF, in paper/_build.
+paper: .venv/.paper
+	$(BIN)/python paper/build.py
 
 bench: .venv/.tools
 	mkdir -p .bench
@@ -109,7 +120,7 @@ figures-trained: .venv/.tools
 		.bench/trained/photographs/astronaut.png -o docs/seams.png
 
 clean:
-	rm -rf .venv .venv-lowest .venv-zoo .bench docs/_build .soak figures figures-trained .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-lowest .venv-zoo .bench dist docs/_build paper/_build .soak figures figures-trained .hypothesis .pytest_cache .mypy_cache .ruff_cache
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "padviz needs Python 3.11 or newer: make PYTHON=python3.12"; exit 1; }
@@ -125,6 +136,14 @@ clean:
 
 .venv/.docs: .venv/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	touch $@
+
+.venv/.build: .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check build
+	touch $@
+
+.venv/.paper: .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pypandoc_binary typst
 	touch $@
 
 .venv-lowest/.tools: .venv/bin/python pyproject.toml

@@ -1,6 +1,6 @@
 """The version, for all who write it into files, and those of the JSON that padviz writes."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 SCHEMAS = {  # by the command that prints it, or by the file
     "audit": 3, "compare": 2, "costs": 1, "coverage": 1, "detect": 1, "diff": 1, "fields": 1, "filters": 1,
     "kernel": 1, "layers": 1, "networks": 1, "repad": 2, "responses": 1, "rings": 1, "seen": 1, "sizes": 2, "taps": 2,

@@ -1,0 +1,58 @@
+"""Install what was built, each extra alone, in empty environments, and run it: `python -m tests.installing dist`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+EXTRAS = ("", "fast", "onnx", "keras", "torch", "trained", "dask")
+USAGE = "import padviz; print(padviz.usage('vgg19', 512).max == 9**16)"
+PROBES = {  # what must work with one extra alone
+    "": "padviz.usage('resnet18', 64).plot()",
+    "fast": "import numba; padviz.usage('resnet18', 64, engine='numba').max",
+    "onnx": "import onnx",
+    "keras": "import h5py",
+    "torch": "import torch; padviz.audit(torch.nn.Conv2d(3, 8, 3, padding=1), 32).verdict",
+    "trained": "import onnxruntime, safetensors",
+    "dask": "import dask.distributed",
+}
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """Run where the repository is not; what goes wrong is shown and ends all."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=cwd, env=environment)
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def tried(built: Path, extra: str) -> str:
+    """Install a wheel or an sdist with one extra, and run the command, Python, and what the extra is for."""
+    with tempfile.TemporaryDirectory() as folder:
+        here = Path(folder)
+        venv.create(here / "env", with_pip=True)
+        binaries = here / "env" / "bin"
+        named = f"padviz[{extra}]" if extra else "padviz"
+        run(binaries / "python", "-m", "pip", "install", "-q", f"{named} @ {built.resolve().as_uri()}", cwd=here)
+        run(binaries / "padviz", "audit", "resnet50", "--size", "224", "-o", "audit.png", cwd=here)
+        run(binaries / "padviz", "explore", "vgg11", "--size", "64", cwd=here)
+        answer = run(binaries / "python", "-c", f"{USAGE}\n{PROBES[extra]}", cwd=here)
+        return "works" if answer == "True\n" else f"answered {answer!r}"
+
+
+if __name__ == "__main__":
+    wheels, sdists = (sorted(Path(sys.argv[1]).glob(pattern)) for pattern in ("*.whl", "*.tar.gz"))
+    known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {*EXTRAS} - {""} == {name for name in known if not name.startswith("test") and name != "docs"}
+    for built, extra in [*((wheels[-1], extra) for extra in EXTRAS), (sdists[-1], "")]:
+        verdict = tried(built, extra)
+        print(f"{sys.version.split()[0]}  {built.name}  {extra or 'no extra'}: {verdict}", flush=True)
+        if verdict != "works":
+            sys.exit(1)

@@ -1,0 +1,48 @@
+"""What a release is made of agrees: versions, the paper, the citation, and examples that stand in the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import padviz
+from tests.snippets import fenced
+
+ROOT = Path(__file__).parent.parent
+PAPER = (ROOT / "paper" / "paper.md").read_text()
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
+
+
+def test_one_version_is_released() -> None:
+    newest = re.findall(r"^## (\S+) \((\S+)\)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[0]
+    cited = (ROOT / "CITATION.cff").read_text()
+    released = re.findall(r"^(?:version|date-released): \"?([\d.-]+)\"?$", cited, re.MULTILINE)
+    assert [padviz.__version__, newest[1]] == [newest[0], newest[1]] == released
+
+
+def test_examples_of_how_to_contribute_stand_in_the_code() -> None:
+    blocks = [block for language in ("python", "toml") for block in fenced(CONTRIBUTING, language)]
+    assert len(blocks) == 7
+    for block in blocks:
+        first, *lines = block.rstrip("\n").split("\n")
+        code = {line.strip() for line in (ROOT / first.removeprefix("# ")).read_text().split("\n")}
+        assert {line.strip() for line in lines} <= code
+
+
+def test_files_of_how_to_contribute_are_there() -> None:
+    named = re.findall(r"`((?:padviz|tests|configs|docs)/[^`]*)`", CONTRIBUTING)
+    assert [path for path in named if "NAME" not in path and not (ROOT / path).exists()] == []
+
+
+def test_the_paper_has_what_a_journal_asks_for() -> None:
+    head = PAPER.split("---\n")[1]
+    assert all(f"{key}:" in head for key in ("title", "tags", "authors", "affiliations", "date", "bibliography"))
+    sections = re.findall(r"^# (.*)$", PAPER, re.MULTILINE)
+    assert {"Summary", "Statement of need", "Acknowledgements"} < {*sections}
+    assert sections[-1] == "References"
+    assert 700 <= len(PAPER.split()) <= 1050
+
+
+def test_the_paper_cites_what_its_bibliography_has() -> None:
+    entries = re.findall(r"^@\w+\{([^,]*),", (ROOT / "paper" / "paper.bib").read_text(), re.MULTILINE)
+    assert sorted({*re.findall(r"@([a-z]+\d{4}[a-z]+)", PAPER)}) == sorted(entries)
