@@ -23,6 +23,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphin
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
+smartquotes = False  # which make one dash of the two before an option
 html_theme = "furo"
 html_title = f"padviz {version}"
 html_extra_path = ["resnet50.html"]
