@@ -5,7 +5,7 @@ export MPLBACKEND := Agg
 # One process per core, each of which calculates on one core.
 PARALLEL := -p no:benchmark -n logical --dist worksteal
 
-.PHONY: demo test test-slow test-tiles test-zoo test-lowest check bench docs wheel paper soak figures figures-trained reference experiment experiment-detector clean
+.PHONY: demo test test-slow test-tiles test-zoo test-lowest check bench docs wheel paper soak figures figures-trained approved reference experiment experiment-detector clean
 
 demo: .venv/.installed
 	$(BIN)/padviz audit resnet50 --size 224
@@ -82,6 +82,10 @@ figures: .venv/.tools .venv/.chromium
 	$(BIN)/padviz audit resnet50 --size 224 -o docs/resnet50-audit.png --overwrite
 	$(BIN)/padviz explore resnet50 -o docs/resnet50.html --overwrite
 	$(BIN)/python -m tests.pages.screenshot docs/resnet50.html docs/explorer.png
+
+# Approves pictures as they are drawn now: look at them first.
+approved: .venv/.tools
+	$(BIN)/python -m tests.figures.approve
 
 # The rims of 69 networks, which an audit compares with: about a minute.
 reference: .venv/.tools

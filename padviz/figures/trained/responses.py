@@ -66,7 +66,7 @@ def panels(responses: BorderResponses, cmap: str | None = None) -> Figure:
     title = f"{shortened(responses.title)}, {responses.size[0]} × {responses.size[1]}: {responses.verdict}"
     high = max(sum(box.height for box in boxes[len(paddings) :: len(paddings) + 1]) - 40, SIDE)
     bar = Box(BAR, high, partial(_bar, shared, loud, high), right=RIGHT)
-    return page(title.removesuffix("."), [_how(responses), READING], boxes, len(paddings) + 1, bar)
+    return page(title.removesuffix("."), [_how(responses), READING], boxes, len(paddings) + 1, bar if layers else None)
 
 
 def _loud(maps: Sequence[Array]) -> float:
