@@ -54,7 +54,7 @@ wheel: .venv/.build
 	rm -rf dist .bench/source && mkdir -p .bench
 	git clone -q --no-hardlinks . .bench/source
 	$(BIN)/python -m build -q --outdir dist .bench/source
-	$(PYTHON) -m tests.installing dist
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.installing dist
 
 # The paper as a PDF, in paper/_build.
 paper: .venv/.paper
@@ -143,7 +143,7 @@ clean:
 	touch $@
 
 .venv/.build: .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check build
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check build uv
 	touch $@
 
 .venv/.paper: .venv/bin/python

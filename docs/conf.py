@@ -59,7 +59,7 @@ def fill_in(app: Sphinx, page: str, source: list[str]) -> None:
         assert text, f"{page}: README has no section {asked[1]!r}"
         text = re.sub(r"\]\(docs/", f"]({home}/", text)
         text = re.sub(r"\]\(#([\w-]+)\)", lambda to: f"]({home}/{SECTIONS[to[1]]})", text)
-        return re.sub(r"\[([^]`]+)\]\((?:experiments|configs|examples)/[^)]*\)", r"`\1`", text)
+        return re.sub(r"\[([^]`]+)\]\((?:experiments/|configs/|examples/|CONTRIBUTING)[^)]*\)", r"`\1`", text)
 
     source[0] = re.sub(r"<!-- README: (.*) -->", section, source[0])
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-import venv
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -37,10 +36,11 @@ def tried(built: Path, extra: str) -> str:
     """Install a wheel or an sdist with one extra, and run the command, Python, and what the extra is for."""
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
-        venv.create(here / "env", with_pip=True)
+        run("uv", "venv", "-q", "--python", sys.executable, here / "env", cwd=here)
         binaries = here / "env" / "bin"
         named = f"padviz[{extra}]" if extra else "padviz"
-        run(binaries / "python", "-m", "pip", "install", "-q", f"{named} @ {built.resolve().as_uri()}", cwd=here)
+        wanted = f"{named} @ {built.resolve().as_uri()}"
+        run("uv", "pip", "install", "-q", "--python", here / "env", wanted, cwd=here)
         run(binaries / "padviz", "audit", "resnet50", "--size", "224", "-o", "audit.png", cwd=here)
         run(binaries / "padviz", "explore", "vgg11", "--size", "64", cwd=here)
         answer = run(binaries / "python", "-c", f"{USAGE}\n{PROBES[extra]}", cwd=here)
