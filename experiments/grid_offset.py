@@ -370,7 +370,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--runs", type=Path, help="a file that keeps the runs that are done, and whose are not redone")
     options.add_argument("--jobs", type=int, default=-1, help="processes; one for each core by default")
     options.add_argument("-o", "--output", type=Path, help="where the picture goes")
-    options.add_argument("--readme", type=Path, help="a file in which the table is renewed, between its two marks")
+    options.add_argument("--page", type=Path, help="a file in which the table is renewed, between its two marks")
     asked = options.parse_args(arguments)
     names = [name.strip() for name in asked.arms.split(",") if name.strip()]
     if unknown := [name for name in names if name not in [arm.name for arm in ARMS]]:
@@ -390,8 +390,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     summed = results([run for (_, seed), run in sorted(found.items()) if seed < asked.seeds])
     shown = [each for each in summed if each.arm in [arm.name for arm in arms]]
     print(table(shown))
-    if asked.readme:
-        renew(asked.readme, f"{table(shown)}\n\n{asked.seeds} seeds; means with their 95 % intervals.")
+    if asked.page:
+        renew(asked.page, f"{table(shown)}\n\n{asked.seeds} seeds; means with their 95 % intervals.")
     if asked.output:
         draw(shown, asked.output)
 

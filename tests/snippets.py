@@ -22,6 +22,18 @@ UNTRAINED = re.compile(
 )  # as the stand-ins are
 
 
+REFERENCE = (  # pages of docs/ whose blocks need files, or each other: tests/test_readme.py runs them
+    "reference/guide.md",
+    "evidence/experiment.md",
+    "evidence/limits.md",
+    "howto/repad.md",
+    "reference/notebooks.md",
+    "reference/networks.md",
+    "evidence/benchmarks.md",
+    "design.md",
+)
+
+
 class Shown(NamedTuple):
     """A command, and what a page shows of what it prints: "..." stands for any lines."""
 

@@ -15,13 +15,14 @@ import padviz
 from padviz.cli import cli
 from tests.cli.test_cli import APART
 from tests.links import broken
-from tests.snippets import Shown, agrees, fenced, prepare, said, shown
+from tests.snippets import REFERENCE, Shown, agrees, fenced, prepare, said, shown
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = {str(path.relative_to(DOCS)): path for path in sorted([*DOCS.rglob("*.md"), *DOCS.rglob("*.rst")])}
 TEXTS = {name: path.read_text() for name, path in PAGES.items() if "_build" not in name}
 COMMANDS = [pytest.param(each, id=f"{name}: {each.command}") for name, text in TEXTS.items() for each in shown(text)]
-PYTHON = [pytest.param(name, block, id=name) for name, text in TEXTS.items() for block in fenced(text, "python")]
+ALONE = {name: text for name, text in TEXTS.items() if name not in REFERENCE}
+PYTHON = [pytest.param(name, block, id=name) for name, text in ALONE.items() for block in fenced(text, "python")]
 CHECKED = doctest.NORMALIZE_WHITESPACE
 
 pytestmark = pytest.mark.usefixtures("elsewhere")

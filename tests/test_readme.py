@@ -1,4 +1,4 @@
-"""The README is true: its commands run, its outputs are what the commands print, its TOML and Python work."""
+"""The README and the pages of reference are true: commands run and print what is shown, TOML and Python work."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from click.testing import CliRunner
 import padviz
 from padviz.cli import cli
 from tests.cli.test_cli import APART, run
-from tests.snippets import prepare, said
+from tests.snippets import REFERENCE, Shown, agrees, prepare, said, shown
 from tests.sweeps import SLOW
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = "\n".join((ROOT / page).read_text() for page in ("README.md", *(f"docs/{name}" for name in REFERENCE)))
 COMMANDS = re.findall(r"^    padviz (.*?)(?: +#.*)?$", README, re.MULTILINE)
 NAMED = [" ".join(each.split()) for each in re.findall(r"\*\*`padviz ([^`]*)`", README)]
 WITH_MORE = {
@@ -81,9 +82,16 @@ def test_outputs_are_what_is_printed(command: str, shown: str) -> None:
     assert "\n".join(printed) == expected
 
 
+@pytest.mark.parametrize("each", [*shown(README)], ids=lambda each: each.command)
+def test_beginnings_of_outputs_are_what_is_printed(each: Shown) -> None:
+    result = CliRunner(**APART, env={"COLUMNS": "80"}).invoke(cli, shlex.split(each.command))
+    assert agrees(result.stdout, each.output)
+
+
 def test_enough_is_found() -> None:
     assert len(COMMANDS) >= 8
     assert len(SHOWN) == 5
+    assert [each.command for each in shown(README)] == ["audit resnet50 --size 224"]
 
 
 def test_the_toml_example_works() -> None:
@@ -128,7 +136,14 @@ def test_the_cluster_example_works_on_a_small_cluster() -> None:
 
 
 def test_pictures_are_all_there() -> None:
-    root = Path(__file__).parent.parent
-    for name in re.findall(r"\]\((docs/[^)]*)\)", README):
-        assert (root / name).is_file()
-        assert name in (root / "Makefile").read_text()
+    for page in ("README.md", *(f"docs/{name}" for name in REFERENCE)):
+        for name in re.findall(r"\]\(([^):]*\.(?:png|html))\)", (ROOT / page).read_text()):
+            picture = ((ROOT / page).parent / name).resolve().relative_to(ROOT.resolve())
+            assert (ROOT / picture).is_file()
+            assert str(picture) in (ROOT / "Makefile").read_text()
+
+
+def test_the_readme_is_two_screens_and_its_links_lead_somewhere() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert len(text.split()) < 900
+    assert all((ROOT / name).is_file() for name in re.findall(r"\]\(([^):]*)\)", text))

@@ -43,7 +43,7 @@ def usage(
     size : int or (height, width), optional
         Input size in pixels; the network's own by default.
     padding : str, optional
-        A scheme for every convolution, as README lists them: "reflect"; or one for each axis, height/width:
+        A scheme for every convolution, as `padviz --help` lists them: "reflect"; or one for each axis, height/width:
         "zero/circular". By default each pads as declared.
     layer : str or sequence of str, optional
         Target layers, whose counts add up; by default the last feature map.

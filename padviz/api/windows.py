@@ -40,7 +40,7 @@ def uneven(
     size : int or (height, width), optional
         Input size in pixels; the network's own by default.
     padding : str, optional
-        A scheme for every convolution, as README lists them: "reflect"; or one for each axis, height/width:
+        A scheme for every convolution, as `padviz --help` lists them: "reflect"; or one for each axis, height/width:
         "zero/circular". By default each pads as declared.
     same : bool
         Whether to pad as TensorFlow's and Keras's SAME: the odd row on the far side.

@@ -35,7 +35,7 @@ def padded(
     pads : ((top, bottom), (left, right))
         Rows and columns to add; negative ones are cut off.
     schemes : (str, str)
-        Of height and of width, as README lists them, but for those of convolutions alone: ("zero", "symmetric").
+        Of height and of width, as `padviz --help` lists them, but for those of convolutions: ("zero", "symmetric").
     dims : (int, int)
         The dimensions of height and of width.
     value : float, optional
@@ -113,7 +113,7 @@ def padded_conv2d(
     pads : ((top, bottom), (left, right))
         Rows and columns to add.
     schemes : (str, str)
-        Of height and of width, as README lists them.
+        Of height and of width, as `padviz --help` lists them.
 
     Raises
     ------

@@ -45,7 +45,7 @@ class PaddedConv2d(nn.Conv2d):
     in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, device, dtype
         As for `torch.nn.Conv2d`.
     scheme : str
-        One that README lists, but for valid and full; or two, height/width: "zero/circular".
+        One that `padviz --help` lists, but for valid and full; or two, height/width: "zero/circular".
 
     Notes
     -----

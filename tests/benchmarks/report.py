@@ -1,4 +1,4 @@
-"""The ratios of one benchmark run, printed and put into the README."""
+"""The ratios of one benchmark run, printed and put into its page."""
 
 from __future__ import annotations
 
@@ -140,14 +140,14 @@ def _processor() -> str:
     return names[0] if names else platform.machine()
 
 
-def into_readme(report: str, readme: Path) -> None:
-    """Put the report in its place in the README."""
-    before, rest = readme.read_text().split("<!-- bench -->")
+def into_page(report: str, page: Path) -> None:
+    """Put the report in its place in the page."""
+    before, rest = page.read_text().split("<!-- bench -->")
     after = rest.split("<!-- /bench -->")[1]
-    readme.write_text(f"{before}<!-- bench -->\n{report}\n<!-- /bench -->{after}")
+    page.write_text(f"{before}<!-- bench -->\n{report}\n<!-- /bench -->{after}")
 
 
 if __name__ == "__main__":
     report = f"{table(Path(sys.argv[1]))}\n\n{machine()}"
     print(report)
-    into_readme(report, Path(sys.argv[2]))
+    into_page(report, Path(sys.argv[2]))

@@ -36,11 +36,11 @@ def marks(experiment: Any) -> Any:
 def test_two_arms_are_trained_and_make_a_table(
     experiment: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kept, readme = tmp_path / "runs.jsonl", tmp_path / "README.md"
-    readme.write_text("before\n<!-- detector -->\nold\n<!-- /detector -->\nafter\n")
+    kept, page = tmp_path / "runs.jsonl", tmp_path / "page.md"
+    page.write_text("before\n<!-- detector -->\nold\n<!-- /detector -->\nafter\n")
     asked = [str(digits()), "--seeds", "1", "--steps", "8", "--jobs", "1", "--runs", str(kept)]
     asked += ["--tasks", "stride 4, rim unseen", "--arms", "zero;reflect"]
-    experiment[""].main([*asked, "-o", str(tmp_path / "d.png"), "--readme", str(readme), "--coco", str(tmp_path)])
+    experiment[""].main([*asked, "-o", str(tmp_path / "d.png"), "--page", str(page), "--coco", str(tmp_path)])
     (ring,) = padviz.rings(tmp_path / "instances.json", tmp_path / "results.json", rings=1, iou=[0.2, 0.5, 0.75])
     assert [100 * ring.ap[name].value for name in ("20", "50", "75")] == pytest.approx(experiment[""].kept(kept)[0].ap)
     runs = experiment[""].kept(kept)
@@ -48,8 +48,8 @@ def test_two_arms_are_trained_and_make_a_table(
     assert all(0 <= value <= 100 for run in runs for value in run.ap + run.rings)
     said = capsys.readouterr().out
     assert "| the deck's SSD | mirror | 83.2 | 57.0 | 8.4 | | | |" in said
-    assert readme.read_text().startswith("before\n<!-- detector -->\n| detector | padding |")
-    assert readme.read_text().endswith("\n<!-- /detector -->\nafter\n")
+    assert page.read_text().startswith("before\n<!-- detector -->\n| detector | padding |")
+    assert page.read_text().endswith("\n<!-- /detector -->\nafter\n")
     assert (tmp_path / "d.png").stat().st_size > 20_000
     experiment[""].main(asked)  # nothing is trained again
     assert len(kept.read_text().splitlines()) == 2

@@ -108,10 +108,10 @@ def test_two_arms_lean_to_opposite_sides_and_see_less_there(
         return nets[arm.name]
 
     monkeypatch.setattr(experiment, "fitted", remembered)
-    kept, readme = tmp_path / "runs.jsonl", tmp_path / "README.md"
-    readme.write_text("before\n<!-- experiment -->\nold\n<!-- /experiment -->\nafter\n")
+    kept, page = tmp_path / "runs.jsonl", tmp_path / "page.md"
+    page.write_text("before\n<!-- experiment -->\nold\n<!-- /experiment -->\nafter\n")
     asked = [str(digits()), "--seeds", "1", "--arms", "32 zero,32 far side", "--runs", str(kept), "--jobs", "1"]
-    experiment.main([*asked, "-o", str(tmp_path / "d.png"), "--readme", str(readme)])
+    experiment.main([*asked, "-o", str(tmp_path / "d.png"), "--page", str(page)])
     near, far = experiment.results(experiment.kept(kept))
     assert (near.arm, far.arm) == ("32 zero", "32 far side")
     assert near.skew[0] - near.skew[1] > 0 > far.skew[0] + far.skew[1]
@@ -120,8 +120,8 @@ def test_two_arms_lean_to_opposite_sides_and_see_less_there(
     assert min(near.accuracy[0], far.accuracy[0]) > 0.6
     said = capsys.readouterr().out
     assert f"| 32 zero | -3.5 | {near.skew[0]:+.3f} ± {near.skew[1]:.3f} |" in said
-    assert readme.read_text().startswith("before\n<!-- experiment -->\n| arm |")
-    assert readme.read_text().endswith("\n<!-- /experiment -->\nafter\n")
+    assert page.read_text().startswith("before\n<!-- experiment -->\n| arm |")
+    assert page.read_text().endswith("\n<!-- /experiment -->\nafter\n")
     assert (tmp_path / "d.png").stat().st_size > 5000
     experiment.main(asked)  # nothing is trained again
     assert len(kept.read_text().splitlines()) == 2
@@ -143,8 +143,13 @@ def _check_scores(experiment: ModuleType, net: nn.Module, path: Path, monkeypatc
     np.testing.assert_allclose(np.mean(maps, axis=0), experiment.scores(net, 32, marks, kinds), atol=5e-3)
 
 
-def test_readme_has_the_table_of_all_arms(experiment: ModuleType) -> None:
-    table = (ROOT / "README.md").read_text().partition("<!-- experiment -->")[2].partition("<!-- /experiment -->")[0]
+def test_the_page_has_the_table_of_all_arms(experiment: ModuleType) -> None:
+    table = (
+        (ROOT / "docs" / "evidence" / "experiment.md")
+        .read_text()
+        .partition("<!-- experiment -->")[2]
+        .partition("<!-- /experiment -->")[0]
+    )
     rows = {line.split(" | ")[0].strip("| "): line for line in table.splitlines() if " ± " in line}
     assert list(rows) == [arm.name for arm in experiment.ARMS]
     spans = {}

@@ -67,7 +67,7 @@ def repad(
         Scripted and lazy modules are refused; of what `torch.compile` made, the module inside is repadded. Weights that
         lie beside an ONNX file are not opened.
     padding : str, optional
-        A scheme that README lists, but for valid and full; or one for each axis, height/width: "zero/circular".
+        A scheme that `padviz --help` lists, but for valid and full; or one for each axis: "zero/circular".
     size : int or (height, width), optional
         Input size in pixels at which the scheme must fit and the result is checked; the network's own by default.
     only : str or iterable of str

@@ -147,7 +147,7 @@ def padded_by(padding: str, *, keeping: bool = False) -> Iterator[None]:
     Parameters
     ----------
     padding : str
-        A scheme that README lists, but for valid and full; or one for each axis, height/width.
+        A scheme that `padviz --help` lists, but for valid and full; or one for each axis, height/width.
     keeping : bool
         Whether a call whose input has too few rows for the scheme keeps its own padding.
 
