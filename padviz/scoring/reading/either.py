@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from padviz.errors import OptionError
-from padviz.scoring.rings.bands import Bands, ends_of, labelled_bands, masked_bands
+from padviz.scoring.rings.bands import Bands, labelled_bands, masked_bands
+from padviz.scoring.rings.ends import ends_of
 from padviz.scoring.scenes import Scenes
 
 Kind = Literal["coco", "yolo", "labels", "masks"]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from padviz.errors import OptionError
 from padviz.network.network import Network, Size
 from padviz.scoring.matching import match
-from padviz.scoring.rings.bands import ends_of
 from padviz.scoring.rings.beside import Beside, beside
+from padviz.scoring.rings.ends import ends_of
 from padviz.scoring.rings.parts import Places, places_of, sides_of, sizes_of
 from padviz.scoring.scenes import Boxes, Scenes, chosen
 from padviz.scoring.scored import Estimate, Part, Scored, estimate, resamples
