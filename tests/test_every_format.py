@@ -103,7 +103,7 @@ def leaves(value: Any) -> Iterator[float]:
 
 
 def known(report: Report) -> list[float]:
-    """The numbers of JSON, and what is worked out of two of them: the least share, mean E, and sides of grids."""
+    """The numbers of JSON, and what is worked out of two of them: the least share, mean E, totals, sides of grids."""
     facts = json.loads(to_text(report, "json"))
     found = [*leaves(facts)]
     for layer in facts.get("layers", ()):
@@ -113,6 +113,8 @@ def known(report: Report) -> list[float]:
             found += [len(layer["grid"]), len(layer["grid"][0])]
         if isinstance(layer, dict) and isinstance(energy := layer.get("energy"), dict):
             found.append(sum(energy.values()) / 4)
+    of_classes = facts.get("classes") if report.name == "rings" else None
+    found += [sum(ring["objects"] for ring in rings) for rings in (of_classes or {}).values()]
     return found
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from padviz.api.results.result import Result
 from padviz.errors import OptionError
 
+RINGS = 4  # where nothing says how many
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import nn
@@ -27,7 +29,7 @@ def rings(
     size: int | Sequence[int] | None = None,
     *,
     images: str | Path | None = None,
-    rings: int = 4,
+    rings: int | None = None,
     px: Sequence[float] | None = None,
     iou: Sequence[float] | None = None,
     by_class: bool = False,
@@ -44,14 +46,16 @@ def rings(
     gt, pred : str or Path
         COCO's two files: instances, with images, annotations and categories; and results, a list of boxes with scores.
         Or YOLO's folders of labels: a text file for each image; behind the boxes of `pred` stand scores.
-        Of a classifier two files of CSV, with the columns image, label, x, y, width and height, and image and label: a
-        row has an object's centre and the size of its image. Of a segmenter two folders of label maps of equal names.
+        Of a classifier two files of CSV, with the columns image, label, x, y, image_width and image_height, and image
+        and label: x and y are the middle of an object, in pixels. Of a segmenter two folders of label maps of equal
+        names.
     network, size
         As for `usage`: a network whose fair shares and padding are told beside, of images scaled to that size.
     images : str or Path, optional
         The folder of the images, whose sizes YOLO's labels need, or a CSV of them: image, width, height.
     rings : int
-        How many, each as wide as the others: the first reaches from the border to 1 / rings of half the shorter side.
+        How many, each as wide as the others: the first reaches from the border to 1 / rings of half the shorter side;
+        4 by default.
     px : sequence of float, optional
         Their inner ends in pixels, in place of `rings`.
     iou : sequence of float, optional
@@ -70,7 +74,8 @@ def rings(
     Raises
     ------
     PadvizError
-        For files that are not COCO's, and figures that make no sense, in one line.
+        For files that are not COCO's, and figures that make no sense, in one line; and where no detection overlaps an
+        object, or no object is in the outermost or the innermost ring.
 
     Examples
     --------
@@ -80,25 +85,32 @@ def rings(
     >>> there = {"images": [{"id": 1, "width": 64, "height": 48}], "categories": [{"id": 1}], "annotations": [box]}
     >>> _ = (folder / "gt.json").write_text(json.dumps(there))
     >>> _ = (folder / "pred.json").write_text(json.dumps([{**box, "score": 0.9}]))
-    >>> scored = rings(folder / "gt.json", folder / "pred.json")
-    >>> scored[0].objects, scored[0].recall.value, scored[-1].objects
-    (1, 1.0, 0)
+    >>> scored = rings(folder / "gt.json", folder / "pred.json", rings=1)
+    >>> scored[0].objects, scored[0].recall.value
+    (1, 1.0)
     """
     from padviz.reports.trained.rings import report_of
+    from padviz.scoring.reading.doubts import doubts_of
     from padviz.scoring.reading.either import kind_of, read_bands, read_scenes
     from padviz.scoring.rings import detected
+    from padviz.scoring.rings.ends import check_filled
     from padviz.sources import load_at
 
-    kind = kind_of(gt, pred)
+    if rings is not None and px:
+        raise OptionError("says where rings end, so `rings` has no say", option="px", hint="leave one of them out")
+    kind, count, pixels = kind_of(gt, pred), RINGS if rings is None else rings, px or ()
     if kind in ("labels", "masks"):
         for option, value in (("images", images), ("size", network), ("iou", iou), ("by_class", by_class)):
             if value:
                 raise OptionError("is for boxes", option=option, hint="leave it out")
-        bands = read_bands(gt, pred, kind, rings, px or (), seed)
+        bands = read_bands(gt, pred, kind, count, pixels, seed)
+        check_filled([band.count for band in bands.rings], pixels, "object" if kind == "labels" else "pixel")
         return Result(bands, bands.rings, partial(report_of, bands), partial(_draw, bands))
-    scenes, asked = read_scenes(gt, pred, images, kind), (rings, px or (), iou or (0.5, 0.75), seed)
-    loaded, pixels = (None, None) if network is None else load_at(network, size)
-    scored = detected.rings_of(scenes, *asked, loaded, pixels)
+    scenes, asked = read_scenes(gt, pred, images, kind), (count, pixels, iou or (0.5, 0.75), seed)
+    doubts = doubts_of(scenes, gt, pred)
+    loaded, at = (None, None) if network is None else load_at(network, size)
+    scored = replace(detected.rings_of(scenes, *asked, loaded, at), doubts=doubts)
+    check_filled([ring.objects for ring in scored.rings], pixels, "object")
     if by_class:
         scored = replace(scored, classes=detected.by_class(scenes, *asked))
     return Result(scored, scored.rings, partial(report_of, scored), partial(_draw, scored))
@@ -108,4 +120,4 @@ def _draw(scored: Rings | Bands) -> Figure:
     from padviz.figures.trained.rings import drawn
     from padviz.reports.trained.rings import headlines
 
-    return drawn(scored, headlines(scored))
+    return drawn(scored, *headlines(scored))

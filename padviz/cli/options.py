@@ -28,14 +28,18 @@ def spelled(error: PadvizError | str, command: click.Command | None = None) -> s
 
     >>> spelled(OptionError("0 is no size", option="size", hint="use `size` 224, or `allow_modules`"))
     '--size: 0 is no size; use --size 224, or --allow-modules'
+    >>> spelled(OptionError("is for boxes", option="by_class"))
+    '--by-class: is for boxes'
     """
     context = click.get_current_context(silent=True)
     command = command or (context.command if context else None)
     known = None if command is None else {spelling.lstrip("-") for param in command.params for spelling in param.opts}
     named = isinstance(error, PadvizError) and error.option and not error.where
-    name = str(error).partition(":")[0]
-    dashes = _dashes(name) if named and (known is None or name in known) else ""
     text = str(error) if known is None else _known_only(str(error), known)
+    name, _, rest = text.partition(":")
+    option, dashes = name.replace("_", "-"), ""
+    if named and (known is None or option in known):
+        dashes, text = _dashes(option), f"{option}:{rest}"
     return dashes + re.sub(r"`([a-z_]+)`", lambda name: _dashes(name[1]) + name[1].replace("_", "-"), text)
 
 

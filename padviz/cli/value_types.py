@@ -116,16 +116,18 @@ class SeveralType(Type):
 
 
 class NumbersType(Type):
-    """One number, or one for each channel, between commas."""
+    """Numbers between commas: by default one, or one for each channel."""
 
-    name = "X[,Y,Z]"
+    def __init__(self, hint: str = "use one, or one for each channel", name: str = "X[,Y,Z]") -> None:
+        self.hint = hint
+        self.name = name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
         try:
             return value if isinstance(value, tuple) else tuple(float(part) for part in value.split(","))
         except ValueError:
-            hint = "use one, or one for each channel"
-            raise OptionError(f"{value!r} is no number", where=spelling(param), hint=hint) from None
+            what = f"{value!r} is no number"
+            raise OptionError(what, where=spelling(param), hint=self.hint) from None
 
 
 class PathType(Type):

@@ -64,6 +64,15 @@ def estimate(values: NDArray[Any], least: float = -1) -> Estimate:
     return Estimate(value, min(low, value), max(high, value))
 
 
+def measurable(figure: Estimate) -> bool:
+    """Tell whether a difference has an interval, without 0.
+
+    >>> measurable(Estimate(0.1, 0.02, 0.2)), measurable(Estimate(0.1, -0.02, 0.2)), measurable(Estimate(1, None, None))
+    (True, False, False)
+    """
+    return figure.low is not None and figure.high is not None and not figure.low <= 0 <= figure.high
+
+
 def ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[Any]:
     """Divide parts by wholes; NaN where there is none."""
     quotient: NDArray[Any] = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)

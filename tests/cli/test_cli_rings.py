@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import padviz
+from padviz.scoring.scenes import Scenes, boxes, chosen
 from tests.cli.test_cli import run
 from tests.scoring.made import as_coco, coco_files, scenes
 
@@ -45,7 +46,7 @@ def test_json_has_what_python_has() -> None:
     assert [ring["recall"]["value"] for ring in facts["rings"]] == [ring.recall.value for ring in scored]
     assert [*facts["rings"][0]["ap"]] == ["20", "50", "mean"]
     rows = [*csv.DictReader(io.StringIO(run(*ASKED, "--format", "csv").stdout))]
-    assert len(rows) == 4
+    assert [row["part"] for row in rows[:9]] == 4 * ["ring"] + 4 * ["side"] + ["place"]
     assert float(rows[0]["ap_mean_value"]) < float(rows[3]["ap_mean_value"])
 
 
@@ -58,12 +59,17 @@ def changed(change: str) -> None:
 
 
 MISTAKES = {
-    "pred[3]['image_id'] = 77": "pred.json: image_id 77 is not among those of the objects; correct it",
-    "gt['annotations'][2]['category_id'] = 9": "gt.json: category_id 9 is not among those of the objects; correct it",
+    "pred.clear()": "pred.json: has no detections; give a file that has some",
+    "gt['annotations'].clear()": "gt.json: has no objects; give a file that has some",
+    "[row.update(image_id=row['image_id'] + 900) for row in pred[:5]]": "pred.json: image_id 90",
+    "pred[2]['bbox'][:2] = [500, 5]": "pred.json: detection 2, of image ",
+    "[row.update(bbox=[n / 128 for n in row['bbox']]) for row in pred]": "pred.json: ",
+    "pred[3]['image_id'] = 77": "pred.json: image_id 77 is not among those of the objects, which are as 0; correct it",
+    "gt['annotations'][2]['category_id'] = 9": "gt.json: category_id 9 is not among those of the objects, which",
     "gt['annotations'][4]['bbox'][2] = 0": "gt.json: annotation 5 of image ",
     "gt['annotations'][4]['bbox'][0] = 500": "gt.json: annotation 5 of image ",
     "pred[1]['bbox'][3] = -2": "pred.json: detection 1, of image ",
-    "pred[1]['score'] = nan": "pred.json: is not COCO's results, as JSON (",
+    "pred[1]['score'] = nan": "pred.json: detection 1, of image ",
     "pred[1]['bbox'].pop()": "pred.json: is not COCO's results, as JSON (",
     "del pred[0]['score']": "pred.json: is not COCO's results, as JSON (",
     "gt.pop('images')": "gt.json: is not COCO's instances, as JSON (",
@@ -89,6 +95,15 @@ def test_files_that_make_no_sense_are_one_line(change: str) -> None:
         ("--gt none.json --pred pred.json", "none.json: no such file; give the path of COCO's instances, as JSON"),
         ("--gt gt.json --pred gt.json", "gt.json: is not COCO's results, as JSON (Expected `array`, got `object`)"),
         ("--gt gt.json --pred pred.json --px 32,16", "--px: the ends of rings do not grow; use 16,32,64"),
+        ("--gt gt.json --pred pred.json --px 0", "--px: 0 px is no end of a ring; use 16,32,64"),
+        ("--gt gt.json --pred pred.json --px x", "--px: 'x' is no number; use 16,32,64"),
+        ("--gt gt.json --pred pred.json --px 8 --rings 4", "--px: says where rings end, so --rings has no say; leave"),
+        (
+            "--gt gt.json --pred pred.json --px 8,500",
+            "--px: no object is in the innermost of 3 rings, from 500 px; use 8",
+        ),
+        ("--gt gt.json --pred pred.json --rings 64", "--rings: no object is in the "),
+        ("--gt pred.json --pred gt.json", "--gt: --gt and --pred look swapped: pred.json is a list"),
         ("--gt gt.json --pred pred.json --iou 2", "--iou: 2 is no overlap; use .2,.5,.75"),
     ],
 )
@@ -120,7 +135,7 @@ def test_a_network_and_classes_stand_beside_and_a_picture_is_drawn() -> None:
     assert facts["beside"]["size"] == [96, 128]
     assert [*facts["classes"]] == ["c0", "c1"]
     words = " ".join(run(*asked).stdout.split())
-    assert "vgg11 where objects are" in words
+    assert "vgg11 at 96 x 128 where objects are, of images stretched to that size" in words
     assert "Fair share and being found: Spearman +" in words
     assert "it does not say why" in words
     result = run(*ASKED, "--size", "64")
@@ -129,7 +144,7 @@ def test_a_network_and_classes_stand_beside_and_a_picture_is_drawn() -> None:
 
 def test_tables_fit_80_columns() -> None:
     coco_files(scenes(3, images=150, each=40, seen=seen))
-    for asked in (ASKED, [*ASKED, "vgg11", "--size", "96x128", "--by-class"], [*ASKED, "--px", "100,200,1000"]):
+    for asked in (ASKED, [*ASKED, "vgg11", "--size", "96x128", "--by-class"], [*ASKED, "--px", "10,20,30"]):
         lines = run(*asked, "--iou", ".2,.5,.75").stdout.splitlines()
         tables = [line for k, line in enumerate(lines) if line.startswith(" ")]
         assert len(tables) > 12
@@ -143,18 +158,112 @@ def test_a_picture_is_titled_by_what_is_found() -> None:
         coco_files(scenes(1, images=images, each=20, seen=seen))
         figures[name] = padviz.rings("gt.json", "pred.json", "vgg11", (96, 128), rings=2).plot().figure
     for figure in figures.values():
-        box = figure.axes[1].get_window_extent()
+        box = figure.axes[2].get_window_extent()
         assert box.width / box.height == pytest.approx(128 / 96, rel=0.01)
     many, one = ([text.get_text() for text in figure.texts] for figure in figures.values())
     outer, _ = padviz.rings("gt.json", "pred.json", rings=2)
     assert one[0].startswith(f"Recall: {100 * outer.recall.value:.1f} % in the outermost ring, ")
     assert many[0].startswith("Recall: ")
     assert many[1].startswith("100 images, 2,000 objects, ")
+    assert "whiskers are 95 % intervals" in many[1]
     assert "no interval" in one[2]
     assert "no interval" not in many[2]
-    hatched = [patch for patch in figures["one"].axes[1].patches if patch.get_hatch()]
+    assert any(text.startswith("fair share, vgg11 at 96 x 128") for text in many)
+    assert any(text.startswith("Spearman with finding: +") for text in many)
+    assert [axes.get_ylim()[1] for axes in figures["many"].axes[:2]] == pytest.approx([102, 1.05], abs=0.1)
+    hatched = [patch for patch in figures["one"].axes[2].patches if patch.get_hatch()]
     assert len(hatched) == 36
-    assert not [patch for patch in figures["many"].axes[1].patches if patch.get_hatch()]
+    assert not [patch for patch in figures["many"].axes[2].patches if patch.get_hatch()]
     bars = {name: figure.axes[0].containers[0].lines[2][0].get_segments() for name, figure in figures.items()}
     assert all(np.ptp(bar[:, 1]) == 0 for bar in bars["one"])
     assert all(np.ptp(bar[:, 1]) > 0 for bar in bars["many"])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("x, y, w, h = row['bbox']; row['bbox'] = [max(x, 0), max(y, 0), x + w, y + h]", "height in pixels?"),
+        ("row['category_id'] = 3 - row['category_id']", "are classes counted as those of gt.json?"),
+    ],
+)
+def test_results_of_which_hardly_any_matches_are_doubted(change: str, words: str) -> None:
+    gt, pred = as_coco(scenes(0, images=30, false=0))
+    for row in pred:
+        exec(change, {"row": row})
+    for name, content in (("gt", gt), ("pred", pred)):
+        Path(f"{name}.json").write_text(json.dumps(content))
+    result = run(*ASKED, "--rings", "2", "--format", "json")
+    doubts = json.loads(result.stdout)["doubts"]
+    assert result.exit_code == 0
+    assert result.stderr == f"padviz: {doubts[0]}\n"
+    assert words in run(*ASKED, "--rings", "2").stdout.splitlines()[2]
+    coco_files(scenes(0, images=30))
+    assert run(*ASKED).stderr == ""
+
+
+def one_sided(share: float, images: int = 120) -> None:
+    """Write files of a detector that misses so many of what is nearest to the right border."""
+    made, rng = scenes(5, images=images, noise=0, false=0, seen=lambda depth: 0.9), np.random.default_rng(0)
+    box = made.detections.box
+    x, y = (box[:, :2] + box[:, 2:] / 2).T
+    missed = (np.minimum.reduce([x, y, 96 - y]) > 128 - x) & (128 - x < 12) & (rng.random(len(x)) < share)
+    coco_files(Scenes(made.sizes, made.categories, made.objects, chosen(made.detections, ~missed)))
+
+
+def test_a_side_that_stands_out_comes_first_in_words_and_picture() -> None:
+    one_sided(0.8)
+    found = padviz.rings("gt.json", "pred.json")
+    assert found.standout.sides == ("right",)
+    assert found.standout.apart.high < -0.4
+    sides = {name: f"{100 * part.recall.value:.1f}" for name, part in found.sides.items()}
+    others = sorted((sides[name] for name in ("left", "top", "bottom")), key=float)
+    title = f"Recall near the right border: {sides['right']} %, near the others {others[0]} to {others[-1]} %"
+    words = run(*ASKED).stdout
+    assert words.splitlines()[2].startswith(f"{title}; -")
+    assert found.plot().figure.texts[0].get_text() == title
+    rows = [line.split() for line in words.splitlines() if line.split()[:1] and line.split()[0] in sides]
+    assert [row[0] for row in rows] == [*sides]
+    assert [row[2] for row in rows] == [*sides.values()]
+    assert "What is as near to two sides is of none." in words
+    one_sided(0)
+    assert json.loads(run(*ASKED, "--format", "json").stdout)["standout"] is None
+    assert "near the" not in run(*ASKED).stdout.splitlines()[2]
+
+
+def test_csv_has_rings_sides_classes_and_places() -> None:
+    coco_files(scenes(2))
+    asked = [*ASKED, "--rings", "2", "--by-class"]
+    facts = json.loads(run(*asked, "--format", "json").stdout)
+    rows = [*csv.DictReader(io.StringIO(run(*asked, "--format", "csv").stdout))]
+    assert [row["part"] for row in rows] == 2 * ["ring"] + 4 * ["side"] + 4 * ["class"] + 36 * ["place"]
+    sides = {row["side"]: (int(row["objects"]), float(row["recall_low"])) for row in rows if row["part"] == "side"}
+    assert sides == {name: (part["objects"], part["recall"]["low"]) for name, part in facts["sides"].items()}
+    of_c1 = [float(row["ap_mean_value"]) for row in rows if row["class"] == "c1"]
+    assert of_c1 == [ring["ap"]["mean"]["value"] for ring in facts["classes"]["c1"]]
+    for row in rows[-36:]:
+        y, x = int(row["row"]), int(row["column"])
+        assert int(row["objects"]) == facts["places"]["objects"][y][x]
+        assert float(row["recall_value"]) == facts["places"]["recall"][y][x]
+    words = run(*asked).stdout
+    assert sum(sum(ring["objects"] for ring in rings) for rings in facts["classes"].values()) == facts["objects"]
+    total = sum(ring["objects"] for ring in facts["classes"]["c0"])
+    assert [line.split()[1] for line in words.splitlines() if line.split()[:1] == ["c0"]] == 2 * [str(total)]
+
+
+def test_a_size_at_which_no_place_is_fair_is_told() -> None:
+    coco_files(scenes(3))
+    words = " ".join(run(*ASKED, "resnet50", "--size", "32").stdout.split())
+    assert "At 32 x 32 no place of resnet50 has a fair share" in words
+    assert "Spearman" not in words
+    assert "Spearman" in run(*ASKED, "vgg11", "--size", "96x128").stdout
+
+
+def test_one_object_is_no_percentage() -> None:
+    there = boxes([0], [0], [[40, 40, 20, 20]], [0.9])
+    coco_files(Scenes(np.array([[96, 128]]), ("c",), there, there))
+    words = run(*ASKED, "--rings", "1").stdout
+    assert "1 image, 1 object, 1 detection\n" in words
+    assert "Recall: 100.0 % of 1 object; there is one ring" in words
+    assert "1 object, found" in words
+    assert " % of 1\n" not in words
+    assert "small is below 1,024 px² (32 x 32), large above 9,216 px² (96 x 96)" in words

@@ -15,6 +15,8 @@ import padviz
 from padviz.figures.canvas import DPI
 from padviz.figures.trained import detection, mean_filters, seeing, trials
 from padviz.figures.trained import responses as border_responses
+from padviz.figures.trained import rings as rings_
+from padviz.reports.trained.rings import headlines
 from tests.figures import made_up
 
 Size = tuple[int, int]
@@ -94,6 +96,16 @@ def signal(size: Size) -> Figure:
     return padviz.usage("tests.signals:Tcn", size[1])._draw()
 
 
+def rings(size: Size) -> Figure:
+    scored = made_up.ringed(size, network=False)
+    return rings_.drawn(scored, *headlines(scored))
+
+
+def rings_beside_a_network(size: Size) -> Figure:
+    scored = made_up.ringed(size)
+    return rings_.drawn(scored, *headlines(scored))
+
+
 KINDS: dict[str, Callable[[Size], Figure]] = {
     f.__name__: f
     for f in (
@@ -114,6 +126,8 @@ KINDS: dict[str, Callable[[Size], Figure]] = {
         seen,
         trial,
         signal,
+        rings,
+        rings_beside_a_network,
     )
 }
 

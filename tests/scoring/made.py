@@ -30,10 +30,12 @@ def scenes(
     near[:, 2:] = np.maximum(near[:, 2:], 1)
     m = int(false * n)
     wrong = np.column_stack([rng.uniform(-10, 100, (m, 2)), rng.uniform(8, 40, (m, 2))])
+    found = np.concatenate([near, wrong])
+    found[:, :2] = np.clip(found[:, :2], 0.5 - found[:, 2:], size[::-1] - 0.5)  # not outside of the image
     detections = boxes(
         np.r_[objects.image[hit], rng.integers(images, size=m)],
         np.r_[objects.category[hit], rng.integers(categories, size=m)],
-        np.concatenate([near, wrong]),
+        found,
         np.round(np.r_[0.3 + 0.7 * rng.random(hit.sum()), 0.6 * rng.random(m)], 2),
     )
     return Scenes(np.tile(size, (images, 1)), tuple(f"c{k}" for k in range(categories)), objects, detections)

@@ -29,7 +29,10 @@ def classified(wrong_outside: bool = True, n: int = 400) -> None:
         right = rng.random() < (0.5 if outer and wrong_outside else 0.9)
         objects.append([f"{k}.png", "cat", x, y, 128, 96])
         labels.append([f"{k}.png", "cat" if right else "dog"])
-    for name, head, rows in (("gt", "image label x y width height", objects), ("pred", "image label", labels)):
+    for name, head, rows in (
+        ("gt", "image label x y image_width image_height", objects),
+        ("pred", "image label", labels),
+    ):
         with open(f"{name}.csv", "w", newline="") as file:
             csv.writer(file).writerows([head.split(), *rows])
 
@@ -205,11 +208,23 @@ def broken(change: str) -> list[str]:
     ("change", "line"),
     [
         ("Path('gt.csv').write_text('image,label\\na,b')", "gt.csv: has no column x; give the path of CSV with"),
-        ("Path('pred.csv').write_text('image,label\\n0.png,cat')", "pred.csv: has no label of 1.png"),
+        (
+            "Path('pred.csv').write_text('image,label\\n0.png,cat')",
+            "pred.csv: has no label of 1.png, nor of 3 more; it has",
+        ),
         ("Path('pred.csv').write_text('image,label')", "pred.csv: has no rows"),
-        ("Path('gt.csv').write_text('image,label,x,y,width,height\\n0.png,a,b,1,2,3')", "gt.csv: row 2 has no number"),
-        ("Path('gt.csv').write_text('image,label,x,y,width,height\\n0.png,a,9,1,2,3')", "gt.csv: row 2 lies outside"),
-        ("Path('gt.csv').write_text('image,label,x,y,width,height\\n0.png,a,nan,1,2,3')", "gt.csv: row 2 lies outside"),
+        (
+            "Path('gt.csv').write_text('image,label,x,y,image_width,image_height\\n0.png,a,b,1,2,3')",
+            "gt.csv: row 2 has no number",
+        ),
+        (
+            "Path('gt.csv').write_text('image,label,x,y,image_width,image_height\\n0.png,a,9,1,2,3')",
+            "gt.csv: row 2 lies outside",
+        ),
+        (
+            "Path('gt.csv').write_text('image,label,x,y,image_width,image_height\\n0.png,a,nan,1,2,3')",
+            "gt.csv: row 2 lies outside",
+        ),
         ("Path('pred/1.png').unlink()", "pred/1.png: no such file; give the path of a label map"),
         ("Path('gt/1.png').write_text('x')", "gt/1.png: is no picture; leave it out"),
         ("Image.new('RGB', (60, 40)).save('pred/1.png')", "pred/1.png: has colours (RGB), not numbers of classes"),
@@ -233,3 +248,35 @@ def test_what_is_for_boxes_is_refused(option: Any) -> None:
     result = run("rings", *option, "--gt", "gt.csv", "--pred", "pred.csv")
     assert result.exit_code == 2
     assert "for boxes; leave it out" in result.stderr
+
+
+def test_columns_that_look_like_boxes_are_refused_by_name() -> None:
+    classified(n=9)
+    Path("gt.csv").write_text(Path("gt.csv").read_text().replace("image_width,image_height", "width,height"))
+    line = "padviz: gt.csv: has no column image_width; give the path of CSV with the columns image, label, x, y, "
+    asked = ["rings", "--gt", "gt.csv", "--pred", "pred.csv"]
+    assert run(*asked).stderr.startswith(line)
+    assert run(*asked).stderr.endswith("in px: the middle of an object, and the size of its image\n")
+    classified(n=9)
+    result = run("rings", "--gt", "pred.csv", "--pred", "gt.csv")
+    assert result.stderr.startswith("padviz: --gt: --gt and --pred look swapped: gt.csv has the places of objects")
+    Path("pred.csv").write_text("image,label\n" + "\n".join(f"{k}.png,{k % 2}" for k in range(9)))
+    assert run(*asked).stderr.startswith("padviz: pred.csv: no label is among those of the objects: '0' here, 'cat' ")
+
+
+def test_a_side_that_is_wrong_stands_out_of_masks_and_labels() -> None:
+    classified(wrong_outside=False)
+    labels = rows_of("pred.csv")
+    left = {row["image"] for row in rows_of("gt.csv") if float(row["x"]) < 12}
+    lines = [f"{row['image']},{'dog' if row['image'] in left else row['label']}" for row in labels]
+    Path("pred.csv").write_text("\n".join(["image,label", *lines]))
+    masks(n=8, wrong=0)
+    for k in range(8):
+        pred = np.asarray(Image.open(f"pred/{k}.png")).copy()
+        pred[-4:] = 0
+        Image.fromarray(pred).save(f"pred/{k}.png")
+    for gt, pred, name, side in (("gt.csv", "pred.csv", "Accuracy", "left"), ("gt", "pred", "IoU", "bottom")):
+        words = run("rings", "--gt", gt, "--pred", pred).stdout.splitlines()
+        assert words[2].startswith(f"{name} near the {side} border: ")
+        assert sum(line.split()[:1] in [["left"], ["top"], ["right"], ["bottom"]] for line in words) == 4
+        assert padviz.rings(gt, pred).plot().figure.texts[0].get_text().startswith(f"{name} near the {side} border: ")

@@ -71,7 +71,10 @@ def test_sizes_may_be_listed(name: str) -> None:
         ("image,width,height\n000,128,nan", "sizes.csv: row 2, of 000, has no size in pixels; correct it"),
         ("image,width,height\n000,128", "sizes.csv: row 2, of 000, has no size in pixels; correct it"),
         ("image,width,height\n000,9,9\na/000.png,9,9", "sizes.csv: has an image twice; leave one out"),
-        ("image,width,height\n000,128,96", "gt/001.txt: is of no image; name the folder with --images"),
+        (
+            "image,width,height\n000,128,96",
+            "gt/001.txt: is of no image of sizes.csv, like 7 more of 9; labels are named as",
+        ),
     ],
 )
 def test_sizes_that_make_no_sense_are_one_line(rows: str, line: str) -> None:
@@ -93,6 +96,12 @@ def test_sizes_that_make_no_sense_are_one_line(rows: str, line: str) -> None:
         ("gt/000.txt", "0 50 50 10 10", "gt/000.txt: line 1 is no box in shares of the image"),
         ("gt/000.txt", "cat .5 .5 .1 .1", "gt/000.txt: line 1 is no numbers"),
         ("pred/000.txt", "0 .5 .5 .1 .1", "pred/000.txt: line 1 has 5 numbers, not 6: a score behind each box, too"),
+        (
+            "gt/000.txt",
+            "0 .5 .5 .1 .1 .9",
+            "gt/000.txt: line 1 has 6 numbers, not 5: with a score, as detections are; are",
+        ),
+        ("pred/000.txt", "0 1.5 .5 .1 .1 .9", "pred/000.txt: line 1 lies outside the image; lines are"),
         ("pred/000.txt", "0 .5 .5 .1 .1 nan", "pred/000.txt: line 1 is no box in shares of the image"),
         ("pred/none.txt", "", "pred/none.txt: is of no image"),
         ("images/000.jpg", "no picture", "images/000.jpg: is no picture; leave it out"),

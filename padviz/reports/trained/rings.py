@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from padviz.counting.shares.summary import percent
 from padviz.reports.documents import flat, plain
 from padviz.reports.report import Column, Heading, Lines, Report, Table
+from padviz.reports.tables import by
 from padviz.scoring.rings.bands import Band, Bands
 from padviz.scoring.rings.detected import Ring, Rings
-from padviz.scoring.scored import Estimate, Part
+from padviz.scoring.rings.parts import LARGE, SMALL, Places
+from padviz.scoring.scored import Estimate, Part, measurable
 
 LEGEND = ("Recall: overlapped by half. AP: mean over overlaps of .5 to .95.",)
 INTERVALS = "In brackets 95 % intervals, over images."
 UNSURE = "no interval"
 ONE = "No interval: images are drawn anew for it, and one has what this is of."
 CAUSE = "Position need not be why: objects there are cut and smaller, and scenes differ."
+BETWEEN_SIDES = "What is as near to two sides is of none."
+SIZES = f"By area: small is below {SMALL:,} px² (32 x 32), large above {LARGE:,} px² (96 x 96), medium between."
+LEAST_SHARE = 0.1  # of what is fair, below which no place has borders of its own
 NAMES = {"accuracy": "accuracy", "iou": "IoU"}
 NOTHING = Estimate(None, None, None)
 
@@ -24,50 +30,112 @@ def report_of(scored: Rings | Bands, files: Sequence[str] = ()) -> Report:
     """Report the rings from the outermost inwards, and how far the outermost is from the innermost."""
     if isinstance(scored, Bands):
         return _of_bands(scored, files)
-    sheet = [flat(plain(ring)) for ring in scored.rings]
-    if scored.beside:
-        for row, share, padded in zip(sheet, scored.beside.fair_share, scored.beside.padding, strict=True):
-            row |= {"fair_share": share, "padding": padded}
-    first = Lines((finding(scored), *compared(scored), *geometry(scored), CAUSE))
+    first = Lines((*scored.doubts, *findings(scored), *compared(scored), *geometry(scored), CAUSE))
     screen = [
         [Heading(about(scored)), first, Table(_columns(scored), scored.rings), Lines((*LEGEND, *intervals(scored)))],
+        _by_side(scored),
         [Heading("AP by overlap"), Table(_overlaps(scored), scored.rings)],
-        [Heading("Recall of objects that no border cuts"), Table(_sizes(scored), scored.rings)],
+        [Heading("Recall of objects that no border cuts"), Table(_sizes(scored), scored.rings, SIZES)],
     ]
     if scored.beside:
-        screen.append([Heading(f"{scored.beside.network} where objects are"), Table(_beside(scored), scored.rings)])
+        size = by(scored.beside.size)
+        heading = Heading(f"{scored.beside.network} at {size} where objects are, of images stretched to that size")
+        screen.append([heading, Table(_beside(scored), scored.rings)])
     if scored.classes:
-        heading = Heading("AP by class, and objects in the outermost ring")
-        screen.append([heading, Table(_classes(scored), [*scored.classes.items()])])
-    return Report("rings", plain(scored), screen, Table([*map(Column, sheet[0])], sheet), files=files)
+        rows = [*scored.classes.items()]
+        screen.append([Heading("AP by class, and its objects in all rings"), Table(_classes(scored), rows)])
+        screen.append([Heading("Recall by class"), Table(_recall_of_classes(scored), rows)])
+    return Report("rings", plain(scored), screen, sheet_of(scored), files=files)
 
 
 def _of_bands(bands: Bands, files: Sequence[str]) -> Report:
-    counted = "objects" if bands.figure == "accuracy" else "pixels"
-    sheet = [flat(plain(band)) for band in bands.rings]
+    counted = _counted(bands)
     columns = [_place(bands), Column("count", counted), Column("figure", NAMES[bands.figure], percents)]
-    first = Lines((finding(bands), *compared(bands), CAUSE))
+    first = Lines((*findings(bands), *compared(bands), CAUSE))
     screen = [Heading(about(bands)), first, Table(columns, bands.rings), Lines(intervals(bands))]
-    return Report("rings", plain(bands), [screen], Table([*map(Column, sheet[0])], sheet), files=files)
+    return Report("rings", plain(bands), [screen, _by_side(bands)], sheet_of(bands), files=files)
 
 
-def headlines(scored: Rings | Bands) -> tuple[str, str, str]:
-    """Title a picture by what is found, how it was made, and how sure that is."""
-    return finding(scored).rstrip("."), f"{about(scored)}; bars are 95 % intervals, over images", between_rings(scored)
+def sheet_of(scored: Rings | Bands) -> Table:
+    """Lay rings, sides, classes and places out as rows of one table; `part` says which of them a row is."""
+    rows = [{"part": "ring", **flat(plain(ring))} for ring in scored.rings]
+    if isinstance(scored, Rings) and scored.beside:
+        for row, share, padded in zip(rows, scored.beside.fair_share, scored.beside.padding, strict=True):
+            row |= {"fair_share": share, "padding": padded}
+    rows += [{"part": "side", "side": name, **flat(plain(side))} for name, side in scored.sides.items()]
+    classes = scored.classes.items() if isinstance(scored, Rings) else ()
+    rows += [{"part": "class", "class": name, **flat(plain(ring))} for name, rings in classes for ring in rings]
+    spots = scored.places
+    names = ("objects", "recall_value") if isinstance(spots, Places) else ("count", "figure_value")
+    cells = zip(*(spots[:2] if isinstance(spots, Places) else (spots.count, spots.figure)), strict=True)
+    for y, line in enumerate(cells):
+        for x, cell in enumerate(zip(*line, strict=True)):
+            rows.append({"part": "place", "row": y, "column": x, **dict(zip(names, cell, strict=True))})
+    first = [key for key in ("part", "side", "class", "row", "column") if any(key in row for row in rows)]
+    keys = dict.fromkeys([*first, *(key for row in rows for key in row)])
+    return Table([*map(Column, keys)], rows)
+
+
+def headlines(scored: Rings | Bands) -> tuple[str, list[str], str]:
+    """Title a picture by what is found, say how it was made and how sure that is, and how fair shares go with it."""
+    first, *more = findings(scored)
+    title = first.rstrip(".") if scored.standout is None else first.partition(";")[0]
+    about_it = f"{about(scored)}; whiskers are 95 % intervals, over images"
+    doubts = scored.doubts if isinstance(scored, Rings) else ()
+    return title, [*doubts, about_it, " ".join([*more, between_rings(scored)]), CAUSE], beside_it(scored)
+
+
+def beside_it(scored: Rings | Bands) -> str:
+    """Label fair shares in a picture by their network and size, and by how they go with what is found."""
+    if isinstance(scored, Bands) or scored.beside is None:
+        return ""
+    name, figure = f"fair share, {scored.beside.network} at {by(scored.beside.size)}", scored.beside.correlation
+    if figure.value is None:
+        return name
+    return f"{name}\nSpearman with finding: {figure.value:+.2f} ({between(figure, '{:+.2f}')})"
+
+
+def _by_side(scored: Rings | Bands) -> list[Any]:
+    """Lay the sides of the outermost ring out."""
+    counted, name = _counted(scored), _figures(scored)[0]
+    sides = [(name, *_of(side)) for name, side in scored.sides.items()]
+    columns = [
+        Column("side", of=lambda row: row[0]),
+        Column("objects", counted, of=lambda row: row[1]),
+        Column("figure", name.lower() if name != "IoU" else name, percents, lambda row: row[2]),
+    ]
+    return [Heading("The outermost ring by the nearest side"), Table(columns, sides, BETWEEN_SIDES)]
+
+
+def _of(each: Ring | Band | Part | Any) -> tuple[int, Estimate]:
+    """Find how many objects or pixels a ring or a side has, and their figure."""
+    return (each.objects, each.recall) if isinstance(each, Ring | Part) else (each.count, each.figure)
+
+
+def _counted(scored: Rings | Bands) -> str:
+    return "pixels" if isinstance(scored, Bands) and scored.figure == "iou" else "objects"
 
 
 def about(scored: Rings | Bands) -> str:
     """Say what was scored."""
     images = f"{scored.images:,} image{'' if scored.images == 1 else 's'}"
     if isinstance(scored, Bands):
-        counted = "objects" if scored.figure == "accuracy" else "pixels"
-        return f"{images}, {sum(ring.count for ring in scored.rings):,} {counted}"
-    return f"{images}, {scored.objects:,} objects, {scored.detections:,} detections"
+        return f"{images}, {_some(sum(ring.count for ring in scored.rings), _counted(scored))}"
+    return f"{images}, {_some(scored.objects, 'objects')}, {_some(scored.detections, 'detections')}"
+
+
+def _some(count: int, what: str) -> str:
+    """Say how many there are.
+
+    >>> _some(1, "objects"), _some(2000, "pixels")
+    ('1 object', '2,000 pixels')
+    """
+    return f"{count:,} {what.removesuffix('s') if count == 1 else what}"
 
 
 def intervals(scored: Rings | Bands) -> list[str]:
     """Say what intervals are, and why there is none where there is none."""
-    figures = [ring.figure if isinstance(ring, Band) else ring.recall for ring in scored.rings]
+    figures = [_of(ring)[1] for ring in scored.rings]
     known = [figure for figure in figures if figure.value is not None]
     some = [INTERVALS] * any(figure.low is not None for figure in known)
     return some + [ONE] * any(figure.low is None for figure in known)
@@ -101,10 +169,14 @@ def _sizes(scored: Rings) -> list[Column]:
 def counted(part: Part) -> str | None:
     """Write the share of some objects that is found, and how many they are.
 
-    >>> counted(Part(8, Estimate(0.5, 0.4, 0.6)))
-    '50.0 % of 8'
+    >>> counted(Part(8, Estimate(0.5, 0.4, 0.6))), counted(Part(1, Estimate(1.0, None, None)))
+    ('50.0 % of 8', '1 object, found')
     """
-    return None if part.recall.value is None else f"{100 * part.recall.value:.1f} % of {part.objects:,}"
+    if part.recall.value is None:
+        return None
+    if part.objects == 1:
+        return f"1 object, {'found' if part.recall.value else 'missed'}"
+    return f"{100 * part.recall.value:.1f} % of {part.objects:,}"
 
 
 def _beside(scored: Rings) -> list[Column]:
@@ -125,18 +197,37 @@ def _classes(scored: Rings) -> list[Column]:
         return lambda row: row[1][k].ap["mean"].value
 
     shown = [where(ring, scored.of) for ring in scored.rings]
-    objects = Column("objects", of=lambda row: row[1][0].objects)
     return [
-        Column("class", of=lambda row: row[0]),
-        objects,
+        *_class_and_objects(),
         *(Column(f"ring_{k}", name, percent, of(k)) for k, name in enumerate(shown)),
     ]
+
+
+def _class_and_objects() -> list[Column]:
+    def total(row: tuple[str, Sequence[Ring]]) -> int:
+        return sum(ring.objects for ring in row[1])
+
+    return [Column("class", of=lambda row: row[0]), Column("objects", of=total)]
+
+
+def _recall_of_classes(scored: Rings) -> list[Column]:
+    """Compare the outermost ring with the innermost, with intervals; those of all rings are in CSV and JSON."""
+    ends = [(0, "outermost"), (-1, "innermost")][: len(scored.rings)]
+
+    def of(k: int) -> Callable[[tuple[str, Sequence[Ring]]], Estimate]:
+        return lambda row: row[1][k].recall
+
+    return [*_class_and_objects(), *(Column(f"recall_{name}", name, percents, of(k)) for k, name in ends)]
 
 
 def geometry(scored: Rings) -> list[str]:
     """Say how fair shares go with what is found; nothing without a network."""
     if scored.beside is None:
         return []
+    if max((share for share in scored.beside.fair_share if share is not None), default=1) < LEAST_SHARE:
+        size = by(scored.beside.size)
+        words = f"At {size} no place of {scored.beside.network} has a fair share: its windows are larger than that"
+        return [f"{words}, so that fair shares tell nothing here. Take the size at which it runs."]
     correlation = scored.beside.correlation
     if correlation.value is None:
         return ["Fair shares cannot be correlated with what is found, since all or none is."]
@@ -179,23 +270,56 @@ def percents(figure: Estimate) -> str | None:
     return f"{scaled.value:.1f} % ({between(scaled, '{:.1f}', '–')})"
 
 
+def findings(scored: Rings | Bands) -> list[str]:
+    """Say which sides stand out, if any, and what the rings have."""
+    return [*([side] if (side := standing_out(scored)) else []), finding(scored)]
+
+
+def standing_out(scored: Rings | Bands) -> str:
+    """Say at which sides the outermost ring has another figure than at the others; nothing if there are none."""
+    if scored.standout is None:
+        return ""
+    name, _ = _figures(scored)
+    odd = [figure for side, each in scored.sides.items() for figure in [_of(each)[1]] if side in scored.standout.sides]
+    others = [_of(each)[1] for side, each in scored.sides.items() if side not in scored.standout.sides]
+    sides = " and ".join(scored.standout.sides)
+    points = apart("", scored.standout.apart).strip()
+    return f"{name} near the {sides} border: {_range(odd)}, near the others {_range(others)}; {points}."
+
+
+def _range(figures: Sequence[Estimate]) -> str:
+    """Write the least and the largest of some shares.
+
+    >>> _range([Estimate(0.8, None, None), Estimate(0.84, None, None)]), _range([Estimate(0.37, None, None)])
+    ('80.0 to 84.0 %', '37.0 %')
+    """
+    ends = dict.fromkeys(f"{100 * each(figure.value or 0 for figure in figures):.1f}" for each in (min, max))
+    return f"{' to '.join(ends)} %"
+
+
 def finding(scored: Rings | Bands) -> str:
     """Say what the outermost ring has, and what the innermost."""
     name, figures = _figures(scored)
     outer, inner = figures[0].value, figures[-1].value
     if len(figures) == 1 and outer is not None:
-        return f"{name}: {percent(outer)}; there is one ring, so nothing to compare."
+        return f"{name}: {_percent(scored, 0)}; there is one ring, so nothing to compare."
     if outer is None or inner is None:
         where = "outermost" if outer is None else "innermost"
         return f"Nothing to compare: nothing is in the {where} ring."
     same = by_chance(scored.apart if isinstance(scored, Bands) else scored.recall_apart)
-    words = f"{percent(outer)} in the outermost ring, {percent(inner)} in the innermost"
+    words = f"{_percent(scored, 0)} in the outermost ring, {_percent(scored, -1)} in the innermost"
     return f"{name} does not differ measurably: {words}." if same else f"{name}: {words}."
+
+
+def _percent(scored: Rings | Bands, k: int) -> str:
+    """Write the figure of a ring, and that it is of one object, if it is."""
+    count, figure = _of(scored.rings[k])
+    return f"{percent(figure.value or 0)}{' of 1 object' if count == 1 else ''}"
 
 
 def by_chance(apart: Estimate) -> bool:
     """Tell whether an interval has 0."""
-    return apart.low is not None and apart.high is not None and apart.low <= 0 <= apart.high
+    return apart.low is not None and not measurable(apart)
 
 
 def _figures(scored: Rings | Bands) -> tuple[str, list[Estimate]]:

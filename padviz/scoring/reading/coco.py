@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -10,14 +12,16 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from padviz.errors import DescriptionError
-from padviz.files.opened import read_file
+from padviz.errors import DescriptionError, OptionError
+from padviz.files.opened import opened, read_file
+from padviz.scoring.reading.doubts import ASKED
 from padviz.scoring.scenes import Boxes, Scenes, boxes
 
 MOST_BYTES = 1 << 30
 INSTANCES, RESULTS = "COCO's instances, as JSON", "COCO's results, as JSON"
 Id = int | str
 Corners = tuple[float, float, float, float]
+NAN = re.compile(rb"\b(NaN|Infinity)\b")
 
 
 class Picture(Struct):
@@ -74,6 +78,9 @@ def read_coco(objects: str | Path, detections: str | Path) -> Scenes:
     DescriptionError
         Naming the file, and what in it is not as it should be.
     """
+    if _opening(objects, INSTANCES) == b"[" and _opening(detections, RESULTS) == b"{":
+        what = f"`gt` and `pred` look swapped: {objects} is a list, as results are"
+        raise OptionError(what, option="gt", hint="swap them")
     instances = _decoded(objects, INSTANCES, Instances)
     results = _decoded(detections, RESULTS, list[Detection])
     if not instances.images:
@@ -88,18 +95,42 @@ def read_coco(objects: str | Path, detections: str | Path) -> Scenes:
     there = _objects(instances.annotations, images, categories, objects)
     _check_objects(there, sizes, instances.annotations, objects)
     found = _found(results, images, categories, detections)
+    _check_inside(found, sizes, results, detections)
     return Scenes(sizes, names, there, found)
 
 
 def _decoded(path: str | Path, kind: str, type_: type[Read]) -> Read:
     """Read a file of JSON, and say where it is not of its kind."""
+    data = read_file(path, kind, MOST_BYTES)
     try:
-        return msgspec.json.decode(read_file(path, kind, MOST_BYTES), type=type_)
+        return msgspec.json.decode(data, type=type_)
     except msgspec.DecodeError as error:
+        _refuse_nan(data, path)
         what = str(error).replace("Object missing", "misses").replace("`", "")
         raise DescriptionError(f"is not {kind} ({what})", where=str(path), hint=f"give the path of {kind}") from None
     except UnicodeDecodeError:
         raise DescriptionError("is not UTF-8", where=str(path), hint=f"give the path of {kind}") from None
+
+
+def _opening(path: str | Path, kind: str) -> bytes:
+    """Read what a file of JSON begins with: a list "[", an object "{"."""
+    with opened(path, kind) as file:
+        return file.read(1 << 10).lstrip()[:1]
+
+
+def _refuse_nan(data: bytes, path: str | Path) -> None:
+    """Refuse NaN by the row that has it: Python writes it, and JSON has none."""
+    if not NAN.search(data):
+        return
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError):
+        return
+    kind, rows = ("detection", content) if isinstance(content, list) else ("annotation", content.get("annotations"))
+    for k, row in enumerate(rows if isinstance(rows, list) else ()):
+        for name, value in row.items() if isinstance(row, dict) else ():
+            if NAN.search(json.dumps(value).encode()):
+                _refuse(path, f"{kind} {k}, of image {row.get('image_id')}, has a {name} that is no number")
 
 
 def _objects(rows: Sequence[Annotation], images: Any, categories: Any, path: str | Path) -> Boxes:
@@ -124,21 +155,36 @@ def _found(rows: Sequence[Detection], images: Any, categories: Any, path: str | 
 
 def _places(rows: Sequence[Any], images: Any, categories: Any, path: str | Path) -> tuple[list[int], list[int]]:
     """Find the image and the category of each row; refuse those that are not among them."""
-    at = [(images.get(row.image_id, -1), categories.get(row.category_id, -1)) for row in rows]
-    for row, (image, category) in zip(rows, at, strict=True):
-        if image < 0 or category < 0:
-            name, value = ("image_id", row.image_id) if image < 0 else ("category_id", row.category_id)
-            _refuse(path, f"{name} {value!r} is not among those of the objects")
-    return [image for image, _ in at], [category for _, category in at]
+    of_image = [images.get(row.image_id, -1) for row in rows]
+    of_category = [categories.get(row.category_id, -1) for row in rows]
+    for name, at, known in (("image_id", of_image, images), ("category_id", of_category, categories)):
+        if wrong := [getattr(row, name) for row, place in zip(rows, at, strict=True) if place < 0]:
+            others = f", like those of {len(wrong) - 1:,} more rows," if len(wrong) > 1 else ""
+            as_ = f", which are as {next(iter(known))!r}" if known else ""
+            _refuse(path, f"{name} {wrong[0]!r}{others} is not among those of the objects{as_}")
+    return of_image, of_category
+
+
+def _check_inside(found: Boxes, sizes: Any, rows: Sequence[Detection], path: str | Path) -> None:
+    """Refuse detections outside of their images."""
+    outside = np.flatnonzero(_outside(found, sizes))
+    if len(outside):
+        row, more = rows[outside[0]], f", as {len(outside) - 1:,} more do" if len(outside) > 1 else ""
+        what = f"detection {outside[0]}, of image {row.image_id}, lies outside it: {[*row.bbox]}{more}"
+        raise DescriptionError(what, where=str(path), hint=f"leave it out; {ASKED}")
+
+
+def _outside(boxes: Boxes, sizes: Any) -> Any:
+    size = sizes[boxes.image][:, ::-1]
+    return ((boxes.box[:, :2] >= size) | (boxes.box[:, :2] + boxes.box[:, 2:] <= 0)).any(axis=1)
 
 
 def _check_objects(there: Boxes, sizes: Any, rows: Sequence[Annotation], path: str | Path) -> None:
     """Refuse an object without area, or outside of its image."""
-    size = sizes[there.image][:, ::-1]
     for wrong, what in (
         (~np.isfinite(there.box).all(axis=1), "has a box that is no number"),
         ((there.box[:, 2:] <= 0).any(axis=1), "has a box without area"),
-        (((there.box[:, :2] >= size) | (there.box[:, :2] + there.box[:, 2:] <= 0)).any(axis=1), "lies outside"),
+        (_outside(there, sizes), "lies outside"),
     ):
         if wrong.any():
             row = rows[int(np.argmax(wrong))]

@@ -7,11 +7,12 @@ from typing import NoReturn
 
 import numpy as np
 
-from padviz.errors import DescriptionError
+from padviz.errors import DescriptionError, OptionError
 from padviz.scoring.reading.tables import read_rows
 from padviz.scoring.rings.bands import Labelled
 
-OBJECTS, LABELS = "image label x y width height", "image label"
+OBJECTS, LABELS = "image label x y image_width image_height", "image label"
+MEANING = ", in px: the middle of an object, and the size of its image"
 
 
 def read_labels(objects: str | Path, labels: str | Path) -> Labelled:
@@ -22,12 +23,14 @@ def read_labels(objects: str | Path, labels: str | Path) -> Labelled:
     DescriptionError
         Naming the file, and the row or column that is not as it should be.
     """
-    there, made = read_rows(objects, OBJECTS.split()), read_rows(labels, LABELS.split())
+    there, made = _objects(objects, labels), read_rows(labels, LABELS.split())
     taken = {row[0]: row[1] for row in made}
     numbers = np.empty((len(there), 4))
     for k, row in enumerate(there):
         if row[0] not in taken:
-            _refuse(labels, f"has no label of {row[0]}")
+            missing = sum(row[0] not in taken for row in there)
+            more = f", nor of {missing - 1:,} more" if missing > 1 else ""
+            _refuse(labels, f"has no label of {row[0]}{more}; it has one of {made[0][0]}")
         try:
             numbers[k] = [float(cell) for cell in row[2:]]
         except ValueError:
@@ -36,9 +39,30 @@ def read_labels(objects: str | Path, labels: str | Path) -> Labelled:
     outside = ~((x >= 0) & (y >= 0) & (x <= width) & (y <= height) & (np.minimum(width, height) > 0))
     if outside.any():
         _refuse(objects, f"row {int(np.argmax(outside)) + 2} lies outside its image")
+    if {row[1] for row in there}.isdisjoint(row[1] for row in made):
+        what = f"no label is among those of the objects: {made[0][1]!r} here, {there[0][1]!r} there"
+        raise DescriptionError(what, where=str(labels), hint="name classes alike")
     right = np.array([row[1] == taken[row[0]] for row in there], bool)
     images, image = np.unique([row[0] for row in there], return_inverse=True)
     return Labelled(len(images), image, np.stack([x, y, width - x, height - y]), right)
+
+
+def _objects(objects: str | Path, labels: str | Path) -> list[list[str]]:
+    """Read the rows of the objects; tell where the other file has them."""
+    try:
+        return read_rows(objects, OBJECTS.split(), MEANING)
+    except DescriptionError:
+        if not _has_objects(labels):
+            raise
+    what = f"`gt` and `pred` look swapped: {labels} has the places of objects"
+    raise OptionError(what, option="gt", hint="swap them")
+
+
+def _has_objects(path: str | Path) -> bool:
+    try:
+        return bool(read_rows(path, OBJECTS.split()))
+    except DescriptionError:
+        return False
 
 
 def _refuse(path: str | Path, what: str) -> NoReturn:

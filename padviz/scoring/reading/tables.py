@@ -13,15 +13,15 @@ from padviz.files.opened import read_file
 MOST_BYTES = 1 << 28
 
 
-def read_rows(path: str | Path, columns: Sequence[str]) -> list[list[str]]:
-    """Read some columns of each row.
+def read_rows(path: str | Path, columns: Sequence[str], meaning: str = "") -> list[list[str]]:
+    """Read some columns of each row; `meaning` is said where one is missing.
 
     Raises
     ------
     DescriptionError
         For a file without one of them, or without rows.
     """
-    kind = f"CSV with the columns {', '.join(columns)}"
+    kind = f"CSV with the columns {', '.join(columns)}{meaning}"
     text = read_file(path, kind, MOST_BYTES).decode("utf-8-sig", "replace")
     try:
         reader = csv.DictReader(io.StringIO(text, newline=""))

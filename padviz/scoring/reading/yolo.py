@@ -30,7 +30,7 @@ def read_yolo(objects: str | Path, detections: str | Path, images: str | Path) -
         Naming the file and the line that is not as it should be.
     """
     stems, sizes = sizes_in(Path(images)) if Path(images).is_dir() else listed_sizes(images)
-    there, found = (_boxes(Path(folder), stems, sizes, n) for folder, n in ((objects, 5), (detections, 6)))
+    there, found = (_boxes(Path(folder), stems, sizes, n, images) for folder, n in ((objects, 5), (detections, 6)))
     classes = 1 + max((int(each.category.max()) for each in (there, found) if len(each)), default=0)
     return Scenes(sizes, tuple(map(str, range(classes))), there, found)
 
@@ -80,12 +80,14 @@ def size_of(path: Path) -> tuple[int, int]:
     return (width, height) if turned else (height, width)
 
 
-def _boxes(folder: Path, stems: dict[str, int], sizes: NDArray[np.int64], columns: int) -> Boxes:
+def _boxes(folder: Path, stems: dict[str, int], sizes: NDArray[np.int64], columns: int, images: str | Path) -> Boxes:
     """Read all labels of a folder, each line of so many numbers."""
-    parts, image = [], []
-    for path in sorted(folder.glob("*.txt")):
-        if path.stem not in stems:
-            raise DescriptionError("is of no image", where=str(path), hint="name the folder with --images")
+    parts, image, paths = [], [], sorted(folder.glob("*.txt"))
+    if unknown := [path for path in paths if path.stem not in stems]:
+        others = f", like {len(unknown) - 1:,} more of {len(paths):,}" if len(unknown) > 1 else ""
+        hint = f"labels are named as their images, such as {next(iter(stems))}"
+        raise DescriptionError(f"is of no image of {images}{others}", where=str(unknown[0]), hint=hint)
+    for path in paths:
         rows = _rows(path, columns)
         parts.append(rows)
         image += [stems[path.stem]] * len(rows)
@@ -122,10 +124,11 @@ def _wrong(row: list[float], columns: int) -> str:
         return "is no numbers"
     if len(row) != columns:
         score = ": a score behind each box, too" if columns == 6 else ""
+        score = ": with a score, as detections are; are `gt` and `pred` swapped?" if len(row) == columns + 1 else score
         return f"has {len(row)} numbers, not {columns}{score}"
     if not np.isfinite(row).all() or row[0] < 0 or row[0] % 1 or max(row[1:5]) > 2:
         return "is no box in shares of the image"
     if row[3] < 0 or row[4] < 0 or (columns == 5 and min(row[3:5]) == 0):
         return "has a box without area"
     low, high = (np.array(row[1:3]) + sign * np.array(row[3:5]) / 2 for sign in (-1, 1))
-    return "lies outside the image" if columns == 5 and ((low >= 1) | (high <= 0)).any() else ""
+    return "lies outside the image" if ((low >= 1) | (high <= 0)).any() else ""

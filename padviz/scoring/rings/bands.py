@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.scoring.rings.ends import ends_of
-from padviz.scoring.rings.parts import GRID, OPPOSITE, SIDES, Cells, cells_of, nearest_side, shares
+from padviz.scoring.rings.parts import GRID, OPPOSITE, SIDES, Cells, Standout, cells_of, nearest_side, shares, standout
 from padviz.scoring.scored import Estimate, estimate, ratio, resamples, unsure
 
 VOID = 255  # the label of pixels that count for nothing
@@ -49,7 +49,7 @@ class Bands:
     """The rings of a classifier or a segmenter from the outermost inwards, and the outermost minus the innermost.
 
     `figure` says what is told: the "accuracy" over objects, or the "iou", mean over the classes of pixels. `of`,
-    `sides` and `sides_apart` are as those of `Rings`.
+    `sides`, `sides_apart` and `standout` are as those of `Rings`.
     """
 
     figure: Figure
@@ -59,6 +59,7 @@ class Bands:
     apart: Estimate
     sides: dict[str, Side]
     sides_apart: dict[str, Estimate]
+    standout: Standout | None
     places: Spots
 
 
@@ -147,4 +148,5 @@ def _bands(
     apart, of = estimate(found[0][1] - found[-1][1]), dict(zip(SIDES, sides, strict=True))
     sides_apart = {f"{a}_{b}": estimate(of[a][1] - of[b][1]) for a, b in OPPOSITE}
     by_side = {name: Side(count, estimate(each, 0)) for name, (count, each) in of.items()}
-    return Bands(figure, "share" if bounds[-1][1] else "px", images, rings, apart, by_side, sides_apart, places)
+    odd = standout([each for _, each in sides], abs(apart.value or 0))
+    return Bands(figure, "share" if bounds[-1][1] else "px", images, rings, apart, by_side, sides_apart, odd, places)

@@ -14,7 +14,7 @@ from padviz.network.network import Network, Size
 from padviz.scoring.matching import match
 from padviz.scoring.rings.beside import Beside, beside
 from padviz.scoring.rings.ends import ends_of
-from padviz.scoring.rings.parts import Places, places_of, sides_of, sizes_of
+from padviz.scoring.rings.parts import Places, Standout, places_of, sides_of, sizes_of
 from padviz.scoring.scenes import Boxes, Scenes, chosen
 from padviz.scoring.scored import Estimate, Part, Scored, estimate, resamples
 
@@ -46,8 +46,9 @@ class Rings:
 
     `of` says what a ring's ends are measured in: "share" of half the shorter side, or "px". `sides` has the objects of
     the outermost ring by the side that is nearest, and `sides_apart` the recall on the left minus that on the right,
-    and at the top minus that at the bottom. `places` has the recall by where in the image centres are, `beside` what
-    the geometry of a network says there, and `classes` the rings of each class, where they were asked for.
+    and at the top minus that at the bottom; `standout` names sides where it is unlike that at all others. `places` has
+    the recall by where in the image centres are, `beside` what the geometry of a network says there, and `classes` the
+    rings of each class, where they were asked for. `doubts` are questions about files of which hardly a box matches.
     """
 
     of: str
@@ -60,9 +61,11 @@ class Rings:
     ap_apart: dict[str, Estimate]
     sides: dict[str, Part]
     sides_apart: dict[str, Estimate]
+    standout: Standout | None
     places: Places
     beside: Beside | None
     classes: dict[str, tuple[Ring, ...]] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
 
 
 def depths(boxes: Boxes, sizes: NDArray[Any], share: bool) -> NDArray[Any]:
@@ -106,10 +109,10 @@ def rings_of(
     apart = {name: estimate(precisions[0][name] - precisions[-1][name]) for name in precisions[0]}
     recall_apart = estimate(scored.share(scored.rings == 0) - scored.share(scored.rings == len(found) - 1))
     of_all = len(scenes.sizes), int(scored.real.sum()), len(scenes.detections), tuple(ious)
-    sides, sides_apart = sides_of(scored)
+    sides = sides_of(scored, abs(recall_apart.value or 0))
     geometry = beside(scored, len(found), network, network.at(size)) if network else None
     unit, places = "share" if share else "px", places_of(scored)
-    return Rings(unit, *of_all, tuple(found), recall_apart, apart, sides, sides_apart, places, geometry)
+    return Rings(unit, *of_all, tuple(found), recall_apart, apart, *sides, places, geometry)
 
 
 def by_class(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.scoring.scored import Estimate, Part, Scored, estimate
+from padviz.scoring.scored import Estimate, Part, Scored, estimate, measurable
 
 SMALL, LARGE = 32**2, 96**2  # px, of COCO's size classes
 GRID = 6  # cells a side
@@ -74,17 +76,48 @@ def margins(scored: Scored) -> NDArray[Any]:
     return np.stack([left, top, wide - left - width, tall - top - height])
 
 
-def sides_of(scored: Scored) -> tuple[dict[str, Part], dict[str, Estimate]]:
-    """Count the objects of the outermost ring by the side that their centres are nearest to, and compare opposite ones.
+class Standout(NamedTuple):
+    """Sides at which the outermost ring has another figure than at all others, and the former's mean minus theirs."""
 
-    It is where padding on one side only would show. What is as near to two sides is of none.
+    sides: tuple[str, ...]
+    apart: Estimate
+
+
+def standout(figures: Sequence[NDArray[Any]], least: float) -> Standout | None:
+    """Find one or two sides, of figures (sides, resamples), that lie apart from all others, by more than `least`.
+
+    Each of them is measurably apart from each of the others: no side is named by chance.
+
+    >>> low, high = np.linspace(0.3, 0.4, 9), np.linspace(0.8, 0.9, 9)
+    >>> standout([low, high, high, high], 0.1).sides, standout([low, high, high, high], 0.6)
+    (('left',), None)
+    """
+    values = np.array([each[0] for each in figures])
+    if np.isnan(values).any():
+        return None
+    order = np.argsort(values, kind="stable")
+    cut = int(np.argmax(np.diff(values[order]))) + 1
+    odd, others = sorted((sorted(order[:cut].tolist()), sorted(order[cut:].tolist())), key=len)
+    apart = estimate(np.mean([figures[k] for k in odd], axis=0) - np.mean([figures[k] for k in others], axis=0))
+    sure = all(measurable(estimate(figures[a] - figures[b])) for a, b in product(odd, others))
+    if not sure or abs(apart.value or 0) <= least:
+        return None
+    return Standout(tuple(SIDES[k] for k in odd), apart)
+
+
+def sides_of(scored: Scored, least: float) -> tuple[dict[str, Part], dict[str, Estimate], Standout | None]:
+    """Count the objects of the outermost ring by the side that their centres are nearest to, and compare the sides.
+
+    `least` is how far sides must be apart to stand out. It is where padding on one side would show. What is as near to
+    two sides is of none.
     """
     box = scored.scenes.objects.box.T
     half = np.stack([box[2], box[3], box[2], box[3]]) / 2
     nearest = nearest_side(margins(scored) + half)
     of = {name: (scored.rings == 0) & (nearest == k) for k, name in enumerate(SIDES)}
-    apart = {f"{a}_{b}": estimate(scored.share(of[a]) - scored.share(of[b])) for a, b in OPPOSITE}
-    return {name: scored.part(which) for name, which in of.items()}, apart
+    found = {name: scored.share(which) for name, which in of.items()}
+    apart = {f"{a}_{b}": estimate(found[a] - found[b]) for a, b in OPPOSITE}
+    return {name: scored.part(which) for name, which in of.items()}, apart, standout([*found.values()], least)
 
 
 def nearest_side(margins: NDArray[Any]) -> NDArray[np.int64]:

@@ -1,0 +1,49 @@
+"""Detections that match nothing: refused where none overlaps an object, and doubted where hardly one does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from padviz.errors import DescriptionError
+from padviz.scoring.matching import FREE, match
+from padviz.scoring.scenes import Boxes, Scenes
+
+TOUCHED, HALF = 0.1, 0.5  # overlaps of any detection and any object
+FEW = 0.1  # of the objects, overlapped by half, that are doubted
+ALIKE = 0.1  # of the detections that overlap an object by half, of its class
+ASKED = "are boxes x, y, width, height in pixels?"
+
+
+def doubts_of(scenes: Scenes, objects: str | Path, detections: str | Path) -> tuple[str, ...]:
+    """Ask whether files are what they should be, where hardly a detection overlaps an object.
+
+    Raises
+    ------
+    DescriptionError
+        Where there is no object, no detection, or none that overlaps any object.
+    """
+    if scenes.objects.crowd.all():
+        raise DescriptionError("has no objects", where=str(objects), hint="give a file that has some")
+    if not len(scenes.detections):
+        raise DescriptionError("has no detections", where=str(detections), hint="give a file that has some")
+    matches = match(_of_one(scenes.objects), _of_one(scenes.detections), [TOUCHED, HALF])
+    touched, found = matches.found
+    if (touched == FREE).all():
+        raise DescriptionError("no detection overlaps an object", where=str(detections), hint=ASKED)
+    share, hits = float(np.mean(np.isin(np.arange(len(scenes.objects)), found))), found != FREE
+    if share < FEW:
+        return (f"{detections}: detections overlap {100 * share:.1f} % of the objects by half: {ASKED}",)
+    made, true = scenes.detections.category[matches.detections[hits]], scenes.objects.category[found[hits]]
+    alike = float(np.mean(made == true))
+    if alike >= ALIKE:
+        return ()
+    words = f"{100 * alike:.1f} % of the detections that overlap an object are of its class"
+    return (f"{detections}: {words}: are classes counted as those of {objects}?",)
+
+
+def _of_one(boxes: Boxes) -> Boxes:
+    """Take boxes of all categories for ones of the same."""
+    return replace(boxes, category=np.zeros(len(boxes), np.int64))
