@@ -129,7 +129,7 @@ def places(ax: Axes, scored: Rings | Bands, size: tuple[float, float]) -> Any:
         if few[row, column]:
             ax.add_patch(_hatched((column - 0.5, row - 0.5)))
         if not np.isnan(value):
-            text = f"{100 * value:.0f}" + (f"\nof {counts[row][column]}" if numbers else "")
+            text = f"{100 * value:.0f}" + (f" %\nof {counts[row][column]}" if numbers else "")
             look: Any = {"ha": "center", "va": "center", "fontsize": SMALL, "color": ink(image, value)}
             ax.text(column, row, text, **look)
     ax.set_xticks([])
