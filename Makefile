@@ -46,7 +46,7 @@ soak: .venv/.tools
 
 # The site, in docs/_build/html. A warning is an error, and so is a link to what is not there.
 docs: .venv/.docs
-	$(BIN)/python -m sphinx -q -W --keep-going -E -b html docs docs/_build/html
+	$(BIN)/python docs/build.py
 	$(BIN)/python -m tests.links docs/_build/html
 
 # Wheel and sdist of what is committed, in dist; each extra is installed alone in an empty environment, and run.
