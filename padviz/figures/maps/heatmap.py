@@ -283,7 +283,8 @@ def _profiles(figure: Figure, part: Part, corner: tuple[float, float], size: tup
     above, beside = (x, y - GAP - PROFILE, wide, PROFILE), (x + wide + GAP, y, PROFILE, high)
     profile(figure, part.values[view.down.cell(row)], part.scale, above, upright=True)
     profile(figure, part.values[:, view.across.cell(col)], part.scale, beside, upright=False)
-    text_at(figure, x + wide + GAP, y - GAP - 4, _means_in_words("row", row, view.down.block, view.down.period))
+    words = _means_in_words("row", row, view.down.block, view.down.period)
+    text_at(figure, x + wide + GAP, y - GAP - 4, f"◂ {words}")
     words = _means_in_words("col", col, view.across.block, view.across.period)
     text_at(figure, x + wide + GAP, y + high + 38, f"▴ {words}")
 
