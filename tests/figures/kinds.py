@@ -190,6 +190,6 @@ def last_ticks(figure: Figure, size: Size) -> Iterator[str]:
     """Axes that have ticks of pixels, of which the last is not the last pixel."""
     for ax in figure.axes:
         for axis, n in ((ax.xaxis, size[1]), (ax.yaxis, size[0])):
-            ticks = [tick.get_text() for tick in axis.get_ticklabels()] if ax.images else []
+            ticks = [tick.get_text() for tick in axis.get_ticklabels()] if ax.images and ax.axison else []
             if ticks and ticks[-1] != str(n - 1):
                 yield f"{ax}: {ticks}"
