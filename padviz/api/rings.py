@@ -28,7 +28,7 @@ def rings(
     network: str | Path | Network | nn.Module | None = None,
     size: int | Sequence[int] | None = None,
     *,
-    images: str | Path | None = None,
+    image_sizes: str | Path | None = None,
     rings: int | None = None,
     px: Sequence[float] | None = None,
     iou: Sequence[float] | None = None,
@@ -51,7 +51,7 @@ def rings(
         names.
     network, size
         As for `usage`: a network whose fair shares and padding are told beside, of images scaled to that size.
-    images : str or Path, optional
+    image_sizes : str or Path, optional
         The folder of the images, whose sizes YOLO's labels need, or a CSV of them: image, width, height.
     rings : int
         How many, each as wide as the others: the first reaches from the border to 1 / rings of half the shorter side;
@@ -100,13 +100,13 @@ def rings(
         raise OptionError("says where rings end, so `rings` has no say", option="px", hint="leave one of them out")
     kind, count, pixels = kind_of(gt, pred), RINGS if rings is None else rings, px or ()
     if kind in ("labels", "masks"):
-        for option, value in (("images", images), ("size", network), ("iou", iou), ("by_class", by_class)):
+        for option, value in (("image_sizes", image_sizes), ("size", network), ("iou", iou), ("by_class", by_class)):
             if value:
                 raise OptionError("is for boxes", option=option, hint="leave it out")
         bands = read_bands(gt, pred, kind, count, pixels, seed)
         check_filled([band.count for band in bands.rings], pixels, "object" if kind == "labels" else "pixel")
         return Result(bands, bands.rings, partial(report_of, bands), partial(_draw, bands))
-    scenes, asked = read_scenes(gt, pred, images, kind), (count, pixels, iou or (0.5, 0.75), seed)
+    scenes, asked = read_scenes(gt, pred, image_sizes, kind), (count, pixels, iou or (0.5, 0.75), seed)
     doubts = doubts_of(scenes, gt, pred)
     loaded, at = (None, None) if network is None else load_at(network, size)
     scored = replace(detected.rings_of(scenes, *asked, loaded, at), doubts=doubts)

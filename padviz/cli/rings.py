@@ -8,23 +8,22 @@ import click
 
 from padviz.cli import offering, options
 from padviz.cli.showing import To, reported
-from padviz.cli.value_types import NameType, Pixels
-from padviz.cli.vocabulary import Command, given, option, read
+from padviz.cli.value_types import Pixels
+from padviz.cli.vocabulary import Command, given, read
 from padviz.errors import OptionError
 
 
 @click.command(name="rings", cls=Command)
 @click.argument("model", required=False, shell_complete=offering.models)
 @read
-@option("images", type=NameType("FOLDER|CSV"), metavar="FOLDER|CSV", help="Images of YOLO's labels, or their sizes.")
-@given("gt pred size rings px iou by-class seed")
+@given("gt pred image-sizes size rings px iou by-class seed")
 @reported("rings", draws=True)
 def command(model: str | None, size: Pixels | None, gt: str, pred: str, to: To, **settings: Any) -> None:
     """Score a detector's results in rings around the middle of the images: does it do worse near the border?
 
     --gt and --pred are COCO's two files: instances, and results with image_id, category_id, bbox and score; or YOLO's
-    two folders of labels, those of --pred with scores, beside --images, their folder or a CSV of their sizes (image,
-    width, height). Of a classifier they are CSV (image, label, x, y, image_width, image_height: the middle of an object
+    two folders of labels, those of --pred with scores, and --image-sizes: the folder of images or a CSV (image, width,
+    height). Of a classifier they are CSV (image, label, x, y, image_width, image_height: the middle of an object
     and the size of its image; and image, label), of a segmenter folders of label maps. A ring has the objects whose
     centres are so far from the nearest border, as a share of half the shorter side, or in pixels. What other rings have
     is ignored, so a perfect detector has 100 in each. Intervals are of 95 %, over images. With MODEL, its fair shares

@@ -73,6 +73,7 @@ TABLE = {  # in the order in which help lists them
     "rings": Word("Rings, each as wide; 4 by default.", click.IntRange(1, 64), shown="N"),
     "px": Word("Inner ends of rings in pixels, as 16,32.", NumbersType("use 16,32,64", "X,...")),
     "iou": Word("Overlaps at which AP is told.", NumbersType("use .2,.5,.75", "X,...")),
+    "image-sizes": Word("Images of YOLO's labels, or their sizes.", NameType("FOLDER|CSV")),
     "by-class": Word("Score each class by itself, too."),
     "only": Word("Change these layers only.", NameType("NAME", offering.layers), "only"),
     "except": Word("Leave these layers as they are.", NameType("NAME", offering.layers), "except_"),

@@ -14,6 +14,9 @@ from padviz.cli.group import cli
 from padviz.cli.vocabulary import parameter
 
 TERMINAL = {
+    "dpi",
+    "width",
+    "theme",  # of a picture, which `save` and `plot` take
     "format_",
     "o",
     "overwrite",

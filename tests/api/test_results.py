@@ -114,6 +114,7 @@ def test_the_counts_of_a_map_are_saved_exactly(tmp_path: Path) -> None:
 
 @pytest.fixture
 def _closed() -> Iterator[None]:
+    pyplot.close("all")  # which other tests left open
     yield
     pyplot.close("all")
 

@@ -14,7 +14,7 @@ from tests.scoring.made import coco_files, scenes
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 MADE = scenes(0, images=9, categories=1)
-ASKED = ["rings", "--gt", "gt", "--pred", "pred", "--images", "images"]
+ASKED = ["rings", "--gt", "gt", "--pred", "pred", "--image-sizes", "images"]
 
 
 def folders(turned: bool = False) -> None:
@@ -41,7 +41,7 @@ def folders(turned: bool = False) -> None:
 def test_labels_have_the_rings_of_cocos_files(turned: bool) -> None:
     folders(turned)
     coco_files(MADE)
-    ours, theirs = padviz.rings("gt", "pred", images="images"), padviz.rings("gt.json", "pred.json")
+    ours, theirs = padviz.rings("gt", "pred", image_sizes="images"), padviz.rings("gt.json", "pred.json")
     for one, other in zip(ours, theirs, strict=True):
         assert one.objects == other.objects
         assert one.uncut == other.uncut
@@ -54,7 +54,7 @@ def test_sizes_may_be_listed(name: str) -> None:
     folders()
     rows = [f"{name.format(k)},x,{width},{height}" for k, (height, width) in enumerate(MADE.sizes.tolist())]
     Path("sizes.csv").write_text("\n".join(["image,split,width,height", *rows]))
-    ours, theirs = (padviz.rings("gt", "pred", images=images).value for images in ("sizes.csv", "images"))
+    ours, theirs = (padviz.rings("gt", "pred", image_sizes=images).value for images in ("sizes.csv", "images"))
     assert ours == theirs
     assert run(*ASKED[:-1], "sizes.csv").stdout == run(*ASKED).stdout
 
@@ -121,8 +121,12 @@ def test_folders_ask_for_images_and_files_do_not() -> None:
     coco_files(MADE)
     files = ["rings", "--gt", "gt.json", "--pred"]
     told = {
-        "--images: labels do not say how large images are; name the folder of": ASKED[:-2],
-        "--images: is for folders of labels; leave it out: COCO's file has sizes": [*files, "pred.json", *ASKED[-2:]],
+        "--image-sizes: labels do not say how large images are; name the folder of": ASKED[:-2],
+        "--image-sizes: is for folders of labels; leave it out: COCO's file has sizes": [
+            *files,
+            "pred.json",
+            *ASKED[-2:],
+        ],
         "--pred: one is a folder, the other is not; give two files, or two folders": [*files, "pred"],
     }
     for line, asked in told.items():

@@ -44,11 +44,13 @@ def read_scenes(objects: str | Path, detections: str | Path, images: str | Path 
         from padviz.scoring.reading.coco import read_coco
 
         if images is not None:
-            raise OptionError("is for folders of labels", option="images", hint="leave it out: COCO's file has sizes")
+            raise OptionError(
+                "is for folders of labels", option="image_sizes", hint="leave it out: COCO's file has sizes"
+            )
         return read_coco(objects, detections)
     if images is None:
         hint = "name the folder of images, or a CSV of their sizes"
-        raise OptionError("labels do not say how large images are", option="images", hint=hint)
+        raise OptionError("labels do not say how large images are", option="image_sizes", hint=hint)
     from padviz.scoring.reading.yolo import read_yolo
 
     return read_yolo(objects, detections, images)
