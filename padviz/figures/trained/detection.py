@@ -109,7 +109,9 @@ def _draw(ax: Axes, scores: Detectability, score_map: PositionMap, cmap: str | N
     )
     colours = colour_map(cmap or (f"{COLOURS}_r" if score_map.threshold else COLOURS)).with_extremes(bad=UNSEEN)
     values = np.where(np.isfinite(score_map.values), score_map.values, np.nan)
-    image = ax.imshow(values, cmap=colours, vmin=0, vmax=1, aspect="auto", extent=extent, interpolation="nearest")
+    image = ax.imshow(
+        values, cmap=colours, vmin=0, vmax=_most(scores), aspect="auto", extent=extent, interpolation="nearest"
+    )
     _outline(ax, score_map, scores, step)
     ax.tick_params(labelsize=SMALL)
     ax.spines[:].set_visible(False)
@@ -165,6 +167,14 @@ def _calibration(scores: Detectability) -> str:
         if first.median is None
         else f"{at}, where the median score {first.padding or 'as trained'} is {first.median:.2g}"
     )
+
+
+def _most(scores: Detectability) -> float:
+    """Find where colours end: at 1 for scores, and for contrasts at the largest of all maps that is enough."""
+    if not scores.maps[0].threshold:
+        return 1.0
+    needed = [score_map.most for score_map in scores.maps if score_map.most is not None]
+    return max(needed, default=1.0)
 
 
 def _step(at: tuple[int, ...]) -> int:
