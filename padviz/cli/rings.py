@@ -32,7 +32,7 @@ def command(model: str | None, size: Pixels | None, gt: str, pred: str, to: To, 
     \b
     Example:
       padviz rings --gt instances.json --pred results.json
-      padviz rings --gt instances.json --pred results.json --px 16,32,64 --iou .2,.5,.75
+      padviz rings --gt instances.json --pred results.json --px 8,16 --iou .2,.5,.75
       padviz rings --gt instances.json --pred results.json resnet50 --size 224 -o rings.png
     """
     from padviz.api.rings import rings

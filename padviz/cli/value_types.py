@@ -118,9 +118,10 @@ class SeveralType(Type):
 class NumbersType(Type):
     """Numbers between commas: by default one, or one for each channel."""
 
-    def __init__(self, hint: str = "use one, or one for each channel", name: str = "X[,Y,Z]") -> None:
+    name = "X[,Y,Z]"
+
+    def __init__(self, hint: str = "use one, or one for each channel") -> None:
         self.hint = hint
-        self.name = name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
         try:

@@ -81,7 +81,7 @@ def test_all_formats_of_a_trial_state_the_same_numbers() -> None:
             assert cell in marked
         assert flat["needs"] == (row["needs"] or "")
     assert marked.splitlines()[0] == answer
-    assert Image.open("t.png").size[0] > 800
+    assert Image.open("t.png").size[0] > 700
 
 
 def test_an_audit_tries_its_remedies_on_the_trained_network() -> None:
@@ -153,7 +153,7 @@ def test_all_formats_of_what_is_seen_state_the_same_numbers() -> None:
         np.testing.assert_array_equal(values, found["values" if key == "seen" else key])
     assert [int(row["top"]) for row in table[::5]] == found["tops"] == [0, 4, 9, 14, 18]
     assert [int(row["left"]) for row in table[:5]] == found["lefts"]
-    assert Image.open("s.png").size[0] > 700
+    assert Image.open("s.png").size[0] > 500
 
 
 def test_maps_are_told_by_their_change() -> None:
