@@ -25,6 +25,7 @@ SIGNALS = 10
 UNTRIED = {
     *("--open", "--serve", "--weights", "--allow-modules", "--images", "--image-sizes"),
     *("--neutral", "--input", "--shape", "--chunk"),
+    *("--dpi", "--width", "--theme"),  # which tests/figures/test_written.py tries
 }
 
 
