@@ -19,6 +19,7 @@ from padviz.errors import PadvizError
 from padviz.network.layer import Origin
 from padviz.repadding.onnx import graph as onnx_graph
 from padviz.repadding.onnx.file import repad_file
+from padviz.sources.tracing.reading import Reading
 from tests.onnx_by_hand import run_file
 from tests.repadding.saving import repad_to
 from tests.sources.test_onnx_ops import PADS_OF_SAME, model_of
@@ -304,6 +305,6 @@ def test_a_node_that_nobody_knows_stays_where_no_map_depends_on_it(tmp_path: Pat
     model = parser.parse_model(text)
     model.graph.initializer.append(numpy_helper.from_array(np.ones((1, 1, 3, 3), dtype=np.float32), "w"))
     onnx.save(model, tmp_path / "net.onnx")
-    found = repad_file(tmp_path / "net.onnx", "reflect", neutral=["own.Mystery"])
+    found = repad_file(tmp_path / "net.onnx", "reflect", reading=Reading(neutral=("own.Mystery",)))
     assert found.changed == ("a",)
     assert onnx.load_model_from_string(found.content).graph.node[-1] == model.graph.node[-1]
