@@ -206,7 +206,7 @@ def _attempt(change: Change, before: Judged, heads: str) -> Attempt:
     case = change.case
     try:
         counts = usage(case.network, case.size, change.padding, heads=heads)
-        after = judged(case, counts, None if counts.share_reason else counts.shares.figures())
+        after = judged(case, counts, None if counts.share_reason else counts.shares.figures)
     except PadvizError as error:
         return Attempt(change, error)  # as reflect on small maps
     ratio = after.macs / before.macs if after.macs and before.macs else None

@@ -261,7 +261,7 @@ class CountMap:
             marginalised=self.core.below_half(self._times[0][0], self._times[1][0], self._square) / (height * width),
             asymmetry=self._asymmetries(),
             skew=self._skews(),
-            share=None if self.share_reason else self.shares.figures(),
+            share=None if self.share_reason else self.shares.figures,
             share_reason=self.share_reason,
             rim=rims[0],
             overused_rim=rims[1],

@@ -69,7 +69,7 @@ def figures_of(counts: CountMap, judged: Judged | None = None) -> dict[str, Any]
     if judged:
         share, rim = judged.share, judged.rim
     else:
-        share = None if counts.share_reason else counts.shares.figures()
+        share = None if counts.share_reason else counts.shares.figures
         rim = counts.rims and counts.rims[0]
     skew = None if share else to_builtins(counts.summary().skew)
     return {"max": _long(counts.max), "share": to_builtins(share), "skew": skew, "rim": rim and rim.short}

@@ -124,7 +124,7 @@ def test_fair_shares(benchmark: Any, size: int) -> None:
         ring.cache_clear()
         return (padviz.usage(network, size),), {}
 
-    benchmark.pedantic(lambda counts: counts.shares.figures(), setup=prepare, rounds=50, warmup_rounds=1)
+    benchmark.pedantic(lambda counts: counts.shares.figures, setup=prepare, rounds=50, warmup_rounds=1)
 
 
 @pytest.mark.parametrize("what", ["remedies", "usage"])

@@ -391,7 +391,7 @@ def test_only_shares_next_to_a_threshold_are_compared_in_integers(monkeypatch: p
 
     monkeypatch.setattr("padviz.counting.shares.fair_share.less", counted)
     counts = padviz.usage("resnet50", (224, 256))
-    assert counts.shares.figures().starved > 0
+    assert counts.shares.figures.starved > 0
     assert sum(compared) < counts.core.part().size / 100
 
 

@@ -82,7 +82,7 @@ def assert_alike(one: CountMap, other: CountMap) -> None:
 
 
 def assert_shares_alike(one: CountMap, other: CountMap) -> None:
-    first, second = one.shares.figures(), other.shares.figures()
+    first, second = one.shares.figures, other.shares.figures
     for name in ("period", "starved", "overused", "unused"):
         assert getattr(first, name) == getattr(second, name), name
     for name in ("least", "most", "ripple", "rings"):
@@ -121,7 +121,7 @@ def test_a_product_has_the_counts_and_the_figures_of_the_dense_walk(
 def test_shares_at_the_thresholds_are_compared_exactly(scheme: str | None) -> None:
     """Two rows of 2 taps, of which the first row is read once: exactly half of its due, and not starved."""
     steps = [{"op": "conv", "name": "c", "kernel": [2, 1], "padding": 0}]
-    assert padviz.usage(parse({"layers": steps}, "two"), 9, scheme).shares.figures().starved == 0
+    assert padviz.usage(parse({"layers": steps}, "two"), 9, scheme).shares.figures.starved == 0
     for kernel, padding in (([3, 3], 1), ([4, 2], [[2, 1], [1, 0]]), ([2, 4], 0), ([1, 6], 0)):
         steps = [{"op": "conv", "name": "c", "kernel": kernel, "padding": padding}]
         assert_alike(counted(steps, (12, 17), scheme, dense=False), counted(steps, (12, 17), scheme, dense=True))

@@ -86,8 +86,9 @@ class Shares:
         with np.errstate(invalid="ignore"):
             return sums / parts
 
+    @cached_property
     def figures(self) -> FairShare:
-        """Sum the shares up in figures."""
+        """The shares summed up in figures."""
         down = _ways(self.tilings[0], self.period[0])
         across = down if self.square else _ways(self.tilings[1], self.period[1])
         sums = self._share_sums(down, across)

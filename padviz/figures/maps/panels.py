@@ -101,7 +101,7 @@ def compared(
 
 def _between(maps: Sequence[CountMap]) -> str:
     """Say how many pixels are starved in the best and in the worst of several maps."""
-    starved = [count_map.shares.figures().starved for count_map in maps if count_map.share_reason is None]
+    starved = [count_map.shares.figures.starved for count_map in maps if count_map.share_reason is None]
     least, most = percent(min(starved)), percent(max(starved))
     return f": {least} to {most} of the pixels starved" if least != most else f": {most} of the pixels starved"
 

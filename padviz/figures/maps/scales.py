@@ -76,7 +76,7 @@ def all_starved(counts: CountMap) -> bool:
     """
     if counts.full is not None or counts.share_reason:
         return False
-    return counts.shares.figures().starved == 1
+    return counts.shares.figures.starved == 1
 
 
 def colour_bar(
