@@ -202,9 +202,15 @@ def sampling(values: NDArray[np.float64], pixels: float) -> Literal["nearest", "
     return "nearest" if abs(each - round(each)) < 0.001 or each > 3 else "antialiased"
 
 
+def screen_size(figure: Figure) -> tuple[int, int]:
+    """Measure a figure in screen pixels, (width, height), whatever its resolution."""
+    width, height = (round(n) for n in figure.get_size_inches() * DPI)
+    return width, height
+
+
 def axes_at(figure: Figure, x: float, y: float, wide: float, high: float) -> Axes:
     """Add axes of a size, in screen pixels, with their upper left corner at (x, y)."""
-    width, height = (round(n) for n in figure.get_size_inches() * DPI)
+    width, height = screen_size(figure)
     return figure.add_axes((x / width, 1 - (y + high) / height, wide / width, high / height))
 
 
@@ -212,7 +218,7 @@ def text_at(
     figure: Figure, x: float, y: float, text: str, size: float = SMALL, colour: str = "black", **look: Any
 ) -> None:
     """Write a text that begins at (x, y), in screen pixels from the upper left corner, on its baseline."""
-    width, height = (round(n) for n in figure.get_size_inches() * DPI)
+    width, height = screen_size(figure)
     figure.text(x / width, 1 - y / height, text, fontsize=size, color=colour, **look)
 
 

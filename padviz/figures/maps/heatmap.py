@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import Rim, Target, percent, unit_text
-from padviz.figures.canvas import MEDIUM, SMALL, axes_at, shortened, text_at
+from padviz.figures.canvas import MEDIUM, SMALL, axes_at, sampling, shortened, text_at
 from padviz.figures.colours import ink
 from padviz.figures.layout import Box, page
 from padviz.figures.maps import signal
@@ -123,7 +123,7 @@ def found(counts: CountMap) -> str:
         return f"down to {percent(counts.min / counts.full)} of the paths start at real pixels"
     if counts.share_reason:
         return ""
-    figures, (starved, overused) = counts.shares.figures(), counts.rims or (None, None)
+    figures, (starved, overused) = counts.shares.figures, counts.rims or (None, None)
     if all_starved(counts):
         if not figures.least:
             return "all starved"
@@ -146,7 +146,7 @@ def fairness(counts: CountMap) -> str:
     """
     if all_starved(counts):
         return found(counts)
-    figures = counts.shares.figures()
+    figures = counts.shares.figures
     return f"{percent(figures.starved)} starved, {percent(figures.overused)} overused"
 
 
@@ -221,14 +221,12 @@ def _size(view: View, longest: float) -> Size:
 def _image(ax: Axes, part: Part, cmap: str | None) -> Any:
     """Draw the cells of a map; the axes count cells from 0 on, and the ticks say which positions they are."""
     values = part.values
-    each = ax.bbox.width / values.shape[1]
-    crisp = abs(each - round(each)) < 0.001 or each > 3
     image = ax.imshow(
         values,
         cmap=part.scale.colours(cmap),
         norm=part.scale.norm(),
         aspect="auto",
-        interpolation="nearest" if crisp else "antialiased",
+        interpolation=sampling(values, ax.bbox.width),
     )
     ax.spines[:].set_visible(False)  # a frame would hide the outermost cells
     put_breaks(ax, part.view)

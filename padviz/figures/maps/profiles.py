@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.figures.canvas import DPI
+from padviz.figures.canvas import screen_size
 from padviz.figures.colours import STARVED
 from padviz.figures.maps.scales import Scale
 
@@ -29,7 +29,7 @@ def profile(
 
     x, y, wide, high = box
     low, most = (scale.least, scale.most) if scale.least else (0.0, 1.05 * scale.most)
-    width, height = (round(n) for n in figure.get_size_inches() * DPI)
+    width, height = screen_size(figure)
 
     def placed(at: NDArray[np.float64], value: NDArray[np.float64]) -> NDArray[np.float64]:
         """Find points of the page for cells from 0 to 1 and values."""

@@ -12,6 +12,7 @@ from padviz.counting.count_map import CountMap
 from padviz.figures.canvas import SMALL, axes_at
 from padviz.figures.colours import UNEVEN
 from padviz.figures.layout import BETWEEN, Box, page
+from padviz.figures.maps.profiles import HALF
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 WIDE, TALL, BELOW, LEFT = 760, 260, 44, 52  # screen pixels
 MOST = 2000  # samples that are drawn of a signal as a whole
 LEAST = 24  # samples of an end
-STARVED = 0.5  # of an interior sample's weight
 
 
 def line(counts: CountMap, scale: str, title: str, caption: str) -> Figure:
@@ -63,8 +63,8 @@ def _end(ax: Axes, values: NDArray[np.float64], span: range, starved: bool) -> N
     ax.fill_between(at, here, step="mid", color="0.85", lw=0)
     ax.set_ylim(0, 1.08 * max(float(np.nanmax(values)), 1.0))
     if starved:
-        ax.fill_between(at, here, step="mid", where=here < STARVED, color=UNEVEN, alpha=0.6, lw=0)
-        ax.axhline(STARVED, color="0.4", lw=0.7, ls=":")
+        ax.fill_between(at, here, step="mid", where=here < HALF, color=UNEVEN, alpha=0.6, lw=0)
+        ax.axhline(HALF, color="0.4", lw=0.7, ls=":")
     ax.set_xlim(span.start - 0.5, span.stop - 0.5)
     ax.set_xlabel("sample", fontsize=SMALL)
     ax.tick_params(labelsize=SMALL)
