@@ -36,6 +36,15 @@ def test_blind_spots_are_outlined() -> None:
     assert "0.1 to 0.8, 5.0% blind spots" in ax.get_title()
 
 
+@pytest.mark.parametrize(("threshold", "most"), [(False, 1.0), (True, 0.8)])
+def test_the_bar_ends_where_colours_end(threshold: bool, most: float) -> None:
+    figure = detection.positions(detected((320, 320), 2, threshold))
+    *maps, bar = figure.axes
+    assert {ax.images[0].norm.vmax for ax in maps} == {most}
+    assert [*bar.get_ylim()] == pytest.approx([0, most])
+    assert [*bar.get_yticks()] == pytest.approx([most * part / 4 for part in range(5)])
+
+
 def test_each_score_is_drawn_around_its_position() -> None:
     found = replace(detected((64, 640)), lefts=tuple(range(0, 40 * 8, 8)))
     ax = new_figure(400, 400).add_axes((0.1, 0.1, 0.8, 0.8))

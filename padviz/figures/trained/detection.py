@@ -43,7 +43,9 @@ def positions(scores: Detectability, cmap: str | None = None) -> Figure:
 
     def bar(figure: Figure, x: float, y: float) -> None:
         drawn = figure.colorbar(images[0], cax=axes_at(figure, x, y, BAR, size[1]))
-        drawn.set_ticks([0, 1] if size[1] < 2 * LEAST else [0, 0.25, 0.5, 0.75, 1])
+        parts = (0, 1) if size[1] < 2 * LEAST else (0, 0.25, 0.5, 0.75, 1)
+        at = [_most(scores) * part for part in parts]
+        drawn.set_ticks(at, labels=[f"{value:.2g}" for value in at])
         drawn.ax.tick_params(labelsize=SMALL)
         drawn.set_label("contrast needed" if scores.maps[0].threshold else "score", fontsize=SMALL)
 
