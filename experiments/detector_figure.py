@@ -42,7 +42,8 @@ def draw(groups: Groups, path: Path, output: Path, extent: Extent) -> None:
         by_ring(ax, [(arm, runs) for task, arm, runs in groups if task == name])
         ax.set_title(name, fontsize=MEDIUM, loc="left")
         ax.set_yticks(range(0, 81, 20), range(0, 81, 20) if k == 0 else [""] * 5, fontsize=SMALL)
-    ax.legend(fontsize=SMALL, frameon=False, loc="upper left", bbox_to_anchor=(1.02, 1.02))
+    lines = {label: line for axes in figure.axes for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    ax.legend(lines.values(), lines, fontsize=SMALL, frameon=False, loc="upper left", bbox_to_anchor=(1.02, 1.02))
     figure.axes[0].set_ylabel("AP .5, %", fontsize=SMALL)
     figure.axes[0].set_xlabel("centre's distance from the border, px", fontsize=SMALL, loc="left")
     nets = {

@@ -27,7 +27,7 @@ UNSAID = "ignore:resource_tracker:UserWarning"  # joblib cleans up after an expo
 @click.command(name="export", cls=Command)
 @click.argument("models", nargs=-1, required=True, metavar="MANIFEST.toml|MODEL...", shell_complete=offering.models)
 @read
-@given("sizes paddings layers what jobs bare allow-modules cmap")
+@given("sizes paddings layers what jobs bare allow-modules cmap dpi width theme")
 @click.option("--format", "format_", default="png", show_default=True, help="Files: png, npz, json.")
 @output_to(shown="DIR", required=True)
 def command(
@@ -38,6 +38,9 @@ def command(
     bare: bool,
     allow_modules: bool,
     cmap: str | None,
+    dpi: int | None,
+    width: int | None,
+    theme: str | None,
     output: str,
     **lists: tuple[Any, ...],
 ) -> None:
@@ -61,7 +64,14 @@ def command(
     for model in models:
         if model.lower().endswith(".onnx"):
             _warn_of_sizes(model, sizes)
-    look: dict[str, Any] = {"format_": listed(format_), "bare": bare, "cmap": cmap}
+    look: dict[str, Any] = {
+        "format_": listed(format_),
+        "bare": bare,
+        "cmap": cmap,
+        "dpi": dpi,
+        "width": width,
+        "theme": theme,
+    }
     look |= {"allow_modules": allow_modules, "on_note": options.say_once}
     look |= options.asked_to_read()
     with _progress() as on_outcome:

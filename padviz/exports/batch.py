@@ -21,7 +21,7 @@ from padviz.errors import OptionError, PadvizError, let_through
 from padviz.exports.items import Item
 from padviz.exports.record import THUMBS, is_whole, read_record, record_of
 from padviz.exports.render import Rendered, rendered
-from padviz.figures.canvas import save
+from padviz.figures.canvas import PLAIN, Asked, asking, save
 from padviz.figures.colours import CMAP, colour_map
 from padviz.figures.maps.bare import write_bare, write_thumbnail
 from padviz.files.atomic import PREFIX, alone, staged, sweep
@@ -42,11 +42,12 @@ class Outcome(NamedTuple):
 
 
 class Look(NamedTuple):
-    """How pictures are made: which files, whether bare, and matplotlib's name of the colours."""
+    """How pictures are made: which files, whether bare, matplotlib's name of the colours, how large, which theme."""
 
     formats: tuple[str, ...] = ("png",)
     bare: bool = False
     cmap: str | None = None
+    asked: Asked = PLAIN
 
 
 def run(
@@ -94,7 +95,7 @@ def run(
 def make(item: Item, of: str, folder: Path, look: Look) -> Outcome:
     """Make one item, of that fingerprint, in `folder`; what goes wrong is its outcome."""
     try:
-        with staged(folder) as stage:
+        with staged(folder) as stage, asking(*look.asked):
             rendering = rendered(item)
             files = _write(item, rendering, stage, look)
             lengths = {name: (stage / name).stat().st_size for name in files}

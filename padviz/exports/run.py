@@ -12,6 +12,7 @@ from padviz.exports.cards import MAPS
 from padviz.exports.index import check_index, write_index
 from padviz.exports.items import Item, expand
 from padviz.exports.manifest import WHATS, Manifest, Maps, is_manifest, read_manifest
+from padviz.figures.canvas import PLAIN, asking
 from padviz.sources.tracing.reading import Reading, as_reading
 
 
@@ -26,6 +27,9 @@ def export(
     format_: Sequence[str] = ("png",),
     bare: bool = False,
     cmap: str | None = None,
+    dpi: int | None = None,
+    width: int | None = None,
+    theme: str | None = None,
     jobs: int | None = None,
     neutral: Sequence[str] = (),
     shape: Mapping[str, Any] | None = None,
@@ -48,6 +52,8 @@ def export(
         Files of each item. Its figures are always written, as JSON.
     bare : bool
         Heat maps alone, one image pixel for each input pixel.
+    cmap, dpi, width, theme
+        As for `padviz.usage(...).save`: colours, and resolution or width in pixels, light or dark.
     jobs : int, optional
         Processes; without it, what joblib is set to, such as a Dask or Ray cluster.
     neutral, shape, input_
@@ -80,7 +86,8 @@ def export(
     named = {"sizes": size, "paddings": padding, "layers": layer, "what": what}
     lists = {key: values for key, values in named.items() if values}
     title, items = _named(source, lists, as_reading(neutral, shape, input_), allow_modules, on_note)
-    look = Look(tuple(format_), bare, cmap)
+    with asking(dpi, width, theme) as asked:
+        look = Look(tuple(format_), bare, cmap, asked)
     _sensible(items, look)
     check_index(Path(folder))
     outcomes: list[Outcome] = []
@@ -101,6 +108,9 @@ def export(
 
 def _sensible(items: Sequence[Item], look: Look) -> None:
     """Refuse what would be left out without a word."""
+    if look.bare and look.asked != PLAIN:
+        name = "theme" if look.asked.theme != PLAIN.theme else "dpi" if look.asked.dpi else "width"
+        raise OptionError("bare maps are as large as the input", option=name, hint="leave it out, or `bare`")
     if any(item.what in MAPS for item in items):
         if look.bare and "png" not in look.formats:
             raise OptionError("bare maps are pictures", option="bare", hint="add png to `format`, or leave it out")

@@ -46,7 +46,7 @@ MOST_DPI, MOST_WIDTH = 1200, 20_000  # pixels of a picture
 
 
 @contextmanager
-def asking(dpi: int | None = None, width: int | None = None, theme: str | None = None) -> Iterator[None]:
+def asking(dpi: int | None = None, width: int | None = None, theme: str | None = None) -> Iterator[Asked]:
     """Have pictures written at a resolution, or so many pixels wide, and in a theme.
 
     Raises
@@ -61,9 +61,10 @@ def asking(dpi: int | None = None, width: int | None = None, theme: str | None =
             raise OptionError(f"{value} is out of range", option=name, hint=f"use 20 to {most}")
     if dpi and width:
         raise OptionError("says how large a picture is, as `dpi` does", option="width", hint="leave one of them out")
-    token = _ASKED.set(Asked(dpi, width, theme or "light"))
+    asked = Asked(dpi, width, theme or "light")
+    token = _ASKED.set(asked)
     try:
-        yield
+        yield asked
     finally:
         _ASKED.reset(token)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib import colormaps
+from numpy.typing import NDArray
 from PIL import Image
 
 import padviz
@@ -111,6 +112,22 @@ def test_a_scheme_for_each_axis_has_a_name_of_its_own() -> None:
         "vgg11-64-circular+zero-usage": ["circular/zero"],
     }
     assert exported("vgg11", *asked) == {"made": 0, "kept": 3, "failed": 0}
+
+
+def pixels(path: str) -> NDArray[np.uint8]:
+    return np.asarray(Image.open(path))[..., :3]
+
+
+def test_pictures_are_as_large_and_as_dark_as_asked_for() -> None:
+    asked = ("vgg11", "--size", "64", "--width", "600")
+    exported(*asked)
+    light = pixels("out/vgg11-64-usage.png")
+    exported(*asked, "--theme", "dark")  # made anew, since another is asked for
+    dark = pixels("out/vgg11-64-usage.png")
+    assert light.shape[1] == dark.shape[1] == 600
+    assert dark[0, 0].max() < 50 < 230 < light[0, 0].min()
+    padviz.usage("vgg11", 64).save("one.png", width=600, theme="dark")
+    assert (pixels("one.png") == dark).all()
 
 
 def test_bare_maps_have_one_image_pixel_for_each_input_pixel() -> None:
@@ -322,6 +339,14 @@ BAD = [
     (
         ("vgg11", "--what", "uneven,taps", "--padding", "zero", "-o", "out"),
         "uneven and taps are of the padding as declared",
+    ),
+    (
+        ("vgg11", "--bare", "--theme", "dark", "-o", "out"),
+        "--theme: bare maps are as large as the input; leave it out, or --bare",
+    ),
+    (
+        ("vgg11", "--dpi", "90", "--width", "600", "-o", "out"),
+        "--width: says how large a picture is, as --dpi does; leave one of them out",
     ),
     (
         ("vgg11", "--what", "uneven", "--bare", "-o", "out"),
