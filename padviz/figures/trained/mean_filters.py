@@ -61,10 +61,12 @@ def filters(mean_filters: MeanFilters, cmap: str | None = None) -> Figure:
 def _found(mean_filters: MeanFilters) -> str:
     """Say how skewed filters are in the mean, those of strided convolutions and the others."""
     strided, others = ([axis.skew for axis in axes] for axes in (mean_filters.strided, mean_filters.others))
-    told = [f"D {np.mean(strided):+z.3f} in the mean of strided convolutions"] * bool(strided)
-    told += [f"{np.mean(others):+z.3f} of the others" if strided else f"D {np.mean(others):+z.3f} in the mean"] * bool(
-        others
-    )
+    told = []
+    if strided:
+        told.append(f"D {np.mean(strided):+z.3f} in the mean of strided convolutions")
+    if others:
+        mean = f"{np.mean(others):+z.3f}"
+        told.append(f"{mean} of the others" if strided else f"D {mean} in the mean")
     return ", ".join(told) or "nothing to measure"
 
 
