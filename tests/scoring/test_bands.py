@@ -204,6 +204,12 @@ def broken(change: str) -> list[str]:
     return ["gt.csv", "pred.csv"] if ".csv" in change else ["gt", "pred"]
 
 
+def scaled(folder: str, by: int) -> str:
+    """Write a change: classes 0 and 1 of a folder are 0 and another number."""
+    values = f"np.uint8({by}) * (np.asarray(Image.open(path)) == 1)"
+    return f"for path in Path('{folder}').iterdir(): Image.fromarray({values}).save(path)"
+
+
 @pytest.mark.parametrize(
     ("change", "line"),
     [
@@ -232,6 +238,9 @@ def broken(change: str) -> list[str]:
             "Image.new('L', (60, 41)).save('pred/0.png')",
             "pred/0.png: is 41 x 60, and 0.png of the true ones is 40",
         ),
+        (scaled("gt", 255), "gt: has no class but 0; 255 counts for nothing; number classes 0, 1, 2, ... in both"),
+        (scaled("pred", 255), "pred: has no class but 0; 255 counts for nothing; number classes"),
+        (scaled("pred", 7), "pred: has hardly a class of gt, which has 0, 1; number classes"),
     ],
 )
 def test_a_mistake_is_one_line(change: str, line: str) -> None:

@@ -31,7 +31,8 @@ def read_masks(true: str | Path, made: str | Path, ends: Sequence[float], share:
     Raises
     ------
     DescriptionError
-        Naming the picture that is no label map, or is not there.
+        Naming the picture that is no label map, or is not there, or the folder whose classes are not numbered as the
+        other's are.
     """
     rings, sides, sizes, cells = [], [], [], np.zeros((3, GRID**2, VOID), np.int64)
     for path in masks_in(true):
@@ -45,8 +46,24 @@ def read_masks(true: str | Path, made: str | Path, ends: Sequence[float], share:
         sides.append(_counts(there, found, side, len(SIDES) + 1).astype(np.uint32))
         cells += _counts(there, found, cell, GRID**2)
         sizes.append(there.shape)
+    _check_classes(cells.sum(axis=1), true, made)
     height, width = np.mean(sizes, axis=0).tolist()
     return Masks(Counts(*np.stack(rings, axis=1)), Counts(*np.stack(sides, axis=1)), Counts(*cells), width / height)
+
+
+def _check_classes(pixels: NDArray[np.int64], true: str | Path, made: str | Path) -> None:
+    """Refuse maps of one class, as those of 0 and 255 are read, and maps that have one class at most in common."""
+    _, there, found = pixels > 0
+    hint = "number classes 0, 1, 2, ... in both folders"
+    for classes, folder in ((there, true), (found, made)):
+        if classes.sum() < 2:
+            (one,) = np.flatnonzero(classes) if classes.any() else (VOID,)
+            what = f"has no class but {one}; {VOID} counts for nothing"
+            raise DescriptionError(what, where=str(folder), hint=hint)
+    if (there & found).sum() < 2:
+        named = ", ".join(map(str, np.flatnonzero(there)[:5]))
+        what = f"has hardly a class of {true}, which has {named}"
+        raise DescriptionError(what, where=str(made), hint=hint)
 
 
 @lru_cache(maxsize=8)
