@@ -1,6 +1,7 @@
 """`python -m tests.zoo [-o docs/networks.md] [--library NAME ...]`: read every network that others wrote, and say how.
 
-Each network is judged in a process of its own, which ends after a minute.
+Each network is judged in a process of its own, which gets two minutes of a core. With `--log FILE`, what is judged is
+kept there, and a run that was broken off goes on from it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import multiprocessing
 import os
 import resource
+import signal
 import statistics
 import sys
 import warnings
@@ -24,13 +26,15 @@ import torch
 from tests.zoo.building import Entry, build, entries, library_of, load_library
 from tests.zoo.judging import Judgement, judge
 
-LIMIT = 120  # seconds for all of a network: building, reading, and the oracles
+LIMIT = 120  # seconds of a core for all of a network: building, reading, and the oracles
+PATIENCE = 20 * LIMIT  # seconds to wait for them
 MEMORY = 10 * 2**30  # bytes
 VERDICTS = ("counts", "support", "refused", "not judged", "wrong")
 
 
 def _judged(entry: Entry, pipe: Connection) -> None:
     torch.set_num_threads(1)
+    resource.setrlimit(resource.RLIMIT_CPU, (LIMIT, LIMIT + 5))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))  # an oracle that is too large gives up
     warnings.simplefilter("ignore")
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # of libraries that greet
@@ -47,12 +51,16 @@ def judged_apart(entry: Entry) -> Judgement:
     process.start()
     send.close()
     try:
-        return receive.recv() if receive.poll(LIMIT) else Judgement("not judged", f"longer than {LIMIT} s", LIMIT)
+        if receive.poll(PATIENCE):
+            return receive.recv()
     except EOFError:
-        return Judgement("not judged", "the process died", 0.0)
+        process.join()
+        if process.exitcode != -signal.SIGXCPU:
+            return Judgement("not judged", "the process died", 0.0)
     finally:
         process.kill()
         process.join()
+    return Judgement("not judged", f"longer than {LIMIT} s", LIMIT)
 
 
 HEAD = """# Networks that others wrote
@@ -94,25 +102,41 @@ def table(judged: dict[Entry, Judgement]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _line(entry: Entry, one: Judgement) -> str:
+    return json.dumps([entry.library, entry.name, *one])
+
+
+def _kept(log: Path | None) -> dict[tuple[str, str], Judgement]:
+    """Read what a log has, by library and name."""
+    lines = log.read_text().splitlines() if log and log.exists() else []
+    return {(library, name): Judgement(*one) for library, name, *one in map(json.loads, lines)}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("-o", type=Path)
     parser.add_argument("--library", action="append", default=[])
     parser.add_argument("--name", action="append", default=[])
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--log", type=Path)
     options = parser.parse_args()
-    judged: dict[Entry, Judgement] = {}
     chosen = [
         each
         for each in entries()
         if (not options.library or each.library in options.library) and (not options.name or each.name in options.name)
     ]
-    for entry in {each.library: each for each in chosen}.values():
+    kept = _kept(options.log)
+    left = [each for each in chosen if (each.library, each.name) not in kept]
+    for entry in {each.library: each for each in left}.values():
         load_library(entry)  # once, for all its networks
     with ThreadPool(options.jobs) as pool:
-        for entry, one in zip(chosen, pool.imap(judged_apart, chosen), strict=True):
-            judged[entry] = one
-            print(json.dumps([entry.library, entry.name, *one]), file=sys.stderr, flush=True)
+        for entry, one in zip(left, pool.imap(judged_apart, left), strict=True):
+            kept[entry.library, entry.name] = one
+            print(_line(entry, one), file=sys.stderr, flush=True)
+            if options.log:
+                with options.log.open("a") as log:
+                    log.write(f"{_line(entry, one)}\n")
+    judged = {each: kept[each.library, each.name] for each in chosen}
     print(page(judged))
     if options.o:
         options.o.write_text(page(judged))

@@ -177,7 +177,10 @@ def _transformers(entry: Entry) -> nn.Module:
 def _pytorchcv(entry: Entry) -> nn.Module:
     from pytorchcv.model_provider import get_model
 
-    model: nn.Module = get_model(entry.name)
+    options: dict[str, Any] = {} if entry.sizes[0] == (224, 224) else {"in_size": entry.sizes[0]}
+    if entry.name == "superpointnet":
+        options["in_channels"] = 3
+    model: nn.Module = get_model(entry.name, **options)
     return model
 
 

@@ -21,7 +21,7 @@ LONGEST = 80  # characters of why there are no counts
 
 
 class Judgement(NamedTuple):
-    """What came out for one network: how it was held, in words, and how long it took to load (s)."""
+    """What came out for one network: how it was held, in words, and how long it took to load (s of a core)."""
 
     verdict: str  # "counts", "support", "refused", "wrong", "not judged"
     words: str
@@ -30,13 +30,13 @@ class Judgement(NamedTuple):
 
 def judge(build: Callable[[], nn.Module], sizes: Sequence[Size], channels: int = 3) -> Judgement:
     """Load a module at its first size, and hold it at every size."""
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         network = padviz.load(build().eval(), size=sizes[0])
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
         held = {_hold(build, _at(network, build, size), size, channels) for size in sizes}
     except padviz.PadvizError as error:
-        return Judgement("refused", str(error), time.perf_counter() - start)
+        return Judgement("refused", str(error), time.process_time() - start)
     worst = next(each for each in ("wrong", "not judged", "support", "counts") if any(v == each for v, _ in held))
     words = "; ".join(sorted(w for v, w in held if v == worst and w))
     return Judgement(worst, words, seconds)
