@@ -23,8 +23,8 @@ from torch.overrides import TorchFunctionMode
 Size = tuple[int, int]
 
 PLAIN = {
-    "channel_shuffle", "chunk", "clone", "contiguous", "detach", "expand", "flatten", "float", "getitem",
-    "movedim", "narrow", "permute", "repeat_interleave", "select", "split", "split_with_sizes", "squeeze",
+    "as_tensor", "channel_shuffle", "chunk", "clone", "contiguous", "detach", "expand", "flatten", "flip", "float",
+    "getitem", "movedim", "narrow", "permute", "repeat_interleave", "select", "split", "split_with_sizes", "squeeze",
     "tensor_split", "to", "transpose", "type_as", "unbind", "unflatten", "unsqueeze",
 }  # fmt: skip  # whose own result is right
 ALONE = {

@@ -62,21 +62,21 @@ def test_a_neutral_operation_of_several_maps_sees_all_of_them(tmp_path: Path) ->
     assert (padviz.usage(taken, 32).counts == padviz.usage(added, 32).counts).all()
 
 
-class Flipped(nn.Module):
+class Turned(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(3, 4, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.conv(x).flip(2)
+        return self.conv(x).rot90(2, (2, 3))
 
 
 def test_neutral_is_neither_hinted_nor_taken_for_a_function_that_moves_positions() -> None:
-    with pytest.raises(padviz.PadvizError, match=r"function flip is not known, and moves .*; `layer` conv") as error:
-        padviz.usage(Flipped(), 32)
+    with pytest.raises(padviz.PadvizError, match=r"function rot90 is not known, and moves .*; `layer` conv") as error:
+        padviz.usage(Turned(), 32)
     assert "`neutral`" not in str(error.value)
-    with pytest.raises(padviz.PadvizError, match="neutral: 'flip' moves positions or joins them"):
-        padviz.load(Flipped(), neutral=["flip"])
+    with pytest.raises(padviz.PadvizError, match="neutral: 'rot90' moves positions or joins them"):
+        padviz.load(Turned(), neutral=["rot90"])
 
 
 def joins(function: Callable[..., Any], args: Sequence[Any]) -> bool:

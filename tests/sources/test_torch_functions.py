@@ -89,6 +89,8 @@ COUNTED: dict[str, Callable[[Tensor], Any]] = {
     "gate": lambda x: functional.max_pool2d(x, 3, 1, 1) * functional.adaptive_avg_pool2d(x, 1).sigmoid(),
     "spatial attention": lambda x: x * functional.conv2d(x.mean(1, keepdim=True), torch.ones(1, 1, 3, 3), padding=1),
     "in place": lambda x: functional.relu(functional.max_pool2d(x, 3, 1, 1).add_(x), inplace=True),
+    "as a tensor": lambda x: functional.max_pool2d(x, 3, 1, 1) + torch.as_tensor(x),
+    "channels in the opposite order": lambda x: x + functional.max_pool2d(torch.flip(x, [1]).flip(1), 3, 1, 1),
 }
 
 
@@ -272,7 +274,10 @@ def test_sizes_that_decide_what_is_done_fix_the_network() -> None:
 
 
 UNKNOWN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
-    "flip": (lambda x: x.flip(3), "flip: function flip is not known, and moves positions or joins them; "),
+    "flip": (lambda x: x.flip(1, 3), "flip: flip mirrors rows or columns; "),
+    "cdist of two maps": (
+        lambda x: torch.cdist(tokens(x), tokens(x)), "cdist is not known, and moves positions or joins them"
+    ),
     "grid_sample": (lambda x: functional.grid_sample(x, torch.zeros(1, 4, 4, 2)), "function grid_sample is not known"),
     "deform_conv2d": (
         lambda x: deform_conv2d(x, torch.zeros(1, 18, *x.shape[2:]), ONES, padding=1),

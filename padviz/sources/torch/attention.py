@@ -83,6 +83,11 @@ def baddbmm(call: Call, input: Any, batch1: Any, batch2: Any, **options: Any) ->
     return matmul(call, batch1, batch2)
 
 
+def cdist(call: Call, x1: Any, x2: Any, *args: Any, **options: Any) -> Result:
+    """Measure how far vectors are from those of a constant, as a codebook is: channels of each position alone."""
+    return call.unknown() if call.of(x2) else matmul(call, x1, x2.mT)
+
+
 def einsum(call: Call, equation: str, *operands: Any) -> Result:
     given = operands[0] if isinstance(operands[0], tuple | list) else operands
     read, arrow, out = equation.replace(" ", "").partition("->")

@@ -19,10 +19,10 @@ Handler = Callable[..., Result]
 
 # Each position alone, and normalisations; of several maps, the product.
 NEUTRAL = (
-    "abs", "alpha_dropout", "bool", "bfloat16", "byte", "ceil", "celu", "channel_shuffle", "clamp", "clamp_max",
-    "clamp_min", "clip", "clone", "contiguous", "cos", "cpu", "cuda", "data", "detach", "double", "dropout",
-    "dropout1d", "dropout2d", "dropout3d", "elu", "erf", "exp", "expm1", "feature_dropout", "fill", "float", "floor",
-    "gelu", "half", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
+    "abs", "alpha_dropout", "as_tensor", "bool", "bfloat16", "byte", "ceil", "celu", "channel_shuffle", "clamp",
+    "clamp_max", "clamp_min", "clip", "clone", "contiguous", "cos", "cpu", "cuda", "data", "detach", "double",
+    "dropout", "dropout1d", "dropout2d", "dropout3d", "elu", "erf", "exp", "expm1", "feature_dropout", "fill", "float",
+    "floor", "gelu", "half", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
     "leaky_relu", "local_response_norm", "log", "log1p", "logical_not", "logsigmoid", "mish", "mul", "multiply",
     "nan_to_num", "neg", "positive", "pow", "prelu", "reciprocal", "relu", "relu6",
     "requires_grad", "round", "rrelu", "rsqrt", "selu", "sigmoid", "sign", "silu", "sin", "softplus",
@@ -73,10 +73,13 @@ TABLE: Mapping[str, Handler] = {
     "native_batch_norm_legit_no_training": merge.batch_norm_of_three,
     **dict.fromkeys(["topk", "sort", "argsort", "kthvalue"], mixing.ordered),
     "baddbmm": mixing.baddbmm,
+    "cdist": mixing.cdist,
     "copy": merge.copy,
     "conv1d": windows.conv1d,
     "convolution": windows.convolution,
     "einsum": mixing.einsum,
+    "embedding": merge.embedding,
+    "flip": views.flip,
     "fold": windows.fold,
     "getitem": views.getitem,
     "index_select": views.index_select,

@@ -16,6 +16,7 @@ from padviz.sources.tracing.axis_labels import (
     has_looked,
     has_positions,
     is_positions,
+    plain,
     positions,
     size_of,
     with_tokens,
@@ -69,6 +70,12 @@ def copy(call: Call, input: Any, src: Any, *args: Any, **options: Any) -> Result
     """Take the map that a tensor is overwritten with."""
     call.maps = [value] if (value := call.of(src)) else []
     return pointwise(call) if value else call.broken("overwrites a map")
+
+
+def embedding(call: Call, input: Any, weight: Any, *args: Any, **options: Any) -> Result:
+    """Look up a vector for each position, as a codebook is read."""
+    indices = call.map(input)
+    return indices.part_of((*indices.known, plain(weight.shape[1])), id(call.out))
 
 
 def cat(call: Call, tensors: Sequence[Any], dim: int = 0, **options: Any) -> Result:

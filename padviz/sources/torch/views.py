@@ -163,6 +163,17 @@ def roll(call: Call, input: Any, shifts: Any, dims: Any = ()) -> Result:
     return replace(value, layer=at)
 
 
+def flip(call: Call, input: Any, *dims: Any, **options: Any) -> Result:
+    """Put channels in the opposite order, as from BGR to RGB."""
+    value = call.map(input)
+    given = options.get("dims", dims[0] if dims and not isinstance(dims[0], int) else dims)
+    for dim in (d % input.ndim for d in _listed(given)):
+        if has_positions(value.known[dim]):
+            raise Stuck("mirrors rows or columns")
+        value = picked(value, dim, (value.known[dim],), "flip")
+    return value
+
+
 def _listed(numbers: Any) -> list[Any]:
     return [numbers] if isinstance(numbers, int) else [*numbers]
 
