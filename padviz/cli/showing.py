@@ -71,7 +71,7 @@ class To:
         """Draw what -o asks for, print or write the report, and end with its exit code."""
         from padviz.reports.rendering import to_text
 
-        text = to_text(report, self.format)
+        text = to_text(replace(report, files=self.files) if self.beside else report, self.format)
         if self.path is not None and film and self.path.suffix.lower() in FILMS:
             film(self.path)
         elif self.path is not None and self.beside and draw:

@@ -29,7 +29,17 @@ def to_text(report: Report, format_: str) -> str:
 
 def to_screen(report: Report) -> str:
     """Lay tables, facts and sentences out for the terminal, folded to its width."""
-    return "\n\n\n".join("\n\n".join(filter(None, map(_on_screen, part))) for part in report.screen)
+    return "\n\n\n".join("\n\n".join(filter(None, map(_on_screen, part))) for part in _parts(report, report.screen))
+
+
+def _parts(report: Report, parts: Sequence[Sequence[Block]]) -> Sequence[Sequence[Block]]:
+    """Name the files that were made at the end of the last part, among its facts if they end it."""
+    if not report.files:
+        return parts
+    *before, last = parts
+    facts = Facts(("file", file) for file in report.files)
+    ended = [*last[:-1], Facts((*last[-1], *facts))] if isinstance(last[-1], Facts) else [*last, facts]
+    return [*before, ended]
 
 
 def _on_screen(block: Block) -> str:
@@ -73,7 +83,7 @@ def sheet_of(report: Report) -> Table:
 
 def to_markdown(report: Report) -> str:
     """Write what the screen shows as Markdown, or more where a screen has no room for it."""
-    blocks = [block for part in report.paper or report.screen for block in part]
+    blocks = [block for part in _parts(report, report.paper or report.screen) for block in part]
     return "\n\n".join(text for block in blocks if (text := _in_markdown(block)))
 
 

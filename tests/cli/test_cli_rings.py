@@ -128,7 +128,7 @@ def test_a_network_and_classes_stand_beside_and_a_picture_is_drawn() -> None:
     asked = [*ASKED, "vgg11", "--size", "96x128", "--by-class"]
     for suffix in ("png", "svg", "pdf"):
         result = run(*asked, "-o", f"rings.{suffix}")
-        assert result.stdout == run(*asked).stdout
+        assert result.stdout == f"{run(*asked).stdout}\nfile  rings.{suffix}\n"
         assert Path(f"rings.{suffix}").stat().st_size > 5000
     facts = json.loads(run(*asked, "--format", "json").stdout)
     assert facts["beside"]["network"] == "vgg11"

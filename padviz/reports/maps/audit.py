@@ -83,9 +83,8 @@ def report_of(audits: Sequence[Audit | Failed], tried: Trial | None = None, file
     screen: list[Block] = [Table(SEVERAL, best)]
     if len(audits) == 1 and isinstance(first, Audit):
         screen = _screen(first, tried)
-    screen.append(Facts(("file", file) for file in files))
     sheet = Table(SHEET, [row for own in rows for row in own])
-    return Report("audit", facts, [screen], sheet, [_paper(audit, tried) for audit in audits])
+    return Report("audit", facts, [screen], sheet, [_paper(audit, tried) for audit in audits], files=files)
 
 
 def _rows(audit: Audit | Failed) -> list[Row]:

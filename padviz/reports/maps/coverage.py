@@ -8,7 +8,7 @@ from typing import Any
 from padviz.counting.count_map import CountMap
 from padviz.network.network import ENDS
 from padviz.reports.maps.usage import MANY
-from padviz.reports.report import Column, Facts, Heading, Report, Table, columns
+from padviz.reports.report import Column, Heading, Report, Table, columns
 from padviz.reports.tables import by, rounded
 
 SHEET = "full max min share_mean share_centre share_corner"
@@ -34,7 +34,7 @@ def coverage(maps: Sequence[CountMap], files: Sequence[str]) -> Report:
     size = first.size[-len(axes) :]
     heading = Heading(f"{first.network.title}, {by(size)}: share of each unit's paths that starts at real pixels")
     facts = {"network": first.network.name, "size": [*size], "padding": first.padding, "pooling": first.pooling}
-    screen = [heading, Table(SCREEN, rows), Facts(("file", file) for file in files)]
+    screen = [heading, Table(SCREEN, rows)]
     return Report(
         "coverage",
         {**facts, "layers": rows},

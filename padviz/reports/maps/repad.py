@@ -30,7 +30,7 @@ def report_of(repadded: Repadded, padding: str | None, check: bool, files: Seque
     facts: dict[str, Any] = {"network": repadded.source.name, "size": repadded.plan.size, "padding": padding}
     facts |= {"changed": [*map(_row, repadded.plan.changes)], "left": repadded.left, "uneven": uneven}
     facts |= {"before": before.summary(), "after": after.summary()}
-    lines = Facts([*_facts(repadded, padding, uneven), *(("file", file) for file in files)])
+    lines = Facts(_facts(repadded, padding, uneven))
     more = [f"and {len(repadded.left) - SHOWN} more: --format json"] if len(repadded.left) > SHOWN else []
     figures = Table(FIGURES, [*_figures(before, after)])
     sheet = [

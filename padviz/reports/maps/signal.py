@@ -20,7 +20,7 @@ NAMES = {"width": "length", "top_left": "first", "top_right": "last", "rim_left"
 def usage(counts: CountMap, columns: Sequence[Column], files: Sequence[str] = ()) -> Report:
     """Report the figures of a signal's usage, under those of the columns that are not of the row."""
     summary = counts.summary()
-    screen = Facts([*_facts(counts, summary), *(("file", file) for file in files)])
+    screen = Facts(_facts(counts, summary))
     sheet = [
         replace(column, key=_renamed(column.key), of=column.of or column.value)
         for column in columns

@@ -57,7 +57,7 @@ def usage(counts: CountMap, files: Sequence[str] = ()) -> Report:
     """Report the figures of a usage map."""
     if len(counts.network.axes) == 1:
         return signal.usage(counts, (*ASKED, *FIGURES), files)
-    summary, screen = counts.summary(), [Facts([*_facts(counts), *(("file", file) for file in files)])]
+    summary, screen = counts.summary(), [Facts(_facts(counts))]
     return Report("usage", plain(summary), [screen], Table((*ASKED, *FIGURES), [summary]), files=files)
 
 
@@ -157,13 +157,12 @@ def compare(
     """Report maps side by side; what cannot run says why, with options as `spelled` writes them."""
     rows = [Compared(label, *_or_note(counts, spelled)) for label, counts in items]
     table = Table((Column(varies, of=lambda row: row.label), *COMPARED), rows)
-    screen = [table, Facts(("file", file) for file in files)]
     results = [
         {varies: label, "error": str(counts)} if isinstance(counts, PadvizError) else _figures(counts)
         for label, counts in items
     ]
     facts = {"varies": varies, "values": [label for label, _ in items], "results": results}
-    return Report("compare", facts, [screen], files=files)
+    return Report("compare", facts, [[table]], files=files)
 
 
 def _figures(counts: CountMap) -> Any:

@@ -39,7 +39,7 @@ def report_of(scores: Detectability, files: Sequence[str] = ()) -> Report:
     return Report(
         "detect",
         {**about, **picked(scores, "tops lefts notes"), "maps": maps},
-        [[Facts(_stimulus_facts(scores)), figures(scores), Facts(("file", file) for file in files)]],
+        [[Facts(_stimulus_facts(scores)), figures(scores)]],
         Table((*columns("padding top left"), value), sheet),
         files=files,
     )
