@@ -16,7 +16,7 @@ import pytest
 
 from padviz.cli.group import COMMANDS, cli
 from padviz.reports.rendering import ROWS, to_text
-from padviz.reports.report import SUFFIXES, Column, Facts, Grids, Heading, Lines, Report, Table, formats_of
+from padviz.reports.report import SUFFIXES, Column, Facts, Heading, Lines, Report, Table, Verbatim, formats_of
 from padviz.sources.toml.write import to_toml
 from padviz.version import SCHEMAS
 from tests.cli.test_cli import run
@@ -213,7 +213,7 @@ def test_a_name_is_no_markup_in_a_notebook() -> None:
         Facts([(name, name)]),
         Table([Column(name)], [{name: name}], name),
         Lines([name]),
-        Grids(name),
+        Verbatim(name),
     ]
     text = to_text(Report("layers", {}, [blocks]), "html")
     assert "<img" not in text

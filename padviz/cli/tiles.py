@@ -79,9 +79,12 @@ def command(
     recipe = handover(plan, for_) if plan and for_ else None
     verified = verify_tiles(trained, size, layers or None, ignore_norms=ignore_norms) if trained else None
     chunks = chunks_of(replace(network, size=image), chunk, without) if chunk else None
-    exact = not any(context.barrier for pair in contexts for context in pair)
-    sizes = tile_sizes(network, image, without) if plan is None and chunks is None and exact else []
-    more = Planned(plan, recipe, verified, sizes, ignored_of(network, without), to.files, chunks)
+    listing = not (plan or chunks or any(context.barrier for pair in contexts for context in pair))
+    sizes = tile_sizes(network, image, without) if listing else []
+    if size:  # of this image, and no larger one
+        sizes = [row for row in sizes if all(n <= most for n, most in zip(row.tile, image, strict=True))]
+    ignored, asked = ignored_of(network, without), image if size and listing else ()
+    more = Planned(plan, recipe, verified, sizes, asked, ignored, to.files, chunks)
     draw = partial(figures.tiles, plan, words_of(plan)) if plan else None
     to.show(report_of(network, contexts, graded, LEVELS, more), draw)
 

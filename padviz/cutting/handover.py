@@ -161,14 +161,11 @@ def _monai(plan: Plan, sides: list[_Side]) -> Handover:
     arguments = {"roi_size": plan.tile, "overlap": overlaps, "mode": "constant", "sw_batch_size": 1}
     ends = [f"{side.right.start}:{side.right.stop}" for side in sides]
     lines = [f"rows, cols = (torch.full((n,), {EPSILON['monai']:g}) for n in {plan.tile})"]
-    lines += [f"rows[{ends[0]}] = cols[{ends[1]}] = 1"]
-    call = "\n".join(
-        [
-            *lines,
-            f"out = sliding_window_inference(image, {plan.tile}, 1, model, overlap={overlaps},",
-            '    mode="constant", roi_weight_map=torch.outer(rows, cols))',
-        ]
-    )
+    lines += [f"rows[{ends[0]}] = cols[{ends[1]}] = 1  # what a tile gets right has weight"]
+    lines += ["out = sliding_window_inference(  # overlap is half a pixel short: MONAI rounds down"]
+    lines += [f"    image, {plan.tile}, 1, model, overlap={overlaps},"]
+    lines += ['    mode="constant", roi_weight_map=torch.outer(rows, cols))']
+    call = "\n".join(lines)
     return Handover("monai", arguments, call, *_everywhere(_dense(plan, sides, "MONAI") or _spaced(sides)))
 
 

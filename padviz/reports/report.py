@@ -105,8 +105,8 @@ class Lines(Block):
     marks: Sequence[str] = ()
 
 
-class Grids(str, Block):
-    """Small grids of figures, laid out cell by cell."""
+class Verbatim(str, Block):
+    """What is laid out already: small grids of figures, or code to paste."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,21 @@ def test_sizes_of_tiles_are_told_where_none_is_asked_for() -> None:
     assert json.loads(run("tiles", "efficientnet_b0", "--format", "json").stdout)["sizes"] == []
 
 
+@pytest.mark.parametrize(
+    ("size", "said", "tiles"),
+    [
+        ("1024", "Tile sizes for an image of 1024 x 1024: --tile plans one", [208, 384, 656]),
+        ("656x384", "Tile sizes for an image of 656 x 384: --tile plans one", [208, 384]),
+        ("208x512", "Tile sizes for an image of 208 x 512: --tile plans one", [208]),
+        ("96x512", "No tile is smaller than an image of 96 x 512: run it whole.", []),
+    ],
+)
+def test_an_image_has_tiles_that_fit_into_it(size: str, said: str, tiles: list[int]) -> None:
+    asked = ["tiles", "unet_padded", "--size", size]
+    assert said in run(*asked).stdout
+    assert [row["tile"][0] for row in json.loads(run(*asked, "--format", "json").stdout)["sizes"]] == tiles
+
+
 def test_a_network_that_sees_more_than_is_counted_has_a_plan_without_grades() -> None:
     facts = json.loads(run("tiles", "densenet201", "--size", "100000", "--tile", "5000", "--format", "json").stdout)
     assert facts["contexts"][0]["height"]["before_99"] is None
@@ -158,7 +173,7 @@ def test_a_plan_is_drawn_beside_what_is_printed() -> None:
     asked = ["tiles", "unet_padded", "--size", "1024", "--tile", "512"]
     for suffix in ("png", "svg", "pdf"):
         result = run(*asked, "-o", f"plan.{suffix}")
-        assert result.stdout == run(*asked).stdout
+        assert result.stdout == f"{run(*asked).stdout}\nfile  plan.{suffix}\n"
         assert Path(f"plan.{suffix}").stat().st_size > 5000
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from padviz.geometry.one_layer import Illustration
 from padviz.network.rewrites import padding_in_words
-from padviz.reports.report import Grids, Heading, Report, Table, columns
+from padviz.reports.report import Heading, Report, Table, Verbatim, columns
 
 Pixel = tuple[int, int]
 Grid = Sequence[Sequence[Any]]
@@ -17,7 +17,7 @@ Grid = Sequence[Sequence[Any]]
 def report_of(illustrations: Sequence[Illustration], pixel: Pixel | None, files: Sequence[str]) -> Report:
     """Report the grids of a window under some padding schemes."""
     layers = [_facts(layer, pixel) for layer in illustrations]
-    screen = [block for layer in illustrations for block in (Heading(_title(layer)), Grids(_beside(layer, pixel)))]
+    screen = [block for layer in illustrations for block in (Heading(_title(layer)), Verbatim(_beside(layer, pixel)))]
     sheet = Table(columns("padding grid row column value"), [row for facts in layers for row in _cells(facts)])
     return Report("kernel", {"layers": layers}, [screen], sheet, files=files)
 

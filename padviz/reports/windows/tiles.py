@@ -13,7 +13,7 @@ from padviz.cutting.plan import Plan, TileSize
 from padviz.cutting.verify import Verified
 from padviz.network.network import Network
 from padviz.reports.documents import plain
-from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, columns
+from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, Verbatim, columns
 from padviz.reports.tables import by, once
 
 Ends = Sequence[tuple[int, int]]  # of each level: before and after
@@ -22,12 +22,16 @@ Graded = Mapping[str, Sequence[Ends] | None]
 
 @dataclass(frozen=True)
 class Planned:
-    """What is reported besides the contexts, as far as it was asked for; `ignored` are layers, and why they matter."""
+    """What is reported besides the contexts, as far as it was asked for; `ignored` are layers, and why they matter.
+
+    `sizes` are of tiles of an image of the size `image`, where one was named.
+    """
 
     plan: Plan | None = None
     recipe: Handover | None = None
     verified: Verified | None = None
     sizes: Sequence[TileSize] = ()
+    image: Sequence[int] = ()
     ignored: Sequence[tuple[str, str]] = ()
     files: Sequence[str] = ()
     chunks: Chunks | None = None
@@ -75,11 +79,20 @@ def report_of(
     )
     about = Lines((f"before, after: {pixels} around what a tile keeps; % of the paths come from within so many.",))
     screen: list[Sequence[Block]] = [[Heading(network.title), first, table, about]]
-    if more.sizes:
-        screen.append([Heading("Tile sizes"), Table(SIZES, more.sizes)])
+    if more.sizes or more.image:
+        screen.append([Heading(_listing(more)), Table(SIZES, more.sizes)])
     if recipe:
-        screen.append([Heading(f"{recipe.library}, {recipe.words}"), Lines(tuple(recipe.call.split("\n")))])
+        screen.append([Heading(f"For {recipe.library}, {recipe.words}"), Verbatim(recipe.call)])
     return Report("tiles", facts, screen, sheet, code=0 if verified is None or verified.holds else 1, files=more.files)
+
+
+def _listing(more: Planned) -> str:
+    """Say what tile sizes are of."""
+    if not more.image:
+        return "Tile sizes"
+    if not more.sizes:
+        return f"No tile is smaller than an image of {by(more.image)}: run it whole."
+    return f"Tile sizes for an image of {by(more.image)}: --tile plans one"
 
 
 def _graded(ends_of: Sequence[Ends] | None, axis: int, levels: Sequence[float]) -> dict[str, int | None]:
