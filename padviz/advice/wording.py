@@ -23,7 +23,7 @@ def verdict(figures: Outcome, standing: Standing | None, reads: bool) -> str:
     >>> import padviz
     >>> from padviz.advice.verdict import audit
     >>> audit(padviz.load("vgg19"), 224).verdict
-    'symmetric, narrow rim'
+    'symmetric rim'
     """
     if figures.rim is None:
         return "uneven windows" if figures.uneven_convolutions else "balanced windows"
@@ -31,8 +31,7 @@ def verdict(figures: Outcome, standing: Standing | None, reads: bool) -> str:
         return "no padding read"
     words = []
     if any(figures.rim.depths):
-        shape = "lopsided" if standing and standing.lopsided else "symmetric"
-        words.append(f"{shape}, {standing.width} rim" if standing else f"{shape} rim")
+        words.append("lopsided rim" if standing and standing.lopsided else "symmetric rim")
     if figures.overused_rim and any(figures.overused_rim.depths):
         words.append("overused rim")
     return " and ".join(words) or "no rim"
@@ -48,16 +47,15 @@ def border(figures: Outcome, standing: Standing | None, compared: bool, reads: b
     parts = []
     if any(rim.depths):
         shape = "Lopsided" if standing and standing.lopsided else "Symmetric"
-        wide = f", {standing.width}" if standing and compared else ""
         if figures.low:
             parts.append(
-                f"{shape}{wide} rim: on a large image {rim.words} would get less than half {INTERIOR} (starved); "
+                f"{shape} rim: on a large image {rim.words} would get less than half {INTERIOR} (starved); "
                 "in this one every pixel does (foveated)"
             )
         else:
             foveated = " (foveated)" if share.starved > FOVEATED else ""
             parts.append(
-                f"{shape}{wide} rim: {rim.words} get less than half {INTERIOR} (starved), "
+                f"{shape} rim: {rim.words} get less than half {INTERIOR} (starved), "
                 f"{percent(share.starved)} of this image{foveated}"
             )
     else:
