@@ -43,6 +43,15 @@ def test_the_paper_has_what_a_journal_asks_for() -> None:
     assert 700 <= len(PAPER.split()) <= 1050
 
 
+def test_the_paper_counts_the_networks_that_the_site_lists() -> None:
+    (row,) = re.findall(r"^\| all \| (.*) \|$", (ROOT / "docs" / "networks.md").read_text(), re.MULTILINE)
+    every, counts, support, refused, open_, wrong = map(int, row.split(" | "))
+    sentence = r"Of (\d+) networks of eight libraries (\d+) are [a-z ]*, (\d+) are refused by name, and (\d+) could"
+    told = re.findall(sentence, " ".join(PAPER.split()))
+    assert [[*map(int, each)] for each in told] == [[every, counts + support, refused, open_]]
+    assert wrong == 0
+
+
 def test_the_paper_cites_what_its_bibliography_has() -> None:
     entries = re.findall(r"^@\w+\{([^,]*),", (ROOT / "paper" / "paper.bib").read_text(), re.MULTILINE)
     assert sorted({*re.findall(r"@([a-z]+\d{4}[a-z]+)", PAPER)}) == sorted(entries)
