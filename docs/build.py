@@ -1,4 +1,4 @@
-"""Build the site, as `make docs` does: a warning is an error."""
+"""Build the site, as `make docs` does: a warning is an error. `docs/build.py [FOLDER]`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from sphinx.cmd.build import main
 HERE = Path(__file__).parent
 
 if __name__ == "__main__":
-    code = main(["-q", "-W", "--keep-going", "-E", "-b", "html", str(HERE), str(HERE / "_build" / "html")])
+    to = Path(sys.argv[1]) if sys.argv[1:] else HERE / "_build"
+    code = main(["-qWEb", "html", "--keep-going", "-d", str(to / "doctrees"), str(HERE), str(to / "html")])
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # autodoc imports modules twice, and compiled ones may crash where Python takes both down

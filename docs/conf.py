@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
-from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -28,6 +28,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
+html_use_index = False
 html_math_renderer = "mathml"
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
@@ -61,8 +62,30 @@ def displayed(writer: Any, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
+def reread(app: Sphinx, page: str, source: list[str]) -> None:
+    """Open the explorer by a link, rather than load it down; and make the lists of the front page tables of contents.
+
+    Each has its heading in the sidebar.
+    """
+
+    def listed(section: re.Match[str]) -> str:
+        pages = "\n".join(re.findall(r"^- \[.*\]\((.*)\.(?:md|rst)\)", section[0], re.MULTILINE))
+        return f"{section[0]}\n```{{toctree}}\n:hidden:\n:caption: {section[1]}\n\n{pages}\n```\n"
+
+    source[0] = re.sub(r"\[([^\]]*)\]\(([./]*resnet50\.html)\)", r'<a href="\2">\1</a>', source[0])
+    if page == "index":
+        source[0] = re.sub(r"^## (.*)\n\n(?:(?:- |  ).*\n)+", listed, source[0], flags=re.MULTILINE)
+
+
+def linked(app: Sphinx, page: nodes.document) -> None:
+    """Let each picture lead to itself at its own size."""
+    for picture in page.findall(nodes.image):
+        picture["scale"] = 100
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("public", Public)
     app.add_html_math_renderer("mathml", (inline, None), (displayed, None))
-    app.add_lexer("mermaid", TextLexer)
+    app.connect("source-read", reread)
+    app.connect("doctree-read", linked)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

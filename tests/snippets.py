@@ -48,7 +48,7 @@ def fenced(page: str, language: str) -> list[str]:
 
 def shown(page: str) -> Iterator[Shown]:
     """The commands of padviz in blocks of a console, each behind a "$"."""
-    for block in fenced(page, "console"):
+    for block in (re.sub(r" \\\n +", " ", each) for each in fenced(page, "console")):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, output = part.partition("\n")
             if command.startswith("padviz "):

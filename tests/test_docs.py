@@ -5,6 +5,8 @@ from __future__ import annotations
 import doctest
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,11 @@ from click.testing import CliRunner
 import padviz
 from padviz.cli import cli
 from tests.cli.test_cli import APART
+from tests.floors import FLOORS
 from tests.links import broken
+from tests.pages.browser import CHROMIUM, browsing
 from tests.snippets import REFERENCE, Shown, agrees, fenced, prepare, said, shown
+from tests.sweeps import SLOW
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = {str(path.relative_to(DOCS)): path for path in sorted([*DOCS.rglob("*.md"), *DOCS.rglob("*.rst")])}
@@ -24,6 +29,16 @@ COMMANDS = [pytest.param(each, id=f"{name}: {each.command}") for name, text in T
 ALONE = {name: text for name, text in TEXTS.items() if name not in REFERENCE}
 PYTHON = [pytest.param(name, block, id=name) for name, text in ALONE.items() for block in fenced(text, "python")]
 CHECKED = doctest.NORMALIZE_WHITESPACE
+WIDE = 88  # characters of code that fit a page of the site beside its two bars
+
+# How wide a page is, and what sticks out of the screen where nothing that scrolls holds it.
+LAID_OUT = """() => {
+  const scrolls = (element) => getComputedStyle(element).overflowX !== "visible";
+  const held = (element) => element && (scrolls(element) || held(element.parentElement));
+  const out = [...document.querySelectorAll("article *")].filter(
+    (element) => element.getBoundingClientRect().right > innerWidth + 1 && !held(element.parentElement));
+  return [document.documentElement.scrollWidth, out.map((element) => element.outerHTML.slice(0, 80))];
+}"""
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -71,9 +86,40 @@ def test_every_page_begins_with_its_answer() -> None:
             assert text.split("\n")[0].endswith("?"), name
 
 
-def test_every_page_is_in_a_table_of_contents() -> None:
-    listed = re.findall(r"^([\w/-]+)$", "\n".join(fenced(TEXTS["index.md"], r"\{toctree\}")), re.MULTILINE)
-    assert sorted(listed) == sorted(name.rpartition(".")[0] for name in TEXTS if name != "index.md")
+def test_the_front_page_lists_every_page_by_its_title() -> None:
+    """Its lists are the tables of contents (docs/conf.py)."""
+    listed = {path: title for title, path in re.findall(r"^- \[(.*)\]\((.*?)\)", TEXTS["index.md"], re.MULTILINE)}
+    titles = {name: text.partition("\n")[0].removeprefix("# ") for name, text in TEXTS.items() if name != "index.md"}
+    assert listed == titles
+
+
+def test_terms_are_links_where_they_are_named_first() -> None:
+    terms = [title.lower() for title in re.findall(r"^## (.*)$", TEXTS["glossary.md"], re.MULTILINE)]
+    for name, text in TEXTS.items():
+        if name.startswith(("howto/", "tutorial")):
+            assert not re.search(rf"(?i)(?<!\[)\*({'|'.join(terms)})\*", text), name
+
+
+def test_code_is_no_wider_than_a_page() -> None:
+    for name, text in TEXTS.items():
+        lines = "".join(re.findall(r"^```\w+\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)).split("\n")
+        assert [line for line in lines if len(line) > WIDE] == [], name
+
+
+@SLOW
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_a_phone_scrolls_no_page_sideways(tmp_path: Path) -> None:
+    pytest.importorskip("furo", reason="the extra padviz[docs] is not installed")
+    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    subprocess.run([sys.executable, str(DOCS / "build.py"), str(tmp_path)], check=True)
+    site = tmp_path / "html"
+    assert broken(site) == []
+    with browsing() as browser:
+        page = browser.new_page(viewport={"width": 390, "height": 844})
+        for path in [path for path in sorted(site.rglob("*.html")) if path.name != "resnet50.html"]:
+            page.goto(path.as_uri())
+            wide, hidden = page.evaluate(LAID_OUT)
+            assert (path.name, wide, hidden) == (path.name, 390, [])
 
 
 def test_pages_speak_of_commands_and_names_that_there_are() -> None:
@@ -82,6 +128,12 @@ def test_pages_speak_of_commands_and_names_that_there_are() -> None:
     every = "\n".join(TEXTS.values())
     assert {*re.findall(r"`padviz ([a-z]\w*)", every)} <= {*THERE}
     assert {*re.findall(r"`padviz\.(\w+)", every)} <= {*padviz.__all__, "nn"}
+
+
+def test_floors_are_shown_as_they_are() -> None:
+    (shown,) = fenced(TEXTS["design.md"], "text")
+    rooms = [[room for room in floor if not room.startswith("__")] for floor in reversed(FLOORS)]
+    assert shown.split("\n")[:-1] == ["  ".join(floor) for floor in rooms if floor]
 
 
 def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:
