@@ -17,7 +17,7 @@ test: .venv/.tools .venv/.chromium
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL)
 
 # Kills and signals, the experiment, and what takes long while others stand for it: CI runs them after the rest.
-test-slow: .venv/.tools
+test-slow: .venv/.tools .venv/.docs .venv/.chromium
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -m 'slow and not sweep'
 
 # Runs what padviz prints for other libraries in these libraries, which are installed for that.
