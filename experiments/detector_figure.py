@@ -33,7 +33,7 @@ Groups = Sequence[tuple[str, str, Sequence[Run]]]
 def draw(groups: Groups, path: Path, output: Path, extent: Extent) -> None:
     """Draw the precision by ring of each task, one frame that slides, and the mean score of a digit in it."""
     names = list(dict.fromkeys(task for task, _, _ in groups))
-    figure = new_figure(LEFT + max(len(names), 4) * (PANEL + GAP) + 100, TOP + 2 * HIGH + 150)
+    figure = new_figure(LEFT + max(len(names), 4) * (PANEL + GAP) + 150, TOP + 2 * HIGH + 150)
     line = "It costs where digits are anywhere. Small detectors: AP at an overlap of .5, means with 95 % intervals"
     text_at(figure, 40, 30, "Mirror padding helps where the training has no digit near the border", LARGE)
     text_at(figure, 40, 56, line, MEDIUM)
