@@ -67,21 +67,21 @@ def _torchvision(entry: Entry) -> nn.Module:
     if "-" in entry.library:
         options["weights_backbone"] = None
     if entry.library.endswith("optical_flow"):
-        return _OneImage(torchvision.models.get_model(entry.name, weights=None))
+        return _Beside(torchvision.models.get_model(entry.name, weights=None), torch.ones_like)
     if entry.name in ("googlenet", "inception_v3"):
         options["init_weights"] = False
     return torchvision.models.get_model(entry.name, **options)
 
 
-class _OneImage(nn.Module):
-    """A network of two images, with one of them for both."""
+class _Beside(nn.Module):
+    """A network of an image and something beside it, which is made for each image."""
 
-    def __init__(self, inner: nn.Module) -> None:
+    def __init__(self, inner: nn.Module, made: Callable[[Tensor], Any]) -> None:
         super().__init__()
-        self.inner = inner
+        self.inner, self.made = inner, made
 
     def forward(self, image: Tensor) -> Any:
-        return self.inner(image, image)
+        return self.inner(image, self.made(image))
 
 
 def _timm(entry: Entry) -> nn.Module:
@@ -154,6 +154,9 @@ DIFFUSERS: dict[str, dict[str, Any]] = {
         "in_channels": 3, "out_channels": 3, "down_block_types": ("DownBlock2D",) * 2,
         "up_block_types": ("UpBlock2D",) * 2, **_BLOCKS, "add_attention": False,
     },
+    "ConsistencyDecoderVAE": {
+        "encoder_block_out_channels": (32, 32, 32, 32), "decoder_block_out_channels": (32, 32, 32, 32),
+    },
 }  # fmt: skip
 
 
@@ -161,7 +164,7 @@ def _diffusers(entry: Entry) -> nn.Module:
     import diffusers
 
     model: nn.Module = getattr(diffusers, entry.name)(**DIFFUSERS.get(entry.name, {}))
-    return model
+    return _Beside(model, lambda image: 1) if entry.name == "UNet2DModel" else model
 
 
 def _transformers(entry: Entry) -> nn.Module:

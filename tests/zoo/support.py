@@ -25,9 +25,9 @@ from tests.torch_calls import tensors_in
 Size = tuple[int, int]
 
 SAME = {
-    "abs", "batch_norm", "celu", "clamp", "clamp_max", "clamp_min", "dropout", "dropout1d", "dropout2d", "elu",
+    "abs", "batch_norm", "byte", "celu", "clamp", "clamp_max", "clamp_min", "dropout", "dropout1d", "dropout2d", "elu",
     "feature_dropout", "gelu", "group_norm", "hardsigmoid", "hardswish", "hardtanh", "instance_norm", "leaky_relu",
-    "local_response_norm", "mish", "prelu", "relu", "relu6", "rrelu", "selu", "sigmoid", "silu", "softplus",
+    "local_response_norm", "mish", "prelu", "relu", "relu6", "round", "rrelu", "selu", "sigmoid", "silu", "softplus",
     "tanh", "threshold",
 }  # fmt: skip  # of which a path goes through every position by itself
 # PyTorch 2.13 mixes up positions in the gradient of a batch norm whose output is flattened and transposed.
