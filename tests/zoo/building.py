@@ -74,14 +74,15 @@ def _torchvision(entry: Entry) -> nn.Module:
 
 
 class _Beside(nn.Module):
-    """A network of an image and something beside it, which is made for each image."""
+    """A network of an image and something beside it, which is made for each image; of several answers, the last."""
 
     def __init__(self, inner: nn.Module, made: Callable[[Tensor], Any]) -> None:
         super().__init__()
         self.inner, self.made = inner, made
 
     def forward(self, image: Tensor) -> Any:
-        return self.inner(image, self.made(image))
+        out = self.inner(image, self.made(image))
+        return out[-1] if isinstance(out, list) else out
 
 
 def _timm(entry: Entry) -> nn.Module:

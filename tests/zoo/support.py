@@ -27,8 +27,7 @@ Size = tuple[int, int]
 SAME = {
     "abs", "batch_norm", "byte", "celu", "clamp", "clamp_max", "clamp_min", "dropout", "dropout1d", "dropout2d", "elu",
     "feature_dropout", "gelu", "group_norm", "hardsigmoid", "hardswish", "hardtanh", "instance_norm", "leaky_relu",
-    "local_response_norm", "mish", "prelu", "relu", "relu6", "round", "rrelu", "selu", "sigmoid", "silu", "softplus",
-    "tanh", "threshold",
+    "local_response_norm", "mish", "prelu", "relu", "relu6", "round", "rrelu", "selu", "silu", "softplus", "threshold",
 }  # fmt: skip  # of which a path goes through every position by itself
 # PyTorch 2.13 mixes up positions in the gradient of a batch norm whose output is flattened and transposed.
 MASKED = -50  # what is added to hide a position from attention lies below
@@ -58,6 +57,8 @@ class Reading(TorchFunctionMode):
         kwargs = kwargs or {}
         name = (func.__self__.__name__ if getattr(func, "__name__", "") == "__get__" else func.__name__).strip("_")
         first = args[0] if args and isinstance(args[0], Tensor) else None
+        if first is not None and name == "float":
+            return first.double()
         if first is None or not first.requires_grad:
             return func(*args, **kwargs)
         if first.ndim == 4:
@@ -128,6 +129,16 @@ class Reading(TorchFunctionMode):
         if self.path and len(factors[0]) == len(factors[1]):
             self.contracted[self.path[-1]] = LastMap(torch.cat(factors, 2), (1,))
         return out.detach()
+
+    def on_sigmoid(self, x: Tensor) -> Tensor:
+        """What is bounded stays so, where a recurrence multiplies it again and again."""
+        return x / (1 + x.detach().abs().max())
+
+    on_tanh = on_sigmoid
+
+    def on_detach(self, x: Tensor) -> Tensor:
+        """What is left out of the gradient is read; half of it, so that what is added with and without it stays."""
+        return (x + x.detach()) / 2
 
     def on_softmax(self, x: Tensor, dim: int = -1, *rest: Any, **options: Any) -> Tensor:
         """Attention that is nearly even, so that no weight falls to zero but those that a mask hides."""

@@ -79,6 +79,15 @@ def matmul(call: Call, input: Any, other: Any) -> Result:
     return product(call, [(input, first), (other, second)], batch + "ij")
 
 
+def grid_sample(call: Call, input: Any, grid: Any, *args: Any, **options: Any) -> Result:
+    """Sample what is channels of each position, or a constant, at places that are made for each position."""
+    value = call.of(input)
+    if value and any(map(has_positions, value.known[2:])):
+        return call.unknown()
+    letters = "ijk"[: input.ndim - 2]
+    return product(call, [(input, f"nc{letters.upper()}"), (grid, f"n{letters}x")], f"nc{letters}")
+
+
 def baddbmm(call: Call, input: Any, batch1: Any, batch2: Any, **options: Any) -> Result:
     return matmul(call, batch1, batch2)
 

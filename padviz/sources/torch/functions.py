@@ -81,6 +81,7 @@ TABLE: Mapping[str, Handler] = {
     "embedding": merge.embedding,
     "flip": views.flip,
     "fold": windows.fold,
+    "grid_sample": mixing.grid_sample,
     "getitem": views.getitem,
     "index_select": views.index_select,
     "linear": mixing.linear,

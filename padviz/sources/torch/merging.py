@@ -15,6 +15,7 @@ from padviz.sources.tracing.axis_labels import (
     axis_of,
     has_looked,
     has_positions,
+    image_among,
     is_positions,
     plain,
     positions,
@@ -97,7 +98,8 @@ def cat(call: Call, tensors: Sequence[Any], dim: int = 0, **options: Any) -> Res
     if role := axis_of(along[0]):
         return _beside(call, tensors, role, dim)
     if not any(map(is_positions, along)):
-        return side_by_side(call, call.maps, dim % len(full.known), call.out.shape[dim])
+        joined = side_by_side(call, call.maps, dim % len(full.known), call.out.shape[dim])
+        return joined if dim % len(full.known) else _batch(call, joined, [tensor.shape[0] for tensor in tensors])
     if len(along) > 1:
         return call.cut(JOINS, JOINS)
     if call.arranger.tokens:
@@ -112,7 +114,20 @@ def cat(call: Call, tensors: Sequence[Any], dim: int = 0, **options: Any) -> Res
 
 
 def stack(call: Call, tensors: Sequence[Any], dim: int = 0) -> Result:
-    return side_by_side(call, call.maps, dim % call.out.ndim, call.out.shape[dim], new=True)
+    joined = side_by_side(call, call.maps, dim % call.out.ndim, call.out.shape[dim], new=True)
+    return joined if dim % call.out.ndim else _batch(call, joined, [1] * len(tensors))
+
+
+def _batch(call: Call, joined: Map, counts: Sequence[int]) -> Map:
+    """Remember which of a batch the image is, where others of it are constants, or that they are several maps."""
+    if sum(not has_positions(dim) for dim in joined.known) == 1:
+        return joined  # one image without a batch, whose first dimension are channels
+    own = [value and call.arranger.seen(value) for value in map(call.of, call.tensors)]
+    if None not in own and len({*own}) == 1:
+        return joined
+    alone = len(call.maps) == 1 and counts[at := next(i for i, seen in enumerate(own) if seen)] == 1
+    batch = image_among(sum(counts), sum(counts[:at]) if alone else None)
+    return replace(joined, dims=(batch, *joined.known[1:]))
 
 
 def _beside(call: Call, tensors: Sequence[Any], role: str, dim: int) -> Map:

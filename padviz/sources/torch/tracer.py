@@ -53,6 +53,7 @@ class Tracer(TorchFunctionMode):
         self.parts: dict[int, tuple[Tensor, Tensor, Any]] = {}  # of constants: each with the whole and its index there
         self.memory = Memory(kept_in(root))
         self.copies: dict[int, tuple[Tensor, Tensor]] = {}  # without data, and of what, while a call reads them
+        self.apart: set[int] = set()  # the ids of constants that a call made in the memory of a map
         for tensor in unread_of(root):
             self.memory.add(tensor, frozenset({UNREAD}))
 
@@ -103,7 +104,17 @@ class Tracer(TorchFunctionMode):
                 self._follow(call, args, kwargs)
         for at in self.memory.written - {place(tensor) for tensor in tensors_in(changed)}:
             self._changed(at, op)  # it was written to by a call that does not return it
-        return out
+        return self._taken_apart(out) if self.apart else out
+
+    def _taken_apart(self, out: Any) -> Any:
+        """Give constants that lie in the memory of a map one of their own."""
+        if isinstance(out, tuple | list):
+            return type(out)(map(self._taken_apart, out))
+        if id(out) not in self.apart:
+            return out
+        self.apart.remove(id(out))
+        self.memory.add(own := hollow(out), frozenset({WITHOUT}), anew=True)
+        return own
 
     def _plain(self, func: Any, op: str, args: Any) -> Any:
         """Read the plain numbers that a call makes of tensors, and those in an index, or in amounts of padding."""
@@ -253,6 +264,8 @@ class Tracer(TorchFunctionMode):
         for tensor, value in zip(outs, results, strict=True):
             if not isinstance(value, Map):
                 self.values.pop(id(tensor), None)
+                if call.op not in CONSTANTS:
+                    self.apart.add(id(tensor))
                 continue
             before = self.values.get(id(tensor))
             value = _checked(call, value, tensor)

@@ -17,6 +17,8 @@ from padviz.sources.tracing.axis_labels import (
     axis_of,
     has_parts,
     has_positions,
+    image_among,
+    image_at,
     is_positions,
     plain,
     positions,
@@ -113,13 +115,26 @@ def split(call: Call, input: Any, *args: Any, **options: Any) -> Result:
     ]
 
 
-def _part(call: Call, value: Map, dim: int, rows: slice) -> Map:
-    """Slice the channels of a map, which lie along a dimension; or take tokens away, or what is beside them."""
+def _part(call: Call, value: Map, dim: int, rows: slice) -> Map | None:
+    """Slice the channels of a map, which lie along a dimension; or take tokens away, or what is beside them.
+
+    None for what is a constant, in a batch beside the image.
+    """
     n = size_of(value.known[dim])
     taken = rows.indices(n)
     if tokens_of(value.known[dim]) and taken != (0, n, 1):
         return _apart(call, value, dim, taken)
+    if (at := image_at(value.known[dim])) is not None and taken != (0, n, 1):
+        return _of_batch(value, dim, range(*taken), at)
     return value if taken == (0, n, 1) else picked(value, dim, (plain(len(range(*taken))),), taken)
+
+
+def _of_batch(value: Map, dim: int, taken: range, at: int) -> Map | None:
+    """Take some of a batch: those without the image are constant."""
+    if at not in taken:
+        return None
+    rest = () if len(taken) == 1 else image_among(len(taken), taken.index(at))
+    return replace(value, dims=(*value.known[:dim], rest, *value.known[dim + 1 :]))
 
 
 def _apart(call: Call, value: Map, dim: int, taken: tuple[int, int, int]) -> Map:
@@ -141,9 +156,9 @@ def unbind(call: Call, input: Any, dim: int = 0) -> Result:
     return [_one(_part(call, value, dim, slice(i, i + 1)), dim) for i in range(input.shape[dim])]
 
 
-def _one(value: Map, dim: int) -> Map:
+def _one(value: Map | None, dim: int) -> Map | None:
     """Drop a dimension of one channel from a map."""
-    if value.dims is None:
+    if value is None or value.dims is None:
         return value
     if positions(value.known[dim]):
         raise Stuck(ROWS)
@@ -216,15 +231,17 @@ def _sliced(call: Call, value: Map, items: Sequence[Any]) -> Result:
             value = replace(value, dims=(*value.known[:at], (), *value.known[at:]))
         elif isinstance(item, int):
             first = item % size_of(value.known[at])
-            value, at = _one(_part(call, value, at, slice(first, first + 1)), at), at - 1
-            if call.pooled(value):
-                return value
+            part, at = _one(_part(call, value, at, slice(first, first + 1)), at), at - 1
+            if part is None or call.pooled(part):
+                return part
+            value = part
         elif isinstance(item, slice) and positions(value.known[at]) and not tokens_of(value.known[at]):
             crops |= _crop(call, value, value.known[at], item)
         elif isinstance(item, slice):
-            value = _part(call, value, at, item)
-            if call.pooled(value):
-                return value
+            part = _part(call, value, at, item)
+            if part is None or call.pooled(part):
+                return part
+            value = part
         else:
             value = picked(value, at, (plain(call.out.shape[at]),), id(call.out))
         at += 1

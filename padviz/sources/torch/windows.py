@@ -11,7 +11,7 @@ from typing import Any
 from padviz.axis.operations import Adaptive, Op, Transposed, Window
 from padviz.axis.padding_modes import SCHEMES
 from padviz.axis.resize import Resize
-from padviz.network.layer import Channels, Kind
+from padviz.network.layer import CONVOLUTIONS, Channels, Kind
 from padviz.sources.torch.arguments import Refused
 from padviz.sources.torch.attention import weighed
 from padviz.sources.torch.call import Call
@@ -55,6 +55,9 @@ def over(call: Call, kind: Kind, input: Any, ops: Iterable[Op | None], channels:
     ops = [*ops]
     if (inside := _inside(call, call.map(input), kind, ops)) is not None:
         return inside
+    if kind not in CONVOLUTIONS and _is_among_channels(value := call.map(input), len(ops)):
+        shape = map(plain, call.out.shape[-len(ops) :])
+        return value.part_of((*value.known[: -len(ops)], *shape), id(call.out))
     value, roles = call.image(input, len(ops))
     return call.lay(kind, value, dict(zip(roles, ops, strict=True)), channels=channels)
 
@@ -71,6 +74,12 @@ def _inside(call: Call, value: Map, kind: Kind, ops: Sequence[Op | None]) -> Map
     if len(split) < len(ops) or any(map(has_positions, value.known[-len(ops) - 1 : -len(ops)])):
         return None
     return call.shaped(joined_inside(call.arranger, call.name(), kind, value, split))
+
+
+def _is_among_channels(value: Map, axes: int) -> bool:
+    """Tell whether the last dimensions are channels of positions that are a batch, as correlations are pooled."""
+    *batch, _ = dims = value.known[:-axes]
+    return any(map(has_positions, batch)) and not any(map(has_positions, (dims[-1], *value.known[-axes:])))
 
 
 def _asking(call: Call, value: Map, axes: int) -> Map | None:

@@ -20,6 +20,7 @@ from padviz.sources.tracing.axis_labels import (
     axis_of,
     has_parts,
     has_positions,
+    is_batch,
     is_flattened,
     is_mixed,
     plain,
@@ -135,6 +136,8 @@ class Constant(Value):
 
 def picked(x: V, axis: int, dims: Dims, which: object) -> V:
     """Pick some of the channels along a dimension, which `dims` take the place of."""
+    if is_batch(x.known[axis]):
+        raise Stuck("picks some of a batch of several maps")
     if positions(x.known[axis]) or alone(x.known[axis]):
         raise Stuck("picks rows or columns")
     grouped = (regrouped(x.known[axis : axis + 1], size_of(dim)) for dim in dims)

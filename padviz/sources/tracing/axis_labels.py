@@ -149,6 +149,26 @@ def has_runs(atoms: Iterable[Atom]) -> bool:
     return any(atom.part == "runs" or has_runs(atom.beside) for atom in atoms)
 
 
+def image_among(n: int, at: int | None) -> Dim:
+    """Make a batch of `n`, of which the image, or what became of it, is the one `at` a place; None where several are.
+
+    >>> image_at(image_among(2, 1)), image_at(image_among(2, None)), image_at(plain(2))
+    (1, None, None)
+    """
+    return (Atom("images" if at is None else f"image {at}", "place", n),)
+
+
+def is_batch(dim: Dim) -> bool:
+    """Tell whether a dimension is a batch that the image, or what became of it, is not all of."""
+    return len(dim) == 1 and dim[0].axis.startswith("image")
+
+
+def image_at(dim: Dim) -> int | None:
+    """Find the place of the image in a batch, of which the others are constants; None where that is not known."""
+    named = dim[0].axis.partition("image ")[2] if len(dim) == 1 else ""
+    return int(named) if named else None
+
+
 def regrouped(dims: Sequence[Dim], n: int) -> Dim:
     """Make `n` channels out of other dimensions, picked or side by side: their places are no whole blocks any more."""
     return (Atom("", "place", n),) if has_places(dims) else plain(n)
