@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -56,6 +57,14 @@ BATCHES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], 
 def test_the_image_is_told_from_constants_in_its_batch(name: str, size: tuple[int, int]) -> None:
     module = Both(*BATCHES[name])
     check_supports(module, padviz.load(module, size=(24, 32)), size)
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_batches_in_onnx_files_are_read_as_those_of_modules(name: str, tmp_path: Path) -> None:
+    module, path = Both(*BATCHES[name]), tmp_path / "both.onnx"
+    torch.onnx.export(module, (torch.zeros(1, 3, 24, 32),), path, dynamo=False)
+    file, plain = (padviz.usage(padviz.load(source, size=(24, 32)), (24, 32)).counts for source in (path, module))
+    assert (file == plain).all()
 
 
 def test_what_is_made_of_the_constants_of_a_batch_is_no_map() -> None:

@@ -106,7 +106,8 @@ def concat(node: Node) -> Value:
         return _along_positions(replace(node, read=whole), axis)
     n = sum(size_of(x.known[axis]) for x in node.given)
     if node.maps:
-        return side_by_side(node, node.maps, axis, n)
+        joined = side_by_side(node, node.maps, axis, n)
+        return joined if axis else node.arranger.in_batch(joined, node.given, [size_of(x.known[0]) for x in node.given])
     dims = node.lined_up([], axis)
     return Constant((*dims[:axis], regrouped([], n), *dims[axis + 1 :]))
 

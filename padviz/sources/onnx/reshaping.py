@@ -13,13 +13,14 @@ from padviz.axis.operations import Op, Window, pads_at
 from padviz.axis.resize import Resize
 from padviz.sources.onnx.constants.folding import Array, axes_of, from_front, new_shape, sliced
 from padviz.sources.onnx.tensors import GraphArranger, Node
-from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value, picked
+from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value, of_batch, picked
 from padviz.sources.tracing.axis_labels import (
     Dims,
     alone,
     axis_of,
     broadcast,
     has_parts,
+    image_at,
     plain,
     positions,
     ranked,
@@ -145,6 +146,8 @@ def cut(node: Node, x: Value, axis: int, rows: slice) -> Value:
     window = _window(node.arranger, x, role, ends) if role and isinstance(x, Map) else None
     if taken == range(size) and (window is None or not any(isinstance(n, Tracked) for n in window.padding)):
         return x
+    if isinstance(x, Map) and image_at(dim) is not None:
+        return of_batch(x, axis, taken) or Constant((*x.known[:axis], plain(len(taken)), *x.known[axis + 1 :]))
     if not positions(dim):
         return picked(x, axis, (plain(len(taken)),), taken)
     if not role or has_parts(x.known) or not isinstance(x, Map):
@@ -194,14 +197,17 @@ def gather(node: Node) -> Value:
     axis = node.axis(len(x.known), 0)
     dim = x.known[axis]
     array = at.array if isinstance(at, Constant) else None
-    if not positions(dim) or not isinstance(x, Map):
+    batch = image_at(dim) is not None
+    if not (positions(dim) or batch) or not isinstance(x, Map):
         rows = [] if array is None else [row % max(size_of(dim), 1) for row in node.ints(1)]
         return picked(x, axis, at.known, node.title if array is None else _run_of(rows) or tuple(rows))
     rows = [row % size_of(dim) for row in node.ints(1)]
-    if not axis_of(dim) or not rows or array is None or array.ndim > 1:
+    if not (axis_of(dim) or batch) or not rows or array is None or array.ndim > 1:
         raise Stuck("gathers from mixed dimensions")
     if run := _run_of(rows):
         x = cut(node, x, axis, slice(run.start, run.stop, run.step))
+    elif batch:
+        raise Stuck("gathers some of a batch")
     else:
         x = as_pad(node.arranger, node.name("pad"), x, axis_of(dim), rows)
     return x if array.ndim else replace(x, dims=(*x.known[:axis], *x.known[axis + 1 :]))

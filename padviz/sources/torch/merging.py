@@ -15,7 +15,6 @@ from padviz.sources.tracing.axis_labels import (
     axis_of,
     has_looked,
     has_positions,
-    image_among,
     is_positions,
     plain,
     positions,
@@ -119,15 +118,7 @@ def stack(call: Call, tensors: Sequence[Any], dim: int = 0) -> Result:
 
 
 def _batch(call: Call, joined: Map, counts: Sequence[int]) -> Map:
-    """Remember which of a batch the image is, where others of it are constants, or that they are several maps."""
-    if sum(not has_positions(dim) for dim in joined.known) == 1:
-        return joined  # one image without a batch, whose first dimension are channels
-    own = [value and call.arranger.seen(value) for value in map(call.of, call.tensors)]
-    if None not in own and len({*own}) == 1:
-        return joined
-    alone = len(call.maps) == 1 and counts[at := next(i for i, seen in enumerate(own) if seen)] == 1
-    batch = image_among(sum(counts), sum(counts[:at]) if alone else None)
-    return replace(joined, dims=(batch, *joined.known[1:]))
+    return call.arranger.in_batch(joined, [*map(call.of, call.tensors)], counts)
 
 
 def _beside(call: Call, tensors: Sequence[Any], role: str, dim: int) -> Map:

@@ -10,14 +10,13 @@ from typing import Any
 from padviz.axis.operations import Op, Window
 from padviz.sources.torch.call import Call
 from padviz.sources.torch.merging import pointwise
-from padviz.sources.tracing.arranging import Map, Stuck, picked
+from padviz.sources.tracing.arranging import Map, Stuck, of_batch, picked
 from padviz.sources.tracing.axis_labels import (
     Dim,
     Dims,
     axis_of,
     has_parts,
     has_positions,
-    image_among,
     image_at,
     is_positions,
     plain,
@@ -124,17 +123,9 @@ def _part(call: Call, value: Map, dim: int, rows: slice) -> Map | None:
     taken = rows.indices(n)
     if tokens_of(value.known[dim]) and taken != (0, n, 1):
         return _apart(call, value, dim, taken)
-    if (at := image_at(value.known[dim])) is not None and taken != (0, n, 1):
-        return _of_batch(value, dim, range(*taken), at)
+    if image_at(value.known[dim]) is not None and taken != (0, n, 1):
+        return of_batch(value, dim, range(*taken))
     return value if taken == (0, n, 1) else picked(value, dim, (plain(len(range(*taken))),), taken)
-
-
-def _of_batch(value: Map, dim: int, taken: range, at: int) -> Map | None:
-    """Take some of a batch: those without the image are constant."""
-    if at not in taken:
-        return None
-    rest = () if len(taken) == 1 else image_among(len(taken), taken.index(at))
-    return replace(value, dims=(*value.known[:dim], rest, *value.known[dim + 1 :]))
 
 
 def _apart(call: Call, value: Map, dim: int, taken: tuple[int, int, int]) -> Map:

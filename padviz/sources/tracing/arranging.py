@@ -20,6 +20,8 @@ from padviz.sources.tracing.axis_labels import (
     axis_of,
     has_parts,
     has_positions,
+    image_among,
+    image_at,
     is_batch,
     is_flattened,
     is_mixed,
@@ -144,6 +146,15 @@ def picked(x: V, axis: int, dims: Dims, which: object) -> V:
     return x.part_of((*x.known[:axis], *grouped, *x.known[axis + 1 :]), (axis, which))
 
 
+def of_batch(x: Map, axis: int, taken: range) -> Map | None:
+    """Take some of a batch of the image and constants: those without the image are constant, and no map."""
+    at = image_at(x.known[axis])
+    if at is None or at not in taken:
+        return None
+    rest = () if len(taken) == 1 else image_among(len(taken), taken.index(at))
+    return replace(x, dims=(*x.known[:axis], rest, *x.known[axis + 1 :]))
+
+
 def whole_axes(atoms: Collection[Atom]) -> set[str]:
     """Name the axes that rows and columns are of, which must be all of these."""
     own = without_tokens(atoms)
@@ -187,6 +198,18 @@ class Arranger:
     def seen(self, x: Map) -> tuple[object, ...]:
         """Identify what paths see of a map: the layer, without a norm over it, and the slice of its channels."""
         return self.trace.seen(x.at), x.part
+
+    def in_batch(self, joined: Map, values: Sequence[Value | None], counts: Sequence[int]) -> Map:
+        """Remember which of a batch that was joined of values, so many each, the image is, or that they are several."""
+        own = [self.seen(x) if isinstance(x, Map) else None for x in values]
+        if self.trace.pooled[joined.at] or (None not in own and len({*own}) == 1):
+            return joined
+        if sum(not has_positions(dim) for dim in joined.known) == 1:
+            return joined  # one image without a batch, whose first dimension are channels
+        at = next(i for i, seen in enumerate(own) if seen)
+        alone = own.count(None) == len(own) - 1 and counts[at] == 1
+        batch = image_among(sum(counts), sum(counts[:at]) if alone else None)
+        return replace(joined, dims=(batch, *joined.known[1:]))
 
     def settled(self, x: V) -> V:
         """Lay out what is pending in a value: slices as crops, rows that became channels as several crops."""
