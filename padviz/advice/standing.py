@@ -20,24 +20,27 @@ class Standing(msgspec.Struct, frozen=True):
     `lopsided` whether opposite sides differ by more than 4 px and by more than a quarter of the wider one.
 
     >>> standing(Rim([14, 34], [14, 34]))
-    Standing(mean=24.0, narrower=0.21739130434782608, of=69, lopsided=True)
+    Standing(mean=24.0, narrower=0.21739130434782608, of=69, lopsided=True, width='narrow')
     """
 
     mean: float
     narrower: float
     of: int
     lopsided: bool
+    width: str
 
 
 def standing(rim: Rim) -> Standing:
     """Compare the rims of a network with those of known ones.
 
-    >>> standing(Rim([30, 40], [40, 40])).lopsided, standing(Rim([0, 0], [0, 0])).narrower
-    (False, 0.0)
+    >>> standing(Rim([99, 114], [99, 114])).width, standing(Rim([30, 40], [40, 40])).width
+    ('wide', 'typical')
     """
     known, mean = _means(), width(rim)
+    first, third = quartiles()
+    word = "narrow" if mean <= first else "wide" if mean >= third else "typical"
     narrower = sum(other < mean for other in known) / len(known)
-    return Standing(mean, narrower, len(known), any(map(_differ, (rim.height, rim.width))))
+    return Standing(mean, narrower, len(known), any(map(_differ, (rim.height, rim.width))), word)
 
 
 def width(rim: Rim) -> float:
@@ -47,6 +50,16 @@ def width(rim: Rim) -> float:
     24.0
     """
     return sum((*rim.height, *rim.width)) / 4
+
+
+def quartiles() -> tuple[float, float]:
+    """Find the first and the third quartile of the widths of known networks, in pixels.
+
+    >>> quartiles()
+    (24.0, 60.0)
+    """
+    known = _means()
+    return known[len(known) // 4], known[3 * len(known) // 4]
 
 
 def _differ(sides: list[int]) -> bool:

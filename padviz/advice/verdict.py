@@ -55,7 +55,7 @@ class Audit(msgspec.Struct, frozen=True):
     >>> import padviz
     >>> judged = audit(padviz.load("resnet50"), 224)
     >>> judged.verdict, judged.uneven_convolutions[:2], judged.uneven_pools
-    ('lopsided rim', ['conv1', 'layer2.0.conv2'], ['maxpool'])
+    ('lopsided, narrow rim', ['conv1', 'layer2.0.conv2'], ['maxpool'])
     """
 
     network: str
@@ -105,7 +105,7 @@ def audit(
 
     >>> import padviz
     >>> audit(padviz.load("vgg19"), 224).verdict
-    'symmetric rim'
+    'symmetric, narrow rim'
     """
     return examine(network, size, layer, heads).audit
 

@@ -23,7 +23,7 @@ def verdict(figures: Outcome, standing: Standing | None, reads: bool) -> str:
     >>> import padviz
     >>> from padviz.advice.verdict import audit
     >>> audit(padviz.load("vgg19"), 224).verdict
-    'symmetric rim'
+    'symmetric, narrow rim'
     """
     if figures.rim is None:
         return "uneven windows" if figures.uneven_convolutions else "balanced windows"
@@ -31,7 +31,8 @@ def verdict(figures: Outcome, standing: Standing | None, reads: bool) -> str:
         return "no padding read"
     words = []
     if any(figures.rim.depths):
-        words.append("lopsided rim" if standing and standing.lopsided else "symmetric rim")
+        shape = "lopsided" if standing and standing.lopsided else "symmetric"
+        words.append(f"{shape}, {standing.width} rim" if standing else f"{shape} rim")
     if figures.overused_rim and any(figures.overused_rim.depths):
         words.append("overused rim")
     return " and ".join(words) or "no rim"
@@ -67,10 +68,8 @@ def border(figures: Outcome, standing: Standing | None, compared: bool, reads: b
     elif share.overused:
         parts.append(f"{percent(share.overused)} get more than 3/2 (overused)")
     if standing and compared and any(rim.depths):
-        narrower = f"{100 * standing.narrower:.0f} %" if standing.narrower else "none"
-        parts.append(
-            f"{narrower} of {standing.of} known networks {'have' if standing.narrower else 'has'} a narrower rim"
-        )
+        narrower = f"{100 * standing.narrower:.0f} % have" if standing.narrower else "none has"
+        parts.append(f"{standing.width} among {standing.of} known networks, of which {narrower} a narrower rim")
     return f"{'; '.join(parts)}."
 
 

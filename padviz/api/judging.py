@@ -71,7 +71,7 @@ def audit(
     --------
     >>> judged = audit("resnet50", 224)
     >>> judged.verdict
-    'lopsided rim'
+    'lopsided, narrow rim'
     >>> best = judged.remedies[0]
     >>> best.what, best.edit, best.outcome.uneven_convolutions
     ('225x225 + reflect', ['Resize((225, 225))', 'padviz.repad(module, "reflect")'], 0)

@@ -49,7 +49,7 @@ def test_resnet_50_at_224() -> None:
     found = audit(padviz.load("resnet50"), 224)
     assert found.uneven_convolutions == ["conv1", "layer2.0.conv2", "layer3.0.conv2", "layer4.0.conv2"]
     assert found.uneven_pools == ["maxpool"]
-    assert found.verdict == "lopsided rim"
+    assert found.verdict == "lopsided, narrow rim"
     both = found.remedies[0]
     assert (both.kind, both.what, both.needs) == ("both", "225x225 + reflect", "fine-tune")
     assert both.edit == ["Resize((225, 225))", 'padviz.repad(module, "reflect")']
@@ -348,12 +348,12 @@ def test_a_size_is_no_remedy_for_what_is_even_already() -> None:
 @pytest.mark.parametrize(
     ("name", "size", "verdict"),
     [
-        ("vgg19", 224, "symmetric rim"),
-        ("resnet50", 65536, "lopsided rim"),
-        ("resnet50", 225, "symmetric rim"),
-        ("mobilenet_v2", 224, "lopsided rim"),
-        ("densenet121", 224, "symmetric rim"),
-        ("inception_v3", 224, "symmetric rim"),
+        ("vgg19", 224, "symmetric, narrow rim"),
+        ("resnet50", 65536, "lopsided, narrow rim"),
+        ("resnet50", 225, "symmetric, narrow rim"),
+        ("mobilenet_v2", 224, "lopsided, typical rim"),
+        ("densenet121", 224, "symmetric, wide rim"),
+        ("inception_v3", 224, "symmetric, wide rim"),
         ("unet", 572, "no padding read"),
     ],
 )

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 import padviz
 from padviz.advice.changes import cropped_outputs
 from padviz.advice.remedies import GAIN, Outcome, helps, worse
-from padviz.advice.standing import standing
+from padviz.advice.standing import quartiles, standing
 from padviz.advice.verdict import audit
 from padviz.advice.wording import FOVEATED, border
 from padviz.counting.coverage import coverage
@@ -67,11 +67,11 @@ def test_no_word_of_a_verdict_is_true_of_more_than_two_thirds_of_known_networks(
     for network in known:
         at_size = network if size == 224 else network["at_640"]
         stands = standing(Rim(at_size["height"], at_size["width"]))
-        words.update(["lopsided" if stands.lopsided else "symmetric"])
+        words.update(["lopsided" if stands.lopsided else "symmetric", stands.width])
         words.update(["foveated"] * (at_size["starved"] > FOVEATED))
     assert len(known) == 69
     assert max(words.values()) <= 69 * 2 / 3, words
-    assert {"lopsided", "symmetric"} <= words.keys()
+    assert {"lopsided", "symmetric", "narrow", "typical", "wide"} <= words.keys()
 
 
 @AXES
@@ -99,12 +99,12 @@ def test_a_rim_is_lopsided_by_more_than_four_pixels_and_a_quarter(axis: int, sid
     assert standing(Rim(*both[:: -1 if axis else 1])).lopsided == lopsided
 
 
-def test_narrower_are_rims_whose_mean_is_less() -> None:
-    known = msgspec.json.decode(files("padviz.advice").joinpath("known_rims.json").read_bytes())["networks"]
-    means = [sum([*each["height"], *each["width"]]) / 4 for each in known]
-    for mean in (0, 14, 24, 25, 60, 200):
-        found = standing(Rim([0, 2 * mean], [mean, mean]))
-        assert (found.mean, found.narrower) == (mean, sum(other < mean for other in means) / 69)
+def test_the_quartiles_are_narrow_and_wide_themselves() -> None:
+    first, third = quartiles()
+    depths = {first: "narrow", first + 1: "typical", third - 1: "typical", third: "wide"}
+    for mean, word in depths.items():
+        found = standing(Rim([0, int(2 * mean)], [int(mean), int(mean)]))
+        assert (found.mean, found.width) == (mean, word)
 
 
 @AXES
@@ -207,4 +207,4 @@ def test_the_tilt_is_the_largest_difference_of_opposite_rims_and_none_where_ther
 def test_a_layer_that_was_chosen_is_compared_with_no_network() -> None:
     chosen, last = (audit(padviz.load("vgg11"), 224, layer) for layer in ("features.3", None))
     assert chosen.standing is not None
-    assert ("narrower" in chosen.border, "narrower" in last.border) == (False, True)
+    assert ("narrow" in chosen.border, "narrow" in last.border) == (False, True)
