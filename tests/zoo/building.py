@@ -85,6 +85,17 @@ class _Beside(nn.Module):
         return out[-1] if isinstance(out, list) else out
 
 
+class _Grey(nn.Module):
+    """A network of grey images, which is given colours."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, image: Tensor) -> Any:
+        return self.inner(image.mean(1, keepdim=True))
+
+
 def _timm(entry: Entry) -> nn.Module:
     import timm
 
@@ -182,10 +193,8 @@ def _pytorchcv(entry: Entry) -> nn.Module:
     from pytorchcv.model_provider import get_model
 
     options: dict[str, Any] = {} if entry.sizes[0] == (224, 224) else {"in_size": entry.sizes[0]}
-    if entry.name == "superpointnet":
-        options["in_channels"] = 3
     model: nn.Module = get_model(entry.name, **options)
-    return model
+    return _Grey(model) if entry.name == "superpointnet" else model
 
 
 BUILDERS: dict[str, Callable[[Entry], nn.Module]] = {

@@ -187,18 +187,25 @@ class Run:
 
     image: Tensor
     last: list[LastMap]
-    outputs: dict[str, Any] = field(default_factory=dict)  # by module name, what it gave last
+    outputs: dict[str, list[Any]] = field(default_factory=dict)  # by module name, what each of its calls gave
     contracted: dict[str, LastMap] = field(default_factory=dict)
 
     def map_of(self, name: str, shape: Size) -> LastMap | None:
         """The map of a layer: what its module gave, or the last one that was pooled or returned in that shape."""
-        module = name if name in self.outputs else re.sub(r"_\d+$", "", name)  # a layer that follows the module in it
+        module, call = self._call_of(name)
         if module in self.contracted and (one := _reshaped(self.contracted[module], shape)):
             return one
-        for given in tensors_in([self.outputs.get(module)])[::-1]:
+        for given in tensors_in(call)[::-1]:
             if one := _shaped(given, shape):
                 return one
         return next((one for each in reversed(self.last) if (one := _reshaped(each, shape))), None)
+
+    def _call_of(self, name: str) -> tuple[str, Any]:
+        """Find the module of a layer, which may follow it in the module, and what that call of it gave."""
+        module = name if name in self.outputs else re.sub(r"_\d+$", "", name)
+        calls = self.outputs.get(module, [None])
+        number = 1 if name == module else int(name.rpartition("_")[2])
+        return module, calls[min(number, len(calls)) - 1]
 
     def reads(self, last: LastMap, unit: Size | None, shape: Size) -> NDArray[np.bool_]:
         """Which pixels a unit of a map reads, or all its units (height, width)."""
@@ -241,11 +248,11 @@ def run(module: nn.Module, size: Size, channels: int = 3, seed: int = 0) -> Run:
     module = module.eval().double()
     with torch.no_grad():
         _positive(module, seed)
-    outputs: dict[str, Any] = {}
+    outputs: dict[str, list[Any]] = {}
     reading = Reading()
 
     def keep(_: nn.Module, __: Any, output: Any) -> None:
-        outputs[reading.path.pop()] = output
+        outputs.setdefault(reading.path.pop(), []).append(output)
 
     hooks = []
     for name, each in module.named_modules():

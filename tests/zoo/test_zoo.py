@@ -54,6 +54,22 @@ def test_what_all_positions_have_in_common_is_judged(monkeypatch: pytest.MonkeyP
     assert judging.judge(lambda: Factored(1), [(20, 28)]).verdict == "wrong"
 
 
+class Twice(nn.Module):
+    """Two heads by one module, of which the first sees more, and a copy that no gradient goes through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.up = nn.Conv2d(3, 4, 3, 2, 1), nn.Conv2d(4, 4, 5, 1, 2), nn.Upsample(scale_factor=2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        near = self.a(x).tanh()
+        return self.up(self.b(near.detach()) + near), self.up(near)
+
+
+def test_heads_that_one_module_makes_are_told_apart() -> None:
+    assert judging.judge(Twice, [(20, 28)]).verdict == "support"
+
+
 def test_a_network_that_is_refused_says_why() -> None:
     class Sorted(nn.Module):
         def forward(self, x: object) -> object:

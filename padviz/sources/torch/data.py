@@ -85,12 +85,12 @@ def _shape(op: str, args: Any) -> Any:
 
 
 def with_numbers(index: Any, read: Callable[[Tensor], None]) -> Any:
-    """Make plain numbers of the single whole numbers with data in an index, each of which is `read`."""
+    """Make plain numbers of the single whole numbers in an index, each of which is `read`, and must have data."""
     if isinstance(index, tuple):
         return tuple(with_numbers(item, read) for item in index)
     if isinstance(index, slice):
         return slice(*(with_numbers(end, read) for end in (index.start, index.stop, index.step)))
-    if not isinstance(index, Tensor) or index.is_meta or index.ndim or index.dtype == torch.bool:
+    if not isinstance(index, Tensor) or index.ndim or index.dtype == torch.bool:
         return index
     read(index)
     return int(index)
