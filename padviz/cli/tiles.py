@@ -38,10 +38,11 @@ def command(
 
     A unit of a tile is right if it reads the same pixels, at the same phase of every stride, and the same padding as in
     the whole image. With --size, of the image, and --tile, the tiles are planned: as few as keep every unit right, each
-    as large as --tile, or up to one step of the lattice smaller so that the last ends with the image. Without them,
-    tile sizes are listed, with what each costs. The context from which 99 % and 99.9 % of the paths come is shown
-    beside the exact one. With --for, the call of a library is printed, and whether it is exact. With --verify, MODEL, a
-    module or an ONNX file, runs on noise, at the smallest image with three tiles a side instead of --size and --tile.
+    as large as --tile, or up to one step of the lattice smaller so that the last ends with the image. Without --tile,
+    tile sizes are listed, those that fit into --size, with what each costs. The context from which 99 % and 99.9 % of
+    the paths come is shown beside the exact one. With --for, the call of a library is printed, and whether it is exact.
+    With --verify, MODEL, a module or an ONNX file, runs on noise, at the smallest image with three tiles a side instead
+    of --size and --tile.
 
     Of a signal, --chunk says what chunks of a stream must read again of the one before, and which units to drop.
 

@@ -106,8 +106,9 @@ def test_responses_are_a_table_json_csv_and_a_picture() -> None:
     options = ("responses", f"{NETS}classes", "--size", "32x48", "-n", "4")
     result = run(*options, "-o", "r.png")
     assert (result.exit_code, result.stderr) == (0, "")
-    verdict, _, _, _, *lines, _, reading = result.stdout.splitlines()
+    verdict, _, _, _, *lines, _, reading, _, file = result.stdout.splitlines()
     assert verdict.startswith("Border energy E is 0.")
+    assert file == "file  r.png"
     assert reading.startswith("E .5: the border line is off by half of what the interior usually is. Compare E only")
     head, _, *rows = [line.split() for line in lines]
     assert head == ["layer", "map", "trained", "reflect", "symmetric", "circular", "shuffled", "aware"]
