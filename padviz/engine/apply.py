@@ -142,6 +142,8 @@ def _numba() -> Any:
     try:
         import numba
     except ImportError as error:
+        if not isinstance(error.__context__, Exception | None):
+            raise  # it was interrupted, by a signal
         missing = (
             "is not installed" if error.name == "numba" else f"cannot be imported ({' '.join(str(error).split())})"
         )
