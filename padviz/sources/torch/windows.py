@@ -12,7 +12,7 @@ from padviz.axis.operations import Adaptive, Op, Transposed, Window
 from padviz.axis.padding_modes import SCHEMES
 from padviz.axis.resize import Resize
 from padviz.network.layer import CONVOLUTIONS, Channels, Kind
-from padviz.sources.torch.arguments import Refused
+from padviz.sources.torch.arguments import Refused, tensors_in
 from padviz.sources.torch.attention import weighed
 from padviz.sources.torch.call import Call
 from padviz.sources.torch.merging import pointwise
@@ -36,6 +36,7 @@ from padviz.sources.tracing.axis_labels import (
 )
 from padviz.sources.tracing.calls import Result
 from padviz.sources.tracing.meeting import contracting
+from padviz.sources.tracing.meeting.among_channels import laid_among_channels
 from padviz.sources.tracing.meeting.mixing import joined_inside
 
 MODES = {scheme.torch: name for name, scheme in SCHEMES.items() if scheme.torch}
@@ -55,9 +56,8 @@ def over(call: Call, kind: Kind, input: Any, ops: Iterable[Op | None], channels:
     ops = [*ops]
     if (inside := _inside(call, call.map(input), kind, ops)) is not None:
         return inside
-    if kind not in CONVOLUTIONS and _is_among_channels(value := call.map(input), len(ops)):
-        shape = map(plain, call.out.shape[-len(ops) :])
-        return value.part_of((*value.known[: -len(ops)], *shape), id(call.out))
+    if kind not in CONVOLUTIONS and (among := _among(call, kind, input, ops)) is not None:
+        return among
     value, roles = call.image(input, len(ops))
     return call.lay(kind, value, dict(zip(roles, ops, strict=True)), channels=channels)
 
@@ -76,10 +76,10 @@ def _inside(call: Call, value: Map, kind: Kind, ops: Sequence[Op | None]) -> Map
     return call.shaped(joined_inside(call.arranger, call.name(), kind, value, split))
 
 
-def _is_among_channels(value: Map, axes: int) -> bool:
-    """Tell whether the last dimensions are channels of positions that are a batch, as correlations are pooled."""
-    *batch, _ = dims = value.known[:-axes]
-    return any(map(has_positions, batch)) and not any(map(has_positions, (dims[-1], *value.known[-axes:])))
+def _among(call: Call, kind: Kind, input: Any, ops: Sequence[Op | None], each_alone: bool = True) -> Map | None:
+    value, out = call.arranger.settled(call.map(input)), tensors_in(call.out)[0]
+    shape = out.shape[-len(ops) - 1 :]
+    return laid_among_channels(call.arranger, call.name(), kind, value, ops, shape, id(out), each_alone)
 
 
 def _asking(call: Call, value: Map, axes: int) -> Map | None:
@@ -126,6 +126,8 @@ def conv(
         raise Stuck("has a kernel that is made of a map")
     if (asking := _asking(call, call.map(input), axes)) is not None:
         return asking
+    if (among := _among(call, "conv", input, taps, groups == weight.shape[0] == input.shape[-axes - 1])) is not None:
+        return among
     value, roles = call.image(input, axes)
     windows = dict(zip(roles, taps, strict=True))
     pad, (path, module) = call.trace.layers[value.at], call.modules.stack[-1]
