@@ -192,9 +192,11 @@ def _transformers(entry: Entry) -> nn.Module:
 def _pytorchcv(entry: Entry) -> nn.Module:
     from pytorchcv.model_provider import get_model
 
-    options: dict[str, Any] = {} if entry.sizes[0] == (224, 224) else {"in_size": entry.sizes[0]}
+    if entry.name == "raft_small":
+        return _Beside(get_model(entry.name), torch.ones_like)
+    options = {} if entry.sizes[0] == (224, 224) else {"in_size": entry.sizes[0]}
     model: nn.Module = get_model(entry.name, **options)
-    return _Grey(model) if entry.name == "superpointnet" else model
+    return _Grey(model) if entry.name in ("pfpcnet", "superpointnet") else model
 
 
 BUILDERS: dict[str, Callable[[Entry], nn.Module]] = {
